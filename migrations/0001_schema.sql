@@ -1,0 +1,152 @@
+-- +goose Up
+
+-- The current state of every schedule: a projection of the events in tactus.outbox, written in the same statement as they are.
+-- trigger, anchor and policy are what the beat reads; they repeat what definition says, in the canonical form it interns.
+-- A deleted schedule keeps its row (a tombstone), so that a version is never used twice.
+create table tactus.schedules (
+    id             uuid primary key,
+    name           text not null,
+    version        bigint not null,
+    enabled        boolean not null,
+    trigger        text not null,
+    anchor         timestamptz,
+    policy         text not null,
+    effective_from timestamptz not null,
+    trigger_set_at timestamptz not null,
+    created_at     timestamptz not null,
+    updated_at     timestamptz not null,
+    deleted_at     timestamptz,
+    category       text not null,
+    tags           text[] not null,
+    definition     json not null,
+    task           json not null
+) with (fillfactor = 85);
+
+create unique index schedules_name on tactus.schedules (name) where deleted_at is null;
+
+-- The log. Append-only: rows are never updated, and only whole partitions are dropped.
+-- position is drawn from a sequence without a cache, after the schedule's row lock: positions of one schedule rise with its versions.
+-- xid is the writing transaction, by which readers tell what a snapshot had not yet seen (never the system column xmin, which freezes).
+create sequence tactus.outbox_position cache 1;
+
+create table tactus.outbox (
+    position     bigint not null default nextval('tactus.outbox_position'),
+    xid          xid8 not null default pg_current_xact_id(),
+    topic        text not null,
+    aggregate_id uuid not null,
+    version      bigint not null,
+    type         text not null,
+    data         json not null,
+    headers      json,
+    occurred_at  timestamptz not null default clock_timestamp(),
+    primary key (topic, position)
+) partition by list (topic);
+
+create index outbox_xid on tactus.outbox (xid);
+
+create table tactus.outbox_schedule partition of tactus.outbox for values in ('schedule') partition by range (position);
+create table tactus.outbox_run partition of tactus.outbox for values in ('run') partition by range (position);
+create table tactus.outbox_schedule_0 partition of tactus.outbox_schedule for values from (0) to (5000000);
+create table tactus.outbox_run_0 partition of tactus.outbox_run for values from (0) to (5000000);
+
+-- One row per run. slot makes a due time fire once: it is nil for a scheduled run, and the run's own id for a manual or backfill run.
+-- A missed range is one row: due_at is its first due time, until its last.
+create table tactus.runs (
+    id               uuid not null,
+    schedule_id      uuid not null,
+    due_at           timestamptz not null,
+    until            timestamptz,
+    slot             uuid not null default '00000000-0000-0000-0000-000000000000',
+    kind             text not null check (kind in ('scheduled', 'manual', 'backfill')),
+    status           text not null check (status in ('due', 'sent', 'started', 'retrying', 'succeeded', 'failed', 'revoked',
+                                                     'expired', 'skipped', 'missed', 'unknown')),
+    schedule_version bigint not null,
+    reason           text,
+    fired_at         timestamptz not null default clock_timestamp(),
+    expires_at       timestamptz,
+    sent_at          timestamptz,
+    started_at       timestamptz,
+    finished_at      timestamptz,
+    worker           text,
+    result           json,
+    error            text,
+    traceback        text,
+    primary key (id, due_at)
+) partition by range (due_at);
+
+create unique index runs_due on tactus.runs (schedule_id, due_at, slot);
+create index runs_open on tactus.runs (fired_at) where status in ('due', 'sent', 'started', 'retrying');
+
+create table tactus.runs_default partition of tactus.runs default;
+
+-- How often a schedule with max_runs has fired since its trigger was last set. Only such schedules have a row.
+create table tactus.schedule_counts (
+    schedule_id    uuid primary key,
+    trigger_set_at timestamptz not null,
+    fired          bigint not null
+);
+
+-- Where the relay is. A sink's epoch is a life of the log as that sink knows it.
+create table tactus.relay_sinks (
+    sink              text primary key,
+    topic             text not null,
+    epoch             text not null,
+    timeline          text not null,
+    system_identifier text not null,
+    registered_at     timestamptz not null default clock_timestamp()
+);
+
+-- A batch is the rows of the sink's topic that are visible in snapshot and were not in previous. Insert-only.
+create table tactus.relay_batches (
+    sink           text not null,
+    number         bigint not null,
+    epoch          text not null,
+    previous       pg_snapshot not null,
+    snapshot       pg_snapshot not null,
+    row_count      bigint not null,
+    first_position bigint,
+    last_position  bigint,
+    committed_at   timestamptz not null default clock_timestamp(),
+    primary key (sink, number)
+);
+
+create table tactus.leases (
+    name       text primary key,
+    holder     text not null,
+    epoch      bigint not null,
+    expires_at timestamptz not null,
+    watermark  timestamptz,
+    snapshot   pg_snapshot
+);
+
+-- What a request with an Idempotency-Key created, so that a retry gets the same answer.
+create table tactus.idempotency (
+    key          text primary key,
+    request_hash bytea not null,
+    schedule_id  uuid not null,
+    created_at   timestamptz not null default clock_timestamp()
+);
+
+-- What could not be delivered, with the reason: set aside so that everything else goes on.
+create table tactus.deadletters (
+    id         bigint generated always as identity primary key,
+    source     text not null,
+    reference  text not null,
+    reason     text not null,
+    data       text not null,
+    created_at timestamptz not null default clock_timestamp(),
+    unique (source, reference)
+);
+
+-- +goose StatementBegin
+-- The payload of a run.due event: who runs (schedule, run, due time) followed by the members of the schedule's task document.
+create function tactus.run_due(schedule_id uuid, schedule_name text, task json, run_id uuid, due_at timestamptz, kind text)
+returns json language sql stable parallel safe as $$
+    select ('{"schedule_id":"' || schedule_id
+        || '","run_id":"' || run_id
+        || '","due_at":"' || to_char(due_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+        || '","kind":"' || kind
+        || '","schedule_name":' || to_json(schedule_name)::text
+        || ',' || substr(task::text, 2))::json
+$$;
+-- +goose StatementEnd

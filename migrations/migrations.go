@@ -1,0 +1,81 @@
+package migrations
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+)
+
+//go:embed *.sql
+var files embed.FS
+
+// Up applies every migration that the database at url lacks. It may be called by several processes at once.
+func Up(ctx context.Context, url string) error {
+	return with(ctx, url, func(p *goose.Provider) error {
+		_, err := p.Up(ctx)
+		return err
+	})
+}
+
+// Versions returns the schema version of the database at url and the newest one this program knows.
+func Versions(ctx context.Context, url string) (current, newest int64, err error) {
+	err = with(ctx, url, func(p *goose.Provider) error {
+		current, newest, err = p.GetVersions(ctx)
+		return err
+	})
+	return current, newest, err
+}
+
+func with(ctx context.Context, url string, do func(*goose.Provider) error) error {
+	db, err := open(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	locker, err := lock.NewPostgresTableLocker(lock.WithTableName("tactus.migration_lock"))
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	provider, err := goose.NewProvider(goose.DialectPostgres, db, files,
+		goose.WithLocker(locker), goose.WithTableName("tactus.migrations"), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	if err := do(provider); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	return nil
+}
+
+// open makes the schema first: every migration may then name it, the first one too.
+// Statements are sent unprepared, which is what a pooler in transaction mode can carry.
+func open(ctx context.Context, url string) (*sql.DB, error) {
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("migrate: %w", err)
+	}
+	config.DefaultQueryExecMode = pgx.QueryExecModeExec
+	db := stdlib.OpenDB(*config)
+	if _, err := db.ExecContext(ctx, createSchema); err != nil {
+		return nil, fmt.Errorf("migrate: create schema: %w", closeAfter(db, err))
+	}
+	return db, nil
+}
+
+// createSchema holds a transaction-level lock, because IF NOT EXISTS alone fails when two processes race.
+const createSchema = `
+select pg_advisory_xact_lock(7461637475730001);
+create schema if not exists tactus`
+
+func closeAfter(db *sql.DB, err error) error {
+	if cerr := db.Close(); cerr != nil {
+		return fmt.Errorf("%w; close: %w", err, cerr)
+	}
+	return err
+}
