@@ -1,0 +1,35 @@
+// Package cron tells when a cron expression is due, in every time zone, through every change of its clocks.
+//
+//	spec, err := cron.Parse("30 9 * * mon-fri", cron.Options{})
+//	location, err := zone.Load("Asia/Tokyo")
+//	due, ok := spec.In(location, "", "").Next(time.Now())
+//
+// It depends on the standard library only, has no clock and does no I/O. Next does not allocate, and every call is
+// bounded: no expression, zone or instant makes it loop.
+//
+// # Expressions
+//
+// Five fields (minute, hour, day of month, month, day of week), or six with leading seconds when Options ask for them.
+// A field is a list of *, a, a-b, */n, a-b/n or a/n (from a to the end). Ranges may wrap (22-2, fri-mon). Months and
+// days of the week have names, of three letters or full; ? is *; 7 is Sunday. In day of month, L is the last day, L-n
+// the n-th before it, LW the last weekday, nW the weekday nearest to day n; in day of week, d#n is the n-th such day and
+// dL the last. @yearly, @annually, @monthly, @weekly, @daily, @midnight, @hourly; "@every 90s" is an interval, whose
+// phase the caller brings. TZ= or CRON_TZ= in front is not applied but reported by Spec.Zone.
+//
+// When both day fields are restricted, the Celery dialect demands both and the Vixie dialect takes either; Spec.Warnings
+// says so.
+//
+// # Due times
+//
+// Matching is on the wall clock first and on instants second.
+//
+//   - A cadence (every hour of the day matches) is due at every instant whose wall clock matches: never in a gap, twice
+//     in an overlap. What is hourly stays hourly.
+//   - Any other expression is fixed: a time inside a gap is due once, at the first instant after the gap, and a repeated
+//     time is due at its first showing only.
+//   - Jumps of more than three hours are corrections (the date line moved): what they skip never existed.
+//
+// Due times that fall together are one, and due times strictly increase. GapPolicy and OverlapPolicy override. Nothing
+// is looked for beyond Horizon. TestOracle holds all of this against a walk through every minute, and TestVectors
+// against a table of known cases.
+package cron
