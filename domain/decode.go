@@ -1,0 +1,188 @@
+package domain
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// MaxPayload is the largest definition that is stored, in bytes of JSON.
+const MaxPayload = 256 << 10
+
+// Decode reads a definition from JSON: a whole one, or the members that a patch is to change.
+// Every unknown member and every member of the wrong type is a fault of its own.
+func Decode(raw []byte) (Definition, error) {
+	members, err := object(raw)
+	if err != nil {
+		return Definition{}, err
+	}
+	var d Definition
+	var faults Faults
+	value := reflect.ValueOf(&d).Elem()
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		field, known := fields[name]
+		if slices.Contains(readOnly, name) {
+			continue
+		}
+		if !known {
+			faults.add("unknown_field", "/"+name, "there is no such member%s", suggest(name))
+			continue
+		}
+		if err := json.Unmarshal(members[name], value.Field(field).Addr().Interface()); err != nil {
+			faults.add("type_invalid", "/"+name, "want %s", typeName(value.Field(field).Type()))
+		}
+	}
+	return d, faults.err()
+}
+
+// Merge applies a patch to d as RFC 7396 has it: null takes a member away, an object is merged, all else replaces.
+// A patch that names one trigger (or one target) takes the other kinds away: the newest word counts.
+func (d Definition) Merge(patch []byte) (Definition, error) {
+	changes, err := object(patch)
+	if err != nil {
+		return Definition{}, err
+	}
+	base, err := json.Marshal(d)
+	if err != nil {
+		return Definition{}, fmt.Errorf("merge: %w", err)
+	}
+	members, err := object(base)
+	if err != nil {
+		return Definition{}, err
+	}
+	for _, group := range alternatives {
+		if slices.ContainsFunc(group, func(name string) bool { return present(changes[name]) }) {
+			for _, name := range group {
+				delete(members, name)
+			}
+		}
+	}
+	for name, change := range changes {
+		members[name] = mergeValue(members[name], change)
+		if members[name] == nil {
+			delete(members, name)
+		}
+	}
+	merged, err := json.Marshal(members)
+	if err != nil {
+		return Definition{}, fmt.Errorf("merge: %w", err)
+	}
+	return Decode(merged)
+}
+
+// alternatives are members of which a schedule has one.
+var alternatives = [][]string{
+	{"cron_expression", "interval_seconds", "run_at", "preset_name"},
+	{"queue", "stream"},
+	{"kwargs", "task_params"},
+}
+
+func present(raw json.RawMessage) bool { return raw != nil && string(raw) != "null" }
+
+func mergeValue(target, patch json.RawMessage) json.RawMessage {
+	if !present(patch) {
+		return nil
+	}
+	changes, isObject := tryObject(patch)
+	if !isObject {
+		return patch
+	}
+	members, wasObject := tryObject(target)
+	if !wasObject {
+		members = map[string]json.RawMessage{}
+	}
+	for name, change := range changes {
+		if merged := mergeValue(members[name], change); merged != nil {
+			members[name] = merged
+		} else {
+			delete(members, name)
+		}
+	}
+	merged, err := json.Marshal(members)
+	if err != nil {
+		return patch // unreachable: the members came from valid JSON
+	}
+	return merged
+}
+
+func tryObject(raw json.RawMessage) (map[string]json.RawMessage, bool) {
+	if !bytes.HasPrefix(bytes.TrimLeft(raw, " \t\r\n"), []byte("{")) {
+		return nil, false
+	}
+	var members map[string]json.RawMessage
+	return members, json.Unmarshal(raw, &members) == nil
+}
+
+func object(raw []byte) (map[string]json.RawMessage, error) {
+	if len(raw) > MaxPayload {
+		return nil, Faults{{Kind: TooLarge, Code: "payload_too_large", Message: fmt.Sprintf("%d bytes: at most %d (256 KiB) are kept; store the data elsewhere and pass a reference", len(raw), MaxPayload)}}
+	}
+	if !utf8.Valid(raw) {
+		return nil, Faults{{Kind: Invalid, Code: "utf8_invalid", Message: "the text is not valid UTF-8: encode it as UTF-8"}}
+	}
+	if !json.Valid(raw) {
+		return nil, Faults{{Kind: Invalid, Code: "json_invalid", Message: "this is not JSON: " + syntaxError(raw)}}
+	}
+	members, ok := tryObject(raw)
+	if !ok {
+		return nil, Faults{{Kind: Invalid, Code: "json_invalid", Message: "want a JSON object"}}
+	}
+	return members, nil
+}
+
+func syntaxError(raw []byte) string {
+	err := json.Unmarshal(raw, new(any))
+	if syntax, ok := err.(*json.SyntaxError); ok {
+		return fmt.Sprintf("%s at byte %d", syntax.Error(), syntax.Offset)
+	}
+	return "malformed"
+}
+
+// fields is the index of each member's field in Definition, by its JSON name.
+var fields = func() map[string]int {
+	index := map[string]int{}
+	for i := range reflect.TypeFor[Definition]().NumField() {
+		name, _, _ := strings.Cut(reflect.TypeFor[Definition]().Field(i).Tag.Get("json"), ",")
+		index[name] = i
+	}
+	return index
+}()
+
+// readOnly are members that an answer carries and a request may carry back; what they say is not heard.
+var readOnly = []string{"id", "version", "created_at", "updated_at", "last_run_at", "next_run_at", "invalid_reason", "warnings"}
+
+// suggest names the known member that differs from name only in case, hyphens or a missing suffix.
+func suggest(name string) string {
+	plain := func(s string) string { return strings.ToLower(strings.NewReplacer("-", "", "_", "").Replace(s)) }
+	for _, known := range slices.Sorted(maps.Keys(fields)) {
+		if k, n := plain(known), plain(name); k == n || (len(n) > 3 && strings.HasPrefix(k, n)) {
+			return fmt.Sprintf(": do you mean %q?", known)
+		}
+	}
+	return ""
+}
+
+func typeName(t reflect.Type) string {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch t.Kind() {
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int, reflect.Int64:
+		return "a whole number"
+	case reflect.Float64:
+		return "a number"
+	case reflect.Slice:
+		return "a list of strings"
+	default:
+		return "an object"
+	}
+}

@@ -1,0 +1,88 @@
+package domain
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Kind is the family of an error, by which the outside chooses its answer (an HTTP status, an exit code).
+type Kind int
+
+const (
+	Invalid  Kind = iota + 1 // the input is at fault
+	NotFound                 // no such living schedule or run
+	Conflict                 // the name is taken, or somebody else manages the schedule
+	Stale                    // the version is not the one the caller had read
+	TooLarge                 // the input is bigger than we store
+)
+
+// Error is one fault: what is wrong, where, and how to mend it.
+type Error struct {
+	Kind    Kind
+	Code    string // stable, for programs: "cron_syntax"
+	Field   string // JSON pointer into the input: "/cron_expression"; empty when it is about the whole
+	Message string // for people: the fault and the mend
+}
+
+func (e *Error) Error() string {
+	if e.Field == "" {
+		return e.Code + ": " + e.Message
+	}
+	return e.Code + " at " + e.Field + ": " + e.Message
+}
+
+// Is makes errors of the same code equal for errors.Is, whatever field and words they carry.
+func (e *Error) Is(target error) bool {
+	t, ok := target.(*Error)
+	return ok && t.Code == e.Code
+}
+
+// Errors to compare with errors.Is.
+var (
+	ErrNotFound        = &Error{Kind: NotFound, Code: "not_found", Message: "there is no such schedule"}
+	ErrNameTaken       = &Error{Kind: Conflict, Code: "name_taken", Field: "/name", Message: "another schedule has this name: choose another, or upsert by name"}
+	ErrVersionConflict = &Error{Kind: Stale, Code: "version_conflict", Message: "the schedule has changed since it was read: read it again and repeat the change"}
+)
+
+// Faults are all the faults of one input, in the order of its fields.
+type Faults []*Error
+
+func (f Faults) Error() string {
+	texts := make([]string, len(f))
+	for i, e := range f {
+		texts[i] = e.Error()
+	}
+	return strings.Join(texts, "; ")
+}
+
+// Unwrap lets errors.Is and errors.As see each fault.
+func (f Faults) Unwrap() []error {
+	errs := make([]error, len(f))
+	for i, e := range f {
+		errs[i] = e
+	}
+	return errs
+}
+
+// FaultsOf returns the faults that err carries, or nil when it is not the input that is at fault.
+func FaultsOf(err error) Faults {
+	if all, ok := errors.AsType[Faults](err); ok {
+		return all
+	}
+	if one, ok := errors.AsType[*Error](err); ok {
+		return Faults{one}
+	}
+	return nil
+}
+
+func (f *Faults) add(code, field, format string, args ...any) {
+	*f = append(*f, &Error{Kind: Invalid, Code: code, Field: field, Message: fmt.Sprintf(format, args...)})
+}
+
+func (f Faults) err() error {
+	if len(f) == 0 {
+		return nil
+	}
+	return f
+}

@@ -1,0 +1,89 @@
+package domain
+
+import (
+	"bytes"
+	"encoding/json"
+	"slices"
+	"strings"
+)
+
+func (n *normalizer) task() {
+	n.TaskName = strings.TrimSpace(n.TaskName)
+	if n.TaskName == "" {
+		n.faults.add("task_missing", "/task_name", "say what to run, as the worker registers it (\"app.tasks.send\")")
+	}
+	if present(n.TaskParams) {
+		n.taskParams()
+	}
+	n.TaskParams = nil
+	if present(n.Args) && !startsWith(n.Args, '[') {
+		n.faults.add("args_not_list", "/args", "want a JSON list: [...]")
+	}
+	if present(n.Kwargs) && !startsWith(n.Kwargs, '{') {
+		n.faults.add("kwargs_not_object", "/kwargs", "want a JSON object: {...}")
+	}
+	n.Args, n.Kwargs = compact(n.Args, "[]"), compact(n.Kwargs, "{}")
+}
+
+// taskParams makes kwargs of task_params, with the schedule's id among them, as clients of that member expect.
+func (n *normalizer) taskParams() {
+	if compact(n.Kwargs, "{}") != nil {
+		n.faults.add("target_ambiguous", "/task_params", "task_params is another name of kwargs: give one of them")
+		return
+	}
+	params, ok := tryObject(n.TaskParams)
+	if !ok {
+		n.faults.add("kwargs_not_object", "/task_params", "want a JSON object: {...}")
+		return
+	}
+	params["schedule_id"], _ = json.Marshal(n.context.ID) // an ID always encodes
+	n.Kwargs, _ = json.Marshal(params)                    // raw members that were decoded always encode
+}
+
+func startsWith(raw json.RawMessage, c byte) bool {
+	trimmed := bytes.TrimLeft(raw, " \t\r\n")
+	return len(trimmed) > 0 && trimmed[0] == c
+}
+
+// compact takes out the white space, and the value itself when it says no more than its absence does.
+func compact(raw json.RawMessage, empty string) json.RawMessage {
+	var b bytes.Buffer
+	if !present(raw) || json.Compact(&b, raw) != nil || b.String() == empty {
+		return nil
+	}
+	return b.Bytes()
+}
+
+// reserved are the keys that tactus writes itself.
+const reserved = "tactus:"
+
+func (n *normalizer) target() {
+	if n.Priority != nil && (*n.Priority < 0 || *n.Priority > 255) {
+		n.faults.add("priority_range", "/priority", "%d: want 0 to 255 (on Redis 0 is the highest)", *n.Priority)
+	}
+	for _, name := range []string{"task", "id", "lang", "root_id", "parent_id", "retries", "eta", "expires", "group"} {
+		if _, ok := n.Headers[name]; ok {
+			n.faults.add("target_ambiguous", "/headers/"+name, "Celery's own header: use the member of the schedule, or another name")
+		}
+	}
+	if n.Stream == "" {
+		return
+	}
+	if strings.HasPrefix(n.Stream, reserved) {
+		n.faults.add("target_ambiguous", "/stream", "keys under %q are tactus' own: choose another", reserved)
+	}
+	var celeryOnly []string
+	for name, given := range map[string]bool{
+		"queue": n.Queue != "", "priority": n.Priority != nil, "exchange": n.Exchange != "", "routing_key": n.RoutingKey != "",
+		"time_limit_seconds": n.TimeLimitSeconds != 0, "soft_time_limit_seconds": n.SoftTimeLimitSeconds != 0,
+		"ignore_result": n.IgnoreResult, "shadow": n.Shadow != "",
+	} {
+		if given {
+			celeryOnly = append(celeryOnly, name)
+		}
+	}
+	slices.Sort(celeryOnly)
+	for _, name := range celeryOnly {
+		n.faults.add("target_ambiguous", "/"+name, "a schedule goes to a stream or to a Celery queue, not both: take out stream or %s", name)
+	}
+}

@@ -1,0 +1,229 @@
+package domain
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/tactus-dev/tactus/domain/cron"
+	"github.com/tactus-dev/tactus/domain/zone"
+)
+
+// trigger checks the kind of trigger first, then resolves its zone, its times and its recurrence, in that order,
+// because each needs the one before.
+func (n *normalizer) trigger() {
+	if !n.oneTrigger() {
+		return
+	}
+	spec, isCron := n.parseCron()
+	location, ok := n.location()
+	if !ok {
+		return
+	}
+	n.RunAt = n.instant("run_at", n.RunAt, location)
+	n.IntervalAnchor = n.instant("interval_anchor", n.IntervalAnchor, location)
+	n.StartsAt = n.instant("starts_at", n.StartsAt, location)
+	n.EndsAt = n.instant("ends_at", n.EndsAt, location)
+	if n.faults.err() != nil {
+		return
+	}
+	if n.IntervalSeconds != 0 && n.IntervalAnchor == "" {
+		n.IntervalAnchor = n.context.Now.UTC().Truncate(time.Millisecond).Format(time.RFC3339Nano)
+	}
+	if isCron {
+		for _, w := range spec.Warnings() {
+			n.warnings = append(n.warnings, Warning{w.Code, w.Message})
+		}
+	}
+	n.dueTimes()
+}
+
+func (n *normalizer) oneTrigger() bool {
+	if n.PresetName != "" {
+		preset, known := presetByName(n.PresetName)
+		if !known {
+			n.faults.add("preset_unknown", "/preset_name", "there is no preset %q: list them at /api/v1/schedules/presets", n.PresetName)
+			return false
+		}
+		if n.CronExpression == "" {
+			n.CronExpression = preset.CronExpression
+		}
+		if n.CronExpression != preset.CronExpression {
+			n.faults.add("trigger_ambiguous", "/preset_name", "preset %s is %q but cron_expression is %q: give one of them", preset.Name, preset.CronExpression, n.CronExpression)
+			return false
+		}
+	}
+	var given []string
+	if n.CronExpression != "" {
+		given = append(given, "cron_expression")
+	}
+	if n.IntervalSeconds != 0 {
+		given = append(given, "interval_seconds")
+	}
+	if n.RunAt != "" {
+		given = append(given, "run_at")
+	}
+	switch len(given) {
+	case 0:
+		n.faults.add("trigger_missing", "", "say when: give one of cron_expression, interval_seconds, run_at, preset_name")
+	case 1:
+		return n.intervalInRange()
+	default:
+		n.faults.add("trigger_ambiguous", "/"+given[1], "a schedule has one trigger, not %s: give one of them", strings.Join(given, " and "))
+	}
+	return false
+}
+
+func (n *normalizer) intervalInRange() bool {
+	switch s := n.IntervalSeconds; {
+	case s == 0:
+		return true
+	case s < 1:
+		n.faults.add("interval_too_small", "/interval_seconds", "%v: at least 1 second", s)
+	case s != math.Trunc(s):
+		n.faults.add("trigger_unsupported", "/interval_seconds", "%v: whole seconds only", s)
+	case s > maxSeconds:
+		n.faults.add("out_of_range", "/interval_seconds", "%v: at most %d seconds", s, int64(maxSeconds))
+	default:
+		return true
+	}
+	return false
+}
+
+// parseCron brings the expression to its canonical form, and takes out of it what has a member of its own:
+// a zone prefix, or an interval written as "@every 90s".
+func (n *normalizer) parseCron() (cron.Spec, bool) {
+	if n.CronExpression == "" {
+		return cron.Spec{}, false
+	}
+	spec, err := cron.Parse(n.CronExpression, cron.Options{Dialect: cron.Dialect(n.CronDialect), Seconds: n.CronSeconds})
+	if err != nil {
+		n.cronFault("/cron_expression", err)
+		return cron.Spec{}, false
+	}
+	if prefix := spec.Zone(); prefix != "" {
+		if n.Timezone != "" && n.Timezone != prefix {
+			n.faults.add("trigger_ambiguous", "/timezone", "the expression says %s, timezone says %s: give one of them", prefix, n.Timezone)
+		}
+		n.Timezone = prefix
+	}
+	if every, ok := spec.Every(); ok {
+		n.CronExpression, n.IntervalSeconds = "", every.Seconds()
+		n.intervalInRange()
+		return cron.Spec{}, false
+	}
+	if n.PresetName == "" {
+		n.CronExpression = spec.String()
+	}
+	return spec, true
+}
+
+func (n *normalizer) cronFault(field string, err error) {
+	var e *cron.Error
+	if errors.As(err, &e) {
+		n.faults.add(e.Code, field, "%s", e.Error())
+		return
+	}
+	n.faults.add("cron_syntax", field, "%s", err)
+}
+
+func (n *normalizer) location() (*time.Location, bool) {
+	if n.Timezone == "" {
+		n.Timezone = n.context.Timezone
+	}
+	if n.Timezone == "" {
+		n.Timezone = "UTC"
+	}
+	location, err := zone.Load(n.Timezone)
+	if err != nil {
+		code := "timezone_unknown"
+		if errors.Is(err, zone.ErrAbbreviation) {
+			code = "timezone_abbreviation"
+		}
+		n.faults.add(code, "/timezone", "%s", err)
+	}
+	return location, err == nil
+}
+
+// instant reads RFC 3339, or a local time of the schedule's zone, and writes it as RFC 3339 with the zone's offset.
+func (n *normalizer) instant(field, text string, location *time.Location) string {
+	if text == "" {
+		return ""
+	}
+	t, err := parseTime(text, location, cron.GapPolicy(n.DSTGap), cron.OverlapPolicy(n.DSTOverlap))
+	if err != nil {
+		n.faults.add("time_invalid", "/"+field, "%v", err)
+		return ""
+	}
+	return t.In(location).Format(time.RFC3339Nano)
+}
+
+func parseTime(text string, location *time.Location, gap cron.GapPolicy, overlap cron.OverlapPolicy) (time.Time, error) {
+	if t, err := time.Parse(time.RFC3339Nano, text); err == nil {
+		if t.Year() < 1970 || t.Year() > 2200 {
+			return time.Time{}, fmt.Errorf("%q is outside the years 1970 to 2200", text)
+		}
+		return t, nil
+	}
+	for _, layout := range []string{"2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04:05", "2006-01-02 15:04"} {
+		local, err := time.Parse(layout, text)
+		if err != nil {
+			continue
+		}
+		t, ok := cron.ResolveLocal(local, location, gap, overlap)
+		if !ok {
+			return time.Time{}, fmt.Errorf("%q does not exist in %s: daylight saving skips it", text, location)
+		}
+		return t, nil
+	}
+	return time.Time{}, fmt.Errorf("%q is not a time: want RFC 3339 (2026-03-08T02:30:00+09:00), or without offset for local time", text)
+}
+
+// dueTimes checks what can only be said of the whole trigger: that it is ever due, and that its jitter fits.
+func (n *normalizer) dueTimes() {
+	starts, ends := instant(n.StartsAt), instant(n.EndsAt)
+	if !starts.IsZero() && !ends.IsZero() && !ends.After(starts) {
+		n.faults.add("end_before_start", "/ends_at", "%s is not after starts_at %s", n.EndsAt, n.StartsAt)
+		return
+	}
+	trigger, anchor := n.Definition.Trigger()
+	recurrence, err := trigger.Recurrence(anchor)
+	if err != nil {
+		n.cronFault("/cron_expression", err)
+		return
+	}
+	if n.sameTrigger() {
+		return
+	}
+	if trigger.Once && !anchor.After(n.context.Now) {
+		n.faults.add("at_in_past", "/run_at", "%s is past: give a time to come", n.RunAt)
+		return
+	}
+	after := n.context.Now
+	first, ok := Policy{StartsAt: starts, EndsAt: ends}.Next(recurrence, after)
+	if !ok {
+		if _, ever := recurrence.Next(after); !ever {
+			n.faults.add("cron_never_fires", "/cron_expression", "%q is not due within 40 years", n.CronExpression)
+			return
+		}
+		n.faults.add("no_fire_in_window", "/ends_at", "nothing is due between starts_at and ends_at (from now on): move one of them")
+		return
+	}
+	if second, ok := recurrence.Next(first); ok && time.Duration(n.JitterSeconds)*time.Second >= second.Sub(first) {
+		n.faults.add("jitter_too_large", "/jitter_seconds", "%d seconds reach the next due time, %s later: give less", n.JitterSeconds, second.Sub(first))
+	}
+}
+
+// sameTrigger tells whether the stored schedule already had this trigger: what was accepted once stays accepted.
+func (n *normalizer) sameTrigger() bool {
+	p := n.context.Previous
+	return p != nil && timing(*p) == timing(n.Definition)
+}
+
+// timing is the text by which two definitions are due at the same times.
+func timing(d Definition) string {
+	trigger, anchor := d.Trigger()
+	return fmt.Sprint(trigger, anchor.UnixNano(), instant(d.StartsAt).UnixNano(), instant(d.EndsAt).UnixNano(), d.JitterSeconds)
+}

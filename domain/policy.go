@@ -1,0 +1,96 @@
+package domain
+
+import (
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"time"
+)
+
+// Misfire policies: what fires of the due times that were missed.
+const (
+	MisfireLatest = "latest" // the last one within the window
+	MisfireAll    = "all"    // each one within the window, at most MaxCatchUp
+	MisfireNone   = "none"
+)
+
+// Defaults and bounds of policies.
+const (
+	DefaultGrace  = 60     // seconds
+	DefaultWindow = 86_400 // seconds
+	MaxCatchUp    = 1000   // due times that misfire policy all fires
+)
+
+// Policy limits when a schedule fires, and says what becomes of due times that were missed. Durations are seconds.
+type Policy struct {
+	StartsAt time.Time `json:"starts_at,omitzero"`
+	EndsAt   time.Time `json:"ends_at,omitzero"`
+	MaxRuns  int64     `json:"max_runs,omitempty"`
+	Jitter   int64     `json:"jitter,omitempty"`
+	Misfire  string    `json:"misfire"`
+	Window   int64     `json:"window"`
+	Grace    int64     `json:"grace"`
+	Expires  int64     `json:"expires,omitempty"`
+}
+
+// Policy returns the policy of a normalized definition.
+func (d Definition) Policy() Policy {
+	return Policy{
+		StartsAt: instant(d.StartsAt), EndsAt: instant(d.EndsAt), MaxRuns: d.MaxRuns, Jitter: d.JitterSeconds,
+		Misfire: d.MisfirePolicy, Window: *d.MisfireWindowSeconds, Grace: *d.MisfireGraceSeconds, Expires: d.ExpiresSeconds,
+	}
+}
+
+// ParsePolicy reads the text that Policy.String gave.
+func ParsePolicy(text string) (Policy, error) {
+	var p Policy
+	if err := json.Unmarshal([]byte(text), &p); err != nil {
+		return Policy{}, fmt.Errorf("parse policy: %w", err)
+	}
+	return p, nil
+}
+
+func (p Policy) String() string {
+	text, _ := json.Marshal(p) // times within RFC 3339's years always encode: Normalize has checked
+	return string(text)
+}
+
+// Next is the first due time after the instant that StartsAt and EndsAt (both inclusive) allow.
+func (p Policy) Next(r Recurrence, after time.Time) (time.Time, bool) {
+	if before := p.StartsAt.Add(-1); !p.StartsAt.IsZero() && before.After(after) {
+		after = before
+	}
+	due, ok := r.Next(after)
+	if !ok || (!p.EndsAt.IsZero() && due.After(p.EndsAt)) {
+		return time.Time{}, false
+	}
+	return due, true
+}
+
+// FireAt is when a due time fires: later by the schedule's jitter, which depends on nothing but the schedule and the
+// due time, and is less than the gap to the next due time. The run's identity stays the due time.
+func (p Policy) FireAt(id ID, r Recurrence, due time.Time) time.Time {
+	if p.Jitter <= 0 {
+		return due
+	}
+	limit := time.Duration(p.Jitter) * time.Second
+	if next, ok := r.Next(due); ok {
+		limit = min(limit, next.Sub(due)-1)
+	}
+	if limit <= 0 {
+		return due
+	}
+	return due.Add(time.Duration(hash(id, due) % uint64(limit)))
+}
+
+func hash(id ID, due time.Time) uint64 {
+	h := fnv.New64a()
+	h.Write(id[:]) // a hash never fails to write
+	fmt.Fprintf(h, "%d", due.UnixNano())
+	// FNV's high bits barely move for inputs that differ in the last byte: mix them (the finalizer of MurmurHash3).
+	x := h.Sum64()
+	x ^= x >> 33
+	x *= 0xff51afd7ed558ccd
+	x ^= x >> 33
+	return x
+}

@@ -1,0 +1,41 @@
+package domain
+
+import "time"
+
+// RunKind is why a run was made.
+type RunKind string
+
+// The kinds of runs.
+const (
+	Scheduled RunKind = "scheduled" // a due time
+	Manual    RunKind = "manual"    // somebody asked for it
+	Backfill  RunKind = "backfill"  // a due time of the past, asked for
+)
+
+// RunStatus is how far a run has come.
+type RunStatus string
+
+// The states of a run. Due, Sent, Started and Retrying are open: more may be heard.
+const (
+	Due       RunStatus = "due"
+	Sent      RunStatus = "sent"
+	Started   RunStatus = "started"
+	Retrying  RunStatus = "retrying"
+	Succeeded RunStatus = "succeeded"
+	Failed    RunStatus = "failed"
+	Revoked   RunStatus = "revoked"
+	Expired   RunStatus = "expired"
+	Skipped   RunStatus = "skipped"
+	MissedRun RunStatus = "missed"
+	Unknown   RunStatus = "unknown"
+)
+
+// DueRun is the payload of a run.due event: what a sink needs to hand the run over.
+type DueRun struct {
+	ScheduleID   ID        `json:"schedule_id"`
+	RunID        ID        `json:"run_id"`
+	DueAt        time.Time `json:"due_at"`
+	Kind         RunKind   `json:"kind"`
+	ScheduleName string    `json:"schedule_name"`
+	Task
+}

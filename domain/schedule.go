@@ -1,0 +1,125 @@
+package domain
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// Schedule is a definition with an identity, a version and its times (UTC).
+type Schedule struct {
+	ID      ID    `json:"id"`
+	Version int64 `json:"version"`
+	Definition
+	InvalidReason string    `json:"invalid_reason,omitempty"`
+	CreatedAt     time.Time `json:"created_at,omitzero"`
+	UpdatedAt     time.Time `json:"updated_at,omitzero"`
+	EffectiveFrom time.Time `json:"effective_from,omitzero"`
+	TriggerSetAt  time.Time `json:"trigger_set_at,omitzero"`
+	DeletedAt     time.Time `json:"deleted_at,omitzero"`
+}
+
+// Change is a decided change of one schedule that has no time yet: the writer's clock is the database's, which is not
+// known before the change is written.
+type Change struct {
+	Type       EventType
+	After      Schedule // as it will be; the times that move are still as they were
+	Effective  bool     // EffectiveFrom moves to the time of the change
+	TriggerSet bool     // TriggerSetAt moves to the time of the change
+}
+
+// Create decides the first change of a schedule. The definition is normalized.
+func Create(id ID, d Definition) Change {
+	enabled := d.IsEnabled()
+	d.Enabled = &enabled
+	return Change{Type: ScheduleCreated, After: Schedule{ID: id, Version: 1, Definition: d}, Effective: true, TriggerSet: true}
+}
+
+// Redefine decides the change from s to a normalized definition; none (false) when they say the same.
+func (s Schedule) Redefine(d Definition) (Change, bool) {
+	enabled := d.IsEnabled()
+	d.Enabled = &enabled
+	if same(s.Definition, d) {
+		return Change{}, false
+	}
+	trigger := timing(s.Definition) != timing(d)
+	c := s.change(ScheduleUpdated)
+	c.After.Definition = d
+	c.TriggerSet = trigger
+	c.Effective = trigger || (enabled && !s.IsEnabled())
+	return c, true
+}
+
+// SetEnabled decides to enable or disable s; none (false) when it already is so.
+func (s Schedule) SetEnabled(enabled bool) (Change, bool) {
+	if s.IsEnabled() == enabled {
+		return Change{}, false
+	}
+	c := s.change(ScheduleDisabled)
+	if enabled {
+		c = s.change(ScheduleEnabled)
+	}
+	c.After.Enabled = &enabled
+	c.Effective = enabled
+	return c, true
+}
+
+// Delete decides to delete s. The schedule stays as a tombstone.
+func (s Schedule) Delete() Change { return s.change(ScheduleDeleted) }
+
+func (s Schedule) change(t EventType) Change {
+	c := Change{Type: t, After: s}
+	c.After.Version++
+	return c
+}
+
+// At dates the change and gives its event.
+func (c Change) At(now time.Time) (Event, error) {
+	after := c.After
+	after.UpdatedAt = now
+	if c.Type == ScheduleCreated {
+		after.CreatedAt = now
+	}
+	if c.Type == ScheduleDeleted {
+		after.DeletedAt = now
+	}
+	if c.Effective {
+		after.EffectiveFrom = now
+	}
+	if c.TriggerSet {
+		after.TriggerSetAt = now
+	}
+	data, err := json.Marshal(after)
+	if err != nil {
+		return Event{}, fmt.Errorf("encode event: %w", err)
+	}
+	return Event{ScheduleID: after.ID, Version: after.Version, Type: c.Type, Data: data, At: now}, nil
+}
+
+// Recurrence compiles the schedule's trigger.
+func (s Schedule) Recurrence() (Recurrence, error) {
+	trigger, anchor := s.Trigger()
+	return trigger.Recurrence(anchor)
+}
+
+// Next is the first due time after the instant, and after EffectiveFrom; false when the schedule is disabled or
+// deleted, or when nothing is due any more.
+func (s Schedule) Next(after time.Time) (time.Time, bool) {
+	if !s.IsEnabled() || !s.DeletedAt.IsZero() || s.InvalidReason != "" {
+		return time.Time{}, false
+	}
+	recurrence, err := s.Recurrence()
+	if err != nil {
+		return time.Time{}, false // it was checked when it was written; a beat reports what has become unreadable
+	}
+	if s.EffectiveFrom.After(after) {
+		after = s.EffectiveFrom
+	}
+	return s.Policy().Next(recurrence, after)
+}
+
+func same(a, b Definition) bool {
+	x, errX := json.Marshal(a)
+	y, errY := json.Marshal(b)
+	return errX == nil && errY == nil && string(x) == string(y)
+}

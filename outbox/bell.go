@@ -1,0 +1,44 @@
+package outbox
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Channel is where the bell is heard (LISTEN).
+const Channel = "tactus"
+
+// ring notifies only if nobody else is ringing just now. A plain NOTIFY holds a lock of the whole cluster through the
+// commit's fsync, and cost two thirds of the write rate. Whoever loses the race need not ring: a listener that was
+// woken reads on for a while, so it sees this transaction too.
+const ring = `select case when pg_try_advisory_xact_lock(7461637, 475731) then pg_notify('tactus', '') end`
+
+// Ring wakes the relay. It is for after the commit of a transaction in which Put and its like were called; there
+// themselves they must not ring, because the lock would be held until a commit that may be long in coming.
+func Ring(ctx context.Context, q querier) error {
+	rows, err := q.Query(ctx, ring)
+	if err != nil {
+		return fmt.Errorf("ring: %w", err)
+	}
+	rows.Close()
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("ring: %w", err)
+	}
+	return nil
+}
+
+// InTx runs do in a transaction and rings after its commit. An error from do, or from the commit, is returned and
+// leaves nothing; a bell that cannot be rung is not an error, because the relay polls.
+func InTx(ctx context.Context, db interface {
+	querier
+	Begin(ctx context.Context) (pgx.Tx, error)
+}, do func(pgx.Tx) error,
+) error {
+	if err := pgx.BeginFunc(ctx, db, do); err != nil {
+		return err
+	}
+	_ = Ring(ctx, db) // what it would tell is found by polling
+	return nil
+}

@@ -1,0 +1,176 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/tactus-dev/tactus/domain"
+)
+
+// Put creates the schedule of that name, or changes it to the definition; what the definition leaves out gets its
+// default. It is part of the caller's transaction: it commits and rolls back with the caller's own rows, and none of
+// its errors aborts that transaction. Faults of the definition are a domain.Faults. Wake the relay after the commit
+// with Ring, or let InTx do both; without, the relay finds the change by polling.
+func Put(ctx context.Context, tx pgx.Tx, d domain.Definition) (domain.Schedule, error) {
+	return writer{q: tx, tx: tx}.put(ctx, d)
+}
+
+// Create creates a schedule. A taken name is domain.ErrNameTaken.
+func Create(ctx context.Context, tx pgx.Tx, d domain.Definition) (domain.Schedule, error) {
+	return writer{q: tx, tx: tx}.create(ctx, d, option{})
+}
+
+// Enable lets a schedule fire from now on; what was due before is not caught up with.
+func Enable(ctx context.Context, tx pgx.Tx, id domain.ID) (domain.Schedule, error) {
+	return writer{q: tx, tx: tx}.setEnabled(ctx, id, true)
+}
+
+// Disable stops a schedule.
+func Disable(ctx context.Context, tx pgx.Tx, id domain.ID) (domain.Schedule, error) {
+	return writer{q: tx, tx: tx}.setEnabled(ctx, id, false)
+}
+
+// Delete deletes a schedule; its name is free again.
+func Delete(ctx context.Context, tx pgx.Tx, id domain.ID) error {
+	_, err := writer{q: tx, tx: tx}.update(ctx, id, 0, func(s domain.Schedule) (domain.Change, bool, error) {
+		return s.Delete(), true, nil
+	})
+	return err
+}
+
+// writer is the one write path. With tx it works inside a caller's transaction; without, every write is a transaction
+// of its own, one statement long, that rings.
+type writer struct {
+	q        querier
+	tx       pgx.Tx
+	timezone string
+}
+
+func (w writer) create(ctx context.Context, d domain.Definition, o option) (domain.Schedule, error) {
+	id := NewID()
+	d, _, err := d.Normalize(domain.Context{ID: id, Timezone: w.timezone, Now: time.Now()})
+	if err != nil {
+		return domain.Schedule{}, err
+	}
+	s, err := w.write(ctx, domain.Create(id, d), o, false)
+	if errors.Is(err, errNotWritten) {
+		return domain.Schedule{}, domain.ErrNameTaken
+	}
+	return s, err
+}
+
+func (w writer) put(ctx context.Context, d domain.Definition) (domain.Schedule, error) {
+	if d.Name == "" {
+		return w.create(ctx, d, option{})
+	}
+	for range attempts {
+		before, err := GetByName(ctx, w.q, d.Name)
+		var s domain.Schedule
+		switch {
+		case errors.Is(err, domain.ErrNotFound):
+			s, err = w.create(ctx, d, option{})
+		case err == nil:
+			s, err = w.decide(ctx, before, redefine(d, w.timezone))
+		}
+		if !errors.Is(err, domain.ErrNameTaken) && !errors.Is(err, domain.ErrVersionConflict) {
+			return s, err
+		}
+	}
+	return domain.Schedule{}, domain.ErrVersionConflict
+}
+
+func (w writer) setEnabled(ctx context.Context, id domain.ID, enabled bool) (domain.Schedule, error) {
+	return w.update(ctx, id, 0, func(s domain.Schedule) (domain.Change, bool, error) {
+		c, changed := s.SetEnabled(enabled)
+		return c, changed, nil
+	})
+}
+
+// decision decides a change of a schedule that was read; false when there is nothing to change.
+type decision func(domain.Schedule) (domain.Change, bool, error)
+
+func redefine(d domain.Definition, timezone string) decision {
+	return func(s domain.Schedule) (domain.Change, bool, error) {
+		normal, _, err := d.Normalize(domain.Context{ID: s.ID, Timezone: timezone, Now: time.Now(), Previous: &s.Definition})
+		if err != nil {
+			return domain.Change{}, false, err
+		}
+		c, changed := s.Redefine(normal)
+		return c, changed, nil
+	}
+}
+
+// attempts bounds how often a change is decided anew because another writer was faster.
+const attempts = 100
+
+// update reads, decides and writes; it does so again while others are faster, unless the caller named the version that
+// it had read (0: any).
+func (w writer) update(ctx context.Context, id domain.ID, version int64, decide decision) (domain.Schedule, error) {
+	for range attempts {
+		before, err := Get(ctx, w.q, id)
+		if err != nil {
+			return domain.Schedule{}, err
+		}
+		if version != 0 && version != before.Version {
+			return domain.Schedule{}, domain.ErrVersionConflict
+		}
+		after, err := w.decide(ctx, before, decide)
+		if !errors.Is(err, domain.ErrVersionConflict) || version != 0 {
+			return after, err
+		}
+	}
+	return domain.Schedule{}, domain.ErrVersionConflict
+}
+
+func (w writer) decide(ctx context.Context, before domain.Schedule, decide decision) (domain.Schedule, error) {
+	change, changed, err := decide(before)
+	if err != nil || !changed {
+		return before, err
+	}
+	after, err := w.write(ctx, change, option{}, change.After.Name != before.Name)
+	if errors.Is(err, errNotWritten) {
+		return domain.Schedule{}, domain.ErrVersionConflict
+	}
+	return after, err
+}
+
+// write rings only in a transaction of its own. A rename may break the uniqueness of names, which aborts a
+// transaction: inside a caller's it is done under a savepoint.
+func (w writer) write(ctx context.Context, c domain.Change, o option, renames bool) (domain.Schedule, error) {
+	o.ring = w.tx == nil
+	if w.tx == nil || !renames {
+		s, err := write(ctx, w.q, c, o)
+		return s, meaning(err)
+	}
+	var s domain.Schedule
+	err := pgx.BeginFunc(ctx, w.tx, func(savepoint pgx.Tx) (err error) {
+		s, err = write(ctx, savepoint, c, o)
+		return err
+	})
+	return s, meaning(err)
+}
+
+// errKeyUsed means that the idempotency key has a result already.
+var errKeyUsed = errors.New("idempotency key used")
+
+// meaning translates the database's word for a broken rule.
+func meaning(err error) error {
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok {
+		return err
+	}
+	switch {
+	case pgErr.ConstraintName == "schedules_name":
+		return domain.ErrNameTaken
+	case pgErr.ConstraintName == "idempotency_pkey":
+		return errKeyUsed
+	case pgErr.Code == "40001": // a caller's repeatable read or serializable transaction
+		return fmt.Errorf("%w: %w", domain.ErrVersionConflict, err)
+	}
+	return err
+}

@@ -1,0 +1,58 @@
+package outbox
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/domain"
+)
+
+// Get returns a living schedule, or domain.ErrNotFound.
+func Get(ctx context.Context, q querier, id domain.ID) (domain.Schedule, error) {
+	return one(ctx, q, scheduleByID, id)
+}
+
+// GetByName returns the living schedule of that name, or domain.ErrNotFound.
+func GetByName(ctx context.Context, q querier, name string) (domain.Schedule, error) {
+	return one(ctx, q, scheduleByName, name)
+}
+
+const selectSchedule = `
+select id, version, definition, created_at, updated_at, effective_from, trigger_set_at
+from tactus.schedules where deleted_at is null and `
+
+const (
+	scheduleByID   = selectSchedule + `id = $1`
+	scheduleByName = selectSchedule + `name = $1`
+)
+
+func one(ctx context.Context, q querier, sql string, key any) (domain.Schedule, error) {
+	rows, err := q.Query(ctx, sql, key)
+	if err != nil {
+		return domain.Schedule{}, fmt.Errorf("read schedule: %w", err)
+	}
+	found, err := pgx.CollectRows(rows, scheduleRow)
+	if err != nil {
+		return domain.Schedule{}, fmt.Errorf("read schedule: %w", err)
+	}
+	if len(found) == 0 {
+		return domain.Schedule{}, domain.ErrNotFound
+	}
+	return found[0], nil
+}
+
+// scheduleRow makes a schedule of the columns of selectSchedule.
+func scheduleRow(row pgx.CollectableRow) (domain.Schedule, error) {
+	var s domain.Schedule
+	var definition []byte
+	var times [4]time.Time
+	if err := row.Scan(&s.ID, &s.Version, &definition, &times[0], &times[1], &times[2], &times[3]); err != nil {
+		return s, err
+	}
+	s.CreatedAt, s.UpdatedAt, s.EffectiveFrom, s.TriggerSetAt = times[0].UTC(), times[1].UTC(), times[2].UTC(), times[3].UTC()
+	return s, json.Unmarshal(definition, &s.Definition)
+}

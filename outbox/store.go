@@ -1,0 +1,142 @@
+package outbox
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tactus-dev/tactus/domain"
+)
+
+// Store writes schedules in transactions of its own: each is one statement long, and rings.
+type Store struct {
+	pool     *pgxpool.Pool
+	timezone string
+}
+
+// NewStore returns a store over a pool that it is lent. timezone (IANA, or empty for UTC) is that of new schedules that
+// name none.
+func NewStore(pool *pgxpool.Pool, timezone string) *Store {
+	return &Store{pool: pool, timezone: timezone}
+}
+
+func (s *Store) writer() writer { return writer{q: s.pool, timezone: s.timezone} }
+
+// Get returns a living schedule, or domain.ErrNotFound.
+func (s *Store) Get(ctx context.Context, id domain.ID) (domain.Schedule, error) {
+	return Get(ctx, s.pool, id)
+}
+
+// Create creates a schedule. With a key (an Idempotency-Key; empty for none) a repeated call with the same request
+// answers the schedule that the first one made, and one with another request is a fault.
+func (s *Store) Create(ctx context.Context, d domain.Definition, key string, request []byte) (domain.Schedule, error) {
+	hash := sha256.Sum256(request)
+	o := option{key: key, requestHash: hash[:]}
+	created, err := s.writer().create(ctx, d, o)
+	if key == "" || !(errors.Is(err, errKeyUsed) || errors.Is(err, domain.ErrNameTaken)) {
+		return created, err
+	}
+	made, found, kerr := s.madeBefore(ctx, key, hash[:])
+	if kerr != nil {
+		return domain.Schedule{}, kerr
+	}
+	if !found {
+		return domain.Schedule{}, err
+	}
+	return Get(ctx, s.pool, made)
+}
+
+const usedKey = `select schedule_id, request_hash = $2 from tactus.idempotency where key = $1`
+
+// madeBefore returns what the request with this key created.
+func (s *Store) madeBefore(ctx context.Context, key string, hash []byte) (id domain.ID, found bool, err error) {
+	var sameRequest bool
+	err = s.pool.QueryRow(ctx, usedKey, key, hash).Scan(&id, &sameRequest)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return id, false, nil
+	}
+	if err != nil {
+		return id, false, fmt.Errorf("read idempotency key: %w", err)
+	}
+	if !sameRequest {
+		return id, true, &domain.Error{Kind: domain.Invalid, Code: "idempotency_key_reused", Field: "",
+			Message: "this Idempotency-Key came with another request before: use a new key for a new request"}
+	}
+	return id, true, nil
+}
+
+// Put creates the schedule of that name or replaces its definition; created tells which.
+func (s *Store) Put(ctx context.Context, d domain.Definition) (after domain.Schedule, created bool, err error) {
+	after, err = s.writer().put(ctx, d)
+	return after, after.Version == 1, err
+}
+
+// Merge changes what the patch names (RFC 7396). version is the one the caller has read (If-Match), or 0 for any.
+func (s *Store) Merge(ctx context.Context, id domain.ID, version int64, patch []byte) (domain.Schedule, error) {
+	return s.writer().update(ctx, id, version, func(before domain.Schedule) (domain.Change, bool, error) {
+		merged, err := before.Merge(patch)
+		if err != nil {
+			return domain.Change{}, false, err
+		}
+		return redefine(merged, s.timezone)(before)
+	})
+}
+
+// SetEnabled enables or disables a schedule.
+func (s *Store) SetEnabled(ctx context.Context, id domain.ID, version int64, enabled bool) (domain.Schedule, error) {
+	return s.writer().update(ctx, id, version, func(before domain.Schedule) (domain.Change, bool, error) {
+		c, changed := before.SetEnabled(enabled)
+		return c, changed, nil
+	})
+}
+
+// Toggle enables a disabled schedule and disables an enabled one.
+func (s *Store) Toggle(ctx context.Context, id domain.ID, version int64) (domain.Schedule, error) {
+	return s.writer().update(ctx, id, version, func(before domain.Schedule) (domain.Change, bool, error) {
+		c, changed := before.SetEnabled(!before.IsEnabled())
+		return c, changed, nil
+	})
+}
+
+// Delete deletes a schedule.
+func (s *Store) Delete(ctx context.Context, id domain.ID, version int64) error {
+	_, err := s.writer().update(ctx, id, version, func(before domain.Schedule) (domain.Change, bool, error) {
+		return before.Delete(), true, nil
+	})
+	return err
+}
+
+// Trigger makes a manual run of a schedule now, whether it is enabled or not, and returns the run's id. The version of
+// the schedule stays as it is.
+func (s *Store) Trigger(ctx context.Context, id domain.ID) (domain.ID, error) {
+	run := NewID()
+	tag, err := s.pool.Exec(ctx, triggerRun, pgx.NamedArgs{"id": id, "run": run})
+	if err != nil {
+		return domain.ID{}, fmt.Errorf("trigger: %w", err)
+	}
+	if tag.RowsAffected() == 0 {
+		return domain.ID{}, domain.ErrNotFound
+	}
+	return run, nil
+}
+
+const triggerRun = `
+with moment as materialized (select clock_timestamp() as now),
+run as (
+    insert into tactus.runs (id, schedule_id, due_at, slot, kind, status, schedule_version, fired_at, expires_at)
+    select @run, s.id, now, @run, 'manual', 'due', s.version, now,
+        now + (s.policy::json->>'expires')::bigint * interval '1 second'
+    from tactus.schedules s, moment where s.id = @id and s.deleted_at is null
+    returning id, schedule_id, due_at
+),
+event as (
+    insert into tactus.outbox (topic, aggregate_id, version, type, data, occurred_at)
+    select 'run', run.id, 1, 'run.due', tactus.run_due(s.id, s.name, s.task, run.id, run.due_at, 'manual'), run.due_at
+    from run join tactus.schedules s on s.id = run.schedule_id
+    returning position
+)
+` + ring + ` from event`
