@@ -3,6 +3,7 @@ package domain
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -41,6 +42,7 @@ func (e *Error) Is(target error) bool {
 // Errors to compare with errors.Is.
 var (
 	ErrNotFound        = &Error{Kind: NotFound, Code: "not_found", Message: "there is no such schedule"}
+	ErrRunNotFound     = &Error{Kind: NotFound, Code: "not_found", Message: "there is no such run"}
 	ErrNameTaken       = &Error{Kind: Conflict, Code: "name_taken", Field: "/name", Message: "another schedule has this name: choose another, or upsert by name"}
 	ErrVersionConflict = &Error{Kind: Stale, Code: "version_conflict", Message: "the schedule has changed since it was read: read it again and repeat the change"}
 )
@@ -74,6 +76,30 @@ func FaultsOf(err error) Faults {
 		return Faults{one}
 	}
 	return nil
+}
+
+// Join gathers the faults of several looks at one input: what the second says of a member that the first has faulted,
+// or of the whole, may follow from that fault, and is left out. An error that is not a fault comes alone.
+func Join(first, second error) error {
+	known, more := FaultsOf(first), FaultsOf(second)
+	switch {
+	case first == nil || second != nil && more == nil:
+		return second
+	case second == nil || known == nil || known[0].unreadable():
+		return first
+	}
+	all := slices.Clone(known)
+	for _, e := range more {
+		if e.Field != "" && !slices.ContainsFunc(known, func(k *Error) bool { return k.Field == e.Field }) {
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
+// unreadable means that there is nothing of the input to look at.
+func (e *Error) unreadable() bool {
+	return e.Code == "json_invalid" || e.Code == "utf8_invalid" || e.Code == "payload_too_large"
 }
 
 func (f *Faults) add(code, field, format string, args ...any) {

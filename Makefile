@@ -1,0 +1,56 @@
+# make run and make test do all their own set-up; make help lists the rest.
+MAKEFLAGS += --no-print-directory
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+TOOL := go tool -modfile=internal/tools/go.mod
+RACE := $(shell command -v cc >/dev/null 2>&1 && echo -race)
+PACKAGES ?= ./...
+MODULES := $(shell find . -name go.mod -not -path './go.mod' -not -path './internal/tools/*' -exec dirname {} \; | sort)
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: build ## start everything here: PostgreSQL, Redis, api, relay and beat
+	@bin/tactus dev
+
+.PHONY: build
+build: go ## build bin/tactus
+	@CGO_ENABLED=0 go build -trimpath -o bin/tactus ./cmd/tactus
+
+.PHONY: test
+test: go ## run every test, against real servers that the tests bring up
+	@$(if $(RACE),CGO_ENABLED=1,CGO_ENABLED=0) go test $(RACE) -timeout 30m $(PACKAGES)
+	@for module in $(MODULES); do echo "-- $$module"; (cd $$module && CGO_ENABLED=0 go test -timeout 30m ./...); done
+
+.PHONY: pooled
+pooled: go ## run what speaks to PostgreSQL again, through PgBouncer in transaction mode
+	@TACTUS_TEST_VIA_PGBOUNCER=1 go test -count=1 -timeout 30m ./outbox/... ./relay/... ./beat/... ./internal/api/...
+
+.PHONY: check
+check: go ## formatting, vet, staticcheck, tidy modules, and that macOS builds
+	@out=$$($(TOOL) gofumpt -l .); test -z "$$out" || { echo "gofumpt -w:"; echo "$$out"; exit 1; }
+	@go vet ./...
+	@GOOS=darwin go vet ./...
+	@go fix -diff ./...
+	@$(TOOL) staticcheck ./...
+	@go mod tidy -diff
+	@for module in $(MODULES); do (cd $$module && go vet ./... && go mod tidy -diff); done
+
+.PHONY: fuzz
+fuzz: go ## compare the cron engine with its oracles for longer (TACTUS_FUZZ_CASES=2000000)
+	@TACTUS_FUZZ_CASES=$${TACTUS_FUZZ_CASES:-2000000} go test -count=1 -timeout 0 -run 'Oracle' ./domain/cron
+	@go test -run '^$$' -fuzz FuzzParse -fuzztime 60s ./domain/cron
+
+.PHONY: go
+go:
+	@command -v go >/dev/null 2>&1 || { \
+	  echo "tactus is written in Go, which is not installed. Go 1.21 or newer fetches the version it needs:"; \
+	  echo "  Debian 13, Ubuntu 24.04: sudo apt-get install golang-go    macOS: brew install go"; \
+	  echo "  else: https://go.dev/doc/install"; exit 1; }
+	@v=$$(go env GOVERSION | sed 's/^go1\.//; s/[^0-9].*//'); test "$${v:-0}" -ge 21 || { \
+	  echo "$$(go version) is too old: Go 1.21 or newer fetches the version it needs."; \
+	  echo "  Debian 12: sudo apt-get install -t bookworm-backports golang-go    else: https://go.dev/doc/install"; exit 1; }

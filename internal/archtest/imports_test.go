@@ -1,0 +1,131 @@
+package archtest
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/tactus-dev/tactus"
+
+// rule limits what the packages under room may import, their tests left aside.
+type rule struct {
+	room    string
+	allowed []string // import path prefixes, the room itself and std aside
+	reason  string
+}
+
+var rules = []rule{
+	{"domain", nil, "the language of schedules has no I/O and can be imported alone: std only"},
+	{"outbox", []string{module + "/domain", "github.com/jackc/pgx/v5", "github.com/google/uuid"}, "the write path is used inside other services' transactions: domain and pgx only"},
+	{"relay", coreImports, "the relay knows neither the beat nor a transport: cmd chooses it"},
+	{"beat", coreImports, "the beat knows neither the relay nor a transport: cmd chooses it"},
+	{"internal/redis", []string{module + "/domain", module + "/outbox", module + "/relay", module + "/internal", "github.com/redis/go-redis", "github.com/ThreeDotsLabs/watermill", "github.com/google/uuid", "golang.org/x"}, "the transport serves the relay and must not know Postgres or the beat"},
+}
+
+var coreImports = []string{
+	module + "/outbox", module + "/domain", "github.com/jackc/pgx/v5",
+	"github.com/ThreeDotsLabs/watermill/message", "golang.org/x/sync", "golang.org/x/time",
+}
+
+// domainPure are the packages that make a result depend on more than its arguments.
+var domainPure = map[string]string{
+	"context": "no I/O to cancel", "net": "no I/O", "net/http": "no I/O", "database/sql": "no I/O", "os": "no I/O", "os/exec": "no I/O", "log": "no I/O", "log/slog": "no I/O",
+}
+
+type listed struct {
+	ImportPath string
+	Imports    []string
+}
+
+func TestImports(t *testing.T) {
+	for _, p := range packages(t) {
+		for _, imported := range p.Imports {
+			for _, reason := range broken(p.ImportPath, imported) {
+				t.Errorf("%s imports %s: %s", p.ImportPath, imported, reason)
+			}
+		}
+	}
+}
+
+// TestRulesBite shows that each rule refuses what it is there for.
+func TestRulesBite(t *testing.T) {
+	for _, c := range []struct {
+		from, imported string
+		want           bool
+	}{
+		{"domain", "time", false},
+		{"domain/cron", module + "/domain/zone", false},
+		{"domain", "github.com/google/uuid", true},
+		{"domain", "context", true},
+		{"outbox", "github.com/jackc/pgx/v5/pgtype", false},
+		{"outbox", module + "/relay", true},
+		{"relay", module + "/beat", true},
+		{"beat", module + "/relay", true},
+		{"beat", "github.com/redis/go-redis/v9", true},
+		{"relay", module + "/outboxes", true},
+		{"internal/redis", module + "/beat", true},
+		{"internal/api", module + "/cmd/tactus", true},
+		{"internal/api", "github.com/danielgtaylor/huma/v2", false},
+	} {
+		if got := len(broken(module+"/"+c.from, c.imported)) > 0; got != c.want {
+			t.Errorf("%s imports %s: broken = %v, want %v", c.from, c.imported, got, c.want)
+		}
+	}
+}
+
+func broken(from, imported string) (reasons []string) {
+	if under(imported, module+"/cmd") {
+		reasons = append(reasons, "nobody imports cmd: it ties together, it is not used")
+	}
+	if why, ok := domainPure[imported]; ok && under(from, module+"/domain") {
+		reasons = append(reasons, "domain is pure: "+why)
+	}
+	for _, r := range rules {
+		if room := module + "/" + r.room; under(from, room) && !r.allows(room, imported) {
+			reasons = append(reasons, r.reason)
+		}
+	}
+	return reasons
+}
+
+func (r rule) allows(room, imported string) bool {
+	if std(imported) || under(imported, room) {
+		return true
+	}
+	for _, prefix := range r.allowed {
+		if under(imported, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+func std(path string) bool {
+	first, _, _ := strings.Cut(path, "/")
+	return !strings.Contains(first, ".")
+}
+
+func under(path, folder string) bool { return path == folder || strings.HasPrefix(path, folder+"/") }
+
+func packages(t *testing.T) (all []listed) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-e", "-json=ImportPath,Imports", "./...")
+	cmd.Dir = root
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	for d := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p listed
+		if err := d.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatalf("read what go list says: %v", err)
+		}
+		all = append(all, p)
+	}
+}
