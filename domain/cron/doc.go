@@ -30,6 +30,19 @@
 //   - Jumps of more than three hours are corrections (the date line moved): what they skip never existed.
 //
 // Due times that fall together are one, and due times strictly increase. GapPolicy and OverlapPolicy override. Nothing
-// is looked for beyond Horizon. TestOracle holds all of this against a walk through every minute, and TestVectors
-// against a table of known cases.
+// is looked for beyond Horizon: an expression that no date matches ("0 0 31 2 *") is refused when it is parsed, and a
+// rare one ("0 0 29 2 1", a leap day on a Monday) is found. Schedule.Prev and Schedule.Between give the same due times
+// as Schedule.Next, from the other side and one after the other.
+//
+// # Words
+//
+// Spec.Describe says an expression in English or Japanese. It is exact: expressions that read the same are due at the
+// same times, and of two day fields it says whether both must match or either. A language is a table of phrases and
+// one file. Preview lists due times, with a mark where a change of the clocks moves, skips or repeats one.
+//
+// # Proof
+//
+// TestOracle holds the engine against a walk through every minute around the transitions of random zones, TestVectors
+// against a table of known cases, TestPeer against another library where that one can be trusted (two days away from
+// any transition), and FuzzParse the parser against any text.
 package cron

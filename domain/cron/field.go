@@ -46,7 +46,7 @@ func (f *fieldParser) all() bool {
 
 func (f *fieldParser) list(text string) error {
 	at := f.at
-	for _, item := range strings.Split(text, ",") {
+	for item := range strings.SplitSeq(text, ",") {
 		if err := f.item(item, at); err != nil {
 			return err
 		}
@@ -64,7 +64,7 @@ func (f *fieldParser) item(item string, at int) error {
 		return f.fault(item, at, "an empty item: %s", f.unit.hint)
 	}
 	if f.unit.isDOM() || f.unit.isDOW() {
-		if done, err := f.special(strings.ToLower(item), at); done || err != nil {
+		if done, err := f.special(item, at); done || err != nil {
 			return err
 		}
 	}
@@ -86,7 +86,7 @@ func (f *fieldParser) item(item string, at int) error {
 func (f *fieldParser) step(text string, at int) (int, error) {
 	step, ok := number(text)
 	if !ok || step < 1 || step > 999 {
-		return 0, f.fault(text, at, "a step is a whole number from 1")
+		return 0, f.fault(text, at, "a step is a whole number, 1 to 999")
 	}
 	if count := f.unit.max - f.unit.min + 1; step >= count && step > 1 {
 		f.warnings = append(f.warnings, Warning{"step_exceeds_range", fmt.Sprintf("%s: a step of %d leaves the first value only", f.unit.name, step)})
@@ -173,7 +173,8 @@ func (f *fieldParser) special(item string, at int) (done bool, err error) {
 	return f.specialDOW(item, at)
 }
 
-func (f *fieldParser) specialDOM(item string, at int) (bool, error) {
+func (f *fieldParser) specialDOM(written string, at int) (bool, error) {
+	item := strings.ToLower(written)
 	switch {
 	case item == "l":
 		f.days.last |= 1
@@ -182,14 +183,14 @@ func (f *fieldParser) specialDOM(item string, at int) (bool, error) {
 	case strings.HasPrefix(item, "l-"):
 		n, ok := number(item[2:])
 		if !ok || n > 30 {
-			return false, f.fault(item, at, "L-n counts 0 to 30 days before the last of the month")
+			return false, f.fault(written, at, "L-n counts 0 to 30 days before the last of the month")
 		}
 		f.days.last |= 1 << n
 		item = "l-" + strconv.Itoa(n)
 	case strings.HasSuffix(item, "w"):
 		n, ok := number(item[:len(item)-1])
 		if !ok || n < 1 || n > 31 {
-			return false, f.fault(item, at, "nW is the weekday nearest to day n, 1 to 31")
+			return false, f.fault(written, at, "nW is the weekday nearest to day n, 1 to 31")
 		}
 		f.days.nearest |= 1 << n
 		item = strconv.Itoa(n) + "w"
@@ -200,11 +201,12 @@ func (f *fieldParser) specialDOM(item string, at int) (bool, error) {
 	return true, nil
 }
 
-func (f *fieldParser) specialDOW(item string, at int) (bool, error) {
+func (f *fieldParser) specialDOW(written string, at int) (bool, error) {
+	item := strings.ToLower(written)
 	if item == "l" {
-		return false, f.fault(item, at, "the last which day? 5L is the last Friday; for Saturday write 6")
+		return false, f.fault(written, at, "the last which day? 5L is the last Friday; for Saturday write 6")
 	}
-	if text, nth, ok := strings.Cut(item, "#"); ok {
+	if text, nth, ok := strings.Cut(written, "#"); ok {
 		weekday, err := f.value(text, at)
 		if err != nil {
 			return false, err
@@ -217,8 +219,8 @@ func (f *fieldParser) specialDOW(item string, at int) (bool, error) {
 		f.canonical = append(f.canonical, fmt.Sprintf("%d#%d", weekday%7, n))
 		return true, nil
 	}
-	if text, ok := strings.CutSuffix(item, "l"); ok {
-		weekday, err := f.value(text, at)
+	if strings.HasSuffix(item, "l") {
+		weekday, err := f.value(written[:len(written)-1], at)
 		if err != nil {
 			return false, err
 		}

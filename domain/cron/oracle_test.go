@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -24,6 +25,23 @@ type rule struct {
 	dom                 func(t time.Time) bool
 	dow                 func(t time.Time) bool
 	either, cadence     bool
+	gap                 cron.GapPolicy
+	overlap             cron.OverlapPolicy
+}
+
+// runAfter and copies read the policies: whether a skipped wall time is due after its gap, and which showings count.
+func (r rule) runAfter() bool {
+	return r.gap == cron.GapRunAfter || r.gap == cron.GapAuto && !r.cadence
+}
+
+func (r rule) copies() cron.OverlapPolicy {
+	switch {
+	case r.overlap != cron.OverlapAuto:
+		return r.overlap
+	case r.cadence:
+		return cron.OverlapBoth
+	}
+	return cron.OverlapFirst
 }
 
 func (r rule) matches(wall time.Time) bool {
@@ -35,33 +53,39 @@ func (r rule) matches(wall time.Time) bool {
 	return day && r.month(int(wall.Month())) && r.hour(wall.Hour()) && r.minute(wall.Minute())
 }
 
-// dues are the due times in (after, until], which are whole minutes. Walls of the day before after are walked through
-// too, to know what is a repetition.
+// dues are the due times in (after, until], which are whole minutes. Walls of the day before after and of the day after
+// until are walked through too, to know what is repeated.
 func (r rule) dues(after, until time.Time, location *time.Location) []string {
-	dues := []string{}
-	seen := map[int64]bool{}
-	add := func(t time.Time) {
-		if text := t.UTC().Format(time.RFC3339); t.After(after) && (len(dues) == 0 || dues[len(dues)-1] != text) {
-			dues = append(dues, text)
-		}
-	}
+	due := map[time.Time]bool{}
+	seen := map[int64]time.Time{}
 	var previous time.Time // the wall one minute ago, as if it were UTC
-	for t := after.Add(-30 * time.Hour); !t.After(until); t = t.Add(time.Minute) {
+	for t := after.Add(-30 * time.Hour); !t.After(until.Add(30 * time.Hour)); t = t.Add(time.Minute) {
 		local := t.In(location)
 		wall := time.Date(local.Year(), local.Month(), local.Day(), local.Hour(), local.Minute(), local.Second(), 0, time.UTC)
-		if jump := wall.Sub(previous) - time.Minute; !previous.IsZero() && jump > 0 && jump <= 3*time.Hour && !r.cadence {
+		if jump := wall.Sub(previous) - time.Minute; !previous.IsZero() && jump > 0 && jump <= 3*time.Hour && r.runAfter() {
 			for skipped := previous.Add(time.Minute); skipped.Before(wall); skipped = skipped.Add(time.Minute) {
 				if r.matches(skipped) {
-					add(t)
+					due[t] = true
 				}
 			}
 		}
-		if r.matches(wall) && (r.cadence || !seen[wall.Unix()]) {
-			add(t)
+		earlier, repeated := seen[wall.Unix()]
+		if r.matches(wall) && (!repeated || r.copies() != cron.OverlapFirst) {
+			due[t] = true
+			if repeated && r.copies() == cron.OverlapSecond {
+				delete(due, earlier)
+			}
 		}
-		seen[wall.Unix()] = true
+		seen[wall.Unix()] = t
 		previous = wall
 	}
+	dues := []string{}
+	for t := range due {
+		if t.After(after) && !t.After(until) {
+			dues = append(dues, t.UTC().Format(time.RFC3339))
+		}
+	}
+	slices.Sort(dues)
 	return dues
 }
 
@@ -83,7 +107,7 @@ func random(r *rand.Rand, dialect cron.Dialect) (string, rule) {
 	}
 	either := dialect == cron.Vixie && dom[0] != '*' && dow[0] != '*'
 	return strings.Join([]string{minute, hour, dom, month, dow}, " "),
-		rule{minuteOK, hourOK, monthOK, domOK, dowOK, either, all == 24}
+		rule{minuteOK, hourOK, monthOK, domOK, dowOK, either, all == 24, cron.GapAuto, cron.OverlapAuto}
 }
 
 func randomField(r *rand.Rand, low, high int) (string, func(int) bool) {
@@ -197,13 +221,17 @@ func compare(t *testing.T, r *rand.Rand, name string) {
 	if _, offset := after.Zone(); offset%60 != 0 {
 		return // an offset with seconds: minutes do not show it
 	}
+	if r.IntN(2) == 0 {
+		rule.gap = []cron.GapPolicy{cron.GapRunAfter, cron.GapSkip}[r.IntN(2)]
+		rule.overlap = []cron.OverlapPolicy{cron.OverlapFirst, cron.OverlapSecond, cron.OverlapBoth}[r.IntN(3)]
+	}
 	want := rule.dues(after, until, location)
 	got := []string{}
-	for due := range spec.In(location, "", "").Between(after, until) {
+	for due := range spec.In(location, rule.gap, rule.overlap).Between(after, until) {
 		got = append(got, due.UTC().Format(time.RFC3339))
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("%s (%s) in %s after %s (-oracle +engine):\n%s", expression, dialect, name, after.Format(time.RFC3339), diff)
+		t.Errorf("%s (%s, gap %s, overlap %s) in %s after %s (-oracle +engine):\n%s", expression, dialect, rule.gap, rule.overlap, name, after.Format(time.RFC3339), diff)
 	}
 }
 

@@ -17,10 +17,13 @@ func Parse(expression string, o Options) (Spec, error) {
 		return Spec{}, &Error{Code: CodeSyntax, Field: "dialect", Text: string(o.Dialect), Hint: "celery or vixie"}
 	}
 	p := parser{dialect: o.Dialect}
-	words := split(expression)
-	p.spec.zone, words = zonePrefix(words)
+	zone, words, err := zonePrefix(split(expression))
+	if err != nil {
+		return Spec{}, err
+	}
+	p.spec.zone = zone
 	if len(words) > 0 && strings.HasPrefix(words[0].text, "@") {
-		return p.nickname(words)
+		return p.nickname(words, o.Seconds)
 	}
 	if err := p.fields(words, o.Seconds); err != nil {
 		return Spec{}, err
@@ -49,15 +52,21 @@ func split(s string) (words []word) {
 	return words
 }
 
-func zonePrefix(words []word) (zone string, rest []word) {
-	if len(words) > 0 {
-		for _, prefix := range []string{"TZ=", "CRON_TZ="} {
-			if zone, ok := strings.CutPrefix(words[0].text, prefix); ok {
-				return zone, words[1:]
-			}
-		}
+func zonePrefix(words []word) (zone string, rest []word, err error) {
+	if len(words) == 0 {
+		return "", nil, nil
 	}
-	return "", words
+	for _, prefix := range []string{"TZ=", "CRON_TZ="} {
+		zone, ok := strings.CutPrefix(words[0].text, prefix)
+		if !ok {
+			continue
+		}
+		if zone == "" {
+			err = &Error{CodeSyntax, "time-zone", prefix, words[0].at, "an IANA name such as Asia/Tokyo"}
+		}
+		return zone, words[1:], err
+	}
+	return "", words, nil
 }
 
 type parser struct {
@@ -67,7 +76,8 @@ type parser struct {
 	dowStar bool
 }
 
-func (p *parser) nickname(words []word) (Spec, error) {
+// nickname reads @daily and the like. When six fields are asked for, its canonical form has them too.
+func (p *parser) nickname(words []word, withSeconds bool) (Spec, error) {
 	name := strings.ToLower(words[0].text)
 	if name == "@every" && len(words) == 2 {
 		every, err := time.ParseDuration(words[1].text)
@@ -84,6 +94,7 @@ func (p *parser) nickname(words []word) (Spec, error) {
 	if err := p.fields(split(fields), false); err != nil {
 		return Spec{}, err
 	}
+	p.spec.withSeconds = withSeconds
 	return p.finish()
 }
 
@@ -121,9 +132,7 @@ func (p *parser) field(index int, w word) error {
 	if err := f.list(w.text); err != nil {
 		return err
 	}
-	for _, warning := range f.warnings {
-		p.spec.warnings = append(p.spec.warnings, warning)
-	}
+	p.spec.warnings = append(p.spec.warnings, f.warnings...)
 	p.spec.text[index] = strings.Join(f.canonical, ",")
 	star := w.text[0] == '*' || w.text[0] == '?'
 	switch index {

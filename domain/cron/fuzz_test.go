@@ -1,0 +1,54 @@
+package cron
+
+import (
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/tactus-dev/tactus/domain/zone"
+)
+
+// FuzzParse holds, for any text, that Parse does not panic, that the canonical form of what it accepts is read as an
+// equal Spec, and that Next is strictly later, in a zone with gaps and overlaps.
+func FuzzParse(f *testing.F) {
+	for _, seed := range []string{
+		"*/5 * * * *", "30 9 * * mon-fri", "0 22-2 L,LW,15W,L-3 JAN-mar/2 fri#3,5L", "0 0 31 2 *", "@every 90s", "@daily",
+		"TZ=Asia/Tokyo 0 0 29 2 1", "*/10 0 9 * * *", "0 0 13 * 5", "? 7/2 ? * 5-7", "1,,2 - / # L",
+	} {
+		f.Add(seed, int64(1_793_505_600), false, false)
+		f.Add(seed, int64(2_240_524_800), true, true)
+	}
+	location, err := zone.Load("America/New_York")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, expression string, unix int64, seconds, vixie bool) {
+		o := Options{Seconds: seconds}
+		if vixie {
+			o.Dialect = Vixie
+		}
+		spec, err := Parse(expression, o)
+		if err != nil {
+			_ = err.Error()
+			return
+		}
+		again, err := Parse(spec.String(), o)
+		if err != nil {
+			t.Fatalf("%q became %q, which is refused: %v", expression, spec, err)
+		}
+		if a, b := meaning(spec), meaning(again); !reflect.DeepEqual(a, b) {
+			t.Fatalf("%q became %q, which means something else:\n%+v\n%+v", expression, spec, a, b)
+		}
+		after := time.Unix(unix%(1<<33), 0)
+		if due, ok := spec.In(location, "", "").Next(after); ok && !due.After(after) {
+			t.Fatalf("%q is due at %s, which is not after %s", expression, due, after)
+		}
+		_ = spec.Describe(English) + spec.Describe(Japanese)
+	})
+}
+
+// meaning is the spec without what the canonical form leaves out.
+func meaning(s Spec) Spec {
+	s.zone, s.warnings = "", nil
+	return s
+}
