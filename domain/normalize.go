@@ -2,6 +2,7 @@ package domain
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -15,9 +16,9 @@ type Warning struct {
 
 // Context is what a definition is normalized against.
 type Context struct {
-	ID       ID         // of the schedule
-	Timezone string     // for a schedule that names none; IANA
-	Now      time.Time  // what is past
+	ID       ID          // of the schedule
+	Timezone string      // for a schedule that names none; IANA
+	Now      time.Time   // what is past
 	Previous *Definition // as stored, when the schedule exists: what it says may stay although its time has passed
 }
 
@@ -35,6 +36,13 @@ func (d Definition) Normalize(c Context) (Definition, []Warning, error) {
 		return Definition{}, nil, err
 	}
 	return n.Definition, n.warnings, nil
+}
+
+// Warnings are what may surprise in a normalized definition.
+func (d Definition) Warnings() []Warning {
+	n := normalizer{Definition: d}
+	n.warn()
+	return n.warnings
 }
 
 type normalizer struct {
@@ -137,10 +145,8 @@ func (n *normalizer) choose(field string, value *string, choices ...string) {
 		*value = choices[0]
 		return
 	}
-	for _, choice := range choices {
-		if *value == choice {
-			return
-		}
+	if slices.Contains(choices, *value) {
+		return
 	}
 	n.faults.add("choice_invalid", "/"+field, "%q: want one of %s", *value, strings.Join(choices, ", "))
 }

@@ -17,7 +17,7 @@ func (n *normalizer) trigger() {
 	if !n.oneTrigger() {
 		return
 	}
-	spec, isCron := n.parseCron()
+	n.parseCron()
 	location, ok := n.location()
 	if !ok {
 		return
@@ -32,12 +32,22 @@ func (n *normalizer) trigger() {
 	if n.IntervalSeconds != 0 && n.IntervalAnchor == "" {
 		n.IntervalAnchor = n.context.Now.UTC().Truncate(time.Millisecond).Format(time.RFC3339Nano)
 	}
-	if isCron {
-		for _, w := range spec.Warnings() {
-			n.warnings = append(n.warnings, Warning{w.Code, w.Message})
-		}
-	}
+	n.warn()
 	n.dueTimes()
+}
+
+// warn collects what may surprise in the canonical trigger.
+func (n *normalizer) warn() {
+	if n.CronExpression == "" {
+		return
+	}
+	spec, err := cron.Parse(n.CronExpression, cron.Options{Dialect: cron.Dialect(n.CronDialect), Seconds: n.CronSeconds})
+	if err != nil {
+		return // a fault, which is told elsewhere
+	}
+	for _, w := range spec.Warnings() {
+		n.warnings = append(n.warnings, Warning{w.Code, w.Message})
+	}
 }
 
 func (n *normalizer) oneTrigger() bool {
@@ -94,14 +104,14 @@ func (n *normalizer) intervalInRange() bool {
 
 // parseCron brings the expression to its canonical form, and takes out of it what has a member of its own:
 // a zone prefix, or an interval written as "@every 90s".
-func (n *normalizer) parseCron() (cron.Spec, bool) {
+func (n *normalizer) parseCron() {
 	if n.CronExpression == "" {
-		return cron.Spec{}, false
+		return
 	}
 	spec, err := cron.Parse(n.CronExpression, cron.Options{Dialect: cron.Dialect(n.CronDialect), Seconds: n.CronSeconds})
 	if err != nil {
 		n.cronFault("/cron_expression", err)
-		return cron.Spec{}, false
+		return
 	}
 	if prefix := spec.Zone(); prefix != "" {
 		if n.Timezone != "" && n.Timezone != prefix {
@@ -112,12 +122,11 @@ func (n *normalizer) parseCron() (cron.Spec, bool) {
 	if every, ok := spec.Every(); ok {
 		n.CronExpression, n.IntervalSeconds = "", every.Seconds()
 		n.intervalInRange()
-		return cron.Spec{}, false
+		return
 	}
 	if n.PresetName == "" {
 		n.CronExpression = spec.String()
 	}
-	return spec, true
 }
 
 func (n *normalizer) cronFault(field string, err error) {

@@ -80,6 +80,9 @@ func (t Trigger) Recurrence(anchor time.Time) (Recurrence, error) {
 	return spec.In(location, cron.GapPolicy(t.Gap), cron.OverlapPolicy(t.Overlap)), nil
 }
 
+// zoneOf is the zone of a normalized definition.
+func zoneOf(d Definition) (*time.Location, error) { return zone.Load(d.Timezone) }
+
 // Interval is due at Anchor + n x Every for every whole n, before the anchor too. Every is whole seconds, at least one.
 type Interval struct {
 	Anchor time.Time

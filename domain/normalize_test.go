@@ -1,0 +1,264 @@
+package domain_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/tactus-dev/tactus/domain"
+)
+
+// faults reads and normalizes a definition, and gives what is wrong as "code /field".
+func faults(t testing.TB, text string) (list []string) {
+	t.Helper()
+	d, err := domain.Decode([]byte(text))
+	if err == nil {
+		_, _, err = d.Normalize(domain.Context{ID: scheduleID, Now: now})
+	}
+	for _, f := range domain.FaultsOf(err) {
+		if f.Message == "" {
+			t.Errorf("%s says nothing to people", f.Code)
+		}
+		list = append(list, strings.TrimSpace(f.Code+" "+f.Field))
+	}
+	return list
+}
+
+// TestFaults reaches every code that a definition alone can have.
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	const ok = `"task_name": "a", "cron_expression": "0 9 * * *"`
+	for _, c := range []struct{ definition, want string }{
+		{`{"task_name": "a"}`, "trigger_missing"},
+		{`{` + ok + `, "interval_seconds": 60}`, "trigger_ambiguous /interval_seconds"},
+		{`{` + ok + `, "run_at": "2026-05-01T00:00:00Z"}`, "trigger_ambiguous /run_at"},
+		{`{` + ok + `, "preset_name": "daily_noon"}`, "trigger_ambiguous /preset_name"},
+		{`{"task_name": "a", "cron_expression": "TZ=Asia/Tokyo 0 9 * * *", "timezone": "UTC"}`, "trigger_ambiguous /timezone"},
+		{`{"task_name": "a", "preset_name": "sometimes"}`, "preset_unknown /preset_name"},
+		{`{"task_name": "a", "cron_expression": "0 9 * * 8"}`, "cron_syntax /cron_expression"},
+		{`{"task_name": "a", "cron_expression": "0 9 * * *", "cron_seconds": true}`, "cron_syntax /cron_expression"},
+		{`{"task_name": "a", "cron_expression": "0 0 31 2 *"}`, "cron_never_fires /cron_expression"},
+		{`{` + ok + `, "timezone": "Asia/Tokio"}`, "timezone_unknown /timezone"},
+		{`{` + ok + `, "timezone": "EST"}`, "timezone_abbreviation /timezone"},
+		{`{` + ok + `, "timezone": "CDT"}`, "timezone_abbreviation /timezone"},
+		{`{` + ok + `, "timezone": "Local"}`, "timezone_abbreviation /timezone"},
+		{`{"task_name": "a", "interval_seconds": 0.5}`, "interval_too_small /interval_seconds"},
+		{`{"task_name": "a", "interval_seconds": -60}`, "interval_too_small /interval_seconds"},
+		{`{"task_name": "a", "interval_seconds": 1.5}`, "trigger_unsupported /interval_seconds"},
+		{`{"task_name": "a", "cron_expression": "@every 1500ms"}`, "trigger_unsupported /interval_seconds"},
+		{`{"task_name": "a", "interval_seconds": 1e10}`, "out_of_range /interval_seconds"},
+		{`{"task_name": "a", "run_at": "2026-03-01T12:00:00Z"}`, "at_in_past /run_at"},
+		{`{"task_name": "a", "run_at": "2026-03-01T20:59", "timezone": "Asia/Tokyo"}`, "at_in_past /run_at"},
+		{`{"task_name": "a", "run_at": "tomorrow"}`, "time_invalid /run_at"},
+		{`{"task_name": "a", "run_at": "2026-03-08T02:30", "timezone": "America/New_York", "dst_gap": "skip"}`, "time_invalid /run_at"},
+		{`{"task_name": "a", "run_at": "2011-12-30T09:00", "timezone": "Pacific/Apia"}`, "time_invalid /run_at"},
+		{`{` + ok + `, "starts_at": "2026-05-02T00:00:00Z", "ends_at": "2026-05-01T00:00:00Z"}`, "end_before_start /ends_at"},
+		{`{` + ok + `, "ends_at": "2026-03-02T08:59:59Z"}`, "no_fire_in_window /ends_at"},
+		{`{` + ok + `, "starts_at": "2026-05-01T09:00:01Z", "ends_at": "2026-05-02T08:59:59Z"}`, "no_fire_in_window /ends_at"},
+		{`{` + ok + `, "jitter_seconds": 86400}`, "jitter_too_large /jitter_seconds"},
+		{`{"task_name": "a", "interval_seconds": 60, "jitter_seconds": 60}`, "jitter_too_large /jitter_seconds"},
+		{`{` + ok + `, "name": "a\u0000b"}`, "name_invalid /name"},
+		{`{` + ok + `, "name": "019ca93d-4000-7000-8000-00000000002a"}`, "name_invalid /name"},
+		{`{` + ok + `, "name": "` + strings.Repeat("ん", 201) + `"}`, "name_invalid /name"},
+		{`{"cron_expression": "0 9 * * *", "task_name": " "}`, "task_missing /task_name"},
+		{`{` + ok + `, "args": {"a": 1}}`, "args_not_list /args"},
+		{`{` + ok + `, "args": "a"}`, "args_not_list /args"},
+		{`{` + ok + `, "kwargs": [1]}`, "kwargs_not_object /kwargs"},
+		{`{` + ok + `, "task_params": [1]}`, "kwargs_not_object /task_params"},
+		{`{` + ok + `, "priority": 256}`, "priority_range /priority"},
+		{`{` + ok + `, "priority": -1}`, "priority_range /priority"},
+		{`{` + ok + `, "queue": "q", "stream": "s"}`, "target_ambiguous /queue"},
+		{`{` + ok + `, "stream": "tactus:jobs"}`, "target_ambiguous /stream"},
+		{`{` + ok + `, "kwargs": {"a": 1}, "task_params": {"a": 1}}`, "target_ambiguous /task_params"},
+		{`{` + ok + `, "headers": {"eta": 1}}`, "target_ambiguous /headers/eta"},
+		{`{` + ok + `, "stream": "s", "execution_policy": "skip"}`, "overlap_requires_tracking /execution_policy"},
+		{`{` + ok + `, "stream": "s", "execution_policy": "queue"}`, "overlap_requires_tracking /execution_policy"},
+		{`{` + ok + `, "misfire_policy": "some"}`, "choice_invalid /misfire_policy"},
+		{`{` + ok + `, "misfire_grace_seconds": -1}`, "out_of_range /misfire_grace_seconds"},
+		{`{` + ok + `, "max_runs": -1}`, "out_of_range /max_runs"},
+		{`{` + ok + `, "tags": [""]}`, "text_invalid /tags/0"},
+		{`{` + ok + `, "cronExpression": "0 9 * * *"}`, "unknown_field /cronExpression"},
+		{`{` + ok + `, "priority": "high"}`, "type_invalid /priority"},
+		{`{"args": "` + strings.Repeat("x", domain.MaxPayload) + `"}`, "payload_too_large"},
+		{`[]`, "json_invalid"},
+		{`{`, "json_invalid"},
+		{"{\"name\": \"\xff\"}", "utf8_invalid"},
+	} {
+		if diff := cmp.Diff([]string{c.want}, faults(t, c.definition)); diff != "" {
+			t.Errorf("%.200s (-want +got):\n%s", c.definition, diff)
+		}
+	}
+}
+
+// TestFaultsAllAtOnce holds that one answer has every fault.
+func TestFaultsAllAtOnce(t *testing.T) {
+	t.Parallel()
+	got := faults(t, `{
+		"name": "019ca93d-4000-7000-8000-00000000002a", "misfire_policy": "some", "cron_expression": "0 25 * * *",
+		"timezone": "EST", "args": {}, "kwargs": [], "priority": 300, "queue": "q", "stream": "tactus:x",
+		"execution_policy": "skip"
+	}`)
+	want := []string{
+		"name_invalid /name", "choice_invalid /misfire_policy", "overlap_requires_tracking /execution_policy",
+		"cron_syntax /cron_expression", "timezone_abbreviation /timezone", "task_missing /task_name", "args_not_list /args",
+		"kwargs_not_object /kwargs", "priority_range /priority", "target_ambiguous /stream", "target_ambiguous /priority",
+		"target_ambiguous /queue",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	got = faults(t, `{"cron": "0 9 * * *", "task_name": 5, "tags": "t"}`)
+	want = []string{"unknown_field /cron", "type_invalid /tags", "type_invalid /task_name"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("reading (-want +got):\n%s", diff)
+	}
+}
+
+func TestFaultMessages(t *testing.T) {
+	t.Parallel()
+	_, err := domain.Decode([]byte(`{"cron-expression": "0 9 * * *"}`))
+	if want := `unknown_field at /cron-expression: there is no such member: do you mean "cron_expression"?`; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+	_, _, err = decode(t, `{"task_name": "a", "cron_expression": "0 9 * * 8"}`).Normalize(domain.Context{Now: now})
+	if want := `cron_syntax at /cron_expression: day-of-week "8": 0-7 or sun-sat (at byte 8)`; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
+
+func TestNormalizeSpellsOut(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ definition, want string }{
+		{
+			`{"task_name": "app.a", "cron_expression": "CRON_TZ=Asia/Tokyo 0 9 ? * mon-fri", "args": [ 1, 2 ], "kwargs": {}}`,
+			`{"name": "app.a-00000000002a", "auto_generated_name": true, "task_name": "app.a", "cron_expression": "0 9 * * 1-5",
+				"timezone": "Asia/Tokyo", "args": [1,2]}`,
+		},
+		{
+			`{"name": "n", "task_name": "a", "cron_expression": "@every 90s"}`,
+			`{"name": "n", "task_name": "a", "interval_seconds": 90, "interval_anchor": "2026-03-01T12:00:00Z", "timezone": "UTC"}`,
+		},
+		{
+			`{"name": "n", "task_name": "a", "preset_name": "monthly_last_business_day"}`,
+			`{"name": "n", "task_name": "a", "preset_name": "monthly_last_business_day", "cron_expression": "0 9 LW * *", "timezone": "UTC"}`,
+		},
+		{
+			`{"name": "n", "task_name": "a", "run_at": "2026-11-01 01:30", "timezone": "America/New_York"}`,
+			`{"name": "n", "task_name": "a", "run_at": "2026-11-01T01:30:00-04:00", "timezone": "America/New_York"}`,
+		},
+		{
+			`{"name": "n", "task_name": "a", "interval_seconds": 60, "interval_anchor": "2026-01-01T00:00:30Z", "task_params": {"b": 1}}`,
+			`{"name": "n", "task_name": "a", "interval_seconds": 60, "interval_anchor": "2026-01-01T00:00:30Z", "timezone": "UTC",
+				"kwargs": {"b":1,"schedule_id":"019ca93d-4000-7000-8000-00000000002a"}}`,
+		},
+	} {
+		want := decode(t, c.want)
+		grace, window := int64(domain.DefaultGrace), int64(domain.DefaultWindow)
+		want.CronDialect, want.DSTGap, want.DSTOverlap = "celery", "auto", "auto"
+		want.ExecutionPolicy, want.MisfirePolicy = "allow", "latest"
+		want.MisfireGraceSeconds, want.MisfireWindowSeconds = &grace, &window
+		if diff := cmp.Diff(want, normalized(t, c.definition)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.definition, diff)
+		}
+	}
+}
+
+func TestNormalizeWarns(t *testing.T) {
+	t.Parallel()
+	_, warnings, err := decode(t, `{"task_name": "a", "cron_expression": "0 0 13 * 5"}`).Normalize(domain.Context{Now: now})
+	if err != nil || len(warnings) != 1 || warnings[0].Code != "day_fields_and" {
+		t.Errorf("%v, %v", warnings, err)
+	}
+}
+
+func TestNormalizeTakesTheDefaultZone(t *testing.T) {
+	t.Parallel()
+	d, _, err := decode(t, `{"task_name": "a", "cron_expression": "0 9 * * *"}`).Normalize(domain.Context{Now: now, Timezone: "Asia/Tokyo"})
+	if err != nil || d.Timezone != "Asia/Tokyo" {
+		t.Errorf("%q, %v", d.Timezone, err)
+	}
+}
+
+func TestPresets(t *testing.T) {
+	t.Parallel()
+	for _, p := range domain.Presets {
+		d := normalized(t, fmt.Sprintf(`{"task_name": "a", "preset_name": %q}`, p.Name))
+		if d.CronExpression != p.CronExpression {
+			t.Errorf("%s: %s, want %s", p.Name, d.CronExpression, p.CronExpression)
+		}
+		trigger, anchor := d.Trigger()
+		if r, err := trigger.Recurrence(anchor); err != nil {
+			t.Errorf("%s: %v", p.Name, err)
+		} else if due, ok := r.Next(now); !ok {
+			t.Errorf("%s is due at %s", p.Name, due)
+		}
+	}
+	if len(domain.Presets) != 18 {
+		t.Errorf("%d presets, want 18", len(domain.Presets))
+	}
+}
+
+// TestNormalizeIsIdempotent draws definitions: what was normalized once, and stored, stays as it is.
+func TestNormalizeIsIdempotent(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		d, err := domain.Decode(drawDefinition(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		once, _, err := d.Normalize(domain.Context{ID: scheduleID, Now: now, Timezone: "Europe/Berlin"})
+		if err != nil {
+			return
+		}
+		// A day later, when the due time of some has passed.
+		twice, _, err := once.Normalize(domain.Context{ID: scheduleID, Now: now.AddDate(0, 0, 1), Previous: &once})
+		if err != nil {
+			t.Fatalf("what was accepted is refused: %v", err)
+		}
+		if diff := cmp.Diff(once, twice); diff != "" {
+			t.Fatalf("(-once +twice):\n%s", diff)
+		}
+	})
+}
+
+func drawDefinition(t *rapid.T) []byte {
+	pick := func(members map[string]any, name string, values ...any) {
+		if rapid.Bool().Draw(t, "has "+name) {
+			members[name] = rapid.SampledFrom(values).Draw(t, name)
+		}
+	}
+	members := map[string]any{"task_name": "app.a"}
+	switch rapid.IntRange(0, 3).Draw(t, "trigger") {
+	case 0:
+		members["cron_expression"] = rapid.SampledFrom([]string{"@daily", "30 9 * * MON-fri", "TZ=Asia/Tokyo 0 0 L * ?", "0 0 13 * 5", "? 22-2/2 1,LW * *"}).Draw(t, "cron_expression")
+	case 1:
+		members["interval_seconds"] = rapid.Int64Range(1, 100_000).Draw(t, "interval_seconds")
+		members["interval_anchor"] = rapid.SampledFrom([]string{"2026-01-01T00:00:00.5Z", "2026-03-29 02:30", "2026-10-25T02:30:00"}).Draw(t, "interval_anchor")
+	case 2:
+		members["run_at"] = rapid.SampledFrom([]string{"2026-03-01T23:00", "2026-03-29 02:30", "2026-11-01T01:30:00-05:00"}).Draw(t, "run_at")
+	case 3:
+		members["preset_name"] = rapid.SampledFrom(domain.Presets).Draw(t, "preset_name").Name
+	}
+	pick(members, "name", "n", " padded ")
+	pick(members, "timezone", "America/New_York", "Asia/Tokyo", "Australia/Lord_Howe")
+	pick(members, "cron_dialect", "vixie", "celery")
+	pick(members, "dst_gap", "auto", "skip", "run_after")
+	pick(members, "dst_overlap", "auto", "second", "both")
+	pick(members, "starts_at", "2026-02-01T00:00", "2026-03-08T02:30", "2026-10-25T02:30:00+01:00")
+	pick(members, "ends_at", "2028-02-01T00:00", "2027-03-28 02:30:00")
+	pick(members, "jitter_seconds", 0, 1, 30)
+	pick(members, "max_runs", 0, 7)
+	pick(members, "args", json.RawMessage(`[ ]`), json.RawMessage(`[1, {"a": 2} ]`), json.RawMessage(`null`))
+	pick(members, "task_params", json.RawMessage(`{ "b": 1.0, "a": [ ] }`), json.RawMessage(`null`))
+	pick(members, "enabled", true, false)
+	pick(members, "tags", []string{"a", "b"}, []string{})
+	raw, err := json.Marshal(members)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}

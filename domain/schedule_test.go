@@ -1,0 +1,189 @@
+package domain_test
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tactus-dev/tactus/domain"
+)
+
+// edits has a patch for each member of a definition, by what it may move: nothing, or where due times count from.
+var edits = map[bool]map[string]string{
+	false: {
+		"name": `"other"`, "description": `"d"`, "category": `"c"`, "tags": `["t"]`, "task_name": `"app.b"`, "args": `[1]`,
+		"kwargs": `{"a":1}`, "task_params": `{"a":1}`, "queue": `"q"`, "priority": `3`, "exchange": `"e"`, "routing_key": `"r"`,
+		"headers": `{"x":1}`, "expires_seconds": `60`, "time_limit_seconds": `60`, "soft_time_limit_seconds": `50`,
+		"ignore_result": `true`, "shadow": `"s"`, "stream": `"s"`, "misfire_policy": `"all"`, "misfire_window_seconds": `7`,
+		"misfire_grace_seconds": `7`, "max_runs": `9`, "auto_generated_name": `true`, "execution_policy": `"allow"`, "enabled": `false`,
+	},
+	true: {
+		"cron_expression": `"0 10 * * *"`, "interval_seconds": `90`, "run_at": `"2026-05-01T00:00:00Z"`, "preset_name": `"daily_noon"`,
+		"cron_dialect": `"vixie"`, "timezone": `"Europe/Berlin"`, "dst_gap": `"skip"`, "dst_overlap": `"both"`,
+		"starts_at": `"2026-05-01T00:00:00Z"`, "ends_at": `"2028-05-01T00:00:00Z"`, "jitter_seconds": `9`,
+	},
+}
+
+// TestEveryMemberHasAnEdit makes whoever adds a member decide whether it moves due times.
+func TestEveryMemberHasAnEdit(t *testing.T) {
+	t.Parallel()
+	elsewhere := []string{"cron_seconds", "interval_anchor"} // TestTriggerEditOfTwo
+	known := map[string]bool{elsewhere[0]: true, elsewhere[1]: true}
+	for _, members := range edits {
+		for name := range members {
+			known[name] = true
+		}
+	}
+	for field := range reflect.TypeFor[domain.Definition]().Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if !known[name] {
+			t.Errorf("%s is in neither list: does an edit of it move due times?", name)
+		}
+	}
+}
+
+func TestOnlyTriggerEditsMoveDueTimes(t *testing.T) {
+	t.Parallel()
+	base := create(t, `{"name": "n", "task_name": "app.a", "cron_expression": "0 9 * * *", "timezone": "Asia/Tokyo", "max_runs": 8}`)
+	later := now.Add(time.Hour)
+	for moves, members := range edits {
+		for name, value := range members {
+			after := redefined(t, base, `{"`+name+`":`+value+`}`, later)
+			moved := !after.EffectiveFrom.Equal(base.EffectiveFrom)
+			counted := !after.TriggerSetAt.Equal(base.TriggerSetAt)
+			if moved != moves || counted != moves {
+				t.Errorf("an edit of %s moves EffectiveFrom: %v, TriggerSetAt: %v; want %v", name, moved, counted, moves)
+			}
+		}
+	}
+}
+
+func TestTriggerEditOfTwo(t *testing.T) {
+	t.Parallel()
+	later := now.Add(time.Hour)
+	base := create(t, `{"name": "n", "task_name": "a", "interval_seconds": 60}`)
+	for patch, moves := range map[string]bool{
+		`{"interval_anchor": "2026-01-01T00:00:30Z"}`:              true,
+		`{"cron_expression": "0 0 9 * * *", "cron_seconds": true}`: true,
+		`{"interval_seconds": 60}`:                                 false,
+		`{"description": "d", "interval_seconds": 60}`:             false,
+	} {
+		if moved := !redefined(t, base, patch, later).EffectiveFrom.Equal(base.EffectiveFrom); moved != moves {
+			t.Errorf("%s moves EffectiveFrom: %v, want %v", patch, moved, moves)
+		}
+	}
+}
+
+func create(t testing.TB, definition string) domain.Schedule {
+	t.Helper()
+	return applied(t, domain.Schedule{}, domain.Create(scheduleID, normalized(t, definition)), now)
+}
+
+// redefined patches a schedule as the API does.
+func redefined(t testing.TB, s domain.Schedule, patch string, when time.Time) domain.Schedule {
+	t.Helper()
+	merged, err := s.Merge([]byte(patch))
+	if err != nil {
+		t.Fatalf("%s: %v", patch, err)
+	}
+	d, _, err := merged.Normalize(domain.Context{ID: s.ID, Now: when, Previous: &s.Definition})
+	if err != nil {
+		t.Fatalf("%s: %v", patch, err)
+	}
+	change, changed := s.Redefine(d)
+	if !changed {
+		return s
+	}
+	return applied(t, s, change, when)
+}
+
+func TestEnableDoesNotCatchUp(t *testing.T) {
+	t.Parallel()
+	s := create(t, `{"name": "n", "task_name": "a", "cron_expression": "0 9 * * *"}`)
+	if due, ok := s.Next(now); !ok || !due.Equal(at(t, "2026-03-02T09:00:00Z")) {
+		t.Errorf("%s, %v", due, ok)
+	}
+	off, _ := s.SetEnabled(false)
+	disabled := applied(t, s, off, now.AddDate(0, 0, 1))
+	if due, ok := disabled.Next(now); ok {
+		t.Errorf("a disabled schedule is due at %s", due)
+	}
+	if !disabled.EffectiveFrom.Equal(s.EffectiveFrom) {
+		t.Error("disabling moved EffectiveFrom")
+	}
+	if _, changed := disabled.SetEnabled(false); changed {
+		t.Error("disabled twice")
+	}
+	on, _ := disabled.SetEnabled(true)
+	enabled := applied(t, disabled, on, now.AddDate(0, 0, 10))
+	if due, ok := enabled.Next(now); !ok || !due.Equal(at(t, "2026-03-12T09:00:00Z")) {
+		t.Errorf("after ten days off: %s, %v", due, ok)
+	}
+	if !enabled.TriggerSetAt.Equal(s.TriggerSetAt) {
+		t.Error("enabling moved TriggerSetAt: max_runs would count anew")
+	}
+	again := redefined(t, disabled, `{"enabled": true}`, now.AddDate(0, 0, 10))
+	if !again.EffectiveFrom.Equal(enabled.EffectiveFrom) {
+		t.Errorf("enabled by an edit, it counts from %s", again.EffectiveFrom)
+	}
+}
+
+// TestRunAtCompletes follows a schedule that is due once.
+func TestRunAtCompletes(t *testing.T) {
+	t.Parallel()
+	s := create(t, `{"name": "n", "task_name": "a", "run_at": "2026-03-08T02:30:00", "timezone": "America/New_York"}`)
+	want := at(t, "2026-03-08T03:00:00-04:00") // 02:30 is in a gap
+	if due, ok := s.Next(now); !ok || !due.Equal(want) {
+		t.Errorf("%s, %v", due, ok)
+	}
+	if due, ok := s.Next(want); ok {
+		t.Errorf("due again at %s", due)
+	}
+	if s.RunAt != "2026-03-08T03:00:00-04:00" {
+		t.Errorf("stored as %s", s.RunAt)
+	}
+	// Its time has passed: what is not the trigger may still be edited.
+	edited := redefined(t, s, `{"description": "done"}`, want.AddDate(0, 1, 0))
+	if edited.Description != "done" || edited.RunAt != s.RunAt {
+		t.Errorf("%+v", edited.Definition)
+	}
+}
+
+// TestMaxRunsCountsFromTheTrigger holds the two fields that max_runs needs.
+func TestMaxRunsCountsFromTheTrigger(t *testing.T) {
+	t.Parallel()
+	s := create(t, `{"name": "n", "task_name": "a", "cron_expression": "0 9 * * *", "max_runs": 3}`)
+	if s.Policy().MaxRuns != 3 || !s.TriggerSetAt.Equal(now) {
+		t.Errorf("%d runs from %s", s.Policy().MaxRuns, s.TriggerSetAt)
+	}
+	s = redefined(t, s, `{"max_runs": 5}`, now.Add(time.Hour))
+	if s.Policy().MaxRuns != 5 || !s.TriggerSetAt.Equal(now) {
+		t.Errorf("%d runs from %s", s.Policy().MaxRuns, s.TriggerSetAt)
+	}
+	s = redefined(t, s, `{"cron_expression": "0 10 * * *"}`, now.Add(2*time.Hour))
+	if !s.TriggerSetAt.Equal(now.Add(2 * time.Hour)) {
+		t.Errorf("counts from %s", s.TriggerSetAt)
+	}
+}
+
+func TestRedefineToTheSameIsNoChange(t *testing.T) {
+	t.Parallel()
+	s := create(t, `{"name": "n", "task_name": "a", "cron_expression": "0 9 * * *", "kwargs": {"a": 1}}`)
+	for _, patch := range []string{`{}`, `{"name": "n"}`, `{"enabled": true}`, `{"cron_expression": " 0  9 * * ? "}`, `{"kwargs": {"a":   1}}`} {
+		if after := redefined(t, s, patch, now.Add(time.Hour)); after.Version != s.Version {
+			t.Errorf("%s changes something:\n%s", patch, cmp.Diff(s, after))
+		}
+	}
+}
+
+func TestDeletedIsNeverDue(t *testing.T) {
+	t.Parallel()
+	s := create(t, `{"name": "n", "task_name": "a", "cron_expression": "0 9 * * *"}`)
+	deleted := applied(t, s, s.Delete(), now.Add(time.Hour))
+	if due, ok := deleted.Next(now); ok || !deleted.DeletedAt.Equal(now.Add(time.Hour)) {
+		t.Errorf("due at %s, deleted at %s", due, deleted.DeletedAt)
+	}
+}
