@@ -1,0 +1,198 @@
+package servers
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// Python is a Python 3 that can import Celery and its Redis transport.
+type Python struct {
+	binary  binary
+	modules string // the folder of the unpacked modules; empty when they are installed
+}
+
+var celeryPackages = []string{"python3-celery", "python3-redis"}
+
+// CeleryPython finds an installed Celery, or the distribution's one in the cache, which is filled when it has to be.
+func CeleryPython(ctx context.Context, cfg Config) (Python, error) {
+	if !cfg.IgnoreInstalled {
+		for _, name := range []string{"python3", "/usr/bin/python3"} {
+			if p, ok := celeryOf(ctx, name); ok {
+				return p, nil
+			}
+		}
+	}
+	root, err := fetch(ctx, cfg.say, celeryPackages)
+	if err != nil {
+		return Python{}, fmt.Errorf("find Celery: it is not installed, and could not be fetched (%w): apt-get install %s, or pip install 'celery[redis]'", err, strings.Join(celeryPackages, " "))
+	}
+	p := Python{binary{path: "/usr/bin/python3", root: root}, filepath.Join(root, "usr/lib/python3/dist-packages")}
+	if fetched := filepath.Join(root, "usr/bin/python3"); isFile(fetched) {
+		p.binary.path = fetched // the machine had none, so it came with Celery
+	}
+	return p, p.compile(ctx)
+}
+
+func celeryOf(ctx context.Context, name string) (Python, bool) {
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return Python{}, false
+	}
+	p := Python{binary: binary{path: path}}
+	return p, p.Command(ctx, "-c", "import celery, redis").Run() == nil
+}
+
+func isFile(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// compile writes the byte code once, as installing would have done: a worker may not write there, and would compile
+// everything anew at each start.
+func (p Python) compile(ctx context.Context) error {
+	if isFile(filepath.Join(p.modules, "celery", "__pycache__")) {
+		return nil
+	}
+	cmd := p.Command(ctx, "-m", "compileall", "-q", p.modules)
+	cmd.SysProcAttr = nil // the cache is ours, not the unprivileged user's
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("compile %s: %w: %s", p.modules, err, bytes.TrimSpace(out))
+	}
+	return nil
+}
+
+// Command runs Python with Celery at hand, for instance to ask Celery's own code what it makes of something.
+func (p Python) Command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := p.binary.command(ctx, args...)
+	if p.modules != "" {
+		cmd.Env = append(cmd.Env, "PYTHONPATH="+p.modules)
+	}
+	return cmd
+}
+
+// CeleryConfig is how a Celery worker runs. Of Config it uses Dir, Log and IgnoreInstalled.
+type CeleryConfig struct {
+	Config
+	App           string   // Python source of the module app, which makes the Celery application
+	BrokerURL     string   // where messages come from
+	ResultBackend string   // the broker unless set
+	Name          string   // its node name, before the @; celery unless set
+	Queues        []string // those of the application unless set
+	Concurrency   int      // processes of the pool; 1 unless set
+	Args          []string // more arguments of celery worker: "--events", "--pool=solo"
+}
+
+// Celery is a Celery worker of ours. On Linux its pool ends with it, whatever ends it.
+type Celery struct {
+	cfg    CeleryConfig
+	python Python
+	child  *child
+}
+
+// StartCelery writes the application to cfg.Dir and starts a worker, which takes messages when this returns.
+func StartCelery(ctx context.Context, cfg CeleryConfig) (*Celery, error) {
+	python, err := CeleryPython(ctx, cfg.Config)
+	if err != nil {
+		return nil, err
+	}
+	c := &Celery{cfg: cfg, python: python}
+	return c, c.Start(ctx)
+}
+
+// ready is what a worker logs when it has begun to consume.
+var ready = regexp.MustCompile(`@\S+ ready\.`)
+
+// Start starts the worker again, after Stop or Kill.
+func (c *Celery) Start(ctx context.Context) error {
+	log, err := c.cfg.openLog("celery.log")
+	if err != nil {
+		return err
+	}
+	defer log.Close() // the child has its own
+	if err := os.WriteFile(filepath.Join(c.cfg.Dir, "app.py"), []byte(c.cfg.App), 0o644); err != nil {
+		return fmt.Errorf("write the application: %w", err)
+	}
+	before, err := log.Stat()
+	if err != nil {
+		return fmt.Errorf("start Celery: %w", err)
+	}
+	// What starts a child takes no environment; env sets it, and becomes the worker.
+	env := binary{"/usr/bin/env", c.python.binary.root}
+	if c.child, err = start(env, log, append(c.environment(), c.command()...)...); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	if err := c.child.await(ctx, func(context.Context) error { return c.isReady(before.Size()) }); err != nil {
+		return errors.Join(fmt.Errorf("start Celery: %w; its log: %s", err, tail(c.LogFile())), c.child.kill())
+	}
+	return nil
+}
+
+func (c *Celery) environment() []string {
+	modules := c.cfg.Dir
+	if c.python.modules != "" {
+		modules += string(os.PathListSeparator) + c.python.modules
+	}
+	results := c.cfg.ResultBackend
+	if results == "" {
+		results = c.cfg.BrokerURL
+	}
+	return []string{
+		"PYTHONPATH=" + modules, "CELERY_BROKER_URL=" + c.cfg.BrokerURL, "CELERY_RESULT_BACKEND=" + results,
+		// The byte code of the application would be taken for that of a new one of the same second and size.
+		"PYTHONDONTWRITEBYTECODE=1",
+	}
+}
+
+// command leaves out the greeting among workers, which takes a second at each start.
+func (c *Celery) command() []string {
+	name := c.cfg.Name
+	if name == "" {
+		name = "celery"
+	}
+	args := []string{
+		c.python.binary.path, "-m", "celery", "-A", "app", "worker", "--loglevel", "INFO", "--without-mingle", "--without-gossip",
+		"--hostname", name + "@%h", "--concurrency", strconv.Itoa(max(1, c.cfg.Concurrency)),
+	}
+	if len(c.cfg.Queues) > 0 {
+		args = append(args, "--queues", strings.Join(c.cfg.Queues, ","))
+	}
+	return append(args, c.cfg.Args...)
+}
+
+// isReady reads the part of the log that this start has written.
+func (c *Celery) isReady(from int64) error {
+	text, err := os.ReadFile(c.LogFile())
+	if err != nil {
+		return err
+	}
+	if int64(len(text)) < from || !ready.Match(text[from:]) {
+		return errors.New("the worker does not say that it is ready")
+	}
+	return nil
+}
+
+// LogFile is where the worker logs, level INFO.
+func (c *Celery) LogFile() string { return filepath.Join(c.cfg.Dir, "celery.log") }
+
+// PID is the process id of the worker, not of its pool.
+func (c *Celery) PID() int { return c.child.pid() }
+
+// Ended is closed when the worker has ended.
+func (c *Celery) Ended() <-chan struct{} { return c.child.done }
+
+// Stop lets the tasks in hand finish.
+func (c *Celery) Stop(ctx context.Context) error { return c.child.stop(ctx, syscall.SIGTERM) }
+
+// Kill crashes the worker in the middle of its tasks.
+func (c *Celery) Kill() error { return c.child.kill() }

@@ -1,0 +1,134 @@
+package servers
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+)
+
+// fetch unpacks Debian packages, and what they depend on that is not installed, into a folder of the cache, without
+// root: apt works in private folders, and nothing is configured. It returns the folder, which is made once.
+func fetch(ctx context.Context, say func(string), packages []string) (string, error) {
+	release, err := os.ReadFile("/etc/os-release")
+	if err != nil || !bytes.Contains(release, []byte("debian")) {
+		return "", errors.New("only Debian and Ubuntu packages can be fetched")
+	}
+	cache, err := cacheDir()
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(release)
+	root := filepath.Join(cache, fmt.Sprintf("%x-%s", sum[:4], runtime.GOARCH), strings.Join(packages, "+"))
+	unlock, err := lockFile(root + ".lock")
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	if _, err := os.Stat(root); err == nil {
+		return root, nil
+	}
+	say(fmt.Sprintf("fetching %s from the distribution into %s (once, without root)", strings.Join(packages, " "), root))
+	work, err := os.MkdirTemp(filepath.Dir(root), "fetch-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(work)
+	if err := (apt{ctx, work}).unpack(packages); err != nil {
+		return "", err
+	}
+	if err := os.Rename(filepath.Join(work, "root"), root); err != nil {
+		return "", err
+	}
+	return root, nil
+}
+
+// apt runs apt in a folder of its own.
+type apt struct {
+	ctx  context.Context
+	work string
+}
+
+func (a apt) unpack(packages []string) error {
+	for _, dir := range []string{"state/lists/partial", "cache/archives/partial", "deb", "root"} {
+		if err := os.MkdirAll(filepath.Join(a.work, dir), 0o755); err != nil {
+			return err
+		}
+	}
+	if _, err := a.run("apt-get", "update"); err != nil {
+		return err
+	}
+	closure, err := a.closure(packages)
+	if err != nil {
+		return err
+	}
+	if _, err := a.run("apt-get", append([]string{"download"}, closure...)...); err != nil {
+		return err
+	}
+	debs, err := filepath.Glob(filepath.Join(a.work, "deb", "*.deb"))
+	if err != nil || len(debs) == 0 {
+		return fmt.Errorf("apt-get download brought nothing: %w", err)
+	}
+	for _, deb := range debs {
+		if _, err := a.run("dpkg-deb", "-x", deb, filepath.Join(a.work, "root")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// closure asks apt what it would install. A package that is installed already, or that only chooses a version (as
+// postgresql does), is followed to what it depends on.
+func (a apt) closure(packages []string) ([]string, error) {
+	out, err := a.run("apt-get", append([]string{"install", "--simulate", "--no-install-recommends"}, packages...)...)
+	if err != nil {
+		return nil, err
+	}
+	wanted := map[string]bool{}
+	for line := range strings.Lines(out) {
+		if words := strings.Fields(line); len(words) > 1 && words[0] == "Inst" {
+			wanted[words[1]] = true
+		}
+	}
+	for _, name := range packages {
+		wanted[name] = true
+		out, err := a.run("apt-cache", "depends", "--important", name)
+		if err != nil {
+			return nil, err
+		}
+		for line := range strings.Lines(out) {
+			if words := strings.Fields(line); len(words) == 2 && words[0] == "Depends:" && strings.HasPrefix(words[1], name+"-") {
+				wanted[words[1]] = true
+			}
+		}
+	}
+	var names []string
+	for name := range wanted {
+		names = append(names, name)
+	}
+	return names, nil
+}
+
+func (a apt) run(name string, args ...string) (string, error) {
+	if strings.HasPrefix(name, "apt") {
+		args = append([]string{
+			"-q", "-o", "Dir::State=" + a.work + "/state", "-o", "Dir::State::status=/var/lib/dpkg/status",
+			"-o", "Dir::Cache=" + a.work + "/cache", "-o", "Debug::NoLocking=1", "-o", "APT::Sandbox::User=",
+		}, args...)
+	}
+	cmd := exec.CommandContext(a.ctx, name, args...)
+	cmd.Dir = filepath.Join(a.work, "deb")
+	cmd.Env = append(os.Environ(), "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive")
+	var out, problems bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &problems
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("%s: %w: %s", name, err, strings.TrimSpace(problems.String()))
+	}
+	return out.String(), nil
+}

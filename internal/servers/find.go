@@ -1,0 +1,118 @@
+package servers
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// binary is a program, with the folders of its libraries when it comes from the cache.
+type binary struct {
+	path string
+	root string // of the unpacked packages; empty for an installed program
+}
+
+func (b binary) command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, b.path, args...)
+	cmd.Dir = "/"
+	cmd.Env = append(os.Environ(), "LC_ALL=C", "TZ=UTC")
+	if b.root != "" {
+		cmd.Env = append(cmd.Env, "LD_LIBRARY_PATH="+libraryPath(b.root))
+	}
+	if who, err := unprivileged(); err == nil && who != nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: who}
+	}
+	return cmd
+}
+
+// sibling is another program of the same package.
+func (b binary) sibling(name string) binary {
+	return binary{filepath.Join(filepath.Dir(b.path), name), b.root}
+}
+
+func libraryPath(root string) string {
+	var dirs []string
+	for _, pattern := range []string{"usr/lib/*-linux-gnu*", "lib/*-linux-gnu*"} {
+		found, _ := filepath.Glob(filepath.Join(root, pattern)) // the pattern is well formed
+		dirs = append(dirs, found...)
+	}
+	return strings.Join(dirs, string(os.PathListSeparator))
+}
+
+// program is what is looked for: by name on PATH, by pattern elsewhere, and in packages when it is nowhere.
+type program struct {
+	name     string
+	patterns []string
+	packages []string
+	install  string
+}
+
+var (
+	postgresProgram = program{
+		"postgres",
+		[]string{"/usr/lib/postgresql/*/bin/postgres", "/usr/pgsql-*/bin/postgres", "/opt/homebrew/opt/postgresql@*/bin/postgres", "/usr/local/opt/postgresql@*/bin/postgres"},
+		[]string{"postgresql"},
+		"apt-get install postgresql, or brew install postgresql@17",
+	}
+	redisProgram = program{
+		"redis-server",
+		[]string{"/usr/bin/redis-server", "/opt/homebrew/bin/redis-server", "/usr/local/bin/redis-server"},
+		[]string{"redis-server"},
+		"apt-get install redis-server, or brew install redis",
+	}
+	pgBouncerProgram = program{
+		"pgbouncer",
+		[]string{"/usr/sbin/pgbouncer", "/opt/homebrew/bin/pgbouncer"},
+		[]string{"pgbouncer"},
+		"apt-get install pgbouncer, or brew install pgbouncer",
+	}
+)
+
+// find returns an installed program, or the one in the cache, which is filled when it has to be.
+func (p program) find(ctx context.Context, cfg Config) (binary, error) {
+	if !cfg.IgnoreInstalled {
+		if path, ok := p.installed(); ok {
+			return binary{path: path}, nil
+		}
+	}
+	root, err := fetch(ctx, cfg.say, p.packages)
+	if err != nil {
+		return binary{}, fmt.Errorf("%s is not installed, and could not be fetched (%w): %s; or set DATABASE_URL and REDIS_URL to servers that run", p.name, err, p.install)
+	}
+	for _, pattern := range p.patterns {
+		if path, ok := newest(filepath.Join(root, pattern)); ok {
+			return binary{path: path, root: root}, nil
+		}
+	}
+	return binary{}, fmt.Errorf("%s is not in the packages %v: %s", p.name, p.packages, p.install)
+}
+
+// installed prefers the real folder of a program to a link on PATH, because PostgreSQL finds its files by it.
+func (p program) installed() (string, bool) {
+	if path, err := exec.LookPath(p.name); err == nil {
+		if real, err := filepath.EvalSymlinks(path); err == nil && filepath.Base(real) == p.name {
+			return real, true
+		}
+		return path, true
+	}
+	for _, pattern := range p.patterns {
+		if path, ok := newest(pattern); ok {
+			return path, true
+		}
+	}
+	return "", false
+}
+
+// newest is the last match by version, which sorts like text among the versions there are.
+func newest(pattern string) (string, bool) {
+	found, err := filepath.Glob(pattern)
+	if err != nil || len(found) == 0 {
+		return "", false
+	}
+	return slices.Max(found), true
+}

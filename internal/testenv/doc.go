@@ -1,0 +1,7 @@
+// Package testenv gives tests real servers: one PostgreSQL and one Redis per test process, started when first asked
+// for and ended with the process. A package that uses it calls [Main] from its TestMain.
+//
+// Every test gets a database of its own, cloned from a migrated template, and a numbered Redis database of its own; a
+// test that breaks servers takes a whole one ([Postgres], [RedisServer]). With TACTUS_TEST_VIA_PGBOUNCER=1 what
+// [DatabaseURL] names is reached through a pooler in transaction mode.
+package testenv

@@ -1,0 +1,102 @@
+package testenv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tactus-dev/tactus/internal/servers"
+)
+
+// process is what this test process has started.
+var process struct {
+	sync.Mutex
+	dir     string
+	closers []func(context.Context) error
+}
+
+// Main runs the tests of a package, then ends the servers that they shared.
+func Main(m *testing.M) {
+	code := m.Run()
+	if err := closeAll(); err != nil {
+		fmt.Fprintln(os.Stderr, "testenv:", err)
+		code = max(code, 1)
+	}
+	os.Exit(code)
+}
+
+func closeAll() error {
+	process.Lock()
+	defer process.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	var errs []error
+	for i := len(process.closers) - 1; i >= 0; i-- {
+		errs = append(errs, process.closers[i](ctx))
+	}
+	if process.dir != "" {
+		errs = append(errs, os.RemoveAll(process.dir))
+	}
+	return errors.Join(errs...)
+}
+
+func onClose(end func(context.Context) error) {
+	process.Lock()
+	defer process.Unlock()
+	process.closers = append(process.closers, end)
+}
+
+const dirPrefix = "tactus-test-"
+
+// Dir makes a folder that servers can write to, in memory where the system has it. It goes with the process.
+func Dir() (string, error) {
+	process.Lock()
+	defer process.Unlock()
+	if process.dir == "" {
+		base := os.TempDir()
+		if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
+			base = "/dev/shm"
+		}
+		reap(base)
+		dir, err := os.MkdirTemp(base, fmt.Sprintf("%s%d-", dirPrefix, os.Getpid()))
+		if err != nil {
+			return "", err
+		}
+		if err := os.Chmod(dir, 0o755); err != nil { // the servers may run as another user
+			return "", err
+		}
+		process.dir = dir
+	}
+	return os.MkdirTemp(process.dir, "")
+}
+
+// reap removes what killed test processes have left behind; their servers died with them.
+func reap(base string) {
+	left, _ := filepath.Glob(filepath.Join(base, dirPrefix+"*")) // the pattern is well formed
+	for _, dir := range left {
+		pid, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), dirPrefix), "-")
+		if n, err := strconv.Atoi(pid); err == nil && errors.Is(syscall.Kill(n, 0), syscall.ESRCH) {
+			_ = os.RemoveAll(dir) // another process may be removing it too
+		}
+	}
+}
+
+// serverConfig is for a server in a new folder of this process.
+func serverConfig(settings map[string]string) (servers.Config, error) {
+	dir, err := Dir()
+	if err != nil {
+		return servers.Config{}, err
+	}
+	return servers.Config{
+		Dir: filepath.Join(dir, "server"), Settings: settings,
+		Log: func(text string) { fmt.Fprintln(os.Stderr, "testenv:", text) },
+	}, os.Chmod(dir, 0o755)
+}

@@ -1,0 +1,184 @@
+package testenv
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tactus-dev/tactus/internal/servers"
+	"github.com/tactus-dev/tactus/migrations"
+)
+
+const template = "tactus_template"
+
+// shared is the PostgreSQL of this process, with the migrated template in it.
+var shared = sync.OnceValues(func() (*sharedPostgres, error) {
+	ctx := context.Background()
+	direct := os.Getenv("TACTUS_TEST_DATABASE_URL")
+	if direct == "" {
+		cfg, err := serverConfig(nil)
+		if err != nil {
+			return nil, err
+		}
+		server, err := servers.StartPostgres(ctx, cfg)
+		if err != nil {
+			return nil, err
+		}
+		onClose(server.Stop)
+		direct = server.URL("postgres")
+	}
+	s := &sharedPostgres{direct: direct, template: fmt.Sprintf("%s_%d", template, os.Getpid())}
+	if err := s.execute(ctx, "create database "+s.template); err != nil {
+		return nil, err
+	}
+	onClose(func(ctx context.Context) error { return s.execute(ctx, "drop database "+s.template) })
+	url, err := s.url(s.template)
+	if err != nil {
+		return nil, err
+	}
+	return s, migrations.Up(ctx, url)
+})
+
+type sharedPostgres struct {
+	direct   string
+	template string
+	clone    sync.Mutex
+}
+
+func (s *sharedPostgres) execute(ctx context.Context, sql string) error {
+	conn, err := pgx.Connect(ctx, s.direct)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	_, err = conn.Exec(ctx, sql)
+	return err
+}
+
+func (s *sharedPostgres) url(database string) (string, error) {
+	c, err := pgx.ParseConfig(s.direct)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("postgres://%s:%s@%s:%d/%s?sslmode=disable", c.User, c.Password, c.Host, c.Port, database), nil
+}
+
+var databases atomic.Int64
+
+// DirectURL makes a migrated database for t and names it, never through a pooler: for LISTEN and for admin work.
+func DirectURL(t testing.TB) string {
+	t.Helper()
+	s, err := shared()
+	if err != nil {
+		t.Fatalf("start PostgreSQL: %v", err)
+	}
+	name := fmt.Sprintf("t%d_%d", os.Getpid(), databases.Add(1))
+	s.clone.Lock() // a template can be cloned by one session at a time
+	err = s.execute(t.Context(), fmt.Sprintf("create database %s template %s", name, s.template))
+	s.clone.Unlock()
+	if err != nil {
+		t.Fatalf("make a database: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := s.execute(context.Background(), "drop database "+name+" with (force)"); err != nil {
+			t.Errorf("drop the database: %v", err)
+		}
+	})
+	url, err := s.url(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return url
+}
+
+// ViaPooler tells whether databases are reached through PgBouncer in transaction mode.
+func ViaPooler() bool { return os.Getenv("TACTUS_TEST_VIA_PGBOUNCER") == "1" }
+
+// pooler is the PgBouncer of this process, in front of the shared PostgreSQL.
+var pooler = sync.OnceValues(func() (*servers.PgBouncer, error) {
+	s, err := shared()
+	if err != nil {
+		return nil, err
+	}
+	at, err := pgx.ParseConfig(s.direct)
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := serverConfig(nil)
+	if err != nil {
+		return nil, err
+	}
+	b, err := servers.StartPgBouncer(context.Background(), at.Host, at.Port, cfg)
+	if err != nil {
+		return nil, err
+	}
+	onClose(b.Stop)
+	return b, nil
+})
+
+// Pooled names the database of a direct URL as it is reached in this run of the tests.
+func Pooled(t testing.TB, direct string) string {
+	t.Helper()
+	if !ViaPooler() {
+		return direct
+	}
+	b, err := pooler()
+	if err != nil {
+		t.Fatalf("start PgBouncer: %v", err)
+	}
+	c, err := pgx.ParseConfig(direct)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.URL(c.Database)
+}
+
+// DatabaseURL makes a migrated database for t and names it.
+func DatabaseURL(t testing.TB) string {
+	t.Helper()
+	return Pooled(t, DirectURL(t))
+}
+
+// Database makes a migrated database for t and connects to it.
+func Database(t testing.TB) *pgxpool.Pool {
+	t.Helper()
+	return Connect(t, DatabaseURL(t))
+}
+
+// Connect opens a pool that ends with t.
+func Connect(t testing.TB, url string) *pgxpool.Pool {
+	t.Helper()
+	pool, err := pgxpool.New(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	return pool
+}
+
+// Postgres starts a PostgreSQL for t alone, with a migrated database in it, for tests that crash it.
+func Postgres(t testing.TB, settings map[string]string) (server *servers.Postgres, url string) {
+	t.Helper()
+	cfg, err := serverConfig(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if server, err = servers.StartPostgres(t.Context(), cfg); err != nil {
+		t.Fatalf("start PostgreSQL: %v", err)
+	}
+	t.Cleanup(func() { _ = server.Kill() }) // nothing in it is needed any more
+	if err := server.CreateDatabase(t.Context(), "tactus"); err != nil {
+		t.Fatal(err)
+	}
+	url = server.URL("tactus")
+	if err := migrations.Up(t.Context(), url); err != nil {
+		t.Fatal(err)
+	}
+	return server, url
+}
