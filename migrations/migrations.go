@@ -32,6 +32,25 @@ func Versions(ctx context.Context, url string) (current, newest int64, err error
 	return current, newest, err
 }
 
+// Ready tells whether the schema is there, and new enough for this program: N runs on N-1 too.
+func Ready(ctx context.Context, db interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+},
+) error {
+	var version int
+	if err := db.QueryRow(ctx, `select coalesce(max(version_id), 0) from tactus.migrations where is_applied`).Scan(&version); err != nil {
+		return fmt.Errorf("read the schema's version (has \"tactus migrate\" been run?): %w", err)
+	}
+	known, err := files.ReadDir(".")
+	if err != nil {
+		return fmt.Errorf("read migrations: %w", err)
+	}
+	if version < len(known)-1 || version == 0 {
+		return fmt.Errorf("the schema is at version %d of %d: run \"tactus migrate\"", version, len(known))
+	}
+	return nil
+}
+
 func with(ctx context.Context, url string, do func(*goose.Provider) error) error {
 	db, err := open(ctx, url)
 	if err != nil {

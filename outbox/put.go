@@ -17,7 +17,8 @@ import (
 // its errors aborts that transaction. Faults of the definition are a domain.Faults. Wake the relay after the commit
 // with Ring, or let InTx do both; without, the relay finds the change by polling.
 func Put(ctx context.Context, tx pgx.Tx, d domain.Definition) (domain.Schedule, error) {
-	return writer{q: tx, tx: tx}.put(ctx, d)
+	s, _, err := writer{q: tx, tx: tx}.put(ctx, d)
+	return s, err
 }
 
 // Create creates a schedule. A taken name is domain.ErrNameTaken.
@@ -64,24 +65,23 @@ func (w writer) create(ctx context.Context, d domain.Definition, o option) (doma
 	return s, err
 }
 
-func (w writer) put(ctx context.Context, d domain.Definition) (domain.Schedule, error) {
+func (w writer) put(ctx context.Context, d domain.Definition) (after domain.Schedule, created bool, err error) {
 	if d.Name == "" {
-		return w.create(ctx, d, option{})
+		after, err = w.create(ctx, d, option{})
+		return after, err == nil, err
 	}
 	for range attempts {
 		before, err := GetByName(ctx, w.q, d.Name)
-		var s domain.Schedule
-		switch {
-		case errors.Is(err, domain.ErrNotFound):
-			s, err = w.create(ctx, d, option{})
-		case err == nil:
-			s, err = w.decide(ctx, before, redefine(d, w.timezone))
+		if err == nil {
+			after, err = w.decide(ctx, before, redefine(d, w.timezone))
+		} else if created = errors.Is(err, domain.ErrNotFound); created {
+			after, err = w.create(ctx, d, option{})
 		}
 		if !errors.Is(err, domain.ErrNameTaken) && !errors.Is(err, domain.ErrVersionConflict) {
-			return s, err
+			return after, created && err == nil, err
 		}
 	}
-	return domain.Schedule{}, domain.ErrVersionConflict
+	return domain.Schedule{}, false, domain.ErrVersionConflict
 }
 
 func (w writer) setEnabled(ctx context.Context, id domain.ID, enabled bool) (domain.Schedule, error) {

@@ -63,26 +63,25 @@ func (s *Store) madeBefore(ctx context.Context, key string, hash []byte) (id dom
 		return id, false, fmt.Errorf("read idempotency key: %w", err)
 	}
 	if !sameRequest {
-		return id, true, &domain.Error{Kind: domain.Invalid, Code: "idempotency_key_reused", Field: "",
-			Message: "this Idempotency-Key came with another request before: use a new key for a new request"}
+		return id, true, &domain.Error{
+			Kind: domain.Invalid, Code: "idempotency_key_reused", Field: "",
+			Message: "this Idempotency-Key came with another request before: use a new key for a new request",
+		}
 	}
 	return id, true, nil
 }
 
 // Put creates the schedule of that name or replaces its definition; created tells which.
 func (s *Store) Put(ctx context.Context, d domain.Definition) (after domain.Schedule, created bool, err error) {
-	after, err = s.writer().put(ctx, d)
-	return after, after.Version == 1, err
+	return s.writer().put(ctx, d)
 }
 
 // Merge changes what the patch names (RFC 7396). version is the one the caller has read (If-Match), or 0 for any.
 func (s *Store) Merge(ctx context.Context, id domain.ID, version int64, patch []byte) (domain.Schedule, error) {
 	return s.writer().update(ctx, id, version, func(before domain.Schedule) (domain.Change, bool, error) {
 		merged, err := before.Merge(patch)
-		if err != nil {
-			return domain.Change{}, false, err
-		}
-		return redefine(merged, s.timezone)(before)
+		change, changed, faults := redefine(merged, s.timezone)(before)
+		return change, changed, domain.Join(err, faults)
 	})
 }
 
