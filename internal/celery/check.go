@@ -1,0 +1,86 @@
+package celery
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/tactus-dev/tactus/domain"
+)
+
+// Check tells whether Encode would take the task, and all that is wrong with it: for those who store it.
+func Check(task domain.Task, cfg Config) error {
+	task.Args, task.Kwargs = orElse(task.Args, "[]"), orElse(task.Kwargs, "{}")
+	return check(task, cfg.withDefaults())
+}
+
+func check(task domain.Task, cfg Config) error {
+	faults := slices.Concat(checkRoute(task, cfg), checkBody(task), checkHeaders(task))
+	if len(faults) == 0 {
+		return nil
+	}
+	return faults
+}
+
+// checkRoute takes only what ends up in the list of the queue. An exchange of its own is a table in the broker, which
+// the workers may change at any time: what goes through it cannot be known here.
+func checkRoute(task domain.Task, cfg Config) (faults domain.Faults) {
+	queue := cfg.queue(task.Queue)
+	if strings.Contains(queue, cfg.PrioritySeparator) {
+		faults = append(faults, fault("text_invalid", "/queue", "the name holds %q, which parts a queue from a priority: give the priority by itself", cfg.PrioritySeparator))
+	}
+	if task.RoutingKey == queue || (task.RoutingKey == "" && (task.Exchange == "" || task.Exchange == queue)) {
+		return faults
+	}
+	field := "/routing_key"
+	if task.RoutingKey == "" {
+		field = "/exchange"
+	}
+	return append(faults, fault("exchange_unsupported", field, "messages go straight to the queue %q, not through an exchange with a routing key: "+
+		"take out exchange and routing_key, and name in queue the queue that they lead to", queue))
+}
+
+func checkBody(task domain.Task) (faults domain.Faults) {
+	if task.TaskName == "" {
+		faults = append(faults, fault("task_missing", "/task_name", "say what to run, as the worker registers it (\"app.tasks.send\")"))
+	}
+	for _, part := range []struct {
+		raw         []byte
+		first       byte
+		code, field string
+		want        string
+	}{
+		{task.Args, '[', "args_not_list", "/args", "want a JSON list: [...]"},
+		{task.Kwargs, '{', "kwargs_not_object", "/kwargs", "want a JSON object: {...}"},
+	} {
+		if why := unreadable(part.raw); why != "" {
+			faults = append(faults, fault("value_unreadable", part.field, "%s", why))
+		} else if !startsWith(part.raw, part.first) {
+			faults = append(faults, fault(part.code, part.field, "%s", part.want))
+		}
+	}
+	return faults
+}
+
+func startsWith(raw []byte, first byte) bool {
+	trimmed := strings.TrimLeft(string(raw), " \t\r\n")
+	return trimmed != "" && trimmed[0] == first
+}
+
+func checkHeaders(task domain.Task) (faults domain.Faults) {
+	for _, name := range slices.Sorted(maps.Keys(task.Headers)) {
+		value, field := task.Headers[name], "/headers/"+pointer.Replace(name)
+		if isReserved(name) {
+			faults = append(faults, fault("target_ambiguous", field, "Celery or tactus sets this one itself: choose another name"))
+		}
+		if why := unreadable(value); why != "" {
+			faults = append(faults, fault("value_unreadable", field, "%s", why))
+		} else if namesType(value) {
+			faults = append(faults, fault("value_unreadable", field, "an object with the member __type__ is a typed value to Celery, and a wrong one ends the worker: put it in kwargs"))
+		}
+	}
+	return faults
+}
+
+// pointer escapes a name in a JSON pointer.
+var pointer = strings.NewReplacer("~", "~0", "/", "~1")

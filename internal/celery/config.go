@@ -1,0 +1,57 @@
+package celery
+
+import (
+	"slices"
+	"strconv"
+)
+
+// Config is how the workers' broker is set up. Its zero value is Celery's default.
+type Config struct {
+	DefaultQueue      string // of runs that name no queue; "celery" unless set
+	KeyPrefix         string // global_keyprefix of the transport options
+	PrioritySeparator string // sep of the transport options; "\x06\x16" unless set
+	PrioritySteps     []int  // priority_steps of the transport options, ascending; 0, 3, 6, 9 unless set
+	Origin            string // who sends, as the workers show it; "tactus" unless set
+}
+
+// withDefaults spells out what is not set.
+func (c Config) withDefaults() Config {
+	if c.DefaultQueue == "" {
+		c.DefaultQueue = "celery"
+	}
+	if c.PrioritySeparator == "" {
+		c.PrioritySeparator = "\x06\x16"
+	}
+	if len(c.PrioritySteps) == 0 {
+		c.PrioritySteps = []int{0, 3, 6, 9}
+	}
+	if c.Origin == "" {
+		c.Origin = "tactus"
+	}
+	return c
+}
+
+func (c Config) queue(named string) string {
+	if named == "" {
+		return c.DefaultQueue
+	}
+	return named
+}
+
+// Kombu takes priorities beyond these for these.
+const minPriority, maxPriority = 0, 9
+
+// key names the list of a queue and a priority: each step but 0 has a list of its own.
+func (c Config) key(queue string, priority int) string {
+	priority = min(max(priority, minPriority), maxPriority)
+	step := c.PrioritySteps[0]
+	for _, s := range slices.Sorted(slices.Values(c.PrioritySteps)) {
+		if s <= priority {
+			step = s
+		}
+	}
+	if step == 0 {
+		return c.KeyPrefix + queue
+	}
+	return c.KeyPrefix + queue + c.PrioritySeparator + strconv.Itoa(step)
+}

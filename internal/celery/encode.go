@@ -1,0 +1,112 @@
+package celery
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/tactus-dev/tactus/domain"
+)
+
+// Encode builds the message that asks a worker for a run, and names the list to push it to (LPUSH). The delivery tag is
+// a new UUID for each delivery: workers keep unacknowledged messages by it. When the task is at fault, [domain.FaultsOf]
+// tells how.
+func Encode(run domain.DueRun, deliveryTag string, cfg Config) (key string, text []byte, err error) {
+	if deliveryTag == "" {
+		return "", nil, errors.New("encode a run: no delivery tag")
+	}
+	cfg = cfg.withDefaults()
+	run.Args, run.Kwargs = orElse(run.Args, "[]"), orElse(run.Kwargs, "{}")
+	if err := check(run.Task, cfg); err != nil {
+		return "", nil, err
+	}
+	expires, err := expiry(run)
+	if err != nil {
+		return "", nil, err
+	}
+	h, err := headersOf(run, expires, cfg).with(run.Headers)
+	if err != nil {
+		return "", nil, fmt.Errorf("encode headers: %w", err)
+	}
+	queue, priority := cfg.queue(run.Queue), 0
+	if run.Priority != nil {
+		priority = *run.Priority
+	}
+	m := message{
+		Body: body(run.Task), ContentType: "application/json", ContentEncoding: "utf-8", Headers: h,
+		Properties: properties{
+			CorrelationID: run.RunID, PeriodicTaskName: run.ScheduleName, DeliveryMode: persistent, Expiration: expiration(run.Task),
+			DeliveryInfo: deliveryInfo{RoutingKey: queue}, Priority: priority, BodyEncoding: "base64", DeliveryTag: deliveryTag,
+		},
+	}
+	if text, err = encode(m); err != nil {
+		return "", nil, fmt.Errorf("encode message: %w", err)
+	}
+	return cfg.key(queue, priority), text, nil
+}
+
+func orElse(raw json.RawMessage, empty string) json.RawMessage {
+	if len(raw) == 0 {
+		return json.RawMessage(empty)
+	}
+	return raw
+}
+
+func headersOf(run domain.DueRun, expires *string, cfg Config) headers {
+	return headers{
+		Lang: "py", Task: run.TaskName, ID: run.RunID, RootID: run.RunID, Shadow: unlessZero(run.Shadow), Expires: expires,
+		TimeLimit: [2]*int64{unlessZero(run.TimeLimitSeconds), unlessZero(run.SoftTimeLimitSeconds)},
+		ArgsRepr:  argsRepr(run.Args), KwargsRepr: safeRepr(run.Kwargs), Origin: cfg.Origin, IgnoreResult: run.IgnoreResult,
+		PeriodicTaskName: run.ScheduleName, ScheduleID: run.ScheduleID, DueAt: isoTime(run.DueAt), RunID: run.RunID,
+	}
+}
+
+func unlessZero[T comparable](value T) *T {
+	var zero T
+	if value == zero {
+		return nil
+	}
+	return &value
+}
+
+// noCallbacks is the third item of a body: what to do after the task.
+const noCallbacks = `{"callbacks":null,"errbacks":null,"chain":null,"chord":null}`
+
+// body keeps args and kwargs as they are, byte by byte.
+func body(task domain.Task) string {
+	return base64.StdEncoding.EncodeToString(slices.Concat([]byte("["), task.Args, []byte(","), task.Kwargs, []byte(","+noCallbacks+"]")))
+}
+
+// isoTime always has six fraction digits: Celery 5.2 silently drops a message whose times have more.
+func isoTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000-07:00") }
+
+// lastSecond ends the year 9999, past which Python has no times.
+var lastSecond = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC).Unix()
+
+// expiry is when a worker no longer runs the task.
+func expiry(run domain.DueRun) (*string, error) {
+	if run.ExpiresSeconds == 0 {
+		return nil, nil
+	}
+	if run.ExpiresSeconds < 0 || run.ExpiresSeconds > lastSecond-run.DueAt.Unix() {
+		return nil, fault("out_of_range", "/expires_seconds", "%d: want a time after the due time and before the year 10000", run.ExpiresSeconds)
+	}
+	at := isoTime(time.Unix(run.DueAt.Unix()+run.ExpiresSeconds, int64(run.DueAt.Nanosecond())))
+	return &at, nil
+}
+
+// expiration says the same to brokers, relative and in milliseconds.
+func expiration(task domain.Task) string {
+	if task.ExpiresSeconds == 0 {
+		return ""
+	}
+	return strconv.FormatInt(task.ExpiresSeconds*1000, 10)
+}
+
+func fault(code, field, format string, args ...any) *domain.Error {
+	return &domain.Error{Kind: domain.Invalid, Code: code, Field: field, Message: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,63 @@
+package celery
+
+import (
+	"encoding/json"
+	"strings"
+)
+
+// unmarshal reads JSON as Python writes it: with NaN, Infinity and -Infinity, which JSON does not have. They become
+// null: a task that returns NaN has succeeded all the same.
+func unmarshal(text []byte, value any) error {
+	err := json.Unmarshal(text, value)
+	if err == nil || json.Valid(text) {
+		return err
+	}
+	plain := withoutNaN(string(text))
+	if plain == string(text) {
+		return err
+	}
+	return json.Unmarshal([]byte(plain), value)
+}
+
+var notNumbers = []string{"NaN", "Infinity", "-Infinity"}
+
+// withoutNaN writes null for what is not a number, outside strings.
+func withoutNaN(text string) string {
+	var b strings.Builder
+	for len(text) > 0 {
+		if end := stringEnd(text); end > 0 {
+			b.WriteString(text[:end])
+			text = text[end:]
+			continue
+		}
+		n := 1
+		for _, word := range notNumbers {
+			if strings.HasPrefix(text, word) {
+				n = len(word)
+			}
+		}
+		if n > 1 {
+			b.WriteString("null")
+		} else {
+			b.WriteByte(text[0])
+		}
+		text = text[n:]
+	}
+	return b.String()
+}
+
+// stringEnd is where the JSON string ends with which text begins; 0 when it begins with something else.
+func stringEnd(text string) int {
+	if text[0] != '"' {
+		return 0
+	}
+	for i := 1; i < len(text); i++ {
+		switch text[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return len(text)
+}

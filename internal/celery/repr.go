@@ -1,0 +1,160 @@
+package celery
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// argsRepr is how Celery shows args in logs, events and flower. Without any it shows an empty tuple.
+func argsRepr(raw json.RawMessage) string {
+	if text := safeRepr(raw); text != "[]" {
+		return text
+	}
+	return "()"
+}
+
+// The bounds of a repr are Celery's own.
+const (
+	maxRepr      = 1024 // characters; strings and closing brackets may go a little beyond
+	maxReprLevel = 3    // what is nested deeper is shown as [...] or {...}
+)
+
+// safeRepr writes a JSON value as celery.utils.saferepr writes it in Python: bounded in length and in depth, strings
+// without escapes but for the quote. It is for people only, nobody reads it back.
+func safeRepr(raw json.RawMessage) string {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	w := reprWriter{tokens: d, left: maxRepr}
+	w.value()
+	return w.text.String()
+}
+
+type reprWriter struct {
+	tokens *json.Decoder
+	text   strings.Builder
+	left   int // characters that may still be written
+	level  int // of brackets that are open
+	full   bool
+}
+
+// put writes one token, unless the space is used up: then it tells so, and nothing but closing brackets follows.
+func (w *reprWriter) put(token string) {
+	if w.full {
+		return
+	}
+	if w.left <= 0 {
+		w.full = true
+		token = ", ..."
+	}
+	w.text.WriteString(token)
+	w.left -= utf8.RuneCountInString(token)
+}
+
+func (w *reprWriter) value() {
+	if w.full {
+		return
+	}
+	token, err := w.tokens.Token()
+	if err != nil {
+		return // the value was checked to be valid JSON
+	}
+	switch t := token.(type) {
+	case json.Delim:
+		w.container(t)
+	case string:
+		w.put(w.quote(t))
+	case json.Number:
+		w.put(w.shorten(pythonNumber(t)))
+	case bool:
+		w.put(w.shorten(map[bool]string{true: "True", false: "False"}[t]))
+	case nil:
+		w.put(w.shorten("None"))
+	}
+}
+
+func (w *reprWriter) container(opening json.Delim) {
+	closing := map[json.Delim]string{'[': "]", '{': "}"}[opening]
+	if w.level >= maxReprLevel {
+		w.put(w.shorten(opening.String() + "..." + closing))
+		w.skip()
+		return
+	}
+	w.put(opening.String())
+	w.level++
+	for first := true; !w.full && w.tokens.More(); first = false {
+		if !first {
+			w.put(", ")
+		}
+		if opening == '{' {
+			w.value() // the name
+			w.put(": ")
+		}
+		w.value()
+	}
+	w.level--
+	if w.full {
+		w.text.WriteString(closing)
+		return
+	}
+	_, _ = w.tokens.Token() // the closing bracket
+	w.put(closing)
+}
+
+// skip reads to the end of the container that was just opened.
+func (w *reprWriter) skip() {
+	for depth := 1; depth > 0; {
+		token, err := w.tokens.Token()
+		if err != nil {
+			return
+		}
+		switch token {
+		case json.Delim('['), json.Delim('{'):
+			depth++
+		case json.Delim(']'), json.Delim('}'):
+			depth--
+		}
+	}
+}
+
+func (w *reprWriter) quote(s string) string {
+	return "'" + strings.ReplaceAll(w.shorten(s), "'", `\'`) + "'"
+}
+
+// shorten cuts what is longer than the space that is left, at a blank if there is one.
+func (w *reprWriter) shorten(s string) string {
+	if w.left <= 0 || utf8.RuneCountInString(s) < w.left {
+		return s
+	}
+	s = string([]rune(s)[:w.left])
+	if i := strings.LastIndexByte(s, ' '); i >= 0 {
+		s = s[:i]
+	}
+	return s + "..."
+}
+
+// pythonNumber is str() of the number that Python reads: whole as an int, everything else as a float.
+func pythonNumber(n json.Number) string {
+	text := n.String()
+	if !strings.ContainsAny(text, ".eE") {
+		if text == "-0" {
+			return "0"
+		}
+		return text
+	}
+	f, _ := n.Float64() // beyond the range it is infinite, as in Python
+	if math.IsInf(f, 0) {
+		return strings.ToLower(strings.TrimPrefix(strconv.FormatFloat(f, 'g', -1, 64), "+"))
+	}
+	if size := math.Abs(f); f != 0 && (size < 1e-4 || size >= 1e16) {
+		return strconv.FormatFloat(f, 'e', -1, 64)
+	}
+	text = strconv.FormatFloat(f, 'f', -1, 64)
+	if !strings.Contains(text, ".") {
+		text += ".0"
+	}
+	return text
+}

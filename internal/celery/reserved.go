@@ -1,0 +1,29 @@
+package celery
+
+import (
+	"reflect"
+	"strings"
+)
+
+// reserved are the headers that an own header must not overwrite: those that we send, and the names under which a task
+// finds something else in self.request, where own headers are put too.
+var reserved = func() map[string]bool {
+	names := map[string]bool{}
+	for field := range reflect.TypeFor[headers]().Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		names[name] = true
+	}
+	for _, name := range requestNames {
+		names[name] = true
+	}
+	return names
+}()
+
+// requestNames are the members of celery.app.task.Context, and what kombu reads from headers.
+var requestNames = []string{
+	"_children", "_protected", "args", "as_execution_options", "callbacks", "called_directly", "chain", "children", "chord",
+	"clear", "compression", "correlation_id", "delivery_info", "errbacks", "get", "headers", "hostname", "is_eager", "kwargs",
+	"logfile", "loglevel", "properties", "redelivered", "reply_to", "taskset", "update", "utc",
+}
+
+func isReserved(name string) bool { return reserved[name] || strings.HasPrefix(name, "x-tactus-") }

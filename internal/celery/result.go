@@ -1,0 +1,126 @@
+package celery
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// ResultPrefix and the task's id make the key of a result, and the channel that tells of it.
+const ResultPrefix = "celery-task-meta-"
+
+// State is what a result says of its task.
+type State string
+
+// Celery's states. A result is final in Success, Failure and Revoked.
+const (
+	Pending State = "PENDING"
+	Started State = "STARTED" // only with task_track_started
+	Retry   State = "RETRY"
+	Success State = "SUCCESS"
+	Failure State = "FAILURE"
+	Revoked State = "REVOKED"
+)
+
+// Result is what a worker leaves in the result backend. Tasks with ignore_result leave none.
+type Result struct {
+	TaskID    string
+	Status    State           // also a state of the user's own
+	Value     json.RawMessage // what the task returned; what it raised is in the exception
+	Exception Exception       // of Failure, Retry and Revoked
+	Traceback string
+	DoneAt    time.Time // UTC; zero when the task is not done
+}
+
+// Exception is what a task raised.
+type Exception struct {
+	Type    string // "ValueError"
+	Module  string // "builtins"
+	Message string // its arguments, joined when there are several
+}
+
+func (e Exception) String() string {
+	if e.Message == "" {
+		return e.Type
+	}
+	return e.Type + ": " + e.Message
+}
+
+// Expired tells whether the task was revoked because its expiry had passed before a worker took it.
+func (r Result) Expired() bool { return r.Status == Revoked && r.Exception.Message == "expired" }
+
+// ParseResult reads the JSON of a result, in the forms of Celery 5.2 to 5.6.
+func ParseResult(text []byte) (Result, error) {
+	var m struct {
+		TaskID    string          `json:"task_id"`
+		Status    State           `json:"status"`
+		Result    json.RawMessage `json:"result"`
+		Traceback string          `json:"traceback"`
+		DateDone  string          `json:"date_done"`
+	}
+	if err := unmarshal(text, &m); err != nil {
+		return Result{}, fmt.Errorf("read a result: %w", err)
+	}
+	if m.TaskID == "" || m.Status == "" {
+		return Result{}, errors.New("read a result: it has no task_id or no status")
+	}
+	done, err := doneAt(m.DateDone)
+	if err != nil {
+		return Result{}, fmt.Errorf("read the result of %s: %w", m.TaskID, err)
+	}
+	r := Result{TaskID: m.TaskID, Status: m.Status, Traceback: m.Traceback, DoneAt: done}
+	switch m.Status {
+	case Failure, Retry, Revoked:
+		r.Exception = exception(m.Result)
+	default:
+		r.Value = m.Result
+	}
+	return r, nil
+}
+
+// doneAt reads a time with its offset, as Celery 5.6 writes it, or without, which is UTC.
+func doneAt(text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		t, err = time.Parse("2006-01-02T15:04:05", text)
+	}
+	if err != nil {
+		return time.Time{}, fmt.Errorf("date_done %q is not a time", text)
+	}
+	return t.UTC(), nil
+}
+
+// exception reads what was raised. Backends with another encoder leave other things there: they are shown as they are.
+func exception(raw json.RawMessage) Exception {
+	var m struct {
+		Type    string          `json:"exc_type"`
+		Module  string          `json:"exc_module"`
+		Message json.RawMessage `json:"exc_message"`
+	}
+	if json.Unmarshal(raw, &m) != nil || m.Type == "" {
+		return Exception{Message: plain(raw)}
+	}
+	var arguments []json.RawMessage
+	if json.Unmarshal(m.Message, &arguments) != nil {
+		return Exception{m.Type, m.Module, plain(m.Message)}
+	}
+	texts := make([]string, len(arguments))
+	for i, a := range arguments {
+		texts[i] = plain(a)
+	}
+	return Exception{m.Type, m.Module, strings.Join(texts, ", ")}
+}
+
+// plain is a string without its quotes, and any other value as it is.
+func plain(raw json.RawMessage) string {
+	var text string
+	if json.Unmarshal(raw, &text) == nil {
+		return text
+	}
+	return string(raw)
+}
