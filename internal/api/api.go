@@ -1,0 +1,73 @@
+package api
+
+import (
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tactus-dev/tactus/internal/catalog"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// server answers the operations.
+type server struct {
+	store    *outbox.Store
+	catalog  *catalog.Catalog
+	timezone string
+	log      *slog.Logger
+}
+
+// New returns the handler of /api/v1 and /openapi.json over a pool that it is lent. timezone is that of new schedules
+// that name none.
+func New(pool *pgxpool.Pool, timezone string, log *slog.Logger) http.Handler {
+	s := &server{store: outbox.NewStore(pool, timezone), catalog: catalog.New(pool), timezone: timezone, log: log}
+	mux := http.NewServeMux()
+	config := huma.DefaultConfig("tactus", "1")
+	config.CreateHooks = nil // no $schema member in answers
+	config.DocsPath = ""     // its page loads from elsewhere
+	config.SchemasPath = ""
+	config.RejectUnknownQueryParameters = true
+	huma.NewError = refusal
+	api := humago.New(mux, config)
+	s.schedules(api)
+	s.actions(api)
+	s.runs(api)
+	s.due(api)
+	return http.NewCrossOriginProtection().Handler(tidy(mux))
+}
+
+// tidy takes trailing slashes for none, and answers what the mux has no operation for with a problem document.
+func tidy(mux *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if path := strings.TrimRight(r.URL.Path, "/"); path != "" && path != r.URL.Path {
+			r = r.Clone(r.Context())
+			r.URL.Path, r.URL.RawPath = path, ""
+		}
+		r.Header.Set("Content-Type", "application/json") // whatever a body is called, it is read as JSON
+		handler, pattern := mux.Handler(r)
+		if pattern != "" {
+			mux.ServeHTTP(w, r)
+			return
+		}
+		answer := &statusOnly{header: http.Header{}}
+		handler.ServeHTTP(answer, r)
+		if allow := answer.header.Get("Allow"); allow != "" {
+			w.Header().Set("Allow", allow)
+		}
+		writeProblem(w, answer.status)
+	})
+}
+
+// statusOnly hears what the mux would answer.
+type statusOnly struct {
+	header http.Header
+	status int
+}
+
+func (a *statusOnly) Header() http.Header         { return a.header }
+func (a *statusOnly) Write(b []byte) (int, error) { return len(b), nil }
+func (a *statusOnly) WriteHeader(status int)      { a.status = status }

@@ -1,0 +1,115 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/tactus-dev/tactus/domain"
+)
+
+// problem is the body of every error (RFC 9457).
+type problem struct {
+	Type   string  `json:"type"`
+	Title  string  `json:"title"`
+	Status int     `json:"status"`
+	Code   string  `json:"code" doc:"The code of the first fault."`
+	Detail string  `json:"detail"`
+	Errors []fault `json:"errors" doc:"All faults of the request."`
+}
+
+type fault struct {
+	Code     string `json:"code"`
+	Location string `json:"location" doc:"JSON pointer into the body, or the name of a parameter."`
+	Message  string `json:"message" doc:"The fault and the mend."`
+}
+
+func (p *problem) Error() string  { return p.Detail }
+func (p *problem) GetStatus() int { return p.Status }
+
+// ContentType implements huma.ContentTypeFilter.
+func (p *problem) ContentType(string) string { return "application/problem+json" }
+
+// status is the one table from the kind of an error to its HTTP status.
+var status = map[domain.Kind]int{
+	domain.Invalid:  http.StatusUnprocessableEntity,
+	domain.NotFound: http.StatusNotFound,
+	domain.Conflict: http.StatusConflict,
+	domain.Stale:    http.StatusPreconditionFailed,
+	domain.TooLarge: http.StatusUnprocessableEntity,
+}
+
+// answer makes of an error what the client is told. What is not the client's fault is logged, and told without its
+// insides.
+func (s *server) answer(err error) error {
+	if err == nil {
+		return nil
+	}
+	faults := domain.FaultsOf(err)
+	if faults == nil {
+		if errors.Is(err, context.Canceled) {
+			return newProblem(http.StatusServiceUnavailable, fault{Code: "canceled", Message: "the request ended before it was answered: repeat it"})
+		}
+		s.log.Error("request failed", "err", err)
+		return newProblem(http.StatusServiceUnavailable, fault{Code: "unavailable", Message: "the database did not answer as it should: nothing was changed by a request that did not commit; try again"})
+	}
+	all := make([]fault, len(faults))
+	for i, f := range faults {
+		all[i] = fault{f.Code, f.Field, f.Message}
+	}
+	code := status[faults[0].Kind]
+	if faults[0].Code == "json_invalid" || faults[0].Code == "utf8_invalid" {
+		code = http.StatusBadRequest
+	}
+	return newProblem(code, all...)
+}
+
+func newProblem(status int, faults ...fault) *problem {
+	p := &problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Errors: faults}
+	if len(faults) > 0 {
+		p.Code, p.Detail = faults[0].Code, faults[0].Message
+	}
+	return p
+}
+
+// refusal is how huma reports what it refused before an operation saw it: parameters, sizes, slow bodies.
+func refusal(status int, message string, errs ...error) huma.StatusError {
+	var faults []fault
+	for _, err := range errs {
+		f := fault{Code: "parameter_invalid", Message: err.Error()}
+		if d, ok := err.(huma.ErrorDetailer); ok {
+			detail := d.ErrorDetail()
+			_, name, _ := strings.Cut(detail.Location, ".")
+			f = fault{"parameter_invalid", name, detail.Message}
+		}
+		faults = append(faults, f)
+	}
+	if len(faults) == 0 {
+		faults = []fault{{Code: codes[status], Message: message}}
+	}
+	return newProblem(status, faults...)
+}
+
+// codes are for statuses that no fault of ours stands behind.
+var codes = map[int]string{
+	http.StatusBadRequest: "request_invalid", http.StatusNotFound: "not_found", http.StatusMethodNotAllowed: "method_not_allowed",
+	http.StatusRequestEntityTooLarge: "payload_too_large", http.StatusRequestTimeout: "body_too_slow",
+	http.StatusNotAcceptable: "not_acceptable", http.StatusUnsupportedMediaType: "media_type_unsupported",
+	http.StatusInternalServerError: "unavailable", http.StatusUnprocessableEntity: "request_invalid",
+}
+
+var advice = map[int]string{
+	http.StatusNotFound:         "there is nothing at this address: see /openapi.json",
+	http.StatusMethodNotAllowed: "this address has other methods: see the Allow header",
+}
+
+func writeProblem(w http.ResponseWriter, status int) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	body, _ := json.Marshal(newProblem(status, fault{Code: codes[status], Message: advice[status]})) // strings encode
+	_, _ = w.Write(body)                                                                             // the client may be gone
+}

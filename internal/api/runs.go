@@ -1,0 +1,61 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/catalog"
+)
+
+func (s *server) runs(api huma.API) {
+	register(api, huma.Operation{OperationID: "schedule-history", Method: http.MethodGet, Path: prefix + "/schedules/{id}/history", Summary: "The runs of a schedule, newest first"}, s.history)
+	register(api, huma.Operation{OperationID: "task-status", Method: http.MethodGet, Path: prefix + "/tasks/{id}/status", Summary: "How far a run has come"}, s.task)
+}
+
+type history struct {
+	Body struct {
+		History []catalog.Run `json:"history"`
+		Total   int64         `json:"total"`
+	}
+}
+
+func (s *server) history(ctx context.Context, in *struct {
+	ByID
+	Limit int `query:"limit" minimum:"1" maximum:"1000" default:"100"`
+},
+) (*history, error) {
+	id, err := in.id()
+	if err != nil {
+		return nil, s.answer(err)
+	}
+	runs, total, err := s.catalog.History(ctx, id, in.Limit)
+	if err != nil {
+		return nil, s.answer(err)
+	}
+	if total == 0 { // a deleted schedule keeps its history; one that never was has none
+		if _, err := s.catalog.Get(ctx, id); err != nil {
+			return nil, s.answer(err)
+		}
+	}
+	out := &history{}
+	out.Body.History, out.Body.Total = append([]catalog.Run{}, runs...), total
+	return out, nil
+}
+
+func (s *server) task(ctx context.Context, in *struct {
+	ID string `path:"id" doc:"The run's id."`
+},
+) (*struct{ Body catalog.Run }, error) {
+	id, err := domain.ParseID(in.ID)
+	if err != nil {
+		return nil, s.answer(domain.ErrRunNotFound)
+	}
+	run, err := s.catalog.Run(ctx, id)
+	if err != nil {
+		return nil, s.answer(err)
+	}
+	return &struct{ Body catalog.Run }{run}, nil
+}

@@ -1,0 +1,244 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/catalog"
+)
+
+const prefix = "/api/v1"
+
+// maxBody is what is read of a body, in bytes. What is larger than domain.MaxPayload but smaller than this is told how
+// large it is.
+const maxBody = 4 * domain.MaxPayload
+
+// bodyTimeout is how long a client may take to send a body.
+const bodyTimeout = 10 * time.Second
+
+// ByID chooses a schedule.
+type ByID struct {
+	ID string `path:"id" doc:"The schedule's id."`
+}
+
+func (b ByID) id() (domain.ID, error) {
+	id, err := domain.ParseID(b.ID)
+	if err != nil {
+		return domain.ID{}, fmt.Errorf("%w", domain.ErrNotFound)
+	}
+	return id, nil
+}
+
+// IfMatch carries the version that the client has read.
+type IfMatch struct {
+	ETag string `header:"If-Match" doc:"The ETag of the schedule as it was read. When it has changed since, the answer is 412."`
+}
+
+// version is the one in If-Match; 0 stands for any.
+func (m IfMatch) version() (int64, error) {
+	text := strings.TrimSpace(m.ETag)
+	if text == "" || text == "*" {
+		return 0, nil
+	}
+	version, err := strconv.ParseInt(strings.Trim(strings.TrimPrefix(text, "W/"), `"`), 10, 64)
+	if err != nil || version < 1 {
+		return 0, domain.ErrVersionConflict
+	}
+	return version, nil
+}
+
+type (
+	body struct {
+		RawBody []byte `contentType:"application/json"`
+	}
+	one struct {
+		ETag string `header:"ETag"`
+		Body catalog.Entry
+	}
+	created struct {
+		Status   int
+		Location string `header:"Location"`
+		ETag     string `header:"ETag"`
+		Body     catalog.Entry
+	}
+	page struct {
+		Body struct {
+			Schedules []catalog.Entry `json:"schedules"`
+			Total     int64           `json:"total"`
+			Page      int             `json:"page"`
+			PerPage   int             `json:"per_page"`
+		}
+	}
+)
+
+func (s *server) schedules(api huma.API) {
+	register(api, huma.Operation{OperationID: "create-schedule", Method: http.MethodPost, Path: prefix + "/schedules", Summary: "Create a schedule", DefaultStatus: http.StatusCreated}, s.create)
+	register(api, huma.Operation{OperationID: "list-schedules", Method: http.MethodGet, Path: prefix + "/schedules", Summary: "List schedules, newest first"}, s.list)
+	register(api, huma.Operation{OperationID: "get-schedule", Method: http.MethodGet, Path: prefix + "/schedules/{id}", Summary: "Read a schedule"}, s.get)
+	register(api, huma.Operation{OperationID: "update-schedule", Method: http.MethodPut, Path: prefix + "/schedules/{id}", Summary: "Change the members that are given"}, s.merge)
+	register(api, huma.Operation{OperationID: "patch-schedule", Method: http.MethodPatch, Path: prefix + "/schedules/{id}", Summary: "Change a schedule by JSON merge patch (RFC 7396)"}, s.merge)
+	register(api, huma.Operation{OperationID: "delete-schedule", Method: http.MethodDelete, Path: prefix + "/schedules/{id}", Summary: "Delete a schedule", DefaultStatus: http.StatusNoContent}, s.remove)
+	register(api, huma.Operation{OperationID: "put-schedule-by-name", Method: http.MethodPut, Path: prefix + "/schedules/by-name/{name}", Summary: "Create the schedule of that name, or replace its definition"}, s.putByName)
+}
+
+// register adds an operation. Bodies are read by domain.Decode, which knows every fault; the description of them comes
+// from the same type.
+func register[I, O any](api huma.API, op huma.Operation, handler func(context.Context, *I) (*O, error)) {
+	op.MaxBodyBytes, op.BodyReadTimeout, op.SkipValidateBody = maxBody, bodyTimeout, true
+	op.Errors = []int{http.StatusBadRequest, http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed, http.StatusUnprocessableEntity}
+	huma.Register(api, op, handler)
+	item := api.OpenAPI().Paths[op.Path]
+	for _, registered := range []*huma.Operation{item.Post, item.Put, item.Patch} {
+		if registered != nil && registered.RequestBody != nil {
+			schema := api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[domain.Definition](), true, "Definition")
+			registered.RequestBody.Content = map[string]*huma.MediaType{"application/json": {Schema: schema}}
+		}
+	}
+}
+
+func (s *server) create(ctx context.Context, in *struct {
+	Key string `header:"Idempotency-Key" maxLength:"255" doc:"A repeated request with the same key answers what the first one made."`
+	body
+},
+) (*created, error) {
+	definition, err := s.decode(in.RawBody)
+	if err != nil {
+		return nil, s.answer(err)
+	}
+	made, err := s.store.Create(ctx, definition, in.Key, in.RawBody)
+	if err != nil {
+		return nil, s.answer(err)
+	}
+	return s.created(ctx, http.StatusCreated, made.ID)
+}
+
+// decode reads a whole definition, and on faults looks on for those that the write would find.
+func (s *server) decode(raw []byte) (domain.Definition, error) {
+	definition, err := domain.Decode(raw)
+	if err != nil {
+		_, _, more := definition.Normalize(domain.Context{Timezone: s.timezone, Now: time.Now()})
+		err = domain.Join(err, more)
+	}
+	return definition, err
+}
+
+func (s *server) created(ctx context.Context, status int, id domain.ID) (*created, error) {
+	entry, err := s.read(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return &created{Status: status, Location: prefix + "/schedules/" + id.String(), ETag: entry.ETag, Body: entry.Body}, nil
+}
+
+// read answers the schedule as it is now.
+func (s *server) read(ctx context.Context, id domain.ID) (*one, error) {
+	entry, err := s.catalog.Get(ctx, id)
+	if err != nil {
+		return nil, s.answer(err)
+	}
+	return &one{ETag: fmt.Sprintf(`"%d"`, entry.Version), Body: entry}, nil
+}
+
+func (s *server) list(ctx context.Context, in *struct {
+	Page     int    `query:"page" minimum:"1" maximum:"1000000" default:"1"`
+	PerPage  int    `query:"per_page" minimum:"1" maximum:"1000" default:"50"`
+	Enabled  string `query:"enabled" enum:"true,false"`
+	Category string `query:"category"`
+	Tag      string `query:"tag"`
+	Name     string `query:"name" doc:"The whole name."`
+	Query    string `query:"q" doc:"A part of the name, in either case."`
+},
+) (*page, error) {
+	filter := catalog.Filter{Category: in.Category, Tag: in.Tag, Name: in.Name, Query: in.Query, Limit: in.PerPage, Offset: (in.Page - 1) * in.PerPage}
+	if in.Enabled != "" {
+		enabled := in.Enabled == "true"
+		filter.Enabled = &enabled
+	}
+	entries, total, err := s.catalog.List(ctx, filter)
+	if err != nil {
+		return nil, s.answer(err)
+	}
+	out := &page{}
+	out.Body.Schedules, out.Body.Total, out.Body.Page, out.Body.PerPage = entries, total, in.Page, in.PerPage
+	return out, nil
+}
+
+func (s *server) get(ctx context.Context, in *ByID) (*one, error) {
+	id, err := in.id()
+	if err != nil {
+		return nil, s.answer(err)
+	}
+	return s.read(ctx, id)
+}
+
+func (s *server) merge(ctx context.Context, in *struct {
+	ByID
+	IfMatch
+	body
+},
+) (*one, error) {
+	id, version, err := target(in.ByID, in.IfMatch)
+	if err != nil {
+		return nil, s.answer(err)
+	}
+	if _, err := s.store.Merge(ctx, id, version, in.RawBody); err != nil {
+		return nil, s.answer(err)
+	}
+	return s.read(ctx, id)
+}
+
+func target(b ByID, m IfMatch) (domain.ID, int64, error) {
+	id, err := b.id()
+	if err != nil {
+		return id, 0, err
+	}
+	version, err := m.version()
+	return id, version, err
+}
+
+func (s *server) remove(ctx context.Context, in *struct {
+	ByID
+	IfMatch
+},
+) (*struct{}, error) {
+	id, version, err := target(in.ByID, in.IfMatch)
+	if err != nil {
+		return nil, s.answer(err)
+	}
+	return nil, s.answer(s.store.Delete(ctx, id, version))
+}
+
+func (s *server) putByName(ctx context.Context, in *struct {
+	Name string `path:"name"`
+	body
+},
+) (*created, error) {
+	definition, err := s.decode(in.RawBody)
+	if err != nil {
+		return nil, s.answer(err)
+	}
+	if definition.Name != "" && definition.Name != in.Name {
+		return nil, s.answer(&domain.Error{
+			Kind: domain.Invalid, Code: "name_invalid", Field: "/name",
+			Message: fmt.Sprintf("the address says %q, the body %q: leave it out of the body", in.Name, definition.Name),
+		})
+	}
+	definition.Name = in.Name
+	put, isNew, err := s.store.Put(ctx, definition)
+	if err != nil {
+		return nil, s.answer(err)
+	}
+	status := http.StatusOK
+	if isNew {
+		status = http.StatusCreated
+	}
+	return s.created(ctx, status, put.ID)
+}

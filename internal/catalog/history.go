@@ -1,0 +1,88 @@
+package catalog
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/domain"
+)
+
+// Run is one run, as the history tells it. A missed range is one entry, from DueAt until Until.
+type Run struct {
+	TaskID     domain.ID        `json:"task_id" doc:"The run's id, which is the Celery task's id too."`
+	ScheduleID domain.ID        `json:"schedule_id"`
+	DueAt      time.Time        `json:"due_at"`
+	Until      *time.Time       `json:"until,omitempty" doc:"Of a missed range: its last due time."`
+	Kind       domain.RunKind   `json:"kind" enum:"scheduled,manual,backfill"`
+	Status     domain.RunStatus `json:"status"`
+	Version    int64            `json:"schedule_version"`
+	Reason     *string          `json:"reason,omitempty"`
+	ExecutedAt time.Time        `json:"executed_at" doc:"When it was fired."`
+	ExpiresAt  *time.Time       `json:"expires_at,omitempty"`
+	SentAt     *time.Time       `json:"sent_at,omitempty"`
+	StartedAt  *time.Time       `json:"started_at,omitempty"`
+	FinishedAt *time.Time       `json:"finished_at,omitempty"`
+	Worker     *string          `json:"worker,omitempty"`
+	Result     json.RawMessage  `json:"result"`
+	Error      *string          `json:"error"`
+	Traceback  *string          `json:"traceback,omitempty"`
+}
+
+const runColumns = `
+select id, schedule_id, due_at, until, kind, status, schedule_version, reason, fired_at, expires_at, sent_at, started_at,
+    finished_at, worker, result, error, traceback
+from tactus.runs where `
+
+const (
+	historyOf = runColumns + `schedule_id = $1 order by due_at desc, id desc limit $2::bigint`
+	countOf   = `select count(*) from tactus.runs where schedule_id = $1`
+	runOf     = runColumns + `id = $1`
+)
+
+// History returns the newest runs of a schedule, deleted or not, and how many there are in all.
+func (c *Catalog) History(ctx context.Context, schedule domain.ID, limit int) (runs []Run, total int64, err error) {
+	rows, err := c.pool.Query(ctx, historyOf, schedule, limit)
+	if err != nil {
+		return nil, 0, fmt.Errorf("read history: %w", err)
+	}
+	if runs, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Run]); err != nil {
+		return nil, 0, fmt.Errorf("read history: %w", err)
+	}
+	for i := range runs {
+		runs[i].utc()
+	}
+	if err := c.pool.QueryRow(ctx, countOf, schedule).Scan(&total); err != nil {
+		return nil, 0, fmt.Errorf("count history: %w", err)
+	}
+	return runs, total, nil
+}
+
+// Run returns one run, or domain.ErrRunNotFound.
+func (c *Catalog) Run(ctx context.Context, id domain.ID) (Run, error) {
+	rows, err := c.pool.Query(ctx, runOf, id)
+	if err != nil {
+		return Run{}, fmt.Errorf("read run: %w", err)
+	}
+	runs, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Run])
+	if err != nil {
+		return Run{}, fmt.Errorf("read run: %w", err)
+	}
+	if len(runs) == 0 {
+		return Run{}, domain.ErrRunNotFound
+	}
+	runs[0].utc()
+	return runs[0], nil
+}
+
+func (r *Run) utc() {
+	r.DueAt, r.ExecutedAt = r.DueAt.UTC(), r.ExecutedAt.UTC()
+	for _, t := range []*time.Time{r.Until, r.ExpiresAt, r.SentAt, r.StartedAt, r.FinishedAt} {
+		if t != nil {
+			*t = t.UTC()
+		}
+	}
+}

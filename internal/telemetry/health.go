@@ -1,0 +1,83 @@
+package telemetry
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Health collects what a process needs to be ready.
+type Health struct {
+	mu     sync.Mutex
+	checks []check
+	facts  map[string]string
+}
+
+type check struct {
+	name  string
+	ready func(context.Context) error
+}
+
+// Add adds a condition of readiness. It is asked at each request to /readyz, and must answer soon.
+func (h *Health) Add(name string, ready func(context.Context) error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.checks = append(h.checks, check{name, ready})
+}
+
+// Fact adds something that /readyz?verbose shows.
+func (h *Health) Fact(name, value string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.facts == nil {
+		h.facts = map[string]string{}
+	}
+	h.facts[name] = value
+}
+
+const checkTimeout = 3 * time.Second
+
+// Ready asks every condition, and answers those that fail with their reasons.
+func (h *Health) Ready(ctx context.Context) map[string]string {
+	h.mu.Lock()
+	checks := slices.Clone(h.checks)
+	h.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	failing := map[string]string{}
+	for _, c := range checks {
+		if err := c.ready(ctx); err != nil {
+			failing[c.name] = err.Error()
+		}
+	}
+	return failing
+}
+
+// Mount serves /livez and /readyz.
+func (h *Health) Mount(mux *http.ServeMux) {
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string]any{"status": "alive"})
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		body, status := map[string]any{"status": "ready"}, http.StatusOK
+		if failing := h.Ready(r.Context()); len(failing) > 0 {
+			body, status = map[string]any{"status": "not ready", "failing": failing}, http.StatusServiceUnavailable
+		}
+		if r.URL.Query().Has("verbose") {
+			h.mu.Lock()
+			body["facts"] = maps.Clone(h.facts)
+			h.mu.Unlock()
+		}
+		writeJSON(w, status, body)
+	})
+}
+
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body) // the client may be gone
+}
