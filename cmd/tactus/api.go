@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tactus-dev/tactus/internal/api"
+	"github.com/tactus-dev/tactus/internal/telemetry"
+)
+
+const apiAddr = "127.0.0.1:8000"
+
+type apiCmd struct {
+	databaseFlags
+	httpFlags
+	timezoneFlag
+}
+
+// Run serves until ctx ends.
+func (c apiCmd) Run(ctx context.Context, log *slog.Logger) error {
+	if err := c.timezoneFlag.validate(); err != nil {
+		return err
+	}
+	health := &telemetry.Health{}
+	pool, err := c.connect(ctx, health)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	l, err := c.listen(apiAddr)
+	if err != nil {
+		return err
+	}
+	started(log, "api", l, "database_url", redact(c.DatabaseURL), "timezone", c.Timezone)
+	return telemetry.Serve(ctx, l, apiHandler(pool, c.Timezone, log, telemetry.Mux(health, telemetry.NewRegistry())))
+}
+
+// apiHandler serves the API, and on the addresses of its own what operators ask.
+func apiHandler(pool *pgxpool.Pool, timezone string, log *slog.Logger, operators *http.ServeMux) http.Handler {
+	operators.Handle("/", api.New(pool, timezone, log))
+	return operators
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/tactus-dev/tactus/domain"
+)
+
+// clientFlags say which API to speak to, and how to show what it answers.
+type clientFlags struct {
+	URL    string `name:"url" env:"TACTUS_URL" default:"http://127.0.0.1:8000" help:"The API."`
+	Output string `short:"o" enum:"table,json" default:"table" help:"table or json."`
+}
+
+const clientTimeout = 30 * time.Second
+
+// call sends a request and returns the answer's body. What the API refuses is an error with every fault.
+func (c clientFlags) call(ctx context.Context, method, path string, body any) ([]byte, error) {
+	var sent io.Reader
+	if body != nil {
+		raw, err := json.Marshal(body)
+		if err != nil {
+			return nil, err
+		}
+		sent = bytes.NewReader(raw)
+	}
+	ctx, cancel := context.WithTimeout(ctx, clientTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, method, strings.TrimRight(c.URL, "/")+"/api/v1"+path, sent)
+	if err != nil {
+		return nil, usage("TACTUS_URL: %v", err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("%w (is the API at TACTUS_URL %s running?)", err, c.URL)
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		return nil, fmt.Errorf("read the answer: %w", err)
+	}
+	if response.StatusCode >= http.StatusBadRequest {
+		return nil, refused(response.Status, answer)
+	}
+	return answer, nil
+}
+
+// refused makes an error of a problem document.
+func refused(status string, body []byte) error {
+	var p struct {
+		Errors []struct{ Code, Location, Message string }
+	}
+	if err := json.Unmarshal(body, &p); err != nil || len(p.Errors) == 0 {
+		return fmt.Errorf("the API answered %s", status)
+	}
+	lines := make([]string, len(p.Errors))
+	for i, e := range p.Errors {
+		lines[i] = (&domain.Error{Code: e.Code, Field: e.Location, Message: e.Message}).Error()
+	}
+	return fmt.Errorf("refused (%s): %s", status, strings.Join(lines, "\n  and "))
+}
+
+// path is the address of a schedule, given by id or by name.
+func (c clientFlags) path(ctx context.Context, schedule string) (string, error) {
+	if _, err := domain.ParseID(schedule); err == nil {
+		return "/schedules/" + schedule, nil
+	}
+	answer, err := c.call(ctx, http.MethodGet, "/schedules?"+url.Values{"name": {schedule}}.Encode(), nil)
+	if err != nil {
+		return "", err
+	}
+	var found struct{ Schedules []struct{ ID domain.ID } }
+	if err := json.Unmarshal(answer, &found); err != nil {
+		return "", fmt.Errorf("read the answer: %w", err)
+	}
+	if len(found.Schedules) == 0 {
+		return "", fmt.Errorf("there is no schedule named %q", schedule)
+	}
+	return "/schedules/" + found.Schedules[0].ID.String(), nil
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tactus-dev/tactus/domain/zone"
+	"github.com/tactus-dev/tactus/internal/telemetry"
+	"github.com/tactus-dev/tactus/migrations"
+)
+
+// databaseFlags say where PostgreSQL is.
+type databaseFlags struct {
+	DatabaseURL string `env:"DATABASE_URL" placeholder:"URL" help:"PostgreSQL, postgres://user:password@host:port/database."`
+}
+
+func (f databaseFlags) validate() error {
+	if f.DatabaseURL == "" {
+		return usage("DATABASE_URL is not set: give the URL of a PostgreSQL database, postgres://user:password@host:port/database")
+	}
+	return nil
+}
+
+// connect opens a pool and tells health about it.
+func (f databaseFlags) connect(ctx context.Context, health *telemetry.Health) (*pgxpool.Pool, error) {
+	if err := f.validate(); err != nil {
+		return nil, err
+	}
+	pool, err := pgxpool.New(ctx, f.DatabaseURL)
+	if err != nil {
+		return nil, usage("DATABASE_URL: %v", err)
+	}
+	health.Add("postgres", func(ctx context.Context) error { return migrations.Ready(ctx, pool) })
+	health.Fact("zone data", zone.Version)
+	return pool, nil
+}
+
+// httpFlags say where a process listens.
+type httpFlags struct {
+	HTTPAddr string `name:"http-addr" env:"TACTUS_HTTP_ADDR" placeholder:"HOST:PORT" help:"Where to listen (default 127.0.0.1, port 8000 api, 8001 relay, 8002 beat)."`
+	Auth     string `env:"TACTUS_AUTH" help:"Who may call: none, said explicitly, is needed to listen beyond this machine."`
+}
+
+func (f httpFlags) listen(otherwise string) (net.Listener, error) {
+	addr := f.HTTPAddr
+	if addr == "" {
+		addr = otherwise
+	}
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, usage("TACTUS_HTTP_ADDR %q: want HOST:PORT", addr)
+	}
+	if f.Auth != "" && f.Auth != "none" {
+		return nil, usage("TACTUS_AUTH %q: the only value is none; put a proxy that authenticates in front", f.Auth)
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) && f.Auth == "" {
+		return nil, usage("TACTUS_HTTP_ADDR %s can be reached from other machines: say who may call with TACTUS_AUTH (none: anybody)", addr)
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen on TACTUS_HTTP_ADDR: %w", err)
+	}
+	return l, nil
+}
+
+// timezoneFlag is the zone of schedules that name none.
+type timezoneFlag struct {
+	Timezone string `env:"CELERY_TIMEZONE" default:"UTC" help:"Zone of new schedules that name none, kept with them."`
+}
+
+func (f timezoneFlag) validate() error {
+	if _, err := zone.Load(f.Timezone); err != nil {
+		return usage("CELERY_TIMEZONE: %v", err)
+	}
+	return nil
+}
+
+// redact hides the password of a URL.
+func redact(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return "(not a URL)"
+	}
+	return u.Redacted()
+}
+
+// started tells the log with what a process runs.
+func started(log *slog.Logger, process string, l net.Listener, settings ...any) {
+	log.Info(process+" started", append([]any{"http", "http://" + l.Addr().String()}, settings...)...)
+}

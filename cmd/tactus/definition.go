@@ -1,0 +1,93 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+)
+
+// definitionFlags say what a schedule is: by flags, by a JSON document, or by both (flags win).
+type definitionFlags struct {
+	File        string   `short:"f" placeholder:"FILE" help:"A definition in JSON; - reads it from standard input."`
+	Name        string   `help:"Its name."`
+	Description string   `help:"What it is for."`
+	Category    string   `help:"Its category."`
+	Tag         []string `help:"A tag; may be repeated."`
+	Cron        string   `help:"Trigger: a cron expression."`
+	Every       float64  `help:"Trigger: every so many seconds."`
+	At          string   `help:"Trigger: once, at this time (RFC 3339, or local in --tz)."`
+	Preset      string   `help:"Trigger: a preset."`
+	TZ          string   `name:"tz" help:"Zone (IANA)."`
+	Dialect     string   `help:"celery or vixie."`
+	Task        string   `help:"The task to run."`
+	Args        string   `help:"Its arguments, a JSON list."`
+	Kwargs      string   `help:"Its keyword arguments, a JSON object."`
+	Queue       string   `help:"The Celery queue."`
+	Stream      string   `help:"A Redis stream, instead of a queue."`
+	Priority    *int     `help:"0 to 255; on Redis 0 is the highest."`
+	Expires     int64    `help:"Seconds after which a run is not worth starting."`
+	Misfire     string   `help:"latest, all or none: what fires of what was missed."`
+	Disabled    bool     `help:"Create it disabled."`
+}
+
+// definition gathers the members that were given, as they were given: the API checks them all at once.
+func (f definitionFlags) definition() (map[string]any, error) {
+	members := map[string]any{}
+	if f.File != "" {
+		if err := readJSON(f.File, &members); err != nil {
+			return nil, err
+		}
+	}
+	for name, value := range map[string]string{
+		"name": f.Name, "description": f.Description, "category": f.Category, "cron_expression": f.Cron, "run_at": f.At,
+		"preset_name": f.Preset, "timezone": f.TZ, "cron_dialect": f.Dialect, "task_name": f.Task, "queue": f.Queue,
+		"stream": f.Stream, "misfire_policy": f.Misfire,
+	} {
+		if value != "" {
+			members[name] = value
+		}
+	}
+	for name, value := range map[string]string{"args": f.Args, "kwargs": f.Kwargs} {
+		if value == "" {
+			continue
+		}
+		if !json.Valid([]byte(value)) {
+			return nil, usage("--%s %q is not JSON", name, value)
+		}
+		members[name] = json.RawMessage(value)
+	}
+	if f.Every != 0 {
+		members["interval_seconds"] = f.Every
+	}
+	if len(f.Tag) > 0 {
+		members["tags"] = f.Tag
+	}
+	if f.Priority != nil {
+		members["priority"] = *f.Priority
+	}
+	if f.Expires != 0 {
+		members["expires_seconds"] = f.Expires
+	}
+	if f.Disabled {
+		members["enabled"] = false
+	}
+	return members, nil
+}
+
+func readJSON(path string, into any) error {
+	var raw []byte
+	var err error
+	if path == "-" {
+		raw, err = io.ReadAll(os.Stdin)
+	} else {
+		raw, err = os.ReadFile(path)
+	}
+	if err != nil {
+		return fmt.Errorf("read definition: %w", err)
+	}
+	if err := json.Unmarshal(raw, into); err != nil {
+		return usage("%s: want a JSON object: %v", path, err)
+	}
+	return nil
+}

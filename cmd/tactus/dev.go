@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tactus-dev/tactus/internal/servers"
+	"github.com/tactus-dev/tactus/internal/telemetry"
+	"github.com/tactus-dev/tactus/migrations"
+)
+
+type devCmd struct {
+	databaseFlags
+	httpFlags
+	timezoneFlag
+	redisFlags
+	StateDir string `env:"TACTUS_STATE_DIR" placeholder:"DIR" help:"Where data and dev.env are kept (default in your state folder)."`
+}
+
+// Run starts what is needed and serves until ctx ends.
+func (c devCmd) Run(ctx context.Context, to console, log *slog.Logger) (err error) {
+	if err := c.timezoneFlag.validate(); err != nil {
+		return err
+	}
+	state, err := c.stateDir()
+	if err != nil {
+		return err
+	}
+	unlock, err := claim(state)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	owned := &ownServers{dir: state, say: func(text string) { fmt.Fprintln(to.problems, "tactus dev:", text) }}
+	defer func() { err = errors.Join(err, owned.stop()) }()
+	if err := c.startServers(ctx, owned); err != nil {
+		return err
+	}
+	if err := migrations.Up(ctx, c.DatabaseURL); err != nil {
+		return err
+	}
+	return c.serve(ctx, state, to, log)
+}
+
+// stateDir is an absolute path: the servers run elsewhere.
+func (c devCmd) stateDir() (string, error) {
+	if c.StateDir != "" {
+		return filepath.Abs(c.StateDir)
+	}
+	return servers.StateDir()
+}
+
+// startServers starts those servers whose URLs were not given.
+func (c *devCmd) startServers(ctx context.Context, owned *ownServers) (err error) {
+	if c.DatabaseURL == "" {
+		if c.DatabaseURL, err = owned.postgres(ctx); err != nil {
+			return err
+		}
+	}
+	if c.RedisURL == "" {
+		if c.RedisURL, err = owned.redis(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c devCmd) serve(ctx context.Context, state string, to console, log *slog.Logger) error {
+	l, err := c.listen(apiAddr)
+	if err != nil {
+		return err
+	}
+	health, registry := &telemetry.Health{}, telemetry.NewRegistry()
+	pool, err := c.connect(ctx, health)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	env := devEnv{c.DatabaseURL, c.RedisURL, c.broker(), "http://" + l.Addr().String()}
+	if err := env.write(filepath.Join(state, "dev.env")); err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		return telemetry.Serve(ctx, l, apiHandler(pool, c.Timezone, log, telemetry.Mux(health, registry)))
+	})
+	env.banner(to.out, state)
+	return group.Wait()
+}
+
+// devEnv is what dev tells those who want to speak to it.
+type devEnv struct{ database, redis, broker, url string }
+
+func (e devEnv) write(path string) error {
+	text := fmt.Sprintf("DATABASE_URL=%s\nREDIS_URL=%s\nCELERY_BROKER_URL=%s\nTACTUS_URL=%s\n", e.database, e.redis, e.broker, e.url)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		return fmt.Errorf("write dev.env: %w", err)
+	}
+	return nil
+}
+
+func (e devEnv) banner(to io.Writer, state string) {
+	fmt.Fprintf(to, `
+tactus is running.
+
+  API       %s/api/v1   (described at %[1]s/openapi.json)
+  Postgres  %s
+  Redis     %s
+  data      %s   (the addresses are in %[4]s/dev.env)
+
+Try it:
+
+  curl -X POST %[1]s/api/v1/schedules -d '{"name":"hello","cron_expression":"* * * * *","task_name":"app.hello"}'
+
+Ctrl-C stops everything; the data stays.
+`, e.url, redact(e.database), redact(e.redis), state)
+}
+
+// ownServers are the servers that dev started.
+type ownServers struct {
+	dir   string
+	say   func(string)
+	stops []func(context.Context) error
+}
+
+func (o *ownServers) config(name string) servers.Config {
+	return servers.Config{Dir: filepath.Join(o.dir, name), Durable: true, Log: o.say}
+}
+
+func (o *ownServers) postgres(ctx context.Context) (url string, err error) {
+	o.say("starting PostgreSQL")
+	p, err := servers.StartPostgres(ctx, o.config("postgres"))
+	if err != nil {
+		return "", err
+	}
+	o.stops = append(o.stops, p.Stop)
+	return p.URL("tactus"), p.CreateDatabase(ctx, "tactus")
+}
+
+func (o *ownServers) redis(ctx context.Context) (url string, err error) {
+	o.say("starting Redis")
+	r, err := servers.StartRedis(ctx, o.config("redis"))
+	if err != nil {
+		return "", err
+	}
+	o.stops = append(o.stops, r.Stop)
+	return r.URL(0), nil
+}
+
+const stopTimeout = 20 * time.Second
+
+func (o *ownServers) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	var errs []error
+	for i := len(o.stops) - 1; i >= 0; i-- {
+		errs = append(errs, o.stops[i](ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// claim makes the state folder ours: two of us would start two servers on the same data.
+func claim(dir string) (unlock func(), err error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("make the state folder: %w (choose another with --state-dir)", err)
+	}
+	unlock, held, err := servers.TryLock(filepath.Join(dir, "lock"))
+	if err != nil {
+		return nil, err
+	}
+	if held {
+		return nil, usage("another tactus dev runs on %s: stop it, or choose another folder with --state-dir", strings.TrimSpace(dir))
+	}
+	return unlock, nil
+}

@@ -1,0 +1,91 @@
+// Command tactus keeps schedules and fires them: api, relay and beat as processes of their own, everything in one process
+// for development, and the tools around them.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// commands is the table of subcommands, one file each.
+type commands struct {
+	Dev      devCmd      `cmd:"" help:"Run everything in one process, over a PostgreSQL and a Redis of its own."`
+	API      apiCmd      `cmd:"" name:"api" help:"Serve the HTTP API."`
+	Migrate  migrateCmd  `cmd:"" help:"Bring the database's schema up to date."`
+	Schedule scheduleCmd `cmd:"" help:"Create, read and change schedules."`
+}
+
+// Exit codes.
+const (
+	exitOK      = 0
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+// errUsage marks an error of whoever called: what was asked for cannot be done as it was said.
+var errUsage = errors.New("usage")
+
+// console is where a command writes.
+type console struct{ out, problems io.Writer }
+
+func run(args []string, out, problems io.Writer) int {
+	var c commands
+	code := -1
+	parser, err := kong.New(&c,
+		kong.Name("tactus"), kong.Description("Schedules that never miss a beat."),
+		kong.Writers(out, problems), kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Exit(func(n int) { code = n }))
+	if err != nil {
+		fmt.Fprintln(problems, "tactus:", err)
+		return exitFailure
+	}
+	parsed, err := parser.Parse(args)
+	if code >= 0 { // --help has been answered
+		return code
+	}
+	if err != nil {
+		fmt.Fprintln(problems, "tactus:", err)
+		return exitUsage
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // the first signal ends gracefully, the second kills
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	parsed.Bind(console{out, problems}, slog.New(slog.NewTextHandler(problems, nil)))
+	return exitCode(parsed.Run(), problems)
+}
+
+func exitCode(err error, problems io.Writer) int {
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errReported):
+		return exitFailure
+	}
+	fmt.Fprintln(problems, "tactus:", err)
+	if errors.Is(err, errUsage) {
+		return exitUsage
+	}
+	return exitFailure
+}
+
+// errReported is a failure that the command has already told about.
+var errReported = errors.New("reported")
+
+// usage is an error of the caller, in words.
+func usage(format string, args ...any) error { return usageError(fmt.Sprintf(format, args...)) }
+
+type usageError string
+
+func (e usageError) Error() string { return string(e) }
+func (usageError) Unwrap() error   { return errUsage }

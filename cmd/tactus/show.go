@@ -1,0 +1,89 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+)
+
+// show prints an answer of the API: as it is, or as a table.
+func (c clientFlags) show(to io.Writer, answer []byte) error {
+	if len(answer) == 0 {
+		return nil
+	}
+	if c.Output == "json" {
+		var out bytes.Buffer
+		if err := json.Indent(&out, bytes.TrimSpace(answer), "", "  "); err != nil {
+			return fmt.Errorf("read the answer: %w", err)
+		}
+		fmt.Fprintln(to, out.String())
+		return nil
+	}
+	var members map[string]any
+	if err := json.Unmarshal(answer, &members); err != nil {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	switch {
+	case members["schedules"] != nil:
+		columns(table, members["schedules"], "id", "name", "enabled", "trigger", "timezone", "next_run_at", "last_run_at")
+	case members["history"] != nil:
+		columns(table, members["history"], "due_at", "executed_at", "status", "kind", "task_id", "reason", "error")
+	case members["due_times"] != nil:
+		for _, due := range members["due_times"].([]any) {
+			fmt.Fprintln(table, due)
+		}
+	default:
+		for _, name := range slices.Sorted(maps.Keys(members)) {
+			fmt.Fprintf(table, "%s\t%s\n", name, text(members[name]))
+		}
+	}
+	return table.Flush()
+}
+
+// columns prints a list of objects, a line each.
+func columns(to io.Writer, rows any, names ...string) {
+	fmt.Fprintln(to, strings.ToUpper(strings.Join(names, "\t")))
+	list, _ := rows.([]any)
+	for _, row := range list {
+		members, _ := row.(map[string]any)
+		cells := make([]string, len(names))
+		for i, name := range names {
+			cells[i] = text(members[name])
+			if name == "trigger" {
+				cells[i] = trigger(members)
+			}
+		}
+		fmt.Fprintln(to, strings.Join(cells, "\t"))
+	}
+}
+
+func trigger(schedule map[string]any) string {
+	if every, ok := schedule["interval_seconds"]; ok {
+		return "every " + text(every) + " s"
+	}
+	if at, ok := schedule["run_at"]; ok {
+		return "at " + text(at)
+	}
+	return text(schedule["cron_expression"])
+}
+
+// text is a value on one line.
+func text(value any) string {
+	switch v := value.(type) {
+	case nil:
+		return "-"
+	case string:
+		return strings.ReplaceAll(v, "\n", " ")
+	}
+	raw, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Sprint(value)
+	}
+	return string(raw)
+}
