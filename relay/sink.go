@@ -1,0 +1,76 @@
+package relay
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+)
+
+// ID numbers a message of a sink: its batch, and its place there, from 1. In a stream it is the entry's ID.
+type ID struct{ Batch, Seq int64 }
+
+// ParseID reads the text that String gave.
+func ParseID(text string) (ID, error) {
+	batch, seq, _ := strings.Cut(text, "-")
+	b, errB := strconv.ParseInt(batch, 10, 64)
+	s, errS := strconv.ParseInt(seq, 10, 64)
+	if errB != nil || errS != nil {
+		return ID{}, fmt.Errorf("parse ID %q: want BATCH-PLACE", text)
+	}
+	return ID{b, s}, nil
+}
+
+func (id ID) String() string { return strconv.FormatInt(id.Batch, 10) + "-" + strconv.FormatInt(id.Seq, 10) }
+
+// Compare orders IDs by batch, then by place.
+func (id ID) Compare(other ID) int {
+	return cmp.Or(cmp.Compare(id.Batch, other.Batch), cmp.Compare(id.Seq, other.Seq))
+}
+
+// Mark is where a sink is: the epoch that it was last told of (empty when it knows none) and the ID of its last message.
+type Mark struct {
+	Epoch string
+	Last  ID
+}
+
+// Entry is a message with its ID. One without a message takes its place and is not written: the row is not for this
+// sink, or was set aside.
+type Entry struct {
+	ID      ID
+	Message *message.Message
+}
+
+// Sink is where batches go. It compares before it appends, so that nothing is written twice, out of order or by a relay
+// that another has replaced.
+type Sink interface {
+	// Mark tells where the sink is, by what it really holds.
+	Mark(ctx context.Context) (Mark, error)
+	// Append writes entries, in order, if the sink is at the given mark, and tells where it is then. A *Mismatch means
+	// that it was elsewhere and nothing was written; a *Refused, that the entries before the refused one were written. After
+	// any other error it is not known how many were: ask for the mark.
+	Append(ctx context.Context, at Mark, entries []Entry) (Mark, error)
+	// Begin moves the sink from one mark to another without a message: into an epoch, or past what it has lost.
+	// A *Mismatch means that it was elsewhere and did not move.
+	Begin(ctx context.Context, from, to Mark) error
+}
+
+// Mismatch is the answer of a sink that is not where the relay believed.
+type Mismatch struct{ Real Mark }
+
+func (m *Mismatch) Error() string {
+	return fmt.Sprintf("the sink is at %s of epoch %q", m.Real.Last, m.Real.Epoch)
+}
+
+// Refused is the answer of a sink that will never take one entry as it is, such as for a key of another type. Real is
+// where the sink is: at the entry before.
+type Refused struct {
+	Real   Mark
+	ID     ID
+	Reason string
+}
+
+func (r *Refused) Error() string { return fmt.Sprintf("the sink refuses %s: %s", r.ID, r.Reason) }
