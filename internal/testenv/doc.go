@@ -4,4 +4,6 @@
 // Every test gets a database of its own, cloned from a migrated template, and a numbered Redis database of its own; a
 // test that breaks servers takes a whole one ([Postgres], [RedisServer]). With TACTUS_TEST_VIA_PGBOUNCER=1 what
 // [DatabaseURL] names is reached through a pooler in transaction mode.
+//
+// [Through] puts a TCP proxy before a server, which delays, cuts, swallows, resets or refuses what passes.
 package testenv
