@@ -24,7 +24,9 @@ func ParseID(text string) (ID, error) {
 	return ID{b, s}, nil
 }
 
-func (id ID) String() string { return strconv.FormatInt(id.Batch, 10) + "-" + strconv.FormatInt(id.Seq, 10) }
+func (id ID) String() string {
+	return strconv.FormatInt(id.Batch, 10) + "-" + strconv.FormatInt(id.Seq, 10)
+}
 
 // Compare orders IDs by batch, then by place.
 func (id ID) Compare(other ID) int {
