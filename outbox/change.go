@@ -127,20 +127,14 @@ func columns(c domain.Change, o option) (pgx.NamedArgs, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode schedule: %w", err)
 	}
-	definition, err := json.Marshal(s.Definition)
+	p, err := Project(s)
 	if err != nil {
-		return nil, fmt.Errorf("encode definition: %w", err)
+		return nil, err
 	}
-	task, err := json.Marshal(s.Task())
-	if err != nil {
-		return nil, fmt.Errorf("encode task: %w", err)
-	}
-	trigger, anchor := s.Trigger()
 	return pgx.NamedArgs{
 		"id": s.ID, "name": s.Name, "version": s.Version, "enabled": s.IsEnabled(), "type": string(c.Type),
-		"trigger": trigger.String(), "anchor": orNull(anchor), "policy": s.Policy().String(),
-		"category": s.Category, "tags": append([]string{}, s.Tags...),
-		"definition": string(definition), "task": string(task), "data": string(data),
+		"trigger": p.Trigger, "anchor": p.Anchor, "policy": p.Policy, "category": p.Category, "tags": p.Tags,
+		"definition": p.Definition, "task": p.Task, "data": string(data),
 		"effective": c.Effective, "trigger_set": c.TriggerSet, "deleted": c.Type == domain.ScheduleDeleted,
 		"iso": isoFormat, "headers": textOrNull(o.headers), "ring": o.ring,
 		"key": textOrNull([]byte(o.key)), "request_hash": o.requestHash,
