@@ -114,7 +114,7 @@ func (n *normalizer) texts() {
 }
 
 func (n *normalizer) policies() {
-	n.choose("execution_policy", &n.ExecutionPolicy, "allow", "skip", "queue")
+	n.choose("execution_policy", &n.ExecutionPolicy, OverlapAllow, OverlapSkip, OverlapQueue)
 	n.choose("misfire_policy", &n.MisfirePolicy, MisfireLatest, MisfireAll, MisfireNone)
 	n.choose("cron_dialect", &n.CronDialect, "celery", "vixie")
 	n.choose("dst_gap", &n.DSTGap, "auto", "run_after", "skip")
@@ -129,7 +129,7 @@ func (n *normalizer) policies() {
 			n.faults.add("out_of_range", "/"+field, "%d: want 0 (none) to %d", value, int64(maxSeconds))
 		}
 	}
-	if n.ExecutionPolicy == "skip" || n.ExecutionPolicy == "queue" {
+	if n.ExecutionPolicy == OverlapSkip || n.ExecutionPolicy == OverlapQueue {
 		if n.Stream != "" {
 			n.faults.add("overlap_requires_tracking", "/execution_policy", "%q needs to know when a run ends, which a stream does not tell: use allow, or a Celery queue", n.ExecutionPolicy)
 		} else {

@@ -14,6 +14,13 @@ const (
 	MisfireNone   = "none"
 )
 
+// Overlap policies: what becomes of a due time while an earlier run is unfinished. Allow fires it.
+const (
+	OverlapAllow = "allow"
+	OverlapSkip  = "skip"  // it is recorded as skipped
+	OverlapQueue = "queue" // it waits, unless one waits already
+)
+
 // Defaults and bounds of policies.
 const (
 	DefaultGrace  = 60     // seconds
@@ -31,12 +38,17 @@ type Policy struct {
 	Window   int64     `json:"window"`
 	Grace    int64     `json:"grace"`
 	Expires  int64     `json:"expires,omitempty"`
+	Overlap  string    `json:"overlap,omitempty"` // empty: runs may overlap
 }
 
 // Policy returns the policy of a normalized definition.
 func (d Definition) Policy() Policy {
+	overlap := d.ExecutionPolicy
+	if overlap == OverlapAllow {
+		overlap = ""
+	}
 	return Policy{
-		StartsAt: instant(d.StartsAt), EndsAt: instant(d.EndsAt), MaxRuns: d.MaxRuns, Jitter: d.JitterSeconds,
+		Overlap: overlap, StartsAt: instant(d.StartsAt), EndsAt: instant(d.EndsAt), MaxRuns: d.MaxRuns, Jitter: d.JitterSeconds,
 		Misfire: d.MisfirePolicy, Window: *d.MisfireWindowSeconds, Grace: *d.MisfireGraceSeconds, Expires: d.ExpiresSeconds,
 	}
 }
