@@ -1,0 +1,98 @@
+package cloudevents
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tactus-dev/tactus/domain"
+)
+
+const (
+	specVersion = "1.0"
+	source      = "/tactus"
+)
+
+// Event is an envelope and what is in it.
+type Event struct {
+	Head
+	Data json.RawMessage `json:"data"`
+}
+
+// Head is an envelope without its data.
+type Head struct {
+	SpecVersion string           `json:"specversion"`
+	ID          string           `json:"id"`
+	Source      string           `json:"source"`
+	Type        domain.EventType `json:"type"`
+	Subject     string           `json:"subject,omitempty"` // the schedule's id; empty when it is about the log
+	Time        time.Time        `json:"time"`
+	Epoch       string           `json:"epoch"`
+}
+
+// Version is that of the schedule after the event, which its id ends with; 0 when the event is about the log.
+func (h Head) Version() int64 {
+	_, text, _ := strings.Cut(h.ID, "/")
+	version, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return version
+}
+
+// Parse reads an envelope.
+func Parse(payload []byte) (Event, error) {
+	var e Event
+	if err := json.Unmarshal(payload, &e); err != nil {
+		return Event{}, fmt.Errorf("parse event: %w", err)
+	}
+	if err := e.check(); err != nil {
+		return Event{}, fmt.Errorf("parse event: %w", err)
+	}
+	return e, nil
+}
+
+func (h Head) check() error {
+	if h.SpecVersion != specVersion {
+		return fmt.Errorf("specversion %q: want %s", h.SpecVersion, specVersion)
+	}
+	if h.ID == "" || h.Source == "" || h.Type == "" {
+		return errors.New("it lacks its id, source or type")
+	}
+	return nil
+}
+
+// dataMember comes last in what we write. Inside a string its quotes would be escaped.
+var dataMember = []byte(`,"data":`)
+
+// ParseHead reads an envelope without looking at its data, when that comes last as we write it.
+func ParseHead(payload []byte) (Head, error) {
+	if at := bytes.Index(payload, dataMember); at >= 0 {
+		var h Head
+		if json.Unmarshal(append(payload[:at:at], '}'), &h) == nil && h.check() == nil {
+			return h, nil
+		}
+	}
+	e, err := Parse(payload) // somebody else's layout
+	return e.Head, err
+}
+
+// encode keeps the data byte by byte, as it is in the log.
+func (e Event) encode() ([]byte, error) {
+	head, err := json.Marshal(e.Head)
+	if err != nil {
+		return nil, fmt.Errorf("encode event %s: %w", e.ID, err)
+	}
+	if len(e.Data) == 0 {
+		return nil, fmt.Errorf("encode event %s: it has no data", e.ID)
+	}
+	payload := make([]byte, 0, len(head)+len(dataMember)+len(e.Data))
+	payload = append(payload, head[:len(head)-1]...)
+	payload = append(payload, dataMember...)
+	payload = append(payload, e.Data...)
+	return append(payload, '}'), nil
+}

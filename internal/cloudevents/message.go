@@ -1,0 +1,101 @@
+package cloudevents
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// Schedule makes the message of a row about a schedule.
+func Schedule(row outbox.Row, epoch string) (*message.Message, error) {
+	return fromRow(row, epoch, row.Aggregate, row.Data)
+}
+
+// dueRun is what a task stream tells of a run.
+type dueRun struct {
+	ScheduleID domain.ID       `json:"schedule_id"`
+	RunID      domain.ID       `json:"run_id"`
+	DueAt      time.Time       `json:"due_at"`
+	TaskName   string          `json:"task_name"`
+	Args       json.RawMessage `json:"args"`
+	Kwargs     json.RawMessage `json:"kwargs"`
+}
+
+// Run makes the message of a row about a run, for a task stream.
+func Run(row outbox.Row, epoch string) (*message.Message, error) {
+	var run dueRun
+	if err := json.Unmarshal(row.Data, &run); err != nil {
+		return nil, fmt.Errorf("encode event %s: read the run: %w", idOf(row), err)
+	}
+	run.Args, run.Kwargs = orElse(run.Args, "[]"), orElse(run.Kwargs, "{}")
+	data, err := json.Marshal(run)
+	if err != nil {
+		return nil, fmt.Errorf("encode event %s: %w", idOf(row), err)
+	}
+	return fromRow(row, epoch, run.ScheduleID, data)
+}
+
+func orElse(raw json.RawMessage, empty string) json.RawMessage {
+	if len(raw) == 0 {
+		return json.RawMessage(empty)
+	}
+	return raw
+}
+
+// EpochStarted makes the message that tells readers to read all schedules again.
+func EpochStarted(epoch string, at time.Time) (*message.Message, error) {
+	data, err := json.Marshal(map[string]string{"epoch": epoch})
+	if err != nil {
+		return nil, fmt.Errorf("encode epoch: %w", err)
+	}
+	return Event{Head{specVersion, "log/" + epoch, source, domain.LogEpochStarted, "", at.UTC(), epoch}, data}.message()
+}
+
+func idOf(row outbox.Row) string {
+	return row.Aggregate.String() + "/" + strconv.FormatInt(row.Version, 10)
+}
+
+func fromRow(row outbox.Row, epoch string, schedule domain.ID, data json.RawMessage) (*message.Message, error) {
+	m, err := Event{Head{specVersion, idOf(row), source, row.Type, schedule.String(), row.At.UTC(), epoch}, data}.message()
+	if err != nil {
+		return nil, err
+	}
+	if m.Metadata, err = metadata(row.Headers); err != nil {
+		return nil, fmt.Errorf("encode event %s: read its headers: %w", m.UUID, err)
+	}
+	return m, nil
+}
+
+func (e Event) message() (*message.Message, error) {
+	payload, err := e.encode()
+	if err != nil {
+		return nil, err
+	}
+	return message.NewMessage(e.ID, payload), nil
+}
+
+// metadata has the headers as text; what is not text stays as its JSON.
+func metadata(headers json.RawMessage) (message.Metadata, error) {
+	m := message.Metadata{}
+	if len(headers) == 0 {
+		return m, nil
+	}
+	var values map[string]json.RawMessage
+	if err := json.Unmarshal(headers, &values); err != nil {
+		return nil, err
+	}
+	for name, value := range values {
+		var text string
+		if json.Unmarshal(value, &text) != nil {
+			text = string(value)
+		}
+		m.Set(name, text)
+	}
+	return m, nil
+}
