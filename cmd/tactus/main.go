@@ -23,6 +23,7 @@ type commands struct {
 	API      apiCmd      `cmd:"" name:"api" help:"Serve the HTTP API."`
 	Migrate  migrateCmd  `cmd:"" help:"Bring the database's schema up to date."`
 	Schedule scheduleCmd `cmd:"" help:"Create, read and change schedules."`
+	Health   healthCmd   `cmd:"" help:"Tell whether a process is ready."`
 }
 
 // Exit codes.

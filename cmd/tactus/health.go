@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// healthCmd is for where there is no curl: the health check of a container.
+type healthCmd struct {
+	URL string `arg:"" optional:"" default:"http://127.0.0.1:8000" help:"Of an api, a relay or a beat."`
+}
+
+const (
+	healthTimeout = 5 * time.Second
+	maxHealth     = 64 << 10
+)
+
+// Run tells whether a process is ready, and if not, why.
+func (c healthCmd) Run(ctx context.Context, to console) error {
+	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(c.URL, "/")+"/readyz", nil)
+	if err != nil {
+		return usage("%v", err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode == http.StatusOK {
+		fmt.Fprintln(to.out, "ready")
+		return nil
+	}
+	var body struct{ Failing map[string]string }
+	if err := json.NewDecoder(io.LimitReader(response.Body, maxHealth)).Decode(&body); err != nil || len(body.Failing) == 0 {
+		return fmt.Errorf("not ready: %s", response.Status)
+	}
+	reasons := []error{}
+	for _, name := range slices.Sorted(maps.Keys(body.Failing)) {
+		reasons = append(reasons, fmt.Errorf("not ready: %s: %s", name, body.Failing[name]))
+	}
+	return errors.Join(reasons...)
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/tactus-dev/tactus/internal/telemetry"
+)
+
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	var sick telemetry.Health
+	sick.Add("redis", func(context.Context) error { return errors.New("no route") })
+	sick.Add("postgres", func(context.Context) error { return errors.New("no schema") })
+	for _, c := range []struct {
+		name          string
+		handler       http.Handler
+		code          int
+		out, problems string
+	}{
+		{"ready", mux(&telemetry.Health{}), exitOK, "ready\n", ""},
+		{"not ready", mux(&sick), exitFailure, "", "tactus: not ready: postgres: no schema\nnot ready: redis: no route\n"},
+		{"something else", http.NotFoundHandler(), exitFailure, "", "tactus: not ready: 404 Not Found\n"},
+		{"an empty refusal", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = w.Write([]byte("{}")) // the client is ours
+		}), exitFailure, "", "tactus: not ready: 503 Service Unavailable\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			server := httptest.NewServer(c.handler)
+			defer server.Close()
+			var out, problems bytes.Buffer
+			if code := run([]string{"health", server.URL + "/"}, &out, &problems); code != c.code || out.String() != c.out || problems.String() != c.problems {
+				t.Errorf("exit %d, %q, %q", code, out.String(), problems.String())
+			}
+		})
+	}
+	var out, problems bytes.Buffer
+	if code := run([]string{"health", "http://127.0.0.1:1"}, &out, &problems); code != exitFailure || problems.Len() == 0 {
+		t.Errorf("nobody there: exit %d, %q", code, problems.String())
+	}
+}
+
+func mux(h *telemetry.Health) http.Handler {
+	m := http.NewServeMux()
+	h.Mount(m)
+	return m
+}
