@@ -1,0 +1,180 @@
+package tools
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/compose-spec/compose-go/v2/cli"
+	"github.com/compose-spec/compose-go/v2/types"
+)
+
+// project loads compose.yaml as compose does, with the given environment and no other.
+func project(t *testing.T, env ...string) *types.Project {
+	t.Helper()
+	options, err := cli.NewProjectOptions([]string{"../compose.yaml"}, cli.WithEnv(env), cli.WithResolvedPaths(true))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := options.LoadProject(context.Background())
+	if err != nil {
+		t.Fatalf("compose.yaml: %v", err)
+	}
+	return p
+}
+
+// ours are the services that run the program.
+var ours = []string{"api", "beat", "migrate", "relay"}
+
+func TestServices(t *testing.T) {
+	p := project(t)
+	want := []string{"api", "beat", "migrate", "postgres", "redis", "relay", "worker"}
+	if got := slices.Sorted(maps.Keys(p.Services)); !slices.Equal(got, want) {
+		t.Fatalf("services %v, want %v", got, want)
+	}
+	for name, s := range p.Services {
+		if s.Build == nil {
+			if _, tag, tagged := strings.Cut(s.Image, ":"); !tagged || tag == "latest" {
+				t.Errorf("%s: the image %q has no version", name, s.Image)
+			}
+			continue
+		}
+		if _, err := os.Stat(filepath.Join(s.Build.Context, s.Build.Dockerfile)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestEachSettingIsUnderstood holds what compose.yaml says against what the program says that it reads.
+func TestEachSettingIsUnderstood(t *testing.T) {
+	p := project(t)
+	for _, name := range []string{"api", "migrate"} { // the relay and the beat, once they have their subcommands
+		s := p.Services[name]
+		if len(s.Command) != 1 || s.Command[0] != name {
+			t.Errorf("%s runs %v", name, s.Command)
+			continue
+		}
+		known := understood(t, name)
+		for setting := range s.Environment {
+			if !known[setting] {
+				t.Errorf("%s: tactus %s does not read %s", name, name, setting)
+			}
+		}
+		if name != "migrate" && value(s, "TACTUS_AUTH") != "none" {
+			t.Errorf("%s listens for everybody, and does not say so", name)
+		}
+	}
+}
+
+func value(s types.ServiceConfig, name string) string {
+	if v := s.Environment[name]; v != nil {
+		return *v
+	}
+	return ""
+}
+
+// TestSettingsReachTheServices sets from outside what compose.yaml lets be set.
+func TestSettingsReachTheServices(t *testing.T) {
+	p := project(t, "POSTGRES_PASSWORD=secret", "CELERY_BROKER_URL=redis://elsewhere:6379/3", "CELERY_TIMEZONE=Asia/Tokyo")
+	for service, want := range map[string]map[string]string{
+		"postgres": {"POSTGRES_PASSWORD": "secret"},
+		"migrate":  {"DATABASE_URL": "postgres://tactus:secret@postgres:5432/tactus?sslmode=disable"},
+		"api":      {"CELERY_TIMEZONE": "Asia/Tokyo"},
+		"relay":    {"CELERY_BROKER_URL": "redis://elsewhere:6379/3", "REDIS_URL": "redis://redis:6379/0"},
+		"beat":     {"CELERY_BROKER_URL": "redis://elsewhere:6379/3", "REDIS_URL": "redis://redis:6379/0"},
+		"worker":   {"CELERY_BROKER_URL": "redis://elsewhere:6379/3", "CELERY_RESULT_BACKEND": "redis://elsewhere:6379/3"},
+	} {
+		for name, text := range want {
+			if got := value(p.Services[service], name); got != text {
+				t.Errorf("%s: %s is %q, want %q", service, name, got, text)
+			}
+		}
+	}
+}
+
+func TestOrderOfStart(t *testing.T) {
+	p := project(t)
+	for service, want := range map[string]map[string]string{
+		"migrate": {"postgres": types.ServiceConditionHealthy},
+		"api":     {"migrate": types.ServiceConditionCompletedSuccessfully},
+		"relay":   {"migrate": types.ServiceConditionCompletedSuccessfully, "redis": types.ServiceConditionHealthy},
+		"beat":    {"migrate": types.ServiceConditionCompletedSuccessfully, "redis": types.ServiceConditionHealthy},
+		"worker":  {"redis": types.ServiceConditionHealthy},
+	} {
+		got := map[string]string{}
+		for on, how := range p.Services[service].DependsOn {
+			got[on] = how.Condition
+		}
+		if !maps.Equal(got, want) {
+			t.Errorf("%s waits for %v, want %v", service, got, want)
+		}
+	}
+	if restart := p.Services["migrate"].Restart; restart != "no" {
+		t.Errorf("migrate runs once, but restart is %q", restart)
+	}
+}
+
+// TestHealthChecks holds that each service has one that its image can run, and that ours asks the port it listens on.
+func TestHealthChecks(t *testing.T) {
+	for name, s := range project(t).Services {
+		if name == "migrate" {
+			continue
+		}
+		if s.HealthCheck == nil || len(s.HealthCheck.Test) < 2 || s.HealthCheck.Interval == nil || s.HealthCheck.Timeout == nil {
+			t.Errorf("%s: health check %+v", name, s.HealthCheck)
+			continue
+		}
+		if !slices.Contains(ours, name) {
+			continue
+		}
+		_, port, _ := strings.Cut(value(s, "TACTUS_HTTP_ADDR"), ":")
+		want := []string{"CMD", "/tactus", "health", "http://127.0.0.1:" + port}
+		if !slices.Equal(s.HealthCheck.Test, want) {
+			t.Errorf("%s: %v, want %v", name, s.HealthCheck.Test, want)
+		}
+		if len(s.Ports) != 1 || s.Ports[0].Published != port || fmt.Sprint(s.Ports[0].Target) != port {
+			t.Errorf("%s: ports %+v", name, s.Ports)
+		}
+	}
+	tactus(t, "health", "--help") // the subcommand is there
+}
+
+func TestOnlyThisMachineReachesThePorts(t *testing.T) {
+	for name, s := range project(t).Services {
+		for _, port := range s.Ports {
+			if port.HostIP != "127.0.0.1" {
+				t.Errorf("%s publishes %s on %q", name, port.Published, port.HostIP)
+			}
+		}
+	}
+}
+
+func TestOurContainersHaveNoPowers(t *testing.T) {
+	p := project(t)
+	for _, name := range ours {
+		s := p.Services[name]
+		if !s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"}) || !slices.Contains(s.SecurityOpt, "no-new-privileges:true") || s.Privileged {
+			t.Errorf("%s: read_only %v, cap_drop %v, security_opt %v", name, s.ReadOnly, s.CapDrop, s.SecurityOpt)
+		}
+	}
+}
+
+// TestDataOutlivesContainers holds that what is promised to be kept is in a volume, and that Redis drops nothing.
+func TestDataOutlivesContainers(t *testing.T) {
+	p := project(t)
+	for service, target := range map[string]string{"postgres": "/var/lib/postgresql/data", "redis": "/data"} {
+		volumes := p.Services[service].Volumes
+		if len(volumes) != 1 || volumes[0].Type != types.VolumeTypeVolume || volumes[0].Target != target || volumes[0].Source == "" {
+			t.Errorf("%s: volumes %+v", service, volumes)
+		}
+	}
+	want := []string{"redis-server", "--appendonly", "yes", "--maxmemory-policy", "noeviction"}
+	if got := p.Services["redis"].Command; !slices.Equal(got, want) {
+		t.Errorf("redis runs %v, want %v", got, want)
+	}
+}

@@ -1,0 +1,121 @@
+package tools
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// step is one instruction of a Dockerfile.
+type step struct{ name, rest string }
+
+func dockerfile(path string) (steps []step, err error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(strings.ReplaceAll(string(text), "\\\n", " ")) {
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		name, rest, _ := strings.Cut(line, " ")
+		steps = append(steps, step{name, strings.TrimSpace(rest)})
+	}
+	return steps, nil
+}
+
+func read(t *testing.T, path string) []step {
+	t.Helper()
+	steps, err := dockerfile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return steps
+}
+
+func TestImageHoldsTheProgramAlone(t *testing.T) {
+	steps := read(t, "../Dockerfile")
+	from := slices.IndexFunc(steps, func(s step) bool { return s == step{"FROM", "scratch"} })
+	if from < 0 {
+		t.Fatal("the last stage is not empty")
+	}
+	stage := steps[from+1:]
+	for _, s := range stage {
+		switch s.name {
+		case "COPY":
+			if !strings.HasPrefix(s.rest, "--from=build ") {
+				t.Errorf("COPY %s: only what was built belongs into the image", s.rest)
+			}
+		case "USER":
+			if uid, err := strconv.Atoi(strings.Split(s.rest, ":")[0]); err != nil || uid == 0 {
+				t.Errorf("USER %s: want a number, which an empty image can look up, and not root's", s.rest)
+			}
+		case "ENTRYPOINT", "CMD":
+			if err := json.Unmarshal([]byte(s.rest), &[]string{}); err != nil {
+				t.Errorf("%s %s: an empty image has no shell to read it", s.name, s.rest)
+			}
+		default:
+			t.Errorf("%s %s: there is nothing in the image to do it with", s.name, s.rest)
+		}
+	}
+	if got := names(stage); !slices.Equal(got, []string{"COPY", "COPY", "USER", "ENTRYPOINT", "CMD"}) {
+		t.Errorf("the steps of the image: %v", got)
+	}
+}
+
+func names(steps []step) (list []string) {
+	for _, s := range steps {
+		list = append(list, s.name)
+	}
+	return list
+}
+
+// TestImageIsBuiltByTheGoOfTheModule holds that the build needs no other toolchain than the one that its image has.
+func TestImageIsBuiltByTheGoOfTheModule(t *testing.T) {
+	mod, err := os.ReadFile(filepath.Join(top, "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	version := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindSubmatch(mod)
+	if first := read(t, "../Dockerfile")[0]; version == nil || first != (step{"FROM", "golang:" + string(version[1]) + " AS build"}) {
+		t.Errorf("%v, but go.mod says %s", first, version)
+	}
+}
+
+// TestCopiesFindTheirFiles follows the sources of COPY, and what the build leaves out.
+func TestCopiesFindTheirFiles(t *testing.T) {
+	for path, context := range map[string]string{"../Dockerfile": top, "../../examples/celery_worker/Dockerfile": "../../examples/celery_worker"} {
+		for _, s := range read(t, path) {
+			if s.name != "COPY" || strings.HasPrefix(s.rest, "--from") {
+				continue
+			}
+			words := strings.Fields(s.rest)
+			for _, source := range words[:len(words)-1] {
+				if _, err := os.Stat(filepath.Join(context, source)); err != nil {
+					t.Errorf("%s: COPY %s: %v", path, source, err)
+				}
+			}
+		}
+	}
+	ignored, err := os.ReadFile("../Dockerfile.dockerignore")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, needed := range []string{"go.mod", "go.sum", "cmd", "domain", "outbox", "relay", "beat", "migrations", "internal"} {
+		if slices.Contains(strings.Fields(string(ignored)), needed) {
+			t.Errorf("%s is kept from the build, which needs it", needed)
+		}
+	}
+}
+
+func TestWorkerIsNotRoot(t *testing.T) {
+	if !slices.Contains(read(t, "../../examples/celery_worker/Dockerfile"), step{"USER", "worker"}) {
+		t.Error("the worker runs as root")
+	}
+}
