@@ -53,9 +53,9 @@ create table tactus.outbox_run_0 partition of tactus.outbox_run for values from 
 -- A missed range is one row: due_at is its first due time, until its last.
 -- A run is open while more may be heard of it: its status is one of four, and finished_at is null (runs on streams, of which
 -- nothing is ever heard, are left sent and get a finished_at when they have been handed over for good).
--- heard_at is kept of runs that must not overlap: when the run last gave a sign of life. While it is open, and not silent for
--- too long, it keeps the next one back. A run that is kept back is due and waiting; its run.due event is written when it is let
--- go, and not before.
+-- heard_at is when its worker last gave a sign of life. An exclusive run, one of a schedule whose runs must not overlap, keeps
+-- the next one back while it is open and not silent for too long. A run that is kept back is due and waiting; its run.due event
+-- is written when it is let go, and not before.
 create table tactus.runs (
     id               uuid not null,
     schedule_id      uuid not null,
@@ -77,13 +77,14 @@ create table tactus.runs (
     error            text,
     traceback        text,
     heard_at         timestamptz,
+    exclusive        boolean not null default false,
     waiting          boolean not null default false,
     primary key (id, due_at)
 ) partition by range (due_at);
 
 create unique index runs_due on tactus.runs (schedule_id, due_at, slot);
 create index runs_open on tactus.runs (fired_at) where status in ('due', 'sent', 'started', 'retrying') and finished_at is null;
-create index runs_exclusive on tactus.runs (schedule_id) where heard_at is not null and finished_at is null;
+create index runs_exclusive on tactus.runs (schedule_id) where exclusive and finished_at is null;
 create index runs_waiting on tactus.runs (schedule_id) where waiting;
 
 create table tactus.runs_default partition of tactus.runs default;
