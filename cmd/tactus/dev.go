@@ -93,6 +93,7 @@ func (c devCmd) serve(ctx context.Context, state string, to console, log *slog.L
 	group.Go(func() error {
 		return telemetry.Serve(ctx, l, apiHandler(pool, c.Timezone, log, telemetry.Mux(health, registry)))
 	})
+	started(log, "dev", l, "state_dir", state)
 	env.banner(to.out, state)
 	return group.Wait()
 }

@@ -95,7 +95,7 @@ type CeleryConfig struct {
 type Celery struct {
 	cfg    CeleryConfig
 	python Python
-	child  *child
+	child  *Child
 }
 
 // StartCelery writes the application to cfg.Dir and starts a worker, which takes messages when this returns.
@@ -133,7 +133,7 @@ func (c *Celery) Start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	if err := c.child.await(ctx, func(context.Context) error { return c.isReady(before.Size()) }); err != nil {
-		return errors.Join(fmt.Errorf("start Celery: %w; its log: %s", err, tail(c.LogFile())), c.child.kill())
+		return errors.Join(fmt.Errorf("start Celery: %w; its log: %s", err, tail(c.LogFile())), c.child.Kill())
 	}
 	return nil
 }
@@ -186,13 +186,13 @@ func (c *Celery) isReady(from int64) error {
 func (c *Celery) LogFile() string { return filepath.Join(c.cfg.Dir, "celery.log") }
 
 // PID is the process id of the worker, not of its pool.
-func (c *Celery) PID() int { return c.child.pid() }
+func (c *Celery) PID() int { return c.child.PID() }
 
 // Ended is closed when the worker has ended.
-func (c *Celery) Ended() <-chan struct{} { return c.child.done }
+func (c *Celery) Ended() <-chan struct{} { return c.child.Ended() }
 
 // Stop lets the tasks in hand finish.
-func (c *Celery) Stop(ctx context.Context) error { return c.child.stop(ctx, syscall.SIGTERM) }
+func (c *Celery) Stop(ctx context.Context) error { return c.child.Stop(ctx, syscall.SIGTERM) }
 
 // Kill crashes the worker in the middle of its tasks.
-func (c *Celery) Kill() error { return c.child.kill() }
+func (c *Celery) Kill() error { return c.child.Kill() }

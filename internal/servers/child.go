@@ -12,17 +12,22 @@ import (
 	"time"
 )
 
-// child is a process that ends with ours.
-type child struct {
+// Child is a process that ends with ours.
+type Child struct {
 	cmd  *exec.Cmd
 	done chan struct{} // closed when the process has ended
 }
 
 // start runs a program. Its output goes to the log, and its user is the unprivileged one when we are root.
-func start(program binary, log io.Writer, args ...string) (*child, error) {
-	c := &child{done: make(chan struct{})}
-	c.cmd = program.command(context.Background(), args...)
-	c.cmd.Stdout, c.cmd.Stderr = log, log
+func start(program binary, log io.Writer, args ...string) (*Child, error) {
+	cmd := program.command(context.Background(), args...)
+	cmd.Stdout, cmd.Stderr = log, log
+	return Launch(cmd)
+}
+
+// Launch starts a command that ends with this process, also when this process is killed.
+func Launch(cmd *exec.Cmd) (*Child, error) {
+	c := &Child{cmd: cmd, done: make(chan struct{})}
 	started := make(chan error)
 	go func() {
 		// The kernel's parent-death signal follows the thread that started the child: it must live as long.
@@ -40,21 +45,27 @@ func start(program binary, log io.Writer, args ...string) (*child, error) {
 		close(c.done)
 	}()
 	if err := <-started; err != nil {
-		return nil, fmt.Errorf("start %s: %w", program.path, err)
+		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
 	}
 	return c, nil
 }
 
-func (c *child) pid() int { return c.cmd.Process.Pid }
+// PID is the process id.
+func (c *Child) PID() int { return c.cmd.Process.Pid }
 
-func (c *child) signal(s syscall.Signal) error {
+// Signal sends a signal. A process that has ended does not mind.
+func (c *Child) Signal(s syscall.Signal) error {
 	if err := c.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("signal %d: %w", c.pid(), err)
+		return fmt.Errorf("signal %d: %w", c.PID(), err)
 	}
 	return nil
 }
 
-func (c *child) ended() bool {
+// Ended is closed when the process has ended.
+func (c *Child) Ended() <-chan struct{} { return c.done }
+
+// HasEnded tells whether the process has ended.
+func (c *Child) HasEnded() bool {
 	select {
 	case <-c.done:
 		return true
@@ -63,21 +74,30 @@ func (c *child) ended() bool {
 	}
 }
 
-// stop asks with a signal, and kills when the context ends before the process does.
-func (c *child) stop(ctx context.Context, s syscall.Signal) error {
-	if err := c.signal(s); err != nil {
+// ExitCode is what the process ended with: -1 when a signal ended it, or while it runs.
+func (c *Child) ExitCode() int {
+	if !c.HasEnded() {
+		return -1
+	}
+	return c.cmd.ProcessState.ExitCode()
+}
+
+// Stop asks with a signal, and kills when the context ends before the process does.
+func (c *Child) Stop(ctx context.Context, s syscall.Signal) error {
+	if err := c.Signal(s); err != nil {
 		return err
 	}
 	select {
 	case <-c.done:
 		return nil
 	case <-ctx.Done():
-		return errors.Join(ctx.Err(), c.kill())
+		return errors.Join(ctx.Err(), c.Kill())
 	}
 }
 
-func (c *child) kill() error {
-	if err := c.signal(syscall.SIGKILL); err != nil {
+// Kill ends the process without asking.
+func (c *Child) Kill() error {
+	if err := c.Signal(syscall.SIGKILL); err != nil {
 		return err
 	}
 	<-c.done
@@ -85,7 +105,7 @@ func (c *child) kill() error {
 }
 
 // await polls until ready gives no error, the child ends, or the time is up.
-func (c *child) await(ctx context.Context, ready func(context.Context) error) error {
+func (c *Child) await(ctx context.Context, ready func(context.Context) error) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {

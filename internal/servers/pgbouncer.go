@@ -17,7 +17,7 @@ type PgBouncer struct {
 	cfg    Config
 	binary binary
 	port   int
-	child  *child
+	child  *Child
 }
 
 // StartPgBouncer starts a pooler in front of a server on host and port.
@@ -62,7 +62,7 @@ ignore_startup_parameters = extra_float_digits
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	if err := b.child.await(ctx, b.answers); err != nil {
-		return errors.Join(fmt.Errorf("start PgBouncer: %w; its log: %s", err, tail(filepath.Join(b.cfg.Dir, "pgbouncer.log"))), b.child.kill())
+		return errors.Join(fmt.Errorf("start PgBouncer: %w; its log: %s", err, tail(filepath.Join(b.cfg.Dir, "pgbouncer.log"))), b.child.Kill())
 	}
 	return nil
 }
@@ -81,4 +81,4 @@ func (b *PgBouncer) URL(database string) string {
 }
 
 // Stop ends the pooler.
-func (b *PgBouncer) Stop(ctx context.Context) error { return b.child.stop(ctx, syscall.SIGINT) }
+func (b *PgBouncer) Stop(ctx context.Context) error { return b.child.Stop(ctx, syscall.SIGINT) }

@@ -24,7 +24,7 @@ type Postgres struct {
 	cfg    Config
 	binary binary
 	port   int
-	child  *child
+	child  *Child
 }
 
 // StartPostgres starts a server on the data in cfg.Dir, which is made when it is empty.
@@ -61,13 +61,38 @@ func (p *Postgres) init(ctx context.Context) error {
 	return nil
 }
 
-// Start starts the server again on the same port and data, after Stop or Kill.
+// Start starts the server again on the same port and data, after Stop or Kill. Processes of a killed server may live
+// on for a moment, and no other starts on their data until they have ended.
 func (p *Postgres) Start(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	for {
+		err := p.startOnce(ctx)
+		if err == nil || ctx.Err() != nil || !strings.Contains(err.Error(), leftOver) {
+			return err
+		}
+	}
+}
+
+// leftOver is the last that PostgreSQL logs when it finds processes of a killed one.
+const leftOver = "Terminate any old server processes associated with data directory"
+
+func (p *Postgres) startOnce(ctx context.Context) error {
 	log, err := p.cfg.openLog("postgres.log")
 	if err != nil {
 		return err
 	}
 	defer log.Close() // the child has its own
+	if p.child, err = start(p.binary, log, p.arguments()...); err != nil {
+		return err
+	}
+	if err := p.child.await(ctx, p.answers); err != nil {
+		return errors.Join(fmt.Errorf("start PostgreSQL: %w; its log: %s", err, tail(filepath.Join(p.cfg.Dir, "postgres.log"))), p.child.Kill())
+	}
+	return nil
+}
+
+func (p *Postgres) arguments() []string {
 	settings := map[string]string{
 		"listen_addresses": "127.0.0.1", "port": fmt.Sprint(p.port), "unix_socket_directories": "",
 		"timezone": "UTC", "log_timezone": "UTC", "wal_level": "replica", "max_connections": "300",
@@ -81,15 +106,7 @@ func (p *Postgres) Start(ctx context.Context) error {
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		args = append(args, "-c", name+"="+settings[name])
 	}
-	if p.child, err = start(p.binary, log, args...); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	if err := p.child.await(ctx, p.answers); err != nil {
-		return errors.Join(fmt.Errorf("start PostgreSQL: %w; its log: %s", err, tail(filepath.Join(p.cfg.Dir, "postgres.log"))), p.child.kill())
-	}
-	return nil
+	return args
 }
 
 // answers also makes sure that it is our server that answers on the port.
@@ -132,16 +149,16 @@ func (p *Postgres) CreateDatabase(ctx context.Context, name string) error {
 }
 
 // PID is the process id of the postmaster.
-func (p *Postgres) PID() int { return p.child.pid() }
+func (p *Postgres) PID() int { return p.child.PID() }
 
 // Ended is closed when the server has ended.
-func (p *Postgres) Ended() <-chan struct{} { return p.child.done }
+func (p *Postgres) Ended() <-chan struct{} { return p.child.Ended() }
 
 // Stop shuts down cleanly, ending the sessions there are.
-func (p *Postgres) Stop(ctx context.Context) error { return p.child.stop(ctx, syscall.SIGINT) }
+func (p *Postgres) Stop(ctx context.Context) error { return p.child.Stop(ctx, syscall.SIGINT) }
 
 // Kill crashes the server: what was not flushed is lost, and the next Start recovers.
-func (p *Postgres) Kill() error { return p.child.kill() }
+func (p *Postgres) Kill() error { return p.child.Kill() }
 
 // tail is the end of a log, for an error message.
 func tail(path string) string {

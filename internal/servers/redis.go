@@ -18,7 +18,7 @@ type Redis struct {
 	cfg    Config
 	binary binary
 	port   int
-	child  *child
+	child  *Child
 }
 
 // StartRedis starts a server on the data in cfg.Dir.
@@ -59,7 +59,7 @@ func (r *Redis) Start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	if err := r.child.await(ctx, r.answers); err != nil {
-		return errors.Join(fmt.Errorf("start Redis: %w; its log: %s", err, tail(filepath.Join(r.cfg.Dir, "redis.log"))), r.child.kill())
+		return errors.Join(fmt.Errorf("start Redis: %w; its log: %s", err, tail(filepath.Join(r.cfg.Dir, "redis.log"))), r.child.Kill())
 	}
 	return nil
 }
@@ -80,26 +80,26 @@ func (r *Redis) Addr() string { return fmt.Sprintf("127.0.0.1:%d", r.port) }
 func (r *Redis) URL(db int) string { return fmt.Sprintf("redis://%s/%d", r.Addr(), db) }
 
 // PID is the process id of the server.
-func (r *Redis) PID() int { return r.child.pid() }
+func (r *Redis) PID() int { return r.child.PID() }
 
 // Ended is closed when the server has ended.
-func (r *Redis) Ended() <-chan struct{} { return r.child.done }
+func (r *Redis) Ended() <-chan struct{} { return r.child.Ended() }
 
 // Stop shuts down cleanly, saving what is configured to be saved.
-func (r *Redis) Stop(ctx context.Context) error { return r.child.stop(ctx, syscall.SIGTERM) }
+func (r *Redis) Stop(ctx context.Context) error { return r.child.Stop(ctx, syscall.SIGTERM) }
 
 // Kill crashes the server.
-func (r *Redis) Kill() error { return r.child.kill() }
+func (r *Redis) Kill() error { return r.child.Kill() }
 
 // Pause stops the server from answering, until Resume.
-func (r *Redis) Pause() error { return r.child.signal(syscall.SIGSTOP) }
+func (r *Redis) Pause() error { return r.child.Pause() }
 
 // Resume lets a paused server go on.
-func (r *Redis) Resume() error { return r.child.signal(syscall.SIGCONT) }
+func (r *Redis) Resume() error { return r.child.Resume() }
 
 // Wipe removes the data on disk. The server must not be running.
 func (r *Redis) Wipe() error {
-	if !r.child.ended() {
+	if !r.child.HasEnded() {
 		return errors.New("wipe: the server is running")
 	}
 	return errors.Join(os.RemoveAll(filepath.Join(r.cfg.Dir, "dump.rdb")), os.RemoveAll(filepath.Join(r.cfg.Dir, "appendonlydir")))

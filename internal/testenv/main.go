@@ -19,7 +19,8 @@ import (
 // process is what this test process has started.
 var process struct {
 	sync.Mutex
-	dir     string
+	dir     string // of servers' data
+	bin     string // of programs
 	closers []func(context.Context) error
 }
 
@@ -42,8 +43,10 @@ func closeAll() error {
 	for i := len(process.closers) - 1; i >= 0; i-- {
 		errs = append(errs, process.closers[i](ctx))
 	}
-	if process.dir != "" {
-		errs = append(errs, os.RemoveAll(process.dir))
+	for _, dir := range []string{process.dir, process.bin} {
+		if dir != "" {
+			errs = append(errs, os.RemoveAll(dir))
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -65,17 +68,37 @@ func Dir() (string, error) {
 		if info, err := os.Stat("/dev/shm"); err == nil && info.IsDir() {
 			base = "/dev/shm"
 		}
-		reap(base)
-		dir, err := os.MkdirTemp(base, fmt.Sprintf("%s%d-", dirPrefix, os.Getpid()))
+		dir, err := makeDir(base)
 		if err != nil {
-			return "", err
-		}
-		if err := os.Chmod(dir, 0o755); err != nil { // the servers may run as another user
 			return "", err
 		}
 		process.dir = dir
 	}
 	return os.MkdirTemp(process.dir, "")
+}
+
+// programDir makes a folder that programs can be run from, which memory often forbids. It goes with the process.
+func programDir() (string, error) {
+	process.Lock()
+	defer process.Unlock()
+	if process.bin == "" {
+		dir, err := makeDir(os.TempDir())
+		if err != nil {
+			return "", err
+		}
+		process.bin = dir
+	}
+	return os.MkdirTemp(process.bin, "")
+}
+
+// makeDir makes a folder of this process, which the servers can enter although they may run as another user.
+func makeDir(base string) (string, error) {
+	reap(base)
+	dir, err := os.MkdirTemp(base, fmt.Sprintf("%s%d-", dirPrefix, os.Getpid()))
+	if err != nil {
+		return "", err
+	}
+	return dir, os.Chmod(dir, 0o755)
 }
 
 // reap removes what killed test processes have left behind; their servers died with them.
