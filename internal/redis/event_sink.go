@@ -1,0 +1,156 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/tactus-dev/tactus/internal/cloudevents"
+	"github.com/tactus-dev/tactus/relay"
+)
+
+// EventStream is the key of the events.
+const EventStream = "tactus:events"
+
+// EventConfig is what an EventSink can be told. The zero value is good.
+type EventConfig struct {
+	Stream  string               // EventStream when empty
+	Channel string               // for Pub/Sub notices; none are sent when empty
+	Alarm   func(problem string) // told of foreign entries; may be nil
+}
+
+// EventSink appends events to a stream, under the relay's IDs, and publishes a notice of each in the same script.
+type EventSink struct {
+	client      goredis.UniversalClient
+	cfg         EventConfig
+	keys        []string
+	unpublished atomic.Int64
+}
+
+var _ relay.Sink = (*EventSink)(nil)
+
+// NewEventSink makes a sink on a client that stays the caller's.
+func NewEventSink(client goredis.UniversalClient, cfg EventConfig) *EventSink {
+	if cfg.Stream == "" {
+		cfg.Stream = EventStream
+	}
+	if cfg.Alarm == nil {
+		cfg.Alarm = func(string) {}
+	}
+	return &EventSink{client: client, cfg: cfg, keys: []string{cfg.Stream, beside(cfg.Stream, "sink")}}
+}
+
+// beside names a key of ours for a stream, in the same slot of a Cluster.
+func beside(stream, what string) string { return "{" + hashTag(stream) + "}:" + what }
+
+// Unpublished counts the notices that Redis did not take. The stream has those events all the same.
+func (s *EventSink) Unpublished() int64 { return s.unpublished.Load() }
+
+var (
+	eventMark   = script("mark", "event_stream", "event_mark")
+	eventAppend = script("mark", "event_stream", "event_append")
+	eventBegin  = script("mark", "event_stream", "event_begin")
+	eventRepair = script("mark", "event_stream", "event_repair")
+)
+
+// Mark implements relay.Sink.
+func (s *EventSink) Mark(ctx context.Context) (relay.Mark, error) {
+	a, err := s.run(ctx, eventMark)
+	if err != nil {
+		return relay.Mark{}, fmt.Errorf("ask %s for its mark: %w", s.cfg.Stream, err)
+	}
+	return a.mark, nil
+}
+
+// Begin implements relay.Sink.
+func (s *EventSink) Begin(ctx context.Context, from, to relay.Mark) error {
+	if to.Last.Compare(from.Last) < 0 {
+		return fmt.Errorf("begin on %s: %s is before %s", s.cfg.Stream, to.Last, from.Last)
+	}
+	a, err := s.run(ctx, eventBegin, from.Epoch, from.Last.String(), to.Epoch, to.Last.String())
+	if err == nil {
+		_, err = a.outcome()
+	}
+	return wrap("begin on "+s.cfg.Stream, err)
+}
+
+// Append implements relay.Sink. A notice that Redis does not take is counted, and is no error.
+func (s *EventSink) Append(ctx context.Context, at relay.Mark, entries []relay.Entry) (relay.Mark, error) {
+	now, err := appendAll(ctx, at, entries, s.encode, s.write)
+	return now, wrap("append to "+s.cfg.Stream, err)
+}
+
+func (s *EventSink) write(ctx context.Context, at relay.Mark, args []any) (relay.Mark, error) {
+	a, err := s.run(ctx, eventAppend, append([]any{at.Epoch, at.Last.String(), s.cfg.Channel}, args...)...)
+	if err != nil {
+		return relay.Mark{}, err
+	}
+	s.unpublished.Add(a.unpublished)
+	now, err := a.outcome()
+	if refused, ok := errors.AsType[*relay.Refused](err); ok {
+		// Nothing is the matter with the event: it is the stream that takes none.
+		return now, fmt.Errorf("write %s: %s", refused.ID, refused.Reason)
+	}
+	return now, err
+}
+
+func (s *EventSink) encode(e relay.Entry) ([]any, error) {
+	if e.Message == nil {
+		return []any{e.ID.String(), "", "", "", "", ""}, nil
+	}
+	f, err := marshal(s.cfg.Stream, e.Message)
+	if err != nil {
+		return nil, err
+	}
+	return []any{e.ID.String(), "1", f.uuid, f.metadata, f.payload, s.notice(f.payload)}, nil
+}
+
+// notice is empty for what listeners are not told of.
+func (s *EventSink) notice(payload []byte) []byte {
+	if s.cfg.Channel == "" {
+		return nil
+	}
+	text, err := cloudevents.Notice(payload)
+	if err != nil {
+		s.unpublished.Add(1)
+		return nil
+	}
+	return text
+}
+
+const repairs = 3 // who appends faster than that is an operator's business
+
+// run runs a script, after foreign entries have been taken out.
+func (s *EventSink) run(ctx context.Context, script *goredis.Script, args ...any) (answer, error) {
+	for range repairs {
+		a, err := run(ctx, script, s.client, s.keys, args...)
+		if err != nil || a.status != "foreign" {
+			return a, err
+		}
+		if err := s.repair(ctx); err != nil {
+			return answer{}, err
+		}
+	}
+	return answer{}, errors.New("somebody else keeps appending to the stream")
+}
+
+func (s *EventSink) repair(ctx context.Context) error {
+	gone, err := eventRepair.Run(ctx, s.client, s.keys).StringSlice()
+	if err != nil {
+		return fmt.Errorf("take out foreign entries: %w", err)
+	}
+	if ids := gone[1:]; len(ids) > 0 {
+		s.cfg.Alarm(fmt.Sprintf("somebody else appended to %s: %d entries taken out, %s to %s", s.cfg.Stream, len(ids), ids[0], ids[len(ids)-1]))
+	}
+	return nil
+}
+
+func wrap(operation string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", operation, err)
+}

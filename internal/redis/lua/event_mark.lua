@@ -1,0 +1,4 @@
+if foreign then
+  return {'foreign'}
+end
+return {'ok', epoch, last}

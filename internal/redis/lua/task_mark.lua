@@ -1,0 +1,1 @@
+return {'ok', epoch, last}

@@ -1,0 +1,35 @@
+package redis
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/google/uuid"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/celery"
+	"github.com/tactus-dev/tactus/internal/cloudevents"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// EncodeRun makes the message that hands over the run of a row: an event when it goes to a task stream, else what a
+// Celery worker reads.
+func EncodeRun(row outbox.Row, epoch string, cfg celery.Config) (*message.Message, error) {
+	var due domain.DueRun
+	if err := json.Unmarshal(row.Data, &due); err != nil {
+		return nil, fmt.Errorf("encode run %s: %w", row.Aggregate, err)
+	}
+	if due.Stream != "" {
+		m, err := cloudevents.Run(row, epoch)
+		if err != nil {
+			return nil, err
+		}
+		return ToStream(m, due.Stream), nil
+	}
+	key, text, err := celery.Encode(due, uuid.NewString(), cfg)
+	if err != nil {
+		return nil, fmt.Errorf("encode run %s: %w", row.Aggregate, err)
+	}
+	return ToList(message.NewMessage(due.RunID.String(), text), key), nil
+}

@@ -1,0 +1,102 @@
+package redis
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"strings"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/tactus-dev/tactus/relay"
+)
+
+//go:embed lua/*.lua
+var sources embed.FS
+
+// script joins files; each goes on where the one before it ended.
+func script(names ...string) *goredis.Script {
+	var b strings.Builder
+	for _, name := range names {
+		text, err := sources.ReadFile("lua/" + name + ".lua")
+		if err != nil {
+			panic(err) // it was there when this was compiled
+		}
+		b.Write(text)
+	}
+	return goredis.NewScript(b.String())
+}
+
+// answer is what a script of a sink says.
+type answer struct {
+	status      string
+	mark        relay.Mark
+	unpublished int64
+	refused     string // the ID of the entry that failed
+	reason      string
+}
+
+func run(ctx context.Context, s *goredis.Script, client goredis.Scripter, keys []string, args ...any) (answer, error) {
+	reply, err := s.Run(ctx, client, keys, args...).Slice()
+	if err != nil {
+		return answer{}, err
+	}
+	return readAnswer(reply)
+}
+
+// readAnswer reads the status, then as much of the rest as there is.
+func readAnswer(reply []any) (a answer, err error) {
+	texts := make([]string, 6)
+	for i, part := range reply {
+		switch value := part.(type) {
+		case string:
+			texts[i] = value
+		case int64:
+			a.unpublished = value
+		}
+	}
+	a.status, a.mark.Epoch, a.refused, a.reason = texts[0], texts[1], texts[4], texts[5]
+	if len(reply) > 2 {
+		a.mark.Last, err = relay.ParseID(texts[2])
+	}
+	return a, err
+}
+
+// outcome is what the relay is told of an answer to an append or a begin.
+func (a answer) outcome() (relay.Mark, error) {
+	switch a.status {
+	case "ok":
+		return a.mark, nil
+	case "mismatch":
+		return a.mark, &relay.Mismatch{Real: a.mark}
+	case "refused":
+		if ailment(a.reason) {
+			return a.mark, fmt.Errorf("write %s: %s", a.refused, a.reason)
+		}
+		id, err := relay.ParseID(a.refused)
+		if err != nil {
+			return a.mark, err
+		}
+		return a.mark, &relay.Refused{Real: a.mark, ID: id, Reason: a.reason}
+	default:
+		return a.mark, errors.New("the script answered " + a.status)
+	}
+}
+
+// ailment tells an error that ails the server or the connection from one that is about the entry and its key. Only the
+// latter sets an entry aside, so what is not known to be one counts as an ailment.
+func ailment(reason string) bool {
+	for _, about := range []string{
+		"WRONGTYPE",
+		"ERR string exceeds maximum allowed size",
+		"ERR The stream has exhausted the last possible ID",
+		"ERR The ID specified in XADD",                                                      // a task stream whose last ID is ahead of the server's clock, at its end
+		"NOPERM", "ERR The user executing the script can't access at least one of the keys", // a key that the ACL keeps from us
+	} {
+		if strings.HasPrefix(reason, about) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,122 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/tactus-dev/tactus/relay"
+)
+
+// Where a message of a task sink goes is said by its metadata, which is not written. See ToList and ToStream.
+const (
+	kindKey = "tactus-kind"
+	keyKey  = "tactus-key"
+
+	kindList   = "list"
+	kindStream = "stream"
+)
+
+// ToList addresses a message to a list: its payload is pushed as it is.
+func ToList(m *message.Message, key string) *message.Message { return address(m, kindList, key) }
+
+// ToStream addresses a message to a stream, in Watermill's format.
+func ToStream(m *message.Message, key string) *message.Message { return address(m, kindStream, key) }
+
+func address(m *message.Message, kind, key string) *message.Message {
+	if m.Metadata == nil {
+		m.Metadata = message.Metadata{}
+	}
+	m.Metadata.Set(kindKey, kind)
+	m.Metadata.Set(keyKey, key)
+	return m
+}
+
+// TaskSink hands runs over: to lists, which Celery workers read, and to task streams.
+type TaskSink struct {
+	client goredis.UniversalClient
+	keys   []string
+}
+
+var _ relay.Sink = (*TaskSink)(nil)
+
+// NewTaskSink makes a sink of that name on a client that stays the caller's. The name must be the same each time: the
+// sink's mark is kept under it.
+func NewTaskSink(client goredis.UniversalClient, name string) (*TaskSink, error) {
+	if name == "" {
+		return nil, errors.New("a task sink needs a name")
+	}
+	if _, cluster := client.(*goredis.ClusterClient); cluster {
+		return nil, errTasksOnCluster
+	}
+	return &TaskSink{client: client, keys: []string{"tactus:sink:" + name}}, nil
+}
+
+var errTasksOnCluster = errors.New("tasks cannot be handed over on a Redis Cluster: the queues and the sink's last ID are written by one script, and lie on several servers there; Celery itself does not know Cluster either: set CELERY_BROKER_URL to a single Redis, or one behind Sentinel")
+
+var (
+	taskMark   = script("mark", "task_state", "task_mark")
+	taskAppend = script("mark", "task_state", "task_append")
+	taskBegin  = script("mark", "task_state", "task_begin")
+)
+
+// Mark implements relay.Sink.
+func (s *TaskSink) Mark(ctx context.Context) (relay.Mark, error) {
+	a, err := run(ctx, taskMark, s.client, s.keys)
+	return a.mark, wrap("ask "+s.keys[0], err)
+}
+
+// Begin implements relay.Sink.
+func (s *TaskSink) Begin(ctx context.Context, from, to relay.Mark) error {
+	a, err := run(ctx, taskBegin, s.client, s.keys, from.Epoch, from.Last.String(), to.Epoch, to.Last.String())
+	if err == nil {
+		_, err = a.outcome()
+	}
+	return wrap("begin on "+s.keys[0], err)
+}
+
+// Append implements relay.Sink.
+func (s *TaskSink) Append(ctx context.Context, at relay.Mark, entries []relay.Entry) (relay.Mark, error) {
+	now, err := appendAll(ctx, at, entries, encodeTask, s.write)
+	return now, wrap("hand over", err)
+}
+
+func (s *TaskSink) write(ctx context.Context, at relay.Mark, args []any) (relay.Mark, error) {
+	a, err := run(ctx, taskAppend, s.client, s.keys, append([]any{at.Epoch, at.Last.String()}, args...)...)
+	if err != nil {
+		return relay.Mark{}, err
+	}
+	return a.outcome()
+}
+
+func encodeTask(e relay.Entry) ([]any, error) {
+	if e.Message == nil {
+		return []any{e.ID.String(), "", "", "", "", ""}, nil
+	}
+	kind, key := e.Message.Metadata.Get(kindKey), e.Message.Metadata.Get(keyKey)
+	if key == "" {
+		return nil, fmt.Errorf("message %s says no key", e.Message.UUID)
+	}
+	switch kind {
+	case kindList:
+		return []any{e.ID.String(), kind, key, "", "", []byte(e.Message.Payload)}, nil
+	case kindStream:
+		f, err := marshal(key, withoutAddress(e.Message))
+		if err != nil {
+			return nil, err
+		}
+		return []any{e.ID.String(), kind, key, f.uuid, f.metadata, f.payload}, nil
+	default:
+		return nil, fmt.Errorf("message %s: %q is no kind of key", e.Message.UUID, kind)
+	}
+}
+
+func withoutAddress(m *message.Message) *message.Message {
+	c := m.Copy()
+	delete(c.Metadata, kindKey)
+	delete(c.Metadata, keyKey)
+	return c
+}
