@@ -11,7 +11,8 @@ type Schedule struct {
 	ID      ID    `json:"id"`
 	Version int64 `json:"version"`
 	Definition
-	InvalidReason string    `json:"invalid_reason,omitempty"`
+	InvalidReason string    `json:"invalid_reason,omitempty" doc:"Why it cannot be scheduled as it is; it is kept, and fires nothing."`
+	ManagedBy     string    `json:"managed_by,omitempty" doc:"The table that it was adopted from, where alone it can be changed."`
 	CreatedAt     time.Time `json:"created_at,omitzero"`
 	UpdatedAt     time.Time `json:"updated_at,omitzero"`
 	EffectiveFrom time.Time `json:"effective_from,omitzero"`
@@ -35,18 +36,21 @@ func Create(id ID, d Definition) Change {
 	return Change{Type: ScheduleCreated, After: Schedule{ID: id, Version: 1, Definition: d}, Effective: true, TriggerSet: true}
 }
 
+// Runnable tells whether s is enabled, and valid: whether its due times fire.
+func (s Schedule) Runnable() bool { return s.IsEnabled() && s.InvalidReason == "" }
+
 // Redefine decides the change from s to a normalized definition; none (false) when they say the same.
 func (s Schedule) Redefine(d Definition) (Change, bool) {
 	enabled := d.IsEnabled()
 	d.Enabled = &enabled
-	if same(s.Definition, d) {
+	if same(s.Definition, d) && s.InvalidReason == "" {
 		return Change{}, false
 	}
 	trigger := timing(s.Definition) != timing(d)
 	c := s.change(ScheduleUpdated)
-	c.After.Definition = d
+	c.After.Definition, c.After.InvalidReason = d, ""
 	c.TriggerSet = trigger
-	c.Effective = trigger || (enabled && !s.IsEnabled())
+	c.Effective = trigger || (enabled && !s.Runnable())
 	return c, true
 }
 
@@ -61,6 +65,17 @@ func (s Schedule) SetEnabled(enabled bool) (Change, bool) {
 	}
 	c.After.Enabled = &enabled
 	c.Effective = enabled
+	return c, true
+}
+
+// Invalidate decides that s cannot be scheduled as it is, for a reason; none (false) when that is known. Whoever wrote it
+// had no way to check all of it. It is kept, and fires nothing until it is changed.
+func (s Schedule) Invalidate(reason string) (Change, bool) {
+	if s.InvalidReason == reason {
+		return Change{}, false
+	}
+	c := s.change(ScheduleInvalidated)
+	c.After.InvalidReason = reason
 	return c, true
 }
 
@@ -105,7 +120,7 @@ func (s Schedule) Recurrence() (Recurrence, error) {
 // Next is the first due time after the instant, and after EffectiveFrom; false when the schedule is disabled or
 // deleted, or when nothing is due any more.
 func (s Schedule) Next(after time.Time) (time.Time, bool) {
-	if !s.IsEnabled() || !s.DeletedAt.IsZero() || s.InvalidReason != "" {
+	if !s.Runnable() || !s.DeletedAt.IsZero() {
 		return time.Time{}, false
 	}
 	recurrence, err := s.Recurrence()

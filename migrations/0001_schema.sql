@@ -2,12 +2,15 @@
 
 -- The current state of every schedule: a projection of the events in tactus.outbox, written in the same statement as they are.
 -- trigger, anchor and policy are what the beat reads; they repeat what definition says, in the canonical form it interns.
--- A deleted schedule keeps its row (a tombstone), so that a version is never used twice.
+-- A deleted schedule keeps its row (a tombstone), so that a version is never used twice. An invalid one, which has a reason,
+-- keeps what it was told and is not enabled. managed_by is the table of somebody else that a schedule was adopted from.
 create table tactus.schedules (
     id             uuid primary key,
     name           text not null,
     version        bigint not null,
     enabled        boolean not null,
+    invalid_reason text,
+    managed_by     text,
     trigger        text not null,
     anchor         timestamptz,
     policy         text not null,

@@ -85,7 +85,7 @@ const updateSchedule = `
 with moment as materialized (select clock_timestamp() as now),
 changed as (
     update tactus.schedules s set name = @name, version = @version, enabled = @enabled, trigger = @trigger, anchor = @anchor,
-        policy = @policy, category = @category, tags = @tags, definition = @definition, task = @task,
+        policy = @policy, category = @category, tags = @tags, definition = @definition, task = @task, invalid_reason = @invalid_reason,
         effective_from = case when @effective then now else effective_from end,
         trigger_set_at = case when @trigger_set then now else trigger_set_at end,
         deleted_at = case when @deleted then now end,
@@ -132,8 +132,9 @@ func columns(c domain.Change, o option) (pgx.NamedArgs, error) {
 		return nil, err
 	}
 	return pgx.NamedArgs{
-		"id": s.ID, "name": s.Name, "version": s.Version, "enabled": s.IsEnabled(), "type": string(c.Type),
-		"trigger": p.Trigger, "anchor": p.Anchor, "policy": p.Policy, "category": p.Category, "tags": p.Tags,
+		"id": s.ID, "name": s.Name, "version": s.Version, "enabled": p.Enabled, "type": string(c.Type),
+		"invalid_reason": textOrNull([]byte(s.InvalidReason)),
+		"trigger":        p.Trigger, "anchor": p.Anchor, "policy": p.Policy, "category": p.Category, "tags": p.Tags,
 		"definition": p.Definition, "task": p.Task, "data": string(data),
 		"effective": c.Effective, "trigger_set": c.TriggerSet, "deleted": c.Type == domain.ScheduleDeleted,
 		"iso": isoFormat, "headers": textOrNull(o.headers), "ring": o.ring,

@@ -10,6 +10,7 @@ import (
 
 // Projection is what a row of tactus.schedules repeats of its schedule, in the canonical form that readers expect.
 type Projection struct {
+	Enabled    bool // whether it fires: a schedule that is invalid does not
 	Trigger    string
 	Anchor     *time.Time
 	Policy     string
@@ -31,6 +32,7 @@ func Project(s domain.Schedule) (Projection, error) {
 	}
 	trigger, anchor := s.Trigger()
 	return Projection{
+		Enabled: s.Runnable(),
 		Trigger: trigger.String(), Anchor: orNull(anchor), Policy: s.Policy().String(),
 		Category: s.Category, Tags: append([]string{}, s.Tags...), Definition: string(definition), Task: string(task),
 	}, nil

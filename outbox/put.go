@@ -127,7 +127,15 @@ func (w writer) update(ctx context.Context, id domain.ID, version int64, decide 
 	return domain.Schedule{}, domain.ErrVersionConflict
 }
 
+// decide leaves alone what was adopted: the table that it came from would say otherwise at its next change.
 func (w writer) decide(ctx context.Context, before domain.Schedule, decide decision) (domain.Schedule, error) {
+	if before.ManagedBy != "" {
+		return domain.Schedule{}, domain.ErrManaged
+	}
+	return w.decideAny(ctx, before, decide)
+}
+
+func (w writer) decideAny(ctx context.Context, before domain.Schedule, decide decision) (domain.Schedule, error) {
 	change, changed, err := decide(before)
 	if err != nil || !changed {
 		return before, err

@@ -22,7 +22,7 @@ func GetByName(ctx context.Context, q querier, name string) (domain.Schedule, er
 }
 
 const selectSchedule = `
-select id, version, definition, created_at, updated_at, effective_from, trigger_set_at
+select id, version, definition, coalesce(invalid_reason, ''), coalesce(managed_by, ''), created_at, updated_at, effective_from, trigger_set_at
 from tactus.schedules where deleted_at is null and `
 
 const (
@@ -50,7 +50,7 @@ func scheduleRow(row pgx.CollectableRow) (domain.Schedule, error) {
 	var s domain.Schedule
 	var definition []byte
 	var times [4]time.Time
-	if err := row.Scan(&s.ID, &s.Version, &definition, &times[0], &times[1], &times[2], &times[3]); err != nil {
+	if err := row.Scan(&s.ID, &s.Version, &definition, &s.InvalidReason, &s.ManagedBy, &times[0], &times[1], &times[2], &times[3]); err != nil {
 		return s, err
 	}
 	s.CreatedAt, s.UpdatedAt, s.EffectiveFrom, s.TriggerSetAt = times[0].UTC(), times[1].UTC(), times[2].UTC(), times[3].UTC()

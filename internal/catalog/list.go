@@ -82,6 +82,8 @@ type entryRow struct {
 	ID            domain.ID
 	Version       int64
 	Definition    []byte
+	InvalidReason string
+	ManagedBy     string
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
 	EffectiveFrom time.Time
@@ -92,7 +94,7 @@ type entryRow struct {
 }
 
 const entryColumns = `
-select s.id, s.version, s.definition, s.created_at, s.updated_at, s.effective_from, s.trigger_set_at, r.fired_at,
+select s.id, s.version, s.definition, coalesce(s.invalid_reason, ''), coalesce(s.managed_by, ''), s.created_at, s.updated_at, s.effective_from, s.trigger_set_at, r.fired_at,
     coalesce(n.fired >= (s.policy::json->>'max_runs')::bigint, false), clock_timestamp()
 from tactus.schedules s
 left join lateral (
@@ -116,7 +118,7 @@ const (
 
 func (r entryRow) entry() (Entry, error) {
 	e := Entry{Schedule: domain.Schedule{
-		ID: r.ID, Version: r.Version, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+		ID: r.ID, Version: r.Version, InvalidReason: r.InvalidReason, ManagedBy: r.ManagedBy, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
 		EffectiveFrom: r.EffectiveFrom.UTC(), TriggerSetAt: r.TriggerSetAt.UTC(),
 	}}
 	if err := json.Unmarshal(r.Definition, &e.Definition); err != nil {
