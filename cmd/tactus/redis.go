@@ -19,3 +19,9 @@ func (f redisFlags) broker() string {
 	}
 	return f.RedisURL
 }
+
+// Names of the event sink: what relay_batches calls it, and its key.
+const (
+	eventSink   = "events"
+	eventStream = "tactus:events"
+)

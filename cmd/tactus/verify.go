@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tactus-dev/tactus/internal/verify"
+)
+
+type verifyCmd struct {
+	databaseFlags
+	redisFlags
+	Output string        `short:"o" enum:"table,json" default:"table" help:"How to print: table or json."`
+	Wait   time.Duration `default:"10s" help:"How long the relay may take to publish what is committed now; 0 to take what is there."`
+	Limit  int           `default:"100" help:"How many problems to tell; the rest is only counted."`
+}
+
+// Run checks, and fails when there is a problem.
+func (c verifyCmd) Run(ctx context.Context, to console) error {
+	pool, client, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	defer client.Close()
+	report, err := verify.Run(ctx, pool, client, verify.Config{Stream: eventStream, Sink: eventSink, Limit: c.Limit, Wait: c.Wait})
+	if err != nil {
+		return fmt.Errorf("verify: %w", err)
+	}
+	if err := c.print(to.out, report); err != nil {
+		return err
+	}
+	if report.Found > 0 {
+		return errReported
+	}
+	return nil
+}
+
+// open connects to what is compared.
+func (c verifyCmd) open(ctx context.Context) (*pgxpool.Pool, redis.UniversalClient, error) {
+	if err := c.databaseFlags.validate(); err != nil {
+		return nil, nil, err
+	}
+	if err := c.redisFlags.validate(); err != nil {
+		return nil, nil, err
+	}
+	options, err := redis.ParseURL(c.RedisURL)
+	if err != nil {
+		return nil, nil, usage("REDIS_URL: %v", err)
+	}
+	pool, err := pgxpool.New(ctx, c.DatabaseURL)
+	if err != nil {
+		return nil, nil, usage("DATABASE_URL: %v", err)
+	}
+	return pool, redis.NewClient(options), nil
+}
+
+func (c verifyCmd) print(to io.Writer, r *verify.Report) error {
+	if c.Output == "json" {
+		e := json.NewEncoder(to)
+		e.SetIndent("", "  ")
+		return e.Encode(r)
+	}
+	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(table, "events\t%d\t(%d trimmed from the stream, %d not published yet)\n", r.Events, r.Trimmed, r.Unpublished)
+	fmt.Fprintf(table, "stream entries\t%d\nschedules\t%d\nruns\t%d\nproblems\t%d\n", r.StreamEntries, r.Schedules, r.Runs, r.Found)
+	if err := table.Flush(); err != nil || r.Found == 0 {
+		return err
+	}
+	fmt.Fprintln(table, "\nPROBLEM\tSCHEDULE OR RUN\tVERSION\tENTRY\tWHAT")
+	for _, p := range r.Problems {
+		of := p.ScheduleID
+		if !p.RunID.IsZero() {
+			of = p.RunID
+		}
+		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\n", p.Kind, of, p.Version, text(orNil(p.Entry)), text(p.Message))
+	}
+	if more := r.Found - int64(len(r.Problems)); more > 0 {
+		fmt.Fprintf(table, "\nand %d more (--limit)\n", more)
+	}
+	return table.Flush()
+}
+
+func orNil(s string) any {
+	if s == "" {
+		return nil
+	}
+	return s
+}

@@ -1,0 +1,129 @@
+package verify
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// loggedEvent is a row of the log, and on which side of the edges its transaction is.
+type loggedEvent struct {
+	ID      domain.ID
+	Version int64
+	Type    domain.EventType
+	Data    json.RawMessage
+	At      time.Time
+	InPublishedBefore, InPublished,
+	InTrimmedBefore, InTrimmed,
+	Before bool
+}
+
+const readLog = `
+select aggregate_id, version, type, data, occurred_at,
+    pg_visible_in_snapshot(xid, $1::pg_snapshot), pg_visible_in_snapshot(xid, $2::pg_snapshot),
+    pg_visible_in_snapshot(xid, $3::pg_snapshot), pg_visible_in_snapshot(xid, $4::pg_snapshot),
+    pg_visible_in_snapshot(xid, $5::pg_snapshot)
+from tactus.outbox where topic = 'schedule' order by position`
+
+// readLog goes through the events by position, which is by version for each schedule.
+func (c *checker) readLog(ctx context.Context, tx pgx.Tx, before outbox.Snapshot) error {
+	late := int64(0)
+	for page, err := range pages[loggedEvent](ctx, tx, "log", readLog,
+		c.published.previous, c.published.snapshot, c.trimmed.previous, c.trimmed.snapshot, before) {
+		if err != nil {
+			return fmt.Errorf("read log: %w", err)
+		}
+		doubtful := map[domain.ID]row{}
+		for _, e := range page {
+			if c.event(e) && e.Before {
+				late++
+			}
+			c.rebuild(e, doubtful)
+		}
+		if err := c.compareRows(ctx, tx, doubtful); err != nil {
+			return err
+		}
+	}
+	if late > 0 && c.config.Wait > 0 {
+		c.problem(Problem{Kind: RelayBehind}, "%d events that were committed %s ago are not in the stream: is the relay running?", late, c.config.Wait)
+	}
+	return nil
+}
+
+// event counts one event in, and tells whether it is still to be published.
+func (c *checker) event(e loggedEvent) (pending bool) {
+	c.report.Events++
+	t := c.tallies.of(e.ID)
+	of := Problem{Kind: VersionGap, ScheduleID: e.ID, Version: e.Version}
+	switch {
+	case e.Version < 1 || e.Version > math.MaxUint32:
+		c.problem(of, "version %d is none", e.Version)
+		return false
+	case e.Version <= int64(t.last):
+		of.Kind = VersionTwice
+		c.problem(of, "version %d comes after version %d", e.Version, t.last)
+	case e.Version > int64(t.last)+1:
+		c.problem(of, "version %d comes after version %d", e.Version, t.last)
+	}
+	version := uint32(e.Version)
+	t.odd = t.odd || version != t.last+1
+	t.last = max(t.last, version)
+	if t.newestLow <= version && version <= t.high {
+		t.content -= hash(e.Version, e.Type, e.Data)
+	}
+	if c.trimmed.covers(e.InTrimmedBefore, e.InTrimmed) {
+		t.trimmed = max(t.trimmed, version)
+		c.report.Trimmed++
+	}
+	if !c.published.covers(e.InPublishedBefore, e.InPublished) {
+		c.report.Unpublished++
+		return true
+	}
+	t.published = max(t.published, version)
+	return false
+}
+
+// compareEvents judges the two sides of one schedule: what is needed of the stream are the versions after trimmed, up to
+// published.
+func (c *checker) compareEvents(id domain.ID, t *tally) {
+	if t.high == 0 {
+		c.missing(id, t.trimmed+1, t.published)
+		return
+	}
+	passedOver := c.tallies.spans[id]
+	for _, s := range passedOver {
+		c.missing(id, max(s.from, t.trimmed+1), min(s.to, t.published))
+	}
+	c.missing(id, t.trimmed+1, min(t.low-1, t.published))
+	c.missing(id, max(t.high, t.trimmed)+1, t.published)
+	if t.newest > 0 {
+		return // of an epoch that is over, in which Postgres may have known what it has lost
+	}
+	of := Problem{Kind: EventUnknown, ScheduleID: id, Version: int64(t.high)}
+	if t.high > t.last {
+		c.problem(of, "the stream has %s, and Postgres none after %d", versions(t.last+1, t.high), t.last)
+	} else if t.content != 0 && !t.odd && len(passedOver) == 0 {
+		of.Kind = EventDiffers
+		c.problem(of, "the stream and Postgres do not say the same in one of %s", versions(t.newestLow, t.high))
+	}
+}
+
+func (c *checker) missing(id domain.ID, from, to uint32) {
+	if from <= to {
+		c.problem(Problem{Kind: EventMissing, ScheduleID: id, Version: int64(from)}, "%s in Postgres and not in the stream", versions(from, to))
+	}
+}
+
+func versions(from, to uint32) string {
+	if from == to {
+		return fmt.Sprintf("version %d", from)
+	}
+	return fmt.Sprintf("versions %d to %d", from, to)
+}

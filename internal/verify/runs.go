@@ -1,0 +1,84 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/domain"
+)
+
+// runFault is a run, or a due time, that is not as it should be.
+type runFault struct {
+	Schedule domain.ID
+	Run      domain.ID
+	DueAt    time.Time
+	N        int64
+}
+
+// runCheck is a question whose answers are faults.
+type runCheck struct{ kind, message, sql string }
+
+const noID = `'00000000-0000-0000-0000-000000000000'::uuid`
+
+var runChecks = []runCheck{
+	{RunTwice, "%d runs of the due time %s", `
+select schedule_id, ` + noID + `, due_at, count(*) from tactus.runs where kind = 'scheduled'
+group by schedule_id, due_at having count(*) > 1`},
+
+	{RunMissedToo, "%d entry more in a missed range, at %s", `
+select schedule_id, id, due_at, 1::bigint from (
+    select schedule_id, id, due_at, max(until) over (
+        partition by schedule_id order by due_at, until nulls first rows between unbounded preceding and 1 preceding) as covered
+    from tactus.runs where kind = 'scheduled'
+) r where due_at <= covered`},
+
+	{RunWithoutEvent, "%d run.due events of the run of %s: want one", firstEvents + `
+select r.schedule_id, r.id, r.due_at, 0::bigint from tactus.runs r
+where r.status not in ('missed', 'skipped') and not r.waiting
+    and not exists (select from first_events e where e.aggregate_id = r.id)
+    and (not (select pruned from kept) or r.fired_at > (select since + interval '1 minute' from kept))`},
+
+	{RunEventTwice, "%d first run.due events of the run of %s: want one", firstEvents + `
+select r.schedule_id, r.id, r.due_at, e.n from tactus.runs r
+join (select aggregate_id, count(*) as n from first_events group by 1 having count(*) > 1) e on e.aggregate_id = r.id`},
+
+	{RunEventUnknown, "%d run.due event of a run that was not fired, of %s", firstEvents + `
+select r.schedule_id, r.id, r.due_at, 1::bigint from tactus.runs r
+join first_events e on e.aggregate_id = r.id where r.status = 'missed' or r.waiting`},
+
+	{RunEventUnknown, "%d run.due event without a run, of %s", `
+select (o.data->>'schedule_id')::uuid, o.aggregate_id, o.occurred_at, 1::bigint from tactus.outbox o
+where o.topic = 'run' and not exists (select from tactus.runs r where r.id = o.aggregate_id)
+    and (o.data->>'due_at')::timestamptz >= (select min(due_at) from tactus.runs)`},
+}
+
+// firstEvents are the events by which runs were first handed over; a redelivery has a higher version. Of the events of
+// runs, old partitions are dropped: kept tells whether any was, and since when events are there.
+const firstEvents = `
+with first_events as (select aggregate_id from tactus.outbox where topic = 'run' and type = 'run.due' and version = 1),
+kept as (
+    select coalesce(min((regexp_match(pg_get_expr(c.relpartbound, c.oid), 'FROM \(''(\d+)''\)'))[1]::bigint), 0) > 0 as pruned,
+        coalesce((select min(occurred_at) from tactus.outbox where topic = 'run'), clock_timestamp()) as since
+    from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'tactus.outbox_run'::regclass
+)`
+
+const countRuns = `select count(*) from tactus.runs`
+
+// readRuns lets Postgres look for faults: it sorts and joins on disk what would not fit here.
+func (c *checker) readRuns(ctx context.Context, tx pgx.Tx) error {
+	if err := tx.QueryRow(ctx, countRuns).Scan(&c.report.Runs); err != nil {
+		return fmt.Errorf("count runs: %w", err)
+	}
+	for i, check := range runChecks {
+		for fault, err := range each(pages[runFault](ctx, tx, fmt.Sprintf("runs%d", i), check.sql)) {
+			if err != nil {
+				return fmt.Errorf("read runs: %w", err)
+			}
+			c.problem(Problem{Kind: check.kind, ScheduleID: fault.Schedule, RunID: fault.Run}, check.message, fault.N, stamp(&fault.DueAt))
+		}
+	}
+	return nil
+}

@@ -1,0 +1,159 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"iter"
+	"math"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/cloudevents"
+	"github.com/tactus-dev/tactus/relay"
+)
+
+// streamEnds are the outermost IDs of the stream.
+type streamEnds struct {
+	last   relay.ID // ever written; it survives trimming
+	oldest relay.ID // that is there
+	whole  bool     // nothing has been trimmed since the stream was made
+}
+
+const streamPage = 500
+
+// readStream walks back through the stream. Backwards, because what is trimmed meanwhile is what comes last.
+func (c *checker) readStream(ctx context.Context) error {
+	last, whole, err := streamInfo(ctx, c.redis, c.config.Stream)
+	if err != nil {
+		return err
+	}
+	c.ends = streamEnds{last: last, whole: whole}
+	epochs := map[string]uint16{}
+	for entry, err := range backwards(ctx, c.redis, c.config.Stream, last) {
+		if err != nil {
+			return err
+		}
+		if err := c.entry(entry, epochs); err != nil {
+			c.problem(Problem{Kind: EntryUnreadable, Entry: entry.ID}, "%v", err)
+		}
+	}
+	return nil
+}
+
+// streamInfo tells the last ID ever given in a stream, and whether all its entries are still there.
+func streamInfo(ctx context.Context, client redis.UniversalClient, key string) (last relay.ID, whole bool, err error) {
+	info, err := client.XInfoStream(ctx, key).Result()
+	if err != nil && strings.Contains(err.Error(), "no such key") {
+		return relay.ID{}, true, nil
+	}
+	if err != nil {
+		return relay.ID{}, false, err
+	}
+	last, err = relay.ParseID(info.LastGeneratedID)
+	return last, info.EntriesAdded == info.Length, err
+}
+
+func backwards(ctx context.Context, client redis.UniversalClient, key string, from relay.ID) iter.Seq2[redis.XMessage, error] {
+	return func(yield func(redis.XMessage, error) bool) {
+		for end := from.String(); ; {
+			page, err := client.XRevRangeN(ctx, key, end, "-", streamPage).Result()
+			if err != nil {
+				yield(redis.XMessage{}, err)
+				return
+			}
+			for _, entry := range page {
+				if !yield(entry, nil) {
+					return
+				}
+			}
+			if len(page) == 0 {
+				return
+			}
+			end = "(" + page[len(page)-1].ID
+		}
+	}
+}
+
+// entry counts one entry in.
+func (c *checker) entry(entry redis.XMessage, epochs map[string]uint16) error {
+	id, err := relay.ParseID(entry.ID)
+	if err != nil {
+		return err
+	}
+	c.ends.oldest = id
+	payload, ok := entry.Values["payload"].(string)
+	if !ok {
+		return errors.New("it has no payload")
+	}
+	e, err := cloudevents.Parse([]byte(payload))
+	if err != nil {
+		return err
+	}
+	epoch, known := epochs[e.Epoch]
+	if !known {
+		epoch = uint16(len(epochs))
+		epochs[e.Epoch] = epoch
+	}
+	if e.Type == domain.LogEpochStarted {
+		return nil
+	}
+	schedule, err := domain.ParseID(e.Subject)
+	if err != nil {
+		return fmt.Errorf("subject %q: %w", e.Subject, err)
+	}
+	version := e.Version()
+	if want := fmt.Sprintf("%s/%d", schedule, version); e.ID != want || version < 1 || version > math.MaxUint32 {
+		return fmt.Errorf("its id is %q", e.ID)
+	}
+	c.report.StreamEntries++
+	c.walk(schedule, uint32(version), epoch, hash(version, e.Type, e.Data), entry.ID)
+	return nil
+}
+
+var seed = maphash.MakeSeed()
+
+// hash is of what both sides say of an event.
+func hash(version int64, kind domain.EventType, data []byte) uint64 {
+	var h maphash.Hash
+	h.SetSeed(seed)
+	maphash.WriteComparable(&h, version)
+	h.WriteString(string(kind)) // hashes never fail to write
+	h.Write(data)
+	return h.Sum64()
+}
+
+// walk takes an entry on the way back: within an epoch, each version of a schedule is one less than the one before.
+func (c *checker) walk(id domain.ID, version uint32, epoch uint16, content uint64, entry string) {
+	t := c.tallies.of(id)
+	of := Problem{Kind: EventOutOfOrder, ScheduleID: id, Version: int64(version), Entry: entry}
+	switch {
+	case t.high == 0: // the newest of this schedule
+		t.high, t.low, t.newestLow, t.walk = version, version, version, version
+		t.newest, t.epoch = epoch, epoch
+	case t.epoch != epoch: // an older epoch, of which only what the newer ones do not tell is needed
+		c.tallies.passOver(id, span{version + 1, t.low - 1, epoch})
+		t.epoch, t.walk = epoch, version
+	case version < t.walk:
+		c.tallies.passOver(id, span{version + 1, min(t.walk, t.low) - 1, epoch})
+		t.walk = version
+	case c.tallies.take(id, version, epoch):
+		c.problem(of, "version %d comes after a later one", version)
+	case version > t.high && epoch == t.newest:
+		c.problem(of, "version %d comes before an earlier one", version)
+		c.tallies.passOver(id, span{t.high + 1, version - 1, epoch})
+		t.high = version
+	default:
+		of.Kind, t.odd = EventTwice, true
+		c.problem(of, "version %d comes again in a later entry", version)
+		return
+	}
+	t.low = min(t.low, version)
+	if epoch == t.newest {
+		t.newestLow = min(t.newestLow, version)
+		t.content += content
+	}
+}

@@ -1,0 +1,85 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// Config says what to check.
+type Config struct {
+	Stream string        // the key of the event stream
+	Sink   string        // what relay_batches calls it
+	Limit  int           // how many problems to tell; the rest is counted (0: 1,000)
+	Wait   time.Duration // how long to wait for the relay; what was committed before and is not there then is a problem
+}
+
+const defaultLimit = 1000
+
+// checker is one check.
+type checker struct {
+	config    Config
+	pool      *pgxpool.Pool
+	redis     redis.UniversalClient
+	tallies   *tallies
+	ends      streamEnds
+	published edge // what the relay has brought to the stream
+	trimmed   edge // what is older than the stream's oldest entry
+	report    Report
+}
+
+// Run checks, with a pool and a client that it is lent. An error means that it could not look; what it saw is in the
+// report.
+func Run(ctx context.Context, pool *pgxpool.Pool, client redis.UniversalClient, config Config) (*Report, error) {
+	if config.Limit == 0 {
+		config.Limit = defaultLimit
+	}
+	c := &checker{config: config, pool: pool, redis: client, tallies: newTallies(), report: Report{Problems: []Problem{}}}
+	before, err := c.awaitRelay(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("wait for the relay: %w", err)
+	}
+	if err := c.readStream(ctx); err != nil {
+		return nil, fmt.Errorf("read the stream: %w", err)
+	}
+	err = pgx.BeginTxFunc(ctx, pool, oneLook, func(tx pgx.Tx) error { return c.readPostgres(ctx, tx, before) })
+	if err != nil {
+		return nil, fmt.Errorf("read Postgres: %w", err)
+	}
+	for id, t := range c.tallies.all() {
+		c.compareEvents(id, t)
+		c.compareProjection(id, t)
+	}
+	slices.SortFunc(c.report.Problems, Problem.compare)
+	return &c.report, nil
+}
+
+// oneLook sees Postgres as of one instant.
+var oneLook = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+
+// carefully ends a check that has been stopped, with what it holds, and plans for reading cursors to their ends.
+const carefully = `
+select set_config('idle_in_transaction_session_timeout', '5min', true), set_config('cursor_tuple_fraction', '1', true)`
+
+func (c *checker) readPostgres(ctx context.Context, tx pgx.Tx, before outbox.Snapshot) error {
+	if _, err := tx.Exec(ctx, carefully); err != nil {
+		return err
+	}
+	if err := c.readEdges(ctx, tx, before); err != nil {
+		return err
+	}
+	if err := c.readSchedules(ctx, tx); err != nil {
+		return err
+	}
+	if err := c.readLog(ctx, tx, before); err != nil {
+		return err
+	}
+	return c.readRuns(ctx, tx)
+}
