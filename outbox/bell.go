@@ -10,15 +10,16 @@ import (
 // Channel is where the bell is heard (LISTEN).
 const Channel = "tactus"
 
-// ring notifies only if nobody else is ringing just now. A plain NOTIFY holds a lock of the whole cluster through the
+// Bell notifies only if nobody else is ringing just now. A plain NOTIFY holds a lock of the whole cluster through the
 // commit's fsync, and cost two thirds of the write rate. Whoever loses the race need not ring: a listener that was
-// woken reads on for a while, so it sees this transaction too.
-const ring = `select case when pg_try_advisory_xact_lock(7461637, 475731) then pg_notify('tactus', '') end`
+// woken reads on for a while, so it sees this transaction too. It is a select without FROM: a statement that writes to the log takes it from what it has
+// written, one row of that.
+const Bell = `select case when pg_try_advisory_xact_lock(7461637, 475731) then pg_notify('tactus', '') end`
 
 // Ring wakes the relay. It is for after the commit of a transaction in which Put and its like were called; there
 // themselves they must not ring, because the lock would be held until a commit that may be long in coming.
 func Ring(ctx context.Context, q querier) error {
-	rows, err := q.Query(ctx, ring)
+	rows, err := q.Query(ctx, Bell)
 	if err != nil {
 		return fmt.Errorf("ring: %w", err)
 	}

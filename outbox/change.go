@@ -114,7 +114,7 @@ key as (
     select @key::text, @request_hash::bytea, id from changed where @key::text is not null
     returning key
 ),
-bell as (` + ring + ` as rung from event where @ring::boolean)
+bell as (` + Bell + ` as rung from event where @ring::boolean)
 select created_at, updated_at, effective_from, trigger_set_at, deleted_at
 from changed, (select count(*) from key) k, (select count(rung) from bell) b`
 

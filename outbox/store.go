@@ -138,4 +138,4 @@ event as (
     from run join tactus.schedules s on s.id = run.schedule_id
     returning position
 )
-` + ring + ` from event`
+` + Bell + ` from event`
