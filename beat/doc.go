@@ -1,2 +1,32 @@
 // Package beat keeps all schedules in memory and fires what is due, exactly once per due time.
+//
+// # Words
+//
+// A schedule's due time is a nominal instant; it fires then, or later by its jitter. What has fired, and what was missed,
+// is settled: it has a row in tactus.runs. The watermark is the instant up to which everything is settled. To sync is to
+// read changed schedules, to resync is to compare all of them.
+//
+// # Two beats
+//
+//	          load                lease is free or ran out
+//	started ───────▶ standby ─────────────────────────────▶ leader
+//	                    ▲                                      │
+//	                    └──────────────────────────────────────┘
+//	                          the lease has another epoch
+//
+// One row, the lease, has a holder and an epoch, which rises with each new holder. The leader renews it at a third of its
+// time, and with it writes the watermark and the snapshot of the log up to which it has read. A standby keeps the same
+// memory, moved on by the watermark, and takes the lease as soon as it runs out; a clean stop lets it run out at once.
+//
+// # What it promises
+//
+//   - A due time fires once. Its row in tactus.runs is unique; its run.due event is written by the statement that wrote the row.
+//   - It does not fire after a change that was committed before it: the statement joins the schedule as it is then, and
+//     demands the effective_from that memory has. What does not join is synced again.
+//   - A beat that was stopped and resumed fires nothing: the statement demands the lease's epoch, and locks it.
+//   - Memory moves on only after a commit. A crash between the commit and its answer repeats the statement, which does nothing then.
+//   - A schedule's due times are settled in order. So whoever takes over finds in tactus.runs how far its predecessor came.
+//   - Nothing that the transport loses is lost: the log is read every second, from a snapshot that a committed row carries.
+//   - Time is Postgres' clock, carried by the monotonic clock: never early, never backwards.
+//   - A row that cannot fire is found by bisection and set aside; all others go on.
 package beat

@@ -1,0 +1,146 @@
+package beat
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// How often the log is read with and without a feed, and how often everything may be compared.
+const (
+	DefaultPoll      = time.Second
+	PollWithoutFeed  = time.Minute
+	DefaultMinResync = 5 * time.Second
+)
+
+// Config says how a beat works. Zero members mean the defaults.
+type Config struct {
+	Name      string        // of this beat among others, the same after a restart
+	Poll      time.Duration // how often the log is read
+	MinResync time.Duration // at most one resync in this time
+	Log       *slog.Logger
+}
+
+// Beat is one beat: a leader that fires, or a standby. Its state belongs to the goroutine that calls step.
+type Beat struct {
+	cfg    Config
+	pool   *pgxpool.Pool
+	feed   Feed
+	log    *slog.Logger
+	clock  clock
+	memory *memory
+	stats  stats
+
+	holder  string // this process, of all that ever were
+	epoch   int64  // of the lease as we took it last; 0 when another has it
+	leading bool   // the lease is ours and the predecessor's state is taken in
+	taken   leaseRow
+	takenAt micros // what was due before may have been settled by another
+	renewed time.Time
+	lookAt  micros
+
+	mark    *string // of the feed, from before the load
+	heard   chan note
+	unacked []func() bool
+	pending map[domain.ID]int64 // schedules to read, with the newest version heard of
+	syncAt  micros              // not before
+
+	base      string  // the snapshot that polls count from
+	polled    pollRow // the last poll, until memory has all of it
+	processed string  // the snapshot of the log that memory has
+	pollAt    micros
+	timeline  string
+	resync    resync
+}
+
+type named = pgx.NamedArgs
+
+// New returns a beat over a pool that it is lent. Without a feed (nil) it only polls.
+func New(pool *pgxpool.Pool, feed Feed, cfg Config) (*Beat, error) {
+	if cfg.Name == "" {
+		return nil, errors.New("a beat needs a name")
+	}
+	if cfg.Poll < 0 || cfg.MinResync < 0 {
+		return nil, errors.New("a beat's intervals cannot be negative")
+	}
+	if cfg.Poll == 0 {
+		cfg.Poll = DefaultPoll
+	}
+	if cfg.MinResync == 0 {
+		cfg.MinResync = DefaultMinResync
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Beat{
+		cfg: cfg, pool: pool, feed: feed, log: cfg.Log, memory: newMemory(), holder: cfg.Name + "/" + outbox.NewID().String(),
+		heard: make(chan note, 4096), pending: map[domain.ID]int64{},
+	}, nil
+}
+
+// Run loads, then syncs and fires until ctx ends, and gives the lease up. What goes wrong with Postgres is logged and
+// tried again; the error is of the end.
+func (b *Beat) Run(ctx context.Context) error {
+	if !b.retry(ctx, "start", b.start) {
+		return nil
+	}
+	listening := make(chan struct{})
+	go func() {
+		defer close(listening)
+		b.listen(ctx)
+	}()
+	defer func() { <-listening }()
+	for ctx.Err() == nil {
+		wake, err := b.step(ctx, b.clock.now().UnixMicro())
+		if err != nil && ctx.Err() == nil {
+			b.log.Error("step", "err", err)
+			wake = b.clock.now().Add(retryAfter).UnixMicro()
+		}
+		b.wait(ctx, wake)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+	defer cancel()
+	return b.release(ctx, b.clock.now().UnixMicro())
+}
+
+const (
+	retryAfter     = 200 * time.Millisecond
+	releaseTimeout = 5 * time.Second
+)
+
+// retry repeats an action until it succeeds; false when ctx ended first.
+func (b *Beat) retry(ctx context.Context, what string, act func(context.Context) error) bool {
+	for {
+		err := act(ctx)
+		if err == nil {
+			return true
+		}
+		if ctx.Err() == nil {
+			b.log.Error(what, "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(retryAfter):
+		}
+	}
+}
+
+// wait sleeps until the time has come or something is heard.
+func (b *Beat) wait(ctx context.Context, until micros) {
+	timer := time.NewTimer(time.UnixMicro(until).Sub(b.clock.now()))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case n := <-b.heard:
+		b.note(n)
+	case <-timer.C:
+	}
+}

@@ -1,0 +1,176 @@
+package beat
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/domain"
+)
+
+const (
+	leaseFor    = 10 * time.Second
+	renewEvery  = leaseFor / 3
+	standbyLook = 500 * time.Millisecond
+)
+
+// leaseRow is the lease as it is after a look at it.
+type leaseRow struct {
+	Mine      bool
+	Holder    string
+	Epoch     int64
+	Watermark *time.Time // of whoever held it, until we write ours
+	Snapshot  *string    // of the log, up to which the holder had read
+	Timeline  string
+	Now       time.Time // Postgres' clock
+}
+
+// lookAtLease renews the lease, or takes it when it has run out, or else reads it. The watermark and snapshot are written
+// with a renewal only: what a predecessor has left stays until its successor has read it. An UPDATE that finds nothing to
+// do locks nothing, so a standby is in nobody's way.
+const lookAtLease = `
+with held as (
+    update tactus.leases l set
+        holder = @holder,
+        epoch = case when l.holder = @holder and l.epoch = @epoch then l.epoch else l.epoch + 1 end,
+        expires_at = clock_timestamp() + @lease::interval,
+        watermark = case when l.holder = @holder and l.epoch = @epoch then coalesce(@watermark, l.watermark) else l.watermark end,
+        snapshot = case when l.holder = @holder and l.epoch = @epoch then coalesce(@snapshot::text::pg_snapshot, l.snapshot) else l.snapshot end
+    where l.name = 'beat' and (l.expires_at < clock_timestamp() or l.holder = @holder and l.epoch = @epoch)
+    returning true as mine, l.holder, l.epoch, l.watermark, l.snapshot
+)
+select mine, holder, epoch, watermark, snapshot::text, left(pg_walfile_name(pg_current_wal_lsn()), 8), clock_timestamp()
+from (
+    select * from held
+    union all
+    select false, holder, epoch, watermark, snapshot from tactus.leases where name = 'beat' and not exists (select from held)
+) l`
+
+// giveUpLease lets it run out at once.
+const giveUpLease = `
+update tactus.leases set expires_at = clock_timestamp(), watermark = coalesce(@watermark, watermark),
+    snapshot = coalesce(@snapshot::text::pg_snapshot, snapshot)
+where name = 'beat' and holder = @holder and epoch = @epoch`
+
+const makeLease = `
+insert into tactus.leases (name, holder, epoch, expires_at) values ('beat', '', 0, '-infinity') on conflict do nothing`
+
+// look renews, takes or reads the lease, and takes Postgres' time from it.
+func (b *Beat) look(ctx context.Context, now micros) (leaseRow, error) {
+	rows, err := b.pool.Query(ctx, lookAtLease, planned, b.leaseArgs(now))
+	if err != nil {
+		return leaseRow{}, fmt.Errorf("look at the lease: %w", err)
+	}
+	row, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[leaseRow])
+	if err != nil {
+		return leaseRow{}, fmt.Errorf("look at the lease: %w", err)
+	}
+	b.clock.anchor(row.Now)
+	return row, nil
+}
+
+func (b *Beat) leaseArgs(now micros) named {
+	args := named{"holder": b.holder, "epoch": b.epoch, "lease": leaseFor, "watermark": nil, "snapshot": nil}
+	if b.leading {
+		args["watermark"] = time.UnixMicro(b.memory.settled(now))
+		args["snapshot"] = b.processed
+	}
+	return args
+}
+
+// renew looks at the lease and becomes what it says.
+func (b *Beat) renew(ctx context.Context, now micros) error {
+	row, err := b.look(ctx, now)
+	if err != nil {
+		return err
+	}
+	b.timelineIs(row.Timeline)
+	b.lookAt = now + renewEvery.Microseconds()
+	if !row.Mine {
+		b.lose(row.Holder)
+		b.lookAt = now + standbyLook.Microseconds()
+		b.memory.pass(since(row.Watermark))
+		return nil
+	}
+	b.renewed = b.clock.now()
+	if row.Epoch != b.epoch {
+		b.leading, b.epoch, b.taken = false, row.Epoch, row
+	}
+	if !b.leading {
+		return b.takeOver(ctx, now)
+	}
+	return nil
+}
+
+func (b *Beat) lose(to string) {
+	if b.leading {
+		b.log.Warn("lost the lease", "holder", to, "epoch", b.epoch)
+	}
+	b.leading, b.epoch = false, 0
+}
+
+// takeOver goes on where the predecessor was: at its watermark, but for schedules that count from an instant which it
+// had not read of when it last renewed. Those count from that instant, whatever the watermark is.
+func (b *Beat) takeOver(ctx context.Context, now micros) error {
+	b.takenAt = max(now, b.taken.Now.UnixMicro())
+	b.memory.pass(since(b.taken.Watermark))
+	if b.taken.Snapshot != nil {
+		fresh, err := b.fresh(ctx, *b.taken.Snapshot)
+		if err != nil {
+			return err
+		}
+		for _, id := range fresh {
+			b.memory.restart(id)
+			b.pending[id] = anyVersion
+		}
+	}
+	b.leading = true
+	b.wantResync("took the lease")
+	b.log.Info("took the lease", "epoch", b.epoch, "holder", b.holder, "watermark", b.taken.Watermark)
+	return nil
+}
+
+// freshSchedules are those that were created, enabled or given a trigger by a transaction that a snapshot does not show.
+// An event tells by its time whether it is the one that set effective_from; that of a later edit is only close to it,
+// which does no harm: what was settled since is found in tactus.runs.
+const freshSchedules = `
+select distinct s.id
+from tactus.outbox o join tactus.schedules s on s.id = o.aggregate_id and o.occurred_at < s.effective_from + interval '10 minutes'
+where o.topic = 'schedule' and ` + notIn
+
+func (b *Beat) fresh(ctx context.Context, snapshot string) ([]domain.ID, error) {
+	rows, err := b.pool.Query(ctx, freshSchedules, planned, named{"from": snapshot})
+	if err != nil {
+		return nil, fmt.Errorf("read what is fresh: %w", err)
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[domain.ID])
+	if err != nil {
+		return nil, fmt.Errorf("read what is fresh: %w", err)
+	}
+	return ids, nil
+}
+
+// release gives the lease up, so that a standby takes it at once.
+func (b *Beat) release(ctx context.Context, now micros) error {
+	if b.epoch == 0 {
+		return nil
+	}
+	args := b.leaseArgs(now)
+	delete(args, "lease")
+	if _, err := b.pool.Exec(ctx, giveUpLease, planned, args); err != nil {
+		return fmt.Errorf("give up the lease: %w", err)
+	}
+	b.leading, b.epoch = false, 0
+	b.log.Info("gave up the lease")
+	return nil
+}
+
+// since is a watermark in memory's terms: without one, nothing has been settled.
+func since(watermark *time.Time) micros {
+	if watermark == nil {
+		return always
+	}
+	return watermark.UnixMicro()
+}

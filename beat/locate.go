@@ -1,0 +1,54 @@
+package beat
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/domain"
+)
+
+// lastSettled is the last due time of each schedule, from an instant on, that has a row. A schedule's due times are settled
+// in order, so everything before it is settled too.
+const lastSettled = `
+select w.schedule_id, coalesce(r.until, r.due_at)
+from unnest(@schedules::uuid[], @from::timestamptz[]) w (schedule_id, since)
+cross join lateral (
+    select due_at, until from tactus.runs
+    where schedule_id = w.schedule_id and slot = '00000000-0000-0000-0000-000000000000' and due_at >= w.since
+    order by due_at desc limit 1
+) r`
+
+type settledRow struct {
+	ID   domain.ID
+	Last time.Time
+}
+
+// locate moves records past what the predecessor settled after it had last written the watermark. It matters when due
+// times were missed: a range that is settled again may begin elsewhere, and the unique key would not know it.
+func (b *Beat) locate(ctx context.Context, slots []uint32) error {
+	if len(slots) == 0 {
+		return nil
+	}
+	ids, from := make([]domain.ID, len(slots)), make([]time.Time, len(slots))
+	for i, slot := range slots {
+		r := &b.memory.records[slot]
+		ids[i], from[i] = r.id, time.UnixMicro(r.effective)
+	}
+	rows, err := b.pool.Query(ctx, lastSettled, planned, named{"schedules": ids, "from": from})
+	if err != nil {
+		return fmt.Errorf("find what is settled: %w", err)
+	}
+	settled, err := pgx.CollectRows(rows, pgx.RowToStructByPos[settledRow])
+	if err != nil {
+		return fmt.Errorf("find what is settled: %w", err)
+	}
+	for _, s := range settled {
+		if r, ok := b.memory.find(s.ID); ok && s.Last.UnixMicro() >= r.due {
+			b.memory.place(r, s.Last.UnixMicro())
+		}
+	}
+	return nil
+}

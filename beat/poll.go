@@ -1,0 +1,72 @@
+package beat
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/domain"
+)
+
+// notIn are the rows of the log that a snapshot does not show.
+const notIn = `(o.xid >= pg_snapshot_xmax(@from::text::pg_snapshot) or o.xid = any (array(select pg_snapshot_xip(@from::text::pg_snapshot))))`
+
+// changedSince answers a row of the log each, or one without an id when nothing changed: the snapshot that the statement
+// sees, the lease's, and whether the database is another one than that of the snapshot given.
+const changedSince = `
+select pg_current_snapshot()::text, l.snapshot::text,
+    pg_snapshot_xmax(pg_current_snapshot()) < pg_snapshot_xmax(@from::text::pg_snapshot), e.aggregate_id, e.version
+from (select 1) one
+left join tactus.leases l on l.name = 'beat'
+left join (
+    select o.aggregate_id, o.version from tactus.outbox o where o.topic = 'schedule' and ` + notIn + `
+) e on true`
+
+type pollRow struct {
+	Seen    string
+	Lease   *string
+	Foreign bool
+	ID      *domain.ID
+	Version *int64
+}
+
+// poll reads what has changed since the base. The base is a snapshot that a committed row carries, so that it is good
+// after a crash of Postgres too, which gives the numbers of lost transactions to new ones. Hence changes are seen
+// several times; memory has them then.
+func (b *Beat) poll(ctx context.Context, now micros) error {
+	rows, err := b.pool.Query(ctx, changedSince, planned, named{"from": b.base})
+	if err != nil {
+		return fmt.Errorf("poll the log: %w", err)
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[pollRow])
+	if err != nil {
+		return fmt.Errorf("poll the log: %w", err)
+	}
+	for _, row := range found {
+		if row.ID != nil {
+			b.changed(*row.ID, *row.Version)
+		}
+	}
+	b.pollAt = now + b.cfg.Poll.Microseconds()
+	b.polled = found[0]
+	if b.polled.Foreign {
+		b.wantResync("the log's snapshots are not this database's")
+	}
+	return nil
+}
+
+// caughtUp is called when memory has all that the last poll told of.
+func (b *Beat) caughtUp() {
+	if b.polled.Seen == "" {
+		return
+	}
+	b.processed = b.polled.Seen
+	switch {
+	case b.polled.Foreign:
+		b.base = b.polled.Seen
+	case b.polled.Lease != nil:
+		b.base = *b.polled.Lease
+	}
+	b.polled = pollRow{}
+}

@@ -1,0 +1,53 @@
+package beat
+
+import (
+	"time"
+
+	"github.com/tactus-dev/tactus/domain"
+)
+
+// trigger is a canonical trigger, compiled when that needs no anchor.
+type trigger struct {
+	domain.Trigger
+	compiled domain.Recurrence
+	err      error
+}
+
+// policy is a canonical policy.
+type policy struct {
+	domain.Policy
+	err error
+}
+
+func parseTrigger(text string) (t trigger) {
+	t.Trigger, t.err = domain.ParseTrigger(text)
+	if t.err == nil && !t.Once && t.Every == 0 {
+		t.compiled, t.err = t.Recurrence(time.Time{})
+	}
+	return t
+}
+
+func parsePolicy(text string) (p policy) {
+	p.Policy, p.err = domain.ParsePolicy(text)
+	return p
+}
+
+// recurrence is when a record is due; nil when its trigger cannot be read (any more).
+func (m *memory) recurrence(r *record) domain.Recurrence {
+	t := m.triggers.at(r.trigger)
+	switch {
+	case t.err != nil || m.policies.at(r.policy).err != nil:
+		return nil
+	case t.Once:
+		return domain.Once(time.UnixMicro(r.anchor))
+	case t.Every > 0:
+		return domain.Interval{Anchor: time.UnixMicro(r.anchor), Every: time.Duration(t.Every) * time.Second}
+	default:
+		return t.compiled
+	}
+}
+
+// limited tells whether a record fires only so often: its fires are counted, and go one at a time.
+func (m *memory) limited(r *record) bool {
+	return m.triggers.at(r.trigger).Once || m.policies.at(r.policy).MaxRuns > 0
+}

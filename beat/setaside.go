@@ -1,0 +1,76 @@
+package beat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// commit settles items. When the statement fails for something that is in one of them, it is found by bisection, and set
+// aside; the others are settled all the same.
+func (b *Beat) commit(ctx context.Context, items []item) (outcome, error) {
+	out, err := b.write(ctx, items)
+	if !poisoned(err) {
+		return out, err
+	}
+	if len(items) == 1 {
+		return b.setAside(ctx, items[0], err)
+	}
+	first, err := b.commit(ctx, items[:len(items)/2])
+	if err != nil || !first.Held {
+		return first, err
+	}
+	second, err := b.commit(ctx, items[len(items)/2:])
+	return first.and(second), err
+}
+
+func (o outcome) and(p outcome) outcome {
+	return outcome{o.Held && p.Held, o.Recorded + p.Recorded, o.Fired + p.Fired, slices.Concat(o.Stale, p.Stale)}
+}
+
+// poisoned tells whether a statement failed for the data in it: a data exception or a limit of the program. All else is
+// about the database, and is tried again.
+func poisoned(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (strings.HasPrefix(e.Code, "22") || strings.HasPrefix(e.Code, "54"))
+}
+
+// setAsideDue records a due time that cannot fire: as a failed run, so that history shows it and it is not tried for
+// ever, and with the reason among the dead letters.
+const setAsideDue = `
+with lease as materialized (
+    select epoch from tactus.leases where name = 'beat' and epoch = @epoch for share
+),
+run as (
+    insert into tactus.runs (id, schedule_id, due_at, kind, status, schedule_version, reason, error, finished_at)
+    select @run::uuid, @schedule::uuid, @due::timestamptz, 'scheduled', 'failed', @version::bigint, 'set aside', @error::text, clock_timestamp()
+    from lease
+    on conflict (schedule_id, due_at, slot) do nothing
+),
+letter as (
+    insert into tactus.deadletters (source, reference, reason, data)
+    select 'beat', @schedule::uuid || '/' || to_char(@due::timestamptz at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), @error::text,
+        json_build_object('schedule_id', @schedule::uuid, 'due_at', @due::timestamptz, 'version', @version::bigint)::text
+    from lease
+    on conflict (source, reference) do nothing
+)
+select exists (select from lease)`
+
+func (b *Beat) setAside(ctx context.Context, it item, reason error) (out outcome, err error) {
+	err = b.pool.QueryRow(ctx, setAsideDue, planned, named{
+		"epoch": b.epoch, "run": outbox.NewID(), "schedule": it.schedule, "due": time.UnixMicro(it.due),
+		"version": int64(it.version), "error": reason.Error(),
+	}).Scan(&out.Held)
+	if err != nil {
+		return outcome{}, fmt.Errorf("set aside: %w", err)
+	}
+	b.log.Error("a due time cannot fire and was set aside", "schedule_id", it.schedule, "due_at", time.UnixMicro(it.due).UTC(), "err", reason)
+	return out, nil
+}

@@ -1,0 +1,80 @@
+package beat
+
+import (
+	"sync"
+	"time"
+)
+
+// Stats is what operators watch.
+type Stats struct {
+	Leader    bool
+	Epoch     int64
+	Loaded    bool
+	Schedules int
+	Pending   int           // schedules heard of that memory does not have yet
+	Skew      time.Duration // how far the local wall clock is ahead of Postgres'
+	Watermark time.Time     // everything due until then is settled
+	Lag       time.Duration // how far the watermark is behind now
+	Renewed   time.Time     // when the lease was last renewed
+	Fired     int64
+	Missed    int64 // ranges of due times
+	Resyncs   int64
+
+	Lateness    Histogram // from when something was to fire to its commit
+	Recognition Histogram // from a change to memory having it
+}
+
+type stats struct {
+	mu sync.Mutex
+	Stats
+}
+
+// Stats returns the figures as they are now.
+func (b *Beat) Stats() Stats {
+	b.stats.mu.Lock()
+	defer b.stats.mu.Unlock()
+	s := b.stats.Stats
+	s.Skew = b.clock.ahead()
+	s.Lateness, s.Recognition = s.Lateness.clone(), s.Recognition.clone()
+	return s
+}
+
+// publish makes the state of the loop visible.
+func (b *Beat) publish(now micros) {
+	s := &b.stats
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	watermark := b.memory.settled(now)
+	s.Leader, s.Epoch, s.Loaded, s.Schedules, s.Pending = b.leading, b.epoch, true, b.memory.len(), len(b.pending)
+	s.Watermark, s.Lag, s.Renewed = time.UnixMicro(watermark), time.Duration(now-watermark)*time.Microsecond, b.renewed
+}
+
+// recognized notes how long a change took to come here.
+func (b *Beat) recognized(r row) {
+	if kept, ok := b.memory.find(r.id); ok && int64(kept.version) >= r.version {
+		return
+	}
+	took := b.clock.now().Sub(time.UnixMicro(r.updated))
+	b.stats.mu.Lock()
+	defer b.stats.mu.Unlock()
+	b.stats.Recognition.observe(took)
+}
+
+// fired notes what a statement has settled.
+func (b *Beat) fired(items []item, out outcome, took time.Duration) {
+	at := b.clock.now().UnixMicro()
+	b.stats.mu.Lock()
+	defer b.stats.mu.Unlock()
+	var latest micros
+	for _, it := range items {
+		if it.reason == "" {
+			latest = max(latest, at-it.fire)
+			b.stats.Lateness.observe(time.Duration(at-it.fire) * time.Microsecond)
+		}
+	}
+	b.stats.Fired += out.Fired
+	b.stats.Missed += out.Recorded - out.Fired
+	if out.Recorded > 0 {
+		b.log.Info("fired", "runs", out.Fired, "missed", out.Recorded-out.Fired, "late", time.Duration(latest)*time.Microsecond, "took", took)
+	}
+}

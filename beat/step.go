@@ -1,0 +1,94 @@
+package beat
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// start makes memory. The mark of the feed and the snapshot of the log come first: what changes during the load is heard
+// or polled, and read again after it.
+func (b *Beat) start(ctx context.Context) error {
+	if _, err := b.pool.Exec(ctx, makeLease); err != nil {
+		return fmt.Errorf("make the lease: %w", err)
+	}
+	row, err := b.look(ctx, 0)
+	if err != nil {
+		return err
+	}
+	b.timeline = row.Timeline
+	if row.Mine {
+		b.epoch, b.taken = row.Epoch, row
+	}
+	b.markFeed(ctx)
+	snapshot, err := outbox.Current(ctx, b.pool)
+	if err != nil {
+		return err
+	}
+	b.base, b.processed = string(snapshot), string(snapshot)
+	return b.load(ctx, since(row.Watermark))
+}
+
+// step does what has to be done now, and tells when to come again. Each part is bounded, so that none keeps another
+// waiting for long.
+func (b *Beat) step(ctx context.Context, now micros) (wake micros, err error) {
+	b.hearAll()
+	if now >= b.lookAt {
+		if err := b.renew(ctx, now); err != nil {
+			return 0, err
+		}
+	}
+	if b.leading && b.memory.next() <= now {
+		if err := b.fire(ctx, now); err != nil {
+			return 0, err
+		}
+	}
+	if now >= b.pollAt {
+		if err := b.poll(ctx, now); err != nil {
+			return 0, err
+		}
+	}
+	if b.resyncDue(now) {
+		if err := b.resyncPage(ctx, now); err != nil {
+			return 0, err
+		}
+	}
+	if len(b.pending) > 0 && now >= b.syncAt {
+		if err := b.sync(ctx, now); err != nil {
+			return 0, err
+		}
+	}
+	if len(b.pending) == 0 {
+		b.caughtUp()
+		b.acknowledge()
+	}
+	b.publish(now)
+	return b.wake(now), nil
+}
+
+// wake is when the next thing has to be done.
+func (b *Beat) wake(now micros) micros {
+	next := min(b.lookAt, b.pollAt)
+	if b.leading {
+		next = min(next, b.memory.next())
+	}
+	if len(b.pending) > 0 {
+		next = min(next, b.syncAt)
+	}
+	switch {
+	case b.resync.running:
+		next = now
+	case b.resync.wanted:
+		next = min(next, b.resync.at)
+	}
+	return next
+}
+
+// timelineIs notes which life of the database this is. In another one the log and the versions may have gone back.
+func (b *Beat) timelineIs(timeline string) {
+	if b.timeline != "" && b.timeline != timeline {
+		b.wantResync("Postgres is on another timeline")
+	}
+	b.timeline = timeline
+}

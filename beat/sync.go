@@ -1,0 +1,73 @@
+package beat
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"github.com/tactus-dev/tactus/domain"
+)
+
+const (
+	syncEvery  = 10 * time.Millisecond
+	syncAtMost = 10_000 // schedules in one query
+)
+
+// anyVersion has a schedule read whatever memory has of it.
+const anyVersion = math.MaxInt64
+
+// changed notes that a schedule has a version. What memory has already is not read again.
+func (b *Beat) changed(id domain.ID, version int64) {
+	if kept, ok := b.memory.find(id); ok && int64(kept.version) >= version {
+		return
+	}
+	b.pending[id] = max(b.pending[id], version)
+}
+
+const changedRows = livingRows + ` and s.id = any (@ids::uuid[])`
+
+// sync reads the schedules that are pending. What is not there any more, or may not fire, is forgotten.
+func (b *Beat) sync(ctx context.Context, now micros) error {
+	began := time.Now()
+	count := len(b.pending)
+	for len(b.pending) > 0 {
+		ids := b.somePending()
+		if err := b.syncThese(ctx, ids); err != nil {
+			return err
+		}
+	}
+	b.syncAt = now + syncEvery.Microseconds()
+	b.log.Info("synced", "schedules", count, "took", time.Since(began))
+	return nil
+}
+
+func (b *Beat) somePending() []domain.ID {
+	ids := make([]domain.ID, 0, min(len(b.pending), syncAtMost))
+	for id := range b.pending {
+		if ids = append(ids, id); len(ids) == cap(ids) {
+			break
+		}
+	}
+	return ids
+}
+
+func (b *Beat) syncThese(ctx context.Context, ids []domain.ID) error {
+	living := make(map[domain.ID]struct{}, len(ids))
+	for r, err := range readRows(ctx, b.pool, changedRows, named{"ids": ids}) {
+		if err != nil {
+			return err
+		}
+		living[r.id] = struct{}{}
+		b.recognized(r)
+		if err := b.memory.put(r, always); err != nil {
+			b.log.Error("a schedule cannot be read", "schedule_id", r.id, "err", err)
+		}
+	}
+	for _, id := range ids {
+		if _, ok := living[id]; !ok {
+			b.memory.remove(id)
+		}
+		delete(b.pending, id)
+	}
+	return nil
+}
