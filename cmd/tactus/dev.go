@@ -23,12 +23,13 @@ type devCmd struct {
 	httpFlags
 	timezoneFlag
 	redisFlags
+	beatFlags
 	StateDir string `env:"TACTUS_STATE_DIR" placeholder:"DIR" help:"Where data and dev.env are kept (default in your state folder)."`
 }
 
 // Run starts what is needed and serves until ctx ends.
 func (c devCmd) Run(ctx context.Context, to console, log *slog.Logger) (err error) {
-	if err := c.timezoneFlag.validate(); err != nil {
+	if err := errors.Join(c.timezoneFlag.validate(), c.beatFlags.validate()); err != nil {
 		return err
 	}
 	state, err := c.stateDir()
@@ -89,7 +90,12 @@ func (c devCmd) serve(ctx context.Context, state string, to console, log *slog.L
 	if err := env.write(filepath.Join(state, "dev.env")); err != nil {
 		return err
 	}
+	beat, err := newBeat(pool, c.beatFlags, log, health, registry)
+	if err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return beat(ctx) })
 	group.Go(func() error {
 		return telemetry.Serve(ctx, l, apiHandler(pool, c.Timezone, log, telemetry.Mux(health, registry)))
 	})

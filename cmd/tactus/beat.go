@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tactus-dev/tactus/beat"
+	"github.com/tactus-dev/tactus/internal/telemetry"
+)
+
+const beatAddr = "127.0.0.1:8002"
+
+// beatFlags are the beat's own.
+type beatFlags struct {
+	Sync        bool    `name:"celery-beat-redis-sync-enabled" env:"CELERY_BEAT_REDIS_SYNC_ENABLED" default:"true" negatable:"" help:"Hear of changes through Redis; without, they are found within a minute."`
+	MinInterval float64 `name:"celery-beat-min-sync-interval" env:"CELERY_BEAT_MIN_SYNC_INTERVAL" default:"5" help:"At most one resync in so many seconds."`
+	BeatName    string  `name:"beat-name" env:"TACTUS_BEAT_NAME" help:"Name of this beat, the same after a restart (default the name of the host)."`
+}
+
+func (f beatFlags) validate() error {
+	if f.MinInterval <= 0 {
+		return usage("CELERY_BEAT_MIN_SYNC_INTERVAL %v: want a positive number of seconds", f.MinInterval)
+	}
+	return nil
+}
+
+func (f beatFlags) config(log *slog.Logger) (beat.Config, error) {
+	cfg := beat.Config{Name: f.BeatName, Poll: beat.DefaultPoll, MinResync: time.Duration(f.MinInterval * float64(time.Second)), Log: log}
+	if !f.Sync {
+		cfg.Poll = beat.PollWithoutFeed
+	}
+	if cfg.Name != "" {
+		return cfg, nil
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return cfg, usage("TACTUS_BEAT_NAME is not set, and the host has no name: %v", err)
+	}
+	cfg.Name = host
+	return cfg, nil
+}
+
+type beatCmd struct {
+	databaseFlags
+	httpFlags
+	redisFlags
+	beatFlags
+}
+
+// Run beats until ctx ends.
+func (c beatCmd) Run(ctx context.Context, log *slog.Logger) error {
+	if err := c.beatFlags.validate(); err != nil {
+		return err
+	}
+	if c.Sync {
+		if err := c.redisFlags.validate(); err != nil {
+			return err
+		}
+	}
+	health, registry := &telemetry.Health{}, telemetry.NewRegistry()
+	pool, err := c.connect(ctx, health)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	l, err := c.listen(beatAddr)
+	if err != nil {
+		return err
+	}
+	started(log, "beat", l, "database_url", redact(c.DatabaseURL), "redis_url", redact(c.RedisURL))
+	run, err := newBeat(pool, c.beatFlags, log, health, registry)
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return run(ctx) })
+	group.Go(func() error { return telemetry.Serve(ctx, l, telemetry.Mux(health, registry)) })
+	return group.Wait()
+}

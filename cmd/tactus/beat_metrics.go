@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tactus-dev/tactus/beat"
+	"github.com/tactus-dev/tactus/internal/telemetry"
+)
+
+// newBeat makes a beat that operators can watch, and gives what runs it.
+func newBeat(pool *pgxpool.Pool, f beatFlags, log *slog.Logger, health *telemetry.Health, registry *prometheus.Registry) (run func(context.Context) error, err error) {
+	cfg, err := f.config(log)
+	if err != nil {
+		return nil, err
+	}
+	b, err := beat.New(pool, nil, cfg)
+	if err != nil {
+		return nil, err
+	}
+	// A standby is as ready as a leader: it has everything in memory.
+	health.Add("beat", func(context.Context) error {
+		if !b.Stats().Loaded {
+			return errors.New("the schedules are not loaded yet")
+		}
+		return nil
+	})
+	registry.MustRegister(beatMetrics{b})
+	return b.Run, nil
+}
+
+// beatMetrics shows a beat's figures as they are when they are asked for.
+type beatMetrics struct{ beat *beat.Beat }
+
+var (
+	beatLeader      = desc("leader", "1 when this beat has the lease")
+	beatEpoch       = desc("lease_epoch", "Epoch of the lease as this beat took it last, 0 when another has it")
+	beatRenewed     = desc("lease_renewed_timestamp_seconds", "When the lease was last renewed")
+	beatSchedules   = desc("schedules", "Schedules in memory")
+	beatPending     = desc("pending_schedules", "Schedules heard of that memory does not have yet")
+	beatSkew        = desc("clock_skew_seconds", "How far the local clock is ahead of Postgres'")
+	beatWatermark   = desc("watermark_timestamp_seconds", "Everything due until then is settled")
+	beatLag         = desc("watermark_lag_seconds", "How far the watermark is behind now")
+	beatFired       = desc("fired_total", "Runs fired")
+	beatMissed      = desc("missed_ranges_total", "Ranges of due times recorded as missed")
+	beatResyncs     = desc("resyncs_total", "Times that memory was compared with all schedules")
+	beatLateness    = desc("fire_lateness_seconds", "From when a run was to fire to its commit")
+	beatRecognition = desc("recognition_seconds", "From a change to memory having it")
+)
+
+func desc(name, help string) *prometheus.Desc {
+	return prometheus.NewDesc("tactus_beat_"+name, help, nil, nil)
+}
+
+// Describe implements prometheus.Collector.
+func (m beatMetrics) Describe(to chan<- *prometheus.Desc) { prometheus.DescribeByCollect(m, to) }
+
+// Collect implements prometheus.Collector.
+func (m beatMetrics) Collect(to chan<- prometheus.Metric) {
+	s := m.beat.Stats()
+	leader := 0.0
+	if s.Leader {
+		leader = 1
+	}
+	for d, value := range map[*prometheus.Desc]float64{
+		beatLeader: leader, beatEpoch: float64(s.Epoch), beatSchedules: float64(s.Schedules), beatPending: float64(s.Pending),
+		beatSkew: s.Skew.Seconds(), beatLag: s.Lag.Seconds(),
+		beatRenewed: unix(s.Renewed), beatWatermark: unix(s.Watermark),
+	} {
+		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value)
+	}
+	for d, value := range map[*prometheus.Desc]int64{beatFired: s.Fired, beatMissed: s.Missed, beatResyncs: s.Resyncs} {
+		to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value))
+	}
+	for d, h := range map[*prometheus.Desc]beat.Histogram{beatLateness: s.Lateness, beatRecognition: s.Recognition} {
+		to <- prometheus.MustNewConstHistogram(d, h.Count, h.Sum.Seconds(), h.Cumulative())
+	}
+}
+
+// unix is an instant in seconds since 1970, 0 when there is none.
+func unix(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return float64(t.UnixMilli()) / 1000
+}
