@@ -30,10 +30,18 @@ func (n *normalizer) trigger() {
 		return
 	}
 	if n.IntervalSeconds != 0 && n.IntervalAnchor == "" {
-		n.IntervalAnchor = n.context.Now.UTC().Truncate(time.Millisecond).Format(time.RFC3339Nano)
+		n.IntervalAnchor = n.phase()
 	}
 	n.warn()
 	n.dueTimes()
+}
+
+// phase is that of the same interval so far, or now: saying it again does not move it.
+func (n *normalizer) phase() string {
+	if p := n.context.Previous; p != nil && p.IntervalSeconds == n.IntervalSeconds && p.IntervalAnchor != "" {
+		return p.IntervalAnchor
+	}
+	return n.context.Now.UTC().Truncate(time.Millisecond).Format(time.RFC3339Nano)
 }
 
 // warn collects what may surprise in the canonical trigger.
@@ -231,8 +239,12 @@ func (n *normalizer) sameTrigger() bool {
 	return p != nil && timing(*p) == timing(n.Definition)
 }
 
-// timing is the text by which two definitions are due at the same times.
+// timing is the text by which two definitions are due at the same times. What was written by SQL has its cron expression as
+// it was typed.
 func timing(d Definition) string {
 	trigger, anchor := d.Trigger()
+	if spec, err := cron.Parse(trigger.Cron, cron.Options{Dialect: cron.Dialect(trigger.Dialect), Seconds: trigger.Seconds}); err == nil {
+		trigger.Cron = spec.String()
+	}
 	return fmt.Sprint(trigger, anchor.UnixNano(), instant(d.StartsAt).UnixNano(), instant(d.EndsAt).UnixNano(), d.JitterSeconds)
 }

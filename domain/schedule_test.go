@@ -77,6 +77,24 @@ func TestTriggerEditOfTwo(t *testing.T) {
 	}
 }
 
+// TestSayingTheSameMovesNothing redefines a schedule in other words.
+func TestSayingTheSameMovesNothing(t *testing.T) {
+	t.Parallel()
+	interval := create(t, `{"name": "n", "task_name": "a", "interval_seconds": 60}`)
+	d, _, err := decode(t, `{"name": "n", "task_name": "a", "interval_seconds": 60}`).Normalize(domain.Context{ID: scheduleID, Now: now.Add(time.Hour), Previous: &interval.Definition})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, changed := interval.Redefine(d); changed {
+		t.Errorf("an interval said again: %+v", c)
+	}
+	typed := create(t, `{"name": "n", "task_name": "a", "cron_expression": "0 9 * * 1-5"}`)
+	typed.CronExpression = "00 9 * * MON-FRI" // as SQL has written it
+	if after := redefined(t, typed, `{"description": "d"}`, now.Add(time.Hour)); !after.EffectiveFrom.Equal(typed.EffectiveFrom) || after.CronExpression != "0 9 * * 1-5" {
+		t.Errorf("its canonical form moves it: %+v", after)
+	}
+}
+
 func create(t testing.TB, definition string) domain.Schedule {
 	t.Helper()
 	return applied(t, domain.Schedule{}, domain.Create(scheduleID, normalized(t, definition)), now)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -66,6 +67,7 @@ func (w writer) create(ctx context.Context, d domain.Definition, o option) (doma
 }
 
 func (w writer) put(ctx context.Context, d domain.Definition) (after domain.Schedule, created bool, err error) {
+	d.Name = strings.TrimSpace(d.Name) // as it is stored
 	if d.Name == "" {
 		after, err = w.create(ctx, d, option{})
 		return after, err == nil, err
