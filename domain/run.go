@@ -37,5 +37,6 @@ type DueRun struct {
 	DueAt        time.Time `json:"due_at"`
 	Kind         RunKind   `json:"kind"`
 	ScheduleName string    `json:"schedule_name"`
+	TraceParent  string    `json:"-"` // the trace that the run goes on with (W3C), from the headers of its event
 	Task
 }

@@ -62,6 +62,7 @@ func headersOf(run domain.DueRun, expires *string, cfg Config) headers {
 		TimeLimit: [2]*int64{unlessZero(run.TimeLimitSeconds), unlessZero(run.SoftTimeLimitSeconds)},
 		ArgsRepr:  argsRepr(run.Args), KwargsRepr: safeRepr(run.Kwargs), Origin: cfg.Origin, IgnoreResult: run.IgnoreResult,
 		PeriodicTaskName: run.ScheduleName, ScheduleID: run.ScheduleID, DueAt: isoTime(run.DueAt), RunID: run.RunID,
+		TraceParent: run.TraceParent,
 	}
 }
 

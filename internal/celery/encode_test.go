@@ -35,6 +35,7 @@ func fullRun(t testing.TB) domain.DueRun {
 	return domain.DueRun{
 		ScheduleID: id(t, "01920000-0000-7000-8000-000000000001"), RunID: id(t, "01920000-0000-7000-8000-000000000002"),
 		DueAt: time.Date(2026, 3, 8, 2, 30, 0, 123456789, time.FixedZone("", -5*3600)), Kind: domain.Scheduled, ScheduleName: "nightly <report>",
+		TraceParent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 		Task: domain.Task{
 			TaskName: "app.tasks.report", Args: raw(`[1,  "a&b"]`), Kwargs: raw(`{"to": "é"}`), Queue: "reports", Priority: new(7),
 			RoutingKey: "reports", Headers: map[string]json.RawMessage{"x_b": raw(`{"k": [1, 2]}`), "x_a": raw(`null`)},
@@ -140,6 +141,7 @@ func TestEncodeRefuses(t *testing.T) {
 		"a queue with a priority":  {domain.Task{TaskName: "t", Queue: "q\x06\x163"}, "text_invalid", "/queue"},
 		"a header of Celery's":     {header("id", `"x"`), "target_ambiguous", "/headers/id"},
 		"a header of ours":         {header("x-tactus-run-id", `"x"`), "target_ambiguous", "/headers/x-tactus-run-id"},
+		"the trace":                {header("traceparent", `"x"`), "target_ambiguous", "/headers/traceparent"},
 		"the schedule's name":      {header("periodic_task_name", `"x"`), "target_ambiguous", "/headers/periodic_task_name"},
 		"a header that decompress": {header("compression", `"zlib"`), "target_ambiguous", "/headers/compression"},
 		"a broken header":          {header("a/b", `{`), "value_unreadable", "/headers/a~1b"},

@@ -43,6 +43,7 @@ type headers struct {
 	ScheduleID          domain.ID `json:"x-tactus-schedule-id"`
 	DueAt               string    `json:"x-tactus-due-at"`
 	RunID               domain.ID `json:"x-tactus-run-id"`
+	TraceParent         string    `json:"traceparent,omitempty"` // where OpenTelemetry's instrumentation of Celery looks
 }
 
 // properties are what the transport reads.

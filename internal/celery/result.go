@@ -1,6 +1,7 @@
 package celery
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,6 +32,7 @@ type Result struct {
 	Value     json.RawMessage // what the task returned; what it raised is in the exception
 	Exception Exception       // of Failure, Retry and Revoked
 	Traceback string
+	Worker    string    // the worker's node name, of results that tell it (result_extended, task_track_started)
 	DoneAt    time.Time // UTC; zero when the task is not done
 }
 
@@ -51,14 +53,19 @@ func (e Exception) String() string {
 // Expired tells whether the task was revoked because its expiry had passed before a worker took it.
 func (r Result) Expired() bool { return r.Status == Revoked && r.Exception.Message == "expired" }
 
-// ParseResult reads the JSON of a result, in the forms of Celery 5.2 to 5.6.
+// ParseResult reads the JSON of a result, in the forms of Celery 5.2 to 5.6, compressed or not.
 func ParseResult(text []byte) (Result, error) {
+	text, err := inflate(text)
+	if err != nil {
+		return Result{}, fmt.Errorf("read a result: %w", err)
+	}
 	var m struct {
 		TaskID    string          `json:"task_id"`
 		Status    State           `json:"status"`
 		Result    json.RawMessage `json:"result"`
 		Traceback string          `json:"traceback"`
 		DateDone  string          `json:"date_done"`
+		Worker    string          `json:"worker"`
 	}
 	if err := unmarshal(text, &m); err != nil {
 		return Result{}, fmt.Errorf("read a result: %w", err)
@@ -70,14 +77,25 @@ func ParseResult(text []byte) (Result, error) {
 	if err != nil {
 		return Result{}, fmt.Errorf("read the result of %s: %w", m.TaskID, err)
 	}
-	r := Result{TaskID: m.TaskID, Status: m.Status, Traceback: m.Traceback, DoneAt: done}
+	r := Result{TaskID: m.TaskID, Status: m.Status, Traceback: m.Traceback, Worker: m.Worker, DoneAt: done}
 	switch m.Status {
+	case Started:
+		r.Value, r.Worker = m.Result, cmp.Or(m.Worker, startedBy(m.Result))
 	case Failure, Retry, Revoked:
 		r.Exception = exception(m.Result)
 	default:
 		r.Value = m.Result
 	}
 	return r, nil
+}
+
+// startedBy is the worker that a started task names as its result.
+func startedBy(raw json.RawMessage) string {
+	var m struct {
+		Hostname string `json:"hostname"`
+	}
+	_ = json.Unmarshal(raw, &m) // a state of the user's own may hold anything
+	return m.Hostname
 }
 
 // doneAt reads a time with its offset, as Celery 5.6 writes it, or without, which is UTC.

@@ -95,6 +95,14 @@ func TestParseResultForms(t *testing.T) {
 			celery.Result{TaskID: "t", Status: celery.Started, Value: raw(`{"pid":7}`)},
 		},
 		{
+			`{"status":"STARTED","result":{"pid":7,"hostname":"w1@lab"},"task_id":"t"}`,
+			celery.Result{TaskID: "t", Status: celery.Started, Value: raw(`{"pid":7,"hostname":"w1@lab"}`), Worker: "w1@lab"},
+		},
+		{
+			`{"status":"SUCCESS","result":1,"task_id":"t","name":"app.t","worker":"w1@lab","retries":0,"queue":"celery"}`,
+			celery.Result{TaskID: "t", Status: celery.Success, Value: raw(`1`), Worker: "w1@lab"},
+		},
+		{
 			`{"status":"RETRY","result":{"exc_type":"OSError","exc_message":[2,"no file"],"exc_module":"builtins"},"task_id":"t"}`,
 			celery.Result{TaskID: "t", Status: celery.Retry, Exception: celery.Exception{Type: "OSError", Module: "builtins", Message: "2, no file"}},
 		},

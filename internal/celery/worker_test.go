@@ -171,8 +171,10 @@ func queueOfItsOwn(t *testing.T, l lab) {
 	}
 }
 
+const traceParent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
 func requestShows(t *testing.T, l lab) {
-	run := l.push(t, domain.DueRun{DueAt: time.Date(2026, 1, 2, 3, 4, 5, 6789, time.UTC), ScheduleName: "nightly", Task: domain.Task{
+	run := l.push(t, domain.DueRun{DueAt: time.Date(2026, 1, 2, 3, 4, 5, 6789, time.UTC), ScheduleName: "nightly", TraceParent: traceParent, Task: domain.Task{
 		TaskName: "app.request", Priority: new(4), TimeLimitSeconds: 300, SoftTimeLimitSeconds: 200, Shadow: "shown", ExpiresSeconds: 1e9,
 		Headers: map[string]json.RawMessage{
 			"x_own":   raw(`{"a": [1, "é"]}`),
@@ -185,6 +187,7 @@ func requestShows(t *testing.T, l lab) {
 		"shadow": "shown", "expires": "2057-09-10T04:50:45.000006+00:00", "eta": nil, "origin": "tactus", "retries": 0.,
 		"delivery_info":      object{"exchange": "", "routing_key": "celery", "priority": 4., "redelivered": nil},
 		"periodic_task_name": "nightly", "properties.periodic_task_name": "nightly", "x_own": object{"a": []any{1., "é"}},
+		"traceparent":          traceParent,
 		"x-tactus-schedule-id": run.ScheduleID.String(), "x-tactus-run-id": id, "x-tactus-due-at": "2026-01-02T03:04:05.000006+00:00",
 	}
 	if diff := cmp.Diff(want, l.request(t, run)); diff != "" {

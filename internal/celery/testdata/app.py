@@ -42,7 +42,7 @@ def request(self):
     names = (
         "id", "root_id", "parent_id", "correlation_id", "reply_to", "timelimit", "ignore_result", "shadow", "expires", "eta",
         "origin", "retries", "delivery_info", "periodic_task_name", "x_own", "x-tactus-schedule-id", "x-tactus-due-at",
-        "x-tactus-run-id",
+        "x-tactus-run-id", "traceparent",
     )
     seen = {name: self.request.get(name) for name in names}
     seen["properties.periodic_task_name"] = self.request.properties.get("periodic_task_name")
