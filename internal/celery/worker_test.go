@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -42,28 +41,7 @@ func (l lab) work(t *testing.T, queues ...string) *servers.Celery {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir, err := testenv.Dir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(dir, 0o755); err != nil { // the worker may be another user
-		t.Fatal(err)
-	}
-	worker, err := servers.StartCelery(t.Context(), servers.CeleryConfig{
-		Config: servers.Config{Dir: filepath.Join(dir, "worker"), Log: func(text string) { t.Log(text) }},
-		App:    string(app), BrokerURL: l.broker.URL(0), Queues: queues, Args: []string{"--events"},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = worker.Kill() // nothing that it does is needed any more
-		if t.Failed() {
-			log, _ := os.ReadFile(worker.LogFile()) // best effort
-			t.Logf("the worker's log:\n%s", log)
-		}
-	})
-	return worker
+	return testenv.Worker(t, servers.CeleryConfig{App: string(app), BrokerURL: l.broker.URL(0), Queues: queues, Args: []string{"--events"}})
 }
 
 // push hands a task over as a run that is due now, or when it says so.
