@@ -1,0 +1,49 @@
+package results
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/celery"
+)
+
+// ask reads the keys of runs, all in one round trip. What cannot be read is told by run.
+func (c *Collector) ask(ctx context.Context, runs []domain.ID) (answers map[domain.ID]answer, unreadable map[domain.ID]string, err error) {
+	if c.backend == nil || len(runs) == 0 {
+		return nil, nil, nil
+	}
+	keys := make([]string, len(runs))
+	for i, id := range runs {
+		keys[i] = c.cfg.KeyPrefix + celery.ResultPrefix + id.String()
+	}
+	values, err := c.backend.MGet(ctx, keys...).Result()
+	if err != nil {
+		return nil, nil, fmt.Errorf("read results: %w", err)
+	}
+	answers, unreadable = map[domain.ID]answer{}, map[domain.ID]string{}
+	for i, value := range values {
+		text, ok := value.(string)
+		if !ok {
+			continue // there is no such key
+		}
+		result, err := celery.ParseResult([]byte(text))
+		if err != nil {
+			unreadable[runs[i]] = err.Error()
+			c.unreadable(err)
+			continue
+		}
+		if a, ok := fromResult(result); ok && a.run == runs[i] {
+			answers[a.run] = a
+		}
+	}
+	return answers, unreadable, nil
+}
+
+// unreadable complains once: whoever serializes results in another way does so for all of them.
+func (c *Collector) unreadable(err error) {
+	c.metrics.unreadable.Inc()
+	c.complained.Do(func() {
+		c.log.Error("results cannot be read: set result_serializer to json", "err", err)
+	})
+}

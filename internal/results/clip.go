@@ -1,0 +1,74 @@
+package results
+
+import (
+	"encoding/json"
+	"strings"
+	"unicode/utf8"
+)
+
+// What is kept of an answer, in bytes.
+const (
+	maxResult    = 32 << 10
+	maxHead      = 1 << 10 // of a result that is too long
+	maxError     = 4 << 10
+	maxTraceback = 32 << 10
+	maxDepth     = 500 // of a result: Postgres would read a little more than ten times that
+)
+
+// storable makes text fit for Postgres: valid UTF-8 without U+0000.
+func storable(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\ufffd"), "\x00", "\ufffd")
+}
+
+// clip keeps the beginning.
+func clip(s string, most int) string {
+	if len(s) > most {
+		for most > 0 && !utf8.RuneStart(s[most]) {
+			most--
+		}
+		s = s[:most] + "…"
+	}
+	return storable(s)
+}
+
+// clipFront keeps the end, which is what says most in a traceback.
+func clipFront(s string, most int) string {
+	if from := len(s) - most; from > 0 {
+		for from < len(s) && !utf8.RuneStart(s[from]) {
+			from++
+		}
+		s = "…" + s[from:]
+	}
+	return storable(s)
+}
+
+// clipJSON keeps a value as it is, or says how long it was and how it began.
+func clipJSON(raw json.RawMessage) json.RawMessage {
+	if len(raw) == 0 {
+		return nil
+	}
+	if len(raw) <= maxResult && depth(raw) <= maxDepth {
+		return json.RawMessage(strings.ToValidUTF8(string(raw), "\ufffd"))
+	}
+	text, _ := json.Marshal(struct { // strings and numbers encode
+		Truncated bool   `json:"truncated"`
+		Bytes     int    `json:"bytes"`
+		Head      string `json:"head"`
+	}{true, len(raw), clip(string(raw), maxHead)})
+	return text
+}
+
+// depth is how deep a JSON value is nested; brackets in strings may make it more.
+func depth(raw []byte) (deepest int) {
+	var open int
+	for _, c := range raw {
+		switch c {
+		case '[', '{':
+			open++
+			deepest = max(deepest, open)
+		case ']', '}':
+			open--
+		}
+	}
+	return deepest
+}

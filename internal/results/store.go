@@ -1,0 +1,152 @@
+package results
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/tactus-dev/tactus/domain"
+)
+
+// isOpen is the condition of the index runs_open.
+const isOpen = `(r.status in ('due', 'sent', 'started', 'retrying') and r.finished_at is null)`
+
+// isGuess is the condition of a run that is over by a conclusion of ours.
+const isGuess = `(r.status in ('unknown', 'expired') and r.reason is not null)`
+
+// openRuns pages through the open runs of an age, oldest first.
+const openRuns = `
+select r.id, r.fired_at, coalesce(r.heard_at, r.fired_at), r.status, r.expires_at,
+    coalesce((s.task->>'time_limit_seconds')::bigint, 0), coalesce(s.task->>'stream', '') <> '',
+    coalesce((s.task->>'ignore_result')::boolean, false), clock_timestamp()
+from tactus.runs r left join tactus.schedules s on s.id = r.schedule_id
+where ` + isOpen + ` and not r.waiting
+    and r.fired_at >= now() - @oldest::interval and r.fired_at <= now() - @youngest::interval and (r.fired_at, r.id) > (@fired_at, @id::uuid)
+order by r.fired_at, r.id limit @limit`
+
+// page reads the open runs after one, of ages between youngest and oldest.
+func (c *Collector) page(ctx context.Context, youngest, oldest time.Duration, after openRun) ([]openRun, error) {
+	rows, err := c.pool.Query(ctx, openRuns, pgx.NamedArgs{
+		"youngest": youngest, "oldest": oldest, "fired_at": after.FiredAt, "id": after.ID, "limit": pageSize,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read open runs: %w", err)
+	}
+	runs, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r openRun, err error) {
+		err = row.Scan(&r.ID, &r.FiredAt, &r.HeardAt, &r.Status, &r.ExpiresAt, &r.TimeLimit, &r.Stream, &r.NoResult, &r.Now)
+		return r, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read open runs: %w", err)
+	}
+	return runs, nil
+}
+
+// record updates runs by what was heard of them, each at most once in a statement. Rows are locked in the order of their
+// ids, so that two collectors never wait for each other. Of what is final only a conclusion gives way to an answer; a
+// worker that was not known then is filled in.
+const record = `
+with heard as (
+    select * from unnest(@runs::uuid[], @statuses::text[], @finals::boolean[], @results::text[], @errors::text[], @tracebacks::text[],
+        @workers::text[], @reasons::text[], @started::timestamptz[], @finished::timestamptz[])
+        as h(id, status, final, result, error, traceback, worker, reason, started_at, finished_at)
+),
+news as materialized (
+    select r.id, r.due_at, (` + isOpen + ` or ` + isGuess + `) as changes
+    from tactus.runs r join heard h on h.id = r.id
+    where case
+        when ` + isOpen + ` then h.final or h.status <> r.status or (r.worker is null and h.worker is not null)
+        when ` + isGuess + ` then h.final and h.reason is null
+        else h.final and h.status = r.status and r.worker is null and h.worker is not null
+    end
+    order by r.id
+    for no key update of r
+)
+update tactus.runs r set
+    status = h.status,
+    result = case when n.changes then h.result::json else r.result end,
+    error = case when not n.changes or (h.error is null and not h.final) then r.error else h.error end,
+    traceback = case when not n.changes or (h.traceback is null and not h.final) then r.traceback else h.traceback end,
+    reason = case when not n.changes then r.reason when h.reason is not null then h.reason
+        when r.status not in ('unknown', 'expired') then r.reason end,
+    worker = coalesce(h.worker, r.worker),
+    started_at = coalesce(r.started_at, h.started_at, case when h.status = 'started' then clock_timestamp() end),
+    finished_at = case when not n.changes then r.finished_at when h.final then coalesce(h.finished_at, clock_timestamp()) end,
+    heard_at = case when h.reason is null then clock_timestamp() else r.heard_at end
+from news n join heard h on h.id = n.id
+where r.id = n.id and r.due_at = n.due_at
+returning r.status, n.changes and h.final`
+
+// write records answers. Those that Postgres cannot keep are found by halving, and recorded without what they carry.
+func (c *Collector) write(ctx context.Context, answers []answer) error {
+	if len(answers) == 0 {
+		return nil
+	}
+	err := c.update(ctx, answers)
+	if err == nil || !isOfData(err) {
+		return err
+	}
+	if len(answers) > 1 {
+		half := len(answers) / 2
+		return errors.Join(c.write(ctx, answers[:half]), c.write(ctx, answers[half:]))
+	}
+	a := answers[0]
+	c.log.Error("cannot keep what a run answered", "run_id", a.run, "err", err)
+	return c.update(ctx, []answer{{run: a.run, status: a.status, final: a.final, err: "its answer cannot be kept"}})
+}
+
+// isOfData tells whether it is what was sent that Postgres refuses: classes 22 (data) and 54 (limits).
+func isOfData(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (strings.HasPrefix(e.Code, "22") || strings.HasPrefix(e.Code, "54"))
+}
+
+func (c *Collector) update(ctx context.Context, answers []answer) error {
+	rows, err := c.pool.Query(ctx, record, columns(answers))
+	if err != nil {
+		return fmt.Errorf("record results: %w", err)
+	}
+	var status domain.RunStatus
+	var ended bool
+	_, err = pgx.ForEachRow(rows, []any{&status, &ended}, func() error {
+		if ended {
+			c.metrics.answers.WithLabelValues(string(status)).Inc()
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("record results: %w", err)
+	}
+	return nil
+}
+
+// columns turns answers into arrays, with null for what is not told.
+func columns(answers []answer) pgx.NamedArgs {
+	n := len(answers)
+	runs, statuses, finals := make([]domain.ID, n), make([]string, n), make([]bool, n)
+	results, errs, tracebacks, workers, reasons := make([]*string, n), make([]*string, n), make([]*string, n), make([]*string, n), make([]*string, n)
+	started, finished := make([]*time.Time, n), make([]*time.Time, n)
+	for i, a := range answers {
+		runs[i], statuses[i], finals[i] = a.run, string(a.status), a.final
+		results[i], errs[i], tracebacks[i] = orNull(string(a.result)), orNull(a.err), orNull(a.traceback)
+		workers[i], reasons[i] = orNull(a.worker), orNull(a.reason)
+		started[i], finished[i] = orNull(a.started), orNull(a.finished)
+	}
+	return pgx.NamedArgs{
+		"runs": runs, "statuses": statuses, "finals": finals, "results": results, "errors": errs, "tracebacks": tracebacks,
+		"workers": workers, "reasons": reasons, "started": started, "finished": finished,
+	}
+}
+
+func orNull[T comparable](value T) *T {
+	var zero T
+	if value == zero {
+		return nil
+	}
+	return &value
+}

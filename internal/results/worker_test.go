@@ -1,0 +1,174 @@
+package results
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/celery"
+	"github.com/tactus-dev/tactus/internal/servers"
+	"github.com/tactus-dev/tactus/internal/testenv"
+)
+
+// shop is a site with a broker and a worker, of which the results are collected.
+type shop struct {
+	site
+	client *redis.Client
+}
+
+func newShop(t *testing.T, args ...string) shop {
+	t.Helper()
+	app, err := os.ReadFile("testdata/app.py")
+	if err != nil {
+		t.Fatal(err)
+	}
+	broker := testenv.RedisServer(t, nil)
+	s := shop{newSite(t), testenv.Client(t, broker.URL(0))}
+	start(t, s.collector(t, s.client, s.client, Config{}))
+	testenv.Worker(t, servers.CeleryConfig{App: string(app), BrokerURL: broker.URL(0), Args: args})
+	return s
+}
+
+// send hands a run over as the relay does.
+func (s shop) send(t *testing.T, task domain.Task) domain.ID {
+	t.Helper()
+	schedule := s.schedule(t, domain.Definition{IgnoreResult: task.IgnoreResult})
+	id := s.run(t, schedule, domain.Sent, 0)
+	run := domain.DueRun{ScheduleID: schedule, RunID: id, DueAt: time.Now(), Task: task}
+	if task.ExpiresSeconds > 0 {
+		run.DueAt = run.DueAt.Add(-time.Hour)
+	}
+	key, text, err := celery.Encode(run, uuid.NewString(), celery.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.client.LPush(t.Context(), key, text).Err(); err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func args(text string) json.RawMessage { return json.RawMessage(text) }
+
+// TestWhatWorkersAnswer follows runs on a worker that sends events: the key tells the result, the event the rest.
+func TestWhatWorkersAnswer(t *testing.T) {
+	t.Parallel()
+	s := newShop(t, "--events")
+	t.Run("succeeded", func(t *testing.T) {
+		id := s.send(t, domain.Task{TaskName: "app.echo", Args: args(`["値"]`), Kwargs: args(`{"a": null}`)})
+		s.await(t, id, domain.Succeeded)
+		testenv.Eventually(t, "the worker is told", func() error { return s.hasWorker(t, id) })
+		if r := s.row(t, id); withoutBlanks(t, r.Result) != `{"args":["値"],"kwargs":{"a":null}}` || !r.Started || !r.Finished {
+			t.Errorf("%+v", r)
+		}
+	})
+	t.Run("failed", func(t *testing.T) {
+		id := s.send(t, domain.Task{TaskName: "app.fail", Args: args(`["bad 値"]`)})
+		if r := s.await(t, id, domain.Failed); r.Err != "ValueError: bad 値" || r.Result != "" {
+			t.Errorf("%+v", r)
+		}
+		if trace := s.traceback(t, id); !strings.HasPrefix(trace, "Traceback") || !strings.Contains(trace, "in fail") {
+			t.Errorf("traceback: %s", trace)
+		}
+	})
+	t.Run("not registered", func(t *testing.T) {
+		if r := s.await(t, s.send(t, domain.Task{TaskName: "app.nobody"}), domain.Failed); r.Err != "NotRegistered: app.nobody" {
+			t.Errorf("%+v", r)
+		}
+	})
+	t.Run("expired", func(t *testing.T) {
+		if r := s.await(t, s.send(t, domain.Task{TaskName: "app.echo", ExpiresSeconds: 60}), domain.Expired); r.Err != "TaskRevokedError: expired" || r.Reason != "" {
+			t.Errorf("%+v", r)
+		}
+	})
+	t.Run("retrying, then succeeded", func(t *testing.T) {
+		id := s.send(t, domain.Task{TaskName: "app.again"})
+		if r := s.await(t, id, domain.Retrying); !strings.Contains(r.Err, "no file") || r.Finished {
+			t.Errorf("%+v", r)
+		}
+		if r := s.await(t, id, domain.Succeeded); r.Result != "1" || r.Err != "" || s.traceback(t, id) != "" {
+			t.Errorf("%+v", r)
+		}
+	})
+	t.Run("started", func(t *testing.T) {
+		id := s.send(t, domain.Task{TaskName: "app.wait", Args: args(`["go"]`)})
+		if r := s.await(t, id, domain.Started); !strings.HasPrefix(r.Worker, "celery@") || !r.Started {
+			t.Errorf("%+v", r)
+		}
+		s.client.RPush(t.Context(), "go", 1)
+		s.await(t, id, domain.Succeeded)
+	})
+	t.Run("killed by its time limit", func(t *testing.T) {
+		if r := s.await(t, s.send(t, domain.Task{TaskName: "app.slow", TimeLimitSeconds: 1}), domain.Failed); !strings.HasPrefix(r.Err, "TimeLimitExceeded") {
+			t.Errorf("%+v", r)
+		}
+	})
+	t.Run("ended by its soft time limit", func(t *testing.T) {
+		if r := s.await(t, s.send(t, domain.Task{TaskName: "app.slow", SoftTimeLimitSeconds: 1}), domain.Failed); !strings.HasPrefix(r.Err, "SoftTimeLimitExceeded") {
+			t.Errorf("%+v", r)
+		}
+	})
+	t.Run("without a result", func(t *testing.T) {
+		id := s.send(t, domain.Task{TaskName: "app.echo", IgnoreResult: true})
+		if r := s.await(t, id, domain.Succeeded); r.Result != `"{'args': [], 'kwargs': {}}"` && r.Result != `"{'args': (), 'kwargs': {}}"` {
+			t.Errorf("%+v", r)
+		}
+	})
+	t.Run("rejected", func(t *testing.T) {
+		if r := s.await(t, s.send(t, domain.Task{TaskName: "app.reject"}), domain.Failed); r.Err != "rejected by the task" {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
+// TestWhatWorkersAnswerWithoutEvents: the keys are enough for all but the worker's name.
+func TestWhatWorkersAnswerWithoutEvents(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	if r := s.await(t, s.send(t, domain.Task{TaskName: "app.echo"}), domain.Succeeded); r.Worker != "" {
+		t.Errorf("%+v", r)
+	}
+	id := s.send(t, domain.Task{TaskName: "app.wait", Args: args(`["go"]`)})
+	if r := s.await(t, id, domain.Started); !strings.HasPrefix(r.Worker, "celery@") {
+		t.Errorf("%+v", r)
+	}
+	s.client.RPush(t.Context(), "go", 1)
+	s.await(t, id, domain.Succeeded)
+	s.await(t, s.send(t, domain.Task{TaskName: "app.fail", Args: args(`["no"]`)}), domain.Failed)
+}
+
+func (s shop) hasWorker(t *testing.T, id domain.ID) error {
+	if r := s.row(t, id); !strings.HasPrefix(r.Worker, "celery@") {
+		return errors.New("no worker")
+	}
+	return nil
+}
+
+func (s shop) traceback(t *testing.T, id domain.ID) (text string) {
+	t.Helper()
+	if err := s.pool.QueryRow(t.Context(), `select coalesce(traceback, '') from tactus.runs where id = $1`, id).Scan(&text); err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// withoutBlanks writes JSON without blanks.
+func withoutBlanks(t *testing.T, text string) string {
+	t.Helper()
+	var value any
+	if err := json.Unmarshal([]byte(text), &value); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	plain, err := json.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(plain)
+}
