@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"time"
@@ -49,11 +50,12 @@ type beatCmd struct {
 	httpFlags
 	redisFlags
 	beatFlags
+	resultsFlags
 }
 
 // Run beats until ctx ends.
 func (c beatCmd) Run(ctx context.Context, log *slog.Logger) error {
-	if err := c.beatFlags.validate(); err != nil {
+	if err := errors.Join(c.beatFlags.validate(), c.resultsFlags.validate()); err != nil {
 		return err
 	}
 	if c.Sync {
@@ -78,6 +80,7 @@ func (c beatCmd) Run(ctx context.Context, log *slog.Logger) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return run(ctx) })
+	group.Go(func() error { return c.collect(ctx, pool, c.broker(), "", log, registry) })
 	group.Go(func() error { return telemetry.Serve(ctx, l, telemetry.Mux(health, registry)) })
 	return group.Wait()
 }

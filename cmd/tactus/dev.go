@@ -24,12 +24,13 @@ type devCmd struct {
 	timezoneFlag
 	redisFlags
 	beatFlags
+	resultsFlags
 	StateDir string `env:"TACTUS_STATE_DIR" placeholder:"DIR" help:"Where data and dev.env are kept (default in your state folder)."`
 }
 
 // Run starts what is needed and serves until ctx ends.
 func (c devCmd) Run(ctx context.Context, to console, log *slog.Logger) (err error) {
-	if err := errors.Join(c.timezoneFlag.validate(), c.beatFlags.validate()); err != nil {
+	if err := errors.Join(c.timezoneFlag.validate(), c.beatFlags.validate(), c.resultsFlags.validate()); err != nil {
 		return err
 	}
 	state, err := c.stateDir()
@@ -100,6 +101,7 @@ func (c devCmd) serve(ctx context.Context, state string, to console, log *slog.L
 		return telemetry.Serve(ctx, l, apiHandler(pool, c.Timezone, log, telemetry.Mux(health, registry)))
 	})
 	started(log, "dev", l, "state_dir", state)
+	group.Go(func() error { return c.collect(ctx, pool, c.broker(), "", log, registry) })
 	env.banner(to.out, state)
 	return group.Wait()
 }

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tactus-dev/tactus/internal/results"
+)
+
+// resultsFlags say where the workers leave what became of their tasks.
+type resultsFlags struct {
+	ResultBackend   string        `name:"celery-result-backend" env:"CELERY_RESULT_BACKEND" placeholder:"URL" help:"Redis where the workers leave results (default the broker); disabled:// when only their events are to be heard."`
+	ResultKeyPrefix string        `env:"TACTUS_RESULT_KEY_PREFIX" help:"What comes before celery-task-meta- in the keys of results."`
+	ResultsEnabled  bool          `env:"TACTUS_RESULTS_ENABLED" default:"true" negatable:"" help:"Collect results and events of the workers."`
+	ResultTimeout   time.Duration `env:"TACTUS_RESULT_TIMEOUT" default:"24h" help:"After which a run of which nothing was heard is unknown."`
+	OverlapLease    int64         `name:"overlap-lease-seconds" env:"TACTUS_OVERLAP_LEASE_SECONDS" default:"3600" help:"Seconds that a silent run without a time limit keeps the next one back, where runs must not overlap."`
+}
+
+// validate finds bad values before anything starts.
+func (f resultsFlags) validate() error {
+	if f.ResultTimeout <= 0 {
+		return usage("TACTUS_RESULT_TIMEOUT %s: want a time, such as 24h", f.ResultTimeout)
+	}
+	if f.OverlapLease <= 0 {
+		return usage("TACTUS_OVERLAP_LEASE_SECONDS %d: want at least a second", f.OverlapLease)
+	}
+	if f.eventsOnly() || f.ResultBackend == "" {
+		return nil
+	}
+	if _, err := redis.ParseURL(f.ResultBackend); err != nil {
+		return usage("CELERY_RESULT_BACKEND %s: results are read from Redis (redis://host:port/db); set it to disabled:// when they are elsewhere, then the events of the workers are heard (worker -E)", redact(f.ResultBackend))
+	}
+	return nil
+}
+
+// eventsOnly is Celery's own word for no backend.
+func (f resultsFlags) eventsOnly() bool { return strings.HasPrefix(f.ResultBackend, "disabled://") }
+
+// collect follows runs until ctx ends; with results disabled, or without a broker, it only lets time pass. keyPrefix is that
+// of the broker's keys.
+func (f resultsFlags) collect(ctx context.Context, pool *pgxpool.Pool, broker, keyPrefix string, log *slog.Logger, registry prometheus.Registerer) error {
+	backend, events, cfg, err := f.sources(broker, keyPrefix)
+	if err != nil {
+		return err
+	}
+	for _, client := range []redis.UniversalClient{backend, events} {
+		if client != nil {
+			defer client.Close()
+		}
+	}
+	collector, err := results.New(pool, backend, events, log, cfg)
+	if err != nil {
+		return err
+	}
+	if err := collector.Register(registry); err != nil {
+		return err
+	}
+	return collector.Run(ctx)
+}
+
+// sources are where results and events come from; nil where nothing is to be heard.
+func (f resultsFlags) sources(broker, keyPrefix string) (backend, events redis.UniversalClient, cfg results.Config, err error) {
+	cfg = results.Config{KeyPrefix: f.ResultKeyPrefix, Timeout: f.ResultTimeout, Longest: time.Duration(f.OverlapLease) * time.Second}
+	if !f.ResultsEnabled || broker == "" {
+		return nil, nil, cfg, nil
+	}
+	at, err := redis.ParseURL(broker)
+	if err != nil {
+		return nil, nil, cfg, usage("CELERY_BROKER_URL: %v", err)
+	}
+	cfg.EventPrefix = keyPrefix + "/" + strconv.Itoa(at.DB) + "."
+	options := at
+	if f.ResultBackend != "" && !f.eventsOnly() {
+		if options, err = redis.ParseURL(f.ResultBackend); err != nil {
+			return nil, nil, cfg, usage("CELERY_RESULT_BACKEND: %v", err)
+		}
+	}
+	if !f.eventsOnly() {
+		backend = redis.NewClient(options)
+	}
+	return backend, redis.NewClient(at), cfg, nil
+}
