@@ -19,6 +19,9 @@ type verifyCmd struct {
 	redisFlags
 	Output string        `short:"o" enum:"table,json" default:"table" help:"How to print: table or json."`
 	Wait   time.Duration `default:"10s" help:"How long the relay may take to publish what is committed now; 0 to take what is there."`
+	From   instant       `placeholder:"TIME" help:"Look at each due time since then, too: RFC 3339, or how long ago (90m)."`
+	To     instant       `placeholder:"TIME" help:"Up to when (default: now, less --late)."`
+	Late   time.Duration `default:"1m" help:"How long a due time may take to be settled, absences of the beat included."`
 	Limit  int           `default:"100" help:"How many problems to tell; the rest is only counted."`
 }
 
@@ -30,7 +33,11 @@ func (c verifyCmd) Run(ctx context.Context, to console) error {
 	}
 	defer pool.Close()
 	defer client.Close()
-	report, err := verify.Run(ctx, pool, client, verify.Config{Stream: eventStream, Sink: eventSink, Limit: c.Limit, Wait: c.Wait})
+	config := verify.Config{Stream: eventStream, Sink: eventSink, Limit: c.Limit, Wait: c.Wait}
+	if !c.From.IsZero() {
+		config.Window = &verify.Window{From: c.From.Time, To: c.To.Time, Late: c.Late}
+	}
+	report, err := verify.Run(ctx, pool, client, config)
 	if err != nil {
 		return fmt.Errorf("verify: %w", err)
 	}
@@ -70,7 +77,11 @@ func (c verifyCmd) print(to io.Writer, r *verify.Report) error {
 	}
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(table, "events\t%d\t(%d trimmed from the stream, %d not published yet)\n", r.Events, r.Trimmed, r.Unpublished)
-	fmt.Fprintf(table, "stream entries\t%d\nschedules\t%d\nruns\t%d\nproblems\t%d\n", r.StreamEntries, r.Schedules, r.Runs, r.Found)
+	fmt.Fprintf(table, "stream entries\t%d\nschedules\t%d\nruns\t%d\n", r.StreamEntries, r.Schedules, r.Runs)
+	if !c.From.IsZero() {
+		fmt.Fprintf(table, "due times\t%d\t(%d more were overtaken by an edit)\n", r.DueTimes, r.Overtaken)
+	}
+	fmt.Fprintf(table, "problems\t%d\n", r.Found)
 	if err := table.Flush(); err != nil || r.Found == 0 {
 		return err
 	}

@@ -27,6 +27,9 @@ const (
 	RunMissedToo      = "run_missed_too"     // a due time has a run, or two reasons, and lies in a missed range
 	RunWithoutEvent   = "run_without_event"
 	RunEventTwice     = "run_event_twice"
+	DueMissing        = "due_missing" // a due time has neither a run nor a reason
+	RunNotDue         = "run_not_due" // of a due time that was none
+	RunTooMany        = "run_too_many"
 	RunEventUnknown   = "run_event_unknown" // of a run that is not there, or that has not fired
 )
 
@@ -51,9 +54,11 @@ type Report struct {
 	StreamEntries int64     `json:"stream_entries"` // that carry such an event
 	Schedules     int64     `json:"schedules"`      // tombstones too
 	Runs          int64     `json:"runs"`
-	Unpublished   int64     `json:"unpublished"` // events that the relay has not come to yet
-	Trimmed       int64     `json:"trimmed"`     // events older than the stream's oldest entry
-	Found         int64     `json:"found"`       // how many problems there are; at most Config.Limit are told
+	Unpublished   int64     `json:"unpublished"`             // events that the relay has not come to yet
+	Trimmed       int64     `json:"trimmed"`                 // events older than the stream's oldest entry
+	DueTimes      int64     `json:"due_times,omitempty"`     // in the window, that had to be settled
+	Overtaken     int64     `json:"due_overtaken,omitempty"` // in the window, by an edit just after, so that they need not have fired
+	Found         int64     `json:"found"`                   // how many problems there are; at most Config.Limit are told
 	Problems      []Problem `json:"problems"`
 }
 

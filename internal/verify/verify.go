@@ -18,6 +18,7 @@ type Config struct {
 	Stream string        // the key of the event stream
 	Sink   string        // what relay_batches calls it
 	Limit  int           // how many problems to tell; the rest is counted (0: 1,000)
+	Window *Window       // look at each due time in it
 	Wait   time.Duration // how long to wait for the relay; what was committed before and is not there then is a problem
 }
 
@@ -81,5 +82,8 @@ func (c *checker) readPostgres(ctx context.Context, tx pgx.Tx, before outbox.Sna
 	if err := c.readLog(ctx, tx, before); err != nil {
 		return err
 	}
-	return c.readRuns(ctx, tx)
+	if err := c.readRuns(ctx, tx); err != nil || c.config.Window == nil {
+		return err
+	}
+	return c.readDueTimes(ctx, tx)
 }

@@ -1,0 +1,131 @@
+package verify
+
+import (
+	"slices"
+	"time"
+
+	"github.com/tactus-dev/tactus/domain"
+)
+
+// chain is a stretch of a schedule's life in which its due times are of one kind: it may fire, and counts from one instant.
+// Only what does not move due times changes within it.
+type chain struct {
+	schedule    domain.ID
+	first, last int64 // versions
+	effective   time.Time
+	end         time.Time // of the change that ended it; zero while it lasts
+	recurrence  domain.Recurrence
+	policy      domain.Policy
+	triggerSet  time.Time // max_runs counts from it
+	limited     bool      // by max_runs, at some time
+	mostRuns    int64     // of all values of max_runs; 0 when it was not limited at some time
+}
+
+// extend follows a schedule's history by one state.
+func extend(chains []chain, s domain.Schedule, at time.Time) ([]chain, error) {
+	var open *chain
+	if n := len(chains); n > 0 && chains[n-1].end.IsZero() {
+		open = &chains[n-1]
+	}
+	runs := s.Runnable() && s.DeletedAt.IsZero()
+	switch {
+	case open != nil && runs && open.effective.Equal(s.EffectiveFrom):
+		open.follow(s)
+		return chains, nil
+	case open != nil:
+		open.end = at
+	}
+	if !runs {
+		return chains, nil
+	}
+	recurrence, err := s.Recurrence()
+	if err != nil {
+		return chains, err
+	}
+	return append(chains, chain{
+		schedule: s.ID, first: s.Version, last: s.Version, effective: s.EffectiveFrom, triggerSet: s.TriggerSetAt,
+		recurrence: recurrence, policy: s.Policy(), limited: s.MaxRuns > 0, mostRuns: s.MaxRuns,
+	}), nil
+}
+
+// follow takes a change that moves no due time.
+func (c *chain) follow(s domain.Schedule) {
+	c.last, c.policy = s.Version, s.Policy()
+	c.limited = c.limited || s.MaxRuns > 0
+	c.mostRuns = max(c.mostRuns, s.MaxRuns) * min(c.mostRuns, s.MaxRuns, 1)
+}
+
+// due tells whether a due time belongs to the chain.
+func (c chain) due(at time.Time) bool {
+	next, ok := c.policy.Next(c.recurrence, later(at.Add(-1), c.effective))
+	return ok && next.Equal(at)
+}
+
+func (c chain) lasts(at time.Time) bool { return c.end.IsZero() || at.Before(c.end) }
+
+// settled tells whether a due time was certainly to fire, or to be recorded, before the chain ended.
+func (c chain) settled(due time.Time, late time.Duration) bool {
+	return c.lasts(c.policy.FireAt(c.schedule, c.recurrence, due).Add(late))
+}
+
+// gap is due times that lack what they should have.
+type gap struct {
+	from, to time.Time
+	n        int64
+}
+
+func (g *gap) add(due time.Time) {
+	if g.n == 0 {
+		g.from = due
+	}
+	g.to = due
+	g.n++
+}
+
+// unsettled are the due times in [from, to] that no run covers. Those at the end of the chain, which an edit may have
+// overtaken, are only counted.
+func (c chain) unsettled(from, to time.Time, late time.Duration, runs []settledRun) (lost gap, settled, overtaken int64) {
+	at := later(from.Add(-1), c.effective)
+	for due, ok := c.policy.Next(c.recurrence, at); ok && !due.After(to) && c.lasts(due); due, ok = c.policy.Next(c.recurrence, due) {
+		switch {
+		case covered(runs, due):
+			settled++
+		case c.settled(due, late):
+			lost.add(due)
+		default:
+			overtaken++
+		}
+	}
+	return lost, settled, overtaken
+}
+
+// settledRun is a run, or a missed range, of a schedule.
+type settledRun struct {
+	Schedule domain.ID
+	ID       domain.ID
+	Version  int64
+	Due      time.Time
+	Until    *time.Time
+	Fired    bool
+}
+
+// covered looks for a due time in runs, which are in order.
+func covered(runs []settledRun, due time.Time) bool {
+	due = due.Truncate(time.Microsecond)
+	after, found := slices.BinarySearchFunc(runs, due, func(r settledRun, due time.Time) int { return r.Due.Compare(due) })
+	if found {
+		return true
+	}
+	if after == 0 {
+		return false
+	}
+	before := runs[after-1]
+	return before.Until != nil && !due.After(*before.Until)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

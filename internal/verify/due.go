@@ -1,0 +1,207 @@
+package verify
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/domain"
+)
+
+// Window is a time in which every due time is looked at.
+type Window struct {
+	From, To time.Time
+	Late     time.Duration // how long a due time may take to be settled, a beat's absence included
+}
+
+const (
+	readHistories = `
+select aggregate_id, version, type, data, occurred_at from tactus.outbox where topic = 'schedule' order by aggregate_id, version`
+
+	readSettled = `
+select schedule_id, id, schedule_version, due_at, until, status not in ('missed', 'skipped') from tactus.runs
+where kind = 'scheduled' and due_at <= $2::timestamptz and coalesce(until, due_at) >= $1::timestamptz
+order by schedule_id, due_at`
+
+	firedSince = `
+select count(*), max(due_at) from tactus.runs
+where schedule_id = $1 and kind = 'scheduled' and status not in ('missed', 'skipped') and schedule_version between $2 and $3`
+)
+
+// readDueTimes goes through the histories of all schedules and, beside them, through their runs.
+func (c *checker) readDueTimes(ctx context.Context, tx pgx.Tx) error {
+	w := *c.config.Window
+	var began time.Time
+	if err := tx.QueryRow(ctx, `select now()`).Scan(&began); err != nil {
+		return fmt.Errorf("read the clock: %w", err)
+	}
+	if latest := began.Add(-w.Late); w.To.IsZero() || w.To.After(latest) {
+		w.To = latest
+	}
+	runs, stop := iter.Pull2(each(pages[settledRun](ctx, tx, "settled", readSettled, w.From, w.To)))
+	defer stop()
+	r := &runReader{next: runs}
+	for h, err := range histories(each(pages[pastEvent](ctx, tx, "histories", readHistories))) {
+		if err != nil {
+			return fmt.Errorf("read histories: %w", err)
+		}
+		of, err := r.of(h.id)
+		if err != nil {
+			return fmt.Errorf("read runs: %w", err)
+		}
+		if err := c.judge(ctx, tx, h, of, w); err != nil {
+			return fmt.Errorf("read runs of %s: %w", h.id, err)
+		}
+	}
+	return nil
+}
+
+// pastEvent is a row of the log.
+type pastEvent struct {
+	ID      domain.ID
+	Version int64
+	Type    domain.EventType
+	Data    json.RawMessage
+	At      time.Time
+}
+
+// history is what the events say of one schedule.
+type history struct {
+	id     domain.ID
+	chains []chain
+	err    error // why it ends before its time
+}
+
+// histories gathers the events of each schedule.
+func histories(events iter.Seq2[pastEvent, error]) iter.Seq2[history, error] {
+	return func(yield func(history, error) bool) {
+		var h history
+		for e, err := range events {
+			if err != nil {
+				yield(h, err)
+				return
+			}
+			if e.ID != h.id {
+				if !h.id.IsZero() && !yield(h, nil) {
+					return
+				}
+				h = history{id: e.ID}
+			}
+			h.add(e)
+		}
+		if !h.id.IsZero() {
+			yield(h, nil)
+		}
+	}
+}
+
+func (h *history) add(e pastEvent) {
+	if h.err != nil {
+		return
+	}
+	before := domain.Schedule{ID: e.ID, Version: e.Version - 1} // whether a version is lacking is looked at elsewhere
+	s, err := domain.Apply(before, domain.Event{ScheduleID: e.ID, Version: e.Version, Type: e.Type, Data: e.Data, At: e.At})
+	if err == nil {
+		h.chains, err = extend(h.chains, s, e.At)
+	}
+	h.err = err
+}
+
+// runReader gives the runs of one schedule after the other, in the order of the histories.
+type runReader struct {
+	next  func() (settledRun, error, bool)
+	ahead *settledRun
+}
+
+func (r *runReader) of(id domain.ID) (runs []settledRun, err error) {
+	for {
+		if r.ahead == nil {
+			run, err, ok := r.next()
+			if err != nil || !ok {
+				return runs, err
+			}
+			r.ahead = &run
+		}
+		switch bytes.Compare(r.ahead.Schedule[:], id[:]) {
+		case 1:
+			return runs, nil
+		case 0:
+			runs = append(runs, *r.ahead)
+		}
+		r.ahead = nil
+	}
+}
+
+// judge looks at what should have become of a schedule's due times, and at what became of them.
+func (c *checker) judge(ctx context.Context, tx pgx.Tx, h history, runs []settledRun, w Window) error {
+	of := Problem{Kind: DueMissing, ScheduleID: h.id}
+	if h.err != nil {
+		c.problem(of, "its history cannot be followed: %v", h.err)
+		return nil
+	}
+	for _, ch := range h.chains {
+		lost, settled, overtaken := ch.unsettled(w.From, w.To, w.Late, runs)
+		c.report.DueTimes += settled + lost.n
+		c.report.Overtaken += overtaken
+		if ch.limited {
+			if err := c.limit(ctx, tx, h.era(ch), &lost); err != nil {
+				return err
+			}
+		}
+		if of.Version = ch.last; lost.n > 0 {
+			c.problem(of, "%d due times from %s to %s have neither a run nor a reason", lost.n, stamp(&lost.from), stamp(&lost.to))
+		}
+	}
+	for _, run := range runs {
+		c.judgeRun(h, run)
+	}
+	return nil
+}
+
+// era widens a chain to all versions for which max_runs counts together with it.
+func (h history) era(ch chain) chain {
+	for _, other := range h.chains {
+		if other.triggerSet.Equal(ch.triggerSet) {
+			ch.first, ch.last = min(ch.first, other.first), max(ch.last, other.last)
+			ch.mostRuns = max(ch.mostRuns, other.mostRuns) * min(ch.mostRuns, other.mostRuns, 1)
+		}
+	}
+	return ch
+}
+
+// limit excuses a schedule that has used up its runs, and not one that had more.
+func (c *checker) limit(ctx context.Context, tx pgx.Tx, era chain, lost *gap) error {
+	var fired int64
+	var last *time.Time
+	if err := tx.QueryRow(ctx, firedSince, era.schedule.String(), era.first, era.last).Scan(&fired, &last); err != nil {
+		return err
+	}
+	if era.mostRuns > 0 && fired > era.mostRuns {
+		c.problem(Problem{Kind: RunTooMany, ScheduleID: era.schedule, Version: era.last}, "%d runs, and max_runs is %d", fired, era.mostRuns)
+	}
+	if fired >= era.policy.MaxRuns && (last == nil || lost.from.After(*last)) {
+		c.report.DueTimes -= lost.n
+		*lost = gap{}
+	}
+	return nil
+}
+
+// judgeRun holds a run against the version that it names. Both ends of a missed range are due times.
+func (c *checker) judgeRun(h history, run settledRun) {
+	of := Problem{Kind: RunNotDue, ScheduleID: run.Schedule, RunID: run.ID, Version: run.Version}
+	for _, ch := range h.chains {
+		if run.Version < ch.first || run.Version > ch.last {
+			continue
+		}
+		if !ch.due(run.Due) || run.Until != nil && !ch.due(*run.Until) {
+			c.problem(of, "version %d was not due at %s", run.Version, stamp(&run.Due))
+		}
+		return
+	}
+	c.problem(of, "version %d was not to fire, and did for %s", run.Version, stamp(&run.Due))
+}
