@@ -1,12 +1,10 @@
 package servers
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -14,69 +12,9 @@ import (
 	"syscall"
 )
 
-// Python is a Python 3 that can import Celery and its Redis transport.
-type Python struct {
-	binary  binary
-	modules string // the folder of the unpacked modules; empty when they are installed
-}
-
-var celeryPackages = []string{"python3-celery", "python3-redis"}
-
-// CeleryPython finds an installed Celery, or the distribution's one in the cache, which is filled when it has to be.
+// CeleryPython is a Python that can import Celery and its Redis transport.
 func CeleryPython(ctx context.Context, cfg Config) (Python, error) {
-	if !cfg.IgnoreInstalled {
-		for _, name := range []string{"python3", "/usr/bin/python3"} {
-			if p, ok := celeryOf(ctx, name); ok {
-				return p, nil
-			}
-		}
-	}
-	root, err := fetch(ctx, cfg.say, celeryPackages)
-	if err != nil {
-		return Python{}, fmt.Errorf("find Celery: it is not installed, and could not be fetched (%w): apt-get install %s, or pip install 'celery[redis]'", err, strings.Join(celeryPackages, " "))
-	}
-	p := Python{binary{path: "/usr/bin/python3", root: root}, filepath.Join(root, "usr/lib/python3/dist-packages")}
-	if fetched := filepath.Join(root, "usr/bin/python3"); isFile(fetched) {
-		p.binary.path = fetched // the machine had none, so it came with Celery
-	}
-	return p, p.compile(ctx)
-}
-
-func celeryOf(ctx context.Context, name string) (Python, bool) {
-	path, err := exec.LookPath(name)
-	if err != nil {
-		return Python{}, false
-	}
-	p := Python{binary: binary{path: path}}
-	return p, p.Command(ctx, "-c", "import celery, redis").Run() == nil
-}
-
-func isFile(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
-}
-
-// compile writes the byte code once, as installing would have done: a worker may not write there, and would compile
-// everything anew at each start.
-func (p Python) compile(ctx context.Context) error {
-	if isFile(filepath.Join(p.modules, "celery", "__pycache__")) {
-		return nil
-	}
-	cmd := p.Command(ctx, "-m", "compileall", "-q", p.modules)
-	cmd.SysProcAttr = nil // the cache is ours, not the unprivileged user's
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("compile %s: %w: %s", p.modules, err, bytes.TrimSpace(out))
-	}
-	return nil
-}
-
-// Command runs Python with Celery at hand, for instance to ask Celery's own code what it makes of something.
-func (p Python) Command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := p.binary.command(ctx, args...)
-	if p.modules != "" {
-		cmd.Env = append(cmd.Env, "PYTHONPATH="+p.modules)
-	}
-	return cmd
+	return FindPython(ctx, cfg, []string{"celery", "redis"}, "python3-celery", "python3-redis")
 }
 
 // CeleryConfig is how a Celery worker runs. Of Config it uses Dir, Log and IgnoreInstalled.
