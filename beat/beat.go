@@ -52,6 +52,8 @@ type Beat struct {
 	pending map[domain.ID]int64 // schedules to read, with the newest version heard of
 	syncAt  micros              // not before
 
+	unreadable map[domain.ID]unreadable // to be recorded
+
 	base      string  // the snapshot that polls count from
 	polled    pollRow // the last poll, until memory has all of it
 	processed string  // the snapshot of the log that memory has
@@ -81,7 +83,7 @@ func New(pool *pgxpool.Pool, feed Feed, cfg Config) (*Beat, error) {
 	}
 	return &Beat{
 		cfg: cfg, pool: pool, feed: feed, log: cfg.Log, memory: newMemory(), holder: cfg.Name + "/" + outbox.NewID().String(),
-		heard: make(chan note, 4096), pending: map[domain.ID]int64{},
+		heard: make(chan note, 4096), pending: map[domain.ID]int64{}, unreadable: map[domain.ID]unreadable{},
 	}, nil
 }
 

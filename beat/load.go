@@ -15,7 +15,7 @@ func (b *Beat) load(ctx context.Context, watermark micros) error {
 			return err
 		}
 		if err := loaded.put(r, watermark); err != nil {
-			b.log.Error("a schedule cannot be read", "schedule_id", r.id, "err", err)
+			b.unreadable[r.id] = unreadable{r.version, err}
 		}
 	}
 	loaded.pass(watermark)

@@ -59,6 +59,9 @@ func (b *Beat) step(ctx context.Context, now micros) (wake micros, err error) {
 			return 0, err
 		}
 	}
+	if len(b.unreadable) > 0 {
+		b.invalidate(ctx)
+	}
 	if len(b.pending) == 0 {
 		b.caughtUp()
 		b.acknowledge()

@@ -60,7 +60,7 @@ func (b *Beat) syncThese(ctx context.Context, ids []domain.ID) error {
 		living[r.id] = struct{}{}
 		b.recognized(r)
 		if err := b.memory.put(r, always); err != nil {
-			b.log.Error("a schedule cannot be read", "schedule_id", r.id, "err", err)
+			b.unreadable[r.id] = unreadable{r.version, err}
 		}
 	}
 	for _, id := range ids {

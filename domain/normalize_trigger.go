@@ -155,13 +155,21 @@ func (n *normalizer) location() (*time.Location, bool) {
 	}
 	location, err := zone.Load(n.Timezone)
 	if err != nil {
-		code := "timezone_unknown"
-		if errors.Is(err, zone.ErrAbbreviation) {
-			code = "timezone_abbreviation"
-		}
-		n.faults.add(code, "/timezone", "%s", err)
+		n.faults = append(n.faults, TriggerFault(err))
 	}
 	return location, err == nil
+}
+
+// TriggerFault tells of an error of Trigger.Recurrence what the API would: code, member and mend.
+func TriggerFault(err error) *Error {
+	if e, ok := errors.AsType[*cron.Error](err); ok {
+		return &Error{Kind: Invalid, Code: e.Code, Field: "/cron_expression", Message: e.Error()}
+	}
+	code := "timezone_unknown"
+	if errors.Is(err, zone.ErrAbbreviation) {
+		code = "timezone_abbreviation"
+	}
+	return &Error{Kind: Invalid, Code: code, Field: "/timezone", Message: err.Error()}
 }
 
 // instant reads RFC 3339, or a local time of the schedule's zone, and writes it as RFC 3339 with the zone's offset.

@@ -1,0 +1,34 @@
+package beat
+
+import (
+	"context"
+	"errors"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// unreadable is a schedule whose trigger cannot be compiled: it was written by SQL or adopted from another table, where
+// the grammar of cron and the names of zones are not known.
+type unreadable struct {
+	version int64
+	err     error
+}
+
+// invalidate records why schedules cannot be read, so that they are shown with the reason, and schedule.invalidated is
+// told. Each beat that finds one does so; the version lets one of them write. What is not recorded for want of a
+// database is found again at the next load.
+func (b *Beat) invalidate(ctx context.Context) {
+	store := outbox.NewStore(b.pool, "")
+	for id, u := range b.unreadable {
+		delete(b.unreadable, id)
+		reason := domain.TriggerFault(u.err).Error()
+		err := store.Invalidate(ctx, id, u.version, reason)
+		switch {
+		case err == nil:
+			b.log.Warn("a schedule is invalid", "schedule_id", id, "reason", reason)
+		case !errors.Is(err, domain.ErrVersionConflict) && !errors.Is(err, domain.ErrNotFound): // it has changed since
+			b.log.Error("record an invalid schedule", "schedule_id", id, "err", err)
+		}
+	}
+}

@@ -1,0 +1,45 @@
+package beat
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/tactus-dev/tactus/domain"
+)
+
+// TestWhatSQLCouldNotCheckIsShownInvalid puts what only the engine knows to be wrong, before and after the beat loads.
+func TestWhatSQLCouldNotCheckIsShownInvalid(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	put := func(cron, zone string) (id domain.ID) {
+		t.Helper()
+		body := fmt.Sprintf(`{"name": "%s %s", "task_name": "a", "cron_expression": %q, "timezone": %q}`, cron, zone, cron, zone)
+		if err := w.pool.QueryRow(t.Context(), `select tactus.put_schedule($1)`, body).Scan(&id); err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	before := put("0 9 * * 8", "UTC")
+	b := w.beat("b")
+	heard := put("0 9 * * *", "Asia/Tokio")
+	good := put("0 9 * * mon-fri", "Asia/Tokyo")
+	w.step(b, time.Now().Add(2*time.Second))
+	for id, want := range map[domain.ID]string{
+		before: `cron_syntax at /cron_expression: day-of-week "8": 0-7 or sun-sat (at byte 8)`,
+		heard:  `timezone_unknown at /timezone: unknown time zone: "Asia/Tokio": want an IANA name such as America/New_York`,
+		good:   "",
+	} {
+		s, err := w.store.Get(t.Context(), id)
+		if err != nil || s.InvalidReason != want || s.Runnable() != (want == "") {
+			t.Errorf("%s: %q, want %q, %v", s.Name, s.InvalidReason, want, err)
+		}
+	}
+	if told := w.count(`select count(*) from tactus.outbox where type = 'schedule.invalidated'`); told != 2 {
+		t.Errorf("%d were told to be invalid, want 2", told)
+	}
+	w.step(b, time.Now().Add(4*time.Second))
+	if b.memory.len() != 1 {
+		t.Errorf("memory has %d schedules, want the valid one", b.memory.len())
+	}
+}
