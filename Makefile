@@ -43,7 +43,7 @@ check: go ## formatting, vet, staticcheck, tidy modules, and that macOS builds
 .PHONY: fuzz
 fuzz: go ## compare the cron engine with its oracles for longer (TACTUS_FUZZ_CASES=2000000)
 	@TACTUS_FUZZ_CASES=$${TACTUS_FUZZ_CASES:-2000000} go test -count=1 -timeout 0 -run 'Oracle' ./domain/cron
-	@go test -run '^$$' -fuzz FuzzParse -fuzztime 60s ./domain/cron
+	@for target in FuzzParse FuzzNext; do go test -run '^$$' -fuzz $$target -fuzztime $${TACTUS_FUZZ_TIME:-60s} ./domain/cron; done
 
 .PHONY: go
 go:

@@ -100,7 +100,7 @@ func first(text string, _ rule) string { return text }
 // duesOf are due times spread over 30 years.
 func duesOf(spec cron.Spec) (dues []string) {
 	schedule := spec.In(time.UTC, "", "")
-	for at := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC); at.Year() < 2030; at = at.Add(997*time.Hour + 13*time.Minute) {
+	for at := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC); at.Year() < 2030; at = at.Add(1997*time.Hour + 13*time.Minute) {
 		due, _ := schedule.Next(at)
 		dues = append(dues, fmt.Sprint(due.Unix()))
 	}

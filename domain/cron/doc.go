@@ -42,7 +42,8 @@
 //
 // # Proof
 //
-// TestOracle holds the engine against a walk through every minute around the transitions of random zones, TestVectors
-// against a table of known cases, TestPeer against another library where that one can be trusted (two days away from
-// any transition), and FuzzParse the parser against any text.
+// TestOracle holds the engine against a walk through every minute (or second) around the transitions of random zones and
+// the ends of leap years, TestVectors against a table of known cases, TestPeer against another library where that one can
+// be trusted (two days away from any transition). TestStrictlyLater visits every transition of every zone,
+// TestNextDoesNotAllocate counts, FuzzParse tries any text and FuzzNext any expression, zone and instant.
 package cron

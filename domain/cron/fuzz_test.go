@@ -47,6 +47,43 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
+// FuzzNext holds, for any expression that is accepted, any zone, any policies and any instant of 1970 to 2500, that Next
+// is strictly later, that nothing is due in between, and that Prev gives the same due times.
+func FuzzNext(f *testing.F) {
+	names := zone.Names()
+	for i, seed := range []string{"*/5 * * * *", "30 2 * * *", "0 0 29 2 1", "30 1 * * 0", "0 9 LW * *", "0 0 1W 1 1#1", "59 23 31 12 *"} {
+		f.Add(seed, uint16(i*97), uint8(i), int64(i)*300_000_000)
+	}
+	gaps := []GapPolicy{GapAuto, GapRunAfter, GapSkip}
+	overlaps := []OverlapPolicy{OverlapAuto, OverlapFirst, OverlapSecond, OverlapBoth}
+	f.Fuzz(func(t *testing.T, expression string, zoneIndex uint16, policies uint8, unix int64) {
+		spec, err := Parse(expression, Options{})
+		if err != nil || spec.every > 0 || unix < 0 || unix > 16_725_225_600 {
+			return
+		}
+		location, err := zone.Load(names[int(zoneIndex)%len(names)])
+		if err != nil {
+			t.Fatal(err)
+		}
+		schedule := spec.In(location, gaps[int(policies)%3], overlaps[int(policies/3)%4])
+		after := time.Unix(unix, 0).In(location)
+		due, ok := schedule.Next(after)
+		if !ok {
+			return
+		}
+		middle, ok := schedule.Next(after.Add(due.Sub(after) / 2))
+		if !due.After(after) || !ok || !middle.Equal(due) {
+			t.Fatalf("after %s: %s, but half way to it %s", after, due, middle)
+		}
+		if back, ok := schedule.Prev(due.Add(1)); !ok || !back.Equal(due) {
+			t.Fatalf("%s is due, but just after it the last is %s, %v", due, back, ok)
+		}
+		if back, ok := schedule.Prev(due); ok && back.After(after) {
+			t.Fatalf("%s is the first after %s, but %s is due before it", due, after, back)
+		}
+	})
+}
+
 // meaning is the spec without what the canonical form leaves out.
 func meaning(s Spec) Spec {
 	s.zone, s.warnings = "", nil

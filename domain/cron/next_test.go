@@ -2,6 +2,7 @@ package cron_test
 
 import (
 	"errors"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -63,6 +64,77 @@ func TestNeverFires(t *testing.T) {
 	// A wall time that one zone shows in one hour of the year only, and that is skipped there.
 	if due, ok := bound(t, "30 2 8 3 *", "America/New_York", cron.GapSkip, "").Next(instant(t, "2026-01-01T00:00:00Z")); !ok || due.Year() != 2027 {
 		t.Errorf("%s, %v", due, ok)
+	}
+}
+
+// TestPrevLooksAsFarAsNext holds the longest gap there is: 29 February is no Monday for 40 years around 2100.
+func TestPrevLooksAsFarAsNext(t *testing.T) {
+	t.Parallel()
+	schedule := parse(t, "0 0 29 2 1", cron.Celery).In(time.UTC, "", "")
+	if due, ok := schedule.Prev(instant(t, "2112-02-29T00:00:00Z")); !ok || !due.Equal(instant(t, "2072-02-29T00:00:00Z")) {
+		t.Errorf("%s, %v", due, ok)
+	}
+	if due, ok := schedule.Prev(instant(t, "2112-02-29T00:00:01Z")); !ok || due.Year() != 2112 {
+		t.Errorf("%s, %v", due, ok)
+	}
+}
+
+// TestFarAway asks at instants that no calendar has: nothing is due, and no sum overflows.
+func TestFarAway(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"UTC", "America/New_York"} {
+		schedule := bound(t, "*/5 * * * *", name, "", "")
+		for _, unix := range []int64{math.MinInt64, -1 << 60, -1 << 41, 1 << 41, 1 << 60, math.MaxInt64} {
+			at := time.Unix(unix, 1)
+			if due, ok := schedule.Next(at); ok {
+				t.Errorf("after %d: %d", unix, due.Unix())
+			}
+			if due, ok := schedule.Prev(at); ok {
+				t.Errorf("before %d: %d", unix, due.Unix())
+			}
+		}
+		if due, ok := schedule.Next(time.Time{}); !ok || due.Sub(time.Time{}) > 5*time.Minute {
+			t.Errorf("after the zero time: %s, %v", due, ok)
+		}
+	}
+}
+
+// TestStrictlyLater visits every transition of every zone from 1970 to 2100: from a second before it, at it, and after
+// it, due times are later than what was asked, and no earlier question has a later answer.
+func TestStrictlyLater(t *testing.T) {
+	t.Parallel()
+	specs := []cron.Spec{parse(t, "*/20 * * * *", ""), parse(t, "30 0-3 * * *", ""), parse(t, "0 0 * * *", "")}
+	for _, name := range zone.Names() {
+		location, err := zone.Load(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for at := time.Unix(0, 0).In(location); at.Year() < 2100; {
+			_, end := at.ZoneBounds()
+			if end.IsZero() {
+				break
+			}
+			if !end.After(at) {
+				end = at.AddDate(0, 0, 2)
+			}
+			for _, spec := range specs {
+				strictlyLater(t, spec.In(location, "", ""), end)
+			}
+			at = end
+		}
+	}
+}
+
+func strictlyLater(t *testing.T, schedule cron.Schedule, transition time.Time) {
+	t.Helper()
+	var last time.Time
+	for _, seconds := range []int{-3601, -1, 0, 1, 3600} {
+		asked := transition.Add(time.Duration(seconds) * time.Second)
+		due, ok := schedule.Next(asked)
+		if late := due.Sub(asked); !ok || late <= 0 || late > 49*time.Hour || due.Before(last) {
+			t.Fatalf("%s in %s: %s after %s, %v", schedule.Spec(), transition.Location(), due, asked, ok)
+		}
+		last = due
 	}
 }
 

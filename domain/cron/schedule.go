@@ -27,6 +27,13 @@ const (
 // Horizon is how far ahead a due time is looked for.
 const Horizon = 40 * 366 * 24 * time.Hour
 
+// horizon is Horizon in seconds; farthest is how far from 1970 anything is looked for, some 34,000 years, so that no
+// sum overflows.
+const (
+	horizon  = int64(Horizon / time.Second)
+	farthest = 1 << 40
+)
+
 // correction is the size of a jump, in seconds, above which what it skips never existed: a change of the date line, not
 // daylight saving.
 const correction = 3 * hour
@@ -72,12 +79,15 @@ func (s Schedule) Prev(before time.Time) (time.Time, bool) {
 	}
 	// Next rises with its argument, so the last due time before end is Next of the greatest u for which it is before
 	// end. Gallop back until there is one, then bisect.
-	for back := int64(60); back < int64(Horizon/time.Second); back *= 8 {
+	for back := int64(60); ; back *= 8 {
+		back = min(back, horizon)
 		if due, ok := s.next(end - back); ok && due < end {
 			return time.Unix(s.latest(due, end), 0).In(s.location), true
 		}
+		if back == horizon {
+			return time.Time{}, false
+		}
 	}
-	return time.Time{}, false
 }
 
 // latest is the last due time before end, given an earlier or equal one.
@@ -107,10 +117,10 @@ func (s Schedule) Between(after, until time.Time) iter.Seq[time.Time] {
 // next works on Unix seconds. It looks for the next matching wall time, then asks whether, and when, the zone shows it.
 // Every turn of the loop moves to a later segment, and no segment is looked at twice.
 func (s Schedule) next(after int64) (int64, bool) {
-	if s.spec.months == 0 {
+	if s.spec.months == 0 || after < -farthest || after > farthest {
 		return 0, false
 	}
-	limit := after + int64(Horizon/time.Second)
+	limit := after + horizon
 	seg := segmentAt(after, s.location)
 	from := s.afterRepeated(seg, after+1+seg.offset)
 	for {
