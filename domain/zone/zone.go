@@ -84,7 +84,8 @@ func Names() []string {
 	return names
 }
 
-// abbreviation tells an abbreviation from a name: a name has a slash, or is a word that is not all capitals.
+// abbreviation tells an abbreviation from a name: a name has a slash, or is a word that is not all capitals. EST5EDT and
+// the like are names, of zones with daylight saving.
 func abbreviation(name string) bool {
 	switch name {
 	case "UTC", "GMT", "UCT", "Zulu", "PRC", "ROC", "ROK", "GB", "NZ", "GB-Eire", "NZ-CHAT", "W-SU":
@@ -93,9 +94,7 @@ func abbreviation(name string) bool {
 		return name != ""
 	}
 	letters := strings.TrimRight(name, "+-0123456789")
-	return len(name) <= 8 && len(letters) > 0 && !strings.ContainsFunc(name, func(r rune) bool {
-		return (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '+' && r != '-'
-	})
+	return len(name) <= 8 && len(letters) > 0 && !strings.ContainsFunc(letters, func(r rune) bool { return r < 'A' || r > 'Z' })
 }
 
 func suggest(name string) string {
