@@ -182,22 +182,35 @@ func (n *normalizer) instant(field, text string, location *time.Location) string
 		n.faults.add("time_invalid", "/"+field, "%v", err)
 		return ""
 	}
-	return t.In(location).Format(time.RFC3339Nano)
+	return local(t, location).Format(time.RFC3339Nano)
 }
 
+// Times of a schedule lie in these years.
+const (
+	minYear = 1970
+	maxYear = 2200
+)
+
+func inYears(t time.Time) bool { return t.UTC().Year() >= minYear && t.UTC().Year() <= maxYear }
+
 func parseTime(text string, location *time.Location, gap cron.GapPolicy, overlap cron.OverlapPolicy) (time.Time, error) {
+	t, err := parseAnyTime(text, location, gap, overlap)
+	if err == nil && !inYears(t) {
+		return time.Time{}, fmt.Errorf("%q is outside the years %d to %d", text, minYear, maxYear)
+	}
+	return t, err
+}
+
+func parseAnyTime(text string, location *time.Location, gap cron.GapPolicy, overlap cron.OverlapPolicy) (time.Time, error) {
 	if t, err := time.Parse(time.RFC3339Nano, text); err == nil {
-		if t.Year() < 1970 || t.Year() > 2200 {
-			return time.Time{}, fmt.Errorf("%q is outside the years 1970 to 2200", text)
-		}
 		return t, nil
 	}
 	for _, layout := range []string{"2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04:05", "2006-01-02 15:04"} {
-		local, err := time.Parse(layout, text)
+		wall, err := time.Parse(layout, text)
 		if err != nil {
 			continue
 		}
-		t, ok := cron.ResolveLocal(local, location, gap, overlap)
+		t, ok := cron.ResolveLocal(wall, location, gap, overlap)
 		if !ok {
 			return time.Time{}, fmt.Errorf("%q does not exist in %s: daylight saving skips it", text, location)
 		}

@@ -69,15 +69,23 @@ func (p Policy) String() string {
 
 // Next is the first due time after the instant that StartsAt and EndsAt (both inclusive) allow.
 func (p Policy) Next(r Recurrence, after time.Time) (time.Time, bool) {
-	if before := p.StartsAt.Add(-1); !p.StartsAt.IsZero() && before.After(after) {
-		after = before
-	}
-	due, ok := r.Next(after)
-	if !ok || (!p.EndsAt.IsZero() && due.After(p.EndsAt)) {
+	due, ok := r.Next(p.from(after))
+	if !ok || !p.allows(due) {
 		return time.Time{}, false
 	}
 	return due, true
 }
+
+// from is the instant after which due times count: just before StartsAt, when that is to come.
+func (p Policy) from(after time.Time) time.Time {
+	if before := p.StartsAt.Add(-1); !p.StartsAt.IsZero() && before.After(after) {
+		return before
+	}
+	return after
+}
+
+// allows tells whether EndsAt has not passed.
+func (p Policy) allows(due time.Time) bool { return p.EndsAt.IsZero() || !due.After(p.EndsAt) }
 
 // FireAt is when a due time fires: later by the schedule's jitter, which depends on nothing but the schedule and the
 // due time, and is less than the gap to the next due time. The run's identity stays the due time.

@@ -1,53 +1,127 @@
 package domain
 
-import "time"
+import (
+	"slices"
+	"time"
+
+	"github.com/tactus-dev/tactus/domain/cron"
+)
 
 // MaxPreview is how many due times a preview answers at most.
-const MaxPreview = 1000
+const MaxPreview = cron.MaxPreview
 
-// Preview is what a definition would do.
+// Preview is what a schedule would do.
 type Preview struct {
-	DueTimes []time.Time `json:"due_times" doc:"In the schedule's zone, strictly rising."`
-	Warnings []Warning   `json:"warnings"`
+	DueTimes    []time.Time `json:"due_times" doc:"In the schedule's zone, strictly rising."`
+	Description string      `json:"description" doc:"When it is due, in words."`
+	Marks       []Mark      `json:"marks" doc:"Where a change of the clocks moves, skips or repeats a due time."`
+	Warnings    []Warning   `json:"warnings"`
 }
 
-// Preview answers the next n due times after the instant, without the schedule being stored; what to run need not be
-// said. n is 1 to MaxPreview. timezone is for a definition that names none.
-func (d Definition) Preview(after time.Time, n int, timezone string) (Preview, error) {
+// Mark says what a change of the clocks does. At is the due time that is moved or repeated, or the end of the gap in which
+// something is skipped.
+type Mark struct {
+	At   time.Time `json:"at"`
+	Mark string    `json:"mark" enum:"moved,skipped,repeated"`
+	Wall string    `json:"wall,omitempty" doc:"The local time that the clocks skip, when moved or skipped."`
+	Copy int       `json:"copy,omitempty" doc:"Which of the two showings it is, when repeated."`
+}
+
+// Ask is what is asked of a preview: the next N due times after an instant, told in a language ("en" unless given).
+type Ask struct {
+	After    time.Time
+	N        int // 1 to MaxPreview
+	Language string
+}
+
+func (a Ask) check() error {
+	var faults Faults
+	if a.N < 1 || a.N > MaxPreview {
+		faults.add("out_of_range", "/n", "%d: want 1 to %d", a.N, MaxPreview)
+	}
+	if !inYears(a.After) {
+		faults.add("out_of_range", "/after", "%s: want a time of the years %d to %d", a.After.Format(time.RFC3339), minYear, maxYear)
+	}
+	if a.Language != "" && !slices.Contains(cron.Languages, cron.Language(a.Language)) {
+		faults.add("choice_invalid", "/language", "%q: want one of %v", a.Language, cron.Languages)
+	}
+	return faults.err()
+}
+
+// Preview answers for a definition that is not stored; what to run need not be said. timezone is for a definition that
+// names none. An interval without an anchor counts from the instant that is asked after.
+func (d Definition) Preview(ask Ask, timezone string) (Preview, error) {
 	if d.TaskName == "" {
 		d.TaskName = "preview"
 	}
-	if n < 1 || n > MaxPreview {
-		var faults Faults
-		faults.add("out_of_range", "/n", "%d: want 1 to %d", n, MaxPreview)
-		return Preview{}, faults
+	if err := ask.check(); err != nil {
+		return Preview{}, err
 	}
-	d, warnings, err := d.Normalize(Context{Timezone: timezone, Now: after})
+	d, _, err := d.Normalize(Context{Timezone: timezone, Now: ask.After})
 	if err != nil {
 		return Preview{}, err
 	}
-	p := Preview{Warnings: append([]Warning{}, warnings...)}
-	s := Schedule{Definition: d}
-	p.DueTimes, err = s.Upcoming(after, n)
-	return p, err
+	return Schedule{Definition: d}.Preview(ask)
 }
 
-// Upcoming are the next n due times after the instant, in the schedule's zone, whether it is enabled or not.
-func (s Schedule) Upcoming(after time.Time, n int) ([]time.Time, error) {
+// Preview answers for a schedule, whether it is enabled or not. How often it has run already is not looked at: of
+// max_runs, all are before it.
+func (s Schedule) Preview(ask Ask) (Preview, error) {
+	if err := ask.check(); err != nil {
+		return Preview{}, err
+	}
 	recurrence, err := s.Recurrence()
 	if err != nil {
-		return nil, err
+		return Preview{}, err
+	}
+	p := Preview{
+		DueTimes: []time.Time{}, Description: s.Describe(ask.Language), Marks: []Mark{}, Warnings: append([]Warning{}, s.Definition.Warnings()...),
+	}
+	n := ask.N
+	if s.MaxRuns > 0 {
+		n = int(min(s.MaxRuns, int64(n)))
 	}
 	location, err := zoneOf(s.Definition)
 	if err != nil {
-		return nil, err
+		return Preview{}, err
 	}
-	if s.EffectiveFrom.After(after) {
-		after = s.EffectiveFrom
+	for _, due := range s.entries(recurrence, latest(ask.After, s.EffectiveFrom), n) {
+		at := local(due.At, location)
+		if due.Mark != "" {
+			p.Marks = append(p.Marks, Mark{at, due.Mark, due.Wall, due.Copy})
+		}
+		if due.IsDue() {
+			p.DueTimes = append(p.DueTimes, at)
+		}
 	}
-	times := []time.Time{}
-	for due, ok := s.Policy().Next(recurrence, after); ok && len(times) < n; due, ok = s.Policy().Next(recurrence, due) {
-		times = append(times, due.In(location))
+	return p, nil
+}
+
+// entries are the next n due times that the policy allows; those of cron with marks.
+func (s Schedule) entries(r Recurrence, after time.Time, n int) (entries []cron.Due) {
+	policy := s.Policy()
+	if schedule, ok := r.(cron.Schedule); ok {
+		entries = cron.Preview(schedule, policy.from(after), n)
+		return slices.DeleteFunc(entries, func(d cron.Due) bool { return !policy.allows(d.At) })
 	}
-	return times, nil
+	for due, ok := policy.Next(r, after); ok && len(entries) < n; due, ok = policy.Next(r, due) {
+		entries = append(entries, cron.Due{At: due})
+	}
+	return entries
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// local shows t in a zone; in UTC where the zone's offset has seconds (Liberia until 1972), which RFC 3339 cannot say.
+func local(t time.Time, location *time.Location) time.Time {
+	t = t.In(location)
+	if _, offset := t.Zone(); offset%60 != 0 {
+		return t.UTC()
+	}
+	return t
 }

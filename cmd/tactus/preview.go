@@ -3,29 +3,43 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/tactus-dev/tactus/domain"
 )
 
 type previewCmd struct {
-	Cron    string    `arg:"" help:"A cron expression."`
-	TZ      string    `name:"tz" default:"UTC" help:"Zone (IANA)."`
-	After   time.Time `help:"Due times after this (RFC 3339; now unless given)."`
-	N       int       `short:"n" default:"10" help:"How many, at most 1000."`
-	Dialect string    `enum:"celery,vixie" default:"celery" help:"celery ANDs the two day fields, vixie ORs them."`
-	Seconds bool      `help:"The expression has six fields, the first of them seconds."`
-	Output  string    `short:"o" enum:"table,json" default:"table" help:"table or json."`
+	Cron     string `arg:"" help:"A cron expression."`
+	TZ       string `name:"tz" placeholder:"ZONE" help:"Zone (IANA; UTC unless the expression says TZ=)."`
+	After    string `placeholder:"TIME" help:"Due times after this (RFC 3339; now unless given)."`
+	N        int    `short:"n" default:"10" help:"How many, at most 1000."`
+	Dialect  string `enum:"celery,vixie" default:"celery" help:"celery ANDs the two day fields, vixie ORs them."`
+	Seconds  bool   `help:"The expression has six fields, the first of them seconds."`
+	Gap      string `name:"dst-gap" enum:"auto,run_after,skip" default:"auto" help:"What becomes of a time that the clocks skip: auto, run_after or skip."`
+	Overlap  string `name:"dst-overlap" enum:"auto,first,second,both" default:"auto" help:"What becomes of a time that is repeated: auto, first, second or both."`
+	Language string `enum:"en,ja" default:"en" help:"Of the description: en or ja."`
+	Output   string `short:"o" enum:"table,json" default:"table" help:"table or json."`
 }
 
 // Run previews.
 func (c previewCmd) Run(to console) error {
-	after := c.After
-	if after.IsZero() {
-		after = time.Now()
+	if strings.TrimSpace(c.Cron) == "" {
+		return usage("the cron expression is empty: want minute hour day-of-month month day-of-week, such as \"30 9 * * 1-5\"")
 	}
-	definition := domain.Definition{CronExpression: c.Cron, CronDialect: c.Dialect, CronSeconds: c.Seconds, Timezone: c.TZ}
-	p, err := definition.Preview(after, c.N, "UTC")
+	after := time.Now()
+	if c.After != "" {
+		var err error
+		if after, err = time.Parse(time.RFC3339Nano, c.After); err != nil {
+			return usage("--after %q: want RFC 3339, such as 2026-03-08T02:30:00+09:00", c.After)
+		}
+	}
+	definition := domain.Definition{
+		CronExpression: c.Cron, CronDialect: c.Dialect, CronSeconds: c.Seconds, Timezone: c.TZ, DSTGap: c.Gap, DSTOverlap: c.Overlap,
+	}
+	p, err := definition.Preview(domain.Ask{After: after, N: c.N, Language: c.Language}, "UTC")
 	if err != nil {
 		return usage("%v", err)
 	}
@@ -37,11 +51,38 @@ func (c previewCmd) Run(to console) error {
 		fmt.Fprintln(to.out, string(raw))
 		return nil
 	}
-	for _, due := range p.DueTimes {
-		fmt.Fprintln(to.out, due.Format(time.RFC3339))
-	}
 	for _, w := range p.Warnings {
 		fmt.Fprintln(to.problems, "warning:", w.Message)
 	}
-	return nil
+	fmt.Fprintln(to.out, p.Description)
+	return previewTable(to.out, p)
+}
+
+// previewTable has a line for each due time, and one for each mark of a gap that skips something.
+func previewTable(to io.Writer, p domain.Preview) error {
+	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	marks := p.Marks
+	for _, due := range p.DueTimes {
+		note := ""
+		for len(marks) > 0 && !marks[0].At.After(due) {
+			if mark := marks[0]; mark.Mark == "skipped" {
+				fmt.Fprintf(table, "%s\t%s\n", "(nothing)", words(mark))
+			} else {
+				note = words(mark)
+			}
+			marks = marks[1:]
+		}
+		fmt.Fprintf(table, "%s\t%s\n", due.Format(time.RFC3339), note)
+	}
+	return table.Flush()
+}
+
+func words(m domain.Mark) string {
+	switch m.Mark {
+	case "moved":
+		return "moved from " + m.Wall + ", which the clocks skip"
+	case "skipped":
+		return "the clocks skip " + m.Wall
+	}
+	return fmt.Sprintf("showing %d of 2 of this time", m.Copy)
 }

@@ -17,15 +17,28 @@ const (
 
 var languages = map[Language]*phrases{English: &english, Japanese: &japanese}
 
+// Languages are those that Describe speaks, the first of them by default.
+var Languages = []Language{English, Japanese}
+
+// phrasesOf is a language, English when it is unknown.
+func phrasesOf(l Language) *phrases {
+	if words, ok := languages[l]; ok {
+		return words
+	}
+	return &english
+}
+
+// DescribeEvery says an interval: "Every 90 seconds".
+func DescribeEvery(l Language, every time.Duration) string {
+	return Spec{every: every}.Describe(l)
+}
+
 // Describe says in words when the spec is due: "At 09:30, Monday to Friday". An unknown language is English.
 func (s Spec) Describe(l Language) string { return s.DescribeIn(l, "") }
 
 // DescribeIn is Describe with the name of a zone: "At 09:30, Monday to Friday, Asia/Tokyo".
 func (s Spec) DescribeIn(l Language, zone string) string {
-	words := languages[l]
-	if words == nil {
-		words = &english
-	}
+	words := phrasesOf(l)
 	p := parts{zone: zone}
 	switch {
 	case s.every > 0:

@@ -176,13 +176,33 @@ func TestPreviewPresetsAndNext(t *testing.T) {
 	if v.member(t, "due_times.0") != "2026-03-08T03:00:00-04:00" || v.member(t, "due_times.1") != "2026-03-09T02:30:00-04:00" {
 		t.Errorf("preview: %s", v.body)
 	}
+	if v.member(t, "marks.0.mark") != "moved" || v.member(t, "description") != "At 02:30, every day, America/New_York" {
+		t.Errorf("preview: %s", v.body)
+	}
+	v = s.do(t, "POST", "/schedules/preview", `{"cron_expression":"0 0 13 * 5","language":"ja"}`).want(t, 200)
+	if v.member(t, "description") != "毎月13日(金曜日にも当たる場合のみ)、00:00、UTC" || v.member(t, "warnings.0.code") != "day_fields_and" || v.member(t, "due_times.9") == "" {
+		t.Errorf("preview: %s", v.body)
+	}
 	s.do(t, "POST", "/schedules/preview", `{"cron_expression":"30 2 * * *","n":1001}`).want(t, 422)
+	v = s.do(t, "POST", "/schedules/preview", `{"cron_expression":"30 2 * * *","n":"ten","after":"soon","language":7}`).want(t, 422)
+	if v.member(t, "errors.0.location") != "/after" || v.member(t, "errors.2.location") != "/language" {
+		t.Errorf("preview: %s", v.body)
+	}
 	if v := s.do(t, "GET", "/schedules/presets", "").want(t, 200); v.member(t, "presets.17.name") != "every_15_minutes" {
 		t.Errorf("presets: %s", v.body)
 	}
 	id := s.do(t, "POST", "/schedules", `{"preset_name":"every_hour","task_name":"t"}`).want(t, 201).member(t, "id")
 	if v := s.do(t, "GET", "/schedules/"+id+"/next?n=3", "").want(t, 200); v.member(t, "due_times.2") == "" || v.member(t, "due_times.3") != "" {
 		t.Errorf("next: %s", v.body)
+	}
+	v = s.do(t, "GET", "/schedules/"+id+"/next?n=1&after=2050-01-01T00:00:00Z&language=ja", "").want(t, 200)
+	if v.member(t, "due_times.0") != "2050-01-01T01:00:00Z" || v.member(t, "description") != "毎時、UTC" {
+		t.Errorf("next: %s", v.body)
+	}
+	s.do(t, "GET", "/schedules/"+id+"/next?language=tlh", "").want(t, 422)
+	s.do(t, "POST", "/schedules/"+id+"/disable", "").want(t, 200)
+	if v := s.do(t, "GET", "/schedules/"+id+"/next", "").want(t, 200); v.member(t, "due_times") != "[]" || v.member(t, "description") == "" {
+		t.Errorf("next of a disabled one: %s", v.body)
 	}
 }
 

@@ -21,7 +21,9 @@ type dueTimes struct{ Body domain.Preview }
 
 func (s *server) next(ctx context.Context, in *struct {
 	ByID
-	N int `query:"n" minimum:"1" maximum:"1000" default:"10"`
+	N        int       `query:"n" minimum:"1" maximum:"1000" default:"10"`
+	After    time.Time `query:"after" doc:"Due times after this; now unless given."`
+	Language string    `query:"language" enum:"en,ja" default:"en" doc:"Of the description."`
 },
 ) (*dueTimes, error) {
 	id, err := in.id()
@@ -32,48 +34,64 @@ func (s *server) next(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, s.answer(err)
 	}
-	out := &dueTimes{}
-	out.Body.DueTimes, out.Body.Warnings = []time.Time{}, append([]domain.Warning{}, entry.Warnings...)
-	if !entry.IsEnabled() || entry.NextRunAt == nil {
-		return out, nil
+	ask := domain.Ask{After: in.After, N: in.N, Language: in.Language}
+	if ask.After.IsZero() {
+		ask.After = time.Now()
 	}
-	out.Body.DueTimes, err = entry.Upcoming(time.Now(), in.N)
-	return out, s.answer(err)
-}
-
-// preview takes the members of a schedule, with after (RFC 3339, now unless given) and n (10).
-func (s *server) preview(_ context.Context, in *struct{ body }) (*dueTimes, error) {
-	request := struct {
-		After *time.Time `json:"after"`
-		N     *int       `json:"n"`
-	}{}
-	members := map[string]json.RawMessage{}
-	if err := json.Unmarshal(in.RawBody, &members); err == nil {
-		if err := json.Unmarshal(in.RawBody, &request); err != nil {
-			return nil, s.answer(&domain.Error{Kind: domain.Invalid, Code: "type_invalid", Field: "/after", Message: "after is a time (RFC 3339), n a whole number"})
-		}
-		delete(members, "after")
-		delete(members, "n")
-		if in.RawBody, err = json.Marshal(members); err != nil {
-			return nil, s.answer(err)
-		}
-	}
-	definition, err := domain.Decode(in.RawBody)
+	preview, err := entry.Preview(ask)
 	if err != nil {
 		return nil, s.answer(err)
 	}
-	after, n := time.Now(), 10
-	if request.After != nil {
-		after = *request.After
+	if entry.NextRunAt == nil { // disabled, or all its runs are done
+		preview.DueTimes, preview.Marks = []time.Time{}, []domain.Mark{}
 	}
-	if request.N != nil {
-		n = *request.N
+	return &dueTimes{preview}, nil
+}
+
+// preview takes the members of a schedule, with after (RFC 3339, now unless given), n (10) and language (en).
+func (s *server) preview(_ context.Context, in *struct{ body }) (*dueTimes, error) {
+	ask, definition, asked := askOf(in.RawBody)
+	d, err := domain.Decode(definition)
+	if err := domain.Join(asked, err); err != nil {
+		return nil, s.answer(err)
 	}
-	preview, err := definition.Preview(after, n, s.timezone)
+	preview, err := d.Preview(ask, s.timezone)
 	if err != nil {
 		return nil, s.answer(err)
 	}
 	return &dueTimes{preview}, nil
+}
+
+// askOf takes the members of the question out of a body; what is left is a definition. A body that is no object is left
+// whole, for the definition's reader to refuse.
+func askOf(raw []byte) (ask domain.Ask, definition []byte, err error) {
+	ask = domain.Ask{After: time.Now(), N: 10}
+	members := map[string]json.RawMessage{}
+	if err := json.Unmarshal(raw, &members); err != nil {
+		return ask, raw, nil
+	}
+	var faults domain.Faults
+	for _, member := range []struct {
+		name string
+		into any
+		want string
+	}{{"after", &ask.After, "a time (RFC 3339)"}, {"n", &ask.N, "a whole number"}, {"language", &ask.Language, "a text"}} {
+		text, ok := members[member.name]
+		if !ok {
+			continue
+		}
+		delete(members, member.name)
+		if err := json.Unmarshal(text, member.into); err != nil {
+			faults = append(faults, &domain.Error{Kind: domain.Invalid, Code: "type_invalid", Field: "/" + member.name, Message: "want " + member.want})
+		}
+	}
+	if definition, err = json.Marshal(members); err != nil {
+		return ask, nil, err
+	}
+	if len(faults) > 0 {
+		return ask, definition, faults
+	}
+	return ask, definition, nil
 }
 
 func (s *server) presets(context.Context, *struct{}) (*struct {

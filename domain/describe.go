@@ -1,0 +1,44 @@
+package domain
+
+import (
+	"time"
+
+	"github.com/tactus-dev/tactus/domain/cron"
+)
+
+// Describe says in words when a normalized definition is due: "At 09:30, Monday to Friday, Asia/Tokyo". A language is
+// one of cron.Languages; any other is English.
+func (d Definition) Describe(language string) string {
+	say, ok := sayings[cron.Language(language)]
+	if !ok {
+		say = sayings[cron.English]
+	}
+	switch trigger, anchor := d.Trigger(); {
+	case trigger.Once:
+		return say.once(d.RunAt)
+	case trigger.Every > 0:
+		return say.interval(cron.DescribeEvery(cron.Language(language), time.Duration(trigger.Every)*time.Second), anchor)
+	}
+	spec, err := cron.Parse(d.CronExpression, cron.Options{Dialect: cron.Dialect(d.CronDialect), Seconds: d.CronSeconds})
+	if err != nil {
+		return "" // a fault, which is told elsewhere
+	}
+	return spec.DescribeIn(cron.Language(language), d.Timezone)
+}
+
+// sayings are what the triggers that are not cron need of a language.
+var sayings = map[cron.Language]struct {
+	once     func(at string) string
+	interval func(every string, anchor time.Time) string
+}{
+	cron.English: {
+		func(at string) string { return "Once, at " + at },
+		func(every string, anchor time.Time) string {
+			return every + ", counted from " + anchor.Format(time.RFC3339Nano)
+		},
+	},
+	cron.Japanese: {
+		func(at string) string { return at + "に1回" },
+		func(every string, anchor time.Time) string { return anchor.Format(time.RFC3339Nano) + "から" + every },
+	},
+}
