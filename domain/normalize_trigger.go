@@ -257,15 +257,16 @@ func (n *normalizer) dueTimes() {
 // sameTrigger tells whether the stored schedule already had this trigger: what was accepted once stays accepted.
 func (n *normalizer) sameTrigger() bool {
 	p := n.context.Previous
-	return p != nil && timing(*p) == timing(n.Definition)
+	return p != nil && timing(*p) == timing(n.Definition) && p.JitterSeconds == n.JitterSeconds
 }
 
 // timing is the text by which two definitions are due at the same times. What was written by SQL has its cron expression as
-// it was typed.
+// it was typed. Jitter is not in it: it moves when a due time fires, and an edit of it between the two must not lose the
+// run.
 func timing(d Definition) string {
 	trigger, anchor := d.Trigger()
 	if spec, err := cron.Parse(trigger.Cron, cron.Options{Dialect: cron.Dialect(trigger.Dialect), Seconds: trigger.Seconds}); err == nil {
 		trigger.Cron = spec.String()
 	}
-	return fmt.Sprint(trigger, anchor.UnixNano(), instant(d.StartsAt).UnixNano(), instant(d.EndsAt).UnixNano(), d.JitterSeconds)
+	return fmt.Sprint(trigger, anchor.UnixNano(), instant(d.StartsAt).UnixNano(), instant(d.EndsAt).UnixNano())
 }

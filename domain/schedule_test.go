@@ -1,12 +1,16 @@
 package domain_test
 
 import (
+	"errors"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/tactus-dev/tactus/domain"
 )
@@ -19,11 +23,12 @@ var edits = map[bool]map[string]string{
 		"headers": `{"x":1}`, "expires_seconds": `60`, "time_limit_seconds": `60`, "soft_time_limit_seconds": `50`,
 		"ignore_result": `true`, "shadow": `"s"`, "stream": `"s"`, "misfire_policy": `"all"`, "misfire_window_seconds": `7`,
 		"misfire_grace_seconds": `7`, "max_runs": `9`, "auto_generated_name": `true`, "execution_policy": `"allow"`, "enabled": `false`,
+		"jitter_seconds": `9`,
 	},
 	true: {
 		"cron_expression": `"0 10 * * *"`, "interval_seconds": `90`, "run_at": `"2026-05-01T00:00:00Z"`, "preset_name": `"daily_noon"`,
 		"cron_dialect": `"vixie"`, "timezone": `"Europe/Berlin"`, "dst_gap": `"skip"`, "dst_overlap": `"both"`,
-		"starts_at": `"2026-05-01T00:00:00Z"`, "ends_at": `"2028-05-01T00:00:00Z"`, "jitter_seconds": `9`,
+		"starts_at": `"2026-05-01T00:00:00Z"`, "ends_at": `"2028-05-01T00:00:00Z"`,
 	},
 }
 
@@ -58,6 +63,62 @@ func TestOnlyTriggerEditsMoveDueTimes(t *testing.T) {
 				t.Errorf("an edit of %s moves EffectiveFrom: %v, TriggerSetAt: %v; want %v", name, moved, counted, moves)
 			}
 		}
+	}
+}
+
+// TestEditsKeepTheNextDueTime draws a schedule, edits of anything but its trigger one after the other, and an instant:
+// what is due next stays what it was.
+func TestEditsKeepTheNextDueTime(t *testing.T) {
+	t.Parallel()
+	members := slices.Sorted(maps.Keys(edits[false]))
+	members = slices.DeleteFunc(members, func(name string) bool { return name == "enabled" }) // a disabled one is not due
+	rapid.Check(t, func(rt *rapid.T) {
+		d, err := domain.Decode(drawDefinition(rt))
+		if err != nil {
+			rt.Fatal(err)
+		}
+		d, _, err = d.Normalize(domain.Context{ID: scheduleID, Now: now, Timezone: "Europe/Berlin"})
+		if err != nil || !d.IsEnabled() {
+			return
+		}
+		base := applied(t, domain.Schedule{}, domain.Create(scheduleID, d), now)
+		asked := now.Add(time.Duration(rapid.Int64Range(0, 400*86_400).Draw(rt, "asked")) * time.Second)
+		want, wantOK := base.Next(asked)
+		edited, when := base, now
+		for _, name := range rapid.SliceOfN(rapid.SampledFrom(members), 1, 4).Draw(rt, "edited") {
+			when = when.Add(time.Duration(rapid.Int64Range(1, 100*86_400).Draw(rt, "later")) * time.Second)
+			edited = patched(t, edited, `{"`+name+`":`+edits[false][name]+`}`, when)
+		}
+		if due, ok := edited.Next(asked); !due.Equal(want) || ok != wantOK || !edited.TriggerSetAt.Equal(base.TriggerSetAt) {
+			rt.Fatalf("due at %s, %v; before the edits %s, %v", due, ok, want, wantOK)
+		}
+	})
+}
+
+// patched is redefined, but for an edit that is refused: it changes nothing.
+func patched(t testing.TB, s domain.Schedule, patch string, when time.Time) domain.Schedule {
+	t.Helper()
+	merged, err := s.Merge([]byte(patch))
+	if err != nil {
+		return s
+	}
+	if _, _, err := merged.Normalize(domain.Context{ID: s.ID, Now: when, Previous: &s.Definition}); err != nil {
+		return s
+	}
+	return redefined(t, s, patch, when)
+}
+
+// TestJitterEditIsChecked holds that an edit of jitter alone, which is none of the trigger, is held against it all the same.
+func TestJitterEditIsChecked(t *testing.T) {
+	t.Parallel()
+	s := create(t, `{"name": "n", "task_name": "a", "cron_expression": "*/5 * * * *", "jitter_seconds": 10}`)
+	merged, err := s.Merge([]byte(`{"jitter_seconds": 300}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = merged.Normalize(domain.Context{ID: s.ID, Now: now, Previous: &s.Definition})
+	if !errors.Is(err, &domain.Error{Code: "jitter_too_large"}) {
+		t.Errorf("%v", err)
 	}
 }
 
