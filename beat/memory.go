@@ -78,6 +78,8 @@ func (m *memory) put(r row, after micros) error {
 		m.place(kept, max(r.effective, m.behind(kept, after)))
 	case slept:
 		m.place(kept, max(r.effective, r.read))
+	default:
+		m.aim(kept)
 	}
 	m.moved(slot)
 	return m.triggers.at(trigger).err
@@ -120,6 +122,13 @@ func (m *memory) place(r *record, after micros) {
 	if due, ok := policy.Next(recurrence, time.UnixMicro(after)); ok {
 		r.due = due.UnixMicro()
 		r.fire = ceil(policy.FireAt(r.id, recurrence, due))
+	}
+}
+
+// aim has the due time that is next fire when its jitter says so, which an edit may have changed.
+func (m *memory) aim(r *record) {
+	if recurrence := m.recurrence(r); recurrence != nil {
+		r.fire = ceil(m.policies.at(r.policy).FireAt(r.id, recurrence, time.UnixMicro(r.due)))
 	}
 }
 

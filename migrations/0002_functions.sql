@@ -393,9 +393,9 @@ $$;
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- What, beside the trigger, moves due times.
+-- What, beside the trigger, moves due times. Jitter moves only when they fire.
 create function tactus.timing(d jsonb) returns jsonb language sql stable parallel safe as $$
-    select jsonb_build_array(tactus.instant(d->>'starts_at'), tactus.instant(d->>'ends_at'), coalesce(d->'jitter_seconds', '0'))
+    select jsonb_build_array(tactus.instant(d->>'starts_at'), tactus.instant(d->>'ends_at'))
 $$;
 -- +goose StatementEnd
 

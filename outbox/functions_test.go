@@ -296,7 +296,7 @@ func TestFunctionsMoveDueTimesOnTriggerEditsOnly(t *testing.T) {
 		{`"interval_seconds": 60, "description": "d", "enabled": false`, domain.ScheduleDisabled, false, false},
 		{`"interval_seconds": 60, "description": "d", "enabled": true`, domain.ScheduleEnabled, true, false},
 		{`"interval_seconds": 61`, domain.ScheduleUpdated, true, true},
-		{`"interval_seconds": 61, "jitter_seconds": 3`, domain.ScheduleUpdated, true, true},
+		{`"interval_seconds": 61, "jitter_seconds": 3`, domain.ScheduleUpdated, false, false},
 		{`"interval_seconds": 61, "jitter_seconds": 3, "kwargs": {"a": null}`, domain.ScheduleUpdated, false, false},
 		{`"cron_expression": "0 9 * * *"`, domain.ScheduleUpdated, true, true},
 		{`"cron_expression": "0 9 * * *", "timezone": "Asia/Tokyo"`, domain.ScheduleUpdated, true, true},
