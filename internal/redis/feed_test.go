@@ -1,0 +1,273 @@
+package redis_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/tactus-dev/tactus/beat"
+	"github.com/tactus-dev/tactus/internal/redis"
+	"github.com/tactus-dev/tactus/internal/testenv"
+	"github.com/tactus-dev/tactus/relay"
+)
+
+var _ beat.Feed = (*redis.Feed)(nil)
+
+// ear is a feed that somebody listens to.
+type ear struct {
+	*redis.Feed
+	messages <-chan *message.Message
+
+	mu      sync.Mutex
+	reasons []string
+}
+
+func listen(t *testing.T, ctx context.Context, client goredis.UniversalClient, mark string) *ear {
+	t.Helper()
+	feed, err := redis.NewFeed(client, "", "one", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &ear{Feed: feed}
+	e.messages, err = feed.Subscribe(ctx, mark, func(reason string) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.reasons = append(e.reasons, reason)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// awaitLost waits until the feed has called lost, once.
+func (e *ear) awaitLost(t *testing.T, reason string) {
+	t.Helper()
+	testenv.Eventually(t, "lost", func() error {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		if len(e.reasons) == 0 || !strings.Contains(e.reasons[0], reason) {
+			return fmt.Errorf("lost: %q", e.reasons)
+		}
+		e.reasons = e.reasons[1:]
+		return nil
+	})
+}
+
+func (e *ear) wantNothingLost(t *testing.T) {
+	t.Helper()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.reasons) > 0 {
+		t.Errorf("lost: %q", e.reasons)
+	}
+}
+
+func (e *ear) awaitLag(t *testing.T, want int64) {
+	t.Helper()
+	testenv.Eventually(t, "lag", func() error {
+		lag, err := e.Lag(t.Context())
+		if err == nil && lag != want {
+			err = fmt.Errorf("the lag is %d, want %d", lag, want)
+		}
+		return err
+	})
+}
+
+// hears takes messages, which must be the first n of a batch.
+func (e *ear) hears(t *testing.T, want []relay.Entry) {
+	t.Helper()
+	for _, w := range want {
+		m := receive(t, e.messages)
+		if m.UUID != w.Message.UUID {
+			t.Errorf("heard %s, want %s", m.UUID, w.Message.UUID)
+		}
+		m.Ack()
+	}
+}
+
+func eventSink(t *testing.T, client goredis.UniversalClient) *redis.EventSink {
+	t.Helper()
+	sink := redis.NewEventSink(client, redis.EventConfig{})
+	begin(t, sink)
+	return sink
+}
+
+func TestFeedHearsAfterItsMark(t *testing.T) {
+	t.Parallel()
+	client := testenv.Redis(t)
+	none, err := redis.NewFeed(client, "", "two", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if mark, err := none.Mark(t.Context()); err != nil || mark != "0-0" {
+		t.Errorf("the mark of nothing is %s, %v", mark, err)
+	}
+	sink := eventSink(t, client)
+	fill(t, sink, at(0, 0), batch(t, 1, 3))
+	mark, err := none.Mark(t.Context())
+	if err != nil || mark != "1-3" {
+		t.Fatalf("the mark is %s, %v", mark, err)
+	}
+	second := batch(t, 2, 5)
+	fill(t, sink, at(1, 3), second)
+	ear := listen(t, t.Context(), client, mark)
+	ear.awaitLag(t, 5)
+	ear.hears(t, second)
+	ear.awaitLag(t, 0)
+	ear.wantNothingLost(t)
+}
+
+// TestFeedForgetsItsFormerLife subscribes again with events unacknowledged: a new load has them already.
+func TestFeedForgetsItsFormerLife(t *testing.T) {
+	t.Parallel()
+	client := testenv.Redis(t)
+	sink := eventSink(t, client)
+	ctx, end := context.WithCancel(t.Context())
+	first := listen(t, ctx, client, "0-0")
+	fill(t, sink, at(0, 0), batch(t, 1, 4))
+	receive(t, first.messages)
+	end()
+	awaitClosed(t, first.messages)
+	again := listen(t, t.Context(), client, "1-4")
+	fill(t, sink, at(1, 4), batch(t, 2, 2))
+	again.hears(t, batch(t, 2, 2))
+	again.awaitLag(t, 0)
+	again.wantNothingLost(t)
+}
+
+func TestFeedTellsWhatMayBeLost(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		harm   func(t *testing.T, client *goredis.Client) relay.Mark
+		reason string
+	}{
+		"group gone": {func(t *testing.T, client *goredis.Client) relay.Mark {
+			if err := client.XGroupDestroy(t.Context(), redis.EventStream, "beat:one").Err(); err != nil {
+				t.Fatal(err)
+			}
+			return at(1, 3)
+		}, "group was gone"},
+		"unreadable": {func(t *testing.T, client *goredis.Client) relay.Mark {
+			if err := client.XAdd(t.Context(), &goredis.XAddArgs{Stream: redis.EventStream, ID: "1-4", Values: []any{"a", "b"}}).Err(); err != nil {
+				t.Fatal(err)
+			}
+			return at(1, 3)
+		}, "cannot be read"},
+		"everything gone": {func(t *testing.T, client *goredis.Client) relay.Mark {
+			if err := client.FlushDB(t.Context()).Err(); err != nil {
+				t.Fatal(err)
+			}
+			begin(t, redis.NewEventSink(client, redis.EventConfig{}))
+			return at(0, 0)
+		}, "group was gone"},
+		"end gone": {func(t *testing.T, client *goredis.Client) relay.Mark {
+			restore(t, client)
+			return at(1, 1)
+		}, "went back"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client := testenv.Redis(t)
+			sink := eventSink(t, client)
+			ear := listen(t, t.Context(), client, "0-0")
+			fill(t, sink, at(0, 0), batch(t, 1, 1))
+			ear.hears(t, batch(t, 1, 1))
+			ear.awaitLag(t, 0)
+			dump(t, client)
+			fill(t, sink, at(1, 1), batch(t, 1, 3)[1:])
+			ear.hears(t, batch(t, 1, 3)[1:])
+			ear.awaitLag(t, 0)
+
+			from := c.harm(t, client)
+			ear.awaitLost(t, c.reason)
+			fill(t, sink, from, batch(t, 9, 2))
+			for range 2 { // or more, when what was lost before comes again
+				receive(t, ear.messages).Ack()
+			}
+			ear.awaitLag(t, 0)
+		})
+	}
+}
+
+var eventKeys = []string{redis.EventStream, "{" + redis.EventStream + "}:sink"}
+
+// dump keeps a copy of the keys of the event sink, and restore puts it back, as a Redis does that lost its last data.
+func dump(t *testing.T, client *goredis.Client) {
+	t.Helper()
+	for _, key := range eventKeys {
+		if err := client.Copy(t.Context(), key, "copy:"+key, client.Options().DB, true).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func restore(t *testing.T, client *goredis.Client) {
+	t.Helper()
+	_, err := client.TxPipelined(t.Context(), func(p goredis.Pipeliner) error {
+		for _, key := range eventKeys {
+			p.Rename(t.Context(), "copy:"+key, key)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestFeedStartsWhileRedisIsAway hears what came after its mark, once Redis is there.
+func TestFeedStartsWhileRedisIsAway(t *testing.T) {
+	t.Parallel()
+	url := testenv.RedisURL(t)
+	direct := testenv.Client(t, url)
+	sink := eventSink(t, direct)
+	fill(t, sink, at(0, 0), batch(t, 1, 2))
+	proxy, through := testenv.Through(t, url)
+	proxy.Refuse()
+	ear := listen(t, t.Context(), testenv.Client(t, through), "1-1")
+	proxy.Heal()
+	ear.hears(t, batch(t, 1, 2)[1:])
+	ear.awaitLag(t, 0)
+	ear.wantNothingLost(t)
+}
+
+func TestFeedRefusesAnUnknownMark(t *testing.T) {
+	t.Parallel()
+	feed, err := redis.NewFeed(testenv.Redis(t), "", "one", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := feed.Subscribe(t.Context(), "yesterday", nil); err == nil {
+		t.Error("it subscribed")
+	}
+	if _, err := redis.NewFeed(testenv.Redis(t), "", "", nil); err == nil {
+		t.Error("a feed does without a name")
+	}
+}
+
+// TestFeedIsOutOfOthersWay shows that two beats both hear everything.
+func TestFeedIsOutOfOthersWay(t *testing.T) {
+	t.Parallel()
+	client := testenv.Redis(t)
+	sink := eventSink(t, client)
+	one := listen(t, t.Context(), client, "0-0")
+	feed, err := redis.NewFeed(client, "", "two", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	two, err := feed.Subscribe(t.Context(), "0-0", func(string) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill(t, sink, at(0, 0), batch(t, 1, 10))
+	one.hears(t, batch(t, 1, 10))
+	if got := take(t, two, 10); len(slices.Compact(got)) != 10 {
+		t.Errorf("the other heard %v", got)
+	}
+}
