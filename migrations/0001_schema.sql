@@ -49,7 +49,8 @@ create index outbox_xid on tactus.outbox (xid);
 
 create table tactus.outbox_schedule partition of tactus.outbox for values in ('schedule') partition by range (position);
 create table tactus.outbox_run partition of tactus.outbox for values in ('run') partition by range (position);
-create table tactus.outbox_schedule_0 partition of tactus.outbox_schedule for values from (0) to (5000000);
+-- The first partitions; outbox.Maintain makes all others.
+create table tactus.outbox_schedule_0 partition of tactus.outbox_schedule for values from (0) to (1000000000);
 create table tactus.outbox_run_0 partition of tactus.outbox_run for values from (0) to (5000000);
 
 -- One row per run. slot makes a due time fire once: it is nil for a scheduled run, and the run's own id for a manual or backfill run.
@@ -91,6 +92,19 @@ create index runs_exclusive on tactus.runs (schedule_id) where exclusive and fin
 create index runs_waiting on tactus.runs (schedule_id) where waiting;
 
 create table tactus.runs_default partition of tactus.runs default;
+
+-- +goose StatementBegin
+do $$ begin
+    for n in 0..2 loop
+        declare
+            month timestamp := date_trunc('month', now() at time zone 'UTC') + n * interval '1 month';
+        begin
+            execute format('create table tactus.%I partition of tactus.runs for values from (%L) to (%L)', to_char(month, '"runs_"YYYY_MM'),
+                month at time zone 'UTC', (month + interval '1 month') at time zone 'UTC');
+        end;
+    end loop;
+end $$;
+-- +goose StatementEnd
 
 -- How often a schedule with max_runs has fired since its trigger was last set. Only such schedules have a row.
 create table tactus.schedule_counts (
@@ -139,6 +153,8 @@ create table tactus.idempotency (
     schedule_id  uuid not null,
     created_at   timestamptz not null default clock_timestamp()
 );
+
+create index idempotency_age on tactus.idempotency (created_at);
 
 -- What could not be delivered, with the reason: set aside so that everything else goes on.
 create table tactus.deadletters (

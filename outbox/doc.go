@@ -8,5 +8,9 @@
 // commits late has a lower one. The rows that are visible in a newer snapshot and were not in the older ([Read]) are
 // exactly the new ones; no transaction, however long, holds up the others.
 //
+// [Maintain] keeps partitions ready for what will be written and drops runs that are kept no longer; [DropRunEvents] drops
+// run events that every sink has. Nobody waits for either longer than a tenth of a second (TestDropUnderLoad), and a row
+// that commits late keeps its partition.
+//
 // A listener is woken by a bell ([Channel]); the bell may be lost, so whoever waits for it polls as well.
 package outbox

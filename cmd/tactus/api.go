@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/tactus-dev/tactus/internal/api"
 	"github.com/tactus-dev/tactus/internal/telemetry"
@@ -17,11 +19,12 @@ type apiCmd struct {
 	databaseFlags
 	httpFlags
 	timezoneFlag
+	retentionFlags
 }
 
 // Run serves until ctx ends.
 func (c apiCmd) Run(ctx context.Context, log *slog.Logger) error {
-	if err := c.timezoneFlag.validate(); err != nil {
+	if err := errors.Join(c.timezoneFlag.validate(), c.retentionFlags.validate()); err != nil {
 		return err
 	}
 	health := &telemetry.Health{}
@@ -35,7 +38,12 @@ func (c apiCmd) Run(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	started(log, "api", l, "database_url", redact(c.DatabaseURL), "timezone", c.Timezone)
-	return telemetry.Serve(ctx, l, apiHandler(pool, c.Timezone, log, telemetry.Mux(health, telemetry.NewRegistry())))
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return maintain(ctx, pool, c.retentionFlags, log) })
+	group.Go(func() error {
+		return telemetry.Serve(ctx, l, apiHandler(pool, c.Timezone, log, telemetry.Mux(health, telemetry.NewRegistry())))
+	})
+	return group.Wait()
 }
 
 // apiHandler serves the API, and on the addresses of its own what operators ask.

@@ -51,11 +51,12 @@ type beatCmd struct {
 	redisFlags
 	beatFlags
 	resultsFlags
+	retentionFlags
 }
 
 // Run beats until ctx ends.
 func (c beatCmd) Run(ctx context.Context, log *slog.Logger) error {
-	if err := errors.Join(c.beatFlags.validate(), c.resultsFlags.validate()); err != nil {
+	if err := errors.Join(c.beatFlags.validate(), c.resultsFlags.validate(), c.retentionFlags.validate()); err != nil {
 		return err
 	}
 	if c.Sync {
@@ -80,6 +81,7 @@ func (c beatCmd) Run(ctx context.Context, log *slog.Logger) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return run(ctx) })
+	group.Go(func() error { return maintain(ctx, pool, c.retentionFlags, log) })
 	group.Go(func() error { return c.collect(ctx, pool, c.broker(), "", log, registry) })
 	group.Go(func() error { return telemetry.Serve(ctx, l, telemetry.Mux(health, registry)) })
 	return group.Wait()

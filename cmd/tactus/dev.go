@@ -25,12 +25,13 @@ type devCmd struct {
 	redisFlags
 	beatFlags
 	resultsFlags
+	retentionFlags
 	StateDir string `env:"TACTUS_STATE_DIR" placeholder:"DIR" help:"Where data and dev.env are kept (default in your state folder)."`
 }
 
 // Run starts what is needed and serves until ctx ends.
 func (c devCmd) Run(ctx context.Context, to console, log *slog.Logger) (err error) {
-	if err := errors.Join(c.timezoneFlag.validate(), c.beatFlags.validate(), c.resultsFlags.validate()); err != nil {
+	if err := errors.Join(c.timezoneFlag.validate(), c.beatFlags.validate(), c.resultsFlags.validate(), c.retentionFlags.validate()); err != nil {
 		return err
 	}
 	state, err := c.stateDir()
@@ -97,6 +98,7 @@ func (c devCmd) serve(ctx context.Context, state string, to console, log *slog.L
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return beat(ctx) })
+	group.Go(func() error { return maintain(ctx, pool, c.retentionFlags, log) })
 	group.Go(func() error {
 		return telemetry.Serve(ctx, l, apiHandler(pool, c.Timezone, log, telemetry.Mux(health, registry)))
 	})

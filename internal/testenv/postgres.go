@@ -3,6 +3,7 @@ package testenv
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -22,7 +23,7 @@ var shared = sync.OnceValues(func() (*sharedPostgres, error) {
 	ctx := context.Background()
 	direct := os.Getenv("TACTUS_TEST_DATABASE_URL")
 	if direct == "" {
-		cfg, err := serverConfig(nil)
+		cfg, err := serverConfig(unqualified(nil))
 		if err != nil {
 			return nil, err
 		}
@@ -44,6 +45,14 @@ var shared = sync.OnceValues(func() (*sharedPostgres, error) {
 	}
 	return s, migrations.Up(ctx, url)
 })
+
+// unqualified adds a search_path without the schema tactus, which is in it by default because the user has the same
+// name: a statement that does not name the schema shall fail here, as it would for another user.
+func unqualified(settings map[string]string) map[string]string {
+	all := map[string]string{"search_path": "public"}
+	maps.Copy(all, settings)
+	return all
+}
 
 type sharedPostgres struct {
 	direct   string
@@ -165,7 +174,7 @@ func Connect(t testing.TB, url string) *pgxpool.Pool {
 // Postgres starts a PostgreSQL for t alone, with a migrated database in it, for tests that crash it.
 func Postgres(t testing.TB, settings map[string]string) (server *servers.Postgres, url string) {
 	t.Helper()
-	cfg, err := serverConfig(settings)
+	cfg, err := serverConfig(unqualified(settings))
 	if err != nil {
 		t.Fatal(err)
 	}

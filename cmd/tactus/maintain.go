@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tactus-dev/tactus/migrations"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// retentionFlags say how long is kept what need not be kept for ever.
+type retentionFlags struct {
+	RunRetention time.Duration `env:"TACTUS_RUN_RETENTION" default:"2160h" help:"How long runs are kept, by due time, in whole months (90 days)."`
+	KeyRetention time.Duration `env:"TACTUS_KEY_RETENTION" default:"168h" help:"How long an Idempotency-Key is known (7 days)."`
+}
+
+// leastRetention is longer than a due time can be missed and still fire, by which nothing that has fired fires again.
+const leastRetention = 30 * 24 * time.Hour
+
+func (f retentionFlags) validate() error {
+	if f.RunRetention < leastRetention {
+		return usage("TACTUS_RUN_RETENTION %s: at least %s, because a run that is kept is what stops its due time from firing again", f.RunRetention, leastRetention)
+	}
+	if f.KeyRetention < time.Hour {
+		return usage("TACTUS_KEY_RETENTION %s: at least 1h, so that a repeated request is known", f.KeyRetention)
+	}
+	return nil
+}
+
+const (
+	maintainEvery = time.Minute
+	maintainAgain = 5 * time.Second // after an error
+)
+
+// maintain keeps partitions ready and drops old ones until ctx ends. Every process that writes does it, so that they
+// are there whichever of them is down.
+func maintain(ctx context.Context, pool *pgxpool.Pool, f retentionFlags, log *slog.Logger) error {
+	for wait := time.Duration(0); ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+		wait = maintainEvery
+		if migrations.Ready(ctx, pool) != nil { // which /readyz tells
+			wait = maintainAgain
+			continue
+		}
+		did, err := outbox.Maintain(ctx, pool, time.Now(), outbox.Retention{Runs: f.RunRetention, Keys: f.KeyRetention})
+		if len(did.Made)+len(did.Dropped) > 0 {
+			log.Info("partitions changed", "made", did.Made, "dropped", did.Dropped)
+		}
+		if err != nil && ctx.Err() == nil {
+			log.Error("maintain partitions", "err", err)
+			wait = maintainAgain
+		}
+	}
+}

@@ -1,0 +1,151 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Retention is how long is kept what need not be kept for ever. Schedule events are.
+type Retention struct {
+	Runs time.Duration // by their due times, in whole months
+	Keys time.Duration // Idempotency-Keys: how late a repeated request is still known
+}
+
+// Upkeep is what Maintain did. Deferred are partitions that are to be dropped and were in use: the next time, perhaps.
+type Upkeep struct{ Made, Dropped, Deferred []string }
+
+// Maintain makes the partitions that will be needed, well ahead, and drops the runs that retention no longer keeps. It
+// is cheap when there is nothing to do, and is called every minute or so, by as many processes as like to. Nobody who
+// reads or writes waits for it longer than a tenth of a second.
+func Maintain(ctx context.Context, q querier, now time.Time, keep Retention) (Upkeep, error) {
+	var did Upkeep
+	s, err := readPartitions(ctx, q)
+	if err != nil {
+		return did, err
+	}
+	var errs []error
+	for _, p := range s.missing(now) {
+		errs = append(errs, did.made(p.name, execute(ctx, q, p.create())))
+	}
+	for _, p := range s.expired(now.Add(-keep.Runs)) {
+		errs = append(errs, did.dropped(p, execute(ctx, q, drop("runs", p, ""))))
+	}
+	errs = append(errs, forget(ctx, q, now, keep))
+	return did, errors.Join(errs...)
+}
+
+func (u *Upkeep) made(name string, err error) error {
+	switch {
+	case err == nil:
+		u.Made = append(u.Made, name)
+	case inUse(err):
+		u.Deferred = append(u.Deferred, name)
+	default:
+		return fmt.Errorf("make partition %s: %w", name, err)
+	}
+	return nil
+}
+
+func (u *Upkeep) dropped(name string, err error) error {
+	switch {
+	case err == nil:
+		u.Dropped = append(u.Dropped, name)
+	case inUse(err):
+		u.Deferred = append(u.Deferred, name)
+	default:
+		return fmt.Errorf("drop partition %s: %w", name, err)
+	}
+	return nil
+}
+
+const (
+	lockNotAvailable = "55P03"
+	objectInUse      = "55006"
+	checkViolation   = "23514" // a row has come into the default partition where another partition was to begin
+)
+
+// inUse tells the errors that only mean: not now.
+func inUse(err error) bool {
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && slices.Contains([]string{lockNotAvailable, objectInUse, checkViolation}, pgErr.Code)
+}
+
+// alone begins every change of partitions: one at a time, and never queued for a lock, because everybody else would
+// queue behind. It is all one statement, so a process that is stopped holds nothing.
+const alone = `do $tactus$ begin
+    perform set_config('lock_timeout', '100ms', true);
+    if not pg_try_advisory_xact_lock(7461637, 475732) then
+        raise 'another process changes partitions' using errcode = 'lock_not_available';
+    end if;
+    `
+
+const end = `
+end $tactus$`
+
+func execute(ctx context.Context, q querier, sql string) error {
+	rows, err := q.Query(ctx, sql, pgx.QueryExecModeExec)
+	if err != nil {
+		return err
+	}
+	rows.Close()
+	return rows.Err()
+}
+
+// partitions are those there are.
+type partitions struct {
+	position int64                      // the newest that has been drawn
+	ranges   map[string][]positionRange // by topic
+	months   map[string]bool            // the names of runs' partitions
+}
+
+// positionRange is a partition of a topic: positions from lower until below upper.
+type positionRange struct {
+	name         string
+	lower, upper int64
+}
+
+const listPartitions = `
+select child.relname, parent.relname, pg_get_expr(child.relpartbound, child.oid), (select last_value from tactus.outbox_position)
+from pg_inherits i join pg_class child on child.oid = i.inhrelid join pg_class parent on parent.oid = i.inhparent
+where i.inhparent in ('tactus.outbox_schedule'::regclass, 'tactus.outbox_run'::regclass, 'tactus.runs'::regclass)`
+
+func readPartitions(ctx context.Context, q querier) (partitions, error) {
+	s := partitions{ranges: map[string][]positionRange{}, months: map[string]bool{}}
+	rows, err := q.Query(ctx, listPartitions)
+	if err != nil {
+		return s, fmt.Errorf("list partitions: %w", err)
+	}
+	var name, parent, bounds string
+	if _, err := pgx.ForEachRow(rows, []any{&name, &parent, &bounds, &s.position}, func() error {
+		return s.add(name, parent, bounds)
+	}); err != nil {
+		return s, fmt.Errorf("list partitions: %w", err)
+	}
+	return s, nil
+}
+
+var fromTo = regexp.MustCompile(`^FOR VALUES FROM \('(\d+)'\) TO \('(\d+)'\)$`)
+
+func (s *partitions) add(name, parent, bounds string) error {
+	if parent == "runs" {
+		s.months[name] = true
+		return nil
+	}
+	found := fromTo.FindStringSubmatch(bounds)
+	if found == nil {
+		return fmt.Errorf("partition %s has bounds that tactus did not make: %s", name, bounds)
+	}
+	lower, _ := strconv.ParseInt(found[1], 10, 64) // digits, and Postgres holds them in as many bits
+	upper, _ := strconv.ParseInt(found[2], 10, 64)
+	topic := parent[len("outbox_"):]
+	s.ranges[topic] = append(s.ranges[topic], positionRange{name, lower, upper})
+	return nil
+}

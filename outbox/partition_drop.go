@@ -1,0 +1,118 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// DropRunEvents drops the partitions of run events of which every row is visible in every one of the snapshots: those
+// of batches that all sinks of the topic have, and that are old enough. A row that commits late, after a snapshot was
+// taken, is not visible in it, and keeps its partition. Without a snapshot nothing is dropped.
+func DropRunEvents(ctx context.Context, q querier, seen ...Snapshot) (Upkeep, error) {
+	var did Upkeep
+	if len(seen) == 0 {
+		return did, nil
+	}
+	s, err := readPartitions(ctx, q)
+	if err != nil {
+		return did, err
+	}
+	var errs []error
+	for _, r := range s.ranges[Runs] {
+		if r.upper > s.position { // more will be written to it
+			continue
+		}
+		rest := unseen(r.name, seen)
+		some, err := exists(ctx, q, rest)
+		if err == nil && !some {
+			err = did.dropped(r.name, execute(ctx, q, drop("outbox_run", r.name, rest)))
+		}
+		errs = append(errs, err)
+	}
+	return did, errors.Join(errs...)
+}
+
+// unseen selects the rows of a partition that one of the snapshots has not seen. What xmin precedes is found by index,
+// and is next to nothing in an old partition: the question costs little, under the lock too.
+func unseen(partition string, seen []Snapshot) string {
+	conditions := make([]string, len(seen))
+	for i, s := range seen {
+		conditions[i] = fmt.Sprintf("xid >= pg_snapshot_xmin(%[1]s) and not pg_visible_in_snapshot(xid, %[1]s)", quote(string(s))+"::pg_snapshot")
+	}
+	return fmt.Sprintf("select from tactus.%s where %s", partition, strings.Join(conditions, " or "))
+}
+
+func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
+
+func exists(ctx context.Context, q querier, query string) (bool, error) {
+	rows, err := q.Query(ctx, "select exists ("+query+")", pgx.QueryExecModeExec)
+	if err != nil {
+		return false, fmt.Errorf("look for rows: %w", err)
+	}
+	some, err := pgx.CollectExactlyOneRow(rows, pgx.RowTo[bool])
+	if err != nil {
+		return false, fmt.Errorf("look for rows: %w", err)
+	}
+	return some, nil
+}
+
+// drop drops a partition unless a query finds rows, or somebody uses its parent and does not end soon. Whoever has an
+// open transaction with a row in the partition holds its parent too; once that is ours, nobody else can hold the
+// partition but a vacuum, and for that nobody shall wait.
+func drop(parent, partition, unless string) string {
+	check := ""
+	if unless != "" {
+		check = fmt.Sprintf(`if exists (%s) then
+        raise 'late rows' using errcode = 'object_in_use';
+    end if;
+    `, unless)
+	}
+	return alone + fmt.Sprintf(`lock table only tactus.%[1]s in access exclusive mode;
+    lock table only tactus.%[2]s in access exclusive mode nowait;
+    %[3]sdrop table tactus.%[2]s;`, parent, partition, check) + end
+}
+
+// expired are the months of runs that ended before a time.
+func (s partitions) expired(before time.Time) (names []string) {
+	for name := range s.months {
+		if month, err := time.Parse(monthLayout, name); err == nil && !month.AddDate(0, 1, 0).After(before) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// forgetOnce bounds how many rows one round deletes.
+const forgetOnce = 10_000
+
+const (
+	forgetRuns = `
+delete from tactus.runs_default where ctid = any (array(select ctid from tactus.runs_default where due_at < $1 limit $2))`
+	forgetKeys = `
+delete from tactus.idempotency where key in (select key from tactus.idempotency where created_at < $1 order by created_at limit $2)`
+)
+
+// forget deletes row by row what no partition of its own lets go: runs in the default partition, and old keys.
+func forget(ctx context.Context, q querier, now time.Time, keep Retention) error {
+	for _, f := range []struct {
+		sql    string
+		before time.Time
+	}{{forgetRuns, now.Add(-keep.Runs)}, {forgetKeys, now.Add(-keep.Keys)}} {
+		rows, err := q.Query(ctx, f.sql, f.before, forgetOnce)
+		if err != nil {
+			return fmt.Errorf("forget old rows: %w", err)
+		}
+		rows.Close()
+		if err := rows.Err(); err != nil {
+			return fmt.Errorf("forget old rows: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,77 @@
+package outbox
+
+import (
+	"fmt"
+	"time"
+)
+
+// widths are how many positions a topic's partitions span. Positions are drawn from one sequence, so both topics go
+// through them at the same speed; of schedule events, which are kept, there shall be few partitions.
+var widths = map[string]int64{Schedules: 1_000_000_000, Runs: 5_000_000}
+
+// ahead is how many partitions stand ready behind the one in use.
+const ahead = 2
+
+// newPartition is one that has to be made.
+type newPartition struct {
+	parent, name string
+	bounds       string // a query for the text of the bounds; no row when there is no room for it
+}
+
+// missing are the partitions that are to stand ready and do not.
+func (s partitions) missing(now time.Time) (all []newPartition) {
+	for _, topic := range []string{Schedules, Runs} {
+		width, end := widths[topic], int64(0)
+		for _, r := range s.ranges[topic] {
+			end = max(end, r.upper)
+		}
+		for ; end <= s.position+ahead*width; end += width {
+			all = append(all, newPartition{
+				"outbox_" + topic, fmt.Sprintf("outbox_%s_%d", topic, end),
+				fmt.Sprintf("select 'from (%d) to (%d)'", end, end+width),
+			})
+		}
+	}
+	for m := range ahead + 1 {
+		month := monthOf(now).AddDate(0, m, 0)
+		if name := monthName(month); !s.months[name] {
+			all = append(all, newPartition{"runs", name, runBounds(month, now)})
+		}
+	}
+	return all
+}
+
+func monthOf(t time.Time) time.Time {
+	return time.Date(t.UTC().Year(), t.UTC().Month(), 1, 0, 0, 0, 0, time.UTC)
+}
+
+const monthLayout = "runs_2006_01"
+
+func monthName(month time.Time) string { return month.Format(monthLayout) }
+
+// runBounds are those of a month; nothing when nothing of it is left. The default partition keeps what it has: when it
+// has rows of the month, because nobody maintained, the partition begins behind them, and when the month has begun,
+// behind the rows that are being written. To move rows would lose what is written to them meanwhile.
+func runBounds(month, now time.Time) string {
+	begin := month
+	if !now.Before(month) {
+		begin = now.UTC().Truncate(time.Hour).Add(2 * time.Hour)
+	}
+	return fmt.Sprintf(`select format('from (%%L) to (%%L)', begin, '%[2]s') from (
+            select greatest('%[1]s', max(due_at) + interval '1 microsecond') as begin
+            from tactus.runs_default where due_at >= '%[1]s' and due_at < '%[2]s'
+        ) d where begin < '%[2]s'`, begin.Format(time.RFC3339), month.AddDate(0, 1, 0).Format(time.RFC3339))
+}
+
+// create makes a table and then attaches it: CREATE TABLE ... PARTITION OF would wait for every writer of the parent,
+// and have all others wait behind.
+func (p newPartition) create() string {
+	return alone + fmt.Sprintf(`declare
+        bounds text := (%[3]s);
+    begin
+        if bounds is not null and to_regclass('tactus.%[2]s') is null then
+            create table tactus.%[2]s (like tactus.%[1]s including all);
+            execute 'alter table tactus.%[1]s attach partition tactus.%[2]s for values ' || bounds;
+        end if;
+    end;`, p.parent, p.name, p.bounds) + end
+}

@@ -1,0 +1,429 @@
+package outbox_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/testenv"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+var keep = outbox.Retention{Runs: 90 * 24 * time.Hour, Keys: 24 * time.Hour}
+
+func maintain(t *testing.T, pool *pgxpool.Pool, now time.Time) outbox.Upkeep {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), testenv.Patience)
+	defer cancel()
+	did, err := outbox.Maintain(ctx, pool, now, keep)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return did
+}
+
+func execute(t *testing.T, pool *pgxpool.Pool, sql string, args ...any) {
+	t.Helper()
+	if _, err := pool.Exec(t.Context(), sql, args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// texts are the values of a query's only column.
+func texts(t *testing.T, pool *pgxpool.Pool, sql string, args ...any) []string {
+	t.Helper()
+	rows, err := pool.Query(t.Context(), sql, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// due inserts a run that is due at a time, and tells into which partition it went.
+func due(t *testing.T, pool *pgxpool.Pool, at string) string {
+	t.Helper()
+	return texts(t, pool, `
+insert into tactus.runs (id, schedule_id, due_at, kind, status, schedule_version) values ($1, $2, $3::text::timestamptz, 'scheduled', 'due', 1)
+returning tableoid::regclass::text`, outbox.NewID(), outbox.NewID(), at)[0]
+}
+
+func TestMonthsOfRuns(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	midYear := time.Date(2041, 7, 10, 0, 0, 0, 0, time.UTC)
+	if did := maintain(t, pool, midYear); !slices.Contains(did.Made, "runs_2041_08") || !slices.Contains(did.Made, "runs_2041_09") {
+		t.Errorf("made %v", did.Made)
+	}
+	if did := maintain(t, pool, midYear); len(did.Made)+len(did.Dropped)+len(did.Deferred) != 0 {
+		t.Errorf("maintained again at once: %+v", did)
+	}
+	for at, want := range map[string]string{
+		"2041-07-31T23:59:59.999999Z": "tactus.runs_2041_07", "2041-08-01T00:00:00Z": "tactus.runs_2041_08",
+		"2041-08-01T00:59:59+01:00": "tactus.runs_2041_07", "2041-10-01T00:00:00Z": "tactus.runs_default",
+		"1999-01-01T00:00:00Z": "tactus.runs_default",
+	} {
+		if got := due(t, pool, at); got != want {
+			t.Errorf("due at %s: in %s, want %s", at, got, want)
+		}
+	}
+	lastSecond := time.Date(2041, 8, 31, 23, 59, 59, 0, time.UTC)
+	if did := maintain(t, pool, lastSecond); !slices.Contains(did.Made, "runs_2041_10") || slices.Contains(did.Made, "runs_2041_11") {
+		t.Errorf("made %v", did.Made)
+	}
+	if did := maintain(t, pool, lastSecond.Add(time.Second)); !slices.Equal(did.Made, []string{"runs_2041_11"}) {
+		t.Errorf("made %v", did.Made)
+	}
+	did := maintain(t, pool, time.Date(2041, 10, 29, 23, 59, 59, 0, time.UTC)) // 90 days after July ended, less a second
+	if slices.Contains(did.Dropped, "runs_2041_07") {
+		t.Errorf("dropped %v", did.Dropped)
+	}
+	did = maintain(t, pool, time.Date(2041, 10, 30, 0, 0, 0, 0, time.UTC))
+	if !slices.Equal(did.Dropped, []string{"runs_2041_07"}) {
+		t.Errorf("dropped %v", did.Dropped)
+	}
+}
+
+// TestDefaultPartitionKeepsItsRuns maintains after nobody did for long: runs of this month and of the next are in the
+// default partition. They stay there, found as before, and new partitions begin behind them.
+func TestDefaultPartitionKeepsItsRuns(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	for _, at := range []string{"2041-07-03T00:00:00Z", "2041-07-10T11:59:00Z", "2041-08-05T00:00:00Z"} {
+		if got := due(t, pool, at); got != "tactus.runs_default" {
+			t.Fatalf("in %s", got)
+		}
+	}
+	did := maintain(t, pool, time.Date(2041, 7, 10, 12, 30, 0, 0, time.UTC))
+	for _, name := range []string{"runs_2041_07", "runs_2041_08", "runs_2041_09"} {
+		if !slices.Contains(did.Made, name) {
+			t.Errorf("made %v, and not %s", did.Made, name)
+		}
+	}
+	for at, want := range map[string]string{
+		"2041-07-10T12:30:00Z": "tactus.runs_default", "2041-07-10T14:00:00Z": "tactus.runs_2041_07",
+		"2041-08-05T00:00:00Z": "tactus.runs_default", "2041-08-05T00:00:00.000001Z": "tactus.runs_2041_08",
+	} {
+		if got := due(t, pool, at); got != want {
+			t.Errorf("due at %s: in %s, want %s", at, got, want)
+		}
+	}
+	if n := texts(t, pool, `select count(*)::text from tactus.runs`)[0]; n != "7" {
+		t.Errorf("%s runs are found", n)
+	}
+	maintain(t, pool, time.Date(2041, 12, 1, 0, 0, 0, 0, time.UTC)) // more than 90 days after all of them
+	if n := texts(t, pool, `select count(*)::text from tactus.runs_default`)[0]; n != "0" {
+		t.Errorf("%s old runs are left in the default partition", n)
+	}
+}
+
+// TestEndOfAMonthWithoutPartition leaves the last hours of a month to the default partition.
+func TestEndOfAMonthWithoutPartition(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	maintain(t, pool, time.Date(2041, 7, 31, 23, 30, 0, 0, time.UTC))
+	if got := due(t, pool, "2041-07-31T23:40:00Z"); got != "tactus.runs_default" {
+		t.Errorf("in %s", got)
+	}
+	if got := due(t, pool, "2041-08-01T00:00:00Z"); got != "tactus.runs_2041_08" {
+		t.Errorf("in %s", got)
+	}
+}
+
+// TestPositionsCrossPartitions has writers go over the ends of several partitions, while others maintain.
+func TestPositionsCrossPartitions(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	store := outbox.NewStore(pool, "")
+	s, err := store.Create(t.Context(), definition("crossing"), "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	maintain(t, pool, time.Now())
+	for crossing := range 4 {
+		execute(t, pool, `select setval('tactus.outbox_position', $1)`, (crossing+1)*5_000_000-20)
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				for range 10 {
+					if _, err := store.Trigger(t.Context(), s.ID); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+			wg.Go(func() {
+				if _, err := outbox.Maintain(t.Context(), pool, time.Now(), keep); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		maintain(t, pool, time.Now()) // those that ran at once may all have given way
+	}
+	counts := texts(t, pool, `select tableoid::regclass || ' ' || count(*) from tactus.outbox where topic = 'run' group by tableoid order by tableoid`)
+	if len(counts) != 5 {
+		t.Errorf("events are in %v", counts)
+	}
+	if n := len(read(t, pool, outbox.Runs, outbox.Nothing, current(t, pool))); n != 160 {
+		t.Errorf("%d events, want 160", n)
+	}
+	execute(t, pool, `select setval('tactus.outbox_position', 999999990)`)
+	maintain(t, pool, time.Now())
+	for n := range 30 {
+		if _, _, err := store.Put(t.Context(), definition(fmt.Sprint("over the end ", n))); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestDropOfRunEvents drops what all have seen, and nothing else.
+func TestDropOfRunEvents(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	store := outbox.NewStore(pool, "")
+	s, err := store.Create(t.Context(), definition("old"), "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	maintain(t, pool, time.Now())
+	trigger(t, store, s.ID)
+	behind := current(t, pool)
+	trigger(t, store, s.ID)
+	ahead := current(t, pool)
+	if did := dropped(t, pool, ahead); len(did.Dropped) != 0 {
+		t.Errorf("a partition that is written to: %+v", did)
+	}
+	execute(t, pool, `select setval('tactus.outbox_position', 5000000)`)
+	trigger(t, store, s.ID)
+	for _, seen := range [][]outbox.Snapshot{nil, {behind}, {ahead, behind}} {
+		if did := dropped(t, pool, seen...); len(did.Dropped)+len(did.Deferred) != 0 {
+			t.Errorf("%v have seen: %+v", seen, did)
+		}
+	}
+	if did, err := outbox.DropRunPartition(t.Context(), pool, "outbox_run_0", ahead, behind); err != nil || len(did.Deferred) != 1 {
+		t.Errorf("a row that came before the lock: %+v, %v", did, err)
+	}
+	if did := dropped(t, pool, ahead, ahead); !slices.Equal(did.Dropped, []string{"outbox_run_0"}) {
+		t.Errorf("seen by all: %+v", did)
+	}
+	if n := len(read(t, pool, outbox.Runs, outbox.Nothing, current(t, pool))); n != 1 {
+		t.Errorf("%d run events are left, want the newest", n)
+	}
+	if n := len(read(t, pool, outbox.Schedules, outbox.Nothing, current(t, pool))); n != 1 {
+		t.Errorf("%d schedule events are left, want all", n)
+	}
+}
+
+func trigger(t *testing.T, store *outbox.Store, id domain.ID) {
+	t.Helper()
+	if _, err := store.Trigger(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func dropped(t *testing.T, pool *pgxpool.Pool, seen ...outbox.Snapshot) outbox.Upkeep {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), testenv.Patience)
+	defer cancel()
+	did, err := outbox.DropRunEvents(ctx, pool, seen...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return did
+}
+
+// insertLate appends a run event by hand, in a transaction that the test holds open.
+const insertLate = `
+insert into tactus.outbox (topic, aggregate_id, version, type, data, position)
+values ('run', $1, 1, 'run.due', '{}', 1)`
+
+// TestDropUnderLoad drops an old partition while writers write and one transaction holds a late row in it. The drop
+// gives way every time; no writer ever waits for a lock as long as its own lock_timeout, and the late row is not lost.
+func TestDropUnderLoad(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	store := outbox.NewStore(pool, "")
+	s, err := store.Create(t.Context(), definition("busy"), "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	maintain(t, pool, time.Now())
+	trigger(t, store, s.ID)
+	execute(t, pool, `select setval('tactus.outbox_position', 5000000)`)
+
+	late, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = late.Rollback(context.WithoutCancel(t.Context())) }() // after a commit it has nothing to do
+	if _, err := late.Exec(t.Context(), insertLate, outbox.NewID()); err != nil {
+		t.Fatal(err)
+	}
+	seen := current(t, pool)
+	load := write(t, pool, s.ID)
+	for round := range 3 {
+		load.more(t, 50)
+		if did := dropped(t, pool, seen); !slices.Equal(did.Deferred, []string{"outbox_run_0"}) {
+			t.Fatalf("round %d: %+v", round, did)
+		}
+	}
+	load.more(t, 50)
+	if err := late.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if did := dropped(t, pool, seen); len(did.Dropped)+len(did.Deferred) != 0 {
+		t.Fatalf("a late row that the snapshot has not seen: %+v", did)
+	}
+	if n := texts(t, pool, `select count(*)::text from tactus.outbox where topic = 'run' and position = 1`)[0]; n != "1" {
+		t.Fatal("the late row is gone")
+	}
+	seen = current(t, pool)
+	testenv.Eventually(t, "the drop gets its turn", func() error {
+		if did := dropped(t, pool, seen); !slices.Equal(did.Dropped, []string{"outbox_run_0"}) {
+			return fmt.Errorf("%+v", did)
+		}
+		return nil
+	})
+	load.more(t, 50)
+	load.stop()
+	if got := int64(len(read(t, pool, outbox.Runs, outbox.Nothing, current(t, pool)))); got != load.written.Load() {
+		t.Errorf("%d events are left of %d in the newer partition", got, load.written.Load())
+	}
+}
+
+// load are writers that never pause. Each would fail if it waited for a lock for ten seconds.
+type load struct {
+	written atomic.Int64
+	stop    func()
+}
+
+const patientWriter = `
+insert into tactus.outbox (topic, aggregate_id, version, type, data) values ('run', $1, 1, 'run.due', '{}')`
+
+func write(t *testing.T, pool *pgxpool.Pool, id domain.ID) *load {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	l := &load{}
+	var wg sync.WaitGroup
+	l.stop = func() { cancel(); wg.Wait() }
+	t.Cleanup(l.stop)
+	for range 4 {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				err := pgx.BeginFunc(context.WithoutCancel(ctx), pool, func(tx pgx.Tx) error {
+					if _, err := tx.Exec(context.WithoutCancel(ctx), `select set_config('lock_timeout', '10s', true)`); err != nil {
+						return err
+					}
+					_, err := tx.Exec(context.WithoutCancel(ctx), patientWriter, id)
+					return err
+				})
+				if err != nil {
+					t.Errorf("a writer under load: %v", err)
+					return
+				}
+				l.written.Add(1)
+			}
+		})
+	}
+	return l
+}
+
+// more waits until the writers have written so many more.
+func (l *load) more(t *testing.T, n int64) {
+	t.Helper()
+	want := l.written.Load() + n
+	testenv.Eventually(t, "the writers go on", func() error {
+		if got := l.written.Load(); got < want {
+			return fmt.Errorf("%d written of %d", got, want)
+		}
+		return nil
+	})
+}
+
+// TestMakeUnderLoad attaches partitions while every parent has an open transaction with a row in it: making does not
+// wait for it, so nobody waits behind.
+func TestMakeUnderLoad(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	store := outbox.NewStore(pool, "")
+	s, err := store.Create(t.Context(), definition("open"), "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	open, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := open.Rollback(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	}()
+	if _, err := open.Exec(t.Context(), insertLate, outbox.NewID()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := outbox.Disable(t.Context(), open, s.ID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := open.Exec(t.Context(), `select count(*) from tactus.runs where due_at > now()`); err != nil {
+		t.Fatal(err)
+	}
+	did := maintain(t, pool, time.Now().AddDate(0, 1, 0))
+	if len(did.Deferred) != 1 || len(did.Made) != 4 || !strings.HasPrefix(did.Deferred[0], "runs_") {
+		t.Errorf("made %v, deferred %v: only a new month waits, for whoever reads the default partition", did.Made, did.Deferred)
+	}
+}
+
+// TestManyMaintain has many processes maintain at once.
+func TestManyMaintain(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	var made atomic.Int64
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			did, err := outbox.Maintain(t.Context(), pool, time.Now(), keep)
+			if err != nil {
+				t.Error(err)
+			}
+			made.Add(int64(len(did.Made)))
+		})
+	}
+	wg.Wait()
+	if did := maintain(t, pool, time.Now()); len(did.Deferred) != 0 || made.Load()+int64(len(did.Made)) < 4 {
+		t.Errorf("%d made, then %+v", made.Load(), did)
+	}
+	if did := maintain(t, pool, time.Now()); len(did.Made) != 0 {
+		t.Errorf("not done: %+v", did)
+	}
+}
+
+func TestOldKeysAreForgotten(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	store := outbox.NewStore(pool, "")
+	if _, err := store.Create(t.Context(), definition("a"), "key", []byte("a")); err != nil {
+		t.Fatal(err)
+	}
+	maintain(t, pool, time.Now())
+	if _, err := store.Create(t.Context(), definition("b"), "key", []byte("b")); !errors.Is(err, &domain.Error{Code: "idempotency_key_reused"}) {
+		t.Errorf("the same day: %v", err)
+	}
+	maintain(t, pool, time.Now().Add(25*time.Hour))
+	if _, err := store.Create(t.Context(), definition("b"), "key", []byte("b")); err != nil {
+		t.Errorf("a day later: %v", err)
+	}
+}
