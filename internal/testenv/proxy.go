@@ -165,9 +165,18 @@ func (p *Proxy) pump(c *pair, d Direction) {
 			sent += int(size)
 		}
 		if err != nil {
-			_ = c.to[d].CloseWrite() // passes the end on; the receiver may be gone
+			p.passEnd(c, d)
 			return
 		}
+	}
+}
+
+// passEnd tells the receiver that no more will come, unless the connection is being reset: then it shall hear that.
+func (p *Proxy) passEnd(c *pair, d Direction) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !c.gone {
+		_ = c.to[d].CloseWrite() // the receiver may be gone
 	}
 }
 
