@@ -25,6 +25,7 @@ type commands struct {
 	Migrate  migrateCmd  `cmd:"" help:"Bring the database's schema up to date."`
 	Schedule scheduleCmd `cmd:"" help:"Create, read and change schedules."`
 	Health   healthCmd   `cmd:"" help:"Tell whether a process is ready."`
+	Replay   replayCmd   `cmd:"" help:"Publish a range of events again, into a stream of its own."`
 	Verify   verifyCmd   `cmd:"" help:"Check that nothing is lost: log, stream, schedules and runs against each other."`
 }
 

@@ -1,5 +1,13 @@
 package main
 
+import (
+	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/redis/go-redis/v9"
+)
+
 // redisFlags say where events and tasks go.
 type redisFlags struct {
 	RedisURL  string `env:"REDIS_URL" placeholder:"URL" help:"Redis for events, redis://user:password@host:port/db."`
@@ -20,8 +28,21 @@ func (f redisFlags) broker() string {
 	return f.RedisURL
 }
 
-// Names of the event sink: what relay_batches calls it, and its key.
-const (
-	eventSink   = "events"
-	eventStream = "tactus:events"
-)
+// eventSink is what relay_batches calls the sink of the events.
+const eventSink = "events"
+
+// connectBoth opens what the tools compare: PostgreSQL and the Redis of the events.
+func connectBoth(ctx context.Context, database databaseFlags, events redisFlags) (*pgxpool.Pool, redis.UniversalClient, error) {
+	if err := errors.Join(database.validate(), events.validate()); err != nil {
+		return nil, nil, err
+	}
+	options, err := redis.ParseURL(events.RedisURL)
+	if err != nil {
+		return nil, nil, usage("REDIS_URL: %v", err)
+	}
+	pool, err := pgxpool.New(ctx, database.DatabaseURL)
+	if err != nil {
+		return nil, nil, usage("DATABASE_URL: %v", err)
+	}
+	return pool, redis.NewClient(options), nil
+}

@@ -8,9 +8,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/redis/go-redis/v9"
-
+	"github.com/tactus-dev/tactus/internal/redis"
 	"github.com/tactus-dev/tactus/internal/verify"
 )
 
@@ -27,13 +25,13 @@ type verifyCmd struct {
 
 // Run checks, and fails when there is a problem.
 func (c verifyCmd) Run(ctx context.Context, to console) error {
-	pool, client, err := c.open(ctx)
+	pool, client, err := connectBoth(ctx, c.databaseFlags, c.redisFlags)
 	if err != nil {
 		return err
 	}
 	defer pool.Close()
 	defer client.Close()
-	config := verify.Config{Stream: eventStream, Sink: eventSink, Limit: c.Limit, Wait: c.Wait}
+	config := verify.Config{Stream: redis.EventStream, Sink: eventSink, Limit: c.Limit, Wait: c.Wait}
 	if !c.From.IsZero() {
 		config.Window = &verify.Window{From: c.From.Time, To: c.To.Time, Late: c.Late}
 	}
@@ -48,25 +46,6 @@ func (c verifyCmd) Run(ctx context.Context, to console) error {
 		return errReported
 	}
 	return nil
-}
-
-// open connects to what is compared.
-func (c verifyCmd) open(ctx context.Context) (*pgxpool.Pool, redis.UniversalClient, error) {
-	if err := c.databaseFlags.validate(); err != nil {
-		return nil, nil, err
-	}
-	if err := c.redisFlags.validate(); err != nil {
-		return nil, nil, err
-	}
-	options, err := redis.ParseURL(c.RedisURL)
-	if err != nil {
-		return nil, nil, usage("REDIS_URL: %v", err)
-	}
-	pool, err := pgxpool.New(ctx, c.DatabaseURL)
-	if err != nil {
-		return nil, nil, usage("DATABASE_URL: %v", err)
-	}
-	return pool, redis.NewClient(options), nil
 }
 
 func (c verifyCmd) print(to io.Writer, r *verify.Report) error {

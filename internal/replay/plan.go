@@ -1,0 +1,151 @@
+package replay
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// Bound is an end of a range, inclusive: a position in the log or a time. The zero Bound is none.
+type Bound struct {
+	Position int64     `json:"position,omitempty"`
+	Time     time.Time `json:"time,omitzero"`
+}
+
+// Range says which events.
+type Range struct {
+	From     Bound              `json:"from,omitzero"`
+	To       Bound              `json:"to,omitzero"`
+	Schedule domain.ID          `json:"schedule,omitzero"`
+	Types    []domain.EventType `json:"types,omitempty"` // none: all
+}
+
+// Plan is a range as of the instant at which its replay began. It is kept beside the stream, as the mark of its epoch.
+type Plan struct {
+	Range
+	Snapshot outbox.Snapshot `json:"snapshot"` // what had been committed
+	Began    time.Time       `json:"began"`
+	Epoch    string          `json:"epoch"` // of the log
+}
+
+// Same tells whether a plan is of a range.
+func (p Plan) Same(r Range) bool {
+	return p.From.Position == r.From.Position && p.From.Time.Equal(r.From.Time) && p.To.Position == r.To.Position &&
+		p.To.Time.Equal(r.To.Time) && p.Schedule == r.Schedule && slices.Equal(p.Types, r.Types)
+}
+
+// Count is how many events of a type there are.
+type Count struct {
+	Type        domain.EventType
+	N           int64
+	First, Last int64 // positions
+}
+
+// chosen are the rows of a plan. Each condition that is not asked for holds by itself.
+const chosen = `
+from tactus.outbox
+where topic = 'schedule' and pg_visible_in_snapshot(xid, @snapshot::text::pg_snapshot)
+    and position > @after::bigint and position >= @from::bigint and position <= @to::bigint
+    and (@since::timestamptz is null or occurred_at >= @since) and (@until::timestamptz is null or occurred_at <= @until)
+    and (@schedule::text is null or aggregate_id = @schedule::text::uuid)
+    and (@types::text[] is null or type = any (@types::text[]))`
+
+const (
+	countChosen = `select type, count(*), min(position), max(position)` + chosen + ` group by type order by type`
+	readChosen  = `select position, aggregate_id, version, type, data, headers, occurred_at` + chosen + ` order by position limit @limit::int`
+)
+
+func (p Plan) args(after int64) pgx.NamedArgs {
+	args := pgx.NamedArgs{
+		"snapshot": string(p.Snapshot), "after": after, "from": p.From.Position, "to": int64(1<<63 - 1),
+		"since": orNull(p.From.Time), "until": orNull(p.To.Time), "schedule": nil, "types": nil, "limit": page,
+	}
+	if p.To.Position > 0 {
+		args["to"] = p.To.Position
+	}
+	if !p.Schedule.IsZero() {
+		args["schedule"] = p.Schedule.String()
+	}
+	if len(p.Types) > 0 {
+		types := make([]string, len(p.Types))
+		for i, t := range p.Types {
+			types[i] = string(t)
+		}
+		args["types"] = types
+	}
+	return args
+}
+
+func orNull(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// Count tells how many events of the plan come after a position.
+func (p Plan) Count(ctx context.Context, pool *pgxpool.Pool, after int64) ([]Count, error) {
+	rows, err := pool.Query(ctx, countChosen, p.args(after))
+	if err != nil {
+		return nil, fmt.Errorf("count events: %w", err)
+	}
+	counts, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Count])
+	if err != nil {
+		return nil, fmt.Errorf("count events: %w", err)
+	}
+	return counts, nil
+}
+
+const now = `
+select pg_current_snapshot()::text, clock_timestamp(),
+    coalesce((select epoch from tactus.relay_sinks where topic = 'schedule' order by registered_at desc limit 1), '')`
+
+// Begin makes a plan of what is committed now.
+func Begin(ctx context.Context, pool *pgxpool.Pool, r Range) (Plan, error) {
+	for _, t := range r.Types {
+		if err := replayable(t); err != nil {
+			return Plan{}, err
+		}
+	}
+	p := Plan{Range: r}
+	if err := pool.QueryRow(ctx, now).Scan(&p.Snapshot, &p.Began, &p.Epoch); err != nil {
+		return Plan{}, fmt.Errorf("begin a replay: %w", err)
+	}
+	p.Began = p.Began.UTC()
+	return p, nil
+}
+
+func replayable(t domain.EventType) error {
+	switch t {
+	case domain.ScheduleCreated, domain.ScheduleUpdated, domain.ScheduleDeleted, domain.ScheduleEnabled, domain.ScheduleDisabled, domain.ScheduleInvalidated:
+		return nil
+	case domain.RunDue:
+		return &Refusal{"events of runs are not replayed: a replay never runs anything (tactus redeliver hands over again what a broker has lost)"}
+	default:
+		return &Refusal{fmt.Sprintf("%q is no type of event: want schedule.created, updated, deleted, enabled, disabled or invalidated", t)}
+	}
+}
+
+// Refusal is what a replay will not do, and why.
+type Refusal struct{ Reason string }
+
+func (r *Refusal) Error() string { return r.Reason }
+
+// mark is how a plan is kept. It begins with a word by which it is known.
+const marked = "replay "
+
+func (p Plan) mark() (string, error) {
+	text, err := json.Marshal(p)
+	if err != nil {
+		return "", fmt.Errorf("encode the plan: %w", err)
+	}
+	return marked + string(text), nil
+}

@@ -1,0 +1,141 @@
+package replay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tactus-dev/tactus/internal/cloudevents"
+	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/relay"
+)
+
+// Header marks a replayed message: when its replay began.
+const Header = "tactus-replay"
+
+const (
+	page      = 500
+	pageBytes = 4 << 20
+)
+
+// Run publishes what of the plan is not in the stream yet, at most rate events a second (0: as fast as it goes). progress
+// is told how many have been published, after each page; it may be nil.
+func (t *Target) Run(ctx context.Context, pool *pgxpool.Pool, p Plan, rate int, progress func(int64)) error {
+	if err := t.begin(ctx, p); err != nil {
+		return err
+	}
+	pace := newPace(rate)
+	for done := int64(0); ; {
+		entries, err := p.read(ctx, pool, t.Position(), pace.size())
+		if err != nil || len(entries) == 0 {
+			return err
+		}
+		if t.mark, err = t.sink.Append(ctx, t.mark, entries); err != nil {
+			return t.interrupted(err)
+		}
+		done += int64(len(entries))
+		if progress != nil {
+			progress(done)
+		}
+		if err := pace.wait(ctx, done); err != nil {
+			return err
+		}
+	}
+}
+
+// begin writes the plan beside the stream, unless it is there.
+func (t *Target) begin(ctx context.Context, p Plan) error {
+	epoch, err := p.mark()
+	if err != nil || t.mark.Epoch == epoch {
+		return err
+	}
+	if t.mark.Epoch != "" {
+		return refuse(t.key, "it holds another replay")
+	}
+	to := relay.Mark{Epoch: epoch, Last: t.mark.Last}
+	if err := t.sink.Begin(ctx, t.mark, to); err != nil {
+		return t.interrupted(err)
+	}
+	t.mark = to
+	return nil
+}
+
+func (t *Target) interrupted(err error) error {
+	if _, ok := errors.AsType[*relay.Mismatch](err); ok {
+		return fmt.Errorf("another replay is writing to %s: %w", t.key, err)
+	}
+	return err
+}
+
+// read makes entries of the next events, in a page that is bounded by its number and its size.
+func (p Plan) read(ctx context.Context, pool *pgxpool.Pool, after int64, limit int) (entries []relay.Entry, err error) {
+	args := p.args(after)
+	args["limit"] = limit
+	rows, err := pool.Query(ctx, readChosen, args)
+	if err != nil {
+		return nil, fmt.Errorf("read log: %w", err)
+	}
+	defer rows.Close()
+	for size := 0; size < pageBytes && rows.Next(); {
+		row, err := pgx.RowToStructByPos[outbox.Row](rows)
+		if err != nil {
+			return nil, fmt.Errorf("read log: %w", err)
+		}
+		entry, err := p.entry(row)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, entry)
+		size += len(entry.Message.Payload)
+	}
+	rows.Close()
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read log: %w", err)
+	}
+	return entries, nil
+}
+
+func (p Plan) entry(row outbox.Row) (relay.Entry, error) {
+	m, err := cloudevents.Schedule(row, p.Epoch)
+	if err != nil {
+		return relay.Entry{}, err
+	}
+	m.Metadata.Set(Header, p.Began.Format(time.RFC3339Nano))
+	return relay.Entry{ID: relay.ID{Batch: row.Position, Seq: 1}, Message: m}, nil
+}
+
+// pace keeps to a rate.
+type pace struct {
+	rate  int
+	began time.Time
+}
+
+func newPace(rate int) pace { return pace{rate, time.Now()} }
+
+// pages is how many pages a second a slow replay makes: it goes evenly, not in one jump each second.
+const pages = 10
+
+func (p pace) size() int {
+	if p.rate == 0 {
+		return page
+	}
+	return min(page, max(1, p.rate/pages))
+}
+
+// wait waits until so many may have been published.
+func (p pace) wait(ctx context.Context, done int64) error {
+	if p.rate == 0 {
+		return ctx.Err()
+	}
+	due := p.began.Add(time.Duration(float64(done) / float64(p.rate) * float64(time.Second)))
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(time.Until(due)):
+		return nil
+	}
+}
