@@ -25,6 +25,7 @@ type Config struct {
 	Name      string        // of this beat among others, the same after a restart
 	Poll      time.Duration // how often the log is read
 	MinResync time.Duration // at most one resync in this time
+	Lease     time.Duration // how long a silent run without a time limit keeps the next one back, where runs must not overlap
 	Log       *slog.Logger
 }
 
@@ -69,7 +70,7 @@ func New(pool *pgxpool.Pool, feed Feed, cfg Config) (*Beat, error) {
 	if cfg.Name == "" {
 		return nil, errors.New("a beat needs a name")
 	}
-	if cfg.Poll < 0 || cfg.MinResync < 0 {
+	if cfg.Poll < 0 || cfg.MinResync < 0 || cfg.Lease < 0 {
 		return nil, errors.New("a beat's intervals cannot be negative")
 	}
 	if cfg.Poll == 0 {
@@ -77,6 +78,9 @@ func New(pool *pgxpool.Pool, feed Feed, cfg Config) (*Beat, error) {
 	}
 	if cfg.MinResync == 0 {
 		cfg.MinResync = DefaultMinResync
+	}
+	if cfg.Lease == 0 {
+		cfg.Lease = domain.DefaultLease
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)

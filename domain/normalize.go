@@ -129,12 +129,8 @@ func (n *normalizer) policies() {
 			n.faults.add("out_of_range", "/"+field, "%d: want 0 (none) to %d", value, int64(maxSeconds))
 		}
 	}
-	if n.ExecutionPolicy == OverlapSkip || n.ExecutionPolicy == OverlapQueue {
-		if n.Stream != "" {
-			n.faults.add("overlap_requires_tracking", "/execution_policy", "%q needs to know when a run ends, which a stream does not tell: use allow, or a Celery queue", n.ExecutionPolicy)
-		} else {
-			n.faults.add("not_available", "/execution_policy", "%q needs results of runs, which are not collected yet: use allow", n.ExecutionPolicy)
-		}
+	if n.ExecutionPolicy != OverlapAllow && n.Stream != "" {
+		n.faults.add("overlap_requires_tracking", "/execution_policy", "%q needs to know when a run ends, which a stream does not tell: use allow, or a Celery queue", n.ExecutionPolicy)
 	}
 }
 

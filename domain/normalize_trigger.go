@@ -46,6 +46,9 @@ func (n *normalizer) phase() string {
 
 // warn collects what may surprise in the canonical trigger.
 func (n *normalizer) warn() {
+	if n.IgnoreResult && (n.ExecutionPolicy == OverlapSkip || n.ExecutionPolicy == OverlapQueue) {
+		n.warnings = append(n.warnings, Warning{"overlap_without_result", "the task ignores its result, so only the events of its worker (worker -E) tell when a run ends: without them the next one is kept back until the run counts as lost"})
+	}
 	if n.CronExpression == "" {
 		return
 	}

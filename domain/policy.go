@@ -21,6 +21,16 @@ const (
 	OverlapQueue = "queue" // it waits, unless one waits already
 )
 
+// Reasons of what an overlap policy kept back.
+const (
+	ReasonSkip  = "execution policy skip: the previous run is unfinished"
+	ReasonQueue = "execution policy queue: another run waits already"
+	ReasonWaits = "execution policy queue: waits until the previous run has finished"
+)
+
+// DefaultLease is how long a silent run without a time limit counts as unfinished: its answer may have been lost.
+const DefaultLease = time.Hour
+
 // Defaults and bounds of policies.
 const (
 	DefaultGrace  = 60     // seconds

@@ -20,17 +20,23 @@ type beatFlags struct {
 	Sync        bool    `name:"celery-beat-redis-sync-enabled" env:"CELERY_BEAT_REDIS_SYNC_ENABLED" default:"true" negatable:"" help:"Hear of changes through Redis; without, they are found within a minute."`
 	MinInterval float64 `name:"celery-beat-min-sync-interval" env:"CELERY_BEAT_MIN_SYNC_INTERVAL" default:"5" help:"At most one resync in so many seconds."`
 	BeatName    string  `name:"beat-name" env:"TACTUS_BEAT_NAME" help:"Name of this beat, the same after a restart (default the name of the host)."`
+	Lease       int64   `name:"overlap-lease-seconds" env:"TACTUS_OVERLAP_LEASE_SECONDS" default:"3600" help:"Seconds that a silent run without a time limit keeps the next one back, where runs must not overlap."`
 }
 
 func (f beatFlags) validate() error {
 	if f.MinInterval <= 0 {
 		return usage("CELERY_BEAT_MIN_SYNC_INTERVAL %v: want a positive number of seconds", f.MinInterval)
 	}
+	if f.Lease <= 0 {
+		return usage("TACTUS_OVERLAP_LEASE_SECONDS %d: want at least a second", f.Lease)
+	}
 	return nil
 }
 
+func (f beatFlags) lease() time.Duration { return time.Duration(f.Lease) * time.Second }
+
 func (f beatFlags) config(log *slog.Logger) (beat.Config, error) {
-	cfg := beat.Config{Name: f.BeatName, Poll: beat.DefaultPoll, MinResync: time.Duration(f.MinInterval * float64(time.Second)), Log: log}
+	cfg := beat.Config{Name: f.BeatName, Poll: beat.DefaultPoll, MinResync: time.Duration(f.MinInterval * float64(time.Second)), Lease: f.lease(), Log: log}
 	if !f.Sync {
 		cfg.Poll = beat.PollWithoutFeed
 	}
@@ -82,7 +88,7 @@ func (c beatCmd) Run(ctx context.Context, log *slog.Logger) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return run(ctx) })
 	group.Go(func() error { return maintain(ctx, pool, c.retentionFlags, log) })
-	group.Go(func() error { return c.collect(ctx, pool, c.broker(), "", log, registry) })
+	group.Go(func() error { return c.collect(ctx, pool, c.broker(), "", c.lease(), log, registry) })
 	group.Go(func() error { return telemetry.Serve(ctx, l, telemetry.Mux(health, registry)) })
 	return group.Wait()
 }

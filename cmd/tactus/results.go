@@ -20,16 +20,12 @@ type resultsFlags struct {
 	ResultKeyPrefix string        `env:"TACTUS_RESULT_KEY_PREFIX" help:"What comes before celery-task-meta- in the keys of results."`
 	ResultsEnabled  bool          `env:"TACTUS_RESULTS_ENABLED" default:"true" negatable:"" help:"Collect results and events of the workers."`
 	ResultTimeout   time.Duration `env:"TACTUS_RESULT_TIMEOUT" default:"24h" help:"After which a run of which nothing was heard is unknown."`
-	OverlapLease    int64         `name:"overlap-lease-seconds" env:"TACTUS_OVERLAP_LEASE_SECONDS" default:"3600" help:"Seconds that a silent run without a time limit keeps the next one back, where runs must not overlap."`
 }
 
 // validate finds bad values before anything starts.
 func (f resultsFlags) validate() error {
 	if f.ResultTimeout <= 0 {
 		return usage("TACTUS_RESULT_TIMEOUT %s: want a time, such as 24h", f.ResultTimeout)
-	}
-	if f.OverlapLease <= 0 {
-		return usage("TACTUS_OVERLAP_LEASE_SECONDS %d: want at least a second", f.OverlapLease)
 	}
 	if f.eventsOnly() || f.ResultBackend == "" {
 		return nil
@@ -43,13 +39,14 @@ func (f resultsFlags) validate() error {
 // eventsOnly is Celery's own word for no backend.
 func (f resultsFlags) eventsOnly() bool { return strings.HasPrefix(f.ResultBackend, "disabled://") }
 
-// collect follows runs until ctx ends; with results disabled, or without a broker, it only lets time pass. keyPrefix is that
-// of the broker's keys.
-func (f resultsFlags) collect(ctx context.Context, pool *pgxpool.Pool, broker, keyPrefix string, log *slog.Logger, registry prometheus.Registerer) error {
+// collect follows runs until ctx ends; with results disabled, or without a broker, it only lets time pass, and releases what waits for silent runs. keyPrefix is that
+// of the broker's keys, lease what a silent run without a time limit takes at most.
+func (f resultsFlags) collect(ctx context.Context, pool *pgxpool.Pool, broker, keyPrefix string, lease time.Duration, log *slog.Logger, registry prometheus.Registerer) error {
 	backend, events, cfg, err := f.sources(broker, keyPrefix)
 	if err != nil {
 		return err
 	}
+	cfg.Longest = lease
 	for _, client := range []redis.UniversalClient{backend, events} {
 		if client != nil {
 			defer client.Close()
@@ -67,7 +64,7 @@ func (f resultsFlags) collect(ctx context.Context, pool *pgxpool.Pool, broker, k
 
 // sources are where results and events come from; nil where nothing is to be heard.
 func (f resultsFlags) sources(broker, keyPrefix string) (backend, events redis.UniversalClient, cfg results.Config, err error) {
-	cfg = results.Config{KeyPrefix: f.ResultKeyPrefix, Timeout: f.ResultTimeout, Longest: time.Duration(f.OverlapLease) * time.Second}
+	cfg = results.Config{KeyPrefix: f.ResultKeyPrefix, Timeout: f.ResultTimeout}
 	if !f.ResultsEnabled || broker == "" {
 		return nil, nil, cfg, nil
 	}

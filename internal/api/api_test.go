@@ -243,7 +243,7 @@ func TestBadInput(t *testing.T) {
 		{"priority", schedule(`"priority":256`), "priority_range", "/priority", 422},
 		{"two targets", schedule(`"queue":"q","stream":"s"`), "target_ambiguous", "/queue", 422},
 		{"own keys", schedule(`"stream":"tactus:events"`), "target_ambiguous", "/stream", 422},
-		{"tracking", schedule(`"stream":"s","execution_policy":"skip"`), "overlap_requires_tracking", "/execution_policy", 422},
+		{"tracking", schedule(`"stream":"s","execution_policy":"queue"`), "overlap_requires_tracking", "/execution_policy", 422},
 		{"preset", trigger(`"preset_name":"sometimes"`), "preset_unknown", "/preset_name", 422},
 		{"choice", schedule(`"misfire_policy":"maybe"`), "choice_invalid", "/misfire_policy", 422},
 		{"unknown", schedule(`"cronexpression":"x"`), "unknown_field", "/cronexpression", 422},

@@ -49,7 +49,8 @@ type Collector struct {
 	cfg        Config
 	metrics    metrics
 	inbox      chan heard
-	gap        chan struct{}
+	gap        chan struct{} // something may have been missed
+	ended      chan struct{} // a run has
 	complained sync.Once
 }
 
@@ -62,7 +63,7 @@ func New(pool *pgxpool.Pool, backend, broker redis.UniversalClient, log *slog.Lo
 	}
 	return &Collector{
 		pool: pool, backend: backend, broker: broker, log: log, cfg: cfg, metrics: newMetrics(),
-		inbox: make(chan heard, inboxSize), gap: make(chan struct{}, 1),
+		inbox: make(chan heard, inboxSize), gap: make(chan struct{}, 1), ended: make(chan struct{}, 1),
 	}, nil
 }
 
@@ -83,6 +84,7 @@ func (c *Collector) Run(ctx context.Context) error {
 	}
 	all.Go(func() { c.sweepAll(ctx) })
 	all.Go(func() { c.hearEach(ctx) })
+	all.Go(func() { c.releaseAll(ctx) })
 	all.Wait()
 	return nil
 }

@@ -19,6 +19,9 @@
 //   - Any number of collectors may run at once: each update is one statement, and conditional.
 //   - What is kept of an answer is bounded. An answer that cannot be read, or kept, holds up no other.
 //
+// Where runs of a schedule must not overlap, the collector also releases the one that waits, as soon as the previous one has
+// finished, or has been silent for too long.
+//
 // The key is the truth, as it holds the result itself; an event shows it to people only. An event adds what the key does
 // not tell: the worker, when it started, and the end of tasks that ignore their result. Without events such a run
 // becomes unknown. A stream gives no answers at all: its runs stay sent.

@@ -77,10 +77,12 @@ func (c *Collector) hand(h heard) {
 func tells(payload string) bool { return !strings.Contains(payload, `"routing_key": "worker.`) }
 
 // lookBack asks for a sweep over everything.
-func (c *Collector) lookBack() {
+func (c *Collector) lookBack() { signal(c.gap) }
+
+func signal(to chan struct{}) {
 	select {
-	case c.gap <- struct{}{}:
-	default: // one is asked for already
+	case to <- struct{}{}:
+	default: // it is asked for already
 	}
 }
 

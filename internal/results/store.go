@@ -116,6 +116,7 @@ func (c *Collector) update(ctx context.Context, answers []answer) error {
 	_, err = pgx.ForEachRow(rows, []any{&status, &ended}, func() error {
 		if ended {
 			c.metrics.answers.WithLabelValues(string(status)).Inc()
+			signal(c.ended)
 		}
 		return nil
 	})

@@ -1,0 +1,175 @@
+package beat
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tactus-dev/tactus/domain"
+)
+
+// minutely is a schedule of the policy, and its first due times.
+func (w *world) minutely(policy string, members ...string) (domain.Schedule, []time.Time) {
+	w.Helper()
+	s := w.create(fmt.Sprintf(`{"interval_seconds": 60, "task_name": "app.task", "execution_policy": %q%s}`, policy, strings.Join(members, "")))
+	var dues []time.Time
+	for due, ok := s.Next(s.CreatedAt); ok && len(dues) < 10; due, ok = s.Next(due) {
+		dues = append(dues, due)
+	}
+	return s, dues
+}
+
+// states are the runs of a schedule, oldest first: their status, and w when they wait.
+func (w *world) states(s domain.Schedule) string {
+	w.Helper()
+	var text string
+	err := w.pool.QueryRow(w.Context(), `select coalesce(string_agg(status || case when waiting then ' w' else '' end, ', ' order by due_at), '')
+		from tactus.runs where schedule_id = $1`, s.ID).Scan(&text)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return text
+}
+
+func (w *world) want(s domain.Schedule, states string) {
+	w.Helper()
+	if got := w.states(s); got != states {
+		w.Errorf("runs are: %s\nwant:     %s", got, states)
+	}
+	if fired, events := strings.Count(states, "due")-strings.Count(states, "due w")+strings.Count(states, "succeeded"), w.count(`select count(*) from tactus.outbox where topic = 'run' and data->>'schedule_id' = $1`, s.ID.String()); fired != events {
+		w.Errorf("%d runs have fired, there are %d events", fired, events)
+	}
+}
+
+// finish has the open runs of a schedule succeed.
+func (w *world) finish(s domain.Schedule) {
+	w.Helper()
+	if _, err := w.pool.Exec(w.Context(), `update tactus.runs set status = 'succeeded', finished_at = clock_timestamp()
+		where schedule_id = $1 and status = 'due' and not waiting`, s.ID); err != nil {
+		w.Fatal(err)
+	}
+}
+
+func TestSkipsWhileTheLastRunIsUnfinished(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.beat("a")
+	s, due := w.minutely("skip")
+	w.step(b, due[0])
+	w.want(s, "due")
+	w.step(b, due[1])
+	w.step(b, due[2])
+	w.want(s, "due, skipped, skipped")
+	w.finish(s)
+	w.step(b, due[3])
+	w.want(s, "succeeded, skipped, skipped, due")
+	if n := w.count(`select count(*) from tactus.runs where reason = $1`, domain.ReasonSkip); n != 2 {
+		t.Errorf("%d runs say why they were skipped", n)
+	}
+}
+
+func TestQueuesOneWhileTheLastRunIsUnfinished(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.beat("a")
+	s, due := w.minutely("queue")
+	for _, at := range due[:4] {
+		w.step(b, at)
+	}
+	w.want(s, "due, due w, skipped, skipped")
+	w.finish(s)
+	w.step(b, due[4]) // one still waits: it goes first
+	w.want(s, "succeeded, due w, skipped, skipped, skipped")
+	if n := w.count(`select count(*) from tactus.runs where reason = $1`, domain.ReasonQueue); n != 3 {
+		t.Errorf("%d runs say why they were skipped", n)
+	}
+}
+
+// TestOverlapOfManyAtOnce catches up with several due times of one schedule in one statement.
+func TestOverlapOfManyAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	skips, due := w.minutely("skip", `, "misfire_policy": "all"`)
+	queues, _ := w.minutely("queue", `, "misfire_policy": "all"`)
+	allows, _ := w.minutely("allow", `, "misfire_policy": "all"`)
+	b := w.beat("a")
+	w.step(b, due[3].Add(time.Second))
+	w.want(skips, "due, skipped, skipped, skipped")
+	w.want(queues, "due, due w, skipped, skipped")
+	w.want(allows, "due, due, due, due")
+}
+
+// TestOverlapIsDecidedOnce repeats due times that are settled, as after a crash.
+func TestOverlapIsDecidedOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s, due := w.minutely("skip")
+	b := w.beat("a")
+	for _, at := range due[:3] {
+		w.step(b, at)
+	}
+	w.finish(s)
+	effective := s.EffectiveFrom.UnixMicro()
+	var items []item
+	for _, at := range due[:4] {
+		items = append(items, item{schedule: s.ID, effective: effective, due: at.UnixMicro()})
+	}
+	out, err := b.write(t.Context(), items)
+	if err != nil || out.Recorded != 1 || out.Fired != 1 {
+		t.Errorf("%+v, %v", out, err)
+	}
+	w.want(s, "succeeded, skipped, skipped, due")
+}
+
+// TestLostResultBlocksForAWhileOnly: after the lease, or the time limit of a run that has started, it counts as finished.
+func TestLostResultBlocksForAWhileOnly(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name    string
+		members string
+		lost    string // what is known of the run
+		blocks  bool
+	}{
+		{"silent for less than the lease", ``, `fired_at = now() - interval '59 minutes'`, true},
+		{"silent for longer", ``, `fired_at = now() - interval '61 minutes'`, false},
+		{"heard of since", ``, `fired_at = now() - interval '61 minutes', heard_at = now() - interval '59 minutes', status = 'retrying'`, true},
+		{"not started, with a short limit", `, "time_limit_seconds": 10`, `fired_at = now() - interval '59 minutes'`, true},
+		{"not started, with a long limit", `, "time_limit_seconds": 7200`, `fired_at = now() - interval '61 minutes'`, true},
+		{"started, within its limit", `, "time_limit_seconds": 600`, `status = 'started', heard_at = now() - interval '9 minutes'`, true},
+		{"started, past its limit", `, "time_limit_seconds": 600`, `status = 'started', heard_at = now() - interval '12 minutes'`, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			b := w.beat("a")
+			s, due := w.minutely("skip", c.members)
+			w.step(b, due[0])
+			if _, err := w.pool.Exec(t.Context(), `update tactus.runs set `+c.lost+` where schedule_id = $1`, s.ID); err != nil {
+				t.Fatal(err)
+			}
+			w.step(b, due[1])
+			if got, want := w.states(s), map[bool]string{true: ", skipped", false: ", due"}[c.blocks]; !strings.HasSuffix(got, want) {
+				t.Errorf("%s", got)
+			}
+		})
+	}
+}
+
+// TestManualRunsKeepScheduledOnesBack, but nothing keeps them back.
+func TestManualRunsKeepScheduledOnesBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.beat("a")
+	s, due := w.minutely("skip")
+	for range 2 {
+		if _, err := w.store.Trigger(t.Context(), s.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.step(b, due[0])
+	if got := strings.Split(w.states(s), ", "); !slices.Equal(got, []string{"due", "due", "skipped"}) {
+		t.Errorf("%v", got)
+	}
+}

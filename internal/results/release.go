@@ -1,0 +1,80 @@
+package results
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// letGo hands over runs that wait until the previous run of their schedule has finished: it has, or has been silent for too
+// long. One whose schedule was disabled, deleted or given another trigger meanwhile is skipped: it was due before that.
+const letGo = `
+with ready as materialized (
+    select w.id, w.due_at, s.enabled and s.deleted_at is null and s.effective_from <= w.due_at as may
+    from tactus.runs w join tactus.schedules s on s.id = w.schedule_id
+    where w.waiting and (not s.enabled or s.deleted_at is not null or s.effective_from > w.due_at or not ` + outbox.Unfinished + `)
+    order by w.id limit 500
+    for no key update of w skip locked
+),
+run as (
+    update tactus.runs r set waiting = false, status = case when may then 'due' else 'skipped' end, exclusive = may,
+        reason = case when not may then 'the schedule was changed while it waited' end,
+        fired_at = case when may then clock_timestamp() else r.fired_at end
+    from ready
+    where r.id = ready.id and r.due_at = ready.due_at and r.waiting
+    returning r.id, r.due_at, r.schedule_id, r.kind, r.status
+),
+fired as materialized (
+    select run.id, run.due_at, run.kind, s.id as schedule_id, s.name, s.task, s.trigger_set_at,
+        s.trigger = '{"once":true}' or (s.policy::json->'max_runs') is not null as counts
+    from run join tactus.schedules s on s.id = run.schedule_id
+    where run.status = 'due'
+),
+count as (
+    insert into tactus.schedule_counts as n (schedule_id, trigger_set_at, fired)
+    select schedule_id, trigger_set_at, 1 from fired where counts
+    on conflict (schedule_id) do update set trigger_set_at = excluded.trigger_set_at,
+        fired = excluded.fired + case when n.trigger_set_at = excluded.trigger_set_at then n.fired else 0 end
+),
+event as (
+    insert into tactus.outbox (topic, aggregate_id, version, type, data)
+    select 'run', id, 1, 'run.due', tactus.run_due(schedule_id, name, task, id, due_at, kind) from fired
+    returning position
+)
+select (select count(*) from run), (` + outbox.Bell + ` from (select from event limit 1) e)`
+
+// Release lets go what waits for runs that have finished. It tells how many do not wait any more.
+func (c *Collector) Release(ctx context.Context) (released int64, err error) {
+	var rung any
+	err = c.pool.QueryRow(ctx, letGo, pgx.NamedArgs{"lease": c.cfg.Longest}).Scan(&released, &rung)
+	if err != nil {
+		return 0, fmt.Errorf("release waiting runs: %w", err)
+	}
+	if released > 0 {
+		c.log.Info("released", "runs", released)
+	}
+	return released, nil
+}
+
+// releaseEvery is how often is looked for runs that wait for something silent. After an answer it is done at once.
+const releaseEvery = time.Second
+
+func (c *Collector) releaseAll(ctx context.Context) {
+	out := outage{log: c.log, what: "release waiting runs"}
+	for ctx.Err() == nil {
+		if _, err := c.Release(ctx); err != nil {
+			out.wait(ctx, err)
+			continue
+		}
+		out.over()
+		select {
+		case <-ctx.Done():
+		case <-c.ended:
+		case <-time.After(releaseEvery):
+		}
+	}
+}
