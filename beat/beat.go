@@ -61,6 +61,7 @@ type Beat struct {
 	pollAt    micros
 	timeline  string
 	resync    resync
+	resyncs   int64
 }
 
 type named = pgx.NamedArgs

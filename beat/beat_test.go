@@ -13,7 +13,7 @@ func TestFiresWhatIsDue(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	b := w.beat("a")
-	s := w.create(`{"interval_seconds": 10, "task_name": "app.task"}`)
+	s := w.create(`{"interval_seconds": 10, "interval_anchor": "2026-01-01T00:00:00Z", "task_name": "app.task"}`)
 	now := s.CreatedAt.Add(2 * time.Second)
 	w.step(b, now)
 	if got := w.runs(s.ID); len(got) != 0 {
@@ -47,11 +47,11 @@ func TestHundredAtOnce(t *testing.T) {
 	for n := range 100 {
 		w.create(fmt.Sprintf(`{"name": "s%d", "interval_seconds": 30, "task_name": "app.task"}`, n))
 	}
-	w.step(b, time.Now().Add(2*time.Second))
+	w.step(b, w.now.Add(2*time.Second))
 	if got := b.Stats().Schedules; got != 100 {
 		t.Errorf("%d of 100 schedules in memory", got)
 	}
-	w.step(b, time.Now().Add(40*time.Second))
+	w.step(b, w.now.Add(40*time.Second))
 	if n := w.count(`select count(distinct schedule_id) from tactus.runs where status = 'due'`); n != 100 {
 		t.Errorf("%d of 100 fired", n)
 	}

@@ -12,6 +12,8 @@ import (
 // fireDue settles due times in one statement, which is one transaction.
 //
 //   - lease: it is the epoch that this beat holds, and nobody takes it until the commit.
+//   - given: what is asked for. The arrays are behind a select, where the planner cannot count them: whatever it knows of the
+//     tables it then looks rows up by their keys, and compiles nothing.
 //   - due: the schedule is as memory has it: it may fire, it counts its due times from the same instant, and has not used
 //     up its runs. One that is limited comes at most once in a statement.
 //   - kept: due times of schedules whose runs must not overlap, with their place in the row behind an unfinished run. The
@@ -23,7 +25,8 @@ with lease as materialized (
     select epoch from tactus.leases where name = 'beat' and epoch = @epoch for share
 ),
 given as materialized (
-    select * from unnest(@runs::uuid[], @schedules::uuid[], @effective::timestamptz[], @due::timestamptz[], @until::timestamptz[], @reasons::text[])
+    select * from unnest((select @runs::uuid[]), (select @schedules::uuid[]), (select @effective::timestamptz[]),
+        (select @due::timestamptz[]), (select @until::timestamptz[]), (select @reasons::text[]))
         g (run_id, schedule_id, effective_from, due_at, until, reason)
 ),
 due as materialized (
@@ -31,7 +34,7 @@ due as materialized (
     from lease, given g join tactus.schedules s on s.id = g.schedule_id and s.effective_from = g.effective_from
     left join tactus.schedule_counts n on n.schedule_id = s.id and n.trigger_set_at = s.trigger_set_at
     where s.enabled and s.deleted_at is null
-        and (n.fired is null or n.fired < coalesce((s.policy::json->>'max_runs')::bigint, 1))
+        and (n.fired is null or coalesce(n.fired < case when s.trigger = '{"once":true}' then 1 else (s.policy::json->>'max_runs')::bigint end, true))
 ),
 kept as materialized (
     select d.run_id, d.overlap, row_number() over (partition by s.id order by d.due_at) + case when ` + outbox.Unfinished + ` then 1 else 0 end as place,
@@ -62,7 +65,7 @@ fired as materialized (
 ),
 count as (
     insert into tactus.schedule_counts as n (schedule_id, trigger_set_at, fired)
-    select schedule_id, trigger_set_at, 1 from fired where counts
+    select schedule_id, trigger_set_at, count(*) from fired where counts group by schedule_id, trigger_set_at
     on conflict (schedule_id) do update set trigger_set_at = excluded.trigger_set_at,
         fired = excluded.fired + case when n.trigger_set_at = excluded.trigger_set_at then n.fired else 0 end
 ),

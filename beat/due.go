@@ -36,7 +36,7 @@ func (d *batch) add(slot uint32, items []item, last micros) {
 
 // settle decides about the due times of a record up to now, the oldest of them first, at most room.
 func (m *memory) settle(slot uint32, now micros, room int) (items []item, last micros) {
-	r := &m.records[slot]
+	r := m.at(slot)
 	p, recurrence := m.policies.at(r.policy).Policy, m.recurrence(r)
 	p.Grace += p.Jitter // it is not late before it was to fire
 	if m.limited(r) {
@@ -64,7 +64,7 @@ func (m *memory) settle(slot uint32, now micros, room int) (items []item, last m
 
 // misfired tells whether something of the items is later than its time and the grace.
 func (m *memory) misfired(slot uint32, items []item, now micros) bool {
-	p := m.policies.at(m.records[slot].policy)
+	p := m.policies.at(m.at(slot).policy)
 	grace := (p.Grace + p.Jitter) * int64(time.Second/time.Microsecond)
 	return len(items) > 0 && (items[0].reason != "" || items[0].due < now-grace)
 }

@@ -13,6 +13,9 @@ const batchSize = 5000
 // fire settles what is due now, one batch of it. Memory moves on only when the statement has committed: until then the
 // records go back as they were.
 func (b *Beat) fire(ctx context.Context, now micros) error {
+	if !b.leading || b.memory.next() > now {
+		return nil
+	}
 	due, err := b.collect(ctx, now)
 	defer b.putBack(&due)
 	if err != nil || len(due.items) == 0 {
@@ -46,7 +49,7 @@ func (b *Beat) collect(ctx context.Context, now micros) (due batch, err error) {
 	}
 	err = b.locate(ctx, unsure)
 	for _, slot := range unsure {
-		r := &b.memory.records[slot]
+		r := b.memory.at(slot)
 		if err == nil && r.fire <= now && len(due.items) < batchSize {
 			items, last := b.memory.settle(slot, now, batchSize-len(due.items))
 			due.add(slot, items, last)
@@ -72,7 +75,7 @@ func (b *Beat) advance(due batch, out outcome) {
 		b.pending[id] = anyVersion
 	}
 	for _, p := range due.records {
-		r := &b.memory.records[p.slot]
+		r := b.memory.at(p.slot)
 		if _, ok := stale[r.id]; !ok {
 			b.memory.place(r, p.last)
 		}

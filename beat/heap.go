@@ -23,13 +23,13 @@ func (m *memory) takeOut(place int) {
 	}
 	m.set(place, moved)
 	m.down(place)
-	m.up(int(m.records[moved].place))
+	m.up(int(m.at(moved).place))
 }
 
 // moved restores the order after a record's fire time has changed.
 func (m *memory) moved(slot uint32) {
-	m.down(int(m.records[slot].place))
-	m.up(int(m.records[slot].place))
+	m.down(int(m.at(slot).place))
+	m.up(int(m.at(slot).place))
 }
 
 // arity makes the heap flat: a record's children lie on one cache line.
@@ -37,7 +37,7 @@ const arity = 4
 
 func (m *memory) up(place int) {
 	slot := m.heap[place]
-	fire := m.records[slot].fire
+	fire := m.at(slot).fire
 	for place > 0 {
 		parent := (place - 1) / arity
 		if m.fireAt(parent) <= fire {
@@ -51,7 +51,7 @@ func (m *memory) up(place int) {
 
 func (m *memory) down(place int) {
 	slot := m.heap[place]
-	fire := m.records[slot].fire
+	fire := m.at(slot).fire
 	for {
 		least, leastFire := -1, fire
 		for child := place*arity + 1; child <= place*arity+arity && child < len(m.heap); child++ {
@@ -68,9 +68,9 @@ func (m *memory) down(place int) {
 	m.set(place, slot)
 }
 
-func (m *memory) fireAt(place int) int64 { return m.records[m.heap[place]].fire }
+func (m *memory) fireAt(place int) int64 { return m.at(m.heap[place]).fire }
 
 func (m *memory) set(place int, slot uint32) {
 	m.heap[place] = slot
-	m.records[slot].place = uint32(place)
+	m.at(slot).place = uint32(place)
 }

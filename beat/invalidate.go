@@ -18,7 +18,7 @@ type unreadable struct {
 // invalidate records why schedules cannot be read, so that they are shown with the reason, and schedule.invalidated is
 // told. Each beat that finds one does so; the version lets one of them write. What is not recorded for want of a
 // database is found again at the next load.
-func (b *Beat) invalidate(ctx context.Context) {
+func (b *Beat) invalidate(ctx context.Context, _ micros) error {
 	store := outbox.NewStore(b.pool, "")
 	for id, u := range b.unreadable {
 		delete(b.unreadable, id)
@@ -31,4 +31,5 @@ func (b *Beat) invalidate(ctx context.Context) {
 			b.log.Error("record an invalid schedule", "schedule_id", id, "err", err)
 		}
 	}
+	return nil
 }

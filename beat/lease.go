@@ -38,7 +38,7 @@ with held as (
         expires_at = clock_timestamp() + @lease::interval,
         watermark = case when l.holder = @holder and l.epoch = @epoch then coalesce(@watermark, l.watermark) else l.watermark end,
         snapshot = case when l.holder = @holder and l.epoch = @epoch then coalesce(@snapshot::text::pg_snapshot, l.snapshot) else l.snapshot end
-    where l.name = 'beat' and (l.expires_at < clock_timestamp() or l.holder = @holder and l.epoch = @epoch)
+    where l.name = 'beat' and (l.expires_at <= clock_timestamp() or l.holder = @holder and l.epoch = @epoch)
     returning true as mine, l.holder, l.epoch, l.watermark, l.snapshot
 )
 select mine, holder, epoch, watermark, snapshot::text, left(pg_walfile_name(pg_current_wal_lsn()), 8), clock_timestamp()
@@ -133,11 +133,10 @@ func (b *Beat) takeOver(ctx context.Context, now micros) error {
 }
 
 // freshSchedules are those that were created, enabled or given a trigger by a transaction that a snapshot does not show.
-// An event tells by its time whether it is the one that set effective_from; that of a later edit is only close to it,
-// which does no harm: what was settled since is found in tactus.runs.
+// The event that did so has the time that it set effective_from to.
 const freshSchedules = `
 select distinct s.id
-from tactus.outbox o join tactus.schedules s on s.id = o.aggregate_id and o.occurred_at < s.effective_from + interval '10 minutes'
+from tactus.outbox o join tactus.schedules s on s.id = o.aggregate_id and o.occurred_at = s.effective_from
 where o.topic = 'schedule' and ` + notIn
 
 func (b *Beat) fresh(ctx context.Context, snapshot string) ([]domain.ID, error) {

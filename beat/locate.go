@@ -34,7 +34,7 @@ func (b *Beat) locate(ctx context.Context, slots []uint32) error {
 	}
 	ids, from := make([]domain.ID, len(slots)), make([]time.Time, len(slots))
 	for i, slot := range slots {
-		r := &b.memory.records[slot]
+		r := b.memory.at(slot)
 		ids[i], from[i] = r.id, time.UnixMicro(r.effective)
 	}
 	rows, err := b.pool.Query(ctx, lastSettled, planned, named{"schedules": ids, "from": from})

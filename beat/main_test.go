@@ -1,10 +1,13 @@
 package beat
 
 import (
+	"fmt"
 	"log/slog"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
@@ -14,36 +17,69 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-// world is a database, with the write path, and the beats on it.
+// world is a database whose clock the test sets, with the write path, and the beats on it.
 type world struct {
 	*testing.T
+	url   string
 	pool  *pgxpool.Pool
 	store *outbox.Store
+	now   time.Time
 }
+
+// ownClock puts a clock_timestamp before Postgres' own, which statements that do not name its schema find first.
+const ownClock = `
+create schema own;
+create table own.clock as select now() as now;
+create function own.clock_timestamp() returns timestamptz language sql volatile as 'select now from own.clock';
+do $$ begin execute format('alter database %I set search_path = own, pg_catalog', current_database()); end $$`
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	pool := testenv.Database(t)
-	return &world{t, pool, outbox.NewStore(pool, "")}
+	direct := testenv.DirectURL(t)
+	if _, err := testenv.Connect(t, direct).Exec(t.Context(), ownClock); err != nil {
+		t.Fatal(err)
+	}
+	w := &world{T: t, url: testenv.Pooled(t, direct)}
+	w.pool = testenv.Connect(t, w.url)
+	w.store = outbox.NewStore(w.pool, "")
+	w.at(time.Now().Truncate(time.Hour).Add(time.Hour + 30*time.Second))
+	return w
+}
+
+// at sets the clock.
+func (w *world) at(now time.Time) {
+	w.Helper()
+	if _, err := w.pool.Exec(w.Context(), `update own.clock set now = $1`, now); err != nil {
+		w.Fatal(err)
+	}
+	w.now = now
 }
 
 // beat makes a beat that has loaded, and looked at the lease once.
 func (w *world) beat(name string) *Beat {
 	w.Helper()
-	b, err := New(w.pool, nil, Config{Name: name, Log: slog.New(slog.NewTextHandler(w.Output(), nil))})
+	return w.beatOver(w.pool, name)
+}
+
+func (w *world) beatOver(pool *pgxpool.Pool, name string) *Beat {
+	w.Helper()
+	b, err := New(pool, nil, Config{Name: name, Log: slog.New(slog.NewTextHandler(w.Output(), nil))})
 	if err != nil {
 		w.Fatal(err)
 	}
 	if err := b.start(w.Context()); err != nil {
 		w.Fatal(err)
 	}
-	w.step(b, time.Now())
+	w.step(b, w.now)
 	return b
 }
 
-// step has a beat do what is due at a time, until nothing is.
+// step sets the clock, and has a beat do what is due then, until nothing is.
 func (w *world) step(b *Beat, at time.Time) {
 	w.Helper()
+	if !at.Equal(w.now) {
+		w.at(at)
+	}
 	now := at.UnixMicro()
 	for range 10_000 {
 		wake, err := b.step(w.Context(), now)
@@ -104,4 +140,68 @@ func (w *world) count(sql string, args ...any) (n int) {
 		w.Fatal(err)
 	}
 	return n
+}
+
+// merge patches a schedule.
+func (w *world) merge(id domain.ID, patch string) domain.Schedule {
+	w.Helper()
+	s, err := w.store.Merge(w.Context(), id, 0, []byte(patch))
+	if err != nil {
+		w.Fatal(err)
+	}
+	return s
+}
+
+// backdate makes a schedule older, as if nobody had fired it since.
+func (w *world) backdate(s domain.Schedule, by time.Duration) domain.Schedule {
+	w.Helper()
+	s.EffectiveFrom = s.EffectiveFrom.Add(-by)
+	_, err := w.pool.Exec(w.Context(), `update tactus.schedules set effective_from = $2 where id = $1`, s.ID, s.EffectiveFrom)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return s
+}
+
+// stop ends a beat cleanly.
+func (w *world) stop(b *Beat) {
+	w.Helper()
+	if err := b.release(w.Context(), w.now.UnixMicro()); err != nil {
+		w.Fatal(err)
+	}
+}
+
+// end ends a beat: by a stop, or by a crash, after which its lease runs out.
+func (w *world) end(b *Beat, how string) {
+	w.Helper()
+	if how == "stop" {
+		w.stop(b)
+		return
+	}
+	if _, err := w.pool.Exec(w.Context(), `update tactus.leases set expires_at = '-infinity'`); err != nil {
+		w.Fatal(err)
+	}
+}
+
+// createIn makes a schedule in a transaction.
+func (w *world) createIn(tx pgx.Tx, definition string) domain.Schedule {
+	w.Helper()
+	d, err := domain.Decode([]byte(definition))
+	if err != nil {
+		w.Fatal(err)
+	}
+	s, err := outbox.Create(w.Context(), tx, d)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return s
+}
+
+// expect tells how the runs of a schedule differ from those wanted.
+func (w *world) expect(id domain.ID, want ...string) error {
+	w.Helper()
+	if diff := cmp.Diff(want, w.runs(id)); diff != "" {
+		return fmt.Errorf("runs (-want +got):\n%s", diff)
+	}
+	return nil
 }

@@ -32,36 +32,42 @@ type record struct {
 
 // memory is all enabled schedules, by id and by when they fire next.
 type memory struct {
-	records  []record
-	free     []uint32 // slots of records that are not used
-	slots    map[domain.ID]uint32
+	chunks   []*[chunk]record // by slot; a record that is not used has no id
+	slots    uint32           // that there are
+	free     []uint32         // those that are not used
+	index    index
 	heap     []uint32
 	triggers interned[trigger]
 	policies interned[policy]
 }
 
+// chunk is how many records are allocated together: memory grows without being copied.
+const chunk = 4096
+
 func newMemory() *memory {
-	return &memory{slots: map[domain.ID]uint32{}, triggers: newInterned(parseTrigger), policies: newInterned(parsePolicy)}
+	return &memory{index: newIndex(), triggers: newInterned(parseTrigger), policies: newInterned(parsePolicy)}
 }
 
-func (m *memory) len() int { return len(m.slots) }
+func (m *memory) len() int { return m.index.used }
+
+func (m *memory) at(slot uint32) *record { return &m.chunks[slot/chunk][slot%chunk] }
 
 func (m *memory) find(id domain.ID) (*record, bool) {
-	slot, ok := m.slots[id]
-	if !ok {
+	slot, _, known := m.slot(id)
+	if !known {
 		return nil, false
 	}
-	return &m.records[slot], true
+	return m.at(slot), true
 }
 
 // put makes the record of a schedule what its row says. The due times of one that is known go on where they were, unless
 // they count from another instant now. All others are those after effective_from and after the instant given.
 func (m *memory) put(r row, after micros) error {
-	slot, known := m.slots[r.id]
+	slot, cell, known := m.slot(r.id)
 	if !known {
-		slot = m.add(r.id)
+		slot = m.add(r.id, cell)
 	}
-	kept := &m.records[slot]
+	kept := m.at(slot)
 	restart := !known || kept.effective != r.effective
 	slept := kept.due == never
 	kept.version, kept.effective, kept.anchor = uint32(r.version), r.effective, r.anchor
@@ -85,30 +91,33 @@ func (m *memory) put(r row, after micros) error {
 	return m.triggers.at(trigger).err
 }
 
-func (m *memory) add(id domain.ID) (slot uint32) {
+func (m *memory) add(id domain.ID, cell uint32) (slot uint32) {
 	if last := len(m.free) - 1; last >= 0 {
 		slot, m.free = m.free[last], m.free[:last]
 	} else {
-		slot = uint32(len(m.records))
-		m.records = append(m.records, record{})
+		slot = m.slots
+		if m.slots++; slot%chunk == 0 {
+			m.chunks = append(m.chunks, new([chunk]record))
+		}
 	}
-	m.records[slot] = record{id: id, due: never, fire: never}
-	m.slots[id] = slot
+	*m.at(slot) = record{id: id, due: never, fire: never}
+	m.index.enter(cell, id, slot)
 	m.push(slot)
 	return slot
 }
 
 // remove forgets a schedule that is deleted, disabled or done.
 func (m *memory) remove(id domain.ID) {
-	slot, ok := m.slots[id]
-	if !ok {
+	slot, cell, known := m.slot(id)
+	if !known {
 		return
 	}
-	r := m.records[slot]
+	r := m.at(slot)
 	m.takeOut(int(r.place))
 	m.triggers.drop(r.trigger)
 	m.policies.drop(r.policy)
-	delete(m.slots, id)
+	m.index.leave(cell)
+	*r = record{}
 	m.free = append(m.free, slot)
 }
 
@@ -134,8 +143,8 @@ func (m *memory) aim(r *record) {
 
 // restart makes the record of a schedule, if there is one, due at its first due time of all.
 func (m *memory) restart(id domain.ID) {
-	if slot, known := m.slots[id]; known {
-		m.place(&m.records[slot], m.records[slot].effective)
+	if slot, _, known := m.slot(id); known {
+		m.place(m.at(slot), m.at(slot).effective)
 		m.moved(slot)
 	}
 }
@@ -144,7 +153,7 @@ func (m *memory) restart(id domain.ID) {
 func (m *memory) pass(watermark micros) {
 	for len(m.heap) > 0 && m.fireAt(0) <= watermark {
 		slot := m.heap[0]
-		r := &m.records[slot]
+		r := m.at(slot)
 		m.place(r, max(r.due, m.behind(r, watermark)))
 		m.moved(slot)
 	}

@@ -56,8 +56,9 @@ func (b *Beat) poll(ctx context.Context, now micros) error {
 	return nil
 }
 
-// caughtUp is called when memory has all that the last poll told of.
+// caughtUp is called when memory has all that was heard of: the feed and the lease may be told.
 func (b *Beat) caughtUp() {
+	b.acknowledge()
 	if b.polled.Seen == "" {
 		return
 	}

@@ -46,7 +46,7 @@ type idVersion struct {
 func (b *Beat) resyncPage(ctx context.Context, now micros) error {
 	r := &b.resync
 	if !r.running {
-		*r = resync{running: true, at: now + b.cfg.MinResync.Microseconds(), seen: make([]bool, len(b.memory.records))}
+		*r = resync{running: true, at: now + b.cfg.MinResync.Microseconds(), seen: make([]bool, b.memory.slots)}
 	}
 	rows, err := b.pool.Query(ctx, livingVersions, planned, named{"after": r.after, "page": pageSize})
 	if err != nil {
@@ -69,11 +69,11 @@ func (b *Beat) resyncPage(ctx context.Context, now micros) error {
 func (b *Beat) compare(s idVersion) {
 	r := &b.resync
 	r.count++
-	slot, known := b.memory.slots[s.ID]
+	slot, _, known := b.memory.slot(s.ID)
 	if known && int(slot) < len(r.seen) {
 		r.seen[slot] = true
 	}
-	if !known || b.memory.records[slot].version != uint32(s.Version) {
+	if !known || b.memory.at(slot).version != uint32(s.Version) {
 		b.pending[s.ID] = anyVersion
 		r.differ++
 	}
@@ -82,12 +82,13 @@ func (b *Beat) compare(s idVersion) {
 // resyncEnds has what is in memory and was not seen read: it is gone, or has come meanwhile.
 func (b *Beat) resyncEnds() {
 	r := &b.resync
-	for id, slot := range b.memory.slots {
-		if int(slot) < len(r.seen) && !r.seen[slot] {
-			b.pending[id] = anyVersion
+	for slot, seen := range r.seen {
+		if kept := b.memory.at(uint32(slot)); !seen && !kept.id.IsZero() {
+			b.pending[kept.id] = anyVersion
 			r.differ++
 		}
 	}
+	b.resyncs++
 	b.log.Info("resynced", "schedules", r.count, "different", r.differ)
 	r.running, r.seen = false, nil
 }

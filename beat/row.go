@@ -28,7 +28,7 @@ type row struct {
 // livingRows are the schedules that may fire, in narrow columns. A schedule that is due once and has fired is done for
 // good; one that has reached its max_runs is kept, because an edit can raise them.
 const livingRows = `
-select s.id, s.version, s.effective_from, s.anchor, s.updated_at, statement_timestamp(),
+select s.id, s.version, s.effective_from, s.anchor, s.updated_at, clock_timestamp(),
     n.fired is not null and coalesce(n.fired >= (s.policy::json->>'max_runs')::bigint, false), s.trigger, s.policy
 from ` + living
 

@@ -46,6 +46,7 @@ func (b *Beat) publish(now micros) {
 	defer s.mu.Unlock()
 	watermark := b.memory.settled(now)
 	s.Leader, s.Epoch, s.Loaded, s.Schedules, s.Pending = b.leading, b.epoch, true, b.memory.len(), len(b.pending)
+	s.Resyncs = b.resyncs
 	s.Watermark, s.Lag, s.Renewed = time.UnixMicro(watermark), time.Duration(now-watermark)*time.Microsecond, b.renewed
 }
 
@@ -62,6 +63,9 @@ func (b *Beat) recognized(r row) {
 
 // fired notes what a statement has settled.
 func (b *Beat) fired(items []item, out outcome, took time.Duration) {
+	if out.Recorded == 0 {
+		return // all of it had been settled before
+	}
 	at := b.clock.now().UnixMicro()
 	b.stats.mu.Lock()
 	defer b.stats.mu.Unlock()
@@ -74,7 +78,5 @@ func (b *Beat) fired(items []item, out outcome, took time.Duration) {
 	}
 	b.stats.Fired += out.Fired
 	b.stats.Missed += out.Recorded - out.Fired
-	if out.Recorded > 0 {
-		b.log.Info("fired", "runs", out.Fired, "missed", out.Recorded-out.Fired, "late", time.Duration(latest)*time.Microsecond, "took", took)
-	}
+	b.log.Info("fired", "runs", out.Fired, "missed", out.Recorded-out.Fired, "late", time.Duration(latest)*time.Microsecond, "took", took)
 }

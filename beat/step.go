@@ -2,7 +2,9 @@ package beat
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -30,44 +32,34 @@ func (b *Beat) start(ctx context.Context) error {
 	return b.load(ctx, since(row.Watermark))
 }
 
+// partTimeout ends what a connection that leads nowhere would keep for ever. Another beat has the lease by then.
+const partTimeout = 30 * time.Second
+
 // step does what has to be done now, and tells when to come again. Each part is bounded, so that none keeps another
-// waiting for long.
+// waiting for long; and each is tried, whatever becomes of the others.
 func (b *Beat) step(ctx context.Context, now micros) (wake micros, err error) {
 	b.hearAll()
-	if now >= b.lookAt {
-		if err := b.renew(ctx, now); err != nil {
-			return 0, err
+	var errs []error
+	for _, part := range []struct {
+		due  bool
+		act  func(context.Context, micros) error
+		most time.Duration
+	}{
+		{now >= b.lookAt, b.renew, renewEvery},
+		{true, b.fire, partTimeout},
+		{now >= b.pollAt, b.poll, partTimeout},
+		{b.resyncDue(now), b.resyncPage, partTimeout},
+		{true, b.sync, partTimeout},
+		{len(b.unreadable) > 0, b.invalidate, partTimeout},
+	} {
+		if part.due {
+			ctx, cancel := context.WithTimeout(ctx, part.most)
+			errs = append(errs, part.act(ctx, now))
+			cancel()
 		}
-	}
-	if b.leading && b.memory.next() <= now {
-		if err := b.fire(ctx, now); err != nil {
-			return 0, err
-		}
-	}
-	if now >= b.pollAt {
-		if err := b.poll(ctx, now); err != nil {
-			return 0, err
-		}
-	}
-	if b.resyncDue(now) {
-		if err := b.resyncPage(ctx, now); err != nil {
-			return 0, err
-		}
-	}
-	if len(b.pending) > 0 && now >= b.syncAt {
-		if err := b.sync(ctx, now); err != nil {
-			return 0, err
-		}
-	}
-	if len(b.unreadable) > 0 {
-		b.invalidate(ctx)
-	}
-	if len(b.pending) == 0 {
-		b.caughtUp()
-		b.acknowledge()
 	}
 	b.publish(now)
-	return b.wake(now), nil
+	return b.wake(now), errors.Join(errs...)
 }
 
 // wake is when the next thing has to be done.

@@ -26,10 +26,18 @@ func (b *Beat) changed(id domain.ID, version int64) {
 
 const changedRows = livingRows + ` and s.id = any (@ids::uuid[])`
 
-// sync reads the schedules that are pending. What is not there any more, or may not fire, is forgotten.
+// sync reads the schedules that are pending, unless it did so just now: the first change is read at once, those that
+// follow it soon are read together. What is not there any more, or may not fire, is forgotten.
 func (b *Beat) sync(ctx context.Context, now micros) error {
-	began := time.Now()
 	count := len(b.pending)
+	if count == 0 {
+		b.caughtUp()
+		return nil
+	}
+	if now < b.syncAt {
+		return nil
+	}
+	began := time.Now()
 	for len(b.pending) > 0 {
 		ids := b.somePending()
 		if err := b.syncThese(ctx, ids); err != nil {
@@ -37,6 +45,7 @@ func (b *Beat) sync(ctx context.Context, now micros) error {
 		}
 	}
 	b.syncAt = now + syncEvery.Microseconds()
+	b.caughtUp()
 	b.log.Info("synced", "schedules", count, "took", time.Since(began))
 	return nil
 }

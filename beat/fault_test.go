@@ -1,0 +1,84 @@
+package beat
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tactus-dev/tactus/internal/testenv"
+)
+
+// TestLostAnswer fires through a network that takes the statement to Postgres and loses the answer, and through one that
+// loses the statement.
+func TestLostAnswer(t *testing.T) {
+	t.Parallel()
+	for direction, committed := range map[testenv.Direction]bool{testenv.ToClient: true, testenv.ToServer: false} {
+		t.Run(map[bool]string{true: "answer", false: "statement"}[committed], func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			s := w.create(minutely(`, "max_runs": 3`))
+			proxy, url := testenv.Through(t, w.url)
+			b, a := w.beatOver(testenv.Connect(t, url), "a"), at{s}
+			w.step(b, a.due(1))
+			w.at(a.due(2))
+			proxy.BlackHole(direction)
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			defer cancel()
+			if err := b.fire(ctx, a.due(2).UnixMicro()); err == nil {
+				t.Fatal("fire told of no error")
+			}
+			if committed {
+				testenv.Eventually(t, "committed without an answer", func() error { return w.expect(s.ID, a.run(1), a.run(2)) })
+			}
+			proxy.Reset()
+			proxy.Heal()
+			w.step(b, a.due(2).Add(time.Second))
+			if err := w.expect(s.ID, a.run(1), a.run(2)); err != nil {
+				t.Error(err)
+			}
+			w.step(b, a.due(3))
+			w.step(b, a.due(4))
+			if err := w.expect(s.ID, a.run(1), a.run(2), a.run(3)); err != nil {
+				t.Errorf("miscounted: %v", err)
+			}
+			if n := w.count(`select count(*) from tactus.outbox where topic = 'run'`); n != 3 {
+				t.Errorf("%d events", n)
+			}
+		})
+	}
+}
+
+// TestPoisonIsSetAside has a row among others whose event cannot be made.
+func TestPoisonIsSetAside(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.beat("a")
+	var bad at
+	for n := range 20 {
+		s := w.create(minutely(``))
+		if n == 13 {
+			bad = at{s}
+		}
+	}
+	if _, err := w.pool.Exec(t.Context(), `update tactus.schedules set task = '[1]' where id = $1`, bad.s.ID); err != nil {
+		t.Fatal(err)
+	}
+	w.step(b, w.now.Add(2*time.Second))
+	w.step(b, bad.due(1))
+	if n := w.count(`select count(*) from tactus.runs where status = 'due'`); n != 19 {
+		t.Errorf("%d of 19 others fired", n)
+	}
+	if diff := cmp.Diff([]string{strings.Replace(bad.run(1), "due", "failed", 1)}, w.runs(bad.s.ID)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if n := w.count(`select count(*) from tactus.deadletters where source = 'beat' and reference like $1 and data::json->>'schedule_id' = $2`, bad.s.ID.String()+"/%", bad.s.ID.String()); n != 1 {
+		t.Errorf("%d letters", n)
+	}
+	w.step(b, bad.due(2))
+	if n := w.count(`select count(*) from tactus.runs where status = 'due'`); n != 38 {
+		t.Errorf("%d of 38 others fired in two minutes", n)
+	}
+}

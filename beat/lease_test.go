@@ -1,0 +1,116 @@
+package beat
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestOneLeads has two beats at once: one fires, the other takes over when the lease runs out.
+func TestOneLeads(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.create(minutely(``))
+	first, second := w.beat("a"), w.beat("b")
+	a := at{s}
+	last := a.due(3)
+	for now := w.now; !now.After(last); now = now.Add(2 * time.Second) {
+		w.step(second, now)
+		w.step(first, now)
+		if !first.leading || second.leading {
+			t.Fatalf("leading: %v, %v", first.leading, second.leading)
+		}
+	}
+	for now := last; now.Before(last.Add(leaseFor - renewEvery)); now = now.Add(time.Second) {
+		w.step(second, now)
+		if second.leading {
+			t.Fatalf("took a lease that still runs, after %s", now.Sub(last))
+		}
+	}
+	w.step(second, last.Add(leaseFor+time.Second))
+	if !second.leading {
+		t.Fatal("nobody leads a second after the lease has run out")
+	}
+	w.step(second, a.due(4))
+	w.step(first, a.due(4))
+	if first.leading {
+		t.Error("two lead")
+	}
+	if diff := cmp.Diff([]string{a.run(1), a.run(2), a.run(3), a.run(4)}, w.runs(s.ID)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestStoppedAndResumedFiresNothing pauses a leader between deciding what to fire and saying so.
+func TestStoppedAndResumedFiresNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.create(minutely(``))
+	zombie, successor := w.beat("a"), w.beat("b")
+	a := at{s}
+	w.at(a.due(1))
+	due, err := zombie.collect(t.Context(), a.due(1).UnixMicro())
+	if err != nil || len(due.items) != 1 {
+		t.Fatalf("%+v, %v", due, err)
+	}
+	w.step(successor, a.due(1).Add(leaseFor)) // it is late, and fires what the zombie was about to
+	if _, err := w.pool.Exec(t.Context(), `delete from tactus.runs`); err != nil {
+		t.Fatal(err) // so that the unique key cannot be what holds the zombie back
+	}
+	out, err := zombie.commit(t.Context(), due.items)
+	if err != nil || out.Held || out.Recorded != 0 {
+		t.Errorf("resumed, it did %+v, %v", out, err)
+	}
+	if got := w.runs(s.ID); len(got) != 0 {
+		t.Errorf("resumed, it fired %v", got)
+	}
+	zombie.putBack(&due)
+	w.step(zombie, a.due(1).Add(leaseFor))
+	if zombie.leading {
+		t.Error("resumed, it leads")
+	}
+}
+
+// TestCleanStopHandsOver holds that a standby need not wait for the lease.
+func TestCleanStopHandsOver(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.create(minutely(``))
+	first, second := w.beat("a"), w.beat("b")
+	a := at{s}
+	w.step(first, a.due(1))
+	w.stop(first)
+	w.step(second, a.due(1).Add(standbyLook))
+	if !second.leading {
+		t.Error("the standby has not taken over")
+	}
+	w.step(second, a.due(2))
+	if diff := cmp.Diff([]string{a.run(1), a.run(2)}, w.runs(s.ID)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestPostgresClockGoesBack steps the clock that everybody goes by back by an hour: nothing fires twice, and what is made
+// in the hour that comes again fires in it or, when the beat goes on, after it.
+func TestPostgresClockGoesBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.create(minutely(`, "misfire_policy": "all"`))
+	b, a := w.beat("a"), at{s}
+	for n := range 3 {
+		w.step(b, a.due(n+1))
+	}
+	w.end(b, "crash")
+	for n := -60; n < 3; n++ {
+		w.at(a.due(n + 1))
+		if n == -60 {
+			b = w.beat("b")
+		}
+		w.step(b, a.due(n+1))
+	}
+	w.step(b, a.due(4))
+	if diff := cmp.Diff([]string{a.run(1), a.run(2), a.run(3), a.run(4)}, w.runs(s.ID)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,183 @@
+package beat
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tactus-dev/tactus/domain"
+)
+
+// minutely is a definition that is due every full minute.
+func minutely(members string) string {
+	return `{"interval_seconds": 60, "interval_anchor": "2026-01-01T00:00:00Z", "task_name": "app.task"` + members + `}`
+}
+
+// at names due times by their number, from 1, as runs shows them.
+type at struct{ s domain.Schedule }
+
+func (a at) due(n int) time.Time {
+	first, _ := a.s.Next(a.s.EffectiveFrom)
+	return first.Add(time.Duration(n-1) * time.Minute)
+}
+
+func (a at) run(n int) string { return a.due(n).UTC().Format(time.RFC3339Nano) + " due" }
+
+func (a at) missed(from, to int, reason string) string {
+	return a.due(from).UTC().Format(time.RFC3339Nano) + " missed to " + a.due(to).UTC().Format(time.RFC3339Nano) + " " + reason
+}
+
+// TestMisfire stops the world for ten and a half minutes after the first due time of a minutely schedule.
+func TestMisfire(t *testing.T) {
+	t.Parallel()
+	for members, want := range map[string]func(at) []string{
+		``: func(a at) []string {
+			return []string{a.run(1), a.missed(2, 9, domain.ReasonSuperseded), a.run(10), a.run(11)}
+		},
+		`, "misfire_policy": "all"`: func(a at) (all []string) {
+			for n := range 11 {
+				all = append(all, a.run(n+1))
+			}
+			return all
+		},
+		`, "misfire_policy": "none"`: func(a at) []string {
+			return []string{a.run(1), a.missed(2, 10, domain.ReasonPolicyNone), a.run(11)}
+		},
+		`, "misfire_policy": "all", "misfire_window_seconds": 210`: func(a at) []string {
+			return []string{a.run(1), a.missed(2, 7, domain.ReasonBeyondWindow), a.run(8), a.run(9), a.run(10), a.run(11)}
+		},
+		`, "misfire_grace_seconds": 0`: func(a at) []string {
+			return []string{a.run(1), a.missed(2, 10, domain.ReasonSuperseded), a.run(11)}
+		},
+		`, "misfire_grace_seconds": 3600, "misfire_policy": "none"`: func(a at) (all []string) {
+			for n := range 11 {
+				all = append(all, a.run(n+1))
+			}
+			return all
+		},
+	} {
+		t.Run(members, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			s := w.create(minutely(members))
+			b := w.beat("a")
+			a := at{s}
+			w.step(b, a.due(1))
+			w.step(b, a.due(11).Add(30*time.Second))
+			if diff := cmp.Diff(want(a), w.runs(s.ID)); diff != "" {
+				t.Errorf("runs (-want +got):\n%s", diff)
+			}
+			if n := w.count(`select count(*) from tactus.outbox where topic = 'run'`); n != w.count(`select count(*) from tactus.runs where status = 'due'`) {
+				t.Errorf("%d events are not one for each run that fired", n)
+			}
+		})
+	}
+}
+
+// TestMaxRuns raises max_runs after some due times have passed without runs: those are not caught up with.
+func TestMaxRuns(t *testing.T) {
+	t.Parallel()
+	for _, while := range []string{"running", "down"} {
+		t.Run(while, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			s := w.backdate(w.create(minutely(`, "max_runs": 2, "misfire_policy": "all"`)), 4*time.Minute+30*time.Second)
+			b, a := w.beat("a"), at{s}
+			if diff := cmp.Diff([]string{a.run(1), a.run(2)}, w.runs(s.ID)); diff != "" {
+				t.Errorf("two of four that are due (-want +got):\n%s", diff)
+			}
+			if while == "down" {
+				w.stop(b)
+			}
+			w.merge(s.ID, `{"max_runs": 3}`)
+			if while == "down" {
+				b = w.beat("b")
+			}
+			w.step(b, w.now.Add(2*time.Second))
+			w.step(b, a.due(7))
+			if diff := cmp.Diff([]string{a.run(1), a.run(2), a.run(5)}, w.runs(s.ID)); diff != "" {
+				t.Errorf("a third is allowed (-want +got):\n%s", diff)
+			}
+			if n := w.count(`select fired from tactus.schedule_counts where schedule_id = $1`, s.ID); n != 3 {
+				t.Errorf("%d counted", n)
+			}
+			w.merge(s.ID, `{"max_runs": null}`)
+			w.step(b, a.due(7).Add(2*time.Second))
+			w.step(b, a.due(8))
+			if got := w.runs(s.ID); len(got) < 4 || got[len(got)-1] != a.run(8) {
+				t.Errorf("without a limit: %v", got)
+			}
+		})
+	}
+}
+
+// TestRunAtCompletes fires a schedule that is due once, and forgets it.
+func TestRunAtCompletes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	due := w.now.Add(time.Hour).UTC().Truncate(time.Second)
+	s := w.create(fmt.Sprintf(`{"run_at": %q, "task_name": "app.task"}`, due.Format(time.RFC3339)))
+	b := w.beat("a")
+	w.step(b, due)
+	want := []string{due.Format(time.RFC3339Nano) + " due"}
+	if diff := cmp.Diff(want, w.runs(s.ID)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	w.stop(b)
+	w.merge(s.ID, `{"description": "done"}`)
+	again := w.beat("b")
+	w.step(again, due.Add(time.Minute))
+	if diff := cmp.Diff(want, w.runs(s.ID)); diff != "" {
+		t.Errorf("after a restart (-want +got):\n%s", diff)
+	}
+	if n := again.memory.len(); n != 0 {
+		t.Errorf("%d schedules in memory: one that is done for good is not kept", n)
+	}
+}
+
+func TestStartsAndEnds(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	begin := w.now.Add(5 * time.Minute).UTC().Truncate(time.Second)
+	s := w.create(minutely(fmt.Sprintf(`, "starts_at": %q, "ends_at": %q`, begin.Format(time.RFC3339), begin.Add(3*time.Minute).Format(time.RFC3339))))
+	b := w.beat("a")
+	for n := range 12 {
+		w.step(b, begin.Add(time.Duration(n-4)*time.Minute))
+	}
+	var want []string
+	for due, ok := s.Next(begin); ok; due, ok = s.Next(due) {
+		want = append(want, due.UTC().Format(time.RFC3339Nano)+" due")
+	}
+	if diff := cmp.Diff(want, w.runs(s.ID)); diff != "" || len(want) != 3 {
+		t.Errorf("%d due (-want +got):\n%s", len(want), diff)
+	}
+}
+
+// TestJitter holds that a due time fires late by its jitter, under its nominal time, and is not missed for that.
+func TestJitter(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.create(`{"interval_seconds": 3600, "interval_anchor": "2026-01-01T00:00:00Z", "jitter_seconds": 3000, "misfire_policy": "none", "misfire_grace_seconds": 1, "task_name": "app.task"}`)
+	b := w.beat("a")
+	due, _ := s.Next(s.CreatedAt)
+	recurrence, err := s.Recurrence()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fire := s.Policy().FireAt(s.ID, recurrence, due)
+	if fire.Sub(due) < 2*time.Second {
+		t.Skip("this schedule has hardly any jitter") // one in 1,500
+	}
+	w.step(b, fire.Add(-time.Millisecond))
+	if got := w.runs(s.ID); len(got) != 0 {
+		t.Errorf("fired before its jitter: %v", got)
+	}
+	w.stop(b)
+	b = w.beat("b")
+	w.step(b, fire.Add(time.Millisecond))
+	if diff := cmp.Diff([]string{due.UTC().Format(time.RFC3339Nano) + " due"}, w.runs(s.ID)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
