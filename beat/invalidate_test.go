@@ -24,7 +24,7 @@ func TestWhatSQLCouldNotCheckIsShownInvalid(t *testing.T) {
 	b := w.beat("b")
 	heard := put("0 9 * * *", "Asia/Tokio")
 	good := put("0 9 * * mon-fri", "Asia/Tokyo")
-	w.step(b, time.Now().Add(2*time.Second))
+	w.step(b, w.now.Add(2*time.Second))
 	for id, want := range map[domain.ID]string{
 		before: `cron_syntax at /cron_expression: day-of-week "8": 0-7 or sun-sat (at byte 8)`,
 		heard:  `timezone_unknown at /timezone: unknown time zone: "Asia/Tokio": want an IANA name such as America/New_York`,
@@ -38,7 +38,7 @@ func TestWhatSQLCouldNotCheckIsShownInvalid(t *testing.T) {
 	if told := w.count(`select count(*) from tactus.outbox where type = 'schedule.invalidated'`); told != 2 {
 		t.Errorf("%d were told to be invalid, want 2", told)
 	}
-	w.step(b, time.Now().Add(4*time.Second))
+	w.step(b, w.now.Add(4*time.Second))
 	if b.memory.len() != 1 {
 		t.Errorf("memory has %d schedules, want the valid one", b.memory.len())
 	}

@@ -50,7 +50,7 @@ func (b *Beat) step(ctx context.Context, now micros) (wake micros, err error) {
 		{now >= b.pollAt, b.poll, partTimeout},
 		{b.resyncDue(now), b.resyncPage, partTimeout},
 		{true, b.sync, partTimeout},
-		{len(b.unreadable) > 0, b.invalidate, partTimeout},
+		{true, b.invalidate, partTimeout},
 	} {
 		if part.due {
 			ctx, cancel := context.WithTimeout(ctx, part.most)
