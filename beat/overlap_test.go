@@ -132,13 +132,13 @@ func TestLostResultBlocksForAWhileOnly(t *testing.T) {
 		lost    string // what is known of the run
 		blocks  bool
 	}{
-		{"silent for less than the lease", ``, `fired_at = now() - interval '59 minutes'`, true},
-		{"silent for longer", ``, `fired_at = now() - interval '61 minutes'`, false},
-		{"heard of since", ``, `fired_at = now() - interval '61 minutes', heard_at = now() - interval '59 minutes', status = 'retrying'`, true},
-		{"not started, with a short limit", `, "time_limit_seconds": 10`, `fired_at = now() - interval '59 minutes'`, true},
-		{"not started, with a long limit", `, "time_limit_seconds": 7200`, `fired_at = now() - interval '61 minutes'`, true},
-		{"started, within its limit", `, "time_limit_seconds": 600`, `status = 'started', heard_at = now() - interval '9 minutes'`, true},
-		{"started, past its limit", `, "time_limit_seconds": 600`, `status = 'started', heard_at = now() - interval '12 minutes'`, false},
+		{"silent for less than the lease", ``, `fired_at = clock_timestamp() - interval '58 minutes'`, true},
+		{"silent for longer", ``, `fired_at = clock_timestamp() - interval '61 minutes'`, false},
+		{"heard of since", ``, `fired_at = clock_timestamp() - interval '61 minutes', heard_at = clock_timestamp() - interval '58 minutes', status = 'retrying'`, true},
+		{"not started, with a short limit", `, "time_limit_seconds": 10`, `fired_at = clock_timestamp() - interval '58 minutes'`, true},
+		{"not started, with a long limit", `, "time_limit_seconds": 7200`, `fired_at = clock_timestamp() - interval '61 minutes'`, true},
+		{"started, within its limit", `, "time_limit_seconds": 600`, `status = 'started', heard_at = clock_timestamp() - interval '9 minutes'`, true},
+		{"started, past its limit", `, "time_limit_seconds": 600`, `status = 'started', heard_at = clock_timestamp() - interval '12 minutes'`, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
