@@ -85,7 +85,8 @@ create function tactus.type_faults(definition jsonb) returns jsonb[] language sq
         ('misfire_window_seconds', 'a whole number'), ('misfire_grace_seconds', 'a whole number'),
         -- What an answer carries and a request may carry back: it is not heard.
         ('id', null), ('version', null), ('created_at', null), ('updated_at', null), ('last_run_at', null), ('next_run_at', null),
-        ('invalid_reason', null), ('managed_by', null), ('warnings', null)
+        ('invalid_reason', null), ('managed_by', null), ('warnings', null), ('total_run_count', null), ('last_status', null),
+        ('last_error', null), ('success_rate', null)
     ) as known (member, want) on member = key
     where member is null or want is not null and value <> 'null' and not case want
         when 'a string' then jsonb_typeof(value) = 'string'

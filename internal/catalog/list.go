@@ -24,6 +24,15 @@ type Entry struct {
 	LastRunAt *time.Time       `json:"last_run_at"`
 	NextRunAt *time.Time       `json:"next_run_at"`
 	Warnings  []domain.Warning `json:"warnings,omitempty"`
+	Record
+}
+
+// Record is how the newest runs of a schedule went, at most a hundred of them; what was skipped or missed is no run.
+type Record struct {
+	TotalRunCount *int64            `json:"total_run_count,omitempty" doc:"How many runs the history has; in the answer about one schedule."`
+	LastStatus    *domain.RunStatus `json:"last_status,omitempty" doc:"Of the newest run."`
+	LastError     *string           `json:"last_error,omitempty" doc:"Of the newest run that has one."`
+	SuccessRate   *float64          `json:"success_rate,omitempty" doc:"Of the newest runs whose end is known, the part that succeeded."`
 }
 
 // Filter chooses schedules; zero members do not.
@@ -75,8 +84,19 @@ func (c *Catalog) Get(ctx context.Context, id domain.ID) (Entry, error) {
 	if len(found) == 0 {
 		return Entry{}, domain.ErrNotFound
 	}
-	return found[0].entry()
+	entry, err := found[0].entry()
+	if err != nil {
+		return Entry{}, err
+	}
+	var total int64
+	if err := c.pool.QueryRow(ctx, countRuns, id).Scan(&total); err != nil {
+		return Entry{}, fmt.Errorf("count runs: %w", err)
+	}
+	entry.TotalRunCount = &total
+	return entry, nil
 }
+
+const countRuns = `select count(*) from tactus.runs where schedule_id = $1 and status not in ('missed', 'skipped')`
 
 type entryRow struct {
 	ID            domain.ID
@@ -89,16 +109,26 @@ type entryRow struct {
 	EffectiveFrom time.Time
 	TriggerSetAt  time.Time
 	LastRunAt     *time.Time
+	LastStatus    *domain.RunStatus
+	LastError     *string
+	SuccessRate   *float64
 	Exhausted     bool // max_runs has been reached
 	Now           time.Time
 }
 
 const entryColumns = `
-select s.id, s.version, s.definition, coalesce(s.invalid_reason, ''), coalesce(s.managed_by, ''), s.created_at, s.updated_at, s.effective_from, s.trigger_set_at, r.fired_at,
+select s.id, s.version, s.definition, coalesce(s.invalid_reason, ''), coalesce(s.managed_by, ''), s.created_at, s.updated_at, s.effective_from, s.trigger_set_at,
+    r.fired_at, r.status, (select error from tactus.runs where id = r.failed_id and due_at = r.failed_at), r.success_rate,
     coalesce(n.fired >= (s.policy::json->>'max_runs')::bigint, false), clock_timestamp()
 from tactus.schedules s
 left join lateral (
-    select fired_at from tactus.runs where schedule_id = s.id and status not in ('missed', 'skipped') order by due_at desc limit 1
+    select (array_agg(fired_at order by due_at desc))[1] as fired_at, (array_agg(status order by due_at desc))[1] as status,
+        (array_agg(id order by due_at desc) filter (where failed))[1] as failed_id, max(due_at) filter (where failed) as failed_at,
+        (count(*) filter (where status = 'succeeded'))::float8 / nullif(count(*) filter (where status in ('succeeded', 'failed', 'revoked', 'expired')), 0) as success_rate
+    from (
+        select id, due_at, fired_at, status, error is not null as failed from tactus.runs
+        where schedule_id = s.id and status not in ('missed', 'skipped') and not waiting order by due_at desc limit 100
+    ) newest
 ) r on true
 left join tactus.schedule_counts n on n.schedule_id = s.id and n.trigger_set_at = s.trigger_set_at
 where s.deleted_at is null`
@@ -125,6 +155,7 @@ func (r entryRow) entry() (Entry, error) {
 		return Entry{}, fmt.Errorf("read definition of %s: %w", r.ID, err)
 	}
 	e.Warnings = e.Definition.Warnings()
+	e.LastStatus, e.LastError, e.SuccessRate = r.LastStatus, r.LastError, r.SuccessRate
 	if r.LastRunAt != nil {
 		last := r.LastRunAt.UTC()
 		e.LastRunAt = &last
