@@ -43,8 +43,8 @@ func Preview(s Schedule, after time.Time, n int) []Due {
 
 // skipped are the gaps that end in (after, until] and swallow wall times of the schedule.
 func (s Schedule) skipped(after, until int64) (entries []Due) {
-	for seg := segmentAt(after, s.location); seg.end <= until; {
-		following := segmentAt(seg.end, s.location)
+	for seg := s.segmentAt(after); seg.end <= until; {
+		following := s.segmentAt(seg.end)
 		if wall, moved, ok := s.inGap(seg, following); ok && !moved {
 			entries = append(entries, Due{At: time.Unix(seg.end, 0).In(s.location), Mark: Skipped, Wall: wallText(wall)})
 		}
@@ -55,15 +55,15 @@ func (s Schedule) skipped(after, until int64) (entries []Due) {
 
 func (s Schedule) mark(due time.Time) Due {
 	u := due.Unix()
-	seg := segmentAt(u, s.location)
+	seg := s.segmentAt(u)
 	wall := u + seg.offset
 	if u == seg.start {
-		if first, moved, ok := s.inGap(segmentAt(u-1, s.location), seg); ok && moved {
+		if first, moved, ok := s.inGap(s.segmentAt(u-1), seg); ok && moved {
 			return Due{At: due, Mark: Moved, Wall: wallText(first)}
 		}
 	}
 	switch {
-	case wall < seg.start+seg.offsetBefore(s.location):
+	case wall < seg.start+s.offsetBefore(seg):
 		return Due{At: due, Mark: Repeated, Copy: 2}
 	case s.repeatedLater(seg, wall):
 		return Due{At: due, Mark: Repeated, Copy: 1}

@@ -42,6 +42,7 @@ const correction = 3 * hour
 type Schedule struct {
 	spec     *Spec
 	location *time.Location
+	table    []segment // of the location
 	runAfter bool
 	overlap  OverlapPolicy // never auto
 }
@@ -56,7 +57,7 @@ func (s Spec) In(location *time.Location, gap GapPolicy, overlap OverlapPolicy) 
 		}
 	}
 	runAfter := gap == GapRunAfter || (gap == "" || gap == GapAuto) && !cadence
-	return Schedule{&s, location, runAfter, overlap}
+	return Schedule{&s, location, tableOf(location), runAfter, overlap}
 }
 
 // Spec is what the schedule was made of.
@@ -121,7 +122,7 @@ func (s Schedule) next(after int64) (int64, bool) {
 		return 0, false
 	}
 	limit := after + horizon
-	seg := segmentAt(after, s.location)
+	seg := s.segmentAt(after)
 	from := s.afterRepeated(seg, after+1+seg.offset)
 	for {
 		wall, ok := s.spec.nextWall(from, limit+seg.offset-from)
@@ -139,11 +140,11 @@ func (s Schedule) next(after int64) (int64, bool) {
 		if far := wall - seg.offset - 2*day; far > seg.end && from-seg.offset < seg.end-2*day {
 			// Nothing matches before wall, and the end of this segment repeats nothing from before from: no need to
 			// visit the segments on the way.
-			seg = segmentAt(far, s.location)
+			seg = s.segmentAt(far)
 			from = s.afterRepeated(seg, far+seg.offset)
 			continue
 		}
-		following := segmentAt(seg.end, s.location)
+		following := s.segmentAt(seg.end)
 		gapStart, gapEnd := seg.end+seg.offset, seg.end+following.offset
 		if wall >= gapStart && wall < gapEnd && s.runAfter && gapEnd-gapStart <= correction {
 			return seg.end, true
@@ -158,7 +159,7 @@ func (s Schedule) afterRepeated(seg segment, wall int64) int64 {
 	if s.overlap != OverlapFirst || wall-seg.offset > seg.start+2*day {
 		return wall
 	}
-	return max(wall, seg.start+seg.offsetBefore(s.location))
+	return max(wall, seg.start+s.offsetBefore(seg))
 }
 
 // repeatedLater tells whether the segment after this one shows the wall time again.
@@ -166,7 +167,7 @@ func (s Schedule) repeatedLater(seg segment, wall int64) bool {
 	if seg.end == ever || wall-seg.offset < seg.end-2*day {
 		return false
 	}
-	return wall >= seg.end+segmentAt(seg.end, s.location).offset
+	return wall >= seg.end+s.segmentAt(seg.end).offset
 }
 
 // ResolveLocal gives the instant of a wall time (whose own zone is not looked at); false when the zone skips it and gap

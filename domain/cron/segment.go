@@ -47,12 +47,3 @@ func endAfter(u int64, location *time.Location) int64 {
 	}
 	return ever
 }
-
-// offsetBefore is the offset just before the segment.
-func (s segment) offsetBefore(location *time.Location) int64 {
-	if s.start == never {
-		return s.offset
-	}
-	_, offset := time.Unix(s.start-1, 0).In(location).Zone()
-	return int64(offset)
-}
