@@ -40,6 +40,10 @@ check: go ## formatting, vet, staticcheck, tidy modules, and that macOS builds
 	@go mod tidy -diff
 	@for module in $(MODULES); do (cd $$module && go vet ./... && go mod tidy -diff); done
 
+.PHONY: bench
+bench: go ## measure what is promised, beside peers, on servers of its own (BENCH="--quick", BENCH="-o json cron relay")
+	@cd internal/bench/peers && go run . $(BENCH)
+
 .PHONY: fuzz
 fuzz: go ## compare the cron engine with its oracles for longer (TACTUS_FUZZ_CASES=2000000)
 	@TACTUS_FUZZ_CASES=$${TACTUS_FUZZ_CASES:-2000000} go test -count=1 -timeout 0 -run 'Oracle' ./domain/cron

@@ -25,6 +25,7 @@ type commands struct {
 	Migrate  migrateCmd  `cmd:"" help:"Bring the database's schema up to date."`
 	Schedule scheduleCmd `cmd:"" help:"Create, read and change schedules."`
 	Health   healthCmd   `cmd:"" help:"Tell whether a process is ready."`
+	Bench    benchCmd    `cmd:"" help:"Measure what is promised, on real servers."`
 	Replay   replayCmd   `cmd:"" help:"Publish a range of events again, into a stream of its own."`
 	Verify   verifyCmd   `cmd:"" help:"Check that nothing is lost: log, stream, schedules and runs against each other."`
 }
@@ -48,7 +49,7 @@ func run(args []string, out, problems io.Writer) int {
 	parser, err := kong.New(&c,
 		kong.Name("tactus"), kong.Description("Schedules that never miss a beat."),
 		kong.Writers(out, problems), kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Exit(func(n int) { code = n }))
+		kong.Vars{"sections": sectionNames()}, kong.Exit(func(n int) { code = n }))
 	if err != nil {
 		fmt.Fprintln(problems, "tactus:", err)
 		return exitFailure

@@ -1,0 +1,70 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Section measures one part of what is promised.
+type Section struct {
+	Name  string
+	About string
+	Run   func(ctx context.Context, l *Lab) ([]Figure, error)
+}
+
+// Sections are those that need no modules of others.
+func Sections() []Section {
+	return []Section{
+		{"beat", "load, memory, a burst of due times", beatSection},
+	}
+}
+
+// Choose picks sections by name; all when none is named.
+func Choose(all []Section, names []string) ([]Section, error) {
+	if len(names) == 0 {
+		return all, nil
+	}
+	var chosen []Section
+	for _, name := range names {
+		i := slices.IndexFunc(all, func(s Section) bool { return s.Name == name })
+		if i < 0 {
+			known := make([]string, len(all))
+			for i, s := range all {
+				known[i] = s.Name
+			}
+			return nil, fmt.Errorf("there is no section %q: want some of %s", name, strings.Join(known, ", "))
+		}
+		chosen = append(chosen, all[i])
+	}
+	return chosen, nil
+}
+
+// Run measures sections one after the other. What was measured before an error is reported with it.
+func Run(ctx context.Context, cfg Config, sections []Section) (report Report, err error) {
+	start := time.Now()
+	l, err := Open(ctx, cfg)
+	if err != nil {
+		return Report{}, err
+	}
+	defer func() { err = errors.Join(err, l.Close()) }()
+	if report.Machine, err = l.machine(ctx); err != nil {
+		return report, err
+	}
+	for _, s := range sections {
+		l.Say("-- " + s.Name + ": " + s.About)
+		figures, err := s.Run(ctx, l)
+		for i := range figures {
+			figures[i].Section = s.Name
+		}
+		report.Figures = append(report.Figures, figures...)
+		if err != nil {
+			return report, fmt.Errorf("section %s: %w", s.Name, err)
+		}
+	}
+	report.Took = time.Since(start).Round(time.Second).String()
+	return report, nil
+}
