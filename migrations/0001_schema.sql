@@ -113,26 +113,41 @@ create table tactus.schedule_counts (
     fired          bigint not null
 );
 
--- Where the relay is. A sink's epoch is a life of the log as that sink knows it.
+-- Where the relay is. A sink's epoch is a life of the log as that sink knows it: on one server and timeline. It began with batch
+-- opened, when the sink was at after_batch, after_place. What had been committed before (positions up to floor, less what is not
+-- visible in late) belongs to that batch whatever its xid is: it may come from another server.
+-- confirmed is the last message that a sink is known to have taken.
 create table tactus.relay_sinks (
     sink              text primary key,
     topic             text not null,
     epoch             text not null,
     timeline          text not null,
     system_identifier text not null,
+    opened            bigint not null default 1,
+    after_batch       bigint not null default 0,
+    after_place       bigint not null default 0,
+    floor             bigint not null default 0,
+    late              pg_snapshot not null default '1:1:',
+    confirmed_batch   bigint not null default 0,
+    confirmed_place   bigint not null default 0,
     registered_at     timestamptz not null default clock_timestamp()
 );
 
 -- A batch is the rows of the sink's topic that are visible in snapshot and were not in previous. Insert-only.
+-- Other kinds than next also take what came before: rows from from_position on that occurred at or after since. The first one
+-- of a sink, and of an epoch, and one that hands over again what a broker has lost.
 create table tactus.relay_batches (
     sink           text not null,
     number         bigint not null,
     epoch          text not null,
+    kind           text not null default 'next' check (kind in ('first', 'epoch', 'next', 'again')),
     previous       pg_snapshot not null,
     snapshot       pg_snapshot not null,
     row_count      bigint not null,
     first_position bigint,
     last_position  bigint,
+    from_position  bigint,
+    since          timestamptz,
     committed_at   timestamptz not null default clock_timestamp(),
     primary key (sink, number)
 );

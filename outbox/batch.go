@@ -1,0 +1,149 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Place is a place in what a sink is given: a batch, and there a row, from 1. Place 0 is before the first row.
+type Place struct{ Batch, Seq int64 }
+
+// Batch is a numbered slice of a topic, cut for one sink. Once committed it never changes, and its rows read the same for ever.
+type Batch struct {
+	Number             int64
+	Epoch              string
+	Kind               BatchKind
+	Previous, Snapshot Snapshot
+	Rows               int64
+	First, Last        int64      // positions of its rows; 0 when it has none
+	From               *int64     // rows from this position on are in it though Previous had seen them ...
+	Since              *time.Time // ... when they occurred since
+	CommittedAt        time.Time
+}
+
+// BatchKind is why a batch was cut.
+type BatchKind string
+
+// The kinds of batches.
+const (
+	FirstBatch BatchKind = "first" // of a sink that was given nothing yet
+	EpochBatch BatchKind = "epoch" // the first of an epoch, which is announced
+	NextBatch  BatchKind = "next"  // the rows that are new since the batch before
+	AgainBatch BatchKind = "again" // the rows that a sink may have lost, besides new ones
+)
+
+// Has tells whether a sink that has come to a place has all of b.
+func (b Batch) Has(p Place) bool { return p.Batch > b.Number || p.Batch == b.Number && p.Seq >= b.Rows }
+
+// After is the snapshot of what a sink has that has come to a place in b or behind it: whole batches only.
+func (b Batch) After(p Place) Snapshot {
+	if b.Has(p) {
+		return b.Snapshot
+	}
+	return b.Previous
+}
+
+const batchColumns = `number, epoch, kind, previous::text, snapshot::text, row_count,
+    coalesce(first_position, 0), coalesce(last_position, 0), from_position, since, committed_at`
+
+const (
+	batchUpTo = `select ` + batchColumns + ` from tactus.relay_batches where sink = $1 and number <= $2 order by number desc limit 1`
+	batchFrom = `select ` + batchColumns + ` from tactus.relay_batches where sink = $1 and number >= $2 order by number limit 1`
+)
+
+// BatchUpTo returns the newest batch of a sink up to a number; false when there is none.
+func BatchUpTo(ctx context.Context, q querier, sink string, number int64) (Batch, bool, error) {
+	return oneBatch(ctx, q, batchUpTo, sink, number)
+}
+
+// BatchFrom returns the oldest batch of a sink from a number on; false when there is none.
+func BatchFrom(ctx context.Context, q querier, sink string, number int64) (Batch, bool, error) {
+	return oneBatch(ctx, q, batchFrom, sink, number)
+}
+
+func oneBatch(ctx context.Context, q querier, sql string, args ...any) (Batch, bool, error) {
+	rows, err := q.Query(ctx, sql, append([]any{pgx.QueryExecModeExec}, args...)...)
+	if err != nil {
+		return Batch{}, false, fmt.Errorf("read batch: %w", err)
+	}
+	b, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[Batch])
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Batch{}, false, nil
+	}
+	if err != nil {
+		return Batch{}, false, fmt.Errorf("read batch: %w", err)
+	}
+	return b, true, nil
+}
+
+// cut begins every statement that makes a batch. It commits synchronously, whatever the server's default is: the flush
+// covers every commit that the batch has seen, so nothing that a crash could undo is ever published.
+const cut = `
+with cut as materialized (
+    select case when current_setting('synchronous_commit') <> 'remote_apply' then set_config('synchronous_commit', 'on', true) end,
+        pg_current_snapshot() as snapshot
+)`
+
+// Next cuts the batch after another and returns it, or the one that another relay has cut meanwhile. It gives false when
+// there is nothing new (unless even an empty batch is asked for), and when the epoch is over or the server is not the one
+// on which it began.
+func (r *Reader) Next(ctx context.Context, after Batch, even bool) (Batch, bool, error) {
+	ctx, cancel := r.bounded(ctx)
+	defer cancel()
+	args := r.args()
+	args["number"], args["previous"], args["even"] = after.Number+1, string(after.Snapshot), even
+	return oneBatch(ctx, r.q, cutNext, args)
+}
+
+const cutNext = cut + `, ` + here + `,
+fresh as materialized (
+    select count(*) as rows, min(position) as first, max(position) as last from tactus.outbox
+    where topic = @topic and ` + isNew + `
+        and not exists (select from tactus.relay_batches where sink = @sink and number = @number)
+),
+made as (
+    insert into tactus.relay_batches (sink, number, epoch, previous, snapshot, row_count, first_position, last_position)
+    select @sink, @number, epoch, @previous::pg_snapshot, snapshot, rows, first, last
+    from tactus.relay_sinks s, here, cut, fresh
+    where sink = @sink and epoch = @epoch and (rows > 0 or @even)
+        and (s.timeline, s.system_identifier) = (here.timeline, here.system_identifier)
+        and pg_snapshot_xmax(snapshot) >= pg_snapshot_xmax(@previous::pg_snapshot)
+    on conflict do nothing
+    returning *
+)
+select ` + batchColumns + ` from made
+union all
+select ` + batchColumns + ` from tactus.relay_batches where sink = @sink and number = @number`
+
+// Again cuts a batch, after another, for a sink that lost what it had: of what occurred since a time, and of all that the
+// snapshot of what it had once had not seen. Like Next, it returns the one that another relay has cut.
+func (r *Reader) Again(ctx context.Context, after Batch, had Snapshot, since time.Time) (Batch, bool, error) {
+	ctx, cancel := r.bounded(ctx)
+	defer cancel()
+	args := r.args()
+	args["number"], args["previous"], args["since"] = after.Number+1, string(had), since
+	return oneBatch(ctx, r.q, cutAgain, args)
+}
+
+const cutAgain = cut + `,
+old as materialized (
+    select min(first_position) as oldest from tactus.relay_batches where sink = @sink and committed_at >= @since::timestamptz
+),
+found as materialized (
+    select count(*) as rows, min(position) as first, max(position) as last from tactus.outbox, old
+    where topic = @topic and (position >= oldest and occurred_at >= @since::timestamptz or ` + isNew + `)
+),
+made as (
+    insert into tactus.relay_batches (sink, number, epoch, kind, previous, snapshot, row_count, first_position, last_position, from_position, since)
+    select @sink, @number, epoch, 'again', @previous::pg_snapshot, snapshot, rows, first, last, oldest, @since::timestamptz
+    from tactus.relay_sinks, cut, found, old where sink = @sink and epoch = @epoch
+    on conflict do nothing
+    returning *
+)
+select ` + batchColumns + ` from made
+union all
+select ` + batchColumns + ` from tactus.relay_batches where sink = @sink and number = @number`

@@ -1,0 +1,168 @@
+package outbox
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Life is what Postgres knows of a sink. Registered tells whether it knows the sink at all; if not, only Now and Standby
+// say anything.
+type Life struct {
+	Now        time.Time
+	Standby    bool // the server takes no writes, and its snapshots tell nothing
+	Registered bool
+	Topic      string
+	Epoch      string
+	Same       bool     // it is the server and timeline on which the epoch began
+	WentBack   bool     // the newest batch has seen transactions that are still to come
+	Opened     int64    // the batch that began the epoch
+	After      Place    // where the sink was then
+	Floor      int64    // up to this position, what was committed then is in that batch ...
+	Late       Snapshot // ... and what was not is what this snapshot lists as running
+	Confirmed  Place    // what the sink is known to have taken
+	Oldest     int64    // the oldest batch that is kept
+	Again      int64    // the newest batch behind Confirmed that hands over again; 0 when there is none
+	Newest     Batch    // its Number is 0 when there is none
+}
+
+// End is behind the last row of the newest batch.
+func (l Life) End() Place { return Place{l.Newest.Number, l.Newest.Rows} }
+
+// ReadLife reads what Postgres knows of a sink.
+func ReadLife(ctx context.Context, q querier, sink string) (Life, error) {
+	var l Life
+	b := &l.Newest
+	rows, err := q.Query(ctx, readLife, pgx.QueryExecModeExec, pgx.NamedArgs{"sink": sink})
+	if err == nil {
+		_, err = pgx.ForEachRow(rows, []any{
+			&l.Now, &l.Standby, &l.Registered, &l.Topic, &l.Epoch, &l.Same, &l.WentBack, &l.Opened, &l.After.Batch, &l.After.Seq,
+			&l.Floor, &l.Late, &l.Confirmed.Batch, &l.Confirmed.Seq, &l.Oldest, &l.Again,
+			&b.Number, &b.Epoch, &b.Kind, &b.Previous, &b.Snapshot, &b.Rows, &b.First, &b.Last, &b.From, &b.Since, &b.CommittedAt,
+		}, func() error { return nil })
+	}
+	if err != nil {
+		return Life{}, fmt.Errorf("read life of sink %s: %w", sink, err)
+	}
+	return l, nil
+}
+
+// here is who the server is. A standby cannot tell its timeline in the same way, and need not.
+const here = `here as materialized (
+    select pg_is_in_recovery() as standby, (select system_identifier::text from pg_control_system()) as system_identifier,
+        case when pg_is_in_recovery() then '' else substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) end as timeline
+)`
+
+const readLife = `
+with ` + here + `
+select clock_timestamp(), here.standby, s.sink is not null, coalesce(s.topic, ''), coalesce(s.epoch, ''),
+    coalesce((s.timeline, s.system_identifier) = (here.timeline, here.system_identifier), false),
+    coalesce(pg_snapshot_xmax(pg_current_snapshot()) < pg_snapshot_xmax(b.snapshot), false),
+    coalesce(s.opened, 0), coalesce(s.after_batch, 0), coalesce(s.after_place, 0),
+    coalesce(s.floor, 0), coalesce(s.late, '1:1:')::text, coalesce(s.confirmed_batch, 0), coalesce(s.confirmed_place, 0),
+    coalesce((select min(number) from tactus.relay_batches where sink = @sink), 0),
+    coalesce((select max(number) from tactus.relay_batches where sink = @sink and number > s.confirmed_batch and kind = 'again'), 0),
+    coalesce(b.number, 0), coalesce(b.epoch, ''), coalesce(b.kind, ''), coalesce(b.previous, '1:1:')::text,
+    coalesce(b.snapshot, '1:1:')::text, coalesce(b.row_count, 0), coalesce(b.first_position, 0), coalesce(b.last_position, 0),
+    b.from_position, b.since, coalesce(b.committed_at, now())
+from here left join tactus.relay_sinks s on s.sink = @sink
+left join lateral (select * from tactus.relay_batches where sink = @sink order by number desc limit 1) b on true`
+
+const oldest = `
+select min(occurred_at) from tactus.outbox, (
+    select coalesce((select case when number < @batch or row_count <= @place then snapshot else previous end
+        from tactus.relay_batches where sink = @sink and number <= @batch order by number desc limit 1), '1:1:') as had,
+        coalesce((select late from tactus.relay_sinks where sink = @sink), '1:1:') as late,
+        coalesce((select floor from tactus.relay_sinks where sink = @sink), 0) as floor
+) s
+where topic = @topic and (xid >= pg_snapshot_xmax(had) or xid = any (array(select pg_snapshot_xip(had))))
+    and (position > floor or xid = any (array(select pg_snapshot_xip(late))))`
+
+// Oldest tells when the oldest row was written that a sink lacks which has come to a place; zero when it has all.
+func Oldest(ctx context.Context, q querier, sink, topic string, p Place) (time.Time, error) {
+	rows, err := q.Query(ctx, oldest, pgx.QueryExecModeExec, pgx.NamedArgs{"sink": sink, "topic": topic, "batch": p.Batch, "place": p.Seq})
+	if err != nil {
+		return time.Time{}, fmt.Errorf("read oldest row: %w", err)
+	}
+	at, err := pgx.CollectExactlyOneRow(rows, pgx.RowTo[*time.Time])
+	if err != nil || at == nil {
+		return time.Time{}, err
+	}
+	return *at, nil
+}
+
+// Opening is how an epoch begins: with a batch of the rows that Previous had not seen, and of those that came before, as
+// far back as it is told.
+type Opening struct {
+	Sink, Topic string
+	Was         string // the epoch that ends; empty when the sink is not registered
+	Epoch       string
+	Kind        BatchKind
+	Number      int64
+	Previous    Snapshot
+	After       Place      // where the sink is
+	Replay      int64      // from the oldest row of this batch on, less an hour; 0: no such row
+	Since       *time.Time // what occurred since then; nil: no such row
+}
+
+// Open begins an epoch, on this server, unless the one that it was to end has ended already: then it gives false.
+func Open(ctx context.Context, q querier, o Opening) (bool, error) {
+	rows, err := q.Query(ctx, open, pgx.QueryExecModeExec, pgx.NamedArgs{
+		"sink": o.Sink, "topic": o.Topic, "was": o.Was, "epoch": o.Epoch, "kind": string(o.Kind), "number": o.Number,
+		"previous": string(o.Previous), "after_batch": o.After.Batch, "after_place": o.After.Seq, "replay": o.Replay, "since": o.Since,
+	})
+	if err != nil {
+		return false, fmt.Errorf("open epoch of sink %s: %w", o.Sink, err)
+	}
+	made, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return false, fmt.Errorf("open epoch of sink %s: %w", o.Sink, err)
+	}
+	return len(made) > 0, nil
+}
+
+// late lists as running what drew its xid before this statement did, and is not visible. Whatever is committed later has
+// either a position above all that are visible now, or an xid that late lists: positions are drawn after xids.
+const open = cut + `, ` + here + `,
+mine as materialized (select pg_current_xact_id()::text::bigint as xid from cut),
+late as materialized (
+    select (pg_snapshot_xmin(snapshot)::text || ':' || mine.xid || ':' || coalesce((
+        select string_agg(x::text, ',' order by x) from (
+            select pg_snapshot_xip(snapshot)::text::bigint as x
+            union select generate_series(pg_snapshot_xmax(snapshot)::text::bigint, mine.xid - 1)
+        ) running), ''))::pg_snapshot as late
+    from cut, mine
+),
+old as materialized (
+    select case when @replay > 0 then coalesce(
+        (select min(first_position) from tactus.relay_batches where sink = @sink and committed_at >= (
+            select committed_at - interval '1 hour' from tactus.relay_batches where sink = @sink and number = @replay)),
+        (select first_position from tactus.relay_batches where sink = @sink and first_position is not null order by number desc limit 1))
+    when @since::timestamptz is not null then
+        (select min(first_position) from tactus.relay_batches where sink = @sink and committed_at >= @since::timestamptz)
+    end as oldest
+),
+found as materialized (
+    select count(*) as rows, min(position) as first, max(position) as last from tactus.outbox, old
+    where topic = @topic and (position >= oldest and occurred_at >= coalesce(@since::timestamptz, '-infinity')
+        or xid >= pg_snapshot_xmax(@previous::pg_snapshot) or xid = any (array(select pg_snapshot_xip(@previous::pg_snapshot))))
+),
+opened as (
+    insert into tactus.relay_sinks as s (sink, topic, epoch, timeline, system_identifier, opened, after_batch, after_place,
+        floor, late, confirmed_batch, confirmed_place)
+    select @sink, @topic, @epoch, timeline, system_identifier, @number, @after_batch, @after_place,
+        coalesce((select max(position) from tactus.outbox where topic = @topic), 0), late, @number, 0
+    from here, late
+    on conflict (sink) do update set epoch = excluded.epoch, timeline = excluded.timeline,
+        system_identifier = excluded.system_identifier, opened = excluded.opened, after_batch = excluded.after_batch,
+        after_place = excluded.after_place, floor = excluded.floor, late = excluded.late,
+        confirmed_batch = excluded.confirmed_batch, confirmed_place = excluded.confirmed_place
+    where s.epoch = @was
+    returning sink
+)
+insert into tactus.relay_batches (sink, number, epoch, kind, previous, snapshot, row_count, first_position, last_position, from_position, since)
+select sink, @number, @epoch, @kind, @previous::pg_snapshot, snapshot, rows, first, last, oldest, @since::timestamptz
+from opened, cut, found, old
+returning number`

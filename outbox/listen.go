@@ -1,0 +1,50 @@
+package outbox
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Listen hears the bell until ctx ends, on a connection of its own that leads straight to the server: a pooler in
+// transaction mode does not pass bells on. rung is called for each, and after every connection, because bells may have
+// been missed before. When a connection is lost, or cannot be made, deaf is told why, and it is made anew.
+func Listen(ctx context.Context, url string, rung func(), deaf func(error)) {
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		err := listen(ctx, url, func() {
+			pause = firstPause
+			rung()
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		deaf(err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+	}
+}
+
+const (
+	firstPause   = 100 * time.Millisecond
+	longestPause = 5 * time.Second
+)
+
+func listen(ctx context.Context, url string, rung func()) error {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if _, err := conn.Exec(ctx, "listen "+Channel); err != nil {
+		return err
+	}
+	for rung(); ; rung() {
+		if _, err := conn.WaitForNotification(ctx); err != nil {
+			return err
+		}
+	}
+}
