@@ -5,9 +5,7 @@ import (
 	"errors"
 
 	"github.com/jackc/pgx/v5/pgxpool"
-	goredis "github.com/redis/go-redis/v9"
-
-	"github.com/tactus-dev/tactus/internal/redis"
+	"github.com/redis/go-redis/v9"
 )
 
 // redisFlags say where events and tasks go.
@@ -34,17 +32,17 @@ func (f redisFlags) broker() string {
 const eventSink = "events"
 
 // connectBoth opens what the tools compare: PostgreSQL and the Redis of the events.
-func connectBoth(ctx context.Context, database databaseFlags, events redisFlags) (*pgxpool.Pool, goredis.UniversalClient, error) {
+func connectBoth(ctx context.Context, database databaseFlags, events redisFlags) (*pgxpool.Pool, redis.UniversalClient, error) {
 	if err := errors.Join(database.validate(), events.validate()); err != nil {
 		return nil, nil, err
 	}
-	client, err := redis.Connect(events.RedisURL)
+	options, err := redis.ParseURL(events.RedisURL)
 	if err != nil {
-		return nil, nil, usage("%v", err)
+		return nil, nil, usage("REDIS_URL: %v", err)
 	}
 	pool, err := pgxpool.New(ctx, database.DatabaseURL)
 	if err != nil {
-		return nil, nil, errors.Join(usage("DATABASE_URL: %v", err), client.Close())
+		return nil, nil, usage("DATABASE_URL: %v", err)
 	}
-	return pool, client, nil
+	return pool, redis.NewClient(options), nil
 }

@@ -1,0 +1,95 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// lane is the loop of one route.
+type lane struct {
+	Route
+	db       *pgxpool.Pool
+	log      *slog.Logger
+	patience time.Duration
+	bell     chan struct{}
+	tally    tally
+}
+
+const (
+	firstPause   = 50 * time.Millisecond
+	longestPause = time.Second
+	// readAhead is how many chunks are read, at most, while one is published.
+	readAhead = 2
+)
+
+// run carries rows to the sink until ctx ends. Whatever fails, it settles with the sink anew and goes on.
+func (l *lane) run(ctx context.Context) {
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		before := l.tally.get().Published
+		err := l.live(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if l.tally.get().Published != before {
+			pause = firstPause
+		}
+		if !errors.Is(err, errMoved) {
+			l.fail(ctx, err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+	}
+}
+
+// live settles with the sink, then reads and publishes side by side until one of them fails.
+func (l *lane) live(ctx context.Context) error {
+	s, err := l.settle(ctx)
+	if err != nil {
+		return err
+	}
+	l.tally.settled(s.mark)
+	group, ctx := errgroup.WithContext(ctx)
+	chunks := make(chan chunk, readAhead)
+	group.Go(func() error { return l.read(ctx, s, chunks) })
+	group.Go(func() error { return l.publish(ctx, s, chunks) })
+	return group.Wait()
+}
+
+// fail tells the log, once for each new trouble, and finds out since when nothing is published.
+func (l *lane) fail(ctx context.Context, err error) {
+	if l.tally.failed(err) {
+		level := slog.LevelWarn
+		if errors.Is(err, errRowsGone) {
+			level = slog.LevelError
+		}
+		l.log.Log(ctx, level, "sink is not served", "sink", l.Name, "err", err)
+	}
+	if err := l.measure(ctx); err != nil {
+		l.log.Debug("lag is not known", "sink", l.Name, "err", err)
+	}
+}
+
+// measure finds out since when there is something that is not published. While nothing is, the answer stays.
+func (l *lane) measure(ctx context.Context) error {
+	now := l.tally.get()
+	if !now.Unpublished.IsZero() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.patience)
+	defer cancel()
+	since, err := outbox.Oldest(ctx, l.db, l.Name, l.Topic, outbox.Place(now.Mark.Last))
+	if err == nil {
+		l.tally.lags(since)
+	}
+	return err
+}

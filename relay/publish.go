@@ -1,0 +1,129 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// lookEvery is how often a sink is asked for its mark while there is nothing to append: it may have lost what it had.
+const lookEvery = time.Second
+
+// errMoved means that the sink is elsewhere than this relay brought it: another one is faster, or it lost something.
+var errMoved = errors.New("the sink has moved")
+
+// publish appends chunks, in order, as they are read.
+func (l *lane) publish(ctx context.Context, s settled, chunks <-chan chunk) error {
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	defer l.report()
+	at := s.mark
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case c := <-chunks:
+			at, err = l.deliver(ctx, at, c)
+		case <-look.C:
+			l.report()
+			if len(chunks) == 0 {
+				err = l.lookAgain(ctx, s, at)
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// lookAgain finds out whether what was settled still holds.
+func (l *lane) lookAgain(ctx context.Context, before settled, at Mark) error {
+	s, v, err := l.look(ctx)
+	if err == nil && (v.do != resume || s.mark != at || s.life.Epoch != before.life.Epoch) {
+		return errMoved
+	}
+	if err == nil {
+		l.tally.lags(time.Time{})
+	}
+	return err
+}
+
+// report tells the log what was published.
+func (l *lane) report() {
+	if events, took := l.tally.news(); events > 0 {
+		l.log.Info("published", "sink", l.Name, "to", l.To, "events", events, "took", took.Round(10*time.Microsecond), "last", l.tally.get().Mark.Last)
+	}
+}
+
+// deliver appends a chunk, but for what the sink has already, and confirms the tasks in it.
+func (l *lane) deliver(ctx context.Context, at Mark, c chunk) (Mark, error) {
+	began := time.Now()
+	at, err := l.appendAll(ctx, at, c)
+	if err == nil && l.Tasks {
+		err = l.confirm(ctx, at, c)
+	}
+	if err == nil {
+		l.tally.published(at, c, time.Since(began))
+	}
+	return at, err
+}
+
+func (l *lane) appendAll(ctx context.Context, at Mark, c chunk) (Mark, error) {
+	for {
+		entries := behind(c.entries, at.Last)
+		if len(entries) == 0 {
+			return at, nil
+		}
+		now, err := l.append(ctx, at, entries)
+		if err == nil {
+			return now, nil
+		}
+		if refused, ok := errors.AsType[*Refused](err); ok {
+			at, err = refused.Real, l.drop(ctx, c, refused)
+		} else if mismatch, ok := errors.AsType[*Mismatch](err); ok {
+			at, err = mismatch.Real, forward(at, mismatch.Real, c)
+		}
+		if err != nil {
+			return at, err
+		}
+	}
+}
+
+func (l *lane) append(ctx context.Context, at Mark, entries []Entry) (Mark, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.patience)
+	defer cancel()
+	return l.Sink.Append(ctx, at, entries)
+}
+
+// behind are the entries behind an ID.
+func behind(entries []Entry, last ID) []Entry {
+	n, _ := slices.BinarySearchFunc(entries, last, func(e Entry, id ID) int {
+		if e.ID.Compare(id) <= 0 {
+			return -1
+		}
+		return 1
+	})
+	return entries[n:]
+}
+
+// forward takes it that another relay has appended some of a chunk.
+func forward(at, real Mark, c chunk) error {
+	end := c.entries[len(c.entries)-1].ID
+	if real.Epoch != at.Epoch || real.Last.Compare(at.Last) <= 0 || real.Last.Compare(end) > 0 {
+		return errMoved
+	}
+	return nil
+}
+
+// drop sets aside an entry that the sink will never take. Its place stays empty.
+func (l *lane) drop(ctx context.Context, c chunk, r *Refused) error {
+	i := slices.IndexFunc(c.entries, func(e Entry) bool { return e.ID == r.ID })
+	if i < 0 || c.entries[i].Message == nil {
+		return fmt.Errorf("the sink refuses %s, which it was not given: %s", r.ID, r.Reason)
+	}
+	c.entries[i].Message = nil
+	return l.setAside(ctx, c.rows[i], r.Reason)
+}

@@ -1,0 +1,238 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// chunk is what is appended at a time: entries of one batch.
+type chunk struct {
+	entries []Entry
+	rows    []outbox.Row // of the entries; without their data
+	size    int
+}
+
+const (
+	chunkEntries = 500
+	chunkBytes   = 4 << 20
+)
+
+// errRowsGone stops a sink: what was published cannot be published again.
+var errRowsGone = errors.New("a batch does not have the rows any more that it was cut with: nothing is published until somebody finds out why")
+
+// read cuts batches and reads their rows, ahead of what is published.
+func (l *lane) read(ctx context.Context, s settled, out chan<- chunk) error {
+	b, place, err := l.resumed(ctx, s)
+	if err != nil {
+		return err
+	}
+	for p := (&pace{}); ; place = 0 {
+		if err := l.readBatch(ctx, s.reader, b, place, out); err != nil {
+			return err
+		}
+		if b, err = l.next(ctx, s.reader, b, p); err != nil {
+			return err
+		}
+		l.tally.cut()
+		if b.Number <= s.life.Newest.Number {
+			if err := l.recount(ctx, s.reader, b); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// announcement is the place of the message that begins an epoch; rows have places from 1.
+const announcement = -1
+
+// resumed is the batch that a sink is in, and the place in it behind which to go on.
+func (l *lane) resumed(ctx context.Context, s settled) (b outbox.Batch, place int64, err error) {
+	number, place := s.from.Batch, s.from.Seq
+	if number < s.life.Opened {
+		number, place = s.life.Opened, announcement
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.patience)
+	defer cancel()
+	b, found, err := outbox.BatchUpTo(ctx, l.db, l.Name, number)
+	if err == nil && (!found || b.Number != number) {
+		err = fmt.Errorf("batch %d: %w", number, errRowsGone)
+	}
+	if err == nil && !b.Has(outbox.Place{Batch: number, Seq: place}) {
+		err = l.recount(ctx, s.reader, b)
+	}
+	return b, place, err
+}
+
+func (l *lane) recount(ctx context.Context, r *outbox.Reader, b outbox.Batch) error {
+	n, err := r.Count(ctx, b)
+	if err == nil && n != b.Rows {
+		err = fmt.Errorf("batch %d was cut with %d rows and has %d: %w", b.Number, b.Rows, n, errRowsGone)
+	}
+	return err
+}
+
+// emptyAfter is how long there may be nothing new before an empty batch moves the cursor on.
+const emptyAfter = 10 * time.Minute
+
+// next waits for the batch after another.
+func (l *lane) next(ctx context.Context, r *outbox.Reader, after outbox.Batch, p *pace) (outbox.Batch, error) {
+	for waiting := time.Now(); ; {
+		b, cut, err := r.Next(ctx, after, time.Since(waiting) > emptyAfter)
+		if err != nil {
+			return b, err
+		}
+		if cut {
+			p.stir(time.Now())
+			return b, nil
+		}
+		select {
+		case <-ctx.Done():
+			return b, ctx.Err()
+		case <-l.bell:
+			p.stir(time.Now())
+		case <-time.After(p.next(time.Now())):
+		}
+	}
+}
+
+// readBatch sends what a batch has behind a place.
+func (l *lane) readBatch(ctx context.Context, r *outbox.Reader, b outbox.Batch, place int64, out chan<- chunk) error {
+	c := chunk{}
+	if place == announcement {
+		place = 0
+		if err := l.announce(b, &c); err != nil {
+			return err
+		}
+	}
+	for row, err := range r.Rows(ctx, b, place) {
+		if err != nil {
+			return err
+		}
+		place++
+		c.add(ID{b.Number, place}, row)
+		if len(c.entries) >= chunkEntries || c.size >= chunkBytes {
+			if err := l.send(ctx, b, c, out); err != nil {
+				return err
+			}
+			c = chunk{}
+		}
+	}
+	if place < b.Rows {
+		return fmt.Errorf("batch %d was cut with %d rows and has %d: %w", b.Number, b.Rows, place, errRowsGone)
+	}
+	return l.send(ctx, b, c, out)
+}
+
+// announce puts first the message that begins an epoch.
+func (l *lane) announce(b outbox.Batch, c *chunk) error {
+	if l.Announce == nil || b.Kind != outbox.EpochBatch {
+		return nil
+	}
+	m, err := l.Announce(b.Epoch, b.CommittedAt)
+	if err != nil {
+		return fmt.Errorf("announce epoch %s: %w", b.Epoch, err)
+	}
+	c.entries = append(c.entries, Entry{ID{b.Number, 0}, m})
+	c.rows = append(c.rows, outbox.Row{At: b.CommittedAt})
+	return nil
+}
+
+func (c *chunk) add(id ID, row outbox.Row) {
+	c.entries = append(c.entries, Entry{ID: id})
+	c.rows = append(c.rows, row)
+	c.size += len(row.Data)
+}
+
+// send encodes a chunk and hands it to who publishes.
+func (l *lane) send(ctx context.Context, b outbox.Batch, c chunk, out chan<- chunk) error {
+	if len(c.entries) == 0 {
+		return nil
+	}
+	if err := l.encode(ctx, b, c); err != nil {
+		return err
+	}
+	l.tally.read(c)
+	select {
+	case out <- c:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (l *lane) encode(ctx context.Context, b outbox.Batch, c chunk) error {
+	wanted, err := l.wanted(ctx, b, c)
+	if err != nil {
+		return err
+	}
+	for i, row := range c.rows {
+		c.rows[i].Data, c.rows[i].Headers = nil, nil
+		if row.Data == nil || !wanted(row) {
+			continue
+		}
+		m, err := l.Encode(row, b.Epoch)
+		if err != nil {
+			if err := l.setAside(ctx, row, err.Error()); err != nil {
+				return err
+			}
+		}
+		c.entries[i].Message = m
+	}
+	return nil
+}
+
+// wanted tells which rows of a batch are to be published. Tasks that may have been handed over before are only when
+// they are not known to have started, and are neither expired nor, when they were handed over, too old.
+func (l *lane) wanted(ctx context.Context, b outbox.Batch, c chunk) (func(outbox.Row) bool, error) {
+	if !l.Tasks || b.Kind == outbox.NextBatch {
+		return func(outbox.Row) bool { return true }, nil
+	}
+	waiting, err := l.waiting(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return func(row outbox.Row) bool {
+		switch waiting[row.Aggregate] {
+		case domain.Due:
+			return true
+		case domain.Sent:
+			return b.Since != nil && !row.At.Before(*b.Since)
+		}
+		return false
+	}, nil
+}
+
+const waitingRuns = `
+select id, status from tactus.runs where id = any(@ids::uuid[]) and status in ('due', 'sent') and finished_at is null
+    and (expires_at is null or expires_at > clock_timestamp())`
+
+// waiting are those runs of a chunk that have not started, as far as is known.
+func (l *lane) waiting(ctx context.Context, c chunk) (map[domain.ID]domain.RunStatus, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.patience)
+	defer cancel()
+	ids := make([]domain.ID, len(c.rows))
+	for i, row := range c.rows {
+		ids[i] = row.Aggregate
+	}
+	rows, err := l.db.Query(ctx, waitingRuns, pgx.NamedArgs{"ids": ids})
+	if err != nil {
+		return nil, fmt.Errorf("read waiting runs: %w", err)
+	}
+	found := map[domain.ID]domain.RunStatus{}
+	var id domain.ID
+	var status domain.RunStatus
+	if _, err := pgx.ForEachRow(rows, []any{&id, &status}, func() error {
+		found[id] = status
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("read waiting runs: %w", err)
+	}
+	return found, nil
+}

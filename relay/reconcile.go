@@ -1,0 +1,103 @@
+package relay
+
+import "github.com/tactus-dev/tactus/outbox"
+
+// verdict is what is to be done about a sink before anything is appended to it.
+type verdict struct {
+	do  deed
+	why string // of open and again, for the log
+	to  Mark   // of begin
+}
+
+type deed int
+
+const (
+	refuse deed = iota // nothing can be done here
+	open               // begin an epoch
+	again              // cut a batch of what a sink of tasks may have lost
+	begin              // move the sink
+	resume             // append behind its mark
+)
+
+// reconcile compares what Postgres knows of a sink with where the sink says it is.
+func reconcile(l outbox.Life, m Mark, tasks bool) verdict {
+	switch {
+	case l.Standby:
+		return verdict{do: refuse, why: "the database is a standby"}
+	case !l.Registered:
+		return verdict{do: open, why: "the sink is new to this log"}
+	case !l.Same:
+		return verdict{do: open, why: "the database is on another server or timeline"}
+	case l.WentBack:
+		return verdict{do: open, why: "the database has gone back"}
+	case ahead(l, m):
+		return verdict{do: open, why: "the sink is ahead of the log"}
+	case stray(l, m):
+		return verdict{do: open, why: "the sink is in an epoch that the log does not know"}
+	case tasks:
+		return reconcileTasks(l, m)
+	default:
+		return reconcileEvents(l, m)
+	}
+}
+
+// ahead tells whether a sink has more than the log knows to have given.
+func ahead(l outbox.Life, m Mark) bool { return m.Last.Compare(ID(l.End())) > 0 }
+
+// stray tells whether a sink is where only this epoch can have brought it, but not in this epoch.
+func stray(l outbox.Life, m Mark) bool {
+	return m.Epoch != "" && m.Epoch != l.Epoch && m.Last.Compare(opening(l)) >= 0
+}
+
+// opening is before the first message of the epoch but its announcement.
+func opening(l outbox.Life) ID { return ID{l.Opened, 0} }
+
+// reconcileEvents rewinds: what comes behind the sink's mark is published, for the first time or again.
+func reconcileEvents(l outbox.Life, m Mark) verdict {
+	switch {
+	case m.Epoch != l.Epoch && m.Last.Compare(ID(l.After)) < 0:
+		return verdict{do: open, why: "the sink has lost something of an earlier epoch"}
+	case m.Last.Batch < l.Oldest && l.Oldest > l.Opened:
+		return verdict{do: open, why: "the sink has lost more than the batches that are kept"}
+	case m.Epoch != l.Epoch:
+		return verdict{do: begin, to: Mark{l.Epoch, m.Last}}
+	}
+	return verdict{do: resume}
+}
+
+// reconcileTasks never rewinds: a sink that lost something goes on behind it, with a batch of what is handed over again.
+func reconcileTasks(l outbox.Life, m Mark) verdict {
+	switch {
+	case lost(l, m) && l.Again > 0:
+		return verdict{do: begin, to: Mark{l.Epoch, ID{l.Again, 0}}}
+	case lost(l, m):
+		return verdict{do: again, why: "the sink has lost tasks"}
+	case m.Epoch != l.Epoch:
+		return verdict{do: begin, to: Mark{l.Epoch, opening(l)}}
+	}
+	return verdict{do: resume}
+}
+
+// lost tells whether a sink of tasks has less than it is known to have taken.
+func lost(l outbox.Life, m Mark) bool {
+	switch m.Epoch {
+	case l.Epoch:
+		return m.Last.Compare(ID(l.Confirmed)) < 0
+	case "":
+		return l.After != outbox.Place{} || ID(l.Confirmed) != opening(l)
+	default:
+		return m.Last.Compare(ID(l.After)) < 0
+	}
+}
+
+// from is the message behind which reading resumes. Tasks are read from the last confirmed one on: those that the sink
+// has taken since are confirmed, the rest is appended.
+func from(l outbox.Life, m Mark, tasks bool) ID {
+	switch {
+	case !tasks:
+		return m.Last
+	case l.Again > 0 && m.Last.Compare(ID{l.Again, 0}) >= 0:
+		return ID{l.Again, 0} // what came before was passed over
+	}
+	return ID(l.Confirmed)
+}

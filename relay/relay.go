@@ -1,0 +1,77 @@
+package relay
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Config is what a Relay can be told. The zero value is good.
+type Config struct {
+	Log      *slog.Logger  // nothing is told when nil
+	Patience time.Duration // how long a statement, or a call of a sink, may take until it has failed; 30 s unless set
+}
+
+const defaultPatience = 30 * time.Second
+
+// Relay carries rows along its routes, each by a loop of its own: a sink that is down holds up no other.
+type Relay struct {
+	lanes []*lane
+}
+
+// New makes a relay over a pool that it is lent.
+func New(db *pgxpool.Pool, routes []Route, cfg Config) (*Relay, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Patience == 0 {
+		cfg.Patience = defaultPatience
+	}
+	r := &Relay{}
+	names := map[string]bool{}
+	for _, route := range routes {
+		if err := route.check(); err != nil {
+			return nil, err
+		}
+		if names[route.Name] {
+			return nil, fmt.Errorf("two routes lead to %s", route.Name)
+		}
+		names[route.Name] = true
+		l := &lane{Route: route, db: db, log: cfg.Log, patience: cfg.Patience, bell: make(chan struct{}, 1)}
+		l.tally.stats = Stats{Sink: route.Name, Topic: route.Topic}
+		r.lanes = append(r.lanes, l)
+	}
+	return r, nil
+}
+
+// Run carries rows until ctx ends.
+func (r *Relay) Run(ctx context.Context) {
+	var all sync.WaitGroup
+	for _, l := range r.lanes {
+		all.Go(func() { l.run(ctx) })
+	}
+	all.Wait()
+}
+
+// Wake has every route look for new rows now: the bell was heard.
+func (r *Relay) Wake() {
+	for _, l := range r.lanes {
+		select {
+		case l.bell <- struct{}{}:
+		default: // it is awake
+		}
+	}
+}
+
+// Stats tells how each sink is served.
+func (r *Relay) Stats() []Stats {
+	all := make([]Stats, len(r.lanes))
+	for i, l := range r.lanes {
+		all[i] = l.tally.get()
+	}
+	return all
+}

@@ -1,0 +1,163 @@
+package relay
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// settled is a sink that the log agrees with.
+type settled struct {
+	life   outbox.Life
+	reader *outbox.Reader
+	mark   Mark
+	from   ID
+}
+
+// settlements bounds how often others may be faster.
+const settlements = 20
+
+// errUnsettled means that somebody else keeps moving the sink.
+var errUnsettled = errors.New("the sink and the log do not come to agree")
+
+// settle makes the sink and the log agree. The log is asked first: what the sink has taken since is no loss.
+func (l *lane) settle(ctx context.Context) (settled, error) {
+	for range settlements {
+		s, v, err := l.look(ctx)
+		if err == nil {
+			switch v.do {
+			case refuse:
+				return s, errors.New(v.why)
+			case resume:
+				return s, nil
+			case begin:
+				err = l.begin(ctx, s.mark, v.to)
+			case again:
+				err = l.again(ctx, s, v.why)
+			case open:
+				err = l.open(ctx, s, v.why)
+			}
+		}
+		if err != nil && !overtaken(err) {
+			return s, err
+		}
+	}
+	return settled{}, errUnsettled
+}
+
+// overtaken tells the errors that only mean that another relay was faster.
+func overtaken(err error) bool {
+	if _, ok := errors.AsType[*Mismatch](err); ok {
+		return true
+	}
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pgErr.ConstraintName == "relay_batches_pkey"
+}
+
+func (l *lane) look(ctx context.Context) (s settled, v verdict, err error) {
+	ctx, cancel := context.WithTimeout(ctx, l.patience)
+	defer cancel()
+	if s.life, err = outbox.ReadLife(ctx, l.db, l.Name); err != nil {
+		return s, v, err
+	}
+	if s.life.Registered && s.life.Topic != l.Topic {
+		return s, v, fmt.Errorf("the sink is registered with topic %q", s.life.Topic)
+	}
+	if s.mark, err = l.Sink.Mark(ctx); err != nil {
+		return s, v, err
+	}
+	s.reader = s.life.Reader(l.db, l.Name, l.Topic, l.patience)
+	s.from = from(s.life, s.mark, l.Tasks)
+	return s, reconcile(s.life, s.mark, l.Tasks), nil
+}
+
+func (l *lane) begin(ctx context.Context, at, to Mark) error {
+	ctx, cancel := context.WithTimeout(ctx, l.patience)
+	defer cancel()
+	if err := l.Sink.Begin(ctx, at, to); err != nil {
+		return err
+	}
+	l.log.Info("sink begins", "sink", l.Name, "epoch", to.Epoch, "after", to.Last)
+	return nil
+}
+
+// again cuts the batch by which a sink of tasks goes on. The sink is moved to it afterwards, so it is not forgotten.
+func (l *lane) again(ctx context.Context, s settled, why string) error {
+	had, err := l.had(ctx, outbox.Place(s.life.Confirmed))
+	if err != nil {
+		return err
+	}
+	b, cut, err := s.reader.Again(ctx, s.life.Newest, had.After(s.life.Confirmed), s.life.Now.Add(-l.Redeliver))
+	if err != nil {
+		return err
+	}
+	if cut && b.Kind == outbox.AgainBatch {
+		l.log.Warn("tasks may be handed over again", "sink", l.Name, "reason", why, "at", s.mark.Last, "confirmed", ID(s.life.Confirmed), "batch", b.Number)
+	}
+	return nil
+}
+
+// had is the batch that a place is in, or the oldest when that is no longer kept.
+func (l *lane) had(ctx context.Context, p outbox.Place) (outbox.Batch, error) {
+	b, found, err := outbox.BatchUpTo(ctx, l.db, l.Name, p.Batch)
+	if err == nil && !found {
+		b, found, err = outbox.BatchFrom(ctx, l.db, l.Name, 0)
+	}
+	if err == nil && !found {
+		b = outbox.Batch{Previous: outbox.Nothing, Snapshot: outbox.Nothing}
+	}
+	return b, err
+}
+
+// open begins an epoch. Its first batch brings what the sink may not have.
+func (l *lane) open(ctx context.Context, s settled, why string) error {
+	ctx, cancel := context.WithTimeout(ctx, l.patience)
+	defer cancel()
+	o := outbox.Opening{
+		Sink: l.Name, Topic: l.Topic, Was: s.life.Epoch, Epoch: rand.Text()[:10], Kind: outbox.EpochBatch,
+		Number: max(s.life.Newest.Number, s.mark.Last.Batch) + 1, After: outbox.Place(s.mark.Last), Previous: outbox.Nothing,
+	}
+	if !s.life.Registered && s.mark == (Mark{}) {
+		o.Kind = outbox.FirstBatch
+	}
+	if s.life.Registered {
+		if err := l.reach(ctx, s, &o); err != nil {
+			return err
+		}
+	}
+	made, err := outbox.Open(ctx, l.db, o)
+	if err == nil && made {
+		l.log.Warn("epoch started", "sink", l.Name, "epoch", o.Epoch, "reason", why, "at", s.mark.Last, "batch", o.Number)
+	}
+	return err
+}
+
+// reach tells an opening how far it goes back. Events go back an hour behind what the sink has. Tasks do not go back, unless
+// the sink lost what it had; when the log cannot tell what the sink was given, it is given nothing of what was there.
+func (l *lane) reach(ctx context.Context, s settled, o *outbox.Opening) error {
+	place := outbox.Place(s.mark.Last)
+	switch {
+	case l.Tasks && lost(s.life, s.mark):
+		place = s.life.Confirmed
+		since := s.life.Now.Add(-l.Redeliver)
+		o.Since = &since
+	case l.Tasks && (ahead(s.life, s.mark) || stray(s.life, s.mark)):
+		now, err := outbox.Current(ctx, l.db)
+		o.Previous = now
+		return err
+	}
+	b, err := l.had(ctx, place)
+	if err != nil {
+		return err
+	}
+	o.Previous = b.After(place)
+	if !l.Tasks {
+		o.Replay = b.Number
+	}
+	return nil
+}

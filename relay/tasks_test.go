@@ -1,0 +1,199 @@
+package relay_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/testenv"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// fire makes manual runs of a schedule, which is made when it is not there.
+func (w *world) fire(t testing.TB, name string, runs int) (ids []string) {
+	t.Helper()
+	d := domain.Definition{Name: name, CronExpression: "0 0 1 1 *", TaskName: "app.task", Queue: name}
+	s, _, err := w.store.Put(t.Context(), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range runs {
+		id, err := w.store.Trigger(t.Context(), s.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id.String())
+	}
+	return ids
+}
+
+// handed are the tasks in a queue, in the order in which a worker takes them.
+func (w *world) handed(t testing.TB, queue string) (ids []string) {
+	t.Helper()
+	all, err := w.redis.LRange(t.Context(), queue, 0, -1).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Reverse(all)
+	for _, text := range all {
+		var m struct{ Headers struct{ ID string } }
+		if err := json.Unmarshal([]byte(text), &m); err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, m.Headers.ID)
+	}
+	return ids
+}
+
+// awaitTasks waits until a queue has exactly these tasks, and Postgres says that they were sent.
+func (w *world) awaitTasks(t testing.TB, queue string, want []string) {
+	t.Helper()
+	testenv.Eventually(t, "tasks in the queue", func() error {
+		if got := w.handed(t, queue); !slices.Equal(got, want) {
+			return fmt.Errorf("queue %s has %d tasks, want %d", queue, len(got), len(want))
+		}
+		if n := w.number(t, `select count(*) from tactus.runs where status = 'due' and id = any($1::text[]::uuid[])`, want); n > 0 {
+			return fmt.Errorf("%d of them are still due", n)
+		}
+		return nil
+	})
+}
+
+func TestTasksAreHandedOverOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	all := w.fire(t, "q", 3)
+	stop := w.carry(t, w.tasks(t))
+	w.carry(t, w.tasks(t))
+	all = append(all, w.fire(t, "q", 700)...)
+	w.awaitTasks(t, "q", all)
+	stop()
+	w.carry(t, w.tasks(t))
+	all = append(all, w.fire(t, "q", 1)...)
+	w.awaitTasks(t, "q", all)
+}
+
+// TestBrokerLosesTasks flushes the broker: only what is not known to have started comes again, under the same task ids.
+func TestBrokerLosesTasks(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.carry(t, w.tasks(t))
+	w.carry(t, w.tasks(t))
+	all := w.fire(t, "q", 6)
+	w.awaitTasks(t, "q", all)
+	w.sql(t, `update tactus.runs set status = 'started' where id::text = $1`, all[0])
+	w.sql(t, `update tactus.runs set status = 'succeeded', finished_at = now() where id::text = $1`, all[1])
+	w.sql(t, `update tactus.runs set expires_at = now() - interval '1 second' where id::text = $1`, all[2])
+	w.sql(t, `update tactus.outbox set occurred_at = now() - interval '2 hours' where aggregate_id::text = $1`, all[3])
+	if err := w.redis.FlushDB(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	w.awaitTasks(t, "q", all[4:])
+	later := w.fire(t, "q", 2)
+	w.awaitTasks(t, "q", append(all[4:], later...))
+	if n := w.number(t, `select count(*) from tactus.relay_batches where kind = 'again'`); n != 1 {
+		t.Errorf("%d batches hand over again", n)
+	}
+	if err := w.redis.FlushDB(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	w.awaitTasks(t, "q", append(all[4:], later...))
+}
+
+// TestBrokerLosesItsMark deletes only the sink's own key, as an eviction does: tasks that wait come twice at most.
+func TestBrokerLosesItsMark(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.carry(t, w.tasks(t))
+	all := w.fire(t, "q", 3)
+	w.awaitTasks(t, "q", all)
+	w.sql(t, `update tactus.runs set status = 'succeeded', finished_at = now()`)
+	if err := w.redis.Del(t.Context(), "tactus:sink:"+taskSink).Err(); err != nil {
+		t.Fatal(err)
+	}
+	testenv.Eventually(t, "the loss noticed", func() error {
+		if w.number(t, `select count(*) from tactus.relay_batches where kind = 'again'`) == 0 {
+			return errNotYet
+		}
+		return nil
+	})
+	later := w.fire(t, "q", 2)
+	w.awaitTasks(t, "q", append(all, later...))
+}
+
+// TestTasksDoNotComeAgainInANewEpoch makes the server another one.
+func TestTasksDoNotComeAgainInANewEpoch(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	stop := w.carry(t, w.tasks(t))
+	all := w.fire(t, "q", 3)
+	w.awaitTasks(t, "q", all)
+	for _, change := range []string{
+		`update tactus.relay_sinks set timeline = 'another'`,
+		`delete from tactus.relay_batches where number = (select max(number) from tactus.relay_batches)`, // restored from before
+	} {
+		stop()
+		w.sql(t, change)
+		stop = w.carry(t, w.tasks(t))
+		testenv.Eventually(t, "a new epoch", func() error {
+			if w.number(t, `select count(*) from tactus.relay_sinks where exists (select from tactus.relay_batches b where b.epoch <> relay_sinks.epoch)`) == 0 {
+				return errNotYet
+			}
+			return nil
+		})
+		all = append(all, w.fire(t, "q", 2)...)
+		w.awaitTasks(t, "q", all)
+	}
+}
+
+// TestUnencodableRun is set aside; all others go on.
+func TestUnencodableRun(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	route := w.tasks(t)
+	encode := route.Encode
+	var bad string
+	route.Encode = func(row outbox.Row, epoch string) (*message.Message, error) {
+		if row.Aggregate.String() == bad {
+			return nil, fmt.Errorf("it is bad")
+		}
+		return encode(row, epoch)
+	}
+	all := w.fire(t, "q", 5)
+	bad = all[2]
+	w.carry(t, route)
+	w.awaitTasks(t, "q", slices.Concat(all[:2], all[3:]))
+	var reason, status, problem string
+	if err := w.pool.QueryRow(t.Context(), `
+select d.reason, r.status, r.error from tactus.deadletters d join tactus.runs r on d.reference = r.id || '/1' where source = $1`, taskSink).Scan(&reason, &status, &problem); err != nil {
+		t.Fatal(err)
+	}
+	if reason != "it is bad" || status != "failed" || problem != "it could not be handed over: it is bad" {
+		t.Errorf("%s, %s, %s", reason, status, problem)
+	}
+}
+
+// TestQueueOfTheWrongType refuses message 250 of 500.
+func TestQueueOfTheWrongType(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	if err := w.redis.Set(t.Context(), "bad", "not a list", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	all := w.fire(t, "q", 249)
+	w.fire(t, "bad", 1)
+	all = append(all, w.fire(t, "q", 250)...)
+	stop := w.carry(t, w.tasks(t))
+	w.awaitTasks(t, "q", all)
+	if n := w.number(t, `select count(*) from tactus.deadletters where source = $1 and reason like '%WRONGTYPE%'`, taskSink); n != 1 {
+		t.Errorf("%d are set aside", n)
+	}
+	stop()
+	w.carry(t, w.tasks(t))
+	all = append(all, w.fire(t, "q", 1)...)
+	w.awaitTasks(t, "q", all)
+}
