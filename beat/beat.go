@@ -49,6 +49,7 @@ type Beat struct {
 
 	mark    *string // of the feed, from before the load
 	heard   chan note
+	events  int // heard in this step
 	unacked []func() bool
 	pending map[domain.ID]int64 // schedules to read, with the newest version heard of
 	syncAt  micros              // not before

@@ -66,6 +66,7 @@ func (b *Beat) subscribe(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("subscribe: %w", err)
 	}
+	b.log.Info("subscribed", "after", *mark)
 	for m := range messages {
 		b.hear(ctx, read(m))
 	}
@@ -106,9 +107,14 @@ func (b *Beat) hearAll() {
 		select {
 		case n := <-b.heard:
 			b.note(n)
+			continue
 		default:
-			return
 		}
+		break
+	}
+	if b.events > 0 {
+		b.log.Info("event received", "events", b.events)
+		b.events = 0
 	}
 }
 
@@ -121,7 +127,8 @@ func (b *Beat) note(n note) {
 		b.wantResync(n.lost)
 		return
 	}
-	b.log.Info("event received", "schedule_id", n.id, "version", n.version, "type", n.event)
+	b.events++
+	b.log.Debug("event", "schedule_id", n.id, "version", n.version, "type", n.event)
 	if kept, ok := b.memory.find(n.id); ok && n.version > max(int64(kept.version), b.pending[n.id])+1 {
 		b.wantResync("a version is missing")
 	}

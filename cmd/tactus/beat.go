@@ -81,7 +81,7 @@ func (c beatCmd) Run(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	started(log, "beat", l, "database_url", redact(c.DatabaseURL), "redis_url", redact(c.RedisURL))
-	run, err := newBeat(pool, c.beatFlags, log, health, registry)
+	run, err := newBeat(pool, c.beatFlags, c.redisFlags, log, health, registry)
 	if err != nil {
 		return err
 	}

@@ -2,40 +2,19 @@ package main
 
 import (
 	"context"
-	"errors"
-	"log/slog"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tactus-dev/tactus/beat"
-	"github.com/tactus-dev/tactus/internal/telemetry"
+	"github.com/tactus-dev/tactus/internal/redis"
 )
 
-// newBeat makes a beat that operators can watch, and gives what runs it.
-func newBeat(pool *pgxpool.Pool, f beatFlags, log *slog.Logger, health *telemetry.Health, registry *prometheus.Registry) (run func(context.Context) error, err error) {
-	cfg, err := f.config(log)
-	if err != nil {
-		return nil, err
-	}
-	b, err := beat.New(pool, nil, cfg)
-	if err != nil {
-		return nil, err
-	}
-	// A standby is as ready as a leader: it has everything in memory.
-	health.Add("beat", func(context.Context) error {
-		if !b.Stats().Loaded {
-			return errors.New("the schedules are not loaded yet")
-		}
-		return nil
-	})
-	registry.MustRegister(beatMetrics{b})
-	return b.Run, nil
-}
-
 // beatMetrics shows a beat's figures as they are when they are asked for.
-type beatMetrics struct{ beat *beat.Beat }
+type beatMetrics struct {
+	beat *beat.Beat
+	feed *redis.Feed // nil when Redis is not listened to
+}
 
 var (
 	beatLeader      = desc("leader", "1 when this beat has the lease")
@@ -43,6 +22,7 @@ var (
 	beatRenewed     = desc("lease_renewed_timestamp_seconds", "When the lease was last renewed")
 	beatSchedules   = desc("schedules", "Schedules in memory")
 	beatPending     = desc("pending_schedules", "Schedules heard of that memory does not have yet")
+	beatFeedLag     = desc("feed_lag_events", "Events of the stream that the beat has not acknowledged")
 	beatSkew        = desc("clock_skew_seconds", "How far the local clock is ahead of Postgres'")
 	beatWatermark   = desc("watermark_timestamp_seconds", "Everything due until then is settled")
 	beatLag         = desc("watermark_lag_seconds", "How far the watermark is behind now")
@@ -74,12 +54,28 @@ func (m beatMetrics) Collect(to chan<- prometheus.Metric) {
 	} {
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value)
 	}
+	if lag, ok := m.feedLag(); ok {
+		to <- prometheus.MustNewConstMetric(beatFeedLag, prometheus.GaugeValue, float64(lag))
+	}
 	for d, value := range map[*prometheus.Desc]int64{beatFired: s.Fired, beatMissed: s.Missed, beatResyncs: s.Resyncs} {
 		to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value))
 	}
 	for d, h := range map[*prometheus.Desc]beat.Histogram{beatLateness: s.Lateness, beatRecognition: s.Recognition} {
 		to <- prometheus.MustNewConstHistogram(d, h.Count, h.Sum.Seconds(), h.Cumulative())
 	}
+}
+
+const lagTimeout = time.Second
+
+// feedLag is not known while Redis is away.
+func (m beatMetrics) feedLag() (int64, bool) {
+	if m.feed == nil {
+		return 0, false
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lagTimeout)
+	defer cancel()
+	lag, err := m.feed.Lag(ctx)
+	return lag, err == nil && lag >= 0
 }
 
 // unix is an instant in seconds since 1970, 0 when there is none.

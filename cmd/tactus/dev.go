@@ -92,7 +92,7 @@ func (c devCmd) serve(ctx context.Context, state string, to console, log *slog.L
 	if err := env.write(filepath.Join(state, "dev.env")); err != nil {
 		return err
 	}
-	beat, err := newBeat(pool, c.beatFlags, log, health, registry)
+	beat, err := newBeat(pool, c.beatFlags, c.redisFlags, log, health, registry)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 type redisFlags struct {
 	RedisURL  string `env:"REDIS_URL" placeholder:"URL" help:"Redis for events, redis://user:password@host:port/db."`
 	BrokerURL string `name:"celery-broker-url" env:"CELERY_BROKER_URL" placeholder:"URL" help:"Redis of the Celery workers (default REDIS_URL)."`
+	Channel   string `name:"celery-beat-redis-channel" env:"CELERY_BEAT_REDIS_CHANNEL" default:"celery_beat_schedule_updates" help:"Pub/Sub channel of the notices for listeners that exist already."`
 }
 
 func (f redisFlags) validate() error {

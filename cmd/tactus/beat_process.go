@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tactus-dev/tactus/beat"
+	"github.com/tactus-dev/tactus/internal/redis"
+	"github.com/tactus-dev/tactus/internal/telemetry"
+)
+
+// newBeat makes a beat that operators can watch, and gives what runs it.
+func newBeat(pool *pgxpool.Pool, f beatFlags, r redisFlags, log *slog.Logger, health *telemetry.Health, registry *prometheus.Registry) (run func(context.Context) error, err error) {
+	cfg, err := f.config(log)
+	if err != nil {
+		return nil, err
+	}
+	if !f.Sync {
+		b, err := watched(pool, nil, cfg, health, registry)
+		if err != nil {
+			return nil, err
+		}
+		return b.Run, nil
+	}
+	client, err := redis.Connect(r.RedisURL)
+	if err != nil {
+		return nil, usage("%v", err)
+	}
+	feed, err := redis.NewFeed(client, redis.EventStream, cfg.Name, log)
+	if err != nil {
+		return nil, errors.Join(err, client.Close())
+	}
+	b, err := watched(pool, feed, cfg, health, registry)
+	if err != nil {
+		return nil, errors.Join(err, client.Close())
+	}
+	return func(ctx context.Context) error {
+		log.Info("sync by Redis", "stream", redis.EventStream, "group", "beat:"+cfg.Name, "channel", r.Channel)
+		return errors.Join(b.Run(ctx), client.Close())
+	}, nil
+}
+
+// watched makes a beat with its health and metrics. A standby is as ready as a leader: it has everything in memory.
+func watched(pool *pgxpool.Pool, feed *redis.Feed, cfg beat.Config, health *telemetry.Health, registry *prometheus.Registry) (*beat.Beat, error) {
+	var hears beat.Feed
+	if feed != nil {
+		hears = feed
+	}
+	b, err := beat.New(pool, hears, cfg)
+	if err != nil {
+		return nil, err
+	}
+	health.Add("beat", func(context.Context) error {
+		if !b.Stats().Loaded {
+			return errors.New("the schedules are not loaded yet")
+		}
+		return nil
+	})
+	registry.MustRegister(beatMetrics{b, feed})
+	return b, nil
+}
