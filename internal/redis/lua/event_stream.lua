@@ -6,14 +6,6 @@ if wrong then
   return wrong
 end
 
-local function field(info, name)
-  for i = 1, #info, 2 do
-    if info[i] == name then
-      return info[i + 1]
-    end
-  end
-end
-
 local exists = redis.call('EXISTS', stream) == 1
 local epoch, own = held(beside)
 local last = '0-0'

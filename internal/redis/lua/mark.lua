@@ -1,8 +1,16 @@
 -- The key that holds the epoch and the ID of our last message; every script begins with this file.
+local function failed(reply)
+  return type(reply) == 'table' and reply.err
+end
+
+-- wrong_type never raises: after a write a script must come to its end.
 local function wrong_type(key, want)
-  local is = redis.call('TYPE', key).ok
-  if is ~= 'none' and is ~= want then
-    return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. is .. ', not a ' .. want)
+  local reply = redis.pcall('TYPE', key)
+  if reply.err then
+    return reply
+  end
+  if reply.ok ~= 'none' and reply.ok ~= want then
+    return redis.error_reply('WRONGTYPE ' .. key .. ' is a ' .. reply.ok .. ', not a ' .. want)
   end
 end
 
@@ -25,6 +33,12 @@ local function above(a, b)
   return more(a1, b1)
 end
 
-local function failed(reply)
-  return type(reply) == 'table' and reply.err
+-- field is a member of what XINFO says.
+local function field(info, name)
+  for i = 1, #info, 2 do
+    if info[i] == name then
+      return info[i + 1]
+    end
+  end
 end
+

@@ -1,0 +1,44 @@
+package redis
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// CheckBroker tells why tasks and events are not safe in a Redis: it throws away keys that have no expiry when its memory
+// is full, or, for a broker, it is a node of a Cluster. It asks INFO, which managed servers allow where CONFIG is refused.
+func CheckBroker(ctx context.Context, client goredis.UniversalClient) error {
+	if err := CheckEviction(ctx, client); err != nil {
+		return err
+	}
+	cluster, err := info(ctx, client, "cluster", "cluster_enabled")
+	if err == nil && cluster == "1" {
+		return errTasksOnCluster
+	}
+	return err
+}
+
+// CheckEviction is the part of CheckBroker that concerns a Redis for events too.
+func CheckEviction(ctx context.Context, client goredis.UniversalClient) error {
+	policy, err := info(ctx, client, "memory", "maxmemory_policy")
+	if err == nil && strings.HasPrefix(policy, "allkeys-") {
+		return fmt.Errorf("maxmemory-policy is %s: Redis throws away queues and events when its memory is full: set it to noeviction", policy)
+	}
+	return err
+}
+
+func info(ctx context.Context, client goredis.UniversalClient, section, name string) (string, error) {
+	text, err := client.Info(ctx, section).Result()
+	if err != nil {
+		return "", fmt.Errorf("ask Redis about its %s: %w", section, err)
+	}
+	for line := range strings.SplitSeq(text, "\r\n") {
+		if key, value, ok := strings.Cut(line, ":"); ok && key == name {
+			return value, nil
+		}
+	}
+	return "", nil
+}

@@ -1,0 +1,32 @@
+package redis_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/tactus-dev/tactus/internal/redis"
+	"github.com/tactus-dev/tactus/internal/testenv"
+)
+
+func TestCheckBroker(t *testing.T) {
+	t.Parallel()
+	if err := redis.CheckBroker(t.Context(), testenv.Redis(t)); err != nil {
+		t.Error(err)
+	}
+	evicting := testenv.RedisServer(t, map[string]string{"maxmemory": "10mb", "maxmemory-policy": "allkeys-lru"})
+	client := testenv.Client(t, evicting.URL(0))
+	if err := redis.CheckBroker(t.Context(), client); err == nil || !strings.Contains(err.Error(), "allkeys-lru") {
+		t.Errorf("it evicts: %v", err)
+	}
+	volatile := client.ConfigSet(t.Context(), "maxmemory-policy", "volatile-lru")
+	if err := volatile.Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := redis.CheckBroker(t.Context(), client); err != nil {
+		t.Errorf("it evicts only what expires: %v", err)
+	}
+	node := testenv.RedisServer(t, map[string]string{"cluster-enabled": "yes"})
+	if err := redis.CheckBroker(t.Context(), testenv.Client(t, node.URL(0))); err == nil || !strings.Contains(err.Error(), "Cluster") {
+		t.Errorf("a node of a Cluster: %v", err)
+	}
+}
