@@ -91,8 +91,8 @@ func ailment(reason string) bool {
 		"WRONGTYPE",
 		"ERR string exceeds maximum allowed size",
 		"ERR The stream has exhausted the last possible ID",
-		"ERR The ID specified in XADD",                                                      // a task stream whose last ID is ahead of the server's clock, at its end
-		"NOPERM", "ERR The user executing the script can't access at least one of the keys", // a key that the ACL keeps from us
+		"ERR The ID specified in XADD",                                                                                     // a task stream whose last ID is ahead of the server's clock, at its end
+		"NOPERM No permissions to access a key", "ERR The user executing the script can't access at least one of the keys", // a key that the ACL keeps from us
 	} {
 		if strings.HasPrefix(reason, about) {
 			return false

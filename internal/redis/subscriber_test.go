@@ -214,7 +214,7 @@ func TestSubscriberClaimsWhatTheDeadLeft(t *testing.T) {
 	if err := client.XGroupCreate(t.Context(), topic, "group", "0").Err(); err != nil {
 		t.Fatal(err)
 	}
-	dead := &goredis.XReadGroupArgs{Group: "group", Consumer: "dead", Streams: []string{topic, ">"}, Count: n}
+	dead := &goredis.XReadGroupArgs{Group: "group", Consumer: "dead", Streams: []string{topic, ">"}, Count: n, Block: -1}
 	if err := client.XReadGroup(t.Context(), dead).Err(); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,371 @@
+package redis_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/tactus-dev/tactus/internal/redis"
+	"github.com/tactus-dev/tactus/internal/servers"
+	"github.com/tactus-dev/tactus/internal/testenv"
+	"github.com/tactus-dev/tactus/relay"
+)
+
+// kind is a kind of sink, for tests that hold for both.
+type kind struct {
+	make    func(t testing.TB, client goredis.UniversalClient) relay.Sink
+	entries func(t testing.TB, batch int64, n int) []relay.Entry
+	held    func(t testing.TB, client goredis.UniversalClient) []string // what it has written, in order
+}
+
+var kinds = map[string]kind{
+	"events": {
+		func(t testing.TB, client goredis.UniversalClient) relay.Sink {
+			return redis.NewEventSink(client, redis.EventConfig{})
+		},
+		batch,
+		ids,
+	},
+	"tasks": {
+		func(t testing.TB, client goredis.UniversalClient) relay.Sink { return taskSink(t, client) },
+		func(t testing.TB, batch int64, n int) []relay.Entry {
+			payloads := make([]string, n)
+			for i := range payloads {
+				payloads[i] = fmt.Sprintf("%d-%d", batch, i+1)
+			}
+			return tasks(batch, payloads...)
+		},
+		func(t testing.TB, client goredis.UniversalClient) []string { return queue(t, client, "celery") },
+	},
+}
+
+func eachKind(t *testing.T, test func(t *testing.T, k kind)) {
+	t.Parallel()
+	for name, k := range kinds {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, k)
+		})
+	}
+}
+
+func wantHeld(t *testing.T, k kind, client goredis.UniversalClient, want []string) {
+	t.Helper()
+	if got := k.held(t, client); !slices.Equal(got, want) {
+		t.Errorf("%d are held: %.200v; want %d: %.200v", len(got), got, len(want), want)
+	}
+}
+
+// span is the IDs of a batch, from one place to another.
+func span(batch int64, from, to int) (all []string) {
+	for seq := from; seq <= to; seq++ {
+		all = append(all, fmt.Sprintf("%d-%d", batch, seq))
+	}
+	return all
+}
+
+// ailing is an error for which nothing may be set aside.
+func ailing(err error) error {
+	if err == nil {
+		return errors.New("there is none")
+	}
+	if _, ok := errors.AsType[*relay.Refused](err); ok {
+		return fmt.Errorf("it sets an entry aside: %w", err)
+	}
+	if _, ok := errors.AsType[*relay.Mismatch](err); ok {
+		return fmt.Errorf("it is a mismatch: %w", err)
+	}
+	return nil
+}
+
+// TestSinkRestartedEmpty and the tests that follow lose data below a sink: it must say so, and take everything again.
+func TestSinkRestartedEmpty(t *testing.T) {
+	eachKind(t, func(t *testing.T, k kind) {
+		server := testenv.RedisServer(t, nil)
+		client := testenv.Client(t, server.URL(0))
+		sink := k.make(t, client)
+		begin(t, sink)
+		fill(t, sink, at(0, 0), k.entries(t, 1, 5))
+		if err := server.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		if err := server.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := sink.Append(t.Context(), at(1, 5), k.entries(t, 2, 5)); !isMismatch(err, relay.Mark{}) {
+			t.Fatalf("to a sink that lost all: %v", err)
+		}
+		wantMark(t, sink, relay.Mark{})
+		begin(t, sink)
+		fill(t, sink, at(0, 0), k.entries(t, 1, 5))
+		fill(t, sink, at(1, 5), k.entries(t, 2, 5))
+		wantHeld(t, k, client, slices.Concat(span(1, 1, 5), span(2, 1, 5)))
+	})
+}
+
+func TestSinkBackWithAStaleCopy(t *testing.T) {
+	eachKind(t, func(t *testing.T, k kind) {
+		server := testenv.RedisServer(t, nil)
+		client := testenv.Client(t, server.URL(0))
+		sink := k.make(t, client)
+		begin(t, sink)
+		fill(t, sink, at(0, 0), k.entries(t, 1, 5))
+		if err := client.Save(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		fill(t, sink, at(1, 5), k.entries(t, 2, 5))
+		if err := server.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		if err := server.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		wantMark(t, sink, at(1, 5))
+		if _, err := sink.Append(t.Context(), at(2, 5), k.entries(t, 3, 1)); !isMismatch(err, at(1, 5)) {
+			t.Fatalf("to a stale sink: %v", err)
+		}
+		fill(t, sink, at(1, 5), k.entries(t, 2, 5))
+		wantHeld(t, k, client, slices.Concat(span(1, 1, 5), span(2, 1, 5)))
+	})
+}
+
+func TestSinkFlushed(t *testing.T) {
+	eachKind(t, func(t *testing.T, k kind) {
+		server := testenv.RedisServer(t, nil)
+		client := testenv.Client(t, server.URL(0))
+		sink := k.make(t, client)
+		begin(t, sink)
+		fill(t, sink, at(0, 0), k.entries(t, 1, 5))
+		if err := client.FlushAll(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := sink.Append(t.Context(), at(1, 5), k.entries(t, 2, 5)); !isMismatch(err, relay.Mark{}) {
+			t.Fatalf("to a flushed sink: %v", err)
+		}
+		wantHeld(t, k, client, nil)
+	})
+}
+
+// TestSinkForgottenScripts finds the scripts gone, as after a restart.
+func TestSinkForgottenScripts(t *testing.T) {
+	eachKind(t, func(t *testing.T, k kind) {
+		client := testenv.Client(t, testenv.RedisServer(t, nil).URL(0))
+		sink := k.make(t, client)
+		begin(t, sink)
+		fill(t, sink, at(0, 0), k.entries(t, 1, 5))
+		if err := client.ScriptFlush(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		fill(t, sink, at(1, 5), k.entries(t, 2, 5))
+	})
+}
+
+// TestSinkOutOfMemory runs out of memory between two calls of a batch, and gets some again.
+func TestSinkOutOfMemory(t *testing.T) {
+	eachKind(t, func(t *testing.T, k kind) {
+		server := testenv.RedisServer(t, map[string]string{"maxmemory-policy": "noeviction"})
+		client := testenv.Client(t, server.URL(0))
+		sink := k.make(t, client)
+		begin(t, sink)
+		fill(t, sink, at(0, 0), k.entries(t, 1, 1)) // the scripts are there
+		entries := k.entries(t, 2, 500)
+		for i := range entries {
+			entries[i].Message.Payload = []byte(entries[i].ID.String() + strings.Repeat(" ", 50_000))
+		}
+		limit := func(maxmemory string) {
+			t.Helper()
+			if err := client.ConfigSet(t.Context(), "maxmemory", maxmemory).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		limit("12mb")
+		now, err := sink.Append(t.Context(), at(1, 1), entries)
+		if a := ailing(err); a != nil || !strings.Contains(err.Error(), "OOM") {
+			t.Fatalf("%v: %v", a, err)
+		}
+		limit("0")
+		mark, err := sink.Mark(t.Context())
+		if err != nil || mark.Last.Batch != 2 || mark.Last.Seq >= 500 {
+			t.Fatalf("out of memory in the middle it is at %+v (the append said %+v), %v: the test shows nothing", mark, now, err)
+		}
+		fill(t, sink, mark, entries[mark.Last.Seq:])
+		if got := k.held(t, client); len(got) != 501 {
+			t.Errorf("%d are held, want 501", len(got))
+		}
+	})
+}
+
+// TestSinkAnswerLost has an append that ran, and whose answer did not come.
+func TestSinkAnswerLost(t *testing.T) {
+	eachKind(t, func(t *testing.T, k kind) {
+		url := testenv.RedisServer(t, nil).URL(0)
+		direct := testenv.Client(t, url)
+		proxy, through := testenv.Through(t, url)
+		sink := k.make(t, connect(t, through))
+		begin(t, sink)
+		fill(t, sink, at(0, 0), k.entries(t, 1, 5))
+
+		proxy.BlackHole(testenv.ToClient)
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		_, err := sink.Append(ctx, at(1, 5), k.entries(t, 2, 5))
+		if a := ailing(err); a != nil {
+			t.Fatal(a)
+		}
+		proxy.Heal()
+		wantMark(t, sink, at(2, 5))
+		if _, err := sink.Append(t.Context(), at(1, 5), k.entries(t, 2, 5)); !isMismatch(err, at(2, 5)) {
+			t.Errorf("repeated: %v", err)
+		}
+		wantHeld(t, k, direct, slices.Concat(span(1, 1, 5), span(2, 1, 5)))
+	})
+}
+
+// TestSinkCommandLate has an append that arrives when the relay has given it up and has gone on.
+func TestSinkCommandLate(t *testing.T) {
+	eachKind(t, func(t *testing.T, k kind) {
+		url := testenv.RedisServer(t, nil).URL(0)
+		direct := testenv.Client(t, url)
+		proxy, through := testenv.Through(t, url)
+		late, sink := k.make(t, connect(t, through)), k.make(t, direct)
+		begin(t, late)
+		fill(t, late, at(0, 0), k.entries(t, 1, 5))
+
+		proxy.BlackHole(testenv.ToServer)
+		gone := make(chan error)
+		go func() {
+			_, err := late.Append(t.Context(), at(1, 5), k.entries(t, 2, 5))
+			gone <- err
+		}()
+		fill(t, sink, at(1, 5), k.entries(t, 2, 5))
+		fill(t, sink, at(2, 5), k.entries(t, 3, 1))
+		proxy.Heal()
+		if err := <-gone; !isMismatch(err, at(3, 1)) {
+			t.Errorf("the late one: %v", err)
+		}
+		wantHeld(t, k, direct, slices.Concat(span(1, 1, 5), span(2, 1, 5), span(3, 1, 1)))
+	})
+}
+
+// TestSinkCutAnywhere cuts the connection after every so many bytes of an append: it ran or it did not, never a part.
+func TestSinkCutAnywhere(t *testing.T) {
+	eachKind(t, func(t *testing.T, k kind) {
+		url := testenv.RedisServer(t, nil).URL(0)
+		proxy, through := testenv.Through(t, url)
+		client := connect(t, through)
+		sink := k.make(t, client)
+		begin(t, sink)
+		mark := at(0, 0)
+		for n := range int64(40) {
+			for _, way := range []testenv.Direction{testenv.ToServer, testenv.ToClient} {
+				entries := k.entries(t, mark.Last.Batch+1, 3)
+				proxy.Cut(way, n*17)
+				now, err := sink.Append(t.Context(), mark, entries)
+				proxy.Heal()
+				if err != nil {
+					if a := ailing(err); a != nil {
+						t.Fatal(a)
+					}
+					testenv.Eventually(t, "mark", func() (err error) {
+						now, err = sink.Mark(t.Context())
+						return err
+					})
+				}
+				if now != mark && now != (relay.Mark{Epoch: epoch, Last: entries[2].ID}) {
+					t.Fatalf("cut after %d bytes it is at %+v", n*17, now)
+				}
+				mark = now
+			}
+		}
+		if mark.Last.Batch == 0 || mark.Last.Batch == 80 {
+			t.Errorf("%d of 80 ran: the test shows nothing", mark.Last.Batch)
+		}
+		if got := k.held(t, testenv.Client(t, url)); int64(len(got)) != 3*mark.Last.Batch {
+			t.Errorf("%d are held, want %d", len(got), 3*mark.Last.Batch)
+		}
+	})
+}
+
+// replica makes a replica that has all its primary has, and the proxy that it replicates through.
+func replica(t *testing.T, primary *servers.Redis) (*servers.Redis, *goredis.Client, *testenv.Proxy) {
+	t.Helper()
+	proxy, through := testenv.Through(t, primary.URL(0))
+	_, port, _ := strings.Cut(strings.TrimSuffix(strings.TrimPrefix(through, "redis://"), "/0"), ":")
+	server := testenv.RedisServer(t, map[string]string{"replicaof": "127.0.0.1 " + port, "repl-diskless-sync-delay": "0"})
+	return server, testenv.Client(t, server.URL(0)), proxy
+}
+
+func awaitMark(t *testing.T, s relay.Sink, want relay.Mark) {
+	t.Helper()
+	testenv.Eventually(t, "mark", func() error {
+		got, err := s.Mark(t.Context())
+		if err == nil && got != want {
+			err = fmt.Errorf("the sink is at %+v, want %+v", got, want)
+		}
+		return err
+	})
+}
+
+// TestSinkOnReplica is given a replica, then one that was promoted without the tail.
+func TestSinkOnReplica(t *testing.T) {
+	eachKind(t, func(t *testing.T, k kind) {
+		primary := testenv.RedisServer(t, map[string]string{"repl-diskless-sync-delay": "0"})
+		before := k.make(t, testenv.Client(t, primary.URL(0)))
+		begin(t, before)
+		fill(t, before, at(0, 0), k.entries(t, 1, 5))
+		_, client, proxy := replica(t, primary)
+		sink := k.make(t, client)
+		awaitMark(t, sink, at(1, 5))
+		_, err := sink.Append(t.Context(), at(1, 5), k.entries(t, 2, 5))
+		if a := ailing(err); a != nil || !strings.Contains(err.Error(), "READONLY") {
+			t.Fatalf("to a replica: %v: %v", a, err)
+		}
+
+		proxy.BlackHole(testenv.ToClient)
+		fill(t, before, at(1, 5), k.entries(t, 2, 5)) // the tail
+		if err := client.Do(t.Context(), "replicaof", "no", "one").Err(); err != nil {
+			t.Fatal(err)
+		}
+		wantMark(t, sink, at(1, 5))
+		if _, err := sink.Append(t.Context(), at(2, 5), k.entries(t, 3, 1)); !isMismatch(err, at(1, 5)) {
+			t.Fatalf("after the promotion: %v", err)
+		}
+		fill(t, sink, at(1, 5), k.entries(t, 2, 5))
+		wantHeld(t, k, client, slices.Concat(span(1, 1, 5), span(2, 1, 5)))
+	})
+}
+
+// TestSinkWithoutPersistence is refused writes because Redis cannot save (MISCONF).
+func TestSinkWithoutPersistence(t *testing.T) {
+	eachKind(t, func(t *testing.T, k kind) {
+		server := testenv.RedisServer(t, map[string]string{"save": "3600 1", "enable-protected-configs": "yes"})
+		client := testenv.Client(t, server.URL(0))
+		sink := k.make(t, client)
+		begin(t, sink)
+		fill(t, sink, at(0, 0), k.entries(t, 1, 5))
+		if err := client.ConfigSet(t.Context(), "dir", "/proc").Err(); err != nil {
+			t.Fatal(err)
+		}
+		if err := client.BgSave(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		testenv.Eventually(t, "MISCONF", func() error {
+			err := client.Set(t.Context(), "probe", 1, 0).Err()
+			if err == nil {
+				return errors.New("it takes writes")
+			}
+			return nil
+		})
+		_, err := sink.Append(t.Context(), at(1, 5), k.entries(t, 2, 5))
+		if a := ailing(err); a != nil || !strings.Contains(err.Error(), "MISCONF") {
+			t.Fatalf("%v: %v", a, err)
+		}
+		wantMark(t, sink, at(1, 5))
+	})
+}
