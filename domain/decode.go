@@ -55,10 +55,16 @@ func (d Definition) Merge(patch []byte) (Definition, error) {
 	if err != nil {
 		return Definition{}, err
 	}
+	d.sameWord(changes)
 	for _, group := range alternatives {
-		if slices.ContainsFunc(group, func(name string) bool { return present(changes[name]) }) {
-			for _, name := range group {
-				delete(members, name)
+		for _, named := range group {
+			if !present(changes[named]) {
+				continue
+			}
+			for _, other := range group {
+				if other != named {
+					delete(members, other)
+				}
 			}
 		}
 	}
@@ -73,6 +79,31 @@ func (d Definition) Merge(patch []byte) (Definition, error) {
 		return Definition{}, fmt.Errorf("merge: %w", err)
 	}
 	return Decode(merged)
+}
+
+// sameWord settles a patch that carries back both names of kwargs, as an answer does: the one that says nothing new is not heard.
+func (d Definition) sameWord(changes map[string]json.RawMessage) {
+	if !present(changes["kwargs"]) || !present(changes["task_params"]) {
+		return
+	}
+	if equal(changes["task_params"], d.Kwargs) {
+		delete(changes, "task_params")
+	} else if equal(changes["kwargs"], d.Kwargs) {
+		delete(changes, "kwargs")
+	}
+}
+
+// equal tells whether two JSON values are the same, in whatever order their members come.
+func equal(a, b json.RawMessage) bool {
+	var x, y any
+	return decodeNumbers(a, &x) == nil && decodeNumbers(b, &y) == nil && reflect.DeepEqual(x, y)
+}
+
+// decodeNumbers keeps numbers as they are written.
+func decodeNumbers(raw json.RawMessage, value any) error {
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber()
+	return decoder.Decode(value)
 }
 
 // alternatives are members of which a schedule has one.

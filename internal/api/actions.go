@@ -7,10 +7,11 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/catalog"
 )
 
 func (s *server) actions(api huma.API) {
-	post := func(name, summary string, handler func(context.Context, *changeInput) (*one, error)) {
+	post := func(name, summary string, handler func(context.Context, *changeInput) (*changed, error)) {
 		register(api, huma.Operation{OperationID: name + "-schedule", Method: http.MethodPost, Path: prefix + "/schedules/{id}/" + name, Summary: summary}, handler)
 	}
 	post("enable", "Let a schedule fire from now on", s.change(func(ctx context.Context, id domain.ID, version int64) (domain.Schedule, error) {
@@ -28,8 +29,17 @@ type changeInput struct {
 	IfMatch
 }
 
-func (s *server) change(do func(context.Context, domain.ID, int64) (domain.Schedule, error)) func(context.Context, *changeInput) (*one, error) {
-	return func(ctx context.Context, in *changeInput) (*one, error) {
+// changed is the schedule after an action, with a word to people.
+type changed struct {
+	ETag string `header:"ETag"`
+	Body struct {
+		catalog.Entry
+		Message string `json:"message"`
+	}
+}
+
+func (s *server) change(do func(context.Context, domain.ID, int64) (domain.Schedule, error)) func(context.Context, *changeInput) (*changed, error) {
+	return func(ctx context.Context, in *changeInput) (*changed, error) {
 		id, version, err := target(in.ByID, in.IfMatch)
 		if err != nil {
 			return nil, s.answer(err)
@@ -37,7 +47,16 @@ func (s *server) change(do func(context.Context, domain.ID, int64) (domain.Sched
 		if _, err := do(ctx, id, version); err != nil {
 			return nil, s.answer(err)
 		}
-		return s.read(ctx, id)
+		now, err := s.read(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		out := &changed{ETag: now.ETag}
+		out.Body.Entry, out.Body.Message = now.Body, "Schedule disabled successfully"
+		if now.Body.IsEnabled() {
+			out.Body.Message = "Schedule enabled successfully"
+		}
+		return out, nil
 	}
 }
 

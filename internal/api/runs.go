@@ -24,14 +24,15 @@ type history struct {
 
 func (s *server) history(ctx context.Context, in *struct {
 	ByID
-	Limit int `query:"limit" minimum:"1" maximum:"1000" default:"100"`
+	Limit  int `query:"limit" minimum:"1" maximum:"1000" default:"100"`
+	Offset int `query:"offset" minimum:"0" maximum:"1000000"`
 },
 ) (*history, error) {
 	id, err := in.id()
 	if err != nil {
 		return nil, s.answer(err)
 	}
-	runs, total, err := s.catalog.History(ctx, id, in.Limit)
+	runs, total, err := s.catalog.History(ctx, id, in.Limit, in.Offset)
 	if err != nil {
 		return nil, s.answer(err)
 	}

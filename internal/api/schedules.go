@@ -151,6 +151,7 @@ func (s *server) list(ctx context.Context, in *struct {
 	Page     int    `query:"page" minimum:"1" maximum:"1000000" default:"1"`
 	PerPage  int    `query:"per_page" minimum:"1" maximum:"1000" default:"50"`
 	Enabled  string `query:"enabled" enum:"true,false"`
+	Only     bool   `query:"enabled_only" doc:"The same as enabled=true."`
 	Category string `query:"category"`
 	Tag      string `query:"tag"`
 	Name     string `query:"name" doc:"The whole name."`
@@ -158,8 +159,8 @@ func (s *server) list(ctx context.Context, in *struct {
 },
 ) (*page, error) {
 	filter := catalog.Filter{Category: in.Category, Tag: in.Tag, Name: in.Name, Query: in.Query, Limit: in.PerPage, Offset: (in.Page - 1) * in.PerPage}
-	if in.Enabled != "" {
-		enabled := in.Enabled == "true"
+	if in.Enabled != "" || in.Only {
+		enabled := in.Enabled == "true" || in.Only
 		filter.Enabled = &enabled
 	}
 	entries, total, err := s.catalog.List(ctx, filter)

@@ -38,14 +38,14 @@ select id, schedule_id, due_at, until, kind, status, schedule_version, reason, f
 from tactus.runs where `
 
 const (
-	historyOf = runColumns + `schedule_id = $1 order by due_at desc, id desc limit $2::bigint`
+	historyOf = runColumns + `schedule_id = $1 order by due_at desc, id desc limit $2::bigint offset $3::bigint`
 	countOf   = `select count(*) from tactus.runs where schedule_id = $1`
 	runOf     = runColumns + `id = $1`
 )
 
-// History returns the newest runs of a schedule, deleted or not, and how many there are in all.
-func (c *Catalog) History(ctx context.Context, schedule domain.ID, limit int) (runs []Run, total int64, err error) {
-	rows, err := c.pool.Query(ctx, historyOf, schedule, limit)
+// History returns runs of a schedule, deleted or not, from the newest on, and how many there are in all.
+func (c *Catalog) History(ctx context.Context, schedule domain.ID, limit, offset int) (runs []Run, total int64, err error) {
+	rows, err := c.pool.Query(ctx, historyOf, schedule, limit, offset)
 	if err != nil {
 		return nil, 0, fmt.Errorf("read history: %w", err)
 	}
