@@ -59,8 +59,15 @@ func (d Definition) Policy() Policy {
 	}
 	return Policy{
 		Overlap: overlap, StartsAt: instant(d.StartsAt), EndsAt: instant(d.EndsAt), MaxRuns: d.MaxRuns, Jitter: d.JitterSeconds,
-		Misfire: d.MisfirePolicy, Window: *d.MisfireWindowSeconds, Grace: *d.MisfireGraceSeconds, Expires: d.ExpiresSeconds,
+		Misfire: d.MisfirePolicy, Window: orDefault(d.MisfireWindowSeconds, DefaultWindow), Grace: orDefault(d.MisfireGraceSeconds, DefaultGrace), Expires: d.ExpiresSeconds,
 	}
+}
+
+func orDefault(seconds *int64, otherwise int64) int64 {
+	if seconds == nil {
+		return otherwise
+	}
+	return *seconds
 }
 
 // ParsePolicy reads the text that Policy.String gave.

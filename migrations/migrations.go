@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"embed"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -51,13 +52,21 @@ func Ready(ctx context.Context, db interface {
 	return nil
 }
 
+// lease is how long after the death of one that migrates another may go on. patience is how often the lock is asked
+// for, 20 times in a lease: a migration of a large table may take that long.
+const (
+	lease    = 10 * time.Second
+	patience = 20 * 6 * 60
+)
+
 func with(ctx context.Context, url string, do func(*goose.Provider) error) error {
 	db, err := open(ctx, url)
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	locker, err := lock.NewPostgresTableLocker(lock.WithTableName("tactus.migration_lock"))
+	locker, err := lock.NewPostgresTableLocker(lock.WithTableName("tactus.migration_lock"),
+		lock.WithTableLeaseDuration(lease), lock.WithTableHeartbeatInterval(lease/5), lock.WithTableLockTimeout(lease/20, patience))
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}

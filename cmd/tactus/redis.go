@@ -5,7 +5,9 @@ import (
 	"errors"
 
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/redis/go-redis/v9"
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/tactus-dev/tactus/internal/redis"
 )
 
 // redisFlags say where events and tasks go.
@@ -33,17 +35,17 @@ func (f redisFlags) broker() string {
 const eventSink = "events"
 
 // connectBoth opens what the tools compare: PostgreSQL and the Redis of the events.
-func connectBoth(ctx context.Context, database databaseFlags, events redisFlags) (*pgxpool.Pool, redis.UniversalClient, error) {
+func connectBoth(ctx context.Context, database databaseFlags, events redisFlags) (*pgxpool.Pool, goredis.UniversalClient, error) {
 	if err := errors.Join(database.validate(), events.validate()); err != nil {
 		return nil, nil, err
 	}
-	options, err := redis.ParseURL(events.RedisURL)
+	client, err := redis.Connect(events.RedisURL)
 	if err != nil {
-		return nil, nil, usage("REDIS_URL: %v", err)
+		return nil, nil, usage("%v", err)
 	}
 	pool, err := pgxpool.New(ctx, database.DatabaseURL)
 	if err != nil {
-		return nil, nil, usage("DATABASE_URL: %v", err)
+		return nil, nil, errors.Join(usage("DATABASE_URL: %v", err), client.Close())
 	}
-	return pool, redis.NewClient(options), nil
+	return pool, client, nil
 }

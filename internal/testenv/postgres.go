@@ -83,13 +83,24 @@ var databases atomic.Int64
 // DirectURL makes a migrated database for t and names it, never through a pooler: for LISTEN and for admin work.
 func DirectURL(t testing.TB) string {
 	t.Helper()
+	return cloneURL(t, func(s *sharedPostgres) string { return s.template })
+}
+
+// EmptyURL makes a database for t with nothing in it, not even the schema, and names it as DirectURL does.
+func EmptyURL(t testing.TB) string {
+	t.Helper()
+	return cloneURL(t, func(*sharedPostgres) string { return "template0" })
+}
+
+func cloneURL(t testing.TB, template func(*sharedPostgres) string) string {
+	t.Helper()
 	s, err := shared()
 	if err != nil {
 		t.Fatalf("start PostgreSQL: %v", err)
 	}
 	name := fmt.Sprintf("t%d_%d", os.Getpid(), databases.Add(1))
 	s.clone.Lock() // a template can be cloned by one session at a time
-	err = s.execute(t.Context(), fmt.Sprintf("create database %s template %s", name, s.template))
+	err = s.execute(t.Context(), fmt.Sprintf("create database %s template %s", name, template(s)))
 	s.clone.Unlock()
 	if err != nil {
 		t.Fatalf("make a database: %v", err)

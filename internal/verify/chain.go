@@ -16,41 +16,40 @@ type chain struct {
 	end         time.Time // of the change that ended it; zero while it lasts
 	recurrence  domain.Recurrence
 	policy      domain.Policy
-	triggerSet  time.Time // max_runs counts from it
-	limited     bool      // by max_runs, at some time
-	mostRuns    int64     // of all values of max_runs; 0 when it was not limited at some time
+	jitter      time.Duration // the longest it had
+	triggerSet  time.Time     // max_runs counts from it
+	limited     bool          // by max_runs, at some time
+	mostRuns    int64         // of all values of max_runs; 0 when it was not limited at some time
 }
 
-// extend follows a schedule's history by one state.
-func extend(chains []chain, s domain.Schedule, at time.Time) ([]chain, error) {
+// extend follows a schedule's history by one state. What cannot be scheduled, though nobody has said so yet, is not due.
+func extend(chains []chain, s domain.Schedule, at time.Time) []chain {
 	var open *chain
 	if n := len(chains); n > 0 && chains[n-1].end.IsZero() {
 		open = &chains[n-1]
 	}
-	runs := s.Runnable() && s.DeletedAt.IsZero()
+	recurrence, err := s.Recurrence()
+	runs := s.Runnable() && s.DeletedAt.IsZero() && err == nil
 	switch {
 	case open != nil && runs && open.effective.Equal(s.EffectiveFrom):
 		open.follow(s)
-		return chains, nil
+		return chains
 	case open != nil:
 		open.end = at
 	}
 	if !runs {
-		return chains, nil
-	}
-	recurrence, err := s.Recurrence()
-	if err != nil {
-		return chains, err
+		return chains
 	}
 	return append(chains, chain{
 		schedule: s.ID, first: s.Version, last: s.Version, effective: s.EffectiveFrom, triggerSet: s.TriggerSetAt,
-		recurrence: recurrence, policy: s.Policy(), limited: s.MaxRuns > 0, mostRuns: s.MaxRuns,
-	}), nil
+		recurrence: recurrence, policy: s.Policy(), jitter: seconds(s.JitterSeconds), limited: s.MaxRuns > 0, mostRuns: s.MaxRuns,
+	})
 }
 
 // follow takes a change that moves no due time.
 func (c *chain) follow(s domain.Schedule) {
 	c.last, c.policy = s.Version, s.Policy()
+	c.jitter = max(c.jitter, seconds(s.JitterSeconds))
 	c.limited = c.limited || s.MaxRuns > 0
 	c.mostRuns = max(c.mostRuns, s.MaxRuns) * min(c.mostRuns, s.MaxRuns, 1)
 }
@@ -65,7 +64,7 @@ func (c chain) lasts(at time.Time) bool { return c.end.IsZero() || at.Before(c.e
 
 // settled tells whether a due time was certainly to fire, or to be recorded, before the chain ended.
 func (c chain) settled(due time.Time, late time.Duration) bool {
-	return c.lasts(c.policy.FireAt(c.schedule, c.recurrence, due).Add(late))
+	return c.lasts(due.Add(c.jitter + late))
 }
 
 // gap is due times that lack what they should have.
@@ -122,6 +121,8 @@ func covered(runs []settledRun, due time.Time) bool {
 	before := runs[after-1]
 	return before.Until != nil && !due.After(*before.Until)
 }
+
+func seconds(n int64) time.Duration { return time.Duration(n) * time.Second }
 
 func later(a, b time.Time) time.Time {
 	if a.After(b) {

@@ -106,10 +106,9 @@ func (h *history) add(e pastEvent) {
 	}
 	before := domain.Schedule{ID: e.ID, Version: e.Version - 1} // whether a version is lacking is looked at elsewhere
 	s, err := domain.Apply(before, domain.Event{ScheduleID: e.ID, Version: e.Version, Type: e.Type, Data: e.Data, At: e.At})
-	if err == nil {
-		h.chains, err = extend(h.chains, s, e.At)
+	if h.err = err; err == nil {
+		h.chains = extend(h.chains, s, e.At)
 	}
-	h.err = err
 }
 
 // runReader gives the runs of one schedule after the other, in the order of the histories.

@@ -100,7 +100,8 @@ func (l *life) lived() {
 // fire does what a beat that is never late would have done until a time, the slow and simple way.
 func (l *life) fire(until time.Time) (due []time.Time) {
 	l.t.Helper()
-	fired := map[time.Time]int64{} // by when the trigger was set
+	count := map[time.Time]int64{}   // by when the trigger was set
+	fired := map[[2]time.Time]bool{} // by the instant it counts from, and the due time
 	var batch pgx.Batch
 	for i, s := range l.states {
 		end := until
@@ -113,10 +114,12 @@ func (l *life) fire(until time.Time) (due []time.Time) {
 		}
 		for at, ok := s.Next(s.EffectiveFrom); ok && at.Before(end); at, ok = s.Next(at) {
 			f := s.Policy().FireAt(s.ID, recurrence, at)
-			if f.Before(l.at[i]) || !f.Before(end) || s.MaxRuns > 0 && fired[s.TriggerSetAt] >= s.MaxRuns {
-				continue
+			once := [2]time.Time{s.EffectiveFrom, at}
+			if fired[once] || !f.Before(end) || s.MaxRuns > 0 && count[s.TriggerSetAt] >= s.MaxRuns {
+				continue // an edit of the jitter may make it late: it fires at once then
 			}
-			fired[s.TriggerSetAt]++
+			fired[once] = true
+			count[s.TriggerSetAt]++
 			due = append(due, at)
 			id := outbox.NewID().String()
 			batch.Queue(`insert into tactus.runs (id, schedule_id, due_at, kind, status, schedule_version) values ($1, $2, $3, 'scheduled', 'due', $4)`, id, s.ID.String(), at, s.Version)

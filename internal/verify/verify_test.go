@@ -298,3 +298,30 @@ func (w *world) missed(t *testing.T, from, to int) {
 		t.Fatal(err)
 	}
 }
+
+// TestOtherWriters checks what SQL functions wrote, an invalid schedule among it, and what was invalidated.
+func TestOtherWriters(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, body := range []string{
+		`{"name":"a","cron_expression":"*/5 * * * *","task_name":"app.task","kwargs":{"x":1.50,"ü":null},"tags":["x"],"jitter_seconds":5}`,
+		`{"name":"b","interval_seconds":90,"task_name":"app.task","queue":"q","priority":3,"headers":{"h":"1"}}`,
+		`{"name":"c","cron_expression":"61 25 * * *","task_name":"app.task","timezone":"Nowhere/At_All"}`,
+		`{"name":"a","cron_expression":"*/7 * * * *","task_name":"app.task","enabled":false}`,
+		`{"name":"d","run_at":"2099-01-01T00:00:00Z","task_name":"app.task"}`,
+	} {
+		w.sql(t, `select tactus.put_schedule($1::jsonb)`, body)
+	}
+	w.sql(t, `select tactus.delete_schedule('b')`)
+	c, err := outbox.GetByName(t.Context(), w.pool, "c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.store.Invalidate(t.Context(), c.ID, c.Version, "no such zone"); err != nil {
+		t.Fatal(err)
+	}
+	w.publish(t)
+	if report := w.check(t, verify.Config{Window: &verify.Window{From: start}}); report.Found != 0 || report.Events != 7 {
+		t.Errorf("%+v", report)
+	}
+}
