@@ -70,7 +70,7 @@ func (f httpFlags) listen(otherwise string) (net.Listener, error) {
 
 // timezoneFlag is the zone of schedules that name none.
 type timezoneFlag struct {
-	Timezone string `env:"CELERY_TIMEZONE" default:"UTC" help:"Zone of new schedules that name none, kept with them."`
+	Timezone string `name:"celery-timezone" env:"CELERY_TIMEZONE" default:"UTC" help:"Zone of new schedules that name none, kept with them."`
 }
 
 func (f timezoneFlag) validate() error {

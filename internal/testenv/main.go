@@ -24,8 +24,14 @@ var process struct {
 	closers []func(context.Context) error
 }
 
-// Main runs the tests of a package, then ends the servers that they shared.
+// Main runs the tests of a package, then ends the servers that they shared. Settings that a developer's shell may have
+// for a tactus of his own are not seen by tests.
 func Main(m *testing.M) {
+	for _, v := range os.Environ() {
+		if name, _, _ := strings.Cut(v, "="); settings.MatchString(v) && !strings.HasPrefix(name, "TACTUS_") {
+			_ = os.Unsetenv(name) // the name is a good one
+		}
+	}
 	code := m.Run()
 	if err := closeAll(); err != nil {
 		fmt.Fprintln(os.Stderr, "testenv:", err)

@@ -22,7 +22,7 @@ import (
 // Program is tactus as a process of its own.
 type Program struct {
 	Tags string   // build tags, comma-separated
-	Env  []string // NAME=value; what this test process has of tactus' own settings is not handed on
+	Env  []string // NAME=value; what the test process has of tactus' own settings is not handed on
 	Dir  string   // working folder; the test's unless set
 }
 
@@ -56,14 +56,14 @@ func (p Program) Start(t testing.TB, args ...string) *Process {
 // foreign leaves out the variables that tactus reads: a test says which it wants.
 func foreign(environ []string) (kept []string) {
 	for _, v := range environ {
-		if !ours.MatchString(v) {
+		if !settings.MatchString(v) {
 			kept = append(kept, v)
 		}
 	}
 	return kept
 }
 
-var ours = regexp.MustCompile(`^(TACTUS_|CELERY_|DATABASE_URL=|REDIS_URL=|PG[A-Z]+=)`)
+var settings = regexp.MustCompile(`^(TACTUS_|CELERY_|DATABASE_URL=|REDIS_URL=|PG[A-Z]+=)`)
 
 // processLog is what a process has written.
 type processLog struct {

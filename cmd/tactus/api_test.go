@@ -1,0 +1,104 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/tactus-dev/tactus/internal/testenv"
+	"github.com/tactus-dev/tactus/migrations"
+)
+
+// TestAPIProcess starts the API before there is a schema: it says what is missing, and is ready once that is there.
+func TestAPIProcess(t *testing.T) {
+	t.Parallel()
+	url := testenv.EmptyURL(t)
+	p := testenv.Program{Env: []string{"DATABASE_URL=" + url}}.Start(t, "api", "--http-addr", "127.0.0.1:0")
+	if status, body := get(t, p.URL()+"/livez"); status != http.StatusOK {
+		t.Errorf("/livez: %d %s", status, body)
+	}
+	if status, body := get(t, p.URL()+"/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(body, "tactus migrate") {
+		t.Errorf("/readyz without a schema: %d %s", status, body)
+	}
+	if err := migrations.Up(t.Context(), url); err != nil {
+		t.Fatal(err)
+	}
+	p.AwaitReady()
+	if status, body := get(t, p.URL()+"/readyz?verbose"); status != http.StatusOK || !strings.Contains(body, "zone data") {
+		t.Errorf("/readyz?verbose: %d %s", status, body)
+	}
+	if status, body := get(t, p.URL()+"/metrics"); status != http.StatusOK || !strings.Contains(body, "process_cpu_seconds_total") {
+		t.Errorf("/metrics: %d %s", status, body)
+	}
+	if status, body := get(t, p.URL()+"/api/v1/schedules"); status != http.StatusOK || !strings.Contains(body, `"total":0`) {
+		t.Errorf("the API: %d %s", status, body)
+	}
+	if code := p.Stop(); code != exitOK {
+		t.Errorf("stopped with %d", code)
+	}
+}
+
+// TestSettingsAreChecked gives what cannot be: the answer names the setting, and the exit code is 2.
+func TestSettingsAreChecked(t *testing.T) {
+	t.Parallel()
+	const database = "--database-url=postgres://127.0.0.1:1/none"
+	for _, c := range []struct {
+		names string
+		args  []string
+	}{
+		{"DATABASE_URL is not set", []string{"api"}},
+		{"DATABASE_URL is not set", []string{"migrate"}},
+		{"DATABASE_URL is not set", []string{"beat", "--redis-url=redis://127.0.0.1:1"}},
+		{"REDIS_URL is not set", []string{"beat", database}},
+		{"DATABASE_URL", []string{"api", "--database-url=no such thing"}},
+		{"TACTUS_AUTH", []string{"api", database, "--http-addr=0.0.0.0:0"}},
+		{"TACTUS_AUTH", []string{"api", database, "--http-addr=:0"}},
+		{"TACTUS_AUTH", []string{"api", database, "--http-addr=[::]:0"}},
+		{"TACTUS_AUTH", []string{"api", database, "--http-addr=example.org:80"}},
+		{"TACTUS_AUTH", []string{"api", database, "--http-addr=127.0.0.1:0", "--auth=basic"}},
+		{"TACTUS_HTTP_ADDR", []string{"api", database, "--http-addr=8000"}},
+		{"CELERY_TIMEZONE", []string{"api", database, "--celery-timezone=Mars/Base"}},
+		{"TACTUS_RUN_RETENTION", []string{"api", database, "--run-retention=1h"}},
+		{"CELERY_BEAT_MIN_SYNC_INTERVAL", []string{"beat", database, "--redis-url=redis://127.0.0.1:1", "--celery-beat-min-sync-interval=0"}},
+		{"--no-such-flag", []string{"api", "--no-such-flag"}},
+		{"no-such-command", []string{"no-such-command"}},
+	} {
+		if got := tactus(t, c.args...); got.code != exitUsage || !strings.Contains(got.problems, c.names) || got.out != "" {
+			t.Errorf("%v: exit code %d, %q, %q; want 2 and %s", c.args, got.code, got.out, got.problems, c.names)
+		}
+	}
+}
+
+func TestListensBeyondThisMachineWhenToldWhoMayCall(t *testing.T) {
+	t.Parallel()
+	p := testenv.Program{Env: []string{"DATABASE_URL=" + testenv.DatabaseURL(t), "TACTUS_HTTP_ADDR=0.0.0.0:0", "TACTUS_AUTH=none"}}.Start(t, "api")
+	if !strings.HasPrefix(p.URL(), "http://[::]:") && !strings.HasPrefix(p.URL(), "http://0.0.0.0:") {
+		t.Errorf("listens on %s", p.URL())
+	}
+}
+
+// TestPasswordsAreNotLogged starts with a password in a URL.
+func TestPasswordsAreNotLogged(t *testing.T) {
+	t.Parallel()
+	url := strings.Replace(testenv.DirectURL(t), "postgres://tactus:@", "postgres://tactus:s3cret@", 1)
+	p := testenv.Program{Env: []string{"DATABASE_URL=" + url}}.Start(t, "api", "--http-addr", "127.0.0.1:0")
+	p.AwaitReady()
+	if code := p.Stop(); code != exitOK || strings.Contains(p.Log(), "s3cret") || !strings.Contains(p.Log(), "tactus:xxxxx@") {
+		t.Errorf("exit code %d: %s", code, p.Log())
+	}
+}
+
+func TestMigrate(t *testing.T) {
+	t.Parallel()
+	url := "--database-url=" + testenv.EmptyURL(t)
+	status, migrated, again := tactus(t, "migrate", url, "--status"), tactus(t, "migrate", url), tactus(t, "migrate", url)
+	if !strings.HasPrefix(status.out, "schema version 0 of ") || status.code != exitOK {
+		t.Errorf("before: %+v", status)
+	}
+	if strings.Contains(migrated.out, "version 0") || migrated != again || migrated.code != exitOK {
+		t.Errorf("%+v, again %+v", migrated, again)
+	}
+	if got := tactus(t, "migrate", "--database-url=postgres://127.0.0.1:1/none?connect_timeout=1"); got.code != exitFailure || !strings.Contains(got.problems, "migrate") {
+		t.Errorf("no server: %+v", got)
+	}
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"encoding/json"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tactus-dev/tactus/internal/api"
+	"github.com/tactus-dev/tactus/internal/testenv"
+)
+
+// TestScheduleCommands is a session with the API, a command after another.
+func TestScheduleCommands(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(api.New(testenv.Database(t), "UTC", slog.New(slog.NewTextHandler(t.Output(), nil))))
+	defer server.Close()
+	file := filepath.Join(t.TempDir(), "schedule.json")
+	if err := os.WriteFile(file, []byte(`{"name":"from file","interval_seconds":90,"task_name":"app.file","tags":["x"]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args string
+		code int
+		want []string // in this order
+	}{
+		{"create --name nightly --cron=0_3_*_*_* --tz Europe/Berlin --task app.report --kwargs={\"a\":1} --queue q --tag x --tag y", exitOK, []string{"cron_expression", "0 3 * * *", "enabled", "true", "kwargs", `{"a":1}`, "name", "nightly", "next_run_at", "timezone", "Europe/Berlin", "version", "1"}},
+		{"create -f " + file + " --description over", exitOK, []string{"description", "over", "interval_seconds", "90", "name", "from file"}},
+		{"list", exitOK, []string{"ID", "NAME", "ENABLED", "TRIGGER", "from file", "every 90 s", "nightly", "0 3 * * *"}},
+		{"list --tag y -o json", exitOK, []string{`"name": "nightly"`, `"total": 1`}},
+		{"list --enabled false -o json", exitOK, []string{`"schedules": []`, `"total": 0`}},
+		{"get nightly", exitOK, []string{"app.report"}},
+		{"update nightly --every 60 -o json", exitOK, []string{`"version": 2`, `"interval_seconds": 60`}},
+		{"disable nightly", exitOK, []string{"enabled", "false"}},
+		{"next nightly", exitOK, nil},
+		{"enable nightly", exitOK, []string{"enabled", "true"}},
+		{"next nightly -n 3", exitOK, []string{"T", "T", "T"}},
+		{"trigger nightly -o json", exitOK, []string{`"run_id"`}},
+		{"history nightly", exitOK, []string{"DUE_AT", "due", "manual"}},
+		{"delete nightly", exitOK, nil},
+		{"get nightly", exitFailure, []string{`there is no schedule named "nightly"`}},
+		{"get 0192f0c1-2345-7abc-8def-0123456789ab", exitFailure, []string{"404", "not_found"}},
+		{"create --name bad --cron=61_*_*_*_* --tz EST", exitFailure, []string{"422", "cron_syntax at /cron_expression", "timezone_abbreviation at /timezone", "task_missing at /task_name"}},
+		{"create --name bad --args=[1", exitUsage, []string{"--args", "is not JSON"}},
+		{"create -f " + file + ".none", exitFailure, []string{"no such file"}},
+		{"preview 30_2_*_*_* --tz America/New_York --after 2026-03-07T12:00:00Z -n 2", exitOK, []string{"2026-03-08T03:00:00-04:00", "2026-03-09T02:30:00-04:00"}},
+		{"preview 61_*_*_*_*", exitUsage, []string{"cron_syntax"}},
+	} {
+		args := strings.Fields("schedule " + c.args)
+		for i := range args {
+			if strings.Contains(args[i], "_*") {
+				args[i] = strings.ReplaceAll(args[i], "_", " ") // the words of an expression
+			}
+		}
+		if !strings.HasPrefix(c.args, "preview") {
+			args = append(args, "--url", server.URL)
+		}
+		got := tactus(t, args...)
+		if got.code != c.code {
+			t.Errorf("%s: exit code %d, want %d: %s%s", c.args, got.code, c.code, got.out, got.problems)
+		}
+		rest := got.out + got.problems
+		for _, want := range c.want {
+			_, after, found := strings.Cut(rest, want)
+			if !found {
+				t.Errorf("%s: there is no %q where it should be, in:\n%s%s", c.args, want, got.out, got.problems)
+				break
+			}
+			rest = after
+		}
+		if c.want == nil && rest != "" {
+			t.Errorf("%s: says %q", c.args, rest)
+		}
+		if strings.HasSuffix(c.args, "-o json") && !json.Valid([]byte(got.out)) {
+			t.Errorf("%s: not JSON: %s", c.args, got.out)
+		}
+	}
+}
+
+func TestNoAPI(t *testing.T) {
+	t.Parallel()
+	got := tactus(t, "schedule", "list", "--url", "http://127.0.0.1:1")
+	if got.code != exitFailure || !strings.Contains(got.problems, "TACTUS_URL") {
+		t.Errorf("%+v", got)
+	}
+}
