@@ -279,7 +279,7 @@ begin
     if name <> '' then
         n := n || jsonb_build_object('name', name, 'auto_generated_name', case when previous->>'name' = name then previous->'auto_generated_name' end);
     else
-        n := n || jsonb_build_object('name', left(trim(d->>'task_name'), 187) || '-' || right(id::text, 12), 'auto_generated_name', true);
+        n := n || jsonb_build_object('name', coalesce(left(nullif(trim(d->>'task_name'), ''), 187), 'schedule') || '-' || right(id::text, 12), 'auto_generated_name', true);
     end if;
     return jsonb_strip_nulls(n - array['args', 'kwargs', 'headers'])
         || coalesce((select jsonb_object_agg(key, value) from jsonb_each(n) where key in ('args', 'kwargs', 'headers')), '{}');
@@ -312,7 +312,7 @@ $$;
 -- +goose StatementBegin
 -- What a run carries to its sink.
 create function tactus.task_document(d jsonb) returns json language sql immutable parallel safe as $$
-    select (jsonb_build_object('task_name', d->'task_name', 'args', coalesce(d->'args', '[]'), 'kwargs', coalesce(d->'kwargs', '{}'))
+    select (jsonb_build_object('task_name', coalesce(d->'task_name', '""'), 'args', coalesce(d->'args', '[]'), 'kwargs', coalesce(d->'kwargs', '{}'))
         || coalesce((select jsonb_object_agg(key, value) from jsonb_each(d) where key in ('queue', 'priority', 'exchange', 'routing_key', 'headers',
             'expires_seconds', 'time_limit_seconds', 'soft_time_limit_seconds', 'ignore_result', 'shadow', 'stream')), '{}'))::text::json
 $$;

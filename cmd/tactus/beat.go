@@ -88,6 +88,7 @@ func (c beatCmd) Run(ctx context.Context, log *slog.Logger) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return run(ctx) })
 	group.Go(func() error { return maintain(ctx, pool, c.retentionFlags, log) })
+	group.Go(func() error { return mend(ctx, pool, log) })
 	group.Go(func() error { return c.collect(ctx, pool, c.broker(), "", c.lease(), log, registry) })
 	group.Go(func() error { return telemetry.Serve(ctx, l, telemetry.Mux(health, registry)) })
 	return group.Wait()

@@ -99,6 +99,7 @@ func (c devCmd) serve(ctx context.Context, state string, to console, log *slog.L
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return beat(ctx) })
 	group.Go(func() error { return maintain(ctx, pool, c.retentionFlags, log) })
+	group.Go(func() error { return mend(ctx, pool, log) })
 	group.Go(func() error {
 		return telemetry.Serve(ctx, l, apiHandler(pool, c.Timezone, log, telemetry.Mux(health, registry)))
 	})

@@ -27,6 +27,8 @@ type commands struct {
 	Health   healthCmd   `cmd:"" help:"Tell whether a process is ready."`
 	Bench    benchCmd    `cmd:"" help:"Measure what is promised, on real servers."`
 	Replay   replayCmd   `cmd:"" help:"Publish a range of events again, into a stream of its own."`
+	Adopt    adoptCmd    `cmd:"" help:"Follow the schedules of another service's table, by triggers."`
+	Unadopt  unadoptCmd  `cmd:"" help:"Take those triggers away."`
 	Verify   verifyCmd   `cmd:"" help:"Check that nothing is lost: log, stream, schedules and runs against each other."`
 }
 

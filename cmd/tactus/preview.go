@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -44,12 +43,7 @@ func (c previewCmd) Run(to console) error {
 		return usage("%v", err)
 	}
 	if c.Output == "json" {
-		raw, err := json.MarshalIndent(p, "", "  ")
-		if err != nil {
-			return err
-		}
-		fmt.Fprintln(to.out, string(raw))
-		return nil
+		return printJSON(to.out, p)
 	}
 	for _, w := range p.Warnings {
 		fmt.Fprintln(to.problems, "warning:", w.Message)

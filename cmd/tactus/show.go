@@ -87,3 +87,13 @@ func text(value any) string {
 	}
 	return string(raw)
 }
+
+// printJSON prints a value for programs.
+func printJSON(to io.Writer, value any) error {
+	raw, err := json.MarshalIndent(value, "", "  ")
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(to, string(raw))
+	return nil
+}

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tactus-dev/tactus/internal/adopt"
+	"github.com/tactus-dev/tactus/internal/oldbeat"
+	"github.com/tactus-dev/tactus/internal/telemetry"
+)
+
+// sourceFlags name the tables of another service.
+type sourceFlags struct {
+	databaseFlags
+	Table            string `xor:"source" required:"" placeholder:"TABLE" help:"A table with the columns of celery_beat_schedules."`
+	DjangoCeleryBeat bool   `xor:"source" required:"" help:"The tables of django-celery-beat."`
+	Schema           string `default:"public" help:"Where the tables of django-celery-beat are."`
+}
+
+// open connects, and finds the tables.
+func (f sourceFlags) open(ctx context.Context) (adopt.Source, *pgxpool.Pool, error) {
+	pool, err := f.connect(ctx, &telemetry.Health{})
+	if err != nil {
+		return adopt.Source{}, nil, err
+	}
+	table, kind := f.Table, adopt.CeleryBeatSchedules
+	if f.DjangoCeleryBeat {
+		table, kind = f.Schema+".django_celery_beat_periodictask", adopt.DjangoCeleryBeat
+	}
+	source, err := adopt.Find(ctx, pool, table, kind)
+	if err != nil {
+		pool.Close()
+	}
+	return source, pool, err
+}
+
+type adoptCmd struct {
+	sourceFlags
+	timezoneFlag
+	DryRun bool   `help:"Only show what would come."`
+	Output string `short:"o" enum:"table,json" default:"table" help:"table or json."`
+}
+
+// Run adopts, and shows what has come.
+func (c adoptCmd) Run(ctx context.Context, to console) error {
+	if err := c.timezoneFlag.validate(); err != nil {
+		return err
+	}
+	source, pool, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	rows, err := source.Preview(ctx, c.Timezone, time.Now())
+	if err != nil {
+		return err
+	}
+	if err := c.show(to, rows); err != nil || c.DryRun {
+		return err
+	}
+	if err := source.Adopt(ctx, c.Timezone); err != nil {
+		return err
+	}
+	fmt.Fprintf(to.problems, "%s is followed from now on: change its schedules there. Nothing that was due before fires.\n", source.Table)
+	return nil
+}
+
+func (c adoptCmd) show(to console, rows []adopt.Row) error {
+	if c.Output == "json" {
+		return printJSON(to.out, map[string]any{"schedules": rows})
+	}
+	table := tabwriter.NewWriter(to.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "CHANGE\tNAME\tTRIGGER\tNEXT\tNEXT OF CELERY\tREMARKS")
+	changes := map[string]int{}
+	for _, r := range rows {
+		changes[r.Change]++
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Change, r.Name, r.Trigger, clock(r.Next), clock(r.NextCelery), remarks(r.Invalid, r.Differences))
+	}
+	fmt.Fprintf(table, "\n%d new, %d changed, %d gone, %d the same\n", changes["new"], changes["changed"], changes["gone"], changes["same"])
+	return table.Flush()
+}
+
+func remarks(invalid string, differences []oldbeat.Difference) (text string) {
+	if invalid != "" {
+		text = "invalid: " + invalid
+	}
+	for _, d := range differences {
+		if text != "" {
+			text += "; "
+		}
+		text += d.Message
+	}
+	return text
+}
+
+func clock(t *time.Time) string {
+	if t == nil {
+		return "never"
+	}
+	return t.Format(time.RFC3339)
+}
+
+type unadoptCmd struct {
+	sourceFlags
+	Keep bool `help:"Keep the schedules, as tactus' own; without, they are deleted."`
+}
+
+// Run takes the triggers away.
+func (c unadoptCmd) Run(ctx context.Context, to console) error {
+	source, pool, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	count, err := source.Unadopt(ctx, c.Keep)
+	if err != nil {
+		return err
+	}
+	what := "deleted here: its own beat may fire them again"
+	if c.Keep {
+		what = "kept: tactus fires them, and they can be changed here"
+	}
+	fmt.Fprintf(to.out, "%s is not followed any more; %d schedules were %s\n", source.Table, count, what)
+	return nil
+}

@@ -1,0 +1,83 @@
+package adopt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tactus-dev/tactus/domain/zone"
+)
+
+const batchSize = 500
+
+// Adopt puts the triggers on the tables and takes all rows in. It may be repeated: what is already as its row says stays as
+// it is. timezone is that of rows that name none.
+func (s Source) Adopt(ctx context.Context, timezone string) error {
+	if _, err := zone.Load(timezone); err != nil {
+		return fmt.Errorf("adopt %s: %w", s.Table, err)
+	}
+	err := s.locked(ctx, `select set_config('lock_timeout', '500ms', true), tactus.adopt_install($1, $2, $3)`, s.Table, string(s.Kind), timezone)
+	if err != nil {
+		return fmt.Errorf("adopt %s: %w", s.Table, err)
+	}
+	var after *string
+	for first := true; first || after != nil; first = false {
+		if err := s.pool.QueryRow(ctx, `select tactus.adopt_batch($1, $2, $3)`, s.Table, after, batchSize).Scan(&after); err != nil {
+			return fmt.Errorf("adopt the rows of %s: %w", s.Table, err)
+		}
+	}
+	if _, err := s.pool.Exec(ctx, `select tactus.adopt_sweep($1)`, s.Table); err != nil {
+		return fmt.Errorf("adopt %s: delete what is gone: %w", s.Table, err)
+	}
+	return nil
+}
+
+// Unadopt takes the triggers away. The schedules are deleted, since their own beat is to fire them again; or kept, as
+// tactus' own. It returns how many there were.
+func (s Source) Unadopt(ctx context.Context, keep bool) (count int64, err error) {
+	if err := s.locked(ctx, `select set_config('lock_timeout', '500ms', true), tactus.adopt_uninstall($1)`, s.Table); err != nil {
+		return 0, fmt.Errorf("unadopt %s: %w", s.Table, err)
+	}
+	for released := int64(batchSize); released == batchSize; count += released {
+		if err := s.pool.QueryRow(ctx, `select tactus.adopt_release($1, $2, $3)`, s.Table, keep, batchSize).Scan(&released); err != nil {
+			return count, fmt.Errorf("let go of the schedules of %s: %w", s.Table, err)
+		}
+	}
+	return count, nil
+}
+
+const (
+	lockAttempts = 60
+	lockPause    = time.Second
+)
+
+// locked runs a statement that waits for the writers of a table. It never waits for long, because all who come after it
+// wait too; it tries again instead.
+func (s Source) locked(ctx context.Context, sql string, args ...any) error {
+	for attempt := 1; ; attempt++ {
+		_, err := s.pool.Exec(ctx, sql, args...)
+		e, refused := errors.AsType[*pgconn.PgError](err)
+		if !refused || e.Code != "55P03" || attempt == lockAttempts {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(lockPause):
+		}
+	}
+}
+
+const mendAtMost = 100
+
+// Mend tries again what triggers could not write, and returns how much is left. It is for a loop beside a beat.
+func Mend(ctx context.Context, pool *pgxpool.Pool) (left int64, err error) {
+	if err := pool.QueryRow(ctx, `select tactus.adopt_mend($1)`, mendAtMost).Scan(&left); err != nil {
+		return 0, fmt.Errorf("mend adoptions: %w", err)
+	}
+	return left, nil
+}

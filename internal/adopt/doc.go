@@ -1,0 +1,11 @@
+// Package adopt follows schedules that another service keeps in a table of its own: the celery_beat_schedules of a team that
+// wrote its own, or the tables of django-celery-beat. The service, its ORM and its admin stay as they are.
+//
+// Triggers write each schedule and its event in the transaction of the service's own write, so that P1 holds for them too
+// (TestUpstreamsWritesCommitWithTheirSchedules). They never fail that transaction (TestTriggersNeverBreakTheUpstream): what
+// cannot be scheduled is kept as invalid, with the reason; what could not be written is noted and mended ([Mend]).
+//
+// Nothing that was due before the adoption fires: effective_from is the time of the adoption. An adopted schedule is
+// changed in its table alone. All that the triggers do is in the functions of the schema (migrations/0003_adopt.sql); this
+// package installs them, takes them away, and shows beforehand what would come ([Source.Preview]).
+package adopt

@@ -1,0 +1,155 @@
+package adopt
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/oldbeat"
+)
+
+// Row is what adopting does to one schedule.
+type Row struct {
+	Key        string    `json:"key,omitempty"`
+	ScheduleID domain.ID `json:"schedule_id"`
+	Name       string    `json:"name"`
+	Change     string    `json:"change" enum:"new,changed,same,gone"`
+	Enabled    bool      `json:"enabled"`
+	Invalid    string    `json:"invalid_reason,omitempty"`
+	Trigger    string    `json:"trigger"`
+	oldbeat.Comparison
+}
+
+// Preview shows what Adopt would do. It does it, batch by batch, in transactions that are rolled back.
+func (s Source) Preview(ctx context.Context, timezone string, now time.Time) (rows []Row, err error) {
+	var after *string
+	for first := true; first || after != nil; first = false {
+		var found []previewRow
+		if found, after, err = s.previewBatch(ctx, timezone, after); err != nil {
+			return nil, fmt.Errorf("preview %s: %w", s.Table, err)
+		}
+		for _, f := range found {
+			rows = append(rows, f.row(now))
+		}
+	}
+	gone, err := s.gone(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("preview %s: %w", s.Table, err)
+	}
+	return append(rows, gone...), nil
+}
+
+const noteAdoption = `
+insert into tactus.adoptions (source, kind, timezone) values ($1, $2, $3)
+on conflict (source) do update set timezone = excluded.timezone`
+
+// previewed reads what a batch has written: after the beginning of its transaction, which is now().
+const previewed = `
+select r.key, s.id, s.definition, coalesce(s.invalid_reason, ''), (tactus.adoptee($2, $1, $3, r.key)).origin,
+    case when s.created_at >= now() then 'new' when s.updated_at >= now() then 'changed' else 'same' end
+from (select id::text as key from %s where %s order by id limit %d) r
+join tactus.schedules s on s.id = tactus.adopted_id($1, r.key)`
+
+type previewRow struct {
+	Key        string
+	ID         domain.ID
+	Definition []byte
+	Invalid    string
+	Origin     []byte
+	Change     string
+}
+
+func (s Source) previewBatch(ctx context.Context, timezone string, after *string) (rows []previewRow, last *string, err error) {
+	from, args := "true", []any{s.Table, string(s.Kind), timezone}
+	if after != nil {
+		from, args = "id > $4", append(args, *after)
+	}
+	batch := &pgx.Batch{}
+	batch.Queue(`begin`)
+	batch.Queue(noteAdoption, s.Table, string(s.Kind), timezone)
+	batch.Queue(`select tactus.adopt_batch($1, $2, $3)`, s.Table, after, batchSize).QueryRow(func(row pgx.Row) error { return row.Scan(&last) })
+	batch.Queue(fmt.Sprintf(previewed, s.Table, from, batchSize), args...).Query(func(found pgx.Rows) (err error) {
+		rows, err = pgx.CollectRows(found, pgx.RowToStructByPos[previewRow])
+		return err
+	})
+	batch.Queue(`rollback`)
+	return rows, last, s.pool.SendBatch(ctx, batch).Close()
+}
+
+const goneRows = `
+select s.id, s.name from tactus.schedules s
+where s.managed_by = $1 and s.deleted_at is null and s.id not in (select tactus.adopted_id($1, id::text) from %s)`
+
+// gone are the schedules whose rows are there no more.
+func (s Source) gone(ctx context.Context) (rows []Row, err error) {
+	found, err := s.pool.Query(ctx, fmt.Sprintf(goneRows, s.Table), s.Table)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(found, func(row pgx.CollectableRow) (r Row, err error) {
+		r.Change = "gone"
+		return r, row.Scan(&r.ScheduleID, &r.Name)
+	})
+}
+
+// row says in words what was read. What only the engine can refuse is refused here already, as the beat will.
+func (p previewRow) row(now time.Time) Row {
+	r := Row{Key: p.Key, ScheduleID: p.ID, Change: p.Change, Invalid: p.Invalid}
+	s := domain.Schedule{ID: p.ID, InvalidReason: p.Invalid}
+	if err := json.Unmarshal(p.Definition, &s.Definition); err != nil {
+		r.Invalid = err.Error()
+		return r
+	}
+	r.Name, r.Enabled, r.Trigger = s.Name, s.IsEnabled(), words(s.Definition)
+	if p.Invalid != "" {
+		return r
+	}
+	origin := originOf(p.Origin)
+	comparison, err := oldbeat.Compare(s, s.CronExpression, origin.lastRun(), now)
+	if err != nil {
+		r.Invalid = domain.TriggerFault(err).Error()
+		return r
+	}
+	r.Comparison = comparison
+	if origin.Enabled && !s.IsEnabled() {
+		r.Differences = append(r.Differences, oldbeat.Difference{Code: "done", Message: "it is a one-off that has run: it stays disabled"})
+	}
+	return r
+}
+
+// words are the trigger of a definition for people.
+func words(d domain.Definition) string {
+	switch {
+	case d.RunAt != "":
+		return "at " + d.RunAt
+	case d.IntervalSeconds != 0:
+		return fmt.Sprintf("every %v s", d.IntervalSeconds)
+	case d.CronExpression != "":
+		return d.CronExpression + " " + d.Timezone
+	}
+	return "-"
+}
+
+// origin is what is needed of a row's own words.
+type origin struct {
+	Enabled   bool   `json:"enabled"`
+	LastRunAt string `json:"last_run_at"`
+}
+
+func originOf(raw []byte) (o origin) {
+	_ = json.Unmarshal(raw, &o) // a row of other types has none of this to say
+	return o
+}
+
+func (o origin) lastRun() time.Time {
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999"} {
+		if t, err := time.Parse(layout, o.LastRunAt); err == nil {
+			return t
+		}
+	}
+	return time.Time{}
+}

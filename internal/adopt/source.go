@@ -1,0 +1,60 @@
+package adopt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Kind is whose tables a source is made of.
+type Kind string
+
+// The kinds of sources.
+const (
+	CeleryBeatSchedules Kind = "celery_beat_schedules" // one table, a cron expression a row
+	DjangoCeleryBeat    Kind = "django_celery_beat"    // periodictask, with crontab, interval, clocked and solar schedules
+)
+
+// required are columns without which a table is not of the kind.
+var required = map[Kind][]string{
+	CeleryBeatSchedules: {"id", "name", "task_name", "cron_expression", "enabled"},
+	DjangoCeleryBeat:    {"id", "name", "task", "crontab_id", "interval_id", "clocked_id", "enabled", "one_off", "total_run_count"},
+}
+
+// Source is a table whose rows are schedules.
+type Source struct {
+	Table string // with its schema, quoted
+	Kind  Kind
+	pool  *pgxpool.Pool
+}
+
+const findTable = `
+select format('%I.%I', n.nspname, c.relname), array(select attname::text from pg_attribute where attrelid = c.oid and attnum > 0 and not attisdropped)
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where c.oid = to_regclass($1) and c.relkind in ('r', 'p')`
+
+// Find returns the source of a table by its name, with or without its schema.
+func Find(ctx context.Context, pool *pgxpool.Pool, table string, kind Kind) (Source, error) {
+	s := Source{Kind: kind, pool: pool}
+	var columns []string
+	err := pool.QueryRow(ctx, findTable, table).Scan(&s.Table, &columns)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return s, fmt.Errorf("there is no table %s in this database", table)
+	}
+	if err != nil {
+		return s, fmt.Errorf("find %s: %w", table, err)
+	}
+	have := map[string]bool{}
+	for _, column := range columns {
+		have[column] = true
+	}
+	for _, column := range required[kind] {
+		if !have[column] {
+			return s, fmt.Errorf("%s has no column %s: it is no table of %s", s.Table, column, kind)
+		}
+	}
+	return s, nil
+}

@@ -1,0 +1,151 @@
+package oldbeat
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/zone"
+)
+
+// Difference is something that will not be as it was.
+type Difference struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// Comparison is what both beats make of a schedule, from an instant on. A nil time means never.
+type Comparison struct {
+	Next        *time.Time   `json:"next" doc:"When tactus fires it."`
+	NextCelery  *time.Time   `json:"next_celery" doc:"When Celery's beat would have sent it."`
+	Differences []Difference `json:"differences,omitempty"`
+}
+
+func (c *Comparison) differ(code, format string, args ...any) {
+	c.Differences = append(c.Differences, Difference{code, fmt.Sprintf(format, args...)})
+}
+
+// Compare compares a schedule, as adopted or imported, with what Celery's beat does by its last run (zero for none) and by
+// the cron expression as it was typed.
+func Compare(s domain.Schedule, typed string, lastRun, now time.Time) (c Comparison, err error) {
+	recurrence, err := s.Recurrence()
+	if err != nil {
+		return c, err
+	}
+	c.Next = next(s, recurrence, now)
+	if s.RunAt == "" && s.IntervalSeconds == 0 {
+		return c, c.crontab(s, typed, lastRun, now)
+	}
+	c.NextCelery = c.Next
+	at, _ := recurrence.Next(time.Time{})
+	switch {
+	case !s.Runnable():
+	case s.RunAt != "" && !at.After(now):
+		c.NextCelery = &now
+		c.differ("past", "its time, %s, has passed without a run: Celery's beat would send it at once, tactus never does", s.RunAt)
+	case s.IntervalSeconds != 0 && !lastRun.IsZero():
+		c.interval(s, lastRun, now)
+	}
+	c.window(s, now)
+	return c, nil
+}
+
+func next(s domain.Schedule, r domain.Recurrence, after time.Time) *time.Time {
+	if !s.Runnable() {
+		return nil
+	}
+	due, ok := s.Policy().Next(r, after)
+	if !ok {
+		return nil
+	}
+	due = due.UTC()
+	return &due
+}
+
+// interval follows the last run, as Celery does: what is overdue is sent at once.
+func (c *Comparison) interval(s domain.Schedule, lastRun, now time.Time) {
+	due := lastRun.Add(time.Duration(s.IntervalSeconds) * time.Second).UTC()
+	if due.Before(now) {
+		due = now
+		c.differ("overdue", "it is overdue: Celery's beat would send it at once, tactus at its next due time")
+	}
+	c.NextCelery = &due
+}
+
+// window tells of limits that have been reached.
+func (c *Comparison) window(s domain.Schedule, now time.Time) {
+	if ends := s.Policy().EndsAt; !ends.IsZero() && ends.Before(now) {
+		c.NextCelery = nil
+		c.differ("expired", "it expired at %s: neither beat fires it", s.EndsAt)
+	}
+}
+
+// crontab compares with Celery's crontab, which knows nothing of cadence: a time in a gap is sent after it, and a
+// repeated hour counts once.
+func (c *Comparison) crontab(s domain.Schedule, typed string, lastRun, now time.Time) error {
+	trigger, _ := s.Trigger()
+	ours, err := trigger.Recurrence(time.Time{})
+	if err != nil {
+		return err
+	}
+	if err := Accepts(typed); err != nil {
+		c.differ("celery_refuses", "Celery's beat never runs it (%v); tactus does", err)
+		return nil
+	}
+	trigger.Gap, trigger.Overlap = "run_after", "first"
+	theirs, err := trigger.Recurrence(time.Time{})
+	if err != nil {
+		return err
+	}
+	c.NextCelery = next(s, theirs, now)
+	if due, ok := theirs.Next(lastRun); s.Runnable() && !lastRun.IsZero() && ok && due.Before(now) {
+		c.NextCelery = &now
+		c.differ("overdue", "it was due at %s and has not run: Celery's beat would send it at once, tactus at its next due time", due.UTC().Format(time.RFC3339))
+	}
+	c.transitions(s, ours, theirs, now)
+	c.window(s, now)
+	return nil
+}
+
+// year is how far ahead transitions are looked for, in days; one may be a little more than a year away.
+const year = 400
+
+// transitions looks at the due times around each change of the zone's offset.
+func (c *Comparison) transitions(s domain.Schedule, ours, theirs domain.Recurrence, now time.Time) {
+	location, err := zone.Load(s.Timezone)
+	if err != nil || !s.Runnable() {
+		return
+	}
+	offset := func(day int) int {
+		_, seconds := now.AddDate(0, 0, day).In(location).Zone()
+		return seconds
+	}
+	for day := range year {
+		if offset(day) == offset(day+1) {
+			continue
+		}
+		from, to := now.AddDate(0, 0, day-1), now.AddDate(0, 0, day+2)
+		if at, ok := parting(ours, theirs, from, to); ok {
+			c.differ("dst", "from %s the clocks of %s change and the due times differ", at.In(location).Format(time.RFC3339), s.Timezone)
+			return
+		}
+	}
+}
+
+// parting is the first instant in (from, to] at which only one of them is due.
+func parting(a, b domain.Recurrence, from, to time.Time) (time.Time, bool) {
+	for after := from; ; {
+		x, okX := a.Next(after)
+		y, okY := b.Next(after)
+		if !okX || x.After(to) {
+			return y, okY && !y.After(to)
+		}
+		if !okY || !x.Equal(y) {
+			if okY && y.Before(x) {
+				x = y
+			}
+			return x, true
+		}
+		after = x
+	}
+}

@@ -1,0 +1,65 @@
+package oldbeat_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/oldbeat"
+)
+
+func TestCompare(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+	ago := func(d time.Duration) time.Time { return now.Add(-d) }
+	for _, c := range []struct {
+		members string
+		lastRun time.Time
+		want    string // next, next of Celery, codes of differences
+	}{
+		{`"cron_expression": "0 9 * * *"`, ago(3 * time.Hour), "03-03 09:00, 03-03 09:00"},
+		{`"cron_expression": "0 9 * * *"`, ago(30 * time.Hour), "03-03 09:00, 03-02 12:00 overdue"},
+		{`"cron_expression": "0 9 * * *"`, time.Time{}, "03-03 09:00, 03-03 09:00"},
+		{`"cron_expression": "0 9 * * 7"`, time.Time{}, "03-08 09:00, never celery_refuses"},
+		{`"cron_expression": "0 9 * * *", "timezone": "America/New_York"`, time.Time{}, "03-02 14:00, 03-02 14:00"},
+		{`"cron_expression": "30 2 * * *", "timezone": "America/New_York"`, time.Time{}, "03-03 07:30, 03-03 07:30"},
+		{`"cron_expression": "0 * * * *", "timezone": "America/New_York"`, time.Time{}, "03-02 13:00, 03-02 13:00 dst"},
+		{`"cron_expression": "0 * * * *", "timezone": "Asia/Tokyo"`, time.Time{}, "03-02 13:00, 03-02 13:00"},
+		{`"cron_expression": "0 9 * * *", "ends_at": "2026-03-01T00:00:00Z"`, time.Time{}, "never, never expired"},
+		{`"interval_seconds": 600, "interval_anchor": "2026-03-02T11:55:00Z"`, ago(5 * time.Minute), "03-02 12:05, 03-02 12:05"},
+		{`"interval_seconds": 600, "interval_anchor": "2026-03-02T11:45:00Z"`, ago(15 * time.Minute), "03-02 12:05, 03-02 12:00 overdue"},
+		{`"run_at": "2026-03-01T00:00:00Z"`, time.Time{}, "never, 03-02 12:00 past"},
+		{`"run_at": "2026-03-04T00:00:00Z"`, time.Time{}, "03-04 00:00, 03-04 00:00"},
+		{`"run_at": "2026-03-01T00:00:00Z", "enabled": false`, time.Time{}, "never, never"},
+		{`"cron_expression": "0 9 * * *", "enabled": false`, ago(30 * time.Hour), "never, never"},
+	} {
+		d, err := domain.Decode([]byte(`{"name": "n", "task_name": "a", ` + c.members + `}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		typed := d.CronExpression
+		d, _, err = d.Normalize(domain.Context{Now: now.AddDate(0, -1, 0)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := oldbeat.Compare(domain.Schedule{Definition: d}, typed, c.lastRun, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		words := []string{when(got.Next) + ", " + when(got.NextCelery)}
+		for _, d := range got.Differences {
+			words = append(words, d.Code)
+		}
+		if text := strings.Join(words, " "); text != c.want {
+			t.Errorf("%s after a run at %s: %s, want %s", c.members, c.lastRun, text, c.want)
+		}
+	}
+}
+
+func when(at *time.Time) string {
+	if at == nil {
+		return "never"
+	}
+	return at.UTC().Format("01-02 15:04")
+}
