@@ -14,12 +14,13 @@ import (
 //   - lease: it is the epoch that this beat holds, and nobody takes it until the commit.
 //   - given: what is asked for. The arrays are behind a select, where the planner cannot count them: whatever it knows of the
 //     tables it then looks rows up by their keys, and compiles nothing.
-//   - due: the schedule is as memory has it: it may fire, it counts its due times from the same instant, and has not used
-//     up its runs. One that is limited comes at most once in a statement.
-//   - kept: due times of schedules whose runs must not overlap, with their place in the row behind an unfinished run. The
-//     first fires, the second waits where the policy is queue and nobody waits yet, the others are skipped.
+//   - due: the schedule is as memory has it: it may fire, it counts its due times from the same instant, and has not
+//     used up its runs (one that is limited comes at most once in a statement). Where runs must not overlap, those that are
+//     not recorded yet stand in line.
+//   - decided: the first in line fires, unless a run is unfinished; then the next waits, where the policy is queue and nobody
+//     waits yet; all others are skipped.
 //   - run: the row that makes a due time fire once. What has one already stays as it is, without an event.
-//   - fired: with what each new run needs of its schedule; the event is made of it, and the count.
+//   - fired: with what each new run needs of its schedule. The event is made of it, and the count.
 const fireDue = `
 with lease as materialized (
     select epoch from tactus.leases where name = 'beat' and epoch = @epoch for share
@@ -27,41 +28,45 @@ with lease as materialized (
 given as materialized (
     select * from unnest((select @runs::uuid[]), (select @schedules::uuid[]), (select @effective::timestamptz[]),
         (select @due::timestamptz[]), (select @until::timestamptz[]), (select @reasons::text[]))
-        g (run_id, schedule_id, effective_from, due_at, until, reason)
+        g (run_id, schedule_id, effective_from, due_at, until, missed)
 ),
 due as materialized (
-    select g.*, s.version, (s.policy::json->>'expires')::bigint * interval '1 second' as expires_in, s.policy::json->>'overlap' as overlap
+    select g.*, s.version, p.expires * interval '1 second' as expires, line.*
     from lease, given g join tactus.schedules s on s.id = g.schedule_id and s.effective_from = g.effective_from
+    cross join json_to_record(s.policy::json) p (expires bigint, max_runs bigint, overlap text)
     left join tactus.schedule_counts n on n.schedule_id = s.id and n.trigger_set_at = s.trigger_set_at
+    left join lateral (
+        select p.overlap, ` + outbox.Unfinished + ` as unfinished,
+            exists (select from tactus.runs r where r.schedule_id = s.id and r.waiting) as taken
+        where p.overlap is not null and g.missed is null and not exists (select from tactus.runs r
+            where r.schedule_id = s.id and r.due_at = g.due_at and r.slot = '00000000-0000-0000-0000-000000000000')
+    ) line on true
     where s.enabled and s.deleted_at is null
-        and (n.fired is null or coalesce(n.fired < case when s.trigger = '{"once":true}' then 1 else (s.policy::json->>'max_runs')::bigint end, true))
+        and (n.fired is null or coalesce(n.fired < case when s.trigger = '{"once":true}' then 1 else p.max_runs end, true))
 ),
-kept as materialized (
-    select d.run_id, d.overlap, row_number() over (partition by s.id order by d.due_at) + case when ` + outbox.Unfinished + ` then 1 else 0 end as place,
-        exists (select from tactus.runs w where w.schedule_id = s.id and w.waiting) as queued
-    from due d join tactus.schedules s on s.id = d.schedule_id
-    where d.overlap is not null and d.reason is null
-        and not exists (select from tactus.runs r where r.schedule_id = s.id and r.due_at = d.due_at and r.slot = '00000000-0000-0000-0000-000000000000')
+decided as materialized (
+    select *, case
+        when missed is not null then 'missed'
+        when overlap is null or place = 1 and not taken then 'due'
+        when overlap = 'queue' and place = 2 and not taken then 'waits'
+        else 'skipped' end as fate
+    from (select *, unfinished::int + row_number() over (partition by schedule_id, overlap order by due_at) as place from due) d
 ),
 run as (
-    insert into tactus.runs (id, schedule_id, due_at, until, kind, status, schedule_version, reason, expires_at, exclusive, waiting)
-    select run_id, schedule_id, due_at, until, 'scheduled', case when reason is not null then 'missed' when why is not null then 'skipped' else 'due' end, version,
-        coalesce(reason, why, case when waits then '` + domain.ReasonWaits + `' end), case when reason is null then clock_timestamp() + expires_in end,
-        overlap is not null and reason is null and why is null, waits
-    from (
-        select d.*, coalesce(not k.queued and k.place = 2 and k.overlap = 'queue', false) as waits,
-            case when not k.queued and k.place = 1 then null when k.overlap = 'skip' then '` + domain.ReasonSkip + `'
-                when k.queued or k.place > 2 then '` + domain.ReasonQueue + `' end as why
-        from due d left join kept k on k.run_id = d.run_id
-    ) decided
+    insert into tactus.runs (id, schedule_id, due_at, until, kind, status, schedule_version, fired_at, expires_at, exclusive, waiting, reason)
+    select run_id, schedule_id, due_at, until, 'scheduled', case fate when 'waits' then 'due' else fate end, version, clock_timestamp(),
+        case when fate in ('due', 'waits') then clock_timestamp() + expires end, fate in ('due', 'waits') and overlap is not null, fate = 'waits',
+        case fate when 'missed' then missed when 'waits' then '` + domain.ReasonWaits + `'
+            when 'skipped' then case overlap when 'skip' then '` + domain.ReasonSkip + `' else '` + domain.ReasonQueue + `' end end
+    from decided
     on conflict (schedule_id, due_at, slot) do nothing
-    returning id, schedule_id, due_at, status, waiting
+    returning id, schedule_id, due_at, status = 'due' and not waiting as fires
 ),
 fired as materialized (
     select run.id, run.due_at, s.id as schedule_id, s.name, s.task, s.trigger_set_at,
-        s.trigger = '{"once":true}' or (s.policy::json->'max_runs') is not null as counts
+        s.trigger = '{"once":true}' or s.policy::json->'max_runs' is not null as counts
     from run join tactus.schedules s on s.id = run.schedule_id
-    where run.status = 'due' and not run.waiting
+    where run.fires
 ),
 count as (
     insert into tactus.schedule_counts as n (schedule_id, trigger_set_at, fired)
@@ -71,7 +76,7 @@ count as (
 ),
 event as (
     insert into tactus.outbox (topic, aggregate_id, version, type, data)
-    select 'run', id, 1, 'run.due', tactus.run_due(schedule_id, name, task, id, due_at, 'scheduled') from fired
+    select 'run', id, 1, 'run.due', tactus.run_due(schedule_id, name, task, id, due_at, 'scheduled') from fired order by due_at
     returning position
 )
 select exists (select from lease), (select count(*) from run), (select count(*) from event),

@@ -1,0 +1,74 @@
+package beat
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/tactus-dev/tactus/domain"
+)
+
+// settledRange is a row of tactus.runs: a due time, or a range of them.
+type settledRange struct{ from, until time.Time }
+
+// account tells what is wrong with the rows of all lives: a due time with two, a row without a due time, a hole.
+func (h *history) account() (faults []string) {
+	rows := map[domain.ID][]settledRange{}
+	found, err := h.pool.Query(h.Context(), `select schedule_id, due_at, coalesce(until, due_at) from tactus.runs order by due_at, until`)
+	if err != nil {
+		h.Fatal(err)
+	}
+	defer found.Close()
+	total := 0
+	for found.Next() {
+		var id domain.ID
+		var r settledRange
+		if err := found.Scan(&id, &r.from, &r.until); err != nil {
+			h.Fatal(err)
+		}
+		rows[id] = append(rows[id], r)
+		total++
+	}
+	if err := found.Err(); err != nil {
+		h.Fatal(err)
+	}
+	lives := map[domain.ID][]life{}
+	for _, l := range h.lives {
+		lives[l.schedule.ID] = append(lives[l.schedule.ID], l)
+	}
+	for id, of := range lives {
+		faults = append(faults, accountFor(of, rows[id], h.now)...)
+	}
+	h.Logf("%d lives, %d rows, until %s", len(h.lives), total, h.now)
+	return faults
+}
+
+// accountFor goes through the lives of one schedule. Its rows come in order, and each begins where the due times of the life
+// that it belongs to are just then. A life that was ended may have its last due times left open: nobody had settled them, and
+// then they were not to fire any more.
+func accountFor(lives []life, rows []settledRange, now time.Time) (faults []string) {
+	for _, l := range lives {
+		until := l.until
+		if until.IsZero() {
+			until = now
+		}
+		recurrence, err := l.schedule.Recurrence()
+		if err != nil {
+			return []string{err.Error()}
+		}
+		due, _ := recurrence.Next(l.schedule.EffectiveFrom)
+		for len(rows) > 0 && rows[0].from.Before(until) || len(rows) > 0 && rows[0].from.Equal(until) {
+			if !rows[0].from.Equal(due) {
+				faults = append(faults, fmt.Sprintf("%s from %s: a row of %s to %s, where %s is due", l.schedule.ID, l.schedule.EffectiveFrom, rows[0].from, rows[0].until, due))
+			}
+			due, _ = recurrence.Next(rows[0].until)
+			rows = rows[1:]
+		}
+		if l.until.IsZero() && !due.After(now) {
+			faults = append(faults, fmt.Sprintf("%s from %s: %s has no row", l.schedule.ID, l.schedule.EffectiveFrom, due))
+		}
+	}
+	for _, r := range rows {
+		faults = append(faults, fmt.Sprintf("a row of %s to %s, when nothing is due", r.from, r.until))
+	}
+	return faults
+}
