@@ -45,13 +45,16 @@ var errUsage = errors.New("usage")
 // console is where a command writes.
 type console struct{ out, problems io.Writer }
 
-func run(args []string, out, problems io.Writer) int {
-	var c commands
-	code := -1
-	parser, err := kong.New(&c,
+func newParser(to console, exit func(int)) (*kong.Kong, error) {
+	return kong.New(&commands{},
 		kong.Name("tactus"), kong.Description("Schedules that never miss a beat."),
-		kong.Writers(out, problems), kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Vars{"sections": sectionNames()}, kong.Exit(func(n int) { code = n }))
+		kong.Writers(to.out, to.problems), kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Vars{"sections": sectionNames()}, kong.Exit(exit))
+}
+
+func run(args []string, out, problems io.Writer) int {
+	code := -1
+	parser, err := newParser(console{out, problems}, func(n int) { code = n })
 	if err != nil {
 		fmt.Fprintln(problems, "tactus:", err)
 		return exitFailure
