@@ -15,6 +15,7 @@ type Reader struct {
 	q           querier
 	sink, topic string
 	epoch       string
+	opened      int64
 	floor       int64
 	late        Snapshot
 	patience    time.Duration
@@ -22,7 +23,7 @@ type Reader struct {
 
 // Reader reads for a sink in the epoch of its life. A statement that takes longer than patience has failed.
 func (l Life) Reader(q querier, sink, topic string, patience time.Duration) *Reader {
-	return &Reader{q, sink, topic, l.Epoch, l.Floor, l.Late, patience}
+	return &Reader{q, sink, topic, l.Epoch, l.Opened, l.Floor, l.Late, patience}
 }
 
 func (r *Reader) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -57,14 +58,14 @@ const (
 	page = ` and position > @after::bigint and position <= @last::bigint order by position limit @limit offset @offset`
 )
 
-func (b Batch) rows() string {
-	switch b.Kind {
-	case NextBatch:
-		return inNext
-	case AgainBatch:
+func (r *Reader) rowsOf(b Batch) string {
+	switch {
+	case b.Number == r.opened:
+		return inOpening
+	case b.Kind == AgainBatch:
 		return inAgain
 	default:
-		return inOpening
+		return inNext
 	}
 }
 
@@ -78,7 +79,7 @@ func (r *Reader) argsOf(b Batch) pgx.NamedArgs {
 func (r *Reader) Count(ctx context.Context, b Batch) (n int64, err error) {
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
-	rows, err := r.q.Query(ctx, `select count(*)`+b.rows(), pgx.QueryExecModeExec, r.argsOf(b))
+	rows, err := r.q.Query(ctx, `select count(*)`+r.rowsOf(b), pgx.QueryExecModeExec, r.argsOf(b))
 	if err != nil {
 		return 0, fmt.Errorf("count batch %d: %w", b.Number, err)
 	}
@@ -104,7 +105,7 @@ func (r *Reader) Rows(ctx context.Context, b Batch, place int64) iter.Seq2[Row, 
 		args["after"], args["last"], args["offset"] = b.First-1, b.Last, place
 		for left, limit := b.Rows-place, firstPage; left > 0; {
 			args["limit"] = limit
-			rows, size, err := r.page(ctx, selectRows+b.rows()+page, args)
+			rows, size, err := r.page(ctx, selectRows+r.rowsOf(b)+page, args)
 			if err != nil {
 				yield(Row{}, fmt.Errorf("read batch %d: %w", b.Number, err))
 				return

@@ -32,12 +32,12 @@ const (
 // run carries rows to the sink until ctx ends. Whatever fails, it settles with the sink anew and goes on.
 func (l *lane) run(ctx context.Context) {
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
-		before := l.tally.get().Published
+		before := l.tally.get().Mark
 		err := l.live(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		if l.tally.get().Published != before {
+		if l.tally.get().Mark != before {
 			pause = firstPause
 		}
 		if !errors.Is(err, errMoved) {

@@ -135,6 +135,14 @@ func (w *world) number(t testing.TB, text string, args ...any) (n int64) {
 	return n
 }
 
+func (w *world) epoch(t testing.TB, sink string) (epoch string) {
+	t.Helper()
+	if err := w.pool.QueryRow(t.Context(), `select epoch from tactus.relay_sinks where sink = $1`, sink).Scan(&epoch); err != nil {
+		t.Fatal(err)
+	}
+	return epoch
+}
+
 var errNotYet = errors.New("not yet")
 
 // ids are those of all entries of the event stream.

@@ -188,8 +188,8 @@ func (l *lane) encode(ctx context.Context, b outbox.Batch, c chunk) error {
 	return nil
 }
 
-// wanted tells which rows of a batch are to be published. Tasks that may have been handed over before are only when
-// they are not known to have started, and are neither expired nor, when they were handed over, too old.
+// wanted tells which rows of a batch are to be published. Tasks that may have been handed over before only are when they
+// are not known to have started, and are neither expired nor too old.
 func (l *lane) wanted(ctx context.Context, b outbox.Batch, c chunk) (func(outbox.Row) bool, error) {
 	if !l.Tasks || b.Kind == outbox.NextBatch {
 		return func(outbox.Row) bool { return true }, nil
@@ -201,9 +201,9 @@ func (l *lane) wanted(ctx context.Context, b outbox.Batch, c chunk) (func(outbox
 	return func(row outbox.Row) bool {
 		switch waiting[row.Aggregate] {
 		case domain.Due:
-			return true
+			return b.Kind == outbox.AgainBatch || b.Since == nil || !row.At.Before(*b.Since)
 		case domain.Sent:
-			return b.Since != nil && !row.At.Before(*b.Since)
+			return b.Kind == outbox.AgainBatch && !row.At.Before(*b.Since)
 		}
 		return false
 	}, nil

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -132,24 +133,24 @@ func (l *lane) open(ctx context.Context, s settled, why string) error {
 	}
 	made, err := outbox.Open(ctx, l.db, o)
 	if err == nil && made {
-		l.log.Warn("epoch started", "sink", l.Name, "epoch", o.Epoch, "reason", why, "at", s.mark.Last, "batch", o.Number)
+		level := slog.LevelInfo
+		if o.Kind == outbox.EpochBatch {
+			level = slog.LevelWarn
+		}
+		l.log.Log(ctx, level, "epoch started", "sink", l.Name, "epoch", o.Epoch, "reason", why, "at", s.mark.Last, "batch", o.Number)
 	}
 	return err
 }
 
-// reach tells an opening how far it goes back. Events go back an hour behind what the sink has. Tasks do not go back, unless
-// the sink lost what it had; when the log cannot tell what the sink was given, it is given nothing of what was there.
+// reach tells an opening how far it goes back: events an hour behind what the sink has, tasks not at all. Where the log
+// does not know what the sink was given, tasks of the last Redeliver are handed over that do not say they were.
 func (l *lane) reach(ctx context.Context, s settled, o *outbox.Opening) error {
-	place := outbox.Place(s.mark.Last)
+	place, since := outbox.Place(s.mark.Last), s.life.Now.Add(-l.Redeliver)
 	switch {
 	case l.Tasks && lost(s.life, s.mark):
-		place = s.life.Confirmed
-		since := s.life.Now.Add(-l.Redeliver)
-		o.Since = &since
+		place, o.Kind, o.Since = s.life.Confirmed, outbox.AgainBatch, &since
 	case l.Tasks && (ahead(s.life, s.mark) || stray(s.life, s.mark)):
-		now, err := outbox.Current(ctx, l.db)
-		o.Previous = now
-		return err
+		o.Since = &since
 	}
 	b, err := l.had(ctx, place)
 	if err != nil {

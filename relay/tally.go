@@ -12,7 +12,7 @@ type Stats struct {
 	Unpublished time.Time // when the oldest event was written that is not published; zero when there is none
 	Waiting     int64     // events that were read and are not published
 	Batches     int64
-	Published   int64 // events, also those that are not for this sink
+	Published   int64
 	SetAside    int64
 	Failures    int64
 	Mark        Mark  // where the sink is
@@ -71,8 +71,13 @@ func (t *tally) read(c chunk) {
 
 func (t *tally) published(at Mark, c chunk, took time.Duration) {
 	t.do(func(s *Stats) {
-		n := int64(len(c.rows))
-		s.Mark, s.Waiting, s.Published = at, s.Waiting-n, s.Published+n
+		n := int64(0)
+		for _, e := range c.entries {
+			if e.Message != nil {
+				n++
+			}
+		}
+		s.Mark, s.Waiting, s.Published = at, s.Waiting-int64(len(c.rows)), s.Published+n
 		t.events, t.took = t.events+n, t.took+took
 		t.pending, s.Unpublished = t.pending[1:], time.Time{}
 		for _, oldest := range t.pending {

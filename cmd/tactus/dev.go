@@ -23,6 +23,7 @@ type devCmd struct {
 	httpFlags
 	timezoneFlag
 	redisFlags
+	relayFlags
 	beatFlags
 	resultsFlags
 	retentionFlags
@@ -31,7 +32,7 @@ type devCmd struct {
 
 // Run starts what is needed and serves until ctx ends.
 func (c devCmd) Run(ctx context.Context, to console, log *slog.Logger) (err error) {
-	if err := errors.Join(c.timezoneFlag.validate(), c.beatFlags.validate(), c.resultsFlags.validate(), c.retentionFlags.validate()); err != nil {
+	if err := errors.Join(c.timezoneFlag.validate(), c.relayFlags.validate(), c.beatFlags.validate(), c.resultsFlags.validate(), c.retentionFlags.validate()); err != nil {
 		return err
 	}
 	state, err := c.stateDir()
@@ -97,6 +98,9 @@ func (c devCmd) serve(ctx context.Context, state string, to console, log *slog.L
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		return c.relay(ctx, pool, c.DatabaseURL, c.redisFlags, log, health, registry)
+	})
 	group.Go(func() error { return beat(ctx) })
 	group.Go(func() error { return maintain(ctx, pool, c.retentionFlags, log) })
 	group.Go(func() error { return mend(ctx, pool, log) })

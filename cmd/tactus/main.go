@@ -21,6 +21,7 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 type commands struct {
 	Dev      devCmd      `cmd:"" help:"Run everything in one process, over a PostgreSQL and a Redis of its own."`
 	API      apiCmd      `cmd:"" name:"api" help:"Serve the HTTP API."`
+	Relay    relayCmd    `cmd:"" help:"Carry every change and run to Redis."`
 	Beat     beatCmd     `cmd:"" help:"Fire what is due."`
 	Migrate  migrateCmd  `cmd:"" help:"Bring the database's schema up to date."`
 	Schedule scheduleCmd `cmd:"" help:"Create, read and change schedules."`

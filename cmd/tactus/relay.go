@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tactus-dev/tactus/internal/celery"
+	"github.com/tactus-dev/tactus/internal/redis"
+	"github.com/tactus-dev/tactus/internal/telemetry"
+	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/relay"
+)
+
+const relayAddr = "127.0.0.1:8001"
+
+// relayFlags are the relay's own.
+type relayFlags struct {
+	ListenURL  string        `env:"TACTUS_LISTEN_URL" placeholder:"URL" help:"PostgreSQL for LISTEN, not through a pooler (default DATABASE_URL); none to poll only."`
+	Redeliver  time.Duration `name:"redeliver-window" env:"TACTUS_REDELIVER_WINDOW" default:"1h" help:"What a broker lost is handed over again when it is younger and not known to have started."`
+	Queue      string        `name:"celery-default-queue" env:"TACTUS_CELERY_DEFAULT_QUEUE" default:"celery" help:"Queue of tasks that name none."`
+	KeyPrefix  string        `name:"celery-key-prefix" env:"TACTUS_CELERY_KEY_PREFIX" help:"global_keyprefix of the workers' transport options."`
+	Separator  string        `name:"celery-priority-separator" env:"TACTUS_CELERY_PRIORITY_SEPARATOR" help:"sep of the workers' transport options (default \\x06\\x16)."`
+	Priorities []int         `name:"celery-priority-steps" env:"TACTUS_CELERY_PRIORITY_STEPS" help:"priority_steps of the workers' transport options (default 0,3,6,9)."`
+}
+
+func (f relayFlags) validate() error {
+	if f.Redeliver <= 0 {
+		return usage("TACTUS_REDELIVER_WINDOW %s: want a time, such as 1h", f.Redeliver)
+	}
+	return nil
+}
+
+func (f relayFlags) celery() celery.Config {
+	return celery.Config{DefaultQueue: f.Queue, KeyPrefix: f.KeyPrefix, PrioritySeparator: f.Separator, PrioritySteps: f.Priorities}
+}
+
+type relayCmd struct {
+	databaseFlags
+	httpFlags
+	redisFlags
+	relayFlags
+	retentionFlags
+}
+
+// Run relays until ctx ends.
+func (c relayCmd) Run(ctx context.Context, log *slog.Logger) error {
+	if err := errors.Join(c.redisFlags.validate(), c.relayFlags.validate(), c.retentionFlags.validate()); err != nil {
+		return err
+	}
+	health, registry := &telemetry.Health{}, telemetry.NewRegistry()
+	pool, err := c.connect(ctx, health)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	l, err := c.listen(relayAddr)
+	if err != nil {
+		return err
+	}
+	started(log, "relay", l, "database_url", redact(c.DatabaseURL), "listen_url", redact(c.listenURL(c.DatabaseURL)),
+		"redis_url", redact(c.RedisURL), "celery_broker_url", redact(c.broker()), "redeliver_window", c.Redeliver, "default_queue", c.Queue)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		return c.relay(ctx, pool, c.DatabaseURL, c.redisFlags, log, health, registry)
+	})
+	group.Go(func() error { return maintain(ctx, pool, c.retentionFlags, log) })
+	group.Go(func() error { return telemetry.Serve(ctx, l, telemetry.Mux(health, registry)) })
+	return group.Wait()
+}
+
+// listenURL is where the bell is heard; empty when it is not.
+func (f relayFlags) listenURL(database string) string {
+	switch f.ListenURL {
+	case "":
+		return database
+	case "none":
+		return ""
+	}
+	return f.ListenURL
+}
+
+// relay carries the log to the Redis of the events and to the broker until ctx ends.
+func (f relayFlags) relay(ctx context.Context, pool *pgxpool.Pool, database string, to redisFlags, log *slog.Logger, health *telemetry.Health, registry prometheus.Registerer) error {
+	events, err := redis.Connect(to.RedisURL)
+	if err != nil {
+		return usage("%v", err)
+	}
+	defer events.Close()
+	broker, err := redis.ConnectBroker(to.broker())
+	if err != nil {
+		return usage("%v", err)
+	}
+	defer broker.Close()
+	routes, err := f.routes(events, broker, to.Channel, log)
+	if err != nil {
+		return err
+	}
+	r, err := relay.New(pool, routes, relay.Config{Log: log})
+	if err != nil {
+		return err
+	}
+	registry.MustRegister(relayMetrics{r})
+	watchRelay(health, r)
+	health.Add("REDIS_URL", keepsEverything(events))
+	health.Add("CELERY_BROKER_URL", keepsEverything(broker))
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		r.Run(ctx)
+		return nil
+	})
+	if url := f.listenURL(database); url != "" {
+		group.Go(func() error {
+			outbox.Listen(ctx, url, r.Wake, func(err error) { log.Warn("bell is not heard: polling", "err", err) })
+			return nil
+		})
+	}
+	return group.Wait()
+}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tactus-dev/tactus/internal/telemetry"
+	"github.com/tactus-dev/tactus/relay"
+)
+
+// watchRelay makes a relay ready when every sink is served.
+func watchRelay(health *telemetry.Health, r *relay.Relay) {
+	health.Add("sinks", func(context.Context) error {
+		var problems []string
+		for _, s := range r.Stats() {
+			if s.Problem != nil {
+				problems = append(problems, fmt.Sprintf("%s: %v", s.Sink, s.Problem))
+			}
+		}
+		if len(problems) > 0 {
+			return fmt.Errorf("%s", strings.Join(problems, "; "))
+		}
+		return nil
+	})
+}
+
+// relayMetrics shows a relay's figures as they are when they are asked for.
+type relayMetrics struct{ relay *relay.Relay }
+
+var (
+	relayAge       = relayDesc("oldest_unpublished_age_seconds", "How long ago the oldest event was written that is not published; 0 when all are")
+	relayWaiting   = relayDesc("waiting_events", "Events that were read and are not published")
+	relayServed    = relayDesc("served", "1 when the sink is served, 0 when something is the matter")
+	relayBatches   = relayDesc("batches_total", "Batches cut, by this relay or another")
+	relayPublished = relayDesc("published_events_total", "Events published")
+	relayFailures  = relayDesc("failures_total", "Times that the sink was not served, for whatever reason")
+	relayAside     = relayDesc("set_aside_total", "Events set aside as dead letters")
+)
+
+func relayDesc(name, help string) *prometheus.Desc {
+	return prometheus.NewDesc("tactus_relay_"+name, help, []string{"sink"}, nil)
+}
+
+// Describe implements prometheus.Collector.
+func (m relayMetrics) Describe(to chan<- *prometheus.Desc) { prometheus.DescribeByCollect(m, to) }
+
+// Collect implements prometheus.Collector.
+func (m relayMetrics) Collect(to chan<- prometheus.Metric) {
+	for _, s := range m.relay.Stats() {
+		age, served := 0.0, 1.0
+		if !s.Unpublished.IsZero() {
+			age = max(0, time.Since(s.Unpublished).Seconds())
+		}
+		if s.Problem != nil {
+			served = 0
+		}
+		for d, value := range map[*prometheus.Desc]float64{relayAge: age, relayServed: served, relayWaiting: float64(s.Waiting)} {
+			to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, s.Sink)
+		}
+		for d, value := range map[*prometheus.Desc]int64{
+			relayBatches: s.Batches, relayPublished: s.Published, relayFailures: s.Failures, relayAside: s.SetAside,
+		} {
+			to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), s.Sink)
+		}
+	}
+}

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/tactus-dev/tactus/internal/cloudevents"
+	"github.com/tactus-dev/tactus/internal/redis"
+	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/relay"
+)
+
+// What the relay's tables call the sinks of tasks. That of events is eventSink.
+const (
+	celerySink  = "celery"
+	streamsSink = "streams"
+)
+
+// routes lead events to their stream and channel, and runs to Celery's lists and to task streams.
+func (f relayFlags) routes(events, broker goredis.UniversalClient, channel string, log *slog.Logger) ([]relay.Route, error) {
+	alarm := func(problem string) {
+		log.Error("stream was tampered with", "stream", redis.EventStream, "reason", problem)
+	}
+	tasks, err := redis.NewTaskSink(broker, celerySink)
+	if err != nil {
+		return nil, usage("CELERY_BROKER_URL: %v", err)
+	}
+	routes := []relay.Route{
+		{
+			Name: eventSink, Topic: outbox.Schedules, To: "stream " + redis.EventStream + ", channel " + channel,
+			Sink:   redis.NewEventSink(events, redis.EventConfig{Channel: channel, Alarm: alarm}),
+			Encode: cloudevents.Schedule, Announce: cloudevents.EpochStarted,
+		},
+		{Name: celerySink, Topic: outbox.Runs, To: "lists of Celery", Sink: tasks, Encode: f.only(false), Tasks: true, Redeliver: f.Redeliver},
+	}
+	streams, err := redis.NewTaskSink(events, streamsSink)
+	if err != nil {
+		log.Warn("task streams are not served", "err", err)
+		return routes, nil
+	}
+	return append(routes, relay.Route{
+		Name: streamsSink, Topic: outbox.Runs, To: "task streams", Sink: streams, Encode: f.only(true), Tasks: true, Redeliver: f.Redeliver,
+	}), nil
+}
+
+// only encodes the runs that go to a stream, or those that do not.
+func (f relayFlags) only(streams bool) func(outbox.Row, string) (*message.Message, error) {
+	cfg := f.celery()
+	return func(row outbox.Row, epoch string) (*message.Message, error) {
+		var target struct {
+			Stream string `json:"stream"`
+		}
+		if err := json.Unmarshal(row.Data, &target); err != nil {
+			return nil, fmt.Errorf("read the target of run %s: %w", row.Aggregate, err)
+		}
+		if streams != (target.Stream != "") {
+			return nil, nil
+		}
+		return redis.EncodeRun(row, epoch, cfg)
+	}
+}
+
+// keepsEverything refuses a server that evicts whatever it likes when its memory is full: that would be tasks and events.
+func keepsEverything(client goredis.UniversalClient) func(context.Context) error {
+	return func(ctx context.Context) error {
+		info, err := client.InfoMap(ctx, "memory").Result()
+		if err != nil {
+			return err
+		}
+		if policy := info["Memory"]["maxmemory_policy"]; strings.HasPrefix(policy, "allkeys-") {
+			return fmt.Errorf("its maxmemory-policy is %s, by which it may evict tasks and events: set it to noeviction", policy)
+		}
+		return nil
+	}
+}
