@@ -23,7 +23,7 @@ const relayAddr = "127.0.0.1:8001"
 type relayFlags struct {
 	ListenURL  string        `env:"TACTUS_LISTEN_URL" placeholder:"URL" help:"PostgreSQL for LISTEN, not through a pooler (default DATABASE_URL); none to poll only."`
 	Redeliver  time.Duration `name:"redeliver-window" env:"TACTUS_REDELIVER_WINDOW" default:"1h" help:"What a broker lost is handed over again when it is younger and not known to have started."`
-	Queue      string        `name:"celery-default-queue" env:"TACTUS_CELERY_DEFAULT_QUEUE" default:"celery" help:"Queue of tasks that name none."`
+	Queue      string        `name:"celery-default-queue" env:"TACTUS_CELERY_DEFAULT_QUEUE" default:"celery" help:"Queue of runs that name none."`
 	KeyPrefix  string        `name:"celery-key-prefix" env:"TACTUS_CELERY_KEY_PREFIX" help:"global_keyprefix of the workers' transport options."`
 	Separator  string        `name:"celery-priority-separator" env:"TACTUS_CELERY_PRIORITY_SEPARATOR" help:"sep of the workers' transport options (default \\x06\\x16)."`
 	Priorities []int         `name:"celery-priority-steps" env:"TACTUS_CELERY_PRIORITY_STEPS" help:"priority_steps of the workers' transport options (default 0,3,6,9)."`
@@ -107,8 +107,8 @@ func (f relayFlags) relay(ctx context.Context, pool *pgxpool.Pool, database stri
 	}
 	registry.MustRegister(relayMetrics{r})
 	watchRelay(health, r)
-	health.Add("REDIS_URL", keepsEverything(events))
-	health.Add("CELERY_BROKER_URL", keepsEverything(broker))
+	health.Add("REDIS_URL", func(ctx context.Context) error { return redis.CheckEviction(ctx, events) })
+	health.Add("CELERY_BROKER_URL", func(ctx context.Context) error { return redis.CheckBroker(ctx, broker) })
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		r.Run(ctx)

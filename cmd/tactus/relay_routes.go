@@ -1,11 +1,9 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"strings"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	goredis "github.com/redis/go-redis/v9"
@@ -63,19 +61,5 @@ func (f relayFlags) only(streams bool) func(outbox.Row, string) (*message.Messag
 			return nil, nil
 		}
 		return redis.EncodeRun(row, epoch, cfg)
-	}
-}
-
-// keepsEverything refuses a server that evicts whatever it likes when its memory is full: that would be tasks and events.
-func keepsEverything(client goredis.UniversalClient) func(context.Context) error {
-	return func(ctx context.Context) error {
-		info, err := client.InfoMap(ctx, "memory").Result()
-		if err != nil {
-			return err
-		}
-		if policy := info["Memory"]["maxmemory_policy"]; strings.HasPrefix(policy, "allkeys-") {
-			return fmt.Errorf("its maxmemory-policy is %s, by which it may evict tasks and events: set it to noeviction", policy)
-		}
-		return nil
 	}
 }

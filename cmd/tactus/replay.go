@@ -25,7 +25,7 @@ type replayCmd struct {
 	Resume       bool     `help:"Go on with the replay in --stream, as it was begun."`
 	DryRun       bool     `help:"Only tell what would be published."`
 	Rate         int      `default:"2000" help:"At most so many events a second; 0 for no limit."`
-	DefaultQueue string   `name:"celery-default-queue" env:"TACTUS_CELERY_DEFAULT_QUEUE" default:"celery" help:"Queue of the Celery workers, which is no place for a replay."`
+	DefaultQueue string   `name:"celery-default-queue" env:"TACTUS_CELERY_DEFAULT_QUEUE" default:"celery" help:"Queue of runs that name none."`
 }
 
 // Run publishes a range again.
