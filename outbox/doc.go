@@ -1,7 +1,7 @@
 // Package outbox is the log of tactus and its only write path.
 //
 // A change of a schedule and its event are written by one statement: they commit together or not at all (P1), in the
-// caller's transaction ([Put], [Create], [Enable], [Disable], [Delete]) or in one of its own ([Store]). The event is appended
+// caller's transaction ([Put], [Create], [Update], [Enable], [Disable], [Delete]) or in one of its own ([Store]). The event is appended
 // after the schedule's row lock is held, so one schedule's positions rise with its versions, and versions rise by one.
 //
 // A reader knows what it has read by a [Snapshot], not by a position: positions are drawn before they commit, and what

@@ -27,6 +27,12 @@ func Create(ctx context.Context, tx pgx.Tx, d domain.Definition) (domain.Schedul
 	return writer{q: tx, tx: tx}.create(ctx, d, option{})
 }
 
+// Update changes a schedule to the definition, its name too; what the definition leaves out gets its default. A taken name
+// is domain.ErrNameTaken.
+func Update(ctx context.Context, tx pgx.Tx, id domain.ID, d domain.Definition) (domain.Schedule, error) {
+	return writer{q: tx, tx: tx}.update(ctx, id, 0, redefine(d, ""))
+}
+
 // Enable lets a schedule fire from now on; what was due before is not caught up with.
 func Enable(ctx context.Context, tx pgx.Tx, id domain.ID) (domain.Schedule, error) {
 	return writer{q: tx, tx: tx}.setEnabled(ctx, id, true)

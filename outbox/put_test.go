@@ -72,12 +72,18 @@ func TestErrorsLeaveTheCallersTransactionUsable(t *testing.T) {
 		if s, err := outbox.Disable(t.Context(), tx, mine.ID); err != nil || s.IsEnabled() || s.Version != 2 {
 			t.Errorf("disable: %+v, %v", s, err)
 		}
+		if _, err := outbox.Update(t.Context(), tx, mine.ID, definition("taken")); !errors.Is(err, domain.ErrNameTaken) {
+			t.Errorf("rename to a taken name: %v", err)
+		}
+		if s, err := outbox.Update(t.Context(), tx, mine.ID, definition("renamed")); err != nil || s.ID != mine.ID || s.Name != "renamed" || s.Version != 3 {
+			t.Errorf("rename: %+v, %v", s, err)
+		}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s, err := outbox.GetByName(t.Context(), pool, "mine"); err != nil || s.Version != 2 {
+	if s, err := outbox.GetByName(t.Context(), pool, "renamed"); err != nil || s.Version != 3 {
 		t.Errorf("after the commit: %+v, %v", s, err)
 	}
 }
