@@ -132,11 +132,18 @@ func (r *Reader) page(ctx context.Context, sql string, args pgx.NamedArgs) (all 
 	if err != nil {
 		return nil, 0, err
 	}
-	if all, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Row]); err != nil {
+	if all, err = pgx.CollectRows(rows, scanRow); err != nil {
 		return nil, 0, err
 	}
 	for _, row := range all {
 		size += len(row.Data) + len(row.Headers)
 	}
 	return all, size, nil
+}
+
+// scanRow takes JSON as the bytes it came in: pgx would read through it twice for a json.RawMessage, which was two fifths
+// of all that a relay computes.
+func scanRow(from pgx.CollectableRow) (r Row, err error) {
+	err = from.Scan(&r.Position, &r.Aggregate, &r.Version, &r.Type, (*[]byte)(&r.Data), (*[]byte)(&r.Headers), &r.At)
+	return r, err
 }

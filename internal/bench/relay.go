@@ -1,0 +1,7 @@
+package bench
+
+import "context"
+
+func relaySection(ctx context.Context, l *Lab) (figures []Figure, err error) {
+	return parts(ctx, l, consumption)
+}
