@@ -13,15 +13,8 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-func beatSection(ctx context.Context, l *Lab) (figures []Figure, err error) {
-	for _, part := range []func(context.Context, *Lab) ([]Figure, error){beatLoads, beatFires} {
-		more, err := part(ctx, l)
-		figures = append(figures, more...)
-		if err != nil {
-			return figures, err
-		}
-	}
-	return figures, nil
+func beatSection(ctx context.Context, l *Lab) ([]Figure, error) {
+	return parts(ctx, l, beatLoads, beatFires)
 }
 
 // running is a beat that runs, in this process.

@@ -80,9 +80,9 @@ func TestReport(t *testing.T) {
 	if err := r.WriteJSON(&document); err != nil {
 		t.Fatal(err)
 	}
-	const want = `SECTION  FIGURE  VALUE   GOAL             ROUNDS     OURS   PEER    NOTE
-writes   rate    0.70 x  >= 0.75  MISSED  0.50-0.90  700/s  1000/s  noisy
-beat     size    89.0 B  <= 100   met     88.0-90.0                 
+	const want = `SECTION  FIGURE  VALUE    GOAL             ROUNDS       OURS   PEER    NOTE
+writes   rate    0.700 x  >= 0.75  MISSED  0.500-0.900  700/s  1000/s  noisy
+beat     size    89.0 B   <= 100   met     88.0-90.0                   
 
 2 CPUs, go, PostgreSQL 15 (fsync on), Redis 7; took 1s
 `

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"time"
 )
 
 // Figure is one measured thing.
@@ -88,6 +87,3 @@ func percentile[T cmp.Ordered](values []T, of int) T {
 	sorted := slices.Sorted(slices.Values(values))
 	return sorted[max(0, (len(sorted)*of+99)/100-1)]
 }
-
-// ms is a duration as a value of Milliseconds.
-func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -19,8 +19,21 @@ type Section struct {
 // Sections are those that need no modules of others.
 func Sections() []Section {
 	return []Section{
+		{"relay", "from the log to Redis, and to who listens", relaySection},
 		{"beat", "load, memory, a burst of due times", beatSection},
 	}
+}
+
+// parts measures the parts of a section one after the other.
+func parts(ctx context.Context, l *Lab, parts ...func(context.Context, *Lab) ([]Figure, error)) (figures []Figure, err error) {
+	for _, part := range parts {
+		more, err := part(ctx, l)
+		figures = append(figures, more...)
+		if err != nil {
+			return figures, err
+		}
+	}
+	return figures, nil
 }
 
 // Choose picks sections by name; all when none is named.
