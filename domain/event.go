@@ -39,8 +39,8 @@ func Apply(before Schedule, e Event) (Schedule, error) {
 	if e.Version != before.Version+1 {
 		return Schedule{}, fmt.Errorf("apply %s/%d: the schedule is at version %d", e.ScheduleID, e.Version, before.Version)
 	}
-	var after Schedule
-	if err := json.Unmarshal(e.Data, &after); err != nil {
+	after, err := decodeSchedule(e.Data)
+	if err != nil {
 		return Schedule{}, fmt.Errorf("apply %s/%d: %w", e.ScheduleID, e.Version, err)
 	}
 	if after.ID != e.ScheduleID || after.Version != e.Version {
