@@ -30,6 +30,7 @@ type commands struct {
 	Replay   replayCmd   `cmd:"" help:"Publish a range of events again, into a stream of its own."`
 	Adopt    adoptCmd    `cmd:"" help:"Follow the schedules of another service's table, by triggers."`
 	Unadopt  unadoptCmd  `cmd:"" help:"Take those triggers away."`
+	Rebuild  rebuildCmd  `cmd:"" help:"Make the table of schedules again from the events, and compare."`
 	Verify   verifyCmd   `cmd:"" help:"Check that nothing is lost: log, stream, schedules and runs against each other."`
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/cursor"
 )
 
 // Window is a time in which every due time is looked at.
@@ -43,10 +44,10 @@ func (c *checker) readDueTimes(ctx context.Context, tx pgx.Tx) error {
 	if latest := began.Add(-w.Late); w.To.IsZero() || w.To.After(latest) {
 		w.To = latest
 	}
-	runs, stop := iter.Pull2(each(pages[settledRun](ctx, tx, "settled", readSettled, w.From, w.To)))
+	runs, stop := iter.Pull2(cursor.Rows[settledRun](ctx, tx, "settled", readSettled, w.From, w.To))
 	defer stop()
 	r := &runReader{next: runs}
-	for h, err := range histories(each(pages[pastEvent](ctx, tx, "histories", readHistories))) {
+	for h, err := range histories(cursor.Rows[pastEvent](ctx, tx, "histories", readHistories)) {
 		if err != nil {
 			return fmt.Errorf("read histories: %w", err)
 		}

@@ -12,6 +12,11 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
+// querier is a pool or a transaction.
+type querier interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
 // edge is a place in the log, as a sink counts it: all of the batches before one, and of that one the rows up to a place.
 type edge struct {
 	previous, snapshot outbox.Snapshot

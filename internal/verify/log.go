@@ -10,6 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/cursor"
+	"github.com/tactus-dev/tactus/internal/projection"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -35,12 +37,12 @@ from tactus.outbox where topic = 'schedule' order by position`
 // readLog goes through the events by position, which is by version for each schedule.
 func (c *checker) readLog(ctx context.Context, tx pgx.Tx, before outbox.Snapshot) error {
 	late := int64(0)
-	for page, err := range pages[loggedEvent](ctx, tx, "log", readLog,
+	for page, err := range cursor.Pages[loggedEvent](ctx, tx, "log", readLog,
 		c.published.previous, c.published.snapshot, c.trimmed.previous, c.trimmed.snapshot, before) {
 		if err != nil {
 			return fmt.Errorf("read log: %w", err)
 		}
-		doubtful := map[domain.ID]row{}
+		doubtful := map[domain.ID]projection.Row{}
 		for _, e := range page {
 			if c.event(e) && e.Before {
 				late++

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/tactus-dev/tactus/domain"
 )
@@ -70,3 +71,5 @@ func (c *checker) problem(p Problem, format string, args ...any) {
 		c.report.Problems = append(c.report.Problems, p)
 	}
 }
+
+func stamp(t *time.Time) string { return t.UTC().Format(time.RFC3339Nano) }

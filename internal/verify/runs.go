@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/cursor"
 )
 
 // runFault is a run, or a due time, that is not as it should be.
@@ -73,7 +74,7 @@ func (c *checker) readRuns(ctx context.Context, tx pgx.Tx) error {
 		return fmt.Errorf("count runs: %w", err)
 	}
 	for i, check := range runChecks {
-		for fault, err := range each(pages[runFault](ctx, tx, fmt.Sprintf("runs%d", i), check.sql)) {
+		for fault, err := range cursor.Rows[runFault](ctx, tx, fmt.Sprintf("runs%d", i), check.sql) {
 			if err != nil {
 				return fmt.Errorf("read runs: %w", err)
 			}

@@ -1,4 +1,6 @@
-package verify
+// Package cursor reads queries of any size in pages, by a cursor of Postgres: bounded in memory, and between two pages the
+// connection is free for other questions.
+package cursor
 
 import (
 	"context"
@@ -8,23 +10,17 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// querier is a pool or a transaction.
-type querier interface {
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-}
+// Page is how many rows come at once.
+const Page = 500
 
-const logPage = 500
-
-// pages reads a query by a cursor: bounded in memory, and between two pages the connection is free for other questions.
-// name is the cursor's.
-func pages[T any](ctx context.Context, tx pgx.Tx, name, sql string, args ...any) iter.Seq2[[]T, error] {
+// Pages yields the rows of a query, some at a time, none empty. name is the cursor's, of its own in the transaction.
+func Pages[T any](ctx context.Context, tx pgx.Tx, name, sql string, args ...any) iter.Seq2[[]T, error] {
 	return func(yield func([]T, error) bool) {
 		if _, err := tx.Exec(ctx, "declare "+name+" no scroll cursor for "+sql, append([]any{pgx.QueryExecModeExec}, args...)...); err != nil {
 			yield(nil, err)
 			return
 		}
-		fetch := fmt.Sprintf("fetch %d from %s", logPage, name)
+		fetch := fmt.Sprintf("fetch %d from %s", Page, name)
 		for {
 			rows, err := tx.Query(ctx, fetch, pgx.QueryExecModeDescribeExec)
 			if err != nil {
@@ -45,10 +41,10 @@ func pages[T any](ctx context.Context, tx pgx.Tx, name, sql string, args ...any)
 	}
 }
 
-// each yields the rows of pages, one by one.
-func each[T any](all iter.Seq2[[]T, error]) iter.Seq2[T, error] {
+// Rows yields the rows of a query, one by one.
+func Rows[T any](ctx context.Context, tx pgx.Tx, name, sql string, args ...any) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		for page, err := range all {
+		for page, err := range Pages[T](ctx, tx, name, sql, args...) {
 			if err != nil {
 				yield(*new(T), err)
 				return

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tactus-dev/tactus/internal/projection"
+)
+
+type rebuildCmd struct {
+	databaseFlags
+	Swap bool `help:"Put right what differs, in one transaction; what was there is kept in tactus.schedules_replaced."`
+}
+
+// Run makes the table of schedules again from the events, beside the one that is there, and compares.
+func (c rebuildCmd) Run(ctx context.Context, to console) error {
+	if err := c.validate(); err != nil {
+		return err
+	}
+	pool, err := pgxpool.New(ctx, c.DatabaseURL)
+	if err != nil {
+		return usage("DATABASE_URL: %v", err)
+	}
+	defer pool.Close()
+	result, err := projection.Rebuild(ctx, pool, projection.Config{Swap: c.Swap, Tell: func(d projection.Difference) error {
+		_, err := fmt.Fprintf(to.out, "%s/%d  %s\n", d.ID, d.Version, strings.Join(d.What, "; "))
+		return err
+	}})
+	if err != nil {
+		return fmt.Errorf("rebuild: %w", err)
+	}
+	fmt.Fprintf(to.out, "%d schedules made from their events, %d differ from tactus.schedules\n", result.Schedules, result.Different)
+	switch {
+	case result.Different == 0:
+		return nil
+	case !c.Swap:
+		fmt.Fprintln(to.out, "put them right with: tactus rebuild --swap")
+		return errReported
+	}
+	fmt.Fprintf(to.out, "%d put right; the rows that were there are in tactus.schedules_replaced\n", result.Replaced)
+	if result.Left > 0 {
+		fmt.Fprintf(to.out, "%d left as they are, because they cannot be rebuilt or changed meanwhile: run it again\n", result.Left)
+		return errReported
+	}
+	return nil
+}

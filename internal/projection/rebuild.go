@@ -1,0 +1,161 @@
+package projection
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/cursor"
+)
+
+// Difference is a row that is not what the events make.
+type Difference struct {
+	ID      domain.ID
+	Version int64 // of the newest event; 0 when there is none
+	Is      int64 // version of the row; 0 when there is none
+	What    []string
+	row     *Row // as it should be; nil when there should be none, or when its event cannot be read
+	event   bool
+}
+
+// Config says what to do with what differs.
+type Config struct {
+	Swap bool                   // put it right
+	Tell func(Difference) error // is told of each
+}
+
+// Result is what a rebuild found, and did.
+type Result struct {
+	Schedules int64 // that have events
+	Different int64
+	Replaced  int64 // rows put right
+	Left      int64 // rows that cannot be rebuilt, or that were changed meanwhile: for the next rebuild
+}
+
+// Rebuild makes the projection again and compares it with the table.
+func Rebuild(ctx context.Context, pool *pgxpool.Pool, config Config) (r Result, err error) {
+	b := &beside{pool: pool}
+	defer b.drop(ctx)
+	err = pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		for d, err := range compare(ctx, tx, &r.Schedules) {
+			if err != nil {
+				return err
+			}
+			if r.Different++; config.Tell != nil {
+				if err := config.Tell(d); err != nil {
+					return err
+				}
+			}
+			if config.Swap && d.mendable() {
+				if err := b.add(ctx, d); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return r, fmt.Errorf("compare the projection: %w", err)
+	}
+	if config.Swap && r.Different > 0 {
+		r.Replaced, err = b.swap(ctx)
+		r.Left = r.Different - r.Replaced
+	}
+	return r, err
+}
+
+// mendable tells whether it is known what should be.
+func (d Difference) mendable() bool { return d.row != nil || !d.event }
+
+// newestEvents has all that is needed: the data of an event is the whole schedule.
+const newestEvents = `
+select distinct on (aggregate_id) aggregate_id, version, type, data, occurred_at
+from tactus.outbox where topic = 'schedule' order by aggregate_id, version desc, position desc`
+
+type newestEvent struct {
+	ID      domain.ID
+	Version int64
+	Type    domain.EventType
+	Data    json.RawMessage
+	At      time.Time
+}
+
+// compare goes through events and rows side by side.
+func compare(ctx context.Context, tx pgx.Tx, schedules *int64) iter.Seq2[Difference, error] {
+	return func(yield func(Difference, error) bool) {
+		nextRow, stop := iter.Pull2(cursor.Rows[Row](ctx, tx, "rows", Select+` order by id`))
+		defer stop()
+		is, err, more := nextRow()
+		for e, eventErr := range cursor.Rows[newestEvent](ctx, tx, "events", newestEvents) {
+			if eventErr != nil {
+				yield(Difference{}, eventErr)
+				return
+			}
+			*schedules++
+			for more && err == nil && bytes.Compare(is.ID[:], e.ID[:]) < 0 {
+				if !yield(unknown(is), nil) {
+					return
+				}
+				is, err, more = nextRow()
+			}
+			if err != nil {
+				yield(Difference{}, err)
+				return
+			}
+			var there *Row
+			if more && is.ID == e.ID {
+				row := is
+				there = &row
+				is, err, more = nextRow()
+			}
+			if d := e.against(there); len(d.What) > 0 && !yield(d, nil) {
+				return
+			}
+		}
+		for ; more && err == nil; is, err, more = nextRow() {
+			if !yield(unknown(is), nil) {
+				return
+			}
+		}
+		if err != nil {
+			yield(Difference{}, err)
+		}
+	}
+}
+
+func unknown(is Row) Difference {
+	return Difference{ID: is.ID, Is: is.Version, What: []string{"there is a row and no event"}}
+}
+
+// against compares what the event makes with the row that is there, if there is one.
+func (e newestEvent) against(is *Row) Difference {
+	d := Difference{ID: e.ID, Version: e.Version, event: true}
+	if is != nil {
+		d.Is = is.Version
+	}
+	before := domain.Schedule{ID: e.ID, Version: e.Version - 1}
+	s, err := domain.Apply(before, domain.Event{ScheduleID: e.ID, Version: e.Version, Type: e.Type, Data: e.Data, At: e.At})
+	if err != nil {
+		d.What = []string{"it cannot be rebuilt: " + err.Error()}
+		return d
+	}
+	row, err := Of(s)
+	switch {
+	case err != nil:
+		d.What = []string{"it cannot be rebuilt: " + err.Error()}
+		return d
+	case is == nil:
+		d.What = []string{"there are events and no row"}
+	default:
+		d.What = is.Differences(row)
+	}
+	d.row = &row
+	return d
+}

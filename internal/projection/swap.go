@@ -1,0 +1,146 @@
+package projection
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// beside is the table in which the right rows wait. It is made when there is the first.
+type beside struct {
+	pool *pgxpool.Pool
+	name string
+	rows [][]any // not written yet
+}
+
+const batchSize = 500
+
+const columns = `id, name, version, enabled, invalid_reason, managed_by, trigger, anchor, policy, effective_from, trigger_set_at,
+    created_at, updated_at, deleted_at, category, tags, definition, task`
+
+// makeBeside has, besides the columns of the projection, the version of the row that is there (0: none), and whether one
+// should be there.
+const makeBeside = `
+create table %s as select ` + columns + `, 0::bigint as is_version, true as wanted from tactus.schedules limit 0`
+
+const makeReplaced = `
+create table if not exists tactus.schedules_replaced (replaced_at timestamptz not null, id uuid not null, version bigint not null, schedule json not null)`
+
+func (b *beside) add(ctx context.Context, d Difference) error {
+	if b.name == "" {
+		name := "tactus.schedules_rebuilt_" + strings.ReplaceAll(outbox.NewID().String(), "-", "")
+		if _, err := b.pool.Exec(ctx, fmt.Sprintf(makeBeside, name)); err != nil {
+			return fmt.Errorf("make a table beside: %w", err)
+		}
+		b.name = name
+	}
+	if b.rows = append(b.rows, d.values()); len(b.rows) < batchSize {
+		return nil
+	}
+	return b.flush(ctx)
+}
+
+func (d Difference) values() []any {
+	r := Row{ID: d.ID}
+	if d.row != nil {
+		r = *d.row
+	}
+	return []any{
+		r.ID, r.Name, r.Version, r.Enabled, orNull(r.InvalidReason), orNull(r.ManagedBy), r.Trigger, r.Anchor, r.Policy,
+		r.EffectiveFrom, r.TriggerSetAt, r.CreatedAt, r.UpdatedAt, r.DeletedAt, r.Category, r.Tags, orNull(r.Definition), orNull(r.Task),
+		d.Is, d.row != nil,
+	}
+}
+
+func orNull(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
+}
+
+func (b *beside) flush(ctx context.Context) error {
+	names := strings.FieldsFunc(columns+", is_version, wanted", func(r rune) bool { return r == ',' || r == ' ' || r == '\n' })
+	_, err := b.pool.CopyFrom(ctx, pgx.Identifier(strings.Split(b.name, ".")), names, pgx.CopyFromRows(b.rows))
+	b.rows = b.rows[:0]
+	if err != nil {
+		return fmt.Errorf("write the table beside: %w", err)
+	}
+	return nil
+}
+
+// swapRows replaces the rows that are as they were when they were compared, and makes those that lack. All old rows are
+// gone before the first new one comes, because two schedules may have each other's names. A row that is put right is a
+// change like any other: it has a new version and an event, so that the beat and everybody else hear of it, and counts its
+// due times from now on, so that nobody goes on with one that was computed from the old row.
+const swapRows = `
+with moment as materialized (select clock_timestamp() as now),
+gone as (
+    delete from tactus.schedules s using %[1]s b where s.id = b.id and s.version = b.is_version returning s.*
+),
+kept as (
+    insert into tactus.schedules_replaced (replaced_at, id, version, schedule)
+    select now, id, version, row_to_json(gone) from gone, moment returning id
+),
+put as (
+    insert into tactus.schedules (` + columns + `)
+    select id, name, version + 1, enabled, invalid_reason, managed_by, trigger, anchor, policy,
+        case when enabled and deleted_at is null then now else effective_from end, trigger_set_at, created_at, now, deleted_at,
+        category, tags, definition, task
+    from %[1]s b, moment
+    where (select count(*) from gone) >= 0 and b.wanted and (b.is_version = 0 or b.id in (select id from gone))
+    on conflict (id) do nothing
+    returning *
+),
+event as (
+    insert into tactus.outbox (topic, aggregate_id, version, type, data, occurred_at)
+    select 'schedule', id, version, case when deleted_at is null then 'schedule.updated' else 'schedule.deleted' end,
+        tactus.schedule_data(put), updated_at
+    from put
+    returning position
+),
+bell as (` + outbox.Bell + ` as rung from (select from event limit 1) e)
+select (select count(*) from gone where id not in (select id from put)) + (select count(*) from put), (select count(*) from kept),
+    (select count(*) from bell)`
+
+// patiently gives up when somebody's long transaction holds a row: others would wait behind us.
+const patiently = `select set_config('lock_timeout', '2s', true)`
+
+// swap is one round trip and one transaction. It tells how many rows were put right.
+func (b *beside) swap(ctx context.Context) (replaced int64, err error) {
+	if b.name == "" {
+		return 0, nil
+	}
+	if err := b.flush(ctx); err != nil {
+		return 0, err
+	}
+	if _, err := b.pool.Exec(ctx, makeReplaced); err != nil {
+		return 0, fmt.Errorf("make tactus.schedules_replaced: %w", err)
+	}
+	var batch pgx.Batch
+	batch.Queue(patiently)
+	var kept, rung int64
+	batch.Queue(fmt.Sprintf(swapRows, b.name)).QueryRow(func(row pgx.Row) error { return row.Scan(&replaced, &kept, &rung) })
+	if err := b.pool.SendBatch(ctx, &batch).Close(); err != nil {
+		return 0, fmt.Errorf("swap: %w", err)
+	}
+	return replaced, nil
+}
+
+const dropTimeout = 10 * time.Second
+
+// drop removes the table, also when the rebuild was interrupted.
+func (b *beside) drop(ctx context.Context) {
+	if b.name == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropTimeout)
+	defer cancel()
+	_, _ = b.pool.Exec(ctx, `drop table if exists `+b.name) // what is left says by its name what it is
+}
