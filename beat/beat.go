@@ -47,12 +47,13 @@ type Beat struct {
 	renewed time.Time
 	lookAt  micros
 
-	mark    *string // of the feed, from before the load
-	heard   chan note
-	events  int // heard in this step
-	unacked []func() bool
-	pending map[domain.ID]int64 // schedules to read, with the newest version heard of
-	syncAt  micros              // not before
+	mark       *string // of the feed, from before the load
+	heard      chan note
+	events     int // heard in this step
+	heardEpoch string
+	unacked    []func() bool
+	pending    map[domain.ID]int64 // schedules to read, with the newest version heard of
+	syncAt     micros              // not before
 
 	unreadable map[domain.ID]unreadable // to be recorded
 
@@ -63,6 +64,7 @@ type Beat struct {
 	timeline  string
 	resync    resync
 	resyncs   int64
+	syncs     int64
 }
 
 type named = pgx.NamedArgs

@@ -17,6 +17,7 @@ type note struct {
 	id      domain.ID
 	version int64
 	event   domain.EventType
+	epoch   string
 	lost    string
 	ack     func() bool // nil when nobody waits for it
 }
@@ -86,6 +87,7 @@ func read(m *message.Message) note {
 		ID      string           `json:"id"`
 		Type    domain.EventType `json:"type"`
 		Subject domain.ID        `json:"subject"`
+		Epoch   string           `json:"epoch"`
 	}
 	if err := json.Unmarshal(m.Payload, &event); err != nil {
 		return note{lost: "an event cannot be read: " + err.Error(), ack: m.Ack}
@@ -94,7 +96,7 @@ func read(m *message.Message) note {
 		return note{lost: "the log began a new epoch", ack: m.Ack}
 	}
 	_, version, _ := strings.Cut(event.ID, "/")
-	n := note{id: event.Subject, event: event.Type, ack: m.Ack}
+	n := note{id: event.Subject, event: event.Type, epoch: event.Epoch, ack: m.Ack}
 	if _, err := fmt.Sscan(version, &n.version); err != nil || n.id.IsZero() {
 		return note{lost: fmt.Sprintf("an event has the id %q", event.ID), ack: m.Ack}
 	}
@@ -118,7 +120,8 @@ func (b *Beat) hearAll() {
 	}
 }
 
-// note takes in one thing heard. A version that does not follow the one known means that others were not heard.
+// note takes in one thing heard. A version that does not follow the one known means that others were not heard, and
+// another epoch that versions may have gone back.
 func (b *Beat) note(n note) {
 	if n.ack != nil {
 		b.unacked = append(b.unacked, n.ack)
@@ -129,6 +132,10 @@ func (b *Beat) note(n note) {
 	}
 	b.events++
 	b.log.Debug("event", "schedule_id", n.id, "version", n.version, "type", n.event)
+	if b.heardEpoch != "" && b.heardEpoch != n.epoch {
+		b.wantResync("the log is in another epoch")
+	}
+	b.heardEpoch = n.epoch
 	if kept, ok := b.memory.find(n.id); ok && n.version > max(int64(kept.version), b.pending[n.id])+1 {
 		b.wantResync("a version is missing")
 	}

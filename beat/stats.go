@@ -18,6 +18,7 @@ type Stats struct {
 	Renewed   time.Time     // when the lease was last renewed
 	Fired     int64
 	Missed    int64 // ranges of due times
+	Syncs     int64 // queries for changed schedules
 	Resyncs   int64
 
 	Lateness    Histogram // from when something was to fire to its commit
@@ -46,7 +47,7 @@ func (b *Beat) publish(now micros) {
 	defer s.mu.Unlock()
 	watermark := b.memory.settled(now)
 	s.Leader, s.Epoch, s.Loaded, s.Schedules, s.Pending = b.leading, b.epoch, true, b.memory.len(), len(b.pending)
-	s.Resyncs = b.resyncs
+	s.Syncs, s.Resyncs = b.syncs, b.resyncs
 	s.Watermark, s.Lag, s.Renewed = time.UnixMicro(watermark), time.Duration(now-watermark)*time.Microsecond, b.renewed
 }
 

@@ -45,6 +45,7 @@ func (b *Beat) sync(ctx context.Context, now micros) error {
 		}
 	}
 	b.syncAt = now + syncEvery.Microseconds()
+	b.syncs++
 	b.caughtUp()
 	b.log.Info("synced", "schedules", count, "took", time.Since(began))
 	return nil

@@ -28,6 +28,7 @@ var (
 	beatLag         = desc("watermark_lag_seconds", "How far the watermark is behind now")
 	beatFired       = desc("fired_total", "Runs fired")
 	beatMissed      = desc("missed_ranges_total", "Ranges of due times recorded as missed")
+	beatSyncs       = desc("syncs_total", "Times that changed schedules were read")
 	beatResyncs     = desc("resyncs_total", "Times that memory was compared with all schedules")
 	beatLateness    = desc("fire_lateness_seconds", "From when a run was to fire to its commit")
 	beatRecognition = desc("recognition_seconds", "From a change to memory having it")
@@ -57,7 +58,7 @@ func (m beatMetrics) Collect(to chan<- prometheus.Metric) {
 	if lag, ok := m.feedLag(); ok {
 		to <- prometheus.MustNewConstMetric(beatFeedLag, prometheus.GaugeValue, float64(lag))
 	}
-	for d, value := range map[*prometheus.Desc]int64{beatFired: s.Fired, beatMissed: s.Missed, beatResyncs: s.Resyncs} {
+	for d, value := range map[*prometheus.Desc]int64{beatFired: s.Fired, beatMissed: s.Missed, beatSyncs: s.Syncs, beatResyncs: s.Resyncs} {
 		to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value))
 	}
 	for d, h := range map[*prometheus.Desc]beat.Histogram{beatLateness: s.Lateness, beatRecognition: s.Recognition} {

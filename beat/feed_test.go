@@ -1,0 +1,131 @@
+package beat
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/cloudevents"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// channelFeed is a feed that the test fills.
+type channelFeed struct {
+	messages chan *message.Message
+	lost     chan string
+}
+
+func newFeed() *channelFeed {
+	return &channelFeed{make(chan *message.Message, 1000), make(chan string)}
+}
+
+func (f *channelFeed) Mark(context.Context) (string, error) { return "0-0", nil }
+
+func (f *channelFeed) Subscribe(ctx context.Context, _ string, lost func(string)) (<-chan *message.Message, error) {
+	go func() {
+		for {
+			select {
+			case reason := <-f.lost:
+				lost(reason)
+			case <-ctx.Done():
+				close(f.messages)
+				return
+			}
+		}
+	}()
+	return f.messages, nil
+}
+
+// told is the message of a schedule's event.
+func (w *world) told(id domain.ID, version int64, epoch string) *message.Message {
+	w.Helper()
+	m, err := cloudevents.Schedule(outbox.Row{Aggregate: id, Version: version, Type: domain.ScheduleUpdated, Data: []byte(`{}`)}, epoch)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return m
+}
+
+func acknowledged(m *message.Message) bool {
+	select {
+	case <-m.Acked():
+		return true
+	default:
+		return false
+	}
+}
+
+// TestAcknowledgesWhatMemoryHas tells a beat of a new schedule, between two polls.
+func TestAcknowledgesWhatMemoryHas(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.beat("a")
+	s := w.create(minutely(``))
+	m := w.told(s.ID, 1, "e")
+	b.note(read(m))
+	if acknowledged(m) {
+		t.Error("acknowledged before it was read")
+	}
+	w.step(b, w.now.Add(time.Millisecond))
+	if _, ok := b.memory.find(s.ID); !ok || !acknowledged(m) {
+		t.Errorf("in memory: %v, acknowledged: %v", ok, acknowledged(m))
+	}
+	again := w.told(s.ID, 1, "e")
+	syncs := b.syncs
+	b.note(read(again))
+	w.step(b, w.now.Add(20*time.Millisecond))
+	if !acknowledged(again) || b.syncs != syncs {
+		t.Error("what memory has was read again, or is not acknowledged")
+	}
+}
+
+// TestResyncsWhenEventsAreMissing holds which things heard are taken as a sign, and that a resync finds what was missed, without a poll.
+func TestResyncsWhenEventsAreMissing(t *testing.T) {
+	t.Parallel()
+	epoch, err := cloudevents.EpochStarted("f", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tell := range map[string]func(w *world, known domain.ID) note{
+		"told to be lost":   func(*world, domain.ID) note { return note{lost: "the group was gone"} },
+		"unreadable":        func(*world, domain.ID) note { return read(message.NewMessage("x", []byte(`{`))) },
+		"without a version": func(*world, domain.ID) note { return read(message.NewMessage("x", []byte(`{"id":"x"}`))) },
+		"new epoch":         func(*world, domain.ID) note { return read(epoch) },
+		"another epoch":     func(w *world, known domain.ID) note { return read(w.told(known, 2, "f")) },
+		"a gap in versions": func(w *world, known domain.ID) note { return read(w.told(known, 4, "e")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			known, gone := w.create(minutely(``)), w.create(minutely(``))
+			b := w.beat("a")
+			b.note(read(w.told(known.ID, 2, "e")))
+			w.at(w.now.Add(DefaultMinResync))
+			w.step(b, w.now)
+			before := b.resyncs
+			b.pollAt = never
+			if err := w.store.Delete(t.Context(), gone.ID, 0); err != nil {
+				t.Fatal(err)
+			}
+			w.merge(known.ID, `{"interval_seconds": 120}`)
+			missed := w.create(minutely(``))
+			b.note(tell(w, known.ID))
+			w.step(b, w.now.Add(DefaultMinResync))
+			if b.resyncs != before+1 {
+				t.Fatalf("%d resyncs", b.resyncs-before)
+			}
+			if _, ok := b.memory.find(gone.ID); ok {
+				t.Error("a deleted schedule is in memory")
+			}
+			if _, ok := b.memory.find(missed.ID); !ok {
+				t.Error("a new schedule is not in memory")
+			}
+			if r, ok := b.memory.find(known.ID); !ok || r.version != 2 {
+				t.Error("an edited schedule is as it was")
+			}
+		})
+	}
+}

@@ -1,0 +1,109 @@
+package beat
+
+import (
+	"testing"
+	"time"
+)
+
+// TestPollAloneRecognizes needs neither a feed nor a resync: a change is in memory a poll later, even when its transaction
+// began before one that was read already.
+func TestPollAloneRecognizes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.beat("a")
+	resyncs := b.resyncs
+	tx, err := w.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	late := w.createIn(tx, minutely(``))
+	early := w.create(minutely(``))
+	w.step(b, w.now.Add(DefaultPoll))
+	if _, ok := b.memory.find(early.ID); !ok {
+		t.Error("not in memory after a poll")
+	}
+	for range 8 { // the lease is renewed meanwhile, with a snapshot that does not show the transaction
+		w.step(b, w.now.Add(DefaultPoll))
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.step(b, w.now.Add(DefaultPoll))
+	if _, ok := b.memory.find(late.ID); !ok {
+		t.Error("what was committed late is not in memory after a poll")
+	}
+	if err := w.store.Delete(t.Context(), early.ID, 0); err != nil {
+		t.Fatal(err)
+	}
+	w.step(b, w.now.Add(DefaultPoll))
+	if _, ok := b.memory.find(early.ID); ok || b.resyncs != resyncs {
+		t.Errorf("deleted, but in memory: %v; %d resyncs", ok, b.resyncs-resyncs)
+	}
+}
+
+// TestRepeatsAreNotReadAgain holds that the base of polls moves only with the lease, and that memory knows what it has.
+func TestRepeatsAreNotReadAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.beat("a")
+	w.create(minutely(``))
+	w.step(b, w.now.Add(DefaultPoll))
+	syncs, base := b.syncs, b.base
+	w.step(b, w.now.Add(DefaultPoll))
+	if b.syncs != syncs {
+		t.Error("what memory has was read again")
+	}
+	if b.base != base {
+		t.Error("the base moved without a committed row that carries it")
+	}
+	w.step(b, w.now.Add(renewEvery))
+	w.step(b, w.now.Add(DefaultPoll))
+	if b.base == base {
+		t.Error("the base does not move")
+	}
+}
+
+// TestRestoredDatabase has the database go back: schedules are older, and transaction numbers too low for the snapshots.
+func TestRestoredDatabase(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.create(minutely(``))
+	b := w.beat("a")
+	edited := w.merge(s.ID, `{"interval_seconds": 3600}`)
+	w.step(b, w.now.Add(DefaultMinResync))
+	if r, _ := b.memory.find(s.ID); int64(r.version) != edited.Version {
+		t.Fatalf("version %d in memory", r.version)
+	}
+	_, err := w.pool.Exec(t.Context(), `update tactus.schedules set version = 1, trigger = '{"every":60}', effective_from = $2 where id = $1`, s.ID, s.EffectiveFrom)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.base = "900000000:900000000:"
+	w.step(b, w.now.Add(DefaultMinResync))
+	if r, _ := b.memory.find(s.ID); r.version != 1 {
+		t.Errorf("version %d in memory, 1 in the database", r.version)
+	}
+	if b.base == "900000000:900000000:" {
+		t.Error("polls still count from a snapshot of another database")
+	}
+	late := w.create(minutely(``))
+	w.step(b, w.now.Add(DefaultPoll))
+	if _, ok := b.memory.find(late.ID); !ok {
+		t.Error("polls find nothing any more")
+	}
+}
+
+// TestMovedTrigger only needs the poll: what was made while the trigger was another is not due.
+func TestMovedTrigger(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.create(minutely(``))
+	b, a := w.beat("a"), at{s}
+	w.step(b, a.due(1))
+	moved := at{w.merge(s.ID, `{"interval_anchor": "2026-01-01T00:00:10Z"}`)}
+	w.step(b, a.due(1).Add(2*time.Second))
+	w.step(b, a.due(2))
+	if err := w.expect(s.ID, a.run(1), moved.run(1)); err != nil {
+		t.Error(err)
+	}
+}
