@@ -104,7 +104,7 @@ func (p previewRow) row(now time.Time) Row {
 		r.Invalid = err.Error()
 		return r
 	}
-	r.Name, r.Enabled, r.Trigger = s.Name, s.IsEnabled(), words(s.Definition)
+	r.Name, r.Enabled, r.Trigger = s.Name, s.IsEnabled(), oldbeat.Words(s.Definition)
 	if p.Invalid != "" {
 		return r
 	}
@@ -119,19 +119,6 @@ func (p previewRow) row(now time.Time) Row {
 		r.Differences = append(r.Differences, oldbeat.Difference{Code: "done", Message: "it is a one-off that has run: it stays disabled"})
 	}
 	return r
-}
-
-// words are the trigger of a definition for people.
-func words(d domain.Definition) string {
-	switch {
-	case d.RunAt != "":
-		return "at " + d.RunAt
-	case d.IntervalSeconds != 0:
-		return fmt.Sprintf("every %v s", d.IntervalSeconds)
-	case d.CronExpression != "":
-		return d.CronExpression + " " + d.Timezone
-	}
-	return "-"
 }
 
 // origin is what is needed of a row's own words.

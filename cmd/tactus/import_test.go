@@ -1,0 +1,48 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/tactus-dev/tactus/internal/testenv"
+)
+
+// TestImportCommands brings the same crontab in twice, then without one of its lines.
+func TestImportCommands(t *testing.T) {
+	t.Parallel()
+	url := testenv.DatabaseURL(t)
+	file := filepath.Join(t.TempDir(), "crontab")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	crontab := []string{"import", "crontab", "--task", "app.run", "--database-url", url, file}
+	for _, c := range []struct {
+		file string
+		args []string
+		code int
+		want string
+	}{
+		{"0 9 * * * one\n0 8 * * * two\n", append(crontab, "--dry-run"), exitOK, `2 new, 0 changed, 0 the same, 0 gone, 0 refused`},
+		{"0 9 * * * one\n0 8 * * * two\n", crontab, exitOK, `2 new, 0 changed`},
+		{"0 9 * * * one\n0 8 * * * two\n", crontab, exitOK, `0 new, 0 changed, 2 the same`},
+		{"0 9 * * 9 one\n", crontab, exitFailure, `(?s)refused +cron one.*cron_syntax.*1 gone, 1 refused.*tactus: 1 schedules are refused`},
+		{"30 9 * * * one\n", append(crontab, "--prune", "-o", "json"), exitOK, `(?s)"change": "changed".*"change": "gone"`},
+		{"30 9 * * * one\n", crontab, exitOK, `0 new, 0 changed, 1 the same, 0 gone`},
+		{"", []string{"import", "celery", "--script"}, exitOK, `^"""Prints the beat_schedule`},
+		{"no JSON", []string{"import", "celery", "--database-url", url, file}, exitUsage, `this is not what the script prints`},
+		{"", []string{"import", "redbeat", "--database-url", url}, exitUsage, `REDBEAT_REDIS_URL is not set`},
+		{"", []string{"import", "redbeat", "--database-url", url, "--redbeat-redis-url", testenv.RedisURL(t)}, exitOK, `0 new`},
+	} {
+		write(c.file)
+		said := tactus(t, c.args...)
+		if text := said.out + said.problems; said.code != c.code || !regexp.MustCompile(c.want).MatchString(text) {
+			t.Errorf("tactus %s: exit %d: %s", strings.Join(c.args, " "), said.code, text)
+		}
+	}
+}

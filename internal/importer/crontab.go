@@ -1,0 +1,130 @@
+package importer
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"regexp"
+	"strings"
+
+	"github.com/tactus-dev/tactus/domain"
+)
+
+// CrontabOptions say what a crontab's lines become: runs of one task, which gets the command.
+type CrontabOptions struct {
+	Task   string // args [command], kwargs stdin, env and user where the line has them
+	System bool   // lines name a user before the command, as in /etc/crontab
+}
+
+// ParseCrontab reads a crontab file. Days of month and week are ORed, as cron does. A name is made of the command, so that
+// an edit of the time is a change of the same schedule.
+func ParseCrontab(text string, options CrontabOptions) (entries []Entry) {
+	environment, zone := map[string]string{}, ""
+	seen := map[string]int{}
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		if m := assignment.FindStringSubmatch(line); m != nil {
+			if m[1] == "CRON_TZ" {
+				zone = unquote(m[2])
+			} else {
+				environment[m[1]] = unquote(m[2])
+			}
+			continue
+		}
+		entries = append(entries, options.entry(line, zone, maps.Clone(environment), seen))
+	}
+	return entries
+}
+
+var assignment = regexp.MustCompile(`^([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)$`)
+
+func unquote(text string) string {
+	if n := len(text); n >= 2 && (text[0] == '"' || text[0] == '\'') && text[n-1] == text[0] {
+		return text[1 : n-1]
+	}
+	return text
+}
+
+func (o CrontabOptions) entry(line, zone string, environment map[string]string, seen map[string]int) Entry {
+	when, rest := cut(line, 5)
+	if line[0] == '@' {
+		when, rest = cut(line, 1)
+	}
+	kwargs := map[string]any{}
+	if o.System {
+		kwargs["user"], rest = cut(rest, 1)
+	}
+	command, stdin := input(rest)
+	if stdin != "" {
+		kwargs["stdin"] = stdin
+	}
+	if len(environment) > 0 {
+		kwargs["env"] = environment
+	}
+	e := Entry{Definition: domain.Definition{
+		Name: crontabName(command, seen), TaskName: o.Task, CronExpression: when, CronDialect: "vixie", Timezone: zone,
+		Args: encode([]string{command}), Kwargs: encode(kwargs),
+	}}
+	switch {
+	case when == "@reboot":
+		e.Refused = "trigger_unsupported: @reboot is not a time"
+	case command == "":
+		e.Refused = fmt.Sprintf("cron_syntax: %q has no command", line)
+	}
+	return e
+}
+
+func encode(value any) json.RawMessage {
+	raw, _ := json.Marshal(value) // strings always encode
+	return raw
+}
+
+// crontabName tells equal commands apart by their order.
+func crontabName(command string, seen map[string]int) string {
+	hash := sha256.Sum256([]byte(command))
+	short := []rune(strings.Join(strings.Fields(command), " "))
+	name := fmt.Sprintf("cron %s %x", string(short[:min(len(short), 80)]), hash[:4])
+	seen[name]++
+	if n := seen[name]; n > 1 {
+		name += fmt.Sprintf(" (%d)", n)
+	}
+	return name
+}
+
+// cut takes so many words off the beginning of a line.
+func cut(line string, words int) (taken, rest string) {
+	var list []string
+	rest = line
+	for range words {
+		rest = strings.TrimLeft(rest, " \t")
+		end := strings.IndexAny(rest, " \t")
+		if end < 0 {
+			end = len(rest)
+		}
+		list = append(list, rest[:end])
+		rest = rest[end:]
+	}
+	return strings.Join(list, " "), strings.TrimLeft(rest, " \t")
+}
+
+// input splits what cron gives to the command's standard input: all after the first %, in which further ones are ends of
+// lines. \% is a percent sign.
+func input(text string) (command, stdin string) {
+	parts := []string{""}
+	for i := 0; i < len(text); i++ {
+		switch {
+		case text[i] == '\\' && i+1 < len(text) && text[i+1] == '%':
+			parts[len(parts)-1] += "%"
+			i++
+		case text[i] == '%':
+			parts = append(parts, "")
+		default:
+			parts[len(parts)-1] += text[i : i+1]
+		}
+	}
+	return strings.TrimSpace(parts[0]), strings.Join(parts[1:], "\n")
+}

@@ -1,0 +1,177 @@
+package importer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/catalog"
+	"github.com/tactus-dev/tactus/internal/oldbeat"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// Row is what importing does to one schedule.
+type Row struct {
+	Name    string   `json:"name"`
+	Change  string   `json:"change" enum:"new,changed,same,refused,gone"`
+	Reason  string   `json:"reason,omitempty" doc:"Why it is refused."`
+	Changes []string `json:"changes,omitempty" doc:"What is other than it was."`
+	Notes   []string `json:"notes,omitempty" doc:"What is left behind."`
+	Trigger string   `json:"trigger"`
+	oldbeat.Comparison
+	id         domain.ID
+	definition domain.Definition
+}
+
+// Importer writes what comes from one source into a database that it is lent.
+type Importer struct {
+	pool     *pgxpool.Pool
+	source   Source
+	timezone string
+}
+
+// New returns an importer. timezone is that of entries that name none.
+func New(pool *pgxpool.Pool, source Source, timezone string) *Importer {
+	return &Importer{pool, source, timezone}
+}
+
+// Plan holds entries against the schedules that there are, by name. What bears the source's tag and is not among the
+// entries is gone there.
+func (i *Importer) Plan(ctx context.Context, entries []Entry, now time.Time) (rows []Row, err error) {
+	planned := map[string]bool{}
+	for _, e := range entries {
+		row, err := i.plan(ctx, e, now)
+		if err != nil {
+			return nil, fmt.Errorf("plan %s: %w", e.Definition.Name, err)
+		}
+		if planned[row.Name] {
+			row.refuse("name_taken at /name: another entry has this name")
+		}
+		planned[row.Name] = true
+		rows = append(rows, row)
+	}
+	made, err := i.made(ctx)
+	for _, s := range made {
+		if !planned[s.Name] {
+			rows = append(rows, Row{Name: s.Name, Change: "gone", Trigger: oldbeat.Words(s.Definition), id: s.ID})
+		}
+	}
+	return rows, err
+}
+
+func (r *Row) refuse(reason string) { r.Change, r.Reason = "refused", reason }
+
+func (i *Importer) plan(ctx context.Context, e Entry, now time.Time) (Row, error) {
+	d := e.Definition
+	d.Tags = append(slices.Clone(d.Tags), i.source.tag())
+	row := Row{Name: d.Name, Notes: e.Notes, Trigger: oldbeat.Words(d)}
+	if e.Refused != "" {
+		row.refuse(e.Refused)
+		return row, nil
+	}
+	in := domain.Context{ID: outbox.NewID(), Timezone: i.timezone, Now: now}
+	before, err := outbox.GetByName(ctx, i.pool, d.Name)
+	switch {
+	case err == nil && (before.ManagedBy != "" || !slices.Contains(before.Tags, i.source.tag())):
+		row.refuse(fmt.Sprintf("name_taken at /name: the schedule of this name does not come from %s: rename one of them", i.source))
+		return row, nil
+	case err == nil:
+		in.ID, in.Previous = before.ID, &before.Definition
+		if before.IntervalSeconds == d.IntervalSeconds && !e.LastRun.IsZero() {
+			d.IntervalAnchor = "" // it goes on in its phase
+		}
+	case !errors.Is(err, domain.ErrNotFound):
+		return row, err
+	}
+	if row.definition, _, err = d.Normalize(in); err != nil {
+		row.refuse(err.Error())
+		return row, nil
+	}
+	return row, row.compare(before, e, now)
+}
+
+// compare tells what is other than it was, here and by the beat that it comes from.
+func (r *Row) compare(before domain.Schedule, e Entry, now time.Time) (err error) {
+	r.Change, r.Trigger = "new", oldbeat.Words(r.definition)
+	after := domain.Schedule{Definition: r.definition}
+	if before.Version > 0 {
+		r.Change = "same"
+		if change, changed := before.Redefine(r.definition); changed {
+			r.Change, after = "changed", change.After
+			r.Changes = difference(before.Definition, after.Definition)
+		}
+	}
+	if e.Typed != "" || r.definition.CronExpression == "" {
+		r.Comparison, err = oldbeat.Compare(after, e.Typed, e.LastRun, now)
+	}
+	return err
+}
+
+// difference tells the members in which two definitions differ.
+func difference(before, after domain.Definition) (changes []string) {
+	was, is := members(before), members(after)
+	all := maps.Clone(was)
+	maps.Copy(all, is)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if string(was[name]) != string(is[name]) {
+			changes = append(changes, fmt.Sprintf("%s: %s -> %s", name, shown(was[name]), shown(is[name])))
+		}
+	}
+	return changes
+}
+
+func members(d domain.Definition) (m map[string]json.RawMessage) {
+	raw, _ := json.Marshal(d) // normalized: it encodes, and what it encodes to decodes
+	_ = json.Unmarshal(raw, &m)
+	return m
+}
+
+func shown(raw json.RawMessage) string {
+	if raw == nil {
+		return "none"
+	}
+	return string(raw)
+}
+
+const page = 1000
+
+// made are the schedules that came from the source before.
+func (i *Importer) made(ctx context.Context) (schedules []domain.Schedule, err error) {
+	for offset := 0; ; offset += page {
+		entries, _, err := catalog.New(i.pool).List(ctx, catalog.Filter{Tag: i.source.tag(), Limit: page, Offset: offset})
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			schedules = append(schedules, e.Schedule)
+		}
+		if len(entries) < page {
+			return schedules, nil
+		}
+	}
+}
+
+// Apply writes what is new or changed, and with prune deletes what is gone. It may be repeated after an error.
+func (i *Importer) Apply(ctx context.Context, rows []Row, prune bool) error {
+	store := outbox.NewStore(i.pool, i.timezone)
+	for _, r := range rows {
+		var err error
+		switch {
+		case r.Change == "new" || r.Change == "changed":
+			_, _, err = store.Put(ctx, r.definition)
+		case r.Change == "gone" && prune:
+			err = store.Delete(ctx, r.id, 0)
+		}
+		if err != nil {
+			return fmt.Errorf("import %s: %w", r.Name, err)
+		}
+	}
+	return nil
+}

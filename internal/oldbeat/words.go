@@ -1,0 +1,21 @@
+package oldbeat
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/tactus-dev/tactus/domain"
+)
+
+// Words are the trigger of a definition, for a table.
+func Words(d domain.Definition) string {
+	switch {
+	case d.RunAt != "":
+		return "at " + d.RunAt
+	case d.IntervalSeconds != 0:
+		return fmt.Sprintf("every %v s", d.IntervalSeconds)
+	case d.CronExpression != "":
+		return strings.TrimSpace(d.CronExpression + " " + d.Timezone)
+	}
+	return "-"
+}
