@@ -40,6 +40,9 @@ func (l *lane) read(ctx context.Context, s settled, out chan<- chunk) error {
 		if b, err = l.next(ctx, s.reader, b, p); err != nil {
 			return err
 		}
+		if b.Epoch != s.life.Epoch {
+			return errMoved // another relay has begun one; this reader cannot read its batches
+		}
 		l.tally.cut()
 		if b.Number <= s.life.Newest.Number {
 			if err := l.recount(ctx, s.reader, b); err != nil {

@@ -53,7 +53,7 @@ func (l *lane) settle(ctx context.Context) (settled, error) {
 
 // overtaken tells the errors that only mean that another relay was faster.
 func overtaken(err error) bool {
-	if _, ok := errors.AsType[*Mismatch](err); ok {
+	if _, ok := errors.AsType[*Mismatch](err); ok || errors.Is(err, errMoved) {
 		return true
 	}
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
@@ -71,6 +71,16 @@ func (l *lane) look(ctx context.Context) (s settled, v verdict, err error) {
 	}
 	if s.mark, err = l.Sink.Mark(ctx); err != nil {
 		return s, v, err
+	}
+	if ahead(s.life, s.mark) {
+		// Another relay may have cut and appended since the log was asked.
+		now, err := outbox.ReadLife(ctx, l.db, l.Name)
+		if err == nil && !ahead(now, s.mark) {
+			err = errMoved
+		}
+		if err != nil {
+			return s, v, err
+		}
 	}
 	s.reader = s.life.Reader(l.db, l.Name, l.Topic, l.patience)
 	s.from = from(s.life, s.mark, l.Tasks)

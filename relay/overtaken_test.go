@@ -1,0 +1,57 @@
+package relay_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/relay"
+)
+
+// overtaken is a sink that is served by another relay while it is asked for its mark.
+type overtaken struct {
+	relay.Sink
+	once sync.Once
+	by   func()
+}
+
+func (s *overtaken) Mark(ctx context.Context) (relay.Mark, error) {
+	s.once.Do(s.by)
+	return s.Sink.Mark(ctx)
+}
+
+// TestAnotherRelayIsNoNewEpoch has another relay publish a batch between the questions to the log and to the sink: the
+// sink is ahead of what the log said, and not of the log.
+func TestAnotherRelayIsNoNewEpoch(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.put(t, "first", 1)
+	stop := w.carry(t, w.events())
+	w.awaitEvents(t)
+	stop()
+	before, err := outbox.ReadLife(t.Context(), w.pool, eventSink)
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan struct{})
+	slow := w.events()
+	slow.Sink = &overtaken{Sink: slow.Sink, by: func() {
+		stop := w.carry(t, w.events())
+		defer stop()
+		w.put(t, "second", 1)
+		w.awaitEvents(t)
+		close(served)
+	}}
+	w.carry(t, slow)
+	<-served
+	w.put(t, "third", 1)
+	w.awaitEvents(t)
+	after, err := outbox.ReadLife(t.Context(), w.pool, eventSink)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after.Epoch != before.Epoch {
+		t.Errorf("epoch %s after %s", after.Epoch, before.Epoch)
+	}
+}
