@@ -21,11 +21,11 @@ const (
 // Proxy stands between clients and a server that speaks TCP, and harms what passes when it is told to. Every method
 // may be called at any time, and concerns the open connections as well as those to come, until Heal.
 type Proxy struct {
-	server   string
 	listener *net.TCPListener
 	pumps    sync.WaitGroup
 
 	mu      sync.Mutex
+	server  string
 	changed *sync.Cond
 	refused bool
 	ways    [2]way
@@ -105,6 +105,19 @@ func (p *Proxy) HalfClose(d Direction) {
 	})
 }
 
+// Retarget leads new connections to another server and resets the open ones, as a failover does.
+func (p *Proxy) Retarget(t testing.TB, serverURL string) {
+	t.Helper()
+	u, err := url.Parse(serverURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.set(func() {
+		p.server = u.Host
+		p.resetAll()
+	})
+}
+
 // Heal ends all harm.
 func (p *Proxy) Heal() { p.set(func() { p.refused, p.ways = false, [2]way{} }) }
 
@@ -123,7 +136,10 @@ func (p *Proxy) accept() {
 		} else if err != nil {
 			continue // the client was gone again
 		}
-		server, err := net.Dial("tcp", p.server)
+		p.mu.Lock()
+		to := p.server
+		p.mu.Unlock()
+		server, err := net.Dial("tcp", to)
 		if err != nil {
 			_ = abort(client)
 			continue

@@ -1,0 +1,190 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tactus-dev/tactus/internal/redis"
+	"github.com/tactus-dev/tactus/internal/testenv"
+	"github.com/tactus-dev/tactus/internal/verify"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+const queue = "chaos"
+
+// settings are for how long, and with which seed.
+func settings(t *testing.T) (lasts time.Duration, seed uint64) {
+	t.Helper()
+	lasts, seed = 15*time.Second, uint64(time.Now().UnixNano())
+	if text := os.Getenv("TACTUS_CHAOS_FOR"); text != "" {
+		d, err := time.ParseDuration(text)
+		if err != nil {
+			t.Fatalf("TACTUS_CHAOS_FOR: %v", err)
+		}
+		lasts = d
+	}
+	if text := os.Getenv("TACTUS_CHAOS_SEED"); text != "" {
+		n, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			t.Fatalf("TACTUS_CHAOS_SEED: %v", err)
+		}
+		seed = n
+	}
+	return lasts, seed
+}
+
+func TestChaos(t *testing.T) {
+	lasts, seed := settings(t)
+	t.Logf("seed %d: TACTUS_CHAOS_SEED=%[1]d TACTUS_CHAOS_FOR=%s make chaos", seed, lasts)
+	w := newWorld(t, seed)
+	s := &writers{store: outbox.NewStore(w.pool, ""), w: w}
+	k := &workers{w: w, ran: map[string]int{}}
+	s.steady()
+	began := time.Now()
+	ctx, stop := context.WithCancel(t.Context())
+	var busy sync.WaitGroup
+	busy.Go(func() { s.run(ctx, seed) })
+	busy.Go(func() { k.run(ctx) })
+	defer busy.Wait()
+	defer stop()
+
+	counts := w.harm(lasts)
+	w.heal()
+	stop()
+	busy.Wait()
+	w.awaitHandedOver()
+	report := w.check(began)
+	w.awaitKnown()
+	t.Logf("%s", table(counts))
+	t.Logf("%d changes made, %d failed or unanswered; %d events, %d runs, %d due times; workers ran %d tasks, %d of them more than once",
+		s.made.Load(), s.failed.Load(), report.Events, report.Runs, report.DueTimes, len(k.ran), k.again())
+	if report.Events < 50 || report.Runs < 10 {
+		t.Errorf("only %d events and %d runs: this shows little", report.Events, report.Runs)
+	}
+	for _, p := range report.Problems {
+		t.Errorf("%+v", p)
+	}
+	if n := w.number(`select count(*) from tactus.relay_batches where kind = 'epoch'`); n > 0 {
+		t.Errorf("%d epochs were started, though Postgres never went back", n)
+	}
+}
+
+// awaitHandedOver waits until every run that fired is at its sink.
+func (w *world) awaitHandedOver() {
+	w.t.Helper()
+	testenv.Eventually(w.t, "every run handed over", func() error {
+		if n := w.number(`select count(*) from tactus.runs where status = 'due' and fired_at < clock_timestamp() - interval '5 seconds'`); n > 0 {
+			return fmt.Errorf("%d runs wait", n)
+		}
+		return nil
+	})
+}
+
+// awaitKnown waits until each beat has exactly the schedules in memory that are enabled.
+func (w *world) awaitKnown() {
+	w.t.Helper()
+	want := fmt.Sprintf("\ntactus_beat_schedules %d\n", w.number(`select count(*) from tactus.schedules where enabled and deleted_at is null`))
+	for _, p := range w.processes {
+		if p.command[0] != "beat" {
+			continue
+		}
+		testenv.Eventually(w.t, p.name+" knows what is enabled", func() error {
+			response, err := http.Get(p.running.URL() + "/metrics")
+			if err != nil {
+				return err
+			}
+			defer response.Body.Close()
+			text, err := io.ReadAll(response.Body)
+			if err == nil && !strings.Contains(string(text), want) {
+				err = fmt.Errorf("there is no %q in its metrics", strings.TrimSpace(want))
+			}
+			return err
+		})
+	}
+}
+
+func (w *world) number(sql string) (n int64) {
+	w.t.Helper()
+	w.must(w.pool.QueryRow(w.t.Context(), sql).Scan(&n))
+	return n
+}
+
+// harm applies faults for a while, and counts them.
+func (w *world) harm(lasts time.Duration) map[string]int {
+	counts := map[string]int{}
+	active := map[string]ending{}
+	for until := time.Now().Add(lasts); time.Now().Before(until); w.pause(200 + w.random.IntN(600)) {
+		for group, e := range active {
+			if time.Now().After(e.at) {
+				e.end()
+				delete(active, group)
+			}
+		}
+		f := faults[w.random.IntN(len(faults))]
+		if _, busy := active[f.group]; busy || len(active) >= 2 {
+			continue
+		}
+		counts[f.name]++
+		if end := f.harm(w); end != nil {
+			active[f.group] = ending{time.Now().Add(time.Duration(w.random.Int64N(int64(f.hold) + 1))), end}
+		}
+	}
+	for _, e := range active {
+		e.end()
+	}
+	return counts
+}
+
+type ending struct {
+	at  time.Time
+	end func()
+}
+
+// pause lets the world go on for some milliseconds.
+func (w *world) pause(milliseconds int) {
+	select {
+	case <-w.t.Context().Done():
+	case <-time.After(time.Duration(milliseconds) * time.Millisecond):
+	}
+}
+
+// late is how long a due time may take to be settled: both beats may be away for so long, by the faults' own measure.
+const late = 30 * time.Second
+
+// check waits until what was due while things failed need not be late any more, and looks.
+func (w *world) check(began time.Time) *verify.Report {
+	w.t.Helper()
+	ended := time.Now()
+	client := testenv.Client(w.t, w.redis.URL(0))
+	testenv.Eventually(w.t, "the end of what may be late", func() error {
+		if rest := late - time.Since(ended); rest > 0 {
+			w.pause(min(int(rest/time.Millisecond)+1, 1000))
+			return fmt.Errorf("%s are left", rest)
+		}
+		return nil
+	})
+	report, err := verify.Run(w.t.Context(), w.pool, client, verify.Config{
+		Stream: redis.EventStream, Sink: "events", Wait: 2 * time.Minute, Limit: 20,
+		Window: &verify.Window{From: began, To: ended, Late: late},
+	})
+	w.must(err)
+	return report
+}
+
+func table(counts map[string]int) string {
+	var lines []string
+	for name, n := range counts {
+		lines = append(lines, fmt.Sprintf("%4d  %s", n, name))
+	}
+	slices.SortFunc(lines, func(a, b string) int { return strings.Compare(a[6:], b[6:]) })
+	return "faults:\n" + strings.Join(lines, "\n")
+}
