@@ -14,7 +14,7 @@ import (
 )
 
 func beatSection(ctx context.Context, l *Lab) ([]Figure, error) {
-	return parts(ctx, l, beatLoads, beatFires)
+	return parts(ctx, l, beatRecognizes, beatLoads, beatFires)
 }
 
 // running is a beat that runs, in this process.
@@ -90,7 +90,6 @@ func beatLoads(ctx context.Context, l *Lab) (figures []Figure, err error) {
 }
 
 func loadOnce(ctx context.Context, pool *pgxpool.Pool, n int) ([]float64, error) {
-	before := heap()
 	start := time.Now()
 	b, err := runBeat(ctx, pool, nil)
 	if err != nil {
@@ -101,9 +100,10 @@ func loadOnce(ctx context.Context, pool *pgxpool.Pool, n int) ([]float64, error)
 	if err := errors.Join(err, b.stop()); err != nil {
 		return nil, err
 	}
-	used := heap() - before
+	with := heap()
 	runtime.KeepAlive(b)
-	return []float64{took.Seconds(), float64(used) / float64(n)}, nil
+	b = nil
+	return []float64{took.Seconds(), float64(with-heap()) / float64(n)}, nil
 }
 
 // heap is what is in use after everything unused is gone.

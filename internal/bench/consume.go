@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill-redisstream/pkg/redisstream"
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -33,7 +34,7 @@ func consumption(ctx context.Context, l *Lab) ([]Figure, error) {
 		return nil, err
 	}
 	f, err := l.Compare(ctx, fmt.Sprintf("consumption of %d, to XREADGROUP and XACK", n), AtLeast(0.6),
-		Timed(n, func(ctx context.Context) error { return subscribed(ctx, client, stream, n) }),
+		func(ctx context.Context) (float64, error) { return subscribed(ctx, client, stream, n) },
 		Timed(n, func(ctx context.Context) error { return readPlainly(ctx, client, stream, n) }))
 	return []Figure{f}, err
 }
@@ -57,28 +58,38 @@ func fill(ctx context.Context, client goredis.UniversalClient, stream string, n 
 	return nil
 }
 
-// subscribed takes everything in the stream, and waits until all of it is acknowledged.
-func subscribed(ctx context.Context, client goredis.UniversalClient, stream string, n int) (err error) {
+// subscribed takes everything in the stream, and waits until all of it is acknowledged. What closing takes, which waits for
+// a read that finds nothing, does not count.
+func subscribed(ctx context.Context, client goredis.UniversalClient, stream string, n int) (rate float64, err error) {
 	group := uuid.NewString()
 	s, err := redis.NewSubscriber(client, redis.SubscriberConfig{Group: group, Batch: page})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	messages, err := s.Subscribe(ctx, stream)
-	if err != nil {
-		return err
-	}
-	for range n {
-		m, ok := <-messages
-		if !ok {
-			return errors.New("the subscription has ended")
+	return Timed(n, func(ctx context.Context) error {
+		messages, err := s.Subscribe(ctx, stream)
+		if err != nil {
+			return err
 		}
-		m.Ack()
-	}
+		for range n {
+			m, ok := <-messages
+			if !ok {
+				return errors.New("the subscription has ended")
+			}
+			m.Ack()
+		}
+		return acknowledged(ctx, client, stream, group)
+	})(ctx)
+}
+
+func acknowledged(ctx context.Context, client goredis.UniversalClient, stream, group string) error {
 	for {
 		pending, err := client.XPending(ctx, stream, group).Result()
 		if err != nil || pending.Count == 0 {
+			return err
+		}
+		if err := pause(ctx, time.Millisecond); err != nil {
 			return err
 		}
 	}

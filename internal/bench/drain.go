@@ -38,13 +38,13 @@ func drain(ctx context.Context, l *Lab) (figures []Figure, err error) {
 		if notices != "" {
 			name, goal = fmt.Sprintf("drain of %d changes with notices, to encoded XADDs without", n), Goal{}
 		}
-		entries, err := Drained(ctx, pool, client, notices, n)
+		_, entries, err := drained(ctx, pool, client, notices, n)
 		if err != nil {
 			return figures, err
 		}
 		f, err := l.Compare(ctx, name, goal,
-			Timed(n, func(ctx context.Context) error { return Drain(ctx, pool, client, notices, n) }),
-			Timed(n, func(ctx context.Context) error { return addAll(ctx, client, entries, n) }))
+			func(ctx context.Context) (float64, error) { return Drain(ctx, pool, client, notices, n) },
+			func(ctx context.Context) (float64, error) { return addAll(ctx, client, entries, n) })
 		if err != nil {
 			return figures, err
 		}
@@ -78,26 +78,13 @@ func Backlog(ctx context.Context, pool *pgxpool.Pool, n int) error {
 }
 
 // Drain runs a relay with a new sink until everything is in its stream, which is removed then.
-func Drain(ctx context.Context, pool *pgxpool.Pool, client goredis.UniversalClient, notices string, n int) error {
-	return intoStream(ctx, pool, client, notices, n, func(string) error { return nil })
+func Drain(ctx context.Context, pool *pgxpool.Pool, client goredis.UniversalClient, notices string, n int) (rate float64, err error) {
+	rate, _, err = drained(ctx, pool, client, notices, n)
+	return rate, err
 }
 
-// Drained are the first entries that such a relay writes, as XADD takes them.
-func Drained(ctx context.Context, pool *pgxpool.Pool, client goredis.UniversalClient, notices string, n int) (entries [][]any, err error) {
-	return entries, intoStream(ctx, pool, client, notices, n, func(stream string) error {
-		first, err := client.XRangeN(ctx, stream, "-", "+", page).Result()
-		for _, e := range first {
-			var values []any
-			for name, value := range e.Values {
-				values = append(values, name, value)
-			}
-			entries = append(entries, values)
-		}
-		return err
-	})
-}
-
-func intoStream(ctx context.Context, pool *pgxpool.Pool, client goredis.UniversalClient, notices string, n int, look func(stream string) error) (err error) {
+// drained also gives the first entries that the relay has written, as XADD takes them.
+func drained(ctx context.Context, pool *pgxpool.Pool, client goredis.UniversalClient, notices string, n int) (rate float64, entries [][]any, err error) {
 	stream := "bench:" + outbox.NewID().String()
 	route := relay.Route{
 		Name: stream, Topic: outbox.Schedules, Encode: cloudevents.Schedule, Announce: cloudevents.EpochStarted,
@@ -105,40 +92,64 @@ func intoStream(ctx context.Context, pool *pgxpool.Pool, client goredis.Universa
 	}
 	r, err := relay.New(pool, []relay.Route{route}, relay.Config{})
 	if err != nil {
-		return err
+		return 0, nil, err
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	running, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		r.Run(ctx)
-	}()
-	defer func() {
-		cancel()
-		<-done
-		err = errors.Join(err, client.Unlink(context.WithoutCancel(ctx), stream).Err())
-	}()
-	for r.Stats()[0].Published < int64(n) {
-		if err := pause(ctx, time.Millisecond); err != nil {
-			return err
+	rate, err = Timed(n, func(ctx context.Context) error {
+		go func() {
+			defer close(done)
+			r.Run(running)
+		}()
+		for r.Stats()[0].Published < int64(n) {
+			if err := pause(ctx, time.Millisecond); err != nil {
+				return err
+			}
 		}
+		return nil
+	})(ctx)
+	cancel()
+	<-done
+	if err != nil {
+		return 0, nil, err
 	}
-	return look(stream)
+	if entries, err = firstEntries(ctx, client, stream); err != nil {
+		return 0, nil, err
+	}
+	return rate, entries, client.Unlink(ctx, stream).Err()
+}
+
+func firstEntries(ctx context.Context, client goredis.UniversalClient, stream string) (entries [][]any, err error) {
+	first, err := client.XRangeN(ctx, stream, "-", "+", page).Result()
+	for _, e := range first {
+		var values []any
+		for name, value := range e.Values {
+			values = append(values, name, value)
+		}
+		entries = append(entries, values)
+	}
+	return entries, err
 }
 
 // addAll adds n entries in pipelines as large as the relay's chunks.
-func addAll(ctx context.Context, client goredis.UniversalClient, entries [][]any, n int) error {
+func addAll(ctx context.Context, client goredis.UniversalClient, entries [][]any, n int) (rate float64, err error) {
 	stream := "bench:" + outbox.NewID().String()
-	for done := 0; done < n; done += page {
-		_, err := client.Pipelined(ctx, func(p goredis.Pipeliner) error {
-			for i := range min(page, n-done) {
-				p.XAdd(ctx, &goredis.XAddArgs{Stream: stream, Values: entries[i%len(entries)]})
+	rate, err = Timed(n, func(ctx context.Context) error {
+		for done := 0; done < n; done += page {
+			_, err := client.Pipelined(ctx, func(p goredis.Pipeliner) error {
+				for i := range min(page, n-done) {
+					p.XAdd(ctx, &goredis.XAddArgs{Stream: stream, Values: entries[i%len(entries)]})
+				}
+				return nil
+			})
+			if err != nil {
+				return err
 			}
-			return nil
-		})
-		if err != nil {
-			return err
 		}
+		return nil
+	})(ctx)
+	if err != nil {
+		return 0, err
 	}
-	return client.Unlink(ctx, stream).Err()
+	return rate, client.Unlink(ctx, stream).Err()
 }

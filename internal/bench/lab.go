@@ -64,11 +64,17 @@ func (l *Lab) open(ctx context.Context) (err error) {
 		}
 		l.cfg.RedisURL = l.redis.URL(0)
 	}
+	goredis.SetLogger(silent{}) // of what fails on purpose we need not hear
 	if l.client, err = redis.Connect(l.cfg.RedisURL); err != nil {
 		return err
 	}
 	return l.mustBeEmpty(ctx)
 }
+
+// silent is a logger of go-redis.
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
 
 func (l *Lab) serverConfig(name string) servers.Config {
 	l.Say("starting " + name)

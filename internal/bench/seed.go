@@ -15,7 +15,8 @@ import (
 const seedSchedules = `
 insert into tactus.schedules (id, name, version, enabled, trigger, anchor, policy, effective_from, trigger_set_at, created_at,
     updated_at, category, tags, definition, task)
-select gen_random_uuid(), 's' || n, 1, true, k.trigger, k.anchor, k.policy, at, at, at, at, '', '{}', k.definition::json, k.task::json
+select gen_random_uuid(), 's' || n, 1, true, k.trigger, k.anchor, k.policy, at, at, at, at, '', '{}',
+    (k.definition::jsonb || jsonb_build_object('name', 's' || n))::text::json, k.task::json
 from (select clock_timestamp() as at) one, generate_series(1, @n::bigint) n
 join unnest(@triggers::text[], @anchors::timestamptz[], @policies::text[], @definitions::text[], @tasks::text[])
     with ordinality as k (trigger, anchor, policy, definition, task, place) on k.place = 1 + n % cardinality(@triggers::text[])`
