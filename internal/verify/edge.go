@@ -2,7 +2,6 @@ package verify
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -14,95 +13,113 @@ import (
 
 // querier is a pool or a transaction.
 type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
 // edge is a place in the log, as a sink counts it: all of the batches before one, and of that one the rows up to a place.
+// Rows that are older than the sink's epoch are not told apart by snapshots, which may be another server's: all of them are
+// on this side, or those below a position.
 type edge struct {
 	previous, snapshot outbox.Snapshot
 	place              int64
 	counted            int64
+	old                bool
+	oldBelow           int64
+}
+
+// side is what the database says of a row and an edge.
+type side struct {
+	Position               int64
+	Old                    bool // than the epoch
+	InPrevious, InSnapshot bool
 }
 
 // nowhere is the edge before everything.
 func nowhere() edge { return edge{previous: outbox.Nothing, snapshot: outbox.Nothing} }
 
 // whole is the edge after what is visible in a snapshot.
-func whole(s outbox.Snapshot) edge { return edge{previous: s, snapshot: s} }
+func whole(s outbox.Snapshot) edge { return edge{previous: s, snapshot: s, old: true} }
+
+// upTo is the edge after a place in a batch.
+func upTo(b outbox.Batch, place int64) edge {
+	if place >= b.Rows {
+		return whole(b.Snapshot)
+	}
+	return edge{previous: b.Previous, snapshot: b.Snapshot, place: place, old: true}
+}
 
 // covers tells whether a row is on this side of the edge. It is asked once for each row, by position.
-func (e *edge) covers(inPrevious, inSnapshot bool) bool {
-	if inPrevious || !inSnapshot {
-		return inPrevious
+func (e *edge) covers(s side) bool {
+	switch {
+	case s.Old:
+		return e.old || s.Position < e.oldBelow
+	case s.InPrevious || !s.InSnapshot:
+		return s.InPrevious
 	}
 	e.counted++
 	return e.counted <= e.place
 }
 
-// batch is a row of relay_batches.
-type batch struct {
-	Number             int64
-	Previous, Snapshot outbox.Snapshot
-	Rows               int64
-}
-
-const (
-	batchUpTo   = `select number, previous::text, snapshot::text, row_count from tactus.relay_batches where sink = $1 and number <= $2 order by number desc limit 1`
-	batchFrom   = `select number, previous::text, snapshot::text, row_count from tactus.relay_batches where sink = $1 and number >= $2 order by number limit 1`
-	anyBatch    = `select exists (select from tactus.relay_batches where sink = $1)`
-	unpublished = `
-select exists (select from tactus.outbox where topic = 'schedule' and pg_visible_in_snapshot(xid, $1::pg_snapshot)
-    and (xid >= pg_snapshot_xmax($2::pg_snapshot) or xid = any (array(select pg_snapshot_xip($2::pg_snapshot)))))`
-)
-
-func (c *checker) batch(ctx context.Context, q querier, sql string, number int64) (b batch, found bool, err error) {
-	err = q.QueryRow(ctx, sql, c.config.Sink, number).Scan(&b.Number, &b.Previous, &b.Snapshot, &b.Rows)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return b, false, nil
-	}
-	return b, err == nil, err
-}
-
 // publishedUpTo is how far the relay has come, when the last ID of the stream is this. Of a stream whose relay keeps no
 // batches, everything that was committed before must be there.
-func (c *checker) publishedUpTo(ctx context.Context, q querier, last relay.ID, before outbox.Snapshot) (edge, error) {
-	if last == (relay.ID{}) {
+func (c *checker) publishedUpTo(ctx context.Context, q querier, life outbox.Life, last relay.ID, before outbox.Snapshot) (edge, error) {
+	if last == (relay.ID{}) || last.Batch < life.Opened {
 		return nowhere(), nil
 	}
-	b, found, err := c.batch(ctx, q, batchUpTo, last.Batch)
+	b, found, err := outbox.BatchUpTo(ctx, q, c.config.Sink, last.Batch)
 	switch {
 	case err != nil:
 		return edge{}, err
 	case !found || b.Number < last.Batch:
 		return whole(before), nil
-	case last.Seq >= b.Rows:
-		return whole(b.Snapshot), nil
+	case life.Opened == b.Number && last.Seq < b.Rows:
+		return nowhere(), nil // the epoch is being opened
 	}
-	return edge{previous: b.Previous, snapshot: b.Snapshot, place: last.Seq}, nil
+	return upTo(b, last.Seq), nil
 }
 
 // trimmedUpTo is what need not be in the stream any more. Of one that nothing was trimmed from, only what the relay could
 // not have published again after it was lost.
-func (c *checker) trimmedUpTo(ctx context.Context, q querier) (edge, error) {
+func (c *checker) trimmedUpTo(ctx context.Context, q querier, life outbox.Life) (edge, error) {
 	from := relay.ID{}
 	if !c.ends.whole {
 		from = c.ends.oldest
 	}
-	b, found, err := c.batch(ctx, q, batchFrom, from.Batch)
+	b, found, err := outbox.BatchFrom(ctx, q, c.config.Sink, from.Batch)
 	switch {
 	case err != nil || !found:
 		return nowhere(), err
-	case b.Number > from.Batch || from.Seq <= 1:
+	case life.Registered && b.Number <= life.Opened:
+		return c.trimmedBefore(ctx, q, life)
+	case b.Number > from.Batch:
 		return whole(b.Previous), nil
 	}
-	return edge{previous: b.Previous, snapshot: b.Snapshot, place: from.Seq - 1}, nil
+	return upTo(b, max(0, from.Seq-1)), nil
+}
+
+// trimmedBefore is for a stream that reaches back to where its epoch began, or farther: of what is older, all may have been
+// trimmed, or what the epoch did not begin with.
+func (c *checker) trimmedBefore(ctx context.Context, q querier, life outbox.Life) (edge, error) {
+	e := nowhere()
+	if e.old = !c.ends.whole; e.old {
+		return e, nil
+	}
+	opening, found, err := outbox.BatchUpTo(ctx, q, c.config.Sink, life.Opened)
+	if found && opening.From != nil {
+		e.oldBelow = *opening.From
+	}
+	return e, err
 }
 
 func (c *checker) readEdges(ctx context.Context, q querier, before outbox.Snapshot) (err error) {
-	if c.published, err = c.publishedUpTo(ctx, q, c.ends.last, before); err != nil {
+	if c.life, err = outbox.ReadLife(ctx, q, c.config.Sink); err != nil {
+		return err
+	}
+	if c.published, err = c.publishedUpTo(ctx, q, c.life, c.ends.last, before); err != nil {
 		return fmt.Errorf("read batches: %w", err)
 	}
-	if c.trimmed, err = c.trimmedUpTo(ctx, q); err != nil {
+	if c.trimmed, err = c.trimmedUpTo(ctx, q, c.life); err != nil {
 		return fmt.Errorf("read batches: %w", err)
 	}
 	return nil
@@ -129,15 +146,26 @@ func (c *checker) awaitRelay(ctx context.Context) (before outbox.Snapshot, err e
 	return before, nil
 }
 
+// unpublished looks for a row that was committed before and is beyond an edge, but for the last rows of a batch.
+const unpublished = `
+select exists (select from tactus.outbox where topic = 'schedule' and position <= $1 and xid <> all (array(select pg_snapshot_xip($2::pg_snapshot))) and not $3)
+    or exists (select from tactus.outbox where topic = 'schedule' and pg_visible_in_snapshot(xid, $4::pg_snapshot)
+        and (xid >= pg_snapshot_xmax($5::pg_snapshot) or xid = any (array(select pg_snapshot_xip($5::pg_snapshot))))
+        and (position > $1 or xid = any (array(select pg_snapshot_xip($2::pg_snapshot)))))`
+
 func (c *checker) behind(ctx context.Context, before outbox.Snapshot) (behind bool, err error) {
 	last, _, err := streamInfo(ctx, c.redis, c.config.Stream)
 	if err != nil {
 		return false, err
 	}
-	published, err := c.publishedUpTo(ctx, c.pool, last, before)
+	life, err := outbox.ReadLife(ctx, c.pool, c.config.Sink)
 	if err != nil {
 		return false, err
 	}
-	err = c.pool.QueryRow(ctx, unpublished, before, published.previous).Scan(&behind)
+	published, err := c.publishedUpTo(ctx, c.pool, life, last, before)
+	if err != nil {
+		return false, err
+	}
+	err = c.pool.QueryRow(ctx, unpublished, life.Floor, life.Late, published.old, before, published.previous).Scan(&behind)
 	return behind, err
 }

@@ -17,18 +17,23 @@ import (
 
 // loggedEvent is a row of the log, and on which side of the edges its transaction is.
 type loggedEvent struct {
-	ID      domain.ID
-	Version int64
-	Type    domain.EventType
-	Data    json.RawMessage
-	At      time.Time
-	InPublishedBefore, InPublished,
-	InTrimmedBefore, InTrimmed,
-	Before bool
+	Position          int64
+	ID                domain.ID
+	Version           int64
+	Type              domain.EventType
+	Data              json.RawMessage
+	At                time.Time
+	Old               bool
+	InPublishedBefore bool
+	InPublished       bool
+	InTrimmedBefore   bool
+	InTrimmed         bool
+	Before            bool
 }
 
 const readLog = `
-select aggregate_id, version, type, data, occurred_at,
+select position, aggregate_id, version, type, data, occurred_at,
+    position <= $6 and xid <> all (array(select pg_snapshot_xip($7::pg_snapshot))),
     pg_visible_in_snapshot(xid, $1::pg_snapshot), pg_visible_in_snapshot(xid, $2::pg_snapshot),
     pg_visible_in_snapshot(xid, $3::pg_snapshot), pg_visible_in_snapshot(xid, $4::pg_snapshot),
     pg_visible_in_snapshot(xid, $5::pg_snapshot)
@@ -38,13 +43,13 @@ from tactus.outbox where topic = 'schedule' order by position`
 func (c *checker) readLog(ctx context.Context, tx pgx.Tx, before outbox.Snapshot) error {
 	late := int64(0)
 	for page, err := range cursor.Pages[loggedEvent](ctx, tx, "log", readLog,
-		c.published.previous, c.published.snapshot, c.trimmed.previous, c.trimmed.snapshot, before) {
+		c.published.previous, c.published.snapshot, c.trimmed.previous, c.trimmed.snapshot, before, c.life.Floor, c.life.Late) {
 		if err != nil {
 			return fmt.Errorf("read log: %w", err)
 		}
 		doubtful := map[domain.ID]projection.Row{}
 		for _, e := range page {
-			if c.event(e) && e.Before {
+			if c.event(e) && (e.Before || e.Old) {
 				late++
 			}
 			c.rebuild(e, doubtful)
@@ -80,11 +85,11 @@ func (c *checker) event(e loggedEvent) (pending bool) {
 	if t.newestLow <= version && version <= t.high {
 		t.content -= hash(e.Version, e.Type, e.Data)
 	}
-	if c.trimmed.covers(e.InTrimmedBefore, e.InTrimmed) {
+	if c.trimmed.covers(side{e.Position, e.Old, e.InTrimmedBefore, e.InTrimmed}) {
 		t.trimmed = max(t.trimmed, version)
 		c.report.Trimmed++
 	}
-	if !c.published.covers(e.InPublishedBefore, e.InPublished) {
+	if !c.published.covers(side{e.Position, e.Old, e.InPublishedBefore, e.InPublished}) {
 		c.report.Unpublished++
 		return true
 	}
@@ -92,18 +97,19 @@ func (c *checker) event(e loggedEvent) (pending bool) {
 	return false
 }
 
-// compareEvents judges the two sides of one schedule: what is needed of the stream are the versions after trimmed, up to
-// published.
+// compareEvents judges the two sides of one schedule: what is needed of the stream are the versions after those that may
+// have been trimmed from its beginning, up to published.
 func (c *checker) compareEvents(id domain.ID, t *tally) {
 	if t.high == 0 {
 		c.missing(id, t.trimmed+1, t.published)
 		return
 	}
+	trimmed := min(t.trimmed, t.low-1)
 	passedOver := c.tallies.spans[id]
 	for _, s := range passedOver {
-		c.missing(id, max(s.from, t.trimmed+1), min(s.to, t.published))
+		c.missing(id, max(s.from, trimmed+1), min(s.to, t.published))
 	}
-	c.missing(id, t.trimmed+1, min(t.low-1, t.published))
+	c.missing(id, trimmed+1, min(t.low-1, t.published))
 	c.missing(id, max(t.high, t.trimmed)+1, t.published)
 	if t.newest > 0 {
 		return // of an epoch that is over, in which Postgres may have known what it has lost
@@ -117,7 +123,15 @@ func (c *checker) compareEvents(id domain.ID, t *tally) {
 	}
 }
 
+// missing reports versions, but for those that were set aside.
 func (c *checker) missing(id domain.ID, from, to uint32) {
+	for _, aside := range c.aside[id] {
+		if from <= aside && aside <= to {
+			c.report.SetAside++
+			c.missing(id, from, aside-1)
+			from = aside + 1
+		}
+	}
 	if from <= to {
 		c.problem(Problem{Kind: EventMissing, ScheduleID: id, Version: int64(from)}, "%s in Postgres and not in the stream", versions(from, to))
 	}

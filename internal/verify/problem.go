@@ -56,6 +56,7 @@ type Report struct {
 	Schedules     int64     `json:"schedules"`      // tombstones too
 	Runs          int64     `json:"runs"`
 	Unpublished   int64     `json:"unpublished"`             // events that the relay has not come to yet
+	SetAside      int64     `json:"set_aside"`               // events that could not be published: see tactus deadletter
 	Trimmed       int64     `json:"trimmed"`                 // events older than the stream's oldest entry
 	DueTimes      int64     `json:"due_times,omitempty"`     // in the window, that had to be settled
 	Overtaken     int64     `json:"due_overtaken,omitempty"` // in the window, by an edit just after, so that they need not have fired

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -31,8 +32,10 @@ type checker struct {
 	redis     redis.UniversalClient
 	tallies   *tallies
 	ends      streamEnds
-	published edge // what the relay has brought to the stream
-	trimmed   edge // what is older than the stream's oldest entry
+	life      outbox.Life // of the sink
+	published edge        // what the relay has brought to the stream
+	trimmed   edge        // what is older than the stream's oldest entry
+	aside     map[domain.ID][]uint32
 	report    Report
 }
 
@@ -74,6 +77,9 @@ func (c *checker) readPostgres(ctx context.Context, tx pgx.Tx, before outbox.Sna
 		return err
 	}
 	if err := c.readEdges(ctx, tx, before); err != nil {
+		return err
+	}
+	if err := c.readAside(ctx, tx); err != nil {
 		return err
 	}
 	if err := c.readSchedules(ctx, tx); err != nil {

@@ -1,0 +1,35 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/domain"
+)
+
+const setAside = `select reference from tactus.deadletters where source = $1`
+
+// readAside reads which events the relay has set aside for a reason: they are not in the stream, and not lost.
+func (c *checker) readAside(ctx context.Context, tx pgx.Tx) error {
+	rows, err := tx.Query(ctx, setAside, c.config.Sink)
+	if err != nil {
+		return fmt.Errorf("read what was set aside: %w", err)
+	}
+	references, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return fmt.Errorf("read what was set aside: %w", err)
+	}
+	c.aside = map[domain.ID][]uint32{}
+	for _, reference := range references {
+		text, number, _ := strings.Cut(reference, "/")
+		id, err := domain.ParseID(text)
+		var version uint32
+		if _, verr := fmt.Sscan(number, &version); err == nil && verr == nil {
+			c.aside[id] = append(c.aside[id], version)
+		}
+	}
+	return nil
+}
