@@ -161,11 +161,11 @@ create table tactus.leases (
     snapshot   pg_snapshot
 );
 
--- What a request with an Idempotency-Key created, so that a retry gets the same answer.
+-- What a request with an Idempotency-Key made, so that a retry gets the same answer.
 create table tactus.idempotency (
     key          text primary key,
     request_hash bytea not null,
-    schedule_id  uuid not null,
+    made         uuid not null, -- the schedule or the run
     created_at   timestamptz not null default clock_timestamp()
 );
 

@@ -110,7 +110,7 @@ event as (
     returning position
 ),
 key as (
-    insert into tactus.idempotency (key, request_hash, schedule_id)
+    insert into tactus.idempotency (key, request_hash, made)
     select @key::text, @request_hash::bytea, id from changed where @key::text is not null
     returning key
 ),

@@ -50,9 +50,9 @@ func (s *Store) Create(ctx context.Context, d domain.Definition, key string, req
 	return Get(ctx, s.pool, made)
 }
 
-const usedKey = `select schedule_id, request_hash = $2 from tactus.idempotency where key = $1`
+const usedKey = `select made, request_hash = $2 from tactus.idempotency where key = $1`
 
-// madeBefore returns what the request with this key created.
+// madeBefore returns what the request with this key made: a schedule or a run.
 func (s *Store) madeBefore(ctx context.Context, key string, hash []byte) (id domain.ID, found bool, err error) {
 	var sameRequest bool
 	err = s.pool.QueryRow(ctx, usedKey, key, hash).Scan(&id, &sameRequest)
@@ -112,12 +112,20 @@ func (s *Store) Delete(ctx context.Context, id domain.ID, version int64) error {
 // Trigger makes a manual run of a schedule now, whether it is enabled or not, and returns the run's id. The version of
 // the schedule stays as it is.
 func (s *Store) Trigger(ctx context.Context, id domain.ID) (domain.ID, error) {
-	run := NewID()
-	tag, err := s.pool.Exec(ctx, triggerRun, pgx.NamedArgs{"id": id, "run": run})
-	if err != nil {
+	return s.TriggerOnce(ctx, id, "")
+}
+
+// TriggerOnce is Trigger with an Idempotency-Key: a repeated call makes no other run, and returns the first one.
+func (s *Store) TriggerOnce(ctx context.Context, id domain.ID, key string) (domain.ID, error) {
+	run, hash := NewID(), sha256.Sum256([]byte("trigger "+id.String()))
+	tag, err := s.pool.Exec(ctx, triggerRun, pgx.NamedArgs{"id": id, "run": run, "key": textOrNull([]byte(key)), "request_hash": hash[:]})
+	switch err := meaning(err); {
+	case errors.Is(err, errKeyUsed):
+		made, _, err := s.madeBefore(ctx, key, hash[:])
+		return made, err
+	case err != nil:
 		return domain.ID{}, fmt.Errorf("trigger: %w", err)
-	}
-	if tag.RowsAffected() == 0 {
+	case tag.RowsAffected() == 0:
 		return domain.ID{}, domain.ErrNotFound
 	}
 	return run, nil
@@ -137,5 +145,11 @@ event as (
     select 'run', run.id, 1, 'run.due', tactus.run_due(s.id, s.name, s.task, run.id, run.due_at, 'manual'), run.due_at
     from run join tactus.schedules s on s.id = run.schedule_id
     returning position
-)
-` + Bell + ` from event`
+),
+key as (
+    insert into tactus.idempotency (key, request_hash, made)
+    select @key::text, @request_hash::bytea, id from run where @key::text is not null
+    returning key
+),
+bell as (` + Bell + ` as rung from event)
+select position from event, (select count(*) from key) k, (select count(rung) from bell) b`

@@ -135,6 +135,23 @@ func TestTriggerMakesARunAndNoVersion(t *testing.T) {
 	if s, err = store.Get(t.Context(), s.ID); err != nil || s.Version != 1 {
 		t.Errorf("version %d, %v", s.Version, err)
 	}
+	once, err := store.TriggerOnce(t.Context(), s.ID, "key")
+	if err != nil || once == run {
+		t.Fatalf("run %s, %v", once, err)
+	}
+	if again, err := store.TriggerOnce(t.Context(), s.ID, "key"); err != nil || again != once {
+		t.Errorf("repeated: run %s after %s, %v", again, once, err)
+	}
+	if n := len(read(t, pool, outbox.Runs, outbox.Nothing, current(t, pool))); n != 2 {
+		t.Errorf("%d runs after a repeated request", n)
+	}
+	other, err := store.Create(t.Context(), definition("other"), "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.TriggerOnce(t.Context(), other.ID, "key"); !errors.Is(err, &domain.Error{Code: "idempotency_key_reused"}) {
+		t.Errorf("the key for another schedule: %v", err)
+	}
 	if _, err := store.Trigger(t.Context(), outbox.NewID()); !errors.Is(err, domain.ErrNotFound) {
 		t.Errorf("unknown schedule: %v", err)
 	}

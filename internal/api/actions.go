@@ -70,12 +70,16 @@ type triggered struct {
 	}
 }
 
-func (s *server) trigger(ctx context.Context, in *ByID) (*triggered, error) {
+func (s *server) trigger(ctx context.Context, in *struct {
+	ByID
+	Once
+},
+) (*triggered, error) {
 	id, err := in.id()
 	if err != nil {
 		return nil, s.answer(err)
 	}
-	run, err := s.store.Trigger(ctx, id)
+	run, err := s.store.TriggerOnce(ctx, id, in.Key)
 	if err != nil {
 		return nil, s.answer(err)
 	}

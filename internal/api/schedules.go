@@ -24,6 +24,9 @@ const maxBody = 4 * domain.MaxPayload
 // bodyTimeout is how long a client may take to send a body.
 const bodyTimeout = 10 * time.Second
 
+// requestTimeout is how long a request may wait for the database.
+const requestTimeout = 10 * time.Second
+
 // ByID chooses a schedule.
 type ByID struct {
 	ID string `path:"id" doc:"The schedule's id."`
@@ -40,6 +43,11 @@ func (b ByID) id() (domain.ID, error) {
 // IfMatch carries the version that the client has read.
 type IfMatch struct {
 	ETag string `header:"If-Match" doc:"The ETag of the schedule as it was read. When it has changed since, the answer is 412."`
+}
+
+// Once lets a request be repeated without harm.
+type Once struct {
+	Key string `header:"Idempotency-Key" maxLength:"255" doc:"A repeated request with the same key answers what the first one made."`
 }
 
 // version is the one in If-Match; 0 stands for any.
@@ -93,8 +101,12 @@ func (s *server) schedules(api huma.API) {
 // from the same type.
 func register[I, O any](api huma.API, op huma.Operation, handler func(context.Context, *I) (*O, error)) {
 	op.MaxBodyBytes, op.BodyReadTimeout, op.SkipValidateBody = maxBody, bodyTimeout, true
-	op.Errors = []int{http.StatusBadRequest, http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed, http.StatusUnprocessableEntity}
-	huma.Register(api, op, handler)
+	op.Errors = []int{http.StatusBadRequest, http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed, http.StatusUnprocessableEntity, http.StatusServiceUnavailable}
+	huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {
+		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+		defer cancel()
+		return handler(ctx, in)
+	})
 	item := api.OpenAPI().Paths[op.Path]
 	for _, registered := range []*huma.Operation{item.Post, item.Put, item.Patch} {
 		if registered != nil && registered.RequestBody != nil {
@@ -105,7 +117,7 @@ func register[I, O any](api huma.API, op huma.Operation, handler func(context.Co
 }
 
 func (s *server) create(ctx context.Context, in *struct {
-	Key string `header:"Idempotency-Key" maxLength:"255" doc:"A repeated request with the same key answers what the first one made."`
+	Once
 	body
 },
 ) (*created, error) {
