@@ -37,6 +37,7 @@ func New(pool *pgxpool.Pool, timezone string, log *slog.Logger) http.Handler {
 	s.actions(api)
 	s.runs(api)
 	s.due(api)
+	s.events(api)
 	return http.NewCrossOriginProtection().Handler(tidy(mux))
 }
 

@@ -8,8 +8,10 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/catalog"
 )
 
 // problem is the body of every error (RFC 9457).
@@ -49,13 +51,12 @@ func (s *server) answer(err error) error {
 	if err == nil {
 		return nil
 	}
+	if errors.Is(err, catalog.ErrCursor) {
+		return newProblem(http.StatusGone, fault{"cursor_unknown", "after", "this cursor is malformed, or of another life of the log, which was restored or replaced since: read again without it, and drop what you have by id"})
+	}
 	faults := domain.FaultsOf(err)
 	if faults == nil {
-		if errors.Is(err, context.Canceled) {
-			return newProblem(http.StatusServiceUnavailable, fault{Code: "canceled", Message: "the request ended before it was answered: repeat it"})
-		}
-		s.log.Error("request failed", "err", err)
-		return newProblem(http.StatusServiceUnavailable, fault{Code: "unavailable", Message: "the database did not answer as it should: nothing was changed by a request that did not commit; try again"})
+		return s.outage(err)
 	}
 	all := make([]fault, len(faults))
 	for i, f := range faults {
@@ -66,6 +67,26 @@ func (s *server) answer(err error) error {
 		code = http.StatusBadRequest
 	}
 	return newProblem(code, all...)
+}
+
+// outages are the states of a database that takes no change, by SQLSTATE.
+var outages = map[string]fault{
+	"25006": {Code: "database_read_only", Message: "the database takes no changes just now: try again, and if it lasts, point DATABASE_URL at the primary"},
+	"53100": {Code: "database_full", Message: "the database's disk is full: nothing was changed; free space there, then try again"},
+	"53300": {Code: "database_busy", Message: "the database has no connection to spare: nothing was changed; try again"},
+}
+
+// outage is the answer when it is the database that is at fault.
+func (s *server) outage(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return newProblem(http.StatusServiceUnavailable, fault{Code: "canceled", Message: "the request ended before it was answered: repeat it"})
+	}
+	s.log.Error("request failed", "err", err)
+	f := fault{Code: "unavailable", Message: "the database did not answer as it should: nothing was changed by a request that did not commit; try again"}
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && outages[pgErr.Code].Code != "" {
+		f = outages[pgErr.Code]
+	}
+	return huma.ErrorWithHeaders(newProblem(http.StatusServiceUnavailable, f), http.Header{"Retry-After": {"1"}})
 }
 
 func newProblem(status int, faults ...fault) *problem {

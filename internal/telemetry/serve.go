@@ -31,15 +31,26 @@ func Mux(h *Health, r *prometheus.Registry) *http.ServeMux {
 const (
 	headerTimeout = 10 * time.Second
 	readTimeout   = 30 * time.Second
+	writeTimeout  = 2 * time.Minute // from the request's end; what streams sets its own
 	idleTimeout   = 2 * time.Minute
 	closeTimeout  = 10 * time.Second
 )
 
+type draining struct{}
+
+// Draining is closed when the server of a request begins to shut down: an answer without an end has to end then.
+func Draining(request context.Context) <-chan struct{} {
+	done, _ := request.Value(draining{}).(<-chan struct{})
+	return done // nil, which is never closed, on another server
+}
+
 // Serve answers on the listener until ctx ends, then finishes the requests in hand.
 func Serve(ctx context.Context, l net.Listener, handler http.Handler) error {
 	server := &http.Server{
-		Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: 64 << 10,
-		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+		Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: 64 << 10,
+		BaseContext: func(net.Listener) context.Context {
+			return context.WithValue(context.WithoutCancel(ctx), draining{}, ctx.Done())
+		},
 	}
 	stopped := make(chan error, 1)
 	go func() {

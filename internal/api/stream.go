@@ -1,0 +1,90 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/tactus-dev/tactus/internal/telemetry"
+)
+
+const (
+	streamPoll    = 250 * time.Millisecond
+	streamSilence = 15 * time.Second // then a comment is sent, which keeps the connection and finds out whether it is there
+	streamWrite   = 10 * time.Second // how long a client may take to take what is sent
+)
+
+// stream sends events as they are committed (Server-Sent Events), until the client goes, the server shuts down or the
+// database fails: a client that comes again goes on where it was.
+func (s *server) stream(c huma.Context, f *feed, events []event) {
+	r, w := humago.Unwrap(c)
+	out := &eventWriter{w: w, control: http.NewResponseController(w)}
+	w.Header().Set("Content-Type", eventStream)
+	w.Header().Set("Cache-Control", "no-cache")
+	w.Header().Set("X-Accel-Buffering", "no") // a proxy shall not hold back what is sent
+	err := out.control.SetReadDeadline(time.Time{})
+	if err == nil {
+		err = out.send("retry: 1000\n\n")
+	}
+	for err == nil {
+		if err = out.events(events); err == nil && len(events) < f.limit {
+			err = out.rest(r.Context())
+		}
+		if err == nil {
+			events, err = f.next(r.Context())
+		}
+	}
+	if !errors.Is(err, errOver) && r.Context().Err() == nil {
+		s.log.Info("a stream of events ended", "err", err)
+	}
+}
+
+// errOver ends a stream that nothing has happened to.
+var errOver = errors.New("the stream is over")
+
+type eventWriter struct {
+	w       io.Writer
+	control *http.ResponseController
+	last    time.Time
+}
+
+func (o *eventWriter) events(events []event) error {
+	for _, e := range events {
+		if err := o.send("id: %s\nevent: %s\ndata: %s\n\n", e.at, e.kind, e.json); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rest waits for the time to look again.
+func (o *eventWriter) rest(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return errOver
+	case <-telemetry.Draining(ctx):
+		return errOver
+	case <-time.After(streamPoll):
+	}
+	if time.Since(o.last) > streamSilence {
+		return o.send(": still here\n\n")
+	}
+	return nil
+}
+
+func (o *eventWriter) send(format string, args ...any) error {
+	o.last = time.Now()
+	if err := o.control.SetWriteDeadline(o.last.Add(streamWrite)); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(o.w, format, args...); err != nil {
+		return err
+	}
+	return o.control.Flush()
+}
