@@ -49,7 +49,7 @@ func TestFaults(t *testing.T) {
 		{`{"task_name": "a", "interval_seconds": 0.5}`, "interval_too_small /interval_seconds"},
 		{`{"task_name": "a", "interval_seconds": -60}`, "interval_too_small /interval_seconds"},
 		{`{"task_name": "a", "interval_seconds": 1.5}`, "trigger_unsupported /interval_seconds"},
-		{`{"task_name": "a", "cron_expression": "@every 1500ms"}`, "trigger_unsupported /interval_seconds"},
+		{`{"task_name": "a", "cron_expression": "@every 1500ms"}`, "trigger_unsupported /cron_expression"},
 		{`{"task_name": "a", "interval_seconds": 1e10}`, "out_of_range /interval_seconds"},
 		{`{"task_name": "a", "run_at": "2026-03-01T12:00:00Z"}`, "at_in_past /run_at"},
 		{`{"task_name": "a", "run_at": "2026-03-01T20:59", "timezone": "Asia/Tokyo"}`, "at_in_past /run_at"},

@@ -90,23 +90,23 @@ func (n *normalizer) oneTrigger() bool {
 	case 0:
 		n.faults.add("trigger_missing", "", "say when: give one of cron_expression, interval_seconds, run_at, preset_name")
 	case 1:
-		return n.intervalInRange()
+		return n.intervalInRange("/interval_seconds")
 	default:
 		n.faults.add("trigger_ambiguous", "/"+given[1], "a schedule has one trigger, not %s: give one of them", strings.Join(given, " and "))
 	}
 	return false
 }
 
-func (n *normalizer) intervalInRange() bool {
+func (n *normalizer) intervalInRange(member string) bool {
 	switch s := n.IntervalSeconds; {
 	case s == 0:
 		return true
 	case s < 1:
-		n.faults.add("interval_too_small", "/interval_seconds", "%v: at least 1 second", s)
+		n.faults.add("interval_too_small", member, "%v: at least 1 second", s)
 	case s != math.Trunc(s):
-		n.faults.add("trigger_unsupported", "/interval_seconds", "%v: whole seconds only", s)
+		n.faults.add("trigger_unsupported", member, "%v: whole seconds only", s)
 	case s > maxSeconds:
-		n.faults.add("out_of_range", "/interval_seconds", "%v: at most %d seconds", s, int64(maxSeconds))
+		n.faults.add("out_of_range", member, "%v: at most %d seconds", s, int64(maxSeconds))
 	default:
 		return true
 	}
@@ -132,7 +132,7 @@ func (n *normalizer) parseCron() {
 	}
 	if every, ok := spec.Every(); ok {
 		n.CronExpression, n.IntervalSeconds = "", every.Seconds()
-		n.intervalInRange()
+		n.intervalInRange("/cron_expression")
 		return
 	}
 	if n.PresetName == "" {

@@ -24,6 +24,7 @@ type Postgres struct {
 	cfg    Config
 	binary binary
 	port   int
+	limit  int64 // of its files' sizes, in units of 512 bytes
 	child  *Child
 }
 
@@ -83,7 +84,12 @@ func (p *Postgres) startOnce(ctx context.Context) error {
 		return err
 	}
 	defer log.Close() // the child has its own
-	if p.child, err = start(p.binary, log, p.arguments()...); err != nil {
+	program, args := p.binary, p.arguments()
+	if p.limit > 0 {
+		args = append([]string{"-c", fmt.Sprintf(`ulimit -S -f %d && exec "$0" "$@"`, p.limit), program.path}, args...)
+		program.path = "/bin/sh"
+	}
+	if p.child, err = start(program, log, args...); err != nil {
 		return err
 	}
 	if err := p.child.await(ctx, p.answers); err != nil {
@@ -108,6 +114,10 @@ func (p *Postgres) arguments() []string {
 	}
 	return args
 }
+
+// LimitFiles has the next Start forbid files to grow beyond a size; 0 allows any. When that is not a multiple of a page
+// (8 KiB), what PostgreSQL meets at the limit is what it meets when a disk is full.
+func (p *Postgres) LimitFiles(bytes int64) { p.limit = bytes / 512 }
 
 // answers also makes sure that it is our server that answers on the port.
 func (p *Postgres) answers(ctx context.Context) error {

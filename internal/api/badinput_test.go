@@ -1,0 +1,128 @@
+package api_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// codes are those that a body can have; TestIfMatch, TestManagedElsewhere and the end of TestBadInput show the others.
+var codes = []string{
+	"trigger_missing", "trigger_ambiguous", "cron_syntax", "cron_never_fires", "timezone_unknown", "timezone_abbreviation",
+	"interval_too_small", "at_in_past", "end_before_start", "no_fire_in_window", "jitter_too_large", "name_taken", "name_invalid",
+	"task_missing", "args_not_list", "kwargs_not_object", "priority_range", "target_ambiguous", "trigger_unsupported",
+	"overlap_requires_tracking", "payload_too_large",
+}
+
+// TestBadInput sends every fault that the API can tell apart, and checks that none left anything.
+func TestBadInput(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	s.do(t, "POST", "/schedules", minutely).want(t, 201)
+	schedule := func(members string) string {
+		return `{"cron_expression":"* * * * *","task_name":"t",` + members + `}`
+	}
+	trigger := func(members string) string { return `{"task_name":"t",` + members + `}` }
+	answered := map[string]bool{}
+	for _, c := range []struct {
+		name, body, code, location string
+		status                     int
+	}{
+		{"no trigger", `{"task_name":"t"}`, "trigger_missing", "", 422},
+		{"two triggers", schedule(`"interval_seconds":5`), "trigger_ambiguous", "/interval_seconds", 422},
+		{"cron syntax", trigger(`"cron_expression":"61 * * * *"`), "cron_syntax", "/cron_expression", 422},
+		{"never", trigger(`"cron_expression":"0 0 31 2 *"`), "cron_never_fires", "/cron_expression", 422},
+		{"zone", schedule(`"timezone":"Mars/Base"`), "timezone_unknown", "/timezone", 422},
+		{"abbreviation", schedule(`"timezone":"EST"`), "timezone_abbreviation", "/timezone", 422},
+		{"interval", trigger(`"interval_seconds":0.5`), "interval_too_small", "/interval_seconds", 422},
+		{"sub-second", trigger(`"interval_seconds":1.5`), "trigger_unsupported", "/interval_seconds", 422},
+		{"past", trigger(`"run_at":"2020-01-01T00:00:00Z"`), "at_in_past", "/run_at", 422},
+		{"no time", trigger(`"run_at":"tomorrow"`), "time_invalid", "/run_at", 422},
+		{"end before start", schedule(`"starts_at":"2030-01-02T00:00:00Z","ends_at":"2030-01-01T00:00:00Z"`), "end_before_start", "/ends_at", 422},
+		{"empty window", trigger(`"cron_expression":"0 0 1 1 *","starts_at":"2030-02-01T00:00:00Z","ends_at":"2030-03-01T00:00:00Z"`), "no_fire_in_window", "/ends_at", 422},
+		{"jitter", schedule(`"jitter_seconds":60`), "jitter_too_large", "/jitter_seconds", 422},
+		{"taken", minutely, "name_taken", "/name", 409},
+		{"long name", schedule(`"name":"` + strings.Repeat("ü", 201) + `"`), "name_invalid", "/name", 422},
+		{"uuid name", schedule(`"name":"0192f0c1-2345-7abc-8def-0123456789ab"`), "name_invalid", "/name", 422},
+		{"nul", schedule(`"name":"a\u0000b"`), "name_invalid", "/name", 422},
+		{"nul in kwargs", schedule(`"kwargs":{"a":"\u0000"}`), "", "", 201},
+		{"no task", `{"cron_expression":"* * * * *"}`, "task_missing", "/task_name", 422},
+		{"args", schedule(`"args":{"a":1}`), "args_not_list", "/args", 422},
+		{"kwargs", schedule(`"kwargs":[1]`), "kwargs_not_object", "/kwargs", 422},
+		{"priority", schedule(`"priority":256`), "priority_range", "/priority", 422},
+		{"two targets", schedule(`"queue":"q","stream":"s"`), "target_ambiguous", "/queue", 422},
+		{"own keys", schedule(`"stream":"tactus:events"`), "target_ambiguous", "/stream", 422},
+		{"tracking", schedule(`"stream":"s","execution_policy":"queue"`), "overlap_requires_tracking", "/execution_policy", 422},
+		{"preset", trigger(`"preset_name":"sometimes"`), "preset_unknown", "/preset_name", 422},
+		{"choice", schedule(`"misfire_policy":"maybe"`), "choice_invalid", "/misfire_policy", 422},
+		{"unknown", schedule(`"cronexpression":"x"`), "unknown_field", "/cronexpression", 422},
+		{"type", schedule(`"max_runs":"many"`), "type_invalid", "/max_runs", 422},
+		{"malformed", `{"name":`, "json_invalid", "", 400},
+		{"not an object", `[1]`, "json_invalid", "", 400},
+		{"empty", ``, "request_invalid", "", 400},
+		{"not UTF-8", "{\"name\":\"\xff\"}", "utf8_invalid", "", 400},
+		{"solar", trigger(`"solar_event":"sunset"`), "unknown_field", "/solar_event", 422},
+		{"sub-second cron", trigger(`"cron_expression":"@every 1500ms"`), "trigger_unsupported", "/cron_expression", 422},
+		{"bool for a name", schedule(`"name":true`), "type_invalid", "/name", 422},
+		{"deep", schedule(`"kwargs":{"a":` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}`), "json_invalid", "", 400},
+		{"twice", `{"name":"x","name":"y","cron_expression":"* * * * *"}`, "task_missing", "/task_name", 422},
+		{"SQL", schedule(`"name":"'; drop table tactus.schedules; --"`), "", "", 201},
+		{"large", schedule(`"kwargs":{"a":"` + strings.Repeat("x", 300<<10) + `"}`), "payload_too_large", "", 422},
+		{"10 MB", schedule(`"kwargs":{"a":"` + strings.Repeat("x", 10<<20) + `"}`), "payload_too_large", "", 413},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			a := s.do(t, "POST", "/schedules", c.body).want(t, c.status)
+			if c.status == 201 {
+				return
+			}
+			answered[c.code] = true
+			if code, at := a.member(t, "errors.0.code"), a.member(t, "errors.0.location"); code != c.code || at != c.location {
+				t.Errorf("%s at %q, want %s at %q: %s", code, at, c.code, c.location, a.body)
+			}
+			if a.member(t, "errors.0.message") == "" || a.header.Get("Content-Type") != "application/problem+json" {
+				t.Errorf("%v %s", a.header, a.body)
+			}
+		})
+	}
+	all := s.do(t, "POST", "/schedules", `{"cron_expression":"* * *","timezone":"EST","args":1,"nonsense":2,"priority":-1}`).want(t, 422)
+	for i, code := range []string{"unknown_field", "cron_syntax", "timezone_abbreviation", "task_missing", "args_not_list", "priority_range"} {
+		if got := all.member(t, fmt.Sprintf("errors.%d.code", i)); got != code {
+			t.Errorf("fault %d is %s, want %s: %s", i, got, code, all.body)
+		}
+	}
+	for _, code := range codes {
+		if !answered[code] {
+			t.Errorf("no bad input shows %s", code)
+		}
+	}
+	for _, c := range [][2]string{{"GET", "/schedules/none"}, {"DELETE", "/schedules/0192f0c1-2345-7abc-8def-0123456789ab"}, {"GET", "/tasks/x/status"}, {"GET", "/nowhere"}} {
+		s.do(t, c[0], c[1], "").want(t, 404)
+	}
+	s.do(t, "GET", "/schedules?per_page=1001", "").want(t, 422)
+	s.do(t, "GET", "/schedules?name='%3Bdrop%20table%20tactus.schedules--", "").want(t, 200)
+	if total := s.do(t, "GET", "/schedules", "").want(t, 200).member(t, "total"); total != "3" {
+		t.Errorf("%s schedules are there, want the three that were right", total)
+	}
+	var events int
+	if err := s.pool.QueryRow(t.Context(), `select count(*) from tactus.outbox`).Scan(&events); err != nil || events != 3 {
+		t.Errorf("%d events, %v", events, err)
+	}
+}
+
+// TestManagedElsewhere changes a schedule that was adopted from another service's table.
+func TestManagedElsewhere(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	at := "/schedules/" + s.do(t, "POST", "/schedules", minutely).want(t, 201).member(t, "id")
+	if _, err := s.pool.Exec(t.Context(), `update tactus.schedules set managed_by = 'public.jobs'`); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range [][3]string{{"PATCH", at, `{"description":"d"}`}, {"DELETE", at, ""}, {"POST", at + "/disable", ""}, {"PUT", "/schedules/by-name/n", `{"interval_seconds":5,"task_name":"t"}`}} {
+		if a := s.do(t, c[0], c[1], c[2]); a.status != 409 || a.member(t, "code") != "managed_elsewhere" {
+			t.Errorf("%s %s: %d %s", c[0], c[1], a.status, a.body)
+		}
+	}
+	if v := s.do(t, "GET", at, "").want(t, 200).member(t, "version"); v != "1" {
+		t.Errorf("version %s", v)
+	}
+}
