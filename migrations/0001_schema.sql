@@ -152,6 +152,14 @@ create table tactus.relay_batches (
     primary key (sink, number)
 );
 
+-- Where sinks are that keep no mark themselves (publishers of other brokers).
+create table tactus.relay_forwards (
+    sink  text primary key,
+    epoch text not null,
+    batch bigint not null,
+    place bigint not null
+);
+
 create table tactus.leases (
     name       text primary key,
     holder     text not null,

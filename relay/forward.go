@@ -1,0 +1,92 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// forwarded is a sink over a publisher.
+type forwarded struct {
+	publisher   message.Publisher
+	db          *pgxpool.Pool
+	name, topic string
+}
+
+// Forward makes a sink of any Watermill publisher: for Kafka, NATS and whatever else there is. A publisher cannot say what it
+// holds, so the sink's mark is kept in Postgres under its name, and what was published just before a crash is published
+// again: at least once, in order. The publisher stays the caller's.
+func Forward(publisher message.Publisher, db *pgxpool.Pool, name, topic string) (Sink, error) {
+	if publisher == nil || db == nil || name == "" || topic == "" {
+		return nil, errors.New("forward: want a publisher, a pool, the name of the sink and a topic")
+	}
+	return &forwarded{publisher, db, name, topic}, nil
+}
+
+const readForward = `select epoch, batch, place from tactus.relay_forwards where sink = $1`
+
+// Mark implements Sink.
+func (f *forwarded) Mark(ctx context.Context) (m Mark, err error) {
+	err = f.db.QueryRow(ctx, readForward, f.name).Scan(&m.Epoch, &m.Last.Batch, &m.Last.Seq)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Mark{}, nil
+	}
+	if err != nil {
+		return Mark{}, fmt.Errorf("read the mark of %s: %w", f.name, err)
+	}
+	return m, nil
+}
+
+// Append implements Sink. When another relay was faster all the same, both have published.
+func (f *forwarded) Append(ctx context.Context, at Mark, entries []Entry) (Mark, error) {
+	real, err := f.Mark(ctx)
+	if err != nil {
+		return Mark{}, err
+	}
+	if real != at {
+		return real, &Mismatch{Real: real}
+	}
+	var messages []*message.Message
+	for _, e := range entries {
+		if e.Message != nil {
+			messages = append(messages, e.Message)
+		}
+	}
+	if len(messages) > 0 {
+		if err := f.publisher.Publish(f.topic, messages...); err != nil {
+			return Mark{}, fmt.Errorf("publish to %s: %w", f.topic, err)
+		}
+	}
+	to := Mark{at.Epoch, entries[len(entries)-1].ID}
+	return to, f.move(ctx, at, to)
+}
+
+// Begin implements Sink.
+func (f *forwarded) Begin(ctx context.Context, from, to Mark) error { return f.move(ctx, from, to) }
+
+const moveForward = `
+insert into tactus.relay_forwards as f (sink, epoch, batch, place) values (@sink, @epoch, @batch, @place)
+on conflict (sink) do update set epoch = excluded.epoch, batch = excluded.batch, place = excluded.place
+where f.epoch = @from_epoch and f.batch = @from_batch and f.place = @from_place`
+
+func (f *forwarded) move(ctx context.Context, from, to Mark) error {
+	tag, err := f.db.Exec(ctx, moveForward, pgx.NamedArgs{
+		"sink": f.name, "epoch": to.Epoch, "batch": to.Last.Batch, "place": to.Last.Seq,
+		"from_epoch": from.Epoch, "from_batch": from.Last.Batch, "from_place": from.Last.Seq,
+	})
+	if err != nil {
+		return fmt.Errorf("keep the mark of %s: %w", f.name, err)
+	}
+	if tag.RowsAffected() > 0 {
+		return nil
+	}
+	real, err := f.Mark(ctx)
+	if err != nil {
+		return err
+	}
+	return &Mismatch{Real: real}
+}
