@@ -14,12 +14,18 @@ import (
 type Config struct {
 	Log      *slog.Logger  // nothing is told when nil
 	Patience time.Duration // how long a statement, or a call of a sink, may take until it has failed; 30 s unless set
+	Keep     time.Duration // how long batches and run events are kept that every sink has; 7 days unless set
 }
 
-const defaultPatience = 30 * time.Second
+const (
+	defaultPatience = 30 * time.Second
+	defaultKeep     = 7 * 24 * time.Hour
+)
 
 // Relay carries rows along its routes, each by a loop of its own: a sink that is down holds up no other.
 type Relay struct {
+	db    *pgxpool.Pool
+	cfg   Config
 	lanes []*lane
 }
 
@@ -31,11 +37,17 @@ func New(db *pgxpool.Pool, routes []Route, cfg Config) (*Relay, error) {
 	if cfg.Patience == 0 {
 		cfg.Patience = defaultPatience
 	}
-	r := &Relay{}
+	if cfg.Keep == 0 {
+		cfg.Keep = defaultKeep
+	}
+	r := &Relay{db: db, cfg: cfg}
 	names := map[string]bool{}
 	for _, route := range routes {
 		if err := route.check(); err != nil {
 			return nil, err
+		}
+		if route.Redeliver > cfg.Keep {
+			return nil, fmt.Errorf("route %s: what is handed over again must be kept: %s is more than %s", route.Name, route.Redeliver, cfg.Keep)
 		}
 		if names[route.Name] {
 			return nil, fmt.Errorf("two routes lead to %s", route.Name)
@@ -54,6 +66,7 @@ func (r *Relay) Run(ctx context.Context) {
 	for _, l := range r.lanes {
 		all.Go(func() { l.run(ctx) })
 	}
+	all.Go(func() { r.upkeep(ctx) })
 	all.Wait()
 }
 

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -22,6 +23,9 @@ type Route struct {
 
 	// Announce makes the message that begins every epoch but the first; nil for a sink that need not hear of it.
 	Announce func(epoch string, at time.Time) (*message.Message, error)
+
+	// Trim takes away what is before an ID and nobody needs any more; nil for a sink that keeps nothing.
+	Trim func(ctx context.Context, before ID) error
 
 	// Tasks are runs that a sink hands over, to be done. It never rewinds: of what it lost, only those of the last
 	// Redeliver are handed over again that are not known to have started.

@@ -9,8 +9,10 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/redis"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/relay"
 )
 
 // fire makes manual runs of a schedule, which is made when it is not there.
@@ -198,3 +200,16 @@ func TestQueueOfTheWrongType(t *testing.T) {
 	all = append(all, w.fire(t, "q", 1)...)
 	w.awaitTasks(t, "q", all)
 }
+
+// otherTasks is a sink beside that of tasks.
+func (w *world) otherTasks(t testing.TB) relay.Sink {
+	t.Helper()
+	sink, err := redis.NewTaskSink(w.redis, "other")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sink
+}
+
+// nothing is for a sink that no row is for.
+func nothing(outbox.Row, string) (*message.Message, error) { return nil, nil }

@@ -23,6 +23,7 @@ const relayAddr = "127.0.0.1:8001"
 type relayFlags struct {
 	ListenURL  string        `env:"TACTUS_LISTEN_URL" placeholder:"URL" help:"PostgreSQL for LISTEN, not through a pooler (default DATABASE_URL); none to poll only."`
 	Redeliver  time.Duration `name:"redeliver-window" env:"TACTUS_REDELIVER_WINDOW" default:"1h" help:"What a broker lost is handed over again when it is younger and not known to have started."`
+	LogKeep    time.Duration `name:"log-retention" env:"TACTUS_LOG_RETENTION" default:"168h" help:"How long run events, batches and the entries of the event stream are kept (7 days)."`
 	Queue      string        `name:"celery-default-queue" env:"TACTUS_CELERY_DEFAULT_QUEUE" default:"celery" help:"Queue of runs that name none."`
 	KeyPrefix  string        `name:"celery-key-prefix" env:"TACTUS_CELERY_KEY_PREFIX" help:"global_keyprefix of the workers' transport options."`
 	Separator  string        `name:"celery-priority-separator" env:"TACTUS_CELERY_PRIORITY_SEPARATOR" help:"sep of the workers' transport options (default \\x06\\x16)."`
@@ -33,8 +34,14 @@ func (f relayFlags) validate() error {
 	if f.Redeliver <= 0 {
 		return usage("TACTUS_REDELIVER_WINDOW %s: want a time, such as 1h", f.Redeliver)
 	}
+	if f.LogKeep < max(f.Redeliver, leastLogKeep) {
+		return usage("TACTUS_LOG_RETENTION %s: at least %s and TACTUS_REDELIVER_WINDOW (%s), because what is lost comes from the log", f.LogKeep, leastLogKeep, f.Redeliver)
+	}
 	return nil
 }
+
+// leastLogKeep leaves time to mend what keeps a sink from being served.
+const leastLogKeep = time.Hour
 
 func (f relayFlags) celery() celery.Config {
 	return celery.Config{DefaultQueue: f.Queue, KeyPrefix: f.KeyPrefix, PrioritySeparator: f.Separator, PrioritySteps: f.Priorities}
@@ -101,7 +108,7 @@ func (f relayFlags) relay(ctx context.Context, pool *pgxpool.Pool, database stri
 	if err != nil {
 		return err
 	}
-	r, err := relay.New(pool, routes, relay.Config{Log: log})
+	r, err := relay.New(pool, routes, relay.Config{Log: log, Keep: f.LogKeep})
 	if err != nil {
 		return err
 	}

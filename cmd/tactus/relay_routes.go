@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -29,11 +30,11 @@ func (f relayFlags) routes(events, broker goredis.UniversalClient, channel strin
 	if err != nil {
 		return nil, usage("CELERY_BROKER_URL: %v", err)
 	}
+	stream := redis.NewEventSink(events, redis.EventConfig{Channel: channel, Alarm: alarm})
 	routes := []relay.Route{
 		{
-			Name: eventSink, Topic: outbox.Schedules, To: "stream " + redis.EventStream + ", channel " + channel,
-			Sink:   redis.NewEventSink(events, redis.EventConfig{Channel: channel, Alarm: alarm}),
-			Encode: cloudevents.Schedule, Announce: cloudevents.EpochStarted,
+			Name: eventSink, Topic: outbox.Schedules, To: "stream " + redis.EventStream + ", channel " + channel, Sink: stream,
+			Encode: cloudevents.Schedule, Announce: cloudevents.EpochStarted, Trim: trimmer(stream, log),
 		},
 		{Name: celerySink, Topic: outbox.Runs, To: "lists of Celery", Sink: tasks, Encode: f.only(false), Tasks: true, Redeliver: f.Redeliver},
 	}
@@ -61,5 +62,16 @@ func (f relayFlags) only(streams bool) func(outbox.Row, string) (*message.Messag
 			return nil, nil
 		}
 		return redis.EncodeRun(row, epoch, cfg)
+	}
+}
+
+// trimmer trims the event stream and tells the log of groups that are gone.
+func trimmer(sink *redis.EventSink, log *slog.Logger) func(context.Context, relay.ID) error {
+	return func(ctx context.Context, before relay.ID) error {
+		did, err := sink.Trim(ctx, before)
+		if len(did.Groups) > 0 {
+			log.Warn("silent consumer groups removed", "stream", redis.EventStream, "groups", did.Groups)
+		}
+		return err
 	}
 }

@@ -1,0 +1,93 @@
+package outbox
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// report is what a sink that can be rewound has: no more than it says itself.
+const report = `
+update tactus.relay_sinks set confirmed_batch = @batch, confirmed_place = @place
+where sink = @sink and epoch = @epoch and (confirmed_batch, confirmed_place) is distinct from (@batch::bigint, @place::bigint)`
+
+// Report keeps how far a sink of events has come, as it says itself.
+func Report(ctx context.Context, q querier, sink, epoch string, p Place) error {
+	return execNamed(ctx, q, "report "+sink, report, pgx.NamedArgs{"sink": sink, "epoch": epoch, "batch": p.Batch, "place": p.Seq})
+}
+
+func execNamed(ctx context.Context, q querier, what, sql string, args pgx.NamedArgs) error {
+	rows, err := q.Query(ctx, sql, pgx.QueryExecModeExec, args)
+	if err == nil {
+		rows.Close()
+		err = rows.Err()
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+// prunedAtOnce bounds how many batches one statement deletes.
+const prunedAtOnce = 10_000
+
+// pruneBatches keeps the newest of those that are old enough: it tells what a sink had then.
+const pruneBatches = `
+with old as materialized (
+    select max(b.number) as number from tactus.relay_batches b join tactus.relay_sinks s using (sink)
+    where b.sink = @sink and b.number <= s.confirmed_batch and b.committed_at < now() - @keep::interval
+)
+delete from tactus.relay_batches where sink = @sink and number in (
+    select b.number from tactus.relay_batches b, old where b.sink = @sink and b.number < old.number order by b.number limit @limit)`
+
+// PruneBatches forgets the batches of a sink that it has, and that are older than they are kept. A sink that loses what it
+// had is not rewound to before them.
+func PruneBatches(ctx context.Context, q querier, sink string, keep time.Duration) error {
+	return execNamed(ctx, q, "prune batches of "+sink, pruneBatches, pgx.NamedArgs{"sink": sink, "keep": keep, "limit": prunedAtOnce})
+}
+
+// had gives a row for each sink of a topic. Snapshots of an earlier epoch may be of another server.
+const had = `
+select (
+    select b.snapshot::text from tactus.relay_batches b
+    where b.sink = s.sink and b.number >= s.opened and b.committed_at < now() - @keep::interval
+        and (b.number < s.confirmed_batch or b.number = s.confirmed_batch and b.row_count <= s.confirmed_place)
+    order by b.number desc limit 1)
+from tactus.relay_sinks s where s.topic = @topic`
+
+// Had is what every registered sink of a topic has had for so long, a snapshot for each: nil when one of them has nothing.
+func Had(ctx context.Context, q querier, topic string, keep time.Duration) ([]Snapshot, error) {
+	rows, err := q.Query(ctx, had, pgx.QueryExecModeExec, pgx.NamedArgs{"topic": topic, "keep": keep})
+	if err != nil {
+		return nil, fmt.Errorf("read what sinks have: %w", err)
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowTo[*Snapshot])
+	if err != nil {
+		return nil, fmt.Errorf("read what sinks have: %w", err)
+	}
+	all := make([]Snapshot, len(found))
+	for i, s := range found {
+		if s == nil {
+			return nil, nil
+		}
+		all[i] = *s
+	}
+	return all, nil
+}
+
+const firstSince = `
+select coalesce(min(number), 0) from tactus.relay_batches where sink = @sink and committed_at >= now() - @keep::interval`
+
+// FirstSince is the number of the oldest batch of a sink that is no older; 0 when there is none.
+func FirstSince(ctx context.Context, q querier, sink string, keep time.Duration) (n int64, err error) {
+	rows, err := q.Query(ctx, firstSince, pgx.QueryExecModeExec, pgx.NamedArgs{"sink": sink, "keep": keep})
+	if err == nil {
+		n, err = pgx.CollectExactlyOneRow(rows, pgx.RowTo[int64])
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read first batch: %w", err)
+	}
+	return n, nil
+}

@@ -1,0 +1,114 @@
+package relay_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tactus-dev/tactus/internal/testenv"
+	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/relay"
+)
+
+// aged makes all batches there are older than they are kept.
+func (w *world) aged(t *testing.T) {
+	t.Helper()
+	w.sql(t, `update tactus.relay_batches set committed_at = committed_at - interval '8 days'`)
+}
+
+// TestPruneBatches keeps those that a sink lacks and those that are young, and an emptied stream begins a new epoch.
+func TestPruneBatches(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	route := w.events()
+	var trimmed []relay.ID
+	route.Trim = func(_ context.Context, before relay.ID) error {
+		trimmed = append(trimmed, before)
+		return nil
+	}
+	r, _ := w.relay(t, relay.Config{}, route)
+	batches := func() int64 { return w.number(t, `select count(*) from tactus.relay_batches`) }
+	for range 5 {
+		w.put(t, "a", 1)
+		w.awaitEvents(t)
+	}
+	before := batches()
+	if err := r.Prune(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := batches(); n != before || n < 5 {
+		t.Errorf("%d young batches are left of %d", n, before)
+	}
+	w.aged(t)
+	w.put(t, "b", 1)
+	w.awaitEvents(t)
+	if err := r.Prune(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := batches(); n != 2 {
+		t.Errorf("%d batches are left: want the young one and the one before it", n)
+	}
+	if want := fmt.Sprint(relay.ID{Batch: before + 1}); len(trimmed) != 2 || trimmed[1].String() != want {
+		t.Errorf("trimmed before %v, want %s", trimmed, want)
+	}
+	if err := w.redis.FlushDB(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	testenv.Eventually(t, "a new epoch", func() error {
+		if all := w.ids(t); len(all) == 0 || !strings.HasSuffix(all[0], "-0") {
+			return fmt.Errorf("the stream has %v", all)
+		}
+		return nil
+	})
+	if report := w.awaitEvents(t); report.StreamEntries != 2 {
+		t.Errorf("%+v", report)
+	}
+}
+
+// TestPruneRunEvents drops a partition of run events when both sinks have had them for long.
+func TestPruneRunEvents(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	other := w.tasks(t)
+	other.Name = "other"
+	other.Sink, other.Encode = w.otherTasks(t), nothing
+	r, _ := w.relay(t, relay.Config{}, w.tasks(t))
+	partitions := func() int64 {
+		return w.number(t, `select count(*) from pg_inherits where inhparent = 'tactus.outbox_run'::regclass`)
+	}
+	all := w.fire(t, "q", 3)
+	w.awaitTasks(t, "q", all)
+	if _, err := outbox.Maintain(t.Context(), w.pool, time.Now(), outbox.Retention{Runs: 1000 * time.Hour, Keys: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	w.sql(t, `select setval('tactus.outbox_position', 5000000)`)
+	w.aged(t)
+	before := partitions()
+	_, stop := w.relay(t, relay.Config{}, other)
+	testenv.Eventually(t, "the other sink registered", func() error {
+		if w.number(t, `select count(*) from tactus.relay_sinks`) < 2 {
+			return errNotYet
+		}
+		return nil
+	})
+	stop()
+	prune := func(want int64, why string) {
+		t.Helper()
+		if err := r.Prune(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n := partitions(); n != want {
+			t.Errorf("%s: %d partitions of %d", why, n, before)
+		}
+	}
+	prune(before, "another sink has them not for long")
+	w.sql(t, `update tactus.relay_batches set committed_at = committed_at - interval '8 days' where sink = 'other'`)
+	w.sql(t, `update tactus.relay_sinks set confirmed_batch = 0, confirmed_place = 0 where sink = 'other'`)
+	prune(before, "another sink does not have them")
+	w.sql(t, `update tactus.relay_sinks set confirmed_batch = 1, confirmed_place = 3 where sink = 'other'`)
+	prune(before-1, "all have them")
+	all = append(all, w.fire(t, "q", 1)...)
+	w.awaitTasks(t, "q", all)
+}
