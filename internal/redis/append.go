@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
+	"sync"
 
 	"github.com/ThreeDotsLabs/watermill-redisstream/pkg/redisstream"
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -12,37 +14,77 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// One call of a script takes so many bytes, more or less: Redis reads a command as a whole before it runs it.
-const maxCallBytes = 4 << 20
+// One call of a script takes so much, more or less. Redis reads a command as a whole before it runs it, and meanwhile we
+// make the next one.
+const (
+	maxCallEntries = 125
+	maxCallBytes   = 4 << 20
+)
+
+// call is what one call of a script writes, and what could not be encoded behind it.
+type call struct {
+	args  []any
+	unfit *relay.Refused
+}
 
 // appendAll writes entries in calls of bounded size. An entry that cannot be encoded is refused after those before it
 // are written.
 func appendAll(ctx context.Context, at relay.Mark, entries []relay.Entry,
 	encode func(relay.Entry) ([]any, error), write func(context.Context, relay.Mark, []any) (relay.Mark, error),
 ) (relay.Mark, error) {
-	args, size := []any{}, 0
-	flush := func() (err error) {
-		if len(args) > 0 {
-			at, err = write(ctx, at, args)
-			args, size = args[:0], 0
+	ctx, cancel := context.WithCancel(ctx)
+	ready := make(chan call, 1)
+	var encoding sync.WaitGroup
+	defer encoding.Wait() // the entries are the caller's again
+	defer cancel()
+	encoding.Go(func() {
+		defer close(ready)
+		for c := range calls(entries, encode) {
+			select {
+			case ready <- c:
+			case <-ctx.Done():
+				return
+			}
 		}
-		return err
-	}
-	for _, e := range entries {
-		fields, unfit := encode(e)
-		if n := sizeOf(fields); unfit != nil || size+n > maxCallBytes {
-			if err := flush(); err != nil {
+	})
+	for c := range ready {
+		if len(c.args) > 0 {
+			var err error
+			if at, err = write(ctx, at, c.args); err != nil {
 				return at, err
 			}
 		}
-		if unfit != nil {
-			return at, &relay.Refused{Real: at, ID: e.ID, Reason: unfit.Error()}
+		if c.unfit != nil {
+			c.unfit.Real = at
+			return at, c.unfit
 		}
-		args = append(args, fields...)
-		size += sizeOf(fields)
 	}
-	err := flush()
-	return at, err
+	return at, ctx.Err() // when it has ended, so may the encoding have, before its time
+}
+
+func calls(entries []relay.Entry, encode func(relay.Entry) ([]any, error)) iter.Seq[call] {
+	return func(yield func(call) bool) {
+		var c call
+		count, size := 0, 0
+		for _, e := range entries {
+			fields, err := encode(e)
+			if err != nil {
+				c.unfit = &relay.Refused{ID: e.ID, Reason: err.Error()}
+				break
+			}
+			n := sizeOf(fields)
+			if count == maxCallEntries || count > 0 && size+n > maxCallBytes {
+				if !yield(c) {
+					return
+				}
+				c, count, size = call{}, 0, 0
+			}
+			c.args = append(c.args, fields...)
+			count++
+			size += n
+		}
+		yield(c)
+	}
 }
 
 func sizeOf(fields []any) (n int) {
