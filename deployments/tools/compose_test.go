@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -53,7 +54,7 @@ func TestServices(t *testing.T) {
 // TestEachSettingIsUnderstood holds what compose.yaml says against what the program says that it reads.
 func TestEachSettingIsUnderstood(t *testing.T) {
 	p := project(t)
-	for _, name := range []string{"api", "migrate"} { // the relay and the beat, once they have their subcommands
+	for _, name := range ours {
 		s := p.Services[name]
 		if len(s.Command) != 1 || s.Command[0] != name {
 			t.Errorf("%s runs %v", name, s.Command)
@@ -67,6 +68,23 @@ func TestEachSettingIsUnderstood(t *testing.T) {
 		}
 		if name != "migrate" && value(s, "TACTUS_AUTH") != "none" {
 			t.Errorf("%s listens for everybody, and does not say so", name)
+		}
+	}
+}
+
+// TestSettingsAreThoseOfTheExample holds the variables that may be set against .env.example.
+func TestSettingsAreThoseOfTheExample(t *testing.T) {
+	compose, err := os.ReadFile("../compose.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	example, err := os.ReadFile("../../.env.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, found := range regexp.MustCompile(`\$\{([A-Z_]+)`).FindAllStringSubmatch(string(compose), -1) {
+		if name := found[1]; name != "POSTGRES_PASSWORD" && !strings.Contains(string(example), "\n# "+name+"=") {
+			t.Errorf("compose.yaml lets %s be set, of which .env.example does not know", name)
 		}
 	}
 }

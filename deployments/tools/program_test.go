@@ -71,7 +71,7 @@ func understood(t *testing.T, subcommand string) map[string]bool {
 
 // TestProgramNeedsNothing holds that the program runs in an image that holds nothing else.
 func TestProgramNeedsNothing(t *testing.T) {
-	if got := tactus(t, "schedule", "preview", "0 9 * * *", "--tz", "Asia/Tokyo", "--after", "2026-01-01T00:00:00Z", "-n", "1"); got != "2026-01-02T09:00:00+09:00\n" {
+	if got := tactus(t, "schedule", "preview", "0 9 * * *", "--tz", "Asia/Tokyo", "--after", "2026-01-01T00:00:00Z", "-n", "1"); !strings.Contains(got, "2026-01-02T09:00:00+09:00") {
 		t.Errorf("a due time in Tokyo, without zone data on the machine: %s", got)
 	}
 	if runtime.GOOS != "linux" {
