@@ -1,0 +1,95 @@
+package relay_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tactus-dev/tactus/internal/testenv"
+)
+
+// TestKilledAndStoppedRelays has two relay processes, of which one is killed or stopped again and again wherever it is,
+// while there are writers. Nothing is lost, twice or out of order, and what is stopped delays nobody.
+func TestKilledAndStoppedRelays(t *testing.T) {
+	t.Parallel()
+	direct, events := testenv.DirectURL(t), testenv.RedisURL(t)
+	w := at(t, testenv.Connect(t, testenv.Pooled(t, direct)), testenv.Client(t, events))
+	program := testenv.Program{Env: []string{
+		"DATABASE_URL=" + testenv.Pooled(t, direct), "TACTUS_LISTEN_URL=" + direct, "REDIS_URL=" + events, "TACTUS_HTTP_ADDR=127.0.0.1:0",
+	}}
+	start := func() *testenv.Process { return program.Start(t, "relay") }
+	relays := []*testenv.Process{start(), start()}
+	for _, r := range relays {
+		r.AwaitReady()
+	}
+	written := make(chan struct{})
+	var writers sync.WaitGroup
+	fired := make([][]string, 2)
+	for n := range fired {
+		writers.Go(func() {
+			for range 15 {
+				w.put(t, fmt.Sprint("s", n), 10)
+				fired[n] = append(fired[n], w.fire(t, fmt.Sprint("q", n), 10)...)
+			}
+		})
+	}
+	go func() {
+		writers.Wait()
+		close(written)
+	}()
+	deaths := 0
+	for running := true; running; deaths++ {
+		n := rand.N(len(relays))
+		if rand.N(2) == 0 {
+			relays[n].Kill()
+			relays[n] = start()
+		} else {
+			stopped := relays[n]
+			stopped.Pause()
+			relays[n] = start() // the successor; the other resumes while it is at work
+			defer stopped.Kill()
+			time.AfterFunc(rand.N(300*time.Millisecond), stopped.Resume)
+		}
+		select {
+		case <-written:
+			running = false
+		case <-time.After(rand.N(400 * time.Millisecond)):
+		}
+	}
+	report := w.awaitEvents(t)
+	for n, ids := range fired {
+		queue := fmt.Sprint("q", n)
+		testenv.Eventually(t, "every task in "+queue, func() error {
+			if got := w.handed(t, queue); !slices.Equal(got, ids) {
+				return fmt.Errorf("%d tasks, want %d", len(got), len(ids))
+			}
+			return nil
+		})
+	}
+	t.Logf("%d deaths, %d events", deaths, report.Events)
+}
+
+// TestStoppedRelayDelaysNobody stops a relay for good: another carries on, and writers do not notice.
+func TestStoppedRelayDelaysNobody(t *testing.T) {
+	t.Parallel()
+	direct, events := testenv.DirectURL(t), testenv.RedisURL(t)
+	w := at(t, testenv.Connect(t, direct), testenv.Client(t, events))
+	program := testenv.Program{Env: []string{"DATABASE_URL=" + direct, "REDIS_URL=" + events, "TACTUS_HTTP_ADDR=127.0.0.1:0"}}
+	first := program.Start(t, "relay")
+	first.AwaitReady()
+	for range 5 {
+		w.put(t, "a", 3)
+		first.Pause()
+		second := program.Start(t, "relay")
+		w.put(t, "a", 3)
+		w.awaitEvents(t)
+		if n := w.number(t, `select count(*) from pg_locks l join pg_stat_activity a using (pid) where a.datname = current_database() and not l.granted`); n > 0 {
+			t.Errorf("%d wait for a lock", n)
+		}
+		first.Kill()
+		first = second
+	}
+}

@@ -1,0 +1,74 @@
+package relay
+
+import (
+	"testing"
+
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// TestReconcile has a sink in epoch e2, which began with batch 5 when the sink was at 3-2. Batch 9 of 4 rows is the newest.
+func TestReconcile(t *testing.T) {
+	t.Parallel()
+	life := outbox.Life{
+		Registered: true, Epoch: "e2", Same: true, Opened: 5, After: outbox.Place{Batch: 3, Seq: 2},
+		Confirmed: outbox.Place{Batch: 8, Seq: 1}, Oldest: 1, Newest: outbox.Batch{Number: 9, Rows: 4},
+	}
+	with := func(change func(*outbox.Life)) outbox.Life {
+		l := life
+		change(&l)
+		return l
+	}
+	mark := func(epoch string, batch, seq int64) Mark { return Mark{epoch, ID{batch, seq}} }
+	for name, c := range map[string]struct {
+		life          outbox.Life
+		mark          Mark
+		events, tasks deed
+	}{
+		"in step":                  {life, mark("e2", 9, 4), resume, resume},
+		"in the middle of a batch": {life, mark("e2", 8, 3), resume, resume},
+		"behind what it had":       {life, mark("e2", 7, 1), resume, again},
+		"at the beginning":         {life, mark("e2", 5, 0), resume, again},
+		"not told of the epoch":    {life, mark("e1", 3, 2), begin, begin},
+		"an old copy":              {life, mark("e1", 2, 9), open, again},
+		"emptied":                  {life, mark("", 0, 0), open, again},
+		"its epoch lost":           {life, mark("", 9, 4), begin, again},
+		"ahead":                    {life, mark("e2", 9, 5), open, open},
+		"in an unknown epoch":      {life, mark("x", 6, 1), open, open},
+		"on a standby":             {with(func(l *outbox.Life) { l.Standby = true }), mark("e2", 9, 4), refuse, refuse},
+		"new":                      {outbox.Life{}, mark("", 0, 0), open, open},
+		"on another server":        {with(func(l *outbox.Life) { l.Same = false }), mark("e2", 9, 4), open, open},
+		"gone back":                {with(func(l *outbox.Life) { l.WentBack = true }), mark("e2", 9, 4), open, open},
+		"too old a copy":           {with(func(l *outbox.Life) { l.Oldest = 8 }), mark("e2", 7, 1), open, again},
+		"old, and still kept":      {with(func(l *outbox.Life) { l.Oldest = 8 }), mark("e2", 8, 1), resume, resume},
+		"what it lost is cut":      {with(func(l *outbox.Life) { l.Again = 9 }), mark("", 0, 0), open, begin},
+	} {
+		if got := reconcile(c.life, c.mark, false).do; got != c.events {
+			t.Errorf("%s: events %d, want %d", name, got, c.events)
+		}
+		if got := reconcile(c.life, c.mark, true).do; got != c.tasks {
+			t.Errorf("%s: tasks %d, want %d", name, got, c.tasks)
+		}
+	}
+	fresh := outbox.Life{Registered: true, Epoch: "e1", Same: true, Opened: 1, Oldest: 1, Confirmed: outbox.Place{Batch: 1}, Newest: outbox.Batch{Number: 1, Rows: 3}}
+	if got := reconcile(fresh, Mark{}, true); got.do != begin || got.to != mark("e1", 1, 0) {
+		t.Errorf("a new sink of tasks: %+v", got)
+	}
+	if got := reconcile(fresh, Mark{}, false); got.do != begin || got.to != mark("e1", 0, 0) {
+		t.Errorf("a new sink of events: %+v", got)
+	}
+}
+
+func TestFrom(t *testing.T) {
+	t.Parallel()
+	l := outbox.Life{Epoch: "e", Confirmed: outbox.Place{Batch: 4, Seq: 2}}
+	if got := from(l, Mark{"e", ID{5, 1}}, false); got != (ID{5, 1}) {
+		t.Errorf("events go on behind %s", got)
+	}
+	if got := from(l, Mark{"e", ID{5, 1}}, true); got != (ID{4, 2}) {
+		t.Errorf("tasks are confirmed behind %s", got)
+	}
+	l.Again = 6
+	if got := from(l, Mark{"e", ID{6, 0}}, true); got != (ID{6, 0}) {
+		t.Errorf("what was passed over is confirmed: behind %s", got)
+	}
+}
