@@ -42,15 +42,16 @@ func poisoned(err error) bool {
 	return ok && (strings.HasPrefix(e.Code, "22") || strings.HasPrefix(e.Code, "54"))
 }
 
-// setAsideDue records a due time that cannot fire: as a failed run, so that history shows it and it is not tried for
-// ever, and with the reason among the dead letters.
+// setAsideDue records a due time that cannot fire: as missed, so that history shows why and it is not tried for ever, and
+// among the dead letters.
 const setAsideDue = `
 with lease as materialized (
     select epoch from tactus.leases where name = 'beat' and epoch = @epoch for share
 ),
 run as (
-    insert into tactus.runs (id, schedule_id, due_at, kind, status, schedule_version, reason, error, finished_at)
-    select @run::uuid, @schedule::uuid, @due::timestamptz, 'scheduled', 'failed', @version::bigint, 'set aside', @error::text, clock_timestamp()
+    insert into tactus.runs (id, schedule_id, due_at, until, kind, status, schedule_version, reason, error)
+    select @run::uuid, @schedule::uuid, @due::timestamptz, @until::timestamptz, 'scheduled', 'missed', @version::bigint,
+        'set aside: it cannot be fired', @error::text
     from lease
     on conflict (schedule_id, due_at, slot) do nothing
 ),
@@ -66,7 +67,7 @@ select exists (select from lease)`
 func (b *Beat) setAside(ctx context.Context, it item, reason error) (out outcome, err error) {
 	err = b.pool.QueryRow(ctx, setAsideDue, planned, named{
 		"epoch": b.epoch, "run": outbox.NewID(), "schedule": it.schedule, "due": time.UnixMicro(it.due),
-		"version": int64(it.version), "error": reason.Error(),
+		"until": time.UnixMicro(max(it.due, it.until)), "version": int64(it.version), "error": reason.Error(),
 	}).Scan(&out.Held)
 	if err != nil {
 		return outcome{}, fmt.Errorf("set aside: %w", err)
