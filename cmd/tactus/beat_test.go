@@ -84,7 +84,7 @@ func (c *cluster) verify(since, until time.Time, late time.Duration) {
 		}
 		return nil
 	})
-	got := tactus(c.T, "verify", "--database-url", c.url, "--redis-url", c.redis, "--wait", "1m", 
+	got := tactus(c.T, "verify", "--database-url", c.url, "--redis-url", c.redis, "--wait", "1m",
 		"--from", since.UTC().Format(time.RFC3339Nano), "--to", until.UTC().Format(time.RFC3339Nano), "--late", late.String())
 	if got.code != exitOK {
 		c.Errorf("verify: %d\n%s%s", got.code, got.out, got.problems)
