@@ -115,9 +115,9 @@ func (b *Beat) Run(ctx context.Context) error {
 		}
 		b.wait(ctx, wake)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
-	return b.release(ctx, b.clock.now().UnixMicro())
+	return b.release(last, b.clock.now().UnixMicro())
 }
 
 const (
