@@ -18,14 +18,14 @@ type clock struct {
 func (c *clock) anchor(server time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.server, c.heard = server, time.Now()
+	c.server, c.heard = server, localNow()
 	c.skew = c.heard.Round(0).Sub(server)
 }
 
 func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if now := c.server.Add(time.Since(c.heard)); now.After(c.last) {
+	if now := c.server.Add(localNow().Sub(c.heard)); now.After(c.last) {
 		c.last = now
 	}
 	return c.last
