@@ -36,12 +36,18 @@ func TestEveryStatementCanBePrepared(t *testing.T) {
 		}
 		defer conn.Close(context.WithoutCancel(t.Context()))
 		for _, s := range found {
+			if name == "the schema before" && strings.Contains(s.where, needsNewest) {
+				continue
+			}
 			if err := prepare(t.Context(), conn, s.sql); err != nil {
 				t.Errorf("%s, on %s: %v\n%s", s.where, name, err, s.sql)
 			}
 		}
 	}
 }
+
+// needsNewest is the package whose command came with the newest migration. What serves runs without it.
+const needsNewest = "internal/adopt/"
 
 func prepare(ctx context.Context, conn *pgx.Conn, sql string) error {
 	if strings.Contains(sql, "@") {
@@ -62,7 +68,7 @@ func prepare(ctx context.Context, conn *pgx.Conn, sql string) error {
 type statement struct{ where, sql string }
 
 // rest is what the program appends at run time to constants that are not whole statements.
-var rest = map[string]string{"insertSchedule": "changedEvent", "updateSchedule": "changedEvent"}
+var rest = map[string]string{"insertSchedule": "changedEvent", "updateSchedule": "changedEvent", "selectRows": "inNext"}
 
 var (
 	beginsLikeSQL = regexp.MustCompile(`^\s*(select|insert into|update|delete from|with \w+ as)\s`)
