@@ -19,6 +19,7 @@ type Section struct {
 // Sections are those that need no modules of others.
 func Sections() []Section {
 	return []Section{
+		{"writes", "what a change costs a writer", Writes},
 		{"relay", "from the log to Redis, and to who listens", relaySection},
 		{"beat", "load, memory, a burst of due times", beatSection},
 	}
