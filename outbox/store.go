@@ -112,13 +112,16 @@ func (s *Store) Delete(ctx context.Context, id domain.ID, version int64) error {
 // Trigger makes a manual run of a schedule now, whether it is enabled or not, and returns the run's id. The version of
 // the schedule stays as it is.
 func (s *Store) Trigger(ctx context.Context, id domain.ID) (domain.ID, error) {
-	return s.TriggerOnce(ctx, id, "")
+	return s.TriggerOnce(ctx, id, "", "")
 }
 
-// TriggerOnce is Trigger with an Idempotency-Key: a repeated call makes no other run, and returns the first one.
-func (s *Store) TriggerOnce(ctx context.Context, id domain.ID, key string) (domain.ID, error) {
+// TriggerOnce is Trigger with an Idempotency-Key: a repeated call makes no other run, and returns the first one. With a
+// traceParent (W3C's) the run is part of a trace, which the task goes on with. Either may be empty.
+func (s *Store) TriggerOnce(ctx context.Context, id domain.ID, key, traceParent string) (domain.ID, error) {
 	run, hash := NewID(), sha256.Sum256([]byte("trigger "+id.String()))
-	tag, err := s.pool.Exec(ctx, triggerRun, pgx.NamedArgs{"id": id, "run": run, "key": textOrNull([]byte(key)), "request_hash": hash[:]})
+	tag, err := s.pool.Exec(ctx, triggerRun, pgx.NamedArgs{
+		"id": id, "run": run, "key": textOrNull([]byte(key)), "request_hash": hash[:], "trace": textOrNull([]byte(traceParent)),
+	})
 	switch err := meaning(err); {
 	case errors.Is(err, errKeyUsed):
 		made, _, err := s.madeBefore(ctx, key, hash[:])
@@ -141,8 +144,9 @@ run as (
     returning id, schedule_id, due_at
 ),
 event as (
-    insert into tactus.outbox (topic, aggregate_id, version, type, data, occurred_at)
-    select 'run', run.id, 1, 'run.due', tactus.run_due(s.id, s.name, s.task, run.id, run.due_at, 'manual'), run.due_at
+    insert into tactus.outbox (topic, aggregate_id, version, type, data, headers, occurred_at)
+    select 'run', run.id, 1, 'run.due', tactus.run_due(s.id, s.name, s.task, run.id, run.due_at, 'manual'),
+        case when @trace::text is not null then json_build_object('traceparent', @trace::text) end, run.due_at
     from run join tactus.schedules s on s.id = run.schedule_id
     returning position
 ),

@@ -57,6 +57,7 @@ type beatCmd struct {
 	redisFlags
 	beatFlags
 	resultsFlags
+	keyFlags
 	retentionFlags
 }
 
@@ -89,7 +90,7 @@ func (c beatCmd) Run(ctx context.Context, log *slog.Logger) error {
 	group.Go(func() error { return run(ctx) })
 	group.Go(func() error { return maintain(ctx, pool, c.retentionFlags, log) })
 	group.Go(func() error { return mend(ctx, pool, log) })
-	group.Go(func() error { return c.collect(ctx, pool, c.broker(), "", c.lease(), log, registry) })
+	group.Go(func() error { return c.collect(ctx, pool, c.broker(), c.KeyPrefix, c.lease(), log, registry) })
 	group.Go(func() error { return telemetry.Serve(ctx, l, telemetry.Mux(health, registry)) })
 	return group.Wait()
 }

@@ -2,15 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/redis/go-redis/v9"
+	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/tactus-dev/tactus/internal/redis"
 	"github.com/tactus-dev/tactus/internal/results"
 )
 
@@ -30,10 +32,11 @@ func (f resultsFlags) validate() error {
 	if f.eventsOnly() || f.ResultBackend == "" {
 		return nil
 	}
-	if _, err := redis.ParseURL(f.ResultBackend); err != nil {
-		return usage("CELERY_RESULT_BACKEND %s: results are read from Redis (redis://host:port/db); set it to disabled:// when they are elsewhere, then the events of the workers are heard (worker -E)", redact(f.ResultBackend))
+	backend, err := redis.ConnectBackend(f.ResultBackend)
+	if err != nil {
+		return usage("%v; set it to disabled:// when results are not in Redis: then the events of the workers are heard (worker -E)", err)
 	}
-	return nil
+	return backend.Close()
 }
 
 // eventsOnly is Celery's own word for no backend.
@@ -47,7 +50,7 @@ func (f resultsFlags) collect(ctx context.Context, pool *pgxpool.Pool, broker, k
 		return err
 	}
 	cfg.Longest = lease
-	for _, client := range []redis.UniversalClient{backend, events} {
+	for _, client := range []goredis.UniversalClient{backend, events} {
 		if client != nil {
 			defer client.Close()
 		}
@@ -63,24 +66,29 @@ func (f resultsFlags) collect(ctx context.Context, pool *pgxpool.Pool, broker, k
 }
 
 // sources are where results and events come from; nil where nothing is to be heard.
-func (f resultsFlags) sources(broker, keyPrefix string) (backend, events redis.UniversalClient, cfg results.Config, err error) {
+func (f resultsFlags) sources(broker, keyPrefix string) (backend, events goredis.UniversalClient, cfg results.Config, err error) {
 	cfg = results.Config{KeyPrefix: f.ResultKeyPrefix, Timeout: f.ResultTimeout}
 	if !f.ResultsEnabled || broker == "" {
 		return nil, nil, cfg, nil
 	}
-	at, err := redis.ParseURL(broker)
+	if events, err = redis.ConnectBroker(broker); err != nil {
+		return nil, nil, cfg, usage("%v", err)
+	}
+	db := 0
+	if single, ok := events.(*goredis.Client); ok {
+		db = single.Options().DB
+	}
+	cfg.EventPrefix = fmt.Sprintf("%s/%d.", keyPrefix, db)
+	switch {
+	case f.eventsOnly():
+		return nil, events, cfg, nil
+	case f.ResultBackend != "":
+		backend, err = redis.ConnectBackend(f.ResultBackend)
+	default:
+		backend, err = redis.ConnectBroker(broker)
+	}
 	if err != nil {
-		return nil, nil, cfg, usage("CELERY_BROKER_URL: %v", err)
+		return nil, nil, cfg, errors.Join(usage("%v", err), events.Close())
 	}
-	cfg.EventPrefix = keyPrefix + "/" + strconv.Itoa(at.DB) + "."
-	options := at
-	if f.ResultBackend != "" && !f.eventsOnly() {
-		if options, err = redis.ParseURL(f.ResultBackend); err != nil {
-			return nil, nil, cfg, usage("CELERY_RESULT_BACKEND: %v", err)
-		}
-	}
-	if !f.eventsOnly() {
-		backend = redis.NewClient(options)
-	}
-	return backend, redis.NewClient(at), cfg, nil
+	return backend, events, cfg, nil
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"regexp"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -70,16 +71,23 @@ type triggered struct {
 	}
 }
 
+// traceParent is what W3C's header looks like; anything else is to be ignored.
+var traceParent = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
+
 func (s *server) trigger(ctx context.Context, in *struct {
 	ByID
 	Once
+	Trace string `header:"traceparent" doc:"The trace that the run goes on with (W3C)."`
 },
 ) (*triggered, error) {
+	if !traceParent.MatchString(in.Trace) {
+		in.Trace = ""
+	}
 	id, err := in.id()
 	if err != nil {
 		return nil, s.answer(err)
 	}
-	run, err := s.store.TriggerOnce(ctx, id, in.Key)
+	run, err := s.store.TriggerOnce(ctx, id, in.Key, in.Trace)
 	if err != nil {
 		return nil, s.answer(err)
 	}

@@ -40,6 +40,11 @@ func ConnectBroker(rawURL string) (goredis.UniversalClient, error) {
 	return client, err
 }
 
+// ConnectBackend makes a client of CELERY_RESULT_BACKEND, as Connect does.
+func ConnectBackend(rawURL string) (goredis.UniversalClient, error) {
+	return connect("CELERY_RESULT_BACKEND", rawURL)
+}
+
 func connect(setting, rawURL string) (goredis.UniversalClient, error) {
 	o, cluster, err := parse(rawURL)
 	if err != nil {

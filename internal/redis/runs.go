@@ -27,9 +27,21 @@ func EncodeRun(row outbox.Row, epoch string, cfg celery.Config) (*message.Messag
 		}
 		return ToStream(m, due.Stream), nil
 	}
+	due.TraceParent = traceOf(row.Headers)
 	key, text, err := celery.Encode(due, uuid.NewString(), cfg)
 	if err != nil {
 		return nil, fmt.Errorf("encode run %s: %w", row.Aggregate, err)
 	}
 	return ToList(message.NewMessage(due.RunID.String(), text), key), nil
+}
+
+// traceOf is the trace that the headers of an event carry; empty when there is none.
+func traceOf(headers json.RawMessage) string {
+	var h struct {
+		TraceParent string `json:"traceparent"`
+	}
+	if len(headers) == 0 || json.Unmarshal(headers, &h) != nil {
+		return "" // a run is worth more than its trace
+	}
+	return h.TraceParent
 }

@@ -121,7 +121,7 @@ func TestEncodeRun(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m, err := redis.EncodeRun(outbox.Row{Aggregate: r.RunID, Version: 1, Type: domain.RunDue, Data: data, At: r.DueAt}, epoch, celery.Config{})
+		m, err := redis.EncodeRun(outbox.Row{Aggregate: r.RunID, Version: 1, Type: domain.RunDue, Data: data, Headers: json.RawMessage(`{"traceparent":"00-trace"}`), At: r.DueAt}, epoch, celery.Config{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -135,7 +135,7 @@ func TestEncodeRun(t *testing.T) {
 	toStream := encode(run)
 	toStream.ID.Seq = 2
 	fill(t, sink, at(0, 0), []relay.Entry{toQueue, toStream})
-	if got := queue(t, client, "slow"); len(got) != 1 || !strings.Contains(got[0], `"task":"app.report"`) {
+	if got := queue(t, client, "slow"); len(got) != 1 || !strings.Contains(got[0], `"task":"app.report"`) || !strings.Contains(got[0], `"traceparent":"00-trace"`) {
 		t.Errorf("the queue has %v", got)
 	}
 	jobs, err := client.XRange(t.Context(), "jobs", "-", "+").Result()
