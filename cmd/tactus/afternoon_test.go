@@ -1,0 +1,78 @@
+package main
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/tactus-dev/tactus/internal/testenv"
+)
+
+const djangoTables = `
+create table public.django_celery_beat_crontabschedule (id serial primary key, minute varchar(240), hour varchar(96), day_of_week varchar(64),
+	day_of_month varchar(124), month_of_year varchar(64), timezone varchar(63));
+create table public.django_celery_beat_intervalschedule (id serial primary key, every int, period varchar(24));
+create table public.django_celery_beat_clockedschedule (id serial primary key, clocked_time timestamptz);
+create table public.django_celery_beat_solarschedule (id serial primary key, event varchar(24), latitude numeric, longitude numeric);
+create table public.django_celery_beat_periodictask (id serial primary key, name varchar(200) unique, task varchar(200), args text default '[]',
+	kwargs text default '{}', headers text default '{}', queue varchar(200), exchange varchar(200), routing_key varchar(200), priority int,
+	expires timestamptz, expire_seconds int, one_off boolean default false, start_time timestamptz, enabled boolean default true,
+	last_run_at timestamptz, total_run_count int default 0, date_changed timestamptz default now(), description text default '',
+	crontab_id int, interval_id int, clocked_id int, solar_id int);
+insert into public.django_celery_beat_crontabschedule (minute, hour, day_of_week, day_of_month, month_of_year, timezone) values ('0', '9', '7', '*', '*', 'UTC');
+insert into public.django_celery_beat_periodictask (name, task, crontab_id) values ('sundays', 'app.a', 1)`
+
+// TestAfternoon runs what docs/migrate-from-celery-beat.md has one type, each on an empty database with a table of each kind.
+func TestAfternoon(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/migrate-from-celery-beat.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	url, redis := testenv.DatabaseURL(t), testenv.RedisURL(t)
+	if _, err := testenv.Connect(t, url).Exec(t.Context(), djangoTables+`;
+		create table public.celery_beat_schedules (id uuid primary key, name text, task_name text, cron_expression text, enabled boolean)`); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{ // what a command prints
+		"migrate":                              `schema version`,
+		"adopt --django-celery-beat --dry-run": `new +sundays .*Celery's beat never runs it`,
+		"adopt --table celery_beat_schedules --dry-run":          `0 new`,
+		"import redbeat --redbeat-redis-url redis://host:6379/0": `0 new`,
+		"import celery --script":                                 `Prints the beat_schedule`,
+		"import crontab --task app.run_command -":                ``,
+		"import celery":                ``,
+		"adopt --django-celery-beat":   `is followed from now on`,
+		"relay":                        ``,
+		"beat":                         ``,
+		"unadopt --django-celery-beat": `1 schedules were deleted here`,
+	}
+	for _, block := range regexp.MustCompile(`(?m)^    .*$`).FindAllString(string(page), -1) {
+		for _, found := range regexp.MustCompile(`tactus ([^&|>#]*)`).FindAllStringSubmatch(block, -1) {
+			command := strings.TrimSpace(found[1])
+			pattern, known := want[command]
+			delete(want, command)
+			switch {
+			case !known:
+				t.Errorf("nobody knows what %q prints", command)
+				continue
+			case pattern == "": // what runs on, or reads what is piped: it is understood
+				if said := tactus(t, append(strings.Fields(command), "--help")...); said.code != exitOK {
+					t.Errorf("tactus %s: %s", command, said.problems)
+				}
+				continue
+			}
+			args := strings.Fields(strings.Replace(command, "redis://host:6379/0", redis, 1))
+			if !strings.Contains(command, "--script") {
+				args = append(args, "--database-url", url)
+			}
+			if said := tactus(t, args...); said.code != exitOK || !regexp.MustCompile(pattern).MatchString(said.out+said.problems) {
+				t.Errorf("tactus %s: exit %d: %s%s", command, said.code, said.out, said.problems)
+			}
+		}
+	}
+	for command := range want {
+		t.Errorf("the page does not have one run %q", command)
+	}
+}
