@@ -33,7 +33,7 @@ func (l *lane) confirm(ctx context.Context, at Mark, c chunk) error {
 		}
 	}
 	last := c.entries[len(c.entries)-1].ID
-	_, err := l.db.Exec(ctx, confirm, pgx.NamedArgs{
+	_, err := l.db.Exec(ctx, confirm, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{
 		"ids": ids, "batch": last.Batch, "place": last.Seq, "sink": l.Name, "epoch": at.Epoch,
 	})
 	if err != nil {

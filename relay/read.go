@@ -224,7 +224,7 @@ func (l *lane) waiting(ctx context.Context, c chunk) (map[domain.ID]domain.RunSt
 	for i, row := range c.rows {
 		ids[i] = row.Aggregate
 	}
-	rows, err := l.db.Query(ctx, waitingRuns, pgx.NamedArgs{"ids": ids})
+	rows, err := l.db.Query(ctx, waitingRuns, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{"ids": ids})
 	if err != nil {
 		return nil, fmt.Errorf("read waiting runs: %w", err)
 	}

@@ -107,7 +107,7 @@ func isOfData(err error) bool {
 }
 
 func (c *Collector) update(ctx context.Context, answers []answer) error {
-	rows, err := c.pool.Query(ctx, record, columns(answers))
+	rows, err := c.pool.Query(ctx, record, pgx.QueryExecModeCacheDescribe, columns(answers))
 	if err != nil {
 		return fmt.Errorf("record results: %w", err)
 	}
