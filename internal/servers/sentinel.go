@@ -1,0 +1,74 @@
+package servers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Sentinel is a Redis Sentinel of ours, which alone decides that a primary is down.
+type Sentinel struct {
+	cfg    Config
+	binary binary
+	port   int
+	child  *Child
+}
+
+// StartSentinel starts a Sentinel that watches a primary under a name.
+func StartSentinel(ctx context.Context, name string, primary *Redis, cfg Config) (*Sentinel, error) {
+	program, err := redisProgram.find(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	s := &Sentinel{cfg: cfg, binary: program}
+	return s, cfg.onFreePort(func(port int) error {
+		s.port = port
+		return s.start(ctx, name, primary)
+	})
+}
+
+func (s *Sentinel) start(ctx context.Context, name string, primary *Redis) error {
+	log, err := s.cfg.openLog("sentinel.log")
+	if err != nil {
+		return err
+	}
+	defer log.Close() // the child has its own
+	text := fmt.Sprintf(`bind 127.0.0.1
+port %d
+dir %s
+sentinel monitor %s 127.0.0.1 %d 1
+sentinel down-after-milliseconds %s 1000
+sentinel failover-timeout %s 10000
+`, s.port, s.cfg.Dir, name, primary.port, name, name)
+	path := filepath.Join(s.cfg.Dir, "sentinel.conf")
+	if err := os.WriteFile(path, []byte(text), 0o666); err != nil { // Sentinel writes what it learns into it
+		return fmt.Errorf("configure Sentinel: %w", err)
+	}
+	if err := os.Chmod(path, 0o666); err != nil {
+		return fmt.Errorf("configure Sentinel: %w", err)
+	}
+	if s.child, err = start(s.binary, log, path, "--sentinel"); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	if err := s.child.await(ctx, s.answers); err != nil {
+		return errors.Join(fmt.Errorf("start Sentinel: %w; its log: %s", err, tail(filepath.Join(s.cfg.Dir, "sentinel.log"))), s.child.Kill())
+	}
+	return nil
+}
+
+func (s *Sentinel) answers(ctx context.Context) error {
+	client := redis.NewClient(&redis.Options{Addr: s.Addr(), MaxRetries: -1})
+	return errors.Join(client.Ping(ctx).Err(), client.Close())
+}
+
+// Addr is the Sentinel's host and port.
+func (s *Sentinel) Addr() string { return fmt.Sprintf("127.0.0.1:%d", s.port) }
+
+// Kill crashes the Sentinel.
+func (s *Sentinel) Kill() error { return s.child.Kill() }
