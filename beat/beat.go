@@ -108,12 +108,14 @@ func (b *Beat) Run(ctx context.Context) error {
 	}()
 	defer func() { <-listening }()
 	for ctx.Err() == nil {
-		wake, err := b.step(ctx, b.clock.now().UnixMicro())
-		if err != nil && ctx.Err() == nil {
-			b.log.Error("step", "err", err)
-			wake = b.clock.now().Add(retryAfter).UnixMicro()
+		var wake micros
+		stepped := b.retry(ctx, "step", func(ctx context.Context) (err error) {
+			wake, err = b.step(ctx, b.clock.now().UnixMicro())
+			return err
+		})
+		if stepped {
+			b.wait(ctx, wake)
 		}
-		b.wait(ctx, wake)
 	}
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()

@@ -12,7 +12,7 @@ func TestJitterEditKeepsTheDueTime(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	b := w.beat("a")
-	s := w.create(`{"interval_seconds": 3600, "jitter_seconds": 3000, "task_name": "app.task"}`)
+	s := w.create(`{"interval_seconds": 3600, "interval_anchor": "2026-01-01T00:00:00Z", "jitter_seconds": 3000, "task_name": "app.task"}`)
 	due, _ := s.Next(s.CreatedAt)
 	w.step(b, due)
 	if _, err := w.store.Merge(t.Context(), s.ID, 0, []byte(`{"jitter_seconds": 0}`)); err != nil {

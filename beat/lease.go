@@ -41,12 +41,13 @@ with held as (
     where l.name = 'beat' and (l.expires_at <= clock_timestamp() or l.holder = @holder and l.epoch = @epoch)
     returning true as mine, l.holder, l.epoch, l.watermark, l.snapshot
 )
-select mine, holder, epoch, watermark, snapshot::text, left(pg_walfile_name(pg_current_wal_lsn()), 8), clock_timestamp()
-from (
-    select * from held
-    union all
-    select false, holder, epoch, watermark, snapshot from tactus.leases where name = 'beat' and not exists (select from held)
-) l`
+select mine, holder, epoch, watermark, snapshot::text, ` + timelineAndClock + ` from held
+union all
+` + readLease + ` and not exists (select from held)`
+
+const readLease = `select false, holder, epoch, watermark, snapshot::text, ` + timelineAndClock + ` from tactus.leases where name = 'beat'`
+
+const timelineAndClock = `left(pg_walfile_name(pg_current_wal_lsn()), 8), clock_timestamp()`
 
 // giveUpLease lets it run out at once.
 const giveUpLease = `
@@ -57,9 +58,9 @@ where name = 'beat' and holder = @holder and epoch = @epoch`
 const makeLease = `
 insert into tactus.leases (name, holder, epoch, expires_at) values ('beat', '', 0, '-infinity') on conflict do nothing`
 
-// look renews, takes or reads the lease, and takes Postgres' time from it.
-func (b *Beat) look(ctx context.Context, now micros) (leaseRow, error) {
-	rows, err := b.pool.Query(ctx, lookAtLease, planned, b.leaseArgs(now))
+// look asks for the lease, and takes Postgres' time from the answer.
+func (b *Beat) look(ctx context.Context, sql string, args ...any) (leaseRow, error) {
+	rows, err := b.pool.Query(ctx, sql, append([]any{planned}, args...)...)
 	if err != nil {
 		return leaseRow{}, fmt.Errorf("look at the lease: %w", err)
 	}
@@ -82,7 +83,7 @@ func (b *Beat) leaseArgs(now micros) named {
 
 // renew looks at the lease and becomes what it says.
 func (b *Beat) renew(ctx context.Context, now micros) error {
-	row, err := b.look(ctx, now)
+	row, err := b.look(ctx, lookAtLease, b.leaseArgs(now))
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ import (
 // minutely is a schedule of the policy, and its first due times.
 func (w *world) minutely(policy string, members ...string) (domain.Schedule, []time.Time) {
 	w.Helper()
-	s := w.create(fmt.Sprintf(`{"interval_seconds": 60, "task_name": "app.task", "execution_policy": %q%s}`, policy, strings.Join(members, "")))
+	s := w.create(fmt.Sprintf(`{"interval_seconds": 60, "interval_anchor": "2026-01-01T00:00:00Z", "task_name": "app.task", "execution_policy": %q%s}`, policy, strings.Join(members, "")))
 	var dues []time.Time
 	for due, ok := s.Next(s.CreatedAt); ok && len(dues) < 10; due, ok = s.Next(due) {
 		dues = append(dues, due)

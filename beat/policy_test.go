@@ -159,17 +159,8 @@ func TestStartsAndEnds(t *testing.T) {
 func TestJitter(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	s := w.create(`{"interval_seconds": 3600, "interval_anchor": "2026-01-01T00:00:00Z", "jitter_seconds": 3000, "misfire_policy": "none", "misfire_grace_seconds": 1, "task_name": "app.task"}`)
 	b := w.beat("a")
-	due, _ := s.Next(s.CreatedAt)
-	recurrence, err := s.Recurrence()
-	if err != nil {
-		t.Fatal(err)
-	}
-	fire := s.Policy().FireAt(s.ID, recurrence, due)
-	if fire.Sub(due) < 2*time.Second {
-		t.Skip("this schedule has hardly any jitter") // one in 1,500
-	}
+	s, due, fire := w.jittered()
 	w.step(b, fire.Add(-time.Millisecond))
 	if got := w.runs(s.ID); len(got) != 0 {
 		t.Errorf("fired before its jitter: %v", got)
@@ -180,4 +171,20 @@ func TestJitter(t *testing.T) {
 	if diff := cmp.Diff([]string{due.UTC().Format(time.RFC3339Nano) + " due"}, w.runs(s.ID)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+}
+
+// jittered makes a schedule whose first due time fires some seconds late, as nearly each does.
+func (w *world) jittered() (s domain.Schedule, due, fire time.Time) {
+	w.Helper()
+	for fire.Sub(due) < 2*time.Second {
+		s = w.create(`{"interval_seconds": 3600, "interval_anchor": "2026-01-01T00:00:00Z", "jitter_seconds": 3000, "misfire_policy": "none",
+			"misfire_grace_seconds": 1, "task_name": "app.task"}`)
+		due, _ = s.Next(s.CreatedAt)
+		recurrence, err := s.Recurrence()
+		if err != nil {
+			w.Fatal(err)
+		}
+		fire = s.Policy().FireAt(s.ID, recurrence, due)
+	}
+	return s, due, fire
 }

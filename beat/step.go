@@ -15,14 +15,11 @@ func (b *Beat) start(ctx context.Context) error {
 	if _, err := b.pool.Exec(ctx, makeLease); err != nil {
 		return fmt.Errorf("make the lease: %w", err)
 	}
-	row, err := b.look(ctx, 0)
+	row, err := b.look(ctx, readLease)
 	if err != nil {
 		return err
 	}
 	b.timeline = row.Timeline
-	if row.Mine {
-		b.epoch, b.taken = row.Epoch, row
-	}
 	b.markFeed(ctx)
 	snapshot, err := outbox.Current(ctx, b.pool)
 	if err != nil {

@@ -26,28 +26,24 @@ func (b *Beat) changed(id domain.ID, version int64) {
 
 const changedRows = livingRows + ` and s.id = any (@ids::uuid[])`
 
-// sync reads the schedules that are pending, unless it did so just now: the first change is read at once, those that
-// follow it soon are read together. What is not there any more, or may not fire, is forgotten.
+// sync reads schedules that are pending, unless it did so just now: the first change is read at once, those that follow it
+// soon are read together. Of very many it reads some, and comes again in the next step.
 func (b *Beat) sync(ctx context.Context, now micros) error {
-	count := len(b.pending)
-	if count == 0 {
-		b.caughtUp()
-		return nil
-	}
-	if now < b.syncAt {
-		return nil
-	}
-	began := time.Now()
-	for len(b.pending) > 0 {
+	if len(b.pending) > 0 && now >= b.syncAt {
+		began := time.Now()
 		ids := b.somePending()
 		if err := b.syncThese(ctx, ids); err != nil {
 			return err
 		}
+		b.syncs++
+		if len(b.pending) == 0 {
+			b.syncAt = now + syncEvery.Microseconds()
+		}
+		b.log.Info("synced", "schedules", len(ids), "took", time.Since(began))
 	}
-	b.syncAt = now + syncEvery.Microseconds()
-	b.syncs++
-	b.caughtUp()
-	b.log.Info("synced", "schedules", count, "took", time.Since(began))
+	if len(b.pending) == 0 {
+		b.caughtUp()
+	}
 	return nil
 }
 
@@ -61,6 +57,7 @@ func (b *Beat) somePending() []domain.ID {
 	return ids
 }
 
+// syncThese forgets what is not there any more, or may not fire.
 func (b *Beat) syncThese(ctx context.Context, ids []domain.ID) error {
 	living := make(map[domain.ID]struct{}, len(ids))
 	for r, err := range readRows(ctx, b.pool, changedRows, named{"ids": ids}) {
