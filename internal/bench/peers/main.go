@@ -44,5 +44,6 @@ func run() error {
 func peers() []bench.Section {
 	return []bench.Section{
 		{Name: "cron", About: "due times beside robfig/cron", Run: cronSection},
+		{Name: "forwarder", About: "the relay beside watermill-sql", Run: forwarderSection},
 	}
 }
