@@ -60,6 +60,7 @@ create table tactus.outbox_run_0 partition of tactus.outbox_run for values from 
 -- heard_at is when its worker last gave a sign of life. An exclusive run, one of a schedule whose runs must not overlap, keeps
 -- the next one back while it is open and not silent for too long. A run that is kept back is due and waiting; its run.due event
 -- is written when it is let go, and not before.
+-- redelivered is how often somebody asked to hand it over again: its run.due event of that version plus one is the one that counts.
 create table tactus.runs (
     id               uuid not null,
     schedule_id      uuid not null,
@@ -83,6 +84,7 @@ create table tactus.runs (
     heard_at         timestamptz,
     exclusive        boolean not null default false,
     waiting          boolean not null default false,
+    redelivered      integer not null default 0,
     primary key (id, due_at)
 ) partition by range (due_at);
 

@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
-	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -189,53 +186,4 @@ func (l *lane) encode(ctx context.Context, b outbox.Batch, c chunk) error {
 		c.entries[i].Message = m
 	}
 	return nil
-}
-
-// wanted tells which rows of a batch are to be published. Tasks that may have been handed over before only are when they
-// are not known to have started, and are neither expired nor too old.
-func (l *lane) wanted(ctx context.Context, b outbox.Batch, c chunk) (func(outbox.Row) bool, error) {
-	if !l.Tasks || b.Kind == outbox.NextBatch {
-		return func(outbox.Row) bool { return true }, nil
-	}
-	waiting, err := l.waiting(ctx, c)
-	if err != nil {
-		return nil, err
-	}
-	return func(row outbox.Row) bool {
-		switch waiting[row.Aggregate] {
-		case domain.Due:
-			return b.Kind == outbox.AgainBatch || b.Since == nil || !row.At.Before(*b.Since)
-		case domain.Sent:
-			return b.Kind == outbox.AgainBatch && !row.At.Before(*b.Since)
-		}
-		return false
-	}, nil
-}
-
-const waitingRuns = `
-select id, status from tactus.runs where id = any(@ids::uuid[]) and status in ('due', 'sent') and finished_at is null
-    and (expires_at is null or expires_at > clock_timestamp())`
-
-// waiting are those runs of a chunk that have not started, as far as is known.
-func (l *lane) waiting(ctx context.Context, c chunk) (map[domain.ID]domain.RunStatus, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.patience)
-	defer cancel()
-	ids := make([]domain.ID, len(c.rows))
-	for i, row := range c.rows {
-		ids[i] = row.Aggregate
-	}
-	rows, err := l.db.Query(ctx, waitingRuns, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{"ids": ids})
-	if err != nil {
-		return nil, fmt.Errorf("read waiting runs: %w", err)
-	}
-	found := map[domain.ID]domain.RunStatus{}
-	var id domain.ID
-	var status domain.RunStatus
-	if _, err := pgx.ForEachRow(rows, []any{&id, &status}, func() error {
-		found[id] = status
-		return nil
-	}); err != nil {
-		return nil, fmt.Errorf("read waiting runs: %w", err)
-	}
-	return found, nil
 }

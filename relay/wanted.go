@@ -1,0 +1,76 @@
+package relay
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// wanted tells which rows of a batch are to be published. Tasks that may have been handed over before, by this relay or
+// because somebody asked for it, only are when they are not known to have started, and are neither expired nor too old.
+func (l *lane) wanted(ctx context.Context, b outbox.Batch, c chunk) (func(outbox.Row) bool, error) {
+	if !l.Tasks || b.Kind == outbox.NextBatch && !slices.ContainsFunc(c.rows, redelivery) {
+		return func(outbox.Row) bool { return true }, nil
+	}
+	waiting, err := l.waiting(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return func(row outbox.Row) bool {
+		if b.Kind == outbox.NextBatch && !redelivery(row) {
+			return true
+		}
+		switch run := waiting[row.Aggregate]; {
+		case run.version != row.Version:
+			return false // it has started, or another event of it counts
+		case b.Kind == outbox.NextBatch:
+			return true
+		case run.status == domain.Due:
+			return b.Kind == outbox.AgainBatch || b.Since == nil || !row.At.Before(*b.Since)
+		default:
+			return b.Kind == outbox.AgainBatch && !row.At.Before(*b.Since)
+		}
+	}, nil
+}
+
+// redelivery tells the events of runs that somebody asked to hand over again.
+func redelivery(row outbox.Row) bool { return row.Version > 1 }
+
+const waitingRuns = `
+select id, status, redelivered + 1 from tactus.runs where id = any(@ids::uuid[]) and status in ('due', 'sent') and finished_at is null
+    and (expires_at is null or expires_at > clock_timestamp())`
+
+// waitingRun is one that has not started, as far as is known, and the version of its event that counts.
+type waitingRun struct {
+	status  domain.RunStatus
+	version int64
+}
+
+// waiting are those runs of a chunk that have not started.
+func (l *lane) waiting(ctx context.Context, c chunk) (map[domain.ID]waitingRun, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.patience)
+	defer cancel()
+	ids := make([]domain.ID, len(c.rows))
+	for i, row := range c.rows {
+		ids[i] = row.Aggregate
+	}
+	rows, err := l.db.Query(ctx, waitingRuns, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{"ids": ids})
+	if err != nil {
+		return nil, fmt.Errorf("read waiting runs: %w", err)
+	}
+	found := map[domain.ID]waitingRun{}
+	var id domain.ID
+	var run waitingRun
+	if _, err := pgx.ForEachRow(rows, []any{&id, &run.status, &run.version}, func() error {
+		found[id] = run
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("read waiting runs: %w", err)
+	}
+	return found, nil
+}
