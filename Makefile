@@ -28,7 +28,7 @@ test: go ## run every test, against real servers that the tests bring up
 
 .PHONY: pooled
 pooled: go ## run what speaks to PostgreSQL again, through PgBouncer in transaction mode
-	@TACTUS_TEST_VIA_PGBOUNCER=1 go test -count=1 -timeout 30m ./outbox/... ./relay/... ./beat/... ./internal/api/... ./internal/verify/... ./internal/replay/... ./internal/projection/...
+	@TACTUS_TEST_VIA_PGBOUNCER=1 go test -count=1 -timeout 30m ./outbox/... ./relay/... ./beat/... ./internal/api/... ./internal/verify/... ./internal/replay/... ./internal/projection/... ./internal/redeliver/...
 
 .PHONY: check
 check: go ## formatting, vet, staticcheck, tidy modules, and that macOS builds

@@ -10,7 +10,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/internal/redis"
 	"github.com/tactus-dev/tactus/internal/telemetry"
 	"github.com/tactus-dev/tactus/outbox"
@@ -19,20 +18,12 @@ import (
 
 const relayAddr = "127.0.0.1:8001"
 
-// keyFlags say how the keys of the broker are named.
-type keyFlags struct {
-	KeyPrefix string `name:"celery-key-prefix" env:"TACTUS_CELERY_KEY_PREFIX" help:"global_keyprefix of the workers' transport options."`
-}
-
 // relayFlags are the relay's own.
 type relayFlags struct {
-	keyFlags
-	ListenURL  string        `env:"TACTUS_LISTEN_URL" placeholder:"URL" help:"PostgreSQL for LISTEN, not through a pooler (default DATABASE_URL); none to poll only."`
-	Redeliver  time.Duration `name:"redeliver-window" env:"TACTUS_REDELIVER_WINDOW" default:"1h" help:"What a broker lost is handed over again when it is younger and not known to have started."`
-	LogKeep    time.Duration `name:"log-retention" env:"TACTUS_LOG_RETENTION" default:"168h" help:"How long run events, batches and the entries of the event stream are kept (7 days)."`
-	Queue      string        `name:"celery-default-queue" env:"TACTUS_CELERY_DEFAULT_QUEUE" default:"celery" help:"Queue of runs that name none."`
-	Separator  string        `name:"celery-priority-separator" env:"TACTUS_CELERY_PRIORITY_SEPARATOR" help:"sep of the workers' transport options (default \\x06\\x16)."`
-	Priorities []int         `name:"celery-priority-steps" env:"TACTUS_CELERY_PRIORITY_STEPS" help:"priority_steps of the workers' transport options (default 0,3,6,9)."`
+	queueFlags
+	ListenURL string        `env:"TACTUS_LISTEN_URL" placeholder:"URL" help:"PostgreSQL for LISTEN, not through a pooler (default DATABASE_URL); none to poll only."`
+	Redeliver time.Duration `name:"redeliver-window" env:"TACTUS_REDELIVER_WINDOW" default:"1h" help:"What a broker lost is handed over again when it is younger and not known to have started."`
+	LogKeep   time.Duration `name:"log-retention" env:"TACTUS_LOG_RETENTION" default:"168h" help:"How long run events, batches and the entries of the event stream are kept (7 days)."`
 }
 
 func (f relayFlags) validate() error {
@@ -47,10 +38,6 @@ func (f relayFlags) validate() error {
 
 // leastLogKeep leaves time to mend what keeps a sink from being served.
 const leastLogKeep = time.Hour
-
-func (f relayFlags) celery() celery.Config {
-	return celery.Config{DefaultQueue: f.Queue, KeyPrefix: f.KeyPrefix, PrioritySeparator: f.Separator, PrioritySteps: f.Priorities}
-}
 
 type relayCmd struct {
 	databaseFlags

@@ -17,15 +17,15 @@ import (
 type replayCmd struct {
 	databaseFlags
 	redisFlags
-	From         bound    `placeholder:"POSITION|TIME" help:"The first event: its position in the log, or a time as in 2026-03-01T09:30:00Z, or how long ago (90m)."`
-	To           bound    `placeholder:"POSITION|TIME" help:"The last event (default: what is committed now)."`
-	Schedule     string   `placeholder:"ID" help:"Only events of one schedule."`
-	Type         []string `placeholder:"TYPE" help:"Only events of a type, such as schedule.updated; may be repeated."`
-	Stream       string   `required:"" placeholder:"KEY" help:"Where to: a new key, such as tactus:replay:1, or that of a replay to go on with."`
-	Resume       bool     `help:"Go on with the replay in --stream, as it was begun."`
-	DryRun       bool     `help:"Only tell what would be published."`
-	Rate         int      `default:"2000" help:"At most so many events a second; 0 for no limit."`
-	DefaultQueue string   `name:"celery-default-queue" env:"TACTUS_CELERY_DEFAULT_QUEUE" default:"celery" help:"Queue of runs that name none."`
+	queueFlags
+	From     bound    `placeholder:"POSITION|TIME" help:"The first event: its position in the log, or a time as in 2026-03-01T09:30:00Z, or how long ago (90m)."`
+	To       bound    `placeholder:"POSITION|TIME" help:"The last event (default: what is committed now)."`
+	Schedule string   `placeholder:"ID" help:"Only events of one schedule."`
+	Type     []string `placeholder:"TYPE" help:"Only events of a type, such as schedule.updated; may be repeated."`
+	Stream   string   `required:"" placeholder:"KEY" help:"Where to: a new key, such as tactus:replay:1, or that of a replay to go on with."`
+	Resume   bool     `help:"Go on with the replay in --stream, as it was begun."`
+	DryRun   bool     `help:"Only tell what would be published."`
+	Rate     int      `default:"2000" help:"At most so many events a second; 0 for no limit."`
 }
 
 // Run publishes a range again.
@@ -39,7 +39,7 @@ func (c replayCmd) Run(ctx context.Context, to console) error {
 	}
 	defer pool.Close()
 	defer client.Close()
-	target, err := replay.Open(ctx, pool, client, c.Stream, c.DefaultQueue)
+	target, err := replay.Open(ctx, pool, client, c.Stream, c.celery())
 	if err != nil {
 		return refusedReplay(err)
 	}

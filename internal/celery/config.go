@@ -3,6 +3,7 @@ package celery
 import (
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Config is how the workers' broker is set up. Its zero value is Celery's default.
@@ -37,6 +38,16 @@ func (c Config) queue(named string) string {
 	}
 	return named
 }
+
+// QueueOf is the queue that a list of this name belongs to, whatever its priority.
+func (c Config) QueueOf(key string) string {
+	c = c.withDefaults()
+	queue, _, _ := strings.Cut(strings.TrimPrefix(key, c.KeyPrefix), c.PrioritySeparator)
+	return queue
+}
+
+// IsDefault tells whether runs that name no queue go to this one.
+func (c Config) IsDefault(queue string) bool { return queue == c.withDefaults().DefaultQueue }
 
 // Kombu takes priorities beyond these for these.
 const minPriority, maxPriority = 0, 9

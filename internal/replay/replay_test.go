@@ -17,6 +17,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/internal/replay"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
@@ -53,7 +54,7 @@ func (w world) change(t *testing.T, name string, n int) (s domain.Schedule) {
 
 func (w world) open(t *testing.T) *replay.Target {
 	t.Helper()
-	target, err := replay.Open(t.Context(), w.pool, w.redis, key, "celery")
+	target, err := replay.Open(t.Context(), w.pool, w.redis, key, celery.Config{KeyPrefix: "p:"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -274,14 +275,14 @@ func TestRefused(t *testing.T) {
 	}
 	w.redis.RPush(t.Context(), "a list", 1)
 	w.redis.HSet(t.Context(), "a hash", "x", 1)
-	w.redis.SAdd(t.Context(), "_kombu.binding.declared", 1)
+	w.redis.SAdd(t.Context(), "p:_kombu.binding.declared", 1)
 	w.redis.XAdd(t.Context(), &redis.XAddArgs{Stream: "somebody's", Values: []string{"x", "y"}})
 	w.redis.HSet(t.Context(), "{a sink}:sink", "epoch", "k3v9", "last", "4-1")
 	for _, key := range []string{
-		"", "tactus:events", "celery", "celery\x06\x163", "reports", "reports\x06\x169", "orders", "old", "declared", "a list",
+		"", "tactus:events", "celery", "p:celery", "celery\x06\x163", "p:celery\x06\x163", "p:reports", "p:unacked", "reports", "reports\x06\x169", "orders", "old", "declared", "a list",
 		"a hash", "somebody's", "a sink", "_kombu.binding.x", "unacked", "celery-task-meta-1",
 	} {
-		if _, err := replay.Open(t.Context(), w.pool, w.redis, key, "celery"); !refusal(err) {
+		if _, err := replay.Open(t.Context(), w.pool, w.redis, key, celery.Config{KeyPrefix: "p:"}); !refusal(err) {
 			t.Errorf("%q: %v", key, err)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/internal/redis"
 	"github.com/tactus-dev/tactus/relay"
 )
@@ -24,9 +25,9 @@ type Target struct {
 // ErrNone means that there is no replay in a stream.
 var ErrNone = errors.New("there is no replay to go on with")
 
-// Open looks at a key, which workers must not read. defaultQueue is that of the Celery workers.
-func Open(ctx context.Context, pool *pgxpool.Pool, client goredis.UniversalClient, key, defaultQueue string) (*Target, error) {
-	if err := refuseName(ctx, pool, client, key, defaultQueue); err != nil {
+// Open looks at a key, which workers must not read.
+func Open(ctx context.Context, pool *pgxpool.Pool, client goredis.UniversalClient, key string, workers celery.Config) (*Target, error) {
+	if err := refuseName(ctx, pool, client, key, workers); err != nil {
 		return nil, err
 	}
 	is, err := client.Type(ctx, key).Result()
@@ -54,22 +55,19 @@ func refuse(key, format string, args ...any) error {
 const workersKey = `
 select exists (select from tactus.schedules where task->>'queue' = $1 or task->>'stream' = $1)`
 
-// prioritySeparator and what follows it make the lists of a queue, one for each priority.
-const prioritySeparator = "\x06\x16"
-
-func refuseName(ctx context.Context, pool *pgxpool.Pool, client goredis.UniversalClient, key, defaultQueue string) error {
-	queue, _, _ := strings.Cut(key, prioritySeparator)
+func refuseName(ctx context.Context, pool *pgxpool.Pool, client goredis.UniversalClient, key string, workers celery.Config) error {
+	queue := workers.QueueOf(key)
 	switch {
 	case queue == "":
 		return &Refusal{"a replay needs the key of a stream"}
 	case key == redis.EventStream:
 		return refuse(key, "the relay fills it, and publishes again by itself what it has lost")
-	case queue == defaultQueue:
+	case workers.IsDefault(queue):
 		return refuse(key, "Celery workers read it")
-	case strings.HasPrefix(key, "_kombu.") || strings.HasPrefix(key, "celery-task-meta-") || strings.HasPrefix(key, "unacked"):
+	case strings.HasPrefix(queue, "_kombu.") || strings.HasPrefix(queue, "celery-task-meta-") || strings.HasPrefix(queue, "unacked"):
 		return refuse(key, "it is Celery's own")
 	}
-	bound, err := client.Exists(ctx, "_kombu.binding."+queue).Result()
+	bound, err := client.Exists(ctx, workers.KeyPrefix+"_kombu.binding."+queue).Result()
 	if err != nil {
 		return fmt.Errorf("look at %s: %w", key, err)
 	}

@@ -1,0 +1,20 @@
+package main
+
+import "github.com/tactus-dev/tactus/internal/celery"
+
+// keyFlags say how the keys of the broker are named.
+type keyFlags struct {
+	KeyPrefix string `name:"celery-key-prefix" env:"TACTUS_CELERY_KEY_PREFIX" help:"global_keyprefix of the workers' transport options."`
+}
+
+// queueFlags say how the Celery workers name their queues.
+type queueFlags struct {
+	keyFlags
+	Queue      string `name:"celery-default-queue" env:"TACTUS_CELERY_DEFAULT_QUEUE" default:"celery" help:"Queue of runs that name none."`
+	Separator  string `name:"celery-priority-separator" env:"TACTUS_CELERY_PRIORITY_SEPARATOR" help:"sep of the workers' transport options (default \\x06\\x16)."`
+	Priorities []int  `name:"celery-priority-steps" env:"TACTUS_CELERY_PRIORITY_STEPS" help:"priority_steps of the workers' transport options (default 0,3,6,9)."`
+}
+
+func (f queueFlags) celery() celery.Config {
+	return celery.Config{DefaultQueue: f.Queue, KeyPrefix: f.KeyPrefix, PrioritySeparator: f.Separator, PrioritySteps: f.Priorities}
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/redeliver"
+	"github.com/tactus-dev/tactus/internal/redis"
+)
+
+type redeliverCmd struct {
+	databaseFlags
+	redisFlags
+	queueFlags
+	DryRun    bool          `help:"Only tell what is lost."`
+	OlderThan time.Duration `default:"10m" help:"Only what was handed over so long ago: what is younger may be on its way."`
+	NewerThan time.Duration `default:"1h" help:"Only what was fired since."`
+	Schedule  string        `placeholder:"ID" help:"Only runs of one schedule."`
+	Untracked bool          `help:"Also tasks that ignore their result: nothing tells whether they have run."`
+}
+
+// Run hands over again what the broker lost.
+func (c redeliverCmd) Run(ctx context.Context, to console) error {
+	config, err := c.config()
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(c.databaseFlags.validate(), c.redisFlags.validate()); err != nil {
+		return err
+	}
+	broker, err := redis.ConnectBroker(c.broker())
+	if err != nil {
+		return usage("%v", err)
+	}
+	defer broker.Close()
+	pool, err := pgxpool.New(ctx, c.DatabaseURL)
+	if err != nil {
+		return usage("DATABASE_URL: %v", err)
+	}
+	defer pool.Close()
+	var lost, again int64
+	open, err := redeliver.Find(ctx, pool, broker, config, func(page []redeliver.Lost) error {
+		lost += int64(len(page))
+		for _, run := range page {
+			fmt.Fprintf(to.out, "%s  due %s  queue %s  %s\n", run.Run, run.DueAt.UTC().Format(time.RFC3339), run.Queue, run.Name)
+		}
+		if c.DryRun {
+			return nil
+		}
+		n, err := redeliver.Again(ctx, pool, config, page)
+		again += n
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(to.out, "%d runs were handed over and not heard of; the broker has lost %d of them\n", open, lost)
+	if !c.DryRun {
+		fmt.Fprintf(to.out, "%d are handed over again by the relay\n", again)
+	}
+	return nil
+}
+
+func (c redeliverCmd) config() (config redeliver.Config, err error) {
+	config = redeliver.Config{
+		Sink: celerySink, Celery: c.celery(), OlderThan: c.OlderThan, NewerThan: c.NewerThan, Untracked: c.Untracked,
+	}
+	if c.OlderThan < 0 || c.NewerThan <= c.OlderThan {
+		return config, usage("--older-than %s --newer-than %s: want the first to be less than the second", c.OlderThan, c.NewerThan)
+	}
+	if c.Schedule != "" {
+		if config.Schedule, err = domain.ParseID(c.Schedule); err != nil {
+			return config, usage("--schedule %q: %v", c.Schedule, err)
+		}
+	}
+	return config, nil
+}

@@ -1,0 +1,51 @@
+package redeliver
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// appendAgain looks at each run once more, under its lock. One that somebody writes to just now is heard of, and no loss.
+const appendAgain = `
+with lost as (
+    update tactus.runs r set status = 'due', sent_at = null, redelivered = r.redelivered + 1
+    from (
+        select id, due_at from tactus.runs where id = any ($1::text[]::uuid[])
+            and status in ('due', 'sent') and started_at is null and finished_at is null and not waiting
+            and (expires_at is null or expires_at > clock_timestamp())
+        order by id for no key update skip locked
+    ) l
+    where r.id = l.id and r.due_at = l.due_at
+    returning r.id, r.redelivered
+),
+since as (
+    select coalesce(min(first_position), 0) as position from tactus.relay_batches
+    where sink = $2 and committed_at >= clock_timestamp() - $3::interval - interval '1 hour'
+),
+event as (
+    insert into tactus.outbox (topic, aggregate_id, version, type, data, headers)
+    select 'run', lost.id, lost.redelivered + 1, 'run.due', e.data, e.headers
+    from lost join tactus.outbox e on e.topic = 'run' and e.aggregate_id = lost.id and e.version = 1
+        and e.position >= (select position from since)
+    order by e.position
+    returning position
+),
+bell as (` + outbox.Bell + ` as rung from (select from event limit 1) e)
+select (select count(*) from event), (select count(*) from bell)`
+
+// Again has the relay hand runs over again, and tells how many: those that have started meanwhile are not.
+func Again(ctx context.Context, pool *pgxpool.Pool, config Config, lost []Lost) (again int64, err error) {
+	ids := make([]string, len(lost))
+	for i, run := range lost {
+		ids[i] = run.Run.String()
+	}
+	var rung int64
+	if err := pool.QueryRow(ctx, appendAgain, ids, config.Sink, config.NewerThan).Scan(&again, &rung); err != nil {
+		return 0, fmt.Errorf("hand over again: %w", err)
+	}
+	return again, nil
+}

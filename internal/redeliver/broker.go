@@ -1,0 +1,111 @@
+package redeliver
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/google/uuid"
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/celery"
+)
+
+// broker knows which messages there are, queue by queue as they are asked for.
+type broker struct {
+	client  goredis.UniversalClient
+	config  celery.Config
+	read    map[string]bool
+	present map[domain.ID]struct{}
+}
+
+func newBroker(client goredis.UniversalClient, config celery.Config) *broker {
+	return &broker{client: client, config: config, read: map[string]bool{}, present: map[domain.ID]struct{}{}}
+}
+
+// lost are those of which there is no message. Queues are read before what was taken from them: a message that is taken
+// meanwhile is seen at least once.
+func (b *broker) lost(ctx context.Context, page []candidate) (lost []Lost, err error) {
+	runs, fresh := make([]Lost, 0, len(page)), false
+	for _, c := range page {
+		run, err := b.describe(c)
+		if err != nil {
+			continue // the relay sets aside what has become unreadable
+		}
+		runs = append(runs, run)
+		if !b.read[run.Queue] {
+			b.read[run.Queue], fresh = true, true
+			if err := b.readQueue(ctx, run.Queue); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if fresh {
+		if err := b.readTaken(ctx); err != nil {
+			return nil, err
+		}
+	}
+	for _, run := range runs {
+		if _, there := b.present[run.Run]; !there {
+			lost = append(lost, run)
+		}
+	}
+	return lost, nil
+}
+
+func (b *broker) describe(c candidate) (Lost, error) {
+	var due domain.DueRun
+	if err := json.Unmarshal(c.Data, &due); err != nil {
+		return Lost{}, err
+	}
+	due.ExpiresSeconds = 0 // whether it has expired was asked of Postgres
+	key, _, err := celery.Encode(due, uuid.NewString(), b.config)
+	return Lost{Run: c.ID, Schedule: due.ScheduleID, Name: due.ScheduleName, DueAt: due.DueAt, Queue: key}, err
+}
+
+const page = 1000
+
+// readQueue reads from the end at which messages come in: those that come meanwhile move others on, so that none is missed.
+func (b *broker) readQueue(ctx context.Context, key string) error {
+	for start := int64(0); ; start += page {
+		messages, err := b.client.LRange(ctx, key, start, start+page-1).Result()
+		if err != nil {
+			return fmt.Errorf("read queue %s: %w", key, err)
+		}
+		for _, message := range messages {
+			b.note([]byte(message))
+		}
+		if len(messages) < page {
+			return nil
+		}
+	}
+}
+
+// readTaken reads what workers have taken and not acknowledged.
+func (b *broker) readTaken(ctx context.Context) error {
+	key := b.config.KeyPrefix + "unacked"
+	for cursor := uint64(0); ; {
+		pairs, next, err := b.client.HScan(ctx, key, cursor, "", page).Result()
+		if err != nil {
+			return fmt.Errorf("read %s: %w", key, err)
+		}
+		for i := 1; i < len(pairs); i += 2 {
+			var taken []json.RawMessage // the message, its exchange and its routing key
+			if json.Unmarshal([]byte(pairs[i]), &taken) == nil && len(taken) > 0 {
+				b.note(taken[0])
+			}
+		}
+		if cursor = next; cursor == 0 {
+			return nil
+		}
+	}
+}
+
+// note keeps the id of a message. What is not ours has none that we look for.
+func (b *broker) note(message []byte) {
+	var m struct{ Headers struct{ ID domain.ID } }
+	if json.Unmarshal(message, &m) == nil {
+		b.present[m.Headers.ID] = struct{}{}
+	}
+}

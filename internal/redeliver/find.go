@@ -1,0 +1,109 @@
+package redeliver
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/celery"
+	"github.com/tactus-dev/tactus/internal/cursor"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// Config says what may be lost.
+type Config struct {
+	Sink      string        // what relay_batches calls the sink of the lists
+	Celery    celery.Config // how the workers' queues are named
+	OlderThan time.Duration // since it was handed over: what is younger may be on its way
+	NewerThan time.Duration // since it was fired: what is older is not wanted any more
+	Schedule  domain.ID     // of one schedule only, unless zero
+	Untracked bool          // tasks that ignore their result, too
+}
+
+// Lost is a run that the broker has no message of.
+type Lost struct {
+	Run, Schedule domain.ID
+	Name          string // of the schedule
+	DueAt         time.Time
+	Queue         string
+}
+
+// candidate is a run that was handed over, and of which nothing was heard.
+type candidate struct {
+	ID   domain.ID
+	Data json.RawMessage
+}
+
+// candidates are joined with their first event, which was written with them; the batches tell from which position on those
+// may be. A run that is due counts when its event that counts is behind the sink: the relay passed it over.
+const candidates = `
+with since as (
+    select coalesce(min(first_position), 0) as position from tactus.relay_batches
+    where sink = $1 and committed_at >= clock_timestamp() - $2::interval - interval '1 hour'
+)
+select r.id, e.data
+from tactus.runs r
+join tactus.outbox e on e.topic = 'run' and e.aggregate_id = r.id and e.version = 1 and e.position >= (select position from since)
+join tactus.outbox c on c.topic = 'run' and c.aggregate_id = r.id and c.version = r.redelivered + 1 and c.position >= (select position from since)
+where r.status in ('due', 'sent') and r.finished_at is null and not r.waiting
+    and (r.expires_at is null or r.expires_at > clock_timestamp())
+    and r.fired_at > clock_timestamp() - $2::interval and coalesce(r.sent_at, r.fired_at) <= clock_timestamp() - $3::interval
+    and ($4::text is null or r.schedule_id = $4::text::uuid)
+    and (r.status = 'sent' or pg_visible_in_snapshot(c.xid, $5::pg_snapshot)
+        or c.position <= $6 and c.xid <> all (array(select pg_snapshot_xip($7::pg_snapshot))))
+    and e.data->>'stream' is null and ($8 or not coalesce((e.data->>'ignore_result')::boolean, false))
+order by r.due_at, r.id`
+
+// Find tells what is lost, in pages. open is how many runs it looked at.
+func Find(ctx context.Context, pool *pgxpool.Pool, broker goredis.UniversalClient, config Config, tell func([]Lost) error) (open int64, err error) {
+	had, life, err := config.had(ctx, pool)
+	if err != nil {
+		return 0, err
+	}
+	var schedule *string
+	if !config.Schedule.IsZero() {
+		text := config.Schedule.String()
+		schedule = &text
+	}
+	b := newBroker(broker, config.Celery)
+	err = pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		args := []any{config.Sink, config.NewerThan, config.OlderThan, schedule, had, life.Floor, life.Late, config.Untracked}
+		for page, err := range cursor.Pages[candidate](ctx, tx, "candidates", candidates, args...) {
+			if err != nil {
+				return err
+			}
+			open += int64(len(page))
+			lost, err := b.lost(ctx, page)
+			if err == nil && len(lost) > 0 {
+				err = tell(lost)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return open, fmt.Errorf("look for lost runs: %w", err)
+	}
+	return open, nil
+}
+
+// had is what the sink is known to have been given: whole batches.
+func (c Config) had(ctx context.Context, pool *pgxpool.Pool) (outbox.Snapshot, outbox.Life, error) {
+	life, err := outbox.ReadLife(ctx, pool, c.Sink)
+	if err != nil {
+		return "", life, err
+	}
+	b, found, err := outbox.BatchUpTo(ctx, pool, c.Sink, life.Confirmed.Batch)
+	if err != nil || !found {
+		return outbox.Nothing, life, err
+	}
+	return b.After(life.Confirmed), life, nil
+}
