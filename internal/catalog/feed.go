@@ -86,6 +86,10 @@ func (c *Catalog) Events(ctx context.Context, after Cursor, f EventFilter, limit
 		after.to = now
 	}
 	found, err := c.readFeed(ctx, after, f, limit)
+	if err == nil && len(found) == 0 && after.to != now { // the last page ended with its snapshot: an empty page means the end
+		after = Cursor{life: life, from: after.to, to: now}
+		found, err = c.readFeed(ctx, after, f, limit)
+	}
 	if err != nil {
 		return nil, Cursor{}, err
 	}
