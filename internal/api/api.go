@@ -21,6 +21,9 @@ type server struct {
 	log      *slog.Logger
 }
 
+// How errors look is a variable of the framework's, which servers that run already read.
+func init() { huma.NewError = refusal }
+
 // New returns the handler of /api/v1 and /openapi.json over a pool that it is lent. timezone is that of new schedules
 // that name none.
 func New(pool *pgxpool.Pool, timezone string, log *slog.Logger) http.Handler {
@@ -31,7 +34,6 @@ func New(pool *pgxpool.Pool, timezone string, log *slog.Logger) http.Handler {
 	config.DocsPath = ""     // its page loads from elsewhere
 	config.SchemasPath = ""
 	config.RejectUnknownQueryParameters = true
-	huma.NewError = refusal
 	api := humago.New(mux, config)
 	s.schedules(api)
 	s.actions(api)
