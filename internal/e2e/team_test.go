@@ -1,10 +1,8 @@
-//go:build e2e
-
 package e2e_test
 
 import (
 	"bufio"
-	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -184,22 +182,27 @@ func eventsList(s *stack) {
 	if err != nil {
 		s.Fatal(err)
 	}
-	cmd := python.Command(s.Context(), "-u", "-m", "celery", "-b", s.broker.URL(0), "events", "--dump")
+	ctx, cancel := context.WithTimeout(s.Context(), testenv.Patience) // it would list for ever
+	defer cancel()
+	before, err := s.listeners()
+	if err != nil {
+		s.Fatal(err)
+	}
+	cmd := python.Command(ctx, "-u", "-m", "celery", "-b", s.broker.URL(0), "events", "--dump")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		s.Fatal(err)
 	}
-	var problems bytes.Buffer
-	cmd.Stderr = &problems
+	cmd.Stderr = s.Output()
 	if err := cmd.Start(); err != nil {
 		s.Fatal(err)
 	}
 	defer cmd.Wait()
 	defer cmd.Process.Kill()
-	testenv.Eventually(s, "somebody listens to events", func() error {
-		channels, err := s.client.PubSubNumPat(s.Context()).Result()
-		if err == nil && channels < 3 { // the collector has two
-			err = fmt.Errorf("%d patterns: %s", channels, problems.String())
+	testenv.Eventually(s, "it listens to events", func() error {
+		now, err := s.listeners()
+		if err == nil && now <= before {
+			err = fmt.Errorf("%d listen, as before", now)
 		}
 		return err
 	})
@@ -225,7 +228,14 @@ func eventsList(s *stack) {
 			return
 		}
 	}
-	s.Errorf("it lists nothing of it: %s", problems.String())
+	s.Error("it lists nothing of it")
+}
+
+// listeners counts the connections to the broker that have subscribed to something. Their patterns tell nothing: celery
+// events has the same one as the collector.
+func (s *stack) listeners() (int, error) {
+	text, err := s.client.Do(s.Context(), "client", "list", "type", "pubsub").Text()
+	return strings.Count(text, "\n"), err // a line each
 }
 
 func record(s *stack) {
@@ -326,26 +336,26 @@ func TestAWorkerDies(t *testing.T) {
 	}
 }
 
-// TestRedisIsAway: case 10. A schedule whose runs must not overlap is due every second meanwhile: one run is handed over when
-// the broker is back, and the history says what was not.
+// TestRedisIsAway: case 10. A schedule whose runs must not overlap is due every two seconds meanwhile: one run is handed over
+// when the broker is back, and the history says what was not. Redis goes in the pause after a run, not in the middle of one.
 func TestRedisIsAway(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
 	worker := s.work()
-	id := s.create(`"interval_seconds": 1, "task_name": "app.note", "args": ["ran"], "execution_policy": "skip"`)
+	id := s.create(`"interval_seconds": 2, "task_name": "app.note", "args": ["ran"], "execution_policy": "skip"`)
 	s.await(id, "it runs", func(r run) bool { return r.Status == "succeeded" })
 	if err := s.broker.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	away := time.Now()
-	testenv.Eventually(t, "ten due times are skipped", func() error {
+	testenv.Eventually(t, "five due times are skipped", func() error {
 		skipped := 0
 		for _, r := range s.history(id) {
 			if r.Status == "skipped" && r.DueAt.After(away) {
 				skipped++
 			}
 		}
-		if skipped < 10 {
+		if skipped < 5 {
 			return fmt.Errorf("%d are", skipped)
 		}
 		return nil
