@@ -16,7 +16,9 @@
 //
 // One row, the lease, has a holder and an epoch, which rises with each new holder. The leader renews it at a third of its
 // time, and with it writes the watermark and the snapshot of the log up to which it has read. A standby keeps the same
-// memory, moved on by the watermark, and takes the lease as soon as it runs out; a clean stop lets it run out at once.
+// memory, moved on by the watermark, and takes the lease as soon as it runs out; a clean stop lets it run out at once
+// (TestTakeoverInTime: within a second). That an epoch has one owner and a due time one firing is checked from histories of
+// beats that contend (TestOneOwnerAnEpoch).
 //
 // # What it promises
 //

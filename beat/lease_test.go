@@ -1,6 +1,7 @@
 package beat
 
 import (
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -88,6 +89,63 @@ func TestCleanStopHandsOver(t *testing.T) {
 	w.step(second, a.due(2))
 	if diff := cmp.Diff([]string{a.run(1), a.run(2)}, w.runs(s.ID)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestTakeoverInTime has two beats do what they do exactly when they want to, and ends the leader at some instant: the standby
+// leads a second after the lease has run out, at the latest; and a second after a clean stop.
+func TestTakeoverInTime(t *testing.T) {
+	t.Parallel()
+	for how, most := range map[string]time.Duration{"crash": leaseFor + time.Second, "stop": time.Second} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.create(minutely(``))
+			random := rand.New(rand.NewPCG(1, uint64(most)))
+			leader, standby := w.beat("a"), w.beat("b")
+			wakes := map[*Beat]micros{leader: w.now.UnixMicro(), standby: w.now.UnixMicro()}
+			for range 5 {
+				lives := w.now.Add(time.Duration(random.Int64N(int64(2 * renewEvery))))
+				w.livesUntil(lives, wakes)
+				w.at(lives)
+				if how == "stop" {
+					w.stop(leader)
+				}
+				delete(wakes, leader)
+				for !standby.leading {
+					w.livesUntil(time.UnixMicro(wakes[standby]), wakes)
+					if took := w.now.Sub(lives); took > most {
+						t.Fatalf("nobody leads %s after a %s", took, how)
+					}
+				}
+				leader, standby = standby, w.beat("c")
+				wakes[standby] = w.now.UnixMicro()
+			}
+		})
+	}
+}
+
+// livesUntil has beats step whenever they want to, until and with an instant.
+func (w *world) livesUntil(end time.Time, wakes map[*Beat]micros) {
+	w.Helper()
+	for {
+		var next *Beat
+		for b, wake := range wakes {
+			if next == nil || wake < wakes[next] {
+				next = b
+			}
+		}
+		if wakes[next] > end.UnixMicro() {
+			return
+		}
+		if at := time.UnixMicro(wakes[next]); at.After(w.now) {
+			w.at(at)
+		}
+		wake, err := next.step(w.Context(), w.now.UnixMicro())
+		if err != nil {
+			w.Fatal(err)
+		}
+		wakes[next] = wake
 	}
 }
 

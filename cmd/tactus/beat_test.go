@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -154,6 +155,9 @@ func TestSeedsOwnEndToEnd(t *testing.T) {
 func TestStandbyTakesOver(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, testenv.DatabaseURL(t), testenv.RedisURL(t))
+	if _, err := c.pool.Exec(t.Context(), leaseHistory); err != nil {
+		t.Fatal(err)
+	}
 	c.start("relay")
 	s := c.create(`{"name": "secondly", "interval_seconds": 1, "task_name": "app.task", "misfire_policy": "all"}`)
 	leader := c.beat("a")
@@ -182,6 +186,52 @@ func TestStandbyTakesOver(t *testing.T) {
 		leader = standby
 	}
 	c.verify(s.CreatedAt, c.settled(), 15*time.Second)
+	c.tookTurns(true, false, false)
+}
+
+// leaseHistory keeps what becomes of the lease, by Postgres' own clock.
+const leaseHistory = `
+create schema own;
+create table own.lease_history (n serial, at timestamptz default clock_timestamp(), holder text, epoch bigint, expires_at timestamptz);
+create function own.note_lease() returns trigger language plpgsql as
+    'begin insert into own.lease_history (holder, epoch, expires_at) values (new.holder, new.epoch, new.expires_at); return null; end';
+create trigger note_lease after insert or update on tactus.leases for each row execute function own.note_lease()`
+
+// turns are the times at which the lease was taken from another, each with how the lease was just before.
+const turns = `
+select h.at, before.expires_at, before.expires_at <= before.at
+from own.lease_history h join own.lease_history before on before.n = h.n - 1 where h.epoch <> before.epoch and before.epoch > 0 order by h.n`
+
+// tookTurns holds that the lease was taken so many times, never while it still ran: each time it had run out by itself, or had
+// been given up. How long that took by Postgres' clock is told; that it is a second at most in a beat's own time is shown in
+// package beat.
+func (c *cluster) tookTurns(givenUp ...bool) {
+	c.Helper()
+	rows, err := c.pool.Query(c.Context(), turns)
+	if err != nil {
+		c.Fatal(err)
+	}
+	defer rows.Close()
+	var was []bool
+	for rows.Next() {
+		var taken, expired time.Time
+		var given bool
+		if err := rows.Scan(&taken, &expired, &given); err != nil {
+			c.Fatal(err)
+		}
+		if taken.Before(expired) {
+			c.Errorf("taken at %s: it ran until %s", taken, expired)
+		}
+		c.Logf("given up %v, taken %s after it ran out", given, taken.Sub(expired))
+		was = append(was, given)
+	}
+	if err := rows.Err(); err != nil || !slices.Equal(was, givenUp) {
+		c.Errorf("given up before it was taken: %v, %v; want %v", was, err, givenUp)
+	}
+	var shared int
+	if err := c.pool.QueryRow(c.Context(), `select count(*) from (select from own.lease_history group by epoch having count(distinct holder) > 1) e`).Scan(&shared); err != nil || shared > 0 {
+		c.Errorf("%d epochs had several owners, %v", shared, err)
+	}
 }
 
 // settled is an instant up to which everything is settled: a schedule that was made after it has fired.
