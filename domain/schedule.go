@@ -88,8 +88,8 @@ func (s Schedule) change(t EventType) Change {
 	return c
 }
 
-// At dates the change and gives its event.
-func (c Change) At(now time.Time) (Event, error) {
+// Dated is the schedule after the change, made at an instant.
+func (c Change) Dated(now time.Time) Schedule {
 	after := c.After
 	after.UpdatedAt = now
 	if c.Type == ScheduleCreated {
@@ -104,6 +104,12 @@ func (c Change) At(now time.Time) (Event, error) {
 	if c.TriggerSet {
 		after.TriggerSetAt = now
 	}
+	return after
+}
+
+// At dates the change and gives its event.
+func (c Change) At(now time.Time) (Event, error) {
+	after := c.Dated(now)
 	data, err := json.Marshal(after)
 	if err != nil {
 		return Event{}, fmt.Errorf("encode event: %w", err)

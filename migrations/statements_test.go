@@ -10,9 +10,11 @@ import (
 	"go/token"
 	"go/types"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -68,7 +70,7 @@ func prepare(ctx context.Context, conn *pgx.Conn, sql string) error {
 type statement struct{ where, sql string }
 
 // rest is what the program appends at run time to constants that are not whole statements.
-var rest = map[string]string{"insertSchedule": "changedEvent", "updateSchedule": "changedEvent", "selectRows": "inNext"}
+var rest = map[string]string{"insertSchedule": "insertEvent", "updateSchedule": "insertEvent", "selectRows": "inNext"}
 
 var (
 	beginsLikeSQL = regexp.MustCompile(`^\s*(select|insert into|update|delete from|with \w+ as)\s`)
@@ -131,7 +133,7 @@ func statementsIn(dir string) (all []statement, err error) {
 			if value == nil || value.Kind() != constant.String {
 				return true
 			}
-			if sql := constant.StringVal(value) + ending(expr, pkg); beginsLikeSQL.MatchString(sql) && !isPart.MatchString(sql) {
+			if sql := constant.StringVal(value) + ending(expr, pkg); beginsLikeSQL.MatchString(sql) && !isPart.MatchString(sql) && !isEnding(expr) {
 				all = append(all, statement{fset.Position(expr.Pos()).String(), sql})
 			}
 			return false
@@ -151,6 +153,11 @@ func ending(expr ast.Expr, pkg *types.Package) string {
 		return ""
 	}
 	return constant.StringVal(more.Val())
+}
+
+func isEnding(expr ast.Expr) bool {
+	name, ok := expr.(*ast.Ident)
+	return ok && slices.Contains(slices.Collect(maps.Values(rest)), name.Name)
 }
 
 type noImports struct{}

@@ -25,100 +25,69 @@ type option struct {
 	headers     []byte // JSON, or nil
 }
 
-// stamps are the times that the database gave to a change.
-type stamps struct {
-	CreatedAt, UpdatedAt, EffectiveFrom, TriggerSetAt time.Time
-	DeletedAt                                         *time.Time
-}
-
 // errNotWritten means that no row was written: the name is taken, the version has moved, or the key is used.
 var errNotWritten = errors.New("not written")
 
 // write commits a change and its event in one statement. The event is selected from the changed row, so its position is
 // drawn after the row lock: the positions of one schedule rise with its versions (drawn before, 37 in 100 did not).
 func write(ctx context.Context, q querier, c domain.Change, o option) (domain.Schedule, error) {
-	sql := updateSchedule
-	if c.Type == domain.ScheduleCreated {
-		sql = insertSchedule
-	}
-	args, err := columns(c, o)
+	values, err := columns(c, o)
 	if err != nil {
 		return domain.Schedule{}, err
 	}
-	rows, err := q.Query(ctx, sql+changedEvent, args)
+	s := statements[formOf(c, o)]
+	rows, err := q.Query(ctx, s.sql, s.arguments(values)...)
 	if err != nil {
 		return domain.Schedule{}, fmt.Errorf("write schedule: %w", err)
 	}
-	at, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[stamps])
+	now, err := pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) (at time.Time, err error) {
+		return at, row.Scan(&at, nil)
+	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return domain.Schedule{}, errNotWritten
 	}
 	if err != nil {
 		return domain.Schedule{}, fmt.Errorf("write schedule: %w", err)
 	}
-	return at.on(c.After), nil
-}
-
-func (at stamps) on(s domain.Schedule) domain.Schedule {
-	s.CreatedAt, s.UpdatedAt = at.CreatedAt.UTC(), at.UpdatedAt.UTC()
-	s.EffectiveFrom, s.TriggerSetAt = at.EffectiveFrom.UTC(), at.TriggerSetAt.UTC()
-	if at.DeletedAt != nil {
-		s.DeletedAt = at.DeletedAt.UTC()
-	}
-	return s
+	return c.Dated(now.UTC()), nil
 }
 
 // insertSchedule gives no row when a living schedule has the name: the caller's transaction is not aborted by it.
 const insertSchedule = `
-with moment as materialized (select clock_timestamp() as now),
-changed as (
+with changed as (
     insert into tactus.schedules (id, name, version, enabled, trigger, anchor, policy, effective_from, trigger_set_at,
         created_at, updated_at, category, tags, definition, task)
-    select @id, @name, @version, @enabled, @trigger, @anchor, @policy, now, now,
-        now, now, @category, @tags, @definition, @task
-    from moment
+    values (@id, @name, @version, @enabled, @trigger, @anchor, @policy, statement_timestamp(), statement_timestamp(),
+        statement_timestamp(), statement_timestamp(), @category, @tags, @definition, @task)
     on conflict (name) where deleted_at is null do nothing
-    returning id, version, created_at, updated_at, effective_from, trigger_set_at, deleted_at
+    returning id, version, updated_at
 )`
 
 const updateSchedule = `
-with moment as materialized (select clock_timestamp() as now),
-changed as (
-    update tactus.schedules s set name = @name, version = @version, enabled = @enabled, trigger = @trigger, anchor = @anchor,
+with changed as (
+    update tactus.schedules set name = @name, version = @version, enabled = @enabled, trigger = @trigger, anchor = @anchor,
         policy = @policy, category = @category, tags = @tags, definition = @definition, task = @task, invalid_reason = @invalid_reason,
-        effective_from = case when @effective then now else effective_from end,
-        trigger_set_at = case when @trigger_set then now else trigger_set_at end,
-        deleted_at = case when @deleted then now end,
-        updated_at = now
-    from moment
-    where s.id = @id and s.version = @version - 1 and s.deleted_at is null
-    returning s.id, s.version, s.created_at, s.updated_at, s.effective_from, s.trigger_set_at, s.deleted_at
+        effective_from = case when @effective then statement_timestamp() else effective_from end,
+        trigger_set_at = case when @trigger_set then statement_timestamp() else trigger_set_at end,
+        deleted_at = case when @deleted then statement_timestamp() end,
+        updated_at = statement_timestamp()
+    where id = @id and version = @version - 1 and deleted_at is null
+    returning id, version, updated_at
 )`
 
-// changedEvent appends the event. Its data is the schedule's JSON with the times of the row put in front. The key and
-// the bell come last, because each is for what has been written. Every CTE is read: one that is not read may not run.
-const changedEvent = `,
-event as (
-    insert into tactus.outbox (topic, aggregate_id, version, type, data, headers, occurred_at)
-    select 'schedule', id, version, @type, ('{"created_at":"' || to_char(created_at at time zone 'UTC', @iso)
-        || '","updated_at":"' || to_char(updated_at at time zone 'UTC', @iso)
-        || '","effective_from":"' || to_char(effective_from at time zone 'UTC', @iso)
-        || '","trigger_set_at":"' || to_char(trigger_set_at at time zone 'UTC', @iso)
-        || coalesce('","deleted_at":"' || to_char(deleted_at at time zone 'UTC', @iso), '')
-        || '",' || substr(@data::text, 2))::json, @headers::json, updated_at
-    from changed
-    returning position
-),
+// insertKey uses up an idempotency key, if anything is written.
+const insertKey = `,
 key as (
-    insert into tactus.idempotency (key, request_hash, made)
-    select @key::text, @request_hash::bytea, id from changed where @key::text is not null
-    returning key
-),
-bell as (` + Bell + ` as rung from event where @ring::boolean)
-select created_at, updated_at, effective_from, trigger_set_at, deleted_at
-from changed, (select count(*) from key) k, (select count(rung) from bell) b`
+    insert into tactus.idempotency (key, request_hash, made) select @key, @request_hash::bytea, id from changed
+)`
 
-const isoFormat = `YYYY-MM-DD"T"HH24:MI:SS.US"Z"`
+// insertEvent appends the event. Its data is the schedule's JSON with the times of the row put in front.
+const insertEvent = `
+insert into tactus.outbox (topic, aggregate_id, version, type, data, headers, occurred_at)
+select 'schedule', id, version, @type, (format(@times, to_char(updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) || @data::text)::json,
+    @headers::json, updated_at
+from changed
+returning occurred_at`
 
 func columns(c domain.Change, o option) (pgx.NamedArgs, error) {
 	s := c.After
@@ -135,11 +104,28 @@ func columns(c domain.Change, o option) (pgx.NamedArgs, error) {
 		"id": s.ID, "name": s.Name, "version": s.Version, "enabled": p.Enabled, "type": string(c.Type),
 		"invalid_reason": textOrNull([]byte(s.InvalidReason)),
 		"trigger":        p.Trigger, "anchor": p.Anchor, "policy": p.Policy, "category": p.Category, "tags": p.Tags,
-		"definition": p.Definition, "task": p.Task, "data": string(data),
+		"definition": p.Definition, "task": p.Task, "data": string(data[1:]),
 		"effective": c.Effective, "trigger_set": c.TriggerSet, "deleted": c.Type == domain.ScheduleDeleted,
-		"iso": isoFormat, "headers": textOrNull(o.headers), "ring": o.ring,
-		"key": textOrNull([]byte(o.key)), "request_hash": o.requestHash,
+		"times": times(c), "headers": textOrNull(o.headers), "key": o.key, "request_hash": o.requestHash,
 	}, nil
+}
+
+// times is the beginning of an event's data, as format() takes it: %1$s is the time of the change, which only the database
+// knows.
+func times(c domain.Change) string {
+	const now = "%1$s"
+	moved := func(moves bool, at time.Time) string {
+		if moves {
+			return now
+		}
+		return at.UTC().Format("2006-01-02T15:04:05.000000Z")
+	}
+	text := `{"created_at":"` + moved(c.Type == domain.ScheduleCreated, c.After.CreatedAt) + `","updated_at":"` + now +
+		`","effective_from":"` + moved(c.Effective, c.After.EffectiveFrom) + `","trigger_set_at":"` + moved(c.TriggerSet, c.After.TriggerSetAt)
+	if c.Type == domain.ScheduleDeleted {
+		text += `","deleted_at":"` + now
+	}
+	return text + `",`
 }
 
 func orNull(t time.Time) *time.Time {
