@@ -26,12 +26,14 @@ type Config struct {
 	Poll      time.Duration // how often the log is read
 	MinResync time.Duration // at most one resync in this time
 	Lease     time.Duration // how long a silent run without a time limit keeps the next one back, where runs must not overlap
+	Shadow    bool          // decide and record, and send nothing
 	Log       *slog.Logger
 }
 
 // Beat is one beat: a leader that fires, or a standby. Its state belongs to the goroutine that calls step.
 type Beat struct {
 	cfg    Config
+	mode   mode
 	pool   *pgxpool.Pool
 	feed   Feed
 	log    *slog.Logger
@@ -46,6 +48,9 @@ type Beat struct {
 	takenAt micros // what was due before may have been settled by another
 	renewed time.Time
 	lookAt  micros
+
+	beside  *time.Time // in shadow mode: the lease of one that fires, as it was first seen
+	retired bool       // in shadow mode: one that fires has come
 
 	mark       *string // of the feed, from before the load
 	heard      chan note
@@ -90,7 +95,7 @@ func New(pool *pgxpool.Pool, feed Feed, cfg Config) (*Beat, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Beat{
-		cfg: cfg, pool: pool, feed: feed, log: cfg.Log, memory: newMemory(), holder: cfg.Name + "/" + outbox.NewID().String(),
+		cfg: cfg, mode: modeOf(cfg.Shadow), pool: pool, feed: feed, log: cfg.Log, memory: newMemory(), holder: cfg.Name + "/" + outbox.NewID().String(),
 		heard: make(chan note, 4096), pending: map[domain.ID]int64{}, unreadable: map[domain.ID]unreadable{},
 	}, nil
 }

@@ -92,7 +92,7 @@ type outcome struct {
 }
 
 func (b *Beat) write(ctx context.Context, items []item) (out outcome, err error) {
-	row := b.pool.QueryRow(ctx, fireDue, planned, arrays(b.epoch, b.cfg.Lease, items))
+	row := b.pool.QueryRow(ctx, b.mode.fire, planned, arrays(b.epoch, b.cfg.Lease, items))
 	var rung any
 	if err := row.Scan(&out.Held, &out.Recorded, &out.Fired, &out.Stale, &rung); err != nil {
 		return outcome{}, fmt.Errorf("fire: %w", err)
@@ -103,18 +103,19 @@ func (b *Beat) write(ctx context.Context, items []item) (out outcome, err error)
 func arrays(epoch int64, lease time.Duration, items []item) named {
 	n := len(items)
 	runs, schedules := make([]domain.ID, n), make([]domain.ID, n)
-	effective, due, until := make([]time.Time, n), make([]time.Time, n), make([]*time.Time, n)
+	effective, due, until, fires := make([]time.Time, n), make([]time.Time, n), make([]*time.Time, n), make([]time.Time, n)
 	reasons := make([]*string, n)
 	for i := range items {
 		it := &items[i]
 		runs[i], schedules[i] = outbox.NewID(), it.schedule
 		effective[i], due[i] = time.UnixMicro(it.effective), time.UnixMicro(it.due)
+		fires[i] = time.UnixMicro(it.fire)
 		if it.reason != "" {
 			last := time.UnixMicro(it.until)
 			until[i], reasons[i] = &last, &it.reason
 		}
 	}
 	return named{
-		"epoch": epoch, "lease": lease, "runs": runs, "schedules": schedules, "effective": effective, "due": due, "until": until, "reasons": reasons,
+		"epoch": epoch, "lease": lease, "runs": runs, "schedules": schedules, "effective": effective, "due": due, "until": until, "fires": fires, "reasons": reasons,
 	}
 }

@@ -20,6 +20,18 @@
 // (TestTakeoverInTime: within a second). That an epoch has one owner and a due time one firing is checked from histories of
 // beats that contend (TestOneOwnerAnEpoch).
 //
+// # Shadow mode
+//
+// While a team still has another beat in charge, a shadow decides in all ways as a beat does, under a lease of its own, and
+// records what it would fire in tactus.shadow_runs: no run, no event, no count. It begins at the moment it takes its lease.
+//
+//   - Beside a beat that fires it does nothing, and once it has seen one it does nothing for good (retired): a restart
+//     of that beat is no time in which another one is in charge.
+//   - The first beat that fires after it notes the moment (the lease named switch): what was due until then was another's. It is recorded as
+//     missed, with that reason, and does not fire, however the shadow ended and however long ago. What is due after it fires.
+//
+// TestShadowDecidesAndFiresNothing, TestSwitchFromShadow, TestShadowBesideOneThatFires and TestBackToTheOldBeat show it.
+//
 // # What it promises
 //
 //   - A due time fires once. Its row in tactus.runs is unique; its run.due event is written by the statement that wrote the row.

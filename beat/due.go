@@ -38,6 +38,9 @@ func (d *batch) add(slot uint32, items []item, last micros) {
 func (m *memory) settle(slot uint32, now micros, room int) (items []item, last micros) {
 	r := m.at(slot)
 	p, recurrence := m.policies.at(r.policy).Policy, m.recurrence(r)
+	if r.due <= m.elsewhere {
+		return m.passedOver(r, recurrence)
+	}
 	p.Grace += p.Jitter // it is not late before it was to fire
 	if m.limited(r) {
 		room = 1
@@ -60,6 +63,21 @@ func (m *memory) settle(slot uint32, now micros, room int) (items []item, last m
 		items, last = append(items, it), it.due
 	}
 	return items, last
+}
+
+// passedOver has the due times of the time in which another beat was in charge recorded, and none of them fire.
+func (m *memory) passedOver(r *record, recurrence domain.Recurrence) (items []item, last micros) {
+	end := time.UnixMicro(m.elsewhere + 1)
+	if ends := m.policies.at(r.policy).EndsAt; !ends.IsZero() && ends.Before(end) {
+		end = ends.Add(1)
+	}
+	last = r.due
+	if due, ok := recurrence.Prev(end); ok {
+		last = max(last, due.UnixMicro())
+	}
+	return []item{{
+		schedule: r.id, effective: r.effective, version: r.version, due: r.due, until: last, reason: domain.ReasonShadow, fire: r.fire,
+	}}, last
 }
 
 // misfired tells whether something of the items is later than its time and the grace.

@@ -24,39 +24,62 @@ type leaseRow struct {
 	Watermark *time.Time // of whoever held it, until we write ours
 	Snapshot  *string    // of the log, up to which the holder had read
 	Timeline  string
-	Now       time.Time // Postgres' clock
+	Now       time.Time  // Postgres' clock
+	Switched  *time.Time // when a beat that fires last took over from a shadow
+	Firing    *time.Time // until when a beat that fires has its lease, while it has
 }
 
 // lookAtLease renews the lease, or takes it when it has run out, or else reads it. The watermark and snapshot are written
 // with a renewal only: what a predecessor has left stays until its successor has read it. An UPDATE that finds nothing to
 // do locks nothing, so a standby is in nobody's way.
+//
+// A shadow never has its lease beside one that fires, and begins at that moment when one has fired since. One that fires
+// notes when it took over from a shadow: what was due until then was another beat's.
 const lookAtLease = `
 with held as (
     update tactus.leases l set
         holder = @holder,
         epoch = case when l.holder = @holder and l.epoch = @epoch then l.epoch else l.epoch + 1 end,
         expires_at = clock_timestamp() + @lease::interval,
-        watermark = case when l.holder = @holder and l.epoch = @epoch then coalesce(@watermark, l.watermark) else l.watermark end,
-        snapshot = case when l.holder = @holder and l.epoch = @epoch then coalesce(@snapshot::text::pg_snapshot, l.snapshot) else l.snapshot end
-    where l.name = 'beat' and (l.expires_at <= clock_timestamp() or l.holder = @holder and l.epoch = @epoch)
-    returning true as mine, l.holder, l.epoch, l.watermark, l.snapshot
+        watermark = case when l.holder = @holder and l.epoch = @epoch then coalesce(@watermark, l.watermark)
+            when ` + begins + ` then clock_timestamp() else l.watermark end,
+        snapshot = case when l.holder = @holder and l.epoch = @epoch then coalesce(@snapshot::text::pg_snapshot, l.snapshot)
+            when ` + begins + ` then null else l.snapshot end
+    where l.name = @name and (l.expires_at <= clock_timestamp() or l.holder = @holder and l.epoch = @epoch)
+        and (l.name <> 'shadow' or ` + firing + ` is null)
+    returning true as mine, l.name, l.holder, l.epoch, l.watermark, l.snapshot
+),
+switched as (
+    insert into tactus.leases as w (name, holder, epoch, expires_at, watermark)
+    select 'switch', h.holder, h.epoch, clock_timestamp(), clock_timestamp()
+    from held h join tactus.leases s on s.name = 'shadow'
+    where h.name = 'beat' and h.epoch <> @epoch and s.watermark > greatest(h.watermark, ` + lastSwitch + `, '-infinity')
+    on conflict (name) do update set holder = excluded.holder, epoch = excluded.epoch, expires_at = excluded.expires_at, watermark = excluded.watermark
+    returning watermark
 )
-select mine, holder, epoch, watermark, snapshot::text, ` + timelineAndClock + ` from held
+select mine, holder, epoch, watermark, snapshot::text, ` + timelineAndClock + `, coalesce((select watermark from switched), ` + lastSwitch + `), ` + firing + ` from held
 union all
 ` + readLease + ` and not exists (select from held)`
 
-const readLease = `select false, holder, epoch, watermark, snapshot::text, ` + timelineAndClock + ` from tactus.leases where name = 'beat'`
+const readLease = `select false, holder, epoch, watermark, snapshot::text, ` + timelineAndClock + `, ` + lastSwitch + `, ` + firing + ` from tactus.leases where name = @name`
 
-const timelineAndClock = `left(pg_walfile_name(pg_current_wal_lsn()), 8), clock_timestamp()`
+const (
+	timelineAndClock = `left(pg_walfile_name(pg_current_wal_lsn()), 8), clock_timestamp()`
+	lastSwitch       = `(select watermark from tactus.leases where name = 'switch')`
+	firing           = `(select expires_at from tactus.leases where name = 'beat' and expires_at > clock_timestamp())`
+
+	// begins tells of a shadow whether it has seen nothing yet, or a beat that fires has been in charge since.
+	begins = `l.name = 'shadow' and coalesce(l.watermark < (select f.watermark from tactus.leases f where f.name = 'beat'), l.watermark is null)`
+)
 
 // giveUpLease lets it run out at once.
 const giveUpLease = `
 update tactus.leases set expires_at = clock_timestamp(), watermark = coalesce(@watermark, watermark),
     snapshot = coalesce(@snapshot::text::pg_snapshot, snapshot)
-where name = 'beat' and holder = @holder and epoch = @epoch`
+where name = @name and holder = @holder and epoch = @epoch and (name <> 'shadow' or ` + firing + ` is null)`
 
 const makeLease = `
-insert into tactus.leases (name, holder, epoch, expires_at) values ('beat', '', 0, '-infinity') on conflict do nothing`
+insert into tactus.leases (name, holder, epoch, expires_at) values (@name, '', 0, '-infinity') on conflict do nothing`
 
 // look asks for the lease, and takes Postgres' time from the answer.
 func (b *Beat) look(ctx context.Context, sql string, args ...any) (leaseRow, error) {
@@ -73,7 +96,7 @@ func (b *Beat) look(ctx context.Context, sql string, args ...any) (leaseRow, err
 }
 
 func (b *Beat) leaseArgs(now micros) named {
-	args := named{"holder": b.holder, "epoch": b.epoch, "lease": leaseFor, "watermark": nil, "snapshot": nil}
+	args := named{"name": b.mode.lease, "holder": b.holder, "epoch": b.epoch, "lease": leaseFor, "watermark": nil, "snapshot": nil}
 	if b.leading {
 		args["watermark"] = time.UnixMicro(b.memory.settled(now))
 		args["snapshot"] = b.processed
@@ -83,7 +106,11 @@ func (b *Beat) leaseArgs(now micros) named {
 
 // renew looks at the lease and becomes what it says.
 func (b *Beat) renew(ctx context.Context, now micros) error {
-	row, err := b.look(ctx, lookAtLease, b.leaseArgs(now))
+	sql, args := lookAtLease, b.leaseArgs(now)
+	if b.retired {
+		sql, args = readLease, named{"name": b.mode.lease}
+	}
+	row, err := b.look(ctx, sql, args)
 	if err != nil {
 		return err
 	}
@@ -91,6 +118,7 @@ func (b *Beat) renew(ctx context.Context, now micros) error {
 	b.lookAt = now + renewEvery.Microseconds()
 	if !row.Mine {
 		b.lose(row.Holder)
+		b.yieldTo(row.Firing)
 		b.lookAt = now + standbyLook.Microseconds()
 		b.memory.pass(since(row.Watermark))
 		return nil
@@ -117,6 +145,7 @@ func (b *Beat) lose(to string) {
 func (b *Beat) takeOver(ctx context.Context, now micros) error {
 	b.takenAt = max(now, b.taken.Now.UnixMicro())
 	b.memory.pass(since(b.taken.Watermark))
+	b.elsewhere(b.taken.Switched)
 	if b.taken.Snapshot != nil {
 		fresh, err := b.fresh(ctx, *b.taken.Snapshot)
 		if err != nil {

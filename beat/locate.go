@@ -37,7 +37,7 @@ func (b *Beat) locate(ctx context.Context, slots []uint32) error {
 		r := b.memory.at(slot)
 		ids[i], from[i] = r.id, time.UnixMicro(r.effective)
 	}
-	rows, err := b.pool.Query(ctx, lastSettled, planned, named{"schedules": ids, "from": from})
+	rows, err := b.pool.Query(ctx, b.mode.settled, planned, named{"schedules": ids, "from": from})
 	if err != nil {
 		return fmt.Errorf("find what is settled: %w", err)
 	}

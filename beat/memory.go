@@ -39,13 +39,15 @@ type memory struct {
 	heap     []uint32
 	triggers interned[trigger]
 	policies interned[policy]
+
+	elsewhere micros // until when another beat was in charge
 }
 
 // chunk is how many records are allocated together: memory grows without being copied.
 const chunk = 4096
 
 func newMemory() *memory {
-	return &memory{index: newIndex(), triggers: newInterned(parseTrigger), policies: newInterned(parsePolicy)}
+	return &memory{elsewhere: always, index: newIndex(), triggers: newInterned(parseTrigger), policies: newInterned(parsePolicy)}
 }
 
 func (m *memory) len() int { return m.index.used }

@@ -18,7 +18,7 @@ const changedSince = `
 select pg_current_snapshot()::text, l.snapshot::text,
     pg_snapshot_xmax(pg_current_snapshot()) < pg_snapshot_xmax(@from::text::pg_snapshot), e.aggregate_id, e.version
 from (select 1) one
-left join tactus.leases l on l.name = 'beat'
+left join tactus.leases l on l.name = @lease
 left join (
     select o.aggregate_id, o.version from tactus.outbox o where o.topic = 'schedule' and ` + notIn + `
 ) e on true`
@@ -35,7 +35,7 @@ type pollRow struct {
 // after a crash of Postgres too, which gives the numbers of lost transactions to new ones. Hence changes are seen
 // several times; memory has them then.
 func (b *Beat) poll(ctx context.Context, now micros) error {
-	rows, err := b.pool.Query(ctx, changedSince, planned, named{"from": b.base})
+	rows, err := b.pool.Query(ctx, changedSince, planned, named{"from": b.base, "lease": b.mode.lease})
 	if err != nil {
 		return fmt.Errorf("poll the log: %w", err)
 	}

@@ -65,7 +65,7 @@ letter as (
 select exists (select from lease)`
 
 func (b *Beat) setAside(ctx context.Context, it item, reason error) (out outcome, err error) {
-	err = b.pool.QueryRow(ctx, setAsideDue, planned, named{
+	err = b.pool.QueryRow(ctx, b.mode.setAside, planned, named{
 		"epoch": b.epoch, "run": outbox.NewID(), "schedule": it.schedule, "due": time.UnixMicro(it.due),
 		"until": time.UnixMicro(max(it.due, it.until)), "version": int64(it.version), "error": reason.Error(),
 	}).Scan(&out.Held)

@@ -18,6 +18,9 @@ type Stats struct {
 	Renewed   time.Time     // when the lease was last renewed
 	Fired     int64
 	Missed    int64 // ranges of due times
+	Shadow    bool  // it decides and records, and sends nothing: Fired is 0
+	Retired   bool  // a shadow beside which one that fires has come
+	WouldFire int64 // in shadow mode
 	Syncs     int64 // queries for changed schedules
 	Resyncs   int64
 
@@ -47,7 +50,7 @@ func (b *Beat) publish(now micros) {
 	defer s.mu.Unlock()
 	watermark := b.memory.settled(now)
 	s.Leader, s.Epoch, s.Loaded, s.Schedules, s.Pending = b.leading, b.epoch, true, b.memory.len(), len(b.pending)
-	s.Syncs, s.Resyncs = b.syncs, b.resyncs
+	s.Syncs, s.Resyncs, s.Shadow, s.Retired = b.syncs, b.resyncs, b.cfg.Shadow, b.retired
 	s.Watermark, s.Lag, s.Renewed = time.UnixMicro(watermark), time.Duration(now-watermark)*time.Microsecond, b.renewed
 }
 
@@ -77,7 +80,12 @@ func (b *Beat) fired(items []item, out outcome, took time.Duration) {
 			b.stats.Lateness.observe(time.Duration(at-it.fire) * time.Microsecond)
 		}
 	}
-	b.stats.Fired += out.Fired
 	b.stats.Missed += out.Recorded - out.Fired
+	if b.cfg.Shadow {
+		b.stats.WouldFire += out.Fired
+		b.log.Info("would fire", "runs", out.Fired, "missed", out.Recorded-out.Fired)
+		return
+	}
+	b.stats.Fired += out.Fired
 	b.log.Info("fired", "runs", out.Fired, "missed", out.Recorded-out.Fired, "late", time.Duration(latest)*time.Microsecond, "took", took)
 }

@@ -12,10 +12,10 @@ import (
 // start makes memory. The mark of the feed and the snapshot of the log come first: what changes during the load is heard
 // or polled, and read again after it.
 func (b *Beat) start(ctx context.Context) error {
-	if _, err := b.pool.Exec(ctx, makeLease); err != nil {
+	if _, err := b.pool.Exec(ctx, makeLease, planned, named{"name": b.mode.lease}); err != nil {
 		return fmt.Errorf("make the lease: %w", err)
 	}
-	row, err := b.look(ctx, readLease)
+	row, err := b.look(ctx, readLease, named{"name": b.mode.lease})
 	if err != nil {
 		return err
 	}

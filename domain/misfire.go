@@ -16,6 +16,7 @@ const (
 	ReasonPolicyNone    = "misfire policy none"
 	ReasonSuperseded    = "misfire policy latest: a later due time fired"
 	ReasonBeyondWindow  = "older than the misfire window"
+	ReasonShadow        = "in shadow mode: another beat was in charge"
 	ReasonBeyondCatchUp = "misfire policy all: more than 1,000 were missed"
 )
 

@@ -20,6 +20,7 @@ type beatFlags struct {
 	Sync        bool    `name:"celery-beat-redis-sync-enabled" env:"CELERY_BEAT_REDIS_SYNC_ENABLED" default:"true" negatable:"" help:"Hear of changes through Redis; without, they are found within a minute."`
 	MinInterval float64 `name:"celery-beat-min-sync-interval" env:"CELERY_BEAT_MIN_SYNC_INTERVAL" default:"5" help:"At most one resync in so many seconds."`
 	BeatName    string  `name:"beat-name" env:"TACTUS_BEAT_NAME" help:"Name of this beat, the same after a restart (default the name of the host)."`
+	Shadow      bool    `name:"beat-shadow" env:"TACTUS_BEAT_SHADOW" default:"false" negatable:"" help:"Only decide and record what would fire, and send nothing, while another beat is in charge: tactus shadow report."`
 	Lease       int64   `name:"overlap-lease-seconds" env:"TACTUS_OVERLAP_LEASE_SECONDS" default:"3600" help:"Seconds that a silent run without a time limit keeps the next one back, where runs must not overlap."`
 }
 
@@ -36,7 +37,7 @@ func (f beatFlags) validate() error {
 func (f beatFlags) lease() time.Duration { return time.Duration(f.Lease) * time.Second }
 
 func (f beatFlags) config(log *slog.Logger) (beat.Config, error) {
-	cfg := beat.Config{Name: f.BeatName, Poll: beat.DefaultPoll, MinResync: time.Duration(f.MinInterval * float64(time.Second)), Lease: f.lease(), Log: log}
+	cfg := beat.Config{Name: f.BeatName, Poll: beat.DefaultPoll, MinResync: time.Duration(f.MinInterval * float64(time.Second)), Lease: f.lease(), Shadow: f.Shadow, Log: log}
 	if !f.Sync {
 		cfg.Poll = beat.PollWithoutFeed
 	}
@@ -81,7 +82,7 @@ func (c beatCmd) Run(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	started(log, "beat", l, "database_url", redact(c.DatabaseURL), "redis_url", redact(c.RedisURL))
+	started(log, "beat", l, "database_url", redact(c.DatabaseURL), "redis_url", redact(c.RedisURL), "shadow", c.Shadow)
 	run, err := newBeat(pool, c.beatFlags, c.redisFlags, log, health, registry)
 	if err != nil {
 		return err

@@ -27,6 +27,8 @@ var (
 	beatWatermark   = desc("watermark_timestamp_seconds", "Everything due until then is settled")
 	beatLag         = desc("watermark_lag_seconds", "How far the watermark is behind now")
 	beatFired       = desc("fired_total", "Runs fired")
+	beatShadow      = desc("shadow", "1 when this beat only records what it would fire")
+	beatWouldFire   = desc("would_fire_total", "Runs that would have fired, in shadow mode")
 	beatMissed      = desc("missed_ranges_total", "Ranges of due times recorded as missed")
 	beatSyncs       = desc("syncs_total", "Times that changed schedules were read")
 	beatResyncs     = desc("resyncs_total", "Times that memory was compared with all schedules")
@@ -44,12 +46,8 @@ func (m beatMetrics) Describe(to chan<- *prometheus.Desc) { prometheus.DescribeB
 // Collect implements prometheus.Collector.
 func (m beatMetrics) Collect(to chan<- prometheus.Metric) {
 	s := m.beat.Stats()
-	leader := 0.0
-	if s.Leader {
-		leader = 1
-	}
 	for d, value := range map[*prometheus.Desc]float64{
-		beatLeader: leader, beatEpoch: float64(s.Epoch), beatSchedules: float64(s.Schedules), beatPending: float64(s.Pending),
+		beatLeader: gauge(s.Leader), beatShadow: gauge(s.Shadow), beatEpoch: float64(s.Epoch), beatSchedules: float64(s.Schedules), beatPending: float64(s.Pending),
 		beatSkew: s.Skew.Seconds(), beatLag: s.Lag.Seconds(),
 		beatRenewed: unix(s.Renewed), beatWatermark: unix(s.Watermark),
 	} {
@@ -58,12 +56,20 @@ func (m beatMetrics) Collect(to chan<- prometheus.Metric) {
 	if lag, ok := m.feedLag(); ok {
 		to <- prometheus.MustNewConstMetric(beatFeedLag, prometheus.GaugeValue, float64(lag))
 	}
-	for d, value := range map[*prometheus.Desc]int64{beatFired: s.Fired, beatMissed: s.Missed, beatSyncs: s.Syncs, beatResyncs: s.Resyncs} {
+	for d, value := range map[*prometheus.Desc]int64{beatFired: s.Fired, beatWouldFire: s.WouldFire, beatMissed: s.Missed, beatSyncs: s.Syncs, beatResyncs: s.Resyncs} {
 		to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value))
 	}
 	for d, h := range map[*prometheus.Desc]beat.Histogram{beatLateness: s.Lateness, beatRecognition: s.Recognition} {
 		to <- prometheus.MustNewConstHistogram(d, h.Count, h.Sum.Seconds(), h.Cumulative())
 	}
+}
+
+// gauge is 1 for what is so.
+func gauge(so bool) float64 {
+	if so {
+		return 1
+	}
+	return 0
 }
 
 const lagTimeout = time.Second

@@ -55,11 +55,18 @@ func watched(pool *pgxpool.Pool, feed *redis.Feed, cfg beat.Config, health *tele
 		return nil, err
 	}
 	health.Add("beat", func(context.Context) error {
-		if !b.Stats().Loaded {
+		switch s := b.Stats(); {
+		case s.Retired:
+			return errors.New("it is in shadow mode and does nothing any more, because a beat that fires has come: stop it")
+		case !s.Loaded:
 			return errors.New("the schedules are not loaded yet")
 		}
 		return nil
 	})
+	if cfg.Shadow {
+		health.Note("mode", "shadow: due times are decided and recorded, nothing is sent")
+		cfg.Log.Warn("shadow mode: due times are decided and recorded, nothing is sent")
+	}
 	registry.MustRegister(beatMetrics{b, feed})
 	return b, nil
 }

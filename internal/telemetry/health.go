@@ -15,6 +15,7 @@ type Health struct {
 	mu     sync.Mutex
 	checks []check
 	facts  map[string]string
+	notes  map[string]string
 }
 
 type check struct {
@@ -37,6 +38,16 @@ func (h *Health) Fact(name, value string) {
 		h.facts = map[string]string{}
 	}
 	h.facts[name] = value
+}
+
+// Note adds something that /readyz always shows, because who asks must not miss it.
+func (h *Health) Note(name, value string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.notes == nil {
+		h.notes = map[string]string{}
+	}
+	h.notes[name] = value
 }
 
 const checkTimeout = 3 * time.Second
@@ -67,6 +78,11 @@ func (h *Health) Mount(mux *http.ServeMux) {
 		if failing := h.Ready(r.Context()); len(failing) > 0 {
 			body, status = map[string]any{"status": "not ready", "failing": failing}, http.StatusServiceUnavailable
 		}
+		h.mu.Lock()
+		for name, value := range h.notes {
+			body[name] = value
+		}
+		h.mu.Unlock()
 		if r.URL.Query().Has("verbose") {
 			h.mu.Lock()
 			body["facts"] = maps.Clone(h.facts)

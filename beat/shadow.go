@@ -1,0 +1,107 @@
+package beat
+
+import (
+	"time"
+
+	"github.com/tactus-dev/tactus/domain"
+)
+
+// mode is what a beat that fires and one in shadow mode do differently: whose lease it is, and where it is recorded what
+// became of due times.
+type mode struct{ lease, fire, setAside, settled string }
+
+func modeOf(shadow bool) mode {
+	if shadow {
+		return mode{"shadow", recordDue, recordAside, lastRecorded}
+	}
+	return mode{"beat", fireDue, setAsideDue, lastSettled}
+}
+
+// recordDue decides about due times as fireDue does, and records what it would do: no run, no event, no count. What it
+// would have fired counts for max_runs, together with what has been fired. Of runs that must not overlap nothing is known:
+// others run them.
+const recordDue = `
+with lease as materialized (
+    select epoch from tactus.leases where name = 'shadow' and epoch = @epoch for share
+),
+given as materialized (
+    select * from unnest((select @schedules::uuid[]), (select @effective::timestamptz[]), (select @due::timestamptz[]),
+        (select @until::timestamptz[]), (select @fires::timestamptz[]), (select @reasons::text[]))
+        g (schedule_id, effective_from, due_at, until, fires_at, missed)
+),
+due as materialized (
+    select g.*, s.version, s.name, s.task, p.overlap, coalesce(n.fired, 0) + case when p.max_runs is null then 0 else (
+            select count(*) from tactus.shadow_runs r
+            where r.schedule_id = s.id and r.due_at > s.trigger_set_at and r.fate = 'fire') end >= p.max_runs as used_up
+    from lease, given g join tactus.schedules s on s.id = g.schedule_id and s.effective_from = g.effective_from
+    cross join json_to_record(s.policy::json) p (max_runs bigint, overlap text)
+    left join tactus.schedule_counts n on n.schedule_id = s.id and n.trigger_set_at = s.trigger_set_at
+    where s.enabled and s.deleted_at is null
+),
+run as (
+    insert into tactus.shadow_runs (schedule_id, due_at, until, fires_at, fate, reason, schedule_version, schedule_name, task_name, args, kwargs)
+    select schedule_id, due_at, until, fires_at, case when missed is not null then 'missed' when used_up then 'skipped' else 'fire' end,
+        case when missed is not null then missed when used_up then '` + reasonUsedUp + `' when overlap is not null then '` + reasonOverlap + `' end,
+        version, name, task->>'task_name', args, kwargs
+    from due cross join lateral (
+        select case when length((task->'args')::text) <= ` + longest + ` then task->'args' end as args,
+            case when length((task->'kwargs')::text) <= ` + longest + ` then task->'kwargs' end as kwargs) a
+    on conflict (schedule_id, due_at) do nothing
+    returning fate
+)
+select exists (select from lease), (select count(*) from run), (select count(*) from run where fate = 'fire'),
+    array(select schedule_id from given except select schedule_id from due), null`
+
+// What is recorded of a due time that would not fire, or would perhaps.
+const (
+	reasonUsedUp  = "max_runs is reached"
+	reasonOverlap = "would fire, unless the previous run is unfinished: its execution policy is not applied in shadow mode"
+	longest       = "4096" // characters of arguments that are kept
+)
+
+// recordAside records a due time whose row cannot be made. It takes nothing from the schedule but its name.
+const recordAside = `
+with lease as materialized (
+    select epoch from tactus.leases where name = 'shadow' and epoch = @epoch for share
+),
+run as (
+    insert into tactus.shadow_runs (schedule_id, due_at, until, fires_at, fate, reason, schedule_version, schedule_name, task_name)
+    select s.id, @due::timestamptz, @until::timestamptz, @due::timestamptz, 'missed', 'set aside: it cannot be fired: ' || @error::text,
+        @version::bigint, s.name, ''
+    from lease join tactus.schedules s on s.id = @schedule::uuid
+    on conflict (schedule_id, due_at) do nothing
+)
+select exists (select from lease)`
+
+const lastRecorded = `
+select w.schedule_id, coalesce(r.until, r.due_at)
+from unnest(@schedules::uuid[], @from::timestamptz[]) w (schedule_id, since)
+cross join lateral (
+    select due_at, until from tactus.shadow_runs
+    where schedule_id = w.schedule_id and due_at >= w.since
+    order by due_at desc limit 1
+) r`
+
+// yieldTo retires a shadow when a beat that fires has come: what is due is no longer another's, and once it has gone
+// again, nobody shall take its place. The lease of one that is gone already runs out, and is not renewed.
+func (b *Beat) yieldTo(firing *time.Time) {
+	switch {
+	case !b.cfg.Shadow || firing == nil || b.retired:
+	case b.beside == nil:
+		b.beside = firing
+	case !firing.Equal(*b.beside):
+		b.retired = true
+		b.log.Error("a beat that fires has come: this one, in shadow mode, does nothing any more")
+	}
+}
+
+// elsewhere takes in until when another beat was in charge, as a shadow watched it.
+func (b *Beat) elsewhere(at *time.Time) {
+	if at == nil || b.cfg.Shadow {
+		return
+	}
+	b.memory.elsewhere = at.UnixMicro()
+	if b.taken.Watermark == nil || at.After(*b.taken.Watermark) {
+		b.log.Warn("took over from a beat in shadow mode: what was due before is recorded as missed, and does not fire", "switched", *at, "reason", domain.ReasonShadow)
+	}
+}
