@@ -62,9 +62,10 @@ func (c chain) due(at time.Time) bool {
 
 func (c chain) lasts(at time.Time) bool { return c.end.IsZero() || at.Before(c.end) }
 
-// settled tells whether a due time was certainly to fire, or to be recorded, before the chain ended.
-func (c chain) settled(due time.Time, late time.Duration) bool {
-	return c.lasts(due.Add(c.jitter + late))
+// settled tells whether a due time was certainly to fire, or to be recorded, before the chain ended: no beat was away for
+// longer.
+func (c chain) settled(due time.Time, away time.Duration) bool {
+	return c.lasts(due.Add(c.jitter + away))
 }
 
 // gap is due times that lack what they should have.
@@ -81,21 +82,33 @@ func (g *gap) add(due time.Time) {
 	g.n++
 }
 
+func (g *gap) take(other *gap) {
+	if other.n == 0 {
+		return
+	}
+	n := g.n + other.n
+	g.add(other.from)
+	g.to, g.n = other.to, n
+	*other = gap{}
+}
+
 // unsettled are the due times in [from, to] that no run covers. Those at the end of the chain, which an edit may have
-// overtaken, are only counted.
-func (c chain) unsettled(from, to time.Time, late time.Duration, runs []settledRun) (lost gap, settled, overtaken int64) {
+// overtaken, are only counted. Due times are settled in order: what has one after it that is settled was not overtaken.
+func (c chain) unsettled(from, to time.Time, away time.Duration, runs []settledRun) (lost gap, settled, overtaken int64) {
+	var open gap
 	at := later(from.Add(-1), c.effective)
 	for due, ok := c.policy.Next(c.recurrence, at); ok && !due.After(to) && c.lasts(due); due, ok = c.policy.Next(c.recurrence, due) {
 		switch {
 		case covered(runs, due):
 			settled++
-		case c.settled(due, late):
+			lost.take(&open)
+		case c.settled(due, away):
 			lost.add(due)
 		default:
-			overtaken++
+			open.add(due)
 		}
 	}
-	return lost, settled, overtaken
+	return lost, settled, open.n
 }
 
 // settledRun is a run, or a missed range, of a schedule.

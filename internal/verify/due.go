@@ -2,6 +2,7 @@ package verify
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -17,7 +18,8 @@ import (
 // Window is a time in which every due time is looked at.
 type Window struct {
 	From, To time.Time
-	Late     time.Duration // how long a due time may take to be settled, a beat's absence included
+	Late     time.Duration // how long a due time may take to be settled: younger ones are not looked at
+	Away     time.Duration // how long no beat may have been there: what was due so shortly before an edit may be open (0: Late)
 }
 
 const (
@@ -44,6 +46,7 @@ func (c *checker) readDueTimes(ctx context.Context, tx pgx.Tx) error {
 	if latest := began.Add(-w.Late); w.To.IsZero() || w.To.After(latest) {
 		w.To = latest
 	}
+	w.Away = cmp.Or(w.Away, w.Late)
 	runs, stop := iter.Pull2(cursor.Rows[settledRun](ctx, tx, "settled", readSettled, w.From, w.To))
 	defer stop()
 	r := &runReader{next: runs}
@@ -145,7 +148,7 @@ func (c *checker) judge(ctx context.Context, tx pgx.Tx, h history, runs []settle
 		return nil
 	}
 	for _, ch := range h.chains {
-		lost, settled, overtaken := ch.unsettled(w.From, w.To, w.Late, runs)
+		lost, settled, overtaken := ch.unsettled(w.From, w.To, w.Away, runs)
 		c.report.DueTimes += settled + lost.n
 		c.report.Overtaken += overtaken
 		if ch.limited {

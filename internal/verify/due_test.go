@@ -223,18 +223,21 @@ func TestDueTimesThatAreNotAsTheyShouldBe(t *testing.T) {
 		late  time.Duration
 		want  []string
 	}{
-		"as it should be":                {end: 10*time.Minute + time.Second},
-		"one is missing":                 {end: 10*time.Minute + time.Second, spoil: `delete from tactus.runs where due_at = $1::timestamptz + interval '3 min'`, want: []string{verify.DueMissing}},
-		"three are missing":              {end: 10*time.Minute + time.Second, spoil: `delete from tactus.runs where due_at between $1::timestamptz + interval '3 min' and $1::timestamptz + interval '5 min'`, want: []string{verify.DueMissing}},
-		"the last is missing":            {end: 10*time.Minute + time.Second, spoil: `delete from tactus.runs where due_at = $1::timestamptz + interval '10 min'`, want: []string{verify.DueMissing}},
-		"an edit has overtaken the last": {end: 10*time.Minute + time.Second, late: 10 * time.Second, spoil: `delete from tactus.runs where due_at = $1::timestamptz + interval '10 min'`},
-		"a range is recorded as missed":  {end: 10*time.Minute + time.Second, spoil: `with gone as (delete from tactus.runs where due_at between $1::timestamptz + interval '4 min' and $1::timestamptz + interval '5 min') update tactus.runs set until = due_at + interval '2 min', status = 'missed' where due_at = $1::timestamptz + interval '3 min'`},
-		"a range that ends off the due":  {end: 10*time.Minute + time.Second, spoil: `update tactus.runs set until = due_at + interval '30 s', status = 'missed' where due_at = $1::timestamptz + interval '3 min'`, want: []string{verify.RunNotDue}},
-		"a run that was not due":         {end: 10*time.Minute + time.Second, spoil: `update tactus.runs set due_at = due_at + interval '1 s' where due_at = $1::timestamptz + interval '3 min'`, want: []string{verify.DueMissing, verify.RunNotDue}},
-		"a run of a disabled schedule":   {end: 10*time.Minute + time.Second, spoil: `update tactus.runs set schedule_version = 2 where due_at = $1::timestamptz + interval '3 min'`, want: []string{verify.RunNotDue}},
-		"it has used up its runs":        {max: 4, end: 10*time.Minute + time.Second},
-		"one before it used up its runs": {max: 4, end: 10*time.Minute + time.Second, spoil: `delete from tactus.runs where due_at = $1::timestamptz + interval '3 min'`, want: []string{verify.DueMissing}},
-		"more than its runs":             {max: 4, end: 10*time.Minute + time.Second, spoil: `insert into tactus.runs (id, schedule_id, due_at, kind, status, schedule_version) select gen_random_uuid(), schedule_id, due_at + interval '1 min', kind, status, 1 from tactus.runs where due_at = $1::timestamptz + interval '4 min'`, want: []string{verify.RunTooMany}},
+		"as it should be":                             {end: 10*time.Minute + time.Second},
+		"one is missing":                              {end: 10*time.Minute + time.Second, spoil: `delete from tactus.runs where due_at = $1::timestamptz + interval '3 min'`, want: []string{verify.DueMissing}},
+		"three are missing":                           {end: 10*time.Minute + time.Second, spoil: `delete from tactus.runs where due_at between $1::timestamptz + interval '3 min' and $1::timestamptz + interval '5 min'`, want: []string{verify.DueMissing}},
+		"the last is missing":                         {end: 10*time.Minute + time.Second, spoil: `delete from tactus.runs where due_at = $1::timestamptz + interval '10 min'`, want: []string{verify.DueMissing}},
+		"an edit has overtaken the last":              {end: 10*time.Minute + time.Second, late: 10 * time.Second, spoil: `delete from tactus.runs where due_at = $1::timestamptz + interval '10 min'`},
+		"an edit cannot overtake one before the last": {end: 10*time.Minute + time.Second, late: 2 * time.Minute, spoil: `delete from tactus.runs where due_at = $1::timestamptz + interval '9 min'`, want: []string{verify.DueMissing}},
+		"an edit has overtaken the last two":          {end: 10*time.Minute + time.Second, late: 2 * time.Minute, spoil: `delete from tactus.runs where due_at >= $1::timestamptz + interval '9 min'`},
+		"an edit cannot overtake three":               {end: 10*time.Minute + time.Second, late: 2 * time.Minute, spoil: `delete from tactus.runs where due_at >= $1::timestamptz + interval '8 min'`, want: []string{verify.DueMissing}},
+		"a range is recorded as missed":               {end: 10*time.Minute + time.Second, spoil: `with gone as (delete from tactus.runs where due_at between $1::timestamptz + interval '4 min' and $1::timestamptz + interval '5 min') update tactus.runs set until = due_at + interval '2 min', status = 'missed' where due_at = $1::timestamptz + interval '3 min'`},
+		"a range that ends off the due":               {end: 10*time.Minute + time.Second, spoil: `update tactus.runs set until = due_at + interval '30 s', status = 'missed' where due_at = $1::timestamptz + interval '3 min'`, want: []string{verify.RunNotDue}},
+		"a run that was not due":                      {end: 10*time.Minute + time.Second, spoil: `update tactus.runs set due_at = due_at + interval '1 s' where due_at = $1::timestamptz + interval '3 min'`, want: []string{verify.DueMissing, verify.RunNotDue}},
+		"a run of a disabled schedule":                {end: 10*time.Minute + time.Second, spoil: `update tactus.runs set schedule_version = 2 where due_at = $1::timestamptz + interval '3 min'`, want: []string{verify.RunNotDue}},
+		"it has used up its runs":                     {max: 4, end: 10*time.Minute + time.Second},
+		"one before it used up its runs":              {max: 4, end: 10*time.Minute + time.Second, spoil: `delete from tactus.runs where due_at = $1::timestamptz + interval '3 min'`, want: []string{verify.DueMissing}},
+		"more than its runs":                          {max: 4, end: 10*time.Minute + time.Second, spoil: `insert into tactus.runs (id, schedule_id, due_at, kind, status, schedule_version) select gen_random_uuid(), schedule_id, due_at + interval '1 min', kind, status, 1 from tactus.runs where due_at = $1::timestamptz + interval '4 min'`, want: []string{verify.RunTooMany}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
