@@ -36,7 +36,7 @@ func (f relayFlags) routes(events, broker goredis.UniversalClient, channel strin
 			Name: eventSink, Topic: outbox.Schedules, To: "stream " + redis.EventStream + ", channel " + channel, Sink: stream,
 			Encode: cloudevents.Schedule, Announce: cloudevents.EpochStarted, Trim: trimmer(stream, log),
 		},
-		{Name: celerySink, Topic: outbox.Runs, To: "lists of Celery", Sink: tasks, Encode: f.only(false), Tasks: true, Redeliver: f.Redeliver},
+		{Name: celerySink, Topic: outbox.Runs, To: "lists of Celery", Sink: tasks, Encode: f.only(false, redis.Database(broker)), Tasks: true, Redeliver: f.Redeliver},
 	}
 	streams, err := redis.NewTaskSink(events, streamsSink)
 	if err != nil {
@@ -44,13 +44,14 @@ func (f relayFlags) routes(events, broker goredis.UniversalClient, channel strin
 		return routes, nil
 	}
 	return append(routes, relay.Route{
-		Name: streamsSink, Topic: outbox.Runs, To: "task streams", Sink: streams, Encode: f.only(true), Tasks: true, Redeliver: f.Redeliver,
+		Name: streamsSink, Topic: outbox.Runs, To: "task streams", Sink: streams, Encode: f.only(true, 0), Tasks: true, Redeliver: f.Redeliver,
 	}), nil
 }
 
-// only encodes the runs that go to a stream, or those that do not.
-func (f relayFlags) only(streams bool) func(outbox.Row, string) (*message.Message, error) {
+// only encodes the runs that go to a stream, or those that go to a broker's database.
+func (f relayFlags) only(streams bool, database int) func(outbox.Row, string) (*message.Message, error) {
 	cfg := f.celery()
+	cfg.Database = database
 	return func(row outbox.Row, epoch string) (*message.Message, error) {
 		var target struct {
 			Stream string `json:"stream"`

@@ -74,11 +74,7 @@ func (f resultsFlags) sources(broker, keyPrefix string) (backend, events goredis
 	if events, err = redis.ConnectBroker(broker); err != nil {
 		return nil, nil, cfg, usage("%v", err)
 	}
-	db := 0
-	if single, ok := events.(*goredis.Client); ok {
-		db = single.Options().DB
-	}
-	cfg.EventPrefix = fmt.Sprintf("%s/%d.", keyPrefix, db)
+	cfg.EventPrefix = fmt.Sprintf("%s/%d.", keyPrefix, redis.Database(events))
 	switch {
 	case f.eventsOnly():
 		return nil, events, cfg, nil

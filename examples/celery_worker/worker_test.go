@@ -31,11 +31,11 @@ func TestExampleRunsWhatTactusSends(t *testing.T) {
 			Kwargs: json.RawMessage(`{"period_type": "custom", "from_date": "2026-01-01", "to_date": "2026-01-31", "schedule_id": "x"}`),
 		},
 	}
-	key, message, err := celery.Encode(run, uuid.NewString(), celery.Config{})
+	to, message, err := celery.Encode(run, uuid.NewString(), celery.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := client.LPush(t.Context(), key, message).Err(); err != nil {
+	if err := client.LPush(t.Context(), to.Key, message).Err(); err != nil {
 		t.Fatal(err)
 	}
 	work(t, broker.URL(0))

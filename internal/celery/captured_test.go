@@ -56,11 +56,11 @@ func TestEncodeMatchesCelery(t *testing.T) {
 				if err := run.RunID.UnmarshalText([]byte(want.header("id"))); err != nil {
 					t.Fatal(err)
 				}
-				key, text, err := celery.Encode(run, "tag", celery.Config{})
+				to, text, err := celery.Encode(run, "tag", celery.Config{})
 				if err != nil {
 					t.Fatal(err)
 				}
-				got := captured{Key: key}
+				got := captured{Key: to.Key}
 				if err := json.Unmarshal(text, &got.Message); err != nil {
 					t.Fatal(err)
 				}

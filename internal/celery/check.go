@@ -22,22 +22,14 @@ func check(task domain.Task, cfg Config) error {
 	return faults
 }
 
-// checkRoute takes only what ends up in the list of the queue. An exchange of its own is a table in the broker, which
-// the workers may change at any time: what goes through it cannot be known here.
+// checkRoute refuses what could be taken for two things.
 func checkRoute(task domain.Task, cfg Config) (faults domain.Faults) {
-	queue := cfg.queue(task.Queue)
-	if strings.Contains(queue, cfg.PrioritySeparator) {
-		faults = append(faults, fault("text_invalid", "/queue", "the name holds %q, which parts a queue from a priority: give the priority by itself", cfg.PrioritySeparator))
+	for _, part := range []struct{ field, text string }{{"/queue", cfg.queue(task.Queue)}, {"/exchange", task.Exchange}, {"/routing_key", task.RoutingKey}} {
+		if strings.Contains(part.text, cfg.PrioritySeparator) {
+			faults = append(faults, fault("text_invalid", part.field, "it holds %q, which parts a queue from a priority: give the priority by itself", cfg.PrioritySeparator))
+		}
 	}
-	if task.RoutingKey == queue || (task.RoutingKey == "" && (task.Exchange == "" || task.Exchange == queue)) {
-		return faults
-	}
-	field := "/routing_key"
-	if task.RoutingKey == "" {
-		field = "/exchange"
-	}
-	return append(faults, fault("exchange_unsupported", field, "messages go straight to the queue %q, not through an exchange with a routing key: "+
-		"take out exchange and routing_key, and name in queue the queue that they lead to", queue))
+	return faults
 }
 
 func checkBody(task domain.Task) (faults domain.Faults) {

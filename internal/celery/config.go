@@ -1,6 +1,7 @@
 package celery
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +13,7 @@ type Config struct {
 	KeyPrefix         string // global_keyprefix of the transport options
 	PrioritySeparator string // sep of the transport options; "\x06\x16" unless set
 	PrioritySteps     []int  // priority_steps of the transport options, ascending; 0, 3, 6, 9 unless set
+	Database          int    // of the broker: the names of its channels begin with it
 	Origin            string // who sends, as the workers show it; "tactus" unless set
 }
 
@@ -52,8 +54,13 @@ func (c Config) IsDefault(queue string) bool { return queue == c.withDefaults().
 // Kombu takes priorities beyond these for these.
 const minPriority, maxPriority = 0, 9
 
-// key names the list of a queue and a priority: each step but 0 has a list of its own.
+// key names the list of a queue and a priority.
 func (c Config) key(queue string, priority int) string {
+	return c.KeyPrefix + queue + c.suffix(priority)
+}
+
+// suffix ends the name of a list: each step but 0 has one of its own.
+func (c Config) suffix(priority int) string {
 	priority = min(max(priority, minPriority), maxPriority)
 	step := c.PrioritySteps[0]
 	for _, s := range slices.Sorted(slices.Values(c.PrioritySteps)) {
@@ -62,7 +69,12 @@ func (c Config) key(queue string, priority int) string {
 		}
 	}
 	if step == 0 {
-		return c.KeyPrefix + queue
+		return ""
 	}
-	return c.KeyPrefix + queue + c.PrioritySeparator + strconv.Itoa(step)
+	return c.PrioritySeparator + strconv.Itoa(step)
+}
+
+// channel is where those listen who are bound to a fanout exchange.
+func (c Config) channel(exchange, routingKey string) string {
+	return fmt.Sprintf("%s/%d.%s/%s", c.KeyPrefix, c.Database, exchange, routingKey)
 }

@@ -4,6 +4,7 @@
 // What Encode promises:
 //
 //   - A message is what Celery itself would have sent (protocol 2), field by field, as captured from 5.2.6 and 5.6.3.
+//   - It goes where Celery's would: to the list of its queue, or through an exchange (see [Exchange]).
 //   - The id of the task is the id of the run: a run that is handed over twice is twice the same task.
 //   - There is no ETA. A message is for now: one with an ETA past the visibility timeout would run twice.
 //   - It never makes a message that harms a worker. A worker ends when it cannot read a message, and takes the same

@@ -12,41 +12,41 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// Encode builds the message that asks a worker for a run, and names the list to push it to (LPUSH). The delivery tag is
-// a new UUID for each delivery: workers keep unacknowledged messages by it. When the task is at fault, [domain.FaultsOf]
-// tells how.
-func Encode(run domain.DueRun, deliveryTag string, cfg Config) (key string, text []byte, err error) {
+// Encode builds the message that asks a worker for a run, and says where it goes. The delivery tag is a new UUID for each
+// delivery: workers keep unacknowledged messages by it. When the task is at fault, [domain.FaultsOf] tells how.
+func Encode(run domain.DueRun, deliveryTag string, cfg Config) (to Address, text []byte, err error) {
 	if deliveryTag == "" {
-		return "", nil, errors.New("encode a run: no delivery tag")
+		return to, nil, errors.New("encode a run: no delivery tag")
 	}
 	cfg = cfg.withDefaults()
 	run.Args, run.Kwargs = orElse(run.Args, "[]"), orElse(run.Kwargs, "{}")
 	if err := check(run.Task, cfg); err != nil {
-		return "", nil, err
+		return to, nil, err
 	}
 	expires, err := expiry(run)
 	if err != nil {
-		return "", nil, err
+		return to, nil, err
 	}
 	h, err := headersOf(run, expires, cfg).with(run.Headers)
 	if err != nil {
-		return "", nil, fmt.Errorf("encode headers: %w", err)
+		return to, nil, fmt.Errorf("encode headers: %w", err)
 	}
-	queue, priority := cfg.queue(run.Queue), 0
+	priority := 0
 	if run.Priority != nil {
 		priority = *run.Priority
 	}
+	to, routingKey := cfg.address(run.Task, priority, deliveryTag)
 	m := message{
 		Body: body(run.Task), ContentType: "application/json", ContentEncoding: "utf-8", Headers: h,
 		Properties: properties{
 			CorrelationID: run.RunID, PeriodicTaskName: run.ScheduleName, DeliveryMode: persistent, Expiration: expiration(run.Task),
-			DeliveryInfo: deliveryInfo{RoutingKey: queue}, Priority: priority, BodyEncoding: "base64", DeliveryTag: deliveryTag,
+			DeliveryInfo: deliveryInfo{RoutingKey: routingKey}, Priority: priority, BodyEncoding: "base64", DeliveryTag: deliveryTag,
 		},
 	}
 	if text, err = encode(m); err != nil {
-		return "", nil, fmt.Errorf("encode message: %w", err)
+		return Address{}, nil, fmt.Errorf("encode message: %w", err)
 	}
-	return cfg.key(queue, priority), text, nil
+	return to, text, nil
 }
 
 func orElse(raw json.RawMessage, empty string) json.RawMessage {

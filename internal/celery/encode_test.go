@@ -48,12 +48,12 @@ func fullRun(t testing.TB) domain.DueRun {
 func TestEncodeGolden(t *testing.T) {
 	t.Parallel()
 	const path = "testdata/message.json"
-	key, text, err := celery.Encode(fullRun(t), "01920000-0000-4000-8000-000000000003", celery.Config{KeyPrefix: "app1:", Origin: "tactus@test"})
+	to, text, err := celery.Encode(fullRun(t), "01920000-0000-4000-8000-000000000003", celery.Config{KeyPrefix: "app1:", Origin: "tactus@test"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "app1:reports\x06\x166"; key != want {
-		t.Errorf("key %q, want %q", key, want)
+	if want := "app1:reports\x06\x166"; to.Key != want || to.Through != nil {
+		t.Errorf("to %+v, want %q", to, want)
 	}
 	if *update {
 		if err := os.WriteFile(path, append(text, '\n'), 0o644); err != nil {
@@ -109,9 +109,9 @@ func TestKeys(t *testing.T) {
 		{"q", new(255), celery.Config{}, "q\x06\x169"},
 		{"q", new(5), celery.Config{PrioritySteps: []int{0, 5}, PrioritySeparator: ":", KeyPrefix: "p."}, "p.q:5"},
 	} {
-		key, _, err := celery.Encode(domain.DueRun{Task: domain.Task{TaskName: "t", Queue: c.queue, Priority: c.priority}}, "tag", c.cfg)
-		if err != nil || key != c.want {
-			t.Errorf("%+v: key %q, %v", c, key, err)
+		to, _, err := celery.Encode(domain.DueRun{Task: domain.Task{TaskName: "t", Queue: c.queue, Priority: c.priority}}, "tag", c.cfg)
+		if err != nil || to.Key != c.want {
+			t.Errorf("%+v: to %+v, %v", c, to, err)
 		}
 	}
 }
@@ -136,8 +136,8 @@ func TestEncodeRefuses(t *testing.T) {
 		"args not UTF-8":           {domain.Task{TaskName: "t", Args: raw("[\"\xff\"]")}, "value_unreadable", "/args"},
 		"args too deep":            {domain.Task{TaskName: "t", Args: raw(deep)}, "value_unreadable", "/args"},
 		"a number too long":        {domain.Task{TaskName: "t", Args: raw("[" + strings.Repeat("9", 5000) + "]")}, "value_unreadable", "/args"},
-		"a routing key":            {domain.Task{TaskName: "t", RoutingKey: "other"}, "exchange_unsupported", "/routing_key"},
-		"an exchange":              {domain.Task{TaskName: "t", Queue: "q", Exchange: "x"}, "exchange_unsupported", "/exchange"},
+		"a routing key of parts":   {domain.Task{TaskName: "t", RoutingKey: "q\x06\x163"}, "text_invalid", "/routing_key"},
+		"an exchange of parts":     {domain.Task{TaskName: "t", Queue: "q", Exchange: "x\x06\x16"}, "text_invalid", "/exchange"},
 		"a queue with a priority":  {domain.Task{TaskName: "t", Queue: "q\x06\x163"}, "text_invalid", "/queue"},
 		"a header of Celery's":     {header("id", `"x"`), "target_ambiguous", "/headers/id"},
 		"a header of ours":         {header("x-tactus-run-id", `"x"`), "target_ambiguous", "/headers/x-tactus-run-id"},
@@ -171,11 +171,11 @@ func TestEncodeWantsADeliveryTag(t *testing.T) {
 
 func TestCheckFindsAllFaults(t *testing.T) {
 	t.Parallel()
-	err := celery.Check(domain.Task{Args: raw(`{}`), RoutingKey: "x", Headers: map[string]json.RawMessage{"id": raw(`1`), "eta": raw(`1`)}}, celery.Config{})
+	err := celery.Check(domain.Task{Args: raw(`{}`), RoutingKey: "\x06\x16", Headers: map[string]json.RawMessage{"id": raw(`1`), "eta": raw(`1`)}}, celery.Config{})
 	if got := len(domain.FaultsOf(err)); got != 5 {
 		t.Errorf("%d faults: %v", got, err)
 	}
-	if !errors.Is(err, &domain.Error{Code: "exchange_unsupported"}) {
+	if !errors.Is(err, &domain.Error{Code: "text_invalid"}) {
 		t.Errorf("its codes are not to be seen: %v", err)
 	}
 	if err := celery.Check(fullRun(t).Task, celery.Config{}); err != nil {

@@ -51,11 +51,11 @@ func (l lab) push(t *testing.T, run domain.DueRun) domain.DueRun {
 	if run.DueAt.IsZero() {
 		run.DueAt = time.Now()
 	}
-	key, text, err := celery.Encode(run, uuid.NewString(), celery.Config{})
+	to, text, err := celery.Encode(run, uuid.NewString(), celery.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := l.client.LPush(t.Context(), key, text).Err(); err != nil {
+	if err := l.client.LPush(t.Context(), to.Key, text).Err(); err != nil {
 		t.Fatal(err)
 	}
 	return run

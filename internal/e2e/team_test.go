@@ -26,6 +26,7 @@ func TestTasksRunAsTheyWereAskedFor(t *testing.T) {
 		"1 kwargs arrive as they are":      kwargsArrive,
 		"2 empty args and kwargs":          emptyArguments,
 		"6 what self.request shows":        requestShows,
+		"3 through exchanges":              throughExchanges,
 		"7 succeeded":                      succeeded,
 		"7 failed":                         failed,
 		"7 not registered":                 notRegistered,
@@ -93,6 +94,46 @@ func requestShows(s *stack) {
 	}
 	if diff := cmp.Diff(want, seen); diff != "" {
 		s.Errorf("want (-), got (+):\n%s", diff)
+	}
+}
+
+// throughExchanges is what a periodic task with an exchange and a routing key does: it runs once for each queue that the
+// worker has bound by that key.
+func throughExchanges(s *stack) {
+	for _, c := range []struct {
+		members string
+		want    []string
+	}{
+		{`"exchange": "post", "routing_key": "mail.now"`, []string{"/archive", "/mail"}},
+		{`"exchange": "post", "routing_key": "mail.now", "queue": "parcels"`, []string{"/archive", "/mail"}},
+		{`"exchange": "post", "routing_key": "letter"`, []string{"/archive"}},
+		{`"exchange": "post", "queue": "parcels"`, []string{"/parcels"}},
+		{`"exchange": "nobody", "routing_key": "knows", "queue": "parcels"`, []string{"/parcels"}},
+		{`"exchange": "everybody", "routing_key": "celery"`, []string{"everybody/celery"}},
+	} {
+		task := s.trigger(s.never(`"task_name": "app.where", ` + c.members))
+		where := s.list("where:"+task, len(c.want))
+		if slices.Sort(where); !slices.Equal(where, c.want) {
+			s.Errorf("%s: ran from %q, want %q", c.members, where, c.want)
+		}
+		testenv.Eventually(s, "nothing more of it is there", func() error {
+			left, err := s.client.HLen(s.Context(), "unacked").Result()
+			for _, queue := range []string{"celery", "mail", "archive", "parcels"} {
+				left += s.client.LLen(s.Context(), queue).Val()
+			}
+			if err == nil && left > 0 {
+				err = fmt.Errorf("%d messages", left)
+			}
+			return err
+		})
+		if n := s.client.LLen(s.Context(), "where:"+task).Val(); int(n) != len(c.want) {
+			s.Errorf("%s: ran %d times", c.members, n)
+		}
+	}
+	id := s.never(`"task_name": "app.where", "exchange": "nobody", "routing_key": "knows"`)
+	s.trigger(id)
+	if r := s.ended(id); r.Status != "failed" || !strings.Contains(r.Error, "no queue is bound to exchange nobody with routing key knows") {
+		s.Errorf("%+v", r)
 	}
 }
 

@@ -29,14 +29,14 @@ func newBroker(client goredis.UniversalClient, config celery.Config) *broker {
 func (b *broker) lost(ctx context.Context, page []candidate) (lost []Lost, err error) {
 	runs, fresh := make([]Lost, 0, len(page)), false
 	for _, c := range page {
-		run, err := b.describe(c)
+		run, to, err := b.describe(c)
 		if err != nil {
 			continue // the relay sets aside what has become unreadable
 		}
 		runs = append(runs, run)
 		if !b.read[run.Queue] {
 			b.read[run.Queue], fresh = true, true
-			if err := b.readQueue(ctx, run.Queue); err != nil {
+			if err := b.readAll(ctx, to); err != nil {
 				return nil, err
 			}
 		}
@@ -54,14 +54,37 @@ func (b *broker) lost(ctx context.Context, page []candidate) (lost []Lost, err e
 	return lost, nil
 }
 
-func (b *broker) describe(c candidate) (Lost, error) {
+func (b *broker) describe(c candidate) (Lost, celery.Address, error) {
 	var due domain.DueRun
 	if err := json.Unmarshal(c.Data, &due); err != nil {
-		return Lost{}, err
+		return Lost{}, celery.Address{}, err
 	}
 	due.ExpiresSeconds = 0 // whether it has expired was asked of Postgres
-	key, _, err := celery.Encode(due, uuid.NewString(), b.config)
-	return Lost{Run: c.ID, Schedule: due.ScheduleID, Name: due.ScheduleName, DueAt: due.DueAt, Queue: key}, err
+	to, _, err := celery.Encode(due, uuid.NewString(), b.config)
+	queue := to.Key
+	if to.Through != nil {
+		queue = to.Through.Bindings + to.Through.Suffix
+	}
+	return Lost{Run: c.ID, Schedule: due.ScheduleID, Name: due.ScheduleName, DueAt: due.DueAt, Queue: queue}, to, err
+}
+
+// readAll reads the queue that an address names. Of an exchange it reads every queue that is bound in any way: what is
+// bound now is perhaps not by what it was bound when the message came.
+func (b *broker) readAll(ctx context.Context, to celery.Address) error {
+	keys := []string{to.Key}
+	if to.Through != nil {
+		members, err := b.client.SMembers(ctx, to.Through.Bindings).Result()
+		if err != nil {
+			return fmt.Errorf("read %s: %w", to.Through.Bindings, err)
+		}
+		keys = to.Through.Lists(members)
+	}
+	for _, key := range keys {
+		if err := b.readQueue(ctx, key); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 const page = 1000

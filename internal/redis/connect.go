@@ -45,6 +45,14 @@ func ConnectBackend(rawURL string) (goredis.UniversalClient, error) {
 	return connect("CELERY_RESULT_BACKEND", rawURL)
 }
 
+// Database is the number of the database that a client speaks to.
+func Database(client goredis.UniversalClient) int {
+	if single, ok := client.(*goredis.Client); ok {
+		return single.Options().DB
+	}
+	return 0 // a Cluster has no other
+}
+
 func connect(setting, rawURL string) (goredis.UniversalClient, error) {
 	o, cluster, err := parse(rawURL)
 	if err != nil {

@@ -13,6 +13,7 @@
 //   - a script does not roll back. When an entry fails in the middle, the last ID is set to the entry before it. An
 //     entry that can never be taken (a key of another type) is a relay.Refused; what ails the server (out of memory, a
 //     replica, loading) is a plain error, and nothing is set aside for it;
+//   - what goes through an exchange of Celery's is put into all queues that are bound to it, or into none;
 //   - what somebody else appended to the event stream is taken out, and reported to Alarm.
 //
 // The keys of the event sink share a hash tag, so it works on Cluster. A task sink writes to keys of any name in one

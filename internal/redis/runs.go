@@ -28,11 +28,15 @@ func EncodeRun(row outbox.Row, epoch string, cfg celery.Config) (*message.Messag
 		return ToStream(m, due.Stream), nil
 	}
 	due.TraceParent = traceOf(row.Headers)
-	key, text, err := celery.Encode(due, uuid.NewString(), cfg)
+	to, text, err := celery.Encode(due, uuid.NewString(), cfg)
 	if err != nil {
 		return nil, fmt.Errorf("encode run %s: %w", row.Aggregate, err)
 	}
-	return ToList(message.NewMessage(due.RunID.String(), text), key), nil
+	m := message.NewMessage(due.RunID.String(), text)
+	if to.Through != nil {
+		return ToExchange(m, *to.Through)
+	}
+	return ToList(m, to.Key), nil
 }
 
 // traceOf is the trace that the headers of an event carry; empty when there is none.

@@ -89,6 +89,7 @@ func (a answer) outcome() (relay.Mark, error) {
 func ailment(reason string) bool {
 	for _, about := range []string{
 		"WRONGTYPE",
+		"UNROUTABLE", // no queue is bound to the exchange
 		"ERR string exceeds maximum allowed size",
 		"ERR The stream has exhausted the last possible ID",
 		"ERR The ID specified in XADD",                                                                                     // a task stream whose last ID is ahead of the server's clock, at its end

@@ -2,26 +2,38 @@ package redis
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// Where a message of a task sink goes is said by its metadata, which is not written. See ToList and ToStream.
+// Where a message of a task sink goes is said by its metadata, which is not written. See ToList, ToExchange and ToStream.
 const (
 	kindKey = "tactus-kind"
 	keyKey  = "tactus-key"
 
-	kindList   = "list"
-	kindStream = "stream"
+	kindList     = "list"
+	kindExchange = "exchange"
+	kindStream   = "stream"
 )
 
 // ToList addresses a message to a list: its payload is pushed as it is.
 func ToList(m *message.Message, key string) *message.Message { return address(m, kindList, key) }
+
+// ToExchange addresses a message to the queues that are bound to an exchange when it is handed over.
+func ToExchange(m *message.Message, x celery.Exchange) (*message.Message, error) {
+	text, err := json.Marshal(x)
+	if err != nil {
+		return nil, fmt.Errorf("address message %s: %w", m.UUID, err)
+	}
+	return address(m, kindExchange, string(text)), nil
+}
 
 // ToStream addresses a message to a stream, in Watermill's format.
 func ToStream(m *message.Message, key string) *message.Message { return address(m, kindStream, key) }
@@ -59,7 +71,7 @@ var errTasksOnCluster = errors.New("tasks cannot be handed over on a Redis Clust
 
 var (
 	taskMark   = script("mark", "task_state", "task_mark")
-	taskAppend = script("mark", "task_state", "task_append")
+	taskAppend = script("mark", "task_state", "exchange", "task_append")
 	taskBegin  = script("mark", "task_state", "task_begin")
 )
 
@@ -101,7 +113,7 @@ func encodeTask(e relay.Entry) ([]any, error) {
 		return nil, fmt.Errorf("message %s says no key", e.Message.UUID)
 	}
 	switch kind {
-	case kindList:
+	case kindList, kindExchange:
 		return []any{e.ID.String(), kind, key, "", "", []byte(e.Message.Payload)}, nil
 	case kindStream:
 		f, err := marshal(key, withoutAddress(e.Message))

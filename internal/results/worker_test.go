@@ -45,11 +45,11 @@ func (s shop) send(t *testing.T, task domain.Task) domain.ID {
 	if task.ExpiresSeconds > 0 {
 		run.DueAt = run.DueAt.Add(-time.Hour)
 	}
-	key, text, err := celery.Encode(run, uuid.NewString(), celery.Config{})
+	to, text, err := celery.Encode(run, uuid.NewString(), celery.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.client.LPush(t.Context(), key, text).Err(); err != nil {
+	if err := s.client.LPush(t.Context(), to.Key, text).Err(); err != nil {
 		t.Fatal(err)
 	}
 	return id

@@ -6,10 +6,19 @@ import time
 import celery
 import celery.exceptions
 import redis
+from kombu import Exchange, Queue
+from kombu.common import Broadcast
 
 app = celery.Celery("app")
 app.conf.update(
     worker_prefetch_multiplier=1,
+    task_queues=[
+        Queue("celery"),
+        Queue("mail", Exchange("post", type="topic"), routing_key="mail.*"),
+        Queue("archive", Exchange("post", type="topic"), routing_key="#"),
+        Queue("parcels", Exchange("post", type="topic"), routing_key="parcel.#"),
+        Broadcast("everybody"),
+    ],
     broker_transport_options={"visibility_timeout": 3600},  # the default
 )
 store = redis.Redis.from_url(os.environ["CELERY_BROKER_URL"])
@@ -35,6 +44,11 @@ def again(self):
     if self.request.retries == 0:
         raise self.retry(exc=OSError(2, "no file"), countdown=2, max_retries=1)
     return self.request.retries
+
+
+@app.task(name="app.where", bind=True)
+def where(self):
+    store.rpush("where:" + self.request.id, self.request.delivery_info["exchange"] + "/" + self.request.delivery_info["routing_key"])
 
 
 @app.task(name="app.sleep")

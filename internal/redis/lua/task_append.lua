@@ -1,4 +1,4 @@
--- ARGV: epoch, last; then for each entry its id, '' or 'list' or 'stream', key, uuid, metadata, payload.
+-- ARGV: epoch, last; then for each entry its id, '' or 'list' or 'exchange' or 'stream', key, uuid, metadata, payload.
 if epoch ~= ARGV[1] or last ~= ARGV[2] then
   return {'mismatch', epoch, last}
 end
@@ -7,6 +7,9 @@ end
 redis.call('HSET', state, 'epoch', epoch, 'last', last)
 
 local function push(kind, key, uuid, metadata, payload)
+  if kind == 'exchange' then
+    return through(cjson.decode(key), payload)
+  end
   local wrong = wrong_type(key, kind)
   if wrong then
     return wrong
