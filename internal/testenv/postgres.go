@@ -185,14 +185,7 @@ func Connect(t testing.TB, url string) *pgxpool.Pool {
 // Postgres starts a PostgreSQL for t alone, with a migrated database in it, for tests that crash it.
 func Postgres(t testing.TB, settings map[string]string) (server *servers.Postgres, url string) {
 	t.Helper()
-	cfg, err := serverConfig(unqualified(settings))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if server, err = servers.StartPostgres(t.Context(), cfg); err != nil {
-		t.Fatalf("start PostgreSQL: %v", err)
-	}
-	t.Cleanup(func() { _ = server.Kill() }) // nothing in it is needed any more
+	server = PostgresServer(t, settings)
 	if err := server.CreateDatabase(t.Context(), "tactus"); err != nil {
 		t.Fatal(err)
 	}
@@ -201,4 +194,19 @@ func Postgres(t testing.TB, settings map[string]string) (server *servers.Postgre
 		t.Fatal(err)
 	}
 	return server, url
+}
+
+// PostgresServer starts a PostgreSQL for t alone, with nothing in it.
+func PostgresServer(t testing.TB, settings map[string]string) *servers.Postgres {
+	t.Helper()
+	cfg, err := serverConfig(unqualified(settings))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := servers.StartPostgres(t.Context(), cfg)
+	if err != nil {
+		t.Fatalf("start PostgreSQL: %v", err)
+	}
+	t.Cleanup(func() { _ = server.Kill() }) // nothing in it is needed any more
+	return server
 }

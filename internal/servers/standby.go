@@ -1,0 +1,72 @@
+package servers
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/url"
+	"path/filepath"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// StartStandby copies the server of a URL with pg_basebackup, and starts the copy as its hot standby. It replicates the way
+// that the URL says, so that a proxy there can have it lag.
+func StartStandby(ctx context.Context, primary string, cfg Config) (*Postgres, error) {
+	program, err := postgresProgram.find(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	p := &Postgres{cfg: cfg, binary: program}
+	if err := own(cfg.Dir); err != nil {
+		return nil, fmt.Errorf("prepare %s: %w", cfg.Dir, err)
+	}
+	u, err := url.Parse(primary)
+	if err != nil {
+		return nil, fmt.Errorf("copy a server: %w", err)
+	}
+	from := fmt.Sprintf("host=%s port=%s user=tactus", u.Hostname(), u.Port())
+	if err := p.run(ctx, "pg_basebackup", "-D", p.data(), "-d", from, "-X", "stream", "-R", "--checkpoint=fast", "--no-sync"); err != nil {
+		return nil, err
+	}
+	return p, cfg.onFreePort(func(port int) error {
+		p.port = port
+		return p.Start(ctx)
+	})
+}
+
+// Promote makes a standby a primary of its own, on a new timeline. What it has not received is lost.
+func (p *Postgres) Promote(ctx context.Context) error {
+	conn, err := pgx.Connect(ctx, p.URL("postgres"))
+	if err != nil {
+		return fmt.Errorf("promote: %w", err)
+	}
+	defer conn.Close(ctx)
+	var promoted bool
+	if err := conn.QueryRow(ctx, "select pg_promote(true, 90)").Scan(&promoted); err != nil || !promoted {
+		return fmt.Errorf("promote: promoted: %v, %w", promoted, err)
+	}
+	return nil
+}
+
+// Dump writes a database to a file with pg_dump, and gives what restores it into one of the same name, on any server.
+func (p *Postgres) Dump(ctx context.Context, database string) (restore func(ctx context.Context, to *Postgres) error, err error) {
+	file := filepath.Join(p.cfg.Dir, database+".dump")
+	if err := p.run(ctx, "pg_dump", "-Fc", "-f", file, "-d", p.URL(database)); err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, to *Postgres) error {
+		if err := to.CreateDatabase(ctx, database); err != nil {
+			return err
+		}
+		return to.run(ctx, "pg_restore", "--exit-on-error", "-d", to.URL(database), file)
+	}, nil
+}
+
+// run runs a program that came with the server.
+func (p *Postgres) run(ctx context.Context, name string, args ...string) error {
+	if out, err := p.binary.sibling(name).command(ctx, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", name, err, bytes.TrimSpace(out))
+	}
+	return nil
+}
