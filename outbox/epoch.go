@@ -123,6 +123,9 @@ func Open(ctx context.Context, q querier, o Opening) (bool, error) {
 	return len(made) > 0, nil
 }
 
+// old is the position from which rows are in the batch whatever Previous had seen. What comes behind all batches always is:
+// on another server the xids of new rows may be low, and look old.
+//
 // late lists as running what drew its xid before this statement did, and is not visible. Whatever is committed later has
 // either a position above all that are visible now, or an xid that late lists: positions are drawn after xids.
 const open = cut + `, ` + here + `,
@@ -136,13 +139,15 @@ late as materialized (
     from cut, mine
 ),
 old as materialized (
-    select case when @replay > 0 then coalesce(
+    select least((select coalesce(max(last_position), (select floor from tactus.relay_sinks where sink = @sink), 0) + 1
+        from tactus.relay_batches where sink = @sink),
+    case when @replay > 0 then coalesce(
         (select min(first_position) from tactus.relay_batches where sink = @sink and committed_at >= (
             select committed_at - interval '1 hour' from tactus.relay_batches where sink = @sink and number = @replay)),
         (select first_position from tactus.relay_batches where sink = @sink and first_position is not null order by number desc limit 1))
     when @since::timestamptz is not null then
         (select min(first_position) from tactus.relay_batches where sink = @sink and committed_at >= @since::timestamptz)
-    end as oldest
+    end) as oldest
 ),
 found as materialized (
     select count(*) as rows, min(position) as first, max(position) as last from tactus.outbox, old

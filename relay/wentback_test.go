@@ -1,0 +1,167 @@
+package relay_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/internal/redis"
+	"github.com/tactus-dev/tactus/internal/testenv"
+	"github.com/tactus-dev/tactus/relay"
+)
+
+// TestStandbyPromoted serves nothing from a standby. The standby then lags, and is promoted without the tail: a new epoch
+// has whatever is committed there from then on, under versions that the stream has seen before, and no task comes again.
+func TestStandbyPromoted(t *testing.T) {
+	t.Parallel()
+	primary, url := testenv.Postgres(t, nil)
+	standby, replication := testenv.Standby(t, primary)
+	before := at(t, testenv.Connect(t, url), testenv.Redis(t))
+	after := at(t, testenv.Connect(t, standby.URL("tactus")), before.redis)
+	stop := before.carry(t, before.events(), before.tasks(t))
+	before.put(t, "a", 5)
+	tasks := before.fire(t, "q", 3)
+	before.awaitEvents(t)
+	before.awaitTasks(t, "q", tasks)
+	testenv.AwaitReplay(t, primary, standby)
+
+	waiting, _ := after.relay(t, relay.Config{}, after.events(), after.tasks(t))
+	awaitRefusal(t, waiting)
+	replication.Refuse()
+	before.put(t, "a", 4)
+	tasks = append(tasks, before.fire(t, "q", 2)...)
+	before.awaitEvents(t)
+	before.awaitTasks(t, "q", tasks)
+	stop()
+	if err := primary.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	awaitRefusal(t, waiting)
+	if err := standby.Promote(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	after.goesOn(t, tasks)
+}
+
+// TestRestoredElsewhere restores a dump on a server whose transactions have lower numbers, where changes are committed
+// before a relay comes. With a tail, the stream has what the dump has not.
+func TestRestoredElsewhere(t *testing.T) {
+	t.Parallel()
+	for name, tail := range map[string]int{"without a tail": 0, "with a tail": 3} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			origin, url := testenv.Postgres(t, nil)
+			before := at(t, testenv.Connect(t, url), testenv.Redis(t))
+			before.sql(t, `do $$ begin for n in 1..5000 loop perform pg_current_xact_id(); commit; end loop; end $$`)
+			stop := before.carry(t, before.events(), before.tasks(t))
+			before.put(t, "a", 5)
+			tasks := before.fire(t, "q", 3)
+			before.awaitEvents(t)
+			before.awaitTasks(t, "q", tasks)
+			restore, err := origin.Dump(t.Context(), "tactus")
+			if err != nil {
+				t.Fatal(err)
+			}
+			before.put(t, "a", tail)
+			if tail > 0 {
+				tasks = append(tasks, before.fire(t, "q", tail)...)
+			}
+			before.awaitEvents(t)
+			before.awaitTasks(t, "q", tasks)
+			stop()
+
+			other := testenv.PostgresServer(t, nil)
+			if err := restore(t.Context(), other); err != nil {
+				t.Fatal(err)
+			}
+			after := at(t, testenv.Connect(t, other.URL("tactus")), before.redis)
+			after.put(t, "a", 2)
+			tasks = append(tasks, after.fire(t, "q", 2)...)
+			after.carry(t, after.events(), after.tasks(t))
+			after.goesOn(t, tasks)
+		})
+	}
+}
+
+// goesOn changes something, and holds that the stream tells of one new epoch, that who follows it has then what Postgres
+// has, and that of the tasks none is missing and none came again.
+func (w *world) goesOn(t *testing.T, tasks []string) {
+	t.Helper()
+	w.put(t, "a", 3)
+	w.put(t, "after", 2)
+	tasks = append(tasks, w.fire(t, "q", 2)...)
+	w.awaitEvents(t)
+	w.awaitTasks(t, "q", tasks)
+	epochs, followed := w.follow(t)
+	if epochs != 1 {
+		t.Errorf("the stream tells of %d new epochs", epochs)
+	}
+	if logged := w.newest(t); !maps.Equal(followed, logged) {
+		t.Errorf("who follows the stream has\n%v, and the log\n%v", followed, logged)
+	}
+}
+
+// awaitRefusal waits until no sink is served, and holds that the reason is clear.
+func awaitRefusal(t *testing.T, r *relay.Relay) {
+	t.Helper()
+	testenv.Eventually(t, "a refusal", func() error {
+		for _, s := range r.Stats() {
+			if s.Problem == nil || !strings.Contains(s.Problem.Error(), "the database is a standby") {
+				return fmt.Errorf("%s: %v", s.Sink, s.Problem)
+			}
+			if s.Published > 0 {
+				t.Fatalf("a standby's relay has published %d", s.Published)
+			}
+		}
+		return nil
+	})
+}
+
+// follow reads the stream as a consumer does: the newest version of each schedule counts, and a new epoch starts afresh.
+func (w *world) follow(t *testing.T) (epochs int, newest map[string]string) {
+	t.Helper()
+	entries, err := w.redis.XRange(t.Context(), redis.EventStream, "-", "+").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	newest = map[string]string{}
+	for _, e := range entries {
+		var event struct {
+			Type, Subject string
+			Data          json.RawMessage
+		}
+		payload, _ := e.Values["payload"].(string)
+		if err := json.Unmarshal([]byte(payload), &event); err != nil {
+			t.Fatal(err)
+		}
+		if event.Type == "log.epoch_started" {
+			epochs++
+			clear(newest)
+			continue
+		}
+		newest[event.Subject] = string(event.Data)
+	}
+	return epochs, newest
+}
+
+// newest is what the log has of each schedule, whatever server its rows come from.
+func (w *world) newest(t *testing.T) map[string]string {
+	t.Helper()
+	newest := map[string]string{}
+	rows, err := w.pool.Query(t.Context(), `select aggregate_id::text, data::text from tactus.outbox where topic = 'schedule' order by position`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var id, data string
+	if _, err := pgx.ForEachRow(rows, []any{&id, &data}, func() error {
+		newest[id] = data
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return newest
+}
