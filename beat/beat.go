@@ -3,10 +3,12 @@ package beat
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
@@ -66,7 +68,7 @@ type Beat struct {
 	polled    pollRow // the last poll, until memory has all of it
 	processed string  // the snapshot of the log that memory has
 	pollAt    micros
-	timeline  string
+	life      string // of the database: server and timeline
 	resync    resync
 	resyncs   int64
 	syncs     int64
@@ -135,7 +137,8 @@ const (
 // retry repeats an action until it succeeds; false when ctx ended first.
 func (b *Beat) retry(ctx context.Context, what string, act func(context.Context) error) bool {
 	for {
-		err := act(ctx)
+		err := reason(act(ctx))
+		b.stats.trouble(err)
 		if err == nil {
 			return true
 		}
@@ -148,6 +151,17 @@ func (b *Beat) retry(ctx context.Context, what string, act func(context.Context)
 		case <-time.After(retryAfter):
 		}
 	}
+}
+
+// readOnly and inRecovery are how Postgres refuses what only a primary can do.
+const readOnly, inRecovery = "25006", "55000"
+
+// reason says first what an operator has to know of an error.
+func reason(err error) error {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok && (e.Code == readOnly || e.Code == inRecovery) {
+		return fmt.Errorf("the database is a standby, or takes no writes: %w", err)
+	}
+	return err
 }
 
 // wait sleeps until the time has come or something is heard.

@@ -23,15 +23,16 @@ type leaseRow struct {
 	Epoch     int64
 	Watermark *time.Time // of whoever held it, until we write ours
 	Snapshot  *string    // of the log, up to which the holder had read
-	Timeline  string
+	Life      string     // of the database: server and timeline
 	Now       time.Time  // Postgres' clock
 	Switched  *time.Time // when a beat that fires last took over from a shadow
 	Firing    *time.Time // until when a beat that fires has its lease, while it has
 }
 
 // lookAtLease renews the lease, or takes it when it has run out, or else reads it. The watermark and snapshot are written
-// with a renewal only: what a predecessor has left stays until its successor has read it. An UPDATE that finds nothing to
-// do locks nothing, so a standby is in nobody's way.
+// with a renewal only: what a predecessor has left stays until its successor has read it. And only in the life of the
+// database that memory is of: in another one they mean nothing. An UPDATE that finds nothing to do locks nothing, so a
+// standby is in nobody's way.
 //
 // A shadow never has its lease beside one that fires, and begins at that moment when one has fired since. One that fires
 // notes when it took over from a shadow: what was due until then was another beat's.
@@ -41,9 +42,9 @@ with held as (
         holder = @holder,
         epoch = case when l.holder = @holder and l.epoch = @epoch then l.epoch else l.epoch + 1 end,
         expires_at = clock_timestamp() + @lease::interval,
-        watermark = case when l.holder = @holder and l.epoch = @epoch then coalesce(@watermark, l.watermark)
+        watermark = case when l.holder = @holder and l.epoch = @epoch then coalesce(` + ourWatermark + `, l.watermark)
             when ` + begins + ` then clock_timestamp() else l.watermark end,
-        snapshot = case when l.holder = @holder and l.epoch = @epoch then coalesce(@snapshot::text::pg_snapshot, l.snapshot)
+        snapshot = case when l.holder = @holder and l.epoch = @epoch then coalesce(` + ourSnapshot + `, l.snapshot)
             when ` + begins + ` then null else l.snapshot end
     where l.name = @name and (l.expires_at <= clock_timestamp() or l.holder = @holder and l.epoch = @epoch)
         and (l.name <> 'shadow' or ` + firing + ` is null)
@@ -57,16 +58,20 @@ switched as (
     on conflict (name) do update set holder = excluded.holder, epoch = excluded.epoch, expires_at = excluded.expires_at, watermark = excluded.watermark
     returning watermark
 )
-select mine, holder, epoch, watermark, snapshot::text, ` + timelineAndClock + `, coalesce((select watermark from switched), ` + lastSwitch + `), ` + firing + ` from held
+select mine, holder, epoch, watermark, snapshot::text, ` + lifeAndClock + `, coalesce((select watermark from switched), ` + lastSwitch + `), ` + firing + ` from held
 union all
 ` + readLease + ` and not exists (select from held)`
 
-const readLease = `select false, holder, epoch, watermark, snapshot::text, ` + timelineAndClock + `, ` + lastSwitch + `, ` + firing + ` from tactus.leases where name = @name`
+const readLease = `select false, holder, epoch, watermark, snapshot::text, ` + lifeAndClock + `, ` + lastSwitch + `, ` + firing + ` from tactus.leases where name = @name`
 
 const (
-	timelineAndClock = `left(pg_walfile_name(pg_current_wal_lsn()), 8), clock_timestamp()`
-	lastSwitch       = `(select watermark from tactus.leases where name = 'switch')`
-	firing           = `(select expires_at from tactus.leases where name = 'beat' and expires_at > clock_timestamp())`
+	lifeAndClock = thisLife + `, clock_timestamp()`
+	thisLife     = `(select system_identifier::text from pg_control_system()) || '.' || left(pg_walfile_name(pg_current_wal_lsn()), 8)`
+	ourWatermark = `case when @life::text = ` + thisLife + ` then @watermark::timestamptz end`
+	ourSnapshot  = `case when @life::text = ` + thisLife + ` then @snapshot::text::pg_snapshot end`
+
+	lastSwitch = `(select watermark from tactus.leases where name = 'switch')`
+	firing     = `(select expires_at from tactus.leases where name = 'beat' and expires_at > clock_timestamp())`
 
 	// begins tells of a shadow whether it has seen nothing yet, or a beat that fires has been in charge since.
 	begins = `l.name = 'shadow' and coalesce(l.watermark < (select f.watermark from tactus.leases f where f.name = 'beat'), l.watermark is null)`
@@ -74,8 +79,8 @@ const (
 
 // giveUpLease lets it run out at once.
 const giveUpLease = `
-update tactus.leases set expires_at = clock_timestamp(), watermark = coalesce(@watermark, watermark),
-    snapshot = coalesce(@snapshot::text::pg_snapshot, snapshot)
+update tactus.leases set expires_at = clock_timestamp(), watermark = coalesce(` + ourWatermark + `, watermark),
+    snapshot = coalesce(` + ourSnapshot + `, snapshot)
 where name = @name and holder = @holder and epoch = @epoch and (name <> 'shadow' or ` + firing + ` is null)`
 
 const makeLease = `
@@ -96,8 +101,10 @@ func (b *Beat) look(ctx context.Context, sql string, args ...any) (leaseRow, err
 }
 
 func (b *Beat) leaseArgs(now micros) named {
-	args := named{"name": b.mode.lease, "holder": b.holder, "epoch": b.epoch, "lease": leaseFor, "watermark": nil, "snapshot": nil}
-	if b.leading {
+	args := named{
+		"name": b.mode.lease, "holder": b.holder, "epoch": b.epoch, "lease": leaseFor, "life": b.life, "watermark": nil, "snapshot": nil,
+	}
+	if b.leading && !b.resync.foreign() {
 		args["watermark"] = time.UnixMicro(b.memory.settled(now))
 		args["snapshot"] = b.processed
 	}
@@ -114,7 +121,7 @@ func (b *Beat) renew(ctx context.Context, now micros) error {
 	if err != nil {
 		return err
 	}
-	b.timelineIs(row.Timeline)
+	b.lifeIs(row.Life)
 	b.lookAt = now + renewEvery.Microseconds()
 	if !row.Mine {
 		b.lose(row.Holder)

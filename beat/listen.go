@@ -93,7 +93,7 @@ func read(m *message.Message) note {
 		return note{lost: "an event cannot be read: " + err.Error(), ack: m.Ack}
 	}
 	if event.Type == domain.LogEpochStarted {
-		return note{lost: "the log began a new epoch", ack: m.Ack}
+		return note{event: event.Type, epoch: event.Epoch, ack: m.Ack}
 	}
 	_, version, _ := strings.Cut(event.ID, "/")
 	n := note{id: event.Subject, event: event.Type, epoch: event.Epoch, ack: m.Ack}
@@ -121,7 +121,7 @@ func (b *Beat) hearAll() {
 }
 
 // note takes in one thing heard. A version that does not follow the one known means that others were not heard, and
-// another epoch that versions may have gone back.
+// another epoch that versions may have gone back: (epoch, version) orders events.
 func (b *Beat) note(n note) {
 	if n.ack != nil {
 		b.unacked = append(b.unacked, n.ack)
@@ -130,10 +130,15 @@ func (b *Beat) note(n note) {
 		b.wantResync(n.lost)
 		return
 	}
+	if n.event == domain.LogEpochStarted {
+		b.wantAnew("the log began a new epoch")
+		b.heardEpoch = n.epoch
+		return
+	}
 	b.events++
 	b.log.Debug("event", "schedule_id", n.id, "version", n.version, "type", n.event)
 	if b.heardEpoch != "" && b.heardEpoch != n.epoch {
-		b.wantResync("the log is in another epoch")
+		b.wantAnew("the log is in another epoch")
 	}
 	b.heardEpoch = n.epoch
 	if kept, ok := b.memory.find(n.id); ok && n.version > max(int64(kept.version), b.pending[n.id])+1 {

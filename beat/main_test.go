@@ -142,6 +142,13 @@ func (w *world) count(sql string, args ...any) (n int) {
 	return n
 }
 
+func (w *world) execute(sql string, args ...any) {
+	w.Helper()
+	if _, err := w.pool.Exec(w.Context(), sql, args...); err != nil {
+		w.Fatalf("%s: %v", sql, err)
+	}
+}
+
 // merge patches a schedule.
 func (w *world) merge(id domain.ID, patch string) domain.Schedule {
 	w.Helper()

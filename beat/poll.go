@@ -13,9 +13,10 @@ import (
 const notIn = `(o.xid >= pg_snapshot_xmax(@from::text::pg_snapshot) or o.xid = any (array(select pg_snapshot_xip(@from::text::pg_snapshot))))`
 
 // changedSince answers a row of the log each, or one without an id when nothing changed: the snapshot that the statement
-// sees, the lease's, and whether the database is another one than that of the snapshot given.
+// sees, the lease's (unless that is of another database, which has come farther), and whether the database is another one
+// than that of the snapshot given.
 const changedSince = `
-select pg_current_snapshot()::text, l.snapshot::text,
+select pg_current_snapshot()::text, case when pg_snapshot_xmax(l.snapshot) <= pg_snapshot_xmax(pg_current_snapshot()) then l.snapshot::text end,
     pg_snapshot_xmax(pg_current_snapshot()) < pg_snapshot_xmax(@from::text::pg_snapshot), e.aggregate_id, e.version
 from (select 1) one
 left join tactus.leases l on l.name = @lease
@@ -51,7 +52,7 @@ func (b *Beat) poll(ctx context.Context, now micros) error {
 	b.pollAt = now + b.cfg.Poll.Microseconds()
 	b.polled = found[0]
 	if b.polled.Foreign {
-		b.wantResync("the log's snapshots are not this database's")
+		b.wantAnew("the log's snapshots are not this database's")
 	}
 	return nil
 }
@@ -59,14 +60,11 @@ func (b *Beat) poll(ctx context.Context, now micros) error {
 // caughtUp is called when memory has all that was heard of: the feed and the lease may be told.
 func (b *Beat) caughtUp() {
 	b.acknowledge()
-	if b.polled.Seen == "" {
+	if b.polled.Seen == "" || b.resync.foreign() {
 		return
 	}
 	b.processed = b.polled.Seen
-	switch {
-	case b.polled.Foreign:
-		b.base = b.polled.Seen
-	case b.polled.Lease != nil:
+	if b.polled.Lease != nil {
 		b.base = *b.polled.Lease
 	}
 	b.polled = pollRow{}

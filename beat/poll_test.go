@@ -83,6 +83,9 @@ func TestRestoredDatabase(t *testing.T) {
 	if r, _ := b.memory.find(s.ID); r.version != 1 {
 		t.Errorf("version %d in memory, 1 in the database", r.version)
 	}
+	if b.resync.foreign() {
+		t.Error("memory is still taken for that of another database")
+	}
 	if b.base == "900000000:900000000:" {
 		t.Error("polls still count from a snapshot of another database")
 	}

@@ -7,19 +7,29 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/outbox"
 )
 
-// resync compares memory with all schedules, a page at a time, and has what differs synced. It never replaces memory, so
-// firing goes on meanwhile, and what is heard meanwhile is simply synced.
+// resync compares memory with all schedules, a page at a time, and has what differs synced. Firing goes on meanwhile, and
+// what is heard meanwhile is simply synced.
+//
+// Versions order the events of one epoch. When Postgres may have gone back they mean nothing: the same version may say
+// another thing. Then memory is made anew: every row is taken as it is.
 type resync struct {
-	wanted  bool
-	running bool
-	at      micros // not before
-	after   domain.ID
-	seen    []bool // by slot, as memory was when it began
-	count   int
-	differ  int
+	wanted     bool
+	wantedAnew bool
+	running    bool
+	anew       bool
+	at         micros // not before
+	after      domain.ID
+	seen       []bool // by slot, as memory was when it began
+	count      int
+	differ     int
 }
+
+// foreign tells whether memory may be of another life of the log. Then neither the watermark nor the snapshot that it stands
+// for are written.
+func (r *resync) foreign() bool { return r.wantedAnew || r.anew }
 
 const pageSize = 20_000
 
@@ -31,52 +41,116 @@ func (b *Beat) wantResync(reason string) {
 	b.resync.wanted = true
 }
 
+// wantAnew asks for a resync that trusts no version.
+func (b *Beat) wantAnew(reason string) {
+	b.wantResync(reason)
+	b.resync.wantedAnew = true
+}
+
 func (b *Beat) resyncDue(now micros) bool {
 	return b.resync.running || b.resync.wanted && now >= b.resync.at
 }
 
-const livingVersions = `select s.id, s.version from ` + living + ` and s.id > @after order by s.id limit @page::bigint`
+// resyncPage does a step of a resync: it begins one, or goes through a page.
+func (b *Beat) resyncPage(ctx context.Context, now micros) error {
+	if !b.resync.running {
+		if err := b.resyncBegins(ctx, now); err != nil {
+			return fmt.Errorf("resync: %w", err)
+		}
+	}
+	page := b.comparePage
+	if b.resync.anew {
+		page = b.takePage
+	}
+	n, err := page(ctx, named{"after": b.resync.after, "page": pageSize})
+	if err != nil {
+		return fmt.Errorf("resync: %w", err)
+	}
+	if n < pageSize {
+		b.resyncEnds()
+	}
+	return nil
+}
+
+// resyncBegins also begins to count from a snapshot of this life of the log, when memory is made anew. What was settled in
+// the life before is looked for in the rows of this one.
+func (b *Beat) resyncBegins(ctx context.Context, now micros) error {
+	if b.resync.wantedAnew {
+		snapshot, err := outbox.Current(ctx, b.pool)
+		if err != nil {
+			return err
+		}
+		b.base, b.processed, b.polled = string(snapshot), string(snapshot), pollRow{}
+		b.takenAt = max(b.takenAt, now)
+	}
+	b.resync = resync{
+		running: true, anew: b.resync.wantedAnew, at: now + b.cfg.MinResync.Microseconds(), seen: make([]bool, b.memory.slots),
+	}
+	return nil
+}
+
+const livingVersions = `select s.id, s.version from ` + living + nextPage
+
+const nextPage = ` and s.id > @after order by s.id limit @page::bigint`
 
 type idVersion struct {
 	ID      domain.ID
 	Version int64
 }
 
-// resyncPage does a step of a resync: it begins one, or compares a page.
-func (b *Beat) resyncPage(ctx context.Context, now micros) error {
-	r := &b.resync
-	if !r.running {
-		*r = resync{running: true, at: now + b.cfg.MinResync.Microseconds(), seen: make([]bool, b.memory.slots)}
-	}
-	rows, err := b.pool.Query(ctx, livingVersions, planned, named{"after": r.after, "page": pageSize})
+// comparePage has what memory has in another version read.
+func (b *Beat) comparePage(ctx context.Context, args named) (n int, err error) {
+	rows, err := b.pool.Query(ctx, livingVersions, planned, args)
 	if err != nil {
-		return fmt.Errorf("resync: %w", err)
+		return 0, err
 	}
 	page, err := pgx.CollectRows(rows, pgx.RowToStructByPos[idVersion])
-	if err != nil {
-		return fmt.Errorf("resync: %w", err)
-	}
 	for _, s := range page {
-		b.compare(s)
-		r.after = s.ID
+		if kept := b.see(s.ID); kept == nil || kept.version != uint32(s.Version) {
+			b.pending[s.ID] = anyVersion
+			b.resync.differ++
+		}
 	}
-	if len(page) < pageSize {
-		b.resyncEnds()
-	}
-	return nil
+	return len(page), err
 }
 
-func (b *Beat) compare(s idVersion) {
+const livingPage = livingRows + nextPage
+
+// takePage takes every row as it is. Where due times count from the same instant as in memory they go on where they were,
+// so what has fired does not fire again. Those of a trigger that memory has a later one of go on where that began: what
+// came before was settled.
+func (b *Beat) takePage(ctx context.Context, args named) (n int, err error) {
+	for r, err := range readRows(ctx, b.pool, livingPage, args) {
+		if err != nil {
+			return n, err
+		}
+		n++
+		after, kept := always, b.see(r.id)
+		if kept == nil || kept.version != uint32(r.version) || kept.effective != r.effective {
+			b.resync.differ++
+		}
+		if kept != nil && kept.effective > r.effective {
+			after = kept.effective
+		}
+		if err := b.memory.put(r, after); err != nil {
+			b.unreadable[r.id] = unreadable{r.version, err}
+		}
+	}
+	return n, nil
+}
+
+// see notes that a schedule is there, and gives what memory has of it, if anything.
+func (b *Beat) see(id domain.ID) *record {
 	r := &b.resync
-	r.count++
-	slot, _, known := b.memory.slot(s.ID)
-	if known && int(slot) < len(r.seen) {
+	r.count, r.after = r.count+1, id
+	slot, _, known := b.memory.slot(id)
+	if !known {
+		return nil
+	}
+	if int(slot) < len(r.seen) {
 		r.seen[slot] = true
 	}
-	if !known || b.memory.at(slot).version != uint32(s.Version) {
-		b.pending[s.ID] = anyVersion
-		r.differ++
-	}
+	return b.memory.at(slot)
 }
 
 // resyncEnds has what is in memory and was not seen read: it is gone, or has come meanwhile.
@@ -89,6 +163,6 @@ func (b *Beat) resyncEnds() {
 		}
 	}
 	b.resyncs++
-	b.log.Info("resynced", "schedules", r.count, "different", r.differ)
-	r.running, r.seen = false, nil
+	b.log.Info("resynced", "schedules", r.count, "different", r.differ, "anew", r.anew)
+	r.running, r.anew, r.seen = false, false, nil
 }

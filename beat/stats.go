@@ -23,6 +23,7 @@ type Stats struct {
 	WouldFire int64 // in shadow mode
 	Syncs     int64 // queries for changed schedules
 	Resyncs   int64
+	Problem   error // why the last step, or the start, failed; nil when it did not
 
 	Lateness    Histogram // from when something was to fire to its commit
 	Recognition Histogram // from a change to memory having it
@@ -41,6 +42,13 @@ func (b *Beat) Stats() Stats {
 	s.Skew = b.clock.ahead()
 	s.Lateness, s.Recognition = s.Lateness.clone(), s.Recognition.clone()
 	return s
+}
+
+// trouble notes what is the matter, if anything.
+func (s *stats) trouble(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Problem = err
 }
 
 // publish makes the state of the loop visible.

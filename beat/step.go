@@ -19,7 +19,7 @@ func (b *Beat) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.timeline = row.Timeline
+	b.life = row.Life
 	b.markFeed(ctx)
 	snapshot, err := outbox.Current(ctx, b.pool)
 	if err != nil {
@@ -77,10 +77,10 @@ func (b *Beat) wake(now micros) micros {
 	return next
 }
 
-// timelineIs notes which life of the database this is. In another one the log and the versions may have gone back.
-func (b *Beat) timelineIs(timeline string) {
-	if b.timeline != "" && b.timeline != timeline {
-		b.wantResync("Postgres is on another timeline")
+// lifeIs notes which life of the database this is. In another one the log and the versions may have gone back.
+func (b *Beat) lifeIs(life string) {
+	if b.life != life {
+		b.wantAnew("the database is on another server or timeline")
 	}
-	b.timeline = timeline
+	b.life = life
 }

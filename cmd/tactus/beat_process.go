@@ -44,7 +44,7 @@ func newBeat(pool *pgxpool.Pool, f beatFlags, r redisFlags, log *slog.Logger, he
 	}, nil
 }
 
-// watched makes a beat with its health and metrics. A standby is as ready as a leader: it has everything in memory.
+// watched makes a beat with its health and metrics. A standby beat is as ready as a leader: it has everything in memory.
 func watched(pool *pgxpool.Pool, feed *redis.Feed, cfg beat.Config, health *telemetry.Health, registry *prometheus.Registry) (*beat.Beat, error) {
 	var hears beat.Feed
 	if feed != nil {
@@ -58,6 +58,8 @@ func watched(pool *pgxpool.Pool, feed *redis.Feed, cfg beat.Config, health *tele
 		switch s := b.Stats(); {
 		case s.Retired:
 			return errors.New("it is in shadow mode and does nothing any more, because a beat that fires has come: stop it")
+		case s.Problem != nil:
+			return s.Problem
 		case !s.Loaded:
 			return errors.New("the schedules are not loaded yet")
 		}

@@ -1,0 +1,70 @@
+package beat
+
+import (
+	"testing"
+	"time"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/cloudevents"
+)
+
+// goneBack are the ways in which a beat hears that Postgres may have gone back.
+var goneBack = map[string]func(w *world, b *Beat){
+	"another life of the database":  func(_ *world, b *Beat) { b.life = "another" },
+	"snapshots of another database": func(_ *world, b *Beat) { b.base, b.pollAt = "900000000:900000000:", 0 },
+	"a new epoch": func(w *world, b *Beat) {
+		m, err := cloudevents.EpochStarted("f", time.Now())
+		if err != nil {
+			w.Fatal(err)
+		}
+		b.note(read(m))
+	},
+	"an event of another epoch": func(w *world, b *Beat) {
+		b.note(read(w.told(domain.ID{1}, 1, "e")))
+		b.note(read(w.told(domain.ID{1}, 1, "f")))
+	},
+}
+
+// TestAnotherLife has Postgres go back to before two edits and a run of each of three schedules, where one of them is edited
+// in another way then: the version is the one that memory has, and the content is not. What ran does not run again.
+func TestAnotherLife(t *testing.T) {
+	t.Parallel()
+	for name, tell := range goneBack {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			kept, undone, edited := w.create(minutely(``)), w.create(minutely(``)), w.create(minutely(``))
+			b, a := w.beat("a"), at{kept}
+			w.step(b, a.due(1))
+			w.step(b, a.due(2))
+			w.at(a.due(2).Add(5 * time.Second))
+			for _, s := range []domain.Schedule{undone, edited} {
+				if got := w.merge(s.ID, `{"interval_seconds": 3600}`); got.Version != 2 {
+					t.Fatalf("version %d", got.Version)
+				}
+			}
+			w.step(b, a.due(2).Add(6*time.Second))
+
+			w.execute(`delete from tactus.runs where due_at = $1`, a.due(2))
+			w.execute(`update tactus.schedules set version = 1, trigger = '{"every":60}', effective_from = $2 where id = $1`, undone.ID, undone.EffectiveFrom)
+			w.execute(`update tactus.schedules set trigger = '{"every":60}', anchor = $2, effective_from = $3 where id = $1`,
+				edited.ID, a.due(1).Add(20*time.Second), a.due(2).Add(7*time.Second))
+			b.pollAt = never
+			tell(w, b)
+			for _, at := range []time.Duration{10 * time.Second, 20 * time.Second, time.Minute} {
+				w.step(b, a.due(2).Add(at))
+			}
+			once := a.due(2).Add(20*time.Second).UTC().Format(time.RFC3339Nano) + " due"
+			for s, want := range map[domain.ID][]string{
+				kept.ID: {a.run(1), a.run(3)}, undone.ID: {a.run(1), a.run(3)}, edited.ID: {a.run(1), once},
+			} {
+				if err := w.expect(s, want...); err != nil {
+					t.Error(err)
+				}
+			}
+			if b.resync.foreign() {
+				t.Error("memory is still taken for that of another life")
+			}
+		})
+	}
+}
