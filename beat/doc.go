@@ -41,6 +41,7 @@
 //   - Memory moves on only after a commit. A crash between the commit and its answer repeats the statement, which does nothing then.
 //   - A schedule's due times are settled in order. So whoever takes over finds in tactus.runs how far its predecessor came.
 //   - Nothing that the transport loses is lost: the log is read every second, from a snapshot that a committed row carries.
+//   - Where Postgres has gone back memory is made anew, whatever versions say, and fires nothing again that it has settled.
 //   - Time is Postgres' clock, carried by the monotonic clock: never early, never backwards.
 //   - A row that cannot fire is found by bisection and set aside; all others go on.
 package beat

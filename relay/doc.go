@@ -29,5 +29,6 @@
 //   - A sink that is down holds up no other.
 //   - On a standby, and where the rows of a batch are gone, nothing is published, and the reason is told.
 //
-// TestTwoRelays, TestRewind, TestEpochs, TestBrokerLosesTasks and the tests of faults show these.
+// TestTwoRelays, TestRewind, TestEpochs, TestBrokerLosesTasks and the tests of faults show these; TestStandbyPromoted and
+// TestRestoredElsewhere do so when Postgres has really gone back.
 package relay
