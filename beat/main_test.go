@@ -26,11 +26,12 @@ type world struct {
 	now   time.Time
 }
 
-// ownClock puts a clock_timestamp before Postgres' own, which statements that do not name its schema find first.
+// ownClock puts clocks before Postgres' own, which statements that do not name their schema find first.
 const ownClock = `
 create schema own;
 create table own.clock as select now() as now;
 create function own.clock_timestamp() returns timestamptz language sql volatile as 'select now from own.clock';
+create function own.statement_timestamp() returns timestamptz language sql stable as 'select now from own.clock';
 do $$ begin execute format('alter database %I set search_path = own, pg_catalog', current_database()); end $$`
 
 func newWorld(t *testing.T) *world {

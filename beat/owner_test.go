@@ -88,7 +88,7 @@ func newOwners(t *testing.T, changes ...string) *owners {
 	for range 3 {
 		o.create(`{"interval_seconds": 5, "misfire_grace_seconds": 86400, "task_name": "app.task"}`)
 	}
-	if _, err := o.pool.Exec(t.Context(), makeLease); err != nil {
+	if _, err := o.pool.Exec(t.Context(), makeLease, named{"name": "beat"}); err != nil {
 		t.Fatal(err)
 	}
 	for _, sql := range changes {

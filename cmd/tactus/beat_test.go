@@ -292,7 +292,8 @@ func TestSyncSwitchedOff(t *testing.T) {
 const shiftedClock = `
 create schema own;
 create table own.clock as select $1::interval as ahead;
-create function own.clock_timestamp() returns timestamptz language sql volatile as 'select pg_catalog.clock_timestamp() + ahead from own.clock'`
+create function own.clock_timestamp() returns timestamptz language sql volatile as 'select pg_catalog.clock_timestamp() + ahead from own.clock';
+create function own.statement_timestamp() returns timestamptz language sql stable as 'select pg_catalog.statement_timestamp() + ahead from own.clock'`
 
 // TestClockAnHourOff starts a beat on a machine whose clock is an hour off Postgres': it goes by Postgres', and says so.
 func TestClockAnHourOff(t *testing.T) {
