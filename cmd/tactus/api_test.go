@@ -60,6 +60,8 @@ func TestSettingsAreChecked(t *testing.T) {
 		{"CELERY_TIMEZONE", []string{"api", database, "--celery-timezone=Mars/Base"}},
 		{"TACTUS_RUN_RETENTION", []string{"api", database, "--run-retention=1h"}},
 		{"CELERY_BEAT_MIN_SYNC_INTERVAL", []string{"beat", database, "--redis-url=redis://127.0.0.1:1", "--celery-beat-min-sync-interval=0"}},
+		{"TACTUS_SHADOW_RETENTION 1h0m0s", []string{"beat", database, "--redis-url=redis://127.0.0.1:1", "--shadow-retention=1h"}},
+		{"--late cannot be negative", []string{"shadow", "report", database, "--late=-1s"}},
 		{"--no-such-flag", []string{"api", "--no-such-flag"}},
 		{"no-such-command", []string{"no-such-command"}},
 	} {

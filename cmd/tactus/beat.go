@@ -83,12 +83,13 @@ func (c beatCmd) Run(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	started(log, "beat", l, "database_url", redact(c.DatabaseURL), "redis_url", redact(c.RedisURL), "shadow", c.Shadow)
-	run, err := newBeat(pool, c.beatFlags, c.redisFlags, log, health, registry)
+	run, stats, err := newBeat(pool, c.beatFlags, c.redisFlags, log, health, registry)
 	if err != nil {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return run(ctx) })
+	group.Go(func() error { return c.watch(ctx, pool, c.broker(), c.KeyPrefix, stats, log) })
 	group.Go(func() error { return maintain(ctx, pool, c.retentionFlags, log) })
 	group.Go(func() error { return mend(ctx, pool, log) })
 	group.Go(func() error { return c.collect(ctx, pool, c.broker(), c.KeyPrefix, c.lease(), log, registry) })

@@ -14,34 +14,34 @@ import (
 )
 
 // newBeat makes a beat that operators can watch, and gives what runs it.
-func newBeat(pool *pgxpool.Pool, f beatFlags, r redisFlags, log *slog.Logger, health *telemetry.Health, registry *prometheus.Registry) (run func(context.Context) error, err error) {
+func newBeat(pool *pgxpool.Pool, f beatFlags, r redisFlags, log *slog.Logger, health *telemetry.Health, registry *prometheus.Registry) (run func(context.Context) error, stats func() beat.Stats, err error) {
 	cfg, err := f.config(log)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if !f.Sync {
 		b, err := watched(pool, nil, cfg, health, registry)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		return b.Run, nil
+		return b.Run, b.Stats, nil
 	}
 	client, err := redis.Connect(r.RedisURL)
 	if err != nil {
-		return nil, usage("%v", err)
+		return nil, nil, usage("%v", err)
 	}
 	feed, err := redis.NewFeed(client, redis.EventStream, cfg.Name, log)
 	if err != nil {
-		return nil, errors.Join(err, client.Close())
+		return nil, nil, errors.Join(err, client.Close())
 	}
 	b, err := watched(pool, feed, cfg, health, registry)
 	if err != nil {
-		return nil, errors.Join(err, client.Close())
+		return nil, nil, errors.Join(err, client.Close())
 	}
 	return func(ctx context.Context) error {
 		log.Info("sync by Redis", "stream", redis.EventStream, "group", "beat:"+cfg.Name, "channel", r.Channel)
 		return errors.Join(b.Run(ctx), client.Close())
-	}, nil
+	}, b.Stats, nil
 }
 
 // watched makes a beat with its health and metrics. A standby beat is as ready as a leader: it has everything in memory.

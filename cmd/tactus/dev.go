@@ -93,7 +93,7 @@ func (c devCmd) serve(ctx context.Context, state string, to console, log *slog.L
 	if err := env.write(filepath.Join(state, "dev.env")); err != nil {
 		return err
 	}
-	beat, err := newBeat(pool, c.beatFlags, c.redisFlags, log, health, registry)
+	beat, stats, err := newBeat(pool, c.beatFlags, c.redisFlags, log, health, registry)
 	if err != nil {
 		return err
 	}
@@ -102,6 +102,7 @@ func (c devCmd) serve(ctx context.Context, state string, to console, log *slog.L
 		return c.relay(ctx, pool, c.DatabaseURL, c.redisFlags, log, health, registry)
 	})
 	group.Go(func() error { return beat(ctx) })
+	group.Go(func() error { return c.watch(ctx, pool, c.broker(), c.KeyPrefix, stats, log) })
 	group.Go(func() error { return maintain(ctx, pool, c.retentionFlags, log) })
 	group.Go(func() error { return mend(ctx, pool, log) })
 	group.Go(func() error {

@@ -33,6 +33,7 @@ type commands struct {
 	Unadopt   unadoptCmd   `cmd:"" help:"Take those triggers away."`
 	Rebuild   rebuildCmd   `cmd:"" help:"Make the table of schedules again from the events, and compare."`
 	Redeliver redeliverCmd `cmd:"" help:"Hand over again what the broker has lost."`
+	Shadow    shadowCmd    `cmd:"" help:"See what a beat in shadow mode would have done."`
 	Verify    verifyCmd    `cmd:"" help:"Check that nothing is lost: log, stream, schedules and runs against each other."`
 }
 

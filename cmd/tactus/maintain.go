@@ -2,19 +2,22 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/tactus-dev/tactus/internal/shadow"
 	"github.com/tactus-dev/tactus/migrations"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
 // retentionFlags say how long is kept what need not be kept for ever.
 type retentionFlags struct {
-	RunRetention time.Duration `env:"TACTUS_RUN_RETENTION" default:"2160h" help:"How long runs are kept, by due time, in whole months (90 days)."`
-	KeyRetention time.Duration `env:"TACTUS_KEY_RETENTION" default:"168h" help:"How long an Idempotency-Key is known (7 days)."`
+	RunRetention    time.Duration `env:"TACTUS_RUN_RETENTION" default:"2160h" help:"How long runs are kept, by due time, in whole months (90 days)."`
+	ShadowRetention time.Duration `env:"TACTUS_SHADOW_RETENTION" default:"168h" help:"How long is kept what was decided and sent in shadow mode (7 days)."`
+	KeyRetention    time.Duration `env:"TACTUS_KEY_RETENTION" default:"168h" help:"How long an Idempotency-Key is known (7 days)."`
 }
 
 // leastRetention is longer than a due time can be missed and still fire, by which nothing that has fired fires again.
@@ -27,8 +30,14 @@ func (f retentionFlags) validate() error {
 	if f.KeyRetention < time.Hour {
 		return usage("TACTUS_KEY_RETENTION %s: at least 1h, so that a repeated request is known", f.KeyRetention)
 	}
+	if f.ShadowRetention < leastShadow {
+		return usage("TACTUS_SHADOW_RETENTION %s: at least %s, so that a due time has one record", f.ShadowRetention, leastShadow)
+	}
 	return nil
 }
+
+// leastShadow is as much as a due time can be missed and still be decided about.
+const leastShadow = 24 * time.Hour
 
 const (
 	maintainEvery = time.Minute
@@ -53,6 +62,7 @@ func maintain(ctx context.Context, pool *pgxpool.Pool, f retentionFlags, log *sl
 		if len(did.Made)+len(did.Dropped) > 0 {
 			log.Info("partitions changed", "made", did.Made, "dropped", did.Dropped)
 		}
+		err = errors.Join(err, shadow.Prune(ctx, pool, f.ShadowRetention))
 		if err != nil && ctx.Err() == nil {
 			log.Error("maintain partitions", "err", err)
 			wait = maintainAgain

@@ -65,6 +65,11 @@ func (f resultsFlags) collect(ctx context.Context, pool *pgxpool.Pool, broker, k
 	return collector.Run(ctx)
 }
 
+// eventPrefix is what the channels of a broker's events begin with.
+func eventPrefix(broker goredis.UniversalClient, keyPrefix string) string {
+	return fmt.Sprintf("%s/%d.", keyPrefix, redis.Database(broker))
+}
+
 // sources are where results and events come from; nil where nothing is to be heard.
 func (f resultsFlags) sources(broker, keyPrefix string) (backend, events goredis.UniversalClient, cfg results.Config, err error) {
 	cfg = results.Config{KeyPrefix: f.ResultKeyPrefix, Timeout: f.ResultTimeout}
@@ -74,7 +79,7 @@ func (f resultsFlags) sources(broker, keyPrefix string) (backend, events goredis
 	if events, err = redis.ConnectBroker(broker); err != nil {
 		return nil, nil, cfg, usage("%v", err)
 	}
-	cfg.EventPrefix = fmt.Sprintf("%s/%d.", keyPrefix, redis.Database(events))
+	cfg.EventPrefix = eventPrefix(events, keyPrefix)
 	switch {
 	case f.eventsOnly():
 		return nil, events, cfg, nil

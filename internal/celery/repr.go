@@ -9,6 +9,17 @@ import (
 	"unicode/utf8"
 )
 
+// Shown is how Celery shows a task's arguments to people, in logs and events.
+func Shown(args, kwargs json.RawMessage) (string, string) {
+	if len(args) == 0 {
+		args = json.RawMessage("[]")
+	}
+	if len(kwargs) == 0 {
+		kwargs = json.RawMessage("{}")
+	}
+	return argsRepr(args), safeRepr(kwargs)
+}
+
 // argsRepr is how Celery shows args in logs, events and flower. Without any it shows an empty tuple.
 func argsRepr(raw json.RawMessage) string {
 	if text := safeRepr(raw); text != "[]" {

@@ -92,8 +92,7 @@ func (c *Comparison) crontab(s domain.Schedule, typed string, lastRun, now time.
 		c.differ("celery_refuses", "Celery's beat never runs it (%v); tactus does", err)
 		return nil
 	}
-	trigger.Gap, trigger.Overlap = "run_after", "first"
-	theirs, err := trigger.Recurrence(time.Time{})
+	theirs, err := Crontab(trigger)
 	if err != nil {
 		return err
 	}
@@ -105,6 +104,12 @@ func (c *Comparison) crontab(s domain.Schedule, typed string, lastRun, now time.
 	c.transitions(s, ours, theirs, now)
 	c.window(s, now)
 	return nil
+}
+
+// Crontab is when Celery's crontab is due: it knows nothing of cadence.
+func Crontab(t domain.Trigger) (domain.Recurrence, error) {
+	t.Gap, t.Overlap = "run_after", "first"
+	return t.Recurrence(time.Time{})
 }
 
 // year is how far ahead transitions are looked for, in days; one may be a little more than a year away.

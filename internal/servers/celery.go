@@ -27,6 +27,7 @@ type CeleryConfig struct {
 	Queues        []string // those of the application unless set
 	Concurrency   int      // processes of the pool; 1 unless set
 	Args          []string // more arguments of celery worker: "--events", "--pool=solo"
+	Beat          bool     // run Celery's beat, and no worker
 }
 
 // Celery is a Celery worker of ours. On Linux its pool ends with it, whatever ends it.
@@ -46,8 +47,8 @@ func StartCelery(ctx context.Context, cfg CeleryConfig) (*Celery, error) {
 	return c, c.Start(ctx)
 }
 
-// ready is what a worker logs when it has begun to consume.
-var ready = regexp.MustCompile(`@\S+ ready\.`)
+// ready is what a worker logs when it has begun to consume, and a beat when it begins.
+var ready = regexp.MustCompile(`@\S+ ready\.|beat: Starting\.\.\.`)
 
 // Start starts the worker again, after Stop or Kill.
 func (c *Celery) Start(ctx context.Context) error {
@@ -94,6 +95,12 @@ func (c *Celery) environment() []string {
 
 // command leaves out the greeting among workers, which takes a second at each start.
 func (c *Celery) command() []string {
+	if c.cfg.Beat {
+		return append([]string{
+			c.python.binary.path, "-m", "celery", "-A", "app", "beat", "--loglevel", "INFO", "--pidfile=",
+			"--schedule", filepath.Join(c.cfg.Dir, "beat-schedule"),
+		}, c.cfg.Args...)
+	}
 	name := c.cfg.Name
 	if name == "" {
 		name = "celery"

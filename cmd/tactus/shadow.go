@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tactus-dev/tactus/beat"
+	"github.com/tactus-dev/tactus/internal/redis"
+	"github.com/tactus-dev/tactus/internal/shadow"
+	"github.com/tactus-dev/tactus/internal/telemetry"
+)
+
+// watch records what others send while this beat is a shadow.
+func (f beatFlags) watch(ctx context.Context, pool *pgxpool.Pool, broker, keyPrefix string, stats func() beat.Stats, log *slog.Logger) error {
+	if !f.Shadow {
+		return nil
+	}
+	if broker == "" {
+		log.Warn("what is sent is not watched, because neither CELERY_BROKER_URL nor REDIS_URL is set")
+		return nil
+	}
+	client, err := redis.ConnectBroker(broker)
+	if err != nil {
+		return usage("%v", err)
+	}
+	defer client.Close()
+	leads := func() bool { return stats().Leader }
+	shadow.NewWatcher(pool, client, eventPrefix(client, keyPrefix), leads, log).Run(ctx)
+	return nil
+}
+
+// shadowCmd is about beats in shadow mode.
+type shadowCmd struct {
+	Report shadowReportCmd `cmd:"" help:"Compare what would have fired with what the old beat sent. Ends with 1 when they differ."`
+}
+
+type shadowReportCmd struct {
+	databaseFlags
+	Since     instant       `default:"24h" placeholder:"TIME" help:"From when: RFC 3339, or how long ago (90m)."`
+	Tolerance time.Duration `default:"2s" help:"How far a task may have been sent from its due time, on either side."`
+	Late      time.Duration `default:"10s" help:"How late the old beat may be besides."`
+	Output    string        `short:"o" enum:"table,json" default:"table" help:"How to print: table or json."`
+}
+
+// Run compares, and fails when something differs.
+func (c shadowReportCmd) Run(ctx context.Context, to console) error {
+	if c.Tolerance < 0 || c.Late < 0 {
+		return usage("--tolerance and --late cannot be negative")
+	}
+	pool, err := c.connect(ctx, &telemetry.Health{})
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	record, err := shadow.Read(ctx, pool, c.Since.Time)
+	if err != nil {
+		return err
+	}
+	report := shadow.Compare(record, shadow.Tolerance{Early: c.Tolerance, Late: c.Late}, c.Since.Time, time.Now())
+	if err := c.print(to.out, report); err != nil {
+		return err
+	}
+	if !report.Agree {
+		return errReported
+	}
+	return nil
+}
+
+func (c shadowReportCmd) print(to io.Writer, r shadow.Report) error {
+	if c.Output == "json" {
+		return printJSON(to, r)
+	}
+	fmt.Fprintf(to, "From %s to %s, watched for %s: %d tasks sent, %d of them told by who sent them.\n", r.Since.Format(time.RFC3339), r.Until.Format(time.RFC3339),
+		seconds(r.Watched), r.Heard, r.HeardSent)
+	for _, note := range r.Notes {
+		fmt.Fprintf(to, "%s.\n", strings.ToUpper(note[:1])+note[1:])
+	}
+	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "\nSCHEDULE\tTASK\tWOULD FIRE\tOLD BEAT\tMATCHED\tONLY TACTUS\tONLY OLD BEAT\tREMARKS")
+	for _, s := range r.Schedules {
+		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\n", text(s.Name), text(s.Task), s.WouldFire, s.OldSent, s.Matched, s.OnlyTactus, s.OnlyOld, shadowRemarks(s))
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	for _, s := range r.Schedules {
+		for _, e := range s.Examples {
+			fmt.Fprintf(to, "\n%s (%s), %s, only %s: %s", text(s.Name), text(s.Task), e.At.Format(time.RFC3339Nano), e.Only, text(e.Guess))
+		}
+	}
+	for _, o := range r.Others {
+		fmt.Fprintf(to, "\n%s sent %d tasks, none of them at a due time: it is taken for an application.", o.Sender, o.Tasks)
+	}
+	fmt.Fprintf(to, "\n%s\n", map[bool]string{true: "They agree.", false: "They do not agree."}[r.Agree])
+	return nil
+}
+
+func shadowRemarks(s shadow.Row) string {
+	var all []string
+	for _, r := range []struct {
+		n    int
+		what string
+	}{
+		{s.OtherArgs, "%d with other arguments"}, {s.Drifted, "%d apart, as an interval of Celery's beat drifts"}, {s.Unjudged, "%d at the edges not judged"},
+	} {
+		if r.n > 0 {
+			all = append(all, fmt.Sprintf(r.what, r.n))
+		}
+	}
+	if s.Latest >= 1 {
+		all = append(all, "sent up to "+seconds(s.Latest).String()+" late")
+	}
+	return strings.Join(all, ", ")
+}
+
+func seconds(n float64) time.Duration {
+	return time.Duration(math.Round(n)) * time.Second
+}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/tactus-dev/tactus/internal/servers"
+	"github.com/tactus-dev/tactus/internal/shadow"
+	"github.com/tactus-dev/tactus/internal/testenv"
+)
+
+// oldBeatApp is an application with a beat of its own.
+const oldBeatApp = `
+import celery
+from celery.schedules import crontab
+
+app = celery.Celery("app")
+app.conf.update(task_send_sent_event=True, beat_max_loop_interval=1, beat_schedule={
+    "every two": {"task": "app.two", "schedule": 2.0, "args": (1, "é"), "kwargs": {"b": [1, 2], "a": {"名": None}}},
+    "each minute": {"task": "app.minute", "schedule": crontab()},
+})
+`
+
+// TestShadowBesideCelerysBeat runs a shadow beside Celery's own beat: they agree, until a schedule differs; nothing is
+// sent; a shadow that is killed is followed by another; and then a beat that fires takes over.
+func TestShadowBesideCelerysBeat(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, testenv.DatabaseURL(t), testenv.RedisURL(t))
+	c.start("relay")
+	first := c.start("beat", "TACTUS_BEAT_NAME=first", "TACTUS_BEAT_SHADOW=true")
+	first.AwaitLog("watching what is sent")
+	two := c.create(`{"name": "every two", "interval_seconds": 2, "task_name": "app.two", "args": [1, "é"], "kwargs": {"a": {"名": null}, "b": [1, 2]}}`)
+	c.create(`{"name": "each minute", "cron_expression": "* * * * *", "task_name": "app.minute"}`)
+	testenv.Worker(t, servers.CeleryConfig{App: oldBeatApp, BrokerURL: c.redis, Beat: true})
+
+	c.saysShadow(first)
+	c.reports("they agree", func(r shadow.Report, code int) bool {
+		return code == exitOK && r.Agree && row(r, "every two").Matched >= 3 && row(r, "each minute").Matched >= 1 && row(r, "every two").OtherArgs == 0
+	})
+
+	c.create(`{"name": "new", "interval_seconds": 2, "task_name": "app.new"}`)
+	if _, err := c.store.SetEnabled(t.Context(), two.ID, 0, false); err != nil {
+		t.Fatal(err)
+	}
+	last := c.reports("what differs is told", func(r shadow.Report, code int) bool {
+		return code == exitFailure && !r.Agree && row(r, "new").OnlyTactus > 2 && row(r, "every two").OnlyOld > 2
+	})
+	for name, guess := range map[string]string{"new": "the old beat never sent this task", "every two": "it is disabled here"} {
+		if e := row(last, name).Examples; len(e) == 0 || !strings.Contains(e[0].Guess, guess) {
+			t.Errorf("%s: %+v", name, e)
+		}
+	}
+	if said := tactus(t, "shadow", "report", "--database-url", c.url, "--tolerance", "1s", "--late", "3s"); said.code != exitFailure || !strings.Contains(said.out, "They do not agree.") {
+		t.Errorf("%+v", said)
+	}
+
+	second := c.start("beat", "TACTUS_BEAT_NAME=second", "TACTUS_BEAT_SHADOW=true")
+	first.Kill()
+	second.AwaitLog("took the lease")
+	c.decides("new", 12)
+	c.nothingSent()
+
+	third := c.beat("third") // it fires
+	third.AwaitLog("took over from a beat in shadow mode")
+	c.firesAfterShadow("new")
+	testenv.Eventually(t, "the shadow does nothing any more, and says so", func() error {
+		if status, body := get(t, second.URL()+"/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(body, "shadow") {
+			return fmt.Errorf("%d %s", status, body)
+		}
+		return nil
+	})
+}
+
+// saysShadow holds that logs, health and metrics show the mode.
+func (c *cluster) saysShadow(p *testenv.Process) {
+	c.Helper()
+	p.AwaitLog(`beat started.*shadow=true`)
+	p.AwaitLog(`shadow mode: due times are decided and recorded, nothing is sent`)
+	p.AwaitLog(`would fire`)
+	for path, want := range map[string]string{"/readyz": `"mode":"shadow`, "/metrics": "tactus_beat_shadow 1"} {
+		if status, body := ask(c.T, http.MethodGet, p.URL()+path, ""); status != http.StatusOK || !strings.Contains(body, want) {
+			c.Errorf("%s: %d %.300s", path, status, body)
+		}
+	}
+}
+
+// reports waits until a report is as it should be.
+func (c *cluster) reports(what string, ok func(shadow.Report, int) bool) (r shadow.Report) {
+	c.Helper()
+	testenv.Eventually(c, what, func() error {
+		said := tactus(c.T, "shadow", "report", "--database-url", c.url, "--tolerance", "1s", "--late", "3s", "-o", "json")
+		r = shadow.Report{}
+		if err := json.Unmarshal([]byte(said.out), &r); err != nil {
+			return fmt.Errorf("%w: %+v", err, said)
+		}
+		if !ok(r, said.code) {
+			return fmt.Errorf("%d %s", said.code, said.out)
+		}
+		return nil
+	})
+	return r
+}
+
+func row(r shadow.Report, name string) (found shadow.Row) {
+	for _, s := range r.Schedules {
+		if s.Name == name {
+			found = s
+		}
+	}
+	return found
+}
+
+// decides waits until so many due times of an interval of two seconds have been decided about, each once, none left out.
+func (c *cluster) decides(name string, n int) {
+	c.Helper()
+	testenv.Eventually(c, "due times are decided about", func() error {
+		var rows, between int
+		err := c.pool.QueryRow(c.Context(), `select count(*), 1 + coalesce(extract(epoch from max(coalesce(until, due_at)) - min(due_at)) / 2, 0)::int - coalesce(sum(extract(epoch from until - due_at) / 2), 0)::int
+			from tactus.shadow_runs where schedule_name = $1`, name).Scan(&rows, &between)
+		if err == nil && rows != between {
+			c.Fatalf("%d rows for %d due times", rows, between)
+		}
+		if rows < n {
+			return errors.Join(err, fmt.Errorf("%d of %d", rows, n))
+		}
+		return err
+	})
+}
+
+// nothingSent holds that there is no run and no event of one, and on the broker only what Celery's beat sent.
+func (c *cluster) nothingSent() {
+	c.Helper()
+	var left int
+	if err := c.pool.QueryRow(c.Context(), `select (select count(*) from tactus.runs) + (select count(*) from tactus.outbox where topic = 'run')`).Scan(&left); err != nil || left != 0 {
+		c.Errorf("%d runs and events, %v", left, err)
+	}
+	client := testenv.Client(c, c.redis)
+	tasks, err := client.LRange(c.Context(), "celery", 0, -1).Result()
+	if err != nil || len(tasks) == 0 {
+		c.Errorf("the old beat sent %d tasks, %v", len(tasks), err)
+	}
+	for _, task := range tasks {
+		if strings.Contains(task, "x-tactus") || strings.Contains(task, "app.new") {
+			c.Errorf("tactus sent %s", task)
+		}
+	}
+	keys, err := client.Keys(c.Context(), "*").Result()
+	for _, key := range keys {
+		if err != nil || !strings.Contains(key, "tactus:") && !strings.HasPrefix(key, "_kombu") && key != "celery" {
+			c.Errorf("%s is on the broker, %v", key, err)
+		}
+	}
+}
+
+// firesAfterShadow holds that everything of the shadow's time has its reason, and that what is due later fires.
+func (c *cluster) firesAfterShadow(name string) {
+	c.Helper()
+	testenv.Eventually(c, "it fires after the switch", func() error {
+		var passed, early, fired int
+		err := c.pool.QueryRow(c.Context(), `select count(*) filter (where r.reason like 'in shadow mode%' and r.due_at <= l.watermark),
+			count(*) filter (where r.status <> 'missed' and r.due_at <= l.watermark), count(*) filter (where r.status <> 'missed' and r.due_at > l.watermark)
+			from tactus.runs r join tactus.schedules s on s.id = r.schedule_id, tactus.leases l where s.name = $1 and l.name = 'switch'`, name).Scan(&passed, &early, &fired)
+		if err == nil && early > 0 {
+			c.Fatalf("%d due times of the shadow's time fired", early)
+		}
+		if passed != 1 || fired < 2 {
+			return errors.Join(err, fmt.Errorf("%d ranges passed over, %d fired", passed, fired))
+		}
+		return err
+	})
+}

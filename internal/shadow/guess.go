@@ -1,0 +1,114 @@
+package shadow
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/oldbeat"
+)
+
+// whyNotSent guesses why the old beat did not send what tactus would have fired.
+func (c *comparison) whyNotSent(w *would) string {
+	s := w.row.schedule
+	if s != nil && s.CronExpression != "" {
+		if err := oldbeat.Accepts(s.CronExpression); err != nil {
+			return fmt.Sprintf("Celery refuses the crontab, and its beat never runs it (%v)", err)
+		}
+		if theirs, ok := celerys(s); ok && !due(theirs, w.Due) {
+			return "the clocks change: Celery's crontab is not due then"
+		}
+	}
+	heard := false
+	for _, other := range c.sent {
+		if other.twin == w {
+			return apart(other.At.Sub(w.Fires))
+		}
+		heard = heard || other.Task == w.Task
+	}
+	if !heard {
+		return "the old beat never sent this task while it was watched: it is not there, disabled, or expired" + sundays(s)
+	}
+	return "the old beat sent this task at other times only: compare the two (tactus adopt --dry-run)"
+}
+
+// sundays adds a guess about a crontab that names Sunday: tactus writes 0 for it, whatever was typed.
+func sundays(s *domain.Schedule) string {
+	if s == nil {
+		return ""
+	}
+	fields := strings.Fields(s.CronExpression)
+	if len(fields) == 0 || !strings.Contains(fields[len(fields)-1], "0") {
+		return ""
+	}
+	return "; or its crontab has 7 for Sunday, which Celery refuses"
+}
+
+// whyNotFired guesses why tactus would not have fired what the old beat sent.
+func (c *comparison) whyNotFired(row *Row, sent *sent) string {
+	s := row.schedule
+	switch {
+	case s == nil:
+		return "no schedule here runs this task: it was not brought over, or an application sent it"
+	case s.InvalidReason != "":
+		return "it is invalid here: " + s.InvalidReason
+	case !s.IsEnabled():
+		return "it is disabled here"
+	case sent.At.Before(s.EffectiveFrom):
+		return "it counts from " + s.EffectiveFrom.UTC().Format(time.RFC3339) + " here: it was made, enabled or edited then"
+	}
+	p := s.Policy()
+	switch {
+	case !p.EndsAt.IsZero() && sent.At.After(p.EndsAt):
+		return "it has expired here, at " + s.EndsAt
+	case sent.At.Before(p.StartsAt):
+		return "it starts later here, at " + s.StartsAt
+	}
+	for _, d := range c.skipped {
+		if d.Fate == Skipped && d.Schedule == s.ID && sent.At.Sub(d.Fires).Abs() <= c.tolerance.Early+c.tolerance.Late {
+			return "it would be skipped here: " + d.Reason
+		}
+	}
+	if sent.twin != nil {
+		return apart(sent.At.Sub(sent.twin.Fires))
+	}
+	if theirs, ok := celerys(s); ok && due(theirs, sent.At.Truncate(time.Minute)) && !isDue(s, sent.At.Truncate(time.Minute)) {
+		return "the clocks change: tactus is not due then"
+	}
+	return "it is not due here then: compare the two (tactus adopt --dry-run)"
+}
+
+// apart guesses why the two are so far from each other.
+func apart(late time.Duration) string {
+	text := late.Abs().Round(time.Second).String()
+	quarter := late.Abs().Round(15 * time.Minute)
+	switch {
+	case quarter > 0 && (late.Abs()-quarter).Abs() <= 10*time.Second:
+		return "the old beat sent it " + quarter.String() + map[bool]string{true: " later", false: " earlier"}[late > 0] + ": another time zone, or the clocks change"
+	case late > 0:
+		return "the old beat sent it " + text + " later: it was late (--late says how much may be)"
+	default:
+		return "the old beat sent it " + text + " earlier"
+	}
+}
+
+// celerys is when Celery's crontab would be due.
+func celerys(s *domain.Schedule) (domain.Recurrence, bool) {
+	if s.CronExpression == "" || oldbeat.Accepts(s.CronExpression) != nil {
+		return nil, false
+	}
+	trigger, _ := s.Trigger()
+	theirs, err := oldbeat.Crontab(trigger)
+	return theirs, err == nil
+}
+
+func isDue(s *domain.Schedule, at time.Time) bool {
+	ours, err := s.Recurrence()
+	return err == nil && due(ours, at)
+}
+
+func due(r domain.Recurrence, at time.Time) bool {
+	next, ok := r.Next(at.Add(-1))
+	return ok && next.Equal(at)
+}

@@ -1,0 +1,42 @@
+package shadow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// pruned is how many rows of each table one call deletes at most.
+const pruned = 20_000
+
+const (
+	pruneDecided = `
+delete from tactus.shadow_runs where (schedule_id, due_at) in (
+    select schedule_id, due_at from tactus.shadow_runs where decided_at < now() - $1::interval order by decided_at limit $2)`
+	pruneSent = `
+delete from tactus.shadow_sent where task_id in (
+    select task_id from tactus.shadow_sent where heard_at < now() - $1::interval order by heard_at limit $2)`
+	pruneWatches = `
+delete from tactus.shadow_watches where id in (
+    select id from tactus.shadow_watches where until < now() - $1::interval order by until limit $2)`
+)
+
+const undefinedTable = "42P01"
+
+// Prune forgets what is older than it is kept. On a schema that has no shadow there is nothing to forget.
+func Prune(ctx context.Context, pool *pgxpool.Pool, keep time.Duration) error {
+	for _, sql := range []string{pruneDecided, pruneSent, pruneWatches} {
+		_, err := pool.Exec(ctx, sql, pooled, keep, pruned)
+		if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == undefinedTable {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("prune the records of shadow mode: %w", err)
+		}
+	}
+	return nil
+}

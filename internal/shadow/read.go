@@ -1,0 +1,123 @@
+package shadow
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/domain"
+)
+
+// Fates of a due time in shadow mode.
+const (
+	Fire    = "fire"
+	Skipped = "skipped"
+	Missed  = "missed"
+)
+
+// Decision is what a shadow has decided about a due time, or of a range of them that was missed.
+type Decision struct {
+	Schedule domain.ID
+	Due      time.Time
+	Until    *time.Time
+	Fires    time.Time // when it was to fire: later by its jitter
+	Fate     string
+	Reason   string
+	Name     string
+	Task     string
+	Args     json.RawMessage // nil when they were too long to be kept
+	Kwargs   json.RawMessage
+}
+
+// Sent is a task that somebody sent.
+type Sent struct {
+	ID       string
+	Task     string
+	Args     string
+	Kwargs   string
+	Sender   string    // empty when only a worker told of it
+	At       time.Time // when it was sent; received, when only a worker told of it
+	Received bool      // only a worker told of it
+}
+
+// Watch is a time in which somebody listened.
+type Watch struct{ Since, Until time.Time }
+
+// Record is all that is to be compared.
+type Record struct {
+	Decisions []Decision
+	Sent      []Sent
+	Watches   []Watch
+	Schedules []domain.Schedule // those that are named by a decision, and those whose task was sent
+}
+
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+const (
+	readDecisions = `
+select schedule_id, due_at, until, fires_at, fate, coalesce(reason, ''), schedule_name, task_name, args, kwargs
+from tactus.shadow_runs where coalesce(until, fires_at) >= $1 order by fires_at`
+
+	readSent = `
+select s.task_id, s.task_name, s.args, s.kwargs, s.sender, coalesce(s.sent_at, s.received_at) as at, s.sent_at is null
+from tactus.shadow_sent s
+where coalesce(s.sent_at, s.received_at) >= $1 and not exists (
+    select from tactus.runs r where r.id = case when s.task_id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then s.task_id::uuid end)
+order by at`
+
+	readWatches = `select greatest(since, $1), until from tactus.shadow_watches where until >= $1 order by since`
+
+	readSchedules = `
+select s.id, s.effective_from, s.enabled, coalesce(s.invalid_reason, ''), s.definition from tactus.schedules s
+where s.deleted_at is null and (s.id in (select schedule_id from tactus.shadow_runs where decided_at >= $1)
+    or s.definition->>'task_name' in (select task_name from tactus.shadow_sent where heard_at >= $1))
+order by s.id`
+)
+
+// Read reads what was decided and sent since an instant.
+func Read(ctx context.Context, q querier, since time.Time) (r Record, err error) {
+	if r.Decisions, err = collect[Decision](ctx, q, "decided", readDecisions, since); err != nil {
+		return r, err
+	}
+	if r.Sent, err = collect[Sent](ctx, q, "sent", readSent, since); err != nil {
+		return r, err
+	}
+	if r.Watches, err = collect[Watch](ctx, q, "watched", readWatches, since); err != nil {
+		return r, err
+	}
+	rows, err := collect[scheduleRow](ctx, q, "scheduled", readSchedules, since)
+	for _, row := range rows {
+		s := domain.Schedule{ID: row.ID, EffectiveFrom: row.Effective, InvalidReason: row.Invalid}
+		if err := json.Unmarshal(row.Definition, &s.Definition); err != nil {
+			return r, fmt.Errorf("read the definition of %s: %w", row.ID, err)
+		}
+		s.Enabled = &row.Enabled
+		r.Schedules = append(r.Schedules, s)
+	}
+	return r, err
+}
+
+type scheduleRow struct {
+	ID         domain.ID
+	Effective  time.Time
+	Enabled    bool
+	Invalid    string
+	Definition []byte
+}
+
+func collect[T any](ctx context.Context, q querier, what, sql string, since time.Time) ([]T, error) {
+	rows, err := q.Query(ctx, sql, pooled, since)
+	if err != nil {
+		return nil, fmt.Errorf("read what was %s: %w", what, err)
+	}
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[T])
+	if err != nil {
+		return nil, fmt.Errorf("read what was %s: %w", what, err)
+	}
+	return all, nil
+}

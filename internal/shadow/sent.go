@@ -1,0 +1,103 @@
+package shadow
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/celery"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// task is what events tell of a task.
+type task struct {
+	name, args, kwargs string
+	sender             string
+	sent, received     *time.Time
+}
+
+// taskOf reads an event; false for one that tells nothing about the sending of a task, or of one that a task has called.
+// What is received again is a retry, and was sent by a worker.
+func taskOf(e celery.Event) (task, bool) {
+	if e.TaskID == "" || e.ParentID != "" || e.Retries > 0 {
+		return task{}, false
+	}
+	t := task{name: clip(e.Name), args: clip(e.Args), kwargs: clip(e.Kwargs)}
+	switch e.Type {
+	case "task-sent":
+		t.sender, t.sent = clip(e.Hostname), &e.Time
+	case "task-received":
+		t.received = &e.Time
+	default:
+		return task{}, false
+	}
+	return t, true
+}
+
+// and joins what two events tell of a task.
+func (t task) and(other task) task {
+	if t.name == "" || other.sent != nil && t.sent == nil {
+		t.name, t.args, t.kwargs, t.sender, t.sent = other.name, other.args, other.kwargs, other.sender, other.sent
+	}
+	if t.received == nil {
+		t.received = other.received
+	}
+	return t
+}
+
+// pooled keeps nothing in the session, which a pooler may give to another.
+const pooled = pgx.QueryExecModeCacheDescribe
+
+// most is more than Celery shows of arguments.
+const most = 2048
+
+// clip bounds a text, and leaves out what Postgres cannot keep.
+func clip(text string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(text[:min(len(text), most)], ""), "\x00", "")
+}
+
+// session is a time in which somebody listens.
+type session struct{ id domain.ID }
+
+const beginWatch = `insert into tactus.shadow_watches (id, since, until) values ($1, clock_timestamp(), clock_timestamp())`
+
+func begin(ctx context.Context, pool *pgxpool.Pool) (session, error) {
+	s := session{outbox.NewID()}
+	if _, err := pool.Exec(ctx, beginWatch, pooled, s.id); err != nil {
+		return s, fmt.Errorf("begin to watch: %w", err)
+	}
+	return s, nil
+}
+
+// keepHeard records tasks, and that somebody listened until now. Of a task two events may come, in any order, and to
+// several watchers.
+const keepHeard = `
+with watch as (
+    update tactus.shadow_watches set until = clock_timestamp() where id = @id
+)
+insert into tactus.shadow_sent as s (task_id, task_name, args, kwargs, sender, sent_at, received_at)
+select * from unnest(@ids::text[], @names::text[], @args::text[], @kwargs::text[], @senders::text[], @sent::timestamptz[], @received::timestamptz[])
+on conflict (task_id) do update set
+    sender = case when s.sender = '' then excluded.sender else s.sender end,
+    sent_at = coalesce(s.sent_at, excluded.sent_at), received_at = coalesce(s.received_at, excluded.received_at)`
+
+func (s session) keep(ctx context.Context, pool *pgxpool.Pool, heard map[string]task) error {
+	var ids, names, args, kwargs, senders []string
+	var sent, received []*time.Time
+	for id, t := range heard {
+		ids, names, args, kwargs, senders = append(ids, clip(id)), append(names, t.name), append(args, t.args), append(kwargs, t.kwargs), append(senders, t.sender)
+		sent, received = append(sent, t.sent), append(received, t.received)
+	}
+	_, err := pool.Exec(ctx, keepHeard, pooled, pgx.NamedArgs{
+		"id": s.id, "ids": ids, "names": names, "args": args, "kwargs": kwargs, "senders": senders, "sent": sent, "received": received,
+	})
+	if err != nil {
+		return fmt.Errorf("record what was sent: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,175 @@
+package shadow
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tactus-dev/tactus/internal/celery"
+)
+
+const (
+	inboxSize = 4096
+	every     = time.Second      // how often what was heard is recorded
+	pulse     = 15 * time.Second // how long a subscription may be silent before it is asked whether it still lives
+	firstWait = 200 * time.Millisecond
+	lastWait  = 10 * time.Second
+)
+
+// Watcher records what other beats and applications send.
+type Watcher struct {
+	pool   *pgxpool.Pool
+	broker redis.UniversalClient
+	prefix string // of the channels of events
+	active func() bool
+	log    *slog.Logger
+}
+
+// NewWatcher returns a watcher over a pool and a client that it is lent. The prefix of the channels is that of the broker's
+// keys with its database ("/0."). It watches while active says so: while somebody decides what there is to compare with.
+func NewWatcher(pool *pgxpool.Pool, broker redis.UniversalClient, prefix string, active func() bool, log *slog.Logger) *Watcher {
+	return &Watcher{pool, broker, prefix, active, log}
+}
+
+// Run watches until ctx ends, through every outage. What is sent during one is not known, and that is recorded.
+func (w *Watcher) Run(ctx context.Context) {
+	for wait := firstWait; ctx.Err() == nil; {
+		if !w.active() {
+			pause(ctx, firstWait)
+			continue
+		}
+		began := time.Now()
+		err := w.watch(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(began) > lastWait {
+			wait = firstWait
+		}
+		if errors.Is(err, errIdle) {
+			w.log.Info("what is sent is watched no more", "reason", errIdle)
+			continue
+		}
+		w.log.Warn("cannot watch what is sent, trying again", "err", err)
+		pause(ctx, wait/2+rand.N(wait))
+		wait = min(2*wait, lastWait)
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+var glob = strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`)
+
+// errIdle ends a watch that is of no use any more.
+var errIdle = errors.New("the beat in shadow mode does not decide any more")
+
+// errTooMany ends a watch that has lost some of what it heard.
+var errTooMany = errors.New("events come faster than they can be recorded")
+
+// watch watches through one subscription, until it breaks.
+func (w *Watcher) watch(ctx context.Context) error {
+	sub := w.broker.PSubscribe(ctx, glob.Replace(w.prefix)+"celeryev/task.*")
+	ctx, cancel := context.WithCancelCause(ctx)
+	inbox, recorded := make(chan string, inboxSize), make(chan struct{})
+	began := make(chan struct{}, 1)
+	go func() {
+		defer close(recorded)
+		select {
+		case <-ctx.Done():
+		case <-began:
+			if err := w.record(ctx, inbox); err != nil {
+				cancel(err)
+			}
+		}
+	}()
+	stop := context.AfterFunc(ctx, func() { _ = sub.Close() }) // what waits in Receive ends
+	err := hear(ctx, sub, began, inbox)
+	cancel(err)
+	stop()
+	<-recorded
+	return errors.Join(context.Cause(ctx), sub.Close())
+}
+
+// hear passes on what a subscription tells, until it breaks or ctx ends.
+func hear(ctx context.Context, sub *redis.PubSub, began chan<- struct{}, inbox chan<- string) error {
+	asked := false
+	for {
+		message, err := sub.ReceiveTimeout(ctx, pulse)
+		if t, ok := errors.AsType[net.Error](err); ok && t.Timeout() && !asked {
+			asked = true
+			if err := sub.Ping(ctx); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		asked = false
+		switch m := message.(type) {
+		case *redis.Subscription:
+			select {
+			case began <- struct{}{}:
+			default: // it has begun
+			}
+		case *redis.Message:
+			select {
+			case inbox <- m.Payload:
+			default:
+				return errTooMany
+			}
+		}
+	}
+}
+
+// record keeps what is heard, and until when somebody listened.
+func (w *Watcher) record(ctx context.Context, inbox <-chan string) error {
+	s, err := begin(ctx, w.pool)
+	if err != nil {
+		return err
+	}
+	w.log.Info("watching what is sent", "channel", w.prefix+"celeryev/task.*")
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	heard := map[string]task{}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case payload := <-inbox:
+			w.read(payload, heard)
+		case <-tick.C:
+			if err := s.keep(ctx, w.pool, heard); err != nil {
+				return err
+			}
+			clear(heard)
+			if !w.active() {
+				return errIdle
+			}
+		}
+	}
+}
+
+func (w *Watcher) read(payload string, heard map[string]task) {
+	events, err := celery.ParseEvents([]byte(payload))
+	if err != nil {
+		w.log.Warn("an event cannot be read", "err", err)
+	}
+	for _, e := range events {
+		if t, ok := taskOf(e); ok {
+			heard[e.TaskID] = heard[e.TaskID].and(t)
+		}
+	}
+}
