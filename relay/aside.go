@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -23,14 +24,47 @@ where @topic = 'run' and id = @aggregate and status in ('due', 'sent') and finis
 func (l *lane) setAside(ctx context.Context, row outbox.Row, reason string) error {
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
-	reference := fmt.Sprintf("%s/%d", row.Aggregate, row.Version)
 	_, err := l.db.Exec(ctx, setAside, pgx.NamedArgs{
-		"source": l.Name, "reference": reference, "reason": reason, "topic": l.Topic, "position": row.Position, "aggregate": row.Aggregate,
+		"source": l.Name, "reference": reference(row), "reason": reason, "topic": l.Topic, "position": row.Position, "aggregate": row.Aggregate,
 	})
 	if err != nil {
-		return fmt.Errorf("set %s aside: %w", reference, err)
+		return fmt.Errorf("set %s aside: %w", reference(row), err)
 	}
 	l.tally.aside()
-	l.log.Error("set aside", "sink", l.Name, "event_id", reference, "reason", reason)
+	l.log.Error("set aside", "sink", l.Name, "event_id", reference(row), "reason", reason)
 	return nil
+}
+
+// reference names a row among the dead letters of a sink.
+func reference(row outbox.Row) string { return fmt.Sprintf("%s/%d", row.Aggregate, row.Version) }
+
+// passedOver are the events of runs that are not to be handed over by them: the run was set aside, or it has a later event, by
+// which somebody has put it back.
+const passedOver = `
+select e.id || '/' || e.version from unnest($1::uuid[], $2::bigint[]) e (id, version) join tactus.runs r on r.id = e.id
+where r.redelivered + 1 <> e.version or r.status = 'failed' and r.error like 'it could not be handed over: %'`
+
+// wasAside are those tasks of a chunk that may have been set aside when it was read before, by a relay that died before it had
+// moved the sink past them. They stay so, mended or not: somebody may hand them over again. What is read for the first time
+// has none.
+func (l *lane) wasAside(ctx context.Context, s settled, b outbox.Batch, c chunk) (map[string]bool, error) {
+	if !l.Tasks || b.Number > s.life.Newest.Number {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.patience)
+	defer cancel()
+	ids, versions := make([]domain.ID, len(c.rows)), make([]int64, len(c.rows))
+	for i, row := range c.rows {
+		ids[i], versions[i] = row.Aggregate, row.Version
+	}
+	rows, err := l.db.Query(ctx, passedOver, pgx.QueryExecModeCacheDescribe, ids, versions)
+	if err != nil {
+		return nil, fmt.Errorf("read what was set aside: %w", err)
+	}
+	found := map[string]bool{}
+	var one string
+	if _, err := pgx.ForEachRow(rows, []any{&one}, func() error { found[one] = true; return nil }); err != nil {
+		return nil, fmt.Errorf("read what was set aside: %w", err)
+	}
+	return found, nil
 }

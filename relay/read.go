@@ -31,7 +31,7 @@ func (l *lane) read(ctx context.Context, s settled, out chan<- chunk) error {
 		return err
 	}
 	for p := (&pace{}); ; place = 0 {
-		if err := l.readBatch(ctx, s.reader, b, place, out); err != nil {
+		if err := l.readBatch(ctx, s, b, place, out); err != nil {
 			return err
 		}
 		if b, err = l.next(ctx, s.reader, b, p); err != nil {
@@ -103,7 +103,7 @@ func (l *lane) next(ctx context.Context, r *outbox.Reader, after outbox.Batch, p
 }
 
 // readBatch sends what a batch has behind a place.
-func (l *lane) readBatch(ctx context.Context, r *outbox.Reader, b outbox.Batch, place int64, out chan<- chunk) error {
+func (l *lane) readBatch(ctx context.Context, s settled, b outbox.Batch, place int64, out chan<- chunk) error {
 	c := chunk{}
 	if place == announcement {
 		place = 0
@@ -111,14 +111,14 @@ func (l *lane) readBatch(ctx context.Context, r *outbox.Reader, b outbox.Batch, 
 			return err
 		}
 	}
-	for row, err := range r.Rows(ctx, b, place) {
+	for row, err := range s.reader.Rows(ctx, b, place) {
 		if err != nil {
 			return err
 		}
 		place++
 		c.add(ID{b.Number, place}, row)
 		if len(c.entries) >= chunkEntries || c.size >= chunkBytes {
-			if err := l.send(ctx, b, c, out); err != nil {
+			if err := l.send(ctx, s, b, c, out); err != nil {
 				return err
 			}
 			c = chunk{}
@@ -127,7 +127,7 @@ func (l *lane) readBatch(ctx context.Context, r *outbox.Reader, b outbox.Batch, 
 	if place < b.Rows {
 		return fmt.Errorf("batch %d was cut with %d rows and has %d: %w", b.Number, b.Rows, place, errRowsGone)
 	}
-	return l.send(ctx, b, c, out)
+	return l.send(ctx, s, b, c, out)
 }
 
 // announce puts first the message that begins an epoch.
@@ -151,11 +151,11 @@ func (c *chunk) add(id ID, row outbox.Row) {
 }
 
 // send encodes a chunk and hands it to who publishes.
-func (l *lane) send(ctx context.Context, b outbox.Batch, c chunk, out chan<- chunk) error {
+func (l *lane) send(ctx context.Context, s settled, b outbox.Batch, c chunk, out chan<- chunk) error {
 	if len(c.entries) == 0 {
 		return nil
 	}
-	if err := l.encode(ctx, b, c); err != nil {
+	if err := l.encode(ctx, s, b, c); err != nil {
 		return err
 	}
 	l.tally.read(c)
@@ -167,14 +167,18 @@ func (l *lane) send(ctx context.Context, b outbox.Batch, c chunk, out chan<- chu
 	}
 }
 
-func (l *lane) encode(ctx context.Context, b outbox.Batch, c chunk) error {
+func (l *lane) encode(ctx context.Context, s settled, b outbox.Batch, c chunk) error {
 	wanted, err := l.wanted(ctx, b, c)
+	if err != nil {
+		return err
+	}
+	aside, err := l.wasAside(ctx, s, b, c)
 	if err != nil {
 		return err
 	}
 	for i, row := range c.rows {
 		c.rows[i].Data, c.rows[i].Headers = nil, nil
-		if row.Data == nil || !wanted(row) {
+		if row.Data == nil || !wanted(row) || aside[reference(row)] {
 			continue
 		}
 		m, err := l.Encode(row, b.Epoch)

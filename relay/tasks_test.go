@@ -1,7 +1,9 @@
 package relay_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -199,6 +201,54 @@ func TestQueueOfTheWrongType(t *testing.T) {
 	w.carry(t, w.tasks(t))
 	all = append(all, w.fire(t, "q", 1)...)
 	w.awaitTasks(t, "q", all)
+}
+
+// interrupted is a sink whose relay dies as soon as something that was refused is set aside.
+type interrupted struct {
+	relay.Sink
+	refused bool
+}
+
+func (s *interrupted) Append(ctx context.Context, at relay.Mark, entries []relay.Entry) (relay.Mark, error) {
+	if s.refused {
+		<-ctx.Done()
+		return at, ctx.Err()
+	}
+	now, err := s.Sink.Append(ctx, at, entries)
+	_, s.refused = errors.AsType[*relay.Refused](err)
+	return now, err
+}
+
+// TestSetAsideStaysAside has a relay die between setting a run aside and moving the sink past it. Mended meanwhile, the run is
+// not handed over all the same: somebody may put it back.
+func TestSetAsideStaysAside(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	if err := w.redis.Set(t.Context(), "bad", "not a list", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	all := w.fire(t, "q", 2)
+	stop := w.carry(t, w.tasks(t))
+	w.awaitTasks(t, "q", all)
+	stop()
+	w.fire(t, "bad", 1)
+	all = append(all, w.fire(t, "q", 2)...)
+	route := w.tasks(t)
+	route.Sink = &interrupted{Sink: route.Sink}
+	stop = w.carry(t, route)
+	testenv.Eventually(t, "set aside", func() error {
+		if w.number(t, `select count(*) from tactus.deadletters`) == 0 {
+			return errNotYet
+		}
+		return nil
+	})
+	stop()
+	w.redis.Del(t.Context(), "bad")
+	w.carry(t, w.tasks(t))
+	w.awaitTasks(t, "q", all)
+	if ids := w.handed(t, "bad"); len(ids) != 0 {
+		t.Errorf("handed over: %v", ids)
+	}
 }
 
 // otherTasks is a sink beside that of tasks.
