@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -51,14 +52,14 @@ with lease as materialized (
 run as (
     insert into tactus.runs (id, schedule_id, due_at, until, kind, status, schedule_version, reason, error)
     select @run::uuid, @schedule::uuid, @due::timestamptz, @until::timestamptz, 'scheduled', 'missed', @version::bigint,
-        'set aside: it cannot be fired', @error::text
+        '` + domain.ReasonAside + `', @error::text
     from lease
     on conflict (schedule_id, due_at, slot) do nothing
 ),
 letter as (
     insert into tactus.deadletters (source, reference, reason, data)
     select 'beat', @schedule::uuid || '/' || to_char(@due::timestamptz at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), @error::text,
-        json_build_object('schedule_id', @schedule::uuid, 'due_at', @due::timestamptz, 'version', @version::bigint)::text
+        json_build_object('schedule_id', @schedule::uuid, 'due_at', @due::timestamptz, 'version', @version::bigint, 'missed', @missed::text)::text
     from lease
     on conflict (source, reference) do nothing
 )
@@ -67,10 +68,13 @@ select exists (select from lease)`
 func (b *Beat) setAside(ctx context.Context, it item, reason error) (out outcome, err error) {
 	err = b.pool.QueryRow(ctx, b.mode.setAside, planned, named{
 		"epoch": b.epoch, "run": outbox.NewID(), "schedule": it.schedule, "due": time.UnixMicro(it.due),
-		"until": time.UnixMicro(max(it.due, it.until)), "version": int64(it.version), "error": reason.Error(),
+		"until": time.UnixMicro(max(it.due, it.until)), "version": int64(it.version), "error": reason.Error(), "missed": it.reason,
 	}).Scan(&out.Held)
 	if err != nil {
 		return outcome{}, fmt.Errorf("set aside: %w", err)
+	}
+	if out.Held {
+		b.stats.aside()
 	}
 	b.log.Error("a due time cannot fire and was set aside", "schedule_id", it.schedule, "due_at", time.UnixMicro(it.due).UTC(), "err", reason)
 	return out, nil

@@ -21,6 +21,7 @@ type Stats struct {
 	Shadow    bool  // it decides and records, and sends nothing: Fired is 0
 	Retired   bool  // a shadow beside which one that fires has come
 	WouldFire int64 // in shadow mode
+	SetAside  int64 // due times that cannot fire
 	Syncs     int64 // queries for changed schedules
 	Resyncs   int64
 	Problem   error // why the last step, or the start, failed; nil when it did not
@@ -71,6 +72,12 @@ func (b *Beat) recognized(r row) {
 	b.stats.mu.Lock()
 	defer b.stats.mu.Unlock()
 	b.stats.Recognition.observe(took)
+}
+
+func (s *stats) aside() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.SetAside++
 }
 
 // fired notes what a statement has settled.

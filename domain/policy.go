@@ -28,6 +28,9 @@ const (
 	ReasonWaits = "execution policy queue: waits until the previous run has finished"
 )
 
+// ReasonAside is that of a due time that could not be fired, for which there is a dead letter.
+const ReasonAside = "set aside: it cannot be fired"
+
 // DefaultLease is how long a silent run without a time limit counts as unfinished: its answer may have been lost.
 const DefaultLease = time.Hour
 

@@ -104,7 +104,9 @@ type Opening struct {
 	Previous    Snapshot
 	After       Place      // where the sink is
 	Replay      int64      // from the oldest row of this batch on, less an hour; 0: no such row
+	From        int64      // from this position on; 0: no such row
 	Since       *time.Time // what occurred since then; nil: no such row
+	Letters     []int64    // dead letters that it publishes, which are none any more
 }
 
 // Open begins an epoch, on this server, unless the one that it was to end has ended already: then it gives false.
@@ -112,6 +114,7 @@ func Open(ctx context.Context, q querier, o Opening) (bool, error) {
 	rows, err := q.Query(ctx, open, pgx.QueryExecModeExec, pgx.NamedArgs{
 		"sink": o.Sink, "topic": o.Topic, "was": o.Was, "epoch": o.Epoch, "kind": string(o.Kind), "number": o.Number,
 		"previous": string(o.Previous), "after_batch": o.After.Batch, "after_place": o.After.Seq, "replay": o.Replay, "since": o.Since,
+		"from": o.From, "letters": o.Letters,
 	})
 	if err != nil {
 		return false, fmt.Errorf("open epoch of sink %s: %w", o.Sink, err)
@@ -139,8 +142,9 @@ late as materialized (
     from cut, mine
 ),
 old as materialized (
-    select least((select coalesce(max(last_position), (select floor from tactus.relay_sinks where sink = @sink), 0) + 1
-        from tactus.relay_batches where sink = @sink),
+    select least(nullif(@from::bigint, 0),
+        (select coalesce(max(last_position), (select floor from tactus.relay_sinks where sink = @sink), 0) + 1
+            from tactus.relay_batches where sink = @sink),
     case when @replay > 0 then coalesce(
         (select min(first_position) from tactus.relay_batches where sink = @sink and committed_at >= (
             select committed_at - interval '1 hour' from tactus.relay_batches where sink = @sink and number = @replay)),
@@ -166,6 +170,9 @@ opened as (
         confirmed_batch = excluded.confirmed_batch, confirmed_place = excluded.confirmed_place
     where s.epoch = @was
     returning sink
+),
+settled as (
+    delete from tactus.deadletters where source = @sink and id = any (@letters::bigint[]) and exists (select from opened)
 )
 insert into tactus.relay_batches (sink, number, epoch, kind, previous, snapshot, row_count, first_position, last_position, from_position, since)
 select sink, @number, @epoch, @kind, @previous::pg_snapshot, snapshot, rows, first, last, oldest, @since::timestamptz

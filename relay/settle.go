@@ -169,6 +169,7 @@ func (l *lane) reach(ctx context.Context, s settled, o *outbox.Opening) error {
 	o.Previous = b.After(place)
 	if !l.Tasks {
 		o.Replay = b.Number
+		o.From, err = l.owed(ctx, s)
 	}
-	return nil
+	return err
 }

@@ -21,20 +21,29 @@ type beatFlags struct {
 	MinInterval float64 `name:"celery-beat-min-sync-interval" env:"CELERY_BEAT_MIN_SYNC_INTERVAL" default:"5" help:"At most one resync in so many seconds."`
 	BeatName    string  `name:"beat-name" env:"TACTUS_BEAT_NAME" help:"Name of this beat, the same after a restart (default the name of the host)."`
 	Shadow      bool    `name:"beat-shadow" env:"TACTUS_BEAT_SHADOW" default:"false" negatable:"" help:"Only decide and record what would fire, and send nothing, while another beat is in charge: tactus shadow report."`
-	Lease       int64   `name:"overlap-lease-seconds" env:"TACTUS_OVERLAP_LEASE_SECONDS" default:"3600" help:"Seconds that a silent run without a time limit keeps the next one back, where runs must not overlap."`
+	leaseFlags
 }
 
 func (f beatFlags) validate() error {
 	if f.MinInterval <= 0 {
 		return usage("CELERY_BEAT_MIN_SYNC_INTERVAL %v: want a positive number of seconds", f.MinInterval)
 	}
+	return f.leaseFlags.validate()
+}
+
+// leaseFlags say how long a run counts as unfinished.
+type leaseFlags struct {
+	Lease int64 `name:"overlap-lease-seconds" env:"TACTUS_OVERLAP_LEASE_SECONDS" default:"3600" help:"Seconds that a silent run without a time limit keeps the next one back, where runs must not overlap."`
+}
+
+func (f leaseFlags) validate() error {
 	if f.Lease <= 0 {
 		return usage("TACTUS_OVERLAP_LEASE_SECONDS %d: want at least a second", f.Lease)
 	}
 	return nil
 }
 
-func (f beatFlags) lease() time.Duration { return time.Duration(f.Lease) * time.Second }
+func (f leaseFlags) lease() time.Duration { return time.Duration(f.Lease) * time.Second }
 
 func (f beatFlags) config(log *slog.Logger) (beat.Config, error) {
 	cfg := beat.Config{Name: f.BeatName, Poll: beat.DefaultPoll, MinResync: time.Duration(f.MinInterval * float64(time.Second)), Lease: f.lease(), Shadow: f.Shadow, Log: log}

@@ -30,6 +30,7 @@ var (
 	beatShadow      = desc("shadow", "1 when this beat only records what it would fire")
 	beatWouldFire   = desc("would_fire_total", "Runs that would have fired, in shadow mode")
 	beatMissed      = desc("missed_ranges_total", "Ranges of due times recorded as missed")
+	beatAside       = desc("set_aside_total", "Due times that cannot fire, set aside as dead letters")
 	beatSyncs       = desc("syncs_total", "Times that changed schedules were read")
 	beatResyncs     = desc("resyncs_total", "Times that memory was compared with all schedules")
 	beatLateness    = desc("fire_lateness_seconds", "From when a run was to fire to its commit")
@@ -56,7 +57,7 @@ func (m beatMetrics) Collect(to chan<- prometheus.Metric) {
 	if lag, ok := m.feedLag(); ok {
 		to <- prometheus.MustNewConstMetric(beatFeedLag, prometheus.GaugeValue, float64(lag))
 	}
-	for d, value := range map[*prometheus.Desc]int64{beatFired: s.Fired, beatWouldFire: s.WouldFire, beatMissed: s.Missed, beatSyncs: s.Syncs, beatResyncs: s.Resyncs} {
+	for d, value := range map[*prometheus.Desc]int64{beatFired: s.Fired, beatWouldFire: s.WouldFire, beatMissed: s.Missed, beatAside: s.SetAside, beatSyncs: s.Syncs, beatResyncs: s.Resyncs} {
 		to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value))
 	}
 	for d, h := range map[*prometheus.Desc]beat.Histogram{beatLateness: s.Lateness, beatRecognition: s.Recognition} {

@@ -24,7 +24,7 @@ func newBeat(pool *pgxpool.Pool, f beatFlags, r redisFlags, log *slog.Logger, he
 		if err != nil {
 			return nil, nil, err
 		}
-		return b.Run, b.Stats, nil
+		return b.Run, b.Stats, (letterMetrics{letterBox(pool, nil, 0)}).register(registry)
 	}
 	client, err := redis.Connect(r.RedisURL)
 	if err != nil {
@@ -35,6 +35,9 @@ func newBeat(pool *pgxpool.Pool, f beatFlags, r redisFlags, log *slog.Logger, he
 		return nil, nil, errors.Join(err, client.Close())
 	}
 	b, err := watched(pool, feed, cfg, health, registry)
+	if err == nil {
+		err = letterMetrics{letterBox(pool, client, 0)}.register(registry)
+	}
 	if err != nil {
 		return nil, nil, errors.Join(err, client.Close())
 	}

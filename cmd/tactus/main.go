@@ -19,22 +19,23 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // commands is the table of subcommands, one file each.
 type commands struct {
-	Dev       devCmd       `cmd:"" help:"Run everything in one process, over a PostgreSQL and a Redis of its own."`
-	API       apiCmd       `cmd:"" name:"api" help:"Serve the HTTP API."`
-	Relay     relayCmd     `cmd:"" help:"Carry every change and run to Redis."`
-	Beat      beatCmd      `cmd:"" help:"Fire what is due."`
-	Migrate   migrateCmd   `cmd:"" help:"Bring the database's schema up to date."`
-	Schedule  scheduleCmd  `cmd:"" help:"Create, read and change schedules."`
-	Health    healthCmd    `cmd:"" help:"Tell whether a process is ready."`
-	Bench     benchCmd     `cmd:"" help:"Measure what is promised, on real servers."`
-	Replay    replayCmd    `cmd:"" help:"Publish a range of events again, into a stream of its own."`
-	Import    importCmd    `cmd:"" help:"Bring schedules in from RedBeat, a beat_schedule or a crontab."`
-	Adopt     adoptCmd     `cmd:"" help:"Follow the schedules of another service's table, by triggers."`
-	Unadopt   unadoptCmd   `cmd:"" help:"Take those triggers away."`
-	Rebuild   rebuildCmd   `cmd:"" help:"Make the table of schedules again from the events, and compare."`
-	Redeliver redeliverCmd `cmd:"" help:"Hand over again what the broker has lost."`
-	Shadow    shadowCmd    `cmd:"" help:"See what a beat in shadow mode would have done."`
-	Verify    verifyCmd    `cmd:"" help:"Check that nothing is lost: log, stream, schedules and runs against each other."`
+	Dev       devCmd        `cmd:"" help:"Run everything in one process, over a PostgreSQL and a Redis of its own."`
+	API       apiCmd        `cmd:"" name:"api" help:"Serve the HTTP API."`
+	Relay     relayCmd      `cmd:"" help:"Carry every change and run to Redis."`
+	Beat      beatCmd       `cmd:"" help:"Fire what is due."`
+	Migrate   migrateCmd    `cmd:"" help:"Bring the database's schema up to date."`
+	Schedule  scheduleCmd   `cmd:"" help:"Create, read and change schedules."`
+	Health    healthCmd     `cmd:"" help:"Tell whether a process is ready."`
+	Bench     benchCmd      `cmd:"" help:"Measure what is promised, on real servers."`
+	Replay    replayCmd     `cmd:"" help:"Publish a range of events again, into a stream of its own."`
+	Import    importCmd     `cmd:"" help:"Bring schedules in from RedBeat, a beat_schedule or a crontab."`
+	Adopt     adoptCmd      `cmd:"" help:"Follow the schedules of another service's table, by triggers."`
+	Unadopt   unadoptCmd    `cmd:"" help:"Take those triggers away."`
+	Rebuild   rebuildCmd    `cmd:"" help:"Make the table of schedules again from the events, and compare."`
+	Redeliver redeliverCmd  `cmd:"" help:"Hand over again what the broker has lost."`
+	Letters   deadletterCmd `cmd:"" name:"deadletter" help:"Show, put back or drop what was set aside."`
+	Shadow    shadowCmd     `cmd:"" help:"See what a beat in shadow mode would have done."`
+	Verify    verifyCmd     `cmd:"" help:"Check that nothing is lost: log, stream, schedules and runs against each other."`
 }
 
 // Exit codes.

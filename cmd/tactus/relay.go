@@ -105,6 +105,9 @@ func (f relayFlags) relay(ctx context.Context, pool *pgxpool.Pool, database stri
 		return err
 	}
 	registry.MustRegister(relayMetrics{r})
+	if err := (letterMetrics{letterBox(pool, events, 0)}).register(registry); err != nil {
+		return err
+	}
 	watchRelay(health, r)
 	health.Add("REDIS_URL", func(ctx context.Context) error { return redis.CheckEviction(ctx, events) })
 	health.Add("CELERY_BROKER_URL", func(ctx context.Context) error { return redis.CheckBroker(ctx, broker) })

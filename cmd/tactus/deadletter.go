@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/tactus-dev/tactus/internal/cloudevents"
+	"github.com/tactus-dev/tactus/internal/deadletter"
+	"github.com/tactus-dev/tactus/internal/redis"
+	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/relay"
+)
+
+// deadletterCmd is for what was set aside so that everything else goes on.
+type deadletterCmd struct {
+	List  lettersCmd `cmd:"" help:"Show what was set aside, oldest first."`
+	Retry retryCmd   `cmd:"" help:"Put it back, once its cause is mended."`
+	Drop  dropCmd    `cmd:"" help:"Take it off the list for good."`
+}
+
+// letterBox is the one that a relay and a beat on these servers fill.
+func letterBox(pool *pgxpool.Pool, events goredis.UniversalClient, lease time.Duration) *deadletter.Box {
+	return &deadletter.Box{
+		Pool: pool, Redis: events, Stream: redis.EventStream, Tasks: []string{celerySink, streamsSink}, Lease: lease,
+		Events: relay.Route{
+			Name: eventSink, Topic: outbox.Schedules, Encode: cloudevents.Schedule, Sink: redis.NewEventSink(events, redis.EventConfig{}),
+		},
+	}
+}
+
+// letterFlags say where letters are, and how to show them.
+type letterFlags struct {
+	databaseFlags
+	redisFlags
+	Source string `placeholder:"SOURCE" help:"Only those of a source: events, celery, streams, beat or entries."`
+	Output string `short:"o" enum:"table,json" default:"table" help:"How to print: table or json."`
+}
+
+func (f letterFlags) validate() error {
+	switch f.Source {
+	case "", eventSink, celerySink, streamsSink, deadletter.FromBeat, deadletter.FromEntries:
+		return nil
+	}
+	return usage("--source %q: want events, celery, streams, beat or entries", f.Source)
+}
+
+// open gives the box, and what closes it.
+func (f letterFlags) open(ctx context.Context, lease time.Duration) (*deadletter.Box, func(), error) {
+	if err := f.validate(); err != nil {
+		return nil, nil, err
+	}
+	pool, client, err := connectBoth(ctx, f.databaseFlags, f.redisFlags)
+	if err != nil {
+		return nil, nil, err
+	}
+	return letterBox(pool, client, lease), func() {
+		pool.Close()
+		_ = client.Close() // nothing is asked of it any more
+	}, nil
+}
+
+type lettersCmd struct {
+	letterFlags
+	Limit int `default:"100" help:"How many, the newest; 0 for all."`
+}
+
+// Run lists.
+func (c lettersCmd) Run(ctx context.Context, to console) error {
+	if c.Limit < 0 {
+		return usage("--limit %d: want a number, or 0", c.Limit)
+	}
+	box, closeAll, err := c.open(ctx, 0)
+	if err != nil {
+		return err
+	}
+	defer closeAll()
+	letters, err := box.List(ctx, deadletter.Filter{Source: c.Source, Limit: c.Limit})
+	return errors.Join(c.print(to.out, letters), err)
+}
+
+// chosenFlags choose letters: by their ids, or all.
+type chosenFlags struct {
+	letterFlags
+	IDs []string `arg:"" optional:"" name:"id" help:"As the list shows them."`
+	All bool     `help:"All of them, or all of a source."`
+}
+
+// chosen are the letters that are asked for. When one of them is not there nothing is done about the others.
+func (c chosenFlags) chosen(ctx context.Context, box *deadletter.Box) ([]deadletter.Letter, error) {
+	letters, err := box.List(ctx, deadletter.Filter{Source: c.Source, IDs: c.IDs})
+	if errors.Is(err, deadletter.ErrID) {
+		return nil, usage("%v", err)
+	}
+	return letters, err
+}
+
+func (c chosenFlags) validate() error {
+	switch {
+	case len(c.IDs) == 0 && !c.All:
+		return usage("say which: ids as the list shows them, or --all")
+	case len(c.IDs) > 0 && (c.All || c.Source != ""):
+		return usage("give ids, or --all with or without --source, not both")
+	}
+	return c.letterFlags.validate()
+}
+
+type retryCmd struct {
+	chosenFlags
+	leaseFlags
+}
+
+// Run puts letters back. It fails when one of them stays.
+func (c retryCmd) Run(ctx context.Context, to console) error {
+	if err := errors.Join(c.chosenFlags.validate(), c.leaseFlags.validate()); err != nil {
+		return err
+	}
+	box, closeAll, err := c.open(ctx, c.lease())
+	if err != nil {
+		return err
+	}
+	defer closeAll()
+	letters, err := c.chosen(ctx, box)
+	if err != nil {
+		return err
+	}
+	done, err := box.Retry(ctx, letters)
+	again := 0
+	for _, o := range done {
+		if o.Again {
+			again++
+		}
+	}
+	if err := errors.Join(c.tell(to.out, done, again), err); err != nil {
+		return err
+	}
+	if again < len(letters) {
+		return errReported
+	}
+	return nil
+}
+
+func (c retryCmd) tell(to io.Writer, done []deadletter.Outcome, again int) error {
+	if c.Output == "json" {
+		return printList(to, done)
+	}
+	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	for _, o := range done {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", o.ID, o.Source, o.Reference, map[bool]string{true: "put back", false: "stays"}[o.Again], text(o.Result))
+	}
+	fmt.Fprintf(table, "%d put back, %d stay\n", again, len(done)-again)
+	return table.Flush()
+}
+
+type dropCmd struct{ chosenFlags }
+
+// Run drops, and tells what.
+func (c dropCmd) Run(ctx context.Context, to console) error {
+	if err := c.chosenFlags.validate(); err != nil {
+		return err
+	}
+	box, closeAll, err := c.open(ctx, 0)
+	if err != nil {
+		return err
+	}
+	defer closeAll()
+	letters, err := c.chosen(ctx, box)
+	if err != nil {
+		return err
+	}
+	dropped, err := box.Drop(ctx, letters)
+	if c.Output == "json" {
+		return errors.Join(printList(to.out, dropped), err)
+	}
+	for _, l := range dropped {
+		fmt.Fprintf(to.out, "dropped %s: %s %s: %s\n", l.ID, l.Source, l.Reference, clip(l.Reason))
+	}
+	fmt.Fprintf(to.out, "%d dropped\n", len(dropped))
+	return err
+}
+
+func (f letterFlags) print(to io.Writer, letters []deadletter.Letter) error {
+	if f.Output == "json" {
+		return printList(to, letters)
+	}
+	if len(letters) == 0 {
+		_, err := fmt.Fprintln(to, "nothing is set aside")
+		return err
+	}
+	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "ID\tSOURCE\tREFERENCE\tSET ASIDE AT\tREASON\tDATA")
+	for _, l := range letters {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", l.ID, l.Source, l.Reference, l.At.UTC().Format(time.RFC3339), clip(l.Reason), clip(l.Data))
+	}
+	return table.Flush()
+}
+
+// printList prints an empty list as one.
+func printList[T any](to io.Writer, list []T) error {
+	e := json.NewEncoder(to)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(append([]T{}, list...))
+}
+
+const mostInCell = 100
+
+// clip is the beginning of a text, on one line.
+func clip(s string) string {
+	if runes := []rune(s); len(runes) > mostInCell {
+		s = string(runes[:mostInCell-1]) + "…"
+	}
+	return text(s)
+}

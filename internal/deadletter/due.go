@@ -1,0 +1,102 @@
+package deadletter
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// fire has a due time that was set aside fire now, by the row that already stands for it: nothing else can fire it.
+//
+//   - letter: it is held until the commit. One about a range that was missed anyway has nothing to fire.
+//   - state: how things are, for the answer. A due time belongs to the schedule as it is now when it came after the change
+//     that its due times count from.
+//   - run, event, count: as the beat does it.
+const fire = `
+with letter as materialized (
+    select id, (data::json->>'schedule_id')::uuid as schedule_id, (data::json->>'due_at')::timestamptz as due_at,
+        coalesce(data::json->>'missed', '') <> '' as missed
+    from tactus.deadletters where id = @id and source = 'beat' and dropped_at is null for update
+),
+state as materialized (
+    select letter.schedule_id, r.id, r.due_at, coalesce(r.status, '') as status, letter.missed or r.until > r.due_at as missed,
+        r.status = 'missed' and r.reason = '` + domain.ReasonAside + `' as untouched,
+        s.id is not null and s.deleted_at is null and s.enabled as enabled, s.effective_from < letter.due_at as counts,
+        coalesce(n.fired < case when s.trigger = '{"once":true}' then 1 else (s.policy::json->>'max_runs')::bigint end, true) as allowed,
+        s.policy::json->>'overlap' is not null and ` + outbox.Unfinished + ` as kept_back
+    from letter
+    left join tactus.runs r on r.schedule_id = letter.schedule_id and r.due_at = letter.due_at and r.slot = '00000000-0000-0000-0000-000000000000'
+    left join tactus.schedules s on s.id = letter.schedule_id
+    left join tactus.schedule_counts n on n.schedule_id = s.id and n.trigger_set_at = s.trigger_set_at
+),
+run as (
+    update tactus.runs r set status = 'due', reason = null, error = null, until = null, schedule_version = s.version, fired_at = clock_timestamp(),
+        expires_at = clock_timestamp() + (s.policy::json->>'expires')::bigint * interval '1 second', exclusive = s.policy::json->>'overlap' is not null
+    from state, tactus.schedules s
+    where r.id = state.id and r.due_at = state.due_at and s.id = state.schedule_id and s.deleted_at is null and s.enabled and s.effective_from < r.due_at
+        and r.status = 'missed' and r.reason = '` + domain.ReasonAside + `' and not state.missed and state.allowed and not state.kept_back
+    returning r.id, s.id as schedule_id, s.trigger_set_at, s.trigger = '{"once":true}' or s.policy::json->'max_runs' is not null as counts,
+        tactus.run_due(s.id, s.name, s.task, r.id, r.due_at, r.kind) as data
+),
+count as (
+    insert into tactus.schedule_counts as n (schedule_id, trigger_set_at, fired) select schedule_id, trigger_set_at, 1 from run where counts
+    on conflict (schedule_id) do update set trigger_set_at = excluded.trigger_set_at,
+        fired = 1 + case when n.trigger_set_at = excluded.trigger_set_at then n.fired else 0 end
+),
+event as (
+    insert into tactus.outbox (topic, aggregate_id, version, type, data) select 'run', id, 1, 'run.due', data from run
+    returning position
+),
+gone as (
+    delete from tactus.deadletters where id = @id and exists (select from event)
+),
+bell as (` + outbox.Bell + ` as rung from event)
+select exists (select from letter), (select count(*) from event) > 0, coalesce(status, ''), coalesce(missed, false), coalesce(untouched, false),
+    coalesce(enabled, false), coalesce(counts, false), coalesce(allowed, false), coalesce(kept_back, false), (select count(*) from bell)
+from (select) one left join state on true`
+
+// retryDue fires a due time.
+func (b *Box) retryDue(ctx context.Context, l Letter) (Outcome, error) {
+	var there, done, missed, untouched, enabled, counts, allowed, keptBack bool
+	var status string
+	var rung int64
+	err := b.Pool.QueryRow(ctx, fire, pgx.NamedArgs{"id": l.row(), "lease": b.Lease}).
+		Scan(&there, &done, &status, &missed, &untouched, &enabled, &counts, &allowed, &keptBack, &rung)
+	switch {
+	case isOfData(err):
+		return kept(l, err.Error()), nil
+	case err != nil:
+		return Outcome{}, err
+	case !there:
+		return kept(l, ErrNone.Error()), nil
+	case done:
+		return again(l, "it fires now"), nil
+	case status == "":
+		return kept(l, "its run is no longer kept"), nil
+	case missed:
+		return kept(l, "it was missed and was not to fire"), nil
+	case !untouched:
+		return kept(l, "its run is "+status), nil
+	case !enabled:
+		return kept(l, "its schedule is deleted or disabled"), nil
+	case !counts:
+		return kept(l, "its schedule was given another trigger since, or was enabled since"), nil
+	case !allowed:
+		return kept(l, "its schedule has had all its runs"), nil
+	case keptBack:
+		return kept(l, "another run of its schedule is unfinished, and they must not overlap"), nil
+	}
+	return kept(l, "somebody else is changing it: try again"), nil
+}
+
+// isOfData tells whether what is the matter still is: Postgres cannot make the event.
+func isOfData(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (strings.HasPrefix(e.Code, "22") || strings.HasPrefix(e.Code, "54"))
+}

@@ -1,0 +1,84 @@
+package deadletter_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/tactus-dev/tactus/beat"
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/deadletter"
+	"github.com/tactus-dev/tactus/internal/testenv"
+)
+
+// TestDueTime has due times whose event cannot be made, beside one that fires. Mended, one fires by its own row; those that
+// are not wanted any more stay.
+func TestDueTime(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.carry()
+	b, err := beat.New(w.pool, nil, beat.Config{Name: "one", Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(d *domain.Definition) {
+		d.CronExpression, d.RunAt = "", time.Now().Add(3*time.Second).UTC().Format(time.RFC3339)
+	}
+	bad, edited, disabled, had := w.put("bad", at), w.put("edited", at), w.put("disabled", at), w.put("had", at)
+	good := w.put("good", at)
+	all := []domain.ID{bad.ID, edited.ID, disabled.ID, had.ID}
+	w.sql(`update tactus.schedules set task = '[1]' where id = any ($1)`, all)
+	w.run(func(ctx context.Context) {
+		if err := b.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	letters := w.letters(4)
+	testenv.Eventually(t, "the good one fires", func() error {
+		if len(w.handed("good")) != 1 {
+			return errNotYet
+		}
+		return nil
+	})
+	of := func(s domain.Schedule) []deadletter.Letter {
+		i := slices.IndexFunc(letters, func(l deadletter.Letter) bool { return l.Reference[:36] == s.ID.String() })
+		if i < 0 || letters[i].Source != "beat" || letters[i].Reason == "" {
+			t.Fatalf("%s: %+v", s.Name, letters)
+		}
+		return letters[i : i+1]
+	}
+	testenv.Eventually(t, "they are counted", func() error {
+		if n := b.Stats().SetAside; n != 4 {
+			return fmt.Errorf("%d are counted", n)
+		}
+		return nil
+	})
+	w.retry(of(bad), false, "22P02")
+	w.sql(`update tactus.schedules b set task = g.task from tactus.schedules g where b.id = any ($1) and g.id = $2`, all, good.ID)
+	w.put("edited")
+	if _, err := w.store.SetEnabled(t.Context(), disabled.ID, 0, false); err != nil {
+		t.Fatal(err)
+	}
+	w.sql(`insert into tactus.schedule_counts (schedule_id, trigger_set_at, fired) select id, trigger_set_at, 1 from tactus.schedules where id = $1`, had.ID)
+	w.retry(of(edited), false, "another trigger")
+	w.retry(of(disabled), false, "disabled")
+	w.retry(of(had), false, "had all its runs")
+	w.retry(of(bad), true, "it fires now")
+	w.retry(of(bad), false, "put back or dropped already")
+	testenv.Eventually(t, "it fires", func() error {
+		if len(w.handed("good")) != 2 {
+			return errNotYet
+		}
+		return nil
+	})
+	if got := w.text(`select string_agg(status || ' ' || kind, ',') from tactus.runs where schedule_id = $1`, bad.ID); got != "sent scheduled" && got != "due scheduled" {
+		t.Errorf("its runs are: %s", got)
+	}
+	if got := w.text(`select fired::text from tactus.schedule_counts where schedule_id = $1`, bad.ID); got != "1" {
+		t.Errorf("%s runs are counted", got)
+	}
+	w.letters(3)
+}

@@ -1,0 +1,64 @@
+package deadletter
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/tactus-dev/tactus/internal/redis"
+)
+
+// Outcome is what became of a letter that was to be put back.
+type Outcome struct {
+	Letter
+	Again  bool   `json:"again"`
+	Result string `json:"result"` // what happens now, or why it is not put back
+}
+
+func again(l Letter, what string) Outcome { return Outcome{l, true, what} }
+func kept(l Letter, why string) Outcome   { return Outcome{l, false, why} }
+
+// Retry puts letters back, in the order of their list. What cannot be put back stays, with the reason. After an error it
+// tells what was done before.
+func (b *Box) Retry(ctx context.Context, letters []Letter) ([]Outcome, error) {
+	var events []Letter
+	var done []Outcome
+	for _, l := range letters {
+		if l.Source == b.Events.Name {
+			events = append(events, l)
+			continue
+		}
+		o, err := b.retry(ctx, l)
+		if err != nil {
+			return done, fmt.Errorf("put %s back: %w", l.ID, err)
+		}
+		done = append(done, o)
+	}
+	outcomes, err := b.retryEvents(ctx, events)
+	return append(done, outcomes...), err
+}
+
+func (b *Box) retry(ctx context.Context, l Letter) (Outcome, error) {
+	switch {
+	case l.Source == FromEntries:
+		return b.retryEntry(ctx, l)
+	case l.Source == FromBeat:
+		return b.retryDue(ctx, l)
+	case slices.Contains(b.Tasks, l.Source):
+		return b.retryRun(ctx, l)
+	}
+	return kept(l, "this program has no sink of that name"), nil
+}
+
+func (b *Box) retryEntry(ctx context.Context, l Letter) (Outcome, error) {
+	answer, err := redis.ReadAgain(ctx, b.Redis, b.Stream, l.ID)
+	switch answer {
+	case redis.LetterAgain:
+		return again(l, "its group reads it within a minute"), err
+	case redis.EntryGone:
+		return kept(l, "the entry is no longer in the stream"), err
+	case redis.EntryNoReader:
+		return kept(l, "its group is no more"), err
+	}
+	return kept(l, ErrNone.Error()), err
+}

@@ -1,0 +1,77 @@
+package deadletter
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// handOver has a run that was never handed over be due again. Its event says what its schedule says now.
+//
+//   - letter: it is held until the commit, so that nobody else puts it back or drops it.
+//   - as: how things are, for the answer.
+//   - run: only one that is failed for this letter's reason, of the event that the letter is about, and that no worker is
+//     known to have had. It has not expired, and where runs must not overlap, no other one is unfinished.
+const handOver = `
+with letter as materialized (
+    select id, split_part(reference, '/', 1)::uuid as run, split_part(reference, '/', 2)::bigint as version, 'it could not be handed over: ' || reason as error
+    from tactus.deadletters where id = @id and source = @source and dropped_at is null for update
+),
+state as materialized (
+    select r.id, r.due_at, r.status, r.expires_at <= clock_timestamp() as expired, s.deleted_at is not null or s.id is null as deleted,
+        r.redelivered + 1 = letter.version as counts, r.exclusive and ` + outbox.Unfinished + ` as kept_back,
+        r.status = 'failed' and r.error = letter.error and r.started_at is null and r.worker is null and r.heard_at is null as untouched
+    from letter join tactus.runs r on r.id = letter.run left join tactus.schedules s on s.id = r.schedule_id
+),
+run as (
+    update tactus.runs r set status = 'due', error = null, finished_at = null, sent_at = null, redelivered = r.redelivered + 1, schedule_version = s.version
+    from state, letter, tactus.schedules s
+    where r.id = state.id and r.due_at = state.due_at and s.id = r.schedule_id and s.deleted_at is null
+        and r.status = 'failed' and r.error = letter.error and r.started_at is null and r.worker is null and r.heard_at is null
+        and r.redelivered + 1 = letter.version and (r.expires_at is null or r.expires_at > clock_timestamp()) and not state.kept_back
+    returning r.id, r.redelivered + 1 as version, tactus.run_due(s.id, s.name, s.task, r.id, r.due_at, r.kind) as data
+),
+event as (
+    insert into tactus.outbox (topic, aggregate_id, version, type, data) select 'run', id, version, 'run.due', data from run
+    returning position
+),
+gone as (
+    delete from tactus.deadletters where id = @id and exists (select from event)
+),
+bell as (` + outbox.Bell + ` as rung from event)
+select exists (select from letter), (select count(*) from event) > 0, coalesce(status, ''), coalesce(expired, false), coalesce(deleted, false),
+    coalesce(counts, false), coalesce(kept_back, false), coalesce(untouched, false), (select count(*) from bell)
+from (select) one left join state on true`
+
+// retryRun hands a run over again.
+func (b *Box) retryRun(ctx context.Context, l Letter) (Outcome, error) {
+	var there, done, expired, deleted, counts, keptBack, untouched bool
+	var status string
+	var rung int64
+	err := b.Pool.QueryRow(ctx, handOver, pgx.NamedArgs{"id": l.row(), "source": l.Source, "lease": b.Lease}).
+		Scan(&there, &done, &status, &expired, &deleted, &counts, &keptBack, &untouched, &rung)
+	switch {
+	case isOfData(err):
+		return kept(l, err.Error()), nil
+	case err != nil:
+		return Outcome{}, err
+	case !there:
+		return kept(l, ErrNone.Error()), nil
+	case done:
+		return again(l, "the relay hands it over, under the same task id"), nil
+	case status == "":
+		return kept(l, "its run is no longer kept"), nil
+	case !untouched || !counts:
+		return kept(l, fmt.Sprintf("its run is %s, and may have been handed over since", status)), nil
+	case deleted:
+		return kept(l, "its schedule is deleted"), nil
+	case expired:
+		return kept(l, "its run has expired"), nil
+	case keptBack:
+		return kept(l, "another run of its schedule is unfinished, and they must not overlap"), nil
+	}
+	return kept(l, "somebody else is changing it: try again"), nil
+}

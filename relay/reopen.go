@@ -1,0 +1,75 @@
+package relay
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// Reopen has every row from a position on published again, in a new epoch of a sink of events, and takes dead letters of
+// the sink off the list, in one transaction. So what had been set aside comes in its place before what came after it, which
+// it could not in the epoch that ends. It publishes nothing itself: a relay finds the epoch, as it would one that another
+// relay had begun.
+func Reopen(ctx context.Context, db *pgxpool.Pool, route Route, from int64, letters []int64) error {
+	if err := route.check(); err != nil {
+		return err
+	}
+	if route.Tasks {
+		return fmt.Errorf("reopen %s: tasks are never published again", route.Name)
+	}
+	l := &lane{Route: route, db: db, log: slog.New(slog.DiscardHandler), patience: defaultPatience}
+	for range settlements {
+		made, err := l.reopen(ctx, from, letters)
+		if made || err != nil && !overtaken(err) {
+			return err
+		}
+	}
+	return fmt.Errorf("reopen %s: %w", route.Name, errUnsettled)
+}
+
+func (l *lane) reopen(ctx context.Context, from int64, letters []int64) (bool, error) {
+	s, v, err := l.look(ctx)
+	if err != nil {
+		return false, fmt.Errorf("reopen %s: %w", l.Name, err)
+	}
+	if v.do != resume && v.do != begin {
+		return false, fmt.Errorf("reopen %s: %w (%s)", l.Name, errNotServed, v.why)
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.patience)
+	defer cancel()
+	place := outbox.Place(s.mark.Last)
+	had, err := l.had(ctx, place)
+	if err != nil {
+		return false, err
+	}
+	owed, err := l.owed(ctx, s)
+	if err != nil {
+		return false, err
+	}
+	if owed > 0 {
+		from = min(from, owed)
+	}
+	return outbox.Open(ctx, l.db, outbox.Opening{
+		Sink: l.Name, Topic: l.Topic, Was: s.life.Epoch, Epoch: rand.Text()[:10], Kind: outbox.EpochBatch,
+		Number: max(s.life.Newest.Number, s.mark.Last.Batch) + 1, After: place, Previous: had.After(place), From: from, Letters: letters,
+	})
+}
+
+// owed is the position from which on the epoch has still to publish again what came before it; 0 when it has. An epoch that
+// follows has to, instead.
+func (l *lane) owed(ctx context.Context, s settled) (int64, error) {
+	b, found, err := outbox.BatchUpTo(ctx, l.db, l.Name, s.life.Opened)
+	if err != nil || !found || b.Number != s.life.Opened || b.From == nil || b.Has(outbox.Place(s.mark.Last)) {
+		return 0, err
+	}
+	return *b.From, nil
+}
+
+// errNotServed means that a relay has to settle first what is the matter between the sink and the log.
+var errNotServed = errors.New("the sink and the log do not agree; let a relay run, then try again")
