@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 )
@@ -28,7 +29,8 @@ const forms = "want redis://user:password@host:port/db (rediss:// with TLS), uni
 //
 // sentinel_username and sentinel_password are for the Sentinels, read_timeout=5s and the like for go-redis; ssl_cert_reqs
 // and ssl_ca_certs mean what they do to Celery. It does not wait for the server. The client never sends a command twice by
-// itself: an XADD that was sent twice is there twice.
+// itself: an XADD that was sent twice is there twice. Only on a Cluster go-redis tries again, because the key may be elsewhere;
+// the scripts of our sinks compare before they append, so that the second time does nothing.
 func Connect(rawURL string) (goredis.UniversalClient, error) { return connect("REDIS_URL", rawURL) }
 
 // ConnectBroker makes a client of CELERY_BROKER_URL, as Connect does, but never of a Cluster.
@@ -53,6 +55,10 @@ func Database(client goredis.UniversalClient) int {
 	return 0 // a Cluster has no other
 }
 
+// lookAround is how often a client of a Cluster asks who has which slots. That a master is gone and another node has taken
+// over it learns in no other way: the dead one does not say so, and go-redis would ask once a minute.
+const lookAround = time.Second
+
 func connect(setting, rawURL string) (goredis.UniversalClient, error) {
 	o, cluster, err := parse(rawURL)
 	if err != nil {
@@ -61,7 +67,9 @@ func connect(setting, rawURL string) (goredis.UniversalClient, error) {
 	o.MaxRetries, o.ContextTimeoutEnabled, o.DialerRetries = -1, true, 1
 	switch {
 	case cluster:
-		return goredis.NewClusterClient(o.Cluster()), nil
+		cluster := o.Cluster()
+		cluster.ClusterStateReloadInterval = lookAround
+		return goredis.NewClusterClient(cluster), nil
 	case o.MasterName != "":
 		return goredis.NewFailoverClient(o.Failover()), nil
 	default:

@@ -3,6 +3,7 @@ package redis_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	goredis "github.com/redis/go-redis/v9"
@@ -49,6 +50,9 @@ func TestConnect(t *testing.T) {
 		case *goredis.ClusterClient:
 			o := c.Options()
 			got = options{"cluster", strings.Join(o.Addrs, ","), "", o.Username, o.Password, 0, o.TLSConfig != nil}
+			if o.ClusterStateReloadInterval != time.Second {
+				t.Errorf("%s: a failover is found out after %s", url, o.ClusterStateReloadInterval)
+			}
 		case *goredis.Client:
 			o := c.Options()
 			got = options{"single", o.Addr, "", o.Username, o.Password, o.DB, o.TLSConfig != nil}
