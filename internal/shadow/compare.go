@@ -181,7 +181,7 @@ func (c *comparison) count() {
 				w.row.OtherArgs++
 				w.row.example("both", w.Fires, "the arguments differ: "+clip(w.match.Args)+" "+clip(w.match.Kwargs)+" were sent")
 			}
-		case !c.watched(w.Fires.Add(-w.early), w.Fires.Add(w.late)):
+		case !c.watched(w.Due.Add(-w.early), w.Fires.Add(w.late)):
 			w.row.Unjudged++
 		default:
 			w.row.OnlyTactus++
@@ -234,7 +234,7 @@ func (c *comparison) of(s *sent) *Row {
 		if of.TaskName != s.Task {
 			continue
 		}
-		if task := of.Task(); found == nil || !shown(task.Args, task.Kwargs).differ(s.arguments) {
+		if task := of.Task(); found == nil || found.DeletedAt.IsZero() == of.DeletedAt.IsZero() && !shown(task.Args, task.Kwargs).differ(s.arguments) {
 			found = of
 		}
 	}

@@ -42,9 +42,13 @@ func (p *past) schedule(members string) domain.Schedule {
 // decide has the shadow decide about everything that is due in the day.
 func (p *past) decide(s domain.Schedule) *past {
 	p.Helper()
+	recurrence, err := s.Recurrence()
+	if err != nil {
+		p.Fatal(err)
+	}
 	for due, ok := s.Next(day); ok && due.Before(day.Add(24*time.Hour)); due, ok = s.Next(due) {
 		task := s.Task()
-		p.Decisions = append(p.Decisions, shadow.Decision{Schedule: s.ID, Due: due, Fires: due, Fate: shadow.Fire, Name: s.Name, Task: s.TaskName, Args: task.Args, Kwargs: task.Kwargs})
+		p.Decisions = append(p.Decisions, shadow.Decision{Schedule: s.ID, Due: due, Fires: s.Policy().FireAt(s.ID, recurrence, due), Fate: shadow.Fire, Name: s.Name, Task: s.TaskName, Args: task.Args, Kwargs: task.Kwargs})
 	}
 	return p
 }
@@ -78,6 +82,11 @@ func TestCompare(t *testing.T) {
 		name, members, want, guess string
 		old                        func(*past)
 	}{
+		{"at once, and here with jitter", `"cron_expression": "0 * * * *", "jitter_seconds": 1200`, "23 23 23 0 0 0", "", func(p *past) { p.send(time.Hour, time.Hour) }},
+		{"deleted here", `"cron_expression": "0 9 * * *"`, "0 1 0 0 1 0", "it was deleted here", func(p *past) {
+			p.Decisions, p.Schedules[0].DeletedAt = nil, day
+			p.send(9*time.Hour, long)
+		}},
 		{"on time", `"cron_expression": "0 * * * *"`, "23 23 23 0 0 0", "", func(p *past) { p.send(time.Hour, time.Hour) }},
 		{"a little late", `"cron_expression": "0 * * * *"`, "23 23 23 0 0 0", "", func(p *past) { p.send(time.Hour+11*time.Second, time.Hour) }},
 		{"too late", `"cron_expression": "0 9 * * *"`, "1 1 0 1 1 0", "14s later: it was late", func(p *past) { p.send(9*time.Hour+14*time.Second, long) }},

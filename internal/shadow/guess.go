@@ -51,6 +51,8 @@ func (c *comparison) whyNotFired(row *Row, sent *sent) string {
 	switch {
 	case s == nil:
 		return "no schedule here runs this task: it was not brought over, or an application sent it"
+	case !s.DeletedAt.IsZero():
+		return "it was deleted here, at " + s.DeletedAt.UTC().Format(time.RFC3339)
 	case s.InvalidReason != "":
 		return "it is invalid here: " + s.InvalidReason
 	case !s.IsEnabled():

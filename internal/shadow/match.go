@@ -64,7 +64,7 @@ func matchTask(would []*would, tasks []*sent, anyArguments bool) {
 		if w.match != nil {
 			continue
 		}
-		from := w.Fires.Add(-w.early)
+		from := w.Due.Add(-w.early) // another beat knows no jitter
 		first, _ := slices.BinarySearchFunc(tasks, from, func(s *sent, at time.Time) int { return cmp.Compare(s.At.UnixMicro(), at.UnixMicro()) })
 		for _, s := range tasks[first:] {
 			if s.At.After(w.Fires.Add(w.late)) {

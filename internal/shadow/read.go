@@ -51,7 +51,7 @@ type Record struct {
 	Decisions []Decision
 	Sent      []Sent
 	Watches   []Watch
-	Schedules []domain.Schedule // those that are named by a decision, and those whose task was sent
+	Schedules []domain.Schedule // those that are named by a decision, and those whose task was sent; deleted ones last
 }
 
 type querier interface {
@@ -73,10 +73,10 @@ order by at`
 	readWatches = `select greatest(since, $1), until from tactus.shadow_watches where until >= $1 order by since`
 
 	readSchedules = `
-select s.id, s.effective_from, s.enabled, coalesce(s.invalid_reason, ''), s.definition from tactus.schedules s
-where s.deleted_at is null and (s.id in (select schedule_id from tactus.shadow_runs where decided_at >= $1)
-    or s.definition->>'task_name' in (select task_name from tactus.shadow_sent where heard_at >= $1))
-order by s.id`
+select s.id, s.effective_from, s.enabled, coalesce(s.invalid_reason, ''), s.deleted_at, s.definition from tactus.schedules s
+where s.id in (select schedule_id from tactus.shadow_runs where decided_at >= $1)
+    or s.definition->>'task_name' in (select task_name from tactus.shadow_sent where heard_at >= $1)
+order by s.deleted_at is not null, s.id`
 )
 
 // Read reads what was decided and sent since an instant.
@@ -97,6 +97,9 @@ func Read(ctx context.Context, q querier, since time.Time) (r Record, err error)
 			return r, fmt.Errorf("read the definition of %s: %w", row.ID, err)
 		}
 		s.Enabled = &row.Enabled
+		if row.Deleted != nil {
+			s.DeletedAt = *row.Deleted
+		}
 		r.Schedules = append(r.Schedules, s)
 	}
 	return r, err
@@ -107,6 +110,7 @@ type scheduleRow struct {
 	Effective  time.Time
 	Enabled    bool
 	Invalid    string
+	Deleted    *time.Time
 	Definition []byte
 }
 
