@@ -59,6 +59,9 @@ func (c verifyCmd) print(to io.Writer, r *verify.Report) error {
 	fmt.Fprintf(table, "stream entries\t%d\nschedules\t%d\nruns\t%d\n", r.StreamEntries, r.Schedules, r.Runs)
 	if !c.From.IsZero() {
 		fmt.Fprintf(table, "due times\t%d\t(%d more were overtaken by an edit)\n", r.DueTimes, r.Overtaken)
+		if r.ShadowUntil != nil {
+			fmt.Fprintf(table, "shadow mode\tuntil %s\t(what was due until then is not looked at)\n", r.ShadowUntil.UTC().Format(time.RFC3339))
+		}
 	}
 	fmt.Fprintf(table, "problems\t%d\n", r.Found)
 	if err := table.Flush(); err != nil || r.Found == 0 {

@@ -11,6 +11,7 @@
 //   - A due time has at most one run or lies in one missed range, also when the unique index is gone; each fired run has
 //     exactly one first run.due event, and each such event has its run.
 //   - In a window ([Config.Window]) every due time of a schedule that was enabled has a run or a reason, and every run was due.
+//     What was due while a beat in shadow mode watched another one is left out.
 //
 // It may run beside everything else. The stream is read first, backwards from its end, so that trimming takes away only
 // what is not needed; then one snapshot of Postgres is read, in which everything that was in the stream must be. The end of

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/cursor"
@@ -31,6 +32,9 @@ select schedule_id, id, schedule_version, due_at, until, status not in ('missed'
 where kind = 'scheduled' and due_at <= $2::timestamptz and coalesce(until, due_at) >= $1::timestamptz
 order by schedule_id, due_at`
 
+	// Until then another beat was in charge, and one in shadow mode watched: nothing had to fire.
+	readShadow = `select coalesce(max(watermark), '-infinity') from tactus.leases where name in ('shadow', 'switch')`
+
 	firedSince = `
 select count(*), max(due_at) from tactus.runs
 where schedule_id = $1 and kind = 'scheduled' and status not in ('missed', 'skipped') and schedule_version between $2 and $3`
@@ -47,6 +51,9 @@ func (c *checker) readDueTimes(ctx context.Context, tx pgx.Tx) error {
 		w.To = latest
 	}
 	w.Away = cmp.Or(w.Away, w.Late)
+	if err := c.readShadow(ctx, tx, &w); err != nil {
+		return err
+	}
 	runs, stop := iter.Pull2(cursor.Rows[settledRun](ctx, tx, "settled", readSettled, w.From, w.To))
 	defer stop()
 	r := &runReader{next: runs}
@@ -61,6 +68,18 @@ func (c *checker) readDueTimes(ctx context.Context, tx pgx.Tx) error {
 		if err := c.judge(ctx, tx, h, of, w); err != nil {
 			return fmt.Errorf("read runs of %s: %w", h.id, err)
 		}
+	}
+	return nil
+}
+
+// readShadow begins a window where the time of another beat ends.
+func (c *checker) readShadow(ctx context.Context, tx pgx.Tx, w *Window) error {
+	var until pgtype.Timestamptz
+	if err := tx.QueryRow(ctx, readShadow).Scan(&until); err != nil {
+		return fmt.Errorf("read when another beat was in charge: %w", err)
+	}
+	if until.InfinityModifier == pgtype.Finite && until.Time.After(w.From) {
+		w.From, c.report.ShadowUntil = until.Time.Add(time.Microsecond), &until.Time
 	}
 	return nil
 }

@@ -51,17 +51,18 @@ func (p Problem) compare(q Problem) int {
 
 // Report is what a check has found.
 type Report struct {
-	Events        int64     `json:"events"`         // about schedules, in Postgres
-	StreamEntries int64     `json:"stream_entries"` // that carry such an event
-	Schedules     int64     `json:"schedules"`      // tombstones too
-	Runs          int64     `json:"runs"`
-	Unpublished   int64     `json:"unpublished"`             // events that the relay has not come to yet
-	SetAside      int64     `json:"set_aside"`               // events that could not be published: see tactus deadletter
-	Trimmed       int64     `json:"trimmed"`                 // events older than the stream's oldest entry
-	DueTimes      int64     `json:"due_times,omitempty"`     // in the window, that had to be settled
-	Overtaken     int64     `json:"due_overtaken,omitempty"` // in the window, by an edit just after, so that they need not have fired
-	Found         int64     `json:"found"`                   // how many problems there are; at most Config.Limit are told
-	Problems      []Problem `json:"problems"`
+	Events        int64      `json:"events"`         // about schedules, in Postgres
+	StreamEntries int64      `json:"stream_entries"` // that carry such an event
+	Schedules     int64      `json:"schedules"`      // tombstones too
+	Runs          int64      `json:"runs"`
+	Unpublished   int64      `json:"unpublished"`             // events that the relay has not come to yet
+	SetAside      int64      `json:"set_aside"`               // events that could not be published: see tactus deadletter
+	Trimmed       int64      `json:"trimmed"`                 // events older than the stream's oldest entry
+	DueTimes      int64      `json:"due_times,omitempty"`     // in the window, that had to be settled
+	Overtaken     int64      `json:"due_overtaken,omitempty"` // in the window, by an edit just after, so that they need not have fired
+	ShadowUntil   *time.Time `json:"shadow_until,omitempty"`  // in the window, due times until then were another beat's: they are not looked at
+	Found         int64      `json:"found"`                   // how many problems there are; at most Config.Limit are told
+	Problems      []Problem  `json:"problems"`
 }
 
 // problem adds one. What is past the limit is only counted.
