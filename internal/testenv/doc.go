@@ -5,5 +5,6 @@
 // test that breaks servers takes a whole one ([Postgres], [RedisServer]). With TACTUS_TEST_VIA_PGBOUNCER=1 what
 // [DatabaseURL] names is reached through a pooler in transaction mode.
 //
-// [Sentinel] and [Cluster] start several that belong together. [Through] puts a TCP proxy before a server, which delays, cuts, swallows, resets or refuses what passes.
+// [Sentinel], [Cluster] and [Standby] start several that belong together. [Through] puts a TCP proxy before a server, which
+// delays, cuts, swallows, resets or refuses what passes, or loses one request or its answer.
 package testenv

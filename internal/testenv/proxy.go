@@ -29,6 +29,7 @@ type Proxy struct {
 	changed *sync.Cond
 	refused bool
 	ways    [2]way
+	loss    *loss // of a request that is still to come
 	open    map[*pair]struct{}
 }
 
@@ -44,6 +45,8 @@ type way struct {
 type pair struct {
 	to   [2]*net.TCPConn
 	gone bool
+	tail []byte // of what was sent to the server, while a request is waited for
+	loss *loss  // the request was sent: its answer is lost
 }
 
 // Through puts a proxy in front of the server of a URL until t ends, and gives the URL that leads through it.
@@ -119,7 +122,7 @@ func (p *Proxy) Retarget(t testing.TB, serverURL string) {
 }
 
 // Heal ends all harm.
-func (p *Proxy) Heal() { p.set(func() { p.refused, p.ways = false, [2]way{} }) }
+func (p *Proxy) Heal() { p.set(func() { p.refused, p.ways, p.loss = false, [2]way{}, nil }) }
 
 func (p *Proxy) set(change func()) {
 	p.mu.Lock()
@@ -170,6 +173,7 @@ func (p *Proxy) pump(c *pair, d Direction) {
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := c.to[1-d].Read(buffer)
+		p.watch(c, d, buffer[:n])
 		for sent := 0; sent < n; {
 			size := p.admit(c, d, int64(n-sent))
 			if size == 0 {
