@@ -23,11 +23,15 @@ func TestWhatSQLCouldNotCheckIsShownInvalid(t *testing.T) {
 	before := put("0 9 * * 8", "UTC")
 	b := w.beat("b")
 	heard := put("0 9 * * *", "Asia/Tokio")
+	never := put("0 0 30 2 *", "UTC")
+	rare := put("0 0 29 2 1", "UTC")
 	good := put("0 9 * * mon-fri", "Asia/Tokyo")
 	w.step(b, w.now.Add(2*time.Second))
 	for id, want := range map[domain.ID]string{
 		before: `cron_syntax at /cron_expression: day-of-week "8": 0-7 or sun-sat (at byte 8)`,
 		heard:  `timezone_unknown at /timezone: unknown time zone: "Asia/Tokio": want an IANA name such as America/New_York`,
+		never:  `cron_never_fires at /cron_expression: expression "0 0 30 2 *": there is no such date within 40 years (at byte 0)`,
+		rare:   "", // a Monday that is 29 February: 2044
 		good:   "",
 	} {
 		s, err := w.store.Get(t.Context(), id)
@@ -35,11 +39,11 @@ func TestWhatSQLCouldNotCheckIsShownInvalid(t *testing.T) {
 			t.Errorf("%s: %q, want %q, %v", s.Name, s.InvalidReason, want, err)
 		}
 	}
-	if told := w.count(`select count(*) from tactus.outbox where type = 'schedule.invalidated'`); told != 2 {
-		t.Errorf("%d were told to be invalid, want 2", told)
+	if told := w.count(`select count(*) from tactus.outbox where type = 'schedule.invalidated'`); told != 3 {
+		t.Errorf("%d were told to be invalid, want 3", told)
 	}
 	w.step(b, w.now.Add(4*time.Second))
-	if b.memory.len() != 1 {
-		t.Errorf("memory has %d schedules, want the valid one", b.memory.len())
+	if b.memory.len() != 2 {
+		t.Errorf("memory has %d schedules, want the valid ones", b.memory.len())
 	}
 }
