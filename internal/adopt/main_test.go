@@ -1,9 +1,6 @@
 package adopt_test
 
 import (
-	"os"
-	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -11,7 +8,6 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/adopt"
-	"github.com/tactus-dev/tactus/internal/servers"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -42,28 +38,7 @@ func (u upstream) exec(sql string, args ...any) {
 // django runs Python with the models of django-celery-beat at hand.
 func (u upstream) django(code string) string {
 	u.Helper()
-	python, err := servers.FindPython(u.Context(), servers.Config{Log: func(text string) { u.Log(text) }},
-		[]string{"django_celery_beat", "psycopg2", "redis"}, "python3-django-celery-beat", "python3-psycopg2", "python3-redis")
-	if err != nil {
-		u.Fatal(err)
-	}
-	project, err := os.ReadFile("testdata/django.py")
-	if err != nil {
-		u.Fatal(err)
-	}
-	at, err := pgx.ParseConfig(u.url)
-	if err != nil {
-		u.Fatal(err)
-	}
-	var problems strings.Builder
-	cmd := python.Command(u.Context(), "-W", "ignore", "-c", string(project))
-	cmd.Env = append(cmd.Env, "PGHOST="+at.Host, "PGPORT="+strconv.Itoa(int(at.Port)), "PGDATABASE="+at.Database, "PGUSER="+at.User, "PGPASSWORD="+at.Password)
-	cmd.Stdin, cmd.Stderr = strings.NewReader(code), &problems
-	out, err := cmd.Output()
-	if err != nil {
-		u.Fatalf("%s: %v: %s", code, err, problems.String())
-	}
-	return string(out)
+	return testenv.Django(u, u.url, code)
 }
 
 // seed makes the table of a service that wrote its own.

@@ -28,14 +28,9 @@ func TestStorm(t *testing.T) {
 	broker := testenv.RedisServer(t, nil)
 	s := &stack{T: t, broker: broker, client: testenv.Client(t, broker.URL(0))}
 	s.env = []string{"DATABASE_URL=" + testenv.DirectURL(t), "REDIS_URL=" + broker.URL(0)}
-	start := func(command string, env ...string) *testenv.Process {
-		p := testenv.Program{Env: slices.Concat(s.env, env)}.Start(t, command, "--http-addr", "127.0.0.1:0")
-		p.AwaitReady()
-		return p
-	}
-	s.api = start("api").URL() + "/api/v1"
-	start("relay")
-	beats := []*testenv.Process{start("beat", "TACTUS_BEAT_NAME=a"), start("beat", "TACTUS_BEAT_NAME=b")}
+	s.api = s.start("api").URL() + "/api/v1"
+	s.start("relay")
+	beats := []*testenv.Process{s.start("beat", "TACTUS_BEAT_NAME=a"), s.start("beat", "TACTUS_BEAT_NAME=b")}
 	beats[0].AwaitLog("took the lease")
 
 	st := &storm{stack: s, said: map[string][]word{}}
