@@ -5,7 +5,10 @@
 // (TestUpstreamsWritesCommitWithTheirSchedules). They never fail that transaction (TestTriggersNeverBreakTheUpstream): what
 // cannot be scheduled is kept as invalid, with the reason; what could not be written is noted and mended ([Mend]).
 //
+// Statements that write many rows write their schedules by few statements (TestStorm), with the same outcome as row by row
+// (TestManyAtOnceAreAsEachAlone).
+//
 // Nothing that was due before the adoption fires: effective_from is the time of the adoption. An adopted schedule is
-// changed in its table alone. All that the triggers do is in the functions of the schema (migrations/0003_adopt.sql); this
+// changed in its table alone. All that the triggers do is in the functions of the schema (migrations/0003_adopt.sql, 0006_adopt_many.sql); this
 // package installs them, takes them away, and shows beforehand what would come ([Source.Preview]).
 package adopt
