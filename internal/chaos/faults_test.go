@@ -46,6 +46,7 @@ var faults = []fault{
 	{"Postgres connection cut after some bytes", "postgres", 2 * time.Second, cut(func(w *world) *testenv.Proxy { return w.pgProxy })},
 	{"Postgres unreachable", "postgres", 3 * time.Second, func(w *world) func() { w.pgProxy.Refuse(); return w.pgProxy.Heal }},
 	{"Postgres slow", "postgres", 2 * time.Second, func(w *world) func() { w.pgProxy.Delay(50 * time.Millisecond); return w.pgProxy.Heal }},
+	{"Postgres standby offered as the primary", "postgres", 4 * time.Second, standbyOffered},
 	{"long unrelated write transaction", "transaction", 5 * time.Second, longTransaction},
 	{"prepared transaction left open", "transaction", 5 * time.Second, preparedTransaction},
 }
@@ -146,6 +147,12 @@ func backendsKilled(w *world) func() {
 func postgresCrashed(w *world) func() {
 	w.must(w.postgres.Kill())
 	return func() { w.must(w.postgres.Start(w.t.Context())) }
+}
+
+// standbyOffered leads everybody to the standby, as a wrong DNS name does, and back.
+func standbyOffered(w *world) func() {
+	w.pgProxy.Retarget(w.t, w.standby.URL("tactus"))
+	return func() { w.pgProxy.Retarget(w.t, w.postgres.URL("tactus")) }
 }
 
 // transaction begins one that has written; nil when Postgres is not there to begin it.

@@ -22,6 +22,7 @@ type world struct {
 	random *rand.Rand
 
 	postgres  *servers.Postgres
+	standby   *servers.Postgres
 	pool      *pgxpool.Pool
 	pgProxy   *testenv.Proxy
 	redis     *servers.Redis // the one behind the proxy
@@ -44,6 +45,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	var database string
 	w.postgres, database = testenv.Postgres(t, nil)
 	w.redis, w.spare = testenv.RedisServer(t, nil), testenv.RedisServer(t, nil)
+	w.standby, _ = testenv.Standby(t, w.postgres)
 	w.pool = testenv.Connect(t, database)
 	var proxied string
 	w.pgProxy, proxied = testenv.Through(t, database)
