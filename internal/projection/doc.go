@@ -7,7 +7,8 @@
 //     as of one snapshot. It writes nothing.
 //   - With [Config.Swap] it writes the rows that differ into a table beside, and puts them in the place of what is there by
 //     one statement. A row that a writer changes meanwhile keeps that change (TestSwapLosesNoWrite). Whoever read the old
-//     rows hears of it by events (TestBeatReadsAgain). What was replaced is kept in tactus.schedules_replaced.
+//     rows hears of it by events (TestBeatReadsAgain). What was replaced is kept in tactus.schedules_replaced. The table beside
+//     goes with the rebuild; that of a killed one, with the next (TestKilledRebuildLeavesNothing).
 //
 // Rows are exchanged, not tables: functions, grants and other sessions' plans name the table, and a table of another name
 // would be none to them.

@@ -41,34 +41,44 @@ type Result struct {
 
 // Rebuild makes the projection again and compares it with the table.
 func Rebuild(ctx context.Context, pool *pgxpool.Pool, config Config) (r Result, err error) {
-	b := &beside{pool: pool}
+	b := newBeside(pool)
+	if config.Swap {
+		if err := clearLeft(ctx, pool); err != nil {
+			return r, err
+		}
+	}
 	defer b.drop(ctx)
 	err = pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		for d, err := range compare(ctx, tx, &r.Schedules) {
-			if err != nil {
+		if err := b.claim(ctx, tx); err != nil {
+			return err
+		}
+		if err := r.compare(ctx, tx, config, b); err != nil || !config.Swap {
+			return err
+		}
+		r.Replaced, err = b.swap(ctx) // while the table beside is still claimed
+		r.Left = r.Different - r.Replaced
+		return err
+	})
+	return r, err
+}
+
+func (r *Result) compare(ctx context.Context, tx pgx.Tx, config Config, b *beside) error {
+	for d, err := range compare(ctx, tx, &r.Schedules) {
+		if err != nil {
+			return fmt.Errorf("compare the projection: %w", err)
+		}
+		if r.Different++; config.Tell != nil {
+			if err := config.Tell(d); err != nil {
 				return err
 			}
-			if r.Different++; config.Tell != nil {
-				if err := config.Tell(d); err != nil {
-					return err
-				}
-			}
-			if config.Swap && d.mendable() {
-				if err := b.add(ctx, d); err != nil {
-					return err
-				}
+		}
+		if config.Swap && d.mendable() {
+			if err := b.add(ctx, d); err != nil {
+				return err
 			}
 		}
-		return nil
-	})
-	if err != nil {
-		return r, fmt.Errorf("compare the projection: %w", err)
 	}
-	if config.Swap && r.Different > 0 {
-		r.Replaced, err = b.swap(ctx)
-		r.Left = r.Different - r.Replaced
-	}
-	return r, err
+	return nil
 }
 
 // mendable tells whether it is known what should be.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -16,7 +15,12 @@ import (
 type beside struct {
 	pool *pgxpool.Pool
 	name string
+	made bool
 	rows [][]any // not written yet
+}
+
+func newBeside(pool *pgxpool.Pool) *beside {
+	return &beside{pool: pool, name: "schedules_rebuilt_" + strings.ReplaceAll(outbox.NewID().String(), "-", "")}
 }
 
 const batchSize = 500
@@ -27,18 +31,17 @@ const columns = `id, name, version, enabled, invalid_reason, managed_by, trigger
 // makeBeside has, besides the columns of the projection, the version of the row that is there (0: none), and whether one
 // should be there.
 const makeBeside = `
-create table %s as select ` + columns + `, 0::bigint as is_version, true as wanted from tactus.schedules limit 0`
+create table tactus.%s as select ` + columns + `, 0::bigint as is_version, true as wanted from tactus.schedules limit 0`
 
 const makeReplaced = `
 create table if not exists tactus.schedules_replaced (replaced_at timestamptz not null, id uuid not null, version bigint not null, schedule json not null)`
 
 func (b *beside) add(ctx context.Context, d Difference) error {
-	if b.name == "" {
-		name := "tactus.schedules_rebuilt_" + strings.ReplaceAll(outbox.NewID().String(), "-", "")
-		if _, err := b.pool.Exec(ctx, fmt.Sprintf(makeBeside, name)); err != nil {
+	if !b.made {
+		if _, err := b.pool.Exec(ctx, fmt.Sprintf(makeBeside, b.name)); err != nil {
 			return fmt.Errorf("make a table beside: %w", err)
 		}
-		b.name = name
+		b.made = true
 	}
 	if b.rows = append(b.rows, d.values()); len(b.rows) < batchSize {
 		return nil
@@ -67,7 +70,7 @@ func orNull(text string) *string {
 
 func (b *beside) flush(ctx context.Context) error {
 	names := strings.FieldsFunc(columns+", is_version, wanted", func(r rune) bool { return r == ',' || r == ' ' || r == '\n' })
-	_, err := b.pool.CopyFrom(ctx, pgx.Identifier(strings.Split(b.name, ".")), names, pgx.CopyFromRows(b.rows))
+	_, err := b.pool.CopyFrom(ctx, pgx.Identifier{"tactus", b.name}, names, pgx.CopyFromRows(b.rows))
 	b.rows = b.rows[:0]
 	if err != nil {
 		return fmt.Errorf("write the table beside: %w", err)
@@ -82,7 +85,7 @@ func (b *beside) flush(ctx context.Context) error {
 const swapRows = `
 with moment as materialized (select clock_timestamp() as now),
 gone as (
-    delete from tactus.schedules s using %[1]s b where s.id = b.id and s.version = b.is_version returning s.*
+    delete from tactus.schedules s using tactus.%[1]s b where s.id = b.id and s.version = b.is_version returning s.*
 ),
 kept as (
     insert into tactus.schedules_replaced (replaced_at, id, version, schedule)
@@ -93,7 +96,7 @@ put as (
     select id, name, version + 1, enabled, invalid_reason, managed_by, trigger, anchor, policy,
         case when enabled and deleted_at is null then now else effective_from end, trigger_set_at, created_at, now, deleted_at,
         category, tags, definition, task
-    from %[1]s b, moment
+    from tactus.%[1]s b, moment
     where (select count(*) from gone) >= 0 and b.wanted and (b.is_version = 0 or b.id in (select id from gone))
     on conflict (id) do nothing
     returning *
@@ -114,7 +117,7 @@ const patiently = `select set_config('lock_timeout', '2s', true)`
 
 // swap is one round trip and one transaction. It tells how many rows were put right.
 func (b *beside) swap(ctx context.Context) (replaced int64, err error) {
-	if b.name == "" {
+	if !b.made {
 		return 0, nil
 	}
 	if err := b.flush(ctx); err != nil {
@@ -131,16 +134,4 @@ func (b *beside) swap(ctx context.Context) (replaced int64, err error) {
 		return 0, fmt.Errorf("swap: %w", err)
 	}
 	return replaced, nil
-}
-
-const dropTimeout = 10 * time.Second
-
-// drop removes the table, also when the rebuild was interrupted.
-func (b *beside) drop(ctx context.Context) {
-	if b.name == "" {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropTimeout)
-	defer cancel()
-	_, _ = b.pool.Exec(ctx, `drop table if exists `+b.name) // what is left says by its name what it is
 }

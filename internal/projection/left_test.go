@@ -1,0 +1,64 @@
+package projection_test
+
+import (
+	"testing"
+
+	"github.com/tactus-dev/tactus/internal/projection"
+	"github.com/tactus-dev/tactus/internal/testenv"
+)
+
+const tablesBeside = `select count(*) from pg_tables where schemaname = 'tactus' and tablename like 'schedules_rebuilt%'`
+
+// TestKilledRebuildLeavesNothing kills a rebuild between writing the right rows beside and swapping them: the next one removes
+// its table.
+func TestKilledRebuildLeavesNothing(t *testing.T) {
+	t.Parallel()
+	w := filled(t)
+	w.sql(t, `update tactus.schedules set category = 'spoiled'`)
+	busy, err := w.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := busy.Exec(t.Context(), `create table tactus.schedules_replaced ()`); err != nil { // which it waits for
+		t.Fatal(err)
+	}
+	rebuild := testenv.Program{Env: []string{"DATABASE_URL=" + w.pool.Config().ConnString()}}.Start(t, "rebuild", "--swap")
+	testenv.Eventually(t, "a table beside", func() error { return w.want(t, 1, tablesBeside) })
+	rebuild.Kill()
+	if err := busy.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.want(t, 1, tablesBeside); err != nil {
+		t.Fatalf("it left nothing: %v", err)
+	}
+	testenv.Eventually(t, "the next one removes it", func() error {
+		w.rebuild(t, true)
+		return w.want(t, 0, tablesBeside)
+	})
+	if told, r := w.rebuild(t, false); r.Different != 0 {
+		t.Errorf("%q", told)
+	}
+}
+
+// TestRebuildLeavesAnothersTable has a second rebuild come while a first one is between two rows.
+func TestRebuildLeavesAnothersTable(t *testing.T) {
+	t.Parallel()
+	w := filled(t)
+	w.sql(t, `update tactus.schedules set category = 'spoiled'`)
+	n := 0
+	r, err := projection.Rebuild(t.Context(), w.pool, projection.Config{Swap: true, Tell: func(projection.Difference) error {
+		if n++; n != 2 {
+			return nil
+		}
+		if _, second := w.rebuild(t, true); second.Replaced != 4 {
+			t.Errorf("the second: %+v", second)
+		}
+		return w.want(t, 1, tablesBeside)
+	}})
+	if err != nil || r.Different != 4 || r.Replaced != 0 {
+		t.Errorf("the first: %+v, %v", r, err)
+	}
+	if told, r := w.rebuild(t, false); r.Different != 0 {
+		t.Errorf("%q", told)
+	}
+}
