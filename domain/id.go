@@ -27,20 +27,24 @@ func ParseID(s string) (ID, error) {
 func (id ID) IsZero() bool { return id == ID{} }
 
 func (id ID) String() string {
-	text, _ := id.MarshalText() // never fails
+	text, _ := id.AppendText(make([]byte, 0, textLength)) // never fails
 	return string(text)
 }
 
+const textLength = 36
+
 // MarshalText implements encoding.TextMarshaler.
-func (id ID) MarshalText() ([]byte, error) {
-	text := make([]byte, 36)
-	hex.Encode(text[0:8], id[0:4])
-	hex.Encode(text[9:13], id[4:6])
-	hex.Encode(text[14:18], id[6:8])
-	hex.Encode(text[19:23], id[8:10])
-	hex.Encode(text[24:36], id[10:16])
-	text[8], text[13], text[18], text[23] = '-', '-', '-', '-'
-	return text, nil
+func (id ID) MarshalText() ([]byte, error) { return id.AppendText(make([]byte, 0, textLength)) }
+
+// AppendText implements encoding.TextAppender.
+func (id ID) AppendText(to []byte) ([]byte, error) {
+	for i, part := range [][]byte{id[0:4], id[4:6], id[6:8], id[8:10], id[10:16]} {
+		if i > 0 {
+			to = append(to, '-')
+		}
+		to = hex.AppendEncode(to, part)
+	}
+	return to, nil
 }
 
 // UnmarshalText implements encoding.TextUnmarshaler.

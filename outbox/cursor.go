@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -40,22 +41,25 @@ const isNew = `(
     (xid >= pg_snapshot_xmax(@previous::pg_snapshot) or xid = any (array(select pg_snapshot_xip(@previous::pg_snapshot))))
     and (position > @floor::bigint or xid = any (array(select pg_snapshot_xip(@late::pg_snapshot)))))`
 
+// inSnapshot is true of rows that @snapshot can see. Most are older than all of what it cannot, which is sooner said.
+const inSnapshot = `(xid < pg_snapshot_xmin(@snapshot::pg_snapshot) or pg_visible_in_snapshot(xid, @snapshot::pg_snapshot))`
+
 // wasThere is true of rows that were committed when @snapshot was taken.
 const wasThere = `(
-    pg_visible_in_snapshot(xid, @snapshot::pg_snapshot)
+    ` + inSnapshot + `
     or position <= @floor::bigint and xid <> all (array(select pg_snapshot_xip(@late::pg_snapshot))))`
 
 const selectRows = `select position, aggregate_id, version, type, data, headers, occurred_at`
 
 // The rows of a batch. Of one that opens an epoch, what is new is told by its own xids alone: @floor is its own.
 const (
-	inNext  = ` from tactus.outbox where topic = @topic and ` + isNew + ` and pg_visible_in_snapshot(xid, @snapshot::pg_snapshot)`
+	inNext  = ` from tactus.outbox where topic = @topic and ` + isNew + ` and ` + inSnapshot
 	inAgain = ` from tactus.outbox where topic = @topic and ` + wasThere + `
     and (position >= @from::bigint and occurred_at >= coalesce(@since::timestamptz, '-infinity') or ` + isNew + `)`
 	inOpening = ` from tactus.outbox where topic = @topic and ` + wasThere + `
     and (position >= @from::bigint and occurred_at >= coalesce(@since::timestamptz, '-infinity')
         or xid >= pg_snapshot_xmax(@previous::pg_snapshot) or xid = any (array(select pg_snapshot_xip(@previous::pg_snapshot))))`
-	page = ` and position > @after::bigint and position <= @last::bigint order by position limit @limit offset @offset`
+	onePage = ` and position > @after::bigint and position <= @last::bigint order by position limit @limit offset @offset`
 )
 
 func (r *Reader) rowsOf(b Batch) string {
@@ -97,48 +101,77 @@ const (
 	pageRows  = 5000
 )
 
-// Rows streams the rows of a batch behind a place, by position, in statements of bounded size. A connection is taken for
-// each, and is free again while the rows are used.
+// Rows streams the rows of a batch behind a place, by position, in statements of bounded size; the next one runs while the
+// rows of one are used. A connection is taken for each.
 func (r *Reader) Rows(ctx context.Context, b Batch, place int64) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
-		args := r.argsOf(b)
-		args["after"], args["last"], args["offset"] = b.First-1, b.Last, place
-		for left, limit := b.Rows-place, firstPage; left > 0; {
-			args["limit"] = limit
-			rows, size, err := r.page(ctx, selectRows+r.rowsOf(b)+page, args)
-			if err != nil {
-				yield(Row{}, fmt.Errorf("read batch %d: %w", b.Number, err))
-				return
-			}
-			for _, row := range rows {
+		ctx, cancel := context.WithCancel(ctx)
+		pages := make(chan page)
+		var reading sync.WaitGroup
+		defer reading.Wait()
+		defer cancel()
+		reading.Go(func() {
+			defer close(pages)
+			r.pages(ctx, b, place, pages)
+		})
+		for p := range pages {
+			for _, row := range p.rows {
 				if !yield(row, nil) {
 					return
 				}
 			}
-			if len(rows) < limit {
+			if p.err != nil {
+				yield(Row{}, fmt.Errorf("read batch %d: %w", b.Number, p.err))
 				return
 			}
-			left -= int64(limit)
-			args["after"], args["offset"] = rows[limit-1].Position, 0
-			limit = max(1, min(pageRows, pageBytes*limit/max(1, size)))
 		}
 	}
 }
 
-func (r *Reader) page(ctx context.Context, sql string, args pgx.NamedArgs) (all []Row, size int, err error) {
+// page is what one statement gave.
+type page struct {
+	rows []Row
+	size int
+	err  error
+}
+
+// pages reads what Rows gives, until there is no more, an error, or nobody who wants it.
+func (r *Reader) pages(ctx context.Context, b Batch, place int64, out chan<- page) {
+	args := r.argsOf(b)
+	args["after"], args["last"], args["offset"] = b.First-1, b.Last, place
+	for left, limit := b.Rows-place, firstPage; left > 0; {
+		limit = int(min(int64(limit), left))
+		args["limit"] = limit
+		p := r.page(ctx, selectRows+r.rowsOf(b)+onePage, args)
+		select {
+		case out <- p:
+		case <-ctx.Done():
+			return
+		}
+		if p.err != nil || len(p.rows) < limit {
+			return
+		}
+		left -= int64(limit)
+		args["after"], args["offset"] = p.rows[limit-1].Position, 0
+		limit = max(1, min(pageRows, pageBytes*limit/max(1, p.size)))
+	}
+}
+
+// planned has a statement planned for its own arguments each time, and its answer in binary, which is sooner read.
+const planned = pgx.QueryExecModeCacheDescribe
+
+func (r *Reader) page(ctx context.Context, sql string, args pgx.NamedArgs) (p page) {
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
-	rows, err := r.q.Query(ctx, sql, pgx.QueryExecModeExec, args)
+	rows, err := r.q.Query(ctx, sql, planned, args)
 	if err != nil {
-		return nil, 0, err
+		return page{err: err}
 	}
-	if all, err = pgx.CollectRows(rows, scanRow); err != nil {
-		return nil, 0, err
+	p.rows, p.err = pgx.AppendRows(make([]Row, 0, args["limit"].(int)), rows, scanRow)
+	for _, row := range p.rows {
+		p.size += len(row.Data) + len(row.Headers)
 	}
-	for _, row := range all {
-		size += len(row.Data) + len(row.Headers)
-	}
-	return all, size, nil
+	return p
 }
 
 // scanRow takes JSON as the bytes it came in: pgx would read through it twice for a json.RawMessage, which was two fifths

@@ -104,7 +104,7 @@ func (l *lane) next(ctx context.Context, r *outbox.Reader, after outbox.Batch, p
 
 // readBatch sends what a batch has behind a place.
 func (l *lane) readBatch(ctx context.Context, s settled, b outbox.Batch, place int64, out chan<- chunk) error {
-	c := chunk{}
+	c := room(b.Rows - place)
 	if place == announcement {
 		place = 0
 		if err := l.announce(b, &c); err != nil {
@@ -121,7 +121,7 @@ func (l *lane) readBatch(ctx context.Context, s settled, b outbox.Batch, place i
 			if err := l.send(ctx, s, b, c, out); err != nil {
 				return err
 			}
-			c = chunk{}
+			c = room(b.Rows - place)
 		}
 	}
 	if place < b.Rows {
@@ -142,6 +142,12 @@ func (l *lane) announce(b outbox.Batch, c *chunk) error {
 	c.entries = append(c.entries, Entry{ID{b.Number, 0}, m})
 	c.rows = append(c.rows, outbox.Row{At: b.CommittedAt})
 	return nil
+}
+
+// room makes a chunk for so many rows, or for as many of them as one takes.
+func room(rows int64) chunk {
+	n := min(max(rows, 0), chunkEntries)
+	return chunk{entries: make([]Entry, 0, n), rows: make([]outbox.Row, 0, n)}
 }
 
 func (c *chunk) add(id ID, row outbox.Row) {

@@ -58,7 +58,9 @@ func EpochStarted(epoch string, at time.Time) (*message.Message, error) {
 }
 
 func idOf(row outbox.Row) string {
-	return row.Aggregate.String() + "/" + strconv.FormatInt(row.Version, 10)
+	text := make([]byte, 0, 48)
+	text, _ = row.Aggregate.AppendText(text) // never fails
+	return string(strconv.AppendInt(append(text, '/'), row.Version, 10))
 }
 
 func fromRow(row outbox.Row, epoch string, schedule domain.ID, data json.RawMessage) (*message.Message, error) {

@@ -79,6 +79,9 @@ func calls(entries []relay.Entry, encode func(relay.Entry) ([]any, error)) iter.
 				}
 				c, count, size = call{}, 0, 0
 			}
+			if count == 0 {
+				c.args = make([]any, 0, len(fields)*min(maxCallEntries, len(entries)))
+			}
 			c.args = append(c.args, fields...)
 			count++
 			size += n
@@ -106,8 +109,24 @@ type fields struct {
 	payload  []byte
 }
 
-// marshal is watermill-redisstream's own.
+// noMetadata is how watermill-redisstream writes that there is none: it need not do so for each message.
+var noMetadata = sync.OnceValue(func() []byte {
+	f, err := marshalAny("", message.NewMessage("", nil))
+	if err != nil {
+		panic(err)
+	}
+	return f.metadata
+})
+
 func marshal(topic string, m *message.Message) (fields, error) {
+	if len(m.Metadata) == 0 {
+		return fields{m.UUID, noMetadata(), m.Payload}, nil
+	}
+	return marshalAny(topic, m)
+}
+
+// marshalAny is watermill-redisstream's own.
+func marshalAny(topic string, m *message.Message) (fields, error) {
 	values, err := redisstream.DefaultMarshallerUnmarshaller{}.Marshal(topic, m)
 	if err != nil {
 		return fields{}, fmt.Errorf("marshal message %s: %w", m.UUID, err)
