@@ -81,7 +81,7 @@ event as (
 )
 select exists (select from lease), (select count(*) from run), (select count(*) from event),
     array(select schedule_id from given except select schedule_id from due),
-    (` + outbox.Bell + ` from (select from event limit 1) e)`
+    (` + outbox.RunBell + ` from (select from event limit 1) e)`
 
 // outcome is what a statement did.
 type outcome struct {

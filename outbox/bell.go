@@ -10,16 +10,19 @@ import (
 // Channel is where the bell is heard (LISTEN).
 const Channel = "tactus"
 
-// Bell notifies only if nobody else is ringing just now. A plain NOTIFY holds a lock of the whole cluster through the
-// commit's fsync, and cost two thirds of the write rate. Whoever loses the race need not ring: a listener that was
-// woken reads on for a while, so it sees this transaction too. It is a select without FROM: a statement that writes to the log takes it from what it has
-// written, one row of that.
-const Bell = `select case when pg_try_advisory_xact_lock(7461637, 475731) then pg_notify('tactus', '') end`
+// ScheduleBell and RunBell notify of a row of the topic, only if nobody else is ringing the same bell just now. A plain
+// NOTIFY holds a lock of the whole cluster through the commit's fsync, and cost two thirds of the write rate. Whoever loses
+// the race need not ring: a listener that was woken reads on for a while, so it sees this transaction too. Each is a
+// select without FROM: a statement that writes to the log takes it from what it has written, one row of that.
+const (
+	ScheduleBell = `select case when pg_try_advisory_xact_lock(7461637, 475731) then pg_notify('` + Channel + `', '` + Schedules + `') end`
+	RunBell      = `select case when pg_try_advisory_xact_lock(7461637, 475732) then pg_notify('` + Channel + `', '` + Runs + `') end`
+)
 
 // Ring wakes the relay. It is for after the commit of a transaction in which Put and its like were called; there
 // themselves they must not ring, because the lock would be held until a commit that may be long in coming.
 func Ring(ctx context.Context, q querier) error {
-	rows, err := q.Query(ctx, Bell)
+	rows, err := q.Query(ctx, ScheduleBell)
 	if err != nil {
 		return fmt.Errorf("ring: %w", err)
 	}

@@ -39,7 +39,9 @@ func (r *Reader) args() pgx.NamedArgs {
 // position @floor, and not late then) is old whatever its xid is: that may be one of another server.
 const isNew = `(
     (xid >= pg_snapshot_xmax(@previous::pg_snapshot) or xid = any (array(select pg_snapshot_xip(@previous::pg_snapshot))))
-    and (position > @floor::bigint or xid = any (array(select pg_snapshot_xip(@late::pg_snapshot)))))`
+    and ` + notOld + `)`
+
+const notOld = `(position > @floor::bigint or xid = any (array(select pg_snapshot_xip(@late::pg_snapshot))))`
 
 // inSnapshot is true of rows that @snapshot can see. Most are older than all of what it cannot, which is sooner said.
 const inSnapshot = `(xid < pg_snapshot_xmin(@snapshot::pg_snapshot) or pg_visible_in_snapshot(xid, @snapshot::pg_snapshot))`

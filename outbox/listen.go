@@ -8,13 +8,13 @@ import (
 )
 
 // Listen hears the bell until ctx ends, on a connection of its own that leads straight to the server: a pooler in
-// transaction mode does not pass bells on. rung is called for each, and after every connection, because bells may have
-// been missed before. When a connection is lost, or cannot be made, deaf is told why, and it is made anew.
-func Listen(ctx context.Context, url string, rung func(), deaf func(error)) {
+// transaction mode does not pass bells on. rung is told the topic of each, and nothing after every connection, because
+// bells of any may have been missed before. When a connection is lost, or cannot be made, deaf is told why, and it is made anew.
+func Listen(ctx context.Context, url string, rung func(topic string), deaf func(error)) {
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
-		err := listen(ctx, url, func() {
+		err := listen(ctx, url, func(topic string) {
 			pause = firstPause
-			rung()
+			rung(topic)
 		})
 		if ctx.Err() != nil {
 			return
@@ -33,7 +33,7 @@ const (
 	longestPause = 5 * time.Second
 )
 
-func listen(ctx context.Context, url string, rung func()) error {
+func listen(ctx context.Context, url string, rung func(topic string)) error {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
 		return err
@@ -42,9 +42,11 @@ func listen(ctx context.Context, url string, rung func()) error {
 	if _, err := conn.Exec(ctx, "listen "+Channel); err != nil {
 		return err
 	}
-	for rung(); ; rung() {
-		if _, err := conn.WaitForNotification(ctx); err != nil {
+	for rung(""); ; {
+		bell, err := conn.WaitForNotification(ctx)
+		if err != nil {
 			return err
 		}
+		rung(bell.Payload)
 	}
 }

@@ -50,7 +50,7 @@ func (f form) sql() string {
 		sql += insertKey
 	}
 	if f.rings {
-		return sql + insertEvent + ", (" + Bell + ")" // last, because it is for what has been written
+		return sql + insertEvent + ", (" + ScheduleBell + ")" // last, because it is for what has been written
 	}
 	return sql + insertEvent + ", null"
 }

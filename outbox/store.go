@@ -155,5 +155,5 @@ key as (
     select @key::text, @request_hash::bytea, id from run where @key::text is not null
     returning key
 ),
-bell as (` + Bell + ` as rung from event)
+bell as (` + RunBell + ` as rung from event)
 select position from event, (select count(*) from key) k, (select count(rung) from bell) b`

@@ -70,9 +70,12 @@ func (r *Relay) Run(ctx context.Context) {
 	all.Wait()
 }
 
-// Wake has every route look for new rows now: the bell was heard.
-func (r *Relay) Wake() {
+// Wake has the routes of a topic, or all when it is empty, look for new rows now: the bell was heard.
+func (r *Relay) Wake(topic string) {
 	for _, l := range r.lanes {
+		if topic != "" && topic != l.Topic {
+			continue
+		}
 		select {
 		case l.bell <- struct{}{}:
 		default: // it is awake

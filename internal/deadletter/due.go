@@ -56,7 +56,7 @@ event as (
 gone as (
     delete from tactus.deadletters where id = @id and exists (select from event)
 ),
-bell as (` + outbox.Bell + ` as rung from event)
+bell as (` + outbox.RunBell + ` as rung from event)
 select exists (select from letter), (select count(*) from event) > 0, coalesce(status, ''), coalesce(missed, false), coalesce(untouched, false),
     coalesce(enabled, false), coalesce(counts, false), coalesce(allowed, false), coalesce(kept_back, false), (select count(*) from bell)
 from (select) one left join state on true`

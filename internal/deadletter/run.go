@@ -41,7 +41,7 @@ event as (
 gone as (
     delete from tactus.deadletters where id = @id and exists (select from event)
 ),
-bell as (` + outbox.Bell + ` as rung from event)
+bell as (` + outbox.RunBell + ` as rung from event)
 select exists (select from letter), (select count(*) from event) > 0, coalesce(status, ''), coalesce(expired, false), coalesce(deleted, false),
     coalesce(counts, false), coalesce(kept_back, false), coalesce(untouched, false), (select count(*) from bell)
 from (select) one left join state on true`

@@ -108,7 +108,7 @@ event as (
     from put
     returning position
 ),
-bell as (` + outbox.Bell + ` as rung from (select from event limit 1) e)
+bell as (` + outbox.ScheduleBell + ` as rung from (select from event limit 1) e)
 select (select count(*) from gone where id not in (select id from put)) + (select count(*) from put), (select count(*) from kept),
     (select count(*) from bell)`
 

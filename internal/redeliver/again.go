@@ -34,7 +34,7 @@ event as (
     order by e.position
     returning position
 ),
-bell as (` + outbox.Bell + ` as rung from (select from event limit 1) e)
+bell as (` + outbox.RunBell + ` as rung from (select from event limit 1) e)
 select (select count(*) from event), (select count(*) from bell)`
 
 // Again has the relay hand runs over again, and tells how many: those that have started meanwhile are not.

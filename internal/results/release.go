@@ -45,7 +45,7 @@ event as (
     select 'run', id, 1, 'run.due', tactus.run_due(schedule_id, name, task, id, due_at, kind) from fired
     returning position
 )
-select (select count(*) from run), (` + outbox.Bell + ` from (select from event limit 1) e)`
+select (select count(*) from run), (` + outbox.RunBell + ` from (select from event limit 1) e)`
 
 // Release lets go what waits for runs that have finished. It tells how many do not wait any more.
 func (c *Collector) Release(ctx context.Context) (released int64, err error) {
