@@ -49,6 +49,7 @@ type beatEntry struct {
 		DayOfWeek  json.RawMessage `json:"day_of_week"`
 		DayOfMonth json.RawMessage `json:"day_of_month"`
 		Month      json.RawMessage `json:"month_of_year"`
+		rule
 	} `json:"schedule"`
 	Enabled *bool `json:"enabled"`
 }
@@ -69,6 +70,12 @@ func (b beatEntry) entry(lastRun time.Time) Entry {
 			d.IntervalAnchor = time.Unix(0, 0).UTC().Format(time.RFC3339)
 		case !lastRun.IsZero():
 			d.IntervalAnchor = lastRun.UTC().Format(time.RFC3339Nano)
+		}
+	case "rrule":
+		if why := s.into(d); why != "" {
+			e.Refused = fmt.Sprintf("trigger_unsupported at /schedule: the rule cannot be brought in, because %s: use a crontab or an interval", why)
+		} else if s.Offset != 0 {
+			e.Notes = append(e.Notes, fmt.Sprintf("RedBeat keeps its offset of %g minutes for ever: set timezone where the clocks change", s.Offset))
 		}
 	default:
 		e.Refused = fmt.Sprintf("trigger_unsupported at /schedule: %q schedules cannot be brought in: use a crontab or an interval", s.Type)
