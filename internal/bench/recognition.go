@@ -14,6 +14,7 @@ import (
 
 	"github.com/tactus-dev/tactus/beat"
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/adopt"
 	"github.com/tactus-dev/tactus/internal/redis"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -37,6 +38,9 @@ func beatRecognizes(ctx context.Context, l *Lab) ([]Figure, error) {
 		}},
 		{Wanted{"commit to memory, by an upstream's transaction at 50/s, p99", Milliseconds, AtMost(150)}, func(ctx context.Context, s *scene) ([]float64, error) {
 			return s.steadily(ctx, l.Size(200), 50, s.changeUpstream)
+		}},
+		{Wanted{"commit to memory, by an adopted table's trigger at 50/s, p99", Milliseconds, AtMost(150)}, func(ctx context.Context, s *scene) ([]float64, error) {
+			return s.steadily(ctx, l.Size(adoptedRows), 50, s.changeAdopted)
 		}},
 	})
 	if err != nil {
@@ -101,7 +105,10 @@ func startScene(ctx context.Context, pool *pgxpool.Pool, client goredis.Universa
 	if _, err := pool.Exec(ctx, "create table orders (id bigint)"); err != nil {
 		return nil, err
 	}
-	rows, err := pool.Query(ctx, "select id from tactus.schedules")
+	if err := adoptTable(ctx, pool); err != nil {
+		return nil, err
+	}
+	rows, err := pool.Query(ctx, "select id from tactus.schedules where managed_by is null")
 	if err != nil {
 		return nil, err
 	}
@@ -152,6 +159,35 @@ func (s *scene) changeUpstream(ctx context.Context, i int) error {
 		_, err := outbox.Create(ctx, tx, d)
 		return err
 	})
+}
+
+// adoptedRows is how many schedules are kept in a table of the upstream's.
+const adoptedRows = 200
+
+const makeAdopted = `
+create table public.celery_beat_schedules as
+select n as id, 'adopted ' || n as name, 'shop.orders.reconcile'::text as task_name, '*/5 * * * *'::text as cron_expression, true as enabled, ''::text as description
+from generate_series(0, @rows::int - 1) n`
+
+func adoptTable(ctx context.Context, pool *pgxpool.Pool) error {
+	_, err := pool.Exec(ctx, makeAdopted, pgx.NamedArgs{"rows": adoptedRows})
+	if err == nil {
+		_, err = pool.Exec(ctx, "alter table public.celery_beat_schedules add primary key (id)")
+	}
+	if err != nil {
+		return err
+	}
+	source, err := adopt.Find(ctx, pool, "public.celery_beat_schedules", adopt.CeleryBeatSchedules)
+	if err != nil {
+		return err
+	}
+	return source.Adopt(ctx, "UTC")
+}
+
+// changeAdopted writes to the adopted table, as a service does that knows nothing of tactus.
+func (s *scene) changeAdopted(ctx context.Context, i int) error {
+	_, err := s.pool.Exec(ctx, "update public.celery_beat_schedules set description = $2 where id = $1", i, uuid.NewString())
+	return err
 }
 
 // known is how many changes the beat has taken into its memory.
