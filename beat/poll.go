@@ -34,23 +34,24 @@ type pollRow struct {
 
 // poll reads what has changed since the base. The base is a snapshot that a committed row carries, so that it is good
 // after a crash of Postgres too, which gives the numbers of lost transactions to new ones. Hence changes are seen
-// several times; memory has them then.
+// several times; memory has them then. After an absence there may be very many, so they are taken as they come.
 func (b *Beat) poll(ctx context.Context, now micros) error {
 	rows, err := b.pool.Query(ctx, changedSince, planned, named{"from": b.base, "lease": b.mode.lease})
 	if err != nil {
 		return fmt.Errorf("poll the log: %w", err)
 	}
-	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[pollRow])
-	if err != nil {
-		return fmt.Errorf("poll the log: %w", err)
-	}
-	for _, row := range found {
+	var row pollRow
+	_, err = pgx.ForEachRow(rows, []any{&row.Seen, &row.Lease, &row.Foreign, &row.ID, &row.Version}, func() error {
 		if row.ID != nil {
 			b.changed(*row.ID, *row.Version)
 		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("poll the log: %w", err)
 	}
 	b.pollAt = now + b.cfg.Poll.Microseconds()
-	b.polled = found[0]
+	b.polled = row
 	if b.polled.Foreign {
 		b.wantAnew("the log's snapshots are not this database's")
 	}
