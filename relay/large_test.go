@@ -2,10 +2,6 @@ package relay_test
 
 import (
 	"fmt"
-	"os"
-	"regexp"
-	"runtime"
-	"strconv"
 	"testing"
 
 	"github.com/tactus-dev/tactus/internal/redis"
@@ -35,16 +31,9 @@ select 'schedule', gen_random_uuid(), 1, 'schedule.created', json_build_object('
 	if n := w.number(t, `select max(row_count) from tactus.relay_batches`); n != events {
 		t.Errorf("the largest batch has %d rows", n)
 	}
-	if runtime.GOOS == "linux" {
-		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", relay.PID()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		found := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(text)
-		if peak, err := strconv.Atoi(string(found[1])); err != nil || peak > maxMemory {
-			t.Errorf("it took %d KiB, %v", peak, err)
-		} else {
-			t.Logf("it took %d KiB", peak)
-		}
+	if peak := relay.Peak(); peak > maxMemory {
+		t.Errorf("it took %d KiB", peak)
+	} else {
+		t.Logf("it took %d KiB", peak)
 	}
 }

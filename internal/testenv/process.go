@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -138,6 +140,22 @@ func (p *Process) await(what string, condition func() error) {
 
 // PID is the process id.
 func (p *Process) PID() int { return p.child.PID() }
+
+// Peak is the most memory that the process has taken until now, resident, in KiB; 0 where the system does not tell.
+func (p *Process) Peak() int {
+	p.t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID()))
+	if runtime.GOOS != "linux" {
+		return 0
+	}
+	found := regexp.MustCompile(`VmHWM:\s+(\d+) kB`).FindSubmatch(text)
+	if err != nil || found == nil {
+		p.t.Fatalf("no peak of process %d: %v in %q", p.PID(), err, text)
+	}
+	peak, err := strconv.Atoi(string(found[1]))
+	p.do("read the peak of", err)
+	return peak
+}
 
 // Kill ends the process as a crash does.
 func (p *Process) Kill() { p.do("kill", p.child.Kill()) }

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/tactus-dev/tactus/internal/redis"
+	"github.com/tactus-dev/tactus/internal/testenv"
+)
+
+// maxMemory is what a relay or a beat may take, however much waits for it, in KiB.
+const maxMemory = 100 << 10
+
+// backlogSize is how many events wait: 100,000, or TACTUS_TEST_BACKLOG.
+func backlogSize(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv("TACTUS_TEST_BACKLOG")
+	if text == "" {
+		return 100_000
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatalf("TACTUS_TEST_BACKLOG: %v", err)
+	}
+	return n
+}
+
+// changedOften writes so many events of the schedules that there are, in one transaction, and their rows as they are then.
+const changedOften = `
+with so as (select s.*, row_number() over (order by id) - 1 as n, $1::int / count(*) over () as times from tactus.schedules s),
+event as (
+    insert into tactus.outbox (topic, aggregate_id, version, type, data, occurred_at)
+    select 'schedule', id, version + v, 'schedule.updated', (tactus.schedule_data(s)::jsonb || jsonb_build_object('version', version + v))::json, updated_at
+    from (select so.id as so_id, generate_series(1, times) as v from so) e join tactus.schedules s on s.id = so_id
+    order by v
+)
+update tactus.schedules s set version = s.version + so.times from so where so.id = s.id`
+
+// TestBacklog has a relay down, and a beat stopped, while very many changes are written. Both catch up in memory that does not
+// grow with what waits, and so does who checks it.
+func TestBacklog(t *testing.T) {
+	t.Parallel()
+	const schedules = 1000
+	began, n := time.Now(), backlogSize(t)
+	c := newCluster(t, testenv.DirectURL(t), testenv.RedisURL(t))
+	relay, beat := c.start("relay"), c.beat("one")
+	for i := range schedules {
+		c.create(fmt.Sprintf(`{"name": "s%d", "cron_expression": "0 0 1 1 *", "task_name": "app.task"}`, i))
+	}
+	client := testenv.Client(t, c.redis)
+	published := func(want int64) {
+		testenv.Eventually(t, fmt.Sprint(want, " entries in the stream"), func() error {
+			return above(client.XLen(t.Context(), redis.EventStream).Val(), want-1)
+		})
+	}
+	published(schedules)
+	relay.Kill()
+	beat.Pause()
+	if _, err := c.pool.Exec(t.Context(), changedOften, n); err != nil {
+		t.Fatal(err)
+	}
+	relay = c.start("relay")
+	const step = 50_000
+	for waits := n; waits >= 0; waits -= step {
+		published(int64(schedules + n - waits))
+	}
+	beat.Resume()
+	for left := n; left >= 0; left -= step {
+		testenv.Eventually(t, fmt.Sprint("the beat has ", left, " to hear"), func() error {
+			if lag := c.metric(beat, "tactus_beat_feed_lag_events"); lag > float64(left) {
+				return fmt.Errorf("%v events are left", lag)
+			}
+			return nil
+		})
+	}
+	c.fires(c.create(`{"interval_seconds": 1, "task_name": "app.task"}`), 1)
+	bounded(t, "relay", relay)
+	bounded(t, "beat", beat)
+	c.verify(began, c.settled(), 5*time.Second)
+}
+
+func bounded(t *testing.T, name string, p *testenv.Process) {
+	t.Helper()
+	took := p.Peak()
+	t.Logf("%s took %d KiB", name, took)
+	if took > maxMemory {
+		t.Errorf("%s took %d KiB, however much waits it may take %d", name, took, maxMemory)
+	}
+}
