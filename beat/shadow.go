@@ -42,7 +42,7 @@ run as (
     insert into tactus.shadow_runs (schedule_id, due_at, until, fires_at, fate, reason, schedule_version, schedule_name, task_name, args, kwargs)
     select schedule_id, due_at, until, fires_at, case when missed is not null then 'missed' when used_up then 'skipped' else 'fire' end,
         case when missed is not null then missed when used_up then '` + reasonUsedUp + `' when overlap is not null then '` + reasonOverlap + `' end,
-        version, name, task->>'task_name', args, kwargs
+        version, name, coalesce(task->>'task_name', ''), args, kwargs
     from due cross join lateral (
         select case when length((task->'args')::text) <= ` + longest + ` then task->'args' end as args,
             case when length((task->'kwargs')::text) <= ` + longest + ` then task->'kwargs' end as kwargs) a

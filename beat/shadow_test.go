@@ -2,6 +2,7 @@ package beat
 
 import (
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -236,4 +237,29 @@ func TestBackToTheOldBeat(t *testing.T) {
 	if diff := cmp.Diff([]string{a.fire(2), a.fire(3)}, w.decided(s.ID)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+}
+
+// TestShadowSetsAside has a row among others that cannot be made: it is found, and recorded without what is bad in it.
+func TestShadowSetsAside(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	good, bad, odd := w.create(minutely(``)), w.create(minutely(``)), w.create(minutely(``))
+	_, err := w.pool.Exec(t.Context(), `update tactus.schedules set task = '[1]' where id = $1`, odd.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.pool.Exec(t.Context(), `update tactus.schedules set task = (left(task::text, -1) || ', "kwargs": {"a": "' || repeat('x', 9000) || '"}, "task_name": "\u0000"}')::json where id = $1`, bad.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, a := w.shadow("a"), at{good}
+	w.step(b, a.due(1))
+	w.step(b, a.due(2))
+	if diff := cmp.Diff([]string{a.fire(1), a.fire(2)}, w.decided(good.ID)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if got := w.decided(bad.ID); len(got) != 2 || !strings.Contains(got[0], " missed to ") || !strings.Contains(got[0], "set aside") {
+		t.Errorf("%v", got)
+	}
+	w.nothingFired()
 }
