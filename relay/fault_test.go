@@ -91,40 +91,6 @@ func TestPostgresCrashes(t *testing.T) {
 	}
 }
 
-// TestRedisComesBack stops Redis, which comes back empty, and with an old copy.
-func TestRedisComesBack(t *testing.T) {
-	t.Parallel()
-	server := testenv.RedisServer(t, nil)
-	w := at(t, testenv.Database(t), testenv.Client(t, server.URL(0)))
-	r, _ := w.relay(t, relay.Config{}, w.events())
-	w.put(t, "a", 5)
-	w.awaitEvents(t)
-	if err := w.redis.Save(t.Context()).Err(); err != nil {
-		t.Fatal(err)
-	}
-	for range 2 {
-		w.put(t, "a", 5)
-		w.awaitEvents(t)
-		if err := server.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		w.put(t, "while it is down", 5)
-		testenv.Eventually(t, "the trouble told", func() error {
-			if s := r.Stats()[0]; s.Problem == nil || s.Unpublished.IsZero() {
-				return fmt.Errorf("%+v", s)
-			}
-			return nil
-		})
-		if err := server.Start(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		w.awaitEvents(t)
-	}
-	if s := r.Stats()[0]; s.Problem != nil {
-		t.Errorf("%+v", s)
-	}
-}
-
 // TestRedisIsFull has no memory in the middle of what is published, and nothing is set aside for it.
 func TestRedisIsFull(t *testing.T) {
 	t.Parallel()
