@@ -94,27 +94,45 @@ func EmptyURL(t testing.TB) string {
 
 func cloneURL(t testing.TB, template func(*sharedPostgres) string) string {
 	t.Helper()
-	s, err := shared()
-	if err != nil {
-		t.Fatalf("start PostgreSQL: %v", err)
-	}
-	name := fmt.Sprintf("t%d_%d", os.Getpid(), databases.Add(1))
-	s.clone.Lock() // a template can be cloned by one session at a time
-	err = s.execute(t.Context(), fmt.Sprintf("create database %s template %s", name, template(s)))
-	s.clone.Unlock()
-	if err != nil {
-		t.Fatalf("make a database: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := s.execute(context.Background(), "drop database "+name+" with (force)"); err != nil {
-			t.Errorf("drop the database: %v", err)
-		}
-	})
-	url, err := s.url(name)
+	url, drop, err := clone(t.Context(), template)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := drop(); err != nil {
+			t.Errorf("drop the database: %v", err)
+		}
+	})
 	return url
+}
+
+func clone(ctx context.Context, template func(*sharedPostgres) string) (url string, drop func() error, err error) {
+	s, err := shared()
+	if err != nil {
+		return "", nil, fmt.Errorf("start PostgreSQL: %w", err)
+	}
+	name := fmt.Sprintf("t%d_%d", os.Getpid(), databases.Add(1))
+	s.clone.Lock() // a template can be cloned by one session at a time
+	err = s.execute(ctx, fmt.Sprintf("create database %s template %s", name, template(s)))
+	s.clone.Unlock()
+	if err != nil {
+		return "", nil, fmt.Errorf("make a database: %w", err)
+	}
+	url, err = s.url(name)
+	return url, func() error { return s.execute(context.Background(), "drop database "+name+" with (force)") }, err
+}
+
+// ExampleURL makes a migrated database for an example, which has no test to fail: what goes wrong is a panic.
+func ExampleURL() (url string, drop func()) {
+	url, end, err := clone(context.Background(), func(s *sharedPostgres) string { return s.template })
+	if err != nil {
+		panic(err)
+	}
+	return url, func() {
+		if err := end(); err != nil {
+			panic(err)
+		}
+	}
 }
 
 // ViaPooler tells whether databases are reached through PgBouncer in transaction mode.
