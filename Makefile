@@ -7,6 +7,9 @@ SHELL := /bin/bash
 TOOL := go tool -modfile=internal/tools/go.mod
 RACE := $(shell command -v cc >/dev/null 2>&1 && echo -race)
 PACKAGES ?= ./...
+POOLED ?= ./outbox ./relay ./beat ./internal/api ./internal/results ./internal/verify ./internal/replay ./internal/projection ./internal/redeliver ./internal/matrix
+# These have PostgreSQL servers of their own, or a direct connection, in either run.
+DIRECT := ^(TestPostgres(Crashes|Down|ReadOnly|Busy|DiskFull)|TestStandbyPromoted|TestRestoredElsewhere|TestStoppedRelayDelaysNobody)$$
 MODULES := $(shell find . -name go.mod -not -path './go.mod' -not -path './internal/tools/*' -exec dirname {} \; | sort)
 
 .PHONY: help
@@ -25,10 +28,11 @@ build: go ## build bin/tactus
 test: go ## run every test, against real servers that the tests bring up
 	@$(if $(RACE),CGO_ENABLED=1,CGO_ENABLED=0) go test $(RACE) -timeout 30m $(PACKAGES)
 	@for module in $(MODULES); do echo "-- $$module"; (cd $$module && CGO_ENABLED=0 go test -timeout 30m ./...); done
+	@$(if $(filter ./...,$(PACKAGES)),echo "-- through PgBouncer"; $(MAKE) pooled POOLED="./outbox ./relay ./beat")
 
 .PHONY: pooled
 pooled: go ## run what speaks to PostgreSQL again, through PgBouncer in transaction mode
-	@TACTUS_TEST_VIA_PGBOUNCER=1 go test -count=1 -timeout 30m ./outbox/... ./relay/... ./beat/... ./internal/api/... ./internal/verify/... ./internal/replay/... ./internal/projection/... ./internal/redeliver/...
+	@TACTUS_TEST_VIA_PGBOUNCER=1 go test -count=1 -timeout 30m -skip '$(DIRECT)' $(POOLED)
 
 .PHONY: check
 check: go ## formatting, vet, staticcheck, tidy modules, and that macOS builds

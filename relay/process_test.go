@@ -16,9 +16,9 @@ import (
 func TestKilledAndStoppedRelays(t *testing.T) {
 	t.Parallel()
 	direct, events := testenv.DirectURL(t), testenv.RedisURL(t)
-	w := at(t, testenv.Connect(t, testenv.Pooled(t, direct)), testenv.Client(t, events))
+	w := at(t, testenv.Connect(t, direct), testenv.Client(t, events))
 	program := testenv.Program{Env: []string{
-		"DATABASE_URL=" + testenv.Pooled(t, direct), "TACTUS_LISTEN_URL=" + direct, "REDIS_URL=" + events, "TACTUS_HTTP_ADDR=127.0.0.1:0",
+		"DATABASE_URL=" + testenv.PooledApart(t, direct), "TACTUS_LISTEN_URL=" + direct, "REDIS_URL=" + events, "TACTUS_HTTP_ADDR=127.0.0.1:0",
 	}}
 	start := func() *testenv.Process { return program.Start(t, "relay") }
 	relays := []*testenv.Process{start(), start()}
@@ -41,6 +41,7 @@ func TestKilledAndStoppedRelays(t *testing.T) {
 		close(written)
 	}()
 	deaths := 0
+	var resumed []*testenv.Process // and superseded; of these a few go on
 	for running := true; running; deaths++ {
 		n := rand.N(len(relays))
 		if rand.N(2) == 0 {
@@ -50,8 +51,11 @@ func TestKilledAndStoppedRelays(t *testing.T) {
 			stopped := relays[n]
 			stopped.Pause()
 			relays[n] = start() // the successor; the other resumes while it is at work
-			defer stopped.Kill()
 			time.AfterFunc(rand.N(300*time.Millisecond), stopped.Resume)
+			if resumed = append(resumed, stopped); len(resumed) > 3 {
+				resumed[0].Kill()
+				resumed = resumed[1:]
+			}
 		}
 		select {
 		case <-written:

@@ -29,16 +29,19 @@ func StartPgBouncer(ctx context.Context, host string, port uint16, cfg Config) (
 	b := &PgBouncer{cfg: cfg, binary: program}
 	return b, cfg.onFreePort(func(listen int) error {
 		b.port = listen
-		return b.start(ctx, host, port)
+		if err := b.configure(host, port); err != nil {
+			return err
+		}
+		return b.Start(ctx)
 	})
 }
 
-func (b *PgBouncer) start(ctx context.Context, host string, port uint16) error {
-	log, err := b.cfg.openLog("pgbouncer.log")
-	if err != nil {
-		return err
+func (b *PgBouncer) configure(host string, port uint16) error {
+	if err := own(b.cfg.Dir); err != nil {
+		return fmt.Errorf("prepare %s: %w", b.cfg.Dir, err)
 	}
-	defer log.Close() // the child has its own
+	// A process that is stopped in the middle of a transaction keeps its connection, and tests stop many: there are more
+	// than all that run can need, and less than PostgreSQL takes for the databases that are in use at once.
 	ini := fmt.Sprintf(`[databases]
 * = host=%s port=%d user=tactus
 [pgbouncer]
@@ -47,16 +50,27 @@ listen_port = %d
 unix_socket_dir =
 auth_type = any
 pool_mode = transaction
-default_pool_size = 20
+default_pool_size = 40
 max_client_conn = 1000
 server_lifetime = 60
 ignore_startup_parameters = extra_float_digits
 `, host, port, b.port)
-	path := filepath.Join(b.cfg.Dir, "pgbouncer.ini")
-	if err := os.WriteFile(path, []byte(ini), 0o644); err != nil {
+	if err := os.WriteFile(b.ini(), []byte(ini), 0o644); err != nil {
 		return fmt.Errorf("configure PgBouncer: %w", err)
 	}
-	if b.child, err = start(b.binary, log, path); err != nil {
+	return nil
+}
+
+func (b *PgBouncer) ini() string { return filepath.Join(b.cfg.Dir, "pgbouncer.ini") }
+
+// Start starts the pooler again on the same port, after it has ended.
+func (b *PgBouncer) Start(ctx context.Context) error {
+	log, err := b.cfg.openLog("pgbouncer.log")
+	if err != nil {
+		return err
+	}
+	defer log.Close() // the child has its own
+	if b.child, err = start(b.binary, log, b.ini()); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
@@ -79,6 +93,9 @@ func (b *PgBouncer) answers(ctx context.Context) error {
 func (b *PgBouncer) URL(database string) string {
 	return fmt.Sprintf("postgres://tactus@127.0.0.1:%d/%s?sslmode=disable&default_query_exec_mode=exec", b.port, database)
 }
+
+// Ended is closed when the pooler has ended.
+func (b *PgBouncer) Ended() <-chan struct{} { return b.child.Ended() }
 
 // Stop ends the pooler.
 func (b *PgBouncer) Stop(ctx context.Context) error { return b.child.Stop(ctx, syscall.SIGINT) }

@@ -140,6 +140,14 @@ func ViaPooler() bool { return os.Getenv("TACTUS_TEST_VIA_PGBOUNCER") == "1" }
 
 // pooler is the PgBouncer of this process, in front of the shared PostgreSQL.
 var pooler = sync.OnceValues(func() (*servers.PgBouncer, error) {
+	b, err := startPooler(context.Background())
+	if err == nil {
+		onClose(b.Stop)
+	}
+	return b, err
+})
+
+func startPooler(ctx context.Context) (*servers.PgBouncer, error) {
 	s, err := shared()
 	if err != nil {
 		return nil, err
@@ -152,13 +160,8 @@ var pooler = sync.OnceValues(func() (*servers.PgBouncer, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := servers.StartPgBouncer(context.Background(), at.Host, at.Port, cfg)
-	if err != nil {
-		return nil, err
-	}
-	onClose(b.Stop)
-	return b, nil
-})
+	return servers.StartPgBouncer(ctx, at.Host, at.Port, cfg)
+}
 
 // Pooled names the database of a direct URL as it is reached in this run of the tests.
 func Pooled(t testing.TB, direct string) string {
@@ -170,11 +173,52 @@ func Pooled(t testing.TB, direct string) string {
 	if err != nil {
 		t.Fatalf("start PgBouncer: %v", err)
 	}
-	c, err := pgx.ParseConfig(direct)
+	return b.URL(databaseOf(t, direct))
+}
+
+// PooledApart is Pooled through a pooler of t's own, for tests that kill processes: PgBouncer 1.18 ends ("bad client state")
+// when the sender of a cancel request is killed. As its service manager does, this starts it again.
+func PooledApart(t testing.TB, direct string) string {
+	t.Helper()
+	if !ViaPooler() {
+		return direct
+	}
+	b, err := startPooler(t.Context())
+	if err != nil {
+		t.Fatalf("start PgBouncer: %v", err)
+	}
+	stop, stopped := make(chan struct{}), make(chan error)
+	go func() {
+		for {
+			select {
+			case <-stop:
+				stopped <- b.Stop(context.Background())
+				return
+			case <-b.Ended():
+				if err := b.Start(context.Background()); err != nil {
+					<-stop
+					stopped <- err
+					return
+				}
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		close(stop)
+		if err := <-stopped; err != nil {
+			t.Error(err)
+		}
+	})
+	return b.URL(databaseOf(t, direct))
+}
+
+func databaseOf(t testing.TB, url string) string {
+	t.Helper()
+	c, err := pgx.ParseConfig(url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return b.URL(c.Database)
+	return c.Database
 }
 
 // DatabaseURL makes a migrated database for t and names it.
