@@ -45,10 +45,14 @@ type relayCmd struct {
 	redisFlags
 	relayFlags
 	retentionFlags
+	Forget string `placeholder:"SINK" help:"Unregister a sink that is gone for good, for which the log is kept, and end."`
 }
 
 // Run relays until ctx ends.
-func (c relayCmd) Run(ctx context.Context, log *slog.Logger) error {
+func (c relayCmd) Run(ctx context.Context, to console, log *slog.Logger) error {
+	if c.Forget != "" {
+		return c.forget(ctx, c.Forget, to)
+	}
 	if err := errors.Join(c.redisFlags.validate(), c.relayFlags.validate(), c.retentionFlags.validate()); err != nil {
 		return err
 	}
@@ -96,7 +100,8 @@ func (f relayFlags) relay(ctx context.Context, pool *pgxpool.Pool, database stri
 		return usage("%v", err)
 	}
 	defer broker.Close()
-	routes, err := f.routes(events, broker, to.Channel, log)
+	stream := eventStream(events, to.Channel, log)
+	routes, err := f.routes(stream, events, broker, to.Channel, log)
 	if err != nil {
 		return err
 	}
@@ -104,7 +109,7 @@ func (f relayFlags) relay(ctx context.Context, pool *pgxpool.Pool, database stri
 	if err != nil {
 		return err
 	}
-	registry.MustRegister(relayMetrics{r})
+	registry.MustRegister(relayMetrics{r}, sinkMetrics{pool, stream})
 	if err := (letterMetrics{letterBox(pool, events, 0)}).register(registry); err != nil {
 		return err
 	}

@@ -21,16 +21,19 @@ const (
 	streamsSink = "streams"
 )
 
-// routes lead events to their stream and channel, and runs to Celery's lists and to task streams.
-func (f relayFlags) routes(events, broker goredis.UniversalClient, channel string, log *slog.Logger) ([]relay.Route, error) {
-	alarm := func(problem string) {
+// eventStream is the sink of events.
+func eventStream(events goredis.UniversalClient, channel string, log *slog.Logger) *redis.EventSink {
+	return redis.NewEventSink(events, redis.EventConfig{Channel: channel, Alarm: func(problem string) {
 		log.Error("stream was tampered with", "stream", redis.EventStream, "reason", problem)
-	}
+	}})
+}
+
+// routes lead events to their stream and channel, and runs to Celery's lists and to task streams.
+func (f relayFlags) routes(stream *redis.EventSink, events, broker goredis.UniversalClient, channel string, log *slog.Logger) ([]relay.Route, error) {
 	tasks, err := redis.NewTaskSink(broker, celerySink)
 	if err != nil {
 		return nil, usage("CELERY_BROKER_URL: %v", err)
 	}
-	stream := redis.NewEventSink(events, redis.EventConfig{Channel: channel, Alarm: alarm})
 	routes := []relay.Route{
 		{
 			Name: eventSink, Topic: outbox.Schedules, To: "stream " + redis.EventStream + ", channel " + channel, Sink: stream,

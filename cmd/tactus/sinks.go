@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tactus-dev/tactus/internal/redis"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// sinkMetrics shows what no relay knows of its own: sinks that are registered, whoever serves them, and notices that Redis did
+// not take.
+type sinkMetrics struct {
+	pool   *pgxpool.Pool
+	events *redis.EventSink
+}
+
+var (
+	sinkSilent  = relayDesc("sink_silent_seconds", "How long ago the newest batch of a registered sink was cut; beyond ten minutes no relay serves it, and the log is kept for it")
+	unpublished = prometheus.NewDesc("tactus_relay_unpublished_notices_total", "Pub/Sub notices that Redis did not take; the stream has their events", nil, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (m sinkMetrics) Describe(to chan<- *prometheus.Desc) { prometheus.DescribeByCollect(m, to) }
+
+// Collect implements prometheus.Collector.
+func (m sinkMetrics) Collect(to chan<- prometheus.Metric) {
+	to <- prometheus.MustNewConstMetric(unpublished, prometheus.CounterValue, float64(m.events.Unpublished()))
+	ctx, cancel := context.WithTimeout(context.Background(), countTimeout)
+	defer cancel()
+	sinks, _ := outbox.Sinks(ctx, m.pool) // health tells what is the matter
+	for _, s := range sinks {
+		to <- prometheus.MustNewConstMetric(sinkSilent, prometheus.GaugeValue, s.Silent.Seconds(), s.Name)
+	}
+}
+
+// quietFor is how long a sink must have had no batch until it may be forgotten: one that is served gets one every ten minutes.
+const quietFor = 20 * time.Minute
+
+// forget unregisters a sink.
+func (f databaseFlags) forget(ctx context.Context, sink string, to console) error {
+	if err := f.validate(); err != nil {
+		return err
+	}
+	pool, err := pgxpool.New(ctx, f.DatabaseURL)
+	if err != nil {
+		return usage("DATABASE_URL: %v", err)
+	}
+	defer pool.Close()
+	err = outbox.Forget(ctx, pool, sink, quietFor)
+	if errors.Is(err, outbox.ErrServed) {
+		return fmt.Errorf("%w: stop what serves it, and try again %s after its last batch", err, quietFor)
+	}
+	if err == nil {
+		fmt.Fprintf(to.out, "forgot %s: the log is no longer kept for it\n", sink)
+	}
+	return err
+}

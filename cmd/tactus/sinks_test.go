@@ -1,0 +1,51 @@
+package main
+
+import (
+	"errors"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/tactus-dev/tactus/internal/testenv"
+)
+
+// TestSinkThatIsGone is seen in the metrics of a relay, and forgotten; those that are served are not.
+func TestSinkThatIsGone(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, testenv.DatabaseURL(t), testenv.RedisURL(t))
+	p := c.start("relay")
+	testenv.Eventually(t, "the relay serves its sinks", func() error {
+		var n int
+		if err := c.pool.QueryRow(t.Context(), `select count(*) from tactus.relay_sinks`).Scan(&n); err != nil || n == 3 {
+			return err
+		}
+		return errors.New("not yet")
+	})
+	if _, err := c.pool.Exec(t.Context(), `insert into tactus.relay_sinks (sink, topic, epoch, timeline, system_identifier, registered_at)
+		values ('gone', 'run', 'e', 't', 's', now() - interval '1 day')`); err != nil {
+		t.Fatal(err)
+	}
+	status, body := get(t, p.URL()+"/metrics")
+	silent := regexp.MustCompile(`tactus_relay_sink_silent_seconds\{sink="gone"\} 864\d\d|tactus_relay_sink_silent_seconds\{sink="gone"\} 8\.64\d*e\+04`)
+	if status != http.StatusOK || !silent.MatchString(body) || !strings.Contains(body, "tactus_relay_unpublished_notices_total 0") {
+		t.Errorf("%d %s", status, body)
+	}
+	for _, step := range []struct {
+		sink, want string
+		code       int
+	}{
+		{"events", "a relay serves the sink", exitFailure},
+		{"none", "no sink of that name", exitFailure},
+		{"gone", "forgot gone", exitOK},
+		{"gone", "no sink of that name", exitFailure},
+	} {
+		got := tactus(t, "relay", "--forget", step.sink, "--database-url", c.url)
+		if got.code != step.code || !strings.Contains(got.out+got.problems, step.want) {
+			t.Errorf("%s: %+v", step.sink, got)
+		}
+	}
+	if got := tactus(t, "relay", "--forget", "gone"); got.code != exitUsage {
+		t.Errorf("without a database: %+v", got)
+	}
+}

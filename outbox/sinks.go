@@ -1,0 +1,69 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// RegisteredSink is one that the log is kept for: what it has not got is not pruned.
+type RegisteredSink struct {
+	Name, Topic string
+	Silent      time.Duration // since its newest batch was cut: a sink that is served gets one every ten minutes
+}
+
+const registeredSinks = `
+select s.sink, s.topic, clock_timestamp() - greatest(s.registered_at, (select max(committed_at) from tactus.relay_batches b where b.sink = s.sink))
+from tactus.relay_sinks s order by s.sink`
+
+// Sinks are those that are registered, whoever serves them.
+func Sinks(ctx context.Context, q querier) ([]RegisteredSink, error) {
+	rows, err := q.Query(ctx, registeredSinks)
+	if err != nil {
+		return nil, fmt.Errorf("read sinks: %w", err)
+	}
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[RegisteredSink])
+	if err != nil {
+		return nil, fmt.Errorf("read sinks: %w", err)
+	}
+	return all, nil
+}
+
+// The refusals of Forget.
+var (
+	ErrNoSink = errors.New("no sink of that name is registered")
+	ErrServed = errors.New("a relay serves the sink, or did a while ago")
+)
+
+const forgetSink = `
+with known as materialized (select sink from tactus.relay_sinks where sink = @sink),
+gone as (
+    delete from tactus.relay_sinks s using known where s.sink = known.sink and clock_timestamp() - @quiet::interval >
+        greatest(s.registered_at, (select max(committed_at) from tactus.relay_batches b where b.sink = s.sink))
+    returning s.sink
+),
+batches as (delete from tactus.relay_batches b using gone where b.sink = gone.sink),
+forwards as (delete from tactus.relay_forwards f using gone where f.sink = gone.sink)
+select exists (select from known), exists (select from gone)`
+
+// Forget unregisters a sink that nobody has served for so long. The log is no longer kept for it. Should it come back, it is
+// a new one.
+func Forget(ctx context.Context, q querier, sink string, quiet time.Duration) error {
+	rows, err := q.Query(ctx, forgetSink, pgx.NamedArgs{"sink": sink, "quiet": quiet})
+	if err != nil {
+		return fmt.Errorf("forget %s: %w", sink, err)
+	}
+	did, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[struct{ Known, Gone bool }])
+	switch {
+	case err != nil:
+		return fmt.Errorf("forget %s: %w", sink, err)
+	case !did.Known:
+		return fmt.Errorf("forget %s: %w", sink, ErrNoSink)
+	case !did.Gone:
+		return fmt.Errorf("forget %s: %w", sink, ErrServed)
+	}
+	return nil
+}
