@@ -32,6 +32,7 @@ type Ask struct {
 	After    time.Time
 	N        int // 1 to MaxPreview
 	Language string
+	Done     int64 // of max_runs, since the trigger was set
 }
 
 func (a Ask) check() error {
@@ -64,8 +65,7 @@ func (d Definition) Preview(ask Ask, timezone string) (Preview, error) {
 	return Schedule{Definition: d}.Preview(ask)
 }
 
-// Preview answers for a schedule, whether it is enabled or not. How often it has run already is not looked at: of
-// max_runs, all are before it.
+// Preview answers for a schedule, whether it is enabled or not. Of max_runs, those that are done are behind it.
 func (s Schedule) Preview(ask Ask) (Preview, error) {
 	if err := ask.check(); err != nil {
 		return Preview{}, err
@@ -79,7 +79,7 @@ func (s Schedule) Preview(ask Ask) (Preview, error) {
 	}
 	n := ask.N
 	if s.MaxRuns > 0 {
-		n = int(min(s.MaxRuns, int64(n)))
+		n = int(min(max(s.MaxRuns-ask.Done, 0), int64(n)))
 	}
 	location, err := zoneOf(s.Definition)
 	if err != nil {

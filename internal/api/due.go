@@ -34,7 +34,7 @@ func (s *server) next(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, s.answer(err)
 	}
-	ask := domain.Ask{After: in.After, N: in.N, Language: in.Language}
+	ask := domain.Ask{After: in.After, N: in.N, Language: in.Language, Done: entry.Done}
 	if ask.After.IsZero() {
 		ask.After = time.Now()
 	}

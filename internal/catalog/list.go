@@ -34,6 +34,7 @@ type Entry struct {
 	LastRunAt *time.Time       `json:"last_run_at"`
 	NextRunAt *time.Time       `json:"next_run_at"`
 	Warnings  []domain.Warning `json:"warnings,omitempty"`
+	Done      int64            `json:"-"` // runs that count for max_runs
 	Record
 }
 
@@ -122,6 +123,7 @@ type entryRow struct {
 	LastStatus    *domain.RunStatus
 	LastError     *string
 	SuccessRate   *float64
+	Done          int64
 	Exhausted     bool // max_runs has been reached
 	Now           time.Time
 }
@@ -129,7 +131,7 @@ type entryRow struct {
 const entryColumns = `
 select s.id, s.version, s.definition, coalesce(s.invalid_reason, ''), coalesce(s.managed_by, ''), s.created_at, s.updated_at, s.effective_from, s.trigger_set_at,
     r.fired_at, r.status, (select error from tactus.runs where id = r.failed_id and due_at = r.failed_at), r.success_rate,
-    coalesce(n.fired >= (s.policy::json->>'max_runs')::bigint, false), clock_timestamp()
+    coalesce(n.fired, 0), coalesce(n.fired >= (s.policy::json->>'max_runs')::bigint, false), clock_timestamp()
 from tactus.schedules s
 left join lateral (
     select (array_agg(fired_at order by due_at desc))[1] as fired_at, (array_agg(status order by due_at desc))[1] as status,
@@ -165,7 +167,7 @@ func (r entryRow) entry() (Entry, error) {
 		return Entry{}, fmt.Errorf("read definition of %s: %w", r.ID, err)
 	}
 	e.always()
-	e.Warnings = e.Definition.Warnings()
+	e.Warnings, e.Done = e.Definition.Warnings(), r.Done
 	e.LastStatus, e.LastError, e.SuccessRate = r.LastStatus, r.LastError, r.SuccessRate
 	if r.LastRunAt != nil {
 		last := r.LastRunAt.UTC()
