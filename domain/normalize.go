@@ -20,7 +20,11 @@ type Context struct {
 	Timezone string      // for a schedule that names none; IANA
 	Now      time.Time   // what is past
 	Previous *Definition // as stored, when the schedule exists: what it says may stay although its time has passed
+	Check    Check       // whether what a schedule runs can be handed over; nil when nobody knows
 }
+
+// Check tells all that keeps a task from ever being handed over, as Faults.
+type Check func(Task) error
 
 // Normalize makes a definition complete and canonical: defaults spelled out, presets, prefixes and local times resolved
 // once and for all. It is idempotent. The error is Faults, with every fault found.
@@ -32,10 +36,18 @@ func (d Definition) Normalize(c Context) (Definition, []Warning, error) {
 	n.trigger()
 	n.task()
 	n.target()
-	if err := n.faults.err(); err != nil {
+	if err := n.check(); err != nil {
 		return Definition{}, nil, err
 	}
 	return n.Definition, n.warnings, nil
+}
+
+// check has those who hand tasks over look at this one, too. Streams take any.
+func (n *normalizer) check() error {
+	if n.context.Check == nil || n.Stream != "" {
+		return n.faults.err()
+	}
+	return Join(n.faults.err(), n.context.Check(n.Definition.Task()))
 }
 
 // Warnings are what may surprise in a normalized definition.

@@ -30,7 +30,8 @@ func Create(ctx context.Context, tx pgx.Tx, d domain.Definition) (domain.Schedul
 // Update changes a schedule to the definition, its name too; what the definition leaves out gets its default. A taken name
 // is domain.ErrNameTaken.
 func Update(ctx context.Context, tx pgx.Tx, id domain.ID, d domain.Definition) (domain.Schedule, error) {
-	return writer{q: tx, tx: tx}.update(ctx, id, 0, redefine(d, ""))
+	w := writer{q: tx, tx: tx}
+	return w.update(ctx, id, 0, w.redefine(d))
 }
 
 // Enable lets a schedule fire from now on; what was due before is not caught up with.
@@ -57,11 +58,12 @@ type writer struct {
 	q        querier
 	tx       pgx.Tx
 	timezone string
+	check    domain.Check
 }
 
 func (w writer) create(ctx context.Context, d domain.Definition, o option) (domain.Schedule, error) {
 	id := NewID()
-	d, _, err := d.Normalize(domain.Context{ID: id, Timezone: w.timezone, Now: time.Now()})
+	d, _, err := d.Normalize(domain.Context{ID: id, Timezone: w.timezone, Now: time.Now(), Check: w.check})
 	if err != nil {
 		return domain.Schedule{}, err
 	}
@@ -81,7 +83,7 @@ func (w writer) put(ctx context.Context, d domain.Definition) (after domain.Sche
 	for range attempts {
 		before, err := GetByName(ctx, w.q, d.Name)
 		if err == nil {
-			after, err = w.decide(ctx, before, redefine(d, w.timezone))
+			after, err = w.decide(ctx, before, w.redefine(d))
 		} else if created = errors.Is(err, domain.ErrNotFound); created {
 			after, err = w.create(ctx, d, option{})
 		}
@@ -102,9 +104,9 @@ func (w writer) setEnabled(ctx context.Context, id domain.ID, enabled bool) (dom
 // decision decides a change of a schedule that was read; false when there is nothing to change.
 type decision func(domain.Schedule) (domain.Change, bool, error)
 
-func redefine(d domain.Definition, timezone string) decision {
+func (w writer) redefine(d domain.Definition) decision {
 	return func(s domain.Schedule) (domain.Change, bool, error) {
-		normal, _, err := d.Normalize(domain.Context{ID: s.ID, Timezone: timezone, Now: time.Now(), Previous: &s.Definition})
+		normal, _, err := d.Normalize(domain.Context{ID: s.ID, Timezone: w.timezone, Now: time.Now(), Previous: &s.Definition, Check: w.check})
 		if err != nil {
 			return domain.Change{}, false, err
 		}

@@ -16,6 +16,7 @@ import (
 type Store struct {
 	pool     *pgxpool.Pool
 	timezone string
+	check    domain.Check
 }
 
 // NewStore returns a store over a pool that it is lent. timezone (IANA, or empty for UTC) is that of new schedules that
@@ -24,7 +25,12 @@ func NewStore(pool *pgxpool.Pool, timezone string) *Store {
 	return &Store{pool: pool, timezone: timezone}
 }
 
-func (s *Store) writer() writer { return writer{q: s.pool, timezone: s.timezone} }
+// Checked returns a store like s that refuses schedules whose tasks can never be handed over.
+func (s *Store) Checked(check domain.Check) *Store {
+	return &Store{pool: s.pool, timezone: s.timezone, check: check}
+}
+
+func (s *Store) writer() writer { return writer{q: s.pool, timezone: s.timezone, check: s.check} }
 
 // Get returns a living schedule, or domain.ErrNotFound.
 func (s *Store) Get(ctx context.Context, id domain.ID) (domain.Schedule, error) {
@@ -80,7 +86,7 @@ func (s *Store) Put(ctx context.Context, d domain.Definition) (after domain.Sche
 func (s *Store) Merge(ctx context.Context, id domain.ID, version int64, patch []byte) (domain.Schedule, error) {
 	return s.writer().update(ctx, id, version, func(before domain.Schedule) (domain.Change, bool, error) {
 		merged, err := before.Merge(patch)
-		change, changed, faults := redefine(merged, s.timezone)(before)
+		change, changed, faults := s.writer().redefine(merged)(before)
 		return change, changed, domain.Join(err, faults)
 	})
 }

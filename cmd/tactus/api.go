@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tactus-dev/tactus/internal/api"
+	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/internal/telemetry"
 )
 
@@ -19,6 +20,7 @@ type apiCmd struct {
 	databaseFlags
 	httpFlags
 	timezoneFlag
+	queueFlags
 	retentionFlags
 }
 
@@ -41,13 +43,13 @@ func (c apiCmd) Run(ctx context.Context, log *slog.Logger) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return maintain(ctx, pool, c.retentionFlags, log) })
 	group.Go(func() error {
-		return telemetry.Serve(ctx, l, apiHandler(pool, c.Timezone, log, telemetry.Mux(health, telemetry.NewRegistry())))
+		return telemetry.Serve(ctx, l, apiHandler(pool, c.Timezone, c.celery(), log, telemetry.Mux(health, telemetry.NewRegistry())))
 	})
 	return group.Wait()
 }
 
 // apiHandler serves the API, and on the addresses of its own what operators ask.
-func apiHandler(pool *pgxpool.Pool, timezone string, log *slog.Logger, operators *http.ServeMux) http.Handler {
-	operators.Handle("/", api.New(pool, timezone, log))
+func apiHandler(pool *pgxpool.Pool, timezone string, workers celery.Config, log *slog.Logger, operators *http.ServeMux) http.Handler {
+	operators.Handle("/", api.New(pool, timezone, log, workers))
 	return operators
 }

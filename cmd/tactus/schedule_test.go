@@ -10,13 +10,14 @@ import (
 	"testing"
 
 	"github.com/tactus-dev/tactus/internal/api"
+	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
 // TestScheduleCommands is a session with the API, a command after another.
 func TestScheduleCommands(t *testing.T) {
 	t.Parallel()
-	server := httptest.NewServer(api.New(testenv.Database(t), "UTC", slog.New(slog.NewTextHandler(t.Output(), nil))))
+	server := httptest.NewServer(api.New(testenv.Database(t), "UTC", slog.New(slog.NewTextHandler(t.Output(), nil)), celery.Config{}))
 	defer server.Close()
 	file := filepath.Join(t.TempDir(), "schedule.json")
 	if err := os.WriteFile(file, []byte(`{"name":"from file","interval_seconds":90,"task_name":"app.file","tags":["x"]}`), 0o600); err != nil {

@@ -9,7 +9,9 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/catalog"
+	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -18,6 +20,7 @@ type server struct {
 	store    *outbox.Store
 	catalog  *catalog.Catalog
 	timezone string
+	check    domain.Check
 	log      *slog.Logger
 }
 
@@ -25,9 +28,10 @@ type server struct {
 func init() { huma.NewError = refusal }
 
 // New returns the handler of /api/v1 and /openapi.json over a pool that it is lent. timezone is that of new schedules
-// that name none.
-func New(pool *pgxpool.Pool, timezone string, log *slog.Logger) http.Handler {
-	s := &server{store: outbox.NewStore(pool, timezone), catalog: catalog.New(pool), timezone: timezone, log: log}
+// that name none; workers says how the Celery workers are set up, to whom tasks must be deliverable.
+func New(pool *pgxpool.Pool, timezone string, log *slog.Logger, workers celery.Config) http.Handler {
+	check := func(task domain.Task) error { return celery.Check(task, workers) }
+	s := &server{store: outbox.NewStore(pool, timezone).Checked(check), catalog: catalog.New(pool), timezone: timezone, check: check, log: log}
 	mux := http.NewServeMux()
 	config := huma.DefaultConfig("tactus", "1")
 	config.CreateHooks = nil // no $schema member in answers

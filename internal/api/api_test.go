@@ -18,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/internal/api"
+	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
@@ -32,7 +33,7 @@ type service struct {
 func serve(t *testing.T) service {
 	t.Helper()
 	pool := testenv.Database(t)
-	server := httptest.NewServer(api.New(pool, "UTC", slog.New(slog.NewTextHandler(t.Output(), nil))))
+	server := httptest.NewServer(api.New(pool, "UTC", slog.New(slog.NewTextHandler(t.Output(), nil)), celery.Config{}))
 	t.Cleanup(server.Close)
 	return service{server.URL + "/api/v1", pool}
 }

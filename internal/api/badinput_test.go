@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -53,6 +54,11 @@ func TestBadInput(t *testing.T) {
 		{"two targets", schedule(`"queue":"q","stream":"s"`), "target_ambiguous", "/queue", 422},
 		{"own keys", schedule(`"stream":"tactus:events"`), "target_ambiguous", "/stream", 422},
 		{"tracking", schedule(`"stream":"s","execution_policy":"queue"`), "overlap_requires_tracking", "/execution_policy", 422},
+		{"priority in queue", schedule(`"queue":"q\u0006\u00163"`), "text_invalid", "/queue", 422},
+		{"header of Celery's", schedule(`"headers":{"argsrepr":"x"}`), "target_ambiguous", "/headers/argsrepr", 422},
+		{"header of ours", schedule(`"headers":{"x-tactus-run-id":"x"}`), "target_ambiguous", "/headers/x-tactus-run-id", 422},
+		{"typed header", schedule(`"headers":{"a/b":{"__type__":"uuid"}}`), "value_unreadable", "/headers/a~1b", 422},
+		{"deep kwargs", schedule(`"kwargs":{"a":` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `}`), "value_unreadable", "/kwargs", 422},
 		{"preset", trigger(`"preset_name":"sometimes"`), "preset_unknown", "/preset_name", 422},
 		{"choice", schedule(`"misfire_policy":"maybe"`), "choice_invalid", "/misfire_policy", 422},
 		{"unknown", schedule(`"cronexpression":"x"`), "unknown_field", "/cronexpression", 422},
@@ -106,6 +112,47 @@ func TestBadInput(t *testing.T) {
 	var events int
 	if err := s.pool.QueryRow(t.Context(), `select count(*) from tactus.outbox`).Scan(&events); err != nil || events != 3 {
 		t.Errorf("%d events, %v", events, err)
+	}
+}
+
+// TestUndeliverableChange has a schedule from before such were refused: it can be disabled, and mended.
+func TestUndeliverableChange(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	at := "/schedules/" + s.do(t, "POST", "/schedules", minutely).want(t, 201).member(t, "id")
+	for _, method := range []string{"PATCH", "PUT"} {
+		a := s.do(t, method, at, `{"headers":{"argsrepr":"x"},"priority":300}`).want(t, 422)
+		if a.member(t, "errors.0.location") != "/priority" || a.member(t, "errors.1.location") != "/headers/argsrepr" {
+			t.Errorf("%s: %s", method, a.body)
+		}
+	}
+	if _, err := s.pool.Exec(t.Context(), `update tactus.schedules set definition = jsonb_set(definition::jsonb, '{headers}', '{"argsrepr":"x"}')::json`); err != nil {
+		t.Fatal(err)
+	}
+	s.do(t, "PATCH", at, `{"description":"d"}`).want(t, 422)
+	s.do(t, "POST", at+"/disable", "").want(t, 200)
+	s.do(t, "PATCH", at, `{"headers":null}`).want(t, 200)
+	s.do(t, "PATCH", at, `{"queue":null,"stream":"s"}`).want(t, 200)
+	s.do(t, "PATCH", at, `{"headers":{"argsrepr":"x"}}`).want(t, 200) // a stream takes it
+}
+
+// TestNextOfMaxRuns has some of its runs behind it.
+func TestNextOfMaxRuns(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	at := "/schedules/" + s.do(t, "POST", "/schedules", `{"name":"n","cron_expression":"* * * * *","task_name":"t","max_runs":5}`).want(t, 201).member(t, "id")
+	for _, c := range []struct{ fired, left int }{{0, 5}, {3, 2}, {5, 0}, {6, 0}} {
+		if _, err := s.pool.Exec(t.Context(), `insert into tactus.schedule_counts (schedule_id, trigger_set_at, fired) select id, trigger_set_at, $1 from tactus.schedules
+			on conflict (schedule_id) do update set fired = excluded.fired`, c.fired); err != nil {
+			t.Fatal(err)
+		}
+		a := s.do(t, "GET", at+"/next", "").want(t, 200)
+		var next struct {
+			DueTimes []string `json:"due_times"`
+		}
+		if err := json.Unmarshal([]byte(a.body), &next); err != nil || len(next.DueTimes) != c.left {
+			t.Errorf("after %d: %v: %s", c.fired, err, a.body)
+		}
 	}
 }
 

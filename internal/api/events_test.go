@@ -21,6 +21,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/api"
+	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/internal/telemetry"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
@@ -293,7 +294,7 @@ func TestStreamsEndWithTheServer(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	served := make(chan error, 1)
 	go func() {
-		served <- telemetry.Serve(ctx, on, api.New(pool, "UTC", slog.New(slog.NewTextHandler(t.Output(), nil))))
+		served <- telemetry.Serve(ctx, on, api.New(pool, "UTC", slog.New(slog.NewTextHandler(t.Output(), nil)), celery.Config{}))
 	}()
 	s := service{"http://" + on.Addr().String() + "/api/v1", pool}
 	s.do(t, "POST", "/schedules", minutely).want(t, 201)

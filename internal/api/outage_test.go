@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/internal/api"
+	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
@@ -21,7 +22,7 @@ func serveOn(t *testing.T, url string) service {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(api.New(pool, "UTC", slog.New(slog.NewTextHandler(t.Output(), nil))))
+	server := httptest.NewServer(api.New(pool, "UTC", slog.New(slog.NewTextHandler(t.Output(), nil)), celery.Config{}))
 	t.Cleanup(func() { server.Close(); pool.Close() })
 	return service{server.URL + "/api/v1", pool}
 }

@@ -136,7 +136,7 @@ func (s *server) create(ctx context.Context, in *struct {
 func (s *server) decode(raw []byte) (domain.Definition, error) {
 	definition, err := domain.Decode(raw)
 	if err != nil {
-		_, _, more := definition.Normalize(domain.Context{Timezone: s.timezone, Now: time.Now()})
+		_, _, more := definition.Normalize(domain.Context{Timezone: s.timezone, Now: time.Now(), Check: s.check})
 		err = domain.Join(err, more)
 	}
 	return definition, err
