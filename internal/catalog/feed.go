@@ -104,12 +104,13 @@ func (c *Catalog) Events(ctx context.Context, after Cursor, f EventFilter, limit
 	return events, after, nil
 }
 
-// readFeed is planned for its own arguments, as readers of the log are.
+// readFeed is planned for its own arguments, as readers of the log are. Who begins gets what a restored database had, too.
 const readFeed = `
 select position, aggregate_id, version, type, data, headers, occurred_at
 from tactus.outbox
 where topic = 'schedule' and (xid >= pg_snapshot_xmax(@from::pg_snapshot) or xid = any (array(select pg_snapshot_xip(@from::pg_snapshot))))
-    and pg_visible_in_snapshot(xid, @to::pg_snapshot) and position > @position::bigint
+    and (pg_visible_in_snapshot(xid, @to::pg_snapshot) or @from::text = '` + string(outbox.Nothing) + `' and ` + outbox.Before + `)
+    and position > @position::bigint
     and (@type::text = '' or type = @type) and (@schedule::uuid is null or aggregate_id = @schedule)
 order by position limit @limit::bigint`
 

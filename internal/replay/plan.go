@@ -52,7 +52,7 @@ type Count struct {
 // chosen are the rows of a plan. Each condition that is not asked for holds by itself.
 const chosen = `
 from tactus.outbox
-where topic = 'schedule' and pg_visible_in_snapshot(xid, @snapshot::text::pg_snapshot)
+where topic = 'schedule' and (pg_visible_in_snapshot(xid, @snapshot::text::pg_snapshot) or ` + outbox.Before + `)
     and position > @after::bigint and position >= @from::bigint and position <= @to::bigint
     and (@since::timestamptz is null or occurred_at >= @since) and (@until::timestamptz is null or occurred_at <= @until)
     and (@schedule::text is null or aggregate_id = @schedule::text::uuid)

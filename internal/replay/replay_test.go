@@ -203,6 +203,32 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
+// TestRestored replays the log of another server, whose transactions had higher numbers.
+func TestRestored(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.change(t, "a", 5)
+	_, err := w.pool.Exec(t.Context(), `
+with old as (update tactus.outbox set xid = '9000000000' returning position)
+insert into tactus.relay_sinks (sink, topic, epoch, timeline, system_identifier, floor)
+select 'events', 'schedule', 'e', 't', 's', max(position) from old`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.change(t, "b", 2)
+	counts, err := w.begin(t, replay.Range{}).Count(t.Context(), w.pool, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := int64(0)
+	for _, c := range counts {
+		n += c.N
+	}
+	if want := len(w.logged(t, "true")); n != int64(want) {
+		t.Errorf("%d events would be replayed, of %d", n, want)
+	}
+}
+
 // TestLostIsRefilled replays into a stream that Redis has lost.
 func TestLostIsRefilled(t *testing.T) {
 	t.Parallel()
