@@ -40,7 +40,7 @@ event as (
 update tactus.schedules s set version = s.version + so.times from so where so.id = s.id`
 
 // TestBacklog has a relay down, and a beat stopped, while very many changes are written. Both catch up in memory that does not
-// grow with what waits, and so does who checks it.
+// grow with what waits, and it all is one batch.
 func TestBacklog(t *testing.T) {
 	t.Parallel()
 	const schedules = 1000
@@ -77,6 +77,10 @@ func TestBacklog(t *testing.T) {
 		})
 	}
 	c.fires(c.create(`{"interval_seconds": 1, "task_name": "app.task"}`), 1)
+	var largest int
+	if err := c.pool.QueryRow(t.Context(), `select max(row_count) from tactus.relay_batches`).Scan(&largest); err != nil || largest != n {
+		t.Errorf("the largest batch has %d rows, %v", largest, err)
+	}
 	bounded(t, "relay", relay)
 	bounded(t, "beat", beat)
 	c.verify(began, c.settled(), 5*time.Second)
