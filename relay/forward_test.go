@@ -110,7 +110,7 @@ func TestForwardToAnyPublisher(t *testing.T) {
 	stop()
 	w.put(t, "c", 700)
 	w.carry(t, w.forward(t, channels))
-	got.await(t, w, true)
+	got.await(t, w, false) // the first may have been stopped before it kept its mark
 }
 
 // moody publishes, and says that it did not, or does not and says so.
