@@ -58,7 +58,7 @@ with changed as (
     insert into tactus.schedules (id, name, version, enabled, trigger, anchor, policy, effective_from, trigger_set_at,
         created_at, updated_at, category, tags, definition, task)
     values (@id, @name, @version, @enabled, @trigger, @anchor, @policy, statement_timestamp(), statement_timestamp(),
-        statement_timestamp(), statement_timestamp(), @category, @tags, @definition, @task)
+        statement_timestamp(), statement_timestamp(), @category, @tags, @definition::text::json, @task)
     on conflict (name) where deleted_at is null do nothing
     returning id, version, updated_at
 )`
@@ -66,7 +66,7 @@ with changed as (
 const updateSchedule = `
 with changed as (
     update tactus.schedules set name = @name, version = @version, enabled = @enabled, trigger = @trigger, anchor = @anchor,
-        policy = @policy, category = @category, tags = @tags, definition = @definition, task = @task, invalid_reason = @invalid_reason,
+        policy = @policy, category = @category, tags = @tags, definition = @definition::text::json, task = @task, invalid_reason = @invalid_reason,
         effective_from = case when @effective then statement_timestamp() else effective_from end,
         trigger_set_at = case when @trigger_set then statement_timestamp() else trigger_set_at end,
         deleted_at = case when @deleted then statement_timestamp() end,
@@ -81,33 +81,41 @@ key as (
     insert into tactus.idempotency (key, request_hash, made) select @key, @request_hash::bytea, id from changed
 )`
 
-// insertEvent appends the event. Its data is the schedule's JSON with the times of the row put in front.
+// insertEvent appends the event. Its data is the schedule's JSON: its times, who it is, and the definition that the row has.
 const insertEvent = `
 insert into tactus.outbox (topic, aggregate_id, version, type, data, headers, occurred_at)
-select 'schedule', id, version, @type, (format(@times, to_char(updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) || @data::text)::json,
+select 'schedule', id, version, @type, (format(@times, to_char(updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+        || @identity::text || ',' || substr(@definition::text, 2))::json,
     @headers::json, updated_at
 from changed
 returning occurred_at`
 
 func columns(c domain.Change, o option) (pgx.NamedArgs, error) {
 	s := c.After
-	s.CreatedAt, s.UpdatedAt, s.EffectiveFrom, s.TriggerSetAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
-	data, err := json.Marshal(s)
-	if err != nil {
-		return nil, fmt.Errorf("encode schedule: %w", err)
-	}
 	p, err := Project(s)
 	if err != nil {
 		return nil, err
+	}
+	identity, err := json.Marshal(identity{s.ID, s.Version, s.InvalidReason, s.ManagedBy})
+	if err != nil {
+		return nil, fmt.Errorf("encode schedule: %w", err)
 	}
 	return pgx.NamedArgs{
 		"id": s.ID, "name": s.Name, "version": s.Version, "enabled": p.Enabled, "type": string(c.Type),
 		"invalid_reason": textOrNull([]byte(s.InvalidReason)),
 		"trigger":        p.Trigger, "anchor": p.Anchor, "policy": p.Policy, "category": p.Category, "tags": p.Tags,
-		"definition": p.Definition, "task": p.Task, "data": string(data[1:]),
+		"definition": p.Definition, "task": p.Task, "identity": string(identity[1 : len(identity)-1]),
 		"effective": c.Effective, "trigger_set": c.TriggerSet, "deleted": c.Type == domain.ScheduleDeleted,
 		"times": times(c), "headers": textOrNull(o.headers), "key": o.key, "request_hash": o.requestHash,
 	}, nil
+}
+
+// identity is what a schedule's JSON says besides its definition and its times.
+type identity struct {
+	ID            domain.ID `json:"id"`
+	Version       int64     `json:"version"`
+	InvalidReason string    `json:"invalid_reason,omitempty"`
+	ManagedBy     string    `json:"managed_by,omitempty"`
 }
 
 // times is the beginning of an event's data, as format() takes it: %1$s is the time of the change, which only the database
