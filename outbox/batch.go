@@ -118,14 +118,14 @@ func (r *Reader) anyNew(ctx context.Context, args pgx.NamedArgs) (bool, error) {
 }
 
 // anyNew says what isNew does, in a form that is answered from the index on xid whatever is known of the table: by its
-// end, and by the transactions that were open.
+// end, and by the transactions that were open. A batch that is there already may have lost its rows: that is for Next to find.
 const anyNew = `
 select (
     select xid from tactus.outbox where topic = @topic and xid >= pg_snapshot_xmax(@previous::pg_snapshot) and ` + notOld + ` order by xid limit 1
 ) is not null or exists (
     select from pg_snapshot_xip(@previous::pg_snapshot) as open (id),
         lateral (select from tactus.outbox where topic = @topic and xid = open.id and ` + notOld + ` limit 1) as committed
-)`
+) or exists (select from tactus.relay_batches where sink = @sink and number = @number)`
 
 const cutNext = cut + `, ` + here + `,
 fresh as materialized (

@@ -176,7 +176,9 @@ func TestRowsGone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	stop := w.carry(t, w.events())
-	w.put(t, "a", 5)
+	w.put(t, "a", 4)
+	w.awaitEvents(t)
+	w.put(t, "b", 1) // a batch of its own, which is empty afterwards
 	w.awaitEvents(t)
 	stop()
 	w.sql(t, `delete from tactus.outbox where position = (select max(position) from tactus.outbox)`)
