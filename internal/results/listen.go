@@ -3,17 +3,13 @@ package results
 import (
 	"context"
 	"errors"
-	"net"
 	"strings"
-	"time"
 
-	"github.com/redis/go-redis/v9"
+	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/tactus-dev/tactus/internal/celery"
+	"github.com/tactus-dev/tactus/internal/redis"
 )
-
-// pulse is how long a subscription may be silent before it is asked whether it still lives.
-const pulse = 15 * time.Second
 
 // heard is a payload of a subscription.
 type heard struct {
@@ -23,7 +19,7 @@ type heard struct {
 
 // listen hears what is published until ctx ends, through every outage. Whenever it begins to listen, what was published
 // before is to be looked for. What comes faster than it is taken is left for the next sweep.
-func (c *Collector) listen(ctx context.Context, client redis.UniversalClient, pattern string, event bool) {
+func (c *Collector) listen(ctx context.Context, client goredis.UniversalClient, pattern string, event bool) {
 	out := outage{log: c.log, what: "listen to " + map[bool]string{true: "events", false: "results"}[event]}
 	for ctx.Err() == nil {
 		err := c.hearAll(ctx, client.PSubscribe(ctx, pattern), event, out.over)
@@ -34,31 +30,16 @@ func (c *Collector) listen(ctx context.Context, client redis.UniversalClient, pa
 }
 
 // hearAll hears from one subscription until it breaks.
-func (c *Collector) hearAll(ctx context.Context, sub *redis.PubSub, event bool, began func()) (err error) {
+func (c *Collector) hearAll(ctx context.Context, sub *goredis.PubSub, event bool, began func()) (err error) {
 	defer func() { err = errors.Join(err, sub.Close()) }()
 	defer context.AfterFunc(ctx, func() { _ = sub.Close() })() // what waits in Receive ends
-	asked := false
-	for {
-		message, err := sub.ReceiveTimeout(ctx, pulse)
-		if t, ok := errors.AsType[net.Error](err); ok && t.Timeout() && !asked {
-			asked = true
-			if err := sub.Ping(ctx); err != nil {
-				return err
-			}
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		asked = false
-		switch m := message.(type) {
-		case *redis.Subscription:
-			began()
-			c.lookBack()
-		case *redis.Message:
-			c.hand(heard{m.Payload, event})
-		}
-	}
+	return redis.Hear(ctx, sub, func() {
+		began()
+		c.lookBack()
+	}, func(payload string) error {
+		c.hand(heard{payload, event})
+		return nil
+	})
 }
 
 func (c *Collector) hand(h heard) {

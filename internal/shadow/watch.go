@@ -5,20 +5,19 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/redis/go-redis/v9"
+	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/tactus-dev/tactus/internal/celery"
+	"github.com/tactus-dev/tactus/internal/redis"
 )
 
 const (
 	inboxSize = 4096
-	every     = time.Second      // how often what was heard is recorded
-	pulse     = 15 * time.Second // how long a subscription may be silent before it is asked whether it still lives
+	every     = time.Second // how often what was heard is recorded
 	firstWait = 200 * time.Millisecond
 	lastWait  = 10 * time.Second
 )
@@ -26,7 +25,7 @@ const (
 // Watcher records what other beats and applications send.
 type Watcher struct {
 	pool   *pgxpool.Pool
-	broker redis.UniversalClient
+	broker goredis.UniversalClient
 	prefix string // of the channels of events
 	active func() bool
 	log    *slog.Logger
@@ -34,7 +33,7 @@ type Watcher struct {
 
 // NewWatcher returns a watcher over a pool and a client that it is lent. The prefix of the channels is that of the broker's
 // keys with its database ("/0."). It watches while active says so: while somebody decides what there is to compare with.
-func NewWatcher(pool *pgxpool.Pool, broker redis.UniversalClient, prefix string, active func() bool, log *slog.Logger) *Watcher {
+func NewWatcher(pool *pgxpool.Pool, broker goredis.UniversalClient, prefix string, active func() bool, log *slog.Logger) *Watcher {
 	return &Watcher{pool, broker, prefix, active, log}
 }
 
@@ -95,43 +94,23 @@ func (w *Watcher) watch(ctx context.Context) error {
 		}
 	}()
 	stop := context.AfterFunc(ctx, func() { _ = sub.Close() }) // what waits in Receive ends
-	err := hear(ctx, sub, began, inbox)
+	err := redis.Hear(ctx, sub, func() {
+		select {
+		case began <- struct{}{}:
+		default: // it has begun
+		}
+	}, func(payload string) error {
+		select {
+		case inbox <- payload:
+			return nil
+		default:
+			return errTooMany
+		}
+	})
 	cancel(err)
 	stop()
 	<-recorded
 	return errors.Join(context.Cause(ctx), sub.Close())
-}
-
-// hear passes on what a subscription tells, until it breaks or ctx ends.
-func hear(ctx context.Context, sub *redis.PubSub, began chan<- struct{}, inbox chan<- string) error {
-	asked := false
-	for {
-		message, err := sub.ReceiveTimeout(ctx, pulse)
-		if t, ok := errors.AsType[net.Error](err); ok && t.Timeout() && !asked {
-			asked = true
-			if err := sub.Ping(ctx); err != nil {
-				return err
-			}
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		asked = false
-		switch m := message.(type) {
-		case *redis.Subscription:
-			select {
-			case began <- struct{}{}:
-			default: // it has begun
-			}
-		case *redis.Message:
-			select {
-			case inbox <- m.Payload:
-			default:
-				return errTooMany
-			}
-		}
-	}
 }
 
 // record keeps what is heard, and until when somebody listened.
