@@ -41,13 +41,19 @@ func reference(row outbox.Row) string { return fmt.Sprintf("%s/%d", row.Aggregat
 // passedOver are the events of runs that are not to be handed over by them: the run was set aside, or it has a later event, by
 // which somebody has put it back.
 const passedOver = `
-select e.id || '/' || e.version from unnest($1::uuid[], $2::bigint[]) e (id, version) join tactus.runs r on r.id = e.id
+select e.id, e.version from unnest($1::uuid[], $2::bigint[]) e (id, version) join tactus.runs r on r.id = e.id
 where r.redelivered + 1 <> e.version or r.status = 'failed' and r.error like 'it could not be handed over: %'`
+
+// event is an event of a run.
+type event struct {
+	of      domain.ID
+	version int64
+}
 
 // wasAside are those tasks of a chunk that may have been set aside when it was read before, by a relay that died before it had
 // moved the sink past them. They stay so, mended or not: somebody may hand them over again. What is read for the first time
 // has none.
-func (l *lane) wasAside(ctx context.Context, s settled, b outbox.Batch, c chunk) (map[string]bool, error) {
+func (l *lane) wasAside(ctx context.Context, s settled, b outbox.Batch, c chunk) (map[event]bool, error) {
 	if !l.Tasks || b.Number > s.life.Newest.Number {
 		return nil, nil
 	}
@@ -61,9 +67,9 @@ func (l *lane) wasAside(ctx context.Context, s settled, b outbox.Batch, c chunk)
 	if err != nil {
 		return nil, fmt.Errorf("read what was set aside: %w", err)
 	}
-	found := map[string]bool{}
-	var one string
-	if _, err := pgx.ForEachRow(rows, []any{&one}, func() error { found[one] = true; return nil }); err != nil {
+	found := map[event]bool{}
+	var one event
+	if _, err := pgx.ForEachRow(rows, []any{&one.of, &one.version}, func() error { found[one] = true; return nil }); err != nil {
 		return nil, fmt.Errorf("read what was set aside: %w", err)
 	}
 	return found, nil

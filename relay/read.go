@@ -184,7 +184,7 @@ func (l *lane) encode(ctx context.Context, s settled, b outbox.Batch, c chunk) e
 	}
 	for i, row := range c.rows {
 		c.rows[i].Data, c.rows[i].Headers = nil, nil
-		if row.Data == nil || !wanted(row) || aside[reference(row)] {
+		if row.Data == nil || !wanted(row) || aside[event{row.Aggregate, row.Version}] {
 			continue
 		}
 		m, err := l.Encode(row, b.Epoch)

@@ -68,7 +68,7 @@ func fromRow(row outbox.Row, epoch string, schedule domain.ID, data json.RawMess
 	if err != nil {
 		return nil, err
 	}
-	if m.Metadata, err = metadata(row.Headers); err != nil {
+	if err := addHeaders(m.Metadata, row.Headers); err != nil {
 		return nil, fmt.Errorf("encode event %s: read its headers: %w", m.UUID, err)
 	}
 	return m, nil
@@ -82,15 +82,14 @@ func (e Event) message() (*message.Message, error) {
 	return message.NewMessage(e.ID, payload), nil
 }
 
-// metadata has the headers as text; what is not text stays as its JSON.
-func metadata(headers json.RawMessage) (message.Metadata, error) {
-	m := message.Metadata{}
+// addHeaders adds the headers as text; what is not text stays as its JSON.
+func addHeaders(m message.Metadata, headers json.RawMessage) error {
 	if len(headers) == 0 {
-		return m, nil
+		return nil
 	}
 	var values map[string]json.RawMessage
 	if err := json.Unmarshal(headers, &values); err != nil {
-		return nil, err
+		return err
 	}
 	for name, value := range values {
 		var text string
@@ -99,5 +98,5 @@ func metadata(headers json.RawMessage) (message.Metadata, error) {
 		}
 		m.Set(name, text)
 	}
-	return m, nil
+	return nil
 }
