@@ -17,7 +17,7 @@ type chunk struct {
 }
 
 const (
-	chunkEntries = 500
+	chunkEntries = 1000
 	chunkBytes   = 4 << 20
 )
 

@@ -19,21 +19,38 @@ import (
 const (
 	maxCallEntries = 125
 	maxCallBytes   = 4 << 20
+	// maxCalls is how many are made, at most, while others are written.
+	maxCalls = 8
 )
 
-// call is what one call of a script writes, and what could not be encoded behind it.
+// call is what one call of a script writes, up to which entry (none when it has none), and what could not be encoded behind
+// it.
 type call struct {
 	args  []any
+	last  relay.ID
 	unfit *relay.Refused
+}
+
+// chained are the arguments of calls that are made at once: each goes on from where the one before it ends, so that it
+// writes nothing when that one has ended elsewhere. head begins those of a call.
+func chained(at relay.Mark, calls []call, head func(from relay.Mark, to relay.ID) []any) [][]any {
+	var all [][]any
+	for _, c := range calls {
+		if c.last != (relay.ID{}) {
+			all = append(all, append(head(at, c.last), c.args...))
+			at.Last = c.last
+		}
+	}
+	return all
 }
 
 // appendAll writes entries in calls of bounded size. An entry that cannot be encoded is refused after those before it
 // are written.
 func appendAll(ctx context.Context, at relay.Mark, entries []relay.Entry,
-	encode func(relay.Entry) ([]any, error), write func(context.Context, relay.Mark, []any) (relay.Mark, error),
+	encode func(relay.Entry) ([]any, error), write func(context.Context, relay.Mark, []call) (relay.Mark, error),
 ) (relay.Mark, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	ready := make(chan call, 1)
+	ready := make(chan call, maxCalls)
 	var encoding sync.WaitGroup
 	defer encoding.Wait() // the entries are the caller's again
 	defer cancel()
@@ -48,15 +65,17 @@ func appendAll(ctx context.Context, at relay.Mark, entries []relay.Entry,
 		}
 	})
 	for c := range ready {
-		if len(c.args) > 0 {
-			var err error
-			if at, err = write(ctx, at, c.args); err != nil {
-				return at, err
-			}
+		together := []call{c}
+		for range len(ready) {
+			together = append(together, <-ready)
 		}
-		if c.unfit != nil {
-			c.unfit.Real = at
-			return at, c.unfit
+		var err error
+		if at, err = write(ctx, at, together); err != nil {
+			return at, err
+		}
+		if unfit := together[len(together)-1].unfit; unfit != nil {
+			unfit.Real = at
+			return at, unfit
 		}
 	}
 	return at, ctx.Err() // when it has ended, so may the encoding have, before its time
@@ -79,10 +98,10 @@ func calls(entries []relay.Entry, encode func(relay.Entry) ([]any, error)) iter.
 				}
 				c, count, size = call{}, 0, 0
 			}
-			if count == 0 {
+			if c.args == nil && len(fields) > 0 {
 				c.args = make([]any, 0, len(fields)*min(maxCallEntries, len(entries)))
 			}
-			c.args = append(c.args, fields...)
+			c.args, c.last = append(c.args, fields...), e.ID
 			count++
 			size += n
 		}

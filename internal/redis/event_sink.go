@@ -83,36 +83,49 @@ func (s *EventSink) Append(ctx context.Context, at relay.Mark, entries []relay.E
 	return now, wrap("append to "+s.cfg.Stream, err)
 }
 
-func (s *EventSink) write(ctx context.Context, at relay.Mark, args []any) (relay.Mark, error) {
-	a, err := s.run(ctx, eventAppend, append([]any{at.Epoch, at.Last.String(), s.cfg.Channel}, args...)...)
-	if err != nil {
-		return relay.Mark{}, err
+func (s *EventSink) write(ctx context.Context, at relay.Mark, calls []call) (relay.Mark, error) {
+	args := chained(at, calls, func(from relay.Mark, to relay.ID) []any {
+		return []any{from.Epoch, from.Last.String(), to.String(), s.cfg.Channel}
+	})
+	i := 0
+	for a, err := range runAll(ctx, eventAppend, s.client, s.keys, args) {
+		if err == nil && a.status == "foreign" {
+			a, err = s.run(ctx, eventAppend, args[i]...)
+		}
+		if err != nil {
+			return relay.Mark{}, err
+		}
+		s.unpublished.Add(a.unpublished)
+		at, err = a.outcome()
+		if refused, ok := errors.AsType[*relay.Refused](err); ok {
+			// Nothing is the matter with the event: it is the stream that takes none.
+			err = fmt.Errorf("write %s: %s", refused.ID, refused.Reason)
+		}
+		if err != nil {
+			return at, err
+		}
+		i++
 	}
-	s.unpublished.Add(a.unpublished)
-	now, err := a.outcome()
-	if refused, ok := errors.AsType[*relay.Refused](err); ok {
-		// Nothing is the matter with the event: it is the stream that takes none.
-		return now, fmt.Errorf("write %s: %s", refused.ID, refused.Reason)
-	}
-	return now, err
+	return at, nil
 }
 
 func (s *EventSink) encode(e relay.Entry) ([]any, error) {
 	if e.Message == nil {
-		return []any{e.ID.String(), "", "", "", "", ""}, nil
+		return nil, nil
 	}
 	f, err := marshal(s.cfg.Stream, e.Message)
 	if err != nil {
 		return nil, err
 	}
-	return []any{e.ID.String(), "1", f.uuid, f.metadata, f.payload, s.notice(f.payload)}, nil
+	fields := []any{e.ID.String(), f.uuid, f.metadata, f.payload}
+	if s.cfg.Channel != "" {
+		fields = append(fields, s.notice(f.payload))
+	}
+	return fields, nil
 }
 
 // notice is empty for what listeners are not told of.
 func (s *EventSink) notice(payload []byte) []byte {
-	if s.cfg.Channel == "" {
-		return nil
-	}
 	text, err := cloudevents.Notice(payload)
 	if err != nil {
 		s.unpublished.Add(1)

@@ -152,7 +152,7 @@ func TestSinkFlushed(t *testing.T) {
 	})
 }
 
-// TestSinkForgottenScripts finds the scripts gone, as after a restart.
+// TestSinkForgottenScripts finds the scripts gone, as after a restart, with several calls under way.
 func TestSinkForgottenScripts(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
 		client := testenv.Client(t, testenv.RedisServer(t, nil).URL(0))
@@ -162,7 +162,7 @@ func TestSinkForgottenScripts(t *testing.T) {
 		if err := client.ScriptFlush(t.Context()).Err(); err != nil {
 			t.Fatal(err)
 		}
-		fill(t, sink, at(1, 5), k.entries(t, 2, 5))
+		fill(t, sink, at(1, 5), k.entries(t, 2, 500))
 	})
 }
 

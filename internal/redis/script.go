@@ -5,6 +5,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -43,6 +44,32 @@ func run(ctx context.Context, s *goredis.Script, client goredis.Scripter, keys [
 		return answer{}, err
 	}
 	return readAnswer(reply)
+}
+
+// runAll makes calls of a script without waiting for the answers in between: while Redis runs one, the next is on its way.
+// Redis runs them in order, and all of them: it is for scripts that find out whether the call before did what it should.
+func runAll(ctx context.Context, s *goredis.Script, client goredis.UniversalClient, keys []string, calls [][]any) iter.Seq2[answer, error] {
+	pipe := client.Pipeline()
+	sent := make([]*goredis.Cmd, len(calls))
+	for i, args := range calls {
+		sent[i] = s.EvalSha(ctx, pipe, keys, args...)
+	}
+	_, _ = pipe.Exec(ctx) // each call has its own error, this one too
+	return func(yield func(answer, error) bool) {
+		for i, cmd := range sent {
+			if goredis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
+				cmd = s.Run(ctx, client, keys, calls[i]...) // which sends the script
+			}
+			reply, err := cmd.Slice()
+			var a answer
+			if err == nil {
+				a, err = readAnswer(reply)
+			}
+			if !yield(a, err) {
+				return
+			}
+		}
+	}
 }
 
 // readAnswer reads the status, then as much of the rest as there is.

@@ -96,12 +96,17 @@ func (s *TaskSink) Append(ctx context.Context, at relay.Mark, entries []relay.En
 	return now, wrap("hand over", err)
 }
 
-func (s *TaskSink) write(ctx context.Context, at relay.Mark, args []any) (relay.Mark, error) {
-	a, err := run(ctx, taskAppend, s.client, s.keys, append([]any{at.Epoch, at.Last.String()}, args...)...)
-	if err != nil {
-		return relay.Mark{}, err
+func (s *TaskSink) write(ctx context.Context, at relay.Mark, calls []call) (relay.Mark, error) {
+	args := chained(at, calls, func(from relay.Mark, _ relay.ID) []any { return []any{from.Epoch, from.Last.String()} })
+	for a, err := range runAll(ctx, taskAppend, s.client, s.keys, args) {
+		if err != nil {
+			return relay.Mark{}, err
+		}
+		if at, err = a.outcome(); err != nil {
+			return at, err
+		}
 	}
-	return a.outcome()
+	return at, nil
 }
 
 func encodeTask(e relay.Entry) ([]any, error) {

@@ -1,4 +1,5 @@
--- ARGV: epoch, last, channel; then for each entry its id, '1' if it has a message, uuid, metadata, payload, notice.
+-- ARGV: epoch, last, the ID to move to, channel; then for each message its id, uuid, metadata, payload, and its notice when
+-- there is a channel.
 if foreign then
   return {'foreign'}
 end
@@ -9,26 +10,27 @@ end
 -- A server that takes no writes (out of memory, a replica) refuses here; once a script has written, it may finish.
 redis.call('HSET', beside, 'epoch', epoch, 'last', last)
 
-local written, unpublished, refused, reason = last, 0, '', ''
-for i = 4, #ARGV, 6 do
+local to, channel, pcall = ARGV[3], ARGV[4], redis.pcall
+local each = channel == '' and 4 or 5
+local unpublished, refused, reason = 0, '', ''
+for i = 5, #ARGV, each do
   local id = ARGV[i]
-  if ARGV[i + 1] == '1' then
-    local reply = redis.pcall('XADD', stream, id, '_watermill_message_uuid', ARGV[i + 2], 'metadata', ARGV[i + 3], 'payload', ARGV[i + 4])
-    if failed(reply) then
-      refused, reason = id, reply.err
-      break
-    end
-    exists, written = true, id
-    if ARGV[i + 5] ~= '' and failed(redis.pcall('PUBLISH', ARGV[3], ARGV[i + 5])) then
-      unpublished = unpublished + 1
-    end
-  end
-  last = id
-end
-if written ~= last then
-  local reply = move(last)
+  local reply = pcall('XADD', stream, id, '_watermill_message_uuid', ARGV[i + 1], 'metadata', ARGV[i + 2], 'payload', ARGV[i + 3])
   if failed(reply) then
-    last, refused, reason = written, last, reply.err
+    refused, reason = id, reply.err
+    break
+  end
+  exists, last = true, id
+  if each == 5 and ARGV[i + 4] ~= '' and failed(pcall('PUBLISH', channel, ARGV[i + 4])) then
+    unpublished = unpublished + 1
+  end
+end
+if reason == '' and last ~= to then
+  local reply = move(to)
+  if failed(reply) then
+    refused, reason = to, reply.err
+  else
+    last = to
   end
 end
 redis.call('HSET', beside, 'last', last)
