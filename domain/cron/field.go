@@ -151,12 +151,12 @@ func (f *fieldParser) add(from, to, step int, star bool) {
 	for i := 0; i <= length; i += step {
 		f.set |= 1 << (f.unit.min + (from-f.unit.min+i)%size)
 	}
-	text := fmt.Sprintf("%d-%d", from, to)
+	text := strconv.Itoa(from)
 	switch {
 	case star:
 		text = "*"
-	case from == to:
-		text = strconv.Itoa(from)
+	case from != to:
+		text += "-" + strconv.Itoa(to)
 	}
 	if step > 1 && (star || from != to) {
 		text += "/" + strconv.Itoa(step)
