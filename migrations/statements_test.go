@@ -70,7 +70,9 @@ func prepare(ctx context.Context, conn *pgx.Conn, sql string) error {
 type statement struct{ where, sql string }
 
 // rest is what the program appends at run time to constants that are not whole statements.
-var rest = map[string]string{"insertSchedule": "insertEvent", "updateSchedule": "insertEvent", "selectRows": "inNext"}
+var rest = map[string]string{
+	"insertSchedule": "insertEvent", "insertUnlessTaken": "insertEvent", "updateSchedule": "insertEvent", "selectRows": "inNext",
+}
 
 var (
 	beginsLikeSQL = regexp.MustCompile(`^\s*(select|insert into|update|delete from|with \w+ as)\s`)

@@ -15,8 +15,10 @@ const Channel = "tactus"
 // the race need not ring: a listener that was woken reads on for a while, so it sees this transaction too. Each is a
 // select without FROM: a statement that writes to the log takes it from what it has written, one row of that.
 const (
-	ScheduleBell = `select case when pg_try_advisory_xact_lock(7461637, 475731) then pg_notify('` + Channel + `', '` + Schedules + `') end`
+	ScheduleBell = `select ` + ringSchedules
 	RunBell      = `select case when pg_try_advisory_xact_lock(7461637, 475732) then pg_notify('` + Channel + `', '` + Runs + `') end`
+
+	ringSchedules = `case when pg_try_advisory_xact_lock(7461637, 475731) then pg_notify('` + Channel + `', '` + Schedules + `') end`
 )
 
 // Ring wakes the relay. It is for after the commit of a transaction in which Put and its like were called; there

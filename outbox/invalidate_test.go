@@ -29,19 +29,19 @@ func TestInvalidScheduleIsKeptAndFiresNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := store.Invalidate(t.Context(), s.ID, now.Version, "no such zone"); err != nil {
+		if err := store.Invalidate(t.Context(), s.ID, now.Version, "100% wrong: no zone %1$s"); err != nil {
 			t.Fatal(err)
 		}
 	}
 	invalid, err := store.Get(t.Context(), s.ID)
-	if err != nil || invalid.Version != 2 || invalid.InvalidReason != "no such zone" || !invalid.IsEnabled() || invalid.Runnable() {
+	if err != nil || invalid.Version != 2 || invalid.InvalidReason != "100% wrong: no zone %1$s" || !invalid.IsEnabled() || invalid.Runnable() {
 		t.Errorf("%+v, %v", invalid, err)
 	}
 	var enabled bool
 	var kind, data string
 	err = pool.QueryRow(t.Context(), `select s.enabled, e.type, e.data->>'invalid_reason' from tactus.schedules s
 		join tactus.outbox e on e.aggregate_id = s.id and e.version = s.version`).Scan(&enabled, &kind, &data)
-	if err != nil || enabled || kind != "schedule.invalidated" || data != "no such zone" {
+	if err != nil || enabled || kind != "schedule.invalidated" || data != "100% wrong: no zone %1$s" {
 		t.Errorf("enabled %v, %s, %s, %v", enabled, kind, data, err)
 	}
 	mended, err := store.Merge(t.Context(), s.ID, 0, []byte(`{"description": "mended"}`))

@@ -160,7 +160,7 @@ func (w writer) decideAny(ctx context.Context, before domain.Schedule, decide de
 // write rings only in a transaction of its own. A rename may break the uniqueness of names, which aborts a
 // transaction: inside a caller's it is done under a savepoint.
 func (w writer) write(ctx context.Context, c domain.Change, o option, renames bool) (domain.Schedule, error) {
-	o.ring = w.tx == nil
+	o.own = w.tx == nil
 	if w.tx == nil || !renames {
 		s, err := write(ctx, w.q, c, o)
 		return s, meaning(err)

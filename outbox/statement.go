@@ -10,22 +10,22 @@ import (
 )
 
 // form is what decides how a change is written.
-type form struct{ creates, keyed, rings bool }
+type form struct{ creates, keyed, own bool }
 
 func formOf(c domain.Change, o option) form {
-	return form{creates: c.Type == domain.ScheduleCreated, keyed: o.key != "", rings: o.ring}
+	return form{creates: c.Type == domain.ScheduleCreated, keyed: o.key != "", own: o.own}
 }
 
-// statement is SQL with its arguments by position, and what they are called.
+// statement is SQL with its arguments by position, each taken from what is written.
 type statement struct {
-	sql   string
-	names []string
+	sql  string
+	args []func(*written) any
 }
 
-func (s statement) arguments(values pgx.NamedArgs) []any {
-	args := make([]any, len(s.names))
-	for i, name := range s.names {
-		args[i] = values[name]
+func (s statement) arguments(w *written) []any {
+	args := make([]any, len(s.args))
+	for i, of := range s.args {
+		args[i] = of(w)
 	}
 	return args
 }
@@ -35,7 +35,7 @@ func (s statement) arguments(values pgx.NamedArgs) []any {
 var statements = func() map[form]statement {
 	all := map[form]statement{}
 	for n := range 8 {
-		f := form{creates: n&1 != 0, keyed: n&2 != 0, rings: n&4 != 0}
+		f := form{creates: n&1 != 0, keyed: n&2 != 0, own: n&4 != 0}
 		all[f] = positional(f.sql())
 	}
 	return all
@@ -43,34 +43,34 @@ var statements = func() map[form]statement {
 
 func (f form) sql() string {
 	sql := updateSchedule
-	if f.creates {
+	switch {
+	case f.creates && f.own:
 		sql = insertSchedule
+	case f.creates:
+		sql = insertUnlessTaken
 	}
 	if f.keyed {
 		sql += insertKey
 	}
-	if f.rings {
-		return sql + insertEvent + ", (" + ScheduleBell + ")" // last, because it is for what has been written
+	if f.own {
+		return sql + insertEvent + ", " + ringSchedules // last, because it is for what has been written
 	}
 	return sql + insertEvent + ", null"
 }
 
 // positional lets pgx name the positions: it is given the name of each argument for its value.
 func positional(sql string) statement {
-	names, err := columns(domain.Change{}, option{})
-	if err != nil {
-		panic(fmt.Sprintf("the columns of nothing: %v", err))
-	}
-	for name := range names {
+	names := pgx.NamedArgs{}
+	for name := range arguments {
 		names[name] = name
 	}
-	sql, args, err := names.RewriteQuery(context.Background(), nil, sql, nil)
+	sql, used, err := names.RewriteQuery(context.Background(), nil, sql, nil)
 	if err != nil {
 		panic(fmt.Sprintf("%s: %v", sql, err))
 	}
-	s := statement{sql: sql, names: make([]string, len(args))}
-	for i, arg := range args {
-		s.names[i] = arg.(string)
+	s := statement{sql: sql}
+	for _, name := range used {
+		s.args = append(s.args, arguments[name.(string)])
 	}
 	return s
 }
