@@ -11,42 +11,44 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/celery"
 )
 
 // Put creates the schedule of that name, or changes it to the definition; what the definition leaves out gets its
 // default. It is part of the caller's transaction: it commits and rolls back with the caller's own rows, and none of
-// its errors aborts that transaction. Faults of the definition are a domain.Faults. Wake the relay after the commit
+// its errors aborts that transaction. Faults of the definition are a domain.Faults, and so is a task that no worker could
+// ever be handed. Wake the relay after the commit
 // with Ring, or let InTx do both; without, the relay finds the change by polling.
 func Put(ctx context.Context, tx pgx.Tx, d domain.Definition) (domain.Schedule, error) {
-	s, _, err := writer{q: tx, tx: tx}.put(ctx, d)
+	s, _, err := within(tx).put(ctx, d)
 	return s, err
 }
 
 // Create creates a schedule. A taken name is domain.ErrNameTaken.
 func Create(ctx context.Context, tx pgx.Tx, d domain.Definition) (domain.Schedule, error) {
-	return writer{q: tx, tx: tx}.create(ctx, d, option{})
+	return within(tx).create(ctx, d, option{})
 }
 
 // Update changes a schedule to the definition, its name too; what the definition leaves out gets its default. A taken name
 // is domain.ErrNameTaken.
 func Update(ctx context.Context, tx pgx.Tx, id domain.ID, d domain.Definition) (domain.Schedule, error) {
-	w := writer{q: tx, tx: tx}
+	w := within(tx)
 	return w.update(ctx, id, 0, w.redefine(d))
 }
 
 // Enable lets a schedule fire from now on; what was due before is not caught up with.
 func Enable(ctx context.Context, tx pgx.Tx, id domain.ID) (domain.Schedule, error) {
-	return writer{q: tx, tx: tx}.setEnabled(ctx, id, true)
+	return within(tx).setEnabled(ctx, id, true)
 }
 
 // Disable stops a schedule.
 func Disable(ctx context.Context, tx pgx.Tx, id domain.ID) (domain.Schedule, error) {
-	return writer{q: tx, tx: tx}.setEnabled(ctx, id, false)
+	return within(tx).setEnabled(ctx, id, false)
 }
 
 // Delete deletes a schedule; its name is free again.
 func Delete(ctx context.Context, tx pgx.Tx, id domain.ID) error {
-	_, err := writer{q: tx, tx: tx}.update(ctx, id, 0, func(s domain.Schedule) (domain.Change, bool, error) {
+	_, err := within(tx).update(ctx, id, 0, func(s domain.Schedule) (domain.Change, bool, error) {
 		return s.Delete(), true, nil
 	})
 	return err
@@ -60,6 +62,9 @@ type writer struct {
 	timezone string
 	check    domain.Check
 }
+
+// within refuses what can never be handed to Celery workers, as they are set up by default.
+func within(tx pgx.Tx) writer { return writer{q: tx, tx: tx, check: celery.Config{}.Check} }
 
 func (w writer) create(ctx context.Context, d domain.Definition, o option) (domain.Schedule, error) {
 	id := NewID()

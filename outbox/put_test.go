@@ -1,6 +1,7 @@
 package outbox_test
 
 import (
+	"encoding/json"
 	"errors"
 	"testing"
 
@@ -62,6 +63,11 @@ func TestErrorsLeaveTheCallersTransactionUsable(t *testing.T) {
 		}
 		if _, err := outbox.Put(t.Context(), tx, domain.Definition{Name: "faulty", CronExpression: "61 * * * *"}); len(domain.FaultsOf(err)) != 2 {
 			t.Errorf("faulty: %v", err)
+		}
+		harmful := definition("harmful")
+		harmful.Headers = map[string]json.RawMessage{"id": json.RawMessage(`"mine"`)}
+		if _, err := outbox.Put(t.Context(), tx, harmful); len(domain.FaultsOf(err)) != 1 || domain.FaultsOf(err)[0].Field != "/headers/id" {
+			t.Errorf("harmful to workers: %v", err)
 		}
 		if _, err := outbox.Enable(t.Context(), tx, outbox.NewID()); !errors.Is(err, domain.ErrNotFound) {
 			t.Errorf("enable: %v", err)

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/celery"
 )
 
 // Store writes schedules in transactions of its own: each is one statement long, and rings.
@@ -20,12 +21,12 @@ type Store struct {
 }
 
 // NewStore returns a store over a pool that it is lent. timezone (IANA, or empty for UTC) is that of new schedules that
-// name none.
+// name none. It refuses tasks that can never be handed to Celery workers, as they are set up by default.
 func NewStore(pool *pgxpool.Pool, timezone string) *Store {
-	return &Store{pool: pool, timezone: timezone}
+	return &Store{pool: pool, timezone: timezone, check: celery.Config{}.Check}
 }
 
-// Checked returns a store like s that refuses schedules whose tasks can never be handed over.
+// Checked returns a store like s for workers that are set up in another way: it refuses tasks that check does.
 func (s *Store) Checked(check domain.Check) *Store {
 	return &Store{pool: s.pool, timezone: s.timezone, check: check}
 }

@@ -30,8 +30,7 @@ func init() { huma.NewError = refusal }
 // New returns the handler of /api/v1 and /openapi.json over a pool that it is lent. timezone is that of new schedules
 // that name none; workers says how the Celery workers are set up, to whom tasks must be deliverable.
 func New(pool *pgxpool.Pool, timezone string, log *slog.Logger, workers celery.Config) http.Handler {
-	check := func(task domain.Task) error { return celery.Check(task, workers) }
-	s := &server{store: outbox.NewStore(pool, timezone).Checked(check), catalog: catalog.New(pool), timezone: timezone, check: check, log: log}
+	s := &server{store: outbox.NewStore(pool, timezone).Checked(workers.Check), catalog: catalog.New(pool), timezone: timezone, check: workers.Check, log: log}
 	mux := http.NewServeMux()
 	config := huma.DefaultConfig("tactus", "1")
 	config.CreateHooks = nil // no $schema member in answers

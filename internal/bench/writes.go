@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -89,7 +91,7 @@ on conflict (name) where deleted_at is null do update set version = schedules.ve
 // upsertBare writes the same row and nothing else. What it takes to check and to encode a definition is the same too.
 func upsertBare(ctx context.Context, pool *pgxpool.Pool) error {
 	id := outbox.NewID()
-	d, _, err := written().Normalize(domain.Context{ID: id, Timezone: "UTC"})
+	d, _, err := written().Normalize(domain.Context{ID: id, Timezone: "UTC", Now: time.Now(), Check: celery.Config{}.Check})
 	if err != nil {
 		return err
 	}

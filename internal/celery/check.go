@@ -9,7 +9,7 @@ import (
 )
 
 // Check tells whether Encode would take the task, and all that is wrong with it: for those who store it.
-func Check(task domain.Task, cfg Config) error {
+func (cfg Config) Check(task domain.Task) error {
 	task.Args, task.Kwargs = orElse(task.Args, "[]"), orElse(task.Kwargs, "{}")
 	return check(task, cfg.withDefaults())
 }

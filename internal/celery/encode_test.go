@@ -171,14 +171,14 @@ func TestEncodeWantsADeliveryTag(t *testing.T) {
 
 func TestCheckFindsAllFaults(t *testing.T) {
 	t.Parallel()
-	err := celery.Check(domain.Task{Args: raw(`{}`), RoutingKey: "\x06\x16", Headers: map[string]json.RawMessage{"id": raw(`1`), "eta": raw(`1`)}}, celery.Config{})
+	err := celery.Config{}.Check(domain.Task{Args: raw(`{}`), RoutingKey: "\x06\x16", Headers: map[string]json.RawMessage{"id": raw(`1`), "eta": raw(`1`)}})
 	if got := len(domain.FaultsOf(err)); got != 5 {
 		t.Errorf("%d faults: %v", got, err)
 	}
 	if !errors.Is(err, &domain.Error{Code: "text_invalid"}) {
 		t.Errorf("its codes are not to be seen: %v", err)
 	}
-	if err := celery.Check(fullRun(t).Task, celery.Config{}); err != nil {
+	if err := (celery.Config{}).Check(fullRun(t).Task); err != nil {
 		t.Errorf("a good task: %v", err)
 	}
 }

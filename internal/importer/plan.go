@@ -13,6 +13,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/catalog"
+	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/internal/oldbeat"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -76,7 +77,7 @@ func (i *Importer) plan(ctx context.Context, e Entry, now time.Time) (Row, error
 		row.refuse(e.Refused)
 		return row, nil
 	}
-	in := domain.Context{ID: outbox.NewID(), Timezone: i.timezone, Now: now}
+	in := domain.Context{ID: outbox.NewID(), Timezone: i.timezone, Now: now, Check: celery.Config{}.Check}
 	before, err := outbox.GetByName(ctx, i.pool, d.Name)
 	switch {
 	case err == nil && (before.ManagedBy != "" || !slices.Contains(before.Tags, i.source.tag())):
