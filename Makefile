@@ -35,12 +35,13 @@ pooled: go ## run what speaks to PostgreSQL again, through PgBouncer in transact
 	@TACTUS_TEST_VIA_PGBOUNCER=1 go test -count=1 -timeout 30m -skip '$(DIRECT)' $(POOLED)
 
 .PHONY: check
-check: go ## formatting, vet, staticcheck, tidy modules, and that macOS builds
+check: go ## formatting, vet, staticcheck, dead code, tidy modules, and that macOS builds
 	@out=$$($(TOOL) gofumpt -l .); test -z "$$out" || { echo "gofumpt -w:"; echo "$$out"; exit 1; }
 	@go vet ./...
 	@GOOS=darwin go vet ./...
 	@go fix -diff ./...
 	@$(TOOL) staticcheck ./...
+	@out=$$($(TOOL) deadcode -test ./...); test -z "$$out" || { echo "nothing calls:"; echo "$$out"; exit 1; }
 	@go mod tidy -diff
 	@for module in $(MODULES); do (cd $$module && go vet ./... && go mod tidy -diff); done
 
