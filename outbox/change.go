@@ -21,7 +21,8 @@ type querier interface {
 
 // option is what a write brings along with its change.
 type option struct {
-	own         bool   // this statement is a transaction of its own: it wakes the relay
+	own         bool   // this statement is a transaction of its own
+	ring        bool   // and wakes the relay
 	key         string // Idempotency-Key
 	requestHash []byte
 }

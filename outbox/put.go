@@ -55,12 +55,13 @@ func Delete(ctx context.Context, tx pgx.Tx, id domain.ID) error {
 }
 
 // writer is the one write path. With tx it works inside a caller's transaction; without, every write is a transaction
-// of its own, one statement long, that rings.
+// of its own, one statement long, that rings if no other write of the store is about to.
 type writer struct {
 	q        querier
 	tx       pgx.Tx
 	timezone string
 	check    domain.Check
+	turn     *turn // of a store
 }
 
 // within refuses what can never be handed to Celery workers, as they are set up by default.
@@ -165,8 +166,11 @@ func (w writer) decideAny(ctx context.Context, before domain.Schedule, decide de
 // write rings only in a transaction of its own. A rename may break the uniqueness of names, which aborts a
 // transaction: inside a caller's it is done under a savepoint.
 func (w writer) write(ctx context.Context, c domain.Change, o option, renames bool) (domain.Schedule, error) {
-	o.own = w.tx == nil
-	if w.tx == nil || !renames {
+	if w.tx == nil {
+		s, err := w.writeAlone(ctx, c, o)
+		return s, meaning(err)
+	}
+	if !renames {
 		s, err := write(ctx, w.q, c, o)
 		return s, meaning(err)
 	}
@@ -176,6 +180,20 @@ func (w writer) write(ctx context.Context, c domain.Change, o option, renames bo
 		return err
 	})
 	return s, meaning(err)
+}
+
+// writeAlone rings if it is this write's turn, also for those who left it to this one.
+func (w writer) writeAlone(ctx context.Context, c domain.Change, o option) (s domain.Schedule, err error) {
+	number := w.turn.take(time.Now())
+	if number > 0 {
+		defer func() {
+			if w.turn.end(number, err == nil) {
+				_ = Ring(ctx, w.q) // what it would tell is found by polling
+			}
+		}()
+	}
+	o.own, o.ring = true, number > 0
+	return write(ctx, w.q, c, o)
 }
 
 // errKeyUsed means that the idempotency key has a result already.

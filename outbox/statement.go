@@ -10,10 +10,10 @@ import (
 )
 
 // form is what decides how a change is written.
-type form struct{ creates, keyed, own bool }
+type form struct{ creates, keyed, own, rings bool }
 
 func formOf(c domain.Change, o option) form {
-	return form{creates: c.Type == domain.ScheduleCreated, keyed: o.key != "", own: o.own}
+	return form{creates: c.Type == domain.ScheduleCreated, keyed: o.key != "", own: o.own, rings: o.ring}
 }
 
 // statement is SQL with its arguments by position, each taken from what is written.
@@ -34,8 +34,8 @@ func (s statement) arguments(w *written) []any {
 // time), and names become positions once, not at each write (an eighth of the writer's).
 var statements = func() map[form]statement {
 	all := map[form]statement{}
-	for n := range 8 {
-		f := form{creates: n&1 != 0, keyed: n&2 != 0, own: n&4 != 0}
+	for n := range 16 {
+		f := form{creates: n&1 != 0, keyed: n&2 != 0, own: n&4 != 0, rings: n&8 != 0}
 		all[f] = positional(f.sql())
 	}
 	return all
@@ -52,7 +52,7 @@ func (f form) sql() string {
 	if f.keyed {
 		sql += insertKey
 	}
-	if f.own {
+	if f.rings {
 		return sql + insertEvent + ", " + ringSchedules // last, because it is for what has been written
 	}
 	return sql + insertEvent + ", null"

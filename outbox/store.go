@@ -13,25 +13,28 @@ import (
 	"github.com/tactus-dev/tactus/internal/celery"
 )
 
-// Store writes schedules in transactions of its own: each is one statement long, and rings.
+// Store writes schedules in transactions of its own: each is one statement long, and rings unless another is about to.
 type Store struct {
 	pool     *pgxpool.Pool
 	timezone string
 	check    domain.Check
+	turn     *turn
 }
 
 // NewStore returns a store over a pool that it is lent. timezone (IANA, or empty for UTC) is that of new schedules that
 // name none. It refuses tasks that can never be handed to Celery workers, as they are set up by default.
 func NewStore(pool *pgxpool.Pool, timezone string) *Store {
-	return &Store{pool: pool, timezone: timezone, check: celery.Config{}.Check}
+	return &Store{pool: pool, timezone: timezone, check: celery.Config{}.Check, turn: &turn{}}
 }
 
 // Checked returns a store like s for workers that are set up in another way: it refuses tasks that check does.
 func (s *Store) Checked(check domain.Check) *Store {
-	return &Store{pool: s.pool, timezone: s.timezone, check: check}
+	return &Store{pool: s.pool, timezone: s.timezone, check: check, turn: s.turn}
 }
 
-func (s *Store) writer() writer { return writer{q: s.pool, timezone: s.timezone, check: s.check} }
+func (s *Store) writer() writer {
+	return writer{q: s.pool, timezone: s.timezone, check: s.check, turn: s.turn}
+}
 
 // Get returns a living schedule, or domain.ErrNotFound.
 func (s *Store) Get(ctx context.Context, id domain.ID) (domain.Schedule, error) {

@@ -1,10 +1,12 @@
 package outbox_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -185,5 +187,58 @@ func TestBellWakesListeners(t *testing.T) {
 	}
 	if _, err := conn.WaitForNotification(t.Context()); err != nil {
 		t.Fatalf("after the caller's commit: %v", err)
+	}
+}
+
+// TestBellOfAStoreThatWaits has a write that waits for another transaction: it must not silence the others of its store.
+func TestBellOfAStoreThatWaits(t *testing.T) {
+	t.Parallel()
+	direct := testenv.DirectURL(t)
+	conn, err := pgx.Connect(t.Context(), direct)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	if _, err := conn.Exec(t.Context(), "listen "+outbox.Channel); err != nil {
+		t.Fatal(err)
+	}
+	pool := testenv.Connect(t, direct)
+	store := outbox.NewStore(pool, "")
+	tx, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(context.WithoutCancel(t.Context())) // lets the other one go
+	if _, err := outbox.Create(t.Context(), tx, definition("contended")); err != nil {
+		t.Fatal(err)
+	}
+	waited := make(chan error)
+	go func() {
+		_, err := store.Create(t.Context(), definition("contended"), "", nil)
+		waited <- err
+	}()
+	testenv.Eventually(t, "the write waits", func() error {
+		var waits bool
+		err := pool.QueryRow(t.Context(), `select exists (select from pg_stat_activity where datname = current_database()
+			and wait_event_type = 'Lock')`).Scan(&waits)
+		if err == nil && !waits {
+			err = errors.New("not yet")
+		}
+		return err
+	})
+	testenv.Eventually(t, "another write rings", func() error {
+		if _, err := store.Create(t.Context(), definition("s-"+outbox.NewID().String()), "", nil); err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		_, err := conn.WaitForNotification(ctx)
+		return err
+	})
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-waited; !errors.Is(err, domain.ErrNameTaken) {
+		t.Errorf("the write that waited: %v", err)
 	}
 }
