@@ -10,6 +10,8 @@
 //   - nothing is appended twice, whatever is retried, and nothing by a relay that another has replaced;
 //   - a sink tells what it really holds: the last ID of the stream itself, which survives trimming, or of the key that the
 //     same script writes. When Redis comes back empty or with an old copy, Mark says so;
+//   - the calls of an append are sent without waiting in between: each goes on from where the one before it is to end, and
+//     does nothing when that one has ended elsewhere;
 //   - a script does not roll back. When an entry fails in the middle, the last ID is set to the entry before it. An
 //     entry that can never be taken (a key of another type) is a relay.Refused; what ails the server (out of memory, a
 //     replica, loading) is a plain error, and nothing is set aside for it;
