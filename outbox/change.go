@@ -145,14 +145,17 @@ func head(c domain.Change) string {
 	if c.Type == domain.ScheduleDeleted {
 		text += `","deleted_at":"` + now
 	}
-	text += `","id":"` + s.ID.String() + `","version":` + strconv.FormatInt(s.Version, 10)
-	for _, m := range []struct{ name, value string }{{"invalid_reason", s.InvalidReason}, {"managed_by", s.ManagedBy}} {
-		if m.value != "" {
-			value, _ := json.Marshal(m.value) // a string always encodes
-			text += `,"` + m.name + `":` + strings.ReplaceAll(string(value), "%", "%%")
-		}
+	return text + `","id":"` + s.ID.String() + `","version":` + strconv.FormatInt(s.Version, 10) +
+		member("invalid_reason", s.InvalidReason) + member("managed_by", s.ManagedBy) + ","
+}
+
+// member is a text among others in JSON, as format() takes it; nothing when it is empty.
+func member(name, value string) string {
+	if value == "" {
+		return ""
 	}
-	return text + ","
+	text, _ := json.Marshal(value) // a string always encodes
+	return `,"` + name + `":` + strings.ReplaceAll(string(text), "%", "%%")
 }
 
 func orNull(t time.Time) *time.Time {
