@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/testenv"
@@ -159,17 +160,24 @@ func TestTriggerMakesARunAndNoVersion(t *testing.T) {
 	}
 }
 
-func TestBellWakesListeners(t *testing.T) {
-	t.Parallel()
-	direct := testenv.DirectURL(t)
-	conn, err := pgx.Connect(t.Context(), direct)
+// hearing is a connection that hears the bell.
+func hearing(t *testing.T, url string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(t.Context())
+	t.Cleanup(func() { conn.Close(context.WithoutCancel(t.Context())) })
 	if _, err := conn.Exec(t.Context(), "listen "+outbox.Channel); err != nil {
 		t.Fatal(err)
 	}
+	return conn
+}
+
+func TestBellWakesListeners(t *testing.T) {
+	t.Parallel()
+	direct := testenv.DirectURL(t)
+	conn := hearing(t, direct)
 	pool := testenv.Connect(t, testenv.Pooled(t, direct))
 	store := outbox.NewStore(pool, "")
 	if _, err := store.Create(t.Context(), definition("own"), "", nil); err != nil {
@@ -178,7 +186,7 @@ func TestBellWakesListeners(t *testing.T) {
 	if _, err := conn.WaitForNotification(t.Context()); err != nil {
 		t.Fatalf("a change of the store's own: %v", err)
 	}
-	err = outbox.InTx(t.Context(), pool, func(tx pgx.Tx) error {
+	err := outbox.InTx(t.Context(), pool, func(tx pgx.Tx) error {
 		_, err := outbox.Put(t.Context(), tx, definition("callers"))
 		return err
 	})
@@ -190,32 +198,21 @@ func TestBellWakesListeners(t *testing.T) {
 	}
 }
 
-// TestBellOfAStoreThatWaits has a write that waits for another transaction: it must not silence the others of its store.
-func TestBellOfAStoreThatWaits(t *testing.T) {
-	t.Parallel()
-	direct := testenv.DirectURL(t)
-	conn, err := pgx.Connect(t.Context(), direct)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close(t.Context())
-	if _, err := conn.Exec(t.Context(), "listen "+outbox.Channel); err != nil {
-		t.Fatal(err)
-	}
-	pool := testenv.Connect(t, direct)
-	store := outbox.NewStore(pool, "")
+// waiting has a write of the store that waits for a caller's transaction, in which its name is taken.
+func waiting(t *testing.T, pool *pgxpool.Pool, store *outbox.Store) (tx pgx.Tx, ended <-chan error) {
+	t.Helper()
 	tx, err := pool.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer tx.Rollback(context.WithoutCancel(t.Context())) // lets the other one go
+	t.Cleanup(func() { tx.Rollback(context.WithoutCancel(t.Context())) }) // lets the other one go
 	if _, err := outbox.Create(t.Context(), tx, definition("contended")); err != nil {
 		t.Fatal(err)
 	}
-	waited := make(chan error)
+	ends := make(chan error, 1)
 	go func() {
 		_, err := store.Create(t.Context(), definition("contended"), "", nil)
-		waited <- err
+		ends <- err
 	}()
 	testenv.Eventually(t, "the write waits", func() error {
 		var waits bool
@@ -226,6 +223,16 @@ func TestBellOfAStoreThatWaits(t *testing.T) {
 		}
 		return err
 	})
+	return tx, ends
+}
+
+// TestBellOfAStoreThatWaits has a write that waits for another transaction: it must not silence the others of its store.
+func TestBellOfAStoreThatWaits(t *testing.T) {
+	t.Parallel()
+	direct := testenv.DirectURL(t)
+	conn, pool := hearing(t, direct), testenv.Connect(t, direct)
+	store := outbox.NewStore(pool, "")
+	waiting(t, pool, store)
 	testenv.Eventually(t, "another write rings", func() error {
 		if _, err := store.Create(t.Context(), definition("s-"+outbox.NewID().String()), "", nil); err != nil {
 			return err
@@ -235,10 +242,34 @@ func TestBellOfAStoreThatWaits(t *testing.T) {
 		_, err := conn.WaitForNotification(ctx)
 		return err
 	})
+}
+
+// TestBellThatIsOwed has a write that comes to nothing, and to which another one left the bell.
+func TestBellThatIsOwed(t *testing.T) {
+	t.Parallel()
+	direct := testenv.DirectURL(t)
+	conn, pool := hearing(t, direct), testenv.Connect(t, direct)
+	store := outbox.NewStore(pool, "")
+	tx, ended := waiting(t, pool, store)
+	store.KeepTurn()
+	if _, err := store.Create(t.Context(), definition("other"), "", nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pool.Exec(t.Context(), `select pg_notify($1, 'mark')`, outbox.Channel); err != nil {
+		t.Fatal(err)
+	}
+	if heard, err := conn.WaitForNotification(t.Context()); err != nil || heard.Payload != "mark" {
+		t.Fatalf("the write that left the bell has rung it: %+v, %v", heard, err)
+	}
 	if err := tx.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-waited; !errors.Is(err, domain.ErrNameTaken) {
+	if err := <-ended; !errors.Is(err, domain.ErrNameTaken) {
 		t.Errorf("the write that waited: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), testenv.Patience)
+	defer cancel()
+	if heard, err := conn.WaitForNotification(ctx); err != nil || heard.Payload != outbox.Schedules {
+		t.Errorf("after it: %+v, %v", heard, err)
 	}
 }
