@@ -65,8 +65,8 @@ func TestErrorsLeaveTheCallersTransactionUsable(t *testing.T) {
 			t.Errorf("faulty: %v", err)
 		}
 		harmful := definition("harmful")
-		harmful.Headers = map[string]json.RawMessage{"id": json.RawMessage(`"mine"`)}
-		if _, err := outbox.Put(t.Context(), tx, harmful); len(domain.FaultsOf(err)) != 1 || domain.FaultsOf(err)[0].Field != "/headers/id" {
+		harmful.Headers = map[string]json.RawMessage{"x": json.RawMessage(`{"__type__": "datetime"}`)}
+		if _, err := outbox.Put(t.Context(), tx, harmful); len(domain.FaultsOf(err)) != 1 || domain.FaultsOf(err)[0].Field != "/headers/x" {
 			t.Errorf("harmful to workers: %v", err)
 		}
 		if _, err := outbox.Enable(t.Context(), tx, outbox.NewID()); !errors.Is(err, domain.ErrNotFound) {

@@ -76,7 +76,7 @@ var redBeat = map[string][2]string{
 	},
 	"tiny":  {`{"name": "tiny", "task": "app.c", "args": [], "kwargs": {}, "options": {}, "schedule": {"__type__": "interval", "every": 0.5, "relative": false}, "enabled": true}`, ``},
 	"rules": {`{"name": "rules", "task": "app.c", "args": [], "kwargs": {}, "options": {}, "schedule": {"__type__": "rrule", "freq": 5}, "enabled": false}`, `{"last_run_at": null}`},
-	"harm":  {`{"name": "harm", "task": "app.c", "args": [], "kwargs": {}, "options": {"headers": {"id": "mine"}}, "schedule": {"__type__": "interval", "every": 60.0, "relative": false}, "enabled": true}`, ``},
+	"harm":  {`{"name": "harm", "task": "app.c", "args": [], "kwargs": {}, "options": {"headers": {"x": {"__type__": "datetime"}}}, "schedule": {"__type__": "interval", "every": 60.0, "relative": false}, "enabled": true}`, ``},
 	"lost":  {``, ``},
 }
 
@@ -105,7 +105,7 @@ func TestRedBeat(t *testing.T) {
 		return entries
 	}
 	equal(t, bring(t, pool, importer.RedBeat, read(), "America/New_York"),
-		`harm | refused | every 60 s | target_ambiguous at /headers/id`,
+		`harm | refused | every 60 s | value_unreadable at /headers/x`,
 		`hourly | new | 0 * * * * America/New_York | dst | the option link (["x"]) is left behind`,
 		`lost | refused | - | json_invalid at /definition`,
 		`rules | refused | - | trigger_unsupported at /schedule`,
