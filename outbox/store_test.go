@@ -174,6 +174,18 @@ func hearing(t *testing.T, url string) *pgx.Conn {
 	return conn
 }
 
+// hear waits for a bell, and tells what it says.
+func hear(t *testing.T, conn *pgx.Conn) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), testenv.Patience)
+	defer cancel()
+	heard, err := conn.WaitForNotification(ctx)
+	if err != nil {
+		t.Fatalf("no bell: %v", err)
+	}
+	return heard.Payload
+}
+
 func TestBellWakesListeners(t *testing.T) {
 	t.Parallel()
 	direct := testenv.DirectURL(t)
@@ -183,9 +195,7 @@ func TestBellWakesListeners(t *testing.T) {
 	if _, err := store.Create(t.Context(), definition("own"), "", nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := conn.WaitForNotification(t.Context()); err != nil {
-		t.Fatalf("a change of the store's own: %v", err)
-	}
+	hear(t, conn) // of a change of the store's own
 	err := outbox.InTx(t.Context(), pool, func(tx pgx.Tx) error {
 		_, err := outbox.Put(t.Context(), tx, definition("callers"))
 		return err
@@ -193,9 +203,7 @@ func TestBellWakesListeners(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := conn.WaitForNotification(t.Context()); err != nil {
-		t.Fatalf("after the caller's commit: %v", err)
-	}
+	hear(t, conn) // after the caller's commit
 }
 
 // waiting has a write of the store that waits for a caller's transaction, in which its name is taken.
@@ -258,8 +266,8 @@ func TestBellThatIsOwed(t *testing.T) {
 	if _, err := pool.Exec(t.Context(), `select pg_notify($1, 'mark')`, outbox.Channel); err != nil {
 		t.Fatal(err)
 	}
-	if heard, err := conn.WaitForNotification(t.Context()); err != nil || heard.Payload != "mark" {
-		t.Fatalf("the write that left the bell has rung it: %+v, %v", heard, err)
+	if heard := hear(t, conn); heard != "mark" {
+		t.Fatalf("the write that left the bell has rung it: %s", heard)
 	}
 	if err := tx.Commit(t.Context()); err != nil {
 		t.Fatal(err)
@@ -267,9 +275,7 @@ func TestBellThatIsOwed(t *testing.T) {
 	if err := <-ended; !errors.Is(err, domain.ErrNameTaken) {
 		t.Errorf("the write that waited: %v", err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), testenv.Patience)
-	defer cancel()
-	if heard, err := conn.WaitForNotification(ctx); err != nil || heard.Payload != outbox.Schedules {
-		t.Errorf("after it: %+v, %v", heard, err)
+	if heard := hear(t, conn); heard != outbox.Schedules {
+		t.Errorf("after it came %s", heard)
 	}
 }
