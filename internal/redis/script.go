@@ -39,11 +39,7 @@ type answer struct {
 }
 
 func run(ctx context.Context, s *goredis.Script, client goredis.Scripter, keys []string, args ...any) (answer, error) {
-	reply, err := s.Run(ctx, client, keys, args...).Slice()
-	if err != nil {
-		return answer{}, err
-	}
-	return readAnswer(reply)
+	return answerOf(s.Run(ctx, client, keys, args...))
 }
 
 // runAll makes calls of a script without waiting for the answers in between: while Redis runs one, the next is on its way.
@@ -60,16 +56,19 @@ func runAll(ctx context.Context, s *goredis.Script, client goredis.UniversalClie
 			if goredis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
 				cmd = s.Run(ctx, client, keys, calls[i]...) // which sends the script
 			}
-			reply, err := cmd.Slice()
-			var a answer
-			if err == nil {
-				a, err = readAnswer(reply)
-			}
-			if !yield(a, err) {
+			if !yield(answerOf(cmd)) {
 				return
 			}
 		}
 	}
+}
+
+func answerOf(cmd *goredis.Cmd) (answer, error) {
+	reply, err := cmd.Slice()
+	if err != nil {
+		return answer{}, err
+	}
+	return readAnswer(reply)
 }
 
 // readAnswer reads the status, then as much of the rest as there is.
