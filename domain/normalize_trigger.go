@@ -150,7 +150,12 @@ func (n *normalizer) cronFault(field string, err error) {
 }
 
 func (n *normalizer) location() (*time.Location, bool) {
+// location is that of the zone named, else of the zone so far: a stored zone is never reinterpreted because a writer left it
+// out whose default is another.
 	if n.Timezone == "" {
+	if n.Timezone == "" && n.context.Previous != nil {
+		n.Timezone = n.context.Previous.Timezone
+	}
 		n.Timezone = n.context.Timezone
 	}
 	if n.Timezone == "" {
