@@ -185,7 +185,10 @@ var fields = func() map[string]int {
 }()
 
 // readOnly are members that an answer carries and a request may carry back; what they say is not heard.
-var readOnly = []string{"id", "version", "created_at", "updated_at", "last_run_at", "next_run_at", "invalid_reason", "managed_by", "warnings", "total_run_count", "last_status", "last_error", "success_rate"}
+var readOnly = []string{
+	"id", "version", "created_at", "updated_at", "effective_from", "trigger_set_at", "deleted_at", "last_run_at", "next_run_at",
+	"invalid_reason", "managed_by", "warnings", "total_run_count", "last_status", "last_error", "success_rate", "message",
+}
 
 // suggest names the known member that differs from name only in case, hyphens or a missing suffix.
 func suggest(name string) string {

@@ -27,7 +27,7 @@ func (n *normalizer) task() {
 
 // taskParams makes kwargs of task_params, with the schedule's id among them, as clients of that member expect.
 func (n *normalizer) taskParams() {
-	if compact(n.Kwargs, "{}") != nil {
+	if compact(n.Kwargs, "{}") != nil && !equal(n.Kwargs, n.TaskParams) { // an answer carries both
 		n.faults.add("target_ambiguous", "/task_params", "task_params is another name of kwargs: give one of them")
 		return
 	}
