@@ -103,8 +103,25 @@ func (e *Error) unreadable() bool {
 	return e.Code == "json_invalid" || e.Code == "utf8_invalid" || e.Code == "payload_too_large"
 }
 
+// add tells a fault without repeating more of a long input than it takes to find the place.
 func (f *Faults) add(code, field, format string, args ...any) {
-	*f = append(*f, &Error{Kind: Invalid, Code: code, Field: field, Message: fmt.Sprintf(format, args...)})
+	for i, a := range args {
+		if text, ok := a.(string); ok {
+			args[i] = shown(text)
+		}
+	}
+	message := []rune(fmt.Sprintf(format, args...))
+	*f = append(*f, &Error{Kind: Invalid, Code: code, Field: shown(field), Message: string(message[:min(len(message), maxMessage)])})
+}
+
+// maxMessage bounds what a fault says, in characters.
+const maxMessage = 1_000
+
+func shown(text string) string {
+	if short := clip(text, maxName); short != text {
+		return short + "…"
+	}
+	return text
 }
 
 func (f Faults) err() error {

@@ -64,11 +64,17 @@ type normalizer struct {
 	warnings []Warning
 }
 
+// Texts are no longer than this, in characters.
 const (
-	maxName = 200   // characters
-	maxText = 2_000 // characters of a description
+	maxName = 200 // and all that has no bound of its own
+	maxText = 2_000
+	maxCron = 1_000
+	maxTime = 64
 	maxTags = 50
 )
+
+// longer are the members whose texts may be longer than a name.
+var longer = map[string]int{"description": maxText, "cron_expression": maxCron}
 
 func (n *normalizer) name() {
 	n.Name = strings.TrimSpace(n.Name)
@@ -103,6 +109,7 @@ func (n *normalizer) texts() {
 	for field, text := range map[string]*string{
 		"category": &n.Category, "description": &n.Description, "exchange": &n.Exchange, "name": &n.Name,
 		"queue": &n.Queue, "routing_key": &n.RoutingKey, "shadow": &n.Shadow, "stream": &n.Stream, "task_name": &n.TaskName,
+		"cron_expression": &n.CronExpression, "timezone": &n.Timezone,
 	} {
 		if i := strings.IndexFunc(*text, func(r rune) bool { return r < ' ' && r != '\n' && r != '\t' || r == 0x7f }); i >= 0 {
 			code := "text_invalid"
@@ -111,8 +118,13 @@ func (n *normalizer) texts() {
 			}
 			n.faults.add(code, "/"+field, "control character %U at byte %d: take it out", (*text)[i], i)
 		}
-		if limit := map[bool]int{true: maxText, false: maxName}[field == "description"]; field != "name" && utf8.RuneCountInString(*text) > limit {
+		if limit := max(maxName, longer[field]); field != "name" && utf8.RuneCountInString(*text) > limit {
 			n.faults.add("text_invalid", "/"+field, "%d characters: at most %d", utf8.RuneCountInString(*text), limit)
+		}
+	}
+	for name := range n.Headers {
+		if utf8.RuneCountInString(name) > maxName {
+			n.faults.add("text_invalid", "/headers/"+name, "the name of a header is at most %d characters", maxName)
 		}
 	}
 	if len(n.Tags) > maxTags {
@@ -143,6 +155,22 @@ func (n *normalizer) policies() {
 	}
 	if n.ExecutionPolicy != OverlapAllow && n.Stream != "" {
 		n.faults.add("overlap_requires_tracking", "/execution_policy", "%q needs to know when a run ends, which a stream does not tell: use allow, or a Celery queue", n.ExecutionPolicy)
+	}
+	n.catchable()
+}
+
+// catchable refuses policies under which nothing could ever fire: no due time is noticed at its very instant, so without a
+// grace each is missed, and what is missed must fire for something to fire at all.
+func (n *normalizer) catchable() {
+	if *n.MisfireGraceSeconds != 0 {
+		return
+	}
+	const noGrace = "with a grace of 0 seconds every due time is missed, and %s: nothing would ever fire; give a grace of at least 1 second"
+	switch {
+	case n.MisfirePolicy == MisfireNone:
+		n.faults.add("misfire_never_fires", "/misfire_grace_seconds", noGrace, "misfire_policy none fires nothing that was missed")
+	case *n.MisfireWindowSeconds == 0:
+		n.faults.add("misfire_never_fires", "/misfire_grace_seconds", noGrace, "a window of 0 seconds leaves out all that was missed")
 	}
 }
 

@@ -3,6 +3,7 @@ package domain
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -57,12 +58,15 @@ func compact(raw json.RawMessage, empty string) json.RawMessage {
 // reserved are the keys that tactus writes itself.
 const reserved = "tactus:"
 
+// celeryHeaders are those that no case makes another's.
+var celeryHeaders = []string{"task", "id", "lang", "root_id", "parent_id", "retries", "eta", "expires", "group"}
+
 func (n *normalizer) target() {
 	if n.Priority != nil && (*n.Priority < 0 || *n.Priority > 255) {
 		n.faults.add("priority_range", "/priority", "%d: want 0 to 255 (on Redis 0 is the highest)", *n.Priority)
 	}
-	for _, name := range []string{"task", "id", "lang", "root_id", "parent_id", "retries", "eta", "expires", "group"} {
-		if _, ok := n.Headers[name]; ok {
+	for _, name := range slices.Sorted(maps.Keys(n.Headers)) {
+		if slices.Contains(celeryHeaders, strings.ToLower(name)) {
 			n.faults.add("target_ambiguous", "/headers/"+name, "Celery's own header: use the member of the schedule, or another name")
 		}
 	}

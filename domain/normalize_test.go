@@ -23,6 +23,9 @@ func faults(t testing.TB, text string) (list []string) {
 		if f.Message == "" {
 			t.Errorf("%s says nothing to people", f.Code)
 		}
+		if len(f.Message) > 4_000 || len(f.Field) > 1_000 {
+			t.Errorf("%s repeats %d bytes of its input", f.Code, len(f.Message)+len(f.Field))
+		}
 		list = append(list, strings.TrimSpace(f.Code+" "+f.Field))
 	}
 	return list
@@ -73,7 +76,7 @@ func TestFaults(t *testing.T) {
 		{`{` + ok + `, "priority": -1}`, "priority_range /priority"},
 		{`{` + ok + `, "queue": "q", "stream": "s"}`, "target_ambiguous /queue"},
 		{`{` + ok + `, "stream": "tactus:jobs"}`, "target_ambiguous /stream"},
-		{`{` + ok + `, "kwargs": {"a": 1}, "task_params": {"a": 1}}`, "target_ambiguous /task_params"},
+		{`{` + ok + `, "kwargs": {"a": 1}, "task_params": {"a": 2}}`, "target_ambiguous /task_params"},
 		{`{` + ok + `, "headers": {"eta": 1}}`, "target_ambiguous /headers/eta"},
 		{`{` + ok + `, "stream": "s", "execution_policy": "skip"}`, "overlap_requires_tracking /execution_policy"},
 		{`{` + ok + `, "stream": "s", "execution_policy": "queue"}`, "overlap_requires_tracking /execution_policy"},
@@ -81,6 +84,14 @@ func TestFaults(t *testing.T) {
 		{`{` + ok + `, "misfire_grace_seconds": -1}`, "out_of_range /misfire_grace_seconds"},
 		{`{` + ok + `, "max_runs": -1}`, "out_of_range /max_runs"},
 		{`{` + ok + `, "tags": [""]}`, "text_invalid /tags/0"},
+		{`{` + ok + `, "misfire_grace_seconds": 0, "misfire_policy": "none"}`, "misfire_never_fires /misfire_grace_seconds"},
+		{`{` + ok + `, "misfire_grace_seconds": 0, "misfire_window_seconds": 0}`, "misfire_never_fires /misfire_grace_seconds"},
+		{`{` + ok + `, "misfire_grace_seconds": 0, "misfire_window_seconds": 0, "misfire_policy": "all"}`, "misfire_never_fires /misfire_grace_seconds"},
+		{`{` + ok + `, "headers": {"ETA": 1}}`, "target_ambiguous /headers/ETA"},
+		{`{` + ok + `, "headers": {"` + strings.Repeat("x", 201) + `": 1}}`, "text_invalid /headers/" + strings.Repeat("x", 191) + "…"},
+		{`{"task_name": "a", "cron_expression": "0 9 * * 1` + strings.Repeat(",1", 500) + `"}`, "text_invalid /cron_expression"},
+		{`{` + ok + `, "timezone": "` + strings.Repeat("x", 1000) + `"}`, "text_invalid /timezone"},
+		{`{"task_name": "a", "run_at": "2126-05-01T00:00:00.` + strings.Repeat("0", 1000) + `Z"}`, "time_invalid /run_at"},
 		{`{` + ok + `, "cronExpression": "0 9 * * *"}`, "unknown_field /cronExpression"},
 		{`{` + ok + `, "priority": "high"}`, "type_invalid /priority"},
 		{`{"args": "` + strings.Repeat("x", domain.MaxPayload) + `"}`, "payload_too_large"},
@@ -261,4 +272,37 @@ func drawDefinition(t *rapid.T) []byte {
 		t.Fatal(err)
 	}
 	return raw
+}
+
+// TestFaultsDoNotRepeatTheirInput gives every text member, and an unknown one, a quarter of a megabyte.
+func TestFaultsDoNotRepeatTheirInput(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 200_000)
+	members := []string{
+		"name", "description", "category", "cron_expression", "run_at", "preset_name", "cron_dialect", "timezone", "dst_gap", "dst_overlap",
+		"interval_anchor", "starts_at", "ends_at", "task_name", "queue", "exchange", "routing_key", "shadow", "stream",
+		"execution_policy", "misfire_policy", long,
+	}
+	for _, member := range members {
+		if found := faults(t, fmt.Sprintf(`{"task_name": "a", "interval_seconds": 60, %q: %q}`, member, long)); len(found) == 0 {
+			t.Errorf("%.20s takes a text of any length", member)
+		}
+	}
+}
+
+// TestZoneLeftOutStays upserts from processes with other zones of their own: what was stored is not reinterpreted.
+func TestZoneLeftOutStays(t *testing.T) {
+	t.Parallel()
+	stored := normalized(t, `{"name": "n", "task_name": "a", "cron_expression": "0 9 * * *", "timezone": "Asia/Tokyo"}`)
+	for text, want := range map[string]string{
+		`{"name": "n", "task_name": "a", "cron_expression": "0 9 * * *"}`:                              "Asia/Tokyo",
+		`{"name": "n", "task_name": "a", "run_at": "2126-05-01T09:00"}`:                                "Asia/Tokyo",
+		`{"name": "n", "task_name": "a", "cron_expression": "0 9 * * *", "timezone": "Europe/Berlin"}`: "Europe/Berlin",
+		`{"name": "n", "task_name": "a", "cron_expression": "TZ=Europe/Berlin 0 9 * * *"}`:             "Europe/Berlin",
+	} {
+		d, _, err := decode(t, text).Normalize(domain.Context{ID: scheduleID, Timezone: "America/New_York", Now: now, Previous: &stored})
+		if err != nil || d.Timezone != want {
+			t.Errorf("%s: %s, want %s, %v", text, d.Timezone, want, err)
+		}
+	}
 }

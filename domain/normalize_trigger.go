@@ -6,6 +6,7 @@ import (
 	"math"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/tactus-dev/tactus/domain/cron"
 	"github.com/tactus-dev/tactus/domain/zone"
@@ -116,7 +117,7 @@ func (n *normalizer) intervalInRange(member string) bool {
 // parseCron brings the expression to its canonical form, and takes out of it what has a member of its own:
 // a zone prefix, or an interval written as "@every 90s".
 func (n *normalizer) parseCron() {
-	if n.CronExpression == "" {
+	if n.CronExpression == "" || utf8.RuneCountInString(n.CronExpression) > maxCron { // which texts has told
 		return
 	}
 	spec, err := cron.Parse(n.CronExpression, cron.Options{Dialect: cron.Dialect(n.CronDialect), Seconds: n.CronSeconds})
@@ -143,23 +144,26 @@ func (n *normalizer) parseCron() {
 func (n *normalizer) cronFault(field string, err error) {
 	var e *cron.Error
 	if errors.As(err, &e) {
-		n.faults.add(e.Code, field, "%s", e.Error())
+		n.faults.add(e.Code, field, "%s", error(e))
 		return
 	}
 	n.faults.add("cron_syntax", field, "%s", err)
 }
 
-func (n *normalizer) location() (*time.Location, bool) {
 // location is that of the zone named, else of the zone so far: a stored zone is never reinterpreted because a writer left it
 // out whose default is another.
-	if n.Timezone == "" {
+func (n *normalizer) location() (*time.Location, bool) {
 	if n.Timezone == "" && n.context.Previous != nil {
 		n.Timezone = n.context.Previous.Timezone
 	}
+	if n.Timezone == "" {
 		n.Timezone = n.context.Timezone
 	}
 	if n.Timezone == "" {
 		n.Timezone = "UTC"
+	}
+	if utf8.RuneCountInString(n.Timezone) > maxName { // which texts has told
+		return nil, false
 	}
 	location, err := zone.Load(n.Timezone)
 	if err != nil {
@@ -210,6 +214,9 @@ func parseTime(text string, location *time.Location, gap cron.GapPolicy, overlap
 }
 
 func parseAnyTime(text string, location *time.Location, gap cron.GapPolicy, overlap cron.OverlapPolicy) (time.Time, error) {
+	if len(text) > maxTime {
+		return time.Time{}, fmt.Errorf("%q is not a time: more than %d characters", clip(text, maxTime), maxTime)
+	}
 	if t, err := time.Parse(time.RFC3339Nano, text); err == nil {
 		return t, nil
 	}

@@ -216,7 +216,7 @@ func TestFunctionsRefuseAsGoDoes(t *testing.T) {
 		`{` + ok + `, "priority": -1}`,
 		`{` + ok + `, "queue": "q", "stream": "s"}`,
 		`{` + ok + `, "stream": "tactus:jobs"}`,
-		`{` + ok + `, "kwargs": {"a": 1}, "task_params": {"a": 1}}`,
+		`{` + ok + `, "kwargs": {"a": 1}, "task_params": {"a": 2}}`,
 		`{` + ok + `, "headers": {"eta": 1}}`,
 		`{` + ok + `, "stream": "s", "execution_policy": "skip"}`,
 		`{` + ok + `, "misfire_policy": "some"}`,

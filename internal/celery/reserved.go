@@ -26,4 +26,8 @@ var requestNames = []string{
 	"logfile", "loglevel", "properties", "redelivered", "reply_to", "taskset", "update", "utc",
 }
 
-func isReserved(name string) bool { return reserved[name] || strings.HasPrefix(name, "x-tactus-") }
+// isReserved takes no account of case: whatever stands between us and the worker may not either.
+func isReserved(name string) bool {
+	name = strings.ToLower(name)
+	return reserved[name] || strings.HasPrefix(name, "x-tactus-")
+}
