@@ -1,6 +1,7 @@
 package domain_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -170,9 +171,11 @@ func drawRecurrence(t *rapid.T, start time.Time) domain.Recurrence {
 	if rapid.Bool().Draw(t, "interval") {
 		return domain.Interval{Anchor: start, Every: time.Duration(rapid.Int64Range(30, 20_000).Draw(t, "every")) * time.Second}
 	}
+	expression := rapid.SampledFrom([]string{
+		"30 2 * * *", "*/20 * * * *", "0 9 * * 1-5", "30 1 * * *", "* 30 2 * * *", "0,1 */5 * * * *", "58-1 0 * * * *",
+	}).Draw(t, "cron")
 	r, err := domain.Trigger{
-		Cron:     rapid.SampledFrom([]string{"30 2 * * *", "*/20 * * * *", "0 9 * * 1-5", "30 1 * * *"}).Draw(t, "cron"),
-		Timezone: "America/New_York",
+		Cron: expression, Seconds: len(strings.Fields(expression)) == 6, Timezone: "America/New_York",
 	}.Recurrence(time.Time{})
 	if err != nil {
 		t.Fatal(err)

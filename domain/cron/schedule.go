@@ -91,9 +91,10 @@ func (s Schedule) Prev(before time.Time) (time.Time, bool) {
 	}
 }
 
-// latest is the last due time before end, given an earlier or equal one.
+// latest is the last due time before end, given an earlier or equal one. From low on, due times before end may follow;
+// from high on, none does. A due time may follow low by one second, so low itself is asked too.
 func (s Schedule) latest(due, end int64) int64 {
-	for low, high := due, end; high-low > 1; {
+	for low, high := due, end; low < high; {
 		mid := low + (high-low)/2
 		if next, ok := s.next(mid); ok && next < end {
 			due, low = next, next
