@@ -1,10 +1,13 @@
 package redis_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -146,21 +149,99 @@ func TestExchangeWithoutBinding(t *testing.T) {
 	}
 }
 
+// TestTopicBindingsAsKombuHasThem compares with the regular expressions that kombu makes of bindings.
+func TestTopicBindingsAsKombuHasThem(t *testing.T) {
+	t.Parallel()
+	client := testenv.Redis(t)
+	sink, mark := taskSink(t, client), at(0, 0)
+	begin(t, sink)
+	random := rand.New(rand.NewPCG(1, 2))
+	words := func(among []string) string {
+		all := make([]string, random.IntN(6))
+		for i := range all {
+			all[i] = among[random.IntN(len(among))]
+		}
+		return strings.Join(all, ".")
+	}
+	wildcards := map[string]string{"*": `.*?[^\.]`, "#": `.*?`}
+	for n := range 200 {
+		key, bound := "k"+words([]string{"a", "b", "ab", ""}), map[string]bool{}
+		var want []string
+		for range 20 {
+			binding := words([]string{"a", "b", "ab", "*", "#", "#", "k", "ka", ""})
+			if bound[binding] {
+				continue
+			}
+			bound[binding] = true
+			parts := strings.Split(binding, ".")
+			for i, word := range parts {
+				parts[i] = cmp.Or(wildcards[word], word)
+			}
+			pattern := "^" + strings.Join(parts, `\.`) + "$"
+			bind(t, client, binding, pattern, "q:"+binding)
+			if regexp.MustCompile(pattern).MatchString(key) {
+				want = append(want, "q:"+binding)
+			}
+		}
+		entry := relay.Entry{ID: relay.ID{Batch: 1, Seq: int64(n + 1)}, Message: through(t, key, "unbound")}
+		mark = fill(t, sink, mark, []relay.Entry{entry})
+		if len(want) == 0 {
+			want = []string{"unbound"}
+		}
+		slices.Sort(want)
+		got, err := client.Keys(t.Context(), "[qu]*").Result()
+		if slices.Sort(got); err != nil || !slices.Equal(got, want) {
+			t.Fatalf("%q leads to %q, want %q: %v", key, got, want, err)
+		}
+		if err := client.Del(t.Context(), append(got, "_kombu.binding.x")...).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestTopicBindingsTakeNoTime binds what makes a pattern try for ever.
+func TestTopicBindingsTakeNoTime(t *testing.T) {
+	t.Parallel()
+	server := testenv.RedisServer(t, nil)
+	client := testenv.Client(t, server.URL(0))
+	for n, binding := range []string{
+		strings.Repeat("#.a.", 30) + "b", strings.Repeat("*.", 60) + "b", strings.Repeat("#.", 100_000) + "b", strings.Repeat("%.", 80),
+	} {
+		bind(t, client, binding, "^a pattern$", fmt.Sprint("q", n))
+	}
+	sink := taskSink(t, client)
+	begin(t, sink)
+	fill(t, sink, at(0, 0), []relay.Entry{{ID: relay.ID{Batch: 1, Seq: 1}, Message: through(t, strings.Repeat("a.", 120)+"a", "own")}})
+	if got := queue(t, client, "own"); len(got) != 1 {
+		t.Errorf("its own queue has %v", got)
+	}
+	slow, err := client.Do(t.Context(), "slowlog", "get", "100").Slice()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range slow {
+		if took, _ := entry.([]any)[2].(int64); took > 1_000_000 {
+			t.Errorf("a command took %d µs", took)
+		}
+	}
+}
+
 // TestExchangeIsAllOrNothing binds a queue that cannot take a message among those that can.
 func TestExchangeIsAllOrNothing(t *testing.T) {
 	t.Parallel()
 	server := testenv.RedisServer(t, nil)
 	admin := testenv.Client(t, server.URL(0))
-	if err := admin.Do(t.Context(), "acl", "setuser", "relay", "on", ">secret", "~tactus:*", "~_kombu*", "~q*", "%R~seen", "~celery", "+@all").Err(); err != nil {
+	if err := admin.Do(t.Context(), "acl", "setuser", "relay", "on", ">secret", "~tactus:*", "~_kombu*", "~q*", "~celery", "+@all").Err(); err != nil {
 		t.Fatal(err)
 	}
+	_ = admin.Do(t.Context(), "acl", "setuser", "relay", "%R~seen") // Redis 6 knows no key that may be read only
 	sink := taskSink(t, testenv.Client(t, fmt.Sprintf("redis://relay:secret@%s/0", server.Addr())))
 	begin(t, sink)
 	mark := at(0, 0)
 	for _, c := range []struct{ bad, taken, reason string }{
 		{"q2", "q2", "WRONGTYPE q2 is a string"},
-		{"unseen", "", "can't access at least one of the keys"},
-		{"seen", "", "can't access at least one of the keys"}, // found out when q1 has its copy
+		{"unseen", "", ""}, // each server has its own words
+		{"seen", "", ""},   // found out when q1 has its copy; read only where the ACL knows that
 		{"", "_kombu.binding.x", "WRONGTYPE _kombu.binding.x is a string"},
 	} {
 		if err := admin.Del(t.Context(), "_kombu.binding.x", "q2").Err(); err != nil {

@@ -1,21 +1,62 @@
 -- A run that goes through an exchange is put into the queues that are bound to it, as kombu finds them: `to` is what
 -- celery.Exchange says. Of several, each gets a delivery of its own, which goes back to that queue when its worker dies.
 
--- topic makes the pattern of a topic binding from its routing key. To kombu * is one word or more, and # any text.
+-- What a topic binding is made of, besides bytes. To kombu * is one word or more, and # any text.
+local ANY, IN_A_WORD = -1, -2
+local DOT = 46
+
+-- longest is how long a routing key can be that a topic binding leads: AMQP has no longer ones.
+local longest = 255
+
+-- topic takes a topic binding apart: * is any text and a byte that ends a word.
 local function topic(bound)
-  local words = {}
+  local parts = {}
   for word in string.gmatch(bound .. '.', '([^.]*)%.') do
-    words[#words + 1] = word == '*' and '.-[^.]' or word == '#' and '.-' or string.gsub(word, '%W', '%%%0')
+    if word == '*' or word == '#' then
+      parts[#parts + 1] = ANY
+    end
+    if word == '*' then
+      parts[#parts + 1] = IN_A_WORD
+    elseif word ~= '#' then
+      for i = 1, #word do
+        parts[#parts + 1] = string.byte(word, i)
+      end
+    end
+    parts[#parts + 1] = DOT
   end
-  return '^' .. table.concat(words, '%.') .. '$'
+  parts[#parts] = nil
+  return parts
+end
+
+-- matches takes time by the product of the lengths at most, whatever the binding is: where it fails, only the newest ANY
+-- has to take more. The patterns of Lua and of Python try all of them again.
+local function matches(parts, key)
+  local part, at, any, from = 1, 1, nil, nil
+  while at <= #key do
+    local want, byte = parts[part], string.byte(key, at)
+    if want == ANY then
+      any, from, part = part, at, part + 1
+    elseif want == byte or want == IN_A_WORD and byte ~= DOT then
+      part, at = part + 1, at + 1
+    elseif any then
+      from = from + 1
+      part, at = any + 1, from
+    else
+      return false
+    end
+  end
+  while parts[part] == ANY do
+    part = part + 1
+  end
+  return part > #parts
 end
 
 local function leads(bound, pattern, routing_key)
   if pattern == '' then
     return bound == routing_key
   end
-  local ok, found = pcall(string.match, routing_key, topic(bound))
-  return ok and found
+  -- Each # of a binding has a dot beside it, which the key must have too: one that is much longer than the key fits nothing.
+  return #routing_key <= longest and #bound <= 2 * #routing_key + 1 and matches(topic(bound), routing_key)
 end
 
 -- bound are the queues that a routing key leads to, each once, and whether the exchange is known to be a topic exchange.
