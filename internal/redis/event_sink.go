@@ -96,12 +96,7 @@ func (s *EventSink) write(ctx context.Context, at relay.Mark, calls []call) (rel
 			return relay.Mark{}, err
 		}
 		s.unpublished.Add(a.unpublished)
-		at, err = a.outcome()
-		if refused, ok := errors.AsType[*relay.Refused](err); ok {
-			// Nothing is the matter with the event: it is the stream that takes none.
-			err = fmt.Errorf("write %s: %s", refused.ID, refused.Reason)
-		}
-		if err != nil {
+		if at, err = a.outcome(); err != nil {
 			return at, err
 		}
 		i++

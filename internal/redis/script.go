@@ -96,10 +96,9 @@ func (a answer) outcome() (relay.Mark, error) {
 		return a.mark, nil
 	case "mismatch":
 		return a.mark, &relay.Mismatch{Real: a.mark}
-	case "refused":
-		if ailment(a.reason) {
-			return a.mark, fmt.Errorf("write %s: %s", a.refused, a.reason)
-		}
+	case "ailing": // the server or the connection: nothing is set aside for it
+		return a.mark, fmt.Errorf("write %s: %s", a.refused, a.reason)
+	case "refused": // the entry or its key
 		id, err := relay.ParseID(a.refused)
 		if err != nil {
 			return a.mark, err
@@ -108,22 +107,4 @@ func (a answer) outcome() (relay.Mark, error) {
 	default:
 		return a.mark, errors.New("the script answered " + a.status)
 	}
-}
-
-// ailment tells an error that ails the server or the connection from one that is about the entry and its key. Only the
-// latter sets an entry aside, so what is not known to be one counts as an ailment.
-func ailment(reason string) bool {
-	for _, about := range []string{
-		"WRONGTYPE",
-		"UNROUTABLE", // no queue is bound to the exchange
-		"ERR string exceeds maximum allowed size",
-		"ERR The stream has exhausted the last possible ID",
-		"ERR The ID specified in XADD",                                                                                     // a task stream whose last ID is ahead of the server's clock, at its end
-		"NOPERM No permissions to access a key", "ERR The user executing the script can't access at least one of the keys", // a key that the ACL keeps from us
-	} {
-		if strings.HasPrefix(reason, about) {
-			return false
-		}
-	}
-	return true
 }

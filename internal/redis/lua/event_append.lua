@@ -34,4 +34,5 @@ if reason == '' and last ~= to then
   end
 end
 redis.call('HSET', beside, 'last', last)
-return {reason == '' and 'ok' or 'refused', epoch, last, unpublished, refused, reason}
+-- Nothing is ever the matter with an event: it is the stream that takes none.
+return {reason == '' and 'ok' or 'ailing', epoch, last, unpublished, refused, reason}
