@@ -19,8 +19,10 @@ import (
 //     not recorded yet stand in line.
 //   - decided: the first in line fires, unless a run is unfinished; then the next waits, where the policy is queue and nobody
 //     waits yet; all others are skipped.
-//   - run: the row that makes a due time fire once. What has one already stays as it is, without an event.
-//   - fired: with what each new run needs of its schedule. The event is made of it, and the count.
+//   - run: the row that makes a due time fire once. What has one already stays as it is, without an event. It expires so
+//     long after it was handed over, which is now, and has no expiry while it waits.
+//   - fired: with what each new run needs of its schedule. The event is made of it, and the count. It
+//     occurs when the row says, so that row and message expire at the same instant.
 const fireDue = `
 with lease as materialized (
     select epoch from tactus.leases where name = 'beat' and epoch = @epoch for share
@@ -45,7 +47,7 @@ due as materialized (
         and (n.fired is null or coalesce(n.fired < case when s.trigger = '{"once":true}' then 1 else p.max_runs end, true))
 ),
 decided as materialized (
-    select *, case
+    select *, clock_timestamp() as now, case
         when missed is not null then 'missed'
         when overlap is null or place = 1 and not taken then 'due'
         when overlap = 'queue' and place = 2 and not taken then 'waits'
@@ -54,16 +56,16 @@ decided as materialized (
 ),
 run as (
     insert into tactus.runs (id, schedule_id, due_at, until, kind, status, schedule_version, fired_at, expires_at, exclusive, waiting, reason)
-    select run_id, schedule_id, due_at, until, 'scheduled', case fate when 'waits' then 'due' else fate end, version, clock_timestamp(),
-        case when fate in ('due', 'waits') then clock_timestamp() + expires end, fate in ('due', 'waits') and overlap is not null, fate = 'waits',
+    select run_id, schedule_id, due_at, until, 'scheduled', case fate when 'waits' then 'due' else fate end, version, now,
+        case when fate = 'due' then now + expires end, fate in ('due', 'waits') and overlap is not null, fate = 'waits',
         case fate when 'missed' then missed when 'waits' then '` + domain.ReasonWaits + `'
             when 'skipped' then case overlap when 'skip' then '` + domain.ReasonSkip + `' else '` + domain.ReasonQueue + `' end end
     from decided
     on conflict (schedule_id, due_at, slot) do nothing
-    returning id, schedule_id, due_at, status = 'due' and not waiting as fires
+    returning id, schedule_id, due_at, fired_at, status = 'due' and not waiting as fires
 ),
 fired as materialized (
-    select run.id, run.due_at, s.id as schedule_id, s.name, s.task, s.trigger_set_at,
+    select run.id, run.due_at, run.fired_at, s.id as schedule_id, s.name, s.task, s.trigger_set_at,
         s.trigger = '{"once":true}' or s.policy::json->'max_runs' is not null as counts
     from run join tactus.schedules s on s.id = run.schedule_id
     where run.fires
@@ -75,8 +77,8 @@ count as (
         fired = excluded.fired + case when n.trigger_set_at = excluded.trigger_set_at then n.fired else 0 end
 ),
 event as (
-    insert into tactus.outbox (topic, aggregate_id, version, type, data)
-    select 'run', id, 1, 'run.due', tactus.run_due(schedule_id, name, task, id, due_at, 'scheduled') from fired order by due_at
+    insert into tactus.outbox (topic, aggregate_id, version, type, data, occurred_at)
+    select 'run', id, 1, 'run.due', tactus.run_due(schedule_id, name, task, id, due_at, 'scheduled'), fired_at from fired order by due_at
     returning position
 )
 select exists (select from lease), (select count(*) from run), (select count(*) from event),

@@ -38,5 +38,6 @@ type DueRun struct {
 	Kind         RunKind   `json:"kind"`
 	ScheduleName string    `json:"schedule_name"`
 	TraceParent  string    `json:"-"` // the trace that the run goes on with (W3C), from the headers of its event
+	HandedOver   time.Time `json:"-"` // expires_seconds counts from it
 	Task
 }

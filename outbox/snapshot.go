@@ -33,6 +33,8 @@ type Row struct {
 	Data      json.RawMessage
 	Headers   json.RawMessage // nil when there are none
 	At        time.Time
+
+	HandedOver time.Time `db:"-"` // of a run: from when its expires_seconds count, when that is not At
 }
 
 // Current returns the snapshot of now.

@@ -182,6 +182,9 @@ func (l *lane) encode(ctx context.Context, s settled, b outbox.Batch, c chunk) e
 	if err != nil {
 		return err
 	}
+	if err := l.handOver(ctx, b, c, wanted); err != nil {
+		return err
+	}
 	for i, row := range c.rows {
 		c.rows[i].Data, c.rows[i].Headers = nil, nil
 		if row.Data == nil || !wanted(row) || aside[event{row.Aggregate, row.Version}] {

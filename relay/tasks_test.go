@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
@@ -106,6 +107,63 @@ func TestBrokerLosesTasks(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.awaitTasks(t, "q", append(all[4:], later...))
+}
+
+// TestExpiryCountsFromHandingOver hands a run over that has waited for a relay longer than it lives, and hands runs over again:
+// the first lives as long as any other, and message and row always say the same.
+func TestExpiryCountsFromHandingOver(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s, err := w.store.Create(t.Context(), domain.Definition{CronExpression: "0 0 1 1 *", TaskName: "app.task", Queue: "q", ExpiresSeconds: 60}, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for range 2 {
+		id, err := w.store.Trigger(t.Context(), s.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id.String())
+	}
+	w.sql(t, `update tactus.runs set fired_at = fired_at - interval '10 min', expires_at = expires_at - interval '10 min' where id::text = $1`, ids[0])
+	w.sql(t, `update tactus.outbox set occurred_at = occurred_at - interval '10 min' where aggregate_id::text = $1`, ids[0])
+	w.carry(t, w.tasks(t))
+	w.awaitTasks(t, "q", ids)
+	w.lives(t, "q", 50*time.Second, time.Minute)
+	w.sql(t, `update tactus.runs set expires_at = expires_at - interval '20 s'`)
+	if err := w.redis.FlushDB(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	w.awaitTasks(t, "q", ids)
+	w.lives(t, "q", 20*time.Second, 40*time.Second)
+}
+
+// lives checks of all tasks in a queue that their messages expire when their rows say, and how far that is from now.
+func (w *world) lives(t testing.TB, queue string, least, most time.Duration) {
+	t.Helper()
+	all, err := w.redis.LRange(t.Context(), queue, 0, -1).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range all {
+		var m struct {
+			Headers struct {
+				ID      string
+				Expires time.Time
+			}
+		}
+		if err := json.Unmarshal([]byte(text), &m); err != nil {
+			t.Fatal(err)
+		}
+		var row, now time.Time
+		if err := w.pool.QueryRow(t.Context(), `select expires_at, clock_timestamp() from tactus.runs where id::text = $1`, m.Headers.ID).Scan(&row, &now); err != nil {
+			t.Fatal(err)
+		}
+		if left := row.Sub(now); !m.Headers.Expires.Equal(row) || left < least || left > most {
+			t.Errorf("run %s expires in %s, at %s; its message says %s", m.Headers.ID, left, row, m.Headers.Expires)
+		}
+	}
 }
 
 // TestBrokerLosesItsMark deletes only the sink's own key, as an eviction does: tasks that wait come twice at most.

@@ -13,6 +13,7 @@ import (
 
 // wanted tells which rows of a batch are to be published. Tasks that may have been handed over before, by this relay or
 // because somebody asked for it, only are when they are not known to have started, and are neither expired nor too old.
+// A run expires after it was handed over: one that is still due, and was to be handed over once only, has not expired.
 func (l *lane) wanted(ctx context.Context, b outbox.Batch, c chunk) (func(outbox.Row) bool, error) {
 	if !l.Tasks || b.Kind == outbox.NextBatch && !slices.ContainsFunc(c.rows, redelivery) {
 		return func(outbox.Row) bool { return true }, nil
@@ -43,7 +44,7 @@ func redelivery(row outbox.Row) bool { return row.Version > 1 }
 
 const waitingRuns = `
 select id, status, redelivered + 1 from tactus.runs where id = any(@ids::uuid[]) and status in ('due', 'sent') and finished_at is null
-    and (expires_at is null or expires_at > clock_timestamp())`
+    and (expires_at is null or expires_at > clock_timestamp() or status = 'due' and redelivered = 0)`
 
 // waitingRun is one that has not started, as far as is known, and the version of its event that counts.
 type waitingRun struct {

@@ -26,7 +26,7 @@ type definitionFlags struct {
 	Queue       string   `help:"The Celery queue."`
 	Stream      string   `help:"A Redis stream, instead of a queue."`
 	Priority    *int     `help:"0 to 255; on Redis 0 is the highest."`
-	Expires     int64    `help:"Seconds after which a run is not worth starting."`
+	Expires     int64    `help:"Seconds from when a run is handed over (not from when it was due) after which no worker starts it."`
 	Misfire     string   `help:"latest, all or none: what fires of what was missed."`
 	Disabled    bool     `help:"Create it disabled."`
 }

@@ -52,7 +52,7 @@ func TestEncodeMatchesCelery(t *testing.T) {
 			t.Run(version+"/"+name, func(t *testing.T) {
 				t.Parallel()
 				want := readCapture(t, filepath.Join("testdata", version, name+".json"))
-				run := domain.DueRun{ScheduleName: call.name, Task: call.task, DueAt: dueOf(t, want, call.task)}
+				run := domain.DueRun{ScheduleName: call.name, Task: call.task, HandedOver: handedOver(t, want, call.task)}
 				if err := run.RunID.UnmarshalText([]byte(want.header("id"))); err != nil {
 					t.Fatal(err)
 				}
@@ -89,8 +89,8 @@ func (c captured) header(name string) string {
 	return text
 }
 
-// dueOf is the due time with which the task expires when the captured one does.
-func dueOf(t *testing.T, c captured, task domain.Task) time.Time {
+// handedOver is when the task is handed over if it expires when the captured one does.
+func handedOver(t *testing.T, c captured, task domain.Task) time.Time {
 	t.Helper()
 	if task.ExpiresSeconds == 0 {
 		return time.Time{}

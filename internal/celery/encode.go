@@ -88,15 +88,16 @@ func isoTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.00
 // lastSecond ends the year 9999, past which Python has no times.
 var lastSecond = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC).Unix()
 
-// expiry is when a worker no longer runs the task.
+// expiry is when a worker no longer runs the task. It counts from when the run is handed over, as that of Celery's own
+// beat does: a run that comes late (jitter, a run before it, an outage) has as long as any other.
 func expiry(run domain.DueRun) (*string, error) {
 	if run.ExpiresSeconds == 0 {
 		return nil, nil
 	}
-	if run.ExpiresSeconds < 0 || run.ExpiresSeconds > lastSecond-run.DueAt.Unix() {
-		return nil, fault("out_of_range", "/expires_seconds", "%d: want a time after the due time and before the year 10000", run.ExpiresSeconds)
+	if run.ExpiresSeconds < 0 || run.ExpiresSeconds > lastSecond-run.HandedOver.Unix() {
+		return nil, fault("out_of_range", "/expires_seconds", "%d: want a time after the handing over and before the year 10000", run.ExpiresSeconds)
 	}
-	at := isoTime(time.Unix(run.DueAt.Unix()+run.ExpiresSeconds, int64(run.DueAt.Nanosecond())))
+	at := isoTime(time.Unix(run.HandedOver.Unix()+run.ExpiresSeconds, int64(run.HandedOver.Nanosecond())))
 	return &at, nil
 }
 

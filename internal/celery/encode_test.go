@@ -34,7 +34,7 @@ func fullRun(t testing.TB) domain.DueRun {
 	t.Helper()
 	return domain.DueRun{
 		ScheduleID: id(t, "01920000-0000-7000-8000-000000000001"), RunID: id(t, "01920000-0000-7000-8000-000000000002"),
-		DueAt: time.Date(2026, 3, 8, 2, 30, 0, 123456789, time.FixedZone("", -5*3600)), Kind: domain.Scheduled, ScheduleName: "nightly <report>",
+		DueAt: time.Date(2026, 3, 8, 2, 30, 0, 123456789, time.FixedZone("", -5*3600)), HandedOver: time.Date(2026, 3, 8, 7, 30, 0, 123456789, time.UTC), Kind: domain.Scheduled, ScheduleName: "nightly <report>",
 		TraceParent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 		Task: domain.Task{
 			TaskName: "app.tasks.report", Args: raw(`[1,  "a&b"]`), Kwargs: raw(`{"to": "é"}`), Queue: "reports", Priority: new(7),
@@ -153,7 +153,7 @@ func TestEncodeRefuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			_, text, err := celery.Encode(domain.DueRun{DueAt: time.Now(), Task: c.task}, "tag", celery.Config{})
+			_, text, err := celery.Encode(domain.DueRun{HandedOver: time.Now(), Task: c.task}, "tag", celery.Config{})
 			faults := domain.FaultsOf(err)
 			if len(faults) != 1 || faults[0].Code != c.code || faults[0].Field != c.field || text != nil {
 				t.Errorf("got %s, %v; want %s at %s", text, err, c.code, c.field)

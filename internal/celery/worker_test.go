@@ -44,12 +44,15 @@ func (l lab) work(t *testing.T, queues ...string) *servers.Celery {
 	return testenv.Worker(t, servers.CeleryConfig{App: string(app), BrokerURL: l.broker.URL(0), Queues: queues, Args: []string{"--events"}})
 }
 
-// push hands a task over as a run that is due now, or when it says so.
+// push hands a task over as a run that is due now, and handed over now, or when it says so.
 func (l lab) push(t *testing.T, run domain.DueRun) domain.DueRun {
 	t.Helper()
 	run.ScheduleID, run.RunID = domain.ID(uuid.New()), domain.ID(uuid.New())
 	if run.DueAt.IsZero() {
 		run.DueAt = time.Now()
+	}
+	if run.HandedOver.IsZero() {
+		run.HandedOver = time.Now()
 	}
 	to, text, err := celery.Encode(run, uuid.NewString(), celery.Config{})
 	if err != nil {
@@ -152,7 +155,7 @@ func queueOfItsOwn(t *testing.T, l lab) {
 const traceParent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 func requestShows(t *testing.T, l lab) {
-	run := l.push(t, domain.DueRun{DueAt: time.Date(2026, 1, 2, 3, 4, 5, 6789, time.UTC), ScheduleName: "nightly", TraceParent: traceParent, Task: domain.Task{
+	run := l.push(t, domain.DueRun{DueAt: time.Date(2026, 1, 2, 3, 4, 5, 6789, time.UTC), HandedOver: time.Date(2026, 1, 2, 3, 4, 15, 6789, time.UTC), ScheduleName: "nightly", TraceParent: traceParent, Task: domain.Task{
 		TaskName: "app.request", Priority: new(4), TimeLimitSeconds: 300, SoftTimeLimitSeconds: 200, Shadow: "shown", ExpiresSeconds: 1e9,
 		Headers: map[string]json.RawMessage{
 			"x_own":   raw(`{"a": [1, "é"]}`),
@@ -162,7 +165,7 @@ func requestShows(t *testing.T, l lab) {
 	id := run.RunID.String()
 	want := object{
 		"id": id, "root_id": id, "parent_id": nil, "correlation_id": id, "reply_to": "", "timelimit": []any{300., 200.}, "ignore_result": false,
-		"shadow": "shown", "expires": "2057-09-10T04:50:45.000006+00:00", "eta": nil, "origin": "tactus", "retries": 0.,
+		"shadow": "shown", "expires": "2057-09-10T04:50:55.000006+00:00", "eta": nil, "origin": "tactus", "retries": 0.,
 		"delivery_info":      object{"exchange": "", "routing_key": "celery", "priority": 4., "redelivered": nil},
 		"periodic_task_name": "nightly", "properties.periodic_task_name": "nightly", "x_own": object{"a": []any{1., "é"}},
 		"traceparent":          traceParent,
@@ -301,7 +304,7 @@ func TestWorkerFindsWhatWasSentBefore(t *testing.T) {
 			l.push(t, domain.DueRun{Task: domain.Task{TaskName: "app.note", Args: args, Priority: &priority}})
 		}
 	}
-	expired := l.push(t, domain.DueRun{DueAt: time.Now().Add(-time.Hour), Task: domain.Task{TaskName: "app.note", Args: raw(`["expired"]`), ExpiresSeconds: 60}})
+	expired := l.push(t, domain.DueRun{HandedOver: time.Now().Add(-time.Hour), Task: domain.Task{TaskName: "app.note", Args: raw(`["expired"]`), ExpiresSeconds: 60}})
 	events := l.listen(t)
 	l.work(t)
 	want := []string{"0/0", "0/1", "0/2", "5/0", "5/1", "5/2", "9/0", "9/1", "9/2"}

@@ -36,8 +36,8 @@ state as materialized (
     left join tactus.schedule_counts n on n.schedule_id = s.id and n.trigger_set_at = s.trigger_set_at
 ),
 run as (
-    update tactus.runs r set status = 'due', reason = null, error = null, until = null, schedule_version = s.version, fired_at = clock_timestamp(),
-        expires_at = clock_timestamp() + (s.policy::json->>'expires')::bigint * interval '1 second', exclusive = s.policy::json->>'overlap' is not null
+    update tactus.runs r set status = 'due', reason = null, error = null, until = null, schedule_version = s.version, fired_at = statement_timestamp(),
+        expires_at = statement_timestamp() + (s.policy::json->>'expires')::bigint * interval '1 second', exclusive = s.policy::json->>'overlap' is not null
     from state, tactus.schedules s
     where r.id = state.id and r.due_at = state.due_at and s.id = state.schedule_id and s.deleted_at is null and s.enabled and s.effective_from < r.due_at
         and r.status = 'missed' and r.reason = '` + domain.ReasonAside + `' and not state.missed and state.allowed and not state.kept_back
@@ -50,7 +50,8 @@ count as (
         fired = 1 + case when n.trigger_set_at = excluded.trigger_set_at then n.fired else 0 end
 ),
 event as (
-    insert into tactus.outbox (topic, aggregate_id, version, type, data) select 'run', id, 1, 'run.due', data from run
+    insert into tactus.outbox (topic, aggregate_id, version, type, data, occurred_at)
+    select 'run', id, 1, 'run.due', data, statement_timestamp() from run
     returning position
 ),
 gone as (

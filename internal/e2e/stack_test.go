@@ -67,6 +67,7 @@ type run struct {
 	Version    int             `json:"schedule_version"`
 	Status     string          `json:"status"`
 	Reason     string          `json:"reason"`
+	ExpiresAt  *time.Time      `json:"expires_at"`
 	SentAt     *time.Time      `json:"sent_at"`
 	StartedAt  *time.Time      `json:"started_at"`
 	FinishedAt *time.Time      `json:"finished_at"`

@@ -27,7 +27,10 @@ func EncodeRun(row outbox.Row, epoch string, cfg celery.Config) (*message.Messag
 		}
 		return ToStream(m, due.Stream), nil
 	}
-	due.TraceParent = traceOf(row.Headers)
+	due.TraceParent, due.HandedOver = traceOf(row.Headers), row.HandedOver
+	if due.HandedOver.IsZero() {
+		due.HandedOver = row.At
+	}
 	to, text, err := celery.Encode(due, uuid.NewString(), cfg)
 	if err != nil {
 		return nil, fmt.Errorf("encode run %s: %w", row.Aggregate, err)

@@ -12,10 +12,12 @@ import (
 
 // letGo hands over runs that wait until the previous run of their schedule has finished: it has, or has been silent for too
 // long. One whose schedule was disabled, deleted or given another trigger meanwhile is skipped: it was due before that.
+// A run expires so long after it was let go, whatever the time for which it waited.
 const letGo = `
 with ready as materialized (
-    select w.id, w.due_at, s.enabled and s.deleted_at is null and s.effective_from <= w.due_at as may
+    select w.id, w.due_at, s.enabled and s.deleted_at is null and s.effective_from <= w.due_at as may, clock_timestamp() as now, p.expires
     from tactus.runs w join tactus.schedules s on s.id = w.schedule_id
+    cross join json_to_record(s.policy::json) p (expires bigint)
     where w.waiting and (not s.enabled or s.deleted_at is not null or s.effective_from > w.due_at or not ` + outbox.Unfinished + `)
     order by w.id limit 500
     for no key update of w skip locked
@@ -23,13 +25,13 @@ with ready as materialized (
 run as (
     update tactus.runs r set waiting = false, status = case when may then 'due' else 'skipped' end, exclusive = may,
         reason = case when not may then 'the schedule was changed while it waited' end,
-        fired_at = case when may then clock_timestamp() else r.fired_at end
+        fired_at = case when may then now else r.fired_at end, expires_at = case when may then now + expires * interval '1 second' end
     from ready
     where r.id = ready.id and r.due_at = ready.due_at and r.waiting
-    returning r.id, r.due_at, r.schedule_id, r.kind, r.status
+    returning r.id, r.due_at, r.fired_at, r.schedule_id, r.kind, r.status
 ),
 fired as materialized (
-    select run.id, run.due_at, run.kind, s.id as schedule_id, s.name, s.task, s.trigger_set_at,
+    select run.id, run.due_at, run.fired_at, run.kind, s.id as schedule_id, s.name, s.task, s.trigger_set_at,
         s.trigger = '{"once":true}' or (s.policy::json->'max_runs') is not null as counts
     from run join tactus.schedules s on s.id = run.schedule_id
     where run.status = 'due'
@@ -41,8 +43,8 @@ count as (
         fired = excluded.fired + case when n.trigger_set_at = excluded.trigger_set_at then n.fired else 0 end
 ),
 event as (
-    insert into tactus.outbox (topic, aggregate_id, version, type, data)
-    select 'run', id, 1, 'run.due', tactus.run_due(schedule_id, name, task, id, due_at, kind) from fired
+    insert into tactus.outbox (topic, aggregate_id, version, type, data, occurred_at)
+    select 'run', id, 1, 'run.due', tactus.run_due(schedule_id, name, task, id, due_at, kind), fired_at from fired
     returning position
 )
 select (select count(*) from run), (` + outbox.RunBell + ` from (select from event limit 1) e)`

@@ -55,8 +55,15 @@ func TestReleasesWhenThePreviousRunHasFinished(t *testing.T) {
 	if err := c.write(t.Context(), []answer{{run: running, status: domain.Failed, final: true}}); err != nil {
 		t.Fatal(err)
 	}
+	s.exec(t, `update tactus.schedules set policy = (policy::jsonb || '{"expires":90}')::text`)
 	release(t, c, 1)
 	release(t, c, 0)
+	var lives int
+	err := s.pool.QueryRow(t.Context(), `select count(*) from tactus.runs r join tactus.outbox e on e.aggregate_id = r.id
+		where r.id = $1 and r.fired_at = e.occurred_at and r.expires_at = e.occurred_at + interval '90 seconds'`, waiting).Scan(&lives)
+	if err != nil || lives != 1 {
+		t.Errorf("its time does not begin when it is let go: %v", err)
+	}
 	if diff := cmp.Diff(row{Status: "due"}, s.row(t, waiting)); diff != "" || s.waits(t, waiting) || s.events(t, waiting) != 1 {
 		t.Errorf("%d events, %s", s.events(t, waiting), diff)
 	}

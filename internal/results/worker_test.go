@@ -41,9 +41,9 @@ func (s shop) send(t *testing.T, task domain.Task) domain.ID {
 	t.Helper()
 	schedule := s.schedule(t, domain.Definition{IgnoreResult: task.IgnoreResult})
 	id := s.run(t, schedule, domain.Sent, 0)
-	run := domain.DueRun{ScheduleID: schedule, RunID: id, DueAt: time.Now(), Task: task}
+	run := domain.DueRun{ScheduleID: schedule, RunID: id, DueAt: time.Now(), HandedOver: time.Now(), Task: task}
 	if task.ExpiresSeconds > 0 {
-		run.DueAt = run.DueAt.Add(-time.Hour)
+		run.HandedOver = run.HandedOver.Add(-time.Hour)
 	}
 	to, text, err := celery.Encode(run, uuid.NewString(), celery.Config{})
 	if err != nil {

@@ -1,0 +1,87 @@
+package relay
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// late is how old the event of a run may be for its expiry to count from the event: the beat has written the run just now.
+const late = time.Second
+
+// renewExpiry answers from when the expires_seconds of runs count. A run that is handed over for the first time and late,
+// because the relay or its sink was away, counts from now, and its row says so before its message goes. All others count
+// from when they were handed over before. It waits for nobody: a run that somebody else writes to keeps its expiry.
+const renewExpiry = `
+with given as (
+    select * from unnest(@ids::uuid[], @seconds::bigint[]) g (id, seconds)
+),
+first as materialized (
+    select id, due_at from tactus.runs
+    where id = any(@ids::uuid[]) and status = 'due' and redelivered = 0 and not waiting order by id for no key update of runs skip locked
+),
+renewed as (
+    update tactus.runs r set expires_at = statement_timestamp() + g.seconds * interval '1 second'
+    from first join given g on g.id = first.id
+    where r.id = first.id and r.due_at = first.due_at
+    returning r.id
+)
+select id, statement_timestamp() from renewed
+union all
+select r.id, r.expires_at - g.seconds * interval '1 second' from tactus.runs r join given g on g.id = r.id
+where r.id = any(@ids::uuid[]) and r.expires_at is not null and not exists (select from renewed where renewed.id = r.id)`
+
+// longest is more seconds than any instant allows.
+const longest = 1e12
+
+// handOver notes in the rows of a chunk when their runs are handed over, where that is not when their events occurred.
+func (l *lane) handOver(ctx context.Context, b outbox.Batch, c chunk, wanted func(outbox.Row) bool) error {
+	var ids []domain.ID
+	var seconds []int64
+	for _, row := range c.rows {
+		if l.Tasks && row.Data != nil && wanted(row) && (b.Kind != outbox.NextBatch || redelivery(row) || time.Since(row.At) > late) {
+			if expires := expiresOf(row); expires > 0 && expires < longest {
+				ids, seconds = append(ids, row.Aggregate), append(seconds, expires)
+			}
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.patience)
+	defer cancel()
+	rows, err := l.db.Query(ctx, renewExpiry, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{"ids": ids, "seconds": seconds})
+	if err != nil {
+		return fmt.Errorf("renew expiries: %w", err)
+	}
+	handed := make(map[domain.ID]time.Time, len(ids))
+	var id domain.ID
+	var at time.Time
+	if _, err := pgx.ForEachRow(rows, []any{&id, &at}, func() error {
+		handed[id] = at
+		return nil
+	}); err != nil {
+		return fmt.Errorf("renew expiries: %w", err)
+	}
+	for i, row := range c.rows {
+		c.rows[i].HandedOver = handed[row.Aggregate]
+	}
+	return nil
+}
+
+// expiresOf is what a run's event says of its expiry, in seconds; 0 when there is none, or it cannot be read.
+func expiresOf(row outbox.Row) int64 {
+	var task struct {
+		ExpiresSeconds int64 `json:"expires_seconds"`
+	}
+	if json.Unmarshal(row.Data, &task) != nil {
+		return 0 // it is set aside when it is encoded
+	}
+	return task.ExpiresSeconds
+}
