@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -119,7 +118,7 @@ type devEnv struct{ database, redis, broker, url string }
 
 func (e devEnv) write(path string) error {
 	text := fmt.Sprintf("DATABASE_URL=%s\nREDIS_URL=%s\nCELERY_BROKER_URL=%s\nTACTUS_URL=%s\n", e.database, e.redis, e.broker, e.url)
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+	if err := servers.WriteOwn(path, text); err != nil {
 		return fmt.Errorf("write dev.env: %w", err)
 	}
 	return nil
@@ -132,7 +131,7 @@ tactus is running.
   API       %s/api/v1   (described at %[1]s/openapi.json)
   Postgres  %s
   Redis     %s
-  data      %s   (the addresses are in %[4]s/dev.env)
+  data      %s   (the addresses, with their passwords, are in %[4]s/dev.env)
 
 Try it:
 
@@ -153,6 +152,9 @@ func (o *ownServers) config(name string) servers.Config {
 	return servers.Config{Dir: filepath.Join(o.dir, name), Durable: true, Log: o.say}
 }
 
+// devRole owns dev's database, and is no superuser.
+const devRole = "dev"
+
 func (o *ownServers) postgres(ctx context.Context) (url string, err error) {
 	o.say("starting PostgreSQL")
 	p, err := servers.StartPostgres(ctx, o.config("postgres"))
@@ -160,7 +162,7 @@ func (o *ownServers) postgres(ctx context.Context) (url string, err error) {
 		return "", err
 	}
 	o.stops = append(o.stops, p.Stop)
-	return p.URL("tactus"), p.CreateDatabase(ctx, "tactus")
+	return p.CreateOwned(ctx, "tactus", devRole)
 }
 
 func (o *ownServers) redis(ctx context.Context) (url string, err error) {
@@ -187,8 +189,8 @@ func (o *ownServers) stop() error {
 
 // claim makes the state folder ours: two of us would start two servers on the same data.
 func claim(dir string) (unlock func(), err error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("make the state folder: %w (choose another with --state-dir)", err)
+	if err := servers.OwnDir(dir); err != nil {
+		return nil, usage("the state folder: %v (--state-dir)", err)
 	}
 	unlock, held, err := servers.TryLock(filepath.Join(dir, "lock"))
 	if err != nil {

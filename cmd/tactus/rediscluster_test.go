@@ -27,9 +27,14 @@ func TestRedisClusterFailover(t *testing.T) {
 	beat := c.beat("one")
 	s := c.create(`{"name": "secondly", "interval_seconds": 1, "task_name": "app.task"}`)
 	c.fires(s, 2)
-	client := goredis.NewClient(&goredis.Options{Addr: replica.Addr(), OnConnect: func(ctx context.Context, conn *goredis.Conn) error {
+	options, err := goredis.ParseURL(replica.URL(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	options.OnConnect = func(ctx context.Context, conn *goredis.Conn) error {
 		return conn.ReadOnly(ctx).Err() // else a replica of a Cluster answers nothing
-	}})
+	}
+	client := goredis.NewClient(options)
 	defer client.Close()
 	// heard is the batch up to which the beat has read, as the replica knows; 0 while the group is being made.
 	heard := func() int64 {

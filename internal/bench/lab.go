@@ -49,7 +49,7 @@ func (l *Lab) open(ctx context.Context) (err error) {
 	if l.dir, err = os.MkdirTemp("", "tactus-bench-"); err != nil {
 		return fmt.Errorf("make a folder for servers: %w", err)
 	}
-	if err := os.Chmod(l.dir, 0o755); err != nil { // as root, servers run as another user
+	if err := servers.OwnDir(l.dir); err != nil {
 		return err
 	}
 	if l.cfg.DatabaseURL == "" {

@@ -80,7 +80,10 @@ func (w *world) any(role string) *process {
 
 // command runs one on a Redis. The server may be gone, which is what is going on here.
 func (w *world) command(server *servers.Redis, args ...any) {
-	client := goredis.NewClient(&goredis.Options{Addr: server.Addr(), MaxRetries: -1})
+	options, err := goredis.ParseURL(server.URL(0))
+	w.must(err)
+	options.MaxRetries = -1
+	client := goredis.NewClient(options)
 	defer client.Close()
 	if err := client.Do(w.t.Context(), args...).Err(); err != nil {
 		w.t.Logf("%v: %v", args, err)

@@ -296,7 +296,11 @@ func TestSinkCutAnywhere(t *testing.T) {
 func replica(t *testing.T, primary *servers.Redis) (*servers.Redis, *goredis.Client, *testenv.Proxy) {
 	t.Helper()
 	proxy, through := testenv.Through(t, primary.URL(0))
-	_, port, _ := strings.Cut(strings.TrimSuffix(strings.TrimPrefix(through, "redis://"), "/0"), ":")
+	options, err := goredis.ParseURL(through)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := strings.Cut(options.Addr, ":")
 	server := testenv.RedisServer(t, map[string]string{"replicaof": "127.0.0.1 " + port, "repl-diskless-sync-delay": "0"})
 	return server, testenv.Client(t, server.URL(0)), proxy
 }

@@ -34,6 +34,7 @@ type CeleryConfig struct {
 type Celery struct {
 	cfg    CeleryConfig
 	python Python
+	dir    string // of the application
 	child  *Child
 }
 
@@ -57,16 +58,19 @@ func (c *Celery) Start(ctx context.Context) error {
 		return err
 	}
 	defer log.Close() // the child has its own
-	if err := os.WriteFile(filepath.Join(c.cfg.Dir, "app.py"), []byte(c.cfg.App), 0o644); err != nil {
+	if c.dir, err = c.cfg.dataDir(); err != nil {
+		return err
+	}
+	if err := hand(filepath.Join(c.dir, "app.py"), c.cfg.App); err != nil {
 		return fmt.Errorf("write the application: %w", err)
 	}
 	before, err := log.Stat()
 	if err != nil {
 		return fmt.Errorf("start Celery: %w", err)
 	}
-	// What starts a child takes no environment; env sets it, and becomes the worker.
-	env := binary{"/usr/bin/env", c.python.binary.root}
-	if c.child, err = start(env, log, append(c.environment(), c.command()...)...); err != nil {
+	python := c.python.binary
+	python.env = append(python.env, c.environment()...)
+	if c.child, err = start(python, log, c.command()...); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
@@ -78,7 +82,7 @@ func (c *Celery) Start(ctx context.Context) error {
 }
 
 func (c *Celery) environment() []string {
-	modules := c.cfg.Dir
+	modules := c.dir
 	if c.python.modules != "" {
 		modules += string(os.PathListSeparator) + c.python.modules
 	}
@@ -97,8 +101,8 @@ func (c *Celery) environment() []string {
 func (c *Celery) command() []string {
 	if c.cfg.Beat {
 		return append([]string{
-			c.python.binary.path, "-m", "celery", "-A", "app", "beat", "--loglevel", "INFO", "--pidfile=",
-			"--schedule", filepath.Join(c.cfg.Dir, "beat-schedule"),
+			"-m", "celery", "-A", "app", "beat", "--loglevel", "INFO", "--pidfile=",
+			"--schedule", filepath.Join(c.dir, "beat-schedule"),
 		}, c.cfg.Args...)
 	}
 	name := c.cfg.Name
@@ -106,7 +110,7 @@ func (c *Celery) command() []string {
 		name = "celery"
 	}
 	args := []string{
-		c.python.binary.path, "-m", "celery", "-A", "app", "worker", "--loglevel", "INFO", "--without-mingle", "--without-gossip",
+		"-m", "celery", "-A", "app", "worker", "--loglevel", "INFO", "--without-mingle", "--without-gossip",
 		"--hostname", name + "@%h", "--concurrency", strconv.Itoa(max(1, c.cfg.Concurrency)),
 	}
 	if len(c.cfg.Queues) > 0 {

@@ -38,8 +38,7 @@ func TestCeleryAndItsPoolEndAndStartAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer worker.Kill()
-	client := redis.NewClient(&redis.Options{Addr: r.Addr()})
-	defer client.Close()
+	client := connect(t, r)
 	crashed := pool(t, client, 2)
 	if err := worker.Kill(); err != nil {
 		t.Fatal(err)

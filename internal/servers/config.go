@@ -1,7 +1,9 @@
 package servers
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -9,7 +11,8 @@ import (
 
 // Config is how a server runs.
 type Config struct {
-	Dir             string            // for data and log; a server that finds data there keeps it
+	Dir             string            // for data and log; a server that finds data there keeps it. It is the starter's alone
+	Password        string            // of the administrator; one is made up, and kept in Dir, unless given
 	Port            int               // on 127.0.0.1; 0 is any free one
 	Durable         bool              // what is committed survives a crash of the machine: for dev, not for tests
 	Settings        map[string]string // more lines for the server's configuration
@@ -23,11 +26,30 @@ func (c Config) say(text string) {
 	}
 }
 
+// dataDir makes the folder that the child writes to.
+func (c Config) dataDir() (string, error) {
+	data := filepath.Join(c.Dir, "data")
+	err := OwnDir(c.Dir)
+	if err == nil {
+		err = os.Mkdir(data, 0o700)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return data, nil
+	}
+	if err == nil {
+		err = give(data)
+	}
+	if err != nil {
+		return "", fmt.Errorf("prepare %s: %w", c.Dir, err)
+	}
+	return data, nil
+}
+
 func (c Config) openLog(name string) (*os.File, error) {
-	if err := own(c.Dir); err != nil {
+	if err := OwnDir(c.Dir); err != nil {
 		return nil, fmt.Errorf("prepare %s: %w", c.Dir, err)
 	}
-	f, err := os.OpenFile(filepath.Join(c.Dir, name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	f, err := appendTo(filepath.Join(c.Dir, name))
 	if err != nil {
 		return nil, fmt.Errorf("open log: %w", err)
 	}

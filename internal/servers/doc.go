@@ -4,5 +4,10 @@
 // and unpacked, without root, into the user's cache; elsewhere the error says what to install. Nothing needs Docker.
 //
 // A child ends with its parent, also when that is killed with SIGKILL (TestChildEndsWithItsParent). As root, children
-// run as an unprivileged user, because PostgreSQL refuses root. Servers listen on 127.0.0.1 only.
+// run as an unprivileged user, because PostgreSQL refuses root.
+//
+// A server belongs to whoever started it. It listens on 127.0.0.1 only, where every user of the machine reaches it, so it
+// asks everybody for a password, which is random and in no list of processes. Its folder is the starter's: nobody else can
+// read it, and what earlier owners of the name left there (a folder of theirs, a link in place of a log) is refused. As
+// root, data are the unprivileged user's, and all around them is root's.
 package servers

@@ -14,7 +14,8 @@ import (
 // binary is a program, with the folders of its libraries when it comes from the cache.
 type binary struct {
 	path string
-	root string // of the unpacked packages; empty for an installed program
+	root string   // of the unpacked packages; empty for an installed program
+	env  []string // more of the environment, in which a secret is not seen by other users
 }
 
 func (b binary) command(ctx context.Context, args ...string) *exec.Cmd {
@@ -24,6 +25,7 @@ func (b binary) command(ctx context.Context, args ...string) *exec.Cmd {
 	if b.root != "" {
 		cmd.Env = append(cmd.Env, "LD_LIBRARY_PATH="+libraryPath(b.root))
 	}
+	cmd.Env = append(cmd.Env, b.env...)
 	if who, err := unprivileged(); err == nil && who != nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: who}
 	}
@@ -32,7 +34,7 @@ func (b binary) command(ctx context.Context, args ...string) *exec.Cmd {
 
 // sibling is another program of the same package.
 func (b binary) sibling(name string) binary {
-	return binary{filepath.Join(filepath.Dir(b.path), name), b.root}
+	return binary{path: filepath.Join(filepath.Dir(b.path), name), root: b.root, env: b.env}
 }
 
 func libraryPath(root string) string {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"syscall"
 
@@ -16,52 +15,64 @@ import (
 type PgBouncer struct {
 	cfg    Config
 	binary binary
+	server *pgx.ConnConfig
 	port   int
 	child  *Child
 }
 
-// StartPgBouncer starts a pooler in front of a server on host and port.
-func StartPgBouncer(ctx context.Context, host string, port uint16, cfg Config) (*PgBouncer, error) {
+// StartPgBouncer starts a pooler in front of the server of a URL, for the user of that URL.
+func StartPgBouncer(ctx context.Context, serverURL string, cfg Config) (*PgBouncer, error) {
 	program, err := pgBouncerProgram.find(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
-	b := &PgBouncer{cfg: cfg, binary: program}
+	server, err := pgx.ParseConfig(serverURL)
+	if err != nil {
+		return nil, fmt.Errorf("pool a server: %w", err)
+	}
+	b := &PgBouncer{cfg: cfg, binary: program, server: server}
 	return b, cfg.onFreePort(func(listen int) error {
 		b.port = listen
-		if err := b.configure(host, port); err != nil {
+		if err := b.configure(); err != nil {
 			return err
 		}
 		return b.Start(ctx)
 	})
 }
 
-func (b *PgBouncer) configure(host string, port uint16) error {
-	if err := own(b.cfg.Dir); err != nil {
+func (b *PgBouncer) configure() error {
+	if err := OwnDir(b.cfg.Dir); err != nil {
 		return fmt.Errorf("prepare %s: %w", b.cfg.Dir, err)
 	}
 	// A process that is stopped in the middle of a transaction keeps its connection, and tests stop many: there are more
 	// than all that run can need, and less than PostgreSQL takes for the databases that are in use at once.
 	ini := fmt.Sprintf(`[databases]
-* = host=%s port=%d user=tactus
+* = host=%s port=%d
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = %d
 unix_socket_dir =
-auth_type = any
+auth_type = scram-sha-256
+auth_file = %s
 pool_mode = transaction
 default_pool_size = 40
 max_client_conn = 1000
 server_lifetime = 60
 ignore_startup_parameters = extra_float_digits
-`, host, port, b.port)
-	if err := os.WriteFile(b.ini(), []byte(ini), 0o644); err != nil {
+`, b.server.Host, b.server.Port, b.port, b.users())
+	err := hand(b.users(), fmt.Sprintf("%q %q\n", b.server.User, b.server.Password))
+	if err == nil {
+		err = hand(b.ini(), ini)
+	}
+	if err != nil {
 		return fmt.Errorf("configure PgBouncer: %w", err)
 	}
 	return nil
 }
 
 func (b *PgBouncer) ini() string { return filepath.Join(b.cfg.Dir, "pgbouncer.ini") }
+
+func (b *PgBouncer) users() string { return filepath.Join(b.cfg.Dir, "users.txt") }
 
 // Start starts the pooler again on the same port, after it has ended.
 func (b *PgBouncer) Start(ctx context.Context) error {
@@ -91,7 +102,7 @@ func (b *PgBouncer) answers(ctx context.Context) error {
 
 // URL names a database, reached through the pooler. pgx is told not to keep prepared statements in a session.
 func (b *PgBouncer) URL(database string) string {
-	return fmt.Sprintf("postgres://tactus@127.0.0.1:%d/%s?sslmode=disable&default_query_exec_mode=exec", b.port, database)
+	return fmt.Sprintf("postgres://%s:%s@127.0.0.1:%d/%s?sslmode=disable&default_query_exec_mode=exec", b.server.User, b.server.Password, b.port, database)
 }
 
 // Ended is closed when the pooler has ended.

@@ -19,10 +19,11 @@ import (
 // startTimeout is how long a server may take to be ready, recovery after a crash included.
 const startTimeout = 2 * time.Minute
 
-// Postgres is a PostgreSQL server of ours. Its superuser is tactus, without a password, from this machine only.
+// Postgres is a PostgreSQL server of ours. Its superuser is tactus, with a password, from this machine only.
 type Postgres struct {
 	cfg    Config
 	binary binary
+	secret string // the superuser's password
 	port   int
 	limit  int64 // of its files' sizes, in units of 512 bytes
 	child  *Child
@@ -47,20 +48,55 @@ func StartPostgres(ctx context.Context, cfg Config) (*Postgres, error) {
 func (p *Postgres) data() string { return filepath.Join(p.cfg.Dir, "data") }
 
 func (p *Postgres) init(ctx context.Context) error {
-	if err := own(p.cfg.Dir); err != nil {
-		return fmt.Errorf("prepare %s: %w", p.cfg.Dir, err)
+	if _, err := p.cfg.dataDir(); err != nil {
+		return err
 	}
-	if _, err := os.Stat(filepath.Join(p.data(), "PG_VERSION")); err == nil {
-		return nil
-	}
-	p.cfg.say("preparing PostgreSQL in " + p.data())
-	cmd := p.binary.sibling("initdb").command(ctx, "-D", p.data(), "-U", "tactus", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions")
-	out, err := cmd.CombinedOutput()
+	secret, isNew, err := p.cfg.secret()
 	if err != nil {
-		return fmt.Errorf("initdb: %w: %s", err, bytes.TrimSpace(out))
+		return err
+	}
+	p.secret = secret
+	_, err = os.Stat(filepath.Join(p.data(), "PG_VERSION"))
+	switch there := err == nil; {
+	case there && isNew:
+		err = p.setPassword(ctx)
+	case !there:
+		err = p.initdb(ctx)
+	}
+	if err == nil && isNew {
+		err = p.cfg.keep(secret)
+	}
+	return err
+}
+
+func (p *Postgres) initdb(ctx context.Context) error {
+	p.cfg.say("preparing PostgreSQL in " + p.data())
+	password := filepath.Join(p.cfg.Dir, "initdb.password")
+	if err := hand(password, p.secret+"\n"); err != nil {
+		return fmt.Errorf("initdb: %w", err)
+	}
+	err := p.run(ctx, "initdb", "-D", p.data(), "-U", superuser, "-A", "scram-sha-256", "--pwfile", password, "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions")
+	return errors.Join(err, os.Remove(password))
+}
+
+const superuser = "tactus"
+
+// setPassword gives the superuser its password in data of a version that knew of none, while no server runs on them.
+func (p *Postgres) setPassword(ctx context.Context) error {
+	cmd := p.binary.command(ctx, "--single", "-c", "password_encryption=scram-sha-256", "-D", p.data(), "postgres")
+	cmd.Stdin = strings.NewReader(fmt.Sprintf("alter role %s password '%s'\n", superuser, p.secret))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("set the password of PostgreSQL's superuser: %w: %s", err, bytes.TrimSpace(out))
 	}
 	return nil
 }
+
+// access is who may connect (pg_hba.conf): whoever has a password, and the system itself trusts nobody.
+const access = `host all all 127.0.0.1/32 scram-sha-256
+host replication all 127.0.0.1/32 scram-sha-256
+`
+
+func (p *Postgres) accessFile() string { return filepath.Join(p.cfg.Dir, "pg_hba.conf") }
 
 // Start starts the server again on the same port and data, after Stop or Kill. Processes of a killed server may live
 // on for a moment, and no other starts on their data until they have ended.
@@ -84,6 +120,9 @@ func (p *Postgres) startOnce(ctx context.Context) error {
 		return err
 	}
 	defer log.Close() // the child has its own
+	if err := hand(p.accessFile(), access); err != nil {
+		return fmt.Errorf("configure PostgreSQL: %w", err)
+	}
 	program, args := p.binary, p.arguments()
 	if p.limit > 0 {
 		args = append([]string{"-c", fmt.Sprintf(`ulimit -S -f %d && exec "$0" "$@"`, p.limit), program.path}, args...)
@@ -101,6 +140,7 @@ func (p *Postgres) startOnce(ctx context.Context) error {
 func (p *Postgres) arguments() []string {
 	settings := map[string]string{
 		"listen_addresses": "127.0.0.1", "port": fmt.Sprint(p.port), "unix_socket_directories": "",
+		"hba_file": p.accessFile(), "password_encryption": "scram-sha-256",
 		"timezone": "UTC", "log_timezone": "UTC", "wal_level": "replica", "max_connections": "300",
 		"max_prepared_transactions": "20", "shared_buffers": "64MB",
 	}
@@ -136,9 +176,11 @@ func differs(got, want string) error {
 	return nil
 }
 
-// URL names a database of the server.
-func (p *Postgres) URL(database string) string {
-	return fmt.Sprintf("postgres://tactus@127.0.0.1:%d/%s?sslmode=disable", p.port, database)
+// URL names a database of the server, as its superuser reaches it.
+func (p *Postgres) URL(database string) string { return p.urlOf(superuser, p.secret, database) }
+
+func (p *Postgres) urlOf(user, password, database string) string {
+	return fmt.Sprintf("postgres://%s:%s@127.0.0.1:%d/%s?sslmode=disable", user, password, p.port, database)
 }
 
 // CreateDatabase makes a database unless it is there.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -13,10 +14,12 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Redis is a Redis server of ours.
+// Redis is a Redis server of ours. Its default user has a password.
 type Redis struct {
 	cfg    Config
 	binary binary
+	secret string
+	data   string
 	port   int
 	child  *Child
 }
@@ -28,10 +31,40 @@ func StartRedis(ctx context.Context, cfg Config) (*Redis, error) {
 		return nil, err
 	}
 	r := &Redis{cfg: cfg, binary: program}
+	if err := r.init(); err != nil {
+		return nil, err
+	}
 	return r, cfg.onFreePort(func(port int) error {
 		r.port = port
 		return r.Start(ctx)
 	})
+}
+
+// init makes the folder of the data, and the password. It takes data over from where earlier versions had it.
+func (r *Redis) init() (err error) {
+	if r.data, err = r.cfg.dataDir(); err != nil {
+		return err
+	}
+	for _, name := range persisted {
+		err := os.Rename(filepath.Join(r.cfg.Dir, name), filepath.Join(r.data, name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("move the data of Redis: %w", err)
+		}
+	}
+	var isNew bool
+	if r.secret, isNew, err = r.cfg.secret(); err == nil && isNew {
+		err = r.cfg.keep(r.secret)
+	}
+	return err
+}
+
+// persisted is what Redis keeps on disk.
+var persisted = []string{"dump.rdb", "appendonly.aof", "appendonlydir"}
+
+// configure writes what must not be seen in the list of processes. A replica of ours has the password of its primary.
+func (r *Redis) configure() (path string, err error) {
+	path = filepath.Join(r.cfg.Dir, "redis.conf")
+	return path, hand(path, fmt.Sprintf("requirepass %s\nmasterauth %[1]s\n", r.secret))
 }
 
 // Start starts the server again on the same port, with the data that is on disk.
@@ -42,14 +75,18 @@ func (r *Redis) Start(ctx context.Context) error {
 	}
 	defer log.Close() // the child has its own
 	settings := map[string]string{
-		"bind": "127.0.0.1", "port": fmt.Sprint(r.port), "dir": r.cfg.Dir, "daemonize": "no",
+		"bind": "127.0.0.1", "port": fmt.Sprint(r.port), "dir": r.data, "daemonize": "no",
 		"appendonly": "no", "save": "",
 	}
 	if r.cfg.Durable {
 		maps.Copy(settings, map[string]string{"appendonly": "yes", "appendfsync": "everysec"})
 	}
 	maps.Copy(settings, r.cfg.Settings)
-	var args []string
+	path, err := r.configure()
+	if err != nil {
+		return fmt.Errorf("configure Redis: %w", err)
+	}
+	args := []string{path}
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		args = append(args, "--"+name, settings[name])
 	}
@@ -65,10 +102,10 @@ func (r *Redis) Start(ctx context.Context) error {
 }
 
 func (r *Redis) answers(ctx context.Context) error {
-	client := redis.NewClient(&redis.Options{Addr: r.Addr(), MaxRetries: -1})
+	client := redis.NewClient(&redis.Options{Addr: r.Addr(), Password: r.secret, MaxRetries: -1})
 	dir, err := client.ConfigGet(ctx, "dir").Result()
 	if err == nil {
-		err = differs(dir["dir"], r.cfg.Dir)
+		err = differs(dir["dir"], r.data)
 	}
 	return errors.Join(err, client.Close())
 }
@@ -77,7 +114,7 @@ func (r *Redis) answers(ctx context.Context) error {
 func (r *Redis) Addr() string { return fmt.Sprintf("127.0.0.1:%d", r.port) }
 
 // URL names a numbered database of the server.
-func (r *Redis) URL(db int) string { return fmt.Sprintf("redis://%s/%d", r.Addr(), db) }
+func (r *Redis) URL(db int) string { return fmt.Sprintf("redis://:%s@%s/%d", r.secret, r.Addr(), db) }
 
 // PID is the process id of the server.
 func (r *Redis) PID() int { return r.child.PID() }
@@ -102,5 +139,9 @@ func (r *Redis) Wipe() error {
 	if !r.child.HasEnded() {
 		return errors.New("wipe: the server is running")
 	}
-	return errors.Join(os.RemoveAll(filepath.Join(r.cfg.Dir, "dump.rdb")), os.RemoveAll(filepath.Join(r.cfg.Dir, "appendonlydir")))
+	var errs []error
+	for _, name := range persisted {
+		errs = append(errs, os.RemoveAll(filepath.Join(r.data, name)))
+	}
+	return errors.Join(errs...)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/redis/go-redis/v9"
@@ -14,6 +13,7 @@ import (
 type Sentinel struct {
 	cfg    Config
 	binary binary
+	secret string // the primary's, too
 	port   int
 	child  *Child
 }
@@ -24,7 +24,7 @@ func StartSentinel(ctx context.Context, name string, primary *Redis, cfg Config)
 	if err != nil {
 		return nil, err
 	}
-	s := &Sentinel{cfg: cfg, binary: program}
+	s := &Sentinel{cfg: cfg, binary: program, secret: primary.secret}
 	return s, cfg.onFreePort(func(port int) error {
 		s.port = port
 		return s.start(ctx, name, primary)
@@ -37,18 +37,21 @@ func (s *Sentinel) start(ctx context.Context, name string, primary *Redis) error
 		return err
 	}
 	defer log.Close() // the child has its own
+	data, err := s.cfg.dataDir()
+	if err != nil {
+		return err
+	}
 	text := fmt.Sprintf(`bind 127.0.0.1
 port %d
 dir %s
+requirepass %s
 sentinel monitor %s 127.0.0.1 %d 1
-sentinel down-after-milliseconds %s 1000
-sentinel failover-timeout %s 10000
-`, s.port, s.cfg.Dir, name, primary.port, name, name)
-	path := filepath.Join(s.cfg.Dir, "sentinel.conf")
-	if err := os.WriteFile(path, []byte(text), 0o666); err != nil { // Sentinel writes what it learns into it
-		return fmt.Errorf("configure Sentinel: %w", err)
-	}
-	if err := os.Chmod(path, 0o666); err != nil {
+sentinel auth-pass %[4]s %[3]s
+sentinel down-after-milliseconds %[4]s 1000
+sentinel failover-timeout %[4]s 10000
+`, s.port, data, s.secret, name, primary.port)
+	path := filepath.Join(data, "sentinel.conf") // Sentinel writes what it learns beside it
+	if err := hand(path, text); err != nil {
 		return fmt.Errorf("configure Sentinel: %w", err)
 	}
 	if s.child, err = start(s.binary, log, path, "--sentinel"); err != nil {
@@ -63,12 +66,15 @@ sentinel failover-timeout %s 10000
 }
 
 func (s *Sentinel) answers(ctx context.Context) error {
-	client := redis.NewClient(&redis.Options{Addr: s.Addr(), MaxRetries: -1})
+	client := redis.NewClient(&redis.Options{Addr: s.Addr(), Password: s.secret, MaxRetries: -1})
 	return errors.Join(client.Ping(ctx).Err(), client.Close())
 }
 
 // Addr is the Sentinel's host and port.
 func (s *Sentinel) Addr() string { return fmt.Sprintf("127.0.0.1:%d", s.port) }
+
+// Password is what the Sentinel asks for, and the servers that it watches.
+func (s *Sentinel) Password() string { return s.secret }
 
 // Kill crashes the Sentinel.
 func (s *Sentinel) Kill() error { return s.child.Kill() }

@@ -23,7 +23,7 @@ func config(t *testing.T) servers.Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(dir, 0o755); err != nil { // the children may be another user
+	if err := servers.OwnDir(dir); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -82,6 +82,17 @@ func query(t *testing.T, url, sql string) string {
 	return string(results[0].Rows[0][0])
 }
 
+func connect(t *testing.T, r *servers.Redis) *redis.Client {
+	t.Helper()
+	options, err := redis.ParseURL(r.URL(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := redis.NewClient(options)
+	t.Cleanup(func() { _ = client.Close() }) // its server may be gone
+	return client
+}
+
 func TestRedisStopsAndComesBackWithOrWithoutItsData(t *testing.T) {
 	t.Parallel()
 	cfg := config(t)
@@ -91,8 +102,7 @@ func TestRedisStopsAndComesBackWithOrWithoutItsData(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Kill()
-	client := redis.NewClient(&redis.Options{Addr: r.Addr()})
-	defer client.Close()
+	client := connect(t, r)
 	if err := client.Set(t.Context(), "k", "v", 0).Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -128,11 +138,7 @@ func TestPgBouncerPools(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.Kill()
-	at, err := pgx.ParseConfig(p.URL("postgres"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := servers.StartPgBouncer(t.Context(), at.Host, at.Port, config(t))
+	b, err := servers.StartPgBouncer(t.Context(), p.URL("postgres"), config(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net/url"
 	"path/filepath"
 
 	"github.com/jackc/pgx/v5"
@@ -17,16 +16,16 @@ func StartStandby(ctx context.Context, primary string, cfg Config) (*Postgres, e
 	if err != nil {
 		return nil, err
 	}
-	p := &Postgres{cfg: cfg, binary: program}
-	if err := own(cfg.Dir); err != nil {
-		return nil, fmt.Errorf("prepare %s: %w", cfg.Dir, err)
-	}
-	u, err := url.Parse(primary)
+	from, err := pgx.ParseConfig(primary)
 	if err != nil {
 		return nil, fmt.Errorf("copy a server: %w", err)
 	}
-	from := fmt.Sprintf("host=%s port=%s user=tactus", u.Hostname(), u.Port())
-	if err := p.run(ctx, "pg_basebackup", "-D", p.data(), "-d", from, "-X", "stream", "-R", "--checkpoint=fast", "--no-sync"); err != nil {
+	p := &Postgres{cfg: cfg, binary: program, secret: from.Password}
+	if _, err := cfg.dataDir(); err != nil {
+		return nil, err
+	}
+	at := fmt.Sprintf("host=%s port=%d user=%s", from.Host, from.Port, from.User)
+	if err := p.run(ctx, "pg_basebackup", "-D", p.data(), "-d", at, "-X", "stream", "-R", "--checkpoint=fast", "--no-sync"); err != nil {
 		return nil, err
 	}
 	return p, cfg.onFreePort(func(port int) error {
@@ -52,20 +51,22 @@ func (p *Postgres) Promote(ctx context.Context) error {
 // Dump writes a database to a file with pg_dump, and gives what restores it into one of the same name, on any server.
 func (p *Postgres) Dump(ctx context.Context, database string) (restore func(ctx context.Context, to *Postgres) error, err error) {
 	file := filepath.Join(p.cfg.Dir, database+".dump")
-	if err := p.run(ctx, "pg_dump", "-Fc", "-f", file, "-d", p.URL(database)); err != nil {
+	if err := p.run(ctx, "pg_dump", "-Fc", "-f", file, "-d", p.urlOf(superuser, "", database)); err != nil {
 		return nil, err
 	}
 	return func(ctx context.Context, to *Postgres) error {
 		if err := to.CreateDatabase(ctx, database); err != nil {
 			return err
 		}
-		return to.run(ctx, "pg_restore", "--exit-on-error", "-d", to.URL(database), file)
+		return to.run(ctx, "pg_restore", "--exit-on-error", "-d", to.urlOf(superuser, "", database), file)
 	}, nil
 }
 
-// run runs a program that came with the server.
+// run runs a program that came with the server, as the superuser. Arguments are seen by every user, the environment is not.
 func (p *Postgres) run(ctx context.Context, name string, args ...string) error {
-	if out, err := p.binary.sibling(name).command(ctx, args...).CombinedOutput(); err != nil {
+	cmd := p.binary.sibling(name).command(ctx, args...)
+	cmd.Env = append(cmd.Env, "PGPASSWORD="+p.secret)
+	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w: %s", name, err, bytes.TrimSpace(out))
 	}
 	return nil

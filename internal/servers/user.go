@@ -28,18 +28,6 @@ func unprivileged() (*syscall.Credential, error) {
 	return nil, fmt.Errorf("PostgreSQL refuses to run as root, and there is neither a user postgres nor nobody: run as another user")
 }
 
-// own makes a folder that children can write to, with its parents.
-func own(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	who, err := unprivileged()
-	if err != nil || who == nil {
-		return err
-	}
-	return os.Chown(dir, int(who.Uid), int(who.Gid))
-}
-
 // StateDir is where a server keeps data that is to last: the user's state folder, and a system folder for root, whose
 // home others cannot enter.
 func StateDir() (string, error) {

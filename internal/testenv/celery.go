@@ -15,9 +15,6 @@ func Worker(t testing.TB, cfg servers.CeleryConfig) *servers.Celery {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(dir, 0o755); err != nil { // the worker may be another user
-		t.Fatal(err)
-	}
 	cfg.Dir, cfg.Log = filepath.Join(dir, "worker"), func(text string) { t.Log(text) }
 	worker, err := servers.StartCelery(t.Context(), cfg)
 	if err != nil {

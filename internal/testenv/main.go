@@ -80,7 +80,7 @@ func Dir() (string, error) {
 		}
 		process.dir = dir
 	}
-	return os.MkdirTemp(process.dir, "")
+	return mkdir(process.dir, "")
 }
 
 // programDir makes a folder that programs can be run from, which memory often forbids. It goes with the process.
@@ -94,17 +94,22 @@ func programDir() (string, error) {
 		}
 		process.bin = dir
 	}
-	return os.MkdirTemp(process.bin, "")
+	return mkdir(process.bin, "")
 }
 
-// makeDir makes a folder of this process, which the servers can enter although they may run as another user.
+// makeDir makes a folder of this process.
 func makeDir(base string) (string, error) {
 	reap(base)
-	dir, err := os.MkdirTemp(base, fmt.Sprintf("%s%d-", dirPrefix, os.Getpid()))
+	return mkdir(base, fmt.Sprintf("%s%d-", dirPrefix, os.Getpid()))
+}
+
+// mkdir makes a folder that nobody else can look into. The servers, which are another user when we are root, pass through.
+func mkdir(parent, prefix string) (string, error) {
+	dir, err := os.MkdirTemp(parent, prefix)
 	if err != nil {
 		return "", err
 	}
-	return dir, os.Chmod(dir, 0o755)
+	return dir, servers.OwnDir(dir)
 }
 
 // reap removes what killed test processes have left behind; their servers died with them.
@@ -118,6 +123,9 @@ func reap(base string) {
 	}
 }
 
+// password is that of all servers of this process, so that they can replicate each other.
+var password = sync.OnceValue(servers.NewPassword)
+
 // serverConfig is for a server in a new folder of this process.
 func serverConfig(settings map[string]string) (servers.Config, error) {
 	dir, err := Dir()
@@ -125,7 +133,7 @@ func serverConfig(settings map[string]string) (servers.Config, error) {
 		return servers.Config{}, err
 	}
 	return servers.Config{
-		Dir: filepath.Join(dir, "server"), Settings: settings,
+		Dir: filepath.Join(dir, "server"), Password: password(), Settings: settings,
 		Log: func(text string) { fmt.Fprintln(os.Stderr, "testenv:", text) },
-	}, os.Chmod(dir, 0o755)
+	}, nil
 }

@@ -152,15 +152,11 @@ func startPooler(ctx context.Context) (*servers.PgBouncer, error) {
 	if err != nil {
 		return nil, err
 	}
-	at, err := pgx.ParseConfig(s.direct)
-	if err != nil {
-		return nil, err
-	}
 	cfg, err := serverConfig(nil)
 	if err != nil {
 		return nil, err
 	}
-	return servers.StartPgBouncer(ctx, at.Host, at.Port, cfg)
+	return servers.StartPgBouncer(ctx, s.direct, cfg)
 }
 
 // Pooled names the database of a direct URL as it is reached in this run of the tests.

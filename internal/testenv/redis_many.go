@@ -24,7 +24,7 @@ func Sentinel(t testing.TB, primary *servers.Redis, replicas int) (url string) {
 		t.Fatalf("start Sentinel: %v", err)
 	}
 	t.Cleanup(func() { _ = s.Kill() }) // nothing in it is needed any more
-	client := redis.NewSentinelClient(&redis.Options{Addr: s.Addr()})
+	client := redis.NewSentinelClient(&redis.Options{Addr: s.Addr(), Password: s.Password()})
 	defer client.Close()
 	Eventually(t, "Sentinel knows the replicas", func() error {
 		known, err := client.Replicas(t.Context(), "main").Result()
@@ -33,7 +33,7 @@ func Sentinel(t testing.TB, primary *servers.Redis, replicas int) (url string) {
 		}
 		return err
 	})
-	return "redis+sentinel://" + s.Addr() + "/main/0"
+	return fmt.Sprintf("redis+sentinel://:%s@%s/main/0?sentinel_password=%[1]s", s.Password(), s.Addr())
 }
 
 // slots are how a Cluster of three shares what there is.
@@ -59,7 +59,7 @@ func Cluster(t testing.TB) (nodes []*servers.Redis, url string) {
 	for _, node := range nodes {
 		awaitWhole(t, node)
 	}
-	return nodes, "redis+cluster://" + strings.Join(addresses, ",")
+	return nodes, fmt.Sprintf("redis+cluster://:%s@%s", password(), strings.Join(addresses, ","))
 }
 
 // ClusterReplica adds a node to a Cluster that Cluster has started: a replica of the master that has a key. It has all data.

@@ -1,0 +1,53 @@
+package servers
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+)
+
+// NewPassword makes up a password, which needs no quoting anywhere.
+func NewPassword() string {
+	secret := make([]byte, 16)
+	_, _ = rand.Read(secret) // never fails
+	return hex.EncodeToString(secret)
+}
+
+func (c Config) secretFile() string { return filepath.Join(c.Dir, "password") }
+
+// secret is the password of the server's administrator: the configured one, or one that is made up once and kept. isNew
+// reports that what was in the folder before cannot have had it.
+func (c Config) secret() (secret string, isNew bool, err error) {
+	if c.Password != "" {
+		return c.Password, false, nil
+	}
+	text, err := readOwn(c.secretFile())
+	if secret = strings.TrimSpace(text); err == nil && secret != "" {
+		return secret, false, nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", false, fmt.Errorf("read the password: %w", err)
+	}
+	return NewPassword(), true, nil
+}
+
+// keep remembers a password for the next start.
+func (c Config) keep(secret string) error {
+	if err := WriteOwn(c.secretFile(), secret+"\n"); err != nil {
+		return fmt.Errorf("keep the password: %w", err)
+	}
+	return nil
+}
+
+// passwordOf derives the password of one more user from the administrator's, which cannot be told from it.
+func passwordOf(user, secret string) string {
+	sum := hmac.New(sha256.New, []byte(secret))
+	sum.Write([]byte(user))
+	return hex.EncodeToString(sum.Sum(nil)[:16])
+}
