@@ -40,7 +40,7 @@ func NewEventSink(client goredis.UniversalClient, cfg EventConfig) *EventSink {
 	if cfg.Alarm == nil {
 		cfg.Alarm = func(string) {}
 	}
-	return &EventSink{client: client, cfg: cfg, keys: []string{cfg.Stream, beside(cfg.Stream, "sink")}}
+	return &EventSink{client: client, cfg: cfg, keys: []string{cfg.Stream, beside(cfg.Stream, "sink"), beside(cfg.Stream, "copy")}}
 }
 
 // beside names a key of ours for a stream, in the same slot of a Cluster.
@@ -146,12 +146,12 @@ func (s *EventSink) run(ctx context.Context, script *goredis.Script, args ...any
 }
 
 func (s *EventSink) repair(ctx context.Context) error {
-	gone, err := eventRepair.Run(ctx, s.client, s.keys).StringSlice()
+	reply, err := eventRepair.Run(ctx, s.client, s.keys).Slice()
 	if err != nil {
 		return fmt.Errorf("take out foreign entries: %w", err)
 	}
-	if ids := gone[1:]; len(ids) > 0 {
-		s.cfg.Alarm(fmt.Sprintf("somebody else appended to %s: %d entries taken out, %s to %s", s.cfg.Stream, len(ids), ids[0], ids[len(ids)-1]))
+	if len(reply) == 4 && reply[1] != int64(0) {
+		s.cfg.Alarm(fmt.Sprintf("somebody else appended to %s: %d entries taken out, %s to %s", append([]any{s.cfg.Stream}, reply[1:]...)...))
 	}
 	return nil
 }

@@ -246,3 +246,77 @@ func TestEventSinkForeignStream(t *testing.T) {
 	fill(t, sink, at(0, 0), batch(t, 1, 5))
 	wantHeld(t, kinds["events"], client, span(1, 1, 5))
 }
+
+// TestEventSinkStrangers has somebody else append what our IDs do not reach, or to a stream that was emptied in the same breath,
+// with and without the key beside it: it is taken out, the alarm says so, and the sink goes on where it was.
+func TestEventSinkStrangers(t *testing.T) {
+	t.Parallel()
+	stranger := func(ids ...string) func(t *testing.T, p goredis.Pipeliner) {
+		return func(t *testing.T, p goredis.Pipeliner) {
+			for _, id := range ids {
+				p.XAdd(t.Context(), &goredis.XAddArgs{Stream: redis.EventStream, ID: id, Values: []any{"foreign", "entry"}})
+			}
+		}
+	}
+	const high, highest = "9223372036854775808-0", "18446744073709551615-18446744073709551615"
+	all := span(1, 1, 5)
+	for name, c := range map[string]struct {
+		lose string // a command that comes first
+		do   func(t *testing.T, p goredis.Pipeliner)
+		want relay.Mark
+		left []string
+	}{
+		"by the clock":                 {"", stranger("*", "*"), at(1, 5), all},
+		"beyond our numbers":           {"", stranger("*", high), at(1, 5), all},
+		"at the end of all":            {"", stranger(highest), at(1, 5), all},
+		"after a flush":                {"flushdb", stranger("*"), relay.Mark{}, nil},
+		"beyond, after a flush":        {"flushdb", stranger(high, highest), relay.Mark{}, nil},
+		"low, after a flush":           {"flushdb", stranger("1-1"), relay.Mark{}, nil},
+		"low, and the stream is gone":  {"del " + redis.EventStream, stranger("1-1"), at(0, 0), nil},
+		"both, and the stream is gone": {"del " + redis.EventStream, stranger("1-1", "*"), at(0, 0), nil},
+		"without the key beside":       {"del " + eventKeys[1], stranger("*", "*"), relay.Mark{Last: at(1, 5).Last}, all},
+		"highest, and without it":      {"del " + eventKeys[1], stranger(highest), relay.Mark{Last: at(1, 5).Last}, all},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client := testenv.Redis(t)
+			sink, said := alarms(client)
+			begin(t, sink)
+			fill(t, sink, at(0, 0), batch(t, 1, 5))
+			makeGroup(t, client, "g")
+			readAs(t, client, "g", 3)
+			client.XAck(t.Context(), redis.EventStream, "g", "1-1")
+			if _, err := client.TxPipelined(t.Context(), func(p goredis.Pipeliner) error {
+				if words := strings.Fields(c.lose); len(words) == 2 {
+					p.Do(t.Context(), words[0], words[1])
+				} else if len(words) == 1 {
+					p.Do(t.Context(), words[0])
+				}
+				c.do(t, p)
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+			wantMark(t, sink, c.want)
+			wantHeld(t, kinds["events"], client, c.left)
+			if len(*said) != 1 {
+				t.Errorf("the alarm said %q", *said)
+			}
+			if err := sink.Begin(t.Context(), c.want, relay.Mark{Epoch: epoch, Last: c.want.Last}); err != nil {
+				t.Fatal(err)
+			}
+			fill(t, sink, relay.Mark{Epoch: epoch, Last: c.want.Last}, batch(t, 2, 2))
+			wantHeld(t, kinds["events"], client, slices.Concat(c.left, span(2, 1, 2)))
+			if c.left == nil {
+				return
+			}
+			waiting, err := client.XPending(t.Context(), redis.EventStream, "g").Result()
+			if err != nil || waiting.Count != 2 || waiting.Lower != "1-2" || waiting.Higher != "1-3" {
+				t.Errorf("the group has not acknowledged %+v, %v", waiting, err)
+			}
+			if got := readAs(t, client, "g", 10); !slices.Equal(got, slices.Concat(span(1, 4, 5), span(2, 1, 2))) {
+				t.Errorf("the group then heard %v", got)
+			}
+		})
+	}
+}
