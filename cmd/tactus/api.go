@@ -35,7 +35,7 @@ func (c apiCmd) Run(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	defer pool.Close()
-	l, err := c.listen(apiAddr)
+	l, hosts, err := c.listen(apiAddr)
 	if err != nil {
 		return err
 	}
@@ -43,7 +43,7 @@ func (c apiCmd) Run(ctx context.Context, log *slog.Logger) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return maintain(ctx, pool, c.retentionFlags, log) })
 	group.Go(func() error {
-		return telemetry.Serve(ctx, l, apiHandler(pool, c.Timezone, c.celery(), log, telemetry.Mux(health, telemetry.NewRegistry())))
+		return telemetry.Serve(ctx, l, hosts, apiHandler(pool, c.Timezone, c.celery(), log, telemetry.Mux(health, telemetry.NewRegistry())))
 	})
 	return group.Wait()
 }

@@ -56,6 +56,7 @@ func TestSettingsAreChecked(t *testing.T) {
 		{"TACTUS_AUTH", []string{"api", database, "--http-addr=[::]:0"}},
 		{"TACTUS_AUTH", []string{"api", database, "--http-addr=example.org:80"}},
 		{"TACTUS_AUTH", []string{"api", database, "--http-addr=127.0.0.1:0", "--auth=basic"}},
+		{"TACTUS_ALLOWED_HOSTS", []string{"api", database, "--http-addr=127.0.0.1:0", "--allowed-hosts=http://example.org"}},
 		{"TACTUS_HTTP_ADDR", []string{"api", database, "--http-addr=8000"}},
 		{"CELERY_TIMEZONE", []string{"api", database, "--celery-timezone=Mars/Base"}},
 		{"TACTUS_RUN_RETENTION", []string{"api", database, "--run-retention=1h"}},
@@ -76,6 +77,25 @@ func TestListensBeyondThisMachineWhenToldWhoMayCall(t *testing.T) {
 	p := testenv.Program{Env: []string{"DATABASE_URL=" + testenv.DatabaseURL(t), "TACTUS_HTTP_ADDR=0.0.0.0:0", "TACTUS_AUTH=none"}}.Start(t, "api")
 	if !strings.HasPrefix(p.URL(), "http://[::]:") && !strings.HasPrefix(p.URL(), "http://0.0.0.0:") {
 		t.Errorf("listens on %s", p.URL())
+	}
+}
+
+// TestOnlyTheNamesOfAProcessReachIt is a web page whose name leads to each of the processes.
+func TestOnlyTheNamesOfAProcessReachIt(t *testing.T) {
+	t.Parallel()
+	env := []string{"DATABASE_URL=" + testenv.DatabaseURL(t), "REDIS_URL=" + testenv.RedisURL(t), "TACTUS_ALLOWED_HOSTS=tactus.example", "TACTUS_HTTP_ADDR=127.0.0.1:0"}
+	for _, process := range []string{"api", "relay", "beat"} {
+		url := testenv.Program{Env: env}.Start(t, process).URL()
+		for host, want := range map[string]int{"evil.example": http.StatusMisdirectedRequest, "tactus.example": http.StatusOK, "localhost:8000": http.StatusOK} {
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/livez", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Host = host
+			if status, body := send(t, request); status != want {
+				t.Errorf("%s as %s: %d %s", process, host, status, body)
+			}
+		}
 	}
 }
 

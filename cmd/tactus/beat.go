@@ -87,7 +87,7 @@ func (c beatCmd) Run(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	defer pool.Close()
-	l, err := c.listen(beatAddr)
+	l, hosts, err := c.listen(beatAddr)
 	if err != nil {
 		return err
 	}
@@ -102,6 +102,6 @@ func (c beatCmd) Run(ctx context.Context, log *slog.Logger) error {
 	group.Go(func() error { return maintain(ctx, pool, c.retentionFlags, log) })
 	group.Go(func() error { return mend(ctx, pool, log) })
 	group.Go(func() error { return c.collect(ctx, pool, c.broker(), c.KeyPrefix, c.lease(), log, registry) })
-	group.Go(func() error { return telemetry.Serve(ctx, l, telemetry.Mux(health, registry)) })
+	group.Go(func() error { return telemetry.Serve(ctx, l, hosts, telemetry.Mux(health, registry)) })
 	return group.Wait()
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -42,30 +43,45 @@ func (f databaseFlags) connect(ctx context.Context, health *telemetry.Health) (*
 
 // httpFlags say where a process listens.
 type httpFlags struct {
-	HTTPAddr string `name:"http-addr" env:"TACTUS_HTTP_ADDR" placeholder:"HOST:PORT" help:"Where to listen (default 127.0.0.1, port 8000 api, 8001 relay, 8002 beat)."`
-	Auth     string `env:"TACTUS_AUTH" help:"Who may call: none, said explicitly, is needed to listen beyond this machine."`
+	HTTPAddr string   `name:"http-addr" env:"TACTUS_HTTP_ADDR" placeholder:"HOST:PORT" help:"Where to listen (default 127.0.0.1, port 8000 api, 8001 relay, 8002 beat)."`
+	Hosts    []string `name:"allowed-hosts" env:"TACTUS_ALLOWED_HOSTS" placeholder:"HOST" help:"Names by which requests may call this process, besides those of this machine and, where others can call, addresses; *.HOST for those below one, * for any."`
+	Auth     string   `env:"TACTUS_AUTH" help:"Who may call: none, said explicitly, is needed to listen beyond this machine."`
 }
 
-func (f httpFlags) listen(otherwise string) (net.Listener, error) {
+// listen opens the address, and returns the names by which requests may call it.
+func (f httpFlags) listen(otherwise string) (net.Listener, telemetry.Hosts, error) {
+	addr, err := f.address(otherwise)
+	if err != nil {
+		return nil, telemetry.Hosts{}, err
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, telemetry.Hosts{}, fmt.Errorf("listen on TACTUS_HTTP_ADDR: %w", err)
+	}
+	hosts, err := telemetry.NewHosts(l.Addr(), f.Hosts)
+	if err != nil {
+		return nil, hosts, errors.Join(usage("TACTUS_ALLOWED_HOSTS %v", err), l.Close())
+	}
+	return l, hosts, nil
+}
+
+// address refuses one that other machines reach, unless it was said who may call.
+func (f httpFlags) address(otherwise string) (string, error) {
 	addr := f.HTTPAddr
 	if addr == "" {
 		addr = otherwise
 	}
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
-		return nil, usage("TACTUS_HTTP_ADDR %q: want HOST:PORT", addr)
+		return "", usage("TACTUS_HTTP_ADDR %q: want HOST:PORT", addr)
 	}
 	if f.Auth != "" && f.Auth != "none" {
-		return nil, usage("TACTUS_AUTH %q: the only value is none; put a proxy that authenticates in front", f.Auth)
+		return "", usage("TACTUS_AUTH %q: the only value is none; put a proxy that authenticates in front", f.Auth)
 	}
 	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) && f.Auth == "" {
-		return nil, usage("TACTUS_HTTP_ADDR %s can be reached from other machines: say who may call with TACTUS_AUTH (none: anybody)", addr)
+		return "", usage("TACTUS_HTTP_ADDR %s can be reached from other machines: say who may call with TACTUS_AUTH (none: anybody)", addr)
 	}
-	l, err := net.Listen("tcp", addr)
-	if err != nil {
-		return nil, fmt.Errorf("listen on TACTUS_HTTP_ADDR: %w", err)
-	}
-	return l, nil
+	return addr, nil
 }
 
 // timezoneFlag is the zone of schedules that name none.

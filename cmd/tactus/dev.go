@@ -78,7 +78,7 @@ func (c *devCmd) startServers(ctx context.Context, owned *ownServers) (err error
 }
 
 func (c devCmd) serve(ctx context.Context, state string, to console, log *slog.Logger) error {
-	l, err := c.listen(apiAddr)
+	l, hosts, err := c.listen(apiAddr)
 	if err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func (c devCmd) serve(ctx context.Context, state string, to console, log *slog.L
 	group.Go(func() error { return maintain(ctx, pool, c.retentionFlags, log) })
 	group.Go(func() error { return mend(ctx, pool, log) })
 	group.Go(func() error {
-		return telemetry.Serve(ctx, l, apiHandler(pool, c.Timezone, c.celery(), log, telemetry.Mux(health, registry)))
+		return telemetry.Serve(ctx, l, hosts, apiHandler(pool, c.Timezone, c.celery(), log, telemetry.Mux(health, registry)))
 	})
 	started(log, "dev", l, "state_dir", state, "shadow", c.Shadow)
 	group.Go(func() error { return c.collect(ctx, pool, c.broker(), c.KeyPrefix, c.lease(), log, registry) })

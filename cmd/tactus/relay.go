@@ -62,7 +62,7 @@ func (c relayCmd) Run(ctx context.Context, to console, log *slog.Logger) error {
 		return err
 	}
 	defer pool.Close()
-	l, err := c.listen(relayAddr)
+	l, hosts, err := c.listen(relayAddr)
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func (c relayCmd) Run(ctx context.Context, to console, log *slog.Logger) error {
 		return c.relay(ctx, pool, c.DatabaseURL, c.redisFlags, log, health, registry)
 	})
 	group.Go(func() error { return maintain(ctx, pool, c.retentionFlags, log) })
-	group.Go(func() error { return telemetry.Serve(ctx, l, telemetry.Mux(health, registry)) })
+	group.Go(func() error { return telemetry.Serve(ctx, l, hosts, telemetry.Mux(health, registry)) })
 	return group.Wait()
 }
 

@@ -291,10 +291,14 @@ func TestStreamsEndWithTheServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	hosts, err := telemetry.NewHosts(on.Addr(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, stop := context.WithCancel(t.Context())
 	served := make(chan error, 1)
 	go func() {
-		served <- telemetry.Serve(ctx, on, api.New(pool, "UTC", slog.New(slog.NewTextHandler(t.Output(), nil)), celery.Config{}))
+		served <- telemetry.Serve(ctx, on, hosts, api.New(pool, "UTC", slog.New(slog.NewTextHandler(t.Output(), nil)), celery.Config{}))
 	}()
 	s := service{"http://" + on.Addr().String() + "/api/v1", pool}
 	s.do(t, "POST", "/schedules", minutely).want(t, 201)

@@ -20,9 +20,13 @@ func serve(t *testing.T, handler http.Handler) (address string, stop func(), ser
 	if err != nil {
 		t.Fatal(err)
 	}
+	hosts, err := telemetry.NewHosts(l.Addr(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- telemetry.Serve(ctx, l, handler) }()
+	go func() { ended <- telemetry.Serve(ctx, l, hosts, handler) }()
 	t.Cleanup(cancel)
 	return l.Addr().String(), cancel, ended
 }
