@@ -61,7 +61,8 @@ type writer struct {
 	tx       pgx.Tx
 	timezone string
 	check    domain.Check
-	turn     *turn // of a store
+	turn     *turn      // of a store
+	names    *namesakes // of a store
 }
 
 // within refuses what can never be handed to Celery workers, as they are set up by default.
@@ -73,11 +74,17 @@ func (w writer) create(ctx context.Context, d domain.Definition, o option) (doma
 	if err != nil {
 		return domain.Schedule{}, err
 	}
-	s, err := w.write(ctx, domain.Create(id, d), o, false)
-	if errors.Is(err, errNotWritten) {
-		return domain.Schedule{}, domain.ErrNameTaken
+	try := func() (domain.Schedule, error) {
+		s, err := w.write(ctx, domain.Create(id, d), o, false)
+		if errors.Is(err, errNotWritten) {
+			return domain.Schedule{}, domain.ErrNameTaken
+		}
+		return s, err
 	}
-	return s, err
+	if w.names == nil || o.key != "" { // a repeated request is answered what the first one made
+		return try()
+	}
+	return w.names.create(ctx, d.Name, try)
 }
 
 func (w writer) put(ctx context.Context, d domain.Definition) (after domain.Schedule, created bool, err error) {
