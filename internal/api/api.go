@@ -3,6 +3,7 @@ package api
 import (
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -46,13 +47,16 @@ func New(pool *pgxpool.Pool, timezone string, log *slog.Logger, workers celery.C
 	return http.NewCrossOriginProtection().Handler(tidy(mux))
 }
 
-// tidy takes trailing slashes for none, and answers what the mux has no operation for with a problem document.
+// tidy takes trailing slashes for none, refuses addresses that are no text, and answers what the mux has no operation for with
+// a problem document.
 func tidy(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if path := strings.TrimRight(r.URL.Path, "/"); path != "" && path != r.URL.Path {
-			r = r.Clone(r.Context())
-			r.URL.Path, r.URL.RawPath = path, ""
+		w = &answerOnce{ResponseWriter: w}
+		if f := unreadable(r); f != nil {
+			problemTo(w, newProblem(http.StatusBadRequest, *f))
+			return
 		}
+		r = withoutTrailingSlashes(r)
 		r.Header.Set("Content-Type", "application/json") // whatever a body is called, it is read as JSON
 		handler, pattern := mux.Handler(r)
 		if pattern != "" {
@@ -67,6 +71,41 @@ func tidy(mux *http.ServeMux) http.Handler {
 		writeProblem(w, answer.status)
 	})
 }
+
+// withoutTrailingSlashes looks at the address as it was sent: an escaped slash is part of a name.
+func withoutTrailingSlashes(r *http.Request) *http.Request {
+	sent := r.URL.EscapedPath()
+	escaped := strings.TrimRight(sent, "/")
+	path, err := url.PathUnescape(escaped)
+	if escaped == "" || escaped == sent || err != nil {
+		return r
+	}
+	r = r.Clone(r.Context())
+	r.URL.Path, r.URL.RawPath = path, escaped
+	return r
+}
+
+// answerOnce lets the first status count. The framework sends another one when the client has gone away in the middle of an
+// answer.
+type answerOnce struct {
+	http.ResponseWriter
+	answered bool
+}
+
+func (a *answerOnce) WriteHeader(status int) {
+	if !a.answered {
+		a.answered = status >= http.StatusOK // those below announce an answer
+		a.ResponseWriter.WriteHeader(status)
+	}
+}
+
+func (a *answerOnce) Write(b []byte) (int, error) {
+	a.answered = true
+	return a.ResponseWriter.Write(b)
+}
+
+// Unwrap is for http.ResponseController.
+func (a *answerOnce) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 // statusOnly hears what the mux would answer.
 type statusOnly struct {

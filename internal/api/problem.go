@@ -129,8 +129,12 @@ var advice = map[int]string{
 }
 
 func writeProblem(w http.ResponseWriter, status int) {
+	problemTo(w, newProblem(status, fault{Code: codes[status], Message: advice[status]}))
+}
+
+func problemTo(w http.ResponseWriter, p *problem) {
 	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(status)
-	body, _ := json.Marshal(newProblem(status, fault{Code: codes[status], Message: advice[status]})) // strings encode
-	_, _ = w.Write(body)                                                                             // the client may be gone
+	w.WriteHeader(p.Status)
+	body, _ := json.Marshal(p) // strings encode
+	_, _ = w.Write(body)       // the client may be gone
 }

@@ -164,10 +164,10 @@ func (s *server) list(ctx context.Context, in *struct {
 	PerPage  int    `query:"per_page" minimum:"1" maximum:"1000" default:"50"`
 	Enabled  string `query:"enabled" enum:"true,false"`
 	Only     bool   `query:"enabled_only" doc:"The same as enabled=true."`
-	Category string `query:"category"`
-	Tag      string `query:"tag"`
-	Name     string `query:"name" doc:"The whole name."`
-	Query    string `query:"q" doc:"A part of the name, in either case."`
+	Category string `query:"category" maxLength:"200"`
+	Tag      string `query:"tag" maxLength:"200"`
+	Name     string `query:"name" maxLength:"200" doc:"The whole name."`
+	Query    string `query:"q" maxLength:"200" doc:"A part of the name, in either case."`
 },
 ) (*page, error) {
 	filter := catalog.Filter{Category: in.Category, Tag: in.Tag, Name: in.Name, Query: in.Query, Limit: in.PerPage, Offset: (in.Page - 1) * in.PerPage}
@@ -234,6 +234,12 @@ func (s *server) putByName(ctx context.Context, in *struct {
 	body
 },
 ) (*created, error) {
+	if strings.TrimSpace(in.Name) != in.Name {
+		return nil, s.answer(&domain.Error{
+			Kind: domain.Invalid, Code: "name_invalid", Field: "/name",
+			Message: fmt.Sprintf("%.200q has white space around it, which no name keeps: leave it out", in.Name),
+		})
+	}
 	definition, err := s.decode(in.RawBody)
 	if err != nil {
 		return nil, s.answer(err)
@@ -241,7 +247,7 @@ func (s *server) putByName(ctx context.Context, in *struct {
 	if definition.Name != "" && definition.Name != in.Name {
 		return nil, s.answer(&domain.Error{
 			Kind: domain.Invalid, Code: "name_invalid", Field: "/name",
-			Message: fmt.Sprintf("the address says %q, the body %q: leave it out of the body", in.Name, definition.Name),
+			Message: fmt.Sprintf("the address says %.200q, the body %.200q: leave it out of the body", in.Name, definition.Name),
 		})
 	}
 	definition.Name = in.Name

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -33,6 +34,9 @@ func (c Cursor) String() string {
 	return base64.RawURLEncoding.EncodeToString([]byte(text))
 }
 
+// snapshot is what one looks like; whether it is one, PostgreSQL knows.
+var snapshot = regexp.MustCompile(`^[0-9]+:[0-9]+:[0-9,]*$`)
+
 // ParseCursor reads what String gave; an empty text is the zero Cursor.
 func ParseCursor(text string) (Cursor, error) {
 	if text == "" {
@@ -44,7 +48,7 @@ func ParseCursor(text string) (Cursor, error) {
 		return Cursor{}, ErrCursor
 	}
 	position, err := strconv.ParseInt(parts[3], 10, 64)
-	if err != nil {
+	if err != nil || !snapshot.MatchString(parts[1]) || parts[2] != "" && !snapshot.MatchString(parts[2]) {
 		return Cursor{}, ErrCursor
 	}
 	return Cursor{parts[0], outbox.Snapshot(parts[1]), outbox.Snapshot(parts[2]), position}, nil
