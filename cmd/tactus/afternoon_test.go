@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -30,7 +31,10 @@ func TestAfternoon(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	url, redis := testenv.DatabaseURL(t), testenv.RedisURL(t)
+	url, redis, application := testenv.DatabaseURL(t), testenv.RedisURL(t), filepath.Join(t.TempDir(), "application.json")
+	if err := os.WriteFile(application, []byte(`{"version": 2, "application": "app", "timezone": "UTC"}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := testenv.Connect(t, url).Exec(t.Context(), djangoTables+`;
 		create table public.celery_beat_schedules (id uuid primary key, name text, task_name text, cron_expression text, enabled boolean)`); err != nil {
 		t.Fatal(err)
@@ -38,17 +42,17 @@ func TestAfternoon(t *testing.T) {
 	want := map[string]string{ // what a command prints
 		"migrate":                              `schema version`,
 		"adopt --django-celery-beat --dry-run": `new +sundays .*Celery's beat never runs it`,
-		"adopt --table celery_beat_schedules --dry-run":          `0 new`,
-		"import redbeat --redbeat-redis-url redis://host:6379/0": `0 new`,
-		"import celery --script":                                 `Prints the beat_schedule`,
-		"import crontab --task app.run_command -":                ``,
-		"import celery":                ``,
-		"adopt --django-celery-beat":   `is followed from now on`,
-		"beat --beat-shadow":           ``,
-		"shadow report --since 24h":    `Nobody has watched(?s:.*)They do not agree`,
-		"relay":                        ``,
-		"beat":                         ``,
-		"unadopt --django-celery-beat": `1 schedules were deleted here`,
+		"adopt --table celery_beat_schedules --dry-run":                                         `0 new`,
+		"import redbeat --redbeat-redis-url redis://host:6379/0 --application application.json": `0 new`,
+		"import celery --script":                  `Prints what the beat of a Celery application would do`,
+		"import crontab --task app.run_command -": ``,
+		"import celery":                           ``,
+		"adopt --django-celery-beat":              `is followed from now on`,
+		"beat --beat-shadow":                      ``,
+		"shadow report --since 24h":               `Nobody has watched(?s:.*)They do not agree`,
+		"relay":                                   ``,
+		"beat":                                    ``,
+		"unadopt --django-celery-beat":            `1 schedules were deleted here`,
 	}
 	for _, block := range regexp.MustCompile(`(?m)^    .*$`).FindAllString(string(page), -1) {
 		for _, found := range regexp.MustCompile(`tactus ([^&|>#]*)`).FindAllStringSubmatch(block, -1) {
@@ -65,7 +69,7 @@ func TestAfternoon(t *testing.T) {
 				}
 				continue
 			}
-			args := strings.Fields(strings.Replace(command, "redis://host:6379/0", redis, 1))
+			args := strings.Fields(strings.NewReplacer("redis://host:6379/0", redis, "application.json", application).Replace(command))
 			if !strings.Contains(command, "--script") {
 				args = append(args, "--database-url", url)
 			}

@@ -1,17 +1,25 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/tactus-dev/tactus/domain/zone"
 	"github.com/tactus-dev/tactus/internal/importer"
 	"github.com/tactus-dev/tactus/internal/telemetry"
 )
@@ -26,23 +34,49 @@ type importCmd struct {
 // importFlags say where to, and how.
 type importFlags struct {
 	databaseFlags
-	timezoneFlag
-	DryRun bool   `help:"Only show what would come."`
-	Prune  bool   `help:"Delete what came from there before and is there no more."`
-	Output string `short:"o" enum:"table,json" default:"table" help:"table or json."`
+	Timezone string   `name:"celery-timezone" placeholder:"ZONE" help:"Zone of what is brought in, whatever is said there."`
+	Source   string   `placeholder:"LABEL" help:"Which place of its kind this is, so that two of them neither change nor prune each other's schedules (default: what it is called there)."`
+	Accept   []string `placeholder:"KIND,..." help:"Bring in what would not run as it did, by the kinds of the differences: ${differences}."`
+	DryRun   bool     `help:"Only show what would come."`
+	Prune    bool     `help:"Delete what came from there before and is there no more."`
+	Output   string   `short:"o" enum:"table,json" default:"table" help:"table or json."`
+}
+
+func (f importFlags) validate() error {
+	for _, kind := range f.Accept {
+		if !slices.Contains(importer.Kinds, kind) {
+			return usage("--accept %s: there is no such kind of difference; the kinds are %s", kind, strings.Join(importer.Kinds, ", "))
+		}
+	}
+	if f.Timezone == "" {
+		return nil
+	}
+	if _, err := zone.Load(f.Timezone); err != nil {
+		return usage("--celery-timezone: %v", err)
+	}
+	return nil
+}
+
+// maxLabel leaves room in a tag and in a name.
+const maxLabel = 100
+
+// from is the place of a kind. Unless somebody has named it, it is called as it is there.
+func (f importFlags) from(kind, called string) (importer.Source, error) {
+	label := cmp.Or(f.Source, called)
+	if utf8.RuneCountInString(label) > maxLabel {
+		return importer.Source{}, usage("--source: %q is longer than %d characters: give a shorter one", label, maxLabel)
+	}
+	return importer.Source{Kind: kind, Label: label}, nil
 }
 
 // bring plans, shows, and writes. What is refused keeps nothing else back, but is a failure.
 func (f importFlags) bring(ctx context.Context, to console, source importer.Source, entries []importer.Entry, timezone string) error {
-	if err := (timezoneFlag{timezone}).validate(); err != nil {
-		return err
-	}
 	pool, err := f.connect(ctx, &telemetry.Health{})
 	if err != nil {
 		return err
 	}
 	defer pool.Close()
-	i := importer.New(pool, source, timezone)
+	i := importer.New(pool, source, cmp.Or(timezone, "UTC"), f.Accept...)
 	rows, err := i.Plan(ctx, entries, time.Now())
 	if err != nil {
 		return err
@@ -74,11 +108,13 @@ func (f importFlags) show(to io.Writer, rows []importer.Row) (refused int, err e
 	fmt.Fprintln(table, "CHANGE\tNAME\tTRIGGER\tNEXT\tREMARKS")
 	for _, r := range rows {
 		parts := append(append([]string{}, r.Changes...), r.Notes...)
+		for _, d := range r.Differences {
+			if r.Reason == "" {
+				parts = append(parts, d.Message)
+			}
+		}
 		if r.Reason != "" {
 			parts = append(parts, r.Reason)
-		}
-		for _, d := range r.Differences {
-			parts = append(parts, d.Message)
 		}
 		next := "-"
 		if r.Next != nil {
@@ -93,8 +129,9 @@ func (f importFlags) show(to io.Writer, rows []importer.Row) (refused int, err e
 
 type importRedBeatCmd struct {
 	importFlags
-	URL    string `name:"redbeat-redis-url" env:"REDBEAT_REDIS_URL" placeholder:"URL" help:"Redis where RedBeat keeps its schedules."`
-	Prefix string `name:"redbeat-key-prefix" default:"redbeat:" help:"As redbeat_key_prefix says."`
+	URL         string `name:"redbeat-redis-url" env:"REDBEAT_REDIS_URL" placeholder:"URL" help:"Redis where RedBeat keeps its schedules."`
+	Prefix      string `name:"redbeat-key-prefix" default:"redbeat:" help:"As redbeat_key_prefix says."`
+	Application string `placeholder:"FILE" help:"What the script of import celery printed of the application: its zone, and where its tasks go."`
 }
 
 // Run imports.
@@ -102,17 +139,49 @@ func (c importRedBeatCmd) Run(ctx context.Context, to console) error {
 	if c.URL == "" {
 		return usage("REDBEAT_REDIS_URL is not set: give the URL of RedBeat's Redis, redis://user:password@host:port/db")
 	}
+	if err := c.importFlags.validate(); err != nil {
+		return err
+	}
 	options, err := redis.ParseURL(c.URL)
 	if err != nil {
 		return usage("REDBEAT_REDIS_URL: %v", err)
 	}
-	client := redis.NewClient(options)
-	defer client.Close()
-	entries, err := importer.ReadRedBeat(ctx, client, c.Prefix)
+	source, err := c.from(importer.RedBeat, fmt.Sprintf("%s/%d", options.Addr, options.DB))
 	if err != nil {
 		return err
 	}
-	return c.bring(ctx, to, importer.RedBeat, entries, c.Timezone)
+	client := redis.NewClient(options)
+	defer client.Close()
+	reading := importer.RedBeatOptions{Prefix: c.Prefix, Timezone: c.Timezone}
+	if c.Application != "" {
+		application, err := readApplication(c.Application, to)
+		if err != nil {
+			return err
+		}
+		reading.Application, reading.Timezone = &application, cmp.Or(c.Timezone, application.Timezone)
+	}
+	entries, err := importer.ReadRedBeat(ctx, client, reading)
+	if err != nil {
+		return err
+	}
+	return c.bring(ctx, to, source, entries, reading.Timezone)
+}
+
+// readApplication reads what the script printed, and tells which settings make tactus' keys those of its workers.
+func readApplication(file string, to console) (importer.Application, error) {
+	raw, err := readAll(file)
+	if err != nil {
+		return importer.Application{}, err
+	}
+	application, err := importer.ParseApplication(raw)
+	if err != nil {
+		return application, usage("%s: %v", file, err)
+	}
+	settings := application.Settings()
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		fmt.Fprintf(to.problems, "the workers of %s need the setting %s=%s of api and relay\n", application.Name, name, strconv.Quote(settings[name]))
+	}
+	return application, nil
 }
 
 type importCeleryCmd struct {
@@ -121,41 +190,90 @@ type importCeleryCmd struct {
 	File   string `arg:"" optional:"" default:"-" help:"What the script printed; - reads standard input."`
 }
 
-// Run imports. The zone is that of the application, unless it names none.
+// Run imports. The zone is that of each schedule there, unless somebody has said another one.
 func (c importCeleryCmd) Run(ctx context.Context, to console) error {
 	if c.Script {
 		_, err := io.WriteString(to.out, importer.Script)
 		return err
 	}
-	raw, err := readAll(c.File)
+	if err := c.importFlags.validate(); err != nil {
+		return err
+	}
+	application, err := readApplication(c.File, to)
 	if err != nil {
 		return err
 	}
-	entries, timezone, err := importer.ParseCelery(raw)
+	source, err := c.from(importer.Celery, application.Name)
 	if err != nil {
-		return usage("%s: %v", c.File, err)
+		return err
 	}
-	if timezone == "" {
-		timezone = c.Timezone
-	}
-	return c.bring(ctx, to, importer.Celery, entries, timezone)
+	return c.bring(ctx, to, source, application.In(c.Timezone), cmp.Or(c.Timezone, application.Timezone))
 }
 
 type importCrontabCmd struct {
 	importFlags
-	Task   string `required:"" help:"The task that runs a command: it gets args [command], and kwargs stdin, env and user where the line has them."`
-	System bool   `help:"Lines name a user before the command, as in /etc/crontab."`
-	File   string `arg:"" help:"The file; - reads standard input (crontab -l)."`
+	Task    string `required:"" help:"The task that runs a command: it gets args [command], and kwargs stdin, env and user where the line has them."`
+	System  *bool  `negatable:"" help:"Lines name a user before the command, as in /etc/crontab and /etc/cron.d."`
+	Seconds bool   `help:"Lines begin with a field for seconds."`
+	File    string `arg:"" help:"The file; - reads standard input (crontab -l)."`
 }
 
-// Run imports.
+// Run imports. The zone is that of this host, unless somebody has said another one: it is cron's.
 func (c importCrontabCmd) Run(ctx context.Context, to console) error {
+	if err := c.importFlags.validate(); err != nil {
+		return err
+	}
 	raw, err := readAll(c.File)
 	if err != nil {
 		return err
 	}
-	entries := importer.ParseCrontab(string(raw), importer.CrontabOptions{Task: c.Task, System: c.System})
-	return c.bring(ctx, to, importer.Crontab, entries, c.Timezone)
+	if c.Timezone == "" {
+		name, from, found := hostZone()
+		if !found {
+			return usage("the zone of this host has no name: say in which zone the lines are, by --celery-timezone")
+		}
+		fmt.Fprintf(to.problems, "the lines are in the zone %s, as %s of this host says; --celery-timezone says another one\n", name, from)
+		c.Timezone = name
+	}
+	source, err := c.from(importer.Crontab, crontabLabel(c.File))
+	if err != nil {
+		return err
+	}
+	if system := isSystemCrontab(c.File); c.System == nil && system {
+		c.System = &system
+	}
+	entries := importer.ParseCrontab(string(raw), importer.CrontabOptions{
+		Task: c.Task, System: c.System, Seconds: c.Seconds, Timezone: c.Timezone, IsUser: isUser,
+	})
+	return c.bring(ctx, to, source, entries, c.Timezone)
+}
+
+// crontabLabel is the host and the file; of what is piped in, the host and the user.
+func crontabLabel(file string) string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "localhost"
+	}
+	if file != "-" {
+		if whole, err := filepath.Abs(file); err == nil {
+			file = whole
+		}
+		return host + ":" + file
+	}
+	if who, err := user.Current(); err == nil {
+		return host + ":" + who.Username
+	}
+	return host
+}
+
+func isSystemCrontab(file string) bool {
+	whole, err := filepath.Abs(file)
+	return err == nil && (whole == "/etc/crontab" || filepath.Dir(whole) == "/etc/cron.d")
+}
+
+func isUser(name string) bool {
+	_, err := user.Lookup(name)
+	return err == nil
 }
 
 func readAll(path string) (raw []byte, err error) {

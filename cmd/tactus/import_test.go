@@ -10,6 +10,20 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
+// TestImportCrontabOfThisHost has the lines of a crontab be in the zone of the host, and says so.
+func TestImportCrontabOfThisHost(t *testing.T) {
+	t.Setenv("TZ", "Pacific/Chatham")
+	file := filepath.Join(t.TempDir(), "crontab")
+	if err := os.WriteFile(file, []byte("30 9 * * * one\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	said := tactus(t, "import", "crontab", "--task", "app.run", "--database-url", testenv.DatabaseURL(t), file)
+	if said.code != exitOK || !strings.Contains(said.problems, "the lines are in the zone Pacific/Chatham, as TZ of this host says") ||
+		!regexp.MustCompile(`30 9 \* \* \* Pacific/Chatham +20\d\d-`).MatchString(said.out) {
+		t.Errorf("exit %d: %s%s", said.code, said.out, said.problems)
+	}
+}
+
 // TestImportCommands brings the same crontab in twice, then without one of its lines.
 func TestImportCommands(t *testing.T) {
 	t.Parallel()
@@ -21,7 +35,7 @@ func TestImportCommands(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	crontab := []string{"import", "crontab", "--task", "app.run", "--database-url", url, file}
+	crontab := []string{"import", "crontab", "--task", "app.run", "--celery-timezone", "Asia/Tokyo", "--database-url", url, file}
 	for _, c := range []struct {
 		file string
 		args []string
@@ -34,7 +48,13 @@ func TestImportCommands(t *testing.T) {
 		{"0 9 * * 9 one\n", crontab, exitFailure, `(?s)refused +cron one.*cron_syntax.*1 gone, 1 refused.*tactus: 1 schedules are refused`},
 		{"30 9 * * * one\n", append(crontab, "--prune", "-o", "json"), exitOK, `(?s)"change": "changed".*"change": "gone"`},
 		{"30 9 * * * one\n", crontab, exitOK, `0 new, 0 changed, 1 the same, 0 gone`},
-		{"", []string{"import", "celery", "--script"}, exitOK, `^"""Prints the beat_schedule`},
+		{"30 9 * * * one\n", append(crontab, "--accept", "zone,weather"), exitUsage, `--accept weather: there is no such kind of difference; the kinds are all, args`},
+		{"30 9 * * * one\n", append(crontab, "--source", strings.Repeat("long", 30)), exitUsage, `--source: .* is longer than 100 characters`},
+		{"30 9 * * * one\n", []string{"import", "crontab", "--task", "app.run", "--celery-timezone", "JST", "--database-url", url, file}, exitUsage, `--celery-timezone: `},
+		{"30 9 * * * root one\n", crontab, exitFailure, `"root", before the command, looks like a user: say --system if it is one, or --no-system`},
+		{"30 9 * * * root one\n", append(crontab, "--no-system", "--source", "other"), exitOK, `1 new, 0 changed, 0 the same, 0 gone`},
+		{"*/6 * * * * * one\n", append(crontab, "--seconds", "--source", "third"), exitOK, `\*/6 \* \* \* \* \* Asia/Tokyo`},
+		{"", []string{"import", "celery", "--script"}, exitOK, `^"""Prints what the beat of a Celery application would do`},
 		{"no JSON", []string{"import", "celery", "--database-url", url, file}, exitUsage, `this is not what the script prints`},
 		{"", []string{"import", "redbeat", "--database-url", url}, exitUsage, `REDBEAT_REDIS_URL is not set`},
 		{"", []string{"import", "redbeat", "--database-url", url, "--redbeat-redis-url", testenv.RedisURL(t)}, exitOK, `0 new`},

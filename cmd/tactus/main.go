@@ -10,9 +10,12 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/tactus-dev/tactus/internal/importer"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -55,7 +58,7 @@ func newParser(to console, exit func(int)) (*kong.Kong, error) {
 	return kong.New(&commands{},
 		kong.Name("tactus"), kong.Description("Schedules that never miss a beat."),
 		kong.Writers(to.out, to.problems), kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Vars{"sections": sectionNames()}, kong.Exit(exit))
+		kong.Vars{"sections": sectionNames(), "differences": strings.Join(importer.Kinds, ", ")}, kong.Exit(exit))
 }
 
 func run(args []string, out, problems io.Writer) int {

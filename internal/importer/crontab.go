@@ -13,16 +13,18 @@ import (
 
 // CrontabOptions say what a crontab's lines become: runs of one task, which gets the command.
 type CrontabOptions struct {
-	Task   string // args [command], kwargs stdin, env and user where the line has them
-	System bool   // lines name a user before the command, as in /etc/crontab
+	Task     string // args [command], kwargs stdin, env and user where the line has them
+	System   *bool  // whether lines name a user before the command, as in /etc/crontab; nil when nobody has said
+	Seconds  bool   // lines begin with a field for seconds
+	Timezone string // of lines that no CRON_TZ precedes
+	IsUser   func(name string) bool
 }
 
 // ParseCrontab reads a crontab file. Days of month and week are ORed, as cron does. A name is made of the command, so that
 // an edit of the time is a change of the same schedule.
 func ParseCrontab(text string, options CrontabOptions) (entries []Entry) {
-	environment, zone := map[string]string{}, ""
-	seen := map[string]int{}
-	for line := range strings.Lines(text) {
+	environment, zone := map[string]string{}, options.Timezone
+	for line := range strings.Lines(string(withoutMark([]byte(text)))) {
 		line = strings.TrimSpace(line)
 		if line == "" || line[0] == '#' {
 			continue
@@ -35,7 +37,7 @@ func ParseCrontab(text string, options CrontabOptions) (entries []Entry) {
 			}
 			continue
 		}
-		entries = append(entries, options.entry(line, zone, maps.Clone(environment), seen))
+		entries = append(entries, options.entry(line, zone, maps.Clone(environment)))
 	}
 	return entries
 }
@@ -49,14 +51,23 @@ func unquote(text string) string {
 	return text
 }
 
-func (o CrontabOptions) entry(line, zone string, environment map[string]string, seen map[string]int) Entry {
+func (o CrontabOptions) entry(line, zone string, environment map[string]string) Entry {
 	when, rest := cut(line, 5)
-	if line[0] == '@' {
+	switch {
+	case line[0] == '@':
 		when, rest = cut(line, 1)
+	case o.Seconds:
+		when, rest = cut(line, 6)
 	}
+	e := Entry{}
 	kwargs := map[string]any{}
-	if o.System {
-		kwargs["user"], rest = cut(rest, 1)
+	switch first, behind := cut(rest, 1); {
+	case o.System != nil && *o.System:
+		kwargs["user"], rest = first, behind
+	case line[0] != '@' && timeField.MatchString(first):
+		e.refuse("cron_syntax: its command begins with %q, another field of a time: say --seconds if lines begin with the seconds", first)
+	case o.System == nil && behind != "" && o.IsUser != nil && o.IsUser(first):
+		e.refuse("system_unknown: %q, before the command, looks like a user: say --system if it is one, or --no-system", first)
 	}
 	command, stdin := input(rest)
 	if stdin != "" {
@@ -65,34 +76,34 @@ func (o CrontabOptions) entry(line, zone string, environment map[string]string, 
 	if len(environment) > 0 {
 		kwargs["env"] = environment
 	}
-	e := Entry{Definition: domain.Definition{
-		Name: crontabName(command, seen), TaskName: o.Task, CronExpression: when, CronDialect: "vixie", Timezone: zone,
+	name := crontabName(command)
+	e.numbered = true
+	e.Definition = domain.Definition{
+		Name: name, TaskName: o.Task, CronExpression: when, CronDialect: "vixie", CronSeconds: o.Seconds && line[0] != '@', Timezone: zone,
 		Args: encode([]string{command}), Kwargs: encode(kwargs),
-	}}
+	}
 	switch {
 	case when == "@reboot":
-		e.Refused = "trigger_unsupported: @reboot is not a time"
+		e.refuse("trigger_unsupported: @reboot is not a time")
 	case command == "":
-		e.Refused = fmt.Sprintf("cron_syntax: %q has no command", line)
+		e.refuse("cron_syntax: %q has no command", line)
 	}
 	return e
 }
+
+// timeField is a word that is a field of a time, and no command.
+var timeField = regexp.MustCompile(`^[*0-9][*0-9,/-]*$`)
 
 func encode(value any) json.RawMessage {
 	raw, _ := json.Marshal(value) // strings always encode
 	return raw
 }
 
-// crontabName tells equal commands apart by their order.
-func crontabName(command string, seen map[string]int) string {
+// crontabName is of the command alone. Lines of one command are told apart by a number (see names).
+func crontabName(command string) string {
 	hash := sha256.Sum256([]byte(command))
 	short := []rune(strings.Join(strings.Fields(command), " "))
-	name := fmt.Sprintf("cron %s %x", string(short[:min(len(short), 80)]), hash[:4])
-	seen[name]++
-	if n := seen[name]; n > 1 {
-		name += fmt.Sprintf(" (%d)", n)
-	}
-	return name
+	return fmt.Sprintf("cron %s %x", string(short[:min(len(short), 80)]), hash[:4])
 }
 
 // cut takes so many words off the beginning of a line.

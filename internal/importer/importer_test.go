@@ -25,9 +25,14 @@ func TestMain(m *testing.M) { testenv.Main(m) }
 var now = time.Date(2027, 3, 2, 12, 0, 0, 0, time.UTC)
 
 // bring plans and applies, and gives the plan in words.
-func bring(t *testing.T, pool *pgxpool.Pool, source importer.Source, entries []importer.Entry, timezone string) (told []string) {
+func bring(t *testing.T, pool *pgxpool.Pool, kind string, entries []importer.Entry, timezone string, accept ...string) (told []string) {
 	t.Helper()
-	i := importer.New(pool, source, timezone)
+	return bringFrom(t, pool, importer.Source{Kind: kind, Label: "here"}, entries, timezone, accept...)
+}
+
+func bringFrom(t *testing.T, pool *pgxpool.Pool, source importer.Source, entries []importer.Entry, timezone string, accept ...string) (told []string) {
+	t.Helper()
+	i := importer.New(pool, source, timezone, accept...)
 	rows, err := i.Plan(t.Context(), entries, now)
 	if err != nil {
 		t.Fatal(err)
@@ -74,10 +79,15 @@ var redBeat = map[string][2]string{
 		`{"name": "tens", "task": "app.b", "args": [], "kwargs": {}, "options": {}, "schedule": {"__type__": "interval", "every": 600.0, "relative": false}, "enabled": true}`,
 		`{"last_run_at": {"__type__": "datetime", "year": 2027, "month": 3, "day": 2, "hour": 20, "minute": 55, "second": 0, "microsecond": 0, "timezone": 32400.0}}`,
 	},
-	"tiny":  {`{"name": "tiny", "task": "app.c", "args": [], "kwargs": {}, "options": {}, "schedule": {"__type__": "interval", "every": 0.5, "relative": false}, "enabled": true}`, ``},
-	"rules": {`{"name": "rules", "task": "app.c", "args": [], "kwargs": {}, "options": {}, "schedule": {"__type__": "rrule", "freq": 5}, "enabled": false}`, `{"last_run_at": null}`},
-	"harm":  {`{"name": "harm", "task": "app.c", "args": [], "kwargs": {}, "options": {"headers": {"x": {"__type__": "datetime"}}}, "schedule": {"__type__": "interval", "every": 60.0, "relative": false}, "enabled": true}`, ``},
-	"lost":  {``, ``},
+	"tiny":   {`{"name": "tiny", "task": "app.c", "args": [], "kwargs": {}, "options": {}, "schedule": {"__type__": "interval", "every": 0.5, "relative": false}, "enabled": true}`, ``},
+	"rules":  {`{"name": "rules", "task": "app.c", "args": [], "kwargs": {}, "options": {}, "schedule": {"__type__": "rrule", "freq": 5}, "enabled": false}`, `{"last_run_at": null}`},
+	"harm":   {`{"name": "harm", "task": "app.c", "args": [], "kwargs": {}, "options": {"headers": {"x": {"__type__": "datetime"}}}, "schedule": {"__type__": "interval", "every": 60.0, "relative": false}, "enabled": true}`, ``},
+	"lost":   {``, ``},
+	"number": {`{"name": "number", "task": "app.b", "args": [], "kwargs": {}, "options": {}, "schedule": 45, "enabled": true}`, ``},
+	"times": {`{"name": "times", "task": "app.b", "args": [{"__type__": "datetime", "year": 2027, "month": 3, "day": 2, "hour": 20, "minute": 55, "second": 0, "microsecond": 0, "timezone": "UTC"}, 1e400],
+		"kwargs": {"a\u00e9": {"b": {"__type__": "datetime", "year": 2027, "month": 3, "day": 2, "hour": 20, "minute": 55, "second": 0, "microsecond": 7, "timezone": 32400.0}}, "c": "\ud83d"},
+		"options": {"queue": "q"}, "schedule": {"__type__": "interval", "every": 60.0, "relative": false}, "enabled": true}`, ``},
+	"weekday": {`{"name": "weekday", "task": "app.b", "args": [{"__type__": "weekday", "wkday": 1}], "kwargs": {}, "options": {"queue": "q"}, "schedule": 60, "enabled": true}`, ``},
 }
 
 func TestRedBeat(t *testing.T) {
@@ -98,19 +108,36 @@ func TestRedBeat(t *testing.T) {
 	}
 	read := func() []importer.Entry {
 		t.Helper()
-		entries, err := importer.ReadRedBeat(t.Context(), client, importer.DefaultRedBeatPrefix)
+		entries, err := importer.ReadRedBeat(t.Context(), client, importer.RedBeatOptions{Prefix: importer.DefaultRedBeatPrefix, Timezone: "America/New_York"})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return entries
 	}
+	const differs = "it would not run as it did"
 	equal(t, bring(t, pool, importer.RedBeat, read(), "America/New_York"),
 		`harm | refused | every 60 s | value_unreadable at /headers/x`,
-		`hourly | new | 0 * * * * America/New_York | dst | the option link (["x"]) is left behind`,
-		`lost | refused | - | json_invalid at /definition`,
+		`hourly | refused | 0 * * * * America/New_York | `+differs+` | dst expires options`,
+		`lost | refused | - | orphaned`,
+		`number | refused | every 45 s | `+differs+` | queue`,
 		`rules | refused | - | trigger_unsupported at /schedule`,
-		`tens | new | every 600 s`,
-		`tiny | refused | every 0.5 s | interval_too_small at /interval_seconds`)
+		`tens | refused | every 600 s | `+differs+` | queue`,
+		`times | refused | every 60 s | `+differs+` | args`,
+		`tiny | refused | every 0.5 s | interval_too_small at /interval_seconds`,
+		`weekday | refused | every 60 s | args_unreadable at /args`)
+	equal(t, bring(t, pool, importer.RedBeat, read(), "America/New_York", "queue", "args", "dst", "expires", "options"),
+		`harm | refused | every 60 s | value_unreadable at /headers/x`,
+		`hourly | new | 0 * * * * America/New_York | dst expires options`,
+		`lost | refused | - | orphaned`,
+		`number | new | every 45 s | queue`,
+		`rules | refused | - | trigger_unsupported at /schedule`,
+		`tens | new | every 600 s | queue`,
+		`times | new | every 60 s | args`,
+		`tiny | refused | every 0.5 s | interval_too_small at /interval_seconds`,
+		`weekday | refused | every 60 s | args_unreadable at /args`)
+	if s := named(t, pool, "times"); string(s.Args) != `["2027-03-02T20:55:00Z",1e400]` || string(s.Kwargs) != `{"a\u00e9":{"b":"2027-03-02T20:55:00.000007+09:00"},"c":"\ud83d"}` {
+		t.Errorf("%s %s", s.Args, s.Kwargs)
+	}
 	hourly := named(t, pool, "hourly")
 	if string(hourly.Args) != `[1,"é"]` || string(hourly.Kwargs) != `{"a":{"b":null}}` || hourly.Queue != "q" || *hourly.Priority != 5 || hourly.ExpiresSeconds != 91 {
 		t.Errorf("%+v", hourly)
@@ -125,12 +152,13 @@ func TestRedBeat(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"harm", "lost", "rules", "tiny", "hourly"} {
+	for _, name := range []string{"harm", "lost", "number", "rules", "times", "tiny", "weekday", "hourly"} {
 		if err := client.ZRem(t.Context(), "redbeat::schedule", "redbeat:"+name).Err(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	equal(t, bring(t, pool, importer.RedBeat, read(), "America/New_York"), `tens | same | every 600 s`, `hourly | gone | 0 * * * * America/New_York`)
+	equal(t, bring(t, pool, importer.RedBeat, read(), "America/New_York"), `tens | same | every 600 s | queue`,
+		`times | gone | every 60 s`, `number | gone | every 45 s`, `hourly | gone | 0 * * * * America/New_York`)
 	if after := named(t, pool, "tens"); after.Version != 1 {
 		t.Errorf("that it ran is no change: %+v", after)
 	}
@@ -139,18 +167,43 @@ func TestRedBeat(t *testing.T) {
 	}
 }
 
+// celeryApp has what applications have that were seen: options in every place where Celery looks for them, clocks of their
+// own, and entries that cannot be sent.
 const celeryApp = `
-from datetime import timedelta
+import zoneinfo
+from datetime import datetime, timedelta
 import celery
+from celery.beat import BeatLazyFunc
 from celery.schedules import crontab, solar
+from kombu import Exchange, Queue
 
-app = celery.Celery("app")
+app = celery.Celery("app", broker="redis://localhost:1/0", backend="redis://localhost:1/1")
 app.conf.timezone = "Europe/Berlin"
+app.conf.task_default_queue = "usual"
+app.conf.task_routes = ({"app.routed": {"queue": "fast", "priority": 7}, "feeds.*": "feeds"}, lambda name, *_, **__: {"queue": "found"} if name == "app.found" else None)
+app.conf.task_queues = [Queue("topical", Exchange("topics", type="topic"), routing_key="a.#")]
+app.conf.broker_transport_options = {"global_keyprefix": "us:", "priority_steps": [0, 5]}
 app.conf.beat_schedule = {
-    "weekdays": {"task": "app.a", "schedule": crontab(minute=0, hour={9, 17}, day_of_week="mon-fri"), "args": (1, "é"), "options": {"queue": "q", "expires": timedelta(minutes=5)}},
-    "delta": {"task": "app.b", "schedule": timedelta(minutes=10), "relative": True},
-    "number": {"task": "app.c", "schedule": 30.0, "kwargs": {"a": None}},
+    "absolute": {"task": "app.a", "schedule": 5, "options": {"expires": datetime(2027, 1, 1), "countdown": 5}},
+    "callback": {"task": "app.a", "schedule": 5, "options": {"link": app.signature("app.b")}},
     "dawn": {"task": "app.d", "schedule": solar("sunrise", 35, 139)},
+    "delta": {"task": "app.b", "schedule": timedelta(minutes=10), "relative": True},
+    "feed": {"task": "feeds.new", "schedule": 60},
+    "found": {"task": "app.found", "schedule": 60},
+    "half": {"task": "app.b", "schedule": 60, "options": {"soft_time_limit": 20.5}},
+    "lazy": {"task": "app.a", "schedule": 5, "args": (BeatLazyFunc(datetime.now),)},
+    "never": {"task": "app.a", "schedule": crontab(day_of_month=31, month_of_year=2)},
+    "nan": {"task": "app.a", "schedule": 60, "args": (float("nan"),)},
+    "number": {"task": "app.c", "schedule": 30.0, "kwargs": {"a": None}},
+    "object": {"task": "app.a", "schedule": 5, "args": (object(),)},
+    "options": {"task": "app.options", "schedule": crontab(hour=3, minute=30)},
+    "overridden": {"task": "app.overridden", "schedule": 60},
+    "routed": {"task": "app.routed", "schedule": crontab(hour=3, minute=30)},
+    "sixteen": {"task": "app.a", "schedule": 5, "args": (16)},
+    "text": {"task": "app.a", "schedule": 5, "args": ("hello")},
+    "tokyo": {"task": "app.a", "schedule": crontab(hour=9, minute=0, nowfun=lambda: datetime.now(zoneinfo.ZoneInfo("Asia/Tokyo")))},
+    "topic": {"task": "app.a", "schedule": 60, "options": {"queue": "topical"}},
+    "weekdays": {"task": "app.a", "schedule": crontab(minute=0, hour={9, 17}, day_of_week="mon-fri"), "args": (1, "é\ud83d\0", 1.0, 2**70), "options": {"queue": "q", "expires": 300}},
 }
 
 @app.on_after_finalize.connect
@@ -160,43 +213,140 @@ def more(sender, **_):
 @app.task
 def again(what):
     pass
+
+@app.task(name="app.options", queue="own", expires=60, time_limit=30, soft_time_limit=20, priority=3, ignore_result=True)
+def options(x):
+    pass
+
+class Guarded(celery.Task):
+    def apply_async(self, *args, **kwargs):
+        raise SystemExit("it was run")
+
+@app.task(name="app.overridden", base=Guarded)
+def overridden():
+    pass
 `
 
-// TestCeleryScript runs the script where an application is, and brings in what it prints.
-func TestCeleryScript(t *testing.T) {
+// TestApplication runs the script where an application is, and brings in what it prints.
+func TestApplication(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
 	printed := runScript(t, celeryApp)
-	entries, timezone, err := importer.ParseCelery(printed)
-	if err != nil || timezone != "Europe/Berlin" {
-		t.Fatalf("%s, %v: %s", timezone, err, printed)
+	application, err := importer.ParseApplication(append([]byte("\ufeff"), printed...))
+	if err != nil || application.Timezone != "Europe/Berlin" || application.Name != "app:app" || application.DefaultQueue != "usual" {
+		t.Fatalf("%+v, %v: %s", application, err, printed)
 	}
+	if got := fmt.Sprint(application.Settings()); got != "map[TACTUS_CELERY_KEY_PREFIX:us: TACTUS_CELERY_PRIORITY_STEPS:0,5]" {
+		t.Errorf("%s", got)
+	}
+	entries := application.In("")
 	slices.SortFunc(entries, func(a, b importer.Entry) int { return strings.Compare(a.Definition.Name, b.Definition.Name) })
+	const differs = " | it would not run as it did"
 	want := []string{
-		`added | %s | * 7 * * * Europe/Berlin`,
-		`dawn | refused | - | trigger_unsupported at /schedule`,
-		`delta | %s | every 600 s`,
-		`number | %s | every 30 s`,
-		`weekdays | %s | 0 9,17 * * 1-5 Europe/Berlin`,
+		"absolute | refused | every 5 s" + differs + " | expires eta",
+		"added | new | * 7 * * * Europe/Berlin",
+		"callback | refused | every 5 s" + differs + " | callbacks",
+		"dawn | refused | - | trigger_unsupported at /schedule",
+		"delta | new | every 600 s",
+		"feed | new | every 60 s",
+		"found | new | every 60 s",
+		"half | refused | every 60 s" + differs + " | limits",
+		"lazy | refused | every 5 s | args_unreadable at /args",
+		"nan | refused | every 60 s | value_unreadable at /args",
+		"never | refused | * * 31 2 * | unsendable",
+		"number | new | every 30 s",
+		"object | refused | every 5 s | args_unreadable at /args",
+		"options | new | 30 3 * * * Europe/Berlin",
+		"overridden | refused | every 60 s" + differs + " | hooks",
+		"routed | new | 30 3 * * * Europe/Berlin",
+		"sixteen | refused | every 5 s | args_not_list at /args",
+		"text | refused | every 5 s | args_not_list at /args",
+		"tokyo | new | 0 9 * * * Asia/Tokyo",
+		"topic | new | every 60 s",
+		"weekdays | new | 0 9,17 * * 1-5 Europe/Berlin",
 	}
-	for _, change := range []string{"new", "same"} {
-		var told []string
-		for _, line := range want {
-			told = append(told, strings.Replace(line, "%s", change, 1))
+	equal(t, bring(t, pool, importer.Celery, entries, application.Timezone), want...)
+	for i := range want {
+		want[i] = strings.Replace(want[i], " | new | ", " | same | ", 1)
+	}
+	equal(t, bring(t, pool, importer.Celery, entries, application.Timezone), want...)
+	for name, want := range map[string]string{
+		"feed":     "feeds / /   [] {} 0 0 0 false",
+		"found":    "found / /   [] {} 0 0 0 false",
+		"number":   `usual / /   [] {"a":null} 0 0 0 false`,
+		"options":  "own / /  3 [] {} 60 30 20 true",
+		"routed":   "fast / /  7 [] {} 0 0 0 false",
+		"topic":    "topical / topics/a.#   [] {} 0 0 0 false",
+		"weekdays": `q / /   [1,"\u00e9\ud83d\u0000",1.0,1180591620717411303424] {} 300 0 0 false`,
+	} {
+		s, priority := named(t, pool, name), ""
+		if s.Priority != nil {
+			priority = fmt.Sprint(*s.Priority)
 		}
-		equal(t, bring(t, pool, importer.Celery, entries, timezone), told...)
+		args, kwargs := string(s.Task().Args), strings.ReplaceAll(string(s.Task().Kwargs), " ", "")
+		got := fmt.Sprintf("%s / %s/%s  %s %s %s %d %d %d %v", s.Queue, s.Exchange, s.RoutingKey, priority, strings.ReplaceAll(args, " ", ""), kwargs,
+			s.ExpiresSeconds, s.TimeLimitSeconds, s.SoftTimeLimitSeconds, s.IgnoreResult)
+		if got != want {
+			t.Errorf("%s: got %s, want %s", name, got, want)
+		}
 	}
-	weekdays := named(t, pool, "weekdays")
-	if string(weekdays.Args) != `[1,"é"]` || weekdays.Queue != "q" || weekdays.ExpiresSeconds != 300 {
-		t.Errorf("%+v", weekdays)
+	// In another zone than its own it would be sent nine hours off.
+	elsewhere := slices.DeleteFunc(application.In("Asia/Tokyo"), func(e importer.Entry) bool { return e.Definition.Name != "routed" })
+	equal(t, bringFrom(t, testenv.Database(t), importer.Source{Kind: importer.Celery}, elsewhere, "Asia/Tokyo"), "routed | refused | 30 3 * * * Asia/Tokyo"+differs+" | zone")
+}
+
+// TestHostsZone has an application go by its host's zone, which has no name there.
+func TestHostsZone(t *testing.T) {
+	t.Parallel()
+	application, err := importer.ParseApplication(runScript(t, `
+import celery
+from celery.schedules import crontab
+app = celery.Celery("app")
+app.conf.enable_utc = False
+app.conf.beat_schedule = {"daily": {"task": "app.a", "schedule": crontab(hour=9, minute=30)}}
+`, "TZ=Asia/Tokyo"))
+	if err != nil || application.Timezone != "" {
+		t.Fatalf("%+v, %v", application, err)
 	}
-	if delta := named(t, pool, "delta"); delta.IntervalAnchor != "1970-01-01T01:00:00+01:00" {
-		t.Errorf("a relative interval keeps to the clock: %+v", delta)
+	pool := testenv.Database(t)
+	equal(t, bring(t, pool, importer.Celery, application.In(""), ""), "daily | refused | 30 9 * * * | timezone_unknown at /timezone")
+	equal(t, bring(t, pool, importer.Celery, application.In("Europe/Paris"), ""), "daily | refused | 30 9 * * * Europe/Paris | it would not run as it did | zone")
+	equal(t, bring(t, pool, importer.Celery, application.In("Asia/Tokyo"), ""), "daily | new | 30 9 * * * Asia/Tokyo")
+}
+
+// TestRedBeatOfAnApplication has the application say what RedBeat's keys leave out.
+func TestRedBeatOfAnApplication(t *testing.T) {
+	t.Parallel()
+	application, err := importer.ParseApplication(runScript(t, celeryApp))
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := testenv.Redis(t)
+	for name, task := range map[string]string{"a": "app.options", "b": "app.unknown"} {
+		definition := fmt.Sprintf(`{"name": %q, "task": %q, "schedule": {"__type__": "crontab", "minute": "0", "hour": "9"}}`, name, task)
+		if err := client.HSet(t.Context(), "redbeat:"+name, "definition", definition).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if err := client.ZAdd(t.Context(), "redbeat::schedule", redis.Z{Member: "redbeat:" + name}).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	entries, err := importer.ReadRedBeat(t.Context(), client, importer.RedBeatOptions{
+		Prefix: importer.DefaultRedBeatPrefix, Application: &application, Timezone: application.Timezone,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := testenv.Database(t)
+	equal(t, bring(t, pool, importer.RedBeat, entries, "UTC"),
+		"a | new | 0 9 * * * Europe/Berlin", "b | refused | 0 9 * * * Europe/Berlin | it would not run as it did | queue")
+	if s := named(t, pool, "a"); s.Queue != "own" || s.ExpiresSeconds != 60 || *s.Priority != 3 {
+		t.Errorf("%+v", s)
 	}
 }
 
 // runScript runs importer.Script beside an application.
-func runScript(t *testing.T, app string) []byte {
+func runScript(t *testing.T, app string, environment ...string) []byte {
 	t.Helper()
 	python, err := servers.CeleryPython(t.Context(), servers.Config{})
 	if err != nil {
@@ -216,7 +366,7 @@ func runScript(t *testing.T, app string) []byte {
 	}
 	var problems bytes.Buffer
 	cmd := python.Command(t.Context(), filepath.Join(dir, "beat_schedule.py"), "app:app")
-	cmd.Dir, cmd.Stderr = dir, &problems
+	cmd.Dir, cmd.Stderr, cmd.Env = dir, &problems, append(cmd.Env, environment...)
 	printed, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("%v: %s", err, problems.String())
@@ -231,7 +381,7 @@ func TestCrontab(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	options := importer.CrontabOptions{Task: "app.run"}
+	options := importer.CrontabOptions{Task: "app.run", Timezone: "UTC"}
 	equal(t, bring(t, pool, importer.Crontab, importer.ParseCrontab(string(text), options), "UTC"),
 		"cron /usr/bin/report --all 85839efa | new | 0 9 13 * 5 Asia/Tokyo",
 		"cron date +%F a43a1adc | new | */5 * * * * Asia/Tokyo",
@@ -248,10 +398,65 @@ func TestCrontab(t *testing.T) {
 	if want := `["date +%F"] {"env":{"MAILTO":"","PATH":"/usr/bin:/bin"},"stdin":"first line\nsecond line"} vixie`; fmt.Sprintf("%s %s %s", date.Args, date.Kwargs, date.CronDialect) != want {
 		t.Errorf("%s %s %s, want %s", date.Args, date.Kwargs, date.CronDialect, want)
 	}
-	system := importer.ParseCrontab("0 9 * * * www-data  tidy up\n", importer.CrontabOptions{Task: "app.run", System: true})[0].Definition
-	if string(system.Args) != `["tidy up"]` || string(system.Kwargs) != `{"user":"www-data"}` || system.CronExpression != "0 9 * * *" {
-		t.Errorf("%+v", system)
+}
+
+// TestCrontabLines reads lines that can be taken for two things.
+func TestCrontabLines(t *testing.T) {
+	t.Parallel()
+	yes, no := true, false
+	isUser := func(name string) bool { return name == "www-data" }
+	for _, c := range []struct {
+		line    string
+		options importer.CrontabOptions
+		want    string
+	}{
+		{"0 9 * * * www-data  tidy up", importer.CrontabOptions{System: &yes}, `0 9 * * * ["tidy up"] {"user":"www-data"} `},
+		{"0 9 * * * www-data  tidy up", importer.CrontabOptions{System: &no}, `0 9 * * * ["www-data  tidy up"] {} `},
+		{"0 9 * * * www-data  tidy up", importer.CrontabOptions{}, `0 9 * * * ["www-data  tidy up"] {} system_unknown`},
+		{"0 9 * * * www-data", importer.CrontabOptions{}, `0 9 * * * ["www-data"] {} `},
+		{"@daily www-data tidy", importer.CrontabOptions{System: &yes}, `@daily ["tidy"] {"user":"www-data"} `},
+		{"\ufeff*/6 * * * * * echo", importer.CrontabOptions{}, `*/6 * * * * ["* echo"] {} cron_syntax`},
+		{"*/6 * * * * * echo", importer.CrontabOptions{Seconds: true}, `*/6 * * * * * ["echo"] {} `},
+		{"0 9 * * * 7zip a", importer.CrontabOptions{}, `0 9 * * * ["7zip a"] {} `},
+	} {
+		c.options.IsUser = isUser
+		e := importer.ParseCrontab(c.line, c.options)[0]
+		reason, _, _ := strings.Cut(e.Refused, ":")
+		if got := fmt.Sprintf("%s %s %s %s", e.Definition.CronExpression, e.Definition.Args, e.Definition.Kwargs, reason); got != c.want {
+			t.Errorf("%q: got %s, want %s", c.line, got, c.want)
+		}
 	}
+}
+
+// TestLinesOfOneCommandKeepTheirNames takes out the first of three lines of one command, and then moves one.
+func TestLinesOfOneCommandKeepTheirNames(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	lines := func(text string) []importer.Entry {
+		return importer.ParseCrontab(text, importer.CrontabOptions{Task: "app.run", Timezone: "UTC"})
+	}
+	bring(t, pool, importer.Crontab, lines("0 1 * * * work\n0 2 * * * work\n0 3 * * * work\n"), "UTC")
+	equal(t, bring(t, pool, importer.Crontab, lines("00 2 * * * work\n0 3 * * * work\n"), "UTC"),
+		"cron work 00e13ed7 (2) | same | 0 2 * * * UTC", "cron work 00e13ed7 (3) | same | 0 3 * * * UTC", "cron work 00e13ed7 | gone | 0 1 * * * UTC")
+	equal(t, bring(t, pool, importer.Crontab, lines("0 5 * * * work\n0 3 * * * work\n0 4 * * * work\n"), "UTC"),
+		"cron work 00e13ed7 (2) | changed | 0 5 * * * UTC | cron_expression: \"0 2 * * *\" -> \"0 5 * * *\"",
+		"cron work 00e13ed7 (3) | same | 0 3 * * * UTC", "cron work 00e13ed7 | new | 0 4 * * * UTC")
+}
+
+// TestTwoSources brings the same names in from two hosts: neither changes nor prunes the other's.
+func TestTwoSources(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	first, second := importer.Source{Kind: importer.Crontab, Label: "one:/etc/crontab"}, importer.Source{Kind: importer.Crontab, Label: "two:/etc/crontab"}
+	lines := func(text string) []importer.Entry {
+		return importer.ParseCrontab(text, importer.CrontabOptions{Task: "app.run", Timezone: "UTC"})
+	}
+	equal(t, bringFrom(t, pool, first, lines("0 1 * * * work\n0 2 * * * other\n"), "UTC"),
+		"cron work 00e13ed7 | new | 0 1 * * * UTC", "cron other d9298a10 | new | 0 2 * * * UTC")
+	equal(t, bringFrom(t, pool, second, lines("0 3 * * * work\n"), "UTC"), "cron work 00e13ed7 [two:/etc/crontab] | new | 0 3 * * * UTC")
+	equal(t, bringFrom(t, pool, first, lines("0 1 * * * work\n"), "UTC"), "cron work 00e13ed7 | same | 0 1 * * * UTC", "cron other d9298a10 | gone | 0 2 * * * UTC")
+	equal(t, bringFrom(t, pool, second, lines("0 4 * * * work\n"), "UTC"),
+		"cron work 00e13ed7 [two:/etc/crontab] | changed | 0 4 * * * UTC | cron_expression: \"0 3 * * *\" -> \"0 4 * * *\"")
 }
 
 // TestForeignNamesAreLeftAlone imports what has the name of a schedule that came from elsewhere.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -36,16 +37,39 @@ type Importer struct {
 	pool     *pgxpool.Pool
 	source   Source
 	timezone string
+	accept   map[string]bool
 }
 
-// New returns an importer. timezone is that of entries that name none.
-func New(pool *pgxpool.Pool, source Source, timezone string) *Importer {
-	return &Importer{pool, source, timezone}
+// New returns an importer. timezone is that of entries that name none; accept are the kinds of differences with which an entry
+// is brought in all the same ([AcceptAll]: all).
+func New(pool *pgxpool.Pool, source Source, timezone string, accept ...string) *Importer {
+	i := &Importer{pool, source, timezone, map[string]bool{}}
+	for _, kind := range accept {
+		i.accept[kind] = true
+	}
+	return i
+}
+
+// AcceptAll stands for every kind of difference.
+const AcceptAll = "all"
+
+// Kinds are the kinds of differences between what the old beat does with an entry and what tactus will do.
+var Kinds = []string{
+	AcceptAll, "args", "callbacks", "celery_refuses", "dst", "eta", "exchange", "expired", "expires", "headers", "hooks", "ignore_result", "instants",
+	"limits", "options", "overdue", "past", "priority", "queue", "serializer", "shadow", "zone",
 }
 
 // Plan holds entries against the schedules that there are, by name. What bears the source's tag and is not among the
 // entries is gone there.
 func (i *Importer) Plan(ctx context.Context, entries []Entry, now time.Time) (rows []Row, err error) {
+	made, err := i.made(ctx)
+	if err != nil {
+		return nil, err
+	}
+	entries = slices.Clone(entries)
+	if err := i.name(ctx, entries, made); err != nil {
+		return nil, err
+	}
 	planned := map[string]bool{}
 	for _, e := range entries {
 		row, err := i.plan(ctx, e, now)
@@ -58,13 +82,12 @@ func (i *Importer) Plan(ctx context.Context, entries []Entry, now time.Time) (ro
 		planned[row.Name] = true
 		rows = append(rows, row)
 	}
-	made, err := i.made(ctx)
 	for _, s := range made {
 		if !planned[s.Name] {
 			rows = append(rows, Row{Name: s.Name, Change: "gone", Trigger: oldbeat.Words(s.Definition), id: s.ID})
 		}
 	}
-	return rows, err
+	return rows, nil
 }
 
 func (r *Row) refuse(reason string) { r.Change, r.Reason = "refused", reason }
@@ -81,7 +104,7 @@ func (i *Importer) plan(ctx context.Context, e Entry, now time.Time) (Row, error
 	before, err := outbox.GetByName(ctx, i.pool, d.Name)
 	switch {
 	case err == nil && (before.ManagedBy != "" || !slices.Contains(before.Tags, i.source.tag())):
-		row.refuse(fmt.Sprintf("name_taken at /name: the schedule of this name does not come from %s: rename one of them", i.source))
+		row.refuse("name_taken at /name: a schedule of this name is there that did not come from here: rename one of them")
 		return row, nil
 	case err == nil:
 		in.ID, in.Previous = before.ID, &before.Definition
@@ -95,7 +118,28 @@ func (i *Importer) plan(ctx context.Context, e Entry, now time.Time) (Row, error
 		row.refuse(err.Error())
 		return row, nil
 	}
-	return row, row.compare(before, e, now)
+	if err := row.compare(before, e, now); err != nil {
+		return row, err
+	}
+	i.judge(&row)
+	return row, nil
+}
+
+// judge refuses what would run in another way than it did, unless somebody has accepted that. What is here already stays.
+func (i *Importer) judge(r *Row) {
+	var kinds, reasons []string
+	for _, d := range r.Differences {
+		if i.accept[AcceptAll] || i.accept[d.Code] || r.Change == "same" {
+			continue
+		}
+		if !slices.Contains(kinds, d.Code) {
+			kinds = append(kinds, d.Code)
+		}
+		reasons = append(reasons, d.Message)
+	}
+	if len(kinds) > 0 {
+		r.refuse(fmt.Sprintf("it would not run as it did: %s: mend it there, or accept that by --accept %s", strings.Join(reasons, "; "), strings.Join(kinds, ",")))
+	}
 }
 
 // compare tells what is other than it was, here and by the beat that it comes from.
@@ -109,10 +153,36 @@ func (r *Row) compare(before domain.Schedule, e Entry, now time.Time) (err error
 			r.Changes = difference(before.Definition, after.Definition)
 		}
 	}
-	if e.Typed != "" || r.definition.CronExpression == "" {
-		r.Comparison, err = oldbeat.Compare(after, e.Typed, e.LastRun, now)
+	if e.numbered {
+		r.Next, err = oldbeat.Next(after, now)
+		return err
 	}
-	return err
+	if e.Typed != "" || r.definition.CronExpression == "" {
+		if r.Comparison, err = oldbeat.Compare(after, e.Typed, e.LastRun, now); err != nil {
+			return err
+		}
+	}
+	r.Differences = append(r.Differences, e.Differences...)
+	if e.expected == nil {
+		return nil
+	}
+	return r.expect(*e.expected, after)
+}
+
+// expect compares with what Celery itself says that it would do.
+func (r *Row) expect(by expected, after domain.Schedule) error {
+	r.NextCelery = nil
+	if len(by.due) > 0 {
+		r.NextCelery = &by.due[0]
+	}
+	told := len(r.Differences)
+	differ := func(kind, message string) {
+		if !slices.ContainsFunc(r.Differences[:told], func(d oldbeat.Difference) bool { return d.Code == kind }) {
+			r.Differences = append(r.Differences, oldbeat.Difference{Code: kind, Message: message})
+		}
+	}
+	by.sent.differences(r.definition, differ)
+	return by.differences(after, differ)
 }
 
 // difference tells the members in which two definitions differ.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/domain/zone"
 )
 
@@ -17,9 +18,17 @@ const DefaultRedBeatPrefix = "redbeat:"
 
 const redBeatPage = 500
 
-// ReadRedBeat reads all entries that RedBeat keeps under a key prefix. It reads only.
-func ReadRedBeat(ctx context.Context, client redis.UniversalClient, prefix string) (entries []Entry, err error) {
-	keys, err := client.ZRange(ctx, prefix+":schedule", 0, -1).Result()
+// RedBeatOptions say what RedBeat's keys leave out. Without an application it is not known where a task goes that names no
+// queue, nor how a time in its arguments is written.
+type RedBeatOptions struct {
+	Prefix      string       // of the keys
+	Application *Application // nil when it is not known
+	Timezone    string       // of crontabs, which RedBeat keeps without one; empty when it is not known
+}
+
+// ReadRedBeat reads all entries that RedBeat keeps. It reads only.
+func ReadRedBeat(ctx context.Context, client redis.UniversalClient, options RedBeatOptions) (entries []Entry, err error) {
+	keys, err := client.ZRange(ctx, options.Prefix+":schedule", 0, -1).Result()
 	if err != nil {
 		return nil, fmt.Errorf("read RedBeat: %w", err)
 	}
@@ -39,35 +48,121 @@ func ReadRedBeat(ctx context.Context, client redis.UniversalClient, prefix strin
 			fields := hash.(*redis.SliceCmd).Val()
 			definition, _ := fields[0].(string) // absent fields are nil
 			meta, _ := fields[1].(string)
-			entries = append(entries, redBeatEntry(strings.TrimPrefix(page[i], prefix), definition, meta))
+			entries = append(entries, options.entry(strings.TrimPrefix(page[i], options.Prefix), definition, meta))
 		}
 	}
 	return entries, nil
 }
 
-func redBeatEntry(name, definition, meta string) Entry {
-	var b beatEntry
-	if err := json.Unmarshal([]byte(definition), &b); err != nil {
-		e := Entry{Refused: fmt.Sprintf("json_invalid at /definition: %v", err)}
-		e.Definition.Name = name
-		return e
-	}
-	return b.entry(lastRun(meta))
+// redBeatDefinition is the JSON that RedBeat keeps of an entry.
+type redBeatDefinition struct {
+	Name     string                     `json:"name"`
+	Task     string                     `json:"task"`
+	Args     json.RawMessage            `json:"args"`
+	Kwargs   json.RawMessage            `json:"kwargs"`
+	Options  map[string]json.RawMessage `json:"options"`
+	Schedule beatSchedule               `json:"schedule"`
+	Enabled  *bool                      `json:"enabled"`
 }
 
-// lastRun reads the time that RedBeat notes, whose zone is a name or an offset in seconds; zero when it never ran.
-func lastRun(meta string) time.Time {
-	var noted struct {
-		LastRunAt *struct {
-			Year, Month, Day, Hour, Minute, Second, Microsecond int
-			Timezone                                            any
-		} `json:"last_run_at"`
+func (o RedBeatOptions) entry(name, definition, meta string) Entry {
+	e := Entry{Definition: domain.Definition{Name: name}}
+	if definition == "" {
+		e.refuse("orphaned: RedBeat's set has it, and its hash has no definition, so RedBeat passes over it: take it out of the set (ZREM)")
+		return e
 	}
-	if json.Unmarshal([]byte(meta), &noted) != nil || noted.LastRunAt == nil {
-		return time.Time{}
+	var b redBeatDefinition
+	if err := json.Unmarshal([]byte(definition), &b); err != nil {
+		e.refuse("json_invalid at /definition: %v", err)
+		return e
 	}
+	e.LastRun = lastRun(meta)
+	e.Definition = domain.Definition{Name: b.Name, TaskName: b.Task, Enabled: b.Enabled}
+	b.Schedule.into(&e, e.LastRun)
+	o.arguments(&e, b)
+	for _, option := range sortedKeys(b.Options) {
+		if !carry(&e, option, b.Options[option]) {
+			e.differ("options", fmt.Sprintf("the option %s (%s) is left behind", option, b.Options[option]))
+		}
+	}
+	o.route(&e)
+	if e.Definition.CronExpression != "" {
+		e.Definition.Timezone = o.Timezone
+		if o.Timezone == "" {
+			e.differ("zone", "RedBeat keeps no time zone: say that of the application by --celery-timezone, or give --application")
+		}
+	}
+	return e
+}
+
+// route has an entry without a queue go where the application would send its task.
+func (o RedBeatOptions) route(e *Entry) {
+	switch named := e.Definition.Queue != "" || e.Definition.Exchange != ""; {
+	case o.Application == nil && !named:
+		e.differ("queue", "it names no queue, and where its task goes only the application knows: give --application")
+	case o.Application == nil:
+	case !o.Application.Route(e) && !named:
+		e.differ("queue", fmt.Sprintf("it names no queue, and the application does not have the task %s: name its queue", e.Definition.TaskName))
+	}
+}
+
+// arguments writes times as Celery's beat sends them. RedBeat keeps them as objects of its own.
+func (o RedBeatOptions) arguments(e *Entry, b redBeatDefinition) {
+	typed, times := o.Application != nil && o.Application.Typed, 0
+	write := func(at time.Time) json.RawMessage { times++; return timeText(at, typed) }
+	for _, part := range []struct {
+		field string
+		from  json.RawMessage
+		into  *json.RawMessage
+	}{{"/args", b.Args, &e.Definition.Args}, {"/kwargs", b.Kwargs, &e.Definition.Kwargs}} {
+		text, err := replaceTimes(part.from, write)
+		if err != nil {
+			e.refuse("args_unreadable at %s: %v", part.field, err)
+		}
+		*part.into = text
+	}
+	if times > 0 && o.Application == nil {
+		e.differ("args", "it has times in its arguments, which Celery before 5.3 sends as texts and later ones as typed values: texts are taken; give --application")
+	}
+}
+
+// carry takes an option of apply_async over; false when there is nothing here that does the same.
+func carry(e *Entry, name string, raw json.RawMessage) bool {
+	d := &e.Definition
+	if string(raw) == "null" {
+		return true
+	}
+	into := map[string]any{
+		"queue": &d.Queue, "exchange": &d.Exchange, "routing_key": &d.RoutingKey, "priority": &d.Priority, "headers": &d.Headers,
+		"ignore_result": &d.IgnoreResult, "shadow": &d.Shadow,
+	}[name]
+	if into != nil {
+		return json.Unmarshal(raw, into) == nil
+	}
+	seconds := map[string]*int64{"expires": &d.ExpiresSeconds, "time_limit": &d.TimeLimitSeconds, "soft_time_limit": &d.SoftTimeLimitSeconds}[name]
+	var value float64
+	if seconds == nil || json.Unmarshal(raw, &value) != nil || value < 0 {
+		return false
+	}
+	kind := "limits"
+	if name == "expires" {
+		kind = "expires"
+	}
+	if *seconds = wholeSeconds(value); float64(*seconds) != value {
+		e.differ(kind, fmt.Sprintf("%s: Celery's beat sends %g s, tactus %d s", name, value, *seconds))
+	}
+	return true
+}
+
+// redBeatTime is a time as RedBeat keeps it. Its zone is a name, or an offset in seconds.
+type redBeatTime struct {
+	Year, Month, Day, Hour, Minute, Second, Microsecond int
+	Timezone                                            any
+}
+
+func (t redBeatTime) time() time.Time {
 	location := time.UTC
-	switch in := noted.LastRunAt.Timezone.(type) {
+	switch in := t.Timezone.(type) {
 	case float64:
 		location = time.FixedZone("", int(in))
 	case string:
@@ -75,6 +170,16 @@ func lastRun(meta string) time.Time {
 			location = loaded
 		}
 	}
-	t := noted.LastRunAt
 	return time.Date(t.Year, time.Month(t.Month), t.Day, t.Hour, t.Minute, t.Second, t.Microsecond*1000, location)
+}
+
+// lastRun reads the time that RedBeat notes of an entry; zero when it never ran.
+func lastRun(meta string) time.Time {
+	var noted struct {
+		LastRunAt *redBeatTime `json:"last_run_at"`
+	}
+	if json.Unmarshal([]byte(meta), &noted) != nil || noted.LastRunAt == nil {
+		return time.Time{}
+	}
+	return noted.LastRunAt.time()
 }

@@ -18,11 +18,11 @@ import (
 // parseRule reads one rule as RedBeat keeps it.
 func parseRule(t *testing.T, rule string) importer.Entry {
 	t.Helper()
-	entries, _, err := importer.ParseCelery([]byte(`{"timezone": "UTC", "schedules": [{"name": "n", "task": "a", "schedule": {"__type__": "rrule", ` + rule + `}}]}`))
+	application, err := importer.ParseApplication([]byte(`{"version": 2, "timezone": "UTC", "schedules": [{"name": "n", "task": "a", "schedule": {"__type__": "rrule", ` + rule + `}}]}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return entries[0]
+	return application.Entries[0]
 }
 
 func TestRulesBecomeTriggers(t *testing.T) {

@@ -50,6 +50,15 @@ func Compare(s domain.Schedule, typed string, lastRun, now time.Time) (c Compari
 	return c, nil
 }
 
+// Next is when tactus fires a schedule first after an instant; nil when never.
+func Next(s domain.Schedule, after time.Time) (*time.Time, error) {
+	recurrence, err := s.Recurrence()
+	if err != nil {
+		return nil, err
+	}
+	return next(s, recurrence, after), nil
+}
+
 func next(s domain.Schedule, r domain.Recurrence, after time.Time) *time.Time {
 	if !s.Runnable() {
 		return nil

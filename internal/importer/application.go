@@ -1,0 +1,230 @@
+package importer
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tactus-dev/tactus/domain"
+)
+
+// Script prints what the beat of a Celery application would do, for ParseApplication. It is run where the application is.
+//
+//go:embed beat_schedule.py
+var Script string
+
+// Application is what Script printed of a Celery application.
+type Application struct {
+	Name         string // as it was given to the script
+	Timezone     string // of its beat; empty when that has no name, as the zone of a host has none
+	DefaultQueue string
+	Transport    map[string]json.RawMessage // those options of the broker that name keys
+	Typed        bool                       // its serializer writes times as typed values, which workers read as times
+	Entries      []Entry
+	tasks        map[string]sent // what is sent of a task without options, by its name
+}
+
+// scriptVersion is raised when what the script prints is read in another way.
+const scriptVersion = 2
+
+// ParseApplication reads what Script printed.
+func ParseApplication(raw []byte) (Application, error) {
+	var printed struct {
+		Version      int                        `json:"version"`
+		Name         string                     `json:"application"`
+		MadeAt       time.Time                  `json:"made_at"`
+		Timezone     string                     `json:"timezone"`
+		Transport    map[string]json.RawMessage `json:"transport"`
+		DefaultQueue string                     `json:"default_queue"`
+		Typed        bool                       `json:"typed_times"`
+		Schedules    []scriptEntry              `json:"schedules"`
+		Tasks        map[string]sent            `json:"tasks"`
+	}
+	if err := json.Unmarshal(withoutMark(raw), &printed); err != nil {
+		return Application{}, fmt.Errorf("this is not what the script prints: %w", err)
+	}
+	if printed.Version != scriptVersion {
+		return Application{}, fmt.Errorf("version %d of the script printed this, and %d is read here: take the script of this tactus (--script), and run it again",
+			printed.Version, scriptVersion)
+	}
+	a := Application{
+		Name: printed.Name, Timezone: printed.Timezone, DefaultQueue: printed.DefaultQueue, Transport: printed.Transport, Typed: printed.Typed,
+		tasks: printed.Tasks,
+	}
+	for _, s := range printed.Schedules {
+		a.Entries = append(a.Entries, s.entry(printed.MadeAt))
+	}
+	return a, nil
+}
+
+// In are the entries, in one zone, whatever is said there; or each in its own when no zone is given.
+func (a Application) In(timezone string) []Entry {
+	entries := slices.Clone(a.Entries)
+	for i := range entries {
+		switch d := &entries[i].Definition; {
+		case d.CronExpression == "":
+		case timezone != "":
+			d.Timezone = timezone
+		case d.Timezone == "":
+			entries[i].refuse("timezone_unknown at /timezone: the application goes by its host's zone, which has no name there: say which by --celery-timezone")
+		}
+	}
+	return entries
+}
+
+// Route gives an entry that names no queue the options with which the application would send its task. False when the
+// application does not have the task.
+func (a Application) Route(e *Entry) bool {
+	task, known := a.tasks[e.Definition.TaskName]
+	if known {
+		task.route(&e.Definition)
+	}
+	return known
+}
+
+// Settings are what tactus has to be told so that its keys are those of the application's workers, by the names of the
+// settings.
+func (a Application) Settings() map[string]string {
+	settings := map[string]string{}
+	for option, name := range map[string]string{
+		"global_keyprefix": "TACTUS_CELERY_KEY_PREFIX", "sep": "TACTUS_CELERY_PRIORITY_SEPARATOR", "priority_steps": "TACTUS_CELERY_PRIORITY_STEPS",
+	} {
+		if raw, said := a.Transport[option]; said {
+			settings[name] = plain(raw)
+		}
+	}
+	return settings
+}
+
+// plain is a text, or a list of numbers, as an environment variable has it.
+func plain(raw json.RawMessage) string {
+	var text string
+	if json.Unmarshal(raw, &text) == nil {
+		return text
+	}
+	return strings.Map(func(r rune) rune {
+		if strings.ContainsRune("[] \t\r\n", r) {
+			return -1
+		}
+		return r
+	}, string(raw))
+}
+
+// scriptEntry is an entry of beat_schedule, with what Celery itself said of it.
+type scriptEntry struct {
+	Name        string       `json:"name"`
+	Task        string       `json:"task"`
+	Schedule    beatSchedule `json:"schedule"`
+	Timezone    string       `json:"timezone"`
+	Due         []time.Time  `json:"due"`
+	Message     *sent        `json:"message"`
+	Differences []struct {
+		Kind    string `json:"kind"`
+		Message string `json:"message"`
+	} `json:"differences"`
+	Refused string `json:"refused"`
+}
+
+func (s scriptEntry) entry(madeAt time.Time) Entry {
+	e := Entry{Definition: domain.Definition{Name: s.Name, TaskName: s.Task}, Refused: s.Refused}
+	s.Schedule.into(&e, time.Time{})
+	if s.Message == nil {
+		return e
+	}
+	for field, text := range map[string]string{"/args": s.Message.Args, "/kwargs": s.Message.Kwargs} {
+		if !json.Valid([]byte(text)) {
+			e.refuse("value_unreadable at %s: %s is not JSON, which has neither NaN nor Infinity: give null, or a text", field, text)
+		}
+	}
+	s.Message.into(&e.Definition)
+	if e.Definition.CronExpression != "" {
+		e.Definition.Timezone = s.Timezone
+	}
+	e.expected = &expected{from: madeAt, due: s.Due, sent: *s.Message, timezone: s.Timezone}
+	for _, d := range s.Differences {
+		e.differ(d.Kind, d.Message)
+	}
+	return e
+}
+
+// beatSchedule is the schedule of an entry of Celery's beat, in the JSON that RedBeat keeps.
+type beatSchedule struct {
+	Type       string          `json:"__type__"`
+	Every      float64         `json:"every"`
+	Relative   bool            `json:"relative"`
+	Minute     json.RawMessage `json:"minute"`
+	Hour       json.RawMessage `json:"hour"`
+	DayOfWeek  json.RawMessage `json:"day_of_week"`
+	DayOfMonth json.RawMessage `json:"day_of_month"`
+	Month      json.RawMessage `json:"month_of_year"`
+	rule
+}
+
+// UnmarshalJSON takes a bare number for an interval of so many seconds, as Celery does.
+func (s *beatSchedule) UnmarshalJSON(raw []byte) error {
+	type plain beatSchedule
+	var every float64
+	if json.Unmarshal(raw, &every) == nil {
+		*s = beatSchedule{Type: "interval", Every: every}
+		return nil
+	}
+	return json.Unmarshal(raw, (*plain)(s))
+}
+
+// into gives an entry its trigger. An interval goes on from its last run; one that is relative keeps to the clock.
+func (s beatSchedule) into(e *Entry, lastRun time.Time) {
+	d := &e.Definition
+	switch s.Type {
+	case "crontab":
+		fields := []string{field(s.Minute), field(s.Hour), field(s.DayOfMonth), field(s.Month), field(s.DayOfWeek)}
+		d.CronExpression = strings.Join(fields, " ")
+		e.Typed = d.CronExpression
+	case "interval":
+		d.IntervalSeconds = s.Every
+		switch {
+		case s.Relative:
+			d.IntervalAnchor = time.Unix(0, 0).UTC().Format(time.RFC3339)
+		case !lastRun.IsZero():
+			d.IntervalAnchor = lastRun.UTC().Format(time.RFC3339Nano)
+		}
+	case "rrule":
+		if why := s.rule.into(d); why != "" {
+			e.refuse("trigger_unsupported at /schedule: the rule cannot be brought in, because %s: use a crontab or an interval", why)
+		} else if s.Offset != 0 {
+			e.Notes = append(e.Notes, fmt.Sprintf("RedBeat keeps its offset of %g minutes for ever: set timezone where the clocks change", s.Offset))
+		}
+	default:
+		e.refuse("trigger_unsupported at /schedule: %q schedules cannot be brought in: use a crontab or an interval", s.Type)
+	}
+}
+
+// refuse keeps the first reason.
+func (e *Entry) refuse(format string, args ...any) {
+	if e.Refused == "" {
+		e.Refused = fmt.Sprintf(format, args...)
+	}
+}
+
+// field is a field of a crontab: a text, a number, or a list of numbers; absent, it is any.
+func field(raw json.RawMessage) string {
+	var value any
+	if json.Unmarshal(raw, &value) != nil || value == nil {
+		return "*"
+	}
+	list, ok := value.([]any)
+	if !ok {
+		list = []any{value}
+	}
+	texts := make([]string, len(list))
+	for i, v := range list {
+		texts[i] = strings.ReplaceAll(fmt.Sprint(v), " ", "")
+	}
+	return strings.Join(texts, ",")
+}
+
+// sortedKeys are the names of a map's members, in their order.
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,129 @@
+package importer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/cron"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// name gives each entry the name under which it is kept here. That is its own, with the source's label where the schedule of
+// another source has it already. Lines of one command have numbers besides: each keeps that of the schedule with its
+// time, so that it stays the same one when a line before it is taken out; a line whose time is new goes on as one whose time
+// is gone.
+func (i *Importer) name(ctx context.Context, entries []Entry, made []domain.Schedule) error {
+	numbered := map[string][]*Entry{}
+	for n := range entries {
+		e := &entries[n]
+		base, err := i.base(ctx, e.Definition.Name, made)
+		if err != nil {
+			return err
+		}
+		if e.Definition.Name = base; e.numbered {
+			numbered[base] = append(numbered[base], e)
+		}
+	}
+	for base, group := range numbered {
+		number(base, group, made)
+	}
+	return nil
+}
+
+// base is the name of an entry without a number.
+func (i *Importer) base(ctx context.Context, name string, made []domain.Schedule) (string, error) {
+	labelled := fmt.Sprintf("%s [%s]", name, i.source.Label)
+	for _, s := range made {
+		switch unnumbered(s.Name) {
+		case labelled:
+			return labelled, nil
+		case name:
+			return name, nil
+		}
+	}
+	other, err := outbox.GetByName(ctx, i.pool, name)
+	switch {
+	case errors.Is(err, domain.ErrNotFound):
+		return name, nil
+	case err != nil:
+		return "", err
+	case i.source.Label != "" && slices.ContainsFunc(other.Tags, isSource):
+		return labelled, nil
+	}
+	return name, nil
+}
+
+func isSource(tag string) bool { return strings.HasPrefix(tag, "import:") }
+
+// unnumbered leaves out the number with which a name ends.
+func unnumbered(name string) string {
+	if before, last, ok := cutLast(name, " ("); ok && strings.HasSuffix(last, ")") && strings.Trim(last[:len(last)-1], "0123456789") == "" {
+		return before
+	}
+	return name
+}
+
+func cutLast(text, separator string) (before, after string, found bool) {
+	if n := strings.LastIndex(text, separator); n >= 0 {
+		return text[:n], text[n+len(separator):], true
+	}
+	return text, "", false
+}
+
+// number gives lines of one command their names: first those whose times are kept here, then the schedules that are left, in
+// their order, and at last new ones.
+func number(base string, group []*Entry, made []domain.Schedule) {
+	free, used := map[string]domain.Schedule{}, map[string]bool{}
+	for _, s := range made {
+		if unnumbered(s.Name) == base {
+			free[s.Name] = s
+		}
+	}
+	claim := func(e *Entry, name string) {
+		e.Definition.Name, used[name] = name, true
+		delete(free, name)
+	}
+	var rest []*Entry
+	for _, e := range group {
+		if name, found := atThatTime(free, e.Definition); found {
+			claim(e, name)
+		} else {
+			rest = append(rest, e)
+		}
+	}
+	for _, name := range sortedKeys(free) {
+		if len(rest) > 0 {
+			claim(rest[0], name)
+			rest = rest[1:]
+		}
+	}
+	for n, next := 1, base; len(rest) > 0; n, next = n+1, fmt.Sprintf("%s (%d)", base, n+1) {
+		if !used[next] {
+			claim(rest[0], next)
+			rest = rest[1:]
+		}
+	}
+}
+
+// atThatTime is the name of a schedule that is due at the same times as a definition.
+func atThatTime(among map[string]domain.Schedule, d domain.Definition) (string, bool) {
+	for _, name := range sortedKeys(among) {
+		if s := among[name]; sameTimes(s.Definition, d) {
+			return name, true
+		}
+	}
+	return "", false
+}
+
+func sameTimes(a, b domain.Definition) bool {
+	x, errX := cron.Parse(a.CronExpression, cron.Options{Dialect: cron.Vixie, Seconds: a.CronSeconds})
+	y, errY := cron.Parse(b.CronExpression, cron.Options{Dialect: cron.Vixie, Seconds: b.CronSeconds})
+	if errX != nil || errY != nil {
+		return a.CronExpression == b.CronExpression
+	}
+	return x.String() == y.String() && a.CronSeconds == b.CronSeconds
+}

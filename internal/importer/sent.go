@@ -1,0 +1,183 @@
+package importer
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/tactus-dev/tactus/domain"
+	wire "github.com/tactus-dev/tactus/internal/celery"
+)
+
+// sent is a message that Celery's beat would send, as far as it matters to a worker. Args and kwargs are JSON as it would
+// stand in the body.
+type sent struct {
+	Queue         *string                    `json:"queue"`
+	Exchange      string                     `json:"exchange"`
+	RoutingKey    string                     `json:"routing_key"`
+	Args          string                     `json:"args"`
+	Kwargs        string                     `json:"kwargs"`
+	Priority      *int                       `json:"priority"`
+	Expires       *float64                   `json:"expires"`
+	TimeLimit     *float64                   `json:"time_limit"`
+	SoftTimeLimit *float64                   `json:"soft_time_limit"`
+	IgnoreResult  bool                       `json:"ignore_result"`
+	Shadow        *string                    `json:"shadow"`
+	Headers       map[string]json.RawMessage `json:"headers"`
+}
+
+// into has a definition say all that the message says. The queue is named even when it is the default one, which may be
+// another one here.
+func (s sent) into(d *domain.Definition) {
+	s.route(d)
+	d.Args, d.Kwargs = json.RawMessage(s.Args), json.RawMessage(s.Kwargs)
+	d.Headers = s.Headers
+}
+
+// route has a definition say where the message goes and under which conditions, where it does not say so itself.
+func (s sent) route(d *domain.Definition) {
+	if d.Queue == "" && d.Exchange == "" && s.Queue != nil {
+		d.Queue = *s.Queue
+		d.Exchange, d.RoutingKey = s.Exchange, s.RoutingKey
+	}
+	if d.Priority == nil {
+		d.Priority = s.Priority
+	}
+	for _, limit := range []struct {
+		into *int64
+		from *float64
+	}{{&d.ExpiresSeconds, s.Expires}, {&d.TimeLimitSeconds, s.TimeLimit}, {&d.SoftTimeLimitSeconds, s.SoftTimeLimit}} {
+		if *limit.into == 0 && limit.from != nil {
+			*limit.into = wholeSeconds(*limit.from)
+		}
+	}
+	d.IgnoreResult = d.IgnoreResult || s.IgnoreResult
+	if d.Shadow == "" && s.Shadow != nil {
+		d.Shadow = *s.Shadow
+	}
+}
+
+// wholeSeconds rounds up: a task is not ended before its time.
+func wholeSeconds(seconds float64) int64 { return int64(math.Ceil(seconds)) }
+
+// differences compares the message with the one that tactus hands over for a definition. Each is a kind of its own.
+func (s sent) differences(d domain.Definition, differ func(kind, message string)) {
+	ours, err := sentBy(d)
+	if err != nil {
+		differ("args", fmt.Sprintf("tactus cannot send it: %v", err))
+		return
+	}
+	for _, part := range []struct {
+		kind, name   string
+		theirs, ours string
+	}{
+		{"queue", "queue", text(s.Queue), text(ours.Queue)},
+		{"exchange", "exchange", s.Exchange + "/" + s.RoutingKey, ours.Exchange + "/" + ours.RoutingKey},
+		{"args", "args", compact(s.Args), compact(ours.Args)},
+		{"args", "kwargs", compact(s.Kwargs), compact(ours.Kwargs)},
+		{"priority", "priority", step(s.Priority), step(ours.Priority)},
+		{"expires", "expires", duration(s.Expires), duration(ours.Expires)},
+		{"limits", "time limit", duration(s.TimeLimit), duration(ours.TimeLimit)},
+		{"limits", "soft time limit", duration(s.SoftTimeLimit), duration(ours.SoftTimeLimit)},
+		{"ignore_result", "ignore_result", strconv.FormatBool(s.IgnoreResult), strconv.FormatBool(ours.IgnoreResult)},
+		{"shadow", "shadow", text(s.Shadow), text(ours.Shadow)},
+		{"headers", "headers", encoded(s.Headers), encoded(ours.Headers)},
+	} {
+		if part.theirs != part.ours {
+			differ(part.kind, fmt.Sprintf("%s: Celery's beat sends %s, tactus %s", part.name, part.theirs, part.ours))
+		}
+	}
+}
+
+// sentBy reads the message that tactus hands over for a definition, as a worker does.
+func sentBy(d domain.Definition) (s sent, err error) {
+	to, raw, err := wire.Encode(domain.DueRun{ScheduleName: d.Name, DueAt: time.Unix(0, 0), Task: d.Task()}, "tag", wire.Config{})
+	if err != nil {
+		return s, err
+	}
+	var message struct {
+		Body       string                     `json:"body"`
+		Headers    map[string]json.RawMessage `json:"headers"`
+		Properties struct {
+			Priority   *int   `json:"priority"`
+			Expiration string `json:"expiration"`
+		} `json:"properties"`
+	}
+	if err := json.Unmarshal(raw, &message); err != nil {
+		return s, err
+	}
+	body, err := base64.StdEncoding.DecodeString(message.Body)
+	if err != nil {
+		return s, err
+	}
+	var parts []json.RawMessage
+	var limits [2]*float64
+	if err := json.Unmarshal(body, &parts); err != nil {
+		return s, err
+	}
+	if err := json.Unmarshal(message.Headers["timelimit"], &limits); err != nil {
+		return s, err
+	}
+	queue := wire.Config{}.QueueOf(to.Key)
+	if x := to.Through; x != nil {
+		queue, s.Exchange, s.RoutingKey = x.Queue, x.Name, x.RoutingKey
+	}
+	s.Queue, s.Args, s.Kwargs, s.Priority, s.TimeLimit, s.SoftTimeLimit = &queue, string(parts[0]), string(parts[1]), message.Properties.Priority, limits[0], limits[1]
+	if milliseconds, err := strconv.ParseFloat(message.Properties.Expiration, 64); err == nil {
+		seconds := milliseconds / 1000
+		s.Expires = &seconds
+	}
+	s.IgnoreResult = string(message.Headers["ignore_result"]) == "true"
+	_ = json.Unmarshal(message.Headers["shadow"], &s.Shadow) // a text or null
+	s.Headers = map[string]json.RawMessage{}
+	for name := range d.Headers {
+		s.Headers[name] = message.Headers[name]
+	}
+	return s, nil
+}
+
+func text(t *string) string {
+	if t == nil {
+		return "none"
+	}
+	return *t
+}
+
+// step is a priority as kombu takes it: none is the highest.
+func step(priority *int) string {
+	if priority == nil {
+		return "0"
+	}
+	return strconv.Itoa(*priority)
+}
+
+func duration(n *float64) string {
+	if n == nil {
+		return "none"
+	}
+	return strconv.FormatFloat(*n, 'g', -1, 64) + " s"
+}
+
+// compact leaves out the spaces between the parts of JSON; what is no JSON stays as it is.
+func compact(raw string) string {
+	var b bytes.Buffer
+	if json.Compact(&b, []byte(raw)) != nil {
+		return raw
+	}
+	return b.String()
+}
+
+func encoded(headers map[string]json.RawMessage) string {
+	if len(headers) == 0 {
+		return "none"
+	}
+	raw, err := json.Marshal(headers)
+	if err != nil {
+		return err.Error()
+	}
+	return compact(string(raw))
+}
