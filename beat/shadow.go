@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/outbox"
 )
 
 // mode is what a beat that fires and one in shadow mode do differently: whose lease it is, and where it is recorded what
@@ -42,10 +43,10 @@ run as (
     insert into tactus.shadow_runs (schedule_id, due_at, until, fires_at, fate, reason, schedule_version, schedule_name, task_name, args, kwargs)
     select schedule_id, due_at, until, fires_at, case when missed is not null then 'missed' when used_up then 'skipped' else 'fire' end,
         case when missed is not null then missed when used_up then '` + reasonUsedUp + `' when overlap is not null then '` + reasonOverlap + `' end,
-        version, name, coalesce(task->>'task_name', ''), args, kwargs
-    from due cross join lateral (
-        select case when length((task->'args')::text) <= ` + longest + ` then task->'args' end as args,
-            case when length((task->'kwargs')::text) <= ` + longest + ` then task->'kwargs' end as kwargs) a
+        version, name, task_name, case when length(args::text) <= ` + longest + ` then args end,
+        case when length(kwargs::text) <= ` + longest + ` then kwargs end
+    from due s cross join lateral (
+        select coalesce(` + outbox.TaskName + `, '') as task_name, ` + outbox.TaskArgs + ` as args, ` + outbox.TaskKwargs + ` as kwargs) t
     on conflict (schedule_id, due_at) do nothing
     returning fate
 )

@@ -150,7 +150,7 @@ with moment as materialized (select clock_timestamp() as now),
 run as (
     insert into tactus.runs (id, schedule_id, due_at, slot, kind, status, schedule_version, fired_at, expires_at, exclusive)
     select @run, s.id, now, @run, 'manual', 'due', s.version, now,
-        now + (s.policy::json->>'expires')::bigint * interval '1 second', s.policy::json->>'overlap' is not null
+        now + ` + PolicyExpires + ` * interval '1 second', ` + PolicyOverlaps + `
     from tactus.schedules s, moment where s.id = @id and s.deleted_at is null
     returning id, schedule_id, due_at
 ),

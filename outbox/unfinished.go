@@ -4,7 +4,7 @@ package outbox
 // A run that is silent for longer than it can take counts as finished, because its answer may have been lost: a started
 // one after its time limit and a minute, any other after @lease, or its time limit when that is longer.
 const Unfinished = `exists (
-    select from tactus.runs b, coalesce((s.task->>'time_limit_seconds')::bigint, 0) most
+    select from tactus.runs b, ` + TaskTimeLimit + ` most
     where b.schedule_id = s.id and b.exclusive and b.finished_at is null and not b.waiting
         and coalesce(b.heard_at, b.fired_at) > clock_timestamp() - case when b.status = 'started' and most > 0
             then (most + 60) * interval '1 second' else greatest(@lease::interval, most * interval '1 second') end

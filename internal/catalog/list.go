@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/outbox"
 )
 
 // Catalog reads from a pool that it is lent.
@@ -131,7 +132,7 @@ type entryRow struct {
 const entryColumns = `
 select s.id, s.version, s.definition, coalesce(s.invalid_reason, ''), coalesce(s.managed_by, ''), s.created_at, s.updated_at, s.effective_from, s.trigger_set_at,
     r.fired_at, r.status, (select error from tactus.runs where id = r.failed_id and due_at = r.failed_at), r.success_rate,
-    coalesce(n.fired, 0), coalesce(n.fired >= (s.policy::json->>'max_runs')::bigint, false), clock_timestamp()
+    coalesce(n.fired, 0), coalesce(n.fired >= ` + outbox.PolicyMaxRuns + `, false), clock_timestamp()
 from tactus.schedules s
 left join lateral (
     select (array_agg(fired_at order by due_at desc))[1] as fired_at, (array_agg(status order by due_at desc))[1] as status,

@@ -93,6 +93,7 @@ func TestWorkerRunsWhatWeSend(t *testing.T) {
 	worker := l.work(t, "celery", "never.declared")
 	for name, test := range map[string]func(*testing.T, lab){
 		"arguments arrive":        argumentsArrive,
+		"escapes arrive":          escapesArrive,
 		"a queue of its own":      queueOfItsOwn,
 		"what self.request shows": requestShows,
 		"what fails":              failures,

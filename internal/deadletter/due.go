@@ -28,8 +28,8 @@ state as materialized (
     select letter.schedule_id, r.id, r.due_at, coalesce(r.status, '') as status, letter.missed or r.until > r.due_at as missed,
         r.status = 'missed' and r.reason = '` + domain.ReasonAside + `' as untouched,
         s.id is not null and s.deleted_at is null and s.enabled as enabled, s.effective_from < letter.due_at as counts,
-        coalesce(n.fired < case when s.trigger = '{"once":true}' then 1 else (s.policy::json->>'max_runs')::bigint end, true) as allowed,
-        s.policy::json->>'overlap' is not null and ` + outbox.Unfinished + ` as kept_back
+        coalesce(n.fired < case when s.trigger = '{"once":true}' then 1 else ` + outbox.PolicyMaxRuns + ` end, true) as allowed,
+        ` + outbox.PolicyOverlaps + ` and ` + outbox.Unfinished + ` as kept_back
     from letter
     left join tactus.runs r on r.schedule_id = letter.schedule_id and r.due_at = letter.due_at and r.slot = '00000000-0000-0000-0000-000000000000'
     left join tactus.schedules s on s.id = letter.schedule_id
@@ -37,11 +37,11 @@ state as materialized (
 ),
 run as (
     update tactus.runs r set status = 'due', reason = null, error = null, until = null, schedule_version = s.version, fired_at = statement_timestamp(),
-        expires_at = statement_timestamp() + (s.policy::json->>'expires')::bigint * interval '1 second', exclusive = s.policy::json->>'overlap' is not null
+        expires_at = statement_timestamp() + ` + outbox.PolicyExpires + ` * interval '1 second', exclusive = ` + outbox.PolicyOverlaps + `
     from state, tactus.schedules s
     where r.id = state.id and r.due_at = state.due_at and s.id = state.schedule_id and s.deleted_at is null and s.enabled and s.effective_from < r.due_at
         and r.status = 'missed' and r.reason = '` + domain.ReasonAside + `' and not state.missed and state.allowed and not state.kept_back
-    returning r.id, s.id as schedule_id, s.trigger_set_at, s.trigger = '{"once":true}' or s.policy::json->'max_runs' is not null as counts,
+    returning r.id, s.id as schedule_id, s.trigger_set_at, s.trigger = '{"once":true}' or ` + outbox.PolicyMaxRuns + ` is not null as counts,
         tactus.run_due(s.id, s.name, s.task, r.id, r.due_at, r.kind) as data
 ),
 count as (

@@ -26,12 +26,12 @@ func newBroker(client goredis.UniversalClient, config celery.Config) *broker {
 
 // lost are those of which there is no message. Queues are read before what was taken from them: a message that is taken
 // meanwhile is seen at least once.
-func (b *broker) lost(ctx context.Context, page []candidate) (lost []Lost, err error) {
-	runs, fresh := make([]Lost, 0, len(page)), false
-	for _, c := range page {
-		run, to, err := b.describe(c)
+func (b *broker) lost(ctx context.Context, open []domain.DueRun) (lost []Lost, err error) {
+	runs, fresh := make([]Lost, 0, len(open)), false
+	for _, due := range open {
+		run, to, err := b.describe(due)
 		if err != nil {
-			continue // the relay sets aside what has become unreadable
+			continue // the relay sets aside what cannot be handed over any more
 		}
 		runs = append(runs, run)
 		if !b.read[run.Queue] {
@@ -54,18 +54,14 @@ func (b *broker) lost(ctx context.Context, page []candidate) (lost []Lost, err e
 	return lost, nil
 }
 
-func (b *broker) describe(c candidate) (Lost, celery.Address, error) {
-	var due domain.DueRun
-	if err := json.Unmarshal(c.Data, &due); err != nil {
-		return Lost{}, celery.Address{}, err
-	}
+func (b *broker) describe(due domain.DueRun) (Lost, celery.Address, error) {
 	due.ExpiresSeconds = 0 // whether it has expired was asked of Postgres
 	to, _, err := celery.Encode(due, uuid.NewString(), b.config)
 	queue := to.Key
 	if to.Through != nil {
 		queue = to.Through.Bindings + to.Through.Suffix
 	}
-	return Lost{Run: c.ID, Schedule: due.ScheduleID, Name: due.ScheduleName, DueAt: due.DueAt, Queue: queue}, to, err
+	return Lost{Run: due.RunID, Schedule: due.ScheduleID, Name: due.ScheduleName, DueAt: due.DueAt, Queue: queue}, to, err
 }
 
 // readAll reads the queue that an address names. Of an exchange it reads every queue that is bound in any way: what is

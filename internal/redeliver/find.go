@@ -36,8 +36,7 @@ type Lost struct {
 
 // candidate is a run that was handed over, and of which nothing was heard.
 type candidate struct {
-	ID   domain.ID
-	Data json.RawMessage
+	Data json.RawMessage // of its first event
 }
 
 // candidates are joined with their first event, which was written with them; the batches tell from which position on those
@@ -47,7 +46,7 @@ with since as (
     select coalesce(min(first_position), 0) as position from tactus.relay_batches
     where sink = $1 and committed_at >= clock_timestamp() - $2::interval - interval '1 hour'
 )
-select r.id, e.data
+select e.data
 from tactus.runs r
 join tactus.outbox e on e.topic = 'run' and e.aggregate_id = r.id and e.version = 1 and e.position >= (select position from since)
 join tactus.outbox c on c.topic = 'run' and c.aggregate_id = r.id and c.version = r.redelivered + 1 and c.position >= (select position from since)
@@ -57,7 +56,6 @@ where r.status in ('due', 'sent') and r.finished_at is null and not r.waiting
     and ($4::text is null or r.schedule_id = $4::text::uuid)
     and (r.status = 'sent' or pg_visible_in_snapshot(c.xid, $5::pg_snapshot)
         or c.position <= $6 and c.xid <> all (array(select pg_snapshot_xip($7::pg_snapshot))))
-    and e.data->>'stream' is null and ($8 or not coalesce((e.data->>'ignore_result')::boolean, false))
 order by r.due_at, r.id`
 
 // Find tells what is lost, in pages. open is how many runs it looked at.
@@ -73,13 +71,14 @@ func Find(ctx context.Context, pool *pgxpool.Pool, broker goredis.UniversalClien
 	}
 	b := newBroker(broker, config.Celery)
 	err = pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		args := []any{config.Sink, config.NewerThan, config.OlderThan, schedule, had, life.Floor, life.Late, config.Untracked}
+		args := []any{config.Sink, config.NewerThan, config.OlderThan, schedule, had, life.Floor, life.Late}
 		for page, err := range cursor.Pages[candidate](ctx, tx, "candidates", candidates, args...) {
 			if err != nil {
 				return err
 			}
-			open += int64(len(page))
-			lost, err := b.lost(ctx, page)
+			runs := config.onLists(page)
+			open += int64(len(runs))
+			lost, err := b.lost(ctx, runs)
 			if err == nil && len(lost) > 0 {
 				err = tell(lost)
 			}
@@ -93,6 +92,19 @@ func Find(ctx context.Context, pool *pgxpool.Pool, broker goredis.UniversalClien
 		return open, fmt.Errorf("look for lost runs: %w", err)
 	}
 	return open, nil
+}
+
+// onLists are the runs of a page that were handed to workers, and of which something is to be heard. That is read here, since
+// Postgres cannot decode everything that an event may hold. What has become unreadable is left to the relay, which sets it aside.
+func (c Config) onLists(page []candidate) []domain.DueRun {
+	runs := make([]domain.DueRun, 0, len(page))
+	for _, one := range page {
+		var run domain.DueRun
+		if json.Unmarshal(one.Data, &run) == nil && run.Stream == "" && (c.Untracked || !run.IgnoreResult) {
+			runs = append(runs, run)
+		}
+	}
+	return runs
 }
 
 // had is what the sink is known to have been given: whole batches.

@@ -15,9 +15,9 @@ import (
 // A run expires so long after it was let go, whatever the time for which it waited.
 const letGo = `
 with ready as materialized (
-    select w.id, w.due_at, s.enabled and s.deleted_at is null and s.effective_from <= w.due_at as may, clock_timestamp() as now, p.expires
+    select w.id, w.due_at, s.enabled and s.deleted_at is null and s.effective_from <= w.due_at as may, clock_timestamp() as now,
+        ` + outbox.PolicyExpires + ` as expires
     from tactus.runs w join tactus.schedules s on s.id = w.schedule_id
-    cross join json_to_record(s.policy::json) p (expires bigint)
     where w.waiting and (not s.enabled or s.deleted_at is not null or s.effective_from > w.due_at or not ` + outbox.Unfinished + `)
     order by w.id limit 500
     for no key update of w skip locked
@@ -32,7 +32,7 @@ run as (
 ),
 fired as materialized (
     select run.id, run.due_at, run.fired_at, run.kind, s.id as schedule_id, s.name, s.task, s.trigger_set_at,
-        s.trigger = '{"once":true}' or (s.policy::json->'max_runs') is not null as counts
+        s.trigger = '{"once":true}' or ` + outbox.PolicyMaxRuns + ` is not null as counts
     from run join tactus.schedules s on s.id = run.schedule_id
     where run.status = 'due'
 ),

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/outbox"
 )
 
 // Fates of a due time in shadow mode.
@@ -75,7 +76,7 @@ order by at`
 	readSchedules = `
 select s.id, s.effective_from, s.enabled, coalesce(s.invalid_reason, ''), s.deleted_at, s.definition from tactus.schedules s
 where s.id in (select schedule_id from tactus.shadow_runs where decided_at >= $1)
-    or s.definition->>'task_name' in (select task_name from tactus.shadow_sent where heard_at >= $1)
+    or ` + outbox.TaskName + ` in (select task_name from tactus.shadow_sent where heard_at >= $1)
 order by s.deleted_at is not null, s.id`
 )
 

@@ -51,10 +51,15 @@ select r.schedule_id, r.id, r.due_at, 1::bigint from tactus.runs r
 join first_events e on e.aggregate_id = r.id where r.status = 'missed' or r.waiting`},
 
 	{RunEventUnknown, "%d run.due event without a run, of %s", `
-select (o.data->>'schedule_id')::uuid, o.aggregate_id, o.occurred_at, 1::bigint from tactus.outbox o
+select coalesce(head[1]::uuid, ` + noID + `), o.aggregate_id, o.occurred_at, 1::bigint from tactus.outbox o
+cross join lateral regexp_match(left(o.data::text, 200), ` + runHead + `) head
 where o.topic = 'run' and not exists (select from tactus.runs r where r.id = o.aggregate_id)
-    and (o.data->>'due_at')::timestamptz >= (select min(due_at) from tactus.runs)`},
+    and coalesce(head[2]::timestamptz >= (select min(due_at) from tactus.runs), true)`},
 }
+
+// runHead finds the schedule and the due time at the beginning of a run.due event, as tactus.run_due writes it. Behind them
+// are the strings of a user, which Postgres may be unable to decode.
+const runHead = `'^[{]"schedule_id":"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})","run_id":"[0-9a-f-]{36}","due_at":"(2[0-9T:.-]+Z)"'`
 
 // firstEvents are the events by which runs were first handed over; a redelivery has a higher version. Of the events of
 // runs, old partitions are dropped: kept tells whether any was, and since when events are there.

@@ -1,0 +1,40 @@
+package outbox
+
+// Postgres decodes every string of a json document to read any member of it, and raises when one holds U+0000 or half of a
+// surrogate pair. Both are valid JSON, and tasks come from users: one such schedule would stop every statement that reads
+// it among others. Statements therefore read the task of the schedule s (tactus.schedules) by these expressions only.
+const (
+	TaskName   = readableTask + `->>'task_name'`
+	TaskQueue  = readableTask + `->>'queue'`  // null when it goes to the default queue, or to a stream
+	TaskStream = readableTask + `->>'stream'` // null when it goes to a queue
+
+	// TaskIgnoresResult reports whether nobody is told what came of the task.
+	TaskIgnoresResult = `coalesce(` + readableTask + `->>'ignore_result' = 'true', false)`
+
+	// TaskTimeLimit is in seconds; 0 when there is none.
+	TaskTimeLimit = `coalesce(substring(` + readableTask + `->>'time_limit_seconds' from '^[0-9]{1,18}$')::bigint, 0)`
+)
+
+// TaskArgs and TaskKwargs are texts of JSON, as the user wrote them; null where that cannot be read.
+const (
+	TaskArgs   = `case when ` + taskIsReadable + ` then ` + readableTask + `->'args' end`
+	TaskKwargs = `case when ` + taskIsReadable + ` then ` + readableTask + `->'kwargs' end`
+
+	taskIsReadable = `length(` + readableTask + `::text) = length(s.task::text)`
+)
+
+// readableTask is the task without the escapes that Postgres does not decode: of U+0000, and of surrogates without their
+// other half. The members that are read by name have none: the program writes every character of them as it is. A pair
+// of surrogates, and one of backslashes, is matched first and put back: "\\u0000" is a backslash and text. In the pattern
+// ~ stands for a backslash, which standard_conforming_strings gives two meanings.
+const readableTask = `(case when strpos(s.task::text, chr(92) || 'u') = 0 then s.task else regexp_replace(s.task::text, replace(
+    '(~~|~u[dD][89abAB][0-9a-fA-F]{2}~u[dD][c-fC-F][0-9a-fA-F]{2})|~u(?:0000|[dD][89a-fA-F][0-9a-fA-F]{2})',
+    '~', repeat(chr(92), 2)), chr(92) || '1', 'g')::json end)`
+
+// The policy of a schedule s is a text of our own, in canonical form, without a word of a user. Reading it by its bytes
+// raises for no row, whatever somebody has made of one by hand.
+const (
+	PolicyExpires  = `substring(s.policy from '"expires": *([0-9]{1,18})')::bigint`
+	PolicyMaxRuns  = `substring(s.policy from '"max_runs": *([0-9]{1,18})')::bigint`
+	PolicyOverlaps = `strpos(s.policy, '"overlap":') > 0` // it says what becomes of runs that would overlap
+)
