@@ -18,6 +18,7 @@ type Config struct {
 	Settings        map[string]string // more lines for the server's configuration
 	Log             func(string)      // told what takes time, before it is done; may be nil
 	IgnoreInstalled bool              // use the cache even when the program is installed
+	Suite           string            // take the program from this suite of Debian ("trixie"), always from the cache
 }
 
 func (c Config) say(text string) {

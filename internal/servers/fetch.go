@@ -2,6 +2,7 @@ package servers
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -14,8 +15,9 @@ import (
 )
 
 // fetch unpacks Debian packages, and what they depend on that is not installed, into a folder of the cache, without
-// root: apt works in private folders, and nothing is configured. It returns the folder, which is made once.
-func fetch(ctx context.Context, say func(string), packages []string) (string, error) {
+// root: apt works in private folders, and nothing is configured. It returns the folder, which is made once. An empty
+// suite is the host's own; the packages of another come with all their libraries, and run with them (see foreign.go).
+func fetch(ctx context.Context, say func(string), suite string, packages []string) (string, error) {
 	release, err := os.ReadFile("/etc/os-release")
 	if err != nil || !bytes.Contains(release, []byte("debian")) {
 		return "", errors.New("only Debian and Ubuntu packages can be fetched")
@@ -25,7 +27,7 @@ func fetch(ctx context.Context, say func(string), packages []string) (string, er
 		return "", err
 	}
 	sum := sha256.Sum256(release)
-	root := filepath.Join(cache, fmt.Sprintf("%x-%s", sum[:4], runtime.GOARCH), strings.Join(packages, "+"))
+	root := filepath.Join(cache, fmt.Sprintf("%x-%s", sum[:4], runtime.GOARCH), suite, strings.Join(packages, "+"))
 	unlock, err := lockFile(root + ".lock")
 	if err != nil {
 		return "", err
@@ -34,14 +36,26 @@ func fetch(ctx context.Context, say func(string), packages []string) (string, er
 	if _, err := os.Stat(root); err == nil {
 		return root, nil
 	}
-	say(fmt.Sprintf("fetching %s from the distribution into %s (once, without root)", strings.Join(packages, " "), root))
+	say(fmt.Sprintf("fetching %s from %s into %s (once, without root)",
+		strings.Join(packages, " "), cmp.Or(suite, "the distribution"), root))
 	work, err := os.MkdirTemp(filepath.Dir(root), "fetch-")
 	if err != nil {
 		return "", err
 	}
 	defer os.RemoveAll(work)
-	if err := (apt{ctx, work}).unpack(packages); err != nil {
+	a := apt{ctx: ctx, work: work}
+	if suite != "" {
+		if err := a.turnTo(suite, release); err != nil {
+			return "", fmt.Errorf("turn to %s: %w", suite, err)
+		}
+	}
+	if err := a.unpack(packages); err != nil {
 		return "", err
+	}
+	if suite != "" {
+		if err := bindLibraries(ctx, say, filepath.Join(work, "root"), root); err != nil {
+			return "", err
+		}
 	}
 	if err := os.Rename(filepath.Join(work, "root"), root); err != nil {
 		return "", err
@@ -51,17 +65,24 @@ func fetch(ctx context.Context, say func(string), packages []string) (string, er
 
 // apt runs apt in a folder of its own.
 type apt struct {
-	ctx  context.Context
-	work string
+	ctx     context.Context
+	work    string
+	foreign bool // it has sources of its own, and counts nothing as installed
 }
 
-func (a apt) unpack(packages []string) error {
+// update reads what the sources offer.
+func (a apt) update() error {
 	for _, dir := range []string{"state/lists/partial", "cache/archives/partial", "deb", "root"} {
 		if err := os.MkdirAll(filepath.Join(a.work, dir), 0o755); err != nil {
 			return err
 		}
 	}
-	if _, err := a.run("apt-get", "update"); err != nil {
+	_, err := a.run("apt-get", "update")
+	return err
+}
+
+func (a apt) unpack(packages []string) error {
+	if err := a.update(); err != nil {
 		return err
 	}
 	closure, err := a.closure(packages)
@@ -92,7 +113,7 @@ func (a apt) closure(packages []string) ([]string, error) {
 	}
 	wanted := map[string]bool{}
 	for line := range strings.Lines(out) {
-		if words := strings.Fields(line); len(words) > 1 && words[0] == "Inst" {
+		if words := strings.Fields(line); len(words) > 1 && words[0] == "Inst" && (!a.foreign || needed(words[1], packages)) {
 			wanted[words[1]] = true
 		}
 	}
@@ -117,10 +138,7 @@ func (a apt) closure(packages []string) ([]string, error) {
 
 func (a apt) run(name string, args ...string) (string, error) {
 	if strings.HasPrefix(name, "apt") {
-		args = append([]string{
-			"-q", "-o", "Dir::State=" + a.work + "/state", "-o", "Dir::State::status=/var/lib/dpkg/status",
-			"-o", "Dir::Cache=" + a.work + "/cache", "-o", "Debug::NoLocking=1", "-o", "APT::Sandbox::User=",
-		}, args...)
+		args = append(a.options(), args...)
 	}
 	cmd := exec.CommandContext(a.ctx, name, args...)
 	cmd.Dir = filepath.Join(a.work, "deb")
@@ -131,4 +149,16 @@ func (a apt) run(name string, args ...string) (string, error) {
 		return "", fmt.Errorf("%s: %w: %s", name, err, strings.TrimSpace(problems.String()))
 	}
 	return out.String(), nil
+}
+
+func (a apt) options() []string {
+	options := []string{
+		"-q", "-o", "Dir::State=" + a.work + "/state", "-o", "Dir::Cache=" + a.work + "/cache",
+		"-o", "Debug::NoLocking=1", "-o", "APT::Sandbox::User=",
+	}
+	if !a.foreign {
+		return append(options, "-o", "Dir::State::status=/var/lib/dpkg/status")
+	}
+	return append(options, "-o", "Dir::State::status="+a.work+"/status",
+		"-o", "Dir::Etc::sourcelist="+a.work+"/sources.list", "-o", "Dir::Etc::sourceparts=-")
 }

@@ -67,6 +67,14 @@ var (
 		[]string{"redis-server"},
 		"apt-get install redis-server, or brew install redis",
 	}
+	valkeyProgram = program{
+		"valkey-server",
+		[]string{"/usr/bin/valkey-server", "/opt/homebrew/bin/valkey-server", "/usr/local/bin/valkey-server"},
+		[]string{"valkey-server"},
+		"apt-get install valkey-server, or brew install valkey",
+	}
+	patchelfProgram = program{"patchelf", []string{"/usr/bin/patchelf"}, []string{"patchelf"}, "apt-get install patchelf"}
+
 	pgBouncerProgram = program{
 		"pgbouncer",
 		[]string{"/usr/sbin/pgbouncer", "/opt/homebrew/bin/pgbouncer"},
@@ -77,17 +85,22 @@ var (
 
 // find returns an installed program, or the one in the cache, which is filled when it has to be.
 func (p program) find(ctx context.Context, cfg Config) (binary, error) {
-	if !cfg.IgnoreInstalled {
+	if !cfg.IgnoreInstalled && cfg.Suite == "" {
 		if path, ok := p.installed(); ok {
 			return binary{path: path}, nil
 		}
 	}
-	root, err := fetch(ctx, cfg.say, p.packages)
+	root, err := fetch(ctx, cfg.say, cfg.Suite, p.packages)
+	if err != nil && cfg.Suite != "" {
+		return binary{}, fmt.Errorf("fetch %s of %s: %w", p.name, cfg.Suite, err)
+	}
 	if err != nil {
 		return binary{}, fmt.Errorf("%s is not installed, and could not be fetched (%w): %s; or set DATABASE_URL and REDIS_URL to servers that run", p.name, err, p.install)
 	}
 	for _, pattern := range p.patterns {
-		if path, ok := newest(filepath.Join(root, pattern)); ok {
+		if path, ok := newest(filepath.Join(root, pattern)); ok && cfg.Suite != "" {
+			return binary{path: path}, nil
+		} else if ok {
 			return binary{path: path, root: root}, nil
 		}
 	}

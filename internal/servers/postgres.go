@@ -75,7 +75,7 @@ func (p *Postgres) initdb(ctx context.Context) error {
 	if err := hand(password, p.secret+"\n"); err != nil {
 		return fmt.Errorf("initdb: %w", err)
 	}
-	err := p.run(ctx, "initdb", "-D", p.data(), "-U", superuser, "-A", "scram-sha-256", "--pwfile", password, "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions")
+	err := p.run(ctx, "initdb", "-D", p.data(), "-U", superuser, "-A", "scram-sha-256", "--pwfile", password, "-E", "UTF8", "--locale=C", "--no-sync")
 	return errors.Join(err, os.Remove(password))
 }
 

@@ -26,7 +26,7 @@ func FindPython(ctx context.Context, cfg Config, modules []string, packages ...s
 			}
 		}
 	}
-	root, err := fetch(ctx, cfg.say, packages)
+	root, err := fetch(ctx, cfg.say, "", packages)
 	if err != nil {
 		return Python{}, fmt.Errorf("find a Python with %s: it is not installed, and could not be fetched (%w): apt-get install %s, or the same by pip",
 			strings.Join(modules, " and "), err, strings.Join(packages, " "))

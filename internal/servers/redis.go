@@ -26,7 +26,16 @@ type Redis struct {
 
 // StartRedis starts a server on the data in cfg.Dir.
 func StartRedis(ctx context.Context, cfg Config) (*Redis, error) {
-	program, err := redisProgram.find(ctx, cfg)
+	return startRedis(ctx, redisProgram, cfg)
+}
+
+// StartValkey is StartRedis with Valkey, which speaks the same protocol.
+func StartValkey(ctx context.Context, cfg Config) (*Redis, error) {
+	return startRedis(ctx, valkeyProgram, cfg)
+}
+
+func startRedis(ctx context.Context, p program, cfg Config) (*Redis, error) {
+	program, err := p.find(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ var shared = sync.OnceValues(func() (*sharedPostgres, error) {
 		if err != nil {
 			return nil, err
 		}
-		server, err := servers.StartPostgres(ctx, cfg)
+		server, err := startPostgres(ctx, cfg)
 		if err != nil {
 			return nil, err
 		}
@@ -261,10 +261,16 @@ func PostgresServer(t testing.TB, settings map[string]string) *servers.Postgres 
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := servers.StartPostgres(t.Context(), cfg)
+	server, err := startPostgres(t.Context(), cfg)
 	if err != nil {
 		t.Fatalf("start PostgreSQL: %v", err)
 	}
 	t.Cleanup(func() { _ = server.Kill() }) // nothing in it is needed any more
 	return server
+}
+
+// startPostgres starts the version of PostgreSQL that this run of the tests is about.
+func startPostgres(ctx context.Context, cfg servers.Config) (*servers.Postgres, error) {
+	cfg.Suite = os.Getenv("TACTUS_TEST_POSTGRES")
+	return servers.StartPostgres(ctx, cfg)
 }

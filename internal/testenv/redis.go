@@ -25,7 +25,7 @@ var sharedRedis = sync.OnceValues(func() (chan string, error) {
 		if err != nil {
 			return nil, err
 		}
-		server, err := servers.StartRedis(context.Background(), cfg)
+		server, err := startRedis(context.Background(), cfg)
 		if err != nil {
 			return nil, err
 		}
@@ -85,10 +85,20 @@ func RedisServer(t testing.TB, settings map[string]string) *servers.Redis {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := servers.StartRedis(t.Context(), cfg)
+	server, err := startRedis(t.Context(), cfg)
 	if err != nil {
 		t.Fatalf("start Redis: %v", err)
 	}
 	t.Cleanup(func() { _ = server.Kill() }) // nothing in it is needed any more
 	return server
+}
+
+// startRedis starts the kind of Redis that this run of the tests is about.
+func startRedis(ctx context.Context, cfg servers.Config) (*servers.Redis, error) {
+	suite, valkey := strings.CutSuffix(os.Getenv("TACTUS_TEST_REDIS"), "/valkey")
+	cfg.Suite = suite
+	if valkey {
+		return servers.StartValkey(ctx, cfg)
+	}
+	return servers.StartRedis(ctx, cfg)
 }
