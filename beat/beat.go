@@ -49,7 +49,12 @@ type Beat struct {
 	taken   leaseRow
 	takenAt micros // what was due before may have been settled by another
 	renewed time.Time
-	lookAt  micros
+
+	foreseen   *time.Time // when another's lease expires, as it was seen last
+	foreseenAt time.Time  // since when it has been that
+	lookAt     micros
+	unsure     bool   // a commit was not answered: what it was to settle may be settled, or be settled yet
+	stepped    micros // how far Postgres' clock stepped in this step of ours
 
 	beside  *time.Time // in shadow mode: the lease of one that fires, as it was first seen
 	retired bool       // in shadow mode: one that fires has come
@@ -164,9 +169,10 @@ func reason(err error) error {
 	return err
 }
 
-// wait sleeps until the time has come or something is heard.
+// wait sleeps until the time has come or something is heard, by the monotonic clock, and never for longer than a poll:
+// Postgres' clock may step meanwhile.
 func (b *Beat) wait(ctx context.Context, until micros) {
-	timer := time.NewTimer(time.UnixMicro(until).Sub(b.clock.now()))
+	timer := time.NewTimer(min(time.UnixMicro(until).Sub(b.clock.now()), b.cfg.Poll, renewEvery))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():

@@ -5,30 +5,45 @@ import (
 	"time"
 )
 
-// clock is Postgres' clock, carried on by this machine's monotonic one: steps of the local wall clock change nothing.
+// clock is Postgres' clock, carried on by this machine's monotonic one: steps of the local wall clock change nothing. When
+// Postgres' own clock steps, it is followed, forwards and backwards: what is due is due by it.
 type clock struct {
 	mu     sync.Mutex
-	server time.Time // what Postgres said
-	heard  time.Time // when its answer came; it was asked before, so server + elapsed is never early
-	last   time.Time // now never goes back, whatever Postgres says
+	server time.Time     // what Postgres said
+	heard  time.Time     // when its answer came; it was asked before, so server + elapsed is never early
+	behind time.Duration // how far that may be behind, at most: the answer was so long on its way
 	skew   time.Duration
 }
 
-// anchor takes Postgres' time from an answer that has just come.
-func (c *clock) anchor(server time.Time) {
+// noStep is what clocks may differ by for other reasons than a step.
+const noStep = 100 * time.Millisecond
+
+// anchor takes Postgres' time from an answer that has just come, and tells by how much its clock has stepped since the
+// last one, for certain: the time that the answers were on their way explains the rest.
+func (c *clock) anchor(asked, server time.Time) (step time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.server, c.heard = server, localNow()
-	c.skew = c.heard.Round(0).Sub(server)
+	heard := localNow()
+	took := heard.Sub(asked)
+	if !c.heard.IsZero() {
+		switch ahead := server.Sub(c.carried(heard)); {
+		case ahead > c.behind+noStep:
+			step = ahead - c.behind
+		case ahead < -took-noStep:
+			step = ahead + took
+		}
+	}
+	c.server, c.heard, c.behind = server, heard, took
+	c.skew = heard.Round(0).Sub(server)
+	return step
 }
+
+func (c *clock) carried(to time.Time) time.Time { return c.server.Add(to.Sub(c.heard)) }
 
 func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if now := c.server.Add(localNow().Sub(c.heard)); now.After(c.last) {
-		c.last = now
-	}
-	return c.last
+	return c.carried(localNow())
 }
 
 // ahead is how far the local wall clock is before Postgres', at the last anchor.
@@ -36,4 +51,26 @@ func (c *clock) ahead() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.skew
+}
+
+// anchor takes the time from an answer. A step of Postgres' clock is told, and heeded at the end of the beat's own step.
+func (b *Beat) anchor(asked, server time.Time) {
+	step := b.clock.anchor(asked, server)
+	if step == 0 {
+		return
+	}
+	b.log.Warn("the clock of Postgres stepped: what is due follows it", "by", step, "now", server)
+	b.stats.stepped(step)
+	b.stepped += step.Microseconds()
+}
+
+// heedStep moves what was to be done at some time with a clock that went back, so that it is done when it would have been,
+// and tells by how much. When the clock went forward it is done at once.
+func (b *Beat) heedStep() micros {
+	step := b.stepped
+	b.stepped = 0
+	if step < 0 {
+		b.lookAt, b.pollAt, b.syncAt, b.resync.at = b.lookAt+step, b.pollAt+step, b.syncAt+step, b.resync.at+step
+	}
+	return step
 }

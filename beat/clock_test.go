@@ -1,9 +1,16 @@
 package beat
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/tactus-dev/tactus/internal/testenv"
+	"github.com/tactus-dev/tactus/outbox"
 )
 
 // TestClock carries Postgres' time on, through anchors that are late, early and hours off.
@@ -15,21 +22,28 @@ func TestClock(t *testing.T) {
 		for _, step := range []struct {
 			what    string
 			passes  time.Duration // on this machine
+			takes   time.Duration // until an answer comes
 			says    time.Duration // Postgres, of its time since the beginning; negative when it is not asked
+			steps   time.Duration // for certain
 			want    time.Duration
 			wantFor string
 		}{
-			{"first asked", 0, 0, 0, "Postgres' time"},
-			{"not asked", 3 * time.Second, -1, 3 * time.Second, "carried on"},
-			{"we were slow", time.Second, 5 * time.Second, 5 * time.Second, "anchored"},
-			{"the answer was long on its way", time.Second, 5900 * time.Millisecond, 6*time.Second - 100*time.Millisecond, "never early"},
-			{"a step forward", time.Second, time.Hour, time.Hour, "as Postgres says"},
-			{"a step back", time.Second, 10 * time.Second, time.Hour, "never backwards"},
-			{"not asked", time.Hour, -1, time.Hour + 10*time.Second, "it goes on when Postgres is there again"},
+			{"first asked", 0, 0, 0, 0, 0, "Postgres' time"},
+			{"not asked", 3 * time.Second, 0, -1, 0, 3 * time.Second, "carried on"},
+			{"the answer was long on its way", 0, time.Second, 3100 * time.Millisecond, 0, 3100 * time.Millisecond, "never early, and no step"},
+			{"the next one was not", 0, 0, 3900 * time.Millisecond, 0, 3900 * time.Millisecond, "anchored, and no step"},
+			{"a step forward", time.Second, 0, time.Hour + 4900*time.Millisecond, time.Hour, time.Hour + 4900*time.Millisecond, "as Postgres says"},
+			{"a step back", time.Second, 0, 5900 * time.Millisecond, -time.Hour, 5900 * time.Millisecond, "as Postgres says"},
+			{"not asked", time.Minute, 0, -1, 0, time.Minute + 5900*time.Millisecond, "it goes on"},
+			{"a step while it was asked", 0, 2 * time.Second, 0, -time.Minute - 5900*time.Millisecond, 0, "the least that is certain"},
 		} {
 			time.Sleep(step.passes)
 			if step.says >= 0 {
-				c.anchor(server.Add(step.says))
+				asked := time.Now()
+				time.Sleep(step.takes)
+				if got := c.anchor(asked, server.Add(step.says)); got != step.steps {
+					t.Errorf("%s: it stepped by %s, want %s", step.what, got, step.steps)
+				}
 				if got, want := c.ahead(), time.Since(server.Add(step.says)); got != want {
 					t.Errorf("%s: the local clock is %s ahead, want %s", step.what, got, want)
 				}
@@ -39,4 +53,105 @@ func TestClock(t *testing.T) {
 			}
 		}
 	})
+}
+
+// runningClock is Postgres' clock, shifted as the test says.
+const runningClock = `
+create schema own;
+create table own.clock as select interval '0' as shift;
+create function own.clock_timestamp() returns timestamptz language sql volatile as 'select pg_catalog.clock_timestamp() + (select shift from own.clock)';
+create function own.statement_timestamp() returns timestamptz language sql stable as 'select pg_catalog.statement_timestamp() + (select shift from own.clock)';
+do $$ begin execute format('alter database %I set search_path = own, pg_catalog', current_database()); end $$`
+
+// TestPostgresClockSteps lets two beats run while the clock of Postgres goes forward by five minutes, and back again. What is
+// made afterwards fires when it is due by that clock: soon when it is due soon, and not before.
+func TestPostgresClockSteps(t *testing.T) {
+	t.Parallel()
+	direct := testenv.DirectURL(t)
+	if _, err := testenv.Connect(t, direct).Exec(t.Context(), runningClock); err != nil {
+		t.Fatal(err)
+	}
+	w := &world{T: t, url: direct, pool: testenv.Connect(t, direct)}
+	w.store = outbox.NewStore(w.pool, "")
+	ctx, stop := context.WithCancel(t.Context())
+	var beats [2]*Beat
+	var ended [2]chan error
+	for i := range beats {
+		b, err := New(w.pool, nil, Config{Name: fmt.Sprint("beat-", i), Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		beats[i], ended[i] = b, make(chan error, 1)
+		go func() { ended[i] <- b.Run(ctx) }()
+	}
+	defer func() {
+		stop()
+		for _, ended := range ended {
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	w.fires("before")
+	for n, shift := range []string{"5 min", "0"} {
+		w.execute(`update own.clock set shift = $1::text::interval`, shift)
+		testenv.Eventually(t, "both have noticed the step", func() error {
+			for _, b := range beats {
+				if s := b.Stats(); s.Steps < int64(n+1) {
+					return fmt.Errorf("%s: %d steps, the last one by %s", b.cfg.Name, s.Steps, s.Step)
+				}
+			}
+			return nil
+		})
+	}
+	var soon time.Time
+	if err := w.pool.QueryRow(t.Context(), `select clock_timestamp() + interval '4 min'`).Scan(&soon); err != nil {
+		t.Fatal(err)
+	}
+	once := w.create(fmt.Sprintf(`{"run_at": %q, "task_name": "app.task"}`, soon.Format(time.RFC3339Nano)))
+	w.fires("after")
+	if got := w.runs(once.ID); len(got) > 0 {
+		t.Errorf("four minutes early: %v", got)
+	}
+	if n := w.count(`select count(*) from tactus.runs where fired_at < due_at`); n > 0 {
+		t.Errorf("%d runs were fired before they were due", n)
+	}
+}
+
+// TestPostgresClockWentBackSince has a beat decide by a clock that has gone back since it was asked: nothing fires early, and
+// nothing is missed that is not late.
+func TestPostgresClockWentBackSince(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.create(minutely(`, "misfire_policy": "none"`))
+	b, a := w.beat("a"), at{s}
+	w.step(b, a.due(1).Add(-time.Second))
+	for range 3 {
+		if err := b.fire(t.Context(), a.due(5).UnixMicro()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.expect(s.ID); err != nil {
+		t.Error(err)
+	}
+	w.step(b, a.due(1))
+	if err := w.expect(s.ID, a.run(1)); err != nil {
+		t.Error(err)
+	}
+}
+
+// fires makes a schedule, and waits for some runs of it.
+func (w *world) fires(name string) {
+	w.Helper()
+	began := time.Now()
+	s := w.create(fmt.Sprintf(`{"name": %q, "interval_seconds": 1, "task_name": "app.task"}`, name))
+	testenv.Eventually(w, name+": it fires", func() error {
+		if len(w.runs(s.ID)) < 3 {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	if took := time.Since(began); took > 20*time.Second {
+		w.Errorf("%s: three seconds took %s", name, took)
+	}
 }

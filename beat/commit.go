@@ -11,11 +11,12 @@ import (
 
 // fireDue settles due times in one statement, which is one transaction.
 //
-//   - lease: it is the epoch that this beat holds, and nobody takes it until the commit.
+//   - lease: it is the epoch that this beat holds, and nobody takes it until the commit. And it is as late as the beat
+//     thinks: when Postgres' clock went back since it was asked, nothing is done.
 //   - given: what is asked for. The arrays are behind a select, where the planner cannot count them: whatever it knows of the
 //     tables it then looks rows up by their keys, and compiles nothing.
-//   - due: the schedule is as memory has it: it may fire, it counts its due times from the same instant, and has not
-//     used up its runs (one that is limited comes at most once in a statement). Where runs must not overlap, those that are
+//   - due: the schedule is as memory has it: it may fire, it counts its due times from the same instant, has the policy by
+//     which it was decided what fires and what was missed, and has not used up its runs (one that is limited comes at most once in a statement). Where runs must not overlap, those that are
 //     not recorded yet stand in line.
 //   - decided: the first in line fires, unless a run is unfinished; then the next waits, where the policy is queue and nobody
 //     waits yet; all others are skipped.
@@ -25,16 +26,17 @@ import (
 //     occurs when the row says, so that row and message expire at the same instant.
 const fireDue = `
 with lease as materialized (
-    select epoch from tactus.leases where name = 'beat' and epoch = @epoch for share
+    select epoch, clock_timestamp() >= @now::timestamptz as due from tactus.leases where name = 'beat' and epoch = @epoch for share
 ),
 given as materialized (
     select * from unnest((select @runs::uuid[]), (select @schedules::uuid[]), (select @effective::timestamptz[]),
-        (select @due::timestamptz[]), (select @until::timestamptz[]), (select @reasons::text[]))
-        g (run_id, schedule_id, effective_from, due_at, until, missed)
+        (select @due::timestamptz[]), (select @until::timestamptz[]), (select @reasons::text[]), (select @policy::integer[]))
+        g (run_id, schedule_id, effective_from, due_at, until, missed, policy)
 ),
 due as materialized (
     select g.*, s.version, p.expires * interval '1 second' as expires, line.*
     from lease, given g join tactus.schedules s on s.id = g.schedule_id and s.effective_from = g.effective_from
+        and s.policy = ((select @policies::text[]))[g.policy]
     cross join json_to_record(s.policy::json) p (expires bigint, max_runs bigint, overlap text)
     left join tactus.schedule_counts n on n.schedule_id = s.id and n.trigger_set_at = s.trigger_set_at
     left join lateral (
@@ -43,7 +45,7 @@ due as materialized (
         where p.overlap is not null and g.missed is null and not exists (select from tactus.runs r
             where r.schedule_id = s.id and r.due_at = g.due_at and r.slot = '00000000-0000-0000-0000-000000000000')
     ) line on true
-    where s.enabled and s.deleted_at is null
+    where lease.due and s.enabled and s.deleted_at is null
         and (n.fired is null or coalesce(n.fired < case when s.trigger = '{"once":true}' then 1 else p.max_runs end, true))
 ),
 decided as materialized (
@@ -81,13 +83,14 @@ event as (
     select 'run', id, 1, 'run.due', tactus.run_due(schedule_id, name, task, id, due_at, 'scheduled'), fired_at from fired order by due_at
     returning position
 )
-select exists (select from lease), (select count(*) from run), (select count(*) from event),
-    array(select schedule_id from given except select schedule_id from due),
+select exists (select from lease), coalesce((select not due from lease), false), (select count(*) from run), (select count(*) from event),
+    array(select schedule_id from given, lease where lease.due except select schedule_id from due),
     (` + outbox.RunBell + ` from (select from event limit 1) e)`
 
 // outcome is what a statement did.
 type outcome struct {
 	Held     bool        // the lease: else nothing was done
+	Early    bool        // by Postgres' clock: nothing was done
 	Recorded int64       // rows that are new
 	Fired    int64       // of them, those that fire
 	Stale    []domain.ID // schedules that are not as memory has them
@@ -96,7 +99,7 @@ type outcome struct {
 func (b *Beat) write(ctx context.Context, items []item) (out outcome, err error) {
 	row := b.pool.QueryRow(ctx, b.mode.fire, planned, arrays(b.epoch, b.cfg.Lease, items))
 	var rung any
-	if err := row.Scan(&out.Held, &out.Recorded, &out.Fired, &out.Stale, &rung); err != nil {
+	if err := row.Scan(&out.Held, &out.Early, &out.Recorded, &out.Fired, &out.Stale, &rung); err != nil {
 		return outcome{}, fmt.Errorf("fire: %w", err)
 	}
 	return out, nil
@@ -106,9 +109,18 @@ func arrays(epoch int64, lease time.Duration, items []item) named {
 	n := len(items)
 	runs, schedules := make([]domain.ID, n), make([]domain.ID, n)
 	effective, due, until, fires := make([]time.Time, n), make([]time.Time, n), make([]*time.Time, n), make([]time.Time, n)
-	reasons := make([]*string, n)
+	reasons, policy := make([]*string, n), make([]int32, n)
+	var policies []string
+	number := map[string]int32{}
+	var decided micros
 	for i := range items {
 		it := &items[i]
+		decided = max(decided, it.decided)
+		if number[it.policy] == 0 {
+			policies = append(policies, it.policy)
+			number[it.policy] = int32(len(policies))
+		}
+		policy[i] = number[it.policy]
 		runs[i], schedules[i] = outbox.NewID(), it.schedule
 		effective[i], due[i] = time.UnixMicro(it.effective), time.UnixMicro(it.due)
 		fires[i] = time.UnixMicro(it.fire)
@@ -119,5 +131,6 @@ func arrays(epoch int64, lease time.Duration, items []item) named {
 	}
 	return named{
 		"epoch": epoch, "lease": lease, "runs": runs, "schedules": schedules, "effective": effective, "due": due, "until": until, "fires": fires, "reasons": reasons,
+		"policy": policy, "policies": policies, "now": time.UnixMicro(decided),
 	}
 }

@@ -38,10 +38,14 @@
 //   - It does not fire after a change that was committed before it: the statement joins the schedule as it is then, and
 //     demands the effective_from that memory has. What does not join is synced again.
 //   - A beat that was stopped and resumed fires nothing: the statement demands the lease's epoch, and locks it.
-//   - Memory moves on only after a commit. A crash between the commit and its answer repeats the statement, which does nothing then.
+//   - Memory moves on only after a commit. A crash between the commit and its answer repeats what it did, which does nothing then.
 //   - A schedule's due times are settled in order. So whoever takes over finds in tactus.runs how far its predecessor came.
 //   - Nothing that the transport loses is lost: the log is read every second, from a snapshot that a committed row carries.
 //   - Where Postgres has gone back memory is made anew, whatever versions say, and fires nothing again that it has settled.
-//   - Time is Postgres' clock, carried by the monotonic clock: never early, never backwards.
+//   - Time is Postgres' clock, carried by the monotonic clock: never early. When Postgres' clock steps, forwards or back, what
+//     is due follows it within a poll, and nothing waits for a time to come again (TestPostgresClockSteps).
+//   - What fires and what was missed is decided by the policy in the table: the statement demands the one that memory has.
+//   - A commit whose answer was lost is settled before anything is decided anew: the lease gets another epoch, so that the
+//     statement is over, and what it has recorded is looked for (TestLostAnswerOfMissed).
 //   - A row that cannot fire is found by bisection and set aside; all others go on.
 package beat

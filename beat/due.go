@@ -15,6 +15,8 @@ type item struct {
 	reason    string // why it was missed; empty when it fires
 	fire      micros
 	version   uint32
+	decided   micros // when
+	policy    string // by which
 }
 
 // batch is what one statement settles. Its records are out of the heap meanwhile.
@@ -39,7 +41,7 @@ func (m *memory) settle(slot uint32, now micros, room int) (items []item, last m
 	r := m.at(slot)
 	p, recurrence := m.policies.at(r.policy).Policy, m.recurrence(r)
 	if r.due <= m.elsewhere {
-		return m.passedOver(r, recurrence)
+		return m.passedOver(r, recurrence, now)
 	}
 	p.Grace += p.Jitter // it is not late before it was to fire
 	if m.limited(r) {
@@ -47,7 +49,7 @@ func (m *memory) settle(slot uint32, now micros, room int) (items []item, last m
 	}
 	decided := p.Settle(recurrence, time.UnixMicro(r.due-1), time.UnixMicro(now), room)
 	last = r.due - 1
-	base := item{schedule: r.id, effective: r.effective, version: r.version}
+	base := m.item(r, now)
 	for _, missed := range decided.Missed {
 		it := base
 		it.due, it.until, it.reason = missed.From.UnixMicro(), missed.To.UnixMicro(), missed.Reason
@@ -65,8 +67,13 @@ func (m *memory) settle(slot uint32, now micros, room int) (items []item, last m
 	return items, last
 }
 
+// item is what all items of a record have in common.
+func (m *memory) item(r *record, now micros) item {
+	return item{schedule: r.id, effective: r.effective, version: r.version, decided: now, policy: m.policies.text(r.policy)}
+}
+
 // passedOver has the due times of the time in which another beat was in charge recorded, and none of them fire.
-func (m *memory) passedOver(r *record, recurrence domain.Recurrence) (items []item, last micros) {
+func (m *memory) passedOver(r *record, recurrence domain.Recurrence, now micros) (items []item, last micros) {
 	end := time.UnixMicro(m.elsewhere + 1)
 	if ends := m.policies.at(r.policy).EndsAt; !ends.IsZero() && ends.Before(end) {
 		end = ends.Add(1)
@@ -75,9 +82,9 @@ func (m *memory) passedOver(r *record, recurrence domain.Recurrence) (items []it
 	if due, ok := recurrence.Prev(end); ok {
 		last = max(last, due.UnixMicro())
 	}
-	return []item{{
-		schedule: r.id, effective: r.effective, version: r.version, due: r.due, until: last, reason: domain.ReasonShadow, fire: r.fire,
-	}}, last
+	it := m.item(r, now)
+	it.due, it.until, it.reason, it.fire = r.due, last, domain.ReasonShadow, r.fire
+	return []item{it}, last
 }
 
 // misfired tells whether something of the items is later than its time and the grace.

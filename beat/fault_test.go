@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
@@ -47,6 +48,35 @@ func TestLostAnswer(t *testing.T) {
 				t.Errorf("%d events", n)
 			}
 		})
+	}
+}
+
+// TestLostAnswerOfMissed loses the answer to a statement that recorded a range of missed due times. The beat comes to it again
+// when more have been missed: each has a run or a reason, and none has both.
+func TestLostAnswerOfMissed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.create(minutely(``))
+	proxy, url := testenv.Through(t, w.url)
+	b, a := w.beatOver(testenv.Connect(t, url), "a"), at{s}
+	w.step(b, a.due(1))
+	w.at(a.due(11).Add(30 * time.Second))
+	proxy.BlackHole(testenv.ToClient)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	if err := b.fire(ctx, w.now.UnixMicro()); err == nil {
+		t.Fatal("fire told of no error")
+	}
+	want := []string{a.run(1), a.missed(2, 9, domain.ReasonSuperseded), a.run(10), a.run(11)}
+	testenv.Eventually(t, "committed without an answer", func() error { return w.expect(s.ID, want...) })
+	proxy.Reset()
+	proxy.Heal()
+	w.step(b, a.due(20).Add(30*time.Second))
+	if err := w.expect(s.ID, append(want, a.missed(12, 18, domain.ReasonSuperseded), a.run(19), a.run(20))...); err != nil {
+		t.Error(err)
+	}
+	if !b.leading || b.epoch != 2 {
+		t.Errorf("leading: %v, in epoch %d: the statement that was not answered belongs to epoch 1", b.leading, b.epoch)
 	}
 }
 

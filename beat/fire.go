@@ -11,9 +11,9 @@ import (
 const batchSize = 5000
 
 // fire settles what is due now, one batch of it. Memory moves on only when the statement has committed: until then the
-// records go back as they were.
+// records go back as they were. When that is not answered, nothing is decided until the lease has another epoch.
 func (b *Beat) fire(ctx context.Context, now micros) error {
-	if !b.leading || b.memory.next() > now {
+	if !b.leading || b.unsure || b.memory.next() > now {
 		return nil
 	}
 	due, err := b.collect(ctx, now)
@@ -23,11 +23,15 @@ func (b *Beat) fire(ctx context.Context, now micros) error {
 	}
 	began := time.Now()
 	out, err := b.commit(ctx, due.items)
-	if err != nil {
+	switch {
+	case err != nil:
+		b.unsure, b.lookAt = true, now
 		return err
-	}
-	if !out.Held {
+	case !out.Held:
 		b.lose("another")
+		return nil
+	case out.Early:
+		b.pollAt = now // to ask for the time
 		return nil
 	}
 	b.fired(due.items, out, time.Since(began))

@@ -49,3 +49,5 @@ func (t *interned[T]) drop(i uint32) {
 }
 
 func (t *interned[T]) at(i uint32) T { return t.items[i].value }
+
+func (t *interned[T]) text(i uint32) string { return t.items[i].text }

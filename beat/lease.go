@@ -25,11 +25,13 @@ type leaseRow struct {
 	Snapshot  *string    // of the log, up to which the holder had read
 	Life      string     // of the database: server and timeline
 	Now       time.Time  // Postgres' clock
+	Expires   *time.Time // nil when it was given up, or nobody had it ever
 	Switched  *time.Time // when a beat that fires last took over from a shadow
 	Firing    *time.Time // until when a beat that fires has its lease, while it has
 }
 
-// lookAtLease renews the lease, or takes it when it has run out, or else reads it. The watermark and snapshot are written
+// lookAtLease renews the lease, or takes it when it has run out (or would have, see silent), or else reads it. Its holder
+// gets a new epoch when it is unsure of what it did last. The watermark and snapshot are written
 // with a renewal only: what a predecessor has left stays until its successor has read it. And only in the life of the
 // database that memory is of: in another one they mean nothing. An UPDATE that finds nothing to do locks nothing, so a
 // standby is in nobody's way.
@@ -40,15 +42,16 @@ const lookAtLease = `
 with held as (
     update tactus.leases l set
         holder = @holder,
-        epoch = case when l.holder = @holder and l.epoch = @epoch then l.epoch else l.epoch + 1 end,
+        epoch = case when l.holder = @holder and l.epoch = @epoch and not @unsure then l.epoch else l.epoch + 1 end,
         expires_at = clock_timestamp() + @lease::interval,
         watermark = case when l.holder = @holder and l.epoch = @epoch then coalesce(` + ourWatermark + `, l.watermark)
             when ` + begins + ` then clock_timestamp() else l.watermark end,
         snapshot = case when l.holder = @holder and l.epoch = @epoch then coalesce(` + ourSnapshot + `, l.snapshot)
             when ` + begins + ` then null else l.snapshot end
-    where l.name = @name and (l.expires_at <= clock_timestamp() or l.holder = @holder and l.epoch = @epoch)
+    where l.name = @name and (l.expires_at <= clock_timestamp() or l.expires_at = @silent::timestamptz
+            or l.holder = @holder and (l.epoch = @epoch or @unsure::boolean))
         and (l.name <> 'shadow' or ` + firing + ` is null)
-    returning true as mine, l.name, l.holder, l.epoch, l.watermark, l.snapshot
+    returning true as mine, l.name, l.holder, l.epoch, l.watermark, l.snapshot, l.expires_at
 ),
 switched as (
     insert into tactus.leases as w (name, holder, epoch, expires_at, watermark)
@@ -58,13 +61,15 @@ switched as (
     on conflict (name) do update set holder = excluded.holder, epoch = excluded.epoch, expires_at = excluded.expires_at, watermark = excluded.watermark
     returning watermark
 )
-select mine, holder, epoch, watermark, snapshot::text, ` + lifeAndClock + `, coalesce((select watermark from switched), ` + lastSwitch + `), ` + firing + ` from held
+select mine, holder, epoch, watermark, snapshot::text, ` + lifeAndClock + `, ` + expiry + `, coalesce((select watermark from switched), ` + lastSwitch + `), ` + firing + ` from held
 union all
 ` + readLease + ` and not exists (select from held)`
 
-const readLease = `select false, holder, epoch, watermark, snapshot::text, ` + lifeAndClock + `, ` + lastSwitch + `, ` + firing + ` from tactus.leases where name = @name`
+const readLease = `select false, holder, epoch, watermark, snapshot::text, ` + lifeAndClock + `, ` + expiry + `, ` + lastSwitch + `, ` + firing + ` from tactus.leases where name = @name`
 
 const (
+	expiry = `case when isfinite(expires_at) then expires_at end`
+
 	lifeAndClock = thisLife + `, clock_timestamp()`
 	thisLife     = `(select system_identifier::text from pg_control_system()) || '.' || left(pg_walfile_name(pg_current_wal_lsn()), 8)`
 	ourWatermark = `case when @life::text = ` + thisLife + ` then @watermark::timestamptz end`
@@ -88,6 +93,7 @@ insert into tactus.leases (name, holder, epoch, expires_at) values (@name, '', 0
 
 // look asks for the lease, and takes Postgres' time from the answer.
 func (b *Beat) look(ctx context.Context, sql string, args ...any) (leaseRow, error) {
+	asked := localNow()
 	rows, err := b.pool.Query(ctx, sql, append([]any{planned}, args...)...)
 	if err != nil {
 		return leaseRow{}, fmt.Errorf("look at the lease: %w", err)
@@ -96,13 +102,14 @@ func (b *Beat) look(ctx context.Context, sql string, args ...any) (leaseRow, err
 	if err != nil {
 		return leaseRow{}, fmt.Errorf("look at the lease: %w", err)
 	}
-	b.clock.anchor(row.Now)
+	b.anchor(asked, row.Now)
 	return row, nil
 }
 
 func (b *Beat) leaseArgs(now micros) named {
 	args := named{
 		"name": b.mode.lease, "holder": b.holder, "epoch": b.epoch, "lease": leaseFor, "life": b.life, "watermark": nil, "snapshot": nil,
+		"silent": b.silent(), "unsure": b.unsure,
 	}
 	if b.leading && !b.resync.foreign() {
 		args["watermark"] = time.UnixMicro(b.memory.settled(now))
@@ -124,6 +131,7 @@ func (b *Beat) renew(ctx context.Context, now micros) error {
 	b.lifeIs(row.Life)
 	b.lookAt = now + renewEvery.Microseconds()
 	if !row.Mine {
+		b.watch(row.Expires)
 		b.lose(row.Holder)
 		b.yieldTo(row.Firing)
 		b.lookAt = now + standbyLook.Microseconds()
@@ -131,8 +139,11 @@ func (b *Beat) renew(ctx context.Context, now micros) error {
 		return nil
 	}
 	b.renewed = b.clock.now()
-	if row.Epoch != b.epoch {
-		b.leading, b.epoch, b.taken = false, row.Epoch, row
+	switch {
+	case b.unsure && row.Epoch == b.epoch+1: // nobody had it in between
+		b.goOn(row, now)
+	case row.Epoch != b.epoch:
+		b.leading, b.unsure, b.epoch, b.taken = false, false, row.Epoch, row
 	}
 	if !b.leading {
 		return b.takeOver(ctx, now)
@@ -144,7 +155,31 @@ func (b *Beat) lose(to string) {
 	if b.leading {
 		b.log.Warn("lost the lease", "holder", to, "epoch", b.epoch)
 	}
-	b.leading, b.epoch = false, 0
+	b.leading, b.epoch, b.unsure = false, 0, false
+}
+
+// watch notes since when a lease is as it is, by the monotonic clock.
+func (b *Beat) watch(expires *time.Time) {
+	if expires == nil || b.foreseen == nil || !expires.Equal(*b.foreseen) {
+		b.foreseen, b.foreseenAt = expires, localNow()
+	}
+}
+
+// silent is when the lease expires of a holder that has not renewed it for longer than it lasts: it would have run out, if
+// Postgres' clock had not gone back. Nil when there is none.
+func (b *Beat) silent() *time.Time {
+	if b.foreseen != nil && localNow().Sub(b.foreseenAt) > leaseFor+renewEvery {
+		return b.foreseen
+	}
+	return nil
+}
+
+// goOn goes on with a new epoch after a commit that was not answered: that statement has committed by now, or never will.
+// What it has settled is looked for before anything that was missed is decided anew, as after a takeover: a range that is
+// decided later goes farther, and the unique key would take it for the one that is there.
+func (b *Beat) goOn(row leaseRow, now micros) {
+	b.log.Info("goes on after a commit without an answer", "epoch", row.Epoch)
+	b.epoch, b.takenAt, b.unsure = row.Epoch, max(b.takenAt, now, row.Now.UnixMicro()), false
 }
 
 // takeOver goes on where the predecessor was: at its watermark, but for schedules that count from an instant which it
@@ -194,7 +229,9 @@ func (b *Beat) release(ctx context.Context, now micros) error {
 		return nil
 	}
 	args := b.leaseArgs(now)
-	delete(args, "lease")
+	for _, name := range []string{"lease", "silent", "unsure"} {
+		delete(args, name)
+	}
 	if _, err := b.pool.Exec(ctx, giveUpLease, planned, args); err != nil {
 		return fmt.Errorf("give up the lease: %w", err)
 	}

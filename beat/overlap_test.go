@@ -114,7 +114,7 @@ func TestOverlapIsDecidedOnce(t *testing.T) {
 	effective := s.EffectiveFrom.UnixMicro()
 	var items []item
 	for _, at := range due[:4] {
-		items = append(items, item{schedule: s.ID, effective: effective, due: at.UnixMicro()})
+		items = append(items, item{schedule: s.ID, effective: effective, due: at.UnixMicro(), policy: s.Policy().String()})
 	}
 	out, err := b.write(t.Context(), items)
 	if err != nil || out.Recorded != 1 || out.Fired != 1 {

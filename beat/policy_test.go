@@ -76,6 +76,37 @@ func TestMisfire(t *testing.T) {
 	}
 }
 
+// TestPolicyOfTheMoment edits a policy while the beat sleeps through ten due times: what was missed is decided by the new one,
+// whether the beat hears of it first (it polls) or not (then the statement refuses what was decided).
+func TestPolicyOfTheMoment(t *testing.T) {
+	t.Parallel()
+	for _, polls := range []bool{true, false} {
+		t.Run(fmt.Sprint("polls ", polls), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			s := w.create(minutely(``))
+			b, a := w.beat("a"), at{s}
+			w.step(b, a.due(1))
+			w.at(a.due(11).Add(30 * time.Second))
+			w.merge(s.ID, `{"misfire_policy": "none"}`)
+			if !polls {
+				b.pollAt = never
+			}
+			now := w.now.UnixMicro()
+			if _, err := b.step(t.Context(), now); err != nil {
+				t.Fatal(err)
+			}
+			if refused := b.memory.next() <= now; refused == polls {
+				t.Errorf("refused: %v", refused)
+			}
+			w.step(b, w.now.Add(time.Second))
+			if err := w.expect(s.ID, a.run(1), a.missed(2, 10, domain.ReasonPolicyNone), a.run(11)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // TestMaxRuns raises max_runs after some due times have passed without runs: those are not caught up with.
 func TestMaxRuns(t *testing.T) {
 	t.Parallel()

@@ -3,6 +3,7 @@ package beat
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -13,11 +14,11 @@ import (
 const notIn = `(o.xid >= pg_snapshot_xmax(@from::text::pg_snapshot) or o.xid = any (array(select pg_snapshot_xip(@from::text::pg_snapshot))))`
 
 // changedSince answers a row of the log each, or one without an id when nothing changed: the snapshot that the statement
-// sees, the lease's (unless that is of another database, which has come farther), and whether the database is another one
-// than that of the snapshot given.
+// sees, the lease's (unless that is of another database, which has come farther), whether the database is another one
+// than that of the snapshot given, and the time.
 const changedSince = `
 select pg_current_snapshot()::text, case when pg_snapshot_xmax(l.snapshot) <= pg_snapshot_xmax(pg_current_snapshot()) then l.snapshot::text end,
-    pg_snapshot_xmax(pg_current_snapshot()) < pg_snapshot_xmax(@from::text::pg_snapshot), e.aggregate_id, e.version
+    pg_snapshot_xmax(pg_current_snapshot()) < pg_snapshot_xmax(@from::text::pg_snapshot), clock_timestamp(), e.aggregate_id, e.version
 from (select 1) one
 left join tactus.leases l on l.name = @lease
 left join (
@@ -28,6 +29,7 @@ type pollRow struct {
 	Seen    string
 	Lease   *string
 	Foreign bool
+	Now     time.Time
 	ID      *domain.ID
 	Version *int64
 }
@@ -36,12 +38,13 @@ type pollRow struct {
 // after a crash of Postgres too, which gives the numbers of lost transactions to new ones. Hence changes are seen
 // several times; memory has them then. After an absence there may be very many, so they are taken as they come.
 func (b *Beat) poll(ctx context.Context, now micros) error {
+	asked := localNow()
 	rows, err := b.pool.Query(ctx, changedSince, planned, named{"from": b.base, "lease": b.mode.lease})
 	if err != nil {
 		return fmt.Errorf("poll the log: %w", err)
 	}
 	var row pollRow
-	_, err = pgx.ForEachRow(rows, []any{&row.Seen, &row.Lease, &row.Foreign, &row.ID, &row.Version}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&row.Seen, &row.Lease, &row.Foreign, &row.Now, &row.ID, &row.Version}, func() error {
 		if row.ID != nil {
 			b.changed(*row.ID, *row.Version)
 		}
@@ -50,6 +53,7 @@ func (b *Beat) poll(ctx context.Context, now micros) error {
 	if err != nil {
 		return fmt.Errorf("poll the log: %w", err)
 	}
+	b.anchor(asked, row.Now)
 	b.pollAt = now + b.cfg.Poll.Microseconds()
 	b.polled = row
 	if b.polled.Foreign {

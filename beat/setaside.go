@@ -25,7 +25,7 @@ func (b *Beat) commit(ctx context.Context, items []item) (outcome, error) {
 		return b.setAside(ctx, items[0], err)
 	}
 	first, err := b.commit(ctx, items[:len(items)/2])
-	if err != nil || !first.Held {
+	if err != nil || !first.Held || first.Early {
 		return first, err
 	}
 	second, err := b.commit(ctx, items[len(items)/2:])
@@ -33,7 +33,7 @@ func (b *Beat) commit(ctx context.Context, items []item) (outcome, error) {
 }
 
 func (o outcome) and(p outcome) outcome {
-	return outcome{o.Held && p.Held, o.Recorded + p.Recorded, o.Fired + p.Fired, slices.Concat(o.Stale, p.Stale)}
+	return outcome{o.Held && p.Held, o.Early || p.Early, o.Recorded + p.Recorded, o.Fired + p.Fired, slices.Concat(o.Stale, p.Stale)}
 }
 
 // poisoned tells whether a statement failed for the data in it: a data exception or a limit of the program. All else is

@@ -23,21 +23,22 @@ func modeOf(shadow bool) mode {
 // others run them.
 const recordDue = `
 with lease as materialized (
-    select epoch from tactus.leases where name = 'shadow' and epoch = @epoch for share
+    select epoch, clock_timestamp() >= @now::timestamptz as due from tactus.leases where name = 'shadow' and epoch = @epoch for share
 ),
 given as materialized (
     select * from unnest((select @schedules::uuid[]), (select @effective::timestamptz[]), (select @due::timestamptz[]),
-        (select @until::timestamptz[]), (select @fires::timestamptz[]), (select @reasons::text[]))
-        g (schedule_id, effective_from, due_at, until, fires_at, missed)
+        (select @until::timestamptz[]), (select @fires::timestamptz[]), (select @reasons::text[]), (select @policy::integer[]))
+        g (schedule_id, effective_from, due_at, until, fires_at, missed, policy)
 ),
 due as materialized (
     select g.*, s.version, s.name, s.task, p.overlap, coalesce(n.fired, 0) + case when p.max_runs is null then 0 else (
             select count(*) from tactus.shadow_runs r
             where r.schedule_id = s.id and r.due_at > s.trigger_set_at and r.fate = 'fire') end >= p.max_runs as used_up
     from lease, given g join tactus.schedules s on s.id = g.schedule_id and s.effective_from = g.effective_from
+        and s.policy = ((select @policies::text[]))[g.policy]
     cross join json_to_record(s.policy::json) p (max_runs bigint, overlap text)
     left join tactus.schedule_counts n on n.schedule_id = s.id and n.trigger_set_at = s.trigger_set_at
-    where s.enabled and s.deleted_at is null
+    where lease.due and s.enabled and s.deleted_at is null
 ),
 run as (
     insert into tactus.shadow_runs (schedule_id, due_at, until, fires_at, fate, reason, schedule_version, schedule_name, task_name, args, kwargs)
@@ -50,8 +51,8 @@ run as (
     on conflict (schedule_id, due_at) do nothing
     returning fate
 )
-select exists (select from lease), (select count(*) from run), (select count(*) from run where fate = 'fire'),
-    array(select schedule_id from given except select schedule_id from due), null`
+select exists (select from lease), coalesce((select not due from lease), false), (select count(*) from run), (select count(*) from run where fate = 'fire'),
+    array(select schedule_id from given, lease where lease.due except select schedule_id from due), null`
 
 // What is recorded of a due time that would not fire, or would perhaps.
 const (

@@ -13,6 +13,8 @@ type Stats struct {
 	Schedules int
 	Pending   int           // schedules heard of that memory does not have yet
 	Skew      time.Duration // how far the local wall clock is ahead of Postgres'
+	Steps     int64         // of Postgres' clock
+	Step      time.Duration // the last of them, back when it is negative
 	Watermark time.Time     // everything due until then is settled
 	Lag       time.Duration // how far the watermark is behind now
 	Renewed   time.Time     // when the lease was last renewed
@@ -72,6 +74,12 @@ func (b *Beat) recognized(r row) {
 	b.stats.mu.Lock()
 	defer b.stats.mu.Unlock()
 	b.stats.Recognition.observe(took)
+}
+
+func (s *stats) stepped(by time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Steps, s.Step = s.Steps+1, by
 }
 
 func (s *stats) aside() {

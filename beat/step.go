@@ -33,18 +33,21 @@ func (b *Beat) start(ctx context.Context) error {
 const partTimeout = 30 * time.Second
 
 // step does what has to be done now, and tells when to come again. Each part is bounded, so that none keeps another
-// waiting for long; and each is tried, whatever becomes of the others.
+// waiting for long; and each is tried, whatever becomes of the others. A beat that was away for longer than a poll reads what
+// has changed before it decides anything.
 func (b *Beat) step(ctx context.Context, now micros) (wake micros, err error) {
 	b.hearAll()
 	var errs []error
+	polls := now >= b.pollAt
 	for _, part := range []struct {
 		due  bool
 		act  func(context.Context, micros) error
 		most time.Duration
 	}{
 		{now >= b.lookAt, b.renew, renewEvery},
+		{polls, b.poll, partTimeout},
+		{polls, b.sync, partTimeout},
 		{true, b.fire, partTimeout},
-		{now >= b.pollAt, b.poll, partTimeout},
 		{b.resyncDue(now), b.resyncPage, partTimeout},
 		{true, b.sync, partTimeout},
 		{true, b.invalidate, partTimeout},
@@ -55,6 +58,7 @@ func (b *Beat) step(ctx context.Context, now micros) (wake micros, err error) {
 			cancel()
 		}
 	}
+	now += b.heedStep()
 	b.publish(now)
 	return b.wake(now), errors.Join(errs...)
 }

@@ -184,5 +184,5 @@ func (h *history) policy() string { return []string{"latest", "all", "none"}[h.r
 
 func (h *history) definition() string {
 	return fmt.Sprintf(`{"interval_seconds": %d, "misfire_policy": %q, "misfire_grace_seconds": %d, "task_name": "app.task"}`,
-		[]int{1, 7, 60, 600}[h.random.IntN(4)], h.policy(), []int{0, 2, 60}[h.random.IntN(3)])
+		[]int{1, 7, 60, 600}[h.random.IntN(4)], h.policy(), []int{1, 2, 60}[h.random.IntN(3)])
 }

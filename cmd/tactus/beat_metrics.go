@@ -24,6 +24,8 @@ var (
 	beatPending     = desc("pending_schedules", "Schedules heard of that memory does not have yet")
 	beatFeedLag     = desc("feed_lag_events", "Events of the stream that the beat has not acknowledged")
 	beatSkew        = desc("clock_skew_seconds", "How far the local clock is ahead of Postgres'")
+	beatSteps       = desc("clock_steps_total", "Times that Postgres' clock stepped")
+	beatStep        = desc("clock_step_seconds", "By how much Postgres' clock stepped last, back when negative")
 	beatWatermark   = desc("watermark_timestamp_seconds", "Everything due until then is settled")
 	beatLag         = desc("watermark_lag_seconds", "How far the watermark is behind now")
 	beatFired       = desc("fired_total", "Runs fired")
@@ -49,7 +51,7 @@ func (m beatMetrics) Collect(to chan<- prometheus.Metric) {
 	s := m.beat.Stats()
 	for d, value := range map[*prometheus.Desc]float64{
 		beatLeader: gauge(s.Leader), beatShadow: gauge(s.Shadow), beatEpoch: float64(s.Epoch), beatSchedules: float64(s.Schedules), beatPending: float64(s.Pending),
-		beatSkew: s.Skew.Seconds(), beatLag: s.Lag.Seconds(),
+		beatSkew: s.Skew.Seconds(), beatStep: s.Step.Seconds(), beatLag: s.Lag.Seconds(),
 		beatRenewed: unix(s.Renewed), beatWatermark: unix(s.Watermark),
 	} {
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value)
@@ -57,7 +59,7 @@ func (m beatMetrics) Collect(to chan<- prometheus.Metric) {
 	if lag, ok := m.feedLag(); ok {
 		to <- prometheus.MustNewConstMetric(beatFeedLag, prometheus.GaugeValue, float64(lag))
 	}
-	for d, value := range map[*prometheus.Desc]int64{beatFired: s.Fired, beatWouldFire: s.WouldFire, beatMissed: s.Missed, beatAside: s.SetAside, beatSyncs: s.Syncs, beatResyncs: s.Resyncs} {
+	for d, value := range map[*prometheus.Desc]int64{beatFired: s.Fired, beatWouldFire: s.WouldFire, beatMissed: s.Missed, beatAside: s.SetAside, beatSyncs: s.Syncs, beatResyncs: s.Resyncs, beatSteps: s.Steps} {
 		to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value))
 	}
 	for d, h := range map[*prometheus.Desc]beat.Histogram{beatLateness: s.Lateness, beatRecognition: s.Recognition} {
