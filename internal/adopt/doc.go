@@ -8,7 +8,14 @@
 // Statements that write many rows write their schedules by few statements (TestStorm), with the same outcome as row by row
 // (TestManyAtOnceAreAsEachAlone).
 //
-// Nothing that was due before the adoption fires: effective_from is the time of the adoption. An adopted schedule is
-// changed in its table alone. All that the triggers do is in the functions of the schema (migrations/0003_adopt.sql, 0006_adopt_many.sql); this
-// package installs them, takes them away, and shows beforehand what would come ([Source.Preview]).
+// The triggers run with the rights of tactus' role on tables of another. They touch known columns of built-in types alone,
+// never a row, after a check that nothing of the owner's would run (TestOwnersOfAdoptedTablesGainNothing); what cannot be
+// read is refused by [Source.Adopt], and told when it comes later.
+//
+// Nothing that was due before the adoption fires: effective_from is the time of the adoption. The exception is a clocked
+// schedule of django-celery-beat that is enabled and never ran, which that beat would send at once. An adopted schedule is
+// changed in its table alone.
+//
+// All that the triggers do is in the functions of the schema (migrations/0003_adopt.sql and later ones); this package
+// installs them, takes them away, and shows beforehand what would come ([Source.Preview]).
 package adopt

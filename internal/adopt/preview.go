@@ -109,12 +109,15 @@ func (p previewRow) row(now time.Time) Row {
 		return r
 	}
 	origin := originOf(p.Origin)
-	comparison, err := oldbeat.Compare(s, s.CronExpression, origin.lastRun(), now)
+	comparison, err := oldbeat.Compare(s, s.CronExpression, instantOf(origin.LastRunAt), now)
 	if err != nil {
 		r.Invalid = domain.TriggerFault(err).Error()
 		return r
 	}
 	r.Comparison = comparison
+	if t := instantOf(origin.Clocked.Time); !t.IsZero() && t.Before(now) && s.IsEnabled() {
+		r.Differences = append(r.Differences, oldbeat.Difference{Code: "past", Message: "its time has passed and it never ran: it is sent at once, as Celery's beat would"})
+	}
 	if origin.Enabled && !s.IsEnabled() {
 		r.Differences = append(r.Differences, oldbeat.Difference{Code: "done", Message: "it is a one-off that has run: it stays disabled"})
 	}
@@ -125,6 +128,9 @@ func (p previewRow) row(now time.Time) Row {
 type origin struct {
 	Enabled   bool   `json:"enabled"`
 	LastRunAt string `json:"last_run_at"`
+	Clocked   struct {
+		Time string `json:"clocked_time"`
+	} `json:"clocked"`
 }
 
 func originOf(raw []byte) (o origin) {
@@ -132,9 +138,10 @@ func originOf(raw []byte) (o origin) {
 	return o
 }
 
-func (o origin) lastRun() time.Time {
+// instantOf reads a time as PostgreSQL writes it in JSON; zero when it is none.
+func instantOf(text string) time.Time {
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999"} {
-		if t, err := time.Parse(layout, o.LastRunAt); err == nil {
+		if t, err := time.Parse(layout, text); err == nil {
 			return t
 		}
 	}
