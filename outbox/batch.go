@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -51,8 +52,8 @@ const batchColumns = `number, epoch, kind, previous::text, snapshot::text, row_c
     coalesce(first_position, 0), coalesce(last_position, 0), from_position, since, committed_at`
 
 const (
-	batchUpTo = `select ` + batchColumns + ` from tactus.relay_batches where sink = $1 and number <= $2 order by number desc limit 1`
-	batchFrom = `select ` + batchColumns + ` from tactus.relay_batches where sink = $1 and number >= $2 order by number limit 1`
+	batchUpTo = `select ` + batchColumns + ` from tactus.relay_batches where sink = $1 and number <= $2::bigint order by number desc limit 1`
+	batchFrom = `select ` + batchColumns + ` from tactus.relay_batches where sink = $1 and number >= $2::bigint order by number limit 1`
 )
 
 // BatchUpTo returns the newest batch of a sink up to a number; false when there is none.
@@ -88,6 +89,13 @@ with cut as materialized (
         pg_current_snapshot() as snapshot
 )`
 
+// ErrNotCut means that the batch that another was to follow is not there, as it was: the server was put back to before it was
+// cut. Who read on from it has to find out what became of the log.
+var ErrNotCut = errors.New("the batch before is not there as it was cut")
+
+// isCut is true while the batch before @number is there with the snapshot @cut.
+const isCut = `exists (select from tactus.relay_batches where sink = @sink and number = @number::bigint - 1 and snapshot::text = @cut::text)`
+
 // Next cuts the batch after another and returns it, or the one that another relay has cut meanwhile. It gives false when
 // there is nothing new (unless even an empty batch is asked for), and when the epoch is over or the server is not the one
 // on which it began.
@@ -95,11 +103,9 @@ func (r *Reader) Next(ctx context.Context, after Batch, even bool) (Batch, bool,
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
 	args := r.args()
-	args["number"], args["previous"], args["even"] = after.Number+1, string(after.Snapshot), even
-	if !even {
-		if fresh, err := r.anyNew(ctx, args); err != nil || !fresh {
-			return Batch{}, false, err
-		}
+	args["number"], args["previous"], args["cut"], args["even"] = after.Number+1, string(after.Snapshot), string(after.Snapshot), even
+	if fresh, err := r.anyNew(ctx, args); err != nil || !fresh && !even {
+		return Batch{}, false, err
 	}
 	return oneBatch(ctx, r.q, cutNext, args)
 }
@@ -110,42 +116,57 @@ func (r *Reader) anyNew(ctx context.Context, args pgx.NamedArgs) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("look for what is new: %w", err)
 	}
-	fresh, err := pgx.CollectExactlyOneRow(rows, pgx.RowTo[bool])
+	is, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[struct{ Cut, Fresh bool }])
+	if err == nil && !is.Cut {
+		err = ErrNotCut
+	}
 	if err != nil {
 		return false, fmt.Errorf("look for what is new: %w", err)
 	}
-	return fresh, nil
+	return is.Fresh, nil
 }
 
 // anyNew says what isNew does, in a form that is answered from the index on xid whatever is known of the table: by its
 // end, and by the transactions that were open. A batch that is there already may have lost its rows: that is for Next to find.
 const anyNew = `
-select (
+select ` + isCut + `, (
     select xid from tactus.outbox where topic = @topic and xid >= pg_snapshot_xmax(@previous::pg_snapshot) and ` + notOld + ` order by xid limit 1
 ) is not null or exists (
     select from pg_snapshot_xip(@previous::pg_snapshot) as open (id),
         lateral (select from tactus.outbox where topic = @topic and xid = open.id and ` + notOld + ` limit 1) as committed
-) or exists (select from tactus.relay_batches where sink = @sink and number = @number)`
+) or exists (select from tactus.relay_batches where sink = @sink and number = @number::bigint)`
 
-const cutNext = cut + `, ` + here + `,
+// cutting makes a statement that counts the rows of a batch by the words that they are read by, about the one that it cuts.
+func cutting(sql, rows string) string {
+	return fmt.Sprintf(sql, strings.NewReplacer("@snapshot::pg_snapshot", "(select snapshot from cut)", "@from::bigint", "(select oldest from old)").Replace(rows))
+}
+
+var (
+	cutNext  = cutting(cutNextSQL, inNext)
+	cutAgain = cutting(cutAgainSQL, inAgain)
+)
+
+const cutNextSQL = cut + `, ` + here + `,
 fresh as materialized (
-    select count(*) as rows, min(position) as first, max(position) as last from tactus.outbox
-    where topic = @topic and ` + isNew + `
-        and not exists (select from tactus.relay_batches where sink = @sink and number = @number)
+    select count(*) as rows, min(position) as first, max(position) as last %s
+        and not exists (select from tactus.relay_batches where sink = @sink and number = @number::bigint)
 ),
 made as (
     insert into tactus.relay_batches (sink, number, epoch, previous, snapshot, row_count, first_position, last_position)
-    select @sink, @number, epoch, @previous::pg_snapshot, snapshot, rows, first, last
+    select @sink, @number::bigint, epoch, @previous::pg_snapshot, snapshot, rows, first, last
     from tactus.relay_sinks s, here, cut, fresh
-    where sink = @sink and epoch = @epoch and (rows > 0 or @even)
+    where sink = @sink and epoch = @epoch and (rows > 0 or @even) and ` + isCut + `
         and (s.timeline, s.system_identifier) = (here.timeline, here.system_identifier)
         and pg_snapshot_xmax(snapshot) >= pg_snapshot_xmax(@previous::pg_snapshot)
     on conflict do nothing
     returning *
-)
+)` + madeOrThere
+
+// madeOrThere ends a statement that makes a batch: another relay may have made it.
+const madeOrThere = `
 select ` + batchColumns + ` from made
 union all
-select ` + batchColumns + ` from tactus.relay_batches where sink = @sink and number = @number`
+select ` + batchColumns + ` from tactus.relay_batches where sink = @sink and number = @number::bigint and ` + isCut
 
 // Again cuts a batch, after another, for a sink that lost what it had: of what occurred since a time, and of all that the
 // snapshot of what it had once had not seen. Like Next, it returns the one that another relay has cut.
@@ -153,25 +174,21 @@ func (r *Reader) Again(ctx context.Context, after Batch, had Snapshot, since tim
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
 	args := r.args()
-	args["number"], args["previous"], args["since"] = after.Number+1, string(had), since
+	args["number"], args["previous"], args["cut"], args["since"] = after.Number+1, string(had), string(after.Snapshot), since
 	return oneBatch(ctx, r.q, cutAgain, args)
 }
 
-const cutAgain = cut + `,
+const cutAgainSQL = cut + `,
 old as materialized (
     select min(first_position) as oldest from tactus.relay_batches where sink = @sink and committed_at >= @since::timestamptz
 ),
 found as materialized (
-    select count(*) as rows, min(position) as first, max(position) as last from tactus.outbox, old
-    where topic = @topic and (position >= oldest and occurred_at >= @since::timestamptz or ` + isNew + `)
+    select count(*) as rows, min(position) as first, max(position) as last %s
 ),
 made as (
     insert into tactus.relay_batches (sink, number, epoch, kind, previous, snapshot, row_count, first_position, last_position, from_position, since)
-    select @sink, @number, epoch, 'again', @previous::pg_snapshot, snapshot, rows, first, last, oldest, @since::timestamptz
-    from tactus.relay_sinks, cut, found, old where sink = @sink and epoch = @epoch
+    select @sink, @number::bigint, epoch, 'again', @previous::pg_snapshot, snapshot, rows, first, last, oldest, @since::timestamptz
+    from tactus.relay_sinks, cut, found, old where sink = @sink and epoch = @epoch and ` + isCut + `
     on conflict do nothing
     returning *
-)
-select ` + batchColumns + ` from made
-union all
-select ` + batchColumns + ` from tactus.relay_batches where sink = @sink and number = @number`
+)` + madeOrThere

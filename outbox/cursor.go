@@ -19,12 +19,13 @@ type Reader struct {
 	opened      int64
 	floor       int64
 	late        Snapshot
+	seen        string
 	patience    time.Duration
 }
 
 // Reader reads for a sink in the epoch of its life. A statement that takes longer than patience has failed.
 func (l Life) Reader(q querier, sink, topic string, patience time.Duration) *Reader {
-	return &Reader{q, sink, topic, l.Epoch, l.Opened, l.Floor, l.Late, patience}
+	return &Reader{q, sink, topic, l.Epoch, l.Opened, l.Floor, l.Late, l.Seen, patience}
 }
 
 func (r *Reader) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -32,35 +33,38 @@ func (r *Reader) bounded(ctx context.Context) (context.Context, context.CancelFu
 }
 
 func (r *Reader) args() pgx.NamedArgs {
-	return pgx.NamedArgs{"sink": r.sink, "topic": r.topic, "epoch": r.epoch, "floor": r.floor, "late": string(r.late)}
+	return pgx.NamedArgs{"sink": r.sink, "topic": r.topic, "epoch": r.epoch, "floor": r.floor, "late": string(r.late), "seen": r.seen}
 }
 
-// isNew is true of rows that the snapshot @previous had not seen. What was committed before the epoch began (up to the
-// position @floor, and not late then) is old whatever its xid is: that may be one of another server.
-const isNew = `(
-    (xid >= pg_snapshot_xmax(@previous::pg_snapshot) or xid = any (array(select pg_snapshot_xip(@previous::pg_snapshot))))
+// isNew is true of rows that the snapshot @previous had not seen. What was committed before the epoch began is old whatever its
+// xid is: that may be one of another server.
+const isNew = `(` + notSeen + `
     and ` + notOld + `)`
 
-const notOld = `(position > @floor::bigint or xid = any (array(select pg_snapshot_xip(@late::pg_snapshot))))`
+const notSeen = `(xid >= pg_snapshot_xmax(@previous::pg_snapshot) or xid = any (array(select pg_snapshot_xip(@previous::pg_snapshot))))`
+
+// isLate is true of rows that were committed after the epoch began, with a position from before. Those that were there then may
+// have the xid of a transaction that was running: @seen has their positions.
+const isLate = `(xid = any (array(select pg_snapshot_xip(@late::pg_snapshot))) and not position <@ any (@seen::int8range[]))`
+
+const notOld = `(position > @floor::bigint or ` + isLate + `)`
 
 // inSnapshot is true of rows that @snapshot can see. Most are older than all of what it cannot, which is sooner said.
 const inSnapshot = `(xid < pg_snapshot_xmin(@snapshot::pg_snapshot) or pg_visible_in_snapshot(xid, @snapshot::pg_snapshot))`
 
 // wasThere is true of rows that were committed when @snapshot was taken.
-const wasThere = `(
-    ` + inSnapshot + `
-    or position <= @floor::bigint and xid <> all (array(select pg_snapshot_xip(@late::pg_snapshot))))`
+const wasThere = `(` + inSnapshot + ` or position <= @floor::bigint and not ` + isLate + `)`
 
 const selectRows = `select position, aggregate_id, version, type, data, headers, occurred_at`
 
-// The rows of a batch. Of one that opens an epoch, what is new is told by its own xids alone: @floor is its own.
+// The rows of a batch: they are counted and read by the same words. Of one that opens an epoch, what is new is told by its own
+// xids alone: @floor is its own.
 const (
 	inNext  = ` from tactus.outbox where topic = @topic and ` + isNew + ` and ` + inSnapshot
 	inAgain = ` from tactus.outbox where topic = @topic and ` + wasThere + `
     and (position >= @from::bigint and occurred_at >= coalesce(@since::timestamptz, '-infinity') or ` + isNew + `)`
 	inOpening = ` from tactus.outbox where topic = @topic and ` + wasThere + `
-    and (position >= @from::bigint and occurred_at >= coalesce(@since::timestamptz, '-infinity')
-        or xid >= pg_snapshot_xmax(@previous::pg_snapshot) or xid = any (array(select pg_snapshot_xip(@previous::pg_snapshot))))`
+    and (position >= @from::bigint and occurred_at >= coalesce(@since::timestamptz, '-infinity') or ` + notSeen + `)`
 	onePage = ` and position > @after::bigint and position <= @last::bigint order by position limit @limit offset @offset`
 )
 

@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -21,7 +22,9 @@ type Life struct {
 	Opened     int64    // the batch that began the epoch
 	After      Place    // where the sink was then
 	Floor      int64    // up to this position, what was committed then is in that batch ...
-	Late       Snapshot // ... and what was not is what this snapshot lists as running
+	Late       Snapshot // ... and what was not is what this snapshot lists as running ...
+	Seen       string   // ... less the rows at these positions, an int8range[]: they were committed, under the xid of another server
+	Stopped    string   // why a relay serves it no more; empty when one does
 	Confirmed  Place    // what the sink is known to have taken
 	Oldest     int64    // the oldest batch that is kept
 	Again      int64    // the newest batch behind Confirmed that hands over again; 0 when there is none
@@ -39,7 +42,7 @@ func ReadLife(ctx context.Context, q querier, sink string) (Life, error) {
 	if err == nil {
 		_, err = pgx.ForEachRow(rows, []any{
 			&l.Now, &l.Standby, &l.Registered, &l.Topic, &l.Epoch, &l.Same, &l.WentBack, &l.Opened, &l.After.Batch, &l.After.Seq,
-			&l.Floor, &l.Late, &l.Confirmed.Batch, &l.Confirmed.Seq, &l.Oldest, &l.Again,
+			&l.Floor, &l.Late, &l.Seen, &l.Stopped, &l.Confirmed.Batch, &l.Confirmed.Seq, &l.Oldest, &l.Again,
 			&b.Number, &b.Epoch, &b.Kind, &b.Previous, &b.Snapshot, &b.Rows, &b.First, &b.Last, &b.From, &b.Since, &b.CommittedAt,
 		}, func() error { return nil })
 	}
@@ -61,7 +64,7 @@ select clock_timestamp(), here.standby, s.sink is not null, coalesce(s.topic, ''
     coalesce((s.timeline, s.system_identifier) = (here.timeline, here.system_identifier), false),
     coalesce(pg_snapshot_xmax(pg_current_snapshot()) < pg_snapshot_xmax(b.snapshot), false),
     coalesce(s.opened, 0), coalesce(s.after_batch, 0), coalesce(s.after_place, 0),
-    coalesce(s.floor, 0), coalesce(s.late, '1:1:')::text, coalesce(s.confirmed_batch, 0), coalesce(s.confirmed_place, 0),
+    coalesce(s.floor, 0), coalesce(s.late, '1:1:')::text, coalesce(s.seen, '{}')::text, coalesce(s.stopped, ''), coalesce(s.confirmed_batch, 0), coalesce(s.confirmed_place, 0),
     coalesce((select min(number) from tactus.relay_batches where sink = @sink), 0),
     coalesce((select max(number) from tactus.relay_batches where sink = @sink and number > s.confirmed_batch and kind = 'again'), 0),
     coalesce(b.number, 0), coalesce(b.epoch, ''), coalesce(b.kind, ''), coalesce(b.previous, '1:1:')::text,
@@ -72,13 +75,14 @@ left join lateral (select * from tactus.relay_batches where sink = @sink order b
 
 const oldest = `
 select min(occurred_at) from tactus.outbox, (
-    select coalesce((select case when number < @batch or row_count <= @place then snapshot else previous end
-        from tactus.relay_batches where sink = @sink and number <= @batch order by number desc limit 1), '1:1:') as had,
+    select coalesce((select case when number < @batch::bigint or row_count <= @place::bigint then snapshot else previous end
+        from tactus.relay_batches where sink = @sink and number <= @batch::bigint order by number desc limit 1), '1:1:') as had,
         coalesce((select late from tactus.relay_sinks where sink = @sink), '1:1:') as late,
+        coalesce((select seen from tactus.relay_sinks where sink = @sink), '{}') as seen,
         coalesce((select floor from tactus.relay_sinks where sink = @sink), 0) as floor
 ) s
 where topic = @topic and (xid >= pg_snapshot_xmax(had) or xid = any (array(select pg_snapshot_xip(had))))
-    and (position > floor or xid = any (array(select pg_snapshot_xip(late))))`
+    and (position > floor or xid = any (array(select pg_snapshot_xip(late))) and not position <@ any (seen))`
 
 // Oldest tells when the oldest row was written that a sink lacks which has come to a place; zero when it has all.
 func Oldest(ctx context.Context, q querier, sink, topic string, p Place) (time.Time, error) {
@@ -130,8 +134,9 @@ func Open(ctx context.Context, q querier, o Opening) (bool, error) {
 // on another server the xids of new rows may be low, and look old.
 //
 // late lists as running what drew its xid before this statement did, and is not visible. Whatever is committed later has
-// either a position above all that are visible now, or an xid that late lists: positions are drawn after xids.
-const open = cut + `, ` + here + `,
+// either a position above all that are visible now, or an xid that late lists: positions are drawn after xids. What is visible
+// and has such an xid all the same came from another server, which gave the same numbers: seen has the positions.
+const openSQL = cut + `, ` + here + `,
 mine as materialized (select pg_current_xact_id()::text::bigint as xid from cut),
 late as materialized (
     select (pg_snapshot_xmin(snapshot)::text || ':' || mine.xid || ':' || coalesce((
@@ -141,32 +146,41 @@ late as materialized (
         ) running), ''))::pg_snapshot as late
     from cut, mine
 ),
+seen as materialized (
+    select coalesce(array_agg(int8range(first, last, '[]')), '{}') as seen from (
+        select min(position) as first, max(position) as last from (
+            select position, position - row_number() over (order by position) as island
+            from late, pg_snapshot_xip(late) as running (x) join tactus.outbox on xid = x where topic = @topic
+        ) rows group by island
+    ) islands
+),
 old as materialized (
     select least(nullif(@from::bigint, 0),
         (select coalesce(max(last_position), (select floor from tactus.relay_sinks where sink = @sink), 0) + 1
             from tactus.relay_batches where sink = @sink),
-    case when @replay > 0 then coalesce(
+    case when @replay::bigint > 0 then coalesce(
         (select min(first_position) from tactus.relay_batches where sink = @sink and committed_at >= (
-            select committed_at - interval '1 hour' from tactus.relay_batches where sink = @sink and number = @replay)),
+            select committed_at - interval '1 hour' from tactus.relay_batches where sink = @sink and number = @replay::bigint)),
         (select first_position from tactus.relay_batches where sink = @sink and first_position is not null order by number desc limit 1))
     when @since::timestamptz is not null then
         (select min(first_position) from tactus.relay_batches where sink = @sink and committed_at >= @since::timestamptz)
     end) as oldest
 ),
+edge as materialized (
+    select snapshot, late, seen, oldest, coalesce((select max(position) from tactus.outbox where topic = @topic), 0) as floor from cut, late, seen, old
+),
 found as materialized (
-    select count(*) as rows, min(position) as first, max(position) as last from tactus.outbox, old
-    where topic = @topic and (position >= oldest and occurred_at >= coalesce(@since::timestamptz, '-infinity')
-        or xid >= pg_snapshot_xmax(@previous::pg_snapshot) or xid = any (array(select pg_snapshot_xip(@previous::pg_snapshot))))
+    select count(*) as rows, min(position) as first, max(position) as last %s
 ),
 opened as (
     insert into tactus.relay_sinks as s (sink, topic, epoch, timeline, system_identifier, opened, after_batch, after_place,
-        floor, late, confirmed_batch, confirmed_place)
-    select @sink, @topic, @epoch, timeline, system_identifier, @number, @after_batch, @after_place,
-        coalesce((select max(position) from tactus.outbox where topic = @topic), 0), late, @number, 0
-    from here, late
+        floor, late, seen, confirmed_batch, confirmed_place)
+    select @sink, @topic, @epoch, timeline, system_identifier, @number::bigint, @after_batch::bigint, @after_place::bigint,
+        floor, late, seen, @number::bigint, 0
+    from here, edge
     on conflict (sink) do update set epoch = excluded.epoch, timeline = excluded.timeline,
         system_identifier = excluded.system_identifier, opened = excluded.opened, after_batch = excluded.after_batch,
-        after_place = excluded.after_place, floor = excluded.floor, late = excluded.late,
+        after_place = excluded.after_place, floor = excluded.floor, late = excluded.late, seen = excluded.seen, stopped = null,
         confirmed_batch = excluded.confirmed_batch, confirmed_place = excluded.confirmed_place
     where s.epoch = @was
     returning sink
@@ -175,6 +189,10 @@ settled as (
     delete from tactus.deadletters where source = @sink and id = any (@letters::bigint[]) and exists (select from opened)
 )
 insert into tactus.relay_batches (sink, number, epoch, kind, previous, snapshot, row_count, first_position, last_position, from_position, since)
-select sink, @number, @epoch, @kind, @previous::pg_snapshot, snapshot, rows, first, last, oldest, @since::timestamptz
-from opened, cut, found, old
+select sink, @number::bigint, @epoch, @kind, @previous::pg_snapshot, snapshot, rows, first, last, oldest, @since::timestamptz
+from opened, edge, found
 returning number`
+
+// open counts the rows of a batch by the words that they are read by, about the epoch that is being opened.
+var open = fmt.Sprintf(openSQL, strings.NewReplacer("@floor::bigint", "(select floor from edge)", "@late::pg_snapshot", "(select late from edge)",
+	"any (@seen::int8range[])", "any ((select seen from edge)::int8range[])", "@snapshot::pg_snapshot", "(select snapshot from edge)", "@from::bigint", "(select oldest from edge)").Replace(inOpening))

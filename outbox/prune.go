@@ -10,7 +10,7 @@ import (
 
 // report is what a sink that can be rewound has: no more than it says itself.
 const report = `
-update tactus.relay_sinks set confirmed_batch = @batch, confirmed_place = @place
+update tactus.relay_sinks set confirmed_batch = @batch::bigint, confirmed_place = @place::bigint
 where sink = @sink and epoch = @epoch and (confirmed_batch, confirmed_place) is distinct from (@batch::bigint, @place::bigint)`
 
 // Report keeps how far a sink of events has come, as it says itself.

@@ -41,16 +41,16 @@ var (
 const forgetSink = `
 with known as materialized (select sink from tactus.relay_sinks where sink = @sink),
 gone as (
-    delete from tactus.relay_sinks s using known where s.sink = known.sink and clock_timestamp() - @quiet::interval >
-        greatest(s.registered_at, (select max(committed_at) from tactus.relay_batches b where b.sink = s.sink))
+    delete from tactus.relay_sinks s using known where s.sink = known.sink and (s.stopped is not null or clock_timestamp() - @quiet::interval >
+        greatest(s.registered_at, (select max(committed_at) from tactus.relay_batches b where b.sink = s.sink)))
     returning s.sink
 ),
 batches as (delete from tactus.relay_batches b using gone where b.sink = gone.sink),
 forwards as (delete from tactus.relay_forwards f using gone where f.sink = gone.sink)
 select exists (select from known), exists (select from gone)`
 
-// Forget unregisters a sink that nobody has served for so long. The log is no longer kept for it. Should it come back, it is
-// a new one.
+// Forget unregisters a sink that nobody has served for so long, or that no relay can serve (see Stop). The log is no longer kept
+// for it. Should it come back, it is a new one.
 func Forget(ctx context.Context, q querier, sink string, quiet time.Duration) error {
 	rows, err := q.Query(ctx, forgetSink, pgx.NamedArgs{"sink": sink, "quiet": quiet})
 	if err != nil {
@@ -66,4 +66,11 @@ func Forget(ctx context.Context, q querier, sink string, quiet time.Duration) er
 		return fmt.Errorf("forget %s: %w", sink, ErrServed)
 	}
 	return nil
+}
+
+const stopSink = `update tactus.relay_sinks set stopped = nullif(@reason, '') where sink = @sink and epoch = @epoch and stopped is distinct from nullif(@reason, '')`
+
+// Stop keeps why a sink cannot be served, whatever a relay does, or that it is served again, when the reason is empty.
+func Stop(ctx context.Context, q querier, sink, epoch, reason string) error {
+	return execNamed(ctx, q, "stop "+sink, stopSink, pgx.NamedArgs{"sink": sink, "epoch": epoch, "reason": reason})
 }

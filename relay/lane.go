@@ -20,6 +20,8 @@ type lane struct {
 	patience time.Duration
 	bell     chan struct{}
 	tally    tally
+	epoch    string // that it has settled on
+	stopped  bool   // Postgres says that the sink cannot be served
 }
 
 const (
@@ -58,6 +60,7 @@ func (l *lane) live(ctx context.Context) error {
 		return err
 	}
 	l.tally.settled(s.mark)
+	l.epoch, l.stopped = s.life.Epoch, s.life.Stopped != ""
 	group, ctx := errgroup.WithContext(ctx)
 	chunks := make(chan chunk, readAhead)
 	group.Go(func() error { return l.read(ctx, s, chunks) })
@@ -71,12 +74,34 @@ func (l *lane) fail(ctx context.Context, err error) {
 		level := slog.LevelWarn
 		if errors.Is(err, errRowsGone) {
 			level = slog.LevelError
+			l.stop(ctx, err)
 		}
 		l.log.Log(ctx, level, "sink is not served", "sink", l.Name, "err", err)
 	}
 	if err := l.measure(ctx); err != nil {
 		l.log.Debug("lag is not known", "sink", l.Name, "err", err)
 	}
+}
+
+// stop keeps that the sink cannot be served, so that somebody may forget it at once.
+func (l *lane) stop(ctx context.Context, why error) {
+	ctx, cancel := context.WithTimeout(ctx, l.patience)
+	defer cancel()
+	if err := outbox.Stop(ctx, l.db, l.Name, l.epoch, why.Error()); err != nil {
+		l.log.Warn("what is the matter is not kept", "sink", l.Name, "err", err)
+	}
+}
+
+// served keeps that the sink is served again.
+func (l *lane) served(ctx context.Context) error {
+	if !l.stopped {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.patience)
+	defer cancel()
+	err := outbox.Stop(ctx, l.db, l.Name, l.epoch, "")
+	l.stopped = err != nil
+	return err
 }
 
 // measure finds out since when there is something that is not published. While nothing is, the answer stays.

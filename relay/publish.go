@@ -66,6 +66,9 @@ func (l *lane) deliver(ctx context.Context, at Mark, c chunk) (Mark, error) {
 		err = l.confirm(ctx, at, c)
 	}
 	if err == nil {
+		err = l.served(ctx)
+	}
+	if err == nil {
 		l.tally.published(at, c, time.Since(began))
 	}
 	return at, err

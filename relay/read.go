@@ -85,6 +85,9 @@ const emptyAfter = 10 * time.Minute
 func (l *lane) next(ctx context.Context, r *outbox.Reader, after outbox.Batch, p *pace) (outbox.Batch, error) {
 	for waiting := time.Now(); ; {
 		b, cut, err := r.Next(ctx, after, time.Since(waiting) > emptyAfter)
+		if errors.Is(err, outbox.ErrNotCut) {
+			err = errMoved
+		}
 		if err != nil {
 			return b, err
 		}

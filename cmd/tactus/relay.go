@@ -45,7 +45,7 @@ type relayCmd struct {
 	redisFlags
 	relayFlags
 	retentionFlags
-	Forget string `placeholder:"SINK" help:"Unregister a sink that is gone for good, for which the log is kept, and end."`
+	Forget string `placeholder:"SINK" help:"Unregister a sink that is gone for good, for which the log is kept, or that no relay can serve, and end."`
 }
 
 // Run relays until ctx ends.

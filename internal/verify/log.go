@@ -33,7 +33,7 @@ type loggedEvent struct {
 
 const readLog = `
 select position, aggregate_id, version, type, data, occurred_at,
-    position <= $6 and xid <> all (array(select pg_snapshot_xip($7::pg_snapshot))),
+    position <= $6 and (xid <> all (array(select pg_snapshot_xip($7::pg_snapshot))) or position <@ any ($8::text::int8range[])),
     pg_visible_in_snapshot(xid, $1::pg_snapshot), pg_visible_in_snapshot(xid, $2::pg_snapshot),
     pg_visible_in_snapshot(xid, $3::pg_snapshot), pg_visible_in_snapshot(xid, $4::pg_snapshot),
     pg_visible_in_snapshot(xid, $5::pg_snapshot)
@@ -43,7 +43,7 @@ from tactus.outbox where topic = 'schedule' order by position`
 func (c *checker) readLog(ctx context.Context, tx pgx.Tx, before outbox.Snapshot) error {
 	late := int64(0)
 	for page, err := range cursor.Pages[loggedEvent](ctx, tx, "log", readLog,
-		c.published.previous, c.published.snapshot, c.trimmed.previous, c.trimmed.snapshot, before, c.life.Floor, c.life.Late) {
+		c.published.previous, c.published.snapshot, c.trimmed.previous, c.trimmed.snapshot, before, c.life.Floor, c.life.Late, c.life.Seen) {
 		if err != nil {
 			return fmt.Errorf("read log: %w", err)
 		}
