@@ -251,7 +251,7 @@ func (n *normalizer) dueTimes() {
 		return
 	}
 	if trigger.Once && !anchor.After(n.context.Now) {
-		n.faults.add("at_in_past", "/run_at", "%s is past: give a time to come", n.RunAt)
+		n.faults = append(n.faults, Schedule{Definition: n.Definition}.Past())
 		return
 	}
 	after := n.context.Now
@@ -261,7 +261,7 @@ func (n *normalizer) dueTimes() {
 			n.faults.add("cron_never_fires", "/cron_expression", "%q is not due within 40 years", n.CronExpression)
 			return
 		}
-		n.faults.add("no_fire_in_window", "/ends_at", "nothing is due between starts_at and ends_at (from now on): move one of them")
+		n.faults.add("no_fire_in_window", "/ends_at", nothingDue)
 		return
 	}
 	if second, ok := recurrence.Next(first); ok && time.Duration(n.JitterSeconds)*time.Second >= second.Sub(first) {

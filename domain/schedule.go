@@ -139,6 +139,31 @@ func (s Schedule) Next(after time.Time) (time.Time, bool) {
 	return s.Policy().Next(recurrence, after)
 }
 
+// Last is the last instant at which s is due, by its trigger and its ends_at; false when there is always another.
+func (s Schedule) Last() (time.Time, bool) {
+	if s.RunAt != "" {
+		return instant(s.RunAt), true
+	}
+	if s.EndsAt == "" {
+		return time.Time{}, false
+	}
+	recurrence, err := s.Recurrence()
+	if err != nil {
+		return time.Time{}, false
+	}
+	return recurrence.Prev(instant(s.EndsAt).Add(1))
+}
+
+// Past is the fault of a schedule that has nothing to come: the last instant at which it was due is past.
+func (s Schedule) Past() *Error {
+	if s.RunAt != "" {
+		return &Error{Kind: Invalid, Code: "at_in_past", Field: "/run_at", Message: s.RunAt + " is past: give a time to come"}
+	}
+	return &Error{Kind: Invalid, Code: "no_fire_in_window", Field: "/ends_at", Message: nothingDue}
+}
+
+const nothingDue = "nothing is due between starts_at and ends_at (from now on): move one of them"
+
 func same(a, b Definition) bool {
 	x, errX := json.Marshal(a)
 	y, errY := json.Marshal(b)

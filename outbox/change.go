@@ -30,6 +30,44 @@ type option struct {
 // errNotWritten means that no row was written: a caller's name is taken, or the version has moved.
 var errNotWritten = errors.New("not written")
 
+// last is the last instant at which anything is due that a change lets fire from now on; nil when there is always another.
+func last(c domain.Change) *time.Time {
+	if !c.Effective || !c.After.Runnable() {
+		return nil
+	}
+	if last, ok := c.After.Last(); ok {
+		return &last
+	}
+	return nil
+}
+
+// notWritten tells why there is no row: all that was to fire is past, or what errNotWritten says.
+func notWritten(ctx context.Context, q querier, c domain.Change) error {
+	if last := last(c); last != nil {
+		now, err := clock(ctx, q)
+		if err != nil {
+			return err
+		}
+		if !last.After(now) {
+			return c.After.Past()
+		}
+	}
+	return errNotWritten
+}
+
+// clock is the database's.
+func clock(ctx context.Context, q querier) (time.Time, error) {
+	rows, err := q.Query(ctx, `select clock_timestamp()`)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("ask for the time: %w", err)
+	}
+	now, err := pgx.CollectExactlyOneRow(rows, pgx.RowTo[time.Time])
+	if err != nil {
+		return time.Time{}, fmt.Errorf("ask for the time: %w", err)
+	}
+	return now, nil
+}
+
 // write commits a change and its event in one statement. The event is selected from the changed row, so its position is
 // drawn after the row lock: the positions of one schedule rise with its versions (drawn before, 37 in 100 did not).
 func write(ctx context.Context, q querier, c domain.Change, o option) (domain.Schedule, error) {
@@ -46,7 +84,7 @@ func write(ctx context.Context, q querier, c domain.Change, o option) (domain.Sc
 		return at, row.Scan(&at, nil)
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
-		return domain.Schedule{}, errNotWritten
+		return domain.Schedule{}, notWritten(ctx, q, c)
 	}
 	if err != nil {
 		return domain.Schedule{}, fmt.Errorf("write schedule: %w", err)
@@ -54,25 +92,40 @@ func write(ctx context.Context, q querier, c domain.Change, o option) (domain.Sc
 	return c.Dated(now.UTC()), nil
 }
 
-// insertUnlessTaken gives no row when a living schedule has the name: a caller's transaction is not aborted by it. One of our
-// own may be, and is spared a look before each insert, which was a twelfth of the server's time.
 const (
-	insertSchedule    = insertRow + inserted
-	insertUnlessTaken = insertRow + `
-    on conflict (name) where deleted_at is null do nothing` + inserted
+	insertSchedule          = insertRow + changed
+	insertUntilPast         = insertRow + untilPast + changed
+	insertUnlessTaken       = insertRow + unlessTaken + changed
+	insertUnlessTakenOrPast = insertRow + untilPast + unlessTaken + changed
 
 	insertRow = `
 with changed as (
     insert into tactus.schedules (id, name, version, enabled, trigger, anchor, policy, effective_from, trigger_set_at,
         created_at, updated_at, category, tags, definition, task)
-    values (@id, @name, @version, @enabled, @trigger, @anchor, @policy, statement_timestamp(), statement_timestamp(),
-        statement_timestamp(), statement_timestamp(), @category, @tags, ('{' || @members)::json, @task)`
-	inserted = `
+    select @id, @name, @version, @enabled, @trigger, @anchor, @policy, statement_timestamp(), statement_timestamp(),
+        statement_timestamp(), statement_timestamp(), @category, @tags, ('{' || @members)::json, @task
+    where true`
+
+	// unlessTaken gives no row when a living schedule has the name: a caller's transaction is not aborted by it. One of our
+	// own may be, and is spared a look before each insert, which was a twelfth of the server's time.
+	unlessTaken = `
+    on conflict (name) where deleted_at is null do nothing`
+
+	// untilPast gives no row when all that would be due is past, by the clock that due times count from: what is accepted
+	// fires, however late it is committed.
+	untilPast = `
+    and @last::timestamptz > statement_timestamp()`
+
+	changed = `
     returning id, version, updated_at
 )`
 )
 
-const updateSchedule = `
+const (
+	updateSchedule  = updateRow + changed
+	updateUntilPast = updateRow + untilPast + changed
+
+	updateRow = `
 with changed as (
     update tactus.schedules set name = @name, version = @version, enabled = @enabled, trigger = @trigger, anchor = @anchor,
         policy = @policy, category = @category, tags = @tags, definition = ('{' || @members)::json, task = @task, invalid_reason = @invalid_reason,
@@ -80,9 +133,8 @@ with changed as (
         trigger_set_at = case when @trigger_set then statement_timestamp() else trigger_set_at end,
         deleted_at = case when @deleted then statement_timestamp() end,
         updated_at = statement_timestamp()
-    where id = @id and version = @version - 1 and deleted_at is null
-    returning id, version, updated_at
-)`
+    where id = @id and version = @version - 1 and deleted_at is null`
+)
 
 // insertKey uses up an idempotency key, if anything is written.
 const insertKey = `,
@@ -121,6 +173,7 @@ var arguments = map[string]func(*written) any{
 	"members":        func(w *written) any { return w.Definition[1:] },
 	"task":           func(w *written) any { return w.Task },
 	"effective":      func(w *written) any { return w.Effective },
+	"last":           func(w *written) any { return last(w.Change) },
 	"trigger_set":    func(w *written) any { return w.TriggerSet },
 	"deleted":        func(w *written) any { return w.Type == domain.ScheduleDeleted },
 	"type":           func(w *written) any { return string(w.Type) },

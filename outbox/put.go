@@ -33,7 +33,7 @@ func Create(ctx context.Context, tx pgx.Tx, d domain.Definition) (domain.Schedul
 // is domain.ErrNameTaken.
 func Update(ctx context.Context, tx pgx.Tx, id domain.ID, d domain.Definition) (domain.Schedule, error) {
 	w := within(tx)
-	return w.update(ctx, id, 0, w.redefine(d))
+	return w.update(ctx, id, 0, w.redefine(ctx, d))
 }
 
 // Enable lets a schedule fire from now on; what was due before is not caught up with.
@@ -70,7 +70,7 @@ func within(tx pgx.Tx) writer { return writer{q: tx, tx: tx, check: celery.Confi
 
 func (w writer) create(ctx context.Context, d domain.Definition, o option) (domain.Schedule, error) {
 	id := NewID()
-	d, _, err := d.Normalize(domain.Context{ID: id, Timezone: w.timezone, Now: time.Now(), Check: w.check})
+	d, err := w.normalize(ctx, d, domain.Context{ID: id, Timezone: w.timezone, Check: w.check})
 	if err != nil {
 		return domain.Schedule{}, err
 	}
@@ -87,6 +87,23 @@ func (w writer) create(ctx context.Context, d domain.Definition, o option) (doma
 	return w.names.create(ctx, d.Name, try)
 }
 
+// normalize judges what is past by the database's clock: this machine's is only asked whether to look at that. What passes
+// between now and the write is refused by the write.
+func (w writer) normalize(ctx context.Context, d domain.Definition, c domain.Context) (domain.Definition, error) {
+	c.Now = time.Now()
+	normal, _, err := d.Normalize(c)
+	if !errors.Is(err, errAtInPast) && !errors.Is(err, errNoFire) {
+		return normal, err
+	}
+	now, failed := clock(ctx, w.q)
+	if failed != nil {
+		return domain.Definition{}, failed
+	}
+	c.Now = now
+	normal, _, err = d.Normalize(c)
+	return normal, err
+}
+
 func (w writer) put(ctx context.Context, d domain.Definition) (after domain.Schedule, created bool, err error) {
 	d.Name = strings.TrimSpace(d.Name) // as it is stored
 	if d.Name == "" {
@@ -96,7 +113,7 @@ func (w writer) put(ctx context.Context, d domain.Definition) (after domain.Sche
 	for range attempts {
 		before, err := GetByName(ctx, w.q, d.Name)
 		if err == nil {
-			after, err = w.decide(ctx, before, w.redefine(d))
+			after, err = w.decide(ctx, before, w.redefine(ctx, d))
 		} else if created = errors.Is(err, domain.ErrNotFound); created {
 			after, err = w.create(ctx, d, option{})
 		}
@@ -117,9 +134,9 @@ func (w writer) setEnabled(ctx context.Context, id domain.ID, enabled bool) (dom
 // decision decides a change of a schedule that was read; false when there is nothing to change.
 type decision func(domain.Schedule) (domain.Change, bool, error)
 
-func (w writer) redefine(d domain.Definition) decision {
+func (w writer) redefine(ctx context.Context, d domain.Definition) decision {
 	return func(s domain.Schedule) (domain.Change, bool, error) {
-		normal, _, err := d.Normalize(domain.Context{ID: s.ID, Timezone: w.timezone, Now: time.Now(), Previous: &s.Definition, Check: w.check})
+		normal, err := w.normalize(ctx, d, domain.Context{ID: s.ID, Timezone: w.timezone, Previous: &s.Definition, Check: w.check})
 		if err != nil {
 			return domain.Change{}, false, err
 		}
@@ -202,6 +219,12 @@ func (w writer) writeAlone(ctx context.Context, c domain.Change, o option) (s do
 	o.own, o.ring = true, number > 0
 	return write(ctx, w.q, c, o)
 }
+
+// What tells that something is past.
+var (
+	errAtInPast = &domain.Error{Code: "at_in_past"}
+	errNoFire   = &domain.Error{Code: "no_fire_in_window"}
+)
 
 // errKeyUsed means that the idempotency key has a result already.
 var errKeyUsed = errors.New("idempotency key used")

@@ -10,10 +10,10 @@ import (
 )
 
 // form is what decides how a change is written.
-type form struct{ creates, keyed, own, rings bool }
+type form struct{ creates, keyed, own, rings, ends bool }
 
 func formOf(c domain.Change, o option) form {
-	return form{creates: c.Type == domain.ScheduleCreated, keyed: o.key != "", own: o.own, rings: o.ring}
+	return form{creates: c.Type == domain.ScheduleCreated, keyed: o.key != "", own: o.own, rings: o.ring, ends: last(c) != nil}
 }
 
 // statement is SQL with its arguments by position, each taken from what is written.
@@ -34,21 +34,15 @@ func (s statement) arguments(w *written) []any {
 // time), and names become positions once, not at each write (an eighth of the writer's).
 var statements = func() map[form]statement {
 	all := map[form]statement{}
-	for n := range 16 {
-		f := form{creates: n&1 != 0, keyed: n&2 != 0, own: n&4 != 0, rings: n&8 != 0}
+	for n := range 32 {
+		f := form{creates: n&1 != 0, keyed: n&2 != 0, own: n&4 != 0, rings: n&8 != 0, ends: n&16 != 0}
 		all[f] = positional(f.sql())
 	}
 	return all
 }()
 
 func (f form) sql() string {
-	sql := updateSchedule
-	switch {
-	case f.creates && f.own:
-		sql = insertSchedule
-	case f.creates:
-		sql = insertUnlessTaken
-	}
+	sql := f.change()
 	if f.keyed {
 		sql += insertKey
 	}
@@ -56,6 +50,23 @@ func (f form) sql() string {
 		return sql + insertEvent + ", " + ringSchedules // last, because it is for what has been written
 	}
 	return sql + insertEvent + ", null"
+}
+
+// change is what makes the row.
+func (f form) change() string {
+	switch {
+	case !f.creates && f.ends:
+		return updateUntilPast
+	case !f.creates:
+		return updateSchedule
+	case f.own && f.ends:
+		return insertUntilPast
+	case f.own:
+		return insertSchedule
+	case f.ends:
+		return insertUnlessTakenOrPast
+	}
+	return insertUnlessTaken
 }
 
 // positional lets pgx name the positions: it is given the name of each argument for its value.

@@ -91,7 +91,7 @@ func (s *Store) Put(ctx context.Context, d domain.Definition) (after domain.Sche
 func (s *Store) Merge(ctx context.Context, id domain.ID, version int64, patch []byte) (domain.Schedule, error) {
 	return s.writer().update(ctx, id, version, func(before domain.Schedule) (domain.Change, bool, error) {
 		merged, err := before.Merge(patch)
-		change, changed, faults := s.writer().redefine(merged)(before)
+		change, changed, faults := s.writer().redefine(ctx, merged)(before)
 		return change, changed, domain.Join(err, faults)
 	})
 }
