@@ -24,6 +24,9 @@ func Reopen(ctx context.Context, db *pgxpool.Pool, route Route, from int64, lett
 		return fmt.Errorf("reopen %s: tasks are never published again", route.Name)
 	}
 	l := &lane{Route: route, db: db, log: slog.New(slog.DiscardHandler), patience: defaultPatience}
+	if err := l.claim(ctx); err != nil {
+		return fmt.Errorf("reopen %s: %w", route.Name, err)
+	}
 	for range settlements {
 		made, err := l.reopen(ctx, from, letters)
 		if made || err != nil && !overtaken(err) {

@@ -28,6 +28,9 @@ var errUnsettled = errors.New("the sink and the log do not come to agree")
 
 // settle makes the sink and the log agree. The log is asked first: what the sink has taken since is no loss.
 func (l *lane) settle(ctx context.Context) (settled, error) {
+	if err := l.claim(ctx); err != nil {
+		return settled{}, err
+	}
 	for range settlements {
 		s, v, err := l.look(ctx)
 		if err == nil {
@@ -35,7 +38,7 @@ func (l *lane) settle(ctx context.Context) (settled, error) {
 			case refuse:
 				return s, errors.New(v.why)
 			case resume:
-				return s, nil
+				return s, l.keep(ctx, s.mark)
 			case begin:
 				err = l.begin(ctx, s.mark, v.to)
 			case again:
@@ -49,6 +52,36 @@ func (l *lane) settle(ctx context.Context) (settled, error) {
 		}
 	}
 	return settled{}, errUnsettled
+}
+
+// claim tells the sink whose it is to be. Who that is can change only while the connections to the database are cut.
+func (l *lane) claim(ctx context.Context) error {
+	sink, ok := l.Sink.(Claimer)
+	if !ok {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.patience)
+	defer cancel()
+	owner, err := outbox.ReadOwner(ctx, l.db)
+	if err == nil {
+		sink.Claim(owner)
+	}
+	return err
+}
+
+// keep has the sink note whose it is, where nothing moves it: an older version did not, and a copy of the database may be at
+// the very same mark.
+func (l *lane) keep(ctx context.Context, at Mark) error {
+	if _, ok := l.Sink.(Claimer); !ok {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.patience)
+	defer cancel()
+	err := l.Sink.Begin(ctx, at, at)
+	if _, moved := errors.AsType[*Mismatch](err); moved {
+		return nil // another relay of ours goes on from here: publishing finds out
+	}
+	return err
 }
 
 // overtaken tells the errors that only mean that another relay was faster.

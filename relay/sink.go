@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/tactus-dev/tactus/outbox"
 )
 
 // ID numbers a message of a sink: its batch, and its place there, from 1. In a stream it is the entry's ID.
@@ -58,6 +60,13 @@ type Sink interface {
 	// Begin moves the sink from one mark to another without a message: into an epoch, or past what it has lost.
 	// A *Mismatch means that it was elsewhere and did not move.
 	Begin(ctx context.Context, from, to Mark) error
+}
+
+// Claimer is a sink that knows whose it is: it gives an error when it is another installation's, or when another copy of ours
+// has replaced this one.
+type Claimer interface {
+	// Claim says for whom the sink is asked and filled from now on.
+	Claim(outbox.Owner)
 }
 
 // Mismatch is the answer of a sink that is not where the relay believed.

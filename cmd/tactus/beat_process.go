@@ -24,25 +24,25 @@ func newBeat(pool *pgxpool.Pool, f beatFlags, r redisFlags, log *slog.Logger, he
 		if err != nil {
 			return nil, nil, err
 		}
-		return b.Run, b.Stats, (letterMetrics{letterBox(pool, nil, 0)}).register(registry)
+		return b.Run, b.Stats, (letterMetrics{letterBox(pool, nil, r.stream(), 0)}).register(registry)
 	}
 	client, err := redis.Connect(r.RedisURL)
 	if err != nil {
 		return nil, nil, usage("%v", err)
 	}
-	feed, err := redis.NewFeed(client, redis.EventStream, cfg.Name, log)
+	feed, err := redis.NewFeed(client, r.stream(), cfg.Name, log)
 	if err != nil {
 		return nil, nil, errors.Join(err, client.Close())
 	}
 	b, err := watched(pool, feed, cfg, health, registry)
 	if err == nil {
-		err = letterMetrics{letterBox(pool, client, 0)}.register(registry)
+		err = letterMetrics{letterBox(pool, client, r.stream(), 0)}.register(registry)
 	}
 	if err != nil {
 		return nil, nil, errors.Join(err, client.Close())
 	}
 	return func(ctx context.Context) error {
-		log.Info("sync by Redis", "stream", redis.EventStream, "group", "beat:"+cfg.Name, "channel", r.Channel)
+		log.Info("sync by Redis", "stream", r.stream(), "group", "beat:"+cfg.Name, "channel", r.Channel)
 		return errors.Join(b.Run(ctx), client.Close())
 	}, b.Stats, nil
 }
@@ -51,7 +51,8 @@ func newBeat(pool *pgxpool.Pool, f beatFlags, r redisFlags, log *slog.Logger, he
 func watched(pool *pgxpool.Pool, feed *redis.Feed, cfg beat.Config, health *telemetry.Health, registry *prometheus.Registry) (*beat.Beat, error) {
 	var hears beat.Feed
 	if feed != nil {
-		hears = feed
+		hears = ownFeed{feed, pool}
+		health.Add("REDIS_URL", foreign(feed))
 	}
 	b, err := beat.New(pool, hears, cfg)
 	if err != nil {
@@ -74,4 +75,14 @@ func watched(pool *pgxpool.Pool, feed *redis.Feed, cfg beat.Config, health *tele
 	}
 	registry.MustRegister(beatMetrics{b, feed})
 	return b, nil
+}
+
+// foreign makes a beat not ready whose stream is another installation's. Without Redis it is ready: it polls.
+func foreign(feed *redis.Feed) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if other, ok := errors.AsType[*redis.Foreign](feed.Whose(ctx)); ok {
+			return other
+		}
+		return nil
+	}
 }

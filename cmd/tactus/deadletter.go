@@ -27,11 +27,11 @@ type deadletterCmd struct {
 }
 
 // letterBox is the one that a relay and a beat on these servers fill.
-func letterBox(pool *pgxpool.Pool, events goredis.UniversalClient, lease time.Duration) *deadletter.Box {
+func letterBox(pool *pgxpool.Pool, events goredis.UniversalClient, stream string, lease time.Duration) *deadletter.Box {
 	return &deadletter.Box{
-		Pool: pool, Redis: events, Stream: redis.EventStream, Tasks: []string{celerySink, streamsSink}, Lease: lease,
+		Pool: pool, Redis: events, Stream: stream, Tasks: []string{celerySink, streamsSink}, Lease: lease,
 		Events: relay.Route{
-			Name: eventSink, Topic: outbox.Schedules, Encode: cloudevents.Schedule, Sink: redis.NewEventSink(events, redis.EventConfig{}),
+			Name: eventSink, Topic: outbox.Schedules, Encode: cloudevents.Schedule, Sink: redis.NewEventSink(events, redis.EventConfig{Stream: stream}),
 		},
 	}
 }
@@ -61,7 +61,7 @@ func (f letterFlags) open(ctx context.Context, lease time.Duration) (*deadletter
 	if err != nil {
 		return nil, nil, err
 	}
-	return letterBox(pool, client, lease), func() {
+	return letterBox(pool, client, f.stream(), lease), func() {
 		pool.Close()
 		_ = client.Close() // nothing is asked of it any more
 	}, nil

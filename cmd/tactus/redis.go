@@ -14,6 +14,7 @@ import (
 type redisFlags struct {
 	RedisURL  string `env:"REDIS_URL" placeholder:"URL" help:"Redis for events, redis://user:password@host:port/db."`
 	BrokerURL string `name:"celery-broker-url" env:"CELERY_BROKER_URL" placeholder:"URL" help:"Redis of the Celery workers (default REDIS_URL)."`
+	Prefix    string `name:"key-prefix" env:"TACTUS_KEY_PREFIX" help:"What all keys of tactus itself begin with, where installations share a database of Redis (it does not rename queues, nor the channel)."`
 	Channel   string `name:"celery-beat-redis-channel" env:"CELERY_BEAT_REDIS_CHANNEL" default:"celery_beat_schedule_updates" help:"Pub/Sub channel of the notices for listeners that exist already."`
 }
 
@@ -30,6 +31,9 @@ func (f redisFlags) broker() string {
 	}
 	return f.RedisURL
 }
+
+// stream is the key of the events.
+func (f redisFlags) stream() string { return f.Prefix + redis.EventStream }
 
 // eventSink is what relay_batches calls the sink of the events.
 const eventSink = "events"

@@ -45,13 +45,17 @@ type relayCmd struct {
 	redisFlags
 	relayFlags
 	retentionFlags
-	Forget string `placeholder:"SINK" help:"Unregister a sink that is gone for good, for which the log is kept, or that no relay can serve, and end."`
+	TakeOver bool   `help:"Make this installation the owner of keys that belong to another one, which is gone for good, and end."`
+	Forget   string `placeholder:"SINK" help:"Unregister a sink that is gone for good, for which the log is kept, or that no relay can serve, and end."`
 }
 
 // Run relays until ctx ends.
 func (c relayCmd) Run(ctx context.Context, to console, log *slog.Logger) error {
-	if c.Forget != "" {
+	switch {
+	case c.Forget != "":
 		return c.forget(ctx, c.Forget, to)
+	case c.TakeOver:
+		return c.takeOver(ctx, to, log)
 	}
 	if err := errors.Join(c.redisFlags.validate(), c.relayFlags.validate(), c.retentionFlags.validate()); err != nil {
 		return err
@@ -100,8 +104,8 @@ func (f relayFlags) relay(ctx context.Context, pool *pgxpool.Pool, database stri
 		return usage("%v", err)
 	}
 	defer broker.Close()
-	stream := eventStream(events, to.Channel, log)
-	routes, err := f.routes(stream, events, broker, to.Channel, log)
+	stream := eventStream(events, to, log)
+	routes, err := f.routes(stream, events, broker, to, log)
 	if err != nil {
 		return err
 	}
@@ -110,7 +114,7 @@ func (f relayFlags) relay(ctx context.Context, pool *pgxpool.Pool, database stri
 		return err
 	}
 	registry.MustRegister(relayMetrics{r}, sinkMetrics{pool, stream})
-	if err := (letterMetrics{letterBox(pool, events, 0)}).register(registry); err != nil {
+	if err := (letterMetrics{letterBox(pool, events, to.stream(), 0)}).register(registry); err != nil {
 		return err
 	}
 	watchRelay(health, r)

@@ -22,26 +22,26 @@ const (
 )
 
 // eventStream is the sink of events.
-func eventStream(events goredis.UniversalClient, channel string, log *slog.Logger) *redis.EventSink {
-	return redis.NewEventSink(events, redis.EventConfig{Channel: channel, Alarm: func(problem string) {
-		log.Error("stream was tampered with", "stream", redis.EventStream, "reason", problem)
+func eventStream(events goredis.UniversalClient, to redisFlags, log *slog.Logger) *redis.EventSink {
+	return redis.NewEventSink(events, redis.EventConfig{Stream: to.stream(), Channel: to.Channel, Alarm: func(problem string) {
+		log.Error("stream was tampered with", "stream", to.stream(), "reason", problem)
 	}})
 }
 
 // routes lead events to their stream and channel, and runs to Celery's lists and to task streams.
-func (f relayFlags) routes(stream *redis.EventSink, events, broker goredis.UniversalClient, channel string, log *slog.Logger) ([]relay.Route, error) {
-	tasks, err := redis.NewTaskSink(broker, celerySink)
+func (f relayFlags) routes(stream *redis.EventSink, events, broker goredis.UniversalClient, to redisFlags, log *slog.Logger) ([]relay.Route, error) {
+	tasks, err := redis.NewPrefixedTaskSink(broker, to.Prefix, celerySink)
 	if err != nil {
 		return nil, usage("CELERY_BROKER_URL: %v", err)
 	}
 	routes := []relay.Route{
 		{
-			Name: eventSink, Topic: outbox.Schedules, To: "stream " + redis.EventStream + ", channel " + channel, Sink: stream,
-			Encode: cloudevents.Schedule, Announce: cloudevents.EpochStarted, Trim: trimmer(stream, log),
+			Name: eventSink, Topic: outbox.Schedules, To: "stream " + to.stream() + ", channel " + to.Channel, Sink: stream,
+			Encode: cloudevents.Schedule, Announce: cloudevents.EpochStarted, Trim: trimmer(stream, to.stream(), log),
 		},
 		{Name: celerySink, Topic: outbox.Runs, To: "lists of Celery", Sink: tasks, Encode: f.only(false, redis.Database(broker)), Tasks: true, Redeliver: f.Redeliver},
 	}
-	streams, err := redis.NewTaskSink(events, streamsSink)
+	streams, err := redis.NewPrefixedTaskSink(events, to.Prefix, streamsSink)
 	if err != nil {
 		log.Warn("task streams are not served", "err", err)
 		return routes, nil
@@ -70,11 +70,11 @@ func (f relayFlags) only(streams bool, database int) func(outbox.Row, string) (*
 }
 
 // trimmer trims the event stream and tells the log of groups that are gone.
-func trimmer(sink *redis.EventSink, log *slog.Logger) func(context.Context, relay.ID) error {
+func trimmer(sink *redis.EventSink, stream string, log *slog.Logger) func(context.Context, relay.ID) error {
 	return func(ctx context.Context, before relay.ID) error {
 		did, err := sink.Trim(ctx, before)
 		if len(did.Groups) > 0 {
-			log.Warn("silent consumer groups removed", "stream", redis.EventStream, "groups", did.Groups)
+			log.Warn("silent consumer groups removed", "stream", stream, "groups", did.Groups)
 		}
 		return err
 	}

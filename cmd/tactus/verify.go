@@ -8,7 +8,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/tactus-dev/tactus/internal/redis"
 	"github.com/tactus-dev/tactus/internal/verify"
 )
 
@@ -31,7 +30,7 @@ func (c verifyCmd) Run(ctx context.Context, to console) error {
 	}
 	defer pool.Close()
 	defer client.Close()
-	config := verify.Config{Stream: redis.EventStream, Sink: eventSink, Limit: c.Limit, Wait: c.Wait}
+	config := verify.Config{Stream: c.stream(), Sink: eventSink, Limit: c.Limit, Wait: c.Wait}
 	if !c.From.IsZero() {
 		config.Window = &verify.Window{From: c.From.Time, To: c.To.Time, Late: c.Late}
 	}

@@ -28,6 +28,7 @@ type EventSink struct {
 	cfg         EventConfig
 	keys        []string
 	unpublished atomic.Int64
+	owned
 }
 
 var _ relay.Sink = (*EventSink)(nil)
@@ -62,7 +63,7 @@ func (s *EventSink) Mark(ctx context.Context) (relay.Mark, error) {
 	if err != nil {
 		return relay.Mark{}, fmt.Errorf("ask %s for its mark: %w", s.cfg.Stream, err)
 	}
-	return a.mark, nil
+	return a.mark, s.check(s.cfg.Stream, a.installation, a.servers)
 }
 
 // Begin implements relay.Sink.
@@ -70,7 +71,8 @@ func (s *EventSink) Begin(ctx context.Context, from, to relay.Mark) error {
 	if to.Last.Compare(from.Last) < 0 {
 		return fmt.Errorf("begin on %s: %s is before %s", s.cfg.Stream, to.Last, from.Last)
 	}
-	a, err := s.run(ctx, eventBegin, from.Epoch, from.Last.String(), to.Epoch, to.Last.String())
+	own := s.own()
+	a, err := s.run(ctx, eventBegin, from.Epoch, from.Last.String(), to.Epoch, to.Last.String(), own.Installation, own.Server)
 	if err == nil {
 		_, err = a.outcome()
 	}

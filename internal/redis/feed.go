@@ -18,6 +18,7 @@ import (
 type Feed struct {
 	group
 	log *slog.Logger
+	owned
 }
 
 // NewFeed makes the feed of the beat of that name, on a client that stays the caller's. Of a name there can be one beat.
@@ -31,7 +32,18 @@ func NewFeed(client goredis.UniversalClient, stream, beat string, log *slog.Logg
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Feed{group{client, stream, "beat:" + beat, "beat"}, log}, nil
+	return &Feed{group: group{client, stream, "beat:" + beat, "beat"}, log: log}, nil
+}
+
+// Whose gives an error when the stream is another installation's than the feed was claimed for.
+func (f *Feed) Whose(ctx context.Context) error {
+	key, err := f.client.HMGet(ctx, beside(f.stream, "sink"), "installation", "servers").Result()
+	if err != nil {
+		return fmt.Errorf("ask whose %s is: %w", f.stream, err)
+	}
+	installation, _ := key[0].(string)
+	servers, _ := key[1].(string)
+	return f.check(f.stream, installation, servers)
 }
 
 // Mark names the newest event that there is.
@@ -47,6 +59,9 @@ func (f *Feed) Subscribe(ctx context.Context, mark string, lost func(reason stri
 	heard, err := relay.ParseID(mark)
 	if err != nil {
 		return nil, fmt.Errorf("subscribe to %s: %w", f.stream, err)
+	}
+	if foreign, ok := errors.AsType[*Foreign](f.Whose(ctx)); ok {
+		return nil, fmt.Errorf("subscribe to %s: %w", f.stream, foreign) // whose events a group of the same name may be hearing
 	}
 	made := f.reset(ctx, mark)
 	if hasCode(made, "WRONGTYPE") {

@@ -36,6 +36,8 @@ type answer struct {
 	unpublished int64
 	refused     string // the ID of the entry that failed
 	reason      string
+
+	installation, servers string // whose it is
 }
 
 func run(ctx context.Context, s *goredis.Script, client goredis.Scripter, keys []string, args ...any) (answer, error) {
@@ -73,7 +75,7 @@ func answerOf(cmd *goredis.Cmd) (answer, error) {
 
 // readAnswer reads the status, then as much of the rest as there is.
 func readAnswer(reply []any) (a answer, err error) {
-	texts := make([]string, 6)
+	texts := make([]string, 8)
 	for i, part := range reply {
 		switch value := part.(type) {
 		case string:
@@ -83,6 +85,7 @@ func readAnswer(reply []any) (a answer, err error) {
 		}
 	}
 	a.status, a.mark.Epoch, a.refused, a.reason = texts[0], texts[1], texts[4], texts[5]
+	a.installation, a.servers = texts[6], texts[7]
 	if len(reply) > 2 {
 		a.mark.Last, err = relay.ParseID(texts[2])
 	}

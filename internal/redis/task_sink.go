@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	goredis "github.com/redis/go-redis/v9"
@@ -51,6 +52,8 @@ func address(m *message.Message, kind, key string) *message.Message {
 type TaskSink struct {
 	client goredis.UniversalClient
 	keys   []string
+	ours   string // what our own keys begin with
+	owned
 }
 
 var _ relay.Sink = (*TaskSink)(nil)
@@ -58,13 +61,19 @@ var _ relay.Sink = (*TaskSink)(nil)
 // NewTaskSink makes a sink of that name on a client that stays the caller's. The name must be the same each time: the
 // sink's mark is kept under it.
 func NewTaskSink(client goredis.UniversalClient, name string) (*TaskSink, error) {
+	return NewPrefixedTaskSink(client, "", name)
+}
+
+// NewPrefixedTaskSink makes a sink whose own keys begin with a prefix.
+func NewPrefixedTaskSink(client goredis.UniversalClient, prefix, name string) (*TaskSink, error) {
 	if name == "" {
 		return nil, errors.New("a task sink needs a name")
 	}
 	if _, cluster := client.(*goredis.ClusterClient); cluster {
 		return nil, errTasksOnCluster
 	}
-	return &TaskSink{client: client, keys: []string{"tactus:sink:" + name}}, nil
+	ours := prefix + "tactus:"
+	return &TaskSink{client: client, keys: []string{ours + "sink:" + name}, ours: ours}, nil
 }
 
 var errTasksOnCluster = errors.New("tasks cannot be handed over on a Redis Cluster: the queues and the sink's last ID are written by one script, and lie on several servers there; Celery itself does not know Cluster either: set CELERY_BROKER_URL to a single Redis, or one behind Sentinel")
@@ -78,12 +87,16 @@ var (
 // Mark implements relay.Sink.
 func (s *TaskSink) Mark(ctx context.Context) (relay.Mark, error) {
 	a, err := run(ctx, taskMark, s.client, s.keys)
-	return a.mark, wrap("ask "+s.keys[0], err)
+	if err != nil {
+		return relay.Mark{}, fmt.Errorf("ask %s: %w", s.keys[0], err)
+	}
+	return a.mark, s.check(s.keys[0], a.installation, a.servers)
 }
 
 // Begin implements relay.Sink.
 func (s *TaskSink) Begin(ctx context.Context, from, to relay.Mark) error {
-	a, err := run(ctx, taskBegin, s.client, s.keys, from.Epoch, from.Last.String(), to.Epoch, to.Last.String())
+	own := s.own()
+	a, err := run(ctx, taskBegin, s.client, s.keys, from.Epoch, from.Last.String(), to.Epoch, to.Last.String(), own.Installation, own.Server)
 	if err == nil {
 		_, err = a.outcome()
 	}
@@ -92,7 +105,7 @@ func (s *TaskSink) Begin(ctx context.Context, from, to relay.Mark) error {
 
 // Append implements relay.Sink.
 func (s *TaskSink) Append(ctx context.Context, at relay.Mark, entries []relay.Entry) (relay.Mark, error) {
-	now, err := appendAll(ctx, at, entries, encodeTask, s.write)
+	now, err := appendAll(ctx, at, entries, s.encode, s.write)
 	return now, wrap("hand over", err)
 }
 
@@ -109,13 +122,16 @@ func (s *TaskSink) write(ctx context.Context, at relay.Mark, calls []call) (rela
 	return at, nil
 }
 
-func encodeTask(e relay.Entry) ([]any, error) {
+func (s *TaskSink) encode(e relay.Entry) ([]any, error) {
 	if e.Message == nil {
 		return []any{e.ID.String(), "", "", "", "", ""}, nil
 	}
 	kind, key := e.Message.Metadata.Get(kindKey), e.Message.Metadata.Get(keyKey)
 	if key == "" {
 		return nil, fmt.Errorf("message %s says no key", e.Message.UUID)
+	}
+	if strings.HasPrefix(strings.TrimPrefix(key, "{"), s.ours) {
+		return nil, fmt.Errorf("keys under %q are tactus' own: choose another for it", s.ours)
 	}
 	switch kind {
 	case kindList, kindExchange:

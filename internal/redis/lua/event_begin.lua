@@ -1,4 +1,4 @@
--- ARGV: epoch and last, as they are; epoch and last, as they are to be.
+-- ARGV: epoch and last, as they are; epoch and last, as they are to be; installation and server.
 if foreign then
   return {'foreign'}
 end
@@ -13,4 +13,5 @@ if ARGV[4] ~= last then
   end
 end
 redis.call('HSET', beside, 'epoch', ARGV[3], 'last', ARGV[4])
+belongs(beside, ARGV[5], ARGV[6])
 return {'ok', ARGV[3], ARGV[4]}

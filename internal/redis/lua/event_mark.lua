@@ -1,4 +1,5 @@
 if foreign then
   return {'foreign'}
 end
-return {'ok', epoch, last}
+local whose = redis.call('HMGET', beside, 'installation', 'servers')
+return {'ok', epoch, last, 0, '', '', whose[1], whose[2]}

@@ -19,6 +19,21 @@ local function held(key)
   return got[1] or '', got[2] or '0-0'
 end
 
+-- belongs notes of which installation a key is, and which servers its database has been on, the present one last.
+local function belongs(key, installation, server)
+  if installation == '' or server == '' then
+    return
+  end
+  local servers = {}
+  for other in string.gmatch(redis.call('HGET', key, 'servers') or '', '%S+') do
+    if other ~= server then
+      servers[#servers + 1] = other
+    end
+  end
+  servers[#servers + 1] = server
+  redis.call('HSET', key, 'installation', installation, 'servers', table.concat(servers, ' ', math.max(1, #servers - 15)))
+end
+
 -- IDs are compared as text: a number of Lua is not exact beyond 2^53.
 local function more(a, b)
   return #a > #b or (#a == #b and a > b)

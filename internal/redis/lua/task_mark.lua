@@ -1,1 +1,2 @@
-return {'ok', epoch, last}
+local whose = redis.call('HMGET', state, 'installation', 'servers')
+return {'ok', epoch, last, 0, '', '', whose[1], whose[2]}

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"context"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tactus-dev/tactus/internal/redis"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// ownFeed is a feed that hears no other installation's events.
+type ownFeed struct {
+	*redis.Feed
+	pool *pgxpool.Pool
+}
+
+// Subscribe implements beat.Feed.
+func (f ownFeed) Subscribe(ctx context.Context, mark string, lost func(reason string)) (<-chan *message.Message, error) {
+	if err := f.claim(ctx); err != nil {
+		return nil, err
+	}
+	return f.Feed.Subscribe(ctx, mark, lost)
+}
+
+// claim leaves out the server: a copy of the database may hear what its relay will take over.
+func (f ownFeed) claim(ctx context.Context) error {
+	owner, err := outbox.ReadOwner(ctx, f.pool)
+	if err == nil {
+		f.Claim(outbox.Owner{Installation: owner.Installation})
+	}
+	return err
+}

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/tactus-dev/tactus/internal/redis"
+	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/relay"
+)
+
+// owned is a sink that can be made this installation's.
+type owned interface {
+	relay.Claimer
+	TakeOver(ctx context.Context) (installation string, err error)
+}
+
+// takeOver makes all sinks this installation's. A relay of the other one is refused from then on.
+func (c relayCmd) takeOver(ctx context.Context, to console, log *slog.Logger) error {
+	pool, events, err := connectBoth(ctx, c.databaseFlags, c.redisFlags)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	defer events.Close()
+	broker, err := redis.ConnectBroker(c.broker())
+	if err != nil {
+		return usage("%v", err)
+	}
+	defer broker.Close()
+	owner, err := outbox.ReadOwner(ctx, pool)
+	if err != nil {
+		return err
+	}
+	if owner.Installation == "" || owner.Server == "" {
+		return errors.New("take over: the database is a standby, or its schema is older than this program: promote it, or run tactus migrate")
+	}
+	routes, err := c.routes(eventStream(events, c.redisFlags, log), events, broker, c.redisFlags, log)
+	if err != nil {
+		return err
+	}
+	for _, r := range routes {
+		sink, ok := r.Sink.(owned)
+		if !ok {
+			continue
+		}
+		sink.Claim(owner)
+		was, err := sink.TakeOver(ctx)
+		if err != nil {
+			return err
+		}
+		tellOwner(to, r.Name, was, owner.Installation)
+	}
+	return nil
+}
+
+func tellOwner(to console, sink, was, is string) {
+	switch was {
+	case "", is:
+		fmt.Fprintf(to.out, "%s is this installation's (%s)\n", sink, is)
+	default:
+		fmt.Fprintf(to.out, "%s is this installation's now (%s), and was that of %s\n", sink, is, was)
+	}
+}

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/tactus-dev/tactus/internal/redis"
+	"github.com/tactus-dev/tactus/internal/testenv"
+)
+
+// installation is a cluster on a Redis that others have too. Databases of the tests are copies of one another: it is told that
+// it is no copy.
+func installation(t *testing.T, redisURL string, env ...string) *cluster {
+	t.Helper()
+	c := newCluster(t, testenv.DatabaseURL(t), redisURL, env...)
+	if _, err := c.pool.Exec(t.Context(), `update tactus.installation set id = gen_random_uuid()`); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// notReady waits until a process is not ready, for a reason that says all that is wanted.
+func notReady(t *testing.T, p *testenv.Process, want ...string) {
+	t.Helper()
+	testenv.Eventually(t, "it is not ready", func() error {
+		status, body := get(t, p.URL()+"/readyz")
+		for _, text := range want {
+			if status != http.StatusServiceUnavailable || !strings.Contains(body, text) {
+				return fmt.Errorf("%d %s", status, body)
+			}
+		}
+		return nil
+	})
+}
+
+// TestTwoInstallationsOnOneRedis has the second refused, with the mends, each of which is tried.
+func TestTwoInstallationsOnOneRedis(t *testing.T) {
+	t.Parallel()
+	url := testenv.RedisURL(t)
+	client := testenv.Client(t, url)
+	first, second := installation(t, url), installation(t, url)
+	published := func(c *cluster, stream string, n int64) {
+		t.Helper()
+		testenv.Eventually(t, "it is published", func() error { return above(client.XLen(t.Context(), stream).Val(), n-1) })
+	}
+	first.create(`{"name":"first","cron_expression":"0 0 1 1 *","task_name":"t"}`)
+	second.create(`{"name":"second","cron_expression":"0 0 1 1 *","task_name":"t"}`)
+	relay := first.start("relay")
+	published(first, redis.EventStream, 1)
+
+	refused := testenv.Program{Env: second.env}.Start(t, "relay", "--http-addr", "127.0.0.1:0")
+	for _, sink := range []string{"tactus:events", "tactus:sink:celery", "tactus:sink:streams"} {
+		notReady(t, refused, sink+" belongs to another installation", "TACTUS_KEY_PREFIX", "--take-over")
+	}
+	deaf := testenv.Program{Env: second.env}.Start(t, "beat", "--beat-name", "one", "--http-addr", "127.0.0.1:0")
+	notReady(t, deaf, "tactus:events belongs to another installation")
+	first.create(`{"name":"more","cron_expression":"0 0 1 1 *","task_name":"t"}`)
+	published(first, redis.EventStream, 2)
+	if n := client.XLen(t.Context(), redis.EventStream).Val(); n != 2 {
+		t.Errorf("the stream has %d entries, want those of the first alone", n)
+	}
+	if groups, err := client.XInfoGroups(t.Context(), redis.EventStream).Result(); err != nil || len(groups) != 0 {
+		t.Errorf("the second hears the first: %v, %v", groups, err)
+	}
+	if code := deaf.Stop(); code != exitOK {
+		t.Error(deaf.Log())
+	}
+
+	beside := second.start("relay", "TACTUS_KEY_PREFIX=second:")
+	second.start("beat", "TACTUS_KEY_PREFIX=second:", "TACTUS_BEAT_NAME=one")
+	published(second, "second:"+redis.EventStream, 1)
+	if code := beside.Stop(); code != exitOK {
+		t.Error(beside.Log())
+	}
+
+	if code := relay.Stop(); code != exitOK {
+		t.Error(relay.Log())
+	}
+	got := tactus(t, "relay", "--take-over", "--database-url", second.url, "--redis-url", url)
+	if got.code != exitOK || strings.Count(got.out, "is this installation's now") != 3 {
+		t.Errorf("%+v", got)
+	}
+	refused.AwaitReady()
+	published(second, redis.EventStream, 4) // with what the epoch announces
+	late := testenv.Program{Env: first.env}.Start(t, "relay", "--http-addr", "127.0.0.1:0")
+	notReady(t, late, "tactus:events belongs to another installation")
+	if got := tactus(t, "relay", "--take-over"); got.code != exitUsage {
+		t.Errorf("without a database: %+v", got)
+	}
+}
+
+// TestCopyTakesOver has a copy of the database serve the sinks in the place of the one that it is a copy of, which does not
+// take them back.
+func TestCopyTakesOver(t *testing.T) {
+	t.Parallel()
+	url := testenv.RedisURL(t)
+	client := testenv.Client(t, url)
+	first, second := newCluster(t, testenv.DatabaseURL(t), url), newCluster(t, testenv.DatabaseURL(t), url)
+	first.create(`{"name":"first","cron_expression":"0 0 1 1 *","task_name":"t"}`)
+	old := first.start("relay")
+	testenv.Eventually(t, "it is published", func() error { return above(client.XLen(t.Context(), redis.EventStream).Val(), 0) })
+	successor := second.start("relay")
+	notReady(t, old, "tactus:events was taken over by a copy of this database", "--take-over")
+	second.create(`{"name":"second","cron_expression":"0 0 1 1 *","task_name":"t"}`)
+	testenv.Eventually(t, "it is published", func() error { return above(client.XLen(t.Context(), redis.EventStream).Val(), 2) })
+	if got := tactus(t, "relay", "--take-over", "--database-url", first.url, "--redis-url", url); got.code != exitOK {
+		t.Errorf("%+v", got)
+	}
+	notReady(t, successor, "was taken over by a copy of this database")
+	old.AwaitReady()
+	testenv.Eventually(t, "the old one serves again", func() error {
+		if status, body := get(t, old.URL()+"/readyz"); status != http.StatusOK {
+			return errors.New(body)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,91 @@
+package redis_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/tactus-dev/tactus/internal/redis"
+	"github.com/tactus-dev/tactus/internal/testenv"
+	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/relay"
+)
+
+// ownedSink is what both sinks are.
+type ownedSink interface {
+	relay.Sink
+	relay.Claimer
+	TakeOver(ctx context.Context) (installation string, err error)
+}
+
+// TestSinkOfAnotherInstallation has two installations, and a copy of one of them, come to the same keys.
+func TestSinkOfAnotherInstallation(t *testing.T) {
+	eachKind(t, func(t *testing.T, k kind) {
+		client := testenv.Redis(t)
+		of := func(installation, server string) ownedSink {
+			s := k.make(t, client).(ownedSink)
+			s.Claim(outbox.Owner{Installation: installation, Server: server})
+			return s
+		}
+		ours, theirs, copied := of("ours", "1/1"), of("theirs", "1/1"), of("ours", "2/1")
+		refused := func(s relay.Sink, want string) {
+			t.Helper()
+			_, err := s.Mark(t.Context())
+			got := ""
+			if _, ok := errors.AsType[*redis.Foreign](err); ok {
+				got = "foreign"
+			} else if _, ok := errors.AsType[*redis.Replaced](err); ok {
+				got = "replaced"
+			} else if err != nil {
+				got = err.Error()
+			}
+			if got != want {
+				t.Errorf("%T: got %q, want %q: %v", s, got, want, err)
+			}
+		}
+		begin(t, ours)
+		mark := fill(t, ours, at(0, 0), k.entries(t, 1, 2))
+		refused(theirs, "foreign")
+		refused(copied, "")
+		if err := copied.Begin(t.Context(), mark, relay.Mark{Epoch: "copy", Last: mark.Last}); err != nil {
+			t.Fatal(err)
+		}
+		refused(copied, "")
+		refused(ours, "replaced")
+		refused(of("ours", ""), "") // a standby, which the relay refuses
+
+		if was, err := theirs.TakeOver(t.Context()); err != nil || was != "ours" {
+			t.Errorf("they took over from %q, %v", was, err)
+		}
+		refused(theirs, "")
+		refused(ours, "foreign")
+		refused(copied, "foreign")
+		if was, err := ours.TakeOver(t.Context()); err != nil || was != "theirs" {
+			t.Errorf("we took over from %q, %v", was, err)
+		}
+		refused(ours, "")
+		refused(copied, "replaced") // it is no new copy
+		refused(k.make(t, client), "")
+	})
+}
+
+// TestSinkOfNobody is filled by a version that said nothing of itself: who goes on with it owns it.
+func TestSinkOfNobody(t *testing.T) {
+	eachKind(t, func(t *testing.T, k kind) {
+		client := testenv.Redis(t)
+		former, ours, theirs := k.make(t, client), k.make(t, client).(ownedSink), k.make(t, client).(ownedSink)
+		begin(t, former)
+		mark := fill(t, former, at(0, 0), k.entries(t, 1, 2))
+		ours.Claim(outbox.Owner{Installation: "ours", Server: "1/1"})
+		theirs.Claim(outbox.Owner{Installation: "theirs", Server: "1/1"})
+		wantMark(t, ours, mark)
+		wantMark(t, theirs, mark)
+		if err := ours.Begin(t.Context(), mark, mark); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := theirs.Mark(t.Context()); err == nil {
+			t.Error("another installation is not refused")
+		}
+		wantMark(t, ours, mark)
+	})
+}

@@ -1,0 +1,37 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Owner is who fills a sink: an installation, and where its database is: the server, its timeline, and the database there. A
+// copy of the database, restored or promoted, is the same installation elsewhere.
+type Owner struct{ Installation, Server string }
+
+const whose = `
+with ` + here + `
+select i.id::text, case when here.standby then '' else here.system_identifier || '/' || here.timeline || '/' || d.oid::text end
+from here, tactus.installation i, pg_catalog.pg_database d where d.datname = current_database()`
+
+const undefinedTable = "42P01"
+
+// ReadOwner tells who the installation of a database is; the zero Owner on a schema that does not know installations yet.
+func ReadOwner(ctx context.Context, q querier) (Owner, error) {
+	rows, err := q.Query(ctx, whose, pgx.QueryExecModeExec)
+	if err != nil {
+		return Owner{}, fmt.Errorf("read the installation: %w", err)
+	}
+	o, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[Owner])
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == undefinedTable {
+		return Owner{}, nil
+	}
+	if err != nil {
+		return Owner{}, fmt.Errorf("read the installation: %w", err)
+	}
+	return o, nil
+}
