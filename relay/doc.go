@@ -11,7 +11,8 @@
 //	settle ── resume ──▶ cut batch k+1 ──▶ read its rows ──▶ append in chunks ─┘
 //	  │ ▲                └──────── while batch k is being appended ────────┘
 //	  │ └── begin: the sink moves into the epoch, or past what it lost
-//	  ├──── again: a batch of the tasks that a broker has lost
+//	  ├──── regain: tasks that a broker has lost behind its mark get an event each
+//	  ├──── again: a batch of the tasks that a broker may have lost with its mark
 //	  └──── open:  an epoch begins
 //
 // # What it promises
@@ -20,8 +21,9 @@
 //     published again has the same IDs and the same content, and nothing is published that a crash of Postgres could undo.
 //   - A sink compares before it appends. A relay that was stopped and resumed, or is one of several, appends nothing twice.
 //   - It resumes at the sink's own mark, in the middle of a batch too. An event sink that lost something is rewound to it.
-//   - Tasks are never rewound, and never repeated in a new epoch. A broker that lost some gets again those of the last
-//     [Route].Redeliver that are not known to have started and have not expired, under the same task ids.
+//   - Tasks are never rewound, and never repeated in a new epoch. A broker that lost some gets again those that are not known to
+//     have started, have not expired and are younger than [Route].Redeliver, under the same task ids: those behind its mark, or
+//     all of them when it has lost its mark too.
 //   - No other transaction delays a row, however long it is, and no relay holds anything that another one, or a writer,
 //     waits for: each transaction is one statement.
 //   - A row that cannot be encoded, or that a sink will never take, is set aside in tactus.deadletters, with the reason. Its

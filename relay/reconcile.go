@@ -15,6 +15,7 @@ const (
 	refuse deed = iota // nothing can be done here
 	open               // begin an epoch
 	again              // cut a batch of what a sink of tasks may have lost
+	regain             // hand over again what a sink of tasks has lost behind its mark
 	begin              // move the sink
 	resume             // append behind its mark
 )
@@ -65,11 +66,14 @@ func reconcileEvents(l outbox.Life, m Mark) verdict {
 	return verdict{do: resume}
 }
 
-// reconcileTasks never rewinds: a sink that lost something goes on behind it, with a batch of what is handed over again.
+// reconcileTasks never rewinds: a sink that lost something goes on behind it. What it lost comes after its mark; without one, all
+// of what is young enough may be lost.
 func reconcileTasks(l outbox.Life, m Mark) verdict {
 	switch {
 	case lost(l, m) && l.Again > 0:
 		return verdict{do: begin, to: Mark{l.Epoch, ID{l.Again, 0}}}
+	case lost(l, m) && m.Epoch == l.Epoch && m.Last.Batch >= max(l.Oldest, l.Opened):
+		return verdict{do: regain}
 	case lost(l, m):
 		return verdict{do: again, why: "the sink has lost tasks"}
 	case m.Epoch != l.Epoch:

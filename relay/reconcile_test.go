@@ -26,8 +26,8 @@ func TestReconcile(t *testing.T) {
 	}{
 		"in step":                  {life, mark("e2", 9, 4), resume, resume},
 		"in the middle of a batch": {life, mark("e2", 8, 3), resume, resume},
-		"behind what it had":       {life, mark("e2", 7, 1), resume, again},
-		"at the beginning":         {life, mark("e2", 5, 0), resume, again},
+		"behind what it had":       {life, mark("e2", 7, 1), resume, regain},
+		"at the beginning":         {life, mark("e2", 5, 0), resume, regain},
 		"not told of the epoch":    {life, mark("e1", 3, 2), begin, begin},
 		"an old copy":              {life, mark("e1", 2, 9), open, again},
 		"emptied":                  {life, mark("", 0, 0), open, again},

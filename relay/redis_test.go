@@ -116,7 +116,8 @@ func TestStreamIsEvicted(t *testing.T) {
 }
 
 // TestReplicaPromotedWithoutTheTail fails over to a replica that lacks what was published last. Events come again under the
-// same IDs, and of the tasks those that are not known to have started.
+// same IDs. Of the tasks none comes again that the replica has, though none has started; of those that it lacks, those that are
+// not known to have started, have not expired and are young enough.
 func TestReplicaPromotedWithoutTheTail(t *testing.T) {
 	t.Parallel()
 	primary := testenv.RedisServer(t, map[string]string{"repl-diskless-sync-delay": "0"})
@@ -129,15 +130,18 @@ func TestReplicaPromotedWithoutTheTail(t *testing.T) {
 	all := w.fire(t, "q", 3)
 	w.awaitEvents(t)
 	w.awaitTasks(t, "q", all)
-	w.sql(t, `update tactus.runs set status = 'started', started_at = now()`)
 	promoted := testenv.Client(t, spare.URL(0))
 	sameAs(t, promoted, w.redis)
 
 	replication.Refuse()
 	w.put(t, "a", 5)
-	all = append(all, w.fire(t, "q", 2)...)
+	lost := w.fire(t, "q", 6)
 	w.awaitEvents(t)
-	w.awaitTasks(t, "q", all)
+	w.awaitTasks(t, "q", append(all, lost...))
+	w.sql(t, `update tactus.runs set status = 'started', started_at = now() where id::text = $1`, lost[0])
+	w.sql(t, `update tactus.runs set status = 'succeeded', started_at = now(), finished_at = now() where id::text = $1`, lost[1])
+	w.sql(t, `update tactus.runs set expires_at = now() - interval '1 second' where id::text = $1`, lost[2])
+	w.sql(t, `update tactus.outbox set occurred_at = now() - interval '2 hours' where aggregate_id::text = $1`, lost[3])
 	before := w.ids(t)
 	if err := primary.Kill(); err != nil {
 		t.Fatal(err)
@@ -150,7 +154,16 @@ func TestReplicaPromotedWithoutTheTail(t *testing.T) {
 	}
 	proxy.Retarget(t, spare.URL(0))
 	w.awaitEvents(t)
+	all = append(all, lost[4:]...)
 	w.awaitTasks(t, "q", all)
+	all = append(all, w.fire(t, "q", 2)...)
+	w.awaitTasks(t, "q", all)
+	if n := w.number(t, `select count(*) from tactus.runs where redelivered = 1 and id = any ($1::text[]::uuid[])`, lost[4:]); n != 2 {
+		t.Errorf("%d of what was handed over again count it", n)
+	}
+	if n := w.number(t, `select sum(redelivered) from tactus.runs`); n != 2 {
+		t.Errorf("%d count as handed over again", n)
+	}
 	if after := w.ids(t); fmt.Sprint(after) != fmt.Sprint(before) {
 		t.Errorf("before %v, and after %v", before, after)
 	}

@@ -43,6 +43,8 @@ func (l *lane) settle(ctx context.Context) (settled, error) {
 				err = l.begin(ctx, s.mark, v.to)
 			case again:
 				err = l.again(ctx, s, v.why)
+			case regain:
+				err = l.regain(ctx, s)
 			case open:
 				err = l.open(ctx, s, v.why)
 			}

@@ -55,7 +55,7 @@ where r.status in ('due', 'sent') and r.finished_at is null and not r.waiting
     and r.fired_at > clock_timestamp() - $2::interval and coalesce(r.sent_at, r.fired_at) <= clock_timestamp() - $3::interval
     and ($4::text is null or r.schedule_id = $4::text::uuid)
     and (r.status = 'sent' or pg_visible_in_snapshot(c.xid, $5::pg_snapshot)
-        or c.position <= $6 and c.xid <> all (array(select pg_snapshot_xip($7::pg_snapshot))))
+        or c.position <= $6 and (c.xid <> all (array(select pg_snapshot_xip($7::pg_snapshot))) or c.position <@ any ($8::text::int8range[])))
 order by r.due_at, r.id`
 
 // Find tells what is lost, in pages. open is how many runs it looked at.
@@ -71,7 +71,7 @@ func Find(ctx context.Context, pool *pgxpool.Pool, broker goredis.UniversalClien
 	}
 	b := newBroker(broker, config.Celery)
 	err = pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		args := []any{config.Sink, config.NewerThan, config.OlderThan, schedule, had, life.Floor, life.Late}
+		args := []any{config.Sink, config.NewerThan, config.OlderThan, schedule, had, life.Floor, life.Late, life.Seen}
 		for page, err := range cursor.Pages[candidate](ctx, tx, "candidates", candidates, args...) {
 			if err != nil {
 				return err

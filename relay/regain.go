@@ -1,0 +1,124 @@
+package relay
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// handAgain writes another event for each run that is not known to have started, unless that was done before: the version of the
+// event that was lost counts no more then. A run that somebody writes to just now is heard of.
+const handAgain = `
+with lost as (
+    update tactus.runs r set status = 'due', sent_at = null, redelivered = r.redelivered + 1
+    from (
+        select r.id, r.due_at, e.position from unnest(@ids::uuid[], @versions::bigint[], @positions::bigint[]) e (id, version, position)
+        join tactus.runs r on r.id = e.id
+        where r.id = any (@ids::uuid[]) and r.redelivered + 1 = e.version
+            and r.status in ('due', 'sent') and r.started_at is null and r.finished_at is null and not r.waiting
+            and (r.expires_at is null or r.expires_at > clock_timestamp())
+        order by r.id for no key update of r skip locked
+    ) e
+    where r.id = e.id and r.due_at = e.due_at
+    returning r.id, r.redelivered, e.position
+),
+event as (
+    insert into tactus.outbox (topic, aggregate_id, version, type, data, headers)
+    select 'run', lost.id, lost.redelivered + 1, 'run.due', o.data, o.headers
+    from lost join tactus.outbox o on o.topic = 'run' and o.position = lost.position
+    order by lost.position
+    returning position
+)
+select count(*) from event`
+
+// regain has a sink of tasks that is behind what it is known to have taken go on from there: nothing at or below its mark is
+// missing, because the same script writes both. What comes after its mark gets an event of its own when it is not known to have
+// started, has not expired and is young enough, and so it is handed over once more, and counted. Then the sink moves on.
+func (l *lane) regain(ctx context.Context, s settled) error {
+	var again int64
+	var page lostPage
+	flush := func() error {
+		n, err := l.handAgain(ctx, page)
+		again, page = again+n, lostPage{}
+		return err
+	}
+	for row, err := range l.between(ctx, s.reader, s.mark.Last, ID(s.life.Confirmed)) {
+		if err != nil {
+			return err
+		}
+		if row.At.Before(s.life.Now.Add(-l.Redeliver)) || !l.takes(row, s.life.Epoch) {
+			continue
+		}
+		if page.add(row); len(page.ids) == chunkEntries {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := flush(); err != nil {
+		return err
+	}
+	l.log.Warn("the sink has lost tasks behind its mark", "sink", l.Name, "at", s.mark.Last, "confirmed", ID(s.life.Confirmed), "handed_over_again", again)
+	return l.begin(ctx, s.mark, Mark{s.life.Epoch, ID(s.life.Confirmed)})
+}
+
+// takes reports whether a row is for this sink.
+func (l *lane) takes(row outbox.Row, epoch string) bool {
+	m, err := l.Encode(row, epoch)
+	return err == nil && m != nil
+}
+
+// lostPage is the rows of runs.
+type lostPage struct {
+	ids                 []domain.ID
+	versions, positions []int64
+}
+
+func (p *lostPage) add(row outbox.Row) {
+	p.ids, p.versions, p.positions = append(p.ids, row.Aggregate), append(p.versions, row.Version), append(p.positions, row.Position)
+}
+
+func (l *lane) handAgain(ctx context.Context, p lostPage) (n int64, err error) {
+	if len(p.ids) == 0 {
+		return 0, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.patience)
+	defer cancel()
+	args := pgx.NamedArgs{"ids": p.ids, "versions": p.versions, "positions": p.positions}
+	if err := l.db.QueryRow(ctx, handAgain, pgx.QueryExecModeCacheDescribe, args).Scan(&n); err != nil {
+		return 0, fmt.Errorf("hand over again: %w", err)
+	}
+	return n, nil
+}
+
+// between streams the rows behind one place, up to another.
+func (l *lane) between(ctx context.Context, r *outbox.Reader, after, last ID) func(func(outbox.Row, error) bool) {
+	return func(yield func(outbox.Row, error) bool) {
+		for number := after.Batch; number <= last.Batch; number++ {
+			b, found, err := outbox.BatchFrom(ctx, l.db, l.Name, number)
+			if err == nil && (!found || b.Number != number) {
+				err = fmt.Errorf("batch %d: %w", number, errRowsGone)
+			}
+			if err != nil {
+				yield(outbox.Row{}, err)
+				return
+			}
+			place := int64(0)
+			if number == after.Batch {
+				place = max(0, after.Seq)
+			}
+			for row, err := range r.Rows(ctx, b, place) {
+				if place++; number == last.Batch && place > last.Seq {
+					return
+				}
+				if !yield(row, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
