@@ -13,6 +13,7 @@ import (
 	"github.com/tactus-dev/tactus/domain/zone"
 	"github.com/tactus-dev/tactus/internal/telemetry"
 	"github.com/tactus-dev/tactus/migrations"
+	"github.com/tactus-dev/tactus/outbox"
 )
 
 // databaseFlags say where PostgreSQL is.
@@ -32,7 +33,7 @@ func (f databaseFlags) connect(ctx context.Context, health *telemetry.Health) (*
 	if err := f.validate(); err != nil {
 		return nil, err
 	}
-	pool, err := pgxpool.New(ctx, f.DatabaseURL)
+	pool, err := outbox.Connect(ctx, f.DatabaseURL)
 	if err != nil {
 		return nil, usage("DATABASE_URL: %v", err)
 	}

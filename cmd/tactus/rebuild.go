@@ -5,9 +5,8 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-
 	"github.com/tactus-dev/tactus/internal/projection"
+	"github.com/tactus-dev/tactus/outbox"
 )
 
 type rebuildCmd struct {
@@ -20,7 +19,7 @@ func (c rebuildCmd) Run(ctx context.Context, to console) error {
 	if err := c.validate(); err != nil {
 		return err
 	}
-	pool, err := pgxpool.New(ctx, c.DatabaseURL)
+	pool, err := outbox.Connect(ctx, c.DatabaseURL)
 	if err != nil {
 		return usage("DATABASE_URL: %v", err)
 	}

@@ -6,11 +6,10 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/redeliver"
 	"github.com/tactus-dev/tactus/internal/redis"
+	"github.com/tactus-dev/tactus/outbox"
 )
 
 type redeliverCmd struct {
@@ -38,7 +37,7 @@ func (c redeliverCmd) Run(ctx context.Context, to console) error {
 		return usage("%v", err)
 	}
 	defer broker.Close()
-	pool, err := pgxpool.New(ctx, c.DatabaseURL)
+	pool, err := outbox.Connect(ctx, c.DatabaseURL)
 	if err != nil {
 		return usage("DATABASE_URL: %v", err)
 	}

@@ -8,6 +8,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/tactus-dev/tactus/internal/redis"
+	"github.com/tactus-dev/tactus/outbox"
 )
 
 // redisFlags say where events and tasks go.
@@ -47,7 +48,7 @@ func connectBoth(ctx context.Context, database databaseFlags, events redisFlags)
 	if err != nil {
 		return nil, nil, usage("%v", err)
 	}
-	pool, err := pgxpool.New(ctx, database.DatabaseURL)
+	pool, err := outbox.Connect(ctx, database.DatabaseURL)
 	if err != nil {
 		return nil, nil, errors.Join(usage("DATABASE_URL: %v", err), client.Close())
 	}

@@ -47,7 +47,7 @@ func (f databaseFlags) forget(ctx context.Context, sink string, to console) erro
 	if err := f.validate(); err != nil {
 		return err
 	}
-	pool, err := pgxpool.New(ctx, f.DatabaseURL)
+	pool, err := outbox.Connect(ctx, f.DatabaseURL)
 	if err != nil {
 		return usage("DATABASE_URL: %v", err)
 	}

@@ -11,7 +11,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/tactus-dev/tactus/outbox"
 )
 
 func main() {
@@ -26,7 +26,7 @@ func main() {
 }
 
 func run(ctx context.Context, database, addr string) error {
-	pool, err := pgxpool.New(ctx, database)
+	pool, err := outbox.Connect(ctx, database)
 	if err != nil {
 		return err
 	}

@@ -13,12 +13,13 @@ import (
 	"github.com/tactus-dev/tactus/internal/api"
 	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/internal/testenv"
+	"github.com/tactus-dev/tactus/outbox"
 )
 
 // serveOn serves a database that the test can break.
 func serveOn(t *testing.T, url string) service {
 	t.Helper()
-	pool, err := pgxpool.New(t.Context(), url)
+	pool, err := outbox.Connect(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
 	}

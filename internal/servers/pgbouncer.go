@@ -60,6 +60,9 @@ max_client_conn = 1000
 server_lifetime = 60
 ignore_startup_parameters = extra_float_digits
 `, b.server.Host, b.server.Port, b.port, b.users())
+	for name, value := range b.cfg.Settings {
+		ini += name + " = " + value + "\n"
+	}
 	err := hand(b.users(), fmt.Sprintf("%q %q\n", b.server.User, b.server.Password))
 	if err == nil {
 		err = hand(b.ini(), ini)
@@ -100,9 +103,9 @@ func (b *PgBouncer) answers(ctx context.Context) error {
 	return conn.Close(ctx)
 }
 
-// URL names a database, reached through the pooler. pgx is told not to keep prepared statements in a session.
+// URL names a database, reached through the pooler.
 func (b *PgBouncer) URL(database string) string {
-	return fmt.Sprintf("postgres://%s:%s@127.0.0.1:%d/%s?sslmode=disable&default_query_exec_mode=exec", b.server.User, b.server.Password, b.port, database)
+	return fmt.Sprintf("postgres://%s:%s@127.0.0.1:%d/%s?sslmode=disable", b.server.User, b.server.Password, b.port, database)
 }
 
 // Ended is closed when the pooler has ended.

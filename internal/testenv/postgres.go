@@ -14,6 +14,7 @@ import (
 
 	"github.com/tactus-dev/tactus/internal/servers"
 	"github.com/tactus-dev/tactus/migrations"
+	"github.com/tactus-dev/tactus/outbox"
 )
 
 const template = "tactus_template"
@@ -140,22 +141,23 @@ func ViaPooler() bool { return os.Getenv("TACTUS_TEST_VIA_PGBOUNCER") == "1" }
 
 // pooler is the PgBouncer of this process, in front of the shared PostgreSQL.
 var pooler = sync.OnceValues(func() (*servers.PgBouncer, error) {
-	b, err := startPooler(context.Background())
+	b, err := startPooler(context.Background(), "", nil)
 	if err == nil {
 		onClose(b.Stop)
 	}
 	return b, err
 })
 
-func startPooler(ctx context.Context) (*servers.PgBouncer, error) {
+func startPooler(ctx context.Context, suite string, settings map[string]string) (*servers.PgBouncer, error) {
 	s, err := shared()
 	if err != nil {
 		return nil, err
 	}
-	cfg, err := serverConfig(nil)
+	cfg, err := serverConfig(settings)
 	if err != nil {
 		return nil, err
 	}
+	cfg.Suite = suite
 	return servers.StartPgBouncer(ctx, s.direct, cfg)
 }
 
@@ -172,6 +174,21 @@ func Pooled(t testing.TB, direct string) string {
 	return b.URL(databaseOf(t, direct))
 }
 
+// PoolerURL starts a pooler for t alone, of a suite and with settings, and names the database of a direct URL through it.
+func PoolerURL(t testing.TB, direct, suite string, settings map[string]string) string {
+	t.Helper()
+	b, err := startPooler(t.Context(), suite, settings)
+	if err != nil {
+		t.Fatalf("start PgBouncer: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := b.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return b.URL(databaseOf(t, direct))
+}
+
 // PooledApart is Pooled through a pooler of t's own, for tests that kill processes: PgBouncer 1.18 ends ("bad client state")
 // when the sender of a cancel request is killed. As its service manager does, this starts it again.
 func PooledApart(t testing.TB, direct string) string {
@@ -179,7 +196,7 @@ func PooledApart(t testing.TB, direct string) string {
 	if !ViaPooler() {
 		return direct
 	}
-	b, err := startPooler(t.Context())
+	b, err := startPooler(t.Context(), "", nil)
 	if err != nil {
 		t.Fatalf("start PgBouncer: %v", err)
 	}
@@ -232,7 +249,7 @@ func Database(t testing.TB) *pgxpool.Pool {
 // Connect opens a pool that ends with t.
 func Connect(t testing.TB, url string) *pgxpool.Pool {
 	t.Helper()
-	pool, err := pgxpool.New(t.Context(), url)
+	pool, err := outbox.Connect(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,116 @@
+package outbox_test
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/testenv"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// TestThroughPooler writes and reads through PgBouncer in transaction mode, by the URL that its users have, at once from
+// more connections than the pooler has sessions: each statement meets sessions that do not know it.
+func TestThroughPooler(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, suite string
+		settings    map[string]string
+		loses       bool
+	}{
+		{"of this machine", "", few(nil), true},
+		{"1.24 that keeps statements", "trixie", few(map[string]string{"max_prepared_statements": "200"}), false},
+		{"1.24 that keeps none", "trixie", few(map[string]string{"max_prepared_statements": "0"}), true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			if release, err := os.ReadFile("/etc/os-release"); c.suite != "" && (err != nil || !strings.Contains(string(release), "\nID=debian\n")) {
+				t.Skip("only Debian has its other suites beside its own")
+			}
+			url := testenv.PoolerURL(t, testenv.DirectURL(t), c.suite, c.settings)
+			pool := testenv.Connect(t, url)
+			if failed := writeMany(t, pool); len(failed) > 0 {
+				t.Errorf("%d writes failed, the first: %v", len(failed), failed[0])
+			}
+			if !c.loses {
+				return
+			}
+			deceived, err := pgxpool.New(t.Context(), url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer deceived.Close()
+			if failed := writeMany(t, deceived); len(failed) == 0 {
+				t.Error("prepared statements do no harm here: this test would not see them")
+			}
+		})
+	}
+}
+
+// few settings make a pooler have fewer sessions than a pool has connections.
+func few(settings map[string]string) map[string]string {
+	all := map[string]string{"default_pool_size": "2"}
+	maps.Copy(all, settings)
+	return all
+}
+
+// writeMany has twenty writers change a schedule of their own twenty times each, and returns what failed.
+func writeMany(t *testing.T, pool *pgxpool.Pool) (failed []error) {
+	t.Helper()
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for writer := range 20 {
+		wg.Go(func() {
+			for n := range 20 {
+				err := outbox.InTx(t.Context(), pool, func(tx pgx.Tx) error {
+					_, err := outbox.Put(t.Context(), tx, domain.Definition{
+						Name: fmt.Sprintf("writer %d", writer), IntervalSeconds: float64(60 + n), TaskName: "t",
+					})
+					return err
+				})
+				if err == nil {
+					_, err = outbox.Sinks(t.Context(), pool)
+				}
+				if err != nil {
+					mu.Lock()
+					failed = append(failed, err)
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return failed
+}
+
+// TestPoolerComesLater puts a pooler between a pool and its server while the pool is in use.
+func TestPoolerComesLater(t *testing.T) {
+	t.Parallel()
+	direct := testenv.DirectURL(t)
+	pooled := testenv.PoolerURL(t, direct, "", nil)
+	proxy, url := testenv.Through(t, direct)
+	pool, err := outbox.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	if failed := writeMany(t, pool); len(failed) > 0 {
+		t.Fatal(failed[0])
+	}
+	proxy.Retarget(t, pooled)
+	for range 100 { // as whoever writes tries again
+		if err = pool.Ping(t.Context()); err == nil {
+			break
+		}
+	}
+	if failed := writeMany(t, pool); err != nil || len(failed) > 0 {
+		t.Errorf("%v; %d writes failed: %v", err, len(failed), failed)
+	}
+}
