@@ -448,7 +448,7 @@ create function tactus.adopt_wanted_sql(source text, kind text) returns text lan
                     and count(*) over (partition by p.name) = 1
                     and not exists (select from tactus.schedules o where o.name = p.name and o.deleted_at is null and o.id <> p.id) as plain
             from moment, parted p left join completed c on c.common = p.common left join tactus.schedules s on s.id = p.id
-                left join lateral (select s.definition::jsonb as was offset 0) so_far on true
+                left join lateral (select tactus.jsonb_of(s.definition) as was offset 0) so_far on true
         )
     $sql$
 $many$;

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -21,8 +22,8 @@ type sourceFlags struct {
 	Schema           string `default:"public" help:"Where the tables of django-celery-beat are."`
 }
 
-// open connects, and finds the tables.
-func (f sourceFlags) open(ctx context.Context) (adopt.Source, *pgxpool.Pool, error) {
+// open connects, and finds the tables by find.
+func (f sourceFlags) open(ctx context.Context, find func(context.Context, *pgxpool.Pool, string, adopt.Kind) (adopt.Source, error)) (adopt.Source, *pgxpool.Pool, error) {
 	pool, err := f.connect(ctx, &telemetry.Health{})
 	if err != nil {
 		return adopt.Source{}, nil, err
@@ -31,7 +32,7 @@ func (f sourceFlags) open(ctx context.Context) (adopt.Source, *pgxpool.Pool, err
 	if f.DjangoCeleryBeat {
 		table, kind = f.Schema+".django_celery_beat_periodictask", adopt.DjangoCeleryBeat
 	}
-	source, err := adopt.Find(ctx, pool, table, kind)
+	source, err := find(ctx, pool, table, kind)
 	if err != nil {
 		pool.Close()
 	}
@@ -50,7 +51,7 @@ func (c adoptCmd) Run(ctx context.Context, to console) error {
 	if err := c.timezoneFlag.validate(); err != nil {
 		return err
 	}
-	source, pool, err := c.open(ctx)
+	source, pool, err := c.open(ctx, adopt.Find)
 	if err != nil {
 		return err
 	}
@@ -111,12 +112,12 @@ type unadoptCmd struct {
 
 // Run takes the triggers away.
 func (c unadoptCmd) Run(ctx context.Context, to console) error {
-	source, pool, err := c.open(ctx)
+	source, pool, err := c.open(ctx, findEither)
 	if err != nil {
 		return err
 	}
 	defer pool.Close()
-	count, err := source.Unadopt(ctx, c.Keep)
+	count, left, err := source.Unadopt(ctx, c.Keep)
 	if err != nil {
 		return err
 	}
@@ -125,5 +126,16 @@ func (c unadoptCmd) Run(ctx context.Context, to console) error {
 		what = "kept: tactus fires them, and they can be changed here"
 	}
 	fmt.Fprintf(to.out, "%s is not followed any more; %d schedules were %s\n", source.Table, count, what)
+	if len(left) > 0 {
+		fmt.Fprintf(to.problems, "These triggers do nothing any more. Their table's owner alone may take them away:\n  %s;\n", strings.Join(left, ";\n  "))
+	}
 	return nil
+}
+
+// findEither finds what was adopted, also when the table is gone, and else says what is the matter with the table.
+func findEither(ctx context.Context, pool *pgxpool.Pool, table string, kind adopt.Kind) (adopt.Source, error) {
+	if source, err := adopt.FindAdopted(ctx, pool, table, kind); err == nil {
+		return source, nil
+	}
+	return adopt.Find(ctx, pool, table, kind)
 }

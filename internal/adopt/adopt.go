@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain/zone"
 )
@@ -37,17 +37,25 @@ func (s Source) Adopt(ctx context.Context, timezone string) error {
 }
 
 // Unadopt takes the triggers away. The schedules are deleted, since their own beat is to fire them again; or kept, as
-// tactus' own. It returns how many there were.
-func (s Source) Unadopt(ctx context.Context, keep bool) (count int64, err error) {
+// tactus' own. It returns how many there were. Only the owner of a table may drop its triggers: left are the statements that it
+// is to run; until then these triggers do nothing.
+func (s Source) Unadopt(ctx context.Context, keep bool) (count int64, left []string, err error) {
 	if err := s.locked(ctx, `select set_config('lock_timeout', '500ms', true), tactus.adopt_uninstall($1)`, s.Table); err != nil {
-		return 0, fmt.Errorf("unadopt %s: %w", s.Table, err)
+		return 0, nil, fmt.Errorf("unadopt %s: %w", s.Table, err)
 	}
 	for released := int64(batchSize); released == batchSize; count += released {
 		if err := s.pool.QueryRow(ctx, `select tactus.adopt_release($1, $2, $3)`, s.Table, keep, batchSize).Scan(&released); err != nil {
-			return count, fmt.Errorf("let go of the schedules of %s: %w", s.Table, err)
+			return count, nil, fmt.Errorf("let go of the schedules of %s: %w", s.Table, err)
 		}
 	}
-	return count, nil
+	rows, err := s.pool.Query(ctx, `select tactus.adopt_triggers($1)`, s.Table)
+	if err == nil {
+		left, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	}
+	if err != nil {
+		return count, nil, fmt.Errorf("look for triggers on %s: %w", s.Table, err)
+	}
+	return count, left, nil
 }
 
 const (
@@ -70,14 +78,4 @@ func (s Source) locked(ctx context.Context, sql string, args ...any) error {
 		case <-time.After(lockPause):
 		}
 	}
-}
-
-const mendAtMost = 100
-
-// Mend tries again what triggers could not write, and returns how much is left. It is for a loop beside a beat.
-func Mend(ctx context.Context, pool *pgxpool.Pool) (left int64, err error) {
-	if err := pool.QueryRow(ctx, `select tactus.adopt_mend($1)`, mendAtMost).Scan(&left); err != nil {
-		return 0, fmt.Errorf("mend adoptions: %w", err)
-	}
-	return left, nil
 }

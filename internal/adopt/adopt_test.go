@@ -268,7 +268,7 @@ func TestUnadopt(t *testing.T) {
 		u := newUpstream(t)
 		s := u.seed(fewRows)
 		u.adopt(s)
-		if count, err := s.Unadopt(t.Context(), keep); err != nil || count != 4 {
+		if count, _, err := s.Unadopt(t.Context(), keep); err != nil || count != 4 {
 			t.Fatalf("%d, %v", count, err)
 		}
 		u.exec(`update celery_beat_schedules set description = 'not followed'`)

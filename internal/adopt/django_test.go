@@ -50,7 +50,7 @@ func TestDjangoCeleryBeat(t *testing.T) {
 	if n := u.count(`select count(*) from tactus.adopt_failures`); n != 0 {
 		t.Errorf("%d failures", n)
 	}
-	if count, err := s.Unadopt(t.Context(), false); err != nil || count == 0 || u.count(`select count(*) from pg_trigger where tgname like 'tactus%'`) != 0 {
+	if count, _, err := s.Unadopt(t.Context(), false); err != nil || count == 0 || u.count(`select count(*) from pg_trigger where tgname like 'tactus%'`) != 0 {
 		t.Errorf("unadopt: %d, %v", count, err)
 	}
 }

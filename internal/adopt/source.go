@@ -58,3 +58,19 @@ func Find(ctx context.Context, pool *pgxpool.Pool, table string, kind Kind) (Sou
 	}
 	return s, nil
 }
+
+const findAdopted = `select source from tactus.adoptions where source = any (array[$1, 'public.' || $1]) and kind = $2 order by source = $1 desc limit 1`
+
+// FindAdopted returns the source of a table that was adopted under that name, with its schema unless that is public. The
+// table may be called otherwise now, or be gone.
+func FindAdopted(ctx context.Context, pool *pgxpool.Pool, table string, kind Kind) (Source, error) {
+	s := Source{Kind: kind, pool: pool}
+	err := pool.QueryRow(ctx, findAdopted, table, string(kind)).Scan(&s.Table)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return s, fmt.Errorf("%s is not adopted", table)
+	}
+	if err != nil {
+		return s, fmt.Errorf("find %s: %w", table, err)
+	}
+	return s, nil
+}
