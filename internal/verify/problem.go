@@ -29,6 +29,7 @@ const (
 	RunWithoutEvent   = "run_without_event"
 	RunEventTwice     = "run_event_twice"
 	DueMissing        = "due_missing" // a due time has neither a run nor a reason
+	NeverDue          = "never_due"   // it is enabled and has neither a due time, nor a run, nor a reason
 	RunNotDue         = "run_not_due" // of a due time that was none
 	RunTooMany        = "run_too_many"
 	RunEventUnknown   = "run_event_unknown" // of a run that is not there, or that has not fired

@@ -88,6 +88,9 @@ func (c *checker) readPostgres(ctx context.Context, tx pgx.Tx, before outbox.Sna
 	if err := c.readLog(ctx, tx, before); err != nil {
 		return err
 	}
+	if err := c.lookForIdle(ctx, tx); err != nil {
+		return err
+	}
 	if err := c.readRuns(ctx, tx); err != nil || c.config.Window == nil {
 		return err
 	}

@@ -1,0 +1,65 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/cursor"
+)
+
+// readIdle are the enabled schedules of which no due time is recorded, and that are not due for ever: those that are due
+// once, and those that end. All others always have a next due time.
+const readIdle = `
+select s.id, s.version, s.trigger, s.anchor, s.policy, s.effective_from from tactus.schedules s
+where s.enabled and s.deleted_at is null and (s.trigger = '{"once":true}' or s.policy like '%"ends_at":%')
+    and not exists (select from tactus.runs r where r.schedule_id = s.id and r.kind = 'scheduled')
+    and not exists (select from tactus.schedule_counts n where n.schedule_id = s.id and n.fired > 0)`
+
+type idle struct {
+	ID        domain.ID
+	Version   int64
+	Trigger   string
+	Anchor    *time.Time
+	Policy    string
+	Effective time.Time
+}
+
+// due tells whether anything is due after the instant from which due times count. What cannot be read is told of elsewhere.
+func (i idle) due() bool {
+	policy, err := domain.ParsePolicy(i.Policy)
+	if err != nil {
+		return true
+	}
+	trigger, err := domain.ParseTrigger(i.Trigger)
+	if err != nil {
+		return true
+	}
+	var anchor time.Time
+	if i.Anchor != nil {
+		anchor = *i.Anchor
+	}
+	recurrence, err := trigger.Recurrence(anchor)
+	if err != nil {
+		return true
+	}
+	_, ok := policy.Next(recurrence, i.Effective)
+	return ok
+}
+
+// lookForIdle looks for what was accepted, is enabled, and has neither a due time, nor a run, nor a recorded reason.
+func (c *checker) lookForIdle(ctx context.Context, tx pgx.Tx) error {
+	for i, err := range cursor.Rows[idle](ctx, tx, "idle", readIdle) {
+		if err != nil {
+			return fmt.Errorf("look for schedules that are never due: %w", err)
+		}
+		if !i.due() {
+			c.problem(Problem{Kind: NeverDue, ScheduleID: i.ID, Version: i.Version},
+				"it is enabled, nothing is due after %s, and it has neither a run nor a reason", stamp(&i.Effective))
+		}
+	}
+	return nil
+}

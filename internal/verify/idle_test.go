@@ -1,0 +1,50 @@
+package verify_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/verify"
+)
+
+// TestNeverDue has schedules that are enabled and of which nothing will ever be heard: a one-shot that counts its due times
+// from after its instant, and a window that had closed. Those that have fired, or are to, are in order.
+func TestNeverDue(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	create := func(d domain.Definition) domain.ID {
+		t.Helper()
+		d.TaskName = "app.task"
+		s, err := w.store.Create(t.Context(), d, "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.ID
+	}
+	soon := time.Now().Add(time.Hour).Format(time.RFC3339)
+	once, window := domain.Definition{RunAt: soon}, domain.Definition{CronExpression: "*/5 * * * *", EndsAt: soon}
+	create(once)
+	create(window)
+	fired := create(once)
+	bad := map[domain.ID]bool{create(once): true, create(window): true}
+	w.sql(t, `insert into tactus.runs (id, schedule_id, due_at, kind, status, schedule_version)
+		values (gen_random_uuid(), $1::uuid, now(), 'scheduled', 'missed', 1)`, fired.String())
+	for id := range bad {
+		w.sql(t, `update tactus.schedules set effective_from = now() + interval '1 hour' where id = $1::uuid`, id.String())
+	}
+	w.sql(t, `update tactus.schedules set effective_from = now() + interval '1 hour' where id = $1::uuid`, fired.String())
+	w.publish(t)
+	found := 0
+	for _, p := range w.check(t, verify.Config{}).Problems {
+		if p.Kind != verify.NeverDue {
+			continue
+		}
+		if found++; !bad[p.ScheduleID] {
+			t.Errorf("%+v", p)
+		}
+	}
+	if found != len(bad) {
+		t.Errorf("%d of %d are found", found, len(bad))
+	}
+}
