@@ -39,7 +39,7 @@ func (c apiCmd) Run(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	started(log, "api", l, "database_url", redact(c.DatabaseURL), "timezone", c.Timezone)
+	started(log, "api", l, "database_url", c.DatabaseURL, "timezone", c.Timezone)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return maintain(ctx, pool, c.retentionFlags, log) })
 	group.Go(func() error {

@@ -99,17 +99,6 @@ func TestOnlyTheNamesOfAProcessReachIt(t *testing.T) {
 	}
 }
 
-// TestPasswordsAreNotLogged starts with a password in a URL.
-func TestPasswordsAreNotLogged(t *testing.T) {
-	t.Parallel()
-	url := strings.Replace(testenv.DirectURL(t), "postgres://tactus:@", "postgres://tactus:s3cret@", 1)
-	p := testenv.Program{Env: []string{"DATABASE_URL=" + url}}.Start(t, "api", "--http-addr", "127.0.0.1:0")
-	p.AwaitReady()
-	if code := p.Stop(); code != exitOK || strings.Contains(p.Log(), "s3cret") || !strings.Contains(p.Log(), "tactus:xxxxx@") {
-		t.Errorf("exit code %d: %s", code, p.Log())
-	}
-}
-
 func TestMigrate(t *testing.T) {
 	t.Parallel()
 	url := "--database-url=" + testenv.EmptyURL(t)

@@ -91,7 +91,7 @@ func (c beatCmd) Run(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	started(log, "beat", l, "database_url", redact(c.DatabaseURL), "redis_url", redact(c.RedisURL), "shadow", c.Shadow)
+	started(log, "beat", l, "database_url", c.DatabaseURL, "redis_url", c.RedisURL, "shadow", c.Shadow)
 	run, stats, err := newBeat(pool, c.beatFlags, c.redisFlags, log, health, registry)
 	if err != nil {
 		return err

@@ -26,9 +26,9 @@ func newBeat(pool *pgxpool.Pool, f beatFlags, r redisFlags, log *slog.Logger, he
 		}
 		return b.Run, b.Stats, (letterMetrics{letterBox(pool, nil, r.stream(), 0)}).register(registry)
 	}
-	client, err := redis.Connect(r.RedisURL)
+	client, err := redis.Connect(r.RedisURL.reveal())
 	if err != nil {
-		return nil, nil, usage("%v", err)
+		return nil, nil, usage("%v", r.RedisURL.fault(err))
 	}
 	feed, err := redis.NewFeed(client, r.stream(), cfg.Name, log)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 
 // benchCmd takes what it measures on from the environment, and brings up what is not named there.
 type benchCmd struct {
-	DatabaseURL string   `env:"DATABASE_URL" placeholder:"URL" help:"A PostgreSQL server on which databases may be made; one of our own unless given."`
-	RedisURL    string   `env:"REDIS_URL" placeholder:"URL" help:"An empty Redis database; a server of our own unless given."`
+	DatabaseURL secret   `env:"DATABASE_URL" placeholder:"URL" help:"A PostgreSQL server on which databases may be made; one of our own unless given; or DATABASE_URL_FILE, a file with it."`
+	RedisURL    secret   `env:"REDIS_URL" placeholder:"URL" help:"An empty Redis database; a server of our own unless given; or REDIS_URL_FILE, a file with it."`
 	Sections    []string `arg:"" optional:"" name:"section" help:"What to measure: ${sections}. All unless said."`
 	Quick       bool     `help:"One small round: shows that it works, and nothing else."`
 	Output      string   `short:"o" enum:"table,json" default:"table" help:"table or json."`
@@ -25,7 +25,7 @@ func (c benchCmd) Run(ctx context.Context, to console) error {
 		return usage("%v", err)
 	}
 	report, err := bench.Run(ctx, bench.Config{
-		DatabaseURL: c.DatabaseURL, RedisURL: c.RedisURL, Quick: c.Quick,
+		DatabaseURL: c.DatabaseURL.reveal(), RedisURL: c.RedisURL.reveal(), Quick: c.Quick,
 		Say: func(text string) { fmt.Fprintln(to.problems, "bench:", text) },
 	}, sections)
 	write := report.WriteTable

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/url"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -18,24 +17,33 @@ import (
 
 // databaseFlags say where PostgreSQL is.
 type databaseFlags struct {
-	DatabaseURL string `env:"DATABASE_URL" placeholder:"URL" help:"PostgreSQL, postgres://user:password@host:port/database."`
+	DatabaseURL secret `env:"DATABASE_URL" placeholder:"URL" help:"PostgreSQL, postgres://user:password@host:port/database; or DATABASE_URL_FILE, a file with it."`
 }
 
 func (f databaseFlags) validate() error {
-	if f.DatabaseURL == "" {
+	if !f.DatabaseURL.isSet() {
 		return usage("DATABASE_URL is not set: give the URL of a PostgreSQL database, postgres://user:password@host:port/database")
 	}
-	return nil
+	return f.DatabaseURL.checkDatabase("DATABASE_URL")
+}
+
+// open opens a pool, which connects when it is used.
+func (f databaseFlags) open(ctx context.Context) (*pgxpool.Pool, error) {
+	if err := f.validate(); err != nil {
+		return nil, err
+	}
+	pool, err := outbox.Connect(ctx, f.DatabaseURL.reveal())
+	if err != nil {
+		return nil, usage("DATABASE_URL: %v", f.DatabaseURL.fault(err))
+	}
+	return pool, nil
 }
 
 // connect opens a pool and tells health about it.
 func (f databaseFlags) connect(ctx context.Context, health *telemetry.Health) (*pgxpool.Pool, error) {
-	if err := f.validate(); err != nil {
-		return nil, err
-	}
-	pool, err := outbox.Connect(ctx, f.DatabaseURL)
+	pool, err := f.open(ctx)
 	if err != nil {
-		return nil, usage("DATABASE_URL: %v", err)
+		return nil, err
 	}
 	health.Add("postgres", func(ctx context.Context) error { return migrations.Ready(ctx, pool) })
 	health.Fact("zone data", zone.Version)
@@ -95,15 +103,6 @@ func (f timezoneFlag) validate() error {
 		return usage("CELERY_TIMEZONE: %v", err)
 	}
 	return nil
-}
-
-// redact hides the password of a URL.
-func redact(text string) string {
-	u, err := url.Parse(text)
-	if err != nil {
-		return "(not a URL)"
-	}
-	return u.Redacted()
 }
 
 // started tells the log with what a process runs.

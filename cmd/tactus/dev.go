@@ -48,7 +48,7 @@ func (c devCmd) Run(ctx context.Context, to console, log *slog.Logger) (err erro
 	if err := c.startServers(ctx, owned); err != nil {
 		return err
 	}
-	if err := migrations.Up(ctx, c.DatabaseURL); err != nil {
+	if err := migrations.Up(ctx, c.DatabaseURL.reveal()); err != nil {
 		return err
 	}
 	return c.serve(ctx, state, to, log)
@@ -64,12 +64,12 @@ func (c devCmd) stateDir() (string, error) {
 
 // startServers starts those servers whose URLs were not given.
 func (c *devCmd) startServers(ctx context.Context, owned *ownServers) (err error) {
-	if c.DatabaseURL == "" {
+	if !c.DatabaseURL.isSet() {
 		if c.DatabaseURL, err = owned.postgres(ctx); err != nil {
 			return err
 		}
 	}
-	if c.RedisURL == "" {
+	if !c.RedisURL.isSet() {
 		if c.RedisURL, err = owned.redis(ctx); err != nil {
 			return err
 		}
@@ -114,10 +114,13 @@ func (c devCmd) serve(ctx context.Context, state string, to console, log *slog.L
 }
 
 // devEnv is what dev tells those who want to speak to it.
-type devEnv struct{ database, redis, broker, url string }
+type devEnv struct {
+	database, redis, broker secret
+	url                     string
+}
 
 func (e devEnv) write(path string) error {
-	text := fmt.Sprintf("DATABASE_URL=%s\nREDIS_URL=%s\nCELERY_BROKER_URL=%s\nTACTUS_URL=%s\n", e.database, e.redis, e.broker, e.url)
+	text := fmt.Sprintf("DATABASE_URL=%s\nREDIS_URL=%s\nCELERY_BROKER_URL=%s\nTACTUS_URL=%s\n", e.database.reveal(), e.redis.reveal(), e.broker.reveal(), e.url)
 	if err := servers.WriteOwn(path, text); err != nil {
 		return fmt.Errorf("write dev.env: %w", err)
 	}
@@ -138,7 +141,7 @@ Try it:
   curl -X POST %[1]s/api/v1/schedules -d '{"name":"hello","cron_expression":"* * * * *","task_name":"app.hello"}'
 
 Ctrl-C stops everything; the data stays.
-`, e.url, redact(e.database), redact(e.redis), state)
+`, e.url, e.database, e.redis, state)
 }
 
 // ownServers are the servers that dev started.
@@ -155,24 +158,25 @@ func (o *ownServers) config(name string) servers.Config {
 // devRole owns dev's database, and is no superuser.
 const devRole = "dev"
 
-func (o *ownServers) postgres(ctx context.Context) (url string, err error) {
+func (o *ownServers) postgres(ctx context.Context) (url secret, err error) {
 	o.say("starting PostgreSQL")
 	p, err := servers.StartPostgres(ctx, o.config("postgres"))
 	if err != nil {
-		return "", err
+		return secret{}, err
 	}
 	o.stops = append(o.stops, p.Stop)
-	return p.CreateOwned(ctx, "tactus", devRole)
+	owned, err := p.CreateOwned(ctx, "tactus", devRole)
+	return secretOf(owned), err
 }
 
-func (o *ownServers) redis(ctx context.Context) (url string, err error) {
+func (o *ownServers) redis(ctx context.Context) (url secret, err error) {
 	o.say("starting Redis")
 	r, err := servers.StartRedis(ctx, o.config("redis"))
 	if err != nil {
-		return "", err
+		return secret{}, err
 	}
 	o.stops = append(o.stops, r.Stop)
-	return r.URL(0), nil
+	return secretOf(r.URL(0)), nil
 }
 
 const stopTimeout = 20 * time.Second

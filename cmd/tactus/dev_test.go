@@ -46,7 +46,7 @@ func TestDevAsANewcomer(t *testing.T) {
 	if env["TACTUS_URL"] != p.URL() || env["CELERY_BROKER_URL"] != env["REDIS_URL"] {
 		t.Errorf("dev.env: %v", env)
 	}
-	for _, said := range []string{p.URL() + "/api/v1", redact(env["DATABASE_URL"]), redact(env["REDIS_URL"]), state} {
+	for _, said := range []string{p.URL() + "/api/v1", secretOf(env["DATABASE_URL"]).String(), secretOf(env["REDIS_URL"]).String(), state} {
 		if !strings.Contains(banner, said) {
 			t.Errorf("the banner does not tell %s:\n%s", said, banner)
 		}

@@ -129,22 +129,22 @@ func (f importFlags) show(to io.Writer, rows []importer.Row) (refused int, err e
 
 type importRedBeatCmd struct {
 	importFlags
-	URL         string `name:"redbeat-redis-url" env:"REDBEAT_REDIS_URL" placeholder:"URL" help:"Redis where RedBeat keeps its schedules."`
+	URL         secret `name:"redbeat-redis-url" env:"REDBEAT_REDIS_URL" placeholder:"URL" help:"Redis where RedBeat keeps its schedules; or REDBEAT_REDIS_URL_FILE, a file with it."`
 	Prefix      string `name:"redbeat-key-prefix" default:"redbeat:" help:"As redbeat_key_prefix says."`
 	Application string `placeholder:"FILE" help:"What the script of import celery printed of the application: its zone, and where its tasks go."`
 }
 
 // Run imports.
 func (c importRedBeatCmd) Run(ctx context.Context, to console) error {
-	if c.URL == "" {
+	if !c.URL.isSet() {
 		return usage("REDBEAT_REDIS_URL is not set: give the URL of RedBeat's Redis, redis://user:password@host:port/db")
 	}
 	if err := c.importFlags.validate(); err != nil {
 		return err
 	}
-	options, err := redis.ParseURL(c.URL)
+	options, err := redis.ParseURL(c.URL.reveal())
 	if err != nil {
-		return usage("REDBEAT_REDIS_URL: %v", err)
+		return usage("REDBEAT_REDIS_URL: %v", c.URL.fault(err))
 	}
 	source, err := c.from(importer.RedBeat, fmt.Sprintf("%s/%d", options.Addr, options.DB))
 	if err != nil {

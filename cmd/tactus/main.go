@@ -58,7 +58,7 @@ func newParser(to console, exit func(int)) (*kong.Kong, error) {
 	return kong.New(&commands{},
 		kong.Name("tactus"), kong.Description("Schedules that never miss a beat."),
 		kong.Writers(to.out, to.problems), kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Vars{"sections": sectionNames(), "differences": strings.Join(importer.Kinds, ", ")}, kong.Exit(exit))
+		kong.Vars{"sections": sectionNames(), "differences": strings.Join(importer.Kinds, ", ")}, kong.Exit(exit), kong.Resolvers(secretFiles{}))
 }
 
 func run(args []string, out, problems io.Writer) int {

@@ -18,11 +18,11 @@ func (c migrateCmd) Run(ctx context.Context, to console) error {
 		return err
 	}
 	if !c.Status {
-		if err := migrations.Up(ctx, c.DatabaseURL); err != nil {
+		if err := migrations.Up(ctx, c.DatabaseURL.reveal()); err != nil {
 			return err
 		}
 	}
-	current, newest, err := migrations.Versions(ctx, c.DatabaseURL)
+	current, newest, err := migrations.Versions(ctx, c.DatabaseURL.reveal())
 	if err != nil {
 		return err
 	}

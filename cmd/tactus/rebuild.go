@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/tactus-dev/tactus/internal/projection"
-	"github.com/tactus-dev/tactus/outbox"
 )
 
 type rebuildCmd struct {
@@ -19,9 +18,9 @@ func (c rebuildCmd) Run(ctx context.Context, to console) error {
 	if err := c.validate(); err != nil {
 		return err
 	}
-	pool, err := outbox.Connect(ctx, c.DatabaseURL)
+	pool, err := c.open(ctx)
 	if err != nil {
-		return usage("DATABASE_URL: %v", err)
+		return err
 	}
 	defer pool.Close()
 	result, err := projection.Rebuild(ctx, pool, projection.Config{Swap: c.Swap, Tell: func(d projection.Difference) error {

@@ -9,7 +9,6 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/redeliver"
 	"github.com/tactus-dev/tactus/internal/redis"
-	"github.com/tactus-dev/tactus/outbox"
 )
 
 type redeliverCmd struct {
@@ -32,14 +31,14 @@ func (c redeliverCmd) Run(ctx context.Context, to console) error {
 	if err := errors.Join(c.databaseFlags.validate(), c.redisFlags.validate()); err != nil {
 		return err
 	}
-	broker, err := redis.ConnectBroker(c.broker())
+	broker, err := redis.ConnectBroker(c.broker().reveal())
 	if err != nil {
-		return usage("%v", err)
+		return usage("%v", c.broker().fault(err))
 	}
 	defer broker.Close()
-	pool, err := outbox.Connect(ctx, c.DatabaseURL)
+	pool, err := c.open(ctx)
 	if err != nil {
-		return usage("DATABASE_URL: %v", err)
+		return err
 	}
 	defer pool.Close()
 	var lost, again int64

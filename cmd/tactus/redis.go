@@ -8,26 +8,25 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/tactus-dev/tactus/internal/redis"
-	"github.com/tactus-dev/tactus/outbox"
 )
 
 // redisFlags say where events and tasks go.
 type redisFlags struct {
-	RedisURL  string `env:"REDIS_URL" placeholder:"URL" help:"Redis for events, redis://user:password@host:port/db."`
-	BrokerURL string `name:"celery-broker-url" env:"CELERY_BROKER_URL" placeholder:"URL" help:"Redis of the Celery workers (default REDIS_URL)."`
+	RedisURL  secret `env:"REDIS_URL" placeholder:"URL" help:"Redis for events, redis://user:password@host:port/db; or REDIS_URL_FILE, a file with it."`
+	BrokerURL secret `name:"celery-broker-url" env:"CELERY_BROKER_URL" placeholder:"URL" help:"Redis of the Celery workers (default REDIS_URL); or CELERY_BROKER_URL_FILE, a file with it."`
 	Prefix    string `name:"key-prefix" env:"TACTUS_KEY_PREFIX" help:"What all keys of tactus itself begin with, where installations share a database of Redis (it does not rename queues, nor the channel)."`
 	Channel   string `name:"celery-beat-redis-channel" env:"CELERY_BEAT_REDIS_CHANNEL" default:"celery_beat_schedule_updates" help:"Pub/Sub channel of the notices for listeners that exist already."`
 }
 
 func (f redisFlags) validate() error {
-	if f.RedisURL == "" {
+	if !f.RedisURL.isSet() {
 		return usage("REDIS_URL is not set: give the URL of a Redis, redis://user:password@host:port/db")
 	}
 	return nil
 }
 
-func (f redisFlags) broker() string {
-	if f.BrokerURL != "" {
+func (f redisFlags) broker() secret {
+	if f.BrokerURL.isSet() {
 		return f.BrokerURL
 	}
 	return f.RedisURL
@@ -44,13 +43,13 @@ func connectBoth(ctx context.Context, database databaseFlags, events redisFlags)
 	if err := errors.Join(database.validate(), events.validate()); err != nil {
 		return nil, nil, err
 	}
-	client, err := redis.Connect(events.RedisURL)
+	client, err := redis.Connect(events.RedisURL.reveal())
 	if err != nil {
-		return nil, nil, usage("%v", err)
+		return nil, nil, usage("%v", events.RedisURL.fault(err))
 	}
-	pool, err := outbox.Connect(ctx, database.DatabaseURL)
+	pool, err := database.open(ctx)
 	if err != nil {
-		return nil, nil, errors.Join(usage("DATABASE_URL: %v", err), client.Close())
+		return nil, nil, errors.Join(err, client.Close())
 	}
 	return pool, client, nil
 }

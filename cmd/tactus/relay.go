@@ -21,7 +21,7 @@ const relayAddr = "127.0.0.1:8001"
 // relayFlags are the relay's own.
 type relayFlags struct {
 	queueFlags
-	ListenURL string        `env:"TACTUS_LISTEN_URL" placeholder:"URL" help:"PostgreSQL for LISTEN, not through a pooler (default DATABASE_URL); none to poll only."`
+	ListenURL secret        `env:"TACTUS_LISTEN_URL" placeholder:"URL" help:"PostgreSQL for LISTEN, not through a pooler (default DATABASE_URL); none to poll only; or TACTUS_LISTEN_URL_FILE, a file with it."`
 	Redeliver time.Duration `name:"redeliver-window" env:"TACTUS_REDELIVER_WINDOW" default:"1h" help:"What a broker lost is handed over again when it is younger and not known to have started."`
 	LogKeep   time.Duration `name:"log-retention" env:"TACTUS_LOG_RETENTION" default:"168h" help:"How long run events, batches and the entries of the event stream are kept (7 days)."`
 }
@@ -33,7 +33,7 @@ func (f relayFlags) validate() error {
 	if f.LogKeep < max(f.Redeliver, leastLogKeep) {
 		return usage("TACTUS_LOG_RETENTION %s: at least %s and TACTUS_REDELIVER_WINDOW (%s), because what is lost comes from the log", f.LogKeep, leastLogKeep, f.Redeliver)
 	}
-	return nil
+	return f.listenURL(secret{}).checkDatabase("TACTUS_LISTEN_URL")
 }
 
 // leastLogKeep leaves time to mend what keeps a sink from being served.
@@ -70,8 +70,8 @@ func (c relayCmd) Run(ctx context.Context, to console, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	started(log, "relay", l, "database_url", redact(c.DatabaseURL), "listen_url", redact(c.listenURL(c.DatabaseURL)),
-		"redis_url", redact(c.RedisURL), "celery_broker_url", redact(c.broker()), "redeliver_window", c.Redeliver, "default_queue", c.Queue)
+	started(log, "relay", l, "database_url", c.DatabaseURL, "listen_url", c.listenURL(c.DatabaseURL),
+		"redis_url", c.RedisURL, "celery_broker_url", c.broker(), "redeliver_window", c.Redeliver, "default_queue", c.Queue)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		return c.relay(ctx, pool, c.DatabaseURL, c.redisFlags, log, health, registry)
@@ -82,26 +82,26 @@ func (c relayCmd) Run(ctx context.Context, to console, log *slog.Logger) error {
 }
 
 // listenURL is where the bell is heard; empty when it is not.
-func (f relayFlags) listenURL(database string) string {
-	switch f.ListenURL {
+func (f relayFlags) listenURL(database secret) secret {
+	switch f.ListenURL.reveal() {
 	case "":
 		return database
 	case "none":
-		return ""
+		return secret{}
 	}
 	return f.ListenURL
 }
 
 // relay carries the log to the Redis of the events and to the broker until ctx ends.
-func (f relayFlags) relay(ctx context.Context, pool *pgxpool.Pool, database string, to redisFlags, log *slog.Logger, health *telemetry.Health, registry prometheus.Registerer) error {
-	events, err := redis.Connect(to.RedisURL)
+func (f relayFlags) relay(ctx context.Context, pool *pgxpool.Pool, database secret, to redisFlags, log *slog.Logger, health *telemetry.Health, registry prometheus.Registerer) error {
+	events, err := redis.Connect(to.RedisURL.reveal())
 	if err != nil {
-		return usage("%v", err)
+		return usage("%v", to.RedisURL.fault(err))
 	}
 	defer events.Close()
-	broker, err := redis.ConnectBroker(to.broker())
+	broker, err := redis.ConnectBroker(to.broker().reveal())
 	if err != nil {
-		return usage("%v", err)
+		return usage("%v", to.broker().fault(err))
 	}
 	defer broker.Close()
 	stream := eventStream(events, to, log)
@@ -125,9 +125,9 @@ func (f relayFlags) relay(ctx context.Context, pool *pgxpool.Pool, database stri
 		r.Run(ctx)
 		return nil
 	})
-	if url := f.listenURL(database); url != "" {
+	if url := f.listenURL(database); url.isSet() {
 		group.Go(func() error {
-			outbox.Listen(ctx, url, r.Wake, func(err error) { log.Warn("bell is not heard: polling", "err", err) })
+			outbox.Listen(ctx, url.reveal(), r.Wake, func(err error) { log.Warn("bell is not heard: polling", "err", err) })
 			return nil
 		})
 	}

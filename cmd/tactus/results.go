@@ -18,7 +18,7 @@ import (
 
 // resultsFlags say where the workers leave what became of their tasks.
 type resultsFlags struct {
-	ResultBackend   string        `name:"celery-result-backend" env:"CELERY_RESULT_BACKEND" placeholder:"URL" help:"Redis where the workers leave results (default the broker); disabled:// when only their events are to be heard."`
+	ResultBackend   secret        `name:"celery-result-backend" env:"CELERY_RESULT_BACKEND" placeholder:"URL" help:"Redis where the workers leave results (default the broker); disabled:// when only their events are to be heard; or CELERY_RESULT_BACKEND_FILE, a file with it."`
 	ResultKeyPrefix string        `env:"TACTUS_RESULT_KEY_PREFIX" help:"What comes before celery-task-meta- in the keys of results."`
 	ResultsEnabled  bool          `env:"TACTUS_RESULTS_ENABLED" default:"true" negatable:"" help:"Collect results and events of the workers."`
 	ResultTimeout   time.Duration `env:"TACTUS_RESULT_TIMEOUT" default:"24h" help:"After which a run of which nothing was heard is unknown."`
@@ -29,22 +29,24 @@ func (f resultsFlags) validate() error {
 	if f.ResultTimeout <= 0 {
 		return usage("TACTUS_RESULT_TIMEOUT %s: want a time, such as 24h", f.ResultTimeout)
 	}
-	if f.eventsOnly() || f.ResultBackend == "" {
+	if f.eventsOnly() || !f.ResultBackend.isSet() {
 		return nil
 	}
-	backend, err := redis.ConnectBackend(f.ResultBackend)
+	backend, err := redis.ConnectBackend(f.ResultBackend.reveal())
 	if err != nil {
-		return usage("%v; set it to disabled:// when results are not in Redis: then the events of the workers are heard (worker -E)", err)
+		return usage("%v; set it to disabled:// when results are not in Redis: then the events of the workers are heard (worker -E)", f.ResultBackend.fault(err))
 	}
 	return backend.Close()
 }
 
 // eventsOnly is Celery's own word for no backend.
-func (f resultsFlags) eventsOnly() bool { return strings.HasPrefix(f.ResultBackend, "disabled://") }
+func (f resultsFlags) eventsOnly() bool {
+	return strings.HasPrefix(f.ResultBackend.reveal(), "disabled://")
+}
 
 // collect follows runs until ctx ends; with results disabled, or without a broker, it only lets time pass, and releases what waits for silent runs. keyPrefix is that
 // of the broker's keys, lease what a silent run without a time limit takes at most.
-func (f resultsFlags) collect(ctx context.Context, pool *pgxpool.Pool, broker, keyPrefix string, lease time.Duration, log *slog.Logger, registry prometheus.Registerer) error {
+func (f resultsFlags) collect(ctx context.Context, pool *pgxpool.Pool, broker secret, keyPrefix string, lease time.Duration, log *slog.Logger, registry prometheus.Registerer) error {
 	backend, events, cfg, err := f.sources(broker, keyPrefix)
 	if err != nil {
 		return err
@@ -71,25 +73,25 @@ func eventPrefix(broker goredis.UniversalClient, keyPrefix string) string {
 }
 
 // sources are where results and events come from; nil where nothing is to be heard.
-func (f resultsFlags) sources(broker, keyPrefix string) (backend, events goredis.UniversalClient, cfg results.Config, err error) {
+func (f resultsFlags) sources(broker secret, keyPrefix string) (backend, events goredis.UniversalClient, cfg results.Config, err error) {
 	cfg = results.Config{KeyPrefix: f.ResultKeyPrefix, Timeout: f.ResultTimeout}
-	if !f.ResultsEnabled || broker == "" {
+	if !f.ResultsEnabled || !broker.isSet() {
 		return nil, nil, cfg, nil
 	}
-	if events, err = redis.ConnectBroker(broker); err != nil {
-		return nil, nil, cfg, usage("%v", err)
+	if events, err = redis.ConnectBroker(broker.reveal()); err != nil {
+		return nil, nil, cfg, usage("%v", broker.fault(err))
 	}
 	cfg.EventPrefix = eventPrefix(events, keyPrefix)
+	from, connect := broker, redis.ConnectBroker
 	switch {
 	case f.eventsOnly():
 		return nil, events, cfg, nil
-	case f.ResultBackend != "":
-		backend, err = redis.ConnectBackend(f.ResultBackend)
-	default:
-		backend, err = redis.ConnectBroker(broker)
+	case f.ResultBackend.isSet():
+		from, connect = f.ResultBackend, redis.ConnectBackend
 	}
+	backend, err = connect(from.reveal())
 	if err != nil {
-		return nil, nil, cfg, errors.Join(usage("%v", err), events.Close())
+		return nil, nil, cfg, errors.Join(usage("%v", from.fault(err)), events.Close())
 	}
 	return backend, events, cfg, nil
 }

@@ -19,17 +19,17 @@ import (
 )
 
 // watch records what others send while this beat is a shadow.
-func (f beatFlags) watch(ctx context.Context, pool *pgxpool.Pool, broker, keyPrefix string, stats func() beat.Stats, log *slog.Logger) error {
+func (f beatFlags) watch(ctx context.Context, pool *pgxpool.Pool, broker secret, keyPrefix string, stats func() beat.Stats, log *slog.Logger) error {
 	if !f.Shadow {
 		return nil
 	}
-	if broker == "" {
+	if !broker.isSet() {
 		log.Warn("what is sent is not watched, because neither CELERY_BROKER_URL nor REDIS_URL is set")
 		return nil
 	}
-	client, err := redis.ConnectBroker(broker)
+	client, err := redis.ConnectBroker(broker.reveal())
 	if err != nil {
-		return usage("%v", err)
+		return usage("%v", broker.fault(err))
 	}
 	defer client.Close()
 	leads := func() bool { return stats().Leader }

@@ -47,9 +47,9 @@ func (f databaseFlags) forget(ctx context.Context, sink string, to console) erro
 	if err := f.validate(); err != nil {
 		return err
 	}
-	pool, err := outbox.Connect(ctx, f.DatabaseURL)
+	pool, err := f.open(ctx)
 	if err != nil {
-		return usage("DATABASE_URL: %v", err)
+		return err
 	}
 	defer pool.Close()
 	err = outbox.Forget(ctx, pool, sink, quietFor)

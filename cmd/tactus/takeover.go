@@ -25,9 +25,9 @@ func (c relayCmd) takeOver(ctx context.Context, to console, log *slog.Logger) er
 	}
 	defer pool.Close()
 	defer events.Close()
-	broker, err := redis.ConnectBroker(c.broker())
+	broker, err := redis.ConnectBroker(c.broker().reveal())
 	if err != nil {
-		return usage("%v", err)
+		return usage("%v", c.broker().fault(err))
 	}
 	defer broker.Close()
 	owner, err := outbox.ReadOwner(ctx, pool)

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"reflect"
+	"regexp"
+	"strings"
+
+	"github.com/alecthomas/kong"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// secret is a setting that may hold passwords, such as a URL. Whatever prints one prints what is left without them: also
+// %#v, %x, JSON and a log, and a struct that holds one. The text itself is to be had from reveal alone.
+type secret struct{ text *string } // a pointer, because fmt prints a struct's own members without asking them
+
+func secretOf(text string) secret { return secret{&text} }
+
+func (s secret) reveal() string {
+	if s.text == nil {
+		return ""
+	}
+	return *s.text
+}
+
+func (s secret) isSet() bool { return s.reveal() != "" }
+
+// UnmarshalText takes the text as it is.
+func (s *secret) UnmarshalText(text []byte) error {
+	*s = secretOf(string(text))
+	return nil
+}
+
+// String is where the setting leads, if that can be told from its passwords.
+func (s secret) String() string {
+	text := s.reveal()
+	if text == "" {
+		return ""
+	}
+	if !strings.Contains(text, "://") {
+		return redactPairs(text)
+	}
+	var all []string
+	for part := range strings.SplitSeq(text, ";") { // Celery's list of Sentinels
+		found := address.FindStringSubmatch(part)
+		if found == nil {
+			return hidden
+		}
+		all = append(all, found[1]+mask(found[2], "xxxxx@")+found[3]+mask(found[4], "?xxxxx"))
+	}
+	return strings.Join(all, ";")
+}
+
+const hidden = "(set, and not shown)"
+
+// address is a URL whose parts cannot be mistaken for each other: scheme, user and password, hosts with path, and parameters,
+// which have passwords too. A password that holds one of @/?# unescaped matches nowhere.
+var address = regexp.MustCompile(`^([a-z][a-z0-9+]*://)([^@/?#]*@)?((?:` + hostPattern + `(?:,` + hostPattern + `)*)?(?:/[\w.%~-]*)*)(\?[^@#]*)?$`)
+
+const hostPattern = `(?:[\w.-]+|\[[0-9a-fA-F:.]+\])(?::\d+)?`
+
+func mask(text, with string) string {
+	if text == "" {
+		return ""
+	}
+	return with
+}
+
+// redactPairs shows of PostgreSQL's key=value pairs where they lead.
+func redactPairs(text string) string {
+	c, err := pgx.ParseConfig(text)
+	if err != nil || !strings.Contains(text, "=") {
+		return hidden
+	}
+	return fmt.Sprintf("host=%s port=%d dbname=%s", c.Host, c.Port, c.Database)
+}
+
+// GoString and the others make every way of printing String's.
+func (s secret) GoString() string { return s.String() }
+
+// Format ignores the verb.
+func (s secret) Format(to fmt.State, _ rune) { _, _ = io.WriteString(to, s.String()) }
+
+// LogValue is what a log has.
+func (s secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// MarshalText is what JSON has.
+func (s secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// quoted is what errors cite.
+var quoted = regexp.MustCompile(`"[^"]*"`)
+
+// fault is what may be said of an error about the setting. Readers of URLs cite what they do not understand, which is often a
+// part of a password with a character that should have been escaped.
+func (s secret) fault(err error) error {
+	text := err.Error()
+	if strings.Contains(s.reveal(), "://") && s.String() == hidden {
+		return errAmbiguous
+	}
+	if _, ok := errors.AsType[*pgconn.ParseConfigError](err); ok { // cannot parse `...`: reason
+		text = text[strings.LastIndex(text, "`: ")+len("`: "):]
+	}
+	return errors.New(quoted.ReplaceAllStringFunc(text, func(cited string) string {
+		inner := strings.Trim(cited, `"`)
+		if strings.Contains(s.reveal(), inner) && !strings.HasPrefix(s.reveal(), inner+"://") {
+			return `"..."`
+		}
+		return cited
+	}))
+}
+
+// errAmbiguous is all that may be said of a URL in which the password cannot be told from the rest.
+var errAmbiguous = errors.New("it cannot be read: write special characters of the user and the password (/ ? # @ : % ;) as %2F and so on")
+
+// atInPath finds a password with a slash, which would be taken for a port and the name of a database, and told.
+var atInPath = regexp.MustCompile(`^[a-z]+://[^/?#]*/[^?#]*@`)
+
+// checkDatabase refuses what is no address of a PostgreSQL, before anything else reads it and cites it.
+func (s secret) checkDatabase(setting string) error {
+	if atInPath.MatchString(s.reveal()) {
+		return usage("%s: %v", setting, errAmbiguous)
+	}
+	if _, err := pgx.ParseConfig(s.reveal()); err != nil {
+		return usage("%s: %v", setting, s.fault(err))
+	}
+	return nil
+}
+
+// secretFiles reads a secret X from the file that X_FILE names, as containers are given them.
+type secretFiles struct{}
+
+// Validate implements kong.Resolver.
+func (secretFiles) Validate(*kong.Application) error { return nil }
+
+// Resolve implements kong.Resolver.
+func (secretFiles) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	if flag.Target.Type() != reflect.TypeFor[secret]() {
+		return nil, nil
+	}
+	for _, name := range flag.Envs {
+		path := os.Getenv(name + "_FILE")
+		if path == "" {
+			continue
+		}
+		if os.Getenv(name) != "" {
+			return nil, fmt.Errorf("both %s and %s_FILE are set: leave one out", name, name)
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("%s_FILE: %w", name, err)
+		}
+		return strings.TrimSpace(string(text)), nil
+	}
+	return nil, nil
+}
