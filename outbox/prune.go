@@ -37,29 +37,29 @@ const prunedAtOnce = 10_000
 const pruneBatches = `
 with old as materialized (
     select max(b.number) as number from tactus.relay_batches b join tactus.relay_sinks s using (sink)
-    where b.sink = @sink and b.number <= s.confirmed_batch and b.committed_at < now() - @keep::interval
+    where b.sink = @sink and b.number <= s.confirmed_batch and b.committed_at < @before::timestamptz
 )
 delete from tactus.relay_batches where sink = @sink and number in (
     select b.number from tactus.relay_batches b, old where b.sink = @sink and b.number < old.number order by b.number limit @limit)`
 
-// PruneBatches forgets the batches of a sink that it has, and that are older than they are kept. A sink that loses what it
-// had is not rewound to before them.
-func PruneBatches(ctx context.Context, q querier, sink string, keep time.Duration) error {
-	return execNamed(ctx, q, "prune batches of "+sink, pruneBatches, pgx.NamedArgs{"sink": sink, "keep": keep, "limit": prunedAtOnce})
+// PruneBatches forgets the batches of a sink that it has, and that were cut before a time. A sink that loses what it had is not
+// rewound to before them.
+func PruneBatches(ctx context.Context, q querier, sink string, before time.Time) error {
+	return execNamed(ctx, q, "prune batches of "+sink, pruneBatches, pgx.NamedArgs{"sink": sink, "before": before, "limit": prunedAtOnce})
 }
 
 // had gives a row for each sink of a topic. Snapshots of an earlier epoch may be of another server.
 const had = `
 select (
     select b.snapshot::text from tactus.relay_batches b
-    where b.sink = s.sink and b.number >= s.opened and b.committed_at < now() - @keep::interval
+    where b.sink = s.sink and b.number >= s.opened and b.committed_at < @before::timestamptz
         and (b.number < s.confirmed_batch or b.number = s.confirmed_batch and b.row_count <= s.confirmed_place)
     order by b.number desc limit 1)
 from tactus.relay_sinks s where s.topic = @topic`
 
-// Had is what every registered sink of a topic has had for so long, a snapshot for each: nil when one of them has nothing.
-func Had(ctx context.Context, q querier, topic string, keep time.Duration) ([]Snapshot, error) {
-	rows, err := q.Query(ctx, had, pgx.QueryExecModeExec, pgx.NamedArgs{"topic": topic, "keep": keep})
+// Had is what every registered sink of a topic has had since before a time, a snapshot for each: nil when one of them has nothing.
+func Had(ctx context.Context, q querier, topic string, before time.Time) ([]Snapshot, error) {
+	rows, err := q.Query(ctx, had, pgx.QueryExecModeExec, pgx.NamedArgs{"topic": topic, "before": before})
 	if err != nil {
 		return nil, fmt.Errorf("read what sinks have: %w", err)
 	}
@@ -78,11 +78,11 @@ func Had(ctx context.Context, q querier, topic string, keep time.Duration) ([]Sn
 }
 
 const firstSince = `
-select coalesce(min(number), 0) from tactus.relay_batches where sink = @sink and committed_at >= now() - @keep::interval`
+select coalesce(min(number), 0) from tactus.relay_batches where sink = @sink and committed_at >= @since::timestamptz`
 
-// FirstSince is the number of the oldest batch of a sink that is no older; 0 when there is none.
-func FirstSince(ctx context.Context, q querier, sink string, keep time.Duration) (n int64, err error) {
-	rows, err := q.Query(ctx, firstSince, pgx.QueryExecModeExec, pgx.NamedArgs{"sink": sink, "keep": keep})
+// FirstSince is the number of the oldest batch of a sink that was cut since a time; 0 when there is none.
+func FirstSince(ctx context.Context, q querier, sink string, since time.Time) (n int64, err error) {
+	rows, err := q.Query(ctx, firstSince, pgx.QueryExecModeExec, pgx.NamedArgs{"sink": sink, "since": since})
 	if err == nil {
 		n, err = pgx.CollectExactlyOneRow(rows, pgx.RowTo[int64])
 	}

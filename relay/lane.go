@@ -68,17 +68,20 @@ func (l *lane) live(ctx context.Context) error {
 	return group.Wait()
 }
 
-// fail tells the log, once for each new trouble, and finds out since when nothing is published.
+// fail tells the log, once for each new trouble and then with growing pauses, and finds out since when nothing is published.
 func (l *lane) fail(ctx context.Context, err error) {
-	if l.tally.failed(err) {
+	if l.tally.failed(err, time.Now()) {
 		level := slog.LevelWarn
 		if errors.Is(err, errRowsGone) {
 			level = slog.LevelError
-			l.stop(ctx, err)
 		}
 		l.log.Log(ctx, level, "sink is not served", "sink", l.Name, "err", err)
 	}
+	if errors.Is(err, errRowsGone) {
+		l.stop(ctx, err)
+	}
 	if err := l.measure(ctx); err != nil {
+		l.tally.unknown()
 		l.log.Debug("lag is not known", "sink", l.Name, "err", err)
 	}
 }

@@ -46,6 +46,7 @@ func (l *lane) lookAgain(ctx context.Context, before settled, at Mark) error {
 		return errMoved
 	}
 	if err == nil {
+		l.tally.served()
 		l.tally.lags(time.Time{})
 	}
 	return err

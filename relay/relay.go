@@ -27,6 +27,7 @@ type Relay struct {
 	db    *pgxpool.Pool
 	cfg   Config
 	lanes []*lane
+	clock slowClock
 }
 
 // New makes a relay over a pool that it is lent.

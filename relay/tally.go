@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"regexp"
 	"sync"
 	"time"
 )
@@ -9,7 +10,9 @@ import (
 type Stats struct {
 	Sink        string
 	Topic       string
-	Unpublished time.Time // when the oldest event was written that is not published; zero when there is none
+	Unpublished time.Time // when the oldest event was written that is not published; zero when there is none, or it is not known
+	Known       time.Time // when Unpublished was last known to be so
+	Unsure      bool      // that it is so now: Postgres does not answer
 	Waiting     int64     // events that were read and are not published
 	Batches     int64
 	Published   int64
@@ -26,7 +29,19 @@ type tally struct {
 	pending []time.Time // the oldest event of each chunk that was read and is not published
 	events  int64       // published, and not told to the log
 	took    time.Duration
+	told    map[string]told // of what the log was told since the sink was last served
 }
+
+// told is when the log was told of some trouble, and how long it is not told again.
+type told struct {
+	at    time.Time
+	pause time.Duration
+}
+
+const (
+	firstSilence   = 10 * time.Second
+	longestSilence = 10 * time.Minute
+)
 
 func (t *tally) do(change func(s *Stats)) {
 	t.mu.Lock()
@@ -44,15 +59,26 @@ func (t *tally) settled(at Mark) {
 	t.do(func(s *Stats) { s.Mark, s.Problem, s.Waiting, t.pending = at, nil, 0, nil })
 }
 
-// failed tells whether the trouble is a new one.
-func (t *tally) failed(err error) (news bool) {
+// failed reports whether the log is to be told of a trouble: when it is a new one, and then with growing pauses. Numbers in the
+// words, such as ports, make no new one.
+func (t *tally) failed(err error, now time.Time) (tell bool) {
 	t.do(func(s *Stats) {
-		news = s.Problem == nil || s.Problem.Error() != err.Error()
 		s.Problem = err
 		s.Failures++
+		kind := numbers.ReplaceAllString(err.Error(), "0")
+		before, known := t.told[kind]
+		if known && now.Sub(before.at) < before.pause {
+			return
+		}
+		if tell = true; t.told == nil {
+			t.told = map[string]told{}
+		}
+		t.told[kind] = told{now, min(max(2*before.pause, firstSilence), longestSilence)}
 	})
-	return news
+	return tell
 }
+
+var numbers = regexp.MustCompile(`[0-9]+`)
 
 func (t *tally) cut() { t.do(func(s *Stats) { s.Batches++ }) }
 
@@ -77,7 +103,9 @@ func (t *tally) published(at Mark, c chunk, took time.Duration) {
 				n++
 			}
 		}
-		s.Mark, s.Waiting, s.Published = at, s.Waiting-int64(len(c.rows)), s.Published+n
+		s.Mark, s.Waiting, s.Published, s.Known = at, s.Waiting-int64(len(c.rows)), s.Published+n, time.Now()
+		s.Unsure = false
+		t.told = nil
 		t.events, t.took = t.events+n, t.took+took
 		t.pending, s.Unpublished = t.pending[1:], time.Time{}
 		for _, oldest := range t.pending {
@@ -92,9 +120,17 @@ func (t *tally) published(at Mark, c chunk, took time.Duration) {
 func (t *tally) lags(since time.Time) {
 	t.do(func(s *Stats) {
 		if len(t.pending) == 0 {
-			s.Unpublished = since
+			s.Unpublished, s.Known, s.Unsure = since, time.Now(), false
 		}
 	})
+}
+
+// served is told that the log and the sink agree, while there is nothing to publish.
+func (t *tally) served() { t.do(func(*Stats) { t.told = nil }) }
+
+// unknown is told that nobody knows since when nothing is published.
+func (t *tally) unknown() {
+	t.do(func(s *Stats) { s.Unsure = true })
 }
 
 // news is what was published since the last call.

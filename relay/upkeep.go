@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/tactus-dev/tactus/outbox"
@@ -26,20 +27,20 @@ func (r *Relay) upkeep(ctx context.Context) {
 // Prune forgets batches and run events that every sink has, and trims streams, once they are older than Config.Keep.
 // Nothing is forgotten while a sink does not say what it has, or has lost something.
 func (r *Relay) Prune(ctx context.Context) error {
-	all := true
+	all, old := true, time.Time{}
 	for _, l := range r.lanes {
-		has, err := l.prune(ctx, r.cfg.Keep)
+		has, before, err := l.prune(ctx, &r.clock, r.cfg.Keep)
 		if err != nil {
 			return err
 		}
-		all = all && has
+		all, old = all && has, before
 	}
 	if !all {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.Patience)
 	defer cancel()
-	had, err := outbox.Had(ctx, r.db, outbox.Runs, r.cfg.Keep)
+	had, err := outbox.Had(ctx, r.db, outbox.Runs, old)
 	if err != nil {
 		return err
 	}
@@ -50,32 +51,59 @@ func (r *Relay) Prune(ctx context.Context) error {
 	return err
 }
 
-// prune tells whether the sink has all that it is known to have taken.
-func (l *lane) prune(ctx context.Context, keep time.Duration) (bool, error) {
+// prune reports whether the sink has all that it is known to have taken, and before when things are older than they are kept.
+func (l *lane) prune(ctx context.Context, c *slowClock, keep time.Duration) (has bool, before time.Time, err error) {
 	s, v, err := l.look(ctx)
 	if err != nil || v.do != resume {
-		return false, nil // which the loop finds out too
+		return false, before, nil // which the loop finds out too
 	}
+	before = c.now(s.life.Now, time.Now()).Add(-keep)
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
 	if !l.Tasks {
 		if err := outbox.Report(ctx, l.db, l.Name, s.life.Epoch, outbox.Place(s.mark.Last)); err != nil {
-			return false, err
+			return false, before, err
 		}
 	}
-	if err := outbox.PruneBatches(ctx, l.db, l.Name, keep); err != nil {
-		return false, err
+	if err := outbox.PruneBatches(ctx, l.db, l.Name, before); err != nil {
+		return false, before, err
 	}
-	return true, l.trim(ctx, keep)
+	return true, before, l.trim(ctx, before)
 }
 
-func (l *lane) trim(ctx context.Context, keep time.Duration) error {
+func (l *lane) trim(ctx context.Context, before time.Time) error {
 	if l.Trim == nil {
 		return nil
 	}
-	first, err := outbox.FirstSince(ctx, l.db, l.Name, keep)
+	first, err := outbox.FirstSince(ctx, l.db, l.Name, before)
 	if err != nil || first == 0 {
 		return err
 	}
 	return l.Trim(ctx, ID{first, 0})
+}
+
+// slowClock says what time it is for what is about to be forgotten: the earliest of what Postgres' clock says, what this host's
+// says, and what the earlier of both said first, carried forward by the monotonic clock. One that is far ahead for a while drops
+// nothing. Wherever they disagree, things are kept for longer.
+type slowClock struct {
+	mu    sync.Mutex
+	first time.Time // the earlier of both
+	since time.Time // with the monotonic reading
+}
+
+func (c *slowClock) now(postgres, host time.Time) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := earlier(postgres, host.Round(0))
+	if c.first.IsZero() {
+		c.first, c.since = now, host
+	}
+	return earlier(now, c.first.Add(host.Sub(c.since)))
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
 }

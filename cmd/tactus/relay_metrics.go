@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -32,7 +33,8 @@ func watchRelay(health *telemetry.Health, r *relay.Relay) {
 type relayMetrics struct{ relay *relay.Relay }
 
 var (
-	relayAge       = relayDesc("oldest_unpublished_age_seconds", "How long ago the oldest event was written that is not published; 0 when all are")
+	relayAge       = relayDesc("oldest_unpublished_age_seconds", "How long ago the oldest event was written that is not published; 0 when all are, NaN when it is not known")
+	relayKnown     = relayDesc("reading_age_seconds", "How long ago it was last known whether events wait; it grows while PostgreSQL does not answer, +Inf before it ever did")
 	relayWaiting   = relayDesc("waiting_events", "Events that were read and are not published")
 	relayServed    = relayDesc("served", "1 when the sink is served, 0 when something is the matter")
 	relayBatches   = relayDesc("batches_total", "Batches cut, by this relay or another")
@@ -51,14 +53,14 @@ func (m relayMetrics) Describe(to chan<- *prometheus.Desc) { prometheus.Describe
 // Collect implements prometheus.Collector.
 func (m relayMetrics) Collect(to chan<- prometheus.Metric) {
 	for _, s := range m.relay.Stats() {
-		age, served := 0.0, 1.0
-		if !s.Unpublished.IsZero() {
-			age = max(0, time.Since(s.Unpublished).Seconds())
+		age, served, known := unpublishedAge(s, time.Now()), 1.0, math.Inf(1)
+		if !s.Known.IsZero() {
+			known = time.Since(s.Known).Seconds()
 		}
 		if s.Problem != nil {
 			served = 0
 		}
-		for d, value := range map[*prometheus.Desc]float64{relayAge: age, relayServed: served, relayWaiting: float64(s.Waiting)} {
+		for d, value := range map[*prometheus.Desc]float64{relayAge: age, relayKnown: known, relayServed: served, relayWaiting: float64(s.Waiting)} {
 			to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, s.Sink)
 		}
 		for d, value := range map[*prometheus.Desc]int64{
@@ -67,4 +69,18 @@ func (m relayMetrics) Collect(to chan<- prometheus.Metric) {
 			to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), s.Sink)
 		}
 	}
+}
+
+// freshFor is how old a reading may be that says that nothing waits: a relay looks once a second.
+const freshFor = 5 * time.Second
+
+// unpublishedAge is NaN when it is not known whether anything waits.
+func unpublishedAge(s relay.Stats, now time.Time) float64 {
+	switch {
+	case !s.Unpublished.IsZero():
+		return max(0, now.Sub(s.Unpublished).Seconds())
+	case s.Unsure || now.Sub(s.Known) > freshFor:
+		return math.NaN()
+	}
+	return 0
 }
