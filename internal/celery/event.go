@@ -36,6 +36,8 @@ type Event struct {
 	Terminated bool // revoked: while it ran
 	Expired    bool // revoked: its expiry had passed
 	Requeue    bool // rejected: another worker will take it up
+
+	Idle bool // worker-heartbeat: it runs no task
 }
 
 // ParseEvents reads the payload of a channel /<db>.celeryev/*: workers send what concerns tasks in lists, and what
@@ -115,6 +117,7 @@ func parseEvent(text json.RawMessage) (Event, error) {
 		Terminated bool    `json:"terminated"`
 		Expired    bool    `json:"expired"`
 		Requeue    bool    `json:"requeue"`
+		Active     *int    `json:"active"`
 	}
 	if err := json.Unmarshal(text, &m); err != nil {
 		return Event{}, err
@@ -125,6 +128,7 @@ func parseEvent(text json.RawMessage) (Event, error) {
 	return Event{
 		m.Type, m.Hostname, m.PID, m.Clock, unixTime(m.Timestamp), m.UUID, m.RootID, m.ParentID, m.Name, m.Args, m.Kwargs,
 		m.Retries, m.ETA, m.Expires, m.Result, m.Runtime, m.Exception, m.Traceback, m.Terminated, m.Expired, m.Requeue,
+		m.Active != nil && *m.Active == 0,
 	}, nil
 }
 

@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// unmarshal reads JSON as Python writes it: with NaN, Infinity and -Infinity, which JSON does not have. They become
-// null: a task that returns NaN has succeeded all the same.
+// unmarshal reads JSON as Python writes it: with NaN, Infinity and -Infinity, which JSON does not have. They become strings
+// of these names: a task that returns NaN has succeeded all the same, and did not return None.
 func unmarshal(text []byte, value any) error {
 	err := json.Unmarshal(text, value)
 	if err == nil || json.Valid(text) {
 		return err
 	}
-	plain := withoutNaN(string(text))
+	plain := quoteNaN(string(text))
 	if plain == string(text) {
 		return err
 	}
@@ -21,8 +21,8 @@ func unmarshal(text []byte, value any) error {
 
 var notNumbers = []string{"NaN", "Infinity", "-Infinity"}
 
-// withoutNaN writes null for what is not a number, outside strings.
-func withoutNaN(text string) string {
+// quoteNaN writes what is not a number, outside strings, as a string.
+func quoteNaN(text string) string {
 	var b strings.Builder
 	for len(text) > 0 {
 		if end := stringEnd(text); end > 0 {
@@ -37,7 +37,7 @@ func withoutNaN(text string) string {
 			}
 		}
 		if n > 1 {
-			b.WriteString("null")
+			b.WriteString(`"` + text[:n] + `"`)
 		} else {
 			b.WriteByte(text[0])
 		}

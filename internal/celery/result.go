@@ -134,9 +134,12 @@ func exception(raw json.RawMessage) Exception {
 	return Exception{m.Type, m.Module, strings.Join(texts, ", ")}
 }
 
-// plain is a string without its quotes, and any other value as it is.
+// plain is a string without its quotes, None for null, and any other value as it is.
 func plain(raw json.RawMessage) string {
 	var text string
+	if string(raw) == "null" {
+		return "None"
+	}
 	if json.Unmarshal(raw, &text) == nil {
 		return text
 	}

@@ -88,7 +88,7 @@ func TestParseResultForms(t *testing.T) {
 		},
 		{
 			`{"status":"SUCCESS","result":[NaN,-Infinity,Infinity,"NaN \" NaN"],"date_done":null,"task_id":"t"}`,
-			celery.Result{TaskID: "t", Status: celery.Success, Value: raw(`[null,null,null,"NaN \" NaN"]`)},
+			celery.Result{TaskID: "t", Status: celery.Success, Value: raw(`["NaN","-Infinity","Infinity","NaN \" NaN"]`)},
 		},
 		{
 			`{"status":"STARTED","result":{"pid":7},"task_id":"t"}`,
@@ -105,6 +105,10 @@ func TestParseResultForms(t *testing.T) {
 		{
 			`{"status":"RETRY","result":{"exc_type":"OSError","exc_message":[2,"no file"],"exc_module":"builtins"},"task_id":"t"}`,
 			celery.Result{TaskID: "t", Status: celery.Retry, Exception: celery.Exception{Type: "OSError", Module: "builtins", Message: "2, no file"}},
+		},
+		{
+			`{"status":"FAILURE","result":{"exc_type":"ValueError","exc_message":[null,NaN],"exc_module":"builtins"},"task_id":"t"}`,
+			celery.Result{TaskID: "t", Status: celery.Failure, Exception: celery.Exception{Type: "ValueError", Module: "builtins", Message: "None, NaN"}},
 		},
 		{
 			`{"status":"FAILURE","result":{"exc_type":"E","exc_message":"text"},"task_id":"t"}`,

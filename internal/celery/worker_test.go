@@ -215,7 +215,7 @@ func retriedThenDone(t *testing.T, l lab) {
 }
 
 func resultOfNaN(t *testing.T, l lab) {
-	if r := l.result(t, l.push(t, domain.DueRun{Task: domain.Task{TaskName: "app.nan"}})); r.Status != celery.Success || string(r.Value) != "null" {
+	if r := l.result(t, l.push(t, domain.DueRun{Task: domain.Task{TaskName: "app.nan"}})); r.Status != celery.Success || string(r.Value) != `"NaN"` {
 		t.Errorf("%+v", r)
 	}
 }

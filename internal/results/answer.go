@@ -90,9 +90,10 @@ func fromEvent(e celery.Event) (answer, bool) {
 // ours tells runs from tasks of others, of which a backend may be full: our ids are UUIDv7, those that Celery makes are not.
 func (a answer) ours() bool { return a.run[6]>>4 == 7 }
 
-// then is what two answers of one run tell together, the second heard after the first.
+// then is what two answers of one run tell together, the second heard after the first. A conclusion of our own gives way to
+// whatever ends the run.
 func (a answer) then(b answer) answer {
-	if a.final && (!b.final || b.shown) {
+	if a.final && (!b.final || a.reason == "" && (b.shown || b.reason != "")) {
 		a, b = b, a
 	}
 	b.worker = cmp.Or(b.worker, a.worker)

@@ -113,6 +113,9 @@ func TestTogether(t *testing.T) {
 	event := answer{status: domain.Succeeded, final: true, shown: true, worker: "w", result: json.RawMessage(`"5"`), started: noon.Add(time.Second)}
 	key := answer{status: domain.Succeeded, final: true, result: json.RawMessage(`5`), finished: noon.Add(time.Minute)}
 	retried := answer{status: domain.Retrying, err: "E"}
+	guess := answer{status: domain.Unknown, final: true, worker: "w", reason: "idle"}
+	keyOfWorker := key
+	keyOfWorker.worker = "w"
 	all := key
 	all.worker, all.started = "w", noon
 	for name, c := range map[string]struct {
@@ -123,6 +126,9 @@ func TestTogether(t *testing.T) {
 		"the event first":     {[]answer{started, event, key}, all},
 		"the start last":      {[]answer{key, started}, all},
 		"a retry, then again": {[]answer{retried, started}, started},
+		"a guess, then more":  {[]answer{guess, key}, keyOfWorker},
+		"a guess too late":    {[]answer{key, guess}, keyOfWorker},
+		"a guess":             {[]answer{guess, {status: domain.Started}}, guess},
 		"a retry":             {[]answer{started, retried}, answer{status: domain.Retrying, err: "E", worker: "w", started: noon}},
 	} {
 		var g gathered

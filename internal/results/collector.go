@@ -52,6 +52,7 @@ type Collector struct {
 	gap        chan struct{} // something may have been missed
 	ended      chan struct{} // a run has
 	complained sync.Once
+	running    running // of what was heard; hearEach's alone
 }
 
 // New returns a collector over a pool and clients that it is lent. Without a backend (nil) no keys are asked for, without
@@ -64,6 +65,7 @@ func New(pool *pgxpool.Pool, backend, broker redis.UniversalClient, log *slog.Lo
 	return &Collector{
 		pool: pool, backend: backend, broker: broker, log: log, cfg: cfg, metrics: newMetrics(),
 		inbox: make(chan heard, inboxSize), gap: make(chan struct{}, 1), ended: make(chan struct{}, 1),
+		running: running{},
 	}, nil
 }
 
@@ -166,12 +168,12 @@ func (c *Collector) gather(ctx context.Context) (batch []heard) {
 	return batch
 }
 
-// take records answers. Of a run that has ended, as an event tells, the key is asked for first: it holds the result
+// take records answers. Of a run that has ended, as an event tells or an idle worker, the key is asked for first: it holds the result
 // itself. When the backend does not answer, what the event shows has to do.
 func (c *Collector) take(ctx context.Context, g gathered) error {
 	var ended []domain.ID
 	for _, a := range g.all() {
-		if a.final && a.shown {
+		if a.final && (a.shown || a.reason != "") {
 			ended = append(ended, a.run)
 		}
 	}

@@ -54,8 +54,10 @@ func (c *Collector) hand(h heard) {
 	}
 }
 
-// tells tells whether a payload of events may be worth reading: those of workers themselves come every two seconds from each.
-func tells(payload string) bool { return !strings.Contains(payload, `"routing_key": "worker.`) }
+// tells tells whether a payload of events may be worth reading.
+func tells(payload string) bool {
+	return !strings.Contains(payload, `"routing_key": "worker.`) || strings.Contains(payload, `"routing_key": "worker.heartbeat"`)
+}
 
 // lookBack asks for a sweep over everything.
 func (c *Collector) lookBack() { signal(c.gap) }
@@ -78,6 +80,12 @@ func (c *Collector) read(batch []heard) (g gathered) {
 			for _, e := range events {
 				if a, ok := fromEvent(e); ok && a.ours() {
 					g.add(a)
+					c.running.hear(e.Hostname, a)
+				}
+				if e.Idle {
+					for _, a := range c.running.ended(e.Hostname, e.Time) {
+						g.add(a)
+					}
 				}
 			}
 			continue

@@ -121,6 +121,21 @@ func TestWhatWorkersAnswer(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 	})
+	t.Run("ignored", func(t *testing.T) {
+		id := s.send(t, domain.Task{TaskName: "app.ignore"})
+		if r := s.await(t, id, domain.Unknown); !strings.Contains(r.Reason, "Ignore") || !r.Finished {
+			t.Errorf("%+v", r)
+		}
+	})
+	t.Run("what JSON does not have", func(t *testing.T) {
+		id := s.send(t, domain.Task{TaskName: "app.odd"})
+		if r := s.await(t, id, domain.Succeeded); withoutBlanks(t, r.Result) != `["NaN","Infinity","-Infinity",null]` {
+			t.Errorf("%+v", r)
+		}
+		if r := s.await(t, s.send(t, domain.Task{TaskName: "app.nothing"}), domain.Succeeded); r.Result != "null" {
+			t.Errorf("%+v", r)
+		}
+	})
 	t.Run("rejected", func(t *testing.T) {
 		if r := s.await(t, s.send(t, domain.Task{TaskName: "app.reject"}), domain.Failed); r.Err != "rejected by the task" {
 			t.Errorf("%+v", r)

@@ -42,3 +42,18 @@ def slow():
 @app.task(name="app.reject", acks_late=True)
 def reject():
     raise celery.exceptions.Reject("no", requeue=False)
+
+
+@app.task(name="app.ignore")
+def ignore():
+    raise celery.exceptions.Ignore()
+
+
+@app.task(name="app.odd")
+def odd():
+    return [float("nan"), float("inf"), -float("inf"), None]
+
+
+@app.task(name="app.nothing")
+def nothing():
+    return None
