@@ -10,6 +10,8 @@ PACKAGES ?= ./...
 POOLED ?= ./outbox ./relay ./beat ./internal/api ./internal/results ./internal/verify ./internal/replay ./internal/projection ./internal/redeliver ./internal/matrix
 # These have PostgreSQL servers of their own, or a direct connection, in either run.
 DIRECT := ^(TestPostgres(Crashes|Down|ReadOnly|Busy|DiskFull)|TestStandbyPromoted|TestRestoredElsewhere|TestStoppedRelayDelaysNobody)$$
+# These measure, which one version of PostgreSQL does for all.
+SLOW := ^(TestStorm|TestManyDjangoTasksAtOnce|TestManyAtOnceAreAsEachAlone)$$
 MODULES := $(shell find . -name go.mod -not -path './go.mod' -not -path './internal/tools/*' -exec dirname {} \; | sort)
 
 .PHONY: help
@@ -29,6 +31,17 @@ test: go ## run every test, against real servers that the tests bring up
 	@$(if $(RACE),CGO_ENABLED=1,CGO_ENABLED=0) go test $(RACE) -timeout 30m $(PACKAGES)
 	@for module in $(MODULES); do echo "-- $$module"; (cd $$module && CGO_ENABLED=0 go test -timeout 30m ./...); done
 	@$(if $(filter ./...,$(PACKAGES)),echo "-- through PgBouncer"; $(MAKE) pooled POOLED="./outbox ./relay ./beat")
+	@$(if $(filter ./...,$(PACKAGES)),$(MAKE) versions)
+
+.PHONY: versions
+versions: go ## run what depends on the versions of the servers on PostgreSQL 13 and 18, Redis 8 and Valkey 8 (of other suites of Debian)
+	@grep -qx ID=debian /etc/os-release || { echo "-- other versions of the servers: only on Debian, which has its other suites beside its own"; exit 0; }; \
+	for suite in bullseye forky; do \
+	  echo "-- PostgreSQL of $$suite"; TACTUS_TEST_POSTGRES=$$suite go test -count=1 -timeout 30m -skip '$(SLOW)' ./migrations ./outbox ./relay ./internal/adopt; \
+	done; \
+	for kind in trixie trixie/valkey; do \
+	  echo "-- Redis of $$kind"; TACTUS_TEST_REDIS=$$kind go test -count=1 -timeout 30m ./internal/redis; \
+	done
 
 .PHONY: pooled
 pooled: go ## run what speaks to PostgreSQL again, through PgBouncer in transaction mode

@@ -147,7 +147,14 @@ var attacks = map[string]struct{ sql, told string }{
 func TestOwnersOfAdoptedTablesGainNothing(t *testing.T) {
 	t.Parallel()
 	s := newSiege(t)
+	var version int
+	if err := s.ownerPool.QueryRow(t.Context(), "select current_setting('server_version_num')::int").Scan(&version); err != nil {
+		t.Fatal(err)
+	}
 	for name, attack := range attacks {
+		if name == "statistics" && version < 140000 {
+			continue // statistics of expressions are new in PostgreSQL 14
+		}
 		name = "of_" + name
 		s.table(name)
 		s.as(s.upstreamPool, strings.ReplaceAll(`create function X.pair(text, text) returns text language sql immutable as $$ select X.evil($1 || $2) $$`, "X.", name+"."))

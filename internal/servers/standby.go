@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"github.com/jackc/pgx/v5"
@@ -50,7 +51,14 @@ func (p *Postgres) Promote(ctx context.Context) error {
 
 // Dump writes a database to a file with pg_dump, and gives what restores it into one of the same name, on any server.
 func (p *Postgres) Dump(ctx context.Context, database string) (restore func(ctx context.Context, to *Postgres) error, err error) {
-	file := filepath.Join(p.cfg.Dir, database+".dump")
+	dir, err := os.MkdirTemp(p.cfg.Dir, "dump-")
+	if err == nil {
+		err = give(dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("prepare a dump: %w", err)
+	}
+	file := filepath.Join(dir, database+".dump")
 	if err := p.run(ctx, "pg_dump", "-Fc", "-f", file, "-d", p.urlOf(superuser, "", database)); err != nil {
 		return nil, err
 	}

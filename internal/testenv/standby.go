@@ -2,6 +2,7 @@ package testenv
 
 import (
 	"fmt"
+	"os"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -17,6 +18,7 @@ func Standby(t testing.TB, primary *servers.Postgres) (*servers.Postgres, *Proxy
 	if err != nil {
 		t.Fatal(err)
 	}
+	cfg.Suite = os.Getenv("TACTUS_TEST_POSTGRES")
 	standby, err := servers.StartStandby(t.Context(), through, cfg)
 	if err != nil {
 		t.Fatalf("start a standby: %v", err)
