@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -63,38 +65,52 @@ create function own.clock_timestamp() returns timestamptz language sql volatile 
 create function own.statement_timestamp() returns timestamptz language sql stable as 'select pg_catalog.statement_timestamp() + (select shift from own.clock)';
 do $$ begin execute format('alter database %I set search_path = own, pg_catalog', current_database()); end $$`
 
-// TestPostgresClockSteps lets two beats run while the clock of Postgres goes forward by five minutes, and back again. What is
-// made afterwards fires when it is due by that clock: soon when it is due soon, and not before.
-func TestPostgresClockSteps(t *testing.T) {
-	t.Parallel()
+// newRunningWorld is a world whose clock runs, and can be shifted.
+func newRunningWorld(t *testing.T) *world {
+	t.Helper()
 	direct := testenv.DirectURL(t)
 	if _, err := testenv.Connect(t, direct).Exec(t.Context(), runningClock); err != nil {
 		t.Fatal(err)
 	}
 	w := &world{T: t, url: direct, pool: testenv.Connect(t, direct)}
 	w.store = outbox.NewStore(w.pool, "")
-	ctx, stop := context.WithCancel(t.Context())
-	var beats [2]*Beat
-	var ended [2]chan error
-	for i := range beats {
-		b, err := New(w.pool, nil, Config{Name: fmt.Sprint("beat-", i), Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
-		if err != nil {
-			t.Fatal(err)
-		}
-		beats[i], ended[i] = b, make(chan error, 1)
-		go func() { ended[i] <- b.Run(ctx) }()
+	return w
+}
+
+// shift has the clock step.
+func (w *world) shift(by string) {
+	w.Helper()
+	w.execute(`update own.clock set shift = $1::text::interval`, by)
+}
+
+// running is a beat that runs until the test ends.
+func (w *world) running(name string) *Beat {
+	w.Helper()
+	b, err := New(w.pool, nil, Config{Name: name, Log: slog.New(slog.NewTextHandler(w.Output(), nil))})
+	if err != nil {
+		w.Fatal(err)
 	}
-	defer func() {
+	ctx, stop := context.WithCancel(w.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- b.Run(ctx) }()
+	w.Cleanup(func() {
 		stop()
-		for _, ended := range ended {
-			if err := <-ended; err != nil {
-				t.Error(err)
-			}
+		if err := <-ended; err != nil {
+			w.Error(err)
 		}
-	}()
+	})
+	return b
+}
+
+// TestPostgresClockSteps lets two beats run while the clock of Postgres goes forward by five minutes, and back again. What is
+// made afterwards fires when it is due by that clock: soon when it is due soon, and not before.
+func TestPostgresClockSteps(t *testing.T) {
+	t.Parallel()
+	w := newRunningWorld(t)
+	beats := [2]*Beat{w.running("beat-0"), w.running("beat-1")}
 	w.fires("before")
 	for n, shift := range []string{"5 min", "0"} {
-		w.execute(`update own.clock set shift = $1::text::interval`, shift)
+		w.shift(shift)
 		testenv.Eventually(t, "both have noticed the step", func() error {
 			for _, b := range beats {
 				if s := b.Stats(); s.Steps < int64(n+1) {
@@ -116,6 +132,40 @@ func TestPostgresClockSteps(t *testing.T) {
 	if n := w.count(`select count(*) from tactus.runs where fired_at < due_at`); n > 0 {
 		t.Errorf("%d runs were fired before they were due", n)
 	}
+}
+
+// TestAcceptedAtTheEdgeFires makes schedules that are due once, in the milliseconds in which they are made, while the clock of
+// Postgres steps back and forth: whatever is accepted has a run or a reason.
+func TestAcceptedAtTheEdgeFires(t *testing.T) {
+	t.Parallel()
+	w := newRunningWorld(t)
+	w.running("a")
+	var accepted, refused int
+	for n := range 300 {
+		if n%50 == 25 {
+			w.shift(fmt.Sprintf("%d ms", rand.N(4000)-2000))
+		}
+		var now time.Time
+		if err := w.pool.QueryRow(t.Context(), `select clock_timestamp()`).Scan(&now); err != nil {
+			t.Fatal(err)
+		}
+		_, err := w.store.Create(t.Context(), domain.Definition{RunAt: now.Add(rand.N(12 * time.Millisecond)).Format(time.RFC3339Nano), TaskName: "app.task"}, "", nil)
+		switch {
+		case err == nil:
+			accepted++
+		case errors.Is(err, &domain.Error{Code: "at_in_past"}):
+			refused++
+		default:
+			t.Fatal(err)
+		}
+	}
+	t.Logf("%d accepted, %d refused", accepted, refused)
+	testenv.Eventually(t, "all have a run or a reason", func() error {
+		if n := w.count(`select count(*) from tactus.schedules s where not exists (select from tactus.runs r where r.schedule_id = s.id)`); n > 0 || accepted == 0 {
+			return fmt.Errorf("%d of %d have not", n, accepted)
+		}
+		return nil
+	})
 }
 
 // TestPostgresClockWentBackSince has a beat decide by a clock that has gone back since it was asked: nothing fires early, and
