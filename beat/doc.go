@@ -39,6 +39,8 @@
 //     demands the effective_from that memory has. What does not join is synced again.
 //   - A beat that was stopped and resumed fires nothing: the statement demands the lease's epoch, and locks it.
 //   - Memory moves on only after a commit. A crash between the commit and its answer repeats what it did, which does nothing then.
+//   - What is settled does not depend on a policy that may change: the watermark goes by when due times fire, so what was
+//     edited since it was written is looked at from the due time before it (TestJitterEditAcrossARestart).
 //   - A schedule's due times are settled in order. So whoever takes over finds in tactus.runs how far its predecessor came.
 //   - Nothing that the transport loses is lost: the log is read every second, from a snapshot that a committed row carries.
 //   - Where Postgres has gone back memory is made anew, whatever versions say, and fires nothing again that it has settled.

@@ -9,10 +9,18 @@ import (
 )
 
 // unreadable is a schedule whose trigger cannot be compiled: it was written by SQL or adopted from another table, where
-// the grammar of cron and the names of zones are not known.
+// the grammar of cron and the names of zones are not known. Or somebody has spoiled its policy.
 type unreadable struct {
 	version int64
 	err     error
+}
+
+// reason says why, as the API would.
+func (u unreadable) reason() string {
+	if fault, ok := errors.AsType[*domain.Error](u.err); ok {
+		return fault.Error()
+	}
+	return domain.TriggerFault(u.err).Error()
 }
 
 // invalidate records why schedules cannot be read, so that they are shown with the reason, and schedule.invalidated is
@@ -22,7 +30,7 @@ func (b *Beat) invalidate(ctx context.Context, _ micros) error {
 	store := outbox.NewStore(b.pool, "")
 	for id, u := range b.unreadable {
 		delete(b.unreadable, id)
-		reason := domain.TriggerFault(u.err).Error()
+		reason := u.reason()
 		err := store.Invalidate(ctx, id, u.version, reason)
 		switch {
 		case err == nil:

@@ -2,6 +2,7 @@ package beat
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,5 +46,24 @@ func TestWhatSQLCouldNotCheckIsShownInvalid(t *testing.T) {
 	w.step(b, w.now.Add(4*time.Second))
 	if b.memory.len() != 2 {
 		t.Errorf("memory has %d schedules, want the valid ones", b.memory.len())
+	}
+}
+
+// TestSpoiledPolicyIsShownInvalid spoils what only the beat reads of one of two schedules: the other one goes on.
+func TestSpoiledPolicyIsShownInvalid(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	good, bad := w.create(minutely(``)), w.create(minutely(``))
+	b, a := w.beat("a"), at{good}
+	w.step(b, a.due(1))
+	w.execute(`update tactus.schedules set policy = 'spoiled' where id = $1`, bad.ID)
+	w.step(b, a.due(2))
+	w.step(b, a.due(2).Add(2*time.Second))
+	if err := w.expect(good.ID, a.run(1), a.run(2)); err != nil {
+		t.Error(err)
+	}
+	s, err := w.store.Get(t.Context(), bad.ID)
+	if err != nil || !strings.HasPrefix(s.InvalidReason, "policy_unreadable") {
+		t.Errorf("%q, %v", s.InvalidReason, err)
 	}
 }

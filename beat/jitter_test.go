@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/tactus-dev/tactus/domain"
 )
 
 // TestJitterEditKeepsTheDueTime edits jitter between a due time and its firing: it fires when the new jitter says so, once.
@@ -22,6 +24,47 @@ func TestJitterEditKeepsTheDueTime(t *testing.T) {
 		w.step(b, due.Add(later))
 		if diff := cmp.Diff([]string{due.UTC().Format(time.RFC3339Nano) + " due"}, w.runs(s.ID)); diff != "" {
 			t.Errorf("%s later (-want +got):\n%s", later, diff)
+		}
+	}
+}
+
+// TestJitterEditAcrossARestart edits jitter while due times wait for theirs and no beat is there, or one has not read of it
+// yet: each fires once.
+func TestJitterEditAcrossARestart(t *testing.T) {
+	t.Parallel()
+	for _, end := range []string{"stop", "crash"} {
+		for _, jitter := range []string{"0", "1", "3500"} {
+			t.Run(end+" "+jitter, func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t)
+				b := w.beat("a")
+				var all []domain.Schedule
+				for range 20 {
+					all = append(all, w.create(`{"interval_seconds": 3600, "interval_anchor": "2026-01-01T00:00:00Z", "jitter_seconds": 3000, "task_name": "app.task"}`))
+				}
+				due, _ := all[0].Next(all[0].CreatedAt)
+				w.step(b, due.Add(20*time.Minute))
+				before := w.count(`select count(*) from tactus.runs`)
+				w.end(b, end)
+				for _, s := range all {
+					w.merge(s.ID, `{"jitter_seconds": `+jitter+`}`)
+				}
+				b = w.beat("b")
+				for _, later := range []time.Duration{21 * time.Minute, 59 * time.Minute} {
+					w.step(b, due.Add(later))
+				}
+				if before == 0 || before == len(all) {
+					t.Errorf("%d fired before the edit: that shows nothing", before)
+				}
+				for _, s := range all {
+					if err := w.expect(s.ID, due.UTC().Format(time.RFC3339Nano)+" due"); err != nil {
+						t.Error(err)
+					}
+				}
+				if n := w.count(`select count(*) from tactus.outbox where topic = 'run'`); n != len(all) {
+					t.Errorf("%d events", n)
+				}
+			})
 		}
 	}
 }

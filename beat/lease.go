@@ -182,8 +182,9 @@ func (b *Beat) goOn(row leaseRow, now micros) {
 	b.epoch, b.takenAt, b.unsure = row.Epoch, max(b.takenAt, now, row.Now.UnixMicro()), false
 }
 
-// takeOver goes on where the predecessor was: at its watermark, but for schedules that count from an instant which it
-// had not read of when it last renewed. Those count from that instant, whatever the watermark is.
+// takeOver goes on where the predecessor was: at its watermark, but for schedules of which it had not read when it last
+// renewed. Those that count from another instant since count from that, whatever the watermark is. Of the others it went by
+// another jitter, perhaps, so that the last due time before the watermark may not have fired.
 func (b *Beat) takeOver(ctx context.Context, now micros) error {
 	b.takenAt = max(now, b.taken.Now.UnixMicro())
 	b.memory.pass(since(b.taken.Watermark))
@@ -193,9 +194,13 @@ func (b *Beat) takeOver(ctx context.Context, now micros) error {
 		if err != nil {
 			return err
 		}
-		for _, id := range fresh {
-			b.memory.restart(id)
-			b.pending[id] = anyVersion
+		for _, s := range fresh {
+			if s.Restart {
+				b.memory.restart(s.ID)
+			} else {
+				b.memory.reconsider(s.ID, since(b.taken.Watermark))
+			}
+			b.pending[s.ID] = anyVersion
 		}
 	}
 	b.leading = true
@@ -204,23 +209,30 @@ func (b *Beat) takeOver(ctx context.Context, now micros) error {
 	return nil
 }
 
-// freshSchedules are those that were created, enabled or given a trigger by a transaction that a snapshot does not show.
-// The event that did so has the time that it set effective_from to.
+// freshSchedules are those that were changed by a transaction that a snapshot does not show, and whether they were created,
+// enabled or given a trigger by it. The event that did so has the time that it set effective_from to.
 const freshSchedules = `
-select distinct s.id
-from tactus.outbox o join tactus.schedules s on s.id = o.aggregate_id and o.occurred_at = s.effective_from
-where o.topic = 'schedule' and ` + notIn
+select s.id, bool_or(o.occurred_at = s.effective_from)
+from tactus.outbox o join tactus.schedules s on s.id = o.aggregate_id
+where o.topic = 'schedule' and ` + notIn + `
+group by s.id`
 
-func (b *Beat) fresh(ctx context.Context, snapshot string) ([]domain.ID, error) {
+// freshRow is a schedule of which the predecessor may not have known.
+type freshRow struct {
+	ID      domain.ID
+	Restart bool
+}
+
+func (b *Beat) fresh(ctx context.Context, snapshot string) ([]freshRow, error) {
 	rows, err := b.pool.Query(ctx, freshSchedules, planned, named{"from": snapshot})
 	if err != nil {
 		return nil, fmt.Errorf("read what is fresh: %w", err)
 	}
-	ids, err := pgx.CollectRows(rows, pgx.RowTo[domain.ID])
+	fresh, err := pgx.CollectRows(rows, pgx.RowToStructByPos[freshRow])
 	if err != nil {
 		return nil, fmt.Errorf("read what is fresh: %w", err)
 	}
-	return ids, nil
+	return fresh, nil
 }
 
 // release gives the lease up, so that a standby takes it at once.

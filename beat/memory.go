@@ -1,6 +1,7 @@
 package beat
 
 import (
+	"cmp"
 	"math"
 	"time"
 
@@ -80,7 +81,7 @@ func (m *memory) put(r row, after micros) error {
 	}
 	kept.trigger, kept.policy = trigger, policy
 	switch {
-	case r.exhausted:
+	case r.exhausted || m.recurrence(kept) == nil:
 		kept.due, kept.fire = never, never
 	case restart:
 		m.place(kept, max(r.effective, m.behind(kept, after)))
@@ -90,7 +91,7 @@ func (m *memory) put(r row, after micros) error {
 		m.aim(kept)
 	}
 	m.moved(slot)
-	return m.triggers.at(trigger).err
+	return cmp.Or(m.triggers.at(trigger).err, m.policies.at(policy).err)
 }
 
 func (m *memory) add(id domain.ID, cell uint32) (slot uint32) {
@@ -147,6 +148,29 @@ func (m *memory) aim(r *record) {
 func (m *memory) restart(id domain.ID) {
 	if slot, _, known := m.slot(id); known {
 		m.place(m.at(slot), m.at(slot).effective)
+		m.moved(slot)
+	}
+}
+
+// longestJitter is how long before the watermark a due time may be that has not fired yet, for its jitter. Runs are kept for
+// longer, which stops those that have fired from firing again.
+const longestJitter = 30 * 24 * time.Hour
+
+// reconsider makes the record of a schedule due at the last due time before the watermark. Whatever its jitter was, all that
+// is before is settled: a jitter is less than the gap to the next due time. One with max_runs stays as it is: perhaps it had
+// used them up, and what was due then is not caught up with.
+func (m *memory) reconsider(id domain.ID, watermark micros) {
+	slot, _, known := m.slot(id)
+	if !known || watermark == always {
+		return
+	}
+	r := m.at(slot)
+	recurrence := m.recurrence(r)
+	if recurrence == nil || m.policies.at(r.policy).MaxRuns > 0 {
+		return
+	}
+	if due, ok := recurrence.Prev(time.UnixMicro(watermark + 1)); ok && due.UnixMicro() > watermark-longestJitter.Microseconds() {
+		m.place(r, max(r.effective, due.UnixMicro()-1))
 		m.moved(slot)
 	}
 }

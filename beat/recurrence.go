@@ -28,7 +28,10 @@ func parseTrigger(text string) (t trigger) {
 }
 
 func parsePolicy(text string) (p policy) {
-	p.Policy, p.err = domain.ParsePolicy(text)
+	var err error
+	if p.Policy, err = domain.ParsePolicy(text); err != nil {
+		p.err = &domain.Error{Kind: domain.Invalid, Code: "policy_unreadable", Message: err.Error()}
+	}
 	return p
 }
 

@@ -250,9 +250,10 @@ func TestShadowSetsAside(t *testing.T) {
 	}
 	b, a := w.shadow("a"), at{good}
 	w.step(b, a.due(1))
-	if _, err = w.pool.Exec(t.Context(), `update tactus.schedules set policy = 'spoiled' where id = $1`, bad.ID); err != nil {
-		t.Fatal(err)
-	}
+	w.execute(`create function own.spoil() returns trigger language plpgsql as
+		'begin raise exception using errcode = ''22023'', message = ''spoiled''; end'`)
+	w.execute(`create trigger spoil before insert on tactus.shadow_runs for each row
+		when (new.fate = 'fire' and new.schedule_id = '` + bad.ID.String() + `') execute function own.spoil()`)
 	w.step(b, a.due(2))
 	if diff := cmp.Diff([]string{a.fire(1), a.fire(2)}, w.decided(good.ID)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
