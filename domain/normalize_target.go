@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -55,8 +56,16 @@ func compact(raw json.RawMessage, empty string) json.RawMessage {
 	return b.Bytes()
 }
 
-// reserved are the keys that tactus writes itself.
-const reserved = "tactus:"
+// ReservedKey reports whether a key of Redis is others': tactus' own, or one of those by which Celery, kombu and RedBeat find their
+// way. A stream or a queue of that name would end them all. SQL has the same in tactus.reserved_key.
+func ReservedKey(name string) bool {
+	return reservedKeys.MatchString(strings.TrimLeft(name, "{")) || strings.HasSuffix(name, ".pidbox")
+}
+
+var reservedKeys = regexp.MustCompile(`^(tactus:|_kombu\.|celery-task(set)?-meta-|celeryev|redbeat:|unacked(_index|_mutex|_restore)?$|celery\.pidbox$)`)
+
+// celeryQueue is the queue of all who name none, unless they are set up otherwise.
+const celeryQueue = "celery"
 
 // celeryHeaders are those that no case makes another's.
 var celeryHeaders = []string{"task", "id", "lang", "root_id", "parent_id", "retries", "eta", "expires", "group"}
@@ -70,11 +79,14 @@ func (n *normalizer) target() {
 			n.faults.add("target_ambiguous", "/headers/"+name, "Celery's own header: use the member of the schedule, or another name")
 		}
 	}
+	if ReservedKey(n.Queue) {
+		n.reservedKey("queue", n.Queue)
+	}
 	if n.Stream == "" {
 		return
 	}
-	if strings.HasPrefix(n.Stream, reserved) {
-		n.faults.add("target_ambiguous", "/stream", "keys under %q are tactus' own: choose another", reserved)
+	if ReservedKey(n.Stream) || n.Stream == celeryQueue {
+		n.reservedKey("stream", n.Stream)
 	}
 	var celeryOnly []string
 	for name, given := range map[string]bool{
@@ -90,4 +102,8 @@ func (n *normalizer) target() {
 	for _, name := range celeryOnly {
 		n.faults.add("target_ambiguous", "/"+name, "a schedule goes to a stream or to a Celery queue, not both: take out stream or %s", name)
 	}
+}
+
+func (n *normalizer) reservedKey(field, name string) {
+	n.faults.add("target_ambiguous", "/"+field, "%q is the name of a key that tactus or Celery uses itself: choose another", name)
 }

@@ -194,7 +194,7 @@ func (n *normalizer) instant(field, text string, location *time.Location) string
 		n.faults.add("time_invalid", "/"+field, "%v", err)
 		return ""
 	}
-	return local(t, location).Format(time.RFC3339Nano)
+	return local(t.Truncate(time.Microsecond), location).Format(time.RFC3339Nano) // as PostgreSQL keeps it
 }
 
 // Times of a schedule lie in these years.
@@ -283,5 +283,5 @@ func timing(d Definition) string {
 	if spec, err := cron.Parse(trigger.Cron, cron.Options{Dialect: cron.Dialect(trigger.Dialect), Seconds: trigger.Seconds}); err == nil {
 		trigger.Cron = spec.String()
 	}
-	return fmt.Sprint(trigger, anchor.UnixNano(), instant(d.StartsAt).UnixNano(), instant(d.EndsAt).UnixNano())
+	return fmt.Sprint(trigger, anchor.UnixMicro(), instant(d.StartsAt).UnixMicro(), instant(d.EndsAt).UnixMicro())
 }

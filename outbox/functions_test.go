@@ -1,6 +1,7 @@
 package outbox_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,6 +19,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -40,6 +42,18 @@ var definitions = []string{
 		"time_limit_seconds": 300, "soft_time_limit_seconds": 200, "ignore_result": true, "shadow": "s"}`,
 	`{"name": "n", "task_name": "a", "cron_expression": "0 9 * * *", "stream": "jobs", "args": [], "kwargs": {}, "tags": [], "headers": {}, "description": null, "ignore_result": false}`,
 	`{"name": "n", "task_name": "a", "cron_expression": "0 9 * * *", "task_params": {"from_date": "2026-01-01"}, "id": "x", "version": 7, "next_run_at": null}`,
+	`{"name": "n", "task_name": "a", "cron_expression": "@hourly"}`,
+	`{"name": "n", "task_name": "a", "cron_expression": "TZ=Asia/Tokyo @daily", "cron_seconds": true}`,
+	`{"name": "n", "task_name": "a", "cron_expression": "@every 1m30s"}`,
+	`{"name": "n", "task_name": "a", "cron_expression": "0 9 ? * MON-fri,7"}`,
+	`{"name": "n", "task_name": "a", "cron_expression": "0\t9 * * *", "interval_seconds": 0, "queue": "", "timezone": ""}`,
+	`{"name": "n", "task_name": "a", "run_at": "2123-03-08T02:30:00.1234567Z", "starts_at": "2122-01-01T00:00:00.0000009Z"}`,
+	`{"name": "n", "task_name": "a", "interval_seconds": 60, "args": [1e5, -0.0, 1e400, 0.1e-7, 12345678901234567890123, "\u0000", "\ud83c", "\\u0000", "\\\u0000", " a  b "],
+		"kwargs": {"z": 1e5, "a": {"\u0000": "\"\\"}, "b": 1.50}, "headers": {"x": 1e5}}`,
+	`{"name": "n", "task_name": "a", "interval_seconds": 60, "task_params": {"z": 1e5, "a": "\u0000 ", "schedule_id": 7}}`,
+	`{"name": "n", "task_name": "a", "interval_seconds": 60, "task_params": {"a":  1e5}, "kwargs": {"a": 1e5}}`,
+	`{"name": "\u00a0n\u3000", "task_name": "\ta\n", "interval_seconds": 60, "priority": 100}`,
+	`{"name": "n", "task_name": "a", "interval_seconds": 60, "effective_from": "x", "trigger_set_at": "x", "message": "x", "warnings": [1]}`,
 	`{"task_name": "unnamed", "cron_expression": "0 9 * * *"}`,
 }
 
@@ -102,10 +116,18 @@ func comparable(t *testing.T, d domain.Definition) (value any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal(raw, &value); err != nil {
+	decoded(t, raw, &value)
+	return value
+}
+
+// decoded leaves numbers as they are written.
+func decoded(t *testing.T, raw []byte, value any) {
+	t.Helper()
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	if err := d.Decode(value); err != nil {
 		t.Fatal(err)
 	}
-	return value
 }
 
 func putSQL(t *testing.T, q interface {
@@ -171,9 +193,7 @@ func checkHistory(t *testing.T, pool *pgxpool.Pool, id domain.ID) (s domain.Sche
 func canonical(t *testing.T, text string) string {
 	t.Helper()
 	var value any
-	if err := json.Unmarshal([]byte(text), &value); err != nil {
-		t.Fatal(err)
-	}
+	decoded(t, []byte(text), &value)
 	raw, err := json.Marshal(value)
 	if err != nil {
 		t.Fatal(err)
@@ -216,6 +236,34 @@ func TestFunctionsRefuseAsGoDoes(t *testing.T) {
 		`{` + ok + `, "priority": -1}`,
 		`{` + ok + `, "queue": "q", "stream": "s"}`,
 		`{` + ok + `, "stream": "tactus:jobs"}`,
+		`{` + ok + `, "stream": "{tactus:events}:x"}`,
+		`{` + ok + `, "stream": "celery"}`,
+		`{` + ok + `, "stream": "unacked"}`,
+		`{` + ok + `, "queue": "unacked_index"}`,
+		`{` + ok + `, "queue": "celery-task-meta-1"}`,
+		`{` + ok + `, "queue": "_kombu.binding.celery"}`,
+		`{` + ok + `, "queue": "x.reply.celery.pidbox"}`,
+		`{` + ok + `, "headers": {"ETA": 1, "a/b": 2, "ArgsRepr": 3, "X-Tactus-Y": 4}}`,
+		`{` + ok + `, "stream": "s", "headers": {"ETA": 1, "argsrepr": 3}}`,
+		`{` + ok + `, "headers": {"` + strings.Repeat("x", 201) + `": 1}}`,
+		`{` + ok + `, "misfire_grace_seconds": 0, "misfire_policy": "none"}`,
+		`{` + ok + `, "misfire_grace_seconds": 0, "misfire_window_seconds": 0}`,
+		`{` + ok + `, "timezone": "EST"}`,
+		`{` + ok + `, "timezone": "Local"}`,
+		`{` + ok + `, "timezone": "Asia Tokyo"}`,
+		`{` + ok + `, "timezone": "` + strings.Repeat("x", 1000) + `"}`,
+		`{` + ok + `, "queue": "a\u0000b", "description": "\u0000"}`,
+		`{"task_name": "a", "cron_expression": "99 9 * * *"}`,
+		`{"task_name": "a", "cron_expression": "0 9 * * 8"}`,
+		`{"task_name": "a", "cron_expression": "0 0 31 2 *"}`,
+		`{"task_name": "a", "cron_expression": "TZ=EST 0 0 * * *"}`,
+		`{"task_name": "a", "cron_expression": "@every 1500ms"}`,
+		`{"task_name": "a", "cron_expression": "@every 1x"}`,
+		`{"task_name": "a", "cron_expression": "@sometimes"}`,
+		`{"task_name": "a", "cron_expression": "0 9 * * 1` + strings.Repeat(",1", 500) + `"}`,
+		`{"task_name": "a", "run_at": "2126-05-01T00:00:00.` + strings.Repeat("0", 1000) + `Z"}`,
+		`{"task_name": "a", "run_at": "2126-05-01T25:00:00Z"}`,
+		`{"task_name": "a", "interval_seconds": 60, "jitter_seconds": 60}`,
 		`{` + ok + `, "kwargs": {"a": 1}, "task_params": {"a": 2}}`,
 		`{` + ok + `, "headers": {"eta": 1}}`,
 		`{` + ok + `, "stream": "s", "execution_policy": "skip"}`,
@@ -234,7 +282,7 @@ func TestFunctionsRefuseAsGoDoes(t *testing.T) {
 	} {
 		d, err := domain.Decode([]byte(text))
 		if err == nil {
-			_, _, err = d.Normalize(domain.Context{Now: time.Now()})
+			_, _, err = d.Normalize(domain.Context{Now: time.Now(), Check: celery.Config{}.Check})
 		}
 		var want []string
 		for _, f := range domain.FaultsOf(err) {
@@ -300,6 +348,7 @@ func TestFunctionsMoveDueTimesOnTriggerEditsOnly(t *testing.T) {
 		{`"interval_seconds": 61, "jitter_seconds": 3, "kwargs": {"a": null}`, domain.ScheduleUpdated, false, false},
 		{`"cron_expression": "0 9 * * *"`, domain.ScheduleUpdated, true, true},
 		{`"cron_expression": "0 9 * * *", "timezone": "Asia/Tokyo"`, domain.ScheduleUpdated, true, true},
+		{`"cron_expression": "0 9 * * *", "description": "without its zone"`, domain.ScheduleUpdated, false, false},
 		{`"cron_expression": "0 9 * * *", "timezone": "Asia/Tokyo", "ends_at": "2126-01-01T00:00:00Z"`, domain.ScheduleUpdated, true, true},
 		{`"cron_expression": "0 9 * * *", "timezone": "Asia/Tokyo", "ends_at": "2126-01-01T09:00:00+09:00", "max_runs": 3`, domain.ScheduleUpdated, false, false},
 	} {

@@ -32,7 +32,7 @@ func TestExistingRowsComeIn(t *testing.T) {
 	u.adopt(s)
 	daily := u.named("daily")
 	if daily.ID.String() != "019ca93d-4000-7000-8000-00000000002a" || daily.Version != 1 || daily.Timezone != "Asia/Tokyo" || daily.TaskName != "app.daily" ||
-		string(daily.Args) != `[1, "é"]` || string(daily.Kwargs) != `{"a": {"b": null}}` || daily.Description != "every day" || daily.Category != "c" ||
+		string(daily.Args) != `[1,"é"]` || string(daily.Kwargs) != `{"a":{"b":null}}` || daily.Description != "every day" || daily.Category != "c" ||
 		!slices.Equal(daily.Tags, []string{"x", "y"}) || daily.ManagedBy != "public.celery_beat_schedules" || daily.InvalidReason != "" {
 		t.Errorf("%+v", daily)
 	}

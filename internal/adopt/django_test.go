@@ -79,7 +79,7 @@ func previewTasks(t *testing.T, s adopt.Source, now time.Time) {
 
 func adoptedTasks(t *testing.T, u upstream, now time.Time) {
 	nine := u.named("nine")
-	if string(nine.Args) != `[1, "é"]` || string(nine.Kwargs) != `{"a": {"b": null}}` || nine.Queue != "q" || *nine.Priority != 5 || string(nine.Headers["x"]) != "1" ||
+	if string(nine.Args) != `[1,"é"]` || string(nine.Kwargs) != `{"a":{"b":null}}` || nine.Queue != "q" || *nine.Priority != 5 || string(nine.Headers["x"]) != "1" ||
 		nine.ExpiresSeconds != 60 || nine.Description != "d" || nine.TaskName != "app.nine" {
 		t.Errorf("%+v", nine)
 	}

@@ -1,7 +1,9 @@
 package celery
 
 import (
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -30,4 +32,10 @@ var requestNames = []string{
 func isReserved(name string) bool {
 	name = strings.ToLower(name)
 	return reserved[name] || strings.HasPrefix(name, "x-tactus-")
+}
+
+// ReservedHeaders are the names, in lower case and in order, that no header of a task may have, whatever its case; beside
+// those that begin with x-tactus-.
+func ReservedHeaders() []string {
+	return slices.Sorted(maps.Keys(reserved))
 }

@@ -306,7 +306,7 @@ func TestOtherWriters(t *testing.T) {
 	for _, body := range []string{
 		`{"name":"a","cron_expression":"*/5 * * * *","task_name":"app.task","kwargs":{"x":1.50,"ü":null},"tags":["x"],"jitter_seconds":5}`,
 		`{"name":"b","interval_seconds":90,"task_name":"app.task","queue":"q","priority":3,"headers":{"h":"1"}}`,
-		`{"name":"c","cron_expression":"61 25 * * *","task_name":"app.task","timezone":"Nowhere/At_All"}`,
+		`{"name":"c","cron_expression":"1 2 * * *","task_name":"app.task","timezone":"Nowhere/At_All"}`,
 		`{"name":"a","cron_expression":"*/7 * * * *","task_name":"app.task","enabled":false}`,
 		`{"name":"d","run_at":"2099-01-01T00:00:00Z","task_name":"app.task"}`,
 	} {
