@@ -164,7 +164,7 @@ const readOnly, inRecovery = "25006", "55000"
 // reason says first what an operator has to know of an error.
 func reason(err error) error {
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok && (e.Code == readOnly || e.Code == inRecovery) {
-		return fmt.Errorf("the database is a standby, or takes no writes: %w", err)
+		return fmt.Errorf("the database is a standby, or takes no writes (default_transaction_read_only): %w", err)
 	}
 	return err
 }

@@ -8,9 +8,10 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
+
+	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
 //go:embed *.sql
@@ -39,8 +40,12 @@ func Ready(ctx context.Context, db interface {
 },
 ) error {
 	var version int
-	if err := db.QueryRow(ctx, `select coalesce(max(version_id), 0) from tactus.migrations where is_applied`).Scan(&version); err != nil {
+	var encoding string
+	if err := db.QueryRow(ctx, schemaVersion).Scan(&version, &encoding); err != nil {
 		return fmt.Errorf("read the schema's version (has \"tactus migrate\" been run?): %w", err)
+	}
+	if err := readable(encoding); err != nil {
+		return err
 	}
 	known, err := files.ReadDir(".")
 	if err != nil {
@@ -51,6 +56,9 @@ func Ready(ctx context.Context, db interface {
 	}
 	return nil
 }
+
+const schemaVersion = `
+select coalesce(max(version_id), 0), current_setting('server_encoding') from tactus.migrations where is_applied`
 
 // lease is how long after the death of one that migrates another may go on. patience is how often the lock is asked
 // for, 20 times in a lease: a migration of a large table may take that long.
@@ -84,16 +92,32 @@ func with(ctx context.Context, url string, do func(*goose.Provider) error) error
 // open makes the schema first: every migration may then name it, the first one too.
 // Statements are sent unprepared, which is what a pooler in transaction mode can carry.
 func open(ctx context.Context, url string) (*sql.DB, error) {
-	config, err := pgx.ParseConfig(url)
+	db, err := postgres.OpenDB(url)
 	if err != nil {
 		return nil, fmt.Errorf("migrate: %w", err)
 	}
-	config.DefaultQueryExecMode = pgx.QueryExecModeExec
-	db := stdlib.OpenDB(*config)
+	var encoding string
+	if err := db.QueryRowContext(ctx, serverEncoding).Scan(&encoding); err != nil {
+		return nil, fmt.Errorf("migrate: look at the database: %w", closeAfter(db, err))
+	}
+	if err := readable(encoding); err != nil {
+		return nil, fmt.Errorf("migrate: %w", closeAfter(db, err))
+	}
 	if _, err := db.ExecContext(ctx, createSchema); err != nil {
 		return nil, fmt.Errorf("migrate: create schema: %w", closeAfter(db, err))
 	}
 	return db, nil
+}
+
+const serverEncoding = `select current_setting('server_encoding')`
+
+// readable refuses a database that cannot keep every character: a name, an argument or a result in it would be refused
+// one by one, long after.
+func readable(encoding string) error {
+	if encoding == "UTF8" {
+		return nil
+	}
+	return fmt.Errorf("the database's encoding is %s, and tactus needs UTF8: create another one, create database ... encoding 'UTF8' template template0", encoding)
 }
 
 // createSchema holds a transaction-level lock, because IF NOT EXISTS alone fails when two processes race.

@@ -10,9 +10,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain/zone"
+	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/telemetry"
 	"github.com/tactus-dev/tactus/migrations"
-	"github.com/tactus-dev/tactus/outbox"
 )
 
 // databaseFlags say where PostgreSQL is.
@@ -32,7 +32,7 @@ func (f databaseFlags) open(ctx context.Context) (*pgxpool.Pool, error) {
 	if err := f.validate(); err != nil {
 		return nil, err
 	}
-	pool, err := outbox.Connect(ctx, f.DatabaseURL.reveal())
+	pool, err := postgres.Open(ctx, f.DatabaseURL.reveal())
 	if err != nil {
 		return nil, usage("DATABASE_URL: %v", f.DatabaseURL.fault(err))
 	}

@@ -347,7 +347,7 @@ func TestFindRefusesWhatIsNoSource(t *testing.T) {
 	u := newUpstream(t)
 	u.seed("")
 	for table, want := range map[string]string{
-		"nowhere":          "there is no table nowhere in this database",
+		"nowhere":          "there is no table nowhere in this database: give its schema too, unless that is public",
 		"tactus.schedules": "tactus.schedules has no column task_name: it is no table of celery_beat_schedules",
 	} {
 		if _, err := adopt.Find(t.Context(), u.pool, table, adopt.CeleryBeatSchedules); err == nil || err.Error() != want {

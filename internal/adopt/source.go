@@ -34,15 +34,16 @@ type Source struct {
 const findTable = `
 select format('%I.%I', n.nspname, c.relname), array(select attname::text from pg_attribute where attrelid = c.oid and attnum > 0 and not attisdropped)
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
-where c.oid = to_regclass($1) and c.relkind in ('r', 'p')`
+where c.oid = coalesce(to_regclass($1), to_regclass(case when strpos($1, '.') = 0 then 'public.' || $1 end)) and c.relkind in ('r', 'p')`
 
-// Find returns the source of a table by its name, with or without its schema.
+// Find returns the source of a table by its name, with its schema, or without when that is public: the search_path of our sessions
+// has nobody's schemas.
 func Find(ctx context.Context, pool *pgxpool.Pool, table string, kind Kind) (Source, error) {
 	s := Source{Kind: kind, pool: pool}
 	var columns []string
 	err := pool.QueryRow(ctx, findTable, table).Scan(&s.Table, &columns)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return s, fmt.Errorf("there is no table %s in this database", table)
+		return s, fmt.Errorf("there is no table %s in this database: give its schema too, unless that is public", table)
 	}
 	if err != nil {
 		return s, fmt.Errorf("find %s: %w", table, err)

@@ -71,7 +71,7 @@ func (s *server) answer(err error) error {
 
 // outages are the states of a database that takes no change, by SQLSTATE.
 var outages = map[string]fault{
-	"25006": {Code: "database_read_only", Message: "the database takes no changes just now: try again, and if it lasts, point DATABASE_URL at the primary"},
+	"25006": {Code: "database_read_only", Message: "the database takes no changes just now: try again, and if it lasts, point DATABASE_URL at the primary, or look whether default_transaction_read_only is on"},
 	"53100": {Code: "database_full", Message: "the database's disk is full: nothing was changed; free space there, then try again"},
 	"53300": {Code: "database_busy", Message: "the database has no connection to spare: nothing was changed; try again"},
 }

@@ -20,7 +20,7 @@ type rule struct {
 
 var rules = []rule{
 	{"domain", nil, "the language of schedules has no I/O and can be imported alone: std only"},
-	{"outbox", []string{module + "/domain", module + "/internal/celery", "github.com/jackc/pgx/v5", "github.com/google/uuid"}, "the write path is used inside other services' transactions: pgx and what is pure only"},
+	{"outbox", []string{module + "/domain", module + "/internal/celery", module + "/internal/postgres", "github.com/jackc/pgx/v5", "github.com/google/uuid"}, "the write path is used inside other services' transactions: pgx and what is pure only"},
 	{"relay", coreImports, "the relay knows neither the beat nor a transport: cmd chooses it"},
 	{"beat", coreImports, "the beat knows neither the relay nor a transport: cmd chooses it"},
 	{"internal/redis", []string{module + "/domain", module + "/outbox", module + "/relay", module + "/internal", "github.com/redis/go-redis", "github.com/ThreeDotsLabs/watermill", "github.com/ThreeDotsLabs/watermill-redisstream", "github.com/google/uuid", "golang.org/x"}, "the transport serves the relay and must not know Postgres or the beat"},

@@ -126,12 +126,18 @@ func (w *world) answer() {
 		if err := rows.Scan(&id, &name); err != nil {
 			w.Fatal(err)
 		}
-		text := fmt.Sprintf(`{"status":"SUCCESS","result":%s,"traceback":null,"children":[],"date_done":"2026-01-02T03:04:05","task_id":"%s"}`, contents[name], id)
-		if err := w.redis.Set(w.Context(), celery.ResultPrefix+id.String(), text, 0).Err(); err != nil {
-			w.Fatal(err)
-		}
+		w.result(id, contents[name])
 	}
 	if err := rows.Err(); err != nil {
+		w.Fatal(err)
+	}
+}
+
+// result is what a worker writes when a run has succeeded.
+func (w *world) result(id domain.ID, value string) {
+	w.Helper()
+	text := fmt.Sprintf(`{"status":"SUCCESS","result":%s,"traceback":null,"children":[],"date_done":"2026-01-02T03:04:05","task_id":"%s"}`, value, id)
+	if err := w.redis.Set(w.Context(), celery.ResultPrefix+id.String(), text, 0).Err(); err != nil {
 		w.Fatal(err)
 	}
 }

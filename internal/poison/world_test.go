@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -48,7 +49,12 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{T: t, pool: testenv.Database(t), redis: testenv.Redis(t)}
+	return newWorldOn(t, testenv.Database(t))
+}
+
+func newWorldOn(t *testing.T, pool *pgxpool.Pool) *world {
+	t.Helper()
+	w := &world{T: t, pool: pool, redis: testenv.Redis(t)}
 	w.store = outbox.NewStore(w.pool, "")
 	w.box = &deadletter.Box{Pool: w.pool, Redis: w.redis, Stream: redis.EventStream, Events: w.events(), Tasks: []string{tasks}, Lease: time.Hour}
 	return w
@@ -183,9 +189,15 @@ func (w *world) verify() (r *verify.Report) {
 // get reads from the API.
 func (w *world) get(path string, into any) {
 	w.Helper()
+	w.request(http.MethodGet, path, "", http.StatusOK, into)
+}
+
+// request asks the API, and fails unless the answer has that status. into may be nil.
+func (w *world) request(method, path, body string, status int, into any) {
+	w.Helper()
 	server := httptest.NewServer(api.New(w.pool, "UTC", w.log(), celery.Config{}))
 	defer server.Close()
-	request, err := http.NewRequestWithContext(w.Context(), http.MethodGet, server.URL+"/api/v1"+path, nil)
+	request, err := http.NewRequestWithContext(w.Context(), method, server.URL+"/api/v1"+path, strings.NewReader(body))
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -195,8 +207,11 @@ func (w *world) get(path string, into any) {
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusOK {
+	if err != nil || response.StatusCode != status {
 		w.Fatalf("%s: %s, %v: %.500s", path, response.Status, err, text)
+	}
+	if into == nil {
+		return
 	}
 	if err := json.Unmarshal(text, into); err != nil {
 		w.Fatalf("%s: %v: %.500s", path, err, text)

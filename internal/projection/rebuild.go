@@ -49,6 +49,9 @@ func Rebuild(ctx context.Context, pool *pgxpool.Pool, config Config) (r Result, 
 	}
 	defer b.drop(ctx)
 	err = pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, unhurried); err != nil {
+			return fmt.Errorf("take time: %w", err)
+		}
 		if err := b.claim(ctx, tx); err != nil {
 			return err
 		}
@@ -61,6 +64,9 @@ func Rebuild(ctx context.Context, pool *pgxpool.Pool, config Config) (r Result, 
 	})
 	return r, err
 }
+
+// unhurried lets the transaction last for as long as the swap, whatever an administrator has set.
+const unhurried = `select set_config('statement_timeout', '0', true), set_config('idle_in_transaction_session_timeout', '0', true)`
 
 func (r *Result) compare(ctx context.Context, tx pgx.Tx, config Config, b *beside) error {
 	for d, err := range compare(ctx, tx, &r.Schedules) {

@@ -113,7 +113,7 @@ select (select count(*) from gone where id not in (select id from put)) + (selec
     (select count(*) from bell)`
 
 // patiently gives up when somebody's long transaction holds a row: others would wait behind us.
-const patiently = `select set_config('lock_timeout', '2s', true)`
+const patiently = `select set_config('lock_timeout', '2s', true), set_config('statement_timeout', '0', true)`
 
 // swap is one round trip and one transaction. It tells how many rows were put right.
 func (b *beside) swap(ctx context.Context) (replaced int64, err error) {

@@ -71,6 +71,9 @@ func Find(ctx context.Context, pool *pgxpool.Pool, broker goredis.UniversalClien
 	}
 	b := newBroker(broker, config.Celery)
 	err = pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, cursor.Unhurried); err != nil {
+			return err
+		}
 		args := []any{config.Sink, config.NewerThan, config.OlderThan, schedule, had, life.Floor, life.Late, life.Seen}
 		for page, err := range cursor.Pages[candidate](ctx, tx, "candidates", candidates, args...) {
 			if err != nil {

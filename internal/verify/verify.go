@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/cursor"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -68,12 +69,8 @@ func Run(ctx context.Context, pool *pgxpool.Pool, client redis.UniversalClient, 
 // oneLook sees Postgres as of one instant.
 var oneLook = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 
-// carefully ends a check that has been stopped, with what it holds, and plans for reading cursors to their ends.
-const carefully = `
-select set_config('idle_in_transaction_session_timeout', '5min', true), set_config('cursor_tuple_fraction', '1', true)`
-
 func (c *checker) readPostgres(ctx context.Context, tx pgx.Tx, before outbox.Snapshot) error {
-	if _, err := tx.Exec(ctx, carefully); err != nil {
+	if _, err := tx.Exec(ctx, cursor.Unhurried); err != nil {
 		return err
 	}
 	if err := c.readEdges(ctx, tx, before); err != nil {

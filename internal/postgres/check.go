@@ -1,0 +1,52 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// readSettings looks at what a pooler's sessions have. A schema before pg_catalog gives functions and operators another meaning.
+const readSettings = `
+select pg_catalog.current_setting('search_path'), pg_catalog.array_to_string(pg_catalog.current_schemas(true), ','),
+    (select setting::bigint from pg_catalog.pg_settings where name operator(pg_catalog.=) 'statement_timeout')`
+
+// leastTimeout is what one statement may take, in milliseconds: the beat reads all schedules at once. What takes longer than that
+// sets a limit of its own for its transaction.
+const leastTimeout = 5000
+
+// check refuses a pooler's session in which statements would mean something else, or be ended too early.
+func check(ctx context.Context, conn *pgx.Conn) error {
+	var path, schemas string
+	var timeout int64
+	err := conn.QueryRow(ctx, readSettings, pgx.QueryExecModeExec).Scan(&path, &schemas, &timeout)
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == canceled {
+		return tooShort("less than this took")
+	}
+	if err != nil {
+		return fmt.Errorf("look at a session's settings: %w", err)
+	}
+	if first, _, _ := strings.Cut(schemas, ","); first != "pg_catalog" && !strings.HasPrefix(first, "pg_temp") {
+		return refusal("search_path", path, "gives functions another meaning", `"$user", public`)
+	}
+	if timeout > 0 && timeout < leastTimeout {
+		return tooShort(fmt.Sprintf("%dms", timeout))
+	}
+	return nil
+}
+
+// canceled is how a statement ends whose time was up.
+const canceled = "57014"
+
+func tooShort(is string) error {
+	return refusal("statement_timeout", is, "is too short to read all schedules", fmt.Sprintf("'%ds'", leastTimeout/1000))
+}
+
+func refusal(name, is, why, want string) error {
+	return fmt.Errorf("%s is set to %s for this role or database, which %s, and behind a pooler tactus cannot have a setting of its own: "+
+		"run alter role ... in database ... set %s = %s, or connect directly", name, is, why, name, want)
+}

@@ -1,0 +1,43 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+// Open returns a pool for statements of ours. It connects when it is used.
+func Open(ctx context.Context, url string) (*pgxpool.Pool, error) { return open(ctx, url, true) }
+
+// OpenPlain returns a pool for statements of others, who decide on their settings themselves: it only notices a pooler.
+func OpenPlain(ctx context.Context, url string) (*pgxpool.Pool, error) { return open(ctx, url, false) }
+
+func open(ctx context.Context, url string, ours bool) (*pgxpool.Pool, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, err
+	}
+	s := session{ours: ours, prepares: !strings.Contains(url, saysHow), said: config.ConnConfig.RuntimeParams}
+	if s.ours || s.prepares {
+		config.BeforeConnect, config.AfterConnect = s.before, s.after
+	}
+	return pgxpool.NewWithConfig(ctx, config)
+}
+
+// saysHow is what a URL has that decides how statements are sent.
+const saysHow = "default_query_exec_mode"
+
+// OpenDB is Open for who speaks database/sql. Every statement is sent unprepared.
+func OpenDB(url string) (*sql.DB, error) {
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, err
+	}
+	config.DefaultQueryExecMode = pgx.QueryExecModeExec
+	s := session{ours: true, said: config.RuntimeParams}
+	return stdlib.OpenDB(*config, stdlib.OptionBeforeConnect(s.before), stdlib.OptionAfterConnect(s.after)), nil
+}

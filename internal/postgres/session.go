@@ -1,0 +1,82 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// session knows whose sessions connections get: the server's own, or a pooler's. A pooler in transaction mode gives each
+// transaction another one, in which the statements that pgx has prepared and remembers are not there.
+type session struct {
+	ours     bool              // it runs statements of ours
+	prepares bool              // statements are prepared, unless there is a pooler
+	said     map[string]string // settings that the URL has
+
+	asked, pooled atomic.Bool
+}
+
+// before is called with the configuration of each connection. The first one is preceded by another, which finds out.
+func (s *session) before(ctx context.Context, config *pgx.ConnConfig) error {
+	if s.ours {
+		config.RuntimeParams = with(followed, s.said)
+	}
+	if !s.asked.Load() {
+		if err := s.ask(ctx, config.Copy()); err != nil {
+			return err
+		}
+	}
+	if s.prepares && s.pooled.Load() {
+		config.DefaultQueryExecMode = pgx.QueryExecModeExec
+	}
+	return nil
+}
+
+func (s *session) ask(ctx context.Context, config *pgx.ConnConfig) error {
+	config.DefaultQueryExecMode = pgx.QueryExecModeExec
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return err
+	}
+	pooled, err := throughPooler(ctx, conn)
+	if err == nil {
+		s.pooled.Store(pooled)
+		s.asked.Store(true)
+	}
+	return errors.Join(err, conn.Close(ctx))
+}
+
+// after finishes a connection. It refuses one that would set or prepare something in the sessions of a pooler, which has come
+// between since the first one. The next is opened without.
+func (s *session) after(ctx context.Context, conn *pgx.Conn) error {
+	if !s.pooled.Load() {
+		pooled, err := throughPooler(ctx, conn)
+		if err != nil {
+			return err
+		}
+		if pooled {
+			s.pooled.Store(true)
+			return errors.New("a pooler has come between tactus and PostgreSQL: try again")
+		}
+	}
+	switch {
+	case !s.ours:
+		return nil
+	case s.pooled.Load():
+		return check(ctx, conn)
+	}
+	return set(ctx, conn, s.said)
+}
+
+// throughPooler reports whether a pooler answers: it names a process of its own making when a connection begins,
+// because the server's process changes from transaction to transaction.
+func throughPooler(ctx context.Context, conn *pgx.Conn) (bool, error) {
+	var pid uint32
+	if err := conn.QueryRow(ctx, "select pg_catalog.pg_backend_pid()", pgx.QueryExecModeExec).Scan(&pid); err != nil {
+		return false, fmt.Errorf("ask for the server's process: %w", err)
+	}
+	return pid != conn.PgConn().PID(), nil
+}

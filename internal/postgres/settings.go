@@ -1,0 +1,61 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"maps"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// followed come with the start of a session, which goes before what an administrator has set. Poolers follow them: each
+// transaction gets a session that has them. They are what texts of values depend on.
+var followed = map[string]string{
+	"client_encoding":             "UTF8",
+	"DateStyle":                   "ISO",
+	"TimeZone":                    "UTC",
+	"standard_conforming_strings": "on",
+}
+
+// own are the other settings of a session that is ours alone. Statements are short, or take as long as they must: where one
+// must not wait for long it says so itself. Not every server knows the last two.
+var own = map[string]string{
+	"IntervalStyle":                       "postgres",
+	"bytea_output":                        "hex",
+	"array_nulls":                         "on",
+	"extra_float_digits":                  "1",
+	"search_path":                         "pg_catalog, pg_temp", // whatever else is meant is written with its schema
+	"default_transaction_isolation":       "read committed",
+	"default_transaction_deferrable":      "off",
+	"statement_timeout":                   "0",
+	"lock_timeout":                        "0",
+	"idle_in_transaction_session_timeout": "0",
+	"transaction_timeout":                 "0",
+	"idle_session_timeout":                "0",
+}
+
+// with returns settings, but those that were said otherwise.
+func with(settings, said map[string]string) map[string]string {
+	all := maps.Clone(settings)
+	maps.Copy(all, said)
+	return all
+}
+
+const setKnown = `
+select pg_catalog.set_config(s.name, given.value, false)
+from unnest($1::text[], $2::text[]) given (name, value)
+join pg_catalog.pg_settings s on pg_catalog.lower(s.name) operator(pg_catalog.=) pg_catalog.lower(given.name)`
+
+// set gives a session of ours its settings, those of the URL aside.
+func set(ctx context.Context, conn *pgx.Conn, said map[string]string) error {
+	var names, values []string
+	for name, value := range own {
+		if _, ok := said[name]; !ok {
+			names, values = append(names, name), append(values, value)
+		}
+	}
+	if _, err := conn.Exec(ctx, setKnown, pgx.QueryExecModeExec, names, values); err != nil {
+		return fmt.Errorf("make a session's settings: %w", err)
+	}
+	return nil
+}
