@@ -49,6 +49,7 @@ type Beat struct {
 	taken   leaseRow
 	takenAt micros // what was due before may have been settled by another
 	renewed time.Time
+	looked  time.Time // at the lease, by the monotonic clock
 
 	foreseen   *time.Time // when another's lease expires, as it was seen last
 	foreseenAt time.Time  // since when it has been that
@@ -102,7 +103,8 @@ func New(pool *pgxpool.Pool, feed Feed, cfg Config) (*Beat, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Beat{
-		cfg: cfg, mode: modeOf(cfg.Shadow), pool: pool, feed: feed, log: cfg.Log, memory: newMemory(), holder: cfg.Name + "/" + outbox.NewID().String(),
+		stats: stats{answered: localNow()},
+		cfg:   cfg, mode: modeOf(cfg.Shadow), pool: pool, feed: feed, log: cfg.Log, memory: newMemory(), holder: cfg.Name + "/" + outbox.NewID().String(),
 		heard: make(chan note, 4096), pending: map[domain.ID]int64{}, unreadable: map[domain.ID]unreadable{},
 	}, nil
 }
@@ -141,14 +143,16 @@ const (
 
 // retry repeats an action until it succeeds; false when ctx ended first.
 func (b *Beat) retry(ctx context.Context, what string, act func(context.Context) error) bool {
+	trouble := trouble{log: b.log, what: what}
 	for {
 		err := reason(act(ctx))
 		b.stats.trouble(err)
 		if err == nil {
+			trouble.over()
 			return true
 		}
 		if ctx.Err() == nil {
-			b.log.Error(what, "err", err)
+			trouble.tell(err)
 		}
 		select {
 		case <-ctx.Done():

@@ -128,6 +128,7 @@ func (b *Beat) renew(ctx context.Context, now micros) error {
 	if err != nil {
 		return err
 	}
+	b.looked = localNow()
 	b.lifeIs(row.Life)
 	b.lookAt = now + renewEvery.Microseconds()
 	if !row.Mine {

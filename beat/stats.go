@@ -7,6 +7,8 @@ import (
 
 // Stats is what operators watch.
 type Stats struct {
+	Known     bool          // whether Leader and Epoch are: the lease was looked at within the time that it lasts
+	Age       time.Duration // since Postgres last answered all that was asked of it
 	Leader    bool
 	Epoch     int64
 	Loaded    bool
@@ -16,7 +18,7 @@ type Stats struct {
 	Steps     int64         // of Postgres' clock
 	Step      time.Duration // the last of them, back when it is negative
 	Watermark time.Time     // everything due until then is settled
-	Lag       time.Duration // how far the watermark is behind now
+	Lag       time.Duration // how far the watermark is behind now; it grows while Postgres is away
 	Renewed   time.Time     // when the lease was last renewed
 	Fired     int64
 	Missed    int64 // ranges of due times
@@ -35,6 +37,8 @@ type Stats struct {
 type stats struct {
 	mu sync.Mutex
 	Stats
+	looked   time.Time // at the lease, by the monotonic clock
+	answered time.Time // when a whole step was, by the monotonic clock; at first when the beat was made
 }
 
 // Stats returns the figures as they are now.
@@ -43,6 +47,11 @@ func (b *Beat) Stats() Stats {
 	defer b.stats.mu.Unlock()
 	s := b.stats.Stats
 	s.Skew = b.clock.ahead()
+	s.Known = localNow().Sub(b.stats.looked) < leaseFor
+	s.Age = localNow().Sub(b.stats.answered)
+	if !s.Watermark.IsZero() {
+		s.Lag = b.clock.now().Sub(s.Watermark)
+	}
 	s.Lateness, s.Recognition = s.Lateness.clone(), s.Recognition.clone()
 	return s
 }
@@ -54,15 +63,17 @@ func (s *stats) trouble(err error) {
 	s.Problem = err
 }
 
-// publish makes the state of the loop visible.
-func (b *Beat) publish(now micros) {
+// publish makes the state of the loop visible. After a step that failed nothing more is known to be settled than before.
+func (b *Beat) publish(now micros, failed bool) {
 	s := &b.stats
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	watermark := b.memory.settled(now)
 	s.Leader, s.Epoch, s.Loaded, s.Schedules, s.Pending = b.leading, b.epoch, true, b.memory.len(), len(b.pending)
 	s.Syncs, s.Resyncs, s.Shadow, s.Retired = b.syncs, b.resyncs, b.cfg.Shadow, b.retired
-	s.Watermark, s.Lag, s.Renewed = time.UnixMicro(watermark), time.Duration(now-watermark)*time.Microsecond, b.renewed
+	s.Renewed, s.looked = b.renewed, b.looked
+	if !failed {
+		s.Watermark, s.answered = time.UnixMicro(b.memory.settled(now)), localNow()
+	}
 }
 
 // recognized notes how long a change took to come here.

@@ -59,8 +59,9 @@ func (b *Beat) step(ctx context.Context, now micros) (wake micros, err error) {
 		}
 	}
 	now += b.heedStep()
-	b.publish(now)
-	return b.wake(now), errors.Join(errs...)
+	err = errors.Join(errs...)
+	b.publish(now, err != nil)
+	return b.wake(now), err
 }
 
 // wake is when the next thing has to be done.

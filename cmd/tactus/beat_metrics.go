@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,8 +18,9 @@ type beatMetrics struct {
 }
 
 var (
-	beatLeader      = desc("leader", "1 when this beat has the lease")
-	beatEpoch       = desc("lease_epoch", "Epoch of the lease as this beat took it last, 0 when another has it")
+	beatLeader      = desc("leader", "1 when this beat has the lease, NaN when nobody knows, because Postgres has not answered for as long as a lease lasts")
+	beatEpoch       = desc("lease_epoch", "Epoch of the lease as this beat took it last, 0 when another has it, NaN when nobody knows")
+	beatAge         = desc("database_age_seconds", "How long ago Postgres last answered all that was asked of it: the other figures are as old")
 	beatRenewed     = desc("lease_renewed_timestamp_seconds", "When the lease was last renewed")
 	beatSchedules   = desc("schedules", "Schedules in memory")
 	beatPending     = desc("pending_schedules", "Schedules heard of that memory does not have yet")
@@ -50,9 +52,9 @@ func (m beatMetrics) Describe(to chan<- *prometheus.Desc) { prometheus.DescribeB
 func (m beatMetrics) Collect(to chan<- prometheus.Metric) {
 	s := m.beat.Stats()
 	for d, value := range map[*prometheus.Desc]float64{
-		beatLeader: gauge(s.Leader), beatShadow: gauge(s.Shadow), beatEpoch: float64(s.Epoch), beatSchedules: float64(s.Schedules), beatPending: float64(s.Pending),
-		beatSkew: s.Skew.Seconds(), beatStep: s.Step.Seconds(), beatLag: s.Lag.Seconds(),
-		beatRenewed: unix(s.Renewed), beatWatermark: unix(s.Watermark),
+		beatLeader: ifKnown(s.Known, gauge(s.Leader)), beatEpoch: ifKnown(s.Known, float64(s.Epoch)), beatAge: s.Age.Seconds(), beatShadow: gauge(s.Shadow), beatSchedules: float64(s.Schedules), beatPending: float64(s.Pending),
+		beatSkew: s.Skew.Seconds(), beatStep: s.Step.Seconds(), beatLag: ifKnown(!s.Watermark.IsZero(), s.Lag.Seconds()),
+		beatRenewed: unix(s.Renewed), beatWatermark: ifKnown(!s.Watermark.IsZero(), unix(s.Watermark)),
 	} {
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value)
 	}
@@ -73,6 +75,14 @@ func gauge(so bool) float64 {
 		return 1
 	}
 	return 0
+}
+
+// ifKnown is NaN for what is not: an alert on it is not fooled by what was so once.
+func ifKnown(known bool, value float64) float64 {
+	if known {
+		return value
+	}
+	return math.NaN()
 }
 
 const lagTimeout = time.Second
