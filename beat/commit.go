@@ -34,7 +34,7 @@ given as materialized (
         g (run_id, schedule_id, effective_from, due_at, until, missed, policy)
 ),
 due as materialized (
-    select g.*, s.version, p.expires * interval '1 second' as expires, line.*
+    select g.*, s.version, coalesce(p.expires, ` + outbox.RouteExpires + `) * interval '1 second' as expires, line.*
     from lease, given g join tactus.schedules s on s.id = g.schedule_id and s.effective_from = g.effective_from
         and s.policy = ((select @policies::text[]))[g.policy]
     cross join json_to_record(s.policy::json) p (expires bigint, max_runs bigint, overlap text)
@@ -67,7 +67,7 @@ run as (
     returning id, schedule_id, due_at, fired_at, status = 'due' and not waiting as fires
 ),
 fired as materialized (
-    select run.id, run.due_at, run.fired_at, s.id as schedule_id, s.name, s.task, s.trigger_set_at,
+    select run.id, run.due_at, run.fired_at, s.id as schedule_id, s.name, ` + outbox.RoutedTask + ` as task, s.trigger_set_at,
         s.trigger = '{"once":true}' or s.policy::json->'max_runs' is not null as counts
     from run join tactus.schedules s on s.id = run.schedule_id
     where run.fires

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/outbox"
 )
 
 // minutely is a definition that is due every full minute.
@@ -218,4 +219,25 @@ func (w *world) jittered() (s domain.Schedule, due, fire time.Time) {
 		fire = s.Policy().FireAt(s.ID, recurrence, due)
 	}
 	return s, due, fire
+}
+
+// TestRoutedRuns fires a run whose queue and expiry come from the route of its task.
+func TestRoutedRuns(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	if _, err := outbox.PutRoute(t.Context(), w.pool, domain.Route{Pattern: "app.*", Queue: "fast", ExpiresSeconds: 90}, "", nil); err != nil {
+		t.Fatal(err)
+	}
+	s := w.create(minutely(``))
+	b, a := w.beat("a"), at{s}
+	w.step(b, a.due(1))
+	var queue string
+	var expires float64
+	if err := w.pool.QueryRow(t.Context(), `select o.data->>'queue', extract(epoch from r.expires_at - r.fired_at)::float8
+		from tactus.outbox o join tactus.runs r on r.id = o.aggregate_id where o.topic = 'run' order by o.position limit 1`).Scan(&queue, &expires); err != nil {
+		t.Fatal(err)
+	}
+	if queue != "fast" || expires != 90 {
+		t.Errorf("queue %q, expires after %v s", queue, expires)
+	}
 }

@@ -156,7 +156,7 @@ run as (
 ),
 event as (
     insert into tactus.outbox (topic, aggregate_id, version, type, data, headers, occurred_at)
-    select 'run', run.id, 1, 'run.due', tactus.run_due(s.id, s.name, s.task, run.id, run.due_at, 'manual'),
+    select 'run', run.id, 1, 'run.due', tactus.run_due(s.id, s.name, ` + RoutedTask + `, run.id, run.due_at, 'manual'),
         case when @trace::text is not null then json_build_object('traceparent', @trace::text) end, run.due_at
     from run join tactus.schedules s on s.id = run.schedule_id
     returning position

@@ -5,14 +5,27 @@ package outbox
 // it among others. Statements therefore read the task of the schedule s (tactus.schedules) by these expressions only.
 const (
 	TaskName   = readableTask + `->>'task_name'`
-	TaskQueue  = readableTask + `->>'queue'`  // null when it goes to the default queue, or to a stream
-	TaskStream = readableTask + `->>'stream'` // null when it goes to a queue
+	TaskQueue  = `coalesce(` + readableTask + `->>'queue', case when ` + readableTask + `->'exchange' is null then ` + fromRoute + `queue end end)` // null when it goes to the default queue, or to a stream
+	TaskStream = readableTask + `->>'stream'`                                                                                                       // null when it goes to a queue
 
 	// TaskIgnoresResult reports whether nobody is told what came of the task.
-	TaskIgnoresResult = `coalesce(` + readableTask + `->>'ignore_result' = 'true', false)`
+	TaskIgnoresResult = `coalesce(` + readableTask + `->>'ignore_result' = 'true', ` + fromRoute + `ignore_result end, false)`
 
 	// TaskTimeLimit is in seconds; 0 when there is none.
-	TaskTimeLimit = `coalesce(substring(` + readableTask + `->>'time_limit_seconds' from '^[0-9]{1,18}$')::bigint, 0)`
+	TaskTimeLimit = `coalesce(substring(` + readableTask + `->>'time_limit_seconds' from '^[0-9]{1,18}$')::bigint, ` + fromRoute + `time_limit_seconds end, 0)`
+
+	RouteExpires = fromRoute + `expires_seconds end` // of runs whose schedule says nothing of it; null when the route does not either
+
+	// RoutedTask is what a run carries to its sink: the task, with the options of its route that it does not have itself.
+	RoutedTask = `case when ` + anyRoutes + ` then tactus.routed(s.task, ` + readableTask + `) else s.task end`
+)
+
+// What has no routes pays for one look at the table in a statement. What a task says itself goes before its route, and one for a
+// stream has none (see domain.Route).
+const (
+	anyRoutes = `(select exists (select from tactus.routes where deleted_at is null))`
+	fromRoute = `case when ` + anyRoutes + ` and ` + readableTask + `->'stream' is null
+        then (tactus.route_of(` + TaskName + `)).`
 )
 
 // TaskArgs and TaskKwargs are texts of JSON, as the user wrote them; null where that cannot be read.
@@ -34,7 +47,7 @@ const readableTask = `(case when strpos(s.task::text, chr(92) || 'u') = 0 then s
 // The policy of a schedule s is a text of our own, in canonical form, without a word of a user. Reading it by its bytes
 // raises for no row, whatever somebody has made of one by hand.
 const (
-	PolicyExpires  = `substring(s.policy from '"expires": *([0-9]{1,18})')::bigint`
+	PolicyExpires  = `coalesce(substring(s.policy from '"expires": *([0-9]{1,18})')::bigint, ` + RouteExpires + `)`
 	PolicyMaxRuns  = `substring(s.policy from '"max_runs": *([0-9]{1,18})')::bigint`
 	PolicyOverlaps = `strpos(s.policy, '"overlap":') > 0` // it says what becomes of runs that would overlap
 )

@@ -32,7 +32,7 @@ func TestAfternoon(t *testing.T) {
 		t.Fatal(err)
 	}
 	url, redis, application := testenv.DatabaseURL(t), testenv.RedisURL(t), filepath.Join(t.TempDir(), "application.json")
-	if err := os.WriteFile(application, []byte(`{"version": 2, "application": "app", "timezone": "UTC"}`), 0o644); err != nil {
+	if err := os.WriteFile(application, []byte(`{"version": 2, "application": "app", "timezone": "UTC", "default_queue": "usual"}`), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := testenv.Connect(t, url).Exec(t.Context(), djangoTables+`;
@@ -45,6 +45,7 @@ func TestAfternoon(t *testing.T) {
 		"adopt --table celery_beat_schedules --dry-run":                                         `0 new`,
 		"import redbeat --redbeat-redis-url redis://host:6379/0 --application application.json": `0 new`,
 		"import celery --script":                  `Prints what the beat of a Celery application would do`,
+		"import routes application.json":          `new +\* +usual`,
 		"import crontab --task app.run_command -": ``,
 		"import celery":                           ``,
 		"adopt --django-celery-beat":              `is followed from now on`,

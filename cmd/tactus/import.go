@@ -29,6 +29,7 @@ type importCmd struct {
 	RedBeat importRedBeatCmd `cmd:"" name:"redbeat" help:"From RedBeat's keys in Redis."`
 	Celery  importCeleryCmd  `cmd:"" help:"From a static beat_schedule, as the script prints it (--script)."`
 	Crontab importCrontabCmd `cmd:"" help:"From a crontab file."`
+	Routes  importRoutesCmd  `cmd:"" help:"Where a Celery application sends its tasks, as the script of import celery printed it."`
 }
 
 // importFlags say where to, and how.

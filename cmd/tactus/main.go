@@ -28,6 +28,7 @@ type commands struct {
 	Beat      beatCmd       `cmd:"" help:"Fire what is due."`
 	Migrate   migrateCmd    `cmd:"" help:"Bring the database's schema up to date."`
 	Schedule  scheduleCmd   `cmd:"" help:"Create, read and change schedules."`
+	Route     routeCmd      `cmd:"" help:"Read and change where tasks go whose schedules do not say so."`
 	Health    healthCmd     `cmd:"" help:"Tell whether a process is ready."`
 	Bench     benchCmd      `cmd:"" help:"Measure what is promised, on real servers."`
 	Replay    replayCmd     `cmd:"" help:"Publish a range of events again, into a stream of its own."`

@@ -7,10 +7,15 @@ type keyFlags struct {
 	KeyPrefix string `name:"celery-key-prefix" env:"TACTUS_CELERY_KEY_PREFIX" help:"global_keyprefix of the workers' transport options."`
 }
 
+// queueFlag names the queue of runs that name none.
+type queueFlag struct {
+	Queue string `name:"celery-default-queue" env:"TACTUS_CELERY_DEFAULT_QUEUE" default:"celery" help:"Queue of runs that name none."`
+}
+
 // queueFlags say how the Celery workers name their queues.
 type queueFlags struct {
 	keyFlags
-	Queue      string `name:"celery-default-queue" env:"TACTUS_CELERY_DEFAULT_QUEUE" default:"celery" help:"Queue of runs that name none."`
+	queueFlag
 	Separator  string `name:"celery-priority-separator" env:"TACTUS_CELERY_PRIORITY_SEPARATOR" help:"sep of the workers' transport options (default \\x06\\x16)."`
 	Priorities []int  `name:"celery-priority-steps" env:"TACTUS_CELERY_PRIORITY_STEPS" help:"priority_steps of the workers' transport options (default 0,3,6,9)."`
 }

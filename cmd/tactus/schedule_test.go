@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -13,6 +14,32 @@ import (
 	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
+
+// TestRouteCommands is a session with the API about routes.
+func TestRouteCommands(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(api.New(testenv.Database(t), "UTC", slog.New(slog.NewTextHandler(t.Output(), nil)), celery.Config{}))
+	defer server.Close()
+	for _, c := range []struct {
+		args string
+		code int
+		want string
+	}{
+		{"list -o json", exitOK, `"routes": \[\]`},
+		{"set feeds.* --queue feeds --priority 3 --expires 60", exitOK, `(?s)expires_seconds +60.*pattern +feeds\.\*.*priority +3.*queue +feeds`},
+		{"set app/odd%20name? --queue odd", exitOK, `app/odd%20name\?`},
+		{"list", exitOK, `(?s)PATTERN +QUEUE.*app/odd%20name\? +odd.*feeds\.\* +feeds +- +- +3 +60`},
+		{"set feeds.* --priority 256 --expires=-1", exitFailure, `(?s)priority_range at /priority.*out_of_range at /expires_seconds`},
+		{"delete feeds.*", exitOK, `^$`},
+		{"delete feeds.*", exitFailure, `404.*there is no such route`},
+		{"list -o json", exitOK, `"pattern": "app/odd%20name\?"`},
+	} {
+		said := tactus(t, append(strings.Fields("route "+c.args), "--url", server.URL)...)
+		if text := said.out + said.problems; said.code != c.code || !regexp.MustCompile(c.want).MatchString(text) {
+			t.Errorf("tactus route %s: exit %d: %s", c.args, said.code, text)
+		}
+	}
+}
 
 // TestScheduleCommands is a session with the API, a command after another.
 func TestScheduleCommands(t *testing.T) {

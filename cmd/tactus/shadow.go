@@ -44,7 +44,8 @@ type shadowCmd struct {
 
 type shadowReportCmd struct {
 	databaseFlags
-	Since     instant       `default:"24h" placeholder:"TIME" help:"From when: RFC 3339, or how long ago (90m)."`
+	Since instant `default:"24h" placeholder:"TIME" help:"From when: RFC 3339, or how long ago (90m)."`
+	queueFlag
 	Tolerance time.Duration `default:"2s" help:"How far a task may have been sent from its due time, on either side."`
 	Late      time.Duration `default:"10s" help:"How late the old beat may be besides."`
 	Output    string        `short:"o" enum:"table,json" default:"table" help:"How to print: table or json."`
@@ -64,7 +65,7 @@ func (c shadowReportCmd) Run(ctx context.Context, to console) error {
 	if err != nil {
 		return err
 	}
-	report := shadow.Compare(record, shadow.Tolerance{Early: c.Tolerance, Late: c.Late}, c.Since.Time, time.Now())
+	report := shadow.Compare(record, shadow.Tolerance{Early: c.Tolerance, Late: c.Late, DefaultQueue: c.Queue}, c.Since.Time, time.Now())
 	if err := c.print(to.out, report); err != nil {
 		return err
 	}
@@ -109,7 +110,7 @@ func shadowRemarks(s shadow.Row) string {
 		n    int
 		what string
 	}{
-		{s.OtherArgs, "%d with other arguments"}, {s.Drifted, "%d apart, as an interval of Celery's beat drifts"}, {s.Unjudged, "%d at the edges not judged"},
+		{s.OtherArgs, "%d with other arguments"}, {s.OtherQueue, "%d to another queue"}, {s.Drifted, "%d apart, as an interval of Celery's beat drifts"}, {s.Unjudged, "%d at the edges not judged"},
 	} {
 		if r.n > 0 {
 			all = append(all, fmt.Sprintf(r.what, r.n))

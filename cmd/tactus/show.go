@@ -34,6 +34,8 @@ func (c clientFlags) show(to io.Writer, answer []byte) error {
 		columns(table, members["schedules"], "id", "name", "enabled", "trigger", "timezone", "next_run_at", "last_run_at")
 	case members["history"] != nil:
 		columns(table, members["history"], "due_at", "executed_at", "status", "kind", "task_id", "reason", "error")
+	case members["routes"] != nil:
+		columns(table, members["routes"], "pattern", "queue", "exchange", "routing_key", "priority", "expires_seconds", "time_limit_seconds", "soft_time_limit_seconds", "ignore_result", "source")
 	case members["due_times"] != nil:
 		for _, due := range members["due_times"].([]any) {
 			fmt.Fprintln(table, due)

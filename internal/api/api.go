@@ -44,6 +44,7 @@ func New(pool *pgxpool.Pool, timezone string, log *slog.Logger, workers celery.C
 	s.runs(api)
 	s.due(api)
 	s.events(api)
+	s.routes(api)
 	return http.NewCrossOriginProtection().Handler(tidy(mux))
 }
 

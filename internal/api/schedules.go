@@ -107,10 +107,15 @@ func register[I, O any](api huma.API, op huma.Operation, handler func(context.Co
 		defer cancel()
 		return handler(ctx, in)
 	})
-	item := api.OpenAPI().Paths[op.Path]
+	takes[domain.Definition](api, op.Path, "Definition")
+}
+
+// takes describes the bodies that are sent to an address.
+func takes[T any](api huma.API, path, name string) {
+	item := api.OpenAPI().Paths[path]
 	for _, registered := range []*huma.Operation{item.Post, item.Put, item.Patch} {
 		if registered != nil && registered.RequestBody != nil {
-			schema := api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[domain.Definition](), true, "Definition")
+			schema := api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[T](), true, name)
 			registered.RequestBody.Content = map[string]*huma.MediaType{"application/json": {Schema: schema}}
 		}
 	}

@@ -28,6 +28,10 @@ type Event struct {
 	ETA      string
 	Expires  string
 
+	Queue      string // sent: the queue that was named, like the two below; empty when an exchange was
+	Exchange   string
+	RoutingKey string
+
 	Result    string  // succeeded: as shown to people
 	Runtime   float64 // succeeded: seconds
 	Exception string  // failed and retried: "ValueError('no')"
@@ -110,6 +114,9 @@ func parseEvent(text json.RawMessage) (Event, error) {
 		Retries    int     `json:"retries"`
 		ETA        string  `json:"eta"`
 		Expires    string  `json:"expires"`
+		Queue      string  `json:"queue"`
+		Exchange   string  `json:"exchange"`
+		RoutingKey string  `json:"routing_key"`
 		Result     string  `json:"result"`
 		Runtime    float64 `json:"runtime"`
 		Exception  string  `json:"exception"`
@@ -127,7 +134,7 @@ func parseEvent(text json.RawMessage) (Event, error) {
 	}
 	return Event{
 		m.Type, m.Hostname, m.PID, m.Clock, unixTime(m.Timestamp), m.UUID, m.RootID, m.ParentID, m.Name, m.Args, m.Kwargs,
-		m.Retries, m.ETA, m.Expires, m.Result, m.Runtime, m.Exception, m.Traceback, m.Terminated, m.Expired, m.Requeue,
+		m.Retries, m.ETA, m.Expires, m.Queue, m.Exchange, m.RoutingKey, m.Result, m.Runtime, m.Exception, m.Traceback, m.Terminated, m.Expired, m.Requeue,
 		m.Active != nil && *m.Active == 0,
 	}, nil
 }

@@ -42,7 +42,7 @@ run as (
     where r.id = state.id and r.due_at = state.due_at and s.id = state.schedule_id and s.deleted_at is null and s.enabled and s.effective_from < r.due_at
         and r.status = 'missed' and r.reason = '` + domain.ReasonAside + `' and not state.missed and state.allowed and not state.kept_back
     returning r.id, s.id as schedule_id, s.trigger_set_at, s.trigger = '{"once":true}' or ` + outbox.PolicyMaxRuns + ` is not null as counts,
-        tactus.run_due(s.id, s.name, s.task, r.id, r.due_at, r.kind) as data
+        tactus.run_due(s.id, s.name, ` + outbox.RoutedTask + `, r.id, r.due_at, r.kind) as data
 ),
 count as (
     insert into tactus.schedule_counts as n (schedule_id, trigger_set_at, fired) select schedule_id, trigger_set_at, 1 from run where counts

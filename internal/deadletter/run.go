@@ -32,7 +32,7 @@ run as (
     where r.id = state.id and r.due_at = state.due_at and s.id = r.schedule_id and s.deleted_at is null
         and r.status = 'failed' and r.error = letter.error and r.started_at is null and r.worker is null and r.heard_at is null
         and r.redelivered + 1 = letter.version and (r.expires_at is null or r.expires_at > clock_timestamp()) and not state.kept_back
-    returning r.id, r.redelivered + 1 as version, tactus.run_due(s.id, s.name, s.task, r.id, r.due_at, r.kind) as data
+    returning r.id, r.redelivered + 1 as version, tactus.run_due(s.id, s.name, ` + outbox.RoutedTask + `, r.id, r.due_at, r.kind) as data
 ),
 event as (
     insert into tactus.outbox (topic, aggregate_id, version, type, data) select 'run', id, version, 'run.due', data from run

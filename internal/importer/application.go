@@ -25,7 +25,9 @@ type Application struct {
 	Transport    map[string]json.RawMessage // those options of the broker that name keys
 	Typed        bool                       // its serializer writes times as typed values, which workers read as times
 	Entries      []Entry
+	Left         []string        // what routes tasks there and cannot be brought in: functions, regular expressions
 	tasks        map[string]sent // what is sent of a task without options, by its name
+	patterns     map[string]sent // the same, by patterns of names
 }
 
 // scriptVersion is raised when what the script prints is read in another way.
@@ -43,6 +45,8 @@ func ParseApplication(raw []byte) (Application, error) {
 		Typed        bool                       `json:"typed_times"`
 		Schedules    []scriptEntry              `json:"schedules"`
 		Tasks        map[string]sent            `json:"tasks"`
+		Patterns     map[string]sent            `json:"patterns"`
+		Left         []string                   `json:"patterns_left"`
 	}
 	if err := json.Unmarshal(withoutMark(raw), &printed); err != nil {
 		return Application{}, fmt.Errorf("this is not what the script prints: %w", err)
@@ -53,7 +57,7 @@ func ParseApplication(raw []byte) (Application, error) {
 	}
 	a := Application{
 		Name: printed.Name, Timezone: printed.Timezone, DefaultQueue: printed.DefaultQueue, Transport: printed.Transport, Typed: printed.Typed,
-		tasks: printed.Tasks,
+		Left: printed.Left, tasks: printed.Tasks, patterns: printed.Patterns,
 	}
 	for _, s := range printed.Schedules {
 		a.Entries = append(a.Entries, s.entry(printed.MadeAt))

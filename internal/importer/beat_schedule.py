@@ -269,8 +269,27 @@ def tasks(app):
             to, _ = message(app, name, [], {}, {})
         except Exception:
             continue  # one that has arguments that are checked is asked without
-        found[name] = {key: value for key, value in to.items() if key not in ("args", "kwargs") and value not in (None, False, {})}
+        found[name] = options_of(to)
     return found
+
+
+def patterns(app):
+    """Where tasks go whose names match a pattern of task_routes, by asking for one such name; and what no pattern here can say."""
+    found, left = {}, []
+    routes = app.conf.task_routes or ()
+    for route in routes if isinstance(routes, (list, tuple)) and not all(isinstance(r, (list, tuple)) for r in routes) else [routes]:
+        pairs = route.items() if isinstance(route, Mapping) else route if isinstance(route, (list, tuple)) else [(route, None)]
+        for key, _ in pairs:
+            if isinstance(key, str) and "*" in key and "[" not in key:
+                to, _ = message(app, key.replace("*", "x").replace("?", "x"), [], {}, {})
+                found[key] = options_of(to)
+            elif not isinstance(key, str) or "*" in key:
+                left.append(str(getattr(key, "pattern", key)))
+    return found, left
+
+
+def options_of(to):
+    return {key: value for key, value in to.items() if key not in ("args", "kwargs") and value not in (None, False, {})}
 
 
 def main(path="app"):
@@ -283,12 +302,13 @@ def main(path="app"):
         task.typing = False
     start = datetime.now(timezone.utc).replace(microsecond=0)
     transport = app.conf.broker_transport_options or {}
+    globs, left = patterns(app)
     json.dump({
         "version": 2, "application": path, "made_at": start.isoformat(), "typed_times": "__value__" in plain_dumps([start]), "timezone": zone_name(app.timezone),
         "transport": {name: transport[name] for name in ("global_keyprefix", "sep", "priority_steps") if name in transport},
         "default_queue": app.conf.task_default_queue,
         "schedules": [exported(app, name, entry, hooked, start) for name, entry in app.conf.beat_schedule.items()],
-        "tasks": tasks(app),
+        "tasks": tasks(app), "patterns": globs, "patterns_left": left,
     }, sys.stdout, indent=2)
     print()
 

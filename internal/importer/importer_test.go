@@ -295,6 +295,44 @@ func TestApplication(t *testing.T) {
 	equal(t, bringFrom(t, testenv.Database(t), importer.Source{Kind: importer.Celery}, elsewhere, "Asia/Tokyo"), "routed | refused | 30 3 * * * Asia/Tokyo"+differs+" | zone")
 }
 
+// TestApplicationsRoutes brings in where an application sends its tasks, twice, and then without one of them.
+func TestApplicationsRoutes(t *testing.T) {
+	t.Parallel()
+	application, err := importer.ParseApplication(runScript(t, celeryApp))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool, source := testenv.Database(t), importer.Source{Kind: importer.Celery, Label: application.Name}
+	if len(application.Left) != 1 || !strings.Contains(application.Left[0], "lambda") {
+		t.Errorf("left behind: %v", application.Left)
+	}
+	if _, err := outbox.PutRoute(t.Context(), pool, domain.Route{Pattern: "app.overridden", Queue: "by hand"}, "", nil); err != nil {
+		t.Fatal(err)
+	}
+	bring := func(routes []domain.Route) (told []string) {
+		t.Helper()
+		rows, err := importer.PlanRoutes(t.Context(), pool, source, routes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := importer.ApplyRoutes(t.Context(), pool, rows, true); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range rows {
+			told = append(told, fmt.Sprintf("%s %s -> %s %d %v", r.Change, r.Pattern, r.Queue, r.ExpiresSeconds, r.IgnoreResult))
+		}
+		return told
+	}
+	routes := application.Routes()
+	equal(t, bring(routes), "new feeds.* -> feeds 0 false", "new app.again -> usual 0 false", "new app.options -> own 60 true",
+		"refused app.overridden -> usual 0 false", "new * -> usual 0 false")
+	equal(t, bring(routes[1:]), "same app.again -> usual 0 false", "same app.options -> own 60 true",
+		"refused app.overridden -> usual 0 false", "same * -> usual 0 false", "gone feeds.* -> feeds 0 false")
+	if all, err := outbox.Routes(t.Context(), pool); err != nil || len(all) != 4 {
+		t.Errorf("%+v, %v", all, err)
+	}
+}
+
 // TestHostsZone has an application go by its host's zone, which has no name there.
 func TestHostsZone(t *testing.T) {
 	t.Parallel()

@@ -31,7 +31,7 @@ run as (
     returning r.id, r.due_at, r.fired_at, r.schedule_id, r.kind, r.status
 ),
 fired as materialized (
-    select run.id, run.due_at, run.fired_at, run.kind, s.id as schedule_id, s.name, s.task, s.trigger_set_at,
+    select run.id, run.due_at, run.fired_at, run.kind, s.id as schedule_id, s.name, ` + outbox.RoutedTask + ` as task, s.trigger_set_at,
         s.trigger = '{"once":true}' or ` + outbox.PolicyMaxRuns + ` is not null as counts
     from run join tactus.schedules s on s.id = run.schedule_id
     where run.status = 'due'

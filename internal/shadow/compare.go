@@ -13,6 +13,8 @@ import (
 type Tolerance struct {
 	Early time.Duration // before: clocks differ
 	Late  time.Duration // after: the old beat's own lateness besides
+
+	DefaultQueue string // of tasks that neither their schedule nor a route sends elsewhere
 }
 
 // Report is what both beats did, schedule by schedule.
@@ -37,6 +39,7 @@ type Row struct {
 	OldSent    int        `json:"old_beat_sent"`
 	Matched    int        `json:"matched"`
 	OtherArgs  int        `json:"other_arguments" doc:"Of the matched, those with other arguments."`
+	OtherQueue int        `json:"other_queue" doc:"Of the matched, those that were sent to another queue than tactus would."`
 	OnlyTactus int        `json:"only_tactus"`
 	OnlyOld    int        `json:"only_old_beat"`
 	Drifted    int        `json:"drifted" doc:"Of an interval: what one of them has more, since Celery's beat drifts."`
@@ -61,7 +64,7 @@ type Outsider struct {
 }
 
 // differs tells whether the schedule is not the same to both.
-func (r *Row) differs() bool { return r.OnlyTactus+r.OnlyOld+r.OtherArgs > 0 }
+func (r *Row) differs() bool { return r.OnlyTactus+r.OnlyOld+r.OtherArgs+r.OtherQueue > 0 }
 
 // maxExamples of one schedule, and of each kind, are shown.
 const maxExamples = 3
@@ -145,6 +148,18 @@ func (c *comparison) decided(d Decision) {
 	w.row.WouldFire++
 }
 
+// destination is where tactus would send a task of a schedule; empty when nobody knows.
+func (c *comparison) destination(s *domain.Schedule) string {
+	if s == nil || s.Stream != "" {
+		return ""
+	}
+	task := c.Routes[s.TaskName].Apply(s.Task())
+	if task.Exchange != "" && task.RoutingKey != "" { // one without the other counts for nothing
+		return destination("", task.Exchange, task.RoutingKey)
+	}
+	return cmp.Or(task.Queue, c.tolerance.DefaultQueue)
+}
+
 func interval(s *domain.Schedule) time.Duration {
 	if s == nil {
 		return 0
@@ -180,6 +195,10 @@ func (c *comparison) count() {
 			if w.arguments.differ(w.match.arguments) {
 				w.row.OtherArgs++
 				w.row.example("both", w.Fires, "the arguments differ: "+clip(w.match.Args)+" "+clip(w.match.Kwargs)+" were sent")
+			}
+			if ours := c.destination(w.row.schedule); ours != "" && w.match.To != "" && ours != w.match.To {
+				w.row.OtherQueue++
+				w.row.example("both", w.Fires, "the queues differ: it was sent to "+w.match.To+", and tactus would send it to "+ours+" (tactus import routes)")
 			}
 		case !c.watched(w.Due.Add(-w.early), w.Fires.Add(w.late)):
 			w.row.Unjudged++

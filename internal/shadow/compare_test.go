@@ -70,7 +70,7 @@ func (p *past) sendOne(at time.Time, sender string, args ...string) {
 }
 
 func (p *past) report() shadow.Report {
-	return shadow.Compare(p.Record, shadow.Tolerance{Early: 2 * time.Second, Late: 10 * time.Second}, day, day.Add(24*time.Hour))
+	return shadow.Compare(p.Record, shadow.Tolerance{Early: 2 * time.Second, Late: 10 * time.Second, DefaultQueue: "celery"}, day, day.Add(24*time.Hour))
 }
 
 // TestCompare has the old beat do what it does, and looks at what is made of it: what would fire, what was sent, what
@@ -150,6 +150,34 @@ func TestArguments(t *testing.T) {
 	}
 	if r.Agree {
 		t.Error("other arguments agree")
+	}
+}
+
+// TestQueues has the old beat send to the queues that schedules, routes and defaults name, and to others.
+func TestQueues(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		members, to string
+		route       domain.Route
+		differs     bool
+	}{
+		{`"queue": "q"`, "q", domain.Route{}, false},
+		{`"queue": "q"`, "celery", domain.Route{}, true},
+		{`"queue": "q"`, "", domain.Route{}, false}, // only a worker told of it
+		{`"priority": 1`, "celery", domain.Route{}, false},
+		{`"priority": 1`, "fast", domain.Route{}, true},
+		{`"priority": 1`, "fast", domain.Route{Queue: "fast"}, false},
+		{`"exchange": "x", "routing_key": "k"`, "x/k", domain.Route{Queue: "fast"}, false},
+		{`"exchange": "x"`, "celery", domain.Route{}, false},
+	} {
+		p := newPast(t)
+		p.Routes = map[string]domain.Route{"app.task": c.route}
+		p.decide(p.schedule(`"name": "a", "cron_expression": "0 9 * * *", ` + c.members))
+		p.sendOne(day.Add(9*time.Hour), "gen1@host")
+		p.Sent[0].To = c.to
+		if r := p.report(); r.Agree == c.differs || r.Schedules[0].Matched != 1 || (r.Schedules[0].OtherQueue > 0) != c.differs {
+			t.Errorf("%+v: %+v", c, r)
+		}
 	}
 }
 

@@ -42,6 +42,7 @@ type Sent struct {
 	Sender   string    // empty when only a worker told of it
 	At       time.Time // when it was sent; received, when only a worker told of it
 	Received bool      // only a worker told of it
+	To       string    // the queue, or exchange/routing key; empty when only a worker told of it
 }
 
 // Watch is a time in which somebody listened.
@@ -52,7 +53,8 @@ type Record struct {
 	Decisions []Decision
 	Sent      []Sent
 	Watches   []Watch
-	Schedules []domain.Schedule // those that are named by a decision, and those whose task was sent; deleted ones last
+	Routes    map[string]domain.Route // by the names of tasks
+	Schedules []domain.Schedule       // those that are named by a decision, and those whose task was sent; deleted ones last
 }
 
 type querier interface {
@@ -65,7 +67,7 @@ select schedule_id, due_at, until, fires_at, fate, coalesce(reason, ''), schedul
 from tactus.shadow_runs where coalesce(until, fires_at) >= $1 order by fires_at`
 
 	readSent = `
-select s.task_id, s.task_name, s.args, s.kwargs, s.sender, coalesce(s.sent_at, s.received_at) as at, s.sent_at is null
+select s.task_id, s.task_name, s.args, s.kwargs, s.sender, coalesce(s.sent_at, s.received_at) as at, s.sent_at is null, s.destination
 from tactus.shadow_sent s
 where coalesce(s.sent_at, s.received_at) >= $1 and not exists (
     select from tactus.runs r where r.id = case when s.task_id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then s.task_id::uuid end)
@@ -103,7 +105,43 @@ func Read(ctx context.Context, q querier, since time.Time) (r Record, err error)
 		}
 		r.Schedules = append(r.Schedules, s)
 	}
+	if err != nil {
+		return r, err
+	}
+	r.Routes, err = readRoutes(ctx, q, r.Schedules)
 	return r, err
+}
+
+const routesOf = `
+select name, r.queue, r.exchange, r.routing_key from unnest($1::text[]) name, tactus.route_of(name) r where r.pattern is not null`
+
+// readRoutes reads the routes of the tasks of schedules.
+func readRoutes(ctx context.Context, q querier, schedules []domain.Schedule) (map[string]domain.Route, error) {
+	var names []string
+	for _, s := range schedules {
+		names = append(names, s.TaskName)
+	}
+	rows, err := q.Query(ctx, routesOf, names)
+	if err != nil {
+		return nil, fmt.Errorf("read routes: %w", err)
+	}
+	routes := map[string]domain.Route{}
+	var name string
+	var queue, exchange, routingKey *string
+	if _, err := pgx.ForEachRow(rows, []any{&name, &queue, &exchange, &routingKey}, func() error {
+		routes[name] = domain.Route{Queue: orEmpty(queue), Exchange: orEmpty(exchange), RoutingKey: orEmpty(routingKey)}
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("read routes: %w", err)
+	}
+	return routes, nil
+}
+
+func orEmpty(text *string) string {
+	if text == nil {
+		return ""
+	}
+	return *text
 }
 
 type scheduleRow struct {

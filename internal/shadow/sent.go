@@ -1,6 +1,7 @@
 package shadow
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -18,6 +19,7 @@ import (
 type task struct {
 	name, args, kwargs string
 	sender             string
+	to                 string // a queue, or exchange/routing key; empty when it is not known
 	sent, received     *time.Time
 }
 
@@ -30,7 +32,7 @@ func taskOf(e celery.Event) (task, bool) {
 	t := task{name: clip(e.Name), args: clip(e.Args), kwargs: clip(e.Kwargs)}
 	switch e.Type {
 	case "task-sent":
-		t.sender, t.sent = clip(e.Hostname), &e.Time
+		t.sender, t.sent, t.to = clip(e.Hostname), &e.Time, clip(destination(e.Queue, e.Exchange, e.RoutingKey))
 	case "task-received":
 		t.received = &e.Time
 	default:
@@ -39,10 +41,18 @@ func taskOf(e celery.Event) (task, bool) {
 	return t, true
 }
 
+// destination is where a task goes, in one text.
+func destination(queue, exchange, routingKey string) string {
+	if exchange == "" {
+		return cmp.Or(routingKey, queue)
+	}
+	return exchange + "/" + routingKey
+}
+
 // and joins what two events tell of a task.
 func (t task) and(other task) task {
 	if t.name == "" || other.sent != nil && t.sent == nil {
-		t.name, t.args, t.kwargs, t.sender, t.sent = other.name, other.args, other.kwargs, other.sender, other.sent
+		t.name, t.args, t.kwargs, t.sender, t.sent, t.to = other.name, other.args, other.kwargs, other.sender, other.sent, other.to
 	}
 	if t.received == nil {
 		t.received = other.received
@@ -80,21 +90,22 @@ const keepHeard = `
 with watch as (
     update tactus.shadow_watches set until = clock_timestamp() where id = @id
 )
-insert into tactus.shadow_sent as s (task_id, task_name, args, kwargs, sender, sent_at, received_at)
-select * from unnest(@ids::text[], @names::text[], @args::text[], @kwargs::text[], @senders::text[], @sent::timestamptz[], @received::timestamptz[])
+insert into tactus.shadow_sent as s (task_id, task_name, args, kwargs, sender, sent_at, received_at, destination)
+select * from unnest(@ids::text[], @names::text[], @args::text[], @kwargs::text[], @senders::text[], @sent::timestamptz[], @received::timestamptz[], @to::text[])
 on conflict (task_id) do update set
     sender = case when s.sender = '' then excluded.sender else s.sender end,
+    destination = case when s.destination = '' then excluded.destination else s.destination end,
     sent_at = coalesce(s.sent_at, excluded.sent_at), received_at = coalesce(s.received_at, excluded.received_at)`
 
 func (s session) keep(ctx context.Context, pool *pgxpool.Pool, heard map[string]task) error {
-	var ids, names, args, kwargs, senders []string
+	var ids, names, args, kwargs, senders, to []string
 	var sent, received []*time.Time
 	for id, t := range heard {
 		ids, names, args, kwargs, senders = append(ids, clip(id)), append(names, t.name), append(args, t.args), append(kwargs, t.kwargs), append(senders, t.sender)
-		sent, received = append(sent, t.sent), append(received, t.received)
+		sent, received, to = append(sent, t.sent), append(received, t.received), append(to, t.to)
 	}
 	_, err := pool.Exec(ctx, keepHeard, pooled, pgx.NamedArgs{
-		"id": s.id, "ids": ids, "names": names, "args": args, "kwargs": kwargs, "senders": senders, "sent": sent, "received": received,
+		"id": s.id, "ids": ids, "names": names, "args": args, "kwargs": kwargs, "senders": senders, "sent": sent, "received": received, "to": to,
 	})
 	if err != nil {
 		return fmt.Errorf("record what was sent: %w", err)

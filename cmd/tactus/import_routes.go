@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/tactus-dev/tactus/internal/importer"
+	"github.com/tactus-dev/tactus/internal/telemetry"
+)
+
+// importRoutesCmd brings in where an application sends its tasks, for schedules that do not say so: those of adopted tables, and those
+// that are made over HTTP or SQL.
+type importRoutesCmd struct {
+	databaseFlags
+	Source string `placeholder:"LABEL" help:"Which application this is (default: what it is called there)."`
+	DryRun bool   `help:"Only show what would come."`
+	Prune  bool   `help:"Take away what came from there before and is there no more."`
+	Output string `short:"o" enum:"table,json" default:"table" help:"table or json."`
+	File   string `arg:"" optional:"" default:"-" help:"What the script printed; - reads standard input."`
+}
+
+// Run imports.
+func (c importRoutesCmd) Run(ctx context.Context, to console) error {
+	application, err := readApplication(c.File, to)
+	if err != nil {
+		return err
+	}
+	source, err := importFlags{Source: c.Source}.from(importer.Celery, application.Name)
+	if err != nil {
+		return err
+	}
+	pool, err := c.connect(ctx, &telemetry.Health{})
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	rows, err := importer.PlanRoutes(ctx, pool, source, application.Routes())
+	if err != nil {
+		return err
+	}
+	for _, pattern := range application.Left {
+		fmt.Fprintf(to.problems, "%s routes tasks there and cannot be brought in; of the tasks that the application has it was asked\n", pattern)
+	}
+	refused, err := c.show(to, rows)
+	if err != nil {
+		return err
+	}
+	if !c.DryRun {
+		if err := importer.ApplyRoutes(ctx, pool, rows, c.Prune); err != nil {
+			return err
+		}
+	}
+	if refused > 0 {
+		return fmt.Errorf("%d routes are refused", refused)
+	}
+	return nil
+}
+
+func (c importRoutesCmd) show(to console, rows []importer.RouteRow) (refused int, err error) {
+	for _, r := range rows {
+		if r.Change == "refused" {
+			refused++
+		}
+	}
+	if c.Output == "json" {
+		return refused, printJSON(to.out, map[string]any{"routes": rows})
+	}
+	table := tabwriter.NewWriter(to.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "CHANGE\tPATTERN\tQUEUE\tPRIORITY\tEXPIRES\tREMARKS")
+	for _, r := range rows {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%s\n", r.Change, r.Pattern, r.Queue, priority(r.Priority), r.ExpiresSeconds, r.Reason)
+	}
+	return refused, table.Flush()
+}
+
+func priority(p *int) string {
+	if p == nil {
+		return "-"
+	}
+	return fmt.Sprint(*p)
+}

@@ -1,0 +1,111 @@
+package importer
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tactus-dev/tactus/domain"
+	wire "github.com/tactus-dev/tactus/internal/celery"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// Routes are where the application sends its tasks, and with which options, when nothing else is said. All names that it does not
+// know go to its default queue.
+func (a Application) Routes() (routes []domain.Route) {
+	for _, pattern := range sortedKeys(a.patterns) {
+		routes = append(routes, a.patterns[pattern].asRoute(pattern))
+	}
+	usual := domain.Route{Pattern: "*", Queue: a.DefaultQueue}
+	for _, name := range sortedKeys(a.tasks) {
+		r := a.tasks[name].asRoute(name)
+		alike := usual
+		if alike.Pattern = name; len(a.patterns) > 0 || encodedRoute(r) != encodedRoute(alike) {
+			routes = append(routes, r)
+		}
+	}
+	return append(routes, usual)
+}
+
+func (s sent) asRoute(pattern string) domain.Route {
+	var d domain.Definition
+	s.route(&d)
+	return domain.Route{
+		Pattern: pattern, Queue: d.Queue, Exchange: d.Exchange, RoutingKey: d.RoutingKey, Priority: d.Priority, ExpiresSeconds: d.ExpiresSeconds,
+		TimeLimitSeconds: d.TimeLimitSeconds, SoftTimeLimitSeconds: d.SoftTimeLimitSeconds, IgnoreResult: d.IgnoreResult,
+	}
+}
+
+// RouteRow is what importing does to one route.
+type RouteRow struct {
+	outbox.KeptRoute
+	Change string `json:"change" enum:"new,changed,same,refused,gone"`
+	Reason string `json:"reason,omitempty" doc:"Why it is refused."`
+}
+
+// PlanRoutes holds routes against those that there are. What came from the same source before and is not among them is gone;
+// what came from elsewhere is left alone.
+func PlanRoutes(ctx context.Context, pool *pgxpool.Pool, source Source, routes []domain.Route) (rows []RouteRow, err error) {
+	kept, err := outbox.Routes(ctx, pool)
+	if err != nil {
+		return nil, err
+	}
+	before := map[string]outbox.KeptRoute{}
+	for _, r := range kept {
+		before[r.Pattern] = r
+	}
+	planned := map[string]bool{}
+	for _, r := range routes {
+		planned[r.Pattern] = true
+		rows = append(rows, planRoute(r, before, source.tag()))
+	}
+	for _, r := range kept {
+		if r.Source == source.tag() && !planned[r.Pattern] {
+			rows = append(rows, RouteRow{KeptRoute: r, Change: "gone"})
+		}
+	}
+	return rows, nil
+}
+
+func planRoute(r domain.Route, before map[string]outbox.KeptRoute, source string) RouteRow {
+	row := RouteRow{KeptRoute: outbox.KeptRoute{Route: r, Source: source}, Change: "new"}
+	was, there := before[r.Pattern]
+	switch {
+	case there && was.Source != source:
+		row.Change, row.Reason = "refused", fmt.Sprintf("name_taken at /pattern: this route is there and came from %s: take it away, or leave it", origin(was.Source))
+	case r.Check(wire.Config{}.Check) != nil:
+		row.Change, row.Reason = "refused", r.Check(wire.Config{}.Check).Error()
+	case there:
+		row.Change = "changed"
+		if encodedRoute(was.Route) == encodedRoute(r) {
+			row.Change = "same"
+		}
+	}
+	return row
+}
+
+func origin(source string) string {
+	if source == "" {
+		return "the API"
+	}
+	return source
+}
+
+func encodedRoute(r domain.Route) string { return string(encode(r)) }
+
+// ApplyRoutes writes what is new or changed, and with prune takes away what is gone. It may be repeated after an error.
+func ApplyRoutes(ctx context.Context, pool *pgxpool.Pool, rows []RouteRow, prune bool) (err error) {
+	for _, r := range rows {
+		switch {
+		case r.Change == "new" || r.Change == "changed":
+			_, err = outbox.PutRoute(ctx, pool, r.Route, r.Source, wire.Config{}.Check)
+		case r.Change == "gone" && prune:
+			err = outbox.DeleteRoute(ctx, pool, r.Pattern)
+		}
+		if err != nil {
+			return fmt.Errorf("import the route of %s: %w", r.Pattern, err)
+		}
+	}
+	return nil
+}

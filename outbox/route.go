@@ -1,0 +1,137 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/domain"
+)
+
+// KeptRoute is a route with who wrote it.
+type KeptRoute struct {
+	domain.Route
+	Source    string    `json:"source,omitempty" doc:"The import that wrote it."`
+	UpdatedAt time.Time `json:"updated_at"`
+}
+
+const livingRoutes = `
+select pattern, coalesce(queue, ''), coalesce(exchange, ''), coalesce(routing_key, ''), priority, coalesce(expires_seconds, 0),
+    coalesce(time_limit_seconds, 0), coalesce(soft_time_limit_seconds, 0), ignore_result, source, updated_at
+from tactus.routes where deleted_at is null order by pattern`
+
+// Routes are all routes, by their patterns.
+func Routes(ctx context.Context, q querier) ([]KeptRoute, error) {
+	rows, err := q.Query(ctx, livingRoutes)
+	if err != nil {
+		return nil, fmt.Errorf("read routes: %w", err)
+	}
+	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r KeptRoute, err error) {
+		return r, row.Scan(&r.Pattern, &r.Queue, &r.Exchange, &r.RoutingKey, &r.Priority, &r.ExpiresSeconds, &r.TimeLimitSeconds,
+			&r.SoftTimeLimitSeconds, &r.IgnoreResult, &r.Source, &r.UpdatedAt)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read routes: %w", err)
+	}
+	return all, nil
+}
+
+// putRoute writes a route and its event, unless the route is so already.
+const putRoute = `
+with changed as (
+    insert into tactus.routes as r (pattern, version, matches, source, queue, exchange, routing_key, priority, expires_seconds,
+        time_limit_seconds, soft_time_limit_seconds, ignore_result, updated_at)
+    values (@pattern, 1, @matches::text, @source, nullif(@queue::text, ''), nullif(@exchange::text, ''), nullif(@routing_key::text, ''), @priority::integer,
+        nullif(@expires::bigint, 0), nullif(@time_limit::bigint, 0), nullif(@soft_time_limit::bigint, 0), @ignore_result, statement_timestamp())
+    on conflict (pattern) do update set version = r.version + 1, source = excluded.source, queue = excluded.queue, exchange = excluded.exchange,
+        routing_key = excluded.routing_key, priority = excluded.priority, expires_seconds = excluded.expires_seconds,
+        time_limit_seconds = excluded.time_limit_seconds, soft_time_limit_seconds = excluded.soft_time_limit_seconds,
+        ignore_result = excluded.ignore_result, updated_at = excluded.updated_at, deleted_at = null
+    where (r.source, r.queue, r.exchange, r.routing_key, r.priority, r.expires_seconds, r.time_limit_seconds, r.soft_time_limit_seconds,
+        r.ignore_result, r.deleted_at) is distinct from (excluded.source, excluded.queue, excluded.exchange, excluded.routing_key, excluded.priority,
+        excluded.expires_seconds, excluded.time_limit_seconds, excluded.soft_time_limit_seconds, excluded.ignore_result, null)
+    returning *
+)` + routeEvent
+
+const deleteRoute = `
+with changed as (
+    update tactus.routes set version = version + 1, updated_at = statement_timestamp(), deleted_at = statement_timestamp()
+    where pattern = @pattern and deleted_at is null
+    returning *
+)` + routeEvent
+
+// routeEvent appends what became of a route to the log. Its aggregate is made of the pattern, and nothing else has that id.
+const routeEvent = `
+insert into tactus.outbox (topic, aggregate_id, version, type, data, occurred_at)
+select 'route', md5('route ' || pattern)::uuid, version, case when deleted_at is null then 'route.set' else 'route.deleted' end,
+    json_strip_nulls(json_build_object('pattern', pattern, 'source', nullif(source, ''), 'queue', queue, 'exchange', exchange, 'routing_key', routing_key,
+        'priority', priority, 'expires_seconds', expires_seconds, 'time_limit_seconds', time_limit_seconds,
+        'soft_time_limit_seconds', soft_time_limit_seconds, 'ignore_result', nullif(ignore_result, false))), updated_at
+from changed
+returning position`
+
+// like is a pattern as LIKE takes it, with ! to escape.
+var like = strings.NewReplacer("!", "!!", "%", "!%", "_", "!_", "*", "%", "?", "_")
+
+// PutRoute makes the route of a pattern what is given; changed tells whether it was not so already. Runs that are recorded from then
+// on go by it.
+func PutRoute(ctx context.Context, q querier, r domain.Route, source string, check domain.Check) (changed bool, err error) {
+	if err := r.Check(check); err != nil {
+		return false, err
+	}
+	var matches *string
+	if r.IsPattern() {
+		text := like.Replace(r.Pattern)
+		matches = &text
+	}
+	return writeRoute(ctx, q, putRoute, pgx.NamedArgs{
+		"pattern": r.Pattern, "matches": matches, "source": source, "queue": r.Queue, "exchange": r.Exchange, "routing_key": r.RoutingKey,
+		"priority": r.Priority, "expires": r.ExpiresSeconds, "time_limit": r.TimeLimitSeconds, "soft_time_limit": r.SoftTimeLimitSeconds,
+		"ignore_result": r.IgnoreResult,
+	})
+}
+
+// ErrNoRoute is the answer when there is no route of a pattern.
+var ErrNoRoute = &domain.Error{Kind: domain.NotFound, Code: "not_found", Message: "there is no such route"}
+
+// DeleteRoute takes the route of a pattern away, or answers ErrNoRoute.
+func DeleteRoute(ctx context.Context, q querier, pattern string) error {
+	changed, err := writeRoute(ctx, q, deleteRoute, pgx.NamedArgs{"pattern": pattern})
+	if err == nil && !changed {
+		return ErrNoRoute
+	}
+	return err
+}
+
+func writeRoute(ctx context.Context, q querier, sql string, args pgx.NamedArgs) (changed bool, err error) {
+	rows, err := q.Query(ctx, sql, args)
+	if err != nil {
+		return false, fmt.Errorf("write route: %w", err)
+	}
+	_, err = pgx.CollectExactlyOneRow(rows, pgx.RowTo[int64])
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("write route: %w", err)
+	}
+	return true, nil
+}
+
+// Routes are all routes, by their patterns.
+func (s *Store) Routes(ctx context.Context) ([]KeptRoute, error) { return Routes(ctx, s.pool) }
+
+// PutRoute makes the route of a pattern what is given.
+func (s *Store) PutRoute(ctx context.Context, r domain.Route, source string) error {
+	_, err := PutRoute(ctx, s.pool, r, source, s.check)
+	return err
+}
+
+// DeleteRoute takes the route of a pattern away, or answers ErrNoRoute.
+func (s *Store) DeleteRoute(ctx context.Context, pattern string) error {
+	return DeleteRoute(ctx, s.pool, pattern)
+}

@@ -1,0 +1,158 @@
+package outbox_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/testenv"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+func putRoutes(t *testing.T, pool *pgxpool.Pool, routes ...domain.Route) {
+	t.Helper()
+	for _, r := range routes {
+		if _, err := outbox.PutRoute(t.Context(), pool, r, "test", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestRoutesAreAppliedAsDomainDoes has Postgres route tasks with every set of options by routes with every set of options, and
+// compares with domain.Route.
+func TestRoutesAreAppliedAsDomainDoes(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	store := outbox.NewStore(pool, "")
+	one, two := 1, 2
+	routes := []domain.Route{
+		{Pattern: "app.queue", Queue: "fast", Priority: &one, ExpiresSeconds: 60, TimeLimitSeconds: 30, SoftTimeLimitSeconds: 20, IgnoreResult: true},
+		{Pattern: "app.exchange", Queue: "topical", Exchange: "topics", RoutingKey: "a.b"},
+		{Pattern: "app.nothing"},
+	}
+	putRoutes(t, pool, routes...)
+	for _, r := range routes {
+		for n := range 1 << 7 {
+			d := definition("")
+			d.TaskName = r.Pattern
+			for bit, set := range []func(){
+				func() { d.Queue = "own" }, func() { d.Exchange, d.RoutingKey = "ours", "k" }, func() { d.Priority = &two }, func() { d.ExpiresSeconds = 5 },
+				func() { d.TimeLimitSeconds = 6 }, func() { d.SoftTimeLimitSeconds = 4 }, func() { d.Kwargs = json.RawMessage(`{"queue":"\u0000\ud83d"}`) },
+			} {
+				if n&(1<<bit) != 0 {
+					set()
+				}
+			}
+			if want := r.Apply(d.Task()); !reflect.DeepEqual(triggered(t, pool, store, d), want) {
+				t.Errorf("%s, %b: got %+v, want %+v", r.Pattern, n, triggered(t, pool, store, d), want)
+			}
+		}
+	}
+	streamed := definition("")
+	streamed.TaskName, streamed.Stream = "app.queue", "s"
+	if got := triggered(t, pool, store, streamed); got.Queue != "" || got.ExpiresSeconds != 0 || got.Stream != "s" {
+		t.Errorf("%+v", got)
+	}
+}
+
+// triggered is the task that a manual run carries. Its row expires when it says.
+func triggered(t *testing.T, pool *pgxpool.Pool, store *outbox.Store, d domain.Definition) domain.Task {
+	t.Helper()
+	s, err := store.Create(t.Context(), d, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run, err := store.Trigger(t.Context(), s.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var data []byte
+	var expires *float64
+	if err := pool.QueryRow(t.Context(), `select o.data, extract(epoch from r.expires_at - r.fired_at)::float8 from tactus.outbox o
+		join tactus.runs r on r.id = o.aggregate_id where o.topic = 'run' and r.id = $1`, run).Scan(&data, &expires); err != nil {
+		t.Fatal(err)
+	}
+	var due domain.DueRun
+	if err := json.Unmarshal(data, &due); err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(due.ExpiresSeconds != 0, due.ExpiresSeconds); expires != nil && got != fmt.Sprint(true, int64(*expires)) || expires == nil && due.ExpiresSeconds != 0 {
+		t.Errorf("the row expires %v s after it was fired, the task after %d s", expires, due.ExpiresSeconds)
+	}
+	for _, member := range []string{"queue", "exchange", "priority", "expires_seconds"} {
+		if strings.Count(strings.ReplaceAll(string(data), `{"queue":"\u0000`, ""), `"`+member+`":`) > 1 {
+			t.Errorf("%s is there twice: %s", member, data)
+		}
+	}
+	return due.Task
+}
+
+// TestWhichRoute has several patterns match one name.
+func TestWhichRoute(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	store := outbox.NewStore(pool, "")
+	queue := func(name string) string {
+		t.Helper()
+		d := definition("")
+		d.TaskName = name
+		return triggered(t, pool, store, d).Queue
+	}
+	if got := queue("feeds.news"); got != "" {
+		t.Errorf("without routes it goes to %q", got)
+	}
+	for _, pattern := range []string{"*", "feeds.*", "feeds.news", "a_b%!c?"} {
+		putRoutes(t, pool, domain.Route{Pattern: pattern, Queue: "of " + pattern})
+	}
+	for name, want := range map[string]string{
+		"feeds.news": "feeds.news", "feeds.other": "feeds.*", "other": "*", "a_b%!cd": "a_b%!c?", "axb%!cd": "*", "a_bxx!cd": "*", `feeds.\`: "feeds.*",
+	} {
+		if got := queue(name); got != "of "+want {
+			t.Errorf("%s goes to %q, want that of %s", name, got, want)
+		}
+	}
+	if err := outbox.DeleteRoute(t.Context(), pool, "feeds.news"); err != nil {
+		t.Fatal(err)
+	}
+	if got := queue("feeds.news"); got != "of feeds.*" {
+		t.Errorf("after its route was taken away it goes to %q", got)
+	}
+	if err := outbox.DeleteRoute(t.Context(), pool, "feeds.news"); !errors.Is(err, outbox.ErrNoRoute) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestRoutesAreInTheLog changes a route, and reads what the log says of it.
+func TestRoutesAreInTheLog(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	for _, queue := range []string{"a", "a", "b"} {
+		putRoutes(t, pool, domain.Route{Pattern: "app.task", Queue: queue})
+	}
+	if err := outbox.DeleteRoute(t.Context(), pool, "app.task"); err != nil {
+		t.Fatal(err)
+	}
+	putRoutes(t, pool, domain.Route{Pattern: "app.task", Queue: "c"})
+	var told string
+	if err := pool.QueryRow(t.Context(), `select string_agg(version || ' ' || type || ' ' || coalesce(data->>'queue', '-'), ', ' order by position)
+		from tactus.outbox where topic = 'route'`).Scan(&told); err != nil {
+		t.Fatal(err)
+	}
+	if want := "1 route.set a, 2 route.set b, 3 route.deleted b, 4 route.set c"; told != want {
+		t.Errorf("got %s, want %s", told, want)
+	}
+	all, err := outbox.Routes(t.Context(), pool)
+	if err != nil || len(all) != 1 || all[0].Queue != "c" || all[0].Source != "test" {
+		t.Errorf("%+v, %v", all, err)
+	}
+	if _, err := outbox.PutRoute(t.Context(), pool, domain.Route{ExpiresSeconds: -1}, "", nil); !errors.Is(err, &domain.Error{Code: "name_invalid"}) ||
+		!errors.Is(err, &domain.Error{Code: "out_of_range"}) {
+		t.Errorf("%v", err)
+	}
+}
