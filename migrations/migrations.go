@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"time"
 
@@ -130,4 +131,21 @@ func closeAfter(db *sql.DB, err error) error {
 		return fmt.Errorf("%w; close: %w", err, cerr)
 	}
 	return err
+}
+
+const superusers = `
+select rolname from pg_roles where rolsuper and (rolname = current_user
+    or oid in (select proowner from pg_proc where pronamespace = 'tactus'::regnamespace and prosecdef)) order by rolname = current_user desc limit 1`
+
+// Superuser names a superuser with whose rights the functions of the schema run, or are made; none when all is as it should be.
+func Superuser(ctx context.Context, url string) (name string, err error) {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return "", fmt.Errorf("look for superusers: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if err = conn.QueryRow(ctx, superusers, pgx.QueryExecModeExec).Scan(&name); err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return "", fmt.Errorf("look for superusers: %w", err)
+	}
+	return name, nil
 }

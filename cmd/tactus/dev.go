@@ -14,7 +14,6 @@ import (
 
 	"github.com/tactus-dev/tactus/internal/servers"
 	"github.com/tactus-dev/tactus/internal/telemetry"
-	"github.com/tactus-dev/tactus/migrations"
 )
 
 type devCmd struct {
@@ -48,7 +47,7 @@ func (c devCmd) Run(ctx context.Context, to console, log *slog.Logger) (err erro
 	if err := c.startServers(ctx, owned); err != nil {
 		return err
 	}
-	if err := migrations.Up(ctx, c.DatabaseURL.reveal()); err != nil {
+	if err := migrate(ctx, c.DatabaseURL.reveal(), to); err != nil {
 		return err
 	}
 	return c.serve(ctx, state, to, log)

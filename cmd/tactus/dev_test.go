@@ -51,6 +51,10 @@ func TestDevAsANewcomer(t *testing.T) {
 			t.Errorf("the banner does not tell %s:\n%s", said, banner)
 		}
 	}
+	hasPlainRole(t, env["DATABASE_URL"])
+	if strings.Contains(p.Log(), "superuser") {
+		t.Errorf("it speaks of a superuser: %s", p.Log())
+	}
 	if status, body := curl(t, banner); status != http.StatusCreated {
 		t.Errorf("the line to try: %d %s", status, body)
 	}
@@ -159,6 +163,25 @@ func serverPIDs(t *testing.T, state, redisURL string) (postgres, redis int) {
 func runs(pid int) bool { return syscall.Kill(pid, 0) == nil }
 
 // TestDevKilledLeavesNoChild kills dev as a crash does, and starts it again on the same data.
+// hasPlainRole makes a table as a service does that does not name schemas: it is not in ours.
+func hasPlainRole(t *testing.T, url string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	var schema string
+	var super bool
+	_, err = conn.Exec(t.Context(), `create table services_own (id int)`)
+	if err == nil {
+		err = conn.QueryRow(t.Context(), `select relnamespace::regnamespace, rolsuper from pg_class, pg_roles where pg_class.oid = 'services_own'::regclass and rolname = current_user`).Scan(&schema, &super)
+	}
+	if err != nil || schema != "public" || super {
+		t.Errorf("a service's table is in the schema %s, superuser %v, %v", schema, super, err)
+	}
+}
+
 func TestDevKilledLeavesNoChild(t *testing.T) {
 	t.Parallel()
 	state := stateDir(t)
@@ -189,6 +212,9 @@ func TestDevOnGivenServers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close(context.WithoutCancel(t.Context()))
+	if !strings.Contains(p.Log(), "tactus is a superuser") {
+		t.Error("it does not say that it was given a superuser")
+	}
 	var n int
 	if err := conn.QueryRow(t.Context(), `select count(*) from tactus.schedules where name = 'hello'`).Scan(&n); err != nil || n != 1 {
 		t.Errorf("%d schedules in the given database, %v", n, err)

@@ -18,7 +18,7 @@ func (c migrateCmd) Run(ctx context.Context, to console) error {
 		return err
 	}
 	if !c.Status {
-		if err := migrations.Up(ctx, c.DatabaseURL.reveal()); err != nil {
+		if err := migrate(ctx, c.DatabaseURL.reveal(), to); err != nil {
 			return err
 		}
 	}
@@ -28,4 +28,17 @@ func (c migrateCmd) Run(ctx context.Context, to console) error {
 	}
 	fmt.Fprintf(to.out, "schema version %d of %d\n", current, newest)
 	return nil
+}
+
+// migrate migrates, and says when a superuser does.
+func migrate(ctx context.Context, url string, to console) error {
+	if err := migrations.Up(ctx, url); err != nil {
+		return err
+	}
+	superuser, err := migrations.Superuser(ctx, url)
+	if superuser != "" {
+		fmt.Fprintf(to.problems, "tactus: %s is a superuser, with whose rights the functions of the schema run that others call: let a plain role own it"+
+			" (docs/roles.md, \"From a superuser to a plain role\")\n", superuser)
+	}
+	return err
 }

@@ -1,0 +1,179 @@
+package migrations_test
+
+import (
+	"context"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/adopt"
+	"github.com/tactus-dev/tactus/internal/testenv"
+	"github.com/tactus-dev/tactus/migrations"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// manual is docs/roles.md, with roles and a database of a test's own.
+type manual struct {
+	*testing.T
+	superuser string
+	blocks    []string
+	names     *strings.Replacer
+}
+
+func newManual(t *testing.T, superuser string) manual {
+	t.Helper()
+	text, err := os.ReadFile("../docs/roles.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, err := url.Parse(superuser)
+	if err != nil {
+		t.Fatal(err)
+	}
+	database := strings.TrimPrefix(at.Path, "/")
+	m := manual{T: t, superuser: superuser, names: strings.NewReplacer(
+		"database shop", "database "+database, "tactus_owner", database+"_owner", "tactus_writer", database+"_writer", "tactus_upstream", database+"_upstream",
+	)}
+	for _, found := range regexp.MustCompile("(?s)```sql\n(.*?)```").FindAllStringSubmatch(string(text), -1) {
+		m.blocks = append(m.blocks, found[1])
+	}
+	if len(m.blocks) != 4 {
+		t.Fatalf("the manual has %d blocks", len(m.blocks))
+	}
+	m.run(superuser, 0)
+	for _, role := range []string{"tactus_owner", "tactus_writer", "tactus_upstream"} {
+		t.Cleanup(func() {
+			testenv.Execute(t, superuser, m.names.Replace(`drop owned by `+role+` cascade`), m.names.Replace(`drop role `+role))
+		})
+	}
+	return m
+}
+
+// run runs a block.
+func (m manual) run(url string, block int) {
+	m.Helper()
+	testenv.Execute(m, url, m.names.Replace(m.blocks[block]))
+}
+
+// as is the database as a role reaches it.
+func (m manual) as(role string) string {
+	m.Helper()
+	at, err := url.Parse(m.superuser)
+	if err != nil {
+		m.Fatal(err)
+	}
+	at.User = url.UserPassword(m.names.Replace("tactus_"+role), "secret of the "+role)
+	return at.String()
+}
+
+// TestRolesOfTheManual makes the roles of the manual. Each can do what is said, and no more.
+func TestRolesOfTheManual(t *testing.T) {
+	t.Parallel()
+	m := newManual(t, testenv.EmptyURL(t))
+	if err := migrations.Up(t.Context(), m.as("owner")); err != nil {
+		t.Fatal(err)
+	}
+	m.run(m.as("owner"), 1)
+	use(t, testenv.Connect(t, m.as("owner")))
+
+	writer := testenv.Connect(t, m.as("writer"))
+	err := outbox.InTx(t.Context(), writer, func(tx pgx.Tx) error { return writes(t.Context(), tx) })
+	if err != nil {
+		t.Errorf("the writer: %v", err)
+	}
+	upstream := testenv.Connect(t, m.as("upstream"))
+	for _, sql := range []string{
+		`select tactus.put_schedule('{"name": "called", "task_name": "a", "cron_expression": "* * * * *"}')`, `select tactus.delete_schedule('called')`,
+		`select tactus.adopted_id('public.t', '1')`,
+	} {
+		if _, err := upstream.Exec(t.Context(), sql); err != nil {
+			t.Errorf("the upstream: %s: %v", sql, err)
+		}
+	}
+	for _, sql := range []string{
+		`select * from tactus.runs`, `insert into tactus.runs default values`, `delete from tactus.schedules`, `update tactus.outbox set version = 1`, `truncate tactus.outbox`,
+		`drop table tactus.runs`, `alter table tactus.schedules add column mine int`, `create table tactus.mine (id int)`, `update tactus.leases set holder = 'me'`,
+		`create function tactus.mine() returns int language sql as 'select 1'`, `select tactus.adopt_mend(1)`,
+		`delete from tactus.outbox`, `insert into tactus.adoptions values ('public.t', 'django_celery_beat', 'UTC')`, `insert into tactus.migrations default values`,
+	} {
+		for role, pool := range map[string]interface {
+			QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+		}{"writer": writer, "upstream": upstream} {
+			if err := pool.QueryRow(t.Context(), sql).Scan(new(any)); err == nil || !strings.Contains(err.Error(), "42501") {
+				t.Errorf("the %s may %s: %v", role, sql, err)
+			}
+		}
+	}
+	if _, err := upstream.Exec(t.Context(), `select * from tactus.schedules`); err == nil {
+		t.Error("the upstream may read schedules")
+	}
+	m.adopts()
+}
+
+// adopts follows a table of the upstream's.
+func (m manual) adopts() {
+	m.Helper()
+	testenv.Execute(m, m.superuser, `create table public.celery_beat_schedules (id uuid primary key default gen_random_uuid(), name text, task_name text, cron_expression text, enabled boolean)`,
+		m.names.Replace(`alter table public.celery_beat_schedules owner to tactus_upstream`))
+	m.run(m.as("upstream"), 2)
+	owner := testenv.Connect(m, m.as("owner"))
+	source, err := adopt.Find(m.Context(), owner, "celery_beat_schedules", adopt.CeleryBeatSchedules)
+	if err == nil {
+		err = source.Adopt(m.Context(), "UTC")
+	}
+	if err != nil {
+		m.Fatal(err)
+	}
+	testenv.Execute(m, m.as("upstream"), `insert into celery_beat_schedules (name, task_name, cron_expression, enabled) values ('theirs', 'a', '* * * * *', true)`)
+	if _, err := outbox.GetByName(m.Context(), owner, "theirs"); err != nil {
+		m.Error(err)
+	}
+	if _, left, err := source.Unadopt(m.Context(), false); err != nil || len(left) != 4 {
+		m.Errorf("the triggers that the owner of the table is to drop: %q, %v", left, err)
+	} else {
+		testenv.Execute(m, m.as("upstream"), left...)
+	}
+}
+
+// writes does all that package outbox offers in a transaction.
+func writes(ctx context.Context, tx pgx.Tx) error {
+	s, err := outbox.Put(ctx, tx, domain.Definition{Name: "written", CronExpression: "* * * * *", TaskName: "t"})
+	if err != nil {
+		return err
+	}
+	if _, err := outbox.Disable(ctx, tx, s.ID); err != nil {
+		return err
+	}
+	if _, err := outbox.Enable(ctx, tx, s.ID); err != nil {
+		return err
+	}
+	return outbox.Delete(ctx, tx, s.ID)
+}
+
+// TestHandedOverToAPlainRole has a superuser migrate, as compose.yaml and dev once did, and the manual's block hand all over.
+func TestHandedOverToAPlainRole(t *testing.T) {
+	t.Parallel()
+	superuser := testenv.EmptyURL(t)
+	if err := migrations.UpTo(t.Context(), superuser, newest(t)-1); err != nil {
+		t.Fatal(err)
+	}
+	m := newManual(t, superuser)
+	testenv.Execute(t, superuser, m.names.Replace(m.blocks[3]))
+	if err := migrations.Up(t.Context(), m.as("owner")); err != nil {
+		t.Fatal(err)
+	}
+	pool := testenv.Connect(t, m.as("owner"))
+	use(t, pool)
+	if _, err := outbox.Maintain(t.Context(), pool, time.Now().AddDate(0, 0, 40), outbox.Retention{Runs: time.Hour, Keys: time.Hour}); err != nil {
+		t.Error(err)
+	}
+	if faults := rightsOf(t, pool, m.names.Replace("tactus_owner")); len(faults) > 0 {
+		t.Errorf("%s", strings.Join(faults, "\n"))
+	}
+}
