@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -83,7 +84,7 @@ func TestSettingsAreThoseOfTheExample(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, found := range regexp.MustCompile(`\$\{([A-Z_]+)`).FindAllStringSubmatch(string(compose), -1) {
-		if name := found[1]; name != "POSTGRES_PASSWORD" && !strings.Contains(string(example), "\n# "+name+"=") {
+		if name := found[1]; name != "POSTGRES_PASSWORD" && name != "OWNER_PASSWORD" && !strings.Contains(string(example), "\n# "+name+"=") {
 			t.Errorf("compose.yaml lets %s be set, of which .env.example does not know", name)
 		}
 	}
@@ -98,10 +99,10 @@ func value(s types.ServiceConfig, name string) string {
 
 // TestSettingsReachTheServices sets from outside what compose.yaml lets be set.
 func TestSettingsReachTheServices(t *testing.T) {
-	p := project(t, "POSTGRES_PASSWORD=secret", "CELERY_BROKER_URL=redis://elsewhere:6379/3", "CELERY_TIMEZONE=Asia/Tokyo")
+	p := project(t, "POSTGRES_PASSWORD=super", "OWNER_PASSWORD=secret", "CELERY_BROKER_URL=redis://elsewhere:6379/3", "CELERY_TIMEZONE=Asia/Tokyo")
 	for service, want := range map[string]map[string]string{
-		"postgres": {"POSTGRES_PASSWORD": "secret"},
-		"migrate":  {"DATABASE_URL": "postgres://tactus:secret@postgres:5432/tactus?sslmode=disable"},
+		"postgres": {"POSTGRES_PASSWORD": "super", "OWNER_PASSWORD": "secret"},
+		"migrate":  {"DATABASE_URL": "postgres://tactus_owner:secret@postgres:5432/tactus?sslmode=disable"},
 		"api":      {"CELERY_TIMEZONE": "Asia/Tokyo"},
 		"relay":    {"CELERY_BROKER_URL": "redis://elsewhere:6379/3", "REDIS_URL": "redis://redis:6379/0"},
 		"beat":     {"CELERY_BROKER_URL": "redis://elsewhere:6379/3", "REDIS_URL": "redis://redis:6379/0"},
@@ -113,6 +114,28 @@ func TestSettingsReachTheServices(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestNobodyIsASuperuser holds the role that the program connects as against the superuser's, and that somebody makes it.
+func TestNobodyIsASuperuser(t *testing.T) {
+	p := project(t)
+	for _, name := range ours {
+		at, err := url.Parse(value(p.Services[name], "DATABASE_URL"))
+		if err != nil || at.User.Username() != "tactus_owner" || at.User.Username() == value(p.Services["postgres"], "POSTGRES_USER") {
+			t.Errorf("%s connects as %v, %v", name, at, err)
+		}
+	}
+	for _, v := range p.Services["postgres"].Volumes {
+		if !strings.HasPrefix(v.Target, "/docker-entrypoint-initdb.d/") {
+			continue
+		}
+		script, err := os.ReadFile(v.Source)
+		if err != nil || !strings.Contains(string(script), "create role tactus_owner login password") {
+			t.Errorf("%s does not make the role: %v", v.Source, err)
+		}
+		return
+	}
+	t.Error("nobody makes the role")
 }
 
 func TestOrderOfStart(t *testing.T) {
@@ -186,7 +209,7 @@ func TestOurContainersHaveNoPowers(t *testing.T) {
 func TestDataOutlivesContainers(t *testing.T) {
 	p := project(t)
 	for service, target := range map[string]string{"postgres": "/var/lib/postgresql/data", "redis": "/data"} {
-		volumes := p.Services[service].Volumes
+		volumes := slices.DeleteFunc(slices.Clone(p.Services[service].Volumes), func(v types.ServiceVolumeConfig) bool { return v.ReadOnly })
 		if len(volumes) != 1 || volumes[0].Type != types.VolumeTypeVolume || volumes[0].Target != target || volumes[0].Source == "" {
 			t.Errorf("%s: volumes %+v", service, volumes)
 		}
