@@ -21,8 +21,18 @@ func CheckBroker(ctx context.Context, client goredis.UniversalClient) error {
 	return err
 }
 
-// CheckEviction is the part of CheckBroker that concerns a Redis for events too.
+// CheckEviction is the part of CheckBroker that concerns a Redis for events too. It asks every master of a Cluster: any of
+// them may come to hold the stream.
 func CheckEviction(ctx context.Context, client goredis.UniversalClient) error {
+	if cluster, ok := client.(*goredis.ClusterClient); ok {
+		return cluster.ForEachMaster(ctx, func(ctx context.Context, node *goredis.Client) error {
+			return wrap(node.Options().Addr, checkEviction(ctx, node))
+		})
+	}
+	return checkEviction(ctx, client)
+}
+
+func checkEviction(ctx context.Context, client goredis.UniversalClient) error {
 	policy, err := info(ctx, client, "memory", "maxmemory_policy")
 	if err == nil && strings.HasPrefix(policy, "allkeys-") {
 		return fmt.Errorf("maxmemory-policy is %s: Redis throws away queues and events when its memory is full: set it to noeviction", policy)

@@ -30,3 +30,21 @@ func TestCheckBroker(t *testing.T) {
 		t.Errorf("a node of a Cluster: %v", err)
 	}
 }
+
+// TestCheckEvictionOnCluster has one master of three evict, and finds it each time.
+func TestCheckEvictionOnCluster(t *testing.T) {
+	t.Parallel()
+	nodes, url := testenv.Cluster(t)
+	client := connect(t, url)
+	if err := redis.CheckEviction(t.Context(), client); err != nil {
+		t.Error(err)
+	}
+	if err := testenv.Client(t, nodes[1].URL(0)).ConfigSet(t.Context(), "maxmemory-policy", "allkeys-lru").Err(); err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		if err := redis.CheckEviction(t.Context(), client); err == nil || !strings.Contains(err.Error(), nodes[1].Addr()+": maxmemory-policy is allkeys-lru") {
+			t.Fatalf("one of three evicts: %v", err)
+		}
+	}
+}

@@ -52,17 +52,30 @@ func (h *Health) Note(name, value string) {
 
 const checkTimeout = 3 * time.Second
 
-// Ready asks every condition, and answers those that fail with their reasons.
+// Ready asks all conditions side by side, each with a deadline of its own, so that one that is slow blames no other. It
+// answers those that fail with their reasons.
 func (h *Health) Ready(ctx context.Context) map[string]string {
 	h.mu.Lock()
 	checks := slices.Clone(h.checks)
 	h.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
+	reasons := make([]error, len(checks))
+	var asked sync.WaitGroup
+	for i, c := range checks {
+		asked.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+			defer cancel()
+			reasons[i] = c.ready(ctx)
+		})
+	}
+	asked.Wait()
 	failing := map[string]string{}
-	for _, c := range checks {
-		if err := c.ready(ctx); err != nil {
-			failing[c.name] = err.Error()
+	for i, c := range checks {
+		switch reason := reasons[i]; {
+		case reason == nil:
+		case failing[c.name] != "":
+			failing[c.name] += "; " + reason.Error()
+		default:
+			failing[c.name] = reason.Error()
 		}
 	}
 	return failing

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/tactus-dev/tactus/internal/telemetry"
@@ -113,4 +115,37 @@ func TestHealth(t *testing.T) {
 	if status, body := get(t, "http://"+address+"/metrics"); status != http.StatusOK || !strings.Contains(body, "go_goroutines") {
 		t.Errorf("%d %s", status, body)
 	}
+}
+
+// TestReadinessBlamesOnlyWhatIsSlow has one condition that answers at its deadline, before others that are well and take a
+// while.
+func TestReadinessBlamesOnlyWhatIsSlow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var health telemetry.Health
+		health.Add("slow", func(ctx context.Context) error {
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		well := func(ctx context.Context) error {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(2 * time.Second):
+				return nil
+			}
+		}
+		health.Add("well", well)
+		health.Add("well too", well)
+		health.Add("twice", func(context.Context) error { return errors.New("one") })
+		health.Add("twice", func(context.Context) error { return errors.New("two") })
+		began := time.Now()
+		got := health.Ready(t.Context())
+		if want := map[string]string{"slow": "context deadline exceeded", "twice": "one; two"}; !maps.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+		if took := time.Since(began); took > 3*time.Second {
+			t.Errorf("it took %s", took)
+		}
+	})
 }
