@@ -73,6 +73,7 @@ type beatCmd struct {
 
 // Run beats until ctx ends.
 func (c beatCmd) Run(ctx context.Context, log *slog.Logger) error {
+	c.ResultBackend = c.with(c.ResultBackend)
 	if err := errors.Join(c.beatFlags.validate(), c.resultsFlags.validate(), c.retentionFlags.validate()); err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func newBeat(pool *pgxpool.Pool, f beatFlags, r redisFlags, log *slog.Logger, he
 		}
 		return b.Run, b.Stats, (letterMetrics{letterBox(pool, nil, r.stream(), 0)}).register(registry)
 	}
-	client, err := redis.Connect(r.RedisURL.reveal())
+	client, err := redis.Connect(r.events().reveal())
 	if err != nil {
 		return nil, nil, usage("%v", r.RedisURL.fault(err))
 	}

@@ -30,6 +30,7 @@ type devCmd struct {
 
 // Run starts what is needed and serves until ctx ends.
 func (c devCmd) Run(ctx context.Context, to console, log *slog.Logger) (err error) {
+	c.ResultBackend = c.with(c.ResultBackend)
 	if err := errors.Join(c.timezoneFlag.validate(), c.relayFlags.validate(), c.beatFlags.validate(), c.resultsFlags.validate(), c.retentionFlags.validate()); err != nil {
 		return err
 	}

@@ -94,7 +94,7 @@ func (f relayFlags) listenURL(database secret) secret {
 
 // relay carries the log to the Redis of the events and to the broker until ctx ends.
 func (f relayFlags) relay(ctx context.Context, pool *pgxpool.Pool, database secret, to redisFlags, log *slog.Logger, health *telemetry.Health, registry prometheus.Registerer) error {
-	events, err := redis.Connect(to.RedisURL.reveal())
+	events, err := redis.Connect(to.events().reveal())
 	if err != nil {
 		return usage("%v", to.RedisURL.fault(err))
 	}

@@ -18,7 +18,7 @@ import (
 
 // resultsFlags say where the workers leave what became of their tasks.
 type resultsFlags struct {
-	ResultBackend   secret        `name:"celery-result-backend" env:"CELERY_RESULT_BACKEND" placeholder:"URL" help:"Redis where the workers leave results (default the broker); disabled:// when only their events are to be heard; or CELERY_RESULT_BACKEND_FILE, a file with it."`
+	ResultBackend   secret        `name:"celery-result-backend" env:"CELERY_RESULT_BACKEND" placeholder:"URL" help:"Redis where the workers leave results, a URL as REDIS_URL (default the broker); disabled:// when only their events are to be heard; or CELERY_RESULT_BACKEND_FILE, a file with it."`
 	ResultKeyPrefix string        `env:"TACTUS_RESULT_KEY_PREFIX" help:"What comes before celery-task-meta- in the keys of results."`
 	ResultsEnabled  bool          `env:"TACTUS_RESULTS_ENABLED" default:"true" negatable:"" help:"Collect results and events of the workers."`
 	ResultTimeout   time.Duration `env:"TACTUS_RESULT_TIMEOUT" default:"24h" help:"After which a run of which nothing was heard is unknown."`

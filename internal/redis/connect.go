@@ -3,12 +3,10 @@ package redis
 import (
 	"cmp"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -27,8 +25,8 @@ const forms = "want redis://user:password@host:port/db (rediss:// with TLS), uni
 //	redis+sentinel://user:password@host:port,host:port/master/db   what the Sentinels there say is the master of that name
 //	redis+cluster://user:password@host:port,host:port        a Cluster, found by some of its nodes
 //
-// sentinel_username and sentinel_password are for the Sentinels, read_timeout=5s and the like for go-redis; ssl_cert_reqs
-// and ssl_ca_certs mean what they do to Celery. It does not wait for the server. The client never sends a command twice by
+// sentinel_username and sentinel_password are for the Sentinels, read_timeout=5s and the like for go-redis; ssl_cert_reqs,
+// ssl_ca_certs, ssl_check_hostname, ssl_certfile and ssl_keyfile mean what they do to Celery. It does not wait for the server. The client never sends a command twice by
 // itself: an XADD that was sent twice is there twice. Only on a Cluster go-redis tries again, because the key may be elsewhere;
 // the scripts of our sinks compare before they append, so that the second time does nothing.
 func Connect(rawURL string) (goredis.UniversalClient, error) { return connect("REDIS_URL", rawURL) }
@@ -173,9 +171,13 @@ func addresses(hosts, port string) ([]string, error) {
 // common reads what all forms have: who we are, the database, time-outs and TLS.
 func common(u *url.URL, o *goredis.UniversalOptions) error {
 	query := u.Query()
-	requires, authorities := query.Get("ssl_cert_reqs"), query.Get("ssl_ca_certs")
-	query.Del("ssl_cert_reqs")
-	query.Del("ssl_ca_certs")
+	var cfg *tls.Config
+	if u.Scheme == "rediss" {
+		cfg = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	if err := trust(cfg, query); err != nil {
+		return err
+	}
 	u.RawQuery = query.Encode()
 	p, err := goredis.ParseURL(u.String())
 	if err != nil {
@@ -188,35 +190,10 @@ func common(u *url.URL, o *goredis.UniversalOptions) error {
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = p.DialTimeout, p.ReadTimeout, p.WriteTimeout
 	o.PoolSize, o.PoolTimeout, o.MinIdleConns, o.MaxIdleConns, o.MaxActiveConns = p.PoolSize, p.PoolTimeout, p.MinIdleConns, p.MaxIdleConns, p.MaxActiveConns
 	o.ConnMaxIdleTime, o.ConnMaxLifetime = p.ConnMaxIdleTime, p.ConnMaxLifetime
-	o.TLSConfig = p.TLSConfig
-	return trust(o.TLSConfig, requires, authorities)
-}
-
-// trust reads Celery's words for whose certificates are good.
-func trust(cfg *tls.Config, requires, authorities string) error {
-	if requires == "" && authorities == "" {
-		return nil
+	o.TLSConfig = cfg
+	if cfg != nil && p.TLSConfig != nil && p.TLSConfig.InsecureSkipVerify { // skip_verify, go-redis' own word
+		cfg.InsecureSkipVerify, cfg.VerifyConnection = true, nil
 	}
-	if cfg == nil {
-		return errors.New("ssl_cert_reqs and ssl_ca_certs are for rediss://")
-	}
-	switch strings.ToLower(strings.TrimPrefix(requires, "CERT_")) {
-	case "", "required", "optional":
-	case "none":
-		cfg.InsecureSkipVerify = true
-	default:
-		return fmt.Errorf("ssl_cert_reqs %q: want required, optional or none", requires)
-	}
-	if authorities == "" {
-		return nil
-	}
-	pem, err := os.ReadFile(authorities)
-	if err != nil {
-		return fmt.Errorf("ssl_ca_certs: %w", err)
-	}
-	cfg.RootCAs = x509.NewCertPool()
-	if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-		return fmt.Errorf("ssl_ca_certs: %s has no certificate", authorities)
-	}
+	o.Dialer = dialer(cfg, p.DialTimeout)
 	return nil
 }

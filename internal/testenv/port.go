@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// freePort names a port that was free just now.
-func freePort(t testing.TB) string {
+// FreePort names a port that was free just now.
+func FreePort(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -98,7 +98,7 @@ func ClusterReplica(t testing.TB, nodes []*servers.Redis, key string) (master, r
 func clusterNode(t testing.TB) *servers.Redis {
 	t.Helper()
 	return RedisServer(t, map[string]string{
-		"cluster-enabled": "yes", "cluster-port": freePort(t), "cluster-node-timeout": "2000", "repl-diskless-sync-delay": "0",
+		"cluster-enabled": "yes", "cluster-port": FreePort(t), "cluster-node-timeout": "2000", "repl-diskless-sync-delay": "0",
 	})
 }
 
