@@ -42,9 +42,9 @@ func (d Definition) Normalize(c Context) (Definition, []Warning, error) {
 	return n.Definition, n.warnings, nil
 }
 
-// check has those who hand tasks over look at this one, too. Streams take any.
+// check has those who hand tasks over look at this one, too.
 func (n *normalizer) check() error {
-	if n.context.Check == nil || n.Stream != "" {
+	if n.context.Check == nil {
 		return n.faults.err()
 	}
 	return Join(n.faults.err(), n.context.Check(n.Definition.Task()))

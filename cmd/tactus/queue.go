@@ -17,9 +17,10 @@ type queueFlags struct {
 	keyFlags
 	queueFlag
 	Separator  string `name:"celery-priority-separator" env:"TACTUS_CELERY_PRIORITY_SEPARATOR" help:"sep of the workers' transport options (default \\x06\\x16)."`
+	Streams    string `name:"stream-prefix" env:"TACTUS_STREAM_PREFIX" help:"With which the names of task streams must begin, on a Redis that others use too (default any but reserved ones)."`
 	Priorities []int  `name:"celery-priority-steps" env:"TACTUS_CELERY_PRIORITY_STEPS" help:"priority_steps of the workers' transport options (default 0,3,6,9)."`
 }
 
 func (f queueFlags) celery() celery.Config {
-	return celery.Config{DefaultQueue: f.Queue, KeyPrefix: f.KeyPrefix, PrioritySeparator: f.Separator, PrioritySteps: f.Priorities}
+	return celery.Config{DefaultQueue: f.Queue, KeyPrefix: f.KeyPrefix, PrioritySeparator: f.Separator, PrioritySteps: f.Priorities, StreamPrefix: f.Streams}
 }

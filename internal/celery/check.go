@@ -8,10 +8,28 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// Check tells whether Encode would take the task, and all that is wrong with it: for those who store it.
+// Check tells whether Encode would take the task, or the stream that it names, and all that is wrong with it: for those who
+// store it.
 func (cfg Config) Check(task domain.Task) error {
+	if task.Stream != "" {
+		return cfg.CheckStream(task.Stream)
+	}
 	task.Args, task.Kwargs = orElse(task.Args, "[]"), orElse(task.Kwargs, "{}")
 	return check(task, cfg.withDefaults())
+}
+
+// CheckStream refuses a stream that would take the place of a queue or of another key of the workers', or that is not among the
+// keys that streams may have here.
+func (cfg Config) CheckStream(name string) error {
+	cfg = cfg.withDefaults()
+	own := strings.TrimPrefix(name, cfg.KeyPrefix) // what the workers would call it
+	switch {
+	case domain.ReservedKey(name) || domain.ReservedKey(own) || cfg.QueueOf(name) == cfg.DefaultQueue:
+		return domain.Faults{fault("target_ambiguous", "/stream", "%q is the name of a key that tactus or Celery uses itself: choose another", name)}
+	case !strings.HasPrefix(name, cfg.StreamPrefix):
+		return domain.Faults{fault("target_ambiguous", "/stream", "streams begin with %q here (TACTUS_STREAM_PREFIX): %q does not", cfg.StreamPrefix, name)}
+	}
+	return nil
 }
 
 func check(task domain.Task, cfg Config) error {
@@ -24,6 +42,9 @@ func check(task domain.Task, cfg Config) error {
 
 // checkRoute refuses what could be taken for two things.
 func checkRoute(task domain.Task, cfg Config) (faults domain.Faults) {
+	if domain.ReservedKey(cfg.queue(task.Queue)) {
+		faults = append(faults, fault("target_ambiguous", "/queue", "%q is the name of a key that tactus or Celery uses itself: choose another", cfg.queue(task.Queue)))
+	}
 	for _, part := range []struct{ field, text string }{{"/queue", cfg.queue(task.Queue)}, {"/exchange", task.Exchange}, {"/routing_key", task.RoutingKey}} {
 		if strings.Contains(part.text, cfg.PrioritySeparator) {
 			faults = append(faults, fault("text_invalid", part.field, "it holds %q, which parts a queue from a priority: give the priority by itself", cfg.PrioritySeparator))

@@ -14,6 +14,7 @@ type Config struct {
 	PrioritySeparator string // sep of the transport options; "\x06\x16" unless set
 	PrioritySteps     []int  // priority_steps of the transport options, ascending; 0, 3, 6, 9 unless set
 	Database          int    // of the broker: the names of its channels begin with it
+	StreamPrefix      string // with which the names of task streams begin; any unless set
 	Origin            string // who sends, as the workers show it; "tactus" unless set
 }
 

@@ -21,6 +21,9 @@ func EncodeRun(row outbox.Row, epoch string, cfg celery.Config) (*message.Messag
 		return nil, fmt.Errorf("encode run %s: %w", row.Aggregate, err)
 	}
 	if due.Stream != "" {
+		if err := cfg.CheckStream(due.Stream); err != nil {
+			return nil, fmt.Errorf("encode run %s: %w", row.Aggregate, err)
+		}
 		m, err := cloudevents.Run(row, epoch)
 		if err != nil {
 			return nil, err

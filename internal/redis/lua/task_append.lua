@@ -6,6 +6,15 @@ end
 -- A server that takes no writes (out of memory, a replica) refuses here; once a script has written, it may finish.
 redis.call('HSET', state, 'epoch', epoch, 'last', last)
 
+-- others_queue: a queue of Celery's is gone while it is empty, but what its workers bound it to stays. A stream made in its place
+-- would end them.
+local function others_queue(key)
+  local queue = string.match(key, '^(.-)\6\22%d+$') or key
+  if redis.pcall('EXISTS', '_kombu.binding.' .. queue) == 1 and redis.pcall('EXISTS', key) == 0 then
+    return redis.error_reply('RESERVED ' .. key .. ' is a queue of Celery workers, and no stream is made of it')
+  end
+end
+
 local function push(kind, key, uuid, metadata, payload)
   if kind == 'exchange' then
     return through(cjson.decode(key), payload)
@@ -17,7 +26,7 @@ local function push(kind, key, uuid, metadata, payload)
   if kind == 'list' then
     return redis.pcall('LPUSH', key, payload)
   end
-  return redis.pcall('XADD', key, '*', '_watermill_message_uuid', uuid, 'metadata', metadata, 'payload', payload)
+  return others_queue(key) or redis.pcall('XADD', key, '*', '_watermill_message_uuid', uuid, 'metadata', metadata, 'payload', payload)
 end
 
 -- fit reports whether a command that failed for an entry would do for another key: our own is a hash, so that what gets as
