@@ -19,7 +19,7 @@ const beatAddr = "127.0.0.1:8002"
 type beatFlags struct {
 	Sync        bool    `name:"celery-beat-redis-sync-enabled" env:"CELERY_BEAT_REDIS_SYNC_ENABLED" default:"true" negatable:"" help:"Hear of changes through Redis; without, they are found within a minute."`
 	MinInterval float64 `name:"celery-beat-min-sync-interval" env:"CELERY_BEAT_MIN_SYNC_INTERVAL" default:"5" help:"At most one resync in so many seconds."`
-	BeatName    string  `name:"beat-name" env:"TACTUS_BEAT_NAME" help:"Name of this beat, the same after a restart (default the name of the host)."`
+	BeatName    string  `name:"beat-name" env:"TACTUS_BEAT_NAME" help:"Name of this beat, the same after a restart (default the name of the host). Two beats on one host need two: the second of a name hears by a consumer group that nobody knows in advance."`
 	Shadow      bool    `name:"beat-shadow" env:"TACTUS_BEAT_SHADOW" default:"false" negatable:"" help:"Only decide and record what would fire, and send nothing, while another beat is in charge: tactus shadow report."`
 	leaseFlags
 }

@@ -17,11 +17,13 @@ import (
 // events, and operators see how far behind it is. It implements beat.Feed.
 type Feed struct {
 	group
-	log *slog.Logger
+	log   *slog.Logger
+	names *names
 	owned
 }
 
-// NewFeed makes the feed of the beat of that name, on a client that stays the caller's. Of a name there can be one beat.
+// NewFeed makes the feed of the beat of that name, on a client that stays the caller's. A second living beat of that name
+// gets another group.
 func NewFeed(client goredis.UniversalClient, stream, beat string, log *slog.Logger) (*Feed, error) {
 	if beat == "" {
 		return nil, errors.New("a feed needs the name of its beat")
@@ -32,7 +34,8 @@ func NewFeed(client goredis.UniversalClient, stream, beat string, log *slog.Logg
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &Feed{group: group{client, stream, "beat:" + beat, "beat"}, log: log}, nil
+	name := "beat:" + beat
+	return &Feed{group: group{client, stream, name, "beat"}, log: log, names: newNames(name)}, nil
 }
 
 // Whose gives an error when the stream is another installation's than the feed was claimed for.
@@ -63,32 +66,48 @@ func (f *Feed) Subscribe(ctx context.Context, mark string, lost func(reason stri
 	if foreign, ok := errors.AsType[*Foreign](f.Whose(ctx)); ok {
 		return nil, fmt.Errorf("subscribe to %s: %w", f.stream, foreign) // whose events a group of the same name may be hearing
 	}
-	made := f.reset(ctx, mark)
+	g, made := f.claim(ctx)
+	if taken, ok := errors.AsType[nameTaken](made); ok {
+		return nil, fmt.Errorf("subscribe to %s: %w", f.stream, taken)
+	}
+	if made == nil {
+		made = g.reset(ctx, mark)
+	}
 	if hasCode(made, "WRONGTYPE") {
 		return nil, fmt.Errorf("subscribe to %s: %w", f.stream, made)
 	}
-	l := &listener{Feed: f, heard: heard, lost: lost}
-	s := newSubscription(f.group, 500, f.log)
+	ctx, cancel := context.WithCancel(ctx)
+	l := &listener{Feed: f, group: g, heard: heard, lost: lost}
+	s := newSubscription(g, 500, f.log)
 	s.idle, s.resend = time.Minute, 100*time.Millisecond
 	s.regroup, s.lost, s.quiet, s.heard = l.catchUp, lost, l.check, l.hear
 	if made != nil { // Redis is away
-		s.first = func(ctx context.Context) error { return f.reset(ctx, mark) }
+		s.first = func(ctx context.Context) error { return g.reset(ctx, mark) }
 	}
+	s.ended = func() {
+		cancel()
+		f.names.release(ctx, g)
+	}
+	go f.names.hold(ctx, g, func() {
+		lost("another beat took this one's name while it was away")
+		cancel()
+	})
 	go s.run(ctx)
 	return s.out, nil
 }
 
 // Lag is how many events the beat has not acknowledged; -1 when Redis cannot tell.
 func (f *Feed) Lag(ctx context.Context) (int64, error) {
+	name := f.names.get()
 	groups, err := f.client.XInfoGroups(ctx, f.stream).Result()
 	if isNoKey(err) {
 		return 0, nil
 	}
 	if err != nil {
-		return 0, fmt.Errorf("ask for the lag of %s: %w", f.name, err)
+		return 0, fmt.Errorf("ask for the lag of %s: %w", name, err)
 	}
 	for _, g := range groups {
-		if g.Name == f.name && g.Lag >= 0 {
+		if g.Name == name && g.Lag >= 0 {
 			return g.Lag + g.Pending, nil
 		}
 	}
@@ -98,6 +117,7 @@ func (f *Feed) Lag(ctx context.Context) (int64, error) {
 // listener knows how far a feed has heard.
 type listener struct {
 	*Feed
+	group // that it hears
 	heard relay.ID
 	lost  func(reason string)
 }

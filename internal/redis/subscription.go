@@ -36,6 +36,7 @@ type subscription struct {
 	lost    func(reason string)              // events may have been missed, or one was set aside
 	quiet   func(ctx context.Context) error  // called when a read found nothing; may be nil
 	heard   func(entries []goredis.XMessage) // called with what was read; may be nil
+	ended   func()                           // called when nothing more is read; may be nil
 
 	out      chan *message.Message
 	again    chan refused
@@ -65,6 +66,9 @@ func (s *subscription) run(ctx context.Context) {
 	s.read(ctx)
 	delivering.Wait()
 	s.discard()
+	if s.ended != nil {
+		s.ended()
+	}
 	close(s.out)
 	close(delivered)
 	collecting.Wait()
