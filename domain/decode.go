@@ -15,7 +15,7 @@ import (
 const MaxPayload = 256 << 10
 
 // Decode reads a definition from JSON: a whole one, or the members that a patch is to change.
-// Every unknown member and every member of the wrong type is a fault of its own.
+// Every unknown member and every member of the wrong type is a fault of its own, up to MaxFaults.
 func Decode(raw []byte) (Definition, error) {
 	members, err := object(raw)
 	if err != nil {
@@ -25,6 +25,9 @@ func Decode(raw []byte) (Definition, error) {
 	var faults Faults
 	value := reflect.ValueOf(&d).Elem()
 	for _, name := range slices.Sorted(maps.Keys(members)) {
+		if faults.full() {
+			break // nothing more would be told
+		}
 		field, known := fields[name]
 		if slices.Contains(readOnly, name) {
 			continue
@@ -192,14 +195,18 @@ var readOnly = []string{
 
 // suggest names the known member that differs from name only in case, hyphens or a missing suffix.
 func suggest(name string) string {
-	plain := func(s string) string { return strings.ToLower(strings.NewReplacer("-", "", "_", "").Replace(s)) }
+	n := plain(name)
 	for _, known := range slices.Sorted(maps.Keys(fields)) {
-		if k, n := plain(known), plain(name); k == n || (len(n) > 3 && strings.HasPrefix(k, n)) {
+		if k := plain(known); k == n || (len(n) > 3 && strings.HasPrefix(k, n)) {
 			return fmt.Sprintf(": do you mean %q?", known)
 		}
 	}
 	return ""
 }
+
+var withoutHyphens = strings.NewReplacer("-", "", "_", "")
+
+func plain(name string) string { return strings.ToLower(withoutHyphens.Replace(name)) }
 
 func typeName(t reflect.Type) string {
 	if t.Kind() == reflect.Pointer {

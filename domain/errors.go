@@ -95,8 +95,14 @@ func Join(first, second error) error {
 			all = append(all, e)
 		}
 	}
-	return all
+	return all[:min(len(all), MaxFaults)]
 }
+
+// MaxFaults is how many faults one answer tells of at most: whoever mends them is told of more.
+const MaxFaults = 50
+
+// full reports whether another fault would not be told.
+func (f Faults) full() bool { return len(f) >= MaxFaults }
 
 // unreadable means that there is nothing of the input to look at.
 func (e *Error) unreadable() bool {
@@ -105,6 +111,9 @@ func (e *Error) unreadable() bool {
 
 // add tells a fault without repeating more of a long input than it takes to find the place.
 func (f *Faults) add(code, field, format string, args ...any) {
+	if f.full() {
+		return
+	}
 	for i, a := range args {
 		if text, ok := a.(string); ok {
 			args[i] = shown(text)

@@ -22,11 +22,29 @@ type apiCmd struct {
 	timezoneFlag
 	queueFlags
 	retentionFlags
+	streamFlags
+}
+
+// streamFlags bound what streams of events cost.
+type streamFlags struct {
+	Streams          int `env:"TACTUS_STREAMS" default:"128" help:"Streams of events (GET /events as Server-Sent Events) that are open at once."`
+	StreamsPerClient int `env:"TACTUS_STREAMS_PER_CLIENT" default:"16" help:"Of these, those of one address; behind a proxy all clients have the proxy's."`
+}
+
+func (f streamFlags) validate() error {
+	if f.Streams < 1 || f.StreamsPerClient < 1 {
+		return usage("TACTUS_STREAMS %d, TACTUS_STREAMS_PER_CLIENT %d: want 1 or more", f.Streams, f.StreamsPerClient)
+	}
+	return nil
+}
+
+func (f streamFlags) limits() api.Limits {
+	return api.Limits{Streams: f.Streams, StreamsPerClient: f.StreamsPerClient}
 }
 
 // Run serves until ctx ends.
 func (c apiCmd) Run(ctx context.Context, log *slog.Logger) error {
-	if err := errors.Join(c.timezoneFlag.validate(), c.retentionFlags.validate()); err != nil {
+	if err := errors.Join(c.timezoneFlag.validate(), c.retentionFlags.validate(), c.streamFlags.validate()); err != nil {
 		return err
 	}
 	health := &telemetry.Health{}
@@ -43,13 +61,13 @@ func (c apiCmd) Run(ctx context.Context, log *slog.Logger) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return maintain(ctx, pool, c.retentionFlags, log) })
 	group.Go(func() error {
-		return telemetry.Serve(ctx, l, hosts, apiHandler(pool, c.Timezone, c.celery(), log, telemetry.Mux(health, telemetry.NewRegistry())))
+		return telemetry.Serve(ctx, l, hosts, apiHandler(pool, c.Timezone, c.celery(), c.limits(), log, telemetry.Mux(health, telemetry.NewRegistry())))
 	})
 	return group.Wait()
 }
 
 // apiHandler serves the API, and on the addresses of its own what operators ask.
-func apiHandler(pool *pgxpool.Pool, timezone string, workers celery.Config, log *slog.Logger, operators *http.ServeMux) http.Handler {
-	operators.Handle("/", api.New(pool, timezone, log, workers))
+func apiHandler(pool *pgxpool.Pool, timezone string, workers celery.Config, limits api.Limits, log *slog.Logger, operators *http.ServeMux) http.Handler {
+	operators.Handle("/", api.New(pool, timezone, log, workers, limits))
 	return operators
 }

@@ -25,13 +25,14 @@ type devCmd struct {
 	beatFlags
 	resultsFlags
 	retentionFlags
+	streamFlags
 	StateDir string `env:"TACTUS_STATE_DIR" placeholder:"DIR" help:"Where data and dev.env are kept (default in your state folder)."`
 }
 
 // Run starts what is needed and serves until ctx ends.
 func (c devCmd) Run(ctx context.Context, to console, log *slog.Logger) (err error) {
 	c.ResultBackend = c.with(c.ResultBackend)
-	if err := errors.Join(c.timezoneFlag.validate(), c.relayFlags.validate(), c.beatFlags.validate(), c.resultsFlags.validate(), c.retentionFlags.validate()); err != nil {
+	if err := errors.Join(c.timezoneFlag.validate(), c.relayFlags.validate(), c.beatFlags.validate(), c.resultsFlags.validate(), c.retentionFlags.validate(), c.streamFlags.validate()); err != nil {
 		return err
 	}
 	state, err := c.stateDir()
@@ -105,7 +106,7 @@ func (c devCmd) serve(ctx context.Context, state string, to console, log *slog.L
 	group.Go(func() error { return maintain(ctx, pool, c.retentionFlags, log) })
 	group.Go(func() error { return mend(ctx, pool, log, registry) })
 	group.Go(func() error {
-		return telemetry.Serve(ctx, l, hosts, apiHandler(pool, c.Timezone, c.celery(), log, telemetry.Mux(health, registry)))
+		return telemetry.Serve(ctx, l, hosts, apiHandler(pool, c.Timezone, c.celery(), c.limits(), log, telemetry.Mux(health, registry)))
 	})
 	started(log, "dev", l, "state_dir", state, "shadow", c.Shadow)
 	group.Go(func() error { return c.collect(ctx, pool, c.broker(), c.KeyPrefix, c.lease(), log, registry) })

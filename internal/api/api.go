@@ -23,15 +23,19 @@ type server struct {
 	timezone string
 	check    domain.Check
 	log      *slog.Logger
+	streams  *streams
 }
+
+// Limits are how many streams of events are open at once; zero members are 128 and 16.
+type Limits struct{ Streams, StreamsPerClient int }
 
 // How errors look is a variable of the framework's, which servers that run already read.
 func init() { huma.NewError = refusal }
 
 // New returns the handler of /api/v1 and /openapi.json over a pool that it is lent. timezone is that of new schedules
 // that name none; workers says how the Celery workers are set up, to whom tasks must be deliverable.
-func New(pool *pgxpool.Pool, timezone string, log *slog.Logger, workers celery.Config) http.Handler {
-	s := &server{store: outbox.NewStore(pool, timezone).Checked(workers.Check), catalog: catalog.New(pool), timezone: timezone, check: workers.Check, log: log}
+func New(pool *pgxpool.Pool, timezone string, log *slog.Logger, workers celery.Config, limits ...Limits) http.Handler {
+	s := &server{store: outbox.NewStore(pool, timezone).Checked(workers.Check), catalog: catalog.New(pool), timezone: timezone, check: workers.Check, log: log, streams: newStreams(limits)}
 	mux := http.NewServeMux()
 	config := huma.DefaultConfig("tactus", "1")
 	config.CreateHooks = nil // no $schema member in answers

@@ -100,7 +100,7 @@ func newProblem(status int, faults ...fault) *problem {
 // refusal is how huma reports what it refused before an operation saw it: parameters, sizes, slow bodies.
 func refusal(status int, message string, errs ...error) huma.StatusError {
 	var faults []fault
-	for _, err := range errs {
+	for _, err := range errs[:min(len(errs), domain.MaxFaults)] {
 		f := fault{Code: "parameter_invalid", Message: err.Error()}
 		if d, ok := err.(huma.ErrorDetailer); ok {
 			detail := d.ErrorDetail()
@@ -118,13 +118,14 @@ func refusal(status int, message string, errs ...error) huma.StatusError {
 // codes are for statuses that no fault of ours stands behind.
 var codes = map[int]string{
 	http.StatusBadRequest: "request_invalid", http.StatusNotFound: "not_found", http.StatusMethodNotAllowed: "method_not_allowed",
-	http.StatusRequestEntityTooLarge: "payload_too_large", http.StatusRequestTimeout: "body_too_slow",
+	http.StatusTooManyRequests: "too_many_streams", http.StatusRequestEntityTooLarge: "payload_too_large", http.StatusRequestTimeout: "body_too_slow",
 	http.StatusNotAcceptable: "not_acceptable", http.StatusUnsupportedMediaType: "media_type_unsupported",
 	http.StatusInternalServerError: "unavailable", http.StatusUnprocessableEntity: "request_invalid",
 }
 
 var advice = map[int]string{
 	http.StatusNotFound:         "there is nothing at this address: see /openapi.json",
+	http.StatusTooManyRequests:  "this client, or all together, have as many streams of events open as may be (TACTUS_STREAMS_PER_CLIENT, TACTUS_STREAMS): close one, or read /events as pages",
 	http.StatusMethodNotAllowed: "this address has other methods: see the Allow header",
 }
 

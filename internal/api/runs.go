@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -18,21 +19,26 @@ func (s *server) runs(api huma.API) {
 type history struct {
 	Body struct {
 		History []catalog.Run `json:"history"`
-		Total   int64         `json:"total"`
+		Total   int64         `json:"total" doc:"How many there are; 10000 when there are more."`
 	}
 }
 
 func (s *server) history(ctx context.Context, in *struct {
 	ByID
-	Limit  int `query:"limit" minimum:"1" maximum:"1000" default:"100"`
-	Offset int `query:"offset" minimum:"0" maximum:"1000000"`
+	Limit  int       `query:"limit" minimum:"1" maximum:"1000" default:"100"`
+	Offset int       `query:"offset" minimum:"0" maximum:"10000" doc:"Go further back with before."`
+	Before time.Time `query:"before" doc:"Only runs that were due before this."`
 },
 ) (*history, error) {
 	id, err := in.id()
 	if err != nil {
 		return nil, s.answer(err)
 	}
-	runs, total, err := s.catalog.History(ctx, id, in.Limit, in.Offset)
+	var before *time.Time
+	if !in.Before.IsZero() {
+		before = &in.Before
+	}
+	runs, total, err := s.catalog.History(ctx, id, before, in.Limit, in.Offset)
 	if err != nil {
 		return nil, s.answer(err)
 	}

@@ -15,16 +15,24 @@ import (
 )
 
 const (
-	streamPoll    = 250 * time.Millisecond
-	streamSilence = 15 * time.Second // then a comment is sent, which keeps the connection and finds out whether it is there
-	streamWrite   = 10 * time.Second // how long a client may take to take what is sent
+	streamPoll      = 250 * time.Millisecond
+	streamPollQuiet = time.Second
+	streamSilence   = 15 * time.Second // then a comment is sent, which keeps the connection and finds out whether it is there
+	streamWrite     = 10 * time.Second // how long a client may take to take what is sent
 )
 
 // stream sends events as they are committed (Server-Sent Events), until the client goes, the server shuts down or the
 // database fails: a client that comes again goes on where it was.
 func (s *server) stream(c huma.Context, f *feed, events []event) {
 	r, w := humago.Unwrap(c)
-	out := &eventWriter{w: w, control: http.NewResponseController(w)}
+	leave, ok := s.streams.enter(r.RemoteAddr)
+	if !ok {
+		w.Header().Set("Retry-After", "5")
+		writeProblem(w, http.StatusTooManyRequests)
+		return
+	}
+	defer leave()
+	out := &eventWriter{w: w, control: http.NewResponseController(w), pause: streamPoll}
 	w.Header().Set("Content-Type", eventStream)
 	w.Header().Set("Cache-Control", "no-cache")
 	w.Header().Set("X-Accel-Buffering", "no") // a proxy shall not hold back what is sent
@@ -34,7 +42,7 @@ func (s *server) stream(c huma.Context, f *feed, events []event) {
 	}
 	for err == nil {
 		if err = out.events(events); err == nil && len(events) < f.limit {
-			err = out.rest(r.Context())
+			err = out.rest(r.Context(), len(events) == 0)
 		}
 		if err == nil {
 			events, err = f.next(r.Context())
@@ -52,6 +60,7 @@ type eventWriter struct {
 	w       io.Writer
 	control *http.ResponseController
 	last    time.Time
+	pause   time.Duration
 }
 
 func (o *eventWriter) events(events []event) error {
@@ -63,14 +72,18 @@ func (o *eventWriter) events(events []event) error {
 	return nil
 }
 
-// rest waits for the time to look again.
-func (o *eventWriter) rest(ctx context.Context) error {
+// rest waits for the time to look again, which comes less often while nothing happens.
+func (o *eventWriter) rest(ctx context.Context, quiet bool) error {
+	o.pause = min(2*o.pause, streamPollQuiet)
+	if !quiet {
+		o.pause = streamPoll
+	}
 	select {
 	case <-ctx.Done():
 		return errOver
 	case <-telemetry.Draining(ctx):
 		return errOver
-	case <-time.After(streamPoll):
+	case <-time.After(o.pause):
 	}
 	if time.Since(o.last) > streamSilence {
 		return o.send(": still here\n\n")

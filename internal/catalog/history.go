@@ -38,27 +38,40 @@ select id, schedule_id, due_at, until, kind, status, schedule_version, reason, f
 from tactus.runs where `
 
 const (
-	historyOf = runColumns + `schedule_id = $1 order by due_at desc, id desc limit $2::bigint offset $3::bigint`
-	countOf   = `select count(*) from tactus.runs where schedule_id = $1`
-	runOf     = runColumns + `id = $1`
+	historyOf = runColumns + `schedule_id = $1 and ($4::timestamptz is null or due_at < $4)
+order by due_at desc, id desc limit $2::bigint offset $3::bigint`
+	countOf = `select count(*) from (select from tactus.runs where schedule_id = $1 limit $2::bigint) counted`
+	runOf   = runColumns + `id = $1`
 )
 
-// History returns runs of a schedule, deleted or not, from the newest on, and how many there are in all.
-func (c *Catalog) History(ctx context.Context, schedule domain.ID, limit, offset int) (runs []Run, total int64, err error) {
-	rows, err := c.pool.Query(ctx, historyOf, schedule, limit, offset)
-	if err != nil {
-		return nil, 0, fmt.Errorf("read history: %w", err)
+// History returns runs of a schedule, deleted or not, from the newest on, and how many there are in all, counted up to
+// MaxRunCount. With before, only those that were due before it.
+func (c *Catalog) History(ctx context.Context, schedule domain.ID, before *time.Time, limit, offset int) (runs []Run, total int64, err error) {
+	err = c.read(ctx, func(tx pgx.Tx) error {
+		var err error
+		if runs, err = bounded(ctx, tx, Run.size, historyOf, schedule, limit, offset, before); err != nil {
+			return fmt.Errorf("read history: %w", err)
+		}
+		for i := range runs {
+			runs[i].utc()
+		}
+		if err := tx.QueryRow(ctx, countOf, pgx.QueryExecModeExec, schedule, MaxRunCount).Scan(&total); err != nil {
+			return fmt.Errorf("count history: %w", err)
+		}
+		return nil
+	})
+	return runs, total, err
+}
+
+// size is about what a run takes in memory.
+func (r Run) size() int {
+	size := len(r.Result)
+	for _, text := range []*string{r.Reason, r.Worker, r.Error, r.Traceback} {
+		if text != nil {
+			size += len(*text)
+		}
 	}
-	if runs, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Run]); err != nil {
-		return nil, 0, fmt.Errorf("read history: %w", err)
-	}
-	for i := range runs {
-		runs[i].utc()
-	}
-	if err := c.pool.QueryRow(ctx, countOf, schedule).Scan(&total); err != nil {
-		return nil, 0, fmt.Errorf("count history: %w", err)
-	}
-	return runs, total, nil
+	return size
 }
 
 // Run returns one run, or domain.ErrRunNotFound.

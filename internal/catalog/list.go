@@ -1,9 +1,12 @@
 package catalog
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -39,9 +42,10 @@ type Entry struct {
 	Record
 }
 
-// Record is how the newest runs of a schedule went, at most a hundred of them; what was skipped or missed is no run.
+// Record is how the newest runs of a schedule went, at most a hundred of them, found among its newest thousand; what was
+// skipped or missed is no run.
 type Record struct {
-	TotalRunCount *int64            `json:"total_run_count,omitempty" doc:"How many runs the history has; in the answer about one schedule."`
+	TotalRunCount *int64            `json:"total_run_count,omitempty" doc:"How many runs the history has, of the newest 10000; in the answer about one schedule."`
 	LastStatus    *domain.RunStatus `json:"last_status,omitempty" doc:"Of the newest run."`
 	LastError     *string           `json:"last_error,omitempty" doc:"Of the newest run that has one."`
 	SuccessRate   *float64          `json:"success_rate,omitempty" doc:"Of the newest runs whose end is known, the part that succeeded."`
@@ -58,57 +62,64 @@ type Filter struct {
 	Offset   int
 }
 
-// List returns the chosen schedules, newest first, and how many there are in all.
+// List returns the chosen schedules, newest first, and how many there are in all, counted up to MaxCount.
 func (c *Catalog) List(ctx context.Context, f Filter) (entries []Entry, total int64, err error) {
 	args := pgx.NamedArgs{"enabled": f.Enabled, "category": f.Category, "tag": f.Tag, "name": f.Name, "query": f.Query, "limit": f.Limit, "offset": f.Offset}
-	rows, err := c.pool.Query(ctx, listSchedules, args)
-	if err != nil {
-		return nil, 0, fmt.Errorf("list schedules: %w", err)
-	}
-	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[entryRow])
-	if err != nil {
-		return nil, 0, fmt.Errorf("list schedules: %w", err)
-	}
-	if err := c.pool.QueryRow(ctx, countSchedules, args).Scan(&total); err != nil {
-		return nil, 0, fmt.Errorf("count schedules: %w", err)
-	}
-	entries = make([]Entry, 0, len(found))
-	for _, row := range found {
-		entry, err := row.entry()
+	args["most"] = MaxCount
+	err = c.read(ctx, func(tx pgx.Tx) error {
+		found, err := bounded(ctx, tx, func(r entryRow) int { return len(r.Definition) }, listSchedules, args)
 		if err != nil {
-			return nil, 0, fmt.Errorf("list schedules: %w", err)
+			return fmt.Errorf("list schedules: %w", err)
 		}
-		entries = append(entries, entry)
-	}
-	return entries, total, nil
+		slices.SortFunc(found, newerFirst)
+		entries = make([]Entry, 0, len(found))
+		for _, row := range found {
+			entry, err := row.entry()
+			if err != nil {
+				return fmt.Errorf("list schedules: %w", err)
+			}
+			entries = append(entries, entry)
+		}
+		if err := tx.QueryRow(ctx, countSchedules, pgx.QueryExecModeExec, args).Scan(&total); err != nil {
+			return fmt.Errorf("count schedules: %w", err)
+		}
+		return nil
+	})
+	return entries, total, err
 }
 
 // Get returns a living schedule, or domain.ErrNotFound.
 func (c *Catalog) Get(ctx context.Context, id domain.ID) (Entry, error) {
-	rows, err := c.pool.Query(ctx, getSchedule, pgx.NamedArgs{"id": id})
-	if err != nil {
-		return Entry{}, fmt.Errorf("read schedule: %w", err)
-	}
-	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[entryRow])
-	if err != nil {
-		return Entry{}, fmt.Errorf("read schedule: %w", err)
-	}
-	if len(found) == 0 {
-		return Entry{}, domain.ErrNotFound
-	}
-	entry, err := found[0].entry()
-	if err != nil {
-		return Entry{}, err
-	}
-	var total int64
-	if err := c.pool.QueryRow(ctx, countRuns, id).Scan(&total); err != nil {
-		return Entry{}, fmt.Errorf("count runs: %w", err)
-	}
-	entry.TotalRunCount = &total
-	return entry, nil
+	var entry Entry
+	err := c.read(ctx, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, getSchedule, pgx.QueryExecModeExec, pgx.NamedArgs{"id": id})
+		if err != nil {
+			return fmt.Errorf("read schedule: %w", err)
+		}
+		found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[entryRow])
+		if err != nil {
+			return fmt.Errorf("read schedule: %w", err)
+		}
+		if len(found) == 0 {
+			return domain.ErrNotFound
+		}
+		if entry, err = found[0].entry(); err != nil {
+			return err
+		}
+		var total int64
+		if err := tx.QueryRow(ctx, countRuns, pgx.QueryExecModeExec, id, MaxRunCount).Scan(&total); err != nil {
+			return fmt.Errorf("count runs: %w", err)
+		}
+		entry.TotalRunCount = &total
+		return nil
+	})
+	return entry, err
 }
 
-const countRuns = `select count(*) from tactus.runs where schedule_id = $1 and status not in ('missed', 'skipped')`
+// countRuns looks at the newest runs alone, so that a schedule with millions of them costs no more than any other.
+const countRuns = `
+select count(*) from (select status from tactus.runs where schedule_id = $1 order by due_at desc limit $2::bigint) newest
+where status not in ('missed', 'skipped')`
 
 type entryRow struct {
 	ID            domain.ID
@@ -129,8 +140,8 @@ type entryRow struct {
 	Now           time.Time
 }
 
-const entryColumns = `
-select s.id, s.version, s.definition, coalesce(s.invalid_reason, ''), coalesce(s.managed_by, ''), s.created_at, s.updated_at, s.effective_from, s.trigger_set_at,
+// entryColumns looks at no more than a thousand runs of a schedule, whatever they are.
+const entryColumns = `select s.id, s.version, s.definition, coalesce(s.invalid_reason, ''), coalesce(s.managed_by, ''), s.created_at, s.updated_at, s.effective_from, s.trigger_set_at,
     r.fired_at, r.status, (select error from tactus.runs where id = r.failed_id and due_at = r.failed_at), r.success_rate,
     coalesce(n.fired, 0), coalesce(n.fired >= ` + outbox.PolicyMaxRuns + `, false), clock_timestamp()
 from tactus.schedules s
@@ -139,8 +150,10 @@ left join lateral (
         (array_agg(id order by due_at desc) filter (where failed))[1] as failed_id, max(due_at) filter (where failed) as failed_at,
         (count(*) filter (where status = 'succeeded'))::float8 / nullif(count(*) filter (where status in ('succeeded', 'failed', 'revoked', 'expired')), 0) as success_rate
     from (
-        select id, due_at, fired_at, status, error is not null as failed from tactus.runs
-        where schedule_id = s.id and status not in ('missed', 'skipped') and not waiting order by due_at desc limit 100
+        select id, due_at, fired_at, status, error is not null as failed from (
+            select id, due_at, fired_at, status, error, waiting from tactus.runs where schedule_id = s.id order by due_at desc limit 1000
+        ) looked_at
+        where status not in ('missed', 'skipped') and not waiting order by due_at desc limit 100
     ) newest
 ) r on true
 left join tactus.schedule_counts n on n.schedule_id = s.id and n.trigger_set_at = s.trigger_set_at
@@ -154,10 +167,21 @@ const chosen = `
     and (@query::text = '' or strpos(lower(s.name), lower(@query)) > 0)`
 
 const (
-	getSchedule    = entryColumns + ` and s.id = @id`
-	listSchedules  = entryColumns + chosen + ` order by s.created_at desc, s.id desc limit @limit::bigint offset @offset::bigint`
-	countSchedules = `select count(*) from tactus.schedules s where s.deleted_at is null` + chosen
+	getSchedule   = entryColumns + ` and s.id = @id`
+	listSchedules = `
+with page as materialized (
+    select s.id from tactus.schedules s where s.deleted_at is null` + chosen + `
+    order by s.created_at desc, s.id desc limit @limit::bigint offset @offset::bigint
 )
+` + entryColumns + ` and s.id = any (array(select id from page))`
+	countSchedules = `
+select count(*) from (select from tactus.schedules s where s.deleted_at is null` + chosen + ` limit @most::bigint) counted`
+)
+
+// newerFirst is the order of listSchedules' page. Postgres, asked to sort the rows too, would walk the whole index instead.
+func newerFirst(a, b entryRow) int {
+	return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), bytes.Compare(b.ID[:], a.ID[:]))
+}
 
 func (r entryRow) entry() (Entry, error) {
 	e := Entry{Schedule: domain.Schedule{

@@ -1,0 +1,254 @@
+package api_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/internal/testenv"
+)
+
+// fill makes schedules, each with some runs, and many more of the last one; and the log of their creation.
+const fill = `
+insert into tactus.schedules (id, name, version, enabled, trigger, policy, effective_from, trigger_set_at, created_at, updated_at, category, tags, definition, task)
+select ('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'schedule ' || n, 1, n % 3 > 0, 'cron celery * * * * * UTC', '{}',
+    t, t, t, t, 'category ' || n % 50, array['tag ' || n % 1000], format('{"name":"schedule %s","task_name":"app.task","cron_expression":"* * * * *","timezone":"UTC","kwargs":{"text":"%s"}}', n, repeat('x', 300))::json,
+    '{"task_name":"app.task"}'
+from generate_series(1, @schedules::int) n, lateral (select '2026-01-01'::timestamptz + n * interval '1 second') at (t);
+insert into tactus.runs (id, schedule_id, due_at, kind, status, schedule_version, fired_at, finished_at, error)
+select gen_random_uuid(), ('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, due, 'scheduled',
+    case when k % 4 = 0 then 'failed' when n = @schedules::int and k < 2000 then 'missed' else 'succeeded' end, 1, due, due, case when k % 4 = 0 then 'ValueError()' end
+from generate_series(1, @schedules::int) n, lateral generate_series(1, case when n = @schedules::int then @busy::int else @runs::int end) k,
+    lateral (select now() - k * interval '1 second') at (due);
+insert into tactus.outbox (xid, topic, aggregate_id, version, type, data)
+select (3 + row_number() over (order by created_at) % 500)::text::xid8, 'schedule', id, 1, 'schedule.created', definition from tactus.schedules order by created_at`
+
+// size is how much there is: TACTUS_TEST_SCALE=full has 100 runs of each schedule and a million of one.
+func size() pgx.NamedArgs {
+	if os.Getenv("TACTUS_TEST_SCALE") == "full" {
+		return pgx.NamedArgs{"schedules": 100_000, "runs": 100, "busy": 1_000_000}
+	}
+	return pgx.NamedArgs{"schedules": 100_000, "runs": 1, "busy": 100_000}
+}
+
+// TestCostsAreBounded asks every endpoint about a full database: none takes more time or memory than its bound, however much
+// there is.
+func TestCostsAreBounded(t *testing.T) {
+	s := serve(t)
+	filled := time.Now()
+	for sql := range strings.SplitSeq(fill, ";\n") {
+		if _, err := s.pool.Exec(t.Context(), sql, pgx.QueryExecModeExec, size()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.pool.Exec(t.Context(), "vacuum analyze"); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("filled in %s", time.Since(filled))
+	busy := fmt.Sprintf("/schedules/00000000-0000-7000-8000-%012x", size()["schedules"])
+	var run string
+	if err := s.pool.QueryRow(t.Context(), "select id from tactus.runs limit 1").Scan(&run); err != nil {
+		t.Fatal(err)
+	}
+	var strange strings.Builder
+	for n := range 20_000 {
+		fmt.Fprintf(&strange, `"m%d":1,`, n)
+	}
+	page, large := 50*time.Millisecond, 600*time.Millisecond
+	for _, c := range []struct {
+		method, path, body string
+		status             int
+		most               time.Duration
+		mib                uint64
+	}{
+		{"GET", "/schedules", "", 200, page, 8},
+		{"GET", "/schedules?page=100", "", 200, page, 8},
+		{"GET", "/schedules?page=2000", "", 200, page, 8},
+		{"GET", "/schedules?per_page=1000", "", 200, large, 64},
+		{"GET", "/schedules?per_page=1000&page=100", "", 200, large, 64},
+		{"GET", "/schedules?enabled=false&page=500", "", 200, page, 8},
+		{"GET", "/schedules?category=category+7", "", 200, 3 * page, 8},
+		{"GET", "/schedules?tag=tag+7", "", 200, 5 * page, 8},
+		{"GET", "/schedules?tag=none", "", 200, 5 * page, 8},
+		{"GET", "/schedules?q=EDULE+9", "", 200, 3 * page, 8},
+		{"GET", "/schedules?name=schedule+77", "", 200, page, 8},
+		{"GET", busy, "", 200, page, 4},
+		{"GET", busy + "/next", "", 200, page, 4},
+		{"GET", busy + "/next?n=1000", "", 200, 2 * page, 16},
+		{"GET", busy + "/history", "", 200, page, 4},
+		{"GET", busy + "/history?limit=1000", "", 200, 2 * page, 32},
+		{"GET", busy + "/history?offset=10000", "", 200, page, 4},
+		{"GET", busy + "/history?offset=900000", "", 422, page, 4},
+		{"GET", busy + "/history?before=2026-01-01T00:00:00Z", "", 200, page, 4},
+		{"GET", "/tasks/" + run + "/status", "", 200, page, 4},
+		{"GET", "/events?limit=100", "", 200, page, 8},
+		{"GET", "/events?after=now", "", 200, page, 4},
+		{"GET", "/events?limit=1000", "", 200, 4 * page, 64},
+		{"GET", "/schedules/presets", "", 200, page, 4},
+		{"PATCH", busy, `{"description":"x"}`, 200, 2 * page, 4},
+		{"POST", busy + "/disable", "", 200, 2 * page, 4},
+		{"POST", busy + "/trigger", "", 202, 2 * page, 4},
+		{"POST", "/schedules", `{"task_name":"t","cron_expression":"* * * * *"}`, 201, 2 * page, 4},
+		{"POST", "/schedules", "{" + strange.String() + `"x":1}`, 422, 3 * page, 64},
+		{"POST", "/schedules/preview", "{" + strange.String() + `"x":1}`, 422, 3 * page, 64},
+		{"POST", "/schedules/preview", `{"cron_expression":"0 0 29 2 1","n":1000}`, 200, 4 * page, 32},
+		{"POST", "/schedules/preview", `{"cron_expression":"* * * * *","n":1000}`, 200, 2 * page, 32},
+	} {
+		name, _, _ := strings.Cut(c.method+" "+c.path+" "+c.body[:min(len(c.body), 20)], "00000000-")
+		var took []time.Duration
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		const rounds = 11
+		for range rounds {
+			begin := time.Now()
+			a := s.do(t, c.method, c.path, c.body)
+			took = append(took, time.Since(begin))
+			if a.status != c.status {
+				t.Errorf("%s: %d %.300s", name, a.status, a.body)
+			}
+			if a.status == 422 && strings.Count(a.body, `"location"`) > 50 {
+				t.Errorf("%s: %d faults", name, strings.Count(a.body, `"location"`))
+			}
+		}
+		runtime.ReadMemStats(&after)
+		// How many times as long as on a machine at rest all takes just now.
+		busyness := max(1, float64(s.yardstick(t))/float64(rest))
+		slices.Sort(took)
+		mib := (after.TotalAlloc - before.TotalAlloc) / rounds >> 20
+		t.Logf("%-60s best %8s p50 %8s p95 %8s %3d MiB", name, tenths(took[0]), tenths(took[rounds/2]), tenths(took[rounds-1]), mib)
+		if float64(took[0]) > busyness*float64(c.most) || mib > c.mib { // the best: other tests have the processors, too
+			t.Errorf("%s: %s (at most %.1f times %s), %d MiB (at most %d)", name, tenths(took[0]), busyness, c.most, mib, c.mib)
+		}
+	}
+}
+
+// rest is what the yardstick takes on a machine that has nothing else to do.
+const rest = 12 * time.Millisecond
+
+// yardstick is the best of some rounds of a query whose work is always the same.
+func (s service) yardstick(t *testing.T) time.Duration {
+	t.Helper()
+	best := time.Hour
+	for range 5 {
+		begin := time.Now()
+		var n int
+		if err := s.pool.QueryRow(t.Context(), "select count(*) from generate_series(1, 100000)").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		best = min(best, time.Since(begin))
+	}
+	return best
+}
+
+func tenths(d time.Duration) time.Duration { return d.Round(100 * time.Microsecond) }
+
+// TestPagesAreBounded asks for more than an answer may hold.
+func TestPagesAreBounded(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	body := fmt.Sprintf(`{"task_name":"t","cron_expression":"* * * * *","kwargs":{"x":%q}}`, strings.Repeat("x", 250<<10))
+	first := s.do(t, "POST", "/schedules", body).want(t, 201)
+	if _, err := s.pool.Exec(t.Context(), `
+		insert into tactus.schedules (id, name, version, enabled, trigger, policy, effective_from, trigger_set_at, created_at, updated_at, category, tags, definition, task)
+		select gen_random_uuid(), name || n, version, enabled, trigger, policy, effective_from, trigger_set_at, created_at, updated_at, category, tags, definition, task
+		from tactus.schedules, generate_series(1, 150) n`); err != nil {
+		t.Fatal(err)
+	}
+	if a := s.do(t, "GET", "/schedules?per_page=1000", ""); a.status != 422 || a.member(t, "code") != "page_too_large" {
+		t.Errorf("%d %.300s", a.status, a.body)
+	}
+	s.do(t, "GET", "/schedules?per_page=50", "").want(t, 200)
+	s.do(t, "GET", "/schedules/"+first.member(t, "id"), "").want(t, 200)
+}
+
+// TestStreamsAreLimited opens more streams of events than a client may have.
+func TestStreamsAreLimited(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	ctx, hangUp := context.WithCancel(t.Context())
+	defer hangUp()
+	open := func() (int, error) {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/events", nil)
+		if err != nil {
+			return 0, err
+		}
+		request.Header.Set("Accept", "text/event-stream")
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return 0, err
+		}
+		t.Cleanup(func() { _ = response.Body.Close() })
+		_, err = bufio.NewReader(response.Body).ReadString('\n') // the stream has begun
+		if response.StatusCode != http.StatusOK {
+			err = nil
+		}
+		return response.StatusCode, err
+	}
+	for n := range 16 {
+		if status, err := open(); err != nil || status != http.StatusOK {
+			t.Fatalf("stream %d: %d, %v", n, status, err)
+		}
+	}
+	if status, err := open(); err != nil || status != http.StatusTooManyRequests {
+		t.Errorf("one more: %d, %v", status, err)
+	}
+	s.do(t, "GET", "/events", "").want(t, 200)
+	hangUp()
+	ctx = t.Context()
+	testenv.Eventually(t, "a stream may be opened again", func() error {
+		status, err := open()
+		if err == nil && status != http.StatusOK {
+			err = errors.New(strconv.Itoa(status))
+		}
+		return err
+	})
+}
+
+// TestWorkIsGivenUp goes away while the database is at work: the database stops, too.
+func TestWorkIsGivenUp(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	tx, err := s.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(context.WithoutCancel(t.Context()))
+	if _, err := tx.Exec(t.Context(), "lock table tactus.schedules in access exclusive mode"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, hangUp := context.WithCancel(t.Context())
+	defer hangUp()
+	gone := make(chan error, 1)
+	go func() {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/schedules", nil)
+		if err == nil {
+			_, err = http.DefaultClient.Do(request)
+		}
+		gone <- err
+	}()
+	waiting := func(want int) error {
+		var n int
+		err := s.pool.QueryRow(t.Context(), `select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`).Scan(&n)
+		if err == nil && n != want {
+			err = fmt.Errorf("%d wait", n)
+		}
+		return err
+	}
+	testenv.Eventually(t, "the request waits", func() error { return waiting(1) })
+	hangUp()
+	if err := <-gone; !errors.Is(err, context.Canceled) {
+		t.Errorf("the client: %v", err)
+	}
+	testenv.Eventually(t, "it waits no more", func() error { return waiting(0) })
+}

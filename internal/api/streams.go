@@ -1,0 +1,48 @@
+package api
+
+import (
+	"cmp"
+	"net"
+	"sync"
+)
+
+// streams counts the streams of events that are open: each looks into the database again and again, as long as it is.
+type streams struct {
+	limits Limits
+
+	mu       sync.Mutex
+	all      int
+	byClient map[string]int
+}
+
+func newStreams(limits []Limits) *streams {
+	s := &streams{byClient: map[string]int{}}
+	for _, l := range limits {
+		s.limits = l
+	}
+	s.limits.Streams, s.limits.StreamsPerClient = cmp.Or(s.limits.Streams, 128), cmp.Or(s.limits.StreamsPerClient, 16)
+	return s
+}
+
+// enter counts one more of the client at an address, until leave is called; ok is false when there are too many.
+func (s *streams) enter(address string) (leave func(), ok bool) {
+	client, _, err := net.SplitHostPort(address)
+	if err != nil {
+		client = address
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all >= s.limits.Streams || s.byClient[client] >= s.limits.StreamsPerClient {
+		return nil, false
+	}
+	s.all++
+	s.byClient[client]++
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.all--
+		if s.byClient[client]--; s.byClient[client] == 0 {
+			delete(s.byClient, client)
+		}
+	}, true
+}

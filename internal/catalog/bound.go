@@ -1,0 +1,57 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/domain"
+)
+
+// How far totals are counted. What there is more of is told as so many.
+const (
+	MaxCount    = 100_000 // schedules
+	MaxRunCount = 10_000  // runs of one schedule
+)
+
+// maxPage is how many bytes of documents one answer may hold.
+const maxPage = 32 << 20
+
+// begin opens what reads. A page costs so little that compiling its plan would take longer than the page. All that is read in
+// an order has an index for it; the planner, which knows how many runs a schedule has on average, would rather sort them, and
+// sort a million of another one.
+const begin = `begin isolation level repeatable read read only; set local jit = off; set local enable_sort = off`
+
+// read gives what is read together one snapshot.
+func (c *Catalog) read(ctx context.Context, do func(pgx.Tx) error) error {
+	return pgx.BeginTxFunc(ctx, c.pool, pgx.TxOptions{BeginQuery: begin}, do)
+}
+
+// bounded collects rows as long as the documents in them are not too large together. Each statement is planned for its own
+// arguments: a filter that is not used costs nothing.
+func bounded[T any](ctx context.Context, tx pgx.Tx, size func(T) int, sql string, args ...any) ([]T, error) {
+	ctx, cancel := context.WithCancel(ctx) // what is too large is not read to its end
+	defer cancel()
+	rows, err := tx.Query(ctx, sql, append([]any{pgx.QueryExecModeExec}, args...)...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	found, bytes := []T{}, 0
+	for rows.Next() {
+		row, err := pgx.RowToStructByPos[T](rows)
+		if err != nil {
+			return nil, err
+		}
+		if bytes += size(row); bytes > maxPage {
+			cancel()
+			return nil, &domain.Error{
+				Kind: domain.Invalid, Code: "page_too_large", Field: "",
+				Message: fmt.Sprintf("the %d asked for have more than %d MiB together: ask for fewer at once", len(found)+1, maxPage>>20),
+			}
+		}
+		found = append(found, row)
+	}
+	return found, rows.Err()
+}
