@@ -75,6 +75,10 @@ fuzz: go ## compare the cron engine with its oracles for longer (TACTUS_FUZZ_CAS
 	@TACTUS_FUZZ_CASES=$${TACTUS_FUZZ_CASES:-2000000} go test -count=1 -timeout 0 -run 'Oracle' ./domain/cron
 	@for target in FuzzParse FuzzNext; do go test -run '^$$' -fuzz $$target -fuzztime $${TACTUS_FUZZ_TIME:-60s} ./domain/cron; done
 
+.PHONY: zones
+zones: go ## embed the newest time zone data that Debian has
+	@go generate ./domain/zone
+
 .PHONY: go
 go:
 	@command -v go >/dev/null 2>&1 || { \

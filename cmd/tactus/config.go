@@ -46,7 +46,7 @@ func (f databaseFlags) connect(ctx context.Context, health *telemetry.Health) (*
 		return nil, err
 	}
 	health.Add("postgres", func(ctx context.Context) error { return migrations.Ready(ctx, pool) })
-	health.Fact("zone data", zone.Version)
+	health.Fact("zone data", zones())
 	return pool, nil
 }
 
@@ -107,5 +107,5 @@ func (f timezoneFlag) validate() error {
 
 // started tells the log with what a process runs.
 func started(log *slog.Logger, process string, l net.Listener, settings ...any) {
-	log.Info(process+" started", append([]any{"http", "http://" + l.Addr().String()}, settings...)...)
+	log.Info(process+" started", append([]any{"http", "http://" + l.Addr().String(), "zone_data", zones()}, settings...)...)
 }

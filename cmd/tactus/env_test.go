@@ -78,9 +78,12 @@ func settings(t *testing.T) (all []*setting) {
 
 func eachFlag(t *testing.T, do func(command string, f *kong.Flag)) {
 	t.Helper()
-	parser, err := newParser(console{t.Output(), t.Output()}, func(int) {})
+	parser, err := newParser(&commands{}, console{t.Output(), t.Output()}, func(int) {})
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, f := range parser.Model.Flags {
+		do("every command", f)
 	}
 	for _, command := range parser.Model.Children {
 		var walk func(*kong.Node)

@@ -10,11 +10,14 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 
+	"github.com/tactus-dev/tactus/domain/zone"
+	"github.com/tactus-dev/tactus/internal/hostzones"
 	"github.com/tactus-dev/tactus/internal/importer"
 )
 
@@ -22,6 +25,9 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // commands is the table of subcommands, one file each.
 type commands struct {
+	Version  kong.VersionFlag `help:"Tell the version, and that of the time zone data."`
+	Zoneinfo string           `env:"ZONEINFO" placeholder:"PATH" help:"Folder or zip file with time zone data, used when it is newer than the program's; the system's is without being named."`
+
 	Dev       devCmd        `cmd:"" help:"Run everything in one process, over a PostgreSQL and a Redis of its own."`
 	API       apiCmd        `cmd:"" name:"api" help:"Serve the HTTP API."`
 	Relay     relayCmd      `cmd:"" help:"Carry every change and run to Redis."`
@@ -55,16 +61,17 @@ var errUsage = errors.New("usage")
 // console is where a command writes.
 type console struct{ out, problems io.Writer }
 
-func newParser(to console, exit func(int)) (*kong.Kong, error) {
-	return kong.New(&commands{},
+func newParser(into *commands, to console, exit func(int)) (*kong.Kong, error) {
+	return kong.New(into,
 		kong.Name("tactus"), kong.Description("Schedules that never miss a beat."),
 		kong.Writers(to.out, to.problems), kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Vars{"sections": sectionNames(), "differences": strings.Join(importer.Kinds, ", ")}, kong.Exit(exit), kong.Resolvers(secretFiles{}))
+		kong.Vars{"version": versions(), "sections": sectionNames(), "differences": strings.Join(importer.Kinds, ", ")}, kong.Exit(exit), kong.Resolvers(secretFiles{}))
 }
 
 func run(args []string, out, problems io.Writer) int {
-	code := -1
-	parser, err := newParser(console{out, problems}, func(n int) { code = n })
+	code, all := -1, commands{}
+	_ = hostzones.FromEnvironment() // for --version; what is wrong is told below
+	parser, err := newParser(&all, console{out, problems}, func(n int) { code = n })
 	if err != nil {
 		fmt.Fprintln(problems, "tactus:", err)
 		return exitFailure
@@ -77,6 +84,9 @@ func run(args []string, out, problems io.Writer) int {
 		fmt.Fprintln(problems, "tactus:", err)
 		return exitUsage
 	}
+	if err := hostzones.Use(all.Zoneinfo); err != nil {
+		fmt.Fprintln(problems, "tactus: not used:", err)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // the first signal ends gracefully, the second kills
@@ -84,6 +94,17 @@ func run(args []string, out, problems io.Writer) int {
 	parsed.Bind(console{out, problems}, slog.New(slog.NewTextHandler(problems, nil)))
 	return exitCode(parsed.Run(), problems)
 }
+
+// versions are those of the program and of the zone data that it goes by.
+func versions() string {
+	program := "(unknown)"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		program = info.Main.Version
+	}
+	return fmt.Sprintf("tactus %s, time zone data %s", program, zones())
+}
+
+func zones() string { return fmt.Sprintf("%s of %s", zone.Version(), zone.Place()) }
 
 func exitCode(err error, problems io.Writer) int {
 	switch {

@@ -81,14 +81,28 @@ func zoneOf(location *time.Location) string {
 	return name
 }
 
-// TestDataIsOfTheVersion holds changes that releases brought: to 2025b (Philippines 1990, Chile's Aysén in 2025).
+// TestDataIsOfTheVersion holds changes that releases brought, of which 2025c knows the first only.
 func TestDataIsOfTheVersion(t *testing.T) {
 	t.Parallel()
-	location, err := zone.Load("America/Coyhaique")
-	if err != nil {
-		t.Fatalf("%s has it: %v", zone.Version, err)
-	}
-	if _, offset := time.Date(2026, 7, 1, 0, 0, 0, 0, location).Zone(); offset != -3*3600 {
-		t.Errorf("offset %d in winter", offset)
+	for name, hours := range map[string]map[string]float64{
+		"America/Coyhaique": {"2026-07-01": -3},
+		"America/Vancouver": {"2026-07-01": -7, "2026-12-15": -7, "2028-01-15": -7},
+		"America/Edmonton":  {"2026-07-01": -6, "2026-12-15": -6},
+		"America/Winnipeg":  {"2026-07-01": -5, "2026-12-15": -5},
+		"Africa/Casablanca": {"2026-07-01": 1, "2026-12-15": 0, "2027-07-01": 0},
+	} {
+		location, err := zone.Load(name)
+		if err != nil {
+			t.Fatalf("%s has it: %v", zone.Version(), err)
+		}
+		for date, want := range hours {
+			at, err := time.ParseInLocation(time.DateOnly, date, location)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, offset := at.Zone(); float64(offset)/3600 != want {
+				t.Errorf("%s on %s: offset %d", name, date, offset)
+			}
+		}
 	}
 }

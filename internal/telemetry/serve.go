@@ -11,12 +11,20 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/tactus-dev/tactus/domain/zone"
 )
 
 // NewRegistry returns a registry with the metrics of the process itself.
 func NewRegistry() *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	zones := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "tactus_zone_data_info", Help: "1, with the release of the time zone data and where it comes from",
+		ConstLabels: prometheus.Labels{"version": zone.Version(), "place": zone.Place()},
+	})
+	zones.Set(1)
+	r.MustRegister(zones)
 	return r
 }
 
