@@ -128,26 +128,37 @@ func (f importFlags) show(to io.Writer, rows []importer.Row) (refused int, err e
 	return changes["refused"], table.Flush()
 }
 
+// redBeatFlags say where RedBeat keeps its schedules.
+type redBeatFlags struct {
+	URL    secret `name:"redbeat-redis-url" env:"REDBEAT_REDIS_URL" placeholder:"URL" help:"Redis where RedBeat keeps its schedules; or REDBEAT_REDIS_URL_FILE, a file with it."`
+	Prefix string `name:"redbeat-key-prefix" default:"redbeat:" help:"As redbeat_key_prefix says."`
+}
+
+// redBeat is that place, and as which source it is known.
+func (f redBeatFlags) redBeat(label string) (*redis.Options, importer.Source, error) {
+	if !f.URL.isSet() {
+		return nil, importer.Source{}, usage("REDBEAT_REDIS_URL is not set: give the URL of RedBeat's Redis, redis://user:password@host:port/db")
+	}
+	options, err := redis.ParseURL(f.URL.reveal())
+	if err != nil {
+		return nil, importer.Source{}, usage("REDBEAT_REDIS_URL: %v", f.URL.fault(err))
+	}
+	source, err := importFlags{Source: label}.from(importer.RedBeat, fmt.Sprintf("%s/%d", options.Addr, options.DB))
+	return options, source, err
+}
+
 type importRedBeatCmd struct {
 	importFlags
-	URL         secret `name:"redbeat-redis-url" env:"REDBEAT_REDIS_URL" placeholder:"URL" help:"Redis where RedBeat keeps its schedules; or REDBEAT_REDIS_URL_FILE, a file with it."`
-	Prefix      string `name:"redbeat-key-prefix" default:"redbeat:" help:"As redbeat_key_prefix says."`
+	redBeatFlags
 	Application string `placeholder:"FILE" help:"What the script of import celery printed of the application: its zone, and where its tasks go."`
 }
 
 // Run imports.
 func (c importRedBeatCmd) Run(ctx context.Context, to console) error {
-	if !c.URL.isSet() {
-		return usage("REDBEAT_REDIS_URL is not set: give the URL of RedBeat's Redis, redis://user:password@host:port/db")
-	}
 	if err := c.importFlags.validate(); err != nil {
 		return err
 	}
-	options, err := redis.ParseURL(c.URL.reveal())
-	if err != nil {
-		return usage("REDBEAT_REDIS_URL: %v", c.URL.fault(err))
-	}
-	source, err := c.from(importer.RedBeat, fmt.Sprintf("%s/%d", options.Addr, options.DB))
+	options, source, err := c.redBeat(c.Source)
 	if err != nil {
 		return err
 	}

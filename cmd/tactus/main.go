@@ -39,6 +39,7 @@ type commands struct {
 	Bench     benchCmd      `cmd:"" help:"Measure what is promised, on real servers."`
 	Replay    replayCmd     `cmd:"" help:"Publish a range of events again, into a stream of its own."`
 	Import    importCmd     `cmd:"" help:"Bring schedules in from RedBeat, a beat_schedule or a crontab."`
+	Export    exportCmd     `cmd:"" help:"Have the place where schedules came from say when they ran last."`
 	Adopt     adoptCmd      `cmd:"" help:"Follow the schedules of another service's table, by triggers."`
 	Unadopt   unadoptCmd    `cmd:"" help:"Take those triggers away."`
 	Rebuild   rebuildCmd    `cmd:"" help:"Make the table of schedules again from the events, and compare."`

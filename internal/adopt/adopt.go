@@ -20,7 +20,10 @@ func (s Source) Adopt(ctx context.Context, timezone string) error {
 	if _, err := zone.Load(timezone); err != nil {
 		return fmt.Errorf("adopt %s: %w", s.Table, err)
 	}
-	err := s.locked(ctx, `select set_config('lock_timeout', '500ms', true), tactus.adopt_install($1, $2, $3)`, s.Table, string(s.Kind), timezone)
+	err := s.locked(ctx, func() error {
+		_, err := s.pool.Exec(ctx, `select set_config('lock_timeout', '500ms', true), tactus.adopt_install($1, $2, $3)`, s.Table, string(s.Kind), timezone)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("adopt %s: %w", s.Table, err)
 	}
@@ -36,17 +39,21 @@ func (s Source) Adopt(ctx context.Context, timezone string) error {
 	return nil
 }
 
-// Unadopt takes the triggers away. The schedules are deleted, since their own beat is to fire them again; or kept, as
-// tactus' own. It returns how many there were. Only the owner of a table may drop its triggers: left are the statements that it
-// is to run; until then these triggers do nothing.
+// Unadopt takes the triggers away, and has each row say when it ran last. The schedules are deleted, since their own beat is to
+// fire them again; or kept, as tactus' own. It returns how many there were. Only the owner of a table may drop its triggers:
+// left are the statements that it is to run; until then these triggers do nothing.
 func (s Source) Unadopt(ctx context.Context, keep bool) (count int64, left []string, err error) {
-	if err := s.locked(ctx, `select set_config('lock_timeout', '500ms', true), tactus.adopt_uninstall($1)`, s.Table); err != nil {
+	before, err := s.leave(ctx)
+	if err != nil {
 		return 0, nil, fmt.Errorf("unadopt %s: %w", s.Table, err)
 	}
 	for released := int64(batchSize); released == batchSize; count += released {
 		if err := s.pool.QueryRow(ctx, `select tactus.adopt_release($1, $2, $3)`, s.Table, keep, batchSize).Scan(&released); err != nil {
 			return count, nil, fmt.Errorf("let go of the schedules of %s: %w", s.Table, err)
 		}
+	}
+	if err := s.catchUp(ctx, before); err != nil {
+		return count, nil, fmt.Errorf("hand %s back: %w", s.Table, err)
 	}
 	rows, err := s.pool.Query(ctx, `select tactus.adopt_triggers($1)`, s.Table)
 	if err == nil {
@@ -63,11 +70,11 @@ const (
 	lockPause    = time.Second
 )
 
-// locked runs a statement that waits for the writers of a table. It never waits for long, because all who come after it
-// wait too; it tries again instead.
-func (s Source) locked(ctx context.Context, sql string, args ...any) error {
+// locked does what waits for the writers of a table. It never waits for long, because all who come after it wait too; it
+// tries again instead.
+func (s Source) locked(ctx context.Context, do func() error) error {
 	for attempt := 1; ; attempt++ {
-		_, err := s.pool.Exec(ctx, sql, args...)
+		err := do()
 		e, refused := errors.AsType[*pgconn.PgError](err)
 		if !refused || e.Code != "55P03" || attempt == lockAttempts {
 			return err

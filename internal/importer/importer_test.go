@@ -481,6 +481,51 @@ func TestLinesOfOneCommandKeepTheirNames(t *testing.T) {
 		"cron work 00e13ed7 (3) | same | 0 3 * * * UTC", "cron work 00e13ed7 | new | 0 4 * * * UTC")
 }
 
+// TestHandingBackToRedBeat has entries say when they ran last. A count that RedBeat keeps stays.
+func TestHandingBackToRedBeat(t *testing.T) {
+	t.Parallel()
+	pool, client := testenv.Database(t), testenv.Redis(t)
+	store, source := outbox.NewStore(pool, ""), importer.Source{Kind: importer.RedBeat, Label: "r"}
+	ran := time.Now().Add(-time.Hour).Truncate(time.Microsecond).UTC()
+	yesterday := ran.AddDate(0, 0, -1)
+	meta := fmt.Sprintf(`{"last_run_at": {"__type__": "datetime", "year": %d, "month": %d, "day": %d, "hour": 0, "minute": 0, "second": 0,
+		"microsecond": 0, "timezone": "UTC"}, "total_run_count": 3}`, yesterday.Year(), yesterday.Month(), yesterday.Day())
+	for name, ago := range map[string]time.Duration{"ran": 0, "ran later there": -48 * time.Hour, "never ran": 0, "gone there": 0} {
+		s, err := store.Create(t.Context(), domain.Definition{Name: name, TaskName: "t", CronExpression: "0 0 1 1 *", Tags: []string{"import:redbeat:r"}}, "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name != "never ran" {
+			if _, err := pool.Exec(t.Context(), `insert into tactus.runs (id, schedule_id, due_at, kind, status, schedule_version, fired_at)
+				values ($1, $2, $3, 'scheduled', 'succeeded', 1, $3)`, outbox.NewID(), s.ID, ran.Add(ago)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if name == "gone there" {
+			continue
+		}
+		if err := client.HSet(t.Context(), "redbeat:"+name, "definition", "{}", "meta", meta).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	names, err := importer.HandBackRedBeat(t.Context(), pool, source, client, importer.DefaultRedBeatPrefix)
+	equal(t, names, "ran", "ran later there")
+	if err != nil || client.Exists(t.Context(), "redbeat:gone there").Val() != 0 {
+		t.Errorf("%v", err)
+	}
+	for name, want := range map[string][]string{
+		"ran":             {fmt.Sprintf(`"hour":%d,`, ran.Hour()), fmt.Sprintf(`"microsecond":%d,`, ran.Nanosecond()/1000), `"total_run_count":3`},
+		"ran later there": {fmt.Sprintf(`"day":%d,`, yesterday.Day()), `"hour":0,`, `"total_run_count":3`},
+		"never ran":       {`"hour": 0,`},
+	} {
+		for _, part := range want {
+			if noted := client.HGet(t.Context(), "redbeat:"+name, "meta").Val(); !strings.Contains(noted, part) {
+				t.Errorf("%s: %s has no %s", name, noted, part)
+			}
+		}
+	}
+}
+
 // TestTwoSources brings the same names in from two hosts: neither changes nor prunes the other's.
 func TestTwoSources(t *testing.T) {
 	t.Parallel()

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tactus-dev/tactus/internal/importer"
+	"github.com/tactus-dev/tactus/internal/telemetry"
+)
+
+// exportCmd tells where schedules came from what became of them, so that their old beat can be in charge again.
+type exportCmd struct {
+	RedBeat exportRedBeatCmd `cmd:"" name:"redbeat" help:"Have RedBeat's entries say when they ran last, before RedBeat's beat starts again."`
+}
+
+type exportRedBeatCmd struct {
+	databaseFlags
+	redBeatFlags
+	Source string `placeholder:"LABEL" help:"As it was given to import redbeat."`
+}
+
+// Run writes.
+func (c exportRedBeatCmd) Run(ctx context.Context, to console) error {
+	options, source, err := c.redBeat(c.Source)
+	if err != nil {
+		return err
+	}
+	client := redis.NewClient(options)
+	defer client.Close()
+	pool, err := c.connect(ctx, &telemetry.Health{})
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	names, err := importer.HandBackRedBeat(ctx, pool, source, client, c.Prefix)
+	for _, name := range names {
+		fmt.Fprintf(to.out, "%s\n", name)
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(to.problems, "%d entries say when they ran last\n", len(names))
+	return nil
+}

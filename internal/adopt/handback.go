@@ -1,0 +1,170 @@
+package adopt
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/oldbeat"
+)
+
+// Going back, the old beat decides what is due by the last_run_at of its rows, which tactus does not write while it is in charge. So
+// that nothing runs twice and nothing is left out, each row is handed back with the time at which it ran last: that of its last run
+// here, or the moment up to which tactus has settled everything, where the old beat would otherwise send at once what was settled.
+
+// handed is a row that is handed back.
+type handed struct {
+	Key        string
+	Schedule   domain.ID
+	Definition []byte
+	Enabled    bool
+	Effective  time.Time
+	LastRunAt  *time.Time // as the row has it
+	Ran        *time.Time // here
+	Runs       int64      // here
+	Settled    *time.Time // by whichever beat leads
+}
+
+// handedRows reads the rows of a table with what became of their schedules here, those that have been let go too.
+const handedRows = `
+select t.id::text, s.id, s.definition, s.enabled and s.deleted_at is null, s.effective_from, %s, r.last, r.runs,
+    (select watermark from tactus.leases where name = 'beat')
+from %s t join tactus.schedules s on s.id = tactus.adopted_id($1, t.id::text) and s.managed_by = $1
+left join lateral (
+    select max(fired_at) as last, count(*) as runs from tactus.runs
+    where schedule_id = s.id and kind = 'scheduled' and status not in ('missed', 'skipped') and not waiting and fired_at >= s.created_at
+) r on true`
+
+// columnsOf are the columns that are written, of those that the table has, with whether they are a time without a zone.
+const columnsOf = `
+select attname::text, atttypid = 'timestamp'::regtype from pg_attribute
+where attrelid = to_regclass($1) and attname in ('last_run_at', 'total_run_count', 'enabled') and not attisdropped`
+
+// back is what a row is to say.
+type back struct {
+	keys []string
+	last []*time.Time
+	runs []int64
+	done []bool // a one-off that has run
+}
+
+// handed reads what is handed back, and gives the statement that writes it.
+func (s Source) handed(ctx context.Context) (all []handed, statement string, err error) {
+	columns := map[string]bool{}
+	rows, err := s.pool.Query(ctx, columnsOf, s.Table)
+	if err != nil {
+		return nil, "", err
+	}
+	var name string
+	var zoneless bool
+	if _, err := pgx.ForEachRow(rows, []any{&name, &zoneless}, func() error { columns[name] = zoneless; return nil }); err != nil {
+		return nil, "", err
+	}
+	if len(columns) == 0 { // the table is gone, or is called otherwise now
+		return nil, "", nil
+	}
+	statement, lastRunAt := s.handBackSQL(columns)
+	found, err := s.pool.Query(ctx, fmt.Sprintf(handedRows, lastRunAt, s.Table), s.Table)
+	if err != nil {
+		return nil, "", err
+	}
+	all, err = pgx.CollectRows(found, pgx.RowToStructByPos[handed])
+	return all, statement, err
+}
+
+// handBackSQL is the statement that writes the columns that there are, and the expression by which last_run_at is read.
+func (s Source) handBackSQL(columns map[string]bool) (statement, lastRunAt string) {
+	lastRunAt = "null::timestamptz"
+	var sets []string
+	if zoneless, there := columns["last_run_at"]; there {
+		value := "b.last"
+		if lastRunAt = "t.last_run_at"; zoneless {
+			value, lastRunAt = "b.last at time zone 'UTC'", "t.last_run_at at time zone 'UTC'"
+		}
+		sets = append(sets, "last_run_at = greatest(t.last_run_at, "+value+")")
+	}
+	if _, there := columns["total_run_count"]; there {
+		sets = append(sets, "total_run_count = coalesce(t.total_run_count, 0) + b.runs")
+	}
+	sets = append(sets, "enabled = t.enabled and not b.done")
+	return fmt.Sprintf(`update %s t set %s from unnest($1::text[], $2::timestamptz[], $3::bigint[], $4::boolean[]) b (key, last, runs, done)
+		where t.id::text = b.key`, s.Table, strings.Join(sets, ", ")), lastRunAt
+}
+
+// add has a row say what became of it since it was handed back before, if it was.
+func (b *back) add(h handed, before handed) error {
+	var d domain.Definition
+	if err := json.Unmarshal(h.Definition, &d); err != nil {
+		return fmt.Errorf("the row %s: %w", h.Key, err)
+	}
+	runs := h.Runs - before.Runs
+	if before.Key != "" && runs == 0 {
+		return nil
+	}
+	last, done := h.Ran, h.Ran != nil && (d.RunAt != "" || d.MaxRuns > 0 && h.Runs >= d.MaxRuns)
+	if d.RunAt == "" && h.Enabled && h.Settled != nil && h.Settled.After(h.Effective) {
+		last = oldbeat.LastRun(d, later(h.Ran, h.LastRunAt), *h.Settled)
+	}
+	if last != nil {
+		b.keys, b.last, b.runs, b.done = append(b.keys, h.Key), append(b.last, last), append(b.runs, runs), append(b.done, done)
+	}
+	return nil
+}
+
+// later is the later of two instants; nil is before all others.
+func later(a, b *time.Time) *time.Time {
+	if a == nil || b != nil && b.After(*a) {
+		return b
+	}
+	return a
+}
+
+// handBack has rows say when they ran last and how often, since they were handed back before. What goes before the statement and
+// after it is part of its transaction.
+func (s Source) handBack(ctx context.Context, before map[string]handed, around func(*pgx.Batch, func())) (map[string]handed, error) {
+	all, statement, err := s.handed(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read what has run: %w", err)
+	}
+	var b back
+	now := make(map[string]handed, len(all))
+	for _, h := range all {
+		if err := b.add(h, before[h.Key]); err != nil {
+			return nil, err
+		}
+		now[h.Key] = h
+	}
+	return now, s.locked(ctx, func() error {
+		batch := &pgx.Batch{}
+		batch.Queue(`begin`)
+		batch.Queue(`select set_config('lock_timeout', '500ms', true)`)
+		around(batch, func() {
+			if len(b.keys) > 0 {
+				batch.Queue(statement, b.keys, b.last, b.runs, b.done)
+			}
+		})
+		batch.Queue(`commit`)
+		return s.pool.SendBatch(ctx, batch).Close()
+	})
+}
+
+// leave hands the rows back and takes the triggers away, in one transaction. The triggers notice nothing of it: without an
+// adoption they do nothing.
+func (s Source) leave(ctx context.Context) (map[string]handed, error) {
+	return s.handBack(ctx, nil, func(b *pgx.Batch, write func()) {
+		b.Queue(`delete from tactus.adoptions where source = $1`, s.Table)
+		write()
+		b.Queue(`select tactus.adopt_uninstall($1)`, s.Table)
+	})
+}
+
+// catchUp hands back what ran after the rows had been handed back and before their schedules were let go.
+func (s Source) catchUp(ctx context.Context, before map[string]handed) error {
+	_, err := s.handBack(ctx, before, func(_ *pgx.Batch, write func()) { write() })
+	return err
+}

@@ -1,0 +1,102 @@
+package adopt_test
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/tactus-dev/tactus/internal/adopt"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// oldBeat is the beat of django-celery-beat, which is asked what it would send at once, and of the rest of a schedule, in how many
+// seconds.
+const oldBeat = `
+import celery
+from django_celery_beat.schedulers import DatabaseScheduler
+app = celery.Celery("app", broker="memory://")
+app.conf.timezone = "UTC"
+scheduler = DatabaseScheduler(app=app)
+for name, entry in sorted(scheduler.all_as_schedule().items()):
+    if name != "celery.backend_cleanup":
+        due, seconds = entry.is_due()
+        print(name, "now" if due else f"in {round(seconds / 60)} min", entry.model.total_run_count)
+`
+
+const rowsToHandBack = `
+call_command("migrate", verbosity=0)
+now = datetime.now(timezone.utc)
+ago = lambda **kw: now - timedelta(**kw)
+at = lambda t: CrontabSchedule.objects.create(minute=str(t.minute), hour=str(t.hour), timezone="UTC")
+daily, half, days = at(ago(minutes=10)), IntervalSchedule.objects.create(every=30, period="minutes"), IntervalSchedule.objects.create(every=2, period="days")
+make = PeriodicTask.objects.create
+make(name="daily, fired today", task="app.a", crontab=daily, last_run_at=ago(days=1, minutes=10), total_run_count=5)
+make(name="daily, missed today", task="app.a", crontab=daily, last_run_at=ago(days=1, minutes=10))
+make(name="daily, never ran", task="app.a", crontab=daily)
+make(name="in the middle", task="app.a", interval=half, last_run_at=ago(hours=3))
+make(name="long ago", task="app.a", interval=days, last_run_at=ago(days=100))
+make(name="off", task="app.a", crontab=daily, last_run_at=ago(days=3), enabled=False)
+make(name="once", task="app.a", clocked=ClockedSchedule.objects.create(clocked_time=ago(minutes=5)), one_off=True)
+make(name="one of a crontab", task="app.a", crontab=daily, one_off=True, last_run_at=ago(days=3))
+`
+
+// TestHandingBack has real tables be adopted, fires what would have been due, goes back, and asks the old beat.
+func TestHandingBack(t *testing.T) {
+	t.Parallel()
+	u := newUpstream(t)
+	u.django(rowsToHandBack)
+	s := u.source("django_celery_beat_periodictask", adopt.DjangoCeleryBeat)
+	u.adopt(s)
+	// Since three hours ago a beat has been in charge.
+	u.exec(`update tactus.schedules set effective_from = clock_timestamp() - interval '3 hours'`)
+	u.exec(`insert into tactus.leases (name, holder, epoch, expires_at, watermark) values ('beat', 'a', 1, clock_timestamp(), clock_timestamp())`)
+	ran := func(name, ago string) {
+		t.Helper()
+		u.exec(`insert into tactus.runs (id, schedule_id, due_at, kind, status, schedule_version, fired_at)
+			select $2, s.id, n.now - $3::interval, 'scheduled', 'succeeded', 1, n.now - $3::interval
+			from tactus.schedules s, (select clock_timestamp() as now) n where s.name = $1`, name, outbox.NewID(), ago)
+		u.exec(`update tactus.schedules set created_at = clock_timestamp() - interval '3 hours' where name = $1`, name)
+	}
+	ran("daily, fired today", "10 minutes")
+	ran("in the middle", "40 minutes")
+	ran("in the middle", "10 minutes")
+	ran("once", "5 minutes")
+	ran("one of a crontab", "10 minutes")
+	if count, left, err := s.Unadopt(t.Context(), false); err != nil || count != 8 || len(left) != 0 {
+		t.Fatalf("%d, %v, %v", count, left, err)
+	}
+	if n := u.count(`select count(*) from tactus.outbox where topic = 'schedule'`); n != 16 {
+		t.Errorf("%d events: those of the adoption, and those of letting go", n)
+	}
+	got := strings.TrimSpace(u.django(oldBeat))
+	want := regexp.MustCompile(`^daily, fired today in 14(29|30) min 6
+daily, missed today in 14(29|30) min 0
+daily, never ran in 14(29|30) min 0
+in the middle in (19|20) min 2
+long ago in \d+ min 0$`)
+	if !want.MatchString(got) {
+		t.Errorf("the old beat says\n%s\nwant\n%s", got, want)
+	}
+	if left := u.django(`print(*sorted(PeriodicTask.objects.filter(enabled=True).values_list("name", flat=True)), sep=", ")`); strings.Contains(left, "once") ||
+		strings.Contains(left, "one of a crontab") || !strings.Contains(left, "long ago") {
+		t.Errorf("enabled: %s", left)
+	}
+}
+
+// TestHandingBackATableOfOnesOwn has a table without counts, and a time without a zone.
+func TestHandingBackATableOfOnesOwn(t *testing.T) {
+	t.Parallel()
+	u := newUpstream(t)
+	s := u.seed(`(name, task_name, cron_expression) values ('a', 'app.a', '* * * * *'), ('b', 'app.b', '0 0 1 1 *')`)
+	u.exec(`alter table celery_beat_schedules alter last_run_at type timestamp using last_run_at at time zone 'UTC'`)
+	u.adopt(s)
+	u.exec(`insert into tactus.runs (id, schedule_id, due_at, kind, status, schedule_version, fired_at)
+		select $1, id, '2100-01-01 00:00Z', 'scheduled', 'sent', 1, '2100-01-01 00:00:01Z' from tactus.schedules where name = 'a'`, outbox.NewID())
+	u.exec(`alter role current_user set timezone = 'Asia/Tokyo'`)
+	if count, _, err := s.Unadopt(t.Context(), false); err != nil || count != 2 {
+		t.Fatalf("%d, %v", count, err)
+	}
+	if n := u.count(`select count(*) from celery_beat_schedules where last_run_at = '2100-01-01 00:00:01' and name = 'a' or last_run_at is null and name = 'b'`); n != 2 {
+		t.Errorf("%d rows say when they ran last", n)
+	}
+}

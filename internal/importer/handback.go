@@ -1,0 +1,95 @@
+package importer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/oldbeat"
+)
+
+// importedRuns reads what became of the schedules of a source, deleted ones too.
+const importedRuns = `
+select s.name, s.definition, r.last, (select watermark from tactus.leases where name = 'beat')
+from tactus.schedules s
+cross join lateral (
+    select max(fired_at) as last from tactus.runs
+    where schedule_id = s.id and kind = 'scheduled' and status not in ('missed', 'skipped') and not waiting
+) r
+where s.tags @> array[$1] and r.last is not null order by s.name`
+
+type importedRun struct {
+	Name       string
+	Definition []byte
+	Last       time.Time
+	Settled    *time.Time
+}
+
+// HandBackRedBeat has the entries that came from RedBeat, and are still there, say when they ran last, so that RedBeat's beat sends
+// nothing again. It returns the names of those that do.
+func HandBackRedBeat(ctx context.Context, pool *pgxpool.Pool, source Source, client redis.UniversalClient, prefix string) (names []string, err error) {
+	rows, err := pool.Query(ctx, importedRuns, source.tag())
+	if err != nil {
+		return nil, fmt.Errorf("read what has run: %w", err)
+	}
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[importedRun])
+	if err != nil {
+		return nil, fmt.Errorf("read what has run: %w", err)
+	}
+	for _, r := range all {
+		said, err := r.handBack(ctx, client, prefix+r.Name)
+		if err != nil {
+			return names, fmt.Errorf("hand %s back: %w", r.Name, err)
+		}
+		if said {
+			names = append(names, r.Name)
+		}
+	}
+	return names, nil
+}
+
+// handBack writes to an entry that is there. RedBeat's own last run stays when it is the later one, and whatever else it notes.
+func (r importedRun) handBack(ctx context.Context, client redis.UniversalClient, key string) (said bool, err error) {
+	var d domain.Definition
+	if err := json.Unmarshal(r.Definition, &d); err != nil {
+		return false, err
+	}
+	fields, err := client.HMGet(ctx, key, "definition", "meta").Result()
+	if err != nil || fields[0] == nil {
+		return false, err
+	}
+	meta, _ := fields[1].(string) // absent when it never ran
+	last := &r.Last
+	if theirs := lastRun(meta); theirs.After(*last) {
+		last = &theirs
+	}
+	if r.Settled != nil {
+		last = oldbeat.LastRun(d, last, *r.Settled)
+	}
+	noted := map[string]json.RawMessage{}
+	if err := json.Unmarshal([]byte(meta), &noted); meta != "" && err != nil {
+		return false, errors.New("its meta is not JSON: mend it, or delete the field")
+	}
+	noted["last_run_at"] = redBeatTimeText(*last)
+	text, err := json.Marshal(noted)
+	if err != nil {
+		return false, err
+	}
+	return true, client.HSet(ctx, key, "meta", text).Err()
+}
+
+// redBeatTimeText is a time as RedBeat keeps it.
+func redBeatTimeText(at time.Time) json.RawMessage {
+	at = at.UTC()
+	return encode(map[string]any{
+		"__type__": "datetime", "year": at.Year(), "month": int(at.Month()), "day": at.Day(), "hour": at.Hour(), "minute": at.Minute(),
+		"second": at.Second(), "microsecond": at.Nanosecond() / 1000, "timezone": "UTC",
+	})
+}
