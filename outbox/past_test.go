@@ -2,7 +2,9 @@ package outbox_test
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -108,5 +110,47 @@ func TestWhatIsAcceptedIsToCome(t *testing.T) {
 	var never int
 	if err := pool.QueryRow(t.Context(), `select count(*) from tactus.schedules where anchor <= effective_from`).Scan(&never); err != nil || never > 0 {
 		t.Errorf("%d of %d never fire: %v", never, accepted, err)
+	}
+}
+
+// TestWhatSQLAcceptsIsToCome does the same by SQL, where a past schedule that is enabled again is refused as well.
+func TestWhatSQLAcceptsIsToCome(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	put := func(name string, at time.Time, enabled bool) error {
+		body := fmt.Sprintf(`{"name": %q, "run_at": %q, "enabled": %v, "task_name": "app.task"}`, name, at.UTC().Format(time.RFC3339Nano), enabled)
+		_, err := pool.Exec(t.Context(), `select tactus.put_schedule($1::text)`, body)
+		return err
+	}
+	accepted, refused := 0, 0
+	for n := 0; n < 1000 && (accepted < 20 || refused < 20); n++ {
+		switch err := put(fmt.Sprint("once ", n), time.Now().Add(rand.N(40*time.Millisecond)), true); {
+		case err == nil:
+			accepted++
+		case strings.Contains(err.Error(), "at_in_past"):
+			refused++
+		default:
+			t.Fatal(err)
+		}
+	}
+	if accepted == 0 || refused == 0 {
+		t.Errorf("%d accepted and %d refused show nothing", accepted, refused)
+	}
+	var never int
+	if err := pool.QueryRow(t.Context(), `select count(*) from tactus.schedules where anchor <= effective_from`).Scan(&never); err != nil || never > 0 {
+		t.Errorf("%d of %d never fire: %v", never, accepted, err)
+	}
+	soon := time.Now().Add(time.Second)
+	if err := put("disabled", soon, false); err != nil {
+		t.Fatal(err)
+	}
+	testenv.Eventually(t, "it is past", func() error {
+		if left := time.Until(soon); left > 0 {
+			return fmt.Errorf("%s are left", left)
+		}
+		return nil
+	})
+	if err := put("disabled", soon, true); err == nil || !strings.Contains(err.Error(), "at_in_past") {
+		t.Errorf("what passed while it was disabled is enabled: %v", err)
 	}
 }
