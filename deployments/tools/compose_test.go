@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -63,7 +64,7 @@ func TestEachSettingIsUnderstood(t *testing.T) {
 		}
 		known := understood(t, name)
 		for setting := range s.Environment {
-			if !known[setting] {
+			if !known[strings.TrimSuffix(setting, "_FILE")] {
 				t.Errorf("%s: tactus %s does not read %s", name, name, setting)
 			}
 		}
@@ -84,7 +85,7 @@ func TestSettingsAreThoseOfTheExample(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, found := range regexp.MustCompile(`\$\{([A-Z_]+)`).FindAllStringSubmatch(string(compose), -1) {
-		if name := found[1]; name != "POSTGRES_PASSWORD" && name != "OWNER_PASSWORD" && !strings.Contains(string(example), "\n# "+name+"=") {
+		if name := found[1]; !strings.Contains(string(example), "\n# "+name+"=") {
 			t.Errorf("compose.yaml lets %s be set, of which .env.example does not know", name)
 		}
 	}
@@ -99,14 +100,13 @@ func value(s types.ServiceConfig, name string) string {
 
 // TestSettingsReachTheServices sets from outside what compose.yaml lets be set.
 func TestSettingsReachTheServices(t *testing.T) {
-	p := project(t, "POSTGRES_PASSWORD=super", "OWNER_PASSWORD=secret", "CELERY_BROKER_URL=redis://elsewhere:6379/3", "CELERY_TIMEZONE=Asia/Tokyo")
+	p := project(t, "CELERY_BROKER_URL=redis://elsewhere:6379/3", "CELERY_TIMEZONE=Asia/Tokyo")
 	for service, want := range map[string]map[string]string{
-		"postgres": {"POSTGRES_PASSWORD": "super", "OWNER_PASSWORD": "secret"},
-		"migrate":  {"DATABASE_URL": "postgres://tactus_owner:secret@postgres:5432/tactus?sslmode=disable"},
-		"api":      {"CELERY_TIMEZONE": "Asia/Tokyo"},
-		"relay":    {"CELERY_BROKER_URL": "redis://elsewhere:6379/3", "REDIS_URL": "redis://redis:6379/0"},
-		"beat":     {"CELERY_BROKER_URL": "redis://elsewhere:6379/3", "REDIS_URL": "redis://redis:6379/0"},
-		"worker":   {"CELERY_BROKER_URL": "redis://elsewhere:6379/3", "CELERY_RESULT_BACKEND": "redis://elsewhere:6379/3"},
+		"migrate": {"DATABASE_URL_FILE": "/run/secrets/database_url"},
+		"api":     {"CELERY_TIMEZONE": "Asia/Tokyo"},
+		"relay":   {"CELERY_BROKER_URL": "redis://elsewhere:6379/3", "REDIS_URL": "redis://redis:6379/0"},
+		"beat":    {"CELERY_BROKER_URL": "redis://elsewhere:6379/3", "REDIS_URL": "redis://redis:6379/0"},
+		"worker":  {"CELERY_BROKER_URL": "redis://elsewhere:6379/3", "CELERY_RESULT_BACKEND": "redis://elsewhere:6379/3"},
 	} {
 		for name, text := range want {
 			if got := value(p.Services[service], name); got != text {
@@ -119,10 +119,13 @@ func TestSettingsReachTheServices(t *testing.T) {
 // TestNobodyIsASuperuser holds the role that the program connects as against the superuser's, and that somebody makes it.
 func TestNobodyIsASuperuser(t *testing.T) {
 	p := project(t)
+	at, err := url.Parse(secrets(t)["database_url"])
+	if err != nil || at.User.Username() != "tactus_owner" || at.User.Username() == value(p.Services["postgres"], "POSTGRES_USER") {
+		t.Errorf("the program connects as %v, %v", at, err)
+	}
 	for _, name := range ours {
-		at, err := url.Parse(value(p.Services[name], "DATABASE_URL"))
-		if err != nil || at.User.Username() != "tactus_owner" || at.User.Username() == value(p.Services["postgres"], "POSTGRES_USER") {
-			t.Errorf("%s connects as %v, %v", name, at, err)
+		if got := value(p.Services[name], "DATABASE_URL_FILE"); got != "/run/secrets/database_url" {
+			t.Errorf("%s connects by %q", name, got)
 		}
 	}
 	for _, v := range p.Services["postgres"].Volumes {
@@ -195,12 +198,97 @@ func TestOnlyThisMachineReachesThePorts(t *testing.T) {
 	}
 }
 
-func TestOurContainersHaveNoPowers(t *testing.T) {
-	p := project(t)
-	for _, name := range ours {
-		s := p.Services[name]
-		if !s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"}) || !slices.Contains(s.SecurityOpt, "no-new-privileges:true") || s.Privileged {
+// TestContainersHaveNoPowers holds every container to what a stranger in it could do.
+func TestContainersHaveNoPowers(t *testing.T) {
+	for name, s := range project(t).Services {
+		if !s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"}) || !slices.Contains(s.SecurityOpt, "no-new-privileges:true") || s.Privileged || len(s.CapAdd) > 0 {
 			t.Errorf("%s: read_only %v, cap_drop %v, security_opt %v", name, s.ReadOnly, s.CapDrop, s.SecurityOpt)
+		}
+		if s.NetworkMode != "" || s.Pid != "" || s.Ipc != "" || len(s.Devices) > 0 {
+			t.Errorf("%s shares something of the host's", name)
+		}
+		user := s.User
+		if s.Build != nil {
+			for _, step := range read(t, filepath.Join(s.Build.Context, s.Build.Dockerfile)) {
+				if step.name == "USER" {
+					user = step.rest
+				}
+			}
+		}
+		if user == "" || user == "root" || strings.HasPrefix(user, "0") {
+			t.Errorf("%s runs as %q", name, user)
+		}
+		for _, v := range s.Volumes {
+			if v.Type == types.VolumeTypeBind && !v.ReadOnly {
+				t.Errorf("%s writes to %s on the host", name, v.Source)
+			}
+		}
+	}
+}
+
+// secrets runs what makes the secrets on a copy of its own, and returns them by name.
+func secrets(t *testing.T) map[string]string {
+	t.Helper()
+	dir := t.TempDir()
+	script, err := os.ReadFile("../secrets.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "secrets.sh")
+	if err := os.WriteFile(path, script, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	made := map[string]string{}
+	for range 2 { // the second time it leaves what is there
+		if out, err := exec.Command("sh", path).CombinedOutput(); err != nil {
+			t.Fatalf("secrets.sh: %v: %s", err, out)
+		}
+		files, err := os.ReadDir(filepath.Join(dir, "secrets"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(filepath.Join(dir, "secrets", file.Name()))
+			if err != nil || made[file.Name()] != "" && made[file.Name()] != string(text) {
+				t.Errorf("%s was %q and is %q, %v", file.Name(), made[file.Name()], text, err)
+			}
+			made[file.Name()] = string(text)
+		}
+	}
+	if info, err := os.Stat(filepath.Join(dir, "secrets")); err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("the folder: %v, %v", info.Mode(), err)
+	}
+	return made
+}
+
+// TestSecretsAreFiles holds that each secret is made, is random, is in no environment, and is kept from the image and from git.
+func TestSecretsAreFiles(t *testing.T) {
+	p, made := project(t), secrets(t)
+	for name, s := range p.Secrets {
+		if filepath.Base(s.File) != name || len(made[name]) < 32 || !strings.HasSuffix(filepath.Dir(s.File), "deployments/secrets") {
+			t.Errorf("%s: %s, made as %q", name, s.File, made[name])
+		}
+	}
+	if made["postgres_password"] == made["owner_password"] || !strings.Contains(made["database_url"], made["owner_password"]) {
+		t.Errorf("%v", made)
+	}
+	for name, s := range p.Services {
+		for setting, text := range s.Environment {
+			if strings.Contains(setting, "PASSWORD") && !strings.HasSuffix(setting, "_FILE") || text != nil && regexp.MustCompile(`://[^/]*:[^/]*@`).MatchString(*text) {
+				t.Errorf("%s has a password in its environment: %s", name, setting)
+			}
+			if text == nil || !strings.HasPrefix(*text, "/run/secrets/") {
+				continue
+			}
+			if !slices.ContainsFunc(s.Secrets, func(c types.ServiceSecretConfig) bool { return c.Source == filepath.Base(*text) }) {
+				t.Errorf("%s is not given %s", name, *text)
+			}
+		}
+	}
+	for file, line := range map[string]string{"../Dockerfile.dockerignore": "deployments", "../../.gitignore": "/deployments/secrets/"} {
+		text, err := os.ReadFile(file)
+		if err != nil || !slices.Contains(strings.Split(string(text), "\n"), line) {
+			t.Errorf("%s lets secrets in: %v", file, err)
 		}
 	}
 }

@@ -1,0 +1,12 @@
+#!/bin/sh
+# Makes the passwords of compose.yaml, once: random, in files that nobody else on this machine can reach. What is there stays.
+# Containers read them as users of their own, so the folder is closed and the files in it are not.
+set -eu
+cd "$(dirname "$0")"
+umask 077
+mkdir -p secrets
+password() { od -An -N16 -tx1 /dev/urandom | tr -d ' \n'; }
+write() { [ -e "secrets/$1" ] || { printf '%s' "$2" > "secrets/$1.new" && chmod 444 "secrets/$1.new" && mv "secrets/$1.new" "secrets/$1"; }; }
+write postgres_password "$(password)"
+write owner_password "$(password)"
+write database_url "postgres://tactus_owner:$(cat secrets/owner_password)@postgres:5432/tactus?sslmode=disable"
