@@ -3,8 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io"
-	"os"
 )
 
 // definitionFlags say what a schedule is: by flags, by a JSON document, or by both (flags win).
@@ -76,13 +74,7 @@ func (f definitionFlags) definition() (map[string]any, error) {
 }
 
 func readJSON(path string, into any) error {
-	var raw []byte
-	var err error
-	if path == "-" {
-		raw, err = io.ReadAll(os.Stdin)
-	} else {
-		raw, err = os.ReadFile(path)
-	}
+	raw, err := readInput(path, maxDefinitionFile)
 	if err != nil {
 		return fmt.Errorf("read definition: %w", err)
 	}

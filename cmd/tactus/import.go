@@ -288,12 +288,8 @@ func isUser(name string) bool {
 	return err == nil
 }
 
-func readAll(path string) (raw []byte, err error) {
-	if path == "-" {
-		raw, err = io.ReadAll(os.Stdin)
-	} else {
-		raw, err = os.ReadFile(path)
-	}
+func readAll(path string) ([]byte, error) {
+	raw, err := readInput(path, maxImportFile)
 	if err != nil {
 		return nil, errors.Join(errUsage, err)
 	}
