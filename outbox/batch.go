@@ -24,6 +24,8 @@ type Batch struct {
 	From               *int64     // rows from this position on are in it though Previous had seen them ...
 	Since              *time.Time // ... when they occurred since
 	CommittedAt        time.Time
+	More               bool  // it is a part: more rows between the same snapshots are in the next batch
+	PartOf             int64 // the first part; 0 when the batch is whole, or the first part
 }
 
 // BatchKind is why a batch was cut.
@@ -40,16 +42,16 @@ const (
 // Has tells whether a sink that has come to a place has all of b.
 func (b Batch) Has(p Place) bool { return p.Batch > b.Number || p.Batch == b.Number && p.Seq >= b.Rows }
 
-// After is the snapshot of what a sink has that has come to a place in b or behind it: whole batches only.
+// After is the snapshot of what a sink has that has come to a place in b or behind it: whole batches only, of all their parts.
 func (b Batch) After(p Place) Snapshot {
-	if b.Has(p) {
+	if b.Has(p) && !b.More {
 		return b.Snapshot
 	}
 	return b.Previous
 }
 
 const batchColumns = `number, epoch, kind, previous::text, snapshot::text, row_count,
-    coalesce(first_position, 0), coalesce(last_position, 0), from_position, since, committed_at`
+    coalesce(first_position, 0), coalesce(last_position, 0), from_position, since, committed_at, more, coalesce(part_of, 0)`
 
 const (
 	batchUpTo = `select ` + batchColumns + ` from tactus.relay_batches where sink = $1 and number <= $2::bigint order by number desc limit 1`
@@ -100,6 +102,17 @@ const isCut = `exists (select from tactus.relay_batches where sink = @sink and n
 // there is nothing new (unless even an empty batch is asked for), and when the epoch is over or the server is not the one
 // on which it began.
 func (r *Reader) Next(ctx context.Context, after Batch, even bool) (Batch, bool, error) {
+	if after.More {
+		return r.part(ctx, after)
+	}
+	b, cut, err := r.next(ctx, after, even)
+	if tookTooLong(err) {
+		return r.part(ctx, after)
+	}
+	return b, cut, err
+}
+
+func (r *Reader) next(ctx context.Context, after Batch, even bool) (Batch, bool, error) {
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
 	args := r.args()
@@ -152,8 +165,8 @@ fresh as materialized (
         and not exists (select from tactus.relay_batches where sink = @sink and number = @number::bigint)
 ),
 made as (
-    insert into tactus.relay_batches (sink, number, epoch, previous, snapshot, row_count, first_position, last_position)
-    select @sink, @number::bigint, epoch, @previous::pg_snapshot, snapshot, rows, first, last
+    insert into tactus.relay_batches (sink, number, epoch, previous, snapshot, row_count, first_position, last_position, own, floor)
+    select @sink, @number::bigint, epoch, @previous::pg_snapshot, snapshot, rows, first, last, ` + ownAndFloor + `
     from tactus.relay_sinks s, here, cut, fresh
     where sink = @sink and epoch = @epoch and (rows > 0 or @even) and ` + isCut + `
         and (s.timeline, s.system_identifier) = (here.timeline, here.system_identifier)
@@ -161,6 +174,9 @@ made as (
     on conflict do nothing
     returning *
 )` + madeOrThere
+
+// ownAndFloor are known once the snapshot is taken: whatever draws its number after own draws its positions above floor.
+const ownAndFloor = `pg_current_xact_id(), (select max(position) from tactus.outbox where topic = @topic)`
 
 // madeOrThere ends a statement that makes a batch: another relay may have made it.
 const madeOrThere = `

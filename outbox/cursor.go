@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,11 +22,12 @@ type Reader struct {
 	late        Snapshot
 	seen        string
 	patience    time.Duration
+	width       int64 // of the last part that was cut, twice; 0 while batches are whole
 }
 
 // Reader reads for a sink in the epoch of its life. A statement that takes longer than patience has failed.
 func (l Life) Reader(q querier, sink, topic string, patience time.Duration) *Reader {
-	return &Reader{q, sink, topic, l.Epoch, l.Opened, l.Floor, l.Late, l.Seen, patience}
+	return &Reader{q, sink, topic, l.Epoch, l.Opened, l.Floor, l.Late, l.Seen, patience, 0}
 }
 
 func (r *Reader) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -69,14 +71,27 @@ const (
 )
 
 func (r *Reader) rowsOf(b Batch) string {
+	rows := inNext
 	switch {
 	case b.Number == r.opened:
-		return inOpening
+		rows = inOpening
 	case b.Kind == AgainBatch:
-		return inAgain
-	default:
-		return inNext
+		rows = inAgain
 	}
+	if b.More || b.PartOf > 0 || dense(b.Rows, b.Last-b.First+1) {
+		return byPosition(rows)
+	}
+	return rows
+}
+
+// dense reports whether to read rows by position, of which there are so many within a span. Few of many are found by xid; but
+// that costs all of them for each page.
+func dense(rows, span int64) bool { return rows > firstPage && span <= max(4, rows/pageRows)*rows }
+
+// byPosition has rows found by position: no index knows what is new by these words. Where the planner knows little of a backlog
+// that has just come, it would look through all of it, by xid, for each page.
+func byPosition(rows string) string {
+	return strings.ReplaceAll(rows, notSeen, `not pg_visible_in_snapshot(xid, @previous::pg_snapshot)`)
 }
 
 func (r *Reader) argsOf(b Batch) pgx.NamedArgs {
@@ -89,7 +104,9 @@ func (r *Reader) argsOf(b Batch) pgx.NamedArgs {
 func (r *Reader) Count(ctx context.Context, b Batch) (n int64, err error) {
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
-	rows, err := r.q.Query(ctx, `select count(*)`+r.rowsOf(b), pgx.QueryExecModeExec, r.argsOf(b))
+	args := r.argsOf(b)
+	args["first"], args["last"] = b.First, b.Last
+	rows, err := r.q.Query(ctx, `select count(*)`+r.rowsOf(b)+` and position >= @first::bigint and position <= @last::bigint`, pgx.QueryExecModeExec, args)
 	if err != nil {
 		return 0, fmt.Errorf("count batch %d: %w", b.Number, err)
 	}

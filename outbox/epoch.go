@@ -44,6 +44,7 @@ func ReadLife(ctx context.Context, q querier, sink string) (Life, error) {
 			&l.Now, &l.Standby, &l.Registered, &l.Topic, &l.Epoch, &l.Same, &l.WentBack, &l.Opened, &l.After.Batch, &l.After.Seq,
 			&l.Floor, &l.Late, &l.Seen, &l.Stopped, &l.Confirmed.Batch, &l.Confirmed.Seq, &l.Oldest, &l.Again,
 			&b.Number, &b.Epoch, &b.Kind, &b.Previous, &b.Snapshot, &b.Rows, &b.First, &b.Last, &b.From, &b.Since, &b.CommittedAt,
+			&b.More, &b.PartOf,
 		}, func() error { return nil })
 	}
 	if err != nil {
@@ -69,13 +70,13 @@ select clock_timestamp(), here.standby, s.sink is not null, coalesce(s.topic, ''
     coalesce((select max(number) from tactus.relay_batches where sink = @sink and number > s.confirmed_batch and kind = 'again'), 0),
     coalesce(b.number, 0), coalesce(b.epoch, ''), coalesce(b.kind, ''), coalesce(b.previous, '1:1:')::text,
     coalesce(b.snapshot, '1:1:')::text, coalesce(b.row_count, 0), coalesce(b.first_position, 0), coalesce(b.last_position, 0),
-    b.from_position, b.since, coalesce(b.committed_at, now())
+    b.from_position, b.since, coalesce(b.committed_at, now()), coalesce(b.more, false), coalesce(b.part_of, 0)
 from here left join tactus.relay_sinks s on s.sink = @sink
 left join lateral (select * from tactus.relay_batches where sink = @sink order by number desc limit 1) b on true`
 
 const oldest = `
 select min(occurred_at) from tactus.outbox, (
-    select coalesce((select case when number < @batch::bigint or row_count <= @place::bigint then snapshot else previous end
+    select coalesce((select case when not more and (number < @batch::bigint or row_count <= @place::bigint) then snapshot else previous end
         from tactus.relay_batches where sink = @sink and number <= @batch::bigint order by number desc limit 1), '1:1:') as had,
         coalesce((select late from tactus.relay_sinks where sink = @sink), '1:1:') as late,
         coalesce((select seen from tactus.relay_sinks where sink = @sink), '{}') as seen,

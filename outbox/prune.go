@@ -53,7 +53,7 @@ const had = `
 select (
     select b.snapshot::text from tactus.relay_batches b
     where b.sink = s.sink and b.number >= s.opened and b.committed_at < @before::timestamptz
-        and (b.number < s.confirmed_batch or b.number = s.confirmed_batch and b.row_count <= s.confirmed_place)
+        and not b.more and (b.number < s.confirmed_batch or b.number = s.confirmed_batch and b.row_count <= s.confirmed_place)
     order by b.number desc limit 1)
 from tactus.relay_sinks s where s.topic = @topic`
 

@@ -41,12 +41,13 @@ func nowhere() edge { return edge{previous: outbox.Nothing, snapshot: outbox.Not
 // whole is the edge after what is visible in a snapshot.
 func whole(s outbox.Snapshot) edge { return edge{previous: s, snapshot: s, old: true} }
 
-// upTo is the edge after a place in a batch.
-func upTo(b outbox.Batch, place int64) edge {
-	if place >= b.Rows {
-		return whole(b.Snapshot)
+// upTo is the edge after a place in a batch, which may be a part.
+func (c *checker) upTo(ctx context.Context, q querier, b outbox.Batch, place int64) (edge, error) {
+	if place >= b.Rows && !b.More {
+		return whole(b.Snapshot), nil
 	}
-	return edge{previous: b.Previous, snapshot: b.Snapshot, place: place, old: true}
+	before, err := outbox.RowsBefore(ctx, q, c.config.Sink, b)
+	return edge{previous: b.Previous, snapshot: b.Snapshot, place: before + min(place, b.Rows), old: true}, err
 }
 
 // covers tells whether a row is on this side of the edge. It is asked once for each row, by position.
@@ -76,7 +77,7 @@ func (c *checker) publishedUpTo(ctx context.Context, q querier, life outbox.Life
 	case life.Opened == b.Number && last.Seq < b.Rows:
 		return nowhere(), nil // the epoch is being opened
 	}
-	return upTo(b, last.Seq), nil
+	return c.upTo(ctx, q, b, last.Seq)
 }
 
 // trimmedUpTo is what need not be in the stream any more. Of one that nothing was trimmed from, only what the relay could
@@ -93,9 +94,9 @@ func (c *checker) trimmedUpTo(ctx context.Context, q querier, life outbox.Life) 
 	case life.Registered && b.Number <= life.Opened:
 		return c.trimmedBefore(ctx, q, life)
 	case b.Number > from.Batch:
-		return whole(b.Previous), nil
+		return c.upTo(ctx, q, b, 0)
 	}
-	return upTo(b, max(0, from.Seq-1)), nil
+	return c.upTo(ctx, q, b, max(0, from.Seq-1))
 }
 
 // trimmedBefore is for a stream that reaches back to where its epoch began, or farther: of what is older, all may have been
