@@ -111,6 +111,8 @@ type Opening struct {
 	Replay      int64      // from the oldest row of this batch on, less an hour; 0: no such row
 	From        int64      // from this position on; 0: no such row
 	Since       *time.Time // what occurred since then; nil: no such row
+	Reason      string     // why it begins
+	WentBack    bool       // the database may have lost the end of the log
 	Letters     []int64    // dead letters that it publishes, which are none any more
 }
 
@@ -119,7 +121,7 @@ func Open(ctx context.Context, q querier, o Opening) (bool, error) {
 	rows, err := q.Query(ctx, open, pgx.QueryExecModeExec, pgx.NamedArgs{
 		"sink": o.Sink, "topic": o.Topic, "was": o.Was, "epoch": o.Epoch, "kind": string(o.Kind), "number": o.Number,
 		"previous": string(o.Previous), "after_batch": o.After.Batch, "after_place": o.After.Seq, "replay": o.Replay, "since": o.Since,
-		"from": o.From, "letters": o.Letters,
+		"from": o.From, "letters": o.Letters, "reason": o.Reason, "went_back": o.WentBack,
 	})
 	if err != nil {
 		return false, fmt.Errorf("open epoch of sink %s: %w", o.Sink, err)
@@ -185,6 +187,14 @@ opened as (
         confirmed_batch = excluded.confirmed_batch, confirmed_place = excluded.confirmed_place
     where s.epoch = @was
     returning sink
+),
+kept as (
+    insert into tactus.relay_epochs (sink, epoch, number, reason, went_back, timeline, system_identifier, after_batch, after_place,
+        log_batch, log_place, known_until)
+    select opened.sink, @epoch, @number::bigint, @reason, @went_back::boolean, timeline, system_identifier, @after_batch::bigint, @after_place::bigint,
+        coalesce(b.number, 0), coalesce(b.row_count, 0), b.committed_at
+    from opened, here left join lateral (
+        select number, row_count, committed_at from tactus.relay_batches where sink = @sink order by number desc limit 1) b on true
 ),
 settled as (
     delete from tactus.deadletters where source = @sink and id = any (@letters::bigint[]) and exists (select from opened)

@@ -61,6 +61,7 @@ func (l *lane) reopen(ctx context.Context, from int64, letters []int64) (bool, e
 	return outbox.Open(ctx, l.db, outbox.Opening{
 		Sink: l.Name, Topic: l.Topic, Was: s.life.Epoch, Epoch: rand.Text()[:10], Kind: outbox.EpochBatch,
 		Number: max(s.life.Newest.Number, s.mark.Last.Batch) + 1, After: place, Previous: had.After(place), From: from, Letters: letters,
+		Reason: "what was set aside is published again",
 	})
 }
 

@@ -167,6 +167,7 @@ func (l *lane) open(ctx context.Context, s settled, why string) error {
 	o := outbox.Opening{
 		Sink: l.Name, Topic: l.Topic, Was: s.life.Epoch, Epoch: rand.Text()[:10], Kind: outbox.EpochBatch,
 		Number: max(s.life.Newest.Number, s.mark.Last.Batch) + 1, After: outbox.Place(s.mark.Last), Previous: outbox.Nothing,
+		Reason: why, WentBack: s.life.Registered && (!s.life.Same || s.life.WentBack || ahead(s.life, s.mark)),
 	}
 	if !s.life.Registered && s.mark == (Mark{}) {
 		o.Kind = outbox.FirstBatch
