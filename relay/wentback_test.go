@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -45,6 +46,7 @@ func TestStandbyPromoted(t *testing.T) {
 		t.Fatal(err)
 	}
 	after.goesOn(t, tasks)
+	after.tells(t, "; 4 changes from ", "; of batches ")
 }
 
 // TestRestoredElsewhere restores a dump on a server whose transactions have lower numbers, where changes are committed
@@ -83,6 +85,11 @@ func TestRestoredElsewhere(t *testing.T) {
 			tasks = append(tasks, after.fire(t, "q", 2)...)
 			after.carry(t, after.events(), after.tasks(t))
 			after.goesOn(t, tasks)
+			if tail == 0 {
+				after.tells(t)
+			} else {
+				after.tells(t, fmt.Sprintf("; %d changes from ", tail), "; of batches ")
+			}
 		})
 	}
 }
@@ -102,6 +109,21 @@ func (w *world) goesOn(t *testing.T, tasks []string) {
 	}
 	if logged := w.newest(t); !maps.Equal(followed, logged) {
 		t.Errorf("who follows the stream has\n%v, and the log\n%v", followed, logged)
+	}
+}
+
+// tells holds that verify names each gap that a restore has left, once.
+func (w *world) tells(t *testing.T, want ...string) {
+	t.Helper()
+	report := w.awaitEvents(t)
+	told := wentBack(report)
+	if len(told) != len(want) || len(report.Restores) != 2 {
+		t.Fatalf("told %q of %d restores, want %q", told, len(report.Restores), want)
+	}
+	for _, part := range want {
+		if !slices.ContainsFunc(told, func(message string) bool { return strings.Contains(message, part) }) {
+			t.Errorf("told %q, want %q", told, part)
+		}
 	}
 }
 

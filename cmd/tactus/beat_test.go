@@ -77,7 +77,7 @@ func (c *cluster) fires(s domain.Schedule, n int) {
 }
 
 // verify checks everything, each due time of a while too; late is how long one may have taken to be settled.
-func (c *cluster) verify(since, until time.Time, late time.Duration) {
+func (c *cluster) verify(since, until time.Time, late time.Duration, flags ...string) {
 	c.Helper()
 	testenv.Eventually(c, "late is over", func() error {
 		if left := time.Until(until.Add(late)); left > 0 {
@@ -85,8 +85,10 @@ func (c *cluster) verify(since, until time.Time, late time.Duration) {
 		}
 		return nil
 	})
-	got := tactus(c.T, "verify", "--database-url", c.url, "--redis-url", c.redis, "--wait", "1m",
-		"--from", since.UTC().Format(time.RFC3339Nano), "--to", until.UTC().Format(time.RFC3339Nano), "--late", late.String())
+	got := tactus(c.T, append([]string{
+		"verify", "--database-url", c.url, "--redis-url", c.redis, "--wait", "1m",
+		"--from", since.UTC().Format(time.RFC3339Nano), "--to", until.UTC().Format(time.RFC3339Nano), "--late", late.String(),
+	}, flags...)...)
 	if got.code != exitOK {
 		c.Errorf("verify: %d\n%s%s", got.code, got.out, got.problems)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -14,12 +15,13 @@ import (
 type verifyCmd struct {
 	databaseFlags
 	redisFlags
-	Output string        `short:"o" enum:"table,json" default:"table" help:"How to print: table or json."`
-	Wait   time.Duration `default:"10s" help:"How long the relay may take to publish what is committed now; 0 to take what is there."`
-	From   instant       `placeholder:"TIME" help:"Look at each due time since then, too: RFC 3339, or how long ago (90m)."`
-	To     instant       `placeholder:"TIME" help:"Up to when (default: now, less --late)."`
-	Late   time.Duration `default:"1m" help:"How long a due time may take to be settled, absences of the beat included."`
-	Limit  int           `default:"100" help:"How many problems to tell; the rest is only counted."`
+	Output        string        `short:"o" enum:"table,json" default:"table" help:"How to print: table or json."`
+	Wait          time.Duration `default:"10s" help:"How long the relay may take to publish what is committed now; 0 to take what is there."`
+	From          instant       `placeholder:"TIME" help:"Look at each due time since then, too: RFC 3339, or how long ago (90m)."`
+	To            instant       `placeholder:"TIME" help:"Up to when (default: now, less --late)."`
+	Late          time.Duration `default:"1m" help:"How long a due time may take to be settled, absences of the beat included."`
+	KnownRestores bool          `help:"What was lost when PostgreSQL went back is known: tell it, and count it as no problem."`
+	Limit         int           `default:"100" help:"How many problems to tell; the rest is only counted."`
 }
 
 // Run checks, and fails when there is a problem.
@@ -30,7 +32,7 @@ func (c verifyCmd) Run(ctx context.Context, to console) error {
 	}
 	defer pool.Close()
 	defer client.Close()
-	config := verify.Config{Stream: c.stream(), Sink: eventSink, Limit: c.Limit, Wait: c.Wait}
+	config := verify.Config{Stream: c.stream(), Sink: eventSink, Limit: c.Limit, Wait: c.Wait, KnownRestores: c.KnownRestores}
 	if !c.From.IsZero() {
 		config.Window = &verify.Window{From: c.From.Time, To: c.To.Time, Late: c.Late}
 	}
@@ -61,6 +63,9 @@ func (c verifyCmd) print(to io.Writer, r *verify.Report) error {
 		if r.ShadowUntil != nil {
 			fmt.Fprintf(table, "shadow mode\tuntil %s\t(what was due until then is not looked at)\n", r.ShadowUntil.UTC().Format(time.RFC3339))
 		}
+	}
+	for _, restore := range r.Restores {
+		fmt.Fprintf(table, "epoch of %s\tsince %s\t(%s; timeline %s; lost: %s)\n", restore.Sink, restore.At.UTC().Format(time.RFC3339), restore.Reason, restore.Timeline, cmp.Or(restore.Lost, "nothing that is known"))
 	}
 	fmt.Fprintf(table, "problems\t%d\n", r.Found)
 	if err := table.Flush(); err != nil || r.Found == 0 {

@@ -75,7 +75,11 @@ func TestFailsOverToAStandbyThatLagged(t *testing.T) {
 	if n := c.metric(beat, "tactus_beat_schedules"); n != 2 {
 		t.Errorf("the beat knows %v schedules, 2 are there", n)
 	}
-	c.verify(began, c.settled(), 15*time.Second)
+	c.verify(began, c.settled(), 15*time.Second, "--known-restores")
+	got := tactus(t, "verify", "--database-url", c.url, "--redis-url", c.redis, "--wait", "1m", "-o", "json")
+	if got.code != exitFailure || strings.Count(got.out, `"kind": "log_went_back"`) != 3 || !strings.Contains(got.out, "; 2 changes from ") {
+		t.Errorf("of what was lost verify says %d: %s", got.code, got.out)
+	}
 	c.oneTaskEach("steady")
 }
 

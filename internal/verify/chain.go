@@ -94,7 +94,7 @@ func (g *gap) take(other *gap) {
 
 // unsettled are the due times in [from, to] that no run covers. Those at the end of the chain, which an edit may have
 // overtaken, are only counted. Due times are settled in order: what has one after it that is settled was not overtaken.
-func (c chain) unsettled(from, to time.Time, away time.Duration, runs []settledRun) (lost gap, settled, overtaken int64) {
+func (c chain) unsettled(from, to time.Time, away time.Duration, runs []settledRun, excused func(time.Time) bool) (lost gap, settled, overtaken int64) {
 	var open gap
 	at := later(from.Add(-1), c.effective)
 	for due, ok := c.policy.Next(c.recurrence, at); ok && !due.After(to) && c.lasts(due); due, ok = c.policy.Next(c.recurrence, due) {
@@ -102,6 +102,7 @@ func (c chain) unsettled(from, to time.Time, away time.Duration, runs []settledR
 		case covered(runs, due):
 			settled++
 			lost.take(&open)
+		case excused(due):
 		case c.settled(due, away):
 			lost.add(due)
 		default:

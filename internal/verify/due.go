@@ -166,8 +166,21 @@ func (c *checker) judge(ctx context.Context, tx pgx.Tx, h history, runs []settle
 		c.problem(of, "its history cannot be followed: %v", h.err)
 		return nil
 	}
+	counted := map[*restore]bool{}
+	excused := func(due time.Time) bool {
+		r := c.lostWith(due)
+		if r == nil {
+			return false
+		}
+		if !counted[r] {
+			counted[r] = true
+			r.schedules++
+		}
+		r.lose(due)
+		return true
+	}
 	for _, ch := range h.chains {
-		lost, settled, overtaken := ch.unsettled(w.From, w.To, w.Away, runs)
+		lost, settled, overtaken := ch.unsettled(w.From, w.To, w.Away, runs, excused)
 		c.report.DueTimes += settled + lost.n
 		c.report.Overtaken += overtaken
 		if ch.limited {

@@ -237,6 +237,7 @@ func TestDueTimesThatAreNotAsTheyShouldBe(t *testing.T) {
 		"a run of a disabled schedule":                {end: 10*time.Minute + time.Second, spoil: `update tactus.runs set schedule_version = 2 where due_at = $1::timestamptz + interval '3 min'`, want: []string{verify.RunNotDue}},
 		"another beat was in charge at first":         {end: 10*time.Minute + time.Second, spoil: `with another as (insert into tactus.leases (name, holder, epoch, expires_at, watermark) values ('switch', '', 1, '-infinity', $1::timestamptz + interval '5 min')) delete from tactus.runs where due_at <= $1::timestamptz + interval '5 min'`},
 		"one is missing after another beat":           {end: 10*time.Minute + time.Second, spoil: `with another as (insert into tactus.leases (name, holder, epoch, expires_at, watermark) values ('switch', '', 1, '-infinity', $1::timestamptz + interval '5 min')) delete from tactus.runs where due_at <= $1::timestamptz + interval '6 min'`, want: []string{verify.DueMissing}},
+		"Postgres went back meanwhile":                {end: 10*time.Minute + time.Second, spoil: lostTail, want: []string{verify.LogWentBack}},
 		"it has used up its runs":                     {max: 4, end: 10*time.Minute + time.Second},
 		"one before it used up its runs":              {max: 4, end: 10*time.Minute + time.Second, spoil: `delete from tactus.runs where due_at = $1::timestamptz + interval '3 min'`, want: []string{verify.DueMissing}},
 		"more than its runs":                          {max: 4, end: 10*time.Minute + time.Second, spoil: `insert into tactus.runs (id, schedule_id, due_at, kind, status, schedule_version) select gen_random_uuid(), schedule_id, due_at + interval '1 min', kind, status, 1 from tactus.runs where due_at = $1::timestamptz + interval '4 min'`, want: []string{verify.RunTooMany}},
@@ -261,6 +262,18 @@ func TestDueTimesThatAreNotAsTheyShouldBe(t *testing.T) {
 		})
 	}
 }
+
+// lostTail has a database that was restored: it knew until the third minute, and goes on in the sixth.
+const lostTail = `
+with batch as (
+    insert into tactus.relay_batches (sink, number, epoch, previous, snapshot, row_count) values ('celery', 7, 'e', '1:1:', '1:1:', 0)
+),
+epoch as (
+    insert into tactus.relay_epochs (sink, epoch, number, reason, went_back, timeline, system_identifier, opened_at,
+        after_batch, after_place, log_batch, log_place, known_until)
+    values ('celery', 'e', 7, 'restored', true, '1', '1', $1::timestamptz + interval '6 min', 6, 0, 6, 0, $1::timestamptz + interval '150 s')
+)
+delete from tactus.runs where due_at between $1::timestamptz + interval '3 min' and $1::timestamptz + interval '5 min'`
 
 func kindsOf(r *verify.Report) (kinds []string) {
 	for _, p := range r.Problems {

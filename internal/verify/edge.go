@@ -72,6 +72,8 @@ func (c *checker) publishedUpTo(ctx context.Context, q querier, life outbox.Life
 	switch {
 	case err != nil:
 		return edge{}, err
+	case found && b.Number < last.Batch && life.Registered: // the log went back
+		return c.upTo(ctx, q, b, b.Rows)
 	case !found || b.Number < last.Batch:
 		return whole(before), nil
 	case life.Opened == b.Number && last.Seq < b.Rows:
@@ -117,6 +119,7 @@ func (c *checker) readEdges(ctx context.Context, q querier, before outbox.Snapsh
 	if c.life, err = outbox.ReadLife(ctx, q, c.config.Sink); err != nil {
 		return err
 	}
+	c.noticeAhead()
 	if c.published, err = c.publishedUpTo(ctx, q, c.life, c.ends.last, before); err != nil {
 		return fmt.Errorf("read batches: %w", err)
 	}

@@ -67,6 +67,7 @@ func (c *checker) readLog(ctx context.Context, tx pgx.Tx, before outbox.Snapshot
 // event counts one event in, and tells whether it is still to be published.
 func (c *checker) event(e loggedEvent) (pending bool) {
 	c.report.Events++
+	c.found(e)
 	t := c.tallies.of(e.ID)
 	of := Problem{Kind: VersionGap, ScheduleID: e.ID, Version: e.Version}
 	switch {
@@ -111,7 +112,7 @@ func (c *checker) compareEvents(id domain.ID, t *tally) {
 	}
 	c.missing(id, trimmed+1, min(t.low-1, t.published))
 	c.missing(id, max(t.high, t.trimmed)+1, t.published)
-	if t.newest > 0 {
+	if t.newest > 0 || c.ahead != nil {
 		return // of an epoch that is over, in which Postgres may have known what it has lost
 	}
 	of := Problem{Kind: EventUnknown, ScheduleID: id, Version: int64(t.high)}

@@ -16,6 +16,7 @@ const (
 	EventTwice        = "event_twice"        // in the stream
 	EventOutOfOrder   = "event_out_of_order" // in the stream
 	EventDiffers      = "event_differs"      // the stream says another thing than Postgres
+	LogWentBack       = "log_went_back"      // the end of the log is lost: what of it is known elsewhere
 	RelayBehind       = "relay_behind"       // events were not published in time
 	EntryUnreadable   = "entry_unreadable"   // in the stream
 	VersionGap        = "version_gap"        // in the log
@@ -62,6 +63,7 @@ type Report struct {
 	DueTimes      int64      `json:"due_times,omitempty"`     // in the window, that had to be settled
 	Overtaken     int64      `json:"due_overtaken,omitempty"` // in the window, by an edit just after, so that they need not have fired
 	ShadowUntil   *time.Time `json:"shadow_until,omitempty"`  // in the window, due times until then were another beat's: they are not looked at
+	Restores      []Restore  `json:"restores,omitempty"`      // when Postgres may have lost the end of the log, while that is kept
 	Found         int64      `json:"found"`                   // how many problems there are; at most Config.Limit are told
 	Problems      []Problem  `json:"problems"`
 }

@@ -110,7 +110,9 @@ func (c *checker) entry(entry redis.XMessage, epochs map[string]uint16) error {
 		return fmt.Errorf("its id is %q", e.ID)
 	}
 	c.report.StreamEntries++
-	c.walk(schedule, uint32(version), epoch, hash(version, e.Type, e.Data), entry.ID)
+	content := hash(version, e.Type, e.Data)
+	c.keep(id, change{schedule, version, content}, e.Time)
+	c.walk(schedule, uint32(version), epoch, content, entry.ID)
 	return nil
 }
 

@@ -17,11 +17,13 @@ import (
 
 // Config says what to check.
 type Config struct {
-	Stream string        // the key of the event stream
-	Sink   string        // what relay_batches calls it
-	Limit  int           // how many problems to tell; the rest is counted (0: 1,000)
-	Window *Window       // look at each due time in it
-	Wait   time.Duration // how long to wait for the relay; what was committed before and is not there then is a problem
+	Stream        string  // the key of the event stream
+	Sink          string  // what relay_batches calls it
+	Limit         int     // how many problems to tell; the rest is counted (0: 1,000)
+	Window        *Window // look at each due time in it
+	KnownRestores bool    // what was lost when Postgres went back is known: it is told, and no problem
+
+	Wait time.Duration // how long to wait for the relay; what was committed before and is not there then is a problem
 }
 
 const defaultLimit = 1000
@@ -37,6 +39,8 @@ type checker struct {
 	published edge        // what the relay has brought to the stream
 	trimmed   edge        // what is older than the stream's oldest entry
 	aside     map[domain.ID][]uint32
+	restores  []*restore
+	ahead     *restore // of the log, when the stream is
 	report    Report
 }
 
@@ -51,6 +55,9 @@ func Run(ctx context.Context, pool *pgxpool.Pool, client redis.UniversalClient, 
 	if err != nil {
 		return nil, fmt.Errorf("wait for the relay: %w", err)
 	}
+	if err := c.readRestores(ctx); err != nil {
+		return nil, fmt.Errorf("read Postgres: %w", err)
+	}
 	if err := c.readStream(ctx); err != nil {
 		return nil, fmt.Errorf("read the stream: %w", err)
 	}
@@ -62,6 +69,7 @@ func Run(ctx context.Context, pool *pgxpool.Pool, client redis.UniversalClient, 
 		c.compareEvents(id, t)
 		c.compareProjection(id, t)
 	}
+	c.compareRestores()
 	slices.SortFunc(c.report.Problems, Problem.compare)
 	return &c.report, nil
 }
