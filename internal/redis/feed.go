@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -56,8 +57,9 @@ func (f *Feed) Mark(ctx context.Context) (string, error) {
 }
 
 // Subscribe hears the events after a mark until ctx ends; then the channel is closed. Each must be acknowledged. While
-// Redis is away it goes on trying. It calls lost, and goes on, when events may have been missed: the group was gone, an
-// entry was unreadable (and is set aside), or the stream ends before what was heard, because Redis lost its data.
+// Redis is away it goes on trying. It calls lost, and goes on, when events may have been missed: the group was gone or somebody
+// moved it, an entry was unreadable (and is set aside), entries were taken out before they were read, or the stream ends before
+// what was heard, because Redis lost its data.
 func (f *Feed) Subscribe(ctx context.Context, mark string, lost func(reason string)) (<-chan *message.Message, error) {
 	heard, err := relay.ParseID(mark)
 	if err != nil {
@@ -77,12 +79,20 @@ func (f *Feed) Subscribe(ctx context.Context, mark string, lost func(reason stri
 		return nil, fmt.Errorf("subscribe to %s: %w", f.stream, made)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	l := &listener{Feed: f, group: g, heard: heard, lost: lost}
+	l := &listener{Feed: f, group: g, heard: heard, given: -1, lost: lost}
 	s := newSubscription(g, 500, f.log)
 	s.idle, s.resend = time.Minute, 100*time.Millisecond
 	s.regroup, s.lost, s.quiet, s.heard = l.catchUp, lost, l.check, l.hear
-	if made != nil { // Redis is away
-		s.first = func(ctx context.Context) error { return g.reset(ctx, mark) }
+	if made == nil {
+		l.begin(ctx)
+	} else { // Redis is away
+		s.first = func(ctx context.Context) error {
+			err := g.reset(ctx, mark)
+			if err == nil {
+				l.begin(ctx)
+			}
+			return err
+		}
 	}
 	s.ended = func() {
 		cancel()
@@ -114,11 +124,15 @@ func (f *Feed) Lag(ctx context.Context) (int64, error) {
 	return -1, nil
 }
 
-// listener knows how far a feed has heard.
+// listener knows how far a feed has heard, and so finds out what it has not: somebody has moved the group, or has taken
+// entries out of the stream before they were read. A stream counts what it was ever given, whatever is trimmed (Redis 7 and
+// newer); what was read since must come to the same.
 type listener struct {
 	*Feed
 	group // that it hears
 	heard relay.ID
+	count int64 // entries heard since ...
+	given int64 // ... the stream had been given so many; -1 when that is not known
 	lost  func(reason string)
 }
 
@@ -131,36 +145,116 @@ func (l *listener) catchUp(ctx context.Context) error {
 	if err := l.reset(ctx, end); err != nil {
 		return err
 	}
-	l.heard, err = relay.ParseID(end)
+	l.given = -1
+	if l.heard, err = relay.ParseID(end); err == nil {
+		l.begin(ctx)
+	}
 	return err
 }
 
-func (l *listener) hear(entries []goredis.XMessage) {
+// begin counts from now on, if nothing has come yet behind what was heard; else from when all is read.
+func (l *listener) begin(ctx context.Context) {
+	stream, _, err := l.state(ctx)
+	if err == nil && stream.LastGeneratedID == l.heard.String() {
+		l.given, l.count = stream.EntriesAdded, 0
+	}
+}
+
+// hear takes in what was read: for the first time, or of what is pending with us, which may have been heard before.
+func (l *listener) hear(entries []goredis.XMessage, pending bool) {
+	told := pending
 	for _, e := range entries {
 		id, err := relay.ParseID(e.ID)
-		if err != nil {
-			continue // an ID that the relay cannot have given is a foreign entry's
-		}
-		if id.Compare(l.heard) <= 0 {
-			l.lost("the stream went back from " + l.heard.String() + " to " + e.ID)
+		switch {
+		case err != nil: // an ID that the relay cannot have given is a foreign entry's
+			l.given = -1
+			continue
+		case id.Compare(l.heard) > 0:
+			l.count++
+		case pending:
+			continue
+		default:
+			l.given = -1
+			if !told {
+				l.lost("event " + e.ID + " came again after " + l.heard.String() + ": the group was set back (XGROUP SETID), or the stream began anew")
+			}
+			told = true
 		}
 		l.heard = id
 	}
 }
 
-// check finds a stream that has lost its end, before it grows past it again.
+// check is called when there was nothing to read.
 func (l *listener) check(ctx context.Context) error {
-	end, err := l.end(ctx)
+	stream, delivered, err := l.state(ctx)
 	if err != nil {
 		return err
 	}
-	if id, err := relay.ParseID(end); err != nil || id.Compare(l.heard) >= 0 {
-		return err
+	end, err := relay.ParseID(stream.LastGeneratedID)
+	if err != nil {
+		return nil // a foreign entry's, which the relay takes out
 	}
-	from := l.heard
-	if err := l.catchUp(ctx); err != nil {
-		return err
+	switch {
+	case end.Compare(l.heard) < 0: // before it grows past it again
+		from := l.heard
+		if err := l.catchUp(ctx); err != nil {
+			return err
+		}
+		l.lost("the stream ends at " + end.String() + ", before " + from.String() + ", which was heard: Redis has lost its newest data")
+		return nil
+	case delivered.Compare(l.heard) > 0:
+		if err := l.client.XGroupSetID(ctx, l.stream, l.name, l.heard.String()).Err(); err != nil {
+			return err
+		}
+		l.given = -1
+		l.log.Warn("the consumer group was set ahead, and is set back", "stream", l.stream, "group", l.name, "from", delivered, "to", l.heard)
+		l.lost("the group was set ahead from " + l.heard.String() + " to " + delivered.String() + " (XGROUP SETID)")
+		return nil
 	}
-	l.lost("the stream went back from " + from.String() + " to " + end)
+	return l.account(ctx, stream.EntriesAdded, end)
+}
+
+// state is that of the stream, and what the group was last given.
+func (l *listener) state(ctx context.Context) (stream goredis.XInfoStream, delivered relay.ID, err error) {
+	var streams *goredis.XInfoStreamCmd
+	var groups *goredis.XInfoGroupsCmd
+	_, err = l.client.Pipelined(ctx, func(p goredis.Pipeliner) error {
+		streams, groups = p.XInfoStream(ctx, l.stream), p.XInfoGroups(ctx, l.stream)
+		return nil
+	})
+	if isNoKey(streams.Err()) {
+		return goredis.XInfoStream{LastGeneratedID: "0-0"}, delivered, nil
+	}
+	if err != nil {
+		return stream, delivered, err
+	}
+	for _, g := range groups.Val() {
+		if g.Name == l.name {
+			delivered, err = relay.ParseID(g.LastDeliveredID)
+		}
+	}
+	if err != nil { // somebody has set it to what is no ID of ours, so it is ahead
+		delivered, err = relay.ID{Batch: math.MaxInt64, Seq: math.MaxInt64}, nil
+	}
+	return *streams.Val(), delivered, err
+}
+
+// account finds out whether all was heard that the stream has been given up to its end.
+func (l *listener) account(ctx context.Context, given int64, end relay.ID) error {
+	if end.Compare(l.heard) > 0 {
+		left, err := l.client.XRangeN(ctx, l.stream, "("+l.heard.String(), "+", 1).Result()
+		if err != nil || len(left) > 0 { // which has come just now
+			return err
+		}
+		if given == 0 { // this server does not count; it may be that the relay moved on without an event
+			l.lost("the stream has no event between " + l.heard.String() + " and its end at " + end.String() + ": they were taken out before they were read (XTRIM, XDEL)")
+		}
+		l.heard = end
+	}
+	if missed := given - l.given - l.count; l.given >= 0 && missed > 0 {
+		l.log.Warn("events were taken out of the stream before they were read", "stream", l.stream, "group", l.name, "events", missed)
+		l.lost(fmt.Sprintf("%d events up to %s were taken out of the stream before they were read (XTRIM, XDEL)", missed, end))
+	}
+	l.given, l.count = given, 0
 	return nil
 }

@@ -46,13 +46,14 @@ func listen(t *testing.T, ctx context.Context, client goredis.UniversalClient, m
 	return e
 }
 
-// awaitLost waits until the feed has called lost, once.
+// awaitLost waits until the feed has called lost, once, for one of the reasons between bars.
 func (e *ear) awaitLost(t *testing.T, reason string) {
 	t.Helper()
 	testenv.Eventually(t, "lost", func() error {
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		if len(e.reasons) == 0 || !strings.Contains(e.reasons[0], reason) {
+		told := func(one string) bool { return strings.Contains(e.reasons[0], one) }
+		if len(e.reasons) == 0 || !slices.ContainsFunc(strings.Split(reason, "|"), told) {
 			return fmt.Errorf("lost: %q", e.reasons)
 		}
 		e.reasons = e.reasons[1:]
@@ -166,11 +167,24 @@ func TestFeedTellsWhatMayBeLost(t *testing.T) {
 			}
 			begin(t, redis.NewEventSink(client, redis.EventConfig{}))
 			return at(0, 0)
-		}, "group was gone"},
+		}, "group was gone|Redis has lost its newest data"}, // Redis 6 does not wake up who waits
 		"end gone": {func(t *testing.T, client *goredis.Client) relay.Mark {
 			restore(t, client)
 			return at(1, 1)
-		}, "went back"},
+		}, "Redis has lost its newest data"},
+		"group set ahead": {func(t *testing.T, client *goredis.Client) relay.Mark {
+			if err := client.XGroupSetID(t.Context(), redis.EventStream, "beat:one", "999999-0").Err(); err != nil {
+				t.Fatal(err)
+			}
+			return at(1, 3)
+		}, "set ahead from 1-3 to 999999-0"},
+		"group set back": {func(t *testing.T, client *goredis.Client) relay.Mark {
+			if err := client.XGroupSetID(t.Context(), redis.EventStream, "beat:one", "1-2").Err(); err != nil {
+				t.Fatal(err)
+			}
+			fill(t, redis.NewEventSink(client, redis.EventConfig{}), at(1, 3), batch(t, 2, 1))
+			return at(2, 1)
+		}, "event 1-3 came again after 1-3"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -188,12 +202,70 @@ func TestFeedTellsWhatMayBeLost(t *testing.T) {
 			from := c.harm(t, client)
 			ear.awaitLost(t, c.reason)
 			fill(t, sink, from, batch(t, 9, 2))
-			for range 2 { // or more, when what was lost before comes again
-				receive(t, ear.messages).Ack()
-			}
+			go func() {
+				for m := range ear.messages { // two, or more, when what was lost before comes again
+					m.Ack()
+				}
+			}()
 			ear.awaitLag(t, 0)
 		})
 	}
+}
+
+// TestFeedWhoseEventsAreTakenOut has events deleted and trimmed before they are read: all of them, and the first of them.
+func TestFeedWhoseEventsAreTakenOut(t *testing.T) {
+	t.Parallel()
+	for name, take := range map[string]func(t *testing.T, p goredis.Pipeliner){
+		"all, by XDEL":   func(t *testing.T, p goredis.Pipeliner) { p.XDel(t.Context(), redis.EventStream, "2-1", "2-2", "2-3") },
+		"all, by XTRIM":  func(t *testing.T, p goredis.Pipeliner) { p.XTrimMaxLen(t.Context(), redis.EventStream, 0) },
+		"some, by XTRIM": func(t *testing.T, p goredis.Pipeliner) { p.XTrimMinID(t.Context(), redis.EventStream, "2-3") },
+		"some, by XDEL":  func(t *testing.T, p goredis.Pipeliner) { p.XDel(t.Context(), redis.EventStream, "2-2") },
+		"ahead, by SETID": func(t *testing.T, p goredis.Pipeliner) {
+			p.XGroupSetID(t.Context(), redis.EventStream, "beat:one", "$")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client := testenv.Redis(t)
+			sink := eventSink(t, client)
+			ear := listen(t, t.Context(), client, "0-0")
+			fill(t, sink, at(0, 0), batch(t, 1, 2))
+			ear.hears(t, batch(t, 1, 2))
+			if strings.HasPrefix(name, "some") && !counts(t, client) {
+				return // Redis 6 cannot tell; polls find the change, and a gap in versions the rest
+			}
+			_, err := client.TxPipelined(t.Context(), func(p goredis.Pipeliner) error {
+				for _, e := range batch(t, 2, 3) {
+					p.XAdd(t.Context(), &goredis.XAddArgs{Stream: redis.EventStream, ID: e.ID.String(), Values: []any{
+						"_watermill_message_uuid", e.Message.UUID, "metadata", "\x80", "payload", []byte(e.Message.Payload),
+					}})
+				}
+				take(t, p)
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, reason := range map[bool]string{true: "set ahead from 1-2 to 2-3", false: "before they were read"} {
+				if strings.HasPrefix(name, "ahead") == strings.HasPrefix(reason, "set") {
+					ear.awaitLost(t, reason)
+				}
+			}
+			if strings.HasPrefix(name, "ahead") {
+				ear.hears(t, batch(t, 2, 3))
+			}
+		})
+	}
+}
+
+// counts reports whether a server counts what a stream was ever given.
+func counts(t *testing.T, client *goredis.Client) bool {
+	t.Helper()
+	info, err := client.XInfoStream(t.Context(), redis.EventStream).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.EntriesAdded > 0
 }
 
 var eventKeys = []string{redis.EventStream, "{" + redis.EventStream + "}:sink"}

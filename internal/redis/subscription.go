@@ -31,12 +31,12 @@ type subscription struct {
 	resend time.Duration // a refused message is delivered again after that
 	log    *slog.Logger
 
-	first   func(ctx context.Context) error  // what has to be done before the first read; may be nil
-	regroup func(ctx context.Context) error  // makes the group again when it is gone
-	lost    func(reason string)              // events may have been missed, or one was set aside
-	quiet   func(ctx context.Context) error  // called when a read found nothing; may be nil
-	heard   func(entries []goredis.XMessage) // called with what was read; may be nil
-	ended   func()                           // called when nothing more is read; may be nil
+	first   func(ctx context.Context) error                // what has to be done before the first read; may be nil
+	regroup func(ctx context.Context) error                // makes the group again when it is gone
+	lost    func(reason string)                            // events may have been missed, or one was set aside
+	quiet   func(ctx context.Context) error                // called when a read found nothing; may be nil
+	heard   func(entries []goredis.XMessage, pending bool) // called with what was read, or was pending with us; may be nil
+	ended   func()                                         // called when nothing more is read; may be nil
 
 	out      chan *message.Message
 	again    chan refused
@@ -128,6 +128,9 @@ func (s *subscription) next(ctx context.Context, count int) ([]goredis.XMessage,
 		if len(entries) > 0 {
 			s.own = entries[len(entries)-1].ID
 		}
+		if s.heard != nil {
+			s.heard(entries, true)
+		}
 		return s.unknown(entries), nil
 	}
 	if !time.Now().Before(s.claimNext) {
@@ -145,7 +148,7 @@ func (s *subscription) next(ctx context.Context, count int) ([]goredis.XMessage,
 		return nil, s.quiet(ctx)
 	}
 	if err == nil && s.heard != nil {
-		s.heard(entries)
+		s.heard(entries, false)
 	}
 	return entries, err
 }
@@ -224,6 +227,7 @@ func (s *subscription) bury(ctx context.Context, e goredis.XMessage, reason erro
 		if err := s.ack(ctx, e.ID); err != nil {
 			s.log.Warn("cannot acknowledge", "stream", s.stream, "event_id", e.ID, "err", err)
 		}
+		s.lost("entry " + e.ID + " was taken out of the stream before it was read (XTRIM, XDEL)")
 		return
 	}
 	s.log.Error("an entry cannot be read and is set aside", "stream", s.stream, "event_id", e.ID, "err", reason)
