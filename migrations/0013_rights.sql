@@ -828,8 +828,9 @@ begin
                 done := done + tactus.adopt_sweep(adoption.source);
             end if;
             mended := mended + done;
-            update tactus.adoptions a set sweep_after = case when cardinality(keys) = most then keys[most] end, urgent = a.urgent and cardinality(keys) = most
-                where a.source = adoption.source;
+            update tactus.adoptions a set sweep_after = next, urgent = a.urgent and next is not null
+                from (select case when cardinality(keys) = most then keys[most] end as next) n
+                where a.source = adoption.source and (a.sweep_after is distinct from next or a.urgent and next is null);
         exception when others then
             perform tactus.adopt_failed(adoption.source, null, sqlstate || ': ' || sqlerrm);
             update tactus.adoptions a set urgent = false where a.source = adoption.source;

@@ -46,11 +46,16 @@ const stepEvery = 5 * time.Second
 
 // Run keeps schedules so until ctx ends.
 func (u *Upkeep) Run(ctx context.Context) error {
+	failing := false
 	for {
 		more, err := u.Step(ctx)
-		if err != nil && ctx.Err() == nil {
+		switch {
+		case err != nil && !failing && ctx.Err() == nil:
 			u.log.Warn("adopted tables cannot be looked after", "err", err)
+		case err == nil && failing:
+			u.log.Info("adopted tables are looked after again")
 		}
+		failing = err != nil
 		pause := stepEvery
 		if more && err == nil {
 			pause = 0
