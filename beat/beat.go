@@ -145,7 +145,7 @@ const (
 func (b *Beat) retry(ctx context.Context, what string, act func(context.Context) error) bool {
 	trouble := trouble{log: b.log, what: what}
 	for {
-		err := reason(act(ctx))
+		err := reason(outbox.Retry(ctx, func() error { return act(ctx) }))
 		b.stats.trouble(err)
 		if err == nil {
 			trouble.over()

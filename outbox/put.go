@@ -191,7 +191,11 @@ func (w writer) decideAny(ctx context.Context, before domain.Schedule, decide de
 // transaction: inside a caller's it is done under a savepoint.
 func (w writer) write(ctx context.Context, c domain.Change, o option, renames bool) (domain.Schedule, error) {
 	if w.tx == nil {
-		s, err := w.writeAlone(ctx, c, o)
+		var s domain.Schedule
+		err := Retry(ctx, func() (err error) {
+			s, err = w.writeAlone(ctx, c, o)
+			return err
+		})
 		return s, meaning(err)
 	}
 	if !renames {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
@@ -130,8 +131,12 @@ func (s *Store) Trigger(ctx context.Context, id domain.ID) (domain.ID, error) {
 // traceParent (W3C's) the run is part of a trace, which the task goes on with. Either may be empty.
 func (s *Store) TriggerOnce(ctx context.Context, id domain.ID, key, traceParent string) (domain.ID, error) {
 	run, hash := NewID(), sha256.Sum256([]byte("trigger "+id.String()))
-	tag, err := s.pool.Exec(ctx, triggerRun, pgx.NamedArgs{
-		"id": id, "run": run, "key": textOrNull([]byte(key)), "request_hash": hash[:], "trace": textOrNull([]byte(traceParent)),
+	var tag pgconn.CommandTag
+	err := Retry(ctx, func() (err error) {
+		tag, err = s.pool.Exec(ctx, triggerRun, pgx.NamedArgs{
+			"id": id, "run": run, "key": textOrNull([]byte(key)), "request_hash": hash[:], "trace": textOrNull([]byte(traceParent)),
+		})
+		return err
 	})
 	switch err := meaning(err); {
 	case errors.Is(err, errKeyUsed):

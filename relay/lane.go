@@ -27,12 +27,15 @@ type lane struct {
 const (
 	firstPause   = 50 * time.Millisecond
 	longestPause = time.Second
+	// mostClashes with other transactions, in a row, are no trouble of the sink's.
+	mostClashes = 20
 	// readAhead is how many chunks are read, at most, while one is published.
 	readAhead = 2
 )
 
 // run carries rows to the sink until ctx ends. Whatever fails, it settles with the sink anew and goes on.
 func (l *lane) run(ctx context.Context) {
+	clashes := 0 // in a row
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		before := l.tally.get().Mark
 		err := l.live(ctx)
@@ -40,9 +43,13 @@ func (l *lane) run(ctx context.Context) {
 			return
 		}
 		if l.tally.get().Mark != before {
-			pause = firstPause
+			pause, clashes = firstPause, 0
 		}
-		if !errors.Is(err, errMoved) {
+		switch clashes++; {
+		case errors.Is(err, errMoved):
+		case outbox.Clashes(err) && clashes <= mostClashes: // the next one may not
+			pause = firstPause
+		default:
 			l.fail(ctx, err)
 		}
 		select {

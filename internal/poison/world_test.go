@@ -45,6 +45,8 @@ type world struct {
 	redis *goredis.Client
 	store *outbox.Store
 	box   *deadletter.Box
+
+	logger *slog.Logger // the test's own unless set
 }
 
 func newWorld(t *testing.T) *world {
@@ -60,7 +62,12 @@ func newWorldOn(t *testing.T, pool *pgxpool.Pool) *world {
 	return w
 }
 
-func (w *world) log() *slog.Logger { return slog.New(slog.NewTextHandler(w.Output(), nil)) }
+func (w *world) log() *slog.Logger {
+	if w.logger != nil {
+		return w.logger
+	}
+	return slog.New(slog.NewTextHandler(w.Output(), nil))
+}
 
 func (w *world) events() relay.Route {
 	return relay.Route{

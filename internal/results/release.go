@@ -52,7 +52,9 @@ select (select count(*) from run), (` + outbox.RunBell + ` from (select from eve
 // Release lets go what waits for runs that have finished. It tells how many do not wait any more.
 func (c *Collector) Release(ctx context.Context) (released int64, err error) {
 	var rung any
-	err = c.pool.QueryRow(ctx, letGo, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{"lease": c.cfg.Longest}).Scan(&released, &rung)
+	err = outbox.Retry(ctx, func() error {
+		return c.pool.QueryRow(ctx, letGo, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{"lease": c.cfg.Longest}).Scan(&released, &rung)
+	})
 	if err != nil {
 		return 0, fmt.Errorf("release waiting runs: %w", err)
 	}

@@ -87,7 +87,7 @@ func (c *Collector) write(ctx context.Context, answers []answer) error {
 	if len(answers) == 0 {
 		return nil
 	}
-	err := c.update(ctx, answers)
+	err := outbox.Retry(ctx, func() error { return c.update(ctx, answers) })
 	if err == nil || !isOfData(err) {
 		return err
 	}
