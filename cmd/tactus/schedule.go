@@ -60,22 +60,24 @@ func (c createCmd) Run(ctx context.Context, to console) error {
 
 type listCmd struct {
 	clientFlags
-	Page     int    `default:"1" help:"Which page."`
-	PerPage  int    `default:"50" help:"How many on a page, at most 1000."`
-	Enabled  string `enum:",true,false" default:"" help:"Only enabled (true) or disabled (false) ones."`
-	Category string `help:"Only those of a category."`
-	Tag      string `help:"Only those with a tag."`
-	Query    string `short:"q" help:"Only those with this in their name."`
+	Page     int      `default:"1" help:"Which page."`
+	PerPage  int      `default:"50" help:"How many on a page, at most 1000."`
+	Enabled  string   `enum:",true,false" default:"" help:"Only enabled (true) or disabled (false) ones."`
+	Category string   `help:"Only those of a category."`
+	Tag      []string `sep:"none" help:"Only those with a tag; repeated, with all of them."`
+	Task     string   `help:"Only those of a task."`
+	Query    string   `short:"q" help:"Only those with this in their name."`
 }
 
 // Run lists.
 func (c listCmd) Run(ctx context.Context, to console) error {
 	query := url.Values{"page": {strconv.Itoa(c.Page)}, "per_page": {strconv.Itoa(c.PerPage)}}
-	for name, value := range map[string]string{"enabled": c.Enabled, "category": c.Category, "tag": c.Tag, "q": c.Query} {
+	for name, value := range map[string]string{"enabled": c.Enabled, "category": c.Category, "task_name": c.Task, "q": c.Query} {
 		if value != "" {
 			query.Set(name, value)
 		}
 	}
+	query["tag"] = c.Tag
 	answer, err := c.call(ctx, http.MethodGet, "/schedules?"+query.Encode(), nil)
 	if err != nil {
 		return err

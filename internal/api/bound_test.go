@@ -127,11 +127,15 @@ func TestCostsAreBounded(t *testing.T) {
 		slices.Sort(took)
 		mib := (after.TotalAlloc - before.TotalAlloc) / rounds >> 20
 		t.Logf("%-60s best %8s p50 %8s p95 %8s %3d MiB", name, tenths(took[0]), tenths(took[rounds/2]), tenths(took[rounds-1]), mib)
-		if float64(took[0]) > busyness*float64(c.most) || mib > c.mib { // the best: other tests have the processors, too
-			t.Errorf("%s: %s (at most %.1f times %s), %d MiB (at most %d)", name, tenths(took[0]), busyness, c.most, mib, c.mib)
+		// The best, and far from the bound: other tests have the processors, too. What has no bound is off by tens.
+		if float64(took[0]) > slack*busyness*float64(c.most) || mib > c.mib {
+			t.Errorf("%s: %s (at most %.1f times %s), %d MiB (at most %d)", name, tenths(took[0]), slack*busyness, c.most, mib, c.mib)
 		}
 	}
 }
+
+// slack is for what a busy machine does to one request and not to the yardstick.
+const slack = 4
 
 // rest is what the yardstick takes on a machine that has nothing else to do.
 const rest = 12 * time.Millisecond

@@ -1,6 +1,8 @@
 package api_test
 
 import (
+	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -57,4 +59,33 @@ func TestRetriedTrigger(t *testing.T) {
 		t.Errorf("the key for another request: %d %s", a.status, a.body)
 	}
 	s.do(t, "POST", "/schedules", minutely, "Idempotency-Key", strings.Repeat("k", 256)).want(t, 422)
+}
+
+// TestListFilters chooses schedules by their task and by several tags at once.
+func TestListFilters(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	for name, members := range map[string]string{
+		"a": `"task_name":"app.a","tags":["x","y"]`, "b": `"task_name":"app.a","tags":["x"]`, "c": `"task_name":"app.ab","tags":["y","x","z"]`,
+		"d": `"task_name":"\"é\" \\ <app.a>","kwargs":{"task_name":"app.a","k":"\u0000\ud83d"}`,
+	} {
+		s.do(t, "POST", "/schedules", `{"name":"`+name+`","cron_expression":"* * * * *",`+members+`}`).want(t, 201)
+	}
+	for query, want := range map[string]string{
+		"task_name=app.a": "a b", "tag=x": "a b c", "tag=x&tag=y": "a c", "tag=x&tag=y&tag=z": "c", "tag=x&task_name=app.a": "a b", "tag=none": "", "task_name=app": "",
+		"task_name=%22%C3%A9%22+%5C+%3Capp.a%3E": "d", "tag=x,y": "",
+	} {
+		var page struct{ Schedules []struct{ Name string } }
+		if err := json.Unmarshal([]byte(s.do(t, "GET", "/schedules?"+query, "").want(t, 200).body), &page); err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, found := range page.Schedules {
+			names = append(names, found.Name)
+		}
+		slices.Sort(names)
+		if got := strings.Join(names, " "); got != want {
+			t.Errorf("%s: got %q, want %q", query, got, want)
+		}
+	}
 }

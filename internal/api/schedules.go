@@ -165,17 +165,18 @@ func (s *server) read(ctx context.Context, id domain.ID) (*one, error) {
 }
 
 func (s *server) list(ctx context.Context, in *struct {
-	Page     int    `query:"page" minimum:"1" maximum:"1000000" default:"1"`
-	PerPage  int    `query:"per_page" minimum:"1" maximum:"1000" default:"50"`
-	Enabled  string `query:"enabled" enum:"true,false"`
-	Only     bool   `query:"enabled_only" doc:"The same as enabled=true."`
-	Category string `query:"category" maxLength:"200"`
-	Tag      string `query:"tag" maxLength:"200"`
-	Name     string `query:"name" maxLength:"200" doc:"The whole name."`
-	Query    string `query:"q" maxLength:"200" doc:"A part of the name, in either case."`
+	Page     int      `query:"page" minimum:"1" maximum:"1000000" default:"1"`
+	PerPage  int      `query:"per_page" minimum:"1" maximum:"1000" default:"50"`
+	Enabled  string   `query:"enabled" enum:"true,false"`
+	Only     bool     `query:"enabled_only" doc:"The same as enabled=true."`
+	Category string   `query:"category" maxLength:"200"`
+	Tags     []string `query:"tag,explode" maxItems:"50" doc:"Those that have this tag; repeated, all of them."`
+	Task     string   `query:"task_name" maxLength:"200" doc:"The whole name of the task."`
+	Name     string   `query:"name" maxLength:"200" doc:"The whole name."`
+	Query    string   `query:"q" maxLength:"200" doc:"A part of the name, in either case."`
 },
 ) (*page, error) {
-	filter := catalog.Filter{Category: in.Category, Tag: in.Tag, Name: in.Name, Query: in.Query, Limit: in.PerPage, Offset: (in.Page - 1) * in.PerPage}
+	filter := catalog.Filter{Category: in.Category, Tags: in.Tags, Task: in.Task, Name: in.Name, Query: in.Query, Limit: in.PerPage, Offset: (in.Page - 1) * in.PerPage}
 	if in.Enabled != "" || in.Only {
 		enabled := in.Enabled == "true" || in.Only
 		filter.Enabled = &enabled

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -55,17 +56,18 @@ type Record struct {
 type Filter struct {
 	Enabled  *bool
 	Category string
-	Tag      string
-	Name     string // the whole name
-	Query    string // a part of the name, in either case
+	Tags     []string // all of them
+	Task     string   // the whole name of its task
+	Name     string   // the whole name
+	Query    string   // a part of the name, in either case
 	Limit    int
 	Offset   int
 }
 
 // List returns the chosen schedules, newest first, and how many there are in all, counted up to MaxCount.
 func (c *Catalog) List(ctx context.Context, f Filter) (entries []Entry, total int64, err error) {
-	args := pgx.NamedArgs{"enabled": f.Enabled, "category": f.Category, "tag": f.Tag, "name": f.Name, "query": f.Query, "limit": f.Limit, "offset": f.Offset}
-	args["most"] = MaxCount
+	args := pgx.NamedArgs{"enabled": f.Enabled, "category": f.Category, "tags": append([]string{}, f.Tags...), "task": f.Task, "name": f.Name, "query": f.Query, "limit": f.Limit, "offset": f.Offset}
+	args["most"], args["plain"] = MaxCount, isPlain(f.Task)
 	err = c.read(ctx, func(tx pgx.Tx) error {
 		found, err := bounded(ctx, tx, func(r entryRow) int { return len(r.Definition) }, listSchedules, args)
 		if err != nil {
@@ -162,7 +164,8 @@ where s.deleted_at is null`
 const chosen = `
     and (@enabled::boolean is null or s.enabled = @enabled::boolean)
     and (@category::text = '' or s.category = @category)
-    and (@tag::text = '' or @tag = any (s.tags))
+    and s.tags @> @tags::text[]
+    and (@task::text = '' or (not @plain::boolean or strpos(s.task::text, @task) > 0) and ` + outbox.TaskName + ` = @task)
     and (@name::text = '' or s.name = @name)
     and (@query::text = '' or strpos(lower(s.name), lower(@query)) > 0)`
 
@@ -177,6 +180,11 @@ with page as materialized (
 	countSchedules = `
 select count(*) from (select from tactus.schedules s where s.deleted_at is null` + chosen + ` limit @most::bigint) counted`
 )
+
+// isPlain reports whether a text stands in JSON as it is: then looking for it spares reading most documents.
+func isPlain(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' || strings.ContainsRune(`"\/<>&`, r) })
+}
 
 // newerFirst is the order of listSchedules' page. Postgres, asked to sort the rows too, would walk the whole index instead.
 func newerFirst(a, b entryRow) int {

@@ -216,7 +216,7 @@ const page = 1000
 // made are the schedules that came from the source before.
 func (i *Importer) made(ctx context.Context) (schedules []domain.Schedule, err error) {
 	for offset := 0; ; offset += page {
-		entries, _, err := catalog.New(i.pool).List(ctx, catalog.Filter{Tag: i.source.tag(), Limit: page, Offset: offset})
+		entries, _, err := catalog.New(i.pool).List(ctx, catalog.Filter{Tags: []string{i.source.tag()}, Limit: page, Offset: offset})
 		if err != nil {
 			return nil, err
 		}
