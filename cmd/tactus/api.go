@@ -47,7 +47,7 @@ func (c apiCmd) Run(ctx context.Context, log *slog.Logger) error {
 	if err := errors.Join(c.timezoneFlag.validate(), c.retentionFlags.validate(), c.streamFlags.validate()); err != nil {
 		return err
 	}
-	health := &telemetry.Health{}
+	health, registry := &telemetry.Health{}, telemetry.NewRegistry()
 	pool, err := c.connect(ctx, health)
 	if err != nil {
 		return err
@@ -60,8 +60,9 @@ func (c apiCmd) Run(ctx context.Context, log *slog.Logger) error {
 	started(log, "api", l, "database_url", c.DatabaseURL, "timezone", c.Timezone)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return maintain(ctx, pool, c.retentionFlags, log) })
+	group.Go(func() error { return watchZones(ctx, pool, "api", l, log, registry) })
 	group.Go(func() error {
-		return telemetry.Serve(ctx, l, hosts, apiHandler(pool, c.Timezone, c.celery(), c.limits(), log, telemetry.Mux(health, telemetry.NewRegistry())))
+		return telemetry.Serve(ctx, l, hosts, apiHandler(pool, c.Timezone, c.celery(), c.limits(), log, telemetry.Mux(health, registry)))
 	})
 	return group.Wait()
 }

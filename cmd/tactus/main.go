@@ -46,6 +46,7 @@ type commands struct {
 	Redeliver redeliverCmd  `cmd:"" help:"Hand over again what the broker has lost."`
 	Letters   deadletterCmd `cmd:"" name:"deadletter" help:"Show, put back or drop what was set aside."`
 	Shadow    shadowCmd     `cmd:"" help:"See what a beat in shadow mode would have done."`
+	Doctor    doctorCmd     `cmd:"" help:"Tell whether the time zone data is old here, or not the same in all processes."`
 	Verify    verifyCmd     `cmd:"" help:"Check that nothing is lost: log, stream, schedules and runs against each other."`
 }
 
@@ -92,7 +93,7 @@ func run(args []string, out, problems io.Writer) int {
 	defer stop()
 	context.AfterFunc(ctx, stop) // the first signal ends gracefully, the second kills
 	parsed.BindTo(ctx, (*context.Context)(nil))
-	parsed.Bind(console{out, problems}, slog.New(slog.NewTextHandler(problems, nil)))
+	parsed.Bind(&all, console{out, problems}, slog.New(slog.NewTextHandler(problems, nil)))
 	return exitCode(parsed.Run(), problems)
 }
 

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/tactus-dev/tactus/domain/zone"
+	"github.com/tactus-dev/tactus/internal/hostzones"
+	"github.com/tactus-dev/tactus/internal/postgres"
+	"github.com/tactus-dev/tactus/internal/zonewatch"
+)
+
+type doctorCmd struct {
+	databaseFlags
+}
+
+// Run tells what it finds, and fails when something should be done.
+func (c doctorCmd) Run(ctx context.Context, to console, all *commands) error {
+	fmt.Fprintf(to.out, "time zone data: this program has %s, and goes by %s\n", zone.EmbeddedVersion(), zones())
+	ill := false
+	for _, found := range hostzones.All(all.Zoneinfo) {
+		switch {
+		case found.Err != nil:
+			fmt.Fprintf(to.out, "  %v\n", found.Err)
+		case hostzones.Newer(found.Version, zone.EmbeddedVersion()):
+			fmt.Fprintf(to.out, "  %s has %s, which is newer than this program's: a newer tactus, or that one for every process\n", found.Place, found.Version)
+		default:
+			fmt.Fprintf(to.out, "  %s has %s, which is not newer\n", found.Place, found.Version)
+		}
+	}
+	if !c.DatabaseURL.isSet() {
+		fmt.Fprintln(to.out, "  DATABASE_URL is not set, so the processes were not asked")
+		return nil
+	}
+	pool, err := postgres.Open(ctx, c.DatabaseURL.reveal())
+	if err != nil {
+		return usage("DATABASE_URL: %v", c.DatabaseURL.fault(err))
+	}
+	defer pool.Close()
+	processes, err := zonewatch.Processes(ctx, pool)
+	if err != nil {
+		return fmt.Errorf("ask the processes: %w", err)
+	}
+	for _, p := range processes {
+		switch {
+		case hostzones.Newer(zone.Version(), p.Version):
+			ill = true
+			fmt.Fprintf(to.out, "  %s goes by %s, which is older than what is here: update it, or give it the same ZONEINFO\n", p.Process, p.Version)
+		case hostzones.Newer(p.Version, zone.Version()):
+			ill = true
+			fmt.Fprintf(to.out, "  %s goes by %s, which is newer than what is here\n", p.Process, p.Version)
+		default:
+			fmt.Fprintf(to.out, "  %s goes by the same\n", p.Process)
+		}
+	}
+	if ill {
+		return errReported
+	}
+	return nil
+}
