@@ -196,8 +196,8 @@ func (r entryRow) entry() (Entry, error) {
 		ID: r.ID, Version: r.Version, InvalidReason: r.InvalidReason, ManagedBy: r.ManagedBy, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
 		EffectiveFrom: r.EffectiveFrom.UTC(), TriggerSetAt: r.TriggerSetAt.UTC(),
 	}}
-	if err := json.Unmarshal(r.Definition, &e.Definition); err != nil {
-		return Entry{}, fmt.Errorf("read definition of %s: %w", r.ID, err)
+	if err := json.Unmarshal(r.Definition, &e.Definition); err != nil { // somebody changed the row by hand: the others are listed all the same
+		e.InvalidReason = cmp.Or(e.InvalidReason, fmt.Sprintf("its definition cannot be read: %v", err))
 	}
 	e.always()
 	e.Warnings, e.Done = e.Definition.Warnings(), r.Done
