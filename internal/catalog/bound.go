@@ -20,8 +20,8 @@ const maxPage = 32 << 20
 
 // begin opens what reads. A page costs so little that compiling its plan would take longer than the page. All that is read in
 // an order has an index for it; the planner, which knows how many runs a schedule has on average, would rather sort them, and
-// sort a million of another one.
-const begin = `begin isolation level repeatable read read only; set local jit = off; set local enable_sort = off`
+// sort a million of another one. An administrator's time-out may be shorter than what lies between two of its statements.
+const begin = `begin isolation level repeatable read read only; set local jit = off; set local enable_sort = off; set local idle_in_transaction_session_timeout = '1min'`
 
 // read gives what is read together one snapshot.
 func (c *Catalog) read(ctx context.Context, do func(pgx.Tx) error) error {
