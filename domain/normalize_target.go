@@ -59,10 +59,13 @@ func compact(raw json.RawMessage, empty string) json.RawMessage {
 // ReservedKey reports whether a key of Redis is others': tactus' own, or one of those by which Celery, kombu and RedBeat find their
 // way. A stream or a queue of that name would end them all. SQL has the same in tactus.reserved_key.
 func ReservedKey(name string) bool {
-	return reservedKeys.MatchString(strings.TrimLeft(name, "{")) || strings.HasSuffix(name, ".pidbox")
+	return ownKeys.MatchString(name) || reservedKeys.MatchString(strings.TrimLeft(name, "{")) || strings.HasSuffix(name, ".pidbox")
 }
 
-var reservedKeys = regexp.MustCompile(`^(tactus:|_kombu\.|celery-task(set)?-meta-|celeryev|redbeat:|unacked(_index|_mutex|_restore)?$|celery\.pidbox$)`)
+// ownKeys may have a prefix (TACTUS_KEY_PREFIX).
+var ownKeys = regexp.MustCompile(`(^|[^A-Za-z0-9_])tactus:`)
+
+var reservedKeys = regexp.MustCompile(`^(_kombu\.|celery-task(set)?-meta-|celeryev|redbeat:|unacked(_index|_mutex|_restore)?$|celery\.pidbox$)`)
 
 // celeryQueue is the queue of all who name none, unless they are set up otherwise.
 const celeryQueue = "celery"

@@ -140,7 +140,7 @@ func TestFunctionsKnowTheReservedNames(t *testing.T) {
 		t.Errorf("headers (-Go +SQL):\n%s", diff)
 	}
 	for _, name := range []string{
-		"tactus:events", "{tactus:events}", "{{tactus:x", "tactus", "tactus-jobs", "xtactus:events", "_kombu.binding.x", "_kombu", "unacked", "unacked_index", "unacked_mutex",
+		"tactus:events", "second:tactus:events", "{second:tactus:events}", "xtactus:y", "{tactus:events}", "{{tactus:x", "tactus", "tactus-jobs", "xtactus:events", "_kombu.binding.x", "_kombu", "unacked", "unacked_index", "unacked_mutex",
 		"unacked2", "celery-task-meta-1", "celery-taskset-meta-1", "celery-task", "celeryev", "celeryev.1", "celery.pidbox", "x.reply.celery.pidbox", "pidbox", "redbeat:x", "redbeat::lock",
 		"celery", "jobs", "", "Tactus:events", "{}", "unacked\n",
 	} {

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tactus-dev/tactus/internal/api"
+	"github.com/tactus-dev/tactus/internal/catalog"
 	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/internal/telemetry"
 )
@@ -61,6 +62,8 @@ func (c apiCmd) Run(ctx context.Context, log *slog.Logger) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return maintain(ctx, pool, c.retentionFlags, log) })
 	group.Go(func() error { return watchZones(ctx, pool, "api", l, log, registry) })
+	group.Go(func() error { return judge(ctx, pool, c.Timezone, c.celery(), log) })
+	registry.MustRegister(invalidMetric{catalog.New(pool)})
 	group.Go(func() error {
 		return telemetry.Serve(ctx, l, hosts, apiHandler(pool, c.Timezone, c.celery(), c.limits(), log, telemetry.Mux(health, registry)))
 	})

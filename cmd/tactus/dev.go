@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/tactus-dev/tactus/internal/catalog"
 	"github.com/tactus-dev/tactus/internal/servers"
 	"github.com/tactus-dev/tactus/internal/telemetry"
 )
@@ -106,6 +107,8 @@ func (c devCmd) serve(ctx context.Context, state string, to console, log *slog.L
 	group.Go(func() error { return maintain(ctx, pool, c.retentionFlags, log) })
 	group.Go(func() error { return watchZones(ctx, pool, "dev", l, log, registry) })
 	group.Go(func() error { return mend(ctx, pool, log, registry) })
+	group.Go(func() error { return judge(ctx, pool, c.Timezone, c.celery(), log) })
+	registry.MustRegister(invalidMetric{catalog.New(pool)})
 	group.Go(func() error {
 		return telemetry.Serve(ctx, l, hosts, apiHandler(pool, c.Timezone, c.celery(), c.limits(), log, telemetry.Mux(health, registry)))
 	})

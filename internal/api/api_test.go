@@ -18,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/internal/api"
+	"github.com/tactus-dev/tactus/internal/catalog"
 	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
@@ -267,4 +268,24 @@ func TestOpenAPIDescribesTheBodies(t *testing.T) {
 	if v := description.member(t, "paths./api/v1/schedules.post.requestBody.content.application/json.schema.$ref"); !strings.HasSuffix(v, "/Definition") {
 		t.Errorf("the body of POST is %s", v)
 	}
+}
+
+// TestListInvalid lists what cannot be scheduled as it is, and the rest.
+func TestListInvalid(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	s.do(t, "POST", "/schedules", minutely).want(t, 201)
+	s.do(t, "POST", "/schedules", strings.Replace(minutely, `"n"`, `"bad"`, 1)).want(t, 201)
+	if _, err := s.pool.Exec(t.Context(), `update tactus.schedules set invalid_reason = 'no such zone' where name = 'bad'`); err != nil {
+		t.Fatal(err)
+	}
+	for query, name := range map[string]string{"invalid=true": "bad", "invalid=false": "n"} {
+		if v := s.do(t, "GET", "/schedules?"+query, "").want(t, 200); v.member(t, "total") != "1" || v.member(t, "schedules.0.name") != name {
+			t.Errorf("%s: %s", query, v.body)
+		}
+	}
+	if n, err := catalog.New(s.pool).Invalid(t.Context()); err != nil || n != 1 {
+		t.Errorf("%d are invalid, %v", n, err)
+	}
+	s.do(t, "GET", "/schedules?invalid=maybe", "").want(t, 422)
 }

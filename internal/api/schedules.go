@@ -169,6 +169,7 @@ func (s *server) list(ctx context.Context, in *struct {
 	PerPage  int      `query:"per_page" minimum:"1" maximum:"1000" default:"50"`
 	Enabled  string   `query:"enabled" enum:"true,false"`
 	Only     bool     `query:"enabled_only" doc:"The same as enabled=true."`
+	Invalid  string   `query:"invalid" enum:"true,false" doc:"Those that cannot be scheduled as they are, for invalid_reason; or all others."`
 	Category string   `query:"category" maxLength:"200"`
 	Tags     []string `query:"tag,explode" maxItems:"50" doc:"Those that have this tag; repeated, all of them."`
 	Task     string   `query:"task_name" maxLength:"200" doc:"The whole name of the task."`
@@ -180,6 +181,10 @@ func (s *server) list(ctx context.Context, in *struct {
 	if in.Enabled != "" || in.Only {
 		enabled := in.Enabled == "true" || in.Only
 		filter.Enabled = &enabled
+	}
+	if in.Invalid != "" {
+		invalid := in.Invalid == "true"
+		filter.Invalid = &invalid
 	}
 	entries, total, err := s.catalog.List(ctx, filter)
 	if err != nil {

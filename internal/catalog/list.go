@@ -55,6 +55,7 @@ type Record struct {
 // Filter chooses schedules; zero members do not.
 type Filter struct {
 	Enabled  *bool
+	Invalid  *bool // whether there is a reason why it cannot be scheduled
 	Category string
 	Tags     []string // all of them
 	Task     string   // the whole name of its task
@@ -66,7 +67,7 @@ type Filter struct {
 
 // List returns the chosen schedules, newest first, and how many there are in all, counted up to MaxCount.
 func (c *Catalog) List(ctx context.Context, f Filter) (entries []Entry, total int64, err error) {
-	args := pgx.NamedArgs{"enabled": f.Enabled, "category": f.Category, "tags": append([]string{}, f.Tags...), "task": f.Task, "name": f.Name, "query": f.Query, "limit": f.Limit, "offset": f.Offset}
+	args := pgx.NamedArgs{"enabled": f.Enabled, "invalid": f.Invalid, "category": f.Category, "tags": append([]string{}, f.Tags...), "task": f.Task, "name": f.Name, "query": f.Query, "limit": f.Limit, "offset": f.Offset}
 	args["most"], args["plain"] = MaxCount, isPlain(f.Task)
 	err = c.read(ctx, func(tx pgx.Tx) error {
 		found, err := bounded(ctx, tx, func(r entryRow) int { return len(r.Definition) }, listSchedules, args)
@@ -163,6 +164,7 @@ where s.deleted_at is null`
 
 const chosen = `
     and (@enabled::boolean is null or s.enabled = @enabled::boolean)
+    and (@invalid::boolean is null or (s.invalid_reason is not null) = @invalid::boolean)
     and (@category::text = '' or s.category = @category)
     and s.tags @> @tags::text[]
     and (@task::text = '' or (not @plain::boolean or strpos(s.task::text, @task) > 0) and ` + outbox.TaskName + ` = @task)
@@ -190,6 +192,16 @@ func isPlain(text string) bool {
 func newerFirst(a, b entryRow) int {
 	return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), bytes.Compare(b.ID[:], a.ID[:]))
 }
+
+// Invalid counts the living schedules that cannot be scheduled as they are.
+func (c *Catalog) Invalid(ctx context.Context) (n int64, err error) {
+	if err := c.pool.QueryRow(ctx, countInvalid).Scan(&n); err != nil {
+		return 0, fmt.Errorf("count invalid schedules: %w", err)
+	}
+	return n, nil
+}
+
+const countInvalid = `select count(*) from tactus.schedules where invalid_reason is not null and deleted_at is null`
 
 func (r entryRow) entry() (Entry, error) {
 	e := Entry{Schedule: domain.Schedule{

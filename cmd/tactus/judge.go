@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"math"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tactus-dev/tactus/internal/catalog"
+	"github.com/tactus-dev/tactus/internal/celery"
+	"github.com/tactus-dev/tactus/migrations"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+const (
+	judgeEvery = 500 * time.Millisecond
+	judgeAgain = 5 * time.Second // after an error
+)
+
+// judge looks until ctx ends at what SQL functions have written, which do not know all that makes a schedule invalid.
+func judge(ctx context.Context, pool *pgxpool.Pool, timezone string, workers celery.Config, log *slog.Logger) error {
+	store := outbox.NewStore(pool, timezone).Checked(workers.Check)
+	for wait := time.Duration(0); ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+		wait = judgeEvery
+		invalid, err := store.Judge(ctx)
+		if invalid > 0 {
+			log.Warn("schedules are invalid: list them with ?invalid=true", "schedules", invalid)
+		}
+		if err != nil && ctx.Err() == nil {
+			wait = judgeAgain
+			if migrations.Ready(ctx, pool) == nil { // else /readyz tells
+				log.Error("judge what SQL wrote", "err", err)
+			}
+		}
+	}
+}
+
+// invalidMetric shows how many schedules cannot be scheduled as they are; NaN when nobody knows.
+type invalidMetric struct{ catalog *catalog.Catalog }
+
+var invalidSchedules = prometheus.NewDesc("tactus_schedules_invalid", "Schedules that cannot be scheduled as they are (?invalid=true lists them), NaN when Postgres does not answer", nil, nil)
+
+// Describe implements prometheus.Collector.
+func (m invalidMetric) Describe(to chan<- *prometheus.Desc) { to <- invalidSchedules }
+
+// Collect implements prometheus.Collector.
+func (m invalidMetric) Collect(to chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), countTimeout)
+	defer cancel()
+	n, err := m.catalog.Invalid(ctx)
+	value := float64(n)
+	if err != nil {
+		value = math.NaN()
+	}
+	to <- prometheus.MustNewConstMetric(invalidSchedules, prometheus.GaugeValue, value)
+}

@@ -1,0 +1,54 @@
+package outbox_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/celery"
+	"github.com/tactus-dev/tactus/internal/testenv"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// TestJudge puts by SQL what only the engine knows to be wrong: it is shown with the faults that the API would have answered, in
+// an event of its own, and what is right is left alone.
+func TestJudge(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	store := outbox.NewStore(pool, "").Checked(celery.Config{DefaultQueue: "ours", StreamPrefix: "jobs:"}.Check)
+	const ok = `"task_name": "a", "cron_expression": "0 9 * * *"`
+	want := map[domain.ID]string{}
+	for text, reason := range map[string]string{
+		`{"name": "zone", ` + ok + `, "timezone": "Asia/Tokio"}`:                                                                  "timezone_unknown at /timezone",
+		`{"name": "window", ` + ok + `, "starts_at": "2126-05-01T09:00:01Z", "ends_at": "2126-05-02T08:59:59Z"}`:                  "no_fire_in_window at /ends_at",
+		`{"name": "jitter", ` + ok + `, "jitter_seconds": 86400}`:                                                                 "jitter_too_large at /jitter_seconds",
+		`{"name": "deep", ` + ok + `, "args": ` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `}`:                       "value_unreadable at /args",
+		`{"name": "queue", ` + ok + `, "stream": "ours"}`:                                                                         "target_ambiguous at /stream",
+		`{"name": "other", ` + ok + `, "stream": "theirs"}`:                                                                       "target_ambiguous at /stream",
+		`{"name": "good", ` + ok + `, "stream": "jobs:a", "timezone": "Asia/Tokyo"}`:                                              "",
+		`{"name": "once", "task_name": "a", "run_at": "2126-05-01T09:00:01Z", "kwargs": {"a": "\u0000"}}`:                         "",
+		`{"name": "late", "task_name": "a", "interval_seconds": 60, "interval_anchor": "2020-01-01T00:00:00Z", "enabled": false}`: "",
+	} {
+		want[putSQL(t, pool, text)] = reason
+	}
+	if invalid, err := store.Judge(t.Context()); err != nil || invalid != 6 {
+		t.Errorf("%d are invalid, want 6, %v", invalid, err)
+	}
+	for id, reason := range want {
+		s := checkHistory(t, pool, id)
+		if !strings.HasPrefix(s.InvalidReason, reason) || (reason == "") != (s.InvalidReason == "") || s.Version > 2 {
+			t.Errorf("%s, version %d: %q, want %q", s.Name, s.Version, s.InvalidReason, reason)
+		}
+	}
+	var left, told int
+	if err := pool.QueryRow(t.Context(), `select (select count(*) from tactus.unjudged), (select count(*) from tactus.outbox where type = 'schedule.invalidated')`).Scan(&left, &told); err != nil || left != 0 || told != 6 {
+		t.Errorf("%d are not judged, %d were told, %v", left, told, err)
+	}
+	id := putSQL(t, pool, `{"name": "zone", `+ok+`, "timezone": "Asia/Tokyo"}`)
+	if invalid, err := store.Judge(t.Context()); err != nil || invalid != 0 {
+		t.Errorf("%d are invalid, %v", invalid, err)
+	}
+	if s := checkHistory(t, pool, id); s.InvalidReason != "" || !s.Runnable() {
+		t.Errorf("mended, it is %q", s.InvalidReason)
+	}
+}
