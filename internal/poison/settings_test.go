@@ -38,7 +38,7 @@ var settings = map[string]map[string]string{
 	"search_path":                 {"search_path": "hostile, pg_catalog, public"},
 	"statement_timeout":           {"statement_timeout": "20"},
 	"lock_timeout":                {"lock_timeout": "1"},
-	"idle in a transaction":       {"idle_in_transaction_session_timeout": "1"},
+	"idle in a transaction":       {"idle_in_transaction_session_timeout": "300"},
 }
 
 // refusedByPoolers are settings that cannot be made good behind a pooler: they are refused by name.
