@@ -62,9 +62,7 @@ func (r Route) Check(check Check) error {
 		}
 	}
 	if check != nil {
-		for _, fault := range FaultsOf(check(r.Apply(Task{TaskName: "t"}))) {
-			f = append(f, fault)
-		}
+		f = append(f, FaultsOf(check(r.Apply(Task{TaskName: "t"})))...)
 	}
 	if len(f) == 0 {
 		return nil

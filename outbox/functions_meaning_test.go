@@ -2,6 +2,7 @@ package outbox_test
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -156,13 +157,11 @@ func TestFunctionsUnderOddSettings(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
 	config := pool.Config()
-	for name, value := range map[string]string{
+	maps.Copy(config.ConnConfig.RuntimeParams, map[string]string{
 		"standard_conforming_strings": "off", "DateStyle": "German, DMY", "IntervalStyle": "sql_standard", "TimeZone": "Asia/Kolkata",
 		"bytea_output": "escape", "extra_float_digits": "-10", "default_transaction_isolation": "serializable", "search_path": "pg_temp",
 		"backslash_quote": "off", "escape_string_warning": "off", "transform_null_equals": "on",
-	} {
-		config.ConnConfig.RuntimeParams[name] = value
-	}
+	})
 	odd, err := pgxpool.NewWithConfig(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)

@@ -81,8 +81,7 @@ func TestEveryGetCanBePutBack(t *testing.T) {
 // memberTypes are the members of a type's JSON.
 func memberTypes(t reflect.Type) map[string]reflect.Type {
 	all := map[string]reflect.Type{}
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		switch {
 		case name == "-":

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/jackc/pgx/v5"
@@ -46,7 +47,8 @@ func (b *PgBouncer) configure() error {
 	}
 	// A process that is stopped in the middle of a transaction keeps its connection, and tests stop many: there are more
 	// than all that run can need, and less than PostgreSQL takes for the databases that are in use at once.
-	ini := fmt.Sprintf(`[databases]
+	var ini strings.Builder
+	fmt.Fprintf(&ini, `[databases]
 * = host=%s port=%d
 [pgbouncer]
 listen_addr = 127.0.0.1
@@ -61,11 +63,11 @@ server_lifetime = 60
 ignore_startup_parameters = extra_float_digits
 `, b.server.Host, b.server.Port, b.port, b.users())
 	for name, value := range b.cfg.Settings {
-		ini += name + " = " + value + "\n"
+		ini.WriteString(name + " = " + value + "\n")
 	}
 	err := hand(b.users(), fmt.Sprintf("%q %q\n", b.server.User, b.server.Password))
 	if err == nil {
-		err = hand(b.ini(), ini)
+		err = hand(b.ini(), ini.String())
 	}
 	if err != nil {
 		return fmt.Errorf("configure PgBouncer: %w", err)
