@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"text/tabwriter"
 
 	"github.com/tactus-dev/tactus/internal/importer"
@@ -41,6 +43,9 @@ func (c importRoutesCmd) Run(ctx context.Context, to console) error {
 	}
 	for _, pattern := range application.Left {
 		fmt.Fprintf(to.problems, "%s routes tasks there and cannot be brought in; of the tasks that the application has it was asked\n", pattern)
+	}
+	for _, name := range slices.Sorted(maps.Keys(application.NotAsked)) {
+		fmt.Fprintf(to.problems, "where %s goes is not known, because a router wants to see its arguments: %s\n", name, application.NotAsked[name])
 	}
 	refused, err := c.show(to, rows)
 	if err != nil {

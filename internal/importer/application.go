@@ -25,13 +25,29 @@ type Application struct {
 	Transport    map[string]json.RawMessage // those options of the broker that name keys
 	Typed        bool                       // its serializer writes times as typed values, which workers read as times
 	Entries      []Entry
-	Left         []string        // what routes tasks there and cannot be brought in: functions, regular expressions
-	tasks        map[string]sent // what is sent of a task without options, by its name
-	patterns     map[string]sent // the same, by patterns of names
+	Left         []string          // what routes tasks there and cannot be brought in: functions, regular expressions
+	NotAsked     map[string]string // tasks whose way is not known, and why: a router wants to see arguments
+	tasks        map[string]task   // what is sent of a task without options, by its name
+	patterns     map[string]sent   // the same, by patterns of names
+	queues       map[string]sent   // where a message goes that names one of its queues
+	makesQueues  bool              // a queue that is not among them is made
+	rowsTimezone string            // of all crontabs in tables of django-celery-beat; empty when each has its own
+}
+
+// task is what the application sends of a task without options, and in which ways nothing here does.
+type task struct {
+	sent
+	Differences []told `json:"differences"`
+}
+
+// told is a difference of which the script knows.
+type told struct {
+	Kind    string `json:"kind"`
+	Message string `json:"message"`
 }
 
 // scriptVersion is raised when what the script prints is read in another way.
-const scriptVersion = 2
+const scriptVersion = 3
 
 // ParseApplication reads what Script printed.
 func ParseApplication(raw []byte) (Application, error) {
@@ -44,7 +60,12 @@ func ParseApplication(raw []byte) (Application, error) {
 		DefaultQueue string                     `json:"default_queue"`
 		Typed        bool                       `json:"typed_times"`
 		Schedules    []scriptEntry              `json:"schedules"`
-		Tasks        map[string]sent            `json:"tasks"`
+		Scheduler    string                     `json:"beat_scheduler"`
+		Tasks        map[string]task            `json:"tasks"`
+		TasksLeft    map[string]string          `json:"tasks_left"`
+		Queues       map[string]sent            `json:"queues"`
+		MakesQueues  bool                       `json:"creates_queues"`
+		RowsTimezone string                     `json:"rows_timezone"`
 		Patterns     map[string]sent            `json:"patterns"`
 		Left         []string                   `json:"patterns_left"`
 	}
@@ -57,12 +78,23 @@ func ParseApplication(raw []byte) (Application, error) {
 	}
 	a := Application{
 		Name: printed.Name, Timezone: printed.Timezone, DefaultQueue: printed.DefaultQueue, Transport: printed.Transport, Typed: printed.Typed,
-		Left: printed.Left, tasks: printed.Tasks, patterns: printed.Patterns,
+		Left: printed.Left, NotAsked: printed.TasksLeft, tasks: printed.Tasks, patterns: printed.Patterns, queues: printed.Queues,
+		makesQueues: printed.MakesQueues, rowsTimezone: printed.RowsTimezone,
 	}
 	for _, s := range printed.Schedules {
-		a.Entries = append(a.Entries, s.entry(printed.MadeAt))
+		e := s.entry(printed.MadeAt)
+		if !keepsNothing(printed.Scheduler) {
+			e.differ("scheduler", "the application's beat is "+printed.Scheduler+", which keeps its schedules itself, and this entry among them: "+
+				"adopt its tables or import from RedBeat; brought in from both it would run twice")
+		}
+		a.Entries = append(a.Entries, e)
 	}
 	return a, nil
+}
+
+// keepsNothing reports whether a beat goes by the application's beat_schedule alone.
+func keepsNothing(scheduler string) bool {
+	return scheduler == "" || strings.HasPrefix(scheduler, "celery.beat:") || strings.HasPrefix(scheduler, "celery.beat.") || strings.HasPrefix(scheduler, "<class 'celery.beat.")
 }
 
 // In are the entries, in one zone, whatever is said there; or each in its own when no zone is given.
@@ -80,14 +112,20 @@ func (a Application) In(timezone string) []Entry {
 	return entries
 }
 
-// Route gives an entry that names no queue the options with which the application would send its task. False when the
-// application does not have the task.
-func (a Application) Route(e *Entry) bool {
-	task, known := a.tasks[e.Definition.TaskName]
-	if known {
-		task.route(&e.Definition)
+// Route gives an entry that names no queue the options with which the application would send its task. unknown tells why
+// they are not known.
+func (a Application) Route(e *Entry) (unknown string) {
+	known, registered := a.tasks[e.Definition.TaskName]
+	if !registered {
+		known.sent, unknown = a.unregistered(e.Definition.TaskName)
 	}
-	return known
+	if unknown == "" {
+		known.route(&e.Definition)
+	}
+	for _, d := range known.Differences {
+		e.differ(d.Kind, d.Message)
+	}
+	return unknown
 }
 
 // Settings are what tactus has to be told so that its keys are those of the application's workers, by the names of the
@@ -126,11 +164,8 @@ type scriptEntry struct {
 	Timezone    string       `json:"timezone"`
 	Due         []time.Time  `json:"due"`
 	Message     *sent        `json:"message"`
-	Differences []struct {
-		Kind    string `json:"kind"`
-		Message string `json:"message"`
-	} `json:"differences"`
-	Refused string `json:"refused"`
+	Differences []told       `json:"differences"`
+	Refused     string       `json:"refused"`
 }
 
 func (s scriptEntry) entry(madeAt time.Time) Entry {

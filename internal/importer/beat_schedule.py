@@ -1,12 +1,13 @@
 """Prints what the beat of a Celery application would do, as JSON, for `tactus import celery`.
 
-    python3 beat_schedule.py project.celery:app
+    python3 beat_schedule.py project.celery:app [TASK...]
 
 It imports the application as a worker does, and sends nothing: for each entry of beat_schedule Celery itself is asked when its
-beat would send it next, and which message; for each task that is registered, where a message without options would go.
+beat would send it next, and which message; for each task that is registered or has a route of its own, and for those that are
+named besides, where a message without options would go. What the application prints while it is imported goes to stderr.
 """
-import importlib
 import json
+import os
 import sys
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
@@ -14,9 +15,12 @@ from types import MethodType
 
 from celery import signals
 from celery.app.base import Celery
+from celery.app.backends import by_url
 from celery.app.task import Task
-from celery.beat import BeatLazyFunc
-from celery.schedules import crontab, schedule, solar
+from celery.app.utils import find_app
+from celery.backends.base import DisabledBackend
+from celery.beat import BeatLazyFunc, ScheduleEntry
+from celery.schedules import crontab, schedule
 from kombu.serialization import dumps
 from kombu.utils.json import dumps as plain_dumps
 
@@ -26,12 +30,14 @@ LONGEST_STEP = timedelta(days=1)
 
 
 def find(path):
-    module, _, name = path.partition(":")
-    module = importlib.import_module(module)
-    for candidate in [name] if name else ["app", "celery"]:
-        if hasattr(module, candidate):
-            return getattr(module, candidate)
-    sys.exit(f"{path}: say where the application is, as module:name")
+    """The application, where the worker's -A looks for one."""
+    try:
+        app = find_app(path)
+    except (AttributeError, ImportError) as e:
+        sys.exit(f"{path}: there is no application ({type(e).__name__}: {e}): say where it is, as module:name, as celery -A does")
+    if not isinstance(app, Celery):
+        sys.exit(f"{path}: this is a {type(app).__name__}, and no Celery application: say where that is, as module:name")
+    return app
 
 
 def quiet(app):
@@ -180,17 +186,20 @@ class Clock:
 
 
 def instants(s, start):
-    """When the beat would send a schedule that it sent last, or met first, at start."""
-    clock = Clock(s.now)
+    """When the beat would send a schedule that it sent last, or met first, at start. Entries may share one schedule."""
+    clock, own = Clock(s.now), s.nowfun
     s.nowfun, clock.at = clock, start
-    due, last = [], clock()
-    while len(due) < INSTANTS and clock.at < start + HORIZON:
-        now, remaining = s.is_due(last)
-        if now:
-            due.append(clock.at)
-            last = clock()
-            _, remaining = s.is_due(last)
-        clock.at += min(max(timedelta(seconds=remaining), timedelta(milliseconds=10)), LONGEST_STEP)
+    try:
+        due, last = [], clock()
+        while len(due) < INSTANTS and clock.at < start + HORIZON:
+            now, remaining = s.is_due(last)
+            if now:
+                due.append(clock.at)
+                last = clock()
+                _, remaining = s.is_due(last)
+            clock.at += min(max(timedelta(seconds=remaining), timedelta(milliseconds=10)), LONGEST_STEP)
+    finally:
+        s.nowfun = own
     return [at.isoformat() for at in due], clock
 
 
@@ -214,7 +223,7 @@ def when(s, relative):
 
 def arguments(entry):
     """What an entry gives to its task, as Celery's beat takes it."""
-    args, kwargs = entry.get("args") or (), entry.get("kwargs") or {}
+    args, kwargs = entry.args or (), entry.kwargs or {}
     if not isinstance(args, (list, tuple)):
         raise Refused(f"args_not_list at /args: args is {args!r}: write ({args!r},), which is a list of one")
     if not isinstance(kwargs, Mapping):
@@ -225,31 +234,57 @@ def arguments(entry):
     return list(args), dict(kwargs)
 
 
-def scheduled(app, raw, relative):
-    """An entry's schedule as Celery's beat makes it: seconds and timedeltas are intervals."""
-    if isinstance(raw, (int, float)):
-        raw = timedelta(seconds=raw)
-    if isinstance(raw, timedelta):
-        return schedule(raw, relative=relative, app=app)
-    raw.app = app
-    return raw
+def made(app, name, entry):
+    """An entry as Celery's beat makes it, and whether its intervals keep to the clock."""
+    if isinstance(entry, ScheduleEntry):
+        entry.app = app
+        return entry, False
+    if not isinstance(entry, Mapping):
+        raise Refused(f"entry_invalid at /: it is {entry!r}: give a dict with task and schedule")
+    for member in ("task", "schedule"):
+        if entry.get(member) is None:
+            raise Refused(f"required at /{member}: the entry has no {member}, and Celery's beat stops at it: give one, or take it out")
+    raw = entry["schedule"]
+    if isinstance(raw, str):
+        raise Refused(f"trigger_unsupported at /schedule: Celery's beat takes no text ({raw!r}): give a crontab(...), a timedelta or seconds")
+    return ScheduleEntry(**dict(entry, name=name, app=app)), bool(entry.get("relative"))
+
+
+def decides_itself(s):
+    """Whether the class of a schedule has code of its own that says when it is due."""
+    known = crontab if isinstance(s, crontab) else schedule
+    if type(s).__module__.startswith("django_celery_beat."):
+        return False  # it calls Celery's, in its zone
+    return any(getattr(type(s), method) is not getattr(known, method) for method in ("is_due", "remaining_estimate", "remaining_delta")
+               if hasattr(known, method))
+
+
+def sends_itself(app, name):
+    """Whether code of the application itself is in the way of sending a task."""
+    task = app.tasks.get(name)
+    return type(app).send_task is not Celery.send_task or task is not None and type(task).apply_async is not Task.apply_async
+
+
+HOOKS = ("hooks", "the application has code of its own in the way of sending (apply_async, send_task or before_task_publish): it does not run")
 
 
 def exported(app, name, entry, hooked, start):
     """One entry: its schedule, its next instants, its message, and what differs or why it is refused."""
-    out = {"name": str(name), "task": entry["task"], "schedule": {"__type__": type(entry["schedule"]).__name__}}
+    out = {"name": str(name), "task": "", "schedule": {}}
     try:
-        relative = bool(entry.get("relative"))
-        s = scheduled(app, entry["schedule"], relative)
+        if isinstance(entry, Mapping):
+            out["task"], out["schedule"] = str(entry.get("task") or ""), {"__type__": type(entry.get("schedule")).__name__}
+        entry, relative = made(app, name, entry)
+        s, out["task"] = entry.schedule, entry.task
         out["schedule"] = when(s, relative)
-        options = dict(entry.get("options") or {})
         args, kwargs = arguments(entry)
-        out["message"], differences = message(app, entry["task"], args, kwargs, options)
-        task = app.tasks.get(entry["task"])
-        if hooked or type(app).send_task is not Celery.send_task or task is not None and type(task).apply_async is not Task.apply_async:
-            differences.append(("hooks", "the application has code of its own in the way of sending (apply_async, send_task or before_task_publish): it does not run"))
-        out["differences"] = [{"kind": kind, "message": text} for kind, text in differences]
-        if not isinstance(s, solar):
+        out["message"], differences = message(app, entry.task, args, kwargs, dict(entry.options or {}))
+        if hooked or sends_itself(app, entry.task):
+            differences.append(HOOKS)
+        if isinstance(s, (crontab, schedule)) and decides_itself(s):
+            differences.append(("instants", f"{type(s).__name__} has code of its own that says when it is due, which does not run: use a crontab or an interval"))
+        out["differences"] = told(differences)
+        if isinstance(s, (crontab, schedule)):
             out["due"], clock = instants(s, start)
             out["timezone"] = zone_name(clock.zone) if clock.zone is not None else zone_name(app.timezone)
     except Refused as e:
@@ -259,58 +294,112 @@ def exported(app, name, entry, hooked, start):
     return out
 
 
-def tasks(app):
-    """Where each registered task goes that is sent without options, and with which."""
-    found = {}
-    for name in sorted(app.tasks):
-        if name.startswith("celery."):
-            continue
+def told(differences):
+    return [{"kind": kind, "message": text} for kind, text in differences]
+
+
+CLEANUP = "celery.backend_cleanup"
+
+
+def entries(app):
+    """What the beat has: the application's schedule, and what Celery adds to it where results do not expire by themselves."""
+    own = app.conf.beat_schedule or {}
+    if not isinstance(own, Mapping):
+        sys.exit(f"beat_schedule is {own!r}: Celery's beat wants a dict of entries")
+    backend, _ = by_url(app.backend_cls or app.conf.result_backend, app.loader)
+    if not app.conf.result_expires or backend.supports_autoexpire or issubclass(backend, DisabledBackend) or CLEANUP in own:
+        return dict(own)
+    return {**own, CLEANUP: {"task": CLEANUP, "schedule": crontab("0", "4", "*"), "options": {"expires": 12 * 3600}}}
+
+
+def tasks(app, named, hooked):
+    """Where each task goes that is sent without options, and with which; and of which that is not known, and why."""
+    found, left = {}, {}
+    for name in sorted({*(name for name in app.tasks if not name.startswith("celery.") or name == CLEANUP), *named}):
         try:
-            to, _ = message(app, name, [], {}, {})
-        except Exception:
-            continue  # one that has arguments that are checked is asked without
-        found[name] = options_of(to)
-    return found
-
-
-def patterns(app):
-    """Where tasks go whose names match a pattern of task_routes, by asking for one such name; and what no pattern here can say."""
-    found, left = {}, []
-    routes = app.conf.task_routes or ()
-    for route in routes if isinstance(routes, (list, tuple)) and not all(isinstance(r, (list, tuple)) for r in routes) else [routes]:
-        pairs = route.items() if isinstance(route, Mapping) else route if isinstance(route, (list, tuple)) else [(route, None)]
-        for key, _ in pairs:
-            if isinstance(key, str) and "*" in key and "[" not in key:
-                to, _ = message(app, key.replace("*", "x").replace("?", "x"), [], {}, {})
-                found[key] = options_of(to)
-            elif not isinstance(key, str) or "*" in key:
-                left.append(str(getattr(key, "pattern", key)))
+            to, differences = message(app, name, [], {}, {})
+        except Exception as e:  # a router may want arguments
+            left[name] = f"{type(e).__name__}: {e}"
+            continue
+        if hooked or sends_itself(app, name):
+            differences.append(HOOKS)
+        found[name] = {**options_of(to), **({"differences": told(differences)} if differences else {})}
     return found, left
+
+
+def routes(app):
+    """The names and the patterns that task_routes has, and what there is neither: functions, classes, regular expressions."""
+    names, globs, left = [], [], []
+    given = app.conf.task_routes or ()
+    for route in given if isinstance(given, (list, tuple)) else [given]:
+        if isinstance(route, Mapping):
+            route = list(route.items())
+        if not isinstance(route, (list, tuple)):
+            left.append(str(route))
+            continue
+        for key, _ in route:
+            if not isinstance(key, str) or "*" in key and "[" in key:
+                left.append(str(getattr(key, "pattern", key)))
+            else:
+                (globs if "*" in key else names).append(key)
+    return names, globs, left
+
+
+def patterns(app, globs):
+    """Where tasks go whose names match a pattern, by asking for one such name."""
+    return {glob: options_of(message(app, glob.replace("*", "x").replace("?", "x"), [], {}, {})[0]) for glob in globs}
+
+
+def queues(app):
+    """Where a message goes that names a queue of task_queues."""
+    found = {}
+    for name in sorted(app.amqp.queues):
+        to, _ = message(app, "a", [], {}, {"queue": name})
+        found[name] = {key: to[key] for key in ("queue", "exchange", "routing_key") if to.get(key)}
+    return found
 
 
 def options_of(to):
     return {key: value for key, value in to.items() if key not in ("args", "kwargs") and value not in (None, False, {})}
 
 
-def main(path="app"):
+def rows_zone(app):
+    """The zone of all crontabs of django-celery-beat's tables where Django's settings say that their own does not count."""
+    try:
+        from django.conf import settings
+        if settings.configured and not getattr(settings, "DJANGO_CELERY_BEAT_TZ_AWARE", True):
+            return zone_name(app.timezone)
+    except ImportError:
+        pass
+    return None
+
+
+def main(path="app", *named):
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
     sys.path.insert(0, "")
     app = find(path)
     app.finalize()
     app.loader.import_default_modules()
+    scheduled = entries(app)
     hooked = quiet(app)
     for task in app.tasks.values():
         task.typing = False
     start = datetime.now(timezone.utc).replace(microsecond=0)
     transport = app.conf.broker_transport_options or {}
-    globs, left = patterns(app)
+    names, globs, left = routes(app)
+    declared = queues(app)
+    found, unknown = tasks(app, [*names, *named], hooked)
     json.dump({
-        "version": 2, "application": path, "made_at": start.isoformat(), "typed_times": "__value__" in plain_dumps([start]), "timezone": zone_name(app.timezone),
+        "version": 3, "application": path, "made_at": start.isoformat(), "typed_times": "__value__" in plain_dumps([start]), "timezone": zone_name(app.timezone),
         "transport": {name: transport[name] for name in ("global_keyprefix", "sep", "priority_steps") if name in transport},
-        "default_queue": app.conf.task_default_queue,
-        "schedules": [exported(app, name, entry, hooked, start) for name, entry in app.conf.beat_schedule.items()],
-        "tasks": tasks(app), "patterns": globs, "patterns_left": left,
-    }, sys.stdout, indent=2)
-    print()
+        "default_queue": app.conf.task_default_queue, "beat_scheduler": str(app.conf.beat_scheduler), "rows_timezone": rows_zone(app),
+        "schedules": [exported(app, name, entry, hooked, start) for name, entry in scheduled.items()],
+        "tasks": found, "tasks_left": unknown, "patterns": patterns(app, globs), "patterns_left": left,
+        "queues": declared, "creates_queues": bool(app.conf.task_create_missing_queues),
+    }, out, indent=2)
+    out.write("\n")
+    out.close()
 
 
 if __name__ == "__main__":

@@ -1,10 +1,8 @@
 package importer_test
 
 import (
-	"bytes"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -15,7 +13,6 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/importer"
-	"github.com/tactus-dev/tactus/internal/servers"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -325,10 +322,11 @@ func TestApplicationsRoutes(t *testing.T) {
 	}
 	routes := application.Routes()
 	equal(t, bring(routes), "new feeds.* -> feeds 0 false", "new app.again -> usual 0 false", "new app.options -> own 60 true",
-		"refused app.overridden -> usual 0 false", "new * -> usual 0 false")
+		"refused app.overridden -> usual 0 false", "new app.routed -> fast 0 false", "new celery.backend_cleanup -> usual 0 false", "new * -> usual 0 false")
 	equal(t, bring(routes[1:]), "same app.again -> usual 0 false", "same app.options -> own 60 true",
-		"refused app.overridden -> usual 0 false", "same * -> usual 0 false", "gone feeds.* -> feeds 0 false")
-	if all, err := outbox.Routes(t.Context(), pool); err != nil || len(all) != 4 {
+		"refused app.overridden -> usual 0 false", "same app.routed -> fast 0 false", "same celery.backend_cleanup -> usual 0 false",
+		"same * -> usual 0 false", "gone feeds.* -> feeds 0 false")
+	if all, err := outbox.Routes(t.Context(), pool); err != nil || len(all) != 6 {
 		t.Errorf("%+v, %v", all, err)
 	}
 }
@@ -386,30 +384,7 @@ func TestRedBeatOfAnApplication(t *testing.T) {
 // runScript runs importer.Script beside an application.
 func runScript(t *testing.T, app string, environment ...string) []byte {
 	t.Helper()
-	python, err := servers.CeleryPython(t.Context(), servers.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir, err := testenv.Dir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(dir, 0o755); err != nil { // Python may be another user
-		t.Fatal(err)
-	}
-	for name, text := range map[string]string{"app.py": app, "beat_schedule.py": importer.Script} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var problems bytes.Buffer
-	cmd := python.Command(t.Context(), filepath.Join(dir, "beat_schedule.py"), "app:app")
-	cmd.Dir, cmd.Stderr, cmd.Env = dir, &problems, append(cmd.Env, environment...)
-	printed, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("%v: %s", err, problems.String())
-	}
-	return printed
+	return testenv.BesideCelery(t, app, importer.Script, []string{"app:app"}, environment...)
 }
 
 func TestCrontab(t *testing.T) {

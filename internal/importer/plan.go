@@ -56,7 +56,7 @@ const AcceptAll = "all"
 // Kinds are the kinds of differences between what the old beat does with an entry and what tactus will do.
 var Kinds = []string{
 	AcceptAll, "args", "callbacks", "celery_refuses", "dst", "eta", "exchange", "expired", "expires", "headers", "hooks", "ignore_result", "instants",
-	"limits", "options", "overdue", "past", "priority", "queue", "serializer", "shadow", "zone",
+	"limits", "options", "overdue", "past", "priority", "queue", "scheduler", "serializer", "shadow", "zone",
 }
 
 // Plan holds entries against the schedules that there are, by name. What bears the source's tag and is not among the

@@ -97,12 +97,12 @@ func (o RedBeatOptions) entry(name, definition, meta string) Entry {
 
 // route has an entry without a queue go where the application would send its task.
 func (o RedBeatOptions) route(e *Entry) {
-	switch named := e.Definition.Queue != "" || e.Definition.Exchange != ""; {
-	case o.Application == nil && !named:
-		e.differ("queue", "it names no queue, and where its task goes only the application knows: give --application")
-	case o.Application == nil:
-	case !o.Application.Route(e) && !named:
-		e.differ("queue", fmt.Sprintf("it names no queue, and the application does not have the task %s: name its queue", e.Definition.TaskName))
+	unknown, named := "where its task goes only the application knows: give --application", e.Definition.Queue != "" || e.Definition.Exchange != ""
+	if o.Application != nil {
+		unknown = o.Application.Route(e)
+	}
+	if unknown != "" && !named {
+		e.differ("queue", "it names no queue, and "+unknown)
 	}
 }
 

@@ -66,11 +66,16 @@ func wholeSeconds(seconds float64) int64 { return int64(math.Ceil(seconds)) }
 
 // differences compares the message with the one that tactus hands over for a definition. Each is a kind of its own.
 func (s sent) differences(d domain.Definition, differ func(kind, message string)) {
-	ours, err := sentBy(d)
+	ours, err := sentBy(d.Name, d.Task(), wire.Config{})
 	if err != nil {
 		differ("args", fmt.Sprintf("tactus cannot send it: %v", err))
 		return
 	}
+	s.compare(ours, differ)
+}
+
+// compare tells in which parts a message of ours is another one.
+func (s sent) compare(ours sent, differ func(kind, message string)) {
 	for _, part := range []struct {
 		kind, name   string
 		theirs, ours string
@@ -93,9 +98,9 @@ func (s sent) differences(d domain.Definition, differ func(kind, message string)
 	}
 }
 
-// sentBy reads the message that tactus hands over for a definition, as a worker does.
-func sentBy(d domain.Definition) (s sent, err error) {
-	to, raw, err := wire.Encode(domain.DueRun{ScheduleName: d.Name, DueAt: time.Unix(0, 0), Task: d.Task()}, "tag", wire.Config{})
+// sentBy reads the message that tactus hands over for a schedule's task, as a worker does.
+func sentBy(name string, task domain.Task, cfg wire.Config) (s sent, err error) {
+	to, raw, err := wire.Encode(domain.DueRun{ScheduleName: name, DueAt: time.Unix(0, 0), Task: task}, "tag", cfg)
 	if err != nil {
 		return s, err
 	}
@@ -122,7 +127,7 @@ func sentBy(d domain.Definition) (s sent, err error) {
 	if err := json.Unmarshal(message.Headers["timelimit"], &limits); err != nil {
 		return s, err
 	}
-	queue := wire.Config{}.QueueOf(to.Key)
+	queue := cfg.QueueOf(to.Key)
 	if x := to.Through; x != nil {
 		queue, s.Exchange, s.RoutingKey = x.Queue, x.Name, x.RoutingKey
 	}
@@ -134,7 +139,7 @@ func sentBy(d domain.Definition) (s sent, err error) {
 	s.IgnoreResult = string(message.Headers["ignore_result"]) == "true"
 	_ = json.Unmarshal(message.Headers["shadow"], &s.Shadow) // a text or null
 	s.Headers = map[string]json.RawMessage{}
-	for name := range d.Headers {
+	for name := range task.Headers {
 		s.Headers[name] = message.Headers[name]
 	}
 	return s, nil

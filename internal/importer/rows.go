@@ -1,0 +1,176 @@
+package importer
+
+import (
+	"fmt"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/tactus-dev/tactus/domain"
+	wire "github.com/tactus-dev/tactus/internal/celery"
+	"github.com/tactus-dev/tactus/internal/oldbeat"
+)
+
+// RowKinds are the kinds of differences that only rows of adopted tables have.
+var RowKinds = []string{"invalid"}
+
+// TableRow is a row of an adopted table, with what tactus would make of it.
+type TableRow struct {
+	Definition   domain.Definition // as the row says it
+	OwnZone      bool              // it names its time zone
+	Route        domain.Route      // the route of its task that is kept in the database; empty when there is none
+	DefaultQueue string            // of tasks that neither their row nor a route sends elsewhere
+}
+
+// Compare tells in which ways the application's beat would run a row otherwise than tactus, each with the mend. Between the row
+// and its task the application's own code decides, as it does where a beat reads the tables: the row's columns come first,
+// then the options of the task, then the routes.
+func (a Application) Compare(r TableRow, now time.Time) (differences []oldbeat.Difference) {
+	differ := func(kind, message string) {
+		differences = append(differences, oldbeat.Difference{Code: kind, Message: message})
+	}
+	a.zone(r, now, differ)
+	if r.Definition.EndsAt != "" {
+		differ("expires", "each message of Celery's beat says that it expires at "+r.Definition.EndsAt+
+			"; tactus fires nothing from then on, and what waits in the queue until then runs: give expire_seconds, or a route that has expires_seconds")
+	}
+	theirs, known, unknown := a.sends(r.Definition)
+	if unknown != "" {
+		differ("queue", unknown)
+		return differences
+	}
+	for _, d := range known {
+		differ(d.Kind, d.Message)
+	}
+	byRoutes := map[string]bool{}
+	with := theirs.asRoute("")
+	r.compare(with, theirs, func(kind, _ string) { byRoutes[kind] = true })
+	r.compare(r.Route, theirs, func(kind, message string) {
+		if !byRoutes[kind] {
+			message += " (mend: tactus import routes)"
+		}
+		differ(kind, message)
+	})
+	return differences
+}
+
+// compare compares a message with that of the row by a route. Arguments and headers are the row's own on both sides.
+func (r TableRow) compare(route domain.Route, theirs sent, differ func(kind, message string)) {
+	ours, err := sentBy(r.Definition.Name, route.Apply(r.Definition.Task()), wire.Config{DefaultQueue: r.DefaultQueue})
+	if err != nil {
+		differ("args", fmt.Sprintf("tactus cannot send it: %v", err))
+		return
+	}
+	theirs.Args, theirs.Kwargs, theirs.Headers = ours.Args, ours.Kwargs, ours.Headers
+	if theirs.Queue == nil {
+		theirs.Queue = ours.Queue
+	}
+	theirs.compare(ours, differ)
+}
+
+// sends is what the application sends of a row's task, and what of that nothing here does. unknown tells why it is not known.
+func (a Application) sends(d domain.Definition) (s sent, differences []told, unknown string) {
+	known, registered := a.tasks[d.TaskName]
+	if !registered {
+		known.sent, unknown = a.unregistered(d.TaskName)
+	}
+	s = known.sent
+	through := d.Exchange != "" && d.RoutingKey != ""
+	if through || d.Queue != "" {
+		unknown = ""
+	}
+	if queue, declared := a.queues[d.Queue]; declared {
+		s.Queue, s.Exchange, s.RoutingKey = queue.Queue, queue.Exchange, queue.RoutingKey
+	} else if d.Queue != "" {
+		s.Queue, s.Exchange, s.RoutingKey = &d.Queue, "", ""
+		if !a.makesQueues {
+			known.Differences = append(known.Differences, told{"queue", "the application has no queue " + d.Queue + " and makes none: Celery's beat cannot send it"})
+		}
+	}
+	if through {
+		s.Exchange, s.RoutingKey = d.Exchange, d.RoutingKey
+		if d.Queue == "" {
+			s.Queue = nil // whoever is bound to the exchange
+		}
+	}
+	if d.Priority != nil {
+		s.Priority = d.Priority
+	}
+	if d.ExpiresSeconds != 0 {
+		seconds := float64(d.ExpiresSeconds)
+		s.Expires = &seconds
+	}
+	return s, known.Differences, unknown
+}
+
+// unregistered is what the application sends of a task that it does not have itself: by its patterns, or to its usual queue.
+func (a Application) unregistered(name string) (s sent, unknown string) {
+	const mend = ": run the script with the name of the task as well, python3 script.py project.celery:app TASK"
+	if why, asked := a.NotAsked[name]; asked {
+		return s, "where the application sends it is not known, because a router of it wants to see arguments (" + why + "): name the queue in the row"
+	}
+	if len(a.Left) > 0 {
+		return s, "the application does not have the task " + name + ", and of its router " + strings.Join(a.Left, ", ") + " nobody has asked where that goes" + mend
+	}
+	matching := 0
+	s.Queue = &a.DefaultQueue
+	for _, pattern := range sortedKeys(a.patterns) {
+		if ok, _ := path.Match(strings.ReplaceAll(pattern, "/", "\x00"), strings.ReplaceAll(name, "/", "\x00")); ok {
+			s = a.patterns[pattern]
+			matching++
+		}
+	}
+	if matching > 1 {
+		return s, "the application does not have the task " + name + ", and more than one pattern of its routes matches" + mend
+	}
+	return s, ""
+}
+
+// zone compares the zone in which the application's beat takes a row's crontab.
+func (a Application) zone(r TableRow, now time.Time, differ func(kind, message string)) {
+	theirs, mend := a.Timezone, "--celery-timezone "+a.Timezone
+	switch {
+	case r.Definition.CronExpression == "":
+		return
+	case a.rowsTimezone != "":
+		theirs, mend = a.rowsTimezone, "give its crontab the timezone "+a.rowsTimezone
+	case r.OwnZone:
+		return
+	case theirs == "":
+		differ("zone", "it names no time zone, and the application goes by its host's, which has no name there: say which by --celery-timezone")
+		return
+	}
+	there := r.Definition
+	there.Timezone = theirs
+	if at := firstApart(nextDue(there, now), nextDue(r.Definition, now)); at != [2]string{} {
+		differ("zone", fmt.Sprintf("the application's beat sends it at %s, in the zone %s, tactus at %s, in %s (mend: %s)", at[0], theirs, at[1], r.Definition.Timezone, mend))
+	}
+}
+
+// nextDue are the next times at which a schedule is due; none when it never is.
+func nextDue(d domain.Definition, now time.Time) []time.Time {
+	const compared = 20
+	s := domain.Schedule{Definition: d}
+	recurrence, err := s.Recurrence()
+	if err != nil {
+		return nil // the preview says so
+	}
+	return dueTimes(s.Policy(), recurrence, now, compared)
+}
+
+// firstApart are the first due times at which two schedules part; empty when they do not.
+func firstApart(a, b []time.Time) (at [2]string) {
+	for i := range max(len(a), len(b)) {
+		if i < len(a) && i < len(b) && a[i].Equal(b[i]) {
+			continue
+		}
+		for n, due := range [][]time.Time{a, b} {
+			at[n] = "never"
+			if i < len(due) {
+				at[n] = due[i].UTC().Format(time.RFC3339)
+			}
+		}
+		break
+	}
+	return at
+}
