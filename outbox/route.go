@@ -40,6 +40,31 @@ func Routes(ctx context.Context, q querier) ([]KeptRoute, error) {
 	return all, nil
 }
 
+const routesOf = `
+select name, coalesce(queue, ''), coalesce(exchange, ''), coalesce(routing_key, ''), priority, coalesce(expires_seconds, 0),
+    coalesce(time_limit_seconds, 0), coalesce(soft_time_limit_seconds, 0), ignore_result
+from unnest($1::text[]) as name, tactus.route_of(name) where pattern is not null`
+
+// RoutesOf are the routes of tasks, by their names: that of the whole name, or else of the longest pattern. A task without one is
+// left out.
+func RoutesOf(ctx context.Context, q querier, tasks []string) (map[string]domain.Route, error) {
+	rows, err := q.Query(ctx, routesOf, tasks)
+	if err != nil {
+		return nil, fmt.Errorf("read the routes of tasks: %w", err)
+	}
+	routes, r, name := map[string]domain.Route{}, domain.Route{}, ""
+	_, err = pgx.ForEachRow(rows, []any{
+		&name, &r.Queue, &r.Exchange, &r.RoutingKey, &r.Priority, &r.ExpiresSeconds, &r.TimeLimitSeconds, &r.SoftTimeLimitSeconds, &r.IgnoreResult,
+	}, func() error {
+		routes[name] = r
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the routes of tasks: %w", err)
+	}
+	return routes, nil
+}
+
 // putRoute writes a route and its event, unless the route is so already.
 const putRoute = `
 with changed as (

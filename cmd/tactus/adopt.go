@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -42,13 +43,18 @@ func (f sourceFlags) open(ctx context.Context, find func(context.Context, *pgxpo
 type adoptCmd struct {
 	sourceFlags
 	timezoneFlag
+	applicationFlags
 	DryRun bool   `help:"Only show what would come."`
 	Output string `short:"o" enum:"table,json" default:"table" help:"table or json."`
 }
 
 // Run adopts, and shows what has come.
 func (c adoptCmd) Run(ctx context.Context, to console) error {
-	if err := c.timezoneFlag.validate(); err != nil {
+	if err := errors.Join(c.timezoneFlag.validate(), c.applicationFlags.validate()); err != nil {
+		return err
+	}
+	application, err := c.read(to)
+	if err != nil {
 		return err
 	}
 	source, pool, err := c.open(ctx, adopt.Find)
@@ -56,12 +62,26 @@ func (c adoptCmd) Run(ctx context.Context, to console) error {
 		return err
 	}
 	defer pool.Close()
-	rows, err := source.Preview(ctx, c.Timezone, time.Now())
+	now := time.Now()
+	rows, err := source.Preview(ctx, c.Timezone, now)
 	if err != nil {
 		return err
 	}
-	if err := c.show(to, rows); err != nil || c.DryRun {
+	if application != nil {
+		if err := c.compare(ctx, pool, *application, rows, now); err != nil {
+			return err
+		}
+	}
+	if err := c.show(to, rows); err != nil {
 		return err
+	}
+	if application != nil {
+		if err := c.judge(rows); err != nil {
+			return err
+		}
+	}
+	if c.DryRun {
+		return nil
 	}
 	if err := source.Adopt(ctx, c.Timezone); err != nil {
 		return err

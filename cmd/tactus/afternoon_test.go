@@ -32,7 +32,7 @@ func TestAfternoon(t *testing.T) {
 		t.Fatal(err)
 	}
 	url, redis, application := testenv.DatabaseURL(t), testenv.RedisURL(t), filepath.Join(t.TempDir(), "application.json")
-	if err := os.WriteFile(application, []byte(`{"version": 2, "application": "app", "timezone": "UTC", "default_queue": "usual"}`), 0o644); err != nil {
+	if err := os.WriteFile(application, []byte(`{"version": 3, "application": "app", "timezone": "UTC", "default_queue": "usual"}`), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := testenv.Connect(t, url).Exec(t.Context(), djangoTables+`;
@@ -44,17 +44,18 @@ func TestAfternoon(t *testing.T) {
 		"adopt --django-celery-beat --dry-run": `new +sundays .*Celery's beat never runs it`,
 		"adopt --table celery_beat_schedules --dry-run":                                         `0 new`,
 		"import redbeat --redbeat-redis-url redis://host:6379/0 --application application.json": `0 new`,
-		"import celery --script":                                 `Prints what the beat of a Celery application would do`,
-		"import routes application.json":                         `new +\* +usual`,
-		"import crontab --task app.run_command -":                ``,
-		"export redbeat --redbeat-redis-url redis://host:6379/0": `0 entries say when they ran last`,
-		"import celery":                                          ``,
-		"adopt --django-celery-beat":                             `is followed from now on`,
-		"beat --beat-shadow":                                     ``,
-		"shadow report --since 24h":                              `Nobody has watched(?s:.*)They do not agree`,
-		"relay":                                                  ``,
-		"beat":                                                   ``,
-		"unadopt --django-celery-beat":                           `1 schedules were deleted here`,
+		"import celery --script":         `Prints what the beat of a Celery application would do`,
+		"import routes application.json": `new +\* +usual`,
+		"adopt --django-celery-beat --dry-run --application application.json --accept celery_refuses": `new +sundays .*Celery's beat never runs it`,
+		"import crontab --task app.run_command -":                                                     ``,
+		"export redbeat --redbeat-redis-url redis://host:6379/0":                                      `0 entries say when they ran last`,
+		"import celery":                ``,
+		"adopt --django-celery-beat":   `is followed from now on`,
+		"beat --beat-shadow":           ``,
+		"shadow report --since 24h":    `Nobody has watched(?s:.*)They do not agree`,
+		"relay":                        ``,
+		"beat":                         ``,
+		"unadopt --django-celery-beat": `1 schedules were deleted here`,
 	}
 	for _, block := range regexp.MustCompile(`(?m)^    .*$`).FindAllString(string(page), -1) {
 		for _, found := range regexp.MustCompile(`tactus ([^&|>#]*)`).FindAllStringSubmatch(block, -1) {

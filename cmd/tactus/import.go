@@ -44,16 +44,23 @@ type importFlags struct {
 }
 
 func (f importFlags) validate() error {
-	for _, kind := range f.Accept {
-		if !slices.Contains(importer.Kinds, kind) {
-			return usage("--accept %s: there is no such kind of difference; the kinds are %s", kind, strings.Join(importer.Kinds, ", "))
-		}
+	if err := knownKinds(f.Accept, importer.Kinds); err != nil {
+		return err
 	}
 	if f.Timezone == "" {
 		return nil
 	}
 	if _, err := zone.Load(f.Timezone); err != nil {
 		return usage("--celery-timezone: %v", err)
+	}
+	return nil
+}
+
+func knownKinds(accepted, kinds []string) error {
+	for _, kind := range accepted {
+		if !slices.Contains(kinds, kind) {
+			return usage("--accept %s: there is no such kind of difference; the kinds are %s", kind, strings.Join(kinds, ", "))
+		}
 	}
 	return nil
 }

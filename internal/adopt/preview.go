@@ -22,6 +22,8 @@ type Row struct {
 	Invalid    string    `json:"invalid_reason,omitempty"`
 	Trigger    string    `json:"trigger"`
 	oldbeat.Comparison
+	Definition domain.Definition `json:"-"`
+	OwnZone    bool              `json:"-"` // the row names its zone
 }
 
 // Preview shows what Adopt would do. It does it, batch by batch, in transactions that are rolled back.
@@ -104,11 +106,12 @@ func (p previewRow) row(now time.Time) Row {
 		r.Invalid = err.Error()
 		return r
 	}
-	r.Name, r.Enabled, r.Trigger = s.Name, s.IsEnabled(), oldbeat.Words(s.Definition)
+	r.Name, r.Enabled, r.Trigger, r.Definition = s.Name, s.IsEnabled(), oldbeat.Words(s.Definition), s.Definition
+	origin := originOf(p.Origin)
+	r.OwnZone = origin.Timezone+origin.Crontab.Timezone != ""
 	if p.Invalid != "" {
 		return r
 	}
-	origin := originOf(p.Origin)
 	comparison, err := oldbeat.Compare(s, s.CronExpression, instantOf(origin.LastRunAt), now)
 	if err != nil {
 		r.Invalid = domain.TriggerFault(err).Error()
@@ -128,7 +131,11 @@ func (p previewRow) row(now time.Time) Row {
 type origin struct {
 	Enabled   bool   `json:"enabled"`
 	LastRunAt string `json:"last_run_at"`
-	Clocked   struct {
+	Timezone  string `json:"timezone"`
+	Crontab   struct {
+		Timezone string `json:"timezone"`
+	} `json:"crontab"`
+	Clocked struct {
 		Time string `json:"clocked_time"`
 	} `json:"clocked"`
 }

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tactus-dev/tactus/internal/adopt"
+	"github.com/tactus-dev/tactus/internal/importer"
+	"github.com/tactus-dev/tactus/internal/oldbeat"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// applicationFlags have rows be compared with what the application whose beat has read them does.
+type applicationFlags struct {
+	queueFlag
+	Application string   `placeholder:"FILE" help:"What the script of import celery printed: each row is compared with how the application sends its task, and nothing is adopted while they differ."`
+	Accept      []string `placeholder:"KIND,..." help:"Adopt rows that would not run as they did, by the kinds of the differences: ${differences}, invalid."`
+}
+
+func (f applicationFlags) validate() error {
+	if len(f.Accept) > 0 && f.Application == "" {
+		return usage("--accept: only with --application are rows refused that would not run as they did")
+	}
+	return knownKinds(f.Accept, slices.Concat(importer.Kinds, importer.RowKinds))
+}
+
+// read reads the application; nil when none is given.
+func (f applicationFlags) read(to console) (*importer.Application, error) {
+	if f.Application == "" {
+		return nil, nil
+	}
+	application, err := readApplication(f.Application, to)
+	return &application, err
+}
+
+// compare adds to rows how the application would run them otherwise than tactus.
+func (f applicationFlags) compare(ctx context.Context, pool *pgxpool.Pool, application importer.Application, rows []adopt.Row, now time.Time) error {
+	var tasks []string
+	for _, r := range rows {
+		tasks = append(tasks, r.Definition.TaskName)
+	}
+	routes, err := outbox.RoutesOf(ctx, pool, tasks)
+	if err != nil {
+		return err
+	}
+	for i := range rows {
+		r := &rows[i]
+		if r.Change == "gone" || r.Invalid != "" {
+			continue
+		}
+		r.Differences = append(r.Differences, application.Compare(importer.TableRow{
+			Definition: r.Definition, OwnZone: r.OwnZone, Route: routes[r.Definition.TaskName], DefaultQueue: f.Queue,
+		}, now)...)
+	}
+	return nil
+}
+
+// alike are differences in name only: here as there a row that is done or has expired is not sent, and one that is past is sent
+// at once.
+var alike = []string{"done", "expired", "past"}
+
+// judge refuses all rows when one would not run as it did, and nobody has accepted that: the triggers follow a table as a whole.
+func (f applicationFlags) judge(rows []adopt.Row) error {
+	var kinds []string
+	count := 0
+	for _, r := range rows {
+		refused := f.refused(r)
+		if len(refused) > 0 {
+			count++
+		}
+		kinds = append(kinds, refused...)
+	}
+	if count == 0 {
+		return nil
+	}
+	slices.Sort(kinds)
+	return fmt.Errorf("%d rows would not run as they did, so that none is adopted, because a table is followed as a whole: mend them as their remarks say, "+
+		"or accept that by --accept %s", count, strings.Join(slices.Compact(kinds), ","))
+}
+
+// refused are the kinds of a row's differences that nobody has accepted. What is followed already stays.
+func (f applicationFlags) refused(r adopt.Row) (kinds []string) {
+	if r.Change == "gone" || r.Change == "same" || slices.Contains(f.Accept, importer.AcceptAll) {
+		return nil
+	}
+	differences := r.Differences
+	if r.Invalid != "" {
+		differences = []oldbeat.Difference{{Code: "invalid"}}
+	}
+	for _, d := range differences {
+		if !slices.Contains(alike, d.Code) && !slices.Contains(f.Accept, d.Code) {
+			kinds = append(kinds, d.Code)
+		}
+	}
+	return kinds
+}
