@@ -42,7 +42,7 @@ func (c redeliverCmd) Run(ctx context.Context, to console) error {
 	}
 	defer pool.Close()
 	var lost, again int64
-	open, err := redeliver.Find(ctx, pool, broker, config, func(page []redeliver.Lost) error {
+	open, unread, err := redeliver.Find(ctx, pool, broker, config, func(page []redeliver.Lost) error {
 		lost += int64(len(page))
 		for _, run := range page {
 			fmt.Fprintf(to.out, "%s  due %s  queue %s  %s\n", run.Run, run.DueAt.UTC().Format(time.RFC3339), run.Queue, run.Name)
@@ -60,6 +60,17 @@ func (c redeliverCmd) Run(ctx context.Context, to console) error {
 	fmt.Fprintf(to.out, "%d runs were handed over and not heard of; the broker has lost %d of them\n", open, lost)
 	if !c.DryRun {
 		fmt.Fprintf(to.out, "%d are handed over again by the relay\n", again)
+	}
+	return tellUnread(to, unread)
+}
+
+// tellUnread makes it a failure that nothing is known of some queues.
+func tellUnread(to console, unread []redeliver.Unread) error {
+	for _, u := range unread {
+		fmt.Fprintf(to.problems, "tactus: queue %s cannot be read, and its %d runs are left alone: %v\n", u.Queue, u.Runs, u.Err)
+	}
+	if len(unread) > 0 {
+		return errReported
 	}
 	return nil
 }

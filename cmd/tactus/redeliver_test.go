@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -43,5 +44,32 @@ func TestRedeliverCommand(t *testing.T) {
 		if got.code != c.code || !strings.HasSuffix(got.out, c.want) && !strings.Contains(got.problems, c.want) {
 			t.Errorf("%s: %+v", c.args, got)
 		}
+	}
+}
+
+// TestRedeliverPastAQueue has a queue of another type beside one that was purged.
+func TestRedeliverPastAQueue(t *testing.T) {
+	t.Parallel()
+	k := keep(t)
+	store := outbox.NewStore(k.pool, "")
+	for _, queue := range []string{"bad", "purged"} {
+		s, _, err := store.Put(t.Context(), domain.Definition{Name: queue, CronExpression: "0 0 1 1 *", TaskName: "app.task", Queue: queue})
+		if err == nil {
+			_, err = store.Trigger(t.Context(), s.ID)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := k.pool.Exec(t.Context(), `update tactus.runs set status = 'sent', sent_at = now() - interval '11 min'`); err != nil {
+		t.Fatal(err)
+	}
+	if err := testenv.Client(t, k.redis).Set(t.Context(), "bad", "no list", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	got := k.tactus(t, "redeliver")
+	if got.code != exitFailure || !strings.HasSuffix(got.out, "the broker has lost 1 of them\n1 are handed over again by the relay\n") ||
+		!strings.Contains(got.problems, "queue bad cannot be read, and its 1 runs are left alone: ") {
+		t.Errorf("%+v", got)
 	}
 }

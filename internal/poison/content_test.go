@@ -100,7 +100,7 @@ func TestContent(t *testing.T) {
 func (w *world) redeliver(want int) {
 	w.Helper()
 	config, found := redeliver.Config{Sink: tasks, NewerThan: time.Hour}, []redeliver.Lost{}
-	_, err := redeliver.Find(w.Context(), w.pool, w.redis, config, func(page []redeliver.Lost) error {
+	_, _, err := redeliver.Find(w.Context(), w.pool, w.redis, config, func(page []redeliver.Lost) error {
 		found = append(found, page...)
 		return nil
 	})

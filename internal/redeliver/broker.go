@@ -3,7 +3,10 @@ package redeliver
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/google/uuid"
 	goredis "github.com/redis/go-redis/v9"
@@ -17,15 +20,18 @@ type broker struct {
 	client  goredis.UniversalClient
 	config  celery.Config
 	read    map[string]bool
+	unread  map[string]*Unread
 	present map[domain.ID]struct{}
 }
 
 func newBroker(client goredis.UniversalClient, config celery.Config) *broker {
-	return &broker{client: client, config: config, read: map[string]bool{}, present: map[domain.ID]struct{}{}}
+	return &broker{
+		client: client, config: config, read: map[string]bool{}, unread: map[string]*Unread{}, present: map[domain.ID]struct{}{},
+	}
 }
 
 // lost are those of which there is no message. Queues are read before what was taken from them: a message that is taken
-// meanwhile is seen at least once.
+// meanwhile is seen at least once. Of a queue that the broker does not let us read nothing is known, so none of it is lost.
 func (b *broker) lost(ctx context.Context, open []domain.DueRun) (lost []Lost, err error) {
 	runs, fresh := make([]Lost, 0, len(open)), false
 	for _, due := range open {
@@ -36,7 +42,9 @@ func (b *broker) lost(ctx context.Context, open []domain.DueRun) (lost []Lost, e
 		runs = append(runs, run)
 		if !b.read[run.Queue] {
 			b.read[run.Queue], fresh = true, true
-			if err := b.readAll(ctx, to); err != nil {
+			if err := b.readAll(ctx, to); refused(err) {
+				b.unread[run.Queue] = &Unread{Queue: run.Queue, Err: err}
+			} else if err != nil {
 				return nil, err
 			}
 		}
@@ -47,11 +55,28 @@ func (b *broker) lost(ctx context.Context, open []domain.DueRun) (lost []Lost, e
 		}
 	}
 	for _, run := range runs {
-		if _, there := b.present[run.Run]; !there {
+		if queue, ok := b.unread[run.Queue]; ok {
+			queue.Runs++
+		} else if _, there := b.present[run.Run]; !there {
 			lost = append(lost, run)
 		}
 	}
 	return lost, nil
+}
+
+// refused reports whether the broker answered, and would not read: the queue has another type, or is not for this user. What
+// concerns all queues (the broker is loading, a part of a Cluster is down) is refused for each.
+func refused(err error) bool {
+	_, ok := errors.AsType[goredis.Error](err)
+	return ok
+}
+
+// skipped are the queues that could not be read.
+func (b *broker) skipped() (all []Unread) {
+	for _, name := range slices.Sorted(maps.Keys(b.unread)) {
+		all = append(all, *b.unread[name])
+	}
+	return all
 }
 
 func (b *broker) describe(due domain.DueRun) (Lost, celery.Address, error) {

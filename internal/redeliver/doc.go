@@ -13,6 +13,8 @@
 //     event is appended, and once more when the relay hands it over (TestStartedMeanwhile).
 //   - What is still to be handed over for the first time, what waits in the broker, and what was asked for already, are no
 //     losses (TestWhatIsLost). So it may be called again.
+//   - A queue that cannot be read (another type, a user without the right) is told of, and its runs are left alone; those of all
+//     other queues are looked for as ever (TestQueueThatCannotBeRead). Without what workers have taken (unacked) nothing is.
 //   - A task that ignores its result tells nothing when it is done: it may have been. Such are left out unless asked for.
 //
 // It reads the queues in pages, and keeps 16 bytes for each message in them.

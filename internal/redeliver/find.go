@@ -34,6 +34,13 @@ type Lost struct {
 	Queue         string
 }
 
+// Unread is a queue that the broker would not read: its runs may be lost or not.
+type Unread struct {
+	Queue string
+	Runs  int64 // that were handed over to it, and not heard of
+	Err   error
+}
+
 // candidate is a run that was handed over, and of which nothing was heard.
 type candidate struct {
 	Data json.RawMessage // of its first event
@@ -58,11 +65,13 @@ where r.status in ('due', 'sent') and r.finished_at is null and not r.waiting
         or c.position <= $6 and (c.xid <> all (array(select pg_snapshot_xip($7::pg_snapshot))) or c.position <@ any ($8::text::int8range[])))
 order by r.due_at, r.id`
 
-// Find tells what is lost, in pages. open is how many runs it looked at.
-func Find(ctx context.Context, pool *pgxpool.Pool, broker goredis.UniversalClient, config Config, tell func([]Lost) error) (open int64, err error) {
+// Find tells what is lost, in pages. open is how many runs it looked at, unread are the queues that it passed over.
+func Find(ctx context.Context, pool *pgxpool.Pool, broker goredis.UniversalClient, config Config, tell func([]Lost) error) (
+	open int64, unread []Unread, err error,
+) {
 	had, life, err := config.had(ctx, pool)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	var schedule *string
 	if !config.Schedule.IsZero() {
@@ -92,9 +101,9 @@ func Find(ctx context.Context, pool *pgxpool.Pool, broker goredis.UniversalClien
 		return nil
 	})
 	if err != nil {
-		return open, fmt.Errorf("look for lost runs: %w", err)
+		return open, b.skipped(), fmt.Errorf("look for lost runs: %w", err)
 	}
-	return open, nil
+	return open, b.skipped(), nil
 }
 
 // onLists are the runs of a page that were handed to workers, and of which something is to be heard. That is read here, since

@@ -132,12 +132,12 @@ var config = redeliver.Config{Sink: sink, NewerThan: time.Hour}
 // lost is what is found.
 func (w *world) lost(t *testing.T, config redeliver.Config) (all []redeliver.Lost, open int64) {
 	t.Helper()
-	open, err := redeliver.Find(t.Context(), w.pool, w.redis, config, func(page []redeliver.Lost) error {
+	open, unread, err := redeliver.Find(t.Context(), w.pool, w.redis, config, func(page []redeliver.Lost) error {
 		all = append(all, page...)
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
+	if err != nil || len(unread) > 0 {
+		t.Fatal(unread, err)
 	}
 	return all, open
 }
@@ -261,4 +261,49 @@ func TestStartedMeanwhile(t *testing.T) {
 	w.sql(t, `update tactus.runs set expires_at = now() where id::text = $1`, all[2])
 	w.carry(t)
 	w.await(t, "q", all[3:])
+}
+
+// TestQueueThatCannotBeRead has queues of another type, and one that the user may not read: those of others are found.
+func TestQueueThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	server := testenv.RedisServer(t, nil)
+	w.redis = testenv.Client(t, server.URL(0))
+	w.carry(t)
+	names := []string{"text", "set", "hash", "stream", "denied", "purged"}
+	fired := map[string][]string{}
+	for _, name := range names {
+		fired[name] = w.fire(t, name, 2)
+		w.await(t, name, fired[name])
+	}
+	w.redis.Del(t.Context(), names...)
+	w.redis.Set(t.Context(), "text", "x", 0)
+	w.redis.SAdd(t.Context(), "set", "x")
+	w.redis.HSet(t.Context(), "hash", "x", "x")
+	w.redis.XAdd(t.Context(), &goredis.XAddArgs{Stream: "stream", Values: []any{"x", "x"}})
+	rights := []any{"acl", "setuser", "reader", "on", ">secret", "~text", "~set", "~hash", "~stream", "~purged", "~unacked", "+@all"}
+	if err := w.redis.Do(t.Context(), rights...).Err(); err != nil {
+		t.Fatal(err)
+	}
+	reader := goredis.NewClient(&goredis.Options{Addr: server.Addr(), Username: "reader", Password: "secret"})
+	defer reader.Close()
+	var found []redeliver.Lost
+	open, unread, err := redeliver.Find(t.Context(), w.pool, reader, config,
+		func(page []redeliver.Lost) error {
+			found = append(found, page...)
+			return nil
+		})
+	if err != nil || open != 12 || !slices.Equal(ids(found), fired["purged"]) {
+		t.Errorf("%d of %d are lost: %v", len(found), open, err)
+	}
+	var told []string
+	for _, u := range unread {
+		told = append(told, u.Queue)
+		if u.Runs != 2 || u.Err == nil {
+			t.Errorf("%+v", u)
+		}
+	}
+	if want := []string{"denied", "hash", "set", "stream", "text"}; !slices.Equal(told, want) {
+		t.Errorf("told of %v, want %v", told, want)
+	}
 }
