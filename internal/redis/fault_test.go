@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -348,12 +350,16 @@ func TestSinkOnReplica(t *testing.T) {
 // TestSinkWithoutPersistence is refused writes because Redis cannot save (MISCONF).
 func TestSinkWithoutPersistence(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
-		server := testenv.RedisServer(t, map[string]string{"save": "3600 1", "enable-protected-configs": "yes"})
+		server := testenv.RedisServer(t, map[string]string{"save": "3600 1", "dbfilename": "taken.rdb"})
 		client := testenv.Client(t, server.URL(0))
 		sink := k.make(t, client)
 		begin(t, sink)
 		fill(t, sink, at(0, 0), k.entries(t, 1, 5))
-		if err := client.ConfigSet(t.Context(), "dir", "/proc").Err(); err != nil {
+		dir, err := client.ConfigGet(t.Context(), "dir").Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Mkdir(filepath.Join(dir["dir"], "taken.rdb"), 0o700); err != nil {
 			t.Fatal(err)
 		}
 		if err := client.BgSave(t.Context()).Err(); err != nil {
@@ -366,7 +372,7 @@ func TestSinkWithoutPersistence(t *testing.T) {
 			}
 			return nil
 		})
-		_, err := sink.Append(t.Context(), at(1, 5), k.entries(t, 2, 5))
+		_, err = sink.Append(t.Context(), at(1, 5), k.entries(t, 2, 5))
 		if a := ailing(err); a != nil || !strings.Contains(err.Error(), "MISCONF") {
 			t.Fatalf("%v: %v", a, err)
 		}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/redis/go-redis/v9"
@@ -97,7 +98,7 @@ func (r *Redis) Start(ctx context.Context) error {
 	}
 	args := []string{path}
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
-		args = append(args, "--"+name, settings[name])
+		args = append(append(args, "--"+name), words(name, settings[name])...)
 	}
 	if r.child, err = start(r.binary, log, args...); err != nil {
 		return err
@@ -108,6 +109,16 @@ func (r *Redis) Start(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("start Redis: %w; its log: %s", err, tail(filepath.Join(r.cfg.Dir, "redis.log"))), r.child.Kill())
 	}
 	return nil
+}
+
+// words are the arguments of a setting. Redis 6 takes what has several of them only one by one.
+func words(name, value string) []string {
+	if name == "save" || name == "replicaof" {
+		if several := strings.Fields(value); len(several) > 1 {
+			return several
+		}
+	}
+	return []string{value}
 }
 
 func (r *Redis) answers(ctx context.Context) error {
