@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	mathrand "math/rand/v2"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -27,14 +29,23 @@ func Reopen(ctx context.Context, db *pgxpool.Pool, route Route, from int64, lett
 	if err := l.claim(ctx); err != nil {
 		return fmt.Errorf("reopen %s: %w", route.Name, err)
 	}
-	for range settlements {
+	for deadline := time.Now().Add(reopenPatience); time.Now().Before(deadline); {
 		made, err := l.reopen(ctx, from, letters)
 		if made || err != nil && !overtaken(err) {
 			return err
 		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(mathrand.N(firstPause)):
+		}
 	}
 	return fmt.Errorf("reopen %s: %w", route.Name, errUnsettled)
 }
+
+// reopenPatience is long: while many changes come, a relay cuts a batch of the number that the epoch is to have again and again.
+// The pauses between are random, so that what is tried does not keep step with the batches.
+const reopenPatience = 30 * time.Second
 
 func (l *lane) reopen(ctx context.Context, from int64, letters []int64) (bool, error) {
 	s, v, err := l.look(ctx)
