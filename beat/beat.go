@@ -143,7 +143,7 @@ const (
 
 // retry repeats an action until it succeeds; false when ctx ended first.
 func (b *Beat) retry(ctx context.Context, what string, act func(context.Context) error) bool {
-	trouble := trouble{log: b.log, what: what}
+	trouble := trouble{log: b.log, level: slog.LevelError, what: what}
 	for {
 		err := reason(outbox.Retry(ctx, func() error { return act(ctx) }))
 		b.stats.trouble(err)

@@ -1,8 +1,13 @@
 package beat
 
 import (
+	"bytes"
 	"context"
+	"fmt"
+	"log/slog"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -37,6 +42,38 @@ func (f *channelFeed) Subscribe(ctx context.Context, _ string, lost func(string)
 		}
 	}()
 	return f.messages, nil
+}
+
+// foreignFeed is one that will not be subscribed to for some time.
+type foreignFeed struct {
+	*channelFeed
+	until time.Time
+}
+
+func (f *foreignFeed) Subscribe(ctx context.Context, mark string, lost func(string)) (<-chan *message.Message, error) {
+	if left := time.Until(f.until); left > 0 {
+		return nil, fmt.Errorf("the stream is another installation's, for %s", left)
+	}
+	return f.channelFeed.Subscribe(ctx, mark, lost)
+}
+
+// TestSilentFeedIsToldInGrowingPauses has a feed refuse for an hour: it is told a few times each minute at first, then once.
+func TestSilentFeedIsToldInGrowingPauses(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		b := &Beat{
+			feed: &foreignFeed{newFeed(), time.Now().Add(time.Hour)}, log: slog.New(slog.NewTextHandler(&log, nil)),
+			heard: make(chan note),
+		}
+		ctx, end := context.WithTimeout(t.Context(), time.Hour+time.Minute)
+		defer end()
+		b.listen(ctx)
+		silent, over := strings.Count(log.String(), "the feed is silent"), strings.Count(log.String(), "goes on")
+		if silent < 60 || silent > 70 || over != 1 || strings.Count(log.String(), "msg=subscribed") != 1 {
+			t.Errorf("told %d times that it is silent, %d times that it is over:\n%.2000s", silent, over, log.String())
+		}
+	})
 }
 
 // told is the message of a schedule's event.

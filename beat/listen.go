@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -43,9 +44,10 @@ func (b *Beat) markFeed(ctx context.Context) {
 
 // listen passes on what the feed tells, until ctx ends.
 func (b *Beat) listen(ctx context.Context) {
+	silent := trouble{log: b.log, level: slog.LevelWarn, what: "the feed is silent: changes are polled"}
 	for b.feed != nil && ctx.Err() == nil {
-		if err := b.subscribe(ctx); err != nil && ctx.Err() == nil {
-			b.log.Warn("the feed is silent: changes are polled", "err", err)
+		if err := b.subscribe(ctx, silent.over); err != nil && ctx.Err() == nil {
+			silent.tell(err)
 		}
 		select {
 		case <-ctx.Done():
@@ -54,7 +56,7 @@ func (b *Beat) listen(ctx context.Context) {
 	}
 }
 
-func (b *Beat) subscribe(ctx context.Context) error {
+func (b *Beat) subscribe(ctx context.Context, began func()) error {
 	mark := b.mark
 	if b.mark = nil; mark == nil {
 		current, err := b.feed.Mark(ctx)
@@ -67,6 +69,7 @@ func (b *Beat) subscribe(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("subscribe: %w", err)
 	}
+	began()
 	b.log.Info("subscribed", "after", *mark)
 	for m := range messages {
 		b.hear(ctx, read(m))
@@ -127,6 +130,7 @@ func (b *Beat) note(n note) {
 		b.unacked = append(b.unacked, n.ack)
 	}
 	if n.lost != "" {
+		b.stats.gap()
 		b.wantResync(n.lost)
 		return
 	}

@@ -28,6 +28,7 @@ type Stats struct {
 	SetAside  int64 // due times that cannot fire
 	Syncs     int64 // queries for changed schedules
 	Resyncs   int64
+	Gaps      int64 // times that the feed may not have brought every change
 	Problem   error // why the last step, or the start, failed; nil when it did not
 
 	Lateness    Histogram // from when something was to fire to its commit
@@ -91,6 +92,12 @@ func (s *stats) stepped(by time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.Steps, s.Step = s.Steps+1, by
+}
+
+func (s *stats) gap() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Gaps++
 }
 
 func (s *stats) aside() {

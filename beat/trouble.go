@@ -1,6 +1,7 @@
 package beat
 
 import (
+	"context"
 	"log/slog"
 	"regexp"
 	"time"
@@ -16,6 +17,7 @@ const (
 // is over.
 type trouble struct {
 	log    *slog.Logger
+	level  slog.Level
 	what   string
 	since  time.Time
 	told   map[string]bool
@@ -36,11 +38,11 @@ func (t *trouble) tell(err error) {
 			t.told, t.since, t.pause = map[string]bool{}, now, firstSilence
 		}
 		t.told[text] = true
-		t.log.Error(t.what, "err", err)
+		t.log.Log(context.Background(), t.level, t.what, "err", err)
 	case now.Before(t.next):
 		return
 	default:
-		t.log.Error(t.what, "err", err, "failed", t.failed, "since", t.since)
+		t.log.Log(context.Background(), t.level, t.what, "err", err, "failed", t.failed, "since", t.since)
 		t.pause = min(2*t.pause, lastSilence)
 	}
 	t.next = now.Add(t.pause)
@@ -49,5 +51,6 @@ func (t *trouble) tell(err error) {
 func (t *trouble) over() {
 	if t.failed > 0 {
 		t.log.Info("goes on", "what", t.what, "failed", t.failed, "after", time.Since(t.since).Round(time.Millisecond))
+		*t = trouble{log: t.log, level: t.level, what: t.what}
 	}
 }

@@ -37,6 +37,7 @@ var (
 	beatAside       = desc("set_aside_total", "Due times that cannot fire, set aside as dead letters")
 	beatSyncs       = desc("syncs_total", "Times that changed schedules were read")
 	beatResyncs     = desc("resyncs_total", "Times that memory was compared with all schedules")
+	beatGaps        = desc("feed_gaps_total", "Times that the feed may not have brought every change, and all were compared: a moved or missing group, events taken out of the stream, an unreadable entry")
 	beatLateness    = desc("fire_lateness_seconds", "From when a run was to fire to its commit")
 	beatRecognition = desc("recognition_seconds", "From a change to memory having it")
 )
@@ -61,7 +62,7 @@ func (m beatMetrics) Collect(to chan<- prometheus.Metric) {
 	if lag, ok := m.feedLag(); ok {
 		to <- prometheus.MustNewConstMetric(beatFeedLag, prometheus.GaugeValue, float64(lag))
 	}
-	for d, value := range map[*prometheus.Desc]int64{beatFired: s.Fired, beatWouldFire: s.WouldFire, beatMissed: s.Missed, beatAside: s.SetAside, beatSyncs: s.Syncs, beatResyncs: s.Resyncs, beatSteps: s.Steps} {
+	for d, value := range map[*prometheus.Desc]int64{beatFired: s.Fired, beatWouldFire: s.WouldFire, beatMissed: s.Missed, beatAside: s.SetAside, beatSyncs: s.Syncs, beatResyncs: s.Resyncs, beatGaps: s.Gaps, beatSteps: s.Steps} {
 		to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value))
 	}
 	for d, h := range map[*prometheus.Desc]beat.Histogram{beatLateness: s.Lateness, beatRecognition: s.Recognition} {

@@ -82,7 +82,7 @@ func (f *Feed) Subscribe(ctx context.Context, mark string, lost func(reason stri
 	l := &listener{Feed: f, group: g, heard: heard, given: -1, lost: lost}
 	s := newSubscription(g, 500, f.log)
 	s.idle, s.resend = time.Minute, 100*time.Millisecond
-	s.regroup, s.lost, s.quiet, s.heard = l.catchUp, lost, l.check, l.hear
+	s.regroup, s.lost, s.quiet, s.heard, s.checked = l.catchUp, lost, l.check, l.hear, l.lookBack
 	if made == nil {
 		l.begin(ctx)
 	} else { // Redis is away
@@ -133,8 +133,12 @@ type listener struct {
 	heard relay.ID
 	count int64 // entries heard since ...
 	given int64 // ... the stream had been given so many; -1 when that is not known
+	leaps []leap
 	lost  func(reason string)
 }
+
+// leap is from the last entry of one read to the first of the next, where others may lie between them.
+type leap struct{ from, to relay.ID }
 
 // catchUp lets the group begin at the end: what was missed before is read from Postgres, when lost is called.
 func (l *listener) catchUp(ctx context.Context) error {
@@ -145,7 +149,7 @@ func (l *listener) catchUp(ctx context.Context) error {
 	if err := l.reset(ctx, end); err != nil {
 		return err
 	}
-	l.given = -1
+	l.given, l.leaps = -1, l.leaps[:0]
 	if l.heard, err = relay.ParseID(end); err == nil {
 		l.begin(ctx)
 	}
@@ -163,7 +167,7 @@ func (l *listener) begin(ctx context.Context) {
 // hear takes in what was read: for the first time, or of what is pending with us, which may have been heard before.
 func (l *listener) hear(entries []goredis.XMessage, pending bool) {
 	told := pending
-	for _, e := range entries {
+	for i, e := range entries {
 		id, err := relay.ParseID(e.ID)
 		switch {
 		case err != nil: // an ID that the relay cannot have given is a foreign entry's
@@ -171,6 +175,9 @@ func (l *listener) hear(entries []goredis.XMessage, pending bool) {
 			continue
 		case id.Compare(l.heard) > 0:
 			l.count++
+			if i == 0 && (id.Batch != l.heard.Batch || id.Seq != l.heard.Seq+1) { // what is read together lies together
+				l.leaps = append(l.leaps, leap{l.heard, id})
+			}
 		case pending:
 			continue
 		default:
@@ -182,6 +189,35 @@ func (l *listener) hear(entries []goredis.XMessage, pending bool) {
 		}
 		l.heard = id
 	}
+}
+
+// lookBack asks whether the stream has something between entries that followed each other: the group was set ahead while events
+// kept coming, or another reads in it.
+func (l *listener) lookBack(ctx context.Context) error {
+	if len(l.leaps) == 0 {
+		return nil
+	}
+	found := make([]*goredis.XMessageSliceCmd, len(l.leaps))
+	_, err := l.client.Pipelined(ctx, func(p goredis.Pipeliner) error {
+		for i, leap := range l.leaps {
+			found[i] = p.XRangeN(ctx, l.stream, "("+leap.from.String(), "("+leap.to.String(), 1)
+		}
+		return nil
+	})
+	if err != nil {
+		return err // and asks again
+	}
+	for i, leap := range l.leaps {
+		if len(found[i].Val()) == 0 {
+			continue
+		}
+		l.given = -1
+		l.log.Warn("events were not given to the consumer group", "stream", l.stream, "group", l.name, "after", leap.from, "before", leap.to)
+		l.lost("events after " + leap.from.String() + " and before " + leap.to.String() +
+			" were not given to this beat: its group was set ahead (XGROUP SETID), or somebody else reads in it")
+	}
+	l.leaps = l.leaps[:0]
+	return nil
 }
 
 // check is called when there was nothing to read.

@@ -258,6 +258,69 @@ func TestFeedWhoseEventsAreTakenOut(t *testing.T) {
 	}
 }
 
+// TestFeedSetAheadUnderTraffic has a group set ahead, or read by another, while there is always something to read.
+func TestFeedSetAheadUnderTraffic(t *testing.T) {
+	t.Parallel()
+	for name, harm := range map[string]func(t *testing.T, p goredis.Pipeliner){
+		"set ahead": func(t *testing.T, p goredis.Pipeliner) {
+			p.XGroupSetID(t.Context(), redis.EventStream, "beat:one", "$")
+		},
+		"read by another": func(t *testing.T, p goredis.Pipeliner) {
+			p.XReadGroup(t.Context(), &goredis.XReadGroupArgs{
+				Group: "beat:one", Consumer: "operator", Streams: []string{redis.EventStream, ">"}, Block: -1,
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client := testenv.Redis(t)
+			sink := eventSink(t, client)
+			ear := listen(t, t.Context(), client, "0-0")
+			fill(t, sink, at(0, 0), batch(t, 1, 2))
+			ear.hears(t, batch(t, 1, 2))
+			add := func(p goredis.Pipeliner, number int64) {
+				e := batch(t, number, 1)[0]
+				p.XAdd(t.Context(), &goredis.XAddArgs{Stream: redis.EventStream, ID: e.ID.String(), Values: []any{
+					"_watermill_message_uuid", e.Message.UUID, "metadata", "\x80", "payload", []byte(e.Message.Payload),
+				}})
+			}
+			ear.wantNothingLost(t)
+			if _, err := client.TxPipelined(t.Context(), func(p goredis.Pipeliner) error {
+				add(p, 2)
+				harm(t, p)
+				add(p, 3)
+				return nil
+			}); err != nil {
+				t.Fatal(err)
+			}
+			ctx, end := context.WithCancel(t.Context())
+			var traffic sync.WaitGroup
+			traffic.Go(func() {
+				for number := int64(4); ctx.Err() == nil; number++ {
+					if _, err := client.Pipelined(ctx, func(p goredis.Pipeliner) error { add(p, number); return nil }); err != nil && ctx.Err() == nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+			traffic.Go(func() {
+				for {
+					select {
+					case m := <-ear.messages:
+						m.Ack()
+					case <-ctx.Done():
+						return
+					}
+				}
+			})
+			ear.awaitLost(t, "after 1-2 and before 3-1 were not given")
+			end()
+			traffic.Wait()
+			ear.wantNothingLost(t)
+		})
+	}
+}
+
 // counts reports whether a server counts what a stream was ever given.
 func counts(t *testing.T, client *goredis.Client) bool {
 	t.Helper()

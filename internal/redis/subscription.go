@@ -36,6 +36,7 @@ type subscription struct {
 	lost    func(reason string)                            // events may have been missed, or one was set aside
 	quiet   func(ctx context.Context) error                // called when a read found nothing; may be nil
 	heard   func(entries []goredis.XMessage, pending bool) // called with what was read, or was pending with us; may be nil
+	checked func(ctx context.Context) error                // called when what was read is delivered; may be nil
 	ended   func()                                         // called when nothing more is read; may be nil
 
 	out      chan *message.Message
@@ -106,6 +107,12 @@ func (s *subscription) read(ctx context.Context) {
 		}
 		for _, e := range entries {
 			s.deliver(ctx, e)
+		}
+		if s.checked == nil {
+			continue
+		}
+		if err := s.checked(ctx); err != nil {
+			s.mend(ctx, err)
 		}
 	}
 }
