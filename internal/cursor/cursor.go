@@ -1,5 +1,5 @@
-// Package cursor reads queries of any size in pages, by a cursor of Postgres: bounded in memory, and between two pages the
-// connection is free for other questions.
+// Package cursor reads queries of any size in pages, by a cursor of Postgres: bounded in memory by the size of their rows as by
+// their number, and between two pages the connection is free for other questions.
 package cursor
 
 import (
@@ -9,9 +9,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 )
-
-// Page is how many rows come at once.
-const Page = 500
 
 // Unhurried lets a transaction that reads by cursors take its time, whatever an administrator has set, ends one whose reader has been
 // stopped, with what it holds, and plans for reading to the end.
@@ -26,14 +23,19 @@ func Pages[T any](ctx context.Context, tx pgx.Tx, name, sql string, args ...any)
 			yield(nil, err)
 			return
 		}
-		fetch := fmt.Sprintf("fetch %d from %s", Page, name)
+		var size Size
 		for {
-			rows, err := tx.Query(ctx, fetch, pgx.QueryExecModeDescribeExec)
+			rows, err := tx.Query(ctx, fmt.Sprintf("fetch %d from %s", size.Rows(), name), pgx.QueryExecModeDescribeExec)
 			if err != nil {
 				yield(nil, err)
 				return
 			}
-			page, err := pgx.CollectRows(rows, pgx.RowToStructByPos[T])
+			largest := 0
+			page, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (T, error) {
+				largest = max(largest, bytesOf(row))
+				return pgx.RowToStructByPos[T](row)
+			})
+			size.Had(largest)
 			if len(page) == 0 && err == nil {
 				_, err = tx.Exec(ctx, "close "+name)
 				if err == nil {
@@ -62,4 +64,11 @@ func Rows[T any](ctx context.Context, tx pgx.Tx, name, sql string, args ...any) 
 			}
 		}
 	}
+}
+
+func bytesOf(row pgx.CollectableRow) (n int) {
+	for _, value := range row.RawValues() {
+		n += len(value)
+	}
+	return n
 }

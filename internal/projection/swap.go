@@ -17,13 +17,18 @@ type beside struct {
 	name string
 	made bool
 	rows [][]any // not written yet
+	size int     // of their documents
 }
 
 func newBeside(pool *pgxpool.Pool) *beside {
 	return &beside{pool: pool, name: "schedules_rebuilt_" + strings.ReplaceAll(outbox.NewID().String(), "-", "")}
 }
 
-const batchSize = 500
+// What is written at once.
+const (
+	batchRows  = 500
+	batchBytes = 4 << 20
+)
 
 const columns = `id, name, version, enabled, invalid_reason, managed_by, trigger, anchor, policy, effective_from, trigger_set_at,
     created_at, updated_at, deleted_at, category, tags, definition, task`
@@ -43,7 +48,11 @@ func (b *beside) add(ctx context.Context, d Difference) error {
 		}
 		b.made = true
 	}
-	if b.rows = append(b.rows, d.values()); len(b.rows) < batchSize {
+	b.rows = append(b.rows, d.values())
+	if d.row != nil {
+		b.size += len(d.row.Definition) + len(d.row.Task)
+	}
+	if len(b.rows) < batchRows && b.size < batchBytes {
 		return nil
 	}
 	return b.flush(ctx)
@@ -71,7 +80,7 @@ func orNull(text string) *string {
 func (b *beside) flush(ctx context.Context) error {
 	names := strings.FieldsFunc(columns+", is_version, wanted", func(r rune) bool { return r == ',' || r == ' ' || r == '\n' })
 	_, err := b.pool.CopyFrom(ctx, pgx.Identifier{"tactus", b.name}, names, pgx.CopyFromRows(b.rows))
-	b.rows = b.rows[:0]
+	b.rows, b.size = nil, 0
 	if err != nil {
 		return fmt.Errorf("write the table beside: %w", err)
 	}

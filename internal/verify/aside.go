@@ -18,18 +18,19 @@ func (c *checker) readAside(ctx context.Context, tx pgx.Tx) error {
 	if err != nil {
 		return fmt.Errorf("read what was set aside: %w", err)
 	}
-	references, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return fmt.Errorf("read what was set aside: %w", err)
-	}
 	c.aside = map[domain.ID][]uint32{}
-	for _, reference := range references {
+	var reference string
+	_, err = pgx.ForEachRow(rows, []any{&reference}, func() error {
 		text, number, _ := strings.Cut(reference, "/")
 		id, err := domain.ParseID(text)
 		var version uint32
 		if _, verr := fmt.Sscan(number, &version); err == nil && verr == nil {
 			c.aside[id] = append(c.aside[id], version)
 		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read what was set aside: %w", err)
 	}
 	return nil
 }

@@ -18,7 +18,9 @@
 // the stream tells how far the relay has come, and relay_batches which rows that means. Nothing here is written, and no
 // arithmetic of the relay is repeated: what the relay says of itself only decides how much is to be there.
 //
-// Memory grows by some 100 bytes a schedule and not with events: the stream and the log are read once, in pages.
+// Memory grows by some 100 bytes a schedule, and not with events or with what is in them: the stream and the log are read once, in
+// pages whose bytes are bounded. What is lacking takes some more, each event, and of a window ([Config.Window]) the runs and the
+// changes of one schedule are there at a time (TestMemoryIsBounded).
 //
 // The tests show that it can fail: a relay that reads by position and one that trusts a pipeline lose events under it,
 // and each kind of problem is provoked once.

@@ -68,11 +68,14 @@ type Report struct {
 	Problems      []Problem  `json:"problems"`
 }
 
+// longestMessage bounds, in characters, what a message cites: an entry of the stream may have anything in it.
+const longestMessage = 5000
+
 // problem adds one. What is past the limit is only counted.
 func (c *checker) problem(p Problem, format string, args ...any) {
 	c.report.Found++
 	if len(c.report.Problems) < c.config.Limit {
-		p.Message = fmt.Sprintf(format, args...)
+		p.Message = fmt.Sprintf("%.*s", longestMessage, fmt.Sprintf(format, args...))
 		c.report.Problems = append(c.report.Problems, p)
 	}
 }

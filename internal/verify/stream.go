@@ -13,6 +13,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/cloudevents"
+	"github.com/tactus-dev/tactus/internal/cursor"
 	"github.com/tactus-dev/tactus/relay"
 )
 
@@ -22,8 +23,6 @@ type streamEnds struct {
 	oldest relay.ID // that is there
 	whole  bool     // nothing has been trimmed since the stream was made
 }
-
-const streamPage = 500
 
 // readStream walks back through the stream. Backwards, because what is trimmed meanwhile is what comes last.
 func (c *checker) readStream(ctx context.Context) error {
@@ -59,24 +58,41 @@ func streamInfo(ctx context.Context, client redis.UniversalClient, key string) (
 
 func backwards(ctx context.Context, client redis.UniversalClient, key string, from relay.ID) iter.Seq2[redis.XMessage, error] {
 	return func(yield func(redis.XMessage, error) bool) {
+		var size cursor.Size
 		for end := from.String(); ; {
-			page, err := client.XRevRangeN(ctx, key, end, "-", streamPage).Result()
+			page, err := client.XRevRangeN(ctx, key, end, "-", int64(size.Rows())).Result()
 			if err != nil {
 				yield(redis.XMessage{}, err)
 				return
 			}
+			largest := 0
 			for _, entry := range page {
-				if !yield(entry, nil) {
+				if largest = max(largest, bytesOf(entry)); !yield(entry, nil) {
 					return
 				}
 			}
 			if len(page) == 0 {
 				return
 			}
+			size.Had(largest)
 			end = "(" + page[len(page)-1].ID
 		}
 	}
 }
+
+func bytesOf(entry redis.XMessage) (n int) {
+	for name, value := range entry.Values {
+		text, _ := value.(string) // values of a stream are texts
+		n += len(name) + len(text)
+	}
+	return n
+}
+
+// An epoch of ours is a short token, and a log has few: a stream that somebody else writes to may have any number of them.
+const (
+	longestEpoch = 100
+	mostEpochs   = 10_000
+)
 
 // entry counts one entry in.
 func (c *checker) entry(entry redis.XMessage, epochs map[string]uint16) error {
@@ -95,6 +111,9 @@ func (c *checker) entry(entry redis.XMessage, epochs map[string]uint16) error {
 	}
 	epoch, known := epochs[e.Epoch]
 	if !known {
+		if len(e.Epoch) > longestEpoch || len(epochs) == mostEpochs {
+			return fmt.Errorf("its epoch %.20q is none of ours", e.Epoch)
+		}
 		epoch = uint16(len(epochs))
 		epochs[e.Epoch] = epoch
 	}
