@@ -26,6 +26,7 @@ type Watch struct {
 	told     string // what was told last, which is not told again
 	versions prometheus.Gauge
 	moved    prometheus.Counter
+	passed   int // steps since the zones were last compared
 }
 
 // New is for a process of this name, which goes by this release.
@@ -50,6 +51,10 @@ func (w *Watch) Register(to prometheus.Registerer) error {
 }
 
 const every = time.Minute
+
+// compareEvery is after how many steps the zones are compared again. A process goes by one release for as long as it lives, so the
+// first step tells what that moves. Later ones only note the zones that have come into use, and read all schedules for that.
+const compareEvery = 60
 
 // Run watches until ctx ends.
 func (w *Watch) Run(ctx context.Context) error {
@@ -82,7 +87,15 @@ func (w *Watch) Step(ctx context.Context) error {
 	} else {
 		w.told = ""
 	}
-	return w.compare(ctx)
+	if w.passed > 0 && w.passed < compareEvery {
+		w.passed++
+		return nil
+	}
+	if err := w.compare(ctx); err != nil {
+		return err
+	}
+	w.passed = 1
+	return nil
 }
 
 // tell logs what was not told last.

@@ -59,6 +59,10 @@ func TestNewerDataMovesWhatIsDue(t *testing.T) {
 	if _, err := pool.Exec(t.Context(), `update tactus.zone_data set data = $1 where timezone = 'Asia/Tokyo'`, zone.File("Asia/Kathmandu")); err != nil {
 		t.Fatal(err)
 	}
+	if told := step(); strings.Contains(told, "moved") {
+		t.Errorf("all schedules are read in each step: %s", told)
+	}
+	w = zonewatch.New(pool, "beat of here", slog.New(slog.NewTextHandler(&log, nil)))
 	told := step()
 	for text, times := range map[string]int{
 		"moved a due time": 2, "moved_next_due=2": 1, "name=s1": 1, "Berlin": 0, "from=2020a to=" + zone.Version(): 1,
@@ -70,5 +74,15 @@ func TestNewerDataMovesWhatIsDue(t *testing.T) {
 	}
 	if told := step(); told != "" {
 		t.Errorf("it is told again: %s", told)
+	}
+	if _, err := pool.Exec(t.Context(), `delete from tactus.zone_data`); err != nil { // as if the zones were new
+		t.Fatal(err)
+	}
+	for range 60 {
+		step()
+	}
+	var noted int
+	if err := pool.QueryRow(t.Context(), `select count(*) from tactus.zone_data`).Scan(&noted); err != nil || noted != 2 {
+		t.Errorf("%d zones are noted within the hour, %v", noted, err)
 	}
 }
