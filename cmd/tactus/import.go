@@ -261,9 +261,12 @@ func (c importCrontabCmd) Run(ctx context.Context, to console) error {
 	if system := isSystemCrontab(c.File); c.System == nil && system {
 		c.System = &system
 	}
-	entries := importer.ParseCrontab(string(raw), importer.CrontabOptions{
+	entries, err := importer.ParseCrontab(string(raw), importer.CrontabOptions{
 		Task: c.Task, System: c.System, Seconds: c.Seconds, Timezone: c.Timezone, IsUser: isUser,
 	})
+	if err != nil {
+		return err
+	}
 	return c.bring(ctx, to, source, entries, c.Timezone)
 }
 

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"regexp"
 	"strings"
 
@@ -21,9 +20,11 @@ type CrontabOptions struct {
 }
 
 // ParseCrontab reads a crontab file. Days of month and week are ORed, as cron does. A name is made of the command, so that
-// an edit of the time is a change of the same schedule.
-func ParseCrontab(text string, options CrontabOptions) (entries []Entry) {
+// an edit of the time is a change of the same schedule. Each line has the whole environment: a file of many lines behind many
+// assignments, which would come to far more than itself, is refused.
+func ParseCrontab(text string, options CrontabOptions) (entries []Entry, err error) {
 	environment, zone := map[string]string{}, options.Timezone
+	var kept budget
 	for line := range strings.Lines(string(withoutMark([]byte(text)))) {
 		line = strings.TrimSpace(line)
 		if line == "" || line[0] == '#' {
@@ -37,9 +38,13 @@ func ParseCrontab(text string, options CrontabOptions) (entries []Entry) {
 			}
 			continue
 		}
-		entries = append(entries, options.entry(line, zone, maps.Clone(environment)))
+		e := options.entry(line, zone, environment)
+		if err := kept.keep(len(e.Definition.Args) + len(e.Definition.Kwargs)); err != nil {
+			return nil, fmt.Errorf("read crontab: %w", err)
+		}
+		entries = append(entries, e)
 	}
-	return entries
+	return entries, nil
 }
 
 var assignment = regexp.MustCompile(`^([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)$`)

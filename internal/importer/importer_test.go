@@ -395,14 +395,14 @@ func TestCrontab(t *testing.T) {
 		t.Fatal(err)
 	}
 	options := importer.CrontabOptions{Task: "app.run", Timezone: "UTC"}
-	equal(t, bring(t, pool, importer.Crontab, importer.ParseCrontab(string(text), options), "UTC"),
+	equal(t, bring(t, pool, importer.Crontab, crontab(t, string(text), options), "UTC"),
 		"cron /usr/bin/report --all 85839efa | new | 0 9 13 * 5 Asia/Tokyo",
 		"cron date +%F a43a1adc | new | */5 * * * * Asia/Tokyo",
 		"cron backup 54d00d86 | new | 0 0 * * * Asia/Tokyo",
 		"cron warm-up b64f4598 | refused | @reboot Asia/Tokyo | trigger_unsupported",
 		"cron broken f526795c | refused | 0 9 * * 8 Asia/Tokyo | cron_syntax at /cron_expression",
 		"cron backup 54d00d86 (2) | new | 0 10 * * * Asia/Tokyo")
-	edited := importer.ParseCrontab(strings.Replace(string(text), "0 10", "30 10", 1), options)
+	edited := crontab(t, strings.Replace(string(text), "0 10", "30 10", 1), options)
 	again := bring(t, pool, importer.Crontab, edited, "UTC")
 	if want := `cron backup 54d00d86 (2) | changed | 30 10 * * * Asia/Tokyo | cron_expression: "0 10 * * *" -> "30 10 * * *"`; again[5] != want || !strings.Contains(again[0], "| same |") {
 		t.Errorf("got %s\nwant %s", strings.Join(again, "\n"), want)
@@ -433,7 +433,7 @@ func TestCrontabLines(t *testing.T) {
 		{"0 9 * * * 7zip a", importer.CrontabOptions{}, `0 9 * * * ["7zip a"] {} `},
 	} {
 		c.options.IsUser = isUser
-		e := importer.ParseCrontab(c.line, c.options)[0]
+		e := crontab(t, c.line, c.options)[0]
 		reason, _, _ := strings.Cut(e.Refused, ":")
 		if got := fmt.Sprintf("%s %s %s %s", e.Definition.CronExpression, e.Definition.Args, e.Definition.Kwargs, reason); got != c.want {
 			t.Errorf("%q: got %s, want %s", c.line, got, c.want)
@@ -446,7 +446,7 @@ func TestLinesOfOneCommandKeepTheirNames(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
 	lines := func(text string) []importer.Entry {
-		return importer.ParseCrontab(text, importer.CrontabOptions{Task: "app.run", Timezone: "UTC"})
+		return crontab(t, text, importer.CrontabOptions{Task: "app.run", Timezone: "UTC"})
 	}
 	bring(t, pool, importer.Crontab, lines("0 1 * * * work\n0 2 * * * work\n0 3 * * * work\n"), "UTC")
 	equal(t, bring(t, pool, importer.Crontab, lines("00 2 * * * work\n0 3 * * * work\n"), "UTC"),
@@ -507,7 +507,7 @@ func TestTwoSources(t *testing.T) {
 	pool := testenv.Database(t)
 	first, second := importer.Source{Kind: importer.Crontab, Label: "one:/etc/crontab"}, importer.Source{Kind: importer.Crontab, Label: "two:/etc/crontab"}
 	lines := func(text string) []importer.Entry {
-		return importer.ParseCrontab(text, importer.CrontabOptions{Task: "app.run", Timezone: "UTC"})
+		return crontab(t, text, importer.CrontabOptions{Task: "app.run", Timezone: "UTC"})
 	}
 	equal(t, bringFrom(t, pool, first, lines("0 1 * * * work\n0 2 * * * other\n"), "UTC"),
 		"cron work 00e13ed7 | new | 0 1 * * * UTC", "cron other d9298a10 | new | 0 2 * * * UTC")

@@ -17,10 +17,14 @@ import (
 // time, so that it stays the same one when a line before it is taken out; a line whose time is new goes on as one whose time
 // is gone.
 func (i *Importer) name(ctx context.Context, entries []Entry, made []domain.Schedule) error {
+	known := map[string]bool{}
+	for _, s := range made {
+		known[unnumbered(s.Name)] = true
+	}
 	numbered := map[string][]*Entry{}
 	for n := range entries {
 		e := &entries[n]
-		base, err := i.base(ctx, e.Definition.Name, made)
+		base, err := i.base(ctx, e.Definition.Name, known)
 		if err != nil {
 			return err
 		}
@@ -34,16 +38,14 @@ func (i *Importer) name(ctx context.Context, entries []Entry, made []domain.Sche
 	return nil
 }
 
-// base is the name of an entry without a number.
-func (i *Importer) base(ctx context.Context, name string, made []domain.Schedule) (string, error) {
+// base is the name of an entry without a number. known are those of the schedules that came from the source before.
+func (i *Importer) base(ctx context.Context, name string, known map[string]bool) (string, error) {
 	labelled := fmt.Sprintf("%s [%s]", name, i.source.Label)
-	for _, s := range made {
-		switch unnumbered(s.Name) {
-		case labelled:
-			return labelled, nil
-		case name:
-			return name, nil
-		}
+	switch {
+	case known[labelled]:
+		return labelled, nil
+	case known[name]:
+		return name, nil
 	}
 	other, err := outbox.GetByName(ctx, i.pool, name)
 	switch {

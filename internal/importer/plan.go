@@ -208,19 +208,32 @@ func shown(raw json.RawMessage) string {
 	if raw == nil {
 		return "none"
 	}
-	return string(raw)
+	return shorten(string(raw))
 }
 
-const page = 1000
+const longestShown = 1000
 
-// made are the schedules that came from the source before.
+// shorten cuts a document that is too long to be shown.
+func shorten(text string) string {
+	if len(text) <= longestShown {
+		return text
+	}
+	return strings.ToValidUTF8(text[:longestShown], "") + "..."
+}
+
+// made are the schedules that came from the source before, without their arguments.
 func (i *Importer) made(ctx context.Context) (schedules []domain.Schedule, err error) {
-	for offset := 0; ; offset += page {
-		entries, _, err := catalog.New(i.pool).List(ctx, catalog.Filter{Tags: []string{i.source.tag()}, Limit: page, Offset: offset})
+	for page := 1000; ; {
+		entries, _, err := catalog.New(i.pool).List(ctx, catalog.Filter{Tags: []string{i.source.tag()}, Limit: page, Offset: len(schedules)})
+		if fault, ok := errors.AsType[*domain.Error](err); ok && fault.Code == "page_too_large" && page > 1 {
+			page /= 2
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
 		for _, e := range entries {
+			e.Schedule.Args, e.Schedule.Kwargs, e.Schedule.TaskParams = nil, nil, nil
 			schedules = append(schedules, e.Schedule)
 		}
 		if len(entries) < page {

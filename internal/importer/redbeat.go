@@ -3,7 +3,9 @@ package importer
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,15 +28,17 @@ type RedBeatOptions struct {
 	Timezone    string       // of crontabs, which RedBeat keeps without one; empty when it is not known
 }
 
-// ReadRedBeat reads all entries that RedBeat keeps. It reads only.
+// ReadRedBeat reads all entries that RedBeat keeps. It reads only, and no more than has room here.
 func ReadRedBeat(ctx context.Context, client redis.UniversalClient, options RedBeatOptions) (entries []Entry, err error) {
-	keys, err := client.ZRange(ctx, options.Prefix+":schedule", 0, -1).Result()
+	keys, err := redBeatKeys(ctx, client, options.Prefix+":schedule")
 	if err != nil {
 		return nil, fmt.Errorf("read RedBeat: %w", err)
 	}
-	for len(keys) > 0 {
-		page := keys[:min(redBeatPage, len(keys))]
-		keys = keys[len(page):]
+	var kept budget
+	for page := range slices.Chunk(keys, redBeatPage) {
+		if err := measure(ctx, client, page, &kept); err != nil {
+			return nil, fmt.Errorf("read RedBeat: %w", err)
+		}
 		hashes, err := client.Pipelined(ctx, func(p redis.Pipeliner) error {
 			for _, key := range page {
 				p.HMGet(ctx, key, "definition", "meta")
@@ -52,6 +56,44 @@ func ReadRedBeat(ctx context.Context, client redis.UniversalClient, options RedB
 		}
 	}
 	return entries, nil
+}
+
+// redBeatKeys reads RedBeat's set at once: an entry that runs meanwhile changes its place in it.
+func redBeatKeys(ctx context.Context, client redis.UniversalClient, set string) ([]string, error) {
+	bytes, err := client.MemoryUsage(ctx, set, 0).Result()
+	switch {
+	case errors.Is(err, redis.Nil):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case bytes > maxKept:
+		return nil, fmt.Errorf("%s has %d MiB: at most %d are read", set, bytes>>20, maxKept>>20)
+	}
+	return client.ZRange(ctx, set, 0, -1).Result()
+}
+
+// measure asks how long the texts of entries are before they are read.
+func measure(ctx context.Context, client redis.UniversalClient, keys []string, kept *budget) error {
+	lengths, err := client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, key := range keys {
+			p.Do(ctx, "hstrlen", key, "definition")
+			p.Do(ctx, "hstrlen", key, "meta")
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, length := range lengths {
+		n, err := length.(*redis.Cmd).Int()
+		if err == nil {
+			err = kept.keep(n)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // redBeatDefinition is the JSON that RedBeat keeps of an entry.
