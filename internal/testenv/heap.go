@@ -3,6 +3,7 @@ package testenv
 import (
 	"runtime"
 	"testing"
+	"time"
 )
 
 // Heap does something and returns the most bytes that were in use meanwhile, more than before. Garbage does not count. Nothing
@@ -13,11 +14,13 @@ func Heap(t *testing.T, do func()) (most int) {
 	done, watched := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(watched)
+		looks := time.NewTicker(10 * time.Millisecond)
+		defer looks.Stop()
 		for {
 			select {
 			case <-done:
 				return
-			default:
+			case <-looks.C:
 				most = max(most, inUse()-before)
 			}
 		}

@@ -26,11 +26,11 @@ type streamEnds struct {
 
 // readStream walks back through the stream. Backwards, because what is trimmed meanwhile is what comes last.
 func (c *checker) readStream(ctx context.Context) error {
-	last, whole, err := streamInfo(ctx, c.redis, c.config.Stream)
+	last, _, err := streamInfo(ctx, c.redis, c.config.Stream)
 	if err != nil {
 		return err
 	}
-	c.ends = streamEnds{last: last, whole: whole}
+	c.ends = streamEnds{last: last}
 	epochs := map[string]uint16{}
 	for entry, err := range backwards(ctx, c.redis, c.config.Stream, last) {
 		if err != nil {
@@ -40,7 +40,8 @@ func (c *checker) readStream(ctx context.Context) error {
 			c.problem(Problem{Kind: EntryUnreadable, Entry: entry.ID}, "%v", err)
 		}
 	}
-	return nil
+	_, c.ends.whole, err = streamInfo(ctx, c.redis, c.config.Stream) // it may have been trimmed for the first time meanwhile
+	return err
 }
 
 // streamInfo tells the last ID ever given in a stream, and whether all its entries are still there.
