@@ -59,31 +59,67 @@ local function leads(bound, pattern, routing_key)
   return #routing_key <= longest and #bound <= 2 * #routing_key + 1 and matches(topic(bound), routing_key)
 end
 
--- bound are the queues that a routing key leads to, each once, and whether the exchange is known to be a topic exchange.
-local function bound(to)
+-- Redis does nothing else while a script runs, and has all copies of a message in memory.
+local most_bindings, most_bytes = 10000, 64 * 1024 * 1024
+
+local function too_many(to, number, what)
+  return redis.error_reply('TOOMANY exchange ' .. to.exchange .. ' has ' .. number .. ' ' .. what)
+end
+
+-- taken_apart has the bindings of each exchange that this call has come across.
+local taken_apart = {}
+
+-- bindings are those of an exchange, and whether it is known to be a topic exchange.
+local function bindings(to)
+  if taken_apart[to.bindings] then
+    return taken_apart[to.bindings]
+  end
   local wrong = wrong_type(to.bindings, 'set')
   if wrong then
-    return nil, false, wrong
+    return nil, wrong
+  end
+  local number = redis.pcall('SCARD', to.bindings)
+  if failed(number) then
+    return nil, number
+  end
+  if number > most_bindings then
+    return nil, too_many(to, number, 'bindings: at most ' .. most_bindings .. ' are looked at for each run')
   end
   local members = redis.pcall('SMEMBERS', to.bindings)
   if failed(members) then
-    return nil, false, members
+    return nil, members
   end
-  local queues, known, is_topic = {}, {}, false
+  local all = {is_topic = false}
   for _, member in ipairs(members) do
     local first, first_end = string.find(member, to.separator, 1, true)
     local second, second_end = string.find(member, to.separator, (first_end or #member) + 1, true)
     if second then
       local pattern, queue = string.sub(member, first_end + 1, second - 1), string.sub(member, second_end + 1)
-      is_topic = is_topic or pattern ~= ''
-      if queue ~= '' and not known[queue] and leads(string.sub(member, 1, first - 1), pattern, to.routing_key) then
-        known[queue] = true
-        queues[#queues + 1] = queue
+      all.is_topic = all.is_topic or pattern ~= ''
+      if queue ~= '' then
+        all[#all + 1] = {bound = string.sub(member, 1, first - 1), pattern = pattern, queue = queue}
       end
     end
   end
+  taken_apart[to.bindings] = all
+  return all
+end
+
+-- bound are the queues that a routing key leads to, each once, and whether the exchange is known to be a topic exchange.
+local function bound(to)
+  local all, wrong = bindings(to)
+  if wrong then
+    return nil, false, wrong
+  end
+  local queues, known = {}, {}
+  for _, b in ipairs(all) do
+    if not known[b.queue] and leads(b.bound, b.pattern, to.routing_key) then
+      known[b.queue] = true
+      queues[#queues + 1] = b.queue
+    end
+  end
   table.sort(queues)
-  return queues, is_topic
+  return queues, all.is_topic
 end
 
 -- readdressed writes where a message goes over what stands for it, and the number of the copy behind the delivery tag.
@@ -112,6 +148,10 @@ local function through(to, payload)
   end
   if #queues == 0 then
     return redis.error_reply('UNROUTABLE no queue is bound to exchange ' .. to.exchange .. ' with routing key ' .. to.routing_key)
+  end
+  if #queues * #payload > most_bytes then
+    return too_many(to, #queues, 'queues for routing key ' .. to.routing_key .. ': copies of ' .. #payload .. ' bytes for all of them come to more than '
+      .. most_bytes / 1024 / 1024 .. ' MiB')
   end
   local keys = {}
   for i, queue in ipairs(queues) do

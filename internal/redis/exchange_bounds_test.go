@@ -1,0 +1,101 @@
+package redis_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/celery"
+	"github.com/tactus-dev/tactus/internal/redis"
+	"github.com/tactus-dev/tactus/internal/testenv"
+	"github.com/tactus-dev/tactus/relay"
+)
+
+// bindMany binds queues to exchange x by one routing key.
+func bindMany(t *testing.T, client goredis.UniversalClient, n int) {
+	t.Helper()
+	for at := 0; at < n; at += 1000 {
+		var members []any
+		for i := at; i < min(n, at+1000); i++ {
+			members = append(members, fmt.Sprintf("mail\x06\x16\x06\x16q%d", i))
+		}
+		if err := client.SAdd(t.Context(), "_kombu.binding.x", members...).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func large(t *testing.T, routingKey string, size int) *message.Message {
+	t.Helper()
+	task := domain.Task{TaskName: "t", Exchange: "x", RoutingKey: routingKey, Kwargs: []byte(fmt.Sprintf(`{"text":%q}`, strings.Repeat("x", size)))}
+	to, body, err := celery.Encode(domain.DueRun{Task: task}, "0f3e", celery.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := redis.ToExchange(message.NewMessage("m", body), *to.Through)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// refusedAlone has an entry among others refused for a reason, and the others handed over, within a bounded time.
+func refusedAlone(t *testing.T, client goredis.UniversalClient, bad *message.Message, reason string) {
+	t.Helper()
+	sink := taskSink(t, client)
+	begin(t, sink)
+	entries := tasks(1, "a", "b", "c")
+	entries[1].Message = bad
+	began := time.Now()
+	_, err := sink.Append(t.Context(), at(0, 0), entries)
+	r, ok := errors.AsType[*relay.Refused](err)
+	if !ok || r.ID != entries[1].ID || !strings.Contains(r.Reason, reason) {
+		t.Fatalf("%v, want %s", err, reason)
+	}
+	entries[1].Message = nil
+	fill(t, sink, r.Real, entries[1:])
+	if got := queue(t, client, "celery"); len(got) != 2 {
+		t.Errorf("the default queue has %v", got)
+	}
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("it took %s", took)
+	}
+}
+
+// TestExchangeOfTooManyBindings asks a set that it would take the broker long to go through, for each run.
+func TestExchangeOfTooManyBindings(t *testing.T) {
+	t.Parallel()
+	client := testenv.Redis(t)
+	bindMany(t, client, 100_000)
+	refusedAlone(t, client, through(t, "mail", ""), "exchange x has 100000 bindings: at most 10000")
+}
+
+// TestExchangeOfTooManyCopies has a message for thousands of queues: a small one comes to all of them, a large one, whose copies
+// would fill the broker, to none.
+func TestExchangeOfTooManyCopies(t *testing.T) {
+	t.Parallel()
+	client := testenv.Redis(t)
+	bindMany(t, client, 5000)
+	refusedAlone(t, client, large(t, "mail", 100<<10), "5000 queues for routing key mail")
+	if n := client.Exists(t.Context(), "q0", "q4999").Val(); n != 0 {
+		t.Errorf("%d queues have a copy of what was refused", n)
+	}
+	sink := taskSink(t, client)
+	mark, err := sink.Mark(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries := []relay.Entry{{ID: relay.ID{Batch: mark.Last.Batch + 1, Seq: 1}, Message: through(t, "mail", "")}}
+	if _, err := sink.Append(t.Context(), mark, entries); err != nil {
+		t.Fatal(err)
+	}
+	if n := client.Exists(t.Context(), "q0", "q2500", "q4999").Val(); n != 3 {
+		t.Errorf("%d of 3 queues have it", n)
+	}
+}
