@@ -50,7 +50,7 @@ func (b Batch) After(p Place) Snapshot {
 	return b.Previous
 }
 
-const batchColumns = `number, epoch, kind, previous::text, snapshot::text, row_count,
+const batchColumns = `number, epoch, coalesce(part_kind, kind), previous::text, snapshot::text, row_count,
     coalesce(first_position, 0), coalesce(last_position, 0), from_position, since, committed_at, more, coalesce(part_of, 0)`
 
 const (
@@ -155,8 +155,9 @@ func cutting(sql, rows string) string {
 }
 
 var (
-	cutNext  = cutting(cutNextSQL, inNext)
-	cutAgain = cutting(cutAgainSQL, inAgain)
+	cutNext         = cutting(cutNextSQL, inNext)
+	cutAgain        = cutting(fmt.Sprintf(cutAgainSQL, foundAll), inAgain)
+	cutAgainInParts = fmt.Sprintf(cutAgainSQL, foundBelow)
 )
 
 const cutNextSQL = cut + `, ` + here + `,
@@ -187,23 +188,31 @@ select ` + batchColumns + ` from tactus.relay_batches where sink = @sink and num
 // Again cuts a batch, after another, for a sink that lost what it had: of what occurred since a time, and of all that the
 // snapshot of what it had once had not seen. Like Next, it returns the one that another relay has cut.
 func (r *Reader) Again(ctx context.Context, after Batch, had Snapshot, since time.Time) (Batch, bool, error) {
+	b, cut, err := r.again(ctx, cutAgain, after, had, since)
+	if tookTooLong(err) {
+		return r.again(ctx, cutAgainInParts, after, had, since)
+	}
+	return b, cut, err
+}
+
+func (r *Reader) again(ctx context.Context, sql string, after Batch, had Snapshot, since time.Time) (Batch, bool, error) {
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
 	args := r.args()
 	args["number"], args["previous"], args["cut"], args["since"] = after.Number+1, string(had), string(after.Snapshot), since
-	return oneBatch(ctx, r.q, cutAgain, args)
+	args["less"] = lessSure
+	return oneBatch(ctx, r.q, sql, args)
 }
 
 const cutAgainSQL = cut + `,
 old as materialized (
     select min(first_position) as oldest from tactus.relay_batches where sink = @sink and committed_at >= @since::timestamptz
 ),
-found as materialized (
-    select count(*) as rows, min(position) as first, max(position) as last %s
-),
+%s,
 made as (
-    insert into tactus.relay_batches (sink, number, epoch, kind, previous, snapshot, row_count, first_position, last_position, from_position, since)
-    select @sink, @number::bigint, epoch, 'again', @previous::pg_snapshot, snapshot, rows, first, last, oldest, @since::timestamptz
+    insert into tactus.relay_batches (sink, number, epoch, kind, previous, snapshot, row_count, first_position, last_position, from_position, since,
+        more)
+    select @sink, @number::bigint, epoch, 'again', @previous::pg_snapshot, snapshot, rows, first, last, oldest, @since::timestamptz, more
     from tactus.relay_sinks, cut, found, old where sink = @sink and epoch = @epoch and ` + isCut + `
     on conflict do nothing
     returning *

@@ -70,14 +70,19 @@ const (
 	onePage = ` and position > @after::bigint and position <= @last::bigint order by position limit @limit offset @offset`
 )
 
-func (r *Reader) rowsOf(b Batch) string {
-	rows := inNext
+// words tell the rows of a batch, and of the parts that follow it.
+func (r *Reader) words(b Batch) string {
 	switch {
-	case b.Number == r.opened:
-		rows = inOpening
+	case b.Number == r.opened || b.PartOf == r.opened && b.PartOf > 0:
+		return inOpening
 	case b.Kind == AgainBatch:
-		rows = inAgain
+		return inAgain
 	}
+	return inNext
+}
+
+func (r *Reader) rowsOf(b Batch) string {
+	rows := r.words(b)
 	if b.More || b.PartOf > 0 || dense(b.Rows, b.Last-b.First+1) {
 		return byPosition(rows)
 	}

@@ -107,30 +107,44 @@ type Opening struct {
 	Kind        BatchKind
 	Number      int64
 	Previous    Snapshot
-	After       Place      // where the sink is
-	Replay      int64      // from the oldest row of this batch on, less an hour; 0: no such row
-	From        int64      // from this position on; 0: no such row
-	Since       *time.Time // what occurred since then; nil: no such row
-	Reason      string     // why it begins
-	WentBack    bool       // the database may have lost the end of the log
-	Letters     []int64    // dead letters that it publishes, which are none any more
+	After       Place         // where the sink is
+	Replay      int64         // from the oldest row of this batch on, less an hour; 0: no such row
+	From        int64         // from this position on; 0: no such row
+	Since       *time.Time    // what occurred since then; nil: no such row
+	Reason      string        // why it begins
+	WentBack    bool          // the database may have lost the end of the log
+	Letters     []int64       // dead letters that it publishes, which are none any more
+	Patience    time.Duration // how long its batch may take to be cut whole; 0: as long as the statement may
 }
 
 // Open begins an epoch, on this server, unless the one that it was to end has ended already: then it gives false.
 func Open(ctx context.Context, q querier, o Opening) (bool, error) {
-	rows, err := q.Query(ctx, open, pgx.QueryExecModeExec, pgx.NamedArgs{
+	made, err := openBy(ctx, q, open, o)
+	if tookTooLong(err) {
+		made, err = openBy(ctx, q, openInParts, o)
+	}
+	if err != nil {
+		return false, fmt.Errorf("open epoch of sink %s: %w", o.Sink, err)
+	}
+	return made, nil
+}
+
+func openBy(ctx context.Context, q querier, sql string, o Opening) (bool, error) {
+	if o.Patience > 0 {
+		bounded, cancel := context.WithTimeout(ctx, o.Patience)
+		defer cancel()
+		ctx = bounded
+	}
+	rows, err := q.Query(ctx, sql, pgx.QueryExecModeExec, pgx.NamedArgs{
 		"sink": o.Sink, "topic": o.Topic, "was": o.Was, "epoch": o.Epoch, "kind": string(o.Kind), "number": o.Number,
 		"previous": string(o.Previous), "after_batch": o.After.Batch, "after_place": o.After.Seq, "replay": o.Replay, "since": o.Since,
-		"from": o.From, "letters": o.Letters, "reason": o.Reason, "went_back": o.WentBack,
+		"from": o.From, "letters": o.Letters, "reason": o.Reason, "went_back": o.WentBack, "less": lessSure,
 	})
 	if err != nil {
-		return false, fmt.Errorf("open epoch of sink %s: %w", o.Sink, err)
+		return false, err
 	}
 	made, err := pgx.CollectRows(rows, pgx.RowTo[int64])
-	if err != nil {
-		return false, fmt.Errorf("open epoch of sink %s: %w", o.Sink, err)
-	}
-	return len(made) > 0, nil
+	return len(made) > 0, err
 }
 
 // old is the position from which rows are in the batch whatever Previous had seen. What comes behind all batches always is:
@@ -172,9 +186,7 @@ old as materialized (
 edge as materialized (
     select snapshot, late, seen, oldest, coalesce((select max(position) from tactus.outbox where topic = @topic), 0) as floor from cut, late, seen, old
 ),
-found as materialized (
-    select count(*) as rows, min(position) as first, max(position) as last %s
-),
+%s,
 opened as (
     insert into tactus.relay_sinks as s (sink, topic, epoch, timeline, system_identifier, opened, after_batch, after_place,
         floor, late, seen, confirmed_batch, confirmed_place)
@@ -199,11 +211,17 @@ kept as (
 settled as (
     delete from tactus.deadletters where source = @sink and id = any (@letters::bigint[]) and exists (select from opened)
 )
-insert into tactus.relay_batches (sink, number, epoch, kind, previous, snapshot, row_count, first_position, last_position, from_position, since)
-select sink, @number::bigint, @epoch, @kind, @previous::pg_snapshot, snapshot, rows, first, last, oldest, @since::timestamptz
+insert into tactus.relay_batches (sink, number, epoch, kind, previous, snapshot, row_count, first_position, last_position, from_position, since,
+    more)
+select sink, @number::bigint, @epoch, @kind, @previous::pg_snapshot, snapshot, rows, first, last, oldest, @since::timestamptz, more
 from opened, edge, found
 returning number`
 
 // open counts the rows of a batch by the words that they are read by, about the epoch that is being opened.
-var open = fmt.Sprintf(openSQL, strings.NewReplacer("@floor::bigint", "(select floor from edge)", "@late::pg_snapshot", "(select late from edge)",
-	"any (@seen::int8range[])", "any ((select seen from edge)::int8range[])", "@snapshot::pg_snapshot", "(select snapshot from edge)", "@from::bigint", "(select oldest from edge)").Replace(inOpening))
+var (
+	open        = fmt.Sprintf(fmt.Sprintf(openSQL, foundAll), ofTheEdge.Replace(inOpening))
+	openInParts = fmt.Sprintf(openSQL, foundBelow)
+	ofTheEdge   = strings.NewReplacer("@floor::bigint", "(select floor from edge)", "@late::pg_snapshot", "(select late from edge)",
+		"any (@seen::int8range[])", "any ((select seen from edge)::int8range[])", "@snapshot::pg_snapshot", "(select snapshot from edge)",
+		"@from::bigint", "(select oldest from edge)")
+)

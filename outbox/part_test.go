@@ -92,3 +92,119 @@ func cutWhatever(t *testing.T, r *outbox.Reader, after outbox.Batch) (outbox.Bat
 		}
 	}
 }
+
+// hasty is a pool whose statement_timeout is a part of what it takes to count all rows of a topic.
+func hasty(t *testing.T, pool *pgxpool.Pool, topic string) *pgxpool.Pool {
+	t.Helper()
+	took := time.Now()
+	if _, err := pool.Exec(t.Context(), `select count(*) from tactus.outbox where topic = $1 and not pg_visible_in_snapshot(xid, '1:1:')`, topic); err != nil {
+		t.Fatal(err)
+	}
+	cfg := pool.Config().Copy()
+	cfg.ConnConfig.RuntimeParams["statement_timeout"] = fmt.Sprint(max(5, time.Since(took).Milliseconds()/3))
+	p, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+// parts cuts, in haste, what follows the first part, and gives the positions of all.
+func parts(t *testing.T, hurried, calm *outbox.Reader, b outbox.Batch) (all []int64, last outbox.Batch) {
+	t.Helper()
+	first := b
+	if !b.More || b.Rows != 0 {
+		t.Fatalf("the first part: %+v", b)
+	}
+	for b.More {
+		var err error
+		if b, err = cutWhatever(t, hurried, b); err != nil {
+			t.Fatal(err)
+		}
+		if b.Kind != first.Kind || b.PartOf != first.Number {
+			t.Errorf("a part of %+v: %+v", first, b)
+		}
+		all = append(all, positions(t, calm, b)...)
+	}
+	return all, b
+}
+
+// TestOpensInParts registers a sink on a log whose rows take longer to count than statement_timeout. The epoch begins with parts,
+// which have every row once and in order; who opens another one in the middle of them begins again.
+func TestOpensInParts(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	put(t, pool, "first")
+	if _, err := pool.Exec(t.Context(), backlog, 150_000); err != nil {
+		t.Fatal(err)
+	}
+	late, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := late.Exec(t.Context(), backlog, 500); err != nil {
+		t.Fatal(err)
+	}
+	put(t, pool, "second")
+	quick := hasty(t, pool, outbox.Schedules)
+	for _, epoch := range []string{"e1", "e2"} {
+		was := life(t, pool)
+		o := outbox.Opening{
+			Sink: sink, Topic: outbox.Schedules, Was: was.Epoch, Epoch: epoch, Kind: outbox.FirstBatch,
+			Number: was.Newest.Number + 1, Previous: was.Newest.After(was.End()),
+		}
+		if o.Previous == "" {
+			o.Previous = outbox.Nothing
+		}
+		testenv.Eventually(t, "opened", func() error {
+			made, err := outbox.Open(t.Context(), quick, o)
+			if err == nil && !made {
+				err = fmt.Errorf("another has opened %s", epoch)
+			}
+			return err
+		})
+	}
+	l := life(t, pool)
+	if l.Newest.Number != 2 {
+		t.Fatalf("%+v", l)
+	}
+	calm := l.Reader(pool, sink, outbox.Schedules, testenv.Patience)
+	all, b := parts(t, l.Reader(quick, sink, outbox.Schedules, testenv.Patience), calm, l.Newest)
+	if len(all) != 150_002 || !slices.IsSorted(all) {
+		t.Errorf("%d rows, in order %v", len(all), slices.IsSorted(all))
+	}
+	if err := late.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if b = next(t, calm, b); b.Kind != outbox.NextBatch || len(positions(t, calm, b)) != 500 {
+		t.Errorf("behind the parts: %+v", b)
+	}
+}
+
+// TestHandsOverAgainInParts has a sink of tasks that lost more than can be counted at once.
+func TestHandsOverAgainInParts(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	l, r := open(t, pool, "e1")
+	if _, err := pool.Exec(t.Context(), backlog, 150_000); err != nil {
+		t.Fatal(err)
+	}
+	b := next(t, r, l.Newest)
+	put(t, pool, "new")
+	quick := hasty(t, pool, outbox.Schedules)
+	hurried := life(t, pool).Reader(quick, sink, outbox.Schedules, testenv.Patience)
+	var again outbox.Batch
+	testenv.Eventually(t, "cut", func() (err error) {
+		again, _, err = hurried.Again(t.Context(), b, b.Previous, time.Now().Add(-time.Hour))
+		return err
+	})
+	all, last := parts(t, hurried, r, again)
+	if len(all) != 150_001 || !slices.IsSorted(all) || life(t, pool).Again != again.Number {
+		t.Errorf("%d rows, in order %v, again %d", len(all), slices.IsSorted(all), life(t, pool).Again)
+	}
+	put(t, pool, "newer")
+	if b = next(t, r, last); b.Kind != outbox.NextBatch || len(positions(t, r, b)) != 1 {
+		t.Errorf("behind the parts: %+v", b)
+	}
+}

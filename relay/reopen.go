@@ -55,6 +55,7 @@ func (l *lane) reopen(ctx context.Context, from int64, letters []int64) (bool, e
 	if v.do != resume && v.do != begin {
 		return false, fmt.Errorf("reopen %s: %w (%s)", l.Name, errNotServed, v.why)
 	}
+	whole := ctx
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
 	place := outbox.Place(s.mark.Last)
@@ -69,10 +70,10 @@ func (l *lane) reopen(ctx context.Context, from int64, letters []int64) (bool, e
 	if owed > 0 {
 		from = min(from, owed)
 	}
-	return outbox.Open(ctx, l.db, outbox.Opening{
+	return outbox.Open(whole, l.db, outbox.Opening{
 		Sink: l.Name, Topic: l.Topic, Was: s.life.Epoch, Epoch: rand.Text()[:10], Kind: outbox.EpochBatch,
 		Number: max(s.life.Newest.Number, s.mark.Last.Batch) + 1, After: place, Previous: had.After(place), From: from, Letters: letters,
-		Reason: "what was set aside is published again",
+		Patience: l.patience, Reason: "what was set aside is published again",
 	})
 }
 
@@ -80,10 +81,19 @@ func (l *lane) reopen(ctx context.Context, from int64, letters []int64) (bool, e
 // follows has to, instead.
 func (l *lane) owed(ctx context.Context, s settled) (int64, error) {
 	b, found, err := outbox.BatchUpTo(ctx, l.db, l.Name, s.life.Opened)
-	if err != nil || !found || b.Number != s.life.Opened || b.From == nil || b.Has(outbox.Place(s.mark.Last)) {
+	if err != nil || !found || b.Number != s.life.Opened || b.From == nil {
 		return 0, err
 	}
-	return *b.From, nil
+	last := b
+	if b.More && s.mark.Last.Batch > b.Number {
+		if last, _, err = outbox.BatchUpTo(ctx, l.db, l.Name, s.mark.Last.Batch); err != nil {
+			return 0, err
+		}
+	}
+	if (last.Number == b.Number || last.PartOf == b.Number) && (last.More || !last.Has(outbox.Place(s.mark.Last))) {
+		return *b.From, nil
+	}
+	return 0, nil
 }
 
 // errNotServed means that a relay has to settle first what is the matter between the sink and the log.

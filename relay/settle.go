@@ -162,12 +162,11 @@ func (l *lane) had(ctx context.Context, p outbox.Place) (outbox.Batch, error) {
 
 // open begins an epoch. Its first batch brings what the sink may not have.
 func (l *lane) open(ctx context.Context, s settled, why string) error {
-	ctx, cancel := context.WithTimeout(ctx, l.patience)
-	defer cancel()
 	o := outbox.Opening{
 		Sink: l.Name, Topic: l.Topic, Was: s.life.Epoch, Epoch: rand.Text()[:10], Kind: outbox.EpochBatch,
 		Number: max(s.life.Newest.Number, s.mark.Last.Batch) + 1, After: outbox.Place(s.mark.Last), Previous: outbox.Nothing,
-		Reason: why, WentBack: s.life.Registered && (!s.life.Same || s.life.WentBack || ahead(s.life, s.mark)),
+		Patience: l.patience, Reason: why,
+		WentBack: s.life.Registered && (!s.life.Same || s.life.WentBack || ahead(s.life, s.mark)),
 	}
 	if !s.life.Registered && s.mark == (Mark{}) {
 		o.Kind = outbox.FirstBatch
@@ -198,6 +197,8 @@ func (l *lane) reach(ctx context.Context, s settled, o *outbox.Opening) error {
 	case l.Tasks && (ahead(s.life, s.mark) || stray(s.life, s.mark)):
 		o.Since = &since
 	}
+	ctx, cancel := context.WithTimeout(ctx, l.patience)
+	defer cancel()
 	b, err := l.had(ctx, place)
 	if err != nil {
 		return err

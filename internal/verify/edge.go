@@ -76,10 +76,15 @@ func (c *checker) publishedUpTo(ctx context.Context, q querier, life outbox.Life
 		return c.upTo(ctx, q, b, b.Rows)
 	case !found || b.Number < last.Batch:
 		return whole(before), nil
-	case life.Opened == b.Number && last.Seq < b.Rows:
+	case opens(life, b) && (last.Seq < b.Rows || b.More):
 		return nowhere(), nil // the epoch is being opened
 	}
 	return c.upTo(ctx, q, b, last.Seq)
+}
+
+// opens reports whether a batch is what the epoch began with, or a part of that.
+func opens(life outbox.Life, b outbox.Batch) bool {
+	return b.Number == life.Opened || b.PartOf > 0 && b.PartOf == life.Opened
 }
 
 // trimmedUpTo is what need not be in the stream any more. Of one that nothing was trimmed from, only what the relay could
@@ -93,7 +98,7 @@ func (c *checker) trimmedUpTo(ctx context.Context, q querier, life outbox.Life) 
 	switch {
 	case err != nil || !found:
 		return nowhere(), err
-	case life.Registered && b.Number <= life.Opened:
+	case life.Registered && (b.Number <= life.Opened || opens(life, b)):
 		return c.trimmedBefore(ctx, q, life)
 	case b.Number > from.Batch:
 		return c.upTo(ctx, q, b, 0)
