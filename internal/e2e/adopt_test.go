@@ -25,7 +25,7 @@ make(name="edited", task="app.note", interval=second, args='["old"]')
 make(name="stopped", task="app.note", interval=other, args='["stopped"]')
 make(name="once", task="app.note", interval=second, args='["again"]', one_off=True, total_run_count=1)
 make(name="then", task="app.note", clocked=past, args='["again"]', one_off=True, total_run_count=1, enabled=False)
-make(name="missed", task="app.note", clocked=past, args='["again"]', one_off=True)
+make(name="late", task="app.note", clocked=past, args='["late"]', one_off=True)
 make(name="expired", task="app.note", interval=second, args='["again"]', expires=datetime(2021, 1, 1, tzinfo=timezone.utc))
 make(name="nine", task="app.note", crontab=CrontabSchedule.objects.create(minute="0", hour="9", day_of_month="1", month_of_year="1"), args='["again"]',
     last_run_at=datetime(2020, 1, 1, tzinfo=timezone.utc))
@@ -82,13 +82,16 @@ func TestMovingIn(t *testing.T) {
 	}
 	s.succeeded(minutely, time.Time{})
 	noted := s.list("noted", 1)
-	if first := slices.Index(noted, "new"); first < 0 || slices.Contains(noted[first:], "old") || slices.Contains(noted, "again") || !slices.Contains(noted, "minutely") {
+	if first := slices.Index(noted, "new"); first < 0 || slices.Contains(noted[first:], "old") || slices.Contains(noted, "again") || !slices.Contains(noted, "minutely") || !slices.Contains(noted, "late") {
 		t.Errorf("ran: %q", noted)
 	}
-	for _, name := range []string{"once", "then", "missed", "expired", "nine"} {
+	for _, name := range []string{"once", "then", "expired", "nine"} {
 		if runs := s.history(s.named(name)); len(runs) > 0 {
 			t.Errorf("%s ran already: %+v", name, runs)
 		}
+	}
+	if runs := s.history(s.named("late")); len(runs) != 1 {
+		t.Errorf("what is past and never ran is sent once, as Celery's beat would: %+v", runs)
 	}
 	for _, c := range [][2]string{{"PUT", `{"enabled": false}`}, {"PATCH", `{"args": []}`}, {"DELETE", ""}} {
 		if err := s.try(c[0], "/schedules/"+minutely, c[1], nil); err == nil || !strings.Contains(err.Error(), "409") || !strings.Contains(err.Error(), "managed_elsewhere") {
