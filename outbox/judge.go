@@ -60,7 +60,13 @@ func (s *Store) judge(ctx context.Context, id domain.ID) (bool, error) {
 	if err != nil || written.InvalidReason != "" {
 		return false, err
 	}
-	_, _, err = written.Normalize(domain.Context{ID: id, Timezone: s.timezone, Now: written.TriggerSetAt, Check: s.check})
+	normal, _, err := written.Normalize(domain.Context{ID: id, Timezone: s.timezone, Now: written.TriggerSetAt, Check: s.check})
+	if err == nil {
+		err = s.writer().neighbours(ctx, normal, id)
+	}
+	if err != nil && domain.FaultsOf(err) == nil {
+		return false, err
+	}
 	faults := slices.DeleteFunc(slices.Clone(domain.FaultsOf(err)), func(f *domain.Error) bool {
 		return f.Code == "at_in_past" // whether it is, the statement that wrote it has decided
 	})

@@ -61,8 +61,9 @@ type writer struct {
 	tx       pgx.Tx
 	timezone string
 	check    domain.Check
-	turn     *turn      // of a store
-	names    *namesakes // of a store
+	turn     *turn        // of a store
+	names    *namesakes   // of a store
+	streams  *streamNames // of a store
 }
 
 // within refuses what can never be handed to Celery workers, as they are set up by default.
@@ -92,6 +93,9 @@ func (w writer) create(ctx context.Context, d domain.Definition, o option) (doma
 func (w writer) normalize(ctx context.Context, d domain.Definition, c domain.Context) (domain.Definition, error) {
 	c.Now = time.Now()
 	normal, _, err := d.Normalize(c)
+	if err == nil {
+		return normal, w.neighbours(ctx, normal, c.ID)
+	}
 	if !errors.Is(err, errAtInPast) && !errors.Is(err, errNoFire) {
 		return normal, err
 	}
@@ -100,8 +104,10 @@ func (w writer) normalize(ctx context.Context, d domain.Definition, c domain.Con
 		return domain.Definition{}, failed
 	}
 	c.Now = now
-	normal, _, err = d.Normalize(c)
-	return normal, err
+	if normal, _, err = d.Normalize(c); err != nil {
+		return normal, err
+	}
+	return normal, w.neighbours(ctx, normal, c.ID)
 }
 
 func (w writer) put(ctx context.Context, d domain.Definition) (after domain.Schedule, created bool, err error) {

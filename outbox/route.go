@@ -108,6 +108,12 @@ func PutRoute(ctx context.Context, q querier, r domain.Route, source string, che
 	if err := r.Check(check); err != nil {
 		return false, err
 	}
+	if r.Queue != "" {
+		taken, err := answersYes(ctx, q, streamOfOther, r.Queue, domain.ID{})
+		if err := other(taken, err, "/queue", "a schedule has a stream of the name %q: choose another for the queue", r.Queue); err != nil {
+			return false, err
+		}
+	}
 	var matches *string
 	if r.IsPattern() {
 		text := like.Replace(r.Pattern)

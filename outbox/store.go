@@ -21,21 +21,22 @@ type Store struct {
 	check    domain.Check
 	turn     *turn
 	names    *namesakes
+	streams  *streamNames
 }
 
 // NewStore returns a store over a pool that it is lent. timezone (IANA, or empty for UTC) is that of new schedules that
 // name none. It refuses tasks that can never be handed to Celery workers, as they are set up by default.
 func NewStore(pool *pgxpool.Pool, timezone string) *Store {
-	return &Store{pool: pool, timezone: timezone, check: celery.Config{}.Check, turn: &turn{}, names: &namesakes{tried: map[string]*attempt{}}}
+	return &Store{pool: pool, timezone: timezone, check: celery.Config{}.Check, turn: &turn{}, names: &namesakes{tried: map[string]*attempt{}}, streams: &streamNames{}}
 }
 
 // Checked returns a store like s for workers that are set up in another way: it refuses tasks that check does.
 func (s *Store) Checked(check domain.Check) *Store {
-	return &Store{pool: s.pool, timezone: s.timezone, check: check, turn: s.turn, names: s.names}
+	return &Store{pool: s.pool, timezone: s.timezone, check: check, turn: s.turn, names: s.names, streams: s.streams}
 }
 
 func (s *Store) writer() writer {
-	return writer{q: s.pool, timezone: s.timezone, check: s.check, turn: s.turn, names: s.names}
+	return writer{q: s.pool, timezone: s.timezone, check: s.check, turn: s.turn, names: s.names, streams: s.streams}
 }
 
 // Get returns a living schedule, or domain.ErrNotFound.

@@ -1,0 +1,120 @@
+package outbox
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/domain"
+)
+
+// A queue is a list of Redis and a stream is a stream, and a key is only one of them: whichever comes first takes the name from the
+// other, whose runs cannot be handed over any more. So a schedule may not go to a stream whose name is that of a queue of another
+// schedule or of a route, nor to a queue whose name is that of another's stream.
+
+// maySend is the condition that a schedule s may go to a stream. An index has those (schedules_streams).
+const maySend = `s.deleted_at is null and strpos(s.task::text, '"stream":') > 0`
+
+const (
+	streamsInUse = `
+select name, (array_agg(id))[1:2] from (select ` + TaskStream + ` as name, s.id from tactus.schedules s where ` + maySend + `) found
+where name is not null group by name`
+
+	streamOfOther = `select exists (select from tactus.schedules s where ` + maySend + ` and ` + TaskStream + ` = $1 and s.id <> $2)`
+
+	queueOfOther = `
+select exists (select from tactus.routes where deleted_at is null and queue = $1)
+    or exists (select from tactus.schedules s where s.deleted_at is null and s.id <> $2 and strpos(s.task::text, '"queue":') > 0
+        and strpos(s.task::text, $3) > 0 and ` + readableTask + `->>'queue' = $1)`
+)
+
+// prioritySeparator parts a queue from a priority in the name of a list, unless the workers are set up otherwise.
+const prioritySeparator = "\x06\x16"
+
+// neighbours refuses the target of a schedule that is another's.
+func (w writer) neighbours(ctx context.Context, d domain.Definition, id domain.ID) error {
+	switch {
+	case d.Stream != "":
+		if w.streams != nil {
+			w.streams.forget()
+		}
+		queue, _, _ := strings.Cut(d.Stream, prioritySeparator)
+		taken, err := answersYes(ctx, w.q, queueOfOther, queue, id, plainPart(queue))
+		return other(taken, err, "/stream", "a schedule or a route has a queue of the name %q: choose another for the stream", queue)
+	case d.Queue != "" && w.streams != nil:
+		taken, err := w.streams.have(ctx, w.q, d.Queue, id)
+		return other(taken, err, "/queue", "a schedule has a stream of the name %q: choose another for the queue", d.Queue)
+	case d.Queue != "":
+		taken, err := answersYes(ctx, w.q, streamOfOther, d.Queue, id)
+		return other(taken, err, "/queue", "a schedule has a stream of the name %q: choose another for the queue", d.Queue)
+	}
+	return nil
+}
+
+func other(taken bool, err error, field, format, name string) error {
+	if err != nil {
+		return fmt.Errorf("look for the neighbours of %s: %w", field[1:], err)
+	}
+	if !taken {
+		return nil
+	}
+	return domain.Faults{{Kind: domain.Invalid, Code: "target_ambiguous", Field: field, Message: fmt.Sprintf(format, name)}}
+}
+
+// plainPart is the longest part of a name that stands in JSON as it is, by which most rows are passed over.
+func plainPart(name string) (longest string) {
+	for _, part := range strings.FieldsFunc(name, func(r rune) bool { return r < ' ' || r > '~' || strings.ContainsRune(`"\<>&`, r) }) {
+		if len(part) > len(longest) {
+			longest = part
+		}
+	}
+	return longest
+}
+
+func answersYes(ctx context.Context, q querier, sql string, args ...any) (bool, error) {
+	rows, err := q.Query(ctx, sql, append([]any{pgx.QueryExecModeExec}, args...)...)
+	if err != nil {
+		return false, err
+	}
+	return pgx.CollectExactlyOneRow(rows, pgx.RowTo[bool])
+}
+
+// streamNames are the streams of all schedules, with two of those that have each, read again once they are a second old: a store that writes many schedules with
+// queues does not ask before each.
+type streamNames struct {
+	mu    sync.Mutex
+	read  time.Time
+	names map[string][]domain.ID
+}
+
+// forget has them read anew: one is about to be written.
+func (s *streamNames) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.read = time.Time{}
+}
+
+// have reports whether another schedule has a stream of that name.
+func (s *streamNames) have(ctx context.Context, q querier, name string, but domain.ID) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if time.Since(s.read) > time.Second {
+		rows, err := q.Query(ctx, streamsInUse, pgx.QueryExecModeExec)
+		if err != nil {
+			return false, err
+		}
+		names := map[string][]domain.ID{}
+		var stream string
+		var of []domain.ID
+		if _, err := pgx.ForEachRow(rows, []any{&stream, &of}, func() error { names[stream] = slices.Clone(of); return nil }); err != nil {
+			return false, err
+		}
+		s.read, s.names = time.Now(), names
+	}
+	return slices.ContainsFunc(s.names[name], func(id domain.ID) bool { return id != but }), nil
+}
