@@ -98,13 +98,26 @@ func measure(ctx context.Context, client redis.UniversalClient, keys []string, k
 
 // redBeatDefinition is the JSON that RedBeat keeps of an entry.
 type redBeatDefinition struct {
-	Name     string                     `json:"name"`
+	Name     redBeatName                `json:"name"`
 	Task     string                     `json:"task"`
 	Args     json.RawMessage            `json:"args"`
 	Kwargs   json.RawMessage            `json:"kwargs"`
 	Options  map[string]json.RawMessage `json:"options"`
 	Schedule beatSchedule               `json:"schedule"`
 	Enabled  *bool                      `json:"enabled"`
+}
+
+// redBeatName is a text, or a number of the program that made the entry.
+type redBeatName string
+
+// UnmarshalJSON takes a number as it stands in the key.
+func (n *redBeatName) UnmarshalJSON(raw []byte) error {
+	var number json.Number
+	if json.Unmarshal(raw, &number) == nil && number != "" {
+		*n = redBeatName(number)
+		return nil
+	}
+	return json.Unmarshal(raw, (*string)(n))
 }
 
 func (o RedBeatOptions) entry(name, definition, meta string) Entry {
@@ -119,7 +132,7 @@ func (o RedBeatOptions) entry(name, definition, meta string) Entry {
 		return e
 	}
 	e.LastRun = lastRun(meta)
-	e.Definition = domain.Definition{Name: b.Name, TaskName: b.Task, Enabled: b.Enabled}
+	e.Definition = domain.Definition{Name: string(b.Name), TaskName: b.Task, Enabled: b.Enabled}
 	b.Schedule.into(&e, e.LastRun)
 	o.arguments(&e, b)
 	for _, option := range sortedKeys(b.Options) {
