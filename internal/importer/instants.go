@@ -51,10 +51,21 @@ func (c expected) steps(every float64, differ func(kind, message string)) {
 	want := time.Duration(every * float64(time.Second))
 	for i := 1; i < len(c.due); i++ {
 		if step := c.due[i].Sub(c.due[i-1]); step != want {
-			differ("instants", fmt.Sprintf("Celery's beat sends it %s after %s, tactus every %s", step, c.due[i-1].UTC().Format(time.RFC3339), want))
+			kind, why := "instants", ""
+			if location, err := zone.Load(c.timezone); err == nil && step-want == changed(c.due[i-1], c.due[i], location) {
+				kind, why = "dst", ": the clocks of "+c.timezone+" change then, which Celery's intervals follow"
+			}
+			differ(kind, fmt.Sprintf("Celery's beat sends it %s after %s, tactus every %s%s", step, c.due[i-1].UTC().Format(time.RFC3339), want, why))
 			return
 		}
 	}
+}
+
+// changed is by how much the clocks of a zone are put back between two instants.
+func changed(from, to time.Time, location *time.Location) time.Duration {
+	_, before := from.In(location).Zone()
+	_, after := to.In(location).Zone()
+	return time.Duration(before-after) * time.Second
 }
 
 func dueTimes(p domain.Policy, r domain.Recurrence, after time.Time, n int) (due []time.Time) {

@@ -1,7 +1,7 @@
 package oldbeat
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/tactus-dev/tactus/domain"
@@ -13,7 +13,7 @@ func Words(d domain.Definition) string {
 	case d.RunAt != "":
 		return "at " + d.RunAt
 	case d.IntervalSeconds != 0:
-		return fmt.Sprintf("every %v s", d.IntervalSeconds)
+		return "every " + strconv.FormatFloat(d.IntervalSeconds, 'f', -1, 64) + " s"
 	case d.CronExpression != "":
 		return strings.TrimSpace(d.CronExpression + " " + d.Timezone)
 	}
