@@ -23,6 +23,7 @@ from celery.beat import BeatLazyFunc, ScheduleEntry
 from celery.schedules import crontab, schedule
 from kombu.serialization import dumps
 from kombu.utils.json import dumps as plain_dumps
+from kombu.utils.uuid import uuid
 
 INSTANTS = 20
 HORIZON = timedelta(days=800)
@@ -40,11 +41,36 @@ def find(path):
     return app
 
 
+def unsent(app, name, *args, **kwargs):
+    """Stands where sending is while the application is imported: some send tasks as they start."""
+    print(f"{name} is not sent: the application sends it while it is imported", file=sys.stderr)
+    return app.AsyncResult(kwargs.get("task_id") or uuid())
+
+
+def imported(path):
+    """The application with all its modules, as a worker has it."""
+    send, Celery.send_task = Celery.send_task, unsent
+    try:
+        app = find(path)
+        app.finalize()
+        app.loader.import_default_modules()
+        try:
+            app.now()
+        except Exception as e:
+            sys.exit(f"{path}: its beat does not start: timezone {app.conf.timezone!r} ({type(e).__name__}: {e}): "
+                     "give a name of the database of zones")
+        return app
+    finally:
+        Celery.send_task = send
+
+
 def quiet(app):
     """Has the application publish to whoever asks, and connect to nothing."""
-    app.conf.task_always_eager = False
-    app.conf.task_send_sent_event = False
-    app.conf.result_backend = "disabled://"
+    for key in ("task_always_eager", "task_send_sent_event"):
+        # A name with the prefix of a namespace, or in the old style, comes before the plain one.
+        for name in {*app.conf._to_keys(key), *(old(key) for old in app.conf._keys or ())}:
+            app.conf.changes[name] = False
+    app._local.backend, app._backend_cache = DisabledBackend(app), None
     hooks = [bool(getattr(signals, name).receivers) for name in ("before_task_publish", "after_task_publish")]
     signals.before_task_publish.receivers = []
     signals.after_task_publish.receivers = []
@@ -197,7 +223,8 @@ def instants(s, start):
                 due.append(clock.at)
                 last = clock()
                 _, remaining = s.is_due(last)
-            clock.at += min(max(timedelta(seconds=remaining), timedelta(milliseconds=10)), LONGEST_STEP)
+            step = max(timedelta(seconds=remaining), timedelta(milliseconds=10))
+            clock.at += min(step, max(step / 2, LONGEST_STEP))  # clocks may change until then
     finally:
         s.nowfun = own
     return [at.isoformat() for at in due], clock
@@ -282,7 +309,8 @@ def exported(app, name, entry, hooked, start):
         if hooked or sends_itself(app, entry.task):
             differences.append(HOOKS)
         if isinstance(s, (crontab, schedule)) and decides_itself(s):
-            differences.append(("instants", f"{type(s).__name__} has code of its own that says when it is due, which does not run: use a crontab or an interval"))
+            differences.append(("instants", f"{type(s).__name__} has code of its own that says when it is due, which does not run: "
+                                "use a crontab or an interval"))
         out["differences"] = told(differences)
         if isinstance(s, (crontab, schedule)):
             out["due"], clock = instants(s, start)
@@ -306,8 +334,14 @@ def entries(app):
     own = app.conf.beat_schedule or {}
     if not isinstance(own, Mapping):
         sys.exit(f"beat_schedule is {own!r}: Celery's beat wants a dict of entries")
-    backend, _ = by_url(app.backend_cls or app.conf.result_backend, app.loader)
-    if not app.conf.result_expires or backend.supports_autoexpire or issubclass(backend, DisabledBackend) or CLEANUP in own:
+    if not app.conf.result_expires or CLEANUP in own:
+        return dict(own)
+    try:
+        backend, _ = by_url(app.backend_cls or app.conf.result_backend, app.loader)
+    except Exception as e:
+        print(f"whether results expire by themselves is not known ({type(e).__name__}: {e}): Celery's beat would not start", file=sys.stderr)
+        return dict(own)
+    if backend.supports_autoexpire or issubclass(backend, DisabledBackend):
         return dict(own)
     return {**own, CLEANUP: {"task": CLEANUP, "schedule": crontab("0", "4", "*"), "options": {"expires": 12 * 3600}}}
 
@@ -378,9 +412,7 @@ def main(path="app", *named):
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     sys.path.insert(0, "")
-    app = find(path)
-    app.finalize()
-    app.loader.import_default_modules()
+    app = imported(path)
     scheduled = entries(app)
     hooked = quiet(app)
     for task in app.tasks.values():
@@ -391,7 +423,8 @@ def main(path="app", *named):
     declared = queues(app)
     found, unknown = tasks(app, [*names, *named], hooked)
     json.dump({
-        "version": 3, "application": path, "made_at": start.isoformat(), "typed_times": "__value__" in plain_dumps([start]), "timezone": zone_name(app.timezone),
+        "version": 3, "application": path, "made_at": start.isoformat(), "typed_times": "__value__" in plain_dumps([start]),
+        "timezone": zone_name(app.timezone),
         "transport": {name: transport[name] for name in ("global_keyprefix", "sep", "priority_steps") if name in transport},
         "default_queue": app.conf.task_default_queue, "beat_scheduler": str(app.conf.beat_scheduler), "rows_timezone": rows_zone(app),
         "schedules": [exported(app, name, entry, hooked, start) for name, entry in scheduled.items()],
