@@ -45,66 +45,119 @@ func (w *Watch) compare(ctx context.Context) error {
 		if ours == nil || u.Version != nil && !hostzones.Newer(w.version, *u.Version) {
 			continue
 		}
-		first, err := w.note(ctx, u, ours)
+		var told *changed
+		if u.Version != nil && !bytes.Equal(u.Data, ours) {
+			if told, err = w.moves(ctx, u); err != nil {
+				return fmt.Errorf("compare zone %s: %w", u.Timezone, err)
+			}
+		}
+		first, err := w.note(ctx, u, ours, told)
 		if err != nil {
 			return fmt.Errorf("note zone %s: %w", u.Timezone, err)
 		}
-		if first && u.Version != nil && !bytes.Equal(u.Data, ours) {
-			if err := w.tellMoved(ctx, u); err != nil {
-				return fmt.Errorf("compare zone %s: %w", u.Timezone, err)
-			}
+		if first && told != nil {
+			w.tellMoved(told)
 		}
 	}
 	return nil
 }
 
+// noteZone also appends what has moved to the log, where the schema has a place for that.
 const noteZone = `
-insert into tactus.zone_data as z (timezone, version, data) values (@timezone, @version, @data)
-on conflict on constraint zone_data_pkey do update set version = excluded.version, data = excluded.data
-where z.version = @before`
+with noted as (
+    insert into tactus.zone_data as z (timezone, version, data) values (@timezone, @version, @data)
+    on conflict on constraint zone_data_pkey do update set version = excluded.version, data = excluded.data
+    where z.version = @before
+    returning timezone
+),
+event as (
+    insert into tactus.outbox (topic, aggregate_id, version, type, data)
+    select 'zone', id, 1 + (select coalesce(max(o.version), 0) from tactus.outbox o where o.topic = 'zone' and o.aggregate_id = id),
+        'zone.changed', @event::text::json
+    from noted, md5('zone ' || timezone) as hash, lateral (select hash::uuid as id) as aggregate
+    where @event::text is not null and to_regclass('tactus.outbox_zone') is not null
+    returning position
+)
+select (select count(*) from noted) > 0, (select count(*) from event)`
 
-func (w *Watch) note(ctx context.Context, u usedZone, ours []byte) (first bool, err error) {
-	before := ""
+func (w *Watch) note(ctx context.Context, u usedZone, ours []byte, told *changed) (first bool, err error) {
+	before, event := "", (*string)(nil)
 	if u.Version != nil {
 		before = *u.Version
 	}
-	tag, err := w.pool.Exec(ctx, noteZone, pgx.NamedArgs{"timezone": u.Timezone, "version": w.version, "data": ours, "before": before})
-	return tag.RowsAffected() == 1, err
+	if told != nil {
+		data, err := json.Marshal(told)
+		if err != nil {
+			return false, err
+		}
+		text := string(data)
+		event = &text
+	}
+	var events int64
+	err = w.pool.QueryRow(ctx, noteZone, pgx.NamedArgs{
+		"timezone": u.Timezone, "version": w.version, "data": ours, "before": before, "event": event,
+	}).Scan(&first, &events)
+	return first, err
+}
+
+// changed is the data of a zone.changed event.
+type changed struct {
+	Timezone  string  `json:"timezone"`
+	From      string  `json:"from"` // release
+	To        string  `json:"to"`
+	Moved     int     `json:"moved_next_due"`
+	Schedules []moved `json:"schedules"` // the first of those that moved
+}
+
+// moved is a schedule that is due next at another instant.
+type moved struct {
+	ID   string    `json:"id"`
+	Name string    `json:"name"`
+	Was  time.Time `json:"was"`
+	Is   time.Time `json:"is"`
 }
 
 const schedulesOfZone = `
 select s.id::text, s.name, s.trigger from tactus.schedules s
 where s.deleted_at is null and s.enabled and substring(s.trigger from '"timezone":"([^"]+)"') = @timezone`
 
-// namedAtMost bounds the lines of one change; the last says how many there are in all.
+// namedAtMost bounds the schedules that one change names; it says how many there are in all.
 const namedAtMost = 100
 
-func (w *Watch) tellMoved(ctx context.Context, u usedZone) error {
+// moves finds out what the release of this process moves.
+func (w *Watch) moves(ctx context.Context, u usedZone) (*changed, error) {
 	old, err := time.LoadLocationFromTZData(u.Timezone, u.Data)
-	if err != nil {
-		return err
+	if err != nil { // somebody has changed the row by hand
+		w.log.Warn("a zone cannot be compared with its release before", "timezone", u.Timezone, "err", err)
+		return nil, nil
 	}
 	now := time.Now()
 	rows, err := w.pool.Query(ctx, schedulesOfZone, pgx.NamedArgs{"timezone": u.Timezone})
 	if err != nil {
-		return err
+		return nil, err
 	}
+	told := &changed{Timezone: u.Timezone, From: *u.Version, To: w.version, Schedules: []moved{}}
 	var id, name, trigger string
-	moved := 0
 	_, err = pgx.ForEachRow(rows, []any{&id, &name, &trigger}, func() error {
 		was, is, ok := dueUnder(trigger, old, now)
 		if !ok || was.Equal(is) {
 			return nil
 		}
-		if moved++; moved <= namedAtMost {
-			w.log.Warn("time zone data moved a due time", "schedule_id", id, "name", name, "timezone", u.Timezone,
-				"was", was.Format(time.RFC3339), "is", is.Format(time.RFC3339))
+		if told.Moved++; told.Moved <= namedAtMost {
+			told.Schedules = append(told.Schedules, moved{id, name, was.UTC(), is.UTC()})
 		}
 		return nil
 	})
-	w.moved.Add(float64(moved))
-	w.log.Warn("time zone data changed a zone", "timezone", u.Timezone, "from", *u.Version, "to", w.version, "moved_next_due", moved)
-	return err
+	return told, err
+}
+
+func (w *Watch) tellMoved(c *changed) {
+	for _, m := range c.Schedules {
+		w.log.Warn("time zone data moved a due time", "schedule_id", m.ID, "name", m.Name, "timezone", c.Timezone,
+			"was", m.Was.Format(time.RFC3339), "is", m.Is.Format(time.RFC3339))
+	}
+	w.moved.Add(float64(c.Moved))
+	w.log.Warn("time zone data changed a zone", "timezone", c.Timezone, "from", c.From, "to", c.To, "moved_next_due", c.Moved)
 }
 
 // dueUnder is when a trigger is due next, in the zone as it was and as it is.

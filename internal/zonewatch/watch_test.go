@@ -75,6 +75,12 @@ func TestNewerDataMovesWhatIsDue(t *testing.T) {
 	if told := step(); told != "" {
 		t.Errorf("it is told again: %s", told)
 	}
+	const readEvents = `select string_agg(format('%s/%s %s %s', type, version, data->>'timezone', (select string_agg(s->>'name', ' ' order by s->>'name')
+		from json_array_elements(data->'schedules') s)), ', ') from tactus.outbox where topic = 'zone'`
+	var events string
+	if err := pool.QueryRow(t.Context(), readEvents).Scan(&events); err != nil || events != "zone.changed/1 Asia/Tokyo s0 s1" {
+		t.Errorf("the log has %q, %v", events, err)
+	}
 	if _, err := pool.Exec(t.Context(), `delete from tactus.zone_data`); err != nil { // as if the zones were new
 		t.Fatal(err)
 	}
@@ -84,5 +90,37 @@ func TestNewerDataMovesWhatIsDue(t *testing.T) {
 	var noted int
 	if err := pool.QueryRow(t.Context(), `select count(*) from tactus.zone_data`).Scan(&noted); err != nil || noted != 2 {
 		t.Errorf("%d zones are noted within the hour, %v", noted, err)
+	}
+}
+
+// TestUnreadableZone has data of one zone that nobody can read: all others are still compared.
+func TestUnreadableZone(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	for _, name := range []string{"Africa/Cairo", "Asia/Tokyo", "Europe/Berlin"} {
+		d := domain.Definition{Name: name, CronExpression: "30 9 * * *", Timezone: name, TaskName: "t"}
+		if _, _, err := outbox.NewStore(pool, "").Put(t.Context(), d); err != nil {
+			t.Fatal(err)
+		}
+		data := zone.File("Asia/Kathmandu")
+		if name == "Asia/Tokyo" {
+			data = []byte("spoiled")
+		}
+		if _, err := pool.Exec(t.Context(), `insert into tactus.zone_data values ($1, '2020a', $2)`, name, data); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w := zonewatch.New(pool, "beat of here", slog.New(slog.NewTextHandler(t.Output(), nil)))
+	if err := w.Step(t.Context()); err != nil {
+		t.Error(err)
+	}
+	var zones string
+	if err := pool.QueryRow(t.Context(), `select string_agg(data->>'timezone', ' ' order by data->>'timezone') from tactus.outbox where topic = 'zone'`).
+		Scan(&zones); err != nil || zones != "Africa/Cairo Europe/Berlin" {
+		t.Errorf("told of %q, %v", zones, err)
+	}
+	var left int
+	if err := pool.QueryRow(t.Context(), `select count(*) from tactus.zone_data where version = '2020a'`).Scan(&left); err != nil || left > 0 {
+		t.Errorf("%d zones are not noted, %v", left, err)
 	}
 }
