@@ -98,6 +98,8 @@ func TestCostsAreBounded(t *testing.T) {
 		{"GET", "/events?limit=100", "", 200, page, 8},
 		{"GET", "/events?after=now", "", 200, page, 4},
 		{"GET", "/events?limit=1000", "", 200, 4 * page, 64},
+		{"GET", "/events?type=schedule.deleted", "", 200, page, 4},
+		{"GET", "/events?schedule=00000000-0000-7000-8000-000000000000", "", 200, page, 4},
 		{"GET", "/schedules/presets", "", 200, page, 4},
 		{"PATCH", busy, `{"description":"x"}`, 200, 2 * page, 4},
 		{"POST", busy + "/disable", "", 200, 2 * page, 4},

@@ -20,8 +20,9 @@ func (s *server) events(api huma.API) {
 	schema := api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[eventPage](), true, "EventPage")
 	register(api, huma.Operation{
 		OperationID: "list-events", Method: http.MethodGet, Path: prefix + "/events", Summary: "The log of changes, as a page or as Server-Sent Events",
-		Description: "Every committed change of a schedule, once, and each schedule's in order. Go on behind a page with after=next. With " +
-			"Accept: text/event-stream the answer does not end, and each event's id is the cursor behind it.",
+		Description: "Every committed change of a schedule, once, and each schedule's in order. Go on behind a page with after=next, for as long as " +
+			"more is true: a page with no events may have more behind it, when type or schedule choose few. With Accept: " +
+			"text/event-stream the answer does not end, and each event's id is the cursor behind it.",
 		Responses: map[string]*huma.Response{"200": {
 			Description: "OK",
 			Content:     map[string]*huma.MediaType{"application/json": {Schema: schema}, eventStream: {Schema: &huma.Schema{Type: huma.TypeString}}},
@@ -33,6 +34,7 @@ func (s *server) events(api huma.API) {
 type eventPage struct {
 	Events []json.RawMessage `json:"events" doc:"CloudEvents 1.0, as in the stream of events."`
 	Next   string            `json:"next" doc:"The cursor behind these events: give it as after."`
+	More   bool              `json:"more" doc:"There may be more by now. A page looks at a bounded part of the log, and may have chosen nothing of it."`
 }
 
 const eventStream = "text/event-stream"
@@ -66,7 +68,7 @@ func (s *server) feed(ctx context.Context, in *eventsInput) (*huma.StreamRespons
 	if strings.Contains(in.Accept, eventStream) {
 		return &huma.StreamResponse{Body: func(c huma.Context) { s.stream(c, &f, events) }}, nil
 	}
-	return &huma.StreamResponse{Body: func(c huma.Context) { s.page(c, f.at, events) }}, nil
+	return &huma.StreamResponse{Body: func(c huma.Context) { s.page(c, &f, events) }}, nil
 }
 
 func (s *server) start(ctx context.Context, in *eventsInput) (catalog.Cursor, error) {
@@ -86,6 +88,7 @@ type feed struct {
 	filter  catalog.EventFilter
 	limit   int
 	at      catalog.Cursor
+	more    bool
 }
 
 // event is one as the outside sees it.
@@ -96,7 +99,7 @@ type event struct {
 }
 
 func (f *feed) next(ctx context.Context) ([]event, error) {
-	found, at, err := f.catalog.Events(ctx, f.at, f.filter, f.limit)
+	found, at, more, err := f.catalog.Events(ctx, f.at, f.filter, f.limit)
 	if err != nil {
 		return nil, err
 	}
@@ -112,12 +115,12 @@ func (f *feed) next(ctx context.Context) ([]event, error) {
 		}
 		events[i] = event{e.At, e.Type, line.Bytes()}
 	}
-	f.at = at
+	f.at, f.more = at, more
 	return events, nil
 }
 
-func (s *server) page(c huma.Context, next catalog.Cursor, events []event) {
-	page := eventPage{Events: make([]json.RawMessage, len(events)), Next: next.String()}
+func (s *server) page(c huma.Context, f *feed, events []event) {
+	page := eventPage{Events: make([]json.RawMessage, len(events)), Next: f.at.String(), More: f.more}
 	for i, e := range events {
 		page.Events[i] = e.json
 	}

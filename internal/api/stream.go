@@ -41,7 +41,7 @@ func (s *server) stream(c huma.Context, f *feed, events []event) {
 		err = out.send("retry: 1000\n\n")
 	}
 	for err == nil {
-		if err = out.events(events); err == nil && len(events) < f.limit {
+		if err = out.events(events); err == nil && !f.more {
 			err = out.rest(r.Context(), len(events) == 0)
 		}
 		if err == nil {

@@ -73,69 +73,150 @@ func (c *Catalog) Latest(ctx context.Context) (Cursor, error) {
 	return Cursor{life: life, from: now}, err
 }
 
-// Events returns the chosen events of schedules behind a cursor, at most limit of them, and the cursor behind those. The
-// events of one schedule are in the order of their versions.
-func (c *Catalog) Events(ctx context.Context, after Cursor, f EventFilter, limit int) ([]Event, Cursor, error) {
+// Events returns the chosen events of schedules behind a cursor, at most limit of them, the cursor behind those, and whether
+// there may be more: what is looked at is bounded, so that none may be chosen of it although some come later. The events of one
+// schedule are in the order of their versions.
+func (c *Catalog) Events(ctx context.Context, after Cursor, f EventFilter, limit int) (events []Event, next Cursor, more bool, err error) {
 	life, now, err := c.present(ctx)
 	if err != nil {
-		return nil, Cursor{}, err
+		return nil, Cursor{}, false, err
 	}
 	switch {
 	case after == Cursor{}:
 		after = Cursor{life: life, from: outbox.Nothing}
 	case after.life != life:
-		return nil, Cursor{}, ErrCursor
+		return nil, Cursor{}, false, ErrCursor
 	}
-	if after.to == "" {
-		after.to = now
+	for {
+		if after.to == "" {
+			after.to = now
+			if after.position, err = c.begins(ctx, after); err != nil {
+				return nil, Cursor{}, false, err
+			}
+		}
+		found, end, more, err := c.look(ctx, after, f, limit)
+		if err != nil {
+			return nil, Cursor{}, false, err
+		}
+		for _, row := range found {
+			after.position = row.Position
+			events = append(events, Event{row, after, life})
+		}
+		if more {
+			after.position = end
+			return events, after, true, nil
+		}
+		behind := after.to != now
+		if after = (Cursor{life: life, from: after.to}); !behind || len(events) > 0 {
+			return events, after, behind, nil
+		}
 	}
-	found, err := c.readFeed(ctx, after, f, limit)
-	if err == nil && len(found) == 0 && after.to != now { // the last page ended with its snapshot: an empty page means the end
-		after = Cursor{life: life, from: after.to, to: now}
-		found, err = c.readFeed(ctx, after, f, limit)
-	}
-	if err != nil {
-		return nil, Cursor{}, err
-	}
-	events := make([]Event, len(found))
-	for i, row := range found {
-		after.position = row.Position
-		events[i] = Event{row, after, life}
-	}
-	if len(found) < limit {
-		after = Cursor{life: life, from: after.to}
-	}
-	return events, after, nil
 }
 
-// readFeed is planned for its own arguments, as readers of the log are. Who begins gets what a restored database had, too.
+// beginning is before the first row that a snapshot had not seen and another one has. Those rows are found by their transactions:
+// by position, the whole log would be walked through up to there.
+const beginning = `
+select coalesce(min(position + 0) - 1, 9223372036854775807) from tactus.outbox
+where topic = 'schedule' and (xid >= pg_snapshot_xmax(@from::pg_snapshot) or xid = any (array(select pg_snapshot_xip(@from::pg_snapshot))))
+    and pg_visible_in_snapshot(xid, @to::pg_snapshot)`
+
+func (c *Catalog) begins(ctx context.Context, at Cursor) (position int64, err error) {
+	if at.from == outbox.Nothing {
+		return 0, nil
+	}
+	err = c.pool.QueryRow(ctx, beginning, pgx.QueryExecModeExec, pgx.NamedArgs{"from": string(at.from), "to": string(at.to)}).Scan(&position)
+	return position, ofCursor(err)
+}
+
+// What one page takes at most, whatever is chosen.
+const (
+	maxLookedAt  = 2_000
+	maxFeedBytes = 8 << 20
+)
+
+// lookAt reads on by position and chooses. The snapshots are asked about each row: one who begins gets what a restored database
+// had, too. Of all rows that are looked at, the last one comes as well.
+const lookAt = `
+with looked_at as materialized (
+    select position, aggregate_id, type,
+        (xid >= pg_snapshot_xmax(@from::pg_snapshot) or xid = any (array(select pg_snapshot_xip(@from::pg_snapshot))))
+            and (pg_visible_in_snapshot(xid, @to::pg_snapshot) or @from::text = '` + string(outbox.Nothing) + `' and ` + outbox.Before + `) as new
+    from tactus.outbox where topic = 'schedule' and position > @position::bigint order by position limit @most::bigint
+)
+select array(
+        select position from looked_at
+        where new and (@type::text = '' or type = @type) and (@schedule::uuid is null or aggregate_id = @schedule)
+        order by position limit @limit::bigint + 1
+    ), coalesce(max(position), 0), count(*) from looked_at`
+
+// readFeed reads the rows with their documents.
 const readFeed = `
 select position, aggregate_id, version, type, data, headers, occurred_at
-from tactus.outbox
-where topic = 'schedule' and (xid >= pg_snapshot_xmax(@from::pg_snapshot) or xid = any (array(select pg_snapshot_xip(@from::pg_snapshot))))
-    and (pg_visible_in_snapshot(xid, @to::pg_snapshot) or @from::text = '` + string(outbox.Nothing) + `' and ` + outbox.Before + `)
-    and position > @position::bigint
-    and (@type::text = '' or type = @type) and (@schedule::uuid is null or aggregate_id = @schedule)
-order by position limit @limit::bigint`
+from tactus.outbox where topic = 'schedule' and position = any ($1::bigint[]) order by position`
 
-const invalidText = "22P02"
-
-func (c *Catalog) readFeed(ctx context.Context, after Cursor, f EventFilter, limit int) ([]outbox.Row, error) {
-	rows, err := c.pool.Query(ctx, readFeed, pgx.QueryExecModeExec, pgx.NamedArgs{
+// look returns what is chosen of the next rows, up to which position that is, and whether there are more.
+func (c *Catalog) look(ctx context.Context, after Cursor, f EventFilter, limit int) (found []outbox.Row, end int64, more bool, err error) {
+	var chosen []int64
+	var count int
+	err = c.pool.QueryRow(ctx, lookAt, pgx.QueryExecModeExec, pgx.NamedArgs{
 		"from": string(after.from), "to": string(after.to), "position": after.position,
-		"type": string(f.Type), "schedule": f.Schedule, "limit": limit,
-	})
+		"type": string(f.Type), "schedule": f.Schedule, "limit": limit, "most": maxLookedAt,
+	}).Scan(&chosen, &end, &count)
+	if err != nil {
+		return nil, 0, false, ofCursor(err)
+	}
+	more = count == maxLookedAt
+	if len(chosen) > limit {
+		chosen, more = chosen[:limit], true
+		end = chosen[limit-1]
+	}
+	if len(chosen) == 0 {
+		return nil, end, more, nil
+	}
+	found, err = c.readFeed(ctx, chosen)
+	if len(found) > 0 && len(found) < len(chosen) {
+		end, more = found[len(found)-1].Position, true
+	}
+	return found, end, more, err
+}
+
+// readFeed stops where the documents are too large together.
+func (c *Catalog) readFeed(ctx context.Context, positions []int64) (found []outbox.Row, err error) {
+	ctx, cancel := context.WithCancel(ctx) // what is too large is not read to its end
+	defer cancel()
+	rows, err := c.pool.Query(ctx, readFeed, pgx.QueryExecModeExec, positions)
 	if err != nil {
 		return nil, fmt.Errorf("read feed: %w", err)
 	}
-	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[outbox.Row])
-	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == invalidText { // a snapshot that is none
-		return nil, ErrCursor
+	defer rows.Close()
+	for bytes := 0; rows.Next(); {
+		row, err := pgx.RowToStructByPos[outbox.Row](rows)
+		if err != nil {
+			return nil, fmt.Errorf("read feed: %w", err)
+		}
+		found = append(found, row)
+		if bytes += len(row.Data); bytes > maxFeedBytes {
+			cancel()
+			return found, nil
+		}
 	}
-	if err != nil {
+	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("read feed: %w", err)
 	}
 	return found, nil
+}
+
+const invalidText = "22P02"
+
+// ofCursor tells a cursor whose snapshots are none from what else may be wrong.
+func ofCursor(err error) error {
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == invalidText {
+		return ErrCursor
+	}
+	if err != nil {
+		return fmt.Errorf("read feed: %w", err)
+	}
+	return nil
 }
 
 // readPresent fails on a standby, whose snapshots do not tell what is running.

@@ -1,8 +1,12 @@
 package catalog_test
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/catalog"
@@ -36,7 +40,7 @@ func TestEventsOfARestoredLog(t *testing.T) {
 	var versions []int64
 	var after catalog.Cursor
 	for _, want := range []int{2, 2, 0} { // two at a time
-		events, next, err := c.Events(t.Context(), after, catalog.EventFilter{}, 2)
+		events, next, _, err := c.Events(t.Context(), after, catalog.EventFilter{}, 2)
 		if err != nil || len(events) != want {
 			t.Fatalf("%d events, want %d: %v", len(events), want, err)
 		}
@@ -46,11 +50,78 @@ func TestEventsOfARestoredLog(t *testing.T) {
 		after = next
 	}
 	create("e")
-	events, _, err := c.Events(t.Context(), after, catalog.EventFilter{}, 10)
+	events, _, _, err := c.Events(t.Context(), after, catalog.EventFilter{}, 10)
 	if err != nil || len(events) == 0 {
 		t.Fatalf("%d events, %v", len(events), err)
 	}
 	if last := events[len(events)-1].Position; slices.Contains(versions, last) {
 		t.Errorf("position %d comes again and not what is new", last)
+	}
+}
+
+const longLog = `
+insert into tactus.outbox (topic, aggregate_id, version, type, data)
+select 'schedule', @schedule, n, case when n = @rare::int then 'schedule.deleted' else 'schedule.updated' end, json_build_object('text', @text::text)
+from generate_series(1, @n::int) n`
+
+// TestEventsOfARareType asks for one event among many: no page looks at all of them, and the last one has it.
+func TestEventsOfARareType(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	c, id := catalog.New(pool), outbox.NewID()
+	if _, err := pool.Exec(t.Context(), longLog, pgx.NamedArgs{"schedule": id.String(), "n": 9000, "rare": 8999, "text": ""}); err != nil {
+		t.Fatal(err)
+	}
+	for name, f := range map[string]catalog.EventFilter{
+		"type":     {Type: domain.ScheduleDeleted},
+		"schedule": {Type: domain.ScheduleDeleted, Schedule: &id},
+	} {
+		var after catalog.Cursor
+		var pages []int
+		for more := true; more; {
+			var events []catalog.Event
+			var err error
+			if events, after, more, err = c.Events(t.Context(), after, f, 10); err != nil {
+				t.Fatal(err)
+			}
+			pages = append(pages, len(events))
+		}
+		if len(pages) < 5 || len(pages) > 6 || !slices.Equal(pages[:5], []int{0, 0, 0, 0, 1}) { // others may have committed meanwhile
+			t.Errorf("%s: pages of %v", name, pages)
+		}
+	}
+	now, err := c.Latest(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if events, _, more, err := c.Events(t.Context(), now, catalog.EventFilter{}, 10); len(events) != 0 || more || err != nil {
+		t.Errorf("behind the end: %d events, more %v, %v", len(events), more, err)
+	}
+}
+
+// TestEventsAreBoundedInBytes asks for more than a page may hold: each has a part, and together they have all.
+func TestEventsAreBoundedInBytes(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	c := catalog.New(pool)
+	text := strings.Repeat("x", 256<<10)
+	if _, err := pool.Exec(t.Context(), longLog, pgx.NamedArgs{"schedule": outbox.NewID().String(), "n": 100, "rare": 0, "text": text}); err != nil {
+		t.Fatal(err)
+	}
+	var after catalog.Cursor
+	var positions []int64
+	pages := 0
+	for more := true; more; pages++ {
+		events, next, again, err := c.Events(t.Context(), after, catalog.EventFilter{}, 1000)
+		if err != nil || len(events) > 40 {
+			t.Fatalf("%d events, %v", len(events), err)
+		}
+		for _, e := range events {
+			positions = append(positions, e.Position)
+		}
+		after, more = next, again
+	}
+	if len(positions) != 100 || !slices.IsSorted(positions) || pages > 5 {
+		t.Errorf("%s in %d pages", fmt.Sprint(positions), pages)
 	}
 }
