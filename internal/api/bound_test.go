@@ -36,7 +36,7 @@ select (3 + row_number() over (order by created_at) % 500)::text::xid8, 'schedul
 
 // size is how much there is: TACTUS_TEST_SCALE=full has 100 runs of each schedule and a million of one, eleven million in all.
 // Then, on two processors that had much else to do, half of the answers took, in milliseconds: a page 38 to 58, one of 1000
-// schedules 350, a page by tag 308, a schedule 3, its next due times 7, its history 9.
+// schedules 350, a schedule 3, its next due times 7, its history 9.
 func size() pgx.NamedArgs {
 	if os.Getenv("TACTUS_TEST_SCALE") == "full" {
 		return pgx.NamedArgs{"schedules": 100_000, "runs": 100, "busy": 1_000_000}
@@ -80,10 +80,10 @@ func TestCostsAreBounded(t *testing.T) {
 		{"GET", "/schedules?per_page=1000", "", 200, large, 64},
 		{"GET", "/schedules?per_page=1000&page=100", "", 200, large, 64},
 		{"GET", "/schedules?enabled=false&page=500", "", 200, page, 8},
-		{"GET", "/schedules?category=category+7", "", 200, 3 * page, 8},
-		// No index has the tags and the categories: all rows are looked at until the page is full.
-		{"GET", "/schedules?tag=tag+7", "", 200, 8 * page, 8},
-		{"GET", "/schedules?tag=none", "", 200, 8 * page, 8},
+		{"GET", "/schedules?category=category+7", "", 200, page, 8},
+		{"GET", "/schedules?category=category+7&tag=tag+7&page=2", "", 200, page, 8},
+		{"GET", "/schedules?tag=tag+7", "", 200, page, 8},
+		{"GET", "/schedules?tag=none", "", 200, page, 8},
 		{"GET", "/schedules?q=EDULE+9", "", 200, 3 * page, 8},
 		{"GET", "/schedules?name=schedule+77", "", 200, page, 8},
 		{"GET", busy, "", 200, page, 4},

@@ -70,7 +70,11 @@ func (c *Catalog) List(ctx context.Context, f Filter) (entries []Entry, total in
 	args := pgx.NamedArgs{"enabled": f.Enabled, "invalid": f.Invalid, "category": f.Category, "tags": append([]string{}, f.Tags...), "task": f.Task, "name": f.Name, "query": f.Query, "limit": f.Limit, "offset": f.Offset}
 	args["most"], args["plain"] = MaxCount, isPlain(f.Task)
 	err = c.read(ctx, func(tx pgx.Tx) error {
-		found, err := bounded(ctx, tx, func(r entryRow) int { return len(r.Definition) }, listSchedules, args)
+		page, err := listPage(ctx, tx, args)
+		if err != nil {
+			return fmt.Errorf("list schedules: %w", err)
+		}
+		found, err := bounded(ctx, tx, func(r entryRow) int { return len(r.Definition) }, listSchedules, page)
 		if err != nil {
 			return fmt.Errorf("list schedules: %w", err)
 		}
@@ -166,29 +170,44 @@ const chosen = `
     and (@enabled::boolean is null or s.enabled = @enabled::boolean)
     and (@invalid::boolean is null or (s.invalid_reason is not null) = @invalid::boolean)
     and (@category::text = '' or s.category = @category)
-    and s.tags @> @tags::text[]
+    and (cardinality(@tags::text[]) = 0 or s.tags @> @tags::text[])
     and (@task::text = '' or (not @plain::boolean or strpos(s.task::text, @task) > 0) and ` + outbox.TaskName + ` = @task)
     and (@name::text = '' or s.name = @name)
     and (@query::text = '' or strpos(lower(s.name), lower(@query)) > 0)`
 
 const (
-	getSchedule   = entryColumns + ` and s.id = @id`
-	listSchedules = `
-with page as materialized (
-    select s.id from tactus.schedules s where s.deleted_at is null` + chosen + `
-    order by s.created_at desc, s.id desc limit @limit::bigint offset @offset::bigint
-)
-` + entryColumns + ` and s.id = any (array(select id from page))`
+	getSchedule     = entryColumns + ` and s.id = @id`
+	pageOfSchedules = `
+select s.id::text from tactus.schedules s where s.deleted_at is null` + chosen + `
+order by s.created_at desc, s.id desc limit @limit::bigint offset @offset::bigint`
+	listSchedules  = entryColumns + ` and s.id = any ($1::uuid[])`
 	countSchedules = `
 select count(*) from (select from tactus.schedules s where s.deleted_at is null` + chosen + ` limit @most::bigint) counted`
 )
+
+// listPage finds the schedules of a page. The few that have a tag are better sorted than looked for in the order of all.
+func listPage(ctx context.Context, tx pgx.Tx, args pgx.NamedArgs) ([]string, error) {
+	if _, err := tx.Exec(ctx, `set local enable_sort = on`); err != nil {
+		return nil, err
+	}
+	rows, err := tx.Query(ctx, pageOfSchedules, pgx.QueryExecModeExec, args)
+	if err != nil {
+		return nil, err
+	}
+	page, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, err
+	}
+	_, err = tx.Exec(ctx, `set local enable_sort = off`)
+	return page, err
+}
 
 // isPlain reports whether a text stands in JSON as it is: then looking for it spares reading most documents.
 func isPlain(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' || strings.ContainsRune(`"\/<>&`, r) })
 }
 
-// newerFirst is the order of listSchedules' page. Postgres, asked to sort the rows too, would walk the whole index instead.
+// newerFirst is the order of a page. Postgres, asked to sort the rows too, would walk the whole index instead.
 func newerFirst(a, b entryRow) int {
 	return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), bytes.Compare(b.ID[:], a.ID[:]))
 }
