@@ -188,9 +188,10 @@ func (l *lane) encode(ctx context.Context, s settled, b outbox.Batch, c chunk) e
 	if err := l.handOver(ctx, b, c, wanted); err != nil {
 		return err
 	}
+	var again lostPage
 	for i, row := range c.rows {
 		c.rows[i].Data, c.rows[i].Headers = nil, nil
-		if row.Data == nil || !wanted(row) || aside[event{row.Aggregate, row.Version}] {
+		if row.Data == nil || !wanted.has(row) || aside[event{row.Aggregate, row.Version}] {
 			continue
 		}
 		m, err := l.Encode(row, b.Epoch)
@@ -199,7 +200,12 @@ func (l *lane) encode(ctx context.Context, s settled, b outbox.Batch, c chunk) e
 				return err
 			}
 		}
+		if m != nil && l.Tasks && b.Kind == outbox.AgainBatch && wanted.sent(row) {
+			again.add(row) // it comes by an event of its own, which counts it
+			continue
+		}
 		c.entries[i].Message = m
 	}
-	return nil
+	_, err = l.handAgain(ctx, again)
+	return err
 }

@@ -98,6 +98,12 @@ func TestBrokerLosesTasks(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.awaitTasks(t, "q", all[4:])
+	if n := w.number(t, `select count(*) from tactus.runs where redelivered = 1 and id::text = any ($1)`, all[4:]); n != 2 {
+		t.Errorf("%d runs are counted as handed over again", n)
+	}
+	if n := w.number(t, `select sum(redelivered) from tactus.runs`); n != 2 {
+		t.Errorf("%d times something was handed over again", n)
+	}
 	later := w.fire(t, "q", 2)
 	w.awaitTasks(t, "q", append(all[4:], later...))
 	if n := w.number(t, `select count(*) from tactus.relay_batches where kind = 'again'`); n != 1 {

@@ -11,33 +11,42 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// wanted tells which rows of a batch are to be published. Tasks that may have been handed over before, by this relay or
-// because somebody asked for it, only are when they are not known to have started, and are neither expired nor too old.
-// A run expires after it was handed over: one that is still due, and was to be handed over once only, has not expired.
-func (l *lane) wanted(ctx context.Context, b outbox.Batch, c chunk) (func(outbox.Row) bool, error) {
-	if !l.Tasks || b.Kind == outbox.NextBatch && !slices.ContainsFunc(c.rows, redelivery) {
-		return func(outbox.Row) bool { return true }, nil
-	}
-	waiting, err := l.waiting(ctx, c)
-	if err != nil {
-		return nil, err
-	}
-	return func(row outbox.Row) bool {
-		if b.Kind == outbox.NextBatch && !redelivery(row) {
-			return true
-		}
-		switch run := waiting[row.Aggregate]; {
-		case run.version != row.Version:
-			return false // it has started, or another event of it counts
-		case b.Kind == outbox.NextBatch:
-			return true
-		case run.status == domain.Due:
-			return b.Kind == outbox.AgainBatch || b.Since == nil || !row.At.Before(*b.Since)
-		default:
-			return b.Kind == outbox.AgainBatch && !row.At.Before(*b.Since)
-		}
-	}, nil
+// wanted tells which rows of a batch are to be published.
+type wanted struct {
+	batch   outbox.Batch
+	all     bool
+	waiting map[domain.ID]waitingRun
 }
+
+// wanted finds out about a chunk. Tasks that may have been handed over before, by this relay or because somebody asked for it, only
+// are wanted when they are not known to have started, and are neither expired nor too old. A run expires after it was handed over:
+// one that is still due, and was to be handed over once only, has not expired.
+func (l *lane) wanted(ctx context.Context, b outbox.Batch, c chunk) (w wanted, err error) {
+	w.batch = b
+	if w.all = !l.Tasks || b.Kind == outbox.NextBatch && !slices.ContainsFunc(c.rows, redelivery); !w.all {
+		w.waiting, err = l.waiting(ctx, c)
+	}
+	return w, err
+}
+
+func (w wanted) has(row outbox.Row) bool {
+	if w.all || w.batch.Kind == outbox.NextBatch && !redelivery(row) {
+		return true
+	}
+	switch run := w.waiting[row.Aggregate]; {
+	case run.version != row.Version:
+		return false // it has started, or another event of it counts
+	case w.batch.Kind == outbox.NextBatch:
+		return true
+	case run.status == domain.Due:
+		return w.batch.Kind == outbox.AgainBatch || w.batch.Since == nil || !row.At.Before(*w.batch.Since)
+	default:
+		return w.batch.Kind == outbox.AgainBatch && !row.At.Before(*w.batch.Since)
+	}
+}
+
+// sent reports whether the run of a row was handed over before.
+func (w wanted) sent(row outbox.Row) bool { return w.waiting[row.Aggregate].status == domain.Sent }
 
 // redelivery tells the events of runs that somebody asked to hand over again.
 func redelivery(row outbox.Row) bool { return row.Version > 1 }
