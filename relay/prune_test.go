@@ -112,3 +112,40 @@ func TestPruneRunEvents(t *testing.T) {
 	all = append(all, w.fire(t, "q", 1)...)
 	w.awaitTasks(t, "q", all)
 }
+
+// TestSinkAwayBeyondRetention has a sink of tasks away for four times as long as batches and run events are kept, while another one is
+// served. It gets everything once it is back.
+func TestSinkAwayBeyondRetention(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	stop := w.carry(t, w.tasks(t))
+	all := w.fire(t, "q", 3)
+	w.awaitTasks(t, "q", all)
+	stop()
+	other := w.tasks(t)
+	other.Name = "other"
+	other.Sink, other.Encode = w.otherTasks(t), nothing
+	r, _ := w.relay(t, relay.Config{}, other)
+	all = append(all, w.fire(t, "q", 4)...)
+	testenv.Eventually(t, "the other sink served", func() error {
+		if w.number(t, `select coalesce(sum(row_count), 0)::bigint from tactus.relay_batches where sink = 'other'`) < 7 {
+			return errNotYet
+		}
+		return nil
+	})
+	if _, err := outbox.Maintain(t.Context(), w.pool, time.Now(), outbox.Retention{Runs: 1000 * time.Hour, Keys: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	w.sql(t, `select setval('tactus.outbox_position', 5000000)`)
+	for range 4 {
+		w.aged(t)
+	}
+	w.sql(t, `update tactus.outbox set occurred_at = occurred_at - interval '32 days'`)
+	if err := r.Prune(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.carry(t, w.tasks(t))
+	w.awaitTasks(t, "q", all)
+	all = append(all, w.fire(t, "q", 1)...)
+	w.awaitTasks(t, "q", all)
+}
