@@ -51,6 +51,12 @@ func (r Route) Check(check Check) error {
 	if r.Pattern == "" || len(r.Pattern) > maxName || strings.ContainsFunc(r.Pattern, func(c rune) bool { return c < ' ' }) {
 		f.add("name_invalid", "/pattern", "want the name of a task, or a pattern with * and ?, of at most %d bytes", maxName)
 	}
+	if (r.Exchange == "") != (r.RoutingKey == "") {
+		f.add("target_ambiguous", "/exchange", "an exchange and a routing key go together: give both, or neither")
+	}
+	if (r == Route{Pattern: r.Pattern}) {
+		f.add("route_empty", "", "it says nothing: give a queue, a priority, or another option")
+	}
 	if r.Priority != nil && (*r.Priority < 0 || *r.Priority > 255) {
 		f.add("priority_range", "/priority", "%d: want 0 to 255 (on Redis 0 is the highest)", *r.Priority)
 	}

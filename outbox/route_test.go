@@ -34,7 +34,7 @@ func TestRoutesAreAppliedAsDomainDoes(t *testing.T) {
 	routes := []domain.Route{
 		{Pattern: "app.queue", Queue: "fast", Priority: &one, ExpiresSeconds: 60, TimeLimitSeconds: 30, SoftTimeLimitSeconds: 20, IgnoreResult: true},
 		{Pattern: "app.exchange", Queue: "topical", Exchange: "topics", RoutingKey: "a.b"},
-		{Pattern: "app.nothing"},
+		{Pattern: "app.little", Priority: &one},
 	}
 	putRoutes(t, pool, routes...)
 	for _, r := range routes {

@@ -86,7 +86,7 @@ func (c adoptCmd) Run(ctx context.Context, to console) error {
 	if err := source.Adopt(ctx, c.Timezone); err != nil {
 		return err
 	}
-	fmt.Fprintf(to.problems, "%s is followed from now on: change its schedules there. Nothing that was due before fires.\n", source.Table)
+	fmt.Fprintf(to.problems, "%s is followed from now on: change its schedules there. Nothing that was due before fires, but what never ran and is marked so.\n", source.Table)
 	return nil
 }
 

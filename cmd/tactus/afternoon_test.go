@@ -49,13 +49,14 @@ func TestAfternoon(t *testing.T) {
 		"adopt --django-celery-beat --dry-run --application application.json --accept celery_refuses": `new +sundays .*Celery's beat never runs it`,
 		"import crontab --task app.run_command -":                                                     ``,
 		"export redbeat --redbeat-redis-url redis://host:6379/0":                                      `0 entries say when they ran last`,
-		"import celery":                ``,
-		"adopt --django-celery-beat":   `is followed from now on`,
-		"beat --beat-shadow":           ``,
-		"shadow report --since 24h":    `Nobody has watched(?s:.*)They do not agree`,
-		"relay":                        ``,
-		"beat":                         ``,
-		"unadopt --django-celery-beat": `1 schedules were deleted here`,
+		"import celery application.json":                                                              `0 new`,
+		"api":                                                                                         ``,
+		"adopt --django-celery-beat":                                                                  `is followed from now on`,
+		"beat --beat-shadow":                                                                          ``,
+		"shadow report --since 24h":                                                                   `Nobody has watched(?s:.*)They do not agree`,
+		"relay":                                                                                       ``,
+		"beat":                                                                                        ``,
+		"unadopt --django-celery-beat":                                                                `1 schedules were deleted here`,
 	}
 	for _, block := range regexp.MustCompile(`(?m)^    .*$`).FindAllString(string(page), -1) {
 		for _, found := range regexp.MustCompile(`tactus ([^&|>#]*)`).FindAllStringSubmatch(block, -1) {

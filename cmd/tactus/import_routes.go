@@ -74,9 +74,16 @@ func (c importRoutesCmd) show(to console, rows []importer.RouteRow) (refused int
 	table := tabwriter.NewWriter(to.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "CHANGE\tPATTERN\tQUEUE\tPRIORITY\tEXPIRES\tREMARKS")
 	for _, r := range rows {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%d\t%s\n", r.Change, r.Pattern, r.Queue, priority(r.Priority), r.ExpiresSeconds, r.Reason)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Change, r.Pattern, r.Queue, priority(r.Priority), expiry(r.ExpiresSeconds), r.Reason)
 	}
 	return refused, table.Flush()
+}
+
+func expiry(seconds int64) string {
+	if seconds == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%d s", seconds)
 }
 
 func priority(p *int) string {
