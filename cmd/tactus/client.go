@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,7 +17,7 @@ import (
 
 // clientFlags say which API to speak to, and how to show what it answers.
 type clientFlags struct {
-	URL    string `name:"url" env:"TACTUS_URL" default:"http://127.0.0.1:8000" help:"The API."`
+	URL    secret `name:"url" env:"TACTUS_URL" default:"http://127.0.0.1:8000" help:"The API; or TACTUS_URL_FILE, a file with it."`
 	Output string `short:"o" enum:"table,json" default:"table" help:"table or json."`
 }
 
@@ -34,14 +35,14 @@ func (c clientFlags) call(ctx context.Context, method, path string, body any) ([
 	}
 	ctx, cancel := context.WithTimeout(ctx, clientTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, method, strings.TrimRight(c.URL, "/")+"/api/v1"+path, sent)
+	request, err := c.URL.request(ctx, method, "/api/v1"+path, sent)
 	if err != nil {
 		return nil, usage("TACTUS_URL: %v", err)
 	}
 	request.Header.Set("Content-Type", "application/json")
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("%w (is the API at TACTUS_URL %s running?)", err, c.URL)
+		return nil, fmt.Errorf("%w (is the API at TACTUS_URL %s running?)", withoutURL(err), c.URL)
 	}
 	defer response.Body.Close()
 	answer, err := io.ReadAll(response.Body)
@@ -52,6 +53,26 @@ func (c clientFlags) call(ctx context.Context, method, path string, body any) ([
 		return nil, refused(response.Status, answer)
 	}
 	return answer, nil
+}
+
+// request makes a request to a server whose URL may have a password.
+func (s secret) request(ctx context.Context, method, path string, body io.Reader) (*http.Request, error) {
+	base, err := url.Parse(s.reveal())
+	switch {
+	case err != nil:
+		return nil, s.fault(err)
+	case base.Scheme != "http" && base.Scheme != "https", base.Host == "":
+		return nil, errors.New("want http://host:port or https://host:port")
+	}
+	return http.NewRequestWithContext(ctx, method, strings.TrimRight(s.reveal(), "/")+path, body)
+}
+
+// withoutURL is the reason of a failed request. net/http cites the whole URL before it, and hides only the password of its user.
+func withoutURL(err error) error {
+	if failed, ok := errors.AsType[*url.Error](err); ok {
+		return failed.Err
+	}
+	return err
 }
 
 // refused makes an error of a problem document.

@@ -6,7 +6,6 @@ import (
 
 	"github.com/tactus-dev/tactus/domain/zone"
 	"github.com/tactus-dev/tactus/internal/hostzones"
-	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/zonewatch"
 )
 
@@ -32,9 +31,9 @@ func (c doctorCmd) Run(ctx context.Context, to console, all *commands) error {
 		fmt.Fprintln(to.out, "  DATABASE_URL is not set, so the processes were not asked")
 		return nil
 	}
-	pool, err := postgres.Open(ctx, c.DatabaseURL.reveal())
+	pool, err := c.open(ctx)
 	if err != nil {
-		return usage("DATABASE_URL: %v", c.DatabaseURL.fault(err))
+		return err
 	}
 	defer pool.Close()
 	processes, err := zonewatch.Processes(ctx, pool)

@@ -9,13 +9,12 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 )
 
 // healthCmd is for where there is no curl: the health check of a container.
 type healthCmd struct {
-	URL string `arg:"" optional:"" default:"http://127.0.0.1:8000" help:"Of an api, a relay or a beat."`
+	URL secret `arg:"" optional:"" default:"http://127.0.0.1:8000" help:"Of an api, a relay or a beat."`
 }
 
 const (
@@ -27,13 +26,13 @@ const (
 func (c healthCmd) Run(ctx context.Context, to console) error {
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(c.URL, "/")+"/readyz", nil)
+	request, err := c.URL.request(ctx, http.MethodGet, "/readyz", nil)
 	if err != nil {
 		return usage("%v", err)
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s: %w", c.URL, withoutURL(err))
 	}
 	defer response.Body.Close()
 	if response.StatusCode == http.StatusOK {

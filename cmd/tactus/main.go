@@ -86,6 +86,9 @@ func run(args []string, out, problems io.Writer) int {
 		fmt.Fprintln(problems, "tactus:", err)
 		return exitUsage
 	}
+	if err := checkSecrets(parsed); err != nil {
+		return exitCode(err, problems)
+	}
 	if err := hostzones.Use(all.Zoneinfo); err != nil {
 		fmt.Fprintln(problems, "tactus: not used:", err)
 	}

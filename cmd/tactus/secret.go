@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"strings"
@@ -74,7 +75,7 @@ func mask(text, with string) string {
 // redactPairs shows of PostgreSQL's key=value pairs where they lead.
 func redactPairs(text string) string {
 	c, err := pgx.ParseConfig(text)
-	if err != nil || !strings.Contains(text, "=") {
+	if err != nil || !strings.Contains(text, "=") || strings.Contains(c.Host, "@") {
 		return hidden
 	}
 	return fmt.Sprintf("host=%s port=%d dbname=%s", c.Host, c.Port, c.Database)
@@ -117,6 +118,51 @@ func (s secret) fault(err error) error {
 // errAmbiguous is all that may be said of a URL in which the password cannot be told from the rest.
 var errAmbiguous = errors.New("it cannot be read: write special characters of the user and the password (/ ? # @ : % ;) as %2F and so on")
 
+// checkHosts refuses a URL in which something stands for a host that cannot be one. It is what is left of a password with an
+// unescaped @, and whoever dials it cites it.
+func (s secret) checkHosts() error {
+	scheme, rest, isURL := strings.Cut(s.reveal(), "://")
+	if !isURL || scheme == "sentinel" { // Celery's list of URLs, which nothing here dials
+		return nil
+	}
+	authority := rest
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
+		authority = rest[:end]
+	}
+	_, hosts, hasUser := strings.Cut(authority, "@")
+	if !hasUser {
+		hosts = authority
+	}
+	if strings.Count(rest, "@") > 1 && hasUser || !hostList.MatchString(hosts) {
+		return errAmbiguous
+	}
+	return nil
+}
+
+// hostList are hosts with ports; %2F begins the folder of a socket.
+var hostList = regexp.MustCompile(`^(([\p{L}\p{N}_.%-]*|\[[0-9a-zA-Z:.%_-]+\])(:[^@:/]*)?(,|$))*$`)
+
+// checkSecrets has every URL of a command looked at before anything dials it.
+func checkSecrets(parsed *kong.Context) error {
+	values := map[string]*kong.Value{}
+	for _, flag := range parsed.Flags() {
+		values[strings.Join(flag.Envs, ", ")] = flag.Value
+	}
+	for _, argument := range parsed.Selected().Positional {
+		values[argument.Summary()] = argument
+	}
+	for name, value := range values {
+		s, isSecret := value.Target.Interface().(secret)
+		if !isSecret {
+			continue
+		}
+		if err := s.checkHosts(); err != nil {
+			return usage("%s: %v", name, err)
+		}
+	}
+	return nil
+}
+
 // atInPath finds a password with a slash, which would be taken for a port and the name of a database, and told.
 var atInPath = regexp.MustCompile(`^[a-z]+://[^/?#]*/[^?#]*@`)
 
@@ -125,8 +171,18 @@ func (s secret) checkDatabase(setting string) error {
 	if atInPath.MatchString(s.reveal()) {
 		return usage("%s: %v", setting, errAmbiguous)
 	}
-	if _, err := pgx.ParseConfig(s.reveal()); err != nil {
+	c, err := pgx.ParseConfig(s.reveal())
+	if err != nil {
 		return usage("%s: %v", setting, s.fault(err))
+	}
+	hosts := []string{c.Host}
+	for _, other := range c.Fallbacks {
+		hosts = append(hosts, other.Host)
+	}
+	for _, host := range hosts {
+		if strings.Contains(host, "@") && !filepath.IsAbs(host) {
+			return usage("%s: %v", setting, errAmbiguous)
+		}
 	}
 	return nil
 }

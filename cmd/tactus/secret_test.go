@@ -35,6 +35,13 @@ var forms = map[string][]string{
 		"postgres://ann:SECRET`: SECRET@127.0.0.1:x/db",
 		"postgres://ann@127.0.0.1:1/db?password=SECRET&sslmode=SECRET",
 		"host=127.0.0.1 password=SECRET SECRET port=x",
+		"postgres://ann:a@SECRET@127.0.0.1:1/db",
+		"postgres://ann:a@SECRET/SECRET@127.0.0.1:1/db",
+		"postgres://ann:a@SECRET?SECRET@127.0.0.1:1/db",
+		"postgres://ann:a@SECRET#SECRET@127.0.0.1:1/db",
+		"postgres://ann:a@SECRET%40127.0.0.1:1/db",
+		"postgres://ann:a@127.0.0.1:1,SECRET@127.0.0.1:1/db",
+		"host=SECRET@127.0.0.1 port=1 user=ann",
 		"password=SECRET SECRET",
 		"SECRET",
 	},
@@ -49,7 +56,14 @@ var forms = map[string][]string{
 		"redis://:SECRET/SECRET@127.0.0.1:1/0", "redis://:12/SECRET@127.0.0.1:1/0", "redis://:SECRET?SECRET@127.0.0.1:1/0", "redis://:12?SECRET@127.0.0.1:1/0",
 		"redis://:SECRET;SECRET@127.0.0.1:1/0", "redis://:SECRET#SECRET@127.0.0.1:1/0", "redis://:SECRET%zz@127.0.0.1:1/0",
 		"redis+sentinel://:SECRET/SECRET@127.0.0.1:1/main", "redis+cluster://ann:SECRET/SECRET@127.0.0.1:1", "redis+cluster://ann:12/SECRET@127.0.0.1:1",
+		"redis://:a@SECRET@127.0.0.1:1/0", "redis://:a@SECRET/SECRET@127.0.0.1:1/0", "redis://:a@SECRET?SECRET@127.0.0.1:1/0", "redis://:a@SECRET#SECRET@127.0.0.1:1/0",
+		"redis+sentinel://:a@SECRET@127.0.0.1:1/main", "redis+cluster://:a@SECRET@127.0.0.1:1",
 		"http://ann:SECRET@127.0.0.1", "ann:SECRET@127.0.0.1:1", "SECRET",
+	},
+	"TACTUS_URL": {
+		"https://ann:SECRET@127.0.0.1:1", "https://SECRET@127.0.0.1:1", "http://:SECRET%zz@127.0.0.1:1", "http://ann:a@SECRET@127.0.0.1:1",
+		"http://ann:a@SECRET/SECRET@127.0.0.1:1", "http://ann:12/SECRET@127.0.0.1:1", "http://127.0.0.1:1/?token=SECRET", "http://ann:SECRET@[::1:1",
+		"SECRET:x@127.0.0.1:1", "ann:SECRET@127.0.0.1:1", "SECRET",
 	},
 }
 
@@ -126,6 +140,38 @@ func TestFaultsDoNotCiteSecrets(t *testing.T) {
 			if got := tactus(t, args...); got.code == exitOK || strings.Contains(got.out+got.problems, "SECRET") {
 				t.Errorf("%v: %+v", args, got)
 			}
+		}
+	}
+	for _, text := range forms["TACTUS_URL"] {
+		for _, args := range [][]string{{"schedule", "list", "--url", text}, {"route", "list", "--url", text}, {"health", text}} {
+			if got := tactus(t, args...); got.code == exitOK || strings.Contains(strings.ToUpper(got.out+got.problems), "SECRET") {
+				t.Errorf("%v: %+v", args, got)
+			}
+		}
+	}
+}
+
+// TestUnescapedPasswordsAreRefused holds that nothing is dialed whose host begins in a password, and that the mend is told.
+func TestUnescapedPasswordsAreRefused(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{
+		{"doctor", "--database-url=postgres://u:a@SECRET@127.0.0.1:1/x"},
+		{"api", "--database-url=postgres://u:a@SECRET@127.0.0.1:1/x"},
+		{"relay", "--listen-url=postgres://u:a@SECRET@127.0.0.1:1/x", "--database-url=postgres://127.0.0.1:1/x", "--redis-url=redis://127.0.0.1:1"},
+		{"beat", "--database-url=postgres://127.0.0.1:1/x", "--redis-url=redis://:a@SECRET@127.0.0.1:1"},
+		{"schedule", "list", "--url=http://u:a@SECRET@127.0.0.1:1"},
+	} {
+		if got := tactus(t, args...); got.code != exitUsage || strings.Contains(got.out+got.problems, "SECRET") || !strings.Contains(got.problems, "_URL: it cannot be read: write special characters") {
+			t.Errorf("%v: %+v", args, got)
+		}
+	}
+	for _, text := range []string{
+		"postgres://u%40corp:p%40@db_1.example.org:5432,[::1]:5433,h/x?sslmode=disable", "postgres:///x?host=/run/a@b", "postgres://%2Frun%2Fpg/x", "postgres:///x?user=ann@corp",
+		"redis+sentinel://:x@a:1,[::1]:2/main/0", "unix://u:p@/run/redis.sock", "unix:///run/r@1.sock", "postgres://bücher.example/x", "host=h user=a@b",
+		"sentinel://:x@a:1/0;sentinel://:y@b:2/0", "none",
+	} {
+		if err := secretOf(text).checkHosts(); err != nil {
+			t.Errorf("%s: %v", text, err)
 		}
 	}
 }
