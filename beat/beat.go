@@ -50,6 +50,7 @@ type Beat struct {
 	takenAt micros // what was due before may have been settled by another
 	renewed time.Time
 	looked  time.Time // at the lease, by the monotonic clock
+	seen    *seenLease
 
 	foreseen   *time.Time // when another's lease expires, as it was seen last
 	foreseenAt time.Time  // since when it has been that

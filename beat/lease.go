@@ -3,6 +3,7 @@ package beat
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -28,12 +29,14 @@ type leaseRow struct {
 	Expires   *time.Time // nil when it was given up, or nobody had it ever
 	Switched  *time.Time // when a beat that fires last took over from a shadow
 	Firing    *time.Time // until when a beat that fires has its lease, while it has
+	Written   string     // the transaction that wrote the row
+	Back      bool       // the row was older than it has been seen before
 }
 
 // lookAtLease renews the lease, or takes it when it has run out (or would have, see silent), or else reads it. Its holder
 // gets a new epoch when it is unsure of what it did last. The watermark and snapshot are written
 // with a renewal only: what a predecessor has left stays until its successor has read it. And only in the life of the
-// database that memory is of: in another one they mean nothing. An UPDATE that finds nothing to do locks nothing, so a
+// database that memory is of: in another one, and in one that has gone back, they mean nothing, and the epoch is a new one. An UPDATE that finds nothing to do locks nothing, so a
 // standby is in nobody's way.
 //
 // A shadow never has its lease beside one that fires, and begins at that moment when one has fired since. One that fires
@@ -42,7 +45,8 @@ const lookAtLease = `
 with held as (
     update tactus.leases l set
         holder = @holder,
-        epoch = case when l.holder = @holder and l.epoch = @epoch and not @unsure then l.epoch else l.epoch + 1 end,
+        epoch = case when l.holder = @holder and l.epoch = @epoch and not @unsure and not ` + wentBack + ` then l.epoch
+            else greatest(l.epoch, @seen_epoch::bigint) + 1 end,
         expires_at = clock_timestamp() + @lease::interval,
         watermark = case when l.holder = @holder and l.epoch = @epoch then coalesce(` + ourWatermark + `, l.watermark)
             when ` + begins + ` then clock_timestamp() else l.watermark end,
@@ -51,7 +55,7 @@ with held as (
     where l.name = @name and (l.expires_at <= clock_timestamp() or l.expires_at = @silent::timestamptz
             or l.holder = @holder and (l.epoch = @epoch or @unsure::boolean))
         and (l.name <> 'shadow' or ` + firing + ` is null)
-    returning true as mine, l.name, l.holder, l.epoch, l.watermark, l.snapshot, l.expires_at
+    returning true as mine, l.name, l.holder, l.epoch, l.watermark, l.snapshot, l.expires_at, l.xmin as written
 ),
 switched as (
     insert into tactus.leases as w (name, holder, epoch, expires_at, watermark)
@@ -61,19 +65,28 @@ switched as (
     on conflict (name) do update set holder = excluded.holder, epoch = excluded.epoch, expires_at = excluded.expires_at, watermark = excluded.watermark
     returning watermark
 )
-select mine, holder, epoch, watermark, snapshot::text, ` + lifeAndClock + `, ` + expiry + `, coalesce((select watermark from switched), ` + lastSwitch + `), ` + firing + ` from held
+select mine, holder, epoch, watermark, snapshot::text, ` + lifeAndClock + `, ` + expiry + `, coalesce((select watermark from switched), ` + lastSwitch + `), ` + firing + `,
+    written::text, (select ` + wentBack + ` from tactus.leases l where l.name = @name) from held
 union all
 ` + readLease + ` and not exists (select from held)`
 
-const readLease = `select false, holder, epoch, watermark, snapshot::text, ` + lifeAndClock + `, ` + expiry + `, ` + lastSwitch + `, ` + firing + ` from tactus.leases where name = @name`
+const readLease = `select false, l.holder, l.epoch, l.watermark, l.snapshot::text, ` + lifeAndClock + `, ` + expiry + `, ` + lastSwitch + `, ` + firing + `,
+    l.xmin::text, ` + wentBack + ` from tactus.leases l where l.name = @name`
 
 const (
 	expiry = `case when isfinite(expires_at) then expires_at end`
 
 	lifeAndClock = thisLife + `, clock_timestamp()`
 	thisLife     = `(select system_identifier::text from pg_control_system()) || '.' || left(pg_walfile_name(pg_current_wal_lsn()), 8)`
-	ourWatermark = `case when @life::text = ` + thisLife + ` then @watermark::timestamptz end`
-	ourSnapshot  = `case when @life::text = ` + thisLife + ` then @snapshot::text::pg_snapshot end`
+	ourWatermark = `case when @life::text = ` + thisLife + ` and not ` + wentBack + ` then @watermark::timestamptz end`
+	ourSnapshot  = `case when @life::text = ` + thisLife + ` and not ` + wentBack + ` then @snapshot::text::pg_snapshot end`
+
+	// wentBack reports whether the lease is older than this beat has seen it before, as after an older copy of the data
+	// directory has been put back. Its holder alone writes in an epoch, one transaction after another, so that the row's
+	// transaction never gets older in one. A later holder goes on from the snapshot that is there. An answer that was lost
+	// can only have made the row newer than it was seen.
+	wentBack = `coalesce(case when l.epoch = @seen_epoch::bigint then age(l.xmin) > age(@seen_written::text::xid)
+        else l.epoch < @seen_epoch::bigint or pg_snapshot_xmax(l.snapshot) < pg_snapshot_xmax(@seen_snapshot::text::pg_snapshot) end, false)`
 
 	lastSwitch = `(select watermark from tactus.leases where name = 'switch')`
 	firing     = `(select expires_at from tactus.leases where name = 'beat' and expires_at > clock_timestamp())`
@@ -84,9 +97,9 @@ const (
 
 // giveUpLease lets it run out at once.
 const giveUpLease = `
-update tactus.leases set expires_at = clock_timestamp(), watermark = coalesce(` + ourWatermark + `, watermark),
-    snapshot = coalesce(` + ourSnapshot + `, snapshot)
-where name = @name and holder = @holder and epoch = @epoch and (name <> 'shadow' or ` + firing + ` is null)`
+update tactus.leases l set expires_at = clock_timestamp(), watermark = coalesce(` + ourWatermark + `, l.watermark),
+    snapshot = coalesce(` + ourSnapshot + `, l.snapshot)
+where l.name = @name and l.holder = @holder and l.epoch = @epoch and (l.name <> 'shadow' or ` + firing + ` is null)`
 
 const makeLease = `
 insert into tactus.leases (name, holder, epoch, expires_at) values (@name, '', 0, '-infinity') on conflict do nothing`
@@ -111,6 +124,7 @@ func (b *Beat) leaseArgs(now micros) named {
 		"name": b.mode.lease, "holder": b.holder, "epoch": b.epoch, "lease": leaseFor, "life": b.life, "watermark": nil, "snapshot": nil,
 		"silent": b.silent(), "unsure": b.unsure,
 	}
+	maps.Copy(args, b.seen.args())
 	if b.leading && !b.resync.foreign() {
 		args["watermark"] = time.UnixMicro(b.memory.settled(now))
 		args["snapshot"] = b.processed
@@ -122,12 +136,13 @@ func (b *Beat) leaseArgs(now micros) named {
 func (b *Beat) renew(ctx context.Context, now micros) error {
 	sql, args := lookAtLease, b.leaseArgs(now)
 	if b.retired {
-		sql, args = readLease, named{"name": b.mode.lease}
+		sql, args = readLease, b.readArgs()
 	}
 	row, err := b.look(ctx, sql, args)
 	if err != nil {
 		return err
 	}
+	b.compare(row)
 	b.looked = localNow()
 	b.lifeIs(row.Life)
 	b.lookAt = now + renewEvery.Microseconds()
@@ -141,7 +156,7 @@ func (b *Beat) renew(ctx context.Context, now micros) error {
 	}
 	b.renewed = b.clock.now()
 	switch {
-	case b.unsure && row.Epoch == b.epoch+1: // nobody had it in between
+	case (b.unsure || b.leading && row.Back) && row.Epoch == b.epoch+1: // nobody had it in between
 		b.goOn(row, now)
 	case row.Epoch != b.epoch:
 		b.leading, b.unsure, b.epoch, b.taken = false, false, row.Epoch, row
@@ -175,11 +190,11 @@ func (b *Beat) silent() *time.Time {
 	return nil
 }
 
-// goOn goes on with a new epoch after a commit that was not answered: that statement has committed by now, or never will.
+// goOn goes on with a new epoch, in a database that has gone back, or after a commit that was not answered: that statement has committed by now, or never will.
 // What it has settled is looked for before anything that was missed is decided anew, as after a takeover: a range that is
 // decided later goes farther, and the unique key would take it for the one that is there.
 func (b *Beat) goOn(row leaseRow, now micros) {
-	b.log.Info("goes on after a commit without an answer", "epoch", row.Epoch)
+	b.log.Info("goes on in a new epoch", "epoch", row.Epoch, "unanswered", b.unsure, "back", row.Back)
 	b.epoch, b.takenAt, b.unsure = row.Epoch, max(b.takenAt, now, row.Now.UnixMicro()), false
 }
 

@@ -15,11 +15,12 @@ func (b *Beat) start(ctx context.Context) error {
 	if _, err := b.pool.Exec(ctx, makeLease, planned, named{"name": b.mode.lease}); err != nil {
 		return fmt.Errorf("make the lease: %w", err)
 	}
-	row, err := b.look(ctx, readLease, named{"name": b.mode.lease})
+	row, err := b.look(ctx, readLease, b.readArgs())
 	if err != nil {
 		return err
 	}
 	b.life = row.Life
+	b.compare(row)
 	b.markFeed(ctx)
 	snapshot, err := outbox.Current(ctx, b.pool)
 	if err != nil {
@@ -59,7 +60,9 @@ func (b *Beat) step(ctx context.Context, now micros) (wake micros, err error) {
 		}
 	}
 	now += b.heedStep()
-	err = errors.Join(errs...)
+	if err = errors.Join(errs...); err != nil {
+		b.lookAt = now // the lease shows what became of the database meanwhile, before anything else is decided
+	}
 	b.publish(now, err != nil)
 	return b.wake(now), err
 }

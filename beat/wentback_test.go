@@ -1,6 +1,7 @@
 package beat
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 // goneBack are the ways in which a beat hears that Postgres may have gone back.
 var goneBack = map[string]func(w *world, b *Beat){
 	"another life of the database":  func(_ *world, b *Beat) { b.life = "another" },
+	"the lease is an older one":     olderLease,
 	"snapshots of another database": func(_ *world, b *Beat) { b.base, b.pollAt = "900000000:900000000:", 0 },
 	"a new epoch": func(w *world, b *Beat) {
 		m, err := cloudevents.EpochStarted("f", time.Now())
@@ -23,6 +25,38 @@ var goneBack = map[string]func(w *world, b *Beat){
 		b.note(read(w.told(domain.ID{1}, 1, "e")))
 		b.note(read(w.told(domain.ID{1}, 1, "f")))
 	},
+}
+
+// olderLease has the beat remember a lease that a later transaction wrote, whose number has been used again since.
+func olderLease(w *world, b *Beat) {
+	w.Helper()
+	written := w.count(`select xmin::text::bigint from tactus.leases where name = 'beat'`)
+	b.seen.written = fmt.Sprint(written + 10)
+	for w.count(`select pg_current_xact_id()::xid::text::bigint`) < written+20 {
+	}
+}
+
+// TestPutBackBehindAStandby has the lease go back to an earlier holder's, which a standby finds first. Neither holder goes on
+// in an epoch that the other has had, and what the one before wrote stays until memory is made anew.
+func TestPutBackBehindAStandby(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.create(minutely(``))
+	a, b := w.beat("a"), w.beat("b")
+	w.step(a, w.now.Add(4*time.Second))
+	w.step(b, w.now)
+	w.execute(`update tactus.leases set epoch = epoch - 1, holder = 'before', expires_at = '-infinity', snapshot = '7:7:' where name = 'beat'`)
+	row, err := b.look(t.Context(), lookAtLease, b.leaseArgs(w.now.UnixMicro()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !row.Back || row.Epoch != 2 || *row.Snapshot != "7:7:" {
+		t.Errorf("back %v, epoch %d, snapshot %s", row.Back, row.Epoch, *row.Snapshot)
+	}
+	w.step(a, w.now.Add(4*time.Second))
+	if a.leading {
+		t.Error("the one before leads")
+	}
 }
 
 // TestAnotherLife has Postgres go back to before two edits and a run of each of three schedules, where one of them is edited
