@@ -49,7 +49,7 @@ func New(pool *pgxpool.Pool, timezone string, log *slog.Logger, workers celery.C
 	s.due(api)
 	s.events(api)
 	s.routes(api)
-	return http.NewCrossOriginProtection().Handler(tidy(mux))
+	return sameOrigin(tidy(mux))
 }
 
 // tidy takes trailing slashes for none, refuses addresses that are no text, and answers what the mux has no operation for with
