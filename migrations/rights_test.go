@@ -24,6 +24,7 @@ var definers = []string{"adopt_related", "adopt_row", "adopt_statement", "adopt_
 var composed = map[string]string{
 	"adopt_check_table":   "a regclass",
 	"adopt_install":       "a regclass",
+	"adopt_lock":          "a regclass",
 	"adopt_lock_related":  "a regclass, and the name of a built-in type",
 	"adopt_many":          "a regclass, and the name of a built-in type",
 	"adopt_related":       "a regclass",

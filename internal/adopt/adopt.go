@@ -29,11 +29,18 @@ func (s Source) Adopt(ctx context.Context, timezone string) error {
 	}
 	var after *string
 	for first := true; first || after != nil; first = false {
-		if err := s.pool.QueryRow(ctx, `select tactus.adopt_batch($1, $2, $3)`, s.Table, after, batchSize).Scan(&after); err != nil {
+		err := s.locked(ctx, func() error {
+			return s.pool.QueryRow(ctx, `select tactus.adopt_batch($1, $2, $3)`, s.Table, after, batchSize).Scan(&after)
+		})
+		if err != nil {
 			return fmt.Errorf("adopt the rows of %s: %w", s.Table, err)
 		}
 	}
-	if _, err := s.pool.Exec(ctx, `select tactus.adopt_sweep($1)`, s.Table); err != nil {
+	err = s.locked(ctx, func() error {
+		_, err := s.pool.Exec(ctx, `select tactus.adopt_sweep($1)`, s.Table)
+		return err
+	})
+	if err != nil {
 		return fmt.Errorf("adopt %s: delete what is gone: %w", s.Table, err)
 	}
 	return nil

@@ -189,6 +189,122 @@ func TestOwnersOfAdoptedTablesGainNothing(t *testing.T) {
 	}
 }
 
+// parked are what the owner of a table may do while the beat waits for one of its rows.
+var parked = map[string][]string{
+	"parked_index":      {`create index on X.celery_beat_schedules ((X.evil('x') || name))`},
+	"parked_statistics": {`create statistics X.bad on (X.evil('x') || name), task_name from X.celery_beat_schedules`},
+	"parked_child":      {`create table X.child (check (name <> X.evil('x'))) inherits (X.celery_beat_schedules)`},
+	"parked_schema": {
+		`alter schema X rename to X_hidden`, `create schema X`,
+		`create view X.celery_beat_schedules as select id, X_hidden.evil(name) as name, task_name, cron_expression, enabled, args, kwargs, description from X_hidden.celery_beat_schedules`,
+		`grant usage on schema X to OWNER`, `grant select, update on X.celery_beat_schedules to OWNER`,
+	},
+}
+
+// TestOwnersOfAdoptedTablesCannotParkTheBeat holds the beat up at the lock of a row, between the check of a table and the
+// statements that read its next rows, and changes meanwhile what reading it runs.
+func TestOwnersOfAdoptedTablesCannotParkTheBeat(t *testing.T) {
+	t.Parallel()
+	s := newSiege(t)
+	for name, changes := range parked {
+		s.table(name)
+		table := name + adoptedTable
+		s.as(s.upstreamPool, `insert into `+table+` (name, task_name, cron_expression) select '`+name+`' || n, 'a', '* * * * *' from generate_series(1, 20) as n`)
+		source, err := adopt.Find(t.Context(), s.ownerPool, table, adopt.CeleryBeatSchedules)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := source.Adopt(t.Context(), "UTC"); err != nil {
+			t.Fatal(err)
+		}
+		s.as(s.upstreamPool, strings.ReplaceAll(`alter table X disable trigger user; update X set description = 'changed'; alter table X enable trigger user`, "X", table))
+		holder, err := s.upstreamPool.Begin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := holder.Exec(t.Context(), `select from `+table+` for update`); err != nil {
+			t.Fatal(err)
+		}
+		round := make(chan error, 1)
+		go func() {
+			_, err := s.ownerPool.Exec(t.Context(), `select tactus.adopt_round(100)`)
+			round <- err
+		}()
+		s.awaitWaiter("tactus.adopt_round")
+		for _, sql := range changes {
+			sql = strings.NewReplacer("X", name, "OWNER", s.owner).Replace(sql)
+			if _, err := s.upstreamPool.Exec(t.Context(), `set lock_timeout = '300ms'; `+sql); err != nil {
+				t.Logf("%s: %v", sql, err) // kept away, or not known to this version
+			}
+		}
+		if err := holder.Rollback(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-round; err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		s.held(name)
+		s.as(s.ownerPool, `delete from tactus.adoptions; delete from tactus.adopt_failures`)
+	}
+}
+
+// awaitWaiter waits until a statement of the owner's waits for a lock.
+func (s *siege) awaitWaiter(part string) {
+	s.Helper()
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		var waiting bool
+		err := s.ownerPool.QueryRow(s.Context(), `select exists (select from pg_stat_activity
+			where usename = current_user and pid <> pg_backend_pid() and wait_event_type = 'Lock' and strpos(query, $1) > 0)`, part).Scan(&waiting)
+		if err != nil {
+			s.Fatal(err)
+		}
+		if waiting {
+			return
+		}
+	}
+	s.Fatalf("nothing waits in %s", part)
+}
+
+// TestOwnersOfAdoptedTablesCannotHideBehindASnapshot writes in a transaction that does not see a child of the table made after its
+// snapshot, which the planner finds all the same.
+func TestOwnersOfAdoptedTablesCannotHideBehindASnapshot(t *testing.T) {
+	t.Parallel()
+	s := newSiege(t)
+	s.table("x")
+	source, err := adopt.Find(t.Context(), s.ownerPool, "x"+adoptedTable, adopt.CeleryBeatSchedules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := source.Adopt(t.Context(), "UTC"); err != nil {
+		t.Fatal(err)
+	}
+	tx, err := s.upstreamPool.BeginTx(t.Context(), pgx.TxOptions{IsoLevel: pgx.RepeatableRead})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(t.Context()) }()
+	if _, err := tx.Exec(t.Context(), `select count(*) from pg_namespace`); err != nil {
+		t.Fatal(err)
+	}
+	s.as(s.upstreamPool, `create table x.child (check (name <> x.evil('x'))) inherits (x.celery_beat_schedules)`)
+	if _, err := tx.Exec(t.Context(), `insert into x.celery_beat_schedules (name, task_name, cron_expression) values ('late', 'a', '* * * * *')`); err != nil {
+		t.Fatal(err)
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.held("a child after the snapshot")
+	s.as(s.upstreamPool, `drop table x.child`)
+	if _, err := adopt.Mend(t.Context(), s.ownerPool); err != nil {
+		t.Fatal(err)
+	}
+	s.as(s.ownerPool, `select tactus.adopt_round(100)`)
+	var late int
+	if err := s.ownerPool.QueryRow(t.Context(), `select count(*) from tactus.schedules where name = 'late' and deleted_at is null`).Scan(&late); err != nil || late != 1 {
+		t.Errorf("%d schedules of a row written at REPEATABLE READ, %v", late, err)
+	}
+}
+
 func (s *siege) tellsOnce(name, told string) {
 	s.Helper()
 	rows, err := s.ownerPool.Query(s.Context(), `select coalesce(key || ': ', '') || reason from tactus.adopt_failures where source = $1`, name+adoptedTable)
