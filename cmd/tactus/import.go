@@ -234,7 +234,7 @@ type importCrontabCmd struct {
 	Task    string `required:"" help:"The task that runs a command: it gets args [command], and kwargs stdin, env and user where the line has them."`
 	System  *bool  `negatable:"" help:"Lines name a user before the command, as in /etc/crontab and /etc/cron.d."`
 	Seconds bool   `help:"Lines begin with a field for seconds."`
-	File    string `arg:"" help:"The file; - reads standard input (crontab -l)."`
+	File    string `arg:"" help:"The file, its lines of at most 64 KiB; - reads standard input (crontab -l)."`
 }
 
 // Run imports. The zone is that of this host, unless somebody has said another one: it is cron's.
@@ -261,7 +261,7 @@ func (c importCrontabCmd) Run(ctx context.Context, to console) error {
 	if system := isSystemCrontab(c.File); c.System == nil && system {
 		c.System = &system
 	}
-	entries, err := importer.ParseCrontab(string(raw), importer.CrontabOptions{
+	entries, err := importer.ParseCrontab(ctx, string(raw), importer.CrontabOptions{
 		Task: c.Task, System: c.System, Seconds: c.Seconds, Timezone: c.Timezone, IsUser: isUser,
 	})
 	if err != nil {

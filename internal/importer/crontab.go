@@ -1,11 +1,13 @@
 package importer
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/tactus-dev/tactus/domain"
 )
@@ -22,15 +24,22 @@ type CrontabOptions struct {
 // ParseCrontab reads a crontab file. Days of month and week are ORed, as cron does. A name is made of the command, so that
 // an edit of the time is a change of the same schedule. Each line has the whole environment: a file of many lines behind many
 // assignments, which would come to far more than itself, is refused.
-func ParseCrontab(text string, options CrontabOptions) (entries []Entry, err error) {
-	environment, zone := map[string]string{}, options.Timezone
+func ParseCrontab(ctx context.Context, text string, options CrontabOptions) (entries []Entry, err error) {
+	environment, zone, assigned, number := map[string]string{}, options.Timezone, 0, 0
 	var kept budget
 	for line := range strings.Lines(string(withoutMark([]byte(text)))) {
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("read crontab: %w", ctx.Err())
+		}
 		line = strings.TrimSpace(line)
+		number++
 		if line == "" || line[0] == '#' {
 			continue
 		}
 		if m := assignment.FindStringSubmatch(line); m != nil {
+			if assigned += len(line); assigned > maxEnvironment {
+				return nil, fmt.Errorf("read crontab: line %d: the assignments come to more than %d MiB together", number, maxEnvironment>>20)
+			}
 			if m[1] == "CRON_TZ" {
 				zone = unquote(m[2])
 			} else {
@@ -38,13 +47,34 @@ func ParseCrontab(text string, options CrontabOptions) (entries []Entry, err err
 			}
 			continue
 		}
-		e := options.entry(line, zone, environment)
+		e := options.line(line, number, zone, environment)
 		if err := kept.keep(len(e.Definition.Args) + len(e.Definition.Kwargs)); err != nil {
 			return nil, fmt.Errorf("read crontab: %w", err)
 		}
 		entries = append(entries, e)
 	}
 	return entries, nil
+}
+
+const (
+	maxLine        = 64 << 10
+	maxEnvironment = 1 << 20
+)
+
+// line is the entry of a line. One that is too long, or no text, has none of what it says.
+func (o CrontabOptions) line(line string, number int, zone string, environment map[string]string) Entry {
+	e := Entry{Definition: domain.Definition{Name: fmt.Sprintf("cron line %d", number)}}
+	switch {
+	case len(line) > maxLine:
+		e.refuse("line_too_long: line %d has %d KiB: at most %d are read", number, len(line)>>10, maxLine>>10)
+	case !utf8.ValidString(line):
+		e.refuse("utf8_invalid: line %d is not UTF-8: save the file as UTF-8", number)
+	case strings.Contains(line, "\x00"):
+		e.refuse("nul_unsupported: line %d has a NUL byte: take it out", number)
+	default:
+		return o.entry(line, zone, environment)
+	}
+	return e
 }
 
 var assignment = regexp.MustCompile(`^([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)$`)
@@ -130,17 +160,23 @@ func cut(line string, words int) (taken, rest string) {
 // input splits what cron gives to the command's standard input: all after the first %, in which further ones are ends of
 // lines. \% is a percent sign.
 func input(text string) (command, stdin string) {
-	parts := []string{""}
+	var read strings.Builder
+	end := -1 // of the command
 	for i := 0; i < len(text); i++ {
 		switch {
 		case text[i] == '\\' && i+1 < len(text) && text[i+1] == '%':
-			parts[len(parts)-1] += "%"
+			read.WriteByte('%')
 			i++
+		case text[i] == '%' && end < 0:
+			end = read.Len()
 		case text[i] == '%':
-			parts = append(parts, "")
+			read.WriteByte('\n')
 		default:
-			parts[len(parts)-1] += text[i : i+1]
+			read.WriteByte(text[i])
 		}
 	}
-	return strings.TrimSpace(parts[0]), strings.Join(parts[1:], "\n")
+	if end < 0 {
+		return strings.TrimSpace(read.String()), ""
+	}
+	return strings.TrimSpace(read.String()[:end]), read.String()[end:]
 }

@@ -441,6 +441,38 @@ func TestCrontabLines(t *testing.T) {
 	}
 }
 
+// TestOneBadEntryIsRefusedAlone has entries that PostgreSQL or Redis would end the whole import for.
+func TestOneBadEntryIsRefusedAlone(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	entries := crontab(t, "0 9 * * * a\x00b\n0 9 * * * caf\xe9\n0 9 * * * good\n", importer.CrontabOptions{Task: "t", Timezone: "UTC"})
+	equal(t, bring(t, pool, importer.Crontab, entries, "UTC"),
+		"cron line 1 | refused | - | nul_unsupported", "cron line 2 | refused | - | utf8_invalid", "cron good 770e6076 | new | 0 9 * * * UTC")
+
+	client := testenv.Redis(t)
+	entry := func(key, definition string) {
+		client.HSet(t.Context(), key, "definition", definition)
+		client.ZAdd(t.Context(), "redbeat::schedule", redis.Z{Member: key})
+	}
+	for key, name := range map[string]string{"redbeat:a": `no\u0000text`, "redbeat:no\x00definition": "", "redbeat:caf\xe9": "", "redbeat:d": "good"} {
+		definition := `{"name":"` + name + `","task":"app.a","args":[],"kwargs":{},"options":{"queue":"q"},"schedule":60,"enabled":true}`
+		if name == "" {
+			definition = "{"
+		}
+		entry(key, definition)
+	}
+	entry("redbeat:e", `{"name":"task","task":"app\u0000a","args":[],"kwargs":{},"options":{"queue":"q\u0000"},"schedule":60,"enabled":true}`)
+	client.Set(t.Context(), "redbeat:f", "no hash", 0)
+	client.ZAdd(t.Context(), "redbeat::schedule", redis.Z{Member: "redbeat:f"})
+	entries, err := importer.ReadRedBeat(t.Context(), client, importer.RedBeatOptions{Prefix: importer.DefaultRedBeatPrefix, Timezone: "UTC"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, bring(t, pool, importer.RedBeat, entries, "UTC"),
+		"no\x00text | refused | every 60 s | utf8_invalid at /name", "caf\xe9 | refused | - | json_invalid at /definition", "good | new | every 60 s",
+		"task | refused | every 60 s | text_invalid at /task_name", "f | refused | - | orphaned", "no\x00definition | refused | - | json_invalid at /definition")
+}
+
 // TestLinesOfOneCommandKeepTheirNames takes out the first of three lines of one command, and then moves one.
 func TestLinesOfOneCommandKeepTheirNames(t *testing.T) {
 	t.Parallel()

@@ -1,9 +1,12 @@
 package importer_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -13,7 +16,7 @@ import (
 
 func crontab(t *testing.T, text string, options importer.CrontabOptions) []importer.Entry {
 	t.Helper()
-	entries, err := importer.ParseCrontab(text, options)
+	entries, err := importer.ParseCrontab(t.Context(), text, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,15 +29,40 @@ func TestHostileCrontab(t *testing.T) {
 	for n := range 20_000 {
 		fmt.Fprintf(assignments, "V%d=%s\n", n, strings.Repeat("v", 20))
 	}
-	for name, text := range map[string]string{"lines times assignments": assignments.String() + lines, "lines": strings.Repeat(lines, 10)} {
+	for name, text := range map[string]string{"lines times assignments": assignments.String() + lines, "lines": strings.Repeat(lines, 50)} {
 		var err error
-		most := testenv.Heap(t, func() { _, err = importer.ParseCrontab(text, importer.CrontabOptions{Task: "t", Timezone: "UTC"}) })
+		most := testenv.Heap(t, func() {
+			_, err = importer.ParseCrontab(t.Context(), text, importer.CrontabOptions{Task: "t", Timezone: "UTC"})
+		})
 		if err == nil || !strings.Contains(err.Error(), "more than 64 MiB") || most > 256<<20 {
 			t.Errorf("%s: %d MiB, %v", name, most>>20, err)
 		}
 	}
 	if entries := crontab(t, lines, importer.CrontabOptions{Task: "t", Timezone: "UTC"}); len(entries) != 20_000 {
 		t.Errorf("%d entries", len(entries))
+	}
+}
+
+// TestLongCrontabLines reads what took time with the square of its length, and stops between lines when it is told to.
+func TestLongCrontabLines(t *testing.T) {
+	options := importer.CrontabOptions{Task: "t", Timezone: "UTC"}
+	text := "0 9 * * * good\n" + "0 9 * * * " + strings.Repeat("x", 60<<20) + "\n" + strings.Repeat("0 9 * * * x"+strings.Repeat(`%\%`, 20_000)+"\n", 20) + "0 9 * * * last\n"
+	begun := time.Now()
+	entries := crontab(t, text, options)
+	if took := time.Since(begun); took > 10*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	if len(entries) != 23 || entries[0].Refused != "" || entries[22].Refused != "" || entries[2].Refused != "" || !strings.HasPrefix(entries[1].Refused, "line_too_long: line 2 ") {
+		t.Errorf("%d entries, the second refused for %q", len(entries), entries[1].Refused)
+	}
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	if _, err := importer.ParseCrontab(stopped, text, options); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v after it was told to stop", err)
+	}
+	_, err := importer.ParseCrontab(t.Context(), strings.Repeat("V="+strings.Repeat("v", 60_000)+"\n", 20), options)
+	if err == nil || !strings.Contains(err.Error(), "assignments") {
+		t.Errorf("%v for a MiB of assignments", err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/domain/cron"
@@ -24,6 +25,10 @@ func (i *Importer) name(ctx context.Context, entries []Entry, made []domain.Sche
 	numbered := map[string][]*Entry{}
 	for n := range entries {
 		e := &entries[n]
+		if name := e.Definition.Name; strings.Contains(name, "\x00") || !utf8.ValidString(name) {
+			e.refuse("utf8_invalid at /name: a name is UTF-8 text without NUL, which this is not: rename the entry there")
+			continue // no schedule can have this name, and PostgreSQL cannot be asked for it
+		}
 		base, err := i.base(ctx, e.Definition.Name, known)
 		if err != nil {
 			return err
@@ -79,11 +84,15 @@ func cutLast(text, separator string) (before, after string, found bool) {
 // number gives lines of one command their names: first those whose times are kept here, then the schedules that are left, in
 // their order, and at last new ones.
 func number(base string, group []*Entry, made []domain.Schedule) {
-	free, used := map[string]domain.Schedule{}, map[string]bool{}
+	free, used, atTime := map[string]domain.Schedule{}, map[string]bool{}, map[string][]string{}
 	for _, s := range made {
 		if unnumbered(s.Name) == base {
 			free[s.Name] = s
 		}
+	}
+	for _, name := range sortedKeys(free) {
+		at := times(free[name].Definition)
+		atTime[at] = append(atTime[at], name)
 	}
 	claim := func(e *Entry, name string) {
 		e.Definition.Name, used[name] = name, true
@@ -91,8 +100,10 @@ func number(base string, group []*Entry, made []domain.Schedule) {
 	}
 	var rest []*Entry
 	for _, e := range group {
-		if name, found := atThatTime(free, e.Definition); found {
-			claim(e, name)
+		at := times(e.Definition)
+		if names := atTime[at]; len(names) > 0 {
+			claim(e, names[0])
+			atTime[at] = names[1:]
 		} else {
 			rest = append(rest, e)
 		}
@@ -111,21 +122,11 @@ func number(base string, group []*Entry, made []domain.Schedule) {
 	}
 }
 
-// atThatTime is the name of a schedule that is due at the same times as a definition.
-func atThatTime(among map[string]domain.Schedule, d domain.Definition) (string, bool) {
-	for _, name := range sortedKeys(among) {
-		if s := among[name]; sameTimes(s.Definition, d) {
-			return name, true
-		}
+// times is the same text for definitions that are due at the same times.
+func times(d domain.Definition) string {
+	expression, err := cron.Parse(d.CronExpression, cron.Options{Dialect: cron.Vixie, Seconds: d.CronSeconds})
+	if err != nil {
+		return "unreadable " + d.CronExpression
 	}
-	return "", false
-}
-
-func sameTimes(a, b domain.Definition) bool {
-	x, errX := cron.Parse(a.CronExpression, cron.Options{Dialect: cron.Vixie, Seconds: a.CronSeconds})
-	y, errY := cron.Parse(b.CronExpression, cron.Options{Dialect: cron.Vixie, Seconds: b.CronSeconds})
-	if errX != nil || errY != nil {
-		return a.CronExpression == b.CronExpression
-	}
-	return x.String() == y.String() && a.CronSeconds == b.CronSeconds
+	return fmt.Sprintf("%s %t", expression, d.CronSeconds)
 }

@@ -45,18 +45,31 @@ func ReadRedBeat(ctx context.Context, client redis.UniversalClient, options RedB
 			}
 			return nil
 		})
-		if err != nil {
+		if err != nil && !ofAnotherType(err) {
 			return nil, fmt.Errorf("read RedBeat: %w", err)
 		}
 		for i, hash := range hashes {
-			fields := hash.(*redis.SliceCmd).Val()
+			name := strings.TrimPrefix(page[i], options.Prefix)
+			fields, err := hash.(*redis.SliceCmd).Result()
+			if ofAnotherType(err) {
+				e := Entry{Definition: domain.Definition{Name: name}}
+				e.refuse("orphaned: the key %q of RedBeat's set is no hash, so RedBeat cannot read it: take it out of the set (ZREM)", page[i])
+				entries = append(entries, e)
+				continue
+			}
+			if err != nil {
+				return nil, fmt.Errorf("read RedBeat: %w", err)
+			}
 			definition, _ := fields[0].(string) // absent fields are nil
 			meta, _ := fields[1].(string)
-			entries = append(entries, options.entry(strings.TrimPrefix(page[i], options.Prefix), definition, meta))
+			entries = append(entries, options.entry(name, definition, meta))
 		}
 	}
 	return entries, nil
 }
+
+// ofAnotherType reports whether Redis refused a command, of one key or of several, because a key is no hash.
+func ofAnotherType(err error) bool { return err != nil && redis.HasErrorPrefix(err, "WRONGTYPE") }
 
 // redBeatKeys reads RedBeat's set at once: an entry that runs meanwhile changes its place in it.
 func redBeatKeys(ctx context.Context, client redis.UniversalClient, set string) ([]string, error) {
@@ -81,11 +94,14 @@ func measure(ctx context.Context, client redis.UniversalClient, keys []string, k
 		}
 		return nil
 	})
-	if err != nil {
+	if err != nil && !ofAnotherType(err) {
 		return err
 	}
 	for _, length := range lengths {
 		n, err := length.(*redis.Cmd).Int()
+		if ofAnotherType(err) {
+			err = nil // the entry is refused when it is read
+		}
 		if err == nil {
 			err = kept.keep(n)
 		}
