@@ -139,7 +139,7 @@ select rolname from pg_roles where rolsuper and (rolname = current_user
 
 // Superuser names a superuser with whose rights the functions of the schema run, or are made; none when all is as it should be.
 func Superuser(ctx context.Context, url string) (name string, err error) {
-	conn, err := pgx.Connect(ctx, url)
+	conn, err := postgres.Connect(ctx, url)
 	if err != nil {
 		return "", fmt.Errorf("look for superusers: %w", err)
 	}

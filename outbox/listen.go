@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/jackc/pgx/v5"
+	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
 // Listen hears the bell until ctx ends, on a connection of its own that leads straight to the server: a pooler in
@@ -34,7 +34,7 @@ const (
 )
 
 func listen(ctx context.Context, url string, rung func(topic string)) error {
-	conn, err := pgx.Connect(ctx, url)
+	conn, err := postgres.Connect(ctx, url)
 	if err != nil {
 		return err
 	}

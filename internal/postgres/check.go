@@ -13,17 +13,36 @@ import (
 // readSettings looks at what a pooler's sessions have. A schema before pg_catalog gives functions and operators another meaning.
 const readSettings = `
 select pg_catalog.current_setting('search_path'), pg_catalog.array_to_string(pg_catalog.current_schemas(true), ','),
-    (select setting::bigint from pg_catalog.pg_settings where name operator(pg_catalog.=) 'statement_timeout')`
+    (select setting::bigint from pg_catalog.pg_settings where name operator(pg_catalog.=) 'statement_timeout'),
+    (select pg_catalog.min(name) from pg_catalog.pg_settings where name operator(pg_catalog.=) any ($1::text[]) and setting operator(pg_catalog.=) 'off'),
+    pg_catalog.current_setting('jit')::boolean and pg_catalog.current_setting('jit_above_cost')::float8 operator(pg_catalog.>=) 0
+        and pg_catalog.current_setting('jit_above_cost')::float8 operator(pg_catalog.<) $2::float8,
+    pg_catalog.current_setting('jit_above_cost')`
 
 // leastTimeout is what one statement may take, in milliseconds: the beat reads all schedules at once. What takes longer than that
 // sets a limit of its own for its transaction.
 const leastTimeout = 5000
 
+// leastCompiled is what a statement may cost at least without being compiled, which takes longer than all of ours that are short.
+const leastCompiled = 10_000
+
+// plans are the settings of ours that allow a way of planning.
+func plans() (names []string) {
+	for name := range own {
+		if strings.HasPrefix(name, "enable_") {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // check refuses a pooler's session in which statements would mean something else, or be ended too early.
 func check(ctx context.Context, conn *pgx.Conn) error {
-	var path, schemas string
+	var path, schemas, above string
 	var timeout int64
-	err := conn.QueryRow(ctx, readSettings, pgx.QueryExecModeExec).Scan(&path, &schemas, &timeout)
+	var off *string
+	var compiles bool
+	err := conn.QueryRow(ctx, readSettings, pgx.QueryExecModeExec, plans(), leastCompiled).Scan(&path, &schemas, &timeout, &off, &compiles, &above)
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == canceled {
 		return tooShort("less than this took")
 	}
@@ -35,6 +54,12 @@ func check(ctx context.Context, conn *pgx.Conn) error {
 	}
 	if timeout > 0 && timeout < leastTimeout {
 		return tooShort(fmt.Sprintf("%dms", timeout))
+	}
+	if off != nil {
+		return refusal(*off, "off", "makes statements slow", "on")
+	}
+	if compiles {
+		return refusal("jit_above_cost", above, "has short statements compiled", "100000")
 	}
 	return nil
 }

@@ -31,6 +31,29 @@ func open(ctx context.Context, url string, ours bool) (*pgxpool.Pool, error) {
 // saysHow is what a URL has that decides how statements are sent.
 const saysHow = "default_query_exec_mode"
 
+// Connect opens one connection for statements of ours.
+func Connect(ctx context.Context, url string) (*pgx.Conn, error) {
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		return nil, err
+	}
+	said := config.RuntimeParams
+	config.RuntimeParams = with(followed, said)
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	pooled, err := throughPooler(ctx, conn)
+	if err == nil && !pooled {
+		err = set(ctx, conn, said)
+	}
+	if err != nil {
+		_ = conn.Close(context.WithoutCancel(ctx))
+		return nil, err
+	}
+	return conn, nil
+}
+
 // OpenDB is Open for who speaks database/sql. Every statement is sent unprepared.
 func OpenDB(url string) (*sql.DB, error) {
 	config, err := pgx.ParseConfig(url)

@@ -18,7 +18,7 @@ var followed = map[string]string{
 }
 
 // own are the other settings of a session that is ours alone. Statements are short, or take as long as they must: where one
-// must not wait for long it says so itself. Not every server knows the last two.
+// must not wait for long it says so itself. Not every server knows all.
 var own = map[string]string{
 	"IntervalStyle":                       "postgres",
 	"bytea_output":                        "hex",
@@ -32,6 +32,26 @@ var own = map[string]string{
 	"idle_in_transaction_session_timeout": "0",
 	"transaction_timeout":                 "0",
 	"idle_session_timeout":                "0",
+
+	// A way of planning that is switched off costs so much where there is no other that every statement is compiled.
+	"jit":                        "off",
+	"enable_bitmapscan":          "on",
+	"enable_gathermerge":         "on",
+	"enable_hashagg":             "on",
+	"enable_hashjoin":            "on",
+	"enable_incremental_sort":    "on",
+	"enable_indexonlyscan":       "on",
+	"enable_indexscan":           "on",
+	"enable_material":            "on",
+	"enable_memoize":             "on",
+	"enable_mergejoin":           "on",
+	"enable_nestloop":            "on",
+	"enable_parallel_append":     "on",
+	"enable_partition_pruning":   "on",
+	"enable_presorted_aggregate": "on",
+	"enable_seqscan":             "on",
+	"enable_sort":                "on",
+	"enable_tidscan":             "on",
 }
 
 // with returns settings, but those that were said otherwise.
