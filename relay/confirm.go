@@ -9,35 +9,81 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// confirm waits for nobody: a run that somebody else writes to has got beyond being sent. Its commit is not awaited: when
+// confirm waits for nobody: a run whose row somebody else has locked is left, and named, and the place that is kept stays before
+// it. Whoever holds the lock may roll back, so the lock tells nothing of how far the run has come. Its commit is not awaited: when
 // a crash undoes it, the sink still has what it has, and it is confirmed anew.
 const confirm = `
 with lazy as materialized (select set_config('synchronous_commit', 'off', true)),
+handed as materialized (
+    select h.id, h.batch, h.place from unnest(@ids::uuid[], @batches::bigint[], @places::bigint[]) h (id, batch, place)
+),
 sent as materialized (
     select id, due_at from tactus.runs, lazy where id = any(@ids::uuid[]) and status = 'due' order by id for no key update of runs skip locked
 ),
+held as materialized (
+    select r.id, h.batch, h.place from tactus.runs r join handed h on h.id = r.id
+    where r.id = any(@ids::uuid[]) and r.status = 'due' and not exists (select from sent where sent.id = r.id)
+),
+upto as materialized (
+    select batch, place - 1 as place from held union all select @batch::bigint, @place::bigint order by batch, place limit 1
+),
 place as (
-    update tactus.relay_sinks set confirmed_batch = @batch, confirmed_place = @place
-    where sink = @sink and epoch = @epoch and (confirmed_batch, confirmed_place) < (@batch::bigint, @place::bigint)
+    update tactus.relay_sinks s set confirmed_batch = upto.batch, confirmed_place = upto.place from upto
+    where s.sink = @sink and s.epoch = @epoch and (s.confirmed_batch, s.confirmed_place) < (upto.batch, upto.place)
+),
+done as (
+    update tactus.runs r set status = 'sent', sent_at = clock_timestamp() from sent where r.id = sent.id and r.due_at = sent.due_at
 )
-update tactus.runs r set status = 'sent', sent_at = clock_timestamp() from sent where r.id = sent.id and r.due_at = sent.due_at`
+select id from held`
 
-// confirm keeps that the sink has come to a mark, and that the runs of a chunk were handed over.
+// handedRun is a run that the sink has, and the place of its message.
+type handedRun struct {
+	id domain.ID
+	at ID
+}
+
+// confirm keeps that the sink has come to a mark, and that the runs of a chunk were handed over, with those that were locked when
+// they were to be confirmed before. It remembers those that are locked now. A relay that dies meanwhile leaves the place before
+// them, from which the next one reads, and confirms what the sink has.
 func (l *lane) confirm(ctx context.Context, at Mark, c chunk) error {
-	ctx, cancel := context.WithTimeout(ctx, l.patience)
-	defer cancel()
-	var ids []domain.ID
+	handed := l.locked
 	for i, e := range c.entries {
 		if e.Message != nil {
-			ids = append(ids, c.rows[i].Aggregate)
+			handed = append(handed, handedRun{c.rows[i].Aggregate, e.ID})
 		}
 	}
-	last := c.entries[len(c.entries)-1].ID
-	_, err := l.db.Exec(ctx, confirm, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{
-		"ids": ids, "batch": last.Batch, "place": last.Seq, "sink": l.Name, "epoch": at.Epoch,
+	if n := len(c.entries); n > 0 {
+		l.handedTo = c.entries[n-1].ID
+	}
+	held, err := l.confirmRuns(ctx, at.Epoch, handed, l.handedTo)
+	if err == nil {
+		l.locked = held
+	}
+	return err
+}
+
+// confirmRuns keeps that runs were handed over, up to a place, and gives those of them that are locked.
+func (l *lane) confirmRuns(ctx context.Context, epoch string, handed []handedRun, last ID) (held []handedRun, err error) {
+	ctx, cancel := context.WithTimeout(ctx, l.patience)
+	defer cancel()
+	ids, batches, places := make([]domain.ID, len(handed)), make([]int64, len(handed)), make([]int64, len(handed))
+	where := make(map[domain.ID]handedRun, len(handed))
+	for i, run := range handed {
+		ids[i], batches[i], places[i] = run.id, run.at.Batch, run.at.Seq
+		where[run.id] = run
+	}
+	rows, err := l.db.Query(ctx, confirm, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{
+		"ids": ids, "batches": batches, "places": places, "batch": last.Batch, "place": last.Seq, "sink": l.Name, "epoch": epoch,
 	})
 	if err != nil {
-		return fmt.Errorf("confirm %s: %w", last, err)
+		return nil, fmt.Errorf("confirm %s: %w", last, err)
 	}
-	return nil
+	var id domain.ID
+	if _, err := pgx.ForEachRow(rows, []any{&id}, func() error {
+		held = append(held, where[id])
+		return nil
+	}); err != nil {
+		return nil, fmt.Errorf("confirm %s: %w", last, err)
+	}
+	return held, nil
 }

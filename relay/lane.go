@@ -22,6 +22,9 @@ type lane struct {
 	tally    tally
 	epoch    string // that it has settled on
 	stopped  bool   // Postgres says that the sink cannot be served
+
+	handedTo ID          // behind the last run that was handed over in this life
+	locked   []handedRun // runs that the sink has, and that were locked when they were to be confirmed
 }
 
 const (
@@ -68,6 +71,7 @@ func (l *lane) live(ctx context.Context) error {
 	}
 	l.tally.settled(s.mark)
 	l.epoch, l.stopped = s.life.Epoch, s.life.Stopped != ""
+	l.handedTo, l.locked = s.from, nil // what was locked is read again
 	group, ctx := errgroup.WithContext(ctx)
 	chunks := make(chan chunk, readAhead)
 	group.Go(func() error { return l.read(ctx, s, chunks) })

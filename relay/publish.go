@@ -32,6 +32,9 @@ func (l *lane) publish(ctx context.Context, s settled, chunks <-chan chunk) erro
 			if len(chunks) == 0 {
 				err = l.lookAgain(ctx, s, at)
 			}
+			if err == nil && len(l.locked) > 0 {
+				err = l.confirm(ctx, at, chunk{})
+			}
 		}
 		if err != nil {
 			return err

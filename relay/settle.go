@@ -162,6 +162,9 @@ func (l *lane) had(ctx context.Context, p outbox.Place) (outbox.Batch, error) {
 
 // open begins an epoch. Its first batch brings what the sink may not have.
 func (l *lane) open(ctx context.Context, s settled, why string) error {
+	if err := l.confirmHad(ctx, s); err != nil {
+		return err
+	}
 	o := outbox.Opening{
 		Sink: l.Name, Topic: l.Topic, Was: s.life.Epoch, Epoch: rand.Text()[:10], Kind: outbox.EpochBatch,
 		Number: max(s.life.Newest.Number, s.mark.Last.Batch) + 1, After: outbox.Place(s.mark.Last), Previous: outbox.Nothing,

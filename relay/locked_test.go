@@ -1,0 +1,99 @@
+package relay_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/internal/testenv"
+)
+
+// lock holds the row of a run, as somebody does who is about to write to it, until it is rolled back.
+func (w *world) lock(t *testing.T, run string) (rollback func()) {
+	t.Helper()
+	tx, err := w.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) })
+	if _, err := tx.Exec(t.Context(), `select from tactus.runs where id::text = $1 for update`, pgx.QueryExecModeExec, run); err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := tx.Rollback(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// awaitHandedOver waits until a queue has so many tasks, and all that are not locked are sent.
+func (w *world) awaitHandedOver(t *testing.T, queue string, tasks int, due int64) {
+	t.Helper()
+	testenv.Eventually(t, "tasks handed over", func() error {
+		if n, still := len(w.handed(t, queue)), w.number(t, `select count(*) from tactus.runs where status = 'due'`); n != tasks || still != due {
+			return fmt.Errorf("%d tasks, %d due", n, still)
+		}
+		return nil
+	})
+}
+
+// TestLockedRunIsConfirmedLater has somebody lock a run while it is confirmed, and roll back: an idle relay confirms it, and
+// so does another one after a crash.
+func TestLockedRunIsConfirmedLater(t *testing.T) {
+	t.Parallel()
+	for _, crash := range []bool{false, true} {
+		t.Run(fmt.Sprintf("crash %t", crash), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			all := w.fire(t, "q", 5)
+			rollback := w.lock(t, all[2])
+			stop := w.carry(t, w.tasks(t))
+			w.awaitHandedOver(t, "q", 5, 1)
+			all = append(all, w.fire(t, "q", 3)...)
+			w.awaitHandedOver(t, "q", 8, 1)
+			if crash {
+				stop()
+				rollback()
+				w.carry(t, w.tasks(t))
+			} else {
+				rollback()
+			}
+			w.awaitTasks(t, "q", all)
+			testenv.Eventually(t, "the confirmed place at the end", func() error {
+				if w.number(t, `select count(*) from tactus.relay_sinks s join tactus.relay_batches b using (sink)
+					where (b.number, b.row_count) > (s.confirmed_batch, s.confirmed_place)`) > 0 {
+					return errNotYet
+				}
+				return nil
+			})
+		})
+	}
+}
+
+// TestLockedRunIsNotHandedOverTwice restores the database before what was locked is confirmed.
+func TestLockedRunIsNotHandedOverTwice(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]string{
+		"another timeline": `update tactus.relay_sinks set timeline = 'another'`,
+		"gone back":        `delete from tactus.relay_batches where number = (select max(number) from tactus.relay_batches)`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			all := w.fire(t, "q", 5)
+			rollback := w.lock(t, all[2])
+			stop := w.carry(t, w.tasks(t))
+			w.awaitHandedOver(t, "q", 5, 1)
+			all = append(all, w.fire(t, "q", 3)...)
+			w.awaitHandedOver(t, "q", 8, 1)
+			stop()
+			rollback()
+			w.sql(t, change)
+			all = append(all, w.fire(t, "q", 2)...)
+			w.carry(t, w.tasks(t))
+			w.awaitTasks(t, "q", all)
+		})
+	}
+}
