@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/redis"
@@ -172,15 +173,34 @@ func (w *world) lives(t testing.TB, queue string, least, most time.Duration) {
 	}
 }
 
-// TestBrokerLosesItsMark deletes only the sink's own key, as an eviction does: tasks that wait come twice at most.
+// TestBrokerLosesItsMark deletes only the sink's own key, as an eviction does, or has somebody write into it what is no mark:
+// tasks that wait come twice at most.
 func TestBrokerLosesItsMark(t *testing.T) {
 	t.Parallel()
+	const key = "tactus:sink:" + taskSink
+	for name, lose := range map[string]func(context.Context, *goredis.Client) error{
+		"deleted":    func(ctx context.Context, c *goredis.Client) error { return c.Del(ctx, key).Err() },
+		"unreadable": func(ctx context.Context, c *goredis.Client) error { return c.HSet(ctx, key, "last", "garbage").Err() },
+		"too large": func(ctx context.Context, c *goredis.Client) error {
+			return c.HSet(ctx, key, "last", "1-99999999999999999999").Err()
+		},
+		"negative": func(ctx context.Context, c *goredis.Client) error { return c.HSet(ctx, key, "last", "-1-5").Err() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			losesItsMark(t, lose)
+		})
+	}
+}
+
+func losesItsMark(t *testing.T, lose func(context.Context, *goredis.Client) error) {
+	t.Helper()
 	w := newWorld(t)
 	w.carry(t, w.tasks(t))
 	all := w.fire(t, "q", 3)
 	w.awaitTasks(t, "q", all)
 	w.sql(t, `update tactus.runs set status = 'succeeded', finished_at = now()`)
-	if err := w.redis.Del(t.Context(), "tactus:sink:"+taskSink).Err(); err != nil {
+	if err := lose(t.Context(), w.redis); err != nil {
 		t.Fatal(err)
 	}
 	testenv.Eventually(t, "the loss noticed", func() error {

@@ -14,8 +14,18 @@ local function wrong_type(key, want)
   end
 end
 
+-- readable reports whether a text is an ID that our programs can read: they count in 64 bits.
+local function readable(id)
+  local batch, place = string.match(id, '^(%d+)-(%d+)$')
+  return batch ~= nil and #batch <= 18 and #place <= 18
+end
+
+-- held is the epoch and the last ID of a key. Where the ID cannot be read, nothing of it counts: the key is as good as gone.
 local function held(key)
   local got = redis.call('HMGET', key, 'epoch', 'last')
+  if got[2] and not readable(got[2]) then
+    return '', '0-0'
+  end
   return got[1] or '', got[2] or '0-0'
 end
 
