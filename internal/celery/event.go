@@ -16,7 +16,7 @@ type Event struct {
 	Hostname string // the worker's node name; that of the sender for task-sent
 	PID      int
 	Clock    int64     // Lamport's: orders the events of several workers
-	Time     time.Time // UTC, by the worker's clock
+	Time     time.Time // UTC, by the worker's clock; zero when it is not told, or cannot be
 
 	TaskID   string // of events named task-*
 	RootID   string
@@ -139,8 +139,18 @@ func parseEvent(text json.RawMessage) (Event, error) {
 	}, nil
 }
 
-// unixTime keeps the microseconds, which is what a float has room for.
+// Times that a worker can tell of: from 2000 on, as far as four digits tell the year.
+var (
+	firstTime = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	endOfTime = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
+)
+
+// unixTime keeps the microseconds, which is what a float has room for. A time that no worker can mean (milliseconds taken for
+// seconds, a clock that was never set) is not told: it is zero.
 func unixTime(seconds float64) time.Time {
+	if !(seconds >= float64(firstTime.Unix()) && seconds < float64(endOfTime.Unix())) { // NaN is neither
+		return time.Time{}
+	}
 	whole, fraction := math.Modf(seconds)
 	return time.Unix(int64(whole), int64(math.Round(fraction*1e6))*1000).UTC()
 }

@@ -98,7 +98,7 @@ func startedBy(raw json.RawMessage) string {
 	return m.Hostname
 }
 
-// doneAt reads a time with its offset, as Celery 5.6 writes it, or without, which is UTC.
+// doneAt reads a time with its offset, as Celery 5.6 writes it, or without, which is UTC. One that no worker can mean is not told.
 func doneAt(text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
@@ -110,7 +110,10 @@ func doneAt(text string) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, fmt.Errorf("date_done %q is not a time", text)
 	}
-	return t.UTC(), nil
+	if t = t.UTC(); t.Before(firstTime) || !t.Before(endOfTime) {
+		return time.Time{}, nil
+	}
+	return t, nil
 }
 
 // exception reads what was raised. Backends with another encoder leave other things there: they are shown as they are.

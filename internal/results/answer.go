@@ -29,15 +29,15 @@ var statuses = map[celery.State]domain.RunStatus{
 	celery.Retry: domain.Retrying, celery.Success: domain.Succeeded, celery.Failure: domain.Failed, celery.Revoked: domain.Revoked,
 }
 
-// fromResult reads a result; false when it tells nothing of a run.
-func fromResult(r celery.Result) (answer, bool) {
+// fromResult reads a result that is heard now; false when it tells nothing of a run.
+func fromResult(r celery.Result, now time.Time) (answer, bool) {
 	run, err := domain.ParseID(r.TaskID)
 	if err != nil || r.Status == celery.Pending {
 		return answer{}, false
 	}
 	a := answer{
 		run: run, status: cmp.Or(statuses[r.Status], domain.Started), err: clip(r.Exception.String(), maxError),
-		traceback: clipFront(r.Traceback, maxTraceback), worker: clip(r.Worker, maxError), finished: r.DoneAt,
+		traceback: clipFront(r.Traceback, maxTraceback), worker: clip(r.Worker, maxError), finished: believed(r.DoneAt, now),
 	}
 	if r.Expired() {
 		a.status = domain.Expired
@@ -49,20 +49,21 @@ func fromResult(r celery.Result) (answer, bool) {
 	return a, true
 }
 
-// fromEvent reads an event; false when it tells nothing of a run.
-func fromEvent(e celery.Event) (answer, bool) {
+// fromEvent reads an event that is heard now; false when it tells nothing of a run.
+func fromEvent(e celery.Event, now time.Time) (answer, bool) {
 	run, err := domain.ParseID(e.TaskID)
 	if err != nil {
 		return answer{}, false
 	}
+	at := believed(e.Time, now)
 	a := answer{run: run, shown: true, worker: clip(e.Hostname, maxError)}
 	switch e.Type {
 	case "task-started":
-		a.status, a.started = domain.Started, e.Time
+		a.status, a.started = domain.Started, at
 	case "task-retried":
 		a.status, a.err, a.traceback = domain.Retrying, e.Exception, e.Traceback
 	case "task-succeeded":
-		a.status, a.started = domain.Succeeded, e.Time.Add(-time.Duration(e.Runtime*float64(time.Second)))
+		a.status, a.started = domain.Succeeded, startedAt(at, e.Runtime)
 		quoted, _ := json.Marshal(e.Result) // strings always encode
 		a.result = clipJSON(quoted)
 	case "task-failed":
@@ -82,9 +83,31 @@ func fromEvent(e celery.Event) (answer, bool) {
 	}
 	a.err, a.traceback = clip(a.err, maxError), clipFront(a.traceback, maxTraceback)
 	if a.final = a.status != domain.Started && a.status != domain.Retrying; a.final {
-		a.finished = e.Time
+		a.finished = at
 	}
 	return a, true
+}
+
+// mostAhead is how far a worker's clock may be ahead of ours.
+const mostAhead = 24 * time.Hour
+
+// believed is a time that a worker tells, or zero when it is too far ahead to be true.
+func believed(t, now time.Time) time.Time {
+	if t.After(now.Add(mostAhead)) {
+		return time.Time{}
+	}
+	return t
+}
+
+// longestRuntime is the longest that a task is believed to have run.
+const longestRuntime = 10 * 365 * 24 * time.Hour
+
+// startedAt is when a task started that ended at a time, or zero when that is not known.
+func startedAt(end time.Time, runtime float64) time.Time {
+	if end.IsZero() || !(runtime >= 0 && runtime <= longestRuntime.Seconds()) { // NaN is neither
+		return time.Time{}
+	}
+	return end.Add(-time.Duration(runtime * float64(time.Second)))
 }
 
 // ours tells runs from tasks of others, of which a backend may be full: our ids are UUIDv7, those that Celery makes are not.

@@ -50,13 +50,13 @@ func TestFromResult(t *testing.T) {
 		},
 	} {
 		c.result.TaskID, c.want.run = id.String(), id
-		got, ok := fromResult(c.result)
+		got, ok := fromResult(c.result, noon)
 		if !ok {
 			t.Errorf("%s tells nothing", name)
 		}
 		equal(t, name, c.want, got)
 	}
-	if _, ok := fromResult(celery.Result{TaskID: "not a run's", Status: celery.Success}); ok {
+	if _, ok := fromResult(celery.Result{TaskID: "not a run's", Status: celery.Success}, noon); ok {
 		t.Error("a task of others is taken for a run")
 	}
 }
@@ -81,7 +81,7 @@ func TestFromEvent(t *testing.T) {
 	} {
 		c.event.TaskID, c.event.Time, c.event.Hostname = id.String(), noon, "w"
 		c.want.run, c.want.shown, c.want.worker = id, true, "w"
-		got, ok := fromEvent(c.event)
+		got, ok := fromEvent(c.event, noon)
 		if !ok {
 			t.Errorf("%s tells nothing", c.event.Type)
 		}
@@ -89,10 +89,59 @@ func TestFromEvent(t *testing.T) {
 	}
 	for _, e := range []celery.Event{{Type: "task-received"}, {Type: "task-sent"}, {Type: "worker-online"}, {Type: "task-rejected", Requeue: true}} {
 		e.TaskID = id.String()
-		if a, ok := fromEvent(e); ok {
+		if a, ok := fromEvent(e, noon); ok {
 			t.Errorf("%s tells %+v", e.Type, a)
 		}
 	}
+}
+
+// TestTimesThatCannotBe are not told; all else that came with them is.
+func TestTimesThatCannotBe(t *testing.T) {
+	t.Parallel()
+	id := outbox.NewID()
+	for _, text := range []string{
+		`{"type":"task-succeeded","timestamp":1795521600000.5,"runtime":1}`, `{"type":"task-succeeded","timestamp":1e308,"runtime":1}`,
+		`{"type":"task-succeeded","timestamp":1795700000,"runtime":1}`, `{"type":"task-succeeded","timestamp":-1,"runtime":1}`,
+		`{"type":"task-failed","timestamp":0}`, `{"type":"task-started","timestamp":1795521600000}`,
+	} {
+		if a := eventAt(t, id, text); !a.started.IsZero() || !a.finished.IsZero() {
+			t.Errorf("%s: started %s, finished %s", text, a.started, a.finished)
+		}
+	}
+	for _, runtime := range []string{"1e308", "-1", "1e18", "9e9"} {
+		text := `{"type":"task-succeeded","timestamp":1795521600,"runtime":` + runtime + `}`
+		if a := eventAt(t, id, text); !a.started.IsZero() || a.finished.Unix() != 1795521600 {
+			t.Errorf("%s: started %s, finished %s", text, a.started, a.finished)
+		}
+	}
+	for _, done := range []string{"9999-12-31T23:59:59.999999-23:59", "9999-12-31T23:59:59", "1970-01-01T00:00:00Z", "2026-11-26T12:00:00Z"} {
+		r, err := celery.ParseResult([]byte(`{"task_id":"` + id.String() + `","status":"SUCCESS","result":1,"date_done":"` + done + `"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a, ok := fromResult(r, noon); !ok || !a.finished.IsZero() || string(a.result) != "1" {
+			t.Errorf("%s: %+v", done, a)
+		}
+	}
+}
+
+// eventAt is what a worker's event tells that is heard at noon.
+func eventAt(t *testing.T, id domain.ID, event string) answer {
+	t.Helper()
+	body := strings.Replace(event, "{", `{"uuid":"`+id.String()+`","hostname":"w",`, 1)
+	envelope, err := json.Marshal(map[string]any{"body": body, "content-type": "application/json", "properties": map[string]string{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	events, err := celery.ParseEvents(envelope)
+	if err != nil || len(events) != 1 {
+		t.Fatalf("%s: %v, %v", event, events, err)
+	}
+	a, ok := fromEvent(events[0], noon)
+	if !ok {
+		t.Errorf("%s tells nothing", event)
+	}
+	return a
 }
 
 func TestOursAreTheRunsOfTactus(t *testing.T) {

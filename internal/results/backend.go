@@ -3,6 +3,7 @@ package results
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/celery"
@@ -33,7 +34,7 @@ func (c *Collector) ask(ctx context.Context, runs []domain.ID) (answers map[doma
 			c.unreadable(err)
 			continue
 		}
-		if a, ok := fromResult(result); ok && a.run == runs[i] {
+		if a, ok := fromResult(result, time.Now()); ok && a.run == runs[i] {
 			answers[a.run] = a
 		}
 	}

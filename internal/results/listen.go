@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 
@@ -71,6 +72,7 @@ func signal(to chan struct{}) {
 
 // read makes answers of what was heard.
 func (c *Collector) read(batch []heard) (g gathered) {
+	now := time.Now()
 	for _, h := range batch {
 		if h.event {
 			events, err := celery.ParseEvents([]byte(h.payload))
@@ -78,12 +80,12 @@ func (c *Collector) read(batch []heard) (g gathered) {
 				c.metrics.unreadable.Inc()
 			}
 			for _, e := range events {
-				if a, ok := fromEvent(e); ok && a.ours() {
+				if a, ok := fromEvent(e, now); ok && a.ours() {
 					g.add(a)
 					c.running.hear(e.Hostname, a)
 				}
 				if e.Idle {
-					for _, a := range c.running.ended(e.Hostname, e.Time) {
+					for _, a := range c.running.ended(e.Hostname, believed(e.Time, now)) {
 						g.add(a)
 					}
 				}
@@ -95,7 +97,7 @@ func (c *Collector) read(batch []heard) (g gathered) {
 			c.unreadable(err)
 			continue
 		}
-		if a, ok := fromResult(r); ok && a.ours() {
+		if a, ok := fromResult(r, now); ok && a.ours() {
 			g.add(a)
 		}
 	}

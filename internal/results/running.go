@@ -24,6 +24,7 @@ func (r running) hear(worker string, a answer) {
 		if delete(runs, a.run); len(runs) == 0 {
 			delete(r, worker)
 		}
+	case a.started.IsZero(): // by its worker's clock nothing is known
 	case runs == nil:
 		r[worker] = map[domain.ID]time.Time{a.run: a.started}
 	case len(runs) < most:
