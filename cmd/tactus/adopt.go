@@ -99,7 +99,7 @@ func (c adoptCmd) show(to console, rows []adopt.Row) error {
 	changes := map[string]int{}
 	for _, r := range rows {
 		changes[r.Change]++
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Change, r.Name, r.Trigger, clock(r.Next), clock(r.NextCelery), remarks(r.Invalid, r.Differences))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Change, text(r.Name), text(r.Trigger), clock(r.Next), clock(r.NextCelery), text(remarks(r.Invalid, r.Differences)))
 	}
 	fmt.Fprintf(table, "\n%d new, %d changed, %d gone, %d the same\n", changes["new"], changes["changed"], changes["gone"], changes["same"])
 	return table.Flush()

@@ -153,7 +153,7 @@ func (c retryCmd) tell(to io.Writer, done []deadletter.Outcome, again int) error
 	}
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	for _, o := range done {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", o.ID, o.Source, o.Reference, map[bool]string{true: "put back", false: "stays"}[o.Again], text(o.Result))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", o.ID, text(o.Source), text(o.Reference), map[bool]string{true: "put back", false: "stays"}[o.Again], text(o.Result))
 	}
 	fmt.Fprintf(table, "%d put back, %d stay\n", again, len(done)-again)
 	return table.Flush()
@@ -180,7 +180,7 @@ func (c dropCmd) Run(ctx context.Context, to console) error {
 		return errors.Join(printList(to.out, dropped), err)
 	}
 	for _, l := range dropped {
-		fmt.Fprintf(to.out, "dropped %s: %s %s: %s\n", l.ID, l.Source, l.Reference, clip(l.Reason))
+		fmt.Fprintf(to.out, "dropped %s: %s %s: %s\n", l.ID, text(l.Source), text(l.Reference), clip(l.Reason))
 	}
 	fmt.Fprintf(to.out, "%d dropped\n", len(dropped))
 	return err
@@ -197,7 +197,7 @@ func (f letterFlags) print(to io.Writer, letters []deadletter.Letter) error {
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "ID\tSOURCE\tREFERENCE\tSET ASIDE AT\tREASON\tDATA")
 	for _, l := range letters {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", l.ID, l.Source, l.Reference, l.At.UTC().Format(time.RFC3339), clip(l.Reason), clip(l.Data))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", l.ID, text(l.Source), text(l.Reference), l.At.UTC().Format(time.RFC3339), clip(l.Reason), clip(l.Data))
 	}
 	return table.Flush()
 }

@@ -128,7 +128,7 @@ func (f importFlags) show(to io.Writer, rows []importer.Row) (refused int, err e
 		if r.Next != nil {
 			next = clock(r.Next)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", r.Change, r.Name, r.Trigger, next, strings.Join(parts, "; "))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", r.Change, text(r.Name), text(r.Trigger), next, text(strings.Join(parts, "; ")))
 	}
 	fmt.Fprintf(table, "\n%d new, %d changed, %d the same, %d gone, %d refused\n",
 		changes["new"], changes["changed"], changes["same"], changes["gone"], changes["refused"])

@@ -74,7 +74,7 @@ func (c importRoutesCmd) show(to console, rows []importer.RouteRow) (refused int
 	table := tabwriter.NewWriter(to.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "CHANGE\tPATTERN\tQUEUE\tPRIORITY\tEXPIRES\tREMARKS")
 	for _, r := range rows {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Change, r.Pattern, r.Queue, priority(r.Priority), expiry(r.ExpiresSeconds), r.Reason)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Change, text(r.Pattern), text(r.Queue), priority(r.Priority), expiry(r.ExpiresSeconds), text(r.Reason))
 	}
 	return refused, table.Flush()
 }

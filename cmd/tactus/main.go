@@ -72,6 +72,7 @@ func newParser(into *commands, to console, exit func(int)) (*kong.Kong, error) {
 
 func run(args []string, out, problems io.Writer) int {
 	code, all := -1, commands{}
+	out, problems = printable{out}, printable{problems}
 	_ = hostzones.FromEnvironment() // for --version; what is wrong is told below
 	parser, err := newParser(&all, console{out, problems}, func(n int) { code = n })
 	if err != nil {

@@ -17,6 +17,9 @@ type progress struct {
 }
 
 func newProgress(to io.Writer, total int64) *progress {
+	if p, ok := to.(printable); ok {
+		to = p.to // a bar moves the cursor
+	}
 	if !terminal(to) {
 		to = io.Discard
 	}

@@ -75,13 +75,13 @@ func trigger(schedule map[string]any) string {
 	return text(schedule["cron_expression"])
 }
 
-// text is a value on one line.
+// text is a value on one line, in one cell of a table.
 func text(value any) string {
 	switch v := value.(type) {
 	case nil:
 		return "-"
 	case string:
-		return strings.ReplaceAll(v, "\n", " ")
+		return cell.Replace(v)
 	}
 	raw, err := json.Marshal(value)
 	if err != nil {
@@ -89,6 +89,9 @@ func text(value any) string {
 	}
 	return string(raw)
 }
+
+// cell takes out what begins another cell or line.
+var cell = strings.NewReplacer("\n", " ", "\t", " ", "\v", " ", "\f", " ")
 
 // printJSON prints a value for programs.
 func printJSON(to io.Writer, value any) error {

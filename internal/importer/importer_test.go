@@ -461,7 +461,7 @@ func TestOneBadEntryIsRefusedAlone(t *testing.T) {
 		}
 		entry(key, definition)
 	}
-	entry("redbeat:e", `{"name":"task","task":"app\u0000a","args":[],"kwargs":{},"options":{"queue":"q\u0000"},"schedule":60,"enabled":true}`)
+	entry("redbeat:e", `{"name":"task","task":"app\u0000a","args":[],"kwargs":{},"options":{"queue":"q"},"schedule":60,"enabled":true}`)
 	client.Set(t.Context(), "redbeat:f", "no hash", 0)
 	client.ZAdd(t.Context(), "redbeat::schedule", redis.Z{Member: "redbeat:f"})
 	entries, err := importer.ReadRedBeat(t.Context(), client, importer.RedBeatOptions{Prefix: importer.DefaultRedBeatPrefix, Timezone: "UTC"})

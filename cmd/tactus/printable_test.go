@@ -1,0 +1,63 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tactus-dev/tactus/internal/testenv"
+)
+
+// TestTerminalsObeyNoForeignText has names that would rename a window, and others that would begin columns of their own.
+func TestTerminalsObeyNoForeignText(t *testing.T) {
+	t.Parallel()
+	const evil = "a\x1b]0;owned\x07\u009b31mb\u202etxt\r"
+	name, err := json.Marshal(evil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/refuse"):
+			w.WriteHeader(http.StatusUnprocessableEntity)
+			fmt.Fprintf(w, `{"errors":[{"code":"x","message":%s}]}`, name)
+		case strings.HasSuffix(r.URL.Path, "/routes"):
+			fmt.Fprintf(w, `{"routes":[{"pattern":%s}]}`, name)
+		default:
+			fmt.Fprintf(w, `{"schedules":[{"name":%s,"tags":[%s]}]}`, name, name)
+		}
+	}))
+	t.Cleanup(server.Close)
+	file := filepath.Join(t.TempDir(), "crontab")
+	if err := os.WriteFile(file, []byte("0 9 * * * echo \x1b]0;owned\x07\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"schedule", "list", "--url", server.URL},
+		{"route", "list", "--url", server.URL},
+		{"import", "crontab", "--database-url", testenv.DatabaseURL(t), "--task", "t", "--celery-timezone", "UTC", "--dry-run", file},
+		{"schedule", "list", "--url", server.URL, evil},
+	} {
+		got := tactus(t, args...)
+		if all := got.out + got.problems; strings.ContainsFunc(all, obeyed) || !strings.Contains(all, `\u001b`) {
+			t.Errorf("%q: %q", args, all)
+		}
+	}
+}
+
+// TestOnlyWhatIsObeyedIsEscaped holds that all else is printed as it is.
+func TestOnlyWhatIsObeyedIsEscaped(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{"a\tb\nc": "a\tb\nc", "é→\U0001f600": "é→\U0001f600", "\x7f\xff\u2066": `\u007f\xff\u2066`} {
+		var out bytes.Buffer
+		if n, err := (printable{&out}).Write([]byte(text)); err != nil || n != len(text) || out.String() != want {
+			t.Errorf("%q: %q, %d, %v", text, out.String(), n, err)
+		}
+	}
+}
