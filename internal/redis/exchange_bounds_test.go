@@ -33,7 +33,7 @@ func bindMany(t *testing.T, client goredis.UniversalClient, n int) {
 
 func large(t *testing.T, routingKey string, size int) *message.Message {
 	t.Helper()
-	task := domain.Task{TaskName: "t", Exchange: "x", RoutingKey: routingKey, Kwargs: []byte(fmt.Sprintf(`{"text":%q}`, strings.Repeat("x", size)))}
+	task := domain.Task{TaskName: "t", Exchange: "x", RoutingKey: routingKey, Kwargs: fmt.Appendf(nil, `{"text":%q}`, strings.Repeat("x", size))}
 	to, body, err := celery.Encode(domain.DueRun{Task: task}, "0f3e", celery.Config{})
 	if err != nil {
 		t.Fatal(err)

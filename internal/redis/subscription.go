@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -244,6 +245,11 @@ func (s *subscription) bury(ctx context.Context, e goredis.XMessage, reason erro
 	s.lost("entry " + e.ID + " cannot be read: " + reason.Error())
 }
 
+// unmarshal gives the marshaller's error by its words alone: in a log it would bring its stack along.
 func unmarshal(e goredis.XMessage) (*message.Message, error) {
-	return redisstream.DefaultMarshallerUnmarshaller{}.Unmarshal(e.Values)
+	m, err := redisstream.DefaultMarshallerUnmarshaller{}.Unmarshal(e.Values)
+	if err != nil {
+		return nil, errors.New(err.Error())
+	}
+	return m, nil
 }

@@ -18,7 +18,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	w := newWorld(t)
 	for n := range 120 {
 		d := definition(fmt.Sprint("schedule ", n), 0)
-		d.Kwargs = []byte(fmt.Sprintf(`{"text":%q}`, strings.Repeat("x", 250<<10)))
+		d.Kwargs = fmt.Appendf(nil, `{"text":%q}`, strings.Repeat("x", 250<<10))
 		if _, _, err := w.store.Put(t.Context(), d); err != nil {
 			t.Fatal(err)
 		}
