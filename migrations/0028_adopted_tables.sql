@@ -309,9 +309,16 @@ $$;
 create or replace function tactus.adopted_document(value json) returns jsonb language plpgsql immutable parallel safe as $$
 begin
     return value::jsonb;
-exception when data_exception or program_limit_exceeded then
+exception when data_exception or statement_too_complex then
     return to_jsonb(value::text);
 end
+$$;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+-- Reports whether a document is nested deeper than anybody's worker reads; Go gives up at 10,000.
+create function tactus.too_deep(value jsonb) returns boolean language sql immutable parallel safe as $$
+    select pg_catalog.pg_column_size(value) > 4000 and pg_catalog.jsonb_path_exists(value, '$.**{1000}')
 $$;
 -- +goose StatementEnd
 
@@ -319,12 +326,14 @@ $$;
 -- A JSON value that may be kept as text. Text that is no JSON, or nested too deeply to be read, stays text, which the check of
 -- the definition then refuses.
 create or replace function tactus.adopted_json(value jsonb) returns jsonb language plpgsql immutable parallel safe as $$
+declare
+    parsed jsonb := value;
 begin
     if jsonb_typeof(value) = 'string' then
-        return nullif(trim(value #>> '{}'), '')::jsonb;
+        parsed := nullif(trim(value #>> '{}'), '')::jsonb;
     end if;
-    return value;
-exception when data_exception or program_limit_exceeded then
+    return case when tactus.too_deep(parsed) then to_jsonb(value #>> '{}') else parsed end;
+exception when data_exception or statement_too_complex then
     return value;
 end
 $$;
@@ -361,4 +370,45 @@ create or replace function tactus.definition_of_periodictask(r jsonb, zone text)
 $$;
 -- +goose StatementEnd
 
-revoke all on function tactus.adopt_lock(regclass), tactus.adopted_checked(text, text, text), tactus.adopted_bound(text, text, text) from public;
+-- +goose StatementBegin
+-- What is nested too deeply, for PostgreSQL's stack or for who reads it, is a fault as any other.
+create or replace function tactus.put_schedule(body json) returns uuid language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    if octet_length(body::text) between 2000 and 262144 and tactus.too_deep(tactus.jsonb_of(body)) then
+        perform tactus.refuse(array[tactus.fault('value_unreadable', '', 'nested too deeply')]);
+    end if;
+    return tactus.note_unjudged(tactus.put_body(body));
+exception when statement_too_complex then
+    perform tactus.refuse(array[tactus.fault('value_unreadable', '', 'nested too deeply')]);
+end
+$$;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+create or replace function tactus.put_schedule(body jsonb) returns uuid language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+begin
+    return tactus.put_schedule(body::text);
+end
+$$;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
+create or replace function tactus.put_schedule(body text) returns uuid language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    parsed json;
+begin
+    begin
+        parsed := body::json;
+    exception
+    when data_exception then
+        perform tactus.refuse(array[tactus.fault('json_invalid', '', 'this is not JSON: ' || sqlerrm)]);
+    when statement_too_complex then
+        perform tactus.refuse(array[tactus.fault('value_unreadable', '', 'nested too deeply')]);
+    end;
+    return tactus.put_schedule(parsed);
+end
+$$;
+-- +goose StatementEnd
+
+revoke all on function tactus.adopt_lock(regclass), tactus.adopted_checked(text, text, text), tactus.adopted_bound(text, text, text),
+    tactus.too_deep(jsonb) from public;

@@ -53,6 +53,9 @@ type back struct {
 	done []bool // a one-off that has run
 }
 
+// checkTable raises when reading the table would run its owner's code, and keeps it so to the end of the transaction.
+const checkTable = `select tactus.adopt_check_table($1, $2, '')`
+
 // handed reads what is handed back, and gives the statement that writes it.
 func (s Source) handed(ctx context.Context) (all []handed, statement string, err error) {
 	columns := map[string]bool{}
@@ -69,11 +72,17 @@ func (s Source) handed(ctx context.Context) (all []handed, statement string, err
 		return nil, "", nil
 	}
 	statement, lastRunAt := s.handBackSQL(columns)
-	found, err := s.pool.Query(ctx, fmt.Sprintf(handedRows, lastRunAt, s.Table), s.Table)
-	if err != nil {
-		return nil, "", err
-	}
-	all, err = pgx.CollectRows(found, pgx.RowToStructByPos[handed])
+	err = s.locked(ctx, func() error {
+		batch := &pgx.Batch{}
+		batch.Queue(`begin`)
+		batch.Queue(checkTable, s.Table, string(s.Kind))
+		batch.Queue(fmt.Sprintf(handedRows, lastRunAt, s.Table), s.Table).Query(func(found pgx.Rows) (err error) {
+			all, err = pgx.CollectRows(found, pgx.RowToStructByPos[handed])
+			return err
+		})
+		batch.Queue(`rollback`)
+		return s.pool.SendBatch(ctx, batch).Close()
+	})
 	return all, statement, err
 }
 
@@ -83,10 +92,11 @@ func (s Source) handBackSQL(columns map[string]bool) (statement, lastRunAt strin
 	var sets []string
 	if zoneless, there := columns["last_run_at"]; there {
 		value := "b.last"
-		if lastRunAt = "t.last_run_at"; zoneless {
-			value, lastRunAt = "b.last at time zone 'UTC'", "t.last_run_at at time zone 'UTC'"
+		finite := "case when isfinite(t.last_run_at) then t.last_run_at end" // Go has no time without end
+		if lastRunAt = finite; zoneless {
+			value, lastRunAt = "b.last at time zone 'UTC'", finite+" at time zone 'UTC'"
 		}
-		sets = append(sets, "last_run_at = greatest(t.last_run_at, "+value+")")
+		sets = append(sets, "last_run_at = greatest("+finite+", "+value+")")
 	}
 	if _, there := columns["total_run_count"]; there {
 		sets = append(sets, "total_run_count = coalesce(t.total_run_count, 0) + b.runs")
@@ -145,6 +155,7 @@ func (s Source) handBack(ctx context.Context, before map[string]handed, around f
 		batch.Queue(`select set_config('lock_timeout', '500ms', true)`)
 		around(batch, func() {
 			if len(b.keys) > 0 {
+				batch.Queue(checkTable, s.Table, string(s.Kind))
 				batch.Queue(statement, b.keys, b.last, b.runs, b.done)
 			}
 		})

@@ -31,7 +31,11 @@ func (s Source) Preview(ctx context.Context, timezone string, now time.Time) (ro
 	var after *string
 	for first := true; first || after != nil; first = false {
 		var found []previewRow
-		if found, after, err = s.previewBatch(ctx, timezone, after); err != nil {
+		err := s.locked(ctx, func() (err error) {
+			found, after, err = s.previewBatch(ctx, timezone, after)
+			return err
+		})
+		if err != nil {
 			return nil, fmt.Errorf("preview %s: %w", s.Table, err)
 		}
 		for _, f := range found {
@@ -88,14 +92,21 @@ where s.managed_by = $1 and s.deleted_at is null and s.id not in (select tactus.
 
 // gone are the schedules whose rows are there no more.
 func (s Source) gone(ctx context.Context) (rows []Row, err error) {
-	found, err := s.pool.Query(ctx, fmt.Sprintf(goneRows, s.Table), s.Table)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(found, func(row pgx.CollectableRow) (r Row, err error) {
-		r.Change = "gone"
-		return r, row.Scan(&r.ScheduleID, &r.Name)
+	err = s.locked(ctx, func() error {
+		batch := &pgx.Batch{}
+		batch.Queue(`begin`)
+		batch.Queue(checkTable, s.Table, string(s.Kind))
+		batch.Queue(fmt.Sprintf(goneRows, s.Table), s.Table).Query(func(found pgx.Rows) (err error) {
+			rows, err = pgx.CollectRows(found, func(row pgx.CollectableRow) (r Row, err error) {
+				r.Change = "gone"
+				return r, row.Scan(&r.ScheduleID, &r.Name)
+			})
+			return err
+		})
+		batch.Queue(`rollback`)
+		return s.pool.SendBatch(ctx, batch).Close()
 	})
+	return rows, err
 }
 
 // row says in words what was read. What only the engine can refuse is refused here already, as the beat will.
