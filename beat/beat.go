@@ -69,7 +69,9 @@ type Beat struct {
 	pending    map[domain.ID]int64 // schedules to read, with the newest version heard of
 	syncAt     micros              // not before
 
-	unreadable map[domain.ID]unreadable // to be recorded
+	locks        locks
+	unreadable   map[domain.ID]unreadable // to be recorded
+	invalidateAt micros                   // not before
 
 	base      string  // the snapshot that polls count from
 	polled    pollRow // the last poll, until memory has all of it
@@ -107,6 +109,10 @@ func New(pool *pgxpool.Pool, feed Feed, cfg Config) (*Beat, error) {
 		stats: stats{answered: localNow()},
 		cfg:   cfg, mode: modeOf(cfg.Shadow), pool: pool, feed: feed, log: cfg.Log, memory: newMemory(), holder: cfg.Name + "/" + outbox.NewID().String(),
 		heard: make(chan note, 4096), pending: map[domain.ID]int64{}, unreadable: map[domain.ID]unreadable{},
+		locks: locks{
+			pauses: map[domain.ID]time.Duration{}, waiting: map[domain.ID]progressed{},
+			told: trouble{log: cfg.Log, level: slog.LevelWarn, what: "somebody has locked a row: a schedule fires when it is free"},
+		},
 	}, nil
 }
 

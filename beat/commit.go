@@ -26,7 +26,7 @@ import (
 //     occurs when the row says, so that row and message expire at the same instant.
 const fireDue = `
 with lease as materialized (
-    select epoch, clock_timestamp() >= @now::timestamptz as due from tactus.leases where name = 'beat' and epoch = @epoch for share
+    select epoch, clock_timestamp() >= @now::timestamptz as due from tactus.leases where name = 'beat' and epoch = @epoch` + impatient + ` for share
 ),
 given as materialized (
     select * from unnest((select @runs::uuid[]), (select @schedules::uuid[]), (select @effective::timestamptz[]),
@@ -94,6 +94,8 @@ type outcome struct {
 	Recorded int64       // rows that are new
 	Fired    int64       // of them, those that fire
 	Stale    []domain.ID // schedules that are not as memory has them
+	Locked   []domain.ID // schedules of which somebody has locked a row: nothing was done about them
+	Left     []domain.ID // schedules that were not come to: nothing was done about them
 }
 
 func (b *Beat) write(ctx context.Context, items []item) (out outcome, err error) {

@@ -22,6 +22,7 @@ func (b *Beat) fire(ctx context.Context, now micros) error {
 		return err
 	}
 	began := time.Now()
+	b.locks.waits = 0
 	out, err := b.commit(ctx, due.items)
 	switch {
 	case err != nil:
@@ -35,7 +36,7 @@ func (b *Beat) fire(ctx context.Context, now micros) error {
 		return nil
 	}
 	b.fired(due.items, out, time.Since(began))
-	b.advance(due, out)
+	b.advance(due, out, now)
 	return nil
 }
 
@@ -72,7 +73,11 @@ func (b *Beat) putBack(due *batch) {
 }
 
 // advance moves records past what was settled. Those that did not join are read again instead.
-func (b *Beat) advance(due batch, out outcome) {
+func (b *Beat) advance(due batch, out outcome, now micros) {
+	left := b.locks.left(out)
+	if len(left) > 0 {
+		b.takenAt = max(b.takenAt, now) // others of their due times may be settled
+	}
 	stale := make(map[domain.ID]struct{}, len(out.Stale))
 	for _, id := range out.Stale {
 		stale[id] = struct{}{}
@@ -80,6 +85,11 @@ func (b *Beat) advance(due batch, out outcome) {
 	}
 	for _, p := range due.records {
 		r := b.memory.at(p.slot)
+		if _, ok := left[r.id]; ok {
+			b.locks.defers(r, now)
+			continue
+		}
+		b.locks.open(r.id)
 		if _, ok := stale[r.id]; !ok {
 			b.memory.place(r, p.last)
 		}

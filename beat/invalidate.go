@@ -3,6 +3,7 @@ package beat
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/outbox"
@@ -26,13 +27,19 @@ func (u unreadable) reason() string {
 // invalidate records why schedules cannot be read, so that they are shown with the reason, and schedule.invalidated is
 // told. Each beat that finds one does so; the version lets one of them write. What is not recorded for want of a
 // database is found again at the next load.
-func (b *Beat) invalidate(ctx context.Context, _ micros) error {
+func (b *Beat) invalidate(ctx context.Context, now micros) error {
+	if now < b.invalidateAt {
+		return nil
+	}
 	store := outbox.NewStore(b.pool, "")
 	for id, u := range b.unreadable {
-		delete(b.unreadable, id)
 		reason := u.reason()
-		err := store.Invalidate(ctx, id, u.version, reason)
-		switch {
+		err := b.invalidateOne(ctx, store, id, u.version, reason)
+		switch delete(b.unreadable, id); {
+		case errors.Is(err, context.DeadlineExceeded):
+			b.unreadable[id], b.invalidateAt = u, now+invalidateAgain.Microseconds()
+			b.log.Warn("an invalid schedule is locked: the reason is recorded later", "schedule_id", id)
+			return nil
 		case err == nil:
 			b.log.Warn("a schedule is invalid", "schedule_id", id, "reason", reason)
 		case !errors.Is(err, domain.ErrVersionConflict) && !errors.Is(err, domain.ErrNotFound): // it has changed since
@@ -40,4 +47,16 @@ func (b *Beat) invalidate(ctx context.Context, _ micros) error {
 		}
 	}
 	return nil
+}
+
+// How long a row that somebody has locked may keep a step waiting, and when it is tried again.
+const (
+	invalidateWithin = 300 * time.Millisecond
+	invalidateAgain  = 10 * time.Second
+)
+
+func (b *Beat) invalidateOne(ctx context.Context, store *outbox.Store, id domain.ID, version int64, reason string) error {
+	ctx, cancel := context.WithTimeout(ctx, invalidateWithin)
+	defer cancel()
+	return store.Invalidate(ctx, id, version, reason)
 }

@@ -126,7 +126,7 @@ func (b *Beat) leaseArgs(now micros) named {
 	}
 	maps.Copy(args, b.seen.args())
 	if b.leading && !b.resync.foreign() {
-		args["watermark"] = time.UnixMicro(b.memory.settled(now))
+		args["watermark"] = time.UnixMicro(b.settled(now))
 		args["snapshot"] = b.processed
 	}
 	return args

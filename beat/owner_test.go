@@ -229,7 +229,7 @@ func (a *owner) fire() error {
 	case !out.Held:
 		a.beat.lose("another")
 	default:
-		a.beat.advance(due, out)
+		a.beat.advance(due, out, a.beat.takenAt)
 	}
 	return err
 }

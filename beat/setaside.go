@@ -15,10 +15,19 @@ import (
 )
 
 // commit settles items. When the statement fails for something that is in one of them, it is found by bisection, and set
-// aside; the others are settled all the same.
+// aside; the others are settled all the same. One of which somebody has locked a row is found likewise, and comes later.
 func (b *Beat) commit(ctx context.Context, items []item) (outcome, error) {
+	if b.locks.waits >= mostWaits {
+		return outcome{Held: true, Left: schedulesOf(items)}, nil
+	}
 	out, err := b.write(ctx, items)
-	if !poisoned(err) {
+	if locked(err) {
+		b.locks.waits++
+		if len(items) == 1 {
+			b.locks.told.tell(fmt.Errorf("schedule %s: %w", items[0].schedule, err))
+			return outcome{Held: true, Locked: schedulesOf(items)}, nil
+		}
+	} else if !poisoned(err) {
 		return out, err
 	}
 	if len(items) == 1 {
@@ -33,7 +42,10 @@ func (b *Beat) commit(ctx context.Context, items []item) (outcome, error) {
 }
 
 func (o outcome) and(p outcome) outcome {
-	return outcome{o.Held && p.Held, o.Early || p.Early, o.Recorded + p.Recorded, o.Fired + p.Fired, slices.Concat(o.Stale, p.Stale)}
+	return outcome{
+		o.Held && p.Held, o.Early || p.Early, o.Recorded + p.Recorded, o.Fired + p.Fired,
+		slices.Concat(o.Stale, p.Stale), slices.Concat(o.Locked, p.Locked), slices.Concat(o.Left, p.Left),
+	}
 }
 
 // poisoned tells whether a statement failed for the data in it: a data exception or a limit of the program. All else is

@@ -23,7 +23,7 @@ func modeOf(shadow bool) mode {
 // others run them.
 const recordDue = `
 with lease as materialized (
-    select epoch, clock_timestamp() >= @now::timestamptz as due from tactus.leases where name = 'shadow' and epoch = @epoch for share
+    select epoch, clock_timestamp() >= @now::timestamptz as due from tactus.leases where name = 'shadow' and epoch = @epoch` + impatient + ` for share
 ),
 given as materialized (
     select * from unnest((select @schedules::uuid[]), (select @effective::timestamptz[]), (select @due::timestamptz[]),

@@ -73,7 +73,7 @@ func (b *Beat) publish(now micros, failed bool) {
 	s.Syncs, s.Resyncs, s.Shadow, s.Retired = b.syncs, b.resyncs, b.cfg.Shadow, b.retired
 	s.Renewed, s.looked = b.renewed, b.looked
 	if !failed {
-		s.Watermark, s.answered = time.UnixMicro(b.memory.settled(now)), localNow()
+		s.Watermark, s.answered = time.UnixMicro(b.settled(now)), localNow()
 	}
 }
 

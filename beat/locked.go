@@ -1,0 +1,96 @@
+package beat
+
+import (
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/tactus-dev/tactus/domain"
+)
+
+// impatient has a statement wait for no lock for long, in the same transaction: it settles due times of others, too.
+const impatient = ` and set_config('lock_timeout', '100ms', true) is not null`
+
+// mostWaits is how often one batch may wait for a lock in vain. What it does not come to is left for the next.
+const mostWaits = 40
+
+// How long a schedule that is locked is left alone.
+const (
+	firstLeave = time.Second
+	lastLeave  = 10 * time.Second
+)
+
+// locks are the schedules that did not fire because somebody has locked a row. Each is tried again later, so that it does
+// not keep the others waiting at every step.
+type locks struct {
+	waits   int
+	pauses  map[domain.ID]time.Duration
+	waiting map[domain.ID]progressed
+	told    trouble
+}
+
+// progressed is the first due time of a schedule that is not settled, and up to when it is.
+type progressed struct{ due, settled micros }
+
+// locked reports whether a statement failed because it would have had to wait for a lock.
+func locked(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && e.Code == "55P03"
+}
+
+func schedulesOf(items []item) (ids []domain.ID) {
+	for i := range items {
+		ids = append(ids, items[i].schedule)
+	}
+	return ids
+}
+
+// left returns the schedules about which nothing, or not all, was done.
+func (l *locks) left(out outcome) map[domain.ID]struct{} {
+	left := make(map[domain.ID]struct{}, len(out.Left)+len(out.Locked))
+	for _, id := range out.Left {
+		left[id] = struct{}{}
+	}
+	for _, id := range out.Locked {
+		left[id] = struct{}{}
+		l.pauses[id] = min(max(2*l.pauses[id], firstLeave), lastLeave)
+	}
+	return left
+}
+
+// defers has a schedule that is locked fire later. The watermark does not pass the due time.
+func (l *locks) defers(r *record, now micros) {
+	pause, ok := l.pauses[r.id]
+	if !ok {
+		return
+	}
+	if l.waiting[r.id].due != r.due {
+		l.waiting[r.id] = progressed{r.due, r.fire - 1}
+	}
+	r.fire = now + pause.Microseconds()
+}
+
+func (l *locks) open(id domain.ID) {
+	if _, ok := l.pauses[id]; !ok {
+		return
+	}
+	delete(l.pauses, id)
+	delete(l.waiting, id)
+	if len(l.pauses) == 0 {
+		l.told.over()
+	}
+}
+
+// settled is the instant up to which everything is settled.
+func (b *Beat) settled(now micros) micros {
+	at := b.memory.settled(now)
+	for id, waits := range b.locks.waiting {
+		if r, known := b.memory.find(id); !known || r.due != waits.due { // another has settled it, or it was edited
+			b.locks.open(id)
+			continue
+		}
+		at = min(at, waits.settled)
+	}
+	return at
+}
