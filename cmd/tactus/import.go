@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -301,7 +300,7 @@ func isUser(name string) bool {
 func readAll(path string) ([]byte, error) {
 	raw, err := readInput(path, maxImportFile)
 	if err != nil {
-		return nil, errors.Join(errUsage, err)
+		return nil, usage("%v", err)
 	}
 	return raw, nil
 }

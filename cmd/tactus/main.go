@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tactus-dev/tactus/domain/zone"
 	"github.com/tactus-dev/tactus/internal/hostzones"
@@ -85,6 +86,9 @@ func run(args []string, out, problems io.Writer) int {
 	}
 	if err != nil {
 		fmt.Fprintln(problems, "tactus:", err)
+		if len(args) == 0 {
+			fmt.Fprintln(problems, "tactus: tactus --help says what each command is for")
+		}
 		return exitUsage
 	}
 	if err := checkSecrets(parsed); err != nil {
@@ -120,10 +124,31 @@ func exitCode(err error, problems io.Writer) int {
 		return exitFailure
 	}
 	fmt.Fprintln(problems, "tactus:", err)
+	if mend := mendOf(err); mend != "" {
+		fmt.Fprintln(problems, "tactus:", mend)
+	}
 	if errors.Is(err, errUsage) {
 		return exitUsage
 	}
 	return exitFailure
+}
+
+// mendOf is what to do where PostgreSQL refused what a command needs; empty when that is not known.
+func mendOf(err error) string {
+	refused, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok {
+		return ""
+	}
+	switch refused.Code {
+	case "42P01", "3F000", "42703", "42883": // a table, the schema, a column or a function is not there
+		if strings.Contains(refused.Message, "tactus") {
+			return `the schema is not there, or older than this program: run "tactus migrate"`
+		}
+	case "42501":
+		return "the role of DATABASE_URL lacks a right: docs/roles.md has those of each role" +
+			" (to adopt a table, its owner says: grant select, update, trigger on TABLE to ROLE)"
+	}
+	return ""
 }
 
 // errReported is a failure that the command has already told about.

@@ -63,6 +63,7 @@ type listCmd struct {
 	Page     int      `default:"1" help:"Which page."`
 	PerPage  int      `default:"50" help:"How many on a page, at most 1000."`
 	Enabled  string   `enum:",true,false" default:"" help:"Only enabled (true) or disabled (false) ones."`
+	Invalid  string   `enum:",true,false" default:"" help:"Only those that cannot be scheduled as they are (true), or all others (false)."`
 	Category string   `help:"Only those of a category."`
 	Tag      []string `sep:"none" help:"Only those with a tag; repeated, with all of them."`
 	Task     string   `help:"Only those of a task."`
@@ -72,7 +73,7 @@ type listCmd struct {
 // Run lists.
 func (c listCmd) Run(ctx context.Context, to console) error {
 	query := url.Values{"page": {strconv.Itoa(c.Page)}, "per_page": {strconv.Itoa(c.PerPage)}}
-	for name, value := range map[string]string{"enabled": c.Enabled, "category": c.Category, "task_name": c.Task, "q": c.Query} {
+	for name, value := range map[string]string{"enabled": c.Enabled, "invalid": c.Invalid, "category": c.Category, "task_name": c.Task, "q": c.Query} {
 		if value != "" {
 			query.Set(name, value)
 		}

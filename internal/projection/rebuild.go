@@ -109,6 +109,10 @@ func compare(ctx context.Context, tx pgx.Tx, schedules *int64) iter.Seq2[Differe
 		nextRow, stop := iter.Pull2(cursor.Rows[Row](ctx, tx, "rows", Select+` order by id`))
 		defer stop()
 		is, err, more := nextRow()
+		if err != nil { // the transaction is aborted, and every further error would only say so
+			yield(Difference{}, err)
+			return
+		}
 		for e, eventErr := range cursor.Rows[newestEvent](ctx, tx, "events", newestEvents) {
 			if eventErr != nil {
 				yield(Difference{}, eventErr)
