@@ -238,10 +238,30 @@ $$;
 -- +goose StatementEnd
 
 -- +goose StatementBegin
+-- Adopts rows one by one, and notes what fails. Whoever may not wait longer for a lock gives up the rest too.
+create or replace function tactus.adopt_each(adoption tactus.adoptions, keys text[]) returns void language plpgsql volatile as $$
+declare
+    key text;
+begin
+    foreach key in array keys loop
+        begin
+            perform tactus.adopt_one(adoption, key);
+        exception
+        when lock_not_available then
+            raise;
+        when others then
+            perform tactus.adopt_failed(adoption.source, key, sqlstate || ': ' || sqlerrm);
+        end;
+    end loop;
+end
+$$;
+-- +goose StatementEnd
+
+-- +goose StatementBegin
 -- Compares up to so many rows of each source with their schedules, in rounds, and makes schedules that differ what their rows
 -- say. Returns how many differed, and whether some source is to be gone through without a pause.
 create or replace function tactus.adopt_round(most int, out mended bigint, out more boolean) language plpgsql volatile
-set search_path = pg_catalog, pg_temp set row_security = off as $$
+set search_path = pg_catalog, pg_temp set row_security = off set lock_timeout = '2s' as $$
 declare
     adoption tactus.adoptions;
     keys text[];
@@ -262,7 +282,7 @@ begin
                 from (select case when cardinality(keys) = most then keys[most] end as next) n
                 where a.source = adoption.source and (a.sweep_after is distinct from next or a.urgent and next is null);
         exception
-        when lock_not_available then -- somebody changes or vacuums the table: the next round goes on here
+        when lock_not_available then -- somebody changes the table or holds a row: the next round tries again, and holds no lock until then
             null;
         when others then
             perform tactus.adopt_failed(adoption.source, null, sqlstate || ': ' || sqlerrm);
@@ -278,7 +298,7 @@ $$;
 -- Tries again what failed, up to so many; returns how many are left. A source that failed as a whole is compared row by row,
 -- by tactus.adopt_round, once it can be read.
 create or replace function tactus.adopt_mend(most int) returns bigint language plpgsql volatile
-set search_path = pg_catalog, pg_temp set row_security = off as $$
+set search_path = pg_catalog, pg_temp set row_security = off set lock_timeout = '500ms' as $$
 declare
     failed tactus.adopt_failures;
 begin

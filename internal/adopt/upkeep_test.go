@@ -254,3 +254,28 @@ func TestOneOffsRunOnceMore(t *testing.T) {
 	}
 	k.says(0, asMended)
 }
+
+// TestRoundsHoldNoLockForLong has somebody hold a row for long: the beat gives up, tells nothing of it, and catches up afterwards.
+func TestRoundsHoldNoLockForLong(t *testing.T) {
+	t.Parallel()
+	u := newUpstream(t)
+	u.adopt(u.seed(`(name, task_name, cron_expression) values ('a', 'app.a', '* * * * *'), ('b', 'app.b', '* * * * *')`))
+	u.exec(`alter table celery_beat_schedules disable trigger user; update celery_beat_schedules set description = 'changed'; alter table celery_beat_schedules enable trigger user`)
+	holder, err := u.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := holder.Exec(t.Context(), `select from celery_beat_schedules for update`); err != nil {
+		t.Fatal(err)
+	}
+	u.exec(`select tactus.adopt_round(100)`)
+	if n := u.count(`select count(*) from tactus.adopt_failures`); n != 0 {
+		t.Errorf("%d failures, because somebody holds a row", n)
+	}
+	if err := holder.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := u.count(`select mended from tactus.adopt_round(100)`); n != 2 {
+		t.Errorf("%d mended once the rows are free", n)
+	}
+}
