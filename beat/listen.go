@@ -131,7 +131,7 @@ func (b *Beat) note(n note) {
 	}
 	if n.lost != "" {
 		b.stats.gap()
-		b.wantResync(n.lost)
+		b.wantAnew(n.lost) // the stream may have gone back because the log has
 		return
 	}
 	if n.event == domain.LogEpochStarted {

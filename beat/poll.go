@@ -13,7 +13,7 @@ import (
 // notIn are the rows of the log that a snapshot does not show.
 const notIn = `(o.xid >= pg_snapshot_xmax(@from::text::pg_snapshot) or o.xid = any (array(select pg_snapshot_xip(@from::text::pg_snapshot))))`
 
-// changedSince answers a row of the log each, or one without an id when nothing changed: the snapshot that the statement
+// changedSince answers each schedule that has changed and its newest version, or one without an id when nothing changed: the snapshot that the statement
 // sees, the lease's (unless that is of another database, which has come farther), whether the database is another one
 // than that of the snapshot given, and the time.
 const changedSince = `
@@ -22,7 +22,8 @@ select pg_current_snapshot()::text, case when pg_snapshot_xmax(l.snapshot) <= pg
 from (select 1) one
 left join tactus.leases l on l.name = @lease
 left join (
-    select o.aggregate_id, o.version from tactus.outbox o where o.topic = 'schedule' and ` + notIn + `
+    select o.aggregate_id, max(o.version) as version from tactus.outbox o where o.topic = 'schedule' and ` + notIn + `
+    group by o.aggregate_id
 ) e on true`
 
 type pollRow struct {
@@ -45,9 +46,13 @@ func (b *Beat) poll(ctx context.Context, now micros) error {
 	}
 	var row pollRow
 	_, err = pgx.ForEachRow(rows, []any{&row.Seen, &row.Lease, &row.Foreign, &row.Now, &row.ID, &row.Version}, func() error {
-		if row.ID != nil {
-			b.changed(*row.ID, *row.Version)
+		if row.ID == nil {
+			return nil
 		}
+		if kept, ok := b.memory.find(*row.ID); ok && int64(kept.version) > *row.Version {
+			b.wantAnew("the log ends before a version that memory has")
+		}
+		b.changed(*row.ID, *row.Version)
 		return nil
 	})
 	if err != nil {

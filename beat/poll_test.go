@@ -110,3 +110,27 @@ func TestMovedTrigger(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestPollBringsAnOlderVersion has the log bring a change whose version memory has passed: the database has gone back.
+func TestPollBringsAnOlderVersion(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.create(minutely(``))
+	b := w.beat("a")
+	if b.resync.wantedAnew {
+		t.Fatal("memory is to be made anew at the start")
+	}
+	w.merge(s.ID, `{"description": "two"}`)
+	w.merge(s.ID, `{"description": "three"}`)
+	w.step(b, w.now.Add(2*time.Second))
+	if b.resync.wanted || b.resyncs != 1 {
+		t.Fatalf("%d resyncs, another wanted: %v", b.resyncs, b.resync.wanted)
+	}
+	kept, _ := b.memory.find(s.ID)
+	kept.version = 7 // in a life that was lost
+	w.merge(s.ID, `{"description": "four"}`)
+	w.step(b, w.now.Add(8*time.Second))
+	if kept, _ := b.memory.find(s.ID); kept.version != 4 {
+		t.Errorf("version %d", kept.version)
+	}
+}

@@ -14,6 +14,7 @@ var goneBack = map[string]func(w *world, b *Beat){
 	"another life of the database":  func(_ *world, b *Beat) { b.life = "another" },
 	"the lease is an older one":     olderLease,
 	"snapshots of another database": func(_ *world, b *Beat) { b.base, b.pollAt = "900000000:900000000:", 0 },
+	"the stream ends before":        func(_ *world, b *Beat) { b.note(note{lost: "the stream ends before what was heard"}) },
 	"a new epoch": func(w *world, b *Beat) {
 		m, err := cloudevents.EpochStarted("f", time.Now())
 		if err != nil {
