@@ -18,9 +18,10 @@ import (
 //go:embed *.sql
 var files embed.FS
 
-// Up applies every migration that the database at url lacks. It may be called by several processes at once.
-func Up(ctx context.Context, url string) error {
-	return with(ctx, url, func(p *goose.Provider) error {
+// Up applies every migration that the database at url lacks. It may be called by several processes at once. say is told what
+// keeps it waiting.
+func Up(ctx context.Context, url string, say ...func(text string)) error {
+	return with(ctx, url, say, func(p *goose.Provider) error {
 		_, err := p.Up(ctx)
 		return err
 	})
@@ -28,7 +29,7 @@ func Up(ctx context.Context, url string) error {
 
 // Versions returns the schema version of the database at url and the newest one this program knows.
 func Versions(ctx context.Context, url string) (current, newest int64, err error) {
-	err = with(ctx, url, func(p *goose.Provider) error {
+	err = with(ctx, url, nil, func(p *goose.Provider) error {
 		current, newest, err = p.GetVersions(ctx)
 		return err
 	})
@@ -68,8 +69,8 @@ const (
 	patience = 20 * 6 * 60
 )
 
-func with(ctx context.Context, url string, do func(*goose.Provider) error) error {
-	db, err := open(ctx, url)
+func with(ctx context.Context, url string, say []func(string), do func(*goose.Provider) error) error {
+	db, err := open(ctx, url, say)
 	if err != nil {
 		return err
 	}
@@ -92,7 +93,7 @@ func with(ctx context.Context, url string, do func(*goose.Provider) error) error
 
 // open makes the schema first: every migration may then name it, the first one too.
 // Statements are sent unprepared, which is what a pooler in transaction mode can carry.
-func open(ctx context.Context, url string) (*sql.DB, error) {
+func open(ctx context.Context, url string, say []func(string)) (*sql.DB, error) {
 	db, err := postgres.OpenDB(url)
 	if err != nil {
 		return nil, fmt.Errorf("migrate: %w", err)
@@ -104,7 +105,7 @@ func open(ctx context.Context, url string) (*sql.DB, error) {
 	if err := readable(encoding); err != nil {
 		return nil, fmt.Errorf("migrate: %w", closeAfter(db, err))
 	}
-	if _, err := db.ExecContext(ctx, createSchema); err != nil {
+	if err := makeSchema(ctx, db, say); err != nil {
 		return nil, fmt.Errorf("migrate: create schema: %w", closeAfter(db, err))
 	}
 	return db, nil
@@ -120,11 +121,6 @@ func readable(encoding string) error {
 	}
 	return fmt.Errorf("the database's encoding is %s, and tactus needs UTF8: create another one, create database ... encoding 'UTF8' template template0", encoding)
 }
-
-// createSchema holds a transaction-level lock, because IF NOT EXISTS alone fails when two processes race.
-const createSchema = `
-select pg_advisory_xact_lock(7461637475730001);
-create schema if not exists tactus`
 
 func closeAfter(db *sql.DB, err error) error {
 	if cerr := db.Close(); cerr != nil {

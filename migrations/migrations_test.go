@@ -3,6 +3,7 @@ package migrations_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -171,5 +172,32 @@ func use(t *testing.T, pool *pgxpool.Pool) {
 	}
 	if err := store.Delete(t.Context(), s.ID, 0); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestMigrateSaysWhoKeepsItWaiting has a role without any right hold the lock, until it was told of.
+func TestMigrateSaysWhoKeepsItWaiting(t *testing.T) {
+	t.Parallel()
+	url := testenv.EmptyURL(t)
+	role, plain := testenv.Role(t, url)
+	stranger, err := pgx.Connect(t.Context(), plain+"&application_name=stranger")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stranger.Exec(t.Context(), `select pg_advisory_lock(7461637475730001)`); err != nil {
+		t.Fatal(err)
+	}
+	var said []string
+	err = migrations.Up(t.Context(), url, func(text string) {
+		said = append(said, text)
+		if err := stranger.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf(`held by process %d of role %s, application "stranger"`, stranger.PgConn().PID(), role); len(said) != 1 || !strings.HasSuffix(said[0], want) {
+		t.Errorf("%q, want %q", said, want)
 	}
 }

@@ -32,7 +32,7 @@ func (c migrateCmd) Run(ctx context.Context, to console) error {
 
 // migrate migrates, and says when a superuser does.
 func migrate(ctx context.Context, url string, to console) error {
-	if err := migrations.Up(ctx, url); err != nil {
+	if err := migrations.Up(ctx, url, func(text string) { fmt.Fprintln(to.problems, "tactus:", text) }); err != nil {
 		return err
 	}
 	superuser, err := migrations.Superuser(ctx, url)
