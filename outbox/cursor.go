@@ -57,7 +57,11 @@ const inSnapshot = `(xid < pg_snapshot_xmin(@snapshot::pg_snapshot) or pg_visibl
 // wasThere is true of rows that were committed when @snapshot was taken.
 const wasThere = `(` + inSnapshot + ` or position <= @floor::bigint and not ` + isLate + `)`
 
-const selectRows = `select position, aggregate_id, version, type, data, headers, occurred_at`
+const selectRows = `select position, aggregate_id, version, type, data, headers, ` + OccurredAt
+
+// OccurredAt is when an event occurred, within the years that Go and JSON have. A hand may have written another time, infinity too,
+// which would end every read of the rows beside it.
+const OccurredAt = `least(greatest(occurred_at, '0001-01-01T00:00:00Z'), '9999-12-31T23:59:59Z')`
 
 // The rows of a batch: they are counted and read by the same words. Of one that opens an epoch, what is new is told by its own
 // xids alone: @floor is its own.

@@ -75,7 +75,7 @@ from here left join tactus.relay_sinks s on s.sink = @sink
 left join lateral (select * from tactus.relay_batches where sink = @sink order by number desc limit 1) b on true`
 
 const oldest = `
-select min(occurred_at) from tactus.outbox, (
+select min(` + OccurredAt + `) from tactus.outbox, (
     select coalesce((select case when not more and (number < @batch::bigint or row_count <= @place::bigint) then snapshot else previous end
         from tactus.relay_batches where sink = @sink and number <= @batch::bigint order by number desc limit 1), '1:1:') as had,
         coalesce((select late from tactus.relay_sinks where sink = @sink), '1:1:') as late,

@@ -151,7 +151,7 @@ select array(
 
 // readFeed reads the rows with their documents.
 const readFeed = `
-select position, aggregate_id, version, type, data, headers, occurred_at
+select position, aggregate_id, version, type, data, headers, ` + outbox.OccurredAt + `
 from tactus.outbox where topic = 'schedule' and position = any ($1::bigint[]) order by position`
 
 // look returns what is chosen of the next rows, up to which position that is, and whether there are more.

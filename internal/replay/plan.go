@@ -60,7 +60,7 @@ where topic = 'schedule' and (pg_visible_in_snapshot(xid, @snapshot::text::pg_sn
 
 const (
 	countChosen = `select type, count(*), min(position), max(position)` + chosen + ` group by type order by type`
-	readChosen  = `select position, aggregate_id, version, type, data, headers, occurred_at` + chosen + ` order by position limit @limit::int`
+	readChosen  = `select position, aggregate_id, version, type, data, headers, ` + outbox.OccurredAt + chosen + ` order by position limit @limit::int`
 )
 
 func (p Plan) args(after int64) pgx.NamedArgs {

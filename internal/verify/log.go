@@ -32,7 +32,7 @@ type loggedEvent struct {
 }
 
 const readLog = `
-select position, aggregate_id, version, type, data, occurred_at,
+select position, aggregate_id, version, type, data, ` + outbox.OccurredAt + `,
     position <= $6 and (xid <> all (array(select pg_snapshot_xip($7::pg_snapshot))) or position <@ any ($8::text::int8range[])),
     pg_visible_in_snapshot(xid, $1::pg_snapshot), pg_visible_in_snapshot(xid, $2::pg_snapshot),
     pg_visible_in_snapshot(xid, $3::pg_snapshot), pg_visible_in_snapshot(xid, $4::pg_snapshot),
