@@ -52,3 +52,24 @@ func TestJudge(t *testing.T) {
 		t.Errorf("mended, it is %q", s.InvalidReason)
 	}
 }
+
+// TestJudgeOfTimesBeyondAllYears has somebody change a row by hand before it is judged: it is no error, and is not judged again.
+func TestJudgeOfTimesBeyondAllYears(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	store := outbox.NewStore(pool, "")
+	id := putSQL(t, pool, `{"name": "a", "task_name": "a", "cron_expression": "0 9 * * *"}`)
+	if _, err := pool.Exec(t.Context(), `update tactus.schedules set effective_from = 'infinity', trigger_set_at = '-infinity'`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Judge(t.Context()); err != nil {
+		t.Error(err)
+	}
+	var left int
+	if err := pool.QueryRow(t.Context(), `select count(*) from tactus.unjudged`).Scan(&left); err != nil || left != 0 {
+		t.Errorf("%d are not judged, %v", left, err)
+	}
+	if s, err := store.Get(t.Context(), id); err != nil || s.InvalidReason != outbox.NotInYears {
+		t.Errorf("%q, %v", s.InvalidReason, err)
+	}
+}

@@ -21,11 +21,12 @@ func GetByName(ctx context.Context, q querier, name string) (domain.Schedule, er
 	return one(ctx, q, scheduleByName, name)
 }
 
-const selectSchedule = `
-select id, version, definition, coalesce(invalid_reason, ''), coalesce(managed_by, ''), created_at, updated_at, effective_from, trigger_set_at
+var selectSchedule = `
+select id, version, definition, coalesce(invalid_reason, case when (` + BeyondYears("created_at", "updated_at", "effective_from", "trigger_set_at") + `) then '` + NotInYears + `' end, ''),
+    coalesce(managed_by, ''), ` + InYears("created_at") + `, ` + InYears("updated_at") + `, ` + InYears("effective_from") + `, ` + InYears("trigger_set_at") + `
 from tactus.schedules where deleted_at is null and `
 
-const (
+var (
 	scheduleByID   = selectSchedule + `id = $1`
 	scheduleByName = selectSchedule + `name = $1`
 )

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/outbox"
 )
 
 // Run is one run, as the history tells it. A missed range is one entry, from DueAt until Until.
@@ -32,17 +33,19 @@ type Run struct {
 	Traceback  *string          `json:"traceback,omitempty"`
 }
 
-const runColumns = `
-select id, schedule_id, due_at, until, kind, status, schedule_version, reason, fired_at, expires_at, sent_at, started_at,
-    finished_at, worker, result, error, traceback
+var runColumns = `
+select id, schedule_id, (` + outbox.InYears("due_at") + `), ` + outbox.InYears("until") + `, kind, status, schedule_version, reason,
+    ` + outbox.InYears("fired_at") + `, ` + outbox.InYears("expires_at") + `, ` + outbox.InYears("sent_at") + `,
+    ` + outbox.InYears("started_at") + `, ` + outbox.InYears("finished_at") + `, worker, result, error, traceback
 from tactus.runs where `
 
-const (
+var (
 	historyOf = runColumns + `schedule_id = $1 and ($4::timestamptz is null or due_at < $4)
 order by due_at desc, id desc limit $2::bigint offset $3::bigint`
-	countOf = `select count(*) from (select from tactus.runs where schedule_id = $1 limit $2::bigint) counted`
-	runOf   = runColumns + `id = $1`
+	runOf = runColumns + `id = $1`
 )
+
+const countOf = `select count(*) from (select from tactus.runs where schedule_id = $1 limit $2::bigint) counted`
 
 // History returns runs of a schedule, deleted or not, from the newest on, and how many there are in all, counted up to
 // MaxRunCount. With before, only those that were due before it.

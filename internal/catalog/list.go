@@ -148,8 +148,10 @@ type entryRow struct {
 }
 
 // entryColumns looks at no more than a thousand runs of a schedule, whatever they are.
-const entryColumns = `select s.id, s.version, s.definition, coalesce(s.invalid_reason, ''), coalesce(s.managed_by, ''), s.created_at, s.updated_at, s.effective_from, s.trigger_set_at,
-    r.fired_at, r.status, (select error from tactus.runs where id = r.failed_id and due_at = r.failed_at), r.success_rate,
+var entryColumns = `select s.id, s.version, s.definition,
+    coalesce(s.invalid_reason, case when (` + beyondYears + `) then '` + outbox.NotInYears + `' end, ''), coalesce(s.managed_by, ''),
+    ` + outbox.InYears("s.created_at") + `, ` + outbox.InYears("s.updated_at") + `, ` + outbox.InYears("s.effective_from") + `, ` + outbox.InYears("s.trigger_set_at") + `,
+    ` + outbox.InYears("r.fired_at") + `, r.status, (select error from tactus.runs where id = r.failed_id and due_at = r.failed_at), r.success_rate,
     coalesce(n.fired, 0), coalesce(n.fired >= ` + outbox.PolicyMaxRuns + `, false), clock_timestamp()
 from tactus.schedules s
 left join lateral (
@@ -166,6 +168,9 @@ left join lateral (
 left join tactus.schedule_counts n on n.schedule_id = s.id and n.trigger_set_at = s.trigger_set_at
 where s.deleted_at is null`
 
+// beyondYears is true of rows that somebody changed by hand to what no answer can say.
+var beyondYears = outbox.BeyondYears("s.created_at", "s.updated_at", "s.effective_from", "s.trigger_set_at")
+
 const chosen = `
     and (@enabled::boolean is null or s.enabled = @enabled::boolean)
     and (@invalid::boolean is null or (s.invalid_reason is not null) = @invalid::boolean)
@@ -175,14 +180,15 @@ const chosen = `
     and (@name::text = '' or s.name = @name)
     and (@query::text = '' or strpos(lower(s.name), lower(@query)) > 0)`
 
-const (
+const countSchedules = `
+select count(*) from (select from tactus.schedules s where s.deleted_at is null` + chosen + ` limit @most::bigint) counted`
+
+var (
 	getSchedule     = entryColumns + ` and s.id = @id`
 	pageOfSchedules = `
 select s.id::text from tactus.schedules s where s.deleted_at is null` + chosen + `
 order by s.created_at desc, s.id desc limit @limit::bigint offset @offset::bigint`
-	listSchedules  = entryColumns + ` and s.id = any ($1::uuid[])`
-	countSchedules = `
-select count(*) from (select from tactus.schedules s where s.deleted_at is null` + chosen + ` limit @most::bigint) counted`
+	listSchedules = entryColumns + ` and s.id = any ($1::uuid[])`
 )
 
 // listPage finds the schedules of a page. The few that have a tag are better sorted than looked for in the order of all.

@@ -107,8 +107,12 @@ func TestSpoiledIsPutRight(t *testing.T) {
 		spoil []string
 		want  []string // beginnings of what is told
 	}{
-		"nothing":                {[]string{`select 1`}, nil},
-		"a changed column":       {[]string{`update tactus.schedules set policy = replace(policy, '60', '61') where name = 'a'`}, []string{"policy is "}},
+		"nothing":          {[]string{`select 1`}, nil},
+		"a changed column": {[]string{`update tactus.schedules set policy = replace(policy, '60', '61') where name = 'a'`}, []string{"policy is "}},
+		"times that no program can say": {[]string{
+			`update tactus.schedules set effective_from = 'infinity', created_at = '-infinity' where name = 'a'`,
+			`update tactus.schedules set updated_at = '58880-01-01 00:00:00+00', anchor = '-infinity' where name = 'b'`,
+		}, []string{"effective_from is 9999-12-31T23:59:59.999999Z, want ", "created_at is 0001-01-01T00:00:00Z, want ", "anchor is 0001-01-01T00:00:00Z, want ", "updated_at is 9999-12-31T23:59:59.999999Z, want "}},
 		"an older version":       {[]string{`update tactus.schedules set version = 2 where name = 'a'`}, []string{"version is 2, want 3"}},
 		"a row that is gone":     {[]string{`delete from tactus.schedules where name = 'b'`}, []string{"there are events and no row"}},
 		"a tombstone that lives": {[]string{`update tactus.schedules set deleted_at = null where name = 'd'`}, []string{"deleted_at is null, want "}},

@@ -32,10 +32,12 @@ type Row struct {
 	Task          string
 }
 
-// Select reads rows, in the order of the members of Row.
-const Select = `
-select id, name, version, enabled, coalesce(invalid_reason, ''), coalesce(managed_by, ''), trigger, anchor, policy, effective_from, trigger_set_at,
-    created_at, updated_at, deleted_at, category, tags, definition::text, task::text
+// Select reads rows, in the order of the members of Row. A time that no event can say is drawn to where it differs from all that
+// they do say.
+var Select = `
+select id, name, version, enabled, coalesce(invalid_reason, ''), coalesce(managed_by, ''), trigger, (` + outbox.InYears("anchor") + `), policy,
+    ` + outbox.InYears("effective_from") + `, ` + outbox.InYears("trigger_set_at") + `,
+    ` + outbox.InYears("created_at") + `, ` + outbox.InYears("updated_at") + `, ` + outbox.InYears("deleted_at") + `, category, tags, definition::text, task::text
 from tactus.schedules`
 
 // Of is the row that a schedule makes.

@@ -325,3 +325,19 @@ func TestOtherWriters(t *testing.T) {
 		t.Errorf("%+v", report)
 	}
 }
+
+// TestTimesBeyondAllYears has somebody write by hand what no program can read: it is a difference like any other.
+func TestTimesBeyondAllYears(t *testing.T) {
+	t.Parallel()
+	w := filled(t)
+	if _, err := w.pool.Exec(t.Context(), `update tactus.schedules set effective_from = 'infinity', anchor = '-infinity' where name = 'a'`); err != nil {
+		t.Fatal(err)
+	}
+	report, err := verify.Run(t.Context(), w.pool, w.redis, verify.Config{Stream: stream, Sink: sink})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Found != 1 || report.Problems[0].Kind != verify.ProjectionDiffers {
+		t.Errorf("%+v", report)
+	}
+}
