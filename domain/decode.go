@@ -36,6 +36,14 @@ func Decode(raw []byte) (Definition, error) {
 			faults.add("unknown_field", "/"+name, "there is no such member%s", suggest(name))
 			continue
 		}
+		if kind := value.Field(field).Type(); (kind.Kind() == reflect.String || kind == reflect.TypeFor[[]string]()) && halfPair(members[name]) {
+			code := "text_invalid"
+			if name == "name" {
+				code = "name_invalid"
+			}
+			faults.add(code, "/"+name, "there is half a surrogate pair, which is no character: take it out")
+			continue
+		}
 		if err := json.Unmarshal(members[name], value.Field(field).Addr().Interface()); err != nil {
 			faults.add("type_invalid", "/"+name, "want %s", typeName(value.Field(field).Type()))
 		}
