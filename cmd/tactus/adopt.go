@@ -127,7 +127,8 @@ func clock(t *time.Time) string {
 
 type unadoptCmd struct {
 	sourceFlags
-	Keep bool `help:"Keep the schedules, as tactus' own; without, they are deleted."`
+	Keep          bool `help:"Keep the schedules, as tactus' own; without, they are deleted."`
+	TrustTriggers bool `help:"Write to the rows though triggers or rules of others run then, with the rights of tactus' role."`
 }
 
 // Run takes the triggers away.
@@ -137,6 +138,7 @@ func (c unadoptCmd) Run(ctx context.Context, to console) error {
 		return err
 	}
 	defer pool.Close()
+	source.TrustTriggers = c.TrustTriggers
 	count, left, err := source.Unadopt(ctx, c.Keep)
 	if err != nil {
 		return err

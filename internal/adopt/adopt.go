@@ -50,6 +50,9 @@ func (s Source) Adopt(ctx context.Context, timezone string) error {
 // fire them again; or kept, as tactus' own. It returns how many there were. Only the owner of a table may drop its triggers:
 // left are the statements that it is to run; until then these triggers do nothing.
 func (s Source) Unadopt(ctx context.Context, keep bool) (count int64, left []string, err error) {
+	if err := s.trusted(ctx); err != nil {
+		return 0, nil, fmt.Errorf("unadopt %s: %w", s.Table, err)
+	}
 	before, err := s.leave(ctx)
 	if err != nil {
 		return 0, nil, fmt.Errorf("unadopt %s: %w", s.Table, err)

@@ -56,6 +56,30 @@ type back struct {
 // checkTable raises when reading the table would run its owner's code, and keeps it so to the end of the transaction.
 const checkTable = `select tactus.adopt_check_table($1, $2, '')`
 
+// foreignCode tells what of somebody else's would run when a row is written.
+const foreignCode = `
+select format('trigger %s of %s', t.tgname, p.proowner::regrole) from pg_trigger t join pg_proc p on p.oid = t.tgfoid join pg_roles o on o.oid = p.proowner
+where t.tgrelid = to_regclass($1) and not t.tgisinternal and t.tgenabled <> 'D' and t.tgtype & 16 <> 0 and p.pronamespace <> 'tactus'::regnamespace
+    and not o.rolsuper and o.rolname <> current_user
+union all
+select format('rule %s of %s', r.rulename, c.relowner::regrole) from pg_rewrite r join pg_class c on c.oid = r.ev_class join pg_roles o on o.oid = c.relowner
+where c.oid = to_regclass($1) and not o.rolsuper and o.rolname <> current_user
+order by 1`
+
+// trusted refuses to write to rows when that runs code of somebody else with our rights.
+func (s Source) trusted(ctx context.Context) error {
+	rows, err := s.pool.Query(ctx, foreignCode, s.Table)
+	if err != nil {
+		return err
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil || len(found) == 0 || s.TrustTriggers {
+		return err
+	}
+	return fmt.Errorf("each row is to say when it ran last, and this would run with the rights of tactus' role: %s. Look at it, and accept it by --trust-triggers",
+		strings.Join(found, ", "))
+}
+
 // handed reads what is handed back, and gives the statement that writes it.
 func (s Source) handed(ctx context.Context) (all []handed, statement string, err error) {
 	columns := map[string]bool{}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/tactus-dev/tactus/internal/adopt"
+	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -98,5 +99,27 @@ func TestHandingBackATableOfOnesOwn(t *testing.T) {
 	}
 	if n := u.count(`select count(*) from celery_beat_schedules where last_run_at = '2100-01-01 00:00:01' and name = 'a' or last_run_at is null and name = 'b'`); n != 2 {
 		t.Errorf("%d rows say when they ran last", n)
+	}
+}
+
+// TestHandingBackRunsNoForeignCode has a trigger of somebody else on the table, which would run with tactus' rights.
+func TestHandingBackRunsNoForeignCode(t *testing.T) {
+	t.Parallel()
+	u := newUpstream(t)
+	s := u.seed(`(name, task_name, cron_expression) values ('a', 'app.a', '* * * * *')`)
+	u.adopt(s)
+	stranger, _ := testenv.Role(t, u.url)
+	u.exec(`create function public.theirs() returns trigger language plpgsql as 'begin return new; end'`)
+	u.exec(`alter function public.theirs() owner to ` + stranger)
+	u.exec(`create trigger theirs before update on celery_beat_schedules for each row execute function public.theirs()`)
+	if _, _, err := s.Unadopt(t.Context(), false); err == nil || !strings.Contains(err.Error(), "trigger theirs of "+stranger) || !strings.Contains(err.Error(), "--trust-triggers") {
+		t.Errorf("%v", err)
+	}
+	if n := u.count(`select count(*) from tactus.adoptions`); n != 1 {
+		t.Error("it is not followed any more")
+	}
+	s.TrustTriggers = true
+	if count, _, err := s.Unadopt(t.Context(), false); err != nil || count != 1 {
+		t.Errorf("%d, %v", count, err)
 	}
 }

@@ -29,6 +29,10 @@ type Source struct {
 	Table string // with its schema, quoted
 	Kind  Kind
 	pool  *pgxpool.Pool
+
+	// TrustTriggers has Unadopt write to the rows though triggers or rules of others than tactus' role, or a superuser, run then, with
+	// the rights of tactus' role.
+	TrustTriggers bool
 }
 
 const findTable = `
