@@ -15,7 +15,7 @@ import (
 // readIdle are the enabled schedules of which no due time is recorded, and that are not due for ever: those that are due
 // once, and those that end. All others always have a next due time.
 var readIdle = `
-select s.id, s.version, s.trigger, (` + outbox.InYears("s.anchor") + `), s.policy, ` + outbox.InYears("s.effective_from") + ` from tactus.schedules s
+select s.id, s.version, s.trigger, (` + outbox.InYears("s.anchor") + `), s.policy, ` + outbox.InYears("s.effective_from") + `, s.managed_by is not null from tactus.schedules s
 where s.enabled and s.deleted_at is null and (s.trigger = '{"once":true}' or s.policy like '%"ends_at":%')
     and not exists (select from tactus.runs r where r.schedule_id = s.id and r.kind = 'scheduled')
     and not exists (select from tactus.schedule_counts n where n.schedule_id = s.id and n.fired > 0)`
@@ -27,12 +27,19 @@ type idle struct {
 	Anchor    *time.Time
 	Policy    string
 	Effective time.Time
+	Adopted   bool
+}
+
+// expired reports whether a row of somebody else's table had ended before it was adopted: the row says so itself, and its own beat
+// fires it no more.
+func (i idle) expired(p domain.Policy) bool {
+	return i.Adopted && !p.EndsAt.IsZero() && !p.EndsAt.After(i.Effective)
 }
 
 // due tells whether anything is due after the instant from which due times count. What cannot be read is told of elsewhere.
 func (i idle) due() bool {
 	policy, err := domain.ParsePolicy(i.Policy)
-	if err != nil {
+	if err != nil || i.expired(policy) {
 		return true
 	}
 	trigger, err := domain.ParseTrigger(i.Trigger)

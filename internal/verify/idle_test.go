@@ -34,6 +34,8 @@ func TestNeverDue(t *testing.T) {
 		w.sql(t, `update tactus.schedules set effective_from = now() + interval '1 hour' where id = $1::uuid`, id.String())
 	}
 	w.sql(t, `update tactus.schedules set effective_from = now() + interval '1 hour' where id = $1::uuid`, fired.String())
+	expired := create(window) // and a table of somebody else's has it so
+	w.sql(t, `update tactus.schedules set managed_by = 'public.t', effective_from = now() + interval '1 hour' where id = $1::uuid`, expired.String())
 	w.publish(t)
 	found := 0
 	for _, p := range w.check(t, verify.Config{}).Problems {
