@@ -72,6 +72,7 @@ func TestContent(t *testing.T) {
 	w.redis.Del(t.Context(), queue) // the broker loses them
 	w.redeliver(all)
 	w.awaitQueue("all are in the queue again", all)
+	w.await("all are known to be sent again", all, `select count(*) from tactus.runs where status = 'sent'`)
 
 	for _, id := range ids { // another run of each waits for the first
 		w.sql(`insert into tactus.runs (id, schedule_id, due_at, slot, kind, status, schedule_version, exclusive, waiting)

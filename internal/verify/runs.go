@@ -9,7 +9,6 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/cursor"
-	"github.com/tactus-dev/tactus/outbox"
 )
 
 // runFault is a run, or a due time, that is not as it should be.
@@ -52,7 +51,7 @@ select r.schedule_id, r.id, r.due_at, 1::bigint from tactus.runs r
 join first_events e on e.aggregate_id = r.id where r.status = 'missed' or r.waiting`},
 
 	{RunEventUnknown, "%d run.due event without a run, of %s", `
-select coalesce(head[1]::uuid, ` + noID + `), o.aggregate_id, ` + outbox.OccurredAt + `, 1::bigint from tactus.outbox o
+select coalesce(head[1]::uuid, ` + noID + `), o.aggregate_id, least(greatest(o.occurred_at, '0001-01-01T00:00:00Z'), '9999-12-31T23:59:59Z'), 1::bigint from tactus.outbox o
 cross join lateral regexp_match(left(o.data::text, 200), ` + runHead + `) head
 where o.topic = 'run' and not exists (select from tactus.runs r where r.id = o.aggregate_id)
     and coalesce(head[2]::timestamptz >= (select min(due_at) from tactus.runs), true)`},
@@ -68,7 +67,7 @@ const firstEvents = `
 with first_events as (select aggregate_id from tactus.outbox where topic = 'run' and type = 'run.due' and version = 1),
 kept as (
     select coalesce(min((regexp_match(pg_get_expr(c.relpartbound, c.oid), 'FROM \(''(\d+)''\)'))[1]::bigint), 0) > 0 as pruned,
-        coalesce((select min(` + outbox.OccurredAt + `) from tactus.outbox where topic = 'run'), clock_timestamp()) as since
+        coalesce((select greatest(min(occurred_at), '0001-01-01T00:00:00Z') from tactus.outbox where topic = 'run'), clock_timestamp()) as since
     from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'tactus.outbox_run'::regclass
 )`
 
