@@ -72,7 +72,7 @@ func TestListFilters(t *testing.T) {
 		s.do(t, "POST", "/schedules", `{"name":"`+name+`","cron_expression":"* * * * *",`+members+`}`).want(t, 201)
 	}
 	for query, want := range map[string]string{
-		"task_name=app.a": "a b", "tag=x": "a b c", "tag=x&tag=y": "a c", "tag=x&tag=y&tag=z": "c", "tag=x&task_name=app.a": "a b", "tag=none": "", "task_name=app": "",
+		"task_name=app.a": "a b", "tag=x": "a b c", "tag=x&tag=y": "a c", "tags=x&tags=y": "a c", "tag=x&tag=y&tag=z": "c", "tag=x&task_name=app.a": "a b", "tag=none": "", "task_name=app": "",
 		"task_name=%22%C3%A9%22+%5C+%3Capp.a%3E": "d", "tag=x,y": "",
 	} {
 		var page struct{ Schedules []struct{ Name string } }

@@ -172,12 +172,13 @@ func (s *server) list(ctx context.Context, in *struct {
 	Invalid  string   `query:"invalid" enum:"true,false" doc:"Those that cannot be scheduled as they are, for invalid_reason; or all others."`
 	Category string   `query:"category" maxLength:"200"`
 	Tags     []string `query:"tag,explode" maxItems:"50" doc:"Those that have this tag; repeated, all of them."`
+	TagsToo  []string `query:"tags,explode" maxItems:"50" doc:"The same as tag."`
 	Task     string   `query:"task_name" maxLength:"200" doc:"The whole name of the task."`
 	Name     string   `query:"name" maxLength:"200" doc:"The whole name."`
 	Query    string   `query:"q" maxLength:"200" doc:"A part of the name, in either case."`
 },
 ) (*page, error) {
-	filter := catalog.Filter{Category: in.Category, Tags: in.Tags, Task: in.Task, Name: in.Name, Query: in.Query, Limit: in.PerPage, Offset: (in.Page - 1) * in.PerPage}
+	filter := catalog.Filter{Category: in.Category, Tags: append(in.Tags, in.TagsToo...), Task: in.Task, Name: in.Name, Query: in.Query, Limit: in.PerPage, Offset: (in.Page - 1) * in.PerPage}
 	if in.Enabled != "" || in.Only {
 		enabled := in.Enabled == "true" || in.Only
 		filter.Enabled = &enabled

@@ -128,6 +128,18 @@ func (a Application) Route(e *Entry) (unknown string) {
 	return unknown
 }
 
+// looksAtArguments tells why it is not known where a task with arguments goes, as a function may route by them; empty when it is.
+func (a Application) looksAtArguments(d domain.Definition) string {
+	none := func(raw json.RawMessage) bool {
+		text := compact(string(raw))
+		return text == "" || text == "[]" || text == "{}" || text == "null"
+	}
+	if len(a.Left) == 0 || none(d.Args) && none(d.Kwargs) {
+		return ""
+	}
+	return "its router " + strings.Join(a.Left, ", ") + " may look at the arguments, and was asked without them: name the queue"
+}
+
 // Settings are what tactus has to be told so that its keys are those of the application's workers, by the names of the
 // settings.
 func (a Application) Settings() map[string]string {
@@ -183,7 +195,10 @@ func (s scriptEntry) entry(madeAt time.Time) Entry {
 	if e.Definition.CronExpression != "" {
 		e.Definition.Timezone = s.Timezone
 	}
-	e.expected = &expected{from: madeAt, due: s.Due, sent: *s.Message, timezone: s.Timezone}
+	e.expected = &expected{from: madeAt, due: s.Due, sent: *s.Message, timezone: s.Timezone, relative: s.Schedule.Relative}
+	if s.Schedule.Relative && len(s.Due) > 0 {
+		e.Definition.IntervalAnchor = s.Due[0].UTC().Format(time.RFC3339Nano)
+	}
 	for _, d := range s.Differences {
 		e.differ(d.Kind, d.Message)
 	}
@@ -226,7 +241,7 @@ func (s beatSchedule) into(e *Entry, lastRun time.Time) {
 		d.IntervalSeconds = s.Every
 		switch {
 		case s.Relative:
-			d.IntervalAnchor = time.Unix(0, 0).UTC().Format(time.RFC3339)
+			d.IntervalAnchor = time.Unix(0, 0).UTC().Format(time.RFC3339) // unless Celery itself says when
 		case !lastRun.IsZero():
 			d.IntervalAnchor = lastRun.UTC().Format(time.RFC3339Nano)
 		}

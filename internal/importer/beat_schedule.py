@@ -66,10 +66,10 @@ def imported(path):
 
 def quiet(app):
     """Has the application publish to whoever asks, and connect to nothing."""
-    for key in ("task_always_eager", "task_send_sent_event"):
+    for key, value in (("task_always_eager", False), ("task_send_sent_event", False), ("task_protocol", 2)):
         # A name with the prefix of a namespace, or in the old style, comes before the plain one.
         for name in {*app.conf._to_keys(key), *(old(key) for old in app.conf._keys or ())}:
-            app.conf.changes[name] = False
+            app.conf.changes[name] = value
     app._local.backend, app._backend_cache = DisabledBackend(app), None
     hooks = [bool(getattr(signals, name).receivers) for name in ("before_task_publish", "after_task_publish")]
     signals.before_task_publish.receivers = []
@@ -168,6 +168,8 @@ def message(app, name, args, kwargs, options):
         differences.append(("callbacks", "it has callbacks (link, link_error, chain or chord): tactus sends the task alone"))
     own = {key: value for key, value in (merged.get("headers") or {}).items()}
     found = destination(sent)
+    if merged.get("exchange") and not merged.get("queue"):
+        found["queue"] = None  # whoever is bound to the exchange, and nobody else
     found.update({
         "args": args, "kwargs": kwargs, "priority": sent.get("priority"), "expires": seconds(expires),
         "time_limit": seconds(headers["timelimit"][0]), "soft_time_limit": seconds(headers["timelimit"][1]),

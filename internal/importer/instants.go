@@ -12,6 +12,7 @@ import (
 type expected struct {
 	from     time.Time   // since when
 	due      []time.Time // when it would send next
+	relative bool        // it is an interval that keeps to the clock of the application's zone
 	timezone string      // of its schedule; empty when that has no name
 	sent     sent
 }
@@ -23,7 +24,7 @@ func (c expected) differences(s domain.Schedule, differ func(kind, message strin
 	if err != nil {
 		return err
 	}
-	if s.IntervalSeconds != 0 {
+	if s.IntervalSeconds != 0 && !c.relative {
 		c.steps(s.IntervalSeconds, differ)
 		return nil
 	}

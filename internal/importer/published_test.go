@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -158,4 +159,66 @@ func TestRedBeatNumbersForNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	equal(t, bring(t, testenv.Database(t), importer.RedBeat, entries, "UTC"), "12 | new | every 60 s")
+}
+
+// TestClockedIntervalsAndRouters has an application whose intervals keep to its own clock, which routes every name, looks at
+// arguments, and speaks the older protocol.
+func TestClockedIntervalsAndRouters(t *testing.T) {
+	t.Parallel()
+	application, err := importer.ParseApplication(runScript(t, `
+from datetime import timedelta
+import celery
+
+app = celery.Celery("app")
+app.conf.timezone = "Asia/Kolkata"
+app.conf.task_protocol = 1
+app.conf.task_routes = ({"*": {"queue": "other"}}, lambda name, args, kwargs, *_, **__: {"queue": "vip"} if kwargs.get("vip") else None)
+app.conf.beat_schedule = {
+    "day": {"task": "app.a", "schedule": timedelta(days=1), "relative": True},
+    "exchange": {"task": "app.a", "schedule": 60, "options": {"exchange": "ex", "routing_key": "k"}},
+}
+
+@app.task(name="app.known")
+def known(**kwargs):
+    pass
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := testenv.Database(t)
+	equal(t, bring(t, pool, importer.Celery, application.In(""), "Asia/Kolkata"), "day | new | every 86400 s", "exchange | new | every 60 s")
+	day := named(t, pool, "day")
+	if due, ok := day.Next(time.Now()); !ok || due.UTC().Format("15:04:05") != "18:30:00" {
+		t.Errorf("it is due at %s, not at midnight in Kolkata", due)
+	}
+	if s := named(t, pool, "exchange"); s.Queue != "" || s.Exchange != "ex" {
+		t.Errorf("%+v", s.Task())
+	}
+	stars := 0
+	for _, r := range application.Routes() {
+		if r.Pattern == "*" {
+			stars++
+			if r.Queue != "other" {
+				t.Errorf("%+v", r)
+			}
+		}
+	}
+	if stars != 1 {
+		t.Errorf("%d routes of *", stars)
+	}
+	client := testenv.Redis(t)
+	definition := `{"name": "vip", "task": "app.known", "kwargs": {"vip": true}, "schedule": {"__type__": "crontab", "minute": "0", "hour": "9"}}`
+	if err := client.HSet(t.Context(), "redbeat:vip", "definition", definition).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.ZAdd(t.Context(), "redbeat::schedule", redis.Z{Member: "redbeat:vip"}).Err(); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := importer.ReadRedBeat(t.Context(), client, importer.RedBeatOptions{
+		Prefix: importer.DefaultRedBeatPrefix, Application: &application, Timezone: application.Timezone,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, bring(t, pool, importer.RedBeat, entries, "UTC"), "vip | refused | 0 9 * * * Asia/Kolkata | it would not run as it did | queue")
 }

@@ -150,6 +150,9 @@ func (o RedBeatOptions) entry(name, definition, meta string) Entry {
 	e.LastRun = lastRun(meta)
 	e.Definition = domain.Definition{Name: string(b.Name), TaskName: b.Task, Enabled: b.Enabled}
 	b.Schedule.into(&e, e.LastRun)
+	if b.Schedule.Relative {
+		e.differ("instants", "it keeps to the clock of the application's zone, and comes in by that of UTC: give interval_anchor by hand")
+	}
 	o.arguments(&e, b)
 	for _, option := range sortedKeys(b.Options) {
 		if !carry(&e, option, b.Options[option]) {
@@ -170,7 +173,9 @@ func (o RedBeatOptions) entry(name, definition, meta string) Entry {
 func (o RedBeatOptions) route(e *Entry) {
 	unknown, named := "where its task goes only the application knows: give --application", e.Definition.Queue != "" || e.Definition.Exchange != ""
 	if o.Application != nil {
-		unknown = o.Application.Route(e)
+		if unknown = o.Application.Route(e); unknown == "" {
+			unknown = o.Application.looksAtArguments(e.Definition)
+		}
 	}
 	if unknown != "" && !named {
 		e.differ("queue", "it names no queue, and "+unknown)

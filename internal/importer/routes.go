@@ -25,6 +25,9 @@ func (a Application) Routes() (routes []domain.Route) {
 			routes = append(routes, r)
 		}
 	}
+	if _, routed := a.patterns[usual.Pattern]; routed {
+		return routes
+	}
 	return append(routes, usual)
 }
 

@@ -74,6 +74,9 @@ func (a Application) sends(d domain.Definition) (s sent, differences []told, unk
 	if !registered {
 		known.sent, unknown = a.unregistered(d.TaskName)
 	}
+	if unknown == "" {
+		unknown = a.looksAtArguments(d)
+	}
 	s = known.sent
 	through := d.Exchange != "" && d.RoutingKey != ""
 	if through || d.Queue != "" {

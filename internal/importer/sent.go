@@ -40,8 +40,10 @@ func (s sent) into(d *domain.Definition) {
 
 // route has a definition say where the message goes and under which conditions, where it does not say so itself.
 func (s sent) route(d *domain.Definition) {
-	if d.Queue == "" && d.Exchange == "" && s.Queue != nil {
-		d.Queue = *s.Queue
+	if d.Queue == "" && d.Exchange == "" {
+		if s.Queue != nil {
+			d.Queue = *s.Queue
+		}
 		d.Exchange, d.RoutingKey = s.Exchange, s.RoutingKey
 	}
 	if d.Priority == nil {
@@ -131,7 +133,10 @@ func sentBy(name string, task domain.Task, cfg wire.Config) (s sent, err error) 
 	if x := to.Through; x != nil {
 		queue, s.Exchange, s.RoutingKey = x.Queue, x.Name, x.RoutingKey
 	}
-	s.Queue, s.Args, s.Kwargs, s.Priority, s.TimeLimit, s.SoftTimeLimit = &queue, string(parts[0]), string(parts[1]), message.Properties.Priority, limits[0], limits[1]
+	if queue != "" {
+		s.Queue = &queue
+	}
+	s.Args, s.Kwargs, s.Priority, s.TimeLimit, s.SoftTimeLimit = string(parts[0]), string(parts[1]), message.Properties.Priority, limits[0], limits[1]
 	if milliseconds, err := strconv.ParseFloat(message.Properties.Expiration, 64); err == nil {
 		seconds := milliseconds / 1000
 		s.Expires = &seconds
