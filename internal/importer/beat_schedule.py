@@ -77,6 +77,14 @@ def quiet(app):
     return hooks[0]
 
 
+# What of apply_async's options comes in, is compared by itself, or is between a beat and its broker alone.
+CARRIED = {
+    "queue", "exchange", "routing_key", "priority", "expires", "headers", "time_limit", "soft_time_limit", "ignore_result", "shadow", "serializer",
+    "countdown", "eta", "link", "link_error", "chain", "chord", "compression", "retry", "retry_policy", "delivery_mode", "declare", "add_to_parent",
+    "exchange_type", "producer", "publisher", "connection", "event_dispatcher", "timeout", "confirm_timeout",
+}
+
+
 class Captured:
     """Stands where a producer does, and keeps what it is to publish."""
 
@@ -166,6 +174,8 @@ def message(app, name, args, kwargs, options):
         differences.append(("eta", "it has a countdown or an eta: its worker would wait; tactus sends at the due time"))
     if any(embedded.get(part) for part in ("callbacks", "errbacks", "chain", "chord")):
         differences.append(("callbacks", "it has callbacks (link, link_error, chain or chord): tactus sends the task alone"))
+    for option in sorted(set(options) - CARRIED):
+        differences.append(("options", f"the option {option} is left behind"))
     own = {key: value for key, value in (merged.get("headers") or {}).items()}
     found = destination(sent)
     if merged.get("exchange") and not merged.get("queue"):

@@ -176,6 +176,7 @@ app.conf.task_routes = ({"*": {"queue": "other"}}, lambda name, args, kwargs, *_
 app.conf.beat_schedule = {
     "day": {"task": "app.a", "schedule": timedelta(days=1), "relative": True},
     "exchange": {"task": "app.a", "schedule": 60, "options": {"exchange": "ex", "routing_key": "k"}},
+    "secret": {"task": "app.a", "schedule": 60, "options": {"argsrepr": "(hidden)", "task_id": "fixed"}},
 }
 
 @app.task(name="app.known")
@@ -186,7 +187,8 @@ def known(**kwargs):
 		t.Fatal(err)
 	}
 	pool := testenv.Database(t)
-	equal(t, bring(t, pool, importer.Celery, application.In(""), "Asia/Kolkata"), "day | new | every 86400 s", "exchange | new | every 60 s")
+	equal(t, bring(t, pool, importer.Celery, application.In(""), "Asia/Kolkata"), "day | new | every 86400 s", "exchange | new | every 60 s",
+		"secret | refused | every 60 s | it would not run as it did | options options")
 	day := named(t, pool, "day")
 	if due, ok := day.Next(time.Now()); !ok || due.UTC().Format("15:04:05") != "18:30:00" {
 		t.Errorf("it is due at %s, not at midnight in Kolkata", due)
