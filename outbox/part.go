@@ -38,7 +38,7 @@ const lessSure = 100_000
 const belowNew = `coalesce((
     select floor from tactus.relay_batches, (
         select least(pg_snapshot_xmax(@previous::pg_snapshot), (
-            select min(open.id) from pg_snapshot_xip(@previous::pg_snapshot) as open (id),
+            select (array_agg(open.id order by open.id))[1] from pg_snapshot_xip(@previous::pg_snapshot) as open (id),
                 lateral (select from tactus.outbox where topic = @topic and xid = open.id limit 1) as committed)) as xid
     ) oldest
     where sink = @sink and number < @number::bigint and own <= oldest.xid and pg_snapshot_xmax(@previous::pg_snapshot) > '1'::xid8
