@@ -20,7 +20,7 @@ import (
 // TestFunctionsTakeEveryType puts one definition as each type that a caller may have.
 func TestFunctionsTakeEveryType(t *testing.T) {
 	t.Parallel()
-	pool := testenv.Database(t)
+	pool := testenv.Connect(t, testenv.DirectURL(t)) // where the driver asks for the types of parameters
 	const body = `{"name": "n", "task_name": "a", "interval_seconds": 60, "args": [1e5, -0.0, 1e400]}`
 	literal := "'" + body + "'"
 	for call, want := range map[string]string{
@@ -155,7 +155,7 @@ func TestFunctionsKnowTheReservedNames(t *testing.T) {
 // TestFunctionsUnderOddSettings writes under what an administrator may have set.
 func TestFunctionsUnderOddSettings(t *testing.T) {
 	t.Parallel()
-	pool := testenv.Database(t)
+	pool := testenv.Connect(t, testenv.DirectURL(t)) // a pooler passes no such settings on
 	config := pool.Config()
 	maps.Copy(config.ConnConfig.RuntimeParams, map[string]string{
 		"standard_conforming_strings": "off", "DateStyle": "German, DMY", "IntervalStyle": "sql_standard", "TimeZone": "Asia/Kolkata",
