@@ -146,7 +146,7 @@ select ` + isCut + `, (
     select xid from tactus.outbox where topic = @topic and xid >= pg_snapshot_xmax(@previous::pg_snapshot) and ` + notOld + ` order by xid limit 1
 ) is not null or exists (
     select from pg_snapshot_xip(@previous::pg_snapshot) as open (id),
-        lateral (select from tactus.outbox where topic = @topic and xid = open.id and ` + notOld + ` limit 1) as committed
+        lateral (select from tactus.outbox where topic = @topic and ` + ofOpen + ` and ` + notOld + ` limit 1) as committed
 ) or exists (select from tactus.relay_batches where sink = @sink and number = @number::bigint)`
 
 // cutting makes a statement that counts the rows of a batch by the words that they are read by, about the one that it cuts.

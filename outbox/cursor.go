@@ -45,6 +45,10 @@ const isNew = `(` + notSeen + `
 
 const notSeen = `(xid >= pg_snapshot_xmax(@previous::pg_snapshot) or xid = any (array(select pg_snapshot_xip(@previous::pg_snapshot))))`
 
+// ofOpen is true of rows of the transaction open.id. It is a range, whose size Postgres does not guess from the rows that there are: after
+// one transaction has written most of them, it takes "xid = open.id" for true of half the table, and reads all of it.
+const ofOpen = `xid >= open.id and xid <= open.id`
+
 // isLate is true of rows that were committed after the epoch began, with a position from before. Those that were there then may
 // have the xid of a transaction that was running: @seen has their positions.
 const isLate = `(xid = any (array(select pg_snapshot_xip(@late::pg_snapshot))) and not position <@ any (@seen::int8range[]))`

@@ -167,7 +167,8 @@ seen as materialized (
     select coalesce(array_agg(int8range(first, last, '[]')), '{}') as seen from (
         select min(position) as first, max(position) as last from (
             select position, position - row_number() over (order by position) as island
-            from late, pg_snapshot_xip(late) as running (x) join tactus.outbox on xid = x where topic = @topic
+            from late, pg_snapshot_xip(late) as open (id), lateral (
+                select position from tactus.outbox where topic = @topic and ` + ofOpen + ` offset 0) as given
         ) rows group by island
     ) islands
 ),

@@ -18,3 +18,6 @@ func (s *Store) KeepTurn() {
 	defer s.turn.mu.Unlock()
 	s.turn.since = time.Now().Add(time.Hour)
 }
+
+// AnyNewSQL is what a relay asks before each cut.
+const AnyNewSQL = anyNew

@@ -39,7 +39,7 @@ const belowNew = `coalesce((
     select floor from tactus.relay_batches, (
         select least(pg_snapshot_xmax(@previous::pg_snapshot), (
             select (array_agg(open.id order by open.id))[1] from pg_snapshot_xip(@previous::pg_snapshot) as open (id),
-                lateral (select from tactus.outbox where topic = @topic and xid = open.id limit 1) as committed)) as xid
+                lateral (select from tactus.outbox where topic = @topic and ` + ofOpen + ` limit 1) as committed)) as xid
     ) oldest
     where sink = @sink and number < @number::bigint and own <= oldest.xid and pg_snapshot_xmax(@previous::pg_snapshot) > '1'::xid8
     order by number desc limit 1), 0) - @less::bigint`

@@ -1,16 +1,22 @@
 package outbox_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 )
+
+// many rows take far longer to count than a part takes to cut.
+const many = 400_000
 
 const backlog = `
 insert into tactus.outbox (topic, aggregate_id, version, type, data)
@@ -20,20 +26,21 @@ select 'schedule', md5((n % 100)::text)::uuid, n, 'schedule.updated', '{}' from 
 // cut before was made. It is cut in parts, which have every row once and in order, and goes on whole behind them.
 func TestCutsInParts(t *testing.T) {
 	t.Parallel()
-	pool := testenv.Database(t)
+	pool := testenv.Connect(t, testenv.DirectURL(t)) // whose statement_timeout a pooler would not pass on
 	put(t, pool, "first")
 	l, _ := open(t, pool, "e1")
 	late, err := pool.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer late.Rollback(context.WithoutCancel(t.Context())) // or the pool would wait for it when the test fails
 	if _, err := late.Exec(t.Context(), backlog, 500); err != nil {
 		t.Fatal(err)
 	}
 	put(t, pool, "second")
 	r := life(t, pool).Reader(pool, sink, outbox.Schedules, testenv.Patience)
 	b := next(t, r, l.Newest)
-	if _, err := pool.Exec(t.Context(), backlog, 150_000); err != nil {
+	if _, err := pool.Exec(t.Context(), backlog, many); err != nil {
 		t.Fatal(err)
 	}
 	if err := late.Commit(t.Context()); err != nil {
@@ -41,17 +48,10 @@ func TestCutsInParts(t *testing.T) {
 	}
 
 	took := time.Now()
-	if n, err := r.Count(t.Context(), outbox.Batch{Kind: outbox.NextBatch, Previous: b.Snapshot, Snapshot: current(t, pool), Last: 1 << 40}); err != nil || n != 150_500 {
+	if n, err := r.Count(t.Context(), outbox.Batch{Kind: outbox.NextBatch, Previous: b.Snapshot, Snapshot: current(t, pool), Last: 1 << 40}); err != nil || n != many+500 {
 		t.Fatalf("%d rows, %v", n, err)
 	}
-	cfg := pool.Config().Copy()
-	cfg.ConnConfig.RuntimeParams["statement_timeout"] = fmt.Sprint(max(5, time.Since(took).Milliseconds()/3))
-	hasty, err := pgxpool.NewWithConfig(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer hasty.Close()
-	hurried := life(t, pool).Reader(hasty, sink, outbox.Schedules, testenv.Patience)
+	hurried := life(t, pool).Reader(hurry(t, pool, time.Since(took)/3), sink, outbox.Schedules, testenv.Patience)
 	var all []int64
 	parts := 0
 	for more := true; more; more = b.More {
@@ -67,16 +67,39 @@ func TestCutsInParts(t *testing.T) {
 			t.Errorf("who has part %d is taken to have all of it", b.Number)
 		}
 	}
-	if len(all) != 150_500 || !slices.IsSorted(all) || parts < 2 {
+	if len(all) != many+500 || !slices.IsSorted(all) || parts < 2 {
 		t.Errorf("%d rows in %d parts, in order %v", len(all), parts, slices.IsSorted(all))
 	}
 	before, err := outbox.RowsBefore(t.Context(), pool, sink, b)
-	if err != nil || before+b.Rows != 150_500 {
+	if err != nil || before+b.Rows != many+500 {
 		t.Errorf("%d rows before the last part of %d, %v", before, b.Rows, err)
 	}
 	put(t, pool, "third")
 	if b = next(t, r, b); b.More || b.PartOf != 0 || len(positions(t, r, b)) != 1 {
 		t.Errorf("behind the parts: %+v", b)
+	}
+}
+
+// TestLookReadsNoBacklog has one transaction write nearly all rows, and Postgres know it, while another one is open: whoever looks for
+// what is new finds the rows of that one by an index all the same.
+func TestLookReadsNoBacklog(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Connect(t, testenv.DirectURL(t))
+	if _, err := pool.Exec(t.Context(), backlog, 50_000); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pool.Exec(t.Context(), `analyze tactus.outbox`); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := pool.Query(t.Context(), "explain "+outbox.AnyNewSQL, pgx.QueryExecModeExec, pgx.NamedArgs{
+		"topic": outbox.Schedules, "sink": sink, "epoch": "e", "number": 2, "previous": "1:1000000:5,6", "floor": 0, "late": "1:1:", "seen": "{}",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil || slices.ContainsFunc(plan, func(line string) bool { return strings.Contains(line, "Seq Scan on outbox_schedule_0") }) {
+		t.Errorf("%v\n%s", err, strings.Join(plan, "\n"))
 	}
 }
 
@@ -100,8 +123,15 @@ func hasty(t *testing.T, pool *pgxpool.Pool, topic string) *pgxpool.Pool {
 	if _, err := pool.Exec(t.Context(), `select count(*) from tactus.outbox where topic = $1 and not pg_visible_in_snapshot(xid, '1:1:')`, topic); err != nil {
 		t.Fatal(err)
 	}
+	return hurry(t, pool, time.Since(took)/3)
+}
+
+// hurry is a pool with a statement_timeout. Like the program's own it compiles nothing, which would take longer than a part.
+func hurry(t *testing.T, pool *pgxpool.Pool, timeout time.Duration) *pgxpool.Pool {
+	t.Helper()
 	cfg := pool.Config().Copy()
-	cfg.ConnConfig.RuntimeParams["statement_timeout"] = fmt.Sprint(max(5, time.Since(took).Milliseconds()/3))
+	cfg.ConnConfig.RuntimeParams["statement_timeout"] = fmt.Sprint(max(5, timeout.Milliseconds()))
+	cfg.ConnConfig.RuntimeParams["jit"] = "off"
 	p, err := pgxpool.NewWithConfig(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -134,15 +164,16 @@ func parts(t *testing.T, hurried, calm *outbox.Reader, b outbox.Batch) (all []in
 // which have every row once and in order; who opens another one in the middle of them begins again.
 func TestOpensInParts(t *testing.T) {
 	t.Parallel()
-	pool := testenv.Database(t)
+	pool := testenv.Connect(t, testenv.DirectURL(t)) // whose statement_timeout a pooler would not pass on
 	put(t, pool, "first")
-	if _, err := pool.Exec(t.Context(), backlog, 150_000); err != nil {
+	if _, err := pool.Exec(t.Context(), backlog, many); err != nil {
 		t.Fatal(err)
 	}
 	late, err := pool.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer late.Rollback(context.WithoutCancel(t.Context())) // or the pool would wait for it when the test fails
 	if _, err := late.Exec(t.Context(), backlog, 500); err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +202,7 @@ func TestOpensInParts(t *testing.T) {
 	}
 	calm := l.Reader(pool, sink, outbox.Schedules, testenv.Patience)
 	all, b := parts(t, l.Reader(quick, sink, outbox.Schedules, testenv.Patience), calm, l.Newest)
-	if len(all) != 150_002 || !slices.IsSorted(all) {
+	if len(all) != many+2 || !slices.IsSorted(all) {
 		t.Errorf("%d rows, in order %v", len(all), slices.IsSorted(all))
 	}
 	if err := late.Commit(t.Context()); err != nil {
@@ -185,9 +216,9 @@ func TestOpensInParts(t *testing.T) {
 // TestHandsOverAgainInParts has a sink of tasks that lost more than can be counted at once.
 func TestHandsOverAgainInParts(t *testing.T) {
 	t.Parallel()
-	pool := testenv.Database(t)
+	pool := testenv.Connect(t, testenv.DirectURL(t)) // whose statement_timeout a pooler would not pass on
 	l, r := open(t, pool, "e1")
-	if _, err := pool.Exec(t.Context(), backlog, 150_000); err != nil {
+	if _, err := pool.Exec(t.Context(), backlog, many); err != nil {
 		t.Fatal(err)
 	}
 	b := next(t, r, l.Newest)
@@ -200,7 +231,7 @@ func TestHandsOverAgainInParts(t *testing.T) {
 		return err
 	})
 	all, last := parts(t, hurried, r, again)
-	if len(all) != 150_001 || !slices.IsSorted(all) || life(t, pool).Again != again.Number {
+	if len(all) != many+1 || !slices.IsSorted(all) || life(t, pool).Again != again.Number {
 		t.Errorf("%d rows, in order %v, again %d", len(all), slices.IsSorted(all), life(t, pool).Again)
 	}
 	put(t, pool, "newer")
