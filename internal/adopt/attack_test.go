@@ -1,6 +1,7 @@
 package adopt_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -251,18 +252,15 @@ func TestOwnersOfAdoptedTablesCannotParkTheBeat(t *testing.T) {
 // awaitWaiter waits until a statement of the owner's waits for a lock.
 func (s *siege) awaitWaiter(part string) {
 	s.Helper()
-	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	testenv.Eventually(s, "a statement of the owner's waits in "+part, func() error {
 		var waiting bool
 		err := s.ownerPool.QueryRow(s.Context(), `select exists (select from pg_stat_activity
 			where usename = current_user and pid <> pg_backend_pid() and wait_event_type = 'Lock' and strpos(query, $1) > 0)`, part).Scan(&waiting)
-		if err != nil {
-			s.Fatal(err)
+		if err == nil && !waiting {
+			err = errors.New("nothing waits")
 		}
-		if waiting {
-			return
-		}
-	}
-	s.Fatalf("nothing waits in %s", part)
+		return err
+	})
 }
 
 // TestOwnersOfAdoptedTablesCannotHideBehindASnapshot writes in a transaction that does not see a child of the table made after its

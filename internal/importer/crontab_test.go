@@ -1,0 +1,65 @@
+package importer_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/tactus-dev/tactus/internal/importer"
+	"github.com/tactus-dev/tactus/internal/testenv"
+)
+
+func TestCrontab(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	text, err := os.ReadFile("testdata/crontab.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := importer.CrontabOptions{Task: "app.run", Timezone: "UTC"}
+	equal(t, bring(t, pool, importer.Crontab, crontab(t, string(text), options), "UTC"),
+		"cron /usr/bin/report --all 85839efa | new | 0 9 13 * 5 Asia/Tokyo",
+		"cron date +%F a43a1adc | new | */5 * * * * Asia/Tokyo",
+		"cron backup 54d00d86 | new | 0 0 * * * Asia/Tokyo",
+		"cron warm-up b64f4598 | refused | @reboot Asia/Tokyo | trigger_unsupported",
+		"cron broken f526795c | refused | 0 9 * * 8 Asia/Tokyo | cron_syntax at /cron_expression",
+		"cron backup 54d00d86 (2) | new | 0 10 * * * Asia/Tokyo")
+	edited := crontab(t, strings.Replace(string(text), "0 10", "30 10", 1), options)
+	again := bring(t, pool, importer.Crontab, edited, "UTC")
+	if want := `cron backup 54d00d86 (2) | changed | 30 10 * * * Asia/Tokyo | cron_expression: "0 10 * * *" -> "30 10 * * *"`; again[5] != want || !strings.Contains(again[0], "| same |") {
+		t.Errorf("got %s\nwant %s", strings.Join(again, "\n"), want)
+	}
+	date := named(t, pool, "cron date +%F a43a1adc")
+	if want := `["date +%F"] {"env":{"MAILTO":"","PATH":"/usr/bin:/bin"},"stdin":"first line\nsecond line"} vixie`; fmt.Sprintf("%s %s %s", date.Args, date.Kwargs, date.CronDialect) != want {
+		t.Errorf("%s %s %s, want %s", date.Args, date.Kwargs, date.CronDialect, want)
+	}
+}
+
+// TestCrontabLines reads lines that can be taken for two things.
+func TestCrontabLines(t *testing.T) {
+	t.Parallel()
+	yes, no := true, false
+	isUser := func(name string) bool { return name == "www-data" }
+	for _, c := range []struct {
+		line    string
+		options importer.CrontabOptions
+		want    string
+	}{
+		{"0 9 * * * www-data  tidy up", importer.CrontabOptions{System: &yes}, `0 9 * * * ["tidy up"] {"user":"www-data"} `},
+		{"0 9 * * * www-data  tidy up", importer.CrontabOptions{System: &no}, `0 9 * * * ["www-data  tidy up"] {} `},
+		{"0 9 * * * www-data  tidy up", importer.CrontabOptions{}, `0 9 * * * ["www-data  tidy up"] {} system_unknown`},
+		{"0 9 * * * www-data", importer.CrontabOptions{}, `0 9 * * * ["www-data"] {} `},
+		{"@daily www-data tidy", importer.CrontabOptions{System: &yes}, `@daily ["tidy"] {"user":"www-data"} `},
+		{"\ufeff*/6 * * * * * echo", importer.CrontabOptions{}, `*/6 * * * * ["* echo"] {} cron_syntax`},
+		{"*/6 * * * * * echo", importer.CrontabOptions{Seconds: true}, `*/6 * * * * * ["echo"] {} `},
+		{"0 9 * * * 7zip a", importer.CrontabOptions{}, `0 9 * * * ["7zip a"] {} `},
+	} {
+		c.options.IsUser = isUser
+		e := crontab(t, c.line, c.options)[0]
+		reason, _, _ := strings.Cut(e.Refused, ":")
+		if got := fmt.Sprintf("%s %s %s %s", e.Definition.CronExpression, e.Definition.Args, e.Definition.Kwargs, reason); got != c.want {
+			t.Errorf("%q: got %s, want %s", c.line, got, c.want)
+		}
+	}
+}

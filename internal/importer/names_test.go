@@ -1,0 +1,58 @@
+package importer_test
+
+import (
+	"testing"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/importer"
+	"github.com/tactus-dev/tactus/internal/testenv"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// TestLinesOfOneCommandKeepTheirNames takes out the first of three lines of one command, and then moves one.
+func TestLinesOfOneCommandKeepTheirNames(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	lines := func(text string) []importer.Entry {
+		return crontab(t, text, importer.CrontabOptions{Task: "app.run", Timezone: "UTC"})
+	}
+	bring(t, pool, importer.Crontab, lines("0 1 * * * work\n0 2 * * * work\n0 3 * * * work\n"), "UTC")
+	equal(t, bring(t, pool, importer.Crontab, lines("00 2 * * * work\n0 3 * * * work\n"), "UTC"),
+		"cron work 00e13ed7 (2) | same | 0 2 * * * UTC", "cron work 00e13ed7 (3) | same | 0 3 * * * UTC", "cron work 00e13ed7 | gone | 0 1 * * * UTC")
+	equal(t, bring(t, pool, importer.Crontab, lines("0 5 * * * work\n0 3 * * * work\n0 4 * * * work\n"), "UTC"),
+		"cron work 00e13ed7 (2) | changed | 0 5 * * * UTC | cron_expression: \"0 2 * * *\" -> \"0 5 * * *\"",
+		"cron work 00e13ed7 (3) | same | 0 3 * * * UTC", "cron work 00e13ed7 | new | 0 4 * * * UTC")
+}
+
+// TestTwoSources brings the same names in from two hosts: neither changes nor prunes the other's.
+func TestTwoSources(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	first, second := importer.Source{Kind: importer.Crontab, Label: "one:/etc/crontab"}, importer.Source{Kind: importer.Crontab, Label: "two:/etc/crontab"}
+	lines := func(text string) []importer.Entry {
+		return crontab(t, text, importer.CrontabOptions{Task: "app.run", Timezone: "UTC"})
+	}
+	equal(t, bringFrom(t, pool, first, lines("0 1 * * * work\n0 2 * * * other\n"), "UTC"),
+		"cron work 00e13ed7 | new | 0 1 * * * UTC", "cron other d9298a10 | new | 0 2 * * * UTC")
+	equal(t, bringFrom(t, pool, second, lines("0 3 * * * work\n"), "UTC"), "cron work 00e13ed7 [two:/etc/crontab] | new | 0 3 * * * UTC")
+	equal(t, bringFrom(t, pool, first, lines("0 1 * * * work\n"), "UTC"), "cron work 00e13ed7 | same | 0 1 * * * UTC", "cron other d9298a10 | gone | 0 2 * * * UTC")
+	equal(t, bringFrom(t, pool, second, lines("0 4 * * * work\n"), "UTC"),
+		"cron work 00e13ed7 [two:/etc/crontab] | changed | 0 4 * * * UTC | cron_expression: \"0 3 * * *\" -> \"0 4 * * *\"")
+}
+
+// TestForeignNamesAreLeftAlone imports what has the name of a schedule that came from elsewhere.
+func TestForeignNamesAreLeftAlone(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	theirs := domain.Definition{Name: "taken", TaskName: "app.theirs", CronExpression: "0 9 * * *"}
+	if _, _, err := outbox.NewStore(pool, "").Put(t.Context(), theirs); err != nil {
+		t.Fatal(err)
+	}
+	mine := importer.Entry{Definition: domain.Definition{Name: "taken", TaskName: "app.mine", CronExpression: "0 9 * * *"}}
+	twice := importer.Entry{Definition: domain.Definition{Name: "twice", TaskName: "app.mine", CronExpression: "0 9 * * *"}}
+	equal(t, bring(t, pool, importer.Celery, []importer.Entry{mine, twice, twice}, "UTC"),
+		"taken | refused | 0 9 * * * | name_taken at /name", "twice | new | 0 9 * * * UTC", "twice | refused | 0 9 * * * UTC | name_taken at /name")
+	if s := named(t, pool, "taken"); s.TaskName != "app.theirs" {
+		t.Errorf("%+v", s)
+	}
+}
