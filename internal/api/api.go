@@ -40,6 +40,7 @@ func New(pool *pgxpool.Pool, timezone string, log *slog.Logger, workers celery.C
 	config := huma.DefaultConfig("tactus", "1")
 	config.CreateHooks = nil // no $schema member in answers
 	config.DocsPath = ""     // its page loads from elsewhere
+	config.OpenAPIPath = ""  // see described
 	config.SchemasPath = ""
 	config.RejectUnknownQueryParameters = true
 	api := humago.New(mux, config)
@@ -49,6 +50,7 @@ func New(pool *pgxpool.Pool, timezone string, log *slog.Logger, workers celery.C
 	s.due(api)
 	s.events(api)
 	s.routes(api)
+	described(mux, api)
 	return sameOrigin(tidy(mux))
 }
 

@@ -270,6 +270,24 @@ func TestOpenAPIDescribesTheBodies(t *testing.T) {
 	}
 }
 
+// TestDescriptionsAreReadAtOnce has many ask for the description at the same time, as the first to ask for it.
+func TestDescriptionsAreReadAtOnce(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	s.url = strings.TrimSuffix(s.url, "/api/v1")
+	var all sync.WaitGroup
+	for _, path := range []string{"/openapi.json", "/openapi.yaml", "/openapi-3.0.json", "/openapi-3.0.yaml"} {
+		for range 3 {
+			all.Go(func() {
+				if a := s.do(t, "GET", path, ""); a.status != 200 || !strings.Contains(a.body, "trigger-schedule") {
+					t.Errorf("%s: %d, %.200s", path, a.status, a.body)
+				}
+			})
+		}
+	}
+	all.Wait()
+}
+
 // TestListInvalid lists what cannot be scheduled as it is, and the rest.
 func TestListInvalid(t *testing.T) {
 	t.Parallel()
