@@ -190,6 +190,29 @@ func TestPostgresClockWentBackSince(t *testing.T) {
 	}
 }
 
+// TestPostgresClockGoesBackMeanwhile has the clock go back by an hour whenever it is read: what fires, fires by the reading by
+// which it was judged.
+func TestPostgresClockGoesBackMeanwhile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.create(minutely(""))
+	b, a := w.beat("a"), at{s}
+	w.step(b, a.due(1).Add(-time.Second))
+	w.at(a.due(1))
+	w.execute(`create sequence own.readings minvalue 0;
+		create or replace function own.clock_timestamp() returns timestamptz language sql volatile
+			as 'select now - nextval(''own.readings'') * interval ''1 hour'' from own.clock'`)
+	if err := b.fire(t.Context(), a.due(1).UnixMicro()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.expect(s.ID, a.run(1)); err != nil {
+		t.Error(err)
+	}
+	if n := w.count(`select count(*) from tactus.runs where fired_at < due_at`); n > 0 {
+		t.Error("it was fired before it was due")
+	}
+}
+
 // fires makes a schedule, and waits for some runs of it.
 func (w *world) fires(name string) {
 	w.Helper()

@@ -12,12 +12,13 @@ import (
 // fireDue settles due times in one statement, which is one transaction.
 //
 //   - lease: it is the epoch that this beat holds, and nobody takes it until the commit. And it is as late as the beat
-//     thinks: when Postgres' clock went back since it was asked, nothing is done.
+//     thinks: when Postgres' clock went back since it was asked, nothing is done. The clock is read once, so that nothing is
+//     recorded as fired before it was due, even if the clock steps in the middle.
 //   - given: what is asked for. The arrays are behind a select, where the planner cannot count them: whatever it knows of the
 //     tables it then looks rows up by their keys, and compiles nothing.
 //   - due: the schedule is as memory has it: it may fire, it counts its due times from the same instant, has the policy by
-//     which it was decided what fires and what was missed, and has not used up its runs (one that is limited comes at most once in a statement). Where runs must not overlap, those that are
-//     not recorded yet stand in line.
+//     which it was decided what fires and what was missed, and has not used up its runs (one that is limited comes at most
+//     once in a statement). Where runs must not overlap, those that are not recorded yet stand in line.
 //   - decided: the first in line fires, unless a run is unfinished; then the next waits, where the policy is queue and nobody
 //     waits yet; all others are skipped.
 //   - run: the row that makes a due time fire once. What has one already stays as it is, without an event. It expires so
@@ -26,7 +27,8 @@ import (
 //     occurs when the row says, so that row and message expire at the same instant.
 const fireDue = `
 with lease as materialized (
-    select epoch, clock_timestamp() >= @now::timestamptz as due from tactus.leases where name = 'beat' and epoch = @epoch` + impatient + ` for share
+    select epoch, now, now >= @now::timestamptz as due
+    from (select epoch, clock_timestamp() as now from tactus.leases where name = 'beat' and epoch = @epoch` + impatient + ` for share) l
 ),
 given as materialized (
     select * from unnest((select @runs::uuid[]), (select @schedules::uuid[]), (select @effective::timestamptz[]),
@@ -34,7 +36,7 @@ given as materialized (
         g (run_id, schedule_id, effective_from, due_at, until, missed, policy)
 ),
 due as materialized (
-    select g.*, s.version, coalesce(p.expires, ` + outbox.RouteExpires + `) * interval '1 second' as expires, line.*
+    select g.*, s.version, lease.now, coalesce(p.expires, ` + outbox.RouteExpires + `) * interval '1 second' as expires, line.*
     from lease, given g join tactus.schedules s on s.id = g.schedule_id and s.effective_from = g.effective_from
         and s.policy = ((select @policies::text[]))[g.policy]
     cross join json_to_record(s.policy::json) p (expires bigint, max_runs bigint, overlap text)
@@ -49,7 +51,7 @@ due as materialized (
         and (n.fired is null or coalesce(n.fired < case when s.trigger = '{"once":true}' then 1 else p.max_runs end, true))
 ),
 decided as materialized (
-    select *, clock_timestamp() as now, case
+    select *, case
         when missed is not null then 'missed'
         when overlap is null or place = 1 and not taken then 'due'
         when overlap = 'queue' and place = 2 and not taken then 'waits'
