@@ -80,7 +80,7 @@ func TestListensBeyondThisMachineWhenToldWhoMayCall(t *testing.T) {
 	}
 }
 
-// TestOnlyTheNamesOfAProcessReachIt is a web page whose name leads to each of the processes.
+// TestOnlyTheNamesOfAProcessReachIt is a web page whose name leads to each of the processes, and one of another origin.
 func TestOnlyTheNamesOfAProcessReachIt(t *testing.T) {
 	t.Parallel()
 	env := []string{"DATABASE_URL=" + testenv.DatabaseURL(t), "REDIS_URL=" + testenv.RedisURL(t), "TACTUS_ALLOWED_HOSTS=tactus.example", "TACTUS_HTTP_ADDR=127.0.0.1:0"}
@@ -94,6 +94,16 @@ func TestOnlyTheNamesOfAProcessReachIt(t *testing.T) {
 			request.Host = host
 			if status, body := send(t, request); status != want {
 				t.Errorf("%s as %s: %d %s", process, host, status, body)
+			}
+		}
+		for _, path := range []string{"/livez", "/readyz", "/metrics", "/api/v1/schedules"} { // the last one is the API's alone
+			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.Header.Set("Origin", "https://evil.example")
+			if status, body := send(t, request); status != http.StatusForbidden {
+				t.Errorf("%s%s for a page of another origin: %d %s", process, path, status, body)
 			}
 		}
 	}

@@ -33,7 +33,8 @@ type Limits struct{ Streams, StreamsPerClient int }
 func init() { huma.NewError = refusal }
 
 // New returns the handler of /api/v1 and /openapi.json over a pool that it is lent. timezone is that of new schedules
-// that name none; workers says how the Celery workers are set up, to whom tasks must be deliverable.
+// that name none; workers says how the Celery workers are set up, to whom tasks must be deliverable. Pages of other origins are
+// kept away by telemetry.Serve.
 func New(pool *pgxpool.Pool, timezone string, log *slog.Logger, workers celery.Config, limits ...Limits) http.Handler {
 	s := &server{store: outbox.NewStore(pool, timezone).Checked(workers.Check), catalog: catalog.New(pool), timezone: timezone, check: workers.Check, log: log, streams: newStreams(limits)}
 	mux := http.NewServeMux()
@@ -51,7 +52,7 @@ func New(pool *pgxpool.Pool, timezone string, log *slog.Logger, workers celery.C
 	s.events(api)
 	s.routes(api)
 	described(mux, api)
-	return sameOrigin(tidy(mux))
+	return tidy(mux)
 }
 
 // tidy takes trailing slashes for none, refuses addresses that are no text, and answers what the mux has no operation for with

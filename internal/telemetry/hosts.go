@@ -60,9 +60,9 @@ func (h Hosts) Allow(host string) bool {
 	return false
 }
 
-const misdirected = `{"type":"about:blank","title":"Misdirected Request","status":421,"code":"host_not_allowed",` +
-	`"detail":"this server does not go by that name: list it in TACTUS_ALLOWED_HOSTS",` +
-	`"errors":[{"code":"host_not_allowed","location":"Host","message":"this server does not go by that name: list it in TACTUS_ALLOWED_HOSTS"}]}`
+var misdirected = refusal{
+	http.StatusMisdirectedRequest, "host_not_allowed", "Host", "this server does not go by that name: list it in TACTUS_ALLOWED_HOSTS",
+}
 
 func (h Hosts) only(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -70,8 +70,6 @@ func (h Hosts) only(handler http.Handler) http.Handler {
 			handler.ServeHTTP(w, r)
 			return
 		}
-		w.Header().Set("Content-Type", "application/problem+json")
-		w.WriteHeader(http.StatusMisdirectedRequest)
-		_, _ = w.Write([]byte(misdirected)) // the client may be gone
+		misdirected.answer(w)
 	})
 }

@@ -52,10 +52,11 @@ func Draining(request context.Context) <-chan struct{} {
 	return done // nil, which is never closed, on another server
 }
 
-// Serve answers those who call one of the hosts on the listener, until ctx ends, then finishes the requests in hand.
+// Serve answers those who call one of the hosts on the listener, unless a page of another origin has them call, until ctx ends,
+// then finishes the requests in hand.
 func Serve(ctx context.Context, l net.Listener, hosts Hosts, handler http.Handler) error {
 	server := &http.Server{
-		Handler: hosts.only(handler), ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: 64 << 10,
+		Handler: hosts.only(sameOrigin(handler)), ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: 64 << 10,
 		BaseContext: func(net.Listener) context.Context {
 			return context.WithValue(context.WithoutCancel(ctx), draining{}, ctx.Done())
 		},

@@ -1,4 +1,4 @@
-package api
+package telemetry
 
 import (
 	"net/http"
@@ -6,15 +6,19 @@ import (
 	"strings"
 )
 
+var crossOrigin = refusal{
+	http.StatusForbidden, "cross_origin", "Origin",
+	"a browser sends this for a page of another origin: open that page under the address of this server, or have its server ask",
+}
+
 // sameOrigin refuses what a browser sends for a page of another origin. Reading is refused as well as writing: such a page sees no
-// answer, but each stream of events that it opens is one fewer for everybody else. A site is more than an origin: every name
-// that ends in .localhost is of the same site, and any of them may serve somebody else's page.
+// answer, but each stream of events that it opens is one fewer for everybody else, and each look at health or metrics asks the
+// database. A site is more than an origin: every name that ends in .localhost is of the same site, and any of them may serve
+// somebody else's page.
 func sameOrigin(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if fromElsewhere(r) {
-			problemTo(w, newProblem(http.StatusForbidden, fault{
-				"cross_origin", "Origin", "a browser sends this for a page of another origin: open that page under the address of the API, or have its server ask",
-			}))
+			crossOrigin.answer(w)
 			return
 		}
 		handler.ServeHTTP(w, r)
