@@ -27,7 +27,7 @@ func (f filesFlags) with(url secret) secret {
 
 // redisFlags say where events and tasks go.
 type redisFlags struct {
-	RedisURL  secret `env:"REDIS_URL" placeholder:"URL" help:"Redis for events, redis://user:password@host:port/db; rediss:// with TLS; also unix://, redis+sentinel://, redis+cluster:// (README); or REDIS_URL_FILE, a file with it."`
+	RedisURL  secret `env:"REDIS_URL" placeholder:"URL" help:"Redis for events, redis://user:password@host:port/db; rediss:// with TLS; also unix://, redis+sentinel://, redis+cluster:// (docs/operation.md); or REDIS_URL_FILE, a file with it."`
 	BrokerURL secret `name:"celery-broker-url" env:"CELERY_BROKER_URL" placeholder:"URL" help:"Redis of the Celery workers, a URL as REDIS_URL but no Cluster (default REDIS_URL); or CELERY_BROKER_URL_FILE, a file with it."`
 	Prefix    string `name:"key-prefix" env:"TACTUS_KEY_PREFIX" help:"What all keys of tactus itself begin with, where installations share a database of Redis (it does not rename queues, nor the channel)."`
 	Channel   string `name:"celery-beat-redis-channel" env:"CELERY_BEAT_REDIS_CHANNEL" default:"celery_beat_schedule_updates" help:"Pub/Sub channel of the notices for listeners that exist already."`
