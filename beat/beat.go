@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -40,23 +41,23 @@ type Beat struct {
 	feed   Feed
 	log    *slog.Logger
 	clock  clock
-	memory *memory
+	memory *memory.Memory
 	stats  stats
 
 	holder  string // this process, of all that ever were
 	epoch   int64  // of the lease as we took it last; 0 when another has it
 	leading bool   // the lease is ours and the predecessor's state is taken in
 	taken   leaseRow
-	takenAt micros // what was due before may have been settled by another
+	takenAt memory.Micros // what was due before may have been settled by another
 	renewed time.Time
 	looked  time.Time // at the lease, by the monotonic clock
 	seen    *seenLease
 
 	foreseen   *time.Time // when another's lease expires, as it was seen last
 	foreseenAt time.Time  // since when it has been that
-	lookAt     micros
-	unsure     bool   // a commit was not answered: what it was to settle may be settled, or be settled yet
-	stepped    micros // how far Postgres' clock stepped in this step of ours
+	lookAt     memory.Micros
+	unsure     bool          // a commit was not answered: what it was to settle may be settled, or be settled yet
+	stepped    memory.Micros // how far Postgres' clock stepped in this step of ours
 
 	beside  *time.Time // in shadow mode: the lease of one that fires, as it was first seen
 	retired bool       // in shadow mode: one that fires has come
@@ -67,16 +68,16 @@ type Beat struct {
 	heardEpoch string
 	unacked    []func() bool
 	pending    map[domain.ID]int64 // schedules to read, with the newest version heard of
-	syncAt     micros              // not before
+	syncAt     memory.Micros       // not before
 
 	locks        locks
 	unreadable   map[domain.ID]unreadable // to be recorded
-	invalidateAt micros                   // not before
+	invalidateAt memory.Micros            // not before
 
 	base      string  // the snapshot that polls count from
 	polled    pollRow // the last poll, until memory has all of it
 	processed string  // the snapshot of the log that memory has
-	pollAt    micros
+	pollAt    memory.Micros
 	life      string // of the database: server and timeline
 	resync    resync
 	resyncs   int64
@@ -107,7 +108,7 @@ func New(pool *pgxpool.Pool, feed Feed, cfg Config) (*Beat, error) {
 	}
 	return &Beat{
 		stats: stats{answered: localNow()},
-		cfg:   cfg, mode: modeOf(cfg.Shadow), pool: pool, feed: feed, log: cfg.Log, memory: newMemory(), holder: cfg.Name + "/" + outbox.NewID().String(),
+		cfg:   cfg, mode: modeOf(cfg.Shadow), pool: pool, feed: feed, log: cfg.Log, memory: memory.New(), holder: cfg.Name + "/" + outbox.NewID().String(),
 		heard: make(chan note, 4096), pending: map[domain.ID]int64{}, unreadable: map[domain.ID]unreadable{},
 		locks: locks{
 			pauses: map[domain.ID]time.Duration{}, waiting: map[domain.ID]progressed{},
@@ -129,7 +130,7 @@ func (b *Beat) Run(ctx context.Context) error {
 	}()
 	defer func() { <-listening }()
 	for ctx.Err() == nil {
-		var wake micros
+		var wake memory.Micros
 		stepped := b.retry(ctx, "step", func(ctx context.Context) (err error) {
 			wake, err = b.step(ctx, b.clock.now().UnixMicro())
 			return err
@@ -182,7 +183,7 @@ func reason(err error) error {
 
 // wait sleeps until the time has come or something is heard, by the monotonic clock, and never for longer than a poll:
 // Postgres' clock may step meanwhile.
-func (b *Beat) wait(ctx context.Context, until micros) {
+func (b *Beat) wait(ctx context.Context, until memory.Micros) {
 	timer := time.NewTimer(min(time.UnixMicro(until).Sub(b.clock.now()), b.cfg.Poll, renewEvery))
 	defer timer.Stop()
 	select {

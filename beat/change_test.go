@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
 )
 
@@ -36,7 +37,7 @@ func TestNothingOldFires(t *testing.T) {
 			w.step(b, a.due(1))
 			w.at(a.due(2).Add(-time.Millisecond))
 			change(w, s.ID)
-			b.pollAt = never
+			b.pollAt = memory.Never
 			w.step(b, a.due(2))
 			w.step(b, a.due(2).Add(30*time.Second))
 			want := []string{a.run(1)}

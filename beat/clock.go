@@ -3,6 +3,8 @@ package beat
 import (
 	"sync"
 	"time"
+
+	"github.com/tactus-dev/tactus/beat/memory"
 )
 
 // clock is Postgres' clock, carried on by this machine's monotonic one: steps of the local wall clock change nothing. When
@@ -66,7 +68,7 @@ func (b *Beat) anchor(asked, server time.Time) {
 
 // heedStep moves what was to be done at some time with a clock that went back, so that it is done when it would have been,
 // and tells by how much. When the clock went forward it is done at once.
-func (b *Beat) heedStep() micros {
+func (b *Beat) heedStep() memory.Micros {
 	step := b.stepped
 	b.stepped = 0
 	if step < 0 {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -100,7 +101,7 @@ type outcome struct {
 	Left     []domain.ID // schedules that were not come to: nothing was done about them
 }
 
-func (b *Beat) write(ctx context.Context, items []item) (out outcome, err error) {
+func (b *Beat) write(ctx context.Context, items []memory.Decision) (out outcome, err error) {
 	row := b.pool.QueryRow(ctx, b.mode.fire, planned, arrays(b.epoch, b.cfg.Lease, items))
 	var rung any
 	if err := row.Scan(&out.Held, &out.Early, &out.Recorded, &out.Fired, &out.Stale, &rung); err != nil {
@@ -109,28 +110,28 @@ func (b *Beat) write(ctx context.Context, items []item) (out outcome, err error)
 	return out, nil
 }
 
-func arrays(epoch int64, lease time.Duration, items []item) named {
+func arrays(epoch int64, lease time.Duration, items []memory.Decision) named {
 	n := len(items)
 	runs, schedules := make([]domain.ID, n), make([]domain.ID, n)
 	effective, due, until, fires := make([]time.Time, n), make([]time.Time, n), make([]*time.Time, n), make([]time.Time, n)
 	reasons, policy := make([]*string, n), make([]int32, n)
 	var policies []string
 	number := map[string]int32{}
-	var decided micros
+	var decided memory.Micros
 	for i := range items {
 		it := &items[i]
-		decided = max(decided, it.decided)
-		if number[it.policy] == 0 {
-			policies = append(policies, it.policy)
-			number[it.policy] = int32(len(policies))
+		decided = max(decided, it.Decided)
+		if number[it.Policy] == 0 {
+			policies = append(policies, it.Policy)
+			number[it.Policy] = int32(len(policies))
 		}
-		policy[i] = number[it.policy]
-		runs[i], schedules[i] = outbox.NewID(), it.schedule
-		effective[i], due[i] = time.UnixMicro(it.effective), time.UnixMicro(it.due)
-		fires[i] = time.UnixMicro(it.fire)
-		if it.reason != "" {
-			last := time.UnixMicro(it.until)
-			until[i], reasons[i] = &last, &it.reason
+		policy[i] = number[it.Policy]
+		runs[i], schedules[i] = outbox.NewID(), it.Schedule
+		effective[i], due[i] = time.UnixMicro(it.Effective), time.UnixMicro(it.Due)
+		fires[i] = time.UnixMicro(it.Fire)
+		if it.Reason != "" {
+			last := time.UnixMicro(it.Until)
+			until[i], reasons[i] = &last, &it.Reason
 		}
 	}
 	return named{

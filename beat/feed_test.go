@@ -12,6 +12,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
+	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/cloudevents"
 	"github.com/tactus-dev/tactus/outbox"
@@ -107,7 +108,7 @@ func TestAcknowledgesWhatMemoryHas(t *testing.T) {
 		t.Error("acknowledged before it was read")
 	}
 	w.step(b, w.now.Add(time.Millisecond))
-	if _, ok := b.memory.find(s.ID); !ok || !acknowledged(m) {
+	if _, ok := b.memory.Find(s.ID); !ok || !acknowledged(m) {
 		t.Errorf("in memory: %v, acknowledged: %v", ok, acknowledged(m))
 	}
 	again := w.told(s.ID, 1, "e")
@@ -143,7 +144,7 @@ func TestResyncsWhenEventsAreMissing(t *testing.T) {
 			w.at(w.now.Add(DefaultMinResync))
 			w.step(b, w.now)
 			before := b.resyncs
-			b.pollAt = never
+			b.pollAt = memory.Never
 			if err := w.store.Delete(t.Context(), gone.ID, 0); err != nil {
 				t.Fatal(err)
 			}
@@ -154,13 +155,13 @@ func TestResyncsWhenEventsAreMissing(t *testing.T) {
 			if b.resyncs != before+1 {
 				t.Fatalf("%d resyncs", b.resyncs-before)
 			}
-			if _, ok := b.memory.find(gone.ID); ok {
+			if _, ok := b.memory.Find(gone.ID); ok {
 				t.Error("a deleted schedule is in memory")
 			}
-			if _, ok := b.memory.find(missed.ID); !ok {
+			if _, ok := b.memory.Find(missed.ID); !ok {
 				t.Error("a new schedule is not in memory")
 			}
-			if r, ok := b.memory.find(known.ID); !ok || r.version != 2 {
+			if r, ok := b.memory.Find(known.ID); !ok || r.Version != 2 {
 				t.Error("an edited schedule is as it was")
 			}
 		})

@@ -4,26 +4,44 @@ import (
 	"context"
 	"time"
 
+	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
 )
 
 // batchSize is how many due times one statement settles.
 const batchSize = 5000
 
+// batch is what one statement settles. Its records are out of the heap meanwhile.
+type firing struct {
+	decisions []memory.Decision
+	records   []progress
+}
+
+// progress is a record and the last of its due times that the batch settles.
+type progress struct {
+	slot uint32
+	last memory.Micros
+}
+
+func (d *firing) add(slot uint32, items []memory.Decision, last memory.Micros) {
+	d.decisions = append(d.decisions, items...)
+	d.records = append(d.records, progress{slot, last})
+}
+
 // fire settles what is due now, one batch of it. Memory moves on only when the statement has committed: until then the
 // records go back as they were. When that is not answered, nothing is decided until the lease has another epoch.
-func (b *Beat) fire(ctx context.Context, now micros) error {
-	if !b.leading || b.unsure || b.memory.next() > now {
+func (b *Beat) fire(ctx context.Context, now memory.Micros) error {
+	if !b.leading || b.unsure || b.memory.NextFire() > now {
 		return nil
 	}
 	due, err := b.collect(ctx, now)
 	defer b.putBack(&due)
-	if err != nil || len(due.items) == 0 {
+	if err != nil || len(due.decisions) == 0 {
 		return err
 	}
 	began := time.Now()
 	b.locks.waits = 0
-	out, err := b.commit(ctx, due.items)
+	out, err := b.commit(ctx, due.decisions)
 	switch {
 	case err != nil:
 		b.unsure, b.lookAt = true, now
@@ -35,18 +53,18 @@ func (b *Beat) fire(ctx context.Context, now micros) error {
 		b.pollAt = now // to ask for the time
 		return nil
 	}
-	b.fired(due.items, out, time.Since(began))
+	b.fired(due.decisions, out, time.Since(began))
 	b.advance(due, out, now)
 	return nil
 }
 
 // collect takes what is due out of the heap, and decides what becomes of it.
-func (b *Beat) collect(ctx context.Context, now micros) (due batch, err error) {
+func (b *Beat) collect(ctx context.Context, now memory.Micros) (due firing, err error) {
 	var unsure []uint32
-	for len(due.items) < batchSize && len(unsure) < batchSize && b.memory.next() <= now {
-		slot := b.memory.pop()
-		items, last := b.memory.settle(slot, now, batchSize-len(due.items))
-		if items[0].due <= b.takenAt && b.memory.misfired(slot, items, now) {
+	for len(due.decisions) < batchSize && len(unsure) < batchSize && b.memory.NextFire() <= now {
+		slot := b.memory.Pop()
+		items, last := b.memory.Decide(slot, now, batchSize-len(due.decisions))
+		if items[0].Due <= b.takenAt && b.memory.Misfired(slot, items, now) {
 			unsure = append(unsure, slot)
 			continue
 		}
@@ -54,26 +72,26 @@ func (b *Beat) collect(ctx context.Context, now micros) (due batch, err error) {
 	}
 	err = b.locate(ctx, unsure)
 	for _, slot := range unsure {
-		r := b.memory.at(slot)
-		if err == nil && r.fire <= now && len(due.items) < batchSize {
-			items, last := b.memory.settle(slot, now, batchSize-len(due.items))
+		r := b.memory.At(slot)
+		if err == nil && r.Fire <= now && len(due.decisions) < batchSize {
+			items, last := b.memory.Decide(slot, now, batchSize-len(due.decisions))
 			due.add(slot, items, last)
 		} else {
-			due.add(slot, nil, r.due-1)
+			due.add(slot, nil, r.Due-1)
 		}
 	}
 	return due, err
 }
 
 // putBack returns the records to the heap.
-func (b *Beat) putBack(due *batch) {
+func (b *Beat) putBack(due *firing) {
 	for _, p := range due.records {
-		b.memory.push(p.slot)
+		b.memory.Push(p.slot)
 	}
 }
 
 // advance moves records past what was settled. Those that did not join are read again instead.
-func (b *Beat) advance(due batch, out outcome, now micros) {
+func (b *Beat) advance(due firing, out outcome, now memory.Micros) {
 	left := b.locks.left(out)
 	if len(left) > 0 {
 		b.takenAt = max(b.takenAt, now) // others of their due times may be settled
@@ -84,14 +102,14 @@ func (b *Beat) advance(due batch, out outcome, now micros) {
 		b.pending[id] = anyVersion
 	}
 	for _, p := range due.records {
-		r := b.memory.at(p.slot)
-		if _, ok := left[r.id]; ok {
+		r := b.memory.At(p.slot)
+		if _, ok := left[r.ID]; ok {
 			b.locks.defers(r, now)
 			continue
 		}
-		b.locks.open(r.id)
-		if _, ok := stale[r.id]; !ok {
-			b.memory.place(r, p.last)
+		b.locks.open(r.ID)
+		if _, ok := stale[r.ID]; !ok {
+			b.memory.SetDueAfter(r, p.last)
 		}
 	}
 }

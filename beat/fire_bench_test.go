@@ -40,8 +40,8 @@ func BenchmarkFire(bench *testing.B) {
 	for bench.Loop() {
 		bench.StopTimer()
 		began := time.Now()
-		now = max(now+60_000_000, b.memory.next()+1_000_000)
-		for b.memory.next() <= now {
+		now = max(now+60_000_000, b.memory.NextFire()+1_000_000)
+		for b.memory.NextFire() <= now {
 			bench.StartTimer()
 			if err := b.fire(bench.Context(), now); err != nil {
 				bench.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -27,7 +28,7 @@ func (u unreadable) reason() string {
 // invalidate records why schedules cannot be read, so that they are shown with the reason, and schedule.invalidated is
 // told. Each beat that finds one does so; the version lets one of them write. What is not recorded for want of a
 // database is found again at the next load.
-func (b *Beat) invalidate(ctx context.Context, now micros) error {
+func (b *Beat) invalidate(ctx context.Context, now memory.Micros) error {
 	if now < b.invalidateAt {
 		return nil
 	}

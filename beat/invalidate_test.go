@@ -49,8 +49,8 @@ func TestWhatSQLCouldNotCheckIsShownInvalid(t *testing.T) {
 		t.Errorf("%d were told to be invalid, want 3", told)
 	}
 	w.step(b, w.now.Add(4*time.Second))
-	if b.memory.len() != 2 {
-		t.Errorf("memory has %d schedules, want the valid ones", b.memory.len())
+	if b.memory.Len() != 2 {
+		t.Errorf("memory has %d schedules, want the valid ones", b.memory.Len())
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
 )
 
@@ -54,7 +55,7 @@ with held as (
             when ` + begins + ` then null else l.snapshot end
     where l.name = @name and (l.expires_at <= clock_timestamp() or l.expires_at = @silent::timestamptz
             or l.holder = @holder and (l.epoch = @epoch or @unsure::boolean))
-        and (l.name <> 'shadow' or ` + firing + ` is null)
+        and (l.name <> 'shadow' or ` + firingUntilSQL + ` is null)
     returning true as mine, l.name, l.holder, l.epoch, l.watermark, l.snapshot, l.expires_at, l.xmin as written
 ),
 switched as (
@@ -65,12 +66,12 @@ switched as (
     on conflict (name) do update set holder = excluded.holder, epoch = excluded.epoch, expires_at = excluded.expires_at, watermark = excluded.watermark
     returning watermark
 )
-select mine, holder, epoch, watermark, snapshot::text, ` + lifeAndClock + `, ` + expiry + `, coalesce((select watermark from switched), ` + lastSwitch + `), ` + firing + `,
+select mine, holder, epoch, watermark, snapshot::text, ` + lifeAndClock + `, ` + expiry + `, coalesce((select watermark from switched), ` + lastSwitch + `), ` + firingUntilSQL + `,
     written::text, (select ` + wentBack + ` from tactus.leases l where l.name = @name) from held
 union all
 ` + readLease + ` and not exists (select from held)`
 
-const readLease = `select false, l.holder, l.epoch, l.watermark, l.snapshot::text, ` + lifeAndClock + `, ` + expiry + `, ` + lastSwitch + `, ` + firing + `,
+const readLease = `select false, l.holder, l.epoch, l.watermark, l.snapshot::text, ` + lifeAndClock + `, ` + expiry + `, ` + lastSwitch + `, ` + firingUntilSQL + `,
     l.xmin::text, ` + wentBack + ` from tactus.leases l where l.name = @name`
 
 const (
@@ -88,8 +89,8 @@ const (
 	wentBack = `coalesce(case when l.epoch = @seen_epoch::bigint then age(l.xmin) > age(@seen_written::text::xid)
         else l.epoch < @seen_epoch::bigint or pg_snapshot_xmax(l.snapshot) < pg_snapshot_xmax(@seen_snapshot::text::pg_snapshot) end, false)`
 
-	lastSwitch = `(select watermark from tactus.leases where name = 'switch')`
-	firing     = `(select expires_at from tactus.leases where name = 'beat' and expires_at > clock_timestamp())`
+	lastSwitch     = `(select watermark from tactus.leases where name = 'switch')`
+	firingUntilSQL = `(select expires_at from tactus.leases where name = 'beat' and expires_at > clock_timestamp())`
 
 	// begins tells of a shadow whether it has seen nothing yet, or a beat that fires has been in charge since.
 	begins = `l.name = 'shadow' and coalesce(l.watermark < (select f.watermark from tactus.leases f where f.name = 'beat'), l.watermark is null)`
@@ -99,7 +100,7 @@ const (
 const giveUpLease = `
 update tactus.leases l set expires_at = clock_timestamp(), watermark = coalesce(` + ourWatermark + `, l.watermark),
     snapshot = coalesce(` + ourSnapshot + `, l.snapshot)
-where l.name = @name and l.holder = @holder and l.epoch = @epoch and (l.name <> 'shadow' or ` + firing + ` is null)`
+where l.name = @name and l.holder = @holder and l.epoch = @epoch and (l.name <> 'shadow' or ` + firingUntilSQL + ` is null)`
 
 const makeLease = `
 insert into tactus.leases (name, holder, epoch, expires_at) values (@name, '', 0, '-infinity') on conflict do nothing`
@@ -119,7 +120,7 @@ func (b *Beat) look(ctx context.Context, sql string, args ...any) (leaseRow, err
 	return row, nil
 }
 
-func (b *Beat) leaseArgs(now micros) named {
+func (b *Beat) leaseArgs(now memory.Micros) named {
 	args := named{
 		"name": b.mode.lease, "holder": b.holder, "epoch": b.epoch, "lease": leaseFor, "life": b.life, "watermark": nil, "snapshot": nil,
 		"silent": b.silent(), "unsure": b.unsure,
@@ -133,7 +134,7 @@ func (b *Beat) leaseArgs(now micros) named {
 }
 
 // renew looks at the lease and becomes what it says.
-func (b *Beat) renew(ctx context.Context, now micros) error {
+func (b *Beat) renew(ctx context.Context, now memory.Micros) error {
 	sql, args := lookAtLease, b.leaseArgs(now)
 	if b.retired {
 		sql, args = readLease, b.readArgs()
@@ -151,7 +152,7 @@ func (b *Beat) renew(ctx context.Context, now micros) error {
 		b.lose(row.Holder)
 		b.yieldTo(row.Firing)
 		b.lookAt = now + standbyLook.Microseconds()
-		b.memory.pass(since(row.Watermark))
+		b.memory.AdvanceTo(since(row.Watermark))
 		return nil
 	}
 	b.renewed = b.clock.now()
@@ -193,7 +194,7 @@ func (b *Beat) silent() *time.Time {
 // goOn goes on with a new epoch, in a database that has gone back, or after a commit that was not answered: that statement has committed by now, or never will.
 // What it has settled is looked for before anything that was missed is decided anew, as after a takeover: a range that is
 // decided later goes farther, and the unique key would take it for the one that is there.
-func (b *Beat) goOn(row leaseRow, now micros) {
+func (b *Beat) goOn(row leaseRow, now memory.Micros) {
 	b.log.Info("goes on in a new epoch", "epoch", row.Epoch, "unanswered", b.unsure, "back", row.Back)
 	b.epoch, b.takenAt, b.unsure = row.Epoch, max(b.takenAt, now, row.Now.UnixMicro()), false
 }
@@ -201,9 +202,9 @@ func (b *Beat) goOn(row leaseRow, now micros) {
 // takeOver goes on where the predecessor was: at its watermark, but for schedules of which it had not read when it last
 // renewed. Those that count from another instant since count from that, whatever the watermark is. Of the others it went by
 // another jitter, perhaps, so that the last due time before the watermark may not have fired.
-func (b *Beat) takeOver(ctx context.Context, now micros) error {
+func (b *Beat) takeOver(ctx context.Context, now memory.Micros) error {
 	b.takenAt = max(now, b.taken.Now.UnixMicro())
-	b.memory.pass(since(b.taken.Watermark))
+	b.memory.AdvanceTo(since(b.taken.Watermark))
 	b.elsewhere(b.taken.Switched)
 	if b.taken.Snapshot != nil {
 		fresh, err := b.fresh(ctx, *b.taken.Snapshot)
@@ -212,9 +213,9 @@ func (b *Beat) takeOver(ctx context.Context, now micros) error {
 		}
 		for _, s := range fresh {
 			if s.Restart {
-				b.memory.restart(s.ID)
+				b.memory.Restart(s.ID)
 			} else {
-				b.memory.reconsider(s.ID, since(b.taken.Watermark))
+				b.memory.Reconsider(s.ID, since(b.taken.Watermark))
 			}
 			b.pending[s.ID] = anyVersion
 		}
@@ -252,7 +253,7 @@ func (b *Beat) fresh(ctx context.Context, snapshot string) ([]freshRow, error) {
 }
 
 // release gives the lease up, so that a standby takes it at once.
-func (b *Beat) release(ctx context.Context, now micros) error {
+func (b *Beat) release(ctx context.Context, now memory.Micros) error {
 	if b.epoch == 0 {
 		return nil
 	}
@@ -269,9 +270,9 @@ func (b *Beat) release(ctx context.Context, now micros) error {
 }
 
 // since is a watermark in memory's terms: without one, nothing has been settled.
-func since(watermark *time.Time) micros {
+func since(watermark *time.Time) memory.Micros {
 	if watermark == nil {
-		return always
+		return memory.Always
 	}
 	return watermark.UnixMicro()
 }

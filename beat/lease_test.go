@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/tactus-dev/tactus/beat/memory"
 )
 
 // TestOneLeads has two beats at once: one fires, the other takes over when the lease runs out.
@@ -52,14 +54,14 @@ func TestStoppedAndResumedFiresNothing(t *testing.T) {
 	a := at{s}
 	w.at(a.due(1))
 	due, err := zombie.collect(t.Context(), a.due(1).UnixMicro())
-	if err != nil || len(due.items) != 1 {
+	if err != nil || len(due.decisions) != 1 {
 		t.Fatalf("%+v, %v", due, err)
 	}
 	w.step(successor, a.due(1).Add(leaseFor)) // it is late, and fires what the zombie was about to
 	if _, err := w.pool.Exec(t.Context(), `delete from tactus.runs`); err != nil {
 		t.Fatal(err) // so that the unique key cannot be what holds the zombie back
 	}
-	out, err := zombie.commit(t.Context(), due.items)
+	out, err := zombie.commit(t.Context(), due.decisions)
 	if err != nil || out.Held || out.Recorded != 0 {
 		t.Errorf("resumed, it did %+v, %v", out, err)
 	}
@@ -103,7 +105,7 @@ func TestTakeoverInTime(t *testing.T) {
 			w.create(minutely(``))
 			random := rand.New(rand.NewPCG(1, uint64(most)))
 			leader, standby := w.beat("a"), w.beat("b")
-			wakes := map[*Beat]micros{leader: w.now.UnixMicro(), standby: w.now.UnixMicro()}
+			wakes := map[*Beat]memory.Micros{leader: w.now.UnixMicro(), standby: w.now.UnixMicro()}
 			for range 5 {
 				lives := w.now.Add(time.Duration(random.Int64N(int64(2 * renewEvery))))
 				w.livesUntil(lives, wakes)
@@ -126,7 +128,7 @@ func TestTakeoverInTime(t *testing.T) {
 }
 
 // livesUntil has beats step whenever they want to, until and with an instant.
-func (w *world) livesUntil(end time.Time, wakes map[*Beat]micros) {
+func (w *world) livesUntil(end time.Time, wakes map[*Beat]memory.Micros) {
 	w.Helper()
 	for {
 		var next *Beat

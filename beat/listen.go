@@ -145,7 +145,7 @@ func (b *Beat) note(n note) {
 		b.wantAnew("the log is in another epoch")
 	}
 	b.heardEpoch = n.epoch
-	if kept, ok := b.memory.find(n.id); ok && n.version > max(int64(kept.version), b.pending[n.id])+1 {
+	if kept, ok := b.memory.Find(n.id); ok && n.version > max(int64(kept.Version), b.pending[n.id])+1 {
 		b.wantResync("a version is missing")
 	}
 	b.changed(n.id, n.version)

@@ -3,23 +3,25 @@ package beat
 import (
 	"context"
 	"time"
+
+	"github.com/tactus-dev/tactus/beat/memory"
 )
 
 // load reads every schedule that may fire into an empty memory, in one statement and so in one snapshot. Everything up
 // to the watermark has been settled by whoever had the lease.
-func (b *Beat) load(ctx context.Context, watermark micros) error {
+func (b *Beat) load(ctx context.Context, watermark memory.Micros) error {
 	began := time.Now()
-	loaded := newMemory()
+	loaded := memory.New()
 	for r, err := range readRows(ctx, b.pool, livingRows) {
 		if err != nil {
 			return err
 		}
-		if err := loaded.put(r, watermark); err != nil {
-			b.unreadable[r.id] = unreadable{r.version, err}
+		if err := loaded.Put(r, watermark); err != nil {
+			b.unreadable[r.ID] = unreadable{r.Version, err}
 		}
 	}
-	loaded.pass(watermark)
+	loaded.AdvanceTo(watermark)
 	b.memory = loaded
-	b.log.Info("loaded", "schedules", loaded.len(), "took", time.Since(began))
+	b.log.Info("loaded", "schedules", loaded.Len(), "took", time.Since(began))
 	return nil
 }

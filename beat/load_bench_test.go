@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
@@ -50,7 +51,7 @@ func BenchmarkLoad(bench *testing.B) {
 		bench.Fatal(err)
 	}
 	for bench.Loop() {
-		b.memory = newMemory()
+		b.memory = memory.New()
 		if err := b.load(bench.Context(), time.Now().UnixMicro()); err != nil {
 			bench.Fatal(err)
 		}

@@ -34,8 +34,8 @@ func (b *Beat) locate(ctx context.Context, slots []uint32) error {
 	}
 	ids, from := make([]domain.ID, len(slots)), make([]time.Time, len(slots))
 	for i, slot := range slots {
-		r := b.memory.at(slot)
-		ids[i], from[i] = r.id, time.UnixMicro(r.effective)
+		r := b.memory.At(slot)
+		ids[i], from[i] = r.ID, time.UnixMicro(r.Effective)
 	}
 	rows, err := b.pool.Query(ctx, b.mode.settled, planned, named{"schedules": ids, "from": from})
 	if err != nil {
@@ -46,8 +46,8 @@ func (b *Beat) locate(ctx context.Context, slots []uint32) error {
 		return fmt.Errorf("find what is settled: %w", err)
 	}
 	for _, s := range settled {
-		if r, ok := b.memory.find(s.ID); ok && s.Last.UnixMicro() >= r.due {
-			b.memory.place(r, s.Last.UnixMicro())
+		if r, ok := b.memory.Find(s.ID); ok && s.Last.UnixMicro() >= r.Due {
+			b.memory.SetDueAfter(r, s.Last.UnixMicro())
 		}
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
 )
 
@@ -31,7 +32,7 @@ type locks struct {
 }
 
 // progressed is the first due time of a schedule that is not settled, and up to when it is.
-type progressed struct{ due, settled micros }
+type progressed struct{ due, settled memory.Micros }
 
 // locked reports whether a statement failed because it would have had to wait for a lock.
 func locked(err error) bool {
@@ -39,9 +40,9 @@ func locked(err error) bool {
 	return ok && e.Code == "55P03"
 }
 
-func schedulesOf(items []item) (ids []domain.ID) {
+func schedulesOf(items []memory.Decision) (ids []domain.ID) {
 	for i := range items {
-		ids = append(ids, items[i].schedule)
+		ids = append(ids, items[i].Schedule)
 	}
 	return ids
 }
@@ -60,15 +61,15 @@ func (l *locks) left(out outcome) map[domain.ID]struct{} {
 }
 
 // defers has a schedule that is locked fire later. The watermark does not pass the due time.
-func (l *locks) defers(r *record, now micros) {
-	pause, ok := l.pauses[r.id]
+func (l *locks) defers(r *memory.Record, now memory.Micros) {
+	pause, ok := l.pauses[r.ID]
 	if !ok {
 		return
 	}
-	if l.waiting[r.id].due != r.due {
-		l.waiting[r.id] = progressed{r.due, r.fire - 1}
+	if l.waiting[r.ID].due != r.Due {
+		l.waiting[r.ID] = progressed{r.Due, r.Fire - 1}
 	}
-	r.fire = now + pause.Microseconds()
+	r.Fire = now + pause.Microseconds()
 }
 
 func (l *locks) open(id domain.ID) {
@@ -83,10 +84,10 @@ func (l *locks) open(id domain.ID) {
 }
 
 // settled is the instant up to which everything is settled.
-func (b *Beat) settled(now micros) micros {
-	at := b.memory.settled(now)
+func (b *Beat) settled(now memory.Micros) memory.Micros {
+	at := b.memory.Watermark(now)
 	for id, waits := range b.locks.waiting {
-		if r, known := b.memory.find(id); !known || r.due != waits.due { // another has settled it, or it was edited
+		if r, known := b.memory.Find(id); !known || r.Due != waits.due { // another has settled it, or it was edited
 			b.locks.open(id)
 			continue
 		}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
 )
 
@@ -112,9 +113,9 @@ func TestOverlapIsDecidedOnce(t *testing.T) {
 	}
 	w.finish(s)
 	effective := s.EffectiveFrom.UnixMicro()
-	var items []item
+	var items []memory.Decision
 	for _, at := range due[:4] {
-		items = append(items, item{schedule: s.ID, effective: effective, due: at.UnixMicro(), policy: s.Policy().String()})
+		items = append(items, memory.Decision{Schedule: s.ID, Effective: effective, Due: at.UnixMicro(), Policy: s.Policy().String()})
 	}
 	out, err := b.write(t.Context(), items)
 	if err != nil || out.Recorded != 1 || out.Fired != 1 {

@@ -5,6 +5,8 @@ import (
 	"math"
 
 	"github.com/anishathalye/porcupine"
+
+	"github.com/tactus-dev/tactus/beat/memory"
 )
 
 // What beats ask of Postgres, and what it answers, one at a time: a history of beats that did so at once must be explained
@@ -14,7 +16,7 @@ type (
 	asksLease struct {
 		holder string
 		epoch  int64
-		now    micros
+		now    memory.Micros
 	}
 	leaseAnswer struct {
 		mine  bool
@@ -37,7 +39,7 @@ type (
 type owned struct {
 	holder  string
 	epoch   int64
-	expires micros
+	expires memory.Micros
 	fired   [16]uint64
 }
 

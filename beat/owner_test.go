@@ -9,6 +9,7 @@ import (
 
 	"github.com/anishathalye/porcupine"
 
+	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
 )
 
@@ -31,7 +32,7 @@ type owners struct {
 
 type dueTime struct {
 	schedule domain.ID
-	at       micros
+	at       memory.Micros
 }
 
 const ownerCount, ownerRounds, mostContests = 4, 150, 20
@@ -211,7 +212,7 @@ func (a *owner) fire() error {
 	due, err := a.beat.collect(a.Context(), a.now.UnixMicro())
 	a.clock.RUnlock()
 	defer a.beat.putBack(&due)
-	if err != nil || len(due.items) == 0 {
+	if err != nil || len(due.decisions) == 0 {
 		return err
 	}
 	if a.random.IntN(3) == 0 {
@@ -220,8 +221,8 @@ func (a *owner) fire() error {
 	a.clock.RLock()
 	defer a.clock.RUnlock()
 	var out outcome
-	err = a.did(fires{a.beat.epoch, a.number(due.items)}, func() (_ any, err error) {
-		out, err = a.beat.commit(a.Context(), due.items)
+	err = a.did(fires{a.beat.epoch, a.number(due.decisions)}, func() (_ any, err error) {
+		out, err = a.beat.commit(a.Context(), due.decisions)
 		return fireAnswer{out.Held, int(out.Recorded)}, err
 	})
 	switch {
@@ -262,11 +263,11 @@ func (o *owners) enough() bool {
 	return o.epochs > 3 && o.refused > 0 && o.again > 0
 }
 
-func (o *owners) number(items []item) (all []int) {
+func (o *owners) number(items []memory.Decision) (all []int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, it := range items {
-		at := dueTime{it.schedule, it.due}
+		at := dueTime{it.Schedule, it.Due}
 		if _, known := o.numbers[at]; !known {
 			o.numbers[at] = len(o.numbers)
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -91,13 +92,13 @@ func TestPolicyOfTheMoment(t *testing.T) {
 			w.at(a.due(11).Add(30 * time.Second))
 			w.merge(s.ID, `{"misfire_policy": "none"}`)
 			if !polls {
-				b.pollAt = never
+				b.pollAt = memory.Never
 			}
 			now := w.now.UnixMicro()
 			if _, err := b.step(t.Context(), now); err != nil {
 				t.Fatal(err)
 			}
-			if refused := b.memory.next() <= now; refused == polls {
+			if refused := b.memory.NextFire() <= now; refused == polls {
 				t.Errorf("refused: %v", refused)
 			}
 			w.step(b, w.now.Add(time.Second))
@@ -164,7 +165,7 @@ func TestRunAtCompletes(t *testing.T) {
 	if diff := cmp.Diff(want, w.runs(s.ID)); diff != "" {
 		t.Errorf("after a restart (-want +got):\n%s", diff)
 	}
-	if n := again.memory.len(); n != 0 {
+	if n := again.memory.Len(); n != 0 {
 		t.Errorf("%d schedules in memory: one that is done for good is not kept", n)
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
 )
 
@@ -38,7 +39,7 @@ type pollRow struct {
 // poll reads what has changed since the base. The base is a snapshot that a committed row carries, so that it is good
 // after a crash of Postgres too, which gives the numbers of lost transactions to new ones. Hence changes are seen
 // several times; memory has them then. After an absence there may be very many, so they are taken as they come.
-func (b *Beat) poll(ctx context.Context, now micros) error {
+func (b *Beat) poll(ctx context.Context, now memory.Micros) error {
 	asked := localNow()
 	rows, err := b.pool.Query(ctx, changedSince, planned, named{"from": b.base, "lease": b.mode.lease})
 	if err != nil {
@@ -49,7 +50,7 @@ func (b *Beat) poll(ctx context.Context, now micros) error {
 		if row.ID == nil {
 			return nil
 		}
-		if kept, ok := b.memory.find(*row.ID); ok && int64(kept.version) > *row.Version {
+		if kept, ok := b.memory.Find(*row.ID); ok && int64(kept.Version) > *row.Version {
 			b.wantAnew("the log ends before a version that memory has")
 		}
 		b.changed(*row.ID, *row.Version)

@@ -19,7 +19,7 @@ func TestPollAloneRecognizes(t *testing.T) {
 	late := w.createIn(tx, minutely(``))
 	early := w.create(minutely(``))
 	w.step(b, w.now.Add(DefaultPoll))
-	if _, ok := b.memory.find(early.ID); !ok {
+	if _, ok := b.memory.Find(early.ID); !ok {
 		t.Error("not in memory after a poll")
 	}
 	for range 8 { // the lease is renewed meanwhile, with a snapshot that does not show the transaction
@@ -29,14 +29,14 @@ func TestPollAloneRecognizes(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.step(b, w.now.Add(DefaultPoll))
-	if _, ok := b.memory.find(late.ID); !ok {
+	if _, ok := b.memory.Find(late.ID); !ok {
 		t.Error("what was committed late is not in memory after a poll")
 	}
 	if err := w.store.Delete(t.Context(), early.ID, 0); err != nil {
 		t.Fatal(err)
 	}
 	w.step(b, w.now.Add(DefaultPoll))
-	if _, ok := b.memory.find(early.ID); ok || b.resyncs != resyncs {
+	if _, ok := b.memory.Find(early.ID); ok || b.resyncs != resyncs {
 		t.Errorf("deleted, but in memory: %v; %d resyncs", ok, b.resyncs-resyncs)
 	}
 }
@@ -71,8 +71,8 @@ func TestRestoredDatabase(t *testing.T) {
 	b := w.beat("a")
 	edited := w.merge(s.ID, `{"interval_seconds": 3600}`)
 	w.step(b, w.now.Add(DefaultMinResync))
-	if r, _ := b.memory.find(s.ID); int64(r.version) != edited.Version {
-		t.Fatalf("version %d in memory", r.version)
+	if r, _ := b.memory.Find(s.ID); int64(r.Version) != edited.Version {
+		t.Fatalf("version %d in memory", r.Version)
 	}
 	_, err := w.pool.Exec(t.Context(), `update tactus.schedules set version = 1, trigger = '{"every":60}', effective_from = $2 where id = $1`, s.ID, s.EffectiveFrom)
 	if err != nil {
@@ -80,8 +80,8 @@ func TestRestoredDatabase(t *testing.T) {
 	}
 	b.base = "900000000:900000000:"
 	w.step(b, w.now.Add(DefaultMinResync))
-	if r, _ := b.memory.find(s.ID); r.version != 1 {
-		t.Errorf("version %d in memory, 1 in the database", r.version)
+	if r, _ := b.memory.Find(s.ID); r.Version != 1 {
+		t.Errorf("version %d in memory, 1 in the database", r.Version)
 	}
 	if b.resync.foreign() {
 		t.Error("memory is still taken for that of another database")
@@ -91,7 +91,7 @@ func TestRestoredDatabase(t *testing.T) {
 	}
 	late := w.create(minutely(``))
 	w.step(b, w.now.Add(DefaultPoll))
-	if _, ok := b.memory.find(late.ID); !ok {
+	if _, ok := b.memory.Find(late.ID); !ok {
 		t.Error("polls find nothing any more")
 	}
 }
@@ -126,11 +126,11 @@ func TestPollBringsAnOlderVersion(t *testing.T) {
 	if b.resync.wanted || b.resyncs != 1 {
 		t.Fatalf("%d resyncs, another wanted: %v", b.resyncs, b.resync.wanted)
 	}
-	kept, _ := b.memory.find(s.ID)
-	kept.version = 7 // in a life that was lost
+	kept, _ := b.memory.Find(s.ID)
+	kept.Version = 7 // in a life that was lost
 	w.merge(s.ID, `{"description": "four"}`)
 	w.step(b, w.now.Add(8*time.Second))
-	if kept, _ := b.memory.find(s.ID); kept.version != 4 {
-		t.Errorf("version %d", kept.version)
+	if kept, _ := b.memory.Find(s.ID); kept.Version != 4 {
+		t.Errorf("version %d", kept.Version)
 	}
 }

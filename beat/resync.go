@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -20,7 +21,7 @@ type resync struct {
 	wantedAnew bool
 	running    bool
 	anew       bool
-	at         micros // not before
+	at         memory.Micros // not before
 	after      domain.ID
 	seen       []bool // by slot, as memory was when it began
 	count      int
@@ -47,12 +48,12 @@ func (b *Beat) wantAnew(reason string) {
 	b.resync.wantedAnew = true
 }
 
-func (b *Beat) resyncDue(now micros) bool {
+func (b *Beat) resyncDue(now memory.Micros) bool {
 	return b.resync.running || b.resync.wanted && now >= b.resync.at
 }
 
 // resyncPage does a step of a resync: it begins one, or goes through a page.
-func (b *Beat) resyncPage(ctx context.Context, now micros) error {
+func (b *Beat) resyncPage(ctx context.Context, now memory.Micros) error {
 	if !b.resync.running {
 		if err := b.resyncBegins(ctx, now); err != nil {
 			return fmt.Errorf("resync: %w", err)
@@ -74,7 +75,7 @@ func (b *Beat) resyncPage(ctx context.Context, now micros) error {
 
 // resyncBegins also begins to count from a snapshot of this life of the log, when memory is made anew. What was settled in
 // the life before is looked for in the rows of this one.
-func (b *Beat) resyncBegins(ctx context.Context, now micros) error {
+func (b *Beat) resyncBegins(ctx context.Context, now memory.Micros) error {
 	if b.resync.wantedAnew {
 		snapshot, err := outbox.Current(ctx, b.pool)
 		if err != nil {
@@ -84,7 +85,7 @@ func (b *Beat) resyncBegins(ctx context.Context, now micros) error {
 		b.takenAt = max(b.takenAt, now)
 	}
 	b.resync = resync{
-		running: true, anew: b.resync.wantedAnew, at: now + b.cfg.MinResync.Microseconds(), seen: make([]bool, b.memory.slots),
+		running: true, anew: b.resync.wantedAnew, at: now + b.cfg.MinResync.Microseconds(), seen: make([]bool, b.memory.Slots()),
 	}
 	return nil
 }
@@ -106,7 +107,7 @@ func (b *Beat) comparePage(ctx context.Context, args named) (n int, err error) {
 	}
 	page, err := pgx.CollectRows(rows, pgx.RowToStructByPos[idVersion])
 	for _, s := range page {
-		if kept := b.see(s.ID); kept == nil || kept.version != uint32(s.Version) {
+		if kept := b.see(s.ID); kept == nil || kept.Version != uint32(s.Version) {
 			b.pending[s.ID] = anyVersion
 			b.resync.differ++
 		}
@@ -125,40 +126,40 @@ func (b *Beat) takePage(ctx context.Context, args named) (n int, err error) {
 			return n, err
 		}
 		n++
-		after, kept := always, b.see(r.id)
-		if kept == nil || kept.version != uint32(r.version) || kept.effective != r.effective {
+		after, kept := memory.Always, b.see(r.ID)
+		if kept == nil || kept.Version != uint32(r.Version) || kept.Effective != r.Effective {
 			b.resync.differ++
 		}
-		if kept != nil && kept.effective > r.effective {
-			after = kept.effective
+		if kept != nil && kept.Effective > r.Effective {
+			after = kept.Effective
 		}
-		if err := b.memory.put(r, after); err != nil {
-			b.unreadable[r.id] = unreadable{r.version, err}
+		if err := b.memory.Put(r, after); err != nil {
+			b.unreadable[r.ID] = unreadable{r.Version, err}
 		}
 	}
 	return n, nil
 }
 
 // see notes that a schedule is there, and gives what memory has of it, if anything.
-func (b *Beat) see(id domain.ID) *record {
+func (b *Beat) see(id domain.ID) *memory.Record {
 	r := &b.resync
 	r.count, r.after = r.count+1, id
-	slot, _, known := b.memory.slot(id)
+	slot, known := b.memory.Slot(id)
 	if !known {
 		return nil
 	}
 	if int(slot) < len(r.seen) {
 		r.seen[slot] = true
 	}
-	return b.memory.at(slot)
+	return b.memory.At(slot)
 }
 
 // resyncEnds has what is in memory and was not seen read: it is gone, or has come meanwhile.
 func (b *Beat) resyncEnds() {
 	r := &b.resync
 	for slot, seen := range r.seen {
-		if kept := b.memory.at(uint32(slot)); !seen && !kept.id.IsZero() {
-			b.pending[kept.id] = anyVersion
+		if kept := b.memory.At(uint32(slot)); !seen && !kept.ID.IsZero() {
+			b.pending[kept.ID] = anyVersion
 			r.differ++
 		}
 	}

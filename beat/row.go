@@ -9,21 +9,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
 )
-
-// row is what the beat reads of a schedule. Its texts are good until the next row is read.
-type row struct {
-	id        domain.ID
-	version   int64
-	effective micros
-	anchor    micros
-	updated   micros
-	read      micros // when it was read
-	exhausted bool   // max_runs has been reached; it may be raised
-	trigger   []byte
-	policy    []byte
-}
 
 // livingRows are the schedules that may fire, in narrow columns. A schedule that is due once and has fired is done for
 // good; one that has reached its max_runs is kept, because an edit can raise them.
@@ -48,11 +36,11 @@ const planned = pgx.QueryExecModeCacheDescribe
 var binaryAnswer = pgx.QueryResultFormats{pgx.BinaryFormatCode}
 
 // readRows streams the answer of a query that begins with livingRows.
-func readRows(ctx context.Context, q querier, sql string, args ...any) iter.Seq2[row, error] {
-	return func(yield func(row, error) bool) {
+func readRows(ctx context.Context, q querier, sql string, args ...any) iter.Seq2[memory.Row, error] {
+	return func(yield func(memory.Row, error) bool) {
 		rows, err := q.Query(ctx, sql, append([]any{planned, binaryAnswer}, args...)...)
 		if err != nil {
-			yield(row{}, fmt.Errorf("read schedules: %w", err))
+			yield(memory.Row{}, fmt.Errorf("read schedules: %w", err))
 			return
 		}
 		defer rows.Close()
@@ -62,27 +50,27 @@ func readRows(ctx context.Context, q querier, sql string, args ...any) iter.Seq2
 			}
 		}
 		if err := rows.Err(); err != nil {
-			yield(row{}, fmt.Errorf("read schedules: %w", err))
+			yield(memory.Row{}, fmt.Errorf("read schedules: %w", err))
 		}
 	}
 }
 
 // decode reads the binary columns of livingRows by hand: a million rows in a second leave a microsecond for each.
-func decode(raw [][]byte) row {
-	r := row{
-		id: domain.ID(raw[0]), version: int64(binary.BigEndian.Uint64(raw[1])), effective: instant(raw[2]),
-		updated: instant(raw[4]), read: instant(raw[5]), exhausted: raw[6][0] != 0, trigger: raw[7], policy: raw[8],
+func decode(raw [][]byte) memory.Row {
+	r := memory.Row{
+		ID: domain.ID(raw[0]), Version: int64(binary.BigEndian.Uint64(raw[1])), Effective: instant(raw[2]),
+		Updated: instant(raw[4]), Read: instant(raw[5]), Exhausted: raw[6][0] != 0, Trigger: raw[7], Policy: raw[8],
 	}
-	if r.anchor = noAnchor; raw[3] != nil {
-		r.anchor = instant(raw[3])
+	if r.Anchor = noAnchor; raw[3] != nil {
+		r.Anchor = instant(raw[3])
 	}
 	return r
 }
 
 // instant reads a binary timestamptz: microseconds since 2000.
-func instant(raw []byte) micros { return int64(binary.BigEndian.Uint64(raw)) + y2000 }
+func instant(raw []byte) memory.Micros { return int64(binary.BigEndian.Uint64(raw)) + y2000 }
 
-const y2000 micros = 946_684_800_000_000
+const y2000 memory.Micros = 946_684_800_000_000
 
 // noAnchor is the zero time, as the domain has it.
 var noAnchor = time.Time{}.UnixMicro()

@@ -26,7 +26,7 @@ func TestHundredThousandInOneSecond(t *testing.T) {
 	if runs != n || schedules != n || events != n {
 		t.Errorf("%d runs of %d schedules, %d events; want %d each", runs, schedules, events, n)
 	}
-	if got := b.memory.settled(due.Add(time.Second).UnixMicro()); got != due.Add(time.Second).UnixMicro() {
+	if got := b.memory.Watermark(due.Add(time.Second).UnixMicro()); got != due.Add(time.Second).UnixMicro() {
 		t.Errorf("settled until %s", time.UnixMicro(got))
 	}
 }

@@ -10,13 +10,14 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
 // commit settles items. When the statement fails for something that is in one of them, it is found by bisection, and set
 // aside; the others are settled all the same. One of which somebody has locked a row is found likewise, and comes later.
-func (b *Beat) commit(ctx context.Context, items []item) (outcome, error) {
+func (b *Beat) commit(ctx context.Context, items []memory.Decision) (outcome, error) {
 	if b.locks.waits >= mostWaits {
 		return outcome{Held: true, Left: schedulesOf(items)}, nil
 	}
@@ -24,7 +25,7 @@ func (b *Beat) commit(ctx context.Context, items []item) (outcome, error) {
 	if locked(err) {
 		b.locks.waits++
 		if len(items) == 1 {
-			b.locks.told.tell(fmt.Errorf("schedule %s: %w", items[0].schedule, err))
+			b.locks.told.tell(fmt.Errorf("schedule %s: %w", items[0].Schedule, err))
 			return outcome{Held: true, Locked: schedulesOf(items)}, nil
 		}
 	} else if !poisoned(err) {
@@ -77,10 +78,10 @@ letter as (
 )
 select exists (select from lease)`
 
-func (b *Beat) setAside(ctx context.Context, it item, reason error) (out outcome, err error) {
+func (b *Beat) setAside(ctx context.Context, it memory.Decision, reason error) (out outcome, err error) {
 	err = b.pool.QueryRow(ctx, b.mode.setAside, planned, named{
-		"epoch": b.epoch, "run": outbox.NewID(), "schedule": it.schedule, "due": time.UnixMicro(it.due),
-		"until": time.UnixMicro(max(it.due, it.until)), "version": int64(it.version), "error": reason.Error(), "missed": it.reason,
+		"epoch": b.epoch, "run": outbox.NewID(), "schedule": it.Schedule, "due": time.UnixMicro(it.Due),
+		"until": time.UnixMicro(max(it.Due, it.Until)), "version": int64(it.Version), "error": reason.Error(), "missed": it.Reason,
 	}).Scan(&out.Held)
 	if err != nil {
 		return outcome{}, fmt.Errorf("set aside: %w", err)
@@ -88,6 +89,6 @@ func (b *Beat) setAside(ctx context.Context, it item, reason error) (out outcome
 	if out.Held {
 		b.stats.aside()
 	}
-	b.log.Error("a due time cannot fire and was set aside", "schedule_id", it.schedule, "due_at", time.UnixMicro(it.due).UTC(), "err", reason)
+	b.log.Error("a due time cannot fire and was set aside", "schedule_id", it.Schedule, "due_at", time.UnixMicro(it.Due).UTC(), "err", reason)
 	return out, nil
 }

@@ -102,7 +102,7 @@ func (b *Beat) elsewhere(at *time.Time) {
 	if at == nil || b.cfg.Shadow {
 		return
 	}
-	b.memory.elsewhere = at.UnixMicro()
+	b.memory.SwitchedAt = at.UnixMicro()
 	if b.taken.Watermark == nil || at.After(*b.taken.Watermark) {
 		b.log.Warn("took over from a beat in shadow mode: what was due before is recorded as missed, and does not fire", "switched", *at, "reason", domain.ReasonShadow)
 	}

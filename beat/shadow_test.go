@@ -117,10 +117,10 @@ func TestShadowsAreTwo(t *testing.T) {
 	w.step(second, a.due(1))
 	w.at(a.due(2))
 	due, err := first.collect(t.Context(), a.due(2).UnixMicro())
-	if err != nil || len(due.items) != 1 {
+	if err != nil || len(due.decisions) != 1 {
 		t.Fatalf("%+v, %v", due, err)
 	}
-	if _, err := first.commit(t.Context(), due.items); err != nil {
+	if _, err := first.commit(t.Context(), due.decisions); err != nil {
 		t.Fatal(err)
 	}
 	w.step(second, a.due(2).Add(leaseFor+time.Second))
@@ -128,7 +128,7 @@ func TestShadowsAreTwo(t *testing.T) {
 		t.Fatal("the second shadow has not taken over")
 	}
 	w.step(second, a.due(3))
-	if out, err := first.commit(t.Context(), due.items); err != nil || out.Held {
+	if out, err := first.commit(t.Context(), due.decisions); err != nil || out.Held {
 		t.Errorf("resumed, the first did %+v, %v", out, err)
 	}
 	if diff := cmp.Diff([]string{a.fire(1), a.fire(2), a.fire(3)}, w.decided(s.ID)); diff != "" {

@@ -3,6 +3,8 @@ package beat
 import (
 	"sync"
 	"time"
+
+	"github.com/tactus-dev/tactus/beat/memory"
 )
 
 // Stats is what operators watch.
@@ -65,11 +67,11 @@ func (s *stats) trouble(err error) {
 }
 
 // publish makes the state of the loop visible. After a step that failed nothing more is known to be settled than before.
-func (b *Beat) publish(now micros, failed bool) {
+func (b *Beat) publish(now memory.Micros, failed bool) {
 	s := &b.stats
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.Leader, s.Epoch, s.Loaded, s.Schedules, s.Pending = b.leading, b.epoch, true, b.memory.len(), len(b.pending)
+	s.Leader, s.Epoch, s.Loaded, s.Schedules, s.Pending = b.leading, b.epoch, true, b.memory.Len(), len(b.pending)
 	s.Syncs, s.Resyncs, s.Shadow, s.Retired = b.syncs, b.resyncs, b.cfg.Shadow, b.retired
 	s.Renewed, s.looked = b.renewed, b.looked
 	if !failed {
@@ -78,11 +80,11 @@ func (b *Beat) publish(now micros, failed bool) {
 }
 
 // recognized notes how long a change took to come here.
-func (b *Beat) recognized(r row) {
-	if kept, ok := b.memory.find(r.id); ok && int64(kept.version) >= r.version {
+func (b *Beat) recognized(r memory.Row) {
+	if kept, ok := b.memory.Find(r.ID); ok && int64(kept.Version) >= r.Version {
 		return
 	}
-	took := b.clock.now().Sub(time.UnixMicro(r.updated))
+	took := b.clock.now().Sub(time.UnixMicro(r.Updated))
 	b.stats.mu.Lock()
 	defer b.stats.mu.Unlock()
 	b.stats.Recognition.observe(took)
@@ -107,18 +109,18 @@ func (s *stats) aside() {
 }
 
 // fired notes what a statement has settled.
-func (b *Beat) fired(items []item, out outcome, took time.Duration) {
+func (b *Beat) fired(items []memory.Decision, out outcome, took time.Duration) {
 	if out.Recorded == 0 {
 		return // all of it had been settled before
 	}
 	at := b.clock.now().UnixMicro()
 	b.stats.mu.Lock()
 	defer b.stats.mu.Unlock()
-	var latest micros
+	var latest memory.Micros
 	for _, it := range items {
-		if it.reason == "" {
-			latest = max(latest, at-it.fire)
-			b.stats.Lateness.observe(time.Duration(at-it.fire) * time.Microsecond)
+		if it.Reason == "" {
+			latest = max(latest, at-it.Fire)
+			b.stats.Lateness.observe(time.Duration(at-it.Fire) * time.Microsecond)
 		}
 	}
 	b.stats.Missed += out.Recorded - out.Fired

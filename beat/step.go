@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -36,13 +37,13 @@ const partTimeout = 30 * time.Second
 // step does what has to be done now, and tells when to come again. Each part is bounded, so that none keeps another
 // waiting for long; and each is tried, whatever becomes of the others. A beat that was away for longer than a poll reads what
 // has changed before it decides anything.
-func (b *Beat) step(ctx context.Context, now micros) (wake micros, err error) {
+func (b *Beat) step(ctx context.Context, now memory.Micros) (wake memory.Micros, err error) {
 	b.hearAll()
 	var errs []error
 	polls := now >= b.pollAt
 	for _, part := range []struct {
 		due  bool
-		act  func(context.Context, micros) error
+		act  func(context.Context, memory.Micros) error
 		most time.Duration
 	}{
 		{now >= b.lookAt, b.renew, renewEvery},
@@ -68,10 +69,10 @@ func (b *Beat) step(ctx context.Context, now micros) (wake micros, err error) {
 }
 
 // wake is when the next thing has to be done.
-func (b *Beat) wake(now micros) micros {
+func (b *Beat) wake(now memory.Micros) memory.Micros {
 	next := min(b.lookAt, b.pollAt)
 	if b.leading {
-		next = min(next, b.memory.next())
+		next = min(next, b.memory.NextFire())
 	}
 	if len(b.pending) > 0 {
 		next = min(next, b.syncAt)

@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
 )
 
@@ -18,7 +19,7 @@ const anyVersion = math.MaxInt64
 
 // changed notes that a schedule has a version. What memory has already is not read again.
 func (b *Beat) changed(id domain.ID, version int64) {
-	if kept, ok := b.memory.find(id); ok && int64(kept.version) >= version {
+	if kept, ok := b.memory.Find(id); ok && int64(kept.Version) >= version {
 		return
 	}
 	b.pending[id] = max(b.pending[id], version)
@@ -28,7 +29,7 @@ const changedRows = livingRows + ` and s.id = any (@ids::uuid[])`
 
 // sync reads schedules that are pending, unless it did so just now: the first change is read at once, those that follow it
 // soon are read together. Of very many it reads some, and comes again in the next step.
-func (b *Beat) sync(ctx context.Context, now micros) error {
+func (b *Beat) sync(ctx context.Context, now memory.Micros) error {
 	if len(b.pending) > 0 && now >= b.syncAt {
 		began := time.Now()
 		ids := b.somePending()
@@ -64,15 +65,15 @@ func (b *Beat) syncThese(ctx context.Context, ids []domain.ID) error {
 		if err != nil {
 			return err
 		}
-		living[r.id] = struct{}{}
+		living[r.ID] = struct{}{}
 		b.recognized(r)
-		if err := b.memory.put(r, always); err != nil {
-			b.unreadable[r.id] = unreadable{r.version, err}
+		if err := b.memory.Put(r, memory.Always); err != nil {
+			b.unreadable[r.ID] = unreadable{r.Version, err}
 		}
 	}
 	for _, id := range ids {
 		if _, ok := living[id]; !ok {
-			b.memory.remove(id)
+			b.memory.Remove(id)
 		}
 		delete(b.pending, id)
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/cloudevents"
 )
@@ -84,7 +85,7 @@ func TestAnotherLife(t *testing.T) {
 			w.execute(`update tactus.schedules set version = 1, trigger = '{"every":60}', effective_from = $2 where id = $1`, undone.ID, undone.EffectiveFrom)
 			w.execute(`update tactus.schedules set trigger = '{"every":60}', anchor = $2, effective_from = $3 where id = $1`,
 				edited.ID, a.due(1).Add(20*time.Second), a.due(2).Add(7*time.Second))
-			b.pollAt = never
+			b.pollAt = memory.Never
 			tell(w, b)
 			for _, at := range []time.Duration{10 * time.Second, 20 * time.Second, time.Minute} {
 				w.step(b, a.due(2).Add(at))

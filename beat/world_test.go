@@ -112,8 +112,8 @@ func (h *history) fault() {
 		b := h.beats[i]
 		if due, err := b.collect(h.Context(), h.now.UnixMicro()); err != nil {
 			h.Fatal(err)
-		} else if len(due.items) > 0 {
-			half := due.items[:(len(due.items)+1)/2]
+		} else if len(due.decisions) > 0 {
+			half := due.decisions[:(len(due.decisions)+1)/2]
 			if _, err := b.commit(h.Context(), half); err != nil {
 				h.Fatal(err)
 			}

@@ -1,4 +1,4 @@
-package beat
+package memory
 
 // interned keeps equal texts once, parsed, as long as somebody uses them.
 type interned[T any] struct {
@@ -19,16 +19,16 @@ func newInterned[T any](parse func(string) T) interned[T] {
 }
 
 // use returns the number of a text. Each use is given back by a drop.
-func (t *interned[T]) use(text []byte) uint32 {
+func (t *interned[T]) acquire(text []byte) uint32 {
 	i, known := t.index[string(text)]
 	if !known {
-		i = t.add(string(text))
+		i = t.insert(string(text))
 	}
 	t.items[i].uses++
 	return i
 }
 
-func (t *interned[T]) add(text string) (i uint32) {
+func (t *interned[T]) insert(text string) (i uint32) {
 	if last := len(t.free) - 1; last >= 0 {
 		i, t.free = t.free[last], t.free[:last]
 	} else {
@@ -40,7 +40,7 @@ func (t *interned[T]) add(text string) (i uint32) {
 	return i
 }
 
-func (t *interned[T]) drop(i uint32) {
+func (t *interned[T]) release(i uint32) {
 	if t.items[i].uses--; t.items[i].uses == 0 {
 		delete(t.index, t.items[i].text)
 		t.items[i] = counted[T]{}
@@ -48,6 +48,6 @@ func (t *interned[T]) drop(i uint32) {
 	}
 }
 
-func (t *interned[T]) at(i uint32) T { return t.items[i].value }
+func (t *interned[T]) value(i uint32) T { return t.items[i].value }
 
 func (t *interned[T]) text(i uint32) string { return t.items[i].text }

@@ -1,4 +1,4 @@
-package beat
+package memory
 
 import (
 	"time"
@@ -36,10 +36,10 @@ func parsePolicy(text string) (p policy) {
 }
 
 // recurrence is when a record is due; nil when its trigger cannot be read (any more).
-func (m *memory) recurrence(r *record) domain.Recurrence {
-	t := m.triggers.at(r.trigger)
+func (m *Memory) recurrence(r *Record) domain.Recurrence {
+	t := m.triggers.value(r.trigger)
 	switch {
-	case t.err != nil || m.policies.at(r.policy).err != nil:
+	case t.err != nil || m.policies.value(r.policy).err != nil:
 		return nil
 	case t.Once:
 		return domain.Once(time.UnixMicro(r.anchor))
@@ -51,6 +51,6 @@ func (m *memory) recurrence(r *record) domain.Recurrence {
 }
 
 // limited tells whether a record fires only so often: its fires are counted, and go one at a time.
-func (m *memory) limited(r *record) bool {
-	return m.triggers.at(r.trigger).Once || m.policies.at(r.policy).MaxRuns > 0
+func (m *Memory) limited(r *Record) bool {
+	return m.triggers.value(r.trigger).Once || m.policies.value(r.policy).MaxRuns > 0
 }

@@ -1,4 +1,4 @@
-package beat
+package memory
 
 import (
 	"encoding/binary"
@@ -13,33 +13,33 @@ import (
 func TestMemory(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		m, plain := newMemory(), map[domain.ID]row{}
+		m, plain := New(), map[domain.ID]Row{}
 		t.Repeat(map[string]func(*rapid.T){
 			"put": func(t *rapid.T) {
 				r := drawRow(t)
-				if err := m.put(r, always); err != nil {
+				if err := m.Put(r, Always); err != nil {
 					t.Fatal(err)
 				}
-				plain[r.id] = r
+				plain[r.ID] = r
 			},
 			"remove": func(t *rapid.T) {
 				id := drawID(t)
-				m.remove(id)
+				m.Remove(id)
 				delete(plain, id)
 			},
 			"settle": func(t *rapid.T) {
-				if m.len() == 0 || m.next() == never {
+				if m.Len() == 0 || m.NextFire() == Never {
 					t.Skip("nothing is due")
 				}
-				slot := m.pop()
-				m.place(m.at(slot), m.at(slot).due)
-				m.push(slot)
+				slot := m.Pop()
+				m.SetDueAfter(m.At(slot), m.At(slot).Due)
+				m.Push(slot)
 			},
 			"pass": func(t *rapid.T) {
 				at := rapid.Int64Range(0, 1e9).Draw(t, "watermark")
-				m.pass(at)
-				if m.next() <= at {
-					t.Fatalf("%d fires, up to %d everything has been settled", m.next(), at)
+				m.AdvanceTo(at)
+				if m.NextFire() <= at {
+					t.Fatalf("%d fires, up to %d everything has been settled", m.NextFire(), at)
 				}
 			},
 			"": func(t *rapid.T) { agree(t, m, plain) },
@@ -53,27 +53,27 @@ func drawID(t *rapid.T) (id domain.ID) {
 	return id
 }
 
-func drawRow(t *rapid.T) row {
-	return row{
-		id: drawID(t), version: rapid.Int64Range(1, 9).Draw(t, "version"), effective: rapid.Int64Range(0, 1e6).Draw(t, "effective"),
-		exhausted: rapid.IntRange(0, 9).Draw(t, "exhausted") == 0,
-		trigger:   []byte(rapid.SampledFrom([]string{`{"every":1}`, `{"every":60}`, `{"cron":"* * * * *","timezone":"UTC"}`, `{"once":true}`}).Draw(t, "trigger")),
-		policy:    []byte(rapid.SampledFrom([]string{`{"misfire":"latest","window":9,"grace":9}`, `{"misfire":"all","window":9,"grace":9}`}).Draw(t, "policy")),
+func drawRow(t *rapid.T) Row {
+	return Row{
+		ID: drawID(t), Version: rapid.Int64Range(1, 9).Draw(t, "version"), Effective: rapid.Int64Range(0, 1e6).Draw(t, "effective"),
+		Exhausted: rapid.IntRange(0, 9).Draw(t, "exhausted") == 0,
+		Trigger:   []byte(rapid.SampledFrom([]string{`{"every":1}`, `{"every":60}`, `{"cron":"* * * * *","timezone":"UTC"}`, `{"once":true}`}).Draw(t, "trigger")),
+		Policy:    []byte(rapid.SampledFrom([]string{`{"misfire":"latest","window":9,"grace":9}`, `{"misfire":"all","window":9,"grace":9}`}).Draw(t, "policy")),
 	}
 }
 
 // agree checks that memory has what the map has, finds it, keeps its heap in order and its texts counted.
-func agree(t *rapid.T, m *memory, plain map[domain.ID]row) {
-	if m.len() != len(plain) || len(m.heap) != len(plain) {
-		t.Fatalf("%d found by id, %d in the heap, want %d", m.len(), len(m.heap), len(plain))
+func agree(t *rapid.T, m *Memory, plain map[domain.ID]Row) {
+	if m.Len() != len(plain) || len(m.heap) != len(plain) {
+		t.Fatalf("%d found by id, %d in the heap, want %d", m.Len(), len(m.heap), len(plain))
 	}
 	triggers := map[string]int{}
 	for id, want := range plain {
-		r, known := m.find(id)
-		if !known || r.id != id || r.version != uint32(want.version) || m.heap[r.place] >= m.slots || m.at(m.heap[r.place]) != r {
+		r, known := m.Find(id)
+		if !known || r.ID != id || r.Version != uint32(want.Version) || m.heap[r.heapIndex] >= m.allocated || m.At(m.heap[r.heapIndex]) != r {
 			t.Fatalf("%s: %+v, known %v", id, r, known)
 		}
-		triggers[string(want.trigger)]++
+		triggers[string(want.Trigger)]++
 	}
 	for place := range m.heap {
 		if place > 0 && m.fireAt(place) < m.fireAt((place-1)/arity) {

@@ -1,4 +1,4 @@
-package beat
+package memory
 
 import (
 	"hash/maphash"
@@ -26,11 +26,11 @@ func (x *index) hash(id domain.ID) uint32 { return uint32(maphash.Bytes(x.seed, 
 func (x *index) mask() uint32 { return uint32(len(x.cells) - 1) }
 
 // slot returns the slot of an id, and the place of its cell; or the place where it belongs.
-func (m *memory) slot(id domain.ID) (slot, place uint32, known bool) {
+func (m *Memory) lookup(id domain.ID) (slot, place uint32, known bool) {
 	x := &m.index
 	hash := x.hash(id)
 	for place = hash & x.mask(); x.cells[place].slot != 0; place = (place + 1) & x.mask() {
-		if c := x.cells[place]; c.hash == hash && m.at(c.slot-1).id == id {
+		if c := x.cells[place]; c.hash == hash && m.At(c.slot-1).ID == id {
 			return c.slot - 1, place, true
 		}
 	}
@@ -38,7 +38,7 @@ func (m *memory) slot(id domain.ID) (slot, place uint32, known bool) {
 }
 
 // enter puts a new slot into the free cell that slot gave for its id.
-func (x *index) enter(place uint32, id domain.ID, slot uint32) {
+func (x *index) insert(place uint32, id domain.ID, slot uint32) {
 	x.cells[place] = cell{x.hash(id), slot + 1}
 	if x.used++; x.used*4 <= len(x.cells)*3 {
 		return
@@ -58,7 +58,7 @@ func (x *index) enter(place uint32, id domain.ID, slot uint32) {
 }
 
 // leave frees a cell, and moves those behind it back, so that they are still found.
-func (x *index) leave(place uint32) {
+func (x *index) remove(place uint32) {
 	for next := (place + 1) & x.mask(); x.cells[next].slot != 0; next = (next + 1) & x.mask() {
 		if home := x.cells[next].hash & x.mask(); (next-home)&x.mask() >= (next-place)&x.mask() {
 			x.cells[place] = x.cells[next]
