@@ -25,7 +25,7 @@ const (
 
 // Ring wakes the relay. It is for after the commit of a transaction in which Put and its like were called; there
 // themselves they must not ring, because the lock would be held until a commit that may be long in coming.
-func Ring(ctx context.Context, q querier) error {
+func Ring(ctx context.Context, q Querier) error {
 	rows, err := q.Query(ctx, ScheduleBell)
 	if err != nil {
 		return fmt.Errorf("ring: %w", err)
@@ -40,7 +40,7 @@ func Ring(ctx context.Context, q querier) error {
 // InTx runs do in a transaction and rings after its commit. An error from do, or from the commit, is returned and
 // leaves nothing; a bell that cannot be rung is not an error, because the relay polls.
 func InTx(ctx context.Context, db interface {
-	querier
+	Querier
 	Begin(ctx context.Context) (pgx.Tx, error)
 }, do func(pgx.Tx) error,
 ) error {

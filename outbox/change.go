@@ -14,11 +14,6 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// querier is a pool, a connection or a transaction.
-type querier interface {
-	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
-}
-
 // option is what a write brings along with its change.
 type option struct {
 	own         bool   // this statement is a transaction of its own
@@ -42,7 +37,7 @@ func last(c domain.Change) *time.Time {
 }
 
 // notWritten tells why there is no row: all that was to fire is past, or what errNotWritten says.
-func notWritten(ctx context.Context, q querier, c domain.Change) error {
+func notWritten(ctx context.Context, q Querier, c domain.Change) error {
 	if last := last(c); last != nil {
 		now, err := clock(ctx, q)
 		if err != nil {
@@ -56,7 +51,7 @@ func notWritten(ctx context.Context, q querier, c domain.Change) error {
 }
 
 // clock is the database's.
-func clock(ctx context.Context, q querier) (time.Time, error) {
+func clock(ctx context.Context, q Querier) (time.Time, error) {
 	rows, err := q.Query(ctx, `select clock_timestamp()`)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("ask for the time: %w", err)
@@ -70,7 +65,7 @@ func clock(ctx context.Context, q querier) (time.Time, error) {
 
 // write commits a change and its event in one statement. The event is selected from the changed row, so its position is
 // drawn after the row lock: the positions of one schedule rise with its versions (drawn before, 37 in 100 did not).
-func write(ctx context.Context, q querier, c domain.Change, o option) (domain.Schedule, error) {
+func write(ctx context.Context, q Querier, c domain.Change, o option) (domain.Schedule, error) {
 	p, err := Project(c.After)
 	if err != nil {
 		return domain.Schedule{}, err

@@ -76,7 +76,7 @@ func writeMany(t *testing.T, pool *pgxpool.Pool) (failed []error) {
 					return err
 				})
 				if err == nil {
-					_, err = outbox.Sinks(t.Context(), pool)
+					_, err = outbox.Routes(t.Context(), pool)
 				}
 				if err != nil {
 					mu.Lock()

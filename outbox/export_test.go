@@ -6,7 +6,7 @@ import (
 )
 
 // DropRunPartition drops without looking first, as when a row came between the look and the lock.
-func DropRunPartition(ctx context.Context, q querier, name string, seen ...Snapshot) (Upkeep, error) {
+func DropRunPartition(ctx context.Context, q Querier, name string, seen ...Snapshot) (Upkeep, error) {
 	var did Upkeep
 	err := did.dropped(name, execute(ctx, q, drop("outbox_run", name, unseen(name, seen))))
 	return did, err
@@ -18,6 +18,3 @@ func (s *Store) KeepTurn() {
 	defer s.turn.mu.Unlock()
 	s.turn.since = time.Now().Add(time.Hour)
 }
-
-// AnyNewSQL is what a relay asks before each cut.
-const AnyNewSQL = anyNew

@@ -76,7 +76,7 @@ func plainPart(name string) (longest string) {
 	return longest
 }
 
-func answersYes(ctx context.Context, q querier, sql string, args ...any) (bool, error) {
+func answersYes(ctx context.Context, q Querier, sql string, args ...any) (bool, error) {
 	rows, err := q.Query(ctx, sql, append([]any{pgx.QueryExecModeExec}, args...)...)
 	if err != nil {
 		return false, err
@@ -100,7 +100,7 @@ func (s *streamNames) forget() {
 }
 
 // have reports whether another schedule has a stream of that name.
-func (s *streamNames) have(ctx context.Context, q querier, name string, but domain.ID) (bool, error) {
+func (s *streamNames) have(ctx context.Context, q Querier, name string, but domain.ID) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if time.Since(s.read) > time.Second {

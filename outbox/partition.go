@@ -25,7 +25,7 @@ type Upkeep struct{ Made, Dropped, Deferred []string }
 // Maintain makes the partitions that will be needed, well ahead, and drops the runs that retention no longer keeps. It
 // is cheap when there is nothing to do, and is called every minute or so, by as many processes as like to. Nobody who
 // reads or writes waits for it longer than a tenth of a second.
-func Maintain(ctx context.Context, q querier, now time.Time, keep Retention) (Upkeep, error) {
+func Maintain(ctx context.Context, q Querier, now time.Time, keep Retention) (Upkeep, error) {
 	var did Upkeep
 	s, err := readPartitions(ctx, q)
 	if err != nil {
@@ -90,7 +90,7 @@ const alone = `do $tactus$ begin
 const end = `
 end $tactus$`
 
-func execute(ctx context.Context, q querier, sql string) error {
+func execute(ctx context.Context, q Querier, sql string) error {
 	rows, err := q.Query(ctx, sql, pgx.QueryExecModeExec)
 	if err != nil {
 		return err
@@ -117,7 +117,7 @@ select child.relname, parent.relname, pg_get_expr(child.relpartbound, child.oid)
 from pg_inherits i join pg_class child on child.oid = i.inhrelid join pg_class parent on parent.oid = i.inhparent
 where i.inhparent in ('tactus.outbox_schedule'::regclass, 'tactus.outbox_run'::regclass, 'tactus.runs'::regclass)`
 
-func readPartitions(ctx context.Context, q querier) (partitions, error) {
+func readPartitions(ctx context.Context, q Querier) (partitions, error) {
 	s := partitions{ranges: map[string][]positionRange{}, months: map[string]bool{}}
 	rows, err := q.Query(ctx, listPartitions)
 	if err != nil {

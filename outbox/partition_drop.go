@@ -14,7 +14,7 @@ import (
 // DropRunEvents drops the partitions of run events of which every row is visible in every one of the snapshots: those
 // of batches that all sinks of the topic have, and that are old enough. A row that commits late, after a snapshot was
 // taken, is not visible in it, and keeps its partition. Without a snapshot nothing is dropped.
-func DropRunEvents(ctx context.Context, q querier, seen ...Snapshot) (Upkeep, error) {
+func DropRunEvents(ctx context.Context, q Querier, seen ...Snapshot) (Upkeep, error) {
 	var did Upkeep
 	if len(seen) == 0 {
 		return did, nil
@@ -50,7 +50,7 @@ func unseen(partition string, seen []Snapshot) string {
 
 func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
 
-func exists(ctx context.Context, q querier, query string) (bool, error) {
+func exists(ctx context.Context, q Querier, query string) (bool, error) {
 	rows, err := q.Query(ctx, "select exists ("+query+")", pgx.QueryExecModeExec)
 	if err != nil {
 		return false, fmt.Errorf("look for rows: %w", err)
@@ -100,7 +100,7 @@ delete from tactus.idempotency where key in (select key from tactus.idempotency 
 )
 
 // forget deletes row by row what no partition of its own lets go: runs in the default partition, and old keys.
-func forget(ctx context.Context, q querier, now time.Time, keep Retention) error {
+func forget(ctx context.Context, q Querier, now time.Time, keep Retention) error {
 	for _, f := range []struct {
 		sql    string
 		before time.Time

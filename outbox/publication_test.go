@@ -1,9 +1,11 @@
 package outbox_test
 
 import (
+	"crypto/rand"
 	"testing"
 	"time"
 
+	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -15,22 +17,18 @@ where c.relnamespace = 'tactus'::regnamespace and c.relkind in ('r', 'p') and c.
     and not exists (select from pg_index i where i.indrelid = c.oid and (c.relreplident = 'd' and i.indisprimary or i.indisreplident))
 order by 1`
 
-// TestUnderAPublication has somebody replicate all tables of the database: changes, batches and partitions go on.
+// TestUnderAPublication has somebody replicate all tables of the database: changes and partitions go on.
 func TestUnderAPublication(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
 	execute(t, pool, `create publication everything for all tables`)
-	put(t, pool, "a", "a", "b")
+	store := outbox.NewStore(pool, "")
+	for _, name := range []string{"a", "b", "a"} {
+		if _, _, err := store.Put(t.Context(), domain.Definition{Name: name, IntervalSeconds: 60, TaskName: "t", Description: rand.Text()}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	execute(t, pool, `delete from tactus.schedules where name = 'b'`)
-	l, r := open(t, pool, "e1")
-	put(t, pool, "c")
-	b := next(t, r, l.Newest)
-	if err := outbox.Report(t.Context(), pool, sink, l.Epoch, outbox.Place{Batch: b.Number, Seq: b.Rows}); err != nil {
-		t.Error(err)
-	}
-	if err := outbox.PruneBatches(t.Context(), pool, sink, time.Now().Add(time.Hour)); err != nil {
-		t.Error(err)
-	}
 	at := time.Now().AddDate(0, 4, 0)
 	in := due(t, pool, at.Format(time.RFC3339))
 	if did := maintain(t, pool, at); len(did.Made) == 0 || in != "tactus.runs_default" {

@@ -57,7 +57,7 @@ func Delete(ctx context.Context, tx pgx.Tx, id domain.ID) error {
 // writer is the one write path. With tx it works inside a caller's transaction; without, every write is a transaction
 // of its own, one statement long, that rings if no other write of the store is about to.
 type writer struct {
-	q        querier
+	q        Querier
 	tx       pgx.Tx
 	timezone string
 	check    domain.Check

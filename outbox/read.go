@@ -12,12 +12,12 @@ import (
 )
 
 // Get returns a living schedule, or domain.ErrNotFound.
-func Get(ctx context.Context, q querier, id domain.ID) (domain.Schedule, error) {
+func Get(ctx context.Context, q Querier, id domain.ID) (domain.Schedule, error) {
 	return one(ctx, q, scheduleByID, id)
 }
 
 // GetByName returns the living schedule of that name, or domain.ErrNotFound.
-func GetByName(ctx context.Context, q querier, name string) (domain.Schedule, error) {
+func GetByName(ctx context.Context, q Querier, name string) (domain.Schedule, error) {
 	return one(ctx, q, scheduleByName, name)
 }
 
@@ -31,7 +31,7 @@ var (
 	scheduleByName = selectSchedule + `name = $1`
 )
 
-func one(ctx context.Context, q querier, sql string, key any) (domain.Schedule, error) {
+func one(ctx context.Context, q Querier, sql string, key any) (domain.Schedule, error) {
 	rows, err := q.Query(ctx, sql, key)
 	if err != nil {
 		return domain.Schedule{}, fmt.Errorf("read schedule: %w", err)

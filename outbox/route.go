@@ -25,7 +25,7 @@ select pattern, coalesce(queue, ''), coalesce(exchange, ''), coalesce(routing_ke
 from tactus.routes where deleted_at is null order by pattern`
 
 // Routes are all routes, by their patterns.
-func Routes(ctx context.Context, q querier) ([]KeptRoute, error) {
+func Routes(ctx context.Context, q Querier) ([]KeptRoute, error) {
 	rows, err := q.Query(ctx, livingRoutes)
 	if err != nil {
 		return nil, fmt.Errorf("read routes: %w", err)
@@ -47,7 +47,7 @@ from unnest($1::text[]) as name, tactus.route_of(name) where pattern is not null
 
 // RoutesOf are the routes of tasks, by their names: that of the whole name, or else of the longest pattern. A task without one is
 // left out.
-func RoutesOf(ctx context.Context, q querier, tasks []string) (map[string]domain.Route, error) {
+func RoutesOf(ctx context.Context, q Querier, tasks []string) (map[string]domain.Route, error) {
 	rows, err := q.Query(ctx, routesOf, tasks)
 	if err != nil {
 		return nil, fmt.Errorf("read the routes of tasks: %w", err)
@@ -104,7 +104,7 @@ var like = strings.NewReplacer("!", "!!", "%", "!%", "_", "!_", "*", "%", "?", "
 
 // PutRoute makes the route of a pattern what is given; changed tells whether it was not so already. Runs that are recorded from then
 // on go by it.
-func PutRoute(ctx context.Context, q querier, r domain.Route, source string, check domain.Check) (changed bool, err error) {
+func PutRoute(ctx context.Context, q Querier, r domain.Route, source string, check domain.Check) (changed bool, err error) {
 	if err := r.Check(check); err != nil {
 		return false, err
 	}
@@ -130,7 +130,7 @@ func PutRoute(ctx context.Context, q querier, r domain.Route, source string, che
 var ErrNoRoute = &domain.Error{Kind: domain.NotFound, Code: "not_found", Message: "there is no such route"}
 
 // DeleteRoute takes the route of a pattern away, or answers ErrNoRoute.
-func DeleteRoute(ctx context.Context, q querier, pattern string) error {
+func DeleteRoute(ctx context.Context, q Querier, pattern string) error {
 	changed, err := writeRoute(ctx, q, deleteRoute, pgx.NamedArgs{"pattern": pattern})
 	if err == nil && !changed {
 		return ErrNoRoute
@@ -138,7 +138,7 @@ func DeleteRoute(ctx context.Context, q querier, pattern string) error {
 	return err
 }
 
-func writeRoute(ctx context.Context, q querier, sql string, args pgx.NamedArgs) (changed bool, err error) {
+func writeRoute(ctx context.Context, q Querier, sql string, args pgx.NamedArgs) (changed bool, err error) {
 	rows, err := q.Query(ctx, sql, args)
 	if err != nil {
 		return false, fmt.Errorf("write route: %w", err)

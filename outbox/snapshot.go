@@ -38,7 +38,7 @@ type Row struct {
 }
 
 // Current returns the snapshot of now.
-func Current(ctx context.Context, q querier) (Snapshot, error) {
+func Current(ctx context.Context, q Querier) (Snapshot, error) {
 	rows, err := q.Query(ctx, `select pg_current_snapshot()::text`)
 	if err != nil {
 		return "", fmt.Errorf("read snapshot: %w", err)
@@ -54,7 +54,7 @@ func Current(ctx context.Context, q querier) (Snapshot, error) {
 // again gives the same rows, as long as the partitions are there. The connection is busy until the sequence ends.
 //
 // The condition on xid comes twice: the first is what an index can find, the second is the truth.
-func Read(ctx context.Context, q querier, topic string, from, to Snapshot) iter.Seq2[Row, error] {
+func Read(ctx context.Context, q Querier, topic string, from, to Snapshot) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
 		rows, err := q.Query(ctx, readBetween, pgx.QueryExecModeExec, pgx.NamedArgs{"topic": topic, "from": string(from), "to": string(to)})
 		if err != nil {

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
 // confirmHad confirms, before an epoch begins, the runs that the sink has and is not known to have: the relay may have died in
@@ -42,7 +42,7 @@ func (l *lane) confirmHad(ctx context.Context, s settled) error {
 // confirmUpTo confirms what was handed over up to a place, and gives the runs that are locked.
 func (l *lane) confirmUpTo(ctx context.Context, s settled, last ID) (held []handedRun, err error) {
 	for number := max(s.life.Confirmed.Batch, s.life.Opened); number <= last.Batch; number++ {
-		b, found, err := outbox.BatchFrom(ctx, l.db, l.Name, number)
+		b, found, err := ledger.BatchFrom(ctx, l.db, l.Name, number)
 		if err != nil {
 			return held, err
 		}
@@ -56,7 +56,7 @@ func (l *lane) confirmUpTo(ctx context.Context, s settled, last ID) (held []hand
 	return held, nil
 }
 
-func (l *lane) confirmBatch(ctx context.Context, s settled, b outbox.Batch, last ID, held []handedRun) (_ []handedRun, err error) {
+func (l *lane) confirmBatch(ctx context.Context, s settled, b ledger.Batch, last ID, held []handedRun) (_ []handedRun, err error) {
 	place, end := int64(0), b.Rows
 	if b.Number == s.life.Confirmed.Batch {
 		place = s.life.Confirmed.Seq
@@ -86,7 +86,7 @@ func (l *lane) confirmBatch(ctx context.Context, s settled, b outbox.Batch, last
 	return l.confirmChunk(ctx, s, b, c, held)
 }
 
-func (l *lane) confirmChunk(ctx context.Context, s settled, b outbox.Batch, c chunk, held []handedRun) ([]handedRun, error) {
+func (l *lane) confirmChunk(ctx context.Context, s settled, b ledger.Batch, c chunk, held []handedRun) ([]handedRun, error) {
 	if len(c.entries) == 0 {
 		return held, nil
 	}

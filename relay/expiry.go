@@ -10,6 +10,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
 // late is how old the event of a run may be for its expiry to count from the event: the beat has written the run just now.
@@ -41,11 +42,11 @@ where r.id = any(@ids::uuid[]) and r.expires_at is not null and not exists (sele
 const longest = 1e12
 
 // handOver notes in the rows of a chunk when their runs are handed over, where that is not when their events occurred.
-func (l *lane) handOver(ctx context.Context, b outbox.Batch, c chunk, wanted wanted) error {
+func (l *lane) handOver(ctx context.Context, b ledger.Batch, c chunk, wanted wanted) error {
 	var ids []domain.ID
 	var seconds []int64
 	for _, row := range c.rows {
-		if l.Tasks && row.Data != nil && wanted.has(row) && (b.Kind != outbox.NextBatch || redelivery(row) || time.Since(row.At) > late) {
+		if l.Tasks && row.Data != nil && wanted.has(row) && (b.Kind != ledger.NextBatch || redelivery(row) || time.Since(row.At) > late) {
 			if expires := expiresOf(row); expires > 0 && expires < longest {
 				ids, seconds = append(ids, row.Aggregate), append(seconds, expires)
 			}

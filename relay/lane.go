@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
 // lane is the loop of one route.
@@ -101,7 +102,7 @@ func (l *lane) fail(ctx context.Context, err error) {
 func (l *lane) stop(ctx context.Context, why error) {
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
-	if err := outbox.Stop(ctx, l.db, l.Name, l.epoch, why.Error()); err != nil {
+	if err := ledger.Stop(ctx, l.db, l.Name, l.epoch, why.Error()); err != nil {
 		l.log.Warn("what is the matter is not kept", "sink", l.Name, "err", err)
 	}
 }
@@ -113,7 +114,7 @@ func (l *lane) served(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
-	err := outbox.Stop(ctx, l.db, l.Name, l.epoch, "")
+	err := ledger.Stop(ctx, l.db, l.Name, l.epoch, "")
 	l.stopped = err != nil
 	return err
 }
@@ -126,7 +127,7 @@ func (l *lane) measure(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
-	since, err := outbox.Oldest(ctx, l.db, l.Name, l.Topic, outbox.Place(now.Mark.Last))
+	since, err := ledger.Oldest(ctx, l.db, l.Name, l.Topic, ledger.Place(now.Mark.Last))
 	if err == nil {
 		l.tally.lags(since)
 	}

@@ -5,8 +5,8 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/tactus-dev/tactus/outbox"
 	"github.com/tactus-dev/tactus/relay"
+	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
 // overtaken is a sink that is served by another relay while it is asked for its mark.
@@ -30,7 +30,7 @@ func TestAnotherRelayIsNoNewEpoch(t *testing.T) {
 	stop := w.carry(t, w.events())
 	w.awaitEvents(t)
 	stop()
-	before, err := outbox.ReadLife(t.Context(), w.pool, eventSink)
+	before, err := ledger.ReadLife(t.Context(), w.pool, eventSink)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func TestAnotherRelayIsNoNewEpoch(t *testing.T) {
 	<-served
 	w.put(t, "third", 1)
 	w.awaitEvents(t)
-	after, err := outbox.ReadLife(t.Context(), w.pool, eventSink)
+	after, err := ledger.ReadLife(t.Context(), w.pool, eventSink)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
 // chunk is what is appended at a time: entries of one batch.
@@ -53,24 +54,24 @@ func (l *lane) read(ctx context.Context, s settled, out chan<- chunk) error {
 const announcement = -1
 
 // resumed is the batch that a sink is in, and the place in it behind which to go on.
-func (l *lane) resumed(ctx context.Context, s settled) (b outbox.Batch, place int64, err error) {
+func (l *lane) resumed(ctx context.Context, s settled) (b ledger.Batch, place int64, err error) {
 	number, place := s.from.Batch, s.from.Seq
 	if number < s.life.Opened {
 		number, place = s.life.Opened, announcement
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
-	b, found, err := outbox.BatchUpTo(ctx, l.db, l.Name, number)
+	b, found, err := ledger.BatchUpTo(ctx, l.db, l.Name, number)
 	if err == nil && (!found || b.Number != number) {
 		err = fmt.Errorf("batch %d: %w", number, errRowsGone)
 	}
-	if err == nil && !b.Has(outbox.Place{Batch: number, Seq: place}) {
+	if err == nil && !b.Has(ledger.Place{Batch: number, Seq: place}) {
 		err = l.recount(ctx, s.reader, b)
 	}
 	return b, place, err
 }
 
-func (l *lane) recount(ctx context.Context, r *outbox.Reader, b outbox.Batch) error {
+func (l *lane) recount(ctx context.Context, r *ledger.Reader, b ledger.Batch) error {
 	n, err := r.Count(ctx, b)
 	if err == nil && n != b.Rows {
 		err = fmt.Errorf("batch %d was cut with %d rows and has %d: %w", b.Number, b.Rows, n, errRowsGone)
@@ -82,10 +83,10 @@ func (l *lane) recount(ctx context.Context, r *outbox.Reader, b outbox.Batch) er
 const emptyAfter = 10 * time.Minute
 
 // next waits for the batch after another.
-func (l *lane) next(ctx context.Context, r *outbox.Reader, after outbox.Batch, p *pace) (outbox.Batch, error) {
+func (l *lane) next(ctx context.Context, r *ledger.Reader, after ledger.Batch, p *pace) (ledger.Batch, error) {
 	for waiting := time.Now(); ; {
 		b, cut, err := r.Next(ctx, after, time.Since(waiting) > emptyAfter)
-		if errors.Is(err, outbox.ErrNotCut) {
+		if errors.Is(err, ledger.ErrNotCut) {
 			err = errMoved
 		}
 		if err != nil {
@@ -106,7 +107,7 @@ func (l *lane) next(ctx context.Context, r *outbox.Reader, after outbox.Batch, p
 }
 
 // readBatch sends what a batch has behind a place.
-func (l *lane) readBatch(ctx context.Context, s settled, b outbox.Batch, place int64, out chan<- chunk) error {
+func (l *lane) readBatch(ctx context.Context, s settled, b ledger.Batch, place int64, out chan<- chunk) error {
 	c := room(b.Rows - place)
 	if place == announcement {
 		place = 0
@@ -134,8 +135,8 @@ func (l *lane) readBatch(ctx context.Context, s settled, b outbox.Batch, place i
 }
 
 // announce puts first the message that begins an epoch.
-func (l *lane) announce(b outbox.Batch, c *chunk) error {
-	if l.Announce == nil || b.Kind != outbox.EpochBatch {
+func (l *lane) announce(b ledger.Batch, c *chunk) error {
+	if l.Announce == nil || b.Kind != ledger.EpochBatch {
 		return nil
 	}
 	m, err := l.Announce(b.Epoch, b.CommittedAt)
@@ -160,7 +161,7 @@ func (c *chunk) add(id ID, row outbox.Row) {
 }
 
 // send encodes a chunk and hands it to who publishes.
-func (l *lane) send(ctx context.Context, s settled, b outbox.Batch, c chunk, out chan<- chunk) error {
+func (l *lane) send(ctx context.Context, s settled, b ledger.Batch, c chunk, out chan<- chunk) error {
 	if len(c.entries) == 0 {
 		return nil
 	}
@@ -176,7 +177,7 @@ func (l *lane) send(ctx context.Context, s settled, b outbox.Batch, c chunk, out
 	}
 }
 
-func (l *lane) encode(ctx context.Context, s settled, b outbox.Batch, c chunk) error {
+func (l *lane) encode(ctx context.Context, s settled, b ledger.Batch, c chunk) error {
 	wanted, err := l.wanted(ctx, b, c)
 	if err != nil {
 		return err
@@ -200,7 +201,7 @@ func (l *lane) encode(ctx context.Context, s settled, b outbox.Batch, c chunk) e
 				return err
 			}
 		}
-		if m != nil && l.Tasks && b.Kind == outbox.AgainBatch && wanted.sent(row) {
+		if m != nil && l.Tasks && b.Kind == ledger.AgainBatch && wanted.sent(row) {
 			again.add(row) // it comes by an event of its own, which counts it
 			continue
 		}

@@ -1,6 +1,6 @@
 package relay
 
-import "github.com/tactus-dev/tactus/outbox"
+import "github.com/tactus-dev/tactus/relay/ledger"
 
 // verdict is what is to be done about a sink before anything is appended to it.
 type verdict struct {
@@ -21,7 +21,7 @@ const (
 )
 
 // reconcile compares what Postgres knows of a sink with where the sink says it is.
-func reconcile(l outbox.Life, m Mark, tasks bool) verdict {
+func reconcile(l ledger.Life, m Mark, tasks bool) verdict {
 	switch {
 	case l.Standby:
 		return verdict{do: refuse, why: "the database is a standby"}
@@ -43,18 +43,18 @@ func reconcile(l outbox.Life, m Mark, tasks bool) verdict {
 }
 
 // ahead tells whether a sink has more than the log knows to have given.
-func ahead(l outbox.Life, m Mark) bool { return m.Last.Compare(ID(l.End())) > 0 }
+func ahead(l ledger.Life, m Mark) bool { return m.Last.Compare(ID(l.End())) > 0 }
 
 // stray tells whether a sink is where only this epoch can have brought it, but not in this epoch.
-func stray(l outbox.Life, m Mark) bool {
+func stray(l ledger.Life, m Mark) bool {
 	return m.Epoch != "" && m.Epoch != l.Epoch && m.Last.Compare(opening(l)) >= 0
 }
 
 // opening is before the first message of the epoch but its announcement.
-func opening(l outbox.Life) ID { return ID{l.Opened, 0} }
+func opening(l ledger.Life) ID { return ID{l.Opened, 0} }
 
 // reconcileEvents rewinds: what comes behind the sink's mark is published, for the first time or again.
-func reconcileEvents(l outbox.Life, m Mark) verdict {
+func reconcileEvents(l ledger.Life, m Mark) verdict {
 	switch {
 	case m.Epoch != l.Epoch && m.Last.Compare(ID(l.After)) < 0:
 		return verdict{do: open, why: "the sink has lost something of an earlier epoch"}
@@ -68,7 +68,7 @@ func reconcileEvents(l outbox.Life, m Mark) verdict {
 
 // reconcileTasks never rewinds: a sink that lost something goes on behind it. What it lost comes after its mark; without one, all
 // of what is young enough may be lost.
-func reconcileTasks(l outbox.Life, m Mark) verdict {
+func reconcileTasks(l ledger.Life, m Mark) verdict {
 	switch {
 	case lost(l, m) && l.Again > 0:
 		return verdict{do: begin, to: Mark{l.Epoch, ID{l.Again, 0}}}
@@ -83,12 +83,12 @@ func reconcileTasks(l outbox.Life, m Mark) verdict {
 }
 
 // lost tells whether a sink of tasks has less than it is known to have taken.
-func lost(l outbox.Life, m Mark) bool {
+func lost(l ledger.Life, m Mark) bool {
 	switch m.Epoch {
 	case l.Epoch:
 		return m.Last.Compare(ID(l.Confirmed)) < 0
 	case "":
-		return l.After != outbox.Place{} || ID(l.Confirmed) != opening(l)
+		return l.After != ledger.Place{} || ID(l.Confirmed) != opening(l)
 	default:
 		return m.Last.Compare(ID(l.After)) < 0
 	}
@@ -96,7 +96,7 @@ func lost(l outbox.Life, m Mark) bool {
 
 // from is the message behind which reading resumes. Tasks are read from the last confirmed one on: those that the sink
 // has taken since are confirmed, the rest is appended.
-func from(l outbox.Life, m Mark, tasks bool) ID {
+func from(l ledger.Life, m Mark, tasks bool) ID {
 	switch {
 	case !tasks:
 		return m.Last

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
 // handAgain writes another event for each run that is not known to have started, unless that was done before: the version of the
@@ -96,10 +97,10 @@ func (l *lane) handAgain(ctx context.Context, p lostPage) (n int64, err error) {
 }
 
 // between streams the rows behind one place, up to another.
-func (l *lane) between(ctx context.Context, r *outbox.Reader, after, last ID) func(func(outbox.Row, error) bool) {
+func (l *lane) between(ctx context.Context, r *ledger.Reader, after, last ID) func(func(outbox.Row, error) bool) {
 	return func(yield func(outbox.Row, error) bool) {
 		for number := after.Batch; number <= last.Batch; number++ {
-			b, found, err := outbox.BatchFrom(ctx, l.db, l.Name, number)
+			b, found, err := ledger.BatchFrom(ctx, l.db, l.Name, number)
 			if err == nil && (!found || b.Number != number) {
 				err = fmt.Errorf("batch %d: %w", number, errRowsGone)
 			}

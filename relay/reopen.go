@@ -11,7 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
 // Reopen has every row from a position on published again, in a new epoch of a sink of events, and takes dead letters of
@@ -58,7 +58,7 @@ func (l *lane) reopen(ctx context.Context, from int64, letters []int64) (bool, e
 	whole := ctx
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
-	place := outbox.Place(s.mark.Last)
+	place := ledger.Place(s.mark.Last)
 	had, err := l.had(ctx, place)
 	if err != nil {
 		return false, err
@@ -70,8 +70,8 @@ func (l *lane) reopen(ctx context.Context, from int64, letters []int64) (bool, e
 	if owed > 0 {
 		from = min(from, owed)
 	}
-	return outbox.Open(whole, l.db, outbox.Opening{
-		Sink: l.Name, Topic: l.Topic, Was: s.life.Epoch, Epoch: rand.Text()[:10], Kind: outbox.EpochBatch,
+	return ledger.Open(whole, l.db, ledger.Opening{
+		Sink: l.Name, Topic: l.Topic, Was: s.life.Epoch, Epoch: rand.Text()[:10], Kind: ledger.EpochBatch,
 		Number: max(s.life.Newest.Number, s.mark.Last.Batch) + 1, After: place, Previous: had.After(place), From: from, Letters: letters,
 		Patience: l.patience, Reason: "what was set aside is published again",
 	})
@@ -80,17 +80,17 @@ func (l *lane) reopen(ctx context.Context, from int64, letters []int64) (bool, e
 // owed is the position from which on the epoch has still to publish again what came before it; 0 when it has. An epoch that
 // follows has to, instead.
 func (l *lane) owed(ctx context.Context, s settled) (int64, error) {
-	b, found, err := outbox.BatchUpTo(ctx, l.db, l.Name, s.life.Opened)
+	b, found, err := ledger.BatchUpTo(ctx, l.db, l.Name, s.life.Opened)
 	if err != nil || !found || b.Number != s.life.Opened || b.From == nil {
 		return 0, err
 	}
 	last := b
 	if b.More && s.mark.Last.Batch > b.Number {
-		if last, _, err = outbox.BatchUpTo(ctx, l.db, l.Name, s.mark.Last.Batch); err != nil {
+		if last, _, err = ledger.BatchUpTo(ctx, l.db, l.Name, s.mark.Last.Batch); err != nil {
 			return 0, err
 		}
 	}
-	if (last.Number == b.Number || last.PartOf == b.Number) && (last.More || !last.Has(outbox.Place(s.mark.Last))) {
+	if (last.Number == b.Number || last.PartOf == b.Number) && (last.More || !last.Has(ledger.Place(s.mark.Last))) {
 		return *b.From, nil
 	}
 	return 0, nil

@@ -10,12 +10,13 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
 // settled is a sink that the log agrees with.
 type settled struct {
-	life   outbox.Life
-	reader *outbox.Reader
+	life   ledger.Life
+	reader *ledger.Reader
 	mark   Mark
 	from   ID
 }
@@ -64,7 +65,7 @@ func (l *lane) claim(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
-	owner, err := outbox.ReadOwner(ctx, l.db)
+	owner, err := ledger.ReadOwner(ctx, l.db)
 	if err == nil {
 		sink.Claim(owner)
 	}
@@ -98,7 +99,7 @@ func overtaken(err error) bool {
 func (l *lane) look(ctx context.Context) (s settled, v verdict, err error) {
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
-	if s.life, err = outbox.ReadLife(ctx, l.db, l.Name); err != nil {
+	if s.life, err = ledger.ReadLife(ctx, l.db, l.Name); err != nil {
 		return s, v, err
 	}
 	if s.life.Registered && s.life.Topic != l.Topic {
@@ -109,7 +110,7 @@ func (l *lane) look(ctx context.Context) (s settled, v verdict, err error) {
 	}
 	if ahead(s.life, s.mark) {
 		// Another relay may have cut and appended since the log was asked.
-		now, err := outbox.ReadLife(ctx, l.db, l.Name)
+		now, err := ledger.ReadLife(ctx, l.db, l.Name)
 		if err == nil && !ahead(now, s.mark) {
 			err = errMoved
 		}
@@ -134,7 +135,7 @@ func (l *lane) begin(ctx context.Context, at, to Mark) error {
 
 // again cuts the batch by which a sink of tasks goes on. The sink is moved to it afterwards, so it is not forgotten.
 func (l *lane) again(ctx context.Context, s settled, why string) error {
-	had, err := l.had(ctx, outbox.Place(s.life.Confirmed))
+	had, err := l.had(ctx, ledger.Place(s.life.Confirmed))
 	if err != nil {
 		return err
 	}
@@ -142,20 +143,20 @@ func (l *lane) again(ctx context.Context, s settled, why string) error {
 	if err != nil {
 		return err
 	}
-	if cut && b.Kind == outbox.AgainBatch {
+	if cut && b.Kind == ledger.AgainBatch {
 		l.log.Warn("tasks may be handed over again", "sink", l.Name, "reason", why, "at", s.mark.Last, "confirmed", ID(s.life.Confirmed), "batch", b.Number)
 	}
 	return nil
 }
 
 // had is the batch that a place is in, or the oldest when that is no longer kept.
-func (l *lane) had(ctx context.Context, p outbox.Place) (outbox.Batch, error) {
-	b, found, err := outbox.BatchUpTo(ctx, l.db, l.Name, p.Batch)
+func (l *lane) had(ctx context.Context, p ledger.Place) (ledger.Batch, error) {
+	b, found, err := ledger.BatchUpTo(ctx, l.db, l.Name, p.Batch)
 	if err == nil && !found {
-		b, found, err = outbox.BatchFrom(ctx, l.db, l.Name, 0)
+		b, found, err = ledger.BatchFrom(ctx, l.db, l.Name, 0)
 	}
 	if err == nil && !found {
-		b = outbox.Batch{Previous: outbox.Nothing, Snapshot: outbox.Nothing}
+		b = ledger.Batch{Previous: outbox.Nothing, Snapshot: outbox.Nothing}
 	}
 	return b, err
 }
@@ -165,24 +166,24 @@ func (l *lane) open(ctx context.Context, s settled, why string) error {
 	if err := l.confirmHad(ctx, s); err != nil {
 		return err
 	}
-	o := outbox.Opening{
-		Sink: l.Name, Topic: l.Topic, Was: s.life.Epoch, Epoch: rand.Text()[:10], Kind: outbox.EpochBatch,
-		Number: max(s.life.Newest.Number, s.mark.Last.Batch) + 1, After: outbox.Place(s.mark.Last), Previous: outbox.Nothing,
+	o := ledger.Opening{
+		Sink: l.Name, Topic: l.Topic, Was: s.life.Epoch, Epoch: rand.Text()[:10], Kind: ledger.EpochBatch,
+		Number: max(s.life.Newest.Number, s.mark.Last.Batch) + 1, After: ledger.Place(s.mark.Last), Previous: outbox.Nothing,
 		Patience: l.patience, Reason: why,
 		WentBack: s.life.Registered && (!s.life.Same || s.life.WentBack || ahead(s.life, s.mark)),
 	}
 	if !s.life.Registered && s.mark == (Mark{}) {
-		o.Kind = outbox.FirstBatch
+		o.Kind = ledger.FirstBatch
 	}
 	if s.life.Registered {
 		if err := l.reach(ctx, s, &o); err != nil {
 			return err
 		}
 	}
-	made, err := outbox.Open(ctx, l.db, o)
+	made, err := ledger.Open(ctx, l.db, o)
 	if err == nil && made {
 		level := slog.LevelInfo
-		if o.Kind == outbox.EpochBatch {
+		if o.Kind == ledger.EpochBatch {
 			level = slog.LevelWarn
 		}
 		l.log.Log(ctx, level, "epoch started", "sink", l.Name, "epoch", o.Epoch, "reason", why, "at", s.mark.Last, "batch", o.Number)
@@ -192,11 +193,11 @@ func (l *lane) open(ctx context.Context, s settled, why string) error {
 
 // reach tells an opening how far it goes back: events an hour behind what the sink has, tasks not at all. Where the log
 // does not know what the sink was given, tasks of the last Redeliver are handed over that do not say they were.
-func (l *lane) reach(ctx context.Context, s settled, o *outbox.Opening) error {
-	place, since := outbox.Place(s.mark.Last), s.life.Now.Add(-l.Redeliver)
+func (l *lane) reach(ctx context.Context, s settled, o *ledger.Opening) error {
+	place, since := ledger.Place(s.mark.Last), s.life.Now.Add(-l.Redeliver)
 	switch {
 	case l.Tasks && lost(s.life, s.mark):
-		place, o.Kind, o.Since = s.life.Confirmed, outbox.AgainBatch, &since
+		place, o.Kind, o.Since = s.life.Confirmed, ledger.AgainBatch, &since
 	case l.Tasks && (ahead(s.life, s.mark) || stray(s.life, s.mark)):
 		o.Since = &since
 	}

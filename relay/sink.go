@@ -9,7 +9,7 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
-	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
 // ID numbers a message of a sink: its batch, and its place there, from 1. In a stream it is the entry's ID.
@@ -66,7 +66,7 @@ type Sink interface {
 // has replaced this one.
 type Claimer interface {
 	// Claim says for whom the sink is asked and filled from now on.
-	Claim(outbox.Owner)
+	Claim(ledger.Owner)
 }
 
 // Mismatch is the answer of a sink that is not where the relay believed.

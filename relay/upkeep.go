@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
 const upkeepEvery = time.Minute
@@ -40,7 +41,7 @@ func (r *Relay) Prune(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.Patience)
 	defer cancel()
-	had, err := outbox.Had(ctx, r.db, outbox.Runs, old)
+	had, err := ledger.Had(ctx, r.db, outbox.Runs, old)
 	if err != nil {
 		return err
 	}
@@ -61,11 +62,11 @@ func (l *lane) prune(ctx context.Context, c *slowClock, keep time.Duration) (has
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
 	if !l.Tasks {
-		if err := outbox.Report(ctx, l.db, l.Name, s.life.Epoch, outbox.Place(s.mark.Last)); err != nil {
+		if err := ledger.Report(ctx, l.db, l.Name, s.life.Epoch, ledger.Place(s.mark.Last)); err != nil {
 			return false, before, err
 		}
 	}
-	if err := outbox.PruneBatches(ctx, l.db, l.Name, before); err != nil {
+	if err := ledger.PruneBatches(ctx, l.db, l.Name, before); err != nil {
 		return false, before, err
 	}
 	return true, before, l.trim(ctx, before)
@@ -75,7 +76,7 @@ func (l *lane) trim(ctx context.Context, before time.Time) error {
 	if l.Trim == nil {
 		return nil
 	}
-	first, err := outbox.FirstSince(ctx, l.db, l.Name, before)
+	first, err := ledger.FirstSince(ctx, l.db, l.Name, before)
 	if err != nil || first == 0 {
 		return err
 	}

@@ -9,11 +9,12 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
 // wanted tells which rows of a batch are to be published.
 type wanted struct {
-	batch   outbox.Batch
+	batch   ledger.Batch
 	all     bool
 	waiting map[domain.ID]waitingRun
 }
@@ -21,27 +22,27 @@ type wanted struct {
 // wanted finds out about a chunk. Tasks that may have been handed over before, by this relay or because somebody asked for it, only
 // are wanted when they are not known to have started, and are neither expired nor too old. A run expires after it was handed over:
 // one that is still due, and was to be handed over once only, has not expired.
-func (l *lane) wanted(ctx context.Context, b outbox.Batch, c chunk) (w wanted, err error) {
+func (l *lane) wanted(ctx context.Context, b ledger.Batch, c chunk) (w wanted, err error) {
 	w.batch = b
-	if w.all = !l.Tasks || b.Kind == outbox.NextBatch && !slices.ContainsFunc(c.rows, redelivery); !w.all {
+	if w.all = !l.Tasks || b.Kind == ledger.NextBatch && !slices.ContainsFunc(c.rows, redelivery); !w.all {
 		w.waiting, err = l.waiting(ctx, c)
 	}
 	return w, err
 }
 
 func (w wanted) has(row outbox.Row) bool {
-	if w.all || w.batch.Kind == outbox.NextBatch && !redelivery(row) {
+	if w.all || w.batch.Kind == ledger.NextBatch && !redelivery(row) {
 		return true
 	}
 	switch run := w.waiting[row.Aggregate]; {
 	case run.version != row.Version:
 		return false // it has started, or another event of it counts
-	case w.batch.Kind == outbox.NextBatch:
+	case w.batch.Kind == ledger.NextBatch:
 		return true
 	case run.status == domain.Due:
-		return w.batch.Kind == outbox.AgainBatch || w.batch.Since == nil || !row.At.Before(*w.batch.Since)
+		return w.batch.Kind == ledger.AgainBatch || w.batch.Since == nil || !row.At.Before(*w.batch.Since)
 	default:
-		return w.batch.Kind == outbox.AgainBatch && !row.At.Before(*w.batch.Since)
+		return w.batch.Kind == ledger.AgainBatch && !row.At.Before(*w.batch.Since)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 	"github.com/tactus-dev/tactus/relay"
+	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
 // restored makes the log one that was restored on another server, where the transactions of some rows have the number of one that
@@ -111,13 +112,13 @@ func TestForgetsAtOnce(t *testing.T) {
 			}
 			return nil
 		})
-		testenv.Eventually(t, "forgotten", func() error { return outbox.Forget(t.Context(), w.pool, sink, 20*time.Minute) })
+		testenv.Eventually(t, "forgotten", func() error { return ledger.Forget(t.Context(), w.pool, sink, 20*time.Minute) })
 	}
 	w.put(t, "a", 3)
 	tasks = append(tasks, w.fire(t, "q", 3)...)
 	w.awaitEvents(t)
 	w.awaitTasks(t, "q", tasks)
-	if err := outbox.Forget(t.Context(), w.pool, eventSink, 20*time.Minute); !errors.Is(err, outbox.ErrServed) {
+	if err := ledger.Forget(t.Context(), w.pool, eventSink, 20*time.Minute); !errors.Is(err, ledger.ErrServed) {
 		t.Errorf("a sink that is served again: %v", err)
 	}
 }
@@ -165,7 +166,7 @@ func TestPutBackOnTheSameTimeline(t *testing.T) {
 	w.put(t, "a", 5)
 	w.awaitEvents(t)
 	stop()
-	life, err := outbox.ReadLife(t.Context(), w.pool, eventSink)
+	life, err := ledger.ReadLife(t.Context(), w.pool, eventSink)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +179,7 @@ func TestPutBackOnTheSameTimeline(t *testing.T) {
 	}
 	nothing := func(what string) {
 		t.Helper()
-		if b, cut, err := asleep.Next(t.Context(), k, false); cut || !errors.Is(err, outbox.ErrNotCut) {
+		if b, cut, err := asleep.Next(t.Context(), k, false); cut || !errors.Is(err, ledger.ErrNotCut) {
 			t.Errorf("%s: %+v, %v", what, b, err)
 		}
 		if b, cut, err := asleep.Again(t.Context(), k, outbox.Nothing, time.Now()); cut || err != nil {

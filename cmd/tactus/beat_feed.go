@@ -7,7 +7,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/internal/redis"
-	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
 // ownFeed is a feed that hears no other installation's events.
@@ -26,9 +26,9 @@ func (f ownFeed) Subscribe(ctx context.Context, mark string, lost func(reason st
 
 // claim leaves out the server: a copy of the database may hear what its relay will take over.
 func (f ownFeed) claim(ctx context.Context) error {
-	owner, err := outbox.ReadOwner(ctx, f.pool)
+	owner, err := ledger.ReadOwner(ctx, f.pool)
 	if err == nil {
-		f.Claim(outbox.Owner{Installation: owner.Installation})
+		f.Claim(ledger.Owner{Installation: owner.Installation})
 	}
 	return err
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tactus-dev/tactus/internal/redis"
-	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
 // sinkMetrics shows what no relay knows of its own: sinks that are registered, whoever serves them, and notices that Redis did
@@ -33,7 +33,7 @@ func (m sinkMetrics) Collect(to chan<- prometheus.Metric) {
 	to <- prometheus.MustNewConstMetric(unpublished, prometheus.CounterValue, float64(m.events.Unpublished()))
 	ctx, cancel := context.WithTimeout(context.Background(), countTimeout)
 	defer cancel()
-	sinks, _ := outbox.Sinks(ctx, m.pool) // health tells what is the matter
+	sinks, _ := ledger.Sinks(ctx, m.pool) // health tells what is the matter
 	for _, s := range sinks {
 		to <- prometheus.MustNewConstMetric(sinkSilent, prometheus.GaugeValue, s.Silent.Seconds(), s.Name)
 	}
@@ -52,8 +52,8 @@ func (f databaseFlags) forget(ctx context.Context, sink string, to console) erro
 		return err
 	}
 	defer pool.Close()
-	err = outbox.Forget(ctx, pool, sink, quietFor)
-	if errors.Is(err, outbox.ErrServed) {
+	err = ledger.Forget(ctx, pool, sink, quietFor)
+	if errors.Is(err, ledger.ErrServed) {
 		return fmt.Errorf("%w: stop what serves it, and try again %s after its last batch", err, quietFor)
 	}
 	if err == nil {

@@ -7,8 +7,8 @@ import (
 	"log/slog"
 
 	"github.com/tactus-dev/tactus/internal/redis"
-	"github.com/tactus-dev/tactus/outbox"
 	"github.com/tactus-dev/tactus/relay"
+	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
 // owned is a sink that can be made this installation's.
@@ -30,7 +30,7 @@ func (c relayCmd) takeOver(ctx context.Context, to console, log *slog.Logger) er
 		return usage("%v", c.broker().fault(err))
 	}
 	defer broker.Close()
-	owner, err := outbox.ReadOwner(ctx, pool)
+	owner, err := ledger.ReadOwner(ctx, pool)
 	if err != nil {
 		return err
 	}

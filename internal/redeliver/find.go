@@ -14,6 +14,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/internal/cursor"
 	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
 // Config says what may be lost.
@@ -120,12 +121,12 @@ func (c Config) onLists(page []candidate) []domain.DueRun {
 }
 
 // had is what the sink is known to have been given: whole batches.
-func (c Config) had(ctx context.Context, pool *pgxpool.Pool) (outbox.Snapshot, outbox.Life, error) {
-	life, err := outbox.ReadLife(ctx, pool, c.Sink)
+func (c Config) had(ctx context.Context, pool *pgxpool.Pool) (outbox.Snapshot, ledger.Life, error) {
+	life, err := ledger.ReadLife(ctx, pool, c.Sink)
 	if err != nil {
 		return "", life, err
 	}
-	b, found, err := outbox.BatchUpTo(ctx, pool, c.Sink, life.Confirmed.Batch)
+	b, found, err := ledger.BatchUpTo(ctx, pool, c.Sink, life.Confirmed.Batch)
 	if err != nil || !found {
 		return outbox.Nothing, life, err
 	}

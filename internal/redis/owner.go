@@ -8,8 +8,8 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
-	"github.com/tactus-dev/tactus/outbox"
 	"github.com/tactus-dev/tactus/relay"
+	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
 // owned is what a sink and a feed know of whose they are. The key that holds the epoch and the last ID also says of which
@@ -22,17 +22,17 @@ import (
 //	none          whoever comes first: an older version, or a new Redis
 //
 // The scripts write both when an epoch begins. Only the one who has begun the epoch can append, so nothing else needs to ask.
-type owned struct{ owner atomic.Pointer[outbox.Owner] }
+type owned struct{ owner atomic.Pointer[ledger.Owner] }
 
 // Claim implements relay.Claimer.
-func (o *owned) Claim(owner outbox.Owner) { o.owner.Store(&owner) }
+func (o *owned) Claim(owner ledger.Owner) { o.owner.Store(&owner) }
 
 // own is the zero Owner when it is not known: then nobody is refused, and nothing is written.
-func (o *owned) own() outbox.Owner {
+func (o *owned) own() ledger.Owner {
 	if owner := o.owner.Load(); owner != nil {
 		return *owner
 	}
-	return outbox.Owner{}
+	return ledger.Owner{}
 }
 
 var _ relay.Claimer = (*owned)(nil)

@@ -7,8 +7,8 @@ import (
 
 	"github.com/tactus-dev/tactus/internal/redis"
 	"github.com/tactus-dev/tactus/internal/testenv"
-	"github.com/tactus-dev/tactus/outbox"
 	"github.com/tactus-dev/tactus/relay"
+	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
 // ownedSink is what both sinks are.
@@ -24,7 +24,7 @@ func TestSinkOfAnotherInstallation(t *testing.T) {
 		client := testenv.Redis(t)
 		of := func(installation, server string) ownedSink {
 			s := k.make(t, client).(ownedSink)
-			s.Claim(outbox.Owner{Installation: installation, Server: server})
+			s.Claim(ledger.Owner{Installation: installation, Server: server})
 			return s
 		}
 		ours, theirs, copied := of("ours", "1/1"), of("theirs", "1/1"), of("ours", "2/1")
@@ -76,8 +76,8 @@ func TestSinkOfNobody(t *testing.T) {
 		former, ours, theirs := k.make(t, client), k.make(t, client).(ownedSink), k.make(t, client).(ownedSink)
 		begin(t, former)
 		mark := fill(t, former, at(0, 0), k.entries(t, 1, 2))
-		ours.Claim(outbox.Owner{Installation: "ours", Server: "1/1"})
-		theirs.Claim(outbox.Owner{Installation: "theirs", Server: "1/1"})
+		ours.Claim(ledger.Owner{Installation: "ours", Server: "1/1"})
+		theirs.Claim(ledger.Owner{Installation: "theirs", Server: "1/1"})
 		wantMark(t, ours, mark)
 		wantMark(t, theirs, mark)
 		if err := ours.Begin(t.Context(), mark, mark); err != nil {

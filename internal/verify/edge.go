@@ -9,6 +9,7 @@ import (
 
 	"github.com/tactus-dev/tactus/outbox"
 	"github.com/tactus-dev/tactus/relay"
+	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
 // querier is a pool or a transaction.
@@ -42,11 +43,11 @@ func nowhere() edge { return edge{previous: outbox.Nothing, snapshot: outbox.Not
 func whole(s outbox.Snapshot) edge { return edge{previous: s, snapshot: s, old: true} }
 
 // upTo is the edge after a place in a batch, which may be a part.
-func (c *checker) upTo(ctx context.Context, q querier, b outbox.Batch, place int64) (edge, error) {
+func (c *checker) upTo(ctx context.Context, q querier, b ledger.Batch, place int64) (edge, error) {
 	if place >= b.Rows && !b.More {
 		return whole(b.Snapshot), nil
 	}
-	before, err := outbox.RowsBefore(ctx, q, c.config.Sink, b)
+	before, err := ledger.RowsBefore(ctx, q, c.config.Sink, b)
 	return edge{previous: b.Previous, snapshot: b.Snapshot, place: before + min(place, b.Rows), old: true}, err
 }
 
@@ -64,11 +65,11 @@ func (e *edge) covers(s side) bool {
 
 // publishedUpTo is how far the relay has come, when the last ID of the stream is this. Of a stream whose relay keeps no
 // batches, everything that was committed before must be there.
-func (c *checker) publishedUpTo(ctx context.Context, q querier, life outbox.Life, last relay.ID, before outbox.Snapshot) (edge, error) {
+func (c *checker) publishedUpTo(ctx context.Context, q querier, life ledger.Life, last relay.ID, before outbox.Snapshot) (edge, error) {
 	if last == (relay.ID{}) || last.Batch < life.Opened {
 		return nowhere(), nil
 	}
-	b, found, err := outbox.BatchUpTo(ctx, q, c.config.Sink, last.Batch)
+	b, found, err := ledger.BatchUpTo(ctx, q, c.config.Sink, last.Batch)
 	switch {
 	case err != nil:
 		return edge{}, err
@@ -83,18 +84,18 @@ func (c *checker) publishedUpTo(ctx context.Context, q querier, life outbox.Life
 }
 
 // opens reports whether a batch is what the epoch began with, or a part of that.
-func opens(life outbox.Life, b outbox.Batch) bool {
+func opens(life ledger.Life, b ledger.Batch) bool {
 	return b.Number == life.Opened || b.PartOf > 0 && b.PartOf == life.Opened
 }
 
 // trimmedUpTo is what need not be in the stream any more. Of one that nothing was trimmed from, only what the relay could
 // not have published again after it was lost.
-func (c *checker) trimmedUpTo(ctx context.Context, q querier, life outbox.Life) (edge, error) {
+func (c *checker) trimmedUpTo(ctx context.Context, q querier, life ledger.Life) (edge, error) {
 	from := relay.ID{}
 	if !c.ends.whole {
 		from = c.ends.oldest
 	}
-	b, found, err := outbox.BatchFrom(ctx, q, c.config.Sink, from.Batch)
+	b, found, err := ledger.BatchFrom(ctx, q, c.config.Sink, from.Batch)
 	switch {
 	case err != nil || !found:
 		return nowhere(), err
@@ -108,12 +109,12 @@ func (c *checker) trimmedUpTo(ctx context.Context, q querier, life outbox.Life) 
 
 // trimmedBefore is for a stream that reaches back to where its epoch began, or farther: of what is older, all may have been
 // trimmed, or what the epoch did not begin with.
-func (c *checker) trimmedBefore(ctx context.Context, q querier, life outbox.Life) (edge, error) {
+func (c *checker) trimmedBefore(ctx context.Context, q querier, life ledger.Life) (edge, error) {
 	e := nowhere()
 	if e.old = !c.ends.whole; e.old {
 		return e, nil
 	}
-	opening, found, err := outbox.BatchUpTo(ctx, q, c.config.Sink, life.Opened)
+	opening, found, err := ledger.BatchUpTo(ctx, q, c.config.Sink, life.Opened)
 	if found && opening.From != nil {
 		e.oldBelow = *opening.From
 	}
@@ -121,7 +122,7 @@ func (c *checker) trimmedBefore(ctx context.Context, q querier, life outbox.Life
 }
 
 func (c *checker) readEdges(ctx context.Context, q querier, before outbox.Snapshot) (err error) {
-	if c.life, err = outbox.ReadLife(ctx, q, c.config.Sink); err != nil {
+	if c.life, err = ledger.ReadLife(ctx, q, c.config.Sink); err != nil {
 		return err
 	}
 	c.noticeAhead()
@@ -168,7 +169,7 @@ func (c *checker) behind(ctx context.Context, before outbox.Snapshot) (behind bo
 	if err != nil {
 		return false, err
 	}
-	life, err := outbox.ReadLife(ctx, c.pool, c.config.Sink)
+	life, err := ledger.ReadLife(ctx, c.pool, c.config.Sink)
 	if err != nil {
 		return false, err
 	}

@@ -8,14 +8,14 @@ import (
 	"time"
 
 	"github.com/tactus-dev/tactus/domain"
-	"github.com/tactus-dev/tactus/outbox"
 	"github.com/tactus-dev/tactus/relay"
+	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
 // restore is what was lost when the database went back: entries of the stream whose batches the log knows nothing of, as far as
 // it has not their events all the same.
 type restore struct {
-	outbox.Restore
+	ledger.Restore
 	entries   map[change]time.Time
 	due       gap
 	schedules int64 // whose due times are in the gap
@@ -23,7 +23,7 @@ type restore struct {
 
 // Restore is one, with what is known to be lost; nothing when that is empty.
 type Restore struct {
-	outbox.Restore
+	ledger.Restore
 	Lost string `json:"lost,omitempty"`
 }
 
@@ -39,17 +39,17 @@ const pending = "the stream is ahead of the log, and no relay has begun an epoch
 
 // readRestores is asked before the stream is read. What is ahead of the log then may be what a relay publishes just now.
 func (c *checker) readRestores(ctx context.Context) error {
-	all, err := outbox.Restores(ctx, c.pool)
+	all, err := ledger.Restores(ctx, c.pool)
 	if err != nil {
 		return err
 	}
 	for _, r := range all {
 		c.restores = append(c.restores, &restore{Restore: r, entries: map[change]time.Time{}})
 	}
-	life, err := outbox.ReadLife(ctx, c.pool, c.config.Sink)
+	life, err := ledger.ReadLife(ctx, c.pool, c.config.Sink)
 	if err == nil && life.Registered {
 		c.ahead = &restore{
-			Restore: outbox.Restore{Sink: c.config.Sink, Number: math.MaxInt64, Reason: pending, At: life.Now, Log: life.End(), KnownUntil: &life.Newest.CommittedAt},
+			Restore: ledger.Restore{Sink: c.config.Sink, Number: math.MaxInt64, Reason: pending, At: life.Now, Log: life.End(), KnownUntil: &life.Newest.CommittedAt},
 			entries: map[change]time.Time{},
 		}
 	}
@@ -59,7 +59,7 @@ func (c *checker) readRestores(ctx context.Context) error {
 // noticeAhead takes it for a restore that the stream is ahead of the log, once the log was read after the stream.
 func (c *checker) noticeAhead() {
 	if a := c.ahead; a != nil && c.life.Registered && c.ends.last.Compare(relay.ID(c.life.End())) > 0 {
-		a.Log, a.After = c.life.End(), outbox.Place(c.ends.last)
+		a.Log, a.After = c.life.End(), ledger.Place(c.ends.last)
 		c.restores = append(c.restores, a)
 		return
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/cursor"
 	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
 // Config says what to check.
@@ -35,7 +36,7 @@ type checker struct {
 	redis     redis.UniversalClient
 	tallies   *tallies
 	ends      streamEnds
-	life      outbox.Life // of the sink
+	life      ledger.Life // of the sink
 	published edge        // what the relay has brought to the stream
 	trimmed   edge        // what is older than the stream's oldest entry
 	aside     map[domain.ID][]uint32

@@ -1,4 +1,4 @@
-package outbox
+package ledger
 
 import (
 	"context"
@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/outbox"
 )
 
 // Restore is an epoch that a sink began because the database may have lost the end of the log: a standby was promoted, a backup
@@ -30,7 +32,7 @@ where went_back and exists (select from tactus.relay_batches b where b.sink = e.
 order by opened_at, sink`
 
 // Restores are those whose batches are still kept, in order.
-func Restores(ctx context.Context, q querier) ([]Restore, error) {
+func Restores(ctx context.Context, q outbox.Querier) ([]Restore, error) {
 	rows, err := q.Query(ctx, restores, pgx.QueryExecModeExec)
 	if err != nil {
 		return nil, fmt.Errorf("read epochs: %w", err)

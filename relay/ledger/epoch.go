@@ -1,4 +1,4 @@
-package outbox
+package ledger
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/outbox"
 )
 
 // Life is what Postgres knows of a sink. Registered tells whether it knows the sink at all; if not, only Now and Standby
@@ -17,25 +19,25 @@ type Life struct {
 	Registered bool
 	Topic      string
 	Epoch      string
-	Same       bool     // it is the server and timeline on which the epoch began
-	WentBack   bool     // the newest batch has seen transactions that are still to come
-	Opened     int64    // the batch that began the epoch
-	After      Place    // where the sink was then
-	Floor      int64    // up to this position, what was committed then is in that batch ...
-	Late       Snapshot // ... and what was not is what this snapshot lists as running ...
-	Seen       string   // ... less the rows at these positions, an int8range[]: they were committed, under the xid of another server
-	Stopped    string   // why a relay serves it no more; empty when one does
-	Confirmed  Place    // what the sink is known to have taken
-	Oldest     int64    // the oldest batch that is kept
-	Again      int64    // the newest batch behind Confirmed that hands over again; 0 when there is none
-	Newest     Batch    // its Number is 0 when there is none
+	Same       bool            // it is the server and timeline on which the epoch began
+	WentBack   bool            // the newest batch has seen transactions that are still to come
+	Opened     int64           // the batch that began the epoch
+	After      Place           // where the sink was then
+	Floor      int64           // up to this position, what was committed then is in that batch ...
+	Late       outbox.Snapshot // ... and what was not is what this snapshot lists as running ...
+	Seen       string          // ... less the rows at these positions, an int8range[]: they were committed, under the xid of another server
+	Stopped    string          // why a relay serves it no more; empty when one does
+	Confirmed  Place           // what the sink is known to have taken
+	Oldest     int64           // the oldest batch that is kept
+	Again      int64           // the newest batch behind Confirmed that hands over again; 0 when there is none
+	Newest     Batch           // its Number is 0 when there is none
 }
 
 // End is behind the last row of the newest batch.
 func (l Life) End() Place { return Place{l.Newest.Number, l.Newest.Rows} }
 
 // ReadLife reads what Postgres knows of a sink.
-func ReadLife(ctx context.Context, q querier, sink string) (Life, error) {
+func ReadLife(ctx context.Context, q outbox.Querier, sink string) (Life, error) {
 	var l Life
 	b := &l.Newest
 	rows, err := q.Query(ctx, readLife, pgx.QueryExecModeExec, pgx.NamedArgs{"sink": sink})
@@ -75,7 +77,7 @@ from here left join tactus.relay_sinks s on s.sink = @sink
 left join lateral (select * from tactus.relay_batches where sink = @sink order by number desc limit 1) b on true`
 
 const oldest = `
-select min(` + OccurredAt + `) from tactus.outbox, (
+select min(` + outbox.OccurredAt + `) from tactus.outbox, (
     select coalesce((select case when not more and (number < @batch::bigint or row_count <= @place::bigint) then snapshot else previous end
         from tactus.relay_batches where sink = @sink and number <= @batch::bigint order by number desc limit 1), '1:1:') as had,
         coalesce((select late from tactus.relay_sinks where sink = @sink), '1:1:') as late,
@@ -86,7 +88,7 @@ where topic = @topic and (xid >= pg_snapshot_xmax(had) or xid = any (array(selec
     and (position > floor or xid = any (array(select pg_snapshot_xip(late))) and not position <@ any (seen))`
 
 // Oldest tells when the oldest row was written that a sink lacks which has come to a place; zero when it has all.
-func Oldest(ctx context.Context, q querier, sink, topic string, p Place) (time.Time, error) {
+func Oldest(ctx context.Context, q outbox.Querier, sink, topic string, p Place) (time.Time, error) {
 	rows, err := q.Query(ctx, oldest, pgx.QueryExecModeExec, pgx.NamedArgs{"sink": sink, "topic": topic, "batch": p.Batch, "place": p.Seq})
 	if err != nil {
 		return time.Time{}, fmt.Errorf("read oldest row: %w", err)
@@ -106,7 +108,7 @@ type Opening struct {
 	Epoch       string
 	Kind        BatchKind
 	Number      int64
-	Previous    Snapshot
+	Previous    outbox.Snapshot
 	After       Place         // where the sink is
 	Replay      int64         // from the oldest row of this batch on, less an hour; 0: no such row
 	From        int64         // from this position on; 0: no such row
@@ -118,7 +120,7 @@ type Opening struct {
 }
 
 // Open begins an epoch, on this server, unless the one that it was to end has ended already: then it gives false.
-func Open(ctx context.Context, q querier, o Opening) (bool, error) {
+func Open(ctx context.Context, q outbox.Querier, o Opening) (bool, error) {
 	made, err := openBy(ctx, q, open, o)
 	if tookTooLong(err) {
 		made, err = openBy(ctx, q, openInParts, o)
@@ -129,7 +131,7 @@ func Open(ctx context.Context, q querier, o Opening) (bool, error) {
 	return made, nil
 }
 
-func openBy(ctx context.Context, q querier, sql string, o Opening) (bool, error) {
+func openBy(ctx context.Context, q outbox.Querier, sql string, o Opening) (bool, error) {
 	if o.Patience > 0 {
 		bounded, cancel := context.WithTimeout(ctx, o.Patience)
 		defer cancel()

@@ -1,4 +1,4 @@
-package outbox
+package ledger
 
 import (
 	"context"
@@ -9,24 +9,26 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/outbox"
 )
 
 // Reader cuts and reads the batches of one sink in one epoch. All its statements are transactions of their own, planned
 // for their own arguments: a plan for any arguments does not know how few rows are new, and was 257 times slower.
 type Reader struct {
-	q           querier
+	q           outbox.Querier
 	sink, topic string
 	epoch       string
 	opened      int64
 	floor       int64
-	late        Snapshot
+	late        outbox.Snapshot
 	seen        string
 	patience    time.Duration
 	width       int64 // of the last part that was cut, twice; 0 while batches are whole
 }
 
 // Reader reads for a sink in the epoch of its life. A statement that takes longer than patience has failed.
-func (l Life) Reader(q querier, sink, topic string, patience time.Duration) *Reader {
+func (l Life) Reader(q outbox.Querier, sink, topic string, patience time.Duration) *Reader {
 	return &Reader{q, sink, topic, l.Epoch, l.Opened, l.Floor, l.Late, l.Seen, patience, 0}
 }
 
@@ -61,11 +63,7 @@ const inSnapshot = `(xid < pg_snapshot_xmin(@snapshot::pg_snapshot) or pg_visibl
 // wasThere is true of rows that were committed when @snapshot was taken.
 const wasThere = `(` + inSnapshot + ` or position <= @floor::bigint and not ` + isLate + `)`
 
-const selectRows = `select position, aggregate_id, version, type, data, headers, ` + OccurredAt
-
-// OccurredAt is when an event occurred, within the years that Go and JSON have. A hand may have written another time, infinity too,
-// which would end every read of the rows beside it.
-const OccurredAt = `least(greatest(occurred_at, '0001-01-01T00:00:00Z'), '9999-12-31T23:59:59Z')`
+const selectRows = `select position, aggregate_id, version, type, data, headers, ` + outbox.OccurredAt
 
 // The rows of a batch: they are counted and read by the same words. Of one that opens an epoch, what is new is told by its own
 // xids alone: @floor is its own.
@@ -139,8 +137,8 @@ const (
 
 // Rows streams the rows of a batch behind a place, by position, in statements of bounded size; the next one runs while the
 // rows of one are used. A connection is taken for each.
-func (r *Reader) Rows(ctx context.Context, b Batch, place int64) iter.Seq2[Row, error] {
-	return func(yield func(Row, error) bool) {
+func (r *Reader) Rows(ctx context.Context, b Batch, place int64) iter.Seq2[outbox.Row, error] {
+	return func(yield func(outbox.Row, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		pages := make(chan page)
 		var reading sync.WaitGroup
@@ -157,7 +155,7 @@ func (r *Reader) Rows(ctx context.Context, b Batch, place int64) iter.Seq2[Row, 
 				}
 			}
 			if p.err != nil {
-				yield(Row{}, fmt.Errorf("read batch %d: %w", b.Number, p.err))
+				yield(outbox.Row{}, fmt.Errorf("read batch %d: %w", b.Number, p.err))
 				return
 			}
 		}
@@ -166,7 +164,7 @@ func (r *Reader) Rows(ctx context.Context, b Batch, place int64) iter.Seq2[Row, 
 
 // page is what one statement gave.
 type page struct {
-	rows []Row
+	rows []outbox.Row
 	size int
 	err  error
 }
@@ -203,7 +201,7 @@ func (r *Reader) page(ctx context.Context, sql string, args pgx.NamedArgs) (p pa
 	if err != nil {
 		return page{err: err}
 	}
-	p.rows, p.err = pgx.AppendRows(make([]Row, 0, args["limit"].(int)), rows, scanRow)
+	p.rows, p.err = pgx.AppendRows(make([]outbox.Row, 0, args["limit"].(int)), rows, scanRow)
 	for _, row := range p.rows {
 		p.size += len(row.Data) + len(row.Headers)
 	}
@@ -212,7 +210,7 @@ func (r *Reader) page(ctx context.Context, sql string, args pgx.NamedArgs) (p pa
 
 // scanRow takes JSON as the bytes it came in: pgx would read through it twice for a json.RawMessage, which was two fifths
 // of all that a relay computes. Types of our own it would find out about by reflection, row by row.
-func scanRow(from pgx.CollectableRow) (r Row, err error) {
+func scanRow(from pgx.CollectableRow) (r outbox.Row, err error) {
 	err = from.Scan(&r.Position, (*[16]byte)(&r.Aggregate), &r.Version, (*string)(&r.Type), (*[]byte)(&r.Data), (*[]byte)(&r.Headers), &r.At)
 	return r, err
 }

@@ -1,4 +1,4 @@
-package outbox
+package ledger
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/tactus-dev/tactus/outbox"
 )
 
 // Owner is who fills a sink: an installation, and where its database is: the server, its timeline, and the database there. A
@@ -21,7 +23,7 @@ from here, tactus.installation i, pg_catalog.pg_database d where d.datname = cur
 const undefinedTable = "42P01"
 
 // ReadOwner tells who the installation of a database is; the zero Owner on a schema that does not know installations yet.
-func ReadOwner(ctx context.Context, q querier) (Owner, error) {
+func ReadOwner(ctx context.Context, q outbox.Querier) (Owner, error) {
 	rows, err := q.Query(ctx, whose, pgx.QueryExecModeExec)
 	if err != nil {
 		return Owner{}, fmt.Errorf("read the installation: %w", err)

@@ -1,4 +1,4 @@
-package outbox_test
+package ledger_test
 
 import (
 	"fmt"
@@ -11,16 +11,17 @@ import (
 
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
 const sink = "events"
 
 // open begins an epoch of the sink, which has nothing yet.
-func open(t *testing.T, pool *pgxpool.Pool, epoch string) (outbox.Life, *outbox.Reader) {
+func open(t *testing.T, pool *pgxpool.Pool, epoch string) (ledger.Life, *ledger.Reader) {
 	t.Helper()
 	before := life(t, pool)
-	made, err := outbox.Open(t.Context(), pool, outbox.Opening{
-		Sink: sink, Topic: outbox.Schedules, Was: before.Epoch, Epoch: epoch, Kind: outbox.FirstBatch,
+	made, err := ledger.Open(t.Context(), pool, ledger.Opening{
+		Sink: sink, Topic: outbox.Schedules, Was: before.Epoch, Epoch: epoch, Kind: ledger.FirstBatch,
 		Number: before.Newest.Number + 1, Previous: outbox.Nothing,
 	})
 	if err != nil || !made {
@@ -30,16 +31,16 @@ func open(t *testing.T, pool *pgxpool.Pool, epoch string) (outbox.Life, *outbox.
 	return l, l.Reader(pool, sink, outbox.Schedules, testenv.Patience)
 }
 
-func life(t *testing.T, pool *pgxpool.Pool) outbox.Life {
+func life(t *testing.T, pool *pgxpool.Pool) ledger.Life {
 	t.Helper()
-	l, err := outbox.ReadLife(t.Context(), pool, sink)
+	l, err := ledger.ReadLife(t.Context(), pool, sink)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return l
 }
 
-func next(t *testing.T, r *outbox.Reader, after outbox.Batch) outbox.Batch {
+func next(t *testing.T, r *ledger.Reader, after ledger.Batch) ledger.Batch {
 	t.Helper()
 	b, cut, err := r.Next(t.Context(), after, false)
 	if err != nil || !cut {
@@ -49,7 +50,7 @@ func next(t *testing.T, r *outbox.Reader, after outbox.Batch) outbox.Batch {
 }
 
 // positions reads a batch, and checks that it has as many rows as it says.
-func positions(t *testing.T, r *outbox.Reader, b outbox.Batch) (all []int64) {
+func positions(t *testing.T, r *ledger.Reader, b ledger.Batch) (all []int64) {
 	t.Helper()
 	for row, err := range r.Rows(t.Context(), b, 0) {
 		if err != nil {
@@ -81,7 +82,7 @@ func TestBatchesHaveEachRowOnce(t *testing.T) {
 	pool := testenv.Database(t)
 	put(t, pool, "a", "b")
 	l, r := open(t, pool, "e1")
-	if l.Newest.Kind != outbox.FirstBatch || len(positions(t, r, l.Newest)) != 2 || !l.Same || l.Standby || l.WentBack {
+	if l.Newest.Kind != ledger.FirstBatch || len(positions(t, r, l.Newest)) != 2 || !l.Same || l.Standby || l.WentBack {
 		t.Errorf("%+v", l)
 	}
 	if b, cut, err := r.Next(t.Context(), l.Newest, false); err != nil || cut {
@@ -127,7 +128,7 @@ func TestManyRelaysCutTheSameBatches(t *testing.T) {
 			}
 		})
 	}
-	seen := make([][]outbox.Batch, 3)
+	seen := make([][]ledger.Batch, 3)
 	for n := range seen {
 		group.Go(func() {
 			last, rows := l.Newest, int64(0)
@@ -145,7 +146,7 @@ func TestManyRelaysCutTheSameBatches(t *testing.T) {
 	}
 	group.Wait()
 	for _, other := range seen[1:] {
-		if !slices.EqualFunc(seen[0], other, func(a, b outbox.Batch) bool {
+		if !slices.EqualFunc(seen[0], other, func(a, b ledger.Batch) bool {
 			return a.Number == b.Number && a.Snapshot == b.Snapshot && a.Rows == b.Rows
 		}) {
 			t.Fatalf("two relays have cut\n%+v\n%+v", seen[0], other)
@@ -216,9 +217,9 @@ func TestEpochBeginsOnce(t *testing.T) {
 	l, r := open(t, pool, "e1")
 	put(t, pool, "c")
 	second := next(t, r, l.Newest)
-	o := outbox.Opening{
-		Sink: sink, Topic: outbox.Schedules, Was: "e1", Epoch: "e2", Kind: outbox.EpochBatch, Number: 9,
-		Previous: second.Snapshot, After: outbox.Place{Batch: 2, Seq: 1}, Replay: 2,
+	o := ledger.Opening{
+		Sink: sink, Topic: outbox.Schedules, Was: "e1", Epoch: "e2", Kind: ledger.EpochBatch, Number: 9,
+		Previous: second.Snapshot, After: ledger.Place{Batch: 2, Seq: 1}, Replay: 2,
 	}
 	made := make([]bool, 4)
 	var group sync.WaitGroup
@@ -227,7 +228,7 @@ func TestEpochBeginsOnce(t *testing.T) {
 			mine := o
 			mine.Epoch += fmt.Sprint(n)
 			var err error
-			if made[n], err = outbox.Open(t.Context(), pool, mine); err != nil {
+			if made[n], err = ledger.Open(t.Context(), pool, mine); err != nil {
 				t.Error(err)
 			}
 		})
@@ -238,7 +239,7 @@ func TestEpochBeginsOnce(t *testing.T) {
 		t.Fatalf("epochs begun: %v", made)
 	}
 	now := life(t, pool)
-	if now.Epoch != o.Epoch+fmt.Sprint(winner) || now.Opened != 9 || now.After != o.After || now.Newest.Kind != outbox.EpochBatch {
+	if now.Epoch != o.Epoch+fmt.Sprint(winner) || now.Opened != 9 || now.After != o.After || now.Newest.Kind != ledger.EpochBatch {
 		t.Errorf("%+v", now)
 	}
 	if got := positions(t, now.Reader(pool, sink, outbox.Schedules, testenv.Patience), now.Newest); len(got) != 3 {
@@ -261,7 +262,7 @@ func TestAgain(t *testing.T) {
 	third := next(t, r, second)
 	put(t, pool, "c")
 	again, cut, err := r.Again(t.Context(), third, l.Newest.Snapshot, time.Now().Add(-time.Hour))
-	if err != nil || !cut || again.Number != 4 || again.Kind != outbox.AgainBatch {
+	if err != nil || !cut || again.Number != 4 || again.Kind != ledger.AgainBatch {
 		t.Fatalf("%+v, %v, %v", again, cut, err)
 	}
 	if got := positions(t, r, again); len(got) != 3 {

@@ -1,4 +1,4 @@
-package outbox_test
+package ledger_test
 
 import (
 	"errors"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
 // TestForget has two sinks, of which one has been gone for a day: the log was kept for it.
@@ -26,7 +27,7 @@ func TestForget(t *testing.T) {
 	}
 	had := func() int {
 		t.Helper()
-		all, err := outbox.Had(t.Context(), pool, outbox.Runs, time.Now().Add(-time.Hour))
+		all, err := ledger.Had(t.Context(), pool, outbox.Runs, time.Now().Add(-time.Hour))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -35,7 +36,7 @@ func TestForget(t *testing.T) {
 	if n := had(); n != 0 {
 		t.Errorf("%d sinks have something: what is gone has nothing", n)
 	}
-	sinks, err := outbox.Sinks(t.Context(), pool)
+	sinks, err := ledger.Sinks(t.Context(), pool)
 	if err != nil || len(sinks) != 2 || sinks[0].Name != "gone" || sinks[0].Silent < 23*time.Hour || sinks[1].Silent > time.Hour || sinks[1].Topic != "run" {
 		t.Errorf("%+v, %v", sinks, err)
 	}
@@ -44,13 +45,13 @@ func TestForget(t *testing.T) {
 		quiet time.Duration
 		want  error
 	}{
-		{"none", time.Hour, outbox.ErrNoSink},
-		{"here", time.Hour, outbox.ErrServed},
-		{"gone", 48 * time.Hour, outbox.ErrServed},
+		{"none", time.Hour, ledger.ErrNoSink},
+		{"here", time.Hour, ledger.ErrServed},
+		{"gone", 48 * time.Hour, ledger.ErrServed},
 		{"gone", time.Hour, nil},
-		{"gone", time.Hour, outbox.ErrNoSink},
+		{"gone", time.Hour, ledger.ErrNoSink},
 	} {
-		if err := outbox.Forget(t.Context(), pool, c.sink, c.quiet); !errors.Is(err, c.want) {
+		if err := ledger.Forget(t.Context(), pool, c.sink, c.quiet); !errors.Is(err, c.want) {
 			t.Errorf("%s for %s: %v, want %v", c.sink, c.quiet, err, c.want)
 		}
 	}

@@ -1,4 +1,4 @@
-package outbox_test
+package ledger_test
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
 // many rows take far longer to count than a part takes to cut.
@@ -48,7 +49,7 @@ func TestCutsInParts(t *testing.T) {
 	}
 
 	took := time.Now()
-	if n, err := r.Count(t.Context(), outbox.Batch{Kind: outbox.NextBatch, Previous: b.Snapshot, Snapshot: current(t, pool), Last: 1 << 40}); err != nil || n != many+500 {
+	if n, err := r.Count(t.Context(), ledger.Batch{Kind: ledger.NextBatch, Previous: b.Snapshot, Snapshot: current(t, pool), Last: 1 << 40}); err != nil || n != many+500 {
 		t.Fatalf("%d rows, %v", n, err)
 	}
 	hurried := life(t, pool).Reader(hurry(t, pool, time.Since(took)/3), sink, outbox.Schedules, testenv.Patience)
@@ -63,14 +64,14 @@ func TestCutsInParts(t *testing.T) {
 		if again := positions(t, r, b); len(again) > 0 {
 			all = append(all, again...)
 		}
-		if had := b.After(outbox.Place{Batch: b.Number, Seq: b.Rows}); b.More && had != b.Previous {
+		if had := b.After(ledger.Place{Batch: b.Number, Seq: b.Rows}); b.More && had != b.Previous {
 			t.Errorf("who has part %d is taken to have all of it", b.Number)
 		}
 	}
 	if len(all) != many+500 || !slices.IsSorted(all) || parts < 2 {
 		t.Errorf("%d rows in %d parts, in order %v", len(all), parts, slices.IsSorted(all))
 	}
-	before, err := outbox.RowsBefore(t.Context(), pool, sink, b)
+	before, err := ledger.RowsBefore(t.Context(), pool, sink, b)
 	if err != nil || before+b.Rows != many+500 {
 		t.Errorf("%d rows before the last part of %d, %v", before, b.Rows, err)
 	}
@@ -91,7 +92,7 @@ func TestLookReadsNoBacklog(t *testing.T) {
 	if _, err := pool.Exec(t.Context(), `analyze tactus.outbox`); err != nil {
 		t.Fatal(err)
 	}
-	rows, err := pool.Query(t.Context(), "explain "+outbox.AnyNewSQL, pgx.QueryExecModeExec, pgx.NamedArgs{
+	rows, err := pool.Query(t.Context(), "explain "+ledger.AnyNewSQL, pgx.QueryExecModeExec, pgx.NamedArgs{
 		"topic": outbox.Schedules, "sink": sink, "epoch": "e", "number": 2, "previous": "1:1000000:5,6", "floor": 0, "late": "1:1:", "seen": "{}",
 	})
 	if err != nil {
@@ -103,7 +104,7 @@ func TestLookReadsNoBacklog(t *testing.T) {
 	}
 }
 
-func cutWhatever(t *testing.T, r *outbox.Reader, after outbox.Batch) (outbox.Batch, error) {
+func cutWhatever(t *testing.T, r *ledger.Reader, after ledger.Batch) (ledger.Batch, error) {
 	t.Helper()
 	for began := time.Now(); ; {
 		b, cut, err := r.Next(t.Context(), after, false)
@@ -141,7 +142,7 @@ func hurry(t *testing.T, pool *pgxpool.Pool, timeout time.Duration) *pgxpool.Poo
 }
 
 // parts cuts, in haste, what follows the first part, and gives the positions of all.
-func parts(t *testing.T, hurried, calm *outbox.Reader, b outbox.Batch) (all []int64, last outbox.Batch) {
+func parts(t *testing.T, hurried, calm *ledger.Reader, b ledger.Batch) (all []int64, last ledger.Batch) {
 	t.Helper()
 	first := b
 	if !b.More || b.Rows != 0 {
@@ -181,15 +182,15 @@ func TestOpensInParts(t *testing.T) {
 	quick := hasty(t, pool, outbox.Schedules)
 	for _, epoch := range []string{"e1", "e2"} {
 		was := life(t, pool)
-		o := outbox.Opening{
-			Sink: sink, Topic: outbox.Schedules, Was: was.Epoch, Epoch: epoch, Kind: outbox.FirstBatch,
+		o := ledger.Opening{
+			Sink: sink, Topic: outbox.Schedules, Was: was.Epoch, Epoch: epoch, Kind: ledger.FirstBatch,
 			Number: was.Newest.Number + 1, Previous: was.Newest.After(was.End()),
 		}
 		if o.Previous == "" {
 			o.Previous = outbox.Nothing
 		}
 		testenv.Eventually(t, "opened", func() error {
-			made, err := outbox.Open(t.Context(), quick, o)
+			made, err := ledger.Open(t.Context(), quick, o)
 			if err == nil && !made {
 				err = fmt.Errorf("another has opened %s", epoch)
 			}
@@ -208,7 +209,7 @@ func TestOpensInParts(t *testing.T) {
 	if err := late.Commit(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if b = next(t, calm, b); b.Kind != outbox.NextBatch || len(positions(t, calm, b)) != 500 {
+	if b = next(t, calm, b); b.Kind != ledger.NextBatch || len(positions(t, calm, b)) != 500 {
 		t.Errorf("behind the parts: %+v", b)
 	}
 }
@@ -225,7 +226,7 @@ func TestHandsOverAgainInParts(t *testing.T) {
 	put(t, pool, "new")
 	quick := hasty(t, pool, outbox.Schedules)
 	hurried := life(t, pool).Reader(quick, sink, outbox.Schedules, testenv.Patience)
-	var again outbox.Batch
+	var again ledger.Batch
 	testenv.Eventually(t, "cut", func() (err error) {
 		again, _, err = hurried.Again(t.Context(), b, b.Previous, time.Now().Add(-time.Hour))
 		return err
@@ -235,7 +236,7 @@ func TestHandsOverAgainInParts(t *testing.T) {
 		t.Errorf("%d rows, in order %v, again %d", len(all), slices.IsSorted(all), life(t, pool).Again)
 	}
 	put(t, pool, "newer")
-	if b = next(t, r, last); b.Kind != outbox.NextBatch || len(positions(t, r, b)) != 1 {
+	if b = next(t, r, last); b.Kind != ledger.NextBatch || len(positions(t, r, b)) != 1 {
 		t.Errorf("behind the parts: %+v", b)
 	}
 }

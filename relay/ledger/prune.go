@@ -1,4 +1,4 @@
-package outbox
+package ledger
 
 import (
 	"context"
@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/outbox"
 )
 
 // report is what a sink that can be rewound has: no more than it says itself.
@@ -14,11 +16,11 @@ update tactus.relay_sinks set confirmed_batch = @batch::bigint, confirmed_place 
 where sink = @sink and epoch = @epoch and (confirmed_batch, confirmed_place) is distinct from (@batch::bigint, @place::bigint)`
 
 // Report keeps how far a sink of events has come, as it says itself.
-func Report(ctx context.Context, q querier, sink, epoch string, p Place) error {
+func Report(ctx context.Context, q outbox.Querier, sink, epoch string, p Place) error {
 	return execNamed(ctx, q, "report "+sink, report, pgx.NamedArgs{"sink": sink, "epoch": epoch, "batch": p.Batch, "place": p.Seq})
 }
 
-func execNamed(ctx context.Context, q querier, what, sql string, args pgx.NamedArgs) error {
+func execNamed(ctx context.Context, q outbox.Querier, what, sql string, args pgx.NamedArgs) error {
 	rows, err := q.Query(ctx, sql, pgx.QueryExecModeExec, args)
 	if err == nil {
 		rows.Close()
@@ -44,7 +46,7 @@ delete from tactus.relay_batches where sink = @sink and number in (
 
 // PruneBatches forgets the batches of a sink that it has, and that were cut before a time. A sink that loses what it had is not
 // rewound to before them.
-func PruneBatches(ctx context.Context, q querier, sink string, before time.Time) error {
+func PruneBatches(ctx context.Context, q outbox.Querier, sink string, before time.Time) error {
 	return execNamed(ctx, q, "prune batches of "+sink, pruneBatches, pgx.NamedArgs{"sink": sink, "before": before, "limit": prunedAtOnce})
 }
 
@@ -58,16 +60,16 @@ select (
 from tactus.relay_sinks s where s.topic = @topic`
 
 // Had is what every registered sink of a topic has had since before a time, a snapshot for each: nil when one of them has nothing.
-func Had(ctx context.Context, q querier, topic string, before time.Time) ([]Snapshot, error) {
+func Had(ctx context.Context, q outbox.Querier, topic string, before time.Time) ([]outbox.Snapshot, error) {
 	rows, err := q.Query(ctx, had, pgx.QueryExecModeExec, pgx.NamedArgs{"topic": topic, "before": before})
 	if err != nil {
 		return nil, fmt.Errorf("read what sinks have: %w", err)
 	}
-	found, err := pgx.CollectRows(rows, pgx.RowTo[*Snapshot])
+	found, err := pgx.CollectRows(rows, pgx.RowTo[*outbox.Snapshot])
 	if err != nil {
 		return nil, fmt.Errorf("read what sinks have: %w", err)
 	}
-	all := make([]Snapshot, len(found))
+	all := make([]outbox.Snapshot, len(found))
 	for i, s := range found {
 		if s == nil {
 			return nil, nil
@@ -81,7 +83,7 @@ const firstSince = `
 select coalesce(min(number), 0) from tactus.relay_batches where sink = @sink and committed_at >= @since::timestamptz`
 
 // FirstSince is the number of the oldest batch of a sink that was cut since a time; 0 when there is none.
-func FirstSince(ctx context.Context, q querier, sink string, since time.Time) (n int64, err error) {
+func FirstSince(ctx context.Context, q outbox.Querier, sink string, since time.Time) (n int64, err error) {
 	rows, err := q.Query(ctx, firstSince, pgx.QueryExecModeExec, pgx.NamedArgs{"sink": sink, "since": since})
 	if err == nil {
 		n, err = pgx.CollectExactlyOneRow(rows, pgx.RowTo[int64])

@@ -1,4 +1,4 @@
-package outbox
+package ledger
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/outbox"
 )
 
 // Place is a place in what a sink is given: a batch, and there a row, from 1. Place 0 is before the first row.
@@ -18,7 +20,7 @@ type Batch struct {
 	Number             int64
 	Epoch              string
 	Kind               BatchKind
-	Previous, Snapshot Snapshot
+	Previous, Snapshot outbox.Snapshot
 	Rows               int64
 	First, Last        int64      // positions of its rows; 0 when it has none
 	From               *int64     // rows from this position on are in it though Previous had seen them ...
@@ -43,7 +45,7 @@ const (
 func (b Batch) Has(p Place) bool { return p.Batch > b.Number || p.Batch == b.Number && p.Seq >= b.Rows }
 
 // After is the snapshot of what a sink has that has come to a place in b or behind it: whole batches only, of all their parts.
-func (b Batch) After(p Place) Snapshot {
+func (b Batch) After(p Place) outbox.Snapshot {
 	if b.Has(p) && !b.More {
 		return b.Snapshot
 	}
@@ -59,16 +61,16 @@ const (
 )
 
 // BatchUpTo returns the newest batch of a sink up to a number; false when there is none.
-func BatchUpTo(ctx context.Context, q querier, sink string, number int64) (Batch, bool, error) {
+func BatchUpTo(ctx context.Context, q outbox.Querier, sink string, number int64) (Batch, bool, error) {
 	return oneBatch(ctx, q, batchUpTo, sink, number)
 }
 
 // BatchFrom returns the oldest batch of a sink from a number on; false when there is none.
-func BatchFrom(ctx context.Context, q querier, sink string, number int64) (Batch, bool, error) {
+func BatchFrom(ctx context.Context, q outbox.Querier, sink string, number int64) (Batch, bool, error) {
 	return oneBatch(ctx, q, batchFrom, sink, number)
 }
 
-func oneBatch(ctx context.Context, q querier, sql string, args ...any) (Batch, bool, error) {
+func oneBatch(ctx context.Context, q outbox.Querier, sql string, args ...any) (Batch, bool, error) {
 	rows, err := q.Query(ctx, sql, append([]any{pgx.QueryExecModeExec}, args...)...)
 	if err != nil {
 		return Batch{}, false, fmt.Errorf("read batch: %w", err)
@@ -187,7 +189,7 @@ select ` + batchColumns + ` from tactus.relay_batches where sink = @sink and num
 
 // Again cuts a batch, after another, for a sink that lost what it had: of what occurred since a time, and of all that the
 // snapshot of what it had once had not seen. Like Next, it returns the one that another relay has cut.
-func (r *Reader) Again(ctx context.Context, after Batch, had Snapshot, since time.Time) (Batch, bool, error) {
+func (r *Reader) Again(ctx context.Context, after Batch, had outbox.Snapshot, since time.Time) (Batch, bool, error) {
 	b, cut, err := r.again(ctx, cutAgain, after, had, since)
 	if tookTooLong(err) {
 		return r.again(ctx, cutAgainInParts, after, had, since)
@@ -195,7 +197,7 @@ func (r *Reader) Again(ctx context.Context, after Batch, had Snapshot, since tim
 	return b, cut, err
 }
 
-func (r *Reader) again(ctx context.Context, sql string, after Batch, had Snapshot, since time.Time) (Batch, bool, error) {
+func (r *Reader) again(ctx context.Context, sql string, after Batch, had outbox.Snapshot, since time.Time) (Batch, bool, error) {
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
 	args := r.args()

@@ -1,4 +1,4 @@
-package outbox
+package ledger
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/outbox"
 )
 
 // RegisteredSink is one that the log is kept for: what it has not got is not pruned.
@@ -20,7 +22,7 @@ select s.sink, s.topic, clock_timestamp() - greatest(s.registered_at, (select ma
 from tactus.relay_sinks s order by s.sink`
 
 // Sinks are those that are registered, whoever serves them.
-func Sinks(ctx context.Context, q querier) ([]RegisteredSink, error) {
+func Sinks(ctx context.Context, q outbox.Querier) ([]RegisteredSink, error) {
 	rows, err := q.Query(ctx, registeredSinks)
 	if err != nil {
 		return nil, fmt.Errorf("read sinks: %w", err)
@@ -51,7 +53,7 @@ select exists (select from known), exists (select from gone)`
 
 // Forget unregisters a sink that nobody has served for so long, or that no relay can serve (see Stop). The log is no longer kept
 // for it. Should it come back, it is a new one.
-func Forget(ctx context.Context, q querier, sink string, quiet time.Duration) error {
+func Forget(ctx context.Context, q outbox.Querier, sink string, quiet time.Duration) error {
 	rows, err := q.Query(ctx, forgetSink, pgx.NamedArgs{"sink": sink, "quiet": quiet})
 	if err != nil {
 		return fmt.Errorf("forget %s: %w", sink, err)
@@ -71,6 +73,6 @@ func Forget(ctx context.Context, q querier, sink string, quiet time.Duration) er
 const stopSink = `update tactus.relay_sinks set stopped = nullif(@reason, '') where sink = @sink and epoch = @epoch and stopped is distinct from nullif(@reason, '')`
 
 // Stop keeps why a sink cannot be served, whatever a relay does, or that it is served again, when the reason is empty.
-func Stop(ctx context.Context, q querier, sink, epoch, reason string) error {
+func Stop(ctx context.Context, q outbox.Querier, sink, epoch, reason string) error {
 	return execNamed(ctx, q, "stop "+sink, stopSink, pgx.NamedArgs{"sink": sink, "epoch": epoch, "reason": reason})
 }

@@ -1,4 +1,4 @@
-package outbox
+package ledger
 
 import (
 	"cmp"
@@ -9,6 +9,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/tactus-dev/tactus/outbox"
 )
 
 // A backlog whose cut takes longer than statement_timeout, or our patience, is cut in parts: batches of the same two snapshots,
@@ -153,7 +155,7 @@ const rowsBefore = `
 select coalesce(sum(row_count), 0)::bigint from tactus.relay_batches where sink = $1 and number >= $2::bigint and number < $3::bigint`
 
 // RowsBefore is how many rows the parts before b have.
-func RowsBefore(ctx context.Context, q querier, sink string, b Batch) (n int64, err error) {
+func RowsBefore(ctx context.Context, q outbox.Querier, sink string, b Batch) (n int64, err error) {
 	if b.PartOf == 0 {
 		return 0, nil
 	}
