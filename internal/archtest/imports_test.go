@@ -24,7 +24,7 @@ var rules = []rule{
 	{"relay/ledger", []string{module + "/outbox", module + "/domain", module + "/internal/postgres", "github.com/jackc/pgx/v5"}, "the ledger reads the log and keeps the relay's books: it neither publishes nor knows who does"},
 	{"relay", coreImports, "the relay knows neither the beat nor a transport: cmd chooses it"},
 	{"beat", coreImports, "the beat knows neither the relay nor a transport: cmd chooses it"},
-	{"internal/redis", []string{module + "/domain", module + "/outbox", module + "/relay", module + "/internal", "github.com/redis/go-redis", "github.com/ThreeDotsLabs/watermill", "github.com/ThreeDotsLabs/watermill-redisstream", "github.com/google/uuid", "golang.org/x"}, "the transport serves the relay and must not know Postgres or the beat"},
+	{"internal/redis", []string{module + "/domain", module + "/outbox", module + "/relay", module + "/internal", "github.com/redis/go-redis", "github.com/ThreeDotsLabs/watermill", "github.com/google/uuid", "golang.org/x"}, "the transport serves the relay and must not know Postgres or the beat"},
 }
 
 var coreImports = []string{

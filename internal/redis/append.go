@@ -2,14 +2,9 @@ package redis
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"iter"
 	"strings"
 	"sync"
-
-	"github.com/ThreeDotsLabs/watermill-redisstream/pkg/redisstream"
-	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/tactus-dev/tactus/relay"
 )
@@ -119,44 +114,6 @@ func sizeOf(fields []any) (n int) {
 		}
 	}
 	return n
-}
-
-// fields are those of a stream's entry.
-type fields struct {
-	uuid     string
-	metadata []byte
-	payload  []byte
-}
-
-// noMetadata is how watermill-redisstream writes that there is none: it need not do so for each message.
-var noMetadata = sync.OnceValue(func() []byte {
-	f, err := marshalAny("", message.NewMessage("", nil))
-	if err != nil {
-		panic(err)
-	}
-	return f.metadata
-})
-
-func marshal(topic string, m *message.Message) (fields, error) {
-	if len(m.Metadata) == 0 {
-		return fields{m.UUID, noMetadata(), m.Payload}, nil
-	}
-	return marshalAny(topic, m)
-}
-
-// marshalAny is watermill-redisstream's own.
-func marshalAny(topic string, m *message.Message) (fields, error) {
-	values, err := redisstream.DefaultMarshallerUnmarshaller{}.Marshal(topic, m)
-	if err != nil {
-		return fields{}, fmt.Errorf("marshal message %s: %w", m.UUID, err)
-	}
-	uuid, okUUID := values[redisstream.UUIDHeaderKey].(string)
-	metadata, okMetadata := values["metadata"].([]byte)
-	payload, okPayload := values["payload"].([]byte)
-	if !okUUID || !okMetadata || !okPayload || len(values) != 3 {
-		return fields{}, errors.New("watermill-redisstream has another wire format than is known here")
-	}
-	return fields{uuid, metadata, payload}, nil
 }
 
 // hashTag is the part of a key by which Cluster chooses its slot.

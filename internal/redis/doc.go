@@ -1,6 +1,6 @@
 // Package redis is the transport: sinks that the relay fills, Watermill's publisher and subscriber in batches, and the
-// feed that a beat hears. Messages have the wire format of watermill-redisstream, made by its own marshaller, so that a
-// stock subscriber reads our streams and ours reads a stock publisher's.
+// feed that a beat hears. Messages have the wire format of watermill-redisstream, so that a stock subscriber
+// reads our streams and ours reads a stock publisher's.
 //
 // # Sinks
 //

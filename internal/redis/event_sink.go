@@ -110,7 +110,7 @@ func (s *EventSink) encode(e relay.Entry) ([]any, error) {
 	if e.Message == nil {
 		return nil, nil
 	}
-	f, err := marshal(s.cfg.Stream, e.Message)
+	f, err := marshal(e.Message)
 	if err != nil {
 		return nil, err
 	}

@@ -66,7 +66,7 @@ func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
 	own := &publishing{left: len(messages), done: make(chan struct{})}
 	parcels := make([]parcel, len(messages))
 	for i, m := range messages {
-		f, err := marshal(topic, m)
+		f, err := marshal(m)
 		if err != nil {
 			return fmt.Errorf("publish to %s: %w", topic, err)
 		}

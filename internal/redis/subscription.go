@@ -2,13 +2,11 @@ package redis
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/ThreeDotsLabs/watermill-redisstream/pkg/redisstream"
 	"github.com/ThreeDotsLabs/watermill/message"
 	goredis "github.com/redis/go-redis/v9"
 )
@@ -243,13 +241,4 @@ func (s *subscription) bury(ctx context.Context, e goredis.XMessage, reason erro
 		s.log.Error("cannot set an entry aside", "stream", s.stream, "event_id", e.ID, "err", err)
 	}
 	s.lost("entry " + e.ID + " cannot be read: " + reason.Error())
-}
-
-// unmarshal gives the marshaller's error by its words alone: in a log it would bring its stack along.
-func unmarshal(e goredis.XMessage) (*message.Message, error) {
-	m, err := redisstream.DefaultMarshallerUnmarshaller{}.Unmarshal(e.Values)
-	if err != nil {
-		return nil, errors.New(err.Error())
-	}
-	return m, nil
 }

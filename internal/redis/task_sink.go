@@ -137,7 +137,7 @@ func (s *TaskSink) encode(e relay.Entry) ([]any, error) {
 	case kindList, kindExchange:
 		return []any{e.ID.String(), kind, key, "", "", []byte(e.Message.Payload)}, nil
 	case kindStream:
-		f, err := marshal(key, withoutAddress(e.Message))
+		f, err := marshal(withoutAddress(e.Message))
 		if err != nil {
 			return nil, err
 		}

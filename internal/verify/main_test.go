@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/ThreeDotsLabs/watermill-redisstream/pkg/redisstream"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/redis/go-redis/v9"
@@ -128,10 +127,7 @@ func add(ctx context.Context, client redis.Cmdable, id string, row outbox.Row, e
 	if err != nil {
 		return err
 	}
-	values, err := redisstream.DefaultMarshallerUnmarshaller{}.Marshal(stream, m)
-	if err != nil {
-		return err
-	}
+	values := []any{"_watermill_message_uuid", m.UUID, "metadata", "", "payload", []byte(m.Payload)}
 	return client.XAdd(ctx, &redis.XAddArgs{Stream: stream, ID: id, Values: values}).Err()
 }
 
