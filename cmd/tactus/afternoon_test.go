@@ -32,7 +32,7 @@ func TestAfternoon(t *testing.T) {
 		t.Fatal(err)
 	}
 	url, redis, application := testenv.DatabaseURL(t), testenv.RedisURL(t), filepath.Join(t.TempDir(), "application.json")
-	if err := os.WriteFile(application, []byte(`{"version": 3, "application": "app", "timezone": "UTC", "default_queue": "usual"}`), 0o644); err != nil {
+	if err := os.WriteFile(application, []byte(`{"version": 4, "application": "app", "timezone": "UTC", "default_queue": "usual"}`), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := testenv.Connect(t, url).Exec(t.Context(), djangoTables+`;

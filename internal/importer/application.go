@@ -47,7 +47,7 @@ type told struct {
 }
 
 // scriptVersion is raised when what the script prints is read in another way.
-const scriptVersion = 3
+const scriptVersion = 4
 
 // ParseApplication reads what Script printed.
 func ParseApplication(raw []byte) (Application, error) {
@@ -175,6 +175,7 @@ type scriptEntry struct {
 	Schedule    beatSchedule `json:"schedule"`
 	Timezone    string       `json:"timezone"`
 	Due         []time.Time  `json:"due"`
+	Changes     []stretch    `json:"changes"`
 	Message     *sent        `json:"message"`
 	Differences []told       `json:"differences"`
 	Refused     string       `json:"refused"`
@@ -195,7 +196,9 @@ func (s scriptEntry) entry(madeAt time.Time) Entry {
 	if e.Definition.CronExpression != "" {
 		e.Definition.Timezone = s.Timezone
 	}
-	e.expected = &expected{from: madeAt, due: s.Due, sent: *s.Message, timezone: s.Timezone, relative: s.Schedule.Relative}
+	e.expected = &expected{
+		next: stretch{From: madeAt, Due: s.Due}, changes: s.Changes, relative: s.Schedule.Relative, timezone: s.Timezone, sent: *s.Message,
+	}
 	if s.Schedule.Relative && len(s.Due) > 0 {
 		e.Definition.IntervalAnchor = s.Due[0].UTC().Format(time.RFC3339Nano)
 	}

@@ -88,33 +88,33 @@ func TestApplication(t *testing.T) {
 	slices.SortFunc(entries, func(a, b importer.Entry) int { return strings.Compare(a.Definition.Name, b.Definition.Name) })
 	const differs = " | it would not run as it did"
 	want := []string{
-		"absolute | refused | every 5 s" + differs + " | expires eta",
+		"absolute | refused | every 5 s" + differs + " | expires eta dst",
 		"added | new | * 7 * * * Europe/Berlin",
-		"callback | refused | every 5 s" + differs + " | callbacks",
+		"callback | refused | every 5 s" + differs + " | callbacks dst",
 		"dawn | refused | - | trigger_unsupported at /schedule",
-		"delta | new | every 600 s",
-		"feed | new | every 60 s",
-		"found | new | every 60 s",
-		"half | refused | every 60 s" + differs + " | limits",
+		"delta | new | every 600 s | dst",
+		"feed | new | every 60 s | dst",
+		"found | new | every 60 s | dst",
+		"half | refused | every 60 s" + differs + " | limits dst",
 		"lazy | refused | every 5 s | args_unreadable at /args",
 		"nan | refused | every 60 s | value_unreadable at /args",
 		"never | refused | * * 31 2 * | unsendable",
-		"number | new | every 30 s",
+		"number | new | every 30 s | dst",
 		"object | refused | every 5 s | args_unreadable at /args",
 		"options | new | 30 3 * * * Europe/Berlin",
-		"overridden | refused | every 60 s" + differs + " | hooks",
+		"overridden | refused | every 60 s" + differs + " | hooks dst",
 		"routed | new | 30 3 * * * Europe/Berlin",
 		"sixteen | refused | every 5 s | args_not_list at /args",
 		"text | refused | every 5 s | args_not_list at /args",
 		"tokyo | new | 0 9 * * * Asia/Tokyo",
-		"topic | new | every 60 s",
+		"topic | new | every 60 s | dst",
 		"weekdays | new | 0 9,17 * * 1-5 Europe/Berlin",
 	}
-	equal(t, bring(t, pool, importer.Celery, entries, application.Timezone), want...)
+	equal(t, bring(t, pool, importer.Celery, entries, application.Timezone, "dst"), want...)
 	for i := range want {
 		want[i] = strings.Replace(want[i], " | new | ", " | same | ", 1)
 	}
-	equal(t, bring(t, pool, importer.Celery, entries, application.Timezone), want...)
+	equal(t, bring(t, pool, importer.Celery, entries, application.Timezone, "dst"), want...)
 	for name, want := range map[string]string{
 		"feed":     "feeds / /   [] {} 0 0 0 false",
 		"found":    "found / /   [] {} 0 0 0 false",

@@ -27,7 +27,7 @@ from kombu.utils.uuid import uuid
 
 INSTANTS = 20
 HORIZON = timedelta(days=800)
-LONGEST_STEP = timedelta(days=1)
+YEAR = timedelta(days=400)  # a change of clocks may come a little more than a year after the one before
 
 
 def find(path):
@@ -222,24 +222,71 @@ class Clock:
             return self.at.replace(tzinfo=None) + self.naive
         return self.at.astimezone(self.zone)
 
+    def change(self, start, end):
+        """The first instant in (start, end] at which the zone has another offset than at start; None when there is none."""
+        if self.zone is None:
+            return None
+        offset, day = start.astimezone(self.zone).utcoffset(), timedelta(days=1)
+        while start < end:
+            to = min(start + day, end)
+            if to.astimezone(self.zone).utcoffset() != offset:
+                break
+            start = to
+        else:
+            return None
+        while to - start > timedelta(seconds=1):
+            middle = (start + (to - start) / 2).replace(microsecond=0)
+            if middle.astimezone(self.zone).utcoffset() == offset:
+                start = middle
+            else:
+                to = middle
+        return to
 
-def instants(s, start):
-    """When the beat would send a schedule that it sent last, or met first, at start. Entries may share one schedule."""
+
+def instants(s, start, end, most):
+    """When a beat would send a schedule until end that it sent last, or met first, at start. Entries may share one schedule."""
     clock, own = Clock(s.now), s.nowfun
     s.nowfun, clock.at = clock, start
     try:
         due, last = [], clock()
-        while len(due) < INSTANTS and clock.at < start + HORIZON:
+        while len(due) < most:
             now, remaining = s.is_due(last)
             if now:
                 due.append(clock.at)
                 last = clock()
                 _, remaining = s.is_due(last)
-            step = max(timedelta(seconds=remaining), timedelta(milliseconds=10))
-            clock.at += min(step, max(step / 2, LONGEST_STEP))  # clocks may change until then
+            wake = clock.at + max(timedelta(seconds=remaining), timedelta(milliseconds=10))
+            clock.at = clock.change(clock.at, min(wake, end)) or wake  # a beat wakes every few minutes, and sees the change
+            if clock.at > end:
+                break
     finally:
         s.nowfun = own
-    return [at.isoformat() for at in due], clock
+    return due
+
+
+def around(s, change, due):
+    """From when to when a change of clocks may show, and in how many instants. due are the schedule's next ones."""
+    if not isinstance(s, crontab):
+        return change - s.run_every * 1.5, change + s.run_every * 2.5 + timedelta(hours=2), 5
+    often = len(due) == INSTANTS and due[-1] - due[0] < timedelta(days=1)
+    before, after = (timedelta(hours=2), timedelta(hours=3)) if often else (timedelta(hours=36), timedelta(days=2))
+    return change - before, change + after, 1000
+
+
+def changes(s, start, due):
+    """When the beat would send a schedule about each change of its zone's clocks within a year."""
+    found, clock, end = [], Clock(s.now), start + YEAR
+    change = clock.change(start, end)
+    while change is not None:
+        begin, until, most = around(s, change, due)
+        sent = instants(s, begin, until, most)
+        found.append({"from": begin.isoformat(), "until": (sent[-1] if len(sent) == most else until).isoformat(), "due": texts(sent)})
+        change = clock.change(change, end)
+    return found
+
+
+def texts(due):
+    return [at.isoformat() for at in due]
 
 
 def field(value):
@@ -325,8 +372,10 @@ def exported(app, name, entry, hooked, start):
                                 "use a crontab or an interval"))
         out["differences"] = told(differences)
         if isinstance(s, (crontab, schedule)):
-            out["due"], clock = instants(s, start)
-            out["timezone"] = zone_name(clock.zone) if clock.zone is not None else zone_name(app.timezone)
+            due = instants(s, start, start + HORIZON, INSTANTS)
+            out["due"], out["changes"] = texts(due), changes(s, start, due)
+            zone = Clock(s.now).zone
+            out["timezone"] = zone_name(zone if zone is not None else app.timezone)
     except Refused as e:
         out["refused"] = str(e)
     except Exception as e:
@@ -435,7 +484,7 @@ def main(path="app", *named):
     declared = queues(app)
     found, unknown = tasks(app, [*names, *named], hooked)
     json.dump({
-        "version": 3, "application": path, "made_at": start.isoformat(), "typed_times": "__value__" in plain_dumps([start]),
+        "version": 4, "application": path, "made_at": start.isoformat(), "typed_times": "__value__" in plain_dumps([start]),
         "timezone": zone_name(app.timezone),
         "transport": {name: transport[name] for name in ("global_keyprefix", "sep", "priority_steps") if name in transport},
         "default_queue": app.conf.task_default_queue, "beat_scheduler": str(app.conf.beat_scheduler), "rows_timezone": rows_zone(app),

@@ -16,6 +16,7 @@ type Entry struct {
 	Refused     string               // why it cannot be brought in; empty when it can
 	Notes       []string             // what is to be known besides
 	Differences []oldbeat.Difference // what nothing here does as the old beat did
+	clocks      string               // the zone whose clocks the old beat counts intervals by; empty when it is not known
 	expected    *expected            // what Celery's own beat would do; nil when it was not asked
 }
 

@@ -1,72 +1,108 @@
 package importer
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/domain/zone"
+	"github.com/tactus-dev/tactus/internal/oldbeat"
 )
 
 // expected is what Celery's own beat would do with an entry.
 type expected struct {
-	from     time.Time   // since when
-	due      []time.Time // when it would send next
-	relative bool        // it is an interval that keeps to the clock of the application's zone
-	timezone string      // of its schedule; empty when that has no name
+	next     stretch
+	changes  []stretch // about each change of the zone's clocks within a year
+	relative bool      // the entry is an interval that keeps to the clock of the application's zone
+	timezone string    // of its schedule; empty when that has no name
 	sent     sent
 }
 
-// differences compares the instants with those at which tactus fires the schedule. Of an interval only the steps count: where it
-// began is known to the file of the old beat alone.
+// stretch is some time, and when Celery's beat would send an entry in it.
+type stretch struct {
+	From  time.Time   `json:"from"`
+	Until time.Time   `json:"until"`
+	Due   []time.Time `json:"due"`
+}
+
+// differences compares the instants with those at which tactus fires the schedule, and tells the first difference. Of an
+// interval only the steps count: where it began is known to the file of the old beat alone.
 func (c expected) differences(s domain.Schedule, differ func(kind, message string)) error {
 	recurrence, err := s.Recurrence()
 	if err != nil {
 		return err
 	}
 	if s.IntervalSeconds != 0 && !c.relative {
-		c.steps(s.IntervalSeconds, differ)
+		c.steps(append([]stretch{c.next}, c.changes...), s.IntervalSeconds, differ)
 		return nil
 	}
-	ours := dueTimes(s.Policy(), recurrence, c.from, len(c.due))
-	first := -1
-	for i := range c.due {
-		if i >= len(ours) || !ours[i].Equal(c.due[i]) {
-			first = i
-			break
+	ours := dueTimes(s.Policy(), recurrence, c.next.From, len(c.next.Due))
+	if theirs, own, apart := part(c.next.Due, ours); apart {
+		kind, why := c.reason(ours, s.Timezone)
+		differ(kind, fmt.Sprintf("%s: %s", c.both(theirs, own, s.Timezone), why))
+		return nil
+	}
+	if c.relative {
+		c.steps(c.changes, s.IntervalSeconds, differ)
+		return nil
+	}
+	for _, about := range c.changes {
+		ours := dueUntil(s.Policy(), recurrence, about.From, about.Until)
+		if theirs, own, parted := part(about.Due, ours); parted {
+			kind, why := besidesZone(apart(ours, about.Due), s.Timezone)
+			differ(kind, fmt.Sprintf("%s: %s", c.both(theirs, own, s.Timezone), why))
+			return nil
 		}
 	}
-	if first < 0 {
-		return nil
-	}
-	theirs := "never"
-	if first < len(ours) {
-		theirs = ours[first].UTC().Format(time.RFC3339)
-	}
-	kind, why := c.reason(ours, s.Timezone)
-	differ(kind, fmt.Sprintf("Celery's beat sends it at %s, tactus at %s: %s", c.due[first].UTC().Format(time.RFC3339), theirs, why))
 	return nil
 }
 
-func (c expected) steps(every float64, differ func(kind, message string)) {
+// part returns the instants at which two lists part; zero where one of them has ended.
+func part(theirs, ours []time.Time) (their, our time.Time, parted bool) {
+	for i := range max(len(theirs), len(ours)) {
+		if i < len(theirs) && i < len(ours) && theirs[i].Equal(ours[i]) {
+			continue
+		}
+		if i < len(theirs) {
+			their = theirs[i]
+		}
+		if i < len(ours) {
+			our = ours[i]
+		}
+		return their, our, true
+	}
+	return their, our, false
+}
+
+// both says when each beat sends an entry, each instant by the clock of its beat's zone.
+func (c expected) both(theirs, ours time.Time, timezone string) string {
+	return fmt.Sprintf("Celery's beat sends it at %s, tactus at %s", oldbeat.At(theirs, cmp.Or(c.timezone, timezone)), oldbeat.At(ours, timezone))
+}
+
+// steps compares the time between two instants with an interval.
+func (c expected) steps(in []stretch, every float64, differ func(kind, message string)) {
 	want := time.Duration(every * float64(time.Second))
-	for i := 1; i < len(c.due); i++ {
-		if step := c.due[i].Sub(c.due[i-1]); step != want {
+	for _, about := range in {
+		for i := 1; i < len(about.Due); i++ {
+			step := about.Due[i].Sub(about.Due[i-1])
+			if step == want {
+				continue
+			}
 			kind, why := "instants", ""
-			if location, err := zone.Load(c.timezone); err == nil && step-want == changed(c.due[i-1], c.due[i], location) {
+			if location, err := zone.Load(c.timezone); err == nil && offset(about.Due[i-1], location) != offset(about.Due[i], location) {
 				kind, why = "dst", ": the clocks of "+c.timezone+" change then, which Celery's intervals follow"
 			}
-			differ(kind, fmt.Sprintf("Celery's beat sends it %s after %s, tactus every %s%s", step, c.due[i-1].UTC().Format(time.RFC3339), want, why))
+			differ(kind, fmt.Sprintf("Celery's beat sends it %s after %s, tactus every %s%s", step, oldbeat.At(about.Due[i-1], c.timezone), want, why))
 			return
 		}
 	}
 }
 
-// changed is by how much the clocks of a zone are put back between two instants.
-func changed(from, to time.Time, location *time.Location) time.Duration {
-	_, before := from.In(location).Zone()
-	_, after := to.In(location).Zone()
-	return time.Duration(before-after) * time.Second
+// offset is that of a zone at an instant, in seconds east of UTC.
+func offset(at time.Time, location *time.Location) int {
+	_, seconds := at.In(location).Zone()
+	return seconds
 }
 
 func dueTimes(p domain.Policy, r domain.Recurrence, after time.Time, n int) (due []time.Time) {
@@ -80,21 +116,36 @@ func dueTimes(p domain.Policy, r domain.Recurrence, after time.Time, n int) (due
 	return due
 }
 
+func dueUntil(p domain.Policy, r domain.Recurrence, after, until time.Time) (due []time.Time) {
+	for {
+		at, ok := p.Next(r, after)
+		if !ok || at.After(until) {
+			return due
+		}
+		due, after = append(due, at), at
+	}
+}
+
 // reason tells why instants differ: by a constant, because of the zone; only about changes of the zone's clocks; or in another
 // way.
 func (c expected) reason(ours []time.Time, timezone string) (kind, why string) {
-	if len(ours) == len(c.due) {
-		shift := ours[0].Sub(c.due[0])
+	if due := c.next.Due; len(ours) == len(due) {
+		shift := ours[0].Sub(due[0])
 		constant := true
 		for i := range ours {
-			constant = constant && ours[i].Sub(c.due[i]) == shift
+			constant = constant && ours[i].Sub(due[i]) == shift
 		}
 		if constant {
 			return "zone", fmt.Sprintf("it is in another time zone than %s: say which by --celery-timezone", timezone)
 		}
 	}
+	return besidesZone(apart(ours, c.next.Due), timezone)
+}
+
+// besidesZone tells why there are instants that only one beat has, though both go by the same zone.
+func besidesZone(only []time.Time, timezone string) (kind, why string) {
 	location, err := zone.Load(timezone)
-	if err == nil && aboutChanges(apart(ours, c.due), location) {
+	if err == nil && aboutChanges(only, location) {
 		return "dst", "the clocks of " + timezone + " change then"
 	}
 	return "instants", "their schedules are not the same"
@@ -127,9 +178,7 @@ func apart(a, b []time.Time) (only []time.Time) {
 func aboutChanges(instants []time.Time, location *time.Location) bool {
 	const day = 24 * time.Hour
 	for _, at := range instants {
-		_, before := at.Add(-day).In(location).Zone()
-		_, after := at.Add(day).In(location).Zone()
-		if before == after {
+		if offset(at.Add(-day), location) == offset(at.Add(day), location) {
 			return false
 		}
 	}

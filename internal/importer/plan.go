@@ -162,6 +162,9 @@ func (r *Row) compare(before domain.Schedule, e Entry, now time.Time) (err error
 			return err
 		}
 	}
+	if why := oldbeat.Interval(e.clocks, now); r.definition.IntervalSeconds != 0 && why != "" {
+		r.Differences = append(r.Differences, oldbeat.Difference{Code: "dst", Message: why})
+	}
 	r.Differences = append(r.Differences, e.Differences...)
 	if e.expected == nil {
 		return nil
@@ -169,11 +172,13 @@ func (r *Row) compare(before domain.Schedule, e Entry, now time.Time) (err error
 	return r.expect(*e.expected, after)
 }
 
-// expect compares with what Celery itself says that it would do.
+// expect compares with what Celery itself says that it would do. That replaces what is known in general of changes of clocks, which
+// versions of Celery meet in different ways.
 func (r *Row) expect(by expected, after domain.Schedule) error {
 	r.NextCelery = nil
-	if len(by.due) > 0 {
-		r.NextCelery = &by.due[0]
+	r.Differences = slices.DeleteFunc(r.Differences, func(d oldbeat.Difference) bool { return d.Code == "dst" })
+	if len(by.next.Due) > 0 {
+		r.NextCelery = &by.next.Due[0]
 	}
 	told := len(r.Differences)
 	differ := func(kind, message string) {

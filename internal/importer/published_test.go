@@ -91,17 +91,17 @@ func TestPublishedOddities(t *testing.T) {
 	entries := application.In("")
 	slices.SortFunc(entries, func(a, b importer.Entry) int { return strings.Compare(a.Definition.Name, b.Definition.Name) })
 	const differs = " | it would not run as it did"
-	equal(t, bring(t, testenv.Database(t), importer.Celery, entries, application.Timezone),
-		"5 | new | every 60 s",
+	equal(t, bring(t, testenv.Database(t), importer.Celery, entries, application.Timezone, "dst"),
+		"5 | new | every 60 s | dst",
 		"added | new | 32 9 * * * US/Mountain",
 		"class | refused | - | trigger_unsupported at /schedule",
 		"enabled | refused | - | unsendable",
-		"fortnight | refused | every 1209600 s"+differs+" | dst",
+		"fortnight | new | every 1209600 s | dst",
 		"jitter | refused | every 60 s"+differs+" | instants",
 		strings.Repeat("l", 300)+" | refused | every 60 s | name_invalid at /name",
 		"métriques | new | 7,22 9-17 * * 1 US/Mountain",
 		"nothing | refused | - | entry_invalid at /",
-		"queue | new | every 60 s",
+		"queue | new | every 60 s | dst",
 		"shared | new | 0 0 * * * US/Mountain",
 		"shared too | new | 0 0 * * * US/Mountain",
 		"text | refused | - | trigger_unsupported at /schedule",

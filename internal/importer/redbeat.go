@@ -160,6 +160,7 @@ func (o RedBeatOptions) entry(name, definition, meta string) Entry {
 		}
 	}
 	o.route(&e)
+	e.clocks = o.Timezone
 	if e.Definition.CronExpression != "" {
 		e.Definition.Timezone = o.Timezone
 		if o.Timezone == "" {

@@ -65,20 +65,20 @@ func TestRedBeat(t *testing.T) {
 		`harm | refused | every 60 s | value_unreadable at /headers/x`,
 		`hourly | refused | 0 * * * * America/New_York | `+differs+` | dst expires options`,
 		`lost | refused | - | orphaned`,
-		`number | refused | every 45 s | `+differs+` | queue`,
+		`number | refused | every 45 s | `+differs+` | dst queue`,
 		`rules | refused | - | trigger_unsupported at /schedule`,
-		`tens | refused | every 600 s | `+differs+` | queue`,
-		`times | refused | every 60 s | `+differs+` | args`,
+		`tens | refused | every 600 s | `+differs+` | dst queue`,
+		`times | refused | every 60 s | `+differs+` | dst args`,
 		`tiny | refused | every 0.5 s | interval_too_small at /interval_seconds`,
 		`weekday | refused | every 60 s | args_unreadable at /args`)
 	equal(t, bring(t, pool, importer.RedBeat, read(), "America/New_York", "queue", "args", "dst", "expires", "options"),
 		`harm | refused | every 60 s | value_unreadable at /headers/x`,
 		`hourly | new | 0 * * * * America/New_York | dst expires options`,
 		`lost | refused | - | orphaned`,
-		`number | new | every 45 s | queue`,
+		`number | new | every 45 s | dst queue`,
 		`rules | refused | - | trigger_unsupported at /schedule`,
-		`tens | new | every 600 s | queue`,
-		`times | new | every 60 s | args`,
+		`tens | new | every 600 s | dst queue`,
+		`times | new | every 60 s | dst args`,
 		`tiny | refused | every 0.5 s | interval_too_small at /interval_seconds`,
 		`weekday | refused | every 60 s | args_unreadable at /args`)
 	if s := named(t, pool, "times"); string(s.Args) != `["2027-03-02T20:55:00Z",1e400]` || string(s.Kwargs) != `{"a\u00e9":{"b":"2027-03-02T20:55:00.000007+09:00"},"c":"\ud83d"}` {
@@ -103,7 +103,7 @@ func TestRedBeat(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	equal(t, bring(t, pool, importer.RedBeat, read(), "America/New_York"), `tens | same | every 600 s | queue`,
+	equal(t, bring(t, pool, importer.RedBeat, read(), "America/New_York"), `tens | same | every 600 s | dst queue`,
 		`times | gone | every 60 s`, `number | gone | every 45 s`, `hourly | gone | 0 * * * * America/New_York`)
 	if after := named(t, pool, "tens"); after.Version != 1 {
 		t.Errorf("that it ran is no change: %+v", after)

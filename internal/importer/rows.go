@@ -30,6 +30,9 @@ func (a Application) Compare(r TableRow, now time.Time) (differences []oldbeat.D
 		differences = append(differences, oldbeat.Difference{Code: kind, Message: message})
 	}
 	a.zone(r, now, differ)
+	if why := oldbeat.Interval(a.Timezone, now); r.Definition.IntervalSeconds != 0 && why != "" {
+		differ("dst", why)
+	}
 	if r.Definition.EndsAt != "" {
 		differ("expires", "each message of Celery's beat says that it expires at "+r.Definition.EndsAt+
 			"; tactus fires nothing from then on, and what waits in the queue until then runs: give expire_seconds, or a route that has expires_seconds")

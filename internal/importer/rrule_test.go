@@ -18,7 +18,7 @@ import (
 // parseRule reads one rule as RedBeat keeps it.
 func parseRule(t *testing.T, rule string) importer.Entry {
 	t.Helper()
-	application, err := importer.ParseApplication([]byte(`{"version": 3, "timezone": "UTC", "schedules": [{"name": "n", "task": "a", "schedule": {"__type__": "rrule", ` + rule + `}}]}`))
+	application, err := importer.ParseApplication([]byte(`{"version": 4, "timezone": "UTC", "schedules": [{"name": "n", "task": "a", "schedule": {"__type__": "rrule", ` + rule + `}}]}`))
 	if err != nil {
 		t.Fatal(err)
 	}

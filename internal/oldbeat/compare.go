@@ -2,6 +2,7 @@ package oldbeat
 
 import (
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/tactus-dev/tactus/domain"
@@ -130,36 +131,73 @@ func (c *Comparison) transitions(s domain.Schedule, ours, theirs domain.Recurren
 	if err != nil || !s.Runnable() {
 		return
 	}
-	offset := func(day int) int {
-		_, seconds := now.AddDate(0, 0, day).In(location).Zone()
-		return seconds
-	}
-	for day := range year {
-		if offset(day) == offset(day+1) {
+	for day := range changeDays(location, now) {
+		from, to := day.AddDate(0, 0, -1), day.AddDate(0, 0, 2)
+		own, their, parted := parting(ours, theirs, from, to)
+		if !parted {
 			continue
 		}
-		from, to := now.AddDate(0, 0, day-1), now.AddDate(0, 0, day+2)
-		if at, ok := parting(ours, theirs, from, to); ok {
-			c.differ("dst", "from %s the clocks of %s change and the due times differ", at.In(location).Format(time.RFC3339), s.Timezone)
-			return
+		c.differ("dst", "the clocks of %s change: Celery's beat sends it at %s, tactus at %s", s.Timezone, At(their, s.Timezone), At(own, s.Timezone))
+		return
+	}
+}
+
+// changeDays are the days before changes of a zone's offset within a year.
+func changeDays(location *time.Location, now time.Time) iter.Seq[time.Time] {
+	offset := func(at time.Time) int {
+		_, seconds := at.In(location).Zone()
+		return seconds
+	}
+	return func(yield func(time.Time) bool) {
+		for n := range year {
+			day := now.AddDate(0, 0, n)
+			if offset(day) != offset(day.AddDate(0, 0, 1)) && !yield(day) {
+				return
+			}
 		}
 	}
 }
 
-// parting is the first instant in (from, to] at which only one of them is due.
-func parting(a, b domain.Recurrence, from, to time.Time) (time.Time, bool) {
-	for after := from; ; {
-		x, okX := a.Next(after)
-		y, okY := b.Next(after)
-		if !okX || x.After(to) {
-			return y, okY && !y.After(to)
+// At is an instant for people, by the clock of a zone, which it names; zero is never.
+func At(t time.Time, timezone string) string {
+	location, err := zone.Load(timezone)
+	switch {
+	case t.IsZero():
+		return "never"
+	case err != nil || timezone == "":
+		return t.UTC().Format(time.RFC3339)
+	}
+	return t.In(location).Format(time.RFC3339) + " (" + timezone + ")"
+}
+
+// Interval tells in which way Celery's beat counts an interval otherwise when the clocks of its zone change within a year, because
+// it adds to the local time. Empty when the clocks do not change.
+func Interval(timezone string, now time.Time) string {
+	location, err := zone.Load(timezone)
+	if err != nil {
+		return ""
+	}
+	for day := range changeDays(location, now) {
+		_, change := day.In(location).ZoneBounds()
+		return fmt.Sprintf("the clocks change at %s, and Celery's intervals follow them: the one that spans the change is longer or shorter; "+
+			"tactus counts the time that passes", At(change, timezone))
+	}
+	return ""
+}
+
+// parting returns the due times at which two recurrences part in (from, to]; zero when one of them has no more.
+func parting(ours, theirs domain.Recurrence, from, to time.Time) (own, their time.Time, parted bool) {
+	next := func(r domain.Recurrence, after time.Time) time.Time {
+		at, _ := r.Next(after)
+		return at
+	}
+	for after := from; ; after = own {
+		own, their = next(ours, after), next(theirs, after)
+		switch {
+		case (own.IsZero() || own.After(to)) && (their.IsZero() || their.After(to)):
+			return own, their, false
+		case !own.Equal(their):
+			return own, their, true
 		}
-		if !okY || !x.Equal(y) {
-			if okY && y.Before(x) {
-				x = y
-			}
-			return x, true
-		}
-		after = x
 	}
 }

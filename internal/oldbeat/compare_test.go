@@ -63,3 +63,31 @@ func when(at *time.Time) string {
 	}
 	return at.UTC().Format("01-02 15:04")
 }
+
+// TestDifferencesNameBothInstants has an hourly crontab, which Celery's beat leaves out once where an hour is repeated, and an
+// interval there.
+func TestDifferencesNameBothInstants(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 6, 2, 12, 0, 0, 0, time.UTC)
+	d, err := domain.Decode([]byte(`{"name": "n", "task_name": "a", "cron_expression": "0 * * * *", "timezone": "America/New_York"}`))
+	if err == nil {
+		d, _, err = d.Normalize(domain.Context{Now: now})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := oldbeat.Compare(domain.Schedule{Definition: d}, "0 * * * *", time.Time{}, now)
+	const want = "the clocks of America/New_York change: Celery's beat sends it at 2026-11-01T02:00:00-05:00 (America/New_York), " +
+		"tactus at 2026-11-01T01:00:00-05:00 (America/New_York)"
+	if err != nil || len(got.Differences) != 1 || got.Differences[0].Message != want {
+		t.Errorf("%+v, %v, want %s", got.Differences, err, want)
+	}
+	if got := oldbeat.Interval("America/New_York", now); !strings.HasPrefix(got, "the clocks change at 2026-11-01T01:00:00-05:00 (America/New_York)") {
+		t.Error(got)
+	}
+	for _, timezone := range []string{"Asia/Tokyo", "UTC", ""} {
+		if got := oldbeat.Interval(timezone, now); got != "" {
+			t.Errorf("%s: %s", timezone, got)
+		}
+	}
+}
