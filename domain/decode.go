@@ -168,7 +168,7 @@ func object(raw []byte) (map[string]json.RawMessage, error) {
 		return nil, Faults{{Kind: Invalid, Code: "utf8_invalid", Message: "the text is not valid UTF-8: encode it as UTF-8"}}
 	}
 	if !json.Valid(raw) {
-		return nil, Faults{{Kind: Invalid, Code: "json_invalid", Message: "this is not JSON: " + syntaxError(raw)}}
+		return nil, Faults{unparsable(raw)}
 	}
 	members, ok := tryObject(raw)
 	if !ok {
@@ -177,12 +177,18 @@ func object(raw []byte) (map[string]json.RawMessage, error) {
 	return members, nil
 }
 
-func syntaxError(raw []byte) string {
+// unparsable says why a text cannot be parsed. Go parses no JSON that is nested more than 10,000 deep.
+func unparsable(raw []byte) *Error {
 	err := json.Unmarshal(raw, new(any))
-	if syntax, ok := err.(*json.SyntaxError); ok {
-		return fmt.Sprintf("%s at byte %d", syntax.Error(), syntax.Offset)
+	syntax, ok := err.(*json.SyntaxError)
+	switch {
+	case !ok:
+		return &Error{Kind: Invalid, Code: "json_invalid", Message: "this is not JSON: malformed"}
+	case strings.Contains(syntax.Error(), "max depth"):
+		return &Error{Kind: Invalid, Code: "value_unreadable", Message: "nested too deeply"}
+	default:
+		return &Error{Kind: Invalid, Code: "json_invalid", Message: fmt.Sprintf("this is not JSON: %s at byte %d", syntax.Error(), syntax.Offset)}
 	}
-	return "malformed"
 }
 
 // fields is the index of each member's field in Definition, by its JSON name.

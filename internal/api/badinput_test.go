@@ -74,7 +74,7 @@ func TestBadInput(t *testing.T) {
 		{"solar", trigger(`"solar_event":"sunset"`), "unknown_field", "/solar_event", 422},
 		{"sub-second cron", trigger(`"cron_expression":"@every 1500ms"`), "trigger_unsupported", "/cron_expression", 422},
 		{"bool for a name", schedule(`"name":true`), "type_invalid", "/name", 422},
-		{"deep", schedule(`"kwargs":{"a":` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}`), "json_invalid", "", 400},
+		{"deep", schedule(`"kwargs":{"a":` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}`), "value_unreadable", "", 422},
 		{"twice", `{"name":"x","name":"y","cron_expression":"* * * * *"}`, "task_missing", "/task_name", 422},
 		{"SQL", schedule(`"name":"'; drop table tactus.schedules; --"`), "", "", 201},
 		{"large", schedule(`"kwargs":{"a":"` + strings.Repeat("x", 300<<10) + `"}`), "payload_too_large", "", 422},
