@@ -97,11 +97,20 @@ on conflict (task_id) do update set
     destination = case when s.destination = '' then excluded.destination else s.destination end,
     sent_at = coalesce(s.sent_at, excluded.sent_at), received_at = coalesce(s.received_at, excluded.received_at)`
 
+// clipped are tasks by what Postgres keeps of their ids, of which a statement may have each once.
+func clipped(heard map[string]task) map[string]task {
+	kept := make(map[string]task, len(heard))
+	for id, t := range heard {
+		kept[clip(id)] = kept[clip(id)].and(t)
+	}
+	return kept
+}
+
 func (s session) keep(ctx context.Context, pool *pgxpool.Pool, heard map[string]task) error {
 	var ids, names, args, kwargs, senders, to []string
 	var sent, received []*time.Time
-	for id, t := range heard {
-		ids, names, args, kwargs, senders = append(ids, clip(id)), append(names, t.name), append(args, t.args), append(kwargs, t.kwargs), append(senders, t.sender)
+	for id, t := range clipped(heard) {
+		ids, names, args, kwargs, senders = append(ids, id), append(names, t.name), append(args, t.args), append(kwargs, t.kwargs), append(senders, t.sender)
 		sent, received, to = append(sent, t.sent), append(received, t.received), append(to, t.to)
 	}
 	_, err := pool.Exec(ctx, keepHeard, pooled, pgx.NamedArgs{

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -13,8 +14,10 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/shadow"
 	"github.com/tactus-dev/tactus/internal/testenv"
+	"github.com/tactus-dev/tactus/outbox"
 )
 
 func TestMain(m *testing.M) { testenv.Main(m) }
@@ -87,6 +90,13 @@ func TestWatch(t *testing.T) {
 	eventually(t, pool, tasks, "a gen1@host true true", "b  false true")
 	publish(t, client, "/0.celeryev/task.sent", event("sent", "b", "", 1))
 	eventually(t, pool, tasks, "a gen1@host true true", "b gen1@host true true")
+	long := strings.Repeat("x", 2048)
+	publish(t, client, "/0.celeryev/task.multi", "["+event("sent", long+"1", "", 1)+","+event("sent", long+"2", "", 1)+"]")
+	eventually(t, pool, `select length(task_id)::text from tactus.shadow_sent where length(task_id) > 1`, "2048") // what is kept of both is the same
+	if _, err := pool.Exec(t.Context(), `delete from tactus.shadow_sent where length(task_id) > 1`); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, pool, watches, "1")
 
 	if err := broker.Kill(); err != nil {
 		t.Fatal(err)
@@ -137,5 +147,46 @@ insert into tactus.shadow_watches (id, since, until) values (gen_random_uuid(), 
 	}
 	if err := shadow.Prune(t.Context(), pool, time.Hour); err != nil {
 		t.Errorf("on the schema before: %v", err)
+	}
+}
+
+// TestReadWhatSomebodyWroteByHand has rows with times that Go does not have, and a definition that is none, among others.
+func TestReadWhatSomebodyWroteByHand(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	store := outbox.NewStore(pool, "UTC")
+	ids := map[string]domain.ID{}
+	for _, name := range []string{"good", "infinite", "deleted", "spoiled"} {
+		s, _, err := store.Put(t.Context(), domain.Definition{Name: name, TaskName: "app." + name, CronExpression: "0 9 * * *"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids[name] = s.ID
+		if _, err := pool.Exec(t.Context(), `insert into tactus.shadow_runs (schedule_id, due_at, fires_at, fate, schedule_version, schedule_name, task_name)
+			values ($1, now(), now(), 'fire', 1, $2, 'app.' || $2)`, s.ID, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, sql := range []string{
+		`update tactus.schedules set effective_from = 'infinity' where name = 'infinite'`,
+		`update tactus.shadow_runs set until = 'infinity', fires_at = 'infinity' where schedule_name = 'infinite'`,
+		`update tactus.schedules set deleted_at = '20000-01-01', effective_from = '-infinity' where name = 'deleted'`,
+		`update tactus.schedules set definition = '{"name":7,"kwargs":[]}' where name = 'spoiled'`,
+		`insert into tactus.shadow_sent (task_id, task_name, args, kwargs, sender, sent_at) values ('1', 'app.infinite', '', '', 'x', 'infinity'), ('2', 'app.good', '', '', 'x', now())`,
+		`insert into tactus.shadow_watches values (gen_random_uuid(), '-infinity', 'infinity')`,
+	} {
+		if _, err := pool.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	since := time.Now().Add(-time.Hour)
+	record, err := shadow.Read(t.Context(), pool, since)
+	if err != nil || len(record.Decisions) != 4 || len(record.Sent) != 2 || len(record.Schedules) != 4 {
+		t.Fatalf("%+v, %v", record, err)
+	}
+	for _, row := range shadow.Compare(record, shadow.Tolerance{Late: time.Minute}, since, time.Now()).Schedules {
+		if row.ID != nil && *row.ID == ids["good"] && (row.Matched != 1 || row.WouldFire != 1) {
+			t.Errorf("the good one: %+v", row)
+		}
 	}
 }
