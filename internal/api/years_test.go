@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tactus-dev/tactus/internal/catalog"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -32,6 +33,15 @@ func TestTimesBeyondAllYears(t *testing.T) {
 		}
 		if reason := s.do(t, "GET", "/schedules/"+id, "").want(t, 200).member(t, "invalid_reason"); reason != outbox.NotInYears {
 			t.Errorf("%s: invalid_reason %q", far, reason)
+		}
+		for _, invalid := range []string{"true", "false"} {
+			body := string(s.do(t, "GET", "/schedules?invalid="+invalid, "").want(t, 200).body)
+			if strings.Contains(body, id) != (invalid == "true") || strings.Contains(body, other) != (invalid == "false") {
+				t.Errorf("%s: invalid=%s lists %s", far, invalid, body)
+			}
+		}
+		if n, err := catalog.New(s.pool).Invalid(t.Context()); err != nil || n != 1 {
+			t.Errorf("%s: %d are counted, %v", far, n, err)
 		}
 	}
 }

@@ -171,19 +171,18 @@ where s.deleted_at is null`
 // beyondYears is true of rows that somebody changed by hand to what no answer can say.
 var beyondYears = outbox.BeyondYears("s.created_at", "s.updated_at", "s.effective_from", "s.trigger_set_at")
 
-const chosen = `
+var chosen = `
     and (@enabled::boolean is null or s.enabled = @enabled::boolean)
-    and (@invalid::boolean is null or (s.invalid_reason is not null) = @invalid::boolean)
+    and (@invalid::boolean is null or (s.invalid_reason is not null or ` + beyondYears + `) = @invalid::boolean)
     and (@category::text = '' or s.category = @category)
     and (cardinality(@tags::text[]) = 0 or s.tags @> @tags::text[])
     and (@task::text = '' or (not @plain::boolean or strpos(s.task::text, @task) > 0) and ` + outbox.TaskName + ` = @task)
     and (@name::text = '' or s.name = @name)
     and (@query::text = '' or strpos(lower(s.name), lower(@query)) > 0)`
 
-const countSchedules = `
-select count(*) from (select from tactus.schedules s where s.deleted_at is null` + chosen + ` limit @most::bigint) counted`
-
 var (
+	countSchedules = `
+select count(*) from (select from tactus.schedules s where s.deleted_at is null` + chosen + ` limit @most::bigint) counted`
 	getSchedule     = entryColumns + ` and s.id = @id`
 	pageOfSchedules = `
 select s.id::text from tactus.schedules s where s.deleted_at is null` + chosen + `
@@ -226,7 +225,10 @@ func (c *Catalog) Invalid(ctx context.Context) (n int64, err error) {
 	return n, nil
 }
 
-const countInvalid = `select count(*) from tactus.schedules where invalid_reason is not null and deleted_at is null`
+// countInvalid has an index for each of its parts.
+var countInvalid = `
+select (select count(*) from tactus.schedules where invalid_reason is not null and deleted_at is null) +
+    (select count(*) from tactus.schedules s where invalid_reason is null and deleted_at is null and ` + beyondYears + `)`
 
 func (r entryRow) entry() (Entry, error) {
 	e := Entry{Schedule: domain.Schedule{
