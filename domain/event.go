@@ -18,6 +18,7 @@ const (
 	ScheduleDisabled    EventType = "schedule.disabled"
 	ScheduleInvalidated EventType = "schedule.invalidated"
 	LogEpochStarted     EventType = "log.epoch_started"
+	ZoneChanged         EventType = "zone.changed"
 	RunDue              EventType = "run.due"
 )
 

@@ -314,3 +314,44 @@ func TestStreamsEndWithTheServer(t *testing.T) {
 		t.Errorf("the server had to cut the stream: %v", err)
 	}
 }
+
+// TestEventsOfZones asks for what newer time zone data has moved, which is among no other events.
+func TestEventsOfZones(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	s.do(t, "POST", "/schedules", minutely).want(t, 201)
+	for n := range 3 {
+		if _, err := s.pool.Exec(t.Context(), `insert into tactus.outbox (topic, aggregate_id, version, type, data)
+			values ('zone', md5('zone Asia/Tokyo')::uuid, $1, 'zone.changed', '{"timezone":"Asia/Tokyo"}')`, n+1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if page := s.events(t, nil); len(page.Events) != 1 {
+		t.Errorf("without a type: %+v", page)
+	}
+	first := s.events(t, url.Values{"type": {"zone.changed"}, "limit": {"2"}})
+	then := s.events(t, url.Values{"type": {"zone.changed"}, "after": {first.Next}})
+	all := append(first.Events, then.Events...)
+	if len(first.Events) != 2 || len(all) != 3 || all[2].Type != "zone.changed" || all[2].Subject != "" || !strings.HasSuffix(all[2].ID, "/3") {
+		t.Errorf("%+v, then %+v", first, then)
+	}
+}
+
+// TestEventsThatCannotBeRead has somebody write to the log by hand what no event is: the others are read.
+func TestEventsThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	insert := func(kind, headers string) {
+		if _, err := s.pool.Exec(t.Context(), `insert into tactus.outbox (topic, aggregate_id, version, type, data, headers)
+			values ('schedule', gen_random_uuid(), 1, $1, '{}', $2)`, kind, headers); err != nil {
+			t.Fatal(err)
+		}
+	}
+	insert("schedule.created", `[1]`)
+	insert("schedule.created\ndata: false", `{}`)
+	insert("schedule.created", `"`+strings.Repeat("x", 1<<16)+`"`)
+	s.do(t, "POST", "/schedules", minutely).want(t, 201)
+	if page := s.events(t, nil); len(page.Events) != 1 {
+		t.Errorf("%+v", page)
+	}
+}

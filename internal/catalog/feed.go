@@ -54,10 +54,18 @@ func ParseCursor(text string) (Cursor, error) {
 	return Cursor{parts[0], outbox.Snapshot(parts[1]), outbox.Snapshot(parts[2]), position}, nil
 }
 
-// EventFilter chooses events of schedules; zero members do not.
+// EventFilter chooses events; zero members do not. Those of time zones are chosen by their type alone.
 type EventFilter struct {
 	Type     domain.EventType
 	Schedule *domain.ID
+}
+
+// topic is where the log has what is chosen.
+func (f EventFilter) topic() string {
+	if f.Type == domain.ZoneChanged {
+		return "zone"
+	}
+	return outbox.Schedules
 }
 
 // Event is a row of the log with the cursor of a reader who has come to it.
@@ -73,7 +81,7 @@ func (c *Catalog) Latest(ctx context.Context) (Cursor, error) {
 	return Cursor{life: life, from: now}, err
 }
 
-// Events returns the chosen events of schedules behind a cursor, at most limit of them, the cursor behind those, and whether
+// Events returns the chosen events behind a cursor, at most limit of them, the cursor behind those, and whether
 // there may be more: what is looked at is bounded, so that none may be chosen of it although some come later. The events of one
 // schedule are in the order of their versions.
 func (c *Catalog) Events(ctx context.Context, after Cursor, f EventFilter, limit int) (events []Event, next Cursor, more bool, err error) {
@@ -90,7 +98,7 @@ func (c *Catalog) Events(ctx context.Context, after Cursor, f EventFilter, limit
 	for {
 		if after.to == "" {
 			after.to = now
-			if after.position, err = c.begins(ctx, after); err != nil {
+			if after.position, err = c.begins(ctx, f.topic(), after); err != nil {
 				return nil, Cursor{}, false, err
 			}
 		}
@@ -117,14 +125,14 @@ func (c *Catalog) Events(ctx context.Context, after Cursor, f EventFilter, limit
 // by position, the whole log would be walked through up to there.
 const beginning = `
 select coalesce(min(position + 0) - 1, 9223372036854775807) from tactus.outbox
-where topic = 'schedule' and (xid >= pg_snapshot_xmax(@from::pg_snapshot) or xid = any (array(select pg_snapshot_xip(@from::pg_snapshot))))
+where topic = @topic and (xid >= pg_snapshot_xmax(@from::pg_snapshot) or xid = any (array(select pg_snapshot_xip(@from::pg_snapshot))))
     and pg_visible_in_snapshot(xid, @to::pg_snapshot)`
 
-func (c *Catalog) begins(ctx context.Context, at Cursor) (position int64, err error) {
+func (c *Catalog) begins(ctx context.Context, topic string, at Cursor) (position int64, err error) {
 	if at.from == outbox.Nothing {
 		return 0, nil
 	}
-	err = c.pool.QueryRow(ctx, beginning, pgx.QueryExecModeExec, pgx.NamedArgs{"from": string(at.from), "to": string(at.to)}).Scan(&position)
+	err = c.pool.QueryRow(ctx, beginning, pgx.QueryExecModeExec, pgx.NamedArgs{"topic": topic, "from": string(at.from), "to": string(at.to)}).Scan(&position)
 	return position, ofCursor(err)
 }
 
@@ -141,7 +149,7 @@ with looked_at as materialized (
     select position, aggregate_id, type,
         (xid >= pg_snapshot_xmax(@from::pg_snapshot) or xid = any (array(select pg_snapshot_xip(@from::pg_snapshot))))
             and (pg_visible_in_snapshot(xid, @to::pg_snapshot) or @from::text = '` + string(outbox.Nothing) + `' and ` + outbox.Before + `) as new
-    from tactus.outbox where topic = 'schedule' and position > @position::bigint order by position limit @most::bigint
+    from tactus.outbox where topic = @topic and position > @position::bigint order by position limit @most::bigint
 )
 select array(
         select position from looked_at
@@ -152,14 +160,14 @@ select array(
 // readFeed reads the rows with their documents.
 const readFeed = `
 select position, aggregate_id, version, type, data, headers, ` + outbox.OccurredAt + `
-from tactus.outbox where topic = 'schedule' and position = any ($1::bigint[]) order by position`
+from tactus.outbox where topic = $1 and position = any ($2::bigint[]) order by position`
 
 // look returns what is chosen of the next rows, up to which position that is, and whether there are more.
 func (c *Catalog) look(ctx context.Context, after Cursor, f EventFilter, limit int) (found []outbox.Row, end int64, more bool, err error) {
 	var chosen []int64
 	var count int
 	err = c.pool.QueryRow(ctx, lookAt, pgx.QueryExecModeExec, pgx.NamedArgs{
-		"from": string(after.from), "to": string(after.to), "position": after.position,
+		"topic": f.topic(), "from": string(after.from), "to": string(after.to), "position": after.position,
 		"type": string(f.Type), "schedule": f.Schedule, "limit": limit, "most": maxLookedAt,
 	}).Scan(&chosen, &end, &count)
 	if err != nil {
@@ -173,7 +181,7 @@ func (c *Catalog) look(ctx context.Context, after Cursor, f EventFilter, limit i
 	if len(chosen) == 0 {
 		return nil, end, more, nil
 	}
-	found, err = c.readFeed(ctx, chosen)
+	found, err = c.readFeed(ctx, f.topic(), chosen)
 	if len(found) > 0 && len(found) < len(chosen) {
 		end, more = found[len(found)-1].Position, true
 	}
@@ -181,10 +189,10 @@ func (c *Catalog) look(ctx context.Context, after Cursor, f EventFilter, limit i
 }
 
 // readFeed stops where the documents are too large together.
-func (c *Catalog) readFeed(ctx context.Context, positions []int64) (found []outbox.Row, err error) {
+func (c *Catalog) readFeed(ctx context.Context, topic string, positions []int64) (found []outbox.Row, err error) {
 	ctx, cancel := context.WithCancel(ctx) // what is too large is not read to its end
 	defer cancel()
-	rows, err := c.pool.Query(ctx, readFeed, pgx.QueryExecModeExec, positions)
+	rows, err := c.pool.Query(ctx, readFeed, pgx.QueryExecModeExec, topic, positions)
 	if err != nil {
 		return nil, fmt.Errorf("read feed: %w", err)
 	}

@@ -181,8 +181,8 @@ var chosen = `
     and (@query::text = '' or strpos(lower(s.name), lower(@query)) > 0)`
 
 var (
-	countSchedules = `
-select count(*) from (select from tactus.schedules s where s.deleted_at is null` + chosen + ` limit @most::bigint) counted`
+	countSchedules = fmt.Sprintf(`
+select count(*) from (select from tactus.schedules s where s.deleted_at is null%s limit @most::bigint) counted`, chosen)
 	getSchedule     = entryColumns + ` and s.id = @id`
 	pageOfSchedules = `
 select s.id::text from tactus.schedules s where s.deleted_at is null` + chosen + `
@@ -228,7 +228,7 @@ func (c *Catalog) Invalid(ctx context.Context) (n int64, err error) {
 // countInvalid has an index for each of its parts.
 var countInvalid = `
 select (select count(*) from tactus.schedules where invalid_reason is not null and deleted_at is null) +
-    (select count(*) from tactus.schedules s where invalid_reason is null and deleted_at is null and ` + beyondYears + `)`
+    (select count(*) from tactus.schedules s where invalid_reason is null and deleted_at is null and (` + beyondYears + `))`
 
 func (r entryRow) entry() (Entry, error) {
 	e := Entry{Schedule: domain.Schedule{

@@ -29,7 +29,7 @@ type Head struct {
 	ID          string           `json:"id"`
 	Source      string           `json:"source"`
 	Type        domain.EventType `json:"type"`
-	Subject     string           `json:"subject,omitempty"` // the schedule's id; empty when it is about the log
+	Subject     string           `json:"subject,omitempty"` // the schedule's id; empty when it is about the log, or a time zone
 	Time        time.Time        `json:"time"`
 	Epoch       string           `json:"epoch"`
 }

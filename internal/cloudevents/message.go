@@ -14,7 +14,12 @@ import (
 
 // Schedule makes the message of a row about a schedule.
 func Schedule(row outbox.Row, epoch string) (*message.Message, error) {
-	return fromRow(row, epoch, row.Aggregate, row.Data)
+	return fromRow(row, epoch, row.Aggregate.String(), row.Data)
+}
+
+// Zone makes the message of a row about a time zone. It has no subject: that is a schedule's.
+func Zone(row outbox.Row, epoch string) (*message.Message, error) {
+	return fromRow(row, epoch, "", row.Data)
 }
 
 // dueRun is what a task stream tells of a run.
@@ -38,7 +43,7 @@ func Run(row outbox.Row, epoch string) (*message.Message, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode event %s: %w", idOf(row), err)
 	}
-	return fromRow(row, epoch, run.ScheduleID, data)
+	return fromRow(row, epoch, run.ScheduleID.String(), data)
 }
 
 func orElse(raw json.RawMessage, empty string) json.RawMessage {
@@ -63,8 +68,8 @@ func idOf(row outbox.Row) string {
 	return string(strconv.AppendInt(append(text, '/'), row.Version, 10))
 }
 
-func fromRow(row outbox.Row, epoch string, schedule domain.ID, data json.RawMessage) (*message.Message, error) {
-	m, err := Event{Head{specVersion, idOf(row), source, row.Type, schedule.String(), row.At.UTC(), epoch}, data}.message()
+func fromRow(row outbox.Row, epoch, subject string, data json.RawMessage) (*message.Message, error) {
+	m, err := Event{Head{specVersion, idOf(row), source, row.Type, subject, row.At.UTC(), epoch}, data}.message()
 	if err != nil {
 		return nil, err
 	}
