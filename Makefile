@@ -12,6 +12,7 @@ POOLED ?= ./outbox ./relay ./beat ./internal/api ./internal/results ./internal/v
 DIRECT := ^(TestPostgres(Crashes|Down|ReadOnly|Busy|DiskFull)|TestStandbyPromoted|TestRestoredElsewhere|TestStoppedRelayDelaysNobody)$$
 # These measure, which one version of PostgreSQL does for all.
 SLOW := ^(TestStorm|TestManyDjangoTasksAtOnce|TestManyAtOnceAreAsEachAlone)$$
+PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
 MODULES := $(shell find . -name go.mod -not -path './go.mod' -not -path './internal/tools/*' -exec dirname {} \; | sort)
 
 .PHONY: help
@@ -25,6 +26,17 @@ run: build ## start everything here: PostgreSQL, Redis, api, relay and beat
 .PHONY: build
 build: go ## build bin/tactus
 	@CGO_ENABLED=0 go build -trimpath -o bin/tactus ./cmd/tactus
+
+.PHONY: release
+release: go ## build versioned binaries for each platform into dist, with their checksums
+	@test -z "$$(git status --porcelain)" || { echo "commit or remove what has changed: a release is built from a commit"; exit 1; }
+	@rm -rf dist && mkdir dist
+	@for platform in $(PLATFORMS); do \
+	  GOOS=$${platform%/*} GOARCH=$${platform#*/} CGO_ENABLED=0 go build -trimpath -buildvcs=true -ldflags '-s -w' -o dist/tactus ./cmd/tactus; \
+	  version=$$(go version -m dist/tactus | awk '$$1 == "mod" { print $$3 }'); \
+	  name=tactus-$$version-$${platform/\//-}; mv dist/tactus dist/$$name; echo "dist/$$name"; \
+	done
+	@sum=sha256sum; command -v $$sum >/dev/null || sum="shasum -a 256"; cd dist && $$sum tactus-* >SHA256SUMS && echo dist/SHA256SUMS
 
 .PHONY: test
 test: go ## run every test, against real servers that the tests bring up

@@ -10,14 +10,12 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/tactus-dev/tactus/domain/zone"
 	"github.com/tactus-dev/tactus/internal/hostzones"
 	"github.com/tactus-dev/tactus/internal/importer"
 )
@@ -26,7 +24,7 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 // commands is the table of subcommands, one file each.
 type commands struct {
-	Version  kong.VersionFlag `help:"Tell the version, and that of the time zone data."`
+	Version  kong.VersionFlag `help:"Tell the version, its commit, the Go version, and that of the time zone data."`
 	Zoneinfo string           `env:"ZONEINFO" placeholder:"PATH" help:"Folder or zip file with time zone data, used when it is newer than the program's; the system's is without being named."`
 
 	Dev       devCmd        `cmd:"" help:"Run everything in one process, over a PostgreSQL and a Redis of its own."`
@@ -104,17 +102,6 @@ func run(args []string, out, problems io.Writer) int {
 	parsed.Bind(&all, console{out, problems}, slog.New(slog.NewTextHandler(problems, nil)))
 	return exitCode(parsed.Run(), problems)
 }
-
-// versions are those of the program and of the zone data that it goes by.
-func versions() string {
-	program := "(unknown)"
-	if info, ok := debug.ReadBuildInfo(); ok {
-		program = info.Main.Version
-	}
-	return fmt.Sprintf("tactus %s, time zone data %s", program, zones())
-}
-
-func zones() string { return fmt.Sprintf("%s of %s", zone.Version(), zone.Place()) }
 
 func exitCode(err error, problems io.Writer) int {
 	switch {
