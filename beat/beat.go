@@ -33,55 +33,29 @@ type Config struct {
 	Log       *slog.Logger
 }
 
-// Beat is one beat: a leader that fires, or a standby. Its state belongs to the goroutine that calls step.
+// Beat is one beat: a leader that fires, or a standby. Its state belongs to the goroutine that calls step; only the inbox
+// and the stats are shared with others.
 type Beat struct {
 	cfg    Config
-	mode   mode
+	mode   mode // what a shadow does differently
 	pool   *pgxpool.Pool
-	feed   Feed
+	feed   Feed // nil: the log is only polled
 	log    *slog.Logger
-	clock  clock
-	memory *memory.Memory
-	stats  stats
+	holder string // names this process in the lease: no other process, not even a later one of the same name, has it
 
-	holder  string // this process, of all that ever were
-	epoch   int64  // of the lease as we took it last; 0 when another has it
-	leading bool   // the lease is ours and the predecessor's state is taken in
-	taken   leaseRow
-	takenAt memory.Micros // what was due before may have been settled by another
-	renewed time.Time
-	looked  time.Time // at the lease, by the monotonic clock
-	seen    *seenLease
+	clock     clock         // PostgreSQL's time
+	clockStep memory.Micros // how far PostgreSQL's clock stepped during this step of the beat
+	memory    *memory.Memory
 
-	foreseen   *time.Time // when another's lease expires, as it was seen last
-	foreseenAt time.Time  // since when it has been that
-	lookAt     memory.Micros
-	unsure     bool          // a commit was not answered: what it was to settle may be settled, or be settled yet
-	stepped    memory.Micros // how far Postgres' clock stepped in this step of ours
-
-	beside  *time.Time // in shadow mode: the lease of one that fires, as it was first seen
-	retired bool       // in shadow mode: one that fires has come
-
-	mark       *string // of the feed, from before the load
-	heard      chan note
-	events     int // heard in this step
-	heardEpoch string
-	unacked    []func() bool
-	pending    map[domain.ID]int64 // schedules to read, with the newest version heard of
-	syncAt     memory.Micros       // not before
-
-	locks        locks
-	unreadable   map[domain.ID]unreadable // to be recorded
-	invalidateAt memory.Micros            // not before
-
-	base      string  // the snapshot that polls count from
-	polled    pollRow // the last poll, until memory has all of it
-	processed string  // the snapshot of the log that memory has
-	pollAt    memory.Micros
-	life      string // of the database: server and timeline
-	resync    resync
-	resyncs   int64
-	syncs     int64
+	lease   tenure // who fires
+	shadow  shadow // in shadow mode: the beat that fires
+	inbox   inbox  // what the feed has brought
+	polls   polls  // how far the log has been read
+	syncs   syncs  // schedules that are to be read
+	resync  resync
+	locks   locks   // schedules that somebody has locked
+	invalid invalid // schedules that cannot be read
+	stats   stats
 }
 
 type named = pgx.NamedArgs
@@ -107,13 +81,10 @@ func New(pool *pgxpool.Pool, feed Feed, cfg Config) (*Beat, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Beat{
-		stats: stats{answered: localNow()},
-		cfg:   cfg, mode: modeOf(cfg.Shadow), pool: pool, feed: feed, log: cfg.Log, memory: memory.New(), holder: cfg.Name + "/" + outbox.NewID().String(),
-		heard: make(chan note, 4096), pending: map[domain.ID]int64{}, unreadable: map[domain.ID]unreadable{},
-		locks: locks{
-			pauses: map[domain.ID]time.Duration{}, waiting: map[domain.ID]progressed{},
-			told: trouble{log: cfg.Log, level: slog.LevelWarn, what: "somebody has locked a row: a schedule fires when it is free"},
-		},
+		cfg: cfg, mode: modeOf(cfg.Shadow), pool: pool, feed: feed, log: cfg.Log,
+		holder: cfg.Name + "/" + outbox.NewID().String(), memory: memory.New(),
+		inbox: inbox{notices: make(chan notice, inboxSize)}, syncs: syncs{pending: map[domain.ID]int64{}},
+		invalid: invalid{found: map[domain.ID]unreadable{}}, locks: newLocks(cfg.Log), stats: stats{answered: localNow()},
 	}, nil
 }
 
@@ -151,16 +122,16 @@ const (
 
 // retry repeats an action until it succeeds; false when ctx ended first.
 func (b *Beat) retry(ctx context.Context, what string, act func(context.Context) error) bool {
-	trouble := trouble{log: b.log, level: slog.LevelError, what: what}
+	trouble := failureLog{log: b.log, level: slog.LevelError, what: what}
 	for {
 		err := reason(outbox.Retry(ctx, func() error { return act(ctx) }))
-		b.stats.trouble(err)
+		b.stats.setProblem(err)
 		if err == nil {
-			trouble.over()
+			trouble.recovered()
 			return true
 		}
 		if ctx.Err() == nil {
-			trouble.tell(err)
+			trouble.report(err)
 		}
 		select {
 		case <-ctx.Done():
@@ -188,8 +159,8 @@ func (b *Beat) wait(ctx context.Context, until memory.Micros) {
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-	case n := <-b.heard:
-		b.note(n)
+	case n := <-b.inbox.notices:
+		b.receive(n)
 	case <-timer.C:
 	}
 }

@@ -37,7 +37,7 @@ func TestNothingOldFires(t *testing.T) {
 			w.step(b, a.due(1))
 			w.at(a.due(2).Add(-time.Millisecond))
 			change(w, s.ID)
-			b.pollAt = memory.Never
+			b.polls.at = memory.Never
 			w.step(b, a.due(2))
 			w.step(b, a.due(2).Add(30*time.Second))
 			want := []string{a.run(1)}

@@ -56,23 +56,23 @@ func (c *clock) ahead() time.Duration {
 }
 
 // anchor takes the time from an answer. A step of Postgres' clock is told, and heeded at the end of the beat's own step.
-func (b *Beat) anchor(asked, server time.Time) {
+func (b *Beat) anchorClock(asked, server time.Time) {
 	step := b.clock.anchor(asked, server)
 	if step == 0 {
 		return
 	}
 	b.log.Warn("the clock of Postgres stepped: what is due follows it", "by", step, "now", server)
-	b.stats.stepped(step)
-	b.stepped += step.Microseconds()
+	b.stats.countStep(step)
+	b.clockStep += step.Microseconds()
 }
 
 // heedStep moves what was to be done at some time with a clock that went back, so that it is done when it would have been,
 // and tells by how much. When the clock went forward it is done at once.
-func (b *Beat) heedStep() memory.Micros {
-	step := b.stepped
-	b.stepped = 0
+func (b *Beat) applyClockStep() memory.Micros {
+	step := b.clockStep
+	b.clockStep = 0
 	if step < 0 {
-		b.lookAt, b.pollAt, b.syncAt, b.resync.at = b.lookAt+step, b.pollAt+step, b.syncAt+step, b.resync.at+step
+		b.lease.askAt, b.polls.at, b.syncs.notBefore, b.resync.notBefore = b.lease.askAt+step, b.polls.at+step, b.syncs.notBefore+step, b.resync.notBefore+step
 	}
 	return step
 }

@@ -26,10 +26,10 @@ import (
 //     long after it was handed over, which is now, and has no expiry while it waits.
 //   - fired: with what each new run needs of its schedule. The event is made of it, and the count. It
 //     occurs when the row says, so that row and message expire at the same instant.
-const fireDue = `
+const fireDueSQL = `
 with lease as materialized (
     select epoch, now, now >= @now::timestamptz as due
-    from (select epoch, clock_timestamp() as now from tactus.leases where name = 'beat' and epoch = @epoch` + impatient + ` for share) l
+    from (select epoch, clock_timestamp() as now from tactus.leases where name = 'beat' and epoch = @epoch` + lockTimeoutSQL + ` for share) l
 ),
 given as materialized (
     select * from unnest((select @runs::uuid[]), (select @schedules::uuid[]), (select @effective::timestamptz[]),
@@ -98,11 +98,11 @@ type outcome struct {
 	Fired    int64       // of them, those that fire
 	Stale    []domain.ID // schedules that are not as memory has them
 	Locked   []domain.ID // schedules of which somebody has locked a row: nothing was done about them
-	Left     []domain.ID // schedules that were not come to: nothing was done about them
+	Untried  []domain.ID // schedules that were not come to: nothing was done about them
 }
 
-func (b *Beat) write(ctx context.Context, items []memory.Decision) (out outcome, err error) {
-	row := b.pool.QueryRow(ctx, b.mode.fire, planned, arrays(b.epoch, b.cfg.Lease, items))
+func (b *Beat) settle(ctx context.Context, items []memory.Decision) (out outcome, err error) {
+	row := b.pool.QueryRow(ctx, b.mode.fireDueSQL, planned, fireArgs(b.lease.term, b.cfg.Lease, items))
 	var rung any
 	if err := row.Scan(&out.Held, &out.Early, &out.Recorded, &out.Fired, &out.Stale, &rung); err != nil {
 		return outcome{}, fmt.Errorf("fire: %w", err)
@@ -110,7 +110,7 @@ func (b *Beat) write(ctx context.Context, items []memory.Decision) (out outcome,
 	return out, nil
 }
 
-func arrays(epoch int64, lease time.Duration, items []memory.Decision) named {
+func fireArgs(epoch int64, lease time.Duration, items []memory.Decision) named {
 	n := len(items)
 	runs, schedules := make([]domain.ID, n), make([]domain.ID, n)
 	effective, due, until, fires := make([]time.Time, n), make([]time.Time, n), make([]*time.Time, n), make([]time.Time, n)

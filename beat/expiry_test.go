@@ -27,7 +27,7 @@ func TestExpiryCountsFromHandingOver(t *testing.T) {
 			s, b := w.create(minutely(members)), w.beat("a")
 			w.step(b, at{s}.due(1).Add(-time.Second))
 			w.end(b, "crash")
-			w.at(at{s}.due(1).Add(leaseFor))
+			w.at(at{s}.due(1).Add(leaseTime))
 			w.step(w.beat("b"), w.now)
 			return s
 		},

@@ -75,8 +75,8 @@ func TestLostAnswerOfMissed(t *testing.T) {
 	if err := w.expect(s.ID, append(want, a.missed(12, 18, domain.ReasonSuperseded), a.run(19), a.run(20))...); err != nil {
 		t.Error(err)
 	}
-	if !b.leading || b.epoch != 2 {
-		t.Errorf("leading: %v, in epoch %d: the statement that was not answered belongs to epoch 1", b.leading, b.epoch)
+	if !b.lease.leading || b.lease.term != 2 {
+		t.Errorf("leading: %v, in epoch %d: the statement that was not answered belongs to epoch 1", b.lease.leading, b.lease.term)
 	}
 }
 

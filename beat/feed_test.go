@@ -65,7 +65,7 @@ func TestSilentFeedIsToldInGrowingPauses(t *testing.T) {
 		var log bytes.Buffer
 		b := &Beat{
 			feed: &foreignFeed{newFeed(), time.Now().Add(time.Hour)}, log: slog.New(slog.NewTextHandler(&log, nil)),
-			heard: make(chan note),
+			inbox: inbox{notices: make(chan notice)},
 		}
 		ctx, end := context.WithTimeout(t.Context(), time.Hour+time.Minute)
 		defer end()
@@ -103,7 +103,7 @@ func TestAcknowledgesWhatMemoryHas(t *testing.T) {
 	b := w.beat("a")
 	s := w.create(minutely(``))
 	m := w.told(s.ID, 1, "e")
-	b.note(read(m))
+	b.receive(parseEvent(m))
 	if acknowledged(m) {
 		t.Error("acknowledged before it was read")
 	}
@@ -112,10 +112,10 @@ func TestAcknowledgesWhatMemoryHas(t *testing.T) {
 		t.Errorf("in memory: %v, acknowledged: %v", ok, acknowledged(m))
 	}
 	again := w.told(s.ID, 1, "e")
-	syncs := b.syncs
-	b.note(read(again))
+	syncs := b.syncs.queries
+	b.receive(parseEvent(again))
 	w.step(b, w.now.Add(20*time.Millisecond))
-	if !acknowledged(again) || b.syncs != syncs {
+	if !acknowledged(again) || b.syncs.queries != syncs {
 		t.Error("what memory has was read again, or is not acknowledged")
 	}
 }
@@ -127,33 +127,33 @@ func TestResyncsWhenEventsAreMissing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, tell := range map[string]func(w *world, known domain.ID) note{
-		"told to be lost":   func(*world, domain.ID) note { return note{lost: "the group was gone"} },
-		"unreadable":        func(*world, domain.ID) note { return read(message.NewMessage("x", []byte(`{`))) },
-		"without a version": func(*world, domain.ID) note { return read(message.NewMessage("x", []byte(`{"id":"x"}`))) },
-		"new epoch":         func(*world, domain.ID) note { return read(epoch) },
-		"another epoch":     func(w *world, known domain.ID) note { return read(w.told(known, 2, "f")) },
-		"a gap in versions": func(w *world, known domain.ID) note { return read(w.told(known, 4, "e")) },
+	for name, tell := range map[string]func(w *world, known domain.ID) notice{
+		"told to be lost":   func(*world, domain.ID) notice { return notice{lost: "the group was gone"} },
+		"unreadable":        func(*world, domain.ID) notice { return parseEvent(message.NewMessage("x", []byte(`{`))) },
+		"without a version": func(*world, domain.ID) notice { return parseEvent(message.NewMessage("x", []byte(`{"id":"x"}`))) },
+		"new epoch":         func(*world, domain.ID) notice { return parseEvent(epoch) },
+		"another epoch":     func(w *world, known domain.ID) notice { return parseEvent(w.told(known, 2, "f")) },
+		"a gap in versions": func(w *world, known domain.ID) notice { return parseEvent(w.told(known, 4, "e")) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			known, gone := w.create(minutely(``)), w.create(minutely(``))
 			b := w.beat("a")
-			b.note(read(w.told(known.ID, 2, "e")))
+			b.receive(parseEvent(w.told(known.ID, 2, "e")))
 			w.at(w.now.Add(DefaultMinResync))
 			w.step(b, w.now)
-			before := b.resyncs
-			b.pollAt = memory.Never
+			before := b.resync.done
+			b.polls.at = memory.Never
 			if err := w.store.Delete(t.Context(), gone.ID, 0); err != nil {
 				t.Fatal(err)
 			}
 			w.merge(known.ID, `{"interval_seconds": 120}`)
 			missed := w.create(minutely(``))
-			b.note(tell(w, known.ID))
+			b.receive(tell(w, known.ID))
 			w.step(b, w.now.Add(DefaultMinResync))
-			if b.resyncs != before+1 {
-				t.Fatalf("%d resyncs", b.resyncs-before)
+			if b.resync.done != before+1 {
+				t.Fatalf("%d resyncs", b.resync.done-before)
 			}
 			if _, ok := b.memory.Find(gone.ID); ok {
 				t.Error("a deleted schedule is in memory")

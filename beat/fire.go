@@ -9,7 +9,7 @@ import (
 )
 
 // batchSize is how many due times one statement settles.
-const batchSize = 5000
+const firingSize = 5000
 
 // batch is what one statement settles. Its records are out of the heap meanwhile.
 type firing struct {
@@ -31,7 +31,7 @@ func (d *firing) add(slot uint32, items []memory.Decision, last memory.Micros) {
 // fire settles what is due now, one batch of it. Memory moves on only when the statement has committed: until then the
 // records go back as they were. When that is not answered, nothing is decided until the lease has another epoch.
 func (b *Beat) fire(ctx context.Context, now memory.Micros) error {
-	if !b.leading || b.unsure || b.memory.NextFire() > now {
+	if !b.lease.leading || b.lease.unanswered || b.memory.NextFire() > now {
 		return nil
 	}
 	due, err := b.collect(ctx, now)
@@ -41,40 +41,40 @@ func (b *Beat) fire(ctx context.Context, now memory.Micros) error {
 	}
 	began := time.Now()
 	b.locks.waits = 0
-	out, err := b.commit(ctx, due.decisions)
+	out, err := b.settleOrBisect(ctx, due.decisions)
 	switch {
 	case err != nil:
-		b.unsure, b.lookAt = true, now
+		b.lease.unanswered, b.lease.askAt = true, now
 		return err
 	case !out.Held:
 		b.lose("another")
 		return nil
 	case out.Early:
-		b.pollAt = now // to ask for the time
+		b.polls.at = now // to ask for the time
 		return nil
 	}
-	b.fired(due.decisions, out, time.Since(began))
-	b.advance(due, out, now)
+	b.countFired(due.decisions, out, time.Since(began))
+	b.moveOn(due, out, now)
 	return nil
 }
 
 // collect takes what is due out of the heap, and decides what becomes of it.
 func (b *Beat) collect(ctx context.Context, now memory.Micros) (due firing, err error) {
 	var unsure []uint32
-	for len(due.decisions) < batchSize && len(unsure) < batchSize && b.memory.NextFire() <= now {
+	for len(due.decisions) < firingSize && len(unsure) < firingSize && b.memory.NextFire() <= now {
 		slot := b.memory.Pop()
-		items, last := b.memory.Decide(slot, now, batchSize-len(due.decisions))
-		if items[0].Due <= b.takenAt && b.memory.Misfired(slot, items, now) {
+		items, last := b.memory.Decide(slot, now, firingSize-len(due.decisions))
+		if items[0].Due <= b.lease.maybeSettled && b.memory.Misfired(slot, items, now) {
 			unsure = append(unsure, slot)
 			continue
 		}
 		due.add(slot, items, last)
 	}
-	err = b.locate(ctx, unsure)
+	err = b.skipSettled(ctx, unsure)
 	for _, slot := range unsure {
 		r := b.memory.At(slot)
-		if err == nil && r.Fire <= now && len(due.decisions) < batchSize {
-			items, last := b.memory.Decide(slot, now, batchSize-len(due.decisions))
+		if err == nil && r.Fire <= now && len(due.decisions) < firingSize {
+			items, last := b.memory.Decide(slot, now, firingSize-len(due.decisions))
 			due.add(slot, items, last)
 		} else {
 			due.add(slot, nil, r.Due-1)
@@ -91,23 +91,23 @@ func (b *Beat) putBack(due *firing) {
 }
 
 // advance moves records past what was settled. Those that did not join are read again instead.
-func (b *Beat) advance(due firing, out outcome, now memory.Micros) {
-	left := b.locks.left(out)
+func (b *Beat) moveOn(due firing, out outcome, now memory.Micros) {
+	left := b.locks.unsettled(out)
 	if len(left) > 0 {
-		b.takenAt = max(b.takenAt, now) // others of their due times may be settled
+		b.lease.maybeSettled = max(b.lease.maybeSettled, now) // others of their due times may be settled
 	}
 	stale := make(map[domain.ID]struct{}, len(out.Stale))
 	for _, id := range out.Stale {
 		stale[id] = struct{}{}
-		b.pending[id] = anyVersion
+		b.syncs.pending[id] = anyVersion
 	}
 	for _, p := range due.records {
 		r := b.memory.At(p.slot)
 		if _, ok := left[r.ID]; ok {
-			b.locks.defers(r, now)
+			b.locks.deferFiring(r, now)
 			continue
 		}
-		b.locks.open(r.ID)
+		b.locks.free(r.ID)
 		if _, ok := stale[r.ID]; !ok {
 			b.memory.SetDueAfter(r, p.last)
 		}

@@ -17,6 +17,12 @@ type unreadable struct {
 	err     error
 }
 
+// invalid are the schedules that were found to be unreadable and are to be recorded as such.
+type invalid struct {
+	found     map[domain.ID]unreadable
+	notBefore memory.Micros
+}
+
 // reason says why, as the API would.
 func (u unreadable) reason() string {
 	if fault, ok := errors.AsType[*domain.Error](u.err); ok {
@@ -29,16 +35,16 @@ func (u unreadable) reason() string {
 // told. Each beat that finds one does so; the version lets one of them write. What is not recorded for want of a
 // database is found again at the next load.
 func (b *Beat) invalidate(ctx context.Context, now memory.Micros) error {
-	if now < b.invalidateAt {
+	if now < b.invalid.notBefore {
 		return nil
 	}
 	store := outbox.NewStore(b.pool, "")
-	for id, u := range b.unreadable {
+	for id, u := range b.invalid.found {
 		reason := u.reason()
 		err := b.invalidateOne(ctx, store, id, u.version, reason)
-		switch delete(b.unreadable, id); {
+		switch delete(b.invalid.found, id); {
 		case errors.Is(err, context.DeadlineExceeded):
-			b.unreadable[id], b.invalidateAt = u, now+invalidateAgain.Microseconds()
+			b.invalid.found[id], b.invalid.notBefore = u, now+invalidateAgain.Microseconds()
 			b.log.Warn("an invalid schedule is locked: the reason is recorded later", "schedule_id", id)
 			return nil
 		case err == nil:

@@ -13,25 +13,46 @@ import (
 )
 
 const (
-	leaseFor    = 10 * time.Second
-	renewEvery  = leaseFor / 3
-	standbyLook = 500 * time.Millisecond
+	leaseTime    = 10 * time.Second
+	renewEvery   = leaseTime / 3
+	standbyEvery = 500 * time.Millisecond
 )
 
 // leaseRow is the lease as it is after a look at it.
 type leaseRow struct {
-	Mine      bool
-	Holder    string
-	Epoch     int64
-	Watermark *time.Time // of whoever held it, until we write ours
-	Snapshot  *string    // of the log, up to which the holder had read
-	Life      string     // of the database: server and timeline
-	Now       time.Time  // Postgres' clock
-	Expires   *time.Time // nil when it was given up, or nobody had it ever
-	Switched  *time.Time // when a beat that fires last took over from a shadow
-	Firing    *time.Time // until when a beat that fires has its lease, while it has
-	Written   string     // the transaction that wrote the row
-	Back      bool       // the row was older than it has been seen before
+	Mine        bool
+	Holder      string
+	Term        int64
+	Watermark   *time.Time // of whoever held it, until we write ours
+	Snapshot    *string    // of the log, up to which the holder had read
+	Server      string     // of the database: server and timeline
+	Now         time.Time  // Postgres' clock
+	Expires     *time.Time // nil when it was given up, or nobody had it ever
+	SwitchedAt  *time.Time // when a beat that fires last took over from a shadow
+	FiringUntil *time.Time // until when a beat that fires has its lease, while it has
+	Written     string     // the transaction that wrote the row
+	WentBack    bool       // the row was older than it has been seen before
+}
+
+// tenure is what a beat knows of the lease, whether it holds it or another does.
+type tenure struct {
+	term    int64 // of our holding; 0 while another beat holds the lease
+	leading bool  // the lease is ours, and memory has taken over where the predecessor was
+	askAt   memory.Micros
+	asked   time.Time // when the lease was last read or renewed, by the local monotonic clock
+	renewed time.Time // when it was last renewed, by PostgreSQL's clock
+	taken   leaseRow  // as it was when we took it: it has what the predecessor left
+
+	// unanswered: the answer to a firing statement was lost, so it may have committed, or may commit yet. Nothing is
+	// decided until the lease has a new term, under which that statement does nothing any more.
+	unanswered bool
+	// maybeSettled: due times up to this instant may have been settled by a statement whose effect memory does not have,
+	// a predecessor's or an unanswered one. Those that were missed are looked up before they are decided again.
+	maybeSettled memory.Micros
+
+	newest       *leaseVersion // the newest state of the row that we know to be committed
+	otherExpires *time.Time    // when another beat's lease expires, as it was last read
+	otherSince   time.Time     // since when that has not changed, by the local monotonic clock
 }
 
 // lookAtLease renews the lease, or takes it when it has run out (or would have, see silent), or else reads it. Its holder
@@ -42,17 +63,17 @@ type leaseRow struct {
 //
 // A shadow never has its lease beside one that fires, and begins at that moment when one has fired since. One that fires
 // notes when it took over from a shadow: what was due until then was another beat's.
-const lookAtLease = `
+const renewLeaseSQL = `
 with held as (
     update tactus.leases l set
         holder = @holder,
-        epoch = case when l.holder = @holder and l.epoch = @epoch and not @unsure and not ` + wentBack + ` then l.epoch
+        epoch = case when l.holder = @holder and l.epoch = @epoch and not @unsure and not ` + wentBackSQL + ` then l.epoch
             else greatest(l.epoch, @seen_epoch::bigint) + 1 end,
         expires_at = clock_timestamp() + @lease::interval,
-        watermark = case when l.holder = @holder and l.epoch = @epoch then coalesce(` + ourWatermark + `, l.watermark)
-            when ` + begins + ` then clock_timestamp() else l.watermark end,
-        snapshot = case when l.holder = @holder and l.epoch = @epoch then coalesce(` + ourSnapshot + `, l.snapshot)
-            when ` + begins + ` then null else l.snapshot end
+        watermark = case when l.holder = @holder and l.epoch = @epoch then coalesce(` + ourWatermarkSQL + `, l.watermark)
+            when ` + shadowBeginsSQL + ` then clock_timestamp() else l.watermark end,
+        snapshot = case when l.holder = @holder and l.epoch = @epoch then coalesce(` + ourSnapshotSQL + `, l.snapshot)
+            when ` + shadowBeginsSQL + ` then null else l.snapshot end
     where l.name = @name and (l.expires_at <= clock_timestamp() or l.expires_at = @silent::timestamptz
             or l.holder = @holder and (l.epoch = @epoch or @unsure::boolean))
         and (l.name <> 'shadow' or ` + firingUntilSQL + ` is null)
@@ -62,51 +83,51 @@ switched as (
     insert into tactus.leases as w (name, holder, epoch, expires_at, watermark)
     select 'switch', h.holder, h.epoch, clock_timestamp(), clock_timestamp()
     from held h join tactus.leases s on s.name = 'shadow'
-    where h.name = 'beat' and h.epoch <> @epoch and s.watermark > greatest(h.watermark, ` + lastSwitch + `, '-infinity')
+    where h.name = 'beat' and h.epoch <> @epoch and s.watermark > greatest(h.watermark, ` + lastSwitchSQL + `, '-infinity')
     on conflict (name) do update set holder = excluded.holder, epoch = excluded.epoch, expires_at = excluded.expires_at, watermark = excluded.watermark
     returning watermark
 )
-select mine, holder, epoch, watermark, snapshot::text, ` + lifeAndClock + `, ` + expiry + `, coalesce((select watermark from switched), ` + lastSwitch + `), ` + firingUntilSQL + `,
-    written::text, (select ` + wentBack + ` from tactus.leases l where l.name = @name) from held
+select mine, holder, epoch, watermark, snapshot::text, ` + serverAndClockSQL + `, ` + expiresSQL + `, coalesce((select watermark from switched), ` + lastSwitchSQL + `), ` + firingUntilSQL + `,
+    written::text, (select ` + wentBackSQL + ` from tactus.leases l where l.name = @name) from held
 union all
-` + readLease + ` and not exists (select from held)`
+` + readLeaseSQL + ` and not exists (select from held)`
 
-const readLease = `select false, l.holder, l.epoch, l.watermark, l.snapshot::text, ` + lifeAndClock + `, ` + expiry + `, ` + lastSwitch + `, ` + firingUntilSQL + `,
-    l.xmin::text, ` + wentBack + ` from tactus.leases l where l.name = @name`
+const readLeaseSQL = `select false, l.holder, l.epoch, l.watermark, l.snapshot::text, ` + serverAndClockSQL + `, ` + expiresSQL + `, ` + lastSwitchSQL + `, ` + firingUntilSQL + `,
+    l.xmin::text, ` + wentBackSQL + ` from tactus.leases l where l.name = @name`
 
 const (
-	expiry = `case when isfinite(expires_at) then expires_at end`
+	expiresSQL = `case when isfinite(expires_at) then expires_at end`
 
-	lifeAndClock = thisLife + `, clock_timestamp()`
-	thisLife     = `(select system_identifier::text from pg_control_system()) || '.' || left(pg_walfile_name(pg_current_wal_lsn()), 8)`
-	ourWatermark = `case when @life::text = ` + thisLife + ` and not ` + wentBack + ` then @watermark::timestamptz end`
-	ourSnapshot  = `case when @life::text = ` + thisLife + ` and not ` + wentBack + ` then @snapshot::text::pg_snapshot end`
+	serverAndClockSQL = thisServerSQL + `, clock_timestamp()`
+	thisServerSQL     = `(select system_identifier::text from pg_control_system()) || '.' || left(pg_walfile_name(pg_current_wal_lsn()), 8)`
+	ourWatermarkSQL   = `case when @life::text = ` + thisServerSQL + ` and not ` + wentBackSQL + ` then @watermark::timestamptz end`
+	ourSnapshotSQL    = `case when @life::text = ` + thisServerSQL + ` and not ` + wentBackSQL + ` then @snapshot::text::pg_snapshot end`
 
 	// wentBack reports whether the lease is older than this beat has seen it before, as after an older copy of the data
 	// directory has been put back. Its holder alone writes in an epoch, one transaction after another, so that the row's
 	// transaction never gets older in one. A later holder goes on from the snapshot that is there. An answer that was lost
 	// can only have made the row newer than it was seen.
-	wentBack = `coalesce(case when l.epoch = @seen_epoch::bigint then age(l.xmin) > age(@seen_written::text::xid)
+	wentBackSQL = `coalesce(case when l.epoch = @seen_epoch::bigint then age(l.xmin) > age(@seen_written::text::xid)
         else l.epoch < @seen_epoch::bigint or pg_snapshot_xmax(l.snapshot) < pg_snapshot_xmax(@seen_snapshot::text::pg_snapshot) end, false)`
 
-	lastSwitch     = `(select watermark from tactus.leases where name = 'switch')`
+	lastSwitchSQL  = `(select watermark from tactus.leases where name = 'switch')`
 	firingUntilSQL = `(select expires_at from tactus.leases where name = 'beat' and expires_at > clock_timestamp())`
 
 	// begins tells of a shadow whether it has seen nothing yet, or a beat that fires has been in charge since.
-	begins = `l.name = 'shadow' and coalesce(l.watermark < (select f.watermark from tactus.leases f where f.name = 'beat'), l.watermark is null)`
+	shadowBeginsSQL = `l.name = 'shadow' and coalesce(l.watermark < (select f.watermark from tactus.leases f where f.name = 'beat'), l.watermark is null)`
 )
 
 // giveUpLease lets it run out at once.
-const giveUpLease = `
-update tactus.leases l set expires_at = clock_timestamp(), watermark = coalesce(` + ourWatermark + `, l.watermark),
-    snapshot = coalesce(` + ourSnapshot + `, l.snapshot)
+const giveUpLeaseSQL = `
+update tactus.leases l set expires_at = clock_timestamp(), watermark = coalesce(` + ourWatermarkSQL + `, l.watermark),
+    snapshot = coalesce(` + ourSnapshotSQL + `, l.snapshot)
 where l.name = @name and l.holder = @holder and l.epoch = @epoch and (l.name <> 'shadow' or ` + firingUntilSQL + ` is null)`
 
-const makeLease = `
+const makeLeaseSQL = `
 insert into tactus.leases (name, holder, epoch, expires_at) values (@name, '', 0, '-infinity') on conflict do nothing`
 
 // look asks for the lease, and takes Postgres' time from the answer.
-func (b *Beat) look(ctx context.Context, sql string, args ...any) (leaseRow, error) {
+func (b *Beat) queryLease(ctx context.Context, sql string, args ...any) (leaseRow, error) {
 	asked := localNow()
 	rows, err := b.pool.Query(ctx, sql, append([]any{planned}, args...)...)
 	if err != nil {
@@ -116,77 +137,77 @@ func (b *Beat) look(ctx context.Context, sql string, args ...any) (leaseRow, err
 	if err != nil {
 		return leaseRow{}, fmt.Errorf("look at the lease: %w", err)
 	}
-	b.anchor(asked, row.Now)
+	b.anchorClock(asked, row.Now)
 	return row, nil
 }
 
 func (b *Beat) leaseArgs(now memory.Micros) named {
 	args := named{
-		"name": b.mode.lease, "holder": b.holder, "epoch": b.epoch, "lease": leaseFor, "life": b.life, "watermark": nil, "snapshot": nil,
-		"silent": b.silent(), "unsure": b.unsure,
+		"name": b.mode.leaseName, "holder": b.holder, "epoch": b.lease.term, "lease": leaseTime, "life": b.polls.server, "watermark": nil, "snapshot": nil,
+		"silent": b.silentLease(), "unsure": b.lease.unanswered,
 	}
-	maps.Copy(args, b.seen.args())
-	if b.leading && !b.resync.foreign() {
-		args["watermark"] = time.UnixMicro(b.settled(now))
-		args["snapshot"] = b.processed
+	maps.Copy(args, b.lease.newest.args())
+	if b.lease.leading && !b.resync.foreign() {
+		args["watermark"] = time.UnixMicro(b.watermark(now))
+		args["snapshot"] = b.polls.inMemory
 	}
 	return args
 }
 
 // renew looks at the lease and becomes what it says.
 func (b *Beat) renew(ctx context.Context, now memory.Micros) error {
-	sql, args := lookAtLease, b.leaseArgs(now)
-	if b.retired {
-		sql, args = readLease, b.readArgs()
+	sql, args := renewLeaseSQL, b.leaseArgs(now)
+	if b.shadow.retired {
+		sql, args = readLeaseSQL, b.readArgs()
 	}
-	row, err := b.look(ctx, sql, args)
+	row, err := b.queryLease(ctx, sql, args)
 	if err != nil {
 		return err
 	}
-	b.compare(row)
-	b.looked = localNow()
-	b.lifeIs(row.Life)
-	b.lookAt = now + renewEvery.Microseconds()
+	b.compareLease(row)
+	b.lease.asked = localNow()
+	b.noteServer(row.Server)
+	b.lease.askAt = now + renewEvery.Microseconds()
 	if !row.Mine {
-		b.watch(row.Expires)
+		b.watchExpiry(row.Expires)
 		b.lose(row.Holder)
-		b.yieldTo(row.Firing)
-		b.lookAt = now + standbyLook.Microseconds()
-		b.memory.AdvanceTo(since(row.Watermark))
+		b.retireBeside(row.FiringUntil)
+		b.lease.askAt = now + standbyEvery.Microseconds()
+		b.memory.AdvanceTo(watermarkMicros(row.Watermark))
 		return nil
 	}
-	b.renewed = b.clock.now()
+	b.lease.renewed = b.clock.now()
 	switch {
-	case (b.unsure || b.leading && row.Back) && row.Epoch == b.epoch+1: // nobody had it in between
-		b.goOn(row, now)
-	case row.Epoch != b.epoch:
-		b.leading, b.unsure, b.epoch, b.taken = false, false, row.Epoch, row
+	case (b.lease.unanswered || b.lease.leading && row.WentBack) && row.Term == b.lease.term+1: // nobody had it in between
+		b.continueInNewTerm(row, now)
+	case row.Term != b.lease.term:
+		b.lease.leading, b.lease.unanswered, b.lease.term, b.lease.taken = false, false, row.Term, row
 	}
-	if !b.leading {
+	if !b.lease.leading {
 		return b.takeOver(ctx, now)
 	}
 	return nil
 }
 
 func (b *Beat) lose(to string) {
-	if b.leading {
-		b.log.Warn("lost the lease", "holder", to, "epoch", b.epoch)
+	if b.lease.leading {
+		b.log.Warn("lost the lease", "holder", to, "epoch", b.lease.term)
 	}
-	b.leading, b.epoch, b.unsure = false, 0, false
+	b.lease.leading, b.lease.term, b.lease.unanswered = false, 0, false
 }
 
 // watch notes since when a lease is as it is, by the monotonic clock.
-func (b *Beat) watch(expires *time.Time) {
-	if expires == nil || b.foreseen == nil || !expires.Equal(*b.foreseen) {
-		b.foreseen, b.foreseenAt = expires, localNow()
+func (b *Beat) watchExpiry(expires *time.Time) {
+	if expires == nil || b.lease.otherExpires == nil || !expires.Equal(*b.lease.otherExpires) {
+		b.lease.otherExpires, b.lease.otherSince = expires, localNow()
 	}
 }
 
 // silent is when the lease expires of a holder that has not renewed it for longer than it lasts: it would have run out, if
 // Postgres' clock had not gone back. Nil when there is none.
-func (b *Beat) silent() *time.Time {
-	if b.foreseen != nil && localNow().Sub(b.foreseenAt) > leaseFor+renewEvery {
-		return b.foreseen
+func (b *Beat) silentLease() *time.Time {
+	if b.lease.otherExpires != nil && localNow().Sub(b.lease.otherSince) > leaseTime+renewEvery {
+		return b.lease.otherExpires
 	}
 	return nil
 }
@@ -194,58 +215,58 @@ func (b *Beat) silent() *time.Time {
 // goOn goes on with a new epoch, in a database that has gone back, or after a commit that was not answered: that statement has committed by now, or never will.
 // What it has settled is looked for before anything that was missed is decided anew, as after a takeover: a range that is
 // decided later goes farther, and the unique key would take it for the one that is there.
-func (b *Beat) goOn(row leaseRow, now memory.Micros) {
-	b.log.Info("goes on in a new epoch", "epoch", row.Epoch, "unanswered", b.unsure, "back", row.Back)
-	b.epoch, b.takenAt, b.unsure = row.Epoch, max(b.takenAt, now, row.Now.UnixMicro()), false
+func (b *Beat) continueInNewTerm(row leaseRow, now memory.Micros) {
+	b.log.Info("goes on in a new epoch", "epoch", row.Term, "unanswered", b.lease.unanswered, "back", row.WentBack)
+	b.lease.term, b.lease.maybeSettled, b.lease.unanswered = row.Term, max(b.lease.maybeSettled, now, row.Now.UnixMicro()), false
 }
 
 // takeOver goes on where the predecessor was: at its watermark, but for schedules of which it had not read when it last
 // renewed. Those that count from another instant since count from that, whatever the watermark is. Of the others it went by
 // another jitter, perhaps, so that the last due time before the watermark may not have fired.
 func (b *Beat) takeOver(ctx context.Context, now memory.Micros) error {
-	b.takenAt = max(now, b.taken.Now.UnixMicro())
-	b.memory.AdvanceTo(since(b.taken.Watermark))
-	b.elsewhere(b.taken.Switched)
-	if b.taken.Snapshot != nil {
-		fresh, err := b.fresh(ctx, *b.taken.Snapshot)
+	b.lease.maybeSettled = max(now, b.lease.taken.Now.UnixMicro())
+	b.memory.AdvanceTo(watermarkMicros(b.lease.taken.Watermark))
+	b.switchFromShadow(b.lease.taken.SwitchedAt)
+	if b.lease.taken.Snapshot != nil {
+		fresh, err := b.changedAfter(ctx, *b.lease.taken.Snapshot)
 		if err != nil {
 			return err
 		}
 		for _, s := range fresh {
-			if s.Restart {
+			if s.Restarted {
 				b.memory.Restart(s.ID)
 			} else {
-				b.memory.Reconsider(s.ID, since(b.taken.Watermark))
+				b.memory.Reconsider(s.ID, watermarkMicros(b.lease.taken.Watermark))
 			}
-			b.pending[s.ID] = anyVersion
+			b.syncs.pending[s.ID] = anyVersion
 		}
 	}
-	b.leading = true
+	b.lease.leading = true
 	b.wantResync("took the lease")
-	b.log.Info("took the lease", "epoch", b.epoch, "holder", b.holder, "watermark", b.taken.Watermark)
+	b.log.Info("took the lease", "epoch", b.lease.term, "holder", b.holder, "watermark", b.lease.taken.Watermark)
 	return nil
 }
 
 // freshSchedules are those that were changed by a transaction that a snapshot does not show, and whether they were created,
 // enabled or given a trigger by it. The event that did so has the time that it set effective_from to.
-const freshSchedules = `
+const changedAfterSQL = `
 select s.id, bool_or(o.occurred_at = s.effective_from)
 from tactus.outbox o join tactus.schedules s on s.id = o.aggregate_id
-where o.topic = 'schedule' and ` + notIn + `
+where o.topic = 'schedule' and ` + notInSnapshotSQL + `
 group by s.id`
 
 // freshRow is a schedule of which the predecessor may not have known.
-type freshRow struct {
-	ID      domain.ID
-	Restart bool
+type changedAfterRow struct {
+	ID        domain.ID
+	Restarted bool
 }
 
-func (b *Beat) fresh(ctx context.Context, snapshot string) ([]freshRow, error) {
-	rows, err := b.pool.Query(ctx, freshSchedules, planned, named{"from": snapshot})
+func (b *Beat) changedAfter(ctx context.Context, snapshot string) ([]changedAfterRow, error) {
+	rows, err := b.pool.Query(ctx, changedAfterSQL, planned, named{"from": snapshot})
 	if err != nil {
 		return nil, fmt.Errorf("read what is fresh: %w", err)
 	}
-	fresh, err := pgx.CollectRows(rows, pgx.RowToStructByPos[freshRow])
+	fresh, err := pgx.CollectRows(rows, pgx.RowToStructByPos[changedAfterRow])
 	if err != nil {
 		return nil, fmt.Errorf("read what is fresh: %w", err)
 	}
@@ -254,23 +275,23 @@ func (b *Beat) fresh(ctx context.Context, snapshot string) ([]freshRow, error) {
 
 // release gives the lease up, so that a standby takes it at once.
 func (b *Beat) release(ctx context.Context, now memory.Micros) error {
-	if b.epoch == 0 {
+	if b.lease.term == 0 {
 		return nil
 	}
 	args := b.leaseArgs(now)
 	for _, name := range []string{"lease", "silent", "unsure"} {
 		delete(args, name)
 	}
-	if _, err := b.pool.Exec(ctx, giveUpLease, planned, args); err != nil {
+	if _, err := b.pool.Exec(ctx, giveUpLeaseSQL, planned, args); err != nil {
 		return fmt.Errorf("give up the lease: %w", err)
 	}
-	b.leading, b.epoch = false, 0
+	b.lease.leading, b.lease.term = false, 0
 	b.log.Info("gave up the lease")
 	return nil
 }
 
 // since is a watermark in memory's terms: without one, nothing has been settled.
-func since(watermark *time.Time) memory.Micros {
+func watermarkMicros(watermark *time.Time) memory.Micros {
 	if watermark == nil {
 		return memory.Always
 	}

@@ -21,23 +21,23 @@ func TestOneLeads(t *testing.T) {
 	for now := w.now; !now.After(last); now = now.Add(2 * time.Second) {
 		w.step(second, now)
 		w.step(first, now)
-		if !first.leading || second.leading {
-			t.Fatalf("leading: %v, %v", first.leading, second.leading)
+		if !first.lease.leading || second.lease.leading {
+			t.Fatalf("leading: %v, %v", first.lease.leading, second.lease.leading)
 		}
 	}
-	for now := last; now.Before(last.Add(leaseFor - renewEvery)); now = now.Add(time.Second) {
+	for now := last; now.Before(last.Add(leaseTime - renewEvery)); now = now.Add(time.Second) {
 		w.step(second, now)
-		if second.leading {
+		if second.lease.leading {
 			t.Fatalf("took a lease that still runs, after %s", now.Sub(last))
 		}
 	}
-	w.step(second, last.Add(leaseFor+time.Second))
-	if !second.leading {
+	w.step(second, last.Add(leaseTime+time.Second))
+	if !second.lease.leading {
 		t.Fatal("nobody leads a second after the lease has run out")
 	}
 	w.step(second, a.due(4))
 	w.step(first, a.due(4))
-	if first.leading {
+	if first.lease.leading {
 		t.Error("two lead")
 	}
 	if diff := cmp.Diff([]string{a.run(1), a.run(2), a.run(3), a.run(4)}, w.runs(s.ID)); diff != "" {
@@ -57,11 +57,11 @@ func TestStoppedAndResumedFiresNothing(t *testing.T) {
 	if err != nil || len(due.decisions) != 1 {
 		t.Fatalf("%+v, %v", due, err)
 	}
-	w.step(successor, a.due(1).Add(leaseFor)) // it is late, and fires what the zombie was about to
+	w.step(successor, a.due(1).Add(leaseTime)) // it is late, and fires what the zombie was about to
 	if _, err := w.pool.Exec(t.Context(), `delete from tactus.runs`); err != nil {
 		t.Fatal(err) // so that the unique key cannot be what holds the zombie back
 	}
-	out, err := zombie.commit(t.Context(), due.decisions)
+	out, err := zombie.settleOrBisect(t.Context(), due.decisions)
 	if err != nil || out.Held || out.Recorded != 0 {
 		t.Errorf("resumed, it did %+v, %v", out, err)
 	}
@@ -69,8 +69,8 @@ func TestStoppedAndResumedFiresNothing(t *testing.T) {
 		t.Errorf("resumed, it fired %v", got)
 	}
 	zombie.putBack(&due)
-	w.step(zombie, a.due(1).Add(leaseFor))
-	if zombie.leading {
+	w.step(zombie, a.due(1).Add(leaseTime))
+	if zombie.lease.leading {
 		t.Error("resumed, it leads")
 	}
 }
@@ -84,8 +84,8 @@ func TestCleanStopHandsOver(t *testing.T) {
 	a := at{s}
 	w.step(first, a.due(1))
 	w.stop(first)
-	w.step(second, a.due(1).Add(standbyLook))
-	if !second.leading {
+	w.step(second, a.due(1).Add(standbyEvery))
+	if !second.lease.leading {
 		t.Error("the standby has not taken over")
 	}
 	w.step(second, a.due(2))
@@ -98,7 +98,7 @@ func TestCleanStopHandsOver(t *testing.T) {
 // leads a second after the lease has run out, at the latest; and a second after a clean stop.
 func TestTakeoverInTime(t *testing.T) {
 	t.Parallel()
-	for how, most := range map[string]time.Duration{"crash": leaseFor + time.Second, "stop": time.Second} {
+	for how, most := range map[string]time.Duration{"crash": leaseTime + time.Second, "stop": time.Second} {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
@@ -114,7 +114,7 @@ func TestTakeoverInTime(t *testing.T) {
 					w.stop(leader)
 				}
 				delete(wakes, leader)
-				for !standby.leading {
+				for !standby.lease.leading {
 					w.livesUntil(time.UnixMicro(wakes[standby]), wakes)
 					if took := w.now.Sub(lives); took > most {
 						t.Fatalf("nobody leads %s after a %s", took, how)

@@ -13,8 +13,20 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
+// inbox is what the feed has brought. The listener fills notices; all else belongs to the goroutine that steps.
+type inbox struct {
+	mark    *string     // where the feed was before the load; nil when it could not be asked
+	notices chan notice // heard, and not received by a step yet
+	events  int         // received in this step
+	epoch   string      // of the event received last
+	unacked []func() bool
+}
+
+// inboxSize is how many notices wait for a step. When the inbox is full the listener waits.
+const inboxSize = 4096
+
 // note is something that was heard: a change of a schedule, or a reason why something may not have been heard.
-type note struct {
+type notice struct {
 	id      domain.ID
 	version int64
 	event   domain.EventType
@@ -39,15 +51,15 @@ func (b *Beat) markFeed(ctx context.Context) {
 		b.log.Warn("the feed cannot be asked: changes are polled until it can", "err", err)
 		return
 	}
-	b.mark = &mark
+	b.inbox.mark = &mark
 }
 
 // listen passes on what the feed tells, until ctx ends.
 func (b *Beat) listen(ctx context.Context) {
-	silent := trouble{log: b.log, level: slog.LevelWarn, what: "the feed is silent: changes are polled"}
+	silent := failureLog{log: b.log, level: slog.LevelWarn, what: "the feed is silent: changes are polled"}
 	for b.feed != nil && ctx.Err() == nil {
-		if err := b.subscribe(ctx, silent.over); err != nil && ctx.Err() == nil {
-			silent.tell(err)
+		if err := b.subscribe(ctx, silent.recovered); err != nil && ctx.Err() == nil {
+			silent.report(err)
 		}
 		select {
 		case <-ctx.Done():
@@ -57,35 +69,35 @@ func (b *Beat) listen(ctx context.Context) {
 }
 
 func (b *Beat) subscribe(ctx context.Context, began func()) error {
-	mark := b.mark
-	if b.mark = nil; mark == nil {
+	mark := b.inbox.mark
+	if b.inbox.mark = nil; mark == nil {
 		current, err := b.feed.Mark(ctx)
 		if err != nil {
 			return fmt.Errorf("mark the feed: %w", err)
 		}
 		mark = &current
 	}
-	messages, err := b.feed.Subscribe(ctx, *mark, func(reason string) { b.hear(ctx, note{lost: reason}) })
+	messages, err := b.feed.Subscribe(ctx, *mark, func(reason string) { b.enqueue(ctx, notice{lost: reason}) })
 	if err != nil {
 		return fmt.Errorf("subscribe: %w", err)
 	}
 	began()
 	b.log.Info("subscribed", "after", *mark)
 	for m := range messages {
-		b.hear(ctx, read(m))
+		b.enqueue(ctx, parseEvent(m))
 	}
 	return nil
 }
 
-func (b *Beat) hear(ctx context.Context, n note) {
+func (b *Beat) enqueue(ctx context.Context, n notice) {
 	select {
-	case b.heard <- n:
+	case b.inbox.notices <- n:
 	case <-ctx.Done():
 	}
 }
 
 // read makes a note of a CloudEvent.
-func read(m *message.Message) note {
+func parseEvent(m *message.Message) notice {
 	var event struct {
 		ID      string           `json:"id"`
 		Type    domain.EventType `json:"type"`
@@ -93,68 +105,68 @@ func read(m *message.Message) note {
 		Epoch   string           `json:"epoch"`
 	}
 	if err := json.Unmarshal(m.Payload, &event); err != nil {
-		return note{lost: "an event cannot be read: " + err.Error(), ack: m.Ack}
+		return notice{lost: "an event cannot be read: " + err.Error(), ack: m.Ack}
 	}
 	if event.Type == domain.LogEpochStarted {
-		return note{event: event.Type, epoch: event.Epoch, ack: m.Ack}
+		return notice{event: event.Type, epoch: event.Epoch, ack: m.Ack}
 	}
 	_, version, _ := strings.Cut(event.ID, "/")
-	n := note{id: event.Subject, event: event.Type, epoch: event.Epoch, ack: m.Ack}
+	n := notice{id: event.Subject, event: event.Type, epoch: event.Epoch, ack: m.Ack}
 	if _, err := fmt.Sscan(version, &n.version); err != nil || n.id.IsZero() {
-		return note{lost: fmt.Sprintf("an event has the id %q", event.ID), ack: m.Ack}
+		return notice{lost: fmt.Sprintf("an event has the id %q", event.ID), ack: m.Ack}
 	}
 	return n
 }
 
 // hearAll takes in what has been heard, as much as there is room for.
-func (b *Beat) hearAll() {
-	for range cap(b.heard) {
+func (b *Beat) receiveAll() {
+	for range cap(b.inbox.notices) {
 		select {
-		case n := <-b.heard:
-			b.note(n)
+		case n := <-b.inbox.notices:
+			b.receive(n)
 			continue
 		default:
 		}
 		break
 	}
-	if b.events > 0 {
-		b.log.Info("event received", "events", b.events)
-		b.events = 0
+	if b.inbox.events > 0 {
+		b.log.Info("event received", "events", b.inbox.events)
+		b.inbox.events = 0
 	}
 }
 
 // note takes in one thing heard. A version that does not follow the one known means that others were not heard, and
 // another epoch that versions may have gone back: (epoch, version) orders events.
-func (b *Beat) note(n note) {
+func (b *Beat) receive(n notice) {
 	if n.ack != nil {
-		b.unacked = append(b.unacked, n.ack)
+		b.inbox.unacked = append(b.inbox.unacked, n.ack)
 	}
 	if n.lost != "" {
-		b.stats.gap()
+		b.stats.countGap()
 		b.wantAnew(n.lost) // the stream may have gone back because the log has
 		return
 	}
 	if n.event == domain.LogEpochStarted {
 		b.wantAnew("the log began a new epoch")
-		b.heardEpoch = n.epoch
+		b.inbox.epoch = n.epoch
 		return
 	}
-	b.events++
+	b.inbox.events++
 	b.log.Debug("event", "schedule_id", n.id, "version", n.version, "type", n.event)
-	if b.heardEpoch != "" && b.heardEpoch != n.epoch {
+	if b.inbox.epoch != "" && b.inbox.epoch != n.epoch {
 		b.wantAnew("the log is in another epoch")
 	}
-	b.heardEpoch = n.epoch
-	if kept, ok := b.memory.Find(n.id); ok && n.version > max(int64(kept.Version), b.pending[n.id])+1 {
+	b.inbox.epoch = n.epoch
+	if kept, ok := b.memory.Find(n.id); ok && n.version > max(int64(kept.Version), b.syncs.pending[n.id])+1 {
 		b.wantResync("a version is missing")
 	}
-	b.changed(n.id, n.version)
+	b.wantSync(n.id, n.version)
 }
 
 // acknowledge tells the feed that memory has what it told.
 func (b *Beat) acknowledge() {
-	for _, ack := range b.unacked {
+	for _, ack := range b.inbox.unacked {
 		ack()
 	}
-	b.unacked = b.unacked[:0]
+	b.inbox.unacked = b.inbox.unacked[:0]
 }

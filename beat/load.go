@@ -12,12 +12,12 @@ import (
 func (b *Beat) load(ctx context.Context, watermark memory.Micros) error {
 	began := time.Now()
 	loaded := memory.New()
-	for r, err := range readRows(ctx, b.pool, livingRows) {
+	for r, err := range readRows(ctx, b.pool, livingRowsSQL) {
 		if err != nil {
 			return err
 		}
 		if err := loaded.Put(r, watermark); err != nil {
-			b.unreadable[r.ID] = unreadable{r.Version, err}
+			b.invalid.found[r.ID] = unreadable{r.Version, err}
 		}
 	}
 	loaded.AdvanceTo(watermark)

@@ -12,7 +12,7 @@ import (
 
 // lastSettled is the last due time of each schedule, from an instant on, that has a row. A schedule's due times are settled
 // in order, so everything before it is settled too.
-const lastSettled = `
+const lastSettledSQL = `
 select w.schedule_id, coalesce(r.until, r.due_at)
 from unnest(@schedules::uuid[], @from::timestamptz[]) w (schedule_id, since)
 cross join lateral (
@@ -28,7 +28,7 @@ type settledRow struct {
 
 // locate moves records past what the predecessor settled after it had last written the watermark. It matters when due
 // times were missed: a range that is settled again may begin elsewhere, and the unique key would not know it.
-func (b *Beat) locate(ctx context.Context, slots []uint32) error {
+func (b *Beat) skipSettled(ctx context.Context, slots []uint32) error {
 	if len(slots) == 0 {
 		return nil
 	}
@@ -37,7 +37,7 @@ func (b *Beat) locate(ctx context.Context, slots []uint32) error {
 		r := b.memory.At(slot)
 		ids[i], from[i] = r.ID, time.UnixMicro(r.Effective)
 	}
-	rows, err := b.pool.Query(ctx, b.mode.settled, planned, named{"schedules": ids, "from": from})
+	rows, err := b.pool.Query(ctx, b.mode.lastSettledSQL, planned, named{"schedules": ids, "from": from})
 	if err != nil {
 		return fmt.Errorf("find what is settled: %w", err)
 	}

@@ -2,6 +2,7 @@ package beat
 
 import (
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -11,10 +12,10 @@ import (
 )
 
 // impatient has a statement wait for no lock for long, in the same transaction: it settles due times of others, too.
-const impatient = ` and set_config('lock_timeout', '100ms', true) is not null`
+const lockTimeoutSQL = ` and set_config('lock_timeout', '100ms', true) is not null`
 
 // mostWaits is how often one batch may wait for a lock in vain. What it does not come to is left for the next.
-const mostWaits = 40
+const maxLockWaits = 40
 
 // How long a schedule that is locked is left alone.
 const (
@@ -25,17 +26,24 @@ const (
 // locks are the schedules that did not fire because somebody has locked a row. Each is tried again later, so that it does
 // not keep the others waiting at every step.
 type locks struct {
-	waits   int
-	pauses  map[domain.ID]time.Duration
-	waiting map[domain.ID]progressed
-	told    trouble
+	waits    int
+	pauses   map[domain.ID]time.Duration
+	due      map[domain.ID]unsettledDue
+	failures failureLog
 }
 
-// progressed is the first due time of a schedule that is not settled, and up to when it is.
-type progressed struct{ due, settled memory.Micros }
+func newLocks(log *slog.Logger) locks {
+	return locks{
+		pauses: map[domain.ID]time.Duration{}, due: map[domain.ID]unsettledDue{},
+		failures: failureLog{log: log, level: slog.LevelWarn, what: "somebody has locked a row: a schedule fires when it is free"},
+	}
+}
+
+// unsettledDue is the first due time of a schedule that is not settled, and up to when it is.
+type unsettledDue struct{ due, before memory.Micros }
 
 // locked reports whether a statement failed because it would have had to wait for a lock.
-func locked(err error) bool {
+func lockTimedOut(err error) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && e.Code == "55P03"
 }
@@ -48,9 +56,9 @@ func schedulesOf(items []memory.Decision) (ids []domain.ID) {
 }
 
 // left returns the schedules about which nothing, or not all, was done.
-func (l *locks) left(out outcome) map[domain.ID]struct{} {
-	left := make(map[domain.ID]struct{}, len(out.Left)+len(out.Locked))
-	for _, id := range out.Left {
+func (l *locks) unsettled(out outcome) map[domain.ID]struct{} {
+	left := make(map[domain.ID]struct{}, len(out.Untried)+len(out.Locked))
+	for _, id := range out.Untried {
 		left[id] = struct{}{}
 	}
 	for _, id := range out.Locked {
@@ -61,37 +69,37 @@ func (l *locks) left(out outcome) map[domain.ID]struct{} {
 }
 
 // defers has a schedule that is locked fire later. The watermark does not pass the due time.
-func (l *locks) defers(r *memory.Record, now memory.Micros) {
+func (l *locks) deferFiring(r *memory.Record, now memory.Micros) {
 	pause, ok := l.pauses[r.ID]
 	if !ok {
 		return
 	}
-	if l.waiting[r.ID].due != r.Due {
-		l.waiting[r.ID] = progressed{r.Due, r.Fire - 1}
+	if l.due[r.ID].due != r.Due {
+		l.due[r.ID] = unsettledDue{r.Due, r.Fire - 1}
 	}
 	r.Fire = now + pause.Microseconds()
 }
 
-func (l *locks) open(id domain.ID) {
+func (l *locks) free(id domain.ID) {
 	if _, ok := l.pauses[id]; !ok {
 		return
 	}
 	delete(l.pauses, id)
-	delete(l.waiting, id)
+	delete(l.due, id)
 	if len(l.pauses) == 0 {
-		l.told.over()
+		l.failures.recovered()
 	}
 }
 
 // settled is the instant up to which everything is settled.
-func (b *Beat) settled(now memory.Micros) memory.Micros {
+func (b *Beat) watermark(now memory.Micros) memory.Micros {
 	at := b.memory.Watermark(now)
-	for id, waits := range b.locks.waiting {
+	for id, waits := range b.locks.due {
 		if r, known := b.memory.Find(id); !known || r.Due != waits.due { // another has settled it, or it was edited
-			b.locks.open(id)
+			b.locks.free(id)
 			continue
 		}
-		at = min(at, waits.settled)
+		at = min(at, waits.before)
 	}
 	return at
 }

@@ -39,7 +39,7 @@ func TestLockedRow(t *testing.T) {
 	if err := w.expect(one.ID, a.run(1)); err != nil {
 		t.Error(err)
 	}
-	if got := b.settled(w.now.UnixMicro()); got >= a.due(2).UnixMicro() {
+	if got := b.watermark(w.now.UnixMicro()); got >= a.due(2).UnixMicro() {
 		t.Errorf("settled up to %v", time.UnixMicro(got))
 	}
 	if err := tx.Rollback(t.Context()); err != nil {
@@ -49,7 +49,7 @@ func TestLockedRow(t *testing.T) {
 	if err := w.expect(one.ID, a.run(1), a.run(2), a.run(3)); err != nil {
 		t.Error(err)
 	}
-	if len(b.locks.waiting) > 0 {
+	if len(b.locks.due) > 0 {
 		t.Error("still taken for locked")
 	}
 }

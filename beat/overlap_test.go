@@ -117,7 +117,7 @@ func TestOverlapIsDecidedOnce(t *testing.T) {
 	for _, at := range due[:4] {
 		items = append(items, memory.Decision{Schedule: s.ID, Effective: effective, Due: at.UnixMicro(), Policy: s.Policy().String()})
 	}
-	out, err := b.write(t.Context(), items)
+	out, err := b.settle(t.Context(), items)
 	if err != nil || out.Recorded != 1 || out.Fired != 1 {
 		t.Errorf("%+v, %v", out, err)
 	}

@@ -75,7 +75,7 @@ func (s owned) asked(in asksLease, out leaseAnswer) (bool, any) {
 	default:
 		return out == leaseAnswer{}, s
 	}
-	s.expires = in.now + leaseFor.Microseconds()
+	s.expires = in.now + leaseTime.Microseconds()
 	return out == leaseAnswer{mine: true, epoch: s.epoch}, s
 }
 

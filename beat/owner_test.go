@@ -89,7 +89,7 @@ func newOwners(t *testing.T, changes ...string) *owners {
 	for range 3 {
 		o.create(`{"interval_seconds": 5, "misfire_grace_seconds": 86400, "task_name": "app.task"}`)
 	}
-	if _, err := o.pool.Exec(t.Context(), makeLease, named{"name": "beat"}); err != nil {
+	if _, err := o.pool.Exec(t.Context(), makeLeaseSQL, named{"name": "beat"}); err != nil {
 		t.Fatal(err)
 	}
 	for _, sql := range changes {
@@ -178,24 +178,24 @@ func (a *owner) ask() error {
 	a.clock.RLock()
 	defer a.clock.RUnlock()
 	now := a.now.UnixMicro()
-	in := asksLease{a.beat.holder, a.beat.epoch, now}
+	in := asksLease{a.beat.holder, a.beat.lease.term, now}
 	return a.did(in, func() (any, error) {
 		if a.random.IntN(8) == 0 {
-			row, err := a.beat.look(a.Context(), lookAtLease, a.beat.leaseArgs(now))
+			row, err := a.beat.queryLease(a.Context(), renewLeaseSQL, a.beat.leaseArgs(now))
 			if !row.Mine {
-				row.Epoch = 0
+				row.Term = 0
 			}
-			return leaseAnswer{row.Mine, row.Epoch}, err
+			return leaseAnswer{row.Mine, row.Term}, err
 		}
 		err := a.beat.renew(a.Context(), now)
-		return leaseAnswer{a.beat.epoch != 0, a.beat.epoch}, err
+		return leaseAnswer{a.beat.lease.term != 0, a.beat.lease.term}, err
 	})
 }
 
 func (a *owner) stop() error {
 	a.clock.RLock()
 	now := a.now.UnixMicro()
-	err := a.did(givesUp{a.beat.holder, a.beat.epoch, now}, func() (any, error) { return nil, a.beat.release(a.Context(), now) })
+	err := a.did(givesUp{a.beat.holder, a.beat.lease.term, now}, func() (any, error) { return nil, a.beat.release(a.Context(), now) })
 	a.clock.RUnlock()
 	if err != nil {
 		return err
@@ -205,7 +205,7 @@ func (a *owner) stop() error {
 
 // fire decides what to fire and, sometimes after a sleep, fires it. One answer in three is lost: then memory does not move on.
 func (a *owner) fire() error {
-	if !a.beat.leading {
+	if !a.beat.lease.leading {
 		return nil
 	}
 	a.clock.RLock()
@@ -221,8 +221,8 @@ func (a *owner) fire() error {
 	a.clock.RLock()
 	defer a.clock.RUnlock()
 	var out outcome
-	err = a.did(fires{a.beat.epoch, a.number(due.decisions)}, func() (_ any, err error) {
-		out, err = a.beat.commit(a.Context(), due.decisions)
+	err = a.did(fires{a.beat.lease.term, a.number(due.decisions)}, func() (_ any, err error) {
+		out, err = a.beat.settleOrBisect(a.Context(), due.decisions)
 		return fireAnswer{out.Held, int(out.Recorded)}, err
 	})
 	switch {
@@ -230,7 +230,7 @@ func (a *owner) fire() error {
 	case !out.Held:
 		a.beat.lose("another")
 	default:
-		a.beat.advance(due, out, a.beat.takenAt)
+		a.beat.moveOn(due, out, a.beat.lease.maybeSettled)
 	}
 	return err
 }

@@ -92,7 +92,7 @@ func TestPolicyOfTheMoment(t *testing.T) {
 			w.at(a.due(11).Add(30 * time.Second))
 			w.merge(s.ID, `{"misfire_policy": "none"}`)
 			if !polls {
-				b.pollAt = memory.Never
+				b.polls.at = memory.Never
 			}
 			now := w.now.UnixMicro()
 			if _, err := b.step(t.Context(), now); err != nil {

@@ -11,7 +11,7 @@ func TestPollAloneRecognizes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	b := w.beat("a")
-	resyncs := b.resyncs
+	resyncs := b.resync.done
 	tx, err := w.pool.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -36,8 +36,8 @@ func TestPollAloneRecognizes(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.step(b, w.now.Add(DefaultPoll))
-	if _, ok := b.memory.Find(early.ID); ok || b.resyncs != resyncs {
-		t.Errorf("deleted, but in memory: %v; %d resyncs", ok, b.resyncs-resyncs)
+	if _, ok := b.memory.Find(early.ID); ok || b.resync.done != resyncs {
+		t.Errorf("deleted, but in memory: %v; %d resyncs", ok, b.resync.done-resyncs)
 	}
 }
 
@@ -48,17 +48,17 @@ func TestRepeatsAreNotReadAgain(t *testing.T) {
 	b := w.beat("a")
 	w.create(minutely(``))
 	w.step(b, w.now.Add(DefaultPoll))
-	syncs, base := b.syncs, b.base
+	syncs, base := b.syncs.queries, b.polls.from
 	w.step(b, w.now.Add(DefaultPoll))
-	if b.syncs != syncs {
+	if b.syncs.queries != syncs {
 		t.Error("what memory has was read again")
 	}
-	if b.base != base {
+	if b.polls.from != base {
 		t.Error("the base moved without a committed row that carries it")
 	}
 	w.step(b, w.now.Add(renewEvery))
 	w.step(b, w.now.Add(DefaultPoll))
-	if b.base == base {
+	if b.polls.from == base {
 		t.Error("the base does not move")
 	}
 }
@@ -78,7 +78,7 @@ func TestRestoredDatabase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.base = "900000000:900000000:"
+	b.polls.from = "900000000:900000000:"
 	w.step(b, w.now.Add(DefaultMinResync))
 	if r, _ := b.memory.Find(s.ID); r.Version != 1 {
 		t.Errorf("version %d in memory, 1 in the database", r.Version)
@@ -86,7 +86,7 @@ func TestRestoredDatabase(t *testing.T) {
 	if b.resync.foreign() {
 		t.Error("memory is still taken for that of another database")
 	}
-	if b.base == "900000000:900000000:" {
+	if b.polls.from == "900000000:900000000:" {
 		t.Error("polls still count from a snapshot of another database")
 	}
 	late := w.create(minutely(``))
@@ -123,8 +123,8 @@ func TestPollBringsAnOlderVersion(t *testing.T) {
 	w.merge(s.ID, `{"description": "two"}`)
 	w.merge(s.ID, `{"description": "three"}`)
 	w.step(b, w.now.Add(2*time.Second))
-	if b.resync.wanted || b.resyncs != 1 {
-		t.Fatalf("%d resyncs, another wanted: %v", b.resyncs, b.resync.wanted)
+	if b.resync.wanted || b.resync.done != 1 {
+		t.Fatalf("%d resyncs, another wanted: %v", b.resync.done, b.resync.wanted)
 	}
 	kept, _ := b.memory.Find(s.ID)
 	kept.Version = 7 // in a life that was lost

@@ -21,11 +21,12 @@ type resync struct {
 	wantedAnew bool
 	running    bool
 	anew       bool
-	at         memory.Micros // not before
+	notBefore  memory.Micros // not before
 	after      domain.ID
 	seen       []bool // by slot, as memory was when it began
-	count      int
-	differ     int
+	compared   int
+	different  int
+	done       int64
 }
 
 // foreign tells whether memory may be of another life of the log. Then neither the watermark nor the snapshot that it stands
@@ -49,7 +50,7 @@ func (b *Beat) wantAnew(reason string) {
 }
 
 func (b *Beat) resyncDue(now memory.Micros) bool {
-	return b.resync.running || b.resync.wanted && now >= b.resync.at
+	return b.resync.running || b.resync.wanted && now >= b.resync.notBefore
 }
 
 // resyncPage does a step of a resync: it begins one, or goes through a page.
@@ -61,7 +62,7 @@ func (b *Beat) resyncPage(ctx context.Context, now memory.Micros) error {
 	}
 	page := b.comparePage
 	if b.resync.anew {
-		page = b.takePage
+		page = b.replacePage
 	}
 	n, err := page(ctx, named{"after": b.resync.after, "page": pageSize})
 	if err != nil {
@@ -81,18 +82,18 @@ func (b *Beat) resyncBegins(ctx context.Context, now memory.Micros) error {
 		if err != nil {
 			return err
 		}
-		b.base, b.processed, b.polled = string(snapshot), string(snapshot), pollRow{}
-		b.takenAt = max(b.takenAt, now)
+		b.polls.from, b.polls.inMemory, b.polls.last = string(snapshot), string(snapshot), pollRow{}
+		b.lease.maybeSettled = max(b.lease.maybeSettled, now)
 	}
 	b.resync = resync{
-		running: true, anew: b.resync.wantedAnew, at: now + b.cfg.MinResync.Microseconds(), seen: make([]bool, b.memory.Slots()),
+		done: b.resync.done, running: true, anew: b.resync.wantedAnew, notBefore: now + b.cfg.MinResync.Microseconds(), seen: make([]bool, b.memory.Slots()),
 	}
 	return nil
 }
 
-const livingVersions = `select s.id, s.version from ` + living + nextPage
+const livingVersionsSQL = `select s.id, s.version from ` + fromLivingSQL + nextPageSQL
 
-const nextPage = ` and s.id > @after order by s.id limit @page::bigint`
+const nextPageSQL = ` and s.id > @after order by s.id limit @page::bigint`
 
 type idVersion struct {
 	ID      domain.ID
@@ -101,49 +102,49 @@ type idVersion struct {
 
 // comparePage has what memory has in another version read.
 func (b *Beat) comparePage(ctx context.Context, args named) (n int, err error) {
-	rows, err := b.pool.Query(ctx, livingVersions, planned, args)
+	rows, err := b.pool.Query(ctx, livingVersionsSQL, planned, args)
 	if err != nil {
 		return 0, err
 	}
 	page, err := pgx.CollectRows(rows, pgx.RowToStructByPos[idVersion])
 	for _, s := range page {
-		if kept := b.see(s.ID); kept == nil || kept.Version != uint32(s.Version) {
-			b.pending[s.ID] = anyVersion
-			b.resync.differ++
+		if kept := b.markSeen(s.ID); kept == nil || kept.Version != uint32(s.Version) {
+			b.syncs.pending[s.ID] = anyVersion
+			b.resync.different++
 		}
 	}
 	return len(page), err
 }
 
-const livingPage = livingRows + nextPage
+const livingPageSQL = livingRowsSQL + nextPageSQL
 
 // takePage takes every row as it is. Where due times count from the same instant as in memory they go on where they were,
 // so what has fired does not fire again. Those of a trigger that memory has a later one of go on where that began: what
 // came before was settled.
-func (b *Beat) takePage(ctx context.Context, args named) (n int, err error) {
-	for r, err := range readRows(ctx, b.pool, livingPage, args) {
+func (b *Beat) replacePage(ctx context.Context, args named) (n int, err error) {
+	for r, err := range readRows(ctx, b.pool, livingPageSQL, args) {
 		if err != nil {
 			return n, err
 		}
 		n++
-		after, kept := memory.Always, b.see(r.ID)
+		after, kept := memory.Always, b.markSeen(r.ID)
 		if kept == nil || kept.Version != uint32(r.Version) || kept.Effective != r.Effective {
-			b.resync.differ++
+			b.resync.different++
 		}
 		if kept != nil && kept.Effective > r.Effective {
 			after = kept.Effective
 		}
 		if err := b.memory.Put(r, after); err != nil {
-			b.unreadable[r.ID] = unreadable{r.Version, err}
+			b.invalid.found[r.ID] = unreadable{r.Version, err}
 		}
 	}
 	return n, nil
 }
 
 // see notes that a schedule is there, and gives what memory has of it, if anything.
-func (b *Beat) see(id domain.ID) *memory.Record {
+func (b *Beat) markSeen(id domain.ID) *memory.Record {
 	r := &b.resync
-	r.count, r.after = r.count+1, id
+	r.compared, r.after = r.compared+1, id
 	slot, known := b.memory.Slot(id)
 	if !known {
 		return nil
@@ -159,11 +160,11 @@ func (b *Beat) resyncEnds() {
 	r := &b.resync
 	for slot, seen := range r.seen {
 		if kept := b.memory.At(uint32(slot)); !seen && !kept.ID.IsZero() {
-			b.pending[kept.ID] = anyVersion
-			r.differ++
+			b.syncs.pending[kept.ID] = anyVersion
+			r.different++
 		}
 	}
-	b.resyncs++
-	b.log.Info("resynced", "schedules", r.count, "different", r.differ, "anew", r.anew)
+	b.resync.done++
+	b.log.Info("resynced", "schedules", r.compared, "different", r.different, "anew", r.anew)
 	r.running, r.anew, r.seen = false, false, nil
 }

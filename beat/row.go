@@ -15,12 +15,12 @@ import (
 
 // livingRows are the schedules that may fire, in narrow columns. A schedule that is due once and has fired is done for
 // good; one that has reached its max_runs is kept, because an edit can raise them.
-const livingRows = `
+const livingRowsSQL = `
 select s.id, s.version, s.effective_from, s.anchor, s.updated_at, clock_timestamp(),
     n.fired is not null and coalesce(n.fired >= (s.policy::json->>'max_runs')::bigint, false), s.trigger, s.policy
-from ` + living
+from ` + fromLivingSQL
 
-const living = `tactus.schedules s
+const fromLivingSQL = `tactus.schedules s
 left join tactus.schedule_counts n on n.schedule_id = s.id and n.trigger_set_at = s.trigger_set_at
 where s.enabled and s.deleted_at is null and not (s.trigger = '{"once":true}' and n.fired is not null)`
 

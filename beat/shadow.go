@@ -9,21 +9,27 @@ import (
 
 // mode is what a beat that fires and one in shadow mode do differently: whose lease it is, and where it is recorded what
 // became of due times.
-type mode struct{ lease, fire, setAside, settled string }
+type mode struct{ leaseName, fireDueSQL, setAsideSQL, lastSettledSQL string }
 
 func modeOf(shadow bool) mode {
 	if shadow {
-		return mode{"shadow", recordDue, recordAside, lastRecorded}
+		return mode{"shadow", shadowFireDueSQL, shadowSetAsideSQL, shadowLastSettledSQL}
 	}
-	return mode{"beat", fireDue, setAsideDue, lastSettled}
+	return mode{"beat", fireDueSQL, setAsideSQL, lastSettledSQL}
+}
+
+// shadow is what a beat in shadow mode has seen of a beat that fires.
+type shadow struct {
+	beside  *time.Time // when the lease of the beat that fires expires, as it was first seen
+	retired bool       // that lease was renewed since: this beat does nothing any more
 }
 
 // recordDue decides about due times as fireDue does, and records what it would do: no run, no event, no count. What it
 // would have fired counts for max_runs, together with what has been fired. Of runs that must not overlap nothing is known:
 // others run them.
-const recordDue = `
+const shadowFireDueSQL = `
 with lease as materialized (
-    select epoch, clock_timestamp() >= @now::timestamptz as due from tactus.leases where name = 'shadow' and epoch = @epoch` + impatient + ` for share
+    select epoch, clock_timestamp() >= @now::timestamptz as due from tactus.leases where name = 'shadow' and epoch = @epoch` + lockTimeoutSQL + ` for share
 ),
 given as materialized (
     select * from unnest((select @schedules::uuid[]), (select @effective::timestamptz[]), (select @due::timestamptz[]),
@@ -62,7 +68,7 @@ const (
 )
 
 // recordAside records a due time whose row cannot be made. It takes nothing from the schedule but its name.
-const recordAside = `
+const shadowSetAsideSQL = `
 with lease as materialized (
     select epoch from tactus.leases where name = 'shadow' and epoch = @epoch for share
 ),
@@ -75,7 +81,7 @@ run as (
 )
 select exists (select from lease)`
 
-const lastRecorded = `
+const shadowLastSettledSQL = `
 select w.schedule_id, coalesce(r.until, r.due_at)
 from unnest(@schedules::uuid[], @from::timestamptz[]) w (schedule_id, since)
 cross join lateral (
@@ -86,24 +92,24 @@ cross join lateral (
 
 // yieldTo retires a shadow when a beat that fires has come: what is due is no longer another's, and once it has gone
 // again, nobody shall take its place. The lease of one that is gone already runs out, and is not renewed.
-func (b *Beat) yieldTo(firing *time.Time) {
+func (b *Beat) retireBeside(firing *time.Time) {
 	switch {
-	case !b.cfg.Shadow || firing == nil || b.retired:
-	case b.beside == nil:
-		b.beside = firing
-	case !firing.Equal(*b.beside):
-		b.retired = true
+	case !b.cfg.Shadow || firing == nil || b.shadow.retired:
+	case b.shadow.beside == nil:
+		b.shadow.beside = firing
+	case !firing.Equal(*b.shadow.beside):
+		b.shadow.retired = true
 		b.log.Error("a beat that fires has come: this one, in shadow mode, does nothing any more")
 	}
 }
 
 // elsewhere takes in until when another beat was in charge, as a shadow watched it.
-func (b *Beat) elsewhere(at *time.Time) {
+func (b *Beat) switchFromShadow(at *time.Time) {
 	if at == nil || b.cfg.Shadow {
 		return
 	}
 	b.memory.SwitchedAt = at.UnixMicro()
-	if b.taken.Watermark == nil || at.After(*b.taken.Watermark) {
+	if b.lease.taken.Watermark == nil || at.After(*b.lease.taken.Watermark) {
 		b.log.Warn("took over from a beat in shadow mode: what was due before is recorded as missed, and does not fire", "switched", *at, "reason", domain.ReasonShadow)
 	}
 }

@@ -120,15 +120,15 @@ func TestShadowsAreTwo(t *testing.T) {
 	if err != nil || len(due.decisions) != 1 {
 		t.Fatalf("%+v, %v", due, err)
 	}
-	if _, err := first.commit(t.Context(), due.decisions); err != nil {
+	if _, err := first.settleOrBisect(t.Context(), due.decisions); err != nil {
 		t.Fatal(err)
 	}
-	w.step(second, a.due(2).Add(leaseFor+time.Second))
-	if !second.leading {
+	w.step(second, a.due(2).Add(leaseTime+time.Second))
+	if !second.lease.leading {
 		t.Fatal("the second shadow has not taken over")
 	}
 	w.step(second, a.due(3))
-	if out, err := first.commit(t.Context(), due.decisions); err != nil || out.Held {
+	if out, err := first.settleOrBisect(t.Context(), due.decisions); err != nil || out.Held {
 		t.Errorf("resumed, the first did %+v, %v", out, err)
 	}
 	if diff := cmp.Diff([]string{a.fire(1), a.fire(2), a.fire(3)}, w.decided(s.ID)); diff != "" {

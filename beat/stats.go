@@ -50,7 +50,7 @@ func (b *Beat) Stats() Stats {
 	defer b.stats.mu.Unlock()
 	s := b.stats.Stats
 	s.Skew = b.clock.ahead()
-	s.Known = localNow().Sub(b.stats.looked) < leaseFor
+	s.Known = localNow().Sub(b.stats.looked) < leaseTime
 	s.Age = localNow().Sub(b.stats.answered)
 	if !s.Watermark.IsZero() {
 		s.Lag = b.clock.now().Sub(s.Watermark)
@@ -60,7 +60,7 @@ func (b *Beat) Stats() Stats {
 }
 
 // trouble notes what is the matter, if anything.
-func (s *stats) trouble(err error) {
+func (s *stats) setProblem(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.Problem = err
@@ -71,16 +71,16 @@ func (b *Beat) publish(now memory.Micros, failed bool) {
 	s := &b.stats
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.Leader, s.Epoch, s.Loaded, s.Schedules, s.Pending = b.leading, b.epoch, true, b.memory.Len(), len(b.pending)
-	s.Syncs, s.Resyncs, s.Shadow, s.Retired = b.syncs, b.resyncs, b.cfg.Shadow, b.retired
-	s.Renewed, s.looked = b.renewed, b.looked
+	s.Leader, s.Epoch, s.Loaded, s.Schedules, s.Pending = b.lease.leading, b.lease.term, true, b.memory.Len(), len(b.syncs.pending)
+	s.Syncs, s.Resyncs, s.Shadow, s.Retired = b.syncs.queries, b.resync.done, b.cfg.Shadow, b.shadow.retired
+	s.Renewed, s.looked = b.lease.renewed, b.lease.asked
 	if !failed {
-		s.Watermark, s.answered = time.UnixMicro(b.settled(now)), localNow()
+		s.Watermark, s.answered = time.UnixMicro(b.watermark(now)), localNow()
 	}
 }
 
 // recognized notes how long a change took to come here.
-func (b *Beat) recognized(r memory.Row) {
+func (b *Beat) countRecognition(r memory.Row) {
 	if kept, ok := b.memory.Find(r.ID); ok && int64(kept.Version) >= r.Version {
 		return
 	}
@@ -90,26 +90,26 @@ func (b *Beat) recognized(r memory.Row) {
 	b.stats.Recognition.observe(took)
 }
 
-func (s *stats) stepped(by time.Duration) {
+func (s *stats) countStep(by time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.Steps, s.Step = s.Steps+1, by
 }
 
-func (s *stats) gap() {
+func (s *stats) countGap() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.Gaps++
 }
 
-func (s *stats) aside() {
+func (s *stats) countSetAside() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.SetAside++
 }
 
 // fired notes what a statement has settled.
-func (b *Beat) fired(items []memory.Decision, out outcome, took time.Duration) {
+func (b *Beat) countFired(items []memory.Decision, out outcome, took time.Duration) {
 	if out.Recorded == 0 {
 		return // all of it had been settled before
 	}

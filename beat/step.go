@@ -13,22 +13,22 @@ import (
 // start makes memory. The mark of the feed and the snapshot of the log come first: what changes during the load is heard
 // or polled, and read again after it.
 func (b *Beat) start(ctx context.Context) error {
-	if _, err := b.pool.Exec(ctx, makeLease, planned, named{"name": b.mode.lease}); err != nil {
+	if _, err := b.pool.Exec(ctx, makeLeaseSQL, planned, named{"name": b.mode.leaseName}); err != nil {
 		return fmt.Errorf("make the lease: %w", err)
 	}
-	row, err := b.look(ctx, readLease, b.readArgs())
+	row, err := b.queryLease(ctx, readLeaseSQL, b.readArgs())
 	if err != nil {
 		return err
 	}
-	b.life = row.Life
-	b.compare(row)
+	b.polls.server = row.Server
+	b.compareLease(row)
 	b.markFeed(ctx)
 	snapshot, err := outbox.Current(ctx, b.pool)
 	if err != nil {
 		return err
 	}
-	b.base, b.processed = string(snapshot), string(snapshot)
-	return b.load(ctx, since(row.Watermark))
+	b.polls.from, b.polls.inMemory = string(snapshot), string(snapshot)
+	return b.load(ctx, watermarkMicros(row.Watermark))
 }
 
 // partTimeout ends what a connection that leads nowhere would keep for ever. Another beat has the lease by then.
@@ -38,15 +38,15 @@ const partTimeout = 30 * time.Second
 // waiting for long; and each is tried, whatever becomes of the others. A beat that was away for longer than a poll reads what
 // has changed before it decides anything.
 func (b *Beat) step(ctx context.Context, now memory.Micros) (wake memory.Micros, err error) {
-	b.hearAll()
+	b.receiveAll()
 	var errs []error
-	polls := now >= b.pollAt
+	polls := now >= b.polls.at
 	for _, part := range []struct {
 		due  bool
 		act  func(context.Context, memory.Micros) error
 		most time.Duration
 	}{
-		{now >= b.lookAt, b.renew, renewEvery},
+		{now >= b.lease.askAt, b.renew, renewEvery},
 		{polls, b.poll, partTimeout},
 		{polls, b.sync, partTimeout},
 		{true, b.fire, partTimeout},
@@ -60,9 +60,9 @@ func (b *Beat) step(ctx context.Context, now memory.Micros) (wake memory.Micros,
 			cancel()
 		}
 	}
-	now += b.heedStep()
+	now += b.applyClockStep()
 	if err = errors.Join(errs...); err != nil {
-		b.lookAt = now // the lease shows what became of the database meanwhile, before anything else is decided
+		b.lease.askAt = now // the lease shows what became of the database meanwhile, before anything else is decided
 	}
 	b.publish(now, err != nil)
 	return b.wake(now), err
@@ -70,26 +70,26 @@ func (b *Beat) step(ctx context.Context, now memory.Micros) (wake memory.Micros,
 
 // wake is when the next thing has to be done.
 func (b *Beat) wake(now memory.Micros) memory.Micros {
-	next := min(b.lookAt, b.pollAt)
-	if b.leading {
+	next := min(b.lease.askAt, b.polls.at)
+	if b.lease.leading {
 		next = min(next, b.memory.NextFire())
 	}
-	if len(b.pending) > 0 {
-		next = min(next, b.syncAt)
+	if len(b.syncs.pending) > 0 {
+		next = min(next, b.syncs.notBefore)
 	}
 	switch {
 	case b.resync.running:
 		next = now
 	case b.resync.wanted:
-		next = min(next, b.resync.at)
+		next = min(next, b.resync.notBefore)
 	}
 	return next
 }
 
 // lifeIs notes which life of the database this is. In another one the log and the versions may have gone back.
-func (b *Beat) lifeIs(life string) {
-	if b.life != life {
+func (b *Beat) noteServer(life string) {
+	if b.polls.server != life {
 		b.wantAnew("the database is on another server or timeline")
 	}
-	b.life = life
+	b.polls.server = life
 }

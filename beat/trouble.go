@@ -15,29 +15,29 @@ const (
 
 // trouble tells the log of what fails again and again: each error once, then how it stands in growing pauses, and that it
 // is over.
-type trouble struct {
-	log    *slog.Logger
-	level  slog.Level
-	what   string
-	since  time.Time
-	told   map[string]bool
-	failed int
-	next   time.Time
-	pause  time.Duration
+type failureLog struct {
+	log      *slog.Logger
+	level    slog.Level
+	what     string
+	since    time.Time
+	reported map[string]bool
+	failed   int
+	next     time.Time
+	pause    time.Duration
 }
 
 // numbers differ in errors that say the same: ports, mostly.
 var numbers = regexp.MustCompile(`[0-9]+`)
 
-func (t *trouble) tell(err error) {
+func (t *failureLog) report(err error) {
 	now := time.Now()
 	t.failed++
 	switch text := numbers.ReplaceAllString(err.Error(), ""); {
-	case !t.told[text]:
-		if t.told == nil {
-			t.told, t.since, t.pause = map[string]bool{}, now, firstSilence
+	case !t.reported[text]:
+		if t.reported == nil {
+			t.reported, t.since, t.pause = map[string]bool{}, now, firstSilence
 		}
-		t.told[text] = true
+		t.reported[text] = true
 		t.log.Log(context.Background(), t.level, t.what, "err", err)
 	case now.Before(t.next):
 		return
@@ -48,9 +48,9 @@ func (t *trouble) tell(err error) {
 	t.next = now.Add(t.pause)
 }
 
-func (t *trouble) over() {
+func (t *failureLog) recovered() {
 	if t.failed > 0 {
 		t.log.Info("goes on", "what", t.what, "failed", t.failed, "after", time.Since(t.since).Round(time.Millisecond))
-		*t = trouble{log: t.log, level: t.level, what: t.what}
+		*t = failureLog{log: t.log, level: t.level, what: t.what}
 	}
 }

@@ -12,20 +12,20 @@ import (
 
 // goneBack are the ways in which a beat hears that Postgres may have gone back.
 var goneBack = map[string]func(w *world, b *Beat){
-	"another life of the database":  func(_ *world, b *Beat) { b.life = "another" },
+	"another life of the database":  func(_ *world, b *Beat) { b.polls.server = "another" },
 	"the lease is an older one":     olderLease,
-	"snapshots of another database": func(_ *world, b *Beat) { b.base, b.pollAt = "900000000:900000000:", 0 },
-	"the stream ends before":        func(_ *world, b *Beat) { b.note(note{lost: "the stream ends before what was heard"}) },
+	"snapshots of another database": func(_ *world, b *Beat) { b.polls.from, b.polls.at = "900000000:900000000:", 0 },
+	"the stream ends before":        func(_ *world, b *Beat) { b.receive(notice{lost: "the stream ends before what was heard"}) },
 	"a new epoch": func(w *world, b *Beat) {
 		m, err := cloudevents.EpochStarted("f", time.Now())
 		if err != nil {
 			w.Fatal(err)
 		}
-		b.note(read(m))
+		b.receive(parseEvent(m))
 	},
 	"an event of another epoch": func(w *world, b *Beat) {
-		b.note(read(w.told(domain.ID{1}, 1, "e")))
-		b.note(read(w.told(domain.ID{1}, 1, "f")))
+		b.receive(parseEvent(w.told(domain.ID{1}, 1, "e")))
+		b.receive(parseEvent(w.told(domain.ID{1}, 1, "f")))
 	},
 }
 
@@ -33,7 +33,7 @@ var goneBack = map[string]func(w *world, b *Beat){
 func olderLease(w *world, b *Beat) {
 	w.Helper()
 	written := w.count(`select xmin::text::bigint from tactus.leases where name = 'beat'`)
-	b.seen.written = fmt.Sprint(written + 10)
+	b.lease.newest.written = fmt.Sprint(written + 10)
 	for w.count(`select pg_current_xact_id()::xid::text::bigint`) < written+20 {
 	}
 }
@@ -48,15 +48,15 @@ func TestPutBackBehindAStandby(t *testing.T) {
 	w.step(a, w.now.Add(4*time.Second))
 	w.step(b, w.now)
 	w.execute(`update tactus.leases set epoch = epoch - 1, holder = 'before', expires_at = '-infinity', snapshot = '7:7:' where name = 'beat'`)
-	row, err := b.look(t.Context(), lookAtLease, b.leaseArgs(w.now.UnixMicro()))
+	row, err := b.queryLease(t.Context(), renewLeaseSQL, b.leaseArgs(w.now.UnixMicro()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !row.Back || row.Epoch != 2 || *row.Snapshot != "7:7:" {
-		t.Errorf("back %v, epoch %d, snapshot %s", row.Back, row.Epoch, *row.Snapshot)
+	if !row.WentBack || row.Term != 2 || *row.Snapshot != "7:7:" {
+		t.Errorf("back %v, epoch %d, snapshot %s", row.WentBack, row.Term, *row.Snapshot)
 	}
 	w.step(a, w.now.Add(4*time.Second))
-	if a.leading {
+	if a.lease.leading {
 		t.Error("the one before leads")
 	}
 }
@@ -85,7 +85,7 @@ func TestAnotherLife(t *testing.T) {
 			w.execute(`update tactus.schedules set version = 1, trigger = '{"every":60}', effective_from = $2 where id = $1`, undone.ID, undone.EffectiveFrom)
 			w.execute(`update tactus.schedules set trigger = '{"every":60}', anchor = $2, effective_from = $3 where id = $1`,
 				edited.ID, a.due(1).Add(20*time.Second), a.due(2).Add(7*time.Second))
-			b.pollAt = memory.Never
+			b.polls.at = memory.Never
 			tell(w, b)
 			for _, at := range []time.Duration{10 * time.Second, 20 * time.Second, time.Minute} {
 				w.step(b, a.due(2).Add(at))

@@ -88,7 +88,7 @@ func (h *history) live(moments int) {
 		}
 	}
 	for range 2 { // the lease may have to run out first
-		h.at(h.now.Add(leaseFor + time.Second))
+		h.at(h.now.Add(leaseTime + time.Second))
 		h.step(h.beats[0], h.now)
 	}
 }
@@ -114,7 +114,7 @@ func (h *history) fault() {
 			h.Fatal(err)
 		} else if len(due.decisions) > 0 {
 			half := due.decisions[:(len(due.decisions)+1)/2]
-			if _, err := b.commit(h.Context(), half); err != nil {
+			if _, err := b.settleOrBisect(h.Context(), half); err != nil {
 				h.Fatal(err)
 			}
 		}
