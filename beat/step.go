@@ -22,6 +22,7 @@ func (b *Beat) start(ctx context.Context) error {
 	}
 	b.polls.server = row.Server
 	b.compareLease(row)
+	b.lease.asked = localNow()
 	b.markFeed(ctx)
 	snapshot, err := outbox.Current(ctx, b.pool)
 	if err != nil {
