@@ -6,7 +6,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
 )
 
@@ -23,32 +22,6 @@ var changes = map[string]func(w *world, id domain.ID){
 		}
 	},
 	"edit": func(w *world, id domain.ID) { w.merge(id, `{"interval_anchor": "2026-01-01T00:00:20Z"}`) },
-}
-
-// TestNothingOldFires commits a change just before a due time, of which the beat has heard nothing when it comes.
-func TestNothingOldFires(t *testing.T) {
-	t.Parallel()
-	for name, change := range changes {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t)
-			s := w.create(minutely(``))
-			b, a := w.beat("a"), at{s}
-			w.step(b, a.due(1))
-			w.at(a.due(2).Add(-time.Millisecond))
-			change(w, s.ID)
-			b.polls.at = memory.Never
-			w.step(b, a.due(2))
-			w.step(b, a.due(2).Add(30*time.Second))
-			want := []string{a.run(1)}
-			if name == "edit" {
-				want = append(want, a.due(2).Add(20*time.Second).UTC().Format(time.RFC3339Nano)+" due")
-			}
-			if diff := cmp.Diff(want, w.runs(s.ID)); diff != "" {
-				t.Errorf("(-want +got):\n%s", diff)
-			}
-		})
-	}
 }
 
 // TestRestartBringsNothingBack changes a schedule, and ends the beat with and without having heard of it, cleanly and not.

@@ -53,55 +53,6 @@ func (w *world) finish(s domain.Schedule) {
 	}
 }
 
-func TestSkipsWhileTheLastRunIsUnfinished(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	b := w.beat("a")
-	s, due := w.minutely("skip")
-	w.step(b, due[0])
-	w.want(s, "due")
-	w.step(b, due[1])
-	w.step(b, due[2])
-	w.want(s, "due, skipped, skipped")
-	w.finish(s)
-	w.step(b, due[3])
-	w.want(s, "succeeded, skipped, skipped, due")
-	if n := w.count(`select count(*) from tactus.runs where reason = $1`, domain.ReasonSkip); n != 2 {
-		t.Errorf("%d runs say why they were skipped", n)
-	}
-}
-
-func TestQueuesOneWhileTheLastRunIsUnfinished(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	b := w.beat("a")
-	s, due := w.minutely("queue")
-	for _, at := range due[:4] {
-		w.step(b, at)
-	}
-	w.want(s, "due, due w, skipped, skipped")
-	w.finish(s)
-	w.step(b, due[4]) // one still waits: it goes first
-	w.want(s, "succeeded, due w, skipped, skipped, skipped")
-	if n := w.count(`select count(*) from tactus.runs where reason = $1`, domain.ReasonQueue); n != 3 {
-		t.Errorf("%d runs say why they were skipped", n)
-	}
-}
-
-// TestOverlapOfManyAtOnce catches up with several due times of one schedule in one statement.
-func TestOverlapOfManyAtOnce(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	skips, due := w.minutely("skip", `, "misfire_policy": "all"`)
-	queues, _ := w.minutely("queue", `, "misfire_policy": "all"`)
-	allows, _ := w.minutely("allow", `, "misfire_policy": "all"`)
-	b := w.beat("a")
-	w.step(b, due[3].Add(time.Second))
-	w.want(skips, "due, skipped, skipped, skipped")
-	w.want(queues, "due, due w, skipped, skipped")
-	w.want(allows, "due, due, due, due")
-}
-
 // TestOverlapIsDecidedOnce repeats due times that are settled, as after a crash.
 func TestOverlapIsDecidedOnce(t *testing.T) {
 	t.Parallel()

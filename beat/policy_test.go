@@ -31,53 +31,6 @@ func (a at) missed(from, to int, reason string) string {
 	return a.due(from).UTC().Format(time.RFC3339Nano) + " missed to " + a.due(to).UTC().Format(time.RFC3339Nano) + " " + reason
 }
 
-// TestMisfire stops the world for ten and a half minutes after the first due time of a minutely schedule.
-func TestMisfire(t *testing.T) {
-	t.Parallel()
-	for members, want := range map[string]func(at) []string{
-		``: func(a at) []string {
-			return []string{a.run(1), a.missed(2, 9, domain.ReasonSuperseded), a.run(10), a.run(11)}
-		},
-		`, "misfire_policy": "all"`: func(a at) (all []string) {
-			for n := range 11 {
-				all = append(all, a.run(n+1))
-			}
-			return all
-		},
-		`, "misfire_policy": "none"`: func(a at) []string {
-			return []string{a.run(1), a.missed(2, 10, domain.ReasonPolicyNone), a.run(11)}
-		},
-		`, "misfire_policy": "all", "misfire_window_seconds": 210`: func(a at) []string {
-			return []string{a.run(1), a.missed(2, 7, domain.ReasonBeyondWindow), a.run(8), a.run(9), a.run(10), a.run(11)}
-		},
-		`, "misfire_grace_seconds": 0`: func(a at) []string {
-			return []string{a.run(1), a.missed(2, 10, domain.ReasonSuperseded), a.run(11)}
-		},
-		`, "misfire_grace_seconds": 3600, "misfire_policy": "none"`: func(a at) (all []string) {
-			for n := range 11 {
-				all = append(all, a.run(n+1))
-			}
-			return all
-		},
-	} {
-		t.Run(members, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t)
-			s := w.create(minutely(members))
-			b := w.beat("a")
-			a := at{s}
-			w.step(b, a.due(1))
-			w.step(b, a.due(11).Add(30*time.Second))
-			if diff := cmp.Diff(want(a), w.runs(s.ID)); diff != "" {
-				t.Errorf("runs (-want +got):\n%s", diff)
-			}
-			if n := w.count(`select count(*) from tactus.outbox where topic = 'run'`); n != w.count(`select count(*) from tactus.runs where status = 'due'`) {
-				t.Errorf("%d events are not one for each run that fired", n)
-			}
-		})
-	}
-}
-
 // TestPolicyOfTheMoment edits a policy while the beat sleeps through ten due times: what was missed is decided by the new one,
 // whether the beat hears of it first (it polls) or not (then the statement refuses what was decided).
 func TestPolicyOfTheMoment(t *testing.T) {
@@ -167,24 +120,6 @@ func TestRunAtCompletes(t *testing.T) {
 	}
 	if n := again.memory.Len(); n != 0 {
 		t.Errorf("%d schedules in memory: one that is done for good is not kept", n)
-	}
-}
-
-func TestStartsAndEnds(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	begin := w.now.Add(5 * time.Minute).UTC().Truncate(time.Second)
-	s := w.create(minutely(fmt.Sprintf(`, "starts_at": %q, "ends_at": %q`, begin.Format(time.RFC3339), begin.Add(3*time.Minute).Format(time.RFC3339))))
-	b := w.beat("a")
-	for n := range 12 {
-		w.step(b, begin.Add(time.Duration(n-4)*time.Minute))
-	}
-	var want []string
-	for due, ok := s.Next(begin); ok; due, ok = s.Next(due) {
-		want = append(want, due.UTC().Format(time.RFC3339Nano)+" due")
-	}
-	if diff := cmp.Diff(want, w.runs(s.ID)); diff != "" || len(want) != 3 {
-		t.Errorf("%d due (-want +got):\n%s", len(want), diff)
 	}
 }
 

@@ -1,0 +1,482 @@
+package beat
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tactus-dev/tactus/domain"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// TestTranscripts plays the scripts of testdata/transcripts on a real PostgreSQL whose clock the script sets, and compares
+// what happens with what the transcript says.
+func TestTranscripts(t *testing.T) {
+	t.Parallel()
+	paths, err := filepath.Glob("testdata/transcripts/*.txt")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("%d transcripts, %v", len(paths), err)
+	}
+	for _, path := range paths {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
+			t.Parallel()
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			blocks := readBlocks(string(text))
+			newStage(t).play(blocks)
+			if got := writeBlocks(blocks); *update {
+				if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			} else if diff := cmp.Diff(string(text), got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", path, diff)
+			}
+		})
+	}
+}
+
+// stage is a world in which a script is played.
+type stage struct {
+	*world
+	zone      *time.Location // in which instants are read and written
+	actors    []*actor
+	schedules map[string]domain.ID
+	passed    time.Duration       // since the beginning, by a clock that does not step
+	clockTold bool                // a step of PostgreSQL's clock is part of the script
+	seen      map[string]struct{} // what has been told of runs
+	lines     []string            // what has happened in this block
+}
+
+// actor is a beat of the script.
+type actor struct {
+	*Beat
+	name   string
+	paused bool
+	frozen *firing       // what it had decided when it was stopped in the middle
+	asked  time.Duration // when it asked for the lease, by the clock that does not step
+}
+
+func newStage(t *testing.T) *stage {
+	t.Helper()
+	s := &stage{world: newWorld(t), zone: time.UTC, schedules: map[string]domain.ID{}, seen: map[string]struct{}{}}
+	s.at(time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC))
+	return s
+}
+
+func (s *stage) play(blocks []block) {
+	s.Helper()
+	for n := range blocks {
+		s.lines = nil
+		for _, line := range blocks[n].commands {
+			c, err := readCommand(line)
+			if err == nil {
+				err = s.do(c)
+			}
+			if err != nil {
+				s.Fatalf("%s: %v", line, err)
+			}
+		}
+		blocks[n].happened = s.lines
+	}
+	if fired, events := s.count(`select count(*) from tactus.runs where status = 'due' and not waiting or status = 'succeeded'`),
+		s.count(`select count(*) from tactus.outbox where topic = 'run' and type = 'run.due'`); fired != events {
+		s.Errorf("%d runs have fired, there are %d events", fired, events)
+	}
+}
+
+// do does what one line of the script says.
+func (s *stage) do(c command) error {
+	name := c.word(1)
+	s.clockTold = c.word(0) == "clock"
+	switch c.word(0) {
+	case "zone":
+		return s.setZone(name)
+	case "time":
+		return s.setTime(strings.Join(c.words[1:], " "))
+	case "start":
+		return s.start(name, c)
+	case "create":
+		return s.createSchedule(name, c)
+	case "edit", "disable", "enable", "delete", "finish":
+		return s.change(c.word(0), name, c)
+	case "advance":
+		return s.pass(name)
+	case "clock":
+		return s.stepClock(name, c.word(2))
+	case "lease":
+		return s.tellLease()
+	}
+	for _, a := range s.actors {
+		if a.name == name {
+			return s.act(a, c)
+		}
+	}
+	return fmt.Errorf("nobody knows the command, or a beat of the name %q", name)
+}
+
+func (s *stage) setZone(name string) (err error) {
+	s.zone, err = time.LoadLocation(name)
+	return err
+}
+
+func (s *stage) setTime(text string) error {
+	now, err := time.ParseInLocation("2006-01-02 15:04:05", text, s.zone)
+	if err == nil {
+		s.at(now)
+	}
+	return err
+}
+
+// start starts a beat: poll= has it read the log at another interval than a second.
+func (s *stage) start(name string, c command) error {
+	a := &actor{name: name, asked: s.passed}
+	poll, _ := time.ParseDuration(c.values["poll"])
+	beat, err := New(s.pool, nil, Config{Name: name, Poll: poll, Shadow: c.word(2) == "shadow", Log: slog.New(teller{s, a})})
+	if err != nil {
+		return err
+	}
+	a.Beat = beat
+	if err := beat.start(s.Context()); err != nil {
+		return err
+	}
+	s.actors = append(s.actors, a)
+	s.settle()
+	return nil
+}
+
+// act is what is done to a beat.
+func (s *stage) act(a *actor, c command) error {
+	switch c.word(0) {
+	case "stop":
+		s.stop(a.Beat)
+		s.leave(a)
+	case "kill":
+		s.leave(a)
+	case "pause":
+		a.paused = true
+	case "freeze": // stopped between its decision and its statement
+		due, err := a.collect(s.Context(), s.now.UnixMicro())
+		a.paused, a.frozen = true, &due
+		return err
+	case "resume":
+		return s.resume(a)
+	case "lose":
+		a.receive(notice{lost: strings.Join(c.words[2:], " ")})
+		s.settle()
+	case "notify":
+		version := s.count(`select version from tactus.schedules where id = $1`, s.schedules[c.word(2)])
+		a.receive(parseEvent(s.told(s.schedules[c.word(2)], int64(version), "e")))
+		s.settle()
+	default:
+		return fmt.Errorf("there is no command %q", c.word(0))
+	}
+	return nil
+}
+
+func (s *stage) leave(a *actor) {
+	s.actors = slices.DeleteFunc(s.actors, func(other *actor) bool { return other == a })
+}
+
+// resume has a beat go on where it was stopped.
+func (s *stage) resume(a *actor) error {
+	a.paused = false
+	if due := a.frozen; due != nil {
+		a.frozen = nil
+		out, err := a.settleOrBisect(s.Context(), due.decisions)
+		a.putBack(due)
+		if err != nil {
+			return err
+		}
+		if out.Held {
+			s.tell(a.name, fmt.Sprintf("its statement recorded %d", out.Recorded))
+		} else {
+			s.tell(a.name, "its statement does nothing: the lease has another term")
+		}
+	}
+	s.settle()
+	return nil
+}
+
+// createSchedule creates a schedule. Intervals count from a full minute unless the script says otherwise.
+func (s *stage) createSchedule(name string, c command) error {
+	members := map[string]any{"name": name, "task_name": "app.task"}
+	if c.values["interval_seconds"] != "" {
+		members["interval_anchor"] = "2026-01-01T00:00:00Z"
+	}
+	maps.Copy(members, c.members())
+	definition, err := json.Marshal(members)
+	if err != nil {
+		return err
+	}
+	created := s.create(string(definition))
+	s.schedules[name] = created.ID
+	s.tellNext(created, "created")
+	return nil
+}
+
+func (s *stage) tellNext(schedule domain.Schedule, what string) {
+	next, ok := schedule.Next(s.now)
+	if !ok || !*schedule.Enabled {
+		s.tell(schedule.Name, fmt.Sprintf("%s, version %d", what, schedule.Version))
+		return
+	}
+	s.tell(schedule.Name, fmt.Sprintf("%s, version %d, next due %s", what, schedule.Version, s.time(next)))
+}
+
+// change is what a user does to a schedule, or what a worker tells of its runs.
+func (s *stage) change(how, name string, c command) error {
+	id := s.schedules[name]
+	switch how {
+	case "edit":
+		patch, err := json.Marshal(c.members())
+		if err != nil {
+			return err
+		}
+		s.tellNext(s.merge(id, string(patch)), "edited")
+	case "enable", "disable":
+		changed, err := s.store.SetEnabled(s.Context(), id, 0, how == "enable")
+		if err != nil {
+			return err
+		}
+		s.tellNext(changed, how+"d")
+	case "delete":
+		s.tell(name, "deleted")
+		return s.store.Delete(s.Context(), id, 0)
+	case "finish":
+		s.execute(`update tactus.runs set status = 'succeeded', finished_at = clock_timestamp() where schedule_id = $1 and status = 'due' and not waiting`, id)
+		s.tell(name, "its run has finished")
+	}
+	return nil
+}
+
+// pass lets time pass. Beats act when something is due, and at least every grain: a second, or a sixtieth of a long time.
+func (s *stage) pass(text string) error {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return err
+	}
+	end := s.now.Add(d)
+	grain := max(time.Second, d/60)
+	for s.now.Before(end) {
+		began, next := s.now, s.now.Add(grain)
+		for _, a := range s.actors {
+			if fires := time.UnixMicro(a.memory.NextFire()); !a.paused && a.lease.leading && fires.After(s.now) && fires.Before(next) {
+				next = fires
+			}
+		}
+		if next.After(end) || len(s.actors) == 0 {
+			next = end
+		}
+		s.at(next)
+		s.passed += next.Sub(began)
+		s.settle()
+	}
+	return nil
+}
+
+// settle has all beats do what is due now, the leader first.
+func (s *stage) settle() {
+	s.Helper()
+	slices.SortStableFunc(s.actors, func(a, b *actor) int {
+		switch {
+		case a.lease.leading && !b.lease.leading:
+			return -1
+		case b.lease.leading && !a.lease.leading:
+			return 1
+		}
+		return strings.Compare(a.name, b.name)
+	})
+	for _, a := range slices.Clone(s.actors) {
+		if !a.paused {
+			s.stepActor(a)
+		}
+	}
+}
+
+// stepActor has a beat do what is due now. Its monotonic clock has gone on as the script says, not as the test did.
+func (s *stage) stepActor(a *actor) {
+	s.Helper()
+	asked := localNow().Add(a.asked - s.passed)
+	a.lease.asked = asked
+	a.clock.mu.Lock()
+	a.clock.server, a.clock.heard = s.now, localNow()
+	a.clock.mu.Unlock()
+	s.step(a.Beat, s.now)
+	if a.lease.asked != asked {
+		a.asked = s.passed
+	}
+	s.tellRuns(a)
+}
+
+// stepClock has PostgreSQL's clock step. Each beat learns of it at its next poll; until then it goes by the old time.
+func (s *stage) stepClock(where, by string) error {
+	d, err := time.ParseDuration(by)
+	if err != nil {
+		return err
+	}
+	if where == "back" {
+		d = -d
+	}
+	believed := s.now.Add(DefaultPoll)
+	s.at(s.now.Add(d))
+	for _, a := range s.actors {
+		if _, err := a.step(s.Context(), believed.UnixMicro()); err != nil {
+			return err
+		}
+		s.tellRuns(a)
+	}
+	s.settle()
+	return nil
+}
+
+func (s *stage) tellLease() error {
+	var holder string
+	var term int64
+	var watermark *time.Time
+	err := s.pool.QueryRow(s.Context(), `select split_part(holder, '/', 1), epoch, watermark from tactus.leases where name = 'beat'`).Scan(&holder, &term, &watermark)
+	if err != nil {
+		return err
+	}
+	text := "no watermark yet"
+	if watermark != nil {
+		text = "watermark " + s.time(*watermark)
+	}
+	s.tell("the lease", fmt.Sprintf("holder %s, term %d, %s", holder, term, text))
+	return nil
+}
+
+func (s *stage) time(at time.Time) string {
+	at = at.In(s.zone)
+	text := at.Format("15:04:05.999999")
+	if day := at.Format("2 January "); day != s.now.In(s.zone).Format("2 January ") {
+		text = day + text
+	}
+	if s.zone != time.UTC {
+		text += at.Format(" MST")
+	}
+	return text
+}
+
+// tell adds a line to what happened.
+func (s *stage) tell(who, what string) {
+	s.lines = append(s.lines, fmt.Sprintf("%s  %s: %s", s.time(s.now), who, what))
+}
+
+var runPhrases = map[string]string{
+	"fires": "fires %s, due %s", "waits": "keeps %s waiting, due %s", "missed": "records %s as missed, due %s", "skipped": "skips %s, due %s",
+}
+
+const newRuns = `
+select r.id::text || r.status, s.name, r.due_at, r.until, case when r.waiting then 'waits' when r.status = 'due' then 'fires' else r.status end, coalesce(r.reason, '')
+from tactus.runs r join tactus.schedules s on s.id = r.schedule_id where r.status <> 'succeeded' order by r.due_at, s.name`
+
+// tellRuns tells what a beat has just settled.
+func (s *stage) tellRuns(a *actor) {
+	s.Helper()
+	rows, err := s.pool.Query(s.Context(), newRuns)
+	if err != nil {
+		s.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var key, name, how, reason string
+		var due time.Time
+		var until *time.Time
+		if err := rows.Scan(&key, &name, &due, &until, &how, &reason); err != nil {
+			s.Fatal(err)
+		}
+		if _, told := s.seen[key]; told {
+			continue
+		}
+		s.seen[key] = struct{}{}
+		text := fmt.Sprintf(runPhrases[how], name, s.time(due))
+		if until != nil && !until.Equal(due) {
+			text += " to " + s.time(*until)
+		}
+		if late := s.now.Sub(due); how == "fires" && late > 0 {
+			text += fmt.Sprintf(", %s late", late)
+		}
+		if reason != "" {
+			text += ": " + reason
+		}
+		s.tell(a.name, text)
+	}
+	if err := rows.Err(); err != nil {
+		s.Fatal(err)
+	}
+}
+
+// teller is a log that tells what a beat says, as far as a reader wants to know.
+type teller struct {
+	s *stage
+	a *actor
+}
+
+func (l teller) Enabled(context.Context, slog.Level) bool { return true }
+
+func (l teller) Handle(_ context.Context, r slog.Record) error {
+	values := map[string]slog.Value{}
+	r.Attrs(func(a slog.Attr) bool {
+		values[a.Key] = a.Value
+		return true
+	})
+	if text := l.phrase(r, values); text != "" {
+		l.s.tell(l.a.name, text)
+	}
+	return nil
+}
+
+func (l teller) WithAttrs([]slog.Attr) slog.Handler { return l }
+
+func (l teller) WithGroup(string) slog.Handler { return l }
+
+func counted(n slog.Value, what string) string {
+	if n.Int64() == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%s %ss", n, what)
+}
+
+// phrase is what a reader wants to know of a line of the log.
+func (l teller) phrase(r slog.Record, values map[string]slog.Value) string {
+	switch r.Message {
+	case "loaded":
+		return "loads " + counted(values["schedules"], "schedule")
+	case "took the lease":
+		return fmt.Sprintf("takes the lease, in term %s", values["epoch"])
+	case "lost the lease":
+		holder, _, _ := strings.Cut(values["holder"].String(), "/")
+		return "finds that the lease has passed to " + holder
+	case "gave up the lease":
+		return "gives up the lease"
+	case "synced":
+		return "reads " + counted(values["schedules"], "changed schedule")
+	case "resync asked for":
+		return fmt.Sprintf("wants to compare its memory with all schedules: %s", values["reason"])
+	case "resynced":
+		return fmt.Sprintf("has compared its memory with %s; %s different", counted(values["schedules"], "schedule"), values["different"])
+	case "the clock of Postgres stepped: what is due follows it":
+		if l.s.clockTold {
+			return fmt.Sprintf("notices that PostgreSQL's clock has stepped by %s", values["by"].Duration().Round(time.Minute))
+		}
+	default:
+		if r.Level > slog.LevelInfo {
+			return "says: " + r.Message
+		}
+	}
+	return ""
+}
