@@ -176,7 +176,7 @@ func (c importRedBeatCmd) Run(ctx context.Context, to console) error {
 		if err != nil {
 			return err
 		}
-		reading.Application, reading.Timezone = &application, cmp.Or(c.Timezone, application.Timezone)
+		reading.Application, reading.Timezone = &application, cmp.Or(c.Timezone, application.Zone())
 	}
 	entries, err := importer.ReadRedBeat(ctx, client, reading)
 	if err != nil {
@@ -225,7 +225,7 @@ func (c importCeleryCmd) Run(ctx context.Context, to console) error {
 	if err != nil {
 		return err
 	}
-	return c.bring(ctx, to, source, application.In(c.Timezone), cmp.Or(c.Timezone, application.Timezone))
+	return c.bring(ctx, to, source, application.In(c.Timezone), cmp.Or(c.Timezone, application.Zone()))
 }
 
 type importCrontabCmd struct {

@@ -15,15 +15,19 @@ import (
 // that are made over HTTP or SQL.
 type importRoutesCmd struct {
 	databaseFlags
-	Source string `placeholder:"LABEL" help:"Which application this is (default: what it is called there)."`
-	DryRun bool   `help:"Only show what would come."`
-	Prune  bool   `help:"Take away what came from there before and is there no more."`
-	Output string `short:"o" enum:"table,json" default:"table" help:"table or json."`
-	File   string `arg:"" optional:"" default:"-" help:"What the script printed; - reads standard input."`
+	Source string   `placeholder:"LABEL" help:"Which application this is (default: what it is called there)."`
+	Accept []string `placeholder:"KIND,..." help:"Bring in patterns by which tasks would go elsewhere than in Celery, by the kinds of the differences: ${differences}."`
+	DryRun bool     `help:"Only show what would come."`
+	Prune  bool     `help:"Take away what came from there before and is there no more."`
+	Output string   `short:"o" enum:"table,json" default:"table" help:"table or json."`
+	File   string   `arg:"" optional:"" default:"-" help:"What the script printed; - reads standard input."`
 }
 
 // Run imports.
 func (c importRoutesCmd) Run(ctx context.Context, to console) error {
+	if err := knownKinds(c.Accept, importer.Kinds); err != nil {
+		return err
+	}
 	application, err := readApplication(c.File, to)
 	if err != nil {
 		return err
@@ -37,7 +41,8 @@ func (c importRoutesCmd) Run(ctx context.Context, to console) error {
 		return err
 	}
 	defer pool.Close()
-	rows, err := importer.PlanRoutes(ctx, pool, source, application.Routes())
+	i := importer.New(pool, source, "", c.Accept...)
+	rows, err := i.PlanRoutes(ctx, application)
 	if err != nil {
 		return err
 	}
@@ -52,7 +57,7 @@ func (c importRoutesCmd) Run(ctx context.Context, to console) error {
 		return err
 	}
 	if !c.DryRun {
-		if err := importer.ApplyRoutes(ctx, pool, rows, c.Prune); err != nil {
+		if err := i.ApplyRoutes(ctx, rows, c.Prune); err != nil {
 			return err
 		}
 	}
@@ -74,7 +79,11 @@ func (c importRoutesCmd) show(to console, rows []importer.RouteRow) (refused int
 	table := tabwriter.NewWriter(to.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "CHANGE\tPATTERN\tQUEUE\tPRIORITY\tEXPIRES\tREMARKS")
 	for _, r := range rows {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Change, text(r.Pattern), text(r.Queue), priority(r.Priority), expiry(r.ExpiresSeconds), text(r.Reason))
+		remark := r.Reason
+		if remark == "" {
+			remark = remarks("", r.Differences)
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Change, text(r.Pattern), text(r.Queue), priority(r.Priority), expiry(r.ExpiresSeconds), text(remark))
 	}
 	return refused, table.Flush()
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/zone"
 )
 
 // Script prints what the beat of a Celery application would do, for ParseApplication. It is run where the application is.
@@ -29,6 +30,7 @@ type Application struct {
 	NotAsked     map[string]string // tasks whose way is not known, and why: a router wants to see arguments
 	tasks        map[string]task   // what is sent of a task without options, by its name
 	patterns     map[string]sent   // the same, by patterns of names
+	order        []string          // of the patterns: the first that matches counts
 	queues       map[string]sent   // where a message goes that names one of its queues
 	makesQueues  bool              // a queue that is not among them is made
 	rowsTimezone string            // of all crontabs in tables of django-celery-beat; empty when each has its own
@@ -67,6 +69,7 @@ func ParseApplication(raw []byte) (Application, error) {
 		MakesQueues  bool                       `json:"creates_queues"`
 		RowsTimezone string                     `json:"rows_timezone"`
 		Patterns     map[string]sent            `json:"patterns"`
+		Order        []string                   `json:"patterns_in_order"`
 		Left         []string                   `json:"patterns_left"`
 	}
 	if err := json.Unmarshal(withoutMark(raw), &printed); err != nil {
@@ -78,7 +81,7 @@ func ParseApplication(raw []byte) (Application, error) {
 	}
 	a := Application{
 		Name: printed.Name, Timezone: printed.Timezone, DefaultQueue: printed.DefaultQueue, Transport: printed.Transport, Typed: printed.Typed,
-		Left: printed.Left, NotAsked: printed.TasksLeft, tasks: printed.Tasks, patterns: printed.Patterns, queues: printed.Queues,
+		Left: printed.Left, NotAsked: printed.TasksLeft, tasks: printed.Tasks, patterns: printed.Patterns, order: printed.Order, queues: printed.Queues,
 		makesQueues: printed.MakesQueues, rowsTimezone: printed.RowsTimezone,
 	}
 	for _, s := range printed.Schedules {
@@ -105,11 +108,35 @@ func (a Application) In(timezone string) []Entry {
 		case d.CronExpression == "":
 		case timezone != "":
 			d.Timezone = timezone
-		case d.Timezone == "":
-			entries[i].refuse("timezone_unknown at /timezone: the application goes by its host's zone, which has no name there: say which by --celery-timezone")
+		default:
+			if fault := zoneFault(d.Timezone); fault != "" {
+				entries[i].refuse("timezone_unknown at /timezone: %s", fault)
+			}
 		}
 	}
 	return entries
+}
+
+// zoneFault tells why a zone of the application cannot be taken, and what to say instead; empty when it can.
+func zoneFault(name string) string {
+	if name == "" {
+		return "the application goes by its host's zone, which has no name there: say which by --celery-timezone"
+	}
+	if _, err := zone.Load(name); err == nil {
+		return ""
+	}
+	if same := zone.Link(name); same != name {
+		return fmt.Sprintf("the application's zone is %s, an abbreviation: say --celery-timezone %s, which has its clocks", name, same)
+	}
+	return fmt.Sprintf("the application's zone is %s, which is not known here: say by --celery-timezone which zone has its clocks", name)
+}
+
+// Zone is the application's, if it is known here; else empty.
+func (a Application) Zone() string {
+	if zoneFault(a.Timezone) != "" {
+		return ""
+	}
+	return a.Timezone
 }
 
 // Route gives an entry that names no queue the options with which the application would send its task. unknown tells why

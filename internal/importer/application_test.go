@@ -154,13 +154,14 @@ func TestApplicationsRoutes(t *testing.T) {
 	if _, err := outbox.PutRoute(t.Context(), pool, domain.Route{Pattern: "app.overridden", Queue: "by hand"}, "", nil); err != nil {
 		t.Fatal(err)
 	}
-	bring := func(routes []domain.Route) (told []string) {
+	bring := func(application importer.Application) (told []string) {
 		t.Helper()
-		rows, err := importer.PlanRoutes(t.Context(), pool, source, routes)
+		i := importer.New(pool, source, "")
+		rows, err := i.PlanRoutes(t.Context(), application)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := importer.ApplyRoutes(t.Context(), pool, rows, true); err != nil {
+		if err := i.ApplyRoutes(t.Context(), rows, true); err != nil {
 			t.Fatal(err)
 		}
 		for _, r := range rows {
@@ -168,13 +169,16 @@ func TestApplicationsRoutes(t *testing.T) {
 		}
 		return told
 	}
-	routes := application.Routes()
-	equal(t, bring(routes), "new feeds.* -> feeds 0 false", "new app.again -> usual 0 false", "new app.options -> own 60 true",
+	equal(t, bring(application), "new feeds.* -> feeds 0 false", "new app.again -> usual 0 false", "new app.options -> own 60 true",
 		"refused app.overridden -> usual 0 false", "new app.routed -> fast 0 false", "new celery.backend_cleanup -> usual 0 false", "new * -> usual 0 false")
-	equal(t, bring(routes[1:]), "same app.again -> usual 0 false", "same app.options -> own 60 true",
+	renamed, err := importer.ParseApplication(runScript(t, strings.Replace(celeryApp, `"feeds.*"`, `"other.*"`, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, bring(renamed), "new other.* -> feeds 0 false", "same app.again -> usual 0 false", "same app.options -> own 60 true",
 		"refused app.overridden -> usual 0 false", "same app.routed -> fast 0 false", "same celery.backend_cleanup -> usual 0 false",
 		"same * -> usual 0 false", "gone feeds.* -> feeds 0 false")
-	if all, err := outbox.Routes(t.Context(), pool); err != nil || len(all) != 6 {
+	if all, err := outbox.Routes(t.Context(), pool); err != nil || len(all) != 7 {
 		t.Errorf("%+v, %v", all, err)
 	}
 }

@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
+from fnmatch import fnmatchcase
 from types import MethodType
 
 from celery import signals
@@ -432,6 +433,8 @@ def routes(app):
         if not isinstance(route, (list, tuple)):
             left.append(str(route))
             continue
+        if any(isinstance(pair, str) or len(pair) != 2 for pair in route):
+            sys.exit(f"task_routes has {route!r}, and Celery wants a dict or a list of pairs there: put the pairs into a list of their own, [[(...), ...]]")
         for key, _ in route:
             if not isinstance(key, str) or "*" in key and "[" in key:
                 left.append(str(getattr(key, "pattern", key)))
@@ -440,9 +443,18 @@ def routes(app):
     return names, globs, left
 
 
-def patterns(app, globs):
+def patterns(app, names, globs):
     """Where tasks go whose names match a pattern, by asking for one such name."""
-    return {glob: options_of(message(app, glob.replace("*", "x").replace("?", "x"), [], {}, {})[0]) for glob in globs}
+    return {glob: options_of(message(app, example(glob, names, globs), [], {}, {})[0]) for glob in globs}
+
+
+def example(glob, names, globs):
+    """A name that the pattern matches, and, if there is one, nothing that comes before it."""
+    for text in ("x", "example", "z0"):
+        name = glob.replace("*", text).replace("?", text[0])
+        if name not in names and not any(fnmatchcase(name, before) for before in globs[:globs.index(glob)]):
+            break
+    return name
 
 
 def queues(app):
@@ -489,7 +501,7 @@ def main(path="app", *named):
         "transport": {name: transport[name] for name in ("global_keyprefix", "sep", "priority_steps") if name in transport},
         "default_queue": app.conf.task_default_queue, "beat_scheduler": str(app.conf.beat_scheduler), "rows_timezone": rows_zone(app),
         "schedules": [exported(app, name, entry, hooked, start) for name, entry in scheduled.items()],
-        "tasks": found, "tasks_left": unknown, "patterns": patterns(app, globs), "patterns_left": left,
+        "tasks": found, "tasks_left": unknown, "patterns": patterns(app, names, globs), "patterns_in_order": globs, "patterns_left": left,
         "queues": declared, "creates_queues": bool(app.conf.task_create_missing_queues),
     }, out, indent=2)
     out.write("\n")

@@ -1,10 +1,15 @@
 package importer_test
 
 import (
+	"cmp"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
+	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/importer"
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
@@ -53,6 +58,76 @@ app.conf.beat_schedule = {
 	for _, r := range rows {
 		if !regexp.MustCompile(want[r.Name]).MatchString(r.Reason) || (r.Reason == "") != (r.Change == "new") {
 			t.Errorf("%s: %s, %s", r.Name, r.Change, r.Reason)
+		}
+	}
+}
+
+// TestAbbreviatedZone has an application whose zone is an abbreviation, which no schedule here can have.
+func TestAbbreviatedZone(t *testing.T) {
+	t.Parallel()
+	application, err := importer.ParseApplication(runScript(t, `
+import celery
+from celery.schedules import crontab
+
+app = celery.Celery("app", broker="redis://localhost:1/0")
+app.conf.timezone = "CET"
+app.conf.beat_schedule = {
+    "daily": {"task": "app.a", "schedule": crontab(minute=0, hour=9)},
+    "ten": {"task": "app.a", "schedule": 10},
+}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const mend = "the application's zone is CET, an abbreviation: say --celery-timezone Europe/Brussels, which has its clocks"
+	pool := testenv.Database(t)
+	plan := func(source importer.Source, entries []importer.Entry, timezone string) (told []string) {
+		t.Helper()
+		rows, err := importer.New(pool, source, timezone).Plan(t.Context(), entries, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range rows {
+			told = append(told, r.Name+" "+r.Change+" "+r.Reason)
+		}
+		return told
+	}
+	static := importer.Source{Kind: importer.Celery}
+	told := plan(static, application.In(""), application.Zone())
+	if told[0] != "daily refused timezone_unknown at /timezone: "+mend || !strings.Contains(told[1], "the clocks of CET change then") {
+		t.Errorf("%q", told)
+	}
+	if told := plan(static, application.In("Europe/Brussels"), "Europe/Brussels"); told[0] != "daily new " {
+		t.Errorf("%q", told)
+	}
+
+	client := testenv.Redis(t)
+	definition := `{"name": "a", "task": "app.a", "options": {"queue": "q"}, "schedule": {"__type__": "crontab", "minute": "0", "hour": "9"}}`
+	if err := client.HSet(t.Context(), "redbeat:a", "definition", definition).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.ZAdd(t.Context(), "redbeat::schedule", redis.Z{Member: "redbeat:a"}).Err(); err != nil {
+		t.Fatal(err)
+	}
+	for timezone, want := range map[string]string{application.Zone(): mend, "Europe/Brussels": ""} {
+		entries, err := importer.ReadRedBeat(t.Context(), client, importer.RedBeatOptions{
+			Prefix: importer.DefaultRedBeatPrefix, Application: &application, Timezone: timezone,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if told := plan(importer.Source{Kind: importer.RedBeat}, entries, cmp.Or(timezone, "UTC")); !strings.Contains(told[0], want) || (want == "") != (told[0] == "a new ") {
+			t.Errorf("%q, want %q", told, want)
+		}
+	}
+
+	for timezone, want := range map[string]string{"UTC": "(mend: --celery-timezone Europe/Brussels)", "Europe/Brussels": ""} {
+		row := importer.TableRow{Definition: domain.Definition{
+			Name: "a", TaskName: "app.a", Queue: "q", CronExpression: "0 9 * * *", CronDialect: "celery", Timezone: timezone,
+		}}
+		differences := application.Compare(row, now)
+		if (want == "") != (len(differences) == 0) || want != "" && !strings.Contains(differences[0].Message, want) {
+			t.Errorf("%s: %+v", timezone, differences)
 		}
 	}
 }

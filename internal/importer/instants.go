@@ -90,7 +90,7 @@ func (c expected) steps(in []stretch, every float64, differ func(kind, message s
 				continue
 			}
 			kind, why := "instants", ""
-			if location, err := zone.Load(c.timezone); err == nil && offset(about.Due[i-1], location) != offset(about.Due[i], location) {
+			if location, err := zone.Load(zone.Link(c.timezone)); err == nil && offset(about.Due[i-1], location) != offset(about.Due[i], location) {
 				kind, why = "dst", ": the clocks of "+c.timezone+" change then, which Celery's intervals follow"
 			}
 			differ(kind, fmt.Sprintf("Celery's beat sends it %s after %s, tactus every %s%s", step, oldbeat.At(about.Due[i-1], c.timezone), want, why))

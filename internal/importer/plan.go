@@ -127,19 +127,29 @@ func (i *Importer) plan(ctx context.Context, e Entry, now time.Time) (Row, error
 
 // judge refuses what would run in another way than it did, unless somebody has accepted that. What is here already stays.
 func (i *Importer) judge(r *Row) {
+	if why := i.refusal(r.Differences); why != "" && r.Change != "same" {
+		r.refuse(why)
+	}
+}
+
+// refusal says which differences nobody has accepted; empty when there are none.
+func (i *Importer) refusal(differences []oldbeat.Difference) string {
 	var kinds, reasons []string
-	for _, d := range r.Differences {
-		if i.accept[AcceptAll] || i.accept[d.Code] || r.Change == "same" {
+	for _, d := range differences {
+		if i.accept[AcceptAll] || i.accept[d.Code] {
 			continue
 		}
 		if !slices.Contains(kinds, d.Code) {
 			kinds = append(kinds, d.Code)
 		}
-		reasons = append(reasons, d.Message)
+		if !slices.Contains(reasons, d.Message) {
+			reasons = append(reasons, d.Message)
+		}
 	}
-	if len(kinds) > 0 {
-		r.refuse(fmt.Sprintf("it would not run as it did: %s: mend it there, or accept that by --accept %s", strings.Join(reasons, "; "), strings.Join(kinds, ",")))
+	if len(kinds) == 0 {
+		return ""
 	}
+	return fmt.Sprintf("it would not run as it did: %s: mend it there, or accept that by --accept %s", strings.Join(reasons, "; "), strings.Join(kinds, ","))
 }
 
 // compare tells what is other than it was, here and by the beat that it comes from.

@@ -163,7 +163,11 @@ func (o RedBeatOptions) entry(name, definition, meta string) Entry {
 	e.clocks = o.Timezone
 	if e.Definition.CronExpression != "" {
 		e.Definition.Timezone = o.Timezone
-		if o.Timezone == "" {
+		switch {
+		case o.Timezone != "":
+		case o.Application != nil:
+			e.differ("zone", "RedBeat keeps no time zone, and "+zoneFault(o.Application.Timezone))
+		default:
 			e.differ("zone", "RedBeat keeps no time zone: say that of the application by --celery-timezone, or give --application")
 		}
 	}

@@ -4,10 +4,9 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-
 	"github.com/tactus-dev/tactus/domain"
 	wire "github.com/tactus-dev/tactus/internal/celery"
+	"github.com/tactus-dev/tactus/internal/oldbeat"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -43,14 +42,15 @@ func (s sent) asRoute(pattern string) domain.Route {
 // RouteRow is what importing does to one route.
 type RouteRow struct {
 	outbox.KeptRoute
-	Change string `json:"change" enum:"new,changed,same,refused,gone"`
-	Reason string `json:"reason,omitempty" doc:"Why it is refused."`
+	Change      string               `json:"change" enum:"new,changed,same,refused,gone"`
+	Reason      string               `json:"reason,omitempty" doc:"Why it is refused."`
+	Differences []oldbeat.Difference `json:"differences,omitempty"`
 }
 
-// PlanRoutes holds routes against those that there are. What came from the same source before and is not among them is gone;
-// what came from elsewhere is left alone.
-func PlanRoutes(ctx context.Context, pool *pgxpool.Pool, source Source, routes []domain.Route) (rows []RouteRow, err error) {
-	kept, err := outbox.Routes(ctx, pool)
+// PlanRoutes holds the routes of an application against those that there are. What came from the same source before and is not
+// among them is gone; what came from elsewhere is left alone.
+func (i *Importer) PlanRoutes(ctx context.Context, a Application) (rows []RouteRow, err error) {
+	kept, err := outbox.Routes(ctx, i.pool)
 	if err != nil {
 		return nil, err
 	}
@@ -59,26 +59,33 @@ func PlanRoutes(ctx context.Context, pool *pgxpool.Pool, source Source, routes [
 		before[r.Pattern] = r
 	}
 	planned := map[string]bool{}
-	for _, r := range routes {
+	for _, r := range a.Routes() {
 		planned[r.Pattern] = true
-		rows = append(rows, planRoute(r, before, source.tag()))
+		row := i.planRoute(r, before)
+		row.Differences = a.overlaps(r.Pattern)
+		if why := i.refusal(row.Differences); why != "" && (row.Change == "new" || row.Change == "changed") {
+			row.Change, row.Reason = "refused", why
+		}
+		rows = append(rows, row)
 	}
 	for _, r := range kept {
-		if r.Source == source.tag() && !planned[r.Pattern] {
+		if r.Source == i.source.tag() && !planned[r.Pattern] {
 			rows = append(rows, RouteRow{KeptRoute: r, Change: "gone"})
 		}
 	}
 	return rows, nil
 }
 
-func planRoute(r domain.Route, before map[string]outbox.KeptRoute, source string) RouteRow {
+func (i *Importer) planRoute(r domain.Route, before map[string]outbox.KeptRoute) RouteRow {
+	source := i.source.tag()
 	row := RouteRow{KeptRoute: outbox.KeptRoute{Route: r, Source: source}, Change: "new"}
 	was, there := before[r.Pattern]
+	invalid := r.Check(wire.Config{}.Check)
 	switch {
 	case there && was.Source != source:
 		row.Change, row.Reason = "refused", fmt.Sprintf("name_taken at /pattern: this route is there and came from %s: take it away, or leave it", origin(was.Source))
-	case r.Check(wire.Config{}.Check) != nil:
-		row.Change, row.Reason = "refused", r.Check(wire.Config{}.Check).Error()
+	case invalid != nil:
+		row.Change, row.Reason = "refused", invalid.Error()
 	case there:
 		row.Change = "changed"
 		if encodedRoute(was.Route) == encodedRoute(r) {
@@ -98,13 +105,13 @@ func origin(source string) string {
 func encodedRoute(r domain.Route) string { return string(encode(r)) }
 
 // ApplyRoutes writes what is new or changed, and with prune takes away what is gone. It may be repeated after an error.
-func ApplyRoutes(ctx context.Context, pool *pgxpool.Pool, rows []RouteRow, prune bool) (err error) {
+func (i *Importer) ApplyRoutes(ctx context.Context, rows []RouteRow, prune bool) (err error) {
 	for _, r := range rows {
 		switch {
 		case r.Change == "new" || r.Change == "changed":
-			_, err = outbox.PutRoute(ctx, pool, r.Route, r.Source, wire.Config{}.Check)
+			_, err = outbox.PutRoute(ctx, i.pool, r.Route, r.Source, wire.Config{}.Check)
 		case r.Change == "gone" && prune:
-			err = outbox.DeleteRoute(ctx, pool, r.Pattern)
+			err = outbox.DeleteRoute(ctx, i.pool, r.Pattern)
 		}
 		if err != nil {
 			return fmt.Errorf("import the route of %s: %w", r.Pattern, err)

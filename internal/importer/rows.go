@@ -2,11 +2,11 @@ package importer
 
 import (
 	"fmt"
-	"path"
 	"strings"
 	"time"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/zone"
 	wire "github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/internal/oldbeat"
 )
@@ -118,38 +118,36 @@ func (a Application) unregistered(name string) (s sent, unknown string) {
 	if len(a.Left) > 0 {
 		return s, "the application does not have the task " + name + ", and of its router " + strings.Join(a.Left, ", ") + " nobody has asked where that goes" + mend
 	}
-	matching := 0
+	if pattern, found := a.firstOf(name); found {
+		return a.patterns[pattern], ""
+	}
 	s.Queue = &a.DefaultQueue
-	for _, pattern := range sortedKeys(a.patterns) {
-		if ok, _ := path.Match(strings.ReplaceAll(pattern, "/", "\x00"), strings.ReplaceAll(name, "/", "\x00")); ok {
-			s = a.patterns[pattern]
-			matching++
-		}
-	}
-	if matching > 1 {
-		return s, "the application does not have the task " + name + ", and more than one pattern of its routes matches" + mend
-	}
 	return s, ""
 }
 
 // zone compares the zone in which the application's beat takes a row's crontab.
 func (a Application) zone(r TableRow, now time.Time, differ func(kind, message string)) {
-	theirs, mend := a.Timezone, "--celery-timezone "+a.Timezone
+	theirs := zone.Link(a.Timezone)
+	mend := "--celery-timezone " + theirs
 	switch {
 	case r.Definition.CronExpression == "":
 		return
 	case a.rowsTimezone != "":
-		theirs, mend = a.rowsTimezone, "give its crontab the timezone "+a.rowsTimezone
+		theirs = zone.Link(a.rowsTimezone)
+		mend = "give its crontab the timezone " + theirs
 	case r.OwnZone:
 		return
-	case theirs == "":
-		differ("zone", "it names no time zone, and the application goes by its host's, which has no name there: say which by --celery-timezone")
+	case theirs == "" && r.Definition.Timezone != "UTC":
+		return // somebody has said it by --celery-timezone
+	case zoneFault(theirs) != "":
+		differ("zone", "it names no time zone, and "+zoneFault(theirs)+"; if it is "+r.Definition.Timezone+", --accept zone")
 		return
 	}
 	there := r.Definition
 	there.Timezone = theirs
-	if at := firstApart(nextDue(there, now), nextDue(r.Definition, now)); at != [2]string{} {
-		differ("zone", fmt.Sprintf("the application's beat sends it at %s, in the zone %s, tactus at %s, in %s (mend: %s)", at[0], theirs, at[1], r.Definition.Timezone, mend))
+	if their, our, parted := part(nextDue(there, now), nextDue(r.Definition, now)); parted {
+		differ("zone", fmt.Sprintf("the application's beat sends it at %s, tactus at %s (mend: %s)",
+			oldbeat.At(their, theirs), oldbeat.At(our, r.Definition.Timezone), mend))
 	}
 }
 
@@ -162,21 +160,4 @@ func nextDue(d domain.Definition, now time.Time) []time.Time {
 		return nil // the preview says so
 	}
 	return dueTimes(s.Policy(), recurrence, now, compared)
-}
-
-// firstApart are the first due times at which two schedules part; empty when they do not.
-func firstApart(a, b []time.Time) (at [2]string) {
-	for i := range max(len(a), len(b)) {
-		if i < len(a) && i < len(b) && a[i].Equal(b[i]) {
-			continue
-		}
-		for n, due := range [][]time.Time{a, b} {
-			at[n] = "never"
-			if i < len(due) {
-				at[n] = due[i].UTC().Format(time.RFC3339)
-			}
-		}
-		break
-	}
-	return at
 }

@@ -160,7 +160,7 @@ func changeDays(location *time.Location, now time.Time) iter.Seq[time.Time] {
 
 // At is an instant for people, by the clock of a zone, which it names; zero is never.
 func At(t time.Time, timezone string) string {
-	location, err := zone.Load(timezone)
+	location, err := zone.Load(zone.Link(timezone))
 	switch {
 	case t.IsZero():
 		return "never"
@@ -173,7 +173,7 @@ func At(t time.Time, timezone string) string {
 // Interval tells in which way Celery's beat counts an interval otherwise when the clocks of its zone change within a year, because
 // it adds to the local time. Empty when the clocks do not change.
 func Interval(timezone string, now time.Time) string {
-	location, err := zone.Load(timezone)
+	location, err := zone.Load(zone.Link(timezone))
 	if err != nil {
 		return ""
 	}
