@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -13,7 +14,8 @@ import (
 
 // Judge looks at what SQL wrote since it was last asked, and records of what it would have refused itself why it cannot be
 // scheduled: names of zones, windows in which nothing is due, what no worker reads. It returns how many those are. Several may
-// judge at once: what one has recorded, the others find known.
+// judge at once: what one has recorded, the others find known. A schedule that somebody has locked, or that cannot be judged, is
+// left for the next time, and keeps no other one.
 func (s *Store) Judge(ctx context.Context) (invalid int, err error) {
 	rows, err := s.pool.Query(ctx, unjudged)
 	if err != nil {
@@ -23,22 +25,20 @@ func (s *Store) Judge(ctx context.Context) (invalid int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("read what is not judged: %w", err)
 	}
+	var failed error
 	for _, w := range written {
-		found, err := s.judge(ctx, w.ID)
-		if errors.Is(err, domain.ErrVersionConflict) {
-			continue // it has changed since: the next time
+		found, err := s.judgeOne(ctx, w)
+		if errors.Is(err, domain.ErrVersionConflict) || errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+			continue // it has changed since, or was locked just now: the next time
 		}
 		if err != nil {
-			return invalid, err
+			failed = errors.Join(failed, fmt.Errorf("judge %s: %w", w.ID, err))
 		}
 		if found {
 			invalid++
 		}
-		if _, err := s.pool.Exec(ctx, judged, w.ID, w.Version); err != nil {
-			return invalid, fmt.Errorf("judge: %w", err)
-		}
 	}
-	return invalid, nil
+	return invalid, failed
 }
 
 type writtenBySQL struct {
@@ -47,9 +47,24 @@ type writtenBySQL struct {
 }
 
 const (
-	unjudged = `select schedule_id, version from tactus.unjudged limit 100`
-	judged   = `delete from tactus.unjudged where schedule_id = $1 and version = $2`
+	// What is locked is not read. The locks that this takes end with the statement: they only ask.
+	unjudged = `
+select u.schedule_id, u.version from tactus.unjudged u join tactus.schedules s on s.id = u.schedule_id
+limit 100 for no key update of s skip locked`
+	judged = `delete from tactus.unjudged where schedule_id = $1 and version = $2`
 )
+
+// judgeAtMost is how long one schedule may take, if somebody locks it now.
+const judgeAtMost = 2 * time.Second
+
+func (s *Store) judgeOne(ctx context.Context, w writtenBySQL) (invalid bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, judgeAtMost)
+	defer cancel()
+	if invalid, err = s.judge(ctx, w.ID); err == nil {
+		_, err = s.pool.Exec(ctx, judged, w.ID, w.Version)
+	}
+	return invalid, err
+}
 
 // judge records the faults of a schedule, and reports whether there are any that were not known.
 func (s *Store) judge(ctx context.Context, id domain.ID) (bool, error) {

@@ -1,8 +1,10 @@
 package outbox_test
 
 import (
+	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/celery"
@@ -71,5 +73,35 @@ func TestJudgeOfTimesBeyondAllYears(t *testing.T) {
 	}
 	if s, err := store.Get(t.Context(), id); err != nil || s.InvalidReason != outbox.NotInYears {
 		t.Errorf("%q, %v", s.InvalidReason, err)
+	}
+}
+
+// TestJudgeWaitsForNobody has somebody lock a schedule that SQL wrote: the others are judged, and that one when it is free.
+func TestJudgeWaitsForNobody(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	store := outbox.NewStore(pool, "")
+	var ids []domain.ID
+	for _, name := range []string{"a", "b", "c"} {
+		ids = append(ids, putSQL(t, pool, `{"name": "`+name+`", "task_name": "a", "cron_expression": "0 9 * * *", "timezone": "Asia/Tokio"}`))
+	}
+	tx, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(t.Context()) }()
+	if _, err := tx.Exec(t.Context(), `select from tactus.schedules where id = $1 for update`, ids[1]); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if invalid, err := store.Judge(ctx); err != nil || invalid != 2 {
+		t.Errorf("%d are invalid, want 2, %v", invalid, err)
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if invalid, err := store.Judge(ctx); err != nil || invalid != 1 {
+		t.Errorf("%d are invalid, want 1, %v", invalid, err)
 	}
 }
