@@ -18,14 +18,18 @@ func (c *Collector) ask(ctx context.Context, runs []domain.ID) (answers map[doma
 	for i, id := range runs {
 		keys[i] = c.cfg.KeyPrefix + celery.ResultPrefix + id.String()
 	}
-	values, err := c.backend.MGet(ctx, keys...).Result()
+	answers, unreadable = map[domain.ID]answer{}, map[domain.ID]string{}
+	values, err := c.values(ctx, keys)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read results: %w", err)
 	}
-	answers, unreadable = map[domain.ID]answer{}, map[domain.ID]string{}
 	for i, value := range values {
 		text, ok := value.(string)
 		if !ok {
+			if err, failed := value.(error); failed {
+				unreadable[runs[i]] = err.Error()
+				c.metrics.unreadable.Inc()
+			}
 			continue // there is no such key
 		}
 		result, err := celery.ParseResult([]byte(text))
@@ -39,6 +43,24 @@ func (c *Collector) ask(ctx context.Context, runs []domain.ID) (answers map[doma
 		}
 	}
 	return answers, unreadable, nil
+}
+
+// values reads keys, with an error in the place of each that the server does not give while it answers: it may be denied to us,
+// or too large to come in time. Those are found by halving.
+func (c *Collector) values(ctx context.Context, keys []string) ([]any, error) {
+	values, err := c.backend.MGet(ctx, keys...).Result()
+	if err == nil || ctx.Err() != nil || c.backend.Ping(ctx).Err() != nil {
+		return values, err
+	}
+	if len(keys) == 1 {
+		return []any{err}, nil
+	}
+	first, err := c.values(ctx, keys[:len(keys)/2])
+	if err != nil {
+		return nil, err
+	}
+	second, err := c.values(ctx, keys[len(keys)/2:])
+	return append(first, second...), err
 }
 
 // unreadable complains once: whoever serializes results in another way does so for all of them.

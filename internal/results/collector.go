@@ -128,16 +128,20 @@ func pause(ctx context.Context, d time.Duration) {
 // hearEach records what is heard, in batches; while that fails the batch in hand is kept.
 func (c *Collector) hearEach(ctx context.Context) {
 	out := outage{log: c.log, what: "record results"}
+	held := held{log: c.log}
 	for {
-		batch := c.gather(ctx)
+		batch := c.gather(ctx, held.again())
 		if batch == nil {
 			return
 		}
-		answers := c.read(batch)
+		answers := held.then(c.read(batch))
 		for {
-			err := c.take(ctx, answers)
+			locked, err := c.take(ctx, answers)
 			if err == nil {
 				out.over()
+				if !held.keep(answers, locked) {
+					c.lookBack()
+				}
 				break
 			}
 			if out.wait(ctx, err); ctx.Err() != nil {
@@ -147,11 +151,14 @@ func (c *Collector) hearEach(ctx context.Context) {
 	}
 }
 
-// gather waits for something to be heard, and a little for more; nil when ctx has ended.
-func (c *Collector) gather(ctx context.Context) (batch []heard) {
+// gather waits for something to be heard, and a little for more, or until it is time to try again what is held; nil when ctx
+// has ended.
+func (c *Collector) gather(ctx context.Context, again <-chan time.Time) (batch []heard) {
 	select {
 	case <-ctx.Done():
 		return nil
+	case <-again:
+		return []heard{}
 	case h := <-c.inbox:
 		batch = append(batch, h)
 	}
@@ -170,7 +177,7 @@ func (c *Collector) gather(ctx context.Context) (batch []heard) {
 
 // take records answers. Of a run that has ended, as an event tells or an idle worker, the key is asked for first: it holds the result
 // itself. When the backend does not answer, what the event shows has to do.
-func (c *Collector) take(ctx context.Context, g gathered) error {
+func (c *Collector) take(ctx context.Context, g gathered) (locked []domain.ID, err error) {
 	var ended []domain.ID
 	for _, a := range g.all() {
 		if a.final && (a.shown || a.reason != "") {

@@ -12,22 +12,27 @@ import (
 
 // letGo hands over runs that wait until the previous run of their schedule has finished: it has, or has been silent for too
 // long. One whose schedule was disabled, deleted or given another trigger meanwhile is skipped: it was due before that.
-// A run expires so long after it was let go, whatever the time for which it waited.
+// A run expires so long after it was let go, whatever the time for which it waited. It waits for nobody: a run is left for later
+// that somebody has locked, or whose schedule's count is.
 const letGo = `
 with ready as materialized (
     select w.id, w.due_at, s.enabled and s.deleted_at is null and s.effective_from <= w.due_at as may, clock_timestamp() as now,
-        ` + outbox.PolicyExpires + ` as expires
+        ` + outbox.PolicyExpires + ` as expires, s.id as schedule_id
     from tactus.runs w join tactus.schedules s on s.id = w.schedule_id
     where w.waiting and (not s.enabled or s.deleted_at is not null or s.effective_from > w.due_at or not ` + outbox.Unfinished + `)
     order by w.id limit 500
     for no key update of w skip locked
+),
+countable as materialized (
+    select schedule_id from tactus.schedule_counts where schedule_id in (select schedule_id from ready) for no key update skip locked
 ),
 run as (
     update tactus.runs r set waiting = false, status = case when may then 'due' else 'skipped' end, exclusive = may,
         reason = case when not may then 'the schedule was changed while it waited' end,
         fired_at = case when may then now else r.fired_at end, expires_at = case when may then now + expires * interval '1 second' end
     from ready
-    where r.id = ready.id and r.due_at = ready.due_at and r.waiting
+    where r.id = ready.id and r.due_at = ready.due_at and r.waiting and (ready.schedule_id in (select schedule_id from countable)
+        or not exists (select from tactus.schedule_counts n where n.schedule_id = ready.schedule_id))
     returning r.id, r.due_at, r.fired_at, r.schedule_id, r.kind, r.status
 ),
 fired as materialized (

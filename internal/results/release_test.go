@@ -52,7 +52,7 @@ func TestReleasesWhenThePreviousRunHasFinished(t *testing.T) {
 	c := s.collector(t, nil, nil, Config{})
 	_, running, waiting := s.queue(t)
 	release(t, c, 0)
-	if err := c.write(t.Context(), []answer{{run: running, status: domain.Failed, final: true}}); err != nil {
+	if _, err := c.write(t.Context(), []answer{{run: running, status: domain.Failed, final: true}}); err != nil {
 		t.Fatal(err)
 	}
 	s.exec(t, `update tactus.schedules set policy = (policy::jsonb || '{"expires":90}')::text`)
@@ -107,7 +107,7 @@ func TestReleaseCounts(t *testing.T) {
 	schedule, running, _ := s.queue(t)
 	s.exec(t, `update tactus.schedules set policy = (policy::jsonb || '{"max_runs":2}')::text where id = $1`, schedule)
 	s.exec(t, `insert into tactus.schedule_counts select id, trigger_set_at, 1 from tactus.schedules where id = $1`, schedule)
-	if err := c.write(t.Context(), []answer{{run: running, status: domain.Succeeded, final: true}}); err != nil {
+	if _, err := c.write(t.Context(), []answer{{run: running, status: domain.Succeeded, final: true}}); err != nil {
 		t.Fatal(err)
 	}
 	release(t, c, 1)

@@ -47,9 +47,16 @@ func (c *Collector) page(ctx context.Context, youngest, oldest time.Duration, af
 	return runs, nil
 }
 
-// record updates runs by what was heard of them, each at most once in a statement. Rows are locked in the order of their
-// ids, so that two collectors never wait for each other. Of what is final only a conclusion gives way to an answer; a
-// worker that was not known then is filled in.
+// isNews is the condition that what was heard changes a run. Of what is final only a conclusion gives way to an answer; a worker
+// that was not known then is filled in.
+const isNews = `case
+        when ` + isOpen + ` then h.final or h.status <> r.status or (r.worker is null and h.worker is not null)
+        when ` + isGuess + ` then h.final and h.reason is null
+        else h.final and h.status = r.status and r.worker is null and h.worker is not null
+    end`
+
+// record updates runs by what was heard of them, each at most once in a statement. It waits for nobody: a run that somebody
+// else has locked is left, and named.
 const record = `
 with heard as (
     select * from unnest(@runs::uuid[], @statuses::text[], @finals::boolean[], @results::text[], @errors::text[], @tracebacks::text[],
@@ -59,41 +66,50 @@ with heard as (
 news as materialized (
     select r.id, r.due_at, (` + isOpen + ` or ` + isGuess + `) as changes
     from tactus.runs r join heard h on h.id = r.id
-    where case
-        when ` + isOpen + ` then h.final or h.status <> r.status or (r.worker is null and h.worker is not null)
-        when ` + isGuess + ` then h.final and h.reason is null
-        else h.final and h.status = r.status and r.worker is null and h.worker is not null
-    end
+    where ` + isNews + `
     order by r.id
-    for no key update of r
+    for no key update of r skip locked
+),
+held as materialized (
+    select r.id from tactus.runs r join heard h on h.id = r.id
+    where ` + isNews + ` and not exists (select from news where news.id = r.id)
+),
+recorded as (
+    update tactus.runs r set
+        status = h.status,
+        result = case when n.changes then h.result::json else r.result end,
+        error = case when not n.changes or (h.error is null and not h.final) then r.error else h.error end,
+        traceback = case when not n.changes or (h.traceback is null and not h.final) then r.traceback else h.traceback end,
+        reason = case when not n.changes then r.reason when h.reason is not null then h.reason
+            when r.status not in ('unknown', 'expired') then r.reason end,
+        worker = coalesce(h.worker, r.worker),
+        started_at = coalesce(r.started_at, h.started_at, case when h.status = 'started' then clock_timestamp() end),
+        finished_at = case when not n.changes then r.finished_at when h.final then coalesce(h.finished_at, clock_timestamp()) end,
+        heard_at = case when h.reason is null then clock_timestamp() else r.heard_at end
+    from news n join heard h on h.id = n.id
+    where r.id = n.id and r.due_at = n.due_at
+    returning r.status, n.changes and h.final as ended
 )
-update tactus.runs r set
-    status = h.status,
-    result = case when n.changes then h.result::json else r.result end,
-    error = case when not n.changes or (h.error is null and not h.final) then r.error else h.error end,
-    traceback = case when not n.changes or (h.traceback is null and not h.final) then r.traceback else h.traceback end,
-    reason = case when not n.changes then r.reason when h.reason is not null then h.reason
-        when r.status not in ('unknown', 'expired') then r.reason end,
-    worker = coalesce(h.worker, r.worker),
-    started_at = coalesce(r.started_at, h.started_at, case when h.status = 'started' then clock_timestamp() end),
-    finished_at = case when not n.changes then r.finished_at when h.final then coalesce(h.finished_at, clock_timestamp()) end,
-    heard_at = case when h.reason is null then clock_timestamp() else r.heard_at end
-from news n join heard h on h.id = n.id
-where r.id = n.id and r.due_at = n.due_at
-returning r.status, n.changes and h.final`
+select status, ended, null::uuid from recorded union all select '', false, id from held`
 
-// write records answers. Those that Postgres cannot keep are found by halving, and recorded without what they carry.
-func (c *Collector) write(ctx context.Context, answers []answer) error {
+// write records answers, and returns the runs that were locked. Answers that Postgres cannot keep are found by halving, and
+// recorded without what they carry.
+func (c *Collector) write(ctx context.Context, answers []answer) (locked []domain.ID, err error) {
 	if len(answers) == 0 {
-		return nil
+		return nil, nil
 	}
-	err := outbox.Retry(ctx, func() error { return c.update(ctx, answers) })
-	if err == nil || !isOfData(err) {
+	err = outbox.Retry(ctx, func() error {
+		locked, err = c.update(ctx, answers)
 		return err
+	})
+	if err == nil || !isOfData(err) {
+		return locked, err
 	}
 	if len(answers) > 1 {
 		half := len(answers) / 2
-		return errors.Join(c.write(ctx, answers[:half]), c.write(ctx, answers[half:]))
+		first, err := c.write(ctx, answers[:half])
+		second, other := c.write(ctx, answers[half:])
+		return append(first, second...), errors.Join(err, other)
 	}
 	a := answers[0]
 	c.log.Error("cannot keep what a run answered", "run_id", a.run, "err", err)
@@ -106,14 +122,18 @@ func isOfData(err error) bool {
 	return ok && (strings.HasPrefix(e.Code, "22") || strings.HasPrefix(e.Code, "54"))
 }
 
-func (c *Collector) update(ctx context.Context, answers []answer) error {
+func (c *Collector) update(ctx context.Context, answers []answer) (locked []domain.ID, err error) {
 	rows, err := c.pool.Query(ctx, record, pgx.QueryExecModeCacheDescribe, columns(answers))
 	if err != nil {
-		return fmt.Errorf("record results: %w", err)
+		return nil, fmt.Errorf("record results: %w", err)
 	}
 	var status domain.RunStatus
 	var ended bool
-	_, err = pgx.ForEachRow(rows, []any{&status, &ended}, func() error {
+	var held *domain.ID
+	_, err = pgx.ForEachRow(rows, []any{&status, &ended, &held}, func() error {
+		if held != nil {
+			locked = append(locked, *held)
+		}
 		if ended {
 			c.metrics.answers.WithLabelValues(string(status)).Inc()
 			signal(c.ended)
@@ -121,9 +141,9 @@ func (c *Collector) update(ctx context.Context, answers []answer) error {
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("record results: %w", err)
+		return nil, fmt.Errorf("record results: %w", err)
 	}
-	return nil
+	return locked, nil
 }
 
 // columns turns answers into arrays, with null for what is not told.

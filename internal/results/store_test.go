@@ -132,7 +132,7 @@ func TestTransitions(t *testing.T) {
 			id := s.run(t, schedule, test.from, time.Minute)
 			for _, a := range test.heard {
 				a.run = id
-				if err := c.write(t.Context(), []answer{a}); err != nil {
+				if _, err := c.write(t.Context(), []answer{a}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -162,7 +162,7 @@ func TestOneBadAnswerHoldsUpNoOther(t *testing.T) {
 		}
 		answers = append(answers, a)
 	}
-	if err := c.write(t.Context(), answers); err != nil {
+	if _, err := c.write(t.Context(), answers); err != nil {
 		t.Fatal(err)
 	}
 	for i, a := range answers {
@@ -208,7 +208,7 @@ func TestManyCollectorsAtOnce(t *testing.T) {
 					}
 					answers[i] = answer{run: ids[at], status: status, final: status == domain.Succeeded, worker: fmt.Sprint("w", n), result: nil}
 				}
-				if err := c.write(t.Context(), answers); err != nil {
+				if _, err := c.write(t.Context(), answers); err != nil {
 					t.Error(err)
 				}
 			}

@@ -76,5 +76,6 @@ func (c *Collector) settle(ctx context.Context, runs []openRun) error {
 			found = append(found, a)
 		}
 	}
-	return c.write(ctx, found)
+	_, err = c.write(ctx, found) // what is locked is found again by a later sweep
+	return err
 }
