@@ -9,25 +9,28 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// One call of a script takes so much, more or less. Redis reads a command as a whole before it runs it, and meanwhile we
-// make the next one.
+// The limits of one call of a script. Redis reads a whole command before it runs it, and we encode the next call in the
+// meantime: small calls keep both sides busy.
 const (
 	maxCallEntries = 125
-	maxCallBytes   = 4 << 20
-	// maxCalls is how many are made, at most, while others are written.
-	maxCalls = 8
+	maxCallBytes   = 4 << 20 // a single larger entry still gets a call of its own
+	maxCalls       = 8       // encoded ahead of the one that is written
 )
 
-// call is what one call of a script writes, up to which entry (none when it has none), and what could not be encoded behind
-// it.
+// call holds the entries of one call of a script.
 type call struct {
-	args  []any
-	last  relay.ID
-	unfit *relay.Refused
+	args  []any          // the encoded entries
+	last  relay.ID       // of the last entry; zero when the call has no entries
+	unfit *relay.Refused // the entry behind last, when it could not be encoded
 }
 
-// chained are the arguments of calls that are made at once: each goes on from where the one before it ends, so that it
-// writes nothing when that one has ended elsewhere. head begins those of a call.
+// chained returns the arguments of calls that are sent together, without waiting for an answer in between. Each call
+// names the last ID of the call before it as the mark it follows:
+//
+//	mark 4-0   call 1: follows 4-0, ends at 4-125   call 2: follows 4-125, ends at 4-250   ...
+//
+// If call 1 stops at 4-7, the mark is 4-7 when call 2 runs, so call 2 is a mismatch and writes nothing: entries cannot
+// be appended behind a hole. head returns the arguments before a call's entries.
 func chained(at relay.Mark, calls []call, head func(from relay.Mark, to relay.ID) []any) [][]any {
 	var all [][]any
 	for _, c := range calls {
@@ -39,15 +42,15 @@ func chained(at relay.Mark, calls []call, head func(from relay.Mark, to relay.ID
 	return all
 }
 
-// appendAll writes entries in calls of bounded size. An entry that cannot be encoded is refused after those before it
-// are written.
+// appendAll writes entries in calls of bounded size, and returns the mark it has reached. It writes all entries before
+// one that cannot be encoded, and then returns a relay.Refused for that entry.
 func appendAll(ctx context.Context, at relay.Mark, entries []relay.Entry,
 	encode func(relay.Entry) ([]any, error), write func(context.Context, relay.Mark, []call) (relay.Mark, error),
 ) (relay.Mark, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	ready := make(chan call, maxCalls)
 	var encoding sync.WaitGroup
-	defer encoding.Wait() // the entries are the caller's again
+	defer encoding.Wait() // the caller may change the entries once we return
 	defer cancel()
 	encoding.Go(func() {
 		defer close(ready)
@@ -73,9 +76,10 @@ func appendAll(ctx context.Context, at relay.Mark, entries []relay.Entry,
 			return at, unfit
 		}
 	}
-	return at, ctx.Err() // when it has ended, so may the encoding have, before its time
+	return at, ctx.Err() // the encoding may have stopped early because ctx has ended
 }
 
+// calls encodes entries and groups them into calls. It stops behind the first entry that cannot be encoded.
 func calls(entries []relay.Entry, encode func(relay.Entry) ([]any, error)) iter.Seq[call] {
 	return func(yield func(call) bool) {
 		var c call
@@ -104,6 +108,7 @@ func calls(entries []relay.Entry, encode func(relay.Entry) ([]any, error)) iter.
 	}
 }
 
+// sizeOf returns the length of the fields in bytes.
 func sizeOf(fields []any) (n int) {
 	for _, f := range fields {
 		switch value := f.(type) {
@@ -116,7 +121,7 @@ func sizeOf(fields []any) (n int) {
 	return n
 }
 
-// hashTag is the part of a key by which Cluster chooses its slot.
+// hashTag returns the part of a key from which Redis Cluster computes the key's slot.
 func hashTag(key string) string {
 	if _, rest, ok := strings.Cut(key, "{"); ok {
 		if tag, _, ok := strings.Cut(rest, "}"); ok && tag != "" {

@@ -13,7 +13,7 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// The ratios of this file are what to trust: both sides run in turns, in one process, against one Redis.
+// Trust the ratios of this file, not the times: both sides run in turns, in one process, against one Redis.
 const (
 	rounds = 5
 	amount = 50_000
@@ -37,7 +37,7 @@ func compare(b *testing.B, raw, ours func() time.Duration) {
 	}
 }
 
-// timed measures do, on an empty database.
+// timed returns how long do takes on an empty database.
 func timed(b *testing.B, client *goredis.Client, do func()) time.Duration {
 	b.Helper()
 	if err := client.FlushDB(b.Context()).Err(); err != nil {
@@ -48,7 +48,7 @@ func timed(b *testing.B, client *goredis.Client, do func()) time.Duration {
 	return time.Since(began)
 }
 
-// payloads are events as they are.
+// payloads returns events of a realistic size.
 func payloads(b *testing.B) (all []string) {
 	b.Helper()
 	for _, e := range batch(b, 1, chunk) {
@@ -57,7 +57,7 @@ func payloads(b *testing.B) (all []string) {
 	return all
 }
 
-// addRaw pipelines XADDs of fields that are ready.
+// addRaw pipelines XADDs of prepared fields.
 func addRaw(b *testing.B, client *goredis.Client) {
 	b.Helper()
 	ready := payloads(b)
@@ -66,7 +66,7 @@ func addRaw(b *testing.B, client *goredis.Client) {
 	}
 }
 
-// BenchmarkPublish publishes messages, against a pipeline of XADDs.
+// BenchmarkPublish compares publishing messages with a pipeline of XADDs.
 func BenchmarkPublish(b *testing.B) {
 	client := testenv.Redis(b)
 	ready := payloads(b)
@@ -84,7 +84,7 @@ func BenchmarkPublish(b *testing.B) {
 		})
 }
 
-// BenchmarkEventSink appends events as the relay does, notices and all, against a pipeline of XADDs.
+// BenchmarkEventSink compares appending events as the relay does, with their notices, with a pipeline of XADDs.
 func BenchmarkEventSink(b *testing.B) {
 	client := testenv.Redis(b)
 	compare(b,
@@ -104,7 +104,7 @@ func BenchmarkEventSink(b *testing.B) {
 		})
 }
 
-// consume is the time that reading and acknowledging everything takes.
+// consume returns how long reading and acknowledging everything takes.
 func consume(b *testing.B, client *goredis.Client, read func()) time.Duration {
 	b.Helper()
 	if err := client.FlushDB(b.Context()).Err(); err != nil {
@@ -119,7 +119,7 @@ func consume(b *testing.B, client *goredis.Client, read func()) time.Duration {
 	return time.Since(began)
 }
 
-// BenchmarkSubscribe receives and acknowledges messages, against XREADGROUP and XACK of as many at a time.
+// BenchmarkSubscribe compares receiving and acknowledging messages with XREADGROUP and XACK of as many at a time.
 func BenchmarkSubscribe(b *testing.B) {
 	client := testenv.Redis(b)
 	compare(b,
@@ -143,7 +143,7 @@ func BenchmarkSubscribe(b *testing.B) {
 func receiveFast(b *testing.B, messages <-chan *message.Message) *message.Message {
 	m, ok := <-messages
 	if !ok {
-		b.Fatal("the channel is closed")
+		b.Fatal("the channel was closed too early")
 	}
 	return m
 }

@@ -7,13 +7,14 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 )
 
-// refused is a message that is to be delivered again.
-type refused struct {
+// nacked is a message that its consumer has refused, and that is to be delivered again.
+type nacked struct {
 	m  *message.Message
-	at time.Time
+	at time.Time // when
 }
 
-// collect acknowledges in batches what the consumer has acknowledged, until all is delivered that will be.
+// collect passes acknowledgements on to Redis in batches, and extends the hold on messages in flight, until delivered
+// is closed.
 func (s *subscription) collect(ctx context.Context, delivered <-chan struct{}) {
 	hold := time.NewTicker(s.idle / 3)
 	defer hold.Stop()
@@ -27,34 +28,35 @@ func (s *subscription) collect(ctx context.Context, delivered <-chan struct{}) {
 		}
 		select {
 		case <-delivered:
-			s.settle(ctx)
+			s.flush(ctx)
 			return
 		case <-hold.C:
-			s.keep(ctx)
+			s.extendHold(ctx)
 		case <-came:
 		case <-acked:
 			s.await(ctx, linger)
-			s.settle(ctx)
+			s.flush(ctx)
 		case <-nacked:
-			s.settle(ctx)
-		case <-look: // behind a message that takes long, others may be done
-			s.settle(ctx)
+			s.flush(ctx)
+		case <-look: // messages behind a slow one may be acknowledged
+			s.flush(ctx)
 		}
 	}
 }
 
-func (s *subscription) settle(ctx context.Context) {
-	acked, nacked := s.inflight.settled(func(m *message.Message) (*message.Message, context.CancelFunc) {
+// flush acknowledges in Redis the messages that are acknowledged, and queues the refused ones to be delivered again.
+func (s *subscription) flush(ctx context.Context) {
+	acked, refused := s.inflight.takeAcked(func(m *message.Message) (*message.Message, context.CancelFunc) {
 		c := m.Copy()
-		return c, s.give(ctx, c)
+		return c, s.attachContext(ctx, c)
 	})
-	for _, m := range nacked {
-		s.again <- refused{m, time.Now().Add(s.resend)} // it has room for all that can be in flight
+	for _, m := range refused {
+		s.resends <- nacked{m, time.Now().Add(s.resend)} // never blocks: it has room for all messages in flight
 	}
 	s.acknowledge(ctx, acked)
 }
 
-// acknowledge tries until Redis has it, or ctx ends: then once more.
+// acknowledge retries until Redis has the acknowledgements or ctx ends, and then tries once more.
 func (s *subscription) acknowledge(ctx context.Context, ids []string) {
 	if len(ids) == 0 {
 		return
@@ -65,29 +67,31 @@ func (s *subscription) acknowledge(ctx context.Context, ids []string) {
 			return
 		}
 		if failures == 1 {
-			s.log.Warn("cannot acknowledge; trying on", "stream", s.stream, "group", s.name, "err", err)
+			s.log.Warn("cannot acknowledge; retrying", "stream", s.stream, "group", s.name, "err", err)
 		}
 		s.await(ctx, delay(failures))
 	}
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 	defer cancel()
 	if err := s.ack(last, ids...); err != nil {
-		s.log.Warn("cannot acknowledge what was done; it will be delivered again", "stream", s.stream, "group", s.name, "err", err)
+		s.log.Warn("cannot acknowledge the last messages; they will be delivered again",
+			"stream", s.stream, "group", s.name, "err", err)
 	}
 }
 
-// keep holds on to what is in flight. When it fails, somebody else may do the same work: at least once, as ever.
-func (s *subscription) keep(ctx context.Context) {
+// extendHold keeps other consumers from claiming the messages in flight. If it fails, another consumer may receive the
+// same messages, as with at-least-once delivery.
+func (s *subscription) extendHold(ctx context.Context) {
 	if err := s.hold(ctx, s.inflight.ids()); err != nil && ctx.Err() == nil {
-		s.log.Warn("cannot hold what is in flight", "stream", s.stream, "group", s.name, "err", err)
+		s.log.Warn("cannot extend the hold on messages in flight", "stream", s.stream, "group", s.name, "err", err)
 	}
 }
 
-// redeliver delivers again what was refused, after a while.
-func (s *subscription) redeliver(ctx context.Context) {
+// resendRefused delivers refused messages again, each after its pause.
+func (s *subscription) resendRefused(ctx context.Context) {
 	for {
 		select {
-		case r := <-s.again:
+		case r := <-s.resends:
 			s.await(ctx, time.Until(r.at))
 			s.send(ctx, r.m)
 		case <-ctx.Done():

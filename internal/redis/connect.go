@@ -13,25 +13,29 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// forms are the URLs that are understood; user and password may be left out everywhere.
+// forms lists the accepted URLs for error messages. User and password may be left out everywhere.
 const forms = "want redis://user:password@host:port/db (rediss:// with TLS), unix:///path?db=n, " +
 	"redis+sentinel://user:password@host:port,host:port/master/db or redis+cluster://user:password@host:port,host:port"
 
-// Connect makes a client of REDIS_URL:
+// Connect returns a client for the URL in REDIS_URL:
 //
-//	redis://user:password@host:port/db                       one server
-//	rediss://...                                             the same with TLS, as rediss+sentinel:// and rediss+cluster:// are
-//	unix://user:password@/path/to/socket?db=1                one server, by its socket
-//	redis+sentinel://user:password@host:port,host:port/master/db   what the Sentinels there say is the master of that name
-//	redis+cluster://user:password@host:port,host:port        a Cluster, found by some of its nodes
+//	redis://user:password@host:port/db              one server
+//	unix://user:password@/path/to/socket?db=1       one server, by its socket
+//	redis+sentinel://user:password@host:port,host:port/master/db
+//	                                                the master of that name, as these Sentinels report it
+//	redis+cluster://user:password@host:port,host:port
+//	                                                a Cluster, found through these nodes
 //
-// sentinel_username and sentinel_password are for the Sentinels, read_timeout=5s and the like for go-redis; ssl_cert_reqs,
-// ssl_ca_certs, ssl_check_hostname, ssl_certfile and ssl_keyfile mean what they do to Celery. It does not wait for the server. The client never sends a command twice by
-// itself: an XADD that was sent twice is there twice. Only on a Cluster go-redis tries again, because the key may be elsewhere;
-// the scripts of our sinks compare before they append, so that the second time does nothing.
+// rediss://, rediss+sentinel:// and rediss+cluster:// are the same with TLS. The options sentinel_username and
+// sentinel_password are for the Sentinels; ssl_cert_reqs, ssl_ca_certs, ssl_check_hostname, ssl_certfile and
+// ssl_keyfile mean what they mean to Celery; read_timeout=5s and the like go to go-redis.
+//
+// Connect does not wait for the server. The client never retries a command by itself, because a repeated XADD would add
+// the entry twice. Only on a Cluster does go-redis retry, since a key may have moved to another node; there the scripts
+// of our sinks compare the mark before they append, so a repeated call appends nothing.
 func Connect(rawURL string) (goredis.UniversalClient, error) { return connect("REDIS_URL", rawURL) }
 
-// ConnectBroker makes a client of CELERY_BROKER_URL, as Connect does, but never of a Cluster.
+// ConnectBroker returns a client for the URL in CELERY_BROKER_URL, as Connect does, but refuses a Cluster.
 func ConnectBroker(rawURL string) (goredis.UniversalClient, error) {
 	client, err := connect("CELERY_BROKER_URL", rawURL)
 	if _, cluster := client.(*goredis.ClusterClient); cluster {
@@ -40,22 +44,22 @@ func ConnectBroker(rawURL string) (goredis.UniversalClient, error) {
 	return client, err
 }
 
-// ConnectBackend makes a client of CELERY_RESULT_BACKEND, as Connect does.
+// ConnectBackend returns a client for the URL in CELERY_RESULT_BACKEND, as Connect does.
 func ConnectBackend(rawURL string) (goredis.UniversalClient, error) {
 	return connect("CELERY_RESULT_BACKEND", rawURL)
 }
 
-// Database is the number of the database that a client speaks to.
+// Database returns the number of the database that a client uses.
 func Database(client goredis.UniversalClient) int {
 	if single, ok := client.(*goredis.Client); ok {
 		return single.Options().DB
 	}
-	return 0 // a Cluster has no other
+	return 0 // a Cluster has only this one
 }
 
-// lookAround is how often a client of a Cluster asks who has which slots. That a master is gone and another node has taken
-// over it learns in no other way: the dead one does not say so, and go-redis would ask once a minute.
-const lookAround = time.Second
+// slotsInterval is how often a client of a Cluster asks which node serves which slots. A failover is not announced to
+// clients: a client finds out by asking, and go-redis' default is once a minute.
+const slotsInterval = time.Second
 
 func connect(setting, rawURL string) (goredis.UniversalClient, error) {
 	o, cluster, err := parse(rawURL)
@@ -66,7 +70,7 @@ func connect(setting, rawURL string) (goredis.UniversalClient, error) {
 	switch {
 	case cluster:
 		cluster := o.Cluster()
-		cluster.ClusterStateReloadInterval = lookAround
+		cluster.ClusterStateReloadInterval = slotsInterval
 		return goredis.NewClusterClient(cluster), nil
 	case o.MasterName != "":
 		return goredis.NewFailoverClient(o.Failover()), nil
@@ -79,7 +83,7 @@ func connect(setting, rawURL string) (goredis.UniversalClient, error) {
 	}
 }
 
-// parse never puts a password into its errors.
+// parse parses a URL. Its errors never contain the URL, which may hold a password.
 func parse(rawURL string) (o *goredis.UniversalOptions, cluster bool, err error) {
 	single, hosts := splitHosts(rawURL)
 	u, err := url.Parse(single)
@@ -87,7 +91,7 @@ func parse(rawURL string) (o *goredis.UniversalOptions, cluster bool, err error)
 		if fault, ok := errors.AsType[*url.Error](err); ok {
 			err = fault.Err
 		}
-		return nil, false, fmt.Errorf("it is no URL (%w): %s", err, forms)
+		return nil, false, fmt.Errorf("not a URL (%w): %s", err, forms)
 	}
 	o = &goredis.UniversalOptions{}
 	switch u.Scheme {
@@ -101,9 +105,9 @@ func parse(rawURL string) (o *goredis.UniversalOptions, cluster bool, err error)
 	case "redis+cluster", "rediss+cluster":
 		cluster, err = true, nodes(u, hosts, o)
 	case "sentinel":
-		err = fmt.Errorf("a sentinel:// of Celery's does not name the master: %s", forms)
+		err = fmt.Errorf("Celery's form sentinel:// does not name the master: %s", forms)
 	default:
-		err = fmt.Errorf("%q is not known: %s", u.Scheme, forms)
+		err = fmt.Errorf("unknown scheme %q: %s", u.Scheme, forms)
 	}
 	if err != nil {
 		return nil, false, err
@@ -112,7 +116,8 @@ func parse(rawURL string) (o *goredis.UniversalOptions, cluster bool, err error)
 	return o, cluster, common(u, o)
 }
 
-// splitHosts takes the list of hosts out of a URL that may have several, which is more than a URL is allowed.
+// splitHosts replaces the list of hosts of a Sentinel or Cluster URL by one placeholder, because net/url refuses
+// several hosts, and returns the list beside it.
 func splitHosts(rawURL string) (single, hosts string) {
 	scheme, rest, ok := strings.Cut(rawURL, "://")
 	if !ok || !strings.ContainsAny(scheme, "+") {
@@ -126,7 +131,7 @@ func splitHosts(rawURL string) (single, hosts string) {
 	return scheme + "://" + rest[:begin] + "hosts" + rest[end:], rest[begin:end]
 }
 
-// sentinels takes the master's name out of u, and leaves what an ordinary URL has.
+// sentinels moves the Sentinels' addresses and credentials and the master's name to o, and leaves an ordinary URL in u.
 func sentinels(u *url.URL, hosts string, o *goredis.UniversalOptions) error {
 	var err error
 	if o.Addrs, err = addresses(hosts, "26379"); err != nil {
@@ -134,16 +139,18 @@ func sentinels(u *url.URL, hosts string, o *goredis.UniversalOptions) error {
 	}
 	name, db, _ := strings.Cut(strings.Trim(u.Path, "/"), "/")
 	if name == "" {
-		return fmt.Errorf("it does not name the master: %s", forms)
+		return fmt.Errorf("the URL does not name the master: %s", forms)
 	}
 	query := u.Query()
-	o.MasterName, o.SentinelUsername, o.SentinelPassword = name, query.Get("sentinel_username"), query.Get("sentinel_password")
+	o.MasterName = name
+	o.SentinelUsername, o.SentinelPassword = query.Get("sentinel_username"), query.Get("sentinel_password")
 	query.Del("sentinel_username")
 	query.Del("sentinel_password")
 	u.Path, u.Host, u.RawQuery = "/"+db, o.Addrs[0], query.Encode()
 	return nil
 }
 
+// nodes moves the nodes' addresses to o.
 func nodes(u *url.URL, hosts string, o *goredis.UniversalOptions) error {
 	var err error
 	if o.Addrs, err = addresses(hosts, "6379"); err != nil {
@@ -168,14 +175,14 @@ func addresses(hosts, port string) ([]string, error) {
 	return all, nil
 }
 
-// common reads what all forms have: who we are, the database, time-outs and TLS.
+// common reads what all forms share: credentials, database, timeouts and TLS.
 func common(u *url.URL, o *goredis.UniversalOptions) error {
 	query := u.Query()
 	var cfg *tls.Config
 	if u.Scheme == "rediss" {
 		cfg = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
-	if err := trust(cfg, query); err != nil {
+	if err := applyTLSOptions(cfg, query); err != nil {
 		return err
 	}
 	u.RawQuery = query.Encode()
@@ -188,10 +195,11 @@ func common(u *url.URL, o *goredis.UniversalOptions) error {
 	}
 	o.Username, o.Password, o.DB, o.Protocol, o.ClientName = p.Username, p.Password, p.DB, p.Protocol, p.ClientName
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = p.DialTimeout, p.ReadTimeout, p.WriteTimeout
-	o.PoolSize, o.PoolTimeout, o.MinIdleConns, o.MaxIdleConns, o.MaxActiveConns = p.PoolSize, p.PoolTimeout, p.MinIdleConns, p.MaxIdleConns, p.MaxActiveConns
+	o.PoolSize, o.PoolTimeout = p.PoolSize, p.PoolTimeout
+	o.MinIdleConns, o.MaxIdleConns, o.MaxActiveConns = p.MinIdleConns, p.MaxIdleConns, p.MaxActiveConns
 	o.ConnMaxIdleTime, o.ConnMaxLifetime = p.ConnMaxIdleTime, p.ConnMaxLifetime
 	o.TLSConfig = cfg
-	if cfg != nil && p.TLSConfig != nil && p.TLSConfig.InsecureSkipVerify { // skip_verify, go-redis' own word
+	if cfg != nil && p.TLSConfig != nil && p.TLSConfig.InsecureSkipVerify { // go-redis' own option skip_verify
 		cfg.InsecureSkipVerify, cfg.VerifyConnection = true, nil
 	}
 	o.Dialer = dialer(cfg, p.DialTimeout)

@@ -12,7 +12,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// connect makes a client as a process does.
+// connect returns a client, made as the programs make theirs.
 func connect(t testing.TB, url string) goredis.UniversalClient {
 	t.Helper()
 	client, err := redis.Connect(url)
@@ -51,16 +51,17 @@ func TestConnect(t *testing.T) {
 			o := c.Options()
 			got = options{"cluster", strings.Join(o.Addrs, ","), "", o.Username, o.Password, 0, o.TLSConfig != nil}
 			if o.ClusterStateReloadInterval != time.Second {
-				t.Errorf("%s: a failover is found out after %s", url, o.ClusterStateReloadInterval)
+				t.Errorf("%s: a failover would be noticed after %s only", url, o.ClusterStateReloadInterval)
 			}
 		case *goredis.Client:
 			o := c.Options()
 			got = options{"single", o.Addr, "", o.Username, o.Password, o.DB, o.TLSConfig != nil}
 			if o.Addr == "FailoverClient" {
-				got.Kind, got.Addrs, got.Master = "sentinel", want.Addrs, want.Master // not to be seen; TestSentinel connects by them
+				// The client does not show its Sentinels; TestSentinelFailover connects through some.
+				got.Kind, got.Addrs, got.Master = "sentinel", want.Addrs, want.Master
 			}
 			if o.MaxRetries != 0 {
-				t.Errorf("%s: commands are sent %d times again", url, o.MaxRetries)
+				t.Errorf("%s: commands are retried %d times, want never", url, o.MaxRetries)
 			}
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -72,10 +73,10 @@ func TestConnect(t *testing.T) {
 func TestConnectRefuses(t *testing.T) {
 	t.Parallel()
 	for url, reason := range map[string]string{
-		"":                                       `"" is not known`,
-		"localhost:6379":                         `"localhost" is not known`,
-		"http://example":                         `"http" is not known`,
-		"redis+sentinels://a/main":               `"redis+sentinels" is not known`,
+		"":                                       `unknown scheme ""`,
+		"localhost:6379":                         `unknown scheme "localhost"`,
+		"http://example":                         `unknown scheme "http"`,
+		"redis+sentinels://a/main":               `unknown scheme "redis+sentinels"`,
 		"sentinel://a:1;sentinel://b:1":          "does not name the master",
 		"redis+sentinel://a:1,b:2":               "does not name the master",
 		"redis+sentinel://a:1,/main":             "a host is missing",
@@ -83,15 +84,16 @@ func TestConnectRefuses(t *testing.T) {
 		"redis+cluster://a/3":                    `no database "3"`,
 		"redis://example/three":                  "database number",
 		"redis://example?speed=9":                "speed",
-		"redis://ann:secret@exam ple":            "it is no URL",
+		"redis://ann:secret@exam ple":            "not a URL",
 		"unix://run/redis.sock":                  "three slashes",
 		"redis://example?ssl_cert_reqs=none":     "for rediss://",
 		"rediss://example?ssl_cert_reqs=maybe":   "want required",
 		"rediss://example?ssl_ca_certs=/nowhere": "/nowhere",
 	} {
 		_, err := redis.Connect(url)
-		if err == nil || !strings.HasPrefix(err.Error(), "REDIS_URL: ") || !strings.Contains(err.Error(), reason) || strings.Contains(err.Error(), "secret") {
-			t.Errorf("%s: %v", url, err)
+		if err == nil || !strings.HasPrefix(err.Error(), "REDIS_URL: ") ||
+			!strings.Contains(err.Error(), reason) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: got error %v, want one that says %q without the password", url, err, reason)
 		}
 	}
 }
@@ -106,10 +108,12 @@ func TestConnectBroker(t *testing.T) {
 	if err := client.Ping(t.Context()).Err(); err != nil {
 		t.Error(err)
 	}
-	if _, err := redis.ConnectBroker("redis+cluster://a:1"); err == nil || !strings.Contains(err.Error(), "CELERY_BROKER_URL") {
-		t.Errorf("a Cluster: %v", err)
+	_, err = redis.ConnectBroker("redis+cluster://a:1")
+	if err == nil || !strings.Contains(err.Error(), "CELERY_BROKER_URL") {
+		t.Errorf("a Cluster: got error %v, want one that names CELERY_BROKER_URL", err)
 	}
-	if _, err := redis.ConnectBroker("amqp://a:1"); err == nil || !strings.HasPrefix(err.Error(), "CELERY_BROKER_URL: ") {
-		t.Errorf("RabbitMQ: %v", err)
+	_, err = redis.ConnectBroker("amqp://a:1")
+	if err == nil || !strings.HasPrefix(err.Error(), "CELERY_BROKER_URL: ") {
+		t.Errorf("RabbitMQ: got error %v, want one that names CELERY_BROKER_URL", err)
 	}
 }

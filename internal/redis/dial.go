@@ -15,12 +15,13 @@ import (
 const (
 	dialTimeout = 5 * time.Second
 	keepAlive   = 30 * time.Second
-	// askTimeout is how long a port may take to say whether it speaks TLS.
-	askTimeout = time.Second
+	// probeTimeout is how long a port may take to show whether it speaks TLS.
+	probeTimeout = time.Second
 )
 
-// dialer connects to a node, which may be any of a Cluster or whatever the Sentinels name. With TLS each node is verified by
-// the name under which it is dialed. A port that speaks TLS to a client that does not, or the other way round, is told so.
+// dialer returns a function that connects to a node. The node's address comes from the URL, from a Sentinel or from a
+// Cluster, and with TLS the certificate is verified for that address. When one side speaks TLS and the other does not,
+// the error says so.
 func dialer(cfg *tls.Config, timeout time.Duration) func(ctx context.Context, network, addr string) (net.Conn, error) {
 	d := &net.Dialer{Timeout: cmp.Or(max(timeout, 0), dialTimeout), KeepAlive: keepAlive}
 	if cfg == nil {
@@ -47,8 +48,9 @@ func dialer(cfg *tls.Config, timeout time.Duration) func(ctx context.Context, ne
 	}
 }
 
-// speaksPlainly reports whether a handshake has failed because there is a Redis without TLS. It takes a handshake for the
-// beginning of a command, of which it awaits the end.
+// speaksPlainly reports whether a TLS handshake has failed because the server is a Redis without TLS. Such a Redis
+// takes the handshake for the beginning of a command and waits for the rest, so the handshake times out; then
+// speaksPlainly sends a PING.
 func speaksPlainly(addr string, failure error) bool {
 	if _, other := errors.AsType[tls.RecordHeaderError](failure); other {
 		return true
@@ -56,20 +58,21 @@ func speaksPlainly(addr string, failure error) bool {
 	if waited, ok := errors.AsType[net.Error](failure); !ok || !waited.Timeout() {
 		return false
 	}
-	conn, err := net.DialTimeout("tcp", addr, askTimeout)
+	conn, err := net.DialTimeout("tcp", addr, probeTimeout)
 	if err != nil {
 		return false
 	}
 	defer conn.Close()
 	answer := make([]byte, 1)
-	_ = conn.SetDeadline(time.Now().Add(askTimeout)) // an answer that does not come is none
+	_ = conn.SetDeadline(time.Now().Add(probeTimeout)) // on failure the read below fails too
 	if _, err = io.WriteString(conn, "PING\r\n"); err == nil {
 		_, err = conn.Read(answer)
 	}
 	return err == nil && (answer[0] == '+' || answer[0] == '-')
 }
 
-// plainConn finds out why a server hung up before it has said anything.
+// plainConn is a connection without TLS that recognizes a server with TLS: by the alert with which such a server
+// answers a command, or, when the server only hangs up, by a handshake.
 type plainConn struct {
 	*net.TCPConn
 	addr  string
@@ -90,17 +93,18 @@ func (c *plainConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// alertRecord begins what TLS answers to something else. No answer of Redis begins with it.
+// alertRecord is the first byte of a TLS alert. No answer of Redis begins with it.
 const alertRecord = 21
 
-// speaksTLS reports whether a port answers a handshake, if only to refuse it. Nothing else is sent.
+// speaksTLS reports whether a port answers a TLS handshake, even by an alert.
 func speaksTLS(addr string) bool {
-	d := tls.Dialer{NetDialer: &net.Dialer{Timeout: askTimeout}, Config: &tls.Config{InsecureSkipVerify: true}} // it is given nothing
-	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
+	// The certificate does not matter: nothing is sent after the handshake.
+	d := tls.Dialer{NetDialer: &net.Dialer{Timeout: probeTimeout}, Config: &tls.Config{InsecureSkipVerify: true}}
+	ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
 	defer cancel()
 	conn, err := d.DialContext(ctx, "tcp", addr)
 	if err == nil {
-		_ = conn.Close() // nothing was said
+		_ = conn.Close()
 		return true
 	}
 	refusal, ok := errors.AsType[*net.OpError](err)

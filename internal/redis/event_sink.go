@@ -12,28 +12,29 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// EventStream is the key of the events.
+// EventStream is the key of the event stream, unless a prefix or a configuration changes it.
 const EventStream = "tactus:events"
 
-// EventConfig is what an EventSink can be told. The zero value is good.
+// EventConfig configures an EventSink. The zero value uses the defaults.
 type EventConfig struct {
 	Stream  string               // EventStream when empty
-	Channel string               // for Pub/Sub notices; none are sent when empty
-	Alarm   func(problem string) // told of foreign entries; may be nil
+	Channel string               // for Pub/Sub notices; none are published when empty
+	Alarm   func(problem string) // called when foreign entries were deleted; may be nil
 }
 
-// EventSink appends events to a stream, under the relay's IDs, and publishes a notice of each in the same script.
+// EventSink appends events to a stream, under the places that the relay has given them as IDs, and publishes a notice
+// of each in the same script.
 type EventSink struct {
 	client      goredis.UniversalClient
 	cfg         EventConfig
-	keys        []string
+	keys        []string // the stream, its mark, a scratch key for a copy of the stream
 	unpublished atomic.Int64
 	owned
 }
 
 var _ relay.Sink = (*EventSink)(nil)
 
-// NewEventSink makes a sink on a client that stays the caller's.
+// NewEventSink returns a sink on a client, which the caller still owns and closes.
 func NewEventSink(client goredis.UniversalClient, cfg EventConfig) *EventSink {
 	if cfg.Stream == "" {
 		cfg.Stream = EventStream
@@ -41,20 +42,21 @@ func NewEventSink(client goredis.UniversalClient, cfg EventConfig) *EventSink {
 	if cfg.Alarm == nil {
 		cfg.Alarm = func(string) {}
 	}
-	return &EventSink{client: client, cfg: cfg, keys: []string{cfg.Stream, beside(cfg.Stream, "sink"), beside(cfg.Stream, "copy")}}
+	keys := []string{cfg.Stream, beside(cfg.Stream, "sink"), beside(cfg.Stream, "copy")}
+	return &EventSink{client: client, cfg: cfg, keys: keys}
 }
 
-// beside names a key of ours for a stream, in the same slot of a Cluster.
-func beside(stream, what string) string { return "{" + hashTag(stream) + "}:" + what }
+// beside returns the name of a key of ours that belongs to a stream. It is in the stream's slot of a Cluster.
+func beside(stream, suffix string) string { return "{" + hashTag(stream) + "}:" + suffix }
 
-// Unpublished counts the notices that Redis did not take. The stream has those events all the same.
+// Unpublished returns how many notices could not be made or published. Their events are in the stream all the same.
 func (s *EventSink) Unpublished() int64 { return s.unpublished.Load() }
 
 var (
-	eventMark   = script("mark", "event_stream", "event_mark")
-	eventAppend = script("mark", "event_stream", "event_append")
-	eventBegin  = script("mark", "event_stream", "event_begin")
-	eventRepair = script("mark", "event_stream", "event_repair")
+	eventMark   = script("mark", "event_state", "event_mark")
+	eventAppend = script("mark", "event_state", "event_append")
+	eventBegin  = script("mark", "event_state", "event_begin")
+	eventRepair = script("mark", "event_state", "event_repair")
 )
 
 // Mark implements relay.Sink.
@@ -71,15 +73,16 @@ func (s *EventSink) Begin(ctx context.Context, from, to relay.Mark) error {
 	if to.Last.Compare(from.Last) < 0 {
 		return fmt.Errorf("begin on %s: %s is before %s", s.cfg.Stream, to.Last, from.Last)
 	}
-	own := s.own()
-	a, err := s.run(ctx, eventBegin, from.Epoch, from.Last.String(), to.Epoch, to.Last.String(), own.Installation, own.Server)
+	own := s.owner()
+	a, err := s.run(ctx, eventBegin,
+		from.Epoch, from.Last.String(), to.Epoch, to.Last.String(), own.Installation, own.Server)
 	if err == nil {
 		_, err = a.outcome()
 	}
 	return wrap("begin on "+s.cfg.Stream, err)
 }
 
-// Append implements relay.Sink. A notice that Redis does not take is counted, and is no error.
+// Append implements relay.Sink. A notice that Redis refuses is counted in Unpublished, and is not an error.
 func (s *EventSink) Append(ctx context.Context, at relay.Mark, entries []relay.Entry) (relay.Mark, error) {
 	now, err := appendAll(ctx, at, entries, s.encode, s.write)
 	return now, wrap("append to "+s.cfg.Stream, err)
@@ -121,7 +124,7 @@ func (s *EventSink) encode(e relay.Entry) ([]any, error) {
 	return fields, nil
 }
 
-// notice is empty for what listeners are not told of.
+// notice returns the Pub/Sub notice of an event; empty when the event has none or it cannot be made.
 func (s *EventSink) notice(payload []byte) []byte {
 	text, err := cloudevents.Notice(payload)
 	if err != nil {
@@ -131,9 +134,11 @@ func (s *EventSink) notice(payload []byte) []byte {
 	return text
 }
 
-const repairs = 3 // who appends faster than that is an operator's business
+// repairs is how many times run deletes foreign entries before it gives up: a client that keeps appending has to be
+// stopped by an operator.
+const repairs = 3
 
-// run runs a script, after foreign entries have been taken out.
+// run runs a script. When the script finds foreign entries, run deletes them and runs the script again.
 func (s *EventSink) run(ctx context.Context, script *goredis.Script, args ...any) (answer, error) {
 	for range repairs {
 		a, err := run(ctx, script, s.client, s.keys, args...)
@@ -153,11 +158,13 @@ func (s *EventSink) repair(ctx context.Context) error {
 		return fmt.Errorf("take out foreign entries: %w", err)
 	}
 	if len(reply) == 4 && reply[1] != int64(0) {
-		s.cfg.Alarm(fmt.Sprintf("somebody else appended to %s: %d entries taken out, %s to %s", append([]any{s.cfg.Stream}, reply[1:]...)...))
+		s.cfg.Alarm(fmt.Sprintf("somebody else appended to %s: %d entries taken out, %s to %s",
+			append([]any{s.cfg.Stream}, reply[1:]...)...))
 	}
 	return nil
 }
 
+// wrap adds the operation's name to an error; nil stays nil.
 func wrap(operation string, err error) error {
 	if err == nil {
 		return nil

@@ -15,7 +15,7 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// ids are those of all entries of the event stream.
+// ids returns the IDs of all entries of the event stream.
 func ids(t testing.TB, client goredis.UniversalClient) (all []string) {
 	t.Helper()
 	entries, err := client.XRange(t.Context(), redis.EventStream, "-", "+").Result()
@@ -40,11 +40,11 @@ func TestEventSinkAppendsOnce(t *testing.T) {
 
 	again, err := sink.Append(t.Context(), at(0, 0), batch(t, 1, 3))
 	if mismatch, ok := errors.AsType[*relay.Mismatch](err); !ok || mismatch.Real != at(1, 3) {
-		t.Errorf("repeated: %+v, %v", again, err)
+		t.Errorf("a repeated append: %+v, %v", again, err)
 	}
 	other := relay.Mark{Epoch: "other", Last: at(1, 3).Last}
 	if _, err := sink.Append(t.Context(), other, batch(t, 2, 1)); !isMismatch(err, at(1, 3)) {
-		t.Errorf("of another epoch: %v", err)
+		t.Errorf("an append in another epoch: %v", err)
 	}
 	fill(t, sink, at(1, 3), batch(t, 2, 1))
 	if got, want := ids(t, client), []string{"1-1", "1-2", "1-3", "2-1"}; !slices.Equal(got, want) {
@@ -107,10 +107,10 @@ func TestEventSinkBegins(t *testing.T) {
 	fill(t, sink, at(0, 0), batch(t, 1, 2))
 	next := relay.Mark{Epoch: "next", Last: relay.ID{Batch: 9}}
 	if err := sink.Begin(t.Context(), at(1, 1), next); !isMismatch(err, at(1, 2)) {
-		t.Errorf("from elsewhere: %v", err)
+		t.Errorf("begun from another mark: %v", err)
 	}
 	if err := sink.Begin(t.Context(), at(1, 2), relay.Mark{Epoch: "next", Last: relay.ID{Batch: 1, Seq: 1}}); err == nil {
-		t.Error("it went backwards")
+		t.Error("the sink began an epoch at a lower ID")
 	}
 	if err := sink.Begin(t.Context(), at(1, 2), next); err != nil {
 		t.Fatal(err)
@@ -118,7 +118,7 @@ func TestEventSinkBegins(t *testing.T) {
 	wantMark(t, sink, next)
 	entries := batch(t, 10, 1)
 	if _, err := sink.Append(t.Context(), at(1, 2), entries); !isMismatch(err, next) {
-		t.Errorf("a relay of the old epoch: %v", err)
+		t.Errorf("an append in the old epoch: %v", err)
 	}
 	fill(t, sink, next, entries)
 	if got, want := ids(t, client), []string{"1-1", "1-2", "10-1"}; !slices.Equal(got, want) {
@@ -126,7 +126,7 @@ func TestEventSinkBegins(t *testing.T) {
 	}
 }
 
-// TestEventSinkSplitsCalls appends more than one call of a script takes.
+// TestEventSinkSplitsCalls appends more entries than fit into one call of the script.
 func TestEventSinkSplitsCalls(t *testing.T) {
 	t.Parallel()
 	sink := redis.NewEventSink(testenv.Redis(t), redis.EventConfig{})
@@ -174,14 +174,14 @@ func TestEventSinkPublishesNotices(t *testing.T) {
 	defer cancel()
 	got, err := heard.ReceiveMessage(ctx)
 	if err != nil || !strings.HasPrefix(got.Payload, `{"event_type":"schedule_created","schedule_id":"01000000-`) {
-		t.Errorf("heard %v, %v", got, err)
+		t.Errorf("the listener received %v, %v", got, err)
 	}
 	if n := sink.Unpublished(); n != 1 {
 		t.Errorf("%d notices could not be made, want 1", n)
 	}
 }
 
-// TestEventSinkOutlivesRefusedNotices appends as a user that may not publish.
+// TestEventSinkOutlivesRefusedNotices appends as a user who must not PUBLISH.
 func TestEventSinkOutlivesRefusedNotices(t *testing.T) {
 	t.Parallel()
 	server := testenv.RedisServer(t, nil)

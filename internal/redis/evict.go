@@ -8,8 +8,8 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// CheckBroker tells why tasks and events are not safe in a Redis: it throws away keys that have no expiry when its memory
-// is full, or, for a broker, it is a node of a Cluster. It asks INFO, which managed servers allow where CONFIG is refused.
+// CheckBroker returns an error if tasks are not safe in a Redis: if it evicts keys without an expiry when its memory is
+// full, or is a node of a Cluster. It asks by INFO, which managed servers allow where they refuse CONFIG.
 func CheckBroker(ctx context.Context, client goredis.UniversalClient) error {
 	if err := CheckEviction(ctx, client); err != nil {
 		return err
@@ -21,8 +21,8 @@ func CheckBroker(ctx context.Context, client goredis.UniversalClient) error {
 	return err
 }
 
-// CheckEviction is the part of CheckBroker that concerns a Redis for events too. It asks every master of a Cluster: any of
-// them may come to hold the stream.
+// CheckEviction returns an error if a Redis evicts keys without an expiry when its memory is full. It asks every master
+// of a Cluster, because a resharding can move the stream to any of them.
 func CheckEviction(ctx context.Context, client goredis.UniversalClient) error {
 	if cluster, ok := client.(*goredis.ClusterClient); ok {
 		return cluster.ForEachMaster(ctx, func(ctx context.Context, node *goredis.Client) error {
@@ -35,11 +35,13 @@ func CheckEviction(ctx context.Context, client goredis.UniversalClient) error {
 func checkEviction(ctx context.Context, client goredis.UniversalClient) error {
 	policy, err := info(ctx, client, "memory", "maxmemory_policy")
 	if err == nil && strings.HasPrefix(policy, "allkeys-") {
-		return fmt.Errorf("maxmemory-policy is %s: Redis throws away queues and events when its memory is full: set it to noeviction", policy)
+		return fmt.Errorf("maxmemory-policy is %s, so Redis evicts queues and events when its memory is full: "+
+			"set it to noeviction", policy)
 	}
 	return err
 }
 
+// info returns one value of a section of INFO; "" when the server does not report it.
 func info(ctx context.Context, client goredis.UniversalClient, section, name string) (string, error) {
 	text, err := client.Info(ctx, section).Result()
 	if err != nil {

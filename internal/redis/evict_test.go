@@ -16,14 +16,14 @@ func TestCheckBroker(t *testing.T) {
 	evicting := testenv.RedisServer(t, map[string]string{"maxmemory": "10mb", "maxmemory-policy": "allkeys-lru"})
 	client := testenv.Client(t, evicting.URL(0))
 	if err := redis.CheckBroker(t.Context(), client); err == nil || !strings.Contains(err.Error(), "allkeys-lru") {
-		t.Errorf("it evicts: %v", err)
+		t.Errorf("a Redis that evicts any key: %v", err)
 	}
 	volatile := client.ConfigSet(t.Context(), "maxmemory-policy", "volatile-lru")
 	if err := volatile.Err(); err != nil {
 		t.Fatal(err)
 	}
 	if err := redis.CheckBroker(t.Context(), client); err != nil {
-		t.Errorf("it evicts only what expires: %v", err)
+		t.Errorf("a Redis that evicts only keys with an expiry: %v", err)
 	}
 	node := testenv.RedisServer(t, map[string]string{"cluster-enabled": "yes"})
 	if err := redis.CheckBroker(t.Context(), testenv.Client(t, node.URL(0))); err == nil || !strings.Contains(err.Error(), "Cluster") {
@@ -31,7 +31,7 @@ func TestCheckBroker(t *testing.T) {
 	}
 }
 
-// TestCheckEvictionOnCluster has one master of three evict, and finds it each time.
+// TestCheckEvictionOnCluster has one master of three that evicts, and finds that master each time.
 func TestCheckEvictionOnCluster(t *testing.T) {
 	t.Parallel()
 	nodes, url := testenv.Cluster(t)

@@ -45,7 +45,8 @@ func large(t *testing.T, routingKey string, size int) *message.Message {
 	return m
 }
 
-// refusedAlone has an entry among others refused for a reason, and the others handed over, within a bounded time.
+// refusedAlone appends an entry between two others, and checks that the entry alone is refused, for the given reason
+// and within a bounded time.
 func refusedAlone(t *testing.T, client goredis.UniversalClient, bad *message.Message, reason string) {
 	t.Helper()
 	sink := taskSink(t, client)
@@ -68,7 +69,7 @@ func refusedAlone(t *testing.T, client goredis.UniversalClient, bad *message.Mes
 	}
 }
 
-// TestExchangeOfTooManyBindings asks a set that it would take the broker long to go through, for each run.
+// TestExchangeOfTooManyBindings has so many bindings that to go through them for each run would block the broker.
 func TestExchangeOfTooManyBindings(t *testing.T) {
 	t.Parallel()
 	client := testenv.Redis(t)
@@ -76,8 +77,8 @@ func TestExchangeOfTooManyBindings(t *testing.T) {
 	refusedAlone(t, client, through(t, "mail", ""), "exchange x has 100000 bindings: at most 10000")
 }
 
-// TestExchangeOfTooManyCopies has a message for thousands of queues: a small one comes to all of them, a large one, whose copies
-// would fill the broker, to none.
+// TestExchangeOfTooManyCopies hands over to thousands of queues: a small message gets to all of them, and a large one,
+// whose copies would fill the broker's memory, to none.
 func TestExchangeOfTooManyCopies(t *testing.T) {
 	t.Parallel()
 	client := testenv.Redis(t)
@@ -96,6 +97,6 @@ func TestExchangeOfTooManyCopies(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := client.Exists(t.Context(), "q0", "q2500", "q4999").Val(); n != 3 {
-		t.Errorf("%d of 3 queues have it", n)
+		t.Errorf("%d of 3 queues have the message", n)
 	}
 }

@@ -22,7 +22,7 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// through is a task that goes through exchange x.
+// through returns a task that goes through exchange x.
 func through(t testing.TB, routingKey, queue string) *message.Message {
 	t.Helper()
 	to, body, err := celery.Encode(domain.DueRun{Task: domain.Task{TaskName: "t", Exchange: "x", RoutingKey: routingKey, Queue: queue}}, "0f3e", celery.Config{})
@@ -36,7 +36,7 @@ func through(t testing.TB, routingKey, queue string) *message.Message {
 	return m
 }
 
-// bind does what a worker does when it declares a queue.
+// bind binds a queue as a worker does when it declares the queue.
 func bind(t testing.TB, client goredis.UniversalClient, routingKey, pattern, queue string) {
 	t.Helper()
 	if err := client.SAdd(t.Context(), "_kombu.binding.x", strings.Join([]string{routingKey, pattern, queue}, "\x06\x16")).Err(); err != nil {
@@ -44,7 +44,7 @@ func bind(t testing.TB, client goredis.UniversalClient, routingKey, pattern, que
 	}
 }
 
-// placed reads where a message says that it goes back to.
+// placed returns the address of a message, to which it goes back when its worker dies.
 func placed(t testing.TB, payload string) (exchange, routingKey, tag string) {
 	t.Helper()
 	var m struct {
@@ -90,7 +90,7 @@ func TestExchangeLeadsToWhatIsBound(t *testing.T) {
 		{"mail", []string{"all", "direct", "direct too"}},
 		{"mai", []string{"all"}},
 		{"a.b", []string{"all", `ends "b"/é`, "hash", "star"}},
-		{"a.b.c", []string{"all", "hash", "star"}}, // as kombu has it; to AMQP * is one word
+		{"a.b.c", []string{"all", "hash", "star"}}, // as in kombu; in AMQP * is one word
 		{"a.", []string{"all", "hash"}},
 		{"a", []string{"all"}},
 		{"x.b", []string{"all", `ends "b"/é`}},
@@ -126,7 +126,7 @@ func TestExchangeLeadsToWhatIsBound(t *testing.T) {
 	}
 }
 
-// TestExchangeWithoutBinding goes to the task's own queue, or is refused; never anywhere else.
+// TestExchangeWithoutBinding checks that a task without a bound queue goes to the task's own queue, or is refused.
 func TestExchangeWithoutBinding(t *testing.T) {
 	t.Parallel()
 	client := testenv.Redis(t)
@@ -145,11 +145,11 @@ func TestExchangeWithoutBinding(t *testing.T) {
 		t.Errorf("the default queue has %v", got)
 	}
 	if exchange, routingKey, tag := placed(t, queue(t, client, "own")[0]); exchange != "" || routingKey != "own" || tag != "0f3e" {
-		t.Errorf("its own queue has it for %q %q, tag %q", exchange, routingKey, tag)
+		t.Errorf("the copy in its own queue goes back to %q %q with tag %q", exchange, routingKey, tag)
 	}
 }
 
-// TestTopicBindingsAsKombuHasThem compares with the regular expressions that kombu makes of bindings.
+// TestTopicBindingsAsKombuHasThem compares our matching with the regular expressions that kombu makes of bindings.
 func TestTopicBindingsAsKombuHasThem(t *testing.T) {
 	t.Parallel()
 	client := testenv.Redis(t)
@@ -199,7 +199,7 @@ func TestTopicBindingsAsKombuHasThem(t *testing.T) {
 	}
 }
 
-// TestTopicBindingsTakeNoTime binds what makes a pattern try for ever.
+// TestTopicBindingsTakeNoTime has bindings that take a backtracking pattern exponential time.
 func TestTopicBindingsTakeNoTime(t *testing.T) {
 	t.Parallel()
 	server := testenv.RedisServer(t, nil)
@@ -226,7 +226,7 @@ func TestTopicBindingsTakeNoTime(t *testing.T) {
 	}
 }
 
-// TestExchangeIsAllOrNothing binds a queue that cannot take a message among those that can.
+// TestExchangeIsAllOrNothing binds one queue that cannot take a message among queues that can.
 func TestExchangeIsAllOrNothing(t *testing.T) {
 	t.Parallel()
 	server := testenv.RedisServer(t, nil)
@@ -234,14 +234,14 @@ func TestExchangeIsAllOrNothing(t *testing.T) {
 	if err := admin.Do(t.Context(), "acl", "setuser", "relay", "on", ">secret", "~tactus:*", "~_kombu*", "~q*", "~celery", "+@all").Err(); err != nil {
 		t.Fatal(err)
 	}
-	_ = admin.Do(t.Context(), "acl", "setuser", "relay", "%R~seen") // Redis 6 knows no key that may be read only
+	_ = admin.Do(t.Context(), "acl", "setuser", "relay", "%R~seen") // Redis 6 has no read-only keys
 	sink := taskSink(t, testenv.Client(t, fmt.Sprintf("redis://relay:secret@%s/0", server.Addr())))
 	begin(t, sink)
 	mark := at(0, 0)
 	for _, c := range []struct{ bad, taken, reason string }{
 		{"q2", "q2", "WRONGTYPE q2 is a string"},
-		{"unseen", "", ""}, // each server has its own words
-		{"seen", "", ""},   // found out when q1 has its copy; read only where the ACL knows that
+		{"unseen", "", ""}, // each version words the error differently
+		{"seen", "", ""},   // fails when q1 has its copy already; read-only where the ACL has that
 		{"", "_kombu.binding.x", "WRONGTYPE _kombu.binding.x is a string"},
 	} {
 		if err := admin.Del(t.Context(), "_kombu.binding.x", "q2").Err(); err != nil {
@@ -265,7 +265,7 @@ func TestExchangeIsAllOrNothing(t *testing.T) {
 			t.Fatalf("%+v: %v", c, err)
 		}
 		if n := admin.Exists(t.Context(), "q1", "seen", "unseen", "q9").Val(); n != 0 {
-			t.Errorf("%+v: %d queues have it", c, n)
+			t.Errorf("%+v: %d queues have the message", c, n)
 		}
 		entries[0].Message = nil
 		if mark, err = sink.Append(t.Context(), r.Real, entries); err != nil {
@@ -274,7 +274,7 @@ func TestExchangeIsAllOrNothing(t *testing.T) {
 	}
 }
 
-// TestFanoutExchange publishes to those who listen, and puts nothing into their queues, which nobody reads.
+// TestFanoutExchange publishes to the workers that listen, and puts nothing into their queues, which nobody reads.
 func TestFanoutExchange(t *testing.T) {
 	t.Parallel()
 	server := testenv.RedisServer(t, nil)
@@ -295,9 +295,9 @@ func TestFanoutExchange(t *testing.T) {
 		t.Fatal(err)
 	}
 	if exchange, routingKey, tag := placed(t, m.Payload); exchange != "x" || routingKey != "mail" || tag != "0f3e" {
-		t.Errorf("to %q %q, tag %q", exchange, routingKey, tag)
+		t.Errorf("the message is addressed to %q %q with tag %q", exchange, routingKey, tag)
 	}
 	if n := client.Exists(t.Context(), "bcast.1", "own").Val(); n != 0 {
-		t.Error("it is in a queue, too")
+		t.Error("the message is in a queue, too")
 	}
 }

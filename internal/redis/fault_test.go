@@ -19,11 +19,11 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// kind is a kind of sink, for tests that hold for both.
+// kind is one of the two kinds of sink, for tests that run on both.
 type kind struct {
 	make    func(t testing.TB, client goredis.UniversalClient) relay.Sink
 	entries func(t testing.TB, batch int64, n int) []relay.Entry
-	held    func(t testing.TB, client goredis.UniversalClient) []string // what it has written, in order
+	held    func(t testing.TB, client goredis.UniversalClient) []string // what the sink has written, in order
 }
 
 var kinds = map[string]kind{
@@ -60,11 +60,11 @@ func eachKind(t *testing.T, test func(t *testing.T, k kind)) {
 func wantHeld(t *testing.T, k kind, client goredis.UniversalClient, want []string) {
 	t.Helper()
 	if got := k.held(t, client); !slices.Equal(got, want) {
-		t.Errorf("%d are held: %.200v; want %d: %.200v", len(got), got, len(want), want)
+		t.Errorf("%d entries were written: %.200v; want %d: %.200v", len(got), got, len(want), want)
 	}
 }
 
-// span is the IDs of a batch, from one place to another.
+// span returns the IDs of a batch from one row to another.
 func span(batch int64, from, to int) (all []string) {
 	for seq := from; seq <= to; seq++ {
 		all = append(all, fmt.Sprintf("%d-%d", batch, seq))
@@ -72,21 +72,22 @@ func span(batch int64, from, to int) (all []string) {
 	return all
 }
 
-// ailing is an error for which nothing may be set aside.
-func ailing(err error) error {
+// serverFault returns an error unless err is one for which the relay sets nothing aside.
+func serverFault(err error) error {
 	if err == nil {
-		return errors.New("there is none")
+		return errors.New("there is no error")
 	}
 	if _, ok := errors.AsType[*relay.Refused](err); ok {
-		return fmt.Errorf("it sets an entry aside: %w", err)
+		return fmt.Errorf("the error sets an entry aside: %w", err)
 	}
 	if _, ok := errors.AsType[*relay.Mismatch](err); ok {
-		return fmt.Errorf("it is a mismatch: %w", err)
+		return fmt.Errorf("the error is a mismatch: %w", err)
 	}
 	return nil
 }
 
-// TestSinkRestartedEmpty and the tests that follow lose data below a sink: it must say so, and take everything again.
+// TestSinkRestartedEmpty and the tests that follow lose data below a sink: the sink must return an older mark, and take
+// all entries again.
 func TestSinkRestartedEmpty(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
 		server := testenv.RedisServer(t, nil)
@@ -101,7 +102,7 @@ func TestSinkRestartedEmpty(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := sink.Append(t.Context(), at(1, 5), k.entries(t, 2, 5)); !isMismatch(err, relay.Mark{}) {
-			t.Fatalf("to a sink that lost all: %v", err)
+			t.Fatalf("an append to a sink that lost all: %v", err)
 		}
 		wantMark(t, sink, relay.Mark{})
 		begin(t, sink)
@@ -130,7 +131,7 @@ func TestSinkBackWithAStaleCopy(t *testing.T) {
 		}
 		wantMark(t, sink, at(1, 5))
 		if _, err := sink.Append(t.Context(), at(2, 5), k.entries(t, 3, 1)); !isMismatch(err, at(1, 5)) {
-			t.Fatalf("to a stale sink: %v", err)
+			t.Fatalf("an append to a stale sink: %v", err)
 		}
 		fill(t, sink, at(1, 5), k.entries(t, 2, 5))
 		wantHeld(t, k, client, slices.Concat(span(1, 1, 5), span(2, 1, 5)))
@@ -148,13 +149,13 @@ func TestSinkFlushed(t *testing.T) {
 			t.Fatal(err)
 		}
 		if _, err := sink.Append(t.Context(), at(1, 5), k.entries(t, 2, 5)); !isMismatch(err, relay.Mark{}) {
-			t.Fatalf("to a flushed sink: %v", err)
+			t.Fatalf("an append to a flushed sink: %v", err)
 		}
 		wantHeld(t, k, client, nil)
 	})
 }
 
-// TestSinkForgottenScripts finds the scripts gone, as after a restart, with several calls under way.
+// TestSinkForgottenScripts appends by several calls to a Redis that has lost its scripts, as after a restart.
 func TestSinkForgottenScripts(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
 		client := testenv.Client(t, testenv.RedisServer(t, nil).URL(0))
@@ -168,14 +169,14 @@ func TestSinkForgottenScripts(t *testing.T) {
 	})
 }
 
-// TestSinkOutOfMemory runs out of memory between two calls of a batch, and gets some again.
+// TestSinkOutOfMemory runs out of memory between two calls of a batch, and later has memory again.
 func TestSinkOutOfMemory(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
 		server := testenv.RedisServer(t, map[string]string{"maxmemory-policy": "noeviction"})
 		client := testenv.Client(t, server.URL(0))
 		sink := k.make(t, client)
 		begin(t, sink)
-		fill(t, sink, at(0, 0), k.entries(t, 1, 1)) // the scripts are there
+		fill(t, sink, at(0, 0), k.entries(t, 1, 1)) // loads the scripts
 		entries := k.entries(t, 2, 500)
 		for i := range entries {
 			entries[i].Message.Payload = []byte(entries[i].ID.String() + strings.Repeat(" ", 50_000))
@@ -188,22 +189,23 @@ func TestSinkOutOfMemory(t *testing.T) {
 		}
 		limit("12mb")
 		now, err := sink.Append(t.Context(), at(1, 1), entries)
-		if a := ailing(err); a != nil || !strings.Contains(err.Error(), "OOM") {
+		if a := serverFault(err); a != nil || !strings.Contains(err.Error(), "OOM") {
 			t.Fatalf("%v: %v", a, err)
 		}
 		limit("0")
 		mark, err := sink.Mark(t.Context())
 		if err != nil || mark.Last.Batch != 2 || mark.Last.Seq >= 500 {
-			t.Fatalf("out of memory in the middle it is at %+v (the append said %+v), %v: the test shows nothing", mark, now, err)
+			t.Fatalf("after running out of memory the sink is at %+v (the append returned %+v), %v: "+
+				"memory did not end in the middle, so the test shows nothing", mark, now, err)
 		}
 		fill(t, sink, mark, entries[mark.Last.Seq:])
 		if got := k.held(t, client); len(got) != 501 {
-			t.Errorf("%d are held, want 501", len(got))
+			t.Errorf("%d entries were written, want 501", len(got))
 		}
 	})
 }
 
-// TestSinkAnswerLost has an append that ran, and whose answer did not come.
+// TestSinkAnswerLost repeats an append that ran, but whose answer was lost.
 func TestSinkAnswerLost(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
 		url := testenv.RedisServer(t, nil).URL(0)
@@ -217,19 +219,19 @@ func TestSinkAnswerLost(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		defer cancel()
 		_, err := sink.Append(ctx, at(1, 5), k.entries(t, 2, 5))
-		if a := ailing(err); a != nil {
+		if a := serverFault(err); a != nil {
 			t.Fatal(a)
 		}
 		proxy.Heal()
 		wantMark(t, sink, at(2, 5))
 		if _, err := sink.Append(t.Context(), at(1, 5), k.entries(t, 2, 5)); !isMismatch(err, at(2, 5)) {
-			t.Errorf("repeated: %v", err)
+			t.Errorf("the repeated append: %v", err)
 		}
 		wantHeld(t, k, direct, slices.Concat(span(1, 1, 5), span(2, 1, 5)))
 	})
 }
 
-// TestSinkCommandLate has an append that arrives when the relay has given it up and has gone on.
+// TestSinkCommandLate has an append arrive after the relay has given it up and gone on.
 func TestSinkCommandLate(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
 		url := testenv.RedisServer(t, nil).URL(0)
@@ -249,13 +251,13 @@ func TestSinkCommandLate(t *testing.T) {
 		fill(t, sink, at(2, 5), k.entries(t, 3, 1))
 		proxy.Heal()
 		if err := <-gone; !isMismatch(err, at(3, 1)) {
-			t.Errorf("the late one: %v", err)
+			t.Errorf("the late append: %v", err)
 		}
 		wantHeld(t, k, direct, slices.Concat(span(1, 1, 5), span(2, 1, 5), span(3, 1, 1)))
 	})
 }
 
-// TestSinkCutAnywhere cuts the connection after every so many bytes of an append: it ran or it did not, never a part.
+// TestSinkCutAnywhere cuts the connection after ever more bytes of an append: the append ran as a whole or not at all.
 func TestSinkCutAnywhere(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
 		url := testenv.RedisServer(t, nil).URL(0)
@@ -271,7 +273,7 @@ func TestSinkCutAnywhere(t *testing.T) {
 				now, err := sink.Append(t.Context(), mark, entries)
 				proxy.Heal()
 				if err != nil {
-					if a := ailing(err); a != nil {
+					if a := serverFault(err); a != nil {
 						t.Fatal(a)
 					}
 					testenv.Eventually(t, "mark", func() (err error) {
@@ -280,21 +282,22 @@ func TestSinkCutAnywhere(t *testing.T) {
 					})
 				}
 				if now != mark && now != (relay.Mark{Epoch: epoch, Last: entries[2].ID}) {
-					t.Fatalf("cut after %d bytes it is at %+v", n*17, now)
+					t.Fatalf("cut after %d bytes, the sink is at %+v", n*17, now)
 				}
 				mark = now
 			}
 		}
 		if mark.Last.Batch == 0 || mark.Last.Batch == 80 {
-			t.Errorf("%d of 80 ran: the test shows nothing", mark.Last.Batch)
+			t.Errorf("%d of 80 appends ran: not some of them, so the test shows nothing", mark.Last.Batch)
 		}
 		if got := k.held(t, testenv.Client(t, url)); int64(len(got)) != 3*mark.Last.Batch {
-			t.Errorf("%d are held, want %d", len(got), 3*mark.Last.Batch)
+			t.Errorf("%d entries were written, want %d", len(got), 3*mark.Last.Batch)
 		}
 	})
 }
 
-// replica makes a replica that has all its primary has, and the proxy that it replicates through.
+// replica starts a replica that has all the data of its primary, and returns it with the proxy that it replicates
+// through.
 func replica(t *testing.T, primary *servers.Redis) (*servers.Redis, *goredis.Client, *testenv.Proxy) {
 	t.Helper()
 	proxy, through := testenv.Through(t, primary.URL(0))
@@ -312,13 +315,13 @@ func awaitMark(t *testing.T, s relay.Sink, want relay.Mark) {
 	testenv.Eventually(t, "mark", func() error {
 		got, err := s.Mark(t.Context())
 		if err == nil && got != want {
-			err = fmt.Errorf("the sink is at %+v, want %+v", got, want)
+			err = fmt.Errorf("the replica's sink is at %+v, want %+v", got, want)
 		}
 		return err
 	})
 }
 
-// TestSinkOnReplica is given a replica, then one that was promoted without the tail.
+// TestSinkOnReplica appends to a replica, and then to a replica that was promoted without the newest entries.
 func TestSinkOnReplica(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
 		primary := testenv.RedisServer(t, map[string]string{"repl-diskless-sync-delay": "0"})
@@ -329,25 +332,25 @@ func TestSinkOnReplica(t *testing.T) {
 		sink := k.make(t, client)
 		awaitMark(t, sink, at(1, 5))
 		_, err := sink.Append(t.Context(), at(1, 5), k.entries(t, 2, 5))
-		if a := ailing(err); a != nil || !strings.Contains(err.Error(), "READONLY") {
-			t.Fatalf("to a replica: %v: %v", a, err)
+		if a := serverFault(err); a != nil || !strings.Contains(err.Error(), "READONLY") {
+			t.Fatalf("an append to a replica: %v: %v", a, err)
 		}
 
 		proxy.BlackHole(testenv.ToClient)
-		fill(t, before, at(1, 5), k.entries(t, 2, 5)) // the tail
+		fill(t, before, at(1, 5), k.entries(t, 2, 5)) // the entries that the replica misses
 		if err := client.Do(t.Context(), "replicaof", "no", "one").Err(); err != nil {
 			t.Fatal(err)
 		}
 		wantMark(t, sink, at(1, 5))
 		if _, err := sink.Append(t.Context(), at(2, 5), k.entries(t, 3, 1)); !isMismatch(err, at(1, 5)) {
-			t.Fatalf("after the promotion: %v", err)
+			t.Fatalf("an append after the promotion: %v", err)
 		}
 		fill(t, sink, at(1, 5), k.entries(t, 2, 5))
 		wantHeld(t, k, client, slices.Concat(span(1, 1, 5), span(2, 1, 5)))
 	})
 }
 
-// TestSinkWithoutPersistence is refused writes because Redis cannot save (MISCONF).
+// TestSinkWithoutPersistence appends to a Redis that refuses writes because it cannot save (MISCONF).
 func TestSinkWithoutPersistence(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
 		server := testenv.RedisServer(t, map[string]string{"save": "3600 1", "dbfilename": "taken.rdb"})
@@ -368,12 +371,12 @@ func TestSinkWithoutPersistence(t *testing.T) {
 		testenv.Eventually(t, "MISCONF", func() error {
 			err := client.Set(t.Context(), "probe", 1, 0).Err()
 			if err == nil {
-				return errors.New("it takes writes")
+				return errors.New("Redis still takes writes")
 			}
 			return nil
 		})
 		_, err = sink.Append(t.Context(), at(1, 5), k.entries(t, 2, 5))
-		if a := ailing(err); a != nil || !strings.Contains(err.Error(), "MISCONF") {
+		if a := serverFault(err); a != nil || !strings.Contains(err.Error(), "MISCONF") {
 			t.Fatalf("%v: %v", a, err)
 		}
 		wantMark(t, sink, at(1, 5))

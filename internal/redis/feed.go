@@ -14,8 +14,8 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// Feed is where a beat hears of changes: a consumer group of its own on the event stream, so that nobody else takes its
-// events, and operators see how far behind it is. It implements beat.Feed.
+// Feed lets a beat hear of changes through a consumer group of its own on the event stream. Because the group is its
+// own, the beat receives every event, and operators can see the group's lag. It implements beat.Feed.
 type Feed struct {
 	group
 	log   *slog.Logger
@@ -23,8 +23,8 @@ type Feed struct {
 	owned
 }
 
-// NewFeed makes the feed of the beat of that name, on a client that stays the caller's. A second living beat of that name
-// gets another group.
+// NewFeed returns the feed of the named beat, on a client, which the caller still owns and closes. A second living beat
+// of the same name gets another group.
 func NewFeed(client goredis.UniversalClient, stream, beat string, log *slog.Logger) (*Feed, error) {
 	if beat == "" {
 		return nil, errors.New("a feed needs the name of its beat")
@@ -39,7 +39,8 @@ func NewFeed(client goredis.UniversalClient, stream, beat string, log *slog.Logg
 	return &Feed{group: group{client, stream, name, "beat"}, log: log, names: newNames(name)}, nil
 }
 
-// Whose gives an error when the stream is another installation's than the feed was claimed for.
+// Whose returns a Foreign or Replaced error if the stream belongs to another installation than the one the feed was
+// claimed for.
 func (f *Feed) Whose(ctx context.Context) error {
 	key, err := f.client.HMGet(ctx, beside(f.stream, "sink"), "installation", "servers").Result()
 	if err != nil {
@@ -50,23 +51,32 @@ func (f *Feed) Whose(ctx context.Context) error {
 	return f.check(f.stream, installation, servers)
 }
 
-// Mark names the newest event that there is.
+// Mark returns the ID of the newest event in the stream.
 func (f *Feed) Mark(ctx context.Context) (string, error) {
 	id, err := f.end(ctx)
 	return id, wrap("ask "+f.stream+" for its newest event", err)
 }
 
-// Subscribe hears the events after a mark until ctx ends; then the channel is closed. Each must be acknowledged. While
-// Redis is away it goes on trying. It calls lost, and goes on, when events may have been missed: the group was gone or somebody
-// moved it, an entry was unreadable (and is set aside), entries were taken out before they were read, or the stream ends before
-// what was heard, because Redis lost its data.
+// Subscribe delivers the events after a mark until ctx ends; then it closes the channel. Each event must be
+// acknowledged. While Redis is away, Subscribe keeps trying. It calls lost and goes on whenever the beat may have
+// missed events:
+//
+//   - the group was destroyed, or somebody moved it (XGROUP SETID) or read through it;
+//   - an entry was unreadable, and is set aside;
+//   - entries were deleted before they were read (XDEL, XTRIM);
+//   - the stream ends before an event that was heard, because Redis has lost its newest data;
+//   - another beat has taken this one's name; then the channel is closed too.
+//
+// lost makes the beat compare all schedules with its memory, so a false alarm costs time and a missed alarm costs
+// changes that the beat does not know of. In doubt the feed calls lost.
 func (f *Feed) Subscribe(ctx context.Context, mark string, lost func(reason string)) (<-chan *message.Message, error) {
 	heard, err := relay.ParseID(mark)
 	if err != nil {
 		return nil, fmt.Errorf("subscribe to %s: %w", f.stream, err)
 	}
 	if foreign, ok := errors.AsType[*Foreign](f.Whose(ctx)); ok {
-		return nil, fmt.Errorf("subscribe to %s: %w", f.stream, foreign) // whose events a group of the same name may be hearing
+		// To reset the group would take it from a beat of the same name in the other installation.
+		return nil, fmt.Errorf("subscribe to %s: %w", f.stream, foreign)
 	}
 	g, made := f.claim(ctx)
 	if taken, ok := errors.AsType[nameTaken](made); ok {
@@ -79,22 +89,22 @@ func (f *Feed) Subscribe(ctx context.Context, mark string, lost func(reason stri
 		return nil, fmt.Errorf("subscribe to %s: %w", f.stream, made)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	l := &listener{Feed: f, group: g, heard: heard, given: -1, lost: lost}
+	l := &listener{Feed: f, group: g, lastHeard: heard, addedBase: -1, lost: lost}
 	s := newSubscription(g, 500, f.log)
 	s.idle, s.resend = time.Minute, 100*time.Millisecond
-	s.regroup, s.lost, s.quiet, s.heard, s.checked = l.catchUp, lost, l.check, l.hear, l.lookBack
+	s.recreate, s.lost, s.onEmpty, s.onRead, s.afterDelivery = l.restartAtEnd, lost, l.checkEnd, l.hear, l.checkGaps
 	if made == nil {
-		l.begin(ctx)
-	} else { // Redis is away
-		s.first = func(ctx context.Context) error {
+		l.startCounting(ctx)
+	} else { // Redis is away: reset the group when it is back
+		s.prepare = func(ctx context.Context) error {
 			err := g.reset(ctx, mark)
 			if err == nil {
-				l.begin(ctx)
+				l.startCounting(ctx)
 			}
 			return err
 		}
 	}
-	s.ended = func() {
+	s.onEnd = func() {
 		cancel()
 		f.names.release(ctx, g)
 	}
@@ -106,7 +116,7 @@ func (f *Feed) Subscribe(ctx context.Context, mark string, lost func(reason stri
 	return s.out, nil
 }
 
-// Lag is how many events the beat has not acknowledged; -1 when Redis cannot tell.
+// Lag returns how many events the beat has not acknowledged; -1 when Redis does not know.
 func (f *Feed) Lag(ctx context.Context) (int64, error) {
 	name := f.names.get()
 	groups, err := f.client.XInfoGroups(ctx, f.stream).Result()
@@ -124,24 +134,44 @@ func (f *Feed) Lag(ctx context.Context) (int64, error) {
 	return -1, nil
 }
 
-// listener knows how far a feed has heard, and so finds out what it has not: somebody has moved the group, or has taken
-// entries out of the stream before they were read. A stream counts what it was ever given, whatever is trimmed (Redis 7 and
-// newer); what was read since must come to the same.
+// listener finds out whether the feed has missed entries. A consumer group alone cannot tell: it reports no error when
+// an entry is deleted before it was read, or when somebody moves the group ahead. The listener has three checks:
+//
+// Order. Entries must come with rising IDs. One at or below lastHeard, which is not pending with us, shows that the
+// group was set back or the stream began anew.
+//
+// Gaps. Entries of one read lie together in the stream, but between two reads the group can be moved or somebody else
+// can read through it. So the listener remembers the ranges between reads whose ends are not consecutive, and asks the
+// stream whether it has an entry in between:
+//
+//	read 1        read 2
+//	4-1 4-2 4-3   4-4 4-5     consecutive: no gap
+//	4-1 4-2 4-3   5-1         a gap (4-3, 5-1): if the stream has an entry there, it was not given to us
+//
+// Count. A deleted entry leaves nothing in the stream to find, but since Redis 7 the stream counts the entries that
+// were ever added, whatever is deleted later. Each time that the feed has read to the stream's end,
+//
+//	added now - addedBase = heardSince
+//
+// must hold. If more were added, the difference was deleted before it was read. Then the sums begin anew. addedBase is
+// -1, and the check is skipped once, when the feed cannot know its base: at a start with entries ahead, or after any
+// other loss was found, whose entries would be counted twice.
 type listener struct {
 	*Feed
-	group // that it hears
-	heard relay.ID
-	count int64 // entries heard since ...
-	given int64 // ... the stream had been given so many; -1 when that is not known
-	leaps []leap
-	lost  func(reason string)
+	group      // the group that it hears through
+	lastHeard  relay.ID
+	heardSince int64 // entries heard since addedBase was taken
+	addedBase  int64 // the stream's entries-added then; -1 when unknown
+	gaps       []gap // not checked yet
+	lost       func(reason string)
 }
 
-// leap is from the last entry of one read to the first of the next, where others may lie between them.
-type leap struct{ from, to relay.ID }
+// gap is the range between the last entry of one read and the first of the next, both excluded.
+type gap struct{ from, to relay.ID }
 
-// catchUp lets the group begin at the end: what was missed before is read from Postgres, when lost is called.
-func (l *listener) catchUp(ctx context.Context) error {
+// restartAtEnd sets the group to the end of the stream. Its caller calls lost: then the beat reads from PostgreSQL what
+// it has missed before.
+func (l *listener) restartAtEnd(ctx context.Context) error {
 	end, err := l.end(ctx)
 	if err != nil {
 		return err
@@ -149,108 +179,119 @@ func (l *listener) catchUp(ctx context.Context) error {
 	if err := l.reset(ctx, end); err != nil {
 		return err
 	}
-	l.given, l.leaps = -1, l.leaps[:0]
-	if l.heard, err = relay.ParseID(end); err == nil {
-		l.begin(ctx)
+	l.addedBase, l.gaps = -1, l.gaps[:0]
+	if l.lastHeard, err = relay.ParseID(end); err == nil {
+		l.startCounting(ctx)
 	}
 	return err
 }
 
-// begin counts from now on, if nothing has come yet behind what was heard; else from when all is read.
-func (l *listener) begin(ctx context.Context) {
+// startCounting takes the base of the count, if the stream ends where the feed has heard to. Otherwise countMissed
+// takes it, once the feed has read to the end.
+func (l *listener) startCounting(ctx context.Context) {
 	stream, _, err := l.state(ctx)
-	if err == nil && stream.LastGeneratedID == l.heard.String() {
-		l.given, l.count = stream.EntriesAdded, 0
+	if err == nil && stream.LastGeneratedID == l.lastHeard.String() {
+		l.addedBase, l.heardSince = stream.EntriesAdded, 0
 	}
 }
 
-// hear takes in what was read: for the first time, or of what is pending with us, which may have been heard before.
+// hear checks the order of entries that were read, counts them, and notes gaps. Pending entries may have been heard
+// before.
 func (l *listener) hear(entries []goredis.XMessage, pending bool) {
-	told := pending
+	reported := pending
 	for i, e := range entries {
 		id, err := relay.ParseID(e.ID)
 		switch {
-		case err != nil: // an ID that the relay cannot have given is a foreign entry's
-			l.given = -1
+		case err != nil: // the relay does not give such IDs: a foreign entry
+			l.addedBase = -1
 			continue
-		case id.Compare(l.heard) > 0:
-			l.count++
-			if i == 0 && (id.Batch != l.heard.Batch || id.Seq != l.heard.Seq+1) { // what is read together lies together
-				l.leaps = append(l.leaps, leap{l.heard, id})
+		case id.Compare(l.lastHeard) > 0:
+			l.heardSince++
+			if i == 0 && (id.Batch != l.lastHeard.Batch || id.Seq != l.lastHeard.Seq+1) {
+				l.gaps = append(l.gaps, gap{l.lastHeard, id})
 			}
 		case pending:
 			continue
 		default:
-			l.given = -1
-			if !told {
-				l.lost("event " + e.ID + " came again after " + l.heard.String() + ": the group was set back (XGROUP SETID), or the stream began anew")
+			l.addedBase = -1
+			if !reported {
+				l.lost("event " + e.ID + " came again after " + l.lastHeard.String() +
+					": the group was set back (XGROUP SETID), or the stream began anew")
 			}
-			told = true
+			reported = true
 		}
-		l.heard = id
+		l.lastHeard = id
 	}
 }
 
-// lookBack asks whether the stream has something between entries that followed each other: the group was set ahead while events
-// kept coming, or another reads in it.
-func (l *listener) lookBack(ctx context.Context) error {
-	if len(l.leaps) == 0 {
+// checkGaps asks the stream for entries in the gaps. An entry there shows that the group was set ahead while events
+// kept coming, or that somebody else reads through the group.
+func (l *listener) checkGaps(ctx context.Context) error {
+	if len(l.gaps) == 0 {
 		return nil
 	}
-	found := make([]*goredis.XMessageSliceCmd, len(l.leaps))
+	found := make([]*goredis.XMessageSliceCmd, len(l.gaps))
 	_, err := l.client.Pipelined(ctx, func(p goredis.Pipeliner) error {
-		for i, leap := range l.leaps {
-			found[i] = p.XRangeN(ctx, l.stream, "("+leap.from.String(), "("+leap.to.String(), 1)
+		for i, g := range l.gaps {
+			found[i] = p.XRangeN(ctx, l.stream, "("+g.from.String(), "("+g.to.String(), 1)
 		}
 		return nil
 	})
 	if err != nil {
-		return err // and asks again
+		return err // the gaps are kept, and checked after the next read
 	}
-	for i, leap := range l.leaps {
+	for i, g := range l.gaps {
 		if len(found[i].Val()) == 0 {
 			continue
 		}
-		l.given = -1
-		l.log.Warn("events were not given to the consumer group", "stream", l.stream, "group", l.name, "after", leap.from, "before", leap.to)
-		l.lost("events after " + leap.from.String() + " and before " + leap.to.String() +
-			" were not given to this beat: its group was set ahead (XGROUP SETID), or somebody else reads in it")
+		l.addedBase = -1
+		l.log.Warn("events were not given to the consumer group",
+			"stream", l.stream, "group", l.name, "after", g.from, "before", g.to)
+		l.lost("events after " + g.from.String() + " and before " + g.to.String() +
+			" were not given to this beat: its group was set ahead (XGROUP SETID), or somebody else reads through it")
 	}
-	l.leaps = l.leaps[:0]
+	l.gaps = l.gaps[:0]
 	return nil
 }
 
-// check is called when there was nothing to read.
-func (l *listener) check(ctx context.Context) error {
+// checkEnd is called when a read has found no entry. It compares lastHeard with the stream's end and the group's
+// position:
+//
+//	the stream ends before lastHeard   Redis has lost its newest data: restart at the end before it passes lastHeard
+//	the group is ahead of lastHeard    somebody has set it ahead: set it back, so that the entries between are read
+//	neither                            the feed is at the end: check the count
+func (l *listener) checkEnd(ctx context.Context) error {
 	stream, delivered, err := l.state(ctx)
 	if err != nil {
 		return err
 	}
 	end, err := relay.ParseID(stream.LastGeneratedID)
 	if err != nil {
-		return nil // a foreign entry's, which the relay takes out
+		return nil // the ID of a foreign entry, which the relay will delete
 	}
 	switch {
-	case end.Compare(l.heard) < 0: // before it grows past it again
-		from := l.heard
-		if err := l.catchUp(ctx); err != nil {
+	case end.Compare(l.lastHeard) < 0:
+		from := l.lastHeard
+		if err := l.restartAtEnd(ctx); err != nil {
 			return err
 		}
-		l.lost("the stream ends at " + end.String() + ", before " + from.String() + ", which was heard: Redis has lost its newest data")
+		l.lost("the stream ends at " + end.String() + ", before " + from.String() +
+			", which was heard: Redis has lost its newest data")
 		return nil
-	case delivered.Compare(l.heard) > 0:
-		if err := l.client.XGroupSetID(ctx, l.stream, l.name, l.heard.String()).Err(); err != nil {
+	case delivered.Compare(l.lastHeard) > 0:
+		if err := l.client.XGroupSetID(ctx, l.stream, l.name, l.lastHeard.String()).Err(); err != nil {
 			return err
 		}
-		l.given = -1
-		l.log.Warn("the consumer group was set ahead, and is set back", "stream", l.stream, "group", l.name, "from", delivered, "to", l.heard)
-		l.lost("the group was set ahead from " + l.heard.String() + " to " + delivered.String() + " (XGROUP SETID)")
+		l.addedBase = -1
+		l.log.Warn("the consumer group was set ahead, and is set back",
+			"stream", l.stream, "group", l.name, "from", delivered, "to", l.lastHeard)
+		l.lost("the group was set ahead from " + l.lastHeard.String() + " to " + delivered.String() + " (XGROUP SETID)")
 		return nil
 	}
-	return l.account(ctx, stream.EntriesAdded, end)
+	return l.countMissed(ctx, stream.EntriesAdded, end)
 }
 
-// state is that of the stream, and what the group was last given.
+// state returns the stream's state, and the ID of the last entry that the group was given.
 func (l *listener) state(ctx context.Context) (stream goredis.XInfoStream, delivered relay.ID, err error) {
 	var streams *goredis.XInfoStreamCmd
 	var groups *goredis.XInfoGroupsCmd
@@ -269,28 +310,34 @@ func (l *listener) state(ctx context.Context) (stream goredis.XInfoStream, deliv
 			delivered, err = relay.ParseID(g.LastDeliveredID)
 		}
 	}
-	if err != nil { // somebody has set it to what is no ID of ours, so it is ahead
+	if err != nil { // somebody has set the group to an ID beyond our numbers, so it is ahead
 		delivered, err = relay.ID{Batch: math.MaxInt64, Seq: math.MaxInt64}, nil
 	}
 	return *streams.Val(), delivered, err
 }
 
-// account finds out whether all was heard that the stream has been given up to its end.
-func (l *listener) account(ctx context.Context, given int64, end relay.ID) error {
-	if end.Compare(l.heard) > 0 {
-		left, err := l.client.XRangeN(ctx, l.stream, "("+l.heard.String(), "+", 1).Result()
-		if err != nil || len(left) > 0 { // which has come just now
+// countMissed compares the number of entries ever added to the stream with the number heard. It does nothing when an
+// entry has come in the meantime.
+func (l *listener) countMissed(ctx context.Context, added int64, end relay.ID) error {
+	if end.Compare(l.lastHeard) > 0 {
+		left, err := l.client.XRangeN(ctx, l.stream, "("+l.lastHeard.String(), "+", 1).Result()
+		if err != nil || len(left) > 0 {
 			return err
 		}
-		if given == 0 { // this server does not count; it may be that the relay moved on without an event
-			l.lost("the stream has no event between " + l.heard.String() + " and its end at " + end.String() + ": they were taken out before they were read (XTRIM, XDEL)")
+		// Before Redis 7 the stream does not count. Then this may be a false alarm: the relay also moves the end past
+		// entries without an event.
+		if added == 0 {
+			l.lost("the stream has no event between " + l.lastHeard.String() + " and its end at " + end.String() +
+				": they were taken out before they were read (XTRIM, XDEL)")
 		}
-		l.heard = end
+		l.lastHeard = end
 	}
-	if missed := given - l.given - l.count; l.given >= 0 && missed > 0 {
-		l.log.Warn("events were taken out of the stream before they were read", "stream", l.stream, "group", l.name, "events", missed)
-		l.lost(fmt.Sprintf("%d events up to %s were taken out of the stream before they were read (XTRIM, XDEL)", missed, end))
+	if missed := added - l.addedBase - l.heardSince; l.addedBase >= 0 && missed > 0 {
+		l.log.Warn("events were taken out of the stream before they were read",
+			"stream", l.stream, "group", l.name, "events", missed)
+		l.lost(fmt.Sprintf("%d events up to %s were taken out of the stream before they were read (XTRIM, XDEL)",
+			missed, end))
 	}
-	l.given, l.count = given, 0
+	l.addedBase, l.heardSince = added, 0
 	return nil
 }

@@ -19,7 +19,7 @@ import (
 
 var _ beat.Feed = (*redis.Feed)(nil)
 
-// ear is a feed that somebody listens to.
+// ear is a subscribed feed, and the reasons that it has given for lost events.
 type ear struct {
 	*redis.Feed
 	messages <-chan *message.Message
@@ -46,7 +46,7 @@ func listen(t *testing.T, ctx context.Context, client goredis.UniversalClient, m
 	return e
 }
 
-// awaitLost waits until the feed has called lost, once, for one of the reasons between bars.
+// awaitLost waits until the feed has called lost exactly once, for one of the reasons, which are separated by bars.
 func (e *ear) awaitLost(t *testing.T, reason string) {
 	t.Helper()
 	testenv.Eventually(t, "lost", func() error {
@@ -81,7 +81,7 @@ func (e *ear) awaitLag(t *testing.T, want int64) {
 	})
 }
 
-// hears takes messages, which must be the first n of a batch.
+// hears receives and acknowledges messages, which must be the first n of a batch.
 func (e *ear) hears(t *testing.T, want []relay.Entry) {
 	t.Helper()
 	for _, w := range want {
@@ -108,7 +108,7 @@ func TestFeedHearsAfterItsMark(t *testing.T) {
 		t.Fatal(err)
 	}
 	if mark, err := none.Mark(t.Context()); err != nil || mark != "0-0" {
-		t.Errorf("the mark of nothing is %s, %v", mark, err)
+		t.Errorf("the mark of an empty stream is %s, %v", mark, err)
 	}
 	sink := eventSink(t, client)
 	fill(t, sink, at(0, 0), batch(t, 1, 3))
@@ -125,7 +125,8 @@ func TestFeedHearsAfterItsMark(t *testing.T) {
 	ear.wantNothingLost(t)
 }
 
-// TestFeedForgetsItsFormerLife subscribes again with events unacknowledged: a new load has them already.
+// TestFeedForgetsItsFormerLife subscribes again while events are unacknowledged. They do not come again: the beat has
+// loaded all schedules in the meantime.
 func TestFeedForgetsItsFormerLife(t *testing.T) {
 	t.Parallel()
 	client := testenv.Redis(t)
@@ -167,7 +168,7 @@ func TestFeedTellsWhatMayBeLost(t *testing.T) {
 			}
 			begin(t, redis.NewEventSink(client, redis.EventConfig{}))
 			return at(0, 0)
-		}, "group was gone|Redis has lost its newest data"}, // Redis 6 does not wake up who waits
+		}, "group was gone|Redis has lost its newest data"}, // Redis 6 does not wake a blocked reader
 		"end gone": {func(t *testing.T, client *goredis.Client) relay.Mark {
 			restore(t, client)
 			return at(1, 1)
@@ -203,7 +204,7 @@ func TestFeedTellsWhatMayBeLost(t *testing.T) {
 			ear.awaitLost(t, c.reason)
 			fill(t, sink, from, batch(t, 9, 2))
 			go func() {
-				for m := range ear.messages { // two, or more, when what was lost before comes again
+				for m := range ear.messages { // two, or more when lost events come again
 					m.Ack()
 				}
 			}()
@@ -212,7 +213,7 @@ func TestFeedTellsWhatMayBeLost(t *testing.T) {
 	}
 }
 
-// TestFeedWhoseEventsAreTakenOut has events deleted and trimmed before they are read: all of them, and the first of them.
+// TestFeedWhoseEventsAreTakenOut has all or the first events deleted or trimmed before they are read.
 func TestFeedWhoseEventsAreTakenOut(t *testing.T) {
 	t.Parallel()
 	for name, take := range map[string]func(t *testing.T, p goredis.Pipeliner){
@@ -232,7 +233,7 @@ func TestFeedWhoseEventsAreTakenOut(t *testing.T) {
 			fill(t, sink, at(0, 0), batch(t, 1, 2))
 			ear.hears(t, batch(t, 1, 2))
 			if strings.HasPrefix(name, "some") && !counts(t, client) {
-				return // Redis 6 cannot tell; polls find the change, and a gap in versions the rest
+				return // Redis 6 does not count; polls find these changes, and gaps in versions show the rest
 			}
 			_, err := client.TxPipelined(t.Context(), func(p goredis.Pipeliner) error {
 				for _, e := range batch(t, 2, 3) {
@@ -258,7 +259,7 @@ func TestFeedWhoseEventsAreTakenOut(t *testing.T) {
 	}
 }
 
-// TestFeedSetAheadUnderTraffic has a group set ahead, or read by another, while there is always something to read.
+// TestFeedSetAheadUnderTraffic has a group set ahead, or read by another, while new events keep coming.
 func TestFeedSetAheadUnderTraffic(t *testing.T) {
 	t.Parallel()
 	for name, harm := range map[string]func(t *testing.T, p goredis.Pipeliner){
@@ -321,7 +322,7 @@ func TestFeedSetAheadUnderTraffic(t *testing.T) {
 	}
 }
 
-// counts reports whether a server counts what a stream was ever given.
+// counts reports whether a server counts the entries that were ever added to a stream.
 func counts(t *testing.T, client *goredis.Client) bool {
 	t.Helper()
 	info, err := client.XInfoStream(t.Context(), redis.EventStream).Result()
@@ -333,7 +334,7 @@ func counts(t *testing.T, client *goredis.Client) bool {
 
 var eventKeys = []string{redis.EventStream, "{" + redis.EventStream + "}:sink"}
 
-// dump keeps a copy of the keys of the event sink, and restore puts it back, as a Redis does that lost its last data.
+// dump copies the keys of the event sink, and restore puts the copy back, like a Redis that lost its newest data.
 func dump(t *testing.T, client *goredis.Client) {
 	t.Helper()
 	for _, key := range eventKeys {
@@ -356,7 +357,8 @@ func restore(t *testing.T, client *goredis.Client) {
 	}
 }
 
-// TestFeedStartsWhileRedisIsAway hears what came after its mark, once Redis is there.
+// TestFeedStartsWhileRedisIsAway subscribes while Redis is away, and hears the events after its mark once Redis is
+// back.
 func TestFeedStartsWhileRedisIsAway(t *testing.T) {
 	t.Parallel()
 	url := testenv.RedisURL(t)
@@ -379,14 +381,14 @@ func TestFeedRefusesAnUnknownMark(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := feed.Subscribe(t.Context(), "yesterday", nil); err == nil {
-		t.Error("it subscribed")
+		t.Error("the feed subscribed")
 	}
 	if _, err := redis.NewFeed(testenv.Redis(t), "", "", nil); err == nil {
-		t.Error("a feed does without a name")
+		t.Error("a feed without a name was made")
 	}
 }
 
-// TestFeedIsOutOfOthersWay shows that two beats both hear everything.
+// TestFeedIsOutOfOthersWay shows that each of two beats hears all events.
 func TestFeedIsOutOfOthersWay(t *testing.T) {
 	t.Parallel()
 	client := testenv.Redis(t)

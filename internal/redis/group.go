@@ -17,7 +17,7 @@ type group struct {
 	consumer string
 }
 
-// create makes the group, to hear what comes after an ID. One that is there already stays as it is.
+// create creates the group, to receive the entries after an ID. A group that exists stays unchanged.
 func (g group) create(ctx context.Context, after string) error {
 	err := g.client.XGroupCreateMkStream(ctx, g.stream, g.name, after).Err()
 	if hasCode(err, "BUSYGROUP") {
@@ -26,7 +26,7 @@ func (g group) create(ctx context.Context, after string) error {
 	return err
 }
 
-// reset makes the group anew, to hear what comes after an ID, and forgets what it had pending.
+// reset creates the group anew, to receive the entries after an ID, without the entries that were pending in it.
 func (g group) reset(ctx context.Context, after string) error {
 	if err := g.create(ctx, after); err != nil {
 		return err
@@ -39,7 +39,8 @@ func (g group) reset(ctx context.Context, after string) error {
 	return err
 }
 
-// read gives entries that nobody in the group has had yet (after is ">"), or those pending with us after an ID.
+// read returns entries that no consumer of the group has received yet (after is ">"), or the entries pending with this
+// consumer after an ID. A negative block does not wait.
 func (g group) read(ctx context.Context, after string, count int, block time.Duration) ([]goredis.XMessage, error) {
 	streams, err := g.client.XReadGroup(ctx, &goredis.XReadGroupArgs{
 		Group: g.name, Consumer: g.consumer, Streams: []string{g.stream, after}, Count: int64(count), Block: block,
@@ -50,14 +51,17 @@ func (g group) read(ctx context.Context, after string, count int, block time.Dur
 	return streams[0].Messages, err
 }
 
-// claim takes over what has been pending for so long that its consumer must be dead. It gives where to go on.
-func (g group) claim(ctx context.Context, from string, count int, idle time.Duration) ([]goredis.XMessage, string, error) {
+// claim takes over entries that have been pending for so long that their consumer must be dead. It returns them and the
+// ID to continue from, which is "0-0" when all pending entries have been looked at.
+func (g group) claim(
+	ctx context.Context, from string, count int, idle time.Duration,
+) (entries []goredis.XMessage, next string, err error) {
 	return g.client.XAutoClaim(ctx, &goredis.XAutoClaimArgs{
 		Stream: g.stream, Group: g.name, Consumer: g.consumer, MinIdle: idle, Start: from, Count: int64(count),
 	}).Result()
 }
 
-// hold tells that we are alive and still at work on entries, so that nobody claims them.
+// hold resets the idle time of entries that this consumer still works on, so that no other consumer claims them.
 func (g group) hold(ctx context.Context, ids []string) error {
 	if len(ids) == 0 {
 		return nil
@@ -71,7 +75,7 @@ func (g group) ack(ctx context.Context, ids ...string) error {
 	return g.client.XAck(ctx, g.stream, g.name, ids...).Err()
 }
 
-// setAside moves an entry to the dead letters of its stream, with the reason.
+// setAside copies an entry to the dead letters of its stream, with the reason, and acknowledges it.
 func (g group) setAside(ctx context.Context, e goredis.XMessage, reason string) error {
 	values := []any{"tactus-reason", reason, "tactus-stream", g.stream, "tactus-group", g.name, "tactus-id", e.ID}
 	for name, value := range e.Values {
@@ -83,11 +87,11 @@ func (g group) setAside(ctx context.Context, e goredis.XMessage, reason string) 
 	return g.ack(ctx, e.ID)
 }
 
-// DeadLetters is the stream of entries that could not be read from a stream. They have their own fields, and besides
-// tactus-reason, tactus-stream, tactus-group and tactus-id.
+// DeadLetters returns the key of the stream that keeps copies of a stream's unreadable entries. A copy has the entry's
+// own fields, and tactus-reason, tactus-stream, tactus-group and tactus-id.
 func DeadLetters(stream string) string { return beside(stream, "deadletters") }
 
-// end is the last ID that a stream has given out; "0-0" when there is no stream.
+// end returns the stream's last-generated-id; "0-0" when there is no stream.
 func (g group) end(ctx context.Context) (string, error) {
 	info, err := g.client.XInfoStream(ctx, g.stream).Result()
 	if isNoKey(err) {

@@ -9,17 +9,18 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// pulse is how long a subscription may be silent before it is asked whether it still lives.
-const pulse = 15 * time.Second
+// pingAfter is how long a subscription may be silent before it is pinged. Without an answer after the same time again,
+// the connection counts as broken.
+const pingAfter = 15 * time.Second
 
-// Hear passes on what a Pub/Sub subscription tells, until it breaks, ctx ends, or heard gives an error. It calls began
-// whenever a subscription is in force: what was told before is not heard.
+// Hear calls heard with each message of a Pub/Sub subscription, until the connection breaks, ctx ends, or heard returns
+// an error. It calls began each time Redis confirms a subscription: messages published before are lost.
 func Hear(ctx context.Context, sub *goredis.PubSub, began func(), heard func(payload string) error) error {
-	asked := false
+	pinged := false
 	for {
-		message, err := sub.ReceiveTimeout(ctx, pulse)
-		if t, ok := errors.AsType[net.Error](err); ok && t.Timeout() && !asked {
-			asked = true
+		message, err := sub.ReceiveTimeout(ctx, pingAfter)
+		if t, ok := errors.AsType[net.Error](err); ok && t.Timeout() && !pinged {
+			pinged = true
 			if err := sub.Ping(ctx); err != nil {
 				return err
 			}
@@ -28,7 +29,7 @@ func Hear(ctx context.Context, sub *goredis.PubSub, began func(), heard func(pay
 		if err != nil {
 			return err
 		}
-		asked = false
+		pinged = false
 		switch m := message.(type) {
 		case *goredis.Subscription:
 			began()

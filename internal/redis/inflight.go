@@ -7,18 +7,18 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 )
 
-// delivery is an entry that a consumer has, and has not acknowledged as far as we know.
+// delivery is an entry that was delivered and whose acknowledgement has not been seen yet.
 type delivery struct {
 	id     string
 	m      *message.Message
-	cancel context.CancelFunc // of the message's context
+	cancel context.CancelFunc // ends the message's context
 }
 
-// inflight is what was delivered and not acknowledged yet, in order, up to a limit.
+// inflight holds the deliveries that are not acknowledged, in order of their delivery.
 type inflight struct {
-	limit int
-	came  chan struct{} // capacity 1, as the next: something was added
-	went  chan struct{} // something was taken out
+	limit int           // of deliveries
+	came  chan struct{} // capacity 1: signals that a delivery was added
+	went  chan struct{} // capacity 1: signals that a delivery was removed
 
 	mu  sync.Mutex
 	all []*delivery
@@ -42,14 +42,14 @@ func signal(c chan<- struct{}) {
 	}
 }
 
-// room is how many more may be delivered.
+// room returns how many more messages may be delivered.
 func (f *inflight) room() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.limit - len(f.all)
 }
 
-// oldest is the first message; nil when there is none.
+// oldest returns the message that was delivered first; nil when there is none.
 func (f *inflight) oldest() *message.Message {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -59,7 +59,7 @@ func (f *inflight) oldest() *message.Message {
 	return f.all[0].m
 }
 
-// ids are those of all deliveries.
+// ids returns the IDs of all deliveries.
 func (f *inflight) ids() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -70,9 +70,11 @@ func (f *inflight) ids() []string {
 	return ids
 }
 
-// settled takes out what is acknowledged, and gives its IDs. What is refused stays, with a new message in its place: the
-// one that is to be delivered again.
-func (f *inflight) settled(again func(*message.Message) (*message.Message, context.CancelFunc)) (acked []string, redeliver []*message.Message) {
+// takeAcked removes the acknowledged deliveries and returns their IDs. A refused delivery stays, with a fresh copy of
+// its message, made by renew; takeAcked returns the copies, which are to be delivered again.
+func (f *inflight) takeAcked(
+	renew func(*message.Message) (*message.Message, context.CancelFunc),
+) (acked []string, refused []*message.Message) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	keep := f.all[:0]
@@ -84,8 +86,8 @@ func (f *inflight) settled(again func(*message.Message) (*message.Message, conte
 			continue
 		case <-d.m.Nacked():
 			d.cancel()
-			d.m, d.cancel = again(d.m)
-			redeliver = append(redeliver, d.m)
+			d.m, d.cancel = renew(d.m)
+			refused = append(refused, d.m)
 		default:
 		}
 		keep = append(keep, d)
@@ -95,5 +97,5 @@ func (f *inflight) settled(again func(*message.Message) (*message.Message, conte
 	if len(acked) > 0 {
 		signal(f.went)
 	}
-	return acked, redeliver
+	return acked, refused
 }

@@ -13,25 +13,27 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// Letter is an entry that a group could not read, among the dead letters of its stream.
+// Letter is a dead letter of a stream: a copy of an entry that a consumer group could not read.
 type Letter struct {
-	ID     string // of the letter
-	Entry  string // that could not be read
-	Group  string
-	Reason string
-	Data   string // the fields of the entry, as JSON, of which this is the beginning
-	Size   int    // of all of it
-	At     time.Time
+	ID     string    // the dead letter's own
+	Entry  string    // the ID of the entry that could not be read
+	Group  string    // the consumer group that could not read it
+	Reason string    // why
+	Data   string    // the entry's fields as JSON, cut to mostLetterData bytes
+	Size   int       // bytes of the uncut Data
+	At     time.Time // when the entry was set aside, UTC
 }
 
 const (
-	mostLetterData = 16 << 10
-	letterPage     = 500
+	mostLetterData = 16 << 10 // bytes
+	letterPage     = 500      // dead letters read at a time
 )
 
-// Letters are the dead letters of a stream, oldest first: those with the given ids, or the newest up to a limit; all when
-// neither is given.
-func Letters(ctx context.Context, client goredis.UniversalClient, stream string, ids []string, limit int) ([]Letter, error) {
+// Letters returns dead letters of a stream, oldest first: those with the given ids; if ids is nil, the newest up to a
+// limit; if that is 0 too, all.
+func Letters(
+	ctx context.Context, client goredis.UniversalClient, stream string, ids []string, limit int,
+) ([]Letter, error) {
 	var found []goredis.XMessage
 	var err error
 	switch {
@@ -82,14 +84,17 @@ func letterOf(e goredis.XMessage) Letter {
 	fields := map[string]string{}
 	for name, value := range e.Values {
 		text, _ := value.(string)
-		if what, ok := strings.CutPrefix(name, "tactus-"); ok {
-			own[what] = text
+		if name, ok := strings.CutPrefix(name, "tactus-"); ok {
+			own[name] = text
 		} else {
 			fields[name] = text
 		}
 	}
-	data, _ := json.Marshal(fields) // texts encode
-	l := Letter{ID: e.ID, Entry: own["id"], Group: own["group"], Reason: own["reason"], Data: string(data[:min(len(data), mostLetterData)]), Size: len(data)}
+	data, _ := json.Marshal(fields) // strings always encode
+	l := Letter{
+		ID: e.ID, Entry: own["id"], Group: own["group"], Reason: own["reason"],
+		Data: string(data[:min(len(data), mostLetterData)]), Size: len(data),
+	}
 	if id, err := relay.ParseID(e.ID); err == nil {
 		l.At = time.UnixMilli(id.Batch).UTC()
 	}
@@ -98,22 +103,25 @@ func letterOf(e goredis.XMessage) Letter {
 
 // The answers of ReadAgain.
 const (
-	LetterAgain   = "again"  // its group is given the entry again
-	LetterNone    = "none"   // there is no such letter
+	LetterAgain   = "again"  // the group will receive the entry again, and the dead letter is deleted
+	LetterNone    = "none"   // there is no such dead letter
 	EntryGone     = "gone"   // the entry is no longer in the stream
-	EntryNoReader = "nobody" // the group is no more
+	EntryNoReader = "nobody" // the group no longer exists
 )
 
-var letterAgain = script("letter_again")
+var deadLetterRetry = script("dead_letter_retry")
 
-// ReadAgain gives an entry that could not be read to its group again, and takes away the letter.
+// ReadAgain gives the entry of a dead letter to its group again, and deletes the dead letter. It returns one of the
+// answers above.
 func ReadAgain(ctx context.Context, client goredis.UniversalClient, stream, letter string) (string, error) {
-	answer, err := letterAgain.Run(ctx, client, []string{stream, DeadLetters(stream)}, letter).Text()
+	answer, err := deadLetterRetry.Run(ctx, client, []string{stream, DeadLetters(stream)}, letter).Text()
 	return answer, wrap("read "+letter+" again", err)
 }
 
-// DropLetters takes letters away for good, and tells which of them were there.
-func DropLetters(ctx context.Context, client goredis.UniversalClient, stream string, ids ...string) (dropped []string, err error) {
+// DropLetters deletes dead letters for good, and returns the ids of those that existed.
+func DropLetters(
+	ctx context.Context, client goredis.UniversalClient, stream string, ids ...string,
+) (dropped []string, err error) {
 	deleted := make([]*goredis.IntCmd, len(ids))
 	_, err = client.Pipelined(ctx, func(p goredis.Pipeliner) error {
 		for i, id := range ids {

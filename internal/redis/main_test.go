@@ -19,7 +19,7 @@ func TestMain(m *testing.M) { testenv.Main(m) }
 
 const epoch = "k3v9"
 
-// row is the nth event of a schedule of its own.
+// row returns the nth event, which has a schedule of its own.
 func row(n int) outbox.Row {
 	id := domain.ID{0: 1, 14: byte(n >> 8), 15: byte(n)}
 	return outbox.Row{
@@ -28,7 +28,7 @@ func row(n int) outbox.Row {
 	}
 }
 
-// batch is n entries of a batch, with events.
+// batch returns n entries of a batch, with events.
 func batch(t testing.TB, number int64, n int) []relay.Entry {
 	t.Helper()
 	entries := make([]relay.Entry, n)
@@ -53,7 +53,7 @@ func wantMark(t testing.TB, s relay.Sink, want relay.Mark) {
 	}
 }
 
-// begin tells a new sink its epoch.
+// begin begins an epoch on a new sink.
 func begin(t testing.TB, s relay.Sink) {
 	t.Helper()
 	if err := s.Begin(t.Context(), relay.Mark{}, at(0, 0)); err != nil {
@@ -61,7 +61,7 @@ func begin(t testing.TB, s relay.Sink) {
 	}
 }
 
-// fill appends, and fails t when not all could be.
+// fill appends entries, and fails t unless all of them were written.
 func fill(t testing.TB, s relay.Sink, from relay.Mark, entries []relay.Entry) relay.Mark {
 	t.Helper()
 	now, err := s.Append(t.Context(), from, entries)

@@ -13,7 +13,7 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// TestSentinelFailover loses the primary: sinks and feed go on with the replica that Sentinel promotes.
+// TestSentinelFailover kills the primary: sinks and feed go on with the replica that Sentinel promotes.
 func TestSentinelFailover(t *testing.T) {
 	t.Parallel()
 	primary := testenv.RedisServer(t, map[string]string{"repl-diskless-sync-delay": "0"})
@@ -48,19 +48,19 @@ func TestSentinelFailover(t *testing.T) {
 	wantHeld(t, kinds["tasks"], successor, slices.Concat(span(1, 1, 5), span(2, 1, 5)))
 }
 
-// appendAtLast appends when the sink can be reached again, and is where it was.
+// appendAtLast retries an append until the sink can be reached again, and its mark is still the same.
 func appendAtLast(t *testing.T, s relay.Sink, from relay.Mark, entries []relay.Entry) {
 	t.Helper()
 	testenv.Eventually(t, "append", func() error {
 		if now, err := s.Mark(t.Context()); err != nil || now != from {
-			return fmt.Errorf("it is at %+v, %w", now, err)
+			return fmt.Errorf("the sink is at %+v: %w", now, err)
 		}
 		_, err := s.Append(t.Context(), from, entries)
 		return err
 	})
 }
 
-// TestCluster runs everything that is for events on three nodes.
+// TestCluster runs event sink, feed, publisher and subscriber on a Cluster of three nodes.
 func TestCluster(t *testing.T) {
 	t.Parallel()
 	_, url := testenv.Cluster(t)
@@ -96,6 +96,6 @@ func TestCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := take(t, subscribe(t, subscriber(t, client, redis.SubscriberConfig{})), len(want)); !slices.Equal(got, want) {
-		t.Errorf("%d messages came, in another order", len(got))
+		t.Errorf("%d messages came, in the wrong order", len(got))
 	}
 }

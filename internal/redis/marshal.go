@@ -8,15 +8,15 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// The wire format is watermill-redisstream's: a stream's entry has three fields, and the metadata is a map in MessagePack,
-// or nothing when a message has none. The tests hold it against the library's own marshaller.
+// The wire format is that of watermill-redisstream: an entry has three fields, and the metadata is a MessagePack map,
+// or empty when a message has none. The tests compare it with the library's own marshaller.
 const (
 	fieldUUID     = "_watermill_message_uuid"
 	fieldMetadata = "metadata"
 	fieldPayload  = "payload"
 )
 
-// fields are those of a stream's entry.
+// fields holds the three fields of an entry.
 type fields struct {
 	uuid     string
 	metadata []byte
@@ -25,7 +25,8 @@ type fields struct {
 
 func marshal(m *message.Message) (fields, error) {
 	if m.Metadata.Get(fieldUUID) != "" {
-		return fields{}, fmt.Errorf("marshal message %s: metadata %s is reserved for the message's UUID", m.UUID, fieldUUID)
+		return fields{}, fmt.Errorf("marshal message %s: the metadata key %s is reserved for the message's UUID",
+			m.UUID, fieldUUID)
 	}
 	return fields{m.UUID, packMap(m.Metadata), m.Payload}, nil
 }
@@ -33,7 +34,7 @@ func marshal(m *message.Message) (fields, error) {
 func unmarshal(e goredis.XMessage) (*message.Message, error) {
 	uuid, ok := e.Values[fieldUUID].(string)
 	if !ok {
-		return nil, errors.New(fieldUUID + " key is missing in the entry")
+		return nil, errors.New("the entry has no field " + fieldUUID)
 	}
 	payload, _ := e.Values[fieldPayload].(string)
 	m := message.NewMessage(uuid, []byte(payload))
@@ -43,7 +44,7 @@ func unmarshal(e goredis.XMessage) (*message.Message, error) {
 	}
 	metadata, err := unpackMap(packed)
 	if err != nil {
-		return nil, fmt.Errorf("read the metadata: %w", err)
+		return nil, fmt.Errorf("decode the metadata: %w", err)
 	}
 	m.Metadata = metadata
 	return m, nil

@@ -13,13 +13,13 @@ import (
 
 var library = redisstream.DefaultMarshallerUnmarshaller{}
 
-// texts are strings of every length whose code differs, and their neighbours.
+// texts draws strings, among them strings of each length at which MessagePack changes the code.
 func texts() *rapid.Generator[string] {
 	lengths := rapid.SampledFrom([]int{0, 1, 31, 32, 255, 256, 1<<16 - 1, 1 << 16})
 	return rapid.OneOf(rapid.String(), rapid.Custom(func(t *rapid.T) string { return strings.Repeat("x", lengths.Draw(t, "length")) }))
 }
 
-// libraryFields are what the library writes for a message.
+// libraryFields returns the fields that the library writes for a message.
 func libraryFields(t *rapid.T, m *message.Message) map[string]string {
 	values, err := library.Marshal("", m)
 	if err != nil {
@@ -39,8 +39,8 @@ func libraryFields(t *rapid.T, m *message.Message) map[string]string {
 	return written
 }
 
-// TestFieldsAreTheLibrarys holds that a message is written byte for byte as watermill-redisstream writes it. The library
-// writes the pairs of a map in any order, so more than one pair is compared by reading them back.
+// TestFieldsAreTheLibrarys checks that a message is written byte for byte as watermill-redisstream writes it. The
+// library writes the pairs of a map in random order, so several pairs are compared by reading them back.
 func TestFieldsAreTheLibrarys(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -76,16 +76,16 @@ func TestEachReadsTheOther(t *testing.T) {
 		for writer, values := range map[string]map[string]any{"ours": ours, "the library": theirs} {
 			read, err := unmarshal(goredis.XMessage{Values: values})
 			if err != nil || !read.Equals(m) {
-				t.Fatalf("we read of %s %v, %v", writer, read, err)
+				t.Fatalf("we read the fields of %s as %v, %v", writer, read, err)
 			}
 			if read, err = library.Unmarshal(values); err != nil || !read.Equals(m) {
-				t.Fatalf("the library reads of %s %v, %v", writer, read, err)
+				t.Fatalf("the library reads the fields of %s as %v, %v", writer, read, err)
 			}
 		}
 	})
 }
 
-// TestManyPairs has more pairs than two bytes can count.
+// TestManyPairs has more pairs than fit into a two-byte count.
 func TestManyPairs(t *testing.T) {
 	t.Parallel()
 	m := message.NewMessage("id", nil)
@@ -110,11 +110,11 @@ func TestReservedMetadataIsRefused(t *testing.T) {
 	m := message.NewMessage("id", nil)
 	m.Metadata.Set(fieldUUID, "another")
 	if _, err := marshal(m); err == nil {
-		t.Error("a message was marshalled whose UUID is said twice")
+		t.Error("a message with a second UUID in its metadata was marshalled")
 	}
 }
 
-// FuzzUnmarshal holds that an entry is read exactly as the library reads it, or refused where the library refuses it.
+// FuzzUnmarshal checks that an entry is read exactly as the library reads it, and refused where the library refuses it.
 func FuzzUnmarshal(f *testing.F) {
 	for _, seed := range []string{
 		"", "\xc0", "\x80", "\x81\xa1a\xa1b", "\x81\xc0\xc4\x01b", "\xde\x00\x01\xd9\x01a\xda\x00\x01b", "\xdf\x00\x00\x00\x01\xa1a\xc0",
@@ -124,21 +124,21 @@ func FuzzUnmarshal(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, metadata string) {
 		if len(metadata) > 0 && (metadata[0] >= 0xd4 && metadata[0] <= 0xd8 || metadata[0] >= 0xc7 && metadata[0] <= 0xc9) {
-			t.Skip("the library takes the header of an extension before a map for nothing; nobody writes one")
+			t.Skip("the library ignores an extension header before a map, and no publisher writes one")
 		}
 		values := map[string]any{fieldUUID: "id", fieldMetadata: metadata, fieldPayload: "payload"}
 		want, wantErr := library.Unmarshal(values)
 		got, err := unmarshal(goredis.XMessage{Values: values})
 		if (err == nil) != (wantErr == nil) {
-			t.Fatalf("error %v, of the library %v", err, wantErr)
+			t.Fatalf("got error %v, the library's is %v", err, wantErr)
 		}
 		if err == nil && (!got.Equals(want) || got.Metadata == nil) {
-			t.Errorf("read %v, the library %v", got, want)
+			t.Errorf("got %v, the library reads %v", got, want)
 		}
 	})
 }
 
-// TestEntriesOfOthers reads entries that no publisher of messages has written.
+// TestEntriesOfOthers reads entries that were not written by a Watermill publisher.
 func TestEntriesOfOthers(t *testing.T) {
 	t.Parallel()
 	for name, values := range map[string]map[string]any{

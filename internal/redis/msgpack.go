@@ -24,7 +24,7 @@ const (
 	packBin32  = 0xc6
 )
 
-// packMap encodes a map, in the order of its keys. An empty map is nothing at all.
+// packMap encodes a map in the order of its keys. It encodes an empty map as no bytes at all, as the library does.
 func packMap(m map[string]string) []byte {
 	if len(m) == 0 {
 		return nil
@@ -40,8 +40,8 @@ func packString(b []byte, s string) []byte {
 	return append(packLen(b, len(s), 32, packFixStr, packStr8, packStr16, packStr32), s...)
 }
 
-// packLen appends a length: within the code fix below the limit, else behind the code of the first size that holds it
-// (0: there is no code of one byte).
+// packLen appends a length: below the limit within the code fix itself, otherwise as a number of one, two or four bytes
+// behind the code for that size. A zero code one means that there is no one-byte form.
 func packLen(b []byte, n, limit int, fix, one, two, four byte) []byte {
 	switch {
 	case n < limit:
@@ -55,7 +55,7 @@ func packLen(b []byte, n, limit int, fix, one, two, four byte) []byte {
 	}
 }
 
-// unpackMap decodes a map whose keys and values are strings, bytes or nil, and ignores what follows it.
+// unpackMap decodes a map whose keys and values are strings, bytes or nil, and ignores any bytes behind the map.
 func unpackMap(packed string) (map[string]string, error) {
 	u := unpacker{packed}
 	n, err := u.mapLen()
@@ -75,10 +75,10 @@ func unpackMap(packed string) (map[string]string, error) {
 	return m, nil
 }
 
-// unpacker takes one item after the other off the front of what is left.
+// unpacker decodes one item after the other from the front of the bytes that are left.
 type unpacker struct{ left string }
 
-var errPackEnds = errors.New("MessagePack ends in the middle")
+var errPackEnds = errors.New("the MessagePack is truncated")
 
 func (u *unpacker) mapLen() (int, error) {
 	code, err := u.number(1)
@@ -124,7 +124,7 @@ func (u *unpacker) stringLen() (int, error) {
 	return 0, fmt.Errorf("MessagePack has code %#x instead of a string", code)
 }
 
-// number takes a big-endian number of so many bytes.
+// number decodes a big-endian number of the given length in bytes.
 func (u *unpacker) number(bytes int) (n int, err error) {
 	taken, err := u.take(bytes)
 	for _, b := range []byte(taken) {

@@ -11,8 +11,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestTwoFeedsOfOneName has two beats of one name hear at once: each hears all that is told. One that comes after another has
-// stopped has its name at once.
+// TestTwoFeedsOfOneName has two beats of one name: each hears every event, through a group of its own. A beat that
+// comes after another has stopped gets the name at once.
 func TestTwoFeedsOfOneName(t *testing.T) {
 	t.Parallel()
 	client := testenv.Redis(t)
@@ -23,7 +23,7 @@ func TestTwoFeedsOfOneName(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := second.Subscribe(t.Context(), "0-0", func(string) {}); err == nil {
-		t.Fatal("two of one name hear by one group")
+		t.Fatal("two beats of one name share a group")
 	}
 	var messages <-chan *message.Message
 	testenv.Eventually(t, "the second finds another name", func() (err error) {

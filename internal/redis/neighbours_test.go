@@ -13,8 +13,8 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// TestNoStreamTakesAQueuesPlace hands over to streams that are named like queues which workers have bound, and are empty: no
-// key is made, and the rest goes on.
+// TestNoStreamTakesAQueuesPlace hands over to streams with the names of bound queues that are empty: no stream is made,
+// and the other runs go on.
 func TestNoStreamTakesAQueuesPlace(t *testing.T) {
 	t.Parallel()
 	client := testenv.Redis(t)
@@ -39,7 +39,7 @@ func TestNoStreamTakesAQueuesPlace(t *testing.T) {
 			t.Fatal(err)
 		}
 		if n, err := client.Exists(t.Context(), key).Result(); err != nil || n != 0 {
-			t.Errorf("%q was made, %v", key, err)
+			t.Errorf("a stream %q was made, %v", key, err)
 		}
 	}
 	if got := queue(t, client, "celery"); len(got) != 4 {
@@ -47,7 +47,7 @@ func TestNoStreamTakesAQueuesPlace(t *testing.T) {
 	}
 }
 
-// TestReservedTargetsAreNotHandedOver encodes runs of schedules from before such targets were refused.
+// TestReservedTargetsAreNotHandedOver encodes runs of schedules that were written before their targets were refused.
 func TestReservedTargetsAreNotHandedOver(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -75,7 +75,7 @@ func TestReservedTargetsAreNotHandedOver(t *testing.T) {
 			t.Errorf("%+v: %v, %v", c, m, err)
 		}
 		if err := c.cfg.Check(c.task); err == nil {
-			t.Errorf("%+v can be stored", c)
+			t.Errorf("%+v is accepted for a schedule", c)
 		}
 	}
 }

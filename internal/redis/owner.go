@@ -12,24 +12,27 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// owned is what a sink and a feed know of whose they are. The key that holds the epoch and the last ID also says of which
-// installation they are, and which servers its database has been on, the present one last:
+// owned holds the installation that a sink or a feed works for. Two installations that wrote to one stream would mix
+// their events, and a restored copy of a database would work beside the original. So the mark names, beside the epoch
+// and the last ID, the installation that owns the sink and the servers its database has been on, the present one last:
 //
-//	installation  the key's                our server in its list
-//	another       foreign: refused
-//	ours          ours                     absent: a restored or promoted copy, which goes on; last: ours
-//	ours                                   before the last: replaced by such a copy: refused
-//	none          whoever comes first: an older version, or a new Redis
+//	the mark's installation   our server in the mark's list   answer
+//	none                      -                               allowed: a new Redis, or written by an older version
+//	another                   -                               Foreign
+//	ours                      last                            allowed
+//	ours                      absent                          allowed: we are a restored or promoted copy, and go on
+//	ours                      before the last                 Replaced: such a copy has taken over from us
 //
-// The scripts write both when an epoch begins. Only the one who has begun the epoch can append, so nothing else needs to ask.
-type owned struct{ owner atomic.Pointer[ledger.Owner] }
+// The scripts write both when an epoch begins, and only the relay that has begun the epoch can append. So the check is
+// needed when a mark is read, and nowhere else.
+type owned struct{ claimed atomic.Pointer[ledger.Owner] }
 
 // Claim implements relay.Claimer.
-func (o *owned) Claim(owner ledger.Owner) { o.owner.Store(&owner) }
+func (o *owned) Claim(owner ledger.Owner) { o.claimed.Store(&owner) }
 
-// own is the zero Owner when it is not known: then nobody is refused, and nothing is written.
-func (o *owned) own() ledger.Owner {
-	if owner := o.owner.Load(); owner != nil {
+// owner returns the claimed owner; the zero Owner before Claim: then every check passes, and no owner is written.
+func (o *owned) owner() ledger.Owner {
+	if owner := o.claimed.Load(); owner != nil {
 		return *owner
 	}
 	return ledger.Owner{}
@@ -37,9 +40,9 @@ func (o *owned) own() ledger.Owner {
 
 var _ relay.Claimer = (*owned)(nil)
 
-// check finds out from what a key says whether we may use what is behind it.
+// check returns a Foreign or Replaced error if the owner that a mark names keeps us from using the sink.
 func (o *owned) check(key string, installation, servers string) error {
-	own := o.own()
+	own := o.owner()
 	switch list := strings.Fields(servers); {
 	case own.Installation == "" || installation == "":
 		return nil
@@ -51,6 +54,7 @@ func (o *owned) check(key string, installation, servers string) error {
 	return nil
 }
 
+// replaced reports whether a server is in the list, but not last.
 func replaced(servers []string, own string) bool {
 	for i, s := range servers {
 		if s == own && i < len(servers)-1 {
@@ -60,37 +64,47 @@ func replaced(servers []string, own string) bool {
 	return false
 }
 
-// Foreign means that what is behind a key belongs to another installation.
-type Foreign struct{ Key, Installation, Own string }
+// Foreign is the error for a sink that belongs to another installation.
+type Foreign struct {
+	Key               string // the stream, or the mark
+	Installation, Own string // the owner's, and ours
+}
 
 func (f *Foreign) Error() string {
-	return fmt.Sprintf("%s belongs to another installation (%s; this is %s): give each a database of its own, or its own TACTUS_KEY_PREFIX; if the other is gone for good, take over with: tactus relay --take-over",
+	return fmt.Sprintf("%s belongs to another installation (%s; this is %s): "+
+		"give each a database of its own, or its own TACTUS_KEY_PREFIX; "+
+		"if the other is gone for good, take over with: tactus relay --take-over",
 		f.Key, f.Installation, f.Own)
 }
 
-// Replaced means that a copy of our database has taken over what is behind a key.
-type Replaced struct{ Key, By, Own string }
+// Replaced is the error for a sink that a copy of our database has taken over.
+type Replaced struct {
+	Key     string // the stream, or the mark
+	By, Own string // the server of the copy's database, and ours
+}
 
 func (r *Replaced) Error() string {
-	return fmt.Sprintf("%s was taken over by a copy of this database on another server or timeline (%s; this is %s): stop this relay, or, if it is the copy that has to go, stop that and take over with: tactus relay --take-over",
+	return fmt.Sprintf("%s was taken over by a copy of this database on another server or timeline (%s; this is %s): "+
+		"stop this relay, or, if the copy is the one that has to go, stop the copy and take over with: "+
+		"tactus relay --take-over",
 		r.Key, r.By, r.Own)
 }
 
-var take = script("mark", "take")
+var takeOver = script("mark", "take_over")
 
-// takeOver makes what is behind a key ours, and tells whose it was; empty when it was nobody's.
-func (o *owned) takeOver(ctx context.Context, client goredis.Scripter, key string) (installation string, err error) {
-	own := o.own()
-	installation, err = take.Run(ctx, client, []string{key}, own.Installation, own.Server).Text()
-	return installation, wrap("take over "+key, err)
+// takeOver makes us the owner in a mark, and returns the installation that was the owner; "" when there was none.
+func (o *owned) takeOver(ctx context.Context, client goredis.Scripter, mark string) (installation string, err error) {
+	own := o.owner()
+	installation, err = takeOver.Run(ctx, client, []string{mark}, own.Installation, own.Server).Text()
+	return installation, wrap("take over "+mark, err)
 }
 
-// TakeOver makes the stream ours, whoever it belongs to, and tells of which installation it was.
+// TakeOver makes us the owner of the stream, and returns the installation that was; "" when there was none.
 func (s *EventSink) TakeOver(ctx context.Context) (installation string, err error) {
 	return s.takeOver(ctx, s.client, s.keys[1])
 }
 
-// TakeOver makes the sink ours, whoever it belongs to, and tells of which installation it was.
+// TakeOver makes us the owner of the sink, and returns the installation that was; "" when there was none.
 func (s *TaskSink) TakeOver(ctx context.Context) (installation string, err error) {
 	return s.takeOver(ctx, s.client, s.keys[0])
 }

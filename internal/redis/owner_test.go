@@ -11,14 +11,14 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// ownedSink is what both sinks are.
+// ownedSink is implemented by both sinks.
 type ownedSink interface {
 	relay.Sink
 	relay.Claimer
 	TakeOver(ctx context.Context) (installation string, err error)
 }
 
-// TestSinkOfAnotherInstallation has two installations, and a copy of one of them, come to the same keys.
+// TestSinkOfAnotherInstallation has two installations, and a copy of one of them, use the same keys.
 func TestSinkOfAnotherInstallation(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
 		client := testenv.Redis(t)
@@ -52,7 +52,7 @@ func TestSinkOfAnotherInstallation(t *testing.T) {
 		}
 		refused(copied, "")
 		refused(ours, "replaced")
-		refused(of("ours", ""), "") // a standby, which the relay refuses
+		refused(of("ours", ""), "") // a standby: the relay itself refuses it
 
 		if was, err := theirs.TakeOver(t.Context()); err != nil || was != "ours" {
 			t.Errorf("they took over from %q, %v", was, err)
@@ -64,12 +64,13 @@ func TestSinkOfAnotherInstallation(t *testing.T) {
 			t.Errorf("we took over from %q, %v", was, err)
 		}
 		refused(ours, "")
-		refused(copied, "replaced") // it is no new copy
+		refused(copied, "replaced") // the list has its server, so it is not a new copy
 		refused(k.make(t, client), "")
 	})
 }
 
-// TestSinkOfNobody is filled by a version that said nothing of itself: who goes on with it owns it.
+// TestSinkOfNobody has a sink that was filled by a version that wrote no owner: the installation that goes on with it
+// becomes its owner.
 func TestSinkOfNobody(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
 		client := testenv.Redis(t)

@@ -10,38 +10,39 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// Publisher appends to streams in batches: the messages of one Publish, and those of others that come while a batch of the
-// same topic is on its way.
+// Publisher appends messages to streams in batches. Concurrent calls of Publish for one topic share batches: while one
+// batch is being written, the messages of other calls are collected for the next.
 //
-// The messages of one Publish are appended in their order; when one fails, none after it is. After a lost answer it is
-// not known which were: who publishes again may publish twice.
+// The messages of one Publish are appended in their order; when one fails, none behind it is appended. When Redis'
+// answer is lost, the caller cannot know which messages were appended, and a caller that publishes them again may
+// publish them twice.
 type Publisher struct {
 	client goredis.UniversalClient
 
 	mu     sync.Mutex
 	closed bool
-	queues map[string][]parcel // by topic; a topic is here while somebody sends for it
+	queues map[string][]parcel // by topic; a topic has a queue as long as a goroutine sends for it
 	busy   sync.WaitGroup
 }
 
 var _ message.Publisher = (*Publisher)(nil)
 
-// NewPublisher makes a publisher on a client that stays the caller's.
+// NewPublisher returns a publisher on a client, which the caller still owns and closes.
 func NewPublisher(client goredis.UniversalClient) *Publisher {
 	return &Publisher{client: client, queues: map[string][]parcel{}}
 }
 
-// parcel is a message on its way.
+// parcel is a message that waits to be sent.
 type parcel struct {
 	fields
 	of *publishing
 }
 
-// publishing is one call of Publish.
+// publishing is the state of one call of Publish.
 type publishing struct {
-	left int
-	err  error
-	done chan struct{} // closed when none is left, or one failed
+	left int           // messages not appended yet
+	err  error         // why a message was not appended
+	done chan struct{} // closed when no message is left, or one has failed
 }
 
 func (p *publishing) fail(err error) {
@@ -57,8 +58,8 @@ func (p *publishing) delivered() {
 	}
 }
 
-// Publish implements message.Publisher. It returns when all messages are in the stream, or one is not. It does not wait
-// longer than the first message's context lasts.
+// Publish implements message.Publisher. It returns when all messages are in the stream, when one has failed, or when
+// the context of the first message ends.
 func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
 	if len(messages) == 0 {
 		return nil
@@ -79,7 +80,8 @@ func (p *Publisher) Publish(topic string, messages ...*message.Message) error {
 	case <-own.done:
 		return wrap("publish to "+topic, own.err)
 	case <-messages[0].Context().Done():
-		return fmt.Errorf("publish to %s: not known to be there: %w", topic, messages[0].Context().Err())
+		return fmt.Errorf("publish to %s: stopped waiting, the messages may or may not be appended: %w",
+			topic, messages[0].Context().Err())
 	}
 }
 
@@ -113,18 +115,19 @@ func (p *Publisher) send(topic string) {
 			continue
 		}
 		if _, refused := errors.AsType[*refusal](err); refused {
-			batch[0].of.fail(err) // those of other calls are sent again
+			batch[0].of.fail(err) // the rest of its call is dropped by next; the messages of other calls are sent again
 			continue
 		}
-		for _, unknown := range batch {
-			unknown.of.fail(err)
+		for _, p := range batch { // whether they were appended is unknown
+			p.of.fail(err)
 		}
 	}
 }
 
 const maxBatch = 500
 
-// next fills up a batch with what is left of the one before and with the queue, leaving out what has failed.
+// next returns the next batch: first the messages left over from the one before, then those of the queue, without the
+// messages of failed calls. When nothing is left, it removes the topic's queue.
 func (p *Publisher) next(topic string, before []parcel) []parcel {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -152,13 +155,14 @@ func (p *Publisher) next(topic string, before []parcel) []parcel {
 
 func (f fields) size() int { return len(f.uuid) + len(f.metadata) + len(f.payload) }
 
-// refusal is Redis' reason not to append one message.
+// refusal is the error of Redis for one message. Unlike after a lost answer, the message is known not to be appended.
 type refusal struct{ reason string }
 
 func (r *refusal) Error() string { return r.reason }
 
 var publish = script("publish")
 
+// write appends a batch in one call, and returns how many messages from its front are in the stream.
 func (p *Publisher) write(topic string, batch []parcel) (written int64, err error) {
 	args := make([]any, 0, 3*len(batch))
 	for _, b := range batch {
@@ -171,7 +175,7 @@ func (p *Publisher) write(topic string, batch []parcel) (written int64, err erro
 	written, okWritten := reply[0].(int64)
 	reason, okReason := reply[1].(string)
 	if !okWritten || !okReason {
-		return 0, fmt.Errorf("the script answered %v", reply)
+		return 0, fmt.Errorf("unexpected answer of the script: %v", reply)
 	}
 	if reason != "" {
 		return written, &refusal{reason}
@@ -179,7 +183,7 @@ func (p *Publisher) write(topic string, batch []parcel) (written int64, err erro
 	return written, nil
 }
 
-// Close implements message.Publisher. It waits for what is on its way, and leaves the client open.
+// Close implements message.Publisher. It waits until the queued messages are sent. It does not close the client.
 func (p *Publisher) Close() error {
 	p.mu.Lock()
 	p.closed = true

@@ -35,7 +35,7 @@ func texts(payloads []string) (messages []*message.Message) {
 	return messages
 }
 
-// published is what a stream holds.
+// published returns the payloads of a stream.
 func published(t testing.TB, client goredis.UniversalClient) (payloads []string) {
 	t.Helper()
 	entries, err := client.XRange(t.Context(), topic, "-", "+").Result()
@@ -56,14 +56,15 @@ func TestPublisherKeepsTheOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := published(t, client); !slices.Equal(got, want) {
-		t.Errorf("%d are published, want %d", len(got), len(want))
+		t.Errorf("%d messages are published, want %d", len(got), len(want))
 	}
 	if err := publisher(t, client).Publish(topic); err != nil {
-		t.Errorf("nothing to publish: %v", err)
+		t.Errorf("publishing no message: %v", err)
 	}
 }
 
-// TestPublisherGathers has many publishers of one message each: they share batches, and each one's order holds.
+// TestPublisherGathers has many writers that publish one message at a time: their messages share batches, and each
+// writer's messages stay in order.
 func TestPublisherGathers(t *testing.T) {
 	t.Parallel()
 	server := testenv.RedisServer(t, nil)
@@ -85,12 +86,12 @@ func TestPublisherGathers(t *testing.T) {
 	for _, payload := range published(t, client) {
 		w, n, _ := strings.Cut(payload, "/")
 		if n != fmt.Sprint(next[w]) {
-			t.Fatalf("of %s came %s, want %d", w, n, next[w])
+			t.Fatalf("writer %s: message %s came, want %d", w, n, next[w])
 		}
 		next[w]++
 	}
 	if len(next) != writers {
-		t.Errorf("%d writers are heard of, want %d", len(next), writers)
+		t.Errorf("messages of %d writers came, want %d", len(next), writers)
 	}
 	stats, err := client.Info(t.Context(), "commandstats").Result()
 	if err != nil {
@@ -109,7 +110,8 @@ func TestPublisherGathers(t *testing.T) {
 	}
 }
 
-// TestPublisherStopsAtAFailure runs out of memory in the middle: there is no hole, and others are not to suffer for it.
+// TestPublisherStopsAtAFailure runs out of memory in the middle: no message is missing before one that was published,
+// and later calls succeed.
 func TestPublisherStopsAtAFailure(t *testing.T) {
 	t.Parallel()
 	server := testenv.RedisServer(t, map[string]string{"maxmemory-policy": "noeviction"})
@@ -126,18 +128,18 @@ func TestPublisherStopsAtAFailure(t *testing.T) {
 		big = append(big, text(n+strings.Repeat(" ", 50_000)))
 	}
 	if err := p.Publish(topic, big...); err == nil || !strings.Contains(err.Error(), "OOM") {
-		t.Fatalf("out of memory: %v", err)
+		t.Fatalf("got error %v, want OOM", err)
 	}
 	if err := client.ConfigSet(t.Context(), "maxmemory", "0").Err(); err != nil {
 		t.Fatal(err)
 	}
 	got := published(t, client)
 	if len(got) < 2 || len(got) > 500 {
-		t.Fatalf("%d are published: the test shows nothing", len(got))
+		t.Fatalf("%d messages are published: memory did not end in the middle, so the test shows nothing", len(got))
 	}
 	for n, payload := range got[1:] {
 		if strings.TrimSpace(payload) != fmt.Sprint(n) {
-			t.Fatalf("after %d came %s", n-1, strings.TrimSpace(payload))
+			t.Fatalf("message %s follows message %d", strings.TrimSpace(payload), n-1)
 		}
 	}
 	if err := p.Publish(topic, text("next")); err != nil {
@@ -152,26 +154,26 @@ func TestPublisherRefuses(t *testing.T) {
 	reserved := text("a")
 	reserved.Metadata.Set("_watermill_message_uuid", "reserved")
 	if err := p.Publish(topic, text("b"), reserved); err == nil || len(published(t, client)) != 0 {
-		t.Errorf("a reserved name: %v, %v", err, published(t, client))
+		t.Errorf("a message with reserved metadata: %v, %v", err, published(t, client))
 	}
 	if err := client.Set(t.Context(), "taken", "text", 0).Err(); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.Publish("taken", text("a")); err == nil || !strings.Contains(err.Error(), "WRONGTYPE") {
-		t.Errorf("to a string: %v", err)
+		t.Errorf("publishing to a string: %v", err)
 	}
 	if err := p.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if err := p.Publish(topic, text("a")); err == nil {
-		t.Error("it is closed and publishes")
+		t.Error("a closed publisher has published")
 	}
 	if err := client.Ping(t.Context()).Err(); err != nil {
 		t.Errorf("the client was closed too: %v", err)
 	}
 }
 
-// TestPublisherGivesUp does not wait for an answer longer than the message's context lasts.
+// TestPublisherGivesUp checks that Publish does not wait for an answer beyond the end of the message's context.
 func TestPublisherGivesUp(t *testing.T) {
 	t.Parallel()
 	proxy, through := testenv.Through(t, testenv.RedisURL(t))
@@ -185,7 +187,7 @@ func TestPublisherGivesUp(t *testing.T) {
 	late := text("b")
 	late.SetContext(ctx)
 	if err := p.Publish(topic, late); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("without an answer: %v", err)
+		t.Errorf("publishing without an answer: %v", err)
 	}
 	proxy.Heal()
 	if err := p.Publish(topic, text("c")); err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// EncodeRun makes the message that hands over the run of a row: an event when it goes to a task stream, else what a
-// Celery worker reads.
+// EncodeRun returns the message that hands over the run of a row: an event when the run goes to a task stream, a Celery
+// task otherwise.
 func EncodeRun(row outbox.Row, epoch string, cfg celery.Config) (*message.Message, error) {
 	var due domain.DueRun
 	if err := json.Unmarshal(row.Data, &due); err != nil {
@@ -45,13 +45,13 @@ func EncodeRun(row outbox.Row, epoch string, cfg celery.Config) (*message.Messag
 	return ToList(m, to.Key), nil
 }
 
-// traceOf is the trace that the headers of an event carry; empty when there is none.
+// traceOf returns the trace context that the headers of an event carry; "" when there is none.
 func traceOf(headers json.RawMessage) string {
 	var h struct {
 		TraceParent string `json:"traceparent"`
 	}
 	if len(headers) == 0 || json.Unmarshal(headers, &h) != nil {
-		return "" // a run is worth more than its trace
+		return "" // unreadable headers must not keep a run from being handed over
 	}
 	return h.TraceParent
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// TestEventSinkEvicted loses the stream, or the key beside it, and says which.
+// TestEventSinkEvicted deletes the stream or its mark, and checks the mark that the sink then returns.
 func TestEventSinkEvicted(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -41,7 +41,7 @@ func TestEventSinkEvicted(t *testing.T) {
 	}
 }
 
-// TestEventSinkUnderEviction has a Redis that throws away what it likes. Whatever it is, the sink says so.
+// TestEventSinkUnderEviction has a Redis that evicts any key. Whichever is evicted, the sink's mark shows the loss.
 func TestEventSinkUnderEviction(t *testing.T) {
 	t.Parallel()
 	server := testenv.RedisServer(t, map[string]string{"maxmemory": "4mb", "maxmemory-policy": "allkeys-random"})
@@ -57,18 +57,18 @@ func TestEventSinkUnderEviction(t *testing.T) {
 		}
 		there, err := client.Exists(t.Context(), redis.EventStream).Result()
 		if err == nil && there != 0 {
-			err = errors.New("it is still there")
+			err = errors.New("the stream still exists")
 		}
 		return err
 	})
 	mark, err := sink.Mark(t.Context())
 	if err != nil || mark.Last != (relay.ID{}) {
-		t.Errorf("without its stream it is at %+v, %v", mark, err)
+		t.Errorf("without its stream the sink is at %+v, %v", mark, err)
 	}
 }
 
-// TestSinkOfAnotherType finds its own keys taken by something else: an operator's business, for which no entry is set
-// aside and nothing is written.
+// TestSinkOfAnotherType has a sink's own keys hold another type. An operator has to act, so no entry is set aside and
+// nothing is written.
 func TestSinkOfAnotherType(t *testing.T) {
 	eachKind(t, func(t *testing.T, k kind) {
 		for _, key := range []string{eventKeys[0], eventKeys[1], "tactus:sink:tasks"} {
@@ -80,19 +80,19 @@ func TestSinkOfAnotherType(t *testing.T) {
 			_, marked := sink.Mark(t.Context())
 			_, err := sink.Append(t.Context(), relay.Mark{}, k.entries(t, 1, 2))
 			if marked == nil && err == nil {
-				continue // it is the other kind's key
+				continue // the other kind of sink uses this key
 			}
-			if a := ailing(err); a != nil || marked == nil || !strings.Contains(err.Error(), "WRONGTYPE") {
+			if a := serverFault(err); a != nil || marked == nil || !strings.Contains(err.Error(), "WRONGTYPE") {
 				t.Errorf("%s: %v: %v, %v", key, a, err, marked)
 			}
 			if keys, err := client.Keys(t.Context(), "*").Result(); err != nil || len(keys) != 1 {
-				t.Errorf("%s: there are %v, %v", key, keys, err)
+				t.Errorf("%s: the keys are %v, %v", key, keys, err)
 			}
 		}
 	})
 }
 
-// TestTaskSinkWrongTypeInTheMiddle sets aside what goes to a key of another type, and nothing else.
+// TestTaskSinkWrongTypeInTheMiddle sets aside the entries for a key of another type, and no others.
 func TestTaskSinkWrongTypeInTheMiddle(t *testing.T) {
 	t.Parallel()
 	client := testenv.Redis(t)
@@ -122,13 +122,13 @@ func TestTaskSinkWrongTypeInTheMiddle(t *testing.T) {
 		left[0].Message = nil
 	}
 	if !slices.Equal(aside, []string{"1-250", "1-300"}) || mark != at(1, 500) {
-		t.Errorf("set aside: %v; it is at %+v", aside, mark)
+		t.Errorf("entries %v were set aside; the sink is at %+v", aside, mark)
 	}
 	want := slices.Concat(span(1, 1, 249), span(1, 251, 299), span(1, 301, 500))
 	wantHeld(t, kinds["tasks"], client, want)
 }
 
-// TestTaskSinkForbiddenKey sets aside what goes to a key that the ACL keeps from us.
+// TestTaskSinkForbiddenKey sets aside the entries for a key that the ACL forbids.
 func TestTaskSinkForbiddenKey(t *testing.T) {
 	t.Parallel()
 	server := testenv.RedisServer(t, nil)
@@ -150,7 +150,7 @@ func TestTaskSinkForbiddenKey(t *testing.T) {
 	wantHeld(t, kinds["tasks"], admin, []string{"a", "c"})
 }
 
-// TestTaskSinkForbiddenCommand sets nothing aside when it may push nothing at all.
+// TestTaskSinkForbiddenCommand sets nothing aside when the ACL forbids LPUSH altogether.
 func TestTaskSinkForbiddenCommand(t *testing.T) {
 	t.Parallel()
 	server := testenv.RedisServer(t, nil)
@@ -161,8 +161,8 @@ func TestTaskSinkForbiddenCommand(t *testing.T) {
 	sink := taskSink(t, testenv.Client(t, fmt.Sprintf("redis://relay:secret@%s/0", server.Addr())))
 	begin(t, sink)
 	entries := tasks(1, "stream", "a")
-	if _, err := sink.Append(t.Context(), at(0, 0), entries); ailing(err) != nil {
-		t.Error(ailing(err))
+	if _, err := sink.Append(t.Context(), at(0, 0), entries); serverFault(err) != nil {
+		t.Error(serverFault(err))
 	}
 	wantMark(t, sink, at(1, 1))
 	if err := admin.Do(t.Context(), "acl", "setuser", "relay", "+lpush").Err(); err != nil {
@@ -171,7 +171,7 @@ func TestTaskSinkForbiddenCommand(t *testing.T) {
 	fill(t, sink, at(1, 1), entries[1:])
 }
 
-// alarms keeps what a sink reports.
+// alarms returns a sink and the problems that it reports.
 func alarms(client goredis.UniversalClient) (*redis.EventSink, *[]string) {
 	var said []string
 	return redis.NewEventSink(client, redis.EventConfig{Alarm: func(problem string) { said = append(said, problem) }}), &said
@@ -186,8 +186,8 @@ func intrude(t *testing.T, client *goredis.Client) (id string) {
 	return id
 }
 
-// TestEventSinkForeignEntry has somebody else append with a higher ID: found whatever is asked next, taken out, and the
-// groups that were given it hear what follows.
+// TestEventSinkForeignEntry has somebody else append with a higher ID. Each call of the sink finds and deletes the
+// entry, and the groups that were given it receive the events that follow.
 func TestEventSinkForeignEntry(t *testing.T) {
 	t.Parallel()
 	for name, next := range map[string]func(t *testing.T, sink relay.Sink){
@@ -215,20 +215,20 @@ func TestEventSinkForeignEntry(t *testing.T) {
 			next(t, sink)
 			fill(t, sink, at(1, 5), batch(t, 2, 2))
 			if len(*said) != 1 || !strings.Contains((*said)[0], "2 entries") || !strings.Contains((*said)[0], first) || !strings.Contains((*said)[0], second) {
-				t.Errorf("the alarm said %q", *said)
+				t.Errorf("the alarms are %q", *said)
 			}
 			wantHeld(t, kinds["events"], client, slices.Concat(span(1, 1, 5), span(2, 1, 2)))
 			if got := readAs(t, client, "fast", 10); !slices.Equal(got, span(2, 1, 2)) {
-				t.Errorf("the fast group then heard %v", got)
+				t.Errorf("the fast group then received %v", got)
 			}
 			if got := readAs(t, client, "slow", 10); !slices.Equal(got, slices.Concat(span(1, 3, 5), span(2, 1, 2))) {
-				t.Errorf("the slow group then heard %v", got)
+				t.Errorf("the slow group then received %v", got)
 			}
 		})
 	}
 }
 
-// TestEventSinkForeignStream finds only foreign entries where ours were: ours are lost, and said to be.
+// TestEventSinkForeignStream has only foreign entries where ours were: the sink's mark shows that ours are lost.
 func TestEventSinkForeignStream(t *testing.T) {
 	t.Parallel()
 	client := testenv.Redis(t)
@@ -241,14 +241,15 @@ func TestEventSinkForeignStream(t *testing.T) {
 	intrude(t, client)
 	wantMark(t, sink, at(0, 0))
 	if len(*said) != 1 {
-		t.Errorf("the alarm said %q", *said)
+		t.Errorf("the alarms are %q", *said)
 	}
 	fill(t, sink, at(0, 0), batch(t, 1, 5))
 	wantHeld(t, kinds["events"], client, span(1, 1, 5))
 }
 
-// TestEventSinkStrangers has somebody else append what our IDs do not reach, or to a stream that was emptied in the same breath,
-// with and without the key beside it: it is taken out, the alarm says so, and the sink goes on where it was.
+// TestEventSinkStrangers has somebody else append with IDs that ours never reach, or right after the stream was
+// emptied, with and without the mark. The entries are deleted, the alarm reports them, and the sink goes on where it
+// was.
 func TestEventSinkStrangers(t *testing.T) {
 	t.Parallel()
 	stranger := func(ids ...string) func(t *testing.T, p goredis.Pipeliner) {
@@ -300,7 +301,7 @@ func TestEventSinkStrangers(t *testing.T) {
 			wantMark(t, sink, c.want)
 			wantHeld(t, kinds["events"], client, c.left)
 			if len(*said) != 1 {
-				t.Errorf("the alarm said %q", *said)
+				t.Errorf("the alarms are %q", *said)
 			}
 			if err := sink.Begin(t.Context(), c.want, relay.Mark{Epoch: epoch, Last: c.want.Last}); err != nil {
 				t.Fatal(err)
@@ -312,10 +313,10 @@ func TestEventSinkStrangers(t *testing.T) {
 			}
 			waiting, err := client.XPending(t.Context(), redis.EventStream, "g").Result()
 			if err != nil || waiting.Count != 2 || waiting.Lower != "1-2" || waiting.Higher != "1-3" {
-				t.Errorf("the group has not acknowledged %+v, %v", waiting, err)
+				t.Errorf("pending in the group: %+v, %v", waiting, err)
 			}
 			if got := readAs(t, client, "g", 10); !slices.Equal(got, slices.Concat(span(1, 4, 5), span(2, 1, 2))) {
-				t.Errorf("the group then heard %v", got)
+				t.Errorf("the group then received %v", got)
 			}
 		})
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// said is what a message says.
+// said is the content of a message.
 type said struct {
 	UUID, Payload string
 	Metadata      map[string]string
@@ -25,7 +25,7 @@ func say(m *message.Message) said {
 	return s
 }
 
-// samples are messages with everything that a format can get wrong.
+// samples returns messages with the contents that a wire format is likely to get wrong.
 func samples() (messages []*message.Message, want []said) {
 	for _, payload := range []string{"", "text", "\x00\xff binary \r\n", `{"json":"日報"}`} {
 		m := message.NewMessage("uuid of "+payload, []byte(payload))
@@ -57,7 +57,7 @@ func stockPublisher(t *testing.T, client goredis.UniversalClient) message.Publis
 	return p
 }
 
-// listenTo takes n messages of a topic.
+// listenTo receives n messages of a topic.
 func listenTo(t *testing.T, s message.Subscriber, topic string, n int) (got []said) {
 	t.Helper()
 	messages, err := s.Subscribe(t.Context(), topic)
@@ -72,11 +72,12 @@ func listenTo(t *testing.T, s message.Subscriber, topic string, n int) (got []sa
 	return got
 }
 
-// TestStockPairUnderstandsUs shows one wire format: each publisher is read by both subscribers.
+// TestStockPairUnderstandsUs shows that the wire formats are the same: both subscribers read each publisher.
 func TestStockPairUnderstandsUs(t *testing.T) {
 	t.Parallel()
 	url := testenv.RedisURL(t)
-	ours, theirs := testenv.Client(t, url), stranger(t, url) // theirs is closed with the first of them that closes
+	// The first stock publisher or subscriber that closes also closes theirs.
+	ours, theirs := testenv.Client(t, url), stranger(t, url)
 	for name, p := range map[string]message.Publisher{"our publisher": publisher(t, ours), "stock publisher": stockPublisher(t, theirs)} {
 		messages, want := samples()
 		if err := p.Publish(name, messages...); err != nil {
@@ -91,7 +92,7 @@ func TestStockPairUnderstandsUs(t *testing.T) {
 	}
 }
 
-// stranger is a client that whoever gets it closes.
+// stranger returns a client that whoever it is passed to closes.
 func stranger(t *testing.T, url string) *goredis.Client {
 	t.Helper()
 	options, err := goredis.ParseURL(url)
@@ -101,7 +102,7 @@ func stranger(t *testing.T, url string) *goredis.Client {
 	return goredis.NewClient(options)
 }
 
-// TestStockSubscriberReadsTheSinks reads what the relay wrote: the events, and a task stream.
+// TestStockSubscriberReadsTheSinks reads the event stream and a task stream that the relay's sinks wrote.
 func TestStockSubscriberReadsTheSinks(t *testing.T) {
 	t.Parallel()
 	url := testenv.RedisURL(t)

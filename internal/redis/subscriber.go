@@ -13,15 +13,19 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// SubscriberConfig is how a Subscriber reads. What is not said has a default.
+// SubscriberConfig configures a Subscriber. Only Group is required.
 type SubscriberConfig struct {
-	Group    string        // of consumers that share the messages; must be said
-	Consumer string        // one name for each process, the same when it comes back: then what it left is delivered at once (default: a new one)
-	Start    string        // where a new group begins: "0" is the oldest entry (default), "$" the end
-	Batch    int           // entries read at a time (500)
-	Idle     time.Duration // what is pending for so long with a consumer that no longer holds on to it is claimed (1 minute)
-	Resend   time.Duration // a refused message is delivered again after that (100 ms)
-	Log      *slog.Logger
+	Group string // the consumer group, whose consumers share the messages
+
+	// Consumer names one process. A process that keeps its name over a restart receives at once what it had not
+	// acknowledged. Default: a random name.
+	Consumer string
+
+	Start  string        // where a new group begins: "0" is the oldest entry (default), "$" the end of the stream
+	Batch  int           // entries read at a time (default 500)
+	Idle   time.Duration // how long a consumer must be silent before its pending entries are claimed (default 1 minute)
+	Resend time.Duration // the pause before a message refused by Nack is delivered again (default 100 ms)
+	Log    *slog.Logger  // default: discards
 }
 
 func (c SubscriberConfig) withDefaults() SubscriberConfig {
@@ -46,18 +50,18 @@ func (c SubscriberConfig) withDefaults() SubscriberConfig {
 	return c
 }
 
-// Subscriber reads streams in batches, at least once.
+// Subscriber reads streams in batches, and delivers each message at least once.
 //
-// Unlike Watermill's own it does not wait for one acknowledgement before it delivers the next message: up to two batches
-// are unacknowledged at once. A handler that works on them one after the other sees them in order, except that a refused
-// message (Nack) comes again later than those behind it.
+// Unlike Watermill's own subscriber it does not wait for one acknowledgement before it delivers the next message: up to
+// two batches are unacknowledged at once. A handler that works on one message at a time sees them in order, except that
+// a message refused by Nack comes again after the messages behind it.
 type Subscriber struct {
 	client goredis.UniversalClient
 	cfg    SubscriberConfig
 
 	closing context.Context
 	close   context.CancelFunc
-	mu      sync.Mutex // between Subscribe and Close
+	mu      sync.Mutex // keeps Subscribe from starting a goroutine that Close does not wait for
 	running sync.WaitGroup
 }
 
@@ -66,7 +70,7 @@ var (
 	_ message.SubscribeInitializer = (*Subscriber)(nil)
 )
 
-// NewSubscriber makes a subscriber on a client that stays the caller's.
+// NewSubscriber returns a subscriber on a client, which the caller still owns and closes.
 func NewSubscriber(client goredis.UniversalClient, cfg SubscriberConfig) (*Subscriber, error) {
 	if cfg.Group == "" {
 		return nil, errors.New("a subscriber needs a consumer group")
@@ -80,13 +84,14 @@ func (s *Subscriber) group(topic string) group {
 	return group{s.client, topic, s.cfg.Group, s.cfg.Consumer}
 }
 
-// SubscribeInitialize implements message.SubscribeInitializer: what is published from now on will be delivered.
+// SubscribeInitialize implements message.SubscribeInitializer. It creates the group, so that a later Subscribe delivers
+// every message that is published from now on.
 func (s *Subscriber) SubscribeInitialize(topic string) error {
 	return wrap("make group of "+topic, s.group(topic).create(s.closing, s.cfg.Start))
 }
 
-// Subscribe implements message.Subscriber. The channel outlives every outage of Redis; it is closed when ctx ends or the
-// subscriber is closed. An error means that the key can never be read: it is no stream.
+// Subscribe implements message.Subscriber. The channel outlives every outage of Redis; it is closed when ctx ends or
+// the subscriber is closed. Subscribe returns an error only when the key is not a stream, or the subscriber is closed.
 func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *message.Message, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -98,11 +103,11 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 	if err := g.create(ctx, start); hasCode(err, "WRONGTYPE") {
 		return nil, fmt.Errorf("subscribe to %s: %w", topic, err)
 	} else if err == nil {
-		start = "0" // gone later, it begins at the oldest entry: what was delivered before may come again
+		start = "0" // a group lost later begins at the oldest entry: messages may come twice, but none is missed
 	}
 	sub := newSubscription(g, s.cfg.Batch, s.cfg.Log)
 	sub.idle, sub.resend, sub.lost = s.cfg.Idle, s.cfg.Resend, func(string) {}
-	sub.regroup = func(ctx context.Context) error {
+	sub.recreate = func(ctx context.Context) error {
 		err := g.create(ctx, start)
 		if err == nil {
 			start = "0"
@@ -119,7 +124,7 @@ func (s *Subscriber) Subscribe(ctx context.Context, topic string) (<-chan *messa
 	return sub.out, nil
 }
 
-// Close implements message.Subscriber. It waits until all channels are closed, and leaves the client open.
+// Close implements message.Subscriber. It waits until all channels are closed. It does not close the client.
 func (s *Subscriber) Close() error {
 	s.mu.Lock()
 	s.close()

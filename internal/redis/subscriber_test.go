@@ -72,7 +72,7 @@ func receive(t testing.TB, messages <-chan *message.Message) *message.Message {
 	select {
 	case m, ok := <-messages:
 		if !ok {
-			t.Fatal("the channel is closed")
+			t.Fatal("the channel was closed too early")
 		}
 		return m
 	case <-time.After(testenv.Patience):
@@ -81,7 +81,7 @@ func receive(t testing.TB, messages <-chan *message.Message) *message.Message {
 	return nil
 }
 
-// take receives n messages and acknowledges them.
+// take receives and acknowledges n messages.
 func take(t testing.TB, messages <-chan *message.Message, n int) (payloads []string) {
 	t.Helper()
 	for range n {
@@ -97,7 +97,7 @@ func awaitPending(t testing.TB, client goredis.UniversalClient, want int64) {
 	testenv.Eventually(t, "pending", func() error {
 		pending, err := client.XPending(t.Context(), topic, "group").Result()
 		if err == nil && pending.Count != want {
-			err = fmt.Errorf("%d are pending, want %d", pending.Count, want)
+			err = fmt.Errorf("%d entries are pending, want %d", pending.Count, want)
 		}
 		return err
 	})
@@ -110,12 +110,12 @@ func TestSubscriberDeliversInOrder(t *testing.T) {
 	want := numbers(0, 3000)
 	add(t, client, want...)
 	if got := take(t, messages, len(want)); !slices.Equal(got, want) {
-		t.Error("the messages came in another order")
+		t.Error("the messages came in the wrong order")
 	}
 	awaitPending(t, client, 0)
 }
 
-// TestSubscriberHasSeveralUnacknowledged shows what its documentation says: up to two batches, and no more.
+// TestSubscriberHasSeveralUnacknowledged checks that up to two batches are unacknowledged at once, and no more.
 func TestSubscriberHasSeveralUnacknowledged(t *testing.T) {
 	t.Parallel()
 	client := testenv.Redis(t)
@@ -126,7 +126,7 @@ func TestSubscriberHasSeveralUnacknowledged(t *testing.T) {
 		held = append(held, receive(t, messages))
 	}
 	awaitPending(t, client, 20)
-	held[7].Ack() // behind one that takes longer
+	held[7].Ack() // behind a message that is not acknowledged yet
 	if got := receive(t, messages); string(got.Payload) != "20" {
 		t.Errorf("then came %s", got.Payload)
 	}
@@ -138,7 +138,7 @@ func TestSubscriberHasSeveralUnacknowledged(t *testing.T) {
 	}
 }
 
-// nthID is the ID of the nth entry.
+// nthID returns the ID of the nth entry.
 func nthID(t testing.TB, client goredis.UniversalClient, n int) string {
 	t.Helper()
 	entries, err := client.XRangeN(t.Context(), topic, "-", "+", int64(n+1)).Result()
@@ -156,7 +156,7 @@ func TestSubscriberDeliversRefusedAgain(t *testing.T) {
 	first := receive(t, messages)
 	first.Nack()
 	got := take(t, messages, 2)
-	slices.Sort(got) // b may not have been read yet when a is due again
+	slices.Sort(got) // b may not have been read when a comes again
 	if !slices.Equal(got, []string{"a", "b"}) {
 		t.Errorf("then came %v", got)
 	}
@@ -185,7 +185,7 @@ func TestSubscriberEndsContextsOfAcknowledged(t *testing.T) {
 	}
 }
 
-// TestSubscriberTakesUpWhatItLeft comes back under the same name with messages unacknowledged.
+// TestSubscriberTakesUpWhatItLeft has a consumer come back under its name, and receive what it had not acknowledged.
 func TestSubscriberTakesUpWhatItLeft(t *testing.T) {
 	t.Parallel()
 	client := testenv.Redis(t)
@@ -205,7 +205,7 @@ func TestSubscriberTakesUpWhatItLeft(t *testing.T) {
 	awaitPending(t, client, 0)
 }
 
-// TestSubscriberClaimsWhatTheDeadLeft has a dead consumer with 100,000 messages.
+// TestSubscriberClaimsWhatTheDeadLeft claims 100,000 messages of a dead consumer.
 func TestSubscriberClaimsWhatTheDeadLeft(t *testing.T) {
 	t.Parallel()
 	client := testenv.Redis(t)
@@ -231,7 +231,7 @@ func TestSubscriberClaimsWhatTheDeadLeft(t *testing.T) {
 	awaitPending(t, client, 0)
 }
 
-// TestSubscriberHoldsOn has a slow consumer, whose messages nobody may claim while it lives.
+// TestSubscriberHoldsOn has a slow consumer, whose messages nobody claims while it lives.
 func TestSubscriberHoldsOn(t *testing.T) {
 	t.Parallel()
 	client := testenv.Redis(t)
@@ -289,8 +289,8 @@ func TestSubscriberSetsAsideWhatItCannotRead(t *testing.T) {
 	}
 	first := letters[0].Values
 	if first["what"] != "is this" || first["tactus-id"] != id || first["tactus-group"] != "group" || first["tactus-stream"] != topic ||
-		!strings.Contains(first["tactus-reason"].(string), "_watermill_message_uuid key is missing") {
-		t.Errorf("the dead letter says %v", first)
+		!strings.Contains(first["tactus-reason"].(string), "the entry has no field _watermill_message_uuid") {
+		t.Errorf("the dead letter is %v", first)
 	}
 }
 
@@ -324,7 +324,7 @@ func TestSubscriberOutlivesOutages(t *testing.T) {
 	}
 	add(t, direct, numbers(0, 25)...)
 	await(25)
-	proxy.Cut(testenv.ToClient, 300) // in the middle of an answer: what it had is pending
+	proxy.Cut(testenv.ToClient, 300) // in the middle of an answer, so the entries in the answer are pending
 	add(t, direct, numbers(25, 100)...)
 	await(100)
 	proxy.Cut(testenv.ToServer, 50)
@@ -342,7 +342,8 @@ func TestSubscriberOutlivesOutages(t *testing.T) {
 	awaitPending(t, direct, 0)
 }
 
-// TestSubscriberStartsWhileRedisIsAway hears what is published once Redis is there.
+// TestSubscriberStartsWhileRedisIsAway subscribes while Redis is away, and receives what is published once Redis is
+// back.
 func TestSubscriberStartsWhileRedisIsAway(t *testing.T) {
 	t.Parallel()
 	url := testenv.RedisURL(t)
@@ -393,7 +394,7 @@ func awaitClosed(t *testing.T, messages <-chan *message.Message) {
 				return
 			}
 		case <-time.After(testenv.Patience):
-			t.Fatal("the channel is not closed")
+			t.Fatal("the channel was not closed")
 		}
 	}
 }
@@ -402,12 +403,12 @@ func TestSubscriberRefuses(t *testing.T) {
 	t.Parallel()
 	client := testenv.Redis(t)
 	if _, err := redis.NewSubscriber(client, redis.SubscriberConfig{}); err == nil {
-		t.Error("it does without a group")
+		t.Error("a subscriber without a group was made")
 	}
 	if err := client.Set(t.Context(), topic, "text", 0).Err(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := subscriber(t, client, redis.SubscriberConfig{}).Subscribe(t.Context(), topic); err == nil || !strings.Contains(err.Error(), "WRONGTYPE") {
-		t.Errorf("subscribed to a string: %v", err)
+		t.Errorf("subscribing to a string: %v", err)
 	}
 }

@@ -11,70 +11,80 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// How a subscription keeps time.
+// The timing of a subscription.
 const (
-	block      = time.Second           // a read waits so long for entries; so long may ending take
-	linger     = time.Millisecond      // acknowledgements are collected for so long
-	sweep      = 20 * time.Millisecond // so often those behind an unacknowledged message are looked for
-	farewell   = 2 * time.Second       // the last acknowledgements may take so long
-	firstDelay = 50 * time.Millisecond // after a failure; doubled with each that follows
-	lastDelay  = 2 * time.Second
+	block      = time.Second           // how long a read waits for entries, and so how late it may notice ctx's end
+	linger     = time.Millisecond      // how long acknowledgements are collected before they are sent
+	sweep      = 20 * time.Millisecond // how often messages behind an unacknowledged one are looked at
+	farewell   = 2 * time.Second       // how long the last acknowledgements may take after the subscription has ended
+	firstDelay = 50 * time.Millisecond // the pause after a first failure; doubled with each further one ...
+	lastDelay  = 2 * time.Second       // ... up to this
 )
 
-// subscription delivers one stream to one channel. Three goroutines share it: one reads and delivers, one collects
-// acknowledgements, one delivers again what was refused.
+// subscription delivers the entries of one stream to one channel. It reads them from three sources, in this order:
+//
+//	pending    entries that this consumer was given and that are not in flight: after a restart, or a lost answer
+//	abandoned  entries that have been pending with another consumer for longer than idle, so that it must be dead
+//	new        entries that no consumer of the group has received
+//
+// Three goroutines share it: one reads and delivers, one collects acknowledgements, and one delivers refused messages
+// again.
 type subscription struct {
 	group
-	batch  int
-	idle   time.Duration // what is pending for longer has a dead consumer
-	resend time.Duration // a refused message is delivered again after that
+	batch  int           // entries read at a time
+	idle   time.Duration // entries pending for longer have a dead consumer
+	resend time.Duration // the pause before a refused message is delivered again
 	log    *slog.Logger
 
-	first   func(ctx context.Context) error                // what has to be done before the first read; may be nil
-	regroup func(ctx context.Context) error                // makes the group again when it is gone
-	lost    func(reason string)                            // events may have been missed, or one was set aside
-	quiet   func(ctx context.Context) error                // called when a read found nothing; may be nil
-	heard   func(entries []goredis.XMessage, pending bool) // called with what was read, or was pending with us; may be nil
-	checked func(ctx context.Context) error                // called when what was read is delivered; may be nil
-	ended   func()                                         // called when nothing more is read; may be nil
+	// Hooks; all but recreate and lost may be nil. lost is called when entries may have been missed, or one was set
+	// aside.
+	prepare       func(ctx context.Context) error // called before the first read, until it succeeds
+	recreate      func(ctx context.Context) error // creates the group again after it was destroyed
+	lost          func(reason string)
+	onRead        func(entries []goredis.XMessage, pending bool) // called with new entries, and with pending ones
+	onEmpty       func(ctx context.Context) error                // called when a read has found no entry
+	afterDelivery func(ctx context.Context) error                // called when all entries of a read are delivered
+	onEnd         func()                                         // called when reading has ended
 
 	out      chan *message.Message
-	again    chan refused
+	resends  chan nacked
 	inflight *inflight
 
-	own       string    // after it, entries may be pending with us that we have not delivered; "" when there are none
-	claimFrom string    // where claiming goes on
-	claimNext time.Time // when it does
-	failures  int
+	pendingAfter string    // pending entries after this ID are still to be read; "" when there are none
+	claimFrom    string    // the ID from which the next claim continues
+	claimNext    time.Time // when the next round of claims begins
+	failures     int       // reads that have failed since the last success
 }
 
-// newSubscription has up to two batches in flight: one is worked on while the next is read.
+// newSubscription returns a subscription with up to two batches in flight: one is worked on while the next is read.
 func newSubscription(g group, batch int, log *slog.Logger) *subscription {
 	limit := 2 * batch
 	return &subscription{
 		group: g, batch: batch, log: log,
-		inflight: newInflight(limit), out: make(chan *message.Message, limit), again: make(chan refused, limit),
-		own: "0", claimFrom: "0",
+		inflight: newInflight(limit), out: make(chan *message.Message, limit), resends: make(chan nacked, limit),
+		pendingAfter: "0", claimFrom: "0",
 	}
 }
 
+// run reads and delivers until ctx ends, then sends the last acknowledgements and closes the channel.
 func (s *subscription) run(ctx context.Context) {
 	var delivering, collecting sync.WaitGroup
 	delivered := make(chan struct{})
 	collecting.Go(func() { s.collect(ctx, delivered) })
-	delivering.Go(func() { s.redeliver(ctx) })
+	delivering.Go(func() { s.resendRefused(ctx) })
 	s.read(ctx)
 	delivering.Wait()
 	s.discard()
-	if s.ended != nil {
-		s.ended()
+	if s.onEnd != nil {
+		s.onEnd()
 	}
 	close(s.out)
 	close(delivered)
 	collecting.Wait()
 }
 
-// discard takes back what nobody has received: it stays pending, and is delivered when the consumer is back.
+// discard takes back the messages that nobody has received from the channel. They stay pending in Redis, and are
+// delivered when the consumer is back.
 func (s *subscription) discard() {
 	for {
 		select {
@@ -97,7 +107,7 @@ func (s *subscription) read(ctx context.Context) {
 		}
 		entries, err := s.next(ctx, min(room, s.batch))
 		if err != nil {
-			s.mend(ctx, err)
+			s.handle(ctx, err)
 			continue
 		}
 		if s.failures > 0 {
@@ -107,37 +117,36 @@ func (s *subscription) read(ctx context.Context) {
 		for _, e := range entries {
 			s.deliver(ctx, e)
 		}
-		if s.checked == nil {
+		if s.afterDelivery == nil {
 			continue
 		}
-		if err := s.checked(ctx); err != nil {
-			s.mend(ctx, err)
+		if err := s.afterDelivery(ctx); err != nil {
+			s.handle(ctx, err)
 		}
 	}
 }
 
-// next gives what is to be delivered next: first what was pending with us before, then what a dead consumer left, then
-// what is new.
+// next returns the entries to deliver next: pending ones, then abandoned ones, then new ones.
 func (s *subscription) next(ctx context.Context, count int) ([]goredis.XMessage, error) {
-	if s.first != nil {
-		if err := s.first(ctx); err != nil {
+	if s.prepare != nil {
+		if err := s.prepare(ctx); err != nil {
 			return nil, err
 		}
-		s.first = nil
+		s.prepare = nil
 	}
-	if s.own != "" {
-		entries, err := s.group.read(ctx, s.own, count, -1)
+	if s.pendingAfter != "" {
+		entries, err := s.group.read(ctx, s.pendingAfter, count, -1)
 		if err != nil {
 			return nil, err
 		}
-		s.own = ""
+		s.pendingAfter = ""
 		if len(entries) > 0 {
-			s.own = entries[len(entries)-1].ID
+			s.pendingAfter = entries[len(entries)-1].ID
 		}
-		if s.heard != nil {
-			s.heard(entries, true)
+		if s.onRead != nil {
+			s.onRead(entries, true)
 		}
-		return s.unknown(entries), nil
+		return s.withoutInflight(entries), nil
 	}
 	if !time.Now().Before(s.claimNext) {
 		entries, from, err := s.group.claim(ctx, s.claimFrom, count, s.idle)
@@ -147,20 +156,20 @@ func (s *subscription) next(ctx context.Context, count int) ([]goredis.XMessage,
 		if s.claimFrom = from; from == "0-0" {
 			s.claimNext = time.Now().Add(s.idle / 2)
 		}
-		return s.unknown(entries), nil
+		return s.withoutInflight(entries), nil
 	}
 	entries, err := s.group.read(ctx, ">", count, block)
-	if err == nil && len(entries) == 0 && s.quiet != nil {
-		return nil, s.quiet(ctx)
+	if err == nil && len(entries) == 0 && s.onEmpty != nil {
+		return nil, s.onEmpty(ctx)
 	}
-	if err == nil && s.heard != nil {
-		s.heard(entries, false)
+	if err == nil && s.onRead != nil {
+		s.onRead(entries, false)
 	}
 	return entries, err
 }
 
-// unknown leaves out what is in flight.
-func (s *subscription) unknown(entries []goredis.XMessage) []goredis.XMessage {
+// withoutInflight removes the entries that are in flight.
+func (s *subscription) withoutInflight(entries []goredis.XMessage) []goredis.XMessage {
 	if len(entries) == 0 {
 		return nil
 	}
@@ -171,22 +180,22 @@ func (s *subscription) unknown(entries []goredis.XMessage) []goredis.XMessage {
 	return slices.DeleteFunc(entries, func(e goredis.XMessage) bool { return known[e.ID] })
 }
 
-// mend makes the group again when it is gone; after any other failure it waits. What had been read while the answer was
-// lost is pending with us.
-func (s *subscription) mend(ctx context.Context, err error) {
+// handle handles an error of Redis: it creates a destroyed group again, and pauses after any other error. Redis may
+// have given us entries in an answer that was lost, so the pending entries are read again.
+func (s *subscription) handle(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		return
 	}
-	s.own = "0"
+	s.pendingAfter = "0"
 	if hasCode(err, "NOGROUP") {
-		if err = s.regroup(ctx); err == nil {
-			s.log.Warn("the consumer group was gone and is made again", "stream", s.stream, "group", s.name)
+		if err = s.recreate(ctx); err == nil {
+			s.log.Warn("the consumer group was gone and has been created again", "stream", s.stream, "group", s.name)
 			s.lost("the consumer group was gone")
 			return
 		}
 	}
 	if s.failures == 0 {
-		s.log.Warn("cannot read; trying on", "stream", s.stream, "group", s.name, "err", err)
+		s.log.Warn("cannot read the stream; retrying", "stream", s.stream, "group", s.name, "err", err)
 	}
 	s.failures++
 	s.await(ctx, delay(s.failures))
@@ -201,20 +210,22 @@ func (s *subscription) await(ctx context.Context, d time.Duration) {
 	}
 }
 
+// deliver sends an entry's message to the channel, or sets the entry aside.
 func (s *subscription) deliver(ctx context.Context, e goredis.XMessage) {
 	m, err := unmarshal(e)
 	if err != nil {
-		s.bury(ctx, e, err)
+		s.setAsideUnreadable(ctx, e, err)
 		return
 	}
 	d := &delivery{id: e.ID, m: m}
-	d.cancel = s.give(ctx, m)
+	d.cancel = s.attachContext(ctx, m)
 	s.inflight.add(d)
 	s.send(ctx, m)
 }
 
-// give gives a message its context, which ends when it is acknowledged or refused.
-func (s *subscription) give(ctx context.Context, m *message.Message) context.CancelFunc {
+// attachContext gives a message a context, and returns the function that ends it: the context ends when the message is
+// acknowledged or refused.
+func (s *subscription) attachContext(ctx context.Context, m *message.Message) context.CancelFunc {
 	own, cancel := context.WithCancel(ctx)
 	m.SetContext(own)
 	return cancel
@@ -227,9 +238,10 @@ func (s *subscription) send(ctx context.Context, m *message.Message) {
 	}
 }
 
-// bury sets an entry aside. When that fails too it stays pending, and its turn comes again with what is claimed.
-func (s *subscription) bury(ctx context.Context, e goredis.XMessage, reason error) {
-	if e.Values == nil { // trimmed while it was pending
+// setAsideUnreadable sets an entry aside. If that fails, the entry stays pending, and comes again when it is claimed as
+// abandoned.
+func (s *subscription) setAsideUnreadable(ctx context.Context, e goredis.XMessage, reason error) {
+	if e.Values == nil { // deleted or trimmed while it was pending
 		if err := s.ack(ctx, e.ID); err != nil {
 			s.log.Warn("cannot acknowledge", "stream", s.stream, "event_id", e.ID, "err", err)
 		}

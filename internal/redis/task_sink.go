@@ -14,7 +14,8 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// Where a message of a task sink goes is said by its metadata, which is not written. See ToList, ToExchange and ToStream.
+// Two metadata entries of a message say where the task sink is to deliver the message. ToList, ToExchange and ToStream
+// set them, and they are not delivered.
 const (
 	kindKey = "tactus-kind"
 	keyKey  = "tactus-key"
@@ -24,10 +25,10 @@ const (
 	kindStream   = "stream"
 )
 
-// ToList addresses a message to a list: its payload is pushed as it is.
+// ToList addresses a message to a list. The list receives the payload, unchanged.
 func ToList(m *message.Message, key string) *message.Message { return address(m, kindList, key) }
 
-// ToExchange addresses a message to the queues that are bound to an exchange when it is handed over.
+// ToExchange addresses a message to the queues that are bound to an exchange at the time of the delivery.
 func ToExchange(m *message.Message, x celery.Exchange) (*message.Message, error) {
 	text, err := json.Marshal(x)
 	if err != nil {
@@ -50,21 +51,21 @@ func address(m *message.Message, kind, key string) *message.Message {
 
 // TaskSink hands runs over: to lists, which Celery workers read, and to task streams.
 type TaskSink struct {
-	client goredis.UniversalClient
-	keys   []string
-	ours   string // what our own keys begin with
+	client    goredis.UniversalClient
+	keys      []string // the mark
+	ownPrefix string   // our own keys begin with it, and no run may be handed over to one of them
 	owned
 }
 
 var _ relay.Sink = (*TaskSink)(nil)
 
-// NewTaskSink makes a sink of that name on a client that stays the caller's. The name must be the same each time: the
-// sink's mark is kept under it.
+// NewTaskSink returns a sink on a client, which the caller still owns and closes. The name must stay the same for the
+// sink's whole life, because the mark's key contains it.
 func NewTaskSink(client goredis.UniversalClient, name string) (*TaskSink, error) {
 	return NewPrefixedTaskSink(client, "", name)
 }
 
-// NewPrefixedTaskSink makes a sink whose own keys begin with a prefix.
+// NewPrefixedTaskSink is NewTaskSink with a prefix for the sink's own keys.
 func NewPrefixedTaskSink(client goredis.UniversalClient, prefix, name string) (*TaskSink, error) {
 	if name == "" {
 		return nil, errors.New("a task sink needs a name")
@@ -72,11 +73,13 @@ func NewPrefixedTaskSink(client goredis.UniversalClient, prefix, name string) (*
 	if _, cluster := client.(*goredis.ClusterClient); cluster {
 		return nil, errTasksOnCluster
 	}
-	ours := prefix + "tactus:"
-	return &TaskSink{client: client, keys: []string{ours + "sink:" + name}, ours: ours}, nil
+	own := prefix + "tactus:"
+	return &TaskSink{client: client, keys: []string{own + "sink:" + name}, ownPrefix: own}, nil
 }
 
-var errTasksOnCluster = errors.New("tasks cannot be handed over on a Redis Cluster: the queues and the sink's last ID are written by one script, and lie on several servers there; Celery itself does not know Cluster either: set CELERY_BROKER_URL to a single Redis, or one behind Sentinel")
+var errTasksOnCluster = errors.New("tasks cannot be handed over on a Redis Cluster: one script writes the queues and " +
+	"the sink's mark, and a Cluster keeps them on several servers; Celery does not support Cluster either: " +
+	"set CELERY_BROKER_URL to a single Redis, or to one behind Sentinel")
 
 var (
 	taskMark   = script("mark", "task_state", "task_mark")
@@ -95,8 +98,9 @@ func (s *TaskSink) Mark(ctx context.Context) (relay.Mark, error) {
 
 // Begin implements relay.Sink.
 func (s *TaskSink) Begin(ctx context.Context, from, to relay.Mark) error {
-	own := s.own()
-	a, err := run(ctx, taskBegin, s.client, s.keys, from.Epoch, from.Last.String(), to.Epoch, to.Last.String(), own.Installation, own.Server)
+	own := s.owner()
+	a, err := run(ctx, taskBegin, s.client, s.keys,
+		from.Epoch, from.Last.String(), to.Epoch, to.Last.String(), own.Installation, own.Server)
 	if err == nil {
 		_, err = a.outcome()
 	}
@@ -128,10 +132,10 @@ func (s *TaskSink) encode(e relay.Entry) ([]any, error) {
 	}
 	kind, key := e.Message.Metadata.Get(kindKey), e.Message.Metadata.Get(keyKey)
 	if key == "" {
-		return nil, fmt.Errorf("message %s says no key", e.Message.UUID)
+		return nil, fmt.Errorf("message %s has no key to go to", e.Message.UUID)
 	}
-	if strings.HasPrefix(strings.TrimPrefix(key, "{"), s.ours) {
-		return nil, fmt.Errorf("keys under %q are tactus' own: choose another for it", s.ours)
+	if strings.HasPrefix(strings.TrimPrefix(key, "{"), s.ownPrefix) {
+		return nil, fmt.Errorf("keys that begin with %q are tactus' own: choose another key", s.ownPrefix)
 	}
 	switch kind {
 	case kindList, kindExchange:
@@ -143,7 +147,7 @@ func (s *TaskSink) encode(e relay.Entry) ([]any, error) {
 		}
 		return []any{e.ID.String(), kind, key, f.uuid, f.metadata, f.payload}, nil
 	default:
-		return nil, fmt.Errorf("message %s: %q is no kind of key", e.Message.UUID, kind)
+		return nil, fmt.Errorf("message %s: unknown kind of key %q", e.Message.UUID, kind)
 	}
 }
 

@@ -28,7 +28,7 @@ func taskSink(t testing.TB, client goredis.UniversalClient) *redis.TaskSink {
 	return sink
 }
 
-// tasks are entries of a batch, for a list unless they say else.
+// tasks returns the entries of a batch. They go to a list unless their text names something else.
 func tasks(number int64, payloads ...string) []relay.Entry {
 	entries := make([]relay.Entry, len(payloads))
 	for i, payload := range payloads {
@@ -44,7 +44,7 @@ func tasks(number int64, payloads ...string) []relay.Entry {
 	return entries
 }
 
-// queue is a list, in the order in which a worker takes it.
+// queue returns the messages of a list, in the order in which a worker takes them.
 func queue(t testing.TB, client goredis.UniversalClient, key string) []string {
 	t.Helper()
 	all, err := client.LRange(t.Context(), key, 0, -1).Result()
@@ -65,7 +65,7 @@ func TestTaskSinkHandsOverOnce(t *testing.T) {
 	fill(t, sink, at(0, 0), entries)
 	wantMark(t, sink, at(1, 5))
 	if _, err := sink.Append(t.Context(), at(0, 0), entries); !isMismatch(err, at(1, 5)) {
-		t.Errorf("repeated: %v", err)
+		t.Errorf("a repeated append: %v", err)
 	}
 	if got := queue(t, client, "celery"); !slices.Equal(got, []string{"a", "b"}) {
 		t.Errorf("the queue has %v", got)
@@ -80,7 +80,7 @@ func TestTaskSinkHandsOverOnce(t *testing.T) {
 	}
 	next := relay.Mark{Epoch: "next", Last: relay.ID{Batch: 7}}
 	if err := sink.Begin(t.Context(), at(1, 4), next); !isMismatch(err, at(1, 5)) {
-		t.Errorf("begun from elsewhere: %v", err)
+		t.Errorf("begun from another mark: %v", err)
 	}
 	if err := sink.Begin(t.Context(), at(1, 5), next); err != nil {
 		t.Fatal(err)
@@ -106,7 +106,7 @@ func TestTaskSinkRefusesCluster(t *testing.T) {
 	client := goredis.NewClusterClient(&goredis.ClusterOptions{Addrs: []string{"127.0.0.1:1"}})
 	defer client.Close()
 	if _, err := redis.NewTaskSink(client, "tasks"); err == nil || !strings.Contains(err.Error(), "CELERY_BROKER_URL") {
-		t.Errorf("it was taken: %v", err)
+		t.Errorf("a Cluster was accepted: %v", err)
 	}
 }
 

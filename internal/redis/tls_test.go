@@ -25,7 +25,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// authority signs certificates, and keeps them in files that a server can read.
+// authority signs certificates and writes them to files that a server can read.
 type authority struct {
 	dir  string
 	key  *ecdsa.PrivateKey
@@ -50,7 +50,7 @@ func newAuthority(t testing.TB) *authority {
 	return a
 }
 
-// issue writes name.pem and name.key.
+// issue signs a certificate, and writes it and its key to name.pem and name.key.
 func (a *authority) issue(t testing.TB, name string, template, parent *x509.Certificate, by *ecdsa.PrivateKey) (*ecdsa.PrivateKey, *x509.Certificate) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -84,7 +84,7 @@ func (a *authority) issue(t testing.TB, name string, template, parent *x509.Cert
 
 func (a *authority) file(name string) string { return filepath.Join(a.dir, name) }
 
-// certify makes a certificate for hosts.
+// certify issues a certificate for hosts.
 func (a *authority) certify(t testing.TB, name string, hosts ...string) {
 	t.Helper()
 	template := &x509.Certificate{
@@ -102,7 +102,7 @@ func (a *authority) certify(t testing.TB, name string, hosts ...string) {
 	a.issue(t, name, template, a.cert, a.key)
 }
 
-// server starts a Redis with the certificate of that name, and gives the ports and what comes before the host in its URLs.
+// server starts a Redis with the named certificate, and returns its ports and the user and password part of its URLs.
 func (a *authority) server(t testing.TB, name string, settings map[string]string) (plain, secure, user string) {
 	t.Helper()
 	port := testenv.FreePort(t)
@@ -118,7 +118,7 @@ func (a *authority) server(t testing.TB, name string, settings map[string]string
 	return at.Port(), port, at.User.String() + "@"
 }
 
-// wantPing pings, and wants an error that says something, or none.
+// wantPing pings a server, and wants an error that contains a text, or no error if the text is empty.
 func wantPing(t testing.TB, url, want string) {
 	t.Helper()
 	client, err := redis.Connect(url)
@@ -171,7 +171,7 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// TestTLSOfEachNode has a Cluster and a Sentinel name a node by another name than that by which they were found.
+// TestTLSOfEachNode has a Cluster and a Sentinel that name a node by another name than the URL does.
 func TestTLSOfEachNode(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
@@ -185,12 +185,12 @@ func TestTLSOfEachNode(t *testing.T) {
 		if err := client.ClusterAddSlotsRange(t.Context(), 0, 16383).Err(); err != nil {
 			t.Fatal(err)
 		}
-		testenv.Eventually(t, "the Cluster is whole", func() error { return client.Set(t.Context(), "k", "v", 0).Err() })
+		testenv.Eventually(t, "the Cluster serves all slots", func() error { return client.Set(t.Context(), "k", "v", 0).Err() })
 		wantPing(t, "rediss+cluster://"+user+"localhost:"+secure+"?ssl_ca_certs="+url.QueryEscape(a.file("ca.pem")), want)
 	}
 }
 
-// TestServerThatSaysNothing hangs up on whoever comes, and speaks no TLS.
+// TestServerThatSaysNothing connects to a server that hangs up on everybody, and does not speak TLS.
 func TestServerThatSaysNothing(t *testing.T) {
 	t.Parallel()
 	l, err := (&net.ListenConfig{}).Listen(context.WithoutCancel(t.Context()), "tcp", "127.0.0.1:0")
@@ -204,7 +204,7 @@ func TestServerThatSaysNothing(t *testing.T) {
 			if err != nil {
 				return
 			}
-			_ = conn.Close() // which is what it is for
+			_ = conn.Close() // hanging up is the point
 		}
 	}()
 	client := connect(t, "redis://"+l.Addr().String())

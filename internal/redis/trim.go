@@ -13,23 +13,28 @@ import (
 // Silence is how long a consumer group may be silent before it is removed.
 const Silence = 7 * 24 * time.Hour
 
-// Trimmed is what a trim took away.
+// Trimmed is what a trim removed.
 type Trimmed struct {
-	Entries int64
-	Groups  []string // that were silent for too long
+	Entries int64    // how many
+	Groups  []string // the names of groups that were silent for too long
 }
 
 var trim = script("mark", "trim")
 
-// Trim takes away the entries of a stream before an ID, as far as every living consumer group has acknowledged them, and
-// the groups that have been silent for so long. A group is silent when all its consumers are, or when it has had none since
-// a former Trim saw it so. A stream is never cut by its length: who is slow would lose what it has not read. Some of what
-// could go may stay until more can.
-func Trim(ctx context.Context, client goredis.UniversalClient, stream, before string, silence time.Duration) (Trimmed, error) {
+// Trim removes the entries of a stream before an ID that every living consumer group has acknowledged, and the groups
+// that have been silent for the given time. A group is silent while all its consumers are, and, if it has none, since
+// an earlier Trim found it without one.
+//
+// Trim never cuts a stream to a length: slow consumers would lose entries that they have not read. Redis removes whole
+// nodes of a stream only, so some entries that could go stay until the rest of their node can.
+func Trim(
+	ctx context.Context, client goredis.UniversalClient, stream, before string, silence time.Duration,
+) (Trimmed, error) {
 	if _, err := relay.ParseID(before); err != nil {
 		return Trimmed{}, fmt.Errorf("trim %s: %w", stream, err)
 	}
-	reply, err := trim.Run(ctx, client, []string{stream, beside(stream, "groups")}, before, silence.Milliseconds()).Slice()
+	keys := []string{stream, beside(stream, "groups")}
+	reply, err := trim.Run(ctx, client, keys, before, silence.Milliseconds()).Slice()
 	if err != nil {
 		return Trimmed{}, fmt.Errorf("trim %s: %w", stream, err)
 	}
@@ -45,7 +50,8 @@ func Trim(ctx context.Context, client goredis.UniversalClient, stream, before st
 	return t, nil
 }
 
-// Trim takes away the events before an ID that every living group has acknowledged, and groups silent for a week.
+// Trim removes the events before an ID that every living group has acknowledged, and groups that have been silent for a
+// week.
 func (s *EventSink) Trim(ctx context.Context, before relay.ID) (Trimmed, error) {
 	return Trim(ctx, s.client, s.cfg.Stream, before.String(), Silence)
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// readAs lets a consumer of a group of the event stream read n entries.
+// readAs reads n entries as a consumer of a group of the event stream.
 func readAs(t *testing.T, client *goredis.Client, group string, n int64) (ids []string) {
 	t.Helper()
 	streams, err := client.XReadGroup(t.Context(), &goredis.XReadGroupArgs{
@@ -44,13 +44,13 @@ func makeGroup(t *testing.T, client *goredis.Client, name string) {
 	}
 }
 
-// TestTrimKeepsWhatIsNeeded has nodes of one entry, so that a trim takes all that it may.
+// TestTrimKeepsWhatIsNeeded has nodes of one entry, so that a trim removes every entry that it may.
 func TestTrimKeepsWhatIsNeeded(t *testing.T) {
 	t.Parallel()
 	server := testenv.RedisServer(t, map[string]string{"stream-node-max-entries": "1"})
 	client := testenv.Client(t, server.URL(0))
 	if got := trimmed(t, client, "9-9", redis.Silence); got.Entries != 0 || got.Groups != nil {
-		t.Errorf("of no stream went %+v", got)
+		t.Errorf("trimming no stream removed %+v", got)
 	}
 	sink := eventSink(t, client)
 	fill(t, sink, at(0, 0), batch(t, 1, 10))
@@ -61,7 +61,7 @@ func TestTrimKeepsWhatIsNeeded(t *testing.T) {
 		}
 	}
 	if got, err := sink.Trim(t.Context(), relay.ID{Batch: 1, Seq: 3}); err != nil || got.Entries != 2 {
-		t.Errorf("by age alone went %+v, %v", got, err)
+		t.Errorf("a trim without groups removed %+v, %v", got, err)
 	}
 	wantOldest("1-3")
 	makeGroup(t, client, "fast")
@@ -78,12 +78,12 @@ func TestTrimKeepsWhatIsNeeded(t *testing.T) {
 		t.Fatal(err)
 	}
 	trimmed(t, client, "9-9", redis.Silence)
-	wantOldest("1-5") // which is still pending
+	wantOldest("1-5") // still pending
 	if err := client.XAck(t.Context(), redis.EventStream, "slow", pending...).Err(); err != nil {
 		t.Fatal(err)
 	}
 	trimmed(t, client, "9-9", redis.Silence)
-	wantOldest("1-7") // the last that slow was given
+	wantOldest("1-7") // the last entry that slow was given
 	wantMark(t, sink, at(1, 10))
 }
 
@@ -109,7 +109,7 @@ func TestTrimRemovesSilentGroups(t *testing.T) {
 	}
 	readAs(t, client, "dead", 1)
 	if got := trimmed(t, client, "9-9", redis.Silence); len(got.Groups) > 0 {
-		t.Errorf("gone at once: %v", got.Groups)
+		t.Errorf("the first trim destroyed groups %v", got.Groups)
 	}
 	const silence = 200 * time.Millisecond
 	testenv.Eventually(t, "both are gone", func() error {
@@ -119,7 +119,7 @@ func TestTrimRemovesSilentGroups(t *testing.T) {
 		}
 		got := trimmed(t, client, "9-9", silence)
 		if slices.Contains(got.Groups, "alive") {
-			t.Error("a living group is gone")
+			t.Error("a living group was destroyed")
 		}
 		groups, err := client.XInfoGroups(t.Context(), redis.EventStream).Result()
 		if err == nil && len(groups) > 1 {

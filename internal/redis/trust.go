@@ -10,19 +10,19 @@ import (
 	"strings"
 )
 
-// The options of a URL for TLS, as Celery writes them.
+// The TLS options of a URL, with Celery's names.
 const (
-	certReqs   = "ssl_cert_reqs"      // required, optional or none: whether the server's certificate must be good
-	caCerts    = "ssl_ca_certs"       // a file of those who may have signed it; the system's when there is none
-	checkHost  = "ssl_check_hostname" // false: it may be for another name
+	certReqs   = "ssl_cert_reqs"      // required, optional or none: whether the server's certificate is verified
+	caCerts    = "ssl_ca_certs"       // a file of authorities; the system's without the option
+	checkHost  = "ssl_check_hostname" // false: the certificate may be for another name
 	clientCert = "ssl_certfile"       // our own certificate ...
-	clientKey  = "ssl_keyfile"        // ... and its key, which may be in the same file
+	clientKey  = "ssl_keyfile"        // ... and its key; without the option the key is in the same file
 )
 
-// Files are settings for TLS that apply to every URL that does not name its own.
+// Files holds paths of TLS files that apply to every URL that does not name its own. Empty paths do not apply.
 type Files struct{ CACerts, Certificate, Key string }
 
-// URL adds the files to the URL of a Redis with TLS.
+// URL returns the URL with the files as options. It returns a URL without TLS unchanged.
 func (f Files) URL(rawURL string) string {
 	scheme, rest, _ := strings.Cut(rawURL, "://")
 	if !strings.HasPrefix(scheme, "rediss") {
@@ -31,7 +31,7 @@ func (f Files) URL(rawURL string) string {
 	_, query, has := strings.Cut(rest, "?")
 	given, err := url.ParseQuery(query)
 	if err != nil {
-		return rawURL // which is told when it is used
+		return rawURL // Connect reports the error
 	}
 	add := url.Values{}
 	if f.CACerts != "" && !given.Has(caCerts) && !given.Has(certReqs) {
@@ -54,32 +54,33 @@ func (f Files) URL(rawURL string) string {
 	return rawURL + "?" + add.Encode()
 }
 
-// trust takes the options for TLS out of a query, and obeys them.
-func trust(cfg *tls.Config, query url.Values) error {
-	said := map[string]string{}
+// applyTLSOptions moves the TLS options from a query to cfg. They are an error when cfg is nil, that is without TLS.
+func applyTLSOptions(cfg *tls.Config, query url.Values) error {
+	given := map[string]string{}
 	for _, name := range []string{certReqs, caCerts, checkHost, clientCert, clientKey} {
 		if query.Has(name) {
-			said[name] = query.Get(name)
+			given[name] = query.Get(name)
 			query.Del(name)
 		}
 	}
-	if len(said) == 0 {
+	if len(given) == 0 {
 		return nil
 	}
 	if cfg == nil {
-		return fmt.Errorf("%s, %s, %s, %s and %s are for rediss://", certReqs, caCerts, checkHost, clientCert, clientKey)
+		return fmt.Errorf("%s, %s, %s, %s and %s are for rediss://",
+			certReqs, caCerts, checkHost, clientCert, clientKey)
 	}
-	if err := authorities(cfg, said[caCerts]); err != nil {
+	if err := loadAuthorities(cfg, given[caCerts]); err != nil {
 		return err
 	}
-	if err := strictness(cfg, said[certReqs], said[checkHost]); err != nil {
+	if err := setVerification(cfg, given[certReqs], given[checkHost]); err != nil {
 		return err
 	}
-	return identity(cfg, said[clientCert], said[clientKey])
+	return setClientCertificate(cfg, given[clientCert], given[clientKey])
 }
 
-// authorities are those who may have signed a server's certificate.
-func authorities(cfg *tls.Config, file string) error {
+// loadAuthorities makes cfg trust only the authorities of a file; "" leaves the system's.
+func loadAuthorities(cfg *tls.Config, file string) error {
 	if file == "" {
 		return nil
 	}
@@ -94,7 +95,8 @@ func authorities(cfg *tls.Config, file string) error {
 	return nil
 }
 
-func strictness(cfg *tls.Config, requires, host string) error {
+// setVerification sets how much of a server's certificate is verified.
+func setVerification(cfg *tls.Config, requires, host string) error {
 	switch strings.ToLower(strings.TrimPrefix(requires, "CERT_")) {
 	case "", "required", "optional":
 	case "none":
@@ -106,15 +108,16 @@ func strictness(cfg *tls.Config, requires, host string) error {
 	switch strings.ToLower(host) {
 	case "", "true", "1", "yes":
 	case "false", "0", "no":
-		cfg.InsecureSkipVerify, cfg.VerifyConnection = true, signed(cfg) // which is not skipped
+		// InsecureSkipVerify turns off all checks of crypto/tls, but not VerifyConnection.
+		cfg.InsecureSkipVerify, cfg.VerifyConnection = true, verifyChain(cfg)
 	default:
 		return fmt.Errorf("%s %q: want true or false", checkHost, host)
 	}
 	return nil
 }
 
-// signed verifies all of a certificate but the name that it is for.
-func signed(cfg *tls.Config) func(tls.ConnectionState) error {
+// verifyChain returns a check of a server's certificate that leaves out only the host name.
+func verifyChain(cfg *tls.Config) func(tls.ConnectionState) error {
 	return func(s tls.ConnectionState) error {
 		between := x509.NewCertPool()
 		for _, c := range s.PeerCertificates[1:] {
@@ -125,8 +128,9 @@ func signed(cfg *tls.Config) func(tls.ConnectionState) error {
 	}
 }
 
-// identity is who we are to the server. The files are read anew for each connection: certificates are renewed.
-func identity(cfg *tls.Config, certificate, key string) error {
+// setClientCertificate sets the certificate that we show to the server. The files are read again for each connection,
+// so that renewed certificates are used without a restart.
+func setClientCertificate(cfg *tls.Config, certificate, key string) error {
 	if certificate == "" && key == "" {
 		return nil
 	}

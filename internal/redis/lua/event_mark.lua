@@ -1,5 +1,6 @@
+-- Answers the mark of the event stream and its owner. The ID is the stream's own, the epoch the mark's.
 if foreign then
   return {'foreign'}
 end
-local whose = redis.call('HMGET', beside, 'installation', 'servers')
-return {'ok', epoch, last, 0, '', '', whose[1], whose[2]}
+local owner = redis.call('HMGET', mark_key, 'installation', 'servers')
+return {'ok', epoch, last, 0, '', '', owner[1], owner[2]}

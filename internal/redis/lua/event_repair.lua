@@ -1,18 +1,27 @@
--- Takes out what somebody else appended, and sets the last ID back to our own. Answers how many entries it took out, the first
--- and the last of them.
+-- Deletes the entries that somebody else appended to the event stream, and sets its last ID back to our own newest.
+-- It answers how many entries were deleted, and the IDs of the first and the last of them.
+--
+--   before   1-1  1-2  1-3  1764374400000-0   last-generated-id 1764374400000-0, mark 1-3
+--   after    1-1  1-2  1-3                    last-generated-id 1-3, groups that were ahead set back to 1-3
+--
+-- The groups are set back because they have been given the foreign entry: with a last-delivered-id above our IDs they
+-- would not be given our next entries.
 if not foreign then
   return {'ok', 0, '', ''}
 end
 local gone, first, final = 0, '', ''
 
--- The newest entry of ours. What is above what we know to have written is none, whatever it looks like.
-local written = epoch ~= '' and above(last, own)
+-- marked_holds reports whether the stream reaches as far as the mark, as it does when the stream was not lost. Then
+-- every entry above the mark is foreign, even one that looks like ours.
+local marked_holds = epoch ~= '' and above(last, marked)
+
+-- newest_of_ours returns the ID of our newest entry, or nil.
 local function newest_of_ours()
-  local from = written and own or '+'
+  local from = marked_holds and marked or '+'
   while true do
     local page = redis.call('XREVRANGE', stream, from, '-', 'COUNT', 100)
     for _, entry in ipairs(page) do
-      if ours(entry) then
+      if is_ours(entry) then
         return entry[1]
       end
       from = '(' .. entry[1]
@@ -25,21 +34,25 @@ end
 
 local kept = newest_of_ours()
 if not kept then
-  -- Nothing in it is ours: ours was lost before. What a reader missed is published again into a new stream.
+  -- No entry is ours: ours were lost before the foreign ones came. Without the stream the sink counts as empty, and the
+  -- relay publishes again what its readers missed.
   local oldest = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
   if oldest then
-    gone, first, final = redis.call('XLEN', stream), oldest[1], redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1][1]
+    local newest = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]
+    gone, first, final = redis.call('XLEN', stream), oldest[1], newest[1]
   end
   redis.call('DEL', stream)
   return {'ok', gone, first, final}
 end
-local nearest = redis.call('XREVRANGE', stream, own, '-', 'COUNT', 1)[1]
-if not written or nearest[1] ~= kept then
-  own = kept
+-- The mark may be above our newest entry, when it ended with an event-less entry. The mark stays the end, unless it is
+-- lost or a foreign entry lies between.
+local nearest = redis.call('XREVRANGE', stream, marked, '-', 'COUNT', 1)[1]
+if not marked_holds or nearest[1] ~= kept then
+  marked = kept
 end
 
 while true do
-  local page = redis.call('XRANGE', stream, '(' .. own, '+', 'COUNT', 500)
+  local page = redis.call('XRANGE', stream, '(' .. marked, '+', 'COUNT', 500)
   if #page == 0 then
     break
   end
@@ -52,8 +65,8 @@ while true do
   end
 end
 
--- again writes our entries, groups and what these have not acknowledged into another stream, which takes the place of this one.
-local function again()
+-- rewrite copies our entries, the groups and their pending entries to another stream, and renames it to this one.
+local function rewrite()
   local copy = KEYS[3]
   redis.call('DEL', copy)
   local from = '-'
@@ -67,10 +80,10 @@ local function again()
     end
     from = '(' .. page[#page][1]
   end
-  redis.call('XSETID', copy, own)
+  redis.call('XSETID', copy, marked)
   for _, group in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
     local name, seen = field(group, 'name'), field(group, 'last-delivered-id')
-    redis.call('XGROUP', 'CREATE', copy, name, above(seen, own) and own or seen)
+    redis.call('XGROUP', 'CREATE', copy, name, above(seen, marked) and marked or seen)
     local pending = '-'
     while true do
       local page = redis.call('XPENDING', stream, name, pending, '+', 500)
@@ -86,20 +99,26 @@ local function again()
   redis.call('RENAME', copy, stream)
 end
 
--- Since Redis 7.2 a stream does not go back below what was deleted from it. It is written anew, unless it is long: that would
--- keep others waiting, and we go on above, in a new epoch. Above the end of our numbers there is nothing to go on with.
-local affordable = 100000
-if failed(redis.pcall('XSETID', stream, own)) then
-  if redis.call('XLEN', stream) <= affordable or above(last, beyond) then
-    again()
+-- How the last ID is set back:
+--
+--   Redis 6 and 7.0   by XSETID
+--   since Redis 7.2   XSETID refuses an ID below the greatest deleted one, so the stream is rewritten
+--
+-- A stream longer than most_copied is not rewritten, because the copying would block the server. Instead the mark moves
+-- up to the foreign ID, and the relay begins a new epoch above it. A foreign ID above id_limit leaves no IDs for a new
+-- epoch: then even a long stream is rewritten.
+local most_copied = 100000
+if failed(redis.pcall('XSETID', stream, marked)) then
+  if redis.call('XLEN', stream) <= most_copied or above(last, id_limit) then
+    rewrite()
   elseif epoch ~= '' then
-    redis.call('HSET', beside, 'last', last)
+    redis.call('HSET', mark_key, 'last', last)
   end
   return {'ok', gone, first, final}
 end
 for _, group in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
-  if above(field(group, 'last-delivered-id'), own) then
-    redis.call('XGROUP', 'SETID', stream, field(group, 'name'), own)
+  if above(field(group, 'last-delivered-id'), marked) then
+    redis.call('XGROUP', 'SETID', stream, field(group, 'name'), marked)
   end
 end
 return {'ok', gone, first, final}

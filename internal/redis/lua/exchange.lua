@@ -1,15 +1,20 @@
--- A run that goes through an exchange is put into the queues that are bound to it, as kombu finds them: `to` is what
--- celery.Exchange says. Of several, each gets a delivery of its own, which goes back to that queue when its worker dies.
+-- Puts a run that goes through an exchange into the queues that are bound to the exchange, as kombu would. `to` is a
+-- celery.Exchange. Each queue gets a copy with its own address and delivery tag, so that a copy whose worker dies goes
+-- back to its own queue.
 
--- What a topic binding is made of, besides bytes. To kombu * is one word or more, and # any text.
+-- A topic binding is a list of bytes, dots and two wildcards. kombu makes regular expressions of bindings, and there *
+-- matches one or more words (in AMQP: exactly one), and # any text.
+--   ANY        any text, also none
+--   IN_A_WORD  any one byte but a dot
 local ANY, IN_A_WORD = -1, -2
 local DOT = 46
 
--- longest is how long a routing key can be that a topic binding leads: AMQP has no longer ones.
+-- longest is the length in bytes of the longest routing key that is matched with topic bindings. AMQP has no longer
+-- ones.
 local longest = 255
 
--- topic takes a topic binding apart: * is any text and a byte that ends a word.
-local function topic(bound)
+-- parse_topic parses a topic binding. * becomes ANY, IN_A_WORD: text whose last byte is not a dot.
+local function parse_topic(bound)
   local parts = {}
   for word in string.gmatch(bound .. '.', '([^.]*)%.') do
     if word == '*' or word == '#' then
@@ -28,8 +33,9 @@ local function topic(bound)
   return parts
 end
 
--- matches takes time by the product of the lengths at most, whatever the binding is: where it fails, only the newest ANY
--- has to take more. The patterns of Lua and of Python try all of them again.
+-- matches reports whether a parsed binding matches a routing key. Its time is bounded by the product of their lengths,
+-- for any binding: after a mismatch only the newest ANY takes one byte more, because whatever an earlier ANY could take
+-- instead, the newest can take too. The patterns of Lua and of Python try every ANY again, which is exponential.
 local function matches(parts, key)
   local part, at, any, from = 1, 1, nil, nil
   while at <= #key do
@@ -51,28 +57,31 @@ local function matches(parts, key)
   return part > #parts
 end
 
-local function leads(bound, pattern, routing_key)
+-- binding_matches reports whether a binding leads a routing key to its queue. Only topic bindings have a pattern.
+local function binding_matches(bound, pattern, routing_key)
   if pattern == '' then
     return bound == routing_key
   end
-  -- Each # of a binding has a dot beside it, which the key must have too: one that is much longer than the key fits nothing.
-  return #routing_key <= longest and #bound <= 2 * #routing_key + 1 and matches(topic(bound), routing_key)
+  -- Each wildcard of a binding has a dot beside it, and the key must have that dot too. So a binding of more than twice
+  -- the key's length cannot match, and is not parsed.
+  return #routing_key <= longest and #bound <= 2 * #routing_key + 1 and matches(parse_topic(bound), routing_key)
 end
 
--- Redis does nothing else while a script runs, and has all copies of a message in memory.
+-- Redis serves nobody else while a script runs, and holds all copies of a message in memory at once.
 local most_bindings, most_bytes = 10000, 64 * 1024 * 1024
 
 local function too_many(to, number, what)
   return redis.error_reply('TOOMANY exchange ' .. to.exchange .. ' has ' .. number .. ' ' .. what)
 end
 
--- taken_apart has the bindings of each exchange that this call has come across.
-local taken_apart = {}
+-- cache holds the parsed bindings of each exchange that this call has met, by key.
+local cache = {}
 
--- bindings are those of an exchange, and whether it is known to be a topic exchange.
-local function bindings(to)
-  if taken_apart[to.bindings] then
-    return taken_apart[to.bindings]
+-- bindings_of returns the bindings of an exchange. is_topic says whether one of them has a pattern: then it is a topic
+-- exchange.
+local function bindings_of(to)
+  if cache[to.bindings] then
+    return cache[to.bindings]
   end
   local wrong = wrong_type(to.bindings, 'set')
   if wrong then
@@ -101,19 +110,20 @@ local function bindings(to)
       end
     end
   end
-  taken_apart[to.bindings] = all
+  cache[to.bindings] = all
   return all
 end
 
--- bound are the queues that a routing key leads to, each once, and whether the exchange is known to be a topic exchange.
-local function bound(to)
-  local all, wrong = bindings(to)
+-- queues_of returns the queues that a routing key leads to, each once and sorted, and whether the exchange is a topic
+-- exchange.
+local function queues_of(to)
+  local all, wrong = bindings_of(to)
   if wrong then
     return nil, false, wrong
   end
   local queues, known = {}, {}
   for _, b in ipairs(all) do
-    if not known[b.queue] and leads(b.bound, b.pattern, to.routing_key) then
+    if not known[b.queue] and binding_matches(b.bound, b.pattern, to.routing_key) then
       known[b.queue] = true
       queues[#queues + 1] = b.queue
     end
@@ -122,23 +132,29 @@ local function bound(to)
   return queues, all.is_topic
 end
 
--- readdressed writes where a message goes over what stands for it, and the number of the copy behind the delivery tag.
-local function readdressed(payload, to, exchange, routing_key, number)
-  local place = '"exchange":"","routing_key":"' .. to.tag .. '"'
-  local first, last = string.find(payload, place, 1, true)
+-- addressed returns a message with its exchange and routing key in place of the placeholder that celery.Encode has put
+-- there, and from the second copy on with the number of the copy behind the delivery tag: kombu keeps unacknowledged
+-- deliveries by tag, and copies with one tag would overwrite each other there.
+local function addressed(payload, to, exchange, routing_key, number)
+  local placeholder = '"exchange":"","routing_key":"' .. to.tag .. '"'
+  local first, last = string.find(payload, placeholder, 1, true)
   local _, tag = string.find(payload, to.tag, last, true)
-  return string.sub(payload, 1, first - 1) .. '"exchange":' .. cjson.encode(exchange) .. ',"routing_key":' .. cjson.encode(routing_key)
+  return string.sub(payload, 1, first - 1) .. '"exchange":' .. cjson.encode(exchange)
+    .. ',"routing_key":' .. cjson.encode(routing_key)
     .. string.sub(payload, last + 1, tag) .. (number > 1 and '-' .. number or '') .. string.sub(payload, tag + 1)
 end
 
--- through puts a message into all queues or, when one of them cannot take it, into none.
-local function through(to, payload)
-  local queues, is_topic, wrong = bound(to)
+-- push_through puts a message into all queues that are bound or, when one of them cannot take it, into none. It returns
+-- an error, or nil or a number.
+local function push_through(to, payload)
+  local queues, is_topic, wrong = queues_of(to)
   if wrong then
     return wrong
   end
-  if not is_topic then -- those who listen to a fanout exchange take it from a channel; nobody listens to a direct one
-    local heard = redis.pcall('PUBLISH', to.channel, readdressed(payload, to, to.exchange, to.routing_key, 1))
+  -- A fanout exchange is a Pub/Sub channel: when somebody receives the message there, the queues get none. Nobody
+  -- subscribes to the channel of a direct exchange, so the two need not be told apart.
+  if not is_topic then
+    local heard = redis.pcall('PUBLISH', to.channel, addressed(payload, to, to.exchange, to.routing_key, 1))
     if type(heard) == 'number' and heard > 0 then
       return heard
     end
@@ -147,10 +163,12 @@ local function through(to, payload)
     queues[1] = to.queue
   end
   if #queues == 0 then
-    return redis.error_reply('UNROUTABLE no queue is bound to exchange ' .. to.exchange .. ' with routing key ' .. to.routing_key)
+    return redis.error_reply('UNROUTABLE no queue is bound to exchange ' .. to.exchange
+      .. ' with routing key ' .. to.routing_key)
   end
   if #queues * #payload > most_bytes then
-    return too_many(to, #queues, 'queues for routing key ' .. to.routing_key .. ': copies of ' .. #payload .. ' bytes for all of them come to more than '
+    return too_many(to, #queues, 'queues for routing key ' .. to.routing_key
+      .. ': copies of ' .. #payload .. ' bytes for all of them come to more than '
       .. most_bytes / 1024 / 1024 .. ' MiB')
   end
   local keys = {}
@@ -162,7 +180,7 @@ local function through(to, payload)
     end
   end
   for i, key in ipairs(keys) do
-    local reply = redis.pcall('LPUSH', key, readdressed(payload, to, '', queues[i], i))
+    local reply = redis.pcall('LPUSH', key, addressed(payload, to, '', queues[i], i))
     if failed(reply) then
       for done = 1, i - 1 do
         redis.pcall('LPOP', keys[done])

@@ -1,9 +1,22 @@
--- The key that holds the epoch and the ID of our last message; every script begins with this file.
+-- The mark is a hash of ours that holds the epoch and the ID of the last entry the relay has written to a sink. Every
+-- script of a sink begins with this file, and follows one protocol, the fence:
+--
+--   the caller names    the sink holds      the script
+--   (epoch, last)       (epoch, last)       writes, moves the mark to the last entry it wrote, and answers ok
+--   (epoch, last)       any other pair      writes nothing, and answers mismatch with the pair that the sink holds
+--
+-- Redis runs one script at a time, so nothing can come between the comparison and the write. Without the fence, an
+-- append whose answer was lost would be repeated and write its entries twice, and a relay that was suspended while
+-- another took over would append old entries behind newer ones.
+--
+-- The mark also names the sink's owner: the installation, and the servers its database has been on, the present one
+-- last.
 local function failed(reply)
   return type(reply) == 'table' and reply.err
 end
 
--- wrong_type never raises: after a write a script must come to its end.
+-- wrong_type returns an error when a key has another type than the wanted one, and nil otherwise. It never raises: a
+-- script that raised after its first write would leave the mark behind the entries that it has written.
 local function wrong_type(key, want)
   local reply = redis.pcall('TYPE', key)
   if reply.err then
@@ -14,14 +27,15 @@ local function wrong_type(key, want)
   end
 end
 
--- readable reports whether a text is an ID that our programs can read: they count in 64 bits.
+-- readable reports whether our programs can parse an ID: they count in signed 64 bits, and 18 digits always fit.
 local function readable(id)
-  local batch, place = string.match(id, '^(%d+)-(%d+)$')
-  return batch ~= nil and #batch <= 18 and #place <= 18
+  local batch, row = string.match(id, '^(%d+)-(%d+)$')
+  return batch ~= nil and #batch <= 18 and #row <= 18
 end
 
--- held is the epoch and the last ID of a key. Where the ID cannot be read, nothing of it counts: the key is as good as gone.
-local function held(key)
+-- read_mark returns the epoch and the last ID that a mark holds: '' and '0-0' when there is no mark. A mark whose ID is
+-- unreadable counts as lost, epoch and all.
+local function read_mark(key)
   local got = redis.call('HMGET', key, 'epoch', 'last')
   if got[2] and not readable(got[2]) then
     return '', '0-0'
@@ -29,8 +43,9 @@ local function held(key)
   return got[1] or '', got[2] or '0-0'
 end
 
--- belongs notes of which installation a key is, and which servers its database has been on, the present one last.
-local function belongs(key, installation, server)
+-- set_owner records in a mark which installation owns it, and appends the server of its database to the list of
+-- servers, which keeps the newest 16. It does nothing when the caller does not know who it is.
+local function set_owner(key, installation, server)
   if installation == '' or server == '' then
     return
   end
@@ -41,24 +56,26 @@ local function belongs(key, installation, server)
     end
   end
   servers[#servers + 1] = server
-  redis.call('HSET', key, 'installation', installation, 'servers', table.concat(servers, ' ', math.max(1, #servers - 15)))
+  local newest = table.concat(servers, ' ', math.max(1, #servers - 15))
+  redis.call('HSET', key, 'installation', installation, 'servers', newest)
 end
 
--- IDs are compared as text: a number of Lua is not exact beyond 2^53.
-local function more(a, b)
+-- The parts of IDs are compared as text: Lua's numbers are doubles, which are not exact beyond 2^53.
+local function greater(a, b)
   return #a > #b or (#a == #b and a > b)
 end
 
+-- above reports whether ID a is greater than ID b.
 local function above(a, b)
   local a1, a2 = string.match(a, '^(%d+)-(%d+)$')
   local b1, b2 = string.match(b, '^(%d+)-(%d+)$')
   if a1 == b1 then
-    return more(a2, b2)
+    return greater(a2, b2)
   end
-  return more(a1, b1)
+  return greater(a1, b1)
 end
 
--- field is a member of what XINFO says.
+-- field returns the value of a field in a reply of XINFO, which is a flat list of names and values.
 local function field(info, name)
   for i = 1, #info, 2 do
     if info[i] == name then

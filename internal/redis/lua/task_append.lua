@@ -1,14 +1,26 @@
--- ARGV: epoch, last; then for each entry its id, '' or 'list' or 'exchange' or 'stream', key, uuid, metadata, payload.
+-- Hands runs over: pushes each to its list, through its exchange, or to its task stream.
+--
+-- ARGV: the epoch and last ID that the sink must hold; then for each entry its ID, its kind ('list', 'exchange',
+-- 'stream', or '' when there is nothing to hand over), key, uuid, metadata, payload.
+--
+-- A call ends at the first entry that fails, with one of two answers. They differ in what the relay does next:
+--
+--   refused   the entry's own fault, such as a key of another type: the relay sets it aside and goes on behind it
+--   failed    anything else, such as a server out of memory: the relay tries again, and sets nothing aside
+--
+-- Were a server's failure taken for the entry's, one full Redis would send every run to the dead letters.
 if epoch ~= ARGV[1] or last ~= ARGV[2] then
   return {'mismatch', epoch, last}
 end
 
--- A server that takes no writes (out of memory, a replica) refuses here; once a script has written, it may finish.
-redis.call('HSET', state, 'epoch', epoch, 'last', last)
+-- This write changes nothing, but it makes a server that takes no writes (out of memory, a replica) refuse the script
+-- here, before anything is written. Redis lets a script that has written run to its end.
+redis.call('HSET', mark_key, 'epoch', epoch, 'last', last)
 
--- others_queue: a queue of Celery's is gone while it is empty, but what its workers bound it to stays. A stream made in its place
--- would end them.
-local function others_queue(key)
+-- reserved returns an error when a stream has the name of a Celery queue that is empty now. Redis removes an empty
+-- list, but the bindings that the workers made for it stay. A stream in the queue's place would make their BRPOP fail,
+-- and end them.
+local function reserved(key)
   local queue = string.match(key, '^(.-)\6\22%d+$') or key
   if redis.pcall('EXISTS', '_kombu.binding.' .. queue) == 1 and redis.pcall('EXISTS', key) == 0 then
     return redis.error_reply('RESERVED ' .. key .. ' is a queue of Celery workers, and no stream is made of it')
@@ -17,7 +29,7 @@ end
 
 local function push(kind, key, uuid, metadata, payload)
   if kind == 'exchange' then
-    return through(cjson.decode(key), payload)
+    return push_through(cjson.decode(key), payload)
   end
   local wrong = wrong_type(key, kind)
   if wrong then
@@ -26,26 +38,30 @@ local function push(kind, key, uuid, metadata, payload)
   if kind == 'list' then
     return redis.pcall('LPUSH', key, payload)
   end
-  return others_queue(key) or redis.pcall('XADD', key, '*', '_watermill_message_uuid', uuid, 'metadata', metadata, 'payload', payload)
+  return reserved(key) or redis.pcall('XADD', key, '*',
+    '_watermill_message_uuid', uuid, 'metadata', metadata, 'payload', payload)
 end
 
--- fit reports whether a command that failed for an entry would do for another key: our own is a hash, so that what gets as
--- far as to look at it says WRONGTYPE. Then the failure is the entry's, whatever words this server has for it. Anything else
--- ails all entries: a command that we may not run, a server that takes nothing.
-local function fit(...)
+-- would_run reports whether Redis would run a command of the same kind on another key. It tries the command on the
+-- mark: the mark is a hash, so a command that gets as far as to look at the key fails with WRONGTYPE and changes
+-- nothing, while a command that is not allowed, or a server that takes no writes, fails before. This does not depend on
+-- how a version of Redis words its errors.
+local function would_run(...)
   local reply = redis.pcall(...)
   return failed(reply) and string.find(reply.err, '^WRONGTYPE') ~= nil
 end
 
-local function about_the_entry(kind)
+-- entry_at_fault reports whether a push failed because of its entry.
+local function entry_at_fault(kind)
   if kind == 'stream' then
-    return fit('XADD', state, '*', 'f', 'v')
+    return would_run('XADD', mark_key, '*', 'f', 'v')
   end
-  return fit('LPUSH', state, '') and (kind == 'list' or fit('SMEMBERS', state))
+  return would_run('LPUSH', mark_key, '') and (kind == 'list' or would_run('SMEMBERS', mark_key))
 end
 
--- pushed is push, but never raises: what is in an entry must not keep the script from its end.
-local function pushed(...)
+-- safe_push is push, but returns an error where push would raise one: the script must get to the end, where it moves
+-- the mark.
+local function safe_push(...)
   local ok, reply = pcall(push, ...)
   if ok then
     return reply
@@ -56,14 +72,14 @@ end
 local status, refused, reason = 'ok', '', ''
 for i = 3, #ARGV, 6 do
   if ARGV[i + 1] ~= '' then
-    local reply = pushed(ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
+    local reply = safe_push(ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
     if failed(reply) then
       refused, reason = ARGV[i], reply.err
-      status = about_the_entry(ARGV[i + 1]) and 'refused' or 'ailing'
+      status = entry_at_fault(ARGV[i + 1]) and 'refused' or 'failed'
       break
     end
   end
   last = ARGV[i]
 end
-redis.call('HSET', state, 'last', last)
+redis.call('HSET', mark_key, 'last', last)
 return {status, epoch, last, 0, refused, reason}

@@ -1,5 +1,13 @@
--- Trims what is before an ID and acknowledged by every living group; removes the groups that were silent for too long.
--- KEYS: the stream, the key that notes since when a group has no consumer. ARGV: the ID, the milliseconds of silence.
+-- Trims the entries before an ID that every living group has acknowledged, and destroys the groups that are silent for
+-- too long. Answers how many entries were trimmed, then the names of the destroyed groups.
+--
+-- A group holds back the trim until it has acknowledged an entry, and a dead group never does. So a group counts as
+-- dead when it has been silent for the given time:
+--
+--   it has consumers     the least idle time of any consumer
+--   it has none          the time since a trim first found it without one, which is noted in a hash beside the stream
+--
+-- KEYS: the stream, the hash of notes. ARGV: the ID, the silence in milliseconds.
 local stream, notes = KEYS[1], KEYS[2]
 local wrong = wrong_type(stream, 'stream') or wrong_type(notes, 'hash')
 if wrong then
@@ -11,7 +19,8 @@ end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
--- A consumer that waits for entries counts as heard each time it asks.
+-- silence returns for how many milliseconds a group has been silent. A consumer's idle time begins anew with each read,
+-- even one that finds nothing.
 local function silence(name)
   local least
   for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', stream, name)) do
@@ -25,8 +34,9 @@ local function silence(name)
   return now - redis.call('HGET', notes, name)
 end
 
--- needs is the first ID that a group may still ask for.
-local function needs(group)
+-- needed_from returns the ID from which on a group may still need entries: its oldest pending one, else the last it was
+-- given.
+local function needed_from(group)
   if field(group, 'pending') > 0 then
     return redis.call('XPENDING', stream, field(group, 'name'))[2]
   end
@@ -40,11 +50,11 @@ for _, group in ipairs(redis.call('XINFO', 'GROUPS', stream)) do
     redis.call('XGROUP', 'DESTROY', stream, name)
     redis.call('HDEL', notes, name)
     answer[#answer + 1] = name
-  elseif above(limit, needs(group)) then
-    limit = needs(group)
+  elseif above(limit, needed_from(group)) then
+    limit = needed_from(group)
   end
 end
--- The last entry stays: by it a stream is known as ours.
+-- The newest entry stays: if the mark is lost, the scripts recognize the stream as ours by it (see event_state.lua).
 local newest = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)[1]
 if newest and above(limit, newest[1]) then
   limit = newest[1]

@@ -1,5 +1,11 @@
--- Makes an entry pending with a consumer that nobody is, long since: whoever in the group claims next is given it.
--- KEYS: the stream, its dead letters. ARGV: the letter.
+-- Gives the entry of a dead letter to its group again, and deletes the dead letter. The script makes the entry pending
+-- with a consumer that does not exist, idle for a day: the next consumer of the group that claims abandoned entries
+-- receives it.
+--
+-- KEYS: the stream, its dead letters. ARGV: the ID of the dead letter.
+--
+-- Answers 'again', 'none' (no such dead letter), 'gone' (the stream no longer has the entry) or 'nobody' (no such
+-- group).
 local letter = redis.call('XRANGE', KEYS[2], ARGV[1], ARGV[1])[1]
 if not letter then
   return 'none'
