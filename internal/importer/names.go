@@ -1,7 +1,9 @@
 package importer
 
 import (
+	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,10 +16,8 @@ import (
 )
 
 // name gives each entry the name under which it is kept here. That is its own, with the source's label where the schedule of
-// another source has it already. Lines of one command have numbers besides: each keeps that of the schedule with its
-// time, so that it stays the same one when a line before it is taken out; a line whose time is new goes on as one whose time
-// is gone.
-func (i *Importer) name(ctx context.Context, entries []Entry, made []domain.Schedule) error {
+// another source has it already. Lines of one command have numbers besides ([number]).
+func (i *Importer) name(ctx context.Context, entries []Entry, made []kept) error {
 	known := map[string]bool{}
 	for _, s := range made {
 		known[unnumbered(s.Name)] = true
@@ -81,45 +81,73 @@ func cutLast(text, separator string) (before, after string, found bool) {
 	return text, "", false
 }
 
-// number gives lines of one command their names: first those whose times are kept here, then the schedules that are left, in
-// their order, and at last new ones.
-func number(base string, group []*Entry, made []domain.Schedule) {
-	free, used, atTime := map[string]domain.Schedule{}, map[string]bool{}, map[string][]string{}
-	for _, s := range made {
-		if unnumbered(s.Name) == base {
-			free[s.Name] = s
+// number gives lines of one command their names. A line is the schedule that has its time and its input; then the only one with
+// its time, or the only one with its input. Lines that are left are taken for edited ones when as many schedules are
+// left, and for new ones otherwise: a line that was taken out is not to live on in another one.
+func number(base string, group []*Entry, made []kept) {
+	n := numbering{lines: group}
+	for _, k := range made {
+		if unnumbered(k.Name) == base {
+			n.free = append(n.free, k)
 		}
 	}
-	for _, name := range sortedKeys(free) {
-		at := times(free[name].Definition)
-		atTime[at] = append(atTime[at], name)
+	slices.SortStableFunc(n.free, func(a, b kept) int { return cmp.Or(len(a.Name)-len(b.Name), strings.Compare(a.Name, b.Name)) })
+	taken := map[string]bool{}
+	for _, k := range n.free {
+		taken[k.Name] = true
 	}
-	claim := func(e *Entry, name string) {
-		e.Definition.Name, used[name] = name, true
-		delete(free, name)
-	}
-	var rest []*Entry
-	for _, e := range group {
-		at := times(e.Definition)
-		if names := atTime[at]; len(names) > 0 {
-			claim(e, names[0])
-			atTime[at] = names[1:]
-		} else {
-			rest = append(rest, e)
+	n.match(func(time, input string) string { return time + "\x00" + input }, true)
+	n.match(func(time, _ string) string { return time }, false)
+	n.match(func(_, input string) string { return input }, false)
+	n.match(func(string, string) string { return "" }, len(n.lines) == len(n.free))
+	if len(n.free) > 0 {
+		for _, e := range n.lines {
+			e.Notes = append(e.Notes, "it is taken for a new line, because which of its command's lines it was cannot be told")
 		}
 	}
-	for _, name := range sortedKeys(free) {
-		if len(rest) > 0 {
-			claim(rest[0], name)
-			rest = rest[1:]
+	for number, next := 1, base; len(n.lines) > 0; number, next = number+1, fmt.Sprintf("%s (%d)", base, number+1) {
+		if !taken[next] {
+			n.lines[0].Definition.Name, n.lines = next, n.lines[1:]
 		}
 	}
-	for n, next := 1, base; len(rest) > 0; n, next = n+1, fmt.Sprintf("%s (%d)", base, n+1) {
-		if !used[next] {
-			claim(rest[0], next)
-			rest = rest[1:]
+}
+
+// numbering is what is left of the lines of one command, and of the schedules that they had.
+type numbering struct {
+	lines []*Entry
+	free  []kept
+}
+
+// match gives lines the names of the schedules that are alike by some key. Where more than one line or schedule has the same key
+// they are left alone, or taken in their order.
+func (n *numbering) match(key func(time, input string) string, inOrder bool) {
+	lines, free := map[string][]*Entry{}, map[string][]kept{}
+	for _, e := range n.lines {
+		k := key(times(e.Definition), inputOf(e.Definition))
+		lines[k] = append(lines[k], e)
+	}
+	for _, schedule := range n.free {
+		k := key(schedule.time, schedule.input)
+		free[k] = append(free[k], schedule)
+	}
+	gone, named := map[string]bool{}, map[*Entry]bool{}
+	for k, among := range lines {
+		if !inOrder && (len(among) != 1 || len(free[k]) != 1) {
+			continue
+		}
+		for i := range min(len(among), len(free[k])) {
+			among[i].Definition.Name = free[k][i].Name
+			gone[free[k][i].Name], named[among[i]] = true, true
 		}
 	}
+	n.lines = slices.DeleteFunc(slices.Clone(n.lines), func(e *Entry) bool { return named[e] })
+	n.free = slices.DeleteFunc(n.free, func(k kept) bool { return gone[k.Name] })
+}
+
+// inputOf is the same text for lines that give a command the same input, environment and user.
+func inputOf(d domain.Definition) string {
+	hash := sha256.Sum256([]byte(compact(string(d.Kwargs))))
+	return string(hash[:])
 }
 
 // times is the same text for definitions that are due at the same times.

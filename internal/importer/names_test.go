@@ -19,9 +19,37 @@ func TestLinesOfOneCommandKeepTheirNames(t *testing.T) {
 	bring(t, pool, importer.Crontab, lines("0 1 * * * work\n0 2 * * * work\n0 3 * * * work\n"), "UTC")
 	equal(t, bring(t, pool, importer.Crontab, lines("00 2 * * * work\n0 3 * * * work\n"), "UTC"),
 		"cron work 00e13ed7 (2) | same | 0 2 * * * UTC", "cron work 00e13ed7 (3) | same | 0 3 * * * UTC", "cron work 00e13ed7 | gone | 0 1 * * * UTC")
-	equal(t, bring(t, pool, importer.Crontab, lines("0 5 * * * work\n0 3 * * * work\n0 4 * * * work\n"), "UTC"),
-		"cron work 00e13ed7 (2) | changed | 0 5 * * * UTC | cron_expression: \"0 2 * * *\" -> \"0 5 * * *\"",
-		"cron work 00e13ed7 (3) | same | 0 3 * * * UTC", "cron work 00e13ed7 | new | 0 4 * * * UTC")
+	equal(t, bring(t, pool, importer.Crontab, lines("0 5 * * * work\n0 3 * * * work\n"), "UTC"),
+		"cron work 00e13ed7 (2) | changed | 0 5 * * * UTC | cron_expression: \"0 2 * * *\" -> \"0 5 * * *\"", "cron work 00e13ed7 (3) | same | 0 3 * * * UTC")
+	equal(t, bring(t, pool, importer.Crontab, lines("0 6 * * * work\n0 7 * * * work\n"), "UTC"),
+		"cron work 00e13ed7 (2) | changed | 0 6 * * * UTC | cron_expression: \"0 5 * * *\" -> \"0 6 * * *\"",
+		"cron work 00e13ed7 (3) | changed | 0 7 * * * UTC | cron_expression: \"0 3 * * *\" -> \"0 7 * * *\"")
+}
+
+// TestOneLineIsNotTakenForAnother takes out one line of a command and edits another, at once.
+func TestOneLineIsNotTakenForAnother(t *testing.T) {
+	t.Parallel()
+	const name, note = "cron work 00e13ed7", " | it is taken for a new line, because which of its command's lines it was cannot be told"
+	for _, c := range []struct {
+		before, after string
+		want          []string
+	}{
+		{
+			"0 1 * * * work\n0 2 * * * work\n0 3 * * * work\n", "0 5 * * * work\n0 3 * * * work\n",
+			[]string{name + " (4) | new | 0 5 * * * UTC" + note, name + " (3) | same | 0 3 * * * UTC", name + " (2) | gone | 0 2 * * * UTC", name + " | gone | 0 1 * * * UTC"},
+		},
+		{ // the input tells lines of one time apart
+			"0 1 * * * work%a\n0 1 * * * work%b\n", "0 1 * * * work%b\n", []string{name + " (2) | same | 0 1 * * * UTC", name + " | gone | 0 1 * * * UTC"},
+		},
+		{ // and says which one was edited
+			"0 1 * * * work%a\n0 2 * * * work%b\n", "0 3 * * * work%b\n",
+			[]string{name + ` (2) | changed | 0 3 * * * UTC | cron_expression: "0 2 * * *" -> "0 3 * * *"`, name + " | gone | 0 1 * * * UTC"},
+		},
+	} {
+		pool := testenv.Database(t)
+		bring(t, pool, importer.Crontab, crontab(t, c.before, importer.CrontabOptions{Task: "app.run", Timezone: "UTC"}), "UTC")
+		equal(t, bring(t, pool, importer.Crontab, crontab(t, c.after, importer.CrontabOptions{Task: "app.run", Timezone: "UTC"}), "UTC"), c.want...)
+	}
 }
 
 // TestTwoSources brings the same names in from two hosts: neither changes nor prunes the other's.

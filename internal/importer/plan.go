@@ -236,8 +236,14 @@ func shorten(text string) string {
 	return strings.ToValidUTF8(text[:longestShown], "") + "..."
 }
 
-// made are the schedules that came from the source before, without their arguments.
-func (i *Importer) made(ctx context.Context) (schedules []domain.Schedule, err error) {
+// kept is a schedule that came from the source before, without its arguments.
+type kept struct {
+	domain.Schedule
+	time, input string // what tells lines of one command apart
+}
+
+// made are the schedules that came from the source before.
+func (i *Importer) made(ctx context.Context) (schedules []kept, err error) {
 	for page := 1000; ; {
 		entries, _, err := catalog.New(i.pool).List(ctx, catalog.Filter{Tags: []string{i.source.tag()}, Limit: page, Offset: len(schedules)})
 		if fault, ok := errors.AsType[*domain.Error](err); ok && fault.Code == "page_too_large" && page > 1 {
@@ -248,8 +254,9 @@ func (i *Importer) made(ctx context.Context) (schedules []domain.Schedule, err e
 			return nil, err
 		}
 		for _, e := range entries {
-			e.Schedule.Args, e.Schedule.Kwargs, e.Schedule.TaskParams = nil, nil, nil
-			schedules = append(schedules, e.Schedule)
+			k := kept{Schedule: e.Schedule, time: times(e.Schedule.Definition), input: inputOf(e.Schedule.Definition)}
+			k.Args, k.Kwargs, k.TaskParams = nil, nil, nil
+			schedules = append(schedules, k)
 		}
 		if len(entries) < page {
 			return schedules, nil
