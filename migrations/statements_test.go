@@ -20,6 +20,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
@@ -77,7 +78,7 @@ var rest = map[string]string{
 
 var (
 	beginsLikeSQL = regexp.MustCompile(`^\s*(select|insert into|update|delete from|with \w+ as)\s`)
-	isPart        = regexp.MustCompile(`%(\[\d\])?[sdqv]|\($`) // completed at run time
+	isPart        = regexp.MustCompile(`%(\[\d\])?[sdqv]|(\(|\b(and|where)\s*)$`) // completed at run time
 )
 
 func statements(t *testing.T) (all []statement) {
@@ -102,10 +103,141 @@ func statements(t *testing.T) (all []statement) {
 	return all
 }
 
-// statementsIn type-checks the files of a folder by themselves, which is enough to know their constants.
+// statementsIn type-checks the files of a folder and the packages of ours that they import, which is enough to know their
+// constants.
 func statementsIn(dir string) (all []statement, err error) {
 	fset := token.NewFileSet()
-	var files []*ast.File
+	files, err := parse(fset, dir)
+	if err != nil {
+		return nil, err
+	}
+	info := &types.Info{Types: map[ast.Expr]types.TypeAndValue{}, Uses: map[*ast.Ident]types.Object{}}
+	checker := types.Config{Importer: ours, Error: func(error) {}}
+	pkg, _ := checker.Check(dir, fset, files, info) // what others it imports is unknown to it
+	t := texts{info, initials(files)}
+	for _, file := range files {
+		ast.Inspect(file, func(n ast.Node) bool {
+			if decl, ok := n.(*ast.GenDecl); ok && decl.Tok == token.CONST {
+				return false // a constant is looked at where it is used
+			}
+			expr, ok := n.(ast.Expr)
+			if !ok {
+				return true
+			}
+			text, known := t.of(expr)
+			if !known {
+				return true
+			}
+			if sql := text + t.ending(expr, pkg); beginsLikeSQL.MatchString(sql) && !isPart.MatchString(sql) && !isEnding(expr) {
+				all = append(all, statement{fset.Position(expr.Pos()).String(), sql})
+			}
+			return false
+		})
+	}
+	return all, nil
+}
+
+// texts knows expressions whose text does not depend on anything but the source: constants, and what they, variables that
+// begin with one, and functions of package sqlexpr are put together to.
+type texts struct {
+	info    *types.Info
+	initial map[string]ast.Expr // by the names of the package's variables
+}
+
+func (t texts) of(expr ast.Expr) (text string, known bool) {
+	if value := t.info.Types[expr].Value; value != nil && value.Kind() == constant.String {
+		return constant.StringVal(value), true
+	}
+	switch e := expr.(type) {
+	case *ast.BinaryExpr:
+		left, leftKnown := t.of(e.X)
+		right, rightKnown := t.of(e.Y)
+		return left + right, leftKnown && rightKnown && e.Op == token.ADD
+	case *ast.Ident:
+		if of := t.initial[e.Name]; of != nil && t.isOfPackage(e) {
+			return t.of(of)
+		}
+	case *ast.CallExpr:
+		return t.ofCall(e)
+	}
+	return "", false
+}
+
+// isOfPackage reports whether a name is used for what the package declares.
+func (t texts) isOfPackage(name *ast.Ident) bool {
+	v, ok := t.info.Uses[name].(*types.Var)
+	return ok && v.Parent() == v.Pkg().Scope()
+}
+
+func (t texts) ofCall(call *ast.CallExpr) (text string, known bool) {
+	of, ok := call.Fun.(*ast.SelectorExpr)
+	if !ok {
+		return "", false
+	}
+	if pkg, ok := of.X.(*ast.Ident); !ok || pkg.Name != "sqlexpr" {
+		return "", false
+	}
+	args := make([]string, len(call.Args))
+	for i, arg := range call.Args {
+		if args[i], known = t.of(arg); !known {
+			return "", false
+		}
+	}
+	switch of.Sel.Name {
+	case "InYears":
+		return sqlexpr.InYears(args[0]), true
+	case "BeyondYears":
+		return sqlexpr.BeyondYears(args...), true
+	case "NotSeen":
+		return sqlexpr.NotSeen(args[0]), true
+	case "AfterOpening":
+		return sqlexpr.AfterOpening(args[0], args[1], args[2]), true
+	case "BeforeOpening":
+		return sqlexpr.BeforeOpening(args[0], args[1], args[2]), true
+	}
+	return "", false
+}
+
+// initials are what the variables of a package begin with.
+func initials(files []*ast.File) map[string]ast.Expr {
+	all := map[string]ast.Expr{}
+	for _, file := range files {
+		for _, decl := range file.Decls {
+			vars, ok := decl.(*ast.GenDecl)
+			if !ok || vars.Tok != token.VAR {
+				continue
+			}
+			for _, spec := range vars.Specs {
+				if spec := spec.(*ast.ValueSpec); len(spec.Names) == len(spec.Values) {
+					for i, name := range spec.Names {
+						all[name.Name] = spec.Values[i]
+					}
+				}
+			}
+		}
+	}
+	return all
+}
+
+// ending is what comes behind a named constant at run time.
+func (t texts) ending(expr ast.Expr, pkg *types.Package) string {
+	name, ok := expr.(*ast.Ident)
+	if !ok || rest[name.Name] == "" {
+		return ""
+	}
+	if more, ok := pkg.Scope().Lookup(rest[name.Name]).(*types.Const); ok {
+		return constant.StringVal(more.Val())
+	}
+	more, _ := t.of(t.initial[rest[name.Name]])
+	return more
+}
+
+func isEnding(expr ast.Expr) bool {
+	name, ok := expr.(*ast.Ident)
+	return ok && slices.Contains(slices.Collect(maps.Values(rest)), name.Name)
+}
+
+func parse(fset *token.FileSet, dir string) (files []*ast.File, err error) {
 	paths, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	if err != nil {
 		return nil, err
@@ -120,51 +252,29 @@ func statementsIn(dir string) (all []statement, err error) {
 		}
 		files = append(files, file)
 	}
-	info := &types.Info{Types: map[ast.Expr]types.TypeAndValue{}, Uses: map[*ast.Ident]types.Object{}}
-	checker := types.Config{Importer: noImports{}, Error: func(error) {}}
-	pkg, _ := checker.Check(dir, fset, files, info) // what it imports is unknown to it
-	for _, file := range files {
-		ast.Inspect(file, func(n ast.Node) bool {
-			if decl, ok := n.(*ast.GenDecl); ok && decl.Tok == token.CONST {
-				return false // a constant is looked at where it is used
-			}
-			expr, ok := n.(ast.Expr)
-			if !ok {
-				return true
-			}
-			value := info.Types[expr].Value
-			if value == nil || value.Kind() != constant.String {
-				return true
-			}
-			if sql := constant.StringVal(value) + ending(expr, pkg); beginsLikeSQL.MatchString(sql) && !isPart.MatchString(sql) && !isEnding(expr) {
-				all = append(all, statement{fset.Position(expr.Pos()).String(), sql})
-			}
-			return false
-		})
-	}
-	return all, nil
+	return files, nil
 }
 
-// ending is what comes behind a named constant at run time.
-func ending(expr ast.Expr, pkg *types.Package) string {
-	name, ok := expr.(*ast.Ident)
-	if !ok || rest[name.Name] == "" {
-		return ""
+// ours imports packages of this module from their source, and no others.
+var ours = moduleImporter{}
+
+const module = "github.com/tactus-dev/tactus/"
+
+type moduleImporter map[string]*types.Package
+
+func (m moduleImporter) Import(path string) (*types.Package, error) {
+	dir, is := strings.CutPrefix(path, module)
+	if !is {
+		return nil, errors.New(fmt.Sprint(path, " is not looked at"))
 	}
-	more, ok := pkg.Scope().Lookup(rest[name.Name]).(*types.Const)
-	if !ok {
-		return ""
+	if m[path] == nil {
+		fset := token.NewFileSet()
+		files, err := parse(fset, filepath.Join("..", dir))
+		if err != nil {
+			return nil, err
+		}
+		checker := types.Config{Importer: m, IgnoreFuncBodies: true, Error: func(error) {}}
+		m[path], _ = checker.Check(path, fset, files, nil)
 	}
-	return constant.StringVal(more.Val())
-}
-
-func isEnding(expr ast.Expr) bool {
-	name, ok := expr.(*ast.Ident)
-	return ok && slices.Contains(slices.Collect(maps.Values(rest)), name.Name)
-}
-
-type noImports struct{}
-
-func (noImports) Import(path string) (*types.Package, error) {
-	return nil, errors.New(fmt.Sprint(path, " is not looked at"))
+	return m[path], nil
 }

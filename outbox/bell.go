@@ -7,26 +7,16 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
 // Channel is where the bell is heard (LISTEN).
-const Channel = "tactus"
-
-// ScheduleBell and RunBell notify of a row of the topic, only if nobody else is ringing the same bell just now. A plain
-// NOTIFY holds a lock of the whole cluster through the commit's fsync, and cost two thirds of the write rate. Whoever loses
-// the race need not ring: a listener that was woken reads on for a while, so it sees this transaction too. Each is a
-// select without FROM: a statement that writes to the log takes it from what it has written, one row of that.
-const (
-	ScheduleBell = `select ` + ringSchedules
-	RunBell      = `select case when pg_try_advisory_xact_lock(7461637, 475732) then pg_notify('` + Channel + `', '` + Runs + `') end`
-
-	ringSchedules = `case when pg_try_advisory_xact_lock(7461637, 475731) then pg_notify('` + Channel + `', '` + Schedules + `') end`
-)
+const Channel = sqlexpr.Channel
 
 // Ring wakes the relay. It is for after the commit of a transaction in which Put and its like were called; there
 // themselves they must not ring, because the lock would be held until a commit that may be long in coming.
 func Ring(ctx context.Context, q Querier) error {
-	rows, err := q.Query(ctx, ScheduleBell)
+	rows, err := q.Query(ctx, `select `+sqlexpr.RingSchedules)
 	if err != nil {
 		return fmt.Errorf("ring: %w", err)
 	}
@@ -51,7 +41,7 @@ func InTx(ctx context.Context, db interface {
 	return nil
 }
 
-// turn lets one write of a store ring at a time, for the reason that one statement of all does (see ScheduleBell). That the
+// turn lets one write of a store ring at a time, for the reason that one statement of all does (see sqlexpr.RingSchedules). That the
 // others do not even try spares them a twentieth of the server's time when there are many.
 type turn struct {
 	mu     sync.Mutex

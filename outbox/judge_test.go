@@ -8,6 +8,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/celery"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -71,7 +72,7 @@ func TestJudgeOfTimesBeyondAllYears(t *testing.T) {
 	if err := pool.QueryRow(t.Context(), `select count(*) from tactus.unjudged`).Scan(&left); err != nil || left != 0 {
 		t.Errorf("%d are not judged, %v", left, err)
 	}
-	if s, err := store.Get(t.Context(), id); err != nil || s.InvalidReason != outbox.NotInYears {
+	if s, err := store.Get(t.Context(), id); err != nil || s.InvalidReason != sqlexpr.NotInYears {
 		t.Errorf("%q, %v", s.InvalidReason, err)
 	}
 }

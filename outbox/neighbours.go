@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
 // A queue is a list of Redis and a stream is a stream, and a key is only one of them: whichever comes first takes the name from the
@@ -22,15 +23,15 @@ const maySend = `s.deleted_at is null and strpos(s.task::text, '"stream":') > 0`
 
 const (
 	streamsInUse = `
-select name, (array_agg(id))[1:2] from (select ` + TaskStream + ` as name, s.id from tactus.schedules s where ` + maySend + `) found
+select name, (array_agg(id))[1:2] from (select ` + sqlexpr.TaskStream + ` as name, s.id from tactus.schedules s where ` + maySend + `) found
 where name is not null group by name`
 
-	streamOfOther = `select exists (select from tactus.schedules s where ` + maySend + ` and ` + TaskStream + ` = $1 and s.id <> $2)`
+	streamOfOther = `select exists (select from tactus.schedules s where ` + maySend + ` and ` + sqlexpr.TaskStream + ` = $1 and s.id <> $2)`
 
 	queueOfOther = `
 select exists (select from tactus.routes where deleted_at is null and queue = $1)
     or exists (select from tactus.schedules s where s.deleted_at is null and s.id <> $2 and strpos(s.task::text, '"queue":') > 0
-        and strpos(s.task::text, $3) > 0 and ` + readableTask + `->>'queue' = $1)`
+        and strpos(s.task::text, $3) > 0 and ` + sqlexpr.ReadableTask + `->>'queue' = $1)`
 )
 
 // prioritySeparator parts a queue from a priority in the name of a list, unless the workers are set up otherwise.

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
 // Get returns a living schedule, or domain.ErrNotFound.
@@ -22,8 +23,8 @@ func GetByName(ctx context.Context, q Querier, name string) (domain.Schedule, er
 }
 
 var selectSchedule = `
-select id, version, definition, coalesce(invalid_reason, case when (` + BeyondYears("created_at", "updated_at", "effective_from", "trigger_set_at") + `) then '` + NotInYears + `' end, ''),
-    coalesce(managed_by, ''), ` + InYears("created_at") + `, ` + InYears("updated_at") + `, ` + InYears("effective_from") + `, ` + InYears("trigger_set_at") + `
+select id, version, definition, coalesce(invalid_reason, case when (` + sqlexpr.BeyondYears("created_at", "updated_at", "effective_from", "trigger_set_at") + `) then '` + sqlexpr.NotInYears + `' end, ''),
+    coalesce(managed_by, ''), ` + sqlexpr.InYears("created_at") + `, ` + sqlexpr.InYears("updated_at") + `, ` + sqlexpr.InYears("effective_from") + `, ` + sqlexpr.InYears("trigger_set_at") + `
 from tactus.schedules where deleted_at is null and `
 
 var (

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
 // Topics of the log.
@@ -81,7 +82,7 @@ func Read(ctx context.Context, q Querier, topic string, from, to Snapshot) iter.
 // readBetween is always planned for its own arguments: a generic plan does not know how few rows are new, and was 257
 // times slower.
 const readBetween = `
-select position, aggregate_id, version, type, data, headers, ` + OccurredAt + `
+select position, aggregate_id, version, type, data, headers, ` + sqlexpr.OccurredAt + `
 from tactus.outbox
 where topic = @topic and (xid >= pg_snapshot_xmax(@from) or xid = any (array(select pg_snapshot_xip(@from))))
     and pg_visible_in_snapshot(xid, @to)

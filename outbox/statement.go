@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
 // form is what decides how a change is written.
@@ -47,7 +48,7 @@ func (f form) sql() string {
 		sql += insertKey
 	}
 	if f.rings {
-		return sql + insertEvent + ", " + ringSchedules // last, because it is for what has been written
+		return sql + insertEvent + ", " + sqlexpr.RingSchedules // last, because it is for what has been written
 	}
 	return sql + insertEvent + ", null"
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/celery"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
 // Store writes schedules in transactions of its own: each is one statement long, and rings unless another is about to.
@@ -156,13 +157,13 @@ with moment as materialized (select clock_timestamp() as now),
 run as (
     insert into tactus.runs (id, schedule_id, due_at, slot, kind, status, schedule_version, fired_at, expires_at, exclusive)
     select @run, s.id, now, @run, 'manual', 'due', s.version, now,
-        now + ` + PolicyExpires + ` * interval '1 second', ` + PolicyOverlaps + `
+        now + ` + sqlexpr.PolicyExpires + ` * interval '1 second', ` + sqlexpr.PolicyOverlaps + `
     from tactus.schedules s, moment where s.id = @id and s.deleted_at is null
     returning id, schedule_id, due_at
 ),
 event as (
     insert into tactus.outbox (topic, aggregate_id, version, type, data, headers, occurred_at)
-    select 'run', run.id, 1, 'run.due', tactus.run_due(s.id, s.name, ` + RoutedTask + `, run.id, run.due_at, 'manual'),
+    select 'run', run.id, 1, 'run.due', tactus.run_due(s.id, s.name, ` + sqlexpr.RoutedTask + `, run.id, run.due_at, 'manual'),
         case when @trace::text is not null then json_build_object('traceparent', @trace::text) end, run.due_at
     from run join tactus.schedules s on s.id = run.schedule_id
     returning position
@@ -172,5 +173,5 @@ key as (
     select @key::text, @request_hash::bytea, id from run where @key::text is not null
     returning key
 ),
-bell as (` + RunBell + ` as rung from event)
+bell as (select ` + sqlexpr.RingRuns + ` as rung from event)
 select position from event, (select count(*) from key) k, (select count(rung) from bell) b`

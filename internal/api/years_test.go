@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/tactus-dev/tactus/internal/catalog"
-	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
 // TestTimesBeyondAllYears has somebody write by hand, or an older version on a worker's word, what JSON cannot say: the row is
@@ -31,7 +31,7 @@ func TestTimesBeyondAllYears(t *testing.T) {
 				t.Errorf("%s: the other one is not listed: %s", far, body)
 			}
 		}
-		if reason := s.do(t, "GET", "/schedules/"+id, "").want(t, 200).member(t, "invalid_reason"); reason != outbox.NotInYears {
+		if reason := s.do(t, "GET", "/schedules/"+id, "").want(t, 200).member(t, "invalid_reason"); reason != sqlexpr.NotInYears {
 			t.Errorf("%s: invalid_reason %q", far, reason)
 		}
 		for _, invalid := range []string{"true", "false"} {

@@ -16,7 +16,7 @@ var readsDocument = regexp.MustCompile(`\b(task|data|definition|result|headers)\
 func TestDocumentsAreNotDecoded(t *testing.T) {
 	for text, want := range map[string]bool{
 		"where task->>'queue' = $1": true, "(s.task->'args')::text": true, "o.data #> '{a}'": true, "definition::jsonb": true,
-		"json_to_record(s.task) x": true, "readableTask + `->>'queue'`": false, "json_to_record(s.policy::json) p": false,
+		"json_to_record(s.task) x": true, "sqlexpr.ReadableTask + `->>'queue'`": false, "json_to_record(s.policy::json) p": false,
 	} {
 		if readsDocument.MatchString(text) != want {
 			t.Errorf("%s: found %v, want %v", text, !want, want)
@@ -31,7 +31,7 @@ func TestDocumentsAreNotDecoded(t *testing.T) {
 			continue // removed since it was listed
 		}
 		for _, found := range readsDocument.FindAllString(string(text), -1) {
-			t.Errorf("%s has %q: read it in Go, or by the expressions of outbox/task.go", file, found)
+			t.Errorf("%s has %q: read it in Go, or by the expressions of internal/sqlexpr", file, found)
 		}
 	}
 }

@@ -20,15 +20,15 @@ type rule struct {
 
 var rules = []rule{
 	{"domain", nil, "the language of schedules has no I/O and can be imported alone: std only"},
-	{"outbox", []string{module + "/domain", module + "/internal/celery", module + "/internal/postgres", "github.com/jackc/pgx/v5", "github.com/google/uuid"}, "the write path is used inside other services' transactions: pgx and what is pure only; the log knows nothing of who reads it"},
-	{"relay/ledger", []string{module + "/outbox", module + "/domain", module + "/internal/postgres", "github.com/jackc/pgx/v5"}, "the ledger reads the log and keeps the relay's books: it neither publishes nor knows who does"},
+	{"outbox", []string{module + "/domain", module + "/internal/celery", module + "/internal/postgres", module + "/internal/sqlexpr", "github.com/jackc/pgx/v5", "github.com/google/uuid"}, "the write path is used inside other services' transactions: pgx and what is pure only; the log knows nothing of who reads it"},
+	{"relay/ledger", []string{module + "/outbox", module + "/domain", module + "/internal/postgres", module + "/internal/sqlexpr", "github.com/jackc/pgx/v5"}, "the ledger reads the log and keeps the relay's books: it neither publishes nor knows who does"},
 	{"relay", coreImports, "the relay knows neither the beat nor a transport: cmd chooses it"},
 	{"beat", coreImports, "the beat knows neither the relay nor a transport: cmd chooses it"},
 	{"internal/redis", []string{module + "/domain", module + "/outbox", module + "/relay", module + "/internal", "github.com/redis/go-redis", "github.com/ThreeDotsLabs/watermill", "github.com/google/uuid", "golang.org/x"}, "the transport serves the relay and must not know Postgres or the beat"},
 }
 
 var coreImports = []string{
-	module + "/outbox", module + "/domain", "github.com/jackc/pgx/v5",
+	module + "/outbox", module + "/domain", module + "/internal/postgres", module + "/internal/sqlexpr", "github.com/jackc/pgx/v5",
 	"github.com/ThreeDotsLabs/watermill/message", "golang.org/x/sync", "golang.org/x/time",
 }
 

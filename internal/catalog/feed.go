@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -123,9 +124,9 @@ func (c *Catalog) Events(ctx context.Context, after Cursor, f EventFilter, limit
 
 // beginning is before the first row that a snapshot had not seen and another one has. Those rows are found by their transactions:
 // by position, the whole log would be walked through up to there.
-const beginning = `
+var beginning = `
 select coalesce(min(position + 0) - 1, 9223372036854775807) from tactus.outbox
-where topic = @topic and (xid >= pg_snapshot_xmax(@from::pg_snapshot) or xid = any (array(select pg_snapshot_xip(@from::pg_snapshot))))
+where topic = @topic and ` + sqlexpr.NotSeen("@from::pg_snapshot") + `
     and pg_visible_in_snapshot(xid, @to::pg_snapshot)`
 
 func (c *Catalog) begins(ctx context.Context, topic string, at Cursor) (position int64, err error) {
@@ -144,11 +145,11 @@ const (
 
 // lookAt reads on by position and chooses. The snapshots are asked about each row: one who begins gets what a restored database
 // had, too. Of all rows that are looked at, the last one comes as well.
-const lookAt = `
+var lookAt = `
 with looked_at as materialized (
     select position, aggregate_id, type,
-        (xid >= pg_snapshot_xmax(@from::pg_snapshot) or xid = any (array(select pg_snapshot_xip(@from::pg_snapshot))))
-            and (pg_visible_in_snapshot(xid, @to::pg_snapshot) or @from::text = '` + string(outbox.Nothing) + `' and ` + outbox.Before + `) as new
+        ` + sqlexpr.NotSeen("@from::pg_snapshot") + `
+            and (pg_visible_in_snapshot(xid, @to::pg_snapshot) or @from::text = '` + string(outbox.Nothing) + `' and ` + sqlexpr.BeforeEpoch + `) as new
     from tactus.outbox where topic = @topic and position > @position::bigint order by position limit @most::bigint
 )
 select array(
@@ -159,7 +160,7 @@ select array(
 
 // readFeed reads the rows with their documents.
 const readFeed = `
-select position, aggregate_id, version, type, data, headers, ` + outbox.OccurredAt + `
+select position, aggregate_id, version, type, data, headers, ` + sqlexpr.OccurredAt + `
 from tactus.outbox where topic = $1 and position = any ($2::bigint[]) order by position`
 
 // look returns what is chosen of the next rows, up to which position that is, and whether there are more.
@@ -229,8 +230,7 @@ func ofCursor(err error) error {
 
 // readPresent fails on a standby, whose snapshots do not tell what is running.
 const readPresent = `
-select system_identifier::text || '.' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8), pg_current_snapshot()::text
-from pg_control_system()`
+select ` + sqlexpr.SystemIdentifier + ` || '.' || ` + sqlexpr.Timeline + `, pg_current_snapshot()::text`
 
 // present is the life that the log has now, and its snapshot.
 func (c *Catalog) present(ctx context.Context) (life string, now outbox.Snapshot, err error) {

@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
-	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
 // Run is one run, as the history tells it. A missed range is one entry, from DueAt until Until.
@@ -34,9 +34,9 @@ type Run struct {
 }
 
 var runColumns = `
-select id, schedule_id, (` + outbox.InYears("due_at") + `), ` + outbox.InYears("until") + `, kind, status, schedule_version, reason,
-    ` + outbox.InYears("fired_at") + `, ` + outbox.InYears("expires_at") + `, ` + outbox.InYears("sent_at") + `,
-    ` + outbox.InYears("started_at") + `, ` + outbox.InYears("finished_at") + `, worker, result, error, traceback
+select id, schedule_id, (` + sqlexpr.InYears("due_at") + `), ` + sqlexpr.InYears("until") + `, kind, status, schedule_version, reason,
+    ` + sqlexpr.InYears("fired_at") + `, ` + sqlexpr.InYears("expires_at") + `, ` + sqlexpr.InYears("sent_at") + `,
+    ` + sqlexpr.InYears("started_at") + `, ` + sqlexpr.InYears("finished_at") + `, worker, result, error, traceback
 from tactus.runs where `
 
 var (

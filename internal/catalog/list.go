@@ -14,7 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
-	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
 // Catalog reads from a pool that it is lent.
@@ -149,10 +149,10 @@ type entryRow struct {
 
 // entryColumns looks at no more than a thousand runs of a schedule, whatever they are.
 var entryColumns = `select s.id, s.version, s.definition,
-    coalesce(s.invalid_reason, case when (` + beyondYears + `) then '` + outbox.NotInYears + `' end, ''), coalesce(s.managed_by, ''),
-    ` + outbox.InYears("s.created_at") + `, ` + outbox.InYears("s.updated_at") + `, ` + outbox.InYears("s.effective_from") + `, ` + outbox.InYears("s.trigger_set_at") + `,
-    ` + outbox.InYears("r.fired_at") + `, r.status, (select error from tactus.runs where id = r.failed_id and due_at = r.failed_at), r.success_rate,
-    coalesce(n.fired, 0), coalesce(n.fired >= ` + outbox.PolicyMaxRuns + `, false), clock_timestamp()
+    coalesce(s.invalid_reason, case when (` + beyondYears + `) then '` + sqlexpr.NotInYears + `' end, ''), coalesce(s.managed_by, ''),
+    ` + sqlexpr.InYears("s.created_at") + `, ` + sqlexpr.InYears("s.updated_at") + `, ` + sqlexpr.InYears("s.effective_from") + `, ` + sqlexpr.InYears("s.trigger_set_at") + `,
+    ` + sqlexpr.InYears("r.fired_at") + `, r.status, (select error from tactus.runs where id = r.failed_id and due_at = r.failed_at), r.success_rate,
+    coalesce(n.fired, 0), coalesce(n.fired >= ` + sqlexpr.PolicyMaxRuns + `, false), clock_timestamp()
 from tactus.schedules s
 left join lateral (
     select (array_agg(fired_at order by due_at desc))[1] as fired_at, (array_agg(status order by due_at desc))[1] as status,
@@ -169,14 +169,14 @@ left join tactus.schedule_counts n on n.schedule_id = s.id and n.trigger_set_at 
 where s.deleted_at is null`
 
 // beyondYears is true of rows that somebody changed by hand to what no answer can say.
-var beyondYears = outbox.BeyondYears("s.created_at", "s.updated_at", "s.effective_from", "s.trigger_set_at")
+var beyondYears = sqlexpr.BeyondYears("s.created_at", "s.updated_at", "s.effective_from", "s.trigger_set_at")
 
 var chosen = `
     and (@enabled::boolean is null or s.enabled = @enabled::boolean)
     and (@invalid::boolean is null or (s.invalid_reason is not null or ` + beyondYears + `) = @invalid::boolean)
     and (@category::text = '' or s.category = @category)
     and (cardinality(@tags::text[]) = 0 or s.tags @> @tags::text[])
-    and (@task::text = '' or (not @plain::boolean or strpos(s.task::text, @task) > 0) and ` + outbox.TaskName + ` = @task)
+    and (@task::text = '' or (not @plain::boolean or strpos(s.task::text, @task) > 0) and ` + sqlexpr.TaskName + ` = @task)
     and (@name::text = '' or s.name = @name)
     and (@query::text = '' or strpos(lower(s.name), lower(@query)) > 0)`
 

@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tactus-dev/tactus/domain"
-	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
 // fire has a due time that was set aside fire now, by the row that already stands for it: nothing else can fire it.
@@ -28,8 +28,8 @@ state as materialized (
     select letter.schedule_id, r.id, r.due_at, coalesce(r.status, '') as status, letter.missed or r.until > r.due_at as missed,
         r.status = 'missed' and r.reason = '` + domain.ReasonAside + `' as untouched,
         s.id is not null and s.deleted_at is null and s.enabled as enabled, s.effective_from < letter.due_at as counts,
-        coalesce(n.fired < case when s.trigger = '{"once":true}' then 1 else ` + outbox.PolicyMaxRuns + ` end, true) as allowed,
-        ` + outbox.PolicyOverlaps + ` and ` + outbox.Unfinished + ` as kept_back
+        coalesce(n.fired < case when s.trigger = '{"once":true}' then 1 else ` + sqlexpr.PolicyMaxRuns + ` end, true) as allowed,
+        ` + sqlexpr.PolicyOverlaps + ` and ` + sqlexpr.Unfinished + ` as kept_back
     from letter
     left join tactus.runs r on r.schedule_id = letter.schedule_id and r.due_at = letter.due_at and r.slot = '00000000-0000-0000-0000-000000000000'
     left join tactus.schedules s on s.id = letter.schedule_id
@@ -37,12 +37,12 @@ state as materialized (
 ),
 run as (
     update tactus.runs r set status = 'due', reason = null, error = null, until = null, schedule_version = s.version, fired_at = statement_timestamp(),
-        expires_at = statement_timestamp() + ` + outbox.PolicyExpires + ` * interval '1 second', exclusive = ` + outbox.PolicyOverlaps + `
+        expires_at = statement_timestamp() + ` + sqlexpr.PolicyExpires + ` * interval '1 second', exclusive = ` + sqlexpr.PolicyOverlaps + `
     from state, tactus.schedules s
     where r.id = state.id and r.due_at = state.due_at and s.id = state.schedule_id and s.deleted_at is null and s.enabled and s.effective_from < r.due_at
         and r.status = 'missed' and r.reason = '` + domain.ReasonAside + `' and not state.missed and state.allowed and not state.kept_back
-    returning r.id, s.id as schedule_id, s.trigger_set_at, s.trigger = '{"once":true}' or ` + outbox.PolicyMaxRuns + ` is not null as counts,
-        tactus.run_due(s.id, s.name, ` + outbox.RoutedTask + `, r.id, r.due_at, r.kind) as data
+    returning r.id, s.id as schedule_id, s.trigger_set_at, s.trigger = '{"once":true}' or ` + sqlexpr.PolicyMaxRuns + ` is not null as counts,
+        tactus.run_due(s.id, s.name, ` + sqlexpr.RoutedTask + `, r.id, r.due_at, r.kind) as data
 ),
 count as (
     insert into tactus.schedule_counts as n (schedule_id, trigger_set_at, fired) select schedule_id, trigger_set_at, 1 from run where counts
@@ -57,7 +57,7 @@ event as (
 gone as (
     delete from tactus.deadletters where id = @id and exists (select from event)
 ),
-bell as (` + outbox.RunBell + ` as rung from event)
+bell as (select ` + sqlexpr.RingRuns + ` as rung from event)
 select exists (select from letter), (select count(*) from event) > 0, coalesce(status, ''), coalesce(missed, false), coalesce(untouched, false),
     coalesce(enabled, false), coalesce(counts, false), coalesce(allowed, false), coalesce(kept_back, false), (select count(*) from bell)
 from (select) one left join state on true`

@@ -6,7 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
 // handOver has a run that was never handed over be due again. Its event says what its schedule says now.
@@ -22,7 +22,7 @@ with letter as materialized (
 ),
 state as materialized (
     select r.id, r.due_at, r.status, r.expires_at <= clock_timestamp() as expired, s.deleted_at is not null or s.id is null as deleted,
-        r.redelivered + 1 = letter.version as counts, r.exclusive and ` + outbox.Unfinished + ` as kept_back,
+        r.redelivered + 1 = letter.version as counts, r.exclusive and ` + sqlexpr.Unfinished + ` as kept_back,
         r.status = 'failed' and r.error = letter.error and r.started_at is null and r.worker is null and r.heard_at is null as untouched
     from letter join tactus.runs r on r.id = letter.run left join tactus.schedules s on s.id = r.schedule_id
 ),
@@ -32,7 +32,7 @@ run as (
     where r.id = state.id and r.due_at = state.due_at and s.id = r.schedule_id and s.deleted_at is null
         and r.status = 'failed' and r.error = letter.error and r.started_at is null and r.worker is null and r.heard_at is null
         and r.redelivered + 1 = letter.version and (r.expires_at is null or r.expires_at > clock_timestamp()) and not state.kept_back
-    returning r.id, r.redelivered + 1 as version, tactus.run_due(s.id, s.name, ` + outbox.RoutedTask + `, r.id, r.due_at, r.kind) as data
+    returning r.id, r.redelivered + 1 as version, tactus.run_due(s.id, s.name, ` + sqlexpr.RoutedTask + `, r.id, r.due_at, r.kind) as data
 ),
 event as (
     insert into tactus.outbox (topic, aggregate_id, version, type, data) select 'run', id, version, 'run.due', data from run
@@ -41,7 +41,7 @@ event as (
 gone as (
     delete from tactus.deadletters where id = @id and exists (select from event)
 ),
-bell as (` + outbox.RunBell + ` as rung from event)
+bell as (select ` + sqlexpr.RingRuns + ` as rung from event)
 select exists (select from letter), (select count(*) from event) > 0, coalesce(status, ''), coalesce(expired, false), coalesce(deleted, false),
     coalesce(counts, false), coalesce(kept_back, false), coalesce(untouched, false), (select count(*) from bell)
 from (select) one left join state on true`

@@ -13,7 +13,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/cursor"
-	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
 // Difference is a row that is not what the events make.
@@ -93,7 +93,7 @@ func (d Difference) mendable() bool { return d.row != nil || !d.event }
 
 // newestEvents has all that is needed: the data of an event is the whole schedule.
 const newestEvents = `
-select distinct on (aggregate_id) aggregate_id, version, type, data, ` + outbox.OccurredAt + `
+select distinct on (aggregate_id) aggregate_id, version, type, data, ` + sqlexpr.OccurredAt + `
 from tactus.outbox where topic = 'schedule' order by aggregate_id, version desc, position desc`
 
 type newestEvent struct {

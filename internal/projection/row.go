@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -35,9 +36,9 @@ type Row struct {
 // Select reads rows, in the order of the members of Row. A time that no event can say is drawn to where it differs from all that
 // they do say.
 var Select = `
-select id, name, version, enabled, coalesce(invalid_reason, ''), coalesce(managed_by, ''), trigger, (` + outbox.InYears("anchor") + `), policy,
-    ` + outbox.InYears("effective_from") + `, ` + outbox.InYears("trigger_set_at") + `,
-    ` + outbox.InYears("created_at") + `, ` + outbox.InYears("updated_at") + `, ` + outbox.InYears("deleted_at") + `, category, tags, definition::text, task::text
+select id, name, version, enabled, coalesce(invalid_reason, ''), coalesce(managed_by, ''), trigger, (` + sqlexpr.InYears("anchor") + `), policy,
+    ` + sqlexpr.InYears("effective_from") + `, ` + sqlexpr.InYears("trigger_set_at") + `,
+    ` + sqlexpr.InYears("created_at") + `, ` + sqlexpr.InYears("updated_at") + `, ` + sqlexpr.InYears("deleted_at") + `, category, tags, definition::text, task::text
 from tactus.schedules`
 
 // Of is the row that a schedule makes.

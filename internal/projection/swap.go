@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -117,7 +118,7 @@ event as (
     from put
     returning position
 ),
-bell as (` + outbox.ScheduleBell + ` as rung from (select from event limit 1) e)
+bell as (select ` + sqlexpr.RingSchedules + ` as rung from (select from event limit 1) e)
 select (select count(*) from gone where id not in (select id from put)) + (select count(*) from put), (select count(*) from kept),
     (select count(*) from bell)`
 

@@ -6,7 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
 // appendAgain looks at each run once more, under its lock. One that somebody writes to just now is heard of, and no loss.
@@ -34,7 +34,7 @@ event as (
     order by e.position
     returning position
 ),
-bell as (` + outbox.RunBell + ` as rung from (select from event limit 1) e)
+bell as (select ` + sqlexpr.RingRuns + ` as rung from (select from event limit 1) e)
 select (select count(*) from event), (select count(*) from bell)`
 
 // Again has the relay hand runs over again, and tells how many: those that have started meanwhile are not.

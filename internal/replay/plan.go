@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -52,7 +53,7 @@ type Count struct {
 // chosen are the rows of a plan. Each condition that is not asked for holds by itself.
 const chosen = `
 from tactus.outbox
-where topic = 'schedule' and (pg_visible_in_snapshot(xid, @snapshot::text::pg_snapshot) or ` + outbox.Before + `)
+where topic = 'schedule' and (pg_visible_in_snapshot(xid, @snapshot::text::pg_snapshot) or ` + sqlexpr.BeforeEpoch + `)
     and position > @after::bigint and position >= @from::bigint and position <= @to::bigint
     and (@since::timestamptz is null or occurred_at >= @since) and (@until::timestamptz is null or occurred_at <= @until)
     and (@schedule::text is null or aggregate_id = @schedule::text::uuid)
@@ -60,7 +61,7 @@ where topic = 'schedule' and (pg_visible_in_snapshot(xid, @snapshot::text::pg_sn
 
 const (
 	countChosen = `select type, count(*), min(position), max(position)` + chosen + ` group by type order by type`
-	readChosen  = `select position, aggregate_id, version, type, data, headers, ` + outbox.OccurredAt + chosen + ` order by position limit @limit::int`
+	readChosen  = `select position, aggregate_id, version, type, data, headers, ` + sqlexpr.OccurredAt + chosen + ` order by position limit @limit::int`
 )
 
 func (p Plan) args(after int64) pgx.NamedArgs {

@@ -12,7 +12,7 @@ import (
 
 	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/internal/redis"
-	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 	"github.com/tactus-dev/tactus/relay"
 )
 
@@ -54,7 +54,7 @@ func refuse(key, format string, args ...any) error {
 
 // workersKey tells whether a schedule, living or not, runs its task by a key.
 const workersKey = `
-select exists (select from tactus.schedules s where ` + outbox.TaskQueue + ` = $1 or ` + outbox.TaskStream + ` = $1)`
+select exists (select from tactus.schedules s where ` + sqlexpr.TaskQueue + ` = $1 or ` + sqlexpr.TaskStream + ` = $1)`
 
 func refuseName(ctx context.Context, pool *pgxpool.Pool, client goredis.UniversalClient, key string, workers celery.Config) error {
 	queue := workers.QueueOf(key)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -17,9 +18,9 @@ import (
 const letGo = `
 with ready as materialized (
     select w.id, w.due_at, s.enabled and s.deleted_at is null and s.effective_from <= w.due_at as may, clock_timestamp() as now,
-        ` + outbox.PolicyExpires + ` as expires, s.id as schedule_id
+        ` + sqlexpr.PolicyExpires + ` as expires, s.id as schedule_id
     from tactus.runs w join tactus.schedules s on s.id = w.schedule_id
-    where w.waiting and (not s.enabled or s.deleted_at is not null or s.effective_from > w.due_at or not ` + outbox.Unfinished + `)
+    where w.waiting and (not s.enabled or s.deleted_at is not null or s.effective_from > w.due_at or not ` + sqlexpr.Unfinished + `)
     order by w.id limit 500
     for no key update of w skip locked
 ),
@@ -36,8 +37,8 @@ run as (
     returning r.id, r.due_at, r.fired_at, r.schedule_id, r.kind, r.status
 ),
 fired as materialized (
-    select run.id, run.due_at, run.fired_at, run.kind, s.id as schedule_id, s.name, ` + outbox.RoutedTask + ` as task, s.trigger_set_at,
-        s.trigger = '{"once":true}' or ` + outbox.PolicyMaxRuns + ` is not null as counts
+    select run.id, run.due_at, run.fired_at, run.kind, s.id as schedule_id, s.name, ` + sqlexpr.RoutedTask + ` as task, s.trigger_set_at,
+        s.trigger = '{"once":true}' or ` + sqlexpr.PolicyMaxRuns + ` is not null as counts
     from run join tactus.schedules s on s.id = run.schedule_id
     where run.status = 'due'
 ),
@@ -52,7 +53,7 @@ event as (
     select 'run', id, 1, 'run.due', tactus.run_due(schedule_id, name, task, id, due_at, kind), fired_at from fired
     returning position
 )
-select (select count(*) from run), (` + outbox.RunBell + ` from (select from event limit 1) e)`
+select (select count(*) from run), (select ` + sqlexpr.RingRuns + ` from (select from event limit 1) e)`
 
 // Release lets go what waits for runs that have finished. It tells how many do not wait any more.
 func (c *Collector) Release(ctx context.Context) (released int64, err error) {

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -23,7 +24,7 @@ const isGuess = `(r.status in ('unknown', 'expired') and r.reason is not null)`
 // openRuns pages through the open runs of an age, oldest first.
 const openRuns = `
 select r.id, r.fired_at, coalesce(r.heard_at, r.fired_at), r.status, r.expires_at,
-    ` + outbox.TaskTimeLimit + `, coalesce(` + outbox.TaskStream + `, '') <> '', ` + outbox.TaskIgnoresResult + `, clock_timestamp()
+    ` + sqlexpr.TaskTimeLimit + `, coalesce(` + sqlexpr.TaskStream + `, '') <> '', ` + sqlexpr.TaskIgnoresResult + `, clock_timestamp()
 from tactus.runs r left join tactus.schedules s on s.id = r.schedule_id
 where ` + isOpen + ` and not r.waiting
     and r.fired_at >= now() - @oldest::interval and r.fired_at <= now() - @youngest::interval and (r.fired_at, r.id) > (@fired_at, @id::uuid)

@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
-	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
 // Fates of a due time in shadow mode.
@@ -65,22 +65,22 @@ type querier interface {
 // Times are drawn into the years that Go has: somebody may have changed a row by hand.
 var (
 	readDecisions = `
-select schedule_id, (` + outbox.InYears("due_at") + `), ` + outbox.InYears("until") + `, ` + outbox.InYears("fires_at") + `, fate, coalesce(reason, ''), schedule_name, task_name, args, kwargs
+select schedule_id, (` + sqlexpr.InYears("due_at") + `), ` + sqlexpr.InYears("until") + `, ` + sqlexpr.InYears("fires_at") + `, fate, coalesce(reason, ''), schedule_name, task_name, args, kwargs
 from tactus.shadow_runs where coalesce(until, fires_at) >= $1 order by fires_at`
 
 	readSent = `
-select s.task_id, s.task_name, s.args, s.kwargs, s.sender, (` + outbox.InYears("coalesce(s.sent_at, s.received_at)") + `) as at, s.sent_at is null, s.destination
+select s.task_id, s.task_name, s.args, s.kwargs, s.sender, (` + sqlexpr.InYears("coalesce(s.sent_at, s.received_at)") + `) as at, s.sent_at is null, s.destination
 from tactus.shadow_sent s
 where coalesce(s.sent_at, s.received_at) >= $1 and not exists (
     select from tactus.runs r where r.id = case when s.task_id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then s.task_id::uuid end)
 order by at`
 
-	readWatches = `select (` + outbox.InYears("greatest(since, $1)") + `), ` + outbox.InYears("until") + ` from tactus.shadow_watches where until >= $1 order by since`
+	readWatches = `select (` + sqlexpr.InYears("greatest(since, $1)") + `), ` + sqlexpr.InYears("until") + ` from tactus.shadow_watches where until >= $1 order by since`
 
 	readSchedules = `
-select s.id, (` + outbox.InYears("s.effective_from") + `), s.enabled, coalesce(s.invalid_reason, ''), ` + outbox.InYears("s.deleted_at") + `, s.definition from tactus.schedules s
+select s.id, (` + sqlexpr.InYears("s.effective_from") + `), s.enabled, coalesce(s.invalid_reason, ''), ` + sqlexpr.InYears("s.deleted_at") + `, s.definition from tactus.schedules s
 where s.id in (select schedule_id from tactus.shadow_runs where decided_at >= $1)
-    or ` + outbox.TaskName + ` in (select task_name from tactus.shadow_sent where heard_at >= $1)
+    or ` + sqlexpr.TaskName + ` in (select task_name from tactus.shadow_sent where heard_at >= $1)
 order by s.deleted_at is not null, s.id`
 )
 

@@ -14,7 +14,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/cursor"
-	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
 // Window is a time in which every due time is looked at.
@@ -26,7 +26,7 @@ type Window struct {
 
 const (
 	readHistories = `
-select aggregate_id, version, type, data, ` + outbox.OccurredAt + ` from tactus.outbox where topic = 'schedule' order by aggregate_id, version`
+select aggregate_id, version, type, data, ` + sqlexpr.OccurredAt + ` from tactus.outbox where topic = 'schedule' order by aggregate_id, version`
 
 	readSettled = `
 select schedule_id, id, schedule_version, due_at, until, status not in ('missed', 'skipped') from tactus.runs

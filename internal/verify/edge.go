@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 	"github.com/tactus-dev/tactus/outbox"
 	"github.com/tactus-dev/tactus/relay"
 	"github.com/tactus-dev/tactus/relay/ledger"
@@ -157,12 +158,11 @@ func (c *checker) awaitRelay(ctx context.Context) (before outbox.Snapshot, err e
 }
 
 // unpublished looks for a row that was committed before and is beyond an edge, but for the last rows of a batch.
-const unpublished = `
-select exists (select from tactus.outbox where topic = 'schedule' and position <= $1
-        and (xid <> all (array(select pg_snapshot_xip($2::pg_snapshot))) or position <@ any ($6::text::int8range[])) and not $3)
+var unpublished = `
+select exists (select from tactus.outbox where topic = 'schedule' and ` + sqlexpr.BeforeOpening("$1", "$2::pg_snapshot", "$6::text::int8range[]") + ` and not $3)
     or exists (select from tactus.outbox where topic = 'schedule' and pg_visible_in_snapshot(xid, $4::pg_snapshot)
-        and (xid >= pg_snapshot_xmax($5::pg_snapshot) or xid = any (array(select pg_snapshot_xip($5::pg_snapshot))))
-        and (position > $1 or xid = any (array(select pg_snapshot_xip($2::pg_snapshot))) and not position <@ any ($6::text::int8range[])))`
+        and ` + sqlexpr.NotSeen("$5::pg_snapshot") + `
+        and ` + sqlexpr.AfterOpening("$1", "$2::pg_snapshot", "$6::text::int8range[]") + `)`
 
 func (c *checker) behind(ctx context.Context, before outbox.Snapshot) (behind bool, err error) {
 	last, _, err := streamInfo(ctx, c.redis, c.config.Stream)

@@ -9,13 +9,13 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/cursor"
-	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
 // readIdle are the enabled schedules of which no due time is recorded, and that are not due for ever: those that are due
 // once, and those that end. All others always have a next due time.
 var readIdle = `
-select s.id, s.version, s.trigger, (` + outbox.InYears("s.anchor") + `), s.policy, ` + outbox.InYears("s.effective_from") + `, s.managed_by is not null from tactus.schedules s
+select s.id, s.version, s.trigger, (` + sqlexpr.InYears("s.anchor") + `), s.policy, ` + sqlexpr.InYears("s.effective_from") + `, s.managed_by is not null from tactus.schedules s
 where s.enabled and s.deleted_at is null and (s.trigger = '{"once":true}' or s.policy like '%"ends_at":%')
     and not exists (select from tactus.runs r where r.schedule_id = s.id and r.kind = 'scheduled')
     and not exists (select from tactus.schedule_counts n where n.schedule_id = s.id and n.fired > 0)`

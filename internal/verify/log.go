@@ -12,6 +12,7 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/cursor"
 	"github.com/tactus-dev/tactus/internal/projection"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -31,9 +32,9 @@ type loggedEvent struct {
 	Before            bool
 }
 
-const readLog = `
-select position, aggregate_id, version, type, data, ` + outbox.OccurredAt + `,
-    position <= $6 and (xid <> all (array(select pg_snapshot_xip($7::pg_snapshot))) or position <@ any ($8::text::int8range[])),
+var readLog = `
+select position, aggregate_id, version, type, data, ` + sqlexpr.OccurredAt + `,
+    ` + sqlexpr.BeforeOpening("$6", "$7::pg_snapshot", "$8::text::int8range[]") + `,
     pg_visible_in_snapshot(xid, $1::pg_snapshot), pg_visible_in_snapshot(xid, $2::pg_snapshot),
     pg_visible_in_snapshot(xid, $3::pg_snapshot), pg_visible_in_snapshot(xid, $4::pg_snapshot),
     pg_visible_in_snapshot(xid, $5::pg_snapshot)

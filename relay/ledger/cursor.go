@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -42,10 +43,10 @@ func (r *Reader) args() pgx.NamedArgs {
 
 // isNew is true of rows that the snapshot @previous had not seen. What was committed before the epoch began is old whatever its
 // xid is: that may be one of another server.
-const isNew = `(` + notSeen + `
+var isNew = `(` + notSeen + `
     and ` + notOld + `)`
 
-const notSeen = `(xid >= pg_snapshot_xmax(@previous::pg_snapshot) or xid = any (array(select pg_snapshot_xip(@previous::pg_snapshot))))`
+var notSeen = sqlexpr.NotSeen("@previous::pg_snapshot")
 
 // ofOpen is true of rows of the transaction open.id. It is a range, whose size Postgres does not guess from the rows that there are: after
 // one transaction has written most of them, it takes "xid = open.id" for true of half the table, and reads all of it.
@@ -63,18 +64,19 @@ const inSnapshot = `(xid < pg_snapshot_xmin(@snapshot::pg_snapshot) or pg_visibl
 // wasThere is true of rows that were committed when @snapshot was taken.
 const wasThere = `(` + inSnapshot + ` or position <= @floor::bigint and not ` + isLate + `)`
 
-const selectRows = `select position, aggregate_id, version, type, data, headers, ` + outbox.OccurredAt
+const selectRows = `select position, aggregate_id, version, type, data, headers, ` + sqlexpr.OccurredAt
 
 // The rows of a batch: they are counted and read by the same words. Of one that opens an epoch, what is new is told by its own
 // xids alone: @floor is its own.
-const (
+var (
 	inNext  = ` from tactus.outbox where topic = @topic and ` + isNew + ` and ` + inSnapshot
 	inAgain = ` from tactus.outbox where topic = @topic and ` + wasThere + `
     and (position >= @from::bigint and occurred_at >= coalesce(@since::timestamptz, '-infinity') or ` + isNew + `)`
 	inOpening = ` from tactus.outbox where topic = @topic and ` + wasThere + `
     and (position >= @from::bigint and occurred_at >= coalesce(@since::timestamptz, '-infinity') or ` + notSeen + `)`
-	onePage = ` and position > @after::bigint and position <= @last::bigint order by position limit @limit offset @offset`
 )
+
+const onePage = ` and position > @after::bigint and position <= @last::bigint order by position limit @limit offset @offset`
 
 // words tell the rows of a batch, and of the parts that follow it.
 func (r *Reader) words(b Batch) string {

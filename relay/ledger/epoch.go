@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -57,8 +58,8 @@ func ReadLife(ctx context.Context, q outbox.Querier, sink string) (Life, error) 
 
 // here is who the server is. A standby cannot tell its timeline in the same way, and need not.
 const here = `here as materialized (
-    select pg_is_in_recovery() as standby, (select system_identifier::text from pg_control_system()) as system_identifier,
-        case when pg_is_in_recovery() then '' else substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) end as timeline
+    select pg_is_in_recovery() as standby, ` + sqlexpr.SystemIdentifier + ` as system_identifier,
+        case when pg_is_in_recovery() then '' else ` + sqlexpr.Timeline + ` end as timeline
 )`
 
 const readLife = `
@@ -76,16 +77,16 @@ select clock_timestamp(), here.standby, s.sink is not null, coalesce(s.topic, ''
 from here left join tactus.relay_sinks s on s.sink = @sink
 left join lateral (select * from tactus.relay_batches where sink = @sink order by number desc limit 1) b on true`
 
-const oldest = `
-select min(` + outbox.OccurredAt + `) from tactus.outbox, (
+var oldest = `
+select min(` + sqlexpr.OccurredAt + `) from tactus.outbox, (
     select coalesce((select case when not more and (number < @batch::bigint or row_count <= @place::bigint) then snapshot else previous end
         from tactus.relay_batches where sink = @sink and number <= @batch::bigint order by number desc limit 1), '1:1:') as had,
         coalesce((select late from tactus.relay_sinks where sink = @sink), '1:1:') as late,
         coalesce((select seen from tactus.relay_sinks where sink = @sink), '{}') as seen,
         coalesce((select floor from tactus.relay_sinks where sink = @sink), 0) as floor
 ) s
-where topic = @topic and (xid >= pg_snapshot_xmax(had) or xid = any (array(select pg_snapshot_xip(had))))
-    and (position > floor or xid = any (array(select pg_snapshot_xip(late))) and not position <@ any (seen))`
+where topic = @topic and ` + sqlexpr.NotSeen("had") + `
+    and ` + sqlexpr.AfterOpening("floor", "late", "seen")
 
 // Oldest tells when the oldest row was written that a sink lacks which has come to a place; zero when it has all.
 func Oldest(ctx context.Context, q outbox.Querier, sink, topic string, p Place) (time.Time, error) {

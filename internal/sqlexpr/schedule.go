@@ -1,50 +1,50 @@
-package outbox
+package sqlexpr
 
 // Postgres decodes every string of a json document to read any member of it, and raises when one holds U+0000 or half of a
 // surrogate pair. Both are valid JSON, and tasks come from users: one such schedule would stop every statement that reads
 // it among others. Statements therefore read the task of the schedule s (tactus.schedules) by these expressions only.
 const (
-	TaskName   = readableTask + `->>'task_name'`
-	TaskQueue  = `coalesce(` + readableTask + `->>'queue', case when ` + readableTask + `->'exchange' is null then ` + fromRoute + `queue end end)` // null when it goes to the default queue, or to a stream
-	TaskStream = readableTask + `->>'stream'`                                                                                                       // null when it goes to a queue
+	TaskName   = ReadableTask + `->>'task_name'`
+	TaskQueue  = `coalesce(` + ReadableTask + `->>'queue', case when ` + ReadableTask + `->'exchange' is null then ` + fromRoute + `queue end end)` // null when it goes to the default queue, or to a stream
+	TaskStream = ReadableTask + `->>'stream'`                                                                                                       // null when it goes to a queue
 
 	// TaskIgnoresResult reports whether nobody is told what came of the task.
-	TaskIgnoresResult = `coalesce(` + readableTask + `->>'ignore_result' = 'true', ` + fromRoute + `ignore_result end, false)`
+	TaskIgnoresResult = `coalesce(` + ReadableTask + `->>'ignore_result' = 'true', ` + fromRoute + `ignore_result end, false)`
 
 	// TaskTimeLimit is in seconds; 0 when there is none.
-	TaskTimeLimit = `coalesce(substring(` + readableTask + `->>'time_limit_seconds' from '^[0-9]{1,18}$')::bigint, ` + fromRoute + `time_limit_seconds end, 0)`
+	TaskTimeLimit = `coalesce(substring(` + ReadableTask + `->>'time_limit_seconds' from '^[0-9]{1,18}$')::bigint, ` + fromRoute + `time_limit_seconds end, 0)`
 
 	RouteExpires = fromRoute + `expires_seconds end` // of runs whose schedule says nothing of it; null when the route does not either
 
 	// RoutedTask is what a run carries to its sink: the task, with the options of its route that it does not have itself.
-	RoutedTask = `case when ` + anyRoutes + ` then tactus.routed(s.task, ` + readableTask + `) else s.task end`
+	RoutedTask = `case when ` + anyRoutes + ` then tactus.routed(s.task, ` + ReadableTask + `) else s.task end`
 )
 
 // What has no routes pays for one look at the table in a statement. What a task says itself goes before its route, and one for a
 // stream has none (see domain.Route).
 const (
 	anyRoutes = `(select exists (select from tactus.routes where deleted_at is null))`
-	fromRoute = `case when ` + anyRoutes + ` and ` + readableTask + `->'stream' is null
+	fromRoute = `case when ` + anyRoutes + ` and ` + ReadableTask + `->'stream' is null
         then (tactus.route_of(` + TaskName + `)).`
 )
 
 // TaskArgs and TaskKwargs are texts of JSON, as the user wrote them; null where that cannot be read.
 const (
-	TaskArgs   = `case when ` + taskIsReadable + ` then ` + readableTask + `->'args' end`
-	TaskKwargs = `case when ` + taskIsReadable + ` then ` + readableTask + `->'kwargs' end`
+	TaskArgs   = `case when ` + taskIsReadable + ` then ` + ReadableTask + `->'args' end`
+	TaskKwargs = `case when ` + taskIsReadable + ` then ` + ReadableTask + `->'kwargs' end`
 
-	taskIsReadable = `length(` + readableTask + `::text) = length(s.task::text)`
+	taskIsReadable = `length(` + ReadableTask + `::text) = length(s.task::text)`
 )
 
-// readableTask is the task without the escapes that Postgres does not decode: of U+0000, and of surrogates without their
+// ReadableTask is the task of the schedule s without the escapes that Postgres does not decode: of U+0000, and of surrogates without their
 // other half. The members that are read by name have none: the program writes every character of them as it is. A pair
 // of surrogates, and one of backslashes, is matched first and put back: "\\u0000" is a backslash and text. In the pattern
 // ~ stands for a backslash, which standard_conforming_strings gives two meanings.
-const readableTask = `(case when strpos(s.task::text, chr(92) || 'u') = 0 then s.task else regexp_replace(s.task::text, replace(
+const ReadableTask = `(case when strpos(s.task::text, chr(92) || 'u') = 0 then s.task else regexp_replace(s.task::text, replace(
     '(~~|~u[dD][89abAB][0-9a-fA-F]{2}~u[dD][c-fC-F][0-9a-fA-F]{2})|~u(?:0000|[dD][89a-fA-F][0-9a-fA-F]{2})',
     '~', repeat(chr(92), 2)), chr(92) || '1', 'g')::json end)`
 
-// The policy of a schedule s is a text of our own, in canonical form, without a word of a user. Reading it by its bytes
+// The policy of the schedule s (tactus.schedules) is a text of our own, in canonical form, without a word of a user. Reading it by its bytes
 // raises for no row, whatever somebody has made of one by hand.
 const (
 	PolicyExpires  = `coalesce(substring(s.policy from '"expires": *([0-9]{1,18})')::bigint, ` + RouteExpires + `)`

@@ -1,4 +1,4 @@
-package outbox
+package sqlexpr
 
 // Unfinished is the condition that a run of the schedule s (tactus.schedules) is unfinished, so that another must not begin.
 // A run that is silent for longer than it can take counts as finished, because its answer may have been lost: a started
