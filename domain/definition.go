@@ -13,12 +13,12 @@ type Definition struct {
 	Tags              []string `json:"tags,omitempty"`
 	Enabled           *bool    `json:"enabled,omitempty" doc:"True unless said otherwise."`
 
-	CronExpression  string  `json:"cron_expression,omitempty" doc:"One trigger: a cron expression of 5 fields (6 with cron_seconds)."`
+	CronExpression  string  `json:"cron_expression,omitempty" doc:"One trigger: a cron expression of 5 fields (6 with cron_seconds), or as cron_dialect has it."`
 	IntervalSeconds float64 `json:"interval_seconds,omitempty" doc:"One trigger: every so many whole seconds, counted from interval_anchor."`
 	RunAt           string  `json:"run_at,omitempty" doc:"One trigger: once, at this time."`
 	PresetName      string  `json:"preset_name,omitempty" doc:"One trigger: the name of a preset cron expression."`
-	CronDialect     string  `json:"cron_dialect,omitempty" enum:"celery,vixie" doc:"celery ANDs the two day fields when both are restricted, vixie ORs them."`
-	CronSeconds     bool    `json:"cron_seconds,omitempty"`
+	CronDialect     string  `json:"cron_dialect,omitempty" enum:"celery,vixie,quartz,aws" doc:"celery ANDs the two day fields when both are restricted, vixie ORs them. quartz has 6 or 7 fields (seconds first, perhaps a year), aws has cron(...) with a year, rate(...) and at(...); in both 1 is Sunday, and one day field is ?."`
+	CronSeconds     bool    `json:"cron_seconds,omitempty" doc:"The expression has leading seconds; quartz has them anyway, aws never."`
 	Timezone        string  `json:"timezone,omitempty" doc:"IANA name."`
 	DSTGap          string  `json:"dst_gap,omitempty" enum:"auto,run_after,skip"`
 	DSTOverlap      string  `json:"dst_overlap,omitempty" enum:"auto,first,second,both"`

@@ -59,9 +59,10 @@ func (d Definition) Warnings() []Warning {
 
 type normalizer struct {
 	Definition
-	context  Context
-	faults   Faults
-	warnings []Warning
+	context    Context
+	faults     Faults
+	warnings   []Warning
+	timeInCron bool // run_at is written as at(...)
 }
 
 // Texts are no longer than this, in characters.
@@ -140,7 +141,7 @@ func (n *normalizer) texts() {
 func (n *normalizer) policies() {
 	n.choose("execution_policy", &n.ExecutionPolicy, OverlapAllow, OverlapSkip, OverlapQueue)
 	n.choose("misfire_policy", &n.MisfirePolicy, MisfireLatest, MisfireAll, MisfireNone)
-	n.choose("cron_dialect", &n.CronDialect, "celery", "vixie")
+	n.choose("cron_dialect", &n.CronDialect, "celery", "vixie", "quartz", "aws")
 	n.choose("dst_gap", &n.DSTGap, "auto", "run_after", "skip")
 	n.choose("dst_overlap", &n.DSTOverlap, "auto", "first", "second", "both")
 	n.seconds("misfire_grace_seconds", &n.MisfireGraceSeconds, DefaultGrace)

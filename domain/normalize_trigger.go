@@ -23,7 +23,7 @@ func (n *normalizer) trigger() {
 	if !ok {
 		return
 	}
-	n.RunAt = n.instant("run_at", n.RunAt, location)
+	n.RunAt = n.instant(n.timeMember(), n.RunAt, location)
 	n.IntervalAnchor = n.instant("interval_anchor", n.IntervalAnchor, location)
 	n.StartsAt = n.instant("starts_at", n.StartsAt, location)
 	n.EndsAt = n.instant("ends_at", n.EndsAt, location)
@@ -35,6 +35,14 @@ func (n *normalizer) trigger() {
 	}
 	n.warn()
 	n.dueTimes()
+}
+
+// timeMember is where run_at is written: in a member of its own, or as at(...) in the expression.
+func (n *normalizer) timeMember() string {
+	if n.timeInCron {
+		return "cron_expression"
+	}
+	return "run_at"
 }
 
 // phase is that of the same interval so far, or now: saying it again does not move it.
@@ -58,7 +66,9 @@ func (n *normalizer) warn() {
 		return // a fault, which is told elsewhere
 	}
 	for _, w := range spec.Warnings() {
-		n.warnings = append(n.warnings, Warning{w.Code, w.Message})
+		if w.Code != cron.WarningForeign { // which told whoever typed the expression
+			n.warnings = append(n.warnings, Warning{w.Code, w.Message})
+		}
 	}
 }
 
@@ -115,9 +125,13 @@ func (n *normalizer) intervalInRange(member string) bool {
 }
 
 // parseCron brings the expression to its canonical form, and takes out of it what has a member of its own:
-// a zone prefix, or an interval written as "@every 90s".
+// a zone prefix, an interval written as "@every 90s" or "rate(5 minutes)", or a time written as "at(...)".
 func (n *normalizer) parseCron() {
 	if n.CronExpression == "" || utf8.RuneCountInString(n.CronExpression) > maxCron { // which texts has told
+		return
+	}
+	if n.CronDialect == string(cron.AWS) && n.CronSeconds {
+		n.faults.add(cron.CodeSyntax, "/cron_seconds", "aws has no seconds: leave cron_seconds out, or use dialect quartz")
 		return
 	}
 	spec, err := cron.Parse(n.CronExpression, cron.Options{Dialect: cron.Dialect(n.CronDialect), Seconds: n.CronSeconds})
@@ -125,6 +139,7 @@ func (n *normalizer) parseCron() {
 		n.cronFault("/cron_expression", err)
 		return
 	}
+	n.warnOfTyping(spec)
 	if prefix := spec.Zone(); prefix != "" {
 		if n.Timezone != "" && n.Timezone != prefix {
 			n.faults.add("trigger_ambiguous", "/timezone", "the expression says %s, timezone says %s: give one of them", prefix, n.Timezone)
@@ -136,8 +151,28 @@ func (n *normalizer) parseCron() {
 		n.intervalInRange("/cron_expression")
 		return
 	}
+	if at, ok := spec.At(); ok {
+		n.CronExpression, n.RunAt, n.timeInCron = "", at, true
+		return
+	}
 	if n.PresetName == "" {
 		n.CronExpression = spec.String()
+	}
+	if n.CronDialect == string(cron.Quartz) {
+		n.CronSeconds = false // its expressions have seconds anyway
+	}
+}
+
+// warnOfTyping passes on what the canonical form would not show any more: that the expression looks like one of another
+// dialect. Whoever brings back an expression as it is stored has been told.
+func (n *normalizer) warnOfTyping(spec cron.Spec) {
+	if p := n.context.Previous; p != nil && p.CronExpression == n.CronExpression && p.CronDialect == n.CronDialect {
+		return
+	}
+	for _, w := range spec.Warnings() {
+		if w.Code == cron.WarningForeign {
+			n.warnings = append(n.warnings, Warning{w.Code, w.Message})
+		}
 	}
 }
 
@@ -258,7 +293,7 @@ func (n *normalizer) dueTimes() {
 	first, ok := Policy{StartsAt: starts, EndsAt: ends}.Next(recurrence, after)
 	if !ok {
 		if _, ever := recurrence.Next(after); !ever {
-			n.faults.add("cron_never_fires", "/cron_expression", "%q is not due within 40 years", n.CronExpression)
+			n.faults.add("cron_never_fires", "/cron_expression", "%q is not due any more, or not within 40 years", n.CronExpression)
 			return
 		}
 		n.faults.add("no_fire_in_window", "/ends_at", nothingDue)

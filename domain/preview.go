@@ -58,11 +58,13 @@ func (d Definition) Preview(ask Ask, timezone string) (Preview, error) {
 	if err := ask.check(); err != nil {
 		return Preview{}, err
 	}
-	d, _, err := d.Normalize(Context{Timezone: timezone, Now: ask.After})
+	d, warnings, err := d.Normalize(Context{Timezone: timezone, Now: ask.After})
 	if err != nil {
 		return Preview{}, err
 	}
-	return Schedule{Definition: d}.Preview(ask)
+	p, err := Schedule{Definition: d}.Preview(ask)
+	p.Warnings = append([]Warning{}, warnings...) // among them what only the expression as it is typed shows
+	return p, err
 }
 
 // Preview answers for a schedule, whether it is enabled or not. Of max_runs, those that are done are behind it.

@@ -63,6 +63,31 @@ func TestPreview(t *testing.T) {
 			`{"due_times":["2026-03-06T00:00:00Z","2026-03-13T00:00:00Z"],"description":"At 00:00, on day 13 of the month, or on Friday, UTC","marks":[],
 				"warnings":[{"code":"day_fields_or","message":"day of month and day of week are both restricted: due when either matches (Celery itself would demand both)"}]}`,
 		},
+		{
+			"of Quartz, with a year", `{"cron_expression": "0 0 12 ? * 2-6 2027", "cron_dialect": "quartz", "timezone": "Asia/Tokyo"}`, "2026-03-01T00:00:00Z", 2, "ja",
+			`{"due_times":["2027-01-01T12:00:00+09:00","2027-01-04T12:00:00+09:00"],"description":"2027年の月曜日から金曜日、12:00、Asia/Tokyo","marks":[],"warnings":[]}`,
+		},
+		{
+			"of AWS", `{"cron_expression": "cron(0 12 ? * MON-FRI *)", "cron_dialect": "aws"}`, "2026-03-01T00:00:00Z", 1, "",
+			`{"due_times":["2026-03-02T12:00:00Z"],"description":"At 12:00, Monday to Friday, UTC","marks":[],"warnings":[]}`,
+		},
+		{
+			"a rate of AWS", `{"cron_expression": "rate(5 minutes)", "cron_dialect": "aws"}`, "2026-03-01T00:00:00Z", 1, "",
+			`{"due_times":["2026-03-01T00:05:00Z"],"description":"Every 5 minutes, counted from 2026-03-01T00:00:00Z","marks":[],"warnings":[]}`,
+		},
+		{
+			"a time of AWS", `{"cron_expression": "at(2026-11-01T01:30:00)", "cron_dialect": "aws", "timezone": "America/New_York"}`, "2026-03-01T00:00:00Z", 2, "",
+			`{"due_times":["2026-11-01T01:30:00-04:00"],"description":"Once, at 2026-11-01T01:30:00-04:00","marks":[],"warnings":[]}`,
+		},
+		{
+			"Quartz' days under another dialect", `{"cron_expression": "0 0 12 ? * 2-6", "cron_seconds": true}`, "2026-03-01T00:00:00Z", 1, "",
+			`{"due_times":["2026-03-03T12:00:00Z"],"description":"At 12:00, Tuesday to Saturday, UTC","marks":[],
+				"warnings":[{"code":"cron_dialect","message":"day of week 2-6 is counted from Sunday = 0, as celery does: in an expression that was written for Quartz or AWS, 1 is Sunday; take dialect quartz for those"}]}`,
+		},
+		{
+			"two day fields that every dialect reads alike", `{"cron_expression": "0 0 */2 * 1"}`, "2026-03-01T00:00:00Z", 1, "",
+			`{"due_times":["2026-03-09T00:00:00Z"],"description":"At 00:00, on every 2nd day from 1 to 31 of the month, only when it is also Monday, UTC","marks":[],"warnings":[]}`,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/tactus-dev/tactus/domain/cron"
 )
 
 // Schedule is a definition with an identity, a version and its times (UTC).
@@ -144,20 +146,37 @@ func (s Schedule) Last() (time.Time, bool) {
 	if s.RunAt != "" {
 		return instant(s.RunAt), true
 	}
+	end := instant(s.EndsAt).Add(1)
 	if s.EndsAt == "" {
-		return time.Time{}, false
+		if !s.years() {
+			return time.Time{}, false
+		}
+		end = time.Date(maxYear+1, 1, 1, 0, 0, 0, 0, time.UTC)
 	}
 	recurrence, err := s.Recurrence()
 	if err != nil {
 		return time.Time{}, false
 	}
-	return recurrence.Prev(instant(s.EndsAt).Add(1))
+	return recurrence.Prev(end)
+}
+
+// years reports whether the trigger ends by itself, because its expression names years. Only two dialects have those, so
+// that no other expression is read for this.
+func (s Schedule) years() bool {
+	if s.CronExpression == "" || s.CronDialect != string(cron.Quartz) && s.CronDialect != string(cron.AWS) {
+		return false
+	}
+	spec, err := cron.Parse(s.CronExpression, cron.Options{Dialect: cron.Dialect(s.CronDialect), Seconds: s.CronSeconds})
+	return err == nil && spec.HasYears()
 }
 
 // Past is the fault of a schedule that has nothing to come: the last instant at which it was due is past.
 func (s Schedule) Past() *Error {
 	if s.RunAt != "" {
 		return &Error{Kind: Invalid, Code: "at_in_past", Field: "/run_at", Message: s.RunAt + " is past: give a time to come"}
+	}
+	if s.EndsAt == "" {
+		return &Error{Kind: Invalid, Code: cron.CodeNeverFires, Field: "/cron_expression", Message: s.CronExpression + " has no due times to come: its years are past"}
 	}
 	return &Error{Kind: Invalid, Code: "no_fire_in_window", Field: "/ends_at", Message: nothingDue}
 }

@@ -11,9 +11,9 @@ import (
 
 // Recurrence answers when something is due. Due times strictly increase, and every call is bounded.
 type Recurrence interface {
-	// Next is the first due time after the instant; false when there is none within 40 years.
+	// Next is the first due time after the instant; false when there is none within 40 years (with a year field, ever).
 	Next(after time.Time) (time.Time, bool)
-	// Prev is the last due time before the instant; false when there is none within 40 years.
+	// Prev is the last due time before the instant; false when there is none within 40 years (with a year field, ever).
 	Prev(before time.Time) (time.Time, bool)
 }
 

@@ -17,7 +17,7 @@ type definitionFlags struct {
 	At          string   `help:"Trigger: once, at this time (RFC 3339, or local in --tz)."`
 	Preset      string   `help:"Trigger: a preset."`
 	TZ          string   `name:"tz" help:"Zone (IANA)."`
-	Dialect     string   `help:"celery or vixie."`
+	Dialect     string   `help:"Of the cron expression: celery, vixie, quartz or aws."`
 	Task        string   `help:"The task to run."`
 	Args        string   `help:"Its arguments, a JSON list."`
 	Kwargs      string   `help:"Its keyword arguments, a JSON object."`

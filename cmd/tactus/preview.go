@@ -15,7 +15,7 @@ type previewCmd struct {
 	TZ       string `name:"tz" placeholder:"ZONE" help:"Zone (IANA; UTC unless the expression says TZ=)."`
 	After    string `placeholder:"TIME" help:"Due times after this (RFC 3339; now unless given)."`
 	N        int    `short:"n" default:"10" help:"How many, at most 1000."`
-	Dialect  string `enum:"celery,vixie" default:"celery" help:"celery ANDs the two day fields, vixie ORs them."`
+	Dialect  string `enum:"celery,vixie,quartz,aws" default:"celery" help:"celery ANDs the two day fields, vixie ORs them; quartz (seconds first) and aws (cron(...), rate(...), at(...)) count Sunday as 1."`
 	Seconds  bool   `help:"The expression has six fields, the first of them seconds."`
 	Gap      string `name:"dst-gap" enum:"auto,run_after,skip" default:"auto" help:"What becomes of a time that the clocks skip: auto, run_after or skip."`
 	Overlap  string `name:"dst-overlap" enum:"auto,first,second,both" default:"auto" help:"What becomes of a time that is repeated: auto, first, second or both."`

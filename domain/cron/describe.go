@@ -43,6 +43,8 @@ func (s Spec) DescribeIn(l Language, zone string) string {
 	switch {
 	case s.every > 0:
 		p.rhythm = words.interval(s.every)
+	case s.rare != nil && s.rare.at != "":
+		p.rhythm = words.once(s.rare.at)
 	case s.months == 0:
 		p.rhythm = words.never
 	default:
@@ -55,6 +57,7 @@ func (s Spec) DescribeIn(l Language, zone string) string {
 type phrases struct {
 	never    string
 	everyDay string
+	once     func(at string) string
 	interval func(time.Duration) string   // every 90 seconds
 	times    func(clock []string) string  // at 09:00 and 12:30
 	rhythm   func(rhythm) string          // every 5 minutes
@@ -65,12 +68,13 @@ type phrases struct {
 	weekdays func(weekdays, bool) string  // Monday to Friday; true for the second part of both
 	both     func(dates, weekday string) string
 	either   func(dates, weekday string) string
-	months   func([]span) string // in January
+	months   func([]span) string  // in January
+	years    func(pattern) string // in 2026 to 2028
 	sentence func(parts) string
 }
 
 // parts is a sentence before it is put together; what has nothing to say is empty.
-type parts struct{ rhythm, within, hours, days, months, zone string }
+type parts struct{ rhythm, within, hours, days, months, years, zone string }
 
 // period is a unit of the clock.
 type period int
@@ -92,9 +96,9 @@ type rhythm struct {
 type (
 	dates struct {
 		pattern
-		last    []int // days before the last
-		lastWD  bool
-		nearest []int
+		last     []int // days before the last
+		nearLast []int // the weekdays nearest to those
+		nearest  []int
 	}
 	weekdays struct {
 		spans []span
@@ -106,6 +110,9 @@ type (
 func (s *Spec) describe(words *phrases, p *parts) {
 	if s.months != 1<<13-2 {
 		p.months = words.months(patternOf(uint64(s.months), 1, 12, true).spans)
+	}
+	if s.years != nil {
+		p.years = words.years(patternOfList(s.years.list(), firstYear, awsYear.max, false))
 	}
 	p.days = s.days.describe(words, p.months != "")
 	s.describeClock(words, p)
@@ -202,7 +209,7 @@ func (d *days) describe(words *phrases, inMonths bool) string {
 func (d *days) dates() dates {
 	return dates{
 		pattern: patternOf(uint64(d.ofMonth), 1, 31, false),
-		last:    values(uint64(d.last)), lastWD: d.lastWD, nearest: values(uint64(d.nearest)),
+		last:    values(uint64(d.last)), nearLast: values(uint64(d.nearLast)), nearest: values(uint64(d.nearest)),
 	}
 }
 

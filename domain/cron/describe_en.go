@@ -9,6 +9,7 @@ import (
 var english = phrases{
 	never:    "never",
 	everyDay: "every day",
+	once:     func(at string) string { return "once, at " + at },
 	interval: func(d time.Duration) string { return "every " + lengthEN(d) },
 	times:    func(clocks []string) string { return "at " + listEN(clocks, "and") },
 	rhythm:   rhythmEN,
@@ -24,6 +25,7 @@ var english = phrases{
 	months: func(spans []span) string {
 		return "in " + listEN(spansEN(spans, func(m int) string { return time.Month(m).String() }), "and")
 	},
+	years:    yearsEN,
 	sentence: sentenceEN,
 }
 
@@ -31,7 +33,7 @@ var periodsEN = [...]string{perSecond: "second", perMinute: "minute", perHour: "
 
 func sentenceEN(p parts) string {
 	var said []string
-	for _, part := range []string{p.rhythm, p.within, p.hours, p.days, p.months, p.zone} {
+	for _, part := range []string{p.rhythm, p.within, p.hours, p.days, p.months, p.years, p.zone} {
 		if part != "" {
 			said = append(said, part)
 		}
@@ -78,6 +80,13 @@ func hoursEN(p pattern) string {
 	return listEN(texts, "and")
 }
 
+func yearsEN(p pattern) string {
+	if p.step > 1 {
+		return fmt.Sprintf("in every %s year from %d to %d", ordinalEN(p.step), p.from, p.to)
+	}
+	return "in " + listEN(spansEN(p.spans, func(year int) string { return fmt.Sprint(year) }), "and")
+}
+
 func datesEN(d dates) string {
 	var texts []string
 	switch {
@@ -96,8 +105,15 @@ func datesEN(d dates) string {
 			texts = append(texts, fmt.Sprintf("the %s day before the last", ordinalEN(n)))
 		}
 	}
-	if d.lastWD {
-		texts = append(texts, "the last weekday")
+	for _, n := range d.nearLast {
+		switch n {
+		case 0:
+			texts = append(texts, "the last weekday")
+		case 1:
+			texts = append(texts, "the weekday nearest to the day before the last")
+		default:
+			texts = append(texts, fmt.Sprintf("the weekday nearest to the %s day before the last", ordinalEN(n)))
+		}
 	}
 	for _, n := range d.nearest {
 		texts = append(texts, fmt.Sprintf("the weekday nearest to day %d", n))

@@ -9,6 +9,7 @@ import (
 var japanese = phrases{
 	never:    "実行されません",
 	everyDay: "毎日",
+	once:     func(at string) string { return at + "に1回" },
 	interval: func(d time.Duration) string {
 		n, unit, whole := inUnit(d)
 		if !whole {
@@ -30,6 +31,7 @@ var japanese = phrases{
 	months: func(spans []span) string {
 		return spansJA(spans, func(m int) string { return fmt.Sprint(m, "月") })
 	},
+	years:    yearsJA,
 	sentence: sentenceJA,
 }
 
@@ -48,6 +50,11 @@ func sentenceJA(p parts) string {
 		days = p.months + "の" + days
 	case p.months != "":
 		days = p.months
+	}
+	if p.years != "" && days != "" {
+		days = p.years + "の" + days
+	} else if p.years != "" {
+		days = p.years
 	}
 	var said []string
 	for _, part := range []string{days, p.hours, p.within, p.rhythm} {
@@ -102,6 +109,13 @@ func hoursJA(p pattern) string {
 	return strings.Join(texts, "と")
 }
 
+func yearsJA(p pattern) string {
+	if p.step > 1 {
+		return fmt.Sprintf("%d年から%d年まで%d年ごと", p.from, p.to, p.step)
+	}
+	return spansJA(p.spans, func(year int) string { return fmt.Sprint(year, "年") })
+}
+
 func datesJA(d dates, inMonths bool) string {
 	var texts []string
 	switch {
@@ -117,8 +131,12 @@ func datesJA(d dates, inMonths bool) string {
 			texts = append(texts, fmt.Sprintf("月末日の%d日前", n))
 		}
 	}
-	if d.lastWD {
-		texts = append(texts, "最終平日")
+	for _, n := range d.nearLast {
+		if n == 0 {
+			texts = append(texts, "最終平日")
+		} else {
+			texts = append(texts, fmt.Sprintf("月末日の%d日前に最も近い平日", n))
+		}
 	}
 	for _, n := range d.nearest {
 		texts = append(texts, fmt.Sprintf("%d日に最も近い平日", n))

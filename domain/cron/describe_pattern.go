@@ -17,7 +17,10 @@ type pattern struct {
 }
 
 func patternOf(set uint64, low, high int, circle bool) pattern {
-	list := values(set)
+	return patternOfList(values(set), low, high, circle)
+}
+
+func patternOfList(list []int, low, high int, circle bool) pattern {
 	if len(list) == 0 {
 		return pattern{}
 	}

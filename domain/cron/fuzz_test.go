@@ -14,19 +14,20 @@ func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
 		"*/5 * * * *", "30 9 * * mon-fri", "0 22-2 L,LW,15W,L-3 JAN-mar/2 fri#3,5L", "0 0 31 2 *", "@every 90s", "@daily",
 		"TZ=Asia/Tokyo 0 0 29 2 1", "*/10 0 9 * * *", "0 0 13 * 5", "? 7/2 ? * 5-7", "1,,2 - / # L",
+		"0 0 12 ? * MON-FRI", "0 /15 10 L-3W * ? 2027-2030", "0 0 0 ? 2 6#3,2L */2", "cron(0 10 ? * 6L 2026-2027)", "rate(5 minutes)",
+		"at(2026-11-20T13:00:00)", "0 0 29 2 ? 2027/2", "0 0 0 5C * ?", "TZ=Asia/Tokyo cron( 0 0 ? * L * )",
 	} {
-		f.Add(seed, int64(1_793_505_600), false, false)
-		f.Add(seed, int64(2_240_524_800), true, true)
+		f.Add(seed, int64(1_793_505_600), false, uint8(0))
+		f.Add(seed, int64(2_240_524_800), true, uint8(1))
+		f.Add(seed, int64(1_793_505_600), false, uint8(2))
+		f.Add(seed, int64(1_793_505_600), false, uint8(3))
 	}
 	location, err := zone.Load("America/New_York")
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Fuzz(func(t *testing.T, expression string, unix int64, seconds, vixie bool) {
-		o := Options{Seconds: seconds}
-		if vixie {
-			o.Dialect = Vixie
-		}
+	f.Fuzz(func(t *testing.T, expression string, unix int64, seconds bool, dialect uint8) {
+		o := Options{Dialect: Dialects[int(dialect)%len(Dialects)], Seconds: seconds}
 		spec, err := Parse(expression, o)
 		if err != nil {
 			_ = err.Error()
@@ -86,6 +87,14 @@ func FuzzNext(f *testing.F) {
 
 // meaning is the spec without what the canonical form leaves out.
 func meaning(s Spec) Spec {
-	s.zone, s.warnings = "", nil
+	s.warnings = nil
+	if s.rare != nil {
+		named := *s.rare
+		named.zone = ""
+		s.rare = &named
+		if named == (rare{}) {
+			s.rare = nil
+		}
+	}
 	return s
 }

@@ -84,6 +84,7 @@ func TestFarAway(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"UTC", "America/New_York"} {
 		schedule := bound(t, "*/5 * * * *", name, "", "")
+		yearly := parseIn(t, "0 */5 * * * ? 2027", name, cron.Options{Dialect: cron.Quartz})
 		for _, unix := range []int64{math.MinInt64, -1 << 60, -1 << 41, 1 << 41, 1 << 60, math.MaxInt64} {
 			at := time.Unix(unix, 1)
 			if due, ok := schedule.Next(at); ok {
@@ -91,6 +92,12 @@ func TestFarAway(t *testing.T) {
 			}
 			if due, ok := schedule.Prev(at); ok {
 				t.Errorf("before %d: %d", unix, due.Unix())
+			}
+			if due, ok := yearly.Next(at); ok {
+				t.Errorf("in 2027, after %d: %d", unix, due.Unix())
+			}
+			if due, ok := yearly.Prev(at); ok && due.UTC().Year() > 2028 {
+				t.Errorf("in 2027, before %d: %d", unix, due.Unix())
 			}
 		}
 		if due, ok := schedule.Next(time.Time{}); !ok || due.Sub(time.Time{}) > 5*time.Minute {

@@ -21,8 +21,9 @@ import (
 
 // rule is an expression as the oracle reads it: one predicate a field, of the value alone.
 type rule struct {
-	second, minute  func(int) bool // second is nil in an expression of five fields
+	second, minute  func(int) bool // second is nil when it is always 0
 	hour, month     func(int) bool
+	year            func(int) bool // nil when every year matches
 	dom             func(t time.Time) bool
 	dow             func(t time.Time) bool
 	either, cadence bool
@@ -46,7 +47,7 @@ func (r rule) copies() cron.OverlapPolicy {
 }
 
 func (r rule) matches(wall time.Time) bool {
-	if r.second != nil && !r.second(wall.Second()) || !r.minute(wall.Minute()) || !r.hour(wall.Hour()) || !r.month(int(wall.Month())) {
+	if r.second != nil && !r.second(wall.Second()) || !r.minute(wall.Minute()) || !r.hour(wall.Hour()) || !r.month(int(wall.Month())) || r.year != nil && !r.year(wall.Year()) {
 		return false
 	}
 	dom, dow := r.dom(wall), r.dow(wall)
@@ -107,16 +108,59 @@ func random(r *rand.Rand, dialect cron.Dialect) (string, rule) {
 		month, monthOK = randomField(r, 1, 12)
 	}
 	dom, domOK := randomDOM(r)
-	dow, dowOK := randomDOW(r)
+	dow, dowOK := randomDOW(r, sundayIn(dialect))
 	all := 0
 	for h := range 24 {
 		if hourOK(h) {
 			all++
 		}
 	}
-	either := dialect == cron.Vixie && dom[0] != '*' && dow[0] != '*'
-	return strings.Join([]string{minute, hour, dom, month, dow}, " "),
-		rule{nil, minuteOK, hourOK, monthOK, domOK, dowOK, either, all == 24, cron.GapAuto, cron.OverlapAuto}
+	rule := rule{
+		minute: minuteOK, hour: hourOK, month: monthOK, dom: domOK, dow: dowOK, cadence: all == 24,
+		either: dialect == cron.Vixie && dom[0] != '*' && dow[0] != '*', gap: cron.GapAuto, overlap: cron.OverlapAuto,
+	}
+	fields := []string{minute, hour, dom, month, dow}
+	if sundayIn(dialect) == 1 {
+		fields = rule.asQuartz(r, fields)
+	}
+	if dialect == cron.Quartz {
+		fields = append([]string{"0"}, fields...)
+	}
+	if dialect == cron.AWS && len(fields) == 5 {
+		fields = append(fields, "*")
+	}
+	return strings.Join(fields, " "), rule
+}
+
+func sundayIn(dialect cron.Dialect) int {
+	if dialect == cron.Quartz || dialect == cron.AWS {
+		return 1
+	}
+	return 0
+}
+
+// asQuartz puts a ? into one of the day fields, and has years half of the time.
+func (rule *rule) asQuartz(r *rand.Rand, fields []string) []string {
+	any := func(time.Time) bool { return true }
+	if day := 2 + 2*r.IntN(2); day == 2 {
+		fields[day], rule.dom = "?", any
+	} else {
+		fields[day], rule.dow = "?", any
+	}
+	first, step := 1970+r.IntN(20), 1+r.IntN(3)
+	last := first + 20 + r.IntN(80)
+	switch r.IntN(6) {
+	case 0:
+		rule.year = func(y int) bool { return y >= first && y <= last }
+		return append(fields, fmt.Sprintf("%d-%d", first, last))
+	case 1:
+		rule.year = func(y int) bool { return y >= first && (y-first)%step == 0 }
+		return append(fields, fmt.Sprintf("%d/%d", first, step))
+	case 2:
+		rule.year = func(y int) bool { return (y-1970)%step == 0 || y == last }
+		return append(fields, fmt.Sprintf("*/%d,%d", step, last))
+	}
+	return fields
 }
 
 func randomField(r *rand.Rand, low, high int) (string, func(int) bool) {
@@ -145,7 +189,10 @@ func randomField(r *rand.Rand, low, high int) (string, func(int) bool) {
 func randomDOM(r *rand.Rand) (string, func(time.Time) bool) {
 	last := func(t time.Time) int { return time.Date(t.Year(), t.Month()+1, 0, 0, 0, 0, 0, time.UTC).Day() }
 	n := 1 + r.IntN(28)
-	switch r.IntN(8) {
+	switch r.IntN(9) {
+	case 8:
+		m := r.IntN(28)
+		return fmt.Sprintf("L-%dW", m), func(t time.Time) bool { return t.Day() == nearestInMonth(t, last(t)-m) }
 	case 0:
 		return "L", func(t time.Time) bool { return t.Day() == last(t) }
 	case 1:
@@ -175,27 +222,28 @@ func nearestInMonth(t time.Time, n int) int {
 	return 0
 }
 
-func randomDOW(r *rand.Rand) (string, func(time.Time) bool) {
+// randomDOW takes the number of Sunday.
+func randomDOW(r *rand.Rand, sunday int) (string, func(time.Time) bool) {
 	d, n := r.IntN(7), 1+r.IntN(5)
 	switch r.IntN(8) {
 	case 0:
-		return fmt.Sprintf("%d#%d", d, n), func(t time.Time) bool { return int(t.Weekday()) == d && (t.Day()-1)/7 == n-1 }
+		return fmt.Sprintf("%d#%d", d+sunday, n), func(t time.Time) bool { return int(t.Weekday()) == d && (t.Day()-1)/7 == n-1 }
 	case 1:
-		return fmt.Sprintf("%dL", d), func(t time.Time) bool { return int(t.Weekday()) == d && t.AddDate(0, 0, 7).Month() != t.Month() }
+		return fmt.Sprintf("%dL", d+sunday), func(t time.Time) bool { return int(t.Weekday()) == d && t.AddDate(0, 0, 7).Month() != t.Month() }
 	case 2:
-		text, ok := randomField(r, 0, 6)
-		return text, func(t time.Time) bool { return ok(int(t.Weekday())) }
+		text, ok := randomField(r, sunday, 6+sunday)
+		return text, func(t time.Time) bool { return ok(int(t.Weekday()) + sunday) }
 	default:
 		return "*", func(time.Time) bool { return true }
 	}
 }
 
-// TestOracle compares the engine with the oracle in every zone, in both dialects, with five fields and with six, around
-// random transitions. The seed is fixed; TACTUS_FUZZ_CASES asks for more cases, from a seed of the time.
+// TestOracle compares the engine with the oracle in every zone, in every dialect, with seconds and without, around random
+// transitions. The seed is fixed; TACTUS_FUZZ_CASES asks for more cases, from a seed of the time.
 func TestOracle(t *testing.T) {
 	t.Parallel()
 	names := zone.Names()
-	cases, seed := 4*len(names), uint64(20261123)
+	cases, seed := 8*len(names), uint64(20261123)
 	if text := os.Getenv("TACTUS_FUZZ_CASES"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil {
@@ -207,7 +255,7 @@ func TestOracle(t *testing.T) {
 	r := rand.New(rand.NewPCG(seed, 1))
 	for i := range cases {
 		kind := i / len(names)
-		compare(t, r, names[i%len(names)], []cron.Dialect{cron.Celery, cron.Vixie}[kind%2], kind/2%2 == 1)
+		compare(t, r, names[i%len(names)], cron.Dialects[kind%4], kind/4%2 == 1)
 	}
 }
 
@@ -215,9 +263,12 @@ func compare(t *testing.T, r *rand.Rand, name string, dialect cron.Dialect, seco
 	t.Helper()
 	expression, rule := random(r, dialect)
 	around := 40 * time.Hour
-	if seconds {
+	if seconds = seconds && dialect != cron.AWS; seconds {
 		var second string
 		second, rule.second = randomField(r, 0, 59)
+		if dialect == cron.Quartz {
+			expression = strings.TrimPrefix(expression, "0 ")
+		}
 		expression, around = second+" "+expression, 30*time.Minute
 	}
 	spec, err := cron.Parse(expression, cron.Options{Dialect: dialect, Seconds: seconds})

@@ -46,7 +46,7 @@ func TestParseErrors(t *testing.T) {
 		{"* * 0 * *", "day-of-month", "0", 4, date},
 		{"* * 32 * *", "day-of-month", "32", 4, date},
 		{"* * LWx * *", "day-of-month", "LWx", 4, date},
-		{"* * L-31 * *", "day-of-month", "L-31", 4, "L-n counts 0 to 30 days before the last of the month"},
+		{"* * L-31 * *", "day-of-month", "L-31", 4, "L-n counts 0 to 30 days before the last of the month; L-nW is the weekday nearest to that"},
 		{"* * 1,32W * *", "day-of-month", "32W", 6, "nW is the weekday nearest to day n, 1 to 31"},
 		{"* * 1-5W * *", "day-of-month", "1-5W", 4, "nW is the weekday nearest to day n, 1 to 31"},
 		{"* * * 13 *", "month", "13", 6, "1-12 or jan-dec"},
@@ -94,8 +94,8 @@ func TestParseErrorText(t *testing.T) {
 	if want := `day-of-week "8": 0-7 or sun-sat (at byte 8)`; err.Error() != want {
 		t.Errorf("%s, want %s", err, want)
 	}
-	_, err = cron.Parse("0 9 * * *", cron.Options{Dialect: "quartz"})
-	if want := `dialect "quartz": celery or vixie (at byte 0)`; err == nil || err.Error() != want {
+	_, err = cron.Parse("0 9 * * *", cron.Options{Dialect: "jenkins"})
+	if want := `dialect "jenkins": celery, vixie, quartz or aws (at byte 0)`; err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
 	_, err = cron.Parse("0 9 * * *", cron.Options{Seconds: true})
@@ -173,7 +173,17 @@ func TestWarnings(t *testing.T) {
 		{"0 0 13 * *", cron.Celery, nil},
 		{"0 0 13 * 5", cron.Celery, []string{"day_fields_and"}},
 		{"0 0 13 * 5", cron.Vixie, []string{"day_fields_or"}},
-		{"0 0 */2 * 5", cron.Vixie, []string{"day_fields_and"}}, // a field that begins with * is not restricted to Vixie
+		{"0 0 */2 * 5", cron.Vixie, nil}, // a field that begins with * is not restricted to Vixie: all say the same
+		{"0 0 */2 * 5", cron.Celery, nil},
+		{"0 0 5 * */2", cron.Celery, nil},
+		{"0 0 ? * 2-6", cron.Celery, []string{"cron_dialect"}},
+		{"0 0 ? * MON", cron.Vixie, []string{"cron_dialect"}},
+		{"0 0 9 * * 2-6", cron.Celery, []string{"cron_dialect"}},
+		{"0 0 9 * * 2L", cron.Vixie, []string{"cron_dialect"}},
+		{"0 0 9 * * mon-fri", cron.Celery, nil},
+		{"0 0 9 * * */2", cron.Celery, nil},
+		{"@weekly", cron.Celery, nil},
+		{"0 0 9 ? * 2-6", cron.Quartz, nil},
 		{"0 0 1-31 * 5", cron.Celery, nil},
 		{"0 0 1-31 * 5", cron.Vixie, []string{"day_fields_or"}},
 		{"*/90 * * * *", cron.Celery, []string{"step_exceeds_range"}},

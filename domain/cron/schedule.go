@@ -24,7 +24,7 @@ const (
 	OverlapBoth   OverlapPolicy = "both"
 )
 
-// Horizon is how far ahead a due time is looked for.
+// Horizon is how far ahead a due time is looked for. An expression with a year is looked for up to its last year.
 const Horizon = 40 * 366 * 24 * time.Hour
 
 // horizon is Horizon in seconds; farthest is how far from 1970 anything is looked for, some 34,000 years, so that no
@@ -33,6 +33,14 @@ const (
 	horizon  = int64(Horizon / time.Second)
 	farthest = 1 << 40
 )
+
+// reach is how far, in seconds, a due time is looked for. Years end by themselves, however far they are.
+func (s *Spec) reach() int64 {
+	if s.years != nil {
+		return 2 * farthest
+	}
+	return horizon
+}
 
 // correction is the size of a jump, in seconds, above which what it skips never existed: a change of the date line, not
 // daylight saving.
@@ -80,12 +88,13 @@ func (s Schedule) Prev(before time.Time) (time.Time, bool) {
 	}
 	// Next rises with its argument, so the last due time before end is Next of the greatest u for which it is before
 	// end. Gallop back until there is one, then bisect.
+	reach := s.spec.reach()
 	for back := int64(60); ; back *= 8 {
-		back = min(back, horizon)
-		if due, ok := s.next(end - back); ok && due < end {
+		back = min(back, reach)
+		if due, ok := s.next(max(end-back, -farthest)); ok && due < end {
 			return time.Unix(s.latest(due, end), 0).In(s.location), true
 		}
-		if back == horizon {
+		if back == reach {
 			return time.Time{}, false
 		}
 	}
@@ -122,7 +131,7 @@ func (s Schedule) next(after int64) (int64, bool) {
 	if s.spec.months == 0 || after < -farthest || after > farthest {
 		return 0, false
 	}
-	limit := after + horizon
+	limit := after + s.spec.reach()
 	seg := s.segmentAt(after)
 	from := s.afterRepeated(seg, after+1+seg.offset)
 	for {

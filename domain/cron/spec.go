@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// Dialect says how the two day fields go together when both are restricted.
+// Dialect is whose expressions are read: which fields they have, how days of the week are numbered, and how the two day
+// fields go together.
 type Dialect string
 
 const (
@@ -15,12 +16,24 @@ const (
 	// Vixie takes either: "0 0 13 * 5" is every 13th and every Friday. A day field that begins with * counts as
 	// unrestricted, as in Vixie's own cron, so "*/2" is ANDed.
 	Vixie Dialect = "vixie"
+	// Quartz has six fields, the first of them seconds, and may have a seventh, the year. 1 is Sunday. One of the day
+	// fields is ?, so the other alone decides.
+	Quartz Dialect = "quartz"
+	// AWS is Amazon EventBridge's: cron(...) with five fields and a year, day fields as in Quartz; rate(5 minutes) is an
+	// interval, and at(2026-11-20T13:00:00) a local time.
+	AWS Dialect = "aws"
 )
+
+// Dialects are those that Parse knows, the first of them by default.
+var Dialects = []Dialect{Celery, Vixie, Quartz, AWS}
+
+// strict is a dialect in which one day field is ?, 1 is Sunday, and a year may follow.
+func (d Dialect) strict() bool { return d == Quartz || d == AWS }
 
 // Options say how an expression is read.
 type Options struct {
 	Dialect Dialect
-	Seconds bool // six fields, the first of them seconds
+	Seconds bool // six fields, the first of them seconds; Quartz has them anyway, AWS never
 }
 
 // Warning is something that is allowed but may surprise.
@@ -33,10 +46,36 @@ type Spec struct {
 	months           uint16 // bit 1 is January
 	days             days
 	text             [6]string // canonical, from seconds to day of week
-	withSeconds      bool
+	form             form
 	every            time.Duration
-	zone             string
+	years            *yearSet // nil: every year
+	rare             *rare    // nil almost always
 	warnings         []Warning
+}
+
+// form is how the fields are written.
+type form uint8
+
+const (
+	fiveFields form = iota
+	sixFields
+	quartzForm
+	awsForm
+)
+
+// rare is what few expressions have.
+type rare struct {
+	zone string
+	year string // canonical
+	said string // the canonical form of what is no list of fields
+	at   string // a local time
+}
+
+func (s *Spec) unusual() *rare {
+	if s.rare == nil {
+		s.rare = &rare{}
+	}
+	return s.rare
 }
 
 // days are the rules for the day of a date.
@@ -44,7 +83,7 @@ type days struct {
 	ofMonth   uint32   // bit 1 is the first
 	last      uint32   // bit n is L-n, bit 0 is L
 	nearest   uint32   // bit n is nW
-	lastWD    bool     // LW
+	nearLast  uint32   // bit n is L-nW, bit 0 is LW
 	ofWeek    uint8    // bit 0 is Sunday
 	nth       [7]uint8 // nth[5] bit 3 is 5#3
 	lastDOW   uint8    // bit 5 is 5L
@@ -53,22 +92,52 @@ type days struct {
 	allOfWeek bool     // the day of week is *
 }
 
-// String is the canonical form: numbers instead of names, * instead of ?, 0 instead of 7. It parses to an equal Spec.
+// String is the canonical form: numbers instead of names, * instead of ? (but not in the dialects that need one), 0
+// instead of 7. It parses to an equal Spec.
 func (s Spec) String() string {
-	if s.every > 0 {
+	switch {
+	case s.rare != nil && s.rare.said != "":
+		return s.rare.said
+	case s.every > 0:
 		return "@every " + s.every.String()
 	}
-	if s.withSeconds {
-		return strings.Join(s.text[:], " ")
+	fields := s.text[1:]
+	if s.form == sixFields || s.form == quartzForm {
+		fields = s.text[:]
 	}
-	return strings.Join(s.text[1:], " ")
+	text := strings.Join(fields, " ")
+	if s.rare != nil && s.rare.year != "" {
+		text += " " + s.rare.year
+	}
+	if s.form == awsForm {
+		text = "cron(" + text + ")"
+	}
+	return text
 }
 
-// Every is the interval of "@every 90s"; such a Spec has no due times of its own, because its phase is not in it.
+// Every is the interval of "@every 90s" or "rate(5 minutes)"; such a Spec has no due times of its own, because its phase
+// is not in it.
 func (s Spec) Every() (time.Duration, bool) { return s.every, s.every > 0 }
 
+// At is the local time of "at(2026-11-20T13:00:00)"; such a Spec has no due times of its own, because its zone is not in
+// it.
+func (s Spec) At() (string, bool) {
+	if s.rare == nil {
+		return "", false
+	}
+	return s.rare.at, s.rare.at != ""
+}
+
+// HasYears reports whether the expression names years, after the last of which it is due no more.
+func (s Spec) HasYears() bool { return s.years != nil }
+
 // Zone is the name in a TZ= or CRON_TZ= prefix, or empty.
-func (s Spec) Zone() string { return s.zone }
+func (s Spec) Zone() string {
+	if s.rare == nil {
+		return ""
+	}
+	return s.rare.zone
+}
 
 // Warnings are what may surprise in the expression.
 func (s Spec) Warnings() []Warning { return s.warnings }
@@ -103,8 +172,10 @@ func (d *days) byMonth(length, first int) uint32 {
 			m |= 1 << (length - n)
 		}
 	}
-	if d.lastWD {
-		m |= 1 << nearestWeekday(length, length, first)
+	for rest := d.nearLast; rest != 0; rest &= rest - 1 {
+		if n := bits.TrailingZeros32(rest); n < length {
+			m |= 1 << nearestWeekday(length-n, length, first)
+		}
 	}
 	for rest := d.nearest; rest != 0; rest &= rest - 1 {
 		if day := bits.TrailingZeros32(rest); day <= length {

@@ -14,7 +14,7 @@ const (
 func (s *Spec) nextWall(from, limit int64) (int64, bool) {
 	date, clock := floorDiv(from, day), from-floorDiv(from, day)*day
 	year, month, dom := civil(date)
-	if s.months&(1<<month) != 0 && s.days.mask(length(year, month), weekday(date-int64(dom)+1))&(1<<dom) != 0 {
+	if s.inMonth(year, month) && s.days.mask(length(year, month), weekday(date-int64(dom)+1))&(1<<dom) != 0 {
 		if c, ok := s.nextClock(int(clock)); ok {
 			return date*day + int64(c), true
 		}
@@ -23,7 +23,7 @@ func (s *Spec) nextWall(from, limit int64) (int64, bool) {
 	for dom++; date*day <= from+limit; dom = 1 {
 		// date is the first of the month that is looked at, less one, plus dom.
 		monthStart := days1970(year, month)
-		if s.months&(1<<month) != 0 {
+		if s.inMonth(year, month) {
 			rest := s.days.mask(length(year, month), weekday(monthStart)) >> dom << dom
 			if rest != 0 {
 				return (monthStart+int64(bits.TrailingZeros32(rest))-1)*day + int64(first), true
@@ -35,12 +35,21 @@ func (s *Spec) nextWall(from, limit int64) (int64, bool) {
 	return 0, false
 }
 
+// inMonth reports whether the spec may be due in a month.
+func (s *Spec) inMonth(year, month int) bool {
+	return s.months&(1<<month) != 0 && (s.years == nil || s.years.has(year))
+}
+
 // nextMonth is the first month after the given one in which the spec may be due.
 func (s *Spec) nextMonth(year, month int) (int, int) {
-	if later := s.months >> (month + 1) << (month + 1); later != 0 {
+	if later := s.months >> (month + 1) << (month + 1); later != 0 && (s.years == nil || s.years.has(year)) {
 		return year, bits.TrailingZeros16(later)
 	}
-	return year + 1, bits.TrailingZeros16(s.months)
+	year++
+	if s.years != nil {
+		year = s.years.from(year)
+	}
+	return year, bits.TrailingZeros16(s.months)
 }
 
 // nextClock is the first matching second of the day from the given one on.
