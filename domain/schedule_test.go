@@ -266,3 +266,34 @@ func TestDeletedIsNeverDue(t *testing.T) {
 		t.Errorf("due at %s, deleted at %s", due, deleted.DeletedAt)
 	}
 }
+
+// TestYearsEnd holds that a schedule whose expression names years has a last due time, and says so when it is past.
+func TestYearsEnd(t *testing.T) {
+	t.Parallel()
+	s := create(t, `{"task_name": "a", "cron_expression": "0 0 12 ? * 6L 2026-2027", "cron_dialect": "quartz", "timezone": "Asia/Tokyo"}`)
+	if last, ok := s.Last(); !ok || !last.Equal(at(t, "2027-12-31T12:00:00+09:00")) {
+		t.Errorf("%s, %v", last, ok)
+	}
+	if past := s.Past(); past.Code != "cron_never_fires" || past.Field != "/cron_expression" {
+		t.Error(past)
+	}
+	if last, ok := create(t, `{"task_name": "a", "cron_expression": "0 0 12 ? * 6L", "cron_dialect": "quartz"}`).Last(); ok {
+		t.Errorf("without a year it ends at %s", last)
+	}
+}
+
+// TestWarningOfADialectIsToldOnce holds that an expression that is brought back as it is stored warns of no dialect.
+func TestWarningOfADialectIsToldOnce(t *testing.T) {
+	t.Parallel()
+	typed := decode(t, `{"task_name": "a", "cron_expression": "0 0 12 * * 2-6", "cron_seconds": true}`)
+	stored, warnings, err := typed.Normalize(domain.Context{Now: now})
+	if err != nil || len(warnings) != 1 || warnings[0].Code != "cron_dialect" {
+		t.Errorf("%v, %v", warnings, err)
+	}
+	if _, warnings, err = stored.Normalize(domain.Context{Now: now, Previous: &stored}); err != nil || len(warnings) > 0 {
+		t.Errorf("brought back: %v, %v", warnings, err)
+	}
+	if warnings := stored.Warnings(); len(warnings) > 0 {
+		t.Errorf("as it is stored: %v", warnings)
+	}
+}

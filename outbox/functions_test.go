@@ -55,6 +55,11 @@ var definitions = []string{
 	`{"name": "\u00a0n\u3000", "task_name": "\ta\n", "interval_seconds": 60, "priority": 100}`,
 	`{"name": "n", "task_name": "a", "interval_seconds": 60, "effective_from": "x", "trigger_set_at": "x", "message": "x", "warnings": [1]}`,
 	`{"task_name": "unnamed", "cron_expression": "0 9 * * *"}`,
+	`{"name": "n", "task_name": "a", "cron_expression": "0 0 12 ? * MON-fri,L 2026/2", "cron_dialect": "quartz"}`,
+	`{"name": "n", "task_name": "a", "cron_expression": "0 /15 12 L-3W * ? *", "cron_dialect": "quartz", "cron_seconds": true}`,
+	`{"name": "n", "task_name": "a", "cron_expression": " cron( 0 12 ? *  6L 2026-2099 )", "cron_dialect": "aws"}`,
+	`{"name": "n", "task_name": "a", "cron_expression": "TZ=Asia/Tokyo 0 12 * * ? *", "cron_dialect": "aws"}`,
+	`{"name": "n", "task_name": "a", "cron_expression": "rate(5 minutes)", "cron_dialect": "aws"}`,
 }
 
 // TestFunctionsWriteAsGoDoes puts each definition by SQL, and holds the row and the event against what Go makes of it.

@@ -75,7 +75,7 @@ func TestPreviewRefuses(t *testing.T) {
 		{[]string{"0 9 * * *", "-n", "1001"}, "out_of_range at /n: 1001: want 1 to 1000"},
 		{[]string{"0 9 * * *", "--after", "tomorrow"}, `--after "tomorrow": want RFC 3339`},
 		{[]string{"0 9 * * *", "--after", "9999-01-01T00:00:00Z"}, "out_of_range at /after"},
-		{[]string{"0 9 * * *", "--dialect", "quartz"}, "--dialect must be one of"},
+		{[]string{"0 9 * * *", "--dialect", "jenkins"}, "--dialect must be one of"},
 	} {
 		got := tactus(t, append([]string{"schedule", "preview"}, c.args...)...)
 		if got.code != exitUsage || got.out != "" || !strings.Contains(got.problems, c.want) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -45,6 +46,24 @@ func TestDescribe(t *testing.T) {
 	}
 	if diff := cmp.Diff(lines, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestDocument holds the examples of docs/cron.md.
+func TestDocument(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../docs/cron.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := regexp.MustCompile("(?m)^\\| `(\\w+)` \\| `(.+)` \\| (.+) \\|$").FindAllStringSubmatch(string(text), -1)
+	if len(examples) < 8 {
+		t.Errorf("%d examples", len(examples))
+	}
+	for _, e := range examples {
+		if got := parse(t, e[2], cron.Dialect(e[1])).Describe(cron.English); got != e[3] {
+			t.Errorf("%s, %s: %s, want %s", e[1], e[2], got, e[3])
+		}
 	}
 }
 
