@@ -7,11 +7,13 @@ SHELL := /bin/bash
 TOOL := go tool -modfile=internal/tools/go.mod
 RACE := $(shell command -v cc >/dev/null 2>&1 && echo -race)
 PACKAGES ?= ./...
-POOLED ?= ./outbox ./relay ./beat ./internal/api ./internal/results ./internal/verify ./internal/replay ./internal/projection ./internal/redeliver ./internal/matrix
+POOLED ?= ./outbox ./relay/... ./beat/... ./internal/api ./internal/results ./internal/verify ./internal/replay ./internal/projection ./internal/redeliver ./internal/matrix
 # These have PostgreSQL servers of their own, or a direct connection, in either run.
 DIRECT := ^(TestPostgres(Crashes|Down|ReadOnly|Busy|DiskFull)|TestStandbyPromoted|TestRestoredElsewhere|TestStoppedRelayDelaysNobody)$$
 # These measure, which one version of PostgreSQL does for all.
 SLOW := ^(TestStorm|TestManyDjangoTasksAtOnce|TestManyAtOnceAreAsEachAlone)$$
+GO_TEST := TACTUS_TEST_PROGRAM='$(CURDIR)/bin/test/tactus' go test -json -timeout 30m
+SUMMARY := '$(CURDIR)/bin/test/summary'
 PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
 MODULES := $(shell find . -name go.mod -not -path './go.mod' -not -path './internal/tools/*' -exec dirname {} \; | sort)
 
@@ -25,6 +27,7 @@ run: build ## start everything here: PostgreSQL, Redis, api, relay and beat
 
 .PHONY: build
 build: go ## build bin/tactus
+	@echo "building bin/tactus (about a minute the first time, seconds afterwards)"
 	@CGO_ENABLED=0 go build -trimpath -o bin/tactus ./cmd/tactus
 
 .PHONY: release
@@ -39,25 +42,33 @@ release: go ## build versioned binaries for each platform into dist, with their 
 	@sum=sha256sum; command -v $$sum >/dev/null || sum="shasum -a 256"; cd dist && $$sum tactus-* >SHA256SUMS && echo dist/SHA256SUMS
 
 .PHONY: test
-test: go ## run every test, against real servers that the tests bring up
-	@$(if $(RACE),CGO_ENABLED=1,CGO_ENABLED=0) go test $(RACE) -timeout 30m $(PACKAGES)
-	@for module in $(MODULES); do echo "-- $$module"; (cd $$module && CGO_ENABLED=0 go test -timeout 30m ./...); done
-	@$(if $(filter ./...,$(PACKAGES)),echo "-- through PgBouncer"; $(MAKE) pooled POOLED="./outbox ./relay ./beat")
+test: test-programs ## run every test, against real servers that the tests bring up
+	@echo "testing (minutes; packages are told as they end)"
+	@$(if $(RACE),CGO_ENABLED=1,CGO_ENABLED=0) $(GO_TEST) $(RACE) $(PACKAGES) | $(SUMMARY)
+	@for module in $(MODULES); do echo "-- $$module"; (cd $$module && CGO_ENABLED=0 $(GO_TEST) -trimpath ./... | $(SUMMARY)); done
+	@$(if $(filter ./...,$(PACKAGES)),echo "-- through PgBouncer"; $(MAKE) pooled POOLED="./outbox ./relay/... ./beat/...")
 	@$(if $(filter ./...,$(PACKAGES)),$(MAKE) versions)
 
+# test-programs builds what the tests of several packages start, and what tells of a run.
+.PHONY: test-programs
+test-programs: go
+	@echo "building what is tested"
+	@mkdir -p bin/test
+	@CGO_ENABLED=0 go build -trimpath -o bin/test/ ./cmd/tactus ./internal/summary
+
 .PHONY: versions
-versions: go ## run what depends on the versions of the servers on PostgreSQL 13 and 18, Redis 8 and Valkey 8 (of other suites of Debian)
+versions: test-programs ## run what depends on the versions of the servers on PostgreSQL 13 and 18, Redis 8 and Valkey 8 (of other suites of Debian)
 	@grep -qx ID=debian /etc/os-release || { echo "-- other versions of the servers: only on Debian, which has its other suites beside its own"; exit 0; }; \
 	for suite in bullseye forky; do \
-	  echo "-- PostgreSQL of $$suite"; TACTUS_TEST_POSTGRES=$$suite go test -count=1 -timeout 30m -skip '$(SLOW)' ./migrations ./outbox ./relay ./internal/adopt; \
+	  echo "-- PostgreSQL of $$suite"; TACTUS_TEST_POSTGRES=$$suite $(GO_TEST) -count=1 -skip '$(SLOW)' ./migrations ./outbox ./relay/... ./internal/adopt | $(SUMMARY); \
 	done; \
 	for kind in trixie trixie/valkey; do \
-	  echo "-- Redis of $$kind"; TACTUS_TEST_REDIS=$$kind go test -count=1 -timeout 30m ./internal/redis; \
+	  echo "-- Redis of $$kind"; TACTUS_TEST_REDIS=$$kind $(GO_TEST) -count=1 ./internal/redis | $(SUMMARY); \
 	done
 
 .PHONY: pooled
-pooled: go ## run what speaks to PostgreSQL again, through PgBouncer in transaction mode
-	@TACTUS_TEST_VIA_PGBOUNCER=1 go test -count=1 -timeout 30m -skip '$(DIRECT)' $(POOLED)
+pooled: test-programs ## run what speaks to PostgreSQL again, through PgBouncer in transaction mode
+	@TACTUS_TEST_VIA_PGBOUNCER=1 $(GO_TEST) -count=1 -skip '$(DIRECT)' $(POOLED) | $(SUMMARY)
 
 .PHONY: check
 check: go ## formatting, vet, staticcheck, dead code, tidy modules, and that macOS builds
@@ -71,8 +82,8 @@ check: go ## formatting, vet, staticcheck, dead code, tidy modules, and that mac
 	@for module in $(MODULES); do (cd $$module && go vet ./... && go mod tidy -diff); done
 
 .PHONY: e2e
-e2e: go ## run only what a Celery team tries before it switches, with real workers (make test has it too)
-	@go test -count=1 -timeout 20m ./internal/e2e
+e2e: test-programs ## run only what a Celery team tries before it switches, with real workers (make test has it too)
+	@$(GO_TEST) -count=1 ./internal/e2e | $(SUMMARY)
 
 .PHONY: chaos
 chaos: go ## let everything fail at random, then check that nothing is lost (TACTUS_CHAOS_FOR=90s TACTUS_CHAOS_SEED=n)

@@ -17,6 +17,7 @@ type Config struct {
 	Durable         bool              // what is committed survives a crash of the machine: for dev, not for tests
 	Settings        map[string]string // more lines for the server's configuration
 	Log             func(string)      // told what takes time, before it is done; may be nil
+	Brief           bool              // Log is told of what is fetched alone, which may take minutes
 	IgnoreInstalled bool              // use the cache even when the program is installed
 	Suite           string            // take the program from this suite of Debian ("trixie"), always from the cache
 }
@@ -24,6 +25,13 @@ type Config struct {
 func (c Config) say(text string) {
 	if c.Log != nil {
 		c.Log(text)
+	}
+}
+
+// mention tells of what takes seconds only.
+func (c Config) mention(text string) {
+	if !c.Brief {
+		c.say(text)
 	}
 }
 

@@ -70,7 +70,7 @@ func (p *Postgres) init(ctx context.Context) error {
 }
 
 func (p *Postgres) initdb(ctx context.Context) error {
-	p.cfg.say("preparing PostgreSQL in " + p.data())
+	p.cfg.mention("preparing PostgreSQL in " + p.data())
 	password := filepath.Join(p.cfg.Dir, "initdb.password")
 	if err := hand(password, p.secret+"\n"); err != nil {
 		return fmt.Errorf("initdb: %w", err)

@@ -6,7 +6,7 @@ import (
 )
 
 // Patience is how long Eventually waits: so long that only what will never happen takes it.
-const Patience = 90 * time.Second
+const Patience = 4 * time.Minute
 
 // Eventually waits until the condition gives no error, and fails t with the last one when it never does.
 func Eventually(t testing.TB, what string, condition func() error) {

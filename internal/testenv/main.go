@@ -3,9 +3,11 @@ package testenv
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -32,6 +34,8 @@ func Main(m *testing.M) {
 			_ = os.Unsetenv(name) // the name is a good one
 		}
 	}
+	silence()
+	overlap()
 	code := m.Run()
 	if err := closeAll(); err != nil {
 		fmt.Fprintln(os.Stderr, "testenv:", err)
@@ -39,6 +43,16 @@ func Main(m *testing.M) {
 	}
 	os.Exit(code)
 }
+
+// overlap lets more tests run at once than there are processors, because most of them wait: for servers to start, for
+// schedules to become due. Whoever runs them may say another number by -parallel.
+func overlap() {
+	if f := flag.Lookup("test.parallel"); f != nil {
+		_ = f.Value.Set(strconv.Itoa(testsPerProcessor * runtime.GOMAXPROCS(0)))
+	}
+}
+
+const testsPerProcessor = 3
 
 func closeAll() error {
 	process.Lock()
@@ -134,6 +148,6 @@ func serverConfig(settings map[string]string) (servers.Config, error) {
 	}
 	return servers.Config{
 		Dir: filepath.Join(dir, "server"), Password: password(), Settings: settings,
-		Log: func(text string) { fmt.Fprintln(os.Stderr, "testenv:", text) },
+		Log: func(text string) { fmt.Fprintln(os.Stderr, "testenv:", text) }, Brief: !testing.Verbose(),
 	}, nil
 }

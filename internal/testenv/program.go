@@ -15,7 +15,8 @@ var built struct {
 	paths map[string]string
 }
 
-// Binary builds the tactus binary with these build tags (comma-separated, or none), once in a test process.
+// Binary builds the tactus binary with these build tags (comma-separated, or none), once in a test process. The one
+// without tags is taken from TACTUS_TEST_PROGRAM when that names it: "make test" builds it once for all packages.
 func Binary(t testing.TB, tags string) string {
 	t.Helper()
 	built.Lock()
@@ -35,6 +36,10 @@ func Binary(t testing.TB, tags string) string {
 }
 
 func build(tags string) (string, error) {
+	if path := os.Getenv("TACTUS_TEST_PROGRAM"); path != "" && tags == "" {
+		_, err := os.Stat(path) // so that go test runs again what it has in its cache, when the program is another
+		return path, err
+	}
 	dir, err := programDir()
 	if err != nil {
 		return "", err
