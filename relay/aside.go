@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -11,29 +12,52 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// setAside also ends a run that can never be handed over: its history says why.
 const setAside = `
 with aside as (
     insert into tactus.deadletters (source, reference, reason, data)
     select @source, @reference, @reason, data::text from tactus.outbox where topic = @topic and position = @position
     on conflict (source, reference) do nothing
+),
+open as materialized (
+    select id, due_at from tactus.runs where @topic = 'run' and id = @aggregate and status in ('due', 'sent') and finished_at is null
+),
+free as materialized (
+    select id, due_at from tactus.runs where id = (select id from open) and status in ('due', 'sent') and finished_at is null
+    for no key update skip locked
+),
+ended as (
+    update tactus.runs r set status = 'failed', error = 'it could not be handed over: ' || @reason, finished_at = clock_timestamp()
+    from free where r.id = free.id and r.due_at = free.due_at
 )
-update tactus.runs set status = 'failed', error = 'it could not be handed over: ' || @reason, finished_at = clock_timestamp()
-where @topic = 'run' and id = @aggregate and status in ('due', 'sent') and finished_at is null`
+select (select count(*) from open) > (select count(*) from free)`
 
-// setAside keeps a row that cannot be delivered, with the reason, so that everything else goes on.
+// setAside keeps a row that cannot be delivered, with the reason, so that everything else goes on. A run that somebody has
+// locked is ended later.
 func (l *lane) setAside(ctx context.Context, row outbox.Row, reason string) error {
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
-	_, err := l.db.Exec(ctx, setAside, pgx.NamedArgs{
+	reason = kept(reason)
+	var locked bool
+	err := l.db.QueryRow(ctx, setAside, pgx.NamedArgs{
 		"source": l.Name, "reference": reference(row), "reason": reason, "topic": l.Topic, "position": row.Position, "aggregate": row.Aggregate,
-	})
+	}).Scan(&locked)
 	if err != nil {
 		return fmt.Errorf("set %s aside: %w", reference(row), err)
+	}
+	if locked {
+		l.ending.ask()
 	}
 	l.tally.aside()
 	l.log.Error("set aside", "sink", l.Name, "event_id", reference(row), "reason", reason)
 	return nil
+}
+
+// longestReason is how much of a reason is kept.
+const longestReason = 4096
+
+// kept is what Postgres can keep of a reason, which may quote what somebody wrote.
+func kept(reason string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(reason[:min(len(reason), longestReason)], "\uFFFD"), "\x00", "\uFFFD")
 }
 
 // reference names a row among the dead letters of a sink.
@@ -43,7 +67,8 @@ func reference(row outbox.Row) string { return fmt.Sprintf("%s/%d", row.Aggregat
 // event, by which somebody has put it back.
 const passedOver = `
 select e.id, e.version from unnest($1::uuid[], $2::bigint[]) e (id, version) join tactus.runs r on r.id = e.id
-where r.redelivered + 1 <> e.version or r.status in ('started', 'retrying', 'succeeded', 'failed')`
+where r.redelivered + 1 <> e.version or r.status in ('started', 'retrying', 'succeeded', 'failed')
+    or exists (select from tactus.deadletters d where d.source = $3 and d.reference = e.id::text || '/' || e.version)`
 
 // event is an event of a run.
 type event struct {
@@ -64,7 +89,7 @@ func (l *lane) wasAside(ctx context.Context, s settled, b ledger.Batch, c chunk)
 	for i, row := range c.rows {
 		ids[i], versions[i] = row.Aggregate, row.Version
 	}
-	rows, err := l.db.Query(ctx, passedOver, pgx.QueryExecModeCacheDescribe, ids, versions)
+	rows, err := l.db.Query(ctx, passedOver, pgx.QueryExecModeCacheDescribe, ids, versions, l.Name)
 	if err != nil {
 		return nil, fmt.Errorf("read what was set aside: %w", err)
 	}

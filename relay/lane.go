@@ -24,7 +24,8 @@ type lane struct {
 	epoch    string // that it has settled on
 	stopped  bool   // Postgres says that the sink cannot be served
 
-	handedTo ID          // behind the last run that was handed over in this life
+	handedTo ID // behind the last run that was handed over in this life
+	ending   ending
 	locked   []handedRun // runs that the sink has, and that were locked when they were to be confirmed
 }
 

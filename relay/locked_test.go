@@ -97,3 +97,44 @@ func TestLockedRunIsNotHandedOverTwice(t *testing.T) {
 		})
 	}
 }
+
+// TestLockedRunIsSetAside has somebody lock a run that can never be handed over: all others are, and it ends when it is free,
+// by this relay, or by the next one.
+func TestLockedRunIsSetAside(t *testing.T) {
+	t.Parallel()
+	for _, crash := range []bool{false, true} {
+		t.Run(fmt.Sprintf("crash %t", crash), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			if err := w.redis.Set(t.Context(), "bad", "not a list", 0).Err(); err != nil {
+				t.Fatal(err)
+			}
+			all := w.fire(t, "q", 2)
+			bad := w.fire(t, "bad", 1)[0]
+			rollback := w.lock(t, bad)
+			all = append(all, w.fire(t, "q", 2)...)
+			stop := w.carry(t, w.tasks(t))
+			w.awaitTasks(t, "q", all)
+			if n := w.number(t, `select count(*) from tactus.runs where id::text = $1 and status = 'due'`, bad); n != 1 {
+				t.Error("the locked run is not due")
+			}
+			if crash {
+				stop()
+				w.redis.Del(t.Context(), "bad") // mended: it stays aside all the same
+			}
+			rollback()
+			if crash {
+				w.carry(t, w.tasks(t))
+			}
+			testenv.Eventually(t, "the run has failed", func() error {
+				if w.number(t, `select count(*) from tactus.runs where id::text = $1 and status = 'failed' and error like '%WRONGTYPE%'`, bad) == 0 {
+					return errNotYet
+				}
+				return nil
+			})
+			if crash && len(w.handed(t, "bad")) > 0 {
+				t.Error("it was handed over")
+			}
+		})
+	}
+}

@@ -35,6 +35,9 @@ func (l *lane) publish(ctx context.Context, s settled, chunks <-chan chunk) erro
 			if err == nil && len(l.locked) > 0 {
 				err = l.confirm(ctx, at, chunk{})
 			}
+			if err == nil {
+				err = l.endLater(ctx)
+			}
 		}
 		if err != nil {
 			return err

@@ -1,0 +1,76 @@
+package relay
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// endAside ends runs that were set aside while somebody had locked them, and counts those that are locked still. A run that was
+// put back since has a later event, and is left alone.
+const endAside = `
+with aside as materialized (
+    select split_part(reference, '/', 1)::uuid as id, split_part(reference, '/', 2)::bigint as version, reason from tactus.deadletters
+    where source = @source and reference ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/[0-9]{1,18}$'
+),
+open as materialized (
+    select r.id, r.due_at, aside.reason from tactus.runs r join aside on aside.id = r.id and r.redelivered + 1 = aside.version
+    where r.status in ('due', 'sent') and r.finished_at is null
+),
+free as materialized (
+    select id, due_at from tactus.runs where id in (select id from open) and status in ('due', 'sent') and finished_at is null
+    order by id for no key update skip locked
+),
+ended as (
+    update tactus.runs r set status = 'failed', error = 'it could not be handed over: ' || open.reason, finished_at = clock_timestamp()
+    from open join free on free.id = open.id where r.id = free.id and r.due_at = free.due_at
+)
+select (select count(*) from open) - (select count(*) from free)`
+
+// ending knows whether there are runs which were set aside and may not have ended. A relay that has just begun does not know
+// what another one has left.
+type ending struct {
+	mu    sync.Mutex
+	over  bool
+	pause time.Duration
+	again time.Time
+}
+
+func (e *ending) ask() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.over = false
+}
+
+const longestEnding = 16 * time.Second
+
+// endLater ends the runs that were locked when they were set aside, after pauses that grow, and tells of it once.
+func (l *lane) endLater(ctx context.Context) error {
+	e := &l.ending
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.over || l.Topic != outbox.Runs || time.Now().Before(e.again) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.patience)
+	defer cancel()
+	var locked int
+	if err := l.db.QueryRow(ctx, endAside, pgx.NamedArgs{"source": l.Name}).Scan(&locked); err != nil {
+		return fmt.Errorf("end runs that were set aside: %w", err)
+	}
+	if locked == 0 {
+		e.over, e.pause, e.again = true, 0, time.Time{}
+		return nil
+	}
+	if e.pause == 0 {
+		l.log.Warn("runs that were set aside are locked by somebody: they are ended later", "sink", l.Name, "runs", locked)
+	}
+	e.pause = min(max(2*e.pause, lookEvery), longestEnding)
+	e.again = time.Now().Add(e.pause)
+	return nil
+}
