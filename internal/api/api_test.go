@@ -33,7 +33,11 @@ type service struct {
 
 func serve(t *testing.T) service {
 	t.Helper()
-	pool := testenv.Database(t)
+	return serveOver(t, testenv.Database(t))
+}
+
+func serveOver(t *testing.T, pool *pgxpool.Pool) service {
+	t.Helper()
 	server := httptest.NewServer(api.New(pool, "UTC", slog.New(slog.NewTextHandler(t.Output(), nil)), celery.Config{}))
 	t.Cleanup(server.Close)
 	return service{server.URL + "/api/v1", pool}

@@ -41,7 +41,7 @@ from tactus.runs where `
 
 var (
 	historyOf = runColumns + `schedule_id = $1 and ($4::timestamptz is null or due_at < $4)
-order by due_at desc, id desc limit $2::bigint offset $3::bigint`
+order by runs.due_at desc, runs.id desc limit $2::bigint offset $3::bigint`
 	runOf = runColumns + `id = $1`
 )
 

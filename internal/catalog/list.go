@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -52,26 +51,11 @@ type Record struct {
 	SuccessRate   *float64          `json:"success_rate,omitempty" doc:"Of the newest runs whose end is known, the part that succeeded."`
 }
 
-// Filter chooses schedules; zero members do not.
-type Filter struct {
-	Enabled  *bool
-	Invalid  *bool // whether there is a reason why it cannot be scheduled
-	Category string
-	Tags     []string // all of them
-	Task     string   // the whole name of its task
-	Name     string   // the whole name
-	Query    string   // a part of the name, in either case
-	Limit    int
-	Offset   int
-}
-
 // List returns the chosen schedules, newest first, and how many there are in all, counted up to MaxCount.
 func (c *Catalog) List(ctx context.Context, f Filter) (entries []Entry, total int64, err error) {
-	args := pgx.NamedArgs{"enabled": f.Enabled, "invalid": f.Invalid, "category": f.Category, "tags": append([]string{}, f.Tags...), "task": f.Task, "name": f.Name, "query": f.Query, "limit": f.Limit, "offset": f.Offset}
-	args["most"], args["plain"] = MaxCount, isPlain(f.Task)
 	err = c.read(ctx, func(tx pgx.Tx) error {
-		page, err := listPage(ctx, tx, args)
-		if err != nil {
+		var page []string
+		if page, total, err = f.find(ctx, tx); err != nil {
 			return fmt.Errorf("list schedules: %w", err)
 		}
 		found, err := bounded(ctx, tx, func(r entryRow) int { return len(r.Definition) }, listSchedules, page)
@@ -86,9 +70,6 @@ func (c *Catalog) List(ctx context.Context, f Filter) (entries []Entry, total in
 				return fmt.Errorf("list schedules: %w", err)
 			}
 			entries = append(entries, entry)
-		}
-		if err := tx.QueryRow(ctx, countSchedules, pgx.QueryExecModeExec, args).Scan(&total); err != nil {
-			return fmt.Errorf("count schedules: %w", err)
 		}
 		return nil
 	})
@@ -171,46 +152,10 @@ where s.deleted_at is null`
 // beyondYears is true of rows that somebody changed by hand to what no answer can say.
 var beyondYears = sqlexpr.BeyondYears("s.created_at", "s.updated_at", "s.effective_from", "s.trigger_set_at")
 
-var chosen = `
-    and (@enabled::boolean is null or s.enabled = @enabled::boolean)
-    and (@invalid::boolean is null or (s.invalid_reason is not null or ` + beyondYears + `) = @invalid::boolean)
-    and (@category::text = '' or s.category = @category)
-    and (cardinality(@tags::text[]) = 0 or s.tags @> @tags::text[])
-    and (@task::text = '' or (not @plain::boolean or strpos(s.task::text, @task) > 0) and ` + sqlexpr.TaskName + ` = @task)
-    and (@name::text = '' or s.name = @name)
-    and (@query::text = '' or strpos(lower(s.name), lower(@query)) > 0)`
-
 var (
-	countSchedules = fmt.Sprintf(`
-select count(*) from (select from tactus.schedules s where s.deleted_at is null%s limit @most::bigint) counted`, chosen)
-	getSchedule     = entryColumns + ` and s.id = @id`
-	pageOfSchedules = `
-select s.id::text from tactus.schedules s where s.deleted_at is null` + chosen + `
-order by s.created_at desc, s.id desc limit @limit::bigint offset @offset::bigint`
+	getSchedule   = entryColumns + ` and s.id = @id`
 	listSchedules = entryColumns + ` and s.id = any ($1::uuid[])`
 )
-
-// listPage finds the schedules of a page. The few that have a tag are better sorted than looked for in the order of all.
-func listPage(ctx context.Context, tx pgx.Tx, args pgx.NamedArgs) ([]string, error) {
-	if _, err := tx.Exec(ctx, `set local enable_sort = on`); err != nil {
-		return nil, err
-	}
-	rows, err := tx.Query(ctx, pageOfSchedules, pgx.QueryExecModeExec, args)
-	if err != nil {
-		return nil, err
-	}
-	page, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return nil, err
-	}
-	_, err = tx.Exec(ctx, `set local enable_sort = off`)
-	return page, err
-}
-
-// isPlain reports whether a text stands in JSON as it is: then looking for it spares reading most documents.
-func isPlain(text string) bool {
-	return !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' || strings.ContainsRune(`"\/<>&`, r) })
-}
 
 // newerFirst is the order of a page. Postgres, asked to sort the rows too, would walk the whole index instead.
 func newerFirst(a, b entryRow) int {

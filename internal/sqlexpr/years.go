@@ -8,9 +8,11 @@ const (
 	latest   = `timestamptz '9999-12-31 23:59:59.999999+00'`
 )
 
-// InYears is the SQL of a column of times, drawn to the nearest end of the years 1 to 9999 where it lies beyond them.
+// InYears is the SQL of a column of times, drawn to the nearest end of the years 1 to 9999 where it lies beyond them. PostgreSQL
+// calls a case after the column in its last branch, and order by takes that for the column: here the last branch has none.
 func InYears(column string) string {
-	return strings.NewReplacer("$", column).Replace(`case when $ < ` + earliest + ` then ` + earliest + ` when $ > ` + latest + ` then ` + latest + ` else $ end`)
+	return strings.NewReplacer("$", column).Replace(
+		`case when $ is null or $ between ` + earliest + ` and ` + latest + ` then $ when $ < ` + earliest + ` then ` + earliest + ` else ` + latest + ` end`)
 }
 
 // BeyondYears is an SQL condition: one of the columns is infinite, or lies beyond the years 1 to 9999.

@@ -1,0 +1,112 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
+)
+
+// Filter chooses schedules; zero members do not.
+type Filter struct {
+	Enabled  *bool
+	Invalid  *bool // whether there is a reason why it cannot be scheduled
+	Category string
+	Tags     []string // all of them
+	Task     string   // the whole name of its task
+	Name     string   // the whole name
+	Query    string   // a part of the name, in either case
+	Limit    int
+	Offset   int
+}
+
+var chosen = `
+    and (@enabled::boolean is null or s.enabled = @enabled::boolean)
+    and (@invalid::boolean is null or (s.invalid_reason is not null or ` + beyondYears + `) = @invalid::boolean)
+    and (@category::text = '' or s.category = @category)
+    and (cardinality(@tags::text[]) = 0 or s.tags @> @tags::text[])
+    and (@task::text = '' or case when starts_with(s.task::text, @begins) then true
+        when @plain::boolean and strpos(s.task::text, @task) = 0 then false
+        else ` + sqlexpr.TaskName + ` = @task end)
+    and (@name::text = '' or s.name = @name)
+    and (@query::text = '' or strpos(lower(s.name), lower(@query)) > 0)`
+
+var (
+	countSchedules = fmt.Sprintf(`
+select count(*) from (select from tactus.schedules s where s.deleted_at is null%s limit @most::bigint) counted`, chosen)
+
+	pageOfSchedules = `
+select s.id::text from tactus.schedules s where s.deleted_at is null` + chosen + `
+order by s.created_at desc, s.id desc limit @limit::bigint offset @offset::bigint`
+
+	pageFromTheEnd = `
+select s.id::text from tactus.schedules s where s.deleted_at is null` + chosen + `
+order by s.created_at, s.id limit @limit::bigint offset @offset::bigint`
+
+	// What no index knows is looked at once, for the page and for the total. The rows come out of found as they went in.
+	pageAndCount = fmt.Sprintf(`
+with found as materialized (
+    select s.id from tactus.schedules s where s.deleted_at is null%s
+    order by s.created_at desc, s.id desc limit @most::bigint
+)
+select array(select id::text from found limit @limit::bigint offset @offset::bigint), (select count(*) from found)`, chosen)
+)
+
+// find returns the ids of a page, and how many schedules are chosen, counted up to MaxCount. The few that have a tag are better
+// sorted than looked for in the order of all.
+func (f Filter) find(ctx context.Context, tx pgx.Tx) (page []string, total int64, err error) {
+	if _, err := tx.Exec(ctx, `set local enable_sort = on`); err != nil {
+		return nil, 0, err
+	}
+	if (f.Task != "" || f.Query != "" || f.Invalid != nil) && f.Offset+f.Limit <= MaxCount {
+		err = tx.QueryRow(ctx, pageAndCount, pgx.QueryExecModeExec, f.args()).Scan(&page, &total)
+	} else {
+		page, total, err = f.findByIndex(ctx, tx)
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	_, err = tx.Exec(ctx, `set local enable_sort = off`)
+	return page, min(total, MaxCount), err
+}
+
+// findByIndex walks to the page from the end that is nearer.
+func (f Filter) findByIndex(ctx context.Context, tx pgx.Tx) (page []string, total int64, err error) {
+	if err := tx.QueryRow(ctx, countSchedules, pgx.QueryExecModeExec, f.args()).Scan(&total); err != nil {
+		return nil, 0, err
+	}
+	sql, behind := pageOfSchedules, int(total)-f.Offset
+	switch {
+	case total > MaxCount: // there may be any number
+	case behind <= 0:
+		return nil, total, nil
+	case behind < f.Offset:
+		sql, f.Limit = pageFromTheEnd, min(f.Limit, behind)
+		f.Offset = behind - f.Limit
+	}
+	rows, err := tx.Query(ctx, sql, pgx.QueryExecModeExec, f.args())
+	if err != nil {
+		return nil, 0, err
+	}
+	page, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	return page, total, err
+}
+
+func (f Filter) args() pgx.NamedArgs {
+	plain, begins := isPlain(f.Task), "not JSON"
+	if plain {
+		begins = `{"task_name":"` + f.Task + `"` // as nearly all documents are written; what begins so need not be parsed
+	}
+	return pgx.NamedArgs{
+		"enabled": f.Enabled, "invalid": f.Invalid, "category": f.Category, "tags": append([]string{}, f.Tags...),
+		"task": f.Task, "plain": plain, "begins": begins, "name": f.Name, "query": f.Query, "limit": f.Limit, "offset": f.Offset, "most": MaxCount + 1,
+	}
+}
+
+// isPlain reports whether a text stands in JSON as it is: then looking for it spares reading most documents.
+func isPlain(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' || strings.ContainsRune(`"\/<>&`, r) })
+}
