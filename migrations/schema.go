@@ -8,11 +8,12 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
 // schemaLock is what whoever makes the schema holds. Any role that may connect can hold it as well: PostgreSQL asks nobody for
 // a right to an advisory lock.
-const schemaLock = `7461637475730001`
+const schemaLock = sqlexpr.SchemaLock
 
 // createSchema holds a transaction-level lock, because IF NOT EXISTS alone fails when two processes race.
 const createSchema = `

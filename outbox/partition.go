@@ -11,6 +11,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
 // Retention is how long is kept what need not be kept for ever. Schedule events are.
@@ -19,8 +21,13 @@ type Retention struct {
 	Keys time.Duration // Idempotency-Keys: how late a repeated request is still known
 }
 
-// Upkeep is what Maintain did. Deferred are partitions that are to be dropped and were in use: the next time, perhaps.
-type Upkeep struct{ Made, Dropped, Deferred []string }
+// Upkeep is what Maintain did. Deferred are partitions that are to be made or dropped and whose table was in use, or that
+// another process was changing: they are for the next time.
+type Upkeep struct {
+	Made, Dropped, Deferred []string
+
+	Ready map[string]int // how many partitions stand ready behind the one in use, by their table
+}
 
 // Maintain makes the partitions that will be needed, well ahead, and drops the runs that retention no longer keeps. It
 // is cheap when there is nothing to do, and is called every minute or so, by as many processes as like to. Nobody who
@@ -39,6 +46,11 @@ func Maintain(ctx context.Context, q Querier, now time.Time, keep Retention) (Up
 		errs = append(errs, did.dropped(p, execute(ctx, q, drop("runs", p, ""))))
 	}
 	errs = append(errs, forget(ctx, q, now, keep))
+	if len(did.Made) > 0 {
+		s, err = readPartitions(ctx, q)
+		errs = append(errs, err)
+	}
+	did.Ready = s.ready(now)
 	return did, errors.Join(errs...)
 }
 
@@ -82,7 +94,7 @@ func inUse(err error) bool {
 // queue behind. It is all one statement, so a process that is stopped holds nothing.
 const alone = `do $tactus$ begin
     perform set_config('lock_timeout', '100ms', true);
-    if not pg_try_advisory_xact_lock(7461637, 475732) then
+    if not pg_try_advisory_xact_lock(` + sqlexpr.PartitionLock + `) then
         raise 'another process changes partitions' using errcode = 'lock_not_available';
     end if;
     `

@@ -41,6 +41,25 @@ func (s partitions) missing(now time.Time) (all []newPartition) {
 	return all
 }
 
+// ready counts the partitions that stand ready behind the one in use, by their table.
+func (s partitions) ready(now time.Time) map[string]int {
+	all := map[string]int{"runs": 0}
+	for _, topic := range []string{Schedules, Runs} {
+		all["outbox_"+topic] = 0
+		for _, r := range s.ranges[topic] {
+			if r.lower > s.position {
+				all["outbox_"+topic]++
+			}
+		}
+	}
+	for name := range s.months {
+		if month, err := time.Parse(monthLayout, name); err == nil && month.After(now) {
+			all["runs"]++
+		}
+	}
+	return all
+}
+
 func monthOf(t time.Time) time.Time {
 	return time.Date(t.UTC().Year(), t.UTC().Month(), 1, 0, 0, 0, 0, time.UTC)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -425,5 +426,28 @@ func TestOldKeysAreForgotten(t *testing.T) {
 	maintain(t, pool, time.Now().Add(25*time.Hour))
 	if _, err := store.Create(t.Context(), definition("b"), "key", []byte("b")); err != nil {
 		t.Errorf("a day later: %v", err)
+	}
+}
+
+// TestMakeWhileBellsRing has transactions hold the locks of both bells, as those of triggered runs and changed schedules do.
+func TestMakeWhileBellsRing(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	tx, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(context.WithoutCancel(t.Context()))
+	if _, err := tx.Exec(t.Context(), `select `+sqlexpr.RingRuns+`, `+sqlexpr.RingSchedules); err != nil {
+		t.Fatal(err)
+	}
+	did := maintain(t, pool, time.Now())
+	if len(did.Deferred) > 0 || len(did.Made) == 0 {
+		t.Errorf("made %v, deferred %v", did.Made, did.Deferred)
+	}
+	for table, n := range did.Ready {
+		if n != 2 {
+			t.Errorf("%s: %d partitions stand ready", table, n)
+		}
 	}
 }

@@ -49,6 +49,9 @@ func (r *Relay) Prune(ctx context.Context) error {
 	if len(did.Dropped) > 0 {
 		r.cfg.Log.Info("run events dropped", "partitions", did.Dropped)
 	}
+	if len(did.Deferred) > 0 {
+		r.cfg.Log.Info("run events cannot be dropped yet: their table is in use", "partitions", did.Deferred)
+	}
 	return err
 }
 

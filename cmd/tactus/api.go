@@ -60,7 +60,7 @@ func (c apiCmd) Run(ctx context.Context, log *slog.Logger) error {
 	}
 	started(log, "api", l, "database_url", c.DatabaseURL, "timezone", c.Timezone)
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return maintain(ctx, pool, c.retentionFlags, log) })
+	group.Go(func() error { return maintain(ctx, pool, c.retentionFlags, log, registry) })
 	group.Go(func() error { return watchZones(ctx, pool, "api", l, log, registry) })
 	group.Go(func() error { return judge(ctx, pool, c.Timezone, c.celery(), log) })
 	registry.MustRegister(invalidMetric{catalog.New(pool)})

@@ -100,7 +100,7 @@ func (c beatCmd) Run(ctx context.Context, log *slog.Logger) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return run(ctx) })
 	group.Go(func() error { return c.watch(ctx, pool, c.broker(), c.KeyPrefix, stats, log) })
-	group.Go(func() error { return maintain(ctx, pool, c.retentionFlags, log) })
+	group.Go(func() error { return maintain(ctx, pool, c.retentionFlags, log, registry) })
 	group.Go(func() error { return watchZones(ctx, pool, "beat", l, log, registry) })
 	group.Go(func() error { return mend(ctx, pool, log, registry) })
 	group.Go(func() error { return c.collect(ctx, pool, c.broker(), c.KeyPrefix, c.lease(), log, registry) })

@@ -104,7 +104,7 @@ func (c devCmd) serve(ctx context.Context, state string, to console, log *slog.L
 	})
 	group.Go(func() error { return beat(ctx) })
 	group.Go(func() error { return c.watch(ctx, pool, c.broker(), c.KeyPrefix, stats, log) })
-	group.Go(func() error { return maintain(ctx, pool, c.retentionFlags, log) })
+	group.Go(func() error { return maintain(ctx, pool, c.retentionFlags, log, registry) })
 	group.Go(func() error { return watchZones(ctx, pool, "dev", l, log, registry) })
 	group.Go(func() error { return mend(ctx, pool, log, registry) })
 	group.Go(func() error { return judge(ctx, pool, c.Timezone, c.celery(), log) })

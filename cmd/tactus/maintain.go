@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tactus-dev/tactus/internal/shadow"
 	"github.com/tactus-dev/tactus/migrations"
@@ -42,12 +44,18 @@ const leastShadow = 24 * time.Hour
 
 const (
 	maintainEvery = time.Minute
-	maintainAgain = 5 * time.Second // after an error
+	maintainAgain = 5 * time.Second // after an error, and after a table was in use; then twice as long each time
 )
 
 // maintain keeps partitions ready and drops old ones until ctx ends. Every process that writes does it, so that they
 // are there whichever of them is down.
-func maintain(ctx context.Context, pool *pgxpool.Pool, f retentionFlags, log *slog.Logger) error {
+func maintain(ctx context.Context, pool *pgxpool.Pool, f retentionFlags, log *slog.Logger, to prometheus.Registerer) error {
+	ready := newPartitionsReady()
+	if err := to.Register(ready); err != nil {
+		return err
+	}
+	var deferred []string // that the log was told of
+	again := maintainAgain
 	for wait := time.Duration(0); ; {
 		select {
 		case <-ctx.Done():
@@ -63,12 +71,30 @@ func maintain(ctx context.Context, pool *pgxpool.Pool, f retentionFlags, log *sl
 		if len(did.Made)+len(did.Dropped) > 0 {
 			log.Info("partitions changed", "made", did.Made, "dropped", did.Dropped)
 		}
+		for table, n := range did.Ready {
+			ready.WithLabelValues(table).Set(float64(n))
+		}
+		if len(did.Deferred) > 0 {
+			if !slices.Equal(did.Deferred, deferred) {
+				log.Warn("partitions cannot be changed yet: their table is in use", "partitions", did.Deferred, "again_in", again)
+			}
+			wait, again = again, min(2*again, maintainEvery)
+		} else {
+			again = maintainAgain
+		}
+		deferred = did.Deferred
 		err = errors.Join(err, shadow.Prune(ctx, pool, f.ShadowRetention))
 		if err != nil && ctx.Err() == nil {
 			log.Error("maintain partitions", "err", err)
 			wait = maintainAgain
 		}
 	}
+}
+
+func newPartitionsReady() *prometheus.GaugeVec {
+	return prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "tactus_partitions_ready", Help: "Partitions that stand ready behind the one in use: 2 when all is well",
+	}, []string{"table"})
 }
 
 // maintain goes by the slower of two clocks: one that is far ahead for a minute drops nothing that is young by the other.

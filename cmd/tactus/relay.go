@@ -76,7 +76,7 @@ func (c relayCmd) Run(ctx context.Context, to console, log *slog.Logger) error {
 	group.Go(func() error {
 		return c.relay(ctx, pool, c.DatabaseURL, c.redisFlags, log, health, registry)
 	})
-	group.Go(func() error { return maintain(ctx, pool, c.retentionFlags, log) })
+	group.Go(func() error { return maintain(ctx, pool, c.retentionFlags, log, registry) })
 	group.Go(func() error { return watchZones(ctx, pool, "relay", l, log, registry) })
 	group.Go(func() error { return judge(ctx, pool, "", c.celery(), log) })
 	group.Go(func() error { return telemetry.Serve(ctx, l, hosts, telemetry.Mux(health, registry)) })

@@ -8,6 +8,6 @@ const Channel = "tactus"
 // the race need not ring: a listener that was woken reads on for a while, so it sees this transaction too. Each is selected
 // from what a statement has written to the log, one row of that.
 const (
-	RingSchedules = `case when pg_try_advisory_xact_lock(7461637, 475731) then pg_notify('` + Channel + `', 'schedule') end`
-	RingRuns      = `case when pg_try_advisory_xact_lock(7461637, 475732) then pg_notify('` + Channel + `', 'run') end`
+	RingSchedules = `case when pg_try_advisory_xact_lock(` + ScheduleBellLock + `) then pg_notify('` + Channel + `', 'schedule') end`
+	RingRuns      = `case when pg_try_advisory_xact_lock(` + RunBellLock + `) then pg_notify('` + Channel + `', 'run') end`
 )
