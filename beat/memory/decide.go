@@ -6,27 +6,30 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// item is a due time that fires, or a range of due times that were missed.
+// Decision is what is to become of a due time, which fires, or of a range of due times, which were missed. It carries
+// what it was based on, so that the statement that settles it can refuse it when the schedule is another one by then.
 type Decision struct {
 	Schedule  domain.ID
-	Effective Micros
-	Due       Micros
-	Until     Micros // of a range
-	Reason    string // why it was missed; empty when it fires
-	Fire      Micros
+	Effective Micros // the effective_from by which the due times were counted
+	Policy    string // the policy by which they were judged
 	Version   uint32
-	Decided   Micros // when
-	Policy    string // by which
+	Decided   Micros // the instant by which they were judged
+
+	Due    Micros
+	Until  Micros // the last due time of a range
+	Fire   Micros // when Due was to fire
+	Reason string // why the range was missed; empty when the due time fires
 }
 
-// settle decides about the due times of a record up to now, the oldest of them first, at most room.
-func (m *Memory) Decide(slot uint32, now Micros, room int) (items []Decision, last Micros) {
+// Decide judges the due times of a record up to now, the oldest first, and returns at most room decisions, with the
+// last due time that they cover. At least one decision is returned for a record whose Fire has come.
+func (m *Memory) Decide(slot uint32, now Micros, room int) (decisions []Decision, last Micros) {
 	r := m.At(slot)
 	p, recurrence := m.policies.value(r.policy).Policy, m.recurrence(r)
 	if r.Due <= m.SwitchedAt {
 		return m.missedBeforeSwitch(r, recurrence, now)
 	}
-	p.Grace += p.Jitter // it is not late before it was to fire
+	p.Grace += p.Jitter // a due time is not late before it was to fire
 	if m.limited(r) {
 		room = 1
 	}
@@ -34,29 +37,34 @@ func (m *Memory) Decide(slot uint32, now Micros, room int) (items []Decision, la
 	last = r.Due - 1
 	base := m.decision(r, now)
 	for _, missed := range decided.Missed {
-		it := base
-		it.Due, it.Until, it.Reason = missed.From.UnixMicro(), missed.To.UnixMicro(), missed.Reason
-		it.Fire = it.Due
-		items, last = append(items, it), it.Until
+		d := base
+		d.Due, d.Until, d.Reason = missed.From.UnixMicro(), missed.To.UnixMicro(), missed.Reason
+		d.Fire = d.Due
+		decisions, last = append(decisions, d), d.Until
 	}
 	for _, due := range decided.Fire[:min(room, len(decided.Fire))] {
-		it := base
-		it.Due, it.Fire = due.UnixMicro(), ceil(p.FireAt(r.ID, recurrence, due))
-		if it.Fire > now {
+		d := base
+		d.Due, d.Fire = due.UnixMicro(), ceil(p.FireAt(r.ID, recurrence, due))
+		if d.Fire > now {
 			break
 		}
-		items, last = append(items, it), it.Due
+		decisions, last = append(decisions, d), d.Due
 	}
-	return items, last
+	return decisions, last
 }
 
-// item is what all items of a record have in common.
+// decision returns what all decisions about a record have in common.
 func (m *Memory) decision(r *Record, now Micros) Decision {
-	return Decision{Schedule: r.ID, Effective: r.Effective, Version: r.Version, Decided: now, Policy: m.policies.text(r.policy)}
+	return Decision{
+		Schedule: r.ID, Effective: r.Effective, Version: r.Version, Decided: now, Policy: m.policies.text(r.policy),
+	}
 }
 
-// passedOver has the due times of the time in which another beat was in charge recorded, and none of them fire.
-func (m *Memory) missedBeforeSwitch(r *Record, recurrence domain.Recurrence, now Micros) (items []Decision, last Micros) {
+// missedBeforeSwitch returns one range of all due times of a record up to SwitchedAt. They were another beat's to
+// fire: tactus only watched it then, in shadow mode.
+func (m *Memory) missedBeforeSwitch(
+	r *Record, recurrence domain.Recurrence, now Micros,
+) (decisions []Decision, last Micros) {
 	end := time.UnixMicro(m.SwitchedAt + 1)
 	if ends := m.policies.value(r.policy).EndsAt; !ends.IsZero() && ends.Before(end) {
 		end = ends.Add(1)
@@ -65,14 +73,15 @@ func (m *Memory) missedBeforeSwitch(r *Record, recurrence domain.Recurrence, now
 	if due, ok := recurrence.Prev(end); ok {
 		last = max(last, due.UnixMicro())
 	}
-	it := m.decision(r, now)
-	it.Due, it.Until, it.Reason, it.Fire = r.Due, last, domain.ReasonShadow, r.Fire
-	return []Decision{it}, last
+	d := m.decision(r, now)
+	d.Due, d.Until, d.Reason, d.Fire = r.Due, last, domain.ReasonShadow, r.Fire
+	return []Decision{d}, last
 }
 
-// misfired tells whether something of the items is later than its time and the grace.
-func (m *Memory) Misfired(slot uint32, items []Decision, now Micros) bool {
+// Misfired reports whether the first of a record's decisions is about a due time that is later than its grace allows.
+// Only of such due times may a range be recorded, and where a range begins depends on what has been settled already.
+func (m *Memory) Misfired(slot uint32, decisions []Decision, now Micros) bool {
 	p := m.policies.value(m.At(slot).policy)
 	grace := (p.Grace + p.Jitter) * int64(time.Second/time.Microsecond)
-	return len(items) > 0 && (items[0].Reason != "" || items[0].Due < now-grace)
+	return len(decisions) > 0 && (decisions[0].Reason != "" || decisions[0].Due < now-grace)
 }

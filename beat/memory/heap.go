@@ -1,60 +1,61 @@
 package memory
 
-// push puts a record into the heap, by when it fires.
+// Push puts a popped record back into the heap.
 func (m *Memory) Push(slot uint32) {
 	m.heap = append(m.heap, slot)
 	m.siftUp(len(m.heap) - 1)
 }
 
-// pop takes the record that fires first.
-func (m *Memory) Pop() uint32 {
-	first := m.heap[0]
+// Pop takes the record that fires first out of the heap, and returns its slot. The caller pushes it back.
+func (m *Memory) Pop() (slot uint32) {
+	slot = m.heap[0]
 	m.removeAt(0)
-	return first
+	return slot
 }
 
-// takeOut takes the record at a place of the heap.
-func (m *Memory) removeAt(place int) {
+// removeAt removes the i-th record of the heap. The last one takes its place, and may have to go down or up from there.
+func (m *Memory) removeAt(i int) {
 	last := len(m.heap) - 1
 	moved := m.heap[last]
 	m.heap = m.heap[:last]
-	if place == last {
+	if i == last {
 		return
 	}
-	m.setSlot(place, moved)
-	m.siftDown(place)
+	m.setSlot(i, moved)
+	m.siftDown(i)
 	m.siftUp(int(m.At(moved).heapIndex))
 }
 
-// moved restores the order after a record's fire time has changed.
+// fix restores the order after the Fire of a record has changed.
 func (m *Memory) fix(slot uint32) {
 	m.siftDown(int(m.At(slot).heapIndex))
 	m.siftUp(int(m.At(slot).heapIndex))
 }
 
-// arity makes the heap flat: a record's children lie on one cache line.
+// arity is how many children a record of the heap has. Four make the heap half as deep as two do, and the slots of four
+// children lie on one cache line.
 const arity = 4
 
-func (m *Memory) siftUp(place int) {
-	slot := m.heap[place]
+func (m *Memory) siftUp(i int) {
+	slot := m.heap[i]
 	fire := m.At(slot).Fire
-	for place > 0 {
-		parent := (place - 1) / arity
+	for i > 0 {
+		parent := (i - 1) / arity
 		if m.fireAt(parent) <= fire {
 			break
 		}
-		m.setSlot(place, m.heap[parent])
-		place = parent
+		m.setSlot(i, m.heap[parent])
+		i = parent
 	}
-	m.setSlot(place, slot)
+	m.setSlot(i, slot)
 }
 
-func (m *Memory) siftDown(place int) {
-	slot := m.heap[place]
+func (m *Memory) siftDown(i int) {
+	slot := m.heap[i]
 	fire := m.At(slot).Fire
 	for {
 		least, leastFire := -1, fire
-		for child := place*arity + 1; child <= place*arity+arity && child < len(m.heap); child++ {
+		for child := i*arity + 1; child <= i*arity+arity && child < len(m.heap); child++ {
 			if f := m.fireAt(child); f < leastFire {
 				least, leastFire = child, f
 			}
@@ -62,15 +63,17 @@ func (m *Memory) siftDown(place int) {
 		if least < 0 {
 			break
 		}
-		m.setSlot(place, m.heap[least])
-		place = least
+		m.setSlot(i, m.heap[least])
+		i = least
 	}
-	m.setSlot(place, slot)
+	m.setSlot(i, slot)
 }
 
-func (m *Memory) fireAt(place int) int64 { return m.At(m.heap[place]).Fire }
+// fireAt returns when the i-th record of the heap fires.
+func (m *Memory) fireAt(i int) int64 { return m.At(m.heap[i]).Fire }
 
-func (m *Memory) setSlot(place int, slot uint32) {
-	m.heap[place] = slot
-	m.At(slot).heapIndex = uint32(place)
+// setSlot puts a slot at the i-th place of the heap, and tells its record.
+func (m *Memory) setSlot(i int, slot uint32) {
+	m.heap[i] = slot
+	m.At(slot).heapIndex = uint32(i)
 }

@@ -6,17 +6,22 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// index finds the slot of an id. It is an open hash table of slots, with half of each hash beside its slot: the ids
-// themselves are in the records. A Go map of the same takes twice the memory.
+// index finds the slot of an id. It is a hash table with open addressing and linear probing (Knuth, TAOCP 6.4). A
+// cell has a slot and the 32 bits of the id's hash; the ids themselves are in the records. A Go map from id to slot
+// takes twice the memory, because it has each id a second time.
+//
+// Invariant: no free cell lies between the cell that an id's hash asks for (its home) and the cell that has it. So a
+// search that meets a free cell may end there; removing a cell moves those behind it back until the invariant holds
+// again.
 type index struct {
-	cells []cell
+	cells []cell // a power of two of them, at most three quarters in use
 	used  int
 	seed  maphash.Seed
 }
 
 type cell struct {
 	hash uint32
-	slot uint32 // + 1; 0 is free
+	slot uint32 // plus one; 0 means that the cell is free
 }
 
 func newIndex() index { return index{cells: make([]cell, 16), seed: maphash.MakeSeed()} }
@@ -25,21 +30,22 @@ func (x *index) hash(id domain.ID) uint32 { return uint32(maphash.Bytes(x.seed, 
 
 func (x *index) mask() uint32 { return uint32(len(x.cells) - 1) }
 
-// slot returns the slot of an id, and the place of its cell; or the place where it belongs.
-func (m *Memory) lookup(id domain.ID) (slot, place uint32, known bool) {
+// lookup returns the slot of an id and the number of its cell, or the number of the free cell where it belongs.
+func (m *Memory) lookup(id domain.ID) (slot, cell uint32, known bool) {
 	x := &m.index
 	hash := x.hash(id)
-	for place = hash & x.mask(); x.cells[place].slot != 0; place = (place + 1) & x.mask() {
-		if c := x.cells[place]; c.hash == hash && m.At(c.slot-1).ID == id {
-			return c.slot - 1, place, true
+	for cell = hash & x.mask(); x.cells[cell].slot != 0; cell = (cell + 1) & x.mask() {
+		if c := x.cells[cell]; c.hash == hash && m.At(c.slot-1).ID == id {
+			return c.slot - 1, cell, true
 		}
 	}
-	return 0, place, false
+	return 0, cell, false
 }
 
-// enter puts a new slot into the free cell that slot gave for its id.
-func (x *index) insert(place uint32, id domain.ID, slot uint32) {
-	x.cells[place] = cell{x.hash(id), slot + 1}
+// insert puts a new slot into the free cell that lookup returned for its id. It doubles the table when it gets too
+// full.
+func (x *index) insert(at uint32, id domain.ID, slot uint32) {
+	x.cells[at] = cell{x.hash(id), slot + 1}
 	if x.used++; x.used*4 <= len(x.cells)*3 {
 		return
 	}
@@ -57,14 +63,15 @@ func (x *index) insert(place uint32, id domain.ID, slot uint32) {
 	}
 }
 
-// leave frees a cell, and moves those behind it back, so that they are still found.
-func (x *index) remove(place uint32) {
-	for next := (place + 1) & x.mask(); x.cells[next].slot != 0; next = (next + 1) & x.mask() {
-		if home := x.cells[next].hash & x.mask(); (next-home)&x.mask() >= (next-place)&x.mask() {
-			x.cells[place] = x.cells[next]
-			place = next
+// remove frees a cell. A cell behind it moves into the gap if its home is not between the gap and itself: the search
+// for it would end at the gap otherwise. Then the gap is where that cell was, and so on to the next free cell.
+func (x *index) remove(gap uint32) {
+	for next := (gap + 1) & x.mask(); x.cells[next].slot != 0; next = (next + 1) & x.mask() {
+		if home := x.cells[next].hash & x.mask(); (next-home)&x.mask() >= (next-gap)&x.mask() {
+			x.cells[gap] = x.cells[next]
+			gap = next
 		}
 	}
-	x.cells[place] = cell{}
+	x.cells[gap] = cell{}
 	x.used--
 }

@@ -1,13 +1,14 @@
 package memory
 
-// interned keeps equal texts once, parsed, as long as somebody uses them.
+// interned keeps equal texts once, and what they parse to, as long as a record uses them.
 type interned[T any] struct {
 	parse func(string) T
-	index map[string]uint32
-	items []counted[T]
-	free  []uint32
+	index map[string]uint32 // number by text
+	items []counted[T]      // by number
+	free  []uint32          // numbers that no record uses
 }
 
+// counted is a text, what it parses to, and how many records use it.
 type counted[T any] struct {
 	text  string
 	value T
@@ -18,7 +19,7 @@ func newInterned[T any](parse func(string) T) interned[T] {
 	return interned[T]{parse: parse, index: map[string]uint32{}}
 }
 
-// use returns the number of a text. Each use is given back by a drop.
+// acquire returns the number of a text, and counts its use. Each acquire is paired with a release.
 func (t *interned[T]) acquire(text []byte) uint32 {
 	i, known := t.index[string(text)]
 	if !known {
@@ -40,6 +41,7 @@ func (t *interned[T]) insert(text string) (i uint32) {
 	return i
 }
 
+// release gives a use back. With the last one the text is forgotten.
 func (t *interned[T]) release(i uint32) {
 	if t.items[i].uses--; t.items[i].uses == 0 {
 		delete(t.index, t.items[i].text)

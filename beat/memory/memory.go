@@ -8,52 +8,57 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// micros is an instant as Postgres keeps it, in microseconds since 1970.
+// Micros is an instant with the resolution that PostgreSQL has: microseconds since 1970.
 type Micros = int64
 
-// always is before every due time.
+// Always is before every due time.
 const Always Micros = math.MinInt64
 
-// never is when something fires that is due no more. It is the greatest instant, so it stays at the heap's end.
+// Never is when a record fires that has no due time any more. As the greatest instant it stays at the heap's end.
 const Never Micros = math.MaxInt64
 
-// record is what memory keeps of one schedule: no pointers, so that the garbage collector has nothing to follow.
-// The payload stays in Postgres.
+// Record is what memory keeps of one schedule. It has no pointers, so the garbage collector does not look at it.
 type Record struct {
 	ID        domain.ID
-	Effective Micros // effective_from
-	anchor    Micros
-	Due       Micros // the first due time that is not settled
-	Fire      Micros // when that fires: later by its jitter
-	Version   uint32
-	trigger   uint32 // interned
-	policy    uint32 // interned
-	heapIndex uint32 // in the heap
+	Effective Micros // effective_from: the instant after which due times count
+	anchor    Micros // from which an interval counts
+	Due       Micros // the first due time that is not settled, or Never
+	Fire      Micros // when Due fires: later by its jitter
+	Version   uint32 // of the row that the record was made of
+	trigger   uint32 // its number among the interned triggers
+	policy    uint32 // its number among the interned policies
+	heapIndex uint32 // where the heap has its slot
 }
 
-// memory is all enabled schedules, by id and by when they fire next.
+// Memory is all enabled schedules, by id and by when they fire next.
 type Memory struct {
-	chunks    []*[chunkSize]Record // by slot; a record that is not used has no id
-	allocated uint32               // that there are
-	free      []uint32             // those that are not used
-	index     index
-	heap      []uint32
+	chunks    []*[chunkSize]Record // the records, by slot; one that is not used has no id
+	allocated uint32               // slots, used or free
+	free      []uint32             // slots that are not used
+	index     index                // slots by id
+	heap      []uint32             // slots by Fire
 	triggers  interned[trigger]
 	policies  interned[policy]
 
-	SwitchedAt Micros // until when another beat was in charge
+	// SwitchedAt is when a beat that fires took over from one in shadow mode. What was due until then was another
+	// beat's.
+	SwitchedAt Micros
 }
 
-// chunk is how many records are allocated together: memory grows without being copied.
+// chunkSize is how many records are allocated together, so that memory grows without being copied.
 const chunkSize = 4096
 
+// New returns an empty memory.
 func New() *Memory {
-	return &Memory{SwitchedAt: Always, index: newIndex(), triggers: newInterned(parseTrigger), policies: newInterned(parsePolicy)}
+	return &Memory{
+		SwitchedAt: Always, index: newIndex(), triggers: newInterned(parseTrigger), policies: newInterned(parsePolicy),
+	}
 }
 
+// Len returns how many schedules there are.
 func (m *Memory) Len() int { return m.index.used }
 
-// Slots is how many slots there are, those that are not used included.
+// Slots returns how many slots there are, free ones included.
 func (m *Memory) Slots() uint32 { return m.allocated }
 
 // Slot returns the slot of a schedule's record.
@@ -62,8 +67,10 @@ func (m *Memory) Slot(id domain.ID) (slot uint32, known bool) {
 	return slot, known
 }
 
+// At returns the record of a slot.
 func (m *Memory) At(slot uint32) *Record { return &m.chunks[slot/chunkSize][slot%chunkSize] }
 
+// Find returns the record of a schedule.
 func (m *Memory) Find(id domain.ID) (*Record, bool) {
 	slot, _, known := m.lookup(id)
 	if !known {
@@ -72,8 +79,16 @@ func (m *Memory) Find(id domain.ID) (*Record, bool) {
 	return m.At(slot), true
 }
 
-// put makes the record of a schedule what its row says. The due times of one that is known go on where they were, unless
-// they count from another instant now. All others are those after effective_from and after the instant given.
+// Put makes the record of a schedule what its row says, and returns the error of a trigger or policy that cannot be
+// read. Such a record is kept, and is never due.
+//
+// Which due time is next depends on what was known:
+//
+//   - The schedule is new, or its due times count from another instant: those after effective_from that fire after the
+//     instant given. That is the watermark at a load, and Always when the schedule is known to have changed.
+//   - It was never due, for want of a readable trigger or of runs, and now is: those from the moment on at which the
+//     row was read. What passed meanwhile is not caught up with.
+//   - Otherwise the due time stays, and only when it fires may be another instant (its jitter has changed).
 func (m *Memory) Put(r Row, after Micros) error {
 	slot, cell, known := m.lookup(r.ID)
 	if !known {
@@ -81,7 +96,7 @@ func (m *Memory) Put(r Row, after Micros) error {
 	}
 	kept := m.At(slot)
 	restart := !known || kept.Effective != r.Effective
-	slept := kept.Due == Never
+	wasNever := kept.Due == Never
 	kept.Version, kept.Effective, kept.anchor = uint32(r.Version), r.Effective, r.Anchor
 	trigger, policy := m.triggers.acquire(r.Trigger), m.policies.acquire(r.Policy)
 	if known {
@@ -94,7 +109,7 @@ func (m *Memory) Put(r Row, after Micros) error {
 		kept.Due, kept.Fire = Never, Never
 	case restart:
 		m.SetDueAfter(kept, max(r.Effective, m.lessJitter(kept, after)))
-	case slept:
+	case wasNever:
 		m.SetDueAfter(kept, max(r.Effective, r.Read))
 	default:
 		m.retime(kept)
@@ -103,6 +118,7 @@ func (m *Memory) Put(r Row, after Micros) error {
 	return cmp.Or(m.triggers.value(trigger).err, m.policies.value(policy).err)
 }
 
+// insert makes a record for a new id, in the free cell of the index where the id belongs.
 func (m *Memory) insert(id domain.ID, cell uint32) (slot uint32) {
 	if last := len(m.free) - 1; last >= 0 {
 		slot, m.free = m.free[last], m.free[:last]
@@ -118,7 +134,7 @@ func (m *Memory) insert(id domain.ID, cell uint32) (slot uint32) {
 	return slot
 }
 
-// remove forgets a schedule that is deleted, disabled or done.
+// Remove forgets a schedule that is deleted, disabled or done.
 func (m *Memory) Remove(id domain.ID) {
 	slot, cell, known := m.lookup(id)
 	if !known {
@@ -133,7 +149,8 @@ func (m *Memory) Remove(id domain.ID) {
 	m.free = append(m.free, slot)
 }
 
-// place makes the record due at its first due time after the instant. It does not move it in the heap.
+// SetDueAfter makes a record due at its first due time after an instant. It is for records that are popped: the heap
+// is left as it is.
 func (m *Memory) SetDueAfter(r *Record, after Micros) {
 	recurrence, policy := m.recurrence(r), m.policies.value(r.policy)
 	r.Due, r.Fire = Never, Never
@@ -146,14 +163,14 @@ func (m *Memory) SetDueAfter(r *Record, after Micros) {
 	}
 }
 
-// aim has the due time that is next fire when its jitter says so, which an edit may have changed.
+// retime sets when the record's due time fires, by its jitter, which an edit may have changed.
 func (m *Memory) retime(r *Record) {
 	if recurrence := m.recurrence(r); recurrence != nil {
 		r.Fire = ceil(m.policies.value(r.policy).FireAt(r.ID, recurrence, time.UnixMicro(r.Due)))
 	}
 }
 
-// restart makes the record of a schedule, if there is one, due at its first due time of all.
+// Restart makes a schedule, if it is known, due at its very first due time after effective_from.
 func (m *Memory) Restart(id domain.ID) {
 	if slot, _, known := m.lookup(id); known {
 		m.SetDueAfter(m.At(slot), m.At(slot).Effective)
@@ -161,13 +178,15 @@ func (m *Memory) Restart(id domain.ID) {
 	}
 }
 
-// longestJitter is how long before the watermark a due time may be that has not fired yet, for its jitter. Runs are kept for
-// longer, which stops those that have fired from firing again.
+// longestJitter is how long before the watermark a due time may lie that has not fired yet because of its jitter.
+// Runs are kept for longer than that, so the unique key still stops a due time that has fired from firing again.
 const longestJitter = 30 * 24 * time.Hour
 
-// reconsider makes the record of a schedule due at the last due time before the watermark. Whatever its jitter was, all that
-// is before is settled: a jitter is less than the gap to the next due time. One with max_runs stays as it is: perhaps it had
-// used them up, and what was due then is not caught up with.
+// Reconsider makes a schedule due again at its last due time before the watermark. It is for a schedule that was
+// edited after the watermark was written: that was written by the jitter of then, and by the jitter of now the due
+// time may not have fired. The due times before it have, whatever the jitter was, because a jitter is less than the
+// gap to the next due time. A schedule with max_runs stays as it is: it may have used them up, and what was due then
+// is not caught up with.
 func (m *Memory) Reconsider(id domain.ID, watermark Micros) {
 	slot, _, known := m.lookup(id)
 	if !known || watermark == Always {
@@ -178,13 +197,14 @@ func (m *Memory) Reconsider(id domain.ID, watermark Micros) {
 	if recurrence == nil || m.policies.value(r.policy).MaxRuns > 0 {
 		return
 	}
-	if due, ok := recurrence.Prev(time.UnixMicro(watermark + 1)); ok && due.UnixMicro() > watermark-longestJitter.Microseconds() {
+	due, ok := recurrence.Prev(time.UnixMicro(watermark + 1))
+	if ok && due.UnixMicro() > watermark-longestJitter.Microseconds() {
 		m.SetDueAfter(r, max(r.Effective, due.UnixMicro()-1))
 		m.fix(slot)
 	}
 }
 
-// pass moves everything on that fires up to the watermark: another beat has settled it.
+// AdvanceTo moves all records past what fires up to the watermark, because another beat has settled it.
 func (m *Memory) AdvanceTo(watermark Micros) {
 	for len(m.heap) > 0 && m.fireAt(0) <= watermark {
 		slot := m.heap[0]
@@ -194,7 +214,8 @@ func (m *Memory) AdvanceTo(watermark Micros) {
 	}
 }
 
-// behind is an instant such that all due times that fire after the given one are after it.
+// lessJitter returns an instant that is early enough: every due time of the record that fires after the instant
+// given, is due after the one returned.
 func (m *Memory) lessJitter(r *Record, fire Micros) Micros {
 	if fire == Always {
 		return Always
@@ -202,7 +223,8 @@ func (m *Memory) lessJitter(r *Record, fire Micros) Micros {
 	return fire - m.policies.value(r.policy).Jitter*int64(time.Second/time.Microsecond)
 }
 
-// settled is the instant up to which everything is settled.
+// Watermark returns the instant up to which everything that fires is settled: now, or just before the first record
+// fires.
 func (m *Memory) Watermark(now Micros) Micros {
 	if len(m.heap) == 0 {
 		return now
@@ -210,7 +232,7 @@ func (m *Memory) Watermark(now Micros) Micros {
 	return min(now, m.fireAt(0)-1)
 }
 
-// next is when the first record fires; never when none does.
+// NextFire returns when the first record fires, or Never.
 func (m *Memory) NextFire() Micros {
 	if len(m.heap) == 0 {
 		return Never
@@ -218,5 +240,5 @@ func (m *Memory) NextFire() Micros {
 	return m.fireAt(0)
 }
 
-// ceil rounds up: nothing fires early.
+// ceil rounds up to microseconds, so that nothing fires early.
 func ceil(t time.Time) Micros { return t.Add(time.Microsecond - 1).UnixMicro() }

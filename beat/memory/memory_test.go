@@ -9,7 +9,7 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// TestMemory puts, changes, removes and settles at random, and compares with a plain map.
+// TestMemory puts, changes, removes and moves on records at random, and compares with a plain map.
 func TestMemory(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -27,7 +27,7 @@ func TestMemory(t *testing.T) {
 				m.Remove(id)
 				delete(plain, id)
 			},
-			"settle": func(t *rapid.T) {
+			"move on": func(t *rapid.T) {
 				if m.Len() == 0 || m.NextFire() == Never {
 					t.Skip("nothing is due")
 				}
@@ -35,7 +35,7 @@ func TestMemory(t *testing.T) {
 				m.SetDueAfter(m.At(slot), m.At(slot).Due)
 				m.Push(slot)
 			},
-			"pass": func(t *rapid.T) {
+			"advance": func(t *rapid.T) {
 				at := rapid.Int64Range(0, 1e9).Draw(t, "watermark")
 				m.AdvanceTo(at)
 				if m.NextFire() <= at {
@@ -53,12 +53,18 @@ func drawID(t *rapid.T) (id domain.ID) {
 	return id
 }
 
+var (
+	drawnTriggers = []string{`{"every":1}`, `{"every":60}`, `{"cron":"* * * * *","timezone":"UTC"}`, `{"once":true}`}
+	drawnPolicies = []string{`{"misfire":"latest","window":9,"grace":9}`, `{"misfire":"all","window":9,"grace":9}`}
+)
+
 func drawRow(t *rapid.T) Row {
 	return Row{
-		ID: drawID(t), Version: rapid.Int64Range(1, 9).Draw(t, "version"), Effective: rapid.Int64Range(0, 1e6).Draw(t, "effective"),
+		ID: drawID(t), Version: rapid.Int64Range(1, 9).Draw(t, "version"),
+		Effective: rapid.Int64Range(0, 1e6).Draw(t, "effective"),
 		Exhausted: rapid.IntRange(0, 9).Draw(t, "exhausted") == 0,
-		Trigger:   []byte(rapid.SampledFrom([]string{`{"every":1}`, `{"every":60}`, `{"cron":"* * * * *","timezone":"UTC"}`, `{"once":true}`}).Draw(t, "trigger")),
-		Policy:    []byte(rapid.SampledFrom([]string{`{"misfire":"latest","window":9,"grace":9}`, `{"misfire":"all","window":9,"grace":9}`}).Draw(t, "policy")),
+		Trigger:   []byte(rapid.SampledFrom(drawnTriggers).Draw(t, "trigger")),
+		Policy:    []byte(rapid.SampledFrom(drawnPolicies).Draw(t, "policy")),
 	}
 }
 
@@ -70,14 +76,14 @@ func agree(t *rapid.T, m *Memory, plain map[domain.ID]Row) {
 	triggers := map[string]int{}
 	for id, want := range plain {
 		r, known := m.Find(id)
-		if !known || r.ID != id || r.Version != uint32(want.Version) || m.heap[r.heapIndex] >= m.allocated || m.At(m.heap[r.heapIndex]) != r {
+		if !known || r.ID != id || r.Version != uint32(want.Version) || m.At(m.heap[r.heapIndex]) != r {
 			t.Fatalf("%s: %+v, known %v", id, r, known)
 		}
 		triggers[string(want.Trigger)]++
 	}
-	for place := range m.heap {
-		if place > 0 && m.fireAt(place) < m.fireAt((place-1)/arity) {
-			t.Fatalf("the heap is out of order at %d", place)
+	for i := range m.heap {
+		if i > 0 && m.fireAt(i) < m.fireAt((i-1)/arity) {
+			t.Fatalf("the heap is out of order at %d", i)
 		}
 	}
 	if len(m.triggers.index) != len(triggers) {

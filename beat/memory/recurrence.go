@@ -6,14 +6,14 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// trigger is a canonical trigger, compiled when that needs no anchor.
+// trigger is a canonical trigger. It is compiled once for all records that share it, unless it needs a record's anchor.
 type trigger struct {
 	domain.Trigger
-	compiled domain.Recurrence
-	err      error
+	compiled domain.Recurrence // nil for an interval, and for a trigger that is due once
+	err      error             // why the trigger cannot be compiled
 }
 
-// policy is a canonical policy.
+// policy is a canonical policy, or the reason why it cannot be read.
 type policy struct {
 	domain.Policy
 	err error
@@ -35,7 +35,7 @@ func parsePolicy(text string) (p policy) {
 	return p
 }
 
-// recurrence is when a record is due; nil when its trigger cannot be read (any more).
+// recurrence returns the rule that yields the due times of a record, or nil when its trigger or policy cannot be read.
 func (m *Memory) recurrence(r *Record) domain.Recurrence {
 	t := m.triggers.value(r.trigger)
 	switch {
@@ -50,7 +50,8 @@ func (m *Memory) recurrence(r *Record) domain.Recurrence {
 	}
 }
 
-// limited tells whether a record fires only so often: its fires are counted, and go one at a time.
+// limited reports whether a record may fire only a certain number of times. Its runs are counted in PostgreSQL, so
+// they are settled one at a time: each statement compares the count before it.
 func (m *Memory) limited(r *Record) bool {
 	return m.triggers.value(r.trigger).Once || m.policies.value(r.policy).MaxRuns > 0
 }

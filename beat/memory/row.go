@@ -2,15 +2,15 @@ package memory
 
 import "github.com/tactus-dev/tactus/domain"
 
-// row is what the beat reads of a schedule. Its texts are good until the next row is read.
+// Row is what a beat reads of a schedule. Trigger and Policy are valid until the next row is read.
 type Row struct {
 	ID        domain.ID
 	Version   int64
-	Effective Micros
-	Anchor    Micros
-	Updated   Micros
-	Read      Micros // when it was read
-	Exhausted bool   // max_runs has been reached; it may be raised
-	Trigger   []byte
-	Policy    []byte
+	Effective Micros // effective_from: due times are those after it
+	Anchor    Micros // from which an interval counts, or the instant of a schedule that is due once
+	Updated   Micros // when this version was written
+	Read      Micros // when the row was read
+	Exhausted bool   // the schedule has used up its max_runs, which an edit can raise
+	Trigger   []byte // canonical, as the domain writes it
+	Policy    []byte // canonical, as the domain writes it
 }

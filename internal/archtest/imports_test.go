@@ -24,6 +24,7 @@ var rules = []rule{
 	{"relay/ledger", []string{module + "/outbox", module + "/domain", module + "/internal/postgres", module + "/internal/sqlexpr", "github.com/jackc/pgx/v5"}, "the ledger reads the log and keeps the relay's books: it neither publishes nor knows who does"},
 	{"relay", coreImports, "the relay knows neither the beat nor a transport: cmd chooses it"},
 	{"beat", coreImports, "the beat knows neither the relay nor a transport: cmd chooses it"},
+	{"beat/memory", []string{module + "/domain"}, "a beat's memory is pure: neither PostgreSQL nor a feed, only schedules and instants"},
 	{"internal/redis", []string{module + "/domain", module + "/outbox", module + "/relay", module + "/internal", "github.com/redis/go-redis", "github.com/ThreeDotsLabs/watermill", "github.com/google/uuid", "golang.org/x"}, "the transport serves the relay and must not know Postgres or the beat"},
 }
 
@@ -32,8 +33,8 @@ var coreImports = []string{
 	"github.com/ThreeDotsLabs/watermill/message", "golang.org/x/sync", "golang.org/x/time",
 }
 
-// domainPure are the packages that make a result depend on more than its arguments.
-var domainPure = map[string]string{
+// notPure are the packages of std that make a result depend on more than its arguments.
+var notPure = map[string]string{
 	"context": "no I/O to cancel", "net": "no I/O", "net/http": "no I/O", "database/sql": "no I/O", "os": "no I/O", "os/exec": "no I/O", "log": "no I/O", "log/slog": "no I/O",
 }
 
@@ -72,6 +73,10 @@ func TestRulesBite(t *testing.T) {
 		{"relay", module + "/beat", true},
 		{"beat", module + "/relay", true},
 		{"beat", "github.com/redis/go-redis/v9", true},
+		{"beat/memory", module + "/domain", false},
+		{"beat/memory", module + "/outbox", true},
+		{"beat/memory", "github.com/jackc/pgx/v5", true},
+		{"beat/memory", "context", true},
 		{"relay", module + "/outboxes", true},
 		{"internal/redis", module + "/beat", true},
 		{"internal/api", module + "/cmd/tactus", true},
@@ -87,8 +92,10 @@ func broken(from, imported string) (reasons []string) {
 	if under(imported, module+"/cmd") {
 		reasons = append(reasons, "nobody imports cmd: it ties together, it is not used")
 	}
-	if why, ok := domainPure[imported]; ok && under(from, module+"/domain") {
-		reasons = append(reasons, "domain is pure: "+why)
+	for _, room := range []string{"domain", "beat/memory"} {
+		if why, ok := notPure[imported]; ok && under(from, module+"/"+room) {
+			reasons = append(reasons, room+" is pure: "+why)
+		}
 	}
 	for _, r := range rules {
 		if room := module + "/" + r.room; under(from, room) && !r.allows(room, imported) {
