@@ -42,9 +42,9 @@ func (h *history) account() (faults []string) {
 	return faults
 }
 
-// accountFor goes through the lives of one schedule. Its rows come in order, and each begins where the due times of the life
-// that it belongs to are just then. A life that was ended may have its last due times left open: nobody had settled them, and
-// then they were not to fire any more.
+// accountFor goes through the lives of one schedule. Its rows come in order, and each begins where the due times of
+// the life that it belongs to are just then. A life that was ended may have its last due times left open: nobody had
+// settled them, and then they were not to fire any more.
 func accountFor(lives []life, rows []settledRange, now time.Time) (faults []string) {
 	for _, l := range lives {
 		until := l.until

@@ -33,8 +33,8 @@ type Config struct {
 	Log       *slog.Logger
 }
 
-// Beat is one beat: a leader that fires, or a standby. Its state belongs to the goroutine that calls step; only the inbox
-// and the stats are shared with others.
+// Beat is one beat: a leader that fires, or a standby. Its state belongs to the goroutine that calls step; only the
+// inbox and the stats are shared with others.
 type Beat struct {
 	cfg    Config
 	mode   mode // what a shadow does differently

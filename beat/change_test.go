@@ -24,7 +24,8 @@ var changes = map[string]func(w *world, id domain.ID){
 	"edit": func(w *world, id domain.ID) { w.merge(id, `{"interval_anchor": "2026-01-01T00:00:20Z"}`) },
 }
 
-// TestRestartBringsNothingBack changes a schedule, and ends the beat with and without having heard of it, cleanly and not.
+// TestRestartBringsNothingBack changes a schedule, and ends the beat with and without having heard of it, cleanly and
+// not.
 func TestRestartBringsNothingBack(t *testing.T) {
 	t.Parallel()
 	for _, end := range []string{"stop", "crash"} {

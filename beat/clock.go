@@ -7,8 +7,8 @@ import (
 	"github.com/tactus-dev/tactus/beat/memory"
 )
 
-// clock is Postgres' clock, carried on by this machine's monotonic one: steps of the local wall clock change nothing. When
-// Postgres' own clock steps, it is followed, forwards and backwards: what is due is due by it.
+// clock is Postgres' clock, carried on by this machine's monotonic one: steps of the local wall clock change nothing.
+// When Postgres' own clock steps, it is followed, forwards and backwards: what is due is due by it.
 type clock struct {
 	mu     sync.Mutex
 	server time.Time     // what Postgres said
@@ -55,7 +55,8 @@ func (c *clock) ahead() time.Duration {
 	return c.skew
 }
 
-// anchor takes the time from an answer. A step of Postgres' clock is told, and heeded at the end of the beat's own step.
+// anchor takes the time from an answer. A step of Postgres' clock is told, and heeded at the end of the beat's own
+// step.
 func (b *Beat) anchorClock(asked, server time.Time) {
 	step := b.clock.anchor(asked, server)
 	if step == 0 {
@@ -66,8 +67,8 @@ func (b *Beat) anchorClock(asked, server time.Time) {
 	b.clockStep += step.Microseconds()
 }
 
-// heedStep moves what was to be done at some time with a clock that went back, so that it is done when it would have been,
-// and tells by how much. When the clock went forward it is done at once.
+// heedStep moves what was to be done at some time with a clock that went back, so that it is done when it would have
+// been, and tells by how much. When the clock went forward it is done at once.
 func (b *Beat) applyClockStep() memory.Micros {
 	step := b.clockStep
 	b.clockStep = 0

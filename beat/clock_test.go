@@ -102,8 +102,8 @@ func (w *world) running(name string) *Beat {
 	return b
 }
 
-// TestPostgresClockSteps lets two beats run while the clock of Postgres goes forward by five minutes, and back again. What is
-// made afterwards fires when it is due by that clock: soon when it is due soon, and not before.
+// TestPostgresClockSteps lets two beats run while the clock of Postgres goes forward by five minutes, and back again.
+// What is made afterwards fires when it is due by that clock: soon when it is due soon, and not before.
 func TestPostgresClockSteps(t *testing.T) {
 	t.Parallel()
 	w := newRunningWorld(t)
@@ -134,8 +134,8 @@ func TestPostgresClockSteps(t *testing.T) {
 	}
 }
 
-// TestAcceptedAtTheEdgeFires makes schedules that are due once, in the milliseconds in which they are made, while the clock of
-// Postgres steps back and forth: whatever is accepted has a run or a reason.
+// TestAcceptedAtTheEdgeFires makes schedules that are due once, in the milliseconds in which they are made, while the
+// clock of Postgres steps back and forth: whatever is accepted has a run or a reason.
 func TestAcceptedAtTheEdgeFires(t *testing.T) {
 	t.Parallel()
 	w := newRunningWorld(t)
@@ -168,8 +168,8 @@ func TestAcceptedAtTheEdgeFires(t *testing.T) {
 	})
 }
 
-// TestPostgresClockWentBackSince has a beat decide by a clock that has gone back since it was asked: nothing fires early, and
-// nothing is missed that is not late.
+// TestPostgresClockWentBackSince has a beat decide by a clock that has gone back since it was asked: nothing fires
+// early, and nothing is missed that is not late.
 func TestPostgresClockWentBackSince(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -190,8 +190,8 @@ func TestPostgresClockWentBackSince(t *testing.T) {
 	}
 }
 
-// TestPostgresClockGoesBackMeanwhile has the clock go back by an hour whenever it is read: what fires, fires by the reading by
-// which it was judged.
+// TestPostgresClockGoesBackMeanwhile has the clock go back by an hour whenever it is read: what fires, fires by the
+// reading by which it was judged.
 func TestPostgresClockGoesBackMeanwhile(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

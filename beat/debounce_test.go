@@ -43,8 +43,8 @@ func virtual(t *testing.T, while func(w *world, b *Beat, feed *channelFeed)) {
 	})
 }
 
-// TestSyncIsDebouncedWithoutLoss tells of a hundred schedules, one a millisecond: the first is read at once, those that follow
-// in one query per 10 ms, and the last one too.
+// TestSyncIsDebouncedWithoutLoss tells of a hundred schedules, one a millisecond: the first is read at once, those
+// that follow in one query per 10 ms, and the last one too.
 func TestSyncIsDebouncedWithoutLoss(t *testing.T) {
 	virtual(t, func(w *world, b *Beat, feed *channelFeed) {
 		before := b.Stats().Syncs
@@ -67,8 +67,8 @@ func TestSyncIsDebouncedWithoutLoss(t *testing.T) {
 	})
 }
 
-// TestResyncIsDebouncedWithoutLoss asks for a resync many times: the first comes at once, then one in each interval, and one follows
-// what was asked for last.
+// TestResyncIsDebouncedWithoutLoss asks for a resync many times: the first comes at once, then one in each interval,
+// and one follows what was asked for last.
 func TestResyncIsDebouncedWithoutLoss(t *testing.T) {
 	virtual(t, func(w *world, b *Beat, feed *channelFeed) {
 		before := b.Stats().Resyncs

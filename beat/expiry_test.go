@@ -7,8 +7,8 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// TestExpiryCountsFromHandingOver fires due times late in every way that there is. Each run lives as long as it would have
-// on time, and its event, from which its message expires, occurs when the row says that it was handed over.
+// TestExpiryCountsFromHandingOver fires due times late in every way that there is. Each run lives as long as it would
+// have on time, and its event, from which its message expires, occurs when the row says that it was handed over.
 func TestExpiryCountsFromHandingOver(t *testing.T) {
 	t.Parallel()
 	const members = `, "expires_seconds": 5`

@@ -13,8 +13,8 @@ const (
 	lastSilence  = time.Minute
 )
 
-// trouble tells the log of what fails again and again: each error once, then how it stands in growing pauses, and that it
-// is over.
+// trouble tells the log of what fails again and again: each error once, then how it stands in growing pauses, and
+// that it is over.
 type failureLog struct {
 	log      *slog.Logger
 	level    slog.Level

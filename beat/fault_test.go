@@ -11,8 +11,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestLostAnswer fires through a network that takes the statement to Postgres and loses the answer, and through one that
-// loses the statement.
+// TestLostAnswer fires through a network that takes the statement to Postgres and loses the answer, and through one
+// that loses the statement.
 func TestLostAnswer(t *testing.T) {
 	t.Parallel()
 	for direction, committed := range map[testenv.Direction]bool{testenv.ToClient: true, testenv.ToServer: false} {
@@ -51,8 +51,8 @@ func TestLostAnswer(t *testing.T) {
 	}
 }
 
-// TestLostAnswerOfMissed loses the answer to a statement that recorded a range of missed due times. The beat comes to it again
-// when more have been missed: each has a run or a reason, and none has both.
+// TestLostAnswerOfMissed loses the answer to a statement that recorded a range of missed due times. The beat comes to
+// it again when more have been missed: each has a run or a reason, and none has both.
 func TestLostAnswerOfMissed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -58,7 +58,8 @@ func (f *foreignFeed) Subscribe(ctx context.Context, mark string, lost func(stri
 	return f.channelFeed.Subscribe(ctx, mark, lost)
 }
 
-// TestSilentFeedIsToldInGrowingPauses has a feed refuse for an hour: it is told a few times each minute at first, then once.
+// TestSilentFeedIsToldInGrowingPauses has a feed refuse for an hour: it is told a few times each minute at first,
+// then once.
 func TestSilentFeedIsToldInGrowingPauses(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -120,7 +121,8 @@ func TestAcknowledgesWhatMemoryHas(t *testing.T) {
 	}
 }
 
-// TestResyncsWhenEventsAreMissing holds which things heard are taken as a sign, and that a resync finds what was missed, without a poll.
+// TestResyncsWhenEventsAreMissing holds which things heard are taken as a sign, and that a resync finds what was
+// missed, without a poll.
 func TestResyncsWhenEventsAreMissing(t *testing.T) {
 	t.Parallel()
 	epoch, err := cloudevents.EpochStarted("f", time.Now())

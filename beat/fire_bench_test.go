@@ -9,8 +9,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// BenchmarkFire settles as many schedules as there are, all due in the second before the benchmark began. PostgreSQL fires
-// nothing before its time, so each round fires the same due times again, in emptied tables.
+// BenchmarkFire settles as many schedules as there are, all due in the second before the benchmark began. PostgreSQL
+// fires nothing before its time, so each round fires the same due times again, in emptied tables.
 func BenchmarkFire(bench *testing.B) {
 	pool := testenv.Database(bench)
 	n := benchSize()

@@ -1,12 +1,13 @@
 package beat
 
-// seenLease is the newest state of the lease that this beat knows to be committed: it was in an answer.
+// leaseVersion is a state of the lease that is known to be committed, because an answer had it.
 type leaseVersion struct {
 	term     int64
-	written  string
-	snapshot *string
+	written  string  // the transaction that wrote the row
+	snapshot *string // of the log
 }
 
+// args are what wentBackSQL compares the row with. Nothing was seen before the first answer.
 func (s *leaseVersion) args() named {
 	if s == nil {
 		return named{"seen_epoch": nil, "seen_written": nil, "seen_snapshot": nil}
@@ -20,11 +21,13 @@ func (b *Beat) readArgs() named {
 	return args
 }
 
-// compare finds out from the lease whether an older copy of the database's files has been put back, on the same server and
-// timeline. Numbers of transactions do not show it: others may have used up those that were lost. Somebody who was away
-// while the lease passed to another cannot tell, and takes it that it has.
+// compareLease finds out from the lease whether an older copy of the data directory was put back, on the same server
+// and timeline (wentBackSQL). Then versions and snapshots mean nothing, and memory is made anew. A beat that was away
+// for longer than the lease lasts, while the lease passed to another, may have missed that the database went back and
+// forth: the term is higher either way. It makes memory anew, too.
 func (b *Beat) compareLease(row leaseRow) {
-	passed := b.lease.newest != nil && row.Term > b.lease.newest.term && localNow().Sub(b.lease.asked) > leaseTime+renewEvery
+	away := localNow().Sub(b.lease.asked) > leaseTime+renewEvery
+	passed := b.lease.newest != nil && row.Term > b.lease.newest.term && away
 	switch {
 	case row.WentBack:
 		b.wantAnew("the database has gone back")

@@ -38,8 +38,8 @@ func olderLease(w *world, b *Beat) {
 	}
 }
 
-// TestPutBackBehindAStandby has the lease go back to an earlier holder's, which a standby finds first. Neither holder goes on
-// in an epoch that the other has had, and what the one before wrote stays until memory is made anew.
+// TestPutBackBehindAStandby has the lease go back to an earlier holder's, which a standby finds first. Neither holder
+// goes on in an epoch that the other has had, and what the one before wrote stays until memory is made anew.
 func TestPutBackBehindAStandby(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -61,8 +61,9 @@ func TestPutBackBehindAStandby(t *testing.T) {
 	}
 }
 
-// TestAnotherLife has Postgres go back to before two edits and a run of each of three schedules, where one of them is edited
-// in another way then: the version is the one that memory has, and the content is not. What ran does not run again.
+// TestAnotherLife has Postgres go back to before two edits and a run of each of three schedules, where one of them is
+// edited in another way then: the version is the one that memory has, and the content is not. What ran does not run
+// again.
 func TestAnotherLife(t *testing.T) {
 	t.Parallel()
 	for name, tell := range goneBack {

@@ -9,7 +9,8 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// TestJitterEditKeepsTheDueTime edits jitter between a due time and its firing: it fires when the new jitter says so, once.
+// TestJitterEditKeepsTheDueTime edits jitter between a due time and its firing: it fires when the new jitter says so,
+// once.
 func TestJitterEditKeepsTheDueTime(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -28,8 +29,8 @@ func TestJitterEditKeepsTheDueTime(t *testing.T) {
 	}
 }
 
-// TestJitterEditAcrossARestart edits jitter while due times wait for theirs and no beat is there, or one has not read of it
-// yet: each fires once.
+// TestJitterEditAcrossARestart edits jitter while due times wait for theirs and no beat is there, or one has not read
+// of it yet: each fires once.
 func TestJitterEditAcrossARestart(t *testing.T) {
 	t.Parallel()
 	for _, end := range []string{"stop", "crash"} {

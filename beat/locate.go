@@ -10,8 +10,8 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// lastSettled is the last due time of each schedule, from an instant on, that has a row. A schedule's due times are settled
-// in order, so everything before it is settled too.
+// lastSettled is the last due time of each schedule, from an instant on, that has a row. A schedule's due times are
+// settled in order, so everything before it is settled too.
 const lastSettledSQL = `
 select w.schedule_id, coalesce(r.until, r.due_at)
 from unnest(@schedules::uuid[], @from::timestamptz[]) w (schedule_id, since)

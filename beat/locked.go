@@ -23,8 +23,8 @@ const (
 	lastLeave  = 10 * time.Second
 )
 
-// locks are the schedules that did not fire because somebody has locked a row. Each is tried again later, so that it does
-// not keep the others waiting at every step.
+// locks are the schedules that did not fire because somebody has locked a row. Each is tried again later, so that it
+// does not keep the others waiting at every step.
 type locks struct {
 	waits    int
 	pauses   map[domain.ID]time.Duration

@@ -7,8 +7,8 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// TestLockedRow has somebody lock the count of one schedule. The others fire, and that one when it is free: nothing of it
-// is recorded as missed, and the watermark waits.
+// TestLockedRow has somebody lock the count of one schedule. The others fire, and that one when it is free: nothing
+// of it is recorded as missed, and the watermark waits.
 func TestLockedRow(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -14,8 +14,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestPostgresAway stops Postgres under a beat that leads: soon nobody knows who leads, nothing more is settled than was, and
-// the log says what is the matter a few times, not five times a second.
+// TestPostgresAway stops Postgres under a beat that leads: soon nobody knows who leads, nothing more is settled than
+// was, and the log says what is the matter a few times, not five times a second.
 func TestPostgresAway(t *testing.T) {
 	t.Parallel()
 	server, url := testenv.Postgres(t, nil)

@@ -75,7 +75,8 @@ func TestOverlapIsDecidedOnce(t *testing.T) {
 	w.want(s, "succeeded, skipped, skipped, due")
 }
 
-// TestLostResultBlocksForAWhileOnly: after the lease, or the time limit of a run that has started, it counts as finished.
+// TestLostResultBlocksForAWhileOnly: after the lease, or the time limit of a run that has started, it counts as
+// finished.
 func TestLostResultBlocksForAWhileOnly(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

@@ -9,8 +9,8 @@ import (
 	"github.com/tactus-dev/tactus/beat/memory"
 )
 
-// What beats ask of Postgres, and what it answers, one at a time: a history of beats that did so at once must be explained
-// by some order of these.
+// What beats ask of Postgres, and what it answers, one at a time: a history of beats that did so at once must be
+// explained by some order of these.
 type (
 	// asksLease is lookAtLease: a beat asks for the lease, with the epoch that it believes to hold.
 	asksLease struct {
@@ -45,8 +45,8 @@ type owned struct {
 
 const mostDueTimes = 16 * 64
 
-// ownerModel says that an epoch has one owner, who may fire until another takes the lease, which nobody does before it has
-// run out or was given up; and that a due time is recorded once, whoever fires it.
+// ownerModel says that an epoch has one owner, who may fire until another takes the lease, which nobody does before
+// it has run out or was given up; and that a due time is recorded once, whoever fires it.
 var ownerModel = porcupine.Model{
 	Init: func() any { return owned{expires: math.MinInt64} },
 	Step: func(state, input, output any) (bool, any) {

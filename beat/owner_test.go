@@ -13,8 +13,8 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// owners are beats that want the same lease at the same time, and what each asked and was answered. Nobody moves the clock
-// while somebody asks, so that what is asked has one time.
+// owners are beats that want the same lease at the same time, and what each asked and was answered. Nobody moves the
+// clock while somebody asks, so that what is asked has one time.
 type owners struct {
 	*world
 	clock sync.RWMutex
@@ -38,7 +38,8 @@ type dueTime struct {
 const ownerCount, ownerRounds, mostContests = 4, 150, 20
 
 // TestOneOwnerAnEpoch has beats ask for the lease, fire, stop, crash, sleep between deciding and firing, and not hear
-// answers, all at once. Some order of it all must be one in which each epoch has one owner, and no due time fires twice.
+// answers, all at once. Some order of it all must be one in which each epoch has one owner, and no due time fires
+// twice.
 func TestOneOwnerAnEpoch(t *testing.T) {
 	t.Parallel()
 	o := newOwners(t)
@@ -55,7 +56,8 @@ func TestOneOwnerAnEpoch(t *testing.T) {
 	}
 }
 
-// TestTwoOwnersAreNoticed breaks in turn what keeps owners apart: if the model could explain that, it would show nothing.
+// TestTwoOwnersAreNoticed breaks in turn what keeps owners apart: if the model could explain that, it would show
+// nothing.
 func TestTwoOwnersAreNoticed(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]string{
@@ -203,7 +205,8 @@ func (a *owner) stop() error {
 	return a.begin()
 }
 
-// fire decides what to fire and, sometimes after a sleep, fires it. One answer in three is lost: then memory does not move on.
+// fire decides what to fire and, sometimes after a sleep, fires it. One answer in three is lost: then memory does not
+// move on.
 func (a *owner) fire() error {
 	if !a.beat.lease.leading {
 		return nil

@@ -31,8 +31,8 @@ func (a at) missed(from, to int, reason string) string {
 	return a.due(from).UTC().Format(time.RFC3339Nano) + " missed to " + a.due(to).UTC().Format(time.RFC3339Nano) + " " + reason
 }
 
-// TestPolicyOfTheMoment edits a policy while the beat sleeps through ten due times: what was missed is decided by the new one,
-// whether the beat hears of it first (it polls) or not (then the statement refuses what was decided).
+// TestPolicyOfTheMoment edits a policy while the beat sleeps through ten due times: what was missed is decided by the
+// new one, whether the beat hears of it first (it polls) or not (then the statement refuses what was decided).
 func TestPolicyOfTheMoment(t *testing.T) {
 	t.Parallel()
 	for _, polls := range []bool{true, false} {

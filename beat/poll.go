@@ -11,28 +11,38 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// notIn are the rows of the log that a snapshot does not show.
-const notInSnapshotSQL = `(o.xid >= pg_snapshot_xmax(@from::text::pg_snapshot) or o.xid = any (array(select pg_snapshot_xip(@from::text::pg_snapshot))))`
+// notInSnapshotSQL is whether a row of the log was written by a transaction that the snapshot @from does not show:
+// one that began later, or was running.
+const notInSnapshotSQL = `(o.xid >= pg_snapshot_xmax(@from::text::pg_snapshot)
+    or o.xid = any (array(select pg_snapshot_xip(@from::text::pg_snapshot))))`
 
-// changedSince answers each schedule that has changed and its newest version, or one without an id when nothing changed: the snapshot that the statement
-// sees, the lease's (unless that is of another database, which has come farther), whether the database is another one
-// than that of the snapshot given, and the time.
+// changedSinceSQL returns a row for each schedule that has changed, with its newest version; or one row without an id
+// when nothing has. Each row also has
+//
+//   - the snapshot that the statement sees;
+//   - the snapshot that the lease carries, unless that is of a database that has come farther than this one;
+//   - whether this database has not come as far as the snapshot @from: it is another one, or has gone back;
+//   - PostgreSQL's time.
 const changedSinceSQL = `
-select pg_current_snapshot()::text, case when pg_snapshot_xmax(l.snapshot) <= pg_snapshot_xmax(pg_current_snapshot()) then l.snapshot::text end,
-    pg_snapshot_xmax(pg_current_snapshot()) < pg_snapshot_xmax(@from::text::pg_snapshot), clock_timestamp(), e.aggregate_id, e.version
+select pg_current_snapshot()::text,
+    case when pg_snapshot_xmax(l.snapshot) <= pg_snapshot_xmax(pg_current_snapshot()) then l.snapshot::text end,
+    pg_snapshot_xmax(pg_current_snapshot()) < pg_snapshot_xmax(@from::text::pg_snapshot), clock_timestamp(),
+    e.aggregate_id, e.version
 from (select 1) one
 left join tactus.leases l on l.name = @lease
 left join (
-    select o.aggregate_id, max(o.version) as version from tactus.outbox o where o.topic = 'schedule' and ` + notInSnapshotSQL + `
+    select o.aggregate_id, max(o.version) as version from tactus.outbox o
+    where o.topic = 'schedule' and ` + notInSnapshotSQL + `
     group by o.aggregate_id
 ) e on true`
 
+// pollRow is a row of changedSinceSQL.
 type pollRow struct {
-	Seen    string
-	Lease   *string
-	Foreign bool
-	Now     time.Time
-	ID      *domain.ID
+	Seen    string     // the snapshot that the poll saw
+	Lease   *string    // the snapshot that the lease carries
+	Foreign bool       // the snapshot that polls count from is not this database's
+	Now     time.Time  // by PostgreSQL's clock
+	ID      *domain.ID // nil when nothing has changed
 	Version *int64
 }
 
@@ -45,9 +55,16 @@ type polls struct {
 	server   string        // whose snapshots they are: system identifier and timeline
 }
 
-// poll reads what has changed since the base. The base is a snapshot that a committed row carries, so that it is good
-// after a crash of Postgres too, which gives the numbers of lost transactions to new ones. Hence changes are seen
-// several times; memory has them then. After an absence there may be very many, so they are taken as they come.
+// poll reads which schedules have changed, from the log alone. So neither Redis nor the relay is needed for a change
+// to get here, only for it to get here soon.
+//
+// Polls count from a snapshot, as the relay's cursor does: a position would miss what commits late. The snapshot must
+// be one that a committed row carries, the lease's. After a crash PostgreSQL gives the numbers of transactions that
+// were not flushed to new ones; a snapshot that was only ever in memory may show those numbers as seen, and polls
+// would pass over the new rows. The lease's commit flushed all that its snapshot shows. So changes are found several
+// times, until the next renewal moves the snapshot on; memory has them then, and they are not read again.
+//
+// After a long absence there may be very many changes, so they are taken in as they arrive.
 func (b *Beat) poll(ctx context.Context, now memory.Micros) error {
 	asked := localNow()
 	rows, err := b.pool.Query(ctx, changedSinceSQL, planned, named{"from": b.polls.from, "lease": b.mode.leaseName})
@@ -55,7 +72,8 @@ func (b *Beat) poll(ctx context.Context, now memory.Micros) error {
 		return fmt.Errorf("poll the log: %w", err)
 	}
 	var row pollRow
-	_, err = pgx.ForEachRow(rows, []any{&row.Seen, &row.Lease, &row.Foreign, &row.Now, &row.ID, &row.Version}, func() error {
+	columns := []any{&row.Seen, &row.Lease, &row.Foreign, &row.Now, &row.ID, &row.Version}
+	_, err = pgx.ForEachRow(rows, columns, func() error {
 		if row.ID == nil {
 			return nil
 		}
@@ -77,7 +95,8 @@ func (b *Beat) poll(ctx context.Context, now memory.Micros) error {
 	return nil
 }
 
-// caughtUp is called when memory has all that was heard of: the feed and the lease may be told.
+// caughtUp is called when memory has everything that was heard or polled. Now the feed's events can be acknowledged,
+// and the next renewal of the lease can carry the snapshot that the last poll saw.
 func (b *Beat) caughtUp() {
 	b.acknowledge()
 	if b.polls.last.Seen == "" || b.resync.foreign() {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// TestPollAloneRecognizes needs neither a feed nor a resync: a change is in memory a poll later, even when its transaction
-// began before one that was read already.
+// TestPollAloneRecognizes needs neither a feed nor a resync: a change is in memory a poll later, even when its
+// transaction began before one that was read already.
 func TestPollAloneRecognizes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -63,7 +63,8 @@ func TestRepeatsAreNotReadAgain(t *testing.T) {
 	}
 }
 
-// TestRestoredDatabase has the database go back: schedules are older, and transaction numbers too low for the snapshots.
+// TestRestoredDatabase has the database go back: schedules are older, and transaction numbers too low for the
+// snapshots.
 func TestRestoredDatabase(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -11,31 +11,40 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// resync compares memory with all schedules, a page at a time, and has what differs synced. Firing goes on meanwhile, and
-// what is heard meanwhile is simply synced.
+// resync is the state of a resync: the beat compares its memory with all schedules, a page in each step, and has what
+// differs read by a sync. Firing goes on between the pages, and so do syncs.
 //
-// Versions order the events of one epoch. When Postgres may have gone back they mean nothing: the same version may say
-// another thing. Then memory is made anew: every row is taken as it is.
+//	         wanted                       not before 5 s after the last began
+//	idle ──────────────▶ wanted ────────────────────────────▶ running ──last page──▶ idle
+//	                       ▲                                     │
+//	                       └──── asked for again meanwhile ──────┘
+//
+// A resync that is asked for while one runs follows it, since the running one may have passed the row in question.
+//
+// A resync trusts versions: the same version is the same content. Within an epoch of the log that holds. When
+// PostgreSQL may have gone back it does not, since another change may have got the same version. Then memory is made
+// anew: each row is taken as it is, whatever its version.
 type resync struct {
 	wanted     bool
-	wantedAnew bool
+	wantedAnew bool // the next one trusts no version
 	running    bool
-	anew       bool
-	notBefore  memory.Micros // not before
-	after      domain.ID
-	seen       []bool // by slot, as memory was when it began
-	compared   int
-	different  int
-	done       int64
+	anew       bool          // the running one trusts no version
+	notBefore  memory.Micros // when the next one may begin
+	after      domain.ID     // the last schedule of the page before
+	seen       []bool        // by slot, as memory was when it began: the schedule is in the table
+	compared   int           // schedules so far
+	different  int           // of them, those that differ
+	done       int64         // resyncs so far
 }
 
-// foreign tells whether memory may be of another life of the log. Then neither the watermark nor the snapshot that it stands
-// for are written.
+// foreign reports whether memory may be of another life of the database: it went back, or was replaced, and memory
+// has not been made anew yet. Meanwhile neither the watermark nor the snapshot that memory stands for are written.
 func (r *resync) foreign() bool { return r.wantedAnew || r.anew }
 
+// pageSize is how many schedules a step of a resync compares: few enough to keep what is due waiting only briefly.
 const pageSize = 20_000
 
-// wantResync asks for a resync. One that is asked for while another runs follows it.
+// wantResync asks for a resync.
 func (b *Beat) wantResync(reason string) {
 	if !b.resync.wanted {
 		b.log.Info("resync asked for", "reason", reason)
@@ -49,11 +58,12 @@ func (b *Beat) wantAnew(reason string) {
 	b.resync.wantedAnew = true
 }
 
+// resyncDue reports whether a resync is under way or may begin.
 func (b *Beat) resyncDue(now memory.Micros) bool {
 	return b.resync.running || b.resync.wanted && now >= b.resync.notBefore
 }
 
-// resyncPage does a step of a resync: it begins one, or goes through a page.
+// resyncPage goes through a page, the first one of a resync that is to begin, or the next.
 func (b *Beat) resyncPage(ctx context.Context, now memory.Micros) error {
 	if !b.resync.running {
 		if err := b.resyncBegins(ctx, now); err != nil {
@@ -74,8 +84,8 @@ func (b *Beat) resyncPage(ctx context.Context, now memory.Micros) error {
 	return nil
 }
 
-// resyncBegins also begins to count from a snapshot of this life of the log, when memory is made anew. What was settled in
-// the life before is looked for in the rows of this one.
+// resyncBegins begins a resync. When memory is made anew, polls count from a snapshot of the database as it is now,
+// and what was settled in its life before is looked up in the rows of this one before ranges are decided again.
 func (b *Beat) resyncBegins(ctx context.Context, now memory.Micros) error {
 	if b.resync.wantedAnew {
 		snapshot, err := outbox.Current(ctx, b.pool)
@@ -86,7 +96,8 @@ func (b *Beat) resyncBegins(ctx context.Context, now memory.Micros) error {
 		b.lease.maybeSettled = max(b.lease.maybeSettled, now)
 	}
 	b.resync = resync{
-		done: b.resync.done, running: true, anew: b.resync.wantedAnew, notBefore: now + b.cfg.MinResync.Microseconds(), seen: make([]bool, b.memory.Slots()),
+		done: b.resync.done, running: true, anew: b.resync.wantedAnew,
+		notBefore: now + b.cfg.MinResync.Microseconds(), seen: make([]bool, b.memory.Slots()),
 	}
 	return nil
 }
@@ -95,12 +106,13 @@ const livingVersionsSQL = `select s.id, s.version from ` + fromLivingSQL + nextP
 
 const nextPageSQL = ` and s.id > @after order by s.id limit @page::bigint`
 
+// idVersion is a row of livingVersionsSQL.
 type idVersion struct {
 	ID      domain.ID
 	Version int64
 }
 
-// comparePage has what memory has in another version read.
+// comparePage has each schedule of a page read that memory has in another version, or not at all.
 func (b *Beat) comparePage(ctx context.Context, args named) (n int, err error) {
 	rows, err := b.pool.Query(ctx, livingVersionsSQL, planned, args)
 	if err != nil {
@@ -118,9 +130,9 @@ func (b *Beat) comparePage(ctx context.Context, args named) (n int, err error) {
 
 const livingPageSQL = livingRowsSQL + nextPageSQL
 
-// takePage takes every row as it is. Where due times count from the same instant as in memory they go on where they were,
-// so what has fired does not fire again. Those of a trigger that memory has a later one of go on where that began: what
-// came before was settled.
+// replacePage takes each row of a page as it is. If its due times count from the same instant as in memory, they go
+// on where they were, so what has fired does not fire again. If memory has a later trigger of the schedule, which
+// PostgreSQL has lost, they go on where that one began: what was due before is settled.
 func (b *Beat) replacePage(ctx context.Context, args named) (n int, err error) {
 	for r, err := range readRows(ctx, b.pool, livingPageSQL, args) {
 		if err != nil {
@@ -141,7 +153,7 @@ func (b *Beat) replacePage(ctx context.Context, args named) (n int, err error) {
 	return n, nil
 }
 
-// see notes that a schedule is there, and gives what memory has of it, if anything.
+// markSeen notes that a schedule is in the table, and returns its record, or nil.
 func (b *Beat) markSeen(id domain.ID) *memory.Record {
 	r := &b.resync
 	r.compared, r.after = r.compared+1, id
@@ -155,7 +167,8 @@ func (b *Beat) markSeen(id domain.ID) *memory.Record {
 	return b.memory.At(slot)
 }
 
-// resyncEnds has what is in memory and was not seen read: it is gone, or has come meanwhile.
+// resyncEnds ends a resync. A schedule that is in memory and was not in the table is read once more: it is gone, or
+// it was created after its page was read.
 func (b *Beat) resyncEnds() {
 	r := &b.resync
 	for slot, seen := range r.seen {

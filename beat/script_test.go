@@ -93,7 +93,8 @@ func (c command) word(n int) string {
 	return ""
 }
 
-// members returns the named values as the members of a schedule's definition: numbers, null and true are what JSON has them for.
+// members returns the named values as the members of a schedule's definition: numbers, null and true are what JSON
+// has them for.
 func (c command) members() map[string]any {
 	members := map[string]any{}
 	for name, value := range c.values {

@@ -15,8 +15,9 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// commit settles items. When the statement fails for something that is in one of them, it is found by bisection, and set
-// aside; the others are settled all the same. One of which somebody has locked a row is found likewise, and comes later.
+// commit settles items. When the statement fails for something that is in one of them, it is found by bisection, and
+// set aside; the others are settled all the same. One of which somebody has locked a row is found likewise, and comes
+// later.
 func (b *Beat) settleOrBisect(ctx context.Context, items []memory.Decision) (outcome, error) {
 	if b.locks.waits >= maxLockWaits {
 		return outcome{Held: true, Untried: schedulesOf(items)}, nil
@@ -56,8 +57,8 @@ func refusedData(err error) bool {
 	return ok && (strings.HasPrefix(e.Code, "22") || strings.HasPrefix(e.Code, "54"))
 }
 
-// setAsideDue records a due time that cannot fire: as missed, so that history shows why and it is not tried for ever, and
-// among the dead letters.
+// setAsideDue records a due time that cannot fire: as missed, so that history shows why and it is not tried for ever,
+// and among the dead letters.
 const setAsideSQL = `
 with lease as materialized (
     select epoch from tactus.leases where name = 'beat' and epoch = @epoch for share

@@ -12,18 +12,19 @@ import (
 
 // fireDue settles due times in one statement, which is one transaction.
 //
-//   - lease: it is the epoch that this beat holds, and nobody takes it until the commit. And it is as late as the beat
-//     thinks: when Postgres' clock went back since it was asked, nothing is done. The clock is read once, so that nothing is
-//     recorded as fired before it was due, even if the clock steps in the middle.
-//   - given: what is asked for. The arrays are behind a select, where the planner cannot count them: whatever it knows of the
-//     tables it then looks rows up by their keys, and compiles nothing.
-//   - due: the schedule is as memory has it: it may fire, it counts its due times from the same instant, has the policy by
-//     which it was decided what fires and what was missed, and has not used up its runs (one that is limited comes at most
-//     once in a statement). Where runs must not overlap, those that are not recorded yet stand in line.
-//   - decided: the first in line fires, unless a run is unfinished; then the next waits, where the policy is queue and nobody
-//     waits yet; all others are skipped.
-//   - run: the row that makes a due time fire once. What has one already stays as it is, without an event. It expires so
-//     long after it was handed over, which is now, and has no expiry while it waits.
+//   - lease: it is the epoch that this beat holds, and nobody takes it until the commit. And it is as late as the
+//     beat thinks: when Postgres' clock went back since it was asked, nothing is done. The clock is read once, so
+//     that nothing is recorded as fired before it was due, even if the clock steps in the middle.
+//   - given: what is asked for. The arrays are behind a select, where the planner cannot count them: whatever it
+//     knows of the tables it then looks rows up by their keys, and compiles nothing.
+//   - due: the schedule is as memory has it: it may fire, it counts its due times from the same instant, has the
+//     policy by which it was decided what fires and what was missed, and has not used up its runs (one that is
+//     limited comes at most once in a statement). Where runs must not overlap, those that are not recorded yet stand
+//     in line.
+//   - decided: the first in line fires, unless a run is unfinished; then the next waits, where the policy is queue
+//     and nobody waits yet; all others are skipped.
+//   - run: the row that makes a due time fire once. What has one already stays as it is, without an event. It expires
+//     so long after it was handed over, which is now, and has no expiry while it waits.
 //   - fired: with what each new run needs of its schedule. The event is made of it, and the count. It
 //     occurs when the row says, so that row and message expire at the same instant.
 const fireDueSQL = `

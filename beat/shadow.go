@@ -7,8 +7,8 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// mode is what a beat that fires and one in shadow mode do differently: whose lease it is, and where it is recorded what
-// became of due times.
+// mode is what a beat that fires and one in shadow mode do differently: whose lease it is, and where it is recorded
+// what became of due times.
 type mode struct{ leaseName, fireDueSQL, setAsideSQL, lastSettledSQL string }
 
 func modeOf(shadow bool) mode {
@@ -24,9 +24,9 @@ type shadow struct {
 	retired bool       // that lease was renewed since: this beat does nothing any more
 }
 
-// recordDue decides about due times as fireDue does, and records what it would do: no run, no event, no count. What it
-// would have fired counts for max_runs, together with what has been fired. Of runs that must not overlap nothing is known:
-// others run them.
+// recordDue decides about due times as fireDue does, and records what it would do: no run, no event, no count. What
+// it would have fired counts for max_runs, together with what has been fired. Of runs that must not overlap nothing
+// is known: others run them.
 const shadowFireDueSQL = `
 with lease as materialized (
     select epoch, clock_timestamp() >= @now::timestamptz as due from tactus.leases where name = 'shadow' and epoch = @epoch` + lockTimeoutSQL + ` for share

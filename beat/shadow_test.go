@@ -65,7 +65,8 @@ func (w *world) nothingFired() {
 	}
 }
 
-// TestShadowDecidesAndFiresNothing holds that a shadow begins when it starts, decides by the policies, and sends nothing.
+// TestShadowDecidesAndFiresNothing holds that a shadow begins when it starts, decides by the policies, and sends
+// nothing.
 func TestShadowDecidesAndFiresNothing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -137,8 +138,8 @@ func TestShadowsAreTwo(t *testing.T) {
 	w.nothingFired()
 }
 
-// TestSwitchFromShadow goes over to a beat that fires, after each way in which a shadow ends: nothing of its time fires,
-// everything of it has its reason, and the first due time after the switch fires.
+// TestSwitchFromShadow goes over to a beat that fires, after each way in which a shadow ends: nothing of its time
+// fires, everything of it has its reason, and the first due time after the switch fires.
 func TestSwitchFromShadow(t *testing.T) {
 	t.Parallel()
 	for _, how := range []string{"stop", "crash", "crashed long ago", "still there"} {
@@ -192,8 +193,8 @@ func TestSwitchFromShadow(t *testing.T) {
 	}
 }
 
-// TestShadowBesideOneThatFires holds that a shadow never takes the place of a beat that fires, and that a restart of that
-// one loses nothing for it.
+// TestShadowBesideOneThatFires holds that a shadow never takes the place of a beat that fires, and that a restart of
+// that one loses nothing for it.
 func TestShadowBesideOneThatFires(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

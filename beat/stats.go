@@ -66,7 +66,8 @@ func (s *stats) setProblem(err error) {
 	s.Problem = err
 }
 
-// publish makes the state of the loop visible. After a step that failed nothing more is known to be settled than before.
+// publish makes the state of the loop visible. After a step that failed nothing more is known to be settled than
+// before.
 func (b *Beat) publish(now memory.Micros, failed bool) {
 	s := &b.stats
 	s.mu.Lock()

@@ -10,8 +10,8 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// start makes memory. The mark of the feed and the snapshot of the log come first: what changes during the load is heard
-// or polled, and read again after it.
+// start makes memory. The mark of the feed and the snapshot of the log come first: what changes during the load is
+// heard or polled, and read again after it.
 func (b *Beat) start(ctx context.Context) error {
 	if _, err := b.pool.Exec(ctx, makeLeaseSQL, planned, named{"name": b.mode.leaseName}); err != nil {
 		return fmt.Errorf("make the lease: %w", err)
@@ -36,8 +36,8 @@ func (b *Beat) start(ctx context.Context) error {
 const partTimeout = 30 * time.Second
 
 // step does what has to be done now, and tells when to come again. Each part is bounded, so that none keeps another
-// waiting for long; and each is tried, whatever becomes of the others. A beat that was away for longer than a poll reads what
-// has changed before it decides anything.
+// waiting for long; and each is tried, whatever becomes of the others. A beat that was away for longer than a poll
+// reads what has changed before it decides anything.
 func (b *Beat) step(ctx context.Context, now memory.Micros) (wake memory.Micros, err error) {
 	b.receiveAll()
 	var errs []error

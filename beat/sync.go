@@ -9,22 +9,36 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
+// # The debounce
+//
+// Events name schedules; their rows are read from PostgreSQL. Under load many events come within milliseconds, often
+// about the same schedule, so names are collected and read together:
+//
+//	heard:  a        b c d          e                f
+//	        │        └─┬─┘          │                │
+//	reads:  a at once  bcd and e, 10 ms after a      f at once
+//
+// Leading edge: the first name is read at once, so a single change takes no longer. Trailing edge: a name that is
+// heard within 10 ms of a read, or during one, stays pending, and the beat wakes to read it. Invariant: a name leaves
+// pending only after a query that began after it was heard. The usual debounce, which drops events that come soon
+// after the last read, loses the change that was committed just after that read saw the table.
+
 const (
-	syncEvery  = 10 * time.Millisecond
-	syncAtMost = 10_000 // schedules in one query
+	syncEvery  = 10 * time.Millisecond // between two reads
+	syncAtMost = 10_000                // schedules in one query
 )
 
 // syncs are the schedules that are to be read.
 type syncs struct {
 	pending   map[domain.ID]int64 // by id, the newest version heard of
-	notBefore memory.Micros
-	queries   int64 // made so far
+	notBefore memory.Micros       // when they may be read
+	queries   int64               // made so far
 }
 
-// anyVersion has a schedule read whatever memory has of it.
+// anyVersion, as the version heard of, has a schedule read whatever version memory has.
 const anyVersion = math.MaxInt64
 
-// changed notes that a schedule has a version. What memory has already is not read again.
+// wantSync notes that a schedule has a version, unless memory has it already.
 func (b *Beat) wantSync(id domain.ID, version int64) {
 	if kept, ok := b.memory.Find(id); ok && int64(kept.Version) >= version {
 		return
@@ -34,8 +48,8 @@ func (b *Beat) wantSync(id domain.ID, version int64) {
 
 const changedRowsSQL = livingRowsSQL + ` and s.id = any (@ids::uuid[])`
 
-// sync reads schedules that are pending, unless it did so just now: the first change is read at once, those that follow it
-// soon are read together. Of very many it reads some, and comes again in the next step.
+// sync reads the schedules that are pending, unless the last read was less than syncEvery ago. Of very many it reads
+// some, and the next step reads more.
 func (b *Beat) sync(ctx context.Context, now memory.Micros) error {
 	if len(b.syncs.pending) > 0 && now >= b.syncs.notBefore {
 		began := time.Now()
@@ -55,6 +69,7 @@ func (b *Beat) sync(ctx context.Context, now memory.Micros) error {
 	return nil
 }
 
+// pendingIDs returns the schedules of the next query.
 func (b *Beat) pendingIDs() []domain.ID {
 	ids := make([]domain.ID, 0, min(len(b.syncs.pending), syncAtMost))
 	for id := range b.syncs.pending {
@@ -65,7 +80,7 @@ func (b *Beat) pendingIDs() []domain.ID {
 	return ids
 }
 
-// syncThese forgets what is not there any more, or may not fire.
+// syncSchedules reads some schedules into memory. One that is not there any more, or may not fire, is removed.
 func (b *Beat) syncSchedules(ctx context.Context, ids []domain.ID) error {
 	living := make(map[domain.ID]struct{}, len(ids))
 	for r, err := range readRows(ctx, b.pool, changedRowsSQL, named{"ids": ids}) {

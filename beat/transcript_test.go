@@ -21,8 +21,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// TestTranscripts plays the scripts of testdata/transcripts on a real PostgreSQL whose clock the script sets, and compares
-// what happens with what the transcript says.
+// TestTranscripts plays the scripts of testdata/transcripts on a real PostgreSQL whose clock the script sets, and
+// compares what happens with what the transcript says.
 func TestTranscripts(t *testing.T) {
 	t.Parallel()
 	paths, err := filepath.Glob("testdata/transcripts/*.txt")
@@ -263,7 +263,8 @@ func (s *stage) change(how, name string, c command) error {
 	return nil
 }
 
-// pass lets time pass. Beats act when something is due, and at least every grain: a second, or a sixtieth of a long time.
+// pass lets time pass. Beats act when something is due, and at least every grain: a second, or a sixtieth of a long
+// time.
 func (s *stage) pass(text string) error {
 	d, err := time.ParseDuration(text)
 	if err != nil {
