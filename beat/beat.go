@@ -25,11 +25,11 @@ const (
 
 // Config says how a beat works. Zero members mean the defaults.
 type Config struct {
-	Name      string        // of this beat among others, the same after a restart
+	Name      string        // among other beats; the same after a restart
 	Poll      time.Duration // how often the log is read
 	MinResync time.Duration // at most one resync in this time
-	Lease     time.Duration // how long a silent run without a time limit keeps the next one back, where runs must not overlap
-	Shadow    bool          // decide and record, and send nothing
+	Lease     time.Duration // how long a silent run without a time limit keeps back the next, if they must not overlap
+	Shadow    bool          // decide and record, but fire nothing
 	Log       *slog.Logger
 }
 
@@ -58,9 +58,10 @@ type Beat struct {
 	stats   stats
 }
 
+// named are the arguments of a statement.
 type named = pgx.NamedArgs
 
-// New returns a beat over a pool that it is lent. Without a feed (nil) it only polls.
+// New returns a beat that uses a pool, which it does not close. Without a feed (nil) it only polls.
 func New(pool *pgxpool.Pool, feed Feed, cfg Config) (*Beat, error) {
 	if cfg.Name == "" {
 		return nil, errors.New("a beat needs a name")
@@ -88,8 +89,8 @@ func New(pool *pgxpool.Pool, feed Feed, cfg Config) (*Beat, error) {
 	}, nil
 }
 
-// Run loads, then syncs and fires until ctx ends, and gives the lease up. What goes wrong with Postgres is logged and
-// tried again; the error is of the end.
+// Run loads, then syncs and fires until ctx ends, and gives the lease up. An error of PostgreSQL is logged, and the
+// step tried again; the error that Run returns is that of giving the lease up.
 func (b *Beat) Run(ctx context.Context) error {
 	if !b.retry(ctx, "start", b.start) {
 		return nil
@@ -120,7 +121,7 @@ const (
 	releaseTimeout = 5 * time.Second
 )
 
-// retry repeats an action until it succeeds; false when ctx ended first.
+// retry repeats an action until it succeeds, and reports whether it did before ctx ended.
 func (b *Beat) retry(ctx context.Context, what string, act func(context.Context) error) bool {
 	trouble := failureLog{log: b.log, level: slog.LevelError, what: what}
 	for {
@@ -141,10 +142,10 @@ func (b *Beat) retry(ctx context.Context, what string, act func(context.Context)
 	}
 }
 
-// readOnly and inRecovery are how Postgres refuses what only a primary can do.
+// readOnly and inRecovery are the codes by which PostgreSQL refuses what only a primary can do.
 const readOnly, inRecovery = "25006", "55000"
 
-// reason says first what an operator has to know of an error.
+// reason puts first what an operator has to know about an error.
 func reason(err error) error {
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok && (e.Code == readOnly || e.Code == inRecovery) {
 		return fmt.Errorf("the database is a standby, or takes no writes (default_transaction_read_only): %w", err)
@@ -152,8 +153,8 @@ func reason(err error) error {
 	return err
 }
 
-// wait sleeps until the time has come or something is heard, by the monotonic clock, and never for longer than a poll:
-// Postgres' clock may step meanwhile.
+// wait sleeps until the instant, or until something is heard. It sleeps by the monotonic clock, and never for longer
+// than a poll, since PostgreSQL's clock may step meanwhile.
 func (b *Beat) wait(ctx context.Context, until memory.Micros) {
 	timer := time.NewTimer(min(time.UnixMicro(until).Sub(b.clock.now()), b.cfg.Poll, renewEvery))
 	defer timer.Stop()

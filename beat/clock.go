@@ -7,11 +7,12 @@ import (
 	"github.com/tactus-dev/tactus/beat/memory"
 )
 
-// clock is Postgres' clock, carried on by this machine's monotonic one: steps of the local wall clock change nothing.
-// When Postgres' own clock steps, it is followed, forwards and backwards: what is due is due by it.
+// clock is PostgreSQL's clock, carried on by this machine's monotonic one. Steps of the local wall clock change
+// nothing. When PostgreSQL's own clock steps, the clock follows it, forwards and back, since what is due is due by
+// PostgreSQL's time.
 type clock struct {
 	mu     sync.Mutex
-	server time.Time     // what Postgres said
+	server time.Time     // what PostgreSQL said
 	heard  time.Time     // when its answer came; it was asked before, so server + elapsed is never early
 	behind time.Duration // how far that may be behind, at most: the answer was so long on its way
 	skew   time.Duration
@@ -20,8 +21,9 @@ type clock struct {
 // noStep is what clocks may differ by for other reasons than a step.
 const noStep = 100 * time.Millisecond
 
-// anchor takes Postgres' time from an answer that has just come, and tells by how much its clock has stepped since the
-// last one, for certain: the time that the answers were on their way explains the rest.
+// anchor takes PostgreSQL's time from an answer that has just come. It returns by how much PostgreSQL's clock has
+// certainly stepped since the answer before: any smaller difference may be the time that the two answers were on
+// their way.
 func (c *clock) anchor(asked, server time.Time) (step time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -40,6 +42,7 @@ func (c *clock) anchor(asked, server time.Time) (step time.Duration) {
 	return step
 }
 
+// carried returns PostgreSQL's time at an instant of the monotonic clock.
 func (c *clock) carried(to time.Time) time.Time { return c.server.Add(to.Sub(c.heard)) }
 
 func (c *clock) now() time.Time {
@@ -48,15 +51,15 @@ func (c *clock) now() time.Time {
 	return c.carried(localNow())
 }
 
-// ahead is how far the local wall clock is before Postgres', at the last anchor.
+// ahead returns how far the local wall clock is ahead of Postgres', at the last anchor.
 func (c *clock) ahead() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.skew
 }
 
-// anchor takes the time from an answer. A step of Postgres' clock is told, and heeded at the end of the beat's own
-// step.
+// anchorClock takes the time from an answer. A step of PostgreSQL's clock is logged now, and applied at the end of
+// the beat's own step (applyClockStep).
 func (b *Beat) anchorClock(asked, server time.Time) {
 	step := b.clock.anchor(asked, server)
 	if step == 0 {
@@ -67,13 +70,16 @@ func (b *Beat) anchorClock(asked, server time.Time) {
 	b.clockStep += step.Microseconds()
 }
 
-// heedStep moves what was to be done at some time with a clock that went back, so that it is done when it would have
-// been, and tells by how much. When the clock went forward it is done at once.
+// applyClockStep moves the times at which something is to be done with a clock that went back, so that they come when
+// they would have, and returns by how much the clock stepped. When the clock went forward the times have come.
 func (b *Beat) applyClockStep() memory.Micros {
 	step := b.clockStep
 	b.clockStep = 0
 	if step < 0 {
-		b.lease.askAt, b.polls.at, b.syncs.notBefore, b.resync.notBefore = b.lease.askAt+step, b.polls.at+step, b.syncs.notBefore+step, b.resync.notBefore+step
+		b.lease.askAt += step
+		b.polls.at += step
+		b.syncs.notBefore += step
+		b.resync.notBefore += step
 	}
 	return step
 }

@@ -13,22 +13,23 @@ const (
 	lastSilence  = time.Minute
 )
 
-// trouble tells the log of what fails again and again: each error once, then how it stands in growing pauses, and
+// failureLog logs what fails again and again: each distinct error once, then how it stands in growing pauses, and
 // that it is over.
 type failureLog struct {
 	log      *slog.Logger
 	level    slog.Level
-	what     string
-	since    time.Time
-	reported map[string]bool
-	failed   int
-	next     time.Time
-	pause    time.Duration
+	what     string          // the constant message
+	since    time.Time       // the first failure
+	reported map[string]bool // errors that were logged already, without their numbers
+	failed   int             // failures since then
+	next     time.Time       // when the next line may be logged
+	pause    time.Duration   // until then
 }
 
-// numbers differ in errors that say the same: ports, mostly.
+// numbers are what differs between errors that say the same, ports mostly.
 var numbers = regexp.MustCompile(`[0-9]+`)
 
+// report logs a failure, or only counts it.
 func (t *failureLog) report(err error) {
 	now := time.Now()
 	t.failed++
@@ -48,6 +49,7 @@ func (t *failureLog) report(err error) {
 	t.next = now.Add(t.pause)
 }
 
+// recovered logs that it is over, if anything had failed.
 func (t *failureLog) recovered() {
 	if t.failed > 0 {
 		t.log.Info("goes on", "what", t.what, "failed", t.failed, "after", time.Since(t.since).Round(time.Millisecond))

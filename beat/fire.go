@@ -8,28 +8,36 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// batchSize is how many due times one statement settles.
+// firingSize is how many due times one statement settles.
 const firingSize = 5000
 
-// batch is what one statement settles. Its records are out of the heap meanwhile.
+// firing is what one statement is to settle. Its records are out of the heap meanwhile.
 type firing struct {
 	decisions []memory.Decision
 	records   []progress
 }
 
-// progress is a record and the last of its due times that the batch settles.
+// progress is a record, and the last of its due times that the statement settles.
 type progress struct {
 	slot uint32
 	last memory.Micros
 }
 
-func (d *firing) add(slot uint32, items []memory.Decision, last memory.Micros) {
-	d.decisions = append(d.decisions, items...)
+func (d *firing) add(slot uint32, decisions []memory.Decision, last memory.Micros) {
+	d.decisions = append(d.decisions, decisions...)
 	d.records = append(d.records, progress{slot, last})
 }
 
-// fire settles what is due now, one batch of it. Memory moves on only when the statement has committed: until then the
-// records go back as they were. When that is not answered, nothing is decided until the lease has another epoch.
+// fire settles what is due now, at most firingSize due times of it:
+//
+//	collect ──▶ settleOrBisect ──▶ moveOn ──▶ putBack
+//	(pop, decide)  (one transaction)  (memory)    (push)
+//
+// Memory moves on only after the commit; else the records go back as they were, and are decided again. If memory
+// moved on before, a commit that failed would lose the due times. When the answer is lost nobody knows whether the
+// statement has committed, or will yet. Then nothing is decided until the lease has another term, in which the
+// statement does nothing any more: a range of missed due times that is decided again would begin at the same due time
+// and end at another, and the unique key would take it for the one that is there.
 func (b *Beat) fire(ctx context.Context, now memory.Micros) error {
 	if !b.lease.leading || b.lease.unanswered || b.memory.NextFire() > now {
 		return nil
@@ -50,7 +58,7 @@ func (b *Beat) fire(ctx context.Context, now memory.Micros) error {
 		b.lose("another")
 		return nil
 	case out.Early:
-		b.polls.at = now // to ask for the time
+		b.polls.at = now // which asks for the time
 		return nil
 	}
 	b.countFired(due.decisions, out, time.Since(began))
@@ -58,24 +66,25 @@ func (b *Beat) fire(ctx context.Context, now memory.Micros) error {
 	return nil
 }
 
-// collect takes what is due out of the heap, and decides what becomes of it.
+// collect takes what is due out of the heap, and decides what becomes of it. Due times that may have been settled
+// without memory knowing it, and were missed, are looked up before they are decided.
 func (b *Beat) collect(ctx context.Context, now memory.Micros) (due firing, err error) {
-	var unsure []uint32
-	for len(due.decisions) < firingSize && len(unsure) < firingSize && b.memory.NextFire() <= now {
+	var toLookUp []uint32
+	for len(due.decisions) < firingSize && len(toLookUp) < firingSize && b.memory.NextFire() <= now {
 		slot := b.memory.Pop()
-		items, last := b.memory.Decide(slot, now, firingSize-len(due.decisions))
-		if items[0].Due <= b.lease.maybeSettled && b.memory.Misfired(slot, items, now) {
-			unsure = append(unsure, slot)
+		decisions, last := b.memory.Decide(slot, now, firingSize-len(due.decisions))
+		if decisions[0].Due <= b.lease.maybeSettled && b.memory.Misfired(slot, decisions, now) {
+			toLookUp = append(toLookUp, slot)
 			continue
 		}
-		due.add(slot, items, last)
+		due.add(slot, decisions, last)
 	}
-	err = b.skipSettled(ctx, unsure)
-	for _, slot := range unsure {
+	err = b.skipSettled(ctx, toLookUp)
+	for _, slot := range toLookUp {
 		r := b.memory.At(slot)
 		if err == nil && r.Fire <= now && len(due.decisions) < firingSize {
-			items, last := b.memory.Decide(slot, now, firingSize-len(due.decisions))
-			due.add(slot, items, last)
+			decisions, last := b.memory.Decide(slot, now, firingSize-len(due.decisions))
+			due.add(slot, decisions, last)
 		} else {
 			due.add(slot, nil, r.Due-1)
 		}
@@ -83,18 +92,19 @@ func (b *Beat) collect(ctx context.Context, now memory.Micros) (due firing, err 
 	return due, err
 }
 
-// putBack returns the records to the heap.
+// putBack puts the records back into the heap.
 func (b *Beat) putBack(due *firing) {
 	for _, p := range due.records {
 		b.memory.Push(p.slot)
 	}
 }
 
-// advance moves records past what was settled. Those that did not join are read again instead.
+// moveOn moves records past what was settled. A schedule that did not join, because it is not as memory has it, is
+// read again instead; one that is locked fires later.
 func (b *Beat) moveOn(due firing, out outcome, now memory.Micros) {
 	left := b.locks.unsettled(out)
 	if len(left) > 0 {
-		b.lease.maybeSettled = max(b.lease.maybeSettled, now) // others of their due times may be settled
+		b.lease.maybeSettled = max(b.lease.maybeSettled, now) // some of their due times may be settled
 	}
 	stale := make(map[domain.ID]struct{}, len(out.Stale))
 	for _, id := range out.Stale {

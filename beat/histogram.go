@@ -7,9 +7,10 @@ import (
 
 // bounds are the upper ends of a histogram's buckets.
 var bounds = []time.Duration{
-	time.Millisecond, 2 * time.Millisecond, 5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond,
-	100 * time.Millisecond, 150 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond, time.Second, 2 * time.Second,
-	5 * time.Second, 10 * time.Second, 30 * time.Second, time.Minute, 10 * time.Minute, time.Hour,
+	time.Millisecond, 2 * time.Millisecond, 5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond,
+	50 * time.Millisecond, 100 * time.Millisecond, 150 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond,
+	time.Second, 2 * time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second,
+	time.Minute, 10 * time.Minute, time.Hour,
 }
 
 // Histogram counts durations. The zero Histogram is empty.
@@ -19,6 +20,7 @@ type Histogram struct {
 	Sum    time.Duration
 }
 
+// observe counts a duration.
 func (h *Histogram) observe(d time.Duration) {
 	if h.counts == nil {
 		h.counts = make([]uint64, len(bounds)+1)

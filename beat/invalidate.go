@@ -20,7 +20,7 @@ type unreadable struct {
 // invalid are the schedules that were found to be unreadable and are to be recorded as such.
 type invalid struct {
 	found     map[domain.ID]unreadable
-	notBefore memory.Micros
+	notBefore memory.Micros // when they may be recorded
 }
 
 // reason says why, as the API would.
@@ -31,9 +31,9 @@ func (u unreadable) reason() string {
 	return domain.TriggerFault(u.err).Error()
 }
 
-// invalidate records why schedules cannot be read, so that they are shown with the reason, and schedule.invalidated is
-// told. Each beat that finds one does so; the version lets one of them write. What is not recorded for want of a
-// database is found again at the next load.
+// invalidate records why schedules cannot be read, so that the API shows the reason and schedule.invalidated is
+// published. Every beat finds them; the version lets one of them write. What could not be recorded is found again at
+// the next load.
 func (b *Beat) invalidate(ctx context.Context, now memory.Micros) error {
 	if now < b.invalid.notBefore {
 		return nil
@@ -62,7 +62,10 @@ const (
 	invalidateAgain  = 10 * time.Second
 )
 
-func (b *Beat) invalidateOne(ctx context.Context, store *outbox.Store, id domain.ID, version int64, reason string) error {
+// invalidateOne records one, if its row is not locked for long.
+func (b *Beat) invalidateOne(
+	ctx context.Context, store *outbox.Store, id domain.ID, version int64, reason string,
+) error {
 	ctx, cancel := context.WithTimeout(ctx, invalidateWithin)
 	defer cancel()
 	return store.Invalidate(ctx, id, version, reason)

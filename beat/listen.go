@@ -13,31 +13,43 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
+// Feed is where a beat hears of changes. It need not be reliable, only fast: the beat polls the log as well.
+type Feed interface {
+	// Mark names the newest event that there is.
+	Mark(ctx context.Context) (string, error)
+	// Subscribe delivers the events after a mark until ctx ends, then closes the channel. Each must be acknowledged.
+	// It outlives every outage. When events may have been missed (the group was gone, an entry was unreadable) it
+	// calls lost with the reason, and goes on.
+	Subscribe(ctx context.Context, mark string, lost func(reason string)) (<-chan *message.Message, error)
+}
+
 // inbox is what the feed has brought. The listener fills notices; all else belongs to the goroutine that steps.
 type inbox struct {
-	mark    *string     // where the feed was before the load; nil when it could not be asked
-	notices chan notice // heard, and not received by a step yet
-	events  int         // received in this step
-	epoch   string      // of the event received last
-	unacked []func() bool
+	mark    *string       // where the feed was before the load; nil when it could not be asked
+	notices chan notice   // heard, and not received by a step yet
+	events  int           // received in this step
+	epoch   string        // of the event received last
+	unacked []func() bool // of events that memory does not have yet
 }
 
 // inboxSize is how many notices wait for a step. When the inbox is full the listener waits.
 const inboxSize = 4096
 
-// note is something that was heard: a change of a schedule, or a reason why something may not have been heard.
+// notice is something that the feed has told: a change of a schedule, or why changes may have been lost.
 type notice struct {
 	id      domain.ID
 	version int64
 	event   domain.EventType
-	epoch   string
-	lost    string
+	epoch   string      // of the log
+	lost    string      // why changes may have been lost; empty when this is an event
 	ack     func() bool // nil when nobody waits for it
 }
 
+// markTimeout is how long the start waits for the feed.
 const markTimeout = 2 * time.Second
 
-// markFeed notes where the feed is, if it can be asked; else the listener asks again and the poll fills the gap.
+// markFeed notes where the feed is before the load reads the table, so that what changes meanwhile is heard. When the
+// feed cannot be asked the listener asks again later, and polls fill the gap.
 func (b *Beat) markFeed(ctx context.Context) {
 	if b.feed == nil {
 		b.log.Info("sync by Redis is disabled: the log is polled", "interval", b.cfg.Poll)
@@ -54,7 +66,7 @@ func (b *Beat) markFeed(ctx context.Context) {
 	b.inbox.mark = &mark
 }
 
-// listen passes on what the feed tells, until ctx ends.
+// listen puts what the feed tells into the inbox, until ctx ends.
 func (b *Beat) listen(ctx context.Context) {
 	silent := failureLog{log: b.log, level: slog.LevelWarn, what: "the feed is silent: changes are polled"}
 	for b.feed != nil && ctx.Err() == nil {
@@ -68,6 +80,7 @@ func (b *Beat) listen(ctx context.Context) {
 	}
 }
 
+// subscribe listens to one subscription, until it ends.
 func (b *Beat) subscribe(ctx context.Context, began func()) error {
 	mark := b.inbox.mark
 	if b.inbox.mark = nil; mark == nil {
@@ -89,6 +102,7 @@ func (b *Beat) subscribe(ctx context.Context, began func()) error {
 	return nil
 }
 
+// enqueue puts a notice into the inbox, and waits while that is full.
 func (b *Beat) enqueue(ctx context.Context, n notice) {
 	select {
 	case b.inbox.notices <- n:
@@ -96,7 +110,7 @@ func (b *Beat) enqueue(ctx context.Context, n notice) {
 	}
 }
 
-// read makes a note of a CloudEvent.
+// parseEvent makes a notice of a CloudEvent. One that cannot be read may have named any schedule, so it counts as lost.
 func parseEvent(m *message.Message) notice {
 	var event struct {
 		ID      string           `json:"id"`
@@ -118,7 +132,8 @@ func parseEvent(m *message.Message) notice {
 	return n
 }
 
-// hearAll takes in what has been heard, as much as there is room for.
+// receiveAll receives the notices that are in the inbox. It stops after as many as the inbox holds, so that a step
+// ends.
 func (b *Beat) receiveAll() {
 	for range cap(b.inbox.notices) {
 		select {
@@ -135,15 +150,16 @@ func (b *Beat) receiveAll() {
 	}
 }
 
-// note takes in one thing heard. A version that does not follow the one known means that others were not heard, and
-// another epoch that versions may have gone back: (epoch, version) orders events.
+// receive takes account of a notice. A version that does not follow the one that memory has shows that others were
+// not heard: the beat resyncs. Another epoch of the log, or a loss, may mean that versions have gone back, since
+// (epoch, version) orders events: memory is made anew.
 func (b *Beat) receive(n notice) {
 	if n.ack != nil {
 		b.inbox.unacked = append(b.inbox.unacked, n.ack)
 	}
 	if n.lost != "" {
 		b.stats.countGap()
-		b.wantAnew(n.lost) // the stream may have gone back because the log has
+		b.wantAnew(n.lost) // the stream may have lost events because the log went back
 		return
 	}
 	if n.event == domain.LogEpochStarted {
@@ -163,7 +179,7 @@ func (b *Beat) receive(n notice) {
 	b.wantSync(n.id, n.version)
 }
 
-// acknowledge tells the feed that memory has what it told.
+// acknowledge tells the feed that memory has what its events named.
 func (b *Beat) acknowledge() {
 	for _, ack := range b.inbox.unacked {
 		ack()

@@ -10,8 +10,8 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// lastSettled is the last due time of each schedule, from an instant on, that has a row. A schedule's due times are
-// settled in order, so everything before it is settled too.
+// lastSettledSQL finds the last due time of each schedule, from an instant on, that has a row. Due times of a
+// schedule are settled in order, so everything before it is settled, too.
 const lastSettledSQL = `
 select w.schedule_id, coalesce(r.until, r.due_at)
 from unnest(@schedules::uuid[], @from::timestamptz[]) w (schedule_id, since)
@@ -21,13 +21,16 @@ cross join lateral (
     order by due_at desc limit 1
 ) r`
 
+// settledRow is a row of lastSettledSQL.
 type settledRow struct {
 	ID   domain.ID
 	Last time.Time
 }
 
-// locate moves records past what the predecessor settled after it had last written the watermark. It matters when due
-// times were missed: a range that is settled again may begin elsewhere, and the unique key would not know it.
+// skipSettled moves records past what has been settled without memory knowing it: by a predecessor after it had last
+// written the watermark, or by a statement whose answer was lost. The unique key takes care of due times that fire. A
+// range that was missed may end elsewhere when it is decided again, and the key, which is its first due time, would
+// hide the difference.
 func (b *Beat) skipSettled(ctx context.Context, slots []uint32) error {
 	if len(slots) == 0 {
 		return nil

@@ -11,13 +11,14 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// impatient has a statement wait for no lock for long, in the same transaction: it settles due times of others, too.
+// lockTimeoutSQL has a statement give up when it waits for a lock: it settles due times of other schedules, too, and
+// whoever holds the lock may hold it for hours.
 const lockTimeoutSQL = ` and set_config('lock_timeout', '100ms', true) is not null`
 
-// mostWaits is how often one batch may wait for a lock in vain. What it does not come to is left for the next.
+// maxLockWaits is how often one firing may wait for a lock in vain. What it does not get to is left for the next.
 const maxLockWaits = 40
 
-// How long a schedule that is locked is left alone.
+// How long a schedule that is locked is left alone: longer each time.
 const (
 	firstLeave = time.Second
 	lastLeave  = 10 * time.Second
@@ -26,36 +27,39 @@ const (
 // locks are the schedules that did not fire because somebody has locked a row. Each is tried again later, so that it
 // does not keep the others waiting at every step.
 type locks struct {
-	waits    int
-	pauses   map[domain.ID]time.Duration
-	due      map[domain.ID]unsettledDue
+	waits    int                         // for a lock, in this firing
+	pauses   map[domain.ID]time.Duration // by schedule, the last pause
+	due      map[domain.ID]unsettledDue  // what keeps the watermark back
 	failures failureLog
 }
 
 func newLocks(log *slog.Logger) locks {
 	return locks{
 		pauses: map[domain.ID]time.Duration{}, due: map[domain.ID]unsettledDue{},
-		failures: failureLog{log: log, level: slog.LevelWarn, what: "somebody has locked a row: a schedule fires when it is free"},
+		failures: failureLog{
+			log: log, level: slog.LevelWarn, what: "somebody has locked a row: a schedule fires when it is free",
+		},
 	}
 }
 
 // unsettledDue is the first due time of a schedule that is not settled, and up to when it is.
 type unsettledDue struct{ due, before memory.Micros }
 
-// locked reports whether a statement failed because it would have had to wait for a lock.
+// lockTimedOut reports whether a statement failed because it would have had to wait for a lock.
 func lockTimedOut(err error) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && e.Code == "55P03"
 }
 
-func schedulesOf(items []memory.Decision) (ids []domain.ID) {
-	for i := range items {
-		ids = append(ids, items[i].Schedule)
+func schedulesOf(decisions []memory.Decision) (ids []domain.ID) {
+	for i := range decisions {
+		ids = append(ids, decisions[i].Schedule)
 	}
 	return ids
 }
 
-// left returns the schedules about which nothing, or not all, was done.
+// unsettled returns the schedules about which nothing, or not all, was done, and makes the pauses of those that are
+// locked longer.
 func (l *locks) unsettled(out outcome) map[domain.ID]struct{} {
 	left := make(map[domain.ID]struct{}, len(out.Untried)+len(out.Locked))
 	for _, id := range out.Untried {
@@ -68,7 +72,7 @@ func (l *locks) unsettled(out outcome) map[domain.ID]struct{} {
 	return left
 }
 
-// defers has a schedule that is locked fire later. The watermark does not pass the due time.
+// deferFiring has a schedule that is locked fire later, and keeps the watermark before its due time.
 func (l *locks) deferFiring(r *memory.Record, now memory.Micros) {
 	pause, ok := l.pauses[r.ID]
 	if !ok {
@@ -80,6 +84,7 @@ func (l *locks) deferFiring(r *memory.Record, now memory.Micros) {
 	r.Fire = now + pause.Microseconds()
 }
 
+// free forgets that a schedule was locked.
 func (l *locks) free(id domain.ID) {
 	if _, ok := l.pauses[id]; !ok {
 		return
@@ -91,7 +96,8 @@ func (l *locks) free(id domain.ID) {
 	}
 }
 
-// settled is the instant up to which everything is settled.
+// watermark returns the instant up to which everything that fires is settled. A locked schedule fires later in memory
+// than it was to, so the watermark is kept before that.
 func (b *Beat) watermark(now memory.Micros) memory.Micros {
 	at := b.memory.Watermark(now)
 	for id, waits := range b.locks.due {

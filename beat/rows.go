@@ -13,13 +13,14 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// livingRows are the schedules that may fire, in narrow columns. A schedule that is due once and has fired is done for
-// good; one that has reached its max_runs is kept, because an edit can raise them.
+// livingRowsSQL reads the schedules that may fire, in narrow columns. A schedule that is due once and has fired is
+// done for good; one that has reached its max_runs is kept, because an edit can raise them.
 const livingRowsSQL = `
 select s.id, s.version, s.effective_from, s.anchor, s.updated_at, clock_timestamp(),
     n.fired is not null and coalesce(n.fired >= (s.policy::json->>'max_runs')::bigint, false), s.trigger, s.policy
 from ` + fromLivingSQL
 
+// fromLivingSQL is the tables and the condition of livingRowsSQL.
 const fromLivingSQL = `tactus.schedules s
 left join tactus.schedule_counts n on n.schedule_id = s.id and n.trigger_set_at = s.trigger_set_at
 where s.enabled and s.deleted_at is null and not (s.trigger = '{"once":true}' and n.fired is not null)`
@@ -35,7 +36,7 @@ const planned = pgx.QueryExecModeCacheDescribe
 
 var binaryAnswer = pgx.QueryResultFormats{pgx.BinaryFormatCode}
 
-// readRows streams the answer of a query that begins with livingRows.
+// readRows streams the answer of a query that begins with livingRowsSQL.
 func readRows(ctx context.Context, q querier, sql string, args ...any) iter.Seq2[memory.Row, error] {
 	return func(yield func(memory.Row, error) bool) {
 		rows, err := q.Query(ctx, sql, append([]any{planned, binaryAnswer}, args...)...)
@@ -55,7 +56,7 @@ func readRows(ctx context.Context, q querier, sql string, args ...any) iter.Seq2
 	}
 }
 
-// decode reads the binary columns of livingRows by hand: a million rows in a second leave a microsecond for each.
+// decode reads the binary columns of livingRowsSQL by hand: a million rows in a second leave a microsecond for each.
 func decode(raw [][]byte) memory.Row {
 	r := memory.Row{
 		ID: domain.ID(raw[0]), Version: int64(binary.BigEndian.Uint64(raw[1])), Effective: instant(raw[2]),

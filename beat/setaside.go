@@ -15,34 +15,35 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// commit settles items. When the statement fails for something that is in one of them, it is found by bisection, and
-// set aside; the others are settled all the same. One of which somebody has locked a row is found likewise, and comes
-// later.
-func (b *Beat) settleOrBisect(ctx context.Context, items []memory.Decision) (outcome, error) {
+// settleOrBisect settles decisions. When the statement fails for the data of one of them, that one is found by
+// bisection and set aside, and the others are settled all the same. One that would have to wait for a lock is found
+// likewise, and left for a later step.
+func (b *Beat) settleOrBisect(ctx context.Context, decisions []memory.Decision) (outcome, error) {
 	if b.locks.waits >= maxLockWaits {
-		return outcome{Held: true, Untried: schedulesOf(items)}, nil
+		return outcome{Held: true, Untried: schedulesOf(decisions)}, nil
 	}
-	out, err := b.settle(ctx, items)
+	out, err := b.settle(ctx, decisions)
 	if lockTimedOut(err) {
 		b.locks.waits++
-		if len(items) == 1 {
-			b.locks.failures.report(fmt.Errorf("schedule %s: %w", items[0].Schedule, err))
-			return outcome{Held: true, Locked: schedulesOf(items)}, nil
+		if len(decisions) == 1 {
+			b.locks.failures.report(fmt.Errorf("schedule %s: %w", decisions[0].Schedule, err))
+			return outcome{Held: true, Locked: schedulesOf(decisions)}, nil
 		}
 	} else if !refusedData(err) {
 		return out, err
 	}
-	if len(items) == 1 {
-		return b.setAside(ctx, items[0], err)
+	if len(decisions) == 1 {
+		return b.setAside(ctx, decisions[0], err)
 	}
-	first, err := b.settleOrBisect(ctx, items[:len(items)/2])
+	first, err := b.settleOrBisect(ctx, decisions[:len(decisions)/2])
 	if err != nil || !first.Held || first.Early {
 		return first, err
 	}
-	second, err := b.settleOrBisect(ctx, items[len(items)/2:])
+	second, err := b.settleOrBisect(ctx, decisions[len(decisions)/2:])
 	return first.merge(second), err
 }
 
+// merge adds up what two statements did.
 func (o outcome) merge(p outcome) outcome {
 	return outcome{
 		o.Held && p.Held, o.Early || p.Early, o.Recorded + p.Recorded, o.Fired + p.Fired,
@@ -50,8 +51,8 @@ func (o outcome) merge(p outcome) outcome {
 	}
 }
 
-// poisoned tells whether a statement failed for the data in it: a data exception or a limit of the program. All else is
-// about the database, and is tried again.
+// refusedData reports whether PostgreSQL refused a statement for the data in it: a data exception (class 22) or a
+// limit of the program (class 54). Any other error is about the database, and the statement is tried again.
 func refusedData(err error) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && (strings.HasPrefix(e.Code, "22") || strings.HasPrefix(e.Code, "54"))
@@ -72,17 +73,22 @@ run as (
 ),
 letter as (
     insert into tactus.deadletters (source, reference, reason, data)
-    select 'beat', @schedule::uuid || '/' || to_char(@due::timestamptz at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), @error::text,
-        json_build_object('schedule_id', @schedule::uuid, 'due_at', @due::timestamptz, 'version', @version::bigint, 'missed', @missed::text)::text
+    select 'beat',
+        @schedule::uuid || '/' || to_char(@due::timestamptz at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+        @error::text,
+        json_build_object('schedule_id', @schedule::uuid, 'due_at', @due::timestamptz, 'version', @version::bigint,
+            'missed', @missed::text)::text
     from lease
     on conflict (source, reference) do nothing
 )
 select exists (select from lease)`
 
-func (b *Beat) setAside(ctx context.Context, it memory.Decision, reason error) (out outcome, err error) {
+// setAside records one due time, or range, that cannot be settled.
+func (b *Beat) setAside(ctx context.Context, d memory.Decision, reason error) (out outcome, err error) {
 	err = b.pool.QueryRow(ctx, b.mode.setAsideSQL, planned, named{
-		"epoch": b.lease.term, "run": outbox.NewID(), "schedule": it.Schedule, "due": time.UnixMicro(it.Due),
-		"until": time.UnixMicro(max(it.Due, it.Until)), "version": int64(it.Version), "error": reason.Error(), "missed": it.Reason,
+		"epoch": b.lease.term, "run": outbox.NewID(), "schedule": d.Schedule, "due": time.UnixMicro(d.Due),
+		"until": time.UnixMicro(max(d.Due, d.Until)), "version": int64(d.Version),
+		"error": reason.Error(), "missed": d.Reason,
 	}).Scan(&out.Held)
 	if err != nil {
 		return outcome{}, fmt.Errorf("set aside: %w", err)
@@ -90,6 +96,7 @@ func (b *Beat) setAside(ctx context.Context, it memory.Decision, reason error) (
 	if out.Held {
 		b.stats.countSetAside()
 	}
-	b.log.Error("a due time cannot fire and was set aside", "schedule_id", it.Schedule, "due_at", time.UnixMicro(it.Due).UTC(), "err", reason)
+	b.log.Error("a due time cannot fire and was set aside",
+		"schedule_id", d.Schedule, "due_at", time.UnixMicro(d.Due).UTC(), "err", reason)
 	return out, nil
 }

@@ -10,35 +10,41 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// fireDue settles due times in one statement, which is one transaction.
+// fireDueSQL settles due times in one statement, which is one transaction. It decides by what is in the tables at
+// that moment, never by what memory believes:
 //
-//   - lease: it is the epoch that this beat holds, and nobody takes it until the commit. And it is as late as the
-//     beat thinks: when Postgres' clock went back since it was asked, nothing is done. The clock is read once, so
-//     that nothing is recorded as fired before it was due, even if the clock steps in the middle.
-//   - given: what is asked for. The arrays are behind a select, where the planner cannot count them: whatever it
-//     knows of the tables it then looks rows up by their keys, and compiles nothing.
-//   - due: the schedule is as memory has it: it may fire, it counts its due times from the same instant, has the
-//     policy by which it was decided what fires and what was missed, and has not used up its runs (one that is
-//     limited comes at most once in a statement). Where runs must not overlap, those that are not recorded yet stand
-//     in line.
-//   - decided: the first in line fires, unless a run is unfinished; then the next waits, where the policy is queue
-//     and nobody waits yet; all others are skipped.
-//   - run: the row that makes a due time fire once. What has one already stays as it is, without an event. It expires
-//     so long after it was handed over, which is now, and has no expiry while it waits.
-//   - fired: with what each new run needs of its schedule. The event is made of it, and the count. It
+//   - lease: it has the term that this beat holds, and the lock keeps another from taking it until the commit. And it
+//     is as late as the beat believes: when PostgreSQL's clock went back since the beat asked it, nothing is done.
+//     The clock is read once, so that nothing is recorded as fired before it was due even if the clock steps
+//     meanwhile.
+//   - given: what memory has decided. The arrays stand behind a select, where the planner cannot count them: whatever
+//     it knows of the tables, it then looks rows up by their keys, and compiles nothing.
+//   - due: the schedule is as memory has it. It may fire, counts its due times from the same instant, has the policy
+//     by which memory judged what fires and what was missed, and has not used up its runs (one that is limited comes
+//     at most once in a statement). Where runs must not overlap, those that have no row yet stand in line.
+//   - decided: the first in line fires, unless a run is unfinished. The next one waits, if the policy is queue and no
+//     run waits yet. All others are skipped.
+//   - run: the row that makes a due time fire once. A due time that has one already stays as it is, without an event.
+//     The run expires so long after it was handed over, which is now; it has no expiry while it waits.
+//   - fired: each new run with what it needs of its schedule. The event and the count are made of it. The event
 //     occurs when the row says, so that row and message expire at the same instant.
 const fireDueSQL = `
 with lease as materialized (
     select epoch, now, now >= @now::timestamptz as due
-    from (select epoch, clock_timestamp() as now from tactus.leases where name = 'beat' and epoch = @epoch` + lockTimeoutSQL + ` for share) l
+    from (
+        select epoch, clock_timestamp() as now from tactus.leases
+        where name = 'beat' and epoch = @epoch` + lockTimeoutSQL + ` for share
+    ) l
 ),
 given as materialized (
     select * from unnest((select @runs::uuid[]), (select @schedules::uuid[]), (select @effective::timestamptz[]),
-        (select @due::timestamptz[]), (select @until::timestamptz[]), (select @reasons::text[]), (select @policy::integer[]))
+        (select @due::timestamptz[]), (select @until::timestamptz[]), (select @reasons::text[]),
+        (select @policy::integer[]))
         g (run_id, schedule_id, effective_from, due_at, until, missed, policy)
 ),
 due as materialized (
-    select g.*, s.version, lease.now, coalesce(p.expires, ` + outbox.RouteExpires + `) * interval '1 second' as expires, line.*
+    select g.*, s.version, lease.now,
+        coalesce(p.expires, ` + outbox.RouteExpires + `) * interval '1 second' as expires, line.*
     from lease, given g join tactus.schedules s on s.id = g.schedule_id and s.effective_from = g.effective_from
         and s.policy = ((select @policies::text[]))[g.policy]
     cross join json_to_record(s.policy::json) p (expires bigint, max_runs bigint, overlap text)
@@ -50,28 +56,36 @@ due as materialized (
             where r.schedule_id = s.id and r.due_at = g.due_at and r.slot = '00000000-0000-0000-0000-000000000000')
     ) line on true
     where lease.due and s.enabled and s.deleted_at is null
-        and (n.fired is null or coalesce(n.fired < case when s.trigger = '{"once":true}' then 1 else p.max_runs end, true))
+        and (n.fired is null
+            or coalesce(n.fired < case when s.trigger = '{"once":true}' then 1 else p.max_runs end, true))
 ),
 decided as materialized (
     select *, case
         when missed is not null then 'missed'
-        when overlap is null or place = 1 and not taken then 'due'
-        when overlap = 'queue' and place = 2 and not taken then 'waits'
+        when overlap is null or nth = 1 and not taken then 'due'
+        when overlap = 'queue' and nth = 2 and not taken then 'waits'
         else 'skipped' end as fate
-    from (select *, unfinished::int + row_number() over (partition by schedule_id, overlap order by due_at) as place from due) d
+    from (
+        select *, unfinished::int + row_number() over (partition by schedule_id, overlap order by due_at) as nth
+        from due
+    ) d
 ),
 run as (
-    insert into tactus.runs (id, schedule_id, due_at, until, kind, status, schedule_version, fired_at, expires_at, exclusive, waiting, reason)
-    select run_id, schedule_id, due_at, until, 'scheduled', case fate when 'waits' then 'due' else fate end, version, now,
-        case when fate = 'due' then now + expires end, fate in ('due', 'waits') and overlap is not null, fate = 'waits',
+    insert into tactus.runs (id, schedule_id, due_at, until, kind, status, schedule_version,
+        fired_at, expires_at, exclusive, waiting, reason)
+    select run_id, schedule_id, due_at, until, 'scheduled', case fate when 'waits' then 'due' else fate end, version,
+        now, case when fate = 'due' then now + expires end,
+        fate in ('due', 'waits') and overlap is not null, fate = 'waits',
         case fate when 'missed' then missed when 'waits' then '` + domain.ReasonWaits + `'
-            when 'skipped' then case overlap when 'skip' then '` + domain.ReasonSkip + `' else '` + domain.ReasonQueue + `' end end
+            when 'skipped' then case overlap when 'skip' then '` + domain.ReasonSkip + `'
+                else '` + domain.ReasonQueue + `' end end
     from decided
     on conflict (schedule_id, due_at, slot) do nothing
     returning id, schedule_id, due_at, fired_at, status = 'due' and not waiting as fires
 ),
 fired as materialized (
-    select run.id, run.due_at, run.fired_at, s.id as schedule_id, s.name, ` + outbox.RoutedTask + ` as task, s.trigger_set_at,
+    select run.id, run.due_at, run.fired_at, s.id as schedule_id, s.name, ` + outbox.RoutedTask + ` as task,
+        s.trigger_set_at,
         s.trigger = '{"once":true}' or s.policy::json->'max_runs' is not null as counts
     from run join tactus.schedules s on s.id = run.schedule_id
     where run.fires
@@ -84,26 +98,29 @@ count as (
 ),
 event as (
     insert into tactus.outbox (topic, aggregate_id, version, type, data, occurred_at)
-    select 'run', id, 1, 'run.due', tactus.run_due(schedule_id, name, task, id, due_at, 'scheduled'), fired_at from fired order by due_at
+    select 'run', id, 1, 'run.due', tactus.run_due(schedule_id, name, task, id, due_at, 'scheduled'), fired_at
+    from fired order by due_at
     returning position
 )
-select exists (select from lease), coalesce((select not due from lease), false), (select count(*) from run), (select count(*) from event),
+select exists (select from lease), coalesce((select not due from lease), false),
+    (select count(*) from run), (select count(*) from event),
     array(select schedule_id from given, lease where lease.due except select schedule_id from due),
     (` + outbox.RunBell + ` from (select from event limit 1) e)`
 
 // outcome is what a statement did.
 type outcome struct {
-	Held     bool        // the lease: else nothing was done
-	Early    bool        // by Postgres' clock: nothing was done
+	Held     bool        // the lease has our term; else nothing was done
+	Early    bool        // by PostgreSQL's clock it is not that late yet: nothing was done
 	Recorded int64       // rows that are new
 	Fired    int64       // of them, those that fire
-	Stale    []domain.ID // schedules that are not as memory has them
+	Stale    []domain.ID // schedules that are not as memory has them: nothing was done about them
 	Locked   []domain.ID // schedules of which somebody has locked a row: nothing was done about them
-	Untried  []domain.ID // schedules that were not come to: nothing was done about them
+	Untried  []domain.ID // schedules that no statement got to: nothing was done about them
 }
 
-func (b *Beat) settle(ctx context.Context, items []memory.Decision) (out outcome, err error) {
-	row := b.pool.QueryRow(ctx, b.mode.fireDueSQL, planned, fireArgs(b.lease.term, b.cfg.Lease, items))
+// settle settles decisions in one statement.
+func (b *Beat) settle(ctx context.Context, decisions []memory.Decision) (out outcome, err error) {
+	row := b.pool.QueryRow(ctx, b.mode.fireDueSQL, planned, fireArgs(b.lease.term, b.cfg.Lease, decisions))
 	var rung any
 	if err := row.Scan(&out.Held, &out.Early, &out.Recorded, &out.Fired, &out.Stale, &rung); err != nil {
 		return outcome{}, fmt.Errorf("fire: %w", err)
@@ -111,32 +128,33 @@ func (b *Beat) settle(ctx context.Context, items []memory.Decision) (out outcome
 	return out, nil
 }
 
-func fireArgs(epoch int64, lease time.Duration, items []memory.Decision) named {
-	n := len(items)
+// fireArgs makes columns of decisions. Equal policies are sent once, and named by their number.
+func fireArgs(term int64, lease time.Duration, decisions []memory.Decision) named {
+	n := len(decisions)
 	runs, schedules := make([]domain.ID, n), make([]domain.ID, n)
-	effective, due, until, fires := make([]time.Time, n), make([]time.Time, n), make([]*time.Time, n), make([]time.Time, n)
-	reasons, policy := make([]*string, n), make([]int32, n)
-	var policies []string
-	number := map[string]int32{}
+	effective, due, fires := make([]time.Time, n), make([]time.Time, n), make([]time.Time, n)
+	until, reasons := make([]*time.Time, n), make([]*string, n)
+	policy, policies, number := make([]int32, n), []string(nil), map[string]int32{}
 	var decided memory.Micros
-	for i := range items {
-		it := &items[i]
-		decided = max(decided, it.Decided)
-		if number[it.Policy] == 0 {
-			policies = append(policies, it.Policy)
-			number[it.Policy] = int32(len(policies))
+	for i := range decisions {
+		d := &decisions[i]
+		decided = max(decided, d.Decided)
+		if number[d.Policy] == 0 {
+			policies = append(policies, d.Policy)
+			number[d.Policy] = int32(len(policies))
 		}
-		policy[i] = number[it.Policy]
-		runs[i], schedules[i] = outbox.NewID(), it.Schedule
-		effective[i], due[i] = time.UnixMicro(it.Effective), time.UnixMicro(it.Due)
-		fires[i] = time.UnixMicro(it.Fire)
-		if it.Reason != "" {
-			last := time.UnixMicro(it.Until)
-			until[i], reasons[i] = &last, &it.Reason
+		policy[i] = number[d.Policy]
+		runs[i], schedules[i] = outbox.NewID(), d.Schedule
+		effective[i], due[i] = time.UnixMicro(d.Effective), time.UnixMicro(d.Due)
+		fires[i] = time.UnixMicro(d.Fire)
+		if d.Reason != "" {
+			last := time.UnixMicro(d.Until)
+			until[i], reasons[i] = &last, &d.Reason
 		}
 	}
 	return named{
-		"epoch": epoch, "lease": lease, "runs": runs, "schedules": schedules, "effective": effective, "due": due, "until": until, "fires": fires, "reasons": reasons,
-		"policy": policy, "policies": policies, "now": time.UnixMicro(decided),
+		"epoch": term, "lease": lease, "runs": runs, "schedules": schedules, "effective": effective, "due": due,
+		"until": until, "fires": fires, "reasons": reasons, "policy": policy, "policies": policies,
+		"now": time.UnixMicro(decided),
 	}
 }

@@ -7,9 +7,14 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// mode is what a beat that fires and one in shadow mode do differently: whose lease it is, and where it is recorded
-// what became of due times.
-type mode struct{ leaseName, fireDueSQL, setAsideSQL, lastSettledSQL string }
+// mode is what a beat that fires and one in shadow mode do differently: which lease they hold, and the statements
+// that record what becomes of due times, and where.
+type mode struct {
+	leaseName      string
+	fireDueSQL     string
+	setAsideSQL    string
+	lastSettledSQL string
+}
 
 func modeOf(shadow bool) mode {
 	if shadow {
@@ -24,16 +29,18 @@ type shadow struct {
 	retired bool       // that lease was renewed since: this beat does nothing any more
 }
 
-// recordDue decides about due times as fireDue does, and records what it would do: no run, no event, no count. What
-// it would have fired counts for max_runs, together with what has been fired. Of runs that must not overlap nothing
-// is known: others run them.
+// shadowFireDueSQL decides about due times as fireDueSQL does, and records what it would do: no run, no event, no
+// count. What it would have fired counts for max_runs, together with what has been fired. It has no information about
+// runs that must not overlap, since another beat runs them.
 const shadowFireDueSQL = `
 with lease as materialized (
-    select epoch, clock_timestamp() >= @now::timestamptz as due from tactus.leases where name = 'shadow' and epoch = @epoch` + lockTimeoutSQL + ` for share
+    select epoch, clock_timestamp() >= @now::timestamptz as due from tactus.leases
+    where name = 'shadow' and epoch = @epoch` + lockTimeoutSQL + ` for share
 ),
 given as materialized (
     select * from unnest((select @schedules::uuid[]), (select @effective::timestamptz[]), (select @due::timestamptz[]),
-        (select @until::timestamptz[]), (select @fires::timestamptz[]), (select @reasons::text[]), (select @policy::integer[]))
+        (select @until::timestamptz[]), (select @fires::timestamptz[]), (select @reasons::text[]),
+        (select @policy::integer[]))
         g (schedule_id, effective_from, due_at, until, fires_at, missed, policy)
 ),
 due as materialized (
@@ -47,40 +54,48 @@ due as materialized (
     where lease.due and s.enabled and s.deleted_at is null
 ),
 run as (
-    insert into tactus.shadow_runs (schedule_id, due_at, until, fires_at, fate, reason, schedule_version, schedule_name, task_name, args, kwargs)
-    select schedule_id, due_at, until, fires_at, case when missed is not null then 'missed' when used_up then 'skipped' else 'fire' end,
-        case when missed is not null then missed when used_up then '` + reasonUsedUp + `' when overlap is not null then '` + reasonOverlap + `' end,
+    insert into tactus.shadow_runs (schedule_id, due_at, until, fires_at, fate, reason,
+        schedule_version, schedule_name, task_name, args, kwargs)
+    select schedule_id, due_at, until, fires_at,
+        case when missed is not null then 'missed' when used_up then 'skipped' else 'fire' end,
+        case when missed is not null then missed when used_up then '` + reasonUsedUp + `'
+            when overlap is not null then '` + reasonOverlap + `' end,
         version, name, task_name, case when length(args::text) <= ` + longest + ` then args end,
         case when length(kwargs::text) <= ` + longest + ` then kwargs end
     from due s cross join lateral (
-        select coalesce(` + outbox.TaskName + `, '') as task_name, ` + outbox.TaskArgs + ` as args, ` + outbox.TaskKwargs + ` as kwargs) t
+        select coalesce(` + outbox.TaskName + `, '') as task_name,
+            ` + outbox.TaskArgs + ` as args, ` + outbox.TaskKwargs + ` as kwargs) t
     on conflict (schedule_id, due_at) do nothing
     returning fate
 )
-select exists (select from lease), coalesce((select not due from lease), false), (select count(*) from run), (select count(*) from run where fate = 'fire'),
+select exists (select from lease), coalesce((select not due from lease), false),
+    (select count(*) from run), (select count(*) from run where fate = 'fire'),
     array(select schedule_id from given, lease where lease.due except select schedule_id from due), null`
 
-// What is recorded of a due time that would not fire, or would perhaps.
+// Reasons that are recorded for a due time that would not fire, or only perhaps.
 const (
 	reasonUsedUp  = "max_runs is reached"
 	reasonOverlap = "would fire, unless the previous run is unfinished: its execution policy is not applied in shadow mode"
 	longest       = "4096" // characters of arguments that are kept
 )
 
-// recordAside records a due time whose row cannot be made. It takes nothing from the schedule but its name.
+// shadowSetAsideSQL records a due time whose row cannot be made. It takes nothing from the schedule but its name.
 const shadowSetAsideSQL = `
 with lease as materialized (
     select epoch from tactus.leases where name = 'shadow' and epoch = @epoch for share
 ),
 run as (
-    insert into tactus.shadow_runs (schedule_id, due_at, until, fires_at, fate, reason, schedule_version, schedule_name, task_name)
-    select s.id, @due::timestamptz, @until::timestamptz, @due::timestamptz, 'missed', 'set aside: it cannot be fired: ' || @error::text,
+    insert into tactus.shadow_runs (schedule_id, due_at, until, fires_at, fate, reason,
+        schedule_version, schedule_name, task_name)
+    select s.id, @due::timestamptz, @until::timestamptz, @due::timestamptz, 'missed',
+        'set aside: it cannot be fired: ' || @error::text,
         @version::bigint, s.name, ''
     from lease join tactus.schedules s on s.id = @schedule::uuid
     on conflict (schedule_id, due_at) do nothing
 )
 select exists (select from lease)`
 
+// shadowLastSettledSQL is lastSettledSQL for what a shadow has recorded.
 const shadowLastSettledSQL = `
 select w.schedule_id, coalesce(r.until, r.due_at)
 from unnest(@schedules::uuid[], @from::timestamptz[]) w (schedule_id, since)
@@ -90,8 +105,9 @@ cross join lateral (
     order by due_at desc limit 1
 ) r`
 
-// yieldTo retires a shadow when a beat that fires has come: what is due is no longer another's, and once it has gone
-// again, nobody shall take its place. The lease of one that is gone already runs out, and is not renewed.
+// retireBeside retires a shadow once a beat that fires renews its lease: what is due is tactus' own to fire now, and
+// when that beat goes again, nothing says that another one is back in charge. A lease that is never renewed while the
+// shadow looks belongs to a beat that is gone already, and runs out.
 func (b *Beat) retireBeside(firing *time.Time) {
 	switch {
 	case !b.cfg.Shadow || firing == nil || b.shadow.retired:
@@ -103,13 +119,14 @@ func (b *Beat) retireBeside(firing *time.Time) {
 	}
 }
 
-// elsewhere takes in until when another beat was in charge, as a shadow watched it.
+// switchFromShadow notes when this beat took over from a shadow. What was due before then was another beat's to fire.
 func (b *Beat) switchFromShadow(at *time.Time) {
 	if at == nil || b.cfg.Shadow {
 		return
 	}
 	b.memory.SwitchedAt = at.UnixMicro()
 	if b.lease.taken.Watermark == nil || at.After(*b.lease.taken.Watermark) {
-		b.log.Warn("took over from a beat in shadow mode: what was due before is recorded as missed, and does not fire", "switched", *at, "reason", domain.ReasonShadow)
+		b.log.Warn("took over from a beat in shadow mode: what was due before is recorded as missed, and does not fire",
+			"switched", *at, "reason", domain.ReasonShadow)
 	}
 }

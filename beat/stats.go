@@ -37,11 +37,12 @@ type Stats struct {
 	Recognition Histogram // from a change to memory having it
 }
 
+// stats are the figures that the loop keeps for Stats.
 type stats struct {
 	mu sync.Mutex
 	Stats
-	looked   time.Time // at the lease, by the monotonic clock
-	answered time.Time // when a whole step was, by the monotonic clock; at first when the beat was made
+	asked    time.Time // when the lease was last read or renewed, by the monotonic clock
+	answered time.Time // when PostgreSQL last answered a whole step, by the monotonic clock; at first, when New was called
 }
 
 // Stats returns the figures as they are now.
@@ -50,7 +51,7 @@ func (b *Beat) Stats() Stats {
 	defer b.stats.mu.Unlock()
 	s := b.stats.Stats
 	s.Skew = b.clock.ahead()
-	s.Known = localNow().Sub(b.stats.looked) < leaseTime
+	s.Known = localNow().Sub(b.stats.asked) < leaseTime
 	s.Age = localNow().Sub(b.stats.answered)
 	if !s.Watermark.IsZero() {
 		s.Lag = b.clock.now().Sub(s.Watermark)
@@ -59,28 +60,29 @@ func (b *Beat) Stats() Stats {
 	return s
 }
 
-// trouble notes what is the matter, if anything.
+// setProblem notes why the last step, or the start, failed; nil when it did not.
 func (s *stats) setProblem(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.Problem = err
 }
 
-// publish makes the state of the loop visible. After a step that failed nothing more is known to be settled than
-// before.
+// publish copies the state of the loop to where Stats reads it. After a step that failed, nothing more is known to be
+// settled.
 func (b *Beat) publish(now memory.Micros, failed bool) {
 	s := &b.stats
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.Leader, s.Epoch, s.Loaded, s.Schedules, s.Pending = b.lease.leading, b.lease.term, true, b.memory.Len(), len(b.syncs.pending)
+	s.Leader, s.Epoch, s.Loaded = b.lease.leading, b.lease.term, true
+	s.Schedules, s.Pending = b.memory.Len(), len(b.syncs.pending)
 	s.Syncs, s.Resyncs, s.Shadow, s.Retired = b.syncs.queries, b.resync.done, b.cfg.Shadow, b.shadow.retired
-	s.Renewed, s.looked = b.lease.renewed, b.lease.asked
+	s.Renewed, s.asked = b.lease.renewed, b.lease.asked
 	if !failed {
 		s.Watermark, s.answered = time.UnixMicro(b.watermark(now)), localNow()
 	}
 }
 
-// recognized notes how long a change took to come here.
+// countRecognition observes how long a change took to get into memory, unless memory has it already.
 func (b *Beat) countRecognition(r memory.Row) {
 	if kept, ok := b.memory.Find(r.ID); ok && int64(kept.Version) >= r.Version {
 		return
@@ -109,8 +111,8 @@ func (s *stats) countSetAside() {
 	s.SetAside++
 }
 
-// fired notes what a statement has settled.
-func (b *Beat) countFired(items []memory.Decision, out outcome, took time.Duration) {
+// countFired counts what a statement has settled.
+func (b *Beat) countFired(decisions []memory.Decision, out outcome, took time.Duration) {
 	if out.Recorded == 0 {
 		return // all of it had been settled before
 	}
@@ -118,10 +120,10 @@ func (b *Beat) countFired(items []memory.Decision, out outcome, took time.Durati
 	b.stats.mu.Lock()
 	defer b.stats.mu.Unlock()
 	var latest memory.Micros
-	for _, it := range items {
-		if it.Reason == "" {
-			latest = max(latest, at-it.Fire)
-			b.stats.Lateness.observe(time.Duration(at-it.Fire) * time.Microsecond)
+	for _, d := range decisions {
+		if d.Reason == "" {
+			latest = max(latest, at-d.Fire)
+			b.stats.Lateness.observe(time.Duration(at-d.Fire) * time.Microsecond)
 		}
 	}
 	b.stats.Missed += out.Recorded - out.Fired
@@ -131,5 +133,6 @@ func (b *Beat) countFired(items []memory.Decision, out outcome, took time.Durati
 		return
 	}
 	b.stats.Fired += out.Fired
-	b.log.Info("fired", "runs", out.Fired, "missed", out.Recorded-out.Fired, "late", time.Duration(latest)*time.Microsecond, "took", took)
+	late := time.Duration(latest) * time.Microsecond
+	b.log.Info("fired", "runs", out.Fired, "missed", out.Recorded-out.Fired, "late", late, "took", took)
 }

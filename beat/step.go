@@ -10,8 +10,8 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// start makes memory. The mark of the feed and the snapshot of the log come first: what changes during the load is
-// heard or polled, and read again after it.
+// start loads all schedules into memory. It notes the feed's mark and a snapshot of the log first, so what changes
+// during the load is heard or polled after it, and read again.
 func (b *Beat) start(ctx context.Context) error {
 	if _, err := b.pool.Exec(ctx, makeLeaseSQL, planned, named{"name": b.mode.leaseName}); err != nil {
 		return fmt.Errorf("make the lease: %w", err)
@@ -32,12 +32,14 @@ func (b *Beat) start(ctx context.Context) error {
 	return b.load(ctx, watermarkMicros(row.Watermark))
 }
 
-// partTimeout ends what a connection that leads nowhere would keep for ever. Another beat has the lease by then.
+// partTimeout is how long a part of a step may take: a connection whose other end is gone would keep it for ever.
+// Another beat has the lease by then.
 const partTimeout = 30 * time.Second
 
-// step does what has to be done now, and tells when to come again. Each part is bounded, so that none keeps another
-// waiting for long; and each is tried, whatever becomes of the others. A beat that was away for longer than a poll
-// reads what has changed before it decides anything.
+// step does what has to be done now, and returns when the next thing has to be. It is the whole beat: Run only
+// repeats it. Each part is bounded in what it does and how long it takes, so that none keeps another waiting for
+// long, and each is tried even if others fail. A beat that was away for longer than a poll reads what has changed
+// before it decides anything, hence the sync before fire.
 func (b *Beat) step(ctx context.Context, now memory.Micros) (wake memory.Micros, err error) {
 	b.receiveAll()
 	var errs []error
@@ -63,13 +65,13 @@ func (b *Beat) step(ctx context.Context, now memory.Micros) (wake memory.Micros,
 	}
 	now += b.applyClockStep()
 	if err = errors.Join(errs...); err != nil {
-		b.lease.askAt = now // the lease shows what became of the database meanwhile, before anything else is decided
+		b.lease.askAt = now // the lease shows what became of the database, before anything else is decided
 	}
 	b.publish(now, err != nil)
 	return b.wake(now), err
 }
 
-// wake is when the next thing has to be done.
+// wake returns when the next thing has to be done.
 func (b *Beat) wake(now memory.Micros) memory.Micros {
 	next := min(b.lease.askAt, b.polls.at)
 	if b.lease.leading {
@@ -87,10 +89,10 @@ func (b *Beat) wake(now memory.Micros) memory.Micros {
 	return next
 }
 
-// lifeIs notes which life of the database this is. In another one the log and the versions may have gone back.
-func (b *Beat) noteServer(life string) {
-	if b.polls.server != life {
+// noteServer notes which server and timeline this is. On another one the log and the versions may have gone back.
+func (b *Beat) noteServer(server string) {
+	if b.polls.server != server {
 		b.wantAnew("the database is on another server or timeline")
 	}
-	b.polls.server = life
+	b.polls.server = server
 }
