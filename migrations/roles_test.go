@@ -177,3 +177,30 @@ func TestHandedOverToAPlainRole(t *testing.T) {
 		t.Errorf("%s", strings.Join(faults, "\n"))
 	}
 }
+
+// TestPasswordsAreWrittenAsTheManualSays connects with a password of characters that mean something to somebody.
+func TestPasswordsAreWrittenAsTheManualSays(t *testing.T) {
+	t.Parallel()
+	superuser := testenv.EmptyURL(t)
+	at, err := url.Parse(superuser)
+	if err != nil {
+		t.Fatal(err)
+	}
+	database := strings.TrimPrefix(at.Path, "/")
+	const password = `it's "50%" \long@/`
+	testenv.Execute(t, superuser, `create role `+database+` login password '`+strings.ReplaceAll(password, `'`, `''`)+`'`)
+	t.Cleanup(func() { testenv.Execute(t, superuser, `drop role `+database) })
+	for _, dsn := range []string{
+		`postgres://` + database + `:it's%20"50%25"%20\long%40%2F@` + at.Host + at.Path + `?` + at.RawQuery,
+		`host=` + at.Hostname() + ` port=` + at.Port() + ` dbname=` + database + ` user=` + database + ` password='` + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(password) + `'`,
+	} {
+		conn, err := pgx.Connect(t.Context(), dsn)
+		if err != nil {
+			t.Errorf("%s: %v", dsn, err)
+			continue
+		}
+		if err := conn.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
