@@ -49,7 +49,7 @@ type Entry struct {
 }
 
 // Sink is where batches go. It compares before it appends, so that nothing is written twice, out of order or by a relay
-// that another has replaced.
+// that another has replaced. Package sinktest holds a sink to these rules; every sink of ours passes it.
 type Sink interface {
 	// Mark tells where the sink is, by what it really holds.
 	Mark(ctx context.Context) (Mark, error)
