@@ -31,21 +31,21 @@ func (h *history) account() (faults []string) {
 	if err := found.Err(); err != nil {
 		h.Fatal(err)
 	}
-	lives := map[domain.ID][]life{}
-	for _, l := range h.lives {
+	lives := map[domain.ID][]period{}
+	for _, l := range h.periods {
 		lives[l.schedule.ID] = append(lives[l.schedule.ID], l)
 	}
 	for id, of := range lives {
 		faults = append(faults, accountFor(of, rows[id], h.now)...)
 	}
-	h.Logf("%d lives, %d rows, until %s", len(h.lives), total, h.now)
+	h.Logf("%d lives, %d rows, until %s", len(h.periods), total, h.now)
 	return faults
 }
 
 // accountFor goes through the lives of one schedule. Its rows come in order, and each begins where the due times of
 // the life that it belongs to are just then. A life that was ended may have its last due times left open: nobody had
 // settled them, and then they were not to fire any more.
-func accountFor(lives []life, rows []settledRange, now time.Time) (faults []string) {
+func accountFor(lives []period, rows []settledRange, now time.Time) (faults []string) {
 	for _, l := range lives {
 		until := l.until
 		if until.IsZero() {

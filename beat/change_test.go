@@ -1,6 +1,7 @@
 package beat
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -31,18 +32,18 @@ func TestRestartBringsNothingBack(t *testing.T) {
 	for _, end := range []string{"stop", "crash"} {
 		for _, heard := range []bool{true, false} {
 			for name, change := range changes {
-				t.Run(name+" "+end+map[bool]string{true: " heard", false: ""}[heard], func(t *testing.T) {
+				t.Run(fmt.Sprintf("%s %s heard %t", name, end, heard), func(t *testing.T) {
 					t.Parallel()
 					w := newWorld(t)
 					s := w.create(minutely(`, "misfire_policy": "all"`))
 					b, a := w.beat("a"), at{s}
 					w.step(b, a.due(2))
-					w.at(a.due(2).Add(45 * time.Second))
+					w.setClock(a.due(2).Add(45 * time.Second))
 					change(w, s.ID)
 					if heard {
 						w.step(b, a.due(2).Add(50*time.Second))
 					}
-					w.end(b, end)
+					w.endBeat(b, end)
 					again := w.beat("b")
 					w.step(again, a.due(5).Add(30*time.Second))
 					want := []string{a.run(1), a.run(2)}
@@ -70,15 +71,15 @@ func TestEnableDoesNotCatchUp(t *testing.T) {
 			s := w.create(minutely(`, "misfire_policy": "all"`))
 			b, a := w.beat("a"), at{s}
 			w.step(b, a.due(1))
-			w.at(a.due(1).Add(time.Second))
+			w.setClock(a.due(1).Add(time.Second))
 			changes["disable"](w, s.ID)
 			w.step(b, a.due(4).Add(time.Second))
-			w.at(a.due(4).Add(2 * time.Second))
+			w.setClock(a.due(4).Add(2 * time.Second))
 			if _, err := w.store.SetEnabled(t.Context(), s.ID, 0, true); err != nil {
 				t.Fatal(err)
 			}
 			if end != "" {
-				w.end(b, end)
+				w.endBeat(b, end)
 				b = w.beat("b")
 			}
 			w.step(b, a.due(4).Add(20*time.Second))
@@ -110,7 +111,7 @@ func TestLateCommitIsNotLost(t *testing.T) {
 				t.Fatal(err)
 			}
 			if end != "" {
-				w.end(b, end)
+				w.endBeat(b, end)
 				b = w.beat("b")
 			}
 			w.step(b, a.due(3).Add(30*time.Second))

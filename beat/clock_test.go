@@ -198,7 +198,7 @@ func TestPostgresClockGoesBackMeanwhile(t *testing.T) {
 	s := w.create(minutely(""))
 	b, a := w.beat("a"), at{s}
 	w.step(b, a.due(1).Add(-time.Second))
-	w.at(a.due(1))
+	w.setClock(a.due(1))
 	w.execute(`create sequence own.readings minvalue 0;
 		create or replace function own.clock_timestamp() returns timestamptz language sql volatile
 			as 'select now - nextval(''own.readings'') * interval ''1 hour'' from own.clock'`)

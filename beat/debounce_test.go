@@ -29,7 +29,7 @@ func virtual(t *testing.T, while func(w *world, b *Beat, feed *channelFeed)) {
 		go func() {
 			defer close(ticking)
 			for ctx.Err() == nil {
-				w.at(start.Add(time.Since(began)))
+				w.setClock(start.Add(time.Since(began)))
 				time.Sleep(50 * time.Millisecond)
 			}
 		}()

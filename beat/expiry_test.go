@@ -26,8 +26,8 @@ func TestExpiryCountsFromHandingOver(t *testing.T) {
 		"failover": func(w *world) domain.Schedule {
 			s, b := w.create(minutely(members)), w.beat("a")
 			w.step(b, at{s}.due(1).Add(-time.Second))
-			w.end(b, "crash")
-			w.at(at{s}.due(1).Add(leaseTime))
+			w.endBeat(b, "crash")
+			w.setClock(at{s}.due(1).Add(leaseTime))
 			w.step(w.beat("b"), w.now)
 			return s
 		},

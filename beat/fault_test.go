@@ -15,15 +15,16 @@ import (
 // that loses the statement.
 func TestLostAnswer(t *testing.T) {
 	t.Parallel()
-	for direction, committed := range map[testenv.Direction]bool{testenv.ToClient: true, testenv.ToServer: false} {
-		t.Run(map[bool]string{true: "answer", false: "statement"}[committed], func(t *testing.T) {
+	for lost, direction := range map[string]testenv.Direction{"answer": testenv.ToClient, "statement": testenv.ToServer} {
+		committed := direction == testenv.ToClient
+		t.Run(lost, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			s := w.create(minutely(`, "max_runs": 3`))
 			proxy, url := testenv.Through(t, w.url)
 			b, a := w.beatOver(testenv.Connect(t, url), "a"), at{s}
 			w.step(b, a.due(1))
-			w.at(a.due(2))
+			w.setClock(a.due(2))
 			proxy.BlackHole(direction)
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 			defer cancel()
@@ -60,7 +61,7 @@ func TestLostAnswerOfMissed(t *testing.T) {
 	proxy, url := testenv.Through(t, w.url)
 	b, a := w.beatOver(testenv.Connect(t, url), "a"), at{s}
 	w.step(b, a.due(1))
-	w.at(a.due(11).Add(30 * time.Second))
+	w.setClock(a.due(11).Add(30 * time.Second))
 	proxy.BlackHole(testenv.ToClient)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 	defer cancel()
@@ -76,7 +77,7 @@ func TestLostAnswerOfMissed(t *testing.T) {
 		t.Error(err)
 	}
 	if !b.lease.leading || b.lease.term != 2 {
-		t.Errorf("leading: %v, in epoch %d: the statement that was not answered belongs to epoch 1", b.lease.leading, b.lease.term)
+		t.Errorf("leading: %v, in term %d: the statement that was not answered belongs to term 1", b.lease.leading, b.lease.term)
 	}
 }
 

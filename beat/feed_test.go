@@ -143,7 +143,7 @@ func TestResyncsWhenEventsAreMissing(t *testing.T) {
 			known, gone := w.create(minutely(``)), w.create(minutely(``))
 			b := w.beat("a")
 			b.receive(parseEvent(w.told(known.ID, 2, "e")))
-			w.at(w.now.Add(DefaultMinResync))
+			w.setClock(w.now.Add(DefaultMinResync))
 			w.step(b, w.now)
 			before := b.resync.done
 			b.polls.at = memory.Never

@@ -74,7 +74,7 @@ func TestAnotherLife(t *testing.T) {
 			b, a := w.beat("a"), at{kept}
 			w.step(b, a.due(1))
 			w.step(b, a.due(2))
-			w.at(a.due(2).Add(5 * time.Second))
+			w.setClock(a.due(2).Add(5 * time.Second))
 			for _, s := range []domain.Schedule{undone, edited} {
 				if got := w.merge(s.ID, `{"interval_seconds": 3600}`); got.Version != 2 {
 					t.Fatalf("version %d", got.Version)

@@ -46,7 +46,7 @@ func TestJitterEditAcrossARestart(t *testing.T) {
 				due, _ := all[0].Next(all[0].CreatedAt)
 				w.step(b, due.Add(20*time.Minute))
 				before := w.count(`select count(*) from tactus.runs`)
-				w.end(b, end)
+				w.endBeat(b, end)
 				for _, s := range all {
 					w.merge(s.ID, `{"jitter_seconds": `+jitter+`}`)
 				}

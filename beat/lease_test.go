@@ -25,7 +25,7 @@ func TestTakeoverInTime(t *testing.T) {
 			for range 5 {
 				lives := w.now.Add(time.Duration(random.Int64N(int64(2 * renewEvery))))
 				w.livesUntil(lives, wakes)
-				w.at(lives)
+				w.setClock(lives)
 				if how == "stop" {
 					w.stop(leader)
 				}
@@ -57,7 +57,7 @@ func (w *world) livesUntil(end time.Time, wakes map[*Beat]memory.Micros) {
 			return
 		}
 		if at := time.UnixMicro(wakes[next]); at.After(w.now) {
-			w.at(at)
+			w.setClock(at)
 		}
 		wake, err := next.step(w.Context(), w.now.UnixMicro())
 		if err != nil {
@@ -77,9 +77,9 @@ func TestPostgresClockGoesBack(t *testing.T) {
 	for n := range 3 {
 		w.step(b, a.due(n+1))
 	}
-	w.end(b, "crash")
+	w.endBeat(b, "crash")
 	for n := -60; n < 3; n++ {
-		w.at(a.due(n + 1))
+		w.setClock(a.due(n + 1))
 		if n == -60 {
 			b = w.beat("b")
 		}

@@ -43,12 +43,12 @@ func newWorld(t *testing.T) *world {
 	w := &world{T: t, url: testenv.Pooled(t, direct)}
 	w.pool = testenv.Connect(t, w.url)
 	w.store = outbox.NewStore(w.pool, "")
-	w.at(time.Now().Truncate(time.Hour).Add(time.Hour + 30*time.Second))
+	w.setClock(time.Now().Truncate(time.Hour).Add(time.Hour + 30*time.Second))
 	return w
 }
 
-// at sets the clock.
-func (w *world) at(now time.Time) {
+// setClock sets the clock.
+func (w *world) setClock(now time.Time) {
 	w.Helper()
 	if _, err := w.pool.Exec(w.Context(), `update own.clock set now = $1`, now); err != nil {
 		w.Fatal(err)
@@ -79,7 +79,7 @@ func (w *world) beatOver(pool *pgxpool.Pool, name string) *Beat {
 func (w *world) step(b *Beat, at time.Time) {
 	w.Helper()
 	if !at.Equal(w.now) {
-		w.at(at)
+		w.setClock(at)
 	}
 	now := at.UnixMicro()
 	for range 10_000 {
@@ -179,8 +179,8 @@ func (w *world) stop(b *Beat) {
 	}
 }
 
-// end ends a beat: by a stop, or by a crash, after which its lease runs out.
-func (w *world) end(b *Beat, how string) {
+// endBeat ends a beat: by a stop, or by a crash, after which its lease runs out.
+func (w *world) endBeat(b *Beat, how string) {
 	w.Helper()
 	if how == "stop" {
 		w.stop(b)

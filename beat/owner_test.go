@@ -172,7 +172,7 @@ func (a *owner) sleep() {
 func (o *owners) pass(d time.Duration) {
 	o.clock.Lock()
 	defer o.clock.Unlock()
-	o.at(o.now.Add(d))
+	o.setClock(o.now.Add(d))
 }
 
 // ask asks for the lease. One answer in eight is lost: the beat goes on as if it had not asked.

@@ -42,7 +42,7 @@ func TestPolicyOfTheMoment(t *testing.T) {
 			s := w.create(minutely(``))
 			b, a := w.beat("a"), at{s}
 			w.step(b, a.due(1))
-			w.at(a.due(11).Add(30 * time.Second))
+			w.setClock(a.due(11).Add(30 * time.Second))
 			w.merge(s.ID, `{"misfire_policy": "none"}`)
 			if !polls {
 				b.polls.at = memory.Never

@@ -116,7 +116,7 @@ func TestShadowsAreTwo(t *testing.T) {
 	a := at{s}
 	w.step(first, a.due(1))
 	w.step(second, a.due(1))
-	w.at(a.due(2))
+	w.setClock(a.due(2))
 	due, err := first.collect(t.Context(), a.due(2).UnixMicro())
 	if err != nil || len(due.decisions) != 1 {
 		t.Fatalf("%+v, %v", due, err)
@@ -161,7 +161,7 @@ func TestSwitchFromShadow(t *testing.T) {
 				w.step(shadow, at)
 				w.stop(shadow)
 			}
-			w.at(at.Add(10 * time.Second))
+			w.setClock(at.Add(10 * time.Second))
 			real := w.beat("real")
 			next := a.due(5)
 			want := []string{a.missed(1, 4, domain.ReasonShadow), a.run(5), a.run(6)}
@@ -172,7 +172,7 @@ func TestSwitchFromShadow(t *testing.T) {
 			if got := w.runs(s.ID); len(got) != 1 {
 				t.Errorf("at the switch: %v", got)
 			}
-			w.end(real, "crash")
+			w.endBeat(real, "crash")
 			second := w.beat("second") // what the first has settled is settled
 			for n := range 3 {
 				w.step(second, next.Add(time.Duration(n)*time.Minute))
@@ -225,7 +225,7 @@ func TestBackToTheOldBeat(t *testing.T) {
 	real := w.beat("real")
 	a := at{s}
 	w.step(real, a.due(1))
-	w.end(real, "crash")
+	w.endBeat(real, "crash")
 	shadow := w.shadow("shadow") // the old beat is in charge from here on
 	w.step(shadow, a.due(2))
 	w.step(shadow, a.due(3))

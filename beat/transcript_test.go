@@ -73,7 +73,7 @@ type actor struct {
 func newStage(t *testing.T) *stage {
 	t.Helper()
 	s := &stage{world: newWorld(t), zone: time.UTC, schedules: map[string]domain.ID{}, seen: map[string]struct{}{}}
-	s.at(time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC))
+	s.setClock(time.Date(2027, 3, 1, 12, 0, 0, 0, time.UTC))
 	return s
 }
 
@@ -92,8 +92,8 @@ func (s *stage) play(blocks []block) {
 		}
 		blocks[n].happened = s.lines
 	}
-	if fired, events := s.count(`select count(*) from tactus.runs where status = 'due' and not waiting or status = 'succeeded'`),
-		s.count(`select count(*) from tactus.outbox where topic = 'run' and type = 'run.due'`); fired != events {
+	fired := s.count(`select count(*) from tactus.runs where status = 'due' and not waiting or status = 'succeeded'`)
+	if events := s.count(`select count(*) from tactus.outbox where topic = 'run' and type = 'run.due'`); fired != events {
 		s.Errorf("%d runs have fired, there are %d events", fired, events)
 	}
 }
@@ -136,7 +136,7 @@ func (s *stage) setZone(name string) (err error) {
 func (s *stage) setTime(text string) error {
 	now, err := time.ParseInLocation("2006-01-02 15:04:05", text, s.zone)
 	if err == nil {
-		s.at(now)
+		s.setClock(now)
 	}
 	return err
 }
@@ -145,7 +145,7 @@ func (s *stage) setTime(text string) error {
 func (s *stage) start(name string, c command) error {
 	a := &actor{name: name, asked: s.passed}
 	poll, _ := time.ParseDuration(c.values["poll"])
-	beat, err := New(s.pool, nil, Config{Name: name, Poll: poll, Shadow: c.word(2) == "shadow", Log: slog.New(teller{s, a})})
+	beat, err := New(s.pool, nil, Config{Name: name, Poll: poll, Log: slog.New(teller{s, a})})
 	if err != nil {
 		return err
 	}
@@ -257,7 +257,8 @@ func (s *stage) change(how, name string, c command) error {
 		s.tell(name, "deleted")
 		return s.store.Delete(s.Context(), id, 0)
 	case "finish":
-		s.execute(`update tactus.runs set status = 'succeeded', finished_at = clock_timestamp() where schedule_id = $1 and status = 'due' and not waiting`, id)
+		s.execute(`update tactus.runs set status = 'succeeded', finished_at = clock_timestamp()
+			where schedule_id = $1 and status = 'due' and not waiting`, id)
 		s.tell(name, "its run has finished")
 	}
 	return nil
@@ -275,14 +276,15 @@ func (s *stage) pass(text string) error {
 	for s.now.Before(end) {
 		began, next := s.now, s.now.Add(grain)
 		for _, a := range s.actors {
-			if fires := time.UnixMicro(a.memory.NextFire()); !a.paused && a.lease.leading && fires.After(s.now) && fires.Before(next) {
+			fires := time.UnixMicro(a.memory.NextFire())
+			if !a.paused && a.lease.leading && fires.After(s.now) && fires.Before(next) {
 				next = fires
 			}
 		}
 		if next.After(end) || len(s.actors) == 0 {
 			next = end
 		}
-		s.at(next)
+		s.setClock(next)
 		s.passed += next.Sub(began)
 		s.settle()
 	}
@@ -333,7 +335,7 @@ func (s *stage) stepClock(where, by string) error {
 		d = -d
 	}
 	believed := s.now.Add(DefaultPoll)
-	s.at(s.now.Add(d))
+	s.setClock(s.now.Add(d))
 	for _, a := range s.actors {
 		if _, err := a.step(s.Context(), believed.UnixMicro()); err != nil {
 			return err
@@ -348,7 +350,8 @@ func (s *stage) tellLease() error {
 	var holder string
 	var term int64
 	var watermark *time.Time
-	err := s.pool.QueryRow(s.Context(), `select split_part(holder, '/', 1), epoch, watermark from tactus.leases where name = 'beat'`).Scan(&holder, &term, &watermark)
+	err := s.pool.QueryRow(s.Context(), `select split_part(holder, '/', 1), epoch, watermark from tactus.leases
+		where name = 'beat'`).Scan(&holder, &term, &watermark)
 	if err != nil {
 		return err
 	}
@@ -378,12 +381,15 @@ func (s *stage) tell(who, what string) {
 }
 
 var runPhrases = map[string]string{
-	"fires": "fires %s, due %s", "waits": "keeps %s waiting, due %s", "missed": "records %s as missed, due %s", "skipped": "skips %s, due %s",
+	"fires": "fires %s, due %s", "waits": "keeps %s waiting, due %s", "missed": "records %s as missed, due %s",
+	"skipped": "skips %s, due %s",
 }
 
 const newRuns = `
-select r.id::text || r.status, s.name, r.due_at, r.until, case when r.waiting then 'waits' when r.status = 'due' then 'fires' else r.status end, coalesce(r.reason, '')
-from tactus.runs r join tactus.schedules s on s.id = r.schedule_id where r.status <> 'succeeded' order by r.due_at, s.name`
+select r.id::text || r.status, s.name, r.due_at, r.until,
+    case when r.waiting then 'waits' when r.status = 'due' then 'fires' else r.status end, coalesce(r.reason, '')
+from tactus.runs r join tactus.schedules s on s.id = r.schedule_id
+where r.status <> 'succeeded' order by r.due_at, s.name`
 
 // tellRuns tells what a beat has just settled.
 func (s *stage) tellRuns(a *actor) {
@@ -469,7 +475,8 @@ func (l teller) phrase(r slog.Record, values map[string]slog.Value) string {
 	case "resync asked for":
 		return fmt.Sprintf("wants to compare its memory with all schedules: %s", values["reason"])
 	case "resynced":
-		return fmt.Sprintf("has compared its memory with %s; %s different", counted(values["schedules"], "schedule"), values["different"])
+		all := counted(values["schedules"], "schedule")
+		return fmt.Sprintf("has compared its memory with %s; %s different", all, values["different"])
 	case "the clock of Postgres stepped: what is due follows it":
 		if l.s.clockTold {
 			return fmt.Sprintf("notices that PostgreSQL's clock has stepped by %s", values["by"].Duration().Round(time.Minute))

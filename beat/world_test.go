@@ -11,8 +11,8 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// life is a time in which a schedule counts its due times from one instant, until a change ends it.
-type life struct {
+// period is a time in which a schedule counts its due times from one instant, until a change ends it.
+type period struct {
 	schedule domain.Schedule
 	until    time.Time // zero while it lasts
 }
@@ -22,11 +22,11 @@ type life struct {
 // commit late.
 type history struct {
 	*world
-	random *rand.Rand
-	beats  [2]*Beat
-	lives  []life
-	open   pgx.Tx          // somebody's long transaction
-	opened domain.Schedule // that was made in it
+	random      *rand.Rand
+	beats       [2]*Beat
+	periods     []period
+	longTx      pgx.Tx          // somebody's long transaction
+	createdInTx domain.Schedule // that was made in it
 }
 
 // TestDaysOfFaults lives through days, and then accounts for every due time.
@@ -36,7 +36,7 @@ func TestDaysOfFaults(t *testing.T) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
 			h := newHistory(t, seed)
-			h.live(150)
+			h.liveThrough(150)
 			for _, fault := range h.account() {
 				t.Error(fault)
 			}
@@ -55,7 +55,7 @@ create trigger any_slot before insert on tactus.runs for each row execute functi
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.live(150)
+	h.liveThrough(150)
 	if len(h.account()) == 0 {
 		t.Error("due times have several rows, and the account is in order")
 	}
@@ -70,10 +70,10 @@ func newHistory(t *testing.T, seed uint64) *history {
 	return h
 }
 
-// live goes through some moments, and lets a healthy beat settle the rest.
-func (h *history) live(moments int) {
+// liveThrough goes through some moments, and lets a healthy beat settle the rest.
+func (h *history) liveThrough(moments int) {
 	for range moments {
-		h.at(h.now.Add(h.pause()))
+		h.setClock(h.now.Add(h.pause()))
 		h.change()
 		h.fault()
 		for _, i := range h.random.Perm(len(h.beats)) {
@@ -82,13 +82,13 @@ func (h *history) live(moments int) {
 			}
 		}
 	}
-	if h.open != nil {
-		if err := h.open.Rollback(h.Context()); err != nil {
+	if h.longTx != nil {
+		if err := h.longTx.Rollback(h.Context()); err != nil {
 			h.Fatal(err)
 		}
 	}
 	for range 2 { // the lease may have to run out first
-		h.at(h.now.Add(leaseTime + time.Second))
+		h.setClock(h.now.Add(leaseTime + time.Second))
 		h.step(h.beats[0], h.now)
 	}
 }
@@ -127,11 +127,11 @@ func (h *history) change() {
 	if h.random.IntN(3) > 0 {
 		return
 	}
-	if h.open != nil {
-		if err := h.open.Commit(h.Context()); err != nil {
+	if h.longTx != nil {
+		if err := h.longTx.Commit(h.Context()); err != nil {
 			h.Fatal(err)
 		}
-		h.lives, h.open = append(h.lives, life{schedule: h.opened}), nil
+		h.periods, h.longTx = append(h.periods, period{schedule: h.createdInTx}), nil
 		return
 	}
 	if h.random.IntN(5) == 0 {
@@ -139,22 +139,22 @@ func (h *history) change() {
 		if err != nil {
 			h.Fatal(err)
 		}
-		h.open, h.opened = tx, h.createIn(tx, h.definition())
+		h.longTx, h.createdInTx = tx, h.createIn(tx, h.definition())
 		return
 	}
-	if len(h.lives) < 8 {
-		h.lives = append(h.lives, life{schedule: h.create(h.definition())})
+	if len(h.periods) < 8 {
+		h.periods = append(h.periods, period{schedule: h.create(h.definition())})
 		return
 	}
-	n := h.random.IntN(len(h.lives))
-	if h.lives[n].until.IsZero() {
-		h.lives[n] = h.changed(h.lives[n])
+	n := h.random.IntN(len(h.periods))
+	if h.periods[n].until.IsZero() {
+		h.periods[n] = h.changed(h.periods[n])
 	}
 }
 
 // changed ends a life by a change, or goes on with it when that moves no due time.
-func (h *history) changed(l life) life {
-	id, ended := l.schedule.ID, life{l.schedule, h.now}
+func (h *history) changed(l period) period {
+	id, ended := l.schedule.ID, period{l.schedule, h.now}
 	switch h.random.IntN(5) {
 	case 0:
 		if err := h.store.Delete(h.Context(), id, 0); err != nil {
@@ -165,18 +165,20 @@ func (h *history) changed(l life) life {
 		if _, err := h.store.SetEnabled(h.Context(), id, 0, false); err != nil {
 			h.Fatal(err)
 		}
-		h.at(h.now.Add(h.pause()))
+		h.setClock(h.now.Add(h.pause()))
 		again, err := h.store.SetEnabled(h.Context(), id, 0, true)
 		if err != nil {
 			h.Fatal(err)
 		}
-		h.lives = append(h.lives, life{schedule: again})
+		h.periods = append(h.periods, period{schedule: again})
 		return ended
 	case 2:
-		h.lives = append(h.lives, life{schedule: h.merge(id, fmt.Sprintf(`{"interval_anchor": "2026-01-01T00:00:%02d.%03dZ"}`, h.random.IntN(60), h.random.IntN(1000)))})
+		anchor := fmt.Sprintf(`{"interval_anchor": "2026-01-01T00:00:%02d.%03dZ"}`, h.random.IntN(60), h.random.IntN(1000))
+		h.periods = append(h.periods, period{schedule: h.merge(id, anchor)})
 		return ended
 	default:
-		return life{schedule: h.merge(id, fmt.Sprintf(`{"description": "%d", "misfire_policy": %q}`, h.random.Int(), h.policy()))}
+		patch := fmt.Sprintf(`{"description": "%d", "misfire_policy": %q}`, h.random.Int(), h.policy())
+		return period{schedule: h.merge(id, patch)}
 	}
 }
 
