@@ -17,19 +17,19 @@ import (
 
 // importedRuns reads what became of the schedules of a source, deleted ones too.
 const importedRuns = `
-select s.name, s.definition, r.last, (select watermark from tactus.leases where name = 'beat')
+select s.name, s.definition, r.last, case when s.enabled then (select watermark from tactus.leases where name = 'beat' and watermark > s.effective_from) end
 from tactus.schedules s
 cross join lateral (
     select max(fired_at) as last from tactus.runs
     where schedule_id = s.id and kind = 'scheduled' and status not in ('missed', 'skipped') and not waiting
 ) r
-where s.tags @> array[$1] and r.last is not null order by s.name`
+where s.tags @> array[$1] order by s.name`
 
 type importedRun struct {
 	Name       string
 	Definition []byte
-	Last       time.Time
-	Settled    *time.Time
+	Last       *time.Time // here; nil when it never ran
+	Settled    *time.Time // by whichever beat leads; nil when none has settled anything of it
 }
 
 // HandBackRedBeat has the entries that came from RedBeat, and are still there, say when they ran last, so that RedBeat's beat sends
@@ -55,7 +55,8 @@ func HandBackRedBeat(ctx context.Context, pool *pgxpool.Pool, source Source, cli
 	return names, nil
 }
 
-// handBack writes to an entry that is there. RedBeat's own last run stays when it is the later one, and whatever else it notes.
+// handBack writes to an entry that is there. RedBeat's own last run stays when it is the later one, unless RedBeat would send at once
+// what was settled here without a run; and so does whatever else it notes.
 func (r importedRun) handBack(ctx context.Context, client redis.UniversalClient, key string) (said bool, err error) {
 	var d domain.Definition
 	if err := json.Unmarshal(r.Definition, &d); err != nil {
@@ -66,12 +67,15 @@ func (r importedRun) handBack(ctx context.Context, client redis.UniversalClient,
 		return false, err
 	}
 	meta, _ := fields[1].(string) // absent when it never ran
-	last := &r.Last
-	if theirs := lastRun(meta); theirs.After(*last) {
+	theirs, last := lastRun(meta), r.Last
+	if !theirs.IsZero() && (last == nil || theirs.After(*last)) {
 		last = &theirs
 	}
 	if r.Settled != nil {
 		last = oldbeat.LastRun(d, last, *r.Settled)
+	}
+	if last == nil || r.Last == nil && last.Equal(theirs) {
+		return false, nil
 	}
 	noted := map[string]json.RawMessage{}
 	if err := json.Unmarshal([]byte(meta), &noted); meta != "" && err != nil {

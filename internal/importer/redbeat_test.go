@@ -1,6 +1,7 @@
 package importer_test
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"testing"
@@ -153,12 +154,14 @@ func TestHandingBackToRedBeat(t *testing.T) {
 	yesterday := ran.AddDate(0, 0, -1)
 	meta := fmt.Sprintf(`{"last_run_at": {"__type__": "datetime", "year": %d, "month": %d, "day": %d, "hour": 0, "minute": 0, "second": 0,
 		"microsecond": 0, "timezone": "UTC"}, "total_run_count": 3}`, yesterday.Year(), yesterday.Month(), yesterday.Day())
-	for name, ago := range map[string]time.Duration{"ran": 0, "ran later there": -48 * time.Hour, "never ran": 0, "gone there": 0} {
-		s, err := store.Create(t.Context(), domain.Definition{Name: name, TaskName: "t", CronExpression: "0 0 1 1 *", Tags: []string{"import:redbeat:r"}}, "", nil)
+	crontabs := map[string]string{"missed here": fmt.Sprintf("%d %d * * *", ran.Minute(), ran.Hour())}
+	for name, ago := range map[string]time.Duration{"ran": 0, "ran later there": -48 * time.Hour, "never ran": 0, "missed here": 0, "gone there": 0} {
+		expression := cmp.Or(crontabs[name], "0 0 1 1 *")
+		s, err := store.Create(t.Context(), domain.Definition{Name: name, TaskName: "t", CronExpression: expression, Tags: []string{"import:redbeat:r"}}, "", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if name != "never ran" {
+		if name != "never ran" && name != "missed here" {
 			if _, err := pool.Exec(t.Context(), `insert into tactus.runs (id, schedule_id, due_at, kind, status, schedule_version, fired_at)
 				values ($1, $2, $3, 'scheduled', 'succeeded', 1, $3)`, outbox.NewID(), s.ID, ran.Add(ago)); err != nil {
 				t.Fatal(err)
@@ -171,8 +174,11 @@ func TestHandingBackToRedBeat(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if _, err := pool.Exec(t.Context(), `insert into tactus.leases (name, holder, epoch, expires_at, watermark) values ('beat', 'a', 1, clock_timestamp(), clock_timestamp())`); err != nil {
+		t.Fatal(err)
+	}
 	names, err := importer.HandBackRedBeat(t.Context(), pool, source, client, importer.DefaultRedBeatPrefix)
-	equal(t, names, "ran", "ran later there")
+	equal(t, names, "missed here", "ran", "ran later there")
 	if err != nil || client.Exists(t.Context(), "redbeat:gone there").Val() != 0 {
 		t.Errorf("%v", err)
 	}
@@ -180,6 +186,7 @@ func TestHandingBackToRedBeat(t *testing.T) {
 		"ran":             {fmt.Sprintf(`"hour":%d,`, ran.Hour()), fmt.Sprintf(`"microsecond":%d,`, ran.Nanosecond()/1000), `"total_run_count":3`},
 		"ran later there": {fmt.Sprintf(`"day":%d,`, yesterday.Day()), `"hour":0,`, `"total_run_count":3`},
 		"never ran":       {`"hour": 0,`},
+		"missed here":     {fmt.Sprintf(`"day":%d,`, time.Now().UTC().Day()), fmt.Sprintf(`"hour":%d,`, time.Now().UTC().Hour())},
 	} {
 		for _, part := range want {
 			if noted := client.HGet(t.Context(), "redbeat:"+name, "meta").Val(); !strings.Contains(noted, part) {
