@@ -18,9 +18,9 @@ import (
 // sourceFlags name the tables of another service.
 type sourceFlags struct {
 	databaseFlags
-	Table            string `xor:"source" required:"" placeholder:"TABLE" help:"A table with the columns of celery_beat_schedules."`
-	DjangoCeleryBeat bool   `xor:"source" required:"" help:"The tables of django-celery-beat."`
-	Schema           string `default:"public" help:"Where the tables of django-celery-beat are."`
+	Table            string `xor:"source" required:"" placeholder:"TABLE" help:"Table with the columns of celery_beat_schedules."`
+	DjangoCeleryBeat bool   `xor:"source" required:"" help:"Use the tables of django-celery-beat."`
+	Schema           string `default:"public" placeholder:"SCHEMA" help:"Schema of django-celery-beat's tables."`
 }
 
 // open connects, and finds the tables by find.
@@ -44,8 +44,8 @@ type adoptCmd struct {
 	sourceFlags
 	timezoneFlag
 	applicationFlags
-	DryRun bool   `help:"Only show what would come."`
-	Output string `short:"o" enum:"table,json" default:"table" help:"table or json."`
+	DryRun bool   `help:"Show the plan, and change nothing."`
+	Output string `short:"o" enum:"table,json" default:"table" help:"How to print: table or json."`
 }
 
 // Run adopts, and shows what has come.
@@ -127,8 +127,8 @@ func clock(t *time.Time) string {
 
 type unadoptCmd struct {
 	sourceFlags
-	Keep          bool `help:"Keep the schedules, as tactus' own; without, they are deleted."`
-	TrustTriggers bool `help:"Write to the rows though triggers or rules of others run then, with the rights of tactus' role."`
+	Keep          bool `help:"Keep the schedules in tactus instead of deleting them."`
+	TrustTriggers bool `help:"Write to the rows even if that runs other roles' triggers or rules with the rights of tactus' role."`
 }
 
 // Run takes the triggers away.
@@ -143,11 +143,11 @@ func (c unadoptCmd) Run(ctx context.Context, to console) error {
 	if err != nil {
 		return err
 	}
-	what := "deleted here: its own beat may fire them again"
+	what := "deleted here: the old beat may take over"
 	if c.Keep {
 		what = "kept: tactus fires them, and they can be changed here"
 	}
-	fmt.Fprintf(to.out, "%s is not followed any more; %d schedules were %s\n", source.Table, count, what)
+	fmt.Fprintf(to.out, "%s is not followed any more; %s %s\n", source.Table, counted(int(count), "schedule was", "schedules were"), what)
 	if len(left) > 0 {
 		fmt.Fprintf(to.problems, "These triggers do nothing any more. Their table's owner alone may take them away:\n  %s;\n", strings.Join(left, ";\n  "))
 	}

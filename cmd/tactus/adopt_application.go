@@ -18,8 +18,8 @@ import (
 // applicationFlags have rows be compared with what the application whose beat has read them does.
 type applicationFlags struct {
 	queueFlag
-	Application string   `placeholder:"FILE" help:"What the script of import celery printed: each row is compared with how the application sends its task, and nothing is adopted while they differ."`
-	Accept      []string `placeholder:"KIND,..." help:"Adopt rows that would not run as they did, by the kinds of the differences: ${differences}, invalid."`
+	Application string   `placeholder:"FILE" help:"Output of import celery's script. Each row is compared with what the application sends, and nothing is adopted while they differ."`
+	Accept      []string `placeholder:"KIND" help:"Adopt despite these kinds of differences: ${differences}, invalid."`
 }
 
 func (f applicationFlags) validate() error {
@@ -79,8 +79,8 @@ func (f applicationFlags) judge(rows []adopt.Row) error {
 		return nil
 	}
 	slices.Sort(kinds)
-	return fmt.Errorf("%d rows would not run as they did, so that none is adopted, because a table is followed as a whole: mend them as their remarks say, "+
-		"or accept that by --accept %s", count, strings.Join(slices.Compact(kinds), ","))
+	return fmt.Errorf("%s not run as before. Nothing is adopted, because a table is followed as a whole: mend the rows as their remarks say, "+
+		"or accept the differences by --accept %s", counted(count, "row would", "rows would"), strings.Join(slices.Compact(kinds), ","))
 }
 
 // refused are the kinds of a row's differences that nobody has accepted. What is followed already stays.

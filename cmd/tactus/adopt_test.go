@@ -27,7 +27,7 @@ func TestAdoptCommands(t *testing.T) {
 		{[]string{"adopt", "--table", "celery_beat_schedules", "--dry-run"}, exitOK, `new +sundays +0 9 \* \* 7 UTC +\S+T09:00:00Z +never +Celery's beat never runs it .*\n\n1 new, 0 changed, 0 gone, 0 the same`},
 		{[]string{"adopt", "--table", "celery_beat_schedules"}, exitOK, `1 new(?s:.*)public.celery_beat_schedules is followed from now on`},
 		{[]string{"adopt", "--table", "celery_beat_schedules", "-o", "json"}, exitOK, `"change": "same"(?s:.*)"code": "celery_refuses"`},
-		{[]string{"unadopt", "--table", "celery_beat_schedules"}, exitOK, `1 schedules were deleted here`},
+		{[]string{"unadopt", "--table", "celery_beat_schedules"}, exitOK, `1 schedule was deleted here`},
 		{[]string{"adopt", "--django-celery-beat"}, exitFailure, `there is no table public.django_celery_beat_periodictask`},
 		{[]string{"adopt"}, exitUsage, `--table`},
 		{[]string{"adopt", "--table", "t", "--django-celery-beat"}, exitUsage, `--table`},

@@ -48,15 +48,15 @@ func TestAfternoon(t *testing.T) {
 		"import routes application.json": `new +\* +usual`,
 		"adopt --django-celery-beat --dry-run --application application.json --accept celery_refuses": `new +sundays .*Celery's beat never runs it`,
 		"import crontab --task app.run_command -":                                                     ``,
-		"export redbeat --redbeat-redis-url redis://host:6379/0":                                      `0 entries say when they ran last`,
+		"export redbeat --redbeat-redis-url redis://host:6379/0":                                      `0 entries now say when they ran last`,
 		"import celery application.json":                                                              `0 new`,
 		"api":                                                                                         ``,
 		"adopt --django-celery-beat":                                                                  `is followed from now on`,
 		"beat --beat-shadow":                                                                          ``,
-		"shadow report --since 24h":                                                                   `Nobody has watched(?s:.*)They do not agree`,
+		"shadow report --since 24h":                                                                   `Nobody has watched(?s:.*)Nothing could be compared`,
 		"relay":                                                                                       ``,
 		"beat":                                                                                        ``,
-		"unadopt --django-celery-beat":                                                                `1 schedules were deleted here`,
+		"unadopt --django-celery-beat":                                                                `1 schedule was deleted here`,
 	}
 	for _, block := range regexp.MustCompile(`(?m)^    .*$`).FindAllString(string(page), -1) {
 		for _, found := range regexp.MustCompile(`tactus ([^&|>#]*)`).FindAllStringSubmatch(block, -1) {

@@ -12,19 +12,19 @@ type definitionFlags struct {
 	Description string   `help:"What it is for."`
 	Category    string   `help:"Its category."`
 	Tag         []string `help:"A tag; may be repeated."`
-	Cron        string   `help:"Trigger: a cron expression."`
-	Every       float64  `help:"Trigger: every so many seconds."`
-	At          string   `help:"Trigger: once, at this time (RFC 3339, or local in --tz)."`
+	Cron        string   `placeholder:"EXPRESSION" help:"Trigger: a cron expression."`
+	Every       float64  `placeholder:"SECONDS" help:"Trigger: every so many seconds."`
+	At          string   `placeholder:"TIME" help:"Trigger: once, at this time (RFC 3339, or local in --tz)."`
 	Preset      string   `help:"Trigger: a preset."`
-	TZ          string   `name:"tz" help:"Zone (IANA)."`
+	TZ          string   `name:"tz" placeholder:"ZONE" help:"Zone (IANA)."`
 	Dialect     string   `help:"Of the cron expression: celery, vixie, quartz or aws."`
 	Task        string   `help:"The task to run."`
-	Args        string   `help:"Its arguments, a JSON list."`
-	Kwargs      string   `help:"Its keyword arguments, a JSON object."`
+	Args        string   `placeholder:"JSON" help:"Its arguments, a JSON list."`
+	Kwargs      string   `placeholder:"JSON" help:"Its keyword arguments, a JSON object."`
 	Queue       string   `help:"The Celery queue."`
 	Stream      string   `help:"A Redis stream, instead of a queue."`
-	Priority    *int     `help:"0 to 255; on Redis 0 is the highest."`
-	Expires     int64    `help:"Seconds from when a run is handed over (not from when it was due) after which no worker starts it."`
+	Priority    *int     `placeholder:"NUMBER" help:"0 to 255; on Redis 0 is the highest."`
+	Expires     int64    `placeholder:"SECONDS" help:"Seconds from when a run is handed over (not from when it was due) after which no worker starts it."`
 	Misfire     string   `help:"latest, all or none: what fires of what was missed."`
 	Disabled    bool     `help:"Create it disabled."`
 }

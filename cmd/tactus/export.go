@@ -12,13 +12,13 @@ import (
 
 // exportCmd tells where schedules came from what became of them, so that their old beat can be in charge again.
 type exportCmd struct {
-	RedBeat exportRedBeatCmd `cmd:"" name:"redbeat" help:"Have RedBeat's entries say when they ran last, before RedBeat's beat starts again."`
+	RedBeat exportRedBeatCmd `cmd:"" name:"redbeat" help:"Write to RedBeat's entries when each ran last. Do so before RedBeat's beat starts again."`
 }
 
 type exportRedBeatCmd struct {
 	databaseFlags
 	redBeatFlags
-	Source string `placeholder:"LABEL" help:"As it was given to import redbeat."`
+	Source string `placeholder:"LABEL" help:"Name of the source, as it was given to import redbeat."`
 }
 
 // Run writes.
@@ -41,6 +41,6 @@ func (c exportRedBeatCmd) Run(ctx context.Context, to console) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(to.problems, "%d entries say when they ran last\n", len(names))
+	fmt.Fprintf(to.problems, "%s\n", counted(len(names), "entry now says when it ran last", "entries now say when they ran last"))
 	return nil
 }

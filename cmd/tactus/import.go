@@ -25,21 +25,21 @@ import (
 
 // importCmd brings schedules in from where Celery teams keep them; adopt is for tables.
 type importCmd struct {
-	RedBeat importRedBeatCmd `cmd:"" name:"redbeat" help:"From RedBeat's keys in Redis."`
-	Celery  importCeleryCmd  `cmd:"" help:"From a static beat_schedule, as the script prints it (--script)."`
-	Crontab importCrontabCmd `cmd:"" help:"From a crontab file."`
-	Routes  importRoutesCmd  `cmd:"" help:"Where a Celery application sends its tasks, as the script of import celery printed it."`
+	RedBeat importRedBeatCmd `cmd:"" name:"redbeat" help:"Import the entries that RedBeat keeps in Redis."`
+	Celery  importCeleryCmd  `cmd:"" help:"Import a static beat_schedule, from the output of the script (--script)."`
+	Crontab importCrontabCmd `cmd:"" help:"Import the lines of a crontab file."`
+	Routes  importRoutesCmd  `cmd:"" help:"Import the routes of a Celery application's tasks, from the output of import celery's script."`
 }
 
 // importFlags say where to, and how.
 type importFlags struct {
 	databaseFlags
-	Timezone string   `name:"celery-timezone" placeholder:"ZONE" help:"Zone of what is brought in, whatever is said there."`
-	Source   string   `placeholder:"LABEL" help:"Which place of its kind this is, so that two of them neither change nor prune each other's schedules (default: what it is called there)."`
-	Accept   []string `placeholder:"KIND,..." help:"Bring in what would not run as it did, by the kinds of the differences: ${differences}."`
-	DryRun   bool     `help:"Only show what would come."`
-	Prune    bool     `help:"Delete what came from there before and is there no more."`
-	Output   string   `short:"o" enum:"table,json" default:"table" help:"table or json."`
+	Timezone string   `name:"celery-timezone" placeholder:"ZONE" help:"Time zone of the imported schedules, overriding what the source says."`
+	Source   string   `placeholder:"LABEL" help:"Name of this source. Imports change and prune only schedules from a source of the same name (default: the application, the Redis database, or the host and file)."`
+	Accept   []string `placeholder:"KIND" help:"Import entries despite these kinds of differences: ${differences}."`
+	DryRun   bool     `help:"Show the plan, and change nothing."`
+	Prune    bool     `help:"Delete schedules from this source that it no longer has."`
+	Output   string   `short:"o" enum:"table,json" default:"table" help:"How to print: table or json."`
 }
 
 func (f importFlags) validate() error {
@@ -98,7 +98,7 @@ func (f importFlags) bring(ctx context.Context, to console, source importer.Sour
 		}
 	}
 	if refused > 0 {
-		return fmt.Errorf("%d schedules are refused", refused)
+		return fmt.Errorf("%s refused", counted(refused, "schedule is", "schedules are"))
 	}
 	return nil
 }
@@ -136,8 +136,8 @@ func (f importFlags) show(to io.Writer, rows []importer.Row) (refused int, err e
 
 // redBeatFlags say where RedBeat keeps its schedules.
 type redBeatFlags struct {
-	URL    secret `name:"redbeat-redis-url" env:"REDBEAT_REDIS_URL" placeholder:"URL" help:"Redis where RedBeat keeps its schedules; or REDBEAT_REDIS_URL_FILE, a file with it."`
-	Prefix string `name:"redbeat-key-prefix" default:"redbeat:" help:"As redbeat_key_prefix says."`
+	URL    secret `name:"redbeat-redis-url" env:"REDBEAT_REDIS_URL" placeholder:"URL" help:"URL of RedBeat's Redis; or REDBEAT_REDIS_URL_FILE, a file with it."`
+	Prefix string `name:"redbeat-key-prefix" default:"redbeat:" placeholder:"PREFIX" help:"RedBeat's redbeat_key_prefix."`
 }
 
 // redBeat is that place, and as which source it is known.
@@ -156,7 +156,7 @@ func (f redBeatFlags) redBeat(label string) (*redis.Options, importer.Source, er
 type importRedBeatCmd struct {
 	importFlags
 	redBeatFlags
-	Application string `placeholder:"FILE" help:"What the script of import celery printed of the application: its zone, and where its tasks go."`
+	Application string `placeholder:"FILE" help:"Output of import celery's script, for the application's time zone and routes."`
 }
 
 // Run imports.
@@ -204,8 +204,8 @@ func readApplication(file string, to console) (importer.Application, error) {
 
 type importCeleryCmd struct {
 	importFlags
-	Script bool   `help:"Only print the script: run it where the application is, python3 script.py project.celery:app."`
-	File   string `arg:"" optional:"" default:"-" help:"What the script printed; - reads standard input."`
+	Script bool   `help:"Print the script, and do nothing else. Run it where the application is: python3 script.py project.celery:app."`
+	File   string `arg:"" optional:"" default:"-" help:"Output of the script; - reads standard input."`
 }
 
 // Run imports. The zone is that of each schedule there, unless somebody has said another one.
@@ -230,10 +230,10 @@ func (c importCeleryCmd) Run(ctx context.Context, to console) error {
 
 type importCrontabCmd struct {
 	importFlags
-	Task    string `required:"" help:"The task that runs a command: it gets args [command], and kwargs stdin, env and user where the line has them."`
+	Task    string `required:"" placeholder:"TASK" help:"Task that runs a command. Its args are [command]; its kwargs are stdin, env and user, where the line has them."`
 	System  *bool  `negatable:"" help:"Lines name a user before the command, as in /etc/crontab and /etc/cron.d."`
-	Seconds bool   `help:"Lines begin with a field for seconds."`
-	File    string `arg:"" help:"The file, its lines of at most 64 KiB; - reads standard input (crontab -l)."`
+	Seconds bool   `help:"Lines begin with a seconds field."`
+	File    string `arg:"" help:"Crontab file, with lines of at most 64 KiB; - reads standard input (crontab -l)."`
 }
 
 // Run imports. The zone is that of this host, unless somebody has said another one: it is cron's.

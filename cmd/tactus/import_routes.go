@@ -15,12 +15,12 @@ import (
 // that are made over HTTP or SQL.
 type importRoutesCmd struct {
 	databaseFlags
-	Source string   `placeholder:"LABEL" help:"Which application this is (default: what it is called there)."`
-	Accept []string `placeholder:"KIND,..." help:"Bring in patterns by which tasks would go elsewhere than in Celery, by the kinds of the differences: ${differences}."`
-	DryRun bool     `help:"Only show what would come."`
-	Prune  bool     `help:"Take away what came from there before and is there no more."`
-	Output string   `short:"o" enum:"table,json" default:"table" help:"table or json."`
-	File   string   `arg:"" optional:"" default:"-" help:"What the script printed; - reads standard input."`
+	Source string   `placeholder:"LABEL" help:"Name of the application (default: as it was given to the script)."`
+	Accept []string `placeholder:"KIND" help:"Import patterns despite these kinds of differences from Celery: ${differences}."`
+	DryRun bool     `help:"Show the plan, and change nothing."`
+	Prune  bool     `help:"Delete routes of this application that it no longer has."`
+	Output string   `short:"o" enum:"table,json" default:"table" help:"How to print: table or json."`
+	File   string   `arg:"" optional:"" default:"-" help:"Output of the script; - reads standard input."`
 }
 
 // Run imports.
@@ -62,7 +62,7 @@ func (c importRoutesCmd) Run(ctx context.Context, to console) error {
 		}
 	}
 	if refused > 0 {
-		return fmt.Errorf("%d routes are refused", refused)
+		return fmt.Errorf("%s refused", counted(refused, "route is", "routes are"))
 	}
 	return nil
 }

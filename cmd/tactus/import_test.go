@@ -45,7 +45,7 @@ func TestImportCommands(t *testing.T) {
 		{"0 9 * * * one\n0 8 * * * two\n", append(crontab, "--dry-run"), exitOK, `2 new, 0 changed, 0 the same, 0 gone, 0 refused`},
 		{"0 9 * * * one\n0 8 * * * two\n", crontab, exitOK, `2 new, 0 changed`},
 		{"0 9 * * * one\n0 8 * * * two\n", crontab, exitOK, `0 new, 0 changed, 2 the same`},
-		{"0 9 * * 9 one\n", crontab, exitFailure, `(?s)refused +cron one.*cron_syntax.*1 gone, 1 refused.*tactus: 1 schedules are refused`},
+		{"0 9 * * 9 one\n", crontab, exitFailure, `(?s)refused +cron one.*cron_syntax.*1 gone, 1 refused.*tactus: 1 schedule is refused`},
 		{"30 9 * * * one\n", append(crontab, "--prune", "-o", "json"), exitOK, `(?s)"change": "changed".*"change": "gone"`},
 		{"30 9 * * * one\n", crontab, exitOK, `0 new, 0 changed, 1 the same, 0 gone`},
 		{"30 9 * * * one\n", append(crontab, "--accept", "zone,weather"), exitUsage, `--accept weather: there is no such kind of difference; the kinds are all, args`},

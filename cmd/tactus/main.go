@@ -33,18 +33,18 @@ type commands struct {
 	Beat      beatCmd       `cmd:"" help:"Fire what is due."`
 	Migrate   migrateCmd    `cmd:"" help:"Bring the database's schema up to date."`
 	Schedule  scheduleCmd   `cmd:"" help:"Create, read and change schedules."`
-	Route     routeCmd      `cmd:"" help:"Read and change where tasks go whose schedules do not say so."`
+	Route     routeCmd      `cmd:"" help:"Show and change routes, which say where tasks go whose schedules name no queue."`
 	Health    healthCmd     `cmd:"" help:"Tell whether a process is ready."`
 	Bench     benchCmd      `cmd:"" help:"Measure what is promised, on real servers."`
 	Replay    replayCmd     `cmd:"" help:"Publish a range of events again, into a stream of its own."`
 	Import    importCmd     `cmd:"" help:"Bring schedules in from RedBeat, a beat_schedule or a crontab."`
-	Export    exportCmd     `cmd:"" help:"Have the place where schedules came from say when they ran last."`
-	Adopt     adoptCmd      `cmd:"" help:"Follow the schedules of another service's table, by triggers."`
-	Unadopt   unadoptCmd    `cmd:"" help:"Take those triggers away."`
+	Export    exportCmd     `cmd:"" help:"Write to the source of imported schedules when each ran last."`
+	Adopt     adoptCmd      `cmd:"" help:"Follow the schedules in another service's table, by triggers."`
+	Unadopt   unadoptCmd    `cmd:"" help:"Stop following a table: remove the triggers, and hand the schedules back."`
 	Rebuild   rebuildCmd    `cmd:"" help:"Make the table of schedules again from the events, and compare."`
 	Redeliver redeliverCmd  `cmd:"" help:"Hand over again what the broker has lost."`
 	Letters   deadletterCmd `cmd:"" name:"deadletter" help:"Show, put back or drop what was set aside."`
-	Shadow    shadowCmd     `cmd:"" help:"See what a beat in shadow mode would have done."`
+	Shadow    shadowCmd     `cmd:"" help:"Report what a beat in shadow mode would have done."`
 	Doctor    doctorCmd     `cmd:"" help:"Tell whether the time zone data is old here, or not the same in all processes."`
 	Verify    verifyCmd     `cmd:"" help:"Check that nothing is lost: log, stream, schedules and runs against each other."`
 }

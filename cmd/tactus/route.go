@@ -10,9 +10,9 @@ import (
 
 // routeCmd speaks to the API. Routes of an application come by import routes.
 type routeCmd struct {
-	List   routeListCmd   `cmd:"" help:"List routes, by their patterns."`
-	Set    routeSetCmd    `cmd:"" help:"Set the route of a task, or of all whose names match."`
-	Delete routeDeleteCmd `cmd:"" help:"Take a route away."`
+	List   routeListCmd   `cmd:"" help:"List the routes, ordered by pattern."`
+	Set    routeSetCmd    `cmd:"" help:"Set the route of a task, or of all tasks whose names match a pattern."`
+	Delete routeDeleteCmd `cmd:"" help:"Delete a route."`
 }
 
 type routeListCmd struct{ clientFlags }
@@ -28,15 +28,15 @@ func (c routeListCmd) Run(ctx context.Context, to console) error {
 
 type routeSetCmd struct {
 	clientFlags
-	Pattern              string `arg:"" help:"The name of a task, or a pattern: * is any text, ? any character."`
-	Queue                string `help:"The queue."`
-	Exchange             string `help:"The exchange, with a routing key."`
-	RoutingKey           string `help:"The routing key, with an exchange."`
-	Priority             *int   `help:"0 to 255; on Redis 0 is the highest."`
-	ExpiresSeconds       int64  `name:"expires" help:"Seconds after which a worker does not run it any more."`
-	TimeLimitSeconds     int64  `name:"time-limit" help:"Seconds after which it is killed."`
-	SoftTimeLimitSeconds int64  `name:"soft-time-limit" help:"Seconds after which it is told to end."`
-	IgnoreResult         bool   `help:"Its result is not kept."`
+	Pattern              string `arg:"" help:"Name of a task, or a pattern: * matches any text, ? any one character."`
+	Queue                string `placeholder:"QUEUE" help:"Queue that the tasks go to."`
+	Exchange             string `placeholder:"EXCHANGE" help:"Exchange that the tasks go through; it needs a routing key."`
+	RoutingKey           string `placeholder:"KEY" help:"Routing key; it needs an exchange."`
+	Priority             *int   `placeholder:"NUMBER" help:"Priority, 0 to 255; on Redis 0 is the highest."`
+	ExpiresSeconds       int64  `name:"expires" placeholder:"SECONDS" help:"Time after which workers no longer run the task."`
+	TimeLimitSeconds     int64  `name:"time-limit" placeholder:"SECONDS" help:"Time after which the worker kills the task."`
+	SoftTimeLimitSeconds int64  `name:"soft-time-limit" placeholder:"SECONDS" help:"Time after which the worker asks the task to end."`
+	IgnoreResult         bool   `help:"Do not keep the task's result."`
 }
 
 // Run sets.
@@ -53,7 +53,7 @@ func (c routeSetCmd) Run(ctx context.Context, to console) error {
 
 type routeDeleteCmd struct {
 	clientFlags
-	Pattern string `arg:"" help:"Its pattern."`
+	Pattern string `arg:"" help:"Pattern of the route."`
 }
 
 // Run deletes.

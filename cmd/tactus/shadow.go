@@ -39,15 +39,15 @@ func (f beatFlags) watch(ctx context.Context, pool *pgxpool.Pool, broker secret,
 
 // shadowCmd is about beats in shadow mode.
 type shadowCmd struct {
-	Report shadowReportCmd `cmd:"" help:"Compare what would have fired with what the old beat sent. Ends with 1 when they differ."`
+	Report shadowReportCmd `cmd:"" help:"Compare what tactus would have fired with what the old beat sent. Exits with 1 when they differ, or nothing could be compared."`
 }
 
 type shadowReportCmd struct {
 	databaseFlags
-	Since instant `default:"24h" placeholder:"TIME" help:"From when: RFC 3339, or how long ago (90m)."`
+	Since instant `default:"24h" placeholder:"TIME" help:"Start of the report: an RFC 3339 time, or how long ago (90m)."`
 	queueFlag
-	Tolerance time.Duration `default:"2s" help:"How far a task may have been sent from its due time, on either side."`
-	Late      time.Duration `default:"10s" help:"How late the old beat may be besides."`
+	Tolerance time.Duration `default:"2s" placeholder:"DURATION" help:"How far from its due time a task may have been sent, on either side (2s unless given)."`
+	Late      time.Duration `default:"10s" placeholder:"DURATION" help:"How late the old beat may be, in addition to the tolerance (10s unless given)."`
 	Output    string        `short:"o" enum:"table,json" default:"table" help:"How to print: table or json."`
 }
 
@@ -79,8 +79,8 @@ func (c shadowReportCmd) print(to io.Writer, r shadow.Report) error {
 	if c.Output == "json" {
 		return printJSON(to, r)
 	}
-	fmt.Fprintf(to, "From %s to %s, watched for %s: %d tasks sent, %d of them told by who sent them.\n", r.Since.Format(time.RFC3339), r.Until.Format(time.RFC3339),
-		seconds(r.Watched), r.Heard, r.HeardSent)
+	fmt.Fprintf(to, "From %s to %s, watched for %s: %s sent; the senders reported %d of them.\n", r.Since.Format(time.RFC3339), r.Until.Format(time.RFC3339),
+		seconds(r.Watched), counted(r.Heard, "task", "tasks"), r.HeardSent)
 	for _, note := range r.Notes {
 		fmt.Fprintf(to, "%s.\n", strings.ToUpper(note[:1])+note[1:])
 	}
@@ -98,9 +98,16 @@ func (c shadowReportCmd) print(to io.Writer, r shadow.Report) error {
 		}
 	}
 	for _, o := range r.Others {
-		fmt.Fprintf(to, "\n%s sent %d tasks, none of them at a due time: it is taken for an application.", o.Sender, o.Tasks)
+		fmt.Fprintf(to, "\n%s sent %s, none at a due time: it is taken for an application.", o.Sender, counted(o.Tasks, "task", "tasks"))
 	}
-	fmt.Fprintf(to, "\n%s\n", map[bool]string{true: "They agree.", false: "They do not agree."}[r.Agree])
+	verdict := "They do not agree."
+	switch {
+	case !r.Compared:
+		verdict = "Nothing could be compared."
+	case r.Agree:
+		verdict = "They agree."
+	}
+	fmt.Fprintf(to, "\n%s\n", verdict)
 	return nil
 }
 

@@ -33,6 +33,9 @@ func (i *Importer) name(ctx context.Context, entries []Entry, made []kept) error
 		if err != nil {
 			return err
 		}
+		if base != e.Definition.Name {
+			e.Notes = append(slices.Clone(e.Notes), renamed)
+		}
 		if e.Definition.Name = base; e.numbered {
 			numbered[base] = append(numbered[base], e)
 		}
@@ -42,6 +45,9 @@ func (i *Importer) name(ctx context.Context, entries []Entry, made []kept) error
 	}
 	return nil
 }
+
+// renamed is said of an entry that has another name here than there.
+const renamed = "its name here has its source behind it, because a schedule from another source has the name"
 
 // base is the name of an entry without a number. known are those of the schedules that came from the source before.
 func (i *Importer) base(ctx context.Context, name string, known map[string]bool) (string, error) {

@@ -55,6 +55,7 @@ func TestOneLineIsNotTakenForAnother(t *testing.T) {
 // TestTwoSources brings the same names in from two hosts: neither changes nor prunes the other's.
 func TestTwoSources(t *testing.T) {
 	t.Parallel()
+	const note = " | its name here has its source behind it, because a schedule from another source has the name"
 	pool := testenv.Database(t)
 	first, second := importer.Source{Kind: importer.Crontab, Label: "one:/etc/crontab"}, importer.Source{Kind: importer.Crontab, Label: "two:/etc/crontab"}
 	lines := func(text string) []importer.Entry {
@@ -62,10 +63,10 @@ func TestTwoSources(t *testing.T) {
 	}
 	equal(t, bringFrom(t, pool, first, lines("0 1 * * * work\n0 2 * * * other\n"), "UTC"),
 		"cron work 00e13ed7 | new | 0 1 * * * UTC", "cron other d9298a10 | new | 0 2 * * * UTC")
-	equal(t, bringFrom(t, pool, second, lines("0 3 * * * work\n"), "UTC"), "cron work 00e13ed7 [two:/etc/crontab] | new | 0 3 * * * UTC")
+	equal(t, bringFrom(t, pool, second, lines("0 3 * * * work\n"), "UTC"), "cron work 00e13ed7 [two:/etc/crontab] | new | 0 3 * * * UTC"+note)
 	equal(t, bringFrom(t, pool, first, lines("0 1 * * * work\n"), "UTC"), "cron work 00e13ed7 | same | 0 1 * * * UTC", "cron other d9298a10 | gone | 0 2 * * * UTC")
 	equal(t, bringFrom(t, pool, second, lines("0 4 * * * work\n"), "UTC"),
-		"cron work 00e13ed7 [two:/etc/crontab] | changed | 0 4 * * * UTC | cron_expression: \"0 3 * * *\" -> \"0 4 * * *\"")
+		"cron work 00e13ed7 [two:/etc/crontab] | changed | 0 4 * * * UTC | cron_expression: \"0 3 * * *\" -> \"0 4 * * *\""+note)
 }
 
 // TestForeignNamesAreLeftAlone imports what has the name of a schedule that came from elsewhere.

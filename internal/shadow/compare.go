@@ -23,6 +23,7 @@ type Report struct {
 	Until     time.Time  `json:"until"`
 	Watched   float64    `json:"watched_seconds"`
 	Agree     bool       `json:"agree"`
+	Compared  bool       `json:"compared" doc:"Whether there was anything to compare."`
 	Heard     int        `json:"heard" doc:"Tasks that were sent, as events told."`
 	HeardSent int        `json:"heard_sent" doc:"Of them, those whose sender told of it."`
 	Notes     []string   `json:"notes,omitempty"`
@@ -305,7 +306,7 @@ func (c *comparison) conclude(r *Report) {
 		r.Watched += w.Until.Sub(w.Since).Seconds()
 	}
 	judged := 0
-	r.Agree = true
+	r.Agree, r.Compared = true, true
 	for i := range r.Schedules {
 		judged += r.Schedules[i].Matched
 		r.Agree = r.Agree && !r.Schedules[i].differs()
@@ -313,15 +314,15 @@ func (c *comparison) conclude(r *Report) {
 	switch {
 	case len(c.Watches) == 0:
 		r.Notes = append(r.Notes, "nobody has watched what is sent: start a beat with TACTUS_BEAT_SHADOW=true")
-		r.Agree = false
+		r.Agree, r.Compared = false, false
 	case r.HeardSent == 0 && r.Heard == 0:
 		r.Notes = append(r.Notes, noneSent+"; or start workers with -E")
-		r.Agree = r.Agree && len(c.would) == 0
+		r.Agree, r.Compared = r.Agree && len(c.would) == 0, false
 	case r.HeardSent == 0:
 		r.Notes = append(r.Notes, noneSent+"; what follows is what workers received, whoever sent it, and when they did")
 	}
 	if r.Agree && judged == 0 && len(c.would) > 0 {
 		r.Notes = append(r.Notes, "nothing could be compared yet: wait for some due times")
-		r.Agree = false
+		r.Agree, r.Compared = false, false
 	}
 }
