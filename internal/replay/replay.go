@@ -85,12 +85,9 @@ func (p Plan) read(ctx context.Context, pool *pgxpool.Pool, after int64, limit i
 		if err != nil {
 			return nil, fmt.Errorf("read log: %w", err)
 		}
-		entry, err := p.entry(row)
-		if err != nil {
-			return nil, err
-		}
+		entry := p.entry(row)
 		entries = append(entries, entry)
-		size += len(entry.Message.Payload)
+		size += len(row.Data)
 	}
 	rows.Close()
 	if err := rows.Err(); err != nil {
@@ -99,13 +96,14 @@ func (p Plan) read(ctx context.Context, pool *pgxpool.Pool, after int64, limit i
 	return entries, nil
 }
 
-func (p Plan) entry(row outbox.Row) (relay.Entry, error) {
-	m, err := cloudevents.Schedule(row, p.Epoch)
-	if err != nil {
-		return relay.Entry{}, err
+// entry leaves the place of an event empty that somebody wrote by hand and no message can be made of: the relay has set it aside.
+func (p Plan) entry(row outbox.Row) relay.Entry {
+	entry := relay.Entry{ID: relay.ID{Batch: row.Position, Seq: 1}}
+	if m, err := cloudevents.Schedule(row, p.Epoch); err == nil {
+		m.Metadata.Set(Header, p.Began.Format(time.RFC3339Nano))
+		entry.Message = m
 	}
-	m.Metadata.Set(Header, p.Began.Format(time.RFC3339Nano))
-	return relay.Entry{ID: relay.ID{Batch: row.Position, Seq: 1}, Message: m}, nil
+	return entry
 }
 
 // pace keeps to a rate.
