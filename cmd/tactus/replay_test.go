@@ -17,15 +17,15 @@ func TestReplayCommand(t *testing.T) {
 		want string // of what is printed, or of the problems
 	}{
 		{"--stream tactus:replay:1 --dry-run", exitOK, "TYPE              EVENTS  FIRST  LAST\nschedule.created  3       1      3\n\nwould be published to tactus:replay:1\n"},
-		{"--stream tactus:replay:1 --resume", exitFailure, "there is no replay to go on with"},
+		{"--stream tactus:replay:1 --resume", exitFailure, "there is no replay to continue"},
 		{"--stream tactus:replay:1 --from 2 --rate 0", exitOK, "published 2 events to tactus:replay:1\n"},
 		{"--stream tactus:replay:1 --from 2", exitOK, "published 0 events to tactus:replay:1\n"},
 		{"--stream tactus:replay:1 --resume --dry-run", exitOK, "TYPE  EVENTS  FIRST  LAST\n\nwould be published to tactus:replay:1, which has those up to position 3\n"},
 		{"--stream tactus:replay:1 --from 1", exitUsage, "tactus:replay:1 holds another replay: go on with that by --resume, or choose a new key"},
 		{"--stream tactus:replay:2 --from 90m --to 2 --type schedule.created", exitOK, "published 2 events to tactus:replay:2\n"},
 		{"--stream tactus:replay:3 --to 1h", exitOK, "published 0 events to tactus:replay:3\n"},
-		{"--stream tactus:events", exitUsage, "tactus:events is no place for a replay: the relay fills it, and publishes again by itself what it has lost; choose a new key, such as tactus:replay:1"},
-		{"--stream celery", exitUsage, "celery is no place for a replay: Celery workers read it; choose a new key, such as tactus:replay:1"},
+		{"--stream tactus:events", exitUsage, "tactus:events cannot hold a replay: the relay fills it, and itself publishes again what was lost; choose a new key, such as tactus:replay:1"},
+		{"--stream celery", exitUsage, "celery cannot hold a replay: Celery workers read it; choose a new key, such as tactus:replay:1"},
 		{"--stream tactus:replay:4 --type run.due", exitUsage, "a replay never runs anything"},
 		{"--stream tactus:replay:4 --from=-1", exitUsage, "want a position in the log"},
 		{"--stream tactus:replay:4 --schedule a", exitUsage, "not a UUID"},

@@ -23,10 +23,10 @@ type captured struct {
 	Message object `json:"message"`
 }
 
-// calls are what was asked of Celery for each capture, as tasks of ours.
+// calls are the tasks of ours that correspond to the calls for which Celery's messages were captured.
 var calls = map[string]struct {
 	task domain.Task
-	name string // of the schedule
+	name string // the schedule's name
 }{
 	"01_simple": {task: domain.Task{TaskName: "lab.add", Args: raw(`[2, 3]`)}},
 	"02_kwargs_unicode": {task: domain.Task{
@@ -44,7 +44,7 @@ var calls = map[string]struct {
 
 func raw(text string) json.RawMessage { return json.RawMessage(text) }
 
-// TestEncodeMatchesCelery compares with what Celery sent for the same calls, members that cannot be equal aside.
+// TestEncodeMatchesCelery compares our messages with Celery's for the same calls, but for members that must differ.
 func TestEncodeMatchesCelery(t *testing.T) {
 	t.Parallel()
 	for _, version := range []string{"5.2.6", "5.6.3"} {
@@ -89,7 +89,7 @@ func (c captured) header(name string) string {
 	return text
 }
 
-// handedOver is when the task is handed over if it expires when the captured one does.
+// handedOver returns when a task is handed over if it is to expire when the captured one does.
 func handedOver(t *testing.T, c captured, task domain.Task) time.Time {
 	t.Helper()
 	if task.ExpiresSeconds == 0 {
@@ -102,8 +102,8 @@ func handedOver(t *testing.T, c captured, task domain.Task) time.Time {
 	return expires.Add(-time.Duration(task.ExpiresSeconds) * time.Second)
 }
 
-// comparable is c with its body decoded, without what differs by design from the capture: who sent it, where an answer
-// would go, and headers that are ours or that this version does not have yet.
+// comparable returns c with its body decoded, and without members that differ by design: the sender, the address for an
+// answer, and headers that are ours or that this version of Celery does not have yet.
 func comparable(t *testing.T, c, capture captured) captured {
 	t.Helper()
 	message := deepCopy(t, c.Message)
@@ -118,7 +118,7 @@ func comparable(t *testing.T, c, capture captured) captured {
 		delete(properties, "periodic_task_name")
 	}
 	headers["origin"], properties["reply_to"], properties["delivery_tag"] = "", "", ""
-	properties["delivery_info"].(object)["exchange"] = "" // ours never has one; 09 was sent through its queue's own
+	properties["delivery_info"].(object)["exchange"] = "" // ours is always empty; capture 09 was sent through its queue's own exchange
 	message["body"] = decodeBody(t, message["body"].(string))
 	return captured{c.Key, message}
 }

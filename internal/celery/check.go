@@ -8,8 +8,8 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// Check tells whether Encode would take the task, or the stream that it names, and all that is wrong with it: for those who
-// store it.
+// Check returns an error with every reason why Encode would refuse the task, or the stream that the task names. Whoever
+// stores tasks calls it.
 func (cfg Config) Check(task domain.Task) error {
 	if task.Stream != "" {
 		return cfg.CheckStream(task.Stream)
@@ -18,11 +18,11 @@ func (cfg Config) Check(task domain.Task) error {
 	return check(task, cfg.withDefaults())
 }
 
-// CheckStream refuses a stream that would take the place of a queue or of another key of the workers', or that is not among the
-// keys that streams may have here.
+// CheckStream refuses a stream whose name is the name of a queue or of another key of the workers', or lacks the prefix
+// that streams have here.
 func (cfg Config) CheckStream(name string) error {
 	cfg = cfg.withDefaults()
-	own := strings.TrimPrefix(name, cfg.KeyPrefix) // what the workers would call it
+	own := strings.TrimPrefix(name, cfg.KeyPrefix) // the workers' name for the key
 	switch {
 	case domain.ReservedKey(name) || domain.ReservedKey(own) || cfg.QueueOf(name) == cfg.DefaultQueue:
 		return domain.Faults{fault("target_ambiguous", "/stream", "%q is the name of a key that tactus or Celery uses itself: choose another", name)}
@@ -40,7 +40,7 @@ func check(task domain.Task, cfg Config) error {
 	return faults
 }
 
-// checkRoute refuses what could be taken for two things.
+// checkRoute refuses a queue, exchange or routing key that could be mistaken for something else.
 func checkRoute(task domain.Task, cfg Config) (faults domain.Faults) {
 	if domain.ReservedKey(cfg.queue(task.Queue)) {
 		faults = append(faults, fault("target_ambiguous", "/queue", "%q is the name of a key that tactus or Celery uses itself: choose another", cfg.queue(task.Queue)))

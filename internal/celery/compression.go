@@ -13,8 +13,8 @@ import (
 // maxInflated bounds what a compressed result may become, in bytes.
 const maxInflated = 64 << 20
 
-// inflate undoes a backend's compression, which is told by its first bytes; JSON begins otherwise. What kombu calls gzip
-// is zlib's format. Those that Go has no reader for (zstd, brotli, lzma) are refused with a name.
+// inflate decompresses a result. It recognizes the compression by the first bytes, which no JSON text begins with.
+// kombu's "gzip" is zlib's format. For formats that Go cannot read (zstd, brotli, lzma) the error names the format.
 func inflate(text []byte) ([]byte, error) {
 	var r io.Reader
 	var err error
@@ -45,7 +45,7 @@ func inflate(text []byte) ([]byte, error) {
 	return inflated, nil
 }
 
-// isZlib looks at the header of RFC 1950: the method, and a check over both bytes.
+// isZlib reports whether a text begins with the header of RFC 1950: the method, and a checksum over both bytes.
 func isZlib(text []byte) bool {
 	return len(text) > 2 && text[0]&0x0f == 8 && (int(text[0])<<8|int(text[1]))%31 == 0
 }

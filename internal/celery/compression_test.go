@@ -15,7 +15,7 @@ import (
 
 const plainResult = `{"status":"SUCCESS","result":"値","task_id":"t"}`
 
-// TestParseResultCompressed reads what kombu's own compressors make of a result.
+// TestParseResultCompressed decodes results that kombu's own compressors have compressed.
 func TestParseResultCompressed(t *testing.T) {
 	t.Parallel()
 	python, err := servers.CeleryPython(t.Context(), servers.Config{Log: func(text string) { t.Log(text) }})
@@ -41,7 +41,7 @@ print(base64.b64encode(compress(sys.stdin.buffer.read(), sys.argv[1])[0]).decode
 		}
 	}
 	if r, err := celery.ParseResult(pack(t, plainResult, func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) })); err != nil || r.TaskID != "t" {
-		t.Errorf("the gzip of others: %+v, %v", r, err)
+		t.Errorf("real gzip: %+v, %v", r, err)
 	}
 }
 

@@ -7,18 +7,18 @@ import (
 	"strings"
 )
 
-// Config is how the workers' broker is set up. Its zero value is Celery's default.
+// Config describes how the workers' broker is configured. The zero value uses Celery's defaults.
 type Config struct {
-	DefaultQueue      string // of runs that name no queue; "celery" unless set
+	DefaultQueue      string // the queue of runs that name none; "celery" if empty
 	KeyPrefix         string // global_keyprefix of the transport options
-	PrioritySeparator string // sep of the transport options; "\x06\x16" unless set
-	PrioritySteps     []int  // priority_steps of the transport options, ascending; 0, 3, 6, 9 unless set
-	Database          int    // of the broker: the names of its channels begin with it
-	StreamPrefix      string // with which the names of task streams begin; any unless set
-	Origin            string // who sends, as the workers show it; "tactus" unless set
+	PrioritySeparator string // sep of the transport options; "\x06\x16" if empty
+	PrioritySteps     []int  // priority_steps of the transport options, ascending; 0, 3, 6, 9 if empty
+	Database          int    // the number of the broker's database, which is part of its channels' names
+	StreamPrefix      string // the names of task streams begin with it; any name is allowed if empty
+	Origin            string // the sender's name, as the workers show it; "tactus" if empty
 }
 
-// withDefaults spells out what is not set.
+// withDefaults returns c with the defaults filled in.
 func (c Config) withDefaults() Config {
 	if c.DefaultQueue == "" {
 		c.DefaultQueue = "celery"
@@ -42,25 +42,25 @@ func (c Config) queue(named string) string {
 	return named
 }
 
-// QueueOf is the queue that a list of this name belongs to, whatever its priority.
+// QueueOf returns the queue that a list belongs to, whatever the list's priority.
 func (c Config) QueueOf(key string) string {
 	c = c.withDefaults()
 	queue, _, _ := strings.Cut(strings.TrimPrefix(key, c.KeyPrefix), c.PrioritySeparator)
 	return queue
 }
 
-// IsDefault tells whether runs that name no queue go to this one.
+// IsDefault reports whether runs that name no queue go to this one.
 func (c Config) IsDefault(queue string) bool { return queue == c.withDefaults().DefaultQueue }
 
-// Kombu takes priorities beyond these for these.
+// kombu clamps priorities to this range.
 const minPriority, maxPriority = 0, 9
 
-// key names the list of a queue and a priority.
+// key returns the name of the list for a queue and a priority.
 func (c Config) key(queue string, priority int) string {
 	return c.KeyPrefix + queue + c.suffix(priority)
 }
 
-// suffix ends the name of a list: each step but 0 has one of its own.
+// suffix returns the end of a list's name for a priority: each step but 0 has a list of its own.
 func (c Config) suffix(priority int) string {
 	priority = min(max(priority, minPriority), maxPriority)
 	step := c.PrioritySteps[0]
@@ -75,7 +75,7 @@ func (c Config) suffix(priority int) string {
 	return c.PrioritySeparator + strconv.Itoa(step)
 }
 
-// channel is where those listen who are bound to a fanout exchange.
+// channel returns the Pub/Sub channel through which workers receive the messages of a fanout exchange.
 func (c Config) channel(exchange, routingKey string) string {
 	return fmt.Sprintf("%s/%d.%s/%s", c.KeyPrefix, c.Database, exchange, routingKey)
 }

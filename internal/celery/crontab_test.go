@@ -13,8 +13,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/servers"
 )
 
-// crontabCase is a crontab and the instant after which it is asked for, in UTC: in a zone that changes its clocks the
-// two differ on purpose.
+// crontabCase is a crontab and the instant after which its next due time is asked for. All is in UTC: in a zone that
+// changes its clocks, the two implementations differ on purpose.
 type crontabCase struct {
 	Fields [5]string `json:"fields"` // in the order of cron
 	After  int64     `json:"after"`
@@ -38,7 +38,7 @@ for line in sys.stdin:
         print('never')
 `
 
-// TestCrontabIsCelerys compares the engine with Celery's own crontab, for random specs in the language that both know.
+// TestCrontabIsCelerys compares our cron engine with Celery's crontab, for random expressions that both understand.
 func TestCrontabIsCelerys(t *testing.T) {
 	t.Parallel()
 	cases := crontabCases(2000)
@@ -54,11 +54,11 @@ func TestCrontabIsCelerys(t *testing.T) {
 			never++
 		}
 		if ours != answers[i] {
-			t.Errorf("%s after %s: %s, Celery says %s", expression, after.Format(time.RFC3339), ours, answers[i])
+			t.Errorf("%s after %s: got %s, Celery's is %s", expression, after.Format(time.RFC3339), ours, answers[i])
 		}
 	}
 	if never > len(cases)/10 {
-		t.Errorf("%d of %d never fire: the cases show too little", never, len(cases))
+		t.Errorf("%d of %d cases never fire, so the test shows too little", never, len(cases))
 	}
 }
 
@@ -82,12 +82,12 @@ func askCelery(t *testing.T, cases []crontabCase) []string {
 	}
 	answers := strings.Fields(string(out))
 	if len(answers) != len(cases) {
-		t.Fatalf("%d answers to %d cases", len(answers), len(cases))
+		t.Fatalf("got %d answers for %d cases", len(answers), len(cases))
 	}
 	return answers
 }
 
-// crontabCases are the same at each run.
+// crontabCases returns the same cases in each run.
 func crontabCases(n int) (cases []crontabCase) {
 	r := rand.New(rand.NewPCG(20261124, 1))
 	for range n {
@@ -99,7 +99,7 @@ func crontabCases(n int) (cases []crontabCase) {
 	return cases
 }
 
-// crontabDays is * more often than not, so that most cases are due some time.
+// crontabDays returns * more often than not, so that most cases have due times.
 func crontabDays(r *rand.Rand, low, high int) string {
 	if r.IntN(3) > 0 {
 		return "*"
@@ -115,7 +115,7 @@ func crontabField(r *rand.Rand, low, high int) string {
 	case 1:
 		return fmt.Sprintf("*/%d", step)
 	case 2:
-		return fmt.Sprintf("%d-%d", a, b) // may go round
+		return fmt.Sprintf("%d-%d", a, b) // may wrap around
 	case 3:
 		return fmt.Sprintf("%d-%d/%d", a, b, step)
 	case 4:

@@ -12,8 +12,9 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// Encode builds the message that asks a worker for a run, and says where it goes. The delivery tag is a new UUID for each
-// delivery: workers keep unacknowledged messages by it. When the task is at fault, [domain.FaultsOf] tells how.
+// Encode returns the message that asks a worker to run a task, and the message's address. deliveryTag is a new UUID for
+// each delivery: workers keep unacknowledged messages under it. If the task is at fault, [domain.FaultsOf] returns the
+// faults from the error.
 func Encode(run domain.DueRun, deliveryTag string, cfg Config) (to Address, text []byte, err error) {
 	if deliveryTag == "" {
 		return to, nil, errors.New("encode a run: no delivery tag")
@@ -74,22 +75,23 @@ func unlessZero[T comparable](value T) *T {
 	return &value
 }
 
-// noCallbacks is the third item of a body: what to do after the task.
+// noCallbacks is the third item of a body: what to do after the task, which is nothing.
 const noCallbacks = `{"callbacks":null,"errbacks":null,"chain":null,"chord":null}`
 
-// body keeps args and kwargs as they are, byte by byte.
+// body returns the body of a message. It copies args and kwargs byte by byte.
 func body(task domain.Task) string {
 	return base64.StdEncoding.EncodeToString(slices.Concat([]byte("["), task.Args, []byte(","), task.Kwargs, []byte(","+noCallbacks+"]")))
 }
 
-// isoTime always has six fraction digits: Celery 5.2 silently drops a message whose times have more.
+// isoTime formats a time with exactly six fraction digits: Celery 5.2 silently drops a message whose times have more.
 func isoTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000-07:00") }
 
-// lastSecond ends the year 9999, past which Python has no times.
+// lastSecond is the last second of the year 9999, after which Python has no times.
 var lastSecond = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC).Unix()
 
-// expiry is when a worker no longer runs the task. It counts from when the run is handed over, as that of Celery's own
-// beat does: a run that comes late (jitter, a run before it, an outage) has as long as any other.
+// expiry returns the time after which a worker no longer runs the task; nil if there is none. Like Celery's own beat,
+// it counts from the handing over, so a run that comes late (jitter, an unfinished run before it, an outage) has as
+// much time as any other.
 func expiry(run domain.DueRun) (*string, error) {
 	if run.ExpiresSeconds == 0 {
 		return nil, nil
@@ -101,7 +103,7 @@ func expiry(run domain.DueRun) (*string, error) {
 	return &at, nil
 }
 
-// expiration says the same to brokers, relative and in milliseconds.
+// expiration returns the same for brokers: relative, in milliseconds.
 func expiration(task domain.Task) string {
 	if task.ExpiresSeconds == 0 {
 		return ""

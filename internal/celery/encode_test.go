@@ -18,7 +18,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/celery"
 )
 
-var update = flag.Bool("update", false, "write golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 func id(t testing.TB, text string) domain.ID {
 	t.Helper()
@@ -29,7 +29,7 @@ func id(t testing.TB, text string) domain.ID {
 	return parsed
 }
 
-// fullRun says everything that a run can say.
+// fullRun returns a run that sets everything that a run can have.
 func fullRun(t testing.TB) domain.DueRun {
 	t.Helper()
 	return domain.DueRun{
@@ -44,7 +44,7 @@ func fullRun(t testing.TB) domain.DueRun {
 	}
 }
 
-// TestEncodeGolden pins the bytes: a message must not change unseen.
+// TestEncodeGolden pins the bytes of a message, so that no change goes unnoticed.
 func TestEncodeGolden(t *testing.T) {
 	t.Parallel()
 	const path = "testdata/message.json"
@@ -116,7 +116,7 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// TestEncodeRefuses what would harm a worker, or would not arrive.
+// TestEncodeRefuses checks that tasks that would harm a worker, or would not arrive, are refused.
 func TestEncodeRefuses(t *testing.T) {
 	t.Parallel()
 	deep := strings.Repeat("[", 200) + strings.Repeat("]", 200)
@@ -165,7 +165,7 @@ func TestEncodeRefuses(t *testing.T) {
 func TestEncodeWantsADeliveryTag(t *testing.T) {
 	t.Parallel()
 	if _, _, err := celery.Encode(fullRun(t), "", celery.Config{}); err == nil {
-		t.Error("a message without a delivery tag ends the worker")
+		t.Error("a run without a delivery tag was encoded; the message would end the worker")
 	}
 }
 
@@ -176,14 +176,14 @@ func TestCheckFindsAllFaults(t *testing.T) {
 		t.Errorf("%d faults: %v", got, err)
 	}
 	if !errors.Is(err, &domain.Error{Code: "text_invalid"}) {
-		t.Errorf("its codes are not to be seen: %v", err)
+		t.Errorf("the error does not show its codes: %v", err)
 	}
 	if err := (celery.Config{}).Check(fullRun(t).Task); err != nil {
-		t.Errorf("a good task: %v", err)
+		t.Errorf("a valid task: %v", err)
 	}
 }
 
-// FuzzEncode: whatever the input, there is a message that holds together, or an error.
+// FuzzEncode checks that any input makes a consistent message, or an error.
 func FuzzEncode(f *testing.F) {
 	f.Add("t", "[1]", "{}", "h", `{"a":[]}`)
 	f.Add("t", "[1e999,\"\\ud800\"]", `{"a":{"b":{"c":{}}}}`, "\"", "1")
@@ -200,7 +200,7 @@ func FuzzEncode(f *testing.F) {
 			t.Fatalf("%v: %s", err, text)
 		}
 		if m["headers"].(object)["id"] != run.RunID.String() {
-			t.Errorf("the id is overwritten: %s", text)
+			t.Errorf("a header has overwritten the id: %s", text)
 		}
 		body, err := base64.StdEncoding.DecodeString(m["body"].(string))
 		var items []json.RawMessage

@@ -15,14 +15,14 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// escapes are strings that JSON can hold and Unicode text, or Postgres, cannot: U+0000, and surrogates without their other half,
-// as an emoji that was cut leaves them. Beside them is what only looks like one.
+// escapes are strings that JSON can express but Unicode text, or PostgreSQL, cannot: U+0000, and surrogates without
+// their other half, as a cut emoji leaves them. Among them are texts that only look like such escapes.
 const (
 	escapedArgs   = `["\u0000","cut \ud83d","\ude00 cut","\ude00\ud83d","whole \ud83d\ude00","\\u0000 \\ud83d \\\u0000"]`
 	escapedKwargs = `{"\ud83d":"in a name","a\u0000b":["\ud800","\udfff"]}`
 )
 
-// escapesArrive looks at what a task was called with, by what it returns.
+// escapesArrive checks the arguments that a task was called with, by what it returns.
 func escapesArrive(t *testing.T, l lab) {
 	r := l.result(t, l.push(t, domain.DueRun{Task: domain.Task{TaskName: "app.echo", Args: raw(escapedArgs), Kwargs: raw(escapedKwargs)}}))
 	if got, want := compact(t, r.Value), "["+escapedArgs+","+escapedKwargs+"]"; r.Status != celery.Success || got != want {
@@ -30,8 +30,8 @@ func escapesArrive(t *testing.T, l lab) {
 	}
 }
 
-// TestEscapesEqualCelerysBeat has Celery's own beat send the same task. The bodies are compared as texts, which tell an
-// escape from the character U+FFFD that a decoder makes of it.
+// TestEscapesEqualCelerysBeat has Celery's own beat send the same task. It compares the bodies as text, because
+// decoding would turn an escape and the character U+FFFD into the same.
 func TestEscapesEqualCelerysBeat(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -56,7 +56,7 @@ app.conf.beat_schedule = {
 		t.Fatal(err)
 	}
 	if got, want := bodyText(t, ours), bodyText(t, theirs); got != want {
-		t.Errorf("we send\n%s, Celery's beat\n%s", got, want)
+		t.Errorf("we send\n%s\nCelery's beat sends\n%s", got, want)
 	}
 }
 

@@ -10,42 +10,42 @@ import (
 	"time"
 )
 
-// Event is what a worker tells while it works (worker -E). Which members are set depends on the type.
+// Event is what a worker sends about its work when it runs with -E. The type decides which members are set.
 type Event struct {
 	Type     string // "task-received", "worker-online"
 	Hostname string // the worker's node name; that of the sender for task-sent
 	PID      int
-	Clock    int64     // Lamport's: orders the events of several workers
-	Time     time.Time // UTC, by the worker's clock; zero when it is not told, or cannot be
+	Clock    int64     // a Lamport clock, which orders the events of several workers
+	Time     time.Time // UTC, by the worker's clock; zero when absent or implausible
 
-	TaskID   string // of events named task-*
+	TaskID   string // of task-* events
 	RootID   string
 	ParentID string
-	Name     string // received and sent, like the five below
+	Name     string // task-received and task-sent, like the five below
 	Args     string // as shown to people
 	Kwargs   string
 	Retries  int
 	ETA      string
 	Expires  string
 
-	Queue      string // sent: the queue that was named, like the two below; empty when an exchange was
+	Queue      string // task-sent: the queue that the call named, like the two below; empty when it named an exchange
 	Exchange   string
 	RoutingKey string
 
-	Result    string  // succeeded: as shown to people
-	Runtime   float64 // succeeded: seconds
-	Exception string  // failed and retried: "ValueError('no')"
+	Result    string  // task-succeeded: as shown to people
+	Runtime   float64 // task-succeeded: seconds
+	Exception string  // task-failed and task-retried: "ValueError('no')"
 	Traceback string
 
-	Terminated bool // revoked: while it ran
-	Expired    bool // revoked: its expiry had passed
-	Requeue    bool // rejected: another worker will take it up
+	Terminated bool // task-revoked: while it ran
+	Expired    bool // task-revoked: its expiry had passed
+	Requeue    bool // task-rejected: another worker will receive it
 
-	Idle bool // worker-heartbeat: it runs no task
+	Idle bool // worker-heartbeat: the worker runs no task
 }
 
-// ParseEvents reads the payload of a channel /<db>.celeryev/*: workers send what concerns tasks in lists, and what
-// concerns themselves one by one. With an error come the events that could be read.
+// ParseEvents decodes a payload of a channel /<db>.celeryev/*. Workers send events about tasks in lists, and events
+// about themselves one by one. Beside an error it returns the events that it could decode.
 func ParseEvents(payload []byte) ([]Event, error) {
 	body, err := openEnvelope(payload)
 	if err != nil {
@@ -70,7 +70,7 @@ func ParseEvents(payload []byte) ([]Event, error) {
 	return events, errors.Join(errs...)
 }
 
-// openEnvelope takes the body out of its envelope.
+// openEnvelope returns the body of an envelope.
 func openEnvelope(payload []byte) (json.RawMessage, error) {
 	var m struct {
 		Body        string `json:"body"`
@@ -139,16 +139,16 @@ func parseEvent(text json.RawMessage) (Event, error) {
 	}, nil
 }
 
-// Times that a worker can tell of: from 2000 on, as far as four digits tell the year.
+// The range of plausible times: from the year 2000 to the last year with four digits.
 var (
 	firstTime = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 	endOfTime = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
-// unixTime keeps the microseconds, which is what a float has room for. A time that no worker can mean (milliseconds taken for
-// seconds, a clock that was never set) is not told: it is zero.
+// unixTime converts a timestamp, to the microsecond, which is the precision of a float. It returns the zero time for an
+// implausible one (milliseconds instead of seconds, a clock that was never set).
 func unixTime(seconds float64) time.Time {
-	if !(seconds >= float64(firstTime.Unix()) && seconds < float64(endOfTime.Unix())) { // NaN is neither
+	if !(seconds >= float64(firstTime.Unix()) && seconds < float64(endOfTime.Unix())) { // false for NaN
 		return time.Time{}
 	}
 	whole, fraction := math.Modf(seconds)

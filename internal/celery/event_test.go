@@ -13,7 +13,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/celery"
 )
 
-// capturedEvents are payloads as they were on the channels, by channel and type; the captures hold their bodies decoded.
+// capturedEvents returns captured payloads by channel and type. The capture files hold the bodies decoded.
 func capturedEvents(t *testing.T) map[string][]byte {
 	t.Helper()
 	var captures struct {
@@ -119,7 +119,7 @@ func TestParseEventsRefuses(t *testing.T) {
 		string(envelope("")), string(envelope("{}")), string(envelope("[1]")), string(envelope("[")), string(envelope("7")),
 	} {
 		if events, err := celery.ParseEvents([]byte(text)); err == nil {
-			t.Errorf("%q is taken for %+v", text, events)
+			t.Errorf("%q was decoded as %+v", text, events)
 		}
 	}
 }

@@ -9,7 +9,8 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// message is the envelope as it lies in Redis. The order of members is fixed, so that the same run makes the same bytes.
+// message is the envelope in Redis. The order of its members is fixed, so that the same run always makes the same
+// bytes.
 type message struct {
 	Body            string          `json:"body"`
 	ContentType     string          `json:"content-type"`
@@ -18,7 +19,7 @@ type message struct {
 	Properties      properties      `json:"properties"`
 }
 
-// headers are what the worker reads. Pointers are null when nothing is said; members without use here are always null.
+// headers are what the worker reads. A nil pointer becomes null; members that tactus has no use for are always null.
 type headers struct {
 	Lang                string    `json:"lang"`
 	Task                string    `json:"task"`
@@ -39,17 +40,17 @@ type headers struct {
 	ReplacedTaskNesting int       `json:"replaced_task_nesting"`
 	StampedHeaders      []string  `json:"stamped_headers"`
 	Stamps              struct{}  `json:"stamps"`
-	PeriodicTaskName    string    `json:"periodic_task_name,omitempty"` // read here by django-celery-beat's users since 2.9
+	PeriodicTaskName    string    `json:"periodic_task_name,omitempty"` // where django-celery-beat has it since 2.9
 	ScheduleID          domain.ID `json:"x-tactus-schedule-id"`
 	DueAt               string    `json:"x-tactus-due-at"`
 	RunID               domain.ID `json:"x-tactus-run-id"`
-	TraceParent         string    `json:"traceparent,omitempty"` // where OpenTelemetry's instrumentation of Celery looks
+	TraceParent         string    `json:"traceparent,omitempty"` // where OpenTelemetry's instrumentation of Celery reads it
 }
 
 // properties are what the transport reads.
 type properties struct {
 	CorrelationID    domain.ID    `json:"correlation_id"`
-	ReplyTo          string       `json:"reply_to"`                     // nobody waits for an answer
+	ReplyTo          string       `json:"reply_to"`                     // always empty: nobody waits for an answer
 	PeriodicTaskName string       `json:"periodic_task_name,omitempty"` // where django-celery-beat 2.4 has it
 	DeliveryMode     int          `json:"delivery_mode"`
 	Expiration       string       `json:"expiration,omitempty"` // milliseconds
@@ -59,7 +60,7 @@ type properties struct {
 	DeliveryTag      string       `json:"delivery_tag"`
 }
 
-// deliveryInfo is where a message goes back to when its worker dies: to the queue that is named as the routing key.
+// deliveryInfo says where the message goes back to when its worker dies: to the queue named as the routing key.
 type deliveryInfo struct {
 	Exchange   string `json:"exchange"`
 	RoutingKey string `json:"routing_key"`
@@ -67,7 +68,7 @@ type deliveryInfo struct {
 
 const persistent = 2 // delivery mode
 
-// with adds own headers, flat and in the order of their names, to Celery's.
+// with returns the headers as JSON, with the task's own headers added in the order of their names.
 func (h headers) with(own map[string]json.RawMessage) (json.RawMessage, error) {
 	text, err := encode(h)
 	if err != nil {
@@ -84,7 +85,7 @@ func (h headers) with(own map[string]json.RawMessage) (json.RawMessage, error) {
 	return append(text, '}'), nil
 }
 
-// encode is json.Marshal without the escapes that are meant for HTML.
+// encode is json.Marshal without the escapes for HTML.
 func encode(value any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

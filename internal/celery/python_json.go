@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// unmarshal reads JSON as Python writes it: with NaN, Infinity and -Infinity, which JSON does not have. They become strings
-// of these names: a task that returns NaN has succeeded all the same, and did not return None.
+// unmarshal decodes JSON as Python writes it, with NaN, Infinity and -Infinity, which JSON does not have. They become
+// strings of these names: a task that returned NaN has succeeded, and did not return None.
 func unmarshal(text []byte, value any) error {
 	err := json.Unmarshal(text, value)
 	if err == nil || json.Valid(text) {
@@ -21,7 +21,7 @@ func unmarshal(text []byte, value any) error {
 
 var notNumbers = []string{"NaN", "Infinity", "-Infinity"}
 
-// quoteNaN writes what is not a number, outside strings, as a string.
+// quoteNaN puts quotes around these three words where they stand outside a string.
 func quoteNaN(text string) string {
 	var b strings.Builder
 	for len(text) > 0 {
@@ -46,7 +46,7 @@ func quoteNaN(text string) string {
 	return b.String()
 }
 
-// stringEnd is where the JSON string ends with which text begins; 0 when it begins with something else.
+// stringEnd returns the length of the JSON string that text begins with; 0 when text begins with something else.
 func stringEnd(text string) int {
 	if text[0] != '"' {
 		return 0

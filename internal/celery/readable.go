@@ -7,13 +7,13 @@ import (
 	"unicode/utf8"
 )
 
-// Python reads JSON with limits that Go does not have. Past them a worker drops the message, or ends.
+// The limits of Python's JSON decoder, which Go does not have. Beyond them a worker drops the message, or ends.
 const (
-	maxDepth  = 100  // Python's recursion ends at 1,000, of which others have a part: 500 end a worker
-	maxDigits = 4300 // of an integer: sys.int_info.default_max_str_digits
+	maxDepth  = 100  // Python's recursion limit is 1,000, and callers use a part of it: 500 levels end a worker
+	maxDigits = 4300 // in an integer: sys.int_info.default_max_str_digits
 )
 
-// unreadable says why Python would not read a JSON value; it is empty when it would.
+// unreadable returns why Python could not decode a JSON value; "" when it can.
 func unreadable(raw []byte) string {
 	if !utf8.Valid(raw) || !json.Valid(raw) {
 		return "this is not valid JSON in UTF-8"
@@ -28,7 +28,8 @@ func unreadable(raw []byte) string {
 	return ""
 }
 
-// extent measures valid JSON: how deep it is nested, and how long its longest run of digits is outside strings.
+// extent returns the depth of nesting of a valid JSON value, and the length of its longest run of digits outside
+// strings.
 func extent(raw []byte) (deepest, longest int) {
 	var depth, digits int
 	var quoted, escaped bool
@@ -56,18 +57,18 @@ func extent(raw []byte) (deepest, longest int) {
 	return deepest, longest
 }
 
-// namesType tells whether any object in a valid JSON value has the member __type__.
+// namesType reports whether any object in a valid JSON value has the member __type__.
 func namesType(raw []byte) bool {
 	if !bytes.ContainsRune(raw, '{') {
 		return false
 	}
 	for d := json.NewDecoder(bytes.NewReader(raw)); ; {
-		d.UseNumber() // any number will do
+		d.UseNumber() // otherwise a large number would be an error
 		token, err := d.Token()
 		if err != nil {
-			return false // the end: the value is valid
+			return false // the end, because the value is valid
 		}
-		if token == "__type__" { // as a string it is refused too, which harms nobody
+		if token == "__type__" { // matches a string value too: to refuse that as well does no harm
 			return true
 		}
 	}

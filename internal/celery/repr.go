@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// Shown is how Celery shows a task's arguments to people, in logs and events.
+// Shown returns a task's args and kwargs as Celery shows them to people, in logs and events.
 func Shown(args, kwargs json.RawMessage) (string, string) {
 	if len(args) == 0 {
 		args = json.RawMessage("[]")
@@ -20,7 +20,7 @@ func Shown(args, kwargs json.RawMessage) (string, string) {
 	return argsRepr(args), safeRepr(kwargs)
 }
 
-// argsRepr is how Celery shows args in logs, events and flower. Without any it shows an empty tuple.
+// argsRepr returns args as Celery shows them in logs, events and flower. No arguments are shown as an empty tuple.
 func argsRepr(raw json.RawMessage) string {
 	if text := safeRepr(raw); text != "[]" {
 		return text
@@ -28,14 +28,14 @@ func argsRepr(raw json.RawMessage) string {
 	return "()"
 }
 
-// The bounds of a repr are Celery's own.
+// The bounds of a representation are Celery's own.
 const (
-	maxRepr      = 1024 // characters; strings and closing brackets may go a little beyond
-	maxReprLevel = 3    // what is nested deeper is shown as [...] or {...}
+	maxRepr      = 1024 // characters; strings and closing brackets may exceed it a little
+	maxReprLevel = 3    // deeper values are shown as [...] or {...}
 )
 
-// safeRepr writes a JSON value as celery.utils.saferepr writes it in Python: bounded in length and in depth, strings
-// without escapes but for the quote. It is for people only, nobody reads it back.
+// safeRepr formats a JSON value as Celery's saferepr does: bounded in length and depth, with strings in which only the
+// quote is escaped. The result is for people; no program parses it.
 func safeRepr(raw json.RawMessage) string {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
@@ -48,11 +48,11 @@ type reprWriter struct {
 	tokens *json.Decoder
 	text   strings.Builder
 	left   int // characters that may still be written
-	level  int // of brackets that are open
+	level  int // open brackets
 	full   bool
 }
 
-// put writes one token, unless the space is used up: then it tells so, and nothing but closing brackets follows.
+// put writes one token. When no space is left, it writes an ellipsis instead, and then only closing brackets follow.
 func (w *reprWriter) put(token string) {
 	if w.full {
 		return
@@ -71,7 +71,7 @@ func (w *reprWriter) value() {
 	}
 	token, err := w.tokens.Token()
 	if err != nil {
-		return // the value was checked to be valid JSON
+		return // cannot happen: the value was checked to be valid JSON
 	}
 	switch t := token.(type) {
 	case json.Delim:
@@ -115,7 +115,7 @@ func (w *reprWriter) container(opening json.Delim) {
 	w.put(closing)
 }
 
-// skip reads to the end of the container that was just opened.
+// skip reads to the end of the container whose opening bracket was just read.
 func (w *reprWriter) skip() {
 	for depth := 1; depth > 0; {
 		token, err := w.tokens.Token()
@@ -135,7 +135,7 @@ func (w *reprWriter) quote(s string) string {
 	return "'" + strings.ReplaceAll(w.shorten(s), "'", `\'`) + "'"
 }
 
-// shorten cuts what is longer than the space that is left, at a blank if there is one.
+// shorten cuts a text that is longer than the space that is left, at a blank if it has one.
 func (w *reprWriter) shorten(s string) string {
 	if w.left <= 0 || utf8.RuneCountInString(s) < w.left {
 		return s
@@ -147,7 +147,8 @@ func (w *reprWriter) shorten(s string) string {
 	return s + "..."
 }
 
-// pythonNumber is str() of the number that Python reads: whole as an int, everything else as a float.
+// pythonNumber returns Python's str() of the number that Python decodes: an int if it has no point and no exponent,
+// else a float.
 func pythonNumber(n json.Number) string {
 	text := n.String()
 	if !strings.ContainsAny(text, ".eE") {
@@ -156,7 +157,7 @@ func pythonNumber(n json.Number) string {
 		}
 		return text
 	}
-	f, _ := n.Float64() // beyond the range it is infinite, as in Python
+	f, _ := n.Float64() // infinite when out of range, as in Python
 	if math.IsInf(f, 0) {
 		return strings.ToLower(strings.TrimPrefix(strconv.FormatFloat(f, 'g', -1, 64), "+"))
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/servers"
 )
 
-// TestReprIsCelerys compares argsrepr with what Celery's own saferepr makes of random arguments.
+// TestReprIsCelerys compares argsrepr with the output of Celery's own saferepr for random arguments.
 func TestReprIsCelerys(t *testing.T) {
 	t.Parallel()
 	python, err := servers.CeleryPython(t.Context(), servers.Config{Log: func(text string) { t.Log(text) }})
@@ -37,7 +37,7 @@ for line in sys.stdin:
 	}
 	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 	if len(lines) != len(cases) {
-		t.Fatalf("%d answers to %d cases", len(lines), len(cases))
+		t.Fatalf("got %d answers for %d cases", len(lines), len(cases))
 	}
 	for i, text := range cases {
 		var want string
@@ -67,7 +67,7 @@ func kwargsRepr(t *testing.T, kwargs string) string {
 	return m.Headers.KwargsRepr
 }
 
-// reprCases are JSON objects, the same at each run: many small ones, and some beyond the bounds.
+// reprCases returns JSON objects, the same in each run: many small ones, and some beyond the bounds.
 func reprCases(n int) (cases []string) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for i := range n {

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// reserved are the headers that an own header must not overwrite: those that we send, and the names under which a task
-// finds something else in self.request, where own headers are put too.
+// reserved has the names that a task's own headers must not have: the headers that we send, and the attributes of
+// self.request, in which Celery puts own headers too.
 var reserved = func() map[string]bool {
 	names := map[string]bool{}
 	for field := range reflect.TypeFor[headers]().Fields() {
@@ -21,21 +21,21 @@ var reserved = func() map[string]bool {
 	return names
 }()
 
-// requestNames are the members of celery.app.task.Context, and what kombu reads from headers.
+// requestNames are the attributes of celery.app.task.Context, and the headers that kombu reads.
 var requestNames = []string{
 	"_children", "_protected", "args", "as_execution_options", "callbacks", "called_directly", "chain", "children", "chord",
 	"clear", "compression", "correlation_id", "delivery_info", "errbacks", "get", "headers", "hostname", "is_eager", "kwargs",
 	"logfile", "loglevel", "properties", "redelivered", "reply_to", "taskset", "update", "utc",
 }
 
-// isReserved takes no account of case: whatever stands between us and the worker may not either.
+// isReserved ignores case, because a proxy or library between us and the worker may do so too.
 func isReserved(name string) bool {
 	name = strings.ToLower(name)
 	return reserved[name] || strings.HasPrefix(name, "x-tactus-")
 }
 
-// ReservedHeaders are the names, in lower case and in order, that no header of a task may have, whatever its case; beside
-// those that begin with x-tactus-.
+// ReservedHeaders returns the names, sorted and in lower case, that no header of a task may have in any case. Names
+// that begin with x-tactus- are reserved too.
 func ReservedHeaders() []string {
 	return slices.Sorted(maps.Keys(reserved))
 }

@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// ResultPrefix and the task's id make the key of a result, and the channel that tells of it.
+// ResultPrefix, followed by the task's id, is the key of a result and the channel on which its writing is published.
 const ResultPrefix = "celery-task-meta-"
 
-// State is what a result says of its task.
+// State is the state of a task in its result.
 type State string
 
 // Celery's states. A result is final in Success, Failure and Revoked.
@@ -28,11 +28,11 @@ const (
 // Result is what a worker leaves in the result backend. Tasks with ignore_result leave none.
 type Result struct {
 	TaskID    string
-	Status    State           // also a state of the user's own
-	Value     json.RawMessage // what the task returned; what it raised is in the exception
+	Status    State           // or a custom state of the application
+	Value     json.RawMessage // what the task returned
 	Exception Exception       // of Failure, Retry and Revoked
 	Traceback string
-	Worker    string    // the worker's node name, of results that tell it (result_extended, task_track_started)
+	Worker    string    // the worker's node name, if the result has it (result_extended, task_track_started)
 	DoneAt    time.Time // UTC; zero when the task is not done
 }
 
@@ -50,10 +50,10 @@ func (e Exception) String() string {
 	return e.Type + ": " + e.Message
 }
 
-// Expired tells whether the task was revoked because its expiry had passed before a worker took it.
+// Expired reports whether the task was revoked because its expiry had passed before a worker took it.
 func (r Result) Expired() bool { return r.Status == Revoked && r.Exception.Message == "expired" }
 
-// ParseResult reads the JSON of a result, in the forms of Celery 5.2 to 5.6, compressed or not.
+// ParseResult decodes a result in the forms of Celery 5.2 to 5.6, compressed or not.
 func ParseResult(text []byte) (Result, error) {
 	text, err := inflate(text)
 	if err != nil {
@@ -89,16 +89,17 @@ func ParseResult(text []byte) (Result, error) {
 	return r, nil
 }
 
-// startedBy is the worker that a started task names as its result.
+// startedBy returns the worker that the result of a started task names.
 func startedBy(raw json.RawMessage) string {
 	var m struct {
 		Hostname string `json:"hostname"`
 	}
-	_ = json.Unmarshal(raw, &m) // a state of the user's own may hold anything
+	_ = json.Unmarshal(raw, &m) // a custom state may hold anything
 	return m.Hostname
 }
 
-// doneAt reads a time with its offset, as Celery 5.6 writes it, or without, which is UTC. One that no worker can mean is not told.
+// doneAt parses a time with an offset, as Celery 5.6 writes it, or without one, in UTC. It returns the zero time for an
+// implausible one.
 func doneAt(text string) (time.Time, error) {
 	if text == "" {
 		return time.Time{}, nil
@@ -116,7 +117,8 @@ func doneAt(text string) (time.Time, error) {
 	return t, nil
 }
 
-// exception reads what was raised. Backends with another encoder leave other things there: they are shown as they are.
+// exception decodes what a task raised. Results of other encoders have other contents, which become the message
+// unchanged.
 func exception(raw json.RawMessage) Exception {
 	var m struct {
 		Type    string          `json:"exc_type"`
@@ -137,7 +139,7 @@ func exception(raw json.RawMessage) Exception {
 	return Exception{m.Type, m.Module, strings.Join(texts, ", ")}
 }
 
-// plain is a string without its quotes, None for null, and any other value as it is.
+// plain returns a string value without its quotes, "None" for null, and any other value as its JSON.
 func plain(raw json.RawMessage) string {
 	var text string
 	if string(raw) == "null" {

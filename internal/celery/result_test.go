@@ -12,7 +12,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/celery"
 )
 
-// TestParseResultCaptured reads results that workers of 5.2.6 have left.
+// TestParseResultCaptured decodes results of 5.2.6 workers.
 func TestParseResultCaptured(t *testing.T) {
 	t.Parallel()
 	var captures map[string]json.RawMessage
@@ -136,7 +136,7 @@ func TestParseResultRefuses(t *testing.T) {
 		`{"status":"SUCCESS","result":NaNs,"task_id":"t"}`, `{"status":1,"task_id":"t"}`,
 	} {
 		if got, err := celery.ParseResult([]byte(text)); err == nil {
-			t.Errorf("%q is taken for %+v", text, got)
+			t.Errorf("%q was decoded as %+v", text, got)
 		}
 	}
 }
@@ -145,7 +145,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(`{"status":"SUCCESS","result":[NaN,"\"],"task_id":"t"}`)
 	f.Add(`{"body":"W10=","content-type":"application/json","properties":{"body_encoding":"base64"}}`)
 	f.Fuzz(func(_ *testing.T, text string) {
-		_, _ = celery.ParseResult([]byte(text)) // neither may panic
+		_, _ = celery.ParseResult([]byte(text)) // must not panic
 		_, _ = celery.ParseEvents([]byte(text))
 	})
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/celery"
 )
 
-// TestAddress goes through an exchange only where Celery does.
+// TestAddress checks that a task goes through an exchange exactly when Celery's would.
 func TestAddress(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -42,7 +42,7 @@ func TestAddress(t *testing.T) {
 	}
 }
 
-// TestExchangeIsNamedAsTheBrokerIsSetUp spells every name of the broker.
+// TestExchangeIsNamedAsTheBrokerIsSetUp checks every name that the broker's configuration changes.
 func TestExchangeIsNamedAsTheBrokerIsSetUp(t *testing.T) {
 	t.Parallel()
 	cfg := celery.Config{KeyPrefix: "app1:", PrioritySeparator: "|", PrioritySteps: []int{0, 5}, Database: 3}
@@ -57,7 +57,7 @@ func TestExchangeIsNamedAsTheBrokerIsSetUp(t *testing.T) {
 		t.Error(diff)
 	}
 	if !strings.Contains(string(text), `"exchange":"","routing_key":"the-tag"`) || !strings.Contains(string(text), `"delivery_tag":"the-tag"`) {
-		t.Errorf("the sink finds no place for the queue: %s", text)
+		t.Errorf("the message has no placeholder for the queue: %s", text)
 	}
 	if got := to.Through.Lists([]string{"r.k||one", "r.*|^r|two", "broken"}); !slices.Equal(got, []string{"app1:one|5", "app1:two|5"}) {
 		t.Errorf("lists %q", got)

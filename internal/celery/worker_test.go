@@ -44,7 +44,7 @@ func (l lab) work(t *testing.T, queues ...string) *servers.Celery {
 	return testenv.Worker(t, servers.CeleryConfig{App: string(app), BrokerURL: l.broker.URL(0), Queues: queues, Args: []string{"--events"}})
 }
 
-// push hands a task over as a run that is due now, and handed over now, or when it says so.
+// push hands over a task as a run that is due and handed over now, unless the run says otherwise.
 func (l lab) push(t *testing.T, run domain.DueRun) domain.DueRun {
 	t.Helper()
 	run.ScheduleID, run.RunID = domain.ID(uuid.New()), domain.ID(uuid.New())
@@ -76,7 +76,7 @@ func (l lab) result(t *testing.T, run domain.DueRun) (r celery.Result) {
 			t.Fatalf("%v: %s", err, text)
 		}
 		if r.Status == celery.Retry {
-			return errors.New("it will be tried again")
+			return errors.New("the task will be retried")
 		}
 		return nil
 	})
@@ -107,7 +107,7 @@ func TestWorkerRunsWhatWeSend(t *testing.T) {
 	t.Run("events", func(t *testing.T) { eventsTell(t, l, events) })
 	select {
 	case <-worker.Ended():
-		t.Error("the worker has ended")
+		t.Error("the worker has exited")
 	default:
 	}
 }
@@ -136,7 +136,7 @@ func argumentsArrive(t *testing.T, l lab) {
 	}
 }
 
-// numbers decodes JSON with its numbers as they are written.
+// numbers decodes JSON, keeping numbers as they are written.
 func numbers(t *testing.T, text string) (value any) {
 	t.Helper()
 	d := json.NewDecoder(strings.NewReader(text))
@@ -177,7 +177,7 @@ func requestShows(t *testing.T, l lab) {
 	}
 }
 
-// request is what app.request has noted of a run.
+// request returns what app.request has recorded of a run.
 func (l lab) request(t *testing.T, run domain.DueRun) (seen object) {
 	t.Helper()
 	noted, err := l.client.BLPop(t.Context(), testenv.Patience, "request:"+run.RunID.String()).Result()
@@ -226,7 +226,7 @@ func futureExpiry(t *testing.T, l lab) {
 	}
 }
 
-// listener hears the events of the workers.
+// listener receives the events of the workers.
 type listener struct {
 	sub   *redis.PubSub
 	heard []celery.Event
@@ -272,7 +272,7 @@ func ignoredResult(t *testing.T, l lab, events *listener) {
 	}
 	events.await(t, "task-succeeded", run)
 	if n := l.client.Exists(t.Context(), celery.ResultPrefix+run.RunID.String()).Val(); n != 0 {
-		t.Error("there is a result")
+		t.Error("there is a result, want none")
 	}
 }
 
@@ -295,7 +295,7 @@ func eventsTell(t *testing.T, l lab, events *listener) {
 	}
 }
 
-// TestWorkerFindsWhatWasSentBefore pushes while no worker is up.
+// TestWorkerFindsWhatWasSentBefore hands tasks over while no worker is up.
 func TestWorkerFindsWhatWasSentBefore(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
@@ -309,10 +309,10 @@ func TestWorkerFindsWhatWasSentBefore(t *testing.T) {
 	events := l.listen(t)
 	l.work(t)
 	want := []string{"0/0", "0/1", "0/2", "5/0", "5/1", "5/2", "9/0", "9/1", "9/2"}
-	testenv.Eventually(t, "all that was sent", func() error {
+	testenv.Eventually(t, "every task that has not expired runs", func() error {
 		noted, err := l.client.LRange(t.Context(), "noted", 0, -1).Result()
 		if err == nil && !slices.Equal(noted, want) {
-			err = fmt.Errorf("ran %v", noted)
+			err = fmt.Errorf("tasks run: %v", noted)
 		}
 		return err
 	})
@@ -322,10 +322,10 @@ func TestWorkerFindsWhatWasSentBefore(t *testing.T) {
 	if e := events.await(t, "task-revoked", expired); !e.Expired || e.Terminated {
 		t.Errorf("expired: %+v", e)
 	}
-	testenv.Eventually(t, "every message acknowledged", func() error {
+	testenv.Eventually(t, "every message is acknowledged", func() error {
 		n, err := l.client.HLen(t.Context(), "unacked").Result()
 		if err == nil && n > 0 {
-			err = fmt.Errorf("%d are not", n)
+			err = fmt.Errorf("%d messages are not acknowledged", n)
 		}
 		return err
 	})

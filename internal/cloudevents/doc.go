@@ -1,13 +1,13 @@
-// Package cloudevents translates rows of the log into what the outside reads: CloudEvents 1.0 in JSON, as the payload of
-// a Watermill message. It only translates; others publish and read.
+// Package cloudevents translates rows of the log into what other programs read: CloudEvents 1.0 in JSON, as the payload
+// of a Watermill message. It does no I/O: other packages publish and read.
 //
 // What it promises:
 //
-//   - The same row in the same epoch makes the same bytes, so that what is published again is what was published before
-//     (TestGolden holds them fast).
-//   - The id of an event, and of its message, is `<aggregate>/<version>`: whoever has seen it need not see it again.
+//   - The same row in the same epoch always makes the same bytes, so an event that is published again is identical
+//     (TestGolden pins the bytes).
+//   - The id of an event, and of its message, is `<aggregate>/<version>`: a reader that has seen an id can skip it.
 //   - (epoch, version) orders the events of one schedule.
 //   - Trace headers of the row go into the metadata of the message; the payload does not depend on them.
 //
-// Besides, [Notice] makes the short note that goes out by Pub/Sub, in the words that listeners of the seed already know.
+// [Notice] makes the short note that goes out by Pub/Sub, in the format that earlier listeners know.
 package cloudevents

@@ -17,7 +17,7 @@ const (
 	source      = "/tactus"
 )
 
-// Event is an envelope and what is in it.
+// Event is an envelope with its data.
 type Event struct {
 	Head
 	Data json.RawMessage `json:"data"`
@@ -29,12 +29,12 @@ type Head struct {
 	ID          string           `json:"id"`
 	Source      string           `json:"source"`
 	Type        domain.EventType `json:"type"`
-	Subject     string           `json:"subject,omitempty"` // the schedule's id; empty when it is about the log, or a time zone
+	Subject     string           `json:"subject,omitempty"` // the schedule's id; empty when the event concerns the log or a zone, or a time zone
 	Time        time.Time        `json:"time"`
 	Epoch       string           `json:"epoch"`
 }
 
-// Version is that of the schedule after the event, which its id ends with; 0 when the event is about the log.
+// Version returns the version at the end of the event's id; 0 when the event concerns the log.
 func (h Head) Version() int64 {
 	_, text, _ := strings.Cut(h.ID, "/")
 	version, err := strconv.ParseInt(text, 10, 64)
@@ -44,7 +44,7 @@ func (h Head) Version() int64 {
 	return version
 }
 
-// Parse reads an envelope.
+// Parse decodes and checks an envelope.
 func Parse(payload []byte) (Event, error) {
 	var e Event
 	if err := json.Unmarshal(payload, &e); err != nil {
@@ -66,11 +66,11 @@ func (h Head) check() error {
 	return nil
 }
 
-// dataMember comes last in what we write.
+// dataMember begins the last member of the envelopes that we write.
 var dataMember = []byte(`,"data":`)
 
-// ParseHead reads an envelope without looking at its data, when it is laid out as we write it: every event that the
-// relay carries passes here.
+// ParseHead decodes an envelope without its data. If the envelope has the layout that we write, ParseHead does not read
+// the data at all: every event that the relay writes passes here.
 func ParseHead(payload []byte) (Head, error) {
 	if h, ok := ownLayout(payload); ok {
 		return h, nil
@@ -94,13 +94,13 @@ func ownLayout(payload []byte) (h Head, ok bool) {
 	return h, r.ok && err == nil && bytes.HasPrefix(r.rest, dataMember) && h.check() == nil
 }
 
-// reader reads members one after the other, as long as they are the expected ones.
+// reader reads the expected members one after the other; ok becomes false at the first other one.
 type reader struct {
 	rest []byte
 	ok   bool
 }
 
-// text reads a string that needs no unescaping.
+// text reads a string without escapes.
 func (r *reader) text(name string) string {
 	rest, found := bytes.CutPrefix(r.rest, []byte(name))
 	value, rest, ended := bytes.Cut(rest, []byte{'"'})
@@ -112,7 +112,7 @@ func (r *reader) text(name string) string {
 	return string(value)
 }
 
-// encode keeps the data byte by byte, as it is in the log.
+// encode encodes an event. It copies the data byte by byte from the log.
 func (e Event) encode() ([]byte, error) {
 	if len(e.Data) == 0 {
 		return nil, fmt.Errorf("encode event %s: it has no data", e.ID)
@@ -124,11 +124,11 @@ func (e Event) encode() ([]byte, error) {
 	return append(payload, '}'), nil
 }
 
-// headSize is room for a head, and what is around the data.
+// headSize is the usual size in bytes of a head and the syntax around the data.
 const headSize = 384
 
-// append writes what json.Marshal would, without the brace at the end, in a quarter of the time: every event of a full
-// log passes here.
+// append encodes a head as json.Marshal would, but without the closing brace and in a quarter of the time: every event
+// passes here.
 func (h Head) append(to []byte) []byte {
 	for _, m := range []struct{ name, value string }{
 		{`{"specversion":`, h.SpecVersion}, {`,"id":`, h.ID}, {`,"source":`, h.Source}, {`,"type":`, string(h.Type)}, {`,"subject":`, h.Subject},

@@ -49,7 +49,7 @@ func runRow(t *testing.T) outbox.Row {
 	}
 }
 
-// messages are one of every kind, by name.
+// messages returns one message of every kind, by name.
 func messages(t *testing.T) (names []string, all map[string]*message.Message) {
 	t.Helper()
 	all = map[string]*message.Message{}
@@ -104,7 +104,7 @@ func TestGolden(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), b.String()); diff != "" {
-		t.Errorf("what the outside reads has changed (-was +is):\n%s", diff)
+		t.Errorf("the published bytes have changed (-golden +now):\n%s", diff)
 	}
 }
 
@@ -160,7 +160,7 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// TestParseHeadOfAnyLayout reads envelopes in which the data is not the last member, or looks like one.
+// TestParseHeadOfAnyLayout decodes envelopes in which data is not the last member, or looks like one.
 func TestParseHeadOfAnyLayout(t *testing.T) {
 	t.Parallel()
 	for _, payload := range []string{
@@ -183,16 +183,16 @@ func TestUnreadableRows(t *testing.T) {
 	noData := scheduleRow(t, 1, domain.ScheduleCreated)
 	noData.Data = nil
 	if m, err := cloudevents.Schedule(noData, "k3v9"); err == nil {
-		t.Errorf("a row without data made %s", m.Payload)
+		t.Errorf("a row without data became %s", m.Payload)
 	}
 	headers := scheduleRow(t, 1, domain.ScheduleCreated)
 	headers.Headers = json.RawMessage(`["traceparent"]`)
 	if m, err := cloudevents.Schedule(headers, "k3v9"); err == nil {
-		t.Errorf("headers that are a list made %v", m.Metadata)
+		t.Errorf("headers that are a list became %v", m.Metadata)
 	}
 	run := runRow(t)
 	run.Data = json.RawMessage(`{"schedule_id":"nobody"}`)
 	if m, err := cloudevents.Run(run, "k3v9"); err == nil {
-		t.Errorf("a run without a schedule made %s", m.Payload)
+		t.Errorf("a run without a schedule became %s", m.Payload)
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// TestHeadIsJSON holds that a head is written as json.Marshal would.
+// TestHeadIsJSON checks that a head is encoded as json.Marshal would.
 func TestHeadIsJSON(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 3, 1, 12, 0, 0, 120_000_000, time.UTC)

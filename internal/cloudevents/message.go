@@ -12,17 +12,17 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// Schedule makes the message of a row about a schedule.
+// Schedule returns the message of a row about a schedule.
 func Schedule(row outbox.Row, epoch string) (*message.Message, error) {
 	return fromRow(row, epoch, row.Aggregate.String(), row.Data)
 }
 
-// Zone makes the message of a row about a time zone. It has no subject: that is a schedule's.
+// Zone returns the message of a row about a time zone. It has no subject, because subjects are schedules.
 func Zone(row outbox.Row, epoch string) (*message.Message, error) {
 	return fromRow(row, epoch, "", row.Data)
 }
 
-// dueRun is what a task stream tells of a run.
+// dueRun is the data of a run on a task stream.
 type dueRun struct {
 	ScheduleID domain.ID       `json:"schedule_id"`
 	RunID      domain.ID       `json:"run_id"`
@@ -32,7 +32,7 @@ type dueRun struct {
 	Kwargs     json.RawMessage `json:"kwargs"`
 }
 
-// Run makes the message of a row about a run, for a task stream.
+// Run returns the message of a row about a run, for a task stream.
 func Run(row outbox.Row, epoch string) (*message.Message, error) {
 	var run dueRun
 	if err := json.Unmarshal(row.Data, &run); err != nil {
@@ -53,7 +53,7 @@ func orElse(raw json.RawMessage, empty string) json.RawMessage {
 	return raw
 }
 
-// EpochStarted makes the message that tells readers to read all schedules again.
+// EpochStarted returns the message that makes readers read all schedules again.
 func EpochStarted(epoch string, at time.Time) (*message.Message, error) {
 	data, err := json.Marshal(map[string]string{"epoch": epoch})
 	if err != nil {
@@ -87,7 +87,7 @@ func (e Event) message() (*message.Message, error) {
 	return message.NewMessage(e.ID, payload), nil
 }
 
-// addHeaders adds the headers as text; what is not text stays as its JSON.
+// addHeaders adds headers to the metadata: strings as they are, other values as their JSON.
 func addHeaders(m message.Metadata, headers json.RawMessage) error {
 	if len(headers) == 0 {
 		return nil

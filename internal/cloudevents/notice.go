@@ -8,7 +8,7 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// notice is in the seed's words; version and type are ours.
+// notice has the members that earlier listeners know, and ours: version and type.
 type notice struct {
 	EventType  string           `json:"event_type"`
 	ScheduleID string           `json:"schedule_id"`
@@ -17,7 +17,8 @@ type notice struct {
 	Type       domain.EventType `json:"type"`
 }
 
-// eventTypes are the three that listeners know. An enabled, disabled or invalidated schedule is to them an updated one.
+// eventTypes maps events to the three types that listeners know. For them a schedule that was enabled, disabled or
+// found invalid is an updated one.
 var eventTypes = map[domain.EventType]string{
 	domain.ScheduleCreated:     "schedule_created",
 	domain.ScheduleUpdated:     "schedule_updated",
@@ -27,7 +28,7 @@ var eventTypes = map[domain.EventType]string{
 	domain.ScheduleDeleted:     "schedule_deleted",
 }
 
-// Notice makes the note for Pub/Sub of an event's payload; nil when the event is not for listeners.
+// Notice returns the Pub/Sub notice of an event; nil when the event has none.
 func Notice(payload []byte) ([]byte, error) {
 	h, err := ParseHead(payload)
 	if err != nil {
@@ -44,5 +45,5 @@ func Notice(payload []byte) ([]byte, error) {
 	return text, nil
 }
 
-// isoTime is ISO 8601 as Python writes it; before 3.11, its fromisoformat reads nothing else.
+// isoTime formats a time as Python's isoformat does. Before 3.11, fromisoformat parses no other form.
 func isoTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000-07:00") }

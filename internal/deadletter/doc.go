@@ -1,24 +1,24 @@
-// Package deadletter shows what tactus has set aside so that everything else goes on, and puts it back once its cause is
-// mended. There are four kinds, by their source:
+// Package deadletter lists what tactus has set aside, and puts it back once the cause is mended. Dead letters have four
+// kinds, by their source:
 //
-//   - An event that cannot be encoded for the stream ("events"). It is published in its place, before what came after it,
-//     which needs a new epoch: every event from it on is published again, with the same ids, and consumers read all
-//     schedules anew. Many letters need one epoch.
-//   - A run that a broker refused, or for which no message can be made ("celery", "streams"). It is handed over under the same
-//     task id, as its schedule says now, by a run.due event with the next version.
-//   - A due time that the beat cannot fire ("beat"). Its run, which was recorded as missed, becomes due, as its schedule says
-//     now. A schedule that is deleted, disabled, or was given another trigger since is not run.
-//   - An entry of the event stream that a consumer group cannot read ("entries"). Its group is given it again, within
-//     a minute.
+//   - An event that cannot be encoded for the stream ("events"). Putting it back begins a new epoch, in which every event
+//     from it on is published again, with the same ids: only so does it come before the events that followed it. Consumers
+//     read all schedules again. Many dead letters need one epoch only.
+//   - A run that a broker refused, or for which no message can be made ("celery", "streams"). It is handed over under the
+//     same task id, with the schedule's present definition, by a run.due event with the next version.
+//   - A due time that the beat cannot fire ("beat"). Its run, which was recorded as missed, becomes due, with the schedule's
+//     present definition. If the schedule was deleted, disabled, or given another trigger since, it is not run.
+//   - An entry of the event stream that a consumer group cannot read ("entries"). Its group receives it again within a
+//     minute.
 //
 // What it promises:
 //
-//   - Each letter is put back in one transaction, in which it is also taken off the list. Whatever fails, it is either still a
-//     letter or on its way, and two who put it back at once do so once (TestRetryOnce).
-//   - What ran, or may have, never runs again: only a run that is failed because it was not handed over, or missed because it
-//     was set aside, is put back (TestWhatMayHaveRun).
-//   - What is the matter still sets it aside again, as a new letter.
-//   - What is dropped stays known to the checker, and is not set aside again.
+//   - Each dead letter is put back in one transaction, which also removes it from the list. Whatever fails, it is either
+//     still listed or put back, and if two people put it back at once, it happens once (TestRetryOnce).
+//   - A run that has run, or may have, never runs again: only a run that failed because it was not handed over, or was
+//     missed because it was set aside, is put back (TestWhatMayHaveRun).
+//   - If the cause is not mended, it is set aside again, as a new dead letter.
+//   - The checker still knows of dropped dead letters, and what was dropped is not set aside again.
 //
-// TestEvent, TestTask, TestDueTime and TestEntry take each kind from its fault to its mend, beside others that go on.
+// TestEvent, TestTask, TestDueTime and TestEntry take each kind from its fault to its repair, while others go on.
 package deadletter

@@ -11,7 +11,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/redis"
 )
 
-// Drop takes letters off the list for good, and gives those that it did.
+// Drop removes letters from the list for good, and returns those that it has removed.
 func (b *Box) Drop(ctx context.Context, letters []Letter) (dropped []Letter, err error) {
 	var rows []int64
 	var entries []string

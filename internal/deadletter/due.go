@@ -12,12 +12,13 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// fire has a due time that was set aside fire now, by the row that already stands for it: nothing else can fire it.
+// fire fires a due time that was set aside, through its existing row in tactus.runs. The row keeps any other statement
+// from firing the same due time.
 //
-//   - letter: it is held until the commit. One about a range that was missed anyway has nothing to fire.
-//   - state: how things are, for the answer. A due time belongs to the schedule as it is now when it came after the change
-//     that its due times count from.
-//   - run, event, count: as the beat does it.
+//   - letter: the dead letter, locked until the commit. If it covers a range of missed due times, there is nothing to fire.
+//   - state: the facts on which run decides, for the answer. The due time belongs to the schedule's present trigger only if
+//     it is after effective_from.
+//   - run, event, count: the same writes as when the beat fires.
 const fire = `
 with letter as materialized (
     select id, (data::json->>'schedule_id')::uuid as schedule_id, (data::json->>'due_at')::timestamptz as due_at,
@@ -62,7 +63,7 @@ select exists (select from letter), (select count(*) from event) > 0, coalesce(s
     coalesce(enabled, false), coalesce(counts, false), coalesce(allowed, false), coalesce(kept_back, false), (select count(*) from bell)
 from (select) one left join state on true`
 
-// retryDue fires a due time.
+// retryDue fires a due time that was set aside.
 func (b *Box) retryDue(ctx context.Context, l Letter) (Outcome, error) {
 	var there, done, missed, untouched, enabled, counts, allowed, keptBack bool
 	var status string
@@ -96,7 +97,7 @@ func (b *Box) retryDue(ctx context.Context, l Letter) (Outcome, error) {
 	return kept(l, "somebody else is changing it: try again"), nil
 }
 
-// isOfData tells whether what is the matter still is: Postgres cannot make the event.
+// isOfData reports whether PostgreSQL still cannot make the event, because of the data.
 func isOfData(err error) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && (strings.HasPrefix(e.Code, "22") || strings.HasPrefix(e.Code, "54"))

@@ -14,8 +14,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestDueTime has due times whose event cannot be made, beside one that fires. Mended, one fires by its own row; those that
-// are not wanted any more stay.
+// TestDueTime has due times whose events cannot be made, beside one that fires. Once the cause is mended, one of them
+// fires by its existing row; those that are no longer wanted stay set aside.
 func TestDueTime(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -37,7 +37,7 @@ func TestDueTime(t *testing.T) {
 		}
 	})
 	letters := w.letters(4)
-	testenv.Eventually(t, "the good one fires", func() error {
+	testenv.Eventually(t, "the good schedule fires", func() error {
 		if len(w.handed("good")) != 1 {
 			return errNotYet
 		}
@@ -50,7 +50,7 @@ func TestDueTime(t *testing.T) {
 		}
 		return letters[i : i+1]
 	}
-	testenv.Eventually(t, "they are counted", func() error {
+	testenv.Eventually(t, "the dead letters are counted", func() error {
 		if n := b.Stats().SetAside; n != 4 {
 			return fmt.Errorf("%d are counted", n)
 		}
@@ -75,10 +75,10 @@ func TestDueTime(t *testing.T) {
 		return nil
 	})
 	if got := w.text(`select string_agg(status || ' ' || kind, ',') from tactus.runs where schedule_id = $1`, bad.ID); got != "sent scheduled" && got != "due scheduled" {
-		t.Errorf("its runs are: %s", got)
+		t.Errorf("the schedule's runs are: %s", got)
 	}
 	if got := w.text(`select fired::text from tactus.schedule_counts where schedule_id = $1`, bad.ID); got != "1" {
-		t.Errorf("%s runs are counted", got)
+		t.Errorf("%s runs count towards max_runs", got)
 	}
 	w.letters(3)
 }

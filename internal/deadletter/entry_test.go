@@ -12,7 +12,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestEntry has an entry that its group cannot read. It is mended in its place, as a reader of another version would be.
+// TestEntry has an entry that its group cannot read, and then replaces it by a readable one, as a newer reader would
+// see it.
 func TestEntry(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -61,11 +62,11 @@ func hears(t *testing.T, messages <-chan *message.Message, want string) {
 	select {
 	case m := <-messages:
 		if string(m.Payload) != want {
-			t.Errorf("heard %s, want %s", m.Payload, want)
+			t.Errorf("received %s, want %s", m.Payload, want)
 		}
 		m.Ack()
 	case <-time.After(testenv.Patience):
-		t.Fatalf("%s is not heard", want)
+		t.Fatalf("%s was not received", want)
 	}
 }
 

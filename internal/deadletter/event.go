@@ -9,14 +9,15 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// positions reads through the log: it has no index by schedule, and needs none for what an operator asks for.
+// positions finds the positions of events. It scans the topic: the log has no index by schedule, and an operator's rare
+// request does not justify one.
 const positions = `
 select d.id, coalesce(o.position, 0) from tactus.deadletters d
 left join tactus.outbox o on o.topic = 'schedule'
     and o.aggregate_id = split_part(d.reference, '/', 1)::uuid and o.version = split_part(d.reference, '/', 2)::bigint
 where d.id = any ($1::bigint[]) and d.source = $2 and d.dropped_at is null`
 
-// retryEvents begins one epoch for all of them.
+// retryEvents puts all letters of events back by one new epoch.
 func (b *Box) retryEvents(ctx context.Context, letters []Letter) (done []Outcome, err error) {
 	if len(letters) == 0 {
 		return nil, nil

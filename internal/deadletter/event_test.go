@@ -13,7 +13,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestEvent has two events that cannot be encoded among others, while changes go on. Put back, they come in their places.
+// TestEvent has two events among others that cannot be encoded, while changes go on. Put back, they come in order.
 func TestEvent(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -42,14 +42,14 @@ func TestEvent(t *testing.T) {
 	}
 	stop := w.run(write)
 	w.retry(letters, true, "a new epoch")
-	again := w.letters(2) // nothing was mended
+	again := w.letters(2) // the cause was not mended
 	if slices.ContainsFunc(again, func(l deadletter.Letter) bool { return l.ID == letters[0].ID || l.ID == letters[1].ID }) {
-		t.Errorf("the letters are the same: %+v", again)
+		t.Errorf("the same letters came back: %+v", again)
 	}
 	spoil(nil)
 	w.retry(again, true, "a new epoch")
 	w.letters(0)
-	testenv.Eventually(t, "they are published", func() error {
+	testenv.Eventually(t, "the events are published", func() error {
 		if got := w.lastEpoch(bad.ID.String()); len(got) < 3 || got[0] != "1" || got[1] != "2" || got[2] != "3" {
 			return fmt.Errorf("the epoch has versions %v", got)
 		}
@@ -60,7 +60,7 @@ func TestEvent(t *testing.T) {
 	w.retry(again, false, "put back or dropped already")
 }
 
-// lastEpoch are the versions of a schedule in the stream since its last epoch began.
+// lastEpoch returns the versions of a schedule in the stream since its last epoch began.
 func (w *world) lastEpoch(schedule string) (versions []string) {
 	w.Helper()
 	entries, err := w.redis.XRange(w.Context(), redis.EventStream, "-", "+").Result()
@@ -82,7 +82,8 @@ func (w *world) lastEpoch(schedule string) (versions []string) {
 	return versions
 }
 
-// TestDroppedEvent stays out of the stream, also when that is filled again, and the checker knows.
+// TestDroppedEvent checks that a dropped event stays out of the stream, even when the stream is filled again, and that
+// the checker accepts that.
 func TestDroppedEvent(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -105,7 +106,8 @@ func TestDroppedEvent(t *testing.T) {
 	w.letters(0)
 }
 
-// TestRetryOnUnfinishedEpoch puts two letters back one after the other, before a relay has published anything for the first.
+// TestRetryOnUnfinishedEpoch puts two letters back one after the other, before a relay has published anything of the
+// new epoch.
 func TestRetryOnUnfinishedEpoch(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

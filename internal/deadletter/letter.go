@@ -12,31 +12,31 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// Sources that are no sink of the relay.
+// Sources other than the relay's sinks.
 const (
 	FromBeat    = "beat"
 	FromEntries = "entries"
 )
 
-// Letter is something that was set aside.
+// Letter is a dead letter: a row, run, due time or entry that was set aside.
 type Letter struct {
 	ID        string    `json:"id"`
 	Source    string    `json:"source"`
 	Reference string    `json:"reference"` // SCHEDULE/VERSION, RUN/VERSION, SCHEDULE/DUE TIME, or STREAM/ID GROUP
 	Reason    string    `json:"reason"`
-	Data      string    `json:"data"` // the beginning of it
-	Size      int64     `json:"size"` // of all of it, in bytes
+	Data      string    `json:"data"` // cut to MostData characters
+	Size      int64     `json:"size"` // of the uncut data, in bytes
 	At        time.Time `json:"created_at"`
 }
 
-// Box is where the letters are.
+// Box gives access to the dead letters in PostgreSQL and Redis.
 type Box struct {
 	Pool   *pgxpool.Pool
-	Redis  goredis.UniversalClient // of the events; nil where only rows are counted
-	Stream string                  // of the events
-	Events relay.Route             // to that stream
-	Tasks  []string                // the names of the relay's sinks of tasks
-	Lease  time.Duration           // how long a silent run keeps the next one back, where runs must not overlap
+	Redis  goredis.UniversalClient // the Redis of the events; nil where only rows are counted
+	Stream string                  // the event stream
+	Events relay.Route             // the relay's route to that stream
+	Tasks  []string                // the names of the relay's task sinks
+	Lease  time.Duration           // how long a silent run keeps back the next one, where runs must not overlap
 }
 
 // ErrNone means that there is no such letter.
@@ -45,7 +45,7 @@ var ErrNone = errors.New("there is no such dead letter: it may have been put bac
 // ErrID means that a text is not the id of a letter.
 var ErrID = errors.New("want an id as the list shows it: 17, or 1763978400000-0")
 
-// ids parts the ids of letters in Postgres from those in Redis.
+// parse separates the ids of letters in PostgreSQL from those in Redis.
 func parse(ids []string) (rows []int64, entries []string, err error) {
 	for _, text := range ids {
 		if number, err := strconv.ParseInt(text, 10, 64); err == nil && number > 0 {
@@ -60,6 +60,6 @@ func parse(ids []string) (rows []int64, entries []string, err error) {
 }
 
 func (l Letter) row() int64 {
-	number, _ := strconv.ParseInt(l.ID, 10, 64) // it was made of one
+	number, _ := strconv.ParseInt(l.ID, 10, 64) // cannot fail: the id was made of a number
 	return number
 }

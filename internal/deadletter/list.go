@@ -12,14 +12,14 @@ import (
 	"github.com/tactus-dev/tactus/internal/redis"
 )
 
-// Filter chooses letters. The zero value chooses all.
+// Filter selects letters. The zero value selects all.
 type Filter struct {
 	Source string
-	IDs    []string // all of them have to be there
-	Limit  int      // the newest, of each kind
+	IDs    []string // a missing one is an error
+	Limit  int      // the newest so many of each place, PostgreSQL and Redis; 0 for all
 }
 
-// MostData is how much of a letter's data is shown, in characters.
+// MostData is how many characters of a letter's data are shown.
 const MostData = 4096
 
 const list = `
@@ -28,7 +28,8 @@ from tactus.deadletters
 where dropped_at is null and (@source = '' or source = @source) and (@ids::bigint[] is null or id = any (@ids::bigint[]))
 order by id desc limit nullif(@limit::bigint, 0)`
 
-// List gives letters, oldest first. When only one of Postgres and Redis can be asked, it gives what that one has, and an error.
+// List returns letters, oldest first. If only one of PostgreSQL and Redis answers, List returns that one's letters
+// beside an error.
 func (b *Box) List(ctx context.Context, f Filter) ([]Letter, error) {
 	rows, entries, err := parse(f.IDs)
 	if err != nil {
@@ -89,7 +90,7 @@ func (b *Box) entries(ctx context.Context, ids []string, limit int) (all []Lette
 
 const count = `select source, count(*) from tactus.deadletters where dropped_at is null group by source`
 
-// Count tells how many letters there are of each source. Like List, it tells what it can.
+// Count returns the number of letters by source. Like List, it returns what it has beside an error.
 func (b *Box) Count(ctx context.Context) (map[string]int64, error) {
 	counts := map[string]int64{}
 	rows, err := b.Pool.Query(ctx, count)

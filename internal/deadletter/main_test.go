@@ -31,7 +31,7 @@ func TestMain(m *testing.M) { testenv.Main(m) }
 
 const tasks = "celery"
 
-// world is a log, where it is carried to, and what could not be.
+// world is a log, the Redis that it is published to, and a box of dead letters.
 type world struct {
 	*testing.T
 	pool   *pgxpool.Pool
@@ -135,20 +135,20 @@ func (w *world) text(sql string, args ...any) (found string) {
 	return found
 }
 
-// letters waits until there are so many, and gives them.
+// letters waits until there are n letters, and returns them.
 func (w *world) letters(n int) (all []deadletter.Letter) {
 	w.Helper()
 	testenv.Eventually(w, fmt.Sprintf("%d letters", n), func() (err error) {
 		all, err = w.box.List(w.Context(), deadletter.Filter{})
 		if err == nil && len(all) != n {
-			err = fmt.Errorf("there are %+v", all)
+			err = fmt.Errorf("the letters are %+v", all)
 		}
 		return err
 	})
 	return all
 }
 
-// retry puts letters back, and fails unless that becomes of them.
+// retry puts letters back, and fails the test unless each has the given outcome.
 func (w *world) retry(letters []deadletter.Letter, again bool, result string) {
 	w.Helper()
 	done, err := w.box.Retry(w.Context(), letters)
@@ -162,7 +162,7 @@ func (w *world) retry(letters []deadletter.Letter, again bool, result string) {
 	}
 }
 
-// handed are the tasks in a queue, in the order in which a worker takes them.
+// handed returns the tasks in a queue, in the order in which a worker takes them.
 func (w *world) handed(queue string) (ids []string) {
 	w.Helper()
 	all, err := w.redis.LRange(w.Context(), queue, 0, -1).Result()
@@ -190,7 +190,7 @@ func (w *world) awaitTasks(queue string, want ...string) {
 	})
 }
 
-// awaitEvents waits until every event is in the stream, once and in order, but for so many that are set aside.
+// awaitEvents waits until every event is in the stream, once and in order, except for n that are set aside.
 func (w *world) awaitEvents(aside int64) {
 	w.Helper()
 	testenv.Eventually(w, "every event in the stream", func() error {

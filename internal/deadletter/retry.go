@@ -8,18 +8,18 @@ import (
 	"github.com/tactus-dev/tactus/internal/redis"
 )
 
-// Outcome is what became of a letter that was to be put back.
+// Outcome is the result of putting a letter back.
 type Outcome struct {
 	Letter
 	Again  bool   `json:"again"`
-	Result string `json:"result"` // what happens now, or why it is not put back
+	Result string `json:"result"` // what happens next, or why the letter is not put back
 }
 
 func again(l Letter, what string) Outcome { return Outcome{l, true, what} }
 func kept(l Letter, why string) Outcome   { return Outcome{l, false, why} }
 
-// Retry puts letters back, in the order of their list. What cannot be put back stays, with the reason. After an error it
-// tells what was done before.
+// Retry puts letters back, in the order of their list. A letter that cannot be put back stays, with the reason in its
+// outcome. Beside an error, Retry returns the outcomes up to it.
 func (b *Box) Retry(ctx context.Context, letters []Letter) ([]Outcome, error) {
 	var events []Letter
 	var done []Outcome

@@ -9,12 +9,12 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// handOver has a run that was never handed over be due again. Its event says what its schedule says now.
+// handOver makes a run due again that was never handed over. Its new event has the schedule's present definition.
 //
-//   - letter: it is held until the commit, so that nobody else puts it back or drops it.
-//   - as: how things are, for the answer.
-//   - run: only one that is failed for this letter's reason, of the event that the letter is about, and that no worker is
-//     known to have had. It has not expired, and where runs must not overlap, no other one is unfinished.
+//   - letter: the dead letter, locked until the commit, so that nobody else puts it back or drops it.
+//   - state: the facts on which run decides, for the answer.
+//   - run: the run, if it failed for this letter's reason, by the event that the letter names, and no worker is known to have
+//     received it; if it has not expired; and, where runs must not overlap, if no other run is unfinished.
 const handOver = `
 with letter as materialized (
     select id, split_part(reference, '/', 1)::uuid as run, split_part(reference, '/', 2)::bigint as version, 'it could not be handed over: ' || reason as error
@@ -46,7 +46,7 @@ select exists (select from letter), (select count(*) from event) > 0, coalesce(s
     coalesce(counts, false), coalesce(kept_back, false), coalesce(untouched, false), (select count(*) from bell)
 from (select) one left join state on true`
 
-// retryRun hands a run over again.
+// retryRun hands a run over again that was set aside.
 func (b *Box) retryRun(ctx context.Context, l Letter) (Outcome, error) {
 	var there, done, expired, deleted, counts, keptBack, untouched bool
 	var status string

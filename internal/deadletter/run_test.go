@@ -14,8 +14,8 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// TestTask has a queue whose key is of another type, and a run of which no message can be made; others go on. Mended, both
-// are handed over under the same task ids.
+// TestTask has a queue whose key has another type, and a run for which no message can be made; others go on. Once the
+// causes are mended, both runs are handed over under the same task ids.
 func TestTask(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -38,7 +38,7 @@ func TestTask(t *testing.T) {
 		}
 	}
 	w.retry(letters, true, "under the same task id")
-	again := w.letters(2) // nothing was mended
+	again := w.letters(2) // the causes were not mended
 	w.redis.Del(t.Context(), "blocked")
 	w.put("odd", describe("its task is written again"))
 	w.retry(again, true, "under the same task id")
@@ -56,7 +56,7 @@ func (w *world) block(queue string) {
 	}
 }
 
-// interrupted is a sink whose relay comes no further as soon as something is refused.
+// interrupted is a sink whose relay stops as soon as an entry is refused.
 type interrupted struct {
 	relay.Sink
 	refused bool
@@ -72,8 +72,8 @@ func (s *interrupted) Append(ctx context.Context, at relay.Mark, entries []relay
 	return now, err
 }
 
-// TestRetryWhileTheRelayIsDown puts a run back whose relay died before it had moved the broker past it: one of its two events
-// hands it over.
+// TestRetryWhileTheRelayIsDown puts a run back whose relay died before it moved the broker's mark past the run: one of
+// the run's two events hands it over.
 func TestRetryWhileTheRelayIsDown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -94,7 +94,7 @@ func TestRetryWhileTheRelayIsDown(t *testing.T) {
 	w.awaitTasks("bad", run)
 }
 
-// TestRetryOnce has many put the same letters back.
+// TestRetryOnce puts the same letters back many times at once.
 func TestRetryOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -125,14 +125,14 @@ func TestRetryOnce(t *testing.T) {
 	all.Wait()
 	w.awaitTasks("q", runs...)
 	if n := again.Load(); n != int64(len(runs)) {
-		t.Errorf("%d were put back", n)
+		t.Errorf("%d letters were put back", n)
 	}
 	if n := w.text(`select count(*)::text from tactus.outbox where topic = 'run' and version = 2`); n != "5" {
-		t.Errorf("%s events", n)
+		t.Errorf("there are %s events", n)
 	}
 }
 
-// TestWhatMayHaveRun stays a letter, and so does what is not wanted any more.
+// TestWhatMayHaveRun checks that a run that may have run, or is no longer wanted, stays set aside.
 func TestWhatMayHaveRun(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -182,7 +182,7 @@ func TestWhatMayHaveRun(t *testing.T) {
 	w.letters(len(cases))
 	w.awaitTasks("q", unfinished)
 	if dropped, err := w.box.Drop(t.Context(), letters); err != nil || len(dropped) != len(cases) {
-		t.Errorf("%d dropped, %v", len(dropped), err)
+		t.Errorf("%d letters dropped, %v", len(dropped), err)
 	}
 	w.letters(0)
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// Differences names the columns in which r is not what it should be.
+// Differences describes the columns in which r differs from want.
 func (r Row) Differences(want Row) (all []string) {
 	is, should := r.normal().cells(), want.normal().cells()
 	for i, name := range cellNames {
@@ -19,7 +19,8 @@ func (r Row) Differences(want Row) (all []string) {
 	return all
 }
 
-// normal says the same in the words of this release. What it cannot read stays as it is.
+// normal returns r with its JSON and its trigger re-encoded by this release, so that other forms of the same value
+// compare equal. It leaves a value that it cannot decode unchanged.
 func (r Row) normal() Row {
 	if t, err := domain.ParseTrigger(r.Trigger); err == nil {
 		r.Trigger = t.String()

@@ -9,16 +9,16 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// claim makes known for as long as a transaction lasts that the table beside has somebody. A rebuild that is killed loses its
-// transaction, and with it the claim.
+// claim locks the name of the second table for the rest of a transaction, which shows other rebuilds that the table is
+// in use. A rebuild that is killed loses its transaction, and with it the claim.
 func (b *beside) claim(ctx context.Context, tx pgx.Tx) error {
 	if _, err := tx.Exec(ctx, `select pg_advisory_xact_lock(hashtextextended($1, 0))`, pgx.QueryExecModeExec, b.name); err != nil {
-		return fmt.Errorf("claim the table beside: %w", err)
+		return fmt.Errorf("claim the second table: %w", err)
 	}
 	return nil
 }
 
-// dropLeft removes the tables beside that nobody claims: their rebuilds were killed. A table is made only when it is claimed.
+// dropLeft drops second tables without a claim: their rebuilds were killed. A table is created only under a claim.
 const dropLeft = `
 do $$
 declare
@@ -34,19 +34,19 @@ $$`
 
 func clearLeft(ctx context.Context, pool *pgxpool.Pool) error {
 	if _, err := pool.Exec(ctx, dropLeft); err != nil {
-		return fmt.Errorf("remove what killed rebuilds have left: %w", err)
+		return fmt.Errorf("drop the tables of killed rebuilds: %w", err)
 	}
 	return nil
 }
 
 const dropTimeout = 10 * time.Second
 
-// drop removes the table, also when the rebuild was interrupted.
+// drop drops the second table, also after the rebuild was interrupted.
 func (b *beside) drop(ctx context.Context) {
 	if !b.made {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropTimeout)
 	defer cancel()
-	_, _ = b.pool.Exec(ctx, `drop table if exists tactus.`+b.name) // else the next rebuild removes it
+	_, _ = b.pool.Exec(ctx, `drop table if exists tactus.`+b.name) // if this fails, the next rebuild drops it
 }

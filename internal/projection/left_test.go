@@ -9,8 +9,8 @@ import (
 
 const tablesBeside = `select count(*) from pg_tables where schemaname = 'tactus' and tablename like 'schedules_rebuilt%'`
 
-// TestKilledRebuildLeavesNothing kills a rebuild between writing the right rows beside and swapping them: the next one removes
-// its table.
+// TestKilledRebuildLeavesNothing kills a rebuild between filling the second table and the swap: the next rebuild drops
+// the table.
 func TestKilledRebuildLeavesNothing(t *testing.T) {
 	t.Parallel()
 	w := filled(t)
@@ -19,7 +19,7 @@ func TestKilledRebuildLeavesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := busy.Exec(t.Context(), `create table tactus.schedules_replaced ()`); err != nil { // which it waits for
+	if _, err := busy.Exec(t.Context(), `create table tactus.schedules_replaced ()`); err != nil { // the rebuild waits for this
 		t.Fatal(err)
 	}
 	rebuild := testenv.Program{Env: []string{"DATABASE_URL=" + w.pool.Config().ConnString()}}.Start(t, "rebuild", "--swap")
@@ -29,18 +29,18 @@ func TestKilledRebuildLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := w.want(t, 1, tablesBeside); err != nil {
-		t.Fatalf("it left nothing: %v", err)
+		t.Fatalf("the killed rebuild left no table: %v", err)
 	}
-	testenv.Eventually(t, "the next one removes it", func() error {
+	testenv.Eventually(t, "the next rebuild drops the table", func() error {
 		w.rebuild(t, true)
 		return w.want(t, 0, tablesBeside)
 	})
 	if told, r := w.rebuild(t, false); r.Different != 0 {
-		t.Errorf("%q", told)
+		t.Errorf("the second rebuild found %q", told)
 	}
 }
 
-// TestRebuildLeavesAnothersTable has a second rebuild come while a first one is between two rows.
+// TestRebuildLeavesAnothersTable has a second rebuild run while a first one is between two rows.
 func TestRebuildLeavesAnothersTable(t *testing.T) {
 	t.Parallel()
 	w := filled(t)
@@ -51,12 +51,12 @@ func TestRebuildLeavesAnothersTable(t *testing.T) {
 			return nil
 		}
 		if _, second := w.rebuild(t, true); second.Replaced != 4 {
-			t.Errorf("the second: %+v", second)
+			t.Errorf("the second rebuild: %+v", second)
 		}
 		return w.want(t, 1, tablesBeside)
 	}})
 	if err != nil || r.Different != 4 || r.Replaced != 0 {
-		t.Errorf("the first: %+v, %v", r, err)
+		t.Errorf("the first rebuild: %+v, %v", r, err)
 	}
 	if told, r := w.rebuild(t, false); r.Different != 0 {
 		t.Errorf("%q", told)

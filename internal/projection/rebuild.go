@@ -16,31 +16,31 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// Difference is a row that is not what the events make.
+// Difference describes a row that differs from what the events say.
 type Difference struct {
 	ID      domain.ID
-	Version int64 // of the newest event; 0 when there is none
-	Is      int64 // version of the row; 0 when there is none
-	What    []string
-	row     *Row // as it should be; nil when there should be none, or when its event cannot be read
-	event   bool
+	Version int64    // the version of the newest event; 0 when there is none
+	Is      int64    // the version of the row; 0 when there is none
+	What    []string // the differences, in words
+	row     *Row     // the correct row; nil when there should be none, or its event cannot be read
+	event   bool     // whether there is an event
 }
 
-// Config says what to do with what differs.
+// Config configures a rebuild.
 type Config struct {
-	Swap bool                   // put it right
-	Tell func(Difference) error // is told of each
+	Swap bool                   // correct the rows that differ
+	Tell func(Difference) error // called for each difference; may be nil
 }
 
-// Result is what a rebuild found, and did.
+// Result counts what a rebuild has found and done.
 type Result struct {
-	Schedules int64 // that have events
-	Different int64
-	Replaced  int64 // rows put right
-	Left      int64 // rows that cannot be rebuilt, or that were changed meanwhile: for the next rebuild
+	Schedules int64 // schedules with events
+	Different int64 // rows that differ, are missing, or have no event
+	Replaced  int64 // rows corrected
+	Left      int64 // rows that cannot be rebuilt, or were changed in the meantime and are left to the next rebuild
 }
 
-// Rebuild makes the projection again and compares it with the table.
+// Rebuild computes all rows from the events and compares them with the table. With config.Swap it corrects the table.
 func Rebuild(ctx context.Context, pool *pgxpool.Pool, config Config) (r Result, err error) {
 	b := newBeside(pool)
 	if config.Swap {
@@ -51,7 +51,7 @@ func Rebuild(ctx context.Context, pool *pgxpool.Pool, config Config) (r Result, 
 	defer b.drop(ctx)
 	err = pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, unhurried); err != nil {
-			return fmt.Errorf("take time: %w", err)
+			return fmt.Errorf("lift the time limits: %w", err)
 		}
 		if err := b.claim(ctx, tx); err != nil {
 			return err
@@ -59,14 +59,14 @@ func Rebuild(ctx context.Context, pool *pgxpool.Pool, config Config) (r Result, 
 		if err := r.compare(ctx, tx, config, b); err != nil || !config.Swap {
 			return err
 		}
-		r.Replaced, err = b.swap(ctx) // while the table beside is still claimed
+		r.Replaced, err = b.swap(ctx) // while this transaction still holds the claim on the second table
 		r.Left = r.Different - r.Replaced
 		return err
 	})
 	return r, err
 }
 
-// unhurried lets the transaction last for as long as the swap, whatever an administrator has set.
+// unhurried lifts the time limits of the session for this transaction, which lasts as long as the whole rebuild.
 const unhurried = `select set_config('statement_timeout', '0', true), set_config('idle_in_transaction_session_timeout', '0', true)`
 
 func (r *Result) compare(ctx context.Context, tx pgx.Tx, config Config, b *beside) error {
@@ -88,10 +88,10 @@ func (r *Result) compare(ctx context.Context, tx pgx.Tx, config Config, b *besid
 	return nil
 }
 
-// mendable tells whether it is known what should be.
+// mendable reports whether the correct state of the row is known.
 func (d Difference) mendable() bool { return d.row != nil || !d.event }
 
-// newestEvents has all that is needed: the data of an event is the whole schedule.
+// newestEvents selects the newest event of each schedule. An event's data is the whole schedule.
 const newestEvents = `
 select distinct on (aggregate_id) aggregate_id, version, type, data, ` + sqlexpr.OccurredAt + `
 from tactus.outbox where topic = 'schedule' order by aggregate_id, version desc, position desc`
@@ -104,13 +104,13 @@ type newestEvent struct {
 	At      time.Time
 }
 
-// compare goes through events and rows side by side.
+// compare merges events and rows, both in the order of ids, and yields the differences.
 func compare(ctx context.Context, tx pgx.Tx, schedules *int64) iter.Seq2[Difference, error] {
 	return func(yield func(Difference, error) bool) {
 		nextRow, stop := iter.Pull2(cursor.Rows[Row](ctx, tx, "rows", Select+` order by id`))
 		defer stop()
 		is, err, more := nextRow()
-		if err != nil { // the transaction is aborted, and every further error would only say so
+		if err != nil { // the transaction is aborted: further errors would only say so
 			yield(Difference{}, err)
 			return
 		}
@@ -155,7 +155,7 @@ func unknown(is Row) Difference {
 	return Difference{ID: is.ID, Is: is.Version, What: []string{"there is a row and no event"}}
 }
 
-// against compares what the event makes with the row that is there, if there is one.
+// against compares what the event says with the row; is is nil when there is no row.
 func (e newestEvent) against(is *Row) Difference {
 	d := Difference{ID: e.ID, Version: e.Version, event: true}
 	if is != nil {

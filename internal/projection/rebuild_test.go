@@ -26,7 +26,7 @@ type world struct {
 	store *outbox.Store
 }
 
-// filled has four schedules of three versions each; the last of them is deleted.
+// filled returns a world with four schedules of three versions each; the last one is deleted.
 func filled(t *testing.T) world {
 	t.Helper()
 	pool := testenv.Database(t)
@@ -67,7 +67,7 @@ func (w world) sql(t *testing.T, sql string, args ...any) {
 	}
 }
 
-// rows are those of the table, as text, but for what every change moves.
+// rows returns the rows of the table as text, without the columns that every change moves.
 func (w world) rows(t *testing.T) (all []string) {
 	t.Helper()
 	rows, err := w.pool.Query(t.Context(), `select (to_jsonb(s) - '{version,effective_from,updated_at}'::text[])::text from tactus.schedules s order by id`)
@@ -100,12 +100,12 @@ func (w world) count(t *testing.T, sql string) (n int) {
 	return n
 }
 
-// TestSpoiledIsPutRight spoils the table in a way, finds it, puts it right, and has it all back, each row with an event.
+// TestSpoiledIsPutRight spoils the table, and checks that a rebuild finds and corrects it, with one event for each row.
 func TestSpoiledIsPutRight(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		spoil []string
-		want  []string // beginnings of what is told
+		want  []string // beginnings of the differences
 	}{
 		"nothing":          {[]string{`select 1`}, nil},
 		"a changed column": {[]string{`update tactus.schedules set policy = replace(policy, '60', '61') where name = 'a'`}, []string{"policy is "}},
@@ -133,10 +133,10 @@ func TestSpoiledIsPutRight(t *testing.T) {
 			spoiled, strays := w.rows(t), w.count(t, `select count(*) from tactus.schedules where name = 'made up'`)
 			told, r := w.rebuild(t, false)
 			if !slices.EqualFunc(told, c.want, strings.HasPrefix) || (len(c.want) == 0) != (r.Different == 0) {
-				t.Errorf("told %q, want %q; %+v", told, c.want, r)
+				t.Errorf("found %q, want %q; %+v", told, c.want, r)
 			}
 			if !slices.Equal(w.rows(t), spoiled) {
-				t.Error("without --swap something was written")
+				t.Error("a rebuild without --swap has written")
 			}
 			if _, r = w.rebuild(t, true); r.Replaced != r.Different || r.Left != 0 {
 				t.Errorf("%+v", r)
@@ -145,30 +145,30 @@ func TestSpoiledIsPutRight(t *testing.T) {
 				t.Errorf("%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(before, "\n"))
 			}
 			if told, again := w.rebuild(t, false); again.Different != 0 {
-				t.Errorf("put right, and still %q", told)
+				t.Errorf("after the swap a rebuild still finds %q", told)
 			}
 			if n := w.count(t, `select count(*) from pg_tables where tablename like 'schedules_rebuilt%'`); n != 0 {
-				t.Errorf("%d tables are left beside", n)
+				t.Errorf("%d second tables are left", n)
 			}
 			if n := w.count(t, `select count(*) from tactus.outbox where topic = 'schedule'`); n != 13+int(r.Different)-strays {
-				t.Errorf("%d events after %d rows were put right", n, r.Different)
+				t.Errorf("%d events for %d corrected rows", n, r.Different)
 			}
 		})
 	}
 }
 
-// TestReplacedIsKept finds the old rows where they are said to be.
+// TestReplacedIsKept finds the old rows in tactus.schedules_replaced.
 func TestReplacedIsKept(t *testing.T) {
 	t.Parallel()
 	w := filled(t)
 	w.sql(t, `update tactus.schedules set policy = 'spoiled' where name = 'a'`)
 	w.rebuild(t, true)
 	if n := w.count(t, `select count(*) from tactus.schedules_replaced where schedule->>'policy' = 'spoiled' and version = 3`); n != 1 {
-		t.Errorf("%d rows are kept", n)
+		t.Errorf("%d old rows are kept", n)
 	}
 }
 
-// TestUnreadableIsLeft has an event that nobody can read: its row stays.
+// TestUnreadableIsLeft has an event that cannot be decoded: the rebuild reports its row and leaves it.
 func TestUnreadableIsLeft(t *testing.T) {
 	t.Parallel()
 	w := filled(t)
@@ -179,11 +179,11 @@ func TestUnreadableIsLeft(t *testing.T) {
 		t.Errorf("%q, %+v", told, r)
 	}
 	if !slices.Equal(w.rows(t), before) {
-		t.Error("the row was touched")
+		t.Error("the row was changed")
 	}
 }
 
-// TestBeatReadsAgain has a beat that loaded a spoiled trigger: it learns the right one, though no event tells of it.
+// TestBeatReadsAgain has a beat that loaded a wrong trigger: the rebuild's events make it read the right one.
 func TestBeatReadsAgain(t *testing.T) {
 	t.Parallel()
 	w := filled(t)
@@ -206,7 +206,7 @@ func TestBeatReadsAgain(t *testing.T) {
 	if _, r := w.rebuild(t, true); r.Replaced != 1 {
 		t.Errorf("%+v", r)
 	}
-	testenv.Eventually(t, "it fires each second", func() error { return w.want(t, 1, `select least(count(*), 1) from tactus.runs`) })
+	testenv.Eventually(t, "the beat fires each second", func() error { return w.want(t, 1, `select least(count(*), 1) from tactus.runs`) })
 	stop()
 	running.Wait()
 }
@@ -219,7 +219,7 @@ func (w world) want(t *testing.T, want int, sql string) error {
 	return nil
 }
 
-// TestSwapLosesNoWrite rebuilds a spoiled table again and again while writers change, create, rename and delete.
+// TestSwapLosesNoWrite rebuilds a spoiled table again and again while writers update, create, rename and delete.
 func TestSwapLosesNoWrite(t *testing.T) {
 	t.Parallel()
 	w := filled(t)
@@ -246,10 +246,10 @@ func TestSwapLosesNoWrite(t *testing.T) {
 		t.Errorf("%q", told)
 	}
 	if n := w.count(t, `select count(*) from (select aggregate_id, version from tactus.outbox where topic = 'schedule' group by 1, 2 having count(*) > 1) twice`); n != 0 {
-		t.Errorf("%d versions were written twice: a write was lost", n)
+		t.Errorf("%d versions were written twice, so a write was lost", n)
 	}
 	if n := w.count(t, `select count(*) from (select version - lag(version, 1, 0::bigint) over (partition by aggregate_id order by position) as step from tactus.outbox where topic = 'schedule') s where step <> 1`); n != 0 {
-		t.Errorf("%d steps are not by one", n)
+		t.Errorf("%d versions do not follow the one before by one", n)
 	}
-	t.Logf("%d rows put right beside %d changes", replaced, w.count(t, `select count(*) from tactus.outbox`))
+	t.Logf("%d rows corrected during %d changes", replaced, w.count(t, `select count(*) from tactus.outbox`))
 }

@@ -33,15 +33,15 @@ type Row struct {
 	Task          string
 }
 
-// Select reads rows, in the order of the members of Row. A time that no event can say is drawn to where it differs from all that
-// they do say.
+// Select reads rows, in the order of the members of Row. It moves a time outside the years that an event can express to
+// the nearest such year, where the time differs from every expressible one.
 var Select = `
 select id, name, version, enabled, coalesce(invalid_reason, ''), coalesce(managed_by, ''), trigger, (` + sqlexpr.InYears("anchor") + `), policy,
     ` + sqlexpr.InYears("effective_from") + `, ` + sqlexpr.InYears("trigger_set_at") + `,
     ` + sqlexpr.InYears("created_at") + `, ` + sqlexpr.InYears("updated_at") + `, ` + sqlexpr.InYears("deleted_at") + `, category, tags, definition::text, task::text
 from tactus.schedules`
 
-// Of is the row that a schedule makes.
+// Of returns the row of a schedule.
 func Of(s domain.Schedule) (Row, error) {
 	p, err := outbox.Project(s)
 	if err != nil {
@@ -61,7 +61,7 @@ func Of(s domain.Schedule) (Row, error) {
 
 var seed = maphash.MakeSeed()
 
-// Fingerprint is of the text of a row, for comparisons within this process.
+// Fingerprint returns a hash of a row's text, for comparisons within this process.
 func (r Row) Fingerprint() uint64 {
 	var h maphash.Hash
 	h.SetSeed(seed)

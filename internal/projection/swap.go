@@ -12,20 +12,20 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// beside is the table in which the right rows wait. It is made when there is the first.
+// beside is the second table, which holds the correct rows until the swap. It is created with the first row.
 type beside struct {
 	pool *pgxpool.Pool
 	name string
 	made bool
-	rows [][]any // not written yet
-	size int     // of their documents
+	rows [][]any // not yet written to the table
+	size int     // bytes of the JSON in rows
 }
 
 func newBeside(pool *pgxpool.Pool) *beside {
 	return &beside{pool: pool, name: "schedules_rebuilt_" + strings.ReplaceAll(outbox.NewID().String(), "-", "")}
 }
 
-// What is written at once.
+// The limits of one write to the second table.
 const (
 	batchRows  = 500
 	batchBytes = 4 << 20
@@ -34,8 +34,8 @@ const (
 const columns = `id, name, version, enabled, invalid_reason, managed_by, trigger, anchor, policy, effective_from, trigger_set_at,
     created_at, updated_at, deleted_at, category, tags, definition, task`
 
-// makeBeside has, besides the columns of the projection, the version of the row that is there (0: none), and whether one
-// should be there.
+// makeBeside creates the second table. Besides the projection's columns it has the version of the row to be replaced
+// (0: there is none), and whether there should be a row at all.
 const makeBeside = `
 create table tactus.%s as select ` + columns + `, 0::bigint as is_version, true as wanted from tactus.schedules limit 0`
 
@@ -45,7 +45,7 @@ create table if not exists tactus.schedules_replaced (replaced_at timestamptz no
 func (b *beside) add(ctx context.Context, d Difference) error {
 	if !b.made {
 		if _, err := b.pool.Exec(ctx, fmt.Sprintf(makeBeside, b.name)); err != nil {
-			return fmt.Errorf("make a table beside: %w", err)
+			return fmt.Errorf("create the second table: %w", err)
 		}
 		b.made = true
 	}
@@ -83,15 +83,15 @@ func (b *beside) flush(ctx context.Context) error {
 	_, err := b.pool.CopyFrom(ctx, pgx.Identifier{"tactus", b.name}, names, pgx.CopyFromRows(b.rows))
 	b.rows, b.size = nil, 0
 	if err != nil {
-		return fmt.Errorf("write the table beside: %w", err)
+		return fmt.Errorf("write the second table: %w", err)
 	}
 	return nil
 }
 
-// swapRows replaces the rows that are as they were when they were compared, and makes those that lack. All old rows are
-// gone before the first new one comes, because two schedules may have each other's names. A row that is put right is a
-// change like any other: it has a new version and an event, so that the beat and everybody else hear of it, and counts its
-// due times from now on, so that nobody goes on with one that was computed from the old row.
+// swapRows replaces the rows that are unchanged since they were compared, and inserts the missing ones. It deletes all
+// old rows before it inserts the first new one, because two schedules may have each other's names. A corrected row is a
+// change like any other: it has a new version and an event, so that beats and consumers hear of it, and its due times
+// count from now, so that no beat continues with one computed from the old row.
 const swapRows = `
 with moment as materialized (select clock_timestamp() as now),
 gone as (
@@ -122,10 +122,10 @@ bell as (select ` + sqlexpr.RingSchedules + ` as rung from (select from event li
 select (select count(*) from gone where id not in (select id from put)) + (select count(*) from put), (select count(*) from kept),
     (select count(*) from bell)`
 
-// patiently gives up when somebody's long transaction holds a row: others would wait behind us.
+// patiently limits the wait for a row that another transaction holds, because other sessions queue behind us meanwhile.
 const patiently = `select set_config('lock_timeout', '2s', true), set_config('statement_timeout', '0', true)`
 
-// swap is one round trip and one transaction. It tells how many rows were put right.
+// swap swaps the rows in one round trip and one transaction, and returns how many rows were corrected.
 func (b *beside) swap(ctx context.Context) (replaced int64, err error) {
 	if !b.made {
 		return 0, nil
@@ -134,7 +134,7 @@ func (b *beside) swap(ctx context.Context) (replaced int64, err error) {
 		return 0, err
 	}
 	if _, err := b.pool.Exec(ctx, makeReplaced); err != nil {
-		return 0, fmt.Errorf("make tactus.schedules_replaced: %w", err)
+		return 0, fmt.Errorf("create tactus.schedules_replaced: %w", err)
 	}
 	var batch pgx.Batch
 	batch.Queue(patiently)

@@ -9,7 +9,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// appendAgain looks at each run once more, under its lock. One that somebody writes to just now is heard of, and no loss.
+// appendAgain makes lost runs due again. It checks each run once more, under the run's lock: between Find and here a
+// run may have started. It skips a locked row, because whoever writes to the run just now has heard of it.
 const appendAgain = `
 with lost as (
     update tactus.runs r set status = 'due', sent_at = null, redelivered = r.redelivered + 1
@@ -37,7 +38,8 @@ event as (
 bell as (select ` + sqlexpr.RingRuns + ` as rung from (select from event limit 1) e)
 select (select count(*) from event), (select count(*) from bell)`
 
-// Again has the relay hand runs over again, and tells how many: those that have started meanwhile are not.
+// Again appends an event for each lost run, so that the relay hands it over again, and returns how many. Runs that have
+// started in the meantime are left out.
 func Again(ctx context.Context, pool *pgxpool.Pool, config Config, lost []Lost) (again int64, err error) {
 	ids := make([]string, len(lost))
 	for i, run := range lost {

@@ -15,13 +15,13 @@ import (
 	"github.com/tactus-dev/tactus/internal/celery"
 )
 
-// broker knows which messages there are, queue by queue as they are asked for.
+// broker knows the messages in the queues. It reads each queue once, when a run of the queue is asked for first.
 type broker struct {
 	client  goredis.UniversalClient
 	config  celery.Config
-	read    map[string]bool
-	unread  map[string]*Unread
-	present map[domain.ID]struct{}
+	read    map[string]bool        // queues that have been read, or tried
+	unread  map[string]*Unread     // queues that could not be read
+	present map[domain.ID]struct{} // task ids of the messages in the queues read
 }
 
 func newBroker(client goredis.UniversalClient, config celery.Config) *broker {
@@ -30,14 +30,19 @@ func newBroker(client goredis.UniversalClient, config celery.Config) *broker {
 	}
 }
 
-// lost are those of which there is no message. Queues are read before what was taken from them: a message that is taken
-// meanwhile is seen at least once. Of a queue that the broker does not let us read nothing is known, so none of it is lost.
+// lost returns the runs that have no message. The order of reading matters. A worker moves a message from its queue to
+// unacked, so the queues are read first:
+//
+//	queue, then unacked    a message that moves in between is seen in both, or in one
+//	unacked, then queue    a message that moves in between is seen in neither, and its run is handed over twice
+//
+// For runs of an unreadable queue nothing is known, so none of them counts as lost.
 func (b *broker) lost(ctx context.Context, open []domain.DueRun) (lost []Lost, err error) {
 	runs, fresh := make([]Lost, 0, len(open)), false
 	for _, due := range open {
 		run, to, err := b.describe(due)
 		if err != nil {
-			continue // the relay sets aside what cannot be handed over any more
+			continue // cannot be encoded any more: the relay sets such a run aside
 		}
 		runs = append(runs, run)
 		if !b.read[run.Queue] {
@@ -64,14 +69,15 @@ func (b *broker) lost(ctx context.Context, open []domain.DueRun) (lost []Lost, e
 	return lost, nil
 }
 
-// refused reports whether the broker answered, and would not read: the queue has another type, or is not for this user. What
-// concerns all queues (the broker is loading, a part of a Cluster is down) is refused for each.
+// refused reports whether the broker answered and refused to read: the queue has another type, or this user must not
+// read it. An error that concerns the whole server (loading, a part of a Cluster is down) is such an answer for each
+// queue.
 func refused(err error) bool {
 	_, ok := errors.AsType[goredis.Error](err)
 	return ok
 }
 
-// skipped are the queues that could not be read.
+// skipped returns the queues that could not be read.
 func (b *broker) skipped() (all []Unread) {
 	for _, name := range slices.Sorted(maps.Keys(b.unread)) {
 		all = append(all, *b.unread[name])
@@ -80,7 +86,7 @@ func (b *broker) skipped() (all []Unread) {
 }
 
 func (b *broker) describe(due domain.DueRun) (Lost, celery.Address, error) {
-	due.ExpiresSeconds = 0 // whether it has expired was asked of Postgres
+	due.ExpiresSeconds = 0 // the query has checked the expiry already
 	to, _, err := celery.Encode(due, uuid.NewString(), b.config)
 	queue := to.Key
 	if to.Through != nil {
@@ -89,8 +95,8 @@ func (b *broker) describe(due domain.DueRun) (Lost, celery.Address, error) {
 	return Lost{Run: due.RunID, Schedule: due.ScheduleID, Name: due.ScheduleName, DueAt: due.DueAt, Queue: queue}, to, err
 }
 
-// readAll reads the queue that an address names. Of an exchange it reads every queue that is bound in any way: what is
-// bound now is perhaps not by what it was bound when the message came.
+// readAll reads the queue of an address. For an exchange it reads all queues that are bound to it in any way, because
+// the bindings may have changed since the message was handed over.
 func (b *broker) readAll(ctx context.Context, to celery.Address) error {
 	keys := []string{to.Key}
 	if to.Through != nil {
@@ -110,7 +116,8 @@ func (b *broker) readAll(ctx context.Context, to celery.Address) error {
 
 const page = 1000
 
-// readQueue reads from the end at which messages come in: those that come meanwhile move others on, so that none is missed.
+// readQueue reads a list from its head, where new messages come in: they push unread messages back, towards the pages
+// still to be read, so that none is missed.
 func (b *broker) readQueue(ctx context.Context, key string) error {
 	for start := int64(0); ; start += page {
 		messages, err := b.client.LRange(ctx, key, start, start+page-1).Result()
@@ -126,7 +133,7 @@ func (b *broker) readQueue(ctx context.Context, key string) error {
 	}
 }
 
-// readTaken reads what workers have taken and not acknowledged.
+// readTaken reads the messages that workers have received and not acknowledged.
 func (b *broker) readTaken(ctx context.Context) error {
 	key := b.config.KeyPrefix + "unacked"
 	for cursor := uint64(0); ; {
@@ -146,7 +153,7 @@ func (b *broker) readTaken(ctx context.Context) error {
 	}
 }
 
-// note keeps the id of a message. What is not ours has none that we look for.
+// note records the task id of a message. A message that is not ours has an id that no run has.
 func (b *broker) note(message []byte) {
 	var m struct{ Headers struct{ ID domain.ID } }
 	if json.Unmarshal(message, &m) == nil {

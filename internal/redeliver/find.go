@@ -17,14 +17,14 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// Config says what may be lost.
+// Config says which runs may count as lost.
 type Config struct {
-	Sink      string        // what relay_batches calls the sink of the lists
+	Sink      string        // the name of the sink for lists in relay_batches
 	Celery    celery.Config // how the workers' queues are named
-	OlderThan time.Duration // since it was handed over: what is younger may be on its way
-	NewerThan time.Duration // since it was fired: what is older is not wanted any more
-	Schedule  domain.ID     // of one schedule only, unless zero
-	Untracked bool          // tasks that ignore their result, too
+	OlderThan time.Duration // only runs handed over longer ago: a younger one may be on its way
+	NewerThan time.Duration // only runs fired more recently: an older one is no longer wanted
+	Schedule  domain.ID     // only runs of this schedule, unless zero
+	Untracked bool          // also tasks that ignore their result
 }
 
 // Lost is a run that the broker has no message of.
@@ -35,20 +35,21 @@ type Lost struct {
 	Queue         string
 }
 
-// Unread is a queue that the broker would not read: its runs may be lost or not.
+// Unread is a queue that the broker refused to read: whether its runs are lost is unknown.
 type Unread struct {
 	Queue string
-	Runs  int64 // that were handed over to it, and not heard of
+	Runs  int64 // runs handed over to it of which nothing was heard
 	Err   error
 }
 
-// candidate is a run that was handed over, and of which nothing was heard.
+// candidate is a run that was handed over and of which nothing was heard.
 type candidate struct {
-	Data json.RawMessage // of its first event
+	Data json.RawMessage // the data of its first event
 }
 
-// candidates are joined with their first event, which was written with them; the batches tell from which position on those
-// may be. A run that is due counts when its event that counts is behind the sink: the relay passed it over.
+// candidates joins runs with their first event, which has the task. The batches bound the positions that have to be
+// scanned. A run whose status is still due counts when its newest event is behind the sink's place: then the relay has
+// passed it over.
 const candidates = `
 with since as (
     select coalesce(min(first_position), 0) as position from tactus.relay_batches
@@ -66,11 +67,12 @@ where r.status in ('due', 'sent') and r.finished_at is null and not r.waiting
         or c.position <= $6 and (c.xid <> all (array(select pg_snapshot_xip($7::pg_snapshot))) or c.position <@ any ($8::text::int8range[])))
 order by r.due_at, r.id`
 
-// Find tells what is lost, in pages. open is how many runs it looked at, unread are the queues that it passed over.
+// Find calls tell with pages of lost runs. It returns how many runs it has checked, and the queues that it could not
+// read.
 func Find(ctx context.Context, pool *pgxpool.Pool, broker goredis.UniversalClient, config Config, tell func([]Lost) error) (
 	open int64, unread []Unread, err error,
 ) {
-	had, life, err := config.had(ctx, pool)
+	had, life, err := config.confirmed(ctx, pool)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -107,8 +109,9 @@ func Find(ctx context.Context, pool *pgxpool.Pool, broker goredis.UniversalClien
 	return open, b.skipped(), nil
 }
 
-// onLists are the runs of a page that were handed to workers, and of which something is to be heard. That is read here, since
-// Postgres cannot decode everything that an event may hold. What has become unreadable is left to the relay, which sets it aside.
+// onLists returns the runs of a page that went to Celery workers, and of which workers report something. It decodes
+// them here, because PostgreSQL cannot decode every JSON value that an event may hold. Runs that cannot be decoded are
+// left to the relay, which sets them aside.
 func (c Config) onLists(page []candidate) []domain.DueRun {
 	runs := make([]domain.DueRun, 0, len(page))
 	for _, one := range page {
@@ -120,8 +123,9 @@ func (c Config) onLists(page []candidate) []domain.DueRun {
 	return runs
 }
 
-// had is what the sink is known to have been given: whole batches.
-func (c Config) had(ctx context.Context, pool *pgxpool.Pool) (outbox.Snapshot, ledger.Life, error) {
+// confirmed returns the snapshot up to which the sink is known to have received events, and the ledger's entry of the
+// sink.
+func (c Config) confirmed(ctx context.Context, pool *pgxpool.Pool) (outbox.Snapshot, ledger.Life, error) {
 	life, err := ledger.ReadLife(ctx, pool, c.Sink)
 	if err != nil {
 		return "", life, err

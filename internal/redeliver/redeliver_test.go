@@ -39,7 +39,7 @@ func newWorld(t *testing.T) *world {
 	return &world{pool, testenv.Redis(t), outbox.NewStore(pool, "")}
 }
 
-// carry lets the real relay hand runs over until the function that it returns is called.
+// carry runs the real relay until the function that it returns is called.
 func (w *world) carry(t *testing.T) (stop func()) {
 	t.Helper()
 	tasks, err := redis.NewTaskSink(w.redis, sink)
@@ -66,7 +66,7 @@ func (w *world) carry(t *testing.T) (stop func()) {
 	return stop
 }
 
-// fire makes runs of a schedule of that name, which has a queue of that name.
+// fire fires runs of a schedule of the given name, which has a queue of the same name.
 func (w *world) fire(t *testing.T, name string, n int, change ...func(*domain.Definition)) (ids []string) {
 	t.Helper()
 	d := domain.Definition{Name: name, CronExpression: "0 0 1 1 *", TaskName: "app.task", Queue: name}
@@ -87,7 +87,7 @@ func (w *world) fire(t *testing.T, name string, n int, change ...func(*domain.De
 	return ids
 }
 
-// handed are the tasks in a queue, in the order in which a worker takes them.
+// handed returns the task ids in a queue, in the order in which a worker takes them.
 func (w *world) handed(t *testing.T, queue string) (ids []string) {
 	t.Helper()
 	all, err := w.redis.LRange(t.Context(), queue, 0, -1).Result()
@@ -97,24 +97,24 @@ func (w *world) handed(t *testing.T, queue string) (ids []string) {
 	slices.Reverse(all)
 	for _, text := range all {
 		var m struct{ Headers struct{ ID string } }
-		if json.Unmarshal([]byte(text), &m) == nil { // what is not JSON is not ours
+		if json.Unmarshal([]byte(text), &m) == nil { // a message that is not JSON is not ours
 			ids = append(ids, m.Headers.ID)
 		}
 	}
 	return ids
 }
 
-// await waits until a queue has exactly these tasks, and all runs were sent that were not spoiled.
+// await waits until a queue has exactly these tasks, and all runs whose events are readable are sent.
 func (w *world) await(t *testing.T, queue string, want []string) {
 	t.Helper()
 	testenv.Eventually(t, "tasks in the queue", func() error {
 		if got := w.handed(t, queue); !slices.Equal(got, want) {
-			return fmt.Errorf("queue %s has %d tasks, want %d, in their order", queue, len(got), len(want))
+			return fmt.Errorf("queue %s has %d tasks, want %d, in order", queue, len(got), len(want))
 		}
 		var due int
 		err := w.pool.QueryRow(t.Context(), `select count(*) from tactus.runs where status = 'due' and id = any ($1::text[]::uuid[])`, want).Scan(&due)
 		if err == nil && due > 0 {
-			err = fmt.Errorf("%d are not sent", due)
+			err = fmt.Errorf("%d runs are not sent", due)
 		}
 		return err
 	})
@@ -129,7 +129,7 @@ func (w *world) sql(t *testing.T, sql string, args ...any) {
 
 var config = redeliver.Config{Sink: sink, NewerThan: time.Hour}
 
-// lost is what is found.
+// lost returns what Find finds.
 func (w *world) lost(t *testing.T, config redeliver.Config) (all []redeliver.Lost, open int64) {
 	t.Helper()
 	open, unread, err := redeliver.Find(t.Context(), w.pool, w.redis, config, func(page []redeliver.Lost) error {
@@ -158,7 +158,7 @@ func (w *world) again(t *testing.T, lost []redeliver.Lost) int64 {
 	return n
 }
 
-// TestPurgedQueue deletes a queue, and nothing else: the relay cannot notice. The same tasks come again, once.
+// TestPurgedQueue deletes a queue only, which the relay cannot notice. The same tasks are handed over again, once.
 func TestPurgedQueue(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -175,18 +175,18 @@ func TestPurgedQueue(t *testing.T) {
 		t.Fatalf("%d of %d are lost: %+v", len(lost), open, lost[:1])
 	}
 	if n := w.again(t, lost); n != 700 {
-		t.Errorf("%d come again", n)
+		t.Errorf("%d runs are handed over again", n)
 	}
 	w.await(t, "purged", purged)
 	if lost, _ := w.lost(t, config); len(lost) != 0 {
-		t.Errorf("%d are still lost", len(lost))
+		t.Errorf("%d runs still count as lost", len(lost))
 	}
-	w.redis.FlushDB(t.Context()) // the relay notices, and must not take both events of a run
+	w.redis.FlushDB(t.Context()) // the relay notices, and must not redeliver a run for both of its events
 	w.await(t, "purged", purged)
 	w.await(t, "kept", kept)
 }
 
-// TestWhatIsLost tells losses from what only looks like one.
+// TestWhatIsLost checks which runs count as lost, among runs that look similar.
 func TestWhatIsLost(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -215,7 +215,7 @@ func TestWhatIsLost(t *testing.T) {
 	w.sql(t, `update tactus.runs set fired_at = now() - interval '2 hours' where id::text = $1`, all[6])
 	w.sql(t, `update tactus.runs set sent_at = now() - interval '20 minutes' where id::text = $1`, all[7])
 	stop()
-	waiting := w.fire(t, "q", 1) // nobody has handed it over yet
+	waiting := w.fire(t, "q", 1) // not handed over yet
 	for name, c := range map[string]struct {
 		change func(*redeliver.Config)
 		want   []string
@@ -237,7 +237,7 @@ func TestWhatIsLost(t *testing.T) {
 	w.await(t, "q", []string{all[0], waiting[0]})
 }
 
-// TestStartedMeanwhile has runs start after they were found lost, and after they were asked for again: they stay as they are.
+// TestStartedMeanwhile has runs start after they were found lost, and after redelivery was asked for: none runs again.
 func TestStartedMeanwhile(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -249,13 +249,13 @@ func TestStartedMeanwhile(t *testing.T) {
 	w.sql(t, `update tactus.runs set status = 'started', started_at = now() where id::text = $1`, all[0])
 	stop()
 	if n := w.again(t, lost); n != 3 {
-		t.Errorf("%d come again", n)
+		t.Errorf("%d runs are handed over again", n)
 	}
-	if n := w.again(t, lost); n != 3 { // nobody asked first whether they were lost: the last event counts
-		t.Errorf("%d come again", n)
+	if n := w.again(t, lost); n != 3 { // without asking first whether they are lost: only the newest event counts
+		t.Errorf("%d runs are handed over again", n)
 	}
 	if lost, _ := w.lost(t, config); len(lost) != 0 {
-		t.Errorf("lost, though they wait for the relay: %v", ids(lost))
+		t.Errorf("runs that wait for the relay count as lost: %v", ids(lost))
 	}
 	w.sql(t, `update tactus.runs set status = 'started', started_at = now() where id::text = $1`, all[1])
 	w.sql(t, `update tactus.runs set expires_at = now() where id::text = $1`, all[2])
@@ -263,7 +263,8 @@ func TestStartedMeanwhile(t *testing.T) {
 	w.await(t, "q", all[3:])
 }
 
-// TestQueueThatCannotBeRead has queues of another type, and one that the user may not read: those of others are found.
+// TestQueueThatCannotBeRead has queues of another type and one that the user may not read: lost runs of others are
+// found.
 func TestQueueThatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -304,6 +305,6 @@ func TestQueueThatCannotBeRead(t *testing.T) {
 		}
 	}
 	if want := []string{"denied", "hash", "set", "stream", "text"}; !slices.Equal(told, want) {
-		t.Errorf("told of %v, want %v", told, want)
+		t.Errorf("unreadable queues %v, want %v", told, want)
 	}
 }

@@ -15,42 +15,42 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// Bound is an end of a range, inclusive: a position in the log or a time. The zero Bound is none.
+// Bound is an inclusive end of a range: a position in the log, or a time. The zero Bound is no bound.
 type Bound struct {
 	Position int64     `json:"position,omitempty"`
 	Time     time.Time `json:"time,omitzero"`
 }
 
-// Range says which events.
+// Range selects events.
 type Range struct {
 	From     Bound              `json:"from,omitzero"`
 	To       Bound              `json:"to,omitzero"`
 	Schedule domain.ID          `json:"schedule,omitzero"`
-	Types    []domain.EventType `json:"types,omitempty"` // none: all
+	Types    []domain.EventType `json:"types,omitempty"` // all types when empty
 }
 
-// Plan is a range as of the instant at which its replay began. It is kept beside the stream, as the mark of its epoch.
+// Plan is a range at the instant when its replay began. It is stored in the stream's mark, as the mark's epoch.
 type Plan struct {
 	Range
-	Snapshot outbox.Snapshot `json:"snapshot"` // what had been committed
+	Snapshot outbox.Snapshot `json:"snapshot"` // the transactions that were committed then
 	Began    time.Time       `json:"began"`
 	Epoch    string          `json:"epoch"` // of the log
 }
 
-// Same tells whether a plan is of a range.
+// Same reports whether the plan has the given range.
 func (p Plan) Same(r Range) bool {
 	return p.From.Position == r.From.Position && p.From.Time.Equal(r.From.Time) && p.To.Position == r.To.Position &&
 		p.To.Time.Equal(r.To.Time) && p.Schedule == r.Schedule && slices.Equal(p.Types, r.Types)
 }
 
-// Count is how many events of a type there are.
+// Count is the number of events of one type.
 type Count struct {
 	Type        domain.EventType
 	N           int64
 	First, Last int64 // positions
 }
 
-// chosen are the rows of a plan. Each condition that is not asked for holds by itself.
+// chosen selects the rows of a plan. A condition whose argument is null or at its limit always holds.
 const chosen = `
 from tactus.outbox
 where topic = 'schedule' and (pg_visible_in_snapshot(xid, @snapshot::text::pg_snapshot) or ` + sqlexpr.BeforeEpoch + `)
@@ -92,7 +92,7 @@ func orNull(t time.Time) *time.Time {
 	return &t
 }
 
-// Count tells how many events of the plan come after a position.
+// Count returns how many events of the plan come after a position, by type.
 func (p Plan) Count(ctx context.Context, pool *pgxpool.Pool, after int64) ([]Count, error) {
 	rows, err := pool.Query(ctx, countChosen, p.args(after))
 	if err != nil {
@@ -109,7 +109,7 @@ const now = `
 select pg_current_snapshot()::text, clock_timestamp(),
     coalesce((select epoch from tactus.relay_sinks where topic = 'schedule' order by registered_at desc limit 1), '')`
 
-// Begin makes a plan of what is committed now.
+// Begin returns a plan for the events of a range that are committed now.
 func Begin(ctx context.Context, pool *pgxpool.Pool, r Range) (Plan, error) {
 	for _, t := range r.Types {
 		if err := replayable(t); err != nil {
@@ -129,18 +129,18 @@ func replayable(t domain.EventType) error {
 	case domain.ScheduleCreated, domain.ScheduleUpdated, domain.ScheduleDeleted, domain.ScheduleEnabled, domain.ScheduleDisabled, domain.ScheduleInvalidated:
 		return nil
 	case domain.RunDue:
-		return &Refusal{"events of runs are not replayed: a replay never runs anything (tactus redeliver hands over again what a broker has lost)"}
+		return &Refusal{"events of runs are not replayed: a replay never runs anything (to hand over again what a broker has lost: tactus redeliver)"}
 	default:
-		return &Refusal{fmt.Sprintf("%q is no type of event: want schedule.created, updated, deleted, enabled, disabled or invalidated", t)}
+		return &Refusal{fmt.Sprintf("unknown type of event %q: want schedule.created, updated, deleted, enabled, disabled or invalidated", t)}
 	}
 }
 
-// Refusal is what a replay will not do, and why.
+// Refusal is the error for a replay that would be harmful or makes no sense.
 type Refusal struct{ Reason string }
 
 func (r *Refusal) Error() string { return r.Reason }
 
-// mark is how a plan is kept. It begins with a word by which it is known.
+// marked is how the epoch of a replay's mark begins. The rest is the plan.
 const marked = "replay "
 
 func (p Plan) mark() (string, error) {

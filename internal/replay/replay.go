@@ -14,7 +14,7 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// Header marks a replayed message: when its replay began.
+// Header is the metadata key that marks a replayed message. Its value is the time at which the replay began.
 const Header = "tactus-replay"
 
 const (
@@ -22,8 +22,8 @@ const (
 	pageBytes = 4 << 20
 )
 
-// Run publishes what of the plan is not in the stream yet, at most rate events a second (0: as fast as it goes). progress
-// is told how many have been published, after each page; it may be nil.
+// Run publishes the events of the plan that are not in the stream yet, at most rate events a second (0: no limit).
+// After each page it calls progress with the number of events published so far, unless progress is nil.
 func (t *Target) Run(ctx context.Context, pool *pgxpool.Pool, p Plan, rate int, progress func(int64)) error {
 	if err := t.begin(ctx, p); err != nil {
 		return err
@@ -47,7 +47,7 @@ func (t *Target) Run(ctx context.Context, pool *pgxpool.Pool, p Plan, rate int, 
 	}
 }
 
-// begin writes the plan beside the stream, unless it is there.
+// begin stores the plan in the stream's mark, unless it is there.
 func (t *Target) begin(ctx context.Context, p Plan) error {
 	epoch, err := p.mark()
 	if err != nil || t.mark.Epoch == epoch {
@@ -71,7 +71,7 @@ func (t *Target) interrupted(err error) error {
 	return err
 }
 
-// read makes entries of the next events, in a page that is bounded by its number and its size.
+// read returns entries for the next events, in a page that is bounded in number and in bytes.
 func (p Plan) read(ctx context.Context, pool *pgxpool.Pool, after int64, limit int) (entries []relay.Entry, err error) {
 	args := p.args(after)
 	args["limit"] = limit
@@ -106,7 +106,7 @@ func (p Plan) entry(row outbox.Row) relay.Entry {
 	return entry
 }
 
-// pace keeps to a rate.
+// pace limits the rate of a replay.
 type pace struct {
 	rate  int
 	began time.Time
@@ -114,7 +114,7 @@ type pace struct {
 
 func newPace(rate int) pace { return pace{rate, time.Now()} }
 
-// pages is how many pages a second a slow replay makes: it goes evenly, not in one jump each second.
+// pages is how many pages a second a slow replay publishes, so that its events come evenly instead of once a second.
 const pages = 10
 
 func (p pace) size() int {
@@ -124,7 +124,7 @@ func (p pace) size() int {
 	return min(page, max(1, p.rate/pages))
 }
 
-// wait waits until so many may have been published.
+// wait waits until the given number of events may have been published.
 func (p pace) wait(ctx context.Context, done int64) error {
 	if p.rate == 0 {
 		return ctx.Err()

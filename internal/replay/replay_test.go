@@ -70,7 +70,8 @@ func (w world) begin(t *testing.T, r replay.Range) replay.Plan {
 	return plan
 }
 
-// replayed reads the stream as a stock reader does, and returns the ids of its events, each held to be marked.
+// replayed reads the stream as a stock subscriber does, checks that each event is marked as replayed, and returns the
+// ids.
 func (w world) replayed(t *testing.T) (ids []string) {
 	t.Helper()
 	entries, err := w.redis.XRange(t.Context(), key, "-", "+").Result()
@@ -99,7 +100,7 @@ func held(t *testing.T, m *message.Message) string {
 	return e.ID
 }
 
-// logged are the ids of the events in the log.
+// logged returns the ids of the events in the log.
 func (w world) logged(t *testing.T, where string, args ...any) (ids []string) {
 	t.Helper()
 	rows, err := w.pool.Query(t.Context(), `select aggregate_id || '/' || version from tactus.outbox where topic = 'schedule' and `+where+` order by position`, args...)
@@ -149,12 +150,13 @@ func TestRanges(t *testing.T) {
 		}
 		want := w.logged(t, c.want)
 		if got := w.replayed(t); !slices.Equal(got, want) || told != int64(len(want)) {
-			t.Errorf("%s: %v, told of %d; want %v", name, got, told, want)
+			t.Errorf("%s: published %v, and counted %d; want %v", name, got, told, want)
 		}
 	}
 }
 
-// TestInterrupted ends a replay again and again; what commits meanwhile, also with a lower position, is no part of it.
+// TestInterrupted ends a replay again and again. Events that commit meanwhile, even at a lower position, are not part
+// of it.
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -180,7 +182,7 @@ func TestInterrupted(t *testing.T) {
 		target := w.open(t)
 		if held, err := target.Plan(); i > 0 {
 			if err != nil || !held.Same(plan.Range) || held.Snapshot != plan.Snapshot {
-				t.Fatalf("the stream holds %+v, %v", held, err)
+				t.Fatalf("the plan in the stream is %+v, %v", held, err)
 			}
 			plan = held
 		} else if !errors.Is(err, replay.ErrNone) {
@@ -199,11 +201,11 @@ func TestInterrupted(t *testing.T) {
 		t.Errorf("%v\nwant %v", got, want)
 	}
 	if counts, err := plan.Count(t.Context(), w.pool, w.open(t).Position()); err != nil || len(counts) != 0 {
-		t.Errorf("left: %+v, %v", counts, err)
+		t.Errorf("events left over: %+v, %v", counts, err)
 	}
 }
 
-// TestRestored replays the log of another server, whose transactions had higher numbers.
+// TestRestored replays a log that was restored from another server, whose transactions had higher numbers.
 func TestRestored(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -246,7 +248,7 @@ func TestLostIsRefilled(t *testing.T) {
 	}
 }
 
-// TestTwoAtOnce runs one plan twice at a time: each event comes once, whichever of the two is told to give way.
+// TestTwoAtOnce runs one plan twice at a time: each event is published once, whichever of the two runs gives way.
 func TestTwoAtOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -263,7 +265,7 @@ func TestTwoAtOnce(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	if i := slices.Index(errs, nil); i < 0 {
-		t.Errorf("none has finished: %v", errs)
+		t.Errorf("neither run has finished: %v", errs)
 	}
 }
 

@@ -16,17 +16,17 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// Target is the stream of a replay.
+// Target is the stream that a replay writes to.
 type Target struct {
 	key  string
 	sink *redis.EventSink
 	mark relay.Mark
 }
 
-// ErrNone means that there is no replay in a stream.
-var ErrNone = errors.New("there is no replay to go on with")
+// ErrNone means that a stream holds no replay.
+var ErrNone = errors.New("there is no replay to continue")
 
-// Open looks at a key, which workers must not read.
+// Open returns the target for a key. It refuses a key that workers may read, or that holds anything but a replay.
 func Open(ctx context.Context, pool *pgxpool.Pool, client goredis.UniversalClient, key string, workers celery.Config) (*Target, error) {
 	if err := refuseName(ctx, pool, client, key, workers); err != nil {
 		return nil, err
@@ -49,10 +49,10 @@ func Open(ctx context.Context, pool *pgxpool.Pool, client goredis.UniversalClien
 }
 
 func refuse(key, format string, args ...any) error {
-	return &Refusal{fmt.Sprintf("%s is no place for a replay: %s; choose a new key, such as tactus:replay:1", key, fmt.Sprintf(format, args...))}
+	return &Refusal{fmt.Sprintf("%s cannot hold a replay: %s; choose a new key, such as tactus:replay:1", key, fmt.Sprintf(format, args...))}
 }
 
-// workersKey tells whether a schedule, living or not, runs its task by a key.
+// workersKey selects whether any schedule, deleted or not, hands its runs over to a key.
 const workersKey = `
 select exists (select from tactus.schedules s where ` + sqlexpr.TaskQueue + ` = $1 or ` + sqlexpr.TaskStream + ` = $1)`
 
@@ -62,7 +62,7 @@ func refuseName(ctx context.Context, pool *pgxpool.Pool, client goredis.Universa
 	case queue == "":
 		return &Refusal{"a replay needs the key of a stream"}
 	case key == redis.EventStream:
-		return refuse(key, "the relay fills it, and publishes again by itself what it has lost")
+		return refuse(key, "the relay fills it, and itself publishes again what was lost")
 	case workers.IsDefault(queue):
 		return refuse(key, "Celery workers read it")
 	case strings.HasPrefix(queue, "_kombu.") || strings.HasPrefix(queue, "celery-task-meta-") || strings.HasPrefix(queue, "unacked"):
@@ -80,12 +80,12 @@ func refuseName(ctx context.Context, pool *pgxpool.Pool, client goredis.Universa
 		return fmt.Errorf("look for %s in the schedules: %w", key, err)
 	}
 	if used {
-		return refuse(key, "schedules run their tasks by it")
+		return refuse(key, "schedules hand their runs over to it")
 	}
 	return nil
 }
 
-// Plan is that of the replay which the stream holds, or ErrNone.
+// Plan returns the plan of the replay in the stream, or ErrNone.
 func (t *Target) Plan() (p Plan, err error) {
 	text, ok := strings.CutPrefix(t.mark.Epoch, marked)
 	if !ok {
@@ -97,5 +97,5 @@ func (t *Target) Plan() (p Plan, err error) {
 	return p, nil
 }
 
-// Position is that of the last event in the stream.
+// Position returns the position of the last event in the stream.
 func (t *Target) Position() int64 { return t.mark.Last.Batch }

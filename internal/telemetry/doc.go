@@ -1,2 +1,2 @@
-// Package telemetry is how operators see a process: /livez, /readyz and /metrics on its HTTP address, and its log.
+// Package telemetry shows a process to its operators: it serves /livez, /readyz and /metrics.
 package telemetry

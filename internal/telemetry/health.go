@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Health collects what a process needs to be ready.
+// Health holds the conditions for a process to be ready.
 type Health struct {
 	mu     sync.Mutex
 	checks []check
@@ -23,14 +23,14 @@ type check struct {
 	ready func(context.Context) error
 }
 
-// Add adds a condition of readiness. It is asked at each request to /readyz, and must answer soon.
+// Add adds a condition of readiness. Each request to /readyz evaluates the condition, so it must return soon.
 func (h *Health) Add(name string, ready func(context.Context) error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.checks = append(h.checks, check{name, ready})
 }
 
-// Fact adds something that /readyz?verbose shows.
+// Fact adds a fact that /readyz?verbose shows.
 func (h *Health) Fact(name, value string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -40,7 +40,7 @@ func (h *Health) Fact(name, value string) {
 	h.facts[name] = value
 }
 
-// Note adds something that /readyz always shows, because who asks must not miss it.
+// Note adds a fact that /readyz always shows, for facts that a reader must not miss.
 func (h *Health) Note(name, value string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -52,8 +52,8 @@ func (h *Health) Note(name, value string) {
 
 const checkTimeout = 3 * time.Second
 
-// Ready asks all conditions side by side, each with a deadline of its own, so that one that is slow blames no other. It
-// answers those that fail with their reasons.
+// Ready evaluates all conditions at once, each with a deadline of its own, so that a slow condition cannot make others
+// fail. It returns the reasons of those that fail, by name.
 func (h *Health) Ready(ctx context.Context) map[string]string {
 	h.mu.Lock()
 	checks := slices.Clone(h.checks)
@@ -108,5 +108,5 @@ func (h *Health) Mount(mux *http.ServeMux) {
 func writeJSON(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // the client may be gone
+	_ = json.NewEncoder(w).Encode(body) // fails only when the client is gone
 }

@@ -8,18 +8,18 @@ import (
 	"strings"
 )
 
-// Hosts are the names by which a process lets itself be called, from the Host of a request. A web page anywhere can have its
-// own name resolve to an address of ours, and then counts as of the same origin (DNS rebinding); it cannot have the name
-// of this machine itself, nor an address.
+// Hosts decides which Host headers a server accepts. A web page can make a name of its own resolve to our address, and
+// its requests then count as of the same origin (DNS rebinding). But the page cannot choose the Host header: it names
+// the page's host, never this machine's own name or address.
 type Hosts struct {
 	names    map[string]bool
-	suffixes []string // .example.org, for the names below example.org
+	suffixes []string // .example.org, allows the names below example.org
 	any      bool
-	loopback bool // only this machine can call
+	loopback bool // the listener accepts connections from this machine only
 }
 
-// NewHosts returns the hosts of a listener's address: this machine's loopback names, and what is allowed: names, *.name for
-// those below a name, * for any. Where other machines can call, addresses are good, too.
+// NewHosts returns the hosts for a listener's address: this machine's loopback names, and the allowed names, where
+// *.name allows the names below a name, and * any. If other machines can connect, all IP addresses are accepted too.
 func NewHosts(on net.Addr, allowed []string) (Hosts, error) {
 	at, isTCP := on.(*net.TCPAddr)
 	h := Hosts{names: map[string]bool{}, loopback: isTCP && at.IP.IsLoopback()}
@@ -40,7 +40,7 @@ func NewHosts(on net.Addr, allowed []string) (Hosts, error) {
 	return h, nil
 }
 
-// Allow reports whether the Host of a request is good. A client that names none (HTTP/1.0) is no browser.
+// Allow reports whether a Host is accepted. A request without one (HTTP/1.0) is accepted, because no browser sends it.
 func (h Hosts) Allow(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name

@@ -45,12 +45,12 @@ func TestHosts(t *testing.T) {
 	}
 	for _, entry := range []string{"", "http://x", "x:80", "a.*", "*.", "**"} {
 		if _, err := telemetry.NewHosts(loopback, []string{entry}); err == nil {
-			t.Errorf("%q is taken", entry)
+			t.Errorf("%q was accepted", entry)
 		}
 	}
 }
 
-// TestRebinding is a web page whose name leads to this server.
+// TestRebinding is a request of a web page whose name resolves to this server.
 func TestRebinding(t *testing.T) {
 	t.Parallel()
 	called := 0

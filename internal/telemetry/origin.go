@@ -11,10 +11,10 @@ var crossOrigin = refusal{
 	"a browser sends this for a page of another origin: open that page under the address of this server, or have its server ask",
 }
 
-// sameOrigin refuses what a browser sends for a page of another origin. Reading is refused as well as writing: such a page sees no
-// answer, but each stream of events that it opens is one fewer for everybody else, and each look at health or metrics asks the
-// database. A site is more than an origin: every name that ends in .localhost is of the same site, and any of them may serve
-// somebody else's page.
+// sameOrigin refuses requests that a browser sends for a page of another origin, reading as well as writing. Such a
+// page cannot see the answer, but each stream of events that it opens takes one away from others, and each request for
+// health or metrics queries the database. The same site is not enough: every name that ends in .localhost is of the
+// same site, and any of them may serve somebody else's page.
 func sameOrigin(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if fromElsewhere(r) {
@@ -25,10 +25,10 @@ func sameOrigin(handler http.Handler) http.Handler {
 	})
 }
 
-// fromElsewhere goes by what browsers say of a request. Other clients say nothing of the kind.
+// fromElsewhere judges by the headers that browsers send. Other clients do not send them.
 func fromElsewhere(r *http.Request) bool {
 	switch r.Header.Get("Sec-Fetch-Site") {
-	case "same-origin", "none": // none: a person typed the address
+	case "same-origin", "none": // none: the user typed the address
 		return false
 	case "":
 	default:

@@ -9,7 +9,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/telemetry"
 )
 
-// TestForeignPagesReachNothing sends what browsers send for pages of other origins, and what others send.
+// TestForeignPagesReachNothing sends requests as browsers send them for pages of other origins, and as other clients
+// do.
 func TestForeignPagesReachNothing(t *testing.T) {
 	t.Parallel()
 	asked := 0
@@ -55,7 +56,7 @@ func TestForeignPagesReachNothing(t *testing.T) {
 				t.Errorf("%s: %v: %v %s, %v", c.name, target, header, body, err)
 			}
 			if asked > before {
-				t.Errorf("%s: %v has reached the handler", c.name, target)
+				t.Errorf("%s: %v reached the handler", c.name, target)
 			}
 		}
 	}

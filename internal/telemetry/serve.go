@@ -28,7 +28,7 @@ func NewRegistry() *prometheus.Registry {
 	return r
 }
 
-// Mux serves health and metrics.
+// Mux returns a handler for health and metrics.
 func Mux(h *Health, r *prometheus.Registry) *http.ServeMux {
 	mux := http.NewServeMux()
 	h.Mount(mux)
@@ -39,21 +39,22 @@ func Mux(h *Health, r *prometheus.Registry) *http.ServeMux {
 const (
 	headerTimeout = 10 * time.Second
 	readTimeout   = 30 * time.Second
-	writeTimeout  = 2 * time.Minute // from the request's end; what streams sets its own
+	writeTimeout  = 2 * time.Minute // from the end of the request; streaming handlers set their own
 	idleTimeout   = 2 * time.Minute
 	closeTimeout  = 10 * time.Second
 )
 
 type draining struct{}
 
-// Draining is closed when the server of a request begins to shut down: an answer without an end has to end then.
+// Draining returns a channel that is closed when the request's server begins to shut down. Endless responses must end
+// then.
 func Draining(request context.Context) <-chan struct{} {
 	done, _ := request.Value(draining{}).(<-chan struct{})
-	return done // nil, which is never closed, on another server
+	return done // nil on another server: never closed
 }
 
-// Serve answers those who call one of the hosts on the listener, unless a page of another origin has them call, until ctx ends,
-// then finishes the requests in hand.
+// Serve serves requests to the given hosts on the listener, except those for pages of other origins, until ctx ends.
+// Then it finishes the requests in progress.
 func Serve(ctx context.Context, l net.Listener, hosts Hosts, handler http.Handler) error {
 	server := &http.Server{
 		Handler: hosts.only(sameOrigin(handler)), ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: 64 << 10,

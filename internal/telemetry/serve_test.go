@@ -15,7 +15,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/telemetry"
 )
 
-// serve runs a server until stop is called; served then tells how it ended.
+// serve runs a server until stop is called. served then returns the server's error.
 func serve(t *testing.T, handler http.Handler) (address string, stop func(), served <-chan error) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -47,7 +47,7 @@ func get(t *testing.T, url string) (status int, body string) {
 	return response.StatusCode, string(raw)
 }
 
-// TestServeFinishesWhatItHasInHand shuts down in the middle of a request.
+// TestServeFinishesWhatItHasInHand shuts a server down in the middle of a request.
 func TestServeFinishesWhatItHasInHand(t *testing.T) {
 	t.Parallel()
 	begun, goOn := make(chan struct{}), make(chan struct{})
@@ -57,7 +57,7 @@ func TestServeFinishesWhatItHasInHand(t *testing.T) {
 		if r.Context().Err() != nil {
 			w.WriteHeader(http.StatusInternalServerError)
 		}
-		_, _ = io.WriteString(w, "done") // the client is ours
+		_, _ = io.WriteString(w, "done") // the client is part of this test
 	}))
 	go func() {
 		<-begun
@@ -72,7 +72,7 @@ func TestServeFinishesWhatItHasInHand(t *testing.T) {
 	}
 }
 
-// TestSlowHeaders begins a request and never ends it: the connection is closed, and nobody waits for it meanwhile.
+// TestSlowHeaders begins a request and never ends it: the connection is closed, and other clients are served meanwhile.
 func TestSlowHeaders(t *testing.T) {
 	t.Parallel()
 	health := &telemetry.Health{}
@@ -110,14 +110,14 @@ func TestHealth(t *testing.T) {
 		t.Errorf("%d %s", status, body)
 	}
 	if status, body := get(t, "http://"+address+"/livez"); status != http.StatusOK {
-		t.Errorf("alive all the same: %d %s", status, body)
+		t.Errorf("/livez of a process that is not ready: %d %s", status, body)
 	}
 	if status, body := get(t, "http://"+address+"/metrics"); status != http.StatusOK || !strings.Contains(body, "go_goroutines") {
 		t.Errorf("%d %s", status, body)
 	}
 }
 
-// TestReadinessBlamesOnlyWhatIsSlow has one condition that answers at its deadline, before others that are well and take a
+// TestReadinessBlamesOnlyWhatIsSlow has one condition that answers at its deadline, before others that hold and take a
 // while.
 func TestReadinessBlamesOnlyWhatIsSlow(t *testing.T) {
 	t.Parallel()

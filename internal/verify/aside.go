@@ -12,11 +12,11 @@ import (
 
 const setAside = `select reference from tactus.deadletters where source = $1`
 
-// readAside reads which events the relay has set aside for a reason: they are not in the stream, and not lost.
+// readAside reads the events that the relay has set aside: they are not in the stream, but not lost either.
 func (c *checker) readAside(ctx context.Context, tx pgx.Tx) error {
 	rows, err := tx.Query(ctx, setAside, c.config.Sink)
 	if err != nil {
-		return fmt.Errorf("read what was set aside: %w", err)
+		return fmt.Errorf("read dead letters: %w", err)
 	}
 	c.aside = map[domain.ID][]uint32{}
 	var reference string
@@ -30,7 +30,7 @@ func (c *checker) readAside(ctx context.Context, tx pgx.Tx) error {
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("read what was set aside: %w", err)
+		return fmt.Errorf("read dead letters: %w", err)
 	}
 	return nil
 }

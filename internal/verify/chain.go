@@ -7,22 +7,23 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// chain is a stretch of a schedule's life in which its due times are of one kind: it may fire, and counts from one instant.
-// Only what does not move due times changes within it.
+// chain is a stretch of a schedule's history in which the schedule may fire and its due times count from one instant.
+// Only changes that move no due time occur within a chain.
 type chain struct {
 	schedule    domain.ID
-	first, last int64 // versions
-	effective   time.Time
-	end         time.Time // of the change that ended it; zero while it lasts
+	first, last int64     // the versions of the schedule that it spans
+	effective   time.Time // due times count from here, exclusive
+	end         time.Time // when a change ended the chain; zero while it lasts
 	recurrence  domain.Recurrence
 	policy      domain.Policy
-	jitter      time.Duration // the longest it had
+	jitter      time.Duration // the longest of its versions
 	triggerSet  time.Time     // max_runs counts from it
-	limited     bool          // by max_runs, at some time
-	mostRuns    int64         // of all values of max_runs; 0 when it was not limited at some time
+	limited     bool          // whether any version had max_runs
+	mostRuns    int64         // the greatest max_runs of its versions; 0 if a version had none
 }
 
-// extend follows a schedule's history by one state. What cannot be scheduled, though nobody has said so yet, is not due.
+// extend continues a schedule's chains by its next state. A schedule whose trigger cannot be evaluated is not due, even
+// if no beat has marked it invalid yet.
 func extend(chains []chain, s domain.Schedule, at time.Time) []chain {
 	var open *chain
 	if n := len(chains); n > 0 && chains[n-1].end.IsZero() {
@@ -46,7 +47,7 @@ func extend(chains []chain, s domain.Schedule, at time.Time) []chain {
 	})
 }
 
-// follow takes a change that moves no due time.
+// follow continues a chain by a version that moves no due time.
 func (c *chain) follow(s domain.Schedule) {
 	c.last, c.policy = s.Version, s.Policy()
 	c.jitter = max(c.jitter, seconds(s.JitterSeconds))
@@ -54,7 +55,7 @@ func (c *chain) follow(s domain.Schedule) {
 	c.mostRuns = max(c.mostRuns, s.MaxRuns) * min(c.mostRuns, s.MaxRuns, 1)
 }
 
-// due tells whether a due time belongs to the chain.
+// due reports whether an instant is a due time of the chain.
 func (c chain) due(at time.Time) bool {
 	next, ok := c.policy.Next(c.recurrence, later(at.Add(-1), c.effective))
 	return ok && next.Equal(at)
@@ -62,16 +63,16 @@ func (c chain) due(at time.Time) bool {
 
 func (c chain) lasts(at time.Time) bool { return c.end.IsZero() || at.Before(c.end) }
 
-// settled tells whether a due time was certainly to fire, or to be recorded, before the chain ended: no beat was away for
-// longer.
+// settled reports whether a due time was certainly to be settled before the chain ended, if no beat was ever away for
+// longer than away.
 func (c chain) settled(due time.Time, away time.Duration) bool {
 	return c.lasts(due.Add(c.jitter + away))
 }
 
-// gap is due times that lack what they should have.
+// gap is a range of due times, all with the same fault.
 type gap struct {
-	from, to time.Time
-	n        int64
+	from, to time.Time // the first and the last of them
+	n        int64     // how many
 }
 
 func (g *gap) add(due time.Time) {
@@ -92,8 +93,16 @@ func (g *gap) take(other *gap) {
 	*other = gap{}
 }
 
-// unsettled are the due times in [from, to] that no run covers. Those at the end of the chain, which an edit may have
-// overtaken, are only counted. Due times are settled in order: what has one after it that is settled was not overtaken.
+// unsettled looks at the due times in [from, to], and returns those that are lost, the number settled by a run or a
+// reason, and the number that an edit may have overtaken.
+//
+// A beat settles a schedule's due times in order. So an unsettled due time before a settled one is lost. Unsettled due
+// times at the end of a chain are lost if the chain lasted long enough for any beat; otherwise an edit may have come
+// before a beat settled them:
+//
+//	due   1    2    3    4    5   | the schedule is edited
+//	      run  -    run  -    -   |
+//	           lost      overtaken, unless the edit came later than jitter and away after them
 func (c chain) unsettled(from, to time.Time, away time.Duration, runs []settledRun, excused func(time.Time) bool) (lost gap, settled, overtaken int64) {
 	var open gap
 	at := later(from.Add(-1), c.effective)
@@ -112,17 +121,17 @@ func (c chain) unsettled(from, to time.Time, away time.Duration, runs []settledR
 	return lost, settled, open.n
 }
 
-// settledRun is a run, or a missed range, of a schedule.
+// settledRun is a run, or a row for a range of missed due times.
 type settledRun struct {
 	Schedule domain.ID
 	ID       domain.ID
 	Version  int64
 	Due      time.Time
-	Until    *time.Time
-	Fired    bool
+	Until    *time.Time // the end of a missed range, inclusive; nil for a run
+	Fired    bool       // neither missed nor skipped
 }
 
-// covered looks for a due time in runs, which are in order.
+// covered reports whether a due time has a run, or lies in a missed range. runs are in the order of their due times.
 func covered(runs []settledRun, due time.Time) bool {
 	due = due.Truncate(time.Microsecond)
 	after, found := slices.BinarySearchFunc(runs, due, func(r settledRun, due time.Time) int { return r.Due.Compare(due) })

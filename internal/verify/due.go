@@ -17,11 +17,11 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// Window is a time in which every due time is looked at.
+// Window is a time in which every due time is checked.
 type Window struct {
 	From, To time.Time
-	Late     time.Duration // how long a due time may take to be settled: younger ones are not looked at
-	Away     time.Duration // how long no beat may have been there: what was due so shortly before an edit may be open (0: Late)
+	Late     time.Duration // how long a due time may take to be settled: younger due times are not checked
+	Away     time.Duration // how long there may have been no beat: due times so shortly before an edit need not be settled (0: Late)
 }
 
 const (
@@ -33,7 +33,7 @@ select schedule_id, id, schedule_version, due_at, until, status not in ('missed'
 where kind = 'scheduled' and due_at <= $2::timestamptz and coalesce(until, due_at) >= $1::timestamptz
 order by schedule_id, due_at`
 
-	// Until then another beat was in charge, and one in shadow mode watched: nothing had to fire.
+	// Until then a beat in shadow mode watched another beat, and no due time had to fire here.
 	readShadow = `select coalesce(max(watermark), '-infinity') from tactus.leases where name in ('shadow', 'switch')`
 
 	firedSince = `
@@ -41,7 +41,7 @@ select count(*), max(due_at) from tactus.runs
 where schedule_id = $1 and kind = 'scheduled' and status not in ('missed', 'skipped') and schedule_version between $2 and $3`
 )
 
-// readDueTimes goes through the histories of all schedules and, beside them, through their runs.
+// readDueTimes merges the histories of all schedules with their runs, and checks each schedule.
 func (c *checker) readDueTimes(ctx context.Context, tx pgx.Tx) error {
 	w := *c.config.Window
 	var began time.Time
@@ -73,11 +73,11 @@ func (c *checker) readDueTimes(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-// readShadow begins a window where the time of another beat ends.
+// readShadow moves the beginning of the window to the end of the last shadow.
 func (c *checker) readShadow(ctx context.Context, tx pgx.Tx, w *Window) error {
 	var until pgtype.Timestamptz
 	if err := tx.QueryRow(ctx, readShadow).Scan(&until); err != nil {
-		return fmt.Errorf("read when another beat was in charge: %w", err)
+		return fmt.Errorf("read until when a beat was a shadow: %w", err)
 	}
 	if until.InfinityModifier == pgtype.Finite && until.Time.After(w.From) {
 		w.From, c.report.ShadowUntil = until.Time.Add(time.Microsecond), &until.Time
@@ -85,7 +85,7 @@ func (c *checker) readShadow(ctx context.Context, tx pgx.Tx, w *Window) error {
 	return nil
 }
 
-// pastEvent is a row of the log.
+// pastEvent is an event of the log.
 type pastEvent struct {
 	ID      domain.ID
 	Version int64
@@ -94,14 +94,14 @@ type pastEvent struct {
 	At      time.Time
 }
 
-// history is what the events say of one schedule.
+// history is the past of one schedule, as its events tell it.
 type history struct {
 	id     domain.ID
 	chains []chain
-	err    error // why it ends before its time
+	err    error // why the rest could not be applied
 }
 
-// histories gathers the events of each schedule.
+// histories groups events by schedule.
 func histories(events iter.Seq2[pastEvent, error]) iter.Seq2[history, error] {
 	return func(yield func(history, error) bool) {
 		var h history
@@ -128,14 +128,14 @@ func (h *history) add(e pastEvent) {
 	if h.err != nil {
 		return
 	}
-	before := domain.Schedule{ID: e.ID, Version: e.Version - 1} // whether a version is lacking is looked at elsewhere
+	before := domain.Schedule{ID: e.ID, Version: e.Version - 1} // missing versions are reported by event
 	s, err := domain.Apply(before, domain.Event{ScheduleID: e.ID, Version: e.Version, Type: e.Type, Data: e.Data, At: e.At})
 	if h.err = err; err == nil {
 		h.chains = extend(h.chains, s, e.At)
 	}
 }
 
-// runReader gives the runs of one schedule after the other, in the order of the histories.
+// runReader yields the runs of one schedule after the other, in the order of the histories.
 type runReader struct {
 	next  func() (settledRun, error, bool)
 	ahead *settledRun
@@ -160,11 +160,11 @@ func (r *runReader) of(id domain.ID) (runs []settledRun, err error) {
 	}
 }
 
-// judge looks at what should have become of a schedule's due times, and at what became of them.
+// judge compares the due times that a schedule should have settled with its runs.
 func (c *checker) judge(ctx context.Context, tx pgx.Tx, h history, runs []settledRun, w Window) error {
 	of := Problem{Kind: DueMissing, ScheduleID: h.id}
 	if h.err != nil {
-		c.problem(of, "its history cannot be followed: %v", h.err)
+		c.problem(of, "its events cannot be applied: %v", h.err)
 		return nil
 	}
 	counted := map[*restore]bool{}
@@ -199,7 +199,7 @@ func (c *checker) judge(ctx context.Context, tx pgx.Tx, h history, runs []settle
 	return nil
 }
 
-// era widens a chain to all versions for which max_runs counts together with it.
+// era widens a chain to all versions with the same trigger: max_runs counts the runs of all of them.
 func (h history) era(ch chain) chain {
 	for _, other := range h.chains {
 		if other.triggerSet.Equal(ch.triggerSet) {
@@ -210,7 +210,7 @@ func (h history) era(ch chain) chain {
 	return ch
 }
 
-// limit excuses a schedule that has used up its runs, and not one that had more.
+// limit checks max_runs: it reports a schedule that had more runs, and forgives unsettled due times after the last one.
 func (c *checker) limit(ctx context.Context, tx pgx.Tx, era chain, lost *gap) error {
 	var fired int64
 	var last *time.Time
@@ -227,7 +227,7 @@ func (c *checker) limit(ctx context.Context, tx pgx.Tx, era chain, lost *gap) er
 	return nil
 }
 
-// judgeRun holds a run against the version that it names. Both ends of a missed range are due times.
+// judgeRun checks that a run was due by the version that it names. Both ends of a missed range must be due times.
 func (c *checker) judgeRun(h history, run settledRun) {
 	of := Problem{Kind: RunNotDue, ScheduleID: run.Schedule, RunID: run.ID, Version: run.Version}
 	for _, ch := range h.chains {
@@ -235,9 +235,9 @@ func (c *checker) judgeRun(h history, run settledRun) {
 			continue
 		}
 		if !ch.due(run.Due) || run.Until != nil && !ch.due(*run.Until) {
-			c.problem(of, "version %d was not due at %s", run.Version, stamp(&run.Due))
+			c.problem(of, "by version %d it was not due at %s", run.Version, stamp(&run.Due))
 		}
 		return
 	}
-	c.problem(of, "version %d was not to fire, and did for %s", run.Version, stamp(&run.Due))
+	c.problem(of, "version %d was not to fire, but has a run for %s", run.Version, stamp(&run.Due))
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// life is the past of one schedule, as it is written into a world.
+// life is the history of one schedule, to be written into a world.
 type life struct {
 	t      *testing.T
 	w      *world
@@ -22,7 +22,7 @@ type life struct {
 	at     []time.Time
 }
 
-// born begins a life at a time.
+// born begins a life at a given time.
 func born(t *testing.T, w *world, at time.Time, d domain.Definition) *life {
 	t.Helper()
 	l := &life{t: t, w: w}
@@ -79,7 +79,7 @@ func (l *life) enable(at time.Time, enabled bool) {
 	}
 }
 
-// lived writes the row that the life has led to.
+// lived writes the schedule's row as the life has left it.
 func (l *life) lived() {
 	l.t.Helper()
 	s := l.now()
@@ -97,11 +97,11 @@ func (l *life) lived() {
 		s.CreatedAt, s.UpdatedAt, deleted, p.Category, p.Tags, p.Definition, p.Task)
 }
 
-// fire does what a beat that is never late would have done until a time, the slow and simple way.
+// fire fires as a beat that is never late would, up to a time, in a slow and simple way.
 func (l *life) fire(until time.Time) (due []time.Time) {
 	l.t.Helper()
-	count := map[time.Time]int64{}   // by when the trigger was set
-	fired := map[[2]time.Time]bool{} // by the instant it counts from, and the due time
+	count := map[time.Time]int64{}   // by trigger_set_at
+	fired := map[[2]time.Time]bool{} // by effective_from and due time
 	var batch pgx.Batch
 	for i, s := range l.states {
 		end := until
@@ -116,7 +116,7 @@ func (l *life) fire(until time.Time) (due []time.Time) {
 			f := s.Policy().FireAt(s.ID, recurrence, at)
 			once := [2]time.Time{s.EffectiveFrom, at}
 			if fired[once] || !f.Before(end) || s.MaxRuns > 0 && count[s.TriggerSetAt] >= s.MaxRuns {
-				continue // an edit of the jitter may make it late: it fires at once then
+				continue // not yet due by its jitter; an edit of the jitter may make it late, and then it fires at once
 			}
 			fired[once] = true
 			count[s.TriggerSetAt]++
@@ -145,8 +145,8 @@ func every(seconds float64) domain.Definition {
 	return domain.Definition{Name: fmt.Sprint("every ", seconds), IntervalSeconds: seconds, TaskName: "app.task"}
 }
 
-// TestAnyHistoryIsUnderstood makes lives of random changes and fires them the slow way: there is nothing to complain of,
-// until one run is taken away or one is added.
+// TestAnyHistoryIsUnderstood makes random histories and fires their due times the slow way: there is no problem, until
+// one run is removed or one is added.
 func TestAnyHistoryIsUnderstood(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -191,7 +191,7 @@ func TestAnyHistoryIsUnderstood(t *testing.T) {
 	}
 }
 
-// spoilRuns takes one run away, and gives it back. Whoever has a limit may have used it up as well.
+// spoilRuns removes one run, and puts it back. A schedule with max_runs may have used them up even without that run.
 func (w *world) spoilRuns(t *testing.T, l *life) {
 	t.Helper()
 	limited := slices.ContainsFunc(l.states, func(s domain.Schedule) bool { return s.MaxRuns > 0 })
@@ -201,19 +201,19 @@ func (w *world) spoilRuns(t *testing.T, l *life) {
 	}
 	report := w.checkDue(t, 0)
 	if tag.RowsAffected() == 1 && !limited && !slices.Equal(kindsOf(report), []string{verify.DueMissing, verify.RunEventUnknown}) {
-		t.Errorf("a run was taken away: %+v", report.Problems)
+		t.Errorf("after a run was removed: %+v", report.Problems)
 	}
 	if _, err := w.pool.Exec(t.Context(), `update tactus.runs set kind = 'scheduled', slot = '00000000-0000-0000-0000-000000000000', status = 'due'`); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// takeRun makes a manual run, with a due time of its own, of what was a due time's.
+// takeRun turns a run into a manual one with another due time, which leaves its due time without a run.
 const takeRun = `
 update tactus.runs set kind = 'manual', slot = id, status = 'missed' where (schedule_id, due_at) =
     (select schedule_id, due_at from tactus.runs where schedule_id = $1 and due_at < $2 order by random() limit 1)`
 
-// TestDueTimesThatAreNotAsTheyShouldBe has a schedule that is due each minute from start on, for ten minutes.
+// TestDueTimesThatAreNotAsTheyShouldBe has a schedule that is due each minute for ten minutes, beginning at start.
 func TestDueTimesThatAreNotAsTheyShouldBe(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -263,7 +263,7 @@ func TestDueTimesThatAreNotAsTheyShouldBe(t *testing.T) {
 	}
 }
 
-// lostTail has a database that was restored: it knew until the third minute, and goes on in the sixth.
+// lostTail has a database that was restored: its data end after the third minute, and it continues in the sixth.
 const lostTail = `
 with batch as (
     insert into tactus.relay_batches (sink, number, epoch, previous, snapshot, row_count) values ('celery', 7, 'e', '1:1:', '1:1:', 0)

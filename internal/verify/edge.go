@@ -19,31 +19,48 @@ type querier interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-// edge is a place in the log, as a sink counts it: all of the batches before one, and of that one the rows up to a place.
-// Rows that are older than the sink's epoch are not told apart by snapshots, which may be another server's: all of them are
-// on this side, or those below a position.
+// edge is a place of a sink, expressed as a set of rows of the log: the rows that the sink had been given when it was
+// at that place.
+//
+// A place is a batch number and a row in the batch. A batch holds the rows that are visible in its snapshot and not in
+// the previous batch's, in the order of their positions. So the rows up to the place are
+//
+//	rows visible in previous                       all of them
+//	rows visible in snapshot, not in previous      the first `place` of them, by position
+//	other rows                                     none
+//
+//	            previous           snapshot
+//	  batches ... 6 |      7           |
+//	  rows    xxxxx | xxxx|oooooo      | oooo      x covered by the edge 7-4, o not
+//
+// covers counts the middle rows as it is asked for them, so it must be asked for every row once, in the order of
+// positions.
+//
+// Rows from before the sink's epoch are different. Their transaction numbers may come from another server, where they
+// had another meaning, so no snapshot of ours can tell them apart. Either all of them are covered (old), or those below
+// a position (oldBelow): the opening batch of the epoch published only some of them again.
 type edge struct {
-	previous, snapshot outbox.Snapshot
-	place              int64
-	counted            int64
-	old                bool
-	oldBelow           int64
+	previous, snapshot outbox.Snapshot // the bounds of the batch
+	place              int64           // how many rows of the batch are covered
+	counted            int64           // how many rows of the batch covers has been asked for
+	old                bool            // whether rows from before the epoch are covered
+	oldBelow           int64           // old rows below this position are covered even if old is false
 }
 
-// side is what the database says of a row and an edge.
+// side says where a row is by the snapshots of an edge.
 type side struct {
 	Position               int64
-	Old                    bool // than the epoch
+	Old                    bool // written before the epoch
 	InPrevious, InSnapshot bool
 }
 
-// nowhere is the edge before everything.
+// nowhere returns the edge that covers no row.
 func nowhere() edge { return edge{previous: outbox.Nothing, snapshot: outbox.Nothing} }
 
-// whole is the edge after what is visible in a snapshot.
+// whole returns the edge that covers all rows visible in a snapshot.
 func whole(s outbox.Snapshot) edge { return edge{previous: s, snapshot: s, old: true} }
 
-// upTo is the edge after a place in a batch, which may be a part.
+// upTo returns the edge at a row of a batch. The batch may be a part; the rows before the part are covered too.
 func (c *checker) upTo(ctx context.Context, q querier, b ledger.Batch, place int64) (edge, error) {
 	if place >= b.Rows && !b.More {
 		return whole(b.Snapshot), nil
@@ -52,7 +69,7 @@ func (c *checker) upTo(ctx context.Context, q querier, b ledger.Batch, place int
 	return edge{previous: b.Previous, snapshot: b.Snapshot, place: before + min(place, b.Rows), old: true}, err
 }
 
-// covers tells whether a row is on this side of the edge. It is asked once for each row, by position.
+// covers reports whether the edge covers a row. It must be asked once for each row, in the order of positions.
 func (e *edge) covers(s side) bool {
 	switch {
 	case s.Old:
@@ -64,8 +81,8 @@ func (e *edge) covers(s side) bool {
 	return e.counted <= e.place
 }
 
-// publishedUpTo is how far the relay has come, when the last ID of the stream is this. Of a stream whose relay keeps no
-// batches, everything that was committed before must be there.
+// publishedUpTo returns the edge up to which events must be in the stream, from the last ID of the stream. For a stream
+// whose relay keeps no batches, every event that was committed in the snapshot before must be there.
 func (c *checker) publishedUpTo(ctx context.Context, q querier, life ledger.Life, last relay.ID, before outbox.Snapshot) (edge, error) {
 	if last == (relay.ID{}) || last.Batch < life.Opened {
 		return nowhere(), nil
@@ -74,23 +91,23 @@ func (c *checker) publishedUpTo(ctx context.Context, q querier, life ledger.Life
 	switch {
 	case err != nil:
 		return edge{}, err
-	case found && b.Number < last.Batch && life.Registered: // the log went back
+	case found && b.Number < last.Batch && life.Registered: // the log was restored to an earlier state
 		return c.upTo(ctx, q, b, b.Rows)
 	case !found || b.Number < last.Batch:
 		return whole(before), nil
 	case opens(life, b) && (last.Seq < b.Rows || b.More):
-		return nowhere(), nil // the epoch is being opened
+		return nowhere(), nil // the relay is still writing the opening of the epoch
 	}
 	return c.upTo(ctx, q, b, last.Seq)
 }
 
-// opens reports whether a batch is what the epoch began with, or a part of that.
+// opens reports whether a batch is the opening of the epoch, or a part of the opening.
 func opens(life ledger.Life, b ledger.Batch) bool {
 	return b.Number == life.Opened || b.PartOf > 0 && b.PartOf == life.Opened
 }
 
-// trimmedUpTo is what need not be in the stream any more. Of one that nothing was trimmed from, only what the relay could
-// not have published again after it was lost.
+// trimmedUpTo returns the edge up to which events may be missing from the stream. If nothing was ever trimmed, this
+// covers only events that the relay could not publish again after the stream was lost.
 func (c *checker) trimmedUpTo(ctx context.Context, q querier, life ledger.Life) (edge, error) {
 	from := relay.ID{}
 	if !c.ends.whole {
@@ -108,8 +125,8 @@ func (c *checker) trimmedUpTo(ctx context.Context, q querier, life ledger.Life) 
 	return c.upTo(ctx, q, b, max(0, from.Seq-1))
 }
 
-// trimmedBefore is for a stream that reaches back to where its epoch began, or farther: of what is older, all may have been
-// trimmed, or what the epoch did not begin with.
+// trimmedBefore returns that edge for a stream that reaches back to the beginning of its epoch or farther. Of the older
+// events, all may have been trimmed; if nothing was trimmed, those below the opening's first position are missing.
 func (c *checker) trimmedBefore(ctx context.Context, q querier, life ledger.Life) (edge, error) {
 	e := nowhere()
 	if e.old = !c.ends.whole; e.old {
@@ -138,7 +155,8 @@ func (c *checker) readEdges(ctx context.Context, q querier, before outbox.Snapsh
 
 const waitPoll = 50 * time.Millisecond
 
-// awaitRelay gives the relay time to publish what is committed now, and tells what that is.
+// awaitRelay waits until the relay has published the events that are committed now, at most for config.Wait, and
+// returns the snapshot of those events.
 func (c *checker) awaitRelay(ctx context.Context) (before outbox.Snapshot, err error) {
 	if before, err = outbox.Current(ctx, c.pool); err != nil {
 		return "", err
@@ -157,7 +175,8 @@ func (c *checker) awaitRelay(ctx context.Context) (before outbox.Snapshot, err e
 	return before, nil
 }
 
-// unpublished looks for a row that was committed before and is beyond an edge, but for the last rows of a batch.
+// unpublished asks whether a row that was committed in a snapshot is not covered by an edge. It ignores the edge's last
+// batch, so it may be wrong about the rows at the end of that batch.
 var unpublished = `
 select exists (select from tactus.outbox where topic = 'schedule' and ` + sqlexpr.BeforeOpening("$1", "$2::pg_snapshot", "$6::text::int8range[]") + ` and not $3)
     or exists (select from tactus.outbox where topic = 'schedule' and pg_visible_in_snapshot(xid, $4::pg_snapshot)

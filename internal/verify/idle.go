@@ -12,8 +12,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// readIdle are the enabled schedules of which no due time is recorded, and that are not due for ever: those that are due
-// once, and those that end. All others always have a next due time.
+// readIdle selects enabled schedules of which no due time is recorded, and whose due times may all be in the past:
+// one-shots, and schedules that end. All others always have a next due time.
 var readIdle = `
 select s.id, s.version, s.trigger, (` + sqlexpr.InYears("s.anchor") + `), s.policy, ` + sqlexpr.InYears("s.effective_from") + `, s.managed_by is not null from tactus.schedules s
 where s.enabled and s.deleted_at is null and (s.trigger = '{"once":true}' or s.policy like '%"ends_at":%')
@@ -30,13 +30,14 @@ type idle struct {
 	Adopted   bool
 }
 
-// expired reports whether a row of somebody else's table had ended before it was adopted: the row says so itself, and its own beat
-// fires it no more.
+// expired reports whether a row of an adopted table had ended before it was adopted. The row itself says so, and its
+// own beat does not fire it any more either.
 func (i idle) expired(p domain.Policy) bool {
 	return i.Adopted && !p.EndsAt.IsZero() && !p.EndsAt.After(i.Effective)
 }
 
-// due tells whether anything is due after the instant from which due times count. What cannot be read is told of elsewhere.
+// due reports whether the schedule has a due time after effective_from. It returns true for what it cannot parse,
+// because other checks report that.
 func (i idle) due() bool {
 	policy, err := domain.ParsePolicy(i.Policy)
 	if err != nil || i.expired(policy) {
@@ -58,7 +59,8 @@ func (i idle) due() bool {
 	return ok
 }
 
-// lookForIdle looks for what was accepted, is enabled, and has neither a due time, nor a run, nor a recorded reason.
+// lookForIdle reports schedules that were accepted and are enabled, but have neither a due time, nor a run, nor a
+// reason.
 func (c *checker) lookForIdle(ctx context.Context, tx pgx.Tx) error {
 	for i, err := range cursor.Rows[idle](ctx, tx, "idle", readIdle) {
 		if err != nil {
@@ -66,7 +68,7 @@ func (c *checker) lookForIdle(ctx context.Context, tx pgx.Tx) error {
 		}
 		if !i.due() {
 			c.problem(Problem{Kind: NeverDue, ScheduleID: i.ID, Version: i.Version},
-				"it is enabled, nothing is due after %s, and it has neither a run nor a reason", stamp(&i.Effective))
+				"the schedule is enabled, but has no due time after %s, and neither a run nor a reason", stamp(&i.Effective))
 		}
 	}
 	return nil

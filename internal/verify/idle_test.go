@@ -8,8 +8,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/verify"
 )
 
-// TestNeverDue has schedules that are enabled and of which nothing will ever be heard: a one-shot that counts its due times
-// from after its instant, and a window that had closed. Those that have fired, or are to, are in order.
+// TestNeverDue has enabled schedules that will never be due: a one-shot whose effective_from is after its instant, and
+// a schedule whose window had closed. Schedules that have fired, or will fire, are no problem.
 func TestNeverDue(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -34,7 +34,7 @@ func TestNeverDue(t *testing.T) {
 		w.sql(t, `update tactus.schedules set effective_from = now() + interval '1 hour' where id = $1::uuid`, id.String())
 	}
 	w.sql(t, `update tactus.schedules set effective_from = now() + interval '1 hour' where id = $1::uuid`, fired.String())
-	expired := create(window) // and a table of somebody else's has it so
+	expired := create(window) // but an adopted table had it so already
 	w.sql(t, `update tactus.schedules set managed_by = 'public.t', effective_from = now() + interval '1 hour' where id = $1::uuid`, expired.String())
 	w.publish(t)
 	found := 0
@@ -47,6 +47,6 @@ func TestNeverDue(t *testing.T) {
 		}
 	}
 	if found != len(bad) {
-		t.Errorf("%d of %d are found", found, len(bad))
+		t.Errorf("%d of %d such schedules are found", found, len(bad))
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// loggedEvent is a row of the log, and on which side of the edges its transaction is.
+// loggedEvent is an event of the log, with the snapshots that its transaction is visible in.
 type loggedEvent struct {
 	Position          int64
 	ID                domain.ID
@@ -24,12 +24,12 @@ type loggedEvent struct {
 	Type              domain.EventType
 	Data              json.RawMessage
 	At                time.Time
-	Old               bool
-	InPublishedBefore bool
+	Old               bool // written before the epoch
+	InPublishedBefore bool // the next four: in the snapshots of the two edges
 	InPublished       bool
 	InTrimmedBefore   bool
 	InTrimmed         bool
-	Before            bool
+	Before            bool // committed before the wait for the relay
 }
 
 var readLog = `
@@ -40,7 +40,7 @@ select position, aggregate_id, version, type, data, ` + sqlexpr.OccurredAt + `,
     pg_visible_in_snapshot(xid, $5::pg_snapshot)
 from tactus.outbox where topic = 'schedule' order by position`
 
-// readLog goes through the events by position, which is by version for each schedule.
+// readLog reads the events in the order of positions, which for each schedule is the order of versions.
 func (c *checker) readLog(ctx context.Context, tx pgx.Tx, before outbox.Snapshot) error {
 	late := int64(0)
 	for page, err := range cursor.Pages[loggedEvent](ctx, tx, "log", readLog,
@@ -65,7 +65,7 @@ func (c *checker) readLog(ctx context.Context, tx pgx.Tx, before outbox.Snapshot
 	return nil
 }
 
-// event counts one event in, and tells whether it is still to be published.
+// event records one event of the log, and reports whether it is still to be published.
 func (c *checker) event(e loggedEvent) (pending bool) {
 	c.report.Events++
 	c.found(e)
@@ -73,7 +73,7 @@ func (c *checker) event(e loggedEvent) (pending bool) {
 	of := Problem{Kind: VersionGap, ScheduleID: e.ID, Version: e.Version}
 	switch {
 	case e.Version < 1 || e.Version > math.MaxUint32:
-		c.problem(of, "version %d is none", e.Version)
+		c.problem(of, "version %d is out of range", e.Version)
 		return false
 	case e.Version <= int64(t.last):
 		of.Kind = VersionTwice
@@ -99,8 +99,8 @@ func (c *checker) event(e loggedEvent) (pending bool) {
 	return false
 }
 
-// compareEvents judges the two sides of one schedule: what is needed of the stream are the versions after those that may
-// have been trimmed from its beginning, up to published.
+// compareEvents compares the versions of one schedule in the stream and in the log. The stream must have the versions
+// from the first that cannot have been trimmed up to the last that the relay has published.
 func (c *checker) compareEvents(id domain.ID, t *tally) {
 	if t.high == 0 {
 		c.missing(id, t.trimmed+1, t.published)
@@ -114,18 +114,18 @@ func (c *checker) compareEvents(id domain.ID, t *tally) {
 	c.missing(id, trimmed+1, min(t.low-1, t.published))
 	c.missing(id, max(t.high, t.trimmed)+1, t.published)
 	if t.newest > 0 || c.ahead != nil {
-		return // of an epoch that is over, in which Postgres may have known what it has lost
+		return // the schedule's newest entry is of an earlier epoch, whose events PostgreSQL may have lost
 	}
 	of := Problem{Kind: EventUnknown, ScheduleID: id, Version: int64(t.high)}
 	if t.high > t.last {
-		c.problem(of, "the stream has %s, and Postgres none after %d", versions(t.last+1, t.high), t.last)
+		c.problem(of, "the stream has %s, but the log has none after %d", versions(t.last+1, t.high), t.last)
 	} else if t.content != 0 && !t.odd && len(passedOver) == 0 {
 		of.Kind = EventDiffers
-		c.problem(of, "the stream and Postgres do not say the same in one of %s", versions(t.newestLow, t.high))
+		c.problem(of, "the stream and the log differ in one of %s", versions(t.newestLow, t.high))
 	}
 }
 
-// missing reports versions, but for those that were set aside.
+// missing reports versions that are missing from the stream, except those that were set aside.
 func (c *checker) missing(id domain.ID, from, to uint32) {
 	for _, aside := range c.aside[id] {
 		if from <= aside && aside <= to {

@@ -24,7 +24,7 @@ const (
 	sink   = "events"
 )
 
-// world is what a check looks at.
+// world is a log and a stream to check.
 type world struct {
 	pool  *pgxpool.Pool
 	redis *redis.Client
@@ -38,7 +38,7 @@ func newWorld(t *testing.T) *world {
 	return &world{pool, testenv.Redis(t), outbox.NewStore(pool, ""), "first"}
 }
 
-// filled has three schedules of five versions each, one of them deleted, and all of it published.
+// filled returns a world with three schedules of five versions each, one of them deleted, and all of them published.
 func filled(t *testing.T) *world {
 	t.Helper()
 	w := newWorld(t)
@@ -75,7 +75,7 @@ func (w *world) change(t *testing.T, name string, n int) (s domain.Schedule) {
 	return s
 }
 
-// publish does in the open what a relay does: the next batch is the rows that the last one's snapshot had not seen.
+// publish publishes the next batch as a relay does: the rows that the last batch's snapshot had not seen.
 func (w *world) publish(t *testing.T) {
 	t.Helper()
 	if err := publish(t.Context(), w); err != nil {
@@ -138,7 +138,7 @@ func (w *world) sql(t *testing.T, sql string, args ...any) {
 		t.Fatalf("%s: %v", sql, err)
 	}
 	if tag.RowsAffected() == 0 && !strings.HasPrefix(sql, "drop") {
-		t.Fatalf("%s: nothing to spoil", sql)
+		t.Fatalf("%s: changed nothing, so the test shows nothing", sql)
 	}
 }
 

@@ -12,8 +12,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/verify"
 )
 
-// TestMemoryIsBounded has schedules of the largest size, some 90 MiB of them with their events. Whatever goes through all of
-// them needs a small part of that, also when each row has to be looked at closely, or put right.
+// TestMemoryIsBounded has schedules of the largest size, about 90 MiB of them with their events. A command that reads
+// all of them needs a small part of that, even when it has to compare or correct each row.
 func TestMemoryIsBounded(t *testing.T) {
 	w := newWorld(t)
 	for n := range 120 {
@@ -56,7 +56,7 @@ func TestMemoryIsBounded(t *testing.T) {
 			if err := target.Run(t.Context(), w.pool, plan, 0, nil); err != nil {
 				return err
 			}
-			if n := w.redis.XLen(t.Context(), key).Val(); n != 240 { // what was put right has an event, too
+			if n := w.redis.XLen(t.Context(), key).Val(); n != 240 { // each corrected row has an event, too
 				err = fmt.Errorf("%d events", n)
 			}
 			return err

@@ -12,7 +12,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/projection"
 )
 
-// readSchedules keeps a fingerprint of each row.
+// readSchedules records a fingerprint of each row.
 func (c *checker) readSchedules(ctx context.Context, tx pgx.Tx) error {
 	for r, err := range cursor.Rows[projection.Row](ctx, tx, "projection", projection.Select) {
 		if err != nil {
@@ -25,7 +25,8 @@ func (c *checker) readSchedules(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-// rebuild applies an event. The row that it makes is doubtful when the one in the table looks otherwise.
+// rebuild applies an event. If the row that results has another fingerprint than the row in the table, it adds the
+// former to doubtful.
 func (c *checker) rebuild(e loggedEvent, doubtful map[domain.ID]projection.Row) {
 	of := Problem{Kind: EventUnreadable, ScheduleID: e.ID, Version: e.Version}
 	before := domain.Schedule{ID: e.ID, Version: e.Version - 1}
@@ -46,8 +47,8 @@ func (c *checker) rebuild(e loggedEvent, doubtful map[domain.ID]projection.Row) 
 	}
 }
 
-// compareRows looks closely at rows whose text is not what the events make: another release may have written the same
-// in other words.
+// compareRows compares doubtful rows column by column, because another release may have written the same values in
+// another form.
 func (c *checker) compareRows(ctx context.Context, tx pgx.Tx, doubtful map[domain.ID]projection.Row) error {
 	if len(doubtful) == 0 {
 		return nil
@@ -72,7 +73,7 @@ func (c *checker) compareRows(ctx context.Context, tx pgx.Tx, doubtful map[domai
 	return nil
 }
 
-// compareProjection judges whether the row is of the newest event.
+// compareProjection checks that a row has the version of the newest event.
 func (c *checker) compareProjection(id domain.ID, t *tally) {
 	of := Problem{Kind: ProjectionDiffers, ScheduleID: id, Version: int64(t.rowVersion)}
 	switch {

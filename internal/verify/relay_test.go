@@ -20,7 +20,7 @@ import (
 
 type encoder func(outbox.Row, string) (*message.Message, error)
 
-// carry lets the real relay carry events until the function that it returns is called.
+// carry runs the real relay until the function that it returns is called.
 func (w *world) carry(t *testing.T, encode encoder) (stop func()) {
 	t.Helper()
 	r, err := relay.New(w.pool, []relay.Route{{
@@ -39,7 +39,7 @@ func (w *world) carry(t *testing.T, encode encoder) (stop func()) {
 	}
 }
 
-// sound holds that there is no problem, after a wait for the relay.
+// sound checks that there is no problem, after a wait for the relay.
 func (w *world) sound(t *testing.T, what string) *verify.Report {
 	t.Helper()
 	report := w.check(t, verify.Config{Wait: testenv.Patience})
@@ -49,8 +49,8 @@ func (w *world) sound(t *testing.T, what string) *verify.Report {
 	return report
 }
 
-// TestAnotherServersLog has a log that was restored from elsewhere: its transactions have numbers that mean nothing here, or
-// are still to come.
+// TestAnotherServersLog has a log that was restored from another server: its transaction numbers have no meaning here,
+// or are in the future.
 func TestAnotherServersLog(t *testing.T) {
 	t.Parallel()
 	for _, xid := range []string{"9000000000", "3"} {
@@ -63,7 +63,7 @@ func TestAnotherServersLog(t *testing.T) {
 		w.sql(t, `update tactus.relay_sinks set timeline = 'another'`)
 		w.change(t, "b", 3)
 		if report := w.check(t, verify.Config{Wait: 1}); report.Found != 1 || report.Problems[0].Kind != verify.RelayBehind {
-			t.Errorf("the relay is stopped: %+v", report)
+			t.Errorf("while the relay is stopped: %+v", report)
 		}
 		stop = w.carry(t, cloudevents.Schedule)
 		if report := w.sound(t, "restored"); report.StreamEntries < 8 {
@@ -81,12 +81,12 @@ func TestAnotherServersLog(t *testing.T) {
 		stop()
 		w.drop(t, 2)
 		if kinds := kindsOf(w.check(t, verify.Config{})); !slices.Equal(kinds, []string{verify.EventMissing}) {
-			t.Errorf("an entry is gone: %v", kinds)
+			t.Errorf("after an entry was deleted: %v", kinds)
 		}
 	}
 }
 
-// TestLostAndRepublished empties the stream, in the first epoch and in the second.
+// TestLostAndRepublished deletes the stream, in the first epoch and in the second.
 func TestLostAndRepublished(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -113,7 +113,7 @@ func TestSetAsideIsNotLost(t *testing.T) {
 	w := newWorld(t)
 	stop := w.carry(t, func(row outbox.Row, epoch string) (*message.Message, error) {
 		if row.Version == 3 {
-			return nil, errors.New("it is bad")
+			return nil, errors.New("this event cannot be encoded")
 		}
 		return cloudevents.Schedule(row, epoch)
 	})

@@ -12,32 +12,33 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// restore is what was lost when the database went back: entries of the stream whose batches the log knows nothing of, as far as
-// it has not their events all the same.
+// restore is one restoration of the database to an earlier state, and what it has lost: the entries of the stream that
+// belong to no batch in the ledger and whose events are not in the log either.
 type restore struct {
 	ledger.Restore
-	entries   map[change]time.Time
-	due       gap
-	schedules int64 // whose due times are in the gap
+	entries   map[change]time.Time // what the stream has and the log has lost; when it was written
+	due       gap                  // due times without a run or a reason
+	schedules int64                // whose due times these are
 }
 
-// Restore is one, with what is known to be lost; nothing when that is empty.
+// Restore is a restoration with a description of its losses, which is empty when nothing is known to be lost.
 type Restore struct {
 	ledger.Restore
 	Lost string `json:"lost,omitempty"`
 }
 
-// change is an event, by what the stream and the log both say of it.
+// change identifies an event by what both the stream and the log hold of it.
 type change struct {
 	schedule domain.ID
 	version  int64
 	content  uint64
 }
 
-// pending is the reason of a restore that no relay has noticed.
+// pending is the reason of a restoration that no relay has noticed yet.
 const pending = "the stream is ahead of the log, and no relay has begun an epoch yet"
 
-// readRestores is asked before the stream is read. What is ahead of the log then may be what a relay publishes just now.
+// readRestores reads the recorded restorations. It must run before the stream is read: entries that are beyond the
+// ledger's last batch now and in the stream later may only be what a relay publishes meanwhile (see noticeAhead).
 func (c *checker) readRestores(ctx context.Context) error {
 	all, err := ledger.Restores(ctx, c.pool)
 	if err != nil {
@@ -56,7 +57,7 @@ func (c *checker) readRestores(ctx context.Context) error {
 	return err
 }
 
-// noticeAhead takes it for a restore that the stream is ahead of the log, once the log was read after the stream.
+// noticeAhead adds a restoration if the stream is ahead of the log, now that the log is read after the stream.
 func (c *checker) noticeAhead() {
 	if a := c.ahead; a != nil && c.life.Registered && c.ends.last.Compare(relay.ID(c.life.End())) > 0 {
 		a.Log, a.After = c.life.End(), ledger.Place(c.ends.last)
@@ -66,7 +67,7 @@ func (c *checker) noticeAhead() {
 	c.ahead = nil
 }
 
-// keep notes an entry that no batch of the log accounts for.
+// keep records an entry of the stream that belongs to no batch in the ledger.
 func (c *checker) keep(id relay.ID, e change, at time.Time) {
 	for _, r := range c.restores {
 		if r.Sink == c.config.Sink && id.Batch < r.Number && id.Compare(relay.ID(r.Log)) > 0 {
@@ -79,7 +80,7 @@ func (c *checker) keep(id relay.ID, e change, at time.Time) {
 	}
 }
 
-// found takes an event of the log off what was lost.
+// found removes an event of the log from the losses.
 func (c *checker) found(e loggedEvent) {
 	for _, r := range c.restores {
 		if len(r.entries) > 0 {
@@ -88,12 +89,12 @@ func (c *checker) found(e loggedEvent) {
 	}
 }
 
-// covers reports whether a due time was one of those that a beat may have settled in what the database has lost.
+// covers reports whether a run for a due time may have been committed in the time that the database has lost.
 func (r *restore) covers(due time.Time) bool {
 	return r.KnownUntil != nil && !due.Before(*r.KnownUntil) && due.Before(r.At)
 }
 
-// lose counts a due time in. They come schedule by schedule.
+// lose counts a lost due time. Due times come schedule by schedule, so they are not in order.
 func (r *restore) lose(due time.Time) {
 	if r.due.n == 0 || due.Before(r.due.from) {
 		r.due.from = due
@@ -102,7 +103,7 @@ func (r *restore) lose(due time.Time) {
 	r.due.n++
 }
 
-// lostWith finds the restore by which the run of a due time was lost.
+// lostWith returns the restoration in which the run of a due time may have been lost; nil if there is none.
 func (c *checker) lostWith(due time.Time) *restore {
 	for _, r := range c.restores {
 		if r.covers(due) {
@@ -112,23 +113,23 @@ func (c *checker) lostWith(due time.Time) *restore {
 	return nil
 }
 
-// compareRestores tells each gap once.
+// compareRestores reports each restoration with its losses.
 func (c *checker) compareRestores() {
 	for _, r := range c.restores {
 		what := ""
 		if n := len(r.entries); n > 0 {
 			first, last := r.ends()
-			what += fmt.Sprintf("; %d changes from %s to %s are in the stream and no more in it", n, stamp(&first), stamp(&last))
+			what += fmt.Sprintf("; %d changes from %s to %s are in the stream, but no longer in the log", n, stamp(&first), stamp(&last))
 		}
 		if r.After.Batch > r.Log.Batch && r.Sink != c.config.Sink {
-			what += fmt.Sprintf("; of batches %d to %d, which the sink was given, it knows nothing: their tasks may be in a queue without a run", r.Log.Batch+1, r.After.Batch)
+			what += fmt.Sprintf("; the sink was given batches %d to %d, which are no longer in the ledger: their tasks may be in a queue without a run", r.Log.Batch+1, r.After.Batch)
 		}
 		if r.due.n > 0 {
 			what += fmt.Sprintf("; %d due times of %d schedules from %s to %s have neither a run nor a reason", r.due.n, r.schedules, stamp(&r.due.from), stamp(&r.due.to))
 		}
 		c.report.Restores = append(c.report.Restores, Restore{r.Restore, strings.TrimPrefix(what, "; ")})
 		if what != "" && !c.config.KnownRestores {
-			c.problem(Problem{Kind: LogWentBack}, "PostgreSQL went back (%s; sink %s, epoch %q, timeline %s of server %s): what it knew ends at %s, and it went on by %s%s",
+			c.problem(Problem{Kind: LogWentBack}, "PostgreSQL went back (%s; sink %s, epoch %q, timeline %s of server %s): its data end at %s, and it continued by %s%s",
 				r.Reason, r.Sink, r.Epoch, r.Timeline, r.System, known(r.KnownUntil), stamp(&r.At), what)
 		}
 	}
@@ -141,7 +142,7 @@ func known(t *time.Time) string {
 	return stamp(t)
 }
 
-// ends are when the first and the last of the changes were made.
+// ends returns when the first and the last lost change were written.
 func (r *restore) ends() (first, last time.Time) {
 	for _, at := range r.entries {
 		if first.IsZero() || at.Before(first) {

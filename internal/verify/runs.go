@@ -11,15 +11,15 @@ import (
 	"github.com/tactus-dev/tactus/internal/cursor"
 )
 
-// runFault is a run, or a due time, that is not as it should be.
+// runFault is a run or a due time with a fault.
 type runFault struct {
 	Schedule domain.ID
 	Run      domain.ID
 	DueAt    time.Time
-	N        int64
+	N        int64 // the number in the message
 }
 
-// runCheck is a question whose answers are faults.
+// runCheck is a query whose rows are faults.
 type runCheck struct{ kind, message, sql string }
 
 const noID = `'00000000-0000-0000-0000-000000000000'::uuid`
@@ -29,7 +29,7 @@ var runChecks = []runCheck{
 select schedule_id, ` + noID + `, due_at, count(*) from tactus.runs where kind = 'scheduled'
 group by schedule_id, due_at having count(*) > 1`},
 
-	{RunMissedToo, "%d entry more in a missed range, at %s", `
+	{RunMissedToo, "%d more row in a missed range, at %s", `
 select schedule_id, id, due_at, 1::bigint from (
     select schedule_id, id, due_at, max(until) over (
         partition by schedule_id order by due_at, until nulls first rows between unbounded preceding and 1 preceding) as covered
@@ -57,12 +57,12 @@ where o.topic = 'run' and not exists (select from tactus.runs r where r.id = o.a
     and coalesce(head[2]::timestamptz >= (select min(due_at) from tactus.runs), true)`},
 }
 
-// runHead finds the schedule and the due time at the beginning of a run.due event, as tactus.run_due writes it. Behind them
-// are the strings of a user, which Postgres may be unable to decode.
+// runHead matches the beginning of a run.due event as tactus.run_due writes it, with the schedule and the due time.
+// Behind it stand strings of users, which PostgreSQL may be unable to decode.
 const runHead = `'^[{]"schedule_id":"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})","run_id":"[0-9a-f-]{36}","due_at":"(2[0-9T:.-]+Z)"'`
 
-// firstEvents are the events by which runs were first handed over; a redelivery has a higher version. Of the events of
-// runs, old partitions are dropped: kept tells whether any was, and since when events are there.
+// firstEvents selects the events by which runs were first handed over; a redelivery has a higher version. Old
+// partitions of these events are dropped: kept says whether any was, and since when events are kept.
 const firstEvents = `
 with first_events as (select aggregate_id from tactus.outbox where topic = 'run' and type = 'run.due' and version = 1),
 kept as (
@@ -73,7 +73,7 @@ kept as (
 
 const countRuns = `select count(*) from tactus.runs`
 
-// readRuns lets Postgres look for faults: it sorts and joins on disk what would not fit here.
+// readRuns has PostgreSQL look for faults: it can sort and join on disk what would not fit into our memory.
 func (c *checker) readRuns(ctx context.Context, tx pgx.Tx) error {
 	if err := tx.QueryRow(ctx, countRuns).Scan(&c.report.Runs); err != nil {
 		return fmt.Errorf("count runs: %w", err)

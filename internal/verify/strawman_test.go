@@ -18,7 +18,7 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// write has writers change schedules in transactions that commit when they like: later ones before earlier ones.
+// write has writers change schedules in transactions of random length, so that later ones commit before earlier ones.
 func (w *world) write(t *testing.T, writers, changes int) {
 	t.Helper()
 	var group sync.WaitGroup
@@ -41,7 +41,7 @@ func (w *world) write(t *testing.T, writers, changes int) {
 	group.Wait()
 }
 
-// until publishes again and again, and once more after all has been written.
+// until publishes again and again until all is written, and then once more.
 func until(t *testing.T, done <-chan struct{}, publish func(context.Context) error) {
 	t.Helper()
 	for last := false; ; {
@@ -63,8 +63,8 @@ const readAfter = `
 select position, aggregate_id, version, type, data, headers, occurred_at from tactus.outbox
 where topic = 'schedule' and position > $1 order by position limit 100`
 
-// byPosition is the relay that anybody writes first: it reads on behind the highest position that it has seen, which
-// passes over what commits later.
+// byPosition is the naive relay: it reads rows behind the highest position that it has seen, and so misses rows that
+// commit later at a lower one.
 type byPosition struct {
 	pool  *pgxpool.Pool
 	redis *redis.Client
@@ -96,7 +96,8 @@ func oneByOne(ctx context.Context, client *redis.Client, batch int, rows []outbo
 	return nil
 }
 
-// pipelined sends all at once, and again when the connection was lost: whatever the server kept of it.
+// pipelined appends a batch by one pipeline of plain XADDs, and repeats the whole batch after the connection was lost,
+// whatever the server has kept of it.
 func pipelined(ctx context.Context, client *redis.Client, _ int, rows []outbox.Row) error {
 	for {
 		pipe := client.Pipeline()
@@ -126,7 +127,7 @@ func TestReadingByPositionLosesEvents(t *testing.T) {
 	close(done)
 	relays.Wait()
 	if report := w.check(t, verify.Config{Wait: time.Second}); report.Found != 0 || report.Events != 240 || report.StreamEntries != 240 {
-		t.Errorf("by snapshot: %+v", report)
+		t.Errorf("the relay that reads by snapshot: %+v", report)
 	}
 	report, err := verify.Run(t.Context(), w.pool, straw.redis, verify.Config{Stream: stream, Sink: "strawman"})
 	if err != nil {
@@ -135,7 +136,7 @@ func TestReadingByPositionLosesEvents(t *testing.T) {
 	losesOnly(t, report, 240)
 }
 
-// TestTrustingAPipelineLosesEvents restarts Redis, which keeps nothing, while a relay pipelines plain XADDs.
+// TestTrustingAPipelineLosesEvents restarts a Redis that keeps nothing, while a relay pipelines plain XADDs.
 func TestTrustingAPipelineLosesEvents(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -162,7 +163,8 @@ func TestTrustingAPipelineLosesEvents(t *testing.T) {
 	losesOnly(t, w.check(t, verify.Config{}), 120)
 }
 
-// losesOnly holds that events are reported as lost, exactly as many as the stream lacks, and nothing else.
+// losesOnly checks that exactly the events that the stream lacks are reported as missing, and that nothing else is
+// reported.
 func losesOnly(t *testing.T, r *verify.Report, events int64) {
 	t.Helper()
 	kinds := []string{}
@@ -171,13 +173,13 @@ func losesOnly(t *testing.T, r *verify.Report, events int64) {
 	}
 	if r.Events != events || r.StreamEntries >= events || !slices.Contains(kinds, verify.EventMissing) ||
 		slices.ContainsFunc(kinds, func(kind string) bool { return kind != verify.EventMissing }) {
-		t.Errorf("%d of %d events are in the stream, and what is said is %v", r.StreamEntries, r.Events, kinds)
+		t.Errorf("%d of %d events are in the stream, and the problems are %v", r.StreamEntries, r.Events, kinds)
 	}
 	t.Logf("%d of %d events are lost, told in %d problems", events-r.StreamEntries, events, r.Found)
 }
 
-// TestBesideTraffic checks again and again while schedules are written, published, fired and trimmed: it must never
-// see a problem where there is none.
+// TestBesideTraffic checks again and again while schedules are written, published, fired and trimmed. No check may
+// report a problem.
 func TestBesideTraffic(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -207,12 +209,12 @@ func TestBesideTraffic(t *testing.T) {
 	others.Wait()
 	report := w.check(t, verify.Config{Wait: time.Second})
 	if report.Found != 0 || report.Events != 480 || report.Unpublished != 0 || report.StreamEntries+report.Trimmed < 480 {
-		t.Errorf("at the end: %+v", report)
+		t.Errorf("the check at the end: %+v", report)
 	}
 	t.Logf("%d checks beside traffic; at the end %d trimmed", checks, report.Trimmed)
 }
 
-// trimSome keeps the newest half.
+// trimSome trims the older half of the stream.
 func (w *world) trimSome(ctx context.Context) error {
 	n, err := w.redis.XLen(ctx, stream).Result()
 	if err != nil || n < 50 || rand.N(20) > 0 {

@@ -17,14 +17,14 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// streamEnds are the outermost IDs of the stream.
+// streamEnds describes the ends of the stream.
 type streamEnds struct {
-	last   relay.ID // ever written; it survives trimming
-	oldest relay.ID // that is there
-	whole  bool     // nothing has been trimmed since the stream was made
+	last   relay.ID // the last ID ever written; it survives trimming
+	oldest relay.ID // the ID of the oldest entry
+	whole  bool     // no entry was ever trimmed
 }
 
-// readStream walks back through the stream. Backwards, because what is trimmed meanwhile is what comes last.
+// readStream reads the stream backwards, so that entries trimmed meanwhile are those that come last.
 func (c *checker) readStream(ctx context.Context) error {
 	last, _, err := streamInfo(ctx, c.redis, c.config.Stream)
 	if err != nil {
@@ -40,11 +40,11 @@ func (c *checker) readStream(ctx context.Context) error {
 			c.problem(Problem{Kind: EntryUnreadable, Entry: entry.ID}, "%v", err)
 		}
 	}
-	_, c.ends.whole, err = streamInfo(ctx, c.redis, c.config.Stream) // it may have been trimmed for the first time meanwhile
+	_, c.ends.whole, err = streamInfo(ctx, c.redis, c.config.Stream) // asked again, because it may have been trimmed meanwhile
 	return err
 }
 
-// streamInfo tells the last ID ever given in a stream, and whether all its entries are still there.
+// streamInfo returns the last ID ever written to a stream, and whether all entries ever added are still there.
 func streamInfo(ctx context.Context, client redis.UniversalClient, key string) (last relay.ID, whole bool, err error) {
 	info, err := client.XInfoStream(ctx, key).Result()
 	if err != nil && strings.Contains(err.Error(), "no such key") {
@@ -83,19 +83,19 @@ func backwards(ctx context.Context, client redis.UniversalClient, key string, fr
 
 func bytesOf(entry redis.XMessage) (n int) {
 	for name, value := range entry.Values {
-		text, _ := value.(string) // values of a stream are texts
+		text, _ := value.(string) // values of a stream are strings
 		n += len(name) + len(text)
 	}
 	return n
 }
 
-// An epoch of ours is a short token, and a log has few: a stream that somebody else writes to may have any number of them.
+// Our epochs are short tokens, and a log has few of them. A stream that somebody else writes to may have any number.
 const (
 	longestEpoch = 100
 	mostEpochs   = 10_000
 )
 
-// entry counts one entry in.
+// entry records one entry of the stream.
 func (c *checker) entry(entry redis.XMessage, epochs map[string]uint16) error {
 	id, err := relay.ParseID(entry.ID)
 	if err != nil {
@@ -104,7 +104,7 @@ func (c *checker) entry(entry redis.XMessage, epochs map[string]uint16) error {
 	c.ends.oldest = id
 	payload, ok := entry.Values["payload"].(string)
 	if !ok {
-		return errors.New("it has no payload")
+		return errors.New("the entry has no payload")
 	}
 	e, err := cloudevents.Parse([]byte(payload))
 	if err != nil {
@@ -113,7 +113,7 @@ func (c *checker) entry(entry redis.XMessage, epochs map[string]uint16) error {
 	epoch, known := epochs[e.Epoch]
 	if !known {
 		if len(e.Epoch) > longestEpoch || len(epochs) == mostEpochs {
-			return fmt.Errorf("its epoch %.20q is none of ours", e.Epoch)
+			return fmt.Errorf("the epoch %.20q is not one of ours", e.Epoch)
 		}
 		epoch = uint16(len(epochs))
 		epochs[e.Epoch] = epoch
@@ -127,7 +127,7 @@ func (c *checker) entry(entry redis.XMessage, epochs map[string]uint16) error {
 	}
 	version := e.Version()
 	if want := fmt.Sprintf("%s/%d", schedule, version); e.ID != want || version < 1 || version > math.MaxUint32 {
-		return fmt.Errorf("its id is %q", e.ID)
+		return fmt.Errorf("the event's id is %q", e.ID)
 	}
 	c.report.StreamEntries++
 	content := hash(version, e.Type, e.Data)
@@ -138,7 +138,7 @@ func (c *checker) entry(entry redis.XMessage, epochs map[string]uint16) error {
 
 var seed = maphash.MakeSeed()
 
-// hash is of what both sides say of an event.
+// hash returns a hash of what both the stream and the log hold of an event.
 func hash(version int64, kind domain.EventType, data []byte) uint64 {
 	var h maphash.Hash
 	h.SetSeed(seed)
@@ -148,15 +148,25 @@ func hash(version int64, kind domain.EventType, data []byte) uint64 {
 	return h.Sum64()
 }
 
-// walk takes an entry on the way back: within an epoch, each version of a schedule is one less than the one before.
+// walk records an entry on the way back through the stream. Within an epoch, each version of a schedule must be one
+// less than the version met before:
+//
+//	one less              in order
+//	still less            the versions between are passed over: missing, unless they come later
+//	passed over before    out of order
+//	above all others      out of order, if the epoch is the newest
+//	otherwise             the version comes twice
+//
+// An older epoch may repeat versions that a newer one has. Only versions below those of the newer epochs are needed of
+// it.
 func (c *checker) walk(id domain.ID, version uint32, epoch uint16, content uint64, entry string) {
 	t := c.tallies.of(id)
 	of := Problem{Kind: EventOutOfOrder, ScheduleID: id, Version: int64(version), Entry: entry}
 	switch {
-	case t.high == 0: // the newest of this schedule
+	case t.high == 0: // the newest entry of this schedule
 		t.high, t.low, t.newestLow, t.walk = version, version, version, version
 		t.newest, t.epoch = epoch, epoch
-	case t.epoch != epoch: // an older epoch, of which only what the newer ones do not tell is needed
+	case t.epoch != epoch: // an older epoch begins
 		c.tallies.passOver(id, span{version + 1, t.low - 1, epoch})
 		t.epoch, t.walk = epoch, version
 	case version < t.walk:

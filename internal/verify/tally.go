@@ -6,30 +6,30 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// tally is what is kept of one schedule. Versions are counted from 1; 0 is none.
+// tally is what the check keeps of one schedule. Versions count from 1; 0 means none.
 type tally struct {
 	content uint64 // the sum of the hashes of its entries of the newest epoch, less those of the same events in Postgres
 	row     uint64 // fingerprint of its row in tactus.schedules
 
 	high, low  uint32 // in the stream: the newest version, and the oldest that can be reached from it
 	newestLow  uint32 // the oldest version of its newest epoch
-	walk       uint32 // the oldest version of the epoch that is being walked through
+	walk       uint32 // the oldest version met of the epoch that is being read
 	last       uint32 // in the log
 	published  uint32 // the newest that the relay has published
 	trimmed    uint32 // the newest that is older than the stream's oldest entry
 	rowVersion uint32
 	newest     uint16 // epoch of high; epochs are counted back from the end of the stream
 	epoch      uint16 // epoch of walk
-	odd        bool   // a version is lacking, again or out of order, so that content says nothing
+	odd        bool   // a version is missing, twice or out of order, so content proves nothing
 }
 
-// span is a range of versions that was passed over on the way back through the stream.
+// span is a range of versions that were passed over on the way back through the stream.
 type span struct {
 	from, to uint32
 	epoch    uint16
 }
 
-// tallies keeps a tally of each schedule, in blocks, so that a million need no copying.
+// tallies keeps a tally for each schedule, in blocks, so that growing to a million needs no copying.
 type tallies struct {
 	index  map[domain.ID]uint32
 	blocks []*[blockSize]tally
@@ -64,14 +64,14 @@ func (ts *tallies) all() iter.Seq2[domain.ID, *tally] {
 	}
 }
 
-// passOver notes versions that were not where they should be; they may come later, out of order.
+// passOver records versions that were not where they should be. They may come later, out of order.
 func (ts *tallies) passOver(id domain.ID, s span) {
 	if s.from <= s.to {
 		ts.spans[id] = append(ts.spans[id], s)
 	}
 }
 
-// take removes a version from the spans of an epoch, and tells whether it was there.
+// take removes a version from the spans of an epoch, and reports whether it was in one.
 func (ts *tallies) take(id domain.ID, version uint32, epoch uint16) bool {
 	for i, s := range ts.spans[id] {
 		if s.epoch != epoch || version < s.from || s.to < version {

@@ -16,37 +16,37 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// Config says what to check.
+// Config configures a check.
 type Config struct {
 	Stream        string  // the key of the event stream
-	Sink          string  // what relay_batches calls it
-	Limit         int     // how many problems to tell; the rest is counted (0: 1,000)
-	Window        *Window // look at each due time in it
-	KnownRestores bool    // what was lost when Postgres went back is known: it is told, and no problem
+	Sink          string  // the name of the stream's sink in relay_batches
+	Limit         int     // how many problems to report; the rest is counted (0: 1,000)
+	Window        *Window // check every due time in this window, unless nil
+	KnownRestores bool    // losses by restorations are known: they are reported, but are no problem
 
-	Wait time.Duration // how long to wait for the relay; what was committed before and is not there then is a problem
+	Wait time.Duration // how long to wait for the relay; events that were committed before and not published then are a problem
 }
 
 const defaultLimit = 1000
 
-// checker is one check.
+// checker is the state of one check.
 type checker struct {
 	config    Config
 	pool      *pgxpool.Pool
 	redis     redis.UniversalClient
 	tallies   *tallies
 	ends      streamEnds
-	life      ledger.Life // of the sink
-	published edge        // what the relay has brought to the stream
-	trimmed   edge        // what is older than the stream's oldest entry
+	life      ledger.Life // the ledger's record of the sink
+	published edge        // covers the events that must be in the stream
+	trimmed   edge        // covers the events that may be missing from its beginning
 	aside     map[domain.ID][]uint32
 	restores  []*restore
-	ahead     *restore // of the log, when the stream is
+	ahead     *restore // the stream is ahead of the log by an unnoticed restoration; nil if it is not
 	report    Report
 }
 
-// Run checks, with a pool and a client that it is lent. An error means that it could not look; what it saw is in the
-// report.
+// Run runs a check, with a pool and a client that the caller still owns. An error means that the check could not be
+// done; problems that it has found are in the report.
 func Run(ctx context.Context, pool *pgxpool.Pool, client redis.UniversalClient, config Config) (*Report, error) {
 	if config.Limit == 0 {
 		config.Limit = defaultLimit
@@ -75,7 +75,7 @@ func Run(ctx context.Context, pool *pgxpool.Pool, client redis.UniversalClient, 
 	return &c.report, nil
 }
 
-// oneLook sees Postgres as of one instant.
+// oneLook makes a transaction see PostgreSQL as of one instant.
 var oneLook = pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 
 func (c *checker) readPostgres(ctx context.Context, tx pgx.Tx, before outbox.Snapshot) error {

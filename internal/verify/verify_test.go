@@ -110,7 +110,7 @@ func TestEveryProblemIsFound(t *testing.T) {
 			for _, p := range report.Problems {
 				kinds = append(kinds, p.Kind)
 				if p.Message == "" {
-					t.Errorf("no words for %+v", p)
+					t.Errorf("no message for %+v", p)
 				}
 			}
 			if !slices.Equal(kinds, c.want) || report.Found != int64(len(kinds)) {
@@ -124,7 +124,7 @@ const copyEvent = `
 insert into tactus.outbox (topic, aggregate_id, version, type, data)
 select topic, aggregate_id, version, type, data from tactus.outbox where position = $1`
 
-// TestEveryColumnIsCompared changes one column of a row by hand at a time.
+// TestEveryColumnIsCompared changes one column of one row at a time.
 func TestEveryColumnIsCompared(t *testing.T) {
 	t.Parallel()
 	w := filled(t)
@@ -137,8 +137,8 @@ func TestEveryColumnIsCompared(t *testing.T) {
 	}
 	var columns int
 	err := w.pool.QueryRow(t.Context(), `select count(*) from information_schema.columns where table_schema = 'tactus' and table_name = 'schedules'`).Scan(&columns)
-	if err != nil || columns != len(spoiled)+2 { // id and version are not compared, but looked for
-		t.Errorf("%d columns, %v: %d are spoiled here", columns, err, len(spoiled))
+	if err != nil || columns != len(spoiled)+2 { // id and version are not compared by this
+		t.Errorf("there are %d columns, %v; the test spoils %d", columns, err, len(spoiled))
 	}
 	for column, value := range spoiled {
 		w.sql(t, `create table kept as select * from tactus.schedules`)
@@ -152,11 +152,11 @@ func TestEveryColumnIsCompared(t *testing.T) {
 		w.sql(t, `drop table kept`)
 	}
 	if report := w.check(t, verify.Config{}); report.Found != 0 {
-		t.Errorf("put back: %+v", report.Problems)
+		t.Errorf("after the row was put back: %+v", report.Problems)
 	}
 }
 
-// TestOtherWordsForTheSame is of a row that another release has written, with its members in another order.
+// TestOtherWordsForTheSame has a row that another release has written, with its members in another order.
 func TestOtherWordsForTheSame(t *testing.T) {
 	t.Parallel()
 	w := filled(t)
@@ -180,16 +180,16 @@ func TestTrimmedIsNotMissing(t *testing.T) {
 		}
 		report := w.check(t, verify.Config{Wait: time.Second})
 		if report.Found != 0 || report.Trimmed != c.trimmed || report.StreamEntries != 20-c.trimmed {
-			t.Errorf("trimmed before %s: %+v", c.at, report)
+			t.Errorf("after trimming before %s: %+v", c.at, report)
 		}
 	}
 	w.redis.XDel(t.Context(), stream, "2-4")
 	if report := w.check(t, verify.Config{}); report.Found != 1 {
-		t.Errorf("the newest of a trimmed stream is gone: %+v", report)
+		t.Errorf("after the newest entry of a trimmed stream was deleted: %+v", report)
 	}
 }
 
-// TestEpochs publishes once more, after Postgres went back: the older epoch tells of what has never been.
+// TestEpochs publishes a new epoch after PostgreSQL went back: the older epoch has events that the log has lost.
 func TestEpochs(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -202,7 +202,7 @@ func TestEpochs(t *testing.T) {
 	w.sql(t, `delete from tactus.schedules`)
 	w.sql(t, `insert into tactus.schedules select * from kept`)
 	if report := w.check(t, verify.Config{}); report.Found != 2 {
-		t.Fatalf("what only the stream knows: %+v", report.Problems)
+		t.Fatalf("events that only the stream has: %+v", report.Problems)
 	}
 	w.epoch = "second"
 	m, err := cloudevents.EpochStarted(w.epoch, time.Now())
@@ -219,7 +219,7 @@ func TestEpochs(t *testing.T) {
 	}
 	w.drop(t, 11)
 	if report := w.check(t, verify.Config{Wait: time.Second}); report.Found != 1 || report.Problems[0].Kind != verify.EventMissing {
-		t.Errorf("lost from the newest epoch: %+v", report)
+		t.Errorf("after an entry of the newest epoch was deleted: %+v", report)
 	}
 }
 
@@ -241,7 +241,7 @@ func (w *world) entries(t *testing.T) []redis.XMessage {
 	return entries
 }
 
-// drop takes entries out of the stream.
+// drop deletes entries from the stream.
 func (w *world) drop(t *testing.T, which ...int) {
 	t.Helper()
 	entries := w.entries(t)
@@ -252,7 +252,7 @@ func (w *world) drop(t *testing.T, which ...int) {
 	}
 }
 
-// again appends an entry once more.
+// again appends an entry a second time.
 func (w *world) again(t *testing.T, which int) {
 	t.Helper()
 	if err := w.redis.XAdd(t.Context(), &redis.XAddArgs{Stream: stream, ID: "1-99", Values: w.entries(t)[which].Values}).Err(); err != nil {
@@ -284,7 +284,7 @@ insert into tactus.outbox (topic, aggregate_id, version, type, data)
 select 'run', id, 1, 'run.due', '{}' from run where until is null`
 )
 
-// scheduled records a run of the n-th due time; missed, a range of them.
+// scheduled inserts a run of the nth due time, or a row for a range of missed ones.
 func (w *world) scheduled(t *testing.T, n int) {
 	t.Helper()
 	if _, err := w.pool.Exec(t.Context(), insertRun, n, nil, "due"); err != nil {
@@ -299,7 +299,8 @@ func (w *world) missed(t *testing.T, from, to int) {
 	}
 }
 
-// TestOtherWriters checks what SQL functions wrote, an invalid schedule among it, and what was invalidated.
+// TestOtherWriters checks schedules that SQL functions wrote, among them invalid ones and one that was invalidated
+// later.
 func TestOtherWriters(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -326,7 +327,8 @@ func TestOtherWriters(t *testing.T) {
 	}
 }
 
-// TestTimesBeyondAllYears has somebody write by hand what no program can read: it is a difference like any other.
+// TestTimesBeyondAllYears has times, written by hand, that no program can represent: they are differences like any
+// other.
 func TestTimesBeyondAllYears(t *testing.T) {
 	t.Parallel()
 	w := filled(t)
