@@ -21,7 +21,7 @@ import (
 
 const queue = "chaos"
 
-// settings are for how long, and with which seed.
+// settings returns for how long to inject faults, and with which seed.
 func settings(t *testing.T) (lasts time.Duration, seed uint64) {
 	t.Helper()
 	lasts, seed = 15*time.Second, 7 // the same faults in every run of the tests
@@ -68,17 +68,17 @@ func TestChaos(t *testing.T) {
 	t.Logf("%d changes made, %d failed or unanswered; %d events, %d runs, %d due times; workers ran %d tasks, %d of them more than once",
 		s.made.Load(), s.failed.Load(), report.Events, report.Runs, report.DueTimes, len(k.ran), k.again())
 	if report.Events < 50 || report.Runs < 10 {
-		t.Errorf("only %d events and %d runs: this shows little", report.Events, report.Runs)
+		t.Errorf("only %d events and %d runs, so the test shows little", report.Events, report.Runs)
 	}
 	for _, p := range report.Problems {
 		t.Errorf("%+v", p)
 	}
 	if n := w.number(`select count(*) from tactus.relay_batches where kind = 'epoch'`); n > 0 {
-		t.Errorf("%d epochs were started, though Postgres never went back", n)
+		t.Errorf("%d epochs were begun, although PostgreSQL never went back", n)
 	}
 }
 
-// awaitHandedOver waits until every run that fired is at its sink.
+// awaitHandedOver waits until every fired run is handed over.
 func (w *world) awaitHandedOver() {
 	w.t.Helper()
 	testenv.Eventually(w.t, "every run handed over", func() error {
@@ -89,7 +89,7 @@ func (w *world) awaitHandedOver() {
 	})
 }
 
-// awaitKnown waits until each beat has exactly the schedules in memory that are enabled.
+// awaitKnown waits until each beat has exactly the enabled schedules in its memory.
 func (w *world) awaitKnown() {
 	w.t.Helper()
 	want := fmt.Sprintf("\ntactus_beat_schedules %d\n", w.number(`select count(*) from tactus.schedules where enabled and deleted_at is null`))
@@ -97,7 +97,7 @@ func (w *world) awaitKnown() {
 		if p.command[0] != "beat" {
 			continue
 		}
-		testenv.Eventually(w.t, p.name+" knows what is enabled", func() error {
+		testenv.Eventually(w.t, p.name+" has the enabled schedules in memory", func() error {
 			response, err := http.Get(p.running.URL() + "/metrics")
 			if err != nil {
 				return err
@@ -105,7 +105,7 @@ func (w *world) awaitKnown() {
 			defer response.Body.Close()
 			text, err := io.ReadAll(response.Body)
 			if err == nil && !strings.Contains(string(text), want) {
-				err = fmt.Errorf("there is no %q in its metrics", strings.TrimSpace(want))
+				err = fmt.Errorf("its metrics do not have %q", strings.TrimSpace(want))
 			}
 			return err
 		})
@@ -149,7 +149,7 @@ type ending struct {
 	end func()
 }
 
-// pause lets the world go on for some milliseconds.
+// pause waits for some milliseconds.
 func (w *world) pause(milliseconds int) {
 	select {
 	case <-w.t.Context().Done():
@@ -157,40 +157,40 @@ func (w *world) pause(milliseconds int) {
 	}
 }
 
-// settled waits until a beat says that it knows every change and has settled all that was due until now, and gives that
-// instant: what has no run then never will.
+// settled waits until a beat's lease says that the beat knows every change and has settled all due times until now, and
+// returns that instant: a due time before it that has no run will never get one.
 func (w *world) settled() (now time.Time) {
 	w.t.Helper()
 	var log string
 	w.must(w.pool.QueryRow(w.t.Context(), `select clock_timestamp(), pg_current_snapshot()::text`).Scan(&now, &log))
-	testenv.Eventually(w.t, "a beat has settled all that was due", func() error {
+	testenv.Eventually(w.t, "a beat has settled all due times", func() error {
 		var watermark *time.Time
 		var knows bool
 		err := w.pool.QueryRow(w.t.Context(), `select watermark, pg_snapshot_xmin(snapshot) >= pg_snapshot_xmax($1::text::pg_snapshot) from tactus.leases where name = 'beat'`, log).Scan(&watermark, &knows)
 		if err == nil && (watermark == nil || watermark.Before(now) || !knows) {
-			err = fmt.Errorf("its watermark is %v, and it knows all changes: %v", watermark, knows)
+			err = fmt.Errorf("the watermark is %v; the beat knows all changes: %v", watermark, knows)
 		}
 		return err
 	})
 	return now
 }
 
-// away is the longest that a due time had to wait for a beat, as Postgres recorded it: those of schedules that nobody edits
-// come each second, so they tell. A due time that was edited away sooner than that may have no run.
+// away returns the longest time that a due time had to wait for a beat, from PostgreSQL's records: schedules that
+// nobody edits are due each second, and show it. A due time that an edit removed sooner than that may have no run.
 func (w *world) away() (d time.Duration) {
 	w.t.Helper()
 	w.must(w.pool.QueryRow(w.t.Context(), `select max(fired_at - due_at) from tactus.runs where kind = 'scheduled'`).Scan(&d))
 	return d + recognition
 }
 
-// recognition is how long a change may take to be known, when there is a beat: the log is read each second.
+// recognition is how long a beat may take to learn of a change: it polls the log each second.
 const recognition = 2 * time.Second
 
-// check looks at everything.
+// check verifies everything.
 func (w *world) check(began time.Time) *verify.Report {
 	w.t.Helper()
 	until, away := w.settled(), w.away()
-	w.t.Logf("a due time waited for a beat %s at most", away-recognition)
+	w.t.Logf("a due time waited at most %s for a beat", away-recognition)
 	report, err := verify.Run(w.t.Context(), w.pool, testenv.Client(w.t, w.redis.URL(0)), verify.Config{
 		Stream: redis.EventStream, Sink: "events", Wait: 2 * time.Minute, Limit: 20,
 		Window: &verify.Window{From: began, To: until, Away: away},

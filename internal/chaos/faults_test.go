@@ -10,7 +10,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// fault harms the world, and gives what ends it after hold. Faults of one group never overlap.
+// fault applies a fault, and returns the function that ends it after hold. Faults of one group never overlap.
 type fault struct {
 	name  string
 	group string
@@ -67,7 +67,7 @@ func stopped(role string) func(*world) func() {
 	}
 }
 
-// skewed starts a beat again with a wrong clock, and again with the right one.
+// skewed restarts a beat with a wrong clock, and later with the right one.
 func skewed(by string) func(*world) func() {
 	return func(w *world) func() {
 		p := w.any("beat")
@@ -109,7 +109,7 @@ func redisFlushed(w *world) func() {
 	return nil
 }
 
-// redisStale keeps a copy and comes back with it later, as from an old backup.
+// redisStale copies Redis' data and later restores the copy, as from an old backup.
 func redisStale(w *world) func() {
 	w.command(w.redis, "save")
 	return func() {
@@ -118,7 +118,7 @@ func redisStale(w *world) func() {
 	}
 }
 
-// redisPromoted cuts the replica off, goes on for a while, and then fails over to it.
+// redisPromoted cuts the replica off, lets the primary continue for a while, and then fails over to the replica.
 func redisPromoted(w *world) func() {
 	w.command(w.spare, "replicaof", "no", "one")
 	return func() {
@@ -149,13 +149,13 @@ func postgresCrashed(w *world) func() {
 	return func() { w.must(w.postgres.Start(w.t.Context())) }
 }
 
-// standbyOffered leads everybody to the standby, as a wrong DNS name does, and back.
+// standbyOffered connects everybody to the standby, as a wrong DNS entry does, and later back.
 func standbyOffered(w *world) func() {
 	w.pgProxy.Retarget(w.t, w.standby.URL("tactus"))
 	return func() { w.pgProxy.Retarget(w.t, w.postgres.URL("tactus")) }
 }
 
-// transaction begins one that has written; nil when Postgres is not there to begin it.
+// transaction begins a transaction that has written; nil when PostgreSQL cannot be reached.
 func transaction(w *world) *pgx.Conn {
 	conn, err := pgx.Connect(w.t.Context(), w.pool.Config().ConnString())
 	if err == nil {
@@ -173,7 +173,7 @@ func longTransaction(w *world) func() {
 	if conn == nil {
 		return nil
 	}
-	return func() { _ = conn.Close(context.Background()) } // its server may have crashed meanwhile
+	return func() { _ = conn.Close(context.Background()) } // the server may have crashed meanwhile
 }
 
 func preparedTransaction(w *world) func() {
@@ -187,7 +187,7 @@ func preparedTransaction(w *world) func() {
 		return nil
 	}
 	return func() {
-		_ = conn.Close(context.Background()) // its server may have crashed meanwhile; what is prepared has outlived that
+		_ = conn.Close(context.Background()) // the server may have crashed meanwhile; a prepared transaction outlives that
 		testenv.Eventually(w.t, "roll the prepared transaction back", func() error {
 			_, err := w.pool.Exec(w.t.Context(), `rollback prepared '`+name+`'`)
 			return err

@@ -16,7 +16,7 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-// world is everything that runs. Processes reach the servers through proxies; the test itself reaches them directly.
+// world is everything that runs. The processes reach the servers through proxies, and the test itself directly.
 type world struct {
 	t      *testing.T
 	random *rand.Rand
@@ -25,14 +25,14 @@ type world struct {
 	standby   *servers.Postgres
 	pool      *pgxpool.Pool
 	pgProxy   *testenv.Proxy
-	redis     *servers.Redis // the one behind the proxy
+	redis     *servers.Redis // the Redis behind the proxy
 	spare     *servers.Redis // its replica, which may be promoted
 	rdProxy   *testenv.Proxy
 	broker    string // the Redis in use, through its proxy
 	processes []*process
 }
 
-// process is a tactus process that is started again when it has been killed.
+// process is a tactus process that is started again after it was killed.
 type process struct {
 	name    string
 	command []string
@@ -67,7 +67,7 @@ func (w *world) start(p *process, env ...string) {
 	p.running = testenv.Program{Env: append(p.env, env...), Tags: "clockskew"}.Start(w.t, p.command...)
 }
 
-// any is a running process of a role.
+// any returns a running process of a role.
 func (w *world) any(role string) *process {
 	var those []*process
 	for _, p := range w.processes {
@@ -78,7 +78,7 @@ func (w *world) any(role string) *process {
 	return those[w.random.IntN(len(those))]
 }
 
-// command runs one on a Redis. The server may be gone, which is what is going on here.
+// command runs a command on a Redis, and only logs an error: the server may be down.
 func (w *world) command(server *servers.Redis, args ...any) {
 	options, err := goredis.ParseURL(server.URL(0))
 	w.must(err)
@@ -97,7 +97,7 @@ func (w *world) follow() {
 	w.command(w.spare, "replicaof", host, port)
 }
 
-// must ends the test when what the faults themselves need does not work.
+// must fails the test when a step of a fault itself fails.
 func (w *world) must(err error) {
 	w.t.Helper()
 	if err != nil {
@@ -105,7 +105,7 @@ func (w *world) must(err error) {
 	}
 }
 
-// heal ends all harm, and starts whatever does not run.
+// heal ends all faults, and starts whatever is not running.
 func (w *world) heal() {
 	w.pgProxy.Heal()
 	w.rdProxy.Heal()

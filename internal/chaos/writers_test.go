@@ -14,8 +14,8 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// writers change schedules until ctx ends. A change that fails is simply not made, or made without an answer: both are
-// what the faults are for.
+// writers changes schedules until ctx ends. A change that fails may have been made or not; both are outcomes that the
+// faults are to produce.
 type writers struct {
 	store  *outbox.Store
 	w      *world
@@ -27,7 +27,8 @@ type writers struct {
 
 const writerCount, mostSchedules, steadySchedules = 4, 150, 50
 
-// steady makes schedules that nobody changes: an edit excuses a due time just before it, and these have no excuse.
+// steady makes schedules that nobody changes. An edit excuses an unsettled due time just before it; these have no
+// excuse.
 func (s *writers) steady() {
 	for range steadySchedules {
 		_, err := s.store.Create(s.w.t.Context(), domain.Definition{IntervalSeconds: 1, TaskName: "chaos.task", Queue: queue}, "", nil)
@@ -117,7 +118,7 @@ func (s *writers) remove(ctx context.Context, id domain.ID) error {
 	return nil
 }
 
-var errChangedMind = errors.New("changed its mind")
+var errChangedMind = errors.New("the writer rolls back on purpose")
 
 func (s *writers) rollBack(ctx context.Context, id domain.ID) error {
 	err := pgx.BeginFunc(ctx, s.w.pool, func(tx pgx.Tx) error {

@@ -13,7 +13,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// movingIn is a team's own beginnings: the tables of django-celery-beat and a table of its own, with what has run already.
+// movingIn creates what a team has: the tables of django-celery-beat and a table of its own, with a history of runs.
 const movingIn = `
 call_command("migrate", verbosity=0)
 second, _ = IntervalSchedule.objects.get_or_create(every=1, period="seconds")
@@ -31,7 +31,7 @@ make(name="nine", task="app.note", crontab=CrontabSchedule.objects.create(minute
     last_run_at=datetime(2020, 1, 1, tzinfo=timezone.utc))
 `
 
-// edit is what the team's code goes on to write, in ways that send no signal. It prints when it has committed.
+// edit is what the team's code writes later, in ways that send no signal. It prints a line when it has committed.
 const edit = `
 with transaction.atomic():
     PeriodicTask.objects.filter(name="edited").update(args='["new"]')
@@ -40,8 +40,8 @@ PeriodicTask.objects.create(name="made", task="app.note", interval=IntervalSched
 print(datetime.now(timezone.utc).isoformat())
 `
 
-// TestMovingIn adopts what a team has, beside processes of tactus that run already, and lets its code write on: what it
-// writes runs, what it took back does not, and what had run before does not run again.
+// TestMovingIn adopts a team's tables while tactus runs, and lets the team's code write on. What it writes runs, what
+// it removes does not, and what had run before does not run again.
 func TestMovingIn(t *testing.T) {
 	t.Parallel()
 	broker := testenv.RedisServer(t, nil)
@@ -67,31 +67,31 @@ func TestMovingIn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.adopt("--django-celery-beat") // changes nothing
+	s.adopt("--django-celery-beat") // adopting again changes nothing
 	s.succeeded(edited, committed.Add(3*time.Second))
 	s.succeeded(s.named("made"), committed)
 	for _, r := range s.history(stopped) {
 		if r.DueAt.After(committed) {
-			t.Errorf("it was to stop at %s: %+v", committed, r)
+			t.Errorf("a run after the schedule was stopped at %s: %+v", committed, r)
 		}
 	}
 	for _, r := range s.history(edited) {
 		if late := r.DueAt.After(committed); late && r.Version != 2 {
-			t.Errorf("it was edited at %s: %+v", committed, r)
+			t.Errorf("the edit of %s had no effect: %+v", committed, r)
 		}
 	}
 	s.succeeded(minutely, time.Time{})
 	noted := s.list("noted", 1)
 	if first := slices.Index(noted, "new"); first < 0 || slices.Contains(noted[first:], "old") || slices.Contains(noted, "again") || !slices.Contains(noted, "minutely") || !slices.Contains(noted, "late") {
-		t.Errorf("ran: %q", noted)
+		t.Errorf("tasks run: %q", noted)
 	}
 	for _, name := range []string{"once", "then", "expired", "nine"} {
 		if runs := s.history(s.named(name)); len(runs) > 0 {
-			t.Errorf("%s ran already: %+v", name, runs)
+			t.Errorf("%s ran again: %+v", name, runs)
 		}
 	}
 	if runs := s.history(s.named("late")); len(runs) != 1 {
-		t.Errorf("what is past and never ran is sent once, as Celery's beat would: %+v", runs)
+		t.Errorf("a past one-off that never ran must run once, as with Celery's beat: %+v", runs)
 	}
 	for _, c := range [][2]string{{"PUT", `{"enabled": false}`}, {"PATCH", `{"args": []}`}, {"DELETE", ""}} {
 		if err := s.try(c[0], "/schedules/"+minutely, c[1], nil); err == nil || !strings.Contains(err.Error(), "409") || !strings.Contains(err.Error(), "managed_elsewhere") {
@@ -99,7 +99,7 @@ func TestMovingIn(t *testing.T) {
 		}
 	}
 	if p := (testenv.Program{Env: s.env}).Start(t, "verify"); p.Wait() != 0 {
-		t.Errorf("verify finds: %s", p.Log())
+		t.Errorf("verify found: %s", p.Log())
 	}
 }
 
@@ -110,7 +110,7 @@ func execute(t *testing.T, pool *pgxpool.Pool, sql string) {
 	}
 }
 
-// start starts a process that serves.
+// start starts a serving process.
 func (s *stack) start(command string, env ...string) *testenv.Process {
 	s.Helper()
 	p := testenv.Program{Env: slices.Concat(s.env, env)}.Start(s, command, "--http-addr", "127.0.0.1:0")
@@ -125,7 +125,7 @@ func (s *stack) adopt(source ...string) {
 	}
 }
 
-// named is the id of a schedule.
+// named returns the id of a schedule.
 func (s *stack) named(name string) string {
 	s.Helper()
 	var found struct{ Schedules []struct{ ID, Name string } }
@@ -139,7 +139,7 @@ func (s *stack) named(name string) string {
 	return ""
 }
 
-// succeeded waits for a run of a schedule that was due after a time and has succeeded.
+// succeeded waits for a run of a schedule that was due after an instant and has succeeded.
 func (s *stack) succeeded(schedule string, after time.Time) {
 	s.Helper()
 	testenv.Eventually(s, "a run after "+after.String(), func() error {
@@ -150,8 +150,8 @@ func (s *stack) succeeded(schedule string, after time.Time) {
 			}
 		}
 		if len(runs) == 0 {
-			return errors.New("it has not fired")
+			return errors.New("the schedule has not fired")
 		}
-		return fmt.Errorf("the newest of %d is %+v", len(runs), runs[0])
+		return fmt.Errorf("the newest of %d runs is %+v", len(runs), runs[0])
 	})
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// states counts the runs of a schedule by their status; a run that waits has a reason.
+// states counts the runs of a schedule by status. The status of a waiting run has a reason.
 func (s *stack) states(schedule string) map[string]int {
 	counts := map[string]int{}
 	for _, r := range s.history(schedule) {
@@ -21,8 +21,8 @@ func (s *stack) states(schedule string) map[string]int {
 	return counts
 }
 
-// TestOverlap holds the first run of a schedule that is due every second: with skip nothing else runs, with queue one waits,
-// and runs as soon as the first has ended.
+// TestOverlap blocks the first run of a schedule that is due every second. With skip no other run starts; with queue
+// one run waits, and starts as soon as the first has ended.
 func TestOverlap(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
@@ -43,7 +43,7 @@ func TestOverlap(t *testing.T) {
 		return n["started"] == 1 && n["waiting"] == 1 && n["skipped"] >= 2 && len(n) == 3
 	})
 	if began := s.list("began", 2); len(began) != 2 {
-		t.Errorf("%d have begun", len(began))
+		t.Errorf("%d runs have begun", len(began))
 	}
 	for _, task := range s.list("began", 2) {
 		if err := s.client.RPush(t.Context(), "go:"+task, 1).Err(); err != nil {
@@ -53,6 +53,6 @@ func TestOverlap(t *testing.T) {
 	awaitStates(skips, "the next one runs", func(n map[string]int) bool { return n["succeeded"] == 1 && n["started"] == 1 })
 	awaitStates(queues, "the one that waited runs", func(n map[string]int) bool { return n["succeeded"] == 1 && n["started"] == 1 && n["waiting"] <= 1 })
 	if began := s.list("began", 4); len(began) != 4 {
-		t.Errorf("%d have begun", len(began))
+		t.Errorf("%d runs have begun", len(began))
 	}
 }

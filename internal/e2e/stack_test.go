@@ -20,17 +20,17 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-// stack is tactus, with the servers that it runs on.
+// stack is tactus with its servers.
 type stack struct {
 	*testing.T
 	api    string
 	broker *servers.Redis
 	client *redis.Client
 	env    []string
-	lost   int // seconds after which a message that nobody acknowledged comes back
+	lost   int // seconds after which an unacknowledged message is delivered again
 }
 
-// newStack starts tactus dev on a Postgres and a Redis of its own.
+// newStack starts "tactus dev" on a PostgreSQL and a Redis of its own.
 func newStack(t *testing.T, env ...string) *stack {
 	t.Helper()
 	broker := testenv.RedisServer(t, map[string]string{"appendonly": "yes", "appendfsync": "always"})
@@ -77,7 +77,7 @@ type run struct {
 	Traceback  string          `json:"traceback"`
 }
 
-// final tells whether nothing more will be heard.
+// final reports whether the run's status is final.
 func (r run) final() bool {
 	switch r.Status {
 	case "due", "sent", "started", "retrying":
@@ -86,7 +86,7 @@ func (r run) final() bool {
 	return true
 }
 
-// ask sends a request and reads the answer into what is given.
+// ask sends a request and decodes the answer.
 func (s *stack) ask(method, path, body string, into any, headers ...string) {
 	s.Helper()
 	if err := s.try(method, path, body, into, headers...); err != nil {
@@ -117,7 +117,7 @@ func (s *stack) try(method, path, body string, into any, headers ...string) erro
 	return json.Unmarshal(text, into)
 }
 
-// create makes a schedule and returns its id.
+// create creates a schedule and returns its id.
 func (s *stack) create(members string) string {
 	s.Helper()
 	var made struct{ ID string }
@@ -125,19 +125,19 @@ func (s *stack) create(members string) string {
 	return made.ID
 }
 
-// once makes a schedule that is due once, soon.
+// once creates a schedule that is due once, soon.
 func (s *stack) once(members string) string {
 	s.Helper()
 	return s.create(`"interval_seconds": 1, "max_runs": 1, ` + members)
 }
 
-// never makes a schedule that is not due for long, to be run by hand.
+// never creates a schedule that is not due for a long time, to be triggered by hand.
 func (s *stack) never(members string) string {
 	s.Helper()
 	return s.create(`"cron_expression": "0 0 1 1 *", ` + members)
 }
 
-// trigger runs a schedule now and returns the run's id.
+// trigger triggers a schedule and returns the run's id.
 func (s *stack) trigger(schedule string, headers ...string) string {
 	s.Helper()
 	var made struct {
@@ -154,14 +154,14 @@ func (s *stack) history(schedule string) []run {
 	return h.History
 }
 
-// await waits until the newest run of a schedule is as it should be.
+// await waits until the newest run of a schedule meets a condition.
 func (s *stack) await(schedule, what string, ok func(run) bool) run {
 	s.Helper()
 	var last run
 	testenv.Eventually(s, what, func() error {
 		runs := s.history(schedule)
 		if len(runs) == 0 {
-			return fmt.Errorf("it has not fired")
+			return fmt.Errorf("the schedule has not fired")
 		}
 		if last = runs[0]; !ok(last) {
 			return fmt.Errorf("the newest run is %+v", last)
@@ -177,12 +177,12 @@ func (s *stack) ended(schedule string) run {
 	return s.await(schedule, "the end of the run", run.final)
 }
 
-// list waits until a list in the broker has so many items.
+// list waits until a list in the broker has the given length.
 func (s *stack) list(key string, length int) (items []string) {
 	s.Helper()
 	testenv.Eventually(s, fmt.Sprintf("%q has %d items", key, length), func() (err error) {
 		if items, err = s.client.LRange(s.Context(), key, 0, -1).Result(); err == nil && len(items) < length {
-			err = fmt.Errorf("it has %q", items)
+			err = fmt.Errorf("its items are %q", items)
 		}
 		return err
 	})

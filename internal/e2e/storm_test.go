@@ -14,15 +14,15 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// The storm of case 12, at a size that two busy processors carry. The full size is for the benchmarks.
+// The storm of case 12, at a size for two busy processors. The benchmarks run it in full.
 const (
 	everySecond = 100
 	everyHour   = 1000
 	changes     = 200
 )
 
-// TestStorm: case 12. Schedules are due every second and changed all the time, two beats run, and the one that fires is
-// killed; each occurrence runs once, and as the newest change before it has it.
+// TestStorm is case 12. Schedules are due every second and changed all the time, two beats run, and the leader is
+// killed. Each due time runs once, as the newest version before it says.
 func TestStorm(t *testing.T) {
 	t.Parallel()
 	broker := testenv.RedisServer(t, nil)
@@ -48,9 +48,9 @@ func TestStorm(t *testing.T) {
 	beats[1].AwaitLog("took the lease")
 	for range 3 { // changes one second apart
 		before := len(s.history(busy[0]))
-		testenv.Eventually(t, "it fires", func() error {
+		testenv.Eventually(t, "the standby fires", func() error {
 			if n := len(s.history(busy[0])); n <= before+1 {
-				return fmt.Errorf("%d runs, before %d", n, before)
+				return fmt.Errorf("there are %d runs, before there were %d", n, before)
 			}
 			return nil
 		})
@@ -62,24 +62,24 @@ func TestStorm(t *testing.T) {
 	}
 	st.wantEachOnce(busy)
 	if p := (testenv.Program{Env: s.env}).Start(t, "verify"); p.Wait() != 0 {
-		t.Errorf("verify finds: %s", p.Log())
+		t.Errorf("verify found: %s", p.Log())
 	}
 }
 
-// storm remembers what it has said.
+// storm remembers the versions that the API has answered with.
 type storm struct {
 	*stack
 	mu   sync.Mutex
 	said map[string][]word // by schedule, the versions from the first on
 }
 
-// word is one version of a schedule, as it was answered.
+// word is one version of a schedule, with the time of the answer.
 type word struct {
 	args     string
 	answered time.Time
 }
 
-// createMany makes schedules, several at a time.
+// createMany creates schedules, several at a time.
 func (s *storm) createMany(n int, members string) []string {
 	s.Helper()
 	ids := make([]string, n)
@@ -104,7 +104,7 @@ func (s *storm) createMany(n int, members string) []string {
 	return ids
 }
 
-// change gives a schedule arguments that it never had.
+// change gives a schedule arguments that it never had before.
 func (s *storm) change(id string) {
 	s.Helper()
 	args := fmt.Sprintf("[%d]", len(s.said[id]))
@@ -116,8 +116,8 @@ func (s *storm) change(id string) {
 	}
 }
 
-// wantEachOnce compares the history with the queue: every second of every schedule has one run, in order and without a
-// gap; each run has one message, with the arguments of its version; and no version was used after a newer one was answered.
+// wantEachOnce compares the history with the queue. Every second of every schedule has one run, in order and without a
+// gap. Each run has one message, with the arguments of its version. No version is used after a newer one was answered.
 func (s *storm) wantEachOnce(schedules []string) {
 	s.Helper()
 	args := map[string]string{} // by run
@@ -137,7 +137,7 @@ func (s *storm) wantEachOnce(schedules []string) {
 	}
 	messages := s.list("celery", len(args))
 	if len(messages) != len(args) {
-		s.Errorf("%d messages of %d runs", len(messages), len(args))
+		s.Errorf("there are %d messages for %d runs", len(messages), len(args))
 	}
 	for _, m := range messages {
 		var message struct {

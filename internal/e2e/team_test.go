@@ -17,7 +17,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestTasksRunAsTheyWereAskedFor: cases 1, 2, 6 and 7, on one worker that sends events.
+// TestTasksRunAsTheyWereAskedFor is cases 1, 2, 6 and 7, on one worker that sends events.
 func TestTasksRunAsTheyWereAskedFor(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
@@ -97,8 +97,8 @@ func requestShows(s *stack) {
 	}
 }
 
-// throughExchanges is what a periodic task with an exchange and a routing key does: it runs once for each queue that the
-// worker has bound by that key.
+// throughExchanges runs a periodic task with an exchange and a routing key: it runs once for each queue that the worker
+// has bound by that key.
 func throughExchanges(s *stack) {
 	for _, c := range []struct {
 		members string
@@ -114,9 +114,9 @@ func throughExchanges(s *stack) {
 		task := s.trigger(s.never(`"task_name": "app.where", ` + c.members))
 		where := s.list("where:"+task, len(c.want))
 		if slices.Sort(where); !slices.Equal(where, c.want) {
-			s.Errorf("%s: ran from %q, want %q", c.members, where, c.want)
+			s.Errorf("%s: the task ran from %q, want %q", c.members, where, c.want)
 		}
-		testenv.Eventually(s, "nothing more of it is there", func() error {
+		testenv.Eventually(s, "no message of the task is left", func() error {
 			left, err := s.client.HLen(s.Context(), "unacked").Result()
 			for _, queue := range []string{"celery", "mail", "archive", "parcels"} {
 				left += s.client.LLen(s.Context(), queue).Val()
@@ -127,7 +127,7 @@ func throughExchanges(s *stack) {
 			return err
 		})
 		if n := s.client.LLen(s.Context(), "where:"+task).Val(); int(n) != len(c.want) {
-			s.Errorf("%s: ran %d times", c.members, n)
+			s.Errorf("%s: the task ran %d times", c.members, n)
 		}
 	}
 	id := s.never(`"task_name": "app.where", "exchange": "nobody", "routing_key": "knows"`)
@@ -173,7 +173,7 @@ func retried(s *stack) {
 	}
 }
 
-// revoked terminates a task that runs, as celery control does.
+// revoked terminates a running task, as celery control does.
 func revoked(s *stack) {
 	id := s.once(`"task_name": "app.sleep", "args": [60]`)
 	r := s.await(id, "it runs", func(r run) bool { return r.Status == "started" })
@@ -217,13 +217,13 @@ func byHand(s *stack) {
 	}
 }
 
-// eventsList is case 8: what celery events shows of a task that tactus sent.
+// eventsList is case 8: what celery events shows of a task from tactus.
 func eventsList(s *stack) {
 	python, err := servers.CeleryPython(s.Context(), servers.Config{Log: func(text string) { s.Log(text) }})
 	if err != nil {
 		s.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(s.Context(), testenv.Patience) // it would list for ever
+	ctx, cancel := context.WithTimeout(s.Context(), testenv.Patience) // celery events never ends
 	defer cancel()
 	before, err := s.listeners()
 	if err != nil {
@@ -240,10 +240,10 @@ func eventsList(s *stack) {
 	}
 	defer cmd.Wait()
 	defer cmd.Process.Kill()
-	testenv.Eventually(s, "it listens to events", func() error {
+	testenv.Eventually(s, "celery events has subscribed", func() error {
 		now, err := s.listeners()
 		if err == nil && now <= before {
-			err = fmt.Errorf("%d listen, as before", now)
+			err = fmt.Errorf("%d connections have subscribed, as before", now)
 		}
 		return err
 	})
@@ -260,20 +260,20 @@ func eventsList(s *stack) {
 		if strings.Contains(line, "succeeded") {
 			for _, want := range []string{"app.echo", "[1]", "{'a': 'é'}", "root_id=" + r.TaskID} {
 				if !strings.Contains(received, want) {
-					s.Errorf("it does not list %s: %s", want, received)
+					s.Errorf("celery events does not list %s: %s", want, received)
 				}
 			}
 			if !strings.Contains(line, "celery@") || !strings.Contains(line, "runtime=") {
-				s.Errorf("it does not list the worker or the runtime: %s", line)
+				s.Errorf("celery events does not list the worker or the runtime: %s", line)
 			}
 			return
 		}
 	}
-	s.Error("it lists nothing of it")
+	s.Error("celery events does not list the task")
 }
 
-// listeners counts the connections to the broker that have subscribed to something. Their patterns tell nothing: celery
-// events has the same one as the collector.
+// listeners counts the connections to the broker that have subscribed to something. Their patterns cannot tell them
+// apart: celery events has the same one as tactus' collector.
 func (s *stack) listeners() (int, error) {
 	text, err := s.client.Do(s.Context(), "client", "list", "type", "pubsub").Text()
 	return strings.Count(text, "\n"), err // a line each
@@ -299,7 +299,7 @@ func record(s *stack) {
 	}
 }
 
-// TestWhatWasSentBeforeAWorkerIsUp: cases 3, 4 and 5.
+// TestWhatWasSentBeforeAWorkerIsUp is cases 3, 4 and 5.
 func TestWhatWasSentBeforeAWorkerIsUp(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
@@ -317,9 +317,9 @@ func TestWhatWasSentBeforeAWorkerIsUp(t *testing.T) {
 	}
 	expired, lasting := s.once(`"task_name": "app.echo", "expires_seconds": 1`), s.once(`"task_name": "app.echo", "expires_seconds": 3600`)
 	sent := s.await(expired, "it is handed over", func(r run) bool { return r.Status == "sent" && r.ExpiresAt != nil })
-	testenv.Eventually(t, "it has expired", func() error {
+	testenv.Eventually(t, "the message has expired", func() error {
 		if left := time.Until(sent.ExpiresAt.Add(time.Second)); left > 0 {
-			return fmt.Errorf("%s are left", left)
+			return fmt.Errorf("%s messages are left", left)
 		}
 		return nil
 	})
@@ -329,7 +329,7 @@ func TestWhatWasSentBeforeAWorkerIsUp(t *testing.T) {
 		want = append(want, slices.Repeat([]string{fmt.Sprint("priority ", priority)}, 3)...)
 	}
 	if noted := s.list("noted", 9); !slices.Equal(noted, want) {
-		t.Errorf("they ran in this order: %q", noted)
+		t.Errorf("the tasks ran in this order: %q", noted)
 	}
 	if r := s.ended(expired); r.Status != "expired" || r.Error != "TaskRevokedError: expired" {
 		t.Errorf("expired: %+v", r)
@@ -339,7 +339,7 @@ func TestWhatWasSentBeforeAWorkerIsUp(t *testing.T) {
 	}
 }
 
-// TestAWorkerDies: case 9. The worker's message comes back to another, once; the beat sends none.
+// TestAWorkerDies is case 9. The dead worker's message is delivered to another worker, once; the beat hands over none.
 func TestAWorkerDies(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
@@ -350,14 +350,15 @@ func TestAWorkerDies(t *testing.T) {
 	if err := worker.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	// Workers look for lost messages when they start, and every 100 seconds: this one is to find it when it starts.
+	// Workers look for lost messages when they start, and every 100 seconds. The next one is to find the message at its
+	// start.
 	testenv.Eventually(t, "the message counts as lost", func() error {
 		unacked, err := s.client.ZRangeWithScores(t.Context(), "unacked_index", 0, -1).Result()
 		if err != nil || len(unacked) != 1 {
 			return fmt.Errorf("%d messages are not acknowledged: %w", len(unacked), err)
 		}
 		if age := float64(time.Now().Unix()) - unacked[0].Score; age < float64(s.lost+2) {
-			return fmt.Errorf("it was taken %.0f seconds ago", age)
+			return fmt.Errorf("the message was taken %.0f seconds ago", age)
 		}
 		return nil
 	})
@@ -377,8 +378,9 @@ func TestAWorkerDies(t *testing.T) {
 	}
 }
 
-// TestRedisIsAway: case 10. A schedule whose runs must not overlap is due every two seconds meanwhile: one run is handed over
-// when the broker is back, and the history says what was not. Redis goes in the pause after a run, not in the middle of one.
+// TestRedisIsAway is case 10. A schedule whose runs must not overlap is due every two seconds while Redis is away: one
+// run is handed over when the broker is back, and the history names the due times that were skipped. Redis goes away in
+// the pause after a run.
 func TestRedisIsAway(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
@@ -397,7 +399,7 @@ func TestRedisIsAway(t *testing.T) {
 			}
 		}
 		if skipped < 5 {
-			return fmt.Errorf("%d are", skipped)
+			return fmt.Errorf("%d due times are skipped", skipped)
 		}
 		return nil
 	})
@@ -406,11 +408,11 @@ func TestRedisIsAway(t *testing.T) {
 		if !r.final() {
 			kept = append(kept, r)
 		} else if r.Status == "skipped" && r.Reason == "" {
-			t.Errorf("it does not say why: %+v", r)
+			t.Errorf("the run has no reason: %+v", r)
 		}
 	}
 	if len(kept) != 1 || kept[0].Status != "due" && kept[0].Status != "sent" {
-		t.Fatalf("kept for later: %+v", kept)
+		t.Fatalf("the run that was kept for later: %+v", kept)
 	}
 	if err := s.broker.Start(t.Context()); err != nil {
 		t.Fatal(err)
@@ -419,7 +421,7 @@ func TestRedisIsAway(t *testing.T) {
 		var r run
 		err := s.try("GET", "/tasks/"+kept[0].TaskID+"/status", "", &r)
 		if err == nil && r.Status != "succeeded" {
-			err = fmt.Errorf("it is %+v", r)
+			err = fmt.Errorf("the run is %+v", r)
 		}
 		return err
 	})
@@ -437,13 +439,13 @@ func TestRedisIsAway(t *testing.T) {
 		}
 		noted, err := s.client.LLen(t.Context(), "noted").Result()
 		if err == nil && int(noted) != ran {
-			err = fmt.Errorf("%d of %d", noted, ran)
+			err = fmt.Errorf("%d of %d runs", noted, ran)
 		}
 		return err
 	})
 	select {
 	case <-worker.Ended():
-		t.Error("the worker has ended")
+		t.Error("the worker has exited")
 	default:
 	}
 }

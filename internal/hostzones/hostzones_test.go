@@ -24,7 +24,7 @@ func TestNewer(t *testing.T) {
 	}
 }
 
-// future writes the data of the program into a folder as another release, in which Tokyo is where Kathmandu is.
+// future writes the program's data into a folder as another release, in which Tokyo has Kathmandu's offset.
 func future(t *testing.T, release string) string {
 	t.Helper()
 	folder := t.TempDir()
@@ -58,8 +58,8 @@ func offset(t *testing.T) int {
 	return offset
 }
 
-// TestNewerDataIsUsed hands over folders and a zip file, of older and newer releases. It changes what the process goes
-// by, and is alone in doing so.
+// TestNewerDataIsUsed offers folders and a zip file of older and newer releases. It changes the data that the whole
+// process uses, so it does not run in parallel.
 func TestNewerDataIsUsed(t *testing.T) {
 	for release, want := range map[string]int{"2025c": 9 * 3600, "": 9 * 3600} {
 		err := hostzones.Use(future(t, release))
@@ -68,7 +68,7 @@ func TestNewerDataIsUsed(t *testing.T) {
 		}
 	}
 	if err := hostzones.Use(filepath.Join(t.TempDir(), "nowhere")); err == nil {
-		t.Error("a folder that is not there is used without a word")
+		t.Error("a missing folder caused no error")
 	}
 	folder := future(t, "2099a")
 	packed := filepath.Join(t.TempDir(), "zoneinfo.zip")
@@ -77,10 +77,10 @@ func TestNewerDataIsUsed(t *testing.T) {
 		t.Errorf("%v: %s of %s, offset %d", err, zone.Version(), zone.Place(), offset(t))
 	}
 	if names := zone.Names(); strings.HasPrefix(names[len(names)-1], "right/") {
-		t.Error("zones with leap seconds are taken for others")
+		t.Error("zones with leap seconds were used as others")
 	}
 	if zone.EmbeddedVersion() == "2099a" {
-		t.Error("the program's own data has another version now")
+		t.Error("the version of the program's own data has changed")
 	}
 }
 

@@ -10,16 +10,17 @@ import (
 	"github.com/tactus-dev/tactus/domain/zone"
 )
 
-// systems are where systems keep their data.
+// systems lists where systems keep their time zone data.
 var systems = []string{"/usr/share/zoneinfo", "/usr/lib/zoneinfo", "/usr/share/lib/zoneinfo", "/etc/zoneinfo"}
 
-// Found is data of the machine, or why it cannot be used.
+// Found is time zone data of the machine, or the reason why it cannot be used.
 type Found struct {
 	Place, Version string
 	Err            error
 }
 
-// All are the data of the machine: what zoneinfo names, a folder or a zip file, unless it is empty, and what the system has.
+// All returns the data of the machine: what zoneinfo names (a folder or a zip file; nothing if empty), and the
+// system's.
 func All(zoneinfo string) []Found {
 	var all []Found
 	if zoneinfo != "" {
@@ -39,8 +40,8 @@ func All(zoneinfo string) []Found {
 	return all
 }
 
-// Use has this process go by data of the machine that is newer than that of the program, by the newest if there are
-// several. The error says why what zoneinfo names is not considered.
+// Use makes this process use the newest data of the machine, if they are newer than the program's own. The error says
+// why the data that zoneinfo names cannot be used.
 func Use(zoneinfo string) (problem error) {
 	for _, found := range All(zoneinfo) {
 		if found.Err == nil && Newer(found.Version, zone.Version()) {
@@ -57,10 +58,11 @@ func Use(zoneinfo string) (problem error) {
 	return problem
 }
 
-// FromEnvironment is Use with the ZONEINFO of the environment.
+// FromEnvironment calls Use with the environment variable ZONEINFO.
 func FromEnvironment() error { return Use(os.Getenv("ZONEINFO")) }
 
-// Newer reports whether a release (2026f) came after another, or after none. Beyond z the letters double.
+// Newer reports whether a release (2026f) is newer than another; any release is newer than "". After z the letters
+// double.
 func Newer(a, b string) bool {
 	year := func(release string) string { return release[:min(4, len(release))] }
 	return cmp.Or(cmp.Compare(year(a), year(b)), cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) > 0

@@ -1,5 +1,5 @@
-// Package hostzones reads time zone data from the machine: what ZONEINFO names, and what the system has. domain/zone is
-// given the newest there is when a process starts, and never looks at the machine itself.
+// Package hostzones reads the time zone data of the machine: those that ZONEINFO names, and the system's. When a
+// process starts, it gives the newest to domain/zone, which itself never reads from the machine.
 package hostzones
 
 import (
@@ -13,8 +13,8 @@ import (
 	"github.com/tactus-dev/tactus/domain/zone"
 )
 
-// Read reads the data of a folder such as /usr/share/zoneinfo, or of a zip file of one, whole: an update of the system
-// changes nothing for a process that runs.
+// Read reads all data of a folder such as /usr/share/zoneinfo, or of a zip file of one, into memory: so an update of
+// the system changes nothing in a running process.
 func Read(path string) (data zone.Data, err error) {
 	err = within(path, func(from fs.FS) error {
 		data, err = read(path, from)
@@ -23,11 +23,11 @@ func Read(path string) (data zone.Data, err error) {
 	return data, err
 }
 
-// Version is the release of such data.
+// Version returns the release of such data.
 func Version(path string) (release string, err error) {
 	err = within(path, func(from fs.FS) error {
 		if release = version(from); release == "" {
-			return fmt.Errorf("%s does not say which release it is: it has neither tzdata.zi nor +VERSION", path)
+			return fmt.Errorf("%s has neither tzdata.zi nor +VERSION, so its release is unknown", path)
 		}
 		return nil
 	})
@@ -57,7 +57,7 @@ func read(path string, from fs.FS) (zone.Data, error) {
 		case err != nil:
 			return err
 		case entry.IsDir() && (name == "posix" || name == "right"):
-			return fs.SkipDir // the same again, and with leap seconds
+			return fs.SkipDir // the same zones again, and those with leap seconds
 		case entry.IsDir() || name == "localtime" || name == "posixrules":
 			return nil
 		}
@@ -73,10 +73,10 @@ func read(path string, from fs.FS) (zone.Data, error) {
 	return data, err
 }
 
-// leastZones is less than any release has, without the names of old.
+// leastZones is fewer than any release has, even without its backward names.
 const leastZones = 300
 
-// version is the release, from the file that most distributions put beside the zones or from that of BSD and macOS.
+// version reads the release, from the file that most distributions put beside the zones or from that of BSD and macOS.
 func version(from fs.FS) string {
 	if text, err := fs.ReadFile(from, "+VERSION"); err == nil {
 		return strings.TrimSpace(string(text))

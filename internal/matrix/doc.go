@@ -1,6 +1,7 @@
-// Package matrix has every effect fail in both ways: it does not happen, or it happens and the answer is lost.
+// Package matrix makes every effect fail in both ways: the effect does not happen, or it happens and its answer is
+// lost.
 //
-// A proxy before the real server looks for the request that has the effect, loses that or its answer, and then refuses
-// everything until the test has looked at the server: so each row shows that its fault was the one that it names. After
-// that everything goes on, and the row says what must hold; package verify looks at the rest.
+// A proxy in front of the real server waits for the request that has the effect, drops the request or its answer, and
+// then refuses all connections until the test has looked at the server. So each row proves that its fault is the one it
+// names. Then the proxy lets everything through, and the row checks what must hold; package verify checks the rest.
 package matrix

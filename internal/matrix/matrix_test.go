@@ -12,16 +12,16 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-// row is an effect that is about to be.
+// row is an effect, in a world in which everything before the effect is done.
 type row struct {
 	over     *testenv.Proxy
-	request  string      // what is in the request that has the effect, and in no other
-	cause    func()      // has it sent
-	happened func() bool // what the server says
-	holds    func()      // after all, when the server can be reached again
+	request  string      // text in the request that has the effect, and in no other
+	cause    func()      // makes the program send that request
+	happened func() bool // reports whether the server has the effect
+	holds    func()      // checks what must hold once the server can be reached again
 }
 
-// effects prepare a world until only the effect is missing.
+// effects prepares worlds in which only one effect is missing.
 var effects = []struct {
 	name    string
 	prepare func(*world) row
@@ -55,7 +55,7 @@ func TestMatrix(t *testing.T) {
 					}
 				})
 				if happened := r.happened(); happened != (lost == testenv.Answer) {
-					t.Fatalf("it happened: %v", happened)
+					t.Fatalf("the effect has happened: %v", happened)
 				}
 				r.over.Heal()
 				r.holds()
@@ -65,7 +65,7 @@ func TestMatrix(t *testing.T) {
 	}
 }
 
-// change is written once, however often it is tried.
+// change checks that a change is written once, however often it is retried.
 func change(w *world) row {
 	w.put(w.far, "before")
 	written := func(name string) int {
@@ -75,20 +75,20 @@ func change(w *world) row {
 		over: w.postgres, request: "insert into tactus.schedules",
 		cause: func() {
 			if _, _, err := w.far.Put(w.Context(), definition("changed")); err == nil {
-				w.Error("the writer is told that all is well")
+				w.Error("the writer got no error")
 			}
 		},
 		happened: func() bool { return written("changed") == 1 },
 		holds: func() {
 			if s := w.put(w.far, "changed"); s.Version != 1 || written("changed") != 1 {
-				w.Errorf("tried again it has version %d and %d events", s.Version, written("changed"))
+				w.Errorf("after the retry the schedule has version %d and %d events", s.Version, written("changed"))
 			}
 			w.relay(w.events())
 		},
 	}
 }
 
-// batch is cut once, and published as it was cut.
+// batch checks that a batch is cut once, and published as it was cut.
 func batch(w *world) row {
 	w.put(w.store, "before")
 	w.relay(w.events())()
@@ -101,13 +101,13 @@ func batch(w *world) row {
 		holds: func() {
 			w.await("two entries", func() bool { return w.entries() == 2 })
 			if n := w.count(`select count(*) from tactus.relay_batches where row_count > 0`); n != 2 {
-				w.Errorf("%d batches have rows", n)
+				w.Errorf("%d batches have rows, want one", n)
 			}
 		},
 	}
 }
 
-// appendEvent puts an event into the stream once.
+// appendEvent checks that an event is appended to the stream once.
 func appendEvent(w *world) row {
 	w.put(w.store, "before")
 	w.relay(w.events())
@@ -122,7 +122,7 @@ func appendEvent(w *world) row {
 	}
 }
 
-// appendTask hands a task over once.
+// appendTask checks that a task is handed over once.
 func appendTask(w *world) row {
 	w.relay(w.events(), w.tasks())
 	w.fire("before")
@@ -138,7 +138,7 @@ func appendTask(w *world) row {
 	}
 }
 
-// confirmation of a task that was handed over comes in the end, and the task not again.
+// confirmation checks that a task that was handed over is confirmed in the end, and not handed over again.
 func confirmation(w *world) row {
 	sent := func() int { return w.count(`select count(*) from tactus.runs where status = 'sent'`) }
 	w.relay(w.events(), w.tasks())
@@ -156,7 +156,7 @@ func confirmation(w *world) row {
 	}
 }
 
-// acknowledgement comes in the end, and nothing that is heard is missed.
+// acknowledgement checks that events are acknowledged in the end, and that the beat misses none.
 func acknowledgement(w *world) row {
 	w.relay(w.events())
 	b, feed := w.beat()
@@ -183,7 +183,7 @@ func acknowledgement(w *world) row {
 	}
 }
 
-// runs are made once for each due time.
+// runs checks that each due time gets one run.
 func runs(w *world) row {
 	b, _ := w.beat()
 	before := w.secondly()
@@ -204,7 +204,7 @@ func runs(w *world) row {
 	}
 }
 
-// renewal keeps the epoch, and firing goes on.
+// renewal checks that the lease keeps its term, and that firing goes on.
 func renewal(w *world) row {
 	w.beat()
 	s := w.secondly()
@@ -230,14 +230,14 @@ func renewal(w *world) row {
 			})
 			w.unbroken(s)
 			if now, _ := lease(); now != epoch {
-				w.Errorf("the lease has epoch %d, and had %d", now, epoch)
+				w.Errorf("the lease has term %d, and had %d", now, epoch)
 			}
 			w.relay(w.events(), w.tasks())
 		},
 	}
 }
 
-// unbroken waits for some runs more, and holds that every due time until then has one.
+// unbroken waits for some more runs, and checks that every due time until then has one.
 func (w *world) unbroken(s domain.Schedule) {
 	w.Helper()
 	until := w.runs(s) + 3

@@ -25,7 +25,7 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// world is a database and a Redis. The test reaches them directly, and what is tested through proxies.
+// world is a database and a Redis. The test connects to them directly, and the tested programs through proxies.
 type world struct {
 	*testing.T
 	pool   *pgxpool.Pool
@@ -62,8 +62,8 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// oneConnection has a statement be one request, with its text: nothing is prepared, and what has to be described was on this
-// connection, when the row's effect comes.
+// oneConnection returns a pool on which a statement is one request that contains the statement's text: nothing is
+// prepared, and statements that need a description have been described before the row's effect.
 func oneConnection(t *testing.T, url string) *pgxpool.Pool {
 	t.Helper()
 	cfg, err := pgxpool.ParseConfig(url)
@@ -79,7 +79,7 @@ func oneConnection(t *testing.T, url string) *pgxpool.Pool {
 	return pool
 }
 
-// events is the route of schedule events.
+// events returns the route of schedule events.
 func (w *world) events() relay.Route {
 	return relay.Route{
 		Name: "events", Topic: outbox.Schedules, Sink: redis.NewEventSink(w.farClient, redis.EventConfig{}),
@@ -87,7 +87,7 @@ func (w *world) events() relay.Route {
 	}
 }
 
-// tasks is the route of runs.
+// tasks returns the route of runs.
 func (w *world) tasks() relay.Route {
 	w.Helper()
 	sink, err := redis.NewTaskSink(w.farClient, "celery")
@@ -102,7 +102,7 @@ func (w *world) tasks() relay.Route {
 	}
 }
 
-// relay starts a relay that has published everything that there is.
+// relay starts a relay, and waits until everything is published.
 func (w *world) relay(routes ...relay.Route) (stop func()) {
 	w.Helper()
 	stop = w.start(routes...)
@@ -122,7 +122,7 @@ func (w *world) start(routes ...relay.Route) (stop func()) {
 	})
 }
 
-// beat starts a beat that leads, with the feed that it hears.
+// beat starts a beat with its feed, and waits until it leads.
 func (w *world) beat() (*beat.Beat, *redis.Feed) {
 	w.Helper()
 	feed, err := redis.NewFeed(w.farClient, redis.EventStream, "one", w.log())
@@ -138,7 +138,7 @@ func (w *world) beat() (*beat.Beat, *redis.Feed) {
 	return b, feed
 }
 
-// run runs something until the function that it gives is called, or the test ends.
+// run runs a function until the returned function is called or the test ends.
 func (w *world) run(do func(context.Context) error) (stop func()) {
 	ctx, cancel := context.WithCancel(w.Context())
 	var running sync.WaitGroup
@@ -170,7 +170,7 @@ func (w *world) put(store *outbox.Store, name string) domain.Schedule {
 	return s
 }
 
-// fire makes a run of a schedule by hand.
+// fire fires a run of a schedule by hand.
 func (w *world) fire(name string) {
 	w.Helper()
 	if _, err := w.store.Trigger(w.Context(), w.put(w.store, name).ID); err != nil {
@@ -233,10 +233,10 @@ func (w *world) await(what string, condition func() bool) {
 	})
 }
 
-// verify waits until all is published, and holds that nothing is lost, twice or out of order.
+// verify waits until all is published, and checks that no event is lost, twice or out of order.
 func (w *world) verify() {
 	w.Helper()
-	testenv.Eventually(w, "all is well", func() error {
+	testenv.Eventually(w, "verify finds no problem", func() error {
 		report, err := verify.Run(w.Context(), w.pool, w.client, verify.Config{Stream: redis.EventStream, Sink: "events"})
 		if err == nil && (report.Found > 0 || report.Unpublished > 0) {
 			err = fmt.Errorf("%+v", report)

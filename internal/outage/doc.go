@@ -1,6 +1,6 @@
-// Package outage has api, relay and beat meet a PostgreSQL that takes no writes: one that is read-only, and one whose files
-// cannot grow, which is to it what a full disk is (it writes a part of a page, and says that there is no space). Each says so,
-// nothing is lost, and all go on by themselves once there is room: every event is in the stream, and every due time of the
-// whole while has a run or a reason. A disk that is too full for the write-ahead log stops PostgreSQL, which is a crash, and
-// is shown elsewhere.
+// Package outage tests api, relay and beat with a PostgreSQL that takes no writes: a read-only one, and one whose files
+// cannot grow, which PostgreSQL experiences like a full disk (it writes a part of a page, and reports that no space is
+// left). Each process reports the reason, and when there is room again, all continue by themselves and nothing is lost:
+// every event gets into the stream, and every due time of the outage gets a run or a reason. A disk too full for the
+// write-ahead log stops PostgreSQL; other tests show crashes.
 package outage

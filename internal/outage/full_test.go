@@ -21,7 +21,7 @@ func TestReadOnly(t *testing.T) {
 		w.sql("select pg_reload_conf()")
 	}
 	set("on")
-	// Somebody commits all the same: the relay has something to carry.
+	// One commit gets through, so that the relay has something to publish.
 	w.store = outbox.NewStore(testenv.Connect(t, url+"&default_transaction_read_only=off"), "")
 	w.put("meanwhile")
 	w.says("read-only", "database_read_only")
@@ -36,7 +36,8 @@ const (
 		select 'x', (select coalesce(max(number), 0) from tactus.relay_batches where sink = 'x') + n, coalesce($2, ''), '1:1:', '1:1:', 0 from generate_series(1, $1) n`
 )
 
-// fill lets no row go into a table any more: with large ones, then with small ones what room these have left.
+// fill fills the tables until no row fits any more: first with large rows, then with small ones in the space that is
+// left.
 func (w *world) fill(insert string) {
 	w.Helper()
 	large := strings.Repeat("x", 1900)
@@ -47,7 +48,7 @@ func (w *world) fill(insert string) {
 		err := error(nil)
 		for tries := 0; err == nil; tries++ {
 			if _, err = w.pool.Exec(w.Context(), insert, c.rows, c.text); tries > 1000 {
-				w.Fatal("the disk does not get full")
+				w.Fatal("the disk did not fill up")
 			}
 		}
 		if e, ok := errors.AsType[*pgconn.PgError](err); !ok || e.Code != "53100" {

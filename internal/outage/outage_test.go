@@ -31,7 +31,7 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-// world is a schedule that is due every second, and all that works on it.
+// world is a schedule that is due every second, with all the processes that serve it.
 type world struct {
 	*testing.T
 	pool  *pgxpool.Pool
@@ -39,7 +39,7 @@ type world struct {
 	store *outbox.Store
 	relay *relay.Relay
 	api   string
-	told  *log // by the beat
+	told  *log // the beat's log
 	began time.Time
 	tick  domain.Schedule
 }
@@ -100,28 +100,28 @@ func (w *world) put(name string) domain.Schedule {
 	return s
 }
 
-// fires waits until there are so many tasks more in the queue.
+// fires waits until n more tasks are in the queue.
 func (w *world) fires(n int64) {
 	w.Helper()
 	before, err := w.redis.LLen(w.Context(), "celery").Result()
 	if err != nil {
 		w.Fatal(err)
 	}
-	testenv.Eventually(w, "it fires", func() error {
+	testenv.Eventually(w, "the beat fires", func() error {
 		now, err := w.redis.LLen(w.Context(), "celery").Result()
 		if err == nil && now < before+n {
-			err = fmt.Errorf("%d tasks, want %d", now, before+n)
+			err = fmt.Errorf("there are %d tasks, want %d", now, before+n)
 		}
 		return err
 	})
 }
 
-// says waits until the relay, the beat and the API have each told of it.
+// says waits until relay, beat and API have each reported a reason.
 func (w *world) says(reason, code string) {
 	w.Helper()
-	testenv.Eventually(w, "each tells "+reason, func() error {
+	testenv.Eventually(w, "each process reports  "+reason, func() error {
 		if !strings.Contains(w.told.String(), reason) {
-			return fmt.Errorf("the beat tells: %s", w.told)
+			return fmt.Errorf("the beat's log: %s", w.told)
 		}
 		for _, s := range w.relay.Stats() {
 			if s.Problem != nil && strings.Contains(s.Problem.Error(), reason) {
@@ -132,7 +132,7 @@ func (w *world) says(reason, code string) {
 	})
 }
 
-// refused triggers the schedule.
+// refused triggers the schedule, and checks that the API refuses with a reason.
 func (w *world) refused(code string) error {
 	response, err := http.Post(w.api+"/"+w.tick.ID.String()+"/trigger", "application/json", nil)
 	if err != nil {
@@ -146,7 +146,7 @@ func (w *world) refused(code string) error {
 	return err
 }
 
-// recovered waits until all is as if nothing had been.
+// recovered waits until all works again and nothing is lost.
 func (w *world) recovered() {
 	w.Helper()
 	w.fires(3)
@@ -172,7 +172,7 @@ func (w *world) sql(text string, args ...any) {
 	}
 }
 
-// log keeps what is told.
+// log collects log lines.
 type log struct {
 	mu   sync.Mutex
 	text bytes.Buffer

@@ -18,7 +18,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/servers"
 )
 
-// TestNobodyGetsInWithoutThePassword is another user of the machine, who reaches the ports and guesses.
+// TestNobodyGetsInWithoutThePassword acts as another user of the machine, who can reach the ports and guesses
+// passwords.
 func TestNobodyGetsInWithoutThePassword(t *testing.T) {
 	t.Parallel()
 	p, err := servers.StartPostgres(t.Context(), config(t))
@@ -47,13 +48,13 @@ func TestNobodyGetsInWithoutThePassword(t *testing.T) {
 		}
 	}
 	if got := query(t, url, "select rolsuper or rolcreaterole or rolcreatedb from pg_roles where rolname = current_user"); got != "f" {
-		t.Error("who owns the database is more than that")
+		t.Error("the owner of the database has more rights than that")
 	}
 	if err := execute(t, url, "copy (select 1) to program 'true'"); stateOf(err) != "42501" {
-		t.Errorf("a program is run: %v", err)
+		t.Errorf("the owner can run a program: %v", err)
 	}
 	if strings.ReplaceAll(url, own.Password, "") == url || strings.Contains(p.URL("tactus"), own.Password) {
-		t.Error("the superuser's password is known from the owner's")
+		t.Error("the superuser's password follows from the owner's")
 	}
 
 	r, err := servers.StartRedis(t.Context(), config(t))
@@ -64,7 +65,7 @@ func TestNobodyGetsInWithoutThePassword(t *testing.T) {
 	for _, password := range []string{"", "tactus", "x"} {
 		client := redis.NewClient(&redis.Options{Addr: r.Addr(), Password: password, MaxRetries: -1})
 		if err := client.ConfigSet(t.Context(), "dir", "/tmp").Err(); err == nil {
-			t.Errorf("Redis takes the password %q", password)
+			t.Errorf("Redis accepts the password %q", password)
 		}
 		client.Close()
 	}
@@ -76,7 +77,7 @@ func TestNobodyGetsInWithoutThePassword(t *testing.T) {
 		}
 		for _, secret := range secrets {
 			if secret == "" || strings.Contains(string(line), secret) {
-				t.Errorf("everybody sees the password %q in %q", secret, line)
+				t.Errorf("every user can see the password %q in %q", secret, line)
 			}
 		}
 	}
@@ -109,7 +110,7 @@ func stateOf(err error) string {
 	return ""
 }
 
-// TestFoldersAreTheStartersAlone looks at what a server leaves on disk.
+// TestFoldersAreTheStartersAlone checks the permissions of all that a server leaves on disk.
 func TestFoldersAreTheStartersAlone(t *testing.T) {
 	t.Parallel()
 	cfg := config(t)
@@ -134,10 +135,10 @@ func TestFoldersAreTheStartersAlone(t *testing.T) {
 			return err
 		}
 		if others := info.Mode().Perm() &^ 0o711; info.IsDir() && others != 0 || !info.IsDir() && info.Mode().Perm()&0o077 != 0 {
-			t.Errorf("others may use %s: %s", path, info.Mode())
+			t.Errorf("other users may use %s: %s", path, info.Mode())
 		}
 		if entry.IsDir() && entry.Name() == "data" {
-			return fs.SkipDir // nobody can enter
+			return fs.SkipDir // no other user can enter
 		}
 		if uid := int(info.Sys().(*syscall.Stat_t).Uid); info.IsDir() && uid != os.Geteuid() {
 			t.Errorf("%s is of user %d", path, uid)
@@ -154,7 +155,7 @@ func with(cfg servers.Config, name string) servers.Config {
 	return cfg
 }
 
-// TestLogsAreNotLedElsewhere prepares the folder before its owner comes: links in the place of logs and files.
+// TestLogsAreNotLedElsewhere prepares a server's folder before its owner does, with links in place of logs and files.
 func TestLogsAreNotLedElsewhere(t *testing.T) {
 	t.Parallel()
 	for name, files := range map[string][]string{"log": {"redis.log", "redis.conf"}, "password": {"password"}} {
@@ -176,19 +177,20 @@ func TestLogsAreNotLedElsewhere(t *testing.T) {
 				}
 				if r, err := servers.StartRedis(t.Context(), cfg); err == nil {
 					r.Kill()
-					t.Error("it starts")
+					t.Error("the server starts")
 				}
 				text, err := os.ReadFile(target)
 				info, serr := os.Lstat(target)
 				if err != nil || serr != nil || string(text) != "as it was" || info.Mode().Perm() != 0o644 || info.Sys().(*syscall.Stat_t).Uid != uint32(os.Geteuid()) {
-					t.Errorf("the file elsewhere: %q, %v, %v, %v", text, info.Mode(), err, serr)
+					t.Errorf("the file that the link names: %q, %v, %v, %v", text, info.Mode(), err, serr)
 				}
 			})
 		}
 	}
 }
 
-// TestOwnDirRefusesWhatOthersHavePrepared: a link, a folder of another user, and one that another user can exchange.
+// TestOwnDirRefusesWhatOthersHavePrepared has a link, a folder of another user, and a folder that another user can
+// replace.
 func TestOwnDirRefusesWhatOthersHavePrepared(t *testing.T) {
 	t.Parallel()
 	base := filepath.Dir(config(t).Dir)
@@ -213,7 +215,7 @@ func TestOwnDirRefusesWhatOthersHavePrepared(t *testing.T) {
 	}
 	for _, path := range refused {
 		if err := servers.OwnDir(path); err == nil {
-			t.Errorf("%s is taken", path)
+			t.Errorf("%s was accepted", path)
 		}
 	}
 	loose := make("loose", 0o777)
@@ -225,7 +227,7 @@ func TestOwnDirRefusesWhatOthersHavePrepared(t *testing.T) {
 	}
 }
 
-// TestDataOfEarlierVersions have no password, belong to the superuser and lie elsewhere.
+// TestDataOfEarlierVersions has data without a password, owned by the superuser and in another place.
 func TestDataOfEarlierVersions(t *testing.T) {
 	t.Parallel()
 	cfg := config(t)

@@ -12,33 +12,34 @@ import (
 	"syscall"
 )
 
-// CeleryPython is a Python that can import Celery and its Redis transport.
+// CeleryPython returns a Python that can import Celery and its Redis transport.
 func CeleryPython(ctx context.Context, cfg Config) (Python, error) {
 	return FindPython(ctx, cfg, []string{"celery", "redis"}, "python3-celery", "python3-redis")
 }
 
-// CeleryConfig is how a Celery worker runs. Of Config it uses Dir, Log and IgnoreInstalled.
+// CeleryConfig configures a Celery worker. Of Config it uses Dir, Log and IgnoreInstalled.
 type CeleryConfig struct {
 	Config
 	App           string   // Python source of the module app, which makes the Celery application
-	BrokerURL     string   // where messages come from
-	ResultBackend string   // the broker unless set
-	Name          string   // its node name, before the @; celery unless set
-	Queues        []string // those of the application unless set
-	Concurrency   int      // processes of the pool; 1 unless set
+	BrokerURL     string   // the broker that the worker reads from
+	ResultBackend string   // the broker if empty
+	Name          string   // the part of the node name before the @; "celery" if empty
+	Queues        []string // the application's if empty
+	Concurrency   int      // processes of the pool; 1 if zero
 	Args          []string // more arguments of celery worker: "--events", "--pool=solo"
-	Beat          bool     // run Celery's beat, and no worker
+	Beat          bool     // run Celery's beat instead of a worker
 }
 
-// Celery is a Celery worker of ours. On Linux its pool ends with it, whatever ends it.
+// Celery is a Celery worker that we run. On Linux the processes of its pool end with the worker, however the worker
+// ends.
 type Celery struct {
 	cfg    CeleryConfig
 	python Python
-	dir    string // of the application
+	dir    string // the application's folder
 	child  *Child
 }
 
-// StartCelery writes the application to cfg.Dir and starts a worker, which takes messages when this returns.
+// StartCelery writes the application to cfg.Dir and starts a worker. It returns when the worker takes messages.
 func StartCelery(ctx context.Context, cfg CeleryConfig) (*Celery, error) {
 	python, err := CeleryPython(ctx, cfg.Config)
 	if err != nil {
@@ -48,16 +49,16 @@ func StartCelery(ctx context.Context, cfg CeleryConfig) (*Celery, error) {
 	return c, c.Start(ctx)
 }
 
-// ready is what a worker logs when it has begun to consume, and a beat when it begins.
+// ready is what a worker logs when it has begun to consume, and a beat when it has begun.
 var ready = regexp.MustCompile(`@\S+ ready\.|beat: Starting\.\.\.`)
 
-// Start starts the worker again, after Stop or Kill.
+// Start starts the worker again after Stop or Kill.
 func (c *Celery) Start(ctx context.Context) error {
 	log, err := c.cfg.openLog("celery.log")
 	if err != nil {
 		return err
 	}
-	defer log.Close() // the child has its own
+	defer log.Close() // the child has a descriptor of its own
 	if c.dir, err = c.cfg.dataDir(); err != nil {
 		return err
 	}
@@ -92,12 +93,13 @@ func (c *Celery) environment() []string {
 	}
 	return []string{
 		"PYTHONPATH=" + modules, "CELERY_BROKER_URL=" + c.cfg.BrokerURL, "CELERY_RESULT_BACKEND=" + results,
-		// The byte code of the application would be taken for that of a new one of the same second and size.
+		// Python would use old byte code for a new application that was written in the same second and has the same
+		// size.
 		"PYTHONDONTWRITEBYTECODE=1",
 	}
 }
 
-// command leaves out the greeting among workers, which takes a second at each start.
+// command returns the worker's command, without the greeting between workers, which takes a second at each start.
 func (c *Celery) command() []string {
 	if c.cfg.Beat {
 		return append([]string{
@@ -119,29 +121,29 @@ func (c *Celery) command() []string {
 	return append(args, c.cfg.Args...)
 }
 
-// isReady reads the part of the log that this start has written.
+// isReady looks for the ready line in the part of the log that this start has written.
 func (c *Celery) isReady(from int64) error {
 	text, err := os.ReadFile(c.LogFile())
 	if err != nil {
 		return err
 	}
 	if int64(len(text)) < from || !ready.Match(text[from:]) {
-		return errors.New("the worker does not say that it is ready")
+		return errors.New("the worker has not logged that it is ready")
 	}
 	return nil
 }
 
-// LogFile is where the worker logs, level INFO.
+// LogFile returns the path of the worker's log, which has level INFO.
 func (c *Celery) LogFile() string { return filepath.Join(c.cfg.Dir, "celery.log") }
 
-// PID is the process id of the worker, not of its pool.
+// PID returns the process id of the worker itself.
 func (c *Celery) PID() int { return c.child.PID() }
 
-// Ended is closed when the worker has ended.
+// Ended returns a channel that is closed when the worker has ended.
 func (c *Celery) Ended() <-chan struct{} { return c.child.Ended() }
 
-// Stop lets the tasks in hand finish.
+// Stop ends the worker after the tasks in progress.
 func (c *Celery) Stop(ctx context.Context) error { return c.child.Stop(ctx, syscall.SIGTERM) }
 
-// Kill crashes the worker in the middle of its tasks.
+// Kill kills the worker, in the middle of its tasks.
 func (c *Celery) Kill() error { return c.child.Kill() }

@@ -12,7 +12,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/servers"
 )
 
-// poolApp notes the process ids of its pool in Redis.
+// poolApp is an application that records the process ids of its pool in Redis.
 const poolApp = `
 import os
 import celery
@@ -54,13 +54,13 @@ func TestCeleryAndItsPoolEndAndStartAgain(t *testing.T) {
 	awaitEnd(t, append(stopped, worker.PID()))
 }
 
-// pool takes the noted process ids.
+// pool returns the recorded process ids.
 func pool(t *testing.T, client *redis.Client, size int) (pids []int) {
 	t.Helper()
 	for range size {
 		noted, err := client.BLPop(t.Context(), time.Minute, "pool").Result()
 		if err != nil {
-			t.Fatalf("the pool does not start: %v", err)
+			t.Fatalf("the pool has not started: %v", err)
 		}
 		pid, err := strconv.Atoi(noted[1])
 		if err != nil {
@@ -76,7 +76,7 @@ func awaitEnd(t *testing.T, pids []int) {
 	for _, pid := range pids {
 		for deadline := time.Now().Add(time.Minute); syscall.Kill(pid, 0) == nil; time.Sleep(10 * time.Millisecond) {
 			if time.Now().After(deadline) {
-				t.Fatalf("process %d does not end", pid)
+				t.Fatalf("process %d has not ended", pid)
 			}
 		}
 	}
@@ -88,7 +88,7 @@ func TestCeleryFailsToStartWithItsReason(t *testing.T) {
 		Config: config(t), App: "raise RuntimeError('the app is broken')", BrokerURL: "redis://127.0.0.1:1/0",
 	})
 	if err == nil || !strings.Contains(err.Error(), "the app is broken") {
-		t.Errorf("the error does not say why: %v", err)
+		t.Errorf("the error does not give the reason: %v", err)
 	}
 }
 

@@ -12,20 +12,20 @@ import (
 	"time"
 )
 
-// Child is a process that ends with ours.
+// Child is a process that ends when this process ends.
 type Child struct {
 	cmd  *exec.Cmd
 	done chan struct{} // closed when the process has ended
 }
 
-// start runs a program. Its output goes to the log, and its user is the unprivileged one when we are root.
+// start runs a program, with its output in the log. As root, the program runs as the unprivileged user.
 func start(program binary, log io.Writer, args ...string) (*Child, error) {
 	cmd := program.command(context.Background(), args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	return Launch(cmd)
 }
 
-// Launch starts a command that ends with this process, also when this process is killed.
+// Launch starts a command that ends when this process ends, even when this process is killed.
 func Launch(cmd *exec.Cmd) (*Child, error) {
 	c := &Child{cmd: cmd, done: make(chan struct{})}
 	started := make(chan error)
@@ -40,7 +40,7 @@ func Launch(cmd *exec.Cmd) (*Child, error) {
 		}
 		release := watch(c.cmd.Process.Pid)
 		started <- nil
-		_ = c.cmd.Wait() // how it ended is in its log; whoever waits sees that it did
+		_ = c.cmd.Wait() // the reason is in its log; closing done tells that it has ended
 		release()
 		close(c.done)
 	}()
@@ -50,10 +50,10 @@ func Launch(cmd *exec.Cmd) (*Child, error) {
 	return c, nil
 }
 
-// PID is the process id.
+// PID returns the process id.
 func (c *Child) PID() int { return c.cmd.Process.Pid }
 
-// Signal sends a signal. A process that has ended does not mind.
+// Signal sends a signal. It does nothing when the process has ended.
 func (c *Child) Signal(s syscall.Signal) error {
 	if err := c.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("signal %d: %w", c.PID(), err)
@@ -61,10 +61,10 @@ func (c *Child) Signal(s syscall.Signal) error {
 	return nil
 }
 
-// Ended is closed when the process has ended.
+// Ended returns a channel that is closed when the process has ended.
 func (c *Child) Ended() <-chan struct{} { return c.done }
 
-// HasEnded tells whether the process has ended.
+// HasEnded reports whether the process has ended.
 func (c *Child) HasEnded() bool {
 	select {
 	case <-c.done:
@@ -74,7 +74,7 @@ func (c *Child) HasEnded() bool {
 	}
 }
 
-// ExitCode is what the process ended with: -1 when a signal ended it, or while it runs.
+// ExitCode returns the exit code: -1 when a signal has ended the process, or while it runs.
 func (c *Child) ExitCode() int {
 	if !c.HasEnded() {
 		return -1
@@ -82,7 +82,7 @@ func (c *Child) ExitCode() int {
 	return c.cmd.ProcessState.ExitCode()
 }
 
-// Stop asks with a signal, and kills when the context ends before the process does.
+// Stop sends a signal, and kills the process if it has not ended when ctx ends.
 func (c *Child) Stop(ctx context.Context, s syscall.Signal) error {
 	if err := c.Signal(s); err != nil {
 		return err
@@ -95,7 +95,7 @@ func (c *Child) Stop(ctx context.Context, s syscall.Signal) error {
 	}
 }
 
-// Kill ends the process without asking.
+// Kill kills the process.
 func (c *Child) Kill() error {
 	if err := c.Signal(syscall.SIGKILL); err != nil {
 		return err
@@ -104,7 +104,7 @@ func (c *Child) Kill() error {
 	return nil
 }
 
-// await polls until ready gives no error, the child ends, or the time is up.
+// await polls until ready returns nil, the child ends, or the time is up.
 func (c *Child) await(ctx context.Context, ready func(context.Context) error) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -117,7 +117,7 @@ func (c *Child) await(ctx context.Context, ready func(context.Context) error) er
 		}
 		select {
 		case <-c.done:
-			return fmt.Errorf("it ended while starting: %w", err)
+			return fmt.Errorf("the process ended while starting: %w", err)
 		case <-ctx.Done():
 			return errors.Join(ctx.Err(), err)
 		case <-tick.C:

@@ -9,17 +9,17 @@ import (
 	"path/filepath"
 )
 
-// Config is how a server runs.
+// Config configures a server.
 type Config struct {
-	Dir             string            // for data and log; a server that finds data there keeps it. It is the starter's alone
-	Password        string            // of the administrator; one is made up, and kept in Dir, unless given
-	Port            int               // on 127.0.0.1; 0 is any free one
-	Durable         bool              // what is committed survives a crash of the machine: for dev, not for tests
-	Settings        map[string]string // more lines for the server's configuration
-	Log             func(string)      // told what takes time, before it is done; may be nil
-	Brief           bool              // Log is told of what is fetched alone, which may take minutes
+	Dir             string            // for data and log; data that is there is used; no other user can read the folder
+	Password        string            // the administrator's; if empty, a random one is made and kept in Dir
+	Port            int               // on 127.0.0.1; 0 for any free port
+	Durable         bool              // commits survive a crash of the machine; for dev, not for tests
+	Settings        map[string]string // additional settings of the server
+	Log             func(string)      // called before each step that takes long; may be nil
+	Brief           bool              // call Log before downloads only, which may take minutes
 	IgnoreInstalled bool              // use the cache even when the program is installed
-	Suite           string            // take the program from this suite of Debian ("trixie"), always from the cache
+	Suite           string            // use the program of this Debian suite ("trixie"), always from the cache
 }
 
 func (c Config) say(text string) {
@@ -28,14 +28,14 @@ func (c Config) say(text string) {
 	}
 }
 
-// mention tells of what takes seconds only.
+// mention calls Log for a step that takes seconds only, unless Brief is set.
 func (c Config) mention(text string) {
 	if !c.Brief {
 		c.say(text)
 	}
 }
 
-// dataDir makes the folder that the child writes to.
+// dataDir creates the folder that the child writes to.
 func (c Config) dataDir() (string, error) {
 	data := filepath.Join(c.Dir, "data")
 	err := OwnDir(c.Dir)
@@ -65,7 +65,7 @@ func (c Config) openLog(name string) (*os.File, error) {
 	return f, nil
 }
 
-// freePort gives a port that was free just now. Another may take it before our child does: starting is tried again.
+// freePort returns a port that is free now. Another process may take it before our child does, so starting is retried.
 func freePort() (int, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -77,7 +77,7 @@ func freePort() (int, error) {
 
 const startAttempts = 5
 
-// onFreePort calls start with the configured port, or with free ones until one is not taken from us.
+// onFreePort calls start with the configured port, or with free ports until none is taken from us.
 func (c Config) onFreePort(start func(port int) error) error {
 	if c.Port != 0 {
 		return start(c.Port)

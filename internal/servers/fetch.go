@@ -14,9 +14,10 @@ import (
 	"strings"
 )
 
-// fetch unpacks Debian packages, and what they depend on that is not installed, into a folder of the cache, without
-// root: apt works in private folders, and nothing is configured. It returns the folder, which is made once. An empty
-// suite is the host's own; the packages of another come with all their libraries, and run with them (see foreign.go).
+// fetch unpacks Debian packages and their dependencies that are not installed into a folder of the cache, and returns
+// the folder. It does so once and without root: apt works in private folders, and no package is configured. An empty
+// suite is the host's own. The packages of another suite come with all their libraries, and run with these (see
+// foreign.go).
 func fetch(ctx context.Context, say func(string), suite string, packages []string) (string, error) {
 	release, err := os.ReadFile("/etc/os-release")
 	if err != nil || !bytes.Contains(release, []byte("debian")) {
@@ -46,7 +47,7 @@ func fetch(ctx context.Context, say func(string), suite string, packages []strin
 	a := apt{ctx: ctx, work: work}
 	if suite != "" {
 		if err := a.turnTo(suite, release); err != nil {
-			return "", fmt.Errorf("turn to %s: %w", suite, err)
+			return "", fmt.Errorf("use suite %s: %w", suite, err)
 		}
 	}
 	if err := a.unpack(packages); err != nil {
@@ -63,14 +64,14 @@ func fetch(ctx context.Context, say func(string), suite string, packages []strin
 	return root, nil
 }
 
-// apt runs apt in a folder of its own.
+// apt runs apt in a private folder.
 type apt struct {
 	ctx     context.Context
 	work    string
-	foreign bool // it has sources of its own, and counts nothing as installed
+	foreign bool // with sources of its own, and with no package counted as installed
 }
 
-// update reads what the sources offer.
+// update downloads the package lists.
 func (a apt) update() error {
 	for _, dir := range []string{"state/lists/partial", "cache/archives/partial", "deb", "root"} {
 		if err := os.MkdirAll(filepath.Join(a.work, dir), 0o755); err != nil {
@@ -94,7 +95,7 @@ func (a apt) unpack(packages []string) error {
 	}
 	debs, err := filepath.Glob(filepath.Join(a.work, "deb", "*.deb"))
 	if err != nil || len(debs) == 0 {
-		return fmt.Errorf("apt-get download brought nothing: %w", err)
+		return fmt.Errorf("apt-get download has downloaded nothing: %w", err)
 	}
 	for _, deb := range debs {
 		if _, err := a.run("dpkg-deb", "-x", deb, filepath.Join(a.work, "root")); err != nil {
@@ -104,8 +105,8 @@ func (a apt) unpack(packages []string) error {
 	return nil
 }
 
-// closure asks apt what it would install. A package that is installed already, or that only chooses a version (as
-// postgresql does), is followed to what it depends on.
+// closure returns the packages that apt would install. It also follows the dependencies of a package that is installed
+// already, or that only selects a version (as postgresql does).
 func (a apt) closure(packages []string) ([]string, error) {
 	out, err := a.run("apt-get", append([]string{"install", "--simulate", "--no-install-recommends"}, packages...)...)
 	if err != nil {

@@ -11,11 +11,11 @@ import (
 	"syscall"
 )
 
-// binary is a program, with the folders of its libraries when it comes from the cache.
+// binary is a program, with the folders of its libraries if it comes from the cache.
 type binary struct {
 	path string
-	root string   // of the unpacked packages; empty for an installed program
-	env  []string // more of the environment, in which a secret is not seen by other users
+	root string   // the folder of the unpacked packages; empty for an installed program
+	env  []string // additional environment, where other users cannot see a secret
 }
 
 func (b binary) command(ctx context.Context, args ...string) *exec.Cmd {
@@ -32,7 +32,7 @@ func (b binary) command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// sibling is another program of the same package.
+// sibling returns another program of the same package.
 func (b binary) sibling(name string) binary {
 	return binary{path: filepath.Join(filepath.Dir(b.path), name), root: b.root, env: b.env}
 }
@@ -40,13 +40,13 @@ func (b binary) sibling(name string) binary {
 func libraryPath(root string) string {
 	var dirs []string
 	for _, pattern := range []string{"usr/lib/*-linux-gnu*", "lib/*-linux-gnu*"} {
-		found, _ := filepath.Glob(filepath.Join(root, pattern)) // the pattern is well formed
+		found, _ := filepath.Glob(filepath.Join(root, pattern)) // fails only for a malformed pattern
 		dirs = append(dirs, found...)
 	}
 	return strings.Join(dirs, string(os.PathListSeparator))
 }
 
-// program is what is looked for: by name on PATH, by pattern elsewhere, and in packages when it is nowhere.
+// program says how to find a program: by name on PATH, by patterns elsewhere, and else in packages.
 type program struct {
 	name     string
 	patterns []string
@@ -83,7 +83,7 @@ var (
 	}
 )
 
-// find returns an installed program, or the one in the cache, which is filled when it has to be.
+// find returns an installed program, or one from the cache, which it fills if necessary.
 func (p program) find(ctx context.Context, cfg Config) (binary, error) {
 	if !cfg.IgnoreInstalled && cfg.Suite == "" {
 		if path, ok := p.installed(); ok {
@@ -107,7 +107,8 @@ func (p program) find(ctx context.Context, cfg Config) (binary, error) {
 	return binary{}, fmt.Errorf("%s is not in the packages %v: %s", p.name, p.packages, p.install)
 }
 
-// installed prefers the real folder of a program to a link on PATH, because PostgreSQL finds its files by it.
+// installed returns the real path of a program and not a link on PATH, because PostgreSQL finds its files relative to
+// it.
 func (p program) installed() (string, bool) {
 	if path, err := exec.LookPath(p.name); err == nil {
 		if real, err := filepath.EvalSymlinks(path); err == nil && filepath.Base(real) == p.name {
@@ -123,7 +124,7 @@ func (p program) installed() (string, bool) {
 	return "", false
 }
 
-// newest is the last match by version, which sorts like text among the versions there are.
+// newest returns the last match in the order of versions, which for the existing versions is the order of text.
 func newest(pattern string) (string, bool) {
 	found, err := filepath.Glob(pattern)
 	if err != nil || len(found) == 0 {

@@ -10,9 +10,9 @@ import (
 	"syscall"
 )
 
-// OwnDir makes a folder that belongs to whoever started this process, with its parents, and refuses one that others could
-// have prepared: they would lead what is written there elsewhere by links. Nobody else may look into the folder. As root,
-// the children, which are another user, may pass through it to what is theirs.
+// OwnDir creates a folder, with its parents, that belongs to this process's user and that no other user can read. It
+// refuses a folder that another user may have prepared, because links in it could redirect what is written there. As
+// root, the children, which run as another user, may pass through the folder to their own files.
 func OwnDir(path string) error {
 	if err := os.MkdirAll(path, enter(0o700)); err != nil {
 		return err
@@ -22,7 +22,7 @@ func OwnDir(path string) error {
 	}
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
 	if errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP) {
-		return fmt.Errorf("%s is a link or no folder: name the folder itself", path)
+		return fmt.Errorf("%s is a link or not a folder: name the folder itself", path)
 	}
 	if err != nil {
 		return err
@@ -38,7 +38,7 @@ func OwnDir(path string) error {
 	return errors.Join(f.Chown(os.Geteuid(), -1), f.Chmod(enter(0o700)))
 }
 
-// enter lets children that are another user pass through a folder.
+// enter lets children that run as another user pass through a folder.
 func enter(mode fs.FileMode) fs.FileMode {
 	if os.Geteuid() == 0 {
 		return mode | 0o011
@@ -53,8 +53,8 @@ func ownerOf(info fs.FileInfo) int {
 	return -1
 }
 
-// wasGivenAway reports whether root gave a folder to the children's user, as earlier versions did: only root can have put
-// it where it is.
+// wasGivenAway reports whether root gave a folder to the children's user, as earlier versions did. Nobody but root can
+// have put the folder where it is.
 func wasGivenAway(path string, owner int) bool {
 	parent, err := os.Lstat(filepath.Dir(path))
 	if err != nil || ownerOf(parent) != os.Geteuid() || parent.Mode()&0o022 != 0 {
@@ -64,7 +64,7 @@ func wasGivenAway(path string, owner int) bool {
 	return err == nil && who != nil && owner == int(who.Uid)
 }
 
-// trustParents refuses a folder that another user could exchange for one of theirs.
+// trustParents refuses a folder that another user could replace.
 func trustParents(path string) error {
 	parent, err := filepath.EvalSymlinks(filepath.Dir(path))
 	if err != nil {
@@ -85,7 +85,7 @@ func trustParents(path string) error {
 	return nil
 }
 
-// appendTo opens a file of ours, in a folder of ours, for more to be written to it. A link is not followed.
+// appendTo opens a file of ours, in a folder of ours, to append to it. It does not follow a link.
 func appendTo(path string) (*os.File, error) {
 	f, err := openOwn(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY)
 	if err != nil {
@@ -94,7 +94,7 @@ func appendTo(path string) (*os.File, error) {
 	return f, f.Chmod(0o600)
 }
 
-// readOwn reads a file of ours. A link is not followed.
+// readOwn reads a file of ours. It does not follow a link.
 func readOwn(path string) (string, error) {
 	f, err := openOwn(path, os.O_RDONLY)
 	if err != nil {
@@ -116,12 +116,12 @@ func openOwn(path string, how int) (*os.File, error) {
 	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !info.Mode().IsRegular() || ok && (stat.Nlink != 1 || int(stat.Uid) != os.Geteuid()) {
-		return nil, errors.Join(fmt.Errorf("%s is not a file of ours alone: remove it", path), f.Close())
+		return nil, errors.Join(fmt.Errorf("other users may have access to %s: remove it", path), f.Close())
 	}
 	return f, nil
 }
 
-// WriteOwn writes a file that only this user can read, in place of whatever had its name.
+// WriteOwn writes a file that only this user can read. It replaces any file, link or folder entry of that name.
 func WriteOwn(path, text string) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".new-") // readable by its owner alone
 	if err != nil {
@@ -134,7 +134,7 @@ func WriteOwn(path, text string) error {
 	return os.Rename(f.Name(), path)
 }
 
-// hand writes a file that only the children's user can read, in place of whatever had its name.
+// hand writes a file that only the children's user can read. It replaces whatever had the name.
 func hand(path, text string) error {
 	if err := WriteOwn(path, text); err != nil {
 		return err
@@ -142,7 +142,7 @@ func hand(path, text string) error {
 	return give(path)
 }
 
-// give makes a file or a folder that of the children's user.
+// give makes the children's user the owner of a file or folder.
 func give(path string) error {
 	who, err := unprivileged()
 	if err != nil || who == nil {

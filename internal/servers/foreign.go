@@ -11,16 +11,16 @@ import (
 	"strings"
 )
 
-// Programs of another suite of the distribution, which tests use for other versions of the servers. They may need a
-// newer C library than the host has, so all their libraries are fetched too, and the programs are bound to them: to
-// their loader, and to the folders of the libraries. An LD_LIBRARY_PATH would not do, because PostgreSQL starts the
-// host's shell, which would then load the other C library with the host's loader.
+// Tests use programs of other suites of the distribution, for other versions of the servers. These may need a newer C
+// library than the host's. So all their libraries are fetched too, and the programs are bound to them, to their loader
+// and to the folders of the libraries. LD_LIBRARY_PATH would not do: PostgreSQL starts the host's shell, which would
+// then load the other C library with the host's loader.
 
-// turnTo makes apt read another suite, from the mirror that the host's own sources name.
+// turnTo makes apt use another suite of the mirror that the host's own sources name.
 func (a *apt) turnTo(suite string, release []byte) error {
 	codename := regexp.MustCompile(`(?m)^VERSION_CODENAME=(.+)$`).FindSubmatch(release)
 	if codename == nil || !strings.Contains(string(release), "\nID=debian\n") {
-		return errors.New("only Debian has its other suites beside its own")
+		return errors.New("other suites are available on Debian only")
 	}
 	if err := a.update(); err != nil {
 		return err
@@ -40,8 +40,8 @@ func (a *apt) turnTo(suite string, release []byte) error {
 	return fmt.Errorf("the sources of apt do not name a mirror of %s", codename[1])
 }
 
-// needed reports whether a package has a program or a library for one of those that were asked for. What else they
-// depend on serves their installation.
+// needed reports whether a package has a program or a library that the requested programs use. Other dependencies serve
+// only their installation.
 func needed(name string, asked []string) bool {
 	for _, a := range asked {
 		family, _, _ := strings.Cut(a, "-")
@@ -52,7 +52,7 @@ func needed(name string, asked []string) bool {
 	return strings.HasPrefix(name, "lib") || strings.HasPrefix(name, "zlib")
 }
 
-// bindLibraries has the programs under unpacked run with its loader and libraries, once it has become root.
+// bindLibraries makes the programs under unpacked run with the loader and libraries there, once the folder is at root.
 func bindLibraries(ctx context.Context, say func(string), unpacked, root string) error {
 	loader, ok := newest(filepath.Join(unpacked, "lib/*-linux-gnu*/ld-linux-*.so.*"))
 	if !ok {
@@ -67,7 +67,7 @@ func bindLibraries(ctx context.Context, say func(string), unpacked, root string)
 	}
 	inRoot := func(path string) string { return strings.ReplaceAll(path, unpacked, root) }
 	for _, pattern := range []string{"bin/*", "usr/bin/*", "usr/sbin/*", "usr/lib/postgresql/*/bin/*"} {
-		programs, _ := filepath.Glob(filepath.Join(unpacked, pattern)) // the pattern is well formed
+		programs, _ := filepath.Glob(filepath.Join(unpacked, pattern)) // fails only for a malformed pattern
 		for _, program := range programs {
 			if !hasLoader(program) {
 				continue
@@ -82,7 +82,7 @@ func bindLibraries(ctx context.Context, say func(string), unpacked, root string)
 	return nil
 }
 
-// hasLoader reports whether a file is a program that is linked dynamically. Links are left to what they point at.
+// hasLoader reports whether a file is a dynamically linked program. It returns false for a link, whose target counts.
 func hasLoader(path string) bool {
 	info, err := os.Lstat(path)
 	if err != nil || !info.Mode().IsRegular() {

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// TryLock takes the lock of a file unless another process holds it. The lock ends with the process, however that ends.
+// TryLock locks a file unless another process holds its lock. The lock ends with the process, however the process ends.
 func TryLock(path string) (unlock func(), held bool, err error) {
 	unlock, err = flock(path, syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
@@ -17,7 +17,7 @@ func TryLock(path string) (unlock func(), held bool, err error) {
 	return unlock, false, err
 }
 
-// lockFile waits for the lock of a file: of several processes one does the work, and the others find it done.
+// lockFile waits for the lock of a file, so that one of several processes does the work and the others find it done.
 func lockFile(path string) (unlock func(), err error) { return flock(path, syscall.LOCK_EX) }
 
 func flock(path string, how int) (unlock func(), err error) {

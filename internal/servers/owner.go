@@ -8,8 +8,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// CreateOwned makes a database, and a role that owns it and is no superuser, unless they are there. It names the database as
-// that role reaches it.
+// CreateOwned creates a database and its owner, a role that is not a superuser, unless they exist. It returns the URL
+// by which that role connects to the database.
 func (p *Postgres) CreateOwned(ctx context.Context, database, role string) (url string, err error) {
 	if err := p.CreateDatabase(ctx, database); err != nil {
 		return "", err
@@ -40,8 +40,8 @@ func (p *Postgres) CreateOwned(ctx context.Context, database, role string) (url 
 	return p.urlOf(role, password, database), nil
 }
 
-// handOver gives the role what the superuser owns in the database, where earlier versions had everything done by that one.
-// REASSIGN OWNED cannot: the superuser also owns what belongs to the system.
+// handOver makes the role the owner of what the superuser owns in the database: earlier versions did everything as the
+// superuser. REASSIGN OWNED cannot do this, because the superuser also owns objects of the system.
 const handOver = `
 do $$
 declare

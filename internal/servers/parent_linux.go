@@ -12,5 +12,5 @@ func dieWithParent(cmd *exec.Cmd) {
 	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 }
 
-// watch is not needed here: the kernel watches.
+// watch does nothing: on Linux the kernel ends the child with its parent.
 func watch(int) (release func()) { return func() {} }

@@ -9,7 +9,8 @@ import (
 
 func dieWithParent(*exec.Cmd) {}
 
-// watch runs a shell that kills pid once the pipe to it breaks, which the system sees to when we die.
+// watch runs a shell that kills pid when the pipe to the shell breaks. The system closes the pipe when this process
+// ends.
 func watch(pid int) (release func()) {
 	cmd := exec.Command("/bin/sh", "-c", fmt.Sprintf("cat >/dev/null; kill -9 %d", pid))
 	held, err := cmd.StdinPipe()
@@ -20,7 +21,7 @@ func watch(pid int) (release func()) {
 		return func() {}
 	}
 	return func() {
-		// pid has ended and may be another's by now: the shell must not see the pipe break.
+		// pid has ended and may belong to another process by now, so the shell must be gone before the pipe breaks.
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 		_ = held.Close()

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Pause stops the process in whatever it does, until Resume. A signal only asks for it: when this returns, no thread of
-// the process runs any more.
+// Pause suspends the process until Resume. The signal takes effect only later, so Pause returns when no thread of the
+// process runs any more.
 func (c *Child) Pause() error {
 	if err := c.Signal(syscall.SIGSTOP); err != nil {
 		return err
@@ -24,17 +24,17 @@ func (c *Child) Pause() error {
 			return err
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("pause %d: it still runs after %s", c.PID(), pauseTimeout)
+			return fmt.Errorf("pause %d: the process still runs after %s", c.PID(), pauseTimeout)
 		}
 	}
 }
 
 const pauseTimeout = 30 * time.Second
 
-// Resume lets a paused process go on.
+// Resume continues a suspended process.
 func (c *Child) Resume() error { return c.Signal(syscall.SIGCONT) }
 
-// isStopped asks the system about every thread of a process.
+// isStopped reports whether every thread of a process is stopped.
 func isStopped(pid int) (bool, error) {
 	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
 	if err != nil || len(threads) == 0 {

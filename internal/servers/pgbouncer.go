@@ -11,8 +11,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// PgBouncer is a pooler in transaction mode in front of a PostgreSQL server: a session lasts one transaction, so
-// nothing may rely on session state.
+// PgBouncer is a pooler in transaction mode in front of a PostgreSQL server. A client has a server connection for one
+// transaction at a time, so nothing may depend on session state.
 type PgBouncer struct {
 	cfg    Config
 	binary binary
@@ -21,7 +21,7 @@ type PgBouncer struct {
 	child  *Child
 }
 
-// StartPgBouncer starts a pooler in front of the server of a URL, for the user of that URL.
+// StartPgBouncer starts a pooler in front of the server of a URL, for the URL's user.
 func StartPgBouncer(ctx context.Context, serverURL string, cfg Config) (*PgBouncer, error) {
 	program, err := pgBouncerProgram.find(ctx, cfg)
 	if err != nil {
@@ -45,8 +45,8 @@ func (b *PgBouncer) configure() error {
 	if err := OwnDir(b.cfg.Dir); err != nil {
 		return fmt.Errorf("prepare %s: %w", b.cfg.Dir, err)
 	}
-	// A process that is stopped in the middle of a transaction keeps its connection, and tests stop many: there are more
-	// than all that run can need, and less than PostgreSQL takes for the databases that are in use at once.
+	// A process that is stopped in the middle of a transaction keeps its connection, and tests stop many processes. The
+	// pool is larger than all tests that run at once need, and smaller than PostgreSQL's limit.
 	var ini strings.Builder
 	fmt.Fprintf(&ini, `[databases]
 * = host=%s port=%d
@@ -79,13 +79,13 @@ func (b *PgBouncer) ini() string { return filepath.Join(b.cfg.Dir, "pgbouncer.in
 
 func (b *PgBouncer) users() string { return filepath.Join(b.cfg.Dir, "users.txt") }
 
-// Start starts the pooler again on the same port, after it has ended.
+// Start starts the pooler again, on the same port, after it has ended.
 func (b *PgBouncer) Start(ctx context.Context) error {
 	log, err := b.cfg.openLog("pgbouncer.log")
 	if err != nil {
 		return err
 	}
-	defer log.Close() // the child has its own
+	defer log.Close() // the child has a descriptor of its own
 	if b.child, err = start(b.binary, log, b.ini()); err != nil {
 		return err
 	}
@@ -105,12 +105,12 @@ func (b *PgBouncer) answers(ctx context.Context) error {
 	return conn.Close(ctx)
 }
 
-// URL names a database, reached through the pooler.
+// URL returns the URL of a database, through the pooler.
 func (b *PgBouncer) URL(database string) string {
 	return fmt.Sprintf("postgres://%s:%s@127.0.0.1:%d/%s?sslmode=disable", b.server.User, b.server.Password, b.port, database)
 }
 
-// Ended is closed when the pooler has ended.
+// Ended returns a channel that is closed when the pooler has ended.
 func (b *PgBouncer) Ended() <-chan struct{} { return b.child.Ended() }
 
 // Stop ends the pooler.

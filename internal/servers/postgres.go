@@ -16,20 +16,21 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// startTimeout is how long a server may take to be ready, recovery after a crash included.
+// startTimeout is how long a server may take to be ready, including recovery after a crash.
 const startTimeout = 2 * time.Minute
 
-// Postgres is a PostgreSQL server of ours. Its superuser is tactus, with a password, from this machine only.
+// Postgres is a PostgreSQL server that we run. Its superuser is tactus, who connects with a password from this machine
+// only.
 type Postgres struct {
 	cfg    Config
 	binary binary
 	secret string // the superuser's password
 	port   int
-	limit  int64 // of its files' sizes, in units of 512 bytes
+	limit  int64 // the largest size of its files, in units of 512 bytes; 0 for no limit
 	child  *Child
 }
 
-// StartPostgres starts a server on the data in cfg.Dir, which is made when it is empty.
+// StartPostgres starts a server on the data in cfg.Dir. It initializes an empty folder first.
 func StartPostgres(ctx context.Context, cfg Config) (*Postgres, error) {
 	program, err := postgresProgram.find(ctx, cfg)
 	if err != nil {
@@ -81,7 +82,7 @@ func (p *Postgres) initdb(ctx context.Context) error {
 
 const superuser = "tactus"
 
-// setPassword gives the superuser its password in data of a version that knew of none, while no server runs on them.
+// setPassword sets the superuser's password in data of a version without passwords. No server may run on the data.
 func (p *Postgres) setPassword(ctx context.Context) error {
 	cmd := p.binary.command(ctx, "--single", "-c", "password_encryption=scram-sha-256", "-D", p.data(), "postgres")
 	cmd.Stdin = strings.NewReader(fmt.Sprintf("alter role %s password '%s'\n", superuser, p.secret))
@@ -91,15 +92,15 @@ func (p *Postgres) setPassword(ctx context.Context) error {
 	return nil
 }
 
-// access is who may connect (pg_hba.conf): whoever has a password, and the system itself trusts nobody.
+// access says who may connect (pg_hba.conf): whoever has a password. No connection is trusted without one.
 const access = `host all all 127.0.0.1/32 scram-sha-256
 host replication all 127.0.0.1/32 scram-sha-256
 `
 
 func (p *Postgres) accessFile() string { return filepath.Join(p.cfg.Dir, "pg_hba.conf") }
 
-// Start starts the server again on the same port and data, after Stop or Kill. Processes of a killed server may live
-// on for a moment, and no other starts on their data until they have ended.
+// Start starts the server again, on the same port and data, after Stop or Kill. Processes of a killed server may live
+// on for a moment, and no other server can start on the data until they have ended.
 func (p *Postgres) Start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -111,7 +112,7 @@ func (p *Postgres) Start(ctx context.Context) error {
 	}
 }
 
-// leftOver is the last that PostgreSQL logs when it finds processes of a killed one.
+// leftOver is the last line that PostgreSQL logs when it finds processes of a killed server.
 const leftOver = "Terminate any old server processes associated with data directory"
 
 func (p *Postgres) startOnce(ctx context.Context) error {
@@ -119,7 +120,7 @@ func (p *Postgres) startOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer log.Close() // the child has its own
+	defer log.Close() // the child has a descriptor of its own
 	if err := hand(p.accessFile(), access); err != nil {
 		return fmt.Errorf("configure PostgreSQL: %w", err)
 	}
@@ -155,11 +156,11 @@ func (p *Postgres) arguments() []string {
 	return args
 }
 
-// LimitFiles has the next Start forbid files to grow beyond a size; 0 allows any. When that is not a multiple of a page
-// (8 KiB), what PostgreSQL meets at the limit is what it meets when a disk is full.
+// LimitFiles makes the next Start limit the size of the server's files, in bytes; 0 is no limit. With a limit that is
+// not a multiple of a page (8 KiB), PostgreSQL meets at the limit the same error as on a full disk.
 func (p *Postgres) LimitFiles(bytes int64) { p.limit = bytes / 512 }
 
-// answers also makes sure that it is our server that answers on the port.
+// answers connects, and also checks that the server on the port is ours.
 func (p *Postgres) answers(ctx context.Context) error {
 	conn, err := pgx.Connect(ctx, p.URL("postgres"))
 	if err != nil {
@@ -171,19 +172,19 @@ func (p *Postgres) answers(ctx context.Context) error {
 
 func differs(got, want string) error {
 	if got != want {
-		return fmt.Errorf("another server has the port: its data is in %s", got)
+		return fmt.Errorf("another server uses the port: its data are in %s", got)
 	}
 	return nil
 }
 
-// URL names a database of the server, as its superuser reaches it.
+// URL returns the superuser's URL of a database.
 func (p *Postgres) URL(database string) string { return p.urlOf(superuser, p.secret, database) }
 
 func (p *Postgres) urlOf(user, password, database string) string {
 	return fmt.Sprintf("postgres://%s:%s@127.0.0.1:%d/%s?sslmode=disable", user, password, p.port, database)
 }
 
-// CreateDatabase makes a database unless it is there.
+// CreateDatabase creates a database unless it exists.
 func (p *Postgres) CreateDatabase(ctx context.Context, name string) error {
 	conn, err := pgx.Connect(ctx, p.URL("postgres"))
 	if err != nil {
@@ -200,19 +201,19 @@ func (p *Postgres) CreateDatabase(ctx context.Context, name string) error {
 	return nil
 }
 
-// PID is the process id of the postmaster.
+// PID returns the process id of the postmaster.
 func (p *Postgres) PID() int { return p.child.PID() }
 
-// Ended is closed when the server has ended.
+// Ended returns a channel that is closed when the server has ended.
 func (p *Postgres) Ended() <-chan struct{} { return p.child.Ended() }
 
-// Stop shuts down cleanly, ending the sessions there are.
+// Stop shuts the server down cleanly, ending its sessions.
 func (p *Postgres) Stop(ctx context.Context) error { return p.child.Stop(ctx, syscall.SIGINT) }
 
-// Kill crashes the server: what was not flushed is lost, and the next Start recovers.
+// Kill crashes the server. What was not flushed is lost, and the next Start recovers.
 func (p *Postgres) Kill() error { return p.child.Kill() }
 
-// tail is the end of a log, for an error message.
+// tail returns the end of a log, for an error message.
 func tail(path string) string {
 	text, err := os.ReadFile(path)
 	if err != nil {

@@ -10,14 +10,14 @@ import (
 	"strings"
 )
 
-// Python is a Python 3 with the modules that were asked for.
+// Python is a Python 3 that can import the requested modules.
 type Python struct {
 	binary  binary
 	modules string // the folder of the unpacked modules; empty when they are installed
 }
 
-// FindPython finds an installed Python that can import the modules, or unpacks the distribution's packages of them into
-// the cache.
+// FindPython returns an installed Python that can import the modules, or unpacks the distribution's packages of the
+// modules into the cache.
 func FindPython(ctx context.Context, cfg Config, modules []string, packages ...string) (Python, error) {
 	if !cfg.IgnoreInstalled {
 		for _, name := range []string{"python3", "/usr/bin/python3"} {
@@ -33,7 +33,7 @@ func FindPython(ctx context.Context, cfg Config, modules []string, packages ...s
 	}
 	p := Python{binary{path: "/usr/bin/python3", root: root}, filepath.Join(root, "usr/lib/python3/dist-packages")}
 	if fetched := filepath.Join(root, "usr/bin/python3"); isFile(fetched) {
-		p.binary.path = fetched // the machine had none, so it came with the modules
+		p.binary.path = fetched // the machine has no Python: it was unpacked with the modules
 	}
 	return p, p.compile(ctx)
 }
@@ -52,8 +52,8 @@ func isFile(path string) bool {
 	return err == nil
 }
 
-// compile writes the byte code once, as installing would have done: who runs it may not write there, and would compile
-// everything anew at each start.
+// compile writes the byte code of the modules once, as an installation would. The user who runs them must not write
+// there, and Python would compile everything again at each start.
 func (p Python) compile(ctx context.Context) error {
 	done := filepath.Join(p.modules, ".compiled")
 	if isFile(done) {
@@ -67,7 +67,7 @@ func (p Python) compile(ctx context.Context) error {
 	return os.WriteFile(done, nil, 0o644)
 }
 
-// Command runs Python with the modules at hand, for instance to ask their own code what it makes of something.
+// Command returns a command that runs Python with the modules, for instance to compare their code with ours.
 func (p Python) Command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := p.binary.command(ctx, args...)
 	if p.modules != "" {

@@ -15,7 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Redis is a Redis server of ours. Its default user has a password.
+// Redis is a Redis server that we run. Its default user has a password.
 type Redis struct {
 	cfg    Config
 	binary binary
@@ -30,7 +30,7 @@ func StartRedis(ctx context.Context, cfg Config) (*Redis, error) {
 	return startRedis(ctx, redisProgram, cfg)
 }
 
-// StartValkey is StartRedis with Valkey, which speaks the same protocol.
+// StartValkey is StartRedis for Valkey, which speaks the same protocol.
 func StartValkey(ctx context.Context, cfg Config) (*Redis, error) {
 	return startRedis(ctx, valkeyProgram, cfg)
 }
@@ -50,7 +50,7 @@ func startRedis(ctx context.Context, p program, cfg Config) (*Redis, error) {
 	})
 }
 
-// init makes the folder of the data, and the password. It takes data over from where earlier versions had it.
+// init creates the data folder and the password. It moves data from where earlier versions kept them.
 func (r *Redis) init() (err error) {
 	if r.data, err = r.cfg.dataDir(); err != nil {
 		return err
@@ -68,22 +68,22 @@ func (r *Redis) init() (err error) {
 	return err
 }
 
-// persisted is what Redis keeps on disk.
+// persisted lists the files that Redis keeps on disk.
 var persisted = []string{"dump.rdb", "appendonly.aof", "appendonlydir"}
 
-// configure writes what must not be seen in the list of processes. A replica of ours has the password of its primary.
+// configure writes the settings that must not appear in the process list. A replica has the password of its primary.
 func (r *Redis) configure() (path string, err error) {
 	path = filepath.Join(r.cfg.Dir, "redis.conf")
 	return path, hand(path, fmt.Sprintf("requirepass %s\nmasterauth %[1]s\n", r.secret))
 }
 
-// Start starts the server again on the same port, with the data that is on disk.
+// Start starts the server again, on the same port, with the data on disk.
 func (r *Redis) Start(ctx context.Context) error {
 	log, err := r.cfg.openLog("redis.log")
 	if err != nil {
 		return err
 	}
-	defer log.Close() // the child has its own
+	defer log.Close() // the child has a descriptor of its own
 	settings := map[string]string{
 		"bind": "127.0.0.1", "port": fmt.Sprint(r.port), "dir": r.data, "daemonize": "no",
 		"appendonly": "no", "save": "",
@@ -111,7 +111,7 @@ func (r *Redis) Start(ctx context.Context) error {
 	return nil
 }
 
-// words are the arguments of a setting. Redis 6 takes what has several of them only one by one.
+// words splits a setting into arguments. Redis 6 accepts a setting of several words only word by word.
 func words(name, value string) []string {
 	if name == "save" || name == "replicaof" {
 		if several := strings.Fields(value); len(several) > 1 {
@@ -130,28 +130,28 @@ func (r *Redis) answers(ctx context.Context) error {
 	return errors.Join(err, client.Close())
 }
 
-// Addr is the server's host and port.
+// Addr returns the server's host and port.
 func (r *Redis) Addr() string { return fmt.Sprintf("127.0.0.1:%d", r.port) }
 
-// URL names a numbered database of the server.
+// URL returns the URL of a numbered database of the server.
 func (r *Redis) URL(db int) string { return fmt.Sprintf("redis://:%s@%s/%d", r.secret, r.Addr(), db) }
 
-// PID is the process id of the server.
+// PID returns the process id of the server.
 func (r *Redis) PID() int { return r.child.PID() }
 
-// Ended is closed when the server has ended.
+// Ended returns a channel that is closed when the server has ended.
 func (r *Redis) Ended() <-chan struct{} { return r.child.Ended() }
 
-// Stop shuts down cleanly, saving what is configured to be saved.
+// Stop shuts the server down cleanly; it saves what it is configured to save.
 func (r *Redis) Stop(ctx context.Context) error { return r.child.Stop(ctx, syscall.SIGTERM) }
 
 // Kill crashes the server.
 func (r *Redis) Kill() error { return r.child.Kill() }
 
-// Pause stops the server from answering, until Resume.
+// Pause suspends the server until Resume.
 func (r *Redis) Pause() error { return r.child.Pause() }
 
-// Resume lets a paused server go on.
+// Resume continues a suspended server.
 func (r *Redis) Resume() error { return r.child.Resume() }
 
 // Wipe removes the data on disk. The server must not be running.

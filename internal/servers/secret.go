@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// NewPassword makes up a password, which needs no quoting anywhere.
+// NewPassword returns a random password that needs no quoting anywhere.
 func NewPassword() string {
 	secret := make([]byte, 16)
 	_, _ = rand.Read(secret) // never fails
@@ -21,8 +21,8 @@ func NewPassword() string {
 
 func (c Config) secretFile() string { return filepath.Join(c.Dir, "password") }
 
-// secret is the password of the server's administrator: the configured one, or one that is made up once and kept. isNew
-// reports that what was in the folder before cannot have had it.
+// secret returns the password of the server's administrator: the configured one, or a random one that is kept in the
+// folder. isNew reports whether data that was in the folder before cannot have this password.
 func (c Config) secret() (secret string, isNew bool, err error) {
 	if c.Password != "" {
 		return c.Password, false, nil
@@ -37,7 +37,7 @@ func (c Config) secret() (secret string, isNew bool, err error) {
 	return NewPassword(), true, nil
 }
 
-// keep remembers a password for the next start.
+// keep stores a password for the next start.
 func (c Config) keep(secret string) error {
 	if err := WriteOwn(c.secretFile(), secret+"\n"); err != nil {
 		return fmt.Errorf("keep the password: %w", err)
@@ -45,7 +45,8 @@ func (c Config) keep(secret string) error {
 	return nil
 }
 
-// passwordOf derives the password of one more user from the administrator's, which cannot be told from it.
+// passwordOf derives another user's password from the administrator's. The administrator's cannot be found from the
+// result.
 func passwordOf(user, secret string) string {
 	sum := hmac.New(sha256.New, []byte(secret))
 	sum.Write([]byte(user))

@@ -9,11 +9,11 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Sentinel is a Redis Sentinel of ours, which alone decides that a primary is down.
+// Sentinel is a Redis Sentinel that we run. It alone decides that a primary is down.
 type Sentinel struct {
 	cfg    Config
 	binary binary
-	secret string // the primary's, too
+	secret string // the password of the Sentinel and of the primary
 	port   int
 	child  *Child
 }
@@ -36,7 +36,7 @@ func (s *Sentinel) start(ctx context.Context, name string, primary *Redis) error
 	if err != nil {
 		return err
 	}
-	defer log.Close() // the child has its own
+	defer log.Close() // the child has a descriptor of its own
 	data, err := s.cfg.dataDir()
 	if err != nil {
 		return err
@@ -50,7 +50,7 @@ sentinel auth-pass %[4]s %[3]s
 sentinel down-after-milliseconds %[4]s 1000
 sentinel failover-timeout %[4]s 10000
 `, s.port, data, s.secret, name, primary.port)
-	path := filepath.Join(data, "sentinel.conf") // Sentinel writes what it learns beside it
+	path := filepath.Join(data, "sentinel.conf") // Sentinel writes its state into this folder
 	if err := hand(path, text); err != nil {
 		return fmt.Errorf("configure Sentinel: %w", err)
 	}
@@ -70,10 +70,10 @@ func (s *Sentinel) answers(ctx context.Context) error {
 	return errors.Join(client.Ping(ctx).Err(), client.Close())
 }
 
-// Addr is the Sentinel's host and port.
+// Addr returns the Sentinel's host and port.
 func (s *Sentinel) Addr() string { return fmt.Sprintf("127.0.0.1:%d", s.port) }
 
-// Password is what the Sentinel asks for, and the servers that it watches.
+// Password returns the password of the Sentinel and of the servers that it watches.
 func (s *Sentinel) Password() string { return s.secret }
 
 // Kill crashes the Sentinel.

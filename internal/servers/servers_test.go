@@ -89,7 +89,7 @@ func connect(t *testing.T, r *servers.Redis) *redis.Client {
 		t.Fatal(err)
 	}
 	client := redis.NewClient(options)
-	t.Cleanup(func() { _ = client.Close() }) // its server may be gone
+	t.Cleanup(func() { _ = client.Close() }) // fails if the server is gone
 	return client
 }
 
@@ -171,7 +171,7 @@ func TestChildEndsWithItsParent(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := syscall.Kill(pid, 0); err != nil {
-		t.Fatalf("the child does not run: %v", err)
+		t.Fatalf("the child is not running: %v", err)
 	}
 	if err := parent.Process.Kill(); err != nil {
 		t.Fatal(err)
@@ -179,7 +179,7 @@ func TestChildEndsWithItsParent(t *testing.T) {
 	_ = parent.Wait() // killed
 	for deadline := time.Now().Add(time.Minute); syscall.Kill(pid, 0) == nil; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("process %d outlives its parent", pid)
+			t.Fatalf("process %d has outlived its parent", pid)
 		}
 	}
 }

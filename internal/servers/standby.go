@@ -10,8 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// StartStandby copies the server of a URL with pg_basebackup, and starts the copy as its hot standby. It replicates the way
-// that the URL says, so that a proxy there can have it lag.
+// StartStandby copies the server of a URL with pg_basebackup, and starts the copy as a hot standby of that server. It
+// replicates through the same URL, so that a proxy in the URL can make it lag.
 func StartStandby(ctx context.Context, primary string, cfg Config) (*Postgres, error) {
 	program, err := postgresProgram.find(ctx, cfg)
 	if err != nil {
@@ -35,7 +35,7 @@ func StartStandby(ctx context.Context, primary string, cfg Config) (*Postgres, e
 	})
 }
 
-// Promote makes a standby a primary of its own, on a new timeline. What it has not received is lost.
+// Promote makes a standby a primary, on a new timeline. What it has not received is lost.
 func (p *Postgres) Promote(ctx context.Context) error {
 	conn, err := pgx.Connect(ctx, p.URL("postgres"))
 	if err != nil {
@@ -49,7 +49,8 @@ func (p *Postgres) Promote(ctx context.Context) error {
 	return nil
 }
 
-// Dump writes a database to a file with pg_dump, and gives what restores it into one of the same name, on any server.
+// Dump writes a database to a file with pg_dump, and returns a function that restores the file into a database of the
+// same name, on any server.
 func (p *Postgres) Dump(ctx context.Context, database string) (restore func(ctx context.Context, to *Postgres) error, err error) {
 	dir, err := os.MkdirTemp(p.cfg.Dir, "dump-")
 	if err == nil {
@@ -70,7 +71,8 @@ func (p *Postgres) Dump(ctx context.Context, database string) (restore func(ctx 
 	}, nil
 }
 
-// run runs a program that came with the server, as the superuser. Arguments are seen by every user, the environment is not.
+// run runs a program of the server's package as the superuser. Every user can see arguments, so the password is in the
+// environment.
 func (p *Postgres) run(ctx context.Context, name string, args ...string) error {
 	cmd := p.binary.sibling(name).command(ctx, args...)
 	cmd.Env = append(cmd.Env, "PGPASSWORD="+p.secret)

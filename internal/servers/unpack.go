@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// Unpack gives the folder into which packages of a suite of Debian are unpacked, which is done once.
+// Unpack returns the folder into which packages of a Debian suite are unpacked, once.
 func Unpack(ctx context.Context, say func(string), suite string, packages ...string) (string, error) {
 	return fetch(ctx, say, suite, packages)
 }
 
-// Offered is the newest version of a package in a suite of Debian, as the mirror has it now.
+// Offered returns the newest version of a package in a Debian suite that the mirror has now.
 func Offered(ctx context.Context, suite, name string) (string, error) {
 	release, err := os.ReadFile("/etc/os-release")
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// unprivileged is who children run as: nil for ourselves, and another user when we are root.
+// unprivileged returns the user that children run as: nil for this process's own, another user when that is root.
 func unprivileged() (*syscall.Credential, error) {
 	if os.Getuid() != 0 {
 		return nil, nil
@@ -28,8 +28,8 @@ func unprivileged() (*syscall.Credential, error) {
 	return nil, fmt.Errorf("PostgreSQL refuses to run as root, and there is neither a user postgres nor nobody: run as another user")
 }
 
-// StateDir is where a server keeps data that is to last: the user's state folder, and a system folder for root, whose
-// home others cannot enter.
+// StateDir returns the folder for a server's lasting data: in the user's state folder, or for root in a system folder,
+// because other users cannot enter root's home.
 func StateDir() (string, error) {
 	if os.Getuid() == 0 {
 		return "/var/lib/tactus", nil
@@ -44,7 +44,7 @@ func StateDir() (string, error) {
 	return filepath.Join(home, ".local", "state", "tactus"), nil
 }
 
-// cacheDir is where downloaded programs are kept.
+// cacheDir returns the folder where downloaded programs are kept.
 func cacheDir() (string, error) {
 	if os.Getuid() == 0 {
 		return "/var/cache/tactus", nil

@@ -1,5 +1,5 @@
-// Command zonegen writes the zone data that domain/zone embeds, from the newest tzdata package that Debian has: "make
-// zones". It writes the same bytes for the same package.
+// Command zonegen writes the zone data that domain/zone embeds, from the newest tzdata package of Debian ("make
+// zones"). The same package always yields the same bytes.
 package main
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/servers"
 )
 
-// suites are where a release may come first.
+// suites lists the Debian suites in which a release may appear first.
 var suites = []string{"trixie", "sid"}
 
 func main() {
@@ -60,7 +60,7 @@ func run(ctx context.Context, folder string) error {
 	return os.WriteFile(filepath.Join(folder, "version.txt"), []byte(data.Version+"\n"), 0o644)
 }
 
-// newest is the suite with the newest release.
+// newest returns the suite with the newest release.
 func newest(ctx context.Context) (suite, release string, err error) {
 	for _, s := range suites {
 		offered, err := servers.Offered(ctx, s, "tzdata")

@@ -10,8 +10,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/servers"
 )
 
-// TestEmbeddedDataIsTheNewest compares the data of the program with what Debian's stable suite, which gets each release
-// as an update, and the machine have. Without a mirror that answers nothing is known of the former.
+// TestEmbeddedDataIsTheNewest compares the program's data with those of the machine and of Debian's stable suite, which
+// gets each release as an update. If no mirror answers, it compares with the machine's only.
 func TestEmbeddedDataIsTheNewest(t *testing.T) {
 	t.Parallel()
 	for _, found := range hostzones.All(os.Getenv("ZONEINFO")) {

@@ -15,14 +15,14 @@ import (
 	"github.com/tactus-dev/tactus/internal/hostzones"
 )
 
-// usedZone is a zone that schedules are in, with what the newest release so far had for it.
+// usedZone is a zone that schedules use, with the data that the newest release so far had for it.
 type usedZone struct {
 	Timezone string
 	Version  *string
 	Data     []byte
 }
 
-// The trigger of a schedule is a text of our own, in which a zone's name needs no escape.
+// A trigger is text that we have written, in which a zone's name needs no escapes.
 const usedZones = `
 select u.timezone, z.version, z.data
 from (
@@ -30,7 +30,7 @@ from (
 ) u left join tactus.zone_data z on z.timezone = u.timezone
 where u.timezone is not null`
 
-// compare notes what this release has for each zone. What it moves is told by the one process that notes it first.
+// compare records this release's data for each zone. The one process that records a change first also reports it.
 func (w *Watch) compare(ctx context.Context) error {
 	rows, err := w.pool.Query(ctx, usedZones)
 	if err != nil {
@@ -53,7 +53,7 @@ func (w *Watch) compare(ctx context.Context) error {
 		}
 		first, err := w.note(ctx, u, ours, told)
 		if err != nil {
-			return fmt.Errorf("note zone %s: %w", u.Timezone, err)
+			return fmt.Errorf("record zone %s: %w", u.Timezone, err)
 		}
 		if first && told != nil {
 			w.tellMoved(told)
@@ -62,7 +62,7 @@ func (w *Watch) compare(ctx context.Context) error {
 	return nil
 }
 
-// noteZone also appends what has moved to the log, where the schema has a place for that.
+// noteZone records a zone, and appends a zone.changed event to the log if the schema has that topic.
 const noteZone = `
 with noted as (
     insert into tactus.zone_data as z (timezone, version, data) values (@timezone, @version, @data)
@@ -103,13 +103,13 @@ func (w *Watch) note(ctx context.Context, u usedZone, ours []byte, told *changed
 // changed is the data of a zone.changed event.
 type changed struct {
 	Timezone  string  `json:"timezone"`
-	From      string  `json:"from"` // release
+	From      string  `json:"from"` // the release before
 	To        string  `json:"to"`
 	Moved     int     `json:"moved_next_due"`
-	Schedules []moved `json:"schedules"` // the first of those that moved
+	Schedules []moved `json:"schedules"` // the first of the moved schedules
 }
 
-// moved is a schedule that is due next at another instant.
+// moved is a schedule whose next due time is another instant in the new release.
 type moved struct {
 	ID   string    `json:"id"`
 	Name string    `json:"name"`
@@ -121,14 +121,14 @@ const schedulesOfZone = `
 select s.id::text, s.name, s.trigger from tactus.schedules s
 where s.deleted_at is null and s.enabled and substring(s.trigger from '"timezone":"([^"]+)"') = @timezone`
 
-// namedAtMost bounds the schedules that one change names; it says how many there are in all.
+// namedAtMost bounds how many schedules one event names. The event has their full number too.
 const namedAtMost = 100
 
-// moves finds out what the release of this process moves.
+// moves compares the next due times of a zone's schedules under the two releases.
 func (w *Watch) moves(ctx context.Context, u usedZone) (*changed, error) {
 	old, err := time.LoadLocationFromTZData(u.Timezone, u.Data)
-	if err != nil { // somebody has changed the row by hand
-		w.log.Warn("a zone cannot be compared with its release before", "timezone", u.Timezone, "err", err)
+	if err != nil { // somebody may have changed the row by hand
+		w.log.Warn("cannot compare a zone with its data in the former release", "timezone", u.Timezone, "err", err)
 		return nil, nil
 	}
 	now := time.Now()
@@ -160,7 +160,7 @@ func (w *Watch) tellMoved(c *changed) {
 	w.log.Warn("time zone data changed a zone", "timezone", c.Timezone, "from", c.From, "to", c.To, "moved_next_due", c.Moved)
 }
 
-// dueUnder is when a trigger is due next, in the zone as it was and as it is.
+// dueUnder returns when a trigger is due next, with the zone's former and present data.
 func dueUnder(trigger string, old *time.Location, now time.Time) (was, is time.Time, ok bool) {
 	var t domain.Trigger
 	if err := json.Unmarshal([]byte(trigger), &t); err != nil || t.Cron == "" {

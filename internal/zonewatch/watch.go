@@ -1,4 +1,4 @@
-// Package zonewatch tells when the processes of an installation go by different releases of the time zone data, and
+// Package zonewatch reports when the processes of an installation use different releases of the time zone data, and
 // which due times a newer release has moved.
 package zonewatch
 
@@ -17,19 +17,19 @@ import (
 	"github.com/tactus-dev/tactus/domain/zone"
 )
 
-// Watch is one process's.
+// Watch does this in one process.
 type Watch struct {
 	pool     *pgxpool.Pool
 	process  string
 	version  string
 	log      *slog.Logger
-	told     string // what was told last, which is not told again
+	told     string // the last message, which is not logged again
 	versions prometheus.Gauge
 	moved    prometheus.Counter
-	passed   int // steps since the zones were last compared
+	passed   int // steps since the last comparison of zones
 }
 
-// New is for a process of this name, which goes by this release.
+// New returns the watch of a process with the given name and release.
 func New(pool *pgxpool.Pool, process string, log *slog.Logger) *Watch {
 	return &Watch{
 		pool: pool, process: process, version: zone.Version(), log: log,
@@ -42,7 +42,7 @@ func New(pool *pgxpool.Pool, process string, log *slog.Logger) *Watch {
 	}
 }
 
-// Register adds the metrics.
+// Register registers the metrics.
 func (w *Watch) Register(to prometheus.Registerer) error {
 	if err := to.Register(w.versions); err != nil {
 		return err
@@ -52,11 +52,12 @@ func (w *Watch) Register(to prometheus.Registerer) error {
 
 const every = time.Minute
 
-// compareEvery is after how many steps the zones are compared again. A process goes by one release for as long as it lives, so the
-// first step tells what that moves. Later ones only note the zones that have come into use, and read all schedules for that.
+// compareEvery is after how many steps the zones are compared again. A process goes by one release for as long as it
+// lives, so the first step tells what that moves. Later ones only note the zones that have come into use, and read all
+// schedules for that.
 const compareEvery = 60
 
-// Run watches until ctx ends.
+// Run calls Step regularly until ctx ends.
 func (w *Watch) Run(ctx context.Context) error {
 	for {
 		if err := w.Step(ctx); err != nil && ctx.Err() == nil {
@@ -70,7 +71,7 @@ func (w *Watch) Run(ctx context.Context) error {
 	}
 }
 
-// Step looks once.
+// Step records this process's release, compares it with the others', and from time to time compares the zones.
 func (w *Watch) Step(ctx context.Context) error {
 	processes, err := w.report(ctx)
 	if err != nil {
@@ -98,7 +99,7 @@ func (w *Watch) Step(ctx context.Context) error {
 	return nil
 }
 
-// tell logs what was not told last.
+// tell logs a message unless it was the last one.
 func (w *Watch) tell(level slog.Level, message string, args ...any) {
 	if text := fmt.Sprint(message, args); text != w.told {
 		w.told = text
@@ -106,10 +107,10 @@ func (w *Watch) tell(level slog.Level, message string, args ...any) {
 	}
 }
 
-// Process is one that was alive within the last minutes.
+// Process is a process that was alive within the last minutes.
 type Process struct{ Process, Version string }
 
-// Describe lists processes by their releases, the oldest release first.
+// Describe lists processes by release, the oldest release first.
 func Describe(processes []Process) string {
 	texts := make([]string, len(processes))
 	for i, p := range processes {
@@ -134,7 +135,7 @@ func (w *Watch) report(ctx context.Context) ([]Process, error) {
 const readProcesses = `
 select process, version from tactus.zone_processes where seen_at > clock_timestamp() - make_interval(mins => 3) order by version, process`
 
-// Processes are those that are alive.
+// Processes returns the processes that are alive.
 func Processes(ctx context.Context, pool *pgxpool.Pool) ([]Process, error) {
 	rows, err := pool.Query(ctx, readProcesses)
 	if err != nil {

@@ -18,7 +18,8 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-// TestNewerDataMovesWhatIsDue has a release before in which Tokyo was where Kathmandu is, and a process that still goes by it.
+// TestNewerDataMovesWhatIsDue has a former release in which Tokyo had Kathmandu's offset, and a process that still uses
+// it.
 func TestNewerDataMovesWhatIsDue(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
@@ -46,7 +47,7 @@ func TestNewerDataMovesWhatIsDue(t *testing.T) {
 		return log.String()
 	}
 	if told := step(); told != "" {
-		t.Errorf("the first process tells of a change: %s", told)
+		t.Errorf("the first process has reported a change: %s", told)
 	}
 	for _, sql := range []string{
 		`update tactus.zone_data set version = '2020a'`,
@@ -60,7 +61,7 @@ func TestNewerDataMovesWhatIsDue(t *testing.T) {
 		t.Fatal(err)
 	}
 	if told := step(); strings.Contains(told, "moved") {
-		t.Errorf("all schedules are read in each step: %s", told)
+		t.Errorf("a step has read all schedules: %s", told)
 	}
 	w = zonewatch.New(pool, "beat of here", slog.New(slog.NewTextHandler(&log, nil)))
 	told := step()
@@ -69,11 +70,11 @@ func TestNewerDataMovesWhatIsDue(t *testing.T) {
 		"2020a api of elsewhere, " + zone.Version() + " beat of here": 1,
 	} {
 		if got := strings.Count(told, text); got != times {
-			t.Errorf("%q is told %d times, want %d:\n%s", text, got, times, told)
+			t.Errorf("%q was logged %d times, want %d:\n%s", text, got, times, told)
 		}
 	}
 	if told := step(); told != "" {
-		t.Errorf("it is told again: %s", told)
+		t.Errorf("logged again: %s", told)
 	}
 	const readEvents = `select string_agg(format('%s/%s %s %s', type, version, data->>'timezone', (select string_agg(s->>'name', ' ' order by s->>'name')
 		from json_array_elements(data->'schedules') s)), ', ') from tactus.outbox where topic = 'zone'`
@@ -89,11 +90,11 @@ func TestNewerDataMovesWhatIsDue(t *testing.T) {
 	}
 	var noted int
 	if err := pool.QueryRow(t.Context(), `select count(*) from tactus.zone_data`).Scan(&noted); err != nil || noted != 2 {
-		t.Errorf("%d zones are noted within the hour, %v", noted, err)
+		t.Errorf("%d zones are recorded within the hour, %v", noted, err)
 	}
 }
 
-// TestUnreadableZone has data of one zone that nobody can read: all others are still compared.
+// TestUnreadableZone has unreadable data for one zone: all other zones are compared.
 func TestUnreadableZone(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
@@ -117,10 +118,10 @@ func TestUnreadableZone(t *testing.T) {
 	var zones string
 	if err := pool.QueryRow(t.Context(), `select string_agg(data->>'timezone', ' ' order by data->>'timezone') from tactus.outbox where topic = 'zone'`).
 		Scan(&zones); err != nil || zones != "Africa/Cairo Europe/Berlin" {
-		t.Errorf("told of %q, %v", zones, err)
+		t.Errorf("reported %q, %v", zones, err)
 	}
 	var left int
 	if err := pool.QueryRow(t.Context(), `select count(*) from tactus.zone_data where version = '2020a'`).Scan(&left); err != nil || left > 0 {
-		t.Errorf("%d zones are not noted, %v", left, err)
+		t.Errorf("%d zones are not recorded, %v", left, err)
 	}
 }
