@@ -9,24 +9,24 @@ import (
 
 // Stats is what operators watch.
 type Stats struct {
-	Known     bool          // whether Leader and Epoch are: the lease was looked at within the time that it lasts
-	Age       time.Duration // since Postgres last answered all that was asked of it
+	Known     bool          // Leader and Term are known: the lease was read or renewed within the time that it lasts
+	Age       time.Duration // since PostgreSQL last answered a whole step
 	Leader    bool
-	Epoch     int64
+	Term      int64 // of the lease that this beat holds; 0 while another does
 	Loaded    bool
 	Schedules int
 	Pending   int           // schedules heard of that memory does not have yet
-	Skew      time.Duration // how far the local wall clock is ahead of Postgres'
-	Steps     int64         // of Postgres' clock
+	Skew      time.Duration // how far the local wall clock is ahead of PostgreSQL's
+	Steps     int64         // of PostgreSQL's clock
 	Step      time.Duration // the last of them, back when it is negative
 	Watermark time.Time     // everything due until then is settled
-	Lag       time.Duration // how far the watermark is behind now; it grows while Postgres is away
+	Lag       time.Duration // how far the watermark is behind now; it grows while PostgreSQL is away
 	Renewed   time.Time     // when the lease was last renewed
 	Fired     int64
 	Missed    int64 // ranges of due times
-	Shadow    bool  // it decides and records, and sends nothing: Fired is 0
-	Retired   bool  // a shadow beside which one that fires has come
-	WouldFire int64 // in shadow mode
+	Shadow    bool  // this beat decides and records, but fires nothing: Fired is 0
+	Retired   bool  // this shadow does nothing any more, because a beat that fires has come
+	WouldFire int64 // due times that a shadow would have fired
 	SetAside  int64 // due times that cannot fire
 	Syncs     int64 // queries for changed schedules
 	Resyncs   int64
@@ -73,7 +73,7 @@ func (b *Beat) publish(now memory.Micros, failed bool) {
 	s := &b.stats
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.Leader, s.Epoch, s.Loaded = b.lease.leading, b.lease.term, true
+	s.Leader, s.Term, s.Loaded = b.lease.leading, b.lease.term, true
 	s.Schedules, s.Pending = b.memory.Len(), len(b.syncs.pending)
 	s.Syncs, s.Resyncs, s.Shadow, s.Retired = b.syncs.queries, b.resync.done, b.cfg.Shadow, b.shadow.retired
 	s.Renewed, s.asked = b.lease.renewed, b.lease.asked

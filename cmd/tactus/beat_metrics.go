@@ -53,7 +53,7 @@ func (m beatMetrics) Describe(to chan<- *prometheus.Desc) { prometheus.DescribeB
 func (m beatMetrics) Collect(to chan<- prometheus.Metric) {
 	s := m.beat.Stats()
 	for d, value := range map[*prometheus.Desc]float64{
-		beatLeader: ifKnown(s.Known, gauge(s.Leader)), beatEpoch: ifKnown(s.Known, float64(s.Epoch)), beatAge: s.Age.Seconds(), beatShadow: gauge(s.Shadow), beatSchedules: float64(s.Schedules), beatPending: float64(s.Pending),
+		beatLeader: ifKnown(s.Known, gauge(s.Leader)), beatEpoch: ifKnown(s.Known, float64(s.Term)), beatAge: s.Age.Seconds(), beatShadow: gauge(s.Shadow), beatSchedules: float64(s.Schedules), beatPending: float64(s.Pending),
 		beatSkew: s.Skew.Seconds(), beatStep: s.Step.Seconds(), beatLag: ifKnown(!s.Watermark.IsZero(), s.Lag.Seconds()),
 		beatRenewed: unix(s.Renewed), beatWatermark: ifKnown(!s.Watermark.IsZero(), unix(s.Watermark)),
 	} {
