@@ -27,12 +27,14 @@ type handed struct {
 	LastRunAt  *time.Time // as the row has it
 	Ran        *time.Time // here
 	Runs       int64      // here
+	Passed     bool       // a due time of its present trigger was settled without a run
 	Settled    *time.Time // by whichever beat leads
 }
 
 // handedRows reads the rows of a table with what became of their schedules here, those that have been let go too.
 const handedRows = `
 select t.id::text, s.id, s.definition, s.enabled and s.deleted_at is null, s.effective_from, %s, r.last, r.runs,
+    exists (select from tactus.runs where schedule_id = s.id and kind = 'scheduled' and status in ('missed', 'skipped') and due_at > s.effective_from),
     (select watermark from tactus.leases where name = 'beat')
 from %s t join tactus.schedules s on s.id = tactus.adopted_id($1, t.id::text) and s.managed_by = $1
 left join lateral (
@@ -50,7 +52,7 @@ type back struct {
 	keys []string
 	last []*time.Time
 	runs []int64
-	done []bool // a one-off that has run
+	done []bool // a one-off that has run, or that was missed here: the old beat would send it late
 }
 
 // checkTable raises when reading the table would run its owner's code, and keeps it so to the end of the transaction.
@@ -140,11 +142,11 @@ func (b *back) add(h handed, before handed) error {
 	if before.Key != "" && runs == 0 {
 		return nil
 	}
-	last, done := h.Ran, h.Ran != nil && (d.RunAt != "" || d.MaxRuns > 0 && h.Runs >= d.MaxRuns)
+	last, done := h.Ran, d.RunAt != "" && (h.Ran != nil || h.Passed) || d.MaxRuns > 0 && h.Runs >= d.MaxRuns
 	if d.RunAt == "" && h.Enabled && h.Settled != nil && h.Settled.After(h.Effective) {
 		last = oldbeat.LastRun(d, later(h.Ran, h.LastRunAt), *h.Settled)
 	}
-	if last != nil {
+	if last != nil || done {
 		b.keys, b.last, b.runs, b.done = append(b.keys, h.Key), append(b.last, last), append(b.runs, runs), append(b.done, done)
 	}
 	return nil

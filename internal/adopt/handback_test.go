@@ -38,6 +38,7 @@ make(name="in the middle", task="app.a", interval=half, last_run_at=ago(hours=3)
 make(name="long ago", task="app.a", interval=days, last_run_at=ago(days=100))
 make(name="off", task="app.a", crontab=daily, last_run_at=ago(days=3), enabled=False)
 make(name="once", task="app.a", clocked=ClockedSchedule.objects.create(clocked_time=ago(minutes=5)), one_off=True)
+make(name="once, missed", task="app.a", clocked=ClockedSchedule.objects.create(clocked_time=ago(minutes=20)), one_off=True)
 make(name="one of a crontab", task="app.a", crontab=daily, one_off=True, last_run_at=ago(days=3))
 `
 
@@ -63,10 +64,13 @@ func TestHandingBack(t *testing.T) {
 	ran("in the middle", "10 minutes")
 	ran("once", "5 minutes")
 	ran("one of a crontab", "10 minutes")
-	if count, left, err := s.Unadopt(t.Context(), false); err != nil || count != 8 || len(left) != 0 {
+	u.exec(`insert into tactus.runs (id, schedule_id, due_at, until, kind, status, reason, schedule_version, fired_at)
+		select $1, id, at, at, 'scheduled', 'missed', 'misfire policy none', 1, clock_timestamp()
+		from tactus.schedules, (select clock_timestamp() - interval '20 minutes' as at) n where name = 'once, missed'`, outbox.NewID())
+	if count, left, err := s.Unadopt(t.Context(), false); err != nil || count != 9 || len(left) != 0 {
 		t.Fatalf("%d, %v, %v", count, left, err)
 	}
-	if n := u.count(`select count(*) from tactus.outbox where topic = 'schedule'`); n != 16 {
+	if n := u.count(`select count(*) from tactus.outbox where topic = 'schedule'`); n != 18 {
 		t.Errorf("%d events: those of the adoption, and those of letting go", n)
 	}
 	got := strings.TrimSpace(u.django(oldBeat))
