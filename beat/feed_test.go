@@ -14,8 +14,8 @@ import (
 
 	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
-	"github.com/tactus-dev/tactus/internal/cloudevents"
 	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/relay/cloudevents"
 )
 
 // channelFeed is a feed that the test fills.

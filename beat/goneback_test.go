@@ -7,7 +7,7 @@ import (
 
 	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
-	"github.com/tactus-dev/tactus/internal/cloudevents"
+	"github.com/tactus-dev/tactus/relay/cloudevents"
 )
 
 // goneBack are the ways in which a beat hears that Postgres may have gone back.

@@ -12,11 +12,11 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	goredis "github.com/redis/go-redis/v9"
 
-	"github.com/tactus-dev/tactus/internal/cloudevents"
 	"github.com/tactus-dev/tactus/internal/deadletter"
 	"github.com/tactus-dev/tactus/internal/redis"
 	"github.com/tactus-dev/tactus/outbox"
 	"github.com/tactus-dev/tactus/relay"
+	"github.com/tactus-dev/tactus/relay/cloudevents"
 )
 
 // deadletterCmd is for what was set aside so that everything else goes on.

@@ -9,10 +9,10 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 	goredis "github.com/redis/go-redis/v9"
 
-	"github.com/tactus-dev/tactus/internal/cloudevents"
 	"github.com/tactus-dev/tactus/internal/redis"
 	"github.com/tactus-dev/tactus/outbox"
 	"github.com/tactus-dev/tactus/relay"
+	"github.com/tactus-dev/tactus/relay/cloudevents"
 )
 
 // What the relay's tables call the sinks of tasks. That of events is eventSink.

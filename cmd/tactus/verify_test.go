@@ -8,11 +8,11 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
-	"github.com/tactus-dev/tactus/internal/cloudevents"
 	"github.com/tactus-dev/tactus/internal/redis"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 	"github.com/tactus-dev/tactus/relay"
+	"github.com/tactus-dev/tactus/relay/cloudevents"
 )
 
 // kept is a database and a Redis, and the flags that name them.

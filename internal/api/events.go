@@ -14,7 +14,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/catalog"
-	"github.com/tactus-dev/tactus/internal/cloudevents"
+	"github.com/tactus-dev/tactus/relay/cloudevents"
 )
 
 func (s *server) events(api huma.API) {

@@ -7,10 +7,10 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/tactus-dev/tactus/internal/cloudevents"
 	"github.com/tactus-dev/tactus/internal/deadletter"
 	"github.com/tactus-dev/tactus/internal/redis"
 	"github.com/tactus-dev/tactus/internal/testenv"
+	"github.com/tactus-dev/tactus/relay/cloudevents"
 )
 
 // TestEvent has two events among others that cannot be encoded, while changes go on. Put back, they come in order.

@@ -17,12 +17,12 @@ import (
 	"github.com/tactus-dev/tactus/beat"
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/celery"
-	"github.com/tactus-dev/tactus/internal/cloudevents"
 	"github.com/tactus-dev/tactus/internal/redis"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/internal/verify"
 	"github.com/tactus-dev/tactus/outbox"
 	"github.com/tactus-dev/tactus/relay"
+	"github.com/tactus-dev/tactus/relay/cloudevents"
 )
 
 // world is a database and a Redis. The test connects to them directly, and the tested programs through proxies.

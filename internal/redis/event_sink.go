@@ -8,8 +8,8 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
-	"github.com/tactus-dev/tactus/internal/cloudevents"
 	"github.com/tactus-dev/tactus/relay"
+	"github.com/tactus-dev/tactus/relay/cloudevents"
 )
 
 // EventStream is the key of the event stream, unless a prefix or a configuration changes it.

@@ -9,8 +9,8 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/celery"
-	"github.com/tactus-dev/tactus/internal/cloudevents"
 	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/relay/cloudevents"
 )
 
 // EncodeRun returns the message that hands over the run of a row: an event when the run goes to a task stream, a Celery

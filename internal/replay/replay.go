@@ -9,9 +9,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/tactus-dev/tactus/internal/cloudevents"
 	"github.com/tactus-dev/tactus/outbox"
 	"github.com/tactus-dev/tactus/relay"
+	"github.com/tactus-dev/tactus/relay/cloudevents"
 )
 
 // Header is the metadata key that marks a replayed message. Its value is the time at which the replay began.

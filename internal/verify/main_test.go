@@ -11,10 +11,10 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/tactus-dev/tactus/domain"
-	"github.com/tactus-dev/tactus/internal/cloudevents"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/internal/verify"
 	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/relay/cloudevents"
 )
 
 func TestMain(m *testing.M) { testenv.Main(m) }

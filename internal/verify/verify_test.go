@@ -9,9 +9,9 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/tactus-dev/tactus/internal/cloudevents"
 	"github.com/tactus-dev/tactus/internal/verify"
 	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/relay/cloudevents"
 )
 
 func TestNothingIsWrong(t *testing.T) {

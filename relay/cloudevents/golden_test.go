@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tactus-dev/tactus/domain"
-	"github.com/tactus-dev/tactus/internal/cloudevents"
 	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/relay/cloudevents"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
