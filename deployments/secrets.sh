@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes the passwords of compose.yaml, once: random, in files that nobody else on this machine can reach. What is there stays.
-# Containers read them as users of their own, so the folder is closed and the files in it are not.
+# Creates the passwords of compose.yaml, once: random, in files that nobody else on this machine can reach. Existing
+# ones stay. Containers read them as users of their own, so the folder is closed to others and the files in it are not.
 set -eu
 cd "$(dirname "$0")"
 umask 077

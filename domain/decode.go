@@ -14,8 +14,8 @@ import (
 // MaxPayload is the largest definition that is stored, in bytes of JSON.
 const MaxPayload = 256 << 10
 
-// Decode reads a definition from JSON: a whole one, or the members that a patch is to change.
-// Every unknown member and every member of the wrong type is a fault of its own, up to MaxFaults.
+// Decode decodes a definition from JSON: a whole one, or the members that a patch changes. Each unknown member and each
+// member of the wrong type is a fault of its own, up to MaxFaults.
 func Decode(raw []byte) (Definition, error) {
 	members, err := object(raw)
 	if err != nil {
@@ -26,7 +26,7 @@ func Decode(raw []byte) (Definition, error) {
 	value := reflect.ValueOf(&d).Elem()
 	for _, name := range slices.Sorted(maps.Keys(members)) {
 		if faults.full() {
-			break // nothing more would be told
+			break // further faults would not be reported
 		}
 		field, known := fields[name]
 		if slices.Contains(readOnly, name) {
@@ -51,8 +51,8 @@ func Decode(raw []byte) (Definition, error) {
 	return d, faults.err()
 }
 
-// Merge applies a patch to d as RFC 7396 has it: null takes a member away, an object is merged, all else replaces.
-// A patch that names one trigger (or one target) takes the other kinds away: the newest word counts.
+// Merge applies a patch to d by RFC 7396: null removes a member, objects are merged, and any other value replaces. A
+// patch that names one trigger (or one target) removes the other kinds of it: the latest choice counts.
 func (d Definition) Merge(patch []byte) (Definition, error) {
 	changes, err := object(patch)
 	if err != nil {
@@ -92,7 +92,8 @@ func (d Definition) Merge(patch []byte) (Definition, error) {
 	return Decode(merged)
 }
 
-// sameWord settles a patch that carries back both names of kwargs, as an answer does: the one that says nothing new is not heard.
+// sameWord handles a patch that carries both names of kwargs, as an answer does: it ignores the one that changes
+// nothing.
 func (d Definition) sameWord(changes map[string]json.RawMessage) {
 	if !present(changes["kwargs"]) || !present(changes["task_params"]) {
 		return
@@ -104,20 +105,20 @@ func (d Definition) sameWord(changes map[string]json.RawMessage) {
 	}
 }
 
-// equal tells whether two JSON values are the same, in whatever order their members come.
+// equal reports whether two JSON values are equal, whatever the order of their members.
 func equal(a, b json.RawMessage) bool {
 	var x, y any
 	return decodeNumbers(a, &x) == nil && decodeNumbers(b, &y) == nil && reflect.DeepEqual(x, y)
 }
 
-// decodeNumbers keeps numbers as they are written.
+// decodeNumbers decodes JSON and keeps numbers as they are written.
 func decodeNumbers(raw json.RawMessage, value any) error {
 	decoder := json.NewDecoder(bytes.NewReader(raw))
 	decoder.UseNumber()
 	return decoder.Decode(value)
 }
 
-// alternatives are members of which a schedule has one.
+// alternatives lists groups of members of which a schedule has one.
 var alternatives = [][]string{
 	{"cron_expression", "interval_seconds", "run_at", "preset_name"},
 	{"queue", "stream"},
@@ -177,7 +178,7 @@ func object(raw []byte) (map[string]json.RawMessage, error) {
 	return members, nil
 }
 
-// unparsable says why a text cannot be parsed. Go parses no JSON that is nested more than 10,000 deep.
+// unparsable returns why a text cannot be parsed. Go parses no JSON that is nested more than 10,000 levels deep.
 func unparsable(raw []byte) *Error {
 	err := json.Unmarshal(raw, new(any))
 	syntax, ok := err.(*json.SyntaxError)
@@ -191,7 +192,7 @@ func unparsable(raw []byte) *Error {
 	}
 }
 
-// fields is the index of each member's field in Definition, by its JSON name.
+// fields maps each member's JSON name to the index of its field in Definition.
 var fields = func() map[string]int {
 	index := map[string]int{}
 	for i := range reflect.TypeFor[Definition]().NumField() {
@@ -201,13 +202,13 @@ var fields = func() map[string]int {
 	return index
 }()
 
-// readOnly are members that an answer carries and a request may carry back; what they say is not heard.
+// readOnly lists members that an answer has and a request may carry back. Their values are ignored.
 var readOnly = []string{
 	"id", "version", "created_at", "updated_at", "effective_from", "trigger_set_at", "deleted_at", "last_run_at", "next_run_at",
 	"invalid_reason", "managed_by", "warnings", "total_run_count", "last_status", "last_error", "success_rate", "message",
 }
 
-// suggest names the known member that differs from name only in case, hyphens or a missing suffix.
+// suggest returns the known member whose name differs only in case, hyphens or a missing suffix.
 func suggest(name string) string {
 	n := plain(name)
 	for _, known := range slices.Sorted(maps.Keys(fields)) {

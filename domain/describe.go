@@ -6,8 +6,8 @@ import (
 	"github.com/tactus-dev/tactus/domain/cron"
 )
 
-// Describe says in words when a normalized definition is due: "At 09:30, Monday to Friday, Asia/Tokyo". A language is
-// one of cron.Languages; any other is English.
+// Describe returns in words when a normalized definition is due: "At 09:30, Monday to Friday, Asia/Tokyo". The language
+// is one of cron.Languages; any other is treated as English.
 func (d Definition) Describe(language string) string {
 	say, ok := sayings[cron.Language(language)]
 	if !ok {
@@ -21,12 +21,12 @@ func (d Definition) Describe(language string) string {
 	}
 	spec, err := cron.Parse(d.CronExpression, cron.Options{Dialect: cron.Dialect(d.CronDialect), Seconds: d.CronSeconds})
 	if err != nil {
-		return "" // a fault, which is told elsewhere
+		return "" // a fault, which Normalize reports
 	}
 	return spec.DescribeIn(cron.Language(language), d.Timezone)
 }
 
-// sayings are what the triggers that are not cron need of a language.
+// sayings holds the phrases of a language for triggers other than cron.
 var sayings = map[cron.Language]struct {
 	once     func(at string) string
 	interval func(every string, anchor time.Time) string

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Kind is the family of an error, by which the outside chooses its answer (an HTTP status, an exit code).
+// Kind is the family of an error. It decides the outside answer (an HTTP status, an exit code).
 type Kind int
 
 const (
@@ -15,15 +15,15 @@ const (
 	NotFound                 // no such living schedule or run
 	Conflict                 // the name is taken, or somebody else manages the schedule
 	Stale                    // the version is not the one the caller had read
-	TooLarge                 // the input is bigger than we store
+	TooLarge                 // the input is larger than what is stored
 )
 
-// Error is one fault: what is wrong, where, and how to mend it.
+// Error is one fault: what is wrong, where, and how to fix it.
 type Error struct {
 	Kind    Kind
 	Code    string // stable, for programs: "cron_syntax"
-	Field   string // JSON pointer into the input: "/cron_expression"; empty when it is about the whole
-	Message string // for people: the fault and the mend
+	Field   string // JSON pointer into the input: "/cron_expression"; empty when the fault concerns the whole input
+	Message string // for people: the fault and how to fix it
 }
 
 func (e *Error) Error() string {
@@ -33,13 +33,13 @@ func (e *Error) Error() string {
 	return e.Code + " at " + e.Field + ": " + e.Message
 }
 
-// Is makes errors of the same code equal for errors.Is, whatever field and words they carry.
+// Is reports whether target has the same code, whatever its field and message: errors.Is then takes the two for equal.
 func (e *Error) Is(target error) bool {
 	t, ok := target.(*Error)
 	return ok && t.Code == e.Code
 }
 
-// Errors to compare with errors.Is.
+// Errors for comparison with errors.Is.
 var (
 	ErrNotFound        = &Error{Kind: NotFound, Code: "not_found", Message: "there is no such schedule"}
 	ErrRunNotFound     = &Error{Kind: NotFound, Code: "not_found", Message: "there is no such run"}
@@ -48,7 +48,7 @@ var (
 	ErrVersionConflict = &Error{Kind: Stale, Code: "version_conflict", Message: "the schedule has changed since it was read: read it again and repeat the change"}
 )
 
-// Faults are all the faults of one input, in the order of its fields.
+// Faults holds all faults of one input, in the order of its fields.
 type Faults []*Error
 
 func (f Faults) Error() string {
@@ -59,7 +59,7 @@ func (f Faults) Error() string {
 	return strings.Join(texts, "; ")
 }
 
-// Unwrap lets errors.Is and errors.As see each fault.
+// Unwrap returns the faults, for errors.Is and errors.As.
 func (f Faults) Unwrap() []error {
 	errs := make([]error, len(f))
 	for i, e := range f {
@@ -68,7 +68,7 @@ func (f Faults) Unwrap() []error {
 	return errs
 }
 
-// FaultsOf returns the faults that err carries, or nil when it is not the input that is at fault.
+// FaultsOf returns the faults that err carries, or nil when err has another cause than the input.
 func FaultsOf(err error) Faults {
 	if all, ok := errors.AsType[Faults](err); ok {
 		return all
@@ -79,8 +79,9 @@ func FaultsOf(err error) Faults {
 	return nil
 }
 
-// Join gathers the faults of several looks at one input: what the second says of a member that the first has faulted,
-// or of the whole, may follow from that fault, and is left out. An error that is not a fault comes alone.
+// Join combines the faults of several checks of one input. It leaves out a fault of a later check that concerns a
+// member with a fault already, or the whole input, because it may follow from the earlier one. An error that is not a
+// fault is returned alone.
 func Join(first, second error) error {
 	known, more := FaultsOf(first), FaultsOf(second)
 	switch {
@@ -98,18 +99,18 @@ func Join(first, second error) error {
 	return all[:min(len(all), MaxFaults)]
 }
 
-// MaxFaults is how many faults one answer tells of at most: whoever mends them is told of more.
+// MaxFaults is the most faults in one answer. Whoever fixes those is told of further ones.
 const MaxFaults = 50
 
-// full reports whether another fault would not be told.
+// full reports whether another fault would not be reported.
 func (f Faults) full() bool { return len(f) >= MaxFaults }
 
-// unreadable means that there is nothing of the input to look at.
+// unreadable reports whether the input could not be decoded at all.
 func (e *Error) unreadable() bool {
 	return e.Code == "json_invalid" || e.Code == "utf8_invalid" || e.Code == "payload_too_large"
 }
 
-// add tells a fault without repeating more of a long input than it takes to find the place.
+// add appends a fault. Of a long input it cites only enough to find the place.
 func (f *Faults) add(code, field, format string, args ...any) {
 	if f.full() {
 		return
@@ -123,7 +124,7 @@ func (f *Faults) add(code, field, format string, args ...any) {
 	*f = append(*f, &Error{Kind: Invalid, Code: code, Field: shown(field), Message: string(message[:min(len(message), maxMessage)])})
 }
 
-// maxMessage bounds what a fault says, in characters.
+// maxMessage is the longest message of a fault, in characters.
 const maxMessage = 1_000
 
 func shown(text string) string {

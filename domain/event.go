@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// EventType names what happened, as the outside sees it.
+// EventType names what happened, in events as other programs read them.
 type EventType string
 
 // The types of events.
@@ -22,7 +22,7 @@ const (
 	RunDue              EventType = "run.due"
 )
 
-// Event is one change of one schedule. Data is the schedule after it.
+// Event is one change of one schedule. Data is the schedule after the change.
 type Event struct {
 	ScheduleID ID              `json:"schedule_id"`
 	Version    int64           `json:"version"`
@@ -31,8 +31,8 @@ type Event struct {
 	At         time.Time       `json:"at"`
 }
 
-// Apply makes the schedule after the event of the schedule before it (the zero Schedule before the first). Versions
-// must follow each other without a gap. Data of every released version is readable for ever.
+// Apply returns the schedule after an event, from the schedule before it (the zero Schedule before the first event).
+// Versions must follow each other without a gap. The data of every released version stay readable for ever.
 func Apply(before Schedule, e Event) (Schedule, error) {
 	if !before.ID.IsZero() && before.ID != e.ScheduleID {
 		return Schedule{}, fmt.Errorf("apply %s/%d: it is an event of another schedule than %s", e.ScheduleID, e.Version, before.ID)

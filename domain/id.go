@@ -10,7 +10,7 @@ type ID [16]byte
 
 var errID = errors.New("not a UUID: want 8-4-4-4-12 hexadecimal digits")
 
-// ParseID reads the canonical text form, in either case.
+// ParseID parses the canonical text form, in either case.
 func ParseID(s string) (ID, error) {
 	var id ID
 	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
@@ -23,7 +23,7 @@ func ParseID(s string) (ID, error) {
 	return id, nil
 }
 
-// IsZero tells whether id is the nil UUID, which no schedule or run has.
+// IsZero reports whether id is the nil UUID, which no schedule or run has.
 func (id ID) IsZero() bool { return id == ID{} }
 
 func (id ID) String() string {

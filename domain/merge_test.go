@@ -6,8 +6,8 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// TestMergeKwargs: kwargs is merged as any object is, task_params replaces it whole, and carrying both back changes nothing
-// but what was changed.
+// TestMergeKwargs: kwargs is merged as any object is, task_params replaces it whole, and carrying both back changes
+// nothing but what was changed.
 func TestMergeKwargs(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ patch, kwargs, params string }{

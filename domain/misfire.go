@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Missed is a range of due times that did not fire, both ends included.
+// Missed is a range of due times that did not fire; both ends are inclusive.
 type Missed struct {
 	From, To time.Time
 	Reason   string
@@ -20,23 +20,26 @@ const (
 	ReasonBeyondCatchUp = "misfire policy all: more than 1,000 were missed"
 )
 
-// Settlement is what becomes of the due times in an interval: those that fire, in order, and those that are missed.
+// Settlement says what becomes of the due times in an interval: which fire, in order, and which are missed.
 type Settlement struct {
 	Fire   []time.Time
 	Missed []Missed
 }
 
-// Settle decides about the due times in (after, now]. Up to Grace late a due time simply fires. What is older was
-// missed: of it, within Window, the policy fires the latest, all (the newest MaxCatchUp), or none; the rest is
-// recorded. Its work is bounded by MaxCatchUp and the number of due times within the grace.
+// Settle decides what becomes of the due times in (after, now]. A due time up to Grace late fires. An older one was
+// missed: of the missed ones within Window the policy fires the latest, all (the newest MaxCatchUp), or none, and the
+// rest are recorded as missed. The work is bounded by MaxCatchUp and the number of due times within the grace period:
 //
-// fireable bounds the due times within grace that one call answers; the rest is left for the next call, from the last
-// one answered.
+//	after            now-Window              now-Grace           now
+//	  | missed           | missed; the policy   | fire             |
+//	  |                  | may fire some        |                  |
+//
+// One call returns at most fireable due times within the grace period; the next call continues after the last of them.
 func (p Policy) Settle(r Recurrence, after, now time.Time, fireable int) Settlement {
 	grace := now.Add(-time.Duration(p.Grace) * time.Second)
 	s := p.settleMissed(r, after, grace, now)
 	if grace.After(after) {
-		after = grace.Add(-1) // exactly Grace late is not missed
+		after = grace.Add(-1) // a due time exactly Grace late is not missed
 	}
 	for due, ok := p.Next(r, after); ok && !due.After(now) && len(s.Fire) < fireable; due, ok = p.Next(r, due) {
 		s.Fire = append(s.Fire, due)
@@ -44,7 +47,7 @@ func (p Policy) Settle(r Recurrence, after, now time.Time, fireable int) Settlem
 	return s
 }
 
-// settleMissed decides about the due times in (after, grace).
+// settleMissed decides what becomes of the due times in (after, grace).
 func (p Policy) settleMissed(r Recurrence, after, grace, now time.Time) Settlement {
 	var s Settlement
 	first, ok := p.Next(r, after)
@@ -69,7 +72,7 @@ func (p Policy) settleMissed(r Recurrence, after, grace, now time.Time) Settleme
 	return s
 }
 
-// catchUp fires backwards from last, as many as the policy has, and records what is left of [first, last].
+// catchUp fires due times backwards from last, as many as the policy allows, and records the rest of [first, last].
 func (p Policy) catchUp(r Recurrence, first, last, window time.Time) (fire []time.Time, missed []Missed) {
 	most, reason := 1, ReasonSuperseded
 	if p.Misfire == MisfireAll {

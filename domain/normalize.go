@@ -160,8 +160,8 @@ func (n *normalizer) policies() {
 	n.catchable()
 }
 
-// catchable refuses policies under which nothing could ever fire: no due time is noticed at its very instant, so without a
-// grace each is missed, and what is missed must fire for something to fire at all.
+// catchable refuses policies under which nothing could ever fire: no due time is noticed at its very instant, so
+// without a grace each is missed, and what is missed must fire for something to fire at all.
 func (n *normalizer) catchable() {
 	if *n.MisfireGraceSeconds != 0 {
 		return

@@ -27,7 +27,7 @@ func (n *normalizer) task() {
 	n.Args, n.Kwargs = compact(n.Args, "[]"), compact(n.Kwargs, "{}")
 }
 
-// taskParams makes kwargs of task_params, with the schedule's id among them, as clients of that member expect.
+// taskParams makes kwargs of task_params, with the schedule's id added, as clients of that member expect.
 func (n *normalizer) taskParams() {
 	if compact(n.Kwargs, "{}") != nil && !equal(n.Kwargs, n.TaskParams) { // an answer carries both
 		n.faults.add("target_ambiguous", "/task_params", "task_params is another name of kwargs: give one of them")
@@ -47,7 +47,7 @@ func startsWith(raw json.RawMessage, c byte) bool {
 	return len(trimmed) > 0 && trimmed[0] == c
 }
 
-// compact takes out the white space, and the value itself when it says no more than its absence does.
+// compact removes white space, and returns nil for a value that means the same as its absence.
 func compact(raw json.RawMessage, empty string) json.RawMessage {
 	var b bytes.Buffer
 	if !present(raw) || json.Compact(&b, raw) != nil || b.String() == empty {
@@ -56,21 +56,21 @@ func compact(raw json.RawMessage, empty string) json.RawMessage {
 	return b.Bytes()
 }
 
-// ReservedKey reports whether a key of Redis is others': tactus' own, or one of those by which Celery, kombu and RedBeat find their
-// way. A stream or a queue of that name would end them all. SQL has the same in tactus.reserved_key.
+// ReservedKey reports whether a key of Redis is others': tactus' own, or one of those by which Celery, kombu and
+// RedBeat find their way. A stream or a queue of that name would end them all. SQL has the same in tactus.reserved_key.
 func ReservedKey(name string) bool {
 	return ownKeys.MatchString(name) || reservedKeys.MatchString(strings.TrimLeft(name, "{")) || strings.HasSuffix(name, ".pidbox")
 }
 
-// ownKeys may have a prefix (TACTUS_KEY_PREFIX).
+// ownKeys are names that may follow a prefix (TACTUS_KEY_PREFIX).
 var ownKeys = regexp.MustCompile(`(^|[^A-Za-z0-9_])tactus:`)
 
 var reservedKeys = regexp.MustCompile(`^(_kombu\.|celery-task(set)?-meta-|celeryev|redbeat:|unacked(_index|_mutex|_restore)?$|celery\.pidbox$)`)
 
-// celeryQueue is the queue of all who name none, unless they are set up otherwise.
+// celeryQueue is the queue of runs that name none, unless another is configured.
 const celeryQueue = "celery"
 
-// celeryHeaders are those that no case makes another's.
+// celeryHeaders lists headers that are reserved in any case of their letters.
 var celeryHeaders = []string{"task", "id", "lang", "root_id", "parent_id", "retries", "eta", "expires", "group"}
 
 func (n *normalizer) target() {

@@ -185,8 +185,8 @@ func (n *normalizer) cronFault(field string, err error) {
 	n.faults.add("cron_syntax", field, "%s", err)
 }
 
-// location is that of the zone named, else of the zone so far: a stored zone is never reinterpreted because a writer left it
-// out whose default is another.
+// location is that of the zone named, else of the zone so far: a stored zone is never reinterpreted because a writer
+// left it out whose default is another.
 func (n *normalizer) location() (*time.Location, bool) {
 	if n.Timezone == "" && n.context.Previous != nil {
 		n.Timezone = n.context.Previous.Timezone
@@ -310,9 +310,9 @@ func (n *normalizer) sameTrigger() bool {
 	return p != nil && timing(*p) == timing(n.Definition) && p.JitterSeconds == n.JitterSeconds
 }
 
-// timing is the text by which two definitions are due at the same times. What was written by SQL has its cron expression as
-// it was typed. Jitter is not in it: it moves when a due time fires, and an edit of it between the two must not lose the
-// run.
+// timing is the text by which two definitions are due at the same times. What was written by SQL has its cron
+// expression as it was typed. Jitter is not in it: it moves when a due time fires, and an edit of it between the two
+// must not lose the run.
 func timing(d Definition) string {
 	trigger, anchor := d.Trigger()
 	if spec, err := cron.Parse(trigger.Cron, cron.Options{Dialect: cron.Dialect(trigger.Dialect), Seconds: trigger.Seconds}); err == nil {

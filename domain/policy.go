@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Misfire policies: what fires of the due times that were missed.
+// Misfire policies: which of the missed due times fire.
 const (
 	MisfireLatest = "latest" // the last one within the window
 	MisfireAll    = "all"    // each one within the window, at most MaxCatchUp
@@ -21,27 +21,27 @@ const (
 	OverlapQueue = "queue" // it waits, unless one waits already
 )
 
-// Reasons of what an overlap policy kept back.
+// Reasons of due times that an overlap policy kept back.
 const (
 	ReasonSkip  = "execution policy skip: the previous run is unfinished"
 	ReasonQueue = "execution policy queue: another run waits already"
 	ReasonWaits = "execution policy queue: waits until the previous run has finished"
 )
 
-// ReasonAside is that of a due time that could not be fired, for which there is a dead letter.
+// ReasonAside is the reason of a due time that could not be fired and was set aside.
 const ReasonAside = "set aside: it cannot be fired"
 
-// DefaultLease is how long a silent run without a time limit counts as unfinished: its answer may have been lost.
+// DefaultLease is how long a silent run without a time limit counts as unfinished: its result may have been lost.
 const DefaultLease = time.Hour
 
 // Defaults and bounds of policies.
 const (
 	DefaultGrace  = 60     // seconds
 	DefaultWindow = 86_400 // seconds
-	MaxCatchUp    = 1000   // due times that misfire policy all fires
+	MaxCatchUp    = 1000   // the most due times that misfire policy "all" fires
 )
 
-// Policy limits when a schedule fires, and says what becomes of due times that were missed. Durations are seconds.
+// Policy limits when a schedule fires, and says what becomes of missed due times. Durations are in seconds.
 type Policy struct {
 	StartsAt time.Time `json:"starts_at,omitzero"`
 	EndsAt   time.Time `json:"ends_at,omitzero"`
@@ -73,7 +73,7 @@ func orDefault(seconds *int64, otherwise int64) int64 {
 	return *seconds
 }
 
-// ParsePolicy reads the text that Policy.String gave.
+// ParsePolicy parses the text that Policy.String returns.
 func ParsePolicy(text string) (Policy, error) {
 	var p Policy
 	if err := json.Unmarshal([]byte(text), &p); err != nil {
@@ -87,7 +87,8 @@ func (p Policy) String() string {
 	return string(text)
 }
 
-// Next is the first due time after the instant that StartsAt and EndsAt (both inclusive) allow.
+// Next returns the first due time after the instant within StartsAt and EndsAt (both inclusive); false when there is
+// none.
 func (p Policy) Next(r Recurrence, after time.Time) (time.Time, bool) {
 	due, ok := r.Next(p.from(after))
 	if !ok || !p.allows(due) {
@@ -96,7 +97,7 @@ func (p Policy) Next(r Recurrence, after time.Time) (time.Time, bool) {
 	return due, true
 }
 
-// from is the instant after which due times count: just before StartsAt, when that is to come.
+// from returns the instant after which due times count: just before StartsAt, if that is later than the given instant.
 func (p Policy) from(after time.Time) time.Time {
 	if before := p.StartsAt.Add(-1); !p.StartsAt.IsZero() && before.After(after) {
 		return before
@@ -104,11 +105,12 @@ func (p Policy) from(after time.Time) time.Time {
 	return after
 }
 
-// allows tells whether EndsAt has not passed.
+// allows reports whether an instant is not after EndsAt.
 func (p Policy) allows(due time.Time) bool { return p.EndsAt.IsZero() || !due.After(p.EndsAt) }
 
-// FireAt is when a due time fires: later by the schedule's jitter, which depends on nothing but the schedule and the
-// due time, and is less than the gap to the next due time. The run's identity stays the due time.
+// FireAt returns when a due time fires: later than the due time by the schedule's jitter. The jitter depends only on
+// the schedule and the due time, and is less than the gap to the next due time. The run is still identified by its due
+// time.
 func (p Policy) FireAt(id ID, r Recurrence, due time.Time) time.Time {
 	if p.Jitter <= 0 {
 		return due

@@ -7,7 +7,7 @@ type Preset struct {
 	Description    string `json:"description"`
 }
 
-// Presets are the names that preset_name accepts, in the order they are listed.
+// Presets lists the names that preset_name accepts, in the order in which they are shown.
 var Presets = []Preset{
 	{"daily_morning", "0 9 * * *", "Every day at 09:00"},
 	{"daily_noon", "0 12 * * *", "Every day at 12:00"},

@@ -18,8 +18,8 @@ type Preview struct {
 	Warnings    []Warning   `json:"warnings"`
 }
 
-// Mark says what a change of the clocks does. At is the due time that is moved or repeated, or the end of the gap in which
-// something is skipped.
+// Mark says what a change of the clocks does. At is the due time that is moved or repeated, or the end of the gap in
+// which something is skipped.
 type Mark struct {
 	At   time.Time `json:"at"`
 	Mark string    `json:"mark" enum:"moved,skipped,repeated"`

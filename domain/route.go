@@ -2,7 +2,7 @@ package domain
 
 import "strings"
 
-// Route says with which options tasks are sent whose schedules do not say so themselves, as Celery's task_routes and the
+// Route gives options to tasks whose schedules do not set these options themselves, as Celery's task_routes and the
 // options of its tasks do.
 type Route struct {
 	Pattern              string `json:"pattern,omitempty" readOnly:"true" doc:"The name of a task, or a pattern: * is any text, ? any character."`
@@ -18,11 +18,11 @@ type Route struct {
 
 const wildcards = "*?"
 
-// IsPattern reports whether the route is for all tasks whose names match, rather than for one of that name.
+// IsPattern reports whether the route applies to all tasks whose names match, and not to one name only.
 func (r Route) IsPattern() bool { return strings.ContainsAny(r.Pattern, wildcards) }
 
-// Apply gives a task the options of the route that it does not have itself. Where a task goes is one option: what names a
-// queue or an exchange goes there, and what goes to a stream has no other options.
+// Apply adds to a task the options of the route that it does not have. The destination is one option: a task that names
+// a queue or an exchange goes there, and a task for a stream has no other options.
 func (r Route) Apply(t Task) Task {
 	if t.Stream != "" {
 		return t
@@ -45,7 +45,7 @@ func (r Route) Apply(t Task) Task {
 	return t
 }
 
-// Check tells all that is wrong with a route. What a worker could not be handed is for check, which may be nil, to say.
+// Check returns all faults of a route. check, which may be nil, reports what could not be handed over to a worker.
 func (r Route) Check(check Check) error {
 	var f Faults
 	if r.Pattern == "" || len(r.Pattern) > maxName || strings.ContainsFunc(r.Pattern, func(c rune) bool { return c < ' ' }) {

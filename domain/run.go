@@ -2,20 +2,20 @@ package domain
 
 import "time"
 
-// RunKind is why a run was made.
+// RunKind says why a run exists.
 type RunKind string
 
 // The kinds of runs.
 const (
 	Scheduled RunKind = "scheduled" // a due time
 	Manual    RunKind = "manual"    // somebody asked for it
-	Backfill  RunKind = "backfill"  // a due time of the past, asked for
+	Backfill  RunKind = "backfill"  // a past due time, asked for by hand
 )
 
-// RunStatus is how far a run has come.
+// RunStatus says how far a run has come.
 type RunStatus string
 
-// The states of a run. Due, Sent, Started and Retrying are open: more may be heard.
+// The states of a run. In Due, Sent, Started and Retrying it is unfinished: further reports may come.
 const (
 	Due       RunStatus = "due"
 	Sent      RunStatus = "sent"
@@ -30,14 +30,14 @@ const (
 	Unknown   RunStatus = "unknown"
 )
 
-// DueRun is the payload of a run.due event: what a sink needs to hand the run over.
+// DueRun is the data of a run.due event: what a sink needs to hand the run over.
 type DueRun struct {
 	ScheduleID   ID        `json:"schedule_id"`
 	RunID        ID        `json:"run_id"`
 	DueAt        time.Time `json:"due_at"`
 	Kind         RunKind   `json:"kind"`
 	ScheduleName string    `json:"schedule_name"`
-	TraceParent  string    `json:"-"` // the trace that the run goes on with (W3C), from the headers of its event
+	TraceParent  string    `json:"-"` // the trace context (W3C) that the run continues, from the headers of its event
 	HandedOver   time.Time `json:"-"` // expires_seconds counts from it
 	Task
 }

@@ -70,8 +70,8 @@ func (s Schedule) SetEnabled(enabled bool) (Change, bool) {
 	return c, true
 }
 
-// Invalidate decides that s cannot be scheduled as it is, for a reason; none (false) when that is known. Whoever wrote it
-// had no way to check all of it. It is kept, and fires nothing until it is changed.
+// Invalidate decides that s cannot be scheduled as it is, for a reason; none (false) when that is known. Whoever wrote
+// it had no way to check all of it. It is kept, and fires nothing until it is changed.
 func (s Schedule) Invalidate(reason string) (Change, bool) {
 	if s.InvalidReason == reason {
 		return Change{}, false
@@ -160,8 +160,8 @@ func (s Schedule) Last() (time.Time, bool) {
 	return recurrence.Prev(end)
 }
 
-// years reports whether the trigger ends by itself, because its expression names years. Only two dialects have those, so
-// that no other expression is read for this.
+// years reports whether the trigger ends by itself, because its expression names years. Only two dialects have those,
+// so that no other expression is read for this.
 func (s Schedule) years() bool {
 	if s.CronExpression == "" || s.CronDialect != string(cron.Quartz) && s.CronDialect != string(cron.AWS) {
 		return false

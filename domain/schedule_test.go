@@ -108,7 +108,8 @@ func patched(t testing.TB, s domain.Schedule, patch string, when time.Time) doma
 	return redefined(t, s, patch, when)
 }
 
-// TestJitterEditIsChecked holds that an edit of jitter alone, which is none of the trigger, is held against it all the same.
+// TestJitterEditIsChecked holds that an edit of jitter alone, which is none of the trigger, is held against it all the
+// same.
 func TestJitterEditIsChecked(t *testing.T) {
 	t.Parallel()
 	s := create(t, `{"name": "n", "task_name": "a", "cron_expression": "*/5 * * * *", "jitter_seconds": 10}`)

@@ -6,9 +6,9 @@ import (
 	"unicode/utf16"
 )
 
-// halfPair reports whether JSON has half a surrogate pair in it, which Go reads as U+FFFD, and Postgres not at all.
+// halfPair reports whether JSON has half a surrogate pair in it. Go decodes it as U+FFFD, and PostgreSQL not at all.
 func halfPair(raw json.RawMessage) bool {
-	high := false // the escape before was the first half
+	high := false // whether the escape before was a first half
 	for i := 0; i < len(raw); i++ {
 		unit := rune(0)
 		if raw[i] == '\\' {

@@ -5,21 +5,21 @@ import (
 	"fmt"
 )
 
-// Schema numbers the shape in which the data of events is written. It rises only when data of the shape before would be
-// read wrongly; a new member that has a default needs no new shape. Data that does not say its shape is of the first, so
-// whoever writes a later one must say it: in the member "schema".
+// Schema is the number of the shape in which the data of events are written. It rises only when data of the former
+// shape would be misread; a new member with a default needs no new shape. Data without a number have the first shape,
+// so a later shape must be named in the member "schema".
 //
-// Events are never rewritten. A new shape comes with an upcaster from the one before, and with a golden history of that
-// one in testdata/events, which is never touched again.
+// Events are never rewritten. A new shape comes with an upcaster from the former one, and with a golden history of the
+// former one in testdata/events, which is never changed again.
 const Schema = 1
 
 // upcaster changes the members of an event's data from one shape to the next.
 type upcaster func(members map[string]json.RawMessage) error
 
-// upcasters lead from each shape to the next: the first is from 1 to 2.
+// upcasters convert each shape to the next: the first converts shape 1 to 2.
 var upcasters = []upcaster{}
 
-// decodeSchedule reads the data of an event of any shape.
+// decodeSchedule decodes the data of an event of any shape.
 func decodeSchedule(data []byte) (Schedule, error) { return decodeBy(upcasters, data) }
 
 func decodeBy(steps []upcaster, data []byte) (Schedule, error) {
@@ -42,7 +42,7 @@ func decodeBy(steps []upcaster, data []byte) (Schedule, error) {
 	return decodeBy(steps, raised)
 }
 
-// upcast raises data from a shape to the newest.
+// upcast converts data from a shape to the newest.
 func upcast(steps []upcaster, data []byte, shape int) ([]byte, error) {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(data, &members); err != nil {

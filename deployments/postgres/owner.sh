@@ -1,7 +1,7 @@
 #!/bin/sh
-# Makes the plain role that owns the database, once, when the volume is new: nothing of tactus needs a superuser. In a volume
-# of an earlier version tactus was the superuser, and nobody runs this: do what it does, as that one, and then what
-# docs/roles.md says ("From a superuser to a plain role").
+# Creates the plain role that owns the database, when the volume is new: tactus needs no superuser. In a volume of an
+# earlier version tactus was the superuser, and PostgreSQL does not run this script: run its statements as that
+# superuser, and then follow docs/roles.md ("From a superuser to a plain role").
 set -eu
 psql --set=ON_ERROR_STOP=1 --username="$POSTGRES_USER" --dbname="$POSTGRES_DB" --set=password="$(cat "$OWNER_PASSWORD_FILE")" <<'SQL'
 create role tactus_owner login password :'password';

@@ -17,7 +17,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 )
 
-// project loads compose.yaml as compose does, with the given environment and no other.
+// project loads compose.yaml as compose does, with the given environment only.
 func project(t *testing.T, env ...string) *types.Project {
 	t.Helper()
 	options, err := cli.NewProjectOptions([]string{"../compose.yaml"}, cli.WithEnv(env), cli.WithResolvedPaths(true))
@@ -31,7 +31,7 @@ func project(t *testing.T, env ...string) *types.Project {
 	return p
 }
 
-// ours are the services that run the program.
+// ours returns the services that run the program.
 var ours = []string{"api", "beat", "migrate", "relay"}
 
 func TestServices(t *testing.T) {
@@ -53,7 +53,7 @@ func TestServices(t *testing.T) {
 	}
 }
 
-// TestEachSettingIsUnderstood holds what compose.yaml says against what the program says that it reads.
+// TestEachSettingIsUnderstood checks that the program reads every setting of compose.yaml.
 func TestEachSettingIsUnderstood(t *testing.T) {
 	p := project(t)
 	for _, name := range ours {
@@ -69,12 +69,12 @@ func TestEachSettingIsUnderstood(t *testing.T) {
 			}
 		}
 		if name != "migrate" && value(s, "TACTUS_AUTH") != "none" {
-			t.Errorf("%s listens for everybody, and does not say so", name)
+			t.Errorf("%s listens on all addresses, but compose.yaml does not say so", name)
 		}
 	}
 }
 
-// TestSettingsAreThoseOfTheExample holds the variables that may be set against .env.example.
+// TestSettingsAreThoseOfTheExample checks that the variables of compose.yaml are in .env.example.
 func TestSettingsAreThoseOfTheExample(t *testing.T) {
 	compose, err := os.ReadFile("../compose.yaml")
 	if err != nil {
@@ -86,7 +86,7 @@ func TestSettingsAreThoseOfTheExample(t *testing.T) {
 	}
 	for _, found := range regexp.MustCompile(`\$\{([A-Z_]+)`).FindAllStringSubmatch(string(compose), -1) {
 		if name := found[1]; !strings.Contains(string(example), "\n# "+name+"=") {
-			t.Errorf("compose.yaml lets %s be set, of which .env.example does not know", name)
+			t.Errorf("compose.yaml uses %s, which is not in .env.example", name)
 		}
 	}
 }
@@ -98,7 +98,7 @@ func value(s types.ServiceConfig, name string) string {
 	return ""
 }
 
-// TestSettingsReachTheServices sets from outside what compose.yaml lets be set.
+// TestSettingsReachTheServices sets each variable of compose.yaml, and checks that the services get it.
 func TestSettingsReachTheServices(t *testing.T) {
 	p := project(t, "CELERY_BROKER_URL=redis://elsewhere:6379/3", "CELERY_TIMEZONE=Asia/Tokyo")
 	for service, want := range map[string]map[string]string{
@@ -116,7 +116,7 @@ func TestSettingsReachTheServices(t *testing.T) {
 	}
 }
 
-// TestNobodyIsASuperuser holds the role that the program connects as against the superuser's, and that somebody makes it.
+// TestNobodyIsASuperuser checks that the program does not connect as the superuser, and that its role is created.
 func TestNobodyIsASuperuser(t *testing.T) {
 	p := project(t)
 	at, err := url.Parse(secrets(t)["database_url"])
@@ -134,11 +134,11 @@ func TestNobodyIsASuperuser(t *testing.T) {
 		}
 		script, err := os.ReadFile(v.Source)
 		if err != nil || !strings.Contains(string(script), "create role tactus_owner login password") {
-			t.Errorf("%s does not make the role: %v", v.Source, err)
+			t.Errorf("%s does not create the role: %v", v.Source, err)
 		}
 		return
 	}
-	t.Error("nobody makes the role")
+	t.Error("nothing creates the role")
 }
 
 func TestOrderOfStart(t *testing.T) {
@@ -163,7 +163,8 @@ func TestOrderOfStart(t *testing.T) {
 	}
 }
 
-// TestHealthChecks holds that each service has one that its image can run, and that ours asks the port it listens on.
+// TestHealthChecks checks that each service has a health check that its image can run, and that ours use the right
+// port.
 func TestHealthChecks(t *testing.T) {
 	for name, s := range project(t).Services {
 		if name == "migrate" {
@@ -185,7 +186,7 @@ func TestHealthChecks(t *testing.T) {
 			t.Errorf("%s: ports %+v", name, s.Ports)
 		}
 	}
-	tactus(t, "health", "--help") // the subcommand is there
+	tactus(t, "health", "--help") // the subcommand exists
 }
 
 func TestOnlyThisMachineReachesThePorts(t *testing.T) {
@@ -198,14 +199,14 @@ func TestOnlyThisMachineReachesThePorts(t *testing.T) {
 	}
 }
 
-// TestContainersHaveNoPowers holds every container to what a stranger in it could do.
+// TestContainersHaveNoPowers checks that an intruder in a container could do little.
 func TestContainersHaveNoPowers(t *testing.T) {
 	for name, s := range project(t).Services {
 		if !s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"}) || !slices.Contains(s.SecurityOpt, "no-new-privileges:true") || s.Privileged || len(s.CapAdd) > 0 {
 			t.Errorf("%s: read_only %v, cap_drop %v, security_opt %v", name, s.ReadOnly, s.CapDrop, s.SecurityOpt)
 		}
 		if s.NetworkMode != "" || s.Pid != "" || s.Ipc != "" || len(s.Devices) > 0 {
-			t.Errorf("%s shares something of the host's", name)
+			t.Errorf("%s shares a namespace or device of the host", name)
 		}
 		user := s.User
 		if s.Build != nil {
@@ -226,7 +227,7 @@ func TestContainersHaveNoPowers(t *testing.T) {
 	}
 }
 
-// secrets runs what makes the secrets on a copy of its own, and returns them by name.
+// secrets runs secrets.sh in a copy of the folder, and returns the secrets by name.
 func secrets(t *testing.T) map[string]string {
 	t.Helper()
 	dir := t.TempDir()
@@ -239,7 +240,7 @@ func secrets(t *testing.T) map[string]string {
 		t.Fatal(err)
 	}
 	made := map[string]string{}
-	for range 2 { // the second time it leaves what is there
+	for range 2 { // the second run must keep the secrets
 		if out, err := exec.Command("sh", path).CombinedOutput(); err != nil {
 			t.Fatalf("secrets.sh: %v: %s", err, out)
 		}
@@ -261,7 +262,8 @@ func secrets(t *testing.T) map[string]string {
 	return made
 }
 
-// TestSecretsAreFiles holds that each secret is made, is random, is in no environment, and is kept from the image and from git.
+// TestSecretsAreFiles checks that each secret is created, random, in no environment, and outside of the image and of
+// git.
 func TestSecretsAreFiles(t *testing.T) {
 	p, made := project(t), secrets(t)
 	for name, s := range p.Secrets {
@@ -288,12 +290,12 @@ func TestSecretsAreFiles(t *testing.T) {
 	for file, line := range map[string]string{"../Dockerfile.dockerignore": "deployments", "../../.gitignore": "/deployments/secrets/"} {
 		text, err := os.ReadFile(file)
 		if err != nil || !slices.Contains(strings.Split(string(text), "\n"), line) {
-			t.Errorf("%s lets secrets in: %v", file, err)
+			t.Errorf("%s does not exclude secrets: %v", file, err)
 		}
 	}
 }
 
-// TestDataOutlivesContainers holds that what is promised to be kept is in a volume, and that Redis drops nothing.
+// TestDataOutlivesContainers checks that lasting data are in volumes, and that Redis evicts nothing.
 func TestDataOutlivesContainers(t *testing.T) {
 	p := project(t)
 	for service, target := range map[string]string{"postgres": "/var/lib/postgresql/data", "redis": "/data"} {

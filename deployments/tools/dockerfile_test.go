@@ -50,18 +50,18 @@ func TestImageHoldsTheProgramAlone(t *testing.T) {
 		switch s.name {
 		case "COPY":
 			if !strings.HasPrefix(s.rest, "--from=build ") {
-				t.Errorf("COPY %s: only what was built belongs into the image", s.rest)
+				t.Errorf("COPY %s: only build results belong in the image", s.rest)
 			}
 		case "USER":
 			if uid, err := strconv.Atoi(strings.Split(s.rest, ":")[0]); err != nil || uid == 0 {
-				t.Errorf("USER %s: want a number, which an empty image can look up, and not root's", s.rest)
+				t.Errorf("USER %s: want a number other than 0, because an empty image has no user names", s.rest)
 			}
 		case "ENTRYPOINT", "CMD":
 			if err := json.Unmarshal([]byte(s.rest), &[]string{}); err != nil {
 				t.Errorf("%s %s: an empty image has no shell to read it", s.name, s.rest)
 			}
 		default:
-			t.Errorf("%s %s: there is nothing in the image to do it with", s.name, s.rest)
+			t.Errorf("%s %s: an empty image has no program for this", s.name, s.rest)
 		}
 	}
 	if got := names(stage); !slices.Equal(got, []string{"COPY", "COPY", "USER", "ENTRYPOINT", "CMD"}) {
@@ -76,7 +76,7 @@ func names(steps []step) (list []string) {
 	return list
 }
 
-// TestImageIsBuiltByTheGoOfTheModule holds that the build needs no other toolchain than the one that its image has.
+// TestImageIsBuiltByTheGoOfTheModule checks that the build needs no other toolchain than its image has.
 func TestImageIsBuiltByTheGoOfTheModule(t *testing.T) {
 	mod, err := os.ReadFile(filepath.Join(top, "go.mod"))
 	if err != nil {
@@ -88,7 +88,7 @@ func TestImageIsBuiltByTheGoOfTheModule(t *testing.T) {
 	}
 }
 
-// TestCopiesFindTheirFiles follows the sources of COPY, and what the build leaves out.
+// TestCopiesFindTheirFiles checks that the sources of COPY exist and are not excluded from the build.
 func TestCopiesFindTheirFiles(t *testing.T) {
 	for path, context := range map[string]string{"../Dockerfile": top, "../../examples/celery_worker/Dockerfile": "../../examples/celery_worker"} {
 		for _, s := range read(t, path) {
@@ -109,7 +109,7 @@ func TestCopiesFindTheirFiles(t *testing.T) {
 	}
 	for _, needed := range []string{"go.mod", "go.sum", "cmd", "domain", "outbox", "relay", "beat", "migrations", "internal"} {
 		if slices.Contains(strings.Fields(string(ignored)), needed) {
-			t.Errorf("%s is kept from the build, which needs it", needed)
+			t.Errorf("%s is excluded from the build, which needs it", needed)
 		}
 	}
 }

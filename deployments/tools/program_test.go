@@ -15,7 +15,7 @@ import (
 
 const top = "../.." // the build context of the image
 
-// program is the program as the Dockerfile builds it.
+// program returns the program, built as the Dockerfile builds it.
 var program = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "tactus-image-")
 	if err != nil {
@@ -59,7 +59,7 @@ func tactus(t *testing.T, args ...string) string {
 	return string(out)
 }
 
-// understood are the environment variables that a subcommand says it reads.
+// understood returns the environment variables that a subcommand's help names.
 func understood(t *testing.T, subcommand string) map[string]bool {
 	t.Helper()
 	names := map[string]bool{}
@@ -69,13 +69,13 @@ func understood(t *testing.T, subcommand string) map[string]bool {
 	return names
 }
 
-// TestProgramNeedsNothing holds that the program runs in an image that holds nothing else.
+// TestProgramNeedsNothing checks that the program runs in an image that contains nothing else.
 func TestProgramNeedsNothing(t *testing.T) {
 	if got := tactus(t, "schedule", "preview", "0 9 * * *", "--tz", "Asia/Tokyo", "--after", "2026-01-01T00:00:00Z", "-n", "1"); !strings.Contains(got, "2026-01-02T09:00:00+09:00") {
 		t.Errorf("a due time in Tokyo, without zone data on the machine: %s", got)
 	}
 	if runtime.GOOS != "linux" {
-		return // what was built is not what the image has
+		return // on this system the build differs from the image's
 	}
 	path, err := program()
 	if err != nil {
@@ -87,16 +87,16 @@ func TestProgramNeedsNothing(t *testing.T) {
 	}
 	defer f.Close()
 	if libraries, err := f.ImportedLibraries(); err != nil || len(libraries) > 0 {
-		t.Errorf("it needs libraries: %v, %v", libraries, err)
+		t.Errorf("the program needs libraries: %v, %v", libraries, err)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if where, err := filepath.Abs(top); err != nil || bytes.Contains(text, []byte(where+"/cmd")) {
-		t.Errorf("it names the folder that it was built in (%v)", err)
+		t.Errorf("the program contains the path of its build folder (%v)", err)
 	}
 	if mib := len(text) >> 20; mib > 40 {
-		t.Errorf("%d MiB are no small image", mib)
+		t.Errorf("the image has %d MiB, which is too large", mib)
 	}
 }

@@ -9,18 +9,19 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// fetch is what this service knows of a schedule: which lists are fetched. It is a row of its own, and the schedule's kwargs.
+// fetch is this service's part of a schedule: which lists are fetched. It is a row of its own, and the schedule's
+// kwargs.
 type fetch struct {
 	PeriodType string   `json:"period_type"`
 	FromDate   *string  `json:"from_date,omitempty"`
 	ToDate     *string  `json:"to_date,omitempty"`
-	Codes      []string `json:"codes"`  // none: all
-	Market     *string  `json:"market"` // null: all
+	Codes      []string `json:"codes"`  // all when empty
+	Market     *string  `json:"market"` // all when null
 }
 
 var periodTypes = []string{"yesterday", "7days", "30days", "custom"}
 
-// check finds what this service does not take, beside what tactus does not.
+// check returns faults by this service's own rules; tactus checks its rules itself.
 func (f fetch) check() (faults domain.Faults) {
 	fault := func(field, message string) {
 		faults = append(faults, &domain.Error{Kind: domain.Invalid, Code: "fetch_invalid", Field: field, Message: message})
@@ -59,7 +60,7 @@ const (
 	category = "listed_info"
 )
 
-// into puts what is fetched into a schedule's definition.
+// into adds what is fetched to a schedule's definition.
 func (f fetch) into(d domain.Definition) (domain.Definition, error) {
 	kwargs, err := json.Marshal(f)
 	if err != nil {

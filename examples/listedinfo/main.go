@@ -1,5 +1,5 @@
-// Command listedinfo is an upstream service: it keeps schedules that fetch lists of stocks, each with a row of its own, and
-// writes both in one transaction. It imports nothing of tactus but its Go API, and speaks to nothing but Postgres.
+// Command listedinfo is an upstream service. It keeps schedules that fetch lists of stocks, each with a row of its own,
+// and writes both in one transaction. It uses the Go API of tactus only, and connects to PostgreSQL only.
 //
 //	DATABASE_URL=postgres://... listedinfo 127.0.0.1:8010
 package main

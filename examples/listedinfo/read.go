@@ -12,7 +12,7 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// entries are read from both halves: they are in one database.
+// entries reads both parts of schedules by one query: they are in one database.
 const entries = `
 select f.schedule_id, f.period_type, f.from_date::text, f.to_date::text, f.codes, f.market,
     (select max(fired_at) from tactus.runs where schedule_id = s.id and status not in ('missed', 'skipped')), count(*) over ()

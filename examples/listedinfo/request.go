@@ -33,7 +33,7 @@ func readRequest(r *http.Request) (in request, err error) {
 	return in, nil
 }
 
-// onto applies the request to what is there.
+// onto applies the request to an existing schedule.
 func (in request) onto(f fetch, d domain.Definition) (fetch, domain.Definition, error) {
 	set(&f.PeriodType, in.PeriodType)
 	if in.PeriodType != nil && *in.PeriodType != "custom" {
@@ -54,7 +54,7 @@ func (in request) onto(f fetch, d domain.Definition) (fetch, domain.Definition, 
 		d.Enabled = in.Enabled
 	}
 	switch {
-	case in.PresetName != nil: // it goes before a cron expression
+	case in.PresetName != nil: // it takes precedence over a cron expression
 		d.PresetName, d.CronExpression = *in.PresetName, ""
 	case in.CronExpression != nil:
 		d.PresetName, d.CronExpression = "", *in.CronExpression

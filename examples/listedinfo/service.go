@@ -18,7 +18,7 @@ const prefix = "/api/v1/schedules/listed-info"
 
 type service struct{ store store }
 
-// newService serves schedules that fetch lists of stocks.
+// newService returns the handler of the service.
 func newService(pool *pgxpool.Pool) http.Handler {
 	s, mux := service{store{pool}}, http.NewServeMux()
 	for pattern, operation := range map[string]operation{
@@ -79,7 +79,7 @@ func (s service) update(r *http.Request) (int, any, error) {
 
 func (s service) toggle(r *http.Request) (int, any, error) { return s.change(r, s.store.toggle) }
 
-// change answers the schedule after a change.
+// change returns the schedule after a change.
 func (s service) change(r *http.Request, do func(context.Context, domain.ID) error) (int, any, error) {
 	id, err := idOf(r)
 	if err != nil {
@@ -139,7 +139,7 @@ func page(r *http.Request) (limit, offset int, err error) {
 
 type object map[string]any
 
-// operation answers a request with a status and a body, or with an error.
+// operation answers a request with a status and a body, or returns an error.
 type operation func(*http.Request) (int, any, error)
 
 // ServeHTTP implements http.Handler.
@@ -154,10 +154,10 @@ func (o operation) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // the client may be gone
+	_ = json.NewEncoder(w).Encode(body) // fails only when the client is gone
 }
 
-// refusal tells all that is wrong with a request. What is not the client's fault is logged.
+// refusal returns the answer for an error: all faults of the request, or a plain failure, which is logged.
 func refusal(err error) (int, any) {
 	faults := domain.FaultsOf(err)
 	switch {

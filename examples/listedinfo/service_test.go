@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-// shop is the service over a database of the test's own.
+// shop is the service on a database of the test's own.
 type shop struct {
 	*testing.T
 	url  string
@@ -36,7 +36,7 @@ func open(t *testing.T) shop {
 	return shop{t, server.URL + prefix, pool}
 }
 
-// ask sends a request, and wants a status.
+// ask sends a request, and expects a status.
 func (s shop) ask(method, path, body string, status int) (answer struct {
 	entry
 	Schedules []entry
@@ -71,7 +71,7 @@ func (s shop) ask(method, path, body string, status int) (answer struct {
 	return answer
 }
 
-// rows counts what both halves hold: living schedules, events and rows of our own.
+// rows counts both parts: living schedules, events and rows of our own.
 func (s shop) rows() (text string) {
 	s.Helper()
 	err := s.pool.QueryRow(s.Context(), `select format('%s schedules, %s events, %s rows', (select count(*) from tactus.schedules where deleted_at is null),
@@ -189,7 +189,8 @@ func TestRules(t *testing.T) {
 	s.wantRows("2 schedules, 2 events, 1 rows")
 }
 
-// TestBothHalvesOrNeither has the database refuse the row after the schedule is written, and many create one name.
+// TestBothHalvesOrNeither has the database refuse the row after the schedule is written, and many requests create one
+// name.
 func TestBothHalvesOrNeither(t *testing.T) {
 	t.Parallel()
 	s := open(t)

@@ -13,7 +13,7 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// createTable is this service's own table, beside those of tactus.
+// createTable creates this service's own table, beside those of tactus.
 const createTable = `
 create table if not exists listed_info_fetches (
     schedule_id uuid primary key,
@@ -24,7 +24,7 @@ create table if not exists listed_info_fetches (
     market      text
 )`
 
-// store writes a row and its schedule together, or neither.
+// store writes a row and its schedule, both or neither.
 type store struct{ pool *pgxpool.Pool }
 
 const putFetch = `
@@ -59,7 +59,7 @@ func (s store) create(ctx context.Context, in request) (id domain.ID, err error)
 	return id, err
 }
 
-// check joins the faults of both halves.
+// check joins the faults of both parts.
 func check(f fetch, d domain.Definition) error {
 	faults := f.check()
 	if d.Name == "" {
@@ -74,11 +74,11 @@ func check(f fetch, d domain.Definition) error {
 const lockFetch = `
 select period_type, from_date::text, to_date::text, codes, market from listed_info_fetches where schedule_id = $1 for update`
 
-// owned reads both halves, and keeps others from changing ours meanwhile.
+// owned reads both parts, and locks ours.
 func owned(ctx context.Context, tx pgx.Tx, id domain.ID) (f fetch, s domain.Schedule, err error) {
 	err = tx.QueryRow(ctx, lockFetch, id).Scan(&f.PeriodType, &f.FromDate, &f.ToDate, &f.Codes, &f.Market)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return f, s, domain.ErrNotFound // there may be such a schedule, but it is not ours
+		return f, s, domain.ErrNotFound // if there is such a schedule, it is not ours
 	}
 	if err != nil {
 		return f, s, fmt.Errorf("read fetch: %w", err)
@@ -135,7 +135,7 @@ func (s store) toggle(ctx context.Context, id domain.ID) error {
 	})
 }
 
-// entry is a schedule as this service shows it.
+// entry is a schedule as this service returns it.
 type entry struct {
 	ID             domain.ID  `json:"id"`
 	Name           string     `json:"name"`
@@ -150,5 +150,5 @@ type entry struct {
 	UpdatedAt      time.Time  `json:"updated_at"`
 	LastRunAt      *time.Time `json:"last_run_at"`
 	NextRunAt      *time.Time `json:"next_run_at"`
-	fetch                     // the same again, where clients of this service look for it
+	fetch                     // repeated where clients of this service expect it
 }

@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-// TestOrderAndReminderCommitTogether runs the example against a database as a user would.
+// TestOrderAndReminderCommitTogether runs the example against a database, as a user would.
 func TestOrderAndReminderCommitTogether(t *testing.T) {
 	t.Parallel()
 	url := testenv.DatabaseURL(t)

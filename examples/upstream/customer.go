@@ -1,5 +1,5 @@
-// Package upstream is a service with a table of its own, which writes its rows and their schedules in one transaction: they
-// are both there or neither is. It uses the public packages of tactus and nothing else.
+// Package upstream is a service with a table of its own. It writes its rows and their schedules in one transaction, so
+// that both exist or neither. It uses the public packages of tactus only.
 package upstream
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// CreateTable makes the service's own table, which tactus knows nothing of.
+// CreateTable creates the service's own table, which tactus does not know of.
 const CreateTable = `create table if not exists customers (id bigint generated always as identity primary key, name text not null, report text)`
 
 // Customer is a row of the service.
@@ -25,11 +25,11 @@ type Customer struct {
 	Report string // the name of the schedule of the customer's report
 }
 
-// ErrRefused is a reason of the service's own not to go on.
+// ErrRefused is an error of the service's own that ends a sign-up.
 var ErrRefused = errors.New("refused")
 
-// SignUp stores a customer and the schedule of a daily report. check comes last, when both are written: its error takes
-// both back. The relay is woken after the commit.
+// SignUp stores a customer and the schedule of a daily report. It calls check last, when both are written: an error of
+// check rolls both back. The relay is woken after the commit.
 func SignUp(ctx context.Context, pool *pgxpool.Pool, name, cron, zone string, check func(Customer) error) (c Customer, err error) {
 	err = outbox.InTx(ctx, pool, func(tx pgx.Tx) error {
 		c = Customer{Name: name, Report: "report of " + name}
@@ -37,7 +37,7 @@ func SignUp(ctx context.Context, pool *pgxpool.Pool, name, cron, zone string, ch
 			return fmt.Errorf("store customer: %w", err)
 		}
 		s, err := outbox.Create(ctx, tx, report(c, cron, zone))
-		if errors.Is(err, domain.ErrNameTaken) { // which leaves the transaction as it was: another name may do
+		if errors.Is(err, domain.ErrNameTaken) { // the transaction is still usable, so another name can be tried
 			c.Report = fmt.Sprintf("report of %s %d", name, c.ID)
 			s, err = outbox.Create(ctx, tx, report(c, cron, zone))
 		}
@@ -53,6 +53,6 @@ func SignUp(ctx context.Context, pool *pgxpool.Pool, name, cron, zone string, ch
 }
 
 func report(c Customer, cron, zone string) domain.Definition {
-	kwargs, _ := json.Marshal(map[string]int64{"customer": c.ID}) // a number encodes
+	kwargs, _ := json.Marshal(map[string]int64{"customer": c.ID}) // numbers always encode
 	return domain.Definition{Name: c.Report, CronExpression: cron, Timezone: zone, TaskName: "reports.daily", Kwargs: kwargs}
 }

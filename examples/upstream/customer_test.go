@@ -19,7 +19,7 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// databaseURL is that of DATABASE_URL, or of a "tactus dev" that the test starts, as a developer would.
+// databaseURL returns DATABASE_URL, or the URL of a "tactus dev" that the test starts, as a developer would.
 func databaseURL(t *testing.T) string {
 	t.Helper()
 	if url := os.Getenv("DATABASE_URL"); url != "" {
@@ -29,7 +29,7 @@ func databaseURL(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(dir, 0o755); err != nil { // when we are root, the servers are somebody else
+	if err := os.Chmod(dir, 0o755); err != nil { // as root, the servers run as another user
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -69,7 +69,7 @@ func awaitURL(t *testing.T, path string) string {
 			return found[1]
 		}
 	}
-	t.Fatal("tactus dev does not get ready")
+	t.Fatal("tactus dev is not ready in time")
 	return ""
 }
 
@@ -89,7 +89,7 @@ func TestSignUp(t *testing.T) {
 	if _, err := pool.Exec(ctx, upstream.CreateTable); err != nil {
 		t.Fatal(err)
 	}
-	name := "Ada " + outbox.NewID().String() // the database may be somebody's
+	name := "Ada " + outbox.NewID().String() // the database may have other rows
 
 	t.Run("a rollback leaves neither", func(t *testing.T) {
 		var written upstream.Customer
@@ -130,7 +130,7 @@ select (select count(*) from customers where id = $1 and report = $2),
     (select count(*) from tactus.schedules where name = $2),
     (select count(*) from tactus.outbox where topic = 'schedule' and data->>'name' = $2)`
 
-// left wants so many rows of a customer, of the schedule and of its events.
+// left checks the number of a customer's rows, of the schedules and of their events.
 func left(t *testing.T, ctx context.Context, pool *pgxpool.Pool, c upstream.Customer, want int) {
 	t.Helper()
 	var customers, schedules, events int

@@ -17,7 +17,7 @@ func beatSection(ctx context.Context, l *Lab) ([]Figure, error) {
 	return parts(ctx, l, beatRecognizes, beatLoads, beatFires)
 }
 
-// running is a beat that runs, in this process.
+// running is a beat that runs in this process.
 type running struct {
 	*beat.Beat
 	cancel context.CancelFunc
@@ -43,7 +43,7 @@ func (r *running) stop() error {
 // patience is how long anything may take before the bench gives up.
 const patience = 5 * time.Minute
 
-// until waits for what a beat says of itself.
+// until waits until a beat's statistics meet a condition.
 func (r *running) until(ctx context.Context, what string, reached func(beat.Stats) bool) error {
 	for deadline := time.Now().Add(patience); ; {
 		if reached(r.Stats()) {
@@ -67,7 +67,7 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// beatLoads measures how long the load of a million schedules takes, and what of the heap they need.
+// beatLoads measures how long a beat takes to load a million schedules, and how much heap they take.
 func beatLoads(ctx context.Context, l *Lab) (figures []Figure, err error) {
 	pool, drop, err := l.Database(ctx)
 	if err != nil {
@@ -106,16 +106,16 @@ func loadOnce(ctx context.Context, pool *pgxpool.Pool, n int) ([]float64, error)
 	return []float64{took.Seconds(), float64(with-heap()) / float64(n)}, nil
 }
 
-// heap is what is in use after everything unused is gone.
+// heap returns the bytes of heap in use after a garbage collection.
 func heap() int64 {
 	var m runtime.MemStats
 	runtime.GC()
-	runtime.GC() // what the first one has finalized
+	runtime.GC() // frees what the first one has finalized
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
 }
 
-// crons are 1,440 triggers, one for each minute of the day, in 3 zones.
+// crons returns 1,440 triggers, one for each minute of the day, in 3 zones.
 func crons() (definitions []domain.Definition) {
 	for i := range 24 * 60 {
 		d := typical()
@@ -125,7 +125,8 @@ func crons() (definitions []domain.Definition) {
 	return definitions
 }
 
-// beatFires measures how long after the second in which 100,000 schedules are due the last of their runs is committed.
+// beatFires measures the time from the second in which 100,000 schedules are due to the commit of the last of their
+// runs.
 func beatFires(ctx context.Context, l *Lab) (figures []Figure, err error) {
 	n := l.Size(100_000)
 	wanted := []Wanted{{fmt.Sprintf("%d due in one second, to the last commit", n), Seconds, Goal{}}}
@@ -138,7 +139,7 @@ func fireOnce(ctx context.Context, l *Lab, n int) (values []float64, err error) 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, drop()) }()
-	lead := 2*time.Second + time.Duration(n)*50*time.Microsecond // to make and to load them
+	lead := 2*time.Second + time.Duration(n)*50*time.Microsecond // to create and to load them
 	due := time.Now().Add(lead).Truncate(time.Second).Add(time.Second)
 	d := typical()
 	d.IntervalSeconds, d.IntervalAnchor = 86_400, due.UTC().Format(time.RFC3339Nano)

@@ -12,7 +12,7 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-// TestSections tries every section, quickly: that it works, not how fast.
+// TestSections runs every section in quick mode, to show that it works.
 func TestSections(t *testing.T) {
 	t.Parallel()
 	for _, section := range bench.Sections() {
@@ -39,7 +39,7 @@ func TestChoose(t *testing.T) {
 	t.Parallel()
 	all := []bench.Section{{Name: "a"}, {Name: "b"}}
 	if chosen, err := bench.Choose(all, nil); err != nil || len(chosen) != 2 {
-		t.Errorf("none named: %v, %v", chosen, err)
+		t.Errorf("no section named: %v, %v", chosen, err)
 	}
 	if chosen, err := bench.Choose(all, []string{"b"}); err != nil || len(chosen) != 1 || chosen[0].Name != "b" {
 		t.Errorf("b: %v, %v", chosen, err)
@@ -49,7 +49,7 @@ func TestChoose(t *testing.T) {
 	}
 }
 
-// TestRefusesARedisInUse holds that nothing of anybody is emptied.
+// TestRefusesARedisInUse checks that the bench does not empty a Redis database with keys.
 func TestRefusesARedisInUse(t *testing.T) {
 	t.Parallel()
 	url := testenv.RedisURL(t)

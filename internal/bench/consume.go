@@ -14,13 +14,13 @@ import (
 )
 
 const (
-	// page is how many entries both sides take at a time.
+	// page is how many entries both sides read at a time.
 	page = 500
-	// payload is as large as that of an event of a typical schedule.
+	// payload has the size of a typical schedule's event.
 	payload = 900
 )
 
-// consumption measures our subscriber beside plain XREADGROUP and XACK of the same pages.
+// consumption compares our subscriber with plain XREADGROUP and XACK in pages of the same size.
 func consumption(ctx context.Context, l *Lab) ([]Figure, error) {
 	client, err := l.Redis(ctx)
 	if err != nil {
@@ -53,8 +53,8 @@ func fill(ctx context.Context, client goredis.UniversalClient, stream string, n 
 	return nil
 }
 
-// subscribed takes everything in the stream, and waits until all of it is acknowledged. What closing takes, which waits for
-// a read that finds nothing, does not count.
+// subscribed reads everything in the stream, and waits until all of it is acknowledged. It does not count the time of
+// closing, which waits for a read that finds nothing.
 func subscribed(ctx context.Context, client goredis.UniversalClient, stream string, n int) (rate float64, err error) {
 	group := uuid.NewString()
 	s, err := redis.NewSubscriber(client, redis.SubscriberConfig{Group: group, Batch: page})
@@ -70,7 +70,7 @@ func subscribed(ctx context.Context, client goredis.UniversalClient, stream stri
 		for range n {
 			m, ok := <-messages
 			if !ok {
-				return errors.New("the subscription has ended")
+				return errors.New("the subscription ended too early")
 			}
 			m.Ack()
 		}

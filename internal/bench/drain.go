@@ -18,7 +18,7 @@ import (
 	"github.com/tactus-dev/tactus/relay/cloudevents"
 )
 
-// drain measures how fast a relay that finds a full log carries it to the stream, beside plain XADDs of what it carries.
+// drain compares how fast a relay publishes a full log to the stream with plain XADDs of the same entries.
 func drain(ctx context.Context, l *Lab) (figures []Figure, err error) {
 	pool, drop, err := l.Database(ctx)
 	if err != nil {
@@ -77,13 +77,13 @@ func Backlog(ctx context.Context, pool *pgxpool.Pool, n int) error {
 	return err
 }
 
-// Drain runs a relay with a new sink until everything is in its stream, which is removed then.
+// Drain runs a relay with a new sink until everything is in the sink's stream, and then removes the stream.
 func Drain(ctx context.Context, pool *pgxpool.Pool, client goredis.UniversalClient, notices string, n int) (rate float64, err error) {
 	rate, _, err = drained(ctx, pool, client, notices, n)
 	return rate, err
 }
 
-// drained also gives the first entries that the relay has written, as XADD takes them.
+// drained does the same, and also returns the first entries that the relay has written, as arguments of XADD.
 func drained(ctx context.Context, pool *pgxpool.Pool, client goredis.UniversalClient, notices string, n int) (rate float64, entries [][]any, err error) {
 	stream := "bench:" + outbox.NewID().String()
 	route := relay.Route{
@@ -131,7 +131,7 @@ func firstEntries(ctx context.Context, client goredis.UniversalClient, stream st
 	return entries, err
 }
 
-// addAll adds n entries in pipelines as large as the relay's chunks.
+// addAll adds n entries in pipelines of the same size as the relay's calls.
 func addAll(ctx context.Context, client goredis.UniversalClient, entries [][]any, n int) (rate float64, err error) {
 	stream := "bench:" + outbox.NewID().String()
 	rate, err = Timed(n, func(ctx context.Context) error {

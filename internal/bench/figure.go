@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// Figure is one measured thing.
+// Figure is one measured value.
 type Figure struct {
 	Section string    `json:"section"`
 	Name    string    `json:"name"`
@@ -16,15 +16,15 @@ type Figure struct {
 	Rounds  []float64 `json:"rounds"`
 	Goal    Goal      `json:"goal"`
 	Noisy   bool      `json:"noisy"`
-	Ours    float64   `json:"ours,omitempty"` // of a ratio: what was divided, a second
-	Peer    float64   `json:"peer,omitempty"` // and by what
+	Ours    float64   `json:"ours,omitempty"` // of a ratio: our rate, per second
+	Peer    float64   `json:"peer,omitempty"` // of a ratio: the peer's rate, per second
 	Note    string    `json:"note,omitempty"`
 }
 
-// Unit is what a value counts.
+// Unit is the unit of a value.
 type Unit string
 
-// The units. A ratio is that of our rate to the peer's: more is better.
+// The units. A ratio is our rate divided by the peer's: more is better.
 const (
 	Ratio        Unit = "x"
 	PerSecond    Unit = "/s"
@@ -35,18 +35,18 @@ const (
 	Percent      Unit = "%"
 )
 
-// Goal is what a value should be; the zero Goal is none.
+// Goal is a bound for a value; the zero Goal is none.
 type Goal struct {
 	least, most *float64
 }
 
-// AtLeast is a goal from below, AtMost from above.
+// AtLeast returns a lower bound.
 func AtLeast(v float64) Goal { return Goal{least: &v} }
 
-// AtMost is a goal from above.
+// AtMost returns an upper bound.
 func AtMost(v float64) Goal { return Goal{most: &v} }
 
-// Met tells whether a value reaches the goal; true when there is none.
+// Met reports whether a value meets the goal; true when there is none.
 func (g Goal) Met(v float64) bool {
 	return (g.least == nil || v >= *g.least) && (g.most == nil || v <= *g.most)
 }
@@ -61,13 +61,13 @@ func (g Goal) String() string {
 	return ""
 }
 
-// MarshalJSON gives the text.
+// MarshalJSON encodes the goal's text.
 func (g Goal) MarshalJSON() ([]byte, error) { return json.Marshal(g.String()) }
 
-// spread is how far the rounds of a figure may lie apart, relative to their median, before it counts as noisy.
+// spread is how far the rounds of a figure may lie apart, relative to their median, before the figure counts as noisy.
 const spread = 0.25
 
-// NewFigure makes a figure of the values of its rounds.
+// NewFigure returns a figure for the values of its rounds.
 func NewFigure(name string, unit Unit, goal Goal, rounds []float64) Figure {
 	f := Figure{Name: name, Unit: unit, Goal: goal, Rounds: rounds, Value: median(rounds)}
 	f.Noisy = len(rounds) > 1 && slices.Max(rounds)-slices.Min(rounds) > spread*f.Value
@@ -78,7 +78,7 @@ func median[T cmp.Ordered](values []T) T {
 	return percentile(values, 50)
 }
 
-// percentile is the smallest value that so many of a hundred do not exceed.
+// percentile returns the smallest value that the given percentage of the values does not exceed.
 func percentile[T cmp.Ordered](values []T, of int) T {
 	if len(values) == 0 {
 		var none T

@@ -16,8 +16,8 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// idle measures what a relay and a beat cost while nothing is due and nothing changes, of one CPU: this process, Redis
-// and, where it is ours and the system tells, PostgreSQL.
+// idle measures the CPU time that a relay and a beat cost while nothing is due and nothing changes: of this process, of
+// Redis and, if the server is ours and the system reports it, of PostgreSQL.
 func idle(ctx context.Context, l *Lab) (figures []Figure, err error) {
 	pool, drop, err := l.Database(ctx)
 	if err != nil {
@@ -61,15 +61,15 @@ func (l *Lab) idleOnce(ctx context.Context, client goredis.UniversalClient) ([]f
 	return after, nil
 }
 
-// cpu is how many seconds of a CPU this process, Redis and PostgreSQL have used.
+// cpu returns the seconds of CPU time that this process, Redis and PostgreSQL have used.
 func (l *Lab) cpu(ctx context.Context, client goredis.UniversalClient) ([]float64, error) {
 	var own syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &own); err != nil {
-		return nil, fmt.Errorf("ask for our CPU time: %w", err)
+		return nil, fmt.Errorf("read our CPU time: %w", err)
 	}
 	info, err := client.InfoMap(ctx, "cpu").Result()
 	if err != nil {
-		return nil, fmt.Errorf("ask for the CPU time of Redis: %w", err)
+		return nil, fmt.Errorf("read the CPU time of Redis: %w", err)
 	}
 	var redis float64
 	for _, name := range []string{"used_cpu_sys", "used_cpu_user"} {
@@ -86,9 +86,9 @@ func (l *Lab) cpu(ctx context.Context, client goredis.UniversalClient) ([]float6
 	return all, nil
 }
 
-const ticks = 100 // a second, in which Linux counts CPU time
+const ticks = 100 // per second: Linux counts CPU time in ticks
 
-// postgresCPU adds up the processes of our server; false where there is no telling.
+// postgresCPU adds up the CPU time of our server's processes; false when it is unknown.
 func (l *Lab) postgresCPU() (seconds float64, ok bool) {
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if l.postgres == nil || err != nil {
@@ -98,9 +98,10 @@ func (l *Lab) postgresCPU() (seconds float64, ok bool) {
 	for _, path := range stats {
 		text, err := os.ReadFile(path)
 		if err != nil {
-			continue // it has ended
+			continue // the process has ended
 		}
-		// The name, in parentheses, may hold anything; after it come the state, the parent, and from the 12th on times.
+		// The name, in parentheses, may contain anything. Behind it come the state, the parent and, from the 12th field
+		// on, times.
 		fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
 		if len(fields) < 13 || fields[1] != server && filepath.Base(filepath.Dir(path)) != server {
 			continue

@@ -21,22 +21,23 @@ import (
 
 // Config says where and how thoroughly to measure.
 type Config struct {
-	DatabaseURL string       // of a server on which databases can be made; ours unless given
-	RedisURL    string       // of an empty database; ours unless given
-	Quick       bool         // one small round
-	Say         func(string) // told what goes on; may be nil
+	DatabaseURL string       // a server on which databases can be created; a server of our own if empty
+	RedisURL    string       // an empty database; a server of our own if empty
+	Quick       bool         // run one small round only
+	Say         func(string) // called with progress messages; may be nil
 }
 
-// Lab is the servers that sections measure on.
+// Lab holds the servers that sections measure on.
 type Lab struct {
 	cfg      Config
-	dir      string // of our servers
+	dir      string // the folder of our own servers
 	postgres *servers.Postgres
 	redis    *servers.Redis
 	client   goredis.UniversalClient
 }
 
-// Open brings up the servers that the configuration does not name, durable as in production: commits reach the disk.
+// Open starts the servers that the configuration does not name. They are durable, as in production: commits reach the
+// disk.
 func Open(ctx context.Context, cfg Config) (*Lab, error) {
 	l := &Lab{cfg: cfg}
 	if err := l.open(ctx); err != nil {
@@ -47,7 +48,7 @@ func Open(ctx context.Context, cfg Config) (*Lab, error) {
 
 func (l *Lab) open(ctx context.Context) (err error) {
 	if l.dir, err = os.MkdirTemp("", "tactus-bench-"); err != nil {
-		return fmt.Errorf("make a folder for servers: %w", err)
+		return fmt.Errorf("create a folder for the servers: %w", err)
 	}
 	if err := servers.OwnDir(l.dir); err != nil {
 		return err
@@ -64,14 +65,14 @@ func (l *Lab) open(ctx context.Context) (err error) {
 		}
 		l.cfg.RedisURL = l.redis.URL(0)
 	}
-	goredis.SetLogger(silent{}) // of what fails on purpose we need not hear
+	goredis.SetLogger(silent{}) // some commands fail on purpose
 	if l.client, err = redis.Connect(l.cfg.RedisURL); err != nil {
 		return err
 	}
 	return l.mustBeEmpty(ctx)
 }
 
-// silent is a logger of go-redis.
+// silent is a logger for go-redis that discards everything.
 type silent struct{}
 
 func (silent) Printf(context.Context, string, ...any) {}
@@ -85,11 +86,11 @@ func (l *Lab) serverConfig(name string) servers.Config {
 	return cfg
 }
 
-// mustBeEmpty keeps us from emptying somebody's Redis.
+// mustBeEmpty returns an error unless the Redis database is empty, because the bench empties it.
 func (l *Lab) mustBeEmpty(ctx context.Context) error {
 	keys, err := l.client.DBSize(ctx).Result()
 	if err != nil {
-		return fmt.Errorf("speak to Redis: %w", err)
+		return fmt.Errorf("connect to Redis: %w", err)
 	}
 	if keys > 0 {
 		return fmt.Errorf("the Redis database has %d keys, and would be emptied: name an empty one, such as redis://host:port/9", keys)
@@ -99,7 +100,7 @@ func (l *Lab) mustBeEmpty(ctx context.Context) error {
 
 const closeTimeout = 30 * time.Second
 
-// Close stops our servers, and leaves those of others as they were.
+// Close stops our servers, and leaves those of others unchanged.
 func (l *Lab) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
@@ -116,14 +117,14 @@ func (l *Lab) Close() error {
 	return errors.Join(append(errs, os.RemoveAll(l.dir))...)
 }
 
-// Say tells what goes on.
+// Say reports progress.
 func (l *Lab) Say(text string) {
 	if l.cfg.Say != nil {
 		l.cfg.Say(text)
 	}
 }
 
-// Rounds is how often to measure.
+// Rounds returns the number of rounds.
 func (l *Lab) Rounds() int {
 	if l.cfg.Quick {
 		return 1
@@ -131,7 +132,7 @@ func (l *Lab) Rounds() int {
 	return rounds
 }
 
-// Size is n, or when it is to be quick a fiftieth of it.
+// Size returns n, or a fiftieth of n in quick mode.
 func (l *Lab) Size(n int) int {
 	if l.cfg.Quick {
 		return max(1, n/50)
@@ -139,7 +140,7 @@ func (l *Lab) Size(n int) int {
 	return n
 }
 
-// Database makes a migrated database. Call drop when it is done with.
+// Database creates a migrated database. The caller must call drop when it no longer needs the database.
 func (l *Lab) Database(ctx context.Context) (pool *pgxpool.Pool, drop func() error, err error) {
 	name := "tactus_bench_" + outbox.NewID().String()
 	quoted := pgx.Identifier{name}.Sanitize()
@@ -160,7 +161,7 @@ func (l *Lab) Database(ctx context.Context) (pool *pgxpool.Pool, drop func() err
 	return pool, drop, nil
 }
 
-// connections is how many a pool may have.
+// connections is the limit of a pool's connections.
 const connections = 64
 
 func connect(ctx context.Context, url string) (*pgxpool.Pool, error) {
@@ -175,7 +176,7 @@ func connect(ctx context.Context, url string) (*pgxpool.Pool, error) {
 	return pgxpool.NewWithConfig(ctx, cfg)
 }
 
-// inDatabase names another database of a server, whichever way the URL is written.
+// inDatabase returns the URL of another database of a server, for both forms of connection strings.
 func inDatabase(dsn, name string) string {
 	if u, err := url.Parse(dsn); err == nil && u.Scheme != "" {
 		u.Path = "/" + name
@@ -196,7 +197,7 @@ func (l *Lab) admin(ctx context.Context, sql string) error {
 	return nil
 }
 
-// Redis gives the Redis database, emptied.
+// Redis returns a client of the Redis database, which it empties first.
 func (l *Lab) Redis(ctx context.Context) (goredis.UniversalClient, error) {
 	if err := l.client.FlushDB(ctx).Err(); err != nil {
 		return nil, fmt.Errorf("empty Redis: %w", err)

@@ -15,11 +15,11 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// changesPerSecond is the traffic at which latency is measured.
+// changesPerSecond is the rate of changes at which latency is measured.
 const changesPerSecond = 500
 
-// commitToConsumer measures how long after the commit of a change its event is with somebody who subscribes, at a steady
-// rate of changes; alone, and while an unrelated transaction that has written stays open.
+// commitToConsumer measures the time from the commit of a change to the delivery of its event to a subscriber, at a
+// steady rate of changes: first alone, and then while an unrelated transaction that has written stays open.
 func commitToConsumer(ctx context.Context, l *Lab) (figures []Figure, err error) {
 	pool, drop, err := l.Database(ctx)
 	if err != nil {
@@ -57,7 +57,7 @@ func commitToConsumer(ctx context.Context, l *Lab) (figures []Figure, err error)
 	return figures, nil
 }
 
-// withOpenTransaction does something while another transaction has an xid and stays open.
+// withOpenTransaction calls a function while another transaction has a transaction id and stays open.
 func withOpenTransaction(ctx context.Context, pool *pgxpool.Pool, do func() error) error {
 	tx, err := pool.Begin(ctx)
 	if err != nil {
@@ -73,7 +73,7 @@ func withOpenTransaction(ctx context.Context, pool *pgxpool.Pool, do func() erro
 	return err
 }
 
-// deliveries are the p50 and the p99 of n changes.
+// deliveries returns the p50 and the p99 of the latencies of n changes.
 func deliveries(ctx context.Context, pool *pgxpool.Pool, client goredis.UniversalClient, n int) ([]float64, error) {
 	c, err := consume(ctx, client)
 	if err != nil {
@@ -102,7 +102,7 @@ func deliveries(ctx context.Context, pool *pgxpool.Pool, client goredis.Universa
 	return []float64{percentile(all, 50), percentile(all, 99)}, nil
 }
 
-// consumer notes when events come.
+// consumer records when events are delivered.
 type consumer struct {
 	cancel context.CancelFunc
 	sub    *redis.Subscriber
@@ -136,7 +136,7 @@ func consume(ctx context.Context, client goredis.UniversalClient) (*consumer, er
 	return c, nil
 }
 
-// when waits for an event.
+// when waits for an event, and returns when it was delivered.
 func (c *consumer) when(ctx context.Context, event string) (time.Time, error) {
 	for deadline := time.Now().Add(patience); ; {
 		c.mu.Lock()
@@ -146,7 +146,7 @@ func (c *consumer) when(ctx context.Context, event string) (time.Time, error) {
 			return at, nil
 		}
 		if time.Now().After(deadline) {
-			return at, fmt.Errorf("event %s has not come within %s", event, patience)
+			return at, fmt.Errorf("event %s was not delivered within %s", event, patience)
 		}
 		if err := pause(ctx, time.Millisecond); err != nil {
 			return at, err
@@ -156,6 +156,6 @@ func (c *consumer) when(ctx context.Context, event string) (time.Time, error) {
 
 func (c *consumer) stop() {
 	c.cancel()
-	_ = c.sub.Close() // it has nothing to fail with
+	_ = c.sub.Close() // never fails
 	c.read.Wait()
 }

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// rounds is how often everything is measured.
+// rounds is how many times everything is measured.
 const rounds = 5
 
-// Work does something once and tells how many times a second it could have done it.
+// Work does something once, and returns its rate per second.
 type Work func(ctx context.Context) (rate float64, err error)
 
-// Timed makes Work of something that does n things.
+// Timed returns Work for a function that does n things.
 func Timed(n int, do func(ctx context.Context) error) Work {
 	return func(ctx context.Context) (float64, error) {
 		start := time.Now()
@@ -21,7 +21,7 @@ func Timed(n int, do func(ctx context.Context) error) Work {
 	}
 }
 
-// Compare does ours and the peer's in turns and gives the ratio of their rates. Each round changes who is first.
+// Compare runs ours and the peer in turns, and returns the ratio of their rates. They take turns at going first.
 func (l *Lab) Compare(ctx context.Context, name string, goal Goal, ours, peer Work) (Figure, error) {
 	var ratios, our, their []float64
 	for round := range l.Rounds() {
@@ -42,14 +42,14 @@ func (l *Lab) Compare(ctx context.Context, name string, goal Goal, ours, peer Wo
 	return f, nil
 }
 
-// Wanted names one of the values that a round of Repeat gives.
+// Wanted names one of the values that a round of Repeat returns.
 type Wanted struct {
 	Name string
 	Unit Unit
 	Goal Goal
 }
 
-// Repeat measures several values at once, round for round.
+// Repeat measures several values at once, round by round.
 func (l *Lab) Repeat(ctx context.Context, wanted []Wanted, once func(ctx context.Context) ([]float64, error)) ([]Figure, error) {
 	values := make([][]float64, len(wanted))
 	for round := range l.Rounds() {

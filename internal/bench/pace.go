@@ -7,10 +7,10 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// writers is how many changes may be under way at once.
+// writers is how many changes may be in progress at once.
 const writers = 16
 
-// paced does n things, so many a second, and tells when each was done: for a change, when its commit had returned.
+// paced does n things at a rate per second, and returns when each was done: for a change, when its commit had returned.
 func paced(ctx context.Context, n, perSecond int, do func(ctx context.Context, i int) error) ([]time.Time, error) {
 	done := make([]time.Time, n)
 	group, ctx := errgroup.WithContext(ctx)
@@ -30,7 +30,7 @@ func paced(ctx context.Context, n, perSecond int, do func(ctx context.Context, i
 	return done, group.Wait()
 }
 
-// latencies are from each of some instants to the other of the same place, in milliseconds.
+// latencies returns the differences between the instants of two lists, place by place, in milliseconds.
 func latencies(from, to []time.Time) []float64 {
 	all := make([]float64, len(from))
 	for i := range from {

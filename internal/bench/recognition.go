@@ -19,13 +19,13 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// beatRecognizes measures how long after its commit a change is in the memory of a beat.
+// beatRecognizes measures the time from the commit of a change to its place in a beat's memory.
 func beatRecognizes(ctx context.Context, l *Lab) ([]Figure, error) {
 	client, err := l.Redis(ctx)
 	if err != nil {
 		return nil, err
 	}
-	away, err := redis.Connect("redis://127.0.0.1:1/0") // nobody listens there
+	away, err := redis.Connect("redis://127.0.0.1:1/0") // no server listens there
 	if err != nil {
 		return nil, err
 	}
@@ -54,13 +54,13 @@ func beatRecognizes(ctx context.Context, l *Lab) ([]Figure, error) {
 	return append(figures, more...), errors.Join(err, away.Close())
 }
 
-// recognition is one kind of changes; it gives their latencies.
+// recognition makes changes of one kind, and returns their latencies.
 type recognition struct {
 	wanted  Wanted
 	measure func(ctx context.Context, s *scene) ([]float64, error)
 }
 
-// recognize measures kinds of changes, with a relay and a beat that use a Redis.
+// recognize measures several kinds of changes, with a relay and a beat that use one Redis.
 func recognize(ctx context.Context, l *Lab, client goredis.UniversalClient, kinds []recognition) (figures []Figure, err error) {
 	pool, drop, err := l.Database(ctx)
 	if err != nil {
@@ -85,7 +85,7 @@ func recognize(ctx context.Context, l *Lab, client goredis.UniversalClient, kind
 	return figures, nil
 }
 
-// scene is a relay and a beat, and the schedules that are changed.
+// scene is a relay, a beat, and the schedules that are changed.
 type scene struct {
 	pool  *pgxpool.Pool
 	store *outbox.Store
@@ -94,7 +94,7 @@ type scene struct {
 	ids   []domain.ID
 }
 
-// sceneSchedules is as many as are changed in a round, so that no two changes of it become one.
+// sceneSchedules is the number of changes in a round: each changes another schedule, so that no two are read as one.
 const sceneSchedules = 1000
 
 func startScene(ctx context.Context, pool *pgxpool.Pool, client goredis.UniversalClient, definitions []domain.Definition) (*scene, error) {
@@ -128,7 +128,7 @@ func startScene(ctx context.Context, pool *pgxpool.Pool, client goredis.Universa
 	}
 	err = s.beat.until(ctx, "the beat to lead", func(b beat.Stats) bool { return b.Leader && b.Resyncs > 0 })
 	if err == nil {
-		err = pause(ctx, 500*time.Millisecond) // for what it does when it begins
+		err = pause(ctx, 500*time.Millisecond) // until its first work is done
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.stop())
@@ -148,7 +148,7 @@ func (s *scene) change(ctx context.Context, i int) error {
 	return err
 }
 
-// changeUpstream creates a schedule in a transaction of the caller's, beside a row of its own, and rings no bell.
+// changeUpstream creates a schedule in a transaction of the caller's, beside a row of the caller's, and rings no bell.
 func (s *scene) changeUpstream(ctx context.Context, i int) error {
 	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "insert into orders values ($1)", i); err != nil {
@@ -161,7 +161,7 @@ func (s *scene) changeUpstream(ctx context.Context, i int) error {
 	})
 }
 
-// adoptedRows is how many schedules are kept in a table of the upstream's.
+// adoptedRows is the number of schedules in the adopted table.
 const adoptedRows = 200
 
 const makeAdopted = `
@@ -184,17 +184,17 @@ func adoptTable(ctx context.Context, pool *pgxpool.Pool) error {
 	return source.Adopt(ctx, "UTC")
 }
 
-// changeAdopted writes to the adopted table, as a service does that knows nothing of tactus.
+// changeAdopted writes to the adopted table, like a service that does not know of tactus.
 func (s *scene) changeAdopted(ctx context.Context, i int) error {
 	_, err := s.pool.Exec(ctx, "update public.celery_beat_schedules set description = $2 where id = $1", i, uuid.NewString())
 	return err
 }
 
-// known is how many changes the beat has taken into its memory.
+// known returns how many changes the beat has taken into its memory.
 func (s *scene) known() uint64 { return s.beat.Stats().Recognition.Count }
 
-// steadily makes n changes of n schedules, so many a second. The beat takes them up in the order of their commits, or
-// nearly so.
+// steadily makes n changes of n schedules at a rate per second. The beat takes them into its memory in the order of
+// their commits, or nearly so.
 func (s *scene) steadily(ctx context.Context, n, perSecond int, change func(context.Context, int) error) ([]float64, error) {
 	base := s.known()
 	watching, stop := context.WithTimeout(ctx, patience)
@@ -208,12 +208,12 @@ func (s *scene) steadily(ctx context.Context, n, perSecond int, change func(cont
 	slices.SortFunc(committed, time.Time.Compare)
 	recognized := <-seen
 	if len(recognized) < n {
-		return nil, fmt.Errorf("of %d changes the beat took up %d within %s", n, len(recognized), patience)
+		return nil, fmt.Errorf("of %d changes the beat has %d in its memory after %s", n, len(recognized), patience)
 	}
 	return latencies(committed, recognized), nil
 }
 
-// watch notes when the beat has taken up one more change, until there are n.
+// watch records the time of each further change in the beat's memory, until there are n.
 func (s *scene) watch(ctx context.Context, base uint64, n int) (times []time.Time) {
 	for len(times) < n && pause(ctx, 200*time.Microsecond) == nil {
 		for count, now := s.known()-base, time.Now(); uint64(len(times)) < min(count, uint64(n)); {
@@ -223,7 +223,7 @@ func (s *scene) watch(ctx context.Context, base uint64, n int) (times []time.Tim
 	return times
 }
 
-// pairs changes a schedule, and 100 ms later again; it gives the latencies of the second changes.
+// pairs changes a schedule twice, 100 ms apart, and returns the latencies of the second changes.
 func (s *scene) pairs(ctx context.Context, n int) (all []float64, err error) {
 	for i := range n {
 		if err := s.change(ctx, i); err != nil {

@@ -14,21 +14,21 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Report is everything that was measured, and on what.
+// Report holds all figures, and describes the machine.
 type Report struct {
 	Machine Machine  `json:"machine"`
 	Figures []Figure `json:"figures"`
 	Took    string   `json:"took"`
 }
 
-// Machine is what figures depend on.
+// Machine describes what the figures depend on.
 type Machine struct {
 	CPUs     int    `json:"cpus"`
 	Go       string `json:"go"`
 	Postgres string `json:"postgres"`
 	Redis    string `json:"redis"`
 	Fsync    string `json:"fsync"`
-	Load     string `json:"load,omitempty"` // of the last 1, 5 and 15 minutes before, where the system tells
+	Load     string `json:"load,omitempty"` // of the last 1, 5 and 15 minutes before the run, if the system reports it
 	Quick    bool   `json:"quick"`
 }
 
@@ -43,7 +43,7 @@ func (l *Lab) machine(ctx context.Context) (Machine, error) {
 	}
 	defer conn.Close(ctx)
 	if err := conn.QueryRow(ctx, "select current_setting('server_version'), current_setting('fsync')").Scan(&m.Postgres, &m.Fsync); err != nil {
-		return m, fmt.Errorf("ask Postgres for its version: %w", err)
+		return m, fmt.Errorf("ask PostgreSQL for its version: %w", err)
 	}
 	info, err := l.client.Info(ctx, "server").Result()
 	if err != nil {
@@ -54,7 +54,7 @@ func (l *Lab) machine(ctx context.Context) (Machine, error) {
 	return m, nil
 }
 
-// WriteJSON writes the report as one document.
+// WriteJSON writes the report as one JSON document.
 func (r Report) WriteJSON(w io.Writer) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
@@ -62,7 +62,7 @@ func (r Report) WriteJSON(w io.Writer) error {
 	return e.Encode(r)
 }
 
-// WriteTable writes a line for each figure.
+// WriteTable writes a table with one line for each figure.
 func (r Report) WriteTable(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "SECTION\tFIGURE\tVALUE\tGOAL\t\tROUNDS\tOURS\tPEER\tNOTE")
@@ -79,7 +79,7 @@ func (r Report) WriteTable(w io.Writer) error {
 	}
 	fmt.Fprintf(w, "; took %s\n", r.Took)
 	if m.Quick {
-		fmt.Fprintln(w, "quick: one small round, which shows that it works and nothing else")
+		fmt.Fprintln(w, "quick: one small round, which only shows that the benchmark works")
 	}
 	return nil
 }
@@ -103,7 +103,7 @@ func (f Figure) cells() []string {
 	}
 }
 
-// number has three significant digits.
+// number formats a value with three significant digits.
 func number(v float64) string {
 	switch {
 	case v >= 100:

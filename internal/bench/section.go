@@ -9,14 +9,14 @@ import (
 	"time"
 )
 
-// Section measures one part of what is promised.
+// Section measures one part of what tactus promises.
 type Section struct {
 	Name  string
 	About string
 	Run   func(ctx context.Context, l *Lab) ([]Figure, error)
 }
 
-// Sections are those that need no modules of others.
+// Sections lists the sections that need no modules of others.
 func Sections() []Section {
 	return []Section{
 		{"writes", "what a change costs a writer", Writes},
@@ -25,7 +25,7 @@ func Sections() []Section {
 	}
 }
 
-// parts measures the parts of a section one after the other.
+// parts returns a function that measures the parts of a section one after the other.
 func parts(ctx context.Context, l *Lab, parts ...func(context.Context, *Lab) ([]Figure, error)) (figures []Figure, err error) {
 	for _, part := range parts {
 		more, err := part(ctx, l)
@@ -37,7 +37,7 @@ func parts(ctx context.Context, l *Lab, parts ...func(context.Context, *Lab) ([]
 	return figures, nil
 }
 
-// Choose picks sections by name; all when none is named.
+// Choose selects sections by name; all when no name is given.
 func Choose(all []Section, names []string) ([]Section, error) {
 	if len(names) == 0 {
 		return all, nil
@@ -57,7 +57,7 @@ func Choose(all []Section, names []string) ([]Section, error) {
 	return chosen, nil
 }
 
-// Run measures sections one after the other. What was measured before an error is reported with it.
+// Run measures sections one after the other. Beside an error it returns the figures measured before.
 func Run(ctx context.Context, cfg Config, sections []Section) (report Report, err error) {
 	start := time.Now()
 	l, err := Open(ctx, cfg)

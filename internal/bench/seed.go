@@ -21,7 +21,7 @@ from (select clock_timestamp() as at) one, generate_series(1, @n::bigint) n
 join unnest(@triggers::text[], @anchors::timestamptz[], @policies::text[], @definitions::text[], @tasks::text[])
     with ordinality as k (trigger, anchor, policy, definition, task, place) on k.place = 1 + n % cardinality(@triggers::text[])`
 
-// seed makes n schedules of definitions, in turn. They are as wide as real ones, but have no events.
+// seed creates n schedules from definitions, in turn. They have the size of real ones, but no events.
 func seed(ctx context.Context, pool *pgxpool.Pool, n int, definitions []domain.Definition) error {
 	var triggers, policies, bodies, tasks []string
 	var anchors []*time.Time
@@ -50,7 +50,7 @@ func seed(ctx context.Context, pool *pgxpool.Pool, n int, definitions []domain.D
 	return nil
 }
 
-// typical is what a schedule says beside its trigger.
+// typical sets the members of a typical schedule, except its trigger.
 func typical() domain.Definition {
 	return domain.Definition{
 		TaskName: "shop.orders.reconcile", Description: "Reconcile the orders of a shop with its payments.", Category: "shops",

@@ -16,14 +16,14 @@ import (
 	"github.com/tactus-dev/tactus/relay/cloudevents"
 )
 
-// station is a relay as the process of that name runs it: all routes, and the bell.
+// station is a relay with all the routes and the bell, as "tactus relay" runs it.
 type station struct {
 	*relay.Relay
 	cancel context.CancelFunc
 	parts  sync.WaitGroup
 }
 
-// channel is where a station sends notices; nobody listens.
+// channel is where a station publishes notices; nobody subscribes.
 const channel = "bench:notices"
 
 func startStation(ctx context.Context, pool *pgxpool.Pool, client goredis.UniversalClient) (*station, error) {

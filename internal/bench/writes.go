@@ -15,17 +15,17 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// writersAtOnce are at how many connections the write rate is measured.
+// writersAtOnce lists the numbers of connections for which the write rate is measured.
 var writersAtOnce = []int{1, 8, 32}
 
-// writesEach is how many schedules a connection writes in a round.
+// writesEach is how many schedules each connection writes in a round.
 const writesEach = 400
 
-// writesGoal is of the rate of the bare upsert.
+// writesGoal is the goal for the ratio to the rate of the bare upsert.
 const writesGoal = 0.75
 
-// Writes compares what a change costs, its event, its version and the bell included, with an upsert of the same row into
-// a table of the same shape and indexes.
+// Writes compares a change, with its event, version and bell, with an upsert of the same row into a table of the same
+// shape and indexes.
 func Writes(ctx context.Context, l *Lab) (figures []Figure, err error) {
 	pool, drop, err := l.Database(ctx)
 	if err != nil {
@@ -33,7 +33,7 @@ func Writes(ctx context.Context, l *Lab) (figures []Figure, err error) {
 	}
 	defer func() { err = errors.Join(err, drop()) }()
 	if _, err := pool.Exec(ctx, `create schema bare; create table bare.schedules (like tactus.schedules including all)`); err != nil {
-		return nil, fmt.Errorf("make the peer's table: %w", err)
+		return nil, fmt.Errorf("create the peer's table: %w", err)
 	}
 	store := outbox.NewStore(pool, "UTC")
 	for _, n := range writersAtOnce {
@@ -56,7 +56,7 @@ func Writes(ctx context.Context, l *Lab) (figures []Figure, err error) {
 	return figures, nil
 }
 
-// together does something each times on every one of n connections.
+// together calls a function on each of n connections, the same number of times.
 func together(ctx context.Context, n, each int, do func(context.Context) error) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for range n {
@@ -72,7 +72,7 @@ func together(ctx context.Context, n, each int, do func(context.Context) error) 
 	return group.Wait()
 }
 
-// written is a schedule of a new name.
+// written returns a schedule with a new name.
 func written() domain.Definition {
 	return domain.Definition{
 		Name: "s-" + outbox.NewID().String(), CronExpression: "*/5 * * * *", TaskName: "app.report",
@@ -88,7 +88,7 @@ on conflict (name) where deleted_at is null do update set version = schedules.ve
     trigger = excluded.trigger, policy = excluded.policy, updated_at = excluded.updated_at, category = excluded.category,
     tags = excluded.tags, definition = excluded.definition, task = excluded.task`
 
-// upsertBare writes the same row and nothing else. What it takes to check and to encode a definition is the same too.
+// upsertBare writes the row alone. It checks and encodes the definition in the same way.
 func upsertBare(ctx context.Context, pool *pgxpool.Pool) error {
 	id := outbox.NewID()
 	d, _, err := written().Normalize(domain.Context{ID: id, Timezone: "UTC", Now: time.Now(), Check: celery.Config{}.Check})

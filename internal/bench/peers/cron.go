@@ -19,11 +19,11 @@ var expressions = []string{
 	"*/10 8-18 * * 1-5", "0 0 * * 0", "5,35 * * * *", "0 */2 * * *", "23 4 29 2 *",
 }
 
-// leastRatio is how many times as fast as robfig/cron the engine should be, as the geometric mean over everything.
+// leastRatio is how many times as fast as robfig/cron our engine should be, as the geometric mean of all cases.
 const leastRatio = 2
 
-// cronSection steps both through the due times of ten expressions in two zones. The zones are the embedded ones for both:
-// their data lists few transitions, so the time package reads the zone's rule anew for each of the peer's steps.
+// cronSection steps both engines through the due times of ten expressions in two zones. Both use the embedded zone
+// data: those list few transitions, so the time package evaluates the zone's rule anew in each of the peer's steps.
 func cronSection(ctx context.Context, l *bench.Lab) (figures []bench.Figure, err error) {
 	means := make([]float64, l.Rounds())
 	for _, name := range zones {
@@ -52,10 +52,10 @@ func cronSection(ctx context.Context, l *bench.Lab) (figures []bench.Figure, err
 	return append(figures, bench.NewFigure("Next, geometric mean of all", bench.Ratio, bench.AtLeast(leastRatio), means)), nil
 }
 
-// turn is how many due times one of them steps through before it is the other's turn.
+// turn is how many due times one engine steps through before the other's turn.
 const turn = 100
 
-// inTurns lets both walk for a while, so that what else the machine does slows both.
+// inTurns lets both engines run alternately, so that other load on the machine slows both equally.
 func inTurns(ctx context.Context, l *bench.Lab, name string, ours, theirs func()) (bench.Figure, error) {
 	var ratios, ourRates, theirRates []float64
 	for range l.Rounds() {
@@ -78,7 +78,8 @@ func inTurns(ctx context.Context, l *bench.Lab, name string, ours, theirs func()
 	return f, ctx.Err()
 }
 
-// walk goes from due time to due time through four years from 2026 on, again and again, a turn at each call.
+// walk returns a function that steps through the due times of four years from 2026 on, again and again, one turn a
+// call.
 func walk(next func(time.Time) time.Time) func() {
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	end := start.AddDate(4, 0, 0)
@@ -108,7 +109,7 @@ func ours(expression, name string) (func(time.Time) time.Time, error) {
 	}, nil
 }
 
-// theirs runs in the zone of the time it is given.
+// theirs adapts the peer, which computes in the zone of the time that it is given.
 func theirs(expression, name string) (func(time.Time) time.Time, error) {
 	schedule, err := robfig.ParseStandard(expression)
 	if err != nil {

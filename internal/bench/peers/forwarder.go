@@ -19,14 +19,15 @@ import (
 )
 
 const (
-	// backlog is what either finds. watermill-sql reads past all that it has delivered each time it looks for more, so its rate
-	// falls with the backlog: here from 6,000 a second of 5,000 to 850 of 200,000.
+	// backlog is how many events both sides find. watermill-sql reads past all delivered events each time it looks for
+	// more, so its rate falls with the backlog: here from 6,000 a second at 5,000 events to 850 at 200,000.
 	backlog = 50_000
-	// payload is as large as that of our events.
+	// payload has the size of our events.
 	payload = 900
 )
 
-// forwarderSection drains a log with the relay, and one of watermill-sql with Watermill's own forwarder and publisher.
+// forwarderSection drains a log with the relay, and a log of watermill-sql with Watermill's own forwarder and
+// publisher.
 func forwarderSection(ctx context.Context, l *bench.Lab) (figures []bench.Figure, err error) {
 	pool, drop, err := l.Database(ctx)
 	if err != nil {
@@ -51,7 +52,7 @@ func forwarderSection(ctx context.Context, l *bench.Lab) (figures []bench.Figure
 	return []bench.Figure{f}, err
 }
 
-// forwarded fills a log of its own and measures the forwarder at it.
+// forwarded fills a log of its own, and measures the forwarder on it.
 func forwarded(ctx context.Context, pool *pgxpool.Pool, client goredis.UniversalClient, topic string, n int) (rate float64, err error) {
 	log := watermill.NopLogger{}
 	db := sql.BeginnerFromPgx(pool)
@@ -80,11 +81,11 @@ func forwarded(ctx context.Context, pool *pgxpool.Pool, client goredis.Universal
 	go func() { ended <- f.Run(ctx) }()
 	<-f.Running()
 	rate, err = bench.Timed(n, func(ctx context.Context) error { return await(ctx, client, topic, n) })(ctx)
-	// The publisher closes the client it was lent, so it stays open.
+	// The publisher closes its client, which is borrowed, so the publisher stays open.
 	return rate, errors.Join(err, f.Close(), <-ended, client.Unlink(ctx, topic).Err())
 }
 
-// fill publishes as a service would: enveloped for the forwarder, into Postgres.
+// fill publishes as a service would: into PostgreSQL, in envelopes for the forwarder.
 func fill(db sql.Beginner, topic string, n int) error {
 	to, err := sql.NewPublisher(db, sql.PublisherConfig{SchemaAdapter: sql.DefaultPostgreSQLSchema{}, AutoInitializeSchema: true}, watermill.NopLogger{})
 	if err != nil {

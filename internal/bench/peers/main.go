@@ -40,7 +40,7 @@ func run() error {
 	return errors.Join(write(os.Stdout), err)
 }
 
-// peers are the sections that need modules of others.
+// peers lists the sections that need modules of others.
 func peers() []bench.Section {
 	return []bench.Section{
 		{Name: "cron", About: "due times beside robfig/cron", Run: cronSection},

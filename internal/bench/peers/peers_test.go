@@ -10,7 +10,7 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
-// TestSections tries every section, quickly: that it works, not how fast.
+// TestSections runs every section in quick mode, to show that it works.
 func TestSections(t *testing.T) {
 	t.Parallel()
 	cfg := bench.Config{DatabaseURL: testenv.DirectURL(t), RedisURL: testenv.RedisURL(t), Quick: true, Say: func(text string) { t.Log(text) }}
@@ -25,7 +25,7 @@ func TestSections(t *testing.T) {
 	}
 }
 
-// TestSameDueTimes holds that both do the same work, in UTC, where the peer is right.
+// TestSameDueTimes checks that both engines yield the same due times in UTC, where the peer is right.
 func TestSameDueTimes(t *testing.T) {
 	t.Parallel()
 	for _, expression := range expressions {
@@ -38,7 +38,7 @@ func TestSameDueTimes(t *testing.T) {
 		for range 1000 {
 			a, b := our(at), their(at)
 			if !a.Equal(b) && !b.IsZero() {
-				t.Fatalf("%s: %s, robfig/cron says %s", expression, a, b)
+				t.Fatalf("%s: got %s, robfig/cron's is %s", expression, a, b)
 			}
 			at = a
 		}
