@@ -16,15 +16,16 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tactus-dev/tactus/internal/catalog"
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
 // fill makes schedules, each with some runs, and many more of the last one; and the log of their creation.
 const fill = `
-insert into tactus.schedules (id, name, version, enabled, trigger, policy, effective_from, trigger_set_at, created_at, updated_at, category, tags, definition, task)
+insert into tactus.schedules (id, name, version, enabled, trigger, policy, effective_from, trigger_set_at, created_at, updated_at, category, tags, definition, task, invalid_reason)
 select ('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'schedule ' || n, 1, n % 3 > 0, 'cron celery * * * * * UTC', '{}',
     t, t, t, t, 'category ' || n % 50, array['tag ' || n % 1000], format('{"name":"schedule %s","task_name":"app.task","cron_expression":"* * * * *","timezone":"UTC","kwargs":{"text":"%s"}}', n, repeat('x', 300))::json,
-    '{"task_name":"app.task"}'
+    '{"task_name":"app.task"}', case when n % 1000 = 7 then 'cron_syntax' end
 from generate_series(1, @schedules::int) n, lateral (select '2026-01-01'::timestamptz + n * interval '1 second') at (t);
 insert into tactus.runs (id, schedule_id, due_at, kind, status, schedule_version, fired_at, finished_at, error)
 select gen_random_uuid(), ('00000000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, due, 'scheduled',
@@ -36,7 +37,7 @@ select (3 + row_number() over (order by created_at) % 500)::text::xid8, 'schedul
 
 // size is how much there is: TACTUS_TEST_SCALE=full has 100 runs of each schedule and a million of one, eleven million in all.
 // Then, on two processors for which twenty others waited, half of the answers took, in milliseconds: a page 40 to 67, one of 1000
-// schedules 470, one of a task of all schedules 390, a schedule 11, its next due times 13, its history 6.
+// schedules 470, a schedule 11, its next due times 13, its history 6.
 func size() pgx.NamedArgs {
 	if os.Getenv("TACTUS_TEST_SCALE") == "full" {
 		return pgx.NamedArgs{"schedules": 100_000, "runs": 100, "busy": 1_000_000}
@@ -86,15 +87,18 @@ func TestCostsAreBounded(t *testing.T) {
 		{"GET", "/schedules?category=category+7", "", 200, page, 8, many},
 		{"GET", "/schedules?category=category+7&tag=tag+7&page=2", "", 200, page, 8, many},
 		{"GET", "/schedules?tag=tag+7", "", 200, page, 8, many},
-		{"GET", "/schedules?tag=none", "", 200, page, 8, many},
-		{"GET", "/schedules?q=EDULE+9", "", 200, 3 * page, 8, many},
-		{"GET", "/schedules?q=nothing", "", 200, 3 * page, 8, many},
-		{"GET", "/schedules?invalid=true", "", 200, 3 * page, 8, all},
-		{"GET", "/schedules?task_name=app.task", "", 200, 3 * page, 8, all},
-		{"GET", "/schedules?task_name=app.task&page=1500", "", 200, 3 * page, 8, all},
-		{"GET", "/schedules?task_name=none", "", 200, 3 * page, 8, all},
+		{"GET", "/schedules?tag=none", "", 200, page, 8, few},
+		{"GET", "/schedules?q=EDULE+9", "", 200, page, 8, many},
+		{"GET", "/schedules?q=nothing", "", 200, page, 8, many},
+		{"GET", "/schedules?q=schedule", "", 200, page, 8, many},
+		{"GET", "/schedules?invalid=true", "", 200, page, 8, few},
+		{"GET", "/schedules?invalid=false", "", 200, page, 8, many},
+		{"GET", "/schedules?invalid=false&page=1500", "", 200, 2 * page, 8, all},
+		{"GET", "/schedules?task_name=app.task", "", 200, page, 8, many},
+		{"GET", "/schedules?task_name=app.task&page=1500", "", 200, 2 * page, 8, all},
+		{"GET", "/schedules?task_name=none", "", 200, page, 8, few},
 		{"GET", "/schedules?page=3000", "", 200, page, 8, many},
-		{"GET", "/schedules?name=schedule+77", "", 200, page, 8, many},
+		{"GET", "/schedules?name=schedule+77", "", 200, page, 8, few},
 		{"GET", busy, "", 200, page, 4, few},
 		{"GET", busy + "/next", "", 200, page, 4, few},
 		{"GET", busy + "/next?n=1000", "", 200, 2 * page, 16, few},
@@ -141,14 +145,19 @@ func TestCostsAreBounded(t *testing.T) {
 		busyness := max(1, float64(max(earlier, s.yardstick(t)))/float64(rest))
 		slices.Sort(took)
 		mib := (after.TotalAlloc - before.TotalAlloc) / rounds >> 20
-		t.Logf("%-60s best %8s p50 %8s p95 %8s %3d MiB", name, tenths(took[0]), tenths(took[rounds/2]), tenths(took[rounds-1]), mib)
+		blocks := watched.blocks(t, c.method, c.path, c.body)
+		t.Logf("%-60s best %8s p50 %8s p95 %8s %3d MiB %6d blocks", name, tenths(took[0]), tenths(took[rounds/2]), tenths(took[rounds-1]), mib, blocks)
 		// The best, and far from the bound: other tests have the processors, too. What has no bound is off by tens.
-		if blocks := watched.blocks(t, c.method, c.path, c.body); blocks > c.blocks {
+		if blocks > c.blocks {
 			t.Errorf("%s: PostgreSQL looks at %d blocks, at most %d", name, blocks, c.blocks)
 		}
 		if float64(took[0]) > slack*busyness*float64(c.most) || mib > c.mib {
 			t.Errorf("%s: %s (at most %.1f times %s), %d MiB (at most %d)", name, tenths(took[0]), slack*busyness, c.most, mib, c.mib)
 		}
+	}
+	watched.seen.Store(0)
+	if n, err := catalog.New(watched.pool).Invalid(t.Context()); err != nil || n != 100 || watched.seen.Load() > few {
+		t.Errorf("the metric of invalid schedules is %d and looks at %d blocks: %v", n, watched.seen.Load(), err)
 	}
 }
 
@@ -187,11 +196,23 @@ func TestPagesAreBounded(t *testing.T) {
 		from tactus.schedules, generate_series(1, 150) n`); err != nil {
 		t.Fatal(err)
 	}
-	if a := s.do(t, "GET", "/schedules?per_page=1000", ""); a.status != 422 || a.member(t, "code") != "page_too_large" {
+	if a := s.inTime(t, "/schedules?per_page=1000"); a.status != 422 || a.member(t, "code") != "page_too_large" {
 		t.Errorf("%d %.300s", a.status, a.body)
 	}
-	s.do(t, "GET", "/schedules?per_page=50", "").want(t, 200)
+	s.inTime(t, "/schedules?per_page=50").want(t, 200)
 	s.do(t, "GET", "/schedules/"+first.member(t, "id"), "").want(t, 200)
+}
+
+// inTime asks until the answer is not that a request took too long, which depends on what else the machine does.
+func (s service) inTime(t *testing.T, path string) (a answer) {
+	t.Helper()
+	testenv.Eventually(t, "there is an answer", func() error {
+		if a = s.do(t, "GET", path, ""); a.status == http.StatusServiceUnavailable {
+			return errors.New(a.body)
+		}
+		return nil
+	})
+	return a
 }
 
 // TestStreamsAreLimited opens more streams of events than a client may have.

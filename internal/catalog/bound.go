@@ -11,8 +11,9 @@ import (
 
 // How far totals are counted. What there is more of is told as so many.
 const (
-	MaxCount    = 100_000 // schedules
-	MaxRunCount = 10_000  // runs of one schedule
+	MaxCount      = 100_000 // schedules
+	MaxMatchCount = 10_000  // schedules whose rows have to be looked at
+	MaxRunCount   = 10_000  // runs of one schedule
 )
 
 // maxPage is how many bytes of documents one answer may hold.

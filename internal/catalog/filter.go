@@ -3,7 +3,6 @@ package catalog
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -28,9 +27,7 @@ var chosen = `
     and (@invalid::boolean is null or (s.invalid_reason is not null or ` + beyondYears + `) = @invalid::boolean)
     and (@category::text = '' or s.category = @category)
     and (cardinality(@tags::text[]) = 0 or s.tags @> @tags::text[])
-    and (@task::text = '' or case when starts_with(s.task::text, @begins) then true
-        when @plain::boolean and strpos(s.task::text, @task) = 0 then false
-        else ` + sqlexpr.TaskName + ` = @task end)
+    and (@task::text = '' or left(` + sqlexpr.TaskName + `, 200) = @task)
     and (@name::text = '' or s.name = @name)
     and (@query::text = '' or strpos(lower(s.name), lower(@query)) > 0)`
 
@@ -46,7 +43,7 @@ order by s.created_at desc, s.id desc limit @limit::bigint offset @offset::bigin
 select s.id::text from tactus.schedules s where s.deleted_at is null` + chosen + `
 order by s.created_at, s.id limit @limit::bigint offset @offset::bigint`
 
-	// What no index knows is looked at once, for the page and for the total. The rows come out of found as they went in.
+	// What has to be looked at row by row is looked at once, for the page and for the total. The rows come out of found in order.
 	pageAndCount = fmt.Sprintf(`
 with found as materialized (
     select s.id from tactus.schedules s where s.deleted_at is null%s
@@ -55,13 +52,21 @@ with found as materialized (
 select array(select id::text from found limit @limit::bigint offset @offset::bigint), (select count(*) from found)`, chosen)
 )
 
-// find returns the ids of a page, and how many schedules are chosen, counted up to MaxCount. The few that have a tag are better
+// most is how far the chosen schedules are counted: less far where an index alone cannot tell that they are chosen.
+func (f Filter) most() int64 {
+	if f.Task != "" || f.Query != "" || f.Invalid != nil && !*f.Invalid {
+		return MaxMatchCount
+	}
+	return MaxCount
+}
+
+// find returns the ids of a page, and how many schedules are chosen, counted up to most. The few that have a tag are better
 // sorted than looked for in the order of all.
 func (f Filter) find(ctx context.Context, tx pgx.Tx) (page []string, total int64, err error) {
 	if _, err := tx.Exec(ctx, `set local enable_sort = on`); err != nil {
 		return nil, 0, err
 	}
-	if (f.Task != "" || f.Query != "" || f.Invalid != nil) && f.Offset+f.Limit <= MaxCount {
+	if f.most() < MaxCount && int64(f.Offset+f.Limit) <= f.most() {
 		err = tx.QueryRow(ctx, pageAndCount, pgx.QueryExecModeExec, f.args()).Scan(&page, &total)
 	} else {
 		page, total, err = f.findByIndex(ctx, tx)
@@ -70,7 +75,7 @@ func (f Filter) find(ctx context.Context, tx pgx.Tx) (page []string, total int64
 		return nil, 0, err
 	}
 	_, err = tx.Exec(ctx, `set local enable_sort = off`)
-	return page, min(total, MaxCount), err
+	return page, min(total, f.most()), err
 }
 
 // findByIndex walks to the page from the end that is nearer.
@@ -80,7 +85,7 @@ func (f Filter) findByIndex(ctx context.Context, tx pgx.Tx) (page []string, tota
 	}
 	sql, behind := pageOfSchedules, int(total)-f.Offset
 	switch {
-	case total > MaxCount: // there may be any number
+	case total > f.most(): // there may be any number
 	case behind <= 0:
 		return nil, total, nil
 	case behind < f.Offset:
@@ -96,17 +101,8 @@ func (f Filter) findByIndex(ctx context.Context, tx pgx.Tx) (page []string, tota
 }
 
 func (f Filter) args() pgx.NamedArgs {
-	plain, begins := isPlain(f.Task), "not JSON"
-	if plain {
-		begins = `{"task_name":"` + f.Task + `"` // as nearly all documents are written; what begins so need not be parsed
-	}
 	return pgx.NamedArgs{
 		"enabled": f.Enabled, "invalid": f.Invalid, "category": f.Category, "tags": append([]string{}, f.Tags...),
-		"task": f.Task, "plain": plain, "begins": begins, "name": f.Name, "query": f.Query, "limit": f.Limit, "offset": f.Offset, "most": MaxCount + 1,
+		"task": f.Task, "name": f.Name, "query": f.Query, "limit": f.Limit, "offset": f.Offset, "most": f.most() + 1,
 	}
-}
-
-// isPlain reports whether a text stands in JSON as it is: then looking for it spares reading most documents.
-func isPlain(text string) bool {
-	return !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' || strings.ContainsRune(`"\/<>&`, r) })
 }

@@ -51,7 +51,7 @@ type Record struct {
 	SuccessRate   *float64          `json:"success_rate,omitempty" doc:"Of the newest runs whose end is known, the part that succeeded."`
 }
 
-// List returns the chosen schedules, newest first, and how many there are in all, counted up to MaxCount.
+// List returns the chosen schedules, newest first, and how many there are in all, counted as far as the filter allows.
 func (c *Catalog) List(ctx context.Context, f Filter) (entries []Entry, total int64, err error) {
 	err = c.read(ctx, func(tx pgx.Tx) error {
 		var page []string
@@ -170,10 +170,8 @@ func (c *Catalog) Invalid(ctx context.Context) (n int64, err error) {
 	return n, nil
 }
 
-// countInvalid has an index for each of its parts.
-var countInvalid = `
-select (select count(*) from tactus.schedules where invalid_reason is not null and deleted_at is null) +
-    (select count(*) from tactus.schedules s where invalid_reason is null and deleted_at is null and (` + beyondYears + `))`
+// countInvalid has an index of its own.
+var countInvalid = `select count(*) from tactus.schedules s where s.deleted_at is null and (s.invalid_reason is not null or ` + beyondYears + `)`
 
 func (r entryRow) entry() (Entry, error) {
 	e := Entry{Schedule: domain.Schedule{
