@@ -250,7 +250,7 @@ func (p *parser) setYears(years *yearSet, canonical string) {
 
 func (p *parser) finish() (Spec, error) {
 	p.warn()
-	if _, ever := p.spec.nextWall(0, p.spec.reach()); !ever {
+	if _, ever := p.spec.NextWall(0, p.spec.Reach()); !ever {
 		hint := "there is no such date within 40 years"
 		if p.spec.years != nil {
 			hint = "there is no such date in these years"

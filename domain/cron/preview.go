@@ -78,7 +78,7 @@ func (s Schedule) inGap(before, after segment) (wall int64, moved, ok bool) {
 	if start >= end {
 		return 0, false, false
 	}
-	wall, ok = s.spec.nextWall(start, end-start)
+	wall, ok = s.spec.NextWall(start, end-start)
 	return wall, s.runAfter && end-start <= correction, ok && wall < end
 }
 

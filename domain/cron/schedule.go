@@ -34,13 +34,16 @@ const (
 	farthest = 1 << 40
 )
 
-// reach is how far, in seconds, a due time is looked for. Years end by themselves, however far they are.
-func (s *Spec) reach() int64 {
+// Reach implements Walls. Years end by themselves, however far they are.
+func (s *Spec) Reach() int64 {
 	if s.years != nil {
 		return 2 * farthest
 	}
 	return horizon
 }
+
+// Cadence implements Walls: it reports whether the hour does not matter.
+func (s *Spec) Cadence() bool { return s.cadence() }
 
 // correction is the size of a jump, in seconds, above which what it skips never existed: a change of the date line, not
 // daylight saving.
@@ -48,7 +51,39 @@ const correction = 3 * hour
 
 // Schedule is a Spec in a zone. It is immutable, and small enough to copy.
 type Schedule struct {
-	spec     *Spec
+	spec *Spec
+	zoned
+}
+
+// Walls are wall times that recur, whatever rule yields them: seconds since 1970-01-01 00:00:00 of a clock on a wall.
+type Walls interface {
+	// NextWall is the first from the given one on, up to limit seconds later.
+	NextWall(from, limit int64) (int64, bool)
+	// Reach is how far, in seconds, to look for one.
+	Reach() int64
+	// Cadence reports whether they follow real time through a change of the clocks, when the policies say auto.
+	Cadence() bool
+}
+
+// Local is when walls are shown in a zone, by the same rules as a Schedule.
+type Local struct {
+	walls Walls
+	zoned
+}
+
+// Resolve binds walls to a zone. An empty policy is auto.
+func Resolve(walls Walls, location *time.Location, gap GapPolicy, overlap OverlapPolicy) Local {
+	return Local{walls, bindZone(location, gap, overlap, walls.Cadence())}
+}
+
+// Next is the first instant later than the given one.
+func (l Local) Next(after time.Time) (time.Time, bool) { return l.zoned.nextTime(l.walls, after) }
+
+// Prev is the last instant before the given one.
+func (l Local) Prev(before time.Time) (time.Time, bool) { return l.prevTime(l.walls, before) }
+
+// zoned is a zone with the policies by which its changes of clocks are met.
+type zoned struct {
 	location *time.Location
 	table    []segment // of the location
 	runAfter bool
@@ -57,7 +92,10 @@ type Schedule struct {
 
 // In binds a spec to a zone. An empty policy is auto.
 func (s Spec) In(location *time.Location, gap GapPolicy, overlap OverlapPolicy) Schedule {
-	cadence := s.cadence()
+	return Schedule{&s, bindZone(location, gap, overlap, s.cadence())}
+}
+
+func bindZone(location *time.Location, gap GapPolicy, overlap OverlapPolicy, cadence bool) zoned {
 	if overlap == "" || overlap == OverlapAuto {
 		overlap = OverlapFirst
 		if cadence {
@@ -65,34 +103,38 @@ func (s Spec) In(location *time.Location, gap GapPolicy, overlap OverlapPolicy) 
 		}
 	}
 	runAfter := gap == GapRunAfter || (gap == "" || gap == GapAuto) && !cadence
-	return Schedule{&s, location, tableOf(location), runAfter, overlap}
+	return zoned{location, tableOf(location), runAfter, overlap}
 }
 
 // Spec is what the schedule was made of.
 func (s Schedule) Spec() Spec { return *s.spec }
 
 // Next is the first due time after the instant, in the schedule's zone; false when there is none within Horizon.
-func (s Schedule) Next(after time.Time) (time.Time, bool) {
-	u, ok := s.next(after.Unix())
+func (s Schedule) Next(after time.Time) (time.Time, bool) { return s.nextTime(s.spec, after) }
+
+// Prev is the last due time before the instant; false when there is none within Horizon.
+func (s Schedule) Prev(before time.Time) (time.Time, bool) { return s.prevTime(s.spec, before) }
+
+func (z *zoned) nextTime(w Walls, after time.Time) (time.Time, bool) {
+	u, ok := z.next(w, after.Unix())
 	if !ok {
 		return time.Time{}, false
 	}
-	return time.Unix(u, 0).In(s.location), true
+	return time.Unix(u, 0).In(z.location), true
 }
 
-// Prev is the last due time before the instant; false when there is none within Horizon.
-func (s Schedule) Prev(before time.Time) (time.Time, bool) {
+func (z *zoned) prevTime(w Walls, before time.Time) (time.Time, bool) {
 	end := before.Unix()
 	if before.Nanosecond() > 0 {
 		end++ // due times are whole seconds
 	}
 	// Next rises with its argument, so the last due time before end is Next of the greatest u for which it is before
 	// end. Gallop back until there is one, then bisect.
-	reach := s.spec.reach()
+	reach := w.Reach()
 	for back := int64(60); ; back *= 8 {
 		back = min(back, reach)
-		if due, ok := s.next(max(end-back, -farthest)); ok && due < end {
-			return time.Unix(s.latest(due, end), 0).In(s.location), true
+		if due, ok := z.next(w, max(end-back, -farthest)); ok && due < end {
+			return time.Unix(z.latest(w, due, end), 0).In(z.location), true
 		}
 		if back == reach {
 			return time.Time{}, false
@@ -102,10 +144,10 @@ func (s Schedule) Prev(before time.Time) (time.Time, bool) {
 
 // latest is the last due time before end, given an earlier or equal one. From low on, due times before end may follow;
 // from high on, none does. A due time may follow low by one second, so low itself is asked too.
-func (s Schedule) latest(due, end int64) int64 {
+func (z *zoned) latest(w Walls, due, end int64) int64 {
 	for low, high := due, end; low < high; {
 		mid := low + (high-low)/2
-		if next, ok := s.next(mid); ok && next < end {
+		if next, ok := z.next(w, mid); ok && next < end {
 			due, low = next, next
 		} else {
 			high = mid
@@ -127,20 +169,20 @@ func (s Schedule) Between(after, until time.Time) iter.Seq[time.Time] {
 
 // next works on Unix seconds. It looks for the next matching wall time, then asks whether, and when, the zone shows it.
 // Every turn of the loop moves to a later segment, and no segment is looked at twice.
-func (s Schedule) next(after int64) (int64, bool) {
-	if s.spec.months == 0 || after < -farthest || after > farthest {
+func (z *zoned) next(w Walls, after int64) (int64, bool) {
+	if after < -farthest || after > farthest {
 		return 0, false
 	}
-	limit := after + s.spec.reach()
-	seg := s.segmentAt(after)
-	from := s.afterRepeated(seg, after+1+seg.offset)
+	limit := after + w.Reach()
+	seg := z.segmentAt(after)
+	from := z.afterRepeated(seg, after+1+seg.offset)
 	for {
-		wall, ok := s.spec.nextWall(from, limit+seg.offset-from)
+		wall, ok := w.NextWall(from, limit+seg.offset-from)
 		if !ok || wall-seg.offset > limit {
 			return 0, false
 		}
 		if wall-seg.offset < seg.end {
-			if due := wall - seg.offset; s.overlap != OverlapSecond || !s.repeatedLater(seg, wall) {
+			if due := wall - seg.offset; z.overlap != OverlapSecond || !z.repeatedLater(seg, wall) {
 				return due, true
 			}
 		}
@@ -150,34 +192,34 @@ func (s Schedule) next(after int64) (int64, bool) {
 		if far := wall - seg.offset - 2*day; far > seg.end && from-seg.offset < seg.end-2*day {
 			// Nothing matches before wall, and the end of this segment repeats nothing from before from: no need to
 			// visit the segments on the way.
-			seg = s.segmentAt(far)
-			from = s.afterRepeated(seg, far+seg.offset)
+			seg = z.segmentAt(far)
+			from = z.afterRepeated(seg, far+seg.offset)
 			continue
 		}
-		following := s.segmentAt(seg.end)
+		following := z.segmentAt(seg.end)
 		gapStart, gapEnd := seg.end+seg.offset, seg.end+following.offset
-		if wall >= gapStart && wall < gapEnd && s.runAfter && gapEnd-gapStart <= correction {
+		if wall >= gapStart && wall < gapEnd && z.runAfter && gapEnd-gapStart <= correction {
 			return seg.end, true
 		}
-		seg, from = following, s.afterRepeated(following, gapEnd)
+		seg, from = following, z.afterRepeated(following, gapEnd)
 	}
 }
 
 // afterRepeated moves a wall time of the segment past those that the segment before has shown already, when only the
 // first showing counts.
-func (s Schedule) afterRepeated(seg segment, wall int64) int64 {
-	if s.overlap != OverlapFirst || wall-seg.offset > seg.start+2*day {
+func (z *zoned) afterRepeated(seg segment, wall int64) int64 {
+	if z.overlap != OverlapFirst || wall-seg.offset > seg.start+2*day {
 		return wall
 	}
-	return max(wall, seg.start+s.offsetBefore(seg))
+	return max(wall, seg.start+z.offsetBefore(seg))
 }
 
 // repeatedLater tells whether the segment after this one shows the wall time again.
-func (s Schedule) repeatedLater(seg segment, wall int64) bool {
+func (z *zoned) repeatedLater(seg segment, wall int64) bool {
 	if seg.end == ever || wall-seg.offset < seg.end-2*day {
 		return false
 	}
-	return wall >= seg.end+s.segmentAt(seg.end).offset
+	return wall >= seg.end+z.segmentAt(seg.end).offset
 }
 
 // ResolveLocal gives the instant of a wall time (whose own zone is not looked at); false when the zone skips it and gap

@@ -47,25 +47,25 @@ func walk(location *time.Location) []segment {
 }
 
 // segmentAt is the segment of an instant in the schedule's zone.
-func (s *Schedule) segmentAt(u int64) segment {
-	low, high := 0, len(s.table)
-	if u < s.table[0].start || u >= s.table[high-1].end {
-		return segmentAt(u, s.location)
+func (z *zoned) segmentAt(u int64) segment {
+	low, high := 0, len(z.table)
+	if u < z.table[0].start || u >= z.table[high-1].end {
+		return segmentAt(u, z.location)
 	}
 	for high-low > 1 {
-		if mid := (low + high) / 2; s.table[mid].start <= u {
+		if mid := (low + high) / 2; z.table[mid].start <= u {
 			low = mid
 		} else {
 			high = mid
 		}
 	}
-	return s.table[low]
+	return z.table[low]
 }
 
 // offsetBefore is the offset just before a segment.
-func (s *Schedule) offsetBefore(seg segment) int64 {
+func (z *zoned) offsetBefore(seg segment) int64 {
 	if seg.start == never {
 		return seg.offset
 	}
-	return s.segmentAt(seg.start - 1).offset
+	return z.segmentAt(seg.start - 1).offset
 }

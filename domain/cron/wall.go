@@ -10,8 +10,11 @@ const (
 	day  = 24 * hour
 )
 
-// nextWall is the first matching wall time from the given one on, up to limit seconds later.
-func (s *Spec) nextWall(from, limit int64) (int64, bool) {
+// NextWall implements Walls. The zero Spec has none.
+func (s *Spec) NextWall(from, limit int64) (int64, bool) {
+	if s.months == 0 {
+		return 0, false
+	}
 	date, clock := floorDiv(from, day), from-floorDiv(from, day)*day
 	year, month, dom := civil(date)
 	if s.inMonth(year, month) && s.days.mask(length(year, month), weekday(date-int64(dom)+1))&(1<<dom) != 0 {
