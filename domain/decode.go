@@ -120,7 +120,7 @@ func decodeNumbers(raw json.RawMessage, value any) error {
 
 // alternatives lists groups of members of which a schedule has one.
 var alternatives = [][]string{
-	{"cron_expression", "interval_seconds", "run_at", "preset_name"},
+	{"cron_expression", "interval_seconds", "run_at", "rrule", "preset_name"},
 	{"queue", "stream"},
 	{"kwargs", "task_params"},
 }

@@ -16,6 +16,7 @@ type Definition struct {
 	CronExpression  string  `json:"cron_expression,omitempty" doc:"One trigger: a cron expression of 5 fields (6 with cron_seconds), or as cron_dialect has it."`
 	IntervalSeconds float64 `json:"interval_seconds,omitempty" doc:"One trigger: every so many whole seconds, counted from interval_anchor."`
 	RunAt           string  `json:"run_at,omitempty" doc:"One trigger: once, at this time."`
+	RRule           string  `json:"rrule,omitempty" doc:"One trigger: a recurrence of RFC 5545, lines such as DTSTART:20260105T093000 and RRULE:FREQ=WEEKLY;INTERVAL=2, with RDATE and EXDATE. Without DTSTART it begins at starts_at, or now."`
 	PresetName      string  `json:"preset_name,omitempty" doc:"One trigger: the name of a preset cron expression."`
 	CronDialect     string  `json:"cron_dialect,omitempty" enum:"celery,vixie,quartz,aws" doc:"celery ANDs the two day fields when both are restricted, vixie ORs them. quartz has 6 or 7 fields (seconds first, perhaps a year), aws has cron(...) with a year, rate(...) and at(...); in both 1 is Sunday, and one day field is ?."`
 	CronSeconds     bool    `json:"cron_seconds,omitempty" doc:"The expression has leading seconds; quartz has them anyway, aws never."`

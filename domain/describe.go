@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/tactus-dev/tactus/domain/cron"
+	"github.com/tactus-dev/tactus/domain/rrule"
 )
 
 // Describe returns in words when a normalized definition is due: "At 09:30, Monday to Friday, Asia/Tokyo". The language
@@ -18,6 +19,13 @@ func (d Definition) Describe(language string) string {
 		return say.once(d.RunAt)
 	case trigger.Every > 0:
 		return say.interval(cron.DescribeEvery(cron.Language(language), time.Duration(trigger.Every)*time.Second), anchor)
+	}
+	if d.RRule != "" {
+		rule, err := rrule.Parse(d.RRule)
+		if err != nil {
+			return "" // a fault, which is told elsewhere
+		}
+		return rule.Describe(language, d.Timezone)
 	}
 	spec, err := cron.Parse(d.CronExpression, cron.Options{Dialect: cron.Dialect(d.CronDialect), Seconds: d.CronSeconds})
 	if err != nil {

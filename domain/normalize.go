@@ -67,15 +67,16 @@ type normalizer struct {
 
 // Texts are no longer than this, in characters.
 const (
-	maxName = 200 // and all that has no bound of its own
-	maxText = 2_000
-	maxCron = 1_000
-	maxTime = 64
-	maxTags = 50
+	maxName  = 200 // and all that has no bound of its own
+	maxText  = 2_000
+	maxCron  = 1_000
+	maxTime  = 64
+	maxRRule = 8_000
+	maxTags  = 50
 )
 
 // longer are the members whose texts may be longer than a name.
-var longer = map[string]int{"description": maxText, "cron_expression": maxCron}
+var longer = map[string]int{"description": maxText, "cron_expression": maxCron, "rrule": maxRRule}
 
 func (n *normalizer) name() {
 	n.Name = strings.TrimSpace(n.Name)
@@ -110,9 +111,11 @@ func (n *normalizer) texts() {
 	for field, text := range map[string]*string{
 		"category": &n.Category, "description": &n.Description, "exchange": &n.Exchange, "name": &n.Name,
 		"queue": &n.Queue, "routing_key": &n.RoutingKey, "shadow": &n.Shadow, "stream": &n.Stream, "task_name": &n.TaskName,
-		"cron_expression": &n.CronExpression, "timezone": &n.Timezone,
+		"cron_expression": &n.CronExpression, "rrule": &n.RRule, "timezone": &n.Timezone,
 	} {
-		if i := strings.IndexFunc(*text, func(r rune) bool { return r < ' ' && r != '\n' && r != '\t' || r == 0x7f }); i >= 0 {
+		if i := strings.IndexFunc(*text, func(r rune) bool {
+			return r < ' ' && r != '\n' && r != '\t' && (r != '\r' || field != "rrule") || r == 0x7f
+		}); i >= 0 {
 			code := "text_invalid"
 			if field == "name" {
 				code = "name_invalid"

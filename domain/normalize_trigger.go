@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/tactus-dev/tactus/domain/cron"
+	"github.com/tactus-dev/tactus/domain/rrule"
 	"github.com/tactus-dev/tactus/domain/zone"
 )
 
@@ -19,6 +20,7 @@ func (n *normalizer) trigger() {
 		return
 	}
 	n.parseCron()
+	n.parseRRule()
 	location, ok := n.location()
 	if !ok {
 		return
@@ -29,6 +31,9 @@ func (n *normalizer) trigger() {
 	n.EndsAt = n.instant("ends_at", n.EndsAt, location)
 	if n.faults.err() != nil {
 		return
+	}
+	if n.RRule != "" {
+		n.RRule = n.canonicalRRule(location)
 	}
 	if n.IntervalSeconds != 0 && n.IntervalAnchor == "" {
 		n.IntervalAnchor = n.phase()
@@ -97,9 +102,12 @@ func (n *normalizer) oneTrigger() bool {
 	if n.RunAt != "" {
 		given = append(given, "run_at")
 	}
+	if n.RRule != "" {
+		given = append(given, "rrule")
+	}
 	switch len(given) {
 	case 0:
-		n.faults.add("trigger_missing", "", "say when: give one of cron_expression, interval_seconds, run_at, preset_name")
+		n.faults.add("trigger_missing", "", "say when: give one of cron_expression, interval_seconds, run_at, rrule, preset_name")
 	case 1:
 		return n.intervalInRange("/interval_seconds")
 	default:
@@ -212,6 +220,12 @@ func TriggerFault(err error) *Error {
 	if e, ok := errors.AsType[*cron.Error](err); ok {
 		return &Error{Kind: Invalid, Code: e.Code, Field: "/cron_expression", Message: e.Error()}
 	}
+	if e, ok := errors.AsType[*rrule.Error](err); ok {
+		return &Error{Kind: Invalid, Code: e.Code, Field: "/rrule", Message: e.Error()}
+	}
+	if e, ok := errors.AsType[rrule.Errors](err); ok {
+		return &Error{Kind: Invalid, Code: rrule.CodeSyntax, Field: "/rrule", Message: e.Error()}
+	}
 	code := "timezone_unknown"
 	if errors.Is(err, zone.ErrAbbreviation) {
 		code = "timezone_abbreviation"
@@ -279,7 +293,7 @@ func (n *normalizer) dueTimes() {
 	trigger, anchor := n.Definition.Trigger()
 	recurrence, err := trigger.Recurrence(anchor)
 	if err != nil {
-		n.cronFault("/cron_expression", err)
+		n.faults = append(n.faults, TriggerFault(err))
 		return
 	}
 	if n.sameTrigger() {
@@ -293,6 +307,10 @@ func (n *normalizer) dueTimes() {
 	first, ok := Policy{StartsAt: starts, EndsAt: ends}.Next(recurrence, after)
 	if !ok {
 		if _, ever := recurrence.Next(after); !ever {
+			if n.RRule != "" {
+				n.faults.add(rrule.CodeNeverFires, "/rrule", "it is not due any more: its last time is past")
+				return
+			}
 			n.faults.add("cron_never_fires", "/cron_expression", "%q is not due any more, or not within 40 years", n.CronExpression)
 			return
 		}
@@ -317,6 +335,9 @@ func timing(d Definition) string {
 	trigger, anchor := d.Trigger()
 	if spec, err := cron.Parse(trigger.Cron, cron.Options{Dialect: cron.Dialect(trigger.Dialect), Seconds: trigger.Seconds}); err == nil {
 		trigger.Cron = spec.String()
+	}
+	if trigger.Dialect == recurrenceDialect {
+		trigger.Cron = rrule.Canonical(trigger.Cron, time.Time{})
 	}
 	return fmt.Sprint(trigger, anchor.UnixMicro(), instant(d.StartsAt).UnixMicro(), instant(d.EndsAt).UnixMicro())
 }

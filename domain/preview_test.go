@@ -68,6 +68,16 @@ func TestPreview(t *testing.T) {
 			`{"due_times":["2027-01-01T12:00:00+09:00","2027-01-04T12:00:00+09:00"],"description":"2027年の月曜日から金曜日、12:00、Asia/Tokyo","marks":[],"warnings":[]}`,
 		},
 		{
+			"a recurrence", `{"rrule": "DTSTART;TZID=America/New_York:20260302T090000\nRRULE:FREQ=WEEKLY;INTERVAL=2;BYDAY=MO,FR\nEXDATE:20260306T090000"}`, "2026-03-01T00:00:00Z", 3, "",
+			`{"due_times":["2026-03-02T09:00:00-05:00","2026-03-16T09:00:00-04:00","2026-03-20T09:00:00-04:00"],
+				"description":"Every 2 weeks, on Monday and Friday, at 09:00, from 2026-03-02 09:00 on, except at 2026-03-06 09:00, America/New_York","marks":[],"warnings":[]}`,
+		},
+		{
+			"a recurrence that begins now, in Japanese", `{"rrule": "FREQ=MONTHLY;BYDAY=-1FR;BYHOUR=9;COUNT=2", "timezone": "Asia/Tokyo"}`, "2026-03-01T00:00:00Z", 3, "ja",
+			`{"due_times":["2026-03-27T09:00:00+09:00","2026-04-24T09:00:00+09:00"],
+				"description":"毎月、最後の金曜日(月内)、09:00、2026-03-01 09:00から、2回、Asia/Tokyo","marks":[],"warnings":[]}`,
+		},
+		{
 			"of AWS", `{"cron_expression": "cron(0 12 ? * MON-FRI *)", "cron_dialect": "aws"}`, "2026-03-01T00:00:00Z", 1, "",
 			`{"due_times":["2026-03-02T12:00:00Z"],"description":"At 12:00, Monday to Friday, UTC","marks":[],"warnings":[]}`,
 		},

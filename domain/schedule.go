@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tactus-dev/tactus/domain/cron"
+	"github.com/tactus-dev/tactus/domain/rrule"
 )
 
 // Schedule is a definition with an identity, a version and its times (UTC).
@@ -148,7 +149,7 @@ func (s Schedule) Last() (time.Time, bool) {
 	}
 	end := instant(s.EndsAt).Add(1)
 	if s.EndsAt == "" {
-		if !s.years() {
+		if !s.years() && s.RRule == "" {
 			return time.Time{}, false
 		}
 		end = time.Date(maxYear+1, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -156,6 +157,9 @@ func (s Schedule) Last() (time.Time, bool) {
 	recurrence, err := s.Recurrence()
 	if err != nil {
 		return time.Time{}, false
+	}
+	if _, more := recurrence.Next(end); more && s.EndsAt == "" {
+		return time.Time{}, false // a recurrence without an end
 	}
 	return recurrence.Prev(end)
 }
@@ -174,6 +178,9 @@ func (s Schedule) years() bool {
 func (s Schedule) Past() *Error {
 	if s.RunAt != "" {
 		return &Error{Kind: Invalid, Code: "at_in_past", Field: "/run_at", Message: s.RunAt + " is past: give a time to come"}
+	}
+	if s.RRule != "" && s.EndsAt == "" {
+		return &Error{Kind: Invalid, Code: rrule.CodeNeverFires, Field: "/rrule", Message: "the recurrence has no due times to come: its last one is past"}
 	}
 	if s.EndsAt == "" {
 		return &Error{Kind: Invalid, Code: cron.CodeNeverFires, Field: "/cron_expression", Message: s.CronExpression + " has no due times to come: its years are past"}

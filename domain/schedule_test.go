@@ -27,7 +27,7 @@ var edits = map[bool]map[string]string{
 	},
 	true: {
 		"cron_expression": `"0 10 * * *"`, "interval_seconds": `90`, "run_at": `"2026-05-01T00:00:00Z"`, "preset_name": `"daily_noon"`,
-		"cron_dialect": `"vixie"`, "timezone": `"Europe/Berlin"`, "dst_gap": `"skip"`, "dst_overlap": `"both"`,
+		"rrule": `"FREQ=WEEKLY;INTERVAL=2"`, "cron_dialect": `"vixie"`, "timezone": `"Europe/Berlin"`, "dst_gap": `"skip"`, "dst_overlap": `"both"`,
 		"starts_at": `"2026-05-01T00:00:00Z"`, "ends_at": `"2028-05-01T00:00:00Z"`,
 	},
 }

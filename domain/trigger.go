@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tactus-dev/tactus/domain/cron"
+	"github.com/tactus-dev/tactus/domain/rrule"
 	"github.com/tactus-dev/tactus/domain/zone"
 )
 
@@ -31,6 +32,10 @@ type Trigger struct {
 	Once     bool   `json:"once,omitempty"`
 }
 
+// recurrenceDialect marks a trigger whose Cron is a recurrence of RFC 5545: a field of its own would make all triggers
+// larger.
+const recurrenceDialect = "rrule"
+
 // Trigger returns the canonical trigger of a normalized definition, and its anchor: the phase of an interval
 // (zero when it is the time of creation) or the instant of run_at.
 func (d Definition) Trigger() (Trigger, time.Time) {
@@ -39,6 +44,8 @@ func (d Definition) Trigger() (Trigger, time.Time) {
 		return Trigger{Once: true}, instant(d.RunAt)
 	case d.IntervalSeconds != 0:
 		return Trigger{Every: int64(d.IntervalSeconds)}, instant(d.IntervalAnchor)
+	case d.RRule != "":
+		return Trigger{Cron: d.RRule, Dialect: recurrenceDialect, Timezone: d.Timezone, Gap: d.DSTGap, Overlap: d.DSTOverlap}, time.Time{}
 	default:
 		return Trigger{
 			Cron: d.CronExpression, Dialect: d.CronDialect, Seconds: d.CronSeconds,
@@ -61,19 +68,38 @@ func (t Trigger) String() string {
 	return string(text)
 }
 
-// Recurrence compiles the trigger. The anchor is that of an interval or of Once; cron has none.
+// Recurrence compiles the trigger. The anchor is that of an interval or of Once; the others have none.
 func (t Trigger) Recurrence(anchor time.Time) (Recurrence, error) {
+	return t.recurrence(anchor, zone.Load)
+}
+
+// RecurrenceIn compiles a trigger of local times with the data of a zone that may be another release's.
+func (t Trigger) RecurrenceIn(location *time.Location) (Recurrence, error) {
+	return t.recurrence(time.Time{}, func(string) (*time.Location, error) { return location, nil })
+}
+
+func (t Trigger) recurrence(anchor time.Time, load func(string) (*time.Location, error)) (Recurrence, error) {
 	switch {
 	case t.Once:
 		return Once(anchor), nil
 	case t.Every > 0:
 		return Interval{Anchor: anchor, Every: time.Duration(t.Every) * time.Second}, nil
+	case t.Dialect == recurrenceDialect:
+		rule, err := rrule.Parse(t.Cron)
+		if err != nil {
+			return nil, err
+		}
+		location, err := load(t.Timezone)
+		if err != nil {
+			return nil, err
+		}
+		return rule.In(location, time.Time{}, cron.GapPolicy(t.Gap), cron.OverlapPolicy(t.Overlap))
 	}
 	spec, err := cron.Parse(t.Cron, cron.Options{Dialect: cron.Dialect(t.Dialect), Seconds: t.Seconds})
 	if err != nil {
 		return nil, err
 	}
-	location, err := zone.Load(t.Timezone)
+	location, err := load(t.Timezone)
 	if err != nil {
 		return nil, err
 	}

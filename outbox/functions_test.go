@@ -55,6 +55,8 @@ var definitions = []string{
 	`{"name": "\u00a0n\u3000", "task_name": "\ta\n", "interval_seconds": 60, "priority": 100}`,
 	`{"name": "n", "task_name": "a", "interval_seconds": 60, "effective_from": "x", "trigger_set_at": "x", "message": "x", "warnings": [1]}`,
 	`{"task_name": "unnamed", "cron_expression": "0 9 * * *"}`,
+	`{"name": "n", "task_name": "a", "rrule": "DTSTART:20260105T093000\nRRULE:FREQ=WEEKLY;INTERVAL=2;BYDAY=MO", "timezone": "Asia/Tokyo"}`,
+	`{"name": "n", "task_name": "a", "rrule": "\r\n freq=monthly;bymonthday=-1; \r\nEXDATE;VALUE=DATE-TIME:20270131T000000,20270228T000000\r\ndtstart;value=date:20260105\n", "dst_gap": "skip"}`,
 	`{"name": "n", "task_name": "a", "cron_expression": "0 0 12 ? * MON-fri,L 2026/2", "cron_dialect": "quartz"}`,
 	`{"name": "n", "task_name": "a", "cron_expression": "0 /15 12 L-3W * ? *", "cron_dialect": "quartz", "cron_seconds": true}`,
 	`{"name": "n", "task_name": "a", "cron_expression": " cron( 0 12 ? *  6L 2026-2099 )", "cron_dialect": "aws"}`,

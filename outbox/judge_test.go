@@ -28,13 +28,17 @@ func TestJudge(t *testing.T) {
 		`{"name": "queue", ` + ok + `, "stream": "ours"}`:                                                                         "target_ambiguous at /stream",
 		`{"name": "other", ` + ok + `, "stream": "theirs"}`:                                                                       "target_ambiguous at /stream",
 		`{"name": "good", ` + ok + `, "stream": "jobs:a", "timezone": "Asia/Tokyo"}`:                                              "",
+		`{"name": "rule", "task_name": "a", "rrule": "DTSTART:20260101T000000\nFREQ=FORTNIGHTLY"}`:                                "rrule_syntax at /rrule",
+		`{"name": "never", "task_name": "a", "rrule": "DTSTART:20260101T000000\nFREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30"}`:            "rrule_never_fires at /rrule",
+		`{"name": "years", "task_name": "a", "cron_expression": "0 0 12 * * ? 2025", "cron_dialect": "quartz"}`:                   "cron_never_fires at /cron_expression",
+		`{"name": "every second week", "task_name": "a", "rrule": "DTSTART:20260101T000000\nFREQ=WEEKLY;INTERVAL=2"}`:             "",
 		`{"name": "once", "task_name": "a", "run_at": "2126-05-01T09:00:01Z", "kwargs": {"a": "\u0000"}}`:                         "",
 		`{"name": "late", "task_name": "a", "interval_seconds": 60, "interval_anchor": "2020-01-01T00:00:00Z", "enabled": false}`: "",
 	} {
 		want[putSQL(t, pool, text)] = reason
 	}
-	if invalid, err := store.Judge(t.Context()); err != nil || invalid != 5 {
-		t.Errorf("%d are invalid, want 5, %v", invalid, err)
+	if invalid, err := store.Judge(t.Context()); err != nil || invalid != 8 {
+		t.Errorf("%d are invalid, want 8, %v", invalid, err)
 	}
 	for id, reason := range want {
 		s := checkHistory(t, pool, id)
@@ -43,7 +47,7 @@ func TestJudge(t *testing.T) {
 		}
 	}
 	var left, told int
-	if err := pool.QueryRow(t.Context(), `select (select count(*) from tactus.unjudged), (select count(*) from tactus.outbox where type = 'schedule.invalidated')`).Scan(&left, &told); err != nil || left != 0 || told != 5 {
+	if err := pool.QueryRow(t.Context(), `select (select count(*) from tactus.unjudged), (select count(*) from tactus.outbox where type = 'schedule.invalidated')`).Scan(&left, &told); err != nil || left != 0 || told != 8 {
 		t.Errorf("%d are not judged, %d were told, %v", left, told, err)
 	}
 	id := putSQL(t, pool, `{"name": "zone", `+ok+`, "timezone": "Asia/Tokyo"}`)

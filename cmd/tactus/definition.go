@@ -15,6 +15,7 @@ type definitionFlags struct {
 	Cron        string   `placeholder:"EXPRESSION" help:"Trigger: a cron expression."`
 	Every       float64  `placeholder:"SECONDS" help:"Trigger: every so many seconds."`
 	At          string   `placeholder:"TIME" help:"Trigger: once, at this time (RFC 3339, or local in --tz)."`
+	RRule       string   `name:"rrule" placeholder:"RULE" help:"Trigger: a recurrence of RFC 5545, such as FREQ=WEEKLY;INTERVAL=2 (lines: DTSTART, RRULE, RDATE, EXDATE)."`
 	Preset      string   `help:"Trigger: a preset."`
 	TZ          string   `name:"tz" placeholder:"ZONE" help:"Zone (IANA)."`
 	Dialect     string   `help:"Of the cron expression: celery, vixie, quartz or aws."`
@@ -38,7 +39,7 @@ func (f definitionFlags) definition() (map[string]any, error) {
 		}
 	}
 	for name, value := range map[string]string{
-		"name": f.Name, "description": f.Description, "category": f.Category, "cron_expression": f.Cron, "run_at": f.At,
+		"name": f.Name, "description": f.Description, "category": f.Category, "cron_expression": f.Cron, "run_at": f.At, "rrule": f.RRule,
 		"preset_name": f.Preset, "timezone": f.TZ, "cron_dialect": f.Dialect, "task_name": f.Task, "queue": f.Queue,
 		"stream": f.Stream, "misfire_policy": f.Misfire,
 	} {

@@ -11,7 +11,8 @@ import (
 )
 
 type previewCmd struct {
-	Cron     string `arg:"" help:"A cron expression."`
+	Cron     string `arg:"" optional:"" help:"A cron expression."`
+	RRule    string `name:"rrule" placeholder:"RULE" help:"A recurrence of RFC 5545 instead, such as FREQ=WEEKLY;INTERVAL=2."`
 	TZ       string `name:"tz" placeholder:"ZONE" help:"Zone (IANA; UTC unless the expression says TZ=)."`
 	After    string `placeholder:"TIME" help:"Due times after this (RFC 3339; now unless given)."`
 	N        int    `short:"n" default:"10" help:"How many, at most 1000."`
@@ -25,7 +26,7 @@ type previewCmd struct {
 
 // Run previews.
 func (c previewCmd) Run(to console) error {
-	if strings.TrimSpace(c.Cron) == "" {
+	if strings.TrimSpace(c.Cron) == "" && c.RRule == "" {
 		return usage("the cron expression is empty: want minute hour day-of-month month day-of-week, such as \"30 9 * * 1-5\"")
 	}
 	after := time.Now()
@@ -36,7 +37,7 @@ func (c previewCmd) Run(to console) error {
 		}
 	}
 	definition := domain.Definition{
-		CronExpression: c.Cron, CronDialect: c.Dialect, CronSeconds: c.Seconds, Timezone: c.TZ, DSTGap: c.Gap, DSTOverlap: c.Overlap,
+		CronExpression: c.Cron, RRule: c.RRule, CronDialect: c.Dialect, CronSeconds: c.Seconds, Timezone: c.TZ, DSTGap: c.Gap, DSTOverlap: c.Overlap,
 	}
 	p, err := definition.Preview(domain.Ask{After: after, N: c.N, Language: c.Language}, "UTC")
 	if err != nil {

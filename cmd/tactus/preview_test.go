@@ -61,6 +61,16 @@ func TestPreviewTable(t *testing.T) {
 	}
 }
 
+func TestPreviewOfARecurrence(t *testing.T) {
+	t.Parallel()
+	got := tactus(t, "schedule", "preview", "--tz", "Asia/Tokyo", "--after", "2026-01-01T00:00:00Z", "-n", "3", "--rrule", "FREQ=WEEKLY;INTERVAL=2;BYDAY=MO;BYHOUR=9;BYMINUTE=30")
+	for _, want := range []string{"Every 2 weeks, on Monday, at 09:30", "2026-01-12T09:30:00+09:00", "2026-01-26T09:30:00+09:00", "2026-02-09T09:30:00+09:00"} {
+		if got.code != 0 || !strings.Contains(got.out, want) {
+			t.Errorf("%+v has no %s", got, want)
+		}
+	}
+}
+
 // TestPreviewRefuses holds that what cannot be previewed is a usage error that says what to do.
 func TestPreviewRefuses(t *testing.T) {
 	t.Parallel()

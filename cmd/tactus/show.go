@@ -72,6 +72,9 @@ func trigger(schedule map[string]any) string {
 	if at, ok := schedule["run_at"]; ok {
 		return "at " + text(at)
 	}
+	if rule, ok := schedule["rrule"]; ok {
+		return text(rule)
+	}
 	return text(schedule["cron_expression"])
 }
 

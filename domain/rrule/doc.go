@@ -21,7 +21,7 @@
 //
 // Where RFC 5545 leaves room, this package does as dateutil does: BYWEEKNO without BYDAY means all seven days. Where
 // dateutil departs from RFC 5545, it does not: numbered and plain days in one BYDAY are alternatives, and the first week
-// of FREQ=WEEKLY;BYSETPOS=... is a whole one.
+// of FREQ=WEEKLY;BYSETPOS=... is a whole one, and the last week of a year has its number whatever WKST says.
 //
 // # Cost
 //

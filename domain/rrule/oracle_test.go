@@ -21,25 +21,37 @@ type question struct {
 	Count int    `json:"count"` // 0 is none
 }
 
-// dateutil answers with the first due times of each recurrence.
+// dateutil answers with the first due times of each recurrence, or with null when it searches for too long: it looks at
+// UNTIL only when it has found something, and goes on to the year 9999 otherwise.
 const dateutil = `
-import json, sys
+import json, signal, sys
 from itertools import islice
 from dateutil.rrule import rrulestr
+class TooLong(Exception): pass
+def stop(*_): raise TooLong()
+signal.signal(signal.SIGVTALRM, stop)
 for line in sys.stdin:
     q = json.loads(line)
     try:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0.01)
         rule = rrulestr(q["text"].replace("%END%", ";UNTIL=" + q["until"]), forceset=True)
-        due = list(islice(rule, min(q["count"] or 40, 40)))
+        due = [t.strftime("%Y%m%dT%H%M%S") for t in islice(rule, min(q["count"] or 12, 12))]
+    except (TooLong, IndexError): # it fails on a 53rd Monday of a year that has 52
+        due = None
     except ValueError as e:
         if "empty" not in str(e):
             raise
-        due = []
-    print(json.dumps([t.strftime("%Y%m%dT%H%M%S") for t in due]))
+        due = None if "DATE:" in q["text"] else []
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+    print(json.dumps(due))
 `
 
-// oracleCases is how many rules are held against dateutil.
-const oracleCases = 1_000
+// oracleWanted is how many rules are held against dateutil; some more are asked for, because it gives up on some.
+const (
+	oracleWanted = 20_000
+	oracleCases  = oracleWanted + oracleWanted/6
+)
 
 // TestOracle holds random rules against dateutil, forwards by Next and backwards by Prev.
 func TestOracle(t *testing.T) {
@@ -69,11 +81,15 @@ func TestOracle(t *testing.T) {
 	if len(answers) != len(questions) {
 		t.Fatalf("%d answers", len(answers))
 	}
-	wrong, empty := 0, 0
+	wrong, empty, slow := 0, 0, 0
 	for i, answer := range answers {
 		var want []string
 		if err := json.Unmarshal([]byte(answer), &want); err != nil {
 			t.Fatal(err)
+		}
+		if want == nil {
+			slow++
+			continue
 		}
 		if len(want) == 0 {
 			empty++
@@ -84,13 +100,14 @@ func TestOracle(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d rules, %d of them never due, %d wrong", len(questions), empty, wrong)
-	if empty > oracleCases*2/3 {
-		t.Error("most rules are never due: they show little")
+	compared := len(questions) - slow
+	t.Logf("%d rules compared, %d of them never due, %d wrong", compared, empty, wrong)
+	if compared < oracleWanted || empty > compared/2 {
+		t.Errorf("want %d rules compared, and most of them due", oracleWanted)
 	}
 }
 
-// dues are the due times up to the end, at most 40. What Prev finds from the last of them back must be the same.
+// dues are the due times up to the end, at most 12. What Prev finds from the last of them back must be the same.
 func (q question) dues(t *testing.T) []string {
 	t.Helper()
 	end := ";UNTIL=" + q.Until
@@ -110,7 +127,7 @@ func (q question) dues(t *testing.T) []string {
 	limit, _ := time.Parse(layout, q.Until)
 	dues := []string{}
 	last := time.Time{}
-	for len(dues) < 40 {
+	for len(dues) < 12 {
 		at, ok := due.Next(last)
 		if !ok || q.Count > 0 && at.After(limit) {
 			break
@@ -163,7 +180,7 @@ func randomQuestion(r *rand.Rand) question {
 	add(4, "BYMONTH=%s", list(between(1, 12)))
 	weekNo := freq == rrule.Yearly && r.IntN(5) == 0
 	if weekNo {
-		parts = append(parts, "BYWEEKNO="+list(func() int { return max(either(53)(), -51) }))
+		parts = append(parts, "BYWEEKNO="+list(either(51))) // dateutil miscounts the weeks of the year before
 	}
 	if freq == rrule.Yearly || freq >= rrule.Hourly {
 		add(7, "BYYEARDAY=%s", list(either(366)))
@@ -197,7 +214,7 @@ func randomQuestion(r *rand.Rand) question {
 	q := question{Until: start.AddDate(0, 0, spans[freq]).Format(layout)}
 	q.Text = "DTSTART:" + start.Format(layout) + "\nRRULE:" + strings.Join(parts, ";") + "%END%"
 	if r.IntN(4) == 0 {
-		q.Count = 1 + r.IntN(45)
+		q.Count = 1 + r.IntN(15)
 		return q
 	}
 	near := func() string { return start.AddDate(0, 0, r.IntN(20)).Format(layout) }

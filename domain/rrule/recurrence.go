@@ -73,7 +73,7 @@ func (r Rule) walls(location *time.Location, start time.Time) (*walls, error) {
 	if w.count == 0 {
 		return w, nil
 	}
-	steps := 20 * most
+	steps := 4 * most
 	at := w.start - 1
 	for range w.count {
 		next, ok := w.next(at+1, farthest, &steps)

@@ -14,8 +14,9 @@ type walls struct {
 	picks []int32 // the seconds of a period of a day or less that BYSETPOS chooses; nil when it says nothing
 }
 
-// most bounds the steps of one search.
-const most = 5_000_000
+// most bounds the steps of one search, a step being a day or a period that is looked at: some 30 ms. A rule that names a
+// month is looked for up to the year 9999.
+const most = 500_000
 
 // farthest is the end of the year 9999.
 const farthest = 253_402_300_799
@@ -138,6 +139,9 @@ func (w *walls) nextClock(date, clock int64, steps *int) (int64, bool) {
 			continue
 		case unit < 3600 && w.minutes&(1<<(at/60%60)) == 0:
 			period = w.aligned((date*day + (at/60+1)*60) / unit)
+			continue
+		case unit < 60 && w.seconds&(1<<(at%60)) == 0:
+			period = w.aligned(period + 1)
 			continue
 		}
 		if second, ok := w.within(max(clock-at, 0)); ok && second < unit {

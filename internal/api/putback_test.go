@@ -23,6 +23,8 @@ var putBack = []string{
 	`{"name":"seconds","cron_expression":"0 0 9 * * *","cron_seconds":true,"task_name":"t","stream":"s","expires_seconds":60}`,
 	`{"name":"interval","interval_seconds":60,"interval_anchor":"2026-01-01T00:00:00Z","task_name":"t","task_params":{"a":1e5}}`,
 	`{"name":"once","run_at":"2199-01-01T00:00:00.123456Z","task_name":"t"}`,
+	`{"name":"recurrence","rrule":"FREQ=WEEKLY;INTERVAL=2;BYDAY=MO\nEXDATE:20991231T000000","timezone":"Asia/Tokyo","task_name":"t"}`,
+	`{"name":"quartz","cron_expression":"0 0 12 ? * MON-FRI 2026-2099","cron_dialect":"quartz","cron_seconds":true,"task_name":"t"}`,
 	`{"preset_name":"every_hour","task_name":"unnamed"}`,
 }
 

@@ -10,7 +10,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
-	"github.com/tactus-dev/tactus/domain/cron"
 	"github.com/tactus-dev/tactus/domain/zone"
 	"github.com/tactus-dev/tactus/internal/hostzones"
 )
@@ -162,20 +161,23 @@ func (w *Watch) tellMoved(c *changed) {
 
 // dueUnder returns when a trigger is due next, with the zone's former and present data.
 func dueUnder(trigger string, old *time.Location, now time.Time) (was, is time.Time, ok bool) {
-	var t domain.Trigger
-	if err := json.Unmarshal([]byte(trigger), &t); err != nil || t.Cron == "" {
-		return was, is, false
-	}
-	spec, err := cron.Parse(t.Cron, cron.Options{Dialect: cron.Dialect(t.Dialect), Seconds: t.Seconds})
-	if err != nil {
+	t, err := domain.ParseTrigger(trigger)
+	if err != nil || t.Timezone == "" {
 		return was, is, false
 	}
 	ours, err := zone.Load(t.Timezone)
 	if err != nil {
 		return was, is, false
 	}
-	gap, overlap := cron.GapPolicy(t.Gap), cron.OverlapPolicy(t.Overlap)
-	was, _ = spec.In(old, gap, overlap).Next(now)
-	is, _ = spec.In(ours, gap, overlap).Next(now)
+	before, err := t.RecurrenceIn(old)
+	if err != nil {
+		return was, is, false
+	}
+	after, err := t.RecurrenceIn(ours)
+	if err != nil {
+		return was, is, false
+	}
+	was, _ = before.Next(now)
+	is, _ = after.Next(now)
 	return was, is, true
 }
