@@ -24,6 +24,8 @@ type Config struct {
 	DatabaseURL string       // a server on which databases can be created; a server of our own if empty
 	RedisURL    string       // an empty database; a server of our own if empty
 	Quick       bool         // run one small round only
+	Schedules   int          // in the database whose endpoints are asked; as many as the constant says unless given
+	Runs        int          // in all, there
 	Say         func(string) // called with progress messages; may be nil
 }
 

@@ -22,6 +22,7 @@ func Sections() []Section {
 		{"writes", "what a change costs a writer", Writes},
 		{"relay", "from the log to Redis, and to who listens", relaySection},
 		{"beat", "load, memory, a burst of due times", beatSection},
+		{"api", "what each endpoint takes in a full database", Answers},
 	}
 }
 

@@ -15,7 +15,8 @@ import (
 const seedSchedules = `
 insert into tactus.schedules (id, name, version, enabled, trigger, anchor, policy, effective_from, trigger_set_at, created_at,
     updated_at, category, tags, definition, task)
-select gen_random_uuid(), 's' || n, 1, true, k.trigger, k.anchor, k.policy, at, at, at, at, '', '{}',
+select gen_random_uuid(), 's' || n, 1, true, k.trigger, k.anchor, k.policy, at, at, clock_timestamp(), at,
+    coalesce(k.definition::json->>'category', ''), array(select json_array_elements_text(k.definition::json->'tags')),
     (k.definition::jsonb || jsonb_build_object('name', 's' || n))::text::json, k.task::json
 from (select clock_timestamp() as at) one, generate_series(1, @n::bigint) n
 join unnest(@triggers::text[], @anchors::timestamptz[], @policies::text[], @definitions::text[], @tasks::text[])
