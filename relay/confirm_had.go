@@ -13,10 +13,10 @@ import (
 // read does not keep the epoch from beginning.
 func (l *lane) confirmHad(ctx context.Context, s settled) error {
 	last := s.mark.Last
-	if end := ID(s.life.End()); end.Compare(last) < 0 {
+	if end := s.life.End(); end.Compare(last) < 0 {
 		last = end
 	}
-	if !l.Tasks || s.mark.Epoch != s.life.Epoch || last.Compare(ID(s.life.Confirmed)) <= 0 {
+	if !l.Tasks || s.mark.Epoch != s.life.Epoch || last.Compare(s.life.Confirmed) <= 0 {
 		return nil
 	}
 	held, err := l.confirmUpTo(ctx, s, last)

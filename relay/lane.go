@@ -128,7 +128,7 @@ func (l *lane) measure(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
-	since, err := ledger.Oldest(ctx, l.db, l.Name, l.Topic, ledger.Place(now.Mark.Last))
+	since, err := ledger.Oldest(ctx, l.db, l.Name, l.Topic, now.Mark.Last)
 	if err == nil {
 		l.tally.lags(since)
 	}

@@ -65,7 +65,7 @@ func (l *lane) resumed(ctx context.Context, s settled) (b ledger.Batch, place in
 	if err == nil && (!found || b.Number != number) {
 		err = fmt.Errorf("batch %d: %w", number, errRowsGone)
 	}
-	if err == nil && !b.Has(ledger.Place{Batch: number, Seq: place}) {
+	if err == nil && !b.Has(ID{Batch: number, Seq: place}) {
 		err = l.recount(ctx, s.reader, b)
 	}
 	return b, place, err

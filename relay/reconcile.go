@@ -43,7 +43,7 @@ func reconcile(l ledger.Life, m Mark, tasks bool) verdict {
 }
 
 // ahead tells whether a sink has more than the log knows to have given.
-func ahead(l ledger.Life, m Mark) bool { return m.Last.Compare(ID(l.End())) > 0 }
+func ahead(l ledger.Life, m Mark) bool { return m.Last.Compare(l.End()) > 0 }
 
 // stray tells whether a sink is where only this epoch can have brought it, but not in this epoch.
 func stray(l ledger.Life, m Mark) bool {
@@ -56,7 +56,7 @@ func opening(l ledger.Life) ID { return ID{l.Opened, 0} }
 // reconcileEvents rewinds: what comes behind the sink's mark is published, for the first time or again.
 func reconcileEvents(l ledger.Life, m Mark) verdict {
 	switch {
-	case m.Epoch != l.Epoch && m.Last.Compare(ID(l.After)) < 0:
+	case m.Epoch != l.Epoch && m.Last.Compare(l.After) < 0:
 		return verdict{do: open, why: "the sink has lost something of an earlier epoch"}
 	case m.Last.Batch < l.Oldest && l.Oldest > l.Opened:
 		return verdict{do: open, why: "the sink has lost more than the batches that are kept"}
@@ -86,11 +86,11 @@ func reconcileTasks(l ledger.Life, m Mark) verdict {
 func lost(l ledger.Life, m Mark) bool {
 	switch m.Epoch {
 	case l.Epoch:
-		return m.Last.Compare(ID(l.Confirmed)) < 0
+		return m.Last.Compare(l.Confirmed) < 0
 	case "":
-		return l.After != ledger.Place{} || ID(l.Confirmed) != opening(l)
+		return l.After != ID{} || l.Confirmed != opening(l)
 	default:
-		return m.Last.Compare(ID(l.After)) < 0
+		return m.Last.Compare(l.After) < 0
 	}
 }
 
@@ -103,5 +103,5 @@ func from(l ledger.Life, m Mark, tasks bool) ID {
 	case l.Again > 0 && m.Last.Compare(ID{l.Again, 0}) >= 0:
 		return ID{l.Again, 0} // what came before was passed over
 	}
-	return ID(l.Confirmed)
+	return l.Confirmed
 }

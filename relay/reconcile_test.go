@@ -10,8 +10,8 @@ import (
 func TestReconcile(t *testing.T) {
 	t.Parallel()
 	life := ledger.Life{
-		Registered: true, Epoch: "e2", Same: true, Opened: 5, After: ledger.Place{Batch: 3, Seq: 2},
-		Confirmed: ledger.Place{Batch: 8, Seq: 1}, Oldest: 1, Newest: ledger.Batch{Number: 9, Rows: 4},
+		Registered: true, Epoch: "e2", Same: true, Opened: 5, After: ID{Batch: 3, Seq: 2},
+		Confirmed: ID{Batch: 8, Seq: 1}, Oldest: 1, Newest: ledger.Batch{Number: 9, Rows: 4},
 	}
 	with := func(change func(*ledger.Life)) ledger.Life {
 		l := life
@@ -49,7 +49,7 @@ func TestReconcile(t *testing.T) {
 			t.Errorf("%s: tasks %d, want %d", name, got, c.tasks)
 		}
 	}
-	fresh := ledger.Life{Registered: true, Epoch: "e1", Same: true, Opened: 1, Oldest: 1, Confirmed: ledger.Place{Batch: 1}, Newest: ledger.Batch{Number: 1, Rows: 3}}
+	fresh := ledger.Life{Registered: true, Epoch: "e1", Same: true, Opened: 1, Oldest: 1, Confirmed: ID{Batch: 1}, Newest: ledger.Batch{Number: 1, Rows: 3}}
 	if got := reconcile(fresh, Mark{}, true); got.do != begin || got.to != mark("e1", 1, 0) {
 		t.Errorf("a new sink of tasks: %+v", got)
 	}
@@ -60,7 +60,7 @@ func TestReconcile(t *testing.T) {
 
 func TestFrom(t *testing.T) {
 	t.Parallel()
-	l := ledger.Life{Epoch: "e", Confirmed: ledger.Place{Batch: 4, Seq: 2}}
+	l := ledger.Life{Epoch: "e", Confirmed: ID{Batch: 4, Seq: 2}}
 	if got := from(l, Mark{"e", ID{5, 1}}, false); got != (ID{5, 1}) {
 		t.Errorf("events go on behind %s", got)
 	}

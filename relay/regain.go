@@ -47,7 +47,7 @@ func (l *lane) regain(ctx context.Context, s settled) error {
 		again, page = again+n, lostPage{}
 		return err
 	}
-	for row, err := range l.between(ctx, s.reader, s.mark.Last, ID(s.life.Confirmed)) {
+	for row, err := range l.between(ctx, s.reader, s.mark.Last, s.life.Confirmed) {
 		if err != nil {
 			return err
 		}
@@ -63,8 +63,8 @@ func (l *lane) regain(ctx context.Context, s settled) error {
 	if err := flush(); err != nil {
 		return err
 	}
-	l.log.Warn("the sink has lost tasks behind its mark", "sink", l.Name, "at", s.mark.Last, "confirmed", ID(s.life.Confirmed), "handed_over_again", again)
-	return l.begin(ctx, s.mark, Mark{s.life.Epoch, ID(s.life.Confirmed)})
+	l.log.Warn("the sink has lost tasks behind its mark", "sink", l.Name, "at", s.mark.Last, "confirmed", s.life.Confirmed, "handed_over_again", again)
+	return l.begin(ctx, s.mark, Mark{s.life.Epoch, s.life.Confirmed})
 }
 
 // takes reports whether a row is for this sink.

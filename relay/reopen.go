@@ -58,7 +58,7 @@ func (l *lane) reopen(ctx context.Context, from int64, letters []int64) (bool, e
 	whole := ctx
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
-	place := ledger.Place(s.mark.Last)
+	place := s.mark.Last
 	had, err := l.had(ctx, place)
 	if err != nil {
 		return false, err
@@ -90,7 +90,7 @@ func (l *lane) owed(ctx context.Context, s settled) (int64, error) {
 			return 0, err
 		}
 	}
-	if (last.Number == b.Number || last.PartOf == b.Number) && (last.More || !last.Has(ledger.Place(s.mark.Last))) {
+	if (last.Number == b.Number || last.PartOf == b.Number) && (last.More || !last.Has(s.mark.Last)) {
 		return *b.From, nil
 	}
 	return 0, nil

@@ -135,7 +135,7 @@ func (l *lane) begin(ctx context.Context, at, to Mark) error {
 
 // again cuts the batch by which a sink of tasks goes on. The sink is moved to it afterwards, so it is not forgotten.
 func (l *lane) again(ctx context.Context, s settled, why string) error {
-	had, err := l.had(ctx, ledger.Place(s.life.Confirmed))
+	had, err := l.had(ctx, s.life.Confirmed)
 	if err != nil {
 		return err
 	}
@@ -144,13 +144,13 @@ func (l *lane) again(ctx context.Context, s settled, why string) error {
 		return err
 	}
 	if cut && b.Kind == ledger.AgainBatch {
-		l.log.Warn("tasks may be handed over again", "sink", l.Name, "reason", why, "at", s.mark.Last, "confirmed", ID(s.life.Confirmed), "batch", b.Number)
+		l.log.Warn("tasks may be handed over again", "sink", l.Name, "reason", why, "at", s.mark.Last, "confirmed", s.life.Confirmed, "batch", b.Number)
 	}
 	return nil
 }
 
 // had is the batch that a place is in, or the oldest when that is no longer kept.
-func (l *lane) had(ctx context.Context, p ledger.Place) (ledger.Batch, error) {
+func (l *lane) had(ctx context.Context, p ledger.ID) (ledger.Batch, error) {
 	b, found, err := ledger.BatchUpTo(ctx, l.db, l.Name, p.Batch)
 	if err == nil && !found {
 		b, found, err = ledger.BatchFrom(ctx, l.db, l.Name, 0)
@@ -168,7 +168,7 @@ func (l *lane) open(ctx context.Context, s settled, why string) error {
 	}
 	o := ledger.Opening{
 		Sink: l.Name, Topic: l.Topic, Was: s.life.Epoch, Epoch: rand.Text()[:10], Kind: ledger.EpochBatch,
-		Number: max(s.life.Newest.Number, s.mark.Last.Batch) + 1, After: ledger.Place(s.mark.Last), Previous: outbox.Nothing,
+		Number: max(s.life.Newest.Number, s.mark.Last.Batch) + 1, After: s.mark.Last, Previous: outbox.Nothing,
 		Patience: l.patience, Reason: why,
 		WentBack: s.life.Registered && (!s.life.Same || s.life.WentBack || ahead(s.life, s.mark)),
 	}
@@ -194,7 +194,7 @@ func (l *lane) open(ctx context.Context, s settled, why string) error {
 // reach tells an opening how far it goes back: events an hour behind what the sink has, tasks not at all. Where the log
 // does not know what the sink was given, tasks of the last Redeliver are handed over that do not say they were.
 func (l *lane) reach(ctx context.Context, s settled, o *ledger.Opening) error {
-	place, since := ledger.Place(s.mark.Last), s.life.Now.Add(-l.Redeliver)
+	place, since := s.mark.Last, s.life.Now.Add(-l.Redeliver)
 	switch {
 	case l.Tasks && lost(s.life, s.mark):
 		place, o.Kind, o.Since = s.life.Confirmed, ledger.AgainBatch, &since

@@ -1,39 +1,19 @@
 package relay
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"strconv"
-	"strings"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// ID numbers a message of a sink: its batch, and its place there, from 1. In a stream it is the entry's ID.
-type ID struct{ Batch, Seq int64 }
+// ID is the place of a message in a sink: its batch, and its row there. In a stream it is the entry's ID.
+type ID = ledger.ID
 
-// ParseID reads the text that String gave.
-func ParseID(text string) (ID, error) {
-	batch, seq, _ := strings.Cut(text, "-")
-	b, errB := strconv.ParseInt(batch, 10, 64)
-	s, errS := strconv.ParseInt(seq, 10, 64)
-	if errB != nil || errS != nil {
-		return ID{}, fmt.Errorf("parse ID %q: want BATCH-PLACE", text)
-	}
-	return ID{b, s}, nil
-}
-
-func (id ID) String() string {
-	return strconv.FormatInt(id.Batch, 10) + "-" + strconv.FormatInt(id.Seq, 10)
-}
-
-// Compare orders IDs by batch, then by place.
-func (id ID) Compare(other ID) int {
-	return cmp.Or(cmp.Compare(id.Batch, other.Batch), cmp.Compare(id.Seq, other.Seq))
-}
+// ParseID reads the text that ID.String gave.
+func ParseID(text string) (ID, error) { return ledger.ParseID(text) }
 
 // Mark is where a sink is: the epoch that it was last told of (empty when it knows none) and the ID of its last message.
 type Mark struct {

@@ -65,7 +65,7 @@ func (l *lane) prune(ctx context.Context, c *slowClock, keep time.Duration) (has
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
 	if !l.Tasks {
-		if err := ledger.Report(ctx, l.db, l.Name, s.life.Epoch, ledger.Place(s.mark.Last)); err != nil {
+		if err := ledger.Report(ctx, l.db, l.Name, s.life.Epoch, s.mark.Last); err != nil {
 			return false, before, err
 		}
 	}

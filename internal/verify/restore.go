@@ -60,7 +60,7 @@ func (c *checker) readRestores(ctx context.Context) error {
 // noticeAhead adds a restoration if the stream is ahead of the log, now that the log is read after the stream.
 func (c *checker) noticeAhead() {
 	if a := c.ahead; a != nil && c.life.Registered && c.ends.last.Compare(relay.ID(c.life.End())) > 0 {
-		a.Log, a.After = c.life.End(), ledger.Place(c.ends.last)
+		a.Log, a.After = c.life.End(), ledger.ID(c.ends.last)
 		c.restores = append(c.restores, a)
 		return
 	}

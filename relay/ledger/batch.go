@@ -12,9 +12,6 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// Place is a place in what a sink is given: a batch, and there a row, from 1. Place 0 is before the first row.
-type Place struct{ Batch, Seq int64 }
-
 // Batch is a numbered slice of a topic, cut for one sink. Once committed it never changes, and its rows read the same for ever.
 type Batch struct {
 	Number             int64
@@ -42,10 +39,10 @@ const (
 )
 
 // Has tells whether a sink that has come to a place has all of b.
-func (b Batch) Has(p Place) bool { return p.Batch > b.Number || p.Batch == b.Number && p.Seq >= b.Rows }
+func (b Batch) Has(p ID) bool { return p.Batch > b.Number || p.Batch == b.Number && p.Seq >= b.Rows }
 
 // After is the snapshot of what a sink has that has come to a place in b or behind it: whole batches only, of all their parts.
-func (b Batch) After(p Place) outbox.Snapshot {
+func (b Batch) After(p ID) outbox.Snapshot {
 	if b.Has(p) && !b.More {
 		return b.Snapshot
 	}

@@ -219,7 +219,7 @@ func TestEpochBeginsOnce(t *testing.T) {
 	second := next(t, r, l.Newest)
 	o := ledger.Opening{
 		Sink: sink, Topic: outbox.Schedules, Was: "e1", Epoch: "e2", Kind: ledger.EpochBatch, Number: 9,
-		Previous: second.Snapshot, After: ledger.Place{Batch: 2, Seq: 1}, Replay: 2,
+		Previous: second.Snapshot, After: ledger.ID{Batch: 2, Seq: 1}, Replay: 2,
 	}
 	made := make([]bool, 4)
 	var group sync.WaitGroup

@@ -23,19 +23,19 @@ type Life struct {
 	Same       bool            // it is the server and timeline on which the epoch began
 	WentBack   bool            // the newest batch has seen transactions that are still to come
 	Opened     int64           // the batch that began the epoch
-	After      Place           // where the sink was then
+	After      ID           // where the sink was then
 	Floor      int64           // up to this position, what was committed then is in that batch ...
 	Late       outbox.Snapshot // ... and what was not is what this snapshot lists as running ...
 	Seen       string          // ... less the rows at these positions, an int8range[]: they were committed, under the xid of another server
 	Stopped    string          // why a relay serves it no more; empty when one does
-	Confirmed  Place           // what the sink is known to have taken
+	Confirmed  ID           // what the sink is known to have taken
 	Oldest     int64           // the oldest batch that is kept
 	Again      int64           // the newest batch behind Confirmed that hands over again; 0 when there is none
 	Newest     Batch           // its Number is 0 when there is none
 }
 
 // End is behind the last row of the newest batch.
-func (l Life) End() Place { return Place{l.Newest.Number, l.Newest.Rows} }
+func (l Life) End() ID { return ID{l.Newest.Number, l.Newest.Rows} }
 
 // ReadLife reads what Postgres knows of a sink.
 func ReadLife(ctx context.Context, q outbox.Querier, sink string) (Life, error) {
@@ -89,7 +89,7 @@ where topic = @topic and ` + sqlexpr.NotSeen("had") + `
     and ` + sqlexpr.AfterOpening("floor", "late", "seen")
 
 // Oldest tells when the oldest row was written that a sink lacks which has come to a place; zero when it has all.
-func Oldest(ctx context.Context, q outbox.Querier, sink, topic string, p Place) (time.Time, error) {
+func Oldest(ctx context.Context, q outbox.Querier, sink, topic string, p ID) (time.Time, error) {
 	rows, err := q.Query(ctx, oldest, pgx.QueryExecModeExec, pgx.NamedArgs{"sink": sink, "topic": topic, "batch": p.Batch, "place": p.Seq})
 	if err != nil {
 		return time.Time{}, fmt.Errorf("read oldest row: %w", err)
@@ -110,7 +110,7 @@ type Opening struct {
 	Kind        BatchKind
 	Number      int64
 	Previous    outbox.Snapshot
-	After       Place         // where the sink is
+	After       ID         // where the sink is
 	Replay      int64         // from the oldest row of this batch on, less an hour; 0: no such row
 	From        int64         // from this position on; 0: no such row
 	Since       *time.Time    // what occurred since then; nil: no such row

@@ -64,7 +64,7 @@ func TestCutsInParts(t *testing.T) {
 		if again := positions(t, r, b); len(again) > 0 {
 			all = append(all, again...)
 		}
-		if had := b.After(ledger.Place{Batch: b.Number, Seq: b.Rows}); b.More && had != b.Previous {
+		if had := b.After(ledger.ID{Batch: b.Number, Seq: b.Rows}); b.More && had != b.Previous {
 			t.Errorf("who has part %d is taken to have all of it", b.Number)
 		}
 	}

@@ -16,7 +16,7 @@ update tactus.relay_sinks set confirmed_batch = @batch::bigint, confirmed_place 
 where sink = @sink and epoch = @epoch and (confirmed_batch, confirmed_place) is distinct from (@batch::bigint, @place::bigint)`
 
 // Report keeps how far a sink of events has come, as it says itself.
-func Report(ctx context.Context, q outbox.Querier, sink, epoch string, p Place) error {
+func Report(ctx context.Context, q outbox.Querier, sink, epoch string, p ID) error {
 	return execNamed(ctx, q, "report "+sink, report, pgx.NamedArgs{"sink": sink, "epoch": epoch, "batch": p.Batch, "place": p.Seq})
 }
 

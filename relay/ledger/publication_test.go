@@ -18,7 +18,7 @@ func TestUnderAPublication(t *testing.T) {
 	l, r := open(t, pool, "e1")
 	put(t, pool, "b")
 	b := next(t, r, l.Newest)
-	if err := ledger.Report(t.Context(), pool, sink, l.Epoch, ledger.Place{Batch: b.Number, Seq: b.Rows}); err != nil {
+	if err := ledger.Report(t.Context(), pool, sink, l.Epoch, ledger.ID{Batch: b.Number, Seq: b.Rows}); err != nil {
 		t.Error(err)
 	}
 	if err := ledger.PruneBatches(t.Context(), pool, sink, time.Now().Add(time.Hour)); err != nil {
