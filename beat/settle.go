@@ -7,6 +7,7 @@ import (
 
 	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -44,13 +45,13 @@ given as materialized (
 ),
 due as materialized (
     select g.*, s.version, lease.now,
-        coalesce(p.expires, ` + outbox.RouteExpires + `) * interval '1 second' as expires, line.*
+        coalesce(p.expires, ` + sqlexpr.RouteExpires + `) * interval '1 second' as expires, line.*
     from lease, given g join tactus.schedules s on s.id = g.schedule_id and s.effective_from = g.effective_from
         and s.policy = ((select @policies::text[]))[g.policy]
     cross join json_to_record(s.policy::json) p (expires bigint, max_runs bigint, overlap text)
     left join tactus.schedule_counts n on n.schedule_id = s.id and n.trigger_set_at = s.trigger_set_at
     left join lateral (
-        select p.overlap, ` + outbox.Unfinished + ` as unfinished,
+        select p.overlap, ` + sqlexpr.Unfinished + ` as unfinished,
             exists (select from tactus.runs r where r.schedule_id = s.id and r.waiting) as taken
         where p.overlap is not null and g.missed is null and not exists (select from tactus.runs r
             where r.schedule_id = s.id and r.due_at = g.due_at and r.slot = '00000000-0000-0000-0000-000000000000')
@@ -84,7 +85,7 @@ run as (
     returning id, schedule_id, due_at, fired_at, status = 'due' and not waiting as fires
 ),
 fired as materialized (
-    select run.id, run.due_at, run.fired_at, s.id as schedule_id, s.name, ` + outbox.RoutedTask + ` as task,
+    select run.id, run.due_at, run.fired_at, s.id as schedule_id, s.name, ` + sqlexpr.RoutedTask + ` as task,
         s.trigger_set_at,
         s.trigger = '{"once":true}' or s.policy::json->'max_runs' is not null as counts
     from run join tactus.schedules s on s.id = run.schedule_id
@@ -105,7 +106,7 @@ event as (
 select exists (select from lease), coalesce((select not due from lease), false),
     (select count(*) from run), (select count(*) from event),
     array(select schedule_id from given, lease where lease.due except select schedule_id from due),
-    (` + outbox.RunBell + ` from (select from event limit 1) e)`
+    (select ` + sqlexpr.RingRuns + ` from (select from event limit 1) e)`
 
 // outcome is what a statement did.
 type outcome struct {

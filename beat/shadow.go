@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/tactus-dev/tactus/domain"
-	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
 // mode is what a beat that fires and one in shadow mode do differently: which lease they hold, and the statements
@@ -63,8 +63,8 @@ run as (
         version, name, task_name, case when length(args::text) <= ` + longest + ` then args end,
         case when length(kwargs::text) <= ` + longest + ` then kwargs end
     from due s cross join lateral (
-        select coalesce(` + outbox.TaskName + `, '') as task_name,
-            ` + outbox.TaskArgs + ` as args, ` + outbox.TaskKwargs + ` as kwargs) t
+        select coalesce(` + sqlexpr.TaskName + `, '') as task_name,
+            ` + sqlexpr.TaskArgs + ` as args, ` + sqlexpr.TaskKwargs + ` as kwargs) t
     on conflict (schedule_id, due_at) do nothing
     returning fate
 )

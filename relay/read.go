@@ -120,7 +120,7 @@ func (l *lane) readBatch(ctx context.Context, s settled, b ledger.Batch, place i
 			return err
 		}
 		place++
-		c.add(ID{b.Number, place}, row)
+		c.add(ID{Batch: b.Number, Seq: place}, row)
 		if len(c.entries) >= chunkEntries || c.size >= chunkBytes {
 			if err := l.send(ctx, s, b, c, out); err != nil {
 				return err
@@ -143,7 +143,7 @@ func (l *lane) announce(b ledger.Batch, c *chunk) error {
 	if err != nil {
 		return fmt.Errorf("announce epoch %s: %w", b.Epoch, err)
 	}
-	c.entries = append(c.entries, Entry{ID{b.Number, 0}, m})
+	c.entries = append(c.entries, Entry{ID{Batch: b.Number, Seq: 0}, m})
 	c.rows = append(c.rows, outbox.Row{At: b.CommittedAt})
 	return nil
 }

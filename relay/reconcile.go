@@ -51,7 +51,7 @@ func stray(l ledger.Life, m Mark) bool {
 }
 
 // opening is before the first message of the epoch but its announcement.
-func opening(l ledger.Life) ID { return ID{l.Opened, 0} }
+func opening(l ledger.Life) ID { return ID{Batch: l.Opened, Seq: 0} }
 
 // reconcileEvents rewinds: what comes behind the sink's mark is published, for the first time or again.
 func reconcileEvents(l ledger.Life, m Mark) verdict {
@@ -71,7 +71,7 @@ func reconcileEvents(l ledger.Life, m Mark) verdict {
 func reconcileTasks(l ledger.Life, m Mark) verdict {
 	switch {
 	case lost(l, m) && l.Again > 0:
-		return verdict{do: begin, to: Mark{l.Epoch, ID{l.Again, 0}}}
+		return verdict{do: begin, to: Mark{l.Epoch, ID{Batch: l.Again, Seq: 0}}}
 	case lost(l, m) && m.Epoch == l.Epoch && m.Last.Batch >= max(l.Oldest, l.Opened):
 		return verdict{do: regain}
 	case lost(l, m):
@@ -100,8 +100,8 @@ func from(l ledger.Life, m Mark, tasks bool) ID {
 	switch {
 	case !tasks:
 		return m.Last
-	case l.Again > 0 && m.Last.Compare(ID{l.Again, 0}) >= 0:
-		return ID{l.Again, 0} // what came before was passed over
+	case l.Again > 0 && m.Last.Compare(ID{Batch: l.Again, Seq: 0}) >= 0:
+		return ID{Batch: l.Again, Seq: 0} // what came before was passed over
 	}
 	return l.Confirmed
 }

@@ -18,7 +18,7 @@ func TestReconcile(t *testing.T) {
 		change(&l)
 		return l
 	}
-	mark := func(epoch string, batch, seq int64) Mark { return Mark{epoch, ID{batch, seq}} }
+	mark := func(epoch string, batch, seq int64) Mark { return Mark{epoch, ID{Batch: batch, Seq: seq}} }
 	for name, c := range map[string]struct {
 		life          ledger.Life
 		mark          Mark
@@ -61,14 +61,14 @@ func TestReconcile(t *testing.T) {
 func TestFrom(t *testing.T) {
 	t.Parallel()
 	l := ledger.Life{Epoch: "e", Confirmed: ID{Batch: 4, Seq: 2}}
-	if got := from(l, Mark{"e", ID{5, 1}}, false); got != (ID{5, 1}) {
+	if got := from(l, Mark{"e", ID{Batch: 5, Seq: 1}}, false); got != (ID{Batch: 5, Seq: 1}) {
 		t.Errorf("events go on behind %s", got)
 	}
-	if got := from(l, Mark{"e", ID{5, 1}}, true); got != (ID{4, 2}) {
+	if got := from(l, Mark{"e", ID{Batch: 5, Seq: 1}}, true); got != (ID{Batch: 4, Seq: 2}) {
 		t.Errorf("tasks are confirmed behind %s", got)
 	}
 	l.Again = 6
-	if got := from(l, Mark{"e", ID{6, 0}}, true); got != (ID{6, 0}) {
+	if got := from(l, Mark{"e", ID{Batch: 6, Seq: 0}}, true); got != (ID{Batch: 6, Seq: 0}) {
 		t.Errorf("what was passed over is confirmed: behind %s", got)
 	}
 }

@@ -83,7 +83,7 @@ func (l *lane) trim(ctx context.Context, before time.Time) error {
 	if err != nil || first == 0 {
 		return err
 	}
-	return l.Trim(ctx, ID{first, 0})
+	return l.Trim(ctx, ID{Batch: first, Seq: 0})
 }
 
 // slowClock says what time it is for what is about to be forgotten: the earliest of what Postgres' clock says, what this host's

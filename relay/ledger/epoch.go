@@ -23,12 +23,12 @@ type Life struct {
 	Same       bool            // it is the server and timeline on which the epoch began
 	WentBack   bool            // the newest batch has seen transactions that are still to come
 	Opened     int64           // the batch that began the epoch
-	After      ID           // where the sink was then
+	After      ID              // where the sink was then
 	Floor      int64           // up to this position, what was committed then is in that batch ...
 	Late       outbox.Snapshot // ... and what was not is what this snapshot lists as running ...
 	Seen       string          // ... less the rows at these positions, an int8range[]: they were committed, under the xid of another server
 	Stopped    string          // why a relay serves it no more; empty when one does
-	Confirmed  ID           // what the sink is known to have taken
+	Confirmed  ID              // what the sink is known to have taken
 	Oldest     int64           // the oldest batch that is kept
 	Again      int64           // the newest batch behind Confirmed that hands over again; 0 when there is none
 	Newest     Batch           // its Number is 0 when there is none
@@ -110,7 +110,7 @@ type Opening struct {
 	Kind        BatchKind
 	Number      int64
 	Previous    outbox.Snapshot
-	After       ID         // where the sink is
+	After       ID            // where the sink is
 	Replay      int64         // from the oldest row of this batch on, less an hour; 0: no such row
 	From        int64         // from this position on; 0: no such row
 	Since       *time.Time    // what occurred since then; nil: no such row

@@ -20,8 +20,8 @@ type Restore struct {
 	Timeline   string     `json:"timeline"`
 	System     string     `json:"system_identifier"`
 	At         time.Time  `json:"at"`
-	After      ID      `json:"-"`           // where the sink was then
-	Log        ID      `json:"-"`           // what the log knew to have given it
+	After      ID         `json:"-"`           // where the sink was then
+	Log        ID         `json:"-"`           // what the log knew to have given it
 	KnownUntil *time.Time `json:"known_until"` // when the newest batch was cut that the log knew of
 }
 
