@@ -43,8 +43,8 @@ func (h *history) account() (faults []string) {
 }
 
 // accountFor goes through the lives of one schedule. Its rows come in order, and each begins where the due times of
-// the life that it belongs to are just then. A life that was ended may have its last due times left open: nobody had
-// settled them, and then they were not to fire any more.
+// the life that it belongs to are just then. A life that was ended has a row for each due time before its end: what nobody had
+// settled until then was overtaken by the change.
 func accountFor(lives []period, rows []settledRange, now time.Time) (faults []string) {
 	for _, l := range lives {
 		until := l.until
@@ -63,7 +63,7 @@ func accountFor(lives []period, rows []settledRange, now time.Time) (faults []st
 			due, _ = recurrence.Next(rows[0].until)
 			rows = rows[1:]
 		}
-		if l.until.IsZero() && !due.After(now) {
+		if due.Before(until) || due.Equal(now) {
 			faults = append(faults, fmt.Sprintf("%s from %s: %s has no row", l.schedule.ID, l.schedule.EffectiveFrom, due))
 		}
 	}

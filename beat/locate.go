@@ -55,3 +55,21 @@ func (b *Beat) skipSettled(ctx context.Context, slots []uint32) error {
 	}
 	return nil
 }
+
+// lastSettled returns the last due time of each schedule that has a row.
+func (b *Beat) lastSettled(ctx context.Context, ids []domain.ID) (map[domain.ID]time.Time, error) {
+	from := make([]time.Time, len(ids))
+	rows, err := b.pool.Query(ctx, b.mode.lastSettledSQL, planned, named{"schedules": ids, "from": from})
+	if err != nil {
+		return nil, fmt.Errorf("find what is settled: %w", err)
+	}
+	settled, err := pgx.CollectRows(rows, pgx.RowToStructByPos[settledRow])
+	if err != nil {
+		return nil, fmt.Errorf("find what is settled: %w", err)
+	}
+	last := make(map[domain.ID]time.Time, len(settled))
+	for _, s := range settled {
+		last[s.ID] = s.Last
+	}
+	return last, nil
+}

@@ -1,6 +1,7 @@
 package beat
 
 import (
+	"bytes"
 	"context"
 	"math"
 	"time"
@@ -80,18 +81,34 @@ func (b *Beat) pendingIDs() []domain.ID {
 	return ids
 }
 
-// syncSchedules reads some schedules into memory. One that is not there any more, or may not fire, is removed.
+// syncSchedules reads some schedules into memory. One that is not there any more, or may not fire, is removed. What
+// changes have overtaken is recorded first.
 func (b *Beat) syncSchedules(ctx context.Context, ids []domain.ID) error {
 	living := make(map[domain.ID]struct{}, len(ids))
+	var changed []domain.ID
+	var later []memory.Row
 	for r, err := range readRows(ctx, b.pool, changedRowsSQL, named{"ids": ids}) {
 		if err != nil {
 			return err
 		}
 		living[r.ID] = struct{}{}
-		b.countRecognition(r)
-		if err := b.memory.Put(r, memory.Always); err != nil {
-			b.invalid.found[r.ID] = unreadable{r.Version, err}
+		if b.mayOvertake(r.ID, &r.Effective) {
+			r.Trigger, r.Policy = bytes.Clone(r.Trigger), bytes.Clone(r.Policy)
+			changed, later = append(changed, r.ID), append(later, r)
+			continue
 		}
+		b.take(r)
+	}
+	for _, id := range ids {
+		if _, ok := living[id]; !ok && b.mayOvertake(id, nil) {
+			changed = append(changed, id)
+		}
+	}
+	if err := b.settleOvertaken(ctx, changed); err != nil {
+		return err
+	}
+	for _, r := range later {
+		b.take(r)
 	}
 	for _, id := range ids {
 		if _, ok := living[id]; !ok {
@@ -100,4 +117,12 @@ func (b *Beat) syncSchedules(ctx context.Context, ids []domain.ID) error {
 		delete(b.syncs.pending, id)
 	}
 	return nil
+}
+
+// take makes memory have a row.
+func (b *Beat) take(r memory.Row) {
+	b.countRecognition(r)
+	if err := b.memory.Put(r, memory.Always); err != nil {
+		b.invalid.found[r.ID] = unreadable{r.Version, err}
+	}
 }

@@ -31,6 +31,9 @@ func (b *Beat) takeOver(ctx context.Context, now memory.Micros) error {
 		if err != nil {
 			return err
 		}
+		if err := b.settleOvertakenBefore(ctx, *b.lease.taken.Snapshot, moved(changed)); err != nil {
+			return err
+		}
 		for _, s := range changed {
 			if s.Restarted {
 				b.memory.Restart(s.ID)
@@ -49,7 +52,7 @@ func (b *Beat) takeOver(ctx context.Context, now memory.Micros) error {
 // changedAfterSQL finds the schedules that a transaction changed which a snapshot does not show, and whether it set
 // effective_from: that is so if one of its events occurred at that very instant.
 const changedAfterSQL = `
-select s.id, bool_or(o.occurred_at = s.effective_from)
+select s.id, bool_or(o.occurred_at = s.effective_from), not s.enabled or s.deleted_at is not null
 from tactus.outbox o join tactus.schedules s on s.id = o.aggregate_id
 where o.topic = 'schedule' and ` + notInSnapshotSQL + `
 group by s.id`
@@ -58,6 +61,17 @@ group by s.id`
 type changedAfterRow struct {
 	ID        domain.ID
 	Restarted bool
+	Ended     bool // it may not fire any more
+}
+
+// moved returns the schedules whose due times count from another instant, or do not count any more.
+func moved(changed []changedAfterRow) (ids []domain.ID) {
+	for _, s := range changed {
+		if s.Restarted || s.Ended {
+			ids = append(ids, s.ID)
+		}
+	}
+	return ids
 }
 
 func (b *Beat) changedAfter(ctx context.Context, snapshot string) ([]changedAfterRow, error) {

@@ -18,6 +18,7 @@ const (
 	ReasonBeyondWindow  = "older than the misfire window"
 	ReasonShadow        = "in shadow mode: another beat was in charge"
 	ReasonBeyondCatchUp = "misfire policy all: more than 1,000 were missed"
+	ReasonOvertaken     = "overtaken by a change"
 )
 
 // Settlement says what becomes of the due times in an interval: which fire, in order, and which are missed.

@@ -97,6 +97,22 @@ func (p Policy) Next(r Recurrence, after time.Time) (time.Time, bool) {
 	return due, true
 }
 
+// Range returns the first and the last of the due times after an instant, up to and with another; false if there are
+// none.
+func (p Policy) Range(r Recurrence, after, until time.Time) (first, last time.Time, ok bool) {
+	first, ok = p.Next(r, after)
+	if !ok || first.After(until) {
+		return time.Time{}, time.Time{}, false
+	}
+	if !p.allows(until) {
+		until = p.EndsAt
+	}
+	if last, ok = r.Prev(until.Add(1)); !ok || last.Before(first) {
+		last = first
+	}
+	return first, last, true
+}
+
 // from returns the instant after which due times count: just before StartsAt, if that is later than the given instant.
 func (p Policy) from(after time.Time) time.Time {
 	if before := p.StartsAt.Add(-1); !p.StartsAt.IsZero() && before.After(after) {

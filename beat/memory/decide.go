@@ -85,3 +85,8 @@ func (m *Memory) Misfired(slot uint32, decisions []Decision, now Micros) bool {
 	grace := (p.Grace + p.Jitter) * int64(time.Second/time.Microsecond)
 	return len(decisions) > 0 && (decisions[0].Reason != "" || decisions[0].Due < now-grace)
 }
+
+// Rule returns by what rule a record is due, and under which policy.
+func (m *Memory) Rule(r *Record) (domain.Policy, domain.Recurrence) {
+	return m.policies.value(r.policy).Policy, m.recurrence(r)
+}

@@ -1,0 +1,243 @@
+package beat
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/beat/memory"
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// # What a change overtakes
+//
+// A due time that has passed, and is not settled when its schedule is disabled, deleted or given another trigger,
+// fires no more: firing joins the schedule as it stands. Nothing else would tell what became of it.
+//
+//	due     1    2    3    4   | trigger changed at 4:30
+//	        run  -    -    -   | the leader reads the change at 5:00
+//	             └────┬────┘
+//	             missed: overtaken by a change
+//
+// So the leader records such due times before memory takes the change over. The old triggers are in the events: those
+// that memory does not have yet, and at a takeover also the one before them. What is recorded begins after the last
+// due time that is known to be settled, so it does not matter that a successor may do it again.
+
+// unreadEventsSQL reads the events of some schedules that a snapshot does not show.
+const unreadEventsSQL = eventsSQL + ` and ` + notInSnapshotSQL + ` order by o.aggregate_id, o.version`
+
+const eventsSQL = `
+select o.aggregate_id, o.version, o.type, o.data, ` + sqlexpr.OccurredAt + ` from tactus.outbox o
+where o.topic = 'schedule' and o.aggregate_id = any (@ids::uuid[])`
+
+// eventsFromSeenSQL also reads the last event of each that the snapshot shows.
+const eventsFromSeenSQL = eventsSQL + ` and (` + notInSnapshotSQL + `
+    or (o.aggregate_id, o.version) in (
+        select o.aggregate_id, max(o.version) from tactus.outbox o
+        where o.topic = 'schedule' and o.aggregate_id = any (@ids::uuid[]) and not ` + notInSnapshotSQL + `
+        group by o.aggregate_id))
+order by o.aggregate_id, o.version`
+
+// scanTimeout is how long a takeover may take to read eventsFromSeenSQL, for which there is no index.
+const scanTimeout = time.Second
+
+// overtaken are due times of a schedule, from first to last, that a change has overtaken.
+type overtaken struct {
+	id          domain.ID
+	version     int64 // of the schedule before the change
+	first, last time.Time
+	limit       *int64    // max_runs, if it is known
+	triggerSet  time.Time // from which max_runs counts
+}
+
+// recordOvertakenSQL records ranges as missed, unless the schedule had used up its runs.
+const recordOvertakenSQL = `
+with lease as materialized (
+    select from tactus.leases where name = 'beat' and epoch = @epoch` + lockTimeoutSQL + ` for share
+),
+run as (
+    insert into tactus.runs (id, schedule_id, due_at, until, kind, status, schedule_version, reason)
+    select g.id, g.schedule_id, g.due_at, g.until, 'scheduled', 'missed', g.version, '` + domain.ReasonOvertaken + `'
+    from lease, unnest(@runs::uuid[], @schedules::uuid[], @versions::bigint[], @due::timestamptz[],
+        @until::timestamptz[], @set::timestamptz[], @most::bigint[])
+        g (id, schedule_id, version, due_at, until, trigger_set_at, max_runs)
+    left join tactus.schedule_counts n on n.schedule_id = g.schedule_id and n.trigger_set_at = g.trigger_set_at
+    where coalesce(n.fired < g.max_runs, true)
+    on conflict (schedule_id, due_at, slot) do nothing
+)
+select exists (select from lease)`
+
+// mayOvertake reports whether what has become of a schedule may have overtaken due times: it has another
+// effective_from, or may not fire any more (nil).
+func (b *Beat) mayOvertake(id domain.ID, effective *memory.Micros) bool {
+	if !b.lease.leading || b.cfg.Shadow || b.resync.foreign() {
+		return false
+	}
+	kept, known := b.memory.Find(id)
+	heard := b.syncs.pending[id]
+	switch {
+	case known && effective != nil && *effective == kept.Effective: // no due time has moved
+		return false
+	case known && heard <= int64(kept.Version)+1: // one change: was anything due before it?
+		return kept.Due <= b.clock.now().UnixMicro()
+	default:
+		return known || heard > 1
+	}
+}
+
+// settleOvertaken records what changes have overtaken, before memory takes them over.
+func (b *Beat) settleOvertaken(ctx context.Context, ids []domain.ID) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	return b.recordOvertaken(ctx, unreadEventsSQL, b.polls.inMemory, ids)
+}
+
+// settleOvertakenBefore records what was overtaken by changes that the predecessor had not read.
+func (b *Beat) settleOvertakenBefore(ctx context.Context, snapshot string, ids []domain.ID) error {
+	if len(ids) == 0 || b.cfg.Shadow {
+		return nil
+	}
+	within, cancel := context.WithTimeout(ctx, scanTimeout)
+	defer cancel()
+	err := b.recordOvertaken(within, eventsFromSeenSQL, snapshot, ids)
+	if err != nil && within.Err() != nil && ctx.Err() == nil {
+		b.log.Warn("what changes overtook before the takeover is not recorded: the log is too long to look", "schedules", len(ids))
+		return nil
+	}
+	return err
+}
+
+// recordOvertaken finds what was overtaken, and records it.
+func (b *Beat) recordOvertaken(ctx context.Context, eventsSQL, snapshot string, ids []domain.ID) error {
+	settled, err := b.lastSettled(ctx, ids)
+	if err != nil {
+		return err
+	}
+	rows, err := b.pool.Query(ctx, eventsSQL, planned, named{"ids": ids, "from": snapshot})
+	if err != nil {
+		return fmt.Errorf("read changes: %w", err)
+	}
+	events, err := pgx.CollectRows(rows, pgx.RowToStructByPos[scheduleEvent])
+	if err != nil {
+		return fmt.Errorf("read changes: %w", err)
+	}
+	var found []overtaken
+	for len(events) > 0 {
+		n := 1
+		for n < len(events) && events[n].ID == events[0].ID {
+			n++
+		}
+		found = append(found, b.overtakenBy(events[:n], settled[events[0].ID])...)
+		events = events[n:]
+	}
+	return b.record(ctx, found)
+}
+
+// scheduleEvent is a row of eventsSQL.
+type scheduleEvent struct {
+	ID      domain.ID
+	Version int64
+	Type    domain.EventType
+	Data    json.RawMessage
+	At      time.Time
+}
+
+// overtakenBy goes through the changes of one schedule, in order, and returns what each has overtaken. Memory has the
+// schedule as it was before them, unless the first event tells. Everything up to settled is settled.
+func (b *Beat) overtakenBy(events []scheduleEvent, settled time.Time) (found []overtaken) {
+	kept, known := b.memory.Find(events[0].ID)
+	known = known && kept.Due != memory.Never && events[len(events)-1].Version > int64(kept.Version)
+	var before domain.Schedule
+	for _, e := range events {
+		after, err := domain.Apply(domain.Schedule{ID: e.ID, Version: e.Version - 1},
+			domain.Event{ScheduleID: e.ID, Version: e.Version, Type: e.Type, Data: e.Data, At: e.At})
+		if err != nil {
+			return found // the relay and verify tell of an event that cannot be read
+		}
+		runs := after.Runnable() && after.DeletedAt.IsZero()
+		inMemory := known && e.Version > int64(kept.Version)
+		switch {
+		case inMemory && (!runs || after.EffectiveFrom.UnixMicro() != kept.Effective):
+			policy, recurrence := b.memory.Rule(kept)
+			since := later(settled, time.UnixMicro(kept.Due-1))
+			if first, last, ok := policy.Range(recurrence, since, e.At); ok {
+				found = append(found, overtaken{id: e.ID, version: e.Version - 1, first: first, last: last})
+			}
+			known = false
+		case !inMemory && before.Version > 0 && (!runs || !after.EffectiveFrom.Equal(before.EffectiveFrom)):
+			found = append(found, b.overtakenOf(before, settled, e.At)...)
+		}
+		if before = after; !runs {
+			before = domain.Schedule{}
+		}
+	}
+	return found
+}
+
+// overtakenOf returns what a change at an instant has overtaken of a schedule.
+func (b *Beat) overtakenOf(s domain.Schedule, settled, at time.Time) []overtaken {
+	recurrence, err := s.Recurrence()
+	if err != nil {
+		return nil
+	}
+	policy := s.Policy()
+	since := later(s.EffectiveFrom, settled)
+	if w := b.lease.taken.Watermark; w != nil {
+		since = later(since, w.Add(-time.Duration(policy.Jitter)*time.Second))
+	}
+	if switched := b.memory.SwitchedAt; switched != memory.Always {
+		since = later(since, time.UnixMicro(switched))
+	}
+	first, last, ok := policy.Range(recurrence, since, at)
+	if !ok {
+		return nil
+	}
+	found := overtaken{id: s.ID, version: s.Version, first: first, last: last, triggerSet: s.TriggerSetAt}
+	if policy.MaxRuns > 0 {
+		found.limit = &policy.MaxRuns
+	}
+	return []overtaken{found}
+}
+
+// record records what was overtaken.
+func (b *Beat) record(ctx context.Context, found []overtaken) error {
+	if len(found) == 0 {
+		return nil
+	}
+	var runs, schedules []domain.ID
+	var versions []int64
+	var due, until, set []time.Time
+	var most []*int64
+	for _, o := range found {
+		runs, schedules, versions = append(runs, outbox.NewID()), append(schedules, o.id), append(versions, o.version)
+		due, until, set = append(due, o.first), append(until, o.last), append(set, o.triggerSet)
+		most = append(most, o.limit)
+	}
+	var held bool
+	err := b.pool.QueryRow(ctx, recordOvertakenSQL, planned, named{
+		"epoch": b.lease.term, "runs": runs, "schedules": schedules, "versions": versions, "due": due, "until": until,
+		"set": set, "most": most,
+	}).Scan(&held)
+	if err != nil {
+		return fmt.Errorf("record what was overtaken: %w", err)
+	}
+	if !held {
+		b.lose("another")
+		return nil
+	}
+	b.log.Info("changes overtook due times that were not settled", "schedules", len(found))
+	return nil
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
