@@ -33,13 +33,19 @@ local function parse_topic(bound)
   return parts
 end
 
+-- Work is counted in bytes that are looked at, for one routing key and for the whole call: Redis serves nobody else
+-- meanwhile. What a call has no time for is left to the next one.
+local most_steps, most_steps_of_call = 500000, 2000000
+local steps, steps_of_call = 0, 0
+
 -- matches reports whether a parsed binding matches a routing key. Its time is bounded by the product of their lengths,
 -- for any binding: after a mismatch only the newest ANY takes one byte more, because whatever an earlier ANY could take
 -- instead, the newest can take too. The patterns of Lua and of Python try every ANY again, which is exponential.
 local function matches(parts, key)
   local part, at, any, from = 1, 1, nil, nil
-  while at <= #key do
+  while at <= #key and steps <= most_steps do
     local want, byte = parts[part], string.byte(key, at)
+    steps = steps + 1
     if want == ANY then
       any, from, part = part, at, part + 1
     elseif want == byte or want == IN_A_WORD and byte ~= DOT then
@@ -63,8 +69,13 @@ local function binding_matches(bound, pattern, routing_key)
     return bound == routing_key
   end
   -- Each wildcard of a binding has a dot beside it, and the key must have that dot too. So a binding of more than twice
-  -- the key's length cannot match, and is not parsed.
-  return #routing_key <= longest and #bound <= 2 * #routing_key + 1 and matches(parse_topic(bound), routing_key)
+  -- the key's length cannot match, and is not parsed. Nor can one whose text before its wildcards the key does not have.
+  local text = string.match(bound, '^[^*#]*')
+  if #routing_key > longest or #bound > 2 * #routing_key + 1 or string.sub(routing_key, 1, #text) ~= text then
+    return false
+  end
+  steps = steps + #bound
+  return matches(parse_topic(bound), routing_key)
 end
 
 -- Redis serves nobody else while a script runs, and holds all copies of a message in memory at once.
@@ -114,6 +125,9 @@ local function bindings_of(to)
   return all
 end
 
+-- led holds the queues of each routing key that this call has met, by key of the bindings and routing key.
+local led = {}
+
 -- queues_of returns the queues that a routing key leads to, each once and sorted, and whether the exchange is a topic
 -- exchange.
 local function queues_of(to)
@@ -121,14 +135,27 @@ local function queues_of(to)
   if wrong then
     return nil, false, wrong
   end
+  local met = to.bindings .. to.separator .. to.routing_key
+  if led[met] then
+    return led[met], all.is_topic
+  end
+  if steps_of_call > most_steps_of_call then
+    return nil, false, redis.error_reply('LATER the bindings of exchange ' .. to.exchange .. ' have kept Redis busy for long enough')
+  end
   local queues, known = {}, {}
+  steps = 0
   for _, b in ipairs(all) do
     if not known[b.queue] and binding_matches(b.bound, b.pattern, to.routing_key) then
       known[b.queue] = true
       queues[#queues + 1] = b.queue
     end
+    if steps > most_steps then
+      return nil, false, too_many(to, #all, 'bindings: to match routing key ' .. to.routing_key .. ' with them takes too long')
+    end
   end
+  steps_of_call = steps_of_call + steps
   table.sort(queues)
+  led[met] = queues
   return queues, all.is_topic
 end
 
@@ -160,7 +187,7 @@ local function push_through(to, payload)
     end
   end
   if #queues == 0 and to.queue ~= '' then
-    queues[1] = to.queue
+    queues = {to.queue}
   end
   if #queues == 0 then
     return redis.error_reply('UNROUTABLE no queue is bound to exchange ' .. to.exchange

@@ -75,7 +75,8 @@ for i = 3, #ARGV, 6 do
     local reply = safe_push(ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
     if failed(reply) then
       refused, reason = ARGV[i], reply.err
-      status = entry_at_fault(ARGV[i + 1]) and 'refused' or 'failed'
+      local later = string.find(reply.err, '^LATER')
+      status = not later and entry_at_fault(ARGV[i + 1]) and 'refused' or 'failed'
       break
     end
   end
