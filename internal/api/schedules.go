@@ -80,7 +80,7 @@ type (
 	page struct {
 		Body struct {
 			Schedules []catalog.Entry `json:"schedules"`
-			Total     int64           `json:"total" doc:"How many there are; 100000 when there are more, and 10000 with q, task_name or invalid=false."`
+			Total     int64           `json:"total" doc:"How many there are; 100000 when there are more, and 10000 with q, tag, task_name or invalid=false."`
 			Page      int             `json:"page"`
 			PerPage   int             `json:"per_page"`
 		}

@@ -54,7 +54,7 @@ select array(select id::text from found limit @limit::bigint offset @offset::big
 
 // most is how far the chosen schedules are counted: less far where an index alone cannot tell that they are chosen.
 func (f Filter) most() int64 {
-	if f.Task != "" || f.Query != "" || f.Invalid != nil && !*f.Invalid {
+	if len(f.Tags) > 0 || f.Task != "" || f.Query != "" || f.Invalid != nil && !*f.Invalid {
 		return MaxMatchCount
 	}
 	return MaxCount
