@@ -46,7 +46,7 @@ func TestStandbyPromoted(t *testing.T) {
 		t.Fatal(err)
 	}
 	after.goesOn(t, tasks)
-	after.tells(t, "; 4 changes from ", "; of batches ")
+	after.tells(t, "; 4 changes from ", "; the sink was given batches ")
 }
 
 // TestRestoredElsewhere restores a dump on a server whose transactions have lower numbers, where changes are committed
@@ -88,7 +88,7 @@ func TestRestoredElsewhere(t *testing.T) {
 			if tail == 0 {
 				after.tells(t)
 			} else {
-				after.tells(t, fmt.Sprintf("; %d changes from ", tail), "; of batches ")
+				after.tells(t, fmt.Sprintf("; %d changes from ", tail), "; the sink was given batches ")
 			}
 		})
 	}

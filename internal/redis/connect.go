@@ -105,7 +105,7 @@ func parse(rawURL string) (o *goredis.UniversalOptions, cluster bool, err error)
 	case "redis+cluster", "rediss+cluster":
 		cluster, err = true, nodes(u, hosts, o)
 	case "sentinel":
-		err = fmt.Errorf("Celery's form sentinel:// does not name the master: %s", forms)
+		err = fmt.Errorf("the form sentinel://, which Celery takes, does not name the master: %s", forms)
 	default:
 		err = fmt.Errorf("unknown scheme %q: %s", u.Scheme, forms)
 	}
