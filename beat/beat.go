@@ -85,7 +85,8 @@ func New(pool *pgxpool.Pool, feed Feed, cfg Config) (*Beat, error) {
 		cfg: cfg, mode: modeOf(cfg.Shadow), pool: pool, feed: feed, log: cfg.Log,
 		holder: cfg.Name + "/" + outbox.NewID().String(), memory: memory.New(),
 		inbox: inbox{notices: make(chan notice, inboxSize)}, syncs: syncs{pending: map[domain.ID]int64{}},
-		invalid: invalid{found: map[domain.ID]unreadable{}}, locks: newLocks(cfg.Log), stats: stats{answered: localNow()},
+		invalid: invalid{found: map[domain.ID]unreadable{}}, locks: newLocks(cfg.Log),
+		lease: tenure{locked: newLockedLease(cfg.Log)}, stats: stats{answered: localNow()},
 	}, nil
 }
 

@@ -39,7 +39,7 @@ func (d *firing) add(slot uint32, decisions []memory.Decision, last memory.Micro
 // statement does nothing any more: a range of missed due times that is decided again would begin at the same due time
 // and end at another, and the unique key would take it for the one that is there.
 func (b *Beat) fire(ctx context.Context, now memory.Micros) error {
-	if !b.lease.leading || b.lease.unanswered || b.memory.NextFire() > now {
+	if !b.lease.leading || b.lease.unanswered || now < b.nextFire() {
 		return nil
 	}
 	due, err := b.collect(ctx, now)
@@ -65,6 +65,9 @@ func (b *Beat) fire(ctx context.Context, now memory.Micros) error {
 	b.moveOn(due, out, now)
 	return nil
 }
+
+// nextFire returns when there is something to settle, and the lease is not known to be locked.
+func (b *Beat) nextFire() memory.Micros { return max(b.memory.NextFire(), b.lease.locked.fireAt) }
 
 // collect takes what is due out of the heap, and decides what becomes of it. Due times that may have been settled
 // without memory knowing it, and were missed, are looked up before they are decided.

@@ -81,6 +81,8 @@ type tenure struct {
 	// have, a predecessor's or an unanswered one. Those that were missed are looked up before they are decided again.
 	maybeSettled memory.Micros
 
+	locked lockedLease // somebody else has locked the row
+
 	newest       *leaseVersion // the newest state of the row that we know to be committed
 	otherExpires *time.Time    // when another beat's lease expires, as it was last read
 	otherSince   time.Time     // since when that has not changed, by the local monotonic clock
@@ -95,7 +97,8 @@ type tenure struct {
 //   - Watermark and snapshot are written with a renewal alone. Taking leaves what the predecessor wrote, until its
 //     successor has read it. They are not written on another server or timeline than the one that memory was read
 //     from.
-//   - An UPDATE that finds nothing to do locks nothing, so standbys are in nobody's way.
+//   - An UPDATE that finds nothing to do locks nothing, so standbys are in nobody's way. One that would have to wait
+//     for somebody's lock on the row gives up soon (see lockedLease).
 //   - A shadow does not hold its lease beside a beat that fires, and begins anew where one has fired since. A beat
 //     that fires notes under the name switch when it took over from a shadow: what was due until then was another
 //     beat's.
@@ -115,7 +118,7 @@ with held as (
             when ` + shadowBeginsSQL + ` then null else l.snapshot end
     where l.name = @name and (l.expires_at <= clock_timestamp() or l.expires_at = @silent::timestamptz
             or l.holder = @holder and (l.epoch = @epoch or @unanswered::boolean))
-        and (l.name <> 'shadow' or ` + firingUntilSQL + ` is null)
+        and (l.name <> 'shadow' or ` + firingUntilSQL + ` is null)` + lockTimeoutSQL + `
     returning true as mine, l.name, l.holder, l.epoch, l.watermark, l.snapshot, l.expires_at, l.xmin as written
 ),
 switched as (
@@ -213,19 +216,19 @@ func (b *Beat) renew(ctx context.Context, now memory.Micros) error {
 		sql, args = readLeaseSQL, b.readArgs()
 	}
 	row, err := b.queryLease(ctx, sql, args)
+	if lockTimedOut(err) {
+		return b.renewLater(ctx, now)
+	}
 	if err != nil {
 		return err
 	}
+	b.lease.locked.free()
 	b.compareLease(row)
 	b.lease.asked = localNow()
 	b.noteServer(row.Server)
 	b.lease.askAt = now + renewEvery.Microseconds()
 	if !row.Mine {
-		b.watchExpiry(row.Expires)
-		b.lose(row.Holder)
-		b.retireBeside(row.FiringUntil)
-		b.lease.askAt = now + standbyEvery.Microseconds()
-		b.memory.AdvanceTo(watermarkMicros(row.Watermark))
+		b.standBy(row, now)
 		return nil
 	}
 	b.lease.renewed = b.clock.now()
@@ -240,6 +243,15 @@ func (b *Beat) renew(ctx context.Context, now memory.Micros) error {
 		return b.takeOver(ctx, now)
 	}
 	return nil
+}
+
+// standBy makes this beat a standby, as it is when another holds the lease.
+func (b *Beat) standBy(row leaseRow, now memory.Micros) {
+	b.watchExpiry(row.Expires)
+	b.lose(row.Holder)
+	b.retireBeside(row.FiringUntil)
+	b.lease.askAt = now + standbyEvery.Microseconds()
+	b.memory.AdvanceTo(watermarkMicros(row.Watermark))
 }
 
 // lose makes this beat a standby.

@@ -24,6 +24,10 @@ func (b *Beat) settleOrBisect(ctx context.Context, decisions []memory.Decision) 
 	}
 	out, err := b.settle(ctx, decisions)
 	if lockTimedOut(err) {
+		if locked, err := b.leaseLocked(ctx); err != nil || locked {
+			b.locks.waits = maxLockWaits
+			return outcome{Held: true, Untried: schedulesOf(decisions)}, err
+		}
 		b.locks.waits++
 		if len(decisions) == 1 {
 			b.locks.failures.report(fmt.Errorf("schedule %s: %w", decisions[0].Schedule, err))
