@@ -72,3 +72,33 @@ func TestSpoiledPolicyIsShownInvalid(t *testing.T) {
 		t.Errorf("%q, %v", s.InvalidReason, err)
 	}
 }
+
+// TestSpoiledDefinitionIsShownInvalid spoils, besides what a beat reads, the definition itself. The reason is recorded
+// all the same, and the other schedule goes on.
+func TestSpoiledDefinitionIsShownInvalid(t *testing.T) {
+	t.Parallel()
+	for _, spoiled := range []string{`[]`, `7`, `null`, `"x"`, `{"name":7,"kwargs":[]}`} {
+		t.Run(spoiled, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			s, other := w.create(minutely(``)), w.create(minutely(``))
+			w.execute(`update tactus.schedules set policy = 'spoiled', definition = $2::text::json, version = version + 1
+				where id = $1`, s.ID, spoiled)
+			b := w.beat("b")
+			w.step(b, w.now.Add(2*time.Second))
+			var reason string
+			if err := w.pool.QueryRow(t.Context(), `select coalesce(invalid_reason, '') from tactus.schedules
+				where id = $1`, s.ID).Scan(&reason); err != nil || !strings.Contains(reason, "policy_unreadable") {
+				t.Errorf("the reason is %q, %v", reason, err)
+			}
+			read, err := w.store.Get(t.Context(), s.ID)
+			if err != nil || read.InvalidReason == "" || read.Name != s.Name {
+				t.Errorf("%+v, %v", read, err)
+			}
+			w.step(b, (at{other}).due(1))
+			if err := w.expect(other.ID, (at{other}).run(1)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

@@ -1,8 +1,11 @@
 package outbox
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -23,7 +26,7 @@ func GetByName(ctx context.Context, q Querier, name string) (domain.Schedule, er
 }
 
 var selectSchedule = `
-select id, version, definition, coalesce(invalid_reason, case when (` + sqlexpr.BeyondYears("created_at", "updated_at", "effective_from", "trigger_set_at") + `) then '` + sqlexpr.NotInYears + `' end, ''),
+select id, version, name, definition, coalesce(invalid_reason, case when (` + sqlexpr.BeyondYears("created_at", "updated_at", "effective_from", "trigger_set_at") + `) then '` + sqlexpr.NotInYears + `' end, ''),
     coalesce(managed_by, ''), ` + sqlexpr.InYears("created_at") + `, ` + sqlexpr.InYears("updated_at") + `, ` + sqlexpr.InYears("effective_from") + `, ` + sqlexpr.InYears("trigger_set_at") + `
 from tactus.schedules where deleted_at is null and `
 
@@ -47,14 +50,24 @@ func one(ctx context.Context, q Querier, sql string, key any) (domain.Schedule, 
 	return found[0], nil
 }
 
-// scheduleRow makes a schedule of the columns of selectSchedule.
+// scheduleRow makes a schedule of the columns of selectSchedule. A definition that cannot be read, as only SQL can write
+// it, leaves a schedule that has its name, and is invalid for that.
 func scheduleRow(row pgx.CollectableRow) (domain.Schedule, error) {
 	var s domain.Schedule
+	var name string
 	var definition []byte
 	var times [4]time.Time
-	if err := row.Scan(&s.ID, &s.Version, &definition, &s.InvalidReason, &s.ManagedBy, &times[0], &times[1], &times[2], &times[3]); err != nil {
+	if err := row.Scan(&s.ID, &s.Version, &name, &definition, &s.InvalidReason, &s.ManagedBy, &times[0], &times[1], &times[2], &times[3]); err != nil {
 		return s, err
 	}
 	s.CreatedAt, s.UpdatedAt, s.EffectiveFrom, s.TriggerSetAt = times[0].UTC(), times[1].UTC(), times[2].UTC(), times[3].UTC()
-	return s, json.Unmarshal(definition, &s.Definition)
+	err := json.Unmarshal(definition, &s.Definition)
+	if err == nil && string(bytes.TrimSpace(definition)) == "null" {
+		err = errors.New("it is null")
+	}
+	if err != nil {
+		s.Definition = domain.Definition{Name: name}
+		s.InvalidReason = cmp.Or(s.InvalidReason, fmt.Sprintf("the definition cannot be read: %v", err))
+	}
+	return s, nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -50,12 +51,15 @@ func (s site) schedule(t *testing.T, d domain.Definition) domain.ID {
 	return made.ID
 }
 
+// runsMade makes the due times of runs differ, of which a schedule has no two that are equal.
+var runsMade atomic.Int64
+
 // run makes a run that was handed over some time ago.
 func (s site) run(t *testing.T, schedule domain.ID, status domain.RunStatus, age time.Duration) domain.ID {
 	t.Helper()
 	id := outbox.NewID()
 	s.exec(t, `insert into tactus.runs (id, schedule_id, due_at, kind, status, schedule_version, fired_at, sent_at)
-		select $1, $2, at + random() * interval '1 second', 'scheduled', $3, 1, at, at from (select now() - $4::interval as at) moment`, id, schedule, status, age)
+		select $1, $2, at + $5 * interval '1 microsecond', 'scheduled', $3, 1, at, at from (select now() - $4::interval as at) moment`, id, schedule, status, age, runsMade.Add(1))
 	return id
 }
 
