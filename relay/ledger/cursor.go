@@ -113,20 +113,37 @@ func (r *Reader) argsOf(b Batch) pgx.NamedArgs {
 	return args
 }
 
-// Count counts the rows of a batch. It is not what the batch says when rows of it are gone.
+// Count counts the rows of a batch. It is not what the batch says when rows of it are gone. What takes too long to count
+// at once is counted in ranges of positions, halved until one passes.
 func (r *Reader) Count(ctx context.Context, b Batch) (n int64, err error) {
+	words, width := r.rowsOf(b), b.Last-b.First+1
+	for first := b.First; first <= b.Last; {
+		last := min(b.Last, first+width-1)
+		counted, err := r.countRange(ctx, b, words, first, last)
+		if tookTooLong(err) && ctx.Err() == nil && width > 1 {
+			words, width = byPosition(r.words(b)), width/2
+			continue
+		}
+		if err != nil {
+			return 0, fmt.Errorf("count batch %d: %w", b.Number, err)
+		}
+		n, first = n+counted, last+1
+	}
+	return n, nil
+}
+
+// countRange counts the rows of a batch at the positions from first to last.
+func (r *Reader) countRange(ctx context.Context, b Batch, words string, first, last int64) (int64, error) {
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
 	args := r.argsOf(b)
-	args["first"], args["last"] = b.First, b.Last
-	rows, err := r.q.Query(ctx, `select count(*)`+r.rowsOf(b)+` and position >= @first::bigint and position <= @last::bigint`, pgx.QueryExecModeExec, args)
+	args["first"], args["last"] = first, last
+	sql := `select count(*)` + words + ` and position >= @first::bigint and position <= @last::bigint`
+	rows, err := r.q.Query(ctx, sql, pgx.QueryExecModeExec, args)
 	if err != nil {
-		return 0, fmt.Errorf("count batch %d: %w", b.Number, err)
+		return 0, err
 	}
-	if n, err = pgx.CollectExactlyOneRow(rows, pgx.RowTo[int64]); err != nil {
-		return 0, fmt.Errorf("count batch %d: %w", b.Number, err)
-	}
-	return n, nil
+	return pgx.CollectExactlyOneRow(rows, pgx.RowTo[int64])
 }
 
 // One statement reads so many rows at first, and then about so many bytes, in no more rows than these: a reader that is

@@ -53,6 +53,10 @@ func TestCutsInParts(t *testing.T) {
 		t.Fatalf("%d rows, %v", n, err)
 	}
 	hurried := life(t, pool).Reader(hurry(t, pool, time.Since(took)/3), sink, outbox.Schedules, testenv.Patience)
+	whole := ledger.Batch{Kind: ledger.NextBatch, Previous: b.Snapshot, Snapshot: current(t, pool), First: 1, Last: 2 * many}
+	if n, err := hurried.Count(t.Context(), whole); err != nil || n != many+500 {
+		t.Errorf("counted in ranges: %d rows, %v", n, err)
+	}
 	var all []int64
 	parts := 0
 	for more := true; more; more = b.More {
