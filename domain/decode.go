@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
+	"math/big"
 	"reflect"
 	"slices"
 	"strings"
@@ -44,11 +46,28 @@ func Decode(raw []byte) (Definition, error) {
 			faults.add(code, "/"+name, "there is half a surrogate pair, which is no character: take it out")
 			continue
 		}
-		if err := json.Unmarshal(members[name], value.Field(field).Addr().Interface()); err != nil {
+		err := json.Unmarshal(members[name], value.Field(field).Addr().Interface())
+		number := value.Field(field).Kind() == reflect.Float64
+		switch {
+		case err != nil || number && len(members[name]) > longestNumber:
 			faults.add("type_invalid", "/"+name, "want %s", typeName(value.Field(field).Type()))
+		case number && rounded(members[name], value.Field(field).Float()):
+			faults.add("trigger_unsupported", "/"+name, "%s: whole seconds only", members[name])
 		}
 	}
 	return d, faults.err()
+}
+
+// longestNumber is how many characters a number may have, as in SQL: a float64 keeps fewer digits.
+const longestNumber = 40
+
+// rounded reports whether a number that is written with a fraction became a whole one because a float64 keeps too few digits.
+func rounded(raw []byte, value float64) bool {
+	if value < 1 || value != math.Trunc(value) { // refused later; and a Rat of 1e-999999999 would not fit into memory
+		return false
+	}
+	written, ok := new(big.Rat).SetString(string(raw))
+	return ok && !written.IsInt()
 }
 
 // Merge applies a patch to d by RFC 7396: null removes a member, objects are merged, and any other value replaces. A

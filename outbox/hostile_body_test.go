@@ -54,6 +54,18 @@ func hostileBodies() (alike, others []string) {
 		others = append(others, ok(`"tags":["`+text+`"]`), ok(`"`+text+`":1`), body(`"cron_expression":"`+text+`"`), body(`"run_at":"`+text+`"`), body(`"preset_name":"`+text+`"`))
 		alike = append(alike, ok(`"args":["`+text+`"]`), ok(`"kwargs":{"a":"`+text+`"}`), ok(`"kwargs":{"`+text+`":1}`), ok(`"headers":{"a":"`+text+`"}`), ok(`"headers":{"`+text+`":1}`))
 	}
+	for _, member := range []string{"priority", "max_runs", "jitter_seconds", "misfire_grace_seconds", "misfire_window_seconds", "expires_seconds", "time_limit_seconds", "soft_time_limit_seconds"} {
+		for _, number := range []string{"-0", "-0.0", "0.0", "60.0", "6e1", "1E1", "6000e-2", "600e-1000000", "60." + strings.Repeat("0", 20_000)} {
+			alike = append(alike, ok(fmt.Sprintf("%q:%s", member, number)))
+		}
+		alike = append(alike, ok(fmt.Sprintf(`%q:60.0,%q:60`, member, member)))
+	}
+	zeros := strings.Repeat("0", 20_000)
+	for _, number := range []string{"60.0", "6e1", "6000e-2", "-0.0", "60.00000000000000000001", "6000000000000000000001e-20", "0.99999999999999999999", "60.5", "1e-999999999"} {
+		others = append(others, body(`"interval_seconds":`+number))
+	}
+	alike = append(alike, body(`"interval_seconds":60.`+zeros), body(`"interval_seconds":60.`+zeros+"1"), body(`"interval_seconds":0.`+zeros+"1"),
+		ok(`"n\u0061me":"x"`), ok(`"n\u0061me":1`), ok(`"kw\u0061rgs":{"a":1}`), ok(`"str\u0061nger":1`), ok(`"name":"a","n\u0061me":"b"`), ok(`"n\u0061me":"b","name":"a"`), ok(`"i\u0064":"x"`))
 	return append(alike,
 		ok(`"name":"x","name":"y"`), ok(`"name":1,"name":"y"`), ok(`"name":"y","name":1`), ok(`"args":[1],"args":[2]`), ok(`"args":1,"args":[2]`), ok(`"kwargs":{"a":1,"a":2}`), ok(`"headers":{"a":1,"a":2}`),
 		body(`"interval_seconds":60,"interval_seconds":"x"`), body(`"interval_seconds":"x","interval_seconds":60`), ok(`"":1`), ok(`"kwargs":{"":1}`), ok(`"headers":{"":1}`),
