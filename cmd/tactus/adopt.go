@@ -23,8 +23,10 @@ type sourceFlags struct {
 	Schema           string `default:"public" placeholder:"SCHEMA" help:"Schema of django-celery-beat's tables."`
 }
 
-// open connects, and finds the tables by find.
-func (f sourceFlags) open(ctx context.Context, find func(context.Context, *pgxpool.Pool, string, adopt.Kind) (adopt.Source, error)) (adopt.Source, *pgxpool.Pool, error) {
+// open connects to the database, and finds the tables by calling find.
+func (f sourceFlags) open(ctx context.Context, find func(context.Context, *pgxpool.Pool, string,
+	adopt.Kind) (adopt.Source, error),
+) (adopt.Source, *pgxpool.Pool, error) {
 	pool, err := f.connect(ctx, &telemetry.Health{})
 	if err != nil {
 		return adopt.Source{}, nil, err
@@ -48,7 +50,7 @@ type adoptCmd struct {
 	Output string `short:"o" enum:"table,json" default:"table" help:"How to print: table or json."`
 }
 
-// Run adopts, and shows what has come.
+// Run prints what adopting changes, and adopts unless --dry-run is given or a row would run differently.
 func (c adoptCmd) Run(ctx context.Context, to console) error {
 	if err := errors.Join(c.timezoneFlag.validate(), c.applicationFlags.validate()); err != nil {
 		return err
@@ -86,7 +88,8 @@ func (c adoptCmd) Run(ctx context.Context, to console) error {
 	if err := source.Adopt(ctx, c.Timezone); err != nil {
 		return err
 	}
-	fmt.Fprintf(to.problems, "%s is followed from now on: change its schedules there. Nothing that was due before fires, but what never ran and is marked so.\n", source.Table)
+	fmt.Fprintf(to.problems, "tactus now follows %s: change its schedules there. Due times before now do not fire, "+
+		"except one-offs that never ran and are marked as past.\n", source.Table)
 	return nil
 }
 
@@ -99,9 +102,11 @@ func (c adoptCmd) show(to console, rows []adopt.Row) error {
 	changes := map[string]int{}
 	for _, r := range rows {
 		changes[r.Change]++
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Change, text(r.Name), text(r.Trigger), clock(r.Next), clock(r.NextCelery), text(remarks(r.Invalid, r.Differences)))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Change, text(r.Name), text(r.Trigger), clock(r.Next),
+			clock(r.NextCelery), text(remarks(r.Invalid, r.Differences)))
 	}
-	fmt.Fprintf(table, "\n%d new, %d changed, %d gone, %d the same\n", changes["new"], changes["changed"], changes["gone"], changes["same"])
+	fmt.Fprintf(table, "\n%d new, %d changed, %d gone, %d the same\n", changes["new"], changes["changed"],
+		changes["gone"], changes["same"])
 	return table.Flush()
 }
 
@@ -131,7 +136,7 @@ type unadoptCmd struct {
 	TrustTriggers bool `help:"Write to the rows even if that runs other roles' triggers or rules with the rights of tactus' role."`
 }
 
-// Run takes the triggers away.
+// Run hands the rows back, drops the triggers and releases the schedules.
 func (c unadoptCmd) Run(ctx context.Context, to console) error {
 	source, pool, err := c.open(ctx, findEither)
 	if err != nil {
@@ -147,14 +152,16 @@ func (c unadoptCmd) Run(ctx context.Context, to console) error {
 	if c.Keep {
 		what = "kept: tactus fires them, and they can be changed here"
 	}
-	fmt.Fprintf(to.out, "%s is not followed any more; %s %s\n", source.Table, counted(int(count), "schedule was", "schedules were"), what)
+	fmt.Fprintf(to.out, "tactus no longer follows %s; %s %s\n", source.Table,
+		counted(int(count), "schedule was", "schedules were"), what)
 	if len(left) > 0 {
-		fmt.Fprintf(to.problems, "These triggers do nothing any more. Their table's owner alone may take them away:\n  %s;\n", strings.Join(left, ";\n  "))
+		fmt.Fprintf(to.problems, "These triggers do nothing now. Only the owner of their table may drop them:\n  %s;\n",
+			strings.Join(left, ";\n  "))
 	}
 	return nil
 }
 
-// findEither finds what was adopted, also when the table is gone, and else says what is the matter with the table.
+// findEither finds an adopted table even if it has been dropped. Otherwise its error says what is wrong with the table.
 func findEither(ctx context.Context, pool *pgxpool.Pool, table string, kind adopt.Kind) (adopt.Source, error) {
 	if source, err := adopt.FindAdopted(ctx, pool, table, kind); err == nil {
 		return source, nil

@@ -15,7 +15,7 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// applicationFlags have rows be compared with what the application whose beat has read them does.
+// applicationFlags compare rows with what the application, whose beat has read the table so far, does with them.
 type applicationFlags struct {
 	queueFlag
 	Application string   `placeholder:"FILE" help:"Output of import celery's script. Each row is compared with what the application sends, and nothing is adopted while they differ."`
@@ -24,12 +24,12 @@ type applicationFlags struct {
 
 func (f applicationFlags) validate() error {
 	if len(f.Accept) > 0 && f.Application == "" {
-		return usage("--accept: only with --application are rows refused that would not run as they did")
+		return usage("--accept needs --application: without it no row is refused for running differently")
 	}
 	return knownKinds(f.Accept, slices.Concat(importer.Kinds, importer.RowKinds))
 }
 
-// read reads the application; nil when none is given.
+// read reads the application. It returns nil when no application is given.
 func (f applicationFlags) read(to console) (*importer.Application, error) {
 	if f.Application == "" {
 		return nil, nil
@@ -38,8 +38,10 @@ func (f applicationFlags) read(to console) (*importer.Application, error) {
 	return &application, err
 }
 
-// compare adds to rows how the application would run them otherwise than tactus.
-func (f applicationFlags) compare(ctx context.Context, pool *pgxpool.Pool, application importer.Application, rows []adopt.Row, now time.Time) error {
+// compare adds to each row the ways in which the application would run it differently.
+func (f applicationFlags) compare(ctx context.Context, pool *pgxpool.Pool, application importer.Application,
+	rows []adopt.Row, now time.Time,
+) error {
 	var tasks []string
 	for _, r := range rows {
 		tasks = append(tasks, r.Definition.TaskName)
@@ -60,11 +62,12 @@ func (f applicationFlags) compare(ctx context.Context, pool *pgxpool.Pool, appli
 	return nil
 }
 
-// alike are differences in name only: here as there a row that is done or has expired is not sent, and one that is past is sent
-// at once.
-var alike = []string{"done", "expired", "past"}
+// sameOutcome lists the differences that change nothing: both beats send no row that is done or has expired, and both
+// send one at once that is past.
+var sameOutcome = []string{"done", "expired", "past"}
 
-// judge refuses all rows when one would not run as it did, and nobody has accepted that: the triggers follow a table as a whole.
+// judge returns an error if a row would run differently and --accept does not name the difference. One such row is
+// enough, because the triggers follow a table as a whole.
 func (f applicationFlags) judge(rows []adopt.Row) error {
 	var kinds []string
 	count := 0
@@ -79,11 +82,14 @@ func (f applicationFlags) judge(rows []adopt.Row) error {
 		return nil
 	}
 	slices.Sort(kinds)
-	return fmt.Errorf("%s not run as before. Nothing is adopted, because a table is followed as a whole: mend the rows as their remarks say, "+
-		"or accept the differences by --accept %s", counted(count, "row would", "rows would"), strings.Join(slices.Compact(kinds), ","))
+	return fmt.Errorf("%s not run as before. Nothing is adopted, because a table is followed as a whole: change the "+
+		"rows as their remarks say, "+
+		"or accept the differences by --accept %s", counted(count, "row would", "rows would"),
+		strings.Join(slices.Compact(kinds), ","))
 }
 
-// refused are the kinds of a row's differences that nobody has accepted. What is followed already stays.
+// refused returns the kinds of a row's differences that --accept does not name. A row that is followed already has
+// none.
 func (f applicationFlags) refused(r adopt.Row) (kinds []string) {
 	if r.Change == "gone" || r.Change == "same" || slices.Contains(f.Accept, importer.AcceptAll) {
 		return nil
@@ -93,7 +99,7 @@ func (f applicationFlags) refused(r adopt.Row) (kinds []string) {
 		differences = []oldbeat.Difference{{Code: "invalid"}}
 	}
 	for _, d := range differences {
-		if !slices.Contains(alike, d.Code) && !slices.Contains(f.Accept, d.Code) {
+		if !slices.Contains(sameOutcome, d.Code) && !slices.Contains(f.Accept, d.Code) {
 			kinds = append(kinds, d.Code)
 		}
 	}

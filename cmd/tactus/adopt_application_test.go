@@ -99,8 +99,8 @@ func adopting(t *testing.T, url string, wantCode int, args ...string) (answer sa
 	return answer, rows
 }
 
-// TestAdoptAsTheApplicationSends holds the rows of a real django-celery-beat against a real application, before and after its
-// routes are there.
+// TestAdoptAsTheApplicationSends holds the rows of a real django-celery-beat against a real application, before and
+// after its routes are there.
 func TestAdoptAsTheApplicationSends(t *testing.T) {
 	t.Parallel()
 	url, file := testenv.DirectURL(t), filepath.Join(t.TempDir(), "application.json")
@@ -108,14 +108,16 @@ func TestAdoptAsTheApplicationSends(t *testing.T) {
 	pool := testenv.Connect(t, url)
 	triggers := func() (n int) {
 		t.Helper()
-		if err := pool.QueryRow(t.Context(), `select count(*) from pg_trigger where tgname like 'tactus%'`).Scan(&n); err != nil {
+		if err := pool.QueryRow(t.Context(),
+			`select count(*) from pg_trigger where tgname like 'tactus%'`).Scan(&n); err != nil {
 			t.Fatal(err)
 		}
 		return n
 	}
 	write := func(names ...string) {
 		t.Helper()
-		if err := os.WriteFile(file, testenv.BesideCelery(t, adoptedApp, importer.Script, append([]string{"app:app"}, names...)), 0o644); err != nil {
+		if err := os.WriteFile(file, testenv.BesideCelery(t, adoptedApp, importer.Script,
+			append([]string{"app:app"}, names...)), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -128,7 +130,8 @@ func TestAdoptAsTheApplicationSends(t *testing.T) {
 	write()
 	adopt := []string{"adopt", "--django-celery-beat", "--application", file}
 	said, rows := adopting(t, url, exitFailure, append(adopt, "--dry-run")...)
-	equal(rows, "expiring expires", "feed queue", "found queue", "guarded hooks queue*", "named limits* ignore_result*", "options queue* expires* limits* ignore_result*",
+	equal(rows, "expiring expires", "feed queue", "found queue", "guarded hooks queue*", "named limits* ignore_result*",
+		"options queue* expires* limits* ignore_result*",
 		"pickled serializer", "routed queue* priority*", "topical exchange", "usual queue*")
 	if !regexp.MustCompile(`10 rows would not run as before.*--accept exchange,expires,hooks,ignore_result,limits,priority,queue,serializer`).MatchString(said.problems) {
 		t.Error(said.problems)
@@ -153,7 +156,8 @@ func TestAdoptAsTheApplicationSends(t *testing.T) {
 		t.Error("nothing is followed, although all is accepted")
 	}
 	adopting(t, url, exitOK, adopt...) // what is followed stays
-	if said := tactus(t, "adopt", "--django-celery-beat", "--accept", "all", "--database-url", url); said.code != exitUsage {
+	if said := tactus(t, "adopt", "--django-celery-beat", "--accept", "all", "--database-url",
+		url); said.code != exitUsage {
 		t.Errorf("--accept without --application: %+v", said)
 	}
 }
@@ -162,7 +166,8 @@ func TestAdoptAsTheApplicationSends(t *testing.T) {
 func TestAdoptInTheApplicationsZone(t *testing.T) {
 	t.Parallel()
 	url, file := testenv.DatabaseURL(t), filepath.Join(t.TempDir(), "application.json")
-	if err := os.WriteFile(file, testenv.BesideCelery(t, adoptedApp, importer.Script, []string{"app:app"}), 0o644); err != nil {
+	if err := os.WriteFile(file, testenv.BesideCelery(t, adoptedApp, importer.Script, []string{"app:app"}),
+		0o644); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := testenv.Connect(t, url).Exec(t.Context(), `
@@ -171,14 +176,18 @@ func TestAdoptInTheApplicationsZone(t *testing.T) {
 			('019ca93d-4000-7000-8000-00000000002b', 'hourly', 'app.usual', '0 * * * *', true)`); err != nil {
 		t.Fatal(err)
 	}
-	adopt := []string{"adopt", "--table", "celery_beat_schedules", "--application", file, "--celery-default-queue", "usual"}
+	adopt := []string{
+		"adopt", "--table", "celery_beat_schedules", "--application", file, "--celery-default-queue",
+		"usual",
+	}
 	for _, c := range []struct {
 		timezone string
 		code     int
 		want     []string
 	}{{"UTC", exitFailure, []string{"nine zone"}}, {"Asia/Tokyo", exitOK, nil}} {
 		said, rows := adopting(t, url, c.code, append(adopt, "--celery-timezone", c.timezone, "--dry-run")...)
-		if fmt.Sprint(rows) != fmt.Sprint(c.want) || c.want != nil && !strings.Contains(said.out, "mend: --celery-timezone Asia/Tokyo") {
+		if fmt.Sprint(rows) != fmt.Sprint(c.want) || c.want != nil &&
+			!strings.Contains(said.out, "mend: --celery-timezone Asia/Tokyo") {
 			t.Errorf("%s: %v: %s", c.timezone, rows, said.out)
 		}
 	}

@@ -24,15 +24,19 @@ create table public.django_celery_beat_periodictask (id serial primary key, name
 insert into public.django_celery_beat_crontabschedule (minute, hour, day_of_week, day_of_month, month_of_year, timezone) values ('0', '9', '7', '*', '*', 'UTC');
 insert into public.django_celery_beat_periodictask (name, task, crontab_id) values ('sundays', 'app.a', 1)`
 
-// TestAfternoon runs what docs/migrate-from-celery-beat.md has one type, each on an empty database with a table of each kind.
+// TestAfternoon runs what docs/migrate-from-celery-beat.md has one type, each on an empty database with a table of each
+// kind.
 func TestAfternoon(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/migrate-from-celery-beat.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	url, redis, application := testenv.DatabaseURL(t), testenv.RedisURL(t), filepath.Join(t.TempDir(), "application.json")
-	if err := os.WriteFile(application, []byte(`{"version": 4, "application": "app", "timezone": "UTC", "default_queue": "usual"}`), 0o644); err != nil {
+	url, redis, application := testenv.DatabaseURL(t), testenv.RedisURL(t),
+		filepath.Join(t.TempDir(), "application.json")
+	if err := os.WriteFile(application,
+		[]byte(`{"version": 4, "application": "app", "timezone": "UTC", "default_queue": "usual"}`),
+		0o644); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := testenv.Connect(t, url).Exec(t.Context(), djangoTables+`;
@@ -51,7 +55,7 @@ func TestAfternoon(t *testing.T) {
 		"export redbeat --redbeat-redis-url redis://host:6379/0":                                      `0 entries now say when they ran last`,
 		"import celery application.json":                                                              `0 new`,
 		"api":                                                                                         ``,
-		"adopt --django-celery-beat":                                                                  `is followed from now on`,
+		"adopt --django-celery-beat":                                                                  `tactus now follows`,
 		"beat --beat-shadow":                                                                          ``,
 		"shadow report --since 24h":                                                                   `Nobody has watched(?s:.*)Nothing could be compared`,
 		"relay":                                                                                       ``,
@@ -73,7 +77,8 @@ func TestAfternoon(t *testing.T) {
 				}
 				continue
 			}
-			args := strings.Fields(strings.NewReplacer("redis://host:6379/0", redis, "application.json", application).Replace(command))
+			args := strings.Fields(strings.NewReplacer("redis://host:6379/0", redis, "application.json",
+				application).Replace(command))
 			if !strings.Contains(command, "--script") {
 				args = append(args, "--database-url", url)
 			}
@@ -81,7 +86,8 @@ func TestAfternoon(t *testing.T) {
 			if strings.HasPrefix(command, "shadow report") {
 				code = exitFailure // there is nothing yet to agree about
 			}
-			if said := tactus(t, args...); said.code != code || !regexp.MustCompile(pattern).MatchString(said.out+said.problems) {
+			if said := tactus(t, args...); said.code != code ||
+				!regexp.MustCompile(pattern).MatchString(said.out+said.problems) {
 				t.Errorf("tactus %s: exit %d: %s%s", command, said.code, said.out, said.problems)
 			}
 		}

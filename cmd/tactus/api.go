@@ -26,10 +26,10 @@ type apiCmd struct {
 	streamFlags
 }
 
-// streamFlags bound what streams of events cost.
+// streamFlags limit the event streams that clients hold open.
 type streamFlags struct {
-	Streams          int `env:"TACTUS_STREAMS" default:"128" help:"Streams of events (GET /events as Server-Sent Events) that are open at once."`
-	StreamsPerClient int `env:"TACTUS_STREAMS_PER_CLIENT" default:"16" help:"Of these, those of one address; behind a proxy all clients have the proxy's."`
+	Streams          int `env:"TACTUS_STREAMS" default:"128" help:"How many event streams (GET /events as Server-Sent Events) may be open at once."`
+	StreamsPerClient int `env:"TACTUS_STREAMS_PER_CLIENT" default:"16" help:"How many of them one client address may hold; behind a proxy all clients share the proxy's address."`
 }
 
 func (f streamFlags) validate() error {
@@ -43,9 +43,10 @@ func (f streamFlags) limits() api.Limits {
 	return api.Limits{Streams: f.Streams, StreamsPerClient: f.StreamsPerClient}
 }
 
-// Run serves until ctx ends.
+// Run serves the API until ctx ends.
 func (c apiCmd) Run(ctx context.Context, log *slog.Logger) error {
-	if err := errors.Join(c.timezoneFlag.validate(), c.retentionFlags.validate(), c.streamFlags.validate()); err != nil {
+	if err := errors.Join(c.timezoneFlag.validate(), c.retentionFlags.validate(),
+		c.streamFlags.validate()); err != nil {
 		return err
 	}
 	health, registry := &telemetry.Health{}, telemetry.NewRegistry()
@@ -65,13 +66,16 @@ func (c apiCmd) Run(ctx context.Context, log *slog.Logger) error {
 	group.Go(func() error { return judge(ctx, pool, c.Timezone, c.celery(), log) })
 	registry.MustRegister(invalidMetric{catalog.New(pool)})
 	group.Go(func() error {
-		return telemetry.Serve(ctx, l, hosts, apiHandler(pool, c.Timezone, c.celery(), c.limits(), log, telemetry.Mux(health, registry)))
+		return telemetry.Serve(ctx, l, hosts, apiHandler(pool, c.Timezone, c.celery(), c.limits(), log,
+			telemetry.Mux(health, registry)))
 	})
 	return group.Wait()
 }
 
-// apiHandler serves the API, and on the addresses of its own what operators ask.
-func apiHandler(pool *pgxpool.Pool, timezone string, workers celery.Config, limits api.Limits, log *slog.Logger, operators *http.ServeMux) http.Handler {
+// apiHandler serves the API, and beside it the operators' addresses, such as /metrics and /readyz.
+func apiHandler(pool *pgxpool.Pool, timezone string, workers celery.Config, limits api.Limits, log *slog.Logger,
+	operators *http.ServeMux,
+) http.Handler {
 	operators.Handle("/", api.New(pool, timezone, log, workers, limits))
 	return operators
 }

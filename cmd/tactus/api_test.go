@@ -17,20 +17,24 @@ func TestAPIProcess(t *testing.T) {
 	if status, body := get(t, p.URL()+"/livez"); status != http.StatusOK {
 		t.Errorf("/livez: %d %s", status, body)
 	}
-	if status, body := get(t, p.URL()+"/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(body, "tactus migrate") {
+	if status, body := get(t, p.URL()+"/readyz"); status != http.StatusServiceUnavailable ||
+		!strings.Contains(body, "tactus migrate") {
 		t.Errorf("/readyz without a schema: %d %s", status, body)
 	}
 	if err := migrations.Up(t.Context(), url); err != nil {
 		t.Fatal(err)
 	}
 	p.AwaitReady()
-	if status, body := get(t, p.URL()+"/readyz?verbose"); status != http.StatusOK || !strings.Contains(body, "zone data") {
+	if status, body := get(t, p.URL()+"/readyz?verbose"); status != http.StatusOK ||
+		!strings.Contains(body, "zone data") {
 		t.Errorf("/readyz?verbose: %d %s", status, body)
 	}
-	if status, body := get(t, p.URL()+"/metrics"); status != http.StatusOK || !strings.Contains(body, "process_cpu_seconds_total") {
+	if status, body := get(t, p.URL()+"/metrics"); status != http.StatusOK ||
+		!strings.Contains(body, "process_cpu_seconds_total") {
 		t.Errorf("/metrics: %d %s", status, body)
 	}
-	if status, body := get(t, p.URL()+"/api/v1/schedules"); status != http.StatusOK || !strings.Contains(body, `"total":0`) {
+	if status, body := get(t, p.URL()+"/api/v1/schedules"); status != http.StatusOK ||
+		!strings.Contains(body, `"total":0`) {
 		t.Errorf("the API: %d %s", status, body)
 	}
 	if code := p.Stop(); code != exitOK {
@@ -56,17 +60,27 @@ func TestSettingsAreChecked(t *testing.T) {
 		{"TACTUS_AUTH", []string{"api", database, "--http-addr=[::]:0"}},
 		{"TACTUS_AUTH", []string{"api", database, "--http-addr=example.org:80"}},
 		{"TACTUS_AUTH", []string{"api", database, "--http-addr=127.0.0.1:0", "--auth=basic"}},
-		{"TACTUS_ALLOWED_HOSTS", []string{"api", database, "--http-addr=127.0.0.1:0", "--allowed-hosts=http://example.org"}},
+		{"TACTUS_ALLOWED_HOSTS", []string{
+			"api", database, "--http-addr=127.0.0.1:0",
+			"--allowed-hosts=http://example.org",
+		}},
 		{"TACTUS_HTTP_ADDR", []string{"api", database, "--http-addr=8000"}},
 		{"CELERY_TIMEZONE", []string{"api", database, "--celery-timezone=Mars/Base"}},
 		{"TACTUS_RUN_RETENTION", []string{"api", database, "--run-retention=1h"}},
-		{"CELERY_BEAT_MIN_SYNC_INTERVAL", []string{"beat", database, "--redis-url=redis://127.0.0.1:1", "--celery-beat-min-sync-interval=0"}},
-		{"TACTUS_SHADOW_RETENTION 1h0m0s", []string{"beat", database, "--redis-url=redis://127.0.0.1:1", "--shadow-retention=1h"}},
+		{"CELERY_BEAT_MIN_SYNC_INTERVAL", []string{
+			"beat", database, "--redis-url=redis://127.0.0.1:1",
+			"--celery-beat-min-sync-interval=0",
+		}},
+		{"TACTUS_SHADOW_RETENTION 1h0m0s", []string{
+			"beat", database, "--redis-url=redis://127.0.0.1:1",
+			"--shadow-retention=1h",
+		}},
 		{"--late cannot be negative", []string{"shadow", "report", database, "--late=-1s"}},
 		{"--no-such-flag", []string{"api", "--no-such-flag"}},
 		{"no-such-command", []string{"no-such-command"}},
 	} {
-		if got := tactus(t, c.args...); got.code != exitUsage || !strings.Contains(got.problems, c.names) || got.out != "" {
+		if got := tactus(t, c.args...); got.code != exitUsage || !strings.Contains(got.problems, c.names) ||
+			got.out != "" {
 			t.Errorf("%v: exit code %d, %q, %q; want 2 and %s", c.args, got.code, got.out, got.problems, c.names)
 		}
 	}
@@ -74,7 +88,10 @@ func TestSettingsAreChecked(t *testing.T) {
 
 func TestListensBeyondThisMachineWhenToldWhoMayCall(t *testing.T) {
 	t.Parallel()
-	p := testenv.Program{Env: []string{"DATABASE_URL=" + testenv.DatabaseURL(t), "TACTUS_HTTP_ADDR=0.0.0.0:0", "TACTUS_AUTH=none"}}.Start(t, "api")
+	p := testenv.Program{Env: []string{
+		"DATABASE_URL=" + testenv.DatabaseURL(t), "TACTUS_HTTP_ADDR=0.0.0.0:0",
+		"TACTUS_AUTH=none",
+	}}.Start(t, "api")
 	if !strings.HasPrefix(p.URL(), "http://[::]:") && !strings.HasPrefix(p.URL(), "http://0.0.0.0:") {
 		t.Errorf("listens on %s", p.URL())
 	}
@@ -83,10 +100,16 @@ func TestListensBeyondThisMachineWhenToldWhoMayCall(t *testing.T) {
 // TestOnlyTheNamesOfAProcessReachIt is a web page whose name leads to each of the processes, and one of another origin.
 func TestOnlyTheNamesOfAProcessReachIt(t *testing.T) {
 	t.Parallel()
-	env := []string{"DATABASE_URL=" + testenv.DatabaseURL(t), "REDIS_URL=" + testenv.RedisURL(t), "TACTUS_ALLOWED_HOSTS=tactus.example", "TACTUS_HTTP_ADDR=127.0.0.1:0"}
+	env := []string{
+		"DATABASE_URL=" + testenv.DatabaseURL(t), "REDIS_URL=" + testenv.RedisURL(t),
+		"TACTUS_ALLOWED_HOSTS=tactus.example", "TACTUS_HTTP_ADDR=127.0.0.1:0",
+	}
 	for _, process := range []string{"api", "relay", "beat"} {
 		url := testenv.Program{Env: env}.Start(t, process).URL()
-		for host, want := range map[string]int{"evil.example": http.StatusMisdirectedRequest, "tactus.example": http.StatusOK, "localhost:8000": http.StatusOK} {
+		for host, want := range map[string]int{
+			"evil.example":   http.StatusMisdirectedRequest,
+			"tactus.example": http.StatusOK, "localhost:8000": http.StatusOK,
+		} {
 			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/livez", nil)
 			if err != nil {
 				t.Fatal(err)
@@ -96,7 +119,8 @@ func TestOnlyTheNamesOfAProcessReachIt(t *testing.T) {
 				t.Errorf("%s as %s: %d %s", process, host, status, body)
 			}
 		}
-		for _, path := range []string{"/livez", "/readyz", "/metrics", "/api/v1/schedules"} { // the last one is the API's alone
+		// the last one is the API's alone
+		for _, path := range []string{"/livez", "/readyz", "/metrics", "/api/v1/schedules"} {
 			request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+path, nil)
 			if err != nil {
 				t.Fatal(err)
@@ -112,14 +136,17 @@ func TestOnlyTheNamesOfAProcessReachIt(t *testing.T) {
 func TestMigrate(t *testing.T) {
 	t.Parallel()
 	url := "--database-url=" + testenv.EmptyURL(t)
-	status, migrated, again := tactus(t, "migrate", url, "--status"), tactus(t, "migrate", url), tactus(t, "migrate", url)
+	status, migrated, again := tactus(t, "migrate", url, "--status"), tactus(t, "migrate", url),
+		tactus(t, "migrate", url)
 	if !strings.HasPrefix(status.out, "schema version 0 of ") || status.code != exitOK {
 		t.Errorf("before: %+v", status)
 	}
 	if strings.Contains(migrated.out, "version 0") || migrated != again || migrated.code != exitOK {
 		t.Errorf("%+v, again %+v", migrated, again)
 	}
-	if got := tactus(t, "migrate", "--database-url=postgres://127.0.0.1:1/none?connect_timeout=1"); got.code != exitFailure || !strings.Contains(got.problems, "migrate") {
+	if got := tactus(t, "migrate",
+		"--database-url=postgres://127.0.0.1:1/none?connect_timeout=1"); got.code != exitFailure ||
+		!strings.Contains(got.problems, "migrate") {
 		t.Errorf("no server: %+v", got)
 	}
 }

@@ -28,7 +28,8 @@ func backlogSize(t *testing.T) int {
 	return n
 }
 
-// changedOften writes so many events of the schedules that there are, in one transaction, and their rows as they are then.
+// changedOften writes so many events of the schedules that there are, in one transaction, and their rows as they are
+// then.
 const changedOften = `
 with so as (select s.*, row_number() over (order by id) - 1 as n, $1::int / count(*) over () as times from tactus.schedules s),
 event as (
@@ -39,8 +40,8 @@ event as (
 )
 update tactus.schedules s set version = s.version + so.times from so where so.id = s.id`
 
-// TestBacklog has a relay down, and a beat stopped, while very many changes are written. Both catch up in memory that does not
-// grow with what waits, and it all is one batch.
+// TestBacklog has a relay down, and a beat stopped, while very many changes are written. Both catch up in memory that
+// does not grow with what waits, and it all is one batch.
 func TestBacklog(t *testing.T) {
 	t.Parallel()
 	const schedules = 1000
@@ -78,7 +79,8 @@ func TestBacklog(t *testing.T) {
 	}
 	c.fires(c.create(`{"interval_seconds": 1, "task_name": "app.task"}`), 1)
 	var largest int
-	if err := c.pool.QueryRow(t.Context(), `select max(row_count) from tactus.relay_batches`).Scan(&largest); err != nil || largest != n {
+	if err := c.pool.QueryRow(t.Context(),
+		`select max(row_count) from tactus.relay_batches`).Scan(&largest); err != nil || largest != n {
 		t.Errorf("the largest batch has %d rows, %v", largest, err)
 	}
 	bounded(t, "relay", relay)

@@ -15,12 +15,12 @@ import (
 
 const beatAddr = "127.0.0.1:8002"
 
-// beatFlags are the beat's own.
+// beatFlags are the flags of the beat alone.
 type beatFlags struct {
-	Sync        bool    `name:"celery-beat-redis-sync-enabled" env:"CELERY_BEAT_REDIS_SYNC_ENABLED" default:"true" negatable:"" help:"Hear of changes through Redis; without, they are found within a minute."`
-	MinInterval float64 `name:"celery-beat-min-sync-interval" env:"CELERY_BEAT_MIN_SYNC_INTERVAL" default:"5" help:"At most one resync in so many seconds."`
-	BeatName    string  `name:"beat-name" env:"TACTUS_BEAT_NAME" help:"Name of this beat, the same after a restart (default the name of the host). Two beats on one host need two: the second of a name hears by a consumer group that nobody knows in advance."`
-	Shadow      bool    `name:"beat-shadow" env:"TACTUS_BEAT_SHADOW" default:"false" negatable:"" help:"Only decide and record what would fire, and send nothing, while another beat is in charge: tactus shadow report."`
+	Sync        bool    `name:"celery-beat-redis-sync-enabled" env:"CELERY_BEAT_REDIS_SYNC_ENABLED" default:"true" negatable:"" help:"Hear of changes through Redis; otherwise a poll finds them within a minute."`
+	MinInterval float64 `name:"celery-beat-min-sync-interval" env:"CELERY_BEAT_MIN_SYNC_INTERVAL" default:"5" help:"Least number of seconds between two resyncs."`
+	BeatName    string  `name:"beat-name" env:"TACTUS_BEAT_NAME" help:"Name of this beat, which stays the same over restarts (default the host's name). Two beats on one host need two names: the second beat of a name would get a consumer group with a made-up name."`
+	Shadow      bool    `name:"beat-shadow" env:"TACTUS_BEAT_SHADOW" default:"false" negatable:"" help:"Record what would fire, and send nothing, while another beat is in charge; tactus shadow report compares the two."`
 	leaseFlags
 }
 
@@ -31,9 +31,9 @@ func (f beatFlags) validate() error {
 	return f.leaseFlags.validate()
 }
 
-// leaseFlags say how long a run counts as unfinished.
+// leaseFlags say how long a silent run counts as unfinished.
 type leaseFlags struct {
-	Lease int64 `name:"overlap-lease-seconds" env:"TACTUS_OVERLAP_LEASE_SECONDS" default:"3600" help:"Seconds that a silent run without a time limit keeps the next one back, where runs must not overlap."`
+	Lease int64 `name:"overlap-lease-seconds" env:"TACTUS_OVERLAP_LEASE_SECONDS" default:"3600" help:"Seconds after which a silent run without a time limit no longer holds back the next run, where runs must not overlap."`
 }
 
 func (f leaseFlags) validate() error {
@@ -46,7 +46,10 @@ func (f leaseFlags) validate() error {
 func (f leaseFlags) lease() time.Duration { return time.Duration(f.Lease) * time.Second }
 
 func (f beatFlags) config(log *slog.Logger) (beat.Config, error) {
-	cfg := beat.Config{Name: f.BeatName, Poll: beat.DefaultPoll, MinResync: time.Duration(f.MinInterval * float64(time.Second)), Lease: f.lease(), Shadow: f.Shadow, Log: log}
+	cfg := beat.Config{
+		Name: f.BeatName, Poll: beat.DefaultPoll,
+		MinResync: time.Duration(f.MinInterval * float64(time.Second)), Lease: f.lease(), Shadow: f.Shadow, Log: log,
+	}
 	if !f.Sync {
 		cfg.Poll = beat.PollWithoutFeed
 	}
@@ -71,7 +74,7 @@ type beatCmd struct {
 	retentionFlags
 }
 
-// Run beats until ctx ends.
+// Run runs the beat until ctx ends.
 func (c beatCmd) Run(ctx context.Context, log *slog.Logger) error {
 	c.ResultBackend = c.with(c.ResultBackend)
 	if err := errors.Join(c.beatFlags.validate(), c.resultsFlags.validate(), c.retentionFlags.validate()); err != nil {

@@ -10,21 +10,24 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// ownFeed is a feed that hears no other installation's events.
+// ownFeed is a feed that refuses the events of another installation.
 type ownFeed struct {
 	*redis.Feed
 	pool *pgxpool.Pool
 }
 
 // Subscribe implements beat.Feed.
-func (f ownFeed) Subscribe(ctx context.Context, mark string, lost func(reason string)) (<-chan *message.Message, error) {
+func (f ownFeed) Subscribe(ctx context.Context, mark string, lost func(reason string)) (<-chan *message.Message,
+	error,
+) {
 	if err := f.claim(ctx); err != nil {
 		return nil, err
 	}
 	return f.Feed.Subscribe(ctx, mark, lost)
 }
 
-// claim leaves out the server: a copy of the database may hear what its relay will take over.
+// claim names this installation, but not its server, as the owner of the feed: a beat on a copy of the database may
+// hear a stream that the copy's relay will take over.
 func (f ownFeed) claim(ctx context.Context) error {
 	owner, err := ledger.ReadOwner(ctx, f.pool)
 	if err == nil {

@@ -13,8 +13,10 @@ import (
 	"github.com/tactus-dev/tactus/internal/telemetry"
 )
 
-// newBeat makes a beat that operators can watch, and gives what runs it.
-func newBeat(pool *pgxpool.Pool, f beatFlags, r redisFlags, log *slog.Logger, health *telemetry.Health, registry *prometheus.Registry) (run func(context.Context) error, stats func() beat.Stats, err error) {
+// newBeat creates a beat, and registers its health and metrics. It returns the function that runs the beat.
+func newBeat(pool *pgxpool.Pool, f beatFlags, r redisFlags, log *slog.Logger, health *telemetry.Health,
+	registry *prometheus.Registry,
+) (run func(context.Context) error, stats func() beat.Stats, err error) {
 	cfg, err := f.config(log)
 	if err != nil {
 		return nil, nil, err
@@ -47,8 +49,11 @@ func newBeat(pool *pgxpool.Pool, f beatFlags, r redisFlags, log *slog.Logger, he
 	}, b.Stats, nil
 }
 
-// watched makes a beat with its health and metrics. A standby beat is as ready as a leader: it has everything in memory.
-func watched(pool *pgxpool.Pool, feed *redis.Feed, cfg beat.Config, health *telemetry.Health, registry *prometheus.Registry) (*beat.Beat, error) {
+// watched creates a beat with its health and metrics. A standby counts as ready, as a leader does: it has all schedules
+// in memory.
+func watched(pool *pgxpool.Pool, feed *redis.Feed, cfg beat.Config, health *telemetry.Health,
+	registry *prometheus.Registry,
+) (*beat.Beat, error) {
 	var hears beat.Feed
 	if feed != nil {
 		hears = ownFeed{feed, pool}
@@ -61,7 +66,8 @@ func watched(pool *pgxpool.Pool, feed *redis.Feed, cfg beat.Config, health *tele
 	health.Add("beat", func(context.Context) error {
 		switch s := b.Stats(); {
 		case s.Retired:
-			return errors.New("it is in shadow mode and does nothing any more, because a beat that fires has come: stop it")
+			return errors.New("it is in shadow mode and no longer does anything, because a beat that fires has " +
+				"taken over: stop it")
 		case s.Problem != nil:
 			return s.Problem
 		case !s.Loaded:
@@ -77,7 +83,8 @@ func watched(pool *pgxpool.Pool, feed *redis.Feed, cfg beat.Config, health *tele
 	return b, nil
 }
 
-// foreign makes a beat not ready whose stream is another installation's. Without Redis it is ready: it polls.
+// foreign returns a health check that fails when the stream belongs to another installation. The beat is ready even
+// when Redis does not answer, because it polls.
 func foreign(feed *redis.Feed) func(context.Context) error {
 	return func(ctx context.Context) error {
 		if other, ok := errors.AsType[*redis.Foreign](feed.Whose(ctx)); ok {

@@ -31,7 +31,8 @@ func newCluster(t *testing.T, database, redis string, env ...string) *cluster {
 	t.Helper()
 	pool := testenv.Connect(t, database)
 	return &cluster{
-		t, append([]string{"DATABASE_URL=" + database, "REDIS_URL=" + redis}, env...), database, redis, pool, outbox.NewStore(pool, ""),
+		t, append([]string{"DATABASE_URL=" + database, "REDIS_URL=" + redis}, env...), database, redis, pool,
+		outbox.NewStore(pool, ""),
 	}
 }
 
@@ -72,7 +73,9 @@ func (c *cluster) fires(s domain.Schedule, n int) {
 	c.Helper()
 	testenv.Eventually(c, fmt.Sprintf("%s fires %d times", s.Name, n), func() error {
 		var runs int
-		if err := c.pool.QueryRow(c.Context(), `select count(*) from tactus.runs where schedule_id = $1 and status <> 'missed'`, s.ID).Scan(&runs); err != nil {
+		if err := c.pool.QueryRow(c.Context(),
+			`select count(*) from tactus.runs where schedule_id = $1 and status <> 'missed'`,
+			s.ID).Scan(&runs); err != nil {
 			return err
 		}
 		if runs < n {
@@ -93,7 +96,8 @@ func (c *cluster) verify(since, until time.Time, late time.Duration, flags ...st
 	})
 	got := tactus(c.T, append([]string{
 		"verify", "--database-url", c.url, "--redis-url", c.redis, "--wait", "1m",
-		"--from", since.UTC().Format(time.RFC3339Nano), "--to", until.UTC().Format(time.RFC3339Nano), "--late", late.String(),
+		"--from", since.UTC().Format(time.RFC3339Nano), "--to", until.UTC().Format(time.RFC3339Nano), "--late",
+		late.String(),
 	}, flags...)...)
 	if got.code != exitOK {
 		c.Errorf("verify: %d\n%s%s", got.code, got.out, got.problems)
@@ -110,7 +114,8 @@ func ask(t *testing.T, method, url, body string) (status int, answer string) {
 	return send(t, request)
 }
 
-// TestSeedsOwnEndToEnd makes a schedule whose cron is a minute ahead, over HTTP, waits, reads its history, and deletes it.
+// TestSeedsOwnEndToEnd makes a schedule whose cron is a minute ahead, over HTTP, waits, reads its history, and deletes
+// it.
 func TestSeedsOwnEndToEnd(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, testenv.DatabaseURL(t), testenv.RedisURL(t))
@@ -118,14 +123,16 @@ func TestSeedsOwnEndToEnd(t *testing.T) {
 	c.start("relay")
 	c.beat("one")
 	at := time.Now().UTC().Add(5 * time.Second).Truncate(time.Minute).Add(time.Minute)
-	status, body := ask(t, http.MethodPost, api.URL()+"/api/v1/schedules", fmt.Sprintf(`{"name": "listed", "cron_expression": "%d %d * * *",
+	status, body := ask(t, http.MethodPost, api.URL()+"/api/v1/schedules",
+		fmt.Sprintf(`{"name": "listed", "cron_expression": "%d %d * * *",
 		"task_name": "fetch_listed_info_task", "task_params": {"from_date": "2026-01-01", "to_date": "2026-01-31"}}`, at.Minute(), at.Hour()))
 	var made domain.Schedule
 	if err := json.Unmarshal([]byte(body), &made); err != nil || status != http.StatusCreated {
 		t.Fatalf("%d %s: %v", status, body, err)
 	}
 	one := api.URL() + "/api/v1/schedules/" + made.ID.String()
-	if status, body := ask(t, http.MethodGet, one, ""); status != http.StatusOK || !strings.Contains(body, `"from_date":"2026-01-01"`) {
+	if status, body := ask(t, http.MethodGet, one, ""); status != http.StatusOK ||
+		!strings.Contains(body, `"from_date":"2026-01-01"`) {
 		t.Errorf("read back: %d %s", status, body)
 	}
 	var history struct {
@@ -210,9 +217,9 @@ const turns = `
 select h.at, before.expires_at, before.expires_at <= before.at
 from own.lease_history h join own.lease_history before on before.n = h.n - 1 where h.epoch <> before.epoch and before.epoch > 0 order by h.n`
 
-// tookTurns holds that the lease was taken so many times, never while it still ran: each time it had run out by itself, or had
-// been given up. How long that took by Postgres' clock is told; that it is a second at most in a beat's own time is shown in
-// package beat.
+// tookTurns holds that the lease was taken so many times, never while it still ran: each time it had run out by itself,
+// or had been given up. How long that took by Postgres' clock is told; that it is a second at most in a beat's own time
+// is shown in package beat.
 func (c *cluster) tookTurns(givenUp ...bool) {
 	c.Helper()
 	rows, err := c.pool.Query(c.Context(), turns)
@@ -237,7 +244,9 @@ func (c *cluster) tookTurns(givenUp ...bool) {
 		c.Errorf("given up before it was taken: %v, %v; want %v", was, err, givenUp)
 	}
 	var shared int
-	if err := c.pool.QueryRow(c.Context(), `select count(*) from (select from own.lease_history group by epoch having count(distinct holder) > 1) e`).Scan(&shared); err != nil || shared > 0 {
+	if err := c.pool.QueryRow(c.Context(),
+		`select count(*) from (select from own.lease_history group by epoch having count(distinct holder) > 1) e`).Scan(
+		&shared); err != nil || shared > 0 {
 		c.Errorf("%d epochs had several owners, %v", shared, err)
 	}
 }
@@ -252,7 +261,8 @@ func (c *cluster) settled() time.Time {
 
 func (c *cluster) runs(s domain.Schedule) (n int) {
 	c.Helper()
-	if err := c.pool.QueryRow(c.Context(), `select count(*) from tactus.runs where schedule_id = $1`, s.ID).Scan(&n); err != nil {
+	if err := c.pool.QueryRow(c.Context(), `select count(*) from tactus.runs where schedule_id = $1`,
+		s.ID).Scan(&n); err != nil {
 		c.Fatal(err)
 	}
 	return n
@@ -271,7 +281,8 @@ func TestWithoutRedisAndRelay(t *testing.T) {
 		t.Fatal(err)
 	}
 	for n := range 10 {
-		c.fires(c.create(fmt.Sprintf(`{"name": "without-redis-%d", "interval_seconds": 1, "task_name": "app.task"}`, n)), 1)
+		c.fires(c.create(fmt.Sprintf(`{"name": "without-redis-%d", "interval_seconds": 1, "task_name": "app.task"}`,
+			n)), 1)
 	}
 	relay.Kill()
 	c.fires(c.create(`{"name": "without-relay", "interval_seconds": 1, "task_name": "app.task"}`), 1)
@@ -296,7 +307,8 @@ func TestSyncSwitchedOff(t *testing.T) {
 	}
 }
 
-// TestClockAnHourOff starts a beat on a machine whose clock is an hour off Postgres': it goes by Postgres', and says so.
+// TestClockAnHourOff starts a beat on a machine whose clock is an hour off Postgres': it goes by Postgres', and says
+// so.
 func TestClockAnHourOff(t *testing.T) {
 	t.Parallel()
 	for _, ahead := range []time.Duration{time.Hour, -time.Hour} {
@@ -305,7 +317,8 @@ func TestClockAnHourOff(t *testing.T) {
 			c := newCluster(t, testenv.DatabaseURL(t), testenv.RedisURL(t))
 			s := c.create(`{"interval_seconds": 1, "misfire_policy": "all", "task_name": "app.task"}`)
 			start := func(name string) *testenv.Process {
-				return c.startBuilt("clockskew", "beat", "TACTUS_BEAT_NAME="+name, "TACTUS_TEST_CLOCK_SKEW="+ahead.String())
+				return c.startBuilt("clockskew", "beat", "TACTUS_BEAT_NAME="+name,
+					"TACTUS_TEST_CLOCK_SKEW="+ahead.String())
 			}
 			beat := start("one")
 			c.fires(s, 3)
@@ -313,16 +326,20 @@ func TestClockAnHourOff(t *testing.T) {
 			beat = start("two")
 			c.fires(s, 15)
 			var early, twice, missed int
-			err := c.pool.QueryRow(t.Context(), `select count(*) filter (where due_at > fired_at), count(*) - count(distinct due_at), count(*) filter (where status = 'missed')
+			err := c.pool.QueryRow(t.Context(),
+				`select count(*) filter (where due_at > fired_at), count(*) - count(distinct due_at),
+					count(*) filter (where status = 'missed')
 				from tactus.runs where due_at > $1`, s.EffectiveFrom).Scan(&early, &twice, &missed)
 			if err != nil || early+twice+missed > 0 {
 				t.Errorf("%d early, %d twice, %d missed, %v", early, twice, missed, err)
 			}
 			var first time.Time
-			if err := c.pool.QueryRow(t.Context(), `select min(due_at) from tactus.runs`).Scan(&first); err != nil || first.Sub(s.EffectiveFrom) > time.Second {
+			if err := c.pool.QueryRow(t.Context(), `select min(due_at) from tactus.runs`).Scan(&first); err != nil ||
+				first.Sub(s.EffectiveFrom) > time.Second {
 				t.Errorf("made at %s, first due at %s, %v", s.EffectiveFrom, first, err)
 			}
-			if skew := time.Duration(c.metric(beat, "tactus_beat_clock_skew_seconds") * float64(time.Second)); (skew - ahead).Abs() > time.Minute {
+			if skew := time.Duration(c.metric(beat,
+				"tactus_beat_clock_skew_seconds") * float64(time.Second)); (skew - ahead).Abs() > time.Minute {
 				t.Errorf("this machine's clock is %s ahead, the skew is said to be %s", ahead, skew)
 			}
 		})

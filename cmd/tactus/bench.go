@@ -9,18 +9,18 @@ import (
 	"github.com/tactus-dev/tactus/internal/bench"
 )
 
-// benchCmd takes what it measures on from the environment, and brings up what is not named there.
+// benchCmd measures on the servers that the environment names, and starts those that it does not name.
 type benchCmd struct {
-	DatabaseURL secret   `env:"DATABASE_URL" placeholder:"URL" help:"A PostgreSQL server on which databases may be made; one of our own unless given; or DATABASE_URL_FILE, a file with it."`
-	RedisURL    secret   `env:"REDIS_URL" placeholder:"URL" help:"An empty Redis database; a server of our own unless given; or REDIS_URL_FILE, a file with it."`
-	Sections    []string `arg:"" optional:"" name:"section" help:"What to measure: ${sections}. All unless said."`
-	Quick       bool     `help:"One small round: shows that it works, and nothing else."`
-	Schedules   int      `default:"100000" help:"How many schedules the database has whose endpoints are asked (api)."`
-	Runs        int      `default:"500000" help:"How many runs it has."`
+	DatabaseURL secret   `env:"DATABASE_URL" placeholder:"URL" help:"A PostgreSQL server on which bench may create databases (default: bench starts one); or DATABASE_URL_FILE, a file with it."`
+	RedisURL    secret   `env:"REDIS_URL" placeholder:"URL" help:"An empty Redis database (default: bench starts a server); or REDIS_URL_FILE, a file with it."`
+	Sections    []string `arg:"" optional:"" name:"section" help:"What to measure: ${sections} (default all)."`
+	Quick       bool     `help:"Run one small round, which shows only that the benchmark works."`
+	Schedules   int      `default:"100000" help:"Schedules in the database whose endpoints are measured (section api)."`
+	Runs        int      `default:"500000" help:"Runs in that database."`
 	Output      string   `short:"o" enum:"table,json" default:"table" help:"table or json."`
 }
 
-// Run measures. What there is of a report is printed, whatever went wrong later.
+// Run measures and prints the report. After an error it prints as much of the report as there is.
 func (c benchCmd) Run(ctx context.Context, to console) error {
 	if c.Schedules < 1 || c.Runs < 1 {
 		return usage("--schedules and --runs: at least 1")

@@ -23,8 +23,8 @@ type chaos struct {
 	paused  []bool
 }
 
-// TestChaos changes schedules 5,000 times while some 2,000 runs are due, in a world where processes are killed, stopped and
-// resumed, and Postgres crashes. Then every event is in the stream, and every due time has one run or one reason.
+// TestChaos changes schedules 5,000 times while some 2,000 runs are due, in a world where processes are killed, stopped
+// and resumed, and Postgres crashes. Then every event is in the stream, and every due time has one run or one reason.
 func TestChaos(t *testing.T) {
 	t.Parallel()
 	postgres, url := testenv.Postgres(t, nil)
@@ -36,7 +36,8 @@ func TestChaos(t *testing.T) {
 	began := time.Now()
 	var schedules []domain.Schedule
 	for n := range 100 {
-		schedules = append(schedules, c.create(fmt.Sprintf(`{"name": "s%d", "interval_seconds": 1, "task_name": "app.task", "misfire_policy": %q}`, n, []string{"all", "latest", "none"}[n%3])))
+		schedules = append(schedules,
+			c.create(fmt.Sprintf(`{"name": "s%d", "interval_seconds": 1, "task_name": "app.task", "misfire_policy": %q}`, n, []string{"all", "latest", "none"}[n%3])))
 	}
 	var writers sync.WaitGroup
 	for n := range 4 {
@@ -58,7 +59,8 @@ func TestChaos(t *testing.T) {
 	}
 	until := c.settled()
 	var runs, events int
-	if err := c.pool.QueryRow(t.Context(), `select (select count(*) from tactus.runs), (select count(*) from tactus.outbox where topic = 'schedule')`).Scan(&runs, &events); err != nil {
+	if err := c.pool.QueryRow(t.Context(),
+		`select (select count(*) from tactus.runs), (select count(*) from tactus.outbox where topic = 'schedule')`).Scan(&runs, &events); err != nil {
 		t.Fatal(err)
 	}
 	if runs < 2000 || events < 4500 {
@@ -70,7 +72,8 @@ func TestChaos(t *testing.T) {
 // run starts one of the processes. Its name is the same each time.
 func (c *chaos) run(n int) *testenv.Process {
 	c.Helper()
-	return testenv.Program{Env: append(c.env, fmt.Sprint("TACTUS_BEAT_NAME=beat-", n))}.Start(c.T, c.kinds[n], "--http-addr", "127.0.0.1:0")
+	return testenv.Program{Env: append(c.env, fmt.Sprint("TACTUS_BEAT_NAME=beat-", n))}.Start(c.T, c.kinds[n],
+		"--http-addr", "127.0.0.1:0")
 }
 
 // edit makes changes of every kind that leaves the schedule living. While Postgres is away, it tries again.
@@ -101,7 +104,8 @@ func (c *chaos) change(id domain.ID, random *rand.Rand) (err error) {
 			_, err = c.store.SetEnabled(ctx, id, 0, true)
 		}
 	case 1:
-		_, err = c.store.Merge(ctx, id, 0, fmt.Appendf(nil, `{"interval_anchor": "2026-01-01T00:00:00.%03dZ"}`, random.IntN(1000)))
+		_, err = c.store.Merge(ctx, id, 0, fmt.Appendf(nil, `{"interval_anchor": "2026-01-01T00:00:00.%03dZ"}`,
+			random.IntN(1000)))
 	default:
 		_, err = c.store.Merge(ctx, id, 0, fmt.Appendf(nil, `{"description": "%d"}`, random.Int()))
 	}

@@ -15,15 +15,15 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// clientFlags say which API to speak to, and how to show what it answers.
+// clientFlags say which API to call, and how to print its answers.
 type clientFlags struct {
-	URL    secret `name:"url" env:"TACTUS_URL" default:"http://127.0.0.1:8000" help:"The API; or TACTUS_URL_FILE, a file with it."`
+	URL    secret `name:"url" env:"TACTUS_URL" default:"http://127.0.0.1:8000" help:"URL of the API; or TACTUS_URL_FILE, a file with it."`
 	Output string `short:"o" enum:"table,json" default:"table" help:"table or json."`
 }
 
 const clientTimeout = 30 * time.Second
 
-// call sends a request and returns the answer's body. What the API refuses is an error with every fault.
+// call sends a request and returns the answer's body. If the API refuses the request, the error lists every fault.
 func (c clientFlags) call(ctx context.Context, method, path string, body any) ([]byte, error) {
 	var sent io.Reader
 	if body != nil {
@@ -55,7 +55,7 @@ func (c clientFlags) call(ctx context.Context, method, path string, body any) ([
 	return answer, nil
 }
 
-// request makes a request to a server whose URL may have a password.
+// request makes a request to a server whose URL may contain a password.
 func (s secret) request(ctx context.Context, method, path string, body io.Reader) (*http.Request, error) {
 	base, err := url.Parse(s.reveal())
 	switch {
@@ -67,7 +67,8 @@ func (s secret) request(ctx context.Context, method, path string, body io.Reader
 	return http.NewRequestWithContext(ctx, method, strings.TrimRight(s.reveal(), "/")+path, body)
 }
 
-// withoutURL is the reason of a failed request. net/http cites the whole URL before it, and hides only the password of its user.
+// withoutURL returns the reason of a failed request without the URL. net/http quotes the whole URL, and hides only the
+// password of its user.
 func withoutURL(err error) error {
 	if failed, ok := errors.AsType[*url.Error](err); ok {
 		return failed.Err
@@ -75,7 +76,7 @@ func withoutURL(err error) error {
 	return err
 }
 
-// refused makes an error of a problem document.
+// refused converts a problem document to an error.
 func refused(status string, body []byte) error {
 	var p struct {
 		Errors []struct{ Code, Location, Message string }
@@ -90,7 +91,7 @@ func refused(status string, body []byte) error {
 	return fmt.Errorf("refused (%s): %s", status, strings.Join(lines, "\n  and "))
 }
 
-// path is the address of a schedule, given by id or by name.
+// path returns the path of a schedule, given its id or its name.
 func (c clientFlags) path(ctx context.Context, schedule string) (string, error) {
 	if _, err := domain.ParseID(schedule); err == nil {
 		return "/schedules/" + schedule, nil

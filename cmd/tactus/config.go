@@ -15,19 +15,20 @@ import (
 	"github.com/tactus-dev/tactus/migrations"
 )
 
-// databaseFlags say where PostgreSQL is.
+// databaseFlags name the PostgreSQL database.
 type databaseFlags struct {
 	DatabaseURL secret `env:"DATABASE_URL" placeholder:"URL" help:"PostgreSQL, postgres://user:password@host:port/database; or DATABASE_URL_FILE, a file with it."`
 }
 
 func (f databaseFlags) validate() error {
 	if !f.DatabaseURL.isSet() {
-		return usage("DATABASE_URL is not set: give the URL of a PostgreSQL database, postgres://user:password@host:port/database")
+		return usage("DATABASE_URL is not set: give the URL of a PostgreSQL database, " +
+			"postgres://user:password@host:port/database")
 	}
 	return f.DatabaseURL.checkDatabase("DATABASE_URL")
 }
 
-// open opens a pool, which connects when it is used.
+// open opens a pool. The pool connects on its first use.
 func (f databaseFlags) open(ctx context.Context) (*pgxpool.Pool, error) {
 	if err := f.validate(); err != nil {
 		return nil, err
@@ -39,7 +40,7 @@ func (f databaseFlags) open(ctx context.Context) (*pgxpool.Pool, error) {
 	return pool, nil
 }
 
-// connect opens a pool and tells health about it.
+// connect opens a pool, and adds a check of the database to health.
 func (f databaseFlags) connect(ctx context.Context, health *telemetry.Health) (*pgxpool.Pool, error) {
 	pool, err := f.open(ctx)
 	if err != nil {
@@ -50,14 +51,15 @@ func (f databaseFlags) connect(ctx context.Context, health *telemetry.Health) (*
 	return pool, nil
 }
 
-// httpFlags say where a process listens.
+// httpFlags say where a process listens, and who may call it.
 type httpFlags struct {
-	HTTPAddr string   `name:"http-addr" env:"TACTUS_HTTP_ADDR" placeholder:"HOST:PORT" help:"Where to listen (default 127.0.0.1, port 8000 api, 8001 relay, 8002 beat)."`
-	Hosts    []string `name:"allowed-hosts" env:"TACTUS_ALLOWED_HOSTS" placeholder:"HOST" help:"Names by which requests may call this process, besides those of this machine and, where others can call, addresses; *.HOST for those below one, * for any."`
-	Auth     string   `env:"TACTUS_AUTH" help:"Who may call: none, said explicitly, is needed to listen beyond this machine."`
+	HTTPAddr string   `name:"http-addr" env:"TACTUS_HTTP_ADDR" placeholder:"HOST:PORT" help:"Address to listen on (default 127.0.0.1 with port 8000 for api, 8001 for relay, 8002 for beat)."`
+	Hosts    []string `name:"allowed-hosts" env:"TACTUS_ALLOWED_HOSTS" placeholder:"HOST" help:"Host names that requests may use for this process, besides this machine's own names and, where other machines can reach it, IP addresses; *.HOST allows subdomains, * any name."`
+	Auth     string   `env:"TACTUS_AUTH" help:"Authentication of callers. The only value is none, and it must be set to listen on an address that other machines can reach."`
 }
 
-// listen opens the address, and returns the names by which requests may call it.
+// listen opens the address, and returns the host names that requests may use. otherwise is the address when none is
+// set.
 func (f httpFlags) listen(otherwise string) (net.Listener, telemetry.Hosts, error) {
 	addr, err := f.address(otherwise)
 	if err != nil {
@@ -74,7 +76,8 @@ func (f httpFlags) listen(otherwise string) (net.Listener, telemetry.Hosts, erro
 	return l, hosts, nil
 }
 
-// address refuses one that other machines reach, unless it was said who may call.
+// address returns the address to listen on. It refuses one that other machines can reach unless TACTUS_AUTH says who
+// may call.
 func (f httpFlags) address(otherwise string) (string, error) {
 	addr := f.HTTPAddr
 	if addr == "" {
@@ -88,14 +91,15 @@ func (f httpFlags) address(otherwise string) (string, error) {
 		return "", usage("TACTUS_AUTH %q: the only value is none; put a proxy that authenticates in front", f.Auth)
 	}
 	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) && f.Auth == "" {
-		return "", usage("TACTUS_HTTP_ADDR %s can be reached from other machines: say who may call with TACTUS_AUTH (none: anybody)", addr)
+		return "", usage("TACTUS_HTTP_ADDR %s can be reached from other machines: say who may call with TACTUS_AUTH "+
+			"(none: anybody)", addr)
 	}
 	return addr, nil
 }
 
 // timezoneFlag is the zone of schedules that name none.
 type timezoneFlag struct {
-	Timezone string `name:"celery-timezone" env:"CELERY_TIMEZONE" default:"UTC" help:"Zone of new schedules that name none, kept with them."`
+	Timezone string `name:"celery-timezone" env:"CELERY_TIMEZONE" default:"UTC" help:"Time zone of new schedules that name none; each schedule keeps it."`
 }
 
 func (f timezoneFlag) validate() error {
@@ -105,7 +109,8 @@ func (f timezoneFlag) validate() error {
 	return nil
 }
 
-// started tells the log with what a process runs.
+// started logs the start of a process with its settings.
 func started(log *slog.Logger, process string, l net.Listener, settings ...any) {
-	log.Info(process+" started", append([]any{"http", "http://" + l.Addr().String(), "zone_data", zones()}, settings...)...)
+	log.Info(process+" started", append([]any{"http", "http://" + l.Addr().String(), "zone_data", zones()},
+		settings...)...)
 }

@@ -2,7 +2,7 @@ package main
 
 import "strconv"
 
-// counted is a number with the words that go with it.
+// counted returns a number followed by the singular or the plural words.
 func counted(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one

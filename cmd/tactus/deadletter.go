@@ -19,28 +19,29 @@ import (
 	"github.com/tactus-dev/tactus/relay/cloudevents"
 )
 
-// deadletterCmd is for what was set aside so that everything else goes on.
+// deadletterCmd shows and handles dead letters: rows set aside so that the rows behind them go on.
 type deadletterCmd struct {
 	List  lettersCmd `cmd:"" help:"Show what was set aside, oldest first."`
-	Retry retryCmd   `cmd:"" help:"Put it back, once its cause is mended."`
-	Drop  dropCmd    `cmd:"" help:"Take it off the list for good."`
+	Retry retryCmd   `cmd:"" help:"Put dead letters back, once their cause is fixed."`
+	Drop  dropCmd    `cmd:"" help:"Remove dead letters from the list for good."`
 }
 
-// letterBox is the one that a relay and a beat on these servers fill.
+// letterBox returns the box of dead letters that a relay and a beat on these servers fill.
 func letterBox(pool *pgxpool.Pool, events goredis.UniversalClient, stream string, lease time.Duration) *deadletter.Box {
 	return &deadletter.Box{
 		Pool: pool, Redis: events, Stream: stream, Tasks: []string{celerySink, streamsSink}, Lease: lease,
 		Events: relay.Route{
-			Name: eventSink, Topic: outbox.Schedules, Encode: cloudevents.Schedule, Sink: redis.NewEventSink(events, redis.EventConfig{Stream: stream}),
+			Name: eventSink, Topic: outbox.Schedules, Encode: cloudevents.Schedule,
+			Sink: redis.NewEventSink(events, redis.EventConfig{Stream: stream}),
 		},
 	}
 }
 
-// letterFlags say where letters are, and how to show them.
+// letterFlags say where dead letters are kept, and how to print them.
 type letterFlags struct {
 	databaseFlags
 	redisFlags
-	Source string `placeholder:"SOURCE" help:"Only those of a source: events, celery, streams, beat or entries."`
+	Source string `placeholder:"SOURCE" help:"Only dead letters of this source: events, celery, streams, beat or entries."`
 	Output string `short:"o" enum:"table,json" default:"table" help:"How to print: table or json."`
 }
 
@@ -52,7 +53,7 @@ func (f letterFlags) validate() error {
 	return usage("--source %q: want events, celery, streams, beat or entries", f.Source)
 }
 
-// open gives the box, and what closes it.
+// open returns the box, and a function that closes its connections.
 func (f letterFlags) open(ctx context.Context, lease time.Duration) (*deadletter.Box, func(), error) {
 	if err := f.validate(); err != nil {
 		return nil, nil, err
@@ -63,16 +64,16 @@ func (f letterFlags) open(ctx context.Context, lease time.Duration) (*deadletter
 	}
 	return letterBox(pool, client, f.stream(), lease), func() {
 		pool.Close()
-		_ = client.Close() // nothing is asked of it any more
+		_ = client.Close() // the command has finished with it
 	}, nil
 }
 
 type lettersCmd struct {
 	letterFlags
-	Limit int `default:"100" help:"How many, the newest; 0 for all."`
+	Limit int `default:"100" help:"Show at most this many, the newest; 0 for all."`
 }
 
-// Run lists.
+// Run lists dead letters.
 func (c lettersCmd) Run(ctx context.Context, to console) error {
 	if c.Limit < 0 {
 		return usage("--limit %d: want a number, or 0", c.Limit)
@@ -86,14 +87,14 @@ func (c lettersCmd) Run(ctx context.Context, to console) error {
 	return errors.Join(c.print(to.out, letters), err)
 }
 
-// chosenFlags choose letters: by their ids, or all.
+// chosenFlags choose dead letters, by their ids or all of them.
 type chosenFlags struct {
 	letterFlags
-	IDs []string `arg:"" optional:"" name:"id" help:"As the list shows them."`
-	All bool     `help:"All of them, or all of a source."`
+	IDs []string `arg:"" optional:"" name:"id" help:"Ids, as the list shows them."`
+	All bool     `help:"All dead letters, or all of --source."`
 }
 
-// chosen are the letters that are asked for. When one of them is not there nothing is done about the others.
+// chosen returns the chosen dead letters. It returns an error if one of them does not exist.
 func (c chosenFlags) chosen(ctx context.Context, box *deadletter.Box) ([]deadletter.Letter, error) {
 	letters, err := box.List(ctx, deadletter.Filter{Source: c.Source, IDs: c.IDs})
 	if errors.Is(err, deadletter.ErrID) {
@@ -117,7 +118,7 @@ type retryCmd struct {
 	leaseFlags
 }
 
-// Run puts letters back. It fails when one of them stays.
+// Run puts dead letters back. It fails if one of them stays.
 func (c retryCmd) Run(ctx context.Context, to console) error {
 	if err := errors.Join(c.chosenFlags.validate(), c.leaseFlags.validate()); err != nil {
 		return err
@@ -153,7 +154,8 @@ func (c retryCmd) tell(to io.Writer, done []deadletter.Outcome, again int) error
 	}
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	for _, o := range done {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", o.ID, text(o.Source), text(o.Reference), map[bool]string{true: "put back", false: "stays"}[o.Again], text(o.Result))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", o.ID, text(o.Source), text(o.Reference),
+			map[bool]string{true: "put back", false: "stays"}[o.Again], text(o.Result))
 	}
 	fmt.Fprintf(table, "%d put back, %d stay\n", again, len(done)-again)
 	return table.Flush()
@@ -161,7 +163,7 @@ func (c retryCmd) tell(to io.Writer, done []deadletter.Outcome, again int) error
 
 type dropCmd struct{ chosenFlags }
 
-// Run drops, and tells what.
+// Run drops dead letters, and prints what it dropped.
 func (c dropCmd) Run(ctx context.Context, to console) error {
 	if err := c.chosenFlags.validate(); err != nil {
 		return err
@@ -197,12 +199,13 @@ func (f letterFlags) print(to io.Writer, letters []deadletter.Letter) error {
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "ID\tSOURCE\tREFERENCE\tSET ASIDE AT\tREASON\tDATA")
 	for _, l := range letters {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", l.ID, text(l.Source), text(l.Reference), l.At.UTC().Format(time.RFC3339), clip(l.Reason), clip(l.Data))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", l.ID, text(l.Source), text(l.Reference),
+			l.At.UTC().Format(time.RFC3339), clip(l.Reason), clip(l.Data))
 	}
 	return table.Flush()
 }
 
-// printList prints an empty list as one.
+// printList prints a list as JSON; an empty or nil list is [].
 func printList[T any](to io.Writer, list []T) error {
 	e := json.NewEncoder(to)
 	e.SetIndent("", "  ")
@@ -212,7 +215,7 @@ func printList[T any](to io.Writer, list []T) error {
 
 const mostInCell = 100
 
-// clip is the beginning of a text, on one line.
+// clip returns the beginning of a text, on one line.
 func clip(s string) string {
 	if runes := []rune(s); len(runes) > mostInCell {
 		s = string(runes[:mostInCell-1]) + "…"

@@ -46,17 +46,22 @@ func TestDeadletterCommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	entry, err := testenv.Client(t, k.redis).XAdd(t.Context(), &goredis.XAddArgs{
-		Stream: redis.DeadLetters(redis.EventStream), Values: []any{"tactus-reason", "odd", "tactus-group", "beat:a", "tactus-id", "3-1", "what", "is this"},
+		Stream: redis.DeadLetters(redis.EventStream), Values: []any{
+			"tactus-reason", "odd", "tactus-group", "beat:a",
+			"tactus-id", "3-1", "what", "is this",
+		},
 	}).Result()
 	if err != nil {
 		t.Fatal(err)
 	}
 	step("list", exitOK, "ID", "SOURCE", "REFERENCE", "SET ASIDE AT", "REASON", "DATA",
-		"1", "celery", "WRONGTYPE q is a string", `{"task_name":"app.task"}`, "2", "beat", strings.Repeat("x", 99)+"…", "3", "kafka", "worse",
+		"1", "celery", "WRONGTYPE q is a string", `{"task_name":"app.task"}`, "2", "beat", strings.Repeat("x", 99)+"…",
+		"3", "kafka", "worse",
 		entry, "entries", "tactus:events/3-1 beat:a", "odd", `{"what":"is this"}`)
 	step("list --source beat --limit 1", exitOK, "2", "beat", "bad")
 	var listed []deadletter.Letter
-	if err := json.Unmarshal([]byte(step("list -o json", exitOK).out), &listed); err != nil || len(listed) != 4 || listed[1].Size != 5000 || len(listed[1].Data) != deadletter.MostData {
+	if err := json.Unmarshal([]byte(step("list -o json", exitOK).out), &listed); err != nil || len(listed) != 4 ||
+		listed[1].Size != 5000 || len(listed[1].Data) != deadletter.MostData {
 		t.Errorf("%v: %+v", err, listed)
 	}
 
@@ -72,24 +77,29 @@ func TestDeadletterCommand(t *testing.T) {
 	}
 	step("drop 1 99 "+entry, exitFailure, "99: there is no such dead letter")
 	step("retry 2 1-1", exitFailure, "1-1: there is no such dead letter")
-	step("retry 1 2 3 "+entry, exitFailure, "stays", "no longer kept", "stays", "22P02", "stays", "no sink of that name", "stays", "no longer in the stream", "0 put back, 4 stay\n")
+	step("retry 1 2 3 "+entry, exitFailure, "stays", "no longer kept", "stays", "22P02", "stays",
+		"no sink of that name", "stays", "no longer in the stream", "0 put back, 4 stay\n")
 	step("retry 1 -o json", exitFailure, `"id": "1"`, `"again": false`)
-	step("drop 1 "+entry, exitOK, "dropped 1: celery 01a20eca-6249-77dd-8205-8d7042d6842a/1: WRONGTYPE", "dropped "+entry+": entries", "2 dropped\n")
+	step("drop 1 "+entry, exitOK, "dropped 1: celery 01a20eca-6249-77dd-8205-8d7042d6842a/1: WRONGTYPE",
+		"dropped "+entry+": entries", "2 dropped\n")
 	step("drop 1", exitFailure, "1: there is no such dead letter")
 	step("drop --all --source beat", exitOK, "dropped 2", "1 dropped\n")
 	step("list", exitOK, "3", "kafka")
 }
 
-// TestDeadlettersAreCounted sees the letters in the metrics of a relay, of a beat, and of one that does not listen to Redis.
+// TestDeadlettersAreCounted sees the letters in the metrics of a relay, of a beat, and of one that does not listen to
+// Redis.
 func TestDeadlettersAreCounted(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, testenv.DatabaseURL(t), testenv.RedisURL(t))
 	if _, err := c.pool.Exec(t.Context(), aside); err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range []*testenv.Process{c.start("relay"), c.beat("one"), c.start("beat", "TACTUS_BEAT_NAME=deaf", "CELERY_BEAT_REDIS_SYNC_ENABLED=false")} {
+	for _, p := range []*testenv.Process{c.start("relay"), c.beat("one"), c.start("beat", "TACTUS_BEAT_NAME=deaf",
+		"CELERY_BEAT_REDIS_SYNC_ENABLED=false")} {
 		status, body := get(t, p.URL()+"/metrics")
-		if status != http.StatusOK || !strings.Contains(body, `tactus_deadletters{source="celery"} 1`) || !strings.Contains(body, `set_aside_total`) {
+		if status != http.StatusOK || !strings.Contains(body, `tactus_deadletters{source="celery"} 1`) ||
+			!strings.Contains(body, `set_aside_total`) {
 			t.Errorf("%d %s", status, body)
 		}
 	}

@@ -5,32 +5,32 @@ import (
 	"fmt"
 )
 
-// definitionFlags say what a schedule is: by flags, by a JSON document, or by both (flags win).
+// definitionFlags define a schedule by flags, by a JSON document, or by both; flags win.
 type definitionFlags struct {
-	File        string   `short:"f" placeholder:"FILE" help:"A definition in JSON; - reads it from standard input."`
-	Name        string   `help:"Its name."`
-	Description string   `help:"What it is for."`
-	Category    string   `help:"Its category."`
-	Tag         []string `help:"A tag; may be repeated."`
+	File        string   `short:"f" placeholder:"FILE" help:"File with a definition in JSON; - reads standard input."`
+	Name        string   `help:"Name of the schedule."`
+	Description string   `help:"What the schedule is for."`
+	Category    string   `help:"Category of the schedule."`
+	Tag         []string `help:"Tag; may be repeated."`
 	Cron        string   `placeholder:"EXPRESSION" help:"Trigger: a cron expression."`
-	Every       float64  `placeholder:"SECONDS" help:"Trigger: every so many seconds."`
+	Every       float64  `placeholder:"SECONDS" help:"Trigger: an interval in seconds."`
 	At          string   `placeholder:"TIME" help:"Trigger: once, at this time (RFC 3339, or local in --tz)."`
 	RRule       string   `name:"rrule" placeholder:"RULE" help:"Trigger: a recurrence of RFC 5545, such as FREQ=WEEKLY;INTERVAL=2 (lines: DTSTART, RRULE, RDATE, EXDATE)."`
-	Preset      string   `help:"Trigger: a preset."`
-	TZ          string   `name:"tz" placeholder:"ZONE" help:"Zone (IANA)."`
-	Dialect     string   `help:"Of the cron expression: celery, vixie, quartz or aws."`
-	Task        string   `help:"The task to run."`
-	Args        string   `placeholder:"JSON" help:"Its arguments, a JSON list."`
-	Kwargs      string   `placeholder:"JSON" help:"Its keyword arguments, a JSON object."`
-	Queue       string   `help:"The Celery queue."`
-	Stream      string   `help:"A Redis stream, instead of a queue."`
-	Priority    *int     `placeholder:"NUMBER" help:"0 to 255; on Redis 0 is the highest."`
-	Expires     int64    `placeholder:"SECONDS" help:"Seconds from when a run is handed over (not from when it was due) after which no worker starts it."`
-	Misfire     string   `help:"latest, all or none: what fires of what was missed."`
-	Disabled    bool     `help:"Create it disabled."`
+	Preset      string   `help:"Trigger: the name of a preset."`
+	TZ          string   `name:"tz" placeholder:"ZONE" help:"IANA time zone of the trigger."`
+	Dialect     string   `help:"Dialect of the cron expression: celery, vixie, quartz or aws."`
+	Task        string   `help:"Name of the task to run."`
+	Args        string   `placeholder:"JSON" help:"Arguments of the task, a JSON list."`
+	Kwargs      string   `placeholder:"JSON" help:"Keyword arguments of the task, a JSON object."`
+	Queue       string   `help:"Celery queue that runs go to."`
+	Stream      string   `help:"Redis stream that runs go to, instead of a queue."`
+	Priority    *int     `placeholder:"NUMBER" help:"Priority, 0 to 255; on Redis 0 is the highest."`
+	Expires     int64    `placeholder:"SECONDS" help:"Seconds after a run was handed over (not after it was due) from which no worker starts it."`
+	Misfire     string   `help:"Which of the missed due times fire: latest, all or none."`
+	Disabled    bool     `help:"Create the schedule disabled."`
 }
 
-// definition gathers the members that were given, as they were given: the API checks them all at once.
+// definition returns the members that were given, unchecked: the API reports all their faults at once.
 func (f definitionFlags) definition() (map[string]any, error) {
 	members := map[string]any{}
 	if f.File != "" {

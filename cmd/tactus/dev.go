@@ -27,13 +27,14 @@ type devCmd struct {
 	resultsFlags
 	retentionFlags
 	streamFlags
-	StateDir string `env:"TACTUS_STATE_DIR" placeholder:"DIR" help:"Where data and dev.env are kept (default in your state folder)."`
+	StateDir string `env:"TACTUS_STATE_DIR" placeholder:"DIR" help:"Folder for the servers' data and dev.env (default in your state folder)."`
 }
 
-// Run starts what is needed and serves until ctx ends.
+// Run starts the servers that no URL names, migrates, and serves until ctx ends.
 func (c devCmd) Run(ctx context.Context, to console, log *slog.Logger) (err error) {
 	c.ResultBackend = c.with(c.ResultBackend)
-	if err := errors.Join(c.timezoneFlag.validate(), c.relayFlags.validate(), c.beatFlags.validate(), c.resultsFlags.validate(), c.retentionFlags.validate(), c.streamFlags.validate()); err != nil {
+	if err := errors.Join(c.timezoneFlag.validate(), c.relayFlags.validate(), c.beatFlags.validate(),
+		c.resultsFlags.validate(), c.retentionFlags.validate(), c.streamFlags.validate()); err != nil {
 		return err
 	}
 	state, err := c.stateDir()
@@ -56,7 +57,7 @@ func (c devCmd) Run(ctx context.Context, to console, log *slog.Logger) (err erro
 	return c.serve(ctx, state, to, log)
 }
 
-// stateDir is an absolute path: the servers run elsewhere.
+// stateDir returns an absolute path, because the servers run in other folders.
 func (c devCmd) stateDir() (string, error) {
 	if c.StateDir != "" {
 		return filepath.Abs(c.StateDir)
@@ -64,7 +65,7 @@ func (c devCmd) stateDir() (string, error) {
 	return servers.StateDir()
 }
 
-// startServers starts those servers whose URLs were not given.
+// startServers starts the servers whose URLs were not given.
 func (c *devCmd) startServers(ctx context.Context, owned *ownServers) (err error) {
 	if !c.DatabaseURL.isSet() {
 		if c.DatabaseURL, err = owned.postgres(ctx); err != nil {
@@ -110,7 +111,8 @@ func (c devCmd) serve(ctx context.Context, state string, to console, log *slog.L
 	group.Go(func() error { return judge(ctx, pool, c.Timezone, c.celery(), log) })
 	registry.MustRegister(invalidMetric{catalog.New(pool)})
 	group.Go(func() error {
-		return telemetry.Serve(ctx, l, hosts, apiHandler(pool, c.Timezone, c.celery(), c.limits(), log, telemetry.Mux(health, registry)))
+		return telemetry.Serve(ctx, l, hosts, apiHandler(pool, c.Timezone, c.celery(), c.limits(), log,
+			telemetry.Mux(health, registry)))
 	})
 	started(log, "dev", l, "state_dir", state, "shadow", c.Shadow)
 	group.Go(func() error { return c.collect(ctx, pool, c.broker(), c.KeyPrefix, c.lease(), log, registry) })
@@ -118,14 +120,15 @@ func (c devCmd) serve(ctx context.Context, state string, to console, log *slog.L
 	return group.Wait()
 }
 
-// devEnv is what dev tells those who want to speak to it.
+// devEnv holds the addresses that dev prints and writes to dev.env.
 type devEnv struct {
 	database, redis, broker secret
 	url                     string
 }
 
 func (e devEnv) write(path string) error {
-	text := fmt.Sprintf("DATABASE_URL=%s\nREDIS_URL=%s\nCELERY_BROKER_URL=%s\nTACTUS_URL=%s\n", e.database.reveal(), e.redis.reveal(), e.broker.reveal(), e.url)
+	text := fmt.Sprintf("DATABASE_URL=%s\nREDIS_URL=%s\nCELERY_BROKER_URL=%s\nTACTUS_URL=%s\n", e.database.reveal(),
+		e.redis.reveal(), e.broker.reveal(), e.url)
 	if err := servers.WriteOwn(path, text); err != nil {
 		return fmt.Errorf("write dev.env: %w", err)
 	}
@@ -149,7 +152,7 @@ Ctrl-C stops everything; the data stays.
 `, e.url, e.database, e.redis, state)
 }
 
-// ownServers are the servers that dev started.
+// ownServers are the servers that dev has started.
 type ownServers struct {
 	dir   string
 	say   func(string)
@@ -160,7 +163,7 @@ func (o *ownServers) config(name string) servers.Config {
 	return servers.Config{Dir: filepath.Join(o.dir, name), Durable: true, Log: o.say}
 }
 
-// devRole owns dev's database, and is no superuser.
+// devRole owns dev's database. It is not a superuser.
 const devRole = "dev"
 
 func (o *ownServers) postgres(ctx context.Context) (url secret, err error) {
@@ -196,7 +199,7 @@ func (o *ownServers) stop() error {
 	return errors.Join(errs...)
 }
 
-// claim makes the state folder ours: two of us would start two servers on the same data.
+// claim locks the state folder: two processes would start two servers on the same data.
 func claim(dir string) (unlock func(), err error) {
 	if err := servers.OwnDir(dir); err != nil {
 		return nil, usage("the state folder: %v (--state-dir)", err)
@@ -206,7 +209,8 @@ func claim(dir string) (unlock func(), err error) {
 		return nil, err
 	}
 	if held {
-		return nil, usage("another tactus dev runs on %s: stop it, or choose another folder with --state-dir", strings.TrimSpace(dir))
+		return nil, usage("another tactus dev runs on %s: stop it, or choose another folder with --state-dir",
+			strings.TrimSpace(dir))
 	}
 	return unlock, nil
 }

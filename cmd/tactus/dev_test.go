@@ -46,7 +46,10 @@ func TestDevAsANewcomer(t *testing.T) {
 	if env["TACTUS_URL"] != p.URL() || env["CELERY_BROKER_URL"] != env["REDIS_URL"] {
 		t.Errorf("dev.env: %v", env)
 	}
-	for _, said := range []string{p.URL() + "/api/v1", secretOf(env["DATABASE_URL"]).String(), secretOf(env["REDIS_URL"]).String(), state} {
+	for _, said := range []string{
+		p.URL() + "/api/v1", secretOf(env["DATABASE_URL"]).String(),
+		secretOf(env["REDIS_URL"]).String(), state,
+	} {
 		if !strings.Contains(banner, said) {
 			t.Errorf("the banner does not tell %s:\n%s", said, banner)
 		}
@@ -77,11 +80,13 @@ func TestDevAsANewcomer(t *testing.T) {
 	}
 
 	p = dev(t, state)
-	if status, body := get(t, p.URL()+"/api/v1/schedules?name=hello"); status != http.StatusOK || !strings.Contains(body, `"total":1`) {
+	if status, body := get(t, p.URL()+"/api/v1/schedules?name=hello"); status != http.StatusOK ||
+		!strings.Contains(body, `"total":1`) {
 		t.Errorf("after a restart: %d %s", status, body)
 	}
 	env = readEnv(t, filepath.Join(state, "dev.env"))
-	if kept, err := testenv.Client(t, env["REDIS_URL"]).Get(t.Context(), "mine").Result(); err != nil || kept != "kept" {
+	if kept, err := testenv.Client(t, env["REDIS_URL"]).Get(t.Context(), "mine").Result(); err != nil ||
+		kept != "kept" {
 		t.Errorf("Redis has %q, %v", kept, err)
 	}
 }
@@ -175,7 +180,9 @@ func hasPlainRole(t *testing.T, url string) {
 	var super bool
 	_, err = conn.Exec(t.Context(), `create table services_own (id int)`)
 	if err == nil {
-		err = conn.QueryRow(t.Context(), `select relnamespace::regnamespace, rolsuper from pg_class, pg_roles where pg_class.oid = 'services_own'::regclass and rolname = current_user`).Scan(&schema, &super)
+		err = conn.QueryRow(t.Context(),
+			`select relnamespace::regnamespace, rolsuper from pg_class, pg_roles
+				where pg_class.oid = 'services_own'::regclass and rolname = current_user`).Scan(&schema, &super)
 	}
 	if err != nil || schema != "public" || super {
 		t.Errorf("a service's table is in the schema %s, superuser %v, %v", schema, super, err)
@@ -196,7 +203,8 @@ func TestDevKilledLeavesNoChild(t *testing.T) {
 		return nil
 	})
 	p = dev(t, state)
-	if status, body := get(t, p.URL()+"/api/v1/schedules?name=hello"); status != http.StatusOK || !strings.Contains(body, `"total":1`) {
+	if status, body := get(t, p.URL()+"/api/v1/schedules?name=hello"); status != http.StatusOK ||
+		!strings.Contains(body, `"total":1`) {
 		t.Errorf("after the crash: %d %s", status, body)
 	}
 }
@@ -216,7 +224,8 @@ func TestDevOnGivenServers(t *testing.T) {
 		t.Error("it does not say that it was given a superuser")
 	}
 	var n int
-	if err := conn.QueryRow(t.Context(), `select count(*) from tactus.schedules where name = 'hello'`).Scan(&n); err != nil || n != 1 {
+	if err := conn.QueryRow(t.Context(),
+		`select count(*) from tactus.schedules where name = 'hello'`).Scan(&n); err != nil || n != 1 {
 		t.Errorf("%d schedules in the given database, %v", n, err)
 	}
 	for _, name := range []string{"postgres", "redis"} {

@@ -13,7 +13,7 @@ type doctorCmd struct {
 	databaseFlags
 }
 
-// Run tells what it finds, and fails when something should be done.
+// Run compares versions of the time zone data, and fails when a process has another version than this program.
 func (c doctorCmd) Run(ctx context.Context, to console, all *commands) error {
 	fmt.Fprintf(to.out, "time zone data: this program has %s, and goes by %s\n", zone.EmbeddedVersion(), zones())
 	ill := false
@@ -22,7 +22,8 @@ func (c doctorCmd) Run(ctx context.Context, to console, all *commands) error {
 		case found.Err != nil:
 			fmt.Fprintf(to.out, "  %v\n", found.Err)
 		case hostzones.Newer(found.Version, zone.EmbeddedVersion()):
-			fmt.Fprintf(to.out, "  %s has %s, which is newer than this program's: a newer tactus, or that one for every process\n", found.Place, found.Version)
+			fmt.Fprintf(to.out, "  %s has %s, which is newer than this program's: a newer tactus, or that one for "+
+				"every process\n", found.Place, found.Version)
 		default:
 			fmt.Fprintf(to.out, "  %s has %s, which is not newer\n", found.Place, found.Version)
 		}
@@ -38,13 +39,14 @@ func (c doctorCmd) Run(ctx context.Context, to console, all *commands) error {
 	defer pool.Close()
 	processes, err := zonewatch.Processes(ctx, pool)
 	if err != nil {
-		return fmt.Errorf("ask the processes: %w", err)
+		return fmt.Errorf("read the versions of the processes: %w", err)
 	}
 	for _, p := range processes {
 		switch {
 		case hostzones.Newer(zone.Version(), p.Version):
 			ill = true
-			fmt.Fprintf(to.out, "  %s goes by %s, which is older than what is here: update it, or give it the same ZONEINFO\n", p.Process, p.Version)
+			fmt.Fprintf(to.out, "  %s goes by %s, which is older than what is here: update it, or give it the same "+
+				"ZONEINFO\n", p.Process, p.Version)
 		case hostzones.Newer(p.Version, zone.Version()):
 			ill = true
 			fmt.Fprintf(to.out, "  %s goes by %s, which is newer than what is here\n", p.Process, p.Version)

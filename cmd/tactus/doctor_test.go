@@ -21,10 +21,12 @@ func TestDoctorTellsOfOtherZoneData(t *testing.T) {
 		t.Errorf("%d: %s", code, told)
 	}
 	pool := testenv.Connect(t, url)
-	if _, err := pool.Exec(t.Context(), `insert into tactus.zone_processes values ('api of elsewhere', '2020a', clock_timestamp())`); err != nil {
+	if _, err := pool.Exec(t.Context(),
+		`insert into tactus.zone_processes values ('api of elsewhere', '2020a', clock_timestamp())`); err != nil {
 		t.Fatal(err)
 	}
-	if code, told := ask(); code != exitFailure || !strings.Contains(told, "api of elsewhere goes by 2020a, which is older") {
+	if code, told := ask(); code != exitFailure ||
+		!strings.Contains(told, "api of elsewhere goes by 2020a, which is older") {
 		t.Errorf("%d: %s", code, told)
 	}
 }

@@ -26,7 +26,8 @@ type setting struct {
 func TestEnvExampleIsComplete(t *testing.T) {
 	t.Parallel()
 	var b strings.Builder
-	b.WriteString("# The environment of tactus' processes. Each is a flag too: tactus COMMAND --help.\n# Written by: go test ./cmd/tactus -run EnvExample -update\n")
+	b.WriteString("# The environment of tactus' processes. Each is a flag too: tactus COMMAND --help.\n# Written " +
+		"by: go test ./cmd/tactus -run EnvExample -update\n")
 	for _, s := range settings(t) {
 		fmt.Fprintf(&b, "\n# %s\n# (%s)\n# %s=%s\n", s.help, strings.Join(s.commands, ", "), s.name, s.value)
 	}
@@ -49,7 +50,8 @@ func TestFlagsAreNamedAsTheirVariables(t *testing.T) {
 	t.Parallel()
 	eachFlag(t, func(command string, f *kong.Flag) {
 		for _, env := range f.Envs {
-			if want := strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(env, "TACTUS_")), "_", "-"); f.Name != want {
+			if want := strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(env, "TACTUS_")), "_",
+				"-"); f.Name != want {
 				t.Errorf("%s: the flag of %s is --%s, want --%s", command, env, f.Name, want)
 			}
 		}

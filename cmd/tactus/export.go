@@ -10,9 +10,9 @@ import (
 	"github.com/tactus-dev/tactus/internal/telemetry"
 )
 
-// exportCmd tells where schedules came from what became of them, so that their old beat can be in charge again.
+// exportCmd writes to the source of imported schedules when each ran last, so that their old beat can take over again.
 type exportCmd struct {
-	RedBeat exportRedBeatCmd `cmd:"" name:"redbeat" help:"Write to RedBeat's entries when each ran last. Do so before RedBeat's beat starts again."`
+	RedBeat exportRedBeatCmd `cmd:"" name:"redbeat" help:"Write to RedBeat's entries when each ran last. Run this before RedBeat's beat starts again."`
 }
 
 type exportRedBeatCmd struct {
@@ -21,7 +21,7 @@ type exportRedBeatCmd struct {
 	Source string `placeholder:"LABEL" help:"Name of the source, as it was given to import redbeat."`
 }
 
-// Run writes.
+// Run writes the last runs.
 func (c exportRedBeatCmd) Run(ctx context.Context, to console) error {
 	options, source, err := c.redBeat(c.Source)
 	if err != nil {
@@ -41,6 +41,7 @@ func (c exportRedBeatCmd) Run(ctx context.Context, to console) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(to.problems, "%s\n", counted(len(names), "entry now says when it ran last", "entries now say when they ran last"))
+	fmt.Fprintf(to.problems, "%s\n", counted(len(names), "entry now says when it ran last",
+		"entries now say when they ran last"))
 	return nil
 }

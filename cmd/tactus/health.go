@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// healthCmd is for where there is no curl: the health check of a container.
+// healthCmd is the health check of a container that has no curl.
 type healthCmd struct {
-	URL secret `arg:"" optional:"" default:"http://127.0.0.1:8000" help:"Of an api, a relay or a beat."`
+	URL secret `arg:"" optional:"" default:"http://127.0.0.1:8000" help:"URL of an api, a relay or a beat."`
 }
 
 const (
@@ -22,7 +22,7 @@ const (
 	maxHealth     = 64 << 10
 )
 
-// Run tells whether a process is ready, and if not, why.
+// Run succeeds if a process is ready, and otherwise fails with the reasons.
 func (c healthCmd) Run(ctx context.Context, to console) error {
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
@@ -40,7 +40,8 @@ func (c healthCmd) Run(ctx context.Context, to console) error {
 		return nil
 	}
 	var body struct{ Failing map[string]string }
-	if err := json.NewDecoder(io.LimitReader(response.Body, maxHealth)).Decode(&body); err != nil || len(body.Failing) == 0 {
+	if err := json.NewDecoder(io.LimitReader(response.Body, maxHealth)).Decode(&body); err != nil ||
+		len(body.Failing) == 0 {
 		return fmt.Errorf("not ready: %s", response.Status)
 	}
 	reasons := []error{}

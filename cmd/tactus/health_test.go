@@ -23,7 +23,10 @@ func TestHealth(t *testing.T) {
 		out, problems string
 	}{
 		{"ready", mux(&telemetry.Health{}), exitOK, "ready\n", ""},
-		{"not ready", mux(&sick), exitFailure, "", "tactus: not ready: postgres: no schema\nnot ready: redis: no route\n"},
+		{
+			"not ready", mux(&sick), exitFailure, "",
+			"tactus: not ready: postgres: no schema\nnot ready: redis: no route\n",
+		},
 		{"something else", http.NotFoundHandler(), exitFailure, "", "tactus: not ready: 404 Not Found\n"},
 		{"an empty refusal", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusServiceUnavailable)
@@ -34,13 +37,15 @@ func TestHealth(t *testing.T) {
 			server := httptest.NewServer(c.handler)
 			defer server.Close()
 			var out, problems bytes.Buffer
-			if code := run([]string{"health", server.URL + "/"}, &out, &problems); code != c.code || out.String() != c.out || problems.String() != c.problems {
+			if code := run([]string{"health", server.URL + "/"}, &out, &problems); code != c.code ||
+				out.String() != c.out || problems.String() != c.problems {
 				t.Errorf("exit %d, %q, %q", code, out.String(), problems.String())
 			}
 		})
 	}
 	var out, problems bytes.Buffer
-	if code := run([]string{"health", "http://127.0.0.1:1"}, &out, &problems); code != exitFailure || problems.Len() == 0 {
+	if code := run([]string{"health", "http://127.0.0.1:1"}, &out, &problems); code != exitFailure ||
+		problems.Len() == 0 {
 		t.Errorf("nobody there: exit %d, %q", code, problems.String())
 	}
 }

@@ -23,19 +23,19 @@ import (
 	"github.com/tactus-dev/tactus/internal/telemetry"
 )
 
-// importCmd brings schedules in from where Celery teams keep them; adopt is for tables.
+// importCmd imports schedules from where Celery teams keep them. For tables there is adopt.
 type importCmd struct {
 	RedBeat importRedBeatCmd `cmd:"" name:"redbeat" help:"Import the entries that RedBeat keeps in Redis."`
-	Celery  importCeleryCmd  `cmd:"" help:"Import a static beat_schedule, from the output of the script (--script)."`
+	Celery  importCeleryCmd  `cmd:"" help:"Import a static beat_schedule from the output of the script that --script prints."`
 	Crontab importCrontabCmd `cmd:"" help:"Import the lines of a crontab file."`
 	Routes  importRoutesCmd  `cmd:"" help:"Import the routes of a Celery application's tasks, from the output of import celery's script."`
 }
 
-// importFlags say where to, and how.
+// importFlags say where entries come from, and what may change.
 type importFlags struct {
 	databaseFlags
 	Timezone string   `name:"celery-timezone" placeholder:"ZONE" help:"Time zone of the imported schedules, overriding what the source says."`
-	Source   string   `placeholder:"LABEL" help:"Name of this source. Imports change and prune only schedules from a source of the same name (default: the application, the Redis database, or the host and file)."`
+	Source   string   `placeholder:"LABEL" help:"Name of this source (default the application, the Redis database, or the host and file). An import changes and prunes only schedules from a source of the same name."`
 	Accept   []string `placeholder:"KIND" help:"Import entries despite these kinds of differences: ${differences}."`
 	DryRun   bool     `help:"Show the plan, and change nothing."`
 	Prune    bool     `help:"Delete schedules from this source that it no longer has."`
@@ -58,26 +58,31 @@ func (f importFlags) validate() error {
 func knownKinds(accepted, kinds []string) error {
 	for _, kind := range accepted {
 		if !slices.Contains(kinds, kind) {
-			return usage("--accept %s: there is no such kind of difference; the kinds are %s", kind, strings.Join(kinds, ", "))
+			return usage("--accept %s: there is no such kind of difference; the kinds are %s", kind,
+				strings.Join(kinds, ", "))
 		}
 	}
 	return nil
 }
 
-// maxLabel leaves room in a tag and in a name.
+// maxLabel is the most characters of a label, which becomes part of a tag and of names.
 const maxLabel = 100
 
-// from is the place of a kind. Unless somebody has named it, it is called as it is there.
+// from returns the source. Its label is the one that --source gives, or otherwise called.
 func (f importFlags) from(kind, called string) (importer.Source, error) {
 	label := cmp.Or(f.Source, called)
 	if utf8.RuneCountInString(label) > maxLabel {
-		return importer.Source{}, usage("--source: %q is longer than %d characters: give a shorter one", label, maxLabel)
+		return importer.Source{}, usage("--source: %q is longer than %d characters: give a shorter one", label,
+			maxLabel)
 	}
 	return importer.Source{Kind: kind, Label: label}, nil
 }
 
-// bring plans, shows, and writes. What is refused keeps nothing else back, but is a failure.
-func (f importFlags) bring(ctx context.Context, to console, source importer.Source, entries []importer.Entry, timezone string) error {
+// bring plans the import, prints the plan, and applies it. A refused entry does not stop the others, but makes the
+// command fail.
+func (f importFlags) bring(ctx context.Context, to console, source importer.Source, entries []importer.Entry,
+	timezone string,
+) error {
 	pool, err := f.connect(ctx, &telemetry.Health{})
 	if err != nil {
 		return err
@@ -127,7 +132,8 @@ func (f importFlags) show(to io.Writer, rows []importer.Row) (refused int, err e
 		if r.Next != nil {
 			next = clock(r.Next)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", r.Change, text(r.Name), text(r.Trigger), next, text(strings.Join(parts, "; ")))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", r.Change, text(r.Name), text(r.Trigger), next,
+			text(strings.Join(parts, "; ")))
 	}
 	fmt.Fprintf(table, "\n%d new, %d changed, %d the same, %d gone, %d refused\n",
 		changes["new"], changes["changed"], changes["same"], changes["gone"], changes["refused"])
@@ -140,10 +146,11 @@ type redBeatFlags struct {
 	Prefix string `name:"redbeat-key-prefix" default:"redbeat:" placeholder:"PREFIX" help:"RedBeat's redbeat_key_prefix."`
 }
 
-// redBeat is that place, and as which source it is known.
+// redBeat returns how to connect to RedBeat's Redis, and the source of its entries.
 func (f redBeatFlags) redBeat(label string) (*redis.Options, importer.Source, error) {
 	if !f.URL.isSet() {
-		return nil, importer.Source{}, usage("REDBEAT_REDIS_URL is not set: give the URL of RedBeat's Redis, redis://user:password@host:port/db")
+		return nil, importer.Source{},
+			usage("REDBEAT_REDIS_URL is not set: give the URL of RedBeat's Redis, redis://user:password@host:port/db")
 	}
 	options, err := redis.ParseURL(f.URL.reveal())
 	if err != nil {
@@ -159,7 +166,7 @@ type importRedBeatCmd struct {
 	Application string `placeholder:"FILE" help:"Output of import celery's script, for the application's time zone and routes."`
 }
 
-// Run imports.
+// Run imports RedBeat's entries.
 func (c importRedBeatCmd) Run(ctx context.Context, to console) error {
 	if err := c.importFlags.validate(); err != nil {
 		return err
@@ -185,7 +192,8 @@ func (c importRedBeatCmd) Run(ctx context.Context, to console) error {
 	return c.bring(ctx, to, source, entries, reading.Timezone)
 }
 
-// readApplication reads what the script printed, and tells which settings make tactus' keys those of its workers.
+// readApplication reads the output of the script, and prints the settings with which tactus uses the same keys as the
+// application's workers.
 func readApplication(file string, to console) (importer.Application, error) {
 	raw, err := readAll(file)
 	if err != nil {
@@ -197,18 +205,19 @@ func readApplication(file string, to console) (importer.Application, error) {
 	}
 	settings := application.Settings()
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
-		fmt.Fprintf(to.problems, "the workers of %s need the setting %s=%s of api and relay\n", application.Name, name, strconv.Quote(settings[name]))
+		fmt.Fprintf(to.problems, "the workers of %s need the setting %s=%s of api and relay\n", application.Name, name,
+			strconv.Quote(settings[name]))
 	}
 	return application, nil
 }
 
 type importCeleryCmd struct {
 	importFlags
-	Script bool   `help:"Print the script, and do nothing else. Run it where the application is: python3 script.py project.celery:app."`
+	Script bool   `help:"Only print the script, which is run where the application is installed: python3 script.py project.celery:app."`
 	File   string `arg:"" optional:"" default:"-" help:"Output of the script; - reads standard input."`
 }
 
-// Run imports. The zone is that of each schedule there, unless somebody has said another one.
+// Run imports the entries of beat_schedule. Each keeps its own time zone unless --celery-timezone names another.
 func (c importCeleryCmd) Run(ctx context.Context, to console) error {
 	if c.Script {
 		_, err := io.WriteString(to.out, importer.Script)
@@ -230,13 +239,14 @@ func (c importCeleryCmd) Run(ctx context.Context, to console) error {
 
 type importCrontabCmd struct {
 	importFlags
-	Task    string `required:"" placeholder:"TASK" help:"Task that runs a command. Its args are [command]; its kwargs are stdin, env and user, where the line has them."`
+	Task    string `required:"" placeholder:"TASK" help:"Task that runs a line's command. Its args are [command]; its kwargs are stdin, env and user, where the line has them."`
 	System  *bool  `negatable:"" help:"Lines name a user before the command, as in /etc/crontab and /etc/cron.d."`
 	Seconds bool   `help:"Lines begin with a seconds field."`
 	File    string `arg:"" help:"Crontab file, with lines of at most 64 KiB; - reads standard input (crontab -l)."`
 }
 
-// Run imports. The zone is that of this host, unless somebody has said another one: it is cron's.
+// Run imports the lines of a crontab. Their time zone is this host's, as for cron, unless --celery-timezone names
+// another.
 func (c importCrontabCmd) Run(ctx context.Context, to console) error {
 	if err := c.importFlags.validate(); err != nil {
 		return err
@@ -248,9 +258,10 @@ func (c importCrontabCmd) Run(ctx context.Context, to console) error {
 	if c.Timezone == "" {
 		name, from, found := hostZone()
 		if !found {
-			return usage("the zone of this host has no name: say in which zone the lines are, by --celery-timezone")
+			return usage("the time zone of this host has no name: name the zone of the lines by --celery-timezone")
 		}
-		fmt.Fprintf(to.problems, "the lines are in the zone %s, as %s of this host says; --celery-timezone says another one\n", name, from)
+		fmt.Fprintf(to.problems, "the time zone of the lines is %s, which %s of this host names; --celery-timezone "+
+			"names another\n", name, from)
 		c.Timezone = name
 	}
 	source, err := c.from(importer.Crontab, crontabLabel(c.File))
@@ -269,7 +280,7 @@ func (c importCrontabCmd) Run(ctx context.Context, to console) error {
 	return c.bring(ctx, to, source, entries, c.Timezone)
 }
 
-// crontabLabel is the host and the file; of what is piped in, the host and the user.
+// crontabLabel returns the host and the file, or for standard input the host and the user.
 func crontabLabel(file string) string {
 	host, err := os.Hostname()
 	if err != nil {

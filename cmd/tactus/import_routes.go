@@ -11,8 +11,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/telemetry"
 )
 
-// importRoutesCmd brings in where an application sends its tasks, for schedules that do not say so: those of adopted tables, and those
-// that are made over HTTP or SQL.
+// importRoutesCmd imports where an application sends its tasks. Schedules that do not say so use these routes: those of
+// adopted tables, and those created over HTTP or SQL.
 type importRoutesCmd struct {
 	databaseFlags
 	Source string   `placeholder:"LABEL" help:"Name of the application (default: as it was given to the script)."`
@@ -23,7 +23,7 @@ type importRoutesCmd struct {
 	File   string   `arg:"" optional:"" default:"-" help:"Output of the script; - reads standard input."`
 }
 
-// Run imports.
+// Run imports routes.
 func (c importRoutesCmd) Run(ctx context.Context, to console) error {
 	if err := knownKinds(c.Accept, importer.Kinds); err != nil {
 		return err
@@ -47,10 +47,12 @@ func (c importRoutesCmd) Run(ctx context.Context, to console) error {
 		return err
 	}
 	for _, pattern := range application.Left {
-		fmt.Fprintf(to.problems, "%s routes tasks there and cannot be brought in; of the tasks that the application has it was asked\n", pattern)
+		fmt.Fprintf(to.problems, "%s routes tasks of the application and cannot be imported; the script asked it "+
+			"about the tasks that the application has\n", pattern)
 	}
 	for _, name := range slices.Sorted(maps.Keys(application.NotAsked)) {
-		fmt.Fprintf(to.problems, "where %s goes is not known, because a router wants to see its arguments: %s\n", name, application.NotAsked[name])
+		fmt.Fprintf(to.problems, "cannot tell where %s goes, because a router needs its arguments: %s\n", name,
+			application.NotAsked[name])
 	}
 	refused, err := c.show(to, rows)
 	if err != nil {
@@ -83,7 +85,8 @@ func (c importRoutesCmd) show(to console, rows []importer.RouteRow) (refused int
 		if remark == "" {
 			remark = remarks("", r.Differences)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Change, text(r.Pattern), text(r.Queue), priority(r.Priority), expiry(r.ExpiresSeconds), text(remark))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Change, text(r.Pattern), text(r.Queue), priority(r.Priority),
+			expiry(r.ExpiresSeconds), text(remark))
 	}
 	return refused, table.Flush()
 }

@@ -18,7 +18,8 @@ func TestImportCrontabOfThisHost(t *testing.T) {
 		t.Fatal(err)
 	}
 	said := tactus(t, "import", "crontab", "--task", "app.run", "--database-url", testenv.DatabaseURL(t), file)
-	if said.code != exitOK || !strings.Contains(said.problems, "the lines are in the zone Pacific/Chatham, as TZ of this host says") ||
+	if said.code != exitOK || !strings.Contains(said.problems,
+		"the time zone of the lines is Pacific/Chatham, which TZ of this host names") ||
 		!regexp.MustCompile(`30 9 \* \* \* Pacific/Chatham +20\d\d-`).MatchString(said.out) {
 		t.Errorf("exit %d: %s%s", said.code, said.out, said.problems)
 	}
@@ -35,29 +36,74 @@ func TestImportCommands(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	crontab := []string{"import", "crontab", "--task", "app.run", "--celery-timezone", "Asia/Tokyo", "--database-url", url, file}
+	crontab := []string{
+		"import", "crontab", "--task", "app.run", "--celery-timezone", "Asia/Tokyo", "--database-url",
+		url, file,
+	}
 	for _, c := range []struct {
 		file string
 		args []string
 		code int
 		want string
 	}{
-		{"0 9 * * * one\n0 8 * * * two\n", append(crontab, "--dry-run"), exitOK, `2 new, 0 changed, 0 the same, 0 gone, 0 refused`},
+		{
+			"0 9 * * * one\n0 8 * * * two\n", append(crontab, "--dry-run"), exitOK,
+			`2 new, 0 changed, 0 the same, 0 gone, 0 refused`,
+		},
 		{"0 9 * * * one\n0 8 * * * two\n", crontab, exitOK, `2 new, 0 changed`},
 		{"0 9 * * * one\n0 8 * * * two\n", crontab, exitOK, `0 new, 0 changed, 2 the same`},
-		{"0 9 * * 9 one\n", crontab, exitFailure, `(?s)refused +cron one.*cron_syntax.*1 gone, 1 refused.*tactus: 1 schedule is refused`},
-		{"30 9 * * * one\n", append(crontab, "--prune", "-o", "json"), exitOK, `(?s)"change": "changed".*"change": "gone"`},
+		{
+			"0 9 * * 9 one\n", crontab, exitFailure,
+			`(?s)refused +cron one.*cron_syntax.*1 gone, 1 refused.*tactus: 1 schedule is refused`,
+		},
+		{
+			"30 9 * * * one\n", append(crontab, "--prune", "-o", "json"), exitOK,
+			`(?s)"change": "changed".*"change": "gone"`,
+		},
 		{"30 9 * * * one\n", crontab, exitOK, `0 new, 0 changed, 1 the same, 0 gone`},
-		{"30 9 * * * one\n", append(crontab, "--accept", "zone,weather"), exitUsage, `--accept weather: there is no such kind of difference; the kinds are all, args`},
-		{"30 9 * * * one\n", append(crontab, "--source", strings.Repeat("long", 30)), exitUsage, `--source: .* is longer than 100 characters`},
-		{"30 9 * * * one\n", []string{"import", "crontab", "--task", "app.run", "--celery-timezone", "JST", "--database-url", url, file}, exitUsage, `--celery-timezone: `},
-		{"30 9 * * * root one\n", crontab, exitFailure, `"root", before the command, looks like a user: say --system if it is one, or --no-system`},
-		{"30 9 * * * root one\n", append(crontab, "--no-system", "--source", "other"), exitOK, `1 new, 0 changed, 0 the same, 0 gone`},
-		{"*/6 * * * * * one\n", append(crontab, "--seconds", "--source", "third"), exitOK, `\*/6 \* \* \* \* \* Asia/Tokyo`},
-		{"", []string{"import", "celery", "--script"}, exitOK, `^"""Prints what the beat of a Celery application would do`},
-		{"no JSON", []string{"import", "celery", "--database-url", url, file}, exitUsage, `this is not what the script prints`},
+		{
+			"30 9 * * * one\n", append(crontab, "--accept", "zone,weather"), exitUsage,
+			`--accept weather: there is no such kind of difference; the kinds are all, args`,
+		},
+		{
+			"30 9 * * * one\n", append(crontab, "--source", strings.Repeat("long", 30)), exitUsage,
+			`--source: .* is longer than 100 characters`,
+		},
+		{"30 9 * * * one\n", []string{
+			"import", "crontab", "--task", "app.run", "--celery-timezone", "JST",
+			"--database-url", url, file,
+		}, exitUsage, `--celery-timezone: `},
+		{
+			"30 9 * * * root one\n", crontab, exitFailure,
+			`"root", before the command, looks like a user: say --system if it is one, or --no-system`,
+		},
+		{
+			"30 9 * * * root one\n", append(crontab, "--no-system", "--source", "other"), exitOK,
+			`1 new, 0 changed, 0 the same, 0 gone`,
+		},
+		{
+			"*/6 * * * * * one\n", append(crontab, "--seconds", "--source", "third"), exitOK,
+			`\*/6 \* \* \* \* \* Asia/Tokyo`,
+		},
+		{
+			"",
+			[]string{"import", "celery", "--script"},
+			exitOK,
+			`^"""Prints what the beat of a Celery application would do`,
+		},
+		{
+			"no JSON",
+			[]string{"import", "celery", "--database-url", url, file},
+			exitUsage,
+			`this is not what the script prints`,
+		},
 		{"", []string{"import", "redbeat", "--database-url", url}, exitUsage, `REDBEAT_REDIS_URL is not set`},
-		{"", []string{"import", "redbeat", "--database-url", url, "--redbeat-redis-url", testenv.RedisURL(t)}, exitOK, `0 new`},
+		{
+			"",
+			[]string{"import", "redbeat", "--database-url", url, "--redbeat-redis-url", testenv.RedisURL(t)},
+			exitOK,
+			`0 new`,
+		},
 	} {
 		write(c.file)
 		said := tactus(t, c.args...)

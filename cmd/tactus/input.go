@@ -6,13 +6,13 @@ import (
 	"os"
 )
 
-// The most that is read of a file: of one definition, and of many of them.
+// The largest files that are read, in bytes: one definition, and a file of many.
 const (
 	maxDefinitionFile = 4 << 20
 	maxImportFile     = 64 << 20
 )
 
-// readInput reads a file, or standard input when it is called -, and refuses one that is larger than it can be.
+// readInput reads a file, or standard input for "-". It refuses a file of more than most bytes.
 func readInput(path string, most int64) ([]byte, error) {
 	from := os.Stdin
 	if path != "-" {

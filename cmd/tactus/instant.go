@@ -4,7 +4,7 @@ import (
 	"time"
 )
 
-// instant is a time on the command line: RFC 3339, or how long ago it was ("90m").
+// instant is a time on the command line: RFC 3339, or a duration before now ("90m").
 type instant struct{ time.Time }
 
 // UnmarshalText implements encoding.TextUnmarshaler.

@@ -17,10 +17,10 @@ import (
 
 const (
 	judgeEvery = 500 * time.Millisecond
-	judgeAgain = 5 * time.Second // after an error
+	judgeAgain = 5 * time.Second // the pause after an error
 )
 
-// judge looks until ctx ends at what SQL functions have written, which do not know all that makes a schedule invalid.
+// judge checks until ctx ends what SQL functions have written. They cannot find all that makes a schedule invalid.
 func judge(ctx context.Context, pool *pgxpool.Pool, timezone string, workers celery.Config, log *slog.Logger) error {
 	store := outbox.NewStore(pool, timezone).Checked(workers.Check)
 	for wait := time.Duration(0); ; {
@@ -36,17 +36,18 @@ func judge(ctx context.Context, pool *pgxpool.Pool, timezone string, workers cel
 		}
 		if err != nil && ctx.Err() == nil {
 			wait = judgeAgain
-			if migrations.Ready(ctx, pool) == nil { // else /readyz tells
-				log.Error("judge what SQL wrote", "err", err)
+			if migrations.Ready(ctx, pool) == nil { // otherwise /readyz reports the error
+				log.Error("cannot check the schedules that SQL wrote; retrying", "err", err)
 			}
 		}
 	}
 }
 
-// invalidMetric shows how many schedules cannot be scheduled as they are; NaN when nobody knows.
+// invalidMetric collects the number of invalid schedules at each scrape.
 type invalidMetric struct{ catalog *catalog.Catalog }
 
-var invalidSchedules = prometheus.NewDesc("tactus_schedules_invalid", "Schedules that cannot be scheduled as they are (?invalid=true lists them), NaN when Postgres does not answer", nil, nil)
+var invalidSchedules = prometheus.NewDesc("tactus_schedules_invalid", "Schedules that cannot be scheduled as they "+
+	"are (?invalid=true lists them), NaN when PostgreSQL does not answer", nil, nil)
 
 // Describe implements prometheus.Collector.
 func (m invalidMetric) Describe(to chan<- *prometheus.Desc) { to <- invalidSchedules }

@@ -16,45 +16,51 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// retentionFlags say how long is kept what need not be kept for ever.
+// retentionFlags say how long old rows are kept.
 type retentionFlags struct {
-	RunRetention    time.Duration `env:"TACTUS_RUN_RETENTION" default:"2160h" help:"How long runs are kept, by due time, in whole months (90 days)."`
-	ShadowRetention time.Duration `env:"TACTUS_SHADOW_RETENTION" default:"168h" help:"How long is kept what was decided and sent in shadow mode (7 days)."`
-	KeyRetention    time.Duration `env:"TACTUS_KEY_RETENTION" default:"168h" help:"How long an Idempotency-Key is known (7 days)."`
+	RunRetention    time.Duration `env:"TACTUS_RUN_RETENTION" default:"2160h" help:"How long after their due times runs are kept (90 days). Runs are dropped by whole months."`
+	ShadowRetention time.Duration `env:"TACTUS_SHADOW_RETENTION" default:"168h" help:"How long the records of shadow mode are kept (7 days)."`
+	KeyRetention    time.Duration `env:"TACTUS_KEY_RETENTION" default:"168h" help:"How long an Idempotency-Key is remembered (7 days)."`
 }
 
-// leastRetention is longer than a due time can be missed and still fire, by which nothing that has fired fires again.
+// leastRetention is longer than a due time can be late and still fire. A run that is kept prevents its due time from
+// firing again.
 const leastRetention = 30 * 24 * time.Hour
 
 func (f retentionFlags) validate() error {
 	if f.RunRetention < leastRetention {
-		return usage("TACTUS_RUN_RETENTION %s: at least %s, because a run that is kept is what stops its due time from firing again", f.RunRetention, leastRetention)
+		return usage("TACTUS_RUN_RETENTION %s: at least %s, because a run that is kept is what stops its due time "+
+			"from firing again", f.RunRetention, leastRetention)
 	}
 	if f.KeyRetention < time.Hour {
 		return usage("TACTUS_KEY_RETENTION %s: at least 1h, so that a repeated request is known", f.KeyRetention)
 	}
 	if f.ShadowRetention < leastShadow {
-		return usage("TACTUS_SHADOW_RETENTION %s: at least %s, so that a due time has one record", f.ShadowRetention, leastShadow)
+		return usage("TACTUS_SHADOW_RETENTION %s: at least %s, so that a due time has one record", f.ShadowRetention,
+			leastShadow)
 	}
 	return nil
 }
 
-// leastShadow is as much as a due time can be missed and still be decided about.
+// leastShadow is how late a due time can be and still be decided in shadow mode.
 const leastShadow = 24 * time.Hour
 
 const (
 	maintainEvery = time.Minute
-	maintainAgain = 5 * time.Second // after an error, and after a table was in use; then twice as long each time
+	// after an error, and after a table was in use; doubled while the table stays in use
+	maintainAgain = 5 * time.Second
 )
 
-// maintain keeps partitions ready and drops old ones until ctx ends. Every process that writes does it, so that they
-// are there whichever of them is down.
-func maintain(ctx context.Context, pool *pgxpool.Pool, f retentionFlags, log *slog.Logger, to prometheus.Registerer) error {
+// maintain creates partitions ahead of time and drops old ones until ctx ends. Every process that writes does this, so
+// that partitions are ready whichever process is down.
+func maintain(ctx context.Context, pool *pgxpool.Pool, f retentionFlags, log *slog.Logger,
+	to prometheus.Registerer,
+) error {
 	ready := newPartitionsReady()
 	if err := to.Register(ready); err != nil {
 		return err
 	}
-	var deferred []string // that the log was told of
+	var deferred []string // the deferred partitions that were logged last
 	again := maintainAgain
 	for wait := time.Duration(0); ; {
 		select {
@@ -63,7 +69,7 @@ func maintain(ctx context.Context, pool *pgxpool.Pool, f retentionFlags, log *sl
 		case <-time.After(wait):
 		}
 		wait = maintainEvery
-		if migrations.Ready(ctx, pool) != nil { // which /readyz tells
+		if migrations.Ready(ctx, pool) != nil { // /readyz reports the error
 			wait = maintainAgain
 			continue
 		}
@@ -76,7 +82,8 @@ func maintain(ctx context.Context, pool *pgxpool.Pool, f retentionFlags, log *sl
 		}
 		if len(did.Deferred) > 0 {
 			if !slices.Equal(did.Deferred, deferred) {
-				log.Warn("partitions cannot be changed yet: their table is in use", "partitions", did.Deferred, "again_in", again)
+				log.Warn("partitions cannot be changed yet: their table is in use", "partitions", did.Deferred,
+					"again_in", again)
 			}
 			wait, again = again, min(2*again, maintainEvery)
 		} else {
@@ -93,11 +100,12 @@ func maintain(ctx context.Context, pool *pgxpool.Pool, f retentionFlags, log *sl
 
 func newPartitionsReady() *prometheus.GaugeVec {
 	return prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "tactus_partitions_ready", Help: "Partitions that stand ready behind the one in use: 2 when all is well",
+		Name: "tactus_partitions_ready", Help: "Partitions that are ready after the one in use; 2 when all is well",
 	}, []string{"table"})
 }
 
-// maintain goes by the slower of two clocks: one that is far ahead for a minute drops nothing that is young by the other.
+// maintain uses the earlier of PostgreSQL's clock and ours: a clock that is far ahead for a minute cannot drop rows
+// that are young by the other.
 func (f retentionFlags) maintain(ctx context.Context, pool *pgxpool.Pool) (did outbox.Upkeep, err error) {
 	var now time.Time
 	if err := pool.QueryRow(ctx, `select clock_timestamp()`).Scan(&now); err != nil {

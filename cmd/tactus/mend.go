@@ -10,7 +10,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/adopt"
 )
 
-// mend keeps the schedules of adopted tables as their rows say, until ctx ends.
+// mend keeps the schedules of adopted tables equal to their rows until ctx ends.
 func mend(ctx context.Context, pool *pgxpool.Pool, log *slog.Logger, registry prometheus.Registerer) error {
 	upkeep := adopt.NewUpkeep(pool, log)
 	if err := upkeep.Register(registry); err != nil {

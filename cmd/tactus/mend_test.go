@@ -25,7 +25,8 @@ func TestNewcomersAreToldTheMend(t *testing.T) {
 		{nil, "tactus --help"},
 	} {
 		got := tactus(t, c.args...)
-		if got.code == exitOK || !strings.Contains(got.problems, c.want) || strings.Contains(got.problems, "tactus: usage") {
+		if got.code == exitOK || !strings.Contains(got.problems, c.want) ||
+			strings.Contains(got.problems, "tactus: usage") {
 			t.Errorf("%v: %+v", c.args, got)
 		}
 	}

@@ -9,10 +9,10 @@ import (
 
 type migrateCmd struct {
 	databaseFlags
-	Status bool `help:"Only tell the version of the schema."`
+	Status bool `help:"Only print the version of the schema."`
 }
 
-// Run migrates.
+// Run migrates, and prints the version of the schema.
 func (c migrateCmd) Run(ctx context.Context, to console) error {
 	if err := c.validate(); err != nil {
 		return err
@@ -30,14 +30,15 @@ func (c migrateCmd) Run(ctx context.Context, to console) error {
 	return nil
 }
 
-// migrate migrates, and says when a superuser does.
+// migrate migrates the schema, and warns if a superuser owns it.
 func migrate(ctx context.Context, url string, to console) error {
 	if err := migrations.Up(ctx, url, func(text string) { fmt.Fprintln(to.problems, "tactus:", text) }); err != nil {
 		return err
 	}
 	superuser, err := migrations.Superuser(ctx, url)
 	if superuser != "" {
-		fmt.Fprintf(to.problems, "tactus: %s is a superuser, with whose rights the functions of the schema run that others call: let a plain role own it"+
+		fmt.Fprintf(to.problems, "tactus: %s is a superuser, and functions of the schema that others call run with "+
+			"its rights: let a plain role own the schema"+
 			" (docs/roles.md, \"From a superuser to a plain role\")\n", superuser)
 	}
 	return err

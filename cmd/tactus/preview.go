@@ -11,23 +11,24 @@ import (
 )
 
 type previewCmd struct {
-	Cron     string `arg:"" optional:"" help:"A cron expression."`
-	RRule    string `name:"rrule" placeholder:"RULE" help:"A recurrence of RFC 5545 instead, such as FREQ=WEEKLY;INTERVAL=2."`
-	TZ       string `name:"tz" placeholder:"ZONE" help:"Zone (IANA; UTC unless the expression says TZ=)."`
-	After    string `placeholder:"TIME" help:"Due times after this (RFC 3339; now unless given)."`
-	N        int    `short:"n" default:"10" help:"How many, at most 1000."`
-	Dialect  string `enum:"celery,vixie,quartz,aws" default:"celery" help:"celery ANDs the two day fields, vixie ORs them; quartz (seconds first) and aws (cron(...), rate(...), at(...)) count Sunday as 1."`
+	Cron     string `arg:"" optional:"" help:"Cron expression."`
+	RRule    string `name:"rrule" placeholder:"RULE" help:"Recurrence of RFC 5545 instead of a cron expression, such as FREQ=WEEKLY;INTERVAL=2."`
+	TZ       string `name:"tz" placeholder:"ZONE" help:"IANA time zone (default the TZ= of the expression, or UTC)."`
+	After    string `placeholder:"TIME" help:"Show due times after this RFC 3339 time (default now)."`
+	N        int    `short:"n" default:"10" help:"How many due times to show, at most 1000."`
+	Dialect  string `enum:"celery,vixie,quartz,aws" default:"celery" help:"Dialect: celery ANDs the two day fields, vixie ORs them; quartz (seconds first) and aws (cron(...), rate(...), at(...)) count Sunday as 1."`
 	Seconds  bool   `help:"The expression has six fields, the first of them seconds."`
-	Gap      string `name:"dst-gap" enum:"auto,run_after,skip" default:"auto" help:"What becomes of a time that the clocks skip: auto, run_after or skip."`
-	Overlap  string `name:"dst-overlap" enum:"auto,first,second,both" default:"auto" help:"What becomes of a time that is repeated: auto, first, second or both."`
-	Language string `enum:"en,ja" default:"en" help:"Of the description: en or ja."`
+	Gap      string `name:"dst-gap" enum:"auto,run_after,skip" default:"auto" help:"What to do with a due time that the clocks skip: auto, run_after or skip."`
+	Overlap  string `name:"dst-overlap" enum:"auto,first,second,both" default:"auto" help:"What to do with a due time that the clocks repeat: auto, first, second or both."`
+	Language string `enum:"en,ja" default:"en" help:"Language of the description: en or ja."`
 	Output   string `short:"o" enum:"table,json" default:"table" help:"table or json."`
 }
 
-// Run previews.
+// Run prints due times.
 func (c previewCmd) Run(to console) error {
 	if strings.TrimSpace(c.Cron) == "" && c.RRule == "" {
-		return usage("the cron expression is empty: want minute hour day-of-month month day-of-week, such as \"30 9 * * 1-5\"")
+		return usage("the cron expression is empty: want minute hour day-of-month month day-of-week, such as \"30 9 " +
+			"* * 1-5\"")
 	}
 	after := time.Now()
 	if c.After != "" {
@@ -37,7 +38,8 @@ func (c previewCmd) Run(to console) error {
 		}
 	}
 	definition := domain.Definition{
-		CronExpression: c.Cron, RRule: c.RRule, CronDialect: c.Dialect, CronSeconds: c.Seconds, Timezone: c.TZ, DSTGap: c.Gap, DSTOverlap: c.Overlap,
+		CronExpression: c.Cron, RRule: c.RRule, CronDialect: c.Dialect, CronSeconds: c.Seconds, Timezone: c.TZ,
+		DSTGap: c.Gap, DSTOverlap: c.Overlap,
 	}
 	p, err := definition.Preview(domain.Ask{After: after, N: c.N, Language: c.Language}, "UTC")
 	if err != nil {
@@ -53,7 +55,7 @@ func (c previewCmd) Run(to console) error {
 	return previewTable(to.out, p)
 }
 
-// previewTable has a line for each due time, and one for each mark of a gap that skips something.
+// previewTable prints a line for each due time, and one for each due time that a gap skips.
 func previewTable(to io.Writer, p domain.Preview) error {
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	marks := p.Marks

@@ -9,7 +9,8 @@ import (
 
 func TestPreviewJSON(t *testing.T) {
 	t.Parallel()
-	got := tactus(t, "schedule", "preview", "30 2 * * *", "--tz", "America/New_York", "--after", "2026-03-07T00:00:00-05:00", "-n", "2", "-o", "json")
+	got := tactus(t, "schedule", "preview", "30 2 * * *", "--tz", "America/New_York", "--after",
+		"2026-03-07T00:00:00-05:00", "-n", "2", "-o", "json")
 	const want = `{
   "due_times": [
     "2026-03-07T02:30:00-05:00",
@@ -37,25 +38,30 @@ func TestPreviewTable(t *testing.T) {
 	for _, c := range []struct{ args, want, problems string }{
 		{
 			"preview 30_2_*_*_* --tz America/New_York --after 2026-03-08T00:00:00-05:00 -n 1 --language ja",
-			"毎日、02:30、America/New_York\n2026-03-08T03:00:00-04:00  moved from 2026-03-08T02:30:00, which the clocks skip\n", "",
+			"毎日、02:30、America/New_York\n2026-03-08T03:00:00-04:00  moved from 2026-03-08T02:30:00, which the clocks " +
+				"skip\n", "",
 		},
 		{
 			"preview 30_*_*_*_* --tz America/New_York --after 2026-03-08T01:45:00-05:00 -n 1",
-			"At minute 30 of the hour, America/New_York\n(nothing)                  the clocks skip 2026-03-08T02:30:00\n2026-03-08T03:30:00-04:00  \n", "",
+			"At minute 30 of the hour, America/New_York\n(nothing)                  the clocks skip " +
+				"2026-03-08T02:30:00\n2026-03-08T03:30:00-04:00  \n", "",
 		},
 		{
 			"preview 30_1_*_*_* --tz America/New_York --after 2026-11-01T00:00:00-04:00 -n 2 --dst-overlap both",
-			"At 01:30, every day, America/New_York\n2026-11-01T01:30:00-04:00  showing 1 of 2 of this time\n2026-11-01T01:30:00-05:00  showing 2 of 2 of this time\n", "",
+			"At 01:30, every day, America/New_York\n2026-11-01T01:30:00-04:00  showing 1 of 2 of this " +
+				"time\n2026-11-01T01:30:00-05:00  showing 2 of 2 of this time\n", "",
 		},
 		{
 			"preview TZ=Asia/Tokyo_0_0_13_*_5 --dialect vixie --after 2026-03-08T00:00:00Z -n 1",
 			"At 00:00, on day 13 of the month, or on Friday, Asia/Tokyo\n2026-03-13T00:00:00+09:00  \n",
-			"warning: day of month and day of week are both restricted: due when either matches (Celery itself would demand both)\n",
+			"warning: day of month and day of week are both restricted: due when either matches (Celery itself " +
+				"would demand both)\n",
 		},
 	} {
 		args := append([]string{"schedule"}, strings.Fields(c.args)...)
 		args[2] = strings.ReplaceAll(args[2], "_", " ")
-		if diff := cmp.Diff(said{exitOK, c.want, c.problems}, tactus(t, args...), cmp.AllowUnexported(said{})); diff != "" {
+		if diff := cmp.Diff(said{exitOK, c.want, c.problems}, tactus(t, args...),
+			cmp.AllowUnexported(said{})); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.args, diff)
 		}
 	}
@@ -97,7 +103,8 @@ func TestPreviewRefuses(t *testing.T) {
 func TestBenchRefusesASectionThatIsNone(t *testing.T) {
 	t.Parallel()
 	got := tactus(t, "bench", "speed")
-	if got.code != exitUsage || !strings.Contains(got.problems, `no section "speed": want some of writes, relay, beat`) {
+	if got.code != exitUsage ||
+		!strings.Contains(got.problems, `no section "speed": want some of writes, relay, beat`) {
 		t.Errorf("%+v", got)
 	}
 }

@@ -9,11 +9,11 @@ import (
 	"unicode/utf8"
 )
 
-// printable shows control characters as escapes. Names and arguments are other people's, and a terminal would obey what is in
-// them: move its cursor, rename its window, or type. Ends of lines and tabs are ours.
+// printable writes control characters as escapes. Names and arguments come from other people, and a terminal would obey
+// control characters in them: move its cursor, rename its window, or type. Newlines and tabs come from us and stay.
 type printable struct{ to io.Writer }
 
-// Write shows a text. Each call has whole characters, as those of fmt and tabwriter have.
+// Write implements io.Writer. Each call must have whole characters, as the calls of fmt and tabwriter do.
 func (p printable) Write(text []byte) (int, error) {
 	shown := text
 	if bytes.ContainsFunc(text, obeyed) || !utf8.Valid(text) {
@@ -25,7 +25,7 @@ func (p printable) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
-// escaped writes control characters as JSON does, so that a document stays what it is.
+// escaped writes control characters as JSON does, so that a JSON document keeps its meaning.
 func escaped(text string) string {
 	var b strings.Builder
 	for len(text) > 0 {
@@ -43,8 +43,8 @@ func escaped(text string) string {
 	return b.String()
 }
 
-// obeyed reports whether a terminal does something at a character instead of showing it. Of those that are no control
-// characters, some turn the direction of a text, so that another one is read than is there.
+// obeyed reports whether a terminal acts on a character instead of showing it. That includes format characters that
+// change the direction of text, which would make a reader see a different text.
 func obeyed(r rune) bool {
 	if r == '\n' || r == '\t' {
 		return false

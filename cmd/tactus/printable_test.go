@@ -14,7 +14,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestTerminalsObeyNoForeignText has names that would rename a window, and others that would begin columns of their own.
+// TestTerminalsObeyNoForeignText has names that would rename a window, and others that would begin columns of their
+// own.
 func TestTerminalsObeyNoForeignText(t *testing.T) {
 	t.Parallel()
 	const evil = "a\x1b]0;owned\x07\u009b31mb\u202etxt\r"
@@ -41,7 +42,10 @@ func TestTerminalsObeyNoForeignText(t *testing.T) {
 	for _, args := range [][]string{
 		{"schedule", "list", "--url", server.URL},
 		{"route", "list", "--url", server.URL},
-		{"import", "crontab", "--database-url", testenv.DatabaseURL(t), "--task", "t", "--celery-timezone", "UTC", "--dry-run", file},
+		{
+			"import", "crontab", "--database-url", testenv.DatabaseURL(t), "--task", "t", "--celery-timezone", "UTC",
+			"--dry-run", file,
+		},
 		{"schedule", "list", "--url", server.URL, evil},
 	} {
 		got := tactus(t, args...)
@@ -54,7 +58,10 @@ func TestTerminalsObeyNoForeignText(t *testing.T) {
 // TestOnlyWhatIsObeyedIsEscaped holds that all else is printed as it is.
 func TestOnlyWhatIsObeyedIsEscaped(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]string{"a\tb\nc": "a\tb\nc", "é→\U0001f600": "é→\U0001f600", "\x7f\xff\u2066": `\u007f\xff\u2066`} {
+	for text, want := range map[string]string{
+		"a\tb\nc": "a\tb\nc", "é→\U0001f600": "é→\U0001f600",
+		"\x7f\xff\u2066": `\u007f\xff\u2066`,
+	} {
 		var out bytes.Buffer
 		if n, err := (printable{&out}).Write([]byte(text)); err != nil || n != len(text) || out.String() != want {
 			t.Errorf("%q: %q, %d, %v", text, out.String(), n, err)

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// progress draws a bar where somebody is looking; into a file it writes nothing.
+// progress draws a bar on a terminal. When the output is not a terminal, progress writes nothing.
 type progress struct {
 	to    io.Writer
 	total int64
@@ -40,7 +40,7 @@ const (
 	drawEvery = 100 * time.Millisecond
 )
 
-// at draws how far it has come.
+// at draws the bar with done of the total.
 func (p *progress) at(done int64) {
 	if now := time.Now(); done >= p.total || now.Sub(p.drawn) >= drawEvery {
 		p.drawn = now
@@ -54,7 +54,8 @@ func (p *progress) bar(done int64, took time.Duration) string {
 		share = min(1, float64(done)/float64(p.total))
 	}
 	full := int(share * barWidth)
-	line := fmt.Sprintf("\r[%s%s] %3.0f%%  %d of %d, %.0f/s", strings.Repeat("#", full), strings.Repeat(".", barWidth-full),
+	line := fmt.Sprintf("\r[%s%s] %3.0f%%  %d of %d, %.0f/s", strings.Repeat("#", full),
+		strings.Repeat(".", barWidth-full),
 		share*100, done, p.total, float64(done)/max(took.Seconds(), 0.001))
 	if done >= p.total {
 		line += "\n"

@@ -23,7 +23,8 @@ func TestReadmeExample(t *testing.T) {
 	home := filepath.Dir(stateDir(t))
 	state := filepath.Join(home, ".local", "state", "tactus")
 	dev(t, state)
-	script := "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null; wait' EXIT\n" + strings.Join(blocks(t, "README.md", "sh"), "\n")
+	script := "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null; wait' EXIT\n" +
+		strings.Join(blocks(t, "README.md", "sh"), "\n")
 	ctx, cancel := context.WithTimeout(t.Context(), 2*testenv.Patience)
 	defer cancel()
 	shell := exec.CommandContext(ctx, "bash", "-c", script)
@@ -33,7 +34,10 @@ func TestReadmeExample(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v:\n%s", err, out)
 	}
-	for _, want := range []string{`"name":"hello"`, "09:30:00+09:00", "succeeded", "schedule.updated", "2026-03-08T03:00:00-04:00"} {
+	for _, want := range []string{
+		`"name":"hello"`, "09:30:00+09:00", "succeeded", "schedule.updated",
+		"2026-03-08T03:00:00-04:00",
+	} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("it does not show %s:\n%s", want, out)
 		}
@@ -64,7 +68,10 @@ func checkout(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for link, target := range map[string]string{"bin/tactus": testenv.Binary(t, ""), "examples": filepath.Join(root, "examples")} {
+	for link, target := range map[string]string{
+		"bin/tactus": testenv.Binary(t, ""),
+		"examples":   filepath.Join(root, "examples"),
+	} {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, link)), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -90,7 +97,8 @@ func celeryOnPath(t *testing.T) string {
 		}
 	}
 	dir := t.TempDir()
-	text := fmt.Sprintf("#!/bin/sh\nexport PYTHONPATH='%s' PYTHONDONTWRITEBYTECODE=1\nexec '%s' -m celery \"$@\"\n", modules, cmd.Path)
+	text := fmt.Sprintf("#!/bin/sh\nexport PYTHONPATH='%s' PYTHONDONTWRITEBYTECODE=1\nexec '%s' -m celery \"$@\"\n",
+		modules, cmd.Path)
 	if err := os.WriteFile(filepath.Join(dir, "celery"), []byte(text), 0o755); err != nil {
 		t.Fatal(err)
 	}

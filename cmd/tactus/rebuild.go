@@ -10,10 +10,10 @@ import (
 
 type rebuildCmd struct {
 	databaseFlags
-	Swap bool `help:"Put right what differs, in one transaction; what was there is kept in tactus.schedules_replaced."`
+	Swap bool `help:"Replace the rows that differ, in one transaction, and keep the old ones in tactus.schedules_replaced."`
 }
 
-// Run makes the table of schedules again from the events, beside the one that is there, and compares.
+// Run rebuilds the table of schedules from the events, beside the existing table, and compares the two.
 func (c rebuildCmd) Run(ctx context.Context, to console) error {
 	if err := c.validate(); err != nil {
 		return err
@@ -23,14 +23,16 @@ func (c rebuildCmd) Run(ctx context.Context, to console) error {
 		return err
 	}
 	defer pool.Close()
-	result, err := projection.Rebuild(ctx, pool, projection.Config{Swap: c.Swap, Tell: func(d projection.Difference) error {
-		_, err := fmt.Fprintf(to.out, "%s/%d  %s\n", d.ID, d.Version, strings.Join(d.What, "; "))
-		return err
-	}})
+	result, err := projection.Rebuild(ctx, pool,
+		projection.Config{Swap: c.Swap, Tell: func(d projection.Difference) error {
+			_, err := fmt.Fprintf(to.out, "%s/%d  %s\n", d.ID, d.Version, strings.Join(d.What, "; "))
+			return err
+		}})
 	if err != nil {
 		return fmt.Errorf("rebuild: %w", err)
 	}
-	fmt.Fprintf(to.out, "%d schedules made from their events, %d differ from tactus.schedules\n", result.Schedules, result.Different)
+	fmt.Fprintf(to.out, "%d schedules made from their events, %d differ from tactus.schedules\n", result.Schedules,
+		result.Different)
 	switch {
 	case result.Different == 0:
 		return nil
@@ -40,7 +42,8 @@ func (c rebuildCmd) Run(ctx context.Context, to console) error {
 	}
 	fmt.Fprintf(to.out, "%d put right; the rows that were there are in tactus.schedules_replaced\n", result.Replaced)
 	if result.Left > 0 {
-		fmt.Fprintf(to.out, "%d left as they are, because they cannot be rebuilt or changed meanwhile: run it again\n", result.Left)
+		fmt.Fprintf(to.out, "%d left as they are, because they cannot be rebuilt or changed meanwhile: run it again\n",
+			result.Left)
 		return errReported
 	}
 	return nil

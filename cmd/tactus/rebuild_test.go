@@ -18,7 +18,8 @@ func TestRebuildCommand(t *testing.T) {
 		}
 	}
 	step(exitOK, "3 schedules made from their events, 0 differ from tactus.schedules\n")
-	if _, err := k.pool.Exec(t.Context(), `update tactus.schedules set category = 'by hand' where name = 'b'`); err != nil {
+	if _, err := k.pool.Exec(t.Context(),
+		`update tactus.schedules set category = 'by hand' where name = 'b'`); err != nil {
 		t.Fatal(err)
 	}
 	const told = `[0-9a-f-]{36}/1  category is by hand, want \n3 schedules made from their events, 1 differ from tactus.schedules\n`

@@ -15,14 +15,14 @@ type redeliverCmd struct {
 	databaseFlags
 	redisFlags
 	queueFlags
-	DryRun    bool          `help:"Only tell what is lost."`
-	OlderThan time.Duration `default:"10m" help:"Only what was handed over so long ago: what is younger may be on its way."`
-	NewerThan time.Duration `default:"1h" help:"Only what was fired since."`
+	DryRun    bool          `help:"Only show what is lost."`
+	OlderThan time.Duration `default:"10m" help:"Only runs that were handed over at least this long ago: younger ones may still be on their way."`
+	NewerThan time.Duration `default:"1h" help:"Only runs that were fired at most this long ago."`
 	Schedule  string        `placeholder:"ID" help:"Only runs of one schedule."`
-	Untracked bool          `help:"Also tasks that ignore their result: nothing tells whether they have run."`
+	Untracked bool          `help:"Include tasks that ignore their result, of which it is not known whether they have run."`
 }
 
-// Run hands over again what the broker lost.
+// Run hands over again the runs that the broker has lost.
 func (c redeliverCmd) Run(ctx context.Context, to console) error {
 	config, err := c.config()
 	if err != nil {
@@ -45,7 +45,8 @@ func (c redeliverCmd) Run(ctx context.Context, to console) error {
 	open, unread, err := redeliver.Find(ctx, pool, broker, config, func(page []redeliver.Lost) error {
 		lost += int64(len(page))
 		for _, run := range page {
-			fmt.Fprintf(to.out, "%s  due %s  queue %s  %s\n", run.Run, run.DueAt.UTC().Format(time.RFC3339), run.Queue, run.Name)
+			fmt.Fprintf(to.out, "%s  due %s  queue %s  %s\n", run.Run, run.DueAt.UTC().Format(time.RFC3339), run.Queue,
+				run.Name)
 		}
 		if c.DryRun {
 			return nil
@@ -61,13 +62,14 @@ func (c redeliverCmd) Run(ctx context.Context, to console) error {
 	if !c.DryRun {
 		fmt.Fprintf(to.out, "%d are handed over again by the relay\n", again)
 	}
-	return tellUnread(to, unread)
+	return reportUnread(to, unread)
 }
 
-// tellUnread makes it a failure that nothing is known of some queues.
-func tellUnread(to console, unread []redeliver.Unread) error {
+// reportUnread prints the queues that could not be read, and returns an error if there are any.
+func reportUnread(to console, unread []redeliver.Unread) error {
 	for _, u := range unread {
-		fmt.Fprintf(to.problems, "tactus: queue %s cannot be read, and its %d runs are left alone: %v\n", u.Queue, u.Runs, u.Err)
+		fmt.Fprintf(to.problems, "tactus: queue %s cannot be read, and its %d runs are left alone: %v\n", u.Queue,
+			u.Runs, u.Err)
 	}
 	if len(unread) > 0 {
 		return errReported
@@ -80,7 +82,8 @@ func (c redeliverCmd) config() (config redeliver.Config, err error) {
 		Sink: celerySink, Celery: c.celery(), OlderThan: c.OlderThan, NewerThan: c.NewerThan, Untracked: c.Untracked,
 	}
 	if c.OlderThan < 0 || c.NewerThan <= c.OlderThan {
-		return config, usage("--older-than %s --newer-than %s: want the first to be less than the second", c.OlderThan, c.NewerThan)
+		return config, usage("--older-than %s --newer-than %s: want the first to be less than the second", c.OlderThan,
+			c.NewerThan)
 	}
 	if c.Schedule != "" {
 		if config.Schedule, err = domain.ParseID(c.Schedule); err != nil {

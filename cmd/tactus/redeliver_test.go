@@ -21,7 +21,8 @@ func TestRedeliverCommand(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := k.pool.Exec(t.Context(), `update tactus.runs set status = 'sent', sent_at = now() - interval '11 min'`); err != nil {
+	if _, err := k.pool.Exec(t.Context(),
+		`update tactus.runs set status = 'sent', sent_at = now() - interval '11 min'`); err != nil {
 		t.Fatal(err)
 	}
 	const none = "0 runs were handed over and not heard of; the broker has lost 0 of them\n"
@@ -53,7 +54,10 @@ func TestRedeliverPastAQueue(t *testing.T) {
 	k := keep(t)
 	store := outbox.NewStore(k.pool, "")
 	for _, queue := range []string{"bad", "purged"} {
-		s, _, err := store.Put(t.Context(), domain.Definition{Name: queue, CronExpression: "0 0 1 1 *", TaskName: "app.task", Queue: queue})
+		s, _, err := store.Put(t.Context(), domain.Definition{
+			Name: queue, CronExpression: "0 0 1 1 *",
+			TaskName: "app.task", Queue: queue,
+		})
 		if err == nil {
 			_, err = store.Trigger(t.Context(), s.ID)
 		}
@@ -61,14 +65,16 @@ func TestRedeliverPastAQueue(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := k.pool.Exec(t.Context(), `update tactus.runs set status = 'sent', sent_at = now() - interval '11 min'`); err != nil {
+	if _, err := k.pool.Exec(t.Context(),
+		`update tactus.runs set status = 'sent', sent_at = now() - interval '11 min'`); err != nil {
 		t.Fatal(err)
 	}
 	if err := testenv.Client(t, k.redis).Set(t.Context(), "bad", "no list", 0).Err(); err != nil {
 		t.Fatal(err)
 	}
 	got := k.tactus(t, "redeliver")
-	if got.code != exitFailure || !strings.HasSuffix(got.out, "the broker has lost 1 of them\n1 are handed over again by the relay\n") ||
+	if got.code != exitFailure ||
+		!strings.HasSuffix(got.out, "the broker has lost 1 of them\n1 are handed over again by the relay\n") ||
 		!strings.Contains(got.problems, "queue bad cannot be read, and its 1 runs are left alone: ") {
 		t.Errorf("%+v", got)
 	}

@@ -16,8 +16,9 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// TestRedisClusterFailover kills the master that has the events while schedules change. Its replica takes over, relay and beat
-// go on with it, and the checker finds nothing lost, though what the replica had not received yet was lost with the master.
+// TestRedisClusterFailover kills the master that has the events while schedules change. Its replica takes over, relay
+// and beat go on with it, and the checker finds nothing lost, though what the replica had not received yet was lost
+// with the master.
 func TestRedisClusterFailover(t *testing.T) {
 	t.Parallel()
 	nodes, url := testenv.Cluster(t)

@@ -18,11 +18,11 @@ import (
 
 const relayAddr = "127.0.0.1:8001"
 
-// relayFlags are the relay's own.
+// relayFlags are the flags of the relay alone.
 type relayFlags struct {
 	queueFlags
-	ListenURL secret        `env:"TACTUS_LISTEN_URL" placeholder:"URL" help:"PostgreSQL for LISTEN, not through a pooler (default DATABASE_URL); none to poll only; or TACTUS_LISTEN_URL_FILE, a file with it."`
-	Redeliver time.Duration `name:"redeliver-window" env:"TACTUS_REDELIVER_WINDOW" default:"1h" help:"What a broker lost is handed over again when it is younger and not known to have started."`
+	ListenURL secret        `env:"TACTUS_LISTEN_URL" placeholder:"URL" help:"PostgreSQL for LISTEN, a URL that does not lead through a pooler (default DATABASE_URL); none to only poll; or TACTUS_LISTEN_URL_FILE, a file with it."`
+	Redeliver time.Duration `name:"redeliver-window" env:"TACTUS_REDELIVER_WINDOW" default:"1h" help:"Age up to which a run that a broker has lost is handed over again, unless it is known to have started."`
 	LogKeep   time.Duration `name:"log-retention" env:"TACTUS_LOG_RETENTION" default:"168h" help:"How long run events, batches and the entries of the event stream are kept (7 days)."`
 }
 
@@ -31,12 +31,13 @@ func (f relayFlags) validate() error {
 		return usage("TACTUS_REDELIVER_WINDOW %s: want a time, such as 1h", f.Redeliver)
 	}
 	if f.LogKeep < max(f.Redeliver, leastLogKeep) {
-		return usage("TACTUS_LOG_RETENTION %s: at least %s and TACTUS_REDELIVER_WINDOW (%s), because what is lost comes from the log", f.LogKeep, leastLogKeep, f.Redeliver)
+		return usage("TACTUS_LOG_RETENTION %s: at least %s and TACTUS_REDELIVER_WINDOW (%s), because lost runs are "+
+			"read from the log", f.LogKeep, leastLogKeep, f.Redeliver)
 	}
 	return f.listenURL(secret{}).checkDatabase("TACTUS_LISTEN_URL")
 }
 
-// leastLogKeep leaves time to mend what keeps a sink from being served.
+// leastLogKeep leaves time to fix what keeps a sink from being served.
 const leastLogKeep = time.Hour
 
 type relayCmd struct {
@@ -45,11 +46,11 @@ type relayCmd struct {
 	redisFlags
 	relayFlags
 	retentionFlags
-	TakeOver bool   `help:"Make this installation the owner of keys that belong to another one, which is gone for good, and end."`
-	Forget   string `placeholder:"SINK" help:"Unregister a sink that is gone for good, for which the log is kept, or that no relay can serve, and end."`
+	TakeOver bool   `help:"Make this installation the owner of keys that belong to another installation, which is gone for good, and exit."`
+	Forget   string `placeholder:"SINK" help:"Unregister a sink that is gone for good or that no relay can serve, so that the log is no longer kept for it, and exit."`
 }
 
-// Run relays until ctx ends.
+// Run runs the relay until ctx ends.
 func (c relayCmd) Run(ctx context.Context, to console, log *slog.Logger) error {
 	switch {
 	case c.Forget != "":
@@ -71,7 +72,8 @@ func (c relayCmd) Run(ctx context.Context, to console, log *slog.Logger) error {
 		return err
 	}
 	started(log, "relay", l, "database_url", c.DatabaseURL, "listen_url", c.listenURL(c.DatabaseURL),
-		"redis_url", c.RedisURL, "celery_broker_url", c.broker(), "redeliver_window", c.Redeliver, "default_queue", c.Queue)
+		"redis_url", c.RedisURL, "celery_broker_url", c.broker(), "redeliver_window", c.Redeliver, "default_queue",
+		c.Queue)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		return c.relay(ctx, pool, c.DatabaseURL, c.redisFlags, log, health, registry)
@@ -83,7 +85,7 @@ func (c relayCmd) Run(ctx context.Context, to console, log *slog.Logger) error {
 	return group.Wait()
 }
 
-// listenURL is where the bell is heard; empty when it is not.
+// listenURL returns the URL at which to listen for the bell, or an unset one to only poll.
 func (f relayFlags) listenURL(database secret) secret {
 	switch f.ListenURL.reveal() {
 	case "":
@@ -94,8 +96,10 @@ func (f relayFlags) listenURL(database secret) secret {
 	return f.ListenURL
 }
 
-// relay carries the log to the Redis of the events and to the broker until ctx ends.
-func (f relayFlags) relay(ctx context.Context, pool *pgxpool.Pool, database secret, to redisFlags, log *slog.Logger, health *telemetry.Health, registry prometheus.Registerer) error {
+// relay serves the sinks of the events and of the tasks until ctx ends.
+func (f relayFlags) relay(ctx context.Context, pool *pgxpool.Pool, database secret, to redisFlags, log *slog.Logger,
+	health *telemetry.Health, registry prometheus.Registerer,
+) error {
 	events, err := redis.Connect(to.events().reveal())
 	if err != nil {
 		return usage("%v", to.RedisURL.fault(err))
@@ -129,7 +133,8 @@ func (f relayFlags) relay(ctx context.Context, pool *pgxpool.Pool, database secr
 	})
 	if url := f.listenURL(database); url.isSet() {
 		group.Go(func() error {
-			outbox.Listen(ctx, url.reveal(), r.Wake, func(err error) { log.Warn("bell is not heard: polling", "err", err) })
+			outbox.Listen(ctx, url.reveal(), r.Wake,
+				func(err error) { log.Warn("cannot listen for the bell; polling", "err", err) })
 			return nil
 		})
 	}

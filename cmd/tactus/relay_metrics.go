@@ -13,7 +13,7 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// watchRelay makes a relay ready when every sink is served.
+// watchRelay adds a health check: a relay is ready when every sink is served.
 func watchRelay(health *telemetry.Health, r *relay.Relay) {
 	health.Add("sinks", func(context.Context) error {
 		var problems []string
@@ -29,17 +29,19 @@ func watchRelay(health *telemetry.Health, r *relay.Relay) {
 	})
 }
 
-// relayMetrics shows a relay's figures as they are when they are asked for.
+// relayMetrics collects a relay's figures at each scrape.
 type relayMetrics struct{ relay *relay.Relay }
 
 var (
-	relayAge       = relayDesc("oldest_unpublished_age_seconds", "How long ago the oldest event was written that is not published; 0 when all are, NaN when it is not known")
-	relayKnown     = relayDesc("reading_age_seconds", "How long ago it was last known whether events wait; it grows while PostgreSQL does not answer, +Inf before it ever did")
-	relayWaiting   = relayDesc("waiting_events", "Events that were read and are not published")
-	relayServed    = relayDesc("served", "1 when the sink is served, 0 when something is the matter")
+	relayAge = relayDesc("oldest_unpublished_age_seconds",
+		"Age in seconds of the oldest event that is not published; 0 when all are, NaN when unknown")
+	relayKnown = relayDesc("reading_age_seconds", "Seconds since the relay last knew whether events wait; grows "+
+		"while PostgreSQL does not answer, +Inf before it first did")
+	relayWaiting   = relayDesc("waiting_events", "Events that were read and are not published yet")
+	relayServed    = relayDesc("served", "1 when the sink is served, 0 when there is a problem")
 	relayBatches   = relayDesc("batches_total", "Batches cut, by this relay or another")
 	relayPublished = relayDesc("published_events_total", "Events published")
-	relayFailures  = relayDesc("failures_total", "Times that the sink was not served, for whatever reason")
+	relayFailures  = relayDesc("failures_total", "Times that serving the sink failed, for any reason")
 	relayAside     = relayDesc("set_aside_total", "Events set aside as dead letters")
 )
 
@@ -60,7 +62,10 @@ func (m relayMetrics) Collect(to chan<- prometheus.Metric) {
 		if s.Problem != nil {
 			served = 0
 		}
-		for d, value := range map[*prometheus.Desc]float64{relayAge: age, relayKnown: known, relayServed: served, relayWaiting: float64(s.Waiting)} {
+		for d, value := range map[*prometheus.Desc]float64{
+			relayAge: age, relayKnown: known, relayServed: served,
+			relayWaiting: float64(s.Waiting),
+		} {
 			to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, s.Sink)
 		}
 		for d, value := range map[*prometheus.Desc]int64{
@@ -71,10 +76,11 @@ func (m relayMetrics) Collect(to chan<- prometheus.Metric) {
 	}
 }
 
-// freshFor is how old a reading may be that says that nothing waits: a relay looks once a second.
+// freshFor is how long a reading counts that says that nothing waits. A relay reads once a second.
 const freshFor = 5 * time.Second
 
-// unpublishedAge is NaN when it is not known whether anything waits.
+// unpublishedAge returns the age of the oldest unpublished event in seconds, or NaN when it is not known whether any
+// event waits.
 func unpublishedAge(s relay.Stats, now time.Time) float64 {
 	switch {
 	case !s.Unpublished.IsZero():

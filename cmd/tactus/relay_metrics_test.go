@@ -16,12 +16,15 @@ func TestUnpublishedAge(t *testing.T) {
 		stats relay.Stats
 		want  float64
 	}{
-		"nothing waits":        {relay.Stats{Known: now}, 0},
-		"something waits":      {relay.Stats{Known: now, Unpublished: now.Add(-time.Minute)}, 60},
-		"it waited when known": {relay.Stats{Known: now.Add(-time.Hour), Unpublished: now.Add(-2 * time.Hour), Unsure: true}, 7200},
-		"never known":          {relay.Stats{}, math.NaN()},
-		"not known now":        {relay.Stats{Known: now, Unsure: true}, math.NaN()},
-		"not asked for long":   {relay.Stats{Known: now.Add(-time.Minute)}, math.NaN()},
+		"nothing waits":   {relay.Stats{Known: now}, 0},
+		"something waits": {relay.Stats{Known: now, Unpublished: now.Add(-time.Minute)}, 60},
+		"it waited when known": {relay.Stats{
+			Known: now.Add(-time.Hour), Unpublished: now.Add(-2 * time.Hour),
+			Unsure: true,
+		}, 7200},
+		"never known":        {relay.Stats{}, math.NaN()},
+		"not known now":      {relay.Stats{Known: now, Unsure: true}, math.NaN()},
+		"not asked for long": {relay.Stats{Known: now.Add(-time.Minute)}, math.NaN()},
 	} {
 		if got := unpublishedAge(c.stats, now); got != c.want && !(math.IsNaN(got) && math.IsNaN(c.want)) {
 			t.Errorf("%s: %v, want %v", name, got, c.want)

@@ -15,31 +15,40 @@ import (
 	"github.com/tactus-dev/tactus/relay/cloudevents"
 )
 
-// What the relay's tables call the sinks of tasks. That of events is eventSink.
+// The names of the sinks of tasks in the relay's tables. The sink of events is eventSink.
 const (
 	celerySink  = "celery"
 	streamsSink = "streams"
 )
 
-// eventStream is the sink of events.
+// eventStream returns the sink of events.
 func eventStream(events goredis.UniversalClient, to redisFlags, log *slog.Logger) *redis.EventSink {
-	return redis.NewEventSink(events, redis.EventConfig{Stream: to.stream(), Channel: to.Channel, Alarm: func(problem string) {
-		log.Error("stream was tampered with", "stream", to.stream(), "reason", problem)
-	}})
+	return redis.NewEventSink(events, redis.EventConfig{
+		Stream: to.stream(), Channel: to.Channel,
+		Alarm: func(problem string) {
+			log.Error("stream was tampered with", "stream", to.stream(), "reason", problem)
+		},
+	})
 }
 
-// routes lead events to their stream and channel, and runs to Celery's lists and to task streams.
-func (f relayFlags) routes(stream *redis.EventSink, events, broker goredis.UniversalClient, to redisFlags, log *slog.Logger) ([]relay.Route, error) {
+// routes returns the routes of events to their stream and channel, and of runs to Celery's lists and to task streams.
+func (f relayFlags) routes(stream *redis.EventSink, events, broker goredis.UniversalClient, to redisFlags,
+	log *slog.Logger,
+) ([]relay.Route, error) {
 	tasks, err := redis.NewPrefixedTaskSink(broker, to.Prefix, celerySink)
 	if err != nil {
 		return nil, usage("CELERY_BROKER_URL: %v", err)
 	}
 	routes := []relay.Route{
 		{
-			Name: eventSink, Topic: outbox.Schedules, To: "stream " + to.stream() + ", channel " + to.Channel, Sink: stream,
+			Name: eventSink, Topic: outbox.Schedules, To: "stream " + to.stream() + ", channel " + to.Channel,
+			Sink:   stream,
 			Encode: cloudevents.Schedule, Announce: cloudevents.EpochStarted, Trim: trimmer(stream, to.stream(), log),
 		},
-		{Name: celerySink, Topic: outbox.Runs, To: "lists of Celery", Sink: tasks, Encode: f.only(false, redis.Database(broker)), Tasks: true, Redeliver: f.Redeliver},
+		{
+			Name: celerySink, Topic: outbox.Runs, To: "lists of Celery", Sink: tasks,
+			Encode: f.only(false, redis.Database(broker)), Tasks: true, Redeliver: f.Redeliver,
+		},
 	}
 	streams, err := redis.NewPrefixedTaskSink(events, to.Prefix, streamsSink)
 	if err != nil {
@@ -47,11 +56,13 @@ func (f relayFlags) routes(stream *redis.EventSink, events, broker goredis.Unive
 		return routes, nil
 	}
 	return append(routes, relay.Route{
-		Name: streamsSink, Topic: outbox.Runs, To: "task streams", Sink: streams, Encode: f.only(true, 0), Tasks: true, Redeliver: f.Redeliver,
+		Name: streamsSink, Topic: outbox.Runs, To: "task streams", Sink: streams, Encode: f.only(true, 0), Tasks: true,
+		Redeliver: f.Redeliver,
 	}), nil
 }
 
-// only encodes the runs that go to a stream, or those that go to a broker's database.
+// only returns an encoder of either the runs that go to a stream, or those that go to a broker's database. It skips the
+// others.
 func (f relayFlags) only(streams bool, database int) func(outbox.Row, string) (*message.Message, error) {
 	cfg := f.celery()
 	cfg.Database = database
@@ -69,7 +80,7 @@ func (f relayFlags) only(streams bool, database int) func(outbox.Row, string) (*
 	}
 }
 
-// trimmer trims the event stream and tells the log of groups that are gone.
+// trimmer returns a function that trims the event stream and logs the consumer groups that it removed.
 func trimmer(sink *redis.EventSink, stream string, log *slog.Logger) func(context.Context, relay.ID) error {
 	return func(ctx context.Context, before relay.ID) error {
 		did, err := sink.Trim(ctx, before)

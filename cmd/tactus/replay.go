@@ -18,17 +18,17 @@ type replayCmd struct {
 	databaseFlags
 	redisFlags
 	queueFlags
-	From     bound    `placeholder:"POSITION|TIME" help:"The first event: its position in the log, or a time as in 2026-03-01T09:30:00Z, or how long ago (90m)."`
-	To       bound    `placeholder:"POSITION|TIME" help:"The last event (default: what is committed now)."`
+	From     bound    `placeholder:"POSITION|TIME" help:"First event: its position in the log, a time such as 2026-03-01T09:30:00Z, or how long ago (90m)."`
+	To       bound    `placeholder:"POSITION|TIME" help:"Last event, in the same forms (default the last one committed by now)."`
 	Schedule string   `placeholder:"ID" help:"Only events of one schedule."`
-	Type     []string `placeholder:"TYPE" help:"Only events of a type, such as schedule.updated; may be repeated."`
-	Stream   string   `required:"" placeholder:"KEY" help:"Where to: a new key, such as tactus:replay:1, or that of a replay to go on with."`
-	Resume   bool     `help:"Go on with the replay in --stream, as it was begun."`
-	DryRun   bool     `help:"Only tell what would be published."`
-	Rate     int      `default:"2000" help:"At most so many events a second; 0 for no limit."`
+	Type     []string `placeholder:"TYPE" help:"Only events of this type, such as schedule.updated; may be repeated."`
+	Stream   string   `required:"" placeholder:"KEY" help:"Key of the stream to publish to: a new key, such as tactus:replay:1, or the key of a replay to continue."`
+	Resume   bool     `help:"Continue the replay in --stream with its own range."`
+	DryRun   bool     `help:"Only show what would be published."`
+	Rate     int      `default:"2000" help:"Most events a second; 0 for no limit."`
 }
 
-// Run publishes a range again.
+// Run publishes a range of events again.
 func (c replayCmd) Run(ctx context.Context, to console) error {
 	if c.Rate < 0 {
 		return usage("--rate %d: want a number of events a second, or 0", c.Rate)
@@ -57,7 +57,8 @@ func (c replayCmd) Run(ctx context.Context, to console) error {
 	return c.publish(ctx, to, pool, target, plan, counts)
 }
 
-// plan is the one that the stream holds when it is asked for again, else a new one.
+// plan returns the plan that the stream holds if the command asks to continue it or names the same range, and otherwise
+// a new one.
 func (c replayCmd) plan(ctx context.Context, pool *pgxpool.Pool, target *replay.Target) (replay.Plan, error) {
 	r, err := c.chosen()
 	if err != nil {
@@ -70,7 +71,8 @@ func (c replayCmd) plan(ctx context.Context, pool *pgxpool.Pool, target *replay.
 	case c.Resume || err != nil && !errors.Is(err, replay.ErrNone):
 		return replay.Plan{}, err
 	case err == nil:
-		return replay.Plan{}, usage("%s holds another replay: go on with that by --resume, or choose a new key", c.Stream)
+		return replay.Plan{}, usage("%s holds another replay: go on with that by --resume, or choose a new key",
+			c.Stream)
 	}
 	return replay.Begin(ctx, pool, r)
 }
@@ -102,7 +104,9 @@ func (c replayCmd) tell(to io.Writer, target *replay.Target, counts []replay.Cou
 	return table.Flush()
 }
 
-func (c replayCmd) publish(ctx context.Context, to console, pool *pgxpool.Pool, target *replay.Target, plan replay.Plan, counts []replay.Count) error {
+func (c replayCmd) publish(ctx context.Context, to console, pool *pgxpool.Pool, target *replay.Target, plan replay.Plan,
+	counts []replay.Count,
+) error {
 	var total, done int64
 	for _, n := range counts {
 		total += n.N
@@ -113,13 +117,15 @@ func (c replayCmd) publish(ctx context.Context, to console, pool *pgxpool.Pool, 
 		bar.at(n)
 	})
 	if err != nil {
-		return refusedReplay(fmt.Errorf("%d of %d events are published; go on with: tactus replay --resume --stream %s: %w", done, total, strconv.Quote(c.Stream), err))
+		return refusedReplay(fmt.Errorf(
+			"%d of %d events are published; go on with: tactus replay --resume --stream %s: %w", done, total,
+			strconv.Quote(c.Stream), err))
 	}
 	_, err = fmt.Fprintf(to.out, "published %d events to %s\n", done, c.Stream)
 	return err
 }
 
-// refusedReplay makes an error of the caller of what a replay will not do.
+// refusedReplay converts a refusal of the replay to an error in how the command was called.
 func refusedReplay(err error) error {
 	if refusal, ok := errors.AsType[*replay.Refusal](err); ok {
 		return usage("%s", refusal.Reason)
@@ -138,7 +144,8 @@ func (b *bound) UnmarshalText(text []byte) error {
 	}
 	var i instant
 	if err := i.UnmarshalText(text); err != nil {
-		return usage("%q: want a position in the log, a time as in 2026-03-01T09:30:00Z, or how long ago as in 90m", text)
+		return usage("%q: want a position in the log, a time as in 2026-03-01T09:30:00Z, or how long ago as in 90m",
+			text)
 	}
 	b.Time = i.Time
 	return nil

@@ -16,15 +16,15 @@ import (
 	"github.com/tactus-dev/tactus/internal/results"
 )
 
-// resultsFlags say where the workers leave what became of their tasks.
+// resultsFlags say where the workers report what became of their tasks.
 type resultsFlags struct {
-	ResultBackend   secret        `name:"celery-result-backend" env:"CELERY_RESULT_BACKEND" placeholder:"URL" help:"Redis where the workers leave results, a URL as REDIS_URL (default the broker); disabled:// when only their events are to be heard; or CELERY_RESULT_BACKEND_FILE, a file with it."`
-	ResultKeyPrefix string        `env:"TACTUS_RESULT_KEY_PREFIX" help:"What comes before celery-task-meta- in the keys of results."`
+	ResultBackend   secret        `name:"celery-result-backend" env:"CELERY_RESULT_BACKEND" placeholder:"URL" help:"Redis where the workers store results, a URL like REDIS_URL (default the broker); disabled:// to only listen to the workers' events; or CELERY_RESULT_BACKEND_FILE, a file with it."`
+	ResultKeyPrefix string        `env:"TACTUS_RESULT_KEY_PREFIX" help:"Prefix of celery-task-meta- in the keys of results."`
 	ResultsEnabled  bool          `env:"TACTUS_RESULTS_ENABLED" default:"true" negatable:"" help:"Collect results and events of the workers."`
-	ResultTimeout   time.Duration `env:"TACTUS_RESULT_TIMEOUT" default:"24h" help:"After which a run of which nothing was heard is unknown."`
+	ResultTimeout   time.Duration `env:"TACTUS_RESULT_TIMEOUT" default:"24h" help:"Time after which a run that nothing was heard of becomes unknown."`
 }
 
-// validate finds bad values before anything starts.
+// validate returns an error for a bad value, before anything starts.
 func (f resultsFlags) validate() error {
 	if f.ResultTimeout <= 0 {
 		return usage("TACTUS_RESULT_TIMEOUT %s: want a time, such as 24h", f.ResultTimeout)
@@ -34,19 +34,23 @@ func (f resultsFlags) validate() error {
 	}
 	backend, err := redis.ConnectBackend(f.ResultBackend.reveal())
 	if err != nil {
-		return usage("%v; set it to disabled:// when results are not in Redis: then the events of the workers are heard (worker -E)", f.ResultBackend.fault(err))
+		return usage("%v; set it to disabled:// when results are not in Redis: then tactus listens to the workers' "+
+			"events (worker -E)", f.ResultBackend.fault(err))
 	}
 	return backend.Close()
 }
 
-// eventsOnly is Celery's own word for no backend.
+// eventsOnly reports whether the workers have no result backend, which Celery writes as disabled://.
 func (f resultsFlags) eventsOnly() bool {
 	return strings.HasPrefix(f.ResultBackend.reveal(), "disabled://")
 }
 
-// collect follows runs until ctx ends; with results disabled, or without a broker, it only lets time pass, and releases what waits for silent runs. keyPrefix is that
-// of the broker's keys, lease what a silent run without a time limit takes at most.
-func (f resultsFlags) collect(ctx context.Context, pool *pgxpool.Pool, broker secret, keyPrefix string, lease time.Duration, log *slog.Logger, registry prometheus.Registerer) error {
+// collect follows runs until ctx ends. Without a broker, or with results disabled, it only ends silent runs after their
+// time and releases the runs that wait for them. keyPrefix is the prefix of the broker's keys; lease is the longest
+// that a silent run without a time limit counts as unfinished.
+func (f resultsFlags) collect(ctx context.Context, pool *pgxpool.Pool, broker secret, keyPrefix string,
+	lease time.Duration, log *slog.Logger, registry prometheus.Registerer,
+) error {
 	backend, events, cfg, err := f.sources(broker, keyPrefix)
 	if err != nil {
 		return err
@@ -67,13 +71,15 @@ func (f resultsFlags) collect(ctx context.Context, pool *pgxpool.Pool, broker se
 	return collector.Run(ctx)
 }
 
-// eventPrefix is what the channels of a broker's events begin with.
+// eventPrefix returns the prefix of the channels of a broker's events.
 func eventPrefix(broker goredis.UniversalClient, keyPrefix string) string {
 	return fmt.Sprintf("%s/%d.", keyPrefix, redis.Database(broker))
 }
 
-// sources are where results and events come from; nil where nothing is to be heard.
-func (f resultsFlags) sources(broker secret, keyPrefix string) (backend, events goredis.UniversalClient, cfg results.Config, err error) {
+// sources connects to the sources of results and of events. A client is nil where there is nothing to listen to.
+func (f resultsFlags) sources(broker secret, keyPrefix string) (backend, events goredis.UniversalClient,
+	cfg results.Config, err error,
+) {
 	cfg = results.Config{KeyPrefix: f.ResultKeyPrefix, Timeout: f.ResultTimeout}
 	if !f.ResultsEnabled || !broker.isSet() {
 		return nil, nil, cfg, nil

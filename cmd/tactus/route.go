@@ -8,7 +8,7 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// routeCmd speaks to the API. Routes of an application come by import routes.
+// routeCmd calls the API. Routes of an application come in by import routes.
 type routeCmd struct {
 	List   routeListCmd   `cmd:"" help:"List the routes, ordered by pattern."`
 	Set    routeSetCmd    `cmd:"" help:"Set the route of a task, or of all tasks whose names match a pattern."`
@@ -17,7 +17,7 @@ type routeCmd struct {
 
 type routeListCmd struct{ clientFlags }
 
-// Run lists.
+// Run lists routes.
 func (c routeListCmd) Run(ctx context.Context, to console) error {
 	answer, err := c.call(ctx, http.MethodGet, "/routes", nil)
 	if err != nil {
@@ -33,17 +33,19 @@ type routeSetCmd struct {
 	Exchange             string `placeholder:"EXCHANGE" help:"Exchange that the tasks go through; it needs a routing key."`
 	RoutingKey           string `placeholder:"KEY" help:"Routing key; it needs an exchange."`
 	Priority             *int   `placeholder:"NUMBER" help:"Priority, 0 to 255; on Redis 0 is the highest."`
-	ExpiresSeconds       int64  `name:"expires" placeholder:"SECONDS" help:"Time after which workers no longer run the task."`
-	TimeLimitSeconds     int64  `name:"time-limit" placeholder:"SECONDS" help:"Time after which the worker kills the task."`
-	SoftTimeLimitSeconds int64  `name:"soft-time-limit" placeholder:"SECONDS" help:"Time after which the worker asks the task to end."`
+	ExpiresSeconds       int64  `name:"expires" placeholder:"SECONDS" help:"Seconds after which workers no longer start the task."`
+	TimeLimitSeconds     int64  `name:"time-limit" placeholder:"SECONDS" help:"Seconds after which the worker kills the task."`
+	SoftTimeLimitSeconds int64  `name:"soft-time-limit" placeholder:"SECONDS" help:"Seconds after which the worker asks the task to end."`
 	IgnoreResult         bool   `help:"Do not keep the task's result."`
 }
 
-// Run sets.
+// Run sets a route.
 func (c routeSetCmd) Run(ctx context.Context, to console) error {
 	answer, err := c.call(ctx, http.MethodPut, "/routes/"+url.PathEscape(c.Pattern), domain.Route{
-		Queue: c.Queue, Exchange: c.Exchange, RoutingKey: c.RoutingKey, Priority: c.Priority, ExpiresSeconds: c.ExpiresSeconds,
-		TimeLimitSeconds: c.TimeLimitSeconds, SoftTimeLimitSeconds: c.SoftTimeLimitSeconds, IgnoreResult: c.IgnoreResult,
+		Queue: c.Queue, Exchange: c.Exchange, RoutingKey: c.RoutingKey, Priority: c.Priority,
+		ExpiresSeconds:   c.ExpiresSeconds,
+		TimeLimitSeconds: c.TimeLimitSeconds, SoftTimeLimitSeconds: c.SoftTimeLimitSeconds,
+		IgnoreResult: c.IgnoreResult,
 	})
 	if err != nil {
 		return err
@@ -56,7 +58,7 @@ type routeDeleteCmd struct {
 	Pattern string `arg:"" help:"Pattern of the route."`
 }
 
-// Run deletes.
+// Run deletes a route.
 func (c routeDeleteCmd) Run(ctx context.Context, _ console) error {
 	_, err := c.call(ctx, http.MethodDelete, "/routes/"+url.PathEscape(c.Pattern), nil)
 	return err

@@ -7,28 +7,28 @@ import (
 	"strconv"
 )
 
-// scheduleCmd speaks to the API; preview needs none.
+// scheduleCmd calls the API, except for preview.
 type scheduleCmd struct {
 	Create  createCmd  `cmd:"" help:"Create a schedule."`
 	List    listCmd    `cmd:"" help:"List schedules, newest first."`
 	Get     getCmd     `cmd:"" help:"Show a schedule."`
-	Update  updateCmd  `cmd:"" help:"Change what is given."`
+	Update  updateCmd  `cmd:"" help:"Change the given members of a schedule."`
 	Delete  deleteCmd  `cmd:"" help:"Delete a schedule."`
-	Enable  enableCmd  `cmd:"" help:"Let a schedule fire from now on."`
-	Disable disableCmd `cmd:"" help:"Stop a schedule."`
+	Enable  enableCmd  `cmd:"" help:"Enable a schedule, which fires from now on."`
+	Disable disableCmd `cmd:"" help:"Disable a schedule, which no longer fires."`
 	Trigger triggerCmd `cmd:"" help:"Run a schedule now."`
 	Next    nextCmd    `cmd:"" help:"Show the next due times of a schedule."`
 	History historyCmd `cmd:"" help:"Show the runs of a schedule, newest first."`
 	Preview previewCmd `cmd:"" help:"Show when a cron expression is due, without a server."`
 }
 
-// one names a schedule.
-type one struct {
+// oneSchedule names a schedule and calls the API about it.
+type oneSchedule struct {
 	clientFlags
-	Schedule string `arg:"" help:"Its id or its name."`
+	Schedule string `arg:"" help:"Id or name of the schedule."`
 }
 
-func (c one) send(ctx context.Context, to console, method, action string, body any) error {
+func (c oneSchedule) send(ctx context.Context, to console, method, action string, body any) error {
 	path, err := c.path(ctx, c.Schedule)
 	if err != nil {
 		return err
@@ -45,7 +45,7 @@ type createCmd struct {
 	definitionFlags
 }
 
-// Run creates.
+// Run creates a schedule.
 func (c createCmd) Run(ctx context.Context, to console) error {
 	definition, err := c.definition()
 	if err != nil {
@@ -60,20 +60,23 @@ func (c createCmd) Run(ctx context.Context, to console) error {
 
 type listCmd struct {
 	clientFlags
-	Page     int      `default:"1" help:"Which page."`
-	PerPage  int      `default:"50" help:"How many on a page, at most 1000."`
-	Enabled  string   `enum:",true,false" default:"" help:"Only enabled (true) or disabled (false) ones."`
-	Invalid  string   `enum:",true,false" default:"" help:"Only those that cannot be scheduled as they are (true), or all others (false)."`
-	Category string   `help:"Only those of a category."`
-	Tag      []string `sep:"none" help:"Only those with a tag; repeated, with all of them."`
-	Task     string   `help:"Only those of a task."`
-	Query    string   `short:"q" help:"Only those with this in their name."`
+	Page     int      `default:"1" help:"Page to show."`
+	PerPage  int      `default:"50" help:"Schedules on a page, at most 1000."`
+	Enabled  string   `enum:",true,false" default:"" help:"Only enabled (true) or disabled (false) schedules."`
+	Invalid  string   `enum:",true,false" default:"" help:"Only schedules that cannot be scheduled as they are (true), or all others (false)."`
+	Category string   `help:"Only schedules of this category."`
+	Tag      []string `sep:"none" help:"Only schedules with this tag; may be repeated, for schedules with all of the tags."`
+	Task     string   `help:"Only schedules of this task."`
+	Query    string   `short:"q" help:"Only schedules whose names contain this text."`
 }
 
-// Run lists.
+// Run lists schedules.
 func (c listCmd) Run(ctx context.Context, to console) error {
 	query := url.Values{"page": {strconv.Itoa(c.Page)}, "per_page": {strconv.Itoa(c.PerPage)}}
-	for name, value := range map[string]string{"enabled": c.Enabled, "invalid": c.Invalid, "category": c.Category, "task_name": c.Task, "q": c.Query} {
+	for name, value := range map[string]string{
+		"enabled": c.Enabled, "invalid": c.Invalid, "category": c.Category,
+		"task_name": c.Task, "q": c.Query,
+	} {
 		if value != "" {
 			query.Set(name, value)
 		}
@@ -86,19 +89,19 @@ func (c listCmd) Run(ctx context.Context, to console) error {
 	return c.show(to.out, answer)
 }
 
-type getCmd struct{ one }
+type getCmd struct{ oneSchedule }
 
-// Run shows.
+// Run shows a schedule.
 func (c getCmd) Run(ctx context.Context, to console) error {
 	return c.send(ctx, to, http.MethodGet, "", nil)
 }
 
 type updateCmd struct {
-	one
+	oneSchedule
 	definitionFlags
 }
 
-// Run changes.
+// Run changes a schedule.
 func (c updateCmd) Run(ctx context.Context, to console) error {
 	definition, err := c.definition()
 	if err != nil {
@@ -107,37 +110,37 @@ func (c updateCmd) Run(ctx context.Context, to console) error {
 	return c.send(ctx, to, http.MethodPatch, "", definition)
 }
 
-type deleteCmd struct{ one }
+type deleteCmd struct{ oneSchedule }
 
-// Run deletes.
+// Run deletes a schedule.
 func (c deleteCmd) Run(ctx context.Context, to console) error {
 	return c.send(ctx, to, http.MethodDelete, "", nil)
 }
 
-type enableCmd struct{ one }
+type enableCmd struct{ oneSchedule }
 
-// Run enables.
+// Run enables a schedule.
 func (c enableCmd) Run(ctx context.Context, to console) error {
 	return c.send(ctx, to, http.MethodPost, "/enable", nil)
 }
 
-type disableCmd struct{ one }
+type disableCmd struct{ oneSchedule }
 
-// Run disables.
+// Run disables a schedule.
 func (c disableCmd) Run(ctx context.Context, to console) error {
 	return c.send(ctx, to, http.MethodPost, "/disable", nil)
 }
 
-type triggerCmd struct{ one }
+type triggerCmd struct{ oneSchedule }
 
-// Run runs the schedule.
+// Run triggers a run.
 func (c triggerCmd) Run(ctx context.Context, to console) error {
 	return c.send(ctx, to, http.MethodPost, "/trigger", nil)
 }
 
 type nextCmd struct {
-	one
-	N int `short:"n" default:"10" help:"How many, at most 1000."`
+	oneSchedule
+	N int `short:"n" default:"10" help:"How many due times to show, at most 1000."`
 }
 
 // Run shows due times.
@@ -146,8 +149,8 @@ func (c nextCmd) Run(ctx context.Context, to console) error {
 }
 
 type historyCmd struct {
-	one
-	Limit int `default:"100" help:"How many, at most 1000."`
+	oneSchedule
+	Limit int `default:"100" help:"How many runs to show, at most 1000."`
 }
 
 // Run shows runs.

@@ -18,7 +18,8 @@ import (
 // TestRouteCommands is a session with the API about routes.
 func TestRouteCommands(t *testing.T) {
 	t.Parallel()
-	server := httptest.NewServer(api.New(testenv.Database(t), "UTC", slog.New(slog.NewTextHandler(t.Output(), nil)), celery.Config{}))
+	server := httptest.NewServer(api.New(testenv.Database(t), "UTC", slog.New(slog.NewTextHandler(t.Output(), nil)),
+		celery.Config{}))
 	defer server.Close()
 	for _, c := range []struct {
 		args string
@@ -26,10 +27,16 @@ func TestRouteCommands(t *testing.T) {
 		want string
 	}{
 		{"list -o json", exitOK, `"routes": \[\]`},
-		{"set feeds.* --queue feeds --priority 3 --expires 60", exitOK, `(?s)expires_seconds +60.*pattern +feeds\.\*.*priority +3.*queue +feeds`},
+		{
+			"set feeds.* --queue feeds --priority 3 --expires 60", exitOK,
+			`(?s)expires_seconds +60.*pattern +feeds\.\*.*priority +3.*queue +feeds`,
+		},
 		{"set app/odd%20name? --queue odd", exitOK, `app/odd%20name\?`},
 		{"list", exitOK, `(?s)PATTERN +QUEUE.*app/odd%20name\? +odd.*feeds\.\* +feeds +- +- +3 +60`},
-		{"set feeds.* --priority 256 --expires=-1", exitFailure, `(?s)priority_range at /priority.*out_of_range at /expires_seconds`},
+		{
+			"set feeds.* --priority 256 --expires=-1", exitFailure,
+			`(?s)priority_range at /priority.*out_of_range at /expires_seconds`,
+		},
 		{"delete feeds.*", exitOK, `^$`},
 		{"delete feeds.*", exitFailure, `404.*there is no such route`},
 		{"list -o json", exitOK, `"pattern": "app/odd%20name\?"`},
@@ -44,10 +51,12 @@ func TestRouteCommands(t *testing.T) {
 // TestScheduleCommands is a session with the API, a command after another.
 func TestScheduleCommands(t *testing.T) {
 	t.Parallel()
-	server := httptest.NewServer(api.New(testenv.Database(t), "UTC", slog.New(slog.NewTextHandler(t.Output(), nil)), celery.Config{}))
+	server := httptest.NewServer(api.New(testenv.Database(t), "UTC", slog.New(slog.NewTextHandler(t.Output(), nil)),
+		celery.Config{}))
 	defer server.Close()
 	file := filepath.Join(t.TempDir(), "schedule.json")
-	if err := os.WriteFile(file, []byte(`{"name":"from file","interval_seconds":90,"task_name":"app.file","tags":["x"]}`), 0o600); err != nil {
+	if err := os.WriteFile(file,
+		[]byte(`{"name":"from file","interval_seconds":90,"task_name":"app.file","tags":["x"]}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
@@ -55,9 +64,19 @@ func TestScheduleCommands(t *testing.T) {
 		code int
 		want []string // in this order
 	}{
-		{"create --name nightly --cron=0_3_*_*_* --tz Europe/Berlin --task app.report --kwargs={\"a\":1} --queue q --tag x --tag y", exitOK, []string{"cron_expression", "0 3 * * *", "enabled", "true", "kwargs", `{"a":1}`, "name", "nightly", "next_run_at", "timezone", "Europe/Berlin", "version", "1"}},
-		{"create -f " + file + " --description over", exitOK, []string{"description", "over", "interval_seconds", "90", "name", "from file"}},
-		{"list", exitOK, []string{"ID", "NAME", "ENABLED", "TRIGGER", "from file", "every 90 s", "nightly", "0 3 * * *"}},
+		{"create --name nightly --cron=0_3_*_*_* --tz Europe/Berlin --task app.report --kwargs={\"a\":1} --queue q " +
+			"--tag x --tag y", exitOK, []string{
+			"cron_expression", "0 3 * * *", "enabled", "true", "kwargs", `{"a":1}`,
+			"name", "nightly", "next_run_at", "timezone", "Europe/Berlin", "version", "1",
+		}},
+		{"create -f " + file + " --description over", exitOK, []string{
+			"description", "over", "interval_seconds", "90",
+			"name", "from file",
+		}},
+		{"list", exitOK, []string{
+			"ID", "NAME", "ENABLED", "TRIGGER", "from file", "every 90 s", "nightly",
+			"0 3 * * *",
+		}},
 		{"list --tag y -o json", exitOK, []string{`"name": "nightly"`, `"total": 1`}},
 		{"list --enabled false -o json", exitOK, []string{`"schedules": []`, `"total": 0`}},
 		{"get nightly", exitOK, []string{"app.report"}},
@@ -71,10 +90,16 @@ func TestScheduleCommands(t *testing.T) {
 		{"delete nightly", exitOK, nil},
 		{"get nightly", exitFailure, []string{`there is no schedule named "nightly"`}},
 		{"get 0192f0c1-2345-7abc-8def-0123456789ab", exitFailure, []string{"404", "not_found"}},
-		{"create --name bad --cron=61_*_*_*_* --tz EST", exitFailure, []string{"422", "cron_syntax at /cron_expression", "timezone_abbreviation at /timezone", "task_missing at /task_name"}},
+		{"create --name bad --cron=61_*_*_*_* --tz EST", exitFailure, []string{
+			"422", "cron_syntax at /cron_expression",
+			"timezone_abbreviation at /timezone", "task_missing at /task_name",
+		}},
 		{"create --name bad --args=[1", exitUsage, []string{"--args", "is not JSON"}},
 		{"create -f " + file + ".none", exitFailure, []string{"no such file"}},
-		{"preview 30_2_*_*_* --tz America/New_York --after 2026-03-07T12:00:00Z -n 2", exitOK, []string{"2026-03-08T03:00:00-04:00", "2026-03-09T02:30:00-04:00"}},
+		{
+			"preview 30_2_*_*_* --tz America/New_York --after 2026-03-07T12:00:00Z -n 2", exitOK,
+			[]string{"2026-03-08T03:00:00-04:00", "2026-03-09T02:30:00-04:00"},
+		},
 		{"preview 61_*_*_*_*", exitUsage, []string{"cron_syntax"}},
 	} {
 		args := strings.Fields("schedule " + c.args)

@@ -16,9 +16,10 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// secret is a setting that may hold passwords, such as a URL. Whatever prints one prints what is left without them: also
-// %#v, %x, JSON and a log, and a struct that holds one. The text itself is to be had from reveal alone.
-type secret struct{ text *string } // a pointer, because fmt prints a struct's own members without asking them
+// secret is a setting that may contain passwords, such as a URL. Every way of printing a secret, or a struct that
+// contains one, prints String instead of the text: fmt with any verb, JSON, and logs. Only reveal returns the text.
+// a pointer, because fmt prints unexported members of a struct without calling their methods
+type secret struct{ text *string }
 
 func secretOf(text string) secret { return secret{&text} }
 
@@ -31,13 +32,14 @@ func (s secret) reveal() string {
 
 func (s secret) isSet() bool { return s.reveal() != "" }
 
-// UnmarshalText takes the text as it is.
+// UnmarshalText stores the text unchanged.
 func (s *secret) UnmarshalText(text []byte) error {
 	*s = secretOf(string(text))
 	return nil
 }
 
-// String is where the setting leads, if that can be told from its passwords.
+// String returns the address that the setting names, without passwords. It returns a placeholder if it cannot tell the
+// address from the passwords.
 func (s secret) String() string {
 	text := s.reveal()
 	if text == "" {
@@ -59,9 +61,11 @@ func (s secret) String() string {
 
 const hidden = "(set, and not shown)"
 
-// address is a URL whose parts cannot be mistaken for each other: scheme, user and password, hosts with path, and parameters,
-// which have passwords too. A password that holds one of @/?# unescaped matches nowhere.
-var address = regexp.MustCompile(`^([a-z][a-z0-9+]*://)([^@/?#]*@)?((?:` + hostPattern + `(?:,` + hostPattern + `)*)?(?:/[\w.%~-]*)*)(\?[^@#]*)?$`)
+// address matches a URL whose parts cannot be mistaken for each other: scheme, user and password, hosts with path, and
+// parameters, which may contain passwords too. It does not match a URL whose password contains an unescaped @, /, ? or
+// #.
+var address = regexp.MustCompile(`^([a-z][a-z0-9+]*://)([^@/?#]*@)?((?:` + hostPattern + `(?:,` + hostPattern +
+	`)*)?(?:/[\w.%~-]*)*)(\?[^@#]*)?$`)
 
 const hostPattern = `(?:[\w.-]+|\[[0-9a-fA-F:.]+\])(?::\d+)?`
 
@@ -72,7 +76,7 @@ func mask(text, with string) string {
 	return with
 }
 
-// redactPairs shows of PostgreSQL's key=value pairs where they lead.
+// redactPairs returns host, port and database of PostgreSQL's key=value form.
 func redactPairs(text string) string {
 	c, err := pgx.ParseConfig(text)
 	if err != nil || !strings.Contains(text, "=") || strings.Contains(c.Host, "@") {
@@ -81,23 +85,23 @@ func redactPairs(text string) string {
 	return fmt.Sprintf("host=%s port=%d dbname=%s", c.Host, c.Port, c.Database)
 }
 
-// GoString and the others make every way of printing String's.
+// GoString implements fmt.GoStringer.
 func (s secret) GoString() string { return s.String() }
 
-// Format ignores the verb.
+// Format implements fmt.Formatter. It ignores the verb.
 func (s secret) Format(to fmt.State, _ rune) { _, _ = io.WriteString(to, s.String()) }
 
-// LogValue is what a log has.
+// LogValue implements slog.LogValuer.
 func (s secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
-// MarshalText is what JSON has.
+// MarshalText implements encoding.TextMarshaler.
 func (s secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// quoted is what errors cite.
+// quoted matches what errors quote.
 var quoted = regexp.MustCompile(`"[^"]*"`)
 
-// fault is what may be said of an error about the setting. Readers of URLs cite what they do not understand, which is often a
-// part of a password with a character that should have been escaped.
+// fault returns an error about the setting without the parts of the setting that it quotes. URL parsers quote what they
+// do not understand, which is often a part of a password with a character that should have been escaped.
 func (s secret) fault(err error) error {
 	text := err.Error()
 	if strings.Contains(s.reveal(), "://") && s.String() == hidden {
@@ -115,11 +119,12 @@ func (s secret) fault(err error) error {
 	}))
 }
 
-// errAmbiguous is all that may be said of a URL in which the password cannot be told from the rest.
-var errAmbiguous = errors.New("it cannot be read: write special characters of the user and the password (/ ? # @ : % ;) as %2F and so on")
+// errAmbiguous is the whole error for a URL in which the password cannot be told from the rest.
+var errAmbiguous = errors.New(
+	"the URL cannot be read: write special characters of the user and the password (/ ? # @ : % ;) as %2F and so on")
 
-// checkHosts refuses a URL in which something stands for a host that cannot be one. It is what is left of a password with an
-// unescaped @, and whoever dials it cites it.
+// checkHosts refuses a URL with a host that cannot be one. Such a host is usually the rest of a password with an
+// unescaped @, and an error of dialing it would quote it.
 func (s secret) checkHosts() error {
 	scheme, rest, isURL := strings.Cut(s.reveal(), "://")
 	if !isURL || scheme == "sentinel" { // Celery's list of URLs, which nothing here dials
@@ -139,10 +144,10 @@ func (s secret) checkHosts() error {
 	return nil
 }
 
-// hostList are hosts with ports; %2F begins the folder of a socket.
+// hostList matches hosts with ports. A host that begins with %2F is the folder of a socket.
 var hostList = regexp.MustCompile(`^(([\p{L}\p{N}_.%-]*|\[[0-9a-zA-Z:.%_-]+\])(:[^@:/]*)?(,|$))*$`)
 
-// checkSecrets has every URL of a command looked at before anything dials it.
+// checkSecrets checks every URL of a command before anything dials it.
 func checkSecrets(parsed *kong.Context) error {
 	values := map[string]*kong.Value{}
 	for _, flag := range parsed.Flags() {
@@ -163,10 +168,11 @@ func checkSecrets(parsed *kong.Context) error {
 	return nil
 }
 
-// atInPath finds a password with a slash, which would be taken for a port and the name of a database, and told.
+// atInPath matches a URL whose password contains a slash. A parser would take the password for a port and the name of a
+// database, and quote both.
 var atInPath = regexp.MustCompile(`^[a-z]+://[^/?#]*/[^?#]*@`)
 
-// checkDatabase refuses what is no address of a PostgreSQL, before anything else reads it and cites it.
+// checkDatabase refuses a setting that is not the address of a PostgreSQL, before other code reads and quotes it.
 func (s secret) checkDatabase(setting string) error {
 	if atInPath.MatchString(s.reveal()) {
 		return usage("%s: %v", setting, errAmbiguous)
@@ -187,7 +193,8 @@ func (s secret) checkDatabase(setting string) error {
 	return nil
 }
 
-// secretFiles reads a secret X from the file that X_FILE names, as containers are given them.
+// secretFiles is a kong.Resolver that reads a secret X from the file that X_FILE names, the way containers receive
+// secrets.
 type secretFiles struct{}
 
 // Validate implements kong.Resolver.

@@ -46,23 +46,30 @@ var forms = map[string][]string{
 		"SECRET",
 	},
 	"REDIS_URL": {
-		"redis://:SECRET@127.0.0.1:1/0", "redis://ann:SECRET@127.0.0.1:1", "rediss://ann:SECRET@127.0.0.1:1/0?ssl_cert_reqs=none",
+		"redis://:SECRET@127.0.0.1:1/0", "redis://ann:SECRET@127.0.0.1:1",
+		"rediss://ann:SECRET@127.0.0.1:1/0?ssl_cert_reqs=none",
 		"redis://127.0.0.1:1/0?password=SECRET", "redis://SECRET@127.0.0.1:1/0",
 		"unix://ann:SECRET@/nowhere.sock?db=1", "unix:///nowhere.sock?password=SECRET",
 		"redis+sentinel://ann:SECRET@127.0.0.1:1,127.0.0.1:2/main/0?sentinel_password=SECRET",
 		"rediss+sentinel://ann:SECRET@127.0.0.1:1/main?sentinel_username=ann&sentinel_password=SECRET@SECRET",
 		"redis+cluster://ann:SECRET@127.0.0.1:1,127.0.0.1:2",
 		"sentinel://:SECRET@127.0.0.1:1/0;sentinel://:SECRET@127.0.0.1:2/0",
-		"redis://:SECRET/SECRET@127.0.0.1:1/0", "redis://:12/SECRET@127.0.0.1:1/0", "redis://:SECRET?SECRET@127.0.0.1:1/0", "redis://:12?SECRET@127.0.0.1:1/0",
-		"redis://:SECRET;SECRET@127.0.0.1:1/0", "redis://:SECRET#SECRET@127.0.0.1:1/0", "redis://:SECRET%zz@127.0.0.1:1/0",
-		"redis+sentinel://:SECRET/SECRET@127.0.0.1:1/main", "redis+cluster://ann:SECRET/SECRET@127.0.0.1:1", "redis+cluster://ann:12/SECRET@127.0.0.1:1",
-		"redis://:a@SECRET@127.0.0.1:1/0", "redis://:a@SECRET/SECRET@127.0.0.1:1/0", "redis://:a@SECRET?SECRET@127.0.0.1:1/0", "redis://:a@SECRET#SECRET@127.0.0.1:1/0",
+		"redis://:SECRET/SECRET@127.0.0.1:1/0", "redis://:12/SECRET@127.0.0.1:1/0",
+		"redis://:SECRET?SECRET@127.0.0.1:1/0", "redis://:12?SECRET@127.0.0.1:1/0",
+		"redis://:SECRET;SECRET@127.0.0.1:1/0", "redis://:SECRET#SECRET@127.0.0.1:1/0",
+		"redis://:SECRET%zz@127.0.0.1:1/0",
+		"redis+sentinel://:SECRET/SECRET@127.0.0.1:1/main", "redis+cluster://ann:SECRET/SECRET@127.0.0.1:1",
+		"redis+cluster://ann:12/SECRET@127.0.0.1:1",
+		"redis://:a@SECRET@127.0.0.1:1/0", "redis://:a@SECRET/SECRET@127.0.0.1:1/0",
+		"redis://:a@SECRET?SECRET@127.0.0.1:1/0", "redis://:a@SECRET#SECRET@127.0.0.1:1/0",
 		"redis+sentinel://:a@SECRET@127.0.0.1:1/main", "redis+cluster://:a@SECRET@127.0.0.1:1",
 		"http://ann:SECRET@127.0.0.1", "ann:SECRET@127.0.0.1:1", "SECRET",
 	},
 	"TACTUS_URL": {
-		"https://ann:SECRET@127.0.0.1:1", "https://SECRET@127.0.0.1:1", "http://:SECRET%zz@127.0.0.1:1", "http://ann:a@SECRET@127.0.0.1:1",
-		"http://ann:a@SECRET/SECRET@127.0.0.1:1", "http://ann:12/SECRET@127.0.0.1:1", "http://127.0.0.1:1/?token=SECRET", "http://ann:SECRET@[::1:1",
+		"https://ann:SECRET@127.0.0.1:1", "https://SECRET@127.0.0.1:1", "http://:SECRET%zz@127.0.0.1:1",
+		"http://ann:a@SECRET@127.0.0.1:1",
+		"http://ann:a@SECRET/SECRET@127.0.0.1:1", "http://ann:12/SECRET@127.0.0.1:1",
+		"http://127.0.0.1:1/?token=SECRET", "http://ann:SECRET@[::1:1",
 		"SECRET:x@127.0.0.1:1", "ann:SECRET@127.0.0.1:1", "SECRET",
 	},
 }
@@ -91,7 +98,8 @@ func TestSecretsCannotBePrinted(t *testing.T) {
 				t.Fatal(err)
 			}
 			seen.Write(raw)
-			if found := seen.String(); strings.Contains(found, "SECRET") || strings.Contains(found, fmt.Sprintf("%x", "SECRET")) {
+			if found := seen.String(); strings.Contains(found, "SECRET") ||
+				strings.Contains(found, fmt.Sprintf("%x", "SECRET")) {
 				t.Errorf("%s:\n%s", text, found)
 			}
 			if s.reveal() != text {
@@ -119,7 +127,14 @@ func TestSecretsCannotBePrinted(t *testing.T) {
 func TestFaultsDoNotCiteSecrets(t *testing.T) {
 	t.Parallel()
 	for _, text := range forms["DATABASE_URL"] {
-		for _, args := range [][]string{{"migrate", "--database-url", text}, {"verify", "--database-url", text, "--redis-url", "redis://127.0.0.1:1"}, {"relay", "--database-url", "postgres://127.0.0.1:1/x", "--redis-url", "redis://127.0.0.1:1", "--listen-url", text, "--http-addr=x"}} {
+		for _, args := range [][]string{
+			{"migrate", "--database-url", text},
+			{"verify", "--database-url", text, "--redis-url", "redis://127.0.0.1:1"},
+			{
+				"relay", "--database-url", "postgres://127.0.0.1:1/x", "--redis-url", "redis://127.0.0.1:1",
+				"--listen-url", text, "--http-addr=x",
+			},
+		} {
 			if got := tactus(t, args...); got.code == exitOK || strings.Contains(got.out+got.problems, "SECRET") {
 				t.Errorf("%v: %+v", args, got)
 			}
@@ -143,31 +158,43 @@ func TestFaultsDoNotCiteSecrets(t *testing.T) {
 		}
 	}
 	for _, text := range forms["TACTUS_URL"] {
-		for _, args := range [][]string{{"schedule", "list", "--url", text}, {"route", "list", "--url", text}, {"health", text}} {
-			if got := tactus(t, args...); got.code == exitOK || strings.Contains(strings.ToUpper(got.out+got.problems), "SECRET") {
+		for _, args := range [][]string{
+			{"schedule", "list", "--url", text},
+			{"route", "list", "--url", text},
+			{"health", text},
+		} {
+			if got := tactus(t, args...); got.code == exitOK || strings.Contains(strings.ToUpper(got.out+got.problems),
+				"SECRET") {
 				t.Errorf("%v: %+v", args, got)
 			}
 		}
 	}
 }
 
-// TestUnescapedPasswordsAreRefused holds that nothing is dialed whose host begins in a password, and that the mend is told.
+// TestUnescapedPasswordsAreRefused holds that nothing is dialed whose host begins in a password, and that the mend is
+// told.
 func TestUnescapedPasswordsAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
 		{"doctor", "--database-url=postgres://u:a@SECRET@127.0.0.1:1/x"},
 		{"api", "--database-url=postgres://u:a@SECRET@127.0.0.1:1/x"},
-		{"relay", "--listen-url=postgres://u:a@SECRET@127.0.0.1:1/x", "--database-url=postgres://127.0.0.1:1/x", "--redis-url=redis://127.0.0.1:1"},
+		{
+			"relay", "--listen-url=postgres://u:a@SECRET@127.0.0.1:1/x", "--database-url=postgres://127.0.0.1:1/x",
+			"--redis-url=redis://127.0.0.1:1",
+		},
 		{"beat", "--database-url=postgres://127.0.0.1:1/x", "--redis-url=redis://:a@SECRET@127.0.0.1:1"},
 		{"schedule", "list", "--url=http://u:a@SECRET@127.0.0.1:1"},
 	} {
-		if got := tactus(t, args...); got.code != exitUsage || strings.Contains(got.out+got.problems, "SECRET") || !strings.Contains(got.problems, "_URL: it cannot be read: write special characters") {
+		if got := tactus(t, args...); got.code != exitUsage || strings.Contains(got.out+got.problems, "SECRET") ||
+			!strings.Contains(got.problems, "_URL: the URL cannot be read: write special characters") {
 			t.Errorf("%v: %+v", args, got)
 		}
 	}
 	for _, text := range []string{
-		"postgres://u%40corp:p%40@db_1.example.org:5432,[::1]:5433,h/x?sslmode=disable", "postgres:///x?host=/run/a@b", "postgres://%2Frun%2Fpg/x", "postgres:///x?user=ann@corp",
-		"redis+sentinel://:x@a:1,[::1]:2/main/0", "unix://u:p@/run/redis.sock", "unix:///run/r@1.sock", "postgres://bücher.example/x", "host=h user=a@b",
+		"postgres://u%40corp:p%40@db_1.example.org:5432,[::1]:5433,h/x?sslmode=disable", "postgres:///x?host=/run/a@b",
+		"postgres://%2Frun%2Fpg/x", "postgres:///x?user=ann@corp",
+		"redis+sentinel://:x@a:1,[::1]:2/main/0", "unix://u:p@/run/redis.sock", "unix:///run/r@1.sock",
+		"postgres://bücher.example/x", "host=h user=a@b",
 		"sentinel://:x@a:1/0;sentinel://:y@b:2/0", "none",
 	} {
 		if err := secretOf(text).checkHosts(); err != nil {
@@ -214,7 +241,8 @@ func between(text, left, right string) string {
 	return text
 }
 
-// TestSecretsComeFromFiles holds that each has a _FILE, that its help says so, and that a file which is not there is told.
+// TestSecretsComeFromFiles holds that each has a _FILE, that its help says so, and that a file which is not there is
+// told.
 func TestSecretsComeFromFiles(t *testing.T) {
 	eachFlag(t, func(command string, f *kong.Flag) {
 		if !strings.HasPrefix(f.Target.Type().String(), "main.secret") {

@@ -18,13 +18,15 @@ import (
 	"github.com/tactus-dev/tactus/internal/telemetry"
 )
 
-// watch records what others send while this beat is a shadow.
-func (f beatFlags) watch(ctx context.Context, pool *pgxpool.Pool, broker secret, keyPrefix string, stats func() beat.Stats, log *slog.Logger) error {
+// watch records what other beats send while this beat is in shadow mode.
+func (f beatFlags) watch(ctx context.Context, pool *pgxpool.Pool, broker secret, keyPrefix string,
+	stats func() beat.Stats, log *slog.Logger,
+) error {
 	if !f.Shadow {
 		return nil
 	}
 	if !broker.isSet() {
-		log.Warn("what is sent is not watched, because neither CELERY_BROKER_URL nor REDIS_URL is set")
+		log.Warn("cannot watch what other beats send: neither CELERY_BROKER_URL nor REDIS_URL is set")
 		return nil
 	}
 	client, err := redis.ConnectBroker(broker.reveal())
@@ -37,21 +39,21 @@ func (f beatFlags) watch(ctx context.Context, pool *pgxpool.Pool, broker secret,
 	return nil
 }
 
-// shadowCmd is about beats in shadow mode.
+// shadowCmd reports on beats in shadow mode.
 type shadowCmd struct {
-	Report shadowReportCmd `cmd:"" help:"Compare what tactus would have fired with what the old beat sent. Exits with 1 when they differ, or nothing could be compared."`
+	Report shadowReportCmd `cmd:"" help:"Compare what tactus would have fired with what the old beat sent. Exits with 1 when the two differ, or when nothing could be compared."`
 }
 
 type shadowReportCmd struct {
 	databaseFlags
 	Since instant `default:"24h" placeholder:"TIME" help:"Start of the report: an RFC 3339 time, or how long ago (90m)."`
 	queueFlag
-	Tolerance time.Duration `default:"2s" placeholder:"DURATION" help:"How far from its due time a task may have been sent, on either side (2s unless given)."`
-	Late      time.Duration `default:"10s" placeholder:"DURATION" help:"How late the old beat may be, in addition to the tolerance (10s unless given)."`
+	Tolerance time.Duration `default:"2s" placeholder:"DURATION" help:"How long before or after its due time a task may have been sent (default 2s)."`
+	Late      time.Duration `default:"10s" placeholder:"DURATION" help:"How late the old beat may be, in addition to the tolerance (default 10s)."`
 	Output    string        `short:"o" enum:"table,json" default:"table" help:"How to print: table or json."`
 }
 
-// Run compares, and fails when something differs.
+// Run compares, and fails if anything differs or nothing could be compared.
 func (c shadowReportCmd) Run(ctx context.Context, to console) error {
 	if c.Tolerance < 0 || c.Late < 0 {
 		return usage("--tolerance and --late cannot be negative")
@@ -65,7 +67,8 @@ func (c shadowReportCmd) Run(ctx context.Context, to console) error {
 	if err != nil {
 		return err
 	}
-	report := shadow.Compare(record, shadow.Tolerance{Early: c.Tolerance, Late: c.Late, DefaultQueue: c.Queue}, c.Since.Time, time.Now())
+	report := shadow.Compare(record, shadow.Tolerance{Early: c.Tolerance, Late: c.Late, DefaultQueue: c.Queue},
+		c.Since.Time, time.Now())
 	if err := c.print(to.out, report); err != nil {
 		return err
 	}
@@ -79,7 +82,8 @@ func (c shadowReportCmd) print(to io.Writer, r shadow.Report) error {
 	if c.Output == "json" {
 		return printJSON(to, r)
 	}
-	fmt.Fprintf(to, "From %s to %s, watched for %s: %s sent; the senders reported %d of them.\n", r.Since.Format(time.RFC3339), r.Until.Format(time.RFC3339),
+	fmt.Fprintf(to, "From %s to %s, watched for %s: %s sent; the senders reported %d of them.\n",
+		r.Since.Format(time.RFC3339), r.Until.Format(time.RFC3339),
 		seconds(r.Watched), counted(r.Heard, "task", "tasks"), r.HeardSent)
 	for _, note := range r.Notes {
 		fmt.Fprintf(to, "%s.\n", strings.ToUpper(note[:1])+note[1:])
@@ -87,18 +91,21 @@ func (c shadowReportCmd) print(to io.Writer, r shadow.Report) error {
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "\nSCHEDULE\tTASK\tWOULD FIRE\tOLD BEAT\tMATCHED\tONLY TACTUS\tONLY OLD BEAT\tREMARKS")
 	for _, s := range r.Schedules {
-		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\n", text(s.Name), text(s.Task), s.WouldFire, s.OldSent, s.Matched, s.OnlyTactus, s.OnlyOld, shadowRemarks(s))
+		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\n", text(s.Name), text(s.Task), s.WouldFire, s.OldSent,
+			s.Matched, s.OnlyTactus, s.OnlyOld, shadowRemarks(s))
 	}
 	if err := table.Flush(); err != nil {
 		return err
 	}
 	for _, s := range r.Schedules {
 		for _, e := range s.Examples {
-			fmt.Fprintf(to, "\n%s (%s), %s, only %s: %s", text(s.Name), text(s.Task), e.At.Format(time.RFC3339Nano), e.Only, text(e.Guess))
+			fmt.Fprintf(to, "\n%s (%s), %s, only %s: %s", text(s.Name), text(s.Task), e.At.Format(time.RFC3339Nano),
+				e.Only, text(e.Guess))
 		}
 	}
 	for _, o := range r.Others {
-		fmt.Fprintf(to, "\n%s sent %s, none at a due time: it is taken for an application.", o.Sender, counted(o.Tasks, "task", "tasks"))
+		fmt.Fprintf(to, "\n%s sent %s, none at a due time: it is taken for an application.", o.Sender,
+			counted(o.Tasks, "task", "tasks"))
 	}
 	verdict := "They do not agree."
 	switch {
@@ -117,7 +124,10 @@ func shadowRemarks(s shadow.Row) string {
 		n    int
 		what string
 	}{
-		{s.OtherArgs, "%d with other arguments"}, {s.OtherQueue, "%d to another queue"}, {s.Drifted, "%d apart, as an interval of Celery's beat drifts"}, {s.Unjudged, "%d at the edges not judged"},
+		{s.OtherArgs, "%d with other arguments"},
+		{s.OtherQueue, "%d to another queue"},
+		{s.Drifted, "%d apart, as an interval of Celery's beat drifts"},
+		{s.Unjudged, "%d at the edges not judged"},
 	} {
 		if r.n > 0 {
 			all = append(all, fmt.Sprintf(r.what, r.n))

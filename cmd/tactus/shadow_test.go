@@ -41,7 +41,8 @@ func TestShadowBesideCelerysBeat(t *testing.T) {
 
 	c.saysShadow(first)
 	c.agrees(func(r shadow.Report) bool {
-		return row(r, "every two").Matched >= 3 && row(r, "each minute").Matched >= 1 && row(r, "every two").OtherArgs == 0
+		return row(r, "every two").Matched >= 3 && row(r, "each minute").Matched >= 1 &&
+			row(r, "every two").OtherArgs == 0
 	})
 
 	c.create(`{"name": "new", "interval_seconds": 2, "task_name": "app.new"}`)
@@ -51,12 +52,16 @@ func TestShadowBesideCelerysBeat(t *testing.T) {
 	last := c.reports("what differs is told", func(r shadow.Report, code int) bool {
 		return code == exitFailure && !r.Agree && row(r, "new").OnlyTactus > 2 && row(r, "every two").OnlyOld > 2
 	})
-	for name, guess := range map[string]string{"new": "the old beat never sent this task", "every two": "it is disabled here"} {
+	for name, guess := range map[string]string{
+		"new":       "the old beat never sent this task",
+		"every two": "it is disabled here",
+	} {
 		if e := row(last, name).Examples; len(e) == 0 || !strings.Contains(e[0].Guess, guess) {
 			t.Errorf("%s: %+v", name, e)
 		}
 	}
-	if said := tactus(t, "shadow", "report", "--database-url", c.url, "--tolerance", "1s", "--late", "3s"); said.code != exitFailure || !strings.Contains(said.out, "They do not agree.") {
+	if said := tactus(t, "shadow", "report", "--database-url", c.url, "--tolerance", "1s", "--late",
+		"3s"); said.code != exitFailure || !strings.Contains(said.out, "They do not agree.") {
 		t.Errorf("%+v", said)
 	}
 
@@ -70,7 +75,8 @@ func TestShadowBesideCelerysBeat(t *testing.T) {
 	third.AwaitLog("took over from a beat in shadow mode")
 	c.firesAfterShadow("new")
 	testenv.Eventually(t, "the shadow does nothing any more, and says so", func() error {
-		if status, body := get(t, second.URL()+"/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(body, "shadow") {
+		if status, body := get(t, second.URL()+"/readyz"); status != http.StatusServiceUnavailable ||
+			!strings.Contains(body, "shadow") {
 			return fmt.Errorf("%d %s", status, body)
 		}
 		return nil
@@ -84,24 +90,26 @@ func (c *cluster) saysShadow(p *testenv.Process) {
 	p.AwaitLog(`shadow mode: due times are decided and recorded, nothing is sent`)
 	p.AwaitLog(`would fire`)
 	for path, want := range map[string]string{"/readyz": `"mode":"shadow`, "/metrics": "tactus_beat_shadow 1"} {
-		if status, body := ask(c.T, http.MethodGet, p.URL()+path, ""); status != http.StatusOK || !strings.Contains(body, want) {
+		if status, body := ask(c.T, http.MethodGet, p.URL()+path, ""); status != http.StatusOK ||
+			!strings.Contains(body, want) {
 			c.Errorf("%s: %d %.300s", path, status, body)
 		}
 	}
 }
 
-// agrees waits until a report of some stretch of time is as it should be. A stretch in which they did not agree is over: it
-// may be that Celery's beat had not begun, or that the machine was too busy for it.
+// agrees waits until a report of some stretch of time is as it should be. A stretch in which they did not agree is
+// over: it may be that Celery's beat had not begun, or that the machine was too busy for it.
 func (c *cluster) agrees(ok func(shadow.Report) bool) {
 	c.Helper()
 	since := time.Now()
-	c.reportsSince("they agree", func() string { return since.UTC().Format(time.RFC3339Nano) }, func(r shadow.Report, code int) bool {
-		differ := slices.ContainsFunc(r.Schedules, func(s shadow.Row) bool { return s.OnlyTactus+s.OnlyOld > 0 })
-		if differ {
-			since = time.Now()
-		}
-		return code == exitOK && r.Agree && ok(r)
-	})
+	c.reportsSince("they agree", func() string { return since.UTC().Format(time.RFC3339Nano) },
+		func(r shadow.Report, code int) bool {
+			differ := slices.ContainsFunc(r.Schedules, func(s shadow.Row) bool { return s.OnlyTactus+s.OnlyOld > 0 })
+			if differ {
+				since = time.Now()
+			}
+			return code == exitOK && r.Agree && ok(r)
+		})
 }
 
 // reports waits until a report is as it should be.
@@ -113,7 +121,8 @@ func (c *cluster) reports(what string, ok func(shadow.Report, int) bool) (r shad
 func (c *cluster) reportsSince(what string, since func() string, ok func(shadow.Report, int) bool) (r shadow.Report) {
 	c.Helper()
 	testenv.Eventually(c, what, func() error {
-		said := tactus(c.T, "shadow", "report", "--database-url", c.url, "--since", since(), "--tolerance", "1s", "--late", "3s", "-o", "json")
+		said := tactus(c.T, "shadow", "report", "--database-url", c.url, "--since", since(), "--tolerance", "1s",
+			"--late", "3s", "-o", "json")
 		r = shadow.Report{}
 		if err := json.Unmarshal([]byte(said.out), &r); err != nil {
 			return fmt.Errorf("%w: %+v", err, said)
@@ -135,12 +144,15 @@ func row(r shadow.Report, name string) (found shadow.Row) {
 	return found
 }
 
-// decides waits until so many due times of an interval of two seconds have been decided about, each once, none left out.
+// decides waits until so many due times of an interval of two seconds have been decided about, each once, none left
+// out.
 func (c *cluster) decides(name string, n int) {
 	c.Helper()
 	testenv.Eventually(c, "due times are decided about", func() error {
 		var rows, between int
-		err := c.pool.QueryRow(c.Context(), `select count(*), 1 + coalesce(extract(epoch from max(coalesce(until, due_at)) - min(due_at)) / 2, 0)::int - coalesce(sum(extract(epoch from until - due_at) / 2), 0)::int
+		err := c.pool.QueryRow(c.Context(),
+			`select count(*), 1 + coalesce(extract(epoch from max(coalesce(until, due_at)) - min(due_at)) / 2,
+				0)::int - coalesce(sum(extract(epoch from until - due_at) / 2), 0)::int
 			from tactus.shadow_runs where schedule_name = $1`, name).Scan(&rows, &between)
 		if err == nil && rows != between {
 			c.Fatalf("%d rows for %d due times", rows, between)
@@ -156,7 +168,9 @@ func (c *cluster) decides(name string, n int) {
 func (c *cluster) nothingSent() {
 	c.Helper()
 	var left int
-	if err := c.pool.QueryRow(c.Context(), `select (select count(*) from tactus.runs) + (select count(*) from tactus.outbox where topic = 'run')`).Scan(&left); err != nil || left != 0 {
+	if err := c.pool.QueryRow(c.Context(),
+		`select (select count(*) from tactus.runs) + (select count(*) from tactus.outbox where topic = 'run')`).Scan(
+		&left); err != nil || left != 0 {
 		c.Errorf("%d runs and events, %v", left, err)
 	}
 	client := testenv.Client(c, c.redis)
@@ -182,7 +196,8 @@ func (c *cluster) firesAfterShadow(name string) {
 	c.Helper()
 	testenv.Eventually(c, "it fires after the switch", func() error {
 		var passed, early, fired int
-		err := c.pool.QueryRow(c.Context(), `select count(*) filter (where r.reason like 'in shadow mode%' and r.due_at <= l.watermark),
+		err := c.pool.QueryRow(c.Context(),
+			`select count(*) filter (where r.reason like 'in shadow mode%' and r.due_at <= l.watermark),
 			count(*) filter (where r.status <> 'missed' and r.due_at <= l.watermark), count(*) filter (where r.status <> 'missed' and r.due_at > l.watermark)
 			from tactus.runs r join tactus.schedules s on s.id = r.schedule_id, tactus.leases l where s.name = $1 and l.name = 'switch'`, name).Scan(&passed, &early, &fired)
 		if err == nil && early > 0 {

@@ -11,7 +11,7 @@ import (
 	"text/tabwriter"
 )
 
-// show prints an answer of the API: as it is, or as a table.
+// show prints an answer of the API as JSON or as a table.
 func (c clientFlags) show(to io.Writer, answer []byte) error {
 	if len(answer) == 0 {
 		return nil
@@ -31,11 +31,13 @@ func (c clientFlags) show(to io.Writer, answer []byte) error {
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	switch {
 	case members["schedules"] != nil:
-		columns(table, members["schedules"], "id", "name", "enabled", "trigger", "timezone", "next_run_at", "last_run_at", "invalid_reason")
+		columns(table, members["schedules"], "id", "name", "enabled", "trigger", "timezone", "next_run_at",
+			"last_run_at", "invalid_reason")
 	case members["history"] != nil:
 		columns(table, members["history"], "due_at", "executed_at", "status", "kind", "task_id", "reason", "error")
 	case members["routes"] != nil:
-		columns(table, members["routes"], "pattern", "queue", "exchange", "routing_key", "priority", "expires_seconds", "time_limit_seconds", "soft_time_limit_seconds", "ignore_result", "source")
+		columns(table, members["routes"], "pattern", "queue", "exchange", "routing_key", "priority", "expires_seconds",
+			"time_limit_seconds", "soft_time_limit_seconds", "ignore_result", "source")
 	case members["due_times"] != nil:
 		for _, due := range members["due_times"].([]any) {
 			fmt.Fprintln(table, due)
@@ -48,7 +50,7 @@ func (c clientFlags) show(to io.Writer, answer []byte) error {
 	return table.Flush()
 }
 
-// columns prints a list of objects, a line each.
+// columns prints a list of objects, one on each line.
 func columns(to io.Writer, rows any, names ...string) {
 	fmt.Fprintln(to, strings.ToUpper(strings.Join(names, "\t")))
 	list, _ := rows.([]any)
@@ -78,7 +80,7 @@ func trigger(schedule map[string]any) string {
 	return text(schedule["cron_expression"])
 }
 
-// text is a value on one line, in one cell of a table.
+// text returns a value on one line, fit for one cell of a table.
 func text(value any) string {
 	switch v := value.(type) {
 	case nil:
@@ -93,10 +95,10 @@ func text(value any) string {
 	return string(raw)
 }
 
-// cell takes out what begins another cell or line.
+// cell replaces the characters that would begin another cell or line.
 var cell = strings.NewReplacer("\n", " ", "\t", " ", "\v", " ", "\f", " ")
 
-// printJSON prints a value for programs.
+// printJSON prints a value as indented JSON.
 func printJSON(to io.Writer, value any) error {
 	raw, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {

@@ -13,16 +13,18 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// sinkMetrics shows what no relay knows of its own: sinks that are registered, whoever serves them, and notices that Redis did
-// not take.
+// sinkMetrics collects what no single relay knows: the sinks that are registered, whoever serves them, and the notices
+// that Redis refused.
 type sinkMetrics struct {
 	pool   *pgxpool.Pool
 	events *redis.EventSink
 }
 
 var (
-	sinkSilent  = relayDesc("sink_silent_seconds", "How long ago the newest batch of a registered sink was cut; beyond ten minutes no relay serves it, and the log is kept for it")
-	unpublished = prometheus.NewDesc("tactus_relay_unpublished_notices_total", "Pub/Sub notices that Redis did not take; the stream has their events", nil, nil)
+	sinkSilent = relayDesc("sink_silent_seconds", "Seconds since the newest batch of a registered sink was cut; "+
+		"above 600 no relay serves the sink, and the log is kept for it")
+	unpublished = prometheus.NewDesc("tactus_relay_unpublished_notices_total",
+		"Pub/Sub notices that could not be published; the stream has their events", nil, nil)
 )
 
 // Describe implements prometheus.Collector.
@@ -33,16 +35,17 @@ func (m sinkMetrics) Collect(to chan<- prometheus.Metric) {
 	to <- prometheus.MustNewConstMetric(unpublished, prometheus.CounterValue, float64(m.events.Unpublished()))
 	ctx, cancel := context.WithTimeout(context.Background(), countTimeout)
 	defer cancel()
-	sinks, _ := ledger.Sinks(ctx, m.pool) // health tells what is the matter
+	sinks, _ := ledger.Sinks(ctx, m.pool) // the health check reports the error
 	for _, s := range sinks {
 		to <- prometheus.MustNewConstMetric(sinkSilent, prometheus.GaugeValue, s.Silent.Seconds(), s.Name)
 	}
 }
 
-// quietFor is how long a sink must have had no batch until it may be forgotten: one that is served gets one every ten minutes.
+// quietFor is how long a sink must have had no batch before it may be forgotten. A sink that is served gets a batch
+// every ten minutes.
 const quietFor = 20 * time.Minute
 
-// forget unregisters a sink.
+// forget unregisters a sink, and prints that it did.
 func (f databaseFlags) forget(ctx context.Context, sink string, to console) error {
 	if err := f.validate(); err != nil {
 		return err

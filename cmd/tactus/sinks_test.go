@@ -17,18 +17,22 @@ func TestSinkThatIsGone(t *testing.T) {
 	p := c.start("relay")
 	testenv.Eventually(t, "the relay serves its sinks", func() error {
 		var n int
-		if err := c.pool.QueryRow(t.Context(), `select count(*) from tactus.relay_sinks`).Scan(&n); err != nil || n == 3 {
+		if err := c.pool.QueryRow(t.Context(), `select count(*) from tactus.relay_sinks`).Scan(&n); err != nil ||
+			n == 3 {
 			return err
 		}
 		return errors.New("not yet")
 	})
-	if _, err := c.pool.Exec(t.Context(), `insert into tactus.relay_sinks (sink, topic, epoch, timeline, system_identifier, registered_at)
+	if _, err := c.pool.Exec(t.Context(),
+		`insert into tactus.relay_sinks (sink, topic, epoch, timeline, system_identifier, registered_at)
 		values ('gone', 'run', 'e', 't', 's', now() - interval '1 day')`); err != nil {
 		t.Fatal(err)
 	}
 	status, body := get(t, p.URL()+"/metrics")
-	silent := regexp.MustCompile(`tactus_relay_sink_silent_seconds\{sink="gone"\} 864\d\d|tactus_relay_sink_silent_seconds\{sink="gone"\} 8\.64\d*e\+04`)
-	if status != http.StatusOK || !silent.MatchString(body) || !strings.Contains(body, "tactus_relay_unpublished_notices_total 0") {
+	silent := regexp.MustCompile(
+		`tactus_relay_sink_silent_seconds\{sink="gone"\} 864\d\d|tactus_relay_sink_silent_seconds\{sink="gone"\} 8\.64\d*e\+04`)
+	if status != http.StatusOK || !silent.MatchString(body) ||
+		!strings.Contains(body, "tactus_relay_unpublished_notices_total 0") {
 		t.Errorf("%d %s", status, body)
 	}
 	for _, step := range []struct {

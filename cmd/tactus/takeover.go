@@ -11,13 +11,13 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// owned is a sink that can be made this installation's.
+// owned is a sink that knows which installation it belongs to.
 type owned interface {
 	relay.Claimer
 	TakeOver(ctx context.Context) (installation string, err error)
 }
 
-// takeOver makes all sinks this installation's. A relay of the other one is refused from then on.
+// takeOver makes all sinks belong to this installation. From then on they refuse a relay of the previous one.
 func (c relayCmd) takeOver(ctx context.Context, to console, log *slog.Logger) error {
 	pool, events, err := connectBoth(ctx, c.databaseFlags, c.redisFlags)
 	if err != nil {
@@ -35,7 +35,8 @@ func (c relayCmd) takeOver(ctx context.Context, to console, log *slog.Logger) er
 		return err
 	}
 	if owner.Installation == "" || owner.Server == "" {
-		return errors.New("take over: the database is a standby, or its schema is older than this program: promote it, or run tactus migrate")
+		return errors.New("take over: the database is a standby, or its schema is older than this program: promote " +
+			"it, or run tactus migrate")
 	}
 	routes, err := c.routes(eventStream(events, c.redisFlags, log), events, broker, c.redisFlags, log)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// installation is a cluster on a Redis that others have too. Databases of the tests are copies of one another: it is told that
-// it is no copy.
+// installation is a cluster on a Redis that others have too. Databases of the tests are copies of one another: it is
+// told that it is no copy.
 func installation(t *testing.T, redisURL string, env ...string) *cluster {
 	t.Helper()
 	c := newCluster(t, testenv.DatabaseURL(t), redisURL, env...)
@@ -44,7 +44,8 @@ func TestTwoInstallationsOnOneRedis(t *testing.T) {
 	first, second := installation(t, url), installation(t, url)
 	published := func(c *cluster, stream string, n int64) {
 		t.Helper()
-		testenv.Eventually(t, "it is published", func() error { return above(client.XLen(t.Context(), stream).Val(), n-1) })
+		testenv.Eventually(t, "it is published",
+			func() error { return above(client.XLen(t.Context(), stream).Val(), n-1) })
 	}
 	first.create(`{"name":"first","cron_expression":"0 0 1 1 *","task_name":"t"}`)
 	second.create(`{"name":"second","cron_expression":"0 0 1 1 *","task_name":"t"}`)
@@ -92,8 +93,8 @@ func TestTwoInstallationsOnOneRedis(t *testing.T) {
 	}
 }
 
-// TestCopyTakesOver has a copy of the database serve the sinks in the place of the one that it is a copy of, which does not
-// take them back.
+// TestCopyTakesOver has a copy of the database serve the sinks in the place of the one that it is a copy of, which does
+// not take them back.
 func TestCopyTakesOver(t *testing.T) {
 	t.Parallel()
 	url := testenv.RedisURL(t)
@@ -101,11 +102,13 @@ func TestCopyTakesOver(t *testing.T) {
 	first, second := newCluster(t, testenv.DatabaseURL(t), url), newCluster(t, testenv.DatabaseURL(t), url)
 	first.create(`{"name":"first","cron_expression":"0 0 1 1 *","task_name":"t"}`)
 	old := first.start("relay")
-	testenv.Eventually(t, "it is published", func() error { return above(client.XLen(t.Context(), redis.EventStream).Val(), 0) })
+	testenv.Eventually(t, "it is published",
+		func() error { return above(client.XLen(t.Context(), redis.EventStream).Val(), 0) })
 	successor := second.start("relay")
 	notReady(t, old, "tactus:events was taken over by a copy of this database", "--take-over")
 	second.create(`{"name":"second","cron_expression":"0 0 1 1 *","task_name":"t"}`)
-	testenv.Eventually(t, "it is published", func() error { return above(client.XLen(t.Context(), redis.EventStream).Val(), 2) })
+	testenv.Eventually(t, "it is published",
+		func() error { return above(client.XLen(t.Context(), redis.EventStream).Val(), 2) })
 	if got := tactus(t, "relay", "--take-over", "--database-url", first.url, "--redis-url", url); got.code != exitOK {
 		t.Errorf("%+v", got)
 	}

@@ -16,15 +16,15 @@ type verifyCmd struct {
 	databaseFlags
 	redisFlags
 	Output        string        `short:"o" enum:"table,json" default:"table" help:"How to print: table or json."`
-	Wait          time.Duration `default:"10s" help:"How long the relay may take to publish what is committed now; 0 to take what is there."`
-	From          instant       `placeholder:"TIME" help:"Look at each due time since then, too: RFC 3339, or how long ago (90m)."`
-	To            instant       `placeholder:"TIME" help:"Up to when (default: now, less --late)."`
-	Late          time.Duration `default:"1m" help:"How long a due time may take to be settled, absences of the beat included."`
-	KnownRestores bool          `help:"What was lost when PostgreSQL went back is known: tell it, and count it as no problem."`
-	Limit         int           `default:"100" help:"How many problems to tell; the rest is only counted."`
+	Wait          time.Duration `default:"10s" help:"How long to wait for the relay to publish what is committed now; 0 to compare what is published already."`
+	From          instant       `placeholder:"TIME" help:"Check each due time since then, too: an RFC 3339 time, or how long ago (90m)."`
+	To            instant       `placeholder:"TIME" help:"End of these due times (default now, less --late)."`
+	Late          time.Duration `default:"1m" help:"How long a due time may take to be settled, including times without a beat."`
+	KnownRestores bool          `help:"Show what was lost when an older state of PostgreSQL was restored, but do not count it as a problem."`
+	Limit         int           `default:"100" help:"How many problems to show; the rest are only counted."`
 }
 
-// Run checks, and fails when there is a problem.
+// Run compares, and fails if there is a problem.
 func (c verifyCmd) Run(ctx context.Context, to console) error {
 	pool, client, err := connectBoth(ctx, c.databaseFlags, c.redisFlags)
 	if err != nil {
@@ -32,7 +32,10 @@ func (c verifyCmd) Run(ctx context.Context, to console) error {
 	}
 	defer pool.Close()
 	defer client.Close()
-	config := verify.Config{Stream: c.stream(), Sink: eventSink, Limit: c.Limit, Wait: c.Wait, KnownRestores: c.KnownRestores}
+	config := verify.Config{
+		Stream: c.stream(), Sink: eventSink, Limit: c.Limit, Wait: c.Wait,
+		KnownRestores: c.KnownRestores,
+	}
 	if !c.From.IsZero() {
 		config.Window = &verify.Window{From: c.From.Time, To: c.To.Time, Late: c.Late}
 	}
@@ -56,16 +59,20 @@ func (c verifyCmd) print(to io.Writer, r *verify.Report) error {
 		return e.Encode(r)
 	}
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(table, "events\t%d\t(%d trimmed from the stream, %d not published yet)\n", r.Events, r.Trimmed, r.Unpublished)
+	fmt.Fprintf(table, "events\t%d\t(%d trimmed from the stream, %d not published yet)\n", r.Events, r.Trimmed,
+		r.Unpublished)
 	fmt.Fprintf(table, "stream entries\t%d\nschedules\t%d\nruns\t%d\n", r.StreamEntries, r.Schedules, r.Runs)
 	if !c.From.IsZero() {
 		fmt.Fprintf(table, "due times\t%d\t(%d more were overtaken by an edit)\n", r.DueTimes, r.Overtaken)
 		if r.ShadowUntil != nil {
-			fmt.Fprintf(table, "shadow mode\tuntil %s\t(what was due until then is not looked at)\n", r.ShadowUntil.UTC().Format(time.RFC3339))
+			fmt.Fprintf(table, "shadow mode\tuntil %s\t(what was due until then is not looked at)\n",
+				r.ShadowUntil.UTC().Format(time.RFC3339))
 		}
 	}
 	for _, restore := range r.Restores {
-		fmt.Fprintf(table, "epoch of %s\tsince %s\t(%s; timeline %s; lost: %s)\n", restore.Sink, restore.At.UTC().Format(time.RFC3339), restore.Reason, restore.Timeline, cmp.Or(restore.Lost, "nothing that is known"))
+		fmt.Fprintf(table, "epoch of %s\tsince %s\t(%s; timeline %s; lost: %s)\n", restore.Sink,
+			restore.At.UTC().Format(time.RFC3339), restore.Reason, restore.Timeline,
+			cmp.Or(restore.Lost, "nothing that is known"))
 	}
 	fmt.Fprintf(table, "problems\t%d\n", r.Found)
 	if err := table.Flush(); err != nil || r.Found == 0 {

@@ -37,7 +37,8 @@ func (k kept) tactus(t *testing.T, args ...string) said {
 func (k kept) schedules(t *testing.T, names ...string) {
 	t.Helper()
 	for _, name := range names {
-		if _, _, err := outbox.NewStore(k.pool, "").Put(t.Context(), domain.Definition{Name: name, CronExpression: "0 0 1 1 *", TaskName: "app.task"}); err != nil {
+		if _, _, err := outbox.NewStore(k.pool, "").Put(t.Context(),
+			domain.Definition{Name: name, CronExpression: "0 0 1 1 *", TaskName: "app.task"}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -63,7 +64,8 @@ func (k kept) publish(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if mark, err = sink.Append(t.Context(), mark, []relay.Entry{{ID: relay.ID{Batch: 1, Seq: mark.Last.Seq + 1}, Message: m}}); err != nil {
+		if mark, err = sink.Append(t.Context(), mark,
+			[]relay.Entry{{ID: relay.ID{Batch: 1, Seq: mark.Last.Seq + 1}, Message: m}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -75,7 +77,8 @@ func TestVerifyCommand(t *testing.T) {
 	k.schedules(t, "a", "b")
 	k.publish(t)
 	good := k.tactus(t, "verify", "--from", "1h")
-	want := "events          2  (0 trimmed from the stream, 0 not published yet)\nstream entries  2\nschedules       2\nruns            0\n" +
+	want := "events          2  (0 trimmed from the stream, 0 not published yet)\nstream entries  2\nschedules      " +
+		" 2\nruns            0\n" +
 		"due times       0  (0 more were overtaken by an edit)\nproblems        0\n"
 	if good.code != exitOK || good.out != want || good.problems != "" {
 		t.Errorf("%+v", good)
@@ -84,7 +87,8 @@ func TestVerifyCommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	bad := k.tactus(t, "verify")
-	if bad.code != exitFailure || !strings.Contains(bad.out, "problems        1\n") || !strings.Contains(bad.out, "event_missing") {
+	if bad.code != exitFailure || !strings.Contains(bad.out, "problems        1\n") ||
+		!strings.Contains(bad.out, "event_missing") {
 		t.Errorf("%+v", bad)
 	}
 	var report struct {
@@ -98,7 +102,8 @@ func TestVerifyCommand(t *testing.T) {
 	if err := json.Unmarshal([]byte(asJSON.out), &report); err != nil || asJSON.code != exitFailure {
 		t.Fatalf("%v: %+v", err, asJSON)
 	}
-	if report.Events != 2 || report.StreamEntries != 1 || report.Schedules != 2 || report.Runs == nil || len(report.Problems) != 1 {
+	if report.Events != 2 || report.StreamEntries != 1 || report.Schedules != 2 || report.Runs == nil ||
+		len(report.Problems) != 1 {
 		t.Errorf("%s", asJSON.out)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/tactus-dev/tactus/domain/zone"
 )
 
-// versions are those of the program and of the zone data that it goes by.
+// versions returns the versions of the program and of the time zone data that it uses.
 func versions() string {
 	program := "(unknown)"
 	if info, ok := debug.ReadBuildInfo(); ok {
@@ -16,8 +16,8 @@ func versions() string {
 	return fmt.Sprintf("tactus %s, time zone data %s", program, zones())
 }
 
-// buildOf tells from which source, by which Go and for which machine a program was built. A program that was built outside
-// of a Git checkout does not know its commit.
+// buildOf returns the version, commit, Go version and platform of a program. A program that was built outside a Git
+// checkout does not know its commit.
 func buildOf(info *debug.BuildInfo) string {
 	set := map[string]string{}
 	for _, s := range info.Settings {
@@ -30,7 +30,8 @@ func buildOf(info *debug.BuildInfo) string {
 	if set["vcs.modified"] == "true" {
 		commit += " with changes"
 	}
-	return fmt.Sprintf("%s (commit %s, %s, %s/%s)", info.Main.Version, commit, info.GoVersion, set["GOOS"], set["GOARCH"])
+	return fmt.Sprintf("%s (commit %s, %s, %s/%s)", info.Main.Version, commit, info.GoVersion, set["GOOS"],
+		set["GOARCH"])
 }
 
 func zones() string { return fmt.Sprintf("%s of %s", zone.Version(), zone.Place()) }

@@ -25,14 +25,17 @@ func TestVersionTellsTheBuild(t *testing.T) {
 	for want, info := range map[string]debug.BuildInfo{
 		"v1.2.3 (commit 0123456789ab, go1.26.0, linux/arm64)": {
 			GoVersion: "go1.26.0", Main: debug.Module{Version: "v1.2.3"},
-			Settings: settings("GOOS", "linux", "GOARCH", "arm64", "vcs.revision", "0123456789abcdef", "vcs.modified", "false"),
+			Settings: settings("GOOS", "linux", "GOARCH", "arm64", "vcs.revision", "0123456789abcdef", "vcs.modified",
+				"false"),
 		},
 		"v1.2.3+dirty (commit 0123456789ab with changes, go1.26.0, linux/arm64)": {
 			GoVersion: "go1.26.0", Main: debug.Module{Version: "v1.2.3+dirty"},
-			Settings: settings("GOOS", "linux", "GOARCH", "arm64", "vcs.revision", "0123456789abcdef", "vcs.modified", "true"),
+			Settings: settings("GOOS", "linux", "GOARCH", "arm64", "vcs.revision", "0123456789abcdef", "vcs.modified",
+				"true"),
 		},
 		"(devel) (commit unknown, go1.26.0, darwin/amd64)": {
-			GoVersion: "go1.26.0", Main: debug.Module{Version: "(devel)"}, Settings: settings("GOOS", "darwin", "GOARCH", "amd64"),
+			GoVersion: "go1.26.0", Main: debug.Module{Version: "(devel)"},
+			Settings: settings("GOOS", "darwin", "GOARCH", "amd64"),
 		},
 	} {
 		if got := buildOf(&info); got != want {
@@ -67,8 +70,8 @@ func TestReleaseIsReproducible(t *testing.T) {
 // copySources copies what Git has or would have into a folder.
 const copySources = `git ls-files -co --exclude-standard | while read -r f; do test ! -e "$f" || echo "$f"; done | tar -cf - -T - | tar -xf - -C `
 
-// release makes a release for this machine alone, of these sources as a commit in a repository of its own. It returns the
-// files: the checksums, and what the program says of itself.
+// release makes a release for this machine alone, of these sources as a commit in a repository of its own. It returns
+// the files: the checksums, and what the program says of itself.
 func release(t *testing.T) map[string]string {
 	t.Helper()
 	dir := t.TempDir()
@@ -86,7 +89,8 @@ func release(t *testing.T) map[string]string {
 			continue
 		}
 		said := shell(t, dir, path+" --version")
-		if want := "(commit " + shell(t, dir, "git rev-parse --short=12 HEAD | tr -d '\\n'") + ", go"; !strings.Contains(said, want) {
+		if want := "(commit " + shell(t, dir, "git rev-parse --short=12 HEAD | tr -d '\\n'") +
+			", go"; !strings.Contains(said, want) {
 			t.Errorf("%s says %q, want %s", path, said, want)
 		}
 		files[filepath.Base(path)] = said

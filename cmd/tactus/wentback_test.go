@@ -13,7 +13,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestRefusesAStandby starts a relay and a beat on a hot standby: they say why they do nothing, and work once it is promoted.
+// TestRefusesAStandby starts a relay and a beat on a hot standby: they say why they do nothing, and work once it is
+// promoted.
 func TestRefusesAStandby(t *testing.T) {
 	t.Parallel()
 	primary, url := testenv.Postgres(t, nil)
@@ -43,9 +44,9 @@ func TestRefusesAStandby(t *testing.T) {
 	c.verify(began, c.settled(), 15*time.Second)
 }
 
-// TestFailsOverToAStandbyThatLagged has a relay and a beat led to a promoted standby that lacks what they have done last.
-// There a schedule comes to the version that the beat has in memory, by another edit: it fires as it was edited. A schedule
-// that is lost fires no more, and no due time has two tasks.
+// TestFailsOverToAStandbyThatLagged has a relay and a beat led to a promoted standby that lacks what they have done
+// last. There a schedule comes to the version that the beat has in memory, by another edit: it fires as it was edited.
+// A schedule that is lost fires no more, and no due time has two tasks.
 func TestFailsOverToAStandbyThatLagged(t *testing.T) {
 	t.Parallel()
 	primary, url := testenv.Postgres(t, nil)
@@ -77,7 +78,8 @@ func TestFailsOverToAStandbyThatLagged(t *testing.T) {
 	}
 	c.verify(began, c.settled(), 15*time.Second, "--known-restores")
 	got := tactus(t, "verify", "--database-url", c.url, "--redis-url", c.redis, "--wait", "1m", "-o", "json")
-	if got.code != exitFailure || strings.Count(got.out, `"kind": "log_went_back"`) != 3 || !strings.Contains(got.out, "; 2 changes from ") {
+	if got.code != exitFailure || strings.Count(got.out, `"kind": "log_went_back"`) != 3 ||
+		!strings.Contains(got.out, "; 2 changes from ") {
 		t.Errorf("of what was lost verify says %d: %s", got.code, got.out)
 	}
 	c.oneTaskEach("steady")

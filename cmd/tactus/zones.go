@@ -14,7 +14,9 @@ import (
 )
 
 // watchZones compares the time zone data of this process with that of the others until ctx ends.
-func watchZones(ctx context.Context, pool *pgxpool.Pool, process string, l net.Listener, log *slog.Logger, registry prometheus.Registerer) error {
+func watchZones(ctx context.Context, pool *pgxpool.Pool, process string, l net.Listener, log *slog.Logger,
+	registry prometheus.Registerer,
+) error {
 	host, err := os.Hostname()
 	if err != nil {
 		host = "a host without a name"

@@ -12,16 +12,19 @@ import (
 	"github.com/tactus-dev/tactus/domain/zone"
 )
 
+// batchSize is how many rows one statement adopts or releases.
 const batchSize = 500
 
-// Adopt puts the triggers on the tables and takes all rows in. It may be repeated: what is already as its row says stays as
-// it is. timezone is that of rows that name none.
+// Adopt creates the triggers on the tables and a schedule for each row, and deletes the schedules of rows that are
+// gone. timezone is the zone of rows that name none. Adopt may be repeated: it leaves a schedule that matches its row
+// as it is.
 func (s Source) Adopt(ctx context.Context, timezone string) error {
 	if _, err := zone.Load(timezone); err != nil {
 		return fmt.Errorf("adopt %s: %w", s.Table, err)
 	}
 	err := s.locked(ctx, func() error {
-		_, err := s.pool.Exec(ctx, `select set_config('lock_timeout', '500ms', true), tactus.adopt_install($1, $2, $3)`, s.Table, string(s.Kind), timezone)
+		_, err := s.pool.Exec(ctx, `select set_config('lock_timeout', '500ms', true), tactus.adopt_install($1, $2, $3)`,
+			s.Table, string(s.Kind), timezone)
 		return err
 	})
 	if err != nil {
@@ -41,14 +44,15 @@ func (s Source) Adopt(ctx context.Context, timezone string) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("adopt %s: delete what is gone: %w", s.Table, err)
+		return fmt.Errorf("adopt %s: delete the schedules of deleted rows:  %w", s.Table, err)
 	}
 	return nil
 }
 
-// Unadopt takes the triggers away, and has each row say when it ran last. The schedules are deleted, since their own beat is to
-// fire them again; or kept, as tactus' own. It returns how many there were. Only the owner of a table may drop its triggers:
-// left are the statements that it is to run; until then these triggers do nothing.
+// Unadopt drops the triggers and writes to each row when it ran last, for the beat that takes over again. With keep it
+// keeps the schedules as schedules of tactus; otherwise it deletes them, because the other beat will fire the rows. It
+// returns how many schedules there were. Only the owner of a table may drop its triggers: left holds the statements
+// that the owner has to run. Until then these triggers do nothing.
 func (s Source) Unadopt(ctx context.Context, keep bool) (count int64, left []string, err error) {
 	if err := s.trusted(ctx); err != nil {
 		return 0, nil, fmt.Errorf("unadopt %s: %w", s.Table, err)
@@ -58,8 +62,9 @@ func (s Source) Unadopt(ctx context.Context, keep bool) (count int64, left []str
 		return 0, nil, fmt.Errorf("unadopt %s: %w", s.Table, err)
 	}
 	for released := int64(batchSize); released == batchSize; count += released {
-		if err := s.pool.QueryRow(ctx, `select tactus.adopt_release($1, $2, $3)`, s.Table, keep, batchSize).Scan(&released); err != nil {
-			return count, nil, fmt.Errorf("let go of the schedules of %s: %w", s.Table, err)
+		if err := s.pool.QueryRow(ctx, `select tactus.adopt_release($1, $2, $3)`, s.Table, keep,
+			batchSize).Scan(&released); err != nil {
+			return count, nil, fmt.Errorf("release the schedules of %s: %w", s.Table, err)
 		}
 	}
 	if err := s.catchUp(ctx, before); err != nil {
@@ -80,8 +85,8 @@ const (
 	lockPause    = time.Second
 )
 
-// locked does what waits for the writers of a table. It never waits for long, because all who come after it wait too; it
-// tries again instead.
+// locked calls do, whose statements wait for the writers of a table. Such a statement gives up early (lock_timeout),
+// because all writers who come after it wait behind it; locked then tries again after a pause.
 func (s Source) locked(ctx context.Context, do func() error) error {
 	for attempt := 1; ; attempt++ {
 		err := do()

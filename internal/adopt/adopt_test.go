@@ -31,9 +31,12 @@ func TestExistingRowsComeIn(t *testing.T) {
 	before := time.Now()
 	u.adopt(s)
 	daily := u.named("daily")
-	if daily.ID.String() != "019ca93d-4000-7000-8000-00000000002a" || daily.Version != 1 || daily.Timezone != "Asia/Tokyo" || daily.TaskName != "app.daily" ||
-		string(daily.Args) != `[1,"é"]` || string(daily.Kwargs) != `{"a":{"b":null}}` || daily.Description != "every day" || daily.Category != "c" ||
-		!slices.Equal(daily.Tags, []string{"x", "y"}) || daily.ManagedBy != "public.celery_beat_schedules" || daily.InvalidReason != "" {
+	if daily.ID.String() != "019ca93d-4000-7000-8000-00000000002a" || daily.Version != 1 ||
+		daily.Timezone != "Asia/Tokyo" || daily.TaskName != "app.daily" ||
+		string(daily.Args) != `[1,"é"]` || string(daily.Kwargs) != `{"a":{"b":null}}` ||
+		daily.Description != "every day" || daily.Category != "c" ||
+		!slices.Equal(daily.Tags, []string{"x", "y"}) || daily.ManagedBy != "public.celery_beat_schedules" ||
+		daily.InvalidReason != "" {
 		t.Errorf("%+v", daily)
 	}
 	if daily.EffectiveFrom.Before(before.Add(-time.Minute)) {
@@ -52,7 +55,8 @@ func TestExistingRowsComeIn(t *testing.T) {
 		t.Errorf("%+v", bad)
 	}
 	again := u.named("daily-00000000002d") // names are unique here, if not there
-	if again.CronExpression != "0 10 * * 7" || string(again.Args) != "[2]" || again.ExecutionPolicy != "skip" || !again.Runnable() {
+	if again.CronExpression != "0 10 * * 7" || string(again.Args) != "[2]" || again.ExecutionPolicy != "skip" ||
+		!again.Runnable() {
 		t.Errorf("%+v", again)
 	}
 	u.adopt(s)
@@ -71,13 +75,15 @@ func TestUpstreamsWritesCommitWithTheirSchedules(t *testing.T) {
 	u.adopt(u.seed(fewRows))
 	undo := errors.New("undo")
 	err := pgx.BeginFunc(t.Context(), u.pool, func(tx pgx.Tx) error {
-		_, err := tx.Exec(t.Context(), `insert into celery_beat_schedules (name, task_name, cron_expression) values ('undone', 'a', '* * * * *')`)
+		_, err := tx.Exec(t.Context(),
+			`insert into celery_beat_schedules (name, task_name, cron_expression) values ('undone', 'a', '* * * * *')`)
 		return errors.Join(err, undo)
 	})
 	if n := u.count(`select count(*) from tactus.outbox`); n != 4 || !errors.Is(err, undo) {
 		t.Errorf("rolled back, and %d events are there, %v", n, err)
 	}
-	u.exec(`insert into celery_beat_schedules (id, name, task_name, cron_expression) values ('019ca93d-4000-7000-8000-00000000002e', 'new', 'a', '* * * * *')`)
+	u.exec(`insert into celery_beat_schedules (id, name, task_name, cron_expression)
+		values ('019ca93d-4000-7000-8000-00000000002e', 'new', 'a', '* * * * *')`)
 	if s := u.named("new"); s.Version != 1 {
 		t.Errorf("inserted: %+v", s)
 	}
@@ -87,7 +93,8 @@ func TestUpstreamsWritesCommitWithTheirSchedules(t *testing.T) {
 		t.Errorf("that it ran is no change: %+v", s)
 	}
 	u.exec(`update celery_beat_schedules set cron_expression = '0 11 * * *'`)
-	if s := u.named("daily"); s.Version != 2 || s.CronExpression != "0 11 * * *" || !s.EffectiveFrom.After(daily.EffectiveFrom) {
+	if s := u.named("daily"); s.Version != 2 || s.CronExpression != "0 11 * * *" ||
+		!s.EffectiveFrom.After(daily.EffectiveFrom) {
 		t.Errorf("bulk SQL: %+v", s)
 	}
 	u.exec(`update celery_beat_schedules set args = '[]', kwargs = '{}', execution_policy = 'allow' where name = 'bad'`)
@@ -106,7 +113,8 @@ func TestUpstreamsWritesCommitWithTheirSchedules(t *testing.T) {
 	if _, err := outbox.GetByName(t.Context(), u.pool, "off"); !errors.Is(err, domain.ErrNotFound) {
 		t.Errorf("deleted: %v", err)
 	}
-	u.exec(`insert into celery_beat_schedules (id, name, task_name, cron_expression) values ('019ca93d-4000-7000-8000-00000000002b', 'off', 'a', '* * * * *')`)
+	u.exec(`insert into celery_beat_schedules (id, name, task_name, cron_expression)
+		values ('019ca93d-4000-7000-8000-00000000002b', 'off', 'a', '* * * * *')`)
 	if s := u.named("off"); s.Version != 5 || !s.DeletedAt.IsZero() {
 		t.Errorf("the same key again: %+v", s)
 	}
@@ -119,8 +127,8 @@ func TestUpstreamsWritesCommitWithTheirSchedules(t *testing.T) {
 	}
 }
 
-// TestTriggersNeverBreakTheUpstream takes away what the triggers need: the service writes on, and what it wrote comes in
-// when it can be mended.
+// TestTriggersNeverBreakTheUpstream takes away what the triggers need: the service writes on, and what it wrote comes
+// in when it can be mended.
 func TestTriggersNeverBreakTheUpstream(t *testing.T) {
 	t.Parallel()
 	u := newUpstream(t)
@@ -168,7 +176,8 @@ func TestWritersWithoutRights(t *testing.T) {
 		if _, err := tx.Exec(t.Context(), `set local role `+role); err != nil {
 			return err
 		}
-		_, err := tx.Exec(t.Context(), `insert into celery_beat_schedules (name, task_name, cron_expression) values ('theirs', 'a', '* * * * *')`)
+		_, err := tx.Exec(t.Context(),
+			`insert into celery_beat_schedules (name, task_name, cron_expression) values ('theirs', 'a', '* * * * *')`)
 		return err
 	})
 	if err != nil {
@@ -187,7 +196,9 @@ func TestAdoptingWhileTheServiceWrites(t *testing.T) {
 	for w := range 3 {
 		writers.Go(func() {
 			for i := 0; ctx.Err() == nil; i++ {
-				_, err := u.pool.Exec(t.Context(), `update celery_beat_schedules set description = $1 where name = 'n' || $2::int`, fmt.Sprint(w, "/", i), i*7%1200+1)
+				_, err := u.pool.Exec(t.Context(),
+					`update celery_beat_schedules set description = $1 where name = 'n' || $2::int`,
+					fmt.Sprint(w, "/", i), i*7%1200+1)
 				if err != nil {
 					t.Error(err)
 				}
@@ -204,7 +215,9 @@ func TestAdoptingWhileTheServiceWrites(t *testing.T) {
 		where s.deleted_at is null and coalesce(c.description, '') = coalesce(s.definition->>'description', '')`); n != 1200 {
 		t.Errorf("%d of 1200 schedules are as their rows", n)
 	}
-	if n := u.count(`select count(*) from (select aggregate_id, version, row_number() over (partition by aggregate_id order by position) as place from tactus.outbox) e where version <> place`); n != 0 {
+	if n := u.count(`select count(*) from (select aggregate_id, version,
+		row_number() over (partition by aggregate_id order by position) as place from tactus.outbox) e
+		where version <> place`); n != 0 {
 		t.Errorf("%d events are out of order", n)
 	}
 }
@@ -216,12 +229,14 @@ func TestAdoptingWaitsForOpenTransactions(t *testing.T) {
 	s := u.seed("")
 	adopted := make(chan error, 1)
 	err := pgx.BeginFunc(t.Context(), u.pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(t.Context(), `insert into celery_beat_schedules (name, task_name, cron_expression) values ('open', 'a', '* * * * *')`); err != nil {
+		if _, err := tx.Exec(t.Context(),
+			`insert into celery_beat_schedules (name, task_name, cron_expression) values ('open', 'a', '* * * * *')`); err != nil {
 			return err
 		}
 		go func() { adopted <- s.Adopt(t.Context(), "UTC") }()
 		testenv.Eventually(t, "adopting waits", func() error {
-			if u.count(`select count(*) from pg_locks where relation = 'celery_beat_schedules'::regclass and mode = 'ShareRowExclusiveLock' and not granted`) == 0 {
+			if u.count(`select count(*) from pg_locks where relation = 'celery_beat_schedules'::regclass
+				and mode = 'ShareRowExclusiveLock' and not granted`) == 0 {
 				return errors.New("not yet")
 			}
 			return nil
@@ -242,12 +257,14 @@ func TestAdoptingTakesTheNewestRow(t *testing.T) {
 	u.adopt(s)
 	adopted := make(chan error, 1)
 	err := pgx.BeginFunc(t.Context(), u.pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(t.Context(), `update celery_beat_schedules set description = 'newest' where name = 'off'`); err != nil {
+		if _, err := tx.Exec(t.Context(),
+			`update celery_beat_schedules set description = 'newest' where name = 'off'`); err != nil {
 			return err
 		}
 		go func() { adopted <- s.Adopt(t.Context(), "Asia/Tokyo") }()
 		testenv.Eventually(t, "adopting waits", func() error {
-			if u.count(`select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`) == 0 {
+			if u.count(`select count(*) from pg_stat_activity where datname = current_database()
+				and wait_event_type = 'Lock'`) == 0 {
 				return errors.New("not yet")
 			}
 			return nil
@@ -272,7 +289,8 @@ func TestUnadopt(t *testing.T) {
 			t.Fatalf("%d, %v", count, err)
 		}
 		u.exec(`update celery_beat_schedules set description = 'not followed'`)
-		if n := u.count(`select count(*) from tactus.schedules where deleted_at is null and managed_by is null and coalesce(definition->>'description', '') <> 'not followed'`); n != want {
+		if n := u.count(`select count(*) from tactus.schedules where deleted_at is null and managed_by is null
+			and coalesce(definition->>'description', '') <> 'not followed'`); n != want {
 			t.Errorf("keep %v: %d schedules, want %d", keep, n, want)
 		}
 		if n := u.count(`select count(*) from pg_trigger where tgname like 'tactus%'`); n != 0 {
@@ -295,7 +313,8 @@ func TestPreviewShowsWhatWouldComeAndChangesNothing(t *testing.T) {
 		want   []string
 	}{
 		{``, []string{
-			"daily new 2026-03-03T00:00:00Z [overdue]", "off new - []", "bad new invalid - []", "daily-00000000002d new 2026-03-08T01:00:00Z [celery_refuses]",
+			"daily new 2026-03-03T00:00:00Z [overdue]", "off new - []", "bad new invalid - []",
+			"daily-00000000002d new 2026-03-08T01:00:00Z [celery_refuses]",
 		}},
 		{`select`, nil},
 	} {
@@ -304,9 +323,13 @@ func TestPreviewShowsWhatWouldComeAndChangesNothing(t *testing.T) {
 			u.exec(`alter table celery_beat_schedules disable trigger all`)
 			u.exec(`update celery_beat_schedules set description = 'd' where name = 'off'`)
 			u.exec(`update celery_beat_schedules set cron_expression = '0 9 * * 8' where name = 'bad'`)
-			u.exec(`update celery_beat_schedules set args = '[]', kwargs = '{}', execution_policy = 'allow' where name = 'bad'`)
+			u.exec(`update celery_beat_schedules set args = '[]', kwargs = '{}', execution_policy = 'allow'
+				where name = 'bad'`)
 			u.exec(`delete from celery_beat_schedules where task_name = 'app.again'`)
-			c.want = []string{"daily same 2026-03-03T00:00:00Z [overdue]", "off changed - []", "bad changed invalid - []", "daily-00000000002d gone - []"}
+			c.want = []string{
+				"daily same 2026-03-03T00:00:00Z [overdue]", "off changed - []",
+				"bad changed invalid - []", "daily-00000000002d gone - []",
+			}
 		}
 		events := u.count(`select count(*) from tactus.outbox`)
 		rows, err := s.Preview(t.Context(), "Asia/Tokyo", now)
@@ -348,13 +371,15 @@ func TestFindRefusesWhatIsNoSource(t *testing.T) {
 	u.seed("")
 	for table, want := range map[string]string{
 		"nowhere":          "there is no table nowhere in this database: give its schema too, unless that is public",
-		"tactus.schedules": "tactus.schedules has no column task_name: it is no table of celery_beat_schedules",
+		"tactus.schedules": "tactus.schedules has no column task_name: it is not a table of celery_beat_schedules",
 	} {
-		if _, err := adopt.Find(t.Context(), u.pool, table, adopt.CeleryBeatSchedules); err == nil || err.Error() != want {
+		if _, err := adopt.Find(t.Context(), u.pool, table, adopt.CeleryBeatSchedules); err == nil ||
+			err.Error() != want {
 			t.Errorf("%s: %v", table, err)
 		}
 	}
-	if err := u.source("public.celery_beat_schedules", adopt.CeleryBeatSchedules).Adopt(t.Context(), "EST"); err == nil {
+	if err := u.source("public.celery_beat_schedules", adopt.CeleryBeatSchedules).Adopt(t.Context(),
+		"EST"); err == nil {
 		t.Error("an abbreviation is no zone")
 	}
 }

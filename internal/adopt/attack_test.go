@@ -115,7 +115,8 @@ var attacks = map[string]struct{ sql, told string }{
 		"column id of X.celery_beat_schedules has the type X.bad",
 	},
 	"domain": {
-		`create domain X.bad as text check (X.evil(coalesce(value, 'x')) is not null); alter table X.celery_beat_schedules alter column description type X.bad`,
+		`create domain X.bad as text check (X.evil(coalesce(value,
+			'x')) is not null); alter table X.celery_beat_schedules alter column description type X.bad`,
 		"column description of X.celery_beat_schedules has the type X.bad",
 	},
 	"view": {
@@ -129,9 +130,12 @@ var attacks = map[string]struct{ sql, told string }{
 		create policy bad on X.celery_beat_schedules using (X.evil_true())`,
 		"has row-level security",
 	},
-	"index":      {`create index on X.celery_beat_schedules ((X.evil('x') || name))`, "X.evil(text)"},
-	"predicate":  {`create index on X.celery_beat_schedules (name) where X.evil('x') = name`, "X.evil(text)"},
-	"statistics": {`create statistics X.bad on (X.evil('x') || name), task_name from X.celery_beat_schedules`, "X.evil(text)"},
+	"index":     {`create index on X.celery_beat_schedules ((X.evil('x') || name))`, "X.evil(text)"},
+	"predicate": {`create index on X.celery_beat_schedules (name) where X.evil('x') = name`, "X.evil(text)"},
+	"statistics": {
+		`create statistics X.bad on (X.evil('x') || name), task_name from X.celery_beat_schedules`,
+		"X.evil(text)",
+	},
 	"child": {
 		`create table X.child () inherits (X.celery_beat_schedules); alter table X.child add constraint c check (name <> X.evil('x'))`,
 		"X.evil(text)",
@@ -143,13 +147,14 @@ var attacks = map[string]struct{ sql, told string }{
 	},
 }
 
-// TestOwnersOfAdoptedTablesGainNothing has the owner of an adopted table put code of its own wherever reading the table may
-// run it: nothing of it runs as tactus, the upstream goes on, and what is wrong is told.
+// TestOwnersOfAdoptedTablesGainNothing has the owner of an adopted table put code of its own wherever reading the table
+// may run it: nothing of it runs as tactus, the upstream goes on, and what is wrong is told.
 func TestOwnersOfAdoptedTablesGainNothing(t *testing.T) {
 	t.Parallel()
 	s := newSiege(t)
 	var version int
-	if err := s.ownerPool.QueryRow(t.Context(), "select current_setting('server_version_num')::int").Scan(&version); err != nil {
+	if err := s.ownerPool.QueryRow(t.Context(),
+		"select current_setting('server_version_num')::int").Scan(&version); err != nil {
 		t.Fatal(err)
 	}
 	for name, attack := range attacks {
@@ -158,7 +163,9 @@ func TestOwnersOfAdoptedTablesGainNothing(t *testing.T) {
 		}
 		name = "of_" + name
 		s.table(name)
-		s.as(s.upstreamPool, strings.ReplaceAll(`create function X.pair(text, text) returns text language sql immutable as $$ select X.evil($1 || $2) $$`, "X.", name+"."))
+		s.as(s.upstreamPool, strings.ReplaceAll(
+			`create function X.pair(text, text) returns text language sql immutable as $$ select X.evil($1 || $2) $$`,
+			"X.", name+"."))
 		sql := strings.NewReplacer("X.", name+".", "OWNER", s.owner).Replace(attack.sql)
 		told := strings.ReplaceAll(attack.told, "X.", name+".")
 		source, err := adopt.Find(t.Context(), s.ownerPool, name+adoptedTable, adopt.CeleryBeatSchedules)
@@ -179,7 +186,8 @@ func TestOwnersOfAdoptedTablesGainNothing(t *testing.T) {
 		s.held(name + ", by the sweep")
 		s.tellsOnce(name, told)
 		s.as(s.upstreamPool, fmt.Sprintf(`update %s set name = 'again'`, written))
-		s.as(s.upstreamPool, fmt.Sprintf(`insert into %s (name, task_name, cron_expression) values ('more', 'a', '* * * * *')`, written))
+		s.as(s.upstreamPool, fmt.Sprintf(
+			`insert into %s (name, task_name, cron_expression) values ('more', 'a', '* * * * *')`, written))
 		s.held(name + ", by the triggers")
 		if _, err := adopt.Mend(t.Context(), s.ownerPool); err != nil {
 			t.Fatalf("%s: %v", name, err)
@@ -197,13 +205,14 @@ var parked = map[string][]string{
 	"parked_child":      {`create table X.child (check (name <> X.evil('x'))) inherits (X.celery_beat_schedules)`},
 	"parked_schema": {
 		`alter schema X rename to X_hidden`, `create schema X`,
-		`create view X.celery_beat_schedules as select id, X_hidden.evil(name) as name, task_name, cron_expression, enabled, args, kwargs, description from X_hidden.celery_beat_schedules`,
+		`create view X.celery_beat_schedules as select id, X_hidden.evil(name) as name, task_name, cron_expression,
+			enabled, args, kwargs, description from X_hidden.celery_beat_schedules`,
 		`grant usage on schema X to OWNER`, `grant select, update on X.celery_beat_schedules to OWNER`,
 	},
 }
 
-// TestOwnersOfAdoptedTablesCannotParkTheBeat holds the beat up at the lock of a row, between the check of a table and the
-// statements that read its next rows, and changes meanwhile what reading it runs.
+// TestOwnersOfAdoptedTablesCannotParkTheBeat holds the beat up at the lock of a row, between the check of a table and
+// the statements that read its next rows, and changes meanwhile what reading it runs.
 func TestOwnersOfAdoptedTablesCannotParkTheBeat(t *testing.T) {
 	t.Parallel()
 	s := newSiege(t)
@@ -218,7 +227,9 @@ func TestOwnersOfAdoptedTablesCannotParkTheBeat(t *testing.T) {
 		if err := source.Adopt(t.Context(), "UTC"); err != nil {
 			t.Fatal(err)
 		}
-		s.as(s.upstreamPool, strings.ReplaceAll(`alter table X disable trigger user; update X set description = 'changed'; alter table X enable trigger user`, "X", table))
+		s.as(s.upstreamPool, strings.ReplaceAll(
+			`alter table X disable trigger user; update X
+				set description = 'changed'; alter table X enable trigger user`, "X", table))
 		holder, err := s.upstreamPool.Begin(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -263,8 +274,8 @@ func (s *siege) awaitWaiter(part string) {
 	})
 }
 
-// TestOwnersOfAdoptedTablesCannotHideBehindASnapshot writes in a transaction that does not see a child of the table made after its
-// snapshot, which the planner finds all the same.
+// TestOwnersOfAdoptedTablesCannotHideBehindASnapshot writes in a transaction that does not see a child of the table
+// made after its snapshot, which the planner finds all the same.
 func TestOwnersOfAdoptedTablesCannotHideBehindASnapshot(t *testing.T) {
 	t.Parallel()
 	s := newSiege(t)
@@ -285,7 +296,8 @@ func TestOwnersOfAdoptedTablesCannotHideBehindASnapshot(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.as(s.upstreamPool, `create table x.child (check (name <> x.evil('x'))) inherits (x.celery_beat_schedules)`)
-	if _, err := tx.Exec(t.Context(), `insert into x.celery_beat_schedules (name, task_name, cron_expression) values ('late', 'a', '* * * * *')`); err != nil {
+	if _, err := tx.Exec(t.Context(),
+		`insert into x.celery_beat_schedules (name, task_name, cron_expression) values ('late', 'a', '* * * * *')`); err != nil {
 		t.Fatal(err)
 	}
 	if err := tx.Commit(t.Context()); err != nil {
@@ -298,19 +310,23 @@ func TestOwnersOfAdoptedTablesCannotHideBehindASnapshot(t *testing.T) {
 	}
 	s.as(s.ownerPool, `select tactus.adopt_round(100)`)
 	var late int
-	if err := s.ownerPool.QueryRow(t.Context(), `select count(*) from tactus.schedules where name = 'late' and deleted_at is null`).Scan(&late); err != nil || late != 1 {
+	if err := s.ownerPool.QueryRow(t.Context(),
+		`select count(*) from tactus.schedules where name = 'late' and deleted_at is null`).Scan(&late); err != nil ||
+		late != 1 {
 		t.Errorf("%d schedules of a row written at REPEATABLE READ, %v", late, err)
 	}
 }
 
 func (s *siege) tellsOnce(name, told string) {
 	s.Helper()
-	rows, err := s.ownerPool.Query(s.Context(), `select coalesce(key || ': ', '') || reason from tactus.adopt_failures where source = $1`, name+adoptedTable)
+	rows, err := s.ownerPool.Query(s.Context(),
+		`select coalesce(key || ': ', '') || reason from tactus.adopt_failures where source = $1`, name+adoptedTable)
 	if err != nil {
 		s.Fatal(err)
 	}
 	reasons, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil || len(reasons) != 1 || !strings.Contains(reasons[0], told) && !(name == "of_view" && strings.Contains(reasons[0], "is not a table")) {
+	if err != nil || len(reasons) != 1 || !strings.Contains(reasons[0], told) &&
+		!(name == "of_view" && strings.Contains(reasons[0], "is not a table")) {
 		s.Errorf("%s: told is %q, %v, want %s", name, reasons, err, told)
 	}
 }
@@ -333,7 +349,8 @@ func (s *siege) refusesToAdopt(name, told string) {
 	s.held(name + ", by adopting")
 }
 
-// TestFunctionsAreNotForOthers calls all of our functions, and makes triggers of them, as a role that may call put_schedule.
+// TestFunctionsAreNotForOthers calls all of our functions, and makes triggers of them, as a role that may call
+// put_schedule.
 func TestFunctionsAreNotForOthers(t *testing.T) {
 	t.Parallel()
 	s := newSiege(t)
@@ -351,7 +368,8 @@ func TestFunctionsAreNotForOthers(t *testing.T) {
 		t.Fatalf("%d functions, %v", len(calls), err)
 	}
 	for _, call := range calls {
-		if _, err := s.upstreamPool.Exec(t.Context(), call); err == nil || !strings.Contains(err.Error(), "permission denied for ") {
+		if _, err := s.upstreamPool.Exec(t.Context(), call); err == nil ||
+			!strings.Contains(err.Error(), "permission denied for ") {
 			t.Errorf("%s: %v", call, err)
 		}
 	}
@@ -359,8 +377,8 @@ func TestFunctionsAreNotForOthers(t *testing.T) {
 	s.as(s.upstreamPool, `select tactus.delete_schedule('mine'), tactus.adopted_id('a', 'b')`)
 }
 
-// TestCallersNamesMeanNothing calls, and writes to an adopted table, with functions, operators and tables of the caller's own
-// in front of ours and of PostgreSQL's.
+// TestCallersNamesMeanNothing calls, and writes to an adopted table, with functions, operators and tables of the
+// caller's own in front of ours and of PostgreSQL's.
 func TestCallersNamesMeanNothing(t *testing.T) {
 	t.Parallel()
 	s := newSiege(t)
@@ -383,7 +401,8 @@ func TestCallersNamesMeanNothing(t *testing.T) {
 		`create function x.uuid_eq(uuid, uuid) returns boolean language sql as $$ select x.evil_true() $$`,
 		`create operator x.= (leftarg = uuid, rightarg = uuid, function = x.uuid_eq)`,
 		`create function x.clock_timestamp() returns timestamptz language sql as $$ select now() where x.evil_true() $$`,
-		`create function x.to_jsonb(anyelement) returns jsonb language sql as $$ select '{}'::jsonb where x.evil_true() $$`,
+		`create function x.to_jsonb(anyelement) returns jsonb language sql as $$ select '{}'::jsonb
+			where x.evil_true() $$`,
 		`create function x.trim(text) returns text language sql as $$ select x.evil($1) $$`,
 		`create function x.length(text) returns int language sql as $$ select 1 where x.evil_true() $$`,
 		`create temporary table schedules (like x.celery_beat_schedules)`,
@@ -401,7 +420,9 @@ func TestCallersNamesMeanNothing(t *testing.T) {
 	}
 	s.held("names in front")
 	var living, failures int
-	if err := s.ownerPool.QueryRow(t.Context(), `select (select count(*) from tactus.schedules where deleted_at is null), (select count(*) from tactus.adopt_failures)`).
+	if err := s.ownerPool.QueryRow(t.Context(),
+		`select (select count(*) from tactus.schedules where deleted_at is null),
+			(select count(*) from tactus.adopt_failures)`).
 		Scan(&living, &failures); err != nil || living != 3 || failures != 0 {
 		t.Errorf("%d schedules, %d failures, %v", living, failures, err)
 	}

@@ -50,7 +50,8 @@ func TestDjangoCeleryBeat(t *testing.T) {
 	if n := u.count(`select count(*) from tactus.adopt_failures`); n != 0 {
 		t.Errorf("%d failures", n)
 	}
-	if count, _, err := s.Unadopt(t.Context(), false); err != nil || count == 0 || u.count(`select count(*) from pg_trigger where tgname like 'tactus%'`) != 0 {
+	if count, _, err := s.Unadopt(t.Context(), false); err != nil || count == 0 ||
+		u.count(`select count(*) from pg_trigger where tgname like 'tactus%'`) != 0 {
 		t.Errorf("unadopt: %d, %v", count, err)
 	}
 }
@@ -68,9 +69,12 @@ func previewTasks(t *testing.T, s adopt.Source, now time.Time) {
 		got = append(got, told(r))
 	}
 	want := []string{
-		"nine new 2026-03-03T00:00:00Z []", "sundays new 2026-03-08T09:00:00Z [celery_refuses]", "tens new 2026-03-02T12:10:00Z [dst]",
-		"often new 2026-03-02T12:05:00Z []", "once new 2026-03-02T12:10:00Z []", "done new - [done]", "tiny new invalid - []", "then new 2100-01-01T12:00:00Z []",
-		"past new 2026-03-02T12:00:00Z [past]", "dawn new invalid - []", "off new invalid - []", "expired new - [expired]",
+		"nine new 2026-03-03T00:00:00Z []", "sundays new 2026-03-08T09:00:00Z [celery_refuses]",
+		"tens new 2026-03-02T12:10:00Z [dst]",
+		"often new 2026-03-02T12:05:00Z []", "once new 2026-03-02T12:10:00Z []", "done new - [done]",
+		"tiny new invalid - []", "then new 2100-01-01T12:00:00Z []",
+		"past new 2026-03-02T12:00:00Z [past]", "dawn new invalid - []", "off new invalid - []",
+		"expired new - [expired]",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -79,11 +83,15 @@ func previewTasks(t *testing.T, s adopt.Source, now time.Time) {
 
 func adoptedTasks(t *testing.T, u upstream, now time.Time) {
 	nine := u.named("nine")
-	if string(nine.Args) != `[1,"é"]` || string(nine.Kwargs) != `{"a":{"b":null}}` || nine.Queue != "q" || *nine.Priority != 5 || string(nine.Headers["x"]) != "1" ||
+	if string(nine.Args) != `[1,"é"]` || string(nine.Kwargs) != `{"a":{"b":null}}` || nine.Queue != "q" ||
+		*nine.Priority != 5 || string(nine.Headers["x"]) != "1" ||
 		nine.ExpiresSeconds != 60 || nine.Description != "d" || nine.TaskName != "app.nine" {
 		t.Errorf("%+v", nine)
 	}
-	for name, want := range map[string]string{"tiny": "trigger_unsupported at /interval: ", "dawn": "trigger_unsupported at /solar: ", "off": "args_not_list at /args: "} {
+	for name, want := range map[string]string{
+		"tiny": "trigger_unsupported at /interval: ",
+		"dawn": "trigger_unsupported at /solar: ", "off": "args_not_list at /args: ",
+	} {
 		if s := u.named(name); !strings.HasPrefix(s.InvalidReason, want) || s.Runnable() {
 			t.Errorf("%s: %q, want %s", name, s.InvalidReason, want)
 		}
@@ -101,7 +109,8 @@ func adoptedTasks(t *testing.T, u upstream, now time.Time) {
 	if s := u.named("once"); !s.IsEnabled() || s.MaxRuns != 1 {
 		t.Errorf("once: %+v", s)
 	}
-	if s := u.named("tens"); s.CronExpression != "*/10 * * * mon,sun" || s.Exchange != "e" || s.RoutingKey != "r" || s.Timezone != "America/New_York" {
+	if s := u.named("tens"); s.CronExpression != "*/10 * * * mon,sun" || s.Exchange != "e" || s.RoutingKey != "r" ||
+		s.Timezone != "America/New_York" {
 		t.Errorf("tens: %+v", s)
 	}
 	if s := u.named("often"); s.IntervalAnchor != "2026-03-02T11:55:00Z" || s.StartsAt == "" {
@@ -158,7 +167,9 @@ PeriodicTask.objects.create(name="new", task="app.new", interval=IntervalSchedul
 		t.Errorf("by hand: %+v", s)
 	}
 	var kind domain.EventType
-	if err := u.pool.QueryRow(t.Context(), `select type from tactus.outbox order by position desc limit 1`).Scan(&kind); err != nil || kind != domain.ScheduleDisabled {
+	if err := u.pool.QueryRow(t.Context(),
+		`select type from tactus.outbox order by position desc limit 1`).Scan(&kind); err != nil ||
+		kind != domain.ScheduleDisabled {
 		t.Errorf("%s, %v", kind, err)
 	}
 }

@@ -13,11 +13,12 @@ import (
 	"github.com/tactus-dev/tactus/internal/oldbeat"
 )
 
-// Going back, the old beat decides what is due by the last_run_at of its rows, which tactus does not write while it is in charge. So
-// that nothing runs twice and nothing is left out, each row is handed back with the time at which it ran last: that of its last run
-// here, or the moment up to which tactus has settled everything, where the old beat would otherwise send at once what was settled.
+// Going back, the old beat decides what is due by the last_run_at of its rows, which tactus does not write while it is
+// in charge. So that nothing runs twice and nothing is left out, each row is handed back with the time at which it ran
+// last: that of its last run here, or the moment up to which tactus has settled everything, where the old beat would
+// otherwise send at once what was settled.
 
-// handed is a row that is handed back.
+// handed is a row that is handed back, with what became of its schedule here.
 type handed struct {
 	Key        string
 	Schedule   domain.ID
@@ -25,52 +26,63 @@ type handed struct {
 	Enabled    bool
 	Effective  time.Time
 	LastRunAt  *time.Time // as the row has it
-	Ran        *time.Time // here
-	Runs       int64      // here
-	Passed     bool       // a due time of its present trigger was settled without a run
-	Settled    *time.Time // by whichever beat leads
+	Ran        *time.Time // its last run here
+	Runs       int64      // how many runs it had here
+	Passed     bool       // whether a due time of its present trigger was settled without a run
+	Settled    *time.Time // the watermark of the beat; nil when there was no leader yet
 }
 
-// handedRows reads the rows of a table with what became of their schedules here, those that have been let go too.
-const handedRows = `
+// handedRowsSQL reads the rows of a table with what became of their schedules here, including schedules that have been
+// released.
+const handedRowsSQL = `
 select t.id::text, s.id, s.definition, s.enabled and s.deleted_at is null, s.effective_from, %s, r.last, r.runs,
-    exists (select from tactus.runs where schedule_id = s.id and kind = 'scheduled' and status in ('missed', 'skipped') and due_at > s.effective_from),
+    exists (select from tactus.runs where schedule_id = s.id and kind = 'scheduled' and status in ('missed', 'skipped')
+        and due_at > s.effective_from),
     (select watermark from tactus.leases where name = 'beat')
 from %s t join tactus.schedules s on s.id = tactus.adopted_id($1, t.id::text) and s.managed_by = $1
 left join lateral (
     select max(fired_at) as last, count(*) as runs from tactus.runs
-    where schedule_id = s.id and kind = 'scheduled' and status not in ('missed', 'skipped') and not waiting and fired_at >= s.created_at
+    where schedule_id = s.id and kind = 'scheduled' and status not in ('missed', 'skipped') and not waiting
+        and fired_at >= s.created_at
 ) r on true`
 
-// columnsOf are the columns that are written, of those that the table has, with whether they are a time without a zone.
-const columnsOf = `
+// handBackColumnsSQL lists the columns to write, of those that the table has, and whether each is a timestamp without a
+// zone.
+const handBackColumnsSQL = `
 select attname::text, atttypid = 'timestamp'::regtype from pg_attribute
 where attrelid = to_regclass($1) and attname in ('last_run_at', 'total_run_count', 'enabled') and not attisdropped`
 
-// back is what a row is to say.
+// back collects what to write to the rows, one element of each slice for one row.
 type back struct {
 	keys []string
 	last []*time.Time
 	runs []int64
-	done []bool // a one-off that has run, or that was missed here: the old beat would send it late
+	// whether to disable the row: its runs are used up, or it is a one-off that was missed here and that the old beat
+	// would send late
+	done []bool
 }
 
-// checkTable raises when reading the table would run its owner's code, and keeps it so to the end of the transaction.
-const checkTable = `select tactus.adopt_check_table($1, $2, '')`
+// checkTableSQL raises an error when reading the table would run code of its owner, and locks the table so that this
+// stays true until the end of the transaction.
+const checkTableSQL = `select tactus.adopt_check_table($1, $2, '')`
 
-// foreignCode tells what of somebody else's would run when a row is written.
-const foreignCode = `
-select format('trigger %s of %s', t.tgname, p.proowner::regrole) from pg_trigger t join pg_proc p on p.oid = t.tgfoid join pg_roles o on o.oid = p.proowner
-where t.tgrelid = to_regclass($1) and not t.tgisinternal and t.tgenabled <> 'D' and t.tgtype & 16 <> 0 and p.pronamespace <> 'tactus'::regnamespace
+// foreignCodeSQL lists the triggers and rules of other roles that would run when a row is written.
+const foreignCodeSQL = `
+select format('trigger %s of %s', t.tgname, p.proowner::regrole) from pg_trigger t join pg_proc p on p.oid = t.tgfoid
+    join pg_roles o on o.oid = p.proowner
+where t.tgrelid = to_regclass($1) and not t.tgisinternal and t.tgenabled <> 'D' and t.tgtype & 16 <> 0
+    and p.pronamespace <> 'tactus'::regnamespace
     and not o.rolsuper and o.rolname <> current_user
 union all
-select format('rule %s of %s', r.rulename, c.relowner::regrole) from pg_rewrite r join pg_class c on c.oid = r.ev_class join pg_roles o on o.oid = c.relowner
+select format('rule %s of %s', r.rulename, c.relowner::regrole) from pg_rewrite r join pg_class c on c.oid = r.ev_class
+    join pg_roles o on o.oid = c.relowner
 where c.oid = to_regclass($1) and not o.rolsuper and o.rolname <> current_user
 order by 1`
 
-// trusted refuses to write to rows when that runs code of somebody else with our rights.
+// trusted returns an error if writing to rows would run somebody else's code with our rights, unless TrustTriggers
+// accepts that.
 func (s Source) trusted(ctx context.Context) error {
-	rows, err := s.pool.Query(ctx, foreignCode, s.Table)
+	rows, err := s.pool.Query(ctx, foreignCodeSQL, s.Table)
 	if err != nil {
 		return err
 	}
@@ -78,31 +90,33 @@ func (s Source) trusted(ctx context.Context) error {
 	if err != nil || len(found) == 0 || s.TrustTriggers {
 		return err
 	}
-	return fmt.Errorf("each row is to say when it ran last, and this would run with the rights of tactus' role: %s. Look at it, and accept it by --trust-triggers",
+	return fmt.Errorf("each row is to say when it ran last, and this would run with the rights of tactus' role: %s. "+
+		"Look at it, and accept it by --trust-triggers",
 		strings.Join(found, ", "))
 }
 
-// handed reads what is handed back, and gives the statement that writes it.
+// handed reads the rows to hand back, and returns the statement that writes them.
 func (s Source) handed(ctx context.Context) (all []handed, statement string, err error) {
 	columns := map[string]bool{}
-	rows, err := s.pool.Query(ctx, columnsOf, s.Table)
+	rows, err := s.pool.Query(ctx, handBackColumnsSQL, s.Table)
 	if err != nil {
 		return nil, "", err
 	}
 	var name string
 	var zoneless bool
-	if _, err := pgx.ForEachRow(rows, []any{&name, &zoneless}, func() error { columns[name] = zoneless; return nil }); err != nil {
+	if _, err := pgx.ForEachRow(rows, []any{&name, &zoneless},
+		func() error { columns[name] = zoneless; return nil }); err != nil {
 		return nil, "", err
 	}
-	if len(columns) == 0 { // the table is gone, or is called otherwise now
+	if len(columns) == 0 { // the table is gone, or has been renamed
 		return nil, "", nil
 	}
 	statement, lastRunAt := s.handBackSQL(columns)
 	err = s.locked(ctx, func() error {
 		batch := &pgx.Batch{}
 		batch.Queue(`begin`)
-		batch.Queue(checkTable, s.Table, string(s.Kind))
-		batch.Queue(fmt.Sprintf(handedRows, lastRunAt, s.Table), s.Table).Query(func(found pgx.Rows) (err error) {
+		batch.Queue(checkTableSQL, s.Table, string(s.Kind))
+		batch.Queue(fmt.Sprintf(handedRowsSQL, lastRunAt, s.Table), s.Table).Query(func(found pgx.Rows) (err error) {
 			all, err = pgx.CollectRows(found, pgx.RowToStructByPos[handed])
 			return err
 		})
@@ -112,7 +126,8 @@ func (s Source) handed(ctx context.Context) (all []handed, statement string, err
 	return all, statement, err
 }
 
-// handBackSQL is the statement that writes the columns that there are, and the expression by which last_run_at is read.
+// handBackSQL returns the statement that writes the columns that the table has, and the expression that reads
+// last_run_at.
 func (s Source) handBackSQL(columns map[string]bool) (statement, lastRunAt string) {
 	lastRunAt = "null::timestamptz"
 	var sets []string
@@ -128,11 +143,13 @@ func (s Source) handBackSQL(columns map[string]bool) (statement, lastRunAt strin
 		sets = append(sets, "total_run_count = coalesce(t.total_run_count, 0) + b.runs")
 	}
 	sets = append(sets, "enabled = t.enabled and not b.done")
-	return fmt.Sprintf(`update %s t set %s from unnest($1::text[], $2::timestamptz[], $3::bigint[], $4::boolean[]) b (key, last, runs, done)
+	return fmt.Sprintf(`update %s t set %s
+		from unnest($1::text[], $2::timestamptz[], $3::bigint[], $4::boolean[]) b (key, last, runs, done)
 		where t.id::text = b.key`, s.Table, strings.Join(sets, ", ")), lastRunAt
 }
 
-// add has a row say what became of it since it was handed back before, if it was.
+// add records what to write to a row. before is the same row as it was handed back earlier, with a zero Key when it was
+// not.
 func (b *back) add(h handed, before handed) error {
 	var d domain.Definition
 	if err := json.Unmarshal(h.Definition, &d); err != nil {
@@ -147,12 +164,13 @@ func (b *back) add(h handed, before handed) error {
 		last = oldbeat.LastRun(d, later(h.Ran, h.LastRunAt), *h.Settled)
 	}
 	if last != nil || done {
-		b.keys, b.last, b.runs, b.done = append(b.keys, h.Key), append(b.last, last), append(b.runs, runs), append(b.done, done)
+		b.keys, b.last, b.runs, b.done = append(b.keys, h.Key), append(b.last, last), append(b.runs, runs),
+			append(b.done, done)
 	}
 	return nil
 }
 
-// later is the later of two instants; nil is before all others.
+// later returns the later of two instants; nil is before all others.
 func later(a, b *time.Time) *time.Time {
 	if a == nil || b != nil && b.After(*a) {
 		return b
@@ -160,9 +178,12 @@ func later(a, b *time.Time) *time.Time {
 	return a
 }
 
-// handBack has rows say when they ran last and how often, since they were handed back before. What goes before the statement and
-// after it is part of its transaction.
-func (s Source) handBack(ctx context.Context, before map[string]handed, around func(*pgx.Batch, func())) (map[string]handed, error) {
+// handBack writes to the rows when they ran last, and adds the number of runs since they were handed back before.
+// around queues the caller's own statements of the transaction, and calls its argument where the rows are to be
+// written.
+func (s Source) handBack(ctx context.Context, before map[string]handed,
+	around func(*pgx.Batch, func()),
+) (map[string]handed, error) {
 	all, statement, err := s.handed(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read what has run: %w", err)
@@ -181,7 +202,7 @@ func (s Source) handBack(ctx context.Context, before map[string]handed, around f
 		batch.Queue(`select set_config('lock_timeout', '500ms', true)`)
 		around(batch, func() {
 			if len(b.keys) > 0 {
-				batch.Queue(checkTable, s.Table, string(s.Kind))
+				batch.Queue(checkTableSQL, s.Table, string(s.Kind))
 				batch.Queue(statement, b.keys, b.last, b.runs, b.done)
 			}
 		})
@@ -190,8 +211,8 @@ func (s Source) handBack(ctx context.Context, before map[string]handed, around f
 	})
 }
 
-// leave hands the rows back and takes the triggers away, in one transaction. The triggers notice nothing of it: without an
-// adoption they do nothing.
+// leave hands the rows back and drops the triggers, in one transaction. It deletes the adoption first: without one, the
+// triggers ignore the writes to the rows.
 func (s Source) leave(ctx context.Context) (map[string]handed, error) {
 	return s.handBack(ctx, nil, func(b *pgx.Batch, write func()) {
 		b.Queue(`delete from tactus.adoptions where source = $1`, s.Table)
@@ -200,7 +221,7 @@ func (s Source) leave(ctx context.Context) (map[string]handed, error) {
 	})
 }
 
-// catchUp hands back what ran after the rows had been handed back and before their schedules were let go.
+// catchUp hands back the runs between the first handing back and the release of the schedules.
 func (s Source) catchUp(ctx context.Context, before map[string]handed) error {
 	_, err := s.handBack(ctx, before, func(_ *pgx.Batch, write func()) { write() })
 	return err

@@ -10,8 +10,8 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// oldBeat is the beat of django-celery-beat, which is asked what it would send at once, and of the rest of a schedule, in how many
-// seconds.
+// oldBeat is the beat of django-celery-beat, which is asked what it would send at once, and of the rest of a schedule,
+// in how many seconds.
 const oldBeat = `
 import celery
 from django_celery_beat.schedulers import DatabaseScheduler
@@ -51,7 +51,8 @@ func TestHandingBack(t *testing.T) {
 	u.adopt(s)
 	// Since three hours ago a beat has been in charge.
 	u.exec(`update tactus.schedules set effective_from = clock_timestamp() - interval '3 hours'`)
-	u.exec(`insert into tactus.leases (name, holder, epoch, expires_at, watermark) values ('beat', 'a', 1, clock_timestamp(), clock_timestamp())`)
+	u.exec(`insert into tactus.leases (name, holder, epoch, expires_at, watermark)
+		values ('beat', 'a', 1, clock_timestamp(), clock_timestamp())`)
 	ran := func(name, ago string) {
 		t.Helper()
 		u.exec(`insert into tactus.runs (id, schedule_id, due_at, kind, status, schedule_version, fired_at)
@@ -101,7 +102,8 @@ func TestHandingBackATableOfOnesOwn(t *testing.T) {
 	if count, _, err := s.Unadopt(t.Context(), false); err != nil || count != 2 {
 		t.Fatalf("%d, %v", count, err)
 	}
-	if n := u.count(`select count(*) from celery_beat_schedules where last_run_at = '2100-01-01 00:00:01' and name = 'a' or last_run_at is null and name = 'b'`); n != 2 {
+	if n := u.count(`select count(*) from celery_beat_schedules where last_run_at = '2100-01-01 00:00:01' and name = 'a'
+		or last_run_at is null and name = 'b'`); n != 2 {
 		t.Errorf("%d rows say when they ran last", n)
 	}
 }
@@ -116,7 +118,9 @@ func TestHandingBackRunsNoForeignCode(t *testing.T) {
 	u.exec(`create function public.theirs() returns trigger language plpgsql as 'begin return new; end'`)
 	u.exec(`alter function public.theirs() owner to ` + stranger)
 	u.exec(`create trigger theirs before update on celery_beat_schedules for each row execute function public.theirs()`)
-	if _, _, err := s.Unadopt(t.Context(), false); err == nil || !strings.Contains(err.Error(), "trigger theirs of "+stranger) || !strings.Contains(err.Error(), "--trust-triggers") {
+	if _, _, err := s.Unadopt(t.Context(), false); err == nil ||
+		!strings.Contains(err.Error(), "trigger theirs of "+stranger) ||
+		!strings.Contains(err.Error(), "--trust-triggers") {
 		t.Errorf("%v", err)
 	}
 	if n := u.count(`select count(*) from tactus.adoptions`); n != 1 {

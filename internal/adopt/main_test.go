@@ -78,7 +78,9 @@ func (u upstream) named(name string) domain.Schedule {
 	if err != nil {
 		u.Fatalf("%s: %v", name, err)
 	}
-	rows, err := u.pool.Query(u.Context(), `select aggregate_id, version, type, data, occurred_at from tactus.outbox where aggregate_id = $1 order by position`, row.ID)
+	rows, err := u.pool.Query(u.Context(),
+		`select aggregate_id, version, type, data, occurred_at from tactus.outbox where aggregate_id = $1
+			order by position`, row.ID)
 	if err != nil {
 		u.Fatal(err)
 	}
@@ -98,10 +100,12 @@ func (u upstream) named(name string) domain.Schedule {
 	}
 	var trigger, policy string
 	var enabled bool
-	if err := u.pool.QueryRow(u.Context(), `select trigger, policy, enabled from tactus.schedules where id = $1`, row.ID).Scan(&trigger, &policy, &enabled); err != nil {
+	if err := u.pool.QueryRow(u.Context(), `select trigger, policy, enabled from tactus.schedules where id = $1`,
+		row.ID).Scan(&trigger, &policy, &enabled); err != nil {
 		u.Fatal(err)
 	}
-	if trigger != want.Trigger || policy != want.Policy || enabled != want.Enabled || s.Version != row.Version || !s.EffectiveFrom.Equal(row.EffectiveFrom) || s.ManagedBy == "" {
+	if trigger != want.Trigger || policy != want.Policy || enabled != want.Enabled || s.Version != row.Version ||
+		!s.EffectiveFrom.Equal(row.EffectiveFrom) || s.ManagedBy == "" {
 		u.Errorf("%s: events say %+v of %+v, its row %s %s %v", name, want, s, trigger, policy, enabled)
 	}
 	return s

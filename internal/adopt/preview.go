@@ -12,7 +12,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/oldbeat"
 )
 
-// Row is what adopting does to one schedule.
+// Row is what adopting would do to one schedule.
 type Row struct {
 	Key        string    `json:"key,omitempty"`
 	ScheduleID domain.ID `json:"schedule_id"`
@@ -23,10 +23,11 @@ type Row struct {
 	Trigger    string    `json:"trigger"`
 	oldbeat.Comparison
 	Definition domain.Definition `json:"-"`
-	OwnZone    bool              `json:"-"` // the row names its zone
+	OwnZone    bool              `json:"-"` // whether the row names its zone
 }
 
-// Preview shows what Adopt would do. It does it, batch by batch, in transactions that are rolled back.
+// Preview returns what Adopt would do, and what it would delete. It adopts the rows batch by batch in transactions that
+// it rolls back.
 func (s Source) Preview(ctx context.Context, timezone string, now time.Time) (rows []Row, err error) {
 	var after *string
 	for first := true; first || after != nil; first = false {
@@ -49,12 +50,13 @@ func (s Source) Preview(ctx context.Context, timezone string, now time.Time) (ro
 	return append(rows, gone...), nil
 }
 
-const noteAdoption = `
+const noteAdoptionSQL = `
 insert into tactus.adoptions (source, kind, timezone) values ($1, $2, $3)
 on conflict (source) do update set timezone = excluded.timezone`
 
-// previewed reads what a batch has written: after the beginning of its transaction, which is now().
-const previewed = `
+// previewedSQL reads what a batch has written. In its transaction now() is the time of the beginning, so whatever the
+// batch wrote has this time or a later one.
+const previewedSQL = `
 select r.key, s.id, s.definition, coalesce(s.invalid_reason, ''), (tactus.adoptee($2, $1, $3, r.key)).origin,
     case when s.created_at >= now() then 'new' when s.updated_at >= now() then 'changed' else 'same' end
 from (select id::text as key from %s where %s order by id limit %d) r
@@ -69,16 +71,19 @@ type previewRow struct {
 	Change     string
 }
 
-func (s Source) previewBatch(ctx context.Context, timezone string, after *string) (rows []previewRow, last *string, err error) {
+func (s Source) previewBatch(ctx context.Context, timezone string, after *string) (rows []previewRow, last *string,
+	err error,
+) {
 	from, args := "true", []any{s.Table, string(s.Kind), timezone}
 	if after != nil {
 		from, args = "id > $4", append(args, *after)
 	}
 	batch := &pgx.Batch{}
 	batch.Queue(`begin`)
-	batch.Queue(noteAdoption, s.Table, string(s.Kind), timezone)
-	batch.Queue(`select tactus.adopt_batch($1, $2, $3)`, s.Table, after, batchSize).QueryRow(func(row pgx.Row) error { return row.Scan(&last) })
-	batch.Queue(fmt.Sprintf(previewed, s.Table, from, batchSize), args...).Query(func(found pgx.Rows) (err error) {
+	batch.Queue(noteAdoptionSQL, s.Table, string(s.Kind), timezone)
+	batch.Queue(`select tactus.adopt_batch($1, $2, $3)`, s.Table, after,
+		batchSize).QueryRow(func(row pgx.Row) error { return row.Scan(&last) })
+	batch.Queue(fmt.Sprintf(previewedSQL, s.Table, from, batchSize), args...).Query(func(found pgx.Rows) (err error) {
 		rows, err = pgx.CollectRows(found, pgx.RowToStructByPos[previewRow])
 		return err
 	})
@@ -86,17 +91,17 @@ func (s Source) previewBatch(ctx context.Context, timezone string, after *string
 	return rows, last, s.pool.SendBatch(ctx, batch).Close()
 }
 
-const goneRows = `
+const goneRowsSQL = `
 select s.id, s.name from tactus.schedules s
 where s.managed_by = $1 and s.deleted_at is null and s.id not in (select tactus.adopted_id($1, id::text) from %s)`
 
-// gone are the schedules whose rows are there no more.
+// gone returns the schedules whose rows have been deleted.
 func (s Source) gone(ctx context.Context) (rows []Row, err error) {
 	err = s.locked(ctx, func() error {
 		batch := &pgx.Batch{}
 		batch.Queue(`begin`)
-		batch.Queue(checkTable, s.Table, string(s.Kind))
-		batch.Queue(fmt.Sprintf(goneRows, s.Table), s.Table).Query(func(found pgx.Rows) (err error) {
+		batch.Queue(checkTableSQL, s.Table, string(s.Kind))
+		batch.Queue(fmt.Sprintf(goneRowsSQL, s.Table), s.Table).Query(func(found pgx.Rows) (err error) {
 			rows, err = pgx.CollectRows(found, func(row pgx.CollectableRow) (r Row, err error) {
 				r.Change = "gone"
 				return r, row.Scan(&r.ScheduleID, &r.Name)
@@ -109,7 +114,8 @@ func (s Source) gone(ctx context.Context) (rows []Row, err error) {
 	return rows, err
 }
 
-// row says in words what was read. What only the engine can refuse is refused here already, as the beat will.
+// row describes a schedule that the preview has read. It also reports a trigger that only our engine refuses: SQL
+// accepts that trigger, and the beat will refuse it.
 func (p previewRow) row(now time.Time) Row {
 	r := Row{Key: p.Key, ScheduleID: p.ID, Change: p.Change, Invalid: p.Invalid}
 	s := domain.Schedule{ID: p.ID, InvalidReason: p.Invalid}
@@ -130,15 +136,20 @@ func (p previewRow) row(now time.Time) Row {
 	}
 	r.Comparison = comparison
 	if t := instantOf(origin.Clocked.Time); !t.IsZero() && t.Before(now) && s.IsEnabled() {
-		r.Differences = append(r.Differences, oldbeat.Difference{Code: "past", Message: "its time has passed and it never ran: it is sent at once, as Celery's beat would"})
+		r.Differences = append(r.Differences,
+			oldbeat.Difference{
+				Code:    "past",
+				Message: "its time has passed and it never ran: it is sent at once, as Celery's beat would",
+			})
 	}
 	if origin.Enabled && !s.IsEnabled() {
-		r.Differences = append(r.Differences, oldbeat.Difference{Code: "done", Message: "it is a one-off that has run: it stays disabled"})
+		r.Differences = append(r.Differences,
+			oldbeat.Difference{Code: "done", Message: "it is a one-off that has run: it stays disabled"})
 	}
 	return r
 }
 
-// origin is what is needed of a row's own words.
+// origin is the part of a row that the preview needs besides the definition.
 type origin struct {
 	Enabled   bool   `json:"enabled"`
 	LastRunAt string `json:"last_run_at"`
@@ -152,11 +163,11 @@ type origin struct {
 }
 
 func originOf(raw []byte) (o origin) {
-	_ = json.Unmarshal(raw, &o) // a row of other types has none of this to say
+	_ = json.Unmarshal(raw, &o) // a row whose columns have other types is treated as empty
 	return o
 }
 
-// instantOf reads a time as PostgreSQL writes it in JSON; zero when it is none.
+// instantOf parses a time as PostgreSQL writes it in JSON. It returns zero for any other text.
 func instantOf(text string) time.Time {
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999"} {
 		if t, err := time.Parse(layout, text); err == nil {

@@ -7,7 +7,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestSettingsOfTheDatabase follows the same rows under settings that an administrator may have made, and finds the same.
+// TestSettingsOfTheDatabase follows the same rows under settings that an administrator may have made, and finds the
+// same.
 func TestSettingsOfTheDatabase(t *testing.T) {
 	t.Parallel()
 	what := func(settings ...string) (rows string) {
@@ -25,7 +26,9 @@ func TestSettingsOfTheDatabase(t *testing.T) {
 			t.Errorf("%v: %d failures", settings, n)
 		}
 		u.exec(`set datestyle = 'ISO'`)
-		err := u.pool.QueryRow(t.Context(), `select string_agg(concat_ws(' ', name, trigger, policy, enabled, invalid_reason, definition::jsonb - '{run_at,interval_anchor}'::text[],
+		err := u.pool.QueryRow(t.Context(),
+			`select string_agg(concat_ws(' ', name, trigger, policy, enabled, invalid_reason,
+				definition::jsonb - '{run_at,interval_anchor}'::text[],
 			case when name = 'often' then definition->>'interval_anchor' end, version), chr(10) order by name) from tactus.schedules`).Scan(&rows)
 		if err != nil {
 			t.Fatal(err)
@@ -34,8 +37,14 @@ func TestSettingsOfTheDatabase(t *testing.T) {
 	}
 	want := what()
 	for _, s := range [][]string{
-		{`standard_conforming_strings = off`, `datestyle = ''German, DMY''`, `intervalstyle = sql_standard`, `timezone = ''Asia/Kolkata''`, `extra_float_digits = -15`, `bytea_output = escape`},
-		{`default_transaction_isolation = serializable`, `search_path = public, pg_catalog`, `row_security = off`, `datestyle = ''SQL, MDY''`},
+		{
+			`standard_conforming_strings = off`, `datestyle = ''German, DMY''`, `intervalstyle = sql_standard`,
+			`timezone = ''Asia/Kolkata''`, `extra_float_digits = -15`, `bytea_output = escape`,
+		},
+		{
+			`default_transaction_isolation = serializable`, `search_path = public, pg_catalog`, `row_security = off`,
+			`datestyle = ''SQL, MDY''`,
+		},
 	} {
 		if got := what(s...); got != want {
 			t.Errorf("%v:\n%s\nwant\n%s", s, got, want)

@@ -9,43 +9,49 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Kind is whose tables a source is made of.
+// Kind says whose beat a table belongs to.
 type Kind string
 
 // The kinds of sources.
 const (
 	CeleryBeatSchedules Kind = "celery_beat_schedules" // one table, a cron expression a row
-	DjangoCeleryBeat    Kind = "django_celery_beat"    // periodictask, with crontab, interval, clocked and solar schedules
+	// periodictask, with crontab, interval, clocked and solar schedules
+	DjangoCeleryBeat Kind = "django_celery_beat"
 )
 
-// required are columns without which a table is not of the kind.
+// required lists the columns without which a table is not of the kind.
 var required = map[Kind][]string{
 	CeleryBeatSchedules: {"id", "name", "task_name", "cron_expression", "enabled"},
-	DjangoCeleryBeat:    {"id", "name", "task", "crontab_id", "interval_id", "clocked_id", "enabled", "one_off", "total_run_count"},
+	DjangoCeleryBeat: {
+		"id", "name", "task", "crontab_id", "interval_id", "clocked_id", "enabled", "one_off",
+		"total_run_count",
+	},
 }
 
 // Source is a table whose rows are schedules.
 type Source struct {
-	Table string // with its schema, quoted
+	Table string // the name with its schema, quoted as SQL needs it
 	Kind  Kind
 	pool  *pgxpool.Pool
 
-	// TrustTriggers has Unadopt write to the rows though triggers or rules of others than tactus' role, or a superuser, run then, with
-	// the rights of tactus' role.
+	// TrustTriggers makes Unadopt write to the rows even if that runs triggers or rules of other roles (except
+	// superusers) with the rights of tactus' role.
 	TrustTriggers bool
 }
 
-const findTable = `
-select format('%I.%I', n.nspname, c.relname), array(select attname::text from pg_attribute where attrelid = c.oid and attnum > 0 and not attisdropped)
+const findTableSQL = `
+select format('%I.%I', n.nspname, c.relname),
+    array(select attname::text from pg_attribute where attrelid = c.oid and attnum > 0 and not attisdropped)
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
-where c.oid = coalesce(to_regclass($1), to_regclass(case when strpos($1, '.') = 0 then 'public.' || $1 end)) and c.relkind in ('r', 'p')`
+where c.oid = coalesce(to_regclass($1), to_regclass(case when strpos($1, '.') = 0 then 'public.' || $1 end))
+    and c.relkind in ('r', 'p')`
 
-// Find returns the source of a table by its name, with its schema, or without when that is public: the search_path of our sessions
-// has nobody's schemas.
+// Find returns the source for a table. The name includes the schema unless that is public, because our sessions'
+// search_path contains no schema of users.
 func Find(ctx context.Context, pool *pgxpool.Pool, table string, kind Kind) (Source, error) {
 	s := Source{Kind: kind, pool: pool}
 	var columns []string
-	err := pool.QueryRow(ctx, findTable, table).Scan(&s.Table, &columns)
+	err := pool.QueryRow(ctx, findTableSQL, table).Scan(&s.Table, &columns)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return s, fmt.Errorf("there is no table %s in this database: give its schema too, unless that is public", table)
 	}
@@ -58,19 +64,21 @@ func Find(ctx context.Context, pool *pgxpool.Pool, table string, kind Kind) (Sou
 	}
 	for _, column := range required[kind] {
 		if !have[column] {
-			return s, fmt.Errorf("%s has no column %s: it is no table of %s", s.Table, column, kind)
+			return s, fmt.Errorf("%s has no column %s: it is not a table of %s", s.Table, column, kind)
 		}
 	}
 	return s, nil
 }
 
-const findAdopted = `select source from tactus.adoptions where source = any (array[$1, 'public.' || $1]) and kind = $2 order by source = $1 desc limit 1`
+const findAdoptedSQL = `select source from tactus.adoptions where source = any (array[$1, 'public.' || $1])
+	and kind = $2
+	order by source = $1 desc limit 1`
 
-// FindAdopted returns the source of a table that was adopted under that name, with its schema unless that is public. The
-// table may be called otherwise now, or be gone.
+// FindAdopted returns the source of a table that was adopted under this name, which includes the schema unless that is
+// public. The table may have been renamed or dropped since.
 func FindAdopted(ctx context.Context, pool *pgxpool.Pool, table string, kind Kind) (Source, error) {
 	s := Source{Kind: kind, pool: pool}
-	err := pool.QueryRow(ctx, findAdopted, table, string(kind)).Scan(&s.Table)
+	err := pool.QueryRow(ctx, findAdoptedSQL, table, string(kind)).Scan(&s.Table)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return s, fmt.Errorf("%s is not adopted", table)
 	}

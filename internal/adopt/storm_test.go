@@ -27,8 +27,8 @@ select ('019ca93d-4000-7000-8000-' || lpad(n::text, 12, '0'))::uuid,
     case n % 29 when 0 then 'sometimes' when 1 then null when 2 then 'skip' else 'allow' end
 from generate_series(1, 150) n`
 
-// TestManyAtOnceAreAsEachAlone writes many rows by one statement, then lets each be adopted by itself: that finds nothing to
-// do.
+// TestManyAtOnceAreAsEachAlone writes many rows by one statement, then lets each be adopted by itself: that finds
+// nothing to do.
 func TestManyAtOnceAreAsEachAlone(t *testing.T) {
 	t.Parallel()
 	u := newUpstream(t)
@@ -39,11 +39,14 @@ func TestManyAtOnceAreAsEachAlone(t *testing.T) {
 		oddRows,
 		`update celery_beat_schedules set cron_expression = '30 8 1 * *' where cron_expression like '*/3%'`,
 		`update celery_beat_schedules set enabled = not enabled`,
-		`update celery_beat_schedules set name = name || '!', tags = '["new"]', args = '[7]', description = null, kwargs = '{"a": null}'`,
+		`update celery_beat_schedules set name = name || '!', tags = '["new"]', args = '[7]', description = null,
+			kwargs = '{"a": null}'`,
 		`update celery_beat_schedules set name = 'the same' where task_name = 'app.1'`,
 		`update celery_beat_schedules set id = gen_random_uuid() where task_name = 'app.2'`,
 		`delete from celery_beat_schedules where task_name = 'app.3'`,
-		`insert into celery_beat_schedules (id, name, task_name, cron_expression) select ('019ca93d-4000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'again ' || n, 'a', '0 9 * * *'
+		`insert into celery_beat_schedules (id, name, task_name,
+			cron_expression) select ('019ca93d-4000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'again ' || n, 'a',
+			    '0 9 * * *'
 			from generate_series(1, 150) n on conflict (id) do update set name = excluded.name`,
 		`truncate celery_beat_schedules`,
 	} {
@@ -59,13 +62,16 @@ func TestManyDjangoTasksAtOnce(t *testing.T) {
 	u.django(`call_command("migrate", verbosity=0)`)
 	source := u.source("django_celery_beat_periodictask", adopt.DjangoCeleryBeat)
 	u.adopt(source)
-	u.exec(`insert into django_celery_beat_crontabschedule (minute, hour, day_of_week, day_of_month, month_of_year, timezone)
+	u.exec(`insert into django_celery_beat_crontabschedule (minute, hour, day_of_week, day_of_month, month_of_year,
+		timezone)
 		values ('0', '9', '*', '*', '*', 'Asia/Tokyo'), ('0', '9', '8', '*', '*', 'UTC')`)
-	u.exec(`insert into django_celery_beat_intervalschedule (every, period) values (10, 'minutes'), (500, 'microseconds')`)
+	u.exec(`insert into django_celery_beat_intervalschedule (every, period)
+		values (10, 'minutes'), (500, 'microseconds')`)
 	u.exec(`insert into django_celery_beat_clockedschedule (clocked_time) values ('2100-01-01 12:00Z')`)
 	u.exec(`insert into django_celery_beat_solarschedule (event, latitude, longitude) values ('sunrise', 35, 139)`)
 	for n, sql := range []string{
-		`insert into django_celery_beat_periodictask (name, task, args, kwargs, headers, queue, priority, one_off, enabled, total_run_count, date_changed, description,
+		`insert into django_celery_beat_periodictask (name, task, args, kwargs, headers, queue, priority, one_off,
+			enabled, total_run_count, date_changed, description,
 			last_run_at, start_time, expires, expire_seconds, crontab_id, interval_id, clocked_id, solar_id)
 		select 'task ' || n, 'app.' || n % 5, case n % 7 when 0 then '{}' else '[' || n || ']' end, case n % 9 when 0 then 'no' else '{}' end,
 			case n % 10 when 0 then '{"x": 1}' else '{}' end, case n % 4 when 0 then 'q' end, case n % 6 when 0 then 5 end, n % 8 = 2, n % 5 <> 0, n % 3, now(), '',
@@ -77,7 +83,8 @@ func TestManyDjangoTasksAtOnce(t *testing.T) {
 		`update django_celery_beat_periodictask set total_run_count = total_run_count + 1`,
 		`update django_celery_beat_intervalschedule set every = 20 where period = 'minutes'`,
 		`update django_celery_beat_crontabschedule set hour = '10'`,
-		`update django_celery_beat_periodictask set interval_id = 1, crontab_id = null, clocked_id = null, solar_id = null, one_off = false`,
+		`update django_celery_beat_periodictask
+			set interval_id = 1, crontab_id = null, clocked_id = null, solar_id = null, one_off = false`,
 		`delete from django_celery_beat_periodictask where id % 2 = 0`,
 	} {
 		u.exec(sql)
@@ -91,24 +98,31 @@ func (u upstream) asEachAlone(what string, s adopt.Source) {
 	u.exec(`analyze tactus.schedules, tactus.outbox`)
 	events := u.count(`select count(*) from tactus.outbox`)
 	u.exec(`select tactus.adopt_key($1, id::text) from `+s.Table, s.Table)
-	if n := u.count(`select count(*) from (select * from tactus.outbox order by position offset $1) o left join tactus.outbox p on p.aggregate_id = o.aggregate_id
+	if n := u.count(`select count(*) from (select * from tactus.outbox order by position offset $1) o left
+		join tactus.outbox p on p.aggregate_id = o.aggregate_id
 		and p.version = o.version - 1 and o.data::jsonb - '{name,version,updated_at}'::text[] = p.data::jsonb - '{name,version,updated_at}'::text[]
 		where p.version is null`, events); n != 0 {
 		u.Errorf("%s: alone, %d are another", what, n)
 	}
-	if rows, living := u.count(`select count(*) from `+s.Table), u.count(`select count(*) from tactus.schedules where deleted_at is null and managed_by = $1`, s.Table); rows != living {
+	if rows, living := u.count(`select count(*) from `+s.Table),
+		u.count(`select count(*) from tactus.schedules where deleted_at is null and managed_by = $1`,
+			s.Table); rows != living {
 		u.Errorf("%s: %d rows, %d schedules", what, rows, living)
 	}
-	if n := u.count(`select count(*) from tactus.schedules, jsonb(definition) d where managed_by is not null and ((trigger, policy, task::text, category, enabled, name) is distinct from
+	if n := u.count(`select count(*) from tactus.schedules, jsonb(definition) d where managed_by is not null
+		and ((trigger, policy, task::text, category, enabled, name) is distinct from
 		(tactus.trigger_text(d), tactus.policy_text(d), tactus.task_document(d)::text, coalesce(d->>'category', ''), (d->>'enabled')::boolean and invalid_reason is null, d->>'name')
 		or tags <> array(select jsonb_array_elements_text(coalesce(d->'tags', '[]')))
 		or anchor is distinct from coalesce(d->>'run_at', case when d ? 'interval_seconds' then d->>'interval_anchor' end)::timestamptz)`); n != 0 {
 		u.Errorf("%s: %d rows do not say what their definitions do", what, n)
 	}
-	if n := u.count(`select count(*) from (select aggregate_id, version, row_number() over (partition by aggregate_id order by position) as place from tactus.outbox) e where version <> place`); n != 0 {
+	if n := u.count(`select count(*) from (select aggregate_id, version,
+		row_number() over (partition by aggregate_id order by position) as place from tactus.outbox) e
+		where version <> place`); n != 0 {
 		u.Errorf("%s: %d events are out of order", what, n)
 	}
-	if n := u.count(`select count(*) from tactus.schedules s left join tactus.outbox o on o.aggregate_id = s.id and o.version = s.version
+	if n := u.count(`select count(*) from tactus.schedules s left join tactus.outbox o on o.aggregate_id = s.id
+		and o.version = s.version
 		where o.version is null or (o.type = 'schedule.deleted') <> (s.deleted_at is not null) or (o.data->>'effective_from')::timestamptz <> s.effective_from
 		or o.data->>'cron_expression' is distinct from s.definition->>'cron_expression'`); n != 0 {
 		u.Errorf("%s: %d schedules have no event that says the same", what, n)
@@ -118,8 +132,8 @@ func (u upstream) asEachAlone(what string, s adopt.Source) {
 	}
 }
 
-// TestStorm changes all rows of a large table by one statement (TACTUS_STORM_ROWS, 10,000 unless set): every change comes with its
-// event, and what the upstream's statement takes beside a bare one is told.
+// TestStorm changes all rows of a large table by one statement (TACTUS_STORM_ROWS, 10,000 unless set): every change
+// comes with its event, and what the upstream's statement takes beside a bare one is told.
 func TestStorm(t *testing.T) {
 	t.Parallel()
 	rows := 10_000
@@ -130,7 +144,8 @@ func TestStorm(t *testing.T) {
 		}
 	}
 	u := newUpstream(t)
-	source := u.seed(fmt.Sprintf(`(name, task_name, cron_expression, args) select 'n' || n, 'app.' || n %% 20, n %% 60 || ' 9 * * *', json_build_array(n) from generate_series(1, %d) n`, rows))
+	source := u.seed(fmt.Sprintf(
+		`(name, task_name, cron_expression, args) select 'n' || n, 'app.' || n %% 20, n %% 60 || ' 9 * * *', json_build_array(n) from generate_series(1, %d) n`, rows))
 	timed := func(sql string) time.Duration {
 		began := time.Now()
 		u.exec(sql)
@@ -146,13 +161,16 @@ func TestStorm(t *testing.T) {
 		`delete from celery_beat_schedules`,
 	} {
 		took := timed(sql)
-		t.Logf("%s: %s, %.1f times the bare update (%s)", sql, took.Round(time.Millisecond), float64(took)/float64(bare), bare.Round(time.Millisecond))
+		t.Logf("%s: %s, %.1f times the bare update (%s)", sql, took.Round(time.Millisecond),
+			float64(took)/float64(bare), bare.Round(time.Millisecond))
 		version := []int{2, 2, 3}[n]
-		if count := u.count(`select count(*) from tactus.schedules s join tactus.outbox o on o.aggregate_id = s.id and o.version = s.version where s.version = $1`, version); count != rows {
+		if count := u.count(`select count(*) from tactus.schedules s join tactus.outbox o on o.aggregate_id = s.id
+			and o.version = s.version where s.version = $1`, version); count != rows {
 			t.Errorf("%s: %d of %d have come", sql, count, rows)
 		}
 	}
-	if n := u.count(`select count(*) from tactus.outbox`); n != 3*rows || u.count(`select count(*) from tactus.adopt_failures`) != 0 {
+	if n := u.count(`select count(*) from tactus.outbox`); n != 3*rows ||
+		u.count(`select count(*) from tactus.adopt_failures`) != 0 {
 		t.Errorf("%d events, want %d", n, 3*rows)
 	}
 }

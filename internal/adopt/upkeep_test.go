@@ -67,9 +67,10 @@ func (k keeper) metric(name string) float64 {
 	return 0
 }
 
-const asMended = "were not as their rows say, and were mended"
+const asMended = "corrected schedules of adopted tables"
 
-// TestUpstreamsAtRepeatableRead has one transaction make a task for a crontab that another, which began before, changes.
+// TestUpstreamsAtRepeatableRead has one transaction make a task for a crontab that another, which began before,
+// changes.
 func TestUpstreamsAtRepeatableRead(t *testing.T) {
 	t.Parallel()
 	u := newUpstream(t)
@@ -83,10 +84,12 @@ CrontabSchedule.objects.get_or_create(minute="0", hour="9", timezone="UTC")`)
 		u.exec(`update django_celery_beat_crontabschedule set hour = '9'`)
 		before := k.metric("tactus_adopt_mended_total")
 		err := pgx.BeginTxFunc(t.Context(), u.pool, pgx.TxOptions{IsoLevel: level}, func(tx pgx.Tx) error {
-			if _, err := tx.Exec(t.Context(), `select count(*) from django_celery_beat_crontabschedule`); err != nil { // its snapshot
+			// its snapshot
+			if _, err := tx.Exec(t.Context(), `select count(*) from django_celery_beat_crontabschedule`); err != nil {
 				return err
 			}
-			u.exec(`insert into django_celery_beat_periodictask (name, task, args, kwargs, headers, one_off, enabled, total_run_count, date_changed, description, crontab_id)
+			u.exec(`insert into django_celery_beat_periodictask (name, task, args, kwargs, headers, one_off, enabled,
+				total_run_count, date_changed, description, crontab_id)
 				select 'between', 'app.a', '[]', '{}', '{}', false, true, 0, now(), '', id from django_celery_beat_crontabschedule`)
 			_, err := tx.Exec(t.Context(), `update django_celery_beat_crontabschedule set hour = '10'`)
 			return err
@@ -99,7 +102,8 @@ CrontabSchedule.objects.get_or_create(minute="0", hour="9", timezone="UTC")`)
 		if now := u.named("between").CronExpression; now != "0 10 * * *" {
 			t.Errorf("%s: it is %s after the sweep", level, now)
 		}
-		if mended := k.metric("tactus_adopt_mended_total") - before; (was == "0 9 * * *") != (mended == 1) || (was == "0 9 * * *") != (level != pgx.ReadCommitted) {
+		if mended := k.metric("tactus_adopt_mended_total") - before; (was == "0 9 * * *") != (mended == 1) ||
+			(was == "0 9 * * *") != (level != pgx.ReadCommitted) {
 			t.Errorf("%s: it was %s, and %v are mended", level, was, mended)
 		}
 	}
@@ -169,7 +173,7 @@ func TestRenamedTableIsToldOnce(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	k.sweep()
-	k.says(1, `were taken in`)
+	k.says(1, `that had failed`)
 
 	// Its name again is as good.
 	u.exec(`alter table crontabs rename to another`)
@@ -194,7 +198,8 @@ func TestExchangedNames(t *testing.T) {
 		`update celery_beat_schedules set name = 'n' || (substr(name, 2)::int % 60 + 1)`,
 	} {
 		u.exec(sql)
-		if n := u.count(`select count(*) from celery_beat_schedules c join tactus.schedules s using (id) where s.name = c.name`); n != 60 {
+		if n := u.count(`select count(*) from celery_beat_schedules c join tactus.schedules s using (id)
+			where s.name = c.name`); n != 60 {
 			t.Errorf("%s: %d of 60 are called as their rows", sql, n)
 		}
 	}
@@ -207,7 +212,8 @@ func TestExchangedNames(t *testing.T) {
 func TestPartitionedTable(t *testing.T) {
 	t.Parallel()
 	u := newUpstream(t)
-	u.exec(`create table public.celery_beat_schedules (id bigint, name text, task_name text, cron_expression text, enabled boolean default true, team text) partition by list (team);
+	u.exec(`create table public.celery_beat_schedules (id bigint, name text, task_name text, cron_expression text,
+		enabled boolean default true, team text) partition by list (team);
 		create table team_a partition of celery_beat_schedules for values in ('a');
 		create table team_b partition of celery_beat_schedules for values in ('b');
 		insert into celery_beat_schedules values (1, 'first', 'app.a', '0 9 * * *', true, 'a')`)
@@ -221,7 +227,8 @@ func TestPartitionedTable(t *testing.T) {
 	if n := u.count(`select count(*) from tactus.schedules where deleted_at is null and name in ('moved', 'third')`); n != 2 {
 		t.Errorf("%d schedules, want two", n)
 	}
-	if n := u.count(`select count(*) from tactus.adopt_failures`) + u.count(`select count(*) from tactus.schedules where deleted_at is null`); n != 2 {
+	if n := u.count(`select count(*) from tactus.adopt_failures`) +
+		u.count(`select count(*) from tactus.schedules where deleted_at is null`); n != 2 {
 		t.Errorf("%d schedules and failures", n)
 	}
 	if count, left, err := s.Unadopt(t.Context(), false); err != nil || count != 2 || len(left) != 0 {
@@ -235,32 +242,39 @@ func TestOneOffsRunOnceMore(t *testing.T) {
 	u := newUpstream(t)
 	u.django(makeTasks)
 	u.adopt(u.source("django_celery_beat_periodictask", adopt.DjangoCeleryBeat))
-	u.exec(`insert into tactus.schedule_counts select id, trigger_set_at, 1 from tactus.schedules where name in ('once', 'past')`) // they have run
+	// they have run
+	u.exec(`insert into tactus.schedule_counts select id, trigger_set_at, 1 from tactus.schedules
+		where name in ('once', 'past')`)
 	k := u.keeper()
 	ran := u.named("past").RunAt
 	u.exec(`update django_celery_beat_periodictask set description = 'it is as it was' where name in ('once', 'past')`)
 	k.sweep()
-	if n := u.count(`select count(*) from tactus.schedules s join tactus.schedule_counts c on c.schedule_id = s.id and c.trigger_set_at = s.trigger_set_at`); n != 2 || u.named("past").RunAt != ran {
+	if n := u.count(`select count(*) from tactus.schedules s join tactus.schedule_counts c on c.schedule_id = s.id
+		and c.trigger_set_at = s.trigger_set_at`); n != 2 || u.named("past").RunAt != ran {
 		t.Errorf("%d have run, %s", n, u.named("past").RunAt)
 	}
 	u.exec(`update django_celery_beat_periodictask set enabled = false where name in ('once', 'past')`)
 	u.exec(`update django_celery_beat_periodictask set enabled = true where name in ('once', 'past')`)
-	if n := u.count(`select count(*) from tactus.schedules s join tactus.schedule_counts c on c.schedule_id = s.id and c.trigger_set_at = s.trigger_set_at`); n != 0 {
+	if n := u.count(`select count(*) from tactus.schedules s join tactus.schedule_counts c on c.schedule_id = s.id
+		and c.trigger_set_at = s.trigger_set_at`); n != 0 {
 		t.Errorf("the runs of %d count still", n)
 	}
 	once, past := u.named("once"), u.named("past")
-	if due, ok := past.Next(past.EffectiveFrom); !ok || due.Sub(past.EffectiveFrom) > 2*time.Second || !once.Runnable() {
+	if due, ok := past.Next(past.EffectiveFrom); !ok || due.Sub(past.EffectiveFrom) > 2*time.Second ||
+		!once.Runnable() {
 		t.Errorf("past is due at %s, %v; once is %+v", due, ok, once)
 	}
 	k.says(0, asMended)
 }
 
-// TestRoundsHoldNoLockForLong has somebody hold a row for long: the beat gives up, tells nothing of it, and catches up afterwards.
+// TestRoundsHoldNoLockForLong has somebody hold a row for long: the beat gives up, tells nothing of it, and catches up
+// afterwards.
 func TestRoundsHoldNoLockForLong(t *testing.T) {
 	t.Parallel()
 	u := newUpstream(t)
 	u.adopt(u.seed(`(name, task_name, cron_expression) values ('a', 'app.a', '* * * * *'), ('b', 'app.b', '* * * * *')`))
-	u.exec(`alter table celery_beat_schedules disable trigger user; update celery_beat_schedules set description = 'changed'; alter table celery_beat_schedules enable trigger user`)
+	u.exec(`alter table celery_beat_schedules disable trigger user; update celery_beat_schedules
+		set description = 'changed'; alter table celery_beat_schedules enable trigger user`)
 	holder, err := u.pool.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -9,13 +9,13 @@ import (
 	"github.com/tactus-dev/tactus/domain/zone"
 )
 
-// Difference is something that will not be as it was.
+// Difference is one way in which a schedule will run differently under tactus.
 type Difference struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
 }
 
-// Comparison is what both beats make of a schedule, from an instant on. A nil time means never.
+// Comparison says when each beat fires a schedule next, and where the two differ. A nil time means never.
 type Comparison struct {
 	Next        *time.Time   `json:"next" doc:"When tactus fires it."`
 	NextCelery  *time.Time   `json:"next_celery" doc:"When Celery's beat would have sent it."`
@@ -26,8 +26,8 @@ func (c *Comparison) differ(code, format string, args ...any) {
 	c.Differences = append(c.Differences, Difference{code, fmt.Sprintf(format, args...)})
 }
 
-// Compare compares a schedule, as adopted or imported, with what Celery's beat does by its last run (zero for none) and by
-// the cron expression as it was typed.
+// Compare compares how tactus and Celery's beat run a schedule, as adopted or imported. typed is the cron expression as
+// its author wrote it, and lastRun is the last run that Celery's beat recorded, or zero.
 func Compare(s domain.Schedule, typed string, lastRun, now time.Time) (c Comparison, err error) {
 	recurrence, err := s.Recurrence()
 	if err != nil {
@@ -43,7 +43,8 @@ func Compare(s domain.Schedule, typed string, lastRun, now time.Time) (c Compari
 	case !s.Runnable():
 	case s.RunAt != "" && !at.After(now):
 		c.NextCelery = &now
-		c.differ("past", "its time, %s, has passed without a run: Celery's beat would send it at once, tactus never does", s.RunAt)
+		c.differ("past", "its time, %s, has passed without a run: Celery's beat would send it at once, tactus never "+
+			"does", s.RunAt)
 	case s.IntervalSeconds != 0 && !lastRun.IsZero():
 		c.interval(s, lastRun, now)
 	}
@@ -51,7 +52,7 @@ func Compare(s domain.Schedule, typed string, lastRun, now time.Time) (c Compari
 	return c, nil
 }
 
-// Next is when tactus fires a schedule first after an instant; nil when never.
+// Next returns the first time after an instant at which tactus fires a schedule, or nil if it never does.
 func Next(s domain.Schedule, after time.Time) (*time.Time, error) {
 	recurrence, err := s.Recurrence()
 	if err != nil {
@@ -72,7 +73,8 @@ func next(s domain.Schedule, r domain.Recurrence, after time.Time) *time.Time {
 	return &due
 }
 
-// interval follows the last run, as Celery does: what is overdue is sent at once.
+// interval computes the next time of an interval as Celery does, from its last run. Celery sends an overdue task at
+// once.
 func (c *Comparison) interval(s domain.Schedule, lastRun, now time.Time) {
 	due := lastRun.Add(time.Duration(s.IntervalSeconds) * time.Second).UTC()
 	if due.Before(now) {
@@ -82,7 +84,7 @@ func (c *Comparison) interval(s domain.Schedule, lastRun, now time.Time) {
 	c.NextCelery = &due
 }
 
-// window tells of limits that have been reached.
+// window records that a schedule has expired.
 func (c *Comparison) window(s domain.Schedule, now time.Time) {
 	if ends := s.Policy().EndsAt; !ends.IsZero() && ends.Before(now) {
 		c.NextCelery = nil
@@ -90,8 +92,8 @@ func (c *Comparison) window(s domain.Schedule, now time.Time) {
 	}
 }
 
-// crontab compares with Celery's crontab, which knows nothing of cadence: a time in a gap is sent after it, and a
-// repeated hour counts once.
+// crontab compares a schedule with Celery's crontab, which has no cadence: a due time in a gap is sent after the gap,
+// and a repeated hour counts once.
 func (c *Comparison) crontab(s domain.Schedule, typed string, lastRun, now time.Time) error {
 	trigger, _ := s.Trigger()
 	ours, err := trigger.Recurrence(time.Time{})
@@ -109,23 +111,24 @@ func (c *Comparison) crontab(s domain.Schedule, typed string, lastRun, now time.
 	c.NextCelery = next(s, theirs, now)
 	if due, ok := theirs.Next(lastRun); s.Runnable() && !lastRun.IsZero() && ok && due.Before(now) {
 		c.NextCelery = &now
-		c.differ("overdue", "it was due at %s and has not run: Celery's beat would send it at once, tactus at its next due time", due.UTC().Format(time.RFC3339))
+		c.differ("overdue", "it was due at %s and has not run: Celery's beat would send it at once, tactus at its "+
+			"next due time", due.UTC().Format(time.RFC3339))
 	}
 	c.transitions(s, ours, theirs, now)
 	c.window(s, now)
 	return nil
 }
 
-// Crontab is when Celery's crontab is due: it knows nothing of cadence.
+// Crontab returns the recurrence of Celery's crontab, which has no cadence.
 func Crontab(t domain.Trigger) (domain.Recurrence, error) {
 	t.Gap, t.Overlap = "run_after", "first"
 	return t.Recurrence(time.Time{})
 }
 
-// year is how far ahead transitions are looked for, in days; one may be a little more than a year away.
+// year is how many days ahead we look for changes of a zone's clocks. One may be a little more than a year away.
 const year = 400
 
-// transitions looks at the due times around each change of the zone's offset.
+// transitions compares the due times around each change of the zone's offset, and records the first difference.
 func (c *Comparison) transitions(s domain.Schedule, ours, theirs domain.Recurrence, now time.Time) {
 	location, err := zone.Load(s.Timezone)
 	if err != nil || !s.Runnable() {
@@ -137,12 +140,13 @@ func (c *Comparison) transitions(s domain.Schedule, ours, theirs domain.Recurren
 		if !parted {
 			continue
 		}
-		c.differ("dst", "the clocks of %s change: Celery's beat sends it at %s, tactus at %s", s.Timezone, At(their, s.Timezone), At(own, s.Timezone))
+		c.differ("dst", "the clocks of %s change: Celery's beat sends it at %s, tactus at %s", s.Timezone,
+			At(their, s.Timezone), At(own, s.Timezone))
 		return
 	}
 }
 
-// changeDays are the days before changes of a zone's offset within a year.
+// changeDays yields the days before each change of a zone's offset within a year.
 func changeDays(location *time.Location, now time.Time) iter.Seq[time.Time] {
 	offset := func(at time.Time) int {
 		_, seconds := at.In(location).Zone()
@@ -158,7 +162,7 @@ func changeDays(location *time.Location, now time.Time) iter.Seq[time.Time] {
 	}
 }
 
-// At is an instant for people, by the clock of a zone, which it names; zero is never.
+// At formats an instant for people, by the clock of a zone, and names the zone. The zero time is "never".
 func At(t time.Time, timezone string) string {
 	location, err := zone.Load(zone.Link(timezone))
 	switch {
@@ -170,8 +174,8 @@ func At(t time.Time, timezone string) string {
 	return t.In(location).Format(time.RFC3339) + " (" + timezone + ")"
 }
 
-// Interval tells in which way Celery's beat counts an interval otherwise when the clocks of its zone change within a year, because
-// it adds to the local time. Empty when the clocks do not change.
+// Interval describes how Celery's beat counts an interval differently when the clocks of its zone change within a year:
+// it adds the interval to the local time. Interval returns an empty text when the clocks do not change.
 func Interval(timezone string, now time.Time) string {
 	location, err := zone.Load(zone.Link(timezone))
 	if err != nil {
@@ -179,13 +183,15 @@ func Interval(timezone string, now time.Time) string {
 	}
 	for day := range changeDays(location, now) {
 		_, change := day.In(location).ZoneBounds()
-		return fmt.Sprintf("the clocks change at %s, and Celery's intervals follow them: the one that spans the change is longer or shorter; "+
+		return fmt.Sprintf("the clocks change at %s, and Celery's intervals follow them: the one that spans the "+
+			"change is longer or shorter; "+
 			"tactus counts the time that passes", At(change, timezone))
 	}
 	return ""
 }
 
-// parting returns the due times at which two recurrences part in (from, to]; zero when one of them has no more.
+// parting returns the first due times in (from, to] at which two recurrences differ. A time is zero when its recurrence
+// has no more due times.
 func parting(ours, theirs domain.Recurrence, from, to time.Time) (own, their time.Time, parted bool) {
 	next := func(r domain.Recurrence, after time.Time) time.Time {
 		at, _ := r.Next(after)

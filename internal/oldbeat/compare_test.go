@@ -27,8 +27,14 @@ func TestCompare(t *testing.T) {
 		{`"cron_expression": "0 * * * *", "timezone": "America/New_York"`, time.Time{}, "03-02 13:00, 03-02 13:00 dst"},
 		{`"cron_expression": "0 * * * *", "timezone": "Asia/Tokyo"`, time.Time{}, "03-02 13:00, 03-02 13:00"},
 		{`"cron_expression": "0 9 * * *", "ends_at": "2026-03-01T00:00:00Z"`, time.Time{}, "never, never expired"},
-		{`"interval_seconds": 600, "interval_anchor": "2026-03-02T11:55:00Z"`, ago(5 * time.Minute), "03-02 12:05, 03-02 12:05"},
-		{`"interval_seconds": 600, "interval_anchor": "2026-03-02T11:45:00Z"`, ago(15 * time.Minute), "03-02 12:05, 03-02 12:00 overdue"},
+		{
+			`"interval_seconds": 600, "interval_anchor": "2026-03-02T11:55:00Z"`, ago(5 * time.Minute),
+			"03-02 12:05, 03-02 12:05",
+		},
+		{
+			`"interval_seconds": 600, "interval_anchor": "2026-03-02T11:45:00Z"`, ago(15 * time.Minute),
+			"03-02 12:05, 03-02 12:00 overdue",
+		},
 		{`"run_at": "2026-03-01T00:00:00Z"`, time.Time{}, "never, 03-02 12:00 past"},
 		{`"run_at": "2026-03-04T00:00:00Z"`, time.Time{}, "03-04 00:00, 03-04 00:00"},
 		{`"run_at": "2026-03-01T00:00:00Z", "enabled": false`, time.Time{}, "never, never"},
@@ -64,12 +70,13 @@ func when(at *time.Time) string {
 	return at.UTC().Format("01-02 15:04")
 }
 
-// TestDifferencesNameBothInstants has an hourly crontab, which Celery's beat leaves out once where an hour is repeated, and an
-// interval there.
+// TestDifferencesNameBothInstants has an hourly crontab, which Celery's beat leaves out once where an hour is repeated,
+// and an interval there.
 func TestDifferencesNameBothInstants(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 6, 2, 12, 0, 0, 0, time.UTC)
-	d, err := domain.Decode([]byte(`{"name": "n", "task_name": "a", "cron_expression": "0 * * * *", "timezone": "America/New_York"}`))
+	d, err := domain.Decode([]byte(
+		`{"name": "n", "task_name": "a", "cron_expression": "0 * * * *", "timezone": "America/New_York"}`))
 	if err == nil {
 		d, _, err = d.Normalize(domain.Context{Now: now})
 	}
@@ -77,12 +84,14 @@ func TestDifferencesNameBothInstants(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := oldbeat.Compare(domain.Schedule{Definition: d}, "0 * * * *", time.Time{}, now)
-	const want = "the clocks of America/New_York change: Celery's beat sends it at 2026-11-01T02:00:00-05:00 (America/New_York), " +
+	const want = "the clocks of America/New_York change: Celery's beat sends it at 2026-11-01T02:00:00-05:00 " +
+		"(America/New_York), " +
 		"tactus at 2026-11-01T01:00:00-05:00 (America/New_York)"
 	if err != nil || len(got.Differences) != 1 || got.Differences[0].Message != want {
 		t.Errorf("%+v, %v, want %s", got.Differences, err, want)
 	}
-	if got := oldbeat.Interval("America/New_York", now); !strings.HasPrefix(got, "the clocks change at 2026-11-01T01:00:00-05:00 (America/New_York)") {
+	if got := oldbeat.Interval("America/New_York", now); !strings.HasPrefix(got,
+		"the clocks change at 2026-11-01T01:00:00-05:00 (America/New_York)") {
 		t.Error(got)
 	}
 	for _, timezone := range []string{"Asia/Tokyo", "UTC", ""} {

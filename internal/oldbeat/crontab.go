@@ -7,16 +7,22 @@ import (
 	"strings"
 )
 
-// field is a field of Celery's crontab: how many values it has, from which on.
+// field is a field of Celery's crontab: how many values it takes, and the smallest.
 type field struct {
 	name       string
 	count, min int
 }
 
-var fields = []field{{"minute", 60, 0}, {"hour", 24, 0}, {"day_of_month", 31, 1}, {"month_of_year", 12, 1}, {"day_of_week", 7, 0}}
+var fields = []field{
+	{"minute", 60, 0},
+	{"hour", 24, 0},
+	{"day_of_month", 31, 1},
+	{"month_of_year", 12, 1},
+	{"day_of_week", 7, 0},
+}
 
-// Accepts tells why Celery's crontab refuses an expression of five fields; nil when it takes it. django-celery-beat stores
-// what Celery refuses, and never runs it.
+// Accepts returns the reason why Celery's crontab refuses an expression of five fields, or nil when Celery accepts it.
+// django-celery-beat stores expressions that Celery refuses, and never runs them.
 func Accepts(expression string) error {
 	parts := strings.Fields(expression)
 	if len(parts) != len(fields) {
@@ -32,7 +38,7 @@ func Accepts(expression string) error {
 	return nil
 }
 
-// Celery matches these at the beginning of a part, and does not look at what follows.
+// Celery matches these patterns at the beginning of a part, and ignores what follows.
 var (
 	rangeSteps = regexp.MustCompile(`^(\w+?)-(\w+)/(\w+)?`)
 	fromTo     = regexp.MustCompile(`^(\w+?)-(\w+)`)
@@ -66,17 +72,17 @@ func firstError(errs ...error) error {
 
 func step(text string) error {
 	if n, err := strconv.Atoi(text); err != nil || n == 0 {
-		return fmt.Errorf("%q is no step", text)
+		return fmt.Errorf("%q is not a step", text)
 	}
 	return nil
 }
 
-// number takes a number, and in every field the first three letters of a weekday.
+// number checks a number or, as Celery allows in every field, the first three letters of a weekday.
 func (f field) number(text string) error {
 	n, err := strconv.Atoi(text)
 	if err != nil {
 		if len(text) < 3 {
-			return fmt.Errorf("%q is no number", text)
+			return fmt.Errorf("%q is not a number", text)
 		}
 		if n = strings.Index("sunmontuewedthufrisat", strings.ToLower(text[:3])); n < 0 || n%3 != 0 {
 			return fmt.Errorf("%q is neither a number nor a weekday", text)

@@ -29,9 +29,12 @@ json.dump(answers, sys.stdout)
 func TestAcceptsWhatCeleryAccepts(t *testing.T) {
 	t.Parallel()
 	expressions := []string{
-		"* * * * *", "*/5 0-6 1,15 * mon-fri", "0 9 * * 7", "0 9 * * sunday", "0 9 * jan *", "5/10 * * * *", "0 0 L * *", "0 0 ? * *", "0 0 * * 5-1",
-		"1-5-9 * * * *", "*/0 * * * *", "* * *", "60 * * * *", "0 24 * * *", "0 0 0 * *", "0 0 32 * *", "0 0 * 13 *", "0 0 * 0 *", "-1 * * * *",
-		"0,,1 * * * *", "1-5/ * * * *", "*x * * * *", "0 0 * * xsun", "0 0 * * su", "0 0 mon * *", "@daily", "0 0 1W * *", "0 0 * * 1#2", "1- * * * *",
+		"* * * * *", "*/5 0-6 1,15 * mon-fri", "0 9 * * 7", "0 9 * * sunday", "0 9 * jan *", "5/10 * * * *",
+		"0 0 L * *", "0 0 ? * *", "0 0 * * 5-1",
+		"1-5-9 * * * *", "*/0 * * * *", "* * *", "60 * * * *", "0 24 * * *", "0 0 0 * *", "0 0 32 * *", "0 0 * 13 *",
+		"0 0 * 0 *", "-1 * * * *",
+		"0,,1 * * * *", "1-5/ * * * *", "*x * * * *", "0 0 * * xsun", "0 0 * * su", "0 0 mon * *", "@daily",
+		"0 0 1W * *", "0 0 * * 1#2", "1- * * * *",
 	}
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 2000 {
@@ -39,7 +42,10 @@ func TestAcceptsWhatCeleryAccepts(t *testing.T) {
 		for range 5 {
 			var part strings.Builder
 			for range 1 + r.IntN(4) {
-				part.WriteString([]string{"*", "/", "-", ",", "0", "1", "5", "7", "12", "31", "59", "mon", "sun", "jan"}[r.IntN(14)])
+				part.WriteString([]string{
+					"*", "/", "-", ",", "0", "1", "5", "7", "12", "31", "59", "mon", "sun",
+					"jan",
+				}[r.IntN(14)])
 			}
 			parts = append(parts, part.String())
 		}

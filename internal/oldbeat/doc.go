@@ -1,5 +1,4 @@
-// Package oldbeat knows what Celery's own beats do with the schedules that are to move to tactus: which crontabs they take,
-// when they would send, and where that differs from what tactus will do. It is pure.
-//
-// Accepts is held against Celery itself (TestAcceptsWhatCeleryAccepts).
+// Package oldbeat predicts what Celery's own beats do with schedules that are to move to tactus: which crontabs they
+// accept, when they would send a task, and where that differs from what tactus will do. It does no I/O.
+// TestAcceptsWhatCeleryAccepts compares Accepts with Celery itself.
 package oldbeat

@@ -6,9 +6,10 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// LastRun is the last run from which Celery's beat is to go on when it is in charge again, so that it sends nothing that was settled: the
-// last run, wherever it was, or a later time when Celery would send at once what was settled without a run. Nil stays nil: then
-// Celery counts from its own start.
+// LastRun returns the last run that Celery's beat is to continue from when it takes over again. settled is the instant
+// up to which tactus has settled all due times. Usually the result is last, the latest run under either beat. It is a
+// later time when Celery, continuing from last, would send at once a due time that tactus has settled without a run. A
+// nil last stays nil: Celery then counts from its own start.
 func LastRun(d domain.Definition, last *time.Time, settled time.Time) *time.Time {
 	if last == nil {
 		return nil

@@ -7,7 +7,7 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// Words are the trigger of a definition, for a table.
+// Words describes the trigger of a definition in a few words, for a table.
 func Words(d domain.Definition) string {
 	switch {
 	case d.RunAt != "":
