@@ -9,29 +9,29 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// Tolerance is how far a task may have been sent from its due time and still match it.
+// Tolerance is how far from its due time a task may be sent and still match it.
 type Tolerance struct {
-	Early time.Duration // before: clocks differ
-	Late  time.Duration // after: the old beat's own lateness besides
+	Early time.Duration // before the due time, because clocks differ
+	Late  time.Duration // after the due time, in addition to Early: how late the old beat may be
 
-	DefaultQueue string // of tasks that neither their schedule nor a route sends elsewhere
+	DefaultQueue string // the queue of tasks for which neither their schedule nor a route names one
 }
 
-// Report is what both beats did, schedule by schedule.
+// Report says, for each schedule, what both beats did.
 type Report struct {
 	Since     time.Time  `json:"since"`
 	Until     time.Time  `json:"until"`
 	Watched   float64    `json:"watched_seconds"`
 	Agree     bool       `json:"agree"`
 	Compared  bool       `json:"compared" doc:"Whether there was anything to compare."`
-	Heard     int        `json:"heard" doc:"Tasks that were sent, as events told."`
-	HeardSent int        `json:"heard_sent" doc:"Of them, those whose sender told of it."`
+	Heard     int        `json:"heard" doc:"Tasks that were sent, according to events."`
+	HeardSent int        `json:"heard_sent" doc:"Of these, the tasks that a sender reported."`
 	Notes     []string   `json:"notes,omitempty"`
 	Schedules []Row      `json:"schedules"`
 	Others    []Outsider `json:"others,omitempty" doc:"Senders none of whose tasks match: applications, or another beat."`
 }
 
-// Row is one schedule; without an id, a task that no schedule runs.
+// Row is one schedule, or without an id a task that no schedule runs.
 type Row struct {
 	ID         *domain.ID `json:"schedule_id,omitempty"`
 	Name       string     `json:"name"`
@@ -39,38 +39,38 @@ type Row struct {
 	WouldFire  int        `json:"would_fire"`
 	OldSent    int        `json:"old_beat_sent"`
 	Matched    int        `json:"matched"`
-	OtherArgs  int        `json:"other_arguments" doc:"Of the matched, those with other arguments."`
-	OtherQueue int        `json:"other_queue" doc:"Of the matched, those that were sent to another queue than tactus would."`
+	OtherArgs  int        `json:"other_arguments" doc:"Matched tasks that were sent with other arguments."`
+	OtherQueue int        `json:"other_queue" doc:"Matched tasks that were sent to another queue than tactus would use."`
 	OnlyTactus int        `json:"only_tactus"`
 	OnlyOld    int        `json:"only_old_beat"`
-	Drifted    int        `json:"drifted" doc:"Of an interval: what one of them has more, since Celery's beat drifts."`
-	Unjudged   int        `json:"not_judged" doc:"At the edges of what was watched."`
-	Latest     float64    `json:"latest_seconds" doc:"How late the old beat was, at most."`
+	Drifted    int        `json:"drifted" doc:"For an interval, the runs that only one beat has because Celery's beat drifts."`
+	Unjudged   int        `json:"not_judged" doc:"Due times and tasks that were not judged, because nobody listened around them."`
+	Latest     float64    `json:"latest_seconds" doc:"The longest time, in seconds, by which the old beat was late."`
 	Examples   []Example  `json:"examples,omitempty"`
 
 	schedule *domain.Schedule
 }
 
-// Example is something that only one of them did.
+// Example is one thing that only one of the beats did, or that both did differently.
 type Example struct {
 	Only  string    `json:"only" enum:"tactus,old beat,both"`
 	At    time.Time `json:"at"`
 	Guess string    `json:"guess"`
 }
 
-// Outsider is a sender that is no beat.
+// Outsider is a sender that is not a beat.
 type Outsider struct {
 	Sender string `json:"sender"`
 	Tasks  int    `json:"tasks"`
 }
 
-// differs tells whether the schedule is not the same to both.
+// differs reports whether the two beats ran the schedule differently.
 func (r *Row) differs() bool { return r.OnlyTactus+r.OnlyOld+r.OtherArgs+r.OtherQueue > 0 }
 
-// maxExamples of one schedule, and of each kind, are shown.
+// maxExamples is how many examples of each kind a row shows.
 const maxExamples = 3
 
-// comparison is a comparison in the making.
+// comparison is the state of a comparison that is being made.
 type comparison struct {
 	Record
 	tolerance Tolerance
@@ -78,16 +78,16 @@ type comparison struct {
 	rows      map[rowKey]*Row
 	would     []*would
 	sent      []*sent
-	skipped   []Decision // and missed
+	skipped   []Decision // the skipped and the missed due times
 }
 
-// rowKey is a schedule, or a task without one.
+// rowKey identifies a row: by its schedule, or by its task when no schedule runs it.
 type rowKey struct {
 	id   domain.ID
 	task string
 }
 
-// would is a due time that would have fired.
+// would is a due time that tactus would have fired.
 type would struct {
 	Decision
 	row         *Row
@@ -96,15 +96,15 @@ type would struct {
 	match       *sent
 }
 
-// sent is a task that was sent.
+// sent is a task that some process sent.
 type sent struct {
 	Sent
 	arguments arguments
 	match     *would
-	twin      *would // unmatched as well, and nearest
+	twin      *would // the nearest due time that has no match either
 }
 
-// Compare holds what was sent against what would have been, up to now.
+// Compare compares the tasks that were sent from since up to now with the due times that tactus would have fired.
 func Compare(r Record, t Tolerance, since, now time.Time) Report {
 	c := &comparison{Record: r, tolerance: t, schedules: map[domain.ID]*domain.Schedule{}, rows: map[rowKey]*Row{}}
 	for i := range r.Schedules {
@@ -127,20 +127,28 @@ func Compare(r Record, t Tolerance, since, now time.Time) Report {
 	return report
 }
 
+// byDifference orders rows that differ before the others, and then by name and task.
 func byDifference(a, b *Row) int {
 	if a.differs() != b.differs() {
-		return map[bool]int{true: -1, false: 1}[a.differs()]
+		if a.differs() {
+			return -1
+		}
+		return 1
 	}
 	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Task, b.Task))
 }
 
-// decided takes in what a shadow has decided. An interval matches one by one, whatever its phase.
+// decided adds a decision of the shadow. An interval matches one by one, whatever its phase, so its due times have a
+// tolerance of a whole interval.
 func (c *comparison) decided(d Decision) {
 	if d.Fate != Fire {
 		c.skipped = append(c.skipped, d)
 		return
 	}
-	w := &would{Decision: d, row: c.row(d.Schedule, d.Task), arguments: shown(d.Args, d.Kwargs), early: c.tolerance.Early, late: c.tolerance.Early + c.tolerance.Late}
+	w := &would{
+		Decision: d, row: c.row(d.Schedule, d.Task), arguments: shown(d.Args, d.Kwargs),
+		early: c.tolerance.Early, late: c.tolerance.Early + c.tolerance.Late,
+	}
 	w.row.Name = d.Name
 	if every := interval(w.row.schedule); every > 0 {
 		w.early, w.late = max(w.early, every), max(w.late, every)
@@ -149,18 +157,20 @@ func (c *comparison) decided(d Decision) {
 	w.row.WouldFire++
 }
 
-// destination is where tactus would send a task of a schedule; empty when nobody knows.
+// destination returns the queue or exchange to which tactus would send a task of a schedule. It returns an empty text
+// when that is not known.
 func (c *comparison) destination(s *domain.Schedule) string {
 	if s == nil || s.Stream != "" {
 		return ""
 	}
 	task := c.Routes[s.TaskName].Apply(s.Task())
-	if task.Exchange != "" && task.RoutingKey != "" { // one without the other counts for nothing
+	if task.Exchange != "" && task.RoutingKey != "" { // an exchange without a routing key is ignored, and the reverse
 		return destination("", task.Exchange, task.RoutingKey)
 	}
 	return cmp.Or(task.Queue, c.tolerance.DefaultQueue)
 }
 
+// interval returns the interval of a schedule, or zero for one with another trigger.
 func interval(s *domain.Schedule) time.Duration {
 	if s == nil {
 		return 0
@@ -168,6 +178,7 @@ func interval(s *domain.Schedule) time.Duration {
 	return time.Duration(s.IntervalSeconds) * time.Second
 }
 
+// row returns the row of a schedule, or for a zero id that of a task.
 func (c *comparison) row(id domain.ID, task string) *Row {
 	key := rowKey{id: id}
 	if id.IsZero() {
@@ -186,7 +197,8 @@ func (c *comparison) row(id domain.ID, task string) *Row {
 	return c.rows[key]
 }
 
-// count says of each that has no match what to make of it.
+// count adds each due time and each task to its row: as a match, as a difference with a guess at the reason, or as not
+// judged.
 func (c *comparison) count() {
 	for _, w := range c.would {
 		switch {
@@ -195,11 +207,14 @@ func (c *comparison) count() {
 			w.row.late(w.match.At.Sub(w.Fires))
 			if w.arguments.differ(w.match.arguments) {
 				w.row.OtherArgs++
-				w.row.example("both", w.Fires, "the arguments differ: "+clip(w.match.Args)+" "+clip(w.match.Kwargs)+" were sent")
+				w.row.example("both", w.Fires,
+					"the arguments differ: "+clip(w.match.Args)+" "+clip(w.match.Kwargs)+" were sent")
 			}
 			if ours := c.destination(w.row.schedule); ours != "" && w.match.To != "" && ours != w.match.To {
 				w.row.OtherQueue++
-				w.row.example("both", w.Fires, "the queues differ: it was sent to "+w.match.To+", and tactus would send it to "+ours+" (tactus import routes)")
+				w.row.example("both", w.Fires,
+					"the queues differ: it was sent to "+w.match.To+
+						", and tactus would send it to "+ours+" (tactus import routes)")
 			}
 		case !c.watched(w.Due.Add(-w.early), w.Fires.Add(w.late)):
 			w.row.Unjudged++
@@ -218,6 +233,7 @@ func (c *comparison) count() {
 	}
 }
 
+// countSent adds to its row a task that matches no due time.
 func (c *comparison) countSent(s *sent) {
 	row := c.of(s)
 	row.OldSent++
@@ -230,7 +246,7 @@ func (c *comparison) countSent(s *sent) {
 	row.example("old beat", s.At, c.whyNotFired(row, s))
 }
 
-// away tells whether the shadow was away when it was due.
+// away reports whether the shadow was away when a task of the row was due.
 func (c *comparison) away(row *Row, at time.Time) bool {
 	return slices.ContainsFunc(c.skipped, func(d Decision) bool {
 		return d.Fate == Missed && row.ID != nil && d.Schedule == *row.ID && d.Until != nil &&
@@ -238,12 +254,13 @@ func (c *comparison) away(row *Row, at time.Time) bool {
 	})
 }
 
-// watched tells whether somebody listened all the time.
+// watched reports whether one watch covers the whole time between two instants.
 func (c *comparison) watched(from, to time.Time) bool {
 	return slices.ContainsFunc(c.Watches, func(w Watch) bool { return !from.Before(w.Since) && !to.After(w.Until) })
 }
 
-// of is the row of a task that was sent: that of a schedule with the same arguments, rather than with others.
+// of returns the row that a task belongs to. Among the schedules that run the task, it prefers those with the same
+// arguments.
 func (c *comparison) of(s *sent) *Row {
 	if s.twin != nil {
 		return s.twin.row
@@ -254,7 +271,8 @@ func (c *comparison) of(s *sent) *Row {
 		if of.TaskName != s.Task {
 			continue
 		}
-		if task := of.Task(); found == nil || found.DeletedAt.IsZero() == of.DeletedAt.IsZero() && !shown(task.Args, task.Kwargs).differ(s.arguments) {
+		if task := of.Task(); found == nil || found.DeletedAt.IsZero() == of.DeletedAt.IsZero() &&
+			!shown(task.Args, task.Kwargs).differ(s.arguments) {
 			found = of
 		}
 	}
@@ -264,13 +282,14 @@ func (c *comparison) of(s *sent) *Row {
 	return c.row(found.ID, s.Task)
 }
 
-// late notes how late the old beat was. An interval has a phase of its own.
+// late notes how late the old beat was. An interval is left out, because its phase differs between the beats.
 func (r *Row) late(by time.Duration) {
 	if interval(r.schedule) == 0 {
 		r.Latest = max(r.Latest, by.Seconds())
 	}
 }
 
+// example adds an example, unless the row has enough of its kind.
 func (r *Row) example(only string, at time.Time, guess string) {
 	same := 0
 	for _, e := range r.Examples {
@@ -283,7 +302,7 @@ func (r *Row) example(only string, at time.Time, guess string) {
 	}
 }
 
-// drift excuses an interval of which one of them has a few more.
+// drift counts the differences of an interval as drift when they are few: at most one, plus one in 50 matches.
 func (r *Row) drift() {
 	if interval(r.schedule) == 0 || r.Matched == 0 || r.OnlyTactus+r.OnlyOld > 1+r.Matched/50 {
 		return
@@ -292,10 +311,11 @@ func (r *Row) drift() {
 	r.Examples = slices.DeleteFunc(r.Examples, func(e Example) bool { return e.Only != "both" })
 }
 
-// noneSent is said when no sender tells of what it sends.
-const noneSent = "no task-sent event was heard: set task_send_sent_event = True in the application that the old beat runs, and start it again"
+// noneSent is the note for a report in which no sender has reported its tasks.
+const noneSent = "no task-sent event was heard: set task_send_sent_event = True in the application that the old " +
+	"beat runs, and start it again"
 
-// conclude sums up.
+// conclude fills in the totals, the notes and the verdict.
 func (c *comparison) conclude(r *Report) {
 	for _, s := range c.sent {
 		if !s.Received {
@@ -313,7 +333,7 @@ func (c *comparison) conclude(r *Report) {
 	}
 	switch {
 	case len(c.Watches) == 0:
-		r.Notes = append(r.Notes, "nobody has watched what is sent: start a beat with TACTUS_BEAT_SHADOW=true")
+		r.Notes = append(r.Notes, "no process has watched what is sent: start a beat with TACTUS_BEAT_SHADOW=true")
 		r.Agree, r.Compared = false, false
 	case r.HeardSent == 0 && r.Heard == 0:
 		r.Notes = append(r.Notes, noneSent+"; or start workers with -E")

@@ -48,7 +48,11 @@ func (p *past) decide(s domain.Schedule) *past {
 	}
 	for due, ok := s.Next(day); ok && due.Before(day.Add(24*time.Hour)); due, ok = s.Next(due) {
 		task := s.Task()
-		p.Decisions = append(p.Decisions, shadow.Decision{Schedule: s.ID, Due: due, Fires: s.Policy().FireAt(s.ID, recurrence, due), Fate: shadow.Fire, Name: s.Name, Task: s.TaskName, Args: task.Args, Kwargs: task.Kwargs})
+		p.Decisions = append(p.Decisions, shadow.Decision{
+			Schedule: s.ID, Due: due,
+			Fires: s.Policy().FireAt(s.ID, recurrence, due), Fate: shadow.Fire, Name: s.Name, Task: s.TaskName,
+			Args: task.Args, Kwargs: task.Kwargs,
+		})
 	}
 	return p
 }
@@ -70,7 +74,10 @@ func (p *past) sendOne(at time.Time, sender string, args ...string) {
 }
 
 func (p *past) report() shadow.Report {
-	return shadow.Compare(p.Record, shadow.Tolerance{Early: 2 * time.Second, Late: 10 * time.Second, DefaultQueue: "celery"}, day, day.Add(24*time.Hour))
+	return shadow.Compare(p.Record, shadow.Tolerance{
+		Early: 2 * time.Second, Late: 10 * time.Second,
+		DefaultQueue: "celery",
+	}, day, day.Add(24*time.Hour))
 }
 
 // TestCompare has the old beat do what it does, and looks at what is made of it: what would fire, what was sent, what
@@ -82,28 +89,64 @@ func TestCompare(t *testing.T) {
 		name, members, want, guess string
 		old                        func(*past)
 	}{
-		{"at once, and here with jitter", `"cron_expression": "0 * * * *", "jitter_seconds": 1200`, "23 23 23 0 0 0", "", func(p *past) { p.send(time.Hour, time.Hour) }},
+		{
+			"at once, and here with jitter", `"cron_expression": "0 * * * *", "jitter_seconds": 1200`, "23 23 23 0 0 0",
+			"", func(p *past) { p.send(time.Hour, time.Hour) },
+		},
 		{"deleted here", `"cron_expression": "0 9 * * *"`, "0 1 0 0 1 0", "it was deleted here", func(p *past) {
 			p.Decisions, p.Schedules[0].DeletedAt = nil, day
 			p.send(9*time.Hour, long)
 		}},
-		{"on time", `"cron_expression": "0 * * * *"`, "23 23 23 0 0 0", "", func(p *past) { p.send(time.Hour, time.Hour) }},
-		{"a little late", `"cron_expression": "0 * * * *"`, "23 23 23 0 0 0", "", func(p *past) { p.send(time.Hour+11*time.Second, time.Hour) }},
-		{"too late", `"cron_expression": "0 9 * * *"`, "1 1 0 1 1 0", "14s later: it was late", func(p *past) { p.send(9*time.Hour+14*time.Second, long) }},
-		{"in another zone", `"cron_expression": "0 9 * * *", "timezone": "Europe/Berlin"`, "1 1 0 1 1 0", "1h0m0s later: another time zone", func(p *past) { p.send(9*time.Hour, long) }},
-		{"the repeated hour", `"cron_expression": "30 * * * *", "timezone": "America/New_York"`, "24 23 23 1 0 0", "the clocks change", func(p *past) {
-			p.send(30*time.Minute, time.Hour)
-			p.Sent = append(p.Sent[:6], p.Sent[7:]...) // 01:30 EST
-		}},
+		{
+			"on time", `"cron_expression": "0 * * * *"`, "23 23 23 0 0 0", "",
+			func(p *past) { p.send(time.Hour, time.Hour) },
+		},
+		{
+			"a little late", `"cron_expression": "0 * * * *"`, "23 23 23 0 0 0", "",
+			func(p *past) { p.send(time.Hour+11*time.Second, time.Hour) },
+		},
+		{
+			"too late", `"cron_expression": "0 9 * * *"`, "1 1 0 1 1 0", "14s later: it was late",
+			func(p *past) { p.send(9*time.Hour+14*time.Second, long) },
+		},
+		{
+			"in another zone", `"cron_expression": "0 9 * * *", "timezone": "Europe/Berlin"`, "1 1 0 1 1 0",
+			"1h0m0s later: another time zone", func(p *past) { p.send(9*time.Hour, long) },
+		},
+		{
+			"the repeated hour", `"cron_expression": "30 * * * *", "timezone": "America/New_York"`, "24 23 23 1 0 0",
+			"the clocks change", func(p *past) {
+				p.send(30*time.Minute, time.Hour)
+				p.Sent = append(p.Sent[:6], p.Sent[7:]...) // 01:30 EST
+			},
+		},
 		{"Sunday as 7", `"cron_expression": "0 9 * * 7"`, "1 0 0 1 0 0", "has 7 for Sunday", func(p *past) {}},
-		{"refused by Celery", `"cron_expression": "0 9 L-29 * *"`, "1 0 0 1 0 0", "Celery refuses the crontab", func(p *past) {}},
+		{
+			"refused by Celery", `"cron_expression": "0 9 L-29 * *"`, "1 0 0 1 0 0", "Celery refuses the crontab",
+			func(p *past) {},
+		},
 		{"not there", `"cron_expression": "0 9 * * *"`, "1 0 0 1 0 0", "never sent this task", func(p *past) {}},
-		{"more often", `"cron_expression": "0 9 * * *"`, "1 24 1 0 22 1", "it is not due here then", func(p *past) { p.send(0, time.Hour) }},
+		{
+			"more often", `"cron_expression": "0 9 * * *"`, "1 24 1 0 22 1", "it is not due here then",
+			func(p *past) { p.send(0, time.Hour) },
+		},
 		{"disabled here", `"cron_expression": "0 9 * * *", "enabled": false`, "0 1 0 0 1 0", "it is disabled here", func(p *past) { p.Decisions = nil; p.send(9*time.Hour, long) }},
-		{"expired here", `"cron_expression": "0 9 * * *", "ends_at": "2026-11-01T08:00:00Z"`, "0 1 0 0 1 0", "it has expired here", func(p *past) { p.send(9*time.Hour, long) }},
-		{"an interval of another phase", `"interval_seconds": 60, "interval_anchor": "2026-10-01T00:00:00Z"`, "1439 1440 1439 0 0 1", "", func(p *past) { p.send(31*time.Second, time.Minute) }},
-		{"an interval that drifts", `"interval_seconds": 600, "interval_anchor": "2026-10-01T00:00:00Z"`, "143 144 143 0 0 1", "", func(p *past) { p.send(5*time.Minute, 10*time.Minute+2*time.Second) }},
-		{"twice the interval", `"interval_seconds": 600, "interval_anchor": "2026-10-01T00:00:00Z"`, "143 72 72 71 0 0", "other times", func(p *past) { p.send(10*time.Minute, 20*time.Minute) }},
+		{
+			"expired here", `"cron_expression": "0 9 * * *", "ends_at": "2026-11-01T08:00:00Z"`, "0 1 0 0 1 0",
+			"it has expired here", func(p *past) { p.send(9*time.Hour, long) },
+		},
+		{
+			"an interval of another phase", `"interval_seconds": 60, "interval_anchor": "2026-10-01T00:00:00Z"`,
+			"1439 1440 1439 0 0 1", "", func(p *past) { p.send(31*time.Second, time.Minute) },
+		},
+		{
+			"an interval that drifts", `"interval_seconds": 600, "interval_anchor": "2026-10-01T00:00:00Z"`,
+			"143 144 143 0 0 1", "", func(p *past) { p.send(5*time.Minute, 10*time.Minute+2*time.Second) },
+		},
+		{
+			"twice the interval", `"interval_seconds": 600, "interval_anchor": "2026-10-01T00:00:00Z"`, "143 72 72 71 0 0",
+			"other times", func(p *past) { p.send(10*time.Minute, 20*time.Minute) },
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -115,7 +158,8 @@ func TestCompare(t *testing.T) {
 				t.Fatalf("%+v", r)
 			}
 			s := r.Schedules[0]
-			if got := fmt.Sprint(s.WouldFire, s.OldSent, s.Matched, s.OnlyTactus, s.OnlyOld, s.Unjudged+s.Drifted); got != c.want {
+			if got := fmt.Sprint(s.WouldFire, s.OldSent, s.Matched, s.OnlyTactus, s.OnlyOld,
+				s.Unjudged+s.Drifted); got != c.want {
 				t.Errorf("%s, want %s: %+v", got, c.want, s)
 			}
 			if same := s.OnlyTactus+s.OnlyOld == 0; r.Agree != same {
@@ -175,7 +219,8 @@ func TestQueues(t *testing.T) {
 		p.decide(p.schedule(`"name": "a", "cron_expression": "0 9 * * *", ` + c.members))
 		p.sendOne(day.Add(9*time.Hour), "gen1@host")
 		p.Sent[0].To = c.to
-		if r := p.report(); r.Agree == c.differs || r.Schedules[0].Matched != 1 || (r.Schedules[0].OtherQueue > 0) != c.differs {
+		if r := p.report(); r.Agree == c.differs || r.Schedules[0].Matched != 1 ||
+			(r.Schedules[0].OtherQueue > 0) != c.differs {
 			t.Errorf("%+v: %+v", c, r)
 		}
 	}
@@ -188,7 +233,10 @@ func TestWhatIsNotJudged(t *testing.T) {
 	s := p.schedule(`"name": "n", "cron_expression": "0 * * * *"`)
 	p.decide(s)
 	p.send(time.Hour, time.Hour)
-	p.Watches = []shadow.Watch{{Since: day, Until: day.Add(5*time.Hour + time.Minute)}, {Since: day.Add(7*time.Hour + time.Minute), Until: day.Add(24 * time.Hour)}}
+	p.Watches = []shadow.Watch{
+		{Since: day, Until: day.Add(5*time.Hour + time.Minute)},
+		{Since: day.Add(7*time.Hour + time.Minute), Until: day.Add(24 * time.Hour)},
+	}
 	p.Sent = append(p.Sent[:5], p.Sent[7:]...) // 06:00 and 07:00 were not heard
 	away := day.Add(12 * time.Hour)
 	missed := p.Decisions[9]
@@ -198,7 +246,8 @@ func TestWhatIsNotJudged(t *testing.T) {
 		p.sendOne(day.Add(time.Duration(n)*time.Hour+1234*time.Second), "web@host")
 	}
 	r := p.report()
-	if row := r.Schedules[0]; !r.Agree || row.Unjudged != 5 || row.Matched != 18 || len(r.Others) != 1 || r.Others[0].Sender != "web@host" || r.Others[0].Tasks != 5 {
+	if row := r.Schedules[0]; !r.Agree || row.Unjudged != 5 || row.Matched != 18 || len(r.Others) != 1 ||
+		r.Others[0].Sender != "web@host" || r.Others[0].Tasks != 5 {
 		t.Errorf("%+v", r)
 	}
 }
@@ -208,7 +257,8 @@ func TestNothingHeard(t *testing.T) {
 	t.Parallel()
 	p := newPast(t)
 	p.decide(p.schedule(`"name": "n", "cron_expression": "0 * * * *"`))
-	if r := p.report(); r.Agree || r.Compared || len(r.Notes) != 1 || !strings.Contains(r.Notes[0], "task_send_sent_event") {
+	if r := p.report(); r.Agree || r.Compared || len(r.Notes) != 1 ||
+		!strings.Contains(r.Notes[0], "task_send_sent_event") {
 		t.Errorf("%+v", r)
 	}
 	p.send(time.Hour, time.Hour)
@@ -223,7 +273,7 @@ func TestNothingHeard(t *testing.T) {
 		t.Errorf("%s, %v", raw, err)
 	}
 	p.Watches = nil
-	if r := p.report(); r.Agree || r.Compared || !strings.Contains(r.Notes[0], "nobody has watched") {
+	if r := p.report(); r.Agree || r.Compared || !strings.Contains(r.Notes[0], "no process has watched") {
 		t.Errorf("%+v", r)
 	}
 }

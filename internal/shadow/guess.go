@@ -9,7 +9,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/oldbeat"
 )
 
-// whyNotSent guesses why the old beat did not send what tactus would have fired.
+// whyNotSent guesses why the old beat did not send a task that tactus would have fired.
 func (c *comparison) whyNotSent(w *would) string {
 	s := w.row.schedule
 	if s != nil && s.CronExpression != "" {
@@ -28,12 +28,13 @@ func (c *comparison) whyNotSent(w *would) string {
 		heard = heard || other.Task == w.Task
 	}
 	if !heard {
-		return "the old beat never sent this task while it was watched: it is not there, disabled, or expired" + sundays(s)
+		return "the old beat never sent this task while it was watched: it is not there, disabled, or expired" +
+			sundays(s)
 	}
 	return "the old beat sent this task at other times only: compare the two (tactus adopt --dry-run)"
 }
 
-// sundays adds a guess about a crontab that names Sunday: tactus writes 0 for it, whatever was typed.
+// sundays returns a guess about a crontab that names Sunday: tactus stores 0 for Sunday even if the user wrote 7.
 func sundays(s *domain.Schedule) string {
 	if s == nil {
 		return ""
@@ -45,7 +46,7 @@ func sundays(s *domain.Schedule) string {
 	return "; or its crontab has 7 for Sunday, which Celery refuses"
 }
 
-// whyNotFired guesses why tactus would not have fired what the old beat sent.
+// whyNotFired guesses why tactus would not have fired a task that the old beat sent.
 func (c *comparison) whyNotFired(row *Row, sent *sent) string {
 	s := row.schedule
 	switch {
@@ -58,7 +59,8 @@ func (c *comparison) whyNotFired(row *Row, sent *sent) string {
 	case !s.IsEnabled():
 		return "it is disabled here"
 	case sent.At.Before(s.EffectiveFrom):
-		return "it counts from " + s.EffectiveFrom.UTC().Format(time.RFC3339) + " here: it was made, enabled or edited then"
+		return "it counts from " + s.EffectiveFrom.UTC().Format(time.RFC3339) +
+			" here: it was made, enabled or edited then"
 	}
 	p := s.Policy()
 	switch {
@@ -75,19 +77,24 @@ func (c *comparison) whyNotFired(row *Row, sent *sent) string {
 	if sent.twin != nil {
 		return apart(sent.At.Sub(sent.twin.Fires))
 	}
-	if theirs, ok := celerys(s); ok && due(theirs, sent.At.Truncate(time.Minute)) && !isDue(s, sent.At.Truncate(time.Minute)) {
+	if theirs, ok := celerys(s); ok && due(theirs, sent.At.Truncate(time.Minute)) &&
+		!isDue(s, sent.At.Truncate(time.Minute)) {
 		return "the clocks change: tactus is not due then"
 	}
 	return "it is not due here then: compare the two (tactus adopt --dry-run)"
 }
 
-// apart guesses why the two are so far from each other.
+// apart guesses why the old beat sent a task earlier or later than tactus would have. A positive late means later.
 func apart(late time.Duration) string {
 	text := late.Abs().Round(time.Second).String()
 	quarter := late.Abs().Round(15 * time.Minute)
 	switch {
 	case quarter > 0 && (late.Abs()-quarter).Abs() <= 10*time.Second:
-		return "the old beat sent it " + quarter.String() + map[bool]string{true: " later", false: " earlier"}[late > 0] + ": another time zone, or the clocks change"
+		direction := " earlier"
+		if late > 0 {
+			direction = " later"
+		}
+		return "the old beat sent it " + quarter.String() + direction + ": another time zone, or the clocks change"
 	case late > 0:
 		return "the old beat sent it " + text + " later: it was late (--late says how much may be)"
 	default:
@@ -95,8 +102,8 @@ func apart(late time.Duration) string {
 	}
 }
 
-// celerys is when Celery's crontab would be due.
-func celerys(s *domain.Schedule) (domain.Recurrence, bool) {
+// celerys returns when Celery's crontab is due. ok is false for a schedule that Celery does not run as a crontab.
+func celerys(s *domain.Schedule) (theirs domain.Recurrence, ok bool) {
 	if s.CronExpression == "" || oldbeat.Accepts(s.CronExpression) != nil {
 		return nil, false
 	}
@@ -105,11 +112,13 @@ func celerys(s *domain.Schedule) (domain.Recurrence, bool) {
 	return theirs, err == nil
 }
 
+// isDue reports whether a schedule is due at an instant.
 func isDue(s *domain.Schedule, at time.Time) bool {
 	ours, err := s.Recurrence()
 	return err == nil && due(ours, at)
 }
 
+// due reports whether a recurrence is due at an instant.
 func due(r domain.Recurrence, at time.Time) bool {
 	next, ok := r.Next(at.Add(-1))
 	return ok && next.Equal(at)

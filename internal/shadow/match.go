@@ -11,11 +11,11 @@ import (
 	"github.com/tactus-dev/tactus/internal/celery"
 )
 
-// arguments are those of a task, so that they can be compared, whatever order the members of objects are in, and whether
-// it is a list or a tuple. Empty where they are not known whole.
+// arguments are those of a task in a form that can be compared: without the order of an object's members, and without
+// the difference between list and tuple. They are empty when the whole arguments are not known.
 type arguments string
 
-// shown are the arguments of a definition, as Celery shows them.
+// shown returns the arguments of a definition, as Celery's events show them.
 func shown(args, kwargs json.RawMessage) arguments {
 	if args == nil && kwargs == nil {
 		return ""
@@ -26,7 +26,7 @@ func shown(args, kwargs json.RawMessage) arguments {
 var brackets = strings.NewReplacer("(", "", ")", "", "[", "", "]", "", "{", "", "}", "", " ", "", `"`, "'")
 
 func argumentsOf(args, kwargs string) arguments {
-	if strings.Contains(args+kwargs, "...") { // Celery has cut it
+	if strings.Contains(args+kwargs, "...") { // Celery has cut the text
 		return ""
 	}
 	var parts []string
@@ -38,11 +38,11 @@ func argumentsOf(args, kwargs string) arguments {
 	return arguments(strings.Join(parts, ";"))
 }
 
-// differ tells whether they are known, and not the same.
+// differ reports whether both arguments are known and differ.
 func (a arguments) differ(b arguments) bool { return a != "" && b != "" && a != b }
 
-// match finds for each due time a task that was sent: with the same arguments first, then with others. What is left is
-// paired for the sake of a guess.
+// match finds a task that was sent for each due time: first with the same arguments, then with any. It then pairs what
+// is left over, from which the guesses are made.
 func (c *comparison) match() {
 	would, sent := map[string][]*would{}, map[string][]*sent{}
 	for _, w := range c.would {
@@ -58,14 +58,16 @@ func (c *comparison) match() {
 	}
 }
 
-// matchTask goes through both in the order of time: the first task that fits is taken.
+// matchTask matches due times and tasks of one name. Both are in order of time, and each due time takes the first task
+// that fits.
 func matchTask(would []*would, tasks []*sent, anyArguments bool) {
 	for _, w := range would {
 		if w.match != nil {
 			continue
 		}
-		from := w.Due.Add(-w.early) // another beat knows no jitter
-		first, _ := slices.BinarySearchFunc(tasks, from, func(s *sent, at time.Time) int { return cmp.Compare(s.At.UnixMicro(), at.UnixMicro()) })
+		from := w.Due.Add(-w.early) // other beats have no jitter
+		first, _ := slices.BinarySearchFunc(tasks, from,
+			func(s *sent, at time.Time) int { return cmp.Compare(s.At.UnixMicro(), at.UnixMicro()) })
 		for _, s := range tasks[first:] {
 			if s.At.After(w.Fires.Add(w.late)) {
 				break
@@ -78,10 +80,11 @@ func matchTask(would []*would, tasks []*sent, anyArguments bool) {
 	}
 }
 
-// related is how far apart two may be and still be thought to be the same.
+// related is how far apart a task and a due time may be and still be paired.
 const related = 25 * time.Hour
 
-// pair gives a task without a due time the nearest due time without a task, when it is the same task with the same arguments.
+// pair sets the twin of each task that matches no due time: the nearest due time that matches no task either and has
+// the same arguments.
 func pair(would []*would, sent []*sent) {
 	for _, s := range sent {
 		if s.match != nil {
@@ -96,8 +99,8 @@ func pair(would []*would, sent []*sent) {
 	}
 }
 
-// outsiders takes out what was sent by others than beats, and tells who they are: senders none of whose tasks match, when
-// another's do.
+// outsiders removes the tasks of senders that are not beats, and returns these senders. They are the senders none of
+// whose tasks match, provided that some other sender's tasks do.
 func (c *comparison) outsiders() (all []Outsider) {
 	matches, tasks := map[string]int{}, map[string]int{}
 	for _, s := range c.sent {

@@ -10,13 +10,14 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// pruned is how many rows of each table one call deletes at most.
+// pruned is the most rows of each table that one call deletes.
 const pruned = 20_000
 
 const (
 	pruneDecided = `
 delete from tactus.shadow_runs where (schedule_id, due_at) in (
-    select schedule_id, due_at from tactus.shadow_runs where decided_at < now() - $1::interval order by decided_at limit $2)`
+    select schedule_id, due_at from tactus.shadow_runs where decided_at < now() - $1::interval order by decided_at
+        limit $2)`
 	pruneSent = `
 delete from tactus.shadow_sent where task_id in (
     select task_id from tactus.shadow_sent where heard_at < now() - $1::interval order by heard_at limit $2)`
@@ -27,7 +28,7 @@ delete from tactus.shadow_watches where id in (
 
 const undefinedTable = "42P01"
 
-// Prune forgets what is older than it is kept. On a schema that has no shadow there is nothing to forget.
+// Prune deletes the records of shadow mode that are older than keep. It does nothing on a schema without shadow mode.
 func Prune(ctx context.Context, pool *pgxpool.Pool, keep time.Duration) error {
 	for _, sql := range []string{pruneDecided, pruneSent, pruneWatches} {
 		_, err := pool.Exec(ctx, sql, pooled, keep, pruned)

@@ -17,27 +17,31 @@ import (
 
 const (
 	inboxSize = 4096
-	every     = time.Second // how often what was heard is recorded
+	every     = time.Second // how often the tasks that were heard are recorded
 	firstWait = 200 * time.Millisecond
 	lastWait  = 10 * time.Second
 )
 
-// Watcher records what other beats and applications send.
+// Watcher records the tasks that other beats and applications send.
 type Watcher struct {
 	pool   *pgxpool.Pool
 	broker goredis.UniversalClient
-	prefix string // of the channels of events
-	active func() bool
+	prefix string      // of the names of event channels
+	active func() bool // whether there is something to compare with
 	log    *slog.Logger
 }
 
-// NewWatcher returns a watcher over a pool and a client that it is lent. The prefix of the channels is that of the broker's
-// keys with its database ("/0."). It watches while active says so: while somebody decides what there is to compare with.
-func NewWatcher(pool *pgxpool.Pool, broker goredis.UniversalClient, prefix string, active func() bool, log *slog.Logger) *Watcher {
+// NewWatcher returns a watcher on a pool and a client that the caller closes. prefix is the prefix of the event
+// channels: that of the broker's keys, followed by the database ("/0."). The watcher listens only while active returns
+// true, that is, while a beat in shadow mode decides.
+func NewWatcher(pool *pgxpool.Pool, broker goredis.UniversalClient, prefix string, active func() bool,
+	log *slog.Logger,
+) *Watcher {
 	return &Watcher{pool, broker, prefix, active, log}
 }
 
-// Run watches until ctx ends, through every outage. What is sent during one is not known, and that is recorded.
+// Run watches until ctx ends, and starts again after each outage. It records when it listened, so that a comparison
+// leaves the outages out.
 func (w *Watcher) Run(ctx context.Context) {
 	for wait := firstWait; ctx.Err() == nil; {
 		if !w.active() {
@@ -53,10 +57,10 @@ func (w *Watcher) Run(ctx context.Context) {
 			wait = firstWait
 		}
 		if errors.Is(err, errIdle) {
-			w.log.Info("what is sent is watched no more", "reason", errIdle)
+			w.log.Info("no longer watching what is sent", "reason", errIdle)
 			continue
 		}
-		w.log.Warn("cannot watch what is sent, trying again", "err", err)
+		w.log.Warn("cannot watch what is sent; retrying", "err", err)
 		pause(ctx, wait/2+rand.N(wait))
 		wait = min(2*wait, lastWait)
 	}
@@ -71,13 +75,13 @@ func pause(ctx context.Context, d time.Duration) {
 
 var glob = strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`)
 
-// errIdle ends a watch that is of no use any more.
-var errIdle = errors.New("the beat in shadow mode does not decide any more")
+// errIdle ends a watch that has nothing to be compared with.
+var errIdle = errors.New("the beat in shadow mode no longer decides")
 
-// errTooMany ends a watch that has lost some of what it heard.
+// errTooMany ends a watch that has lost events.
 var errTooMany = errors.New("events come faster than they can be recorded")
 
-// watch watches through one subscription, until it breaks.
+// watch watches through one subscription until it breaks.
 func (w *Watcher) watch(ctx context.Context) error {
 	sub := w.broker.PSubscribe(ctx, glob.Replace(w.prefix)+"celeryev/task.*")
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -93,11 +97,11 @@ func (w *Watcher) watch(ctx context.Context) error {
 			}
 		}
 	}()
-	stop := context.AfterFunc(ctx, func() { _ = sub.Close() }) // what waits in Receive ends
+	stop := context.AfterFunc(ctx, func() { _ = sub.Close() }) // ends the wait in Receive
 	err := redis.Hear(ctx, sub, func() {
 		select {
 		case began <- struct{}{}:
-		default: // it has begun
+		default: // recording has begun already
 		}
 	}, func(payload string) error {
 		select {
@@ -113,7 +117,7 @@ func (w *Watcher) watch(ctx context.Context) error {
 	return errors.Join(context.Cause(ctx), sub.Close())
 }
 
-// record keeps what is heard, and until when somebody listened.
+// record records the tasks that are heard, and the time in which the watcher listened.
 func (w *Watcher) record(ctx context.Context, inbox <-chan string) error {
 	s, err := begin(ctx, w.pool)
 	if err != nil {
@@ -141,10 +145,11 @@ func (w *Watcher) record(ctx context.Context, inbox <-chan string) error {
 	}
 }
 
+// read adds the tasks of a message to heard.
 func (w *Watcher) read(payload string, heard map[string]task) {
 	events, err := celery.ParseEvents([]byte(payload))
 	if err != nil {
-		w.log.Warn("an event cannot be read", "err", err)
+		w.log.Warn("cannot read an event", "err", err)
 	}
 	for _, e := range events {
 		if t, ok := taskOf(e); ok {

@@ -68,7 +68,8 @@ func eventually(t *testing.T, pool *pgxpool.Pool, sql string, want ...string) {
 	})
 }
 
-// TestWatch hears of tasks from those who send and from those who receive them, in any order, through a restart of the broker.
+// TestWatch hears of tasks from those who send and from those who receive them, in any order, through a restart of the
+// broker.
 func TestWatch(t *testing.T) {
 	t.Parallel()
 	pool, broker := testenv.Database(t), testenv.RedisServer(t, nil)
@@ -81,18 +82,23 @@ func TestWatch(t *testing.T) {
 		defer close(ended)
 		shadow.NewWatcher(pool, client, "/0.", active.Load, slog.New(slog.NewTextHandler(t.Output(), nil))).Run(ctx)
 	}()
-	const watches, tasks = `select count(*)::text from tactus.shadow_watches`, `select task_id || ' ' || sender || ' ' || (sent_at is not null) || ' ' || (received_at is not null) from tactus.shadow_sent order by 1`
+	const watches, tasks = `select count(*)::text from tactus.shadow_watches`,
+		`select task_id || ' ' || sender || ' ' || (sent_at is not null) || ' ' || (received_at is not null)
+			from tactus.shadow_sent order by 1`
 	eventually(t, pool, watches, "1")
 	publish(t, client, "/0.celeryev/task.sent", event("sent", "a", "", 1))
-	publish(t, client, "/0.celeryev/task.multi", "["+event("received", "a", "", 2)+","+event("received", "b", "", 2)+","+event("started", "c", "", 2)+","+event("received", "d", `, "parent_id": "x"`, 2)+"]")
+	publish(t, client, "/0.celeryev/task.multi", "["+event("received", "a", "", 2)+","+event("received", "b", "",
+		2)+","+event("started", "c", "", 2)+","+event("received", "d", `, "parent_id": "x"`, 2)+"]")
 	publish(t, client, "/1.celeryev/task.sent", event("sent", "e", "", 1))
 	publish(t, client, "/0.celeryev/task.sent", "broken")
 	eventually(t, pool, tasks, "a gen1@host true true", "b  false true")
 	publish(t, client, "/0.celeryev/task.sent", event("sent", "b", "", 1))
 	eventually(t, pool, tasks, "a gen1@host true true", "b gen1@host true true")
 	long := strings.Repeat("x", 2048)
-	publish(t, client, "/0.celeryev/task.multi", "["+event("sent", long+"1", "", 1)+","+event("sent", long+"2", "", 1)+"]")
-	eventually(t, pool, `select length(task_id)::text from tactus.shadow_sent where length(task_id) > 1`, "2048") // what is kept of both is the same
+	publish(t, client, "/0.celeryev/task.multi", "["+event("sent", long+"1", "", 1)+","+event("sent", long+"2", "",
+		1)+"]")
+	// what is kept of both is the same
+	eventually(t, pool, `select length(task_id)::text from tactus.shadow_sent where length(task_id) > 1`, "2048")
 	if _, err := pool.Exec(t.Context(), `delete from tactus.shadow_sent where length(task_id) > 1`); err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +113,8 @@ func TestWatch(t *testing.T) {
 	eventually(t, pool, watches, "2")
 	publish(t, client, "/0.celeryev/task.sent", event("sent", "f", "", 1))
 	eventually(t, pool, tasks, "a gen1@host true true", "b gen1@host true true", "f gen1@host true false")
-	eventually(t, pool, `select count(*)::text from tactus.shadow_watches a join tactus.shadow_watches b on a.since < b.since and a.until <= b.since`, "1")
+	eventually(t, pool, `select count(*)::text from tactus.shadow_watches a
+		join tactus.shadow_watches b on a.since < b.since and a.until <= b.since`, "1")
 
 	active.Store(false)
 	testenv.Eventually(t, "the watch ends", func() error {
@@ -150,19 +157,25 @@ insert into tactus.shadow_watches (id, since, until) values (gen_random_uuid(), 
 	}
 }
 
-// TestReadWhatSomebodyWroteByHand has rows with times that Go does not have, and a definition that is none, among others.
+// TestReadWhatSomebodyWroteByHand has rows with times that Go does not have, and a definition that is none, among
+// others.
 func TestReadWhatSomebodyWroteByHand(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
 	store := outbox.NewStore(pool, "UTC")
 	ids := map[string]domain.ID{}
 	for _, name := range []string{"good", "infinite", "deleted", "spoiled"} {
-		s, _, err := store.Put(t.Context(), domain.Definition{Name: name, TaskName: "app." + name, CronExpression: "0 9 * * *"})
+		s, _, err := store.Put(t.Context(), domain.Definition{
+			Name: name, TaskName: "app." + name,
+			CronExpression: "0 9 * * *",
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		ids[name] = s.ID
-		if _, err := pool.Exec(t.Context(), `insert into tactus.shadow_runs (schedule_id, due_at, fires_at, fate, schedule_version, schedule_name, task_name)
+		if _, err := pool.Exec(t.Context(),
+			`insert into tactus.shadow_runs (schedule_id, due_at, fires_at, fate, schedule_version, schedule_name,
+				task_name)
 			values ($1, now(), now(), 'fire', 1, $2, 'app.' || $2)`, s.ID, name); err != nil {
 			t.Fatal(err)
 		}
@@ -172,7 +185,8 @@ func TestReadWhatSomebodyWroteByHand(t *testing.T) {
 		`update tactus.shadow_runs set until = 'infinity', fires_at = 'infinity' where schedule_name = 'infinite'`,
 		`update tactus.schedules set deleted_at = '20000-01-01', effective_from = '-infinity' where name = 'deleted'`,
 		`update tactus.schedules set definition = '{"name":7,"kwargs":[]}' where name = 'spoiled'`,
-		`insert into tactus.shadow_sent (task_id, task_name, args, kwargs, sender, sent_at) values ('1', 'app.infinite', '', '', 'x', 'infinity'), ('2', 'app.good', '', '', 'x', now())`,
+		`insert into tactus.shadow_sent (task_id, task_name, args, kwargs, sender, sent_at)
+			values ('1', 'app.infinite', '', '', 'x', 'infinity'), ('2', 'app.good', '', '', 'x', now())`,
 		`insert into tactus.shadow_watches values (gen_random_uuid(), '-infinity', 'infinity')`,
 	} {
 		if _, err := pool.Exec(t.Context(), sql); err != nil {
