@@ -13,45 +13,48 @@ import (
 	"github.com/tactus-dev/tactus/domain/zone"
 )
 
-// Script prints what the beat of a Celery application would do, for ParseApplication. It is run where the application is.
+// Script is a Python program that prints what the beat of a Celery application would do. It runs where the application
+// is installed; ParseApplication reads its output.
 //
 //go:embed beat_schedule.py
 var Script string
 
-// Application is what Script printed of a Celery application.
+// Application is what Script printed about a Celery application.
 type Application struct {
-	Name         string // as it was given to the script
-	Timezone     string // of its beat; empty when that has no name, as the zone of a host has none
+	Name         string // as given to the script
+	Timezone     string // time zone of its beat; empty when the beat uses the zone of its host, which has no name
 	DefaultQueue string
-	Transport    map[string]json.RawMessage // those options of the broker that name keys
-	Typed        bool                       // its serializer writes times as typed values, which workers read as times
+	Transport    map[string]json.RawMessage // the transport options of the broker that affect names of keys
+	// whether its serializer writes times as typed values, which workers read as times
+	Typed        bool
 	Entries      []Entry
-	Left         []string          // what routes tasks there and cannot be brought in: functions, regular expressions
-	NotAsked     map[string]string // tasks whose way is not known, and why: a router wants to see arguments
-	tasks        map[string]task   // what is sent of a task without options, by its name
+	Left         []string          // its routers that cannot be imported: functions and regular expressions
+	NotAsked     map[string]string // tasks whose route is not known, with the reason: a router needs their arguments
+	tasks        map[string]task   // the message of a task without options, by its name
 	patterns     map[string]sent   // the same, by patterns of names
-	order        []string          // of the patterns: the first that matches counts
-	queues       map[string]sent   // where a message goes that names one of its queues
-	makesQueues  bool              // a queue that is not among them is made
-	rowsTimezone string            // of all crontabs in tables of django-celery-beat; empty when each has its own
+	order        []string          // the patterns in their order; Celery uses the first that matches
+	queues       map[string]sent   // where a message goes that names the queue
+	makesQueues  bool              // whether Celery creates a queue that is not among them
+	rowsTimezone string            // time zone of all crontabs of django-celery-beat; empty when each row has its own
 }
 
-// task is what the application sends of a task without options, and in which ways nothing here does.
+// task is the message that the application sends for a task without options, and the ways in which tactus cannot do the
+// same.
 type task struct {
 	sent
 	Differences []told `json:"differences"`
 }
 
-// told is a difference of which the script knows.
+// told is a difference that the script reports.
 type told struct {
 	Kind    string `json:"kind"`
 	Message string `json:"message"`
 }
 
-// scriptVersion is raised when what the script prints is read in another way.
+// scriptVersion rises when the format of the script's output changes.
 const scriptVersion = 4
 
-// ParseApplication reads what Script printed.
+// ParseApplication parses the output of Script.
 func ParseApplication(raw []byte) (Application, error) {
 	var printed struct {
 		Version      int                        `json:"version"`
@@ -76,31 +79,38 @@ func ParseApplication(raw []byte) (Application, error) {
 		return Application{}, fmt.Errorf("this is not what the script prints: %w", err)
 	}
 	if printed.Version != scriptVersion {
-		return Application{}, fmt.Errorf("version %d of the script printed this, and %d is read here: take the script of this tactus (--script), and run it again",
+		return Application{}, fmt.Errorf(
+			"version %d of the script printed this, but tactus reads version %d: print the script again (--script), "+
+				"and run it again",
 			printed.Version, scriptVersion)
 	}
 	a := Application{
-		Name: printed.Name, Timezone: printed.Timezone, DefaultQueue: printed.DefaultQueue, Transport: printed.Transport, Typed: printed.Typed,
-		Left: printed.Left, NotAsked: printed.TasksLeft, tasks: printed.Tasks, patterns: printed.Patterns, order: printed.Order, queues: printed.Queues,
+		Name: printed.Name, Timezone: printed.Timezone, DefaultQueue: printed.DefaultQueue,
+		Transport: printed.Transport, Typed: printed.Typed,
+		Left: printed.Left, NotAsked: printed.TasksLeft, tasks: printed.Tasks, patterns: printed.Patterns,
+		order: printed.Order, queues: printed.Queues,
 		makesQueues: printed.MakesQueues, rowsTimezone: printed.RowsTimezone,
 	}
 	for _, s := range printed.Schedules {
 		e := s.entry(printed.MadeAt)
 		if !keepsNothing(printed.Scheduler) {
-			e.differ("scheduler", "the application's beat is "+printed.Scheduler+", which keeps its schedules itself, and this entry among them: "+
-				"adopt its tables or import from RedBeat; brought in from both it would run twice")
+			e.differ("scheduler", "the application's beat is "+printed.Scheduler+", which keeps its schedules "+
+				"itself, and this entry among them: "+
+				"adopt its tables or import from RedBeat; imported from both it would run twice")
 		}
 		a.Entries = append(a.Entries, e)
 	}
 	return a, nil
 }
 
-// keepsNothing reports whether a beat goes by the application's beat_schedule alone.
+// keepsNothing reports whether a beat has only the application's beat_schedule, and stores no schedules itself.
 func keepsNothing(scheduler string) bool {
-	return scheduler == "" || strings.HasPrefix(scheduler, "celery.beat:") || strings.HasPrefix(scheduler, "celery.beat.") || strings.HasPrefix(scheduler, "<class 'celery.beat.")
+	return scheduler == "" || strings.HasPrefix(scheduler, "celery.beat:") ||
+		strings.HasPrefix(scheduler, "celery.beat.") || strings.HasPrefix(scheduler, "<class 'celery.beat.")
 }
 
-// In are the entries, in one zone, whatever is said there; or each in its own when no zone is given.
+// In returns the entries. With a timezone all crontabs are in that zone; otherwise each is in its own, and an entry
+// whose zone is not known is refused.
 func (a Application) In(timezone string) []Entry {
 	entries := slices.Clone(a.Entries)
 	for i := range entries {
@@ -117,21 +127,23 @@ func (a Application) In(timezone string) []Entry {
 	return entries
 }
 
-// zoneFault tells why a zone of the application cannot be taken, and what to say instead; empty when it can.
+// zoneFault returns why a zone of the application cannot be used and what to do about it, or an empty text when it can.
 func zoneFault(name string) string {
 	if name == "" {
-		return "the application goes by its host's zone, which has no name there: say which by --celery-timezone"
+		return "the application uses its host's time zone, which has no name there: name the zone by --celery-timezone"
 	}
 	if _, err := zone.Load(name); err == nil {
 		return ""
 	}
 	if same := zone.Link(name); same != name {
-		return fmt.Sprintf("the application's zone is %s, an abbreviation: say --celery-timezone %s, which has its clocks", name, same)
+		return fmt.Sprintf("the application's time zone is %s, an abbreviation: use --celery-timezone %s, which has "+
+			"the same clocks", name, same)
 	}
-	return fmt.Sprintf("the application's zone is %s, which is not known here: say by --celery-timezone which zone has its clocks", name)
+	return fmt.Sprintf("the application's time zone is %s, which is not known here: name a zone with the same "+
+		"clocks by --celery-timezone", name)
 }
 
-// Zone is the application's, if it is known here; else empty.
+// Zone returns the application's time zone, or an empty text when tactus does not know that zone.
 func (a Application) Zone() string {
 	if zoneFault(a.Timezone) != "" {
 		return ""
@@ -139,8 +151,8 @@ func (a Application) Zone() string {
 	return a.Timezone
 }
 
-// Route gives an entry that names no queue the options with which the application would send its task. unknown tells why
-// they are not known.
+// Route gives an entry that names no queue the options with which the application would send its task. unknown is the
+// reason when they are not known.
 func (a Application) Route(e *Entry) (unknown string) {
 	known, registered := a.tasks[e.Definition.TaskName]
 	if !registered {
@@ -155,7 +167,8 @@ func (a Application) Route(e *Entry) (unknown string) {
 	return unknown
 }
 
-// looksAtArguments tells why it is not known where a task with arguments goes, as a function may route by them; empty when it is.
+// looksAtArguments returns why it is not known where a task with arguments goes: a function may route by them. It
+// returns an empty text when no function can.
 func (a Application) looksAtArguments(d domain.Definition) string {
 	none := func(raw json.RawMessage) bool {
 		text := compact(string(raw))
@@ -164,15 +177,16 @@ func (a Application) looksAtArguments(d domain.Definition) string {
 	if len(a.Left) == 0 || none(d.Args) && none(d.Kwargs) {
 		return ""
 	}
-	return "its router " + strings.Join(a.Left, ", ") + " may look at the arguments, and was asked without them: name the queue"
+	return "its router " + strings.Join(a.Left, ", ") +
+		" may look at the arguments, and was asked without them: name the queue"
 }
 
-// Settings are what tactus has to be told so that its keys are those of the application's workers, by the names of the
-// settings.
+// Settings returns the settings with which tactus uses the same keys as the application's workers, by name.
 func (a Application) Settings() map[string]string {
 	settings := map[string]string{}
 	for option, name := range map[string]string{
-		"global_keyprefix": "TACTUS_CELERY_KEY_PREFIX", "sep": "TACTUS_CELERY_PRIORITY_SEPARATOR", "priority_steps": "TACTUS_CELERY_PRIORITY_STEPS",
+		"global_keyprefix": "TACTUS_CELERY_KEY_PREFIX", "sep": "TACTUS_CELERY_PRIORITY_SEPARATOR",
+		"priority_steps": "TACTUS_CELERY_PRIORITY_STEPS",
 	} {
 		if raw, said := a.Transport[option]; said {
 			settings[name] = plain(raw)
@@ -181,7 +195,7 @@ func (a Application) Settings() map[string]string {
 	return settings
 }
 
-// plain is a text, or a list of numbers, as an environment variable has it.
+// plain returns a text, or a list of numbers, in the form of an environment variable.
 func plain(raw json.RawMessage) string {
 	var text string
 	if json.Unmarshal(raw, &text) == nil {
@@ -195,7 +209,7 @@ func plain(raw json.RawMessage) string {
 	}, string(raw))
 }
 
-// scriptEntry is an entry of beat_schedule, with what Celery itself said of it.
+// scriptEntry is an entry of beat_schedule, with what Celery itself says about it.
 type scriptEntry struct {
 	Name        string       `json:"name"`
 	Task        string       `json:"task"`
@@ -216,7 +230,8 @@ func (s scriptEntry) entry(madeAt time.Time) Entry {
 	}
 	for field, text := range map[string]string{"/args": s.Message.Args, "/kwargs": s.Message.Kwargs} {
 		if !json.Valid([]byte(text)) {
-			e.refuse("value_unreadable at %s: %s is not JSON, which has neither NaN nor Infinity: give null, or a text", field, text)
+			e.refuse("value_unreadable at %s: %s is not JSON, which has neither NaN nor Infinity: give null, or a text",
+				field, text)
 		}
 	}
 	s.Message.into(&e.Definition)
@@ -224,7 +239,8 @@ func (s scriptEntry) entry(madeAt time.Time) Entry {
 		e.Definition.Timezone = s.Timezone
 	}
 	e.expected = &expected{
-		next: stretch{From: madeAt, Due: s.Due}, changes: s.Changes, relative: s.Schedule.Relative, timezone: s.Timezone, sent: *s.Message,
+		next: stretch{From: madeAt, Due: s.Due}, changes: s.Changes, relative: s.Schedule.Relative,
+		timezone: s.Timezone, sent: *s.Message,
 	}
 	if s.Schedule.Relative && len(s.Due) > 0 {
 		e.Definition.IntervalAnchor = s.Due[0].UTC().Format(time.RFC3339Nano)
@@ -235,7 +251,7 @@ func (s scriptEntry) entry(madeAt time.Time) Entry {
 	return e
 }
 
-// beatSchedule is the schedule of an entry of Celery's beat, in the JSON that RedBeat keeps.
+// beatSchedule is the schedule of an entry of Celery's beat, in the JSON form that RedBeat stores.
 type beatSchedule struct {
 	Type       string          `json:"__type__"`
 	Every      float64         `json:"every"`
@@ -248,7 +264,7 @@ type beatSchedule struct {
 	rule
 }
 
-// UnmarshalJSON takes a bare number for an interval of so many seconds, as Celery does.
+// UnmarshalJSON also accepts a bare number, as Celery does: an interval in seconds.
 func (s *beatSchedule) UnmarshalJSON(raw []byte) error {
 	type plain beatSchedule
 	var every float64
@@ -259,7 +275,8 @@ func (s *beatSchedule) UnmarshalJSON(raw []byte) error {
 	return json.Unmarshal(raw, (*plain)(s))
 }
 
-// into gives an entry its trigger. An interval goes on from its last run; one that is relative keeps to the clock.
+// into sets the trigger of an entry. An interval continues from its last run; a relative one stays on round times of
+// the clock.
 func (s beatSchedule) into(e *Entry, lastRun time.Time) {
 	d := &e.Definition
 	switch s.Type {
@@ -271,29 +288,32 @@ func (s beatSchedule) into(e *Entry, lastRun time.Time) {
 		d.IntervalSeconds = s.Every
 		switch {
 		case s.Relative:
-			d.IntervalAnchor = time.Unix(0, 0).UTC().Format(time.RFC3339) // unless Celery itself says when
+			d.IntervalAnchor = time.Unix(0, 0).UTC().Format(time.RFC3339) // replaced when Celery itself says when
 		case !lastRun.IsZero():
 			d.IntervalAnchor = lastRun.UTC().Format(time.RFC3339Nano)
 		}
 	case "rrule":
 		if why := s.rule.into(d); why != "" {
-			e.refuse("trigger_unsupported at /schedule: the rule cannot be brought in, because %s: use a crontab or an interval", why)
+			e.refuse("trigger_unsupported at /schedule: the rule cannot be imported, because %s: use a crontab or "+
+				"an interval", why)
 		} else if s.Offset != 0 {
-			e.Notes = append(e.Notes, fmt.Sprintf("RedBeat keeps its offset of %g minutes for ever: set timezone where the clocks change", s.Offset))
+			e.Notes = append(e.Notes, fmt.Sprintf(
+				"RedBeat keeps its offset of %g minutes for ever: set timezone where the clocks change", s.Offset))
 		}
 	default:
-		e.refuse("trigger_unsupported at /schedule: %q schedules cannot be brought in: use a crontab or an interval", s.Type)
+		e.refuse("trigger_unsupported at /schedule: %q schedules cannot be imported: use a crontab or an interval",
+			s.Type)
 	}
 }
 
-// refuse keeps the first reason.
+// refuse marks an entry as refused. The first reason stays.
 func (e *Entry) refuse(format string, args ...any) {
 	if e.Refused == "" {
 		e.Refused = fmt.Sprintf(format, args...)
 	}
 }
 
-// field is a field of a crontab: a text, a number, or a list of numbers; absent, it is any.
+// field returns a field of a crontab, which is a text, a number, or a list of numbers. A field that is absent is "*".
 func field(raw json.RawMessage) string {
 	var value any
 	if json.Unmarshal(raw, &value) != nil || value == nil {
@@ -310,5 +330,5 @@ func field(raw json.RawMessage) string {
 	return strings.Join(texts, ",")
 }
 
-// sortedKeys are the names of a map's members, in their order.
+// sortedKeys returns the names of a map's members in order.
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -12,8 +12,8 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// celeryApp has what applications have that were seen: options in every place where Celery looks for them, clocks of their
-// own, and entries that cannot be sent.
+// celeryApp has what applications have that were seen: options in every place where Celery looks for them, clocks of
+// their own, and entries that cannot be sent.
 const celeryApp = `
 import zoneinfo
 from datetime import datetime, timedelta
@@ -78,14 +78,19 @@ func TestApplication(t *testing.T) {
 	pool := testenv.Database(t)
 	printed := runScript(t, celeryApp)
 	application, err := importer.ParseApplication(append([]byte("\ufeff"), printed...))
-	if err != nil || application.Timezone != "Europe/Berlin" || application.Name != "app:app" || application.DefaultQueue != "usual" {
+	if err != nil || application.Timezone != "Europe/Berlin" || application.Name != "app:app" ||
+		application.DefaultQueue != "usual" {
 		t.Fatalf("%+v, %v: %s", application, err, printed)
 	}
-	if got := fmt.Sprint(application.Settings()); got != "map[TACTUS_CELERY_KEY_PREFIX:us: TACTUS_CELERY_PRIORITY_STEPS:0,5]" {
+	if got := fmt.Sprint(application.Settings()); got != "map[TACTUS_CELERY_KEY_PREFIX:us: "+
+		"TACTUS_CELERY_PRIORITY_STEPS:0,5]" {
 		t.Errorf("%s", got)
 	}
 	entries := application.In("")
-	slices.SortFunc(entries, func(a, b importer.Entry) int { return strings.Compare(a.Definition.Name, b.Definition.Name) })
+	slices.SortFunc(entries, func(a, b importer.Entry) int {
+		return strings.Compare(a.Definition.Name,
+			b.Definition.Name)
+	})
 	const differs = " | it would not run as it did"
 	want := []string{
 		"absolute | refused | every 5 s" + differs + " | expires eta dst",
@@ -129,15 +134,18 @@ func TestApplication(t *testing.T) {
 			priority = fmt.Sprint(*s.Priority)
 		}
 		args, kwargs := string(s.Task().Args), strings.ReplaceAll(string(s.Task().Kwargs), " ", "")
-		got := fmt.Sprintf("%s / %s/%s  %s %s %s %d %d %d %v", s.Queue, s.Exchange, s.RoutingKey, priority, strings.ReplaceAll(args, " ", ""), kwargs,
+		got := fmt.Sprintf("%s / %s/%s  %s %s %s %d %d %d %v", s.Queue, s.Exchange, s.RoutingKey, priority,
+			strings.ReplaceAll(args, " ", ""), kwargs,
 			s.ExpiresSeconds, s.TimeLimitSeconds, s.SoftTimeLimitSeconds, s.IgnoreResult)
 		if got != want {
 			t.Errorf("%s: got %s, want %s", name, got, want)
 		}
 	}
 	// In another zone than its own it would be sent nine hours off.
-	elsewhere := slices.DeleteFunc(application.In("Asia/Tokyo"), func(e importer.Entry) bool { return e.Definition.Name != "routed" })
-	equal(t, bringFrom(t, testenv.Database(t), importer.Source{Kind: importer.Celery}, elsewhere, "Asia/Tokyo"), "routed | refused | 30 3 * * * Asia/Tokyo"+differs+" | zone")
+	elsewhere := slices.DeleteFunc(application.In("Asia/Tokyo"),
+		func(e importer.Entry) bool { return e.Definition.Name != "routed" })
+	equal(t, bringFrom(t, testenv.Database(t), importer.Source{Kind: importer.Celery}, elsewhere, "Asia/Tokyo"),
+		"routed | refused | 30 3 * * * Asia/Tokyo"+differs+" | zone")
 }
 
 // TestApplicationsRoutes brings in where an application sends its tasks, twice, and then without one of them.
@@ -151,7 +159,8 @@ func TestApplicationsRoutes(t *testing.T) {
 	if len(application.Left) != 1 || !strings.Contains(application.Left[0], "lambda") {
 		t.Errorf("left behind: %v", application.Left)
 	}
-	if _, err := outbox.PutRoute(t.Context(), pool, domain.Route{Pattern: "app.overridden", Queue: "by hand"}, "", nil); err != nil {
+	if _, err := outbox.PutRoute(t.Context(), pool, domain.Route{Pattern: "app.overridden", Queue: "by hand"}, "",
+		nil); err != nil {
 		t.Fatal(err)
 	}
 	bring := func(application importer.Application) (told []string) {
@@ -165,18 +174,23 @@ func TestApplicationsRoutes(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, r := range rows {
-			told = append(told, fmt.Sprintf("%s %s -> %s %d %v", r.Change, r.Pattern, r.Queue, r.ExpiresSeconds, r.IgnoreResult))
+			told = append(told, fmt.Sprintf("%s %s -> %s %d %v", r.Change, r.Pattern, r.Queue, r.ExpiresSeconds,
+				r.IgnoreResult))
 		}
 		return told
 	}
-	equal(t, bring(application), "new feeds.* -> feeds 0 false", "new app.again -> usual 0 false", "new app.options -> own 60 true",
-		"refused app.overridden -> usual 0 false", "new app.routed -> fast 0 false", "new celery.backend_cleanup -> usual 0 false", "new * -> usual 0 false")
+	equal(t, bring(application), "new feeds.* -> feeds 0 false", "new app.again -> usual 0 false",
+		"new app.options -> own 60 true",
+		"refused app.overridden -> usual 0 false", "new app.routed -> fast 0 false",
+		"new celery.backend_cleanup -> usual 0 false", "new * -> usual 0 false")
 	renamed, err := importer.ParseApplication(runScript(t, strings.Replace(celeryApp, `"feeds.*"`, `"other.*"`, 1)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	equal(t, bring(renamed), "new other.* -> feeds 0 false", "same app.again -> usual 0 false", "same app.options -> own 60 true",
-		"refused app.overridden -> usual 0 false", "same app.routed -> fast 0 false", "same celery.backend_cleanup -> usual 0 false",
+	equal(t, bring(renamed), "new other.* -> feeds 0 false", "same app.again -> usual 0 false",
+		"same app.options -> own 60 true",
+		"refused app.overridden -> usual 0 false", "same app.routed -> fast 0 false",
+		"same celery.backend_cleanup -> usual 0 false",
 		"same * -> usual 0 false", "gone feeds.* -> feeds 0 false")
 	if all, err := outbox.Routes(t.Context(), pool); err != nil || len(all) != 7 {
 		t.Errorf("%+v, %v", all, err)
@@ -197,8 +211,10 @@ app.conf.beat_schedule = {"daily": {"task": "app.a", "schedule": crontab(hour=9,
 		t.Fatalf("%+v, %v", application, err)
 	}
 	pool := testenv.Database(t)
-	equal(t, bring(t, pool, importer.Celery, application.In(""), ""), "daily | refused | 30 9 * * * | timezone_unknown at /timezone")
-	equal(t, bring(t, pool, importer.Celery, application.In("Europe/Paris"), ""), "daily | refused | 30 9 * * * Europe/Paris | it would not run as it did | zone")
+	equal(t, bring(t, pool, importer.Celery, application.In(""), ""),
+		"daily | refused | 30 9 * * * | timezone_unknown at /timezone")
+	equal(t, bring(t, pool, importer.Celery, application.In("Europe/Paris"), ""),
+		"daily | refused | 30 9 * * * Europe/Paris | it would not run as it did | zone")
 	equal(t, bring(t, pool, importer.Celery, application.In("Asia/Tokyo"), ""), "daily | new | 30 9 * * * Asia/Tokyo")
 }
 

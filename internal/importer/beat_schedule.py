@@ -32,24 +32,24 @@ YEAR = timedelta(days=400)  # a change of clocks may come a little more than a y
 
 
 def find(path):
-    """The application, where the worker's -A looks for one."""
+    """Returns the application, searching where the worker's -A searches."""
     try:
         app = find_app(path)
     except (AttributeError, ImportError) as e:
-        sys.exit(f"{path}: there is no application ({type(e).__name__}: {e}): say where it is, as module:name, as celery -A does")
+        sys.exit(f"{path}: there is no application ({type(e).__name__}: {e}): name it as module:name, as for celery -A")
     if not isinstance(app, Celery):
-        sys.exit(f"{path}: this is a {type(app).__name__}, and no Celery application: say where that is, as module:name")
+        sys.exit(f"{path}: this is a {type(app).__name__}, not a Celery application: name the application as module:name")
     return app
 
 
 def unsent(app, name, *args, **kwargs):
-    """Stands where sending is while the application is imported: some send tasks as they start."""
-    print(f"{name} is not sent: the application sends it while it is imported", file=sys.stderr)
+    """Replaces sending while the application is imported, because some applications send tasks when they start."""
+    print(f"{name} is not sent: the application sends the task while it is being imported", file=sys.stderr)
     return app.AsyncResult(kwargs.get("task_id") or uuid())
 
 
 def imported(path):
-    """The application with all its modules, as a worker has it."""
+    """Returns the application with all its modules imported, as in a worker."""
     send, Celery.send_task = Celery.send_task, unsent
     try:
         app = find(path)
@@ -59,14 +59,14 @@ def imported(path):
             app.now()
         except Exception as e:
             sys.exit(f"{path}: its beat does not start: timezone {app.conf.timezone!r} ({type(e).__name__}: {e}): "
-                     "give a name of the database of zones")
+                     "use a name of the IANA time zone database")
         return app
     finally:
         Celery.send_task = send
 
 
 def quiet(app):
-    """Has the application publish to whoever asks, and connect to nothing."""
+    """Makes the application hand its messages to us instead of connecting to a broker."""
     for key, value in (("task_always_eager", False), ("task_send_sent_event", False), ("task_protocol", 2)):
         # A name with the prefix of a namespace, or in the old style, comes before the plain one.
         for name in {*app.conf._to_keys(key), *(old(key) for old in app.conf._keys or ())}:
@@ -87,7 +87,7 @@ CARRIED = {
 
 
 class Captured:
-    """Stands where a producer does, and keeps what it is to publish."""
+    """Replaces a producer, and keeps the message that it is asked to publish."""
 
     serializer = None
 
@@ -116,11 +116,11 @@ class Captured:
 
 
 class Refused(Exception):
-    """An entry that is not to be brought in, with the fault and the mend."""
+    """An entry that cannot be imported, with the fault and the remedy."""
 
 
 def publish(app, name, args, kwargs, options):
-    """The body and the options with which Celery publishes a task. What overrides Celery's own sending is not run."""
+    """Returns the body and the options with which Celery publishes a task, without running code that overrides Celery's sending."""
     producer = Captured()
     task = app.tasks.get(name)
     if task is not None:
@@ -143,7 +143,7 @@ def name_of(thing):
 
 
 def destination(options):
-    """Where a message goes: to a queue, or through an exchange to those that are bound to it."""
+    """Returns where a message goes: to a queue, or through an exchange to the queues bound to it."""
     exchange, key = name_of(options.get("exchange")), options.get("routing_key")
     declared = [name_of(queue) for queue in options.get("declare") or []]
     if not exchange:
@@ -152,7 +152,7 @@ def destination(options):
 
 
 def message(app, name, args, kwargs, options):
-    """What Celery's beat would send, and how that differs from anything that tactus can."""
+    """Returns what Celery's beat would send, and how that differs from all that tactus can send."""
     (args, kwargs, embedded), sent = publish(app, name, args, kwargs, options)
     headers, differences = sent["headers"], []
     serializer = sent.get("serializer") or "json"
@@ -176,7 +176,7 @@ def message(app, name, args, kwargs, options):
     if any(embedded.get(part) for part in ("callbacks", "errbacks", "chain", "chord")):
         differences.append(("callbacks", "it has callbacks (link, link_error, chain or chord): tactus sends the task alone"))
     for option in sorted(set(options) - CARRIED):
-        differences.append(("options", f"the option {option} is left behind"))
+        differences.append(("options", f"the option {option} is not imported"))
     own = {key: value for key, value in (merged.get("headers") or {}).items()}
     found = destination(sent)
     if merged.get("exchange") and not merged.get("queue"):
@@ -197,7 +197,7 @@ def encoded(value):
 
 
 def split(text):
-    """The JSON of args and of kwargs, each as it stands in a body."""
+    """Returns the JSON of args and of kwargs, each as in the body of a message."""
     text = text if isinstance(text, str) else text.decode()
     decoder = json.JSONDecoder()
     _, end = decoder.raw_decode(text, 1)
@@ -208,7 +208,7 @@ def split(text):
 
 
 class Clock:
-    """What a schedule takes for now. It keeps the zone and the kind of what the schedule's own clock said."""
+    """Replaces the clock of a schedule. It keeps the zone and the type of the times that the schedule's own clock returns."""
 
     def __init__(self, own):
         sample = own()
@@ -224,7 +224,7 @@ class Clock:
         return self.at.astimezone(self.zone)
 
     def change(self, start, end):
-        """The first instant in (start, end] at which the zone has another offset than at start; None when there is none."""
+        """Returns the first instant in (start, end] at which the zone's offset differs from the one at start, or None."""
         if self.zone is None:
             return None
         offset, day = start.astimezone(self.zone).utcoffset(), timedelta(days=1)
@@ -245,7 +245,7 @@ class Clock:
 
 
 def instants(s, start, end, most):
-    """When a beat would send a schedule until end that it sent last, or met first, at start. Entries may share one schedule."""
+    """Returns when a beat would send a schedule until end if it last sent, or first read, the schedule at start. Entries may share one schedule."""
     clock, own = Clock(s.now), s.nowfun
     s.nowfun, clock.at = clock, start
     try:
@@ -266,7 +266,7 @@ def instants(s, start, end, most):
 
 
 def around(s, change, due):
-    """From when to when a change of clocks may show, and in how many instants. due are the schedule's next ones."""
+    """Returns the range in which a change of clocks may have an effect, and the most instants in it. due are the schedule's next due times."""
     if not isinstance(s, crontab):
         return change - s.run_every * 1.5, change + s.run_every * 2.5 + timedelta(hours=2), 5
     often = len(due) == INSTANTS and due[-1] - due[0] < timedelta(days=1)
@@ -275,7 +275,7 @@ def around(s, change, due):
 
 
 def changes(s, start, due):
-    """When the beat would send a schedule about each change of its zone's clocks within a year."""
+    """Returns when the beat would send a schedule around each change of its zone's clocks within a year."""
     found, clock, end = [], Clock(s.now), start + YEAR
     change = clock.change(start, end)
     while change is not None:
@@ -295,7 +295,7 @@ def field(value):
 
 
 def zone_name(zone):
-    """The name of a zone in the database of zones, if it has one."""
+    """Returns the name of a zone in the IANA time zone database, if it has one."""
     return getattr(zone, "key", None) or getattr(zone, "zone", None) or (str(zone) if str(zone) == "UTC" else None)
 
 
@@ -309,36 +309,36 @@ def when(s, relative):
 
 
 def arguments(entry):
-    """What an entry gives to its task, as Celery's beat takes it."""
+    """Returns the arguments of an entry, as Celery's beat reads them."""
     args, kwargs = entry.args or (), entry.kwargs or {}
     if not isinstance(args, (list, tuple)):
         raise Refused(f"args_not_list at /args: args is {args!r}: write ({args!r},), which is a list of one")
     if not isinstance(kwargs, Mapping):
-        raise Refused(f"kwargs_not_object at /kwargs: kwargs is {kwargs!r}: give names and values")
+        raise Refused(f"kwargs_not_object at /kwargs: kwargs is {kwargs!r}: use a dict of names and values")
     for value in [*args, *kwargs.values()]:
         if isinstance(value, BeatLazyFunc):
-            raise Refused("args_unreadable at /args: a BeatLazyFunc is called anew for each run: have the task find the value itself")
+            raise Refused("args_unreadable at /args: a BeatLazyFunc is called for each run: let the task compute the value itself")
     return list(args), dict(kwargs)
 
 
 def made(app, name, entry):
-    """An entry as Celery's beat makes it, and whether its intervals keep to the clock."""
+    """Returns an entry as Celery's beat builds it, and whether its interval is relative."""
     if isinstance(entry, ScheduleEntry):
         entry.app = app
         return entry, False
     if not isinstance(entry, Mapping):
-        raise Refused(f"entry_invalid at /: it is {entry!r}: give a dict with task and schedule")
+        raise Refused(f"entry_invalid at /: it is {entry!r}: use a dict with task and schedule")
     for member in ("task", "schedule"):
         if entry.get(member) is None:
-            raise Refused(f"required at /{member}: the entry has no {member}, and Celery's beat stops at it: give one, or take it out")
+            raise Refused(f"required at /{member}: the entry has no {member}, at which Celery's beat stops: add one, or remove the entry")
     raw = entry["schedule"]
     if isinstance(raw, str):
-        raise Refused(f"trigger_unsupported at /schedule: Celery's beat takes no text ({raw!r}): give a crontab(...), a timedelta or seconds")
+        raise Refused(f"trigger_unsupported at /schedule: Celery's beat accepts no text ({raw!r}): use a crontab(...), a timedelta or seconds")
     return ScheduleEntry(**dict(entry, name=name, app=app)), bool(entry.get("relative"))
 
 
 def decides_itself(s):
-    """Whether the class of a schedule has code of its own that says when it is due."""
+    """Reports whether the class of a schedule has its own code for when it is due."""
     known = crontab if isinstance(s, crontab) else schedule
     if type(s).__module__.startswith("django_celery_beat."):
         return False  # it calls Celery's, in its zone
@@ -347,16 +347,16 @@ def decides_itself(s):
 
 
 def sends_itself(app, name):
-    """Whether code of the application itself is in the way of sending a task."""
+    """Reports whether the application's own code takes part in sending a task."""
     task = app.tasks.get(name)
     return type(app).send_task is not Celery.send_task or task is not None and type(task).apply_async is not Task.apply_async
 
 
-HOOKS = ("hooks", "the application has code of its own in the way of sending (apply_async, send_task or before_task_publish): it does not run")
+HOOKS = ("hooks", "the application has its own code for sending (apply_async, send_task or before_task_publish), which does not run")
 
 
 def exported(app, name, entry, hooked, start):
-    """One entry: its schedule, its next instants, its message, and what differs or why it is refused."""
+    """Returns one entry: its schedule, its next due times, its message, and what differs or why it is refused."""
     out = {"name": str(name), "task": "", "schedule": {}}
     try:
         if isinstance(entry, Mapping):
@@ -369,7 +369,7 @@ def exported(app, name, entry, hooked, start):
         if hooked or sends_itself(app, entry.task):
             differences.append(HOOKS)
         if isinstance(s, (crontab, schedule)) and decides_itself(s):
-            differences.append(("instants", f"{type(s).__name__} has code of its own that says when it is due, which does not run: "
+            differences.append(("instants", f"{type(s).__name__} has its own code for when it is due, which does not run: "
                                 "use a crontab or an interval"))
         out["differences"] = told(differences)
         if isinstance(s, (crontab, schedule)):
@@ -380,7 +380,7 @@ def exported(app, name, entry, hooked, start):
     except Refused as e:
         out["refused"] = str(e)
     except Exception as e:
-        out["refused"] = f"unsendable: Celery itself cannot send it ({type(e).__name__}: {e}): mend the entry"
+        out["refused"] = f"unsendable: Celery itself cannot send it ({type(e).__name__}: {e}): correct the entry"
     return out
 
 
@@ -392,7 +392,7 @@ CLEANUP = "celery.backend_cleanup"
 
 
 def entries(app):
-    """What the beat has: the application's schedule, and what Celery adds to it where results do not expire by themselves."""
+    """Returns the beat's entries: the application's own, and the one that Celery adds where results do not expire by themselves."""
     own = app.conf.beat_schedule or {}
     if not isinstance(own, Mapping):
         sys.exit(f"beat_schedule is {own!r}: Celery's beat wants a dict of entries")
@@ -401,7 +401,7 @@ def entries(app):
     try:
         backend, _ = by_url(app.backend_cls or app.conf.result_backend, app.loader)
     except Exception as e:
-        print(f"whether results expire by themselves is not known ({type(e).__name__}: {e}): Celery's beat would not start", file=sys.stderr)
+        print(f"cannot tell whether results expire by themselves ({type(e).__name__}: {e}): Celery's beat would not start", file=sys.stderr)
         return dict(own)
     if backend.supports_autoexpire or issubclass(backend, DisabledBackend):
         return dict(own)
@@ -409,7 +409,7 @@ def entries(app):
 
 
 def tasks(app, named, hooked):
-    """Where each task goes that is sent without options, and with which; and of which that is not known, and why."""
+    """Returns the message of each task that is sent without options, and the reasons for tasks whose message is not known."""
     found, left = {}, {}
     for name in sorted({*(name for name in app.tasks if not name.startswith("celery.") or name == CLEANUP), *named}):
         try:
@@ -424,7 +424,7 @@ def tasks(app, named, hooked):
 
 
 def routes(app):
-    """The names and the patterns that task_routes has, and what there is neither: functions, classes, regular expressions."""
+    """Returns the names and the patterns of task_routes, and its other routers: functions, classes, regular expressions."""
     names, globs, left = [], [], []
     given = app.conf.task_routes or ()
     for route in given if isinstance(given, (list, tuple)) else [given]:
@@ -434,7 +434,7 @@ def routes(app):
             left.append(str(route))
             continue
         if any(isinstance(pair, str) or len(pair) != 2 for pair in route):
-            sys.exit(f"task_routes has {route!r}, and Celery wants a dict or a list of pairs there: put the pairs into a list of their own, [[(...), ...]]")
+            sys.exit(f"task_routes has {route!r}, but Celery wants a dict or a list of pairs there: put the pairs into a list of their own, [[(...), ...]]")
         for key, _ in route:
             if not isinstance(key, str) or "*" in key and "[" in key:
                 left.append(str(getattr(key, "pattern", key)))
@@ -444,12 +444,12 @@ def routes(app):
 
 
 def patterns(app, names, globs):
-    """Where tasks go whose names match a pattern, by asking for one such name."""
+    """Returns where tasks go whose names match a pattern, by asking for one such name."""
     return {glob: options_of(message(app, example(glob, names, globs), [], {}, {})[0]) for glob in globs}
 
 
 def example(glob, names, globs):
-    """A name that the pattern matches, and, if there is one, nothing that comes before it."""
+    """Returns a name that the pattern matches, and if possible no earlier pattern does."""
     for text in ("x", "example", "z0"):
         name = glob.replace("*", text).replace("?", text[0])
         if name not in names and not any(fnmatchcase(name, before) for before in globs[:globs.index(glob)]):
@@ -458,7 +458,7 @@ def example(glob, names, globs):
 
 
 def queues(app):
-    """Where a message goes that names a queue of task_queues."""
+    """Returns where a message goes that names a queue of task_queues."""
     found = {}
     for name in sorted(app.amqp.queues):
         to, _ = message(app, "a", [], {}, {"queue": name})
@@ -471,7 +471,7 @@ def options_of(to):
 
 
 def rows_zone(app):
-    """The zone of all crontabs of django-celery-beat's tables where Django's settings say that their own does not count."""
+    """Returns the zone of all crontabs of django-celery-beat's tables, if Django's settings override the zones of the rows."""
     try:
         from django.conf import settings
         if settings.configured and not getattr(settings, "DJANGO_CELERY_BEAT_TZ_AWARE", True):

@@ -14,8 +14,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestChangesOfClocksWithinAYear asks a real Celery about entries whose next instants are the same in both beats, until the clocks
-// change: up to a year later.
+// TestChangesOfClocksWithinAYear asks a real Celery about entries whose next instants are the same in both beats, until
+// the clocks change: up to a year later.
 func TestChangesOfClocksWithinAYear(t *testing.T) {
 	t.Parallel()
 	application, err := importer.ParseApplication(runScript(t, `
@@ -38,13 +38,15 @@ app.conf.beat_schedule = {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows, err := importer.New(testenv.Database(t), importer.Source{Kind: importer.Celery}, application.Timezone).Plan(t.Context(), application.In(""), time.Now())
+	rows, err := importer.New(testenv.Database(t), importer.Source{Kind: importer.Celery},
+		application.Timezone).Plan(t.Context(), application.In(""), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	const (
-		local    = `\d{4}-\d\d-\d\dT0`
-		autumn   = local + `2:00:00-05:00 \(America/New_York\), tactus at ` + local + `1:00:00-05:00 \(America/New_York\): the clocks of America/New_York change then`
+		local  = `\d{4}-\d\d-\d\dT0`
+		autumn = local + `2:00:00-05:00 \(America/New_York\), tactus at ` + local +
+			`1:00:00-05:00 \(America/New_York\): the clocks of America/New_York change then`
 		interval = `: the clocks of America/New_York change then, which Celery's intervals follow`
 	)
 	want := map[string]string{
@@ -79,7 +81,8 @@ app.conf.beat_schedule = {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const mend = "the application's zone is CET, an abbreviation: say --celery-timezone Europe/Brussels, which has its clocks"
+	const mend = "the application's time zone is CET, an abbreviation: use --celery-timezone Europe/Brussels, " +
+		"which has the same clocks"
 	pool := testenv.Database(t)
 	plan := func(source importer.Source, entries []importer.Entry, timezone string) (told []string) {
 		t.Helper()
@@ -94,7 +97,8 @@ app.conf.beat_schedule = {
 	}
 	static := importer.Source{Kind: importer.Celery}
 	told := plan(static, application.In(""), application.Zone())
-	if told[0] != "daily refused timezone_unknown at /timezone: "+mend || !strings.Contains(told[1], "the clocks of CET change then") {
+	if told[0] != "daily refused timezone_unknown at /timezone: "+mend ||
+		!strings.Contains(told[1], "the clocks of CET change then") {
 		t.Errorf("%q", told)
 	}
 	if told := plan(static, application.In("Europe/Brussels"), "Europe/Brussels"); told[0] != "daily new " {
@@ -116,14 +120,19 @@ app.conf.beat_schedule = {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if told := plan(importer.Source{Kind: importer.RedBeat}, entries, cmp.Or(timezone, "UTC")); !strings.Contains(told[0], want) || (want == "") != (told[0] == "a new ") {
+		if told := plan(importer.Source{Kind: importer.RedBeat}, entries,
+			cmp.Or(timezone, "UTC")); !strings.Contains(told[0], want) || (want == "") != (told[0] == "a new ") {
 			t.Errorf("%q, want %q", told, want)
 		}
 	}
 
-	for timezone, want := range map[string]string{"UTC": "(mend: --celery-timezone Europe/Brussels)", "Europe/Brussels": ""} {
+	for timezone, want := range map[string]string{
+		"UTC":             "(mend: --celery-timezone Europe/Brussels)",
+		"Europe/Brussels": "",
+	} {
 		row := importer.TableRow{Definition: domain.Definition{
-			Name: "a", TaskName: "app.a", Queue: "q", CronExpression: "0 9 * * *", CronDialect: "celery", Timezone: timezone,
+			Name: "a", TaskName: "app.a", Queue: "q", CronExpression: "0 9 * * *", CronDialect: "celery",
+			Timezone: timezone,
 		}}
 		differences := application.Compare(row, now)
 		if (want == "") != (len(differences) == 0) || want != "" && !strings.Contains(differences[0].Message, want) {

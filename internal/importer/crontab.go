@@ -12,18 +12,20 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// CrontabOptions say what a crontab's lines become: runs of one task, which gets the command.
+// CrontabOptions say what the lines of a crontab become: runs of one task, which receives the command.
 type CrontabOptions struct {
-	Task     string // args [command], kwargs stdin, env and user where the line has them
-	System   *bool  // whether lines name a user before the command, as in /etc/crontab; nil when nobody has said
-	Seconds  bool   // lines begin with a field for seconds
-	Timezone string // of lines that no CRON_TZ precedes
+	Task     string // receives args [command], and kwargs stdin, env and user where the line has them
+	System   *bool  // whether lines name a user before the command, as in /etc/crontab; nil when not known
+	Seconds  bool   // whether lines begin with a field for seconds
+	Timezone string // of lines without a CRON_TZ before them
 	IsUser   func(name string) bool
 }
 
-// ParseCrontab reads a crontab file. Days of month and week are ORed, as cron does. A name is made of the command, so that
-// an edit of the time is a change of the same schedule. Each line has the whole environment: a file of many lines behind many
-// assignments, which would come to far more than itself, is refused.
+// ParseCrontab parses a crontab file. As in cron, a day matches if it matches the day of the month or the day of the
+// week. Names come from the command, so that a line whose time is edited remains the same schedule.
+//
+// Each entry carries the whole environment. A file with many lines after many assignments would therefore become far
+// larger than it is; ParseCrontab refuses such a file.
 func ParseCrontab(ctx context.Context, text string, options CrontabOptions) (entries []Entry, err error) {
 	environment, zone, assigned, number := map[string]string{}, options.Timezone, 0, 0
 	var kept budget
@@ -38,7 +40,8 @@ func ParseCrontab(ctx context.Context, text string, options CrontabOptions) (ent
 		}
 		if m := assignment.FindStringSubmatch(line); m != nil {
 			if assigned += len(line); assigned > maxEnvironment {
-				return nil, fmt.Errorf("read crontab: line %d: the assignments come to more than %d MiB together", number, maxEnvironment>>20)
+				return nil, fmt.Errorf("read crontab: line %d: the assignments come to more than %d MiB together",
+					number, maxEnvironment>>20)
 			}
 			if m[1] == "CRON_TZ" {
 				zone = unquote(m[2])
@@ -56,12 +59,14 @@ func ParseCrontab(ctx context.Context, text string, options CrontabOptions) (ent
 	return entries, nil
 }
 
+// The longest line, and the longest assignments together, in bytes.
 const (
 	maxLine        = 64 << 10
 	maxEnvironment = 1 << 20
 )
 
-// line is the entry of a line. One that is too long, or no text, has none of what it says.
+// line returns the entry of a line. A line that is too long, or is not text, becomes a refused entry without the line's
+// contents.
 func (o CrontabOptions) line(line string, number int, zone string, environment map[string]string) Entry {
 	e := Entry{Definition: domain.Definition{Name: fmt.Sprintf("cron line %d", number)}}
 	switch {
@@ -100,9 +105,11 @@ func (o CrontabOptions) entry(line, zone string, environment map[string]string) 
 	case o.System != nil && *o.System:
 		kwargs["user"], rest = first, behind
 	case line[0] != '@' && timeField.MatchString(first):
-		e.refuse("cron_syntax: its command begins with %q, another field of a time: say --seconds if lines begin with the seconds", first)
+		e.refuse("cron_syntax: its command begins with %q, which looks like another field of a time: use --seconds "+
+			"if lines begin with the seconds", first)
 	case o.System == nil && behind != "" && o.IsUser != nil && o.IsUser(first):
-		e.refuse("system_unknown: %q, before the command, looks like a user: say --system if it is one, or --no-system", first)
+		e.refuse("system_unknown: %q, before the command, looks like a user: use --system if it is one, or --no-system",
+			first)
 	}
 	command, stdin := input(rest)
 	if stdin != "" {
@@ -114,7 +121,8 @@ func (o CrontabOptions) entry(line, zone string, environment map[string]string) 
 	name := crontabName(command)
 	e.numbered = true
 	e.Definition = domain.Definition{
-		Name: name, TaskName: o.Task, CronExpression: when, CronDialect: "vixie", CronSeconds: o.Seconds && line[0] != '@', Timezone: zone,
+		Name: name, TaskName: o.Task, CronExpression: when, CronDialect: "vixie", CronSeconds: o.Seconds &&
+			line[0] != '@', Timezone: zone,
 		Args: encode([]string{command}), Kwargs: encode(kwargs),
 	}
 	switch {
@@ -126,7 +134,7 @@ func (o CrontabOptions) entry(line, zone string, environment map[string]string) 
 	return e
 }
 
-// timeField is a word that is a field of a time, and no command.
+// timeField matches a word that is a field of a time rather than a command.
 var timeField = regexp.MustCompile(`^[*0-9][*0-9,/-]*$`)
 
 func encode(value any) json.RawMessage {
@@ -134,14 +142,14 @@ func encode(value any) json.RawMessage {
 	return raw
 }
 
-// crontabName is of the command alone. Lines of one command are told apart by a number (see names).
+// crontabName returns a name that depends on the command alone. Lines of one command get numbers (see name).
 func crontabName(command string) string {
 	hash := sha256.Sum256([]byte(command))
 	short := []rune(strings.Join(strings.Fields(command), " "))
 	return fmt.Sprintf("cron %s %x", string(short[:min(len(short), 80)]), hash[:4])
 }
 
-// cut takes so many words off the beginning of a line.
+// cut splits the given number of words off the beginning of a line.
 func cut(line string, words int) (taken, rest string) {
 	var list []string
 	rest = line
@@ -157,11 +165,11 @@ func cut(line string, words int) (taken, rest string) {
 	return strings.Join(list, " "), strings.TrimLeft(rest, " \t")
 }
 
-// input splits what cron gives to the command's standard input: all after the first %, in which further ones are ends of
-// lines. \% is a percent sign.
+// input splits off the standard input that cron passes to a command: everything after the first %. Further percent
+// signs are line breaks, and \% is a percent sign.
 func input(text string) (command, stdin string) {
 	var read strings.Builder
-	end := -1 // of the command
+	end := -1 // where the command ends
 	for i := 0; i < len(text); i++ {
 		switch {
 		case text[i] == '\\' && i+1 < len(text) && text[i+1] == '%':

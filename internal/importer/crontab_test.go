@@ -46,7 +46,11 @@ func TestCrontabLines(t *testing.T) {
 		options importer.CrontabOptions
 		want    string
 	}{
-		{"0 9 * * * www-data  tidy up", importer.CrontabOptions{System: &yes}, `0 9 * * * ["tidy up"] {"user":"www-data"} `},
+		{
+			"0 9 * * * www-data  tidy up",
+			importer.CrontabOptions{System: &yes},
+			`0 9 * * * ["tidy up"] {"user":"www-data"} `,
+		},
 		{"0 9 * * * www-data  tidy up", importer.CrontabOptions{System: &no}, `0 9 * * * ["www-data  tidy up"] {} `},
 		{"0 9 * * * www-data  tidy up", importer.CrontabOptions{}, `0 9 * * * ["www-data  tidy up"] {} system_unknown`},
 		{"0 9 * * * www-data", importer.CrontabOptions{}, `0 9 * * * ["www-data"] {} `},
@@ -58,7 +62,8 @@ func TestCrontabLines(t *testing.T) {
 		c.options.IsUser = isUser
 		e := crontab(t, c.line, c.options)[0]
 		reason, _, _ := strings.Cut(e.Refused, ":")
-		if got := fmt.Sprintf("%s %s %s %s", e.Definition.CronExpression, e.Definition.Args, e.Definition.Kwargs, reason); got != c.want {
+		if got := fmt.Sprintf("%s %s %s %s", e.Definition.CronExpression, e.Definition.Args, e.Definition.Kwargs,
+			reason); got != c.want {
 			t.Errorf("%q: got %s, want %s", c.line, got, c.want)
 		}
 	}

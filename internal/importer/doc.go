@@ -1,6 +1,9 @@
-// Package importer brings schedules in from where Celery teams keep them besides tables: RedBeat's keys in Redis, a static
-// beat_schedule, and crontab files. What they say becomes definitions ([Entry]); [Importer.Plan] holds those against the
-// schedules that there are, by name, and [Importer.Apply] writes what is new or changed. Importing again changes nothing
-// (the tests do it twice). A tag, import:redbeat and the like, marks what came from where: a plan tells what is gone
-// there, and a schedule of the same name that came from elsewhere is left alone (TestForeignNamesAreLeftAlone).
+// Package importer imports schedules from the places other than tables where Celery teams keep them: RedBeat's keys in
+// Redis, a static beat_schedule, and crontab files. Each becomes a list of definitions ([Entry]). [Importer.Plan]
+// compares the entries, by name, with the existing schedules, and [Importer.Apply] writes those that are new or
+// changed. Importing twice changes nothing the second time, which the tests do.
+//
+// Each imported schedule has a tag that names its source, such as import:redbeat. With the tag, a plan finds the
+// schedules whose entries are gone from the source, and leaves a schedule of the same name from another source alone
+// (TestForeignNamesAreLeftAlone).
 package importer

@@ -15,9 +15,10 @@ import (
 	"github.com/tactus-dev/tactus/internal/oldbeat"
 )
 
-// importedRuns reads what became of the schedules of a source, deleted ones too.
-const importedRuns = `
-select s.name, s.definition, r.last, case when s.enabled then (select watermark from tactus.leases where name = 'beat' and watermark > s.effective_from) end
+// importedRunsSQL reads the last runs of the schedules of a source, including deleted schedules.
+const importedRunsSQL = `
+select s.name, s.definition, r.last, case when s.enabled then (select watermark from tactus.leases where name = 'beat'
+    and watermark > s.effective_from) end
 from tactus.schedules s
 cross join lateral (
     select max(fired_at) as last from tactus.runs
@@ -28,14 +29,16 @@ where s.tags @> array[$1] order by s.name`
 type importedRun struct {
 	Name       string
 	Definition []byte
-	Last       *time.Time // here; nil when it never ran
-	Settled    *time.Time // by whichever beat leads; nil when none has settled anything of it
+	Last       *time.Time // its last run here; nil when it never ran
+	Settled    *time.Time // the watermark of the beat; nil when no beat has settled any of its due times
 }
 
-// HandBackRedBeat has the entries that came from RedBeat, and are still there, say when they ran last, so that RedBeat's beat sends
-// nothing again. It returns the names of those that do.
-func HandBackRedBeat(ctx context.Context, pool *pgxpool.Pool, source Source, client redis.UniversalClient, prefix string) (names []string, err error) {
-	rows, err := pool.Query(ctx, importedRuns, source.tag())
+// HandBackRedBeat writes the last run to each entry of RedBeat that was imported and still exists, so that RedBeat's
+// beat sends nothing again. It returns the names of the entries that it wrote to. prefix is RedBeat's prefix of keys.
+func HandBackRedBeat(ctx context.Context, pool *pgxpool.Pool, source Source, client redis.UniversalClient,
+	prefix string,
+) (names []string, err error) {
+	rows, err := pool.Query(ctx, importedRunsSQL, source.tag())
 	if err != nil {
 		return nil, fmt.Errorf("read what has run: %w", err)
 	}
@@ -55,8 +58,9 @@ func HandBackRedBeat(ctx context.Context, pool *pgxpool.Pool, source Source, cli
 	return names, nil
 }
 
-// handBack writes to an entry that is there. RedBeat's own last run stays when it is the later one, unless RedBeat would send at once
-// what was settled here without a run; and so does whatever else it notes.
+// handBack writes the last run to an entry, if the entry exists, and reports whether it wrote. RedBeat's own last run
+// stays when it is later, unless RedBeat would then send at once a due time that was settled here without a run. The
+// other members of RedBeat's notes stay as they are.
 func (r importedRun) handBack(ctx context.Context, client redis.UniversalClient, key string) (said bool, err error) {
 	var d domain.Definition
 	if err := json.Unmarshal(r.Definition, &d); err != nil {
@@ -79,7 +83,7 @@ func (r importedRun) handBack(ctx context.Context, client redis.UniversalClient,
 	}
 	noted := map[string]json.RawMessage{}
 	if err := json.Unmarshal([]byte(meta), &noted); meta != "" && err != nil {
-		return false, errors.New("its meta is not JSON: mend it, or delete the field")
+		return false, errors.New("its meta is not JSON: correct it, or delete the field")
 	}
 	noted["last_run_at"] = redBeatTimeText(*last)
 	text, err := json.Marshal(noted)
@@ -89,11 +93,12 @@ func (r importedRun) handBack(ctx context.Context, client redis.UniversalClient,
 	return true, client.HSet(ctx, key, "meta", text).Err()
 }
 
-// redBeatTimeText is a time as RedBeat keeps it.
+// redBeatTimeText returns a time in RedBeat's JSON.
 func redBeatTimeText(at time.Time) json.RawMessage {
 	at = at.UTC()
 	return encode(map[string]any{
-		"__type__": "datetime", "year": at.Year(), "month": int(at.Month()), "day": at.Day(), "hour": at.Hour(), "minute": at.Minute(),
+		"__type__": "datetime", "year": at.Year(), "month": int(at.Month()), "day": at.Day(), "hour": at.Hour(),
+		"minute": at.Minute(),
 		"second": at.Second(), "microsecond": at.Nanosecond() / 1000, "timezone": "UTC",
 	})
 }

@@ -13,21 +13,21 @@ import (
 // expected is what Celery's own beat would do with an entry.
 type expected struct {
 	next     stretch
-	changes  []stretch // about each change of the zone's clocks within a year
-	relative bool      // the entry is an interval that keeps to the clock of the application's zone
-	timezone string    // of its schedule; empty when that has no name
+	changes  []stretch // around each change of the zone's clocks within a year
+	relative bool      // whether the entry is an interval that stays on round times of the application's zone
+	timezone string    // of its schedule; empty when the zone has no name
 	sent     sent
 }
 
-// stretch is some time, and when Celery's beat would send an entry in it.
+// stretch is a range of time, and when Celery's beat would send an entry within it.
 type stretch struct {
 	From  time.Time   `json:"from"`
 	Until time.Time   `json:"until"`
 	Due   []time.Time `json:"due"`
 }
 
-// differences compares the instants with those at which tactus fires the schedule, and tells the first difference. Of an
-// interval only the steps count: where it began is known to the file of the old beat alone.
+// differences compares when Celery's beat and tactus fire a schedule, and reports the first difference. For an interval
+// that is not relative it compares only the steps, because only the old beat's file knows where the interval began.
 func (c expected) differences(s domain.Schedule, differ func(kind, message string)) error {
 	recurrence, err := s.Recurrence()
 	if err != nil {
@@ -58,7 +58,7 @@ func (c expected) differences(s domain.Schedule, differ func(kind, message strin
 	return nil
 }
 
-// part returns the instants at which two lists part; zero where one of them has ended.
+// part returns the first pair of instants at which two lists differ. An instant is zero when its list has ended.
 func part(theirs, ours []time.Time) (their, our time.Time, parted bool) {
 	for i := range max(len(theirs), len(ours)) {
 		if i < len(theirs) && i < len(ours) && theirs[i].Equal(ours[i]) {
@@ -75,12 +75,13 @@ func part(theirs, ours []time.Time) (their, our time.Time, parted bool) {
 	return their, our, false
 }
 
-// both says when each beat sends an entry, each instant by the clock of its beat's zone.
+// both describes when each beat sends an entry, each instant by the clock of its beat's zone.
 func (c expected) both(theirs, ours time.Time, timezone string) string {
-	return fmt.Sprintf("Celery's beat sends it at %s, tactus at %s", oldbeat.At(theirs, cmp.Or(c.timezone, timezone)), oldbeat.At(ours, timezone))
+	return fmt.Sprintf("Celery's beat sends it at %s, tactus at %s", oldbeat.At(theirs, cmp.Or(c.timezone, timezone)),
+		oldbeat.At(ours, timezone))
 }
 
-// steps compares the time between two instants with an interval.
+// steps compares the time between two neighbouring instants with an interval, which is in seconds.
 func (c expected) steps(in []stretch, every float64, differ func(kind, message string)) {
 	want := time.Duration(every * float64(time.Second))
 	for _, about := range in {
@@ -90,21 +91,24 @@ func (c expected) steps(in []stretch, every float64, differ func(kind, message s
 				continue
 			}
 			kind, why := "instants", ""
-			if location, err := zone.Load(zone.Link(c.timezone)); err == nil && offset(about.Due[i-1], location) != offset(about.Due[i], location) {
+			if location, err := zone.Load(zone.Link(c.timezone)); err == nil &&
+				offset(about.Due[i-1], location) != offset(about.Due[i], location) {
 				kind, why = "dst", ": the clocks of "+c.timezone+" change then, which Celery's intervals follow"
 			}
-			differ(kind, fmt.Sprintf("Celery's beat sends it %s after %s, tactus every %s%s", step, oldbeat.At(about.Due[i-1], c.timezone), want, why))
+			differ(kind, fmt.Sprintf("Celery's beat sends it %s after %s, tactus every %s%s", step,
+				oldbeat.At(about.Due[i-1], c.timezone), want, why))
 			return
 		}
 	}
 }
 
-// offset is that of a zone at an instant, in seconds east of UTC.
+// offset returns a zone's offset at an instant, in seconds east of UTC.
 func offset(at time.Time, location *time.Location) int {
 	_, seconds := at.In(location).Zone()
 	return seconds
 }
 
+// dueTimes returns the next n due times after an instant.
 func dueTimes(p domain.Policy, r domain.Recurrence, after time.Time, n int) (due []time.Time) {
 	for len(due) < n {
 		at, ok := p.Next(r, after)
@@ -116,6 +120,7 @@ func dueTimes(p domain.Policy, r domain.Recurrence, after time.Time, n int) (due
 	return due
 }
 
+// dueUntil returns the due times in (after, until].
 func dueUntil(p domain.Policy, r domain.Recurrence, after, until time.Time) (due []time.Time) {
 	for {
 		at, ok := p.Next(r, after)
@@ -126,8 +131,8 @@ func dueUntil(p domain.Policy, r domain.Recurrence, after, until time.Time) (due
 	}
 }
 
-// reason tells why instants differ: by a constant, because of the zone; only about changes of the zone's clocks; or in another
-// way.
+// reason explains why instants differ: all by the same time, which means another zone; only around changes of the
+// zone's clocks; or in another way.
 func (c expected) reason(ours []time.Time, timezone string) (kind, why string) {
 	if due := c.next.Due; len(ours) == len(due) {
 		shift := ours[0].Sub(due[0])
@@ -136,13 +141,13 @@ func (c expected) reason(ours []time.Time, timezone string) (kind, why string) {
 			constant = constant && ours[i].Sub(due[i]) == shift
 		}
 		if constant {
-			return "zone", fmt.Sprintf("it is in another time zone than %s: say which by --celery-timezone", timezone)
+			return "zone", fmt.Sprintf("its time zone is not %s: name its zone by --celery-timezone", timezone)
 		}
 	}
 	return besidesZone(apart(ours, c.next.Due), timezone)
 }
 
-// besidesZone tells why there are instants that only one beat has, though both go by the same zone.
+// besidesZone explains why only one beat has some instants although both use the same zone.
 func besidesZone(only []time.Time, timezone string) (kind, why string) {
 	location, err := zone.Load(timezone)
 	if err == nil && aboutChanges(only, location) {
@@ -151,7 +156,7 @@ func besidesZone(only []time.Time, timezone string) (kind, why string) {
 	return "instants", "their schedules are not the same"
 }
 
-// apart are the instants that only one of two lists has, as far as both go.
+// apart returns the instants that only one of two lists has, up to the end of the shorter list.
 func apart(a, b []time.Time) (only []time.Time) {
 	if len(a) == 0 || len(b) == 0 {
 		return append(a, b...)

@@ -20,12 +20,16 @@ func TestMain(m *testing.M) { testenv.Main(m) }
 var now = time.Date(2027, 3, 2, 12, 0, 0, 0, time.UTC)
 
 // bring plans and applies, and gives the plan in words.
-func bring(t *testing.T, pool *pgxpool.Pool, kind string, entries []importer.Entry, timezone string, accept ...string) (told []string) {
+func bring(t *testing.T, pool *pgxpool.Pool, kind string, entries []importer.Entry, timezone string,
+	accept ...string,
+) (told []string) {
 	t.Helper()
 	return bringFrom(t, pool, importer.Source{Kind: kind, Label: "here"}, entries, timezone, accept...)
 }
 
-func bringFrom(t *testing.T, pool *pgxpool.Pool, source importer.Source, entries []importer.Entry, timezone string, accept ...string) (told []string) {
+func bringFrom(t *testing.T, pool *pgxpool.Pool, source importer.Source, entries []importer.Entry, timezone string,
+	accept ...string,
+) (told []string) {
 	t.Helper()
 	i := importer.New(pool, source, timezone, accept...)
 	rows, err := i.Plan(t.Context(), entries, now)
@@ -41,7 +45,10 @@ func bringFrom(t *testing.T, pool *pgxpool.Pool, source importer.Source, entries
 			codes = append(codes, d.Code)
 		}
 		reason, _, _ := strings.Cut(r.Reason, ":")
-		words := []string{r.Name, r.Change, r.Trigger, reason, strings.Join(codes, " "), strings.Join(r.Changes, "; "), strings.Join(r.Notes, "; ")}
+		words := []string{
+			r.Name, r.Change, r.Trigger, reason, strings.Join(codes, " "), strings.Join(r.Changes, "; "),
+			strings.Join(r.Notes, "; "),
+		}
 		told = append(told, strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), " | "))
 	}
 	return told
@@ -67,17 +74,23 @@ func named(t *testing.T, pool *pgxpool.Pool, name string) domain.Schedule {
 func TestOneBadEntryIsRefusedAlone(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
-	entries := crontab(t, "0 9 * * * a\x00b\n0 9 * * * caf\xe9\n0 9 * * * good\n", importer.CrontabOptions{Task: "t", Timezone: "UTC"})
+	entries := crontab(t, "0 9 * * * a\x00b\n0 9 * * * caf\xe9\n0 9 * * * good\n",
+		importer.CrontabOptions{Task: "t", Timezone: "UTC"})
 	equal(t, bring(t, pool, importer.Crontab, entries, "UTC"),
-		"cron line 1 | refused | - | nul_unsupported", "cron line 2 | refused | - | utf8_invalid", "cron good 770e6076 | new | 0 9 * * * UTC")
+		"cron line 1 | refused | - | nul_unsupported", "cron line 2 | refused | - | utf8_invalid",
+		"cron good 770e6076 | new | 0 9 * * * UTC")
 
 	client := testenv.Redis(t)
 	entry := func(key, definition string) {
 		client.HSet(t.Context(), key, "definition", definition)
 		client.ZAdd(t.Context(), "redbeat::schedule", redis.Z{Member: key})
 	}
-	for key, name := range map[string]string{"redbeat:a": `no\u0000text`, "redbeat:no\x00definition": "", "redbeat:caf\xe9": "", "redbeat:d": "good"} {
-		definition := `{"name":"` + name + `","task":"app.a","args":[],"kwargs":{},"options":{"queue":"q"},"schedule":60,"enabled":true}`
+	for key, name := range map[string]string{
+		"redbeat:a": `no\u0000text`, "redbeat:no\x00definition": "",
+		"redbeat:caf\xe9": "", "redbeat:d": "good",
+	} {
+		definition := `{"name":"` + name +
+			`","task":"app.a","args":[],"kwargs":{},"options":{"queue":"q"},"schedule":60,"enabled":true}`
 		if name == "" {
 			definition = "{"
 		}
@@ -86,11 +99,14 @@ func TestOneBadEntryIsRefusedAlone(t *testing.T) {
 	entry("redbeat:e", `{"name":"task","task":"app\u0000a","args":[],"kwargs":{},"options":{"queue":"q"},"schedule":60,"enabled":true}`)
 	client.Set(t.Context(), "redbeat:f", "no hash", 0)
 	client.ZAdd(t.Context(), "redbeat::schedule", redis.Z{Member: "redbeat:f"})
-	entries, err := importer.ReadRedBeat(t.Context(), client, importer.RedBeatOptions{Prefix: importer.DefaultRedBeatPrefix, Timezone: "UTC"})
+	entries, err := importer.ReadRedBeat(t.Context(), client,
+		importer.RedBeatOptions{Prefix: importer.DefaultRedBeatPrefix, Timezone: "UTC"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	equal(t, bring(t, pool, importer.RedBeat, entries, "UTC"),
-		"no\x00text | refused | every 60 s | utf8_invalid at /name", "caf\xe9 | refused | - | json_invalid at /definition", "good | new | every 60 s",
-		"task | refused | every 60 s | text_invalid at /task_name", "f | refused | - | orphaned", "no\x00definition | refused | - | json_invalid at /definition")
+		"no\x00text | refused | every 60 s | utf8_invalid at /name",
+		"caf\xe9 | refused | - | json_invalid at /definition", "good | new | every 60 s",
+		"task | refused | every 60 s | text_invalid at /task_name", "f | refused | - | orphaned",
+		"no\x00definition | refused | - | json_invalid at /definition")
 }

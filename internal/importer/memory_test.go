@@ -29,7 +29,10 @@ func TestHostileCrontab(t *testing.T) {
 	for n := range 20_000 {
 		fmt.Fprintf(assignments, "V%d=%s\n", n, strings.Repeat("v", 20))
 	}
-	for name, text := range map[string]string{"lines times assignments": assignments.String() + lines, "lines": strings.Repeat(lines, 50)} {
+	for name, text := range map[string]string{
+		"lines times assignments": assignments.String() + lines,
+		"lines":                   strings.Repeat(lines, 50),
+	} {
 		var err error
 		most := testenv.Heap(t, func() {
 			_, err = importer.ParseCrontab(t.Context(), text, importer.CrontabOptions{Task: "t", Timezone: "UTC"})
@@ -46,13 +49,15 @@ func TestHostileCrontab(t *testing.T) {
 // TestLongCrontabLines reads what took time with the square of its length, and stops between lines when it is told to.
 func TestLongCrontabLines(t *testing.T) {
 	options := importer.CrontabOptions{Task: "t", Timezone: "UTC"}
-	text := "0 9 * * * good\n" + "0 9 * * * " + strings.Repeat("x", 60<<20) + "\n" + strings.Repeat("0 9 * * * x"+strings.Repeat(`%\%`, 20_000)+"\n", 20) + "0 9 * * * last\n"
+	text := "0 9 * * * good\n" + "0 9 * * * " + strings.Repeat("x", 60<<20) + "\n" +
+		strings.Repeat("0 9 * * * x"+strings.Repeat(`%\%`, 20_000)+"\n", 20) + "0 9 * * * last\n"
 	begun := time.Now()
 	entries := crontab(t, text, options)
 	if took := time.Since(begun); took > 10*time.Second {
 		t.Errorf("it took %v", took)
 	}
-	if len(entries) != 23 || entries[0].Refused != "" || entries[22].Refused != "" || entries[2].Refused != "" || !strings.HasPrefix(entries[1].Refused, "line_too_long: line 2 ") {
+	if len(entries) != 23 || entries[0].Refused != "" || entries[22].Refused != "" || entries[2].Refused != "" ||
+		!strings.HasPrefix(entries[1].Refused, "line_too_long: line 2 ") {
 		t.Errorf("%d entries, the second refused for %q", len(entries), entries[1].Refused)
 	}
 	stopped, stop := context.WithCancel(t.Context())
@@ -73,7 +78,8 @@ func TestHostileRedBeat(t *testing.T) {
 		t.Helper()
 		var err error
 		most := testenv.Heap(t, func() {
-			_, err = importer.ReadRedBeat(t.Context(), client, importer.RedBeatOptions{Prefix: importer.DefaultRedBeatPrefix})
+			_, err = importer.ReadRedBeat(t.Context(), client,
+				importer.RedBeatOptions{Prefix: importer.DefaultRedBeatPrefix})
 		})
 		if err == nil || !strings.Contains(err.Error(), "64") || most > 200<<20 {
 			t.Errorf("%s: %d MiB, %v", name, most>>20, err)

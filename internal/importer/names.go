@@ -15,8 +15,8 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// name gives each entry the name under which it is kept here. That is its own, with the source's label where the schedule of
-// another source has it already. Lines of one command have numbers besides ([number]).
+// name sets the name of each entry's schedule. It is the entry's own name, with the source's label behind it if a
+// schedule from another source has that name already. Lines of one command have numbers in addition ([number]).
 func (i *Importer) name(ctx context.Context, entries []Entry, made []kept) error {
 	known := map[string]bool{}
 	for _, s := range made {
@@ -26,7 +26,7 @@ func (i *Importer) name(ctx context.Context, entries []Entry, made []kept) error
 	for n := range entries {
 		e := &entries[n]
 		if name := e.Definition.Name; strings.Contains(name, "\x00") || !utf8.ValidString(name) {
-			e.refuse("utf8_invalid at /name: a name is UTF-8 text without NUL, which this is not: rename the entry there")
+			e.refuse("utf8_invalid at /name: the name is not UTF-8 text without NUL: rename the entry at its source")
 			continue // no schedule can have this name, and PostgreSQL cannot be asked for it
 		}
 		base, err := i.base(ctx, e.Definition.Name, known)
@@ -46,10 +46,11 @@ func (i *Importer) name(ctx context.Context, entries []Entry, made []kept) error
 	return nil
 }
 
-// renamed is said of an entry that has another name here than there.
+// renamed is the note on an entry whose schedule has another name than the entry.
 const renamed = "its name here has its source behind it, because a schedule from another source has the name"
 
-// base is the name of an entry without a number. known are those of the schedules that came from the source before.
+// base returns the name of an entry's schedule without a number. known holds the names, without numbers, of the
+// schedules that the source has already.
 func (i *Importer) base(ctx context.Context, name string, known map[string]bool) (string, error) {
 	labelled := fmt.Sprintf("%s [%s]", name, i.source.Label)
 	switch {
@@ -72,9 +73,10 @@ func (i *Importer) base(ctx context.Context, name string, known map[string]bool)
 
 func isSource(tag string) bool { return strings.HasPrefix(tag, "import:") }
 
-// unnumbered leaves out the number with which a name ends.
+// unnumbered returns a name without the number at its end.
 func unnumbered(name string) string {
-	if before, last, ok := cutLast(name, " ("); ok && strings.HasSuffix(last, ")") && strings.Trim(last[:len(last)-1], "0123456789") == "" {
+	if before, last, ok := cutLast(name, " ("); ok && strings.HasSuffix(last, ")") &&
+		strings.Trim(last[:len(last)-1], "0123456789") == "" {
 		return before
 	}
 	return name
@@ -87,9 +89,9 @@ func cutLast(text, separator string) (before, after string, found bool) {
 	return text, "", false
 }
 
-// number gives lines of one command their names. A line is the schedule that has its time and its input; then the only one with
-// its time, or the only one with its input. Lines that are left are taken for edited ones when as many schedules are
-// left, and for new ones otherwise: a line that was taken out is not to live on in another one.
+// number names the lines of one command. A line keeps the schedule that has the same time and the same input; then the
+// only one with the same time, or the only one with the same input. The rest of the lines count as edited if as many
+// schedules are left over, and otherwise as new: a line that was deleted must not live on as another one.
 func number(base string, group []*Entry, made []kept) {
 	n := numbering{lines: group}
 	for _, k := range made {
@@ -97,7 +99,8 @@ func number(base string, group []*Entry, made []kept) {
 			n.free = append(n.free, k)
 		}
 	}
-	slices.SortStableFunc(n.free, func(a, b kept) int { return cmp.Or(len(a.Name)-len(b.Name), strings.Compare(a.Name, b.Name)) })
+	slices.SortStableFunc(n.free,
+		func(a, b kept) int { return cmp.Or(len(a.Name)-len(b.Name), strings.Compare(a.Name, b.Name)) })
 	taken := map[string]bool{}
 	for _, k := range n.free {
 		taken[k.Name] = true
@@ -108,7 +111,8 @@ func number(base string, group []*Entry, made []kept) {
 	n.match(func(string, string) string { return "" }, len(n.lines) == len(n.free))
 	if len(n.free) > 0 {
 		for _, e := range n.lines {
-			e.Notes = append(e.Notes, "it is taken for a new line, because which of its command's lines it was cannot be told")
+			e.Notes = append(e.Notes, "it counts as a new line, because it cannot be matched to one of the earlier "+
+				"lines of its command")
 		}
 	}
 	for number, next := 1, base; len(n.lines) > 0; number, next = number+1, fmt.Sprintf("%s (%d)", base, number+1) {
@@ -118,14 +122,14 @@ func number(base string, group []*Entry, made []kept) {
 	}
 }
 
-// numbering is what is left of the lines of one command, and of the schedules that they had.
+// numbering holds the lines of one command that have no name yet, and the schedules that have no line yet.
 type numbering struct {
 	lines []*Entry
 	free  []kept
 }
 
-// match gives lines the names of the schedules that are alike by some key. Where more than one line or schedule has the same key
-// they are left alone, or taken in their order.
+// match names lines after the schedules that have the same key. If several lines or schedules share a key, match pairs
+// them in their order, or with inOrder false leaves them unnamed.
 func (n *numbering) match(key func(time, input string) string, inOrder bool) {
 	lines, free := map[string][]*Entry{}, map[string][]kept{}
 	for _, e := range n.lines {
@@ -150,13 +154,13 @@ func (n *numbering) match(key func(time, input string) string, inOrder bool) {
 	n.free = slices.DeleteFunc(n.free, func(k kept) bool { return gone[k.Name] })
 }
 
-// inputOf is the same text for lines that give a command the same input, environment and user.
+// inputOf returns a text that is equal for lines with the same input, environment and user.
 func inputOf(d domain.Definition) string {
 	hash := sha256.Sum256([]byte(compact(string(d.Kwargs))))
 	return string(hash[:])
 }
 
-// times is the same text for definitions that are due at the same times.
+// times returns a text that is equal for definitions with the same due times.
 func times(d domain.Definition) string {
 	expression, err := cron.Parse(d.CronExpression, cron.Options{Dialect: cron.Vixie, Seconds: d.CronSeconds})
 	if err != nil {

@@ -8,9 +8,9 @@ import (
 	"github.com/tactus-dev/tactus/internal/oldbeat"
 )
 
-// overlaps tells of a pattern in which ways the names that it shares with other patterns go elsewhere than in Celery, which
-// takes the first pattern that task_routes lists. tactus takes the longest. The tasks that the application has are not
-// concerned: each has a route of its own.
+// overlaps returns how tactus routes the names that a pattern shares with other patterns differently from Celery.
+// Celery uses the first matching pattern of task_routes, and tactus the longest. The application's own tasks are not
+// affected, because each has a route of its own.
 func (a Application) overlaps(pattern string) (differences []oldbeat.Difference) {
 	for _, first := range a.order[:max(0, slices.Index(a.order, pattern))] {
 		name, both := common(first, pattern)
@@ -26,7 +26,7 @@ func (a Application) overlaps(pattern string) (differences []oldbeat.Difference)
 	return differences
 }
 
-// where says in a few words where a message goes.
+// where describes where a message goes.
 func (s sent) where() string {
 	if s.Exchange != "" {
 		return "exchange " + s.Exchange
@@ -34,13 +34,13 @@ func (s sent) where() string {
 	return "queue " + text(s.Queue)
 }
 
-// preferred reports whether tactus takes a pattern rather than another one, as tactus.route_of does.
+// preferred reports whether tactus prefers a pattern to another, as tactus.route_of does.
 func preferred(pattern, other string) bool {
 	n, m := utf8.RuneCountInString(pattern), utf8.RuneCountInString(other)
 	return n > m || n == m && pattern < other
 }
 
-// firstOf is the pattern by which Celery sends a task; false when none matches its name.
+// firstOf returns the pattern by which Celery routes a task. found is false when no pattern matches its name.
 func (a Application) firstOf(name string) (pattern string, found bool) {
 	for _, pattern := range a.order {
 		if _, matches := common(pattern, name); matches {
@@ -50,25 +50,27 @@ func (a Application) firstOf(name string) (pattern string, found bool) {
 	return "", false
 }
 
-// common finds a name that both patterns match. * is any text, and ? any character.
+// common returns a name that both patterns match: * stands for any text, and ? for any character.
 func common(a, b string) (name string, found bool) {
 	m := matcher{[]rune(a), []rune(b), map[[2]int]bool{}}
 	if name, found = m.from(0, 0); !found {
 		return "", false
 	}
-	longer := name + "x" // a star that stands for nothing makes no good example
+	longer := name + "x" // an example in which a star stands for no text is a bad one
 	if m.matched(longer) {
 		return longer, true
 	}
 	return name, true
 }
 
-// matcher looks for a common name from both patterns' beginnings. dead are the places in both from which none was found.
+// matcher searches for a name that both patterns match. dead holds the pairs of places from which no such name was
+// found.
 type matcher struct {
 	a, b []rune
 	dead map[[2]int]bool
 }
 
+// from searches for a name that the rests of the patterns match, from places i and j.
 func (m matcher) from(i, j int) (name string, found bool) {
 	if i == len(m.a) && j == len(m.b) {
 		return "", true
@@ -76,7 +78,7 @@ func (m matcher) from(i, j int) (name string, found bool) {
 	if m.dead[[2]int{i, j}] {
 		return "", false
 	}
-	m.dead[[2]int{i, j}] = true // unless it is found now, and then nobody comes back
+	m.dead[[2]int{i, j}] = true // if a name is found from here, the search ends and does not look here again
 	inA, inB := i < len(m.a), j < len(m.b)
 	starA, starB := inA && m.a[i] == '*', inB && m.b[j] == '*'
 	if starA {
@@ -104,7 +106,7 @@ func (m matcher) from(i, j int) (name string, found bool) {
 	return "", false
 }
 
-// then is a name that goes on with a character of one of the patterns.
+// then searches on from places i and j for a name after the character c, which may be "?".
 func (m matcher) then(c rune, i, j int) (name string, found bool) {
 	if name, found = m.from(i, j); !found {
 		return "", false

@@ -28,7 +28,8 @@ def known():
     pass
 `
 
-// TestOverlappingPatterns has patterns that match the same names. Celery goes by the first of them, tactus by the longest.
+// TestOverlappingPatterns has patterns that match the same names. Celery goes by the first of them, tactus by the
+// longest.
 func TestOverlappingPatterns(t *testing.T) {
 	t.Parallel()
 	application, err := importer.ParseApplication(runScript(t, overlappingApp))
@@ -37,8 +38,9 @@ func TestOverlappingPatterns(t *testing.T) {
 	}
 	const (
 		refused = "it would not run as it did: "
-		mend    = ": mend it there, or accept that by --accept queue"
-		partly  = "Celery sends billing.long.r by billing.*.r, which is listed first (queue reports), and tactus by the longer billing.long.* (queue billing)"
+		mend    = ": change it at its source, or accept the difference by --accept queue"
+		partly  = "Celery sends billing.long.r by billing.*.r, which is listed first (queue reports), and tactus by " +
+			"the longer billing.long.* (queue billing)"
 	)
 	pool := testenv.Database(t)
 	plan := func(accept ...string) (told []string) {
@@ -70,7 +72,8 @@ func TestOverlappingPatterns(t *testing.T) {
 	equal(t, plan(), want...)
 	// Of names that the application does not have, those that are refused go by the pattern that Celery takes.
 	routes, err := outbox.RoutesOf(t.Context(), pool, []string{"billing.long.r", "feeds.slow.new", "billing.long.new"})
-	if err != nil || routes["billing.long.r"].Queue != "reports" || routes["feeds.slow.new"].Queue != "feeds" || routes["billing.long.new"].Queue != "celery" {
+	if err != nil || routes["billing.long.r"].Queue != "reports" || routes["feeds.slow.new"].Queue != "feeds" ||
+		routes["billing.long.new"].Queue != "celery" {
 		t.Errorf("%+v, %v", routes, err)
 	}
 	accepted := plan("queue")

@@ -24,15 +24,15 @@ type Row struct {
 	Name    string   `json:"name"`
 	Change  string   `json:"change" enum:"new,changed,same,refused,gone"`
 	Reason  string   `json:"reason,omitempty" doc:"Why it is refused."`
-	Changes []string `json:"changes,omitempty" doc:"What is other than it was."`
-	Notes   []string `json:"notes,omitempty" doc:"What is left behind."`
+	Changes []string `json:"changes,omitempty" doc:"The members that change."`
+	Notes   []string `json:"notes,omitempty" doc:"Remarks about what was not imported, or imported differently."`
 	Trigger string   `json:"trigger"`
 	oldbeat.Comparison
 	id         domain.ID
 	definition domain.Definition
 }
 
-// Importer writes what comes from one source into a database that it is lent.
+// Importer writes the entries of one source to a database.
 type Importer struct {
 	pool     *pgxpool.Pool
 	source   Source
@@ -40,8 +40,8 @@ type Importer struct {
 	accept   map[string]bool
 }
 
-// New returns an importer. timezone is that of entries that name none; accept are the kinds of differences with which an entry
-// is brought in all the same ([AcceptAll]: all).
+// New returns an importer on a pool that the caller closes. timezone is the zone of entries that name none. accept
+// lists the kinds of differences despite which an entry is imported ([AcceptAll]: all).
 func New(pool *pgxpool.Pool, source Source, timezone string, accept ...string) *Importer {
 	i := &Importer{pool, source, timezone, map[string]bool{}}
 	for _, kind := range accept {
@@ -53,14 +53,15 @@ func New(pool *pgxpool.Pool, source Source, timezone string, accept ...string) *
 // AcceptAll stands for every kind of difference.
 const AcceptAll = "all"
 
-// Kinds are the kinds of differences between what the old beat does with an entry and what tactus will do.
+// Kinds lists the kinds of differences between what the old beat does with an entry and what tactus will do.
 var Kinds = []string{
-	AcceptAll, "args", "callbacks", "celery_refuses", "dst", "eta", "exchange", "expired", "expires", "headers", "hooks", "ignore_result", "instants",
+	AcceptAll, "args", "callbacks", "celery_refuses", "dst", "eta", "exchange", "expired", "expires", "headers",
+	"hooks", "ignore_result", "instants",
 	"limits", "options", "overdue", "past", "priority", "queue", "scheduler", "serializer", "shadow", "zone",
 }
 
-// Plan holds entries against the schedules that there are, by name. What bears the source's tag and is not among the
-// entries is gone there.
+// Plan compares entries with the existing schedules, by name. A schedule with the source's tag that is not among the
+// entries is gone from the source.
 func (i *Importer) Plan(ctx context.Context, entries []Entry, now time.Time) (rows []Row, err error) {
 	made, err := i.made(ctx)
 	if err != nil {
@@ -92,6 +93,7 @@ func (i *Importer) Plan(ctx context.Context, entries []Entry, now time.Time) (ro
 
 func (r *Row) refuse(reason string) { r.Change, r.Reason = "refused", reason }
 
+// plan compares one entry with the schedule of its name.
 func (i *Importer) plan(ctx context.Context, e Entry, now time.Time) (Row, error) {
 	d := e.Definition
 	d.Tags = append(slices.Clone(d.Tags), i.source.tag())
@@ -104,12 +106,13 @@ func (i *Importer) plan(ctx context.Context, e Entry, now time.Time) (Row, error
 	before, err := outbox.GetByName(ctx, i.pool, d.Name)
 	switch {
 	case err == nil && (before.ManagedBy != "" || !slices.Contains(before.Tags, i.source.tag())):
-		row.refuse("name_taken at /name: a schedule of this name is there that did not come from here: rename one of them")
+		row.refuse("name_taken at /name: a schedule of this name is there that did not come from here: rename one " +
+			"of them")
 		return row, nil
 	case err == nil:
 		in.ID, in.Previous = before.ID, &before.Definition
 		if before.IntervalSeconds == d.IntervalSeconds && !e.LastRun.IsZero() {
-			d.IntervalAnchor = "" // it goes on in its phase
+			d.IntervalAnchor = "" // keeps the phase that the schedule has
 		}
 	case !errors.Is(err, domain.ErrNotFound):
 		return row, err
@@ -125,14 +128,15 @@ func (i *Importer) plan(ctx context.Context, e Entry, now time.Time) (Row, error
 	return row, nil
 }
 
-// judge refuses what would run in another way than it did, unless somebody has accepted that. What is here already stays.
+// judge refuses a row that would run differently, unless the difference is accepted. A schedule that is imported
+// already stays.
 func (i *Importer) judge(r *Row) {
 	if why := i.refusal(r.Differences); why != "" && r.Change != "same" {
 		r.refuse(why)
 	}
 }
 
-// refusal says which differences nobody has accepted; empty when there are none.
+// refusal describes the differences that are not accepted. It returns an empty text when there are none.
 func (i *Importer) refusal(differences []oldbeat.Difference) string {
 	var kinds, reasons []string
 	for _, d := range differences {
@@ -149,10 +153,11 @@ func (i *Importer) refusal(differences []oldbeat.Difference) string {
 	if len(kinds) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("it would not run as it did: %s: mend it there, or accept that by --accept %s", strings.Join(reasons, "; "), strings.Join(kinds, ","))
+	return fmt.Sprintf("it would not run as it did: %s: change it at its source, or accept the difference by "+
+		"--accept %s", strings.Join(reasons, "; "), strings.Join(kinds, ","))
 }
 
-// compare tells what is other than it was, here and by the beat that it comes from.
+// compare fills in the changes from the existing schedule, and the differences from the old beat.
 func (r *Row) compare(before domain.Schedule, e Entry, now time.Time) (err error) {
 	r.Change, r.Trigger = "new", oldbeat.Words(r.definition)
 	after := domain.Schedule{Definition: r.definition}
@@ -182,8 +187,8 @@ func (r *Row) compare(before domain.Schedule, e Entry, now time.Time) (err error
 	return r.expect(*e.expected, after)
 }
 
-// expect compares with what Celery itself says that it would do. That replaces what is known in general of changes of clocks, which
-// versions of Celery meet in different ways.
+// expect adds the differences from what Celery itself says that it would do. They replace the general knowledge about
+// changes of clocks, which versions of Celery handle differently.
 func (r *Row) expect(by expected, after domain.Schedule) error {
 	r.NextCelery = nil
 	r.Differences = slices.DeleteFunc(r.Differences, func(d oldbeat.Difference) bool { return d.Code == "dst" })
@@ -200,7 +205,7 @@ func (r *Row) expect(by expected, after domain.Schedule) error {
 	return by.differences(after, differ)
 }
 
-// difference tells the members in which two definitions differ.
+// difference describes the members in which two definitions differ.
 func difference(before, after domain.Definition) (changes []string) {
 	was, is := members(before), members(after)
 	all := maps.Clone(was)
@@ -214,7 +219,7 @@ func difference(before, after domain.Definition) (changes []string) {
 }
 
 func members(d domain.Definition) (m map[string]json.RawMessage) {
-	raw, _ := json.Marshal(d) // normalized: it encodes, and what it encodes to decodes
+	raw, _ := json.Marshal(d) // a normalized definition always encodes and decodes
 	_ = json.Unmarshal(raw, &m)
 	return m
 }
@@ -226,9 +231,10 @@ func shown(raw json.RawMessage) string {
 	return shorten(string(raw))
 }
 
+// longestShown is the most bytes of a member that are shown.
 const longestShown = 1000
 
-// shorten cuts a document that is too long to be shown.
+// shorten cuts a document that is too long to show.
 func shorten(text string) string {
 	if len(text) <= longestShown {
 		return text
@@ -236,16 +242,19 @@ func shorten(text string) string {
 	return strings.ToValidUTF8(text[:longestShown], "") + "..."
 }
 
-// kept is a schedule that came from the source before, without its arguments.
+// kept is a schedule that the source has already, without its arguments.
 type kept struct {
 	domain.Schedule
-	time, input string // what tells lines of one command apart
+	time, input string // which distinguish the lines of one command
 }
 
-// made are the schedules that came from the source before.
+// made returns the schedules that the source has already.
 func (i *Importer) made(ctx context.Context) (schedules []kept, err error) {
 	for page := 1000; ; {
-		entries, _, err := catalog.New(i.pool).List(ctx, catalog.Filter{Tags: []string{i.source.tag()}, Limit: page, Offset: len(schedules)})
+		entries, _, err := catalog.New(i.pool).List(ctx, catalog.Filter{
+			Tags: []string{i.source.tag()}, Limit: page,
+			Offset: len(schedules),
+		})
 		if fault, ok := errors.AsType[*domain.Error](err); ok && fault.Code == "page_too_large" && page > 1 {
 			page /= 2
 			continue
@@ -264,7 +273,8 @@ func (i *Importer) made(ctx context.Context) (schedules []kept, err error) {
 	}
 }
 
-// Apply writes what is new or changed, and with prune deletes what is gone. It may be repeated after an error.
+// Apply writes the schedules that are new or changed, and with prune deletes those that are gone. It may be repeated
+// after an error.
 func (i *Importer) Apply(ctx context.Context, rows []Row, prune bool) error {
 	store := outbox.NewStore(i.pool, i.timezone)
 	for _, r := range rows {

@@ -13,9 +13,9 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// oddApp has in one what published projects have in many: settings in the old style and settings for tests, tasks that are sent while
-// the module is imported, schedules that are shared or of a class of its own, a router that is named by a text, and entries that
-// stop a beat.
+// oddApp has in one what published projects have in many: settings in the old style and settings for tests, tasks that
+// are sent while the module is imported, schedules that are shared or of a class of its own, a router that is named by
+// a text, and entries that stop a beat.
 const oddApp = `
 import celery
 from celery.schedules import BaseSchedule, crontab, schedstate, schedule
@@ -89,7 +89,10 @@ func TestPublishedOddities(t *testing.T) {
 		t.Fatal(err)
 	}
 	entries := application.In("")
-	slices.SortFunc(entries, func(a, b importer.Entry) int { return strings.Compare(a.Definition.Name, b.Definition.Name) })
+	slices.SortFunc(entries, func(a, b importer.Entry) int {
+		return strings.Compare(a.Definition.Name,
+			b.Definition.Name)
+	})
 	const differs = " | it would not run as it did"
 	equal(t, bring(t, testenv.Database(t), importer.Celery, entries, application.Timezone, "dst"),
 		"5 | new | every 60 s | dst",
@@ -111,14 +114,16 @@ func TestPublishedOddities(t *testing.T) {
 	for _, r := range application.Routes() {
 		routes = append(routes, r.Pattern+" -> "+r.Queue)
 	}
-	equal(t, routes, "feeds.* -> feeds", "app.named -> named", "app.now -> celery", "celery.backend_cleanup -> celery", "* -> celery")
-	if fmt.Sprint(application.Left) != "[app.Router]" || !strings.Contains(application.NotAsked["app.picky"], "region") {
+	equal(t, routes, "feeds.* -> feeds", "app.named -> named", "app.now -> celery", "celery.backend_cleanup -> celery",
+		"* -> celery")
+	if fmt.Sprint(application.Left) != "[app.Router]" || !strings.Contains(application.NotAsked["app.picky"],
+		"region") {
 		t.Errorf("left %v, not asked %v", application.Left, application.NotAsked)
 	}
 }
 
-// TestCleanup has the entry that Celery's beat adds where results do not expire by themselves, and refuses what another place
-// has too.
+// TestCleanup has the entry that Celery's beat adds where results do not expire by themselves, and refuses what another
+// place has too.
 func TestCleanup(t *testing.T) {
 	t.Parallel()
 	application, err := importer.ParseApplication(runScript(t, `
@@ -140,7 +145,8 @@ app.conf.beat_schedule = {"a": {"task": "app.a", "schedule": 60}}
 	if err != nil {
 		t.Fatal(err)
 	}
-	equal(t, bring(t, testenv.Database(t), importer.Celery, application.In(""), "UTC"), "a | refused | every 60 s | it would not run as it did | scheduler")
+	equal(t, bring(t, testenv.Database(t), importer.Celery, application.In(""), "UTC"),
+		"a | refused | every 60 s | it would not run as it did | scheduler")
 }
 
 // TestRedBeatNumbersForNames has entries whose programs name them by a number of theirs.
@@ -154,15 +160,16 @@ func TestRedBeatNumbersForNames(t *testing.T) {
 	if err := client.ZAdd(t.Context(), "redbeat::schedule", redis.Z{Member: "redbeat:12"}).Err(); err != nil {
 		t.Fatal(err)
 	}
-	entries, err := importer.ReadRedBeat(t.Context(), client, importer.RedBeatOptions{Prefix: importer.DefaultRedBeatPrefix, Timezone: "UTC"})
+	entries, err := importer.ReadRedBeat(t.Context(), client,
+		importer.RedBeatOptions{Prefix: importer.DefaultRedBeatPrefix, Timezone: "UTC"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	equal(t, bring(t, testenv.Database(t), importer.RedBeat, entries, "UTC"), "12 | new | every 60 s")
 }
 
-// TestClockedIntervalsAndRouters has an application whose intervals keep to its own clock, which routes every name, looks at
-// arguments, and speaks the older protocol.
+// TestClockedIntervalsAndRouters has an application whose intervals keep to its own clock, which routes every name,
+// looks at arguments, and speaks the older protocol.
 func TestClockedIntervalsAndRouters(t *testing.T) {
 	t.Parallel()
 	application, err := importer.ParseApplication(runScript(t, `
@@ -187,7 +194,8 @@ def known(**kwargs):
 		t.Fatal(err)
 	}
 	pool := testenv.Database(t)
-	equal(t, bring(t, pool, importer.Celery, application.In(""), "Asia/Kolkata"), "day | new | every 86400 s", "exchange | new | every 60 s",
+	equal(t, bring(t, pool, importer.Celery, application.In(""), "Asia/Kolkata"), "day | new | every 86400 s",
+		"exchange | new | every 60 s",
 		"secret | refused | every 60 s | it would not run as it did | options options")
 	day := named(t, pool, "day")
 	if due, ok := day.Next(time.Now()); !ok || due.UTC().Format("15:04:05") != "18:30:00" {
@@ -222,5 +230,6 @@ def known(**kwargs):
 	if err != nil {
 		t.Fatal(err)
 	}
-	equal(t, bring(t, pool, importer.RedBeat, entries, "UTC"), "vip | refused | 0 9 * * * Asia/Kolkata | it would not run as it did | queue")
+	equal(t, bring(t, pool, importer.RedBeat, entries, "UTC"),
+		"vip | refused | 0 9 * * * Asia/Kolkata | it would not run as it did | queue")
 }

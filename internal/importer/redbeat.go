@@ -15,21 +15,24 @@ import (
 	"github.com/tactus-dev/tactus/domain/zone"
 )
 
-// DefaultRedBeatPrefix begins RedBeat's keys unless redbeat_key_prefix says otherwise.
+// DefaultRedBeatPrefix is the prefix of RedBeat's keys unless redbeat_key_prefix sets another.
 const DefaultRedBeatPrefix = "redbeat:"
 
 const redBeatPage = 500
 
-// RedBeatOptions say what RedBeat's keys leave out. Without an application it is not known where a task goes that names no
-// queue, nor how a time in its arguments is written.
+// RedBeatOptions say what RedBeat's keys do not contain. Without an application it is not known where a task without a
+// queue goes, or how a time in its arguments is written.
 type RedBeatOptions struct {
-	Prefix      string       // of the keys
-	Application *Application // nil when it is not known
-	Timezone    string       // of crontabs, which RedBeat keeps without one; empty when it is not known
+	Prefix      string       // of RedBeat's keys
+	Application *Application // nil when not known
+	Timezone    string       // of crontabs, which RedBeat stores without a zone; empty when not known
 }
 
-// ReadRedBeat reads all entries that RedBeat keeps. It reads only, and no more than has room here.
-func ReadRedBeat(ctx context.Context, client redis.UniversalClient, options RedBeatOptions) (entries []Entry, err error) {
+// ReadRedBeat reads all of RedBeat's entries, and changes nothing. It returns an error when the entries together are
+// too large.
+func ReadRedBeat(ctx context.Context, client redis.UniversalClient, options RedBeatOptions) (entries []Entry,
+	err error,
+) {
 	keys, err := redBeatKeys(ctx, client, options.Prefix+":schedule")
 	if err != nil {
 		return nil, fmt.Errorf("read RedBeat: %w", err)
@@ -53,7 +56,8 @@ func ReadRedBeat(ctx context.Context, client redis.UniversalClient, options RedB
 			fields, err := hash.(*redis.SliceCmd).Result()
 			if ofAnotherType(err) {
 				e := Entry{Definition: domain.Definition{Name: name}}
-				e.refuse("orphaned: the key %q of RedBeat's set is no hash, so RedBeat cannot read it: take it out of the set (ZREM)", page[i])
+				e.refuse("orphaned: the key %q of RedBeat's set is not a hash, so RedBeat cannot read it: remove it "+
+					"from the set (ZREM)", page[i])
 				entries = append(entries, e)
 				continue
 			}
@@ -68,10 +72,10 @@ func ReadRedBeat(ctx context.Context, client redis.UniversalClient, options RedB
 	return entries, nil
 }
 
-// ofAnotherType reports whether Redis refused a command, of one key or of several, because a key is no hash.
+// ofAnotherType reports whether Redis refused a command, for one key or for several, because a key is not a hash.
 func ofAnotherType(err error) bool { return err != nil && redis.HasErrorPrefix(err, "WRONGTYPE") }
 
-// redBeatKeys reads RedBeat's set at once: an entry that runs meanwhile changes its place in it.
+// redBeatKeys reads RedBeat's set with one command, because an entry that runs meanwhile moves within the set.
 func redBeatKeys(ctx context.Context, client redis.UniversalClient, set string) ([]string, error) {
 	bytes, err := client.MemoryUsage(ctx, set, 0).Result()
 	switch {
@@ -85,7 +89,7 @@ func redBeatKeys(ctx context.Context, client redis.UniversalClient, set string) 
 	return client.ZRange(ctx, set, 0, -1).Result()
 }
 
-// measure asks how long the texts of entries are before they are read.
+// measure adds the lengths of entries to kept before they are read.
 func measure(ctx context.Context, client redis.UniversalClient, keys []string, kept *budget) error {
 	lengths, err := client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for _, key := range keys {
@@ -112,7 +116,7 @@ func measure(ctx context.Context, client redis.UniversalClient, keys []string, k
 	return nil
 }
 
-// redBeatDefinition is the JSON that RedBeat keeps of an entry.
+// redBeatDefinition is the JSON that RedBeat stores for an entry.
 type redBeatDefinition struct {
 	Name     redBeatName                `json:"name"`
 	Task     string                     `json:"task"`
@@ -123,10 +127,10 @@ type redBeatDefinition struct {
 	Enabled  *bool                      `json:"enabled"`
 }
 
-// redBeatName is a text, or a number of the program that made the entry.
+// redBeatName is a text, or a number if the program that created the entry used one.
 type redBeatName string
 
-// UnmarshalJSON takes a number as it stands in the key.
+// UnmarshalJSON keeps the digits of a number as they are written.
 func (n *redBeatName) UnmarshalJSON(raw []byte) error {
 	var number json.Number
 	if json.Unmarshal(raw, &number) == nil && number != "" {
@@ -139,7 +143,8 @@ func (n *redBeatName) UnmarshalJSON(raw []byte) error {
 func (o RedBeatOptions) entry(name, definition, meta string) Entry {
 	e := Entry{Definition: domain.Definition{Name: name}}
 	if definition == "" {
-		e.refuse("orphaned: RedBeat's set has it, and its hash has no definition, so RedBeat passes over it: take it out of the set (ZREM)")
+		e.refuse("orphaned: it is in RedBeat's set, but its hash has no definition, so RedBeat skips it: remove it " +
+			"from the set (ZREM)")
 		return e
 	}
 	var b redBeatDefinition
@@ -151,12 +156,13 @@ func (o RedBeatOptions) entry(name, definition, meta string) Entry {
 	e.Definition = domain.Definition{Name: string(b.Name), TaskName: b.Task, Enabled: b.Enabled}
 	b.Schedule.into(&e, e.LastRun)
 	if b.Schedule.Relative {
-		e.differ("instants", "it keeps to the clock of the application's zone, and comes in by that of UTC: give interval_anchor by hand")
+		e.differ("instants", "it stays on round times of the application's zone, but is imported with those of UTC: "+
+			"set interval_anchor by hand")
 	}
 	o.arguments(&e, b)
 	for _, option := range sortedKeys(b.Options) {
 		if !carry(&e, option, b.Options[option]) {
-			e.differ("options", fmt.Sprintf("the option %s (%s) is left behind", option, b.Options[option]))
+			e.differ("options", fmt.Sprintf("the option %s (%s) is not imported", option, b.Options[option]))
 		}
 	}
 	o.route(&e)
@@ -168,15 +174,17 @@ func (o RedBeatOptions) entry(name, definition, meta string) Entry {
 		case o.Application != nil:
 			e.differ("zone", "RedBeat keeps no time zone, and "+zoneFault(o.Application.Timezone))
 		default:
-			e.differ("zone", "RedBeat keeps no time zone: say that of the application by --celery-timezone, or give --application")
+			e.differ("zone", "RedBeat keeps no time zone: name the application's zone by --celery-timezone, or give "+
+				"--application")
 		}
 	}
 	return e
 }
 
-// route has an entry without a queue go where the application would send its task.
+// route sends an entry without a queue where the application would send its task.
 func (o RedBeatOptions) route(e *Entry) {
-	unknown, named := "where its task goes only the application knows: give --application", e.Definition.Queue != "" || e.Definition.Exchange != ""
+	unknown, named := "only the application knows where its task goes: give --application", e.Definition.Queue != "" ||
+		e.Definition.Exchange != ""
 	if o.Application != nil {
 		if unknown = o.Application.Route(e); unknown == "" {
 			unknown = o.Application.looksAtArguments(e.Definition)
@@ -187,7 +195,8 @@ func (o RedBeatOptions) route(e *Entry) {
 	}
 }
 
-// arguments writes times as Celery's beat sends them. RedBeat keeps them as objects of its own.
+// arguments sets the arguments of an entry. Times, which RedBeat stores as its own objects, are written as Celery's
+// beat sends them.
 func (o RedBeatOptions) arguments(e *Entry, b redBeatDefinition) {
 	typed, times := o.Application != nil && o.Application.Typed, 0
 	write := func(at time.Time) json.RawMessage { times++; return timeText(at, typed) }
@@ -203,24 +212,29 @@ func (o RedBeatOptions) arguments(e *Entry, b redBeatDefinition) {
 		*part.into = text
 	}
 	if times > 0 && o.Application == nil {
-		e.differ("args", "it has times in its arguments, which Celery before 5.3 sends as texts and later ones as typed values: texts are taken; give --application")
+		e.differ("args", "it has times in its arguments, which Celery sends as texts before version 5.3 and as "+
+			"typed values since: tactus will send texts; give --application")
 	}
 }
 
-// carry takes an option of apply_async over; false when there is nothing here that does the same.
+// carry imports an option of apply_async. It returns false when tactus has nothing that does the same.
 func carry(e *Entry, name string, raw json.RawMessage) bool {
 	d := &e.Definition
 	if string(raw) == "null" {
 		return true
 	}
 	into := map[string]any{
-		"queue": &d.Queue, "exchange": &d.Exchange, "routing_key": &d.RoutingKey, "priority": &d.Priority, "headers": &d.Headers,
+		"queue": &d.Queue, "exchange": &d.Exchange, "routing_key": &d.RoutingKey, "priority": &d.Priority,
+		"headers":       &d.Headers,
 		"ignore_result": &d.IgnoreResult, "shadow": &d.Shadow,
 	}[name]
 	if into != nil {
 		return json.Unmarshal(raw, into) == nil
 	}
-	seconds := map[string]*int64{"expires": &d.ExpiresSeconds, "time_limit": &d.TimeLimitSeconds, "soft_time_limit": &d.SoftTimeLimitSeconds}[name]
+	seconds := map[string]*int64{
+		"expires": &d.ExpiresSeconds, "time_limit": &d.TimeLimitSeconds,
+		"soft_time_limit": &d.SoftTimeLimitSeconds,
+	}[name]
 	var value float64
 	if seconds == nil || json.Unmarshal(raw, &value) != nil || value < 0 {
 		return false
@@ -235,7 +249,7 @@ func carry(e *Entry, name string, raw json.RawMessage) bool {
 	return true
 }
 
-// redBeatTime is a time as RedBeat keeps it. Its zone is a name, or an offset in seconds.
+// redBeatTime is a time in RedBeat's JSON. Its zone is a name, or an offset in seconds.
 type redBeatTime struct {
 	Year, Month, Day, Hour, Minute, Second, Microsecond int
 	Timezone                                            any
@@ -254,7 +268,7 @@ func (t redBeatTime) time() time.Time {
 	return time.Date(t.Year, time.Month(t.Month), t.Day, t.Hour, t.Minute, t.Second, t.Microsecond*1000, location)
 }
 
-// lastRun reads the time that RedBeat notes of an entry; zero when it never ran.
+// lastRun returns the last run that RedBeat has noted for an entry, or zero when it never ran.
 func lastRun(meta string) time.Time {
 	var noted struct {
 		LastRunAt *redBeatTime `json:"last_run_at"`

@@ -41,7 +41,8 @@ func TestRedBeat(t *testing.T) {
 	t.Parallel()
 	pool, client := testenv.Database(t), testenv.Redis(t)
 	for name, fields := range redBeat {
-		if err := client.ZAdd(t.Context(), "redbeat::schedule", redis.Z{Member: "redbeat:" + name, Score: float64(name[0])}).Err(); err != nil {
+		if err := client.ZAdd(t.Context(), "redbeat::schedule",
+			redis.Z{Member: "redbeat:" + name, Score: float64(name[0])}).Err(); err != nil {
 			t.Fatal(err)
 		}
 		for i, field := range []string{"definition", "meta"} {
@@ -55,7 +56,8 @@ func TestRedBeat(t *testing.T) {
 	}
 	read := func() []importer.Entry {
 		t.Helper()
-		entries, err := importer.ReadRedBeat(t.Context(), client, importer.RedBeatOptions{Prefix: importer.DefaultRedBeatPrefix, Timezone: "America/New_York"})
+		entries, err := importer.ReadRedBeat(t.Context(), client,
+			importer.RedBeatOptions{Prefix: importer.DefaultRedBeatPrefix, Timezone: "America/New_York"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -82,15 +84,18 @@ func TestRedBeat(t *testing.T) {
 		`times | new | every 60 s | dst args`,
 		`tiny | refused | every 0.5 s | interval_too_small at /interval_seconds`,
 		`weekday | refused | every 60 s | args_unreadable at /args`)
-	if s := named(t, pool, "times"); string(s.Args) != `["2027-03-02T20:55:00Z",1e400]` || string(s.Kwargs) != `{"a\u00e9":{"b":"2027-03-02T20:55:00.000007+09:00"},"c":"\ud83d"}` {
+	if s := named(t, pool, "times"); string(s.Args) != `["2027-03-02T20:55:00Z",1e400]` ||
+		string(s.Kwargs) != `{"a\u00e9":{"b":"2027-03-02T20:55:00.000007+09:00"},"c":"\ud83d"}` {
 		t.Errorf("%s %s", s.Args, s.Kwargs)
 	}
 	hourly := named(t, pool, "hourly")
-	if string(hourly.Args) != `[1,"é"]` || string(hourly.Kwargs) != `{"a":{"b":null}}` || hourly.Queue != "q" || *hourly.Priority != 5 || hourly.ExpiresSeconds != 91 {
+	if string(hourly.Args) != `[1,"é"]` || string(hourly.Kwargs) != `{"a":{"b":null}}` || hourly.Queue != "q" ||
+		*hourly.Priority != 5 || hourly.ExpiresSeconds != 91 {
 		t.Errorf("%+v", hourly)
 	}
 	tens := named(t, pool, "tens")
-	if due, ok := tens.Next(tens.EffectiveFrom); !ok || due.Minute()%10 != 5 || due.Second() != 0 || !due.After(tens.EffectiveFrom) {
+	if due, ok := tens.Next(tens.EffectiveFrom); !ok || due.Minute()%10 != 5 || due.Second() != 0 ||
+		!due.After(tens.EffectiveFrom) {
 		t.Errorf("it does not go on from its last run: %s", due)
 	}
 	// It has run meanwhile, one was edited and one was deleted.
@@ -123,7 +128,8 @@ func TestRedBeatOfAnApplication(t *testing.T) {
 	}
 	client := testenv.Redis(t)
 	for name, task := range map[string]string{"a": "app.options", "b": "app.unknown"} {
-		definition := fmt.Sprintf(`{"name": %q, "task": %q, "schedule": {"__type__": "crontab", "minute": "0", "hour": "9"}}`, name, task)
+		definition := fmt.Sprintf(
+			`{"name": %q, "task": %q, "schedule": {"__type__": "crontab", "minute": "0", "hour": "9"}}`, name, task)
 		if err := client.HSet(t.Context(), "redbeat:"+name, "definition", definition).Err(); err != nil {
 			t.Fatal(err)
 		}
@@ -139,7 +145,8 @@ func TestRedBeatOfAnApplication(t *testing.T) {
 	}
 	pool := testenv.Database(t)
 	equal(t, bring(t, pool, importer.RedBeat, entries, "UTC"),
-		"a | new | 0 9 * * * Europe/Berlin", "b | refused | 0 9 * * * Europe/Berlin | it would not run as it did | queue")
+		"a | new | 0 9 * * * Europe/Berlin",
+		"b | refused | 0 9 * * * Europe/Berlin | it would not run as it did | queue")
 	if s := named(t, pool, "a"); s.Queue != "own" || s.ExpiresSeconds != 60 || *s.Priority != 3 {
 		t.Errorf("%+v", s)
 	}
@@ -155,14 +162,21 @@ func TestHandingBackToRedBeat(t *testing.T) {
 	meta := fmt.Sprintf(`{"last_run_at": {"__type__": "datetime", "year": %d, "month": %d, "day": %d, "hour": 0, "minute": 0, "second": 0,
 		"microsecond": 0, "timezone": "UTC"}, "total_run_count": 3}`, yesterday.Year(), yesterday.Month(), yesterday.Day())
 	crontabs := map[string]string{"missed here": fmt.Sprintf("%d %d * * *", ran.Minute(), ran.Hour())}
-	for name, ago := range map[string]time.Duration{"ran": 0, "ran later there": -48 * time.Hour, "never ran": 0, "missed here": 0, "gone there": 0} {
+	for name, ago := range map[string]time.Duration{
+		"ran": 0, "ran later there": -48 * time.Hour, "never ran": 0,
+		"missed here": 0, "gone there": 0,
+	} {
 		expression := cmp.Or(crontabs[name], "0 0 1 1 *")
-		s, err := store.Create(t.Context(), domain.Definition{Name: name, TaskName: "t", CronExpression: expression, Tags: []string{"import:redbeat:r"}}, "", nil)
+		s, err := store.Create(t.Context(), domain.Definition{
+			Name: name, TaskName: "t", CronExpression: expression,
+			Tags: []string{"import:redbeat:r"},
+		}, "", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if name != "never ran" && name != "missed here" {
-			if _, err := pool.Exec(t.Context(), `insert into tactus.runs (id, schedule_id, due_at, kind, status, schedule_version, fired_at)
+			if _, err := pool.Exec(t.Context(),
+				`insert into tactus.runs (id, schedule_id, due_at, kind, status, schedule_version, fired_at)
 				values ($1, $2, $3, 'scheduled', 'succeeded', 1, $3)`, outbox.NewID(), s.ID, ran.Add(ago)); err != nil {
 				t.Fatal(err)
 			}
@@ -174,7 +188,9 @@ func TestHandingBackToRedBeat(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := pool.Exec(t.Context(), `insert into tactus.leases (name, holder, epoch, expires_at, watermark) values ('beat', 'a', 1, clock_timestamp(), clock_timestamp())`); err != nil {
+	if _, err := pool.Exec(t.Context(),
+		`insert into tactus.leases (name, holder, epoch, expires_at, watermark)
+			values ('beat', 'a', 1, clock_timestamp(), clock_timestamp())`); err != nil {
 		t.Fatal(err)
 	}
 	names, err := importer.HandBackRedBeat(t.Context(), pool, source, client, importer.DefaultRedBeatPrefix)
@@ -183,10 +199,16 @@ func TestHandingBackToRedBeat(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	for name, want := range map[string][]string{
-		"ran":             {fmt.Sprintf(`"hour":%d,`, ran.Hour()), fmt.Sprintf(`"microsecond":%d,`, ran.Nanosecond()/1000), `"total_run_count":3`},
+		"ran": {
+			fmt.Sprintf(`"hour":%d,`, ran.Hour()),
+			fmt.Sprintf(`"microsecond":%d,`, ran.Nanosecond()/1000), `"total_run_count":3`,
+		},
 		"ran later there": {fmt.Sprintf(`"day":%d,`, yesterday.Day()), `"hour":0,`, `"total_run_count":3`},
 		"never ran":       {`"hour": 0,`},
-		"missed here":     {fmt.Sprintf(`"day":%d,`, time.Now().UTC().Day()), fmt.Sprintf(`"hour":%d,`, time.Now().UTC().Hour())},
+		"missed here": {
+			fmt.Sprintf(`"day":%d,`, time.Now().UTC().Day()),
+			fmt.Sprintf(`"hour":%d,`, time.Now().UTC().Hour()),
+		},
 	} {
 		for _, part := range want {
 			if noted := client.HGet(t.Context(), "redbeat:"+name, "meta").Val(); !strings.Contains(noted, part) {

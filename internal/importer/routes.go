@@ -10,8 +10,8 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// Routes are where the application sends its tasks, and with which options, when nothing else is said. All names that it does not
-// know go to its default queue.
+// Routes returns where the application sends its tasks, and with which options, when the caller names none. Names that
+// the application does not know go to its default queue.
 func (a Application) Routes() (routes []domain.Route) {
 	for _, pattern := range sortedKeys(a.patterns) {
 		routes = append(routes, a.patterns[pattern].asRoute(pattern))
@@ -34,8 +34,10 @@ func (s sent) asRoute(pattern string) domain.Route {
 	var d domain.Definition
 	s.route(&d)
 	return domain.Route{
-		Pattern: pattern, Queue: d.Queue, Exchange: d.Exchange, RoutingKey: d.RoutingKey, Priority: d.Priority, ExpiresSeconds: d.ExpiresSeconds,
-		TimeLimitSeconds: d.TimeLimitSeconds, SoftTimeLimitSeconds: d.SoftTimeLimitSeconds, IgnoreResult: d.IgnoreResult,
+		Pattern: pattern, Queue: d.Queue, Exchange: d.Exchange, RoutingKey: d.RoutingKey, Priority: d.Priority,
+		ExpiresSeconds:   d.ExpiresSeconds,
+		TimeLimitSeconds: d.TimeLimitSeconds, SoftTimeLimitSeconds: d.SoftTimeLimitSeconds,
+		IgnoreResult: d.IgnoreResult,
 	}
 }
 
@@ -47,8 +49,8 @@ type RouteRow struct {
 	Differences []oldbeat.Difference `json:"differences,omitempty"`
 }
 
-// PlanRoutes holds the routes of an application against those that there are. What came from the same source before and is not
-// among them is gone; what came from elsewhere is left alone.
+// PlanRoutes compares the routes of an application with the existing ones. A route that came from the same source
+// earlier and is not among them is gone; routes from other sources stay as they are.
 func (i *Importer) PlanRoutes(ctx context.Context, a Application) (rows []RouteRow, err error) {
 	kept, err := outbox.Routes(ctx, i.pool)
 	if err != nil {
@@ -83,7 +85,8 @@ func (i *Importer) planRoute(r domain.Route, before map[string]outbox.KeptRoute)
 	invalid := r.Check(wire.Config{}.Check)
 	switch {
 	case there && was.Source != source:
-		row.Change, row.Reason = "refused", fmt.Sprintf("name_taken at /pattern: this route is there and came from %s: take it away, or leave it", origin(was.Source))
+		row.Change, row.Reason = "refused", fmt.Sprintf("name_taken at /pattern: this route exists and came from "+
+			"%s: delete it, or leave it out", origin(was.Source))
 	case invalid != nil:
 		row.Change, row.Reason = "refused", invalid.Error()
 	case there:
@@ -95,6 +98,7 @@ func (i *Importer) planRoute(r domain.Route, before map[string]outbox.KeptRoute)
 	return row
 }
 
+// origin names the source of a route for people.
 func origin(source string) string {
 	if source == "" {
 		return "the API"
@@ -104,7 +108,8 @@ func origin(source string) string {
 
 func encodedRoute(r domain.Route) string { return string(encode(r)) }
 
-// ApplyRoutes writes what is new or changed, and with prune takes away what is gone. It may be repeated after an error.
+// ApplyRoutes writes the routes that are new or changed, and with prune deletes those that are gone. It may be repeated
+// after an error.
 func (i *Importer) ApplyRoutes(ctx context.Context, rows []RouteRow, prune bool) (err error) {
 	for _, r := range rows {
 		switch {

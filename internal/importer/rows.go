@@ -16,15 +16,15 @@ var RowKinds = []string{"invalid"}
 
 // TableRow is a row of an adopted table, with what tactus would make of it.
 type TableRow struct {
-	Definition   domain.Definition // as the row says it
-	OwnZone      bool              // it names its time zone
-	Route        domain.Route      // the route of its task that is kept in the database; empty when there is none
-	DefaultQueue string            // of tasks that neither their row nor a route sends elsewhere
+	Definition   domain.Definition // what the row defines
+	OwnZone      bool              // whether the row names its time zone
+	Route        domain.Route      // the route of its task in the database; empty when there is none
+	DefaultQueue string            // the queue of tasks for which neither their row nor a route names one
 }
 
-// Compare tells in which ways the application's beat would run a row otherwise than tactus, each with the mend. Between the row
-// and its task the application's own code decides, as it does where a beat reads the tables: the row's columns come first,
-// then the options of the task, then the routes.
+// Compare returns how the application's beat would run a row differently from tactus, each difference with a remedy.
+// The message of a row comes from the application's own code, as where a beat reads the tables: first the row's
+// columns, then the options of the task, then the routes.
 func (a Application) Compare(r TableRow, now time.Time) (differences []oldbeat.Difference) {
 	differ := func(kind, message string) {
 		differences = append(differences, oldbeat.Difference{Code: kind, Message: message})
@@ -35,7 +35,8 @@ func (a Application) Compare(r TableRow, now time.Time) (differences []oldbeat.D
 	}
 	if r.Definition.EndsAt != "" {
 		differ("expires", "each message of Celery's beat says that it expires at "+r.Definition.EndsAt+
-			"; tactus fires nothing from then on, and what waits in the queue until then runs: give expire_seconds, or a route that has expires_seconds")
+			"; tactus fires nothing from then on, but messages that wait in the queue then still run: set "+
+			"expire_seconds, or a route with expires_seconds")
 	}
 	theirs, known, unknown := a.sends(r.Definition)
 	if unknown != "" {
@@ -57,7 +58,8 @@ func (a Application) Compare(r TableRow, now time.Time) (differences []oldbeat.D
 	return differences
 }
 
-// compare compares a message with that of the row by a route. Arguments and headers are the row's own on both sides.
+// compare compares a message of the application with the one that tactus would send by a route. Arguments and headers
+// are left out, because both take them from the row.
 func (r TableRow) compare(route domain.Route, theirs sent, differ func(kind, message string)) {
 	ours, err := sentBy(r.Definition.Name, route.Apply(r.Definition.Task()), wire.Config{DefaultQueue: r.DefaultQueue})
 	if err != nil {
@@ -71,7 +73,8 @@ func (r TableRow) compare(route domain.Route, theirs sent, differ func(kind, mes
 	theirs.compare(ours, differ)
 }
 
-// sends is what the application sends of a row's task, and what of that nothing here does. unknown tells why it is not known.
+// sends returns the message that the application sends for a row's task, and the ways in which tactus cannot do the
+// same. unknown is the reason when the message is not known.
 func (a Application) sends(d domain.Definition) (s sent, differences []told, unknown string) {
 	known, registered := a.tasks[d.TaskName]
 	if !registered {
@@ -90,13 +93,15 @@ func (a Application) sends(d domain.Definition) (s sent, differences []told, unk
 	} else if d.Queue != "" {
 		s.Queue, s.Exchange, s.RoutingKey = &d.Queue, "", ""
 		if !a.makesQueues {
-			known.Differences = append(known.Differences, told{"queue", "the application has no queue " + d.Queue + " and makes none: Celery's beat cannot send it"})
+			known.Differences = append(known.Differences,
+				told{"queue", "the application has no queue " + d.Queue +
+					" and makes none: Celery's beat cannot send it"})
 		}
 	}
 	if through {
 		s.Exchange, s.RoutingKey = d.Exchange, d.RoutingKey
 		if d.Queue == "" {
-			s.Queue = nil // whoever is bound to the exchange
+			s.Queue = nil // the queues that are bound to the exchange
 		}
 	}
 	if d.Priority != nil {
@@ -109,14 +114,17 @@ func (a Application) sends(d domain.Definition) (s sent, differences []told, unk
 	return s, known.Differences, unknown
 }
 
-// unregistered is what the application sends of a task that it does not have itself: by its patterns, or to its usual queue.
+// unregistered returns the message for a task that the application does not have itself: by its patterns, or to its
+// default queue.
 func (a Application) unregistered(name string) (s sent, unknown string) {
 	const mend = ": run the script with the name of the task as well, python3 script.py project.celery:app TASK"
 	if why, asked := a.NotAsked[name]; asked {
-		return s, "where the application sends it is not known, because a router of it wants to see arguments (" + why + "): name the queue in the row"
+		return s, "it is not known where the application sends it, because one of its routers needs the arguments (" +
+			why + "): name the queue in the row"
 	}
 	if len(a.Left) > 0 {
-		return s, "the application does not have the task " + name + ", and of its router " + strings.Join(a.Left, ", ") + " nobody has asked where that goes" + mend
+		return s, "the application does not have the task " + name + ", and its router " + strings.Join(a.Left, ", ") +
+			" was not asked where the task goes" + mend
 	}
 	if pattern, found := a.firstOf(name); found {
 		return a.patterns[pattern], ""
@@ -125,7 +133,7 @@ func (a Application) unregistered(name string) (s sent, unknown string) {
 	return s, ""
 }
 
-// zone compares the zone in which the application's beat takes a row's crontab.
+// zone compares the time zones in which the application's beat and tactus read a row's crontab.
 func (a Application) zone(r TableRow, now time.Time, differ func(kind, message string)) {
 	theirs := zone.Link(a.Timezone)
 	mend := "--celery-timezone " + theirs
@@ -138,9 +146,10 @@ func (a Application) zone(r TableRow, now time.Time, differ func(kind, message s
 	case r.OwnZone:
 		return
 	case theirs == "" && r.Definition.Timezone != "UTC":
-		return // somebody has said it by --celery-timezone
+		return // --celery-timezone has named the zone
 	case zoneFault(theirs) != "":
-		differ("zone", "it names no time zone, and "+zoneFault(theirs)+"; if it is "+r.Definition.Timezone+", --accept zone")
+		differ("zone", "it names no time zone, and "+zoneFault(
+			theirs)+"; if it is "+r.Definition.Timezone+", --accept zone")
 		return
 	}
 	there := r.Definition
@@ -151,13 +160,13 @@ func (a Application) zone(r TableRow, now time.Time, differ func(kind, message s
 	}
 }
 
-// nextDue are the next times at which a schedule is due; none when it never is.
+// nextDue returns the next due times of a schedule, or none when it is never due.
 func nextDue(d domain.Definition, now time.Time) []time.Time {
 	const compared = 20
 	s := domain.Schedule{Definition: d}
 	recurrence, err := s.Recurrence()
 	if err != nil {
-		return nil // the preview says so
+		return nil // the preview reports the error
 	}
 	return dueTimes(s.Policy(), recurrence, now, compared)
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// rule is a recurrence rule (RFC 5545) as RedBeat keeps one, with dateutil's words. A start or an end is in seconds since
-// 1970, beside the minutes by which its zone was ahead then: that offset is the rule's for ever.
+// rule is a recurrence rule (RFC 5545) as RedBeat stores it, with dateutil's names. A start or an end is in seconds
+// since 1970, beside the minutes by which its zone was ahead of UTC then; that offset is the rule's for ever.
 type rule struct {
 	Freq       json.RawMessage `json:"freq"`
 	Start      *float64        `json:"dtstart"`
@@ -32,7 +32,7 @@ type rule struct {
 	BySecond   json.RawMessage `json:"bysecond"`
 }
 
-// Frequencies, as dateutil numbers them.
+// The frequencies, in dateutil's numbers.
 const (
 	yearly = iota
 	monthly
@@ -43,9 +43,12 @@ const (
 	secondly
 )
 
-var periods = map[int]time.Duration{weekly: 7 * 24 * time.Hour, daily: 24 * time.Hour, hourly: time.Hour, minutely: time.Minute, secondly: time.Second}
+var periods = map[int]time.Duration{
+	weekly: 7 * 24 * time.Hour, daily: 24 * time.Hour, hourly: time.Hour,
+	minutely: time.Minute, secondly: time.Second,
+}
 
-// into makes the trigger of a definition say what the rule does; why tells what of it nothing here can say.
+// into sets the trigger of a definition to what the rule does. It returns the reason when no trigger can do the same.
 func (r rule) into(d *domain.Definition) (why string) {
 	freq, err := strconv.Atoi(string(r.Freq))
 	every := 1
@@ -56,9 +59,9 @@ func (r rule) into(d *domain.Definition) (why string) {
 	case err != nil || freq < yearly || freq > secondly || every < 1:
 		return "its frequency cannot be read"
 	case r.Start == nil:
-		return "it has no dtstart, so that RedBeat begins it anew whenever it reads it"
+		return "it has no dtstart, so that RedBeat starts it anew each time that it reads the rule"
 	case said(r.SetPos, r.YearDay, r.Easter, r.WeekNo):
-		return "nothing here counts positions, days of the year, weeks or days from Easter"
+		return "tactus has no triggers by position, day of the year, week, or days from Easter"
 	}
 	start := time.Unix(int64(*r.Start), 0).In(time.FixedZone("", int(r.Offset*60)))
 	if r.Until != nil {
@@ -81,11 +84,13 @@ func (r rule) into(d *domain.Definition) (why string) {
 	return r.cron(d, start, freq)
 }
 
+// said reports whether any of the members is present.
 func said(members ...json.RawMessage) bool {
 	return slices.ContainsFunc(members, func(m json.RawMessage) bool { return len(m) > 0 && string(m) != "null" })
 }
 
-// interval is a rule that only steps on from its start. Its last step is known when it ends after a count.
+// interval sets the trigger to a rule that only steps on from its start. When the rule ends after a count, its last
+// step is the end.
 func (r rule) interval(d *domain.Definition, start time.Time, every time.Duration) string {
 	d.IntervalSeconds = every.Seconds()
 	d.IntervalAnchor = start.UTC().Format(time.RFC3339)
@@ -102,7 +107,8 @@ func (r rule) interval(d *domain.Definition, start time.Time, every time.Duratio
 	return ""
 }
 
-// cron is a rule of every year, month, week, day, hour, minute or second. What it does not say it has of its start.
+// cron sets the trigger to a rule of every year, month, week, day, hour, minute or second. A field that the rule does
+// not set has the value of the start.
 func (r rule) cron(d *domain.Definition, start time.Time, freq int) string {
 	zone, ok := fixedZone(r.Offset)
 	if !ok {
@@ -111,7 +117,7 @@ func (r rule) cron(d *domain.Definition, start time.Time, freq int) string {
 	days := said(r.ByMonthDay, r.ByWeekday)
 	fields := []struct {
 		raw     json.RawMessage
-		implied bool // when nothing is said, it is that of the start
+		implied bool // whether an absent field has the value of the start
 		start   int
 		write   func(int) (string, bool)
 	}{
@@ -139,7 +145,7 @@ func (r rule) cron(d *domain.Definition, start time.Time, freq int) string {
 		for _, v := range values {
 			part, ok := f.write(v)
 			if !ok {
-				return fmt.Sprintf("nothing here says what its %d does", v)
+				return fmt.Sprintf("no cron expression can say what its %d does", v)
 			}
 			parts = append(parts, part)
 		}
@@ -153,7 +159,8 @@ func (r rule) cron(d *domain.Definition, start time.Time, freq int) string {
 	return ""
 }
 
-// fixedZone is the IANA name of an offset; whole hours have one, with the sign turned.
+// fixedZone returns the IANA name of an offset in minutes. Only whole hours have one, whose sign is the reverse of the
+// offset's.
 func fixedZone(minutes float64) (string, bool) {
 	hours := int(minutes / 60)
 	switch {
@@ -165,11 +172,12 @@ func fixedZone(minutes float64) (string, bool) {
 	return fmt.Sprintf("Etc/GMT%+d", -hours), true
 }
 
+// within returns a function that writes a number, and reports whether the number is from least to most.
 func within(least, most int) func(int) (string, bool) {
 	return func(v int) (string, bool) { return strconv.Itoa(v), v >= least && v <= most }
 }
 
-// monthDay also counts from the end of the month.
+// monthDay writes a day of the month. A negative one counts from the end.
 func monthDay(v int) (string, bool) {
 	switch {
 	case v == -1:
@@ -180,10 +188,11 @@ func monthDay(v int) (string, bool) {
 	return within(1, 31)(v)
 }
 
-// weekday counts from Monday; to cron Sunday is 0.
+// weekday writes a weekday. dateutil counts from Monday as 0, cron from Sunday.
 func weekday(v int) (string, bool) { return strconv.Itoa((v + 1) % 7), v >= 0 && v <= 6 }
 
-// numbers reads a number or a list of them, where a weekday may be an object; nil when nothing is said.
+// numbers parses a number or a list of numbers, in which a weekday may be an object. It returns nil for an absent
+// member.
 func numbers(raw json.RawMessage) (values []int, ok bool) {
 	if !said(raw) {
 		return nil, true
@@ -205,5 +214,5 @@ func numbers(raw json.RawMessage) (values []int, ok bool) {
 		}
 		values = append(values, v)
 	}
-	return values, true // an empty list says nothing, as to dateutil
+	return values, true // an empty list counts as absent, as for dateutil
 }

@@ -18,7 +18,8 @@ import (
 // parseRule reads one rule as RedBeat keeps it.
 func parseRule(t *testing.T, rule string) importer.Entry {
 	t.Helper()
-	application, err := importer.ParseApplication([]byte(`{"version": 4, "timezone": "UTC", "schedules": [{"name": "n", "task": "a", "schedule": {"__type__": "rrule", ` + rule + `}}]}`))
+	application, err := importer.ParseApplication(
+		[]byte(`{"version": 4, "timezone": "UTC", "schedules": [{"name": "n", "task": "a", "schedule": {"__type__": "rrule", ` + rule + `}}]}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,24 +31,32 @@ func TestRulesBecomeTriggers(t *testing.T) {
 	const start = `"dtstart": 1772412300, ` // 2026-03-02T00:45:00Z, a Monday
 	for rule, want := range map[string]string{
 		start + `"freq": 3`: "every 86400 from 2026-03-02T00:45:00Z",
-		start + `"freq": 5, "interval": 10, "until": 1772415900`:                   "every 600 from 2026-03-02T00:45:00Z to 2026-03-02T01:45:00Z",
-		start + `"freq": 4, "count": 3`:                                            "every 3600 from 2026-03-02T00:45:00Z to 2026-03-02T02:45:00Z",
+		start + `"freq": 5, "interval": 10, "until": 1772415900`: "every 600 from " +
+			"2026-03-02T00:45:00Z to 2026-03-02T01:45:00Z",
+		start + `"freq": 4, "count": 3`: "every 3600 from " +
+			"2026-03-02T00:45:00Z to 2026-03-02T02:45:00Z",
 		start + `"freq": 2, "count": 1`:                                            "at 2026-03-02T00:45:00Z",
 		start + `"freq": 3, "byhour": [9, 17], "byminute": 30`:                     "30 9,17 * * * UTC",
 		start + `"freq": 3, "byhour": 9, "dtstart_tz": 540.0`:                      "45 9 * * * Etc/GMT-9",
 		start + `"freq": 2, "byweekday": [{"__type__": "weekday", "wkday": 4}, 6]`: "45 0 * * 5,0 UTC",
-		start + `"freq": 1`:                                                        "45 0 2 * * UTC",
-		start + `"freq": 1, "bymonthday": -1, "bysecond": 7`:                       "7 45 0 L * * UTC",
-		start + `"freq": 0`:                                                        "45 0 2 3 * UTC",
-		start + `"freq": 5, "byhour": 3`:                                           "* 3 * * * UTC",
-		`"freq": 3`:                                                                "refused: it has no dtstart",
-		start + `"freq": 1, "interval": 2`:                                         "refused: it leaves out some of its periods",
-		start + `"freq": 3, "byhour": 9, "count": 5`:                               "refused: it ends after a count",
-		start + `"freq": 0, "byeaster": 0`:                                         "refused: nothing here counts positions",
-		start + `"freq": 3, "byhour": 9, "dtstart_tz": 330`:                        "refused: its offset of 330 minutes has no name",
-		start + `"freq": "DAILY"`:                                                  "refused: its frequency cannot be read",
-		start + `"freq": 3, "byhour": "nine"`:                                      "refused: a member of it cannot be read",
-		start + `"freq": 3, "byhour": 24`:                                          "refused: nothing here says what its 24 does",
+		start + `"freq": 1`: "45 0 2 * * UTC",
+		start + `"freq": 1, "bymonthday": -1, "bysecond": 7`: "7 45 0 L * * UTC",
+		start + `"freq": 0`:              "45 0 2 3 * UTC",
+		start + `"freq": 5, "byhour": 3`: "* 3 * * * UTC",
+		`"freq": 3`:                      "refused: it has no dtstart",
+		start + `"freq": 1, "interval": 2`: "refused: it leaves out some of " +
+			"its periods",
+		start + `"freq": 3, "byhour": 9, "count": 5`: "refused: it ends after a count",
+		start + `"freq": 0, "byeaster": 0`: "refused: tactus has no triggers by " +
+			"position",
+		start + `"freq": 3, "byhour": 9, "dtstart_tz": 330`: "refused: its offset of 330 " +
+			"minutes has no name",
+		start + `"freq": "DAILY"`: "refused: its frequency cannot " +
+			"be read",
+		start + `"freq": 3, "byhour": "nine"`: "refused: a member of it cannot " +
+			"be read",
+		start + `"freq": 3, "byhour": 24`: "refused: no cron expression can say " +
+			"what its 24 does",
 	} {
 		e := parseRule(t, rule)
 		d := e.Definition
@@ -92,7 +101,8 @@ for line in sys.stdin:
 // TestRulesAreDueAsByDateutil holds random rules that are taken against dateutil.
 func TestRulesAreDueAsByDateutil(t *testing.T) {
 	t.Parallel()
-	python, err := servers.FindPython(t.Context(), servers.Config{Log: func(text string) { t.Log(text) }}, []string{"dateutil"}, "python3-dateutil")
+	python, err := servers.FindPython(t.Context(), servers.Config{Log: func(text string) { t.Log(text) }},
+		[]string{"dateutil"}, "python3-dateutil")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,8 +13,8 @@ import (
 	wire "github.com/tactus-dev/tactus/internal/celery"
 )
 
-// sent is a message that Celery's beat would send, as far as it matters to a worker. Args and kwargs are JSON as it would
-// stand in the body.
+// sent is a message that Celery's beat would send, as far as it matters to a worker. Args and kwargs are JSON as in the
+// body of the message.
 type sent struct {
 	Queue         *string                    `json:"queue"`
 	Exchange      string                     `json:"exchange"`
@@ -30,15 +30,15 @@ type sent struct {
 	Headers       map[string]json.RawMessage `json:"headers"`
 }
 
-// into has a definition say all that the message says. The queue is named even when it is the default one, which may be
-// another one here.
+// into copies everything of the message to a definition. It names the queue even if that is Celery's default one, which
+// may differ from tactus'.
 func (s sent) into(d *domain.Definition) {
 	s.route(d)
 	d.Args, d.Kwargs = json.RawMessage(s.Args), json.RawMessage(s.Kwargs)
 	d.Headers = s.Headers
 }
 
-// route has a definition say where the message goes and under which conditions, where it does not say so itself.
+// route copies where the message goes, and its limits, to the members that a definition does not set.
 func (s sent) route(d *domain.Definition) {
 	if d.Queue == "" && d.Exchange == "" {
 		if s.Queue != nil {
@@ -63,10 +63,11 @@ func (s sent) route(d *domain.Definition) {
 	}
 }
 
-// wholeSeconds rounds up: a task is not ended before its time.
+// wholeSeconds rounds up, so that a task is not ended before its time.
 func wholeSeconds(seconds float64) int64 { return int64(math.Ceil(seconds)) }
 
-// differences compares the message with the one that tactus hands over for a definition. Each is a kind of its own.
+// differences compares the message with the one that tactus would hand over for a definition. Each difference has a
+// kind.
 func (s sent) differences(d domain.Definition, differ func(kind, message string)) {
 	ours, err := sentBy(d.Name, d.Task(), wire.Config{})
 	if err != nil {
@@ -76,7 +77,7 @@ func (s sent) differences(d domain.Definition, differ func(kind, message string)
 	s.compare(ours, differ)
 }
 
-// compare tells in which parts a message of ours is another one.
+// compare reports the parts in which our message differs from Celery's.
 func (s sent) compare(ours sent, differ func(kind, message string)) {
 	for _, part := range []struct {
 		kind, name   string
@@ -100,7 +101,7 @@ func (s sent) compare(ours sent, differ func(kind, message string)) {
 	}
 }
 
-// sentBy reads the message that tactus hands over for a schedule's task, as a worker does.
+// sentBy returns the message that tactus would hand over for a schedule's task, parsed as a worker does.
 func sentBy(name string, task domain.Task, cfg wire.Config) (s sent, err error) {
 	to, raw, err := wire.Encode(domain.DueRun{ScheduleName: name, DueAt: time.Unix(0, 0), Task: task}, "tag", cfg)
 	if err != nil {
@@ -136,7 +137,8 @@ func sentBy(name string, task domain.Task, cfg wire.Config) (s sent, err error) 
 	if queue != "" {
 		s.Queue = &queue
 	}
-	s.Args, s.Kwargs, s.Priority, s.TimeLimit, s.SoftTimeLimit = string(parts[0]), string(parts[1]), message.Properties.Priority, limits[0], limits[1]
+	s.Args, s.Kwargs, s.Priority, s.TimeLimit, s.SoftTimeLimit = string(parts[0]), string(parts[1]),
+		message.Properties.Priority, limits[0], limits[1]
 	if milliseconds, err := strconv.ParseFloat(message.Properties.Expiration, 64); err == nil {
 		seconds := milliseconds / 1000
 		s.Expires = &seconds
@@ -157,7 +159,7 @@ func text(t *string) string {
 	return *t
 }
 
-// step is a priority as kombu takes it: none is the highest.
+// step returns a priority as kombu reads it: an absent one is 0, the highest.
 func step(priority *int) string {
 	if priority == nil {
 		return "0"
@@ -172,7 +174,7 @@ func duration(n *float64) string {
 	return strconv.FormatFloat(*n, 'g', -1, 64) + " s"
 }
 
-// compact leaves out the spaces between the parts of JSON; what is no JSON stays as it is.
+// compact removes the spaces between the parts of JSON. It returns any other text unchanged.
 func compact(raw string) string {
 	var b bytes.Buffer
 	if json.Compact(&b, []byte(raw)) != nil {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// replaceTimes writes JSON with another text for each time that RedBeat keeps in it, an object whose __type__ is datetime. All
-// else stays as it is, byte by byte.
+// replaceTimes replaces the times in JSON that RedBeat stores, which are objects whose __type__ is datetime, by what
+// write returns. Everything else stays as it is, byte for byte.
 func replaceTimes(raw json.RawMessage, write func(time.Time) json.RawMessage) (json.RawMessage, error) {
 	raw = bytes.TrimSpace(raw)
 	switch {
@@ -50,11 +50,12 @@ func replaceInObject(raw json.RawMessage, write func(time.Time) json.RawMessage)
 	case "datetime":
 		var t redBeatTime
 		if err := json.Unmarshal(raw, &t); err != nil {
-			return nil, fmt.Errorf("a time of RedBeat's cannot be read: %w", err)
+			return nil, fmt.Errorf("cannot read a time of RedBeat: %w", err)
 		}
 		return write(t.time()), nil
 	default:
-		return nil, fmt.Errorf("RedBeat makes a %q of one of its objects, which no message holds: give plain JSON", kind.Type)
+		return nil, fmt.Errorf("RedBeat turns an object into a %q, which no message can hold: use plain JSON",
+			kind.Type)
 	}
 	members, err := membersOf(raw)
 	if err != nil {
@@ -70,7 +71,8 @@ func replaceInObject(raw json.RawMessage, write func(time.Time) json.RawMessage)
 	return joined('{', members, '}'), nil
 }
 
-// membersOf splits an object into its members, in their order: each name as it is written, a zero byte, and the value.
+// membersOf splits an object into its members, in their order. Each is the name as it is written, a zero byte, and the
+// value.
 func membersOf(raw json.RawMessage) (members []json.RawMessage, err error) {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	if _, err := d.Token(); err != nil { // the brace
@@ -102,7 +104,7 @@ func joined(open byte, parts []json.RawMessage, shut byte) json.RawMessage {
 	return append(text, shut)
 }
 
-// timeText is a time as kombu's JSON writes it: a text before version 5.3, and an object that names its type from then on.
+// timeText returns a time in kombu's JSON: a text before version 5.3, and an object that names its type since.
 func timeText(at time.Time, typed bool) json.RawMessage {
 	layout := "2006-01-02T15:04:05-07:00"
 	if at.Nanosecond() != 0 {
@@ -118,5 +120,5 @@ func timeText(at time.Time, typed bool) json.RawMessage {
 	return json.RawMessage(`"` + text + `"`)
 }
 
-// withoutMark leaves out the byte-order mark with which some editors begin a file.
+// withoutMark removes the byte-order mark that some editors write at the beginning of a file.
 func withoutMark(raw []byte) []byte { return bytes.TrimPrefix(raw, []byte("\ufeff")) }
