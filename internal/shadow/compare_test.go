@@ -144,7 +144,8 @@ func TestCompare(t *testing.T) {
 			"143 144 143 0 0 1", "", func(p *past) { p.send(5*time.Minute, 10*time.Minute+2*time.Second) },
 		},
 		{
-			"twice the interval", `"interval_seconds": 600, "interval_anchor": "2026-10-01T00:00:00Z"`, "143 72 72 71 0 0",
+			"twice the interval", `"interval_seconds": 600, "interval_anchor": "2026-10-01T00:00:00Z"`,
+			"143 72 72 71 0 0",
 			"other times", func(p *past) { p.send(10*time.Minute, 20*time.Minute) },
 		},
 	} {
