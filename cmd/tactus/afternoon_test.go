@@ -57,7 +57,7 @@ func TestAfternoon(t *testing.T) {
 		"api":                                                                                         ``,
 		"adopt --django-celery-beat":                                                                  `tactus now follows`,
 		"beat --beat-shadow":                                                                          ``,
-		"shadow report --since 24h":                                                                   `Nobody has watched(?s:.*)Nothing could be compared`,
+		"shadow report --since 24h":                                                                   `No process has watched(?s:.*)Nothing could be compared`,
 		"relay":                                                                                       ``,
 		"beat":                                                                                        ``,
 		"unadopt --django-celery-beat":                                                                `1 schedule was deleted here`,
