@@ -92,7 +92,7 @@ func (f *Feed) Subscribe(ctx context.Context, mark string, lost func(reason stri
 	l := &listener{Feed: f, group: g, lastHeard: heard, addedBase: -1, lost: lost}
 	s := newSubscription(g, 500, f.log)
 	s.idle, s.resend = time.Minute, 100*time.Millisecond
-	s.recreate, s.lost, s.onEmpty, s.onRead, s.afterDelivery = l.restartAtEnd, lost, l.checkEnd, l.hear, l.checkGaps
+	s.recreate, s.lost, s.onEmpty, s.onRead, s.afterDelivery = l.restartAtEnd, lost, l.checkEnd, l.hear, l.afterRead
 	if made == nil {
 		l.startCounting(ctx)
 	} else { // Redis is away: reset the group when it is back
@@ -160,9 +160,10 @@ type listener struct {
 	*Feed
 	group      // the group that it hears through
 	lastHeard  relay.ID
-	heardSince int64 // entries heard since addedBase was taken
-	addedBase  int64 // the stream's entries-added then; -1 when unknown
-	gaps       []gap // not checked yet
+	heardSince int64     // entries heard since addedBase was taken
+	addedBase  int64     // the stream's entries-added then; -1 when unknown
+	counted    time.Time // when the count was last checked
+	gaps       []gap     // not checked yet
 	lost       func(reason string)
 }
 
@@ -222,6 +223,45 @@ func (l *listener) hear(entries []goredis.XMessage, pending bool) {
 		}
 		l.lastHeard = id
 	}
+}
+
+// afterRead makes the checks that need not wait until the feed has read to the end.
+func (l *listener) afterRead(ctx context.Context) error {
+	if err := l.checkGaps(ctx); err != nil {
+		return err
+	}
+	return l.countInTraffic(ctx)
+}
+
+// The count is checked so often in traffic, unless there are so many entries ahead. Those are read once more for it.
+const (
+	countEvery  = 2 * time.Second
+	aheadAtMost = 1000
+)
+
+// countInTraffic checks the count while there is always more to read.
+func (l *listener) countInTraffic(ctx context.Context) error {
+	if time.Since(l.counted) < countEvery {
+		return nil
+	}
+	l.counted = time.Now()
+	var stream *goredis.XInfoStreamCmd
+	var ahead *goredis.XMessageSliceCmd
+	_, err := l.client.TxPipelined(ctx, func(p goredis.Pipeliner) error {
+		stream = p.XInfoStream(ctx, l.stream)
+		ahead = p.XRangeN(ctx, l.stream, "("+l.lastHeard.String(), "+", aheadAtMost)
+		return nil
+	})
+	if isNoKey(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if n := int64(len(ahead.Val())); stream.Val().EntriesAdded > 0 && n < aheadAtMost {
+		l.compareCount(stream.Val().EntriesAdded-n, l.lastHeard)
+	}
+	return nil
 }
 
 // checkGaps asks the stream for entries in the gaps. An entry there shows that the group was set ahead while events
@@ -332,12 +372,17 @@ func (l *listener) countMissed(ctx context.Context, added int64, end relay.ID) e
 		}
 		l.lastHeard = end
 	}
+	l.compareCount(added, end)
+	return nil
+}
+
+// compareCount compares the number of entries added to the stream up to an ID with the number heard.
+func (l *listener) compareCount(added int64, upTo relay.ID) {
 	if missed := added - l.addedBase - l.heardSince; l.addedBase >= 0 && missed > 0 {
 		l.log.Warn("events were taken out of the stream before they were read",
 			"stream", l.stream, "group", l.name, "events", missed)
 		l.lost(fmt.Sprintf("%d events up to %s were taken out of the stream before they were read (XTRIM, XDEL)",
-			missed, end))
+			missed, upTo))
 	}
-	l.addedBase, l.heardSince = added, 0
-	return nil
+	l.addedBase, l.heardSince, l.counted = added, 0, time.Now()
 }

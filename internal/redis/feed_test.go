@@ -259,7 +259,8 @@ func TestFeedWhoseEventsAreTakenOut(t *testing.T) {
 	}
 }
 
-// TestFeedSetAheadUnderTraffic has a group set ahead, or read by another, while new events keep coming.
+// TestFeedSetAheadUnderTraffic has a group set ahead, or read by another, or an event taken out before it was read,
+// while new events keep coming.
 func TestFeedSetAheadUnderTraffic(t *testing.T) {
 	t.Parallel()
 	for name, harm := range map[string]func(t *testing.T, p goredis.Pipeliner){
@@ -271,6 +272,8 @@ func TestFeedSetAheadUnderTraffic(t *testing.T) {
 				Group: "beat:one", Consumer: "operator", Streams: []string{redis.EventStream, ">"}, Block: -1,
 			})
 		},
+		"taken out by XDEL":  func(t *testing.T, p goredis.Pipeliner) { p.XDel(t.Context(), redis.EventStream, "2-1") },
+		"taken out by XTRIM": func(t *testing.T, p goredis.Pipeliner) { p.XTrimMaxLen(t.Context(), redis.EventStream, 0) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -279,6 +282,9 @@ func TestFeedSetAheadUnderTraffic(t *testing.T) {
 			ear := listen(t, t.Context(), client, "0-0")
 			fill(t, sink, at(0, 0), batch(t, 1, 2))
 			ear.hears(t, batch(t, 1, 2))
+			if strings.HasPrefix(name, "taken out") && !counts(t, client) {
+				return // Redis 6 does not count; polls find these changes, and gaps in versions show the rest
+			}
 			add := func(p goredis.Pipeliner, number int64) {
 				e := batch(t, number, 1)[0]
 				p.XAdd(t.Context(), &goredis.XAddArgs{Stream: redis.EventStream, ID: e.ID.String(), Values: []any{
@@ -314,7 +320,11 @@ func TestFeedSetAheadUnderTraffic(t *testing.T) {
 					}
 				}
 			})
-			ear.awaitLost(t, "after 1-2 and before 3-1 were not given")
+			if strings.HasPrefix(name, "taken out") {
+				ear.awaitLost(t, "1 events up to ")
+			} else {
+				ear.awaitLost(t, "after 1-2 and before 3-1 were not given")
+			}
 			end()
 			traffic.Wait()
 			ear.wantNothingLost(t)
