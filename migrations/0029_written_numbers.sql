@@ -40,3 +40,22 @@ begin
 end
 $$;
 -- +goose StatementEnd
+
+-- +goose StatementBegin
+-- Documents as they are stored: what says no more than its absence is left out, and task_params are kwargs with the schedule's id
+-- among them. Names of members get back the escapes that tactus.members has hidden.
+create or replace function tactus.stored_documents(documents jsonb, schedule uuid) returns jsonb language plpgsql immutable parallel safe as $$
+declare
+    back constant text := chr(92);
+begin
+    if documents ? 'task_params' then
+        documents := documents - 'task_params' || jsonb_build_object('kwargs', (
+            select '{' || coalesce(string_agg(
+                replace(replace(replace(to_json(member)::text, back || back || 'b', chr(1)), back || back || 'u', back || 'u'), chr(1), back || back)
+                || ':' || value || ',', '' order by n), '') || '"schedule_id":"' || schedule || '"}'
+            from tactus.members((documents->>'task_params')::json) with ordinality as m (member, value, n) where member <> 'schedule_id'));
+    end if;
+    return coalesce((select jsonb_object_agg('=' || key, value) from jsonb_each_text(documents) where value not in ('[]', '{}')), '{}');
+end
+$$;
+-- +goose StatementEnd

@@ -150,3 +150,29 @@ func brief(text string) string {
 	}
 	return fmt.Sprintf("%q", text)
 }
+
+// TestFunctionsKeepNamesOfTaskParams has names with escapes, and with backslashes that are none.
+func TestFunctionsKeepNamesOfTaskParams(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	for _, name := range []string{`d\u0061te`, `a\\u0062`, `a\\b`, `a\\\\u0061`, `\"`, `\b`, `\u0000`} {
+		var id domain.ID
+		body := `{"task_name":"a","cron_expression":"0 9 * * *","task_params":{"` + name + `":1}}`
+		if err := pool.QueryRow(t.Context(), `select tactus.put_schedule($1)`, body).Scan(&id); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		s, err := outbox.Get(t.Context(), pool, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want string
+		var got map[string]any
+		if err := json.Unmarshal([]byte(`"`+name+`"`), &want); err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(s.Kwargs, &got); err != nil || got[want] != 1.0 {
+			t.Errorf("%s: %s, %v", name, s.Kwargs, err)
+		}
+	}
+}
