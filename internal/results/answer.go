@@ -9,27 +9,28 @@ import (
 	"github.com/tactus-dev/tactus/internal/celery"
 )
 
-// answer is what one source tells of a run: its result, an event, or its silence.
+// answer is what one source says about a run: its result, an event, or its silence.
 type answer struct {
 	run       domain.ID
 	status    domain.RunStatus
 	final     bool
-	shown     bool            // by an event: the result is text for people
+	shown     bool            // whether it comes from an event, whose result is a text for people
 	result    json.RawMessage // nil when there is none
 	err       string
 	traceback string
 	worker    string
-	reason    string    // of a conclusion of our own
-	started   time.Time // zero when it is not told
+	reason    string    // why the collector concluded this; empty for a worker's answer
+	started   time.Time // zero when not known
 	finished  time.Time
 }
 
-// statuses are Celery's states in our words. Any other one is the task's own, which tells that it runs.
+// statuses maps Celery's states to ours. Any other state is one of the task's own, which means that the task runs.
 var statuses = map[celery.State]domain.RunStatus{
-	celery.Retry: domain.Retrying, celery.Success: domain.Succeeded, celery.Failure: domain.Failed, celery.Revoked: domain.Revoked,
+	celery.Retry: domain.Retrying, celery.Success: domain.Succeeded, celery.Failure: domain.Failed,
+	celery.Revoked: domain.Revoked,
 }
 
-// fromResult reads a result that is heard now; false when it tells nothing of a run.
+// fromResult converts a result that was heard now. It returns false for a result that says nothing about a run.
 func fromResult(r celery.Result, now time.Time) (answer, bool) {
 	run, err := domain.ParseID(r.TaskID)
 	if err != nil || r.Status == celery.Pending {
@@ -37,7 +38,8 @@ func fromResult(r celery.Result, now time.Time) (answer, bool) {
 	}
 	a := answer{
 		run: run, status: cmp.Or(statuses[r.Status], domain.Started), err: clip(r.Exception.String(), maxError),
-		traceback: clipFront(r.Traceback, maxTraceback), worker: clip(r.Worker, maxError), finished: believed(r.DoneAt, now),
+		traceback: clipFront(r.Traceback, maxTraceback), worker: clip(r.Worker, maxError),
+		finished: plausible(r.DoneAt, now),
 	}
 	if r.Expired() {
 		a.status = domain.Expired
@@ -49,13 +51,13 @@ func fromResult(r celery.Result, now time.Time) (answer, bool) {
 	return a, true
 }
 
-// fromEvent reads an event that is heard now; false when it tells nothing of a run.
+// fromEvent converts an event that was heard now. It returns false for an event that says nothing about a run.
 func fromEvent(e celery.Event, now time.Time) (answer, bool) {
 	run, err := domain.ParseID(e.TaskID)
 	if err != nil {
 		return answer{}, false
 	}
-	at := believed(e.Time, now)
+	at := plausible(e.Time, now)
 	a := answer{run: run, shown: true, worker: clip(e.Hostname, maxError)}
 	switch e.Type {
 	case "task-started":
@@ -91,30 +93,32 @@ func fromEvent(e celery.Event, now time.Time) (answer, bool) {
 // mostAhead is how far a worker's clock may be ahead of ours.
 const mostAhead = 24 * time.Hour
 
-// believed is a time that a worker tells, or zero when it is too far ahead to be true.
-func believed(t, now time.Time) time.Time {
+// plausible returns a time that a worker reports, or zero when it is too far ahead to be true.
+func plausible(t, now time.Time) time.Time {
 	if t.After(now.Add(mostAhead)) {
 		return time.Time{}
 	}
 	return t
 }
 
-// longestRuntime is the longest that a task is believed to have run.
+// longestRuntime is the longest runtime of a task that a worker's event is trusted with.
 const longestRuntime = 10 * 365 * 24 * time.Hour
 
-// startedAt is when a task started that ended at a time, or zero when that is not known.
+// startedAt returns when a task started that ended at end, given its runtime in seconds. It returns zero when the start
+// is not known.
 func startedAt(end time.Time, runtime float64) time.Time {
-	if end.IsZero() || !(runtime >= 0 && runtime <= longestRuntime.Seconds()) { // NaN is neither
+	if end.IsZero() || !(runtime >= 0 && runtime <= longestRuntime.Seconds()) { // NaN satisfies neither
 		return time.Time{}
 	}
 	return end.Add(-time.Duration(runtime * float64(time.Second)))
 }
 
-// ours tells runs from tasks of others, of which a backend may be full: our ids are UUIDv7, those that Celery makes are not.
+// ours reports whether the answer is about a run and not about a task of another application, of which a backend may
+// have many. Our ids are UUIDv7; those that Celery makes are not.
 func (a answer) ours() bool { return a.run[6]>>4 == 7 }
 
-// then is what two answers of one run tell together, the second heard after the first. A conclusion of our own gives way to
-// whatever ends the run.
+// then combines two answers about one run, the second heard after the first. A conclusion of the collector gives way to
+// any answer that ends the run.
 func (a answer) then(b answer) answer {
 	if a.final && (!b.final || a.reason == "" && (b.shown || b.reason != "")) {
 		a, b = b, a
@@ -126,7 +130,7 @@ func (a answer) then(b answer) answer {
 	return b
 }
 
-// gathered is one answer a run, in the order in which they were first heard.
+// gathered holds one answer for each run, in the order in which the runs were first heard of.
 type gathered struct {
 	order   []domain.ID
 	answers map[domain.ID]answer

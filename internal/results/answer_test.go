@@ -31,21 +31,42 @@ func TestFromResult(t *testing.T) {
 	}{
 		"success": {
 			celery.Result{Status: celery.Success, Value: json.RawMessage(`{"a":1}`), DoneAt: noon, Worker: "w"},
-			answer{status: domain.Succeeded, final: true, result: json.RawMessage(`{"a":1}`), finished: noon, worker: "w"},
+			answer{
+				status: domain.Succeeded, final: true, result: json.RawMessage(`{"a":1}`), finished: noon,
+				worker: "w",
+			},
 		},
 		"failure": {
-			celery.Result{Status: celery.Failure, Exception: celery.Exception{Type: "E", Message: "no\x00\xff"}, Traceback: "T", DoneAt: noon},
+			celery.Result{
+				Status: celery.Failure, Exception: celery.Exception{Type: "E", Message: "no\x00\xff"},
+				Traceback: "T", DoneAt: noon,
+			},
 			answer{status: domain.Failed, final: true, err: "E: no\ufffd\ufffd", traceback: "T", finished: noon},
 		},
-		"retry":   {celery.Result{Status: celery.Retry, Exception: celery.Exception{Type: "E"}}, answer{status: domain.Retrying, err: "E"}},
-		"started": {celery.Result{Status: celery.Started, Value: json.RawMessage(`{"pid":1}`), Worker: "w"}, answer{status: domain.Started, worker: "w"}},
-		"own":     {celery.Result{Status: "PROGRESS", Value: json.RawMessage(`{"done":10}`)}, answer{status: domain.Started}},
+		"retry": {
+			celery.Result{Status: celery.Retry, Exception: celery.Exception{Type: "E"}},
+			answer{status: domain.Retrying, err: "E"},
+		},
+		"started": {
+			celery.Result{Status: celery.Started, Value: json.RawMessage(`{"pid":1}`), Worker: "w"},
+			answer{status: domain.Started, worker: "w"},
+		},
+		"own": {
+			celery.Result{Status: "PROGRESS", Value: json.RawMessage(`{"done":10}`)},
+			answer{status: domain.Started},
+		},
 		"revoked": {
-			celery.Result{Status: celery.Revoked, Exception: celery.Exception{Type: "TaskRevokedError", Message: "terminated"}},
+			celery.Result{Status: celery.Revoked, Exception: celery.Exception{
+				Type:    "TaskRevokedError",
+				Message: "terminated",
+			}},
 			answer{status: domain.Revoked, final: true, err: "TaskRevokedError: terminated"},
 		},
 		"expired": {
-			celery.Result{Status: celery.Revoked, Exception: celery.Exception{Type: "TaskRevokedError", Message: "expired"}},
+			celery.Result{Status: celery.Revoked, Exception: celery.Exception{
+				Type:    "TaskRevokedError",
+				Message: "expired",
+			}},
 			answer{status: domain.Expired, final: true, err: "TaskRevokedError: expired"},
 		},
 	} {
@@ -69,15 +90,33 @@ func TestFromEvent(t *testing.T) {
 		want  answer
 	}{
 		{celery.Event{Type: "task-started"}, answer{status: domain.Started, started: noon}},
-		{celery.Event{Type: "task-retried", Exception: "E()", Traceback: "T"}, answer{status: domain.Retrying, err: "E()", traceback: "T"}},
+		{
+			celery.Event{Type: "task-retried", Exception: "E()", Traceback: "T"},
+			answer{status: domain.Retrying, err: "E()", traceback: "T"},
+		},
 		{
 			celery.Event{Type: "task-succeeded", Result: `{'a': "b"}`, Runtime: 1.5},
-			answer{status: domain.Succeeded, final: true, result: json.RawMessage(`"{'a': \"b\"}"`), started: noon.Add(-1500 * time.Millisecond), finished: noon},
+			answer{
+				status: domain.Succeeded, final: true, result: json.RawMessage(`"{'a': \"b\"}"`),
+				started: noon.Add(-1500 * time.Millisecond), finished: noon,
+			},
 		},
-		{celery.Event{Type: "task-failed", Exception: "E()", Traceback: "T"}, answer{status: domain.Failed, final: true, err: "E()", traceback: "T", finished: noon}},
-		{celery.Event{Type: "task-revoked", Terminated: true}, answer{status: domain.Revoked, final: true, finished: noon}},
-		{celery.Event{Type: "task-revoked", Expired: true}, answer{status: domain.Expired, final: true, finished: noon}},
-		{celery.Event{Type: "task-rejected"}, answer{status: domain.Failed, final: true, err: "rejected by the task", finished: noon}},
+		{celery.Event{Type: "task-failed", Exception: "E()", Traceback: "T"}, answer{
+			status: domain.Failed, final: true,
+			err: "E()", traceback: "T", finished: noon,
+		}},
+		{celery.Event{Type: "task-revoked", Terminated: true}, answer{
+			status: domain.Revoked, final: true,
+			finished: noon,
+		}},
+		{celery.Event{Type: "task-revoked", Expired: true}, answer{
+			status: domain.Expired, final: true,
+			finished: noon,
+		}},
+		{celery.Event{Type: "task-rejected"}, answer{
+			status: domain.Failed, final: true, err: "rejected by the task",
+			finished: noon,
+		}},
 	} {
 		c.event.TaskID, c.event.Time, c.event.Hostname = id.String(), noon, "w"
 		c.want.run, c.want.shown, c.want.worker = id, true, "w"
@@ -87,7 +126,12 @@ func TestFromEvent(t *testing.T) {
 		}
 		equal(t, c.event.Type, c.want, got)
 	}
-	for _, e := range []celery.Event{{Type: "task-received"}, {Type: "task-sent"}, {Type: "worker-online"}, {Type: "task-rejected", Requeue: true}} {
+	for _, e := range []celery.Event{
+		{Type: "task-received"},
+		{Type: "task-sent"},
+		{Type: "worker-online"},
+		{Type: "task-rejected", Requeue: true},
+	} {
 		e.TaskID = id.String()
 		if a, ok := fromEvent(e, noon); ok {
 			t.Errorf("%s tells %+v", e.Type, a)
@@ -100,8 +144,10 @@ func TestTimesThatCannotBe(t *testing.T) {
 	t.Parallel()
 	id := outbox.NewID()
 	for _, text := range []string{
-		`{"type":"task-succeeded","timestamp":1795521600000.5,"runtime":1}`, `{"type":"task-succeeded","timestamp":1e308,"runtime":1}`,
-		`{"type":"task-succeeded","timestamp":1795700000,"runtime":1}`, `{"type":"task-succeeded","timestamp":-1,"runtime":1}`,
+		`{"type":"task-succeeded","timestamp":1795521600000.5,"runtime":1}`,
+		`{"type":"task-succeeded","timestamp":1e308,"runtime":1}`,
+		`{"type":"task-succeeded","timestamp":1795700000,"runtime":1}`,
+		`{"type":"task-succeeded","timestamp":-1,"runtime":1}`,
 		`{"type":"task-failed","timestamp":0}`, `{"type":"task-started","timestamp":1795521600000}`,
 	} {
 		if a := eventAt(t, id, text); !a.started.IsZero() || !a.finished.IsZero() {
@@ -114,8 +160,12 @@ func TestTimesThatCannotBe(t *testing.T) {
 			t.Errorf("%s: started %s, finished %s", text, a.started, a.finished)
 		}
 	}
-	for _, done := range []string{"9999-12-31T23:59:59.999999-23:59", "9999-12-31T23:59:59", "1970-01-01T00:00:00Z", "2026-11-26T12:00:00Z"} {
-		r, err := celery.ParseResult([]byte(`{"task_id":"` + id.String() + `","status":"SUCCESS","result":1,"date_done":"` + done + `"}`))
+	for _, done := range []string{
+		"9999-12-31T23:59:59.999999-23:59", "9999-12-31T23:59:59", "1970-01-01T00:00:00Z",
+		"2026-11-26T12:00:00Z",
+	} {
+		r, err := celery.ParseResult([]byte(`{"task_id":"` + id.String() +
+			`","status":"SUCCESS","result":1,"date_done":"` + done + `"}`))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -129,7 +179,10 @@ func TestTimesThatCannotBe(t *testing.T) {
 func eventAt(t *testing.T, id domain.ID, event string) answer {
 	t.Helper()
 	body := strings.Replace(event, "{", `{"uuid":"`+id.String()+`","hostname":"w",`, 1)
-	envelope, err := json.Marshal(map[string]any{"body": body, "content-type": "application/json", "properties": map[string]string{}})
+	envelope, err := json.Marshal(map[string]any{
+		"body": body, "content-type": "application/json",
+		"properties": map[string]string{},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +212,10 @@ func TestOursAreTheRunsOfTactus(t *testing.T) {
 func TestTogether(t *testing.T) {
 	t.Parallel()
 	started := answer{status: domain.Started, shown: true, worker: "w", started: noon}
-	event := answer{status: domain.Succeeded, final: true, shown: true, worker: "w", result: json.RawMessage(`"5"`), started: noon.Add(time.Second)}
+	event := answer{
+		status: domain.Succeeded, final: true, shown: true, worker: "w", result: json.RawMessage(`"5"`),
+		started: noon.Add(time.Second),
+	}
 	key := answer{status: domain.Succeeded, final: true, result: json.RawMessage(`5`), finished: noon.Add(time.Minute)}
 	retried := answer{status: domain.Retrying, err: "E"}
 	guess := answer{status: domain.Unknown, final: true, worker: "w", reason: "idle"}
@@ -178,7 +234,10 @@ func TestTogether(t *testing.T) {
 		"a guess, then more":  {[]answer{guess, key}, keyOfWorker},
 		"a guess too late":    {[]answer{key, guess}, keyOfWorker},
 		"a guess":             {[]answer{guess, {status: domain.Started}}, guess},
-		"a retry":             {[]answer{started, retried}, answer{status: domain.Retrying, err: "E", worker: "w", started: noon}},
+		"a retry": {[]answer{started, retried}, answer{
+			status: domain.Retrying, err: "E", worker: "w",
+			started: noon,
+		}},
 	} {
 		var g gathered
 		for _, a := range c.heard {
@@ -202,13 +261,15 @@ func TestClip(t *testing.T) {
 	if got := clipJSON(json.RawMessage(`[1, "a"]`)); string(got) != `[1, "a"]` {
 		t.Errorf("%s", got)
 	}
-	for _, long := range []string{`"` + strings.Repeat("x", maxResult) + `"`, strings.Repeat("[", 600) + strings.Repeat("]", 600)} {
+	for _, long := range []string{`"` + strings.Repeat("x", maxResult) + `"`, strings.Repeat("[", 600) +
+		strings.Repeat("]", 600)} {
 		var kept struct {
 			Truncated bool
 			Bytes     int
 			Head      string
 		}
-		if err := json.Unmarshal(clipJSON(json.RawMessage(long)), &kept); err != nil || !kept.Truncated || kept.Bytes != len(long) || !strings.HasPrefix(long, kept.Head[:600]) {
+		if err := json.Unmarshal(clipJSON(json.RawMessage(long)), &kept); err != nil || !kept.Truncated ||
+			kept.Bytes != len(long) || !strings.HasPrefix(long, kept.Head[:600]) {
 			t.Errorf("%+v, %v", kept, err)
 		}
 	}

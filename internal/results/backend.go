@@ -9,8 +9,10 @@ import (
 	"github.com/tactus-dev/tactus/internal/celery"
 )
 
-// ask reads the keys of runs, all in one round trip. What cannot be read is told by run.
-func (c *Collector) ask(ctx context.Context, runs []domain.ID) (answers map[domain.ID]answer, unreadable map[domain.ID]string, err error) {
+// ask reads the keys of runs in one round trip. unreadable holds the reasons for keys that cannot be read.
+func (c *Collector) ask(ctx context.Context, runs []domain.ID) (answers map[domain.ID]answer,
+	unreadable map[domain.ID]string, err error,
+) {
 	if c.backend == nil || len(runs) == 0 {
 		return nil, nil, nil
 	}
@@ -45,8 +47,8 @@ func (c *Collector) ask(ctx context.Context, runs []domain.ID) (answers map[doma
 	return answers, unreadable, nil
 }
 
-// values reads keys, with an error in the place of each that the server does not give while it answers: it may be denied to us,
-// or too large to come in time. Those are found by halving.
+// values reads keys. A key that a running server refuses to return has an error in place of its value: access may be
+// denied, or the value too large to arrive in time. values finds such keys by halving the list.
 func (c *Collector) values(ctx context.Context, keys []string) ([]any, error) {
 	values, err := c.backend.MGet(ctx, keys...).Result()
 	if err == nil || ctx.Err() != nil || c.backend.Ping(ctx).Err() != nil {
@@ -63,10 +65,11 @@ func (c *Collector) values(ctx context.Context, keys []string) ([]any, error) {
 	return append(first, second...), err
 }
 
-// unreadable complains once: whoever serializes results in another way does so for all of them.
+// unreadable counts a result that cannot be read, and logs only the first: an application with another serializer uses
+// it for all its results.
 func (c *Collector) unreadable(err error) {
 	c.metrics.unreadable.Inc()
 	c.complained.Do(func() {
-		c.log.Error("results cannot be read: set result_serializer to json", "err", err)
+		c.log.Error("cannot read results: set result_serializer to json", "err", err)
 	})
 }

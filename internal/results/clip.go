@@ -6,21 +6,21 @@ import (
 	"unicode/utf8"
 )
 
-// What is kept of an answer, in bytes.
+// The most that is stored of an answer, in bytes.
 const (
 	maxResult    = 32 << 10
-	maxHead      = 1 << 10 // of a result that is too long
+	maxHead      = 1 << 10 // the beginning of a result that is too long
 	maxError     = 4 << 10
 	maxTraceback = 32 << 10
-	maxDepth     = 500 // of a result: Postgres would read a little more than ten times that
+	maxDepth     = 500 // how deeply a result may be nested; PostgreSQL reads a little more than ten times that
 )
 
-// storable makes text fit for Postgres: valid UTF-8 without U+0000.
+// storable converts a text to one that PostgreSQL can store: valid UTF-8 without U+0000.
 func storable(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\ufffd"), "\x00", "\ufffd")
 }
 
-// clip keeps the beginning.
+// clip keeps the beginning of a text, at most the given number of bytes.
 func clip(s string, most int) string {
 	if len(s) > most {
 		for most > 0 && !utf8.RuneStart(s[most]) {
@@ -31,7 +31,7 @@ func clip(s string, most int) string {
 	return storable(s)
 }
 
-// clipFront keeps the end, which is what says most in a traceback.
+// clipFront keeps the end of a text, which is the most useful part of a traceback.
 func clipFront(s string, most int) string {
 	if from := len(s) - most; from > 0 {
 		for from < len(s) && !utf8.RuneStart(s[from]) {
@@ -42,7 +42,7 @@ func clipFront(s string, most int) string {
 	return storable(s)
 }
 
-// clipJSON keeps a value as it is, or says how long it was and how it began.
+// clipJSON returns a value unchanged, or if it is too long or too deep, an object with its length and its beginning.
 func clipJSON(raw json.RawMessage) json.RawMessage {
 	if len(raw) == 0 {
 		return nil
@@ -58,7 +58,7 @@ func clipJSON(raw json.RawMessage) json.RawMessage {
 	return text
 }
 
-// depth is how deep a JSON value is nested; brackets in strings may make it more.
+// depth returns how deeply a JSON value is nested. Brackets in strings may make the result too large.
 func depth(raw []byte) (deepest int) {
 	var open int
 	for _, c := range raw {

@@ -16,13 +16,14 @@ import (
 	"github.com/tactus-dev/tactus/internal/celery"
 )
 
-// Config is how a Collector works. Its zero value is complete.
+// Config configures a Collector. The zero value uses the defaults.
 type Config struct {
-	KeyPrefix   string        // of the backend's keys (global_keyprefix of its transport options)
-	EventPrefix string        // of the channels of events; /0. (the broker's database) unless set
-	Timeout     time.Duration // after which a silent run is unknown; a day unless set, which is how long Celery keeps results
-	Longest     time.Duration // what a run without a time limit takes at most; an hour unless set
-	Every       time.Duration // between two sweeps; 10 seconds unless set
+	KeyPrefix   string // prefix of the backend's keys (global_keyprefix of its transport options)
+	EventPrefix string // prefix of the event channels (default /0., the broker's database)
+	// after which a silent run becomes unknown (default a day, which is how long Celery keeps results)
+	Timeout time.Duration
+	Longest time.Duration // the longest that a run without a time limit takes (default an hour)
+	Every   time.Duration // time between two sweeps (default 10 seconds)
 }
 
 func (c Config) withDefaults() Config {
@@ -40,7 +41,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Collector follows the runs that were handed over to Celery workers.
+// Collector records what became of the runs that were handed over to Celery workers.
 type Collector struct {
 	pool       *pgxpool.Pool
 	backend    redis.UniversalClient
@@ -49,14 +50,14 @@ type Collector struct {
 	cfg        Config
 	metrics    metrics
 	inbox      chan heard
-	gap        chan struct{} // something may have been missed
-	ended      chan struct{} // a run has
+	gap        chan struct{} // signals that something may have been missed
+	ended      chan struct{} // signals that a run has ended
 	complained sync.Once
-	running    running // of what was heard; hearEach's alone
+	running    running // used by recordHeard only
 }
 
-// New returns a collector over a pool and clients that it is lent. Without a backend (nil) no keys are asked for, without
-// a broker no events are heard.
+// New returns a collector on a pool and clients that the caller closes. Without a backend (nil) it reads no keys;
+// without a broker it hears no events.
 func New(pool *pgxpool.Pool, backend, broker redis.UniversalClient, log *slog.Logger, cfg Config) (*Collector, error) {
 	cfg = cfg.withDefaults()
 	if cfg.Timeout < 0 || cfg.Longest < 0 || cfg.Every < 0 {
@@ -71,8 +72,8 @@ func New(pool *pgxpool.Pool, backend, broker redis.UniversalClient, log *slog.Lo
 
 const (
 	inboxSize = 4096
-	batchSize = 500                   // payloads that are read at a time
-	gathering = 20 * time.Millisecond // how long more are waited for
+	batchSize = 500                   // the most payloads that are recorded at a time
+	gathering = 20 * time.Millisecond // how long to wait for more payloads
 )
 
 // Run collects until ctx ends.
@@ -85,23 +86,23 @@ func (c *Collector) Run(ctx context.Context) error {
 		all.Go(func() { c.listen(ctx, c.broker, glob.Replace(c.cfg.EventPrefix)+"celeryev*", true) })
 	}
 	all.Go(func() { c.sweepAll(ctx) })
-	all.Go(func() { c.hearEach(ctx) })
+	all.Go(func() { c.recordHeard(ctx) })
 	all.Go(func() { c.releaseAll(ctx) })
 	all.Wait()
 	return nil
 }
 
-// glob escapes what has a meaning in a pattern.
+// glob escapes the special characters of a pattern.
 var glob = strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`)
 
-// sweepAll sweeps now and then, over everything after each gap.
+// sweepAll sweeps at intervals until ctx ends, and sweeps over all open runs after each gap.
 func (c *Collector) sweepAll(ctx context.Context) {
 	out := outage{log: c.log, what: "ask for results"}
 	for n := uint64(0); ctx.Err() == nil; {
 		began := time.Now()
 		if err := c.Sweep(ctx, oldest(n)); err != nil {
 			out.wait(ctx, err)
-			continue // this one again: it may have been the first
+			continue // repeat this sweep: it may have been the one over all runs
 		}
 		out.over()
 		n++
@@ -115,7 +116,7 @@ func (c *Collector) sweepAll(ctx context.Context) {
 	}
 }
 
-// rest is between the beginnings of two sweeps over everything, however many gaps there are.
+// rest is the least time between the beginnings of two sweeps over all runs, however many gaps there are.
 const rest = time.Second
 
 func pause(ctx context.Context, d time.Duration) {
@@ -125,8 +126,8 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// hearEach records what is heard, in batches; while that fails the batch in hand is kept.
-func (c *Collector) hearEach(ctx context.Context) {
+// recordHeard records what was heard, in batches. While recording fails, it keeps the batch and tries again.
+func (c *Collector) recordHeard(ctx context.Context) {
 	out := outage{log: c.log, what: "record results"}
 	held := held{log: c.log}
 	for {
@@ -151,8 +152,8 @@ func (c *Collector) hearEach(ctx context.Context) {
 	}
 }
 
-// gather waits for something to be heard, and a little for more, or until it is time to try again what is held; nil when ctx
-// has ended.
+// gather waits until something is heard, and then a little for more. It also returns, with an empty batch, when again
+// fires, and with nil when ctx ends.
 func (c *Collector) gather(ctx context.Context, again <-chan time.Time) (batch []heard) {
 	select {
 	case <-ctx.Done():
@@ -175,8 +176,8 @@ func (c *Collector) gather(ctx context.Context, again <-chan time.Time) (batch [
 	return batch
 }
 
-// take records answers. Of a run that has ended, as an event tells or an idle worker, the key is asked for first: it holds the result
-// itself. When the backend does not answer, what the event shows has to do.
+// take records answers. For each run that has ended according to an event or an idle worker, it reads the key first,
+// which holds the result itself. If the backend does not answer, take records the event alone.
 func (c *Collector) take(ctx context.Context, g gathered) (locked []domain.ID, err error) {
 	var ended []domain.ID
 	for _, a := range g.all() {
@@ -193,7 +194,7 @@ func (c *Collector) take(ctx context.Context, g gathered) (locked []domain.ID, e
 	return c.write(ctx, g.all())
 }
 
-// metrics are what operators see of a collector.
+// metrics are the figures of a collector.
 type metrics struct {
 	answers    *prometheus.CounterVec
 	unreadable prometheus.Counter
@@ -205,13 +206,17 @@ func newMetrics() metrics {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 	}
 	return metrics{
-		answers:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "tactus_runs_ended_total", Help: "Runs that reached a final state, by state."}, []string{"status"}),
+		answers: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tactus_runs_ended_total",
+			Help: "Runs that reached a final state, by state.",
+		}, []string{"status"}),
 		unreadable: counter("tactus_results_unreadable_total", "Results and events that could not be read."),
-		missed:     counter("tactus_results_missed_total", "Messages that came faster than they were taken, found by a sweep instead."),
+		missed: counter("tactus_results_missed_total",
+			"Messages that came faster than the collector read them, whose results a sweep finds instead."),
 	}
 }
 
-// Register makes the metrics visible.
+// Register registers the metrics.
 func (c *Collector) Register(r prometheus.Registerer) error {
 	return errors.Join(r.Register(c.metrics.answers), r.Register(c.metrics.unreadable), r.Register(c.metrics.missed))
 }

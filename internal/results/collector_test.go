@@ -113,7 +113,8 @@ func TestReadsCompressedAndOversized(t *testing.T) {
 	t.Parallel()
 	s, backend := newSite(t), testenv.Redis(t)
 	schedule := s.schedule(t, domain.Definition{})
-	packed, large, pickled := s.run(t, schedule, domain.Sent, time.Second), s.run(t, schedule, domain.Sent, time.Second), s.run(t, schedule, domain.Sent, 25*time.Hour)
+	packed, large, pickled := s.run(t, schedule, domain.Sent, time.Second),
+		s.run(t, schedule, domain.Sent, time.Second), s.run(t, schedule, domain.Sent, 25*time.Hour)
 	var b bytes.Buffer
 	w := zlib.NewWriter(&b)
 	if _, err := w.Write([]byte(succeeded(packed, `"値"`))); err != nil {
@@ -192,7 +193,8 @@ func TestTimeLimitsOfSilence(t *testing.T) {
 	t.Parallel()
 	s, backend := newSite(t), testenv.Redis(t)
 	plain, stream := s.schedule(t, domain.Definition{}), s.schedule(t, domain.Definition{Stream: "jobs"})
-	ignoring, expiring := s.schedule(t, domain.Definition{IgnoreResult: true}), s.schedule(t, domain.Definition{ExpiresSeconds: 60})
+	ignoring, expiring := s.schedule(t, domain.Definition{IgnoreResult: true}),
+		s.schedule(t, domain.Definition{ExpiresSeconds: 60})
 	silent, young := s.run(t, plain, domain.Sent, 25*time.Hour), s.run(t, plain, domain.Sent, 23*time.Hour)
 	ignored, written := s.run(t, ignoring, domain.Sent, 25*time.Hour), s.run(t, stream, domain.Sent, 25*time.Hour)
 	expired, waiting := s.run(t, expiring, domain.Sent, 2*time.Hour), s.run(t, plain, domain.Due, 25*time.Hour)
@@ -201,8 +203,12 @@ func TestTimeLimitsOfSilence(t *testing.T) {
 	if err := s.collector(t, backend, nil, Config{}).Sweep(t.Context(), oldest(0)); err != nil {
 		t.Fatal(err)
 	}
-	for id, want := range map[domain.ID]string{silent: "unknown", young: "sent", ignored: "unknown", written: "sent", expired: "expired", waiting: "due"} {
-		if r := s.row(t, id); r.Status != want || r.Finished == (id == young || id == waiting) || (r.Reason != "") != (r.Finished && id != written) {
+	for id, want := range map[domain.ID]string{
+		silent: "unknown", young: "sent", ignored: "unknown", written: "sent",
+		expired: "expired", waiting: "due",
+	} {
+		if r := s.row(t, id); r.Status != want || r.Finished == (id == young || id == waiting) ||
+			(r.Reason != "") != (r.Finished && id != written) {
 			t.Errorf("want %s: %+v", want, r)
 		}
 	}

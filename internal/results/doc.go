@@ -1,28 +1,28 @@
-// Package results finds out what became of the runs that were handed over to Celery workers.
+// Package results records what became of the runs that were handed over to Celery workers.
 //
-//	due ─▶ sent ─▶ started ─┬─▶ succeeded | failed | revoked | expired
-//	                 ▲  │   │
-//	                 │  ▼   └─▶ unknown (nothing was heard)
-//	               retrying
+// \tdue ─▶ sent ─▶ started ─┬─▶ succeeded | failed | revoked | expired
+// \t                 ▲  │   │
+// \t                 │  ▼   └─▶ unknown (nothing was heard)
+// \t               retrying
 //
-// A worker leaves its answer under a key of the result backend and publishes it on a channel of the same name; with
-// worker -E it also sends events. The [Collector] listens to both and asks for the keys of open runs now and then, so
-// that what was published while nobody listened is found all the same.
+// A worker writes its result to a key of the result backend, and publishes the result on a channel of the same name.
+// With worker -E it also sends events. The [Collector] listens to both. From time to time it also reads the keys of
+// open runs, and so finds results that were published while nobody listened.
 //
-// What it promises:
+// The package promises:
 //
-//   - Every answer that the backend keeps is recorded, however often the backend, Postgres or the collector were away.
+//   - Every result that the backend keeps is recorded, however often the backend, PostgreSQL or the collector is away.
 //   - A final state never goes back. An answer that comes later than the collector's own conclusion (unknown, or expired
-//     with a reason) replaces it: knowledge replaces a guess, never the other way round.
-//   - No run is left hanging: one of which nothing was heard for Config.Timeout becomes unknown, with the reason, after its key
-//     has been asked for a last time. While the backend does not answer, nothing is concluded.
-//   - Any number of collectors may run at once: each update is one statement, and conditional.
-//   - What is kept of an answer is bounded. An answer that cannot be read, or kept, holds up no other.
+//     with a reason) replaces the conclusion; a conclusion never replaces an answer.
+//   - No run stays open for ever: a run of which nothing was heard for Config.Timeout becomes unknown, with the reason,
+//     after its key has been read a last time. While the backend does not answer, the collector concludes nothing.
+//   - Any number of collectors may run at once: each update is one conditional statement.
+//   - The stored part of an answer is bounded. An answer that cannot be read or stored does not hold up any other.
 //
-// Where runs of a schedule must not overlap, the collector also releases the one that waits, as soon as the previous one has
-// finished, or has been silent for too long.
+// Where runs of a schedule must not overlap, the collector also releases the waiting run, as soon as the previous run
+// has finished or has been silent for too long.
 //
-// The key is the truth, as it holds the result itself; an event shows it to people only. An event adds what the key does
-// not tell: the worker, when it started, and the end of tasks that ignore their result. Without events such a run
-// becomes unknown. A stream gives no answers at all: its runs stay sent.
+// Where a key and an event disagree, the key counts: it holds the result itself, and an event only a text for people.
+// An event adds what the key does not have: the worker, the time of the start, and the end of tasks that ignore their
+// result. Without events such a run becomes unknown. Task streams return no answers: their runs stay sent.
 package results

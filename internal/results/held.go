@@ -7,24 +7,24 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// How long what is locked is left alone while nothing else is heard.
+// The pauses between attempts to record the answers about locked runs while nothing else is heard.
 const (
 	firstHeld = 500 * time.Millisecond
 	lastHeld  = 10 * time.Second
 )
 
-// mostHeld bounds the answers that are kept; what is beyond is left to the sweeps.
+// mostHeld is the most answers that are held. The sweeps find the rest.
 const mostHeld = 4096
 
-// held are answers about runs whose rows somebody else had locked. They are recorded with what is heard next, or after pauses
-// that grow, so that nobody else waits.
+// held holds answers about runs whose rows somebody else had locked. They are recorded together with what is heard
+// next, or after growing pauses, so that no other answer waits for the lock.
 type held struct {
 	log   *slog.Logger
 	of    gathered
-	pause time.Duration // zero while there is none
+	pause time.Duration // zero while nothing is held
 }
 
-// again fires when it is time to try again; never while there is none.
+// again returns a channel that fires when it is time to try again. It is nil while nothing is held.
 func (h *held) again() <-chan time.Time {
 	if h.pause == 0 {
 		return nil
@@ -32,7 +32,7 @@ func (h *held) again() <-chan time.Time {
 	return time.After(h.pause)
 }
 
-// then is what was held, and what was heard after it.
+// then returns the held answers together with those heard after them.
 func (h *held) then(heard gathered) gathered {
 	for _, a := range heard.all() {
 		h.of.add(a)
@@ -40,7 +40,7 @@ func (h *held) then(heard gathered) gathered {
 	return h.of
 }
 
-// keep holds the answers about locked runs, and reports whether it has all of them.
+// keep holds the answers about locked runs, and reports whether there was room for all.
 func (h *held) keep(answers gathered, locked []domain.ID) (all bool) {
 	h.of = gathered{}
 	for _, id := range locked[:min(len(locked), mostHeld)] {
@@ -48,10 +48,11 @@ func (h *held) keep(answers gathered, locked []domain.ID) (all bool) {
 	}
 	switch {
 	case len(locked) == 0 && h.pause > 0:
-		h.log.Info("the runs that were locked are recorded")
+		h.log.Info("recorded the results of runs that were locked")
 		h.pause = 0
 	case len(locked) > 0 && h.pause == 0:
-		h.log.Warn("runs are locked by somebody: their results are recorded later", "runs", len(locked), "run_id", locked[0])
+		h.log.Warn("runs are locked by another session; recording their results later", "runs", len(locked), "run_id",
+			locked[0])
 		h.pause = firstHeld
 	case len(locked) > 0:
 		h.pause = min(2*h.pause, lastHeld)

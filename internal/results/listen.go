@@ -12,14 +12,15 @@ import (
 	"github.com/tactus-dev/tactus/internal/redis"
 )
 
-// heard is a payload of a subscription.
+// heard is a message of a subscription.
 type heard struct {
 	payload string
-	event   bool
+	event   bool // whether it holds events rather than a result
 }
 
-// listen hears what is published until ctx ends, through every outage. Whenever it begins to listen, what was published
-// before is to be looked for. What comes faster than it is taken is left for the next sweep.
+// listen subscribes to a pattern until ctx ends, and again after each outage. Each time it begins to listen it asks for
+// a sweep, because something may have been published before. A message that comes faster than messages are recorded is
+// dropped, and found by a sweep.
 func (c *Collector) listen(ctx context.Context, client goredis.UniversalClient, pattern string, event bool) {
 	out := outage{log: c.log, what: "listen to " + map[bool]string{true: "events", false: "results"}[event]}
 	for ctx.Err() == nil {
@@ -30,10 +31,10 @@ func (c *Collector) listen(ctx context.Context, client goredis.UniversalClient, 
 	}
 }
 
-// hearAll hears from one subscription until it breaks.
+// hearAll listens to one subscription until it breaks.
 func (c *Collector) hearAll(ctx context.Context, sub *goredis.PubSub, event bool, began func()) (err error) {
 	defer func() { err = errors.Join(err, sub.Close()) }()
-	defer context.AfterFunc(ctx, func() { _ = sub.Close() })() // what waits in Receive ends
+	defer context.AfterFunc(ctx, func() { _ = sub.Close() })() // ends the wait in Receive
 	return redis.Hear(ctx, sub, func() {
 		began()
 		c.lookBack()
@@ -43,8 +44,9 @@ func (c *Collector) hearAll(ctx context.Context, sub *goredis.PubSub, event bool
 	})
 }
 
+// hand passes a message on to recordHeard, or asks for a sweep if there is no room.
 func (c *Collector) hand(h heard) {
-	if h.event && !tells(h.payload) {
+	if h.event && !relevant(h.payload) {
 		return
 	}
 	select {
@@ -55,22 +57,24 @@ func (c *Collector) hand(h heard) {
 	}
 }
 
-// tells tells whether a payload of events may be worth reading.
-func tells(payload string) bool {
-	return !strings.Contains(payload, `"routing_key": "worker.`) || strings.Contains(payload, `"routing_key": "worker.heartbeat"`)
+// relevant reports whether a message with events may be worth parsing.
+func relevant(payload string) bool {
+	return !strings.Contains(payload, `"routing_key": "worker.`) ||
+		strings.Contains(payload, `"routing_key": "worker.heartbeat"`)
 }
 
-// lookBack asks for a sweep over everything.
+// lookBack asks for a sweep over all open runs.
 func (c *Collector) lookBack() { signal(c.gap) }
 
+// signal sends a signal unless one is pending.
 func signal(to chan struct{}) {
 	select {
 	case to <- struct{}{}:
-	default: // it is asked for already
+	default: // a signal is pending already
 	}
 }
 
-// read makes answers of what was heard.
+// read converts messages to answers.
 func (c *Collector) read(batch []heard) (g gathered) {
 	now := time.Now()
 	for _, h := range batch {
@@ -85,7 +89,7 @@ func (c *Collector) read(batch []heard) (g gathered) {
 					c.running.hear(e.Hostname, a)
 				}
 				if e.Idle {
-					for _, a := range c.running.ended(e.Hostname, believed(e.Time, now)) {
+					for _, a := range c.running.ended(e.Hostname, plausible(e.Time, now)) {
 						g.add(a)
 					}
 				}

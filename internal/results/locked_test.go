@@ -23,7 +23,8 @@ func (s site) lock(t *testing.T, sql string, args ...any) (unlock func()) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) })
-	if tag, err := tx.Exec(t.Context(), sql, append([]any{pgx.QueryExecModeExec}, args...)...); err != nil || tag.RowsAffected() != 1 {
+	if tag, err := tx.Exec(t.Context(), sql, append([]any{pgx.QueryExecModeExec}, args...)...); err != nil ||
+		tag.RowsAffected() != 1 {
 		t.Fatalf("locked %s: %v", tag, err)
 	}
 	return func() {
@@ -33,8 +34,8 @@ func (s site) lock(t *testing.T, sql string, args ...any) (unlock func()) {
 	}
 }
 
-// TestLockedRunHoldsUpNoAnswer has somebody lock the row of a run whose events come among those of others, and are told by events
-// alone: the others are recorded, and that one when it is free.
+// TestLockedRunHoldsUpNoAnswer has somebody lock the row of a run whose events come among those of others, and are told
+// by events alone: the others are recorded, and that one when it is free.
 func TestLockedRunHoldsUpNoAnswer(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -74,8 +75,12 @@ func TestLockedRunHoldsUpNoAnswer(t *testing.T) {
 // eventOf is what a worker publishes.
 func eventOf(t *testing.T, id domain.ID, kind string) string {
 	t.Helper()
-	body := fmt.Sprintf(`{"type":%q,"uuid":%q,"hostname":"w@host","timestamp":%d,"runtime":0.5,"result":"1"}`, kind, id, time.Now().Unix())
-	text, err := json.Marshal(map[string]any{"body": body, "content-type": "application/json", "properties": map[string]any{}})
+	body := fmt.Sprintf(`{"type":%q,"uuid":%q,"hostname":"w@host","timestamp":%d,"runtime":0.5,"result":"1"}`, kind, id,
+		time.Now().Unix())
+	text, err := json.Marshal(map[string]any{
+		"body": body, "content-type": "application/json",
+		"properties": map[string]any{},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +97,8 @@ func TestLockedRunHoldsUpNoSweep(t *testing.T) {
 	var runs []domain.ID
 	for range 3 {
 		runs = append(runs, s.run(t, schedule, domain.Sent, time.Second))
-		answerAs(t, client, runs[len(runs)-1], fmt.Sprintf(`{"status":"SUCCESS","result":1,"task_id":%q}`, runs[len(runs)-1]), false)
+		answerAs(t, client, runs[len(runs)-1], fmt.Sprintf(`{"status":"SUCCESS","result":1,"task_id":%q}`,
+			runs[len(runs)-1]), false)
 	}
 	unlock := s.lock(t, `select from tactus.runs where id = $1 for update`, runs[1])
 	for _, want := range []string{"sent", "succeeded"} {
@@ -101,7 +107,8 @@ func TestLockedRunHoldsUpNoSweep(t *testing.T) {
 		if err := c.Sweep(ctx, ever); err != nil {
 			t.Fatal(err)
 		}
-		if a, b, c := s.row(t, runs[0]).Status, s.row(t, runs[1]).Status, s.row(t, runs[2]).Status; a != "succeeded" || b != want || c != "succeeded" {
+		if a, b, c := s.row(t, runs[0]).Status, s.row(t, runs[1]).Status, s.row(t, runs[2]).Status; a != "succeeded" ||
+			b != want || c != "succeeded" {
 			t.Errorf("they are %s, %s, %s", a, b, c)
 		}
 		if want == "sent" {
@@ -136,7 +143,8 @@ func TestLockedCountHoldsUpNoRelease(t *testing.T) {
 	release(t, c, 2)
 }
 
-// TestDeniedKeyHoldsUpNoResult has a server that denies some of the keys, as its rules for our user may, and one with a large result.
+// TestDeniedKeyHoldsUpNoResult has a server that denies some of the keys, as its rules for our user may, and one with a
+// large result.
 func TestDeniedKeyHoldsUpNoResult(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -7,31 +7,31 @@ import (
 	"time"
 )
 
-// How long is waited between two attempts.
+// The pauses between two attempts.
 const (
 	firstWait = 200 * time.Millisecond
 	lastWait  = 15 * time.Second
 )
 
-// outage waits out what does not work, ever longer, and tells when that begins and ends.
+// outage waits between attempts at something that fails, with growing pauses, and logs when the failures begin and end.
 type outage struct {
 	log   *slog.Logger
-	what  string
+	what  string // the attempt, for the log: "cannot ..."
 	since time.Time
 	next  time.Duration
 }
 
-// wait tells of the first failure, and waits.
+// wait logs the first failure, and waits.
 func (o *outage) wait(ctx context.Context, err error) {
 	if o.since.IsZero() {
 		o.since, o.next = time.Now(), firstWait
-		o.log.Warn("cannot "+o.what+", trying again", "err", err)
+		o.log.Warn("cannot "+o.what+"; retrying", "err", err)
 	}
 	pause(ctx, o.next/2+rand.N(o.next))
 	o.next = min(2*o.next, lastWait)
 }
 
-// over tells that it works again.
+// over logs that the attempts succeed again.
 func (o *outage) over() {
 	if !o.since.IsZero() {
 		o.log.Info("can "+o.what+" again", "after", time.Since(o.since).Round(time.Millisecond))

@@ -11,13 +11,14 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// letGo hands over runs that wait until the previous run of their schedule has finished: it has, or has been silent for too
-// long. One whose schedule was disabled, deleted or given another trigger meanwhile is skipped: it was due before that.
-// A run expires so long after it was let go, whatever the time for which it waited. It waits for nobody: a run is left for later
-// that somebody has locked, or whose schedule's count is.
-const letGo = `
+// releaseSQL hands over runs that wait until the previous run of their schedule has finished or has been silent for too
+// long. A waiting run is skipped if its schedule was disabled, deleted or given another trigger after the run was due.
+// The time until a run expires counts from its release, however long the run has waited. The statement waits for no
+// lock: it leaves a run for later if somebody has locked the run or the count of its schedule.
+const releaseSQL = `
 with ready as materialized (
-    select w.id, w.due_at, s.enabled and s.deleted_at is null and s.effective_from <= w.due_at as may, clock_timestamp() as now,
+    select w.id, w.due_at, s.enabled and s.deleted_at is null
+        and s.effective_from <= w.due_at as may, clock_timestamp() as now,
         ` + sqlexpr.PolicyExpires + ` as expires, s.id as schedule_id
     from tactus.runs w join tactus.schedules s on s.id = w.schedule_id
     where w.waiting and (not s.enabled or s.deleted_at is not null or s.effective_from > w.due_at or not ` + sqlexpr.Unfinished + `)
@@ -55,24 +56,27 @@ event as (
 )
 select (select count(*) from run), (select ` + sqlexpr.RingRuns + ` from (select from event limit 1) e)`
 
-// Release lets go what waits for runs that have finished. It tells how many do not wait any more.
+// Release hands over, or skips, the waiting runs whose previous run has finished. It returns how many runs no longer
+// wait.
 func (c *Collector) Release(ctx context.Context) (released int64, err error) {
 	var rung any
 	err = outbox.Retry(ctx, func() error {
-		return c.pool.QueryRow(ctx, letGo, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{"lease": c.cfg.Longest}).Scan(&released, &rung)
+		return c.pool.QueryRow(ctx, releaseSQL, pgx.QueryExecModeCacheDescribe,
+			pgx.NamedArgs{"lease": c.cfg.Longest}).Scan(&released, &rung)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("release waiting runs: %w", err)
 	}
 	if released > 0 {
-		c.log.Info("released", "runs", released)
+		c.log.Info("released waiting runs", "runs", released)
 	}
 	return released, nil
 }
 
-// releaseEvery is how often is looked for runs that wait for something silent. After an answer it is done at once.
+// releaseEvery is how often the collector looks for runs that wait for a silent run. After an answer it looks at once.
 const releaseEvery = time.Second
 
+// releaseAll releases waiting runs until ctx ends.
 func (c *Collector) releaseAll(ctx context.Context) {
 	out := outage{log: c.log, what: "release waiting runs"}
 	for ctx.Err() == nil {

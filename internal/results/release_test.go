@@ -18,14 +18,17 @@ func (s site) queue(t *testing.T) (schedule, running, waiting domain.ID) {
 	schedule = s.schedule(t, domain.Definition{ExecutionPolicy: domain.OverlapQueue})
 	s.exec(t, `update tactus.schedules set effective_from = effective_from - interval '1 day' where id = $1`, schedule)
 	running, waiting = s.run(t, schedule, domain.Sent, time.Minute), s.run(t, schedule, domain.Due, time.Second)
-	s.exec(t, `update tactus.runs set exclusive = true, waiting = id = $2, reason = case when id = $2 then 'waits' end where schedule_id = $1`, schedule, waiting)
+	s.exec(t, `update tactus.runs set exclusive = true, waiting = id = $2, reason = case when id = $2 then 'waits' end
+		where schedule_id = $1`, schedule, waiting)
 	return schedule, running, waiting
 }
 
 // events counts the run.due events of a run.
 func (s site) events(t *testing.T, run domain.ID) (n int) {
 	t.Helper()
-	if err := s.pool.QueryRow(t.Context(), `select count(*) from tactus.outbox where aggregate_id = $1 and data->>'run_id' = $1::text`, run).Scan(&n); err != nil {
+	if err := s.pool.QueryRow(t.Context(),
+		`select count(*) from tactus.outbox where aggregate_id = $1 and data->>'run_id' = $1::text`,
+		run).Scan(&n); err != nil {
 		t.Fatal(err)
 	}
 	return n
@@ -33,7 +36,8 @@ func (s site) events(t *testing.T, run domain.ID) (n int) {
 
 func (s site) waits(t *testing.T, run domain.ID) (waiting bool) {
 	t.Helper()
-	if err := s.pool.QueryRow(t.Context(), `select waiting from tactus.runs where id = $1`, run).Scan(&waiting); err != nil {
+	if err := s.pool.QueryRow(t.Context(), `select waiting from tactus.runs where id = $1`,
+		run).Scan(&waiting); err != nil {
 		t.Fatal(err)
 	}
 	return waiting
@@ -59,12 +63,14 @@ func TestReleasesWhenThePreviousRunHasFinished(t *testing.T) {
 	release(t, c, 1)
 	release(t, c, 0)
 	var lives int
-	err := s.pool.QueryRow(t.Context(), `select count(*) from tactus.runs r join tactus.outbox e on e.aggregate_id = r.id
+	err := s.pool.QueryRow(t.Context(),
+		`select count(*) from tactus.runs r join tactus.outbox e on e.aggregate_id = r.id
 		where r.id = $1 and r.fired_at = e.occurred_at and r.expires_at = e.occurred_at + interval '90 seconds'`, waiting).Scan(&lives)
 	if err != nil || lives != 1 {
 		t.Errorf("its time does not begin when it is let go: %v", err)
 	}
-	if diff := cmp.Diff(row{Status: "due"}, s.row(t, waiting)); diff != "" || s.waits(t, waiting) || s.events(t, waiting) != 1 {
+	if diff := cmp.Diff(row{Status: "due"}, s.row(t, waiting)); diff != "" || s.waits(t, waiting) ||
+		s.events(t, waiting) != 1 {
 		t.Errorf("%d events, %s", s.events(t, waiting), diff)
 	}
 }
@@ -106,13 +112,15 @@ func TestReleaseCounts(t *testing.T) {
 	c := s.collector(t, nil, nil, Config{})
 	schedule, running, _ := s.queue(t)
 	s.exec(t, `update tactus.schedules set policy = (policy::jsonb || '{"max_runs":2}')::text where id = $1`, schedule)
-	s.exec(t, `insert into tactus.schedule_counts select id, trigger_set_at, 1 from tactus.schedules where id = $1`, schedule)
+	s.exec(t, `insert into tactus.schedule_counts select id, trigger_set_at, 1 from tactus.schedules where id = $1`,
+		schedule)
 	if _, err := c.write(t.Context(), []answer{{run: running, status: domain.Succeeded, final: true}}); err != nil {
 		t.Fatal(err)
 	}
 	release(t, c, 1)
 	var fired int
-	if err := s.pool.QueryRow(t.Context(), `select fired from tactus.schedule_counts where schedule_id = $1`, schedule).Scan(&fired); err != nil || fired != 2 {
+	if err := s.pool.QueryRow(t.Context(), `select fired from tactus.schedule_counts where schedule_id = $1`,
+		schedule).Scan(&fired); err != nil || fired != 2 {
 		t.Errorf("fired %d, %v", fired, err)
 	}
 }

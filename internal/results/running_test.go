@@ -21,13 +21,15 @@ func TestWhatIdleWorkersSay(t *testing.T) {
 		t.Errorf("events may still come: %+v", early)
 	}
 	ended := r.ended("w", noon.Add(10*time.Second))
-	if len(ended) != 1 || ended[0].run != ignored || ended[0].status != domain.Unknown || !ended[0].final || ended[0].reason == "" {
+	if len(ended) != 1 || ended[0].run != ignored || ended[0].status != domain.Unknown || !ended[0].final ||
+		ended[0].reason == "" {
 		t.Errorf("%+v", ended)
 	}
 	if again := r.ended("w", noon.Add(11*time.Second)); len(again) != 0 {
 		t.Errorf("%+v", again)
 	}
-	if ended = r.ended("w", noon.Add(time.Minute)); len(ended) != 1 || ended[0].run != late || r["w"] != nil || len(r["x"]) != 1 {
+	if ended = r.ended("w", noon.Add(time.Minute)); len(ended) != 1 || ended[0].run != late || r["w"] != nil ||
+		len(r["x"]) != 1 {
 		t.Errorf("%+v, %v", ended, r)
 	}
 }

@@ -17,25 +17,70 @@ func TestConclude(t *testing.T) {
 		want   domain.RunStatus // empty: there is still hope
 		reason string
 	}{
-		"young":                         {openRun{Status: domain.Sent, HeardAt: *ago(time.Hour)}, "", ""},
-		"never answered":                {openRun{Status: domain.Sent, HeardAt: *ago(timeout)}, domain.Unknown, "nothing was heard of it for 24h"},
-		"never handed over":             {openRun{Status: domain.Due, HeardAt: *ago(timeout)}, domain.Unknown, "not handed over"},
-		"leaves no result":              {openRun{Status: domain.Sent, NoResult: true, HeardAt: *ago(timeout)}, domain.Unknown, "leaves no result"},
-		"unreadable":                    {openRun{Status: domain.Sent, unreadable: "pickle", HeardAt: *ago(timeout)}, domain.Unknown, "cannot be read: pickle"},
-		"started long ago":              {openRun{Status: domain.Started, FiredAt: *ago(2 * timeout), HeardAt: *ago(timeout)}, domain.Unknown, "nothing"},
-		"started long ago, but retried": {openRun{Status: domain.Retrying, FiredAt: *ago(2 * timeout), HeardAt: *ago(time.Hour)}, "", ""},
-		"just expired":                  {openRun{Status: domain.Sent, HeardAt: *ago(2 * time.Minute), ExpiresAt: ago(time.Minute)}, "", ""},
-		"long expired":                  {openRun{Status: domain.Sent, HeardAt: *ago(2 * longest), ExpiresAt: ago(longest + 1)}, domain.Expired, "no worker answered"},
-		"long expired, never sent":      {openRun{Status: domain.Due, HeardAt: *ago(2 * longest), ExpiresAt: ago(longest + 1)}, domain.Expired, "no worker answered"},
-		"expired while it runs":         {openRun{Status: domain.Started, HeardAt: *ago(2 * longest), ExpiresAt: ago(longest + 1)}, "", ""},
-		"expired, with a long limit":    {openRun{Status: domain.Sent, TimeLimit: 7200, HeardAt: *ago(2 * longest), ExpiresAt: ago(longest + 1)}, "", ""},
-		"on a stream":                   {openRun{Status: domain.Sent, Stream: true, HeardAt: *ago(timeout), ExpiresAt: ago(2 * longest)}, domain.Sent, ""},
-		"on a stream, not yet":          {openRun{Status: domain.Sent, Stream: true, HeardAt: *ago(time.Hour), ExpiresAt: ago(2 * longest)}, "", ""},
-		"for a stream, never written":   {openRun{Status: domain.Due, Stream: true, HeardAt: *ago(timeout)}, domain.Unknown, "not handed over"},
+		"young": {openRun{Status: domain.Sent, HeardAt: *ago(time.Hour)}, "", ""},
+		"never answered": {
+			openRun{Status: domain.Sent, HeardAt: *ago(timeout)},
+			domain.Unknown,
+			"nothing was heard of it for 24h",
+		},
+		"never handed over": {
+			openRun{Status: domain.Due, HeardAt: *ago(timeout)},
+			domain.Unknown,
+			"not handed over",
+		},
+		"leaves no result": {
+			openRun{Status: domain.Sent, NoResult: true, HeardAt: *ago(timeout)},
+			domain.Unknown, "leaves no result",
+		},
+		"unreadable": {
+			openRun{Status: domain.Sent, unreadable: "pickle", HeardAt: *ago(timeout)},
+			domain.Unknown, "cannot be read: pickle",
+		},
+		"started long ago": {openRun{
+			Status: domain.Started, FiredAt: *ago(2 * timeout),
+			HeardAt: *ago(timeout),
+		}, domain.Unknown, "nothing"},
+		"started long ago, but retried": {openRun{
+			Status: domain.Retrying, FiredAt: *ago(2 * timeout),
+			HeardAt: *ago(time.Hour),
+		}, "", ""},
+		"just expired": {openRun{
+			Status: domain.Sent, HeardAt: *ago(2 * time.Minute),
+			ExpiresAt: ago(time.Minute),
+		}, "", ""},
+		"long expired": {openRun{
+			Status: domain.Sent, HeardAt: *ago(2 * longest),
+			ExpiresAt: ago(longest + 1),
+		}, domain.Expired, "no worker answered"},
+		"long expired, never sent": {openRun{
+			Status: domain.Due, HeardAt: *ago(2 * longest),
+			ExpiresAt: ago(longest + 1),
+		}, domain.Expired, "no worker answered"},
+		"expired while it runs": {openRun{
+			Status: domain.Started, HeardAt: *ago(2 * longest),
+			ExpiresAt: ago(longest + 1),
+		}, "", ""},
+		"expired, with a long limit": {openRun{
+			Status: domain.Sent, TimeLimit: 7200, HeardAt: *ago(2 * longest),
+			ExpiresAt: ago(longest + 1),
+		}, "", ""},
+		"on a stream": {openRun{
+			Status: domain.Sent, Stream: true, HeardAt: *ago(timeout),
+			ExpiresAt: ago(2 * longest),
+		}, domain.Sent, ""},
+		"on a stream, not yet": {openRun{
+			Status: domain.Sent, Stream: true, HeardAt: *ago(time.Hour),
+			ExpiresAt: ago(2 * longest),
+		}, "", ""},
+		"for a stream, never written": {
+			openRun{Status: domain.Due, Stream: true, HeardAt: *ago(timeout)},
+			domain.Unknown, "not handed over",
+		},
 	} {
 		c.run.Now = noon
 		got, over := c.run.conclude(timeout, longest)
-		if over != (c.want != "") || got.status != c.want || got.final != over || !strings.Contains(got.reason, c.reason) || (c.reason == "") != (got.reason == "") {
+		if over != (c.want != "") || got.status != c.want || got.final != over ||
+			!strings.Contains(got.reason, c.reason) || (c.reason == "") != (got.reason == "") {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}

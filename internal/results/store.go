@@ -15,14 +15,14 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// isOpen is the condition of the index runs_open.
+// isOpen matches open runs. It must be the condition of the index runs_open.
 const isOpen = `(r.status in ('due', 'sent', 'started', 'retrying') and r.finished_at is null)`
 
-// isGuess is the condition of a run that is over by a conclusion of ours.
+// isGuess matches runs that have ended by a conclusion of the collector.
 const isGuess = `(r.status in ('unknown', 'expired') and r.reason is not null)`
 
-// openRuns pages through the open runs of an age, oldest first.
-const openRuns = `
+// openRunsSQL reads a page of the open runs of an age, oldest first.
+const openRunsSQL = `
 select r.id, r.fired_at, coalesce(r.heard_at, r.fired_at), r.status, r.expires_at,
     ` + sqlexpr.TaskTimeLimit + `, coalesce(` + sqlexpr.TaskStream + `, '') <> '', ` + sqlexpr.TaskIgnoresResult + `, clock_timestamp()
 from tactus.runs r left join tactus.schedules s on s.id = r.schedule_id
@@ -30,16 +30,17 @@ where ` + isOpen + ` and not r.waiting
     and r.fired_at >= now() - @oldest::interval and r.fired_at <= now() - @youngest::interval and (r.fired_at, r.id) > (@fired_at, @id::uuid)
 order by r.fired_at, r.id limit @limit`
 
-// page reads the open runs after one, of ages between youngest and oldest.
+// page returns the open runs after the given one, of ages between youngest and oldest.
 func (c *Collector) page(ctx context.Context, youngest, oldest time.Duration, after openRun) ([]openRun, error) {
-	rows, err := c.pool.Query(ctx, openRuns, pgx.NamedArgs{
+	rows, err := c.pool.Query(ctx, openRunsSQL, pgx.NamedArgs{
 		"youngest": youngest, "oldest": oldest, "fired_at": after.FiredAt, "id": after.ID, "limit": pageSize,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read open runs: %w", err)
 	}
 	runs, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r openRun, err error) {
-		err = row.Scan(&r.ID, &r.FiredAt, &r.HeardAt, &r.Status, &r.ExpiresAt, &r.TimeLimit, &r.Stream, &r.NoResult, &r.Now)
+		err = row.Scan(&r.ID, &r.FiredAt, &r.HeardAt, &r.Status, &r.ExpiresAt, &r.TimeLimit, &r.Stream, &r.NoResult,
+			&r.Now)
 		return r, err
 	})
 	if err != nil {
@@ -48,19 +49,20 @@ func (c *Collector) page(ctx context.Context, youngest, oldest time.Duration, af
 	return runs, nil
 }
 
-// isNews is the condition that what was heard changes a run. Of what is final only a conclusion gives way to an answer; a worker
-// that was not known then is filled in.
+// isNews matches a run that an answer h changes. Of the final states only a conclusion gives way to an answer; an
+// unknown worker is filled in.
 const isNews = `case
         when ` + isOpen + ` then h.final or h.status <> r.status or (r.worker is null and h.worker is not null)
         when ` + isGuess + ` then h.final and h.reason is null
         else h.final and h.status = r.status and r.worker is null and h.worker is not null
     end`
 
-// record updates runs by what was heard of them, each at most once in a statement. It waits for nobody: a run that somebody
-// else has locked is left, and named.
-const record = `
+// recordSQL updates runs by answers, of which a statement holds at most one for each run. It waits for no lock: it
+// leaves a run that somebody else has locked, and returns the run's id.
+const recordSQL = `
 with heard as (
-    select * from unnest(@runs::uuid[], @statuses::text[], @finals::boolean[], @results::text[], @errors::text[], @tracebacks::text[],
+    select * from unnest(@runs::uuid[], @statuses::text[], @finals::boolean[], @results::text[], @errors::text[],
+        @tracebacks::text[],
         @workers::text[], @reasons::text[], @started::timestamptz[], @finished::timestamptz[])
         as h(id, status, final, result, error, traceback, worker, reason, started_at, finished_at)
 ),
@@ -93,8 +95,8 @@ recorded as (
 )
 select status, ended, null::uuid from recorded union all select '', false, id from held`
 
-// write records answers, and returns the runs that were locked. Answers that Postgres cannot keep are found by halving, and
-// recorded without what they carry.
+// write records answers, and returns the runs that were locked. It finds answers that PostgreSQL refuses by halving the
+// list, and records only the status of those.
 func (c *Collector) write(ctx context.Context, answers []answer) (locked []domain.ID, err error) {
 	if len(answers) == 0 {
 		return nil, nil
@@ -117,14 +119,14 @@ func (c *Collector) write(ctx context.Context, answers []answer) (locked []domai
 	return c.update(ctx, []answer{{run: a.run, status: a.status, final: a.final, err: "its answer cannot be kept"}})
 }
 
-// isOfData tells whether it is what was sent that Postgres refuses: classes 22 (data) and 54 (limits).
+// isOfData reports whether PostgreSQL refused the data: error classes 22 (data) and 54 (limits).
 func isOfData(err error) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && (strings.HasPrefix(e.Code, "22") || strings.HasPrefix(e.Code, "54"))
 }
 
 func (c *Collector) update(ctx context.Context, answers []answer) (locked []domain.ID, err error) {
-	rows, err := c.pool.Query(ctx, record, pgx.QueryExecModeCacheDescribe, columns(answers))
+	rows, err := c.pool.Query(ctx, recordSQL, pgx.QueryExecModeCacheDescribe, columns(answers))
 	if err != nil {
 		return nil, fmt.Errorf("record results: %w", err)
 	}
@@ -147,11 +149,12 @@ func (c *Collector) update(ctx context.Context, answers []answer) (locked []doma
 	return locked, nil
 }
 
-// columns turns answers into arrays, with null for what is not told.
+// columns converts answers to arrays, with null for what is not known.
 func columns(answers []answer) pgx.NamedArgs {
 	n := len(answers)
 	runs, statuses, finals := make([]domain.ID, n), make([]string, n), make([]bool, n)
-	results, errs, tracebacks, workers, reasons := make([]*string, n), make([]*string, n), make([]*string, n), make([]*string, n), make([]*string, n)
+	results, errs, tracebacks, workers, reasons := make([]*string, n), make([]*string, n), make([]*string, n),
+		make([]*string, n), make([]*string, n)
 	started, finished := make([]*time.Time, n), make([]*time.Time, n)
 	for i, a := range answers {
 		runs[i], statuses[i], finals[i] = a.run, string(a.status), a.final
@@ -160,8 +163,9 @@ func columns(answers []answer) pgx.NamedArgs {
 		started[i], finished[i] = orNull(a.started), orNull(a.finished)
 	}
 	return pgx.NamedArgs{
-		"runs": runs, "statuses": statuses, "finals": finals, "results": results, "errors": errs, "tracebacks": tracebacks,
-		"workers": workers, "reasons": reasons, "started": started, "finished": finished,
+		"runs": runs, "statuses": statuses, "finals": finals, "results": results, "errors": errs,
+		"tracebacks": tracebacks,
+		"workers":    workers, "reasons": reasons, "started": started, "finished": finished,
 	}
 }
 

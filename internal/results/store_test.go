@@ -80,7 +80,8 @@ type row struct {
 
 func (s site) row(t *testing.T, id domain.ID) row {
 	t.Helper()
-	rows, err := s.pool.Query(t.Context(), `select status, coalesce(result::text, ''), coalesce(error, ''), coalesce(worker, ''), coalesce(reason, ''),
+	rows, err := s.pool.Query(t.Context(),
+		`select status, coalesce(result::text, ''), coalesce(error, ''), coalesce(worker, ''), coalesce(reason, ''),
 		started_at is not null, finished_at is not null from tactus.runs where id = $1`, id)
 	if err != nil {
 		t.Fatal(err)
@@ -105,31 +106,81 @@ func TestTransitions(t *testing.T) {
 	expired := answer{status: domain.Expired, final: true, err: "TaskRevokedError: expired"}
 	unknown := answer{status: domain.Unknown, final: true, reason: "silence"}
 	guessed := answer{status: domain.Expired, final: true, reason: "silence"}
-	byEvent := answer{status: domain.Succeeded, final: true, shown: true, result: json.RawMessage(`"5"`), worker: "w1", started: noon}
+	byEvent := answer{
+		status: domain.Succeeded, final: true, shown: true, result: json.RawMessage(`"5"`), worker: "w1",
+		started: noon,
+	}
 	done := row{Status: "succeeded", Result: "5", Finished: true}
 	for name, test := range map[string]struct {
 		from  domain.RunStatus
 		heard []answer
 		want  row
 	}{
-		"straight":                       {domain.Sent, []answer{succeeded}, done},
-		"before it was marked as sent":   {domain.Due, []answer{succeeded}, done},
-		"started":                        {domain.Sent, []answer{started}, row{Status: "started", Worker: "w1", Started: true}},
-		"retrying":                       {domain.Sent, []answer{started, retried}, row{Status: "retrying", Err: "again", Worker: "w1", Started: true}},
-		"retried":                        {domain.Sent, []answer{retried, started}, row{Status: "started", Err: "again", Worker: "w1", Started: true}},
-		"retried, then done":             {domain.Sent, []answer{retried, succeeded}, done},
-		"failed":                         {domain.Started, []answer{failed}, row{Status: "failed", Err: "no", Finished: true}},
-		"failed, then another word":      {domain.Sent, []answer{failed, succeeded, started, retried, unknown}, row{Status: "failed", Err: "no", Finished: true}},
-		"done, then nothing goes back":   {domain.Sent, []answer{succeeded, started, retried, failed, expired, unknown}, done},
-		"the worker is told later":       {domain.Sent, []answer{succeeded, byEvent}, row{Status: "succeeded", Result: "5", Worker: "w1", Started: true, Finished: true}},
-		"told by an event alone":         {domain.Sent, []answer{byEvent}, row{Status: "succeeded", Result: `"5"`, Worker: "w1", Started: true, Finished: true}},
-		"expired, as the worker says":    {domain.Sent, []answer{expired, succeeded}, row{Status: "expired", Err: "TaskRevokedError: expired", Finished: true}},
-		"unknown":                        {domain.Sent, []answer{unknown, started, retried}, row{Status: "unknown", Reason: "silence", Finished: true}},
-		"unknown, then an answer":        {domain.Sent, []answer{unknown, succeeded, failed}, done},
-		"taken for expired, then it was": {domain.Sent, []answer{guessed, expired}, row{Status: "expired", Err: "TaskRevokedError: expired", Finished: true}},
-		"taken for expired, but it ran":  {domain.Sent, []answer{guessed, succeeded}, done},
-		"skipped":                        {domain.Skipped, []answer{started, succeeded, unknown}, row{Status: "skipped"}},
-		"missed":                         {domain.MissedRun, []answer{succeeded}, row{Status: "missed"}},
+		"straight":                     {domain.Sent, []answer{succeeded}, done},
+		"before it was marked as sent": {domain.Due, []answer{succeeded}, done},
+		"started": {
+			domain.Sent,
+			[]answer{started},
+			row{Status: "started", Worker: "w1", Started: true},
+		},
+		"retrying": {
+			domain.Sent,
+			[]answer{started, retried},
+			row{Status: "retrying", Err: "again", Worker: "w1", Started: true},
+		},
+		"retried": {
+			domain.Sent,
+			[]answer{retried, started},
+			row{Status: "started", Err: "again", Worker: "w1", Started: true},
+		},
+		"retried, then done": {domain.Sent, []answer{retried, succeeded}, done},
+		"failed": {
+			domain.Started,
+			[]answer{failed},
+			row{Status: "failed", Err: "no", Finished: true},
+		},
+		"failed, then another word": {
+			domain.Sent,
+			[]answer{failed, succeeded, started, retried, unknown},
+			row{Status: "failed", Err: "no", Finished: true},
+		},
+		"done, then nothing goes back": {
+			domain.Sent,
+			[]answer{succeeded, started, retried, failed, expired, unknown},
+			done,
+		},
+		"the worker is told later": {
+			domain.Sent,
+			[]answer{succeeded, byEvent},
+			row{Status: "succeeded", Result: "5", Worker: "w1", Started: true, Finished: true},
+		},
+		"told by an event alone": {domain.Sent, []answer{byEvent}, row{
+			Status: "succeeded", Result: `"5"`,
+			Worker: "w1", Started: true, Finished: true,
+		}},
+		"expired, as the worker says": {
+			domain.Sent,
+			[]answer{expired, succeeded},
+			row{Status: "expired", Err: "TaskRevokedError: expired", Finished: true},
+		},
+		"unknown": {
+			domain.Sent,
+			[]answer{unknown, started, retried},
+			row{Status: "unknown", Reason: "silence", Finished: true},
+		},
+		"unknown, then an answer": {domain.Sent, []answer{unknown, succeeded, failed}, done},
+		"taken for expired, then it was": {
+			domain.Sent,
+			[]answer{guessed, expired},
+			row{Status: "expired", Err: "TaskRevokedError: expired", Finished: true},
+		},
+		"taken for expired, but it ran": {domain.Sent, []answer{guessed, succeeded}, done},
+		"skipped": {
+			domain.Skipped,
+			[]answer{started, succeeded, unknown},
+			row{Status: "skipped"},
+		},
+		"missed": {domain.MissedRun, []answer{succeeded}, row{Status: "missed"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -155,7 +206,10 @@ func TestOneBadAnswerHoldsUpNoOther(t *testing.T) {
 	schedule := s.schedule(t, domain.Definition{})
 	var answers []answer
 	for i := range 50 {
-		a := answer{run: s.run(t, schedule, domain.Sent, time.Minute), status: domain.Succeeded, final: true, result: json.RawMessage(`1`)}
+		a := answer{
+			run: s.run(t, schedule, domain.Sent, time.Minute), status: domain.Succeeded, final: true,
+			result: json.RawMessage(`1`),
+		}
 		switch i {
 		case 7:
 			a.result = json.RawMessage(`{"broken":`)
@@ -210,7 +264,10 @@ func TestManyCollectorsAtOnce(t *testing.T) {
 					if n%2 == 1 {
 						at = runs - 1 - i
 					}
-					answers[i] = answer{run: ids[at], status: status, final: status == domain.Succeeded, worker: fmt.Sprint("w", n), result: nil}
+					answers[i] = answer{
+						run: ids[at], status: status, final: status == domain.Succeeded,
+						worker: fmt.Sprint("w", n), result: nil,
+					}
 				}
 				if _, err := c.write(t.Context(), answers); err != nil {
 					t.Error(err)

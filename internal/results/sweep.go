@@ -9,14 +9,14 @@ import (
 )
 
 const (
-	pageSize = 200         // open runs that are asked for at a time
-	young    = time.Minute // a run that every sweep looks at
+	pageSize = 200         // the most open runs that are read at a time
+	young    = time.Minute // every sweep reads the runs up to this age
 	ever     = 100 * 365 * 24 * time.Hour
 )
 
-// oldest is how old the runs are that sweep n looks at: every sweep at those younger than a minute, every other at those
-// younger than two, every fourth at those younger than four, and the first at all. So a run is asked for again after a
-// part of its age, and a million that never answer cost little.
+// oldest returns the age up to which sweep n reads open runs. Every sweep reads runs younger than a minute, every
+// second sweep those younger than two minutes, every fourth those younger than four, and so on; sweep 0 reads all. The
+// time between two readings of a run thus grows with its age, so a million runs that are never answered cost little.
 func oldest(n uint64) time.Duration {
 	doubled := bits.TrailingZeros64(n)
 	if doubled > 30 {
@@ -25,8 +25,8 @@ func oldest(n uint64) time.Duration {
 	return young << doubled
 }
 
-// Sweep asks for the keys of all open runs up to an age, and of those that are silent for too long, and concludes what is
-// to be concluded.
+// Sweep reads the keys of all open runs up to an age, and of those that have been silent for too long. It records the
+// results that it finds, and its conclusions about the other runs.
 func (c *Collector) Sweep(ctx context.Context, age time.Duration) error {
 	if err := c.look(ctx, 0, age); err != nil || age >= ever {
 		return err
@@ -34,6 +34,7 @@ func (c *Collector) Sweep(ctx context.Context, age time.Duration) error {
 	return c.look(ctx, max(c.cfg.Timeout, age), ever)
 }
 
+// look settles the open runs of an age, page by page.
 func (c *Collector) look(ctx context.Context, youngest, oldest time.Duration) error {
 	var last openRun
 	for {
@@ -51,7 +52,7 @@ func (c *Collector) look(ctx context.Context, youngest, oldest time.Duration) er
 	}
 }
 
-// settle records what the keys of runs say, or the conclusion about those that say nothing.
+// settle records the results in the keys of runs, or conclusions about runs without a result.
 func (c *Collector) settle(ctx context.Context, runs []openRun) error {
 	var ids []domain.ID
 	for _, r := range runs {
@@ -76,6 +77,6 @@ func (c *Collector) settle(ctx context.Context, runs []openRun) error {
 			found = append(found, a)
 		}
 	}
-	_, err = c.write(ctx, found) // what is locked is found again by a later sweep
+	_, err = c.write(ctx, found) // a later sweep finds the locked runs again
 	return err
 }

@@ -65,7 +65,8 @@ func TestWhatWorkersAnswer(t *testing.T) {
 		id := s.send(t, domain.Task{TaskName: "app.echo", Args: args(`["値"]`), Kwargs: args(`{"a": null}`)})
 		s.await(t, id, domain.Succeeded)
 		testenv.Eventually(t, "the worker is told", func() error { return s.hasWorker(t, id) })
-		if r := s.row(t, id); withoutBlanks(t, r.Result) != `{"args":["値"],"kwargs":{"a":null}}` || !r.Started || !r.Finished {
+		if r := s.row(t, id); withoutBlanks(t, r.Result) != `{"args":["値"],"kwargs":{"a":null}}` || !r.Started ||
+			!r.Finished {
 			t.Errorf("%+v", r)
 		}
 	})
@@ -79,12 +80,14 @@ func TestWhatWorkersAnswer(t *testing.T) {
 		}
 	})
 	t.Run("not registered", func(t *testing.T) {
-		if r := s.await(t, s.send(t, domain.Task{TaskName: "app.nobody"}), domain.Failed); r.Err != "NotRegistered: app.nobody" {
+		if r := s.await(t, s.send(t, domain.Task{TaskName: "app.nobody"}),
+			domain.Failed); r.Err != "NotRegistered: app.nobody" {
 			t.Errorf("%+v", r)
 		}
 	})
 	t.Run("expired", func(t *testing.T) {
-		if r := s.await(t, s.send(t, domain.Task{TaskName: "app.echo", ExpiresSeconds: 60}), domain.Expired); r.Err != "TaskRevokedError: expired" || r.Reason != "" {
+		if r := s.await(t, s.send(t, domain.Task{TaskName: "app.echo", ExpiresSeconds: 60}),
+			domain.Expired); r.Err != "TaskRevokedError: expired" || r.Reason != "" {
 			t.Errorf("%+v", r)
 		}
 	})
@@ -106,18 +109,21 @@ func TestWhatWorkersAnswer(t *testing.T) {
 		s.await(t, id, domain.Succeeded)
 	})
 	t.Run("killed by its time limit", func(t *testing.T) {
-		if r := s.await(t, s.send(t, domain.Task{TaskName: "app.slow", TimeLimitSeconds: 1}), domain.Failed); !strings.HasPrefix(r.Err, "TimeLimitExceeded") {
+		if r := s.await(t, s.send(t, domain.Task{TaskName: "app.slow", TimeLimitSeconds: 1}),
+			domain.Failed); !strings.HasPrefix(r.Err, "TimeLimitExceeded") {
 			t.Errorf("%+v", r)
 		}
 	})
 	t.Run("ended by its soft time limit", func(t *testing.T) {
-		if r := s.await(t, s.send(t, domain.Task{TaskName: "app.slow", SoftTimeLimitSeconds: 1}), domain.Failed); !strings.HasPrefix(r.Err, "SoftTimeLimitExceeded") {
+		if r := s.await(t, s.send(t, domain.Task{TaskName: "app.slow", SoftTimeLimitSeconds: 1}),
+			domain.Failed); !strings.HasPrefix(r.Err, "SoftTimeLimitExceeded") {
 			t.Errorf("%+v", r)
 		}
 	})
 	t.Run("without a result", func(t *testing.T) {
 		id := s.send(t, domain.Task{TaskName: "app.echo", IgnoreResult: true})
-		if r := s.await(t, id, domain.Succeeded); r.Result != `"{'args': [], 'kwargs': {}}"` && r.Result != `"{'args': (), 'kwargs': {}}"` {
+		if r := s.await(t, id, domain.Succeeded); r.Result != `"{'args': [], 'kwargs': {}}"` &&
+			r.Result != `"{'args': (), 'kwargs': {}}"` {
 			t.Errorf("%+v", r)
 		}
 	})
@@ -137,7 +143,8 @@ func TestWhatWorkersAnswer(t *testing.T) {
 		}
 	})
 	t.Run("rejected", func(t *testing.T) {
-		if r := s.await(t, s.send(t, domain.Task{TaskName: "app.reject"}), domain.Failed); r.Err != "rejected by the task" {
+		if r := s.await(t, s.send(t, domain.Task{TaskName: "app.reject"}),
+			domain.Failed); r.Err != "rejected by the task" {
 			t.Errorf("%+v", r)
 		}
 	})
@@ -168,7 +175,8 @@ func (s shop) hasWorker(t *testing.T, id domain.ID) error {
 
 func (s shop) traceback(t *testing.T, id domain.ID) (text string) {
 	t.Helper()
-	if err := s.pool.QueryRow(t.Context(), `select coalesce(traceback, '') from tactus.runs where id = $1`, id).Scan(&text); err != nil {
+	if err := s.pool.QueryRow(t.Context(), `select coalesce(traceback, '') from tactus.runs where id = $1`,
+		id).Scan(&text); err != nil {
 		t.Fatal(err)
 	}
 	return text
