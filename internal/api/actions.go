@@ -30,7 +30,7 @@ type changeInput struct {
 	IfMatch
 }
 
-// changed is the schedule after an action, with a word to people.
+// changed is the schedule after an action, with a message for people.
 type changed struct {
 	ETag string `header:"ETag"`
 	Body struct {
@@ -71,7 +71,7 @@ type triggered struct {
 	}
 }
 
-// traceParent is what W3C's header looks like; anything else is to be ignored.
+// traceParent matches W3C's traceparent header. Other values are ignored.
 var traceParent = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
 
 func (s *server) trigger(ctx context.Context, in *struct {

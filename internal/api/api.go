@@ -26,10 +26,11 @@ type server struct {
 	streams  *streams
 }
 
-// Limits are how many streams of events are open at once; zero members are 128 and 16.
+// Limits are the most event streams that may be open at once; zero members mean 128 and 16.
 type Limits struct{ Streams, StreamsPerClient int }
 
-// How errors look is a variable of the framework's, which servers that run already read.
+// huma keeps the constructor of its errors in a variable, which running servers read. It is therefore set here, before
+// any server runs.
 func init() { huma.NewError = refusal }
 
 // New returns the handler of /api/v1 and /openapi.json over a pool that it is lent. timezone is that of new schedules
@@ -55,8 +56,8 @@ func New(pool *pgxpool.Pool, timezone string, log *slog.Logger, workers celery.C
 	return tidy(mux)
 }
 
-// tidy takes trailing slashes for none, refuses addresses that are no text, and answers what the mux has no operation for with
-// a problem document.
+// tidy ignores trailing slashes, refuses addresses that are not UTF-8 text, and answers requests without an operation
+// with a problem document.
 func tidy(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w = &answerOnce{ResponseWriter: w}
@@ -80,7 +81,7 @@ func tidy(mux *http.ServeMux) http.Handler {
 	})
 }
 
-// withoutTrailingSlashes looks at the address as it was sent: an escaped slash is part of a name.
+// withoutTrailingSlashes works on the address as it was sent, because an escaped slash is part of a name.
 func withoutTrailingSlashes(r *http.Request) *http.Request {
 	sent := r.URL.EscapedPath()
 	escaped := strings.TrimRight(sent, "/")
@@ -93,8 +94,8 @@ func withoutTrailingSlashes(r *http.Request) *http.Request {
 	return r
 }
 
-// answerOnce lets the first status count. The framework sends another one when the client has gone away in the middle of an
-// answer.
+// answerOnce keeps the first status of an answer. The framework sets a second one when the client disconnects in the
+// middle of the answer.
 type answerOnce struct {
 	http.ResponseWriter
 	answered bool
@@ -115,7 +116,7 @@ func (a *answerOnce) Write(b []byte) (int, error) {
 // Unwrap is for http.ResponseController.
 func (a *answerOnce) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
-// statusOnly hears what the mux would answer.
+// statusOnly records the status and headers that the mux would answer.
 type statusOnly struct {
 	header http.Header
 	status int

@@ -1,5 +1,6 @@
-// Package api is the HTTP face of tactus: /api/v1, described at /openapi.json.
+// Package api serves the HTTP API of tactus: /api/v1, described at /openapi.json.
 //
-// Every error is a problem+json document (RFC 9457) that carries all faults of the request at once, each with its code, the
-// JSON pointer of the member at fault, and the mend. A request that is answered with an error has changed nothing.
+// Every error is a problem+json document (RFC 9457) with all faults of the request. Each fault has a code, a JSON
+// pointer to the member at fault, and a message that says how to correct it. A request that is answered with an error
+// has changed nothing.
 package api

@@ -48,7 +48,7 @@ func (s *server) next(ctx context.Context, in *struct {
 	return &dueTimes{preview}, nil
 }
 
-// preview takes the members of a schedule, with after (RFC 3339, now unless given), n (10) and language (en).
+// preview reads the members of a schedule, and after (RFC 3339, default now), n (default 10) and language (default en).
 func (s *server) preview(_ context.Context, in *struct{ body }) (*dueTimes, error) {
 	ask, definition, asked := askOf(in.RawBody)
 	d, err := domain.Decode(definition)
@@ -62,8 +62,8 @@ func (s *server) preview(_ context.Context, in *struct{ body }) (*dueTimes, erro
 	return &dueTimes{preview}, nil
 }
 
-// askOf takes the members of the question out of a body; what is left is a definition. A body that is no object is left
-// whole, for the definition's reader to refuse.
+// askOf splits a body into the members of the question and a definition. It returns a body that is not an object
+// unchanged, so that decoding the definition refuses it.
 func askOf(raw []byte) (ask domain.Ask, definition []byte, err error) {
 	ask = domain.Ask{After: time.Now(), N: 10}
 	members := map[string]json.RawMessage{}

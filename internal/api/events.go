@@ -32,7 +32,7 @@ func (s *server) events(api huma.API) {
 	}, s.feed)
 }
 
-// eventPage is a part of the log.
+// eventPage is a page of the log.
 type eventPage struct {
 	Events []json.RawMessage `json:"events" doc:"CloudEvents 1.0, as in the stream of events."`
 	Next   string            `json:"next" doc:"The cursor behind these events: give it as after."`
@@ -84,7 +84,7 @@ func (s *server) start(ctx context.Context, in *eventsInput) (catalog.Cursor, er
 	return catalog.ParseCursor(after)
 }
 
-// feed reads on through the log.
+// feed reads the log from a cursor on.
 type feed struct {
 	catalog *catalog.Catalog
 	log     *slog.Logger
@@ -94,7 +94,7 @@ type feed struct {
 	more    bool
 }
 
-// event is one as the outside sees it.
+// event is an event in the form that clients receive.
 type event struct {
 	at   catalog.Cursor
 	kind domain.EventType
@@ -119,7 +119,7 @@ func (f *feed) next(ctx context.Context) ([]event, error) {
 	return events, nil
 }
 
-// read makes an event as the outside sees it of a row of the log.
+// read converts a row of the log to the form that clients receive.
 func read(e catalog.Event) (event, error) {
 	if strings.ContainsAny(string(e.Type), "\r\n") {
 		return event{}, fmt.Errorf("its type has several lines: %q", e.Type)

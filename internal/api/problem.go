@@ -45,8 +45,8 @@ var status = map[domain.Kind]int{
 	domain.TooLarge: http.StatusUnprocessableEntity,
 }
 
-// answer makes of an error what the client is told. What is not the client's fault is logged, and told without its
-// insides.
+// answer converts an error to the answer for the client. An error that is not the client's fault is logged, and
+// answered without its details.
 func (s *server) answer(err error) error {
 	if err == nil {
 		return nil
@@ -69,14 +69,14 @@ func (s *server) answer(err error) error {
 	return newProblem(code, all...)
 }
 
-// outages are the states of a database that takes no change, by SQLSTATE.
+// outages maps the SQLSTATEs of a database that accepts no change to faults.
 var outages = map[string]fault{
 	"25006": {Code: "database_read_only", Message: "the database takes no changes just now: try again, and if it lasts, point DATABASE_URL at the primary, or look whether default_transaction_read_only is on"},
 	"53100": {Code: "database_full", Message: "the database's disk is full: nothing was changed; free space there, then try again"},
 	"53300": {Code: "database_busy", Message: "the database has no connection to spare: nothing was changed; try again"},
 }
 
-// outage is the answer when it is the database that is at fault.
+// outage returns the answer to an error of the database.
 func (s *server) outage(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return newProblem(http.StatusServiceUnavailable, fault{Code: "canceled", Message: "the request ended before it was answered: repeat it"})
@@ -97,7 +97,7 @@ func newProblem(status int, faults ...fault) *problem {
 	return p
 }
 
-// refusal is how huma reports what it refused before an operation saw it: parameters, sizes, slow bodies.
+// refusal converts what huma refuses before it calls an operation: parameters, sizes, slow bodies.
 func refusal(status int, message string, errs ...error) huma.StatusError {
 	var faults []fault
 	for _, err := range errs[:min(len(errs), domain.MaxFaults)] {
@@ -115,7 +115,7 @@ func refusal(status int, message string, errs ...error) huma.StatusError {
 	return newProblem(status, faults...)
 }
 
-// codes are for statuses that no fault of ours stands behind.
+// codes are the codes of answers to which no fault of ours belongs.
 var codes = map[int]string{
 	http.StatusBadRequest: "request_invalid", http.StatusNotFound: "not_found", http.StatusMethodNotAllowed: "method_not_allowed",
 	http.StatusTooManyRequests: "too_many_streams", http.StatusRequestEntityTooLarge: "payload_too_large", http.StatusRequestTimeout: "body_too_slow",

@@ -66,7 +66,7 @@ func (s *server) putRoute(ctx context.Context, in *putRouteInput) (*routeOutput,
 	return &routeOutput{Body: r}, nil
 }
 
-// decodeRoute takes back what was answered, too.
+// decodeRoute also accepts a route in the form in which the API answers it.
 func decodeRoute(raw []byte) (r domain.Route, err error) {
 	var sent outbox.KeptRoute
 	d := json.NewDecoder(bytes.NewReader(raw))

@@ -17,8 +17,8 @@ import (
 
 const prefix = "/api/v1"
 
-// maxBody is what is read of a body, in bytes. What is larger than domain.MaxPayload but smaller than this is told how
-// large it is.
+// maxBody is the most bytes of a body that are read. The error about a body between domain.MaxPayload and maxBody names
+// its size.
 const maxBody = 4 * domain.MaxPayload
 
 // bodyTimeout is how long a client may take to send a body.
@@ -40,17 +40,17 @@ func (b ByID) id() (domain.ID, error) {
 	return id, nil
 }
 
-// IfMatch carries the version that the client has read.
+// IfMatch is the version that the client has read.
 type IfMatch struct {
 	ETag string `header:"If-Match" doc:"The ETag of the schedule as it was read. When it has changed since, the answer is 412."`
 }
 
-// Once lets a request be repeated without harm.
+// Once makes it safe to repeat a request.
 type Once struct {
 	Key string `header:"Idempotency-Key" maxLength:"255" doc:"A repeated request with the same key answers what the first one made."`
 }
 
-// version is the one in If-Match; 0 stands for any.
+// version returns the version in If-Match, or 0 for any.
 func (m IfMatch) version() (int64, error) {
 	text := strings.TrimSpace(m.ETag)
 	if text == "" || text == "*" {
@@ -97,7 +97,7 @@ func (s *server) schedules(api huma.API) {
 	register(api, huma.Operation{OperationID: "put-schedule-by-name", Method: http.MethodPut, Path: prefix + "/schedules/by-name/{name}", Summary: "Create the schedule of that name, or replace its definition"}, s.putByName)
 }
 
-// register adds an operation. Bodies are read by domain.Decode, which knows every fault; the description of them comes
+// register adds an operation. domain.Decode reads the bodies, because it finds every fault; their description comes
 // from the same type.
 func register[I, O any](api huma.API, op huma.Operation, handler func(context.Context, *I) (*O, error)) {
 	op.MaxBodyBytes, op.BodyReadTimeout, op.SkipValidateBody = maxBody, bodyTimeout, true
@@ -110,7 +110,7 @@ func register[I, O any](api huma.API, op huma.Operation, handler func(context.Co
 	takes[domain.Definition](api, op.Path, "Definition")
 }
 
-// takes describes the bodies that are sent to an address.
+// takes describes the bodies of requests to an address.
 func takes[T any](api huma.API, path, name string) {
 	item := api.OpenAPI().Paths[path]
 	for _, registered := range []*huma.Operation{item.Post, item.Put, item.Patch} {
@@ -137,7 +137,7 @@ func (s *server) create(ctx context.Context, in *struct {
 	return s.created(ctx, http.StatusCreated, made.ID)
 }
 
-// decode reads a whole definition, and on faults looks on for those that the write would find.
+// decode parses a whole definition. If that fails, it also looks for the faults that the write would find.
 func (s *server) decode(raw []byte) (domain.Definition, error) {
 	definition, err := domain.Decode(raw)
 	if err != nil {
@@ -155,7 +155,7 @@ func (s *server) created(ctx context.Context, status int, id domain.ID) (*create
 	return &created{Status: status, Location: prefix + "/schedules/" + id.String(), ETag: entry.ETag, Body: entry.Body}, nil
 }
 
-// read answers the schedule as it is now.
+// read returns the current schedule.
 func (s *server) read(ctx context.Context, id domain.ID) (*one, error) {
 	entry, err := s.catalog.Get(ctx, id)
 	if err != nil {

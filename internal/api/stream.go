@@ -21,8 +21,8 @@ const (
 	streamWrite     = 10 * time.Second // how long a client may take to take what is sent
 )
 
-// stream sends events as they are committed (Server-Sent Events), until the client goes, the server shuts down or the
-// database fails: a client that comes again goes on where it was.
+// stream sends events as they are committed (Server-Sent Events), until the client disconnects, the server shuts down
+// or the database fails. A client that connects again continues where it was.
 func (s *server) stream(c huma.Context, f *feed, events []event) {
 	r, w := humago.Unwrap(c)
 	leave, ok := s.streams.enter(r.RemoteAddr)
@@ -53,7 +53,7 @@ func (s *server) stream(c huma.Context, f *feed, events []event) {
 	}
 }
 
-// errOver ends a stream that nothing has happened to.
+// errOver ends a stream without an error.
 var errOver = errors.New("the stream is over")
 
 type eventWriter struct {
@@ -72,7 +72,7 @@ func (o *eventWriter) events(events []event) error {
 	return nil
 }
 
-// rest waits for the time to look again, which comes less often while nothing happens.
+// rest waits until it is time to read again, which is less often while there are no events.
 func (o *eventWriter) rest(ctx context.Context, quiet bool) error {
 	o.pause = min(2*o.pause, streamPollQuiet)
 	if !quiet {

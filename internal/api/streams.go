@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// streams counts the streams of events that are open: each looks into the database again and again, as long as it is.
+// streams counts the open event streams, each of which queries the database as long as it is open.
 type streams struct {
 	limits Limits
 
@@ -24,7 +24,8 @@ func newStreams(limits []Limits) *streams {
 	return s
 }
 
-// enter counts one more of the client at an address, until leave is called; ok is false when there are too many.
+// enter counts one more stream for the client at an address, until leave is called. ok is false when there are too
+// many.
 func (s *streams) enter(address string) (leave func(), ok bool) {
 	client, _, err := net.SplitHostPort(address)
 	if err != nil {

@@ -7,11 +7,11 @@ import (
 	"unicode/utf8"
 )
 
-// headersRead are those whose text goes to the database.
+// headersRead lists the headers whose text is sent to the database.
 var headersRead = []string{"Idempotency-Key", "If-Match", "Last-Event-ID"}
 
-// unreadable is what keeps the address and the headers of a request from being text that a database takes: UTF-8 without the
-// character U+0000. A query that cannot be taken apart is refused, too: what is left of it would ask for something else.
+// unreadable returns why the address or a header of a request is not text that a database accepts: UTF-8 without
+// U+0000. It also refuses a query that cannot be parsed, because the rest of it would ask for something else.
 func unreadable(r *http.Request) *fault {
 	if !isText(r.URL.Path) {
 		return notText("", "the path")

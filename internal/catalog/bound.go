@@ -9,14 +9,14 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// How far totals are counted. What there is more of is told as so many.
+// Totals are counted up to these numbers. A larger total is reported as the number itself.
 const (
 	MaxCount      = 100_000 // schedules
 	MaxMatchCount = 10_000  // schedules whose rows have to be looked at
 	MaxRunCount   = 10_000  // runs of one schedule
 )
 
-// maxPage is how many bytes of documents one answer may hold.
+// maxPage is the most bytes of documents in one answer.
 const maxPage = 32 << 20
 
 // begin opens what reads. A page costs so little that compiling its plan would take longer than the page. All that is read in
@@ -24,13 +24,13 @@ const maxPage = 32 << 20
 // sort a million of another one. An administrator's time-out may be shorter than what lies between two of its statements.
 const begin = `begin isolation level repeatable read read only; set local jit = off; set local enable_sort = off; set local idle_in_transaction_session_timeout = '1min'`
 
-// read gives what is read together one snapshot.
+// read calls do in a read-only transaction, whose statements share one snapshot.
 func (c *Catalog) read(ctx context.Context, do func(pgx.Tx) error) error {
 	return pgx.BeginTxFunc(ctx, c.pool, pgx.TxOptions{BeginQuery: begin}, do)
 }
 
-// bounded collects rows as long as the documents in them are not too large together. Each statement is planned for its own
-// arguments: a filter that is not used costs nothing.
+// bounded collects rows, and returns an error if the documents in them are too large together. Each statement is
+// planned for its own arguments, so a filter that is not used costs nothing.
 func bounded[T any](ctx context.Context, tx pgx.Tx, size func(T) int, sql string, args ...any) ([]T, error) {
 	ctx, cancel := context.WithCancel(ctx) // what is too large is not read to its end
 	defer cancel()

@@ -1,3 +1,3 @@
-// Package catalog reads what the outside asks for: lists of schedules with their last and next runs, and the history of
-// runs. It never writes; the one write path is package outbox.
+// Package catalog reads what the API answers: lists of schedules with their last and next runs, and the history of
+// runs. It never writes; package outbox has the only write path.
 package catalog

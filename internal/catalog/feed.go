@@ -26,8 +26,8 @@ type Cursor struct {
 	position int64
 }
 
-// ErrCursor is the answer to a cursor that means nothing here: it is malformed, or from before the database was restored
-// or replaced.
+// ErrCursor is returned for a cursor that has no meaning here: it is malformed, or from before the database was
+// restored or replaced.
 var ErrCursor = errors.New("this cursor is not of this log")
 
 func (c Cursor) String() string {
@@ -35,10 +35,10 @@ func (c Cursor) String() string {
 	return base64.RawURLEncoding.EncodeToString([]byte(text))
 }
 
-// snapshot is what one looks like; whether it is one, PostgreSQL knows.
+// snapshot matches the form of a snapshot. Whether a text is a valid one is left to PostgreSQL.
 var snapshot = regexp.MustCompile(`^[0-9]+:[0-9]+:[0-9,]*$`)
 
-// ParseCursor reads what String gave; an empty text is the zero Cursor.
+// ParseCursor parses the result of String. An empty text is the zero Cursor.
 func ParseCursor(text string) (Cursor, error) {
 	if text == "" {
 		return Cursor{}, nil
@@ -55,13 +55,13 @@ func ParseCursor(text string) (Cursor, error) {
 	return Cursor{parts[0], outbox.Snapshot(parts[1]), outbox.Snapshot(parts[2]), position}, nil
 }
 
-// EventFilter chooses events; zero members do not. Those of time zones are chosen by their type alone.
+// EventFilter chooses events; zero members choose all. Events of time zones are chosen by their type alone.
 type EventFilter struct {
 	Type     domain.EventType
 	Schedule *domain.ID
 }
 
-// topic is where the log has what is chosen.
+// topic returns the topic that the chosen events have.
 func (f EventFilter) topic() string {
 	if f.Type == domain.ZoneChanged {
 		return "zone"
@@ -76,7 +76,7 @@ type Event struct {
 	Epoch string // of the log, as this feed counts
 }
 
-// Latest is the cursor of a reader who wants only what is still to come.
+// Latest returns the cursor of a reader who wants only future events.
 func (c *Catalog) Latest(ctx context.Context) (Cursor, error) {
 	life, now, err := c.present(ctx)
 	return Cursor{life: life, from: now}, err
@@ -158,12 +158,13 @@ select array(
         order by position limit @limit::bigint + 1
     ), coalesce(max(position), 0), count(*) from looked_at`
 
-// readFeed reads the rows with their documents.
+// readFeed reads rows with their documents.
 const readFeed = `
 select position, aggregate_id, version, type, data, headers, ` + sqlexpr.OccurredAt + `
 from tactus.outbox where topic = $1 and position = any ($2::bigint[]) order by position`
 
-// look returns what is chosen of the next rows, up to which position that is, and whether there are more.
+// look returns the chosen events among the next rows, the position up to which it has looked, and whether there are
+// more rows.
 func (c *Catalog) look(ctx context.Context, after Cursor, f EventFilter, limit int) (found []outbox.Row, end int64, more bool, err error) {
 	var chosen []int64
 	var count int
@@ -189,7 +190,7 @@ func (c *Catalog) look(ctx context.Context, after Cursor, f EventFilter, limit i
 	return found, end, more, err
 }
 
-// readFeed stops where the documents are too large together.
+// readFeed reads rows until their documents are too large together.
 func (c *Catalog) readFeed(ctx context.Context, topic string, positions []int64) (found []outbox.Row, err error) {
 	ctx, cancel := context.WithCancel(ctx) // what is too large is not read to its end
 	defer cancel()
@@ -217,7 +218,7 @@ func (c *Catalog) readFeed(ctx context.Context, topic string, positions []int64)
 
 const invalidText = "22P02"
 
-// ofCursor tells a cursor whose snapshots are none from what else may be wrong.
+// ofCursor returns ErrCursor if PostgreSQL refused the snapshots of a cursor, and otherwise wraps the error.
 func ofCursor(err error) error {
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.Code == invalidText {
 		return ErrCursor
@@ -232,7 +233,7 @@ func ofCursor(err error) error {
 const readPresent = `
 select ` + sqlexpr.SystemIdentifier + ` || '.' || ` + sqlexpr.Timeline + `, pg_current_snapshot()::text`
 
-// present is the life that the log has now, and its snapshot.
+// present returns the current life of the log, and the current snapshot.
 func (c *Catalog) present(ctx context.Context) (life string, now outbox.Snapshot, err error) {
 	if err := c.pool.QueryRow(ctx, readPresent).Scan(&life, &now); err != nil {
 		return "", "", fmt.Errorf("read snapshot: %w", err)

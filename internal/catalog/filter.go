@@ -9,7 +9,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// Filter chooses schedules; zero members do not.
+// Filter chooses schedules; zero members choose all.
 type Filter struct {
 	Enabled  *bool
 	Invalid  *bool // whether there is a reason why it cannot be scheduled
@@ -78,7 +78,7 @@ func (f Filter) find(ctx context.Context, tx pgx.Tx) (page []string, total int64
 	return page, min(total, f.most()), err
 }
 
-// findByIndex walks to the page from the end that is nearer.
+// findByIndex reads the page by an index, from the nearer end of the list.
 func (f Filter) findByIndex(ctx context.Context, tx pgx.Tx) (page []string, total int64, err error) {
 	if err := tx.QueryRow(ctx, countSchedules, pgx.QueryExecModeExec, f.args()).Scan(&total); err != nil {
 		return nil, 0, err

@@ -12,7 +12,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// Run is one run, as the history tells it. A missed range is one entry, from DueAt until Until.
+// Run is one run in the history. A missed range is one entry, from DueAt to Until.
 type Run struct {
 	TaskID     domain.ID        `json:"task_id" doc:"The run's id, which is the Celery task's id too."`
 	ScheduleID domain.ID        `json:"schedule_id"`
@@ -47,8 +47,8 @@ order by runs.due_at desc, runs.id desc limit $2::bigint offset $3::bigint`
 
 const countOf = `select count(*) from (select from tactus.runs where schedule_id = $1 limit $2::bigint) counted`
 
-// History returns runs of a schedule, deleted or not, from the newest on, and how many there are in all, counted up to
-// MaxRunCount. With before, only those that were due before it.
+// History returns runs of a schedule, deleted or not, newest first, and the total, counted up to MaxRunCount. With
+// before it returns only runs that were due before that time.
 func (c *Catalog) History(ctx context.Context, schedule domain.ID, before *time.Time, limit, offset int) (runs []Run, total int64, err error) {
 	err = c.read(ctx, func(tx pgx.Tx) error {
 		var err error
@@ -66,7 +66,7 @@ func (c *Catalog) History(ctx context.Context, schedule domain.ID, before *time.
 	return runs, total, err
 }
 
-// size is about what a run takes in memory.
+// size returns about how many bytes a run takes.
 func (r Run) size() int {
 	size := len(r.Result)
 	for _, text := range []*string{r.Reason, r.Worker, r.Error, r.Traceback} {
