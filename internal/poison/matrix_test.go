@@ -110,6 +110,11 @@ var kinds = map[string]bad{
 		w.badSchedule("denied queue", func(d *domain.Definition) { d.Queue = "denied" })
 		w.badSchedule("denied stream", func(d *domain.Definition) { d.Queue, d.Stream = "", "jobs:denied" })
 	},
+	"channel": func(w *world) {
+		if err := w.admin.Do(w.Context(), "acl", "setuser", "tactus", "resetchannels").Err(); err != nil {
+			w.Fatal(err)
+		}
+	},
 	"lock": func(w *world) {
 		for _, table := range []string{"schedules where id", "runs where schedule_id", "schedule_counts where schedule_id"} {
 			s := w.badSchedule("locked "+table, func(d *domain.Definition) { d.MaxRuns, d.ExecutionPolicy = 100, domain.OverlapQueue })
@@ -132,7 +137,7 @@ var cannotBe = map[string]string{
 	"collect, lock":                  "internal/results, TestLockedRunHoldsUpNoAnswer, TestLockedRunHoldsUpNoSweep, TestLockedCountHoldsUpNoRelease",
 	"shadow, key type":               "its record is in Postgres, and channels have no type",
 	"all of Postgres, column rights": "they hold for a whole table of ours, not for one row: migrations, rights_test.go, roles_test.go",
-	"the lease, lock":                "it is no member of anything: nothing fires without it",
+	"the lease, lock":                "it is no member of anything, and shown in beat: TestLockedLease",
 	"notices, content and size":      "a notice has an id and a version only",
 }
 
@@ -197,6 +202,31 @@ var places = []struct {
 		g.awaitEntry("jobs:good", g.stream.ID)
 	}},
 	{"relay: events", func(g *good) { g.awaitEntry(redis.EventStream, g.timed.ID) }},
+	{"relay: notices", func(g *good) {
+		ear := g.redis.Subscribe(g.Context(), notices)
+		defer ear.Close()
+		if _, err := ear.Receive(g.Context()); err != nil {
+			if !strings.Contains(err.Error(), "NOPERM") {
+				g.Error(err)
+			}
+			return // nobody may hear; the events are in the stream all the same, which the place before this asks
+		}
+		if _, err := g.store.Merge(g.Context(), g.stream.ID, 0, []byte(`{"description":"noticed"}`)); err != nil {
+			g.Error(err)
+		}
+		within, cancel := context.WithTimeout(g.Context(), time.Minute)
+		defer cancel()
+		for {
+			m, err := ear.ReceiveMessage(within)
+			if err != nil {
+				g.Errorf("no notice of it came: %v", err)
+				return
+			}
+			if strings.Contains(m.Payload, g.stream.ID.String()) {
+				return
+			}
+		}
+	}},
 	{"collect, release", func(g *good) {
 		first := g.badRun(g.queued, "sent")
 		g.sql(`update tactus.runs set exclusive = true where id = $1`, first)
@@ -366,7 +396,7 @@ func matrixWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	address.User = url.UserPassword("tactus", "x")
-	w.redis = testenv.Client(t, address.String())
+	w.admin, w.redis = admin, testenv.Client(t, address.String())
 	w.box.Redis, w.box.Events = w.redis, w.events()
 	return w
 }

@@ -36,6 +36,8 @@ func TestMain(m *testing.M) { testenv.Main(m) }
 const (
 	queue = "q"
 	tasks = "celery" // the sink
+
+	notices = "notices" // the channel that tells of events
 )
 
 // world has everything that reads rows, over a database and a Redis of its own.
@@ -46,7 +48,8 @@ type world struct {
 	store *outbox.Store
 	box   *deadletter.Box
 
-	logger *slog.Logger // the test's own unless set
+	admin  *goredis.Client // whom Redis denies nothing; in a matrixWorld only
+	logger *slog.Logger    // the test's own unless set
 }
 
 func newWorld(t *testing.T) *world {
@@ -71,7 +74,7 @@ func (w *world) log() *slog.Logger {
 
 func (w *world) events() relay.Route {
 	return relay.Route{
-		Name: "events", Topic: outbox.Schedules, Sink: redis.NewEventSink(w.redis, redis.EventConfig{}),
+		Name: "events", Topic: outbox.Schedules, Sink: redis.NewEventSink(w.redis, redis.EventConfig{Channel: notices}),
 		Encode: cloudevents.Schedule, Announce: cloudevents.EpochStarted,
 	}
 }
