@@ -131,10 +131,7 @@ func (r Rule) describeRule(words *phrases, say func(string, ...string)) {
 		}
 		return items
 	}
-	var monthDays []int
-	for _, n := range values(uint64(p.monthDays)) {
-		monthDays = append(monthDays, n)
-	}
+	monthDays := values(uint64(p.monthDays))
 	for _, n := range values(uint64(p.monthDaysBack)) {
 		monthDays = append(monthDays, -n)
 	}

@@ -2,6 +2,7 @@ package rrule
 
 import (
 	"math/bits"
+	"slices"
 	"sort"
 	"time"
 )
@@ -283,5 +284,5 @@ func (w *walls) choose() {
 			w.picks = append(w.picks, times[i])
 		}
 	}
-	sort.Slice(w.picks, func(i, j int) bool { return w.picks[i] < w.picks[j] })
+	slices.Sort(w.picks)
 }
