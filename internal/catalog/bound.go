@@ -19,9 +19,10 @@ const (
 // maxPage is the most bytes of documents in one answer.
 const maxPage = 32 << 20
 
-// begin opens what reads. A page costs so little that compiling its plan would take longer than the page. All that is read in
-// an order has an index for it; the planner, which knows how many runs a schedule has on average, would rather sort them, and
-// sort a million of another one. An administrator's time-out may be shorter than what lies between two of its statements.
+// begin starts a transaction for reading. Compiling the plan of a page would take longer than the page, so jit is off.
+// Every order that is read has an index, but the planner knows only how many runs a schedule has on average, and would
+// sort the million runs of another one; so sorting is off. An administrator's time-out for idle transactions may be too
+// short for the time between two statements, so this transaction has its own.
 const begin = `begin isolation level repeatable read read only; set local jit = off; set local enable_sort = off; set local idle_in_transaction_session_timeout = '1min'`
 
 // read calls do in a read-only transaction, whose statements share one snapshot.
@@ -49,7 +50,8 @@ func bounded[T any](ctx context.Context, tx pgx.Tx, size func(T) int, sql string
 			cancel()
 			return nil, &domain.Error{
 				Kind: domain.Invalid, Code: "page_too_large", Field: "",
-				Message: fmt.Sprintf("the %d asked for have more than %d MiB together: ask for fewer at once", len(found)+1, maxPage>>20),
+				Message: fmt.Sprintf("the %d asked for have more than %d MiB together: ask for fewer at once",
+					len(found)+1, maxPage>>20),
 			}
 		}
 		found = append(found, row)

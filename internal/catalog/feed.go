@@ -17,9 +17,10 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// Cursor is how far a reader of the log has come: it has all that was committed in the snapshot from, and of what came
-// until the snapshot to, what is up to a position. So it misses nothing that commits late, and gets nothing twice. It
-// is good on the server where it was given. The zero Cursor has read nothing.
+// Cursor is how far a reader of the log has come. The reader has all events that were committed in the snapshot from.
+// Of the events committed between from and the snapshot to, the reader has those up to a position. A reader therefore
+// misses no event that commits late, and receives none twice. A cursor is valid only on the server that made it. The
+// zero Cursor has read nothing.
 type Cursor struct {
 	life     string
 	from, to outbox.Snapshot
@@ -82,10 +83,12 @@ func (c *Catalog) Latest(ctx context.Context) (Cursor, error) {
 	return Cursor{life: life, from: now}, err
 }
 
-// Events returns the chosen events behind a cursor, at most limit of them, the cursor behind those, and whether
-// there may be more: what is looked at is bounded, so that none may be chosen of it although some come later. The events of one
-// schedule are in the order of their versions.
-func (c *Catalog) Events(ctx context.Context, after Cursor, f EventFilter, limit int) (events []Event, next Cursor, more bool, err error) {
+// Events returns the chosen events after a cursor, at most limit of them, and the cursor after those. more reports
+// whether there may be more events. It may be true for an empty page: Events reads a bounded part of the log, in which
+// none may be chosen although some come later. The events of one schedule are in the order of their versions.
+func (c *Catalog) Events(ctx context.Context, after Cursor, f EventFilter, limit int) (events []Event, next Cursor,
+	more bool, err error,
+) {
 	life, now, err := c.present(ctx)
 	if err != nil {
 		return nil, Cursor{}, false, err
@@ -122,8 +125,8 @@ func (c *Catalog) Events(ctx context.Context, after Cursor, f EventFilter, limit
 	}
 }
 
-// beginning is before the first row that a snapshot had not seen and another one has. Those rows are found by their transactions:
-// by position, the whole log would be walked through up to there.
+// beginning returns the position before the first row that one snapshot had not seen and another has. It finds those
+// rows by their transactions; by position, it would walk through the whole log up to there.
 var beginning = `
 select coalesce(min(position + 0) - 1, 9223372036854775807) from tactus.outbox
 where topic = @topic and ` + sqlexpr.NotSeen("@from::pg_snapshot") + `
@@ -133,7 +136,10 @@ func (c *Catalog) begins(ctx context.Context, topic string, at Cursor) (position
 	if at.from == outbox.Nothing {
 		return 0, nil
 	}
-	err = c.pool.QueryRow(ctx, beginning, pgx.QueryExecModeExec, pgx.NamedArgs{"topic": topic, "from": string(at.from), "to": string(at.to)}).Scan(&position)
+	err = c.pool.QueryRow(ctx, beginning, pgx.QueryExecModeExec, pgx.NamedArgs{
+		"topic": topic, "from": string(at.from),
+		"to": string(at.to),
+	}).Scan(&position)
 	return position, ofCursor(err)
 }
 
@@ -143,8 +149,9 @@ const (
 	maxFeedBytes = 8 << 20
 )
 
-// lookAt reads on by position and chooses. The snapshots are asked about each row: one who begins gets what a restored database
-// had, too. Of all rows that are looked at, the last one comes as well.
+// lookAt reads rows in order of position, and chooses some of them. It compares each row with the snapshots, except
+// that a reader who begins also gets the rows that a restored database had. It also returns the last position that it
+// has looked at.
 var lookAt = `
 with looked_at as materialized (
     select position, aggregate_id, type,
@@ -165,7 +172,9 @@ from tactus.outbox where topic = $1 and position = any ($2::bigint[]) order by p
 
 // look returns the chosen events among the next rows, the position up to which it has looked, and whether there are
 // more rows.
-func (c *Catalog) look(ctx context.Context, after Cursor, f EventFilter, limit int) (found []outbox.Row, end int64, more bool, err error) {
+func (c *Catalog) look(ctx context.Context, after Cursor, f EventFilter, limit int) (found []outbox.Row, end int64,
+	more bool, err error,
+) {
 	var chosen []int64
 	var count int
 	err = c.pool.QueryRow(ctx, lookAt, pgx.QueryExecModeExec, pgx.NamedArgs{

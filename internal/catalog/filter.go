@@ -43,7 +43,8 @@ order by s.created_at desc, s.id desc limit @limit::bigint offset @offset::bigin
 select s.id::text from tactus.schedules s where s.deleted_at is null` + chosen + `
 order by s.created_at, s.id limit @limit::bigint offset @offset::bigint`
 
-	// What has to be looked at row by row is looked at once, for the page and for the total. The rows come out of found in order.
+	// What has to be looked at row by row is looked at once, for the page and for the total. The rows come out of found
+	// in order.
 	pageAndCount = fmt.Sprintf(`
 with found as materialized (
     select s.id from tactus.schedules s where s.deleted_at is null%s
@@ -60,8 +61,8 @@ func (f Filter) most() int64 {
 	return MaxCount
 }
 
-// find returns the ids of a page, and how many schedules are chosen, counted up to most. The few that have a tag are better
-// sorted than looked for in the order of all.
+// find returns the ids of a page, and how many schedules are chosen, counted up to most. The few that have a tag are
+// better sorted than looked for in the order of all.
 func (f Filter) find(ctx context.Context, tx pgx.Tx) (page []string, total int64, err error) {
 	if _, err := tx.Exec(ctx, `set local enable_sort = on`); err != nil {
 		return nil, 0, err

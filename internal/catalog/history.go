@@ -49,7 +49,9 @@ const countOf = `select count(*) from (select from tactus.runs where schedule_id
 
 // History returns runs of a schedule, deleted or not, newest first, and the total, counted up to MaxRunCount. With
 // before it returns only runs that were due before that time.
-func (c *Catalog) History(ctx context.Context, schedule domain.ID, before *time.Time, limit, offset int) (runs []Run, total int64, err error) {
+func (c *Catalog) History(ctx context.Context, schedule domain.ID, before *time.Time, limit, offset int) (runs []Run,
+	total int64, err error,
+) {
 	err = c.read(ctx, func(tx pgx.Tx) error {
 		var err error
 		if runs, err = bounded(ctx, tx, Run.size, historyOf, schedule, limit, offset, before); err != nil {
