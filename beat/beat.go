@@ -53,6 +53,7 @@ type Beat struct {
 	polls   polls  // how far the log has been read
 	syncs   syncs  // schedules that are to be read
 	resync  resync
+	pacing  pacing  // how many due times fire at once
 	locks   locks   // schedules that somebody has locked
 	invalid invalid // schedules that cannot be read
 	stats   stats

@@ -8,9 +8,6 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// firingSize is how many due times one statement settles.
-const firingSize = 5000
-
 // firing is what one statement is to settle. Its records are out of the heap meanwhile.
 type firing struct {
 	decisions []memory.Decision
@@ -28,7 +25,7 @@ func (d *firing) add(slot uint32, decisions []memory.Decision, last memory.Micro
 	d.records = append(d.records, progress{slot, last})
 }
 
-// fire settles what is due now, at most firingSize due times of it:
+// fire settles what is due now, at most as many due times of it as pacing allows:
 //
 //	collect ──▶ settleOrBisect ──▶ moveOn ──▶ putBack
 //	(pop, decide)  (one transaction)  (memory)    (push)
@@ -52,6 +49,7 @@ func (b *Beat) fire(ctx context.Context, now memory.Micros) error {
 	out, err := b.settleOrBisect(ctx, due.decisions)
 	switch {
 	case err != nil:
+		b.pacing.failed(len(due.decisions), err)
 		b.lease.unanswered, b.lease.askAt = true, now
 		return err
 	case !out.Held:
@@ -61,7 +59,9 @@ func (b *Beat) fire(ctx context.Context, now memory.Micros) error {
 		b.polls.at = now // which asks for the time
 		return nil
 	}
-	b.countFired(due.decisions, out, time.Since(began))
+	took := time.Since(began)
+	b.pacing.took(len(due.decisions), took)
+	b.countFired(due.decisions, out, took)
 	b.moveOn(due, out, now)
 	return nil
 }
@@ -73,6 +73,7 @@ func (b *Beat) nextFire() memory.Micros { return max(b.memory.NextFire(), b.leas
 // without memory knowing it, and were missed, are looked up before they are decided.
 func (b *Beat) collect(ctx context.Context, now memory.Micros) (due firing, err error) {
 	var toLookUp []uint32
+	firingSize := b.pacing.size()
 	for len(due.decisions) < firingSize && len(toLookUp) < firingSize && b.memory.NextFire() <= now {
 		slot := b.memory.Pop()
 		decisions, last := b.memory.Decide(slot, now, firingSize-len(due.decisions))
