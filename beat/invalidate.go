@@ -33,13 +33,17 @@ func (u unreadable) reason() string {
 
 // invalidate records why schedules cannot be read, so that the API shows the reason and schedule.invalidated is
 // published. Every beat finds them; the version lets one of them write. What could not be recorded is found again at
-// the next load.
+// the next load. One step records only some of them: each is a transaction of its own, and there may be thousands.
 func (b *Beat) invalidate(ctx context.Context, now memory.Micros) error {
 	if now < b.invalid.notBefore {
 		return nil
 	}
 	store := outbox.NewStore(b.pool, "")
+	began := time.Now()
 	for id, u := range b.invalid.found {
+		if time.Since(began) > invalidateMost {
+			return nil
+		}
 		reason := u.reason()
 		err := b.invalidateOne(ctx, store, id, u.version, reason)
 		switch delete(b.invalid.found, id); {
@@ -60,6 +64,9 @@ func (b *Beat) invalidate(ctx context.Context, now memory.Micros) error {
 const (
 	invalidateWithin = 300 * time.Millisecond
 	invalidateAgain  = 10 * time.Second
+
+	// invalidateMost is how long one step records invalid schedules.
+	invalidateMost = 50 * time.Millisecond
 )
 
 // invalidateOne records one, if its row is not locked for long.

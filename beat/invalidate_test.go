@@ -102,3 +102,58 @@ func TestSpoiledDefinitionIsShownInvalid(t *testing.T) {
 		})
 	}
 }
+
+// TestLoadsBesideASpoiledPolicy starts beside a schedule whose policy somebody has spoiled after it fired.
+func TestLoadsBesideASpoiledPolicy(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	spoiled := w.create(minutely(`, "name": "spoiled", "max_runs": 100`))
+	s := w.create(minutely(""))
+	a := at{s}
+	w.step(w.beat("a"), a.due(1))
+	if n := w.count(`select count(*) from tactus.runs where schedule_id = $1`, spoiled.ID); n != 1 {
+		t.Fatalf("it has fired %d times", n)
+	}
+	for n, policy := range []string{"broken", `{"max_runs":1e30}`, `{"max_runs":999999999999999999999}`} {
+		w.execute(`update tactus.schedules set policy = $1 where name = 'spoiled'`, policy)
+		b := w.beat(policy)
+		w.execute(`update tactus.leases set expires_at = '-infinity'`)
+		w.step(b, a.due(2+n))
+		if err := w.expect(s.ID, a.run(1), a.run(2), a.run(3), a.run(4)); err != nil && n == 2 {
+			t.Error(err)
+		}
+	}
+}
+
+// TestThousandsOfInvalidSchedulesDelayNobody finds more schedules invalid than one step records.
+func TestThousandsOfInvalidSchedulesDelayNobody(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const many = 2000
+	b := w.beat("a")
+	w.execute(`select count(tactus.put_schedule(json_build_object('name', 'invalid' || n, 'cron_expression', '0 9 * * *',
+		'timezone', 'Mars/Phobos' || n, 'task_name', 'app.task'))) from generate_series(1, $1::integer) n`, many)
+	w.setClock(w.now.Add(2 * time.Second))
+	recorded := func() int {
+		return w.count(`select count(*) from tactus.schedules where invalid_reason is not null`)
+	}
+	now := w.now.UnixMicro()
+	if _, err := b.step(t.Context(), now); err != nil {
+		t.Fatal(err)
+	}
+	if n := recorded(); n == many {
+		t.Errorf("one step has recorded all %d", n)
+	}
+	for range many {
+		wake, err := b.step(t.Context(), now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if wake > now {
+			break
+		}
+	}
+	if n := recorded(); n != many {
+		t.Errorf("%d of %d are recorded as invalid", n, many)
+	}
+}

@@ -11,13 +11,14 @@ import (
 
 	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
 // livingRowsSQL reads the schedules that may fire, in narrow columns. A schedule that is due once and has fired is
 // done for good; one that has reached its max_runs is kept, because an edit can raise them.
 const livingRowsSQL = `
 select s.id, s.version, s.effective_from, s.anchor, s.updated_at, clock_timestamp(),
-    n.fired is not null and coalesce(n.fired >= (s.policy::json->>'max_runs')::bigint, false), s.trigger, s.policy
+    n.fired is not null and coalesce(n.fired >= ` + sqlexpr.PolicyMaxRuns + `, false), s.trigger, s.policy
 from ` + fromLivingSQL
 
 // fromLivingSQL is the tables and the condition of livingRowsSQL.

@@ -2,8 +2,11 @@ package beat
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
@@ -106,7 +109,7 @@ event as (
 select exists (select from lease), coalesce((select not due from lease), false),
     (select count(*) from run), (select count(*) from event),
     array(select schedule_id from given, lease where lease.due except select schedule_id from due),
-    (select ` + sqlexpr.RingRuns + ` from (select from event limit 1) e)`
+    (select ` + sqlexpr.RingRuns + ` from (select from event limit 1) e where @ring::boolean)`
 
 // outcome is what a statement did.
 type outcome struct {
@@ -119,9 +122,21 @@ type outcome struct {
 	Untried  []domain.ID // schedules that no statement got to: nothing was done about them
 }
 
-// settle settles decisions in one statement.
-func (b *Beat) settle(ctx context.Context, decisions []memory.Decision) (out outcome, err error) {
-	row := b.pool.QueryRow(ctx, b.mode.fireDueSQL, planned, fireArgs(b.lease.term, b.cfg.Lease, decisions))
+// settle settles decisions in one statement. When PostgreSQL can take no notifications, because somebody in the same
+// cluster does not read theirs, the transaction that rings the bell fails, whatever is in it: then it does not ring, and
+// the relay finds the events by its polls.
+func (b *Beat) settle(ctx context.Context, decisions []memory.Decision) (outcome, error) {
+	out, err := b.settleAndRing(ctx, decisions, true)
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "54000" {
+		return b.settleAndRing(ctx, decisions, false)
+	}
+	return out, err
+}
+
+func (b *Beat) settleAndRing(ctx context.Context, decisions []memory.Decision, ring bool) (out outcome, err error) {
+	args := fireArgs(b.lease.term, b.cfg.Lease, decisions)
+	args["ring"] = ring
+	row := b.pool.QueryRow(ctx, b.mode.fireDueSQL, planned, args)
 	var rung any
 	if err := row.Scan(&out.Held, &out.Early, &out.Recorded, &out.Fired, &out.Stale, &rung); err != nil {
 		return outcome{}, fmt.Errorf("fire: %w", err)

@@ -80,6 +80,9 @@ func (b *Beat) wake(now memory.Micros) memory.Micros {
 	if len(b.syncs.pending) > 0 {
 		next = min(next, b.syncs.notBefore)
 	}
+	if len(b.invalid.found) > 0 {
+		next = min(next, max(now, b.invalid.notBefore))
+	}
 	switch {
 	case b.resync.running:
 		next = now

@@ -11,7 +11,8 @@ import (
 
 // confirm waits for nobody: a run whose row somebody else has locked is left, and named, and the place that is kept stays before
 // it. Whoever holds the lock may roll back, so the lock tells nothing of how far the run has come. Its commit is not awaited: when
-// a crash undoes it, the sink still has what it has, and it is confirmed anew.
+// a crash undoes it, the sink still has what it has, and it is confirmed anew. So is the place when the row of the sink is locked:
+// the next confirmation keeps it.
 const confirm = `
 with lazy as materialized (select set_config('synchronous_commit', 'off', true)),
 handed as materialized (
@@ -28,8 +29,9 @@ upto as materialized (
     select batch, place - 1 as place from held union all select @batch::bigint, @place::bigint order by batch, place limit 1
 ),
 place as (
-    update tactus.relay_sinks s set confirmed_batch = upto.batch, confirmed_place = upto.place from upto
-    where s.sink = @sink and s.epoch = @epoch and (s.confirmed_batch, s.confirmed_place) < (upto.batch, upto.place)
+    update tactus.relay_sinks s set confirmed_batch = upto.batch, confirmed_place = upto.place from upto, (
+        select sink from tactus.relay_sinks where sink = @sink for no key update skip locked) free
+    where s.sink = free.sink and s.sink = @sink and s.epoch = @epoch and (s.confirmed_batch, s.confirmed_place) < (upto.batch, upto.place)
 ),
 done as (
     update tactus.runs r set status = 'sent', sent_at = clock_timestamp() from sent where r.id = sent.id and r.due_at = sent.due_at

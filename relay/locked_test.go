@@ -138,3 +138,37 @@ func TestLockedRunIsSetAside(t *testing.T) {
 		})
 	}
 }
+
+// TestLockedSinkDelaysNoTask has somebody lock the row of a sink in the ledger: what fires meanwhile is handed over and
+// confirmed all the same, and the place is kept once the row is free.
+func TestLockedSinkDelaysNoTask(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.fire(t, "q", 2)
+	w.carry(t, w.tasks(t))
+	w.awaitHandedOver(t, "q", 2, 0)
+	tx, err := w.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
+	if _, err := tx.Exec(t.Context(), `select from tactus.relay_sinks for update`); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 3 {
+		w.fire(t, "q", 1)
+		w.awaitHandedOver(t, "q", 3+n, 0)
+	}
+	kept := `select confirmed_batch from tactus.relay_sinks`
+	before := w.number(t, kept)
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.fire(t, "q", 1)
+	testenv.Eventually(t, "the place is kept", func() error {
+		if now := w.number(t, kept); now <= before+3 {
+			return fmt.Errorf("batch %d, before %d", now, before)
+		}
+		return nil
+	})
+}
