@@ -1,16 +1,30 @@
 package beat
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// TestLockedRow has somebody lock the count of one schedule. The others fire, and that one when it is free: nothing
-// of it is recorded as missed, and the watermark waits.
+// TestLockedRow has somebody lock the count of one schedule, or the unique key of its next run. The others fire, and
+// that one when it is free: nothing of it is recorded as missed, and the watermark waits.
 func TestLockedRow(t *testing.T) {
 	t.Parallel()
+	for what, lock := range map[string]string{
+		"count": `select from tactus.schedule_counts where schedule_id = $1 and $2::timestamptz is not null for update`,
+		"key": `insert into tactus.runs (id, schedule_id, due_at, kind, status, schedule_version)
+			values (gen_random_uuid(), $1, $2, 'scheduled', 'due', 1)`,
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			lockedRow(t, lock)
+		})
+	}
+}
+
+func lockedRow(t *testing.T, lock string) {
 	w := newWorld(t)
 	one := w.create(minutely(`, "max_runs": 100`))
 	var others []domain.Schedule
@@ -25,7 +39,7 @@ func TestLockedRow(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = tx.Rollback(t.Context()) }()
-	if _, err := tx.Exec(t.Context(), `select from tactus.schedule_counts where schedule_id = $1 for update`, one.ID); err != nil {
+	if _, err := tx.Exec(t.Context(), lock, one.ID, a.due(2)); err != nil {
 		t.Fatal(err)
 	}
 	for n := 2; n <= 3; n++ {
@@ -51,5 +65,42 @@ func TestLockedRow(t *testing.T) {
 	}
 	if len(b.locks.due) > 0 {
 		t.Error("still taken for locked")
+	}
+}
+
+// TestManyLockedCountsDelayNobody has somebody lock the counts of more schedules than one firing would wait for.
+func TestManyLockedCountsDelayNobody(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for n := range 2 * maxLockWaits {
+		w.create(minutely(fmt.Sprintf(`, "name": "limited%d", "max_runs": 100`, n)))
+	}
+	s := w.create(minutely(""))
+	b, a := w.beat("a"), at{s}
+	w.step(b, a.due(1))
+	tx, err := w.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(t.Context()) }()
+	if _, err := tx.Exec(t.Context(), `update tactus.schedule_counts set fired = fired`); err != nil {
+		t.Fatal(err)
+	}
+	w.setClock(a.due(2))
+	if err := b.fire(t.Context(), a.due(2).UnixMicro()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.expect(s.ID, a.run(1), a.run(2)); err != nil {
+		t.Error(err)
+	}
+	if b.locks.waits > 0 {
+		t.Errorf("it has waited for %d locks", b.locks.waits)
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.step(b, a.due(2).Add(11*time.Second))
+	if n := w.count(`select count(*) from tactus.runs where due_at >= $1`, a.due(2)); n < 2*maxLockWaits+1 {
+		t.Errorf("%d have fired after all", n)
 	}
 }

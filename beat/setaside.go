@@ -34,6 +34,9 @@ func (b *Beat) settleOrBisect(ctx context.Context, decisions []memory.Decision) 
 			return outcome{Held: true, Locked: schedulesOf(decisions)}, nil
 		}
 	} else if !refusedData(err) {
+		if len(out.Locked) > 0 {
+			b.locks.failures.report(fmt.Errorf("schedule %s: the count of its runs", out.Locked[0]))
+		}
 		return out, err
 	}
 	if len(decisions) == 1 {

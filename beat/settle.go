@@ -23,6 +23,8 @@ import (
 //     meanwhile.
 //   - given: what memory has decided. The arrays stand behind a select, where the planner cannot count them: whatever
 //     it knows of the tables, it then looks rows up by their keys, and compiles nothing.
+//   - count_free: the counts of schedules whose runs are limited, locked. A count that somebody else has locked is not
+//     waited for: its schedule is left for later (count_locked), and all others fire.
 //   - due: the schedule is as memory has it. It may fire, counts its due times from the same instant, has the policy
 //     by which memory judged what fires and what was missed, and has not used up its runs (one that is limited comes
 //     at most once in a statement). Where runs must not overlap, those that have no row yet stand in line.
@@ -46,13 +48,22 @@ given as materialized (
         (select @policy::integer[]))
         g (run_id, schedule_id, effective_from, due_at, until, missed, policy)
 ),
+count_free as materialized (
+    select schedule_id, trigger_set_at, fired from tactus.schedule_counts
+    where schedule_id in (select schedule_id from given)
+    for no key update skip locked
+),
+count_locked as materialized (
+    select distinct g.schedule_id from given g join tactus.schedule_counts n on n.schedule_id = g.schedule_id
+    where not exists (select from count_free f where f.schedule_id = g.schedule_id)
+),
 due as materialized (
     select g.*, s.version, lease.now,
         coalesce(p.expires, ` + sqlexpr.RouteExpires + `) * interval '1 second' as expires, line.*
     from lease, given g join tactus.schedules s on s.id = g.schedule_id and s.effective_from = g.effective_from
         and s.policy = ((select @policies::text[]))[g.policy]
     cross join json_to_record(s.policy::json) p (expires bigint, max_runs bigint, overlap text)
-    left join tactus.schedule_counts n on n.schedule_id = s.id and n.trigger_set_at = s.trigger_set_at
+    left join count_free n on n.schedule_id = s.id and n.trigger_set_at = s.trigger_set_at
     left join lateral (
         select p.overlap, ` + sqlexpr.Unfinished + ` as unfinished,
             exists (select from tactus.runs r where r.schedule_id = s.id and r.waiting) as taken
@@ -60,6 +71,7 @@ due as materialized (
             where r.schedule_id = s.id and r.due_at = g.due_at and r.slot = '00000000-0000-0000-0000-000000000000')
     ) line on true
     where lease.due and s.enabled and s.deleted_at is null
+        and not exists (select from count_locked l where l.schedule_id = g.schedule_id)
         and (n.fired is null
             or coalesce(n.fired < case when s.trigger = '{"once":true}' then 1 else p.max_runs end, true))
 ),
@@ -108,7 +120,9 @@ event as (
 )
 select exists (select from lease), coalesce((select not due from lease), false),
     (select count(*) from run), (select count(*) from event),
-    array(select schedule_id from given, lease where lease.due except select schedule_id from due),
+    array(select schedule_id from given, lease where lease.due
+        except select schedule_id from due except select schedule_id from count_locked),
+    array(select schedule_id from count_locked, lease where lease.due),
     (select ` + sqlexpr.RingRuns + ` from (select from event limit 1) e where @ring::boolean)`
 
 // outcome is what a statement did.
@@ -138,7 +152,7 @@ func (b *Beat) settleAndRing(ctx context.Context, decisions []memory.Decision, r
 	args["ring"] = ring
 	row := b.pool.QueryRow(ctx, b.mode.fireDueSQL, planned, args)
 	var rung any
-	if err := row.Scan(&out.Held, &out.Early, &out.Recorded, &out.Fired, &out.Stale, &rung); err != nil {
+	if err := row.Scan(&out.Held, &out.Early, &out.Recorded, &out.Fired, &out.Stale, &out.Locked, &rung); err != nil {
 		return outcome{}, fmt.Errorf("fire: %w", err)
 	}
 	return out, nil
