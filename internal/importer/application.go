@@ -64,14 +64,14 @@ func ParseApplication(raw []byte) (Application, error) {
 		Transport    map[string]json.RawMessage `json:"transport"`
 		DefaultQueue string                     `json:"default_queue"`
 		Typed        bool                       `json:"typed_times"`
-		Schedules    []scriptEntry              `json:"schedules"`
+		Schedules    boundedList[scriptEntry]   `json:"schedules"`
 		Scheduler    string                     `json:"beat_scheduler"`
-		Tasks        map[string]task            `json:"tasks"`
-		TasksLeft    map[string]string          `json:"tasks_left"`
-		Queues       map[string]sent            `json:"queues"`
+		Tasks        boundedMap[task]           `json:"tasks"`
+		TasksLeft    boundedMap[string]         `json:"tasks_left"`
+		Queues       boundedMap[sent]           `json:"queues"`
 		MakesQueues  bool                       `json:"creates_queues"`
 		RowsTimezone string                     `json:"rows_timezone"`
-		Patterns     map[string]sent            `json:"patterns"`
+		Patterns     boundedMap[sent]           `json:"patterns"`
 		Order        []string                   `json:"patterns_in_order"`
 		Left         []string                   `json:"patterns_left"`
 	}

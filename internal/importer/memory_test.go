@@ -46,6 +46,30 @@ func TestHostileCrontab(t *testing.T) {
 	}
 }
 
+// TestHostileApplication has more of everything than any application, in a few bytes each.
+func TestHostileApplication(t *testing.T) {
+	for name, text := range map[string]string{
+		"entries": `"schedules":[` + strings.Repeat(`{},`, 3_000_000) + `{}]`,
+		"tasks":   `"tasks":{` + members(500_000) + `}`,
+		"queues":  `"queues":{` + members(500_000) + `}`,
+	} {
+		raw := []byte(`{"version":4,"application":"x","timezone":"UTC",` + text + `}`)
+		var err error
+		most := testenv.Heap(t, func() { _, err = importer.ParseApplication(raw) })
+		if err == nil || !strings.Contains(err.Error(), "more than 64 MiB") || most > 400<<20 {
+			t.Errorf("%s: %d MiB, %v", name, most>>20, err)
+		}
+	}
+}
+
+func members(n int) string {
+	var text strings.Builder
+	for i := range n {
+		fmt.Fprintf(&text, `"%d":{},`, i)
+	}
+	return text.String() + `"last":{}`
+}
+
 // TestLongCrontabLines reads what took time with the square of its length, and stops between lines when it is told to.
 func TestLongCrontabLines(t *testing.T) {
 	options := importer.CrontabOptions{Task: "t", Timezone: "UTC"}

@@ -136,9 +136,13 @@ func (i *Importer) judge(r *Row) {
 	}
 }
 
+// mostReasons is how many differences of one entry a refusal names.
+const mostReasons = 50
+
 // refusal describes the differences that are not accepted. It returns an empty text when there are none.
 func (i *Importer) refusal(differences []oldbeat.Difference) string {
 	var kinds, reasons []string
+	known := map[string]bool{}
 	for _, d := range differences {
 		if i.accept[AcceptAll] || i.accept[d.Code] {
 			continue
@@ -146,9 +150,13 @@ func (i *Importer) refusal(differences []oldbeat.Difference) string {
 		if !slices.Contains(kinds, d.Code) {
 			kinds = append(kinds, d.Code)
 		}
-		if !slices.Contains(reasons, d.Message) {
+		if !known[d.Message] {
+			known[d.Message] = true
 			reasons = append(reasons, d.Message)
 		}
+	}
+	if more := len(reasons) - mostReasons; more > 0 {
+		reasons = append(reasons[:mostReasons], fmt.Sprintf("and %d more", more))
 	}
 	if len(kinds) == 0 {
 		return ""
