@@ -198,7 +198,7 @@ func (w writer) decideAny(ctx context.Context, before domain.Schedule, decide de
 func (w writer) write(ctx context.Context, c domain.Change, o option, renames bool) (domain.Schedule, error) {
 	if w.tx == nil {
 		var s domain.Schedule
-		err := Retry(ctx, func() (err error) {
+		err := retryWrite(ctx, func() (err error) {
 			s, err = w.writeAlone(ctx, c, o)
 			return err
 		})

@@ -134,7 +134,7 @@ func (s *Store) Trigger(ctx context.Context, id domain.ID) (domain.ID, error) {
 func (s *Store) TriggerOnce(ctx context.Context, id domain.ID, key, traceParent string) (domain.ID, error) {
 	run, hash := NewID(), sha256.Sum256([]byte("trigger "+id.String()))
 	var tag pgconn.CommandTag
-	err := Retry(ctx, func() (err error) {
+	err := retryWrite(ctx, func() (err error) {
 		tag, err = s.pool.Exec(ctx, triggerRun, pgx.NamedArgs{
 			"id": id, "run": run, "key": textOrNull([]byte(key)), "request_hash": hash[:], "trace": textOrNull([]byte(traceParent)),
 		})

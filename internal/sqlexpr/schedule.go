@@ -12,8 +12,8 @@ const (
 	TaskIgnoresResult = `coalesce(` + ReadableTask + `->>'ignore_result' = 'true', ` + fromRoute + `ignore_result end, false)`
 
 	// TaskTimeLimit is in seconds; 0 when there is none.
-	TaskTimeLimit = `least(coalesce(substring(` + ReadableTask + `->>'time_limit_seconds' from '^[0-9]{1,18}$')::bigint, ` +
-		fromRoute + `time_limit_seconds end, 0), ` + mostSeconds + `)`
+	TaskTimeLimit = `coalesce(substring(` + ReadableTask + `->>'time_limit_seconds' from '^[0-9]{1,10}$')::bigint, ` +
+		fromRoute + `time_limit_seconds end, 0)`
 
 	RouteExpires = fromRoute + `expires_seconds end` // of runs whose schedule says nothing of it; null when the route does not either
 
@@ -45,15 +45,11 @@ const ReadableTask = `(case when strpos(s.task::text, chr(92) || 'u') = 0 then s
     '(~~|~u[dD][89abAB][0-9a-fA-F]{2}~u[dD][c-fC-F][0-9a-fA-F]{2})|~u(?:0000|[dD][89a-fA-F][0-9a-fA-F]{2})',
     '~', repeat(chr(92), 2)), chr(92) || '1', 'g')::json end)`
 
-// mostSeconds is as long as any time is taken for: some 300 years. An interval of more, which somebody may have written by
-// hand, raises where it is added to a time.
-const mostSeconds = `10000000000`
-
 // The policy of the schedule s (tactus.schedules) is a text of our own, in canonical form, without a word of a user. Reading it by its bytes
-// raises for no row, whatever somebody has made of one by hand.
+// raises for no row, whatever somebody has made of one by hand. Seconds have at most ten digits, which is 300 years: an interval
+// of more raises where it is added to a time.
 const (
-	PolicyExpires = `least(coalesce(substring(s.policy from '"expires": *([0-9]{1,18})')::bigint, ` +
-		RouteExpires + `), ` + mostSeconds + `)`
+	PolicyExpires  = `coalesce(substring(s.policy from '"expires": *([0-9]{1,10})([^0-9]|$)')::bigint, ` + RouteExpires + `)`
 	PolicyMaxRuns  = `substring(s.policy from '"max_runs": *([0-9]{1,18})')::bigint`
 	PolicyOverlaps = `strpos(s.policy, '"overlap":') > 0` // it says what becomes of runs that would overlap
 )
