@@ -2,10 +2,12 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // followed come with the start of a session, which goes before what an administrator has set. Poolers follow them: each
@@ -66,6 +68,15 @@ select pg_catalog.set_config(s.name, given.value, false)
 from unnest($1::text[], $2::text[]) given (name, value)
 join pg_catalog.pg_settings s on pg_catalog.lower(s.name) operator(pg_catalog.=) pg_catalog.lower(given.name)`
 
+// mostCancelled is how often the settings are made before it is told that an administrator's statement_timeout, which ends with
+// them, is too short even for that.
+const mostCancelled = 20
+
+func cancelled(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && e.Code == "57014"
+}
+
 // set gives a session of ours its settings, those of the URL aside.
 func set(ctx context.Context, conn *pgx.Conn, said map[string]string) error {
 	var names, values []string
@@ -74,7 +85,11 @@ func set(ctx context.Context, conn *pgx.Conn, said map[string]string) error {
 			names, values = append(names, name), append(values, value)
 		}
 	}
-	if _, err := conn.Exec(ctx, setKnown, pgx.QueryExecModeExec, names, values); err != nil {
+	_, err := conn.Exec(ctx, setKnown, pgx.QueryExecModeExec, names, values)
+	for n := 1; n < mostCancelled && cancelled(err); n++ {
+		_, err = conn.Exec(ctx, setKnown, pgx.QueryExecModeExec, names, values)
+	}
+	if err != nil {
 		return fmt.Errorf("make a session's settings: %w", err)
 	}
 	return nil
