@@ -125,6 +125,9 @@ func (s *storm) wantEachOnce(schedules []string) {
 		runs := s.history(id)
 		slices.Reverse(runs)
 		for i, r := range runs {
+			if r.Status == "missed" && i > 0 && i == len(runs)-1 {
+				break // the disabling has overtaken what was due just before
+			}
 			if i > 0 && !r.DueAt.Equal(runs[i-1].DueAt.Add(time.Second)) || r.Status != "due" && r.Status != "sent" {
 				s.Errorf("%s after %s: %+v", r.DueAt, runs[max(i-1, 0)].DueAt, r)
 			}

@@ -18,9 +18,9 @@ import (
 // name sets the name of each entry's schedule. It is the entry's own name, with the source's label behind it if a
 // schedule from another source has that name already. Lines of one command have numbers in addition ([number]).
 func (i *Importer) name(ctx context.Context, entries []Entry, made []kept) error {
-	known := map[string]bool{}
+	known, knownNumbered := map[string]bool{}, map[string]bool{}
 	for _, s := range made {
-		known[unnumbered(s.Name)] = true
+		known[s.Name], knownNumbered[unnumbered(s.Name)] = true, true
 	}
 	numbered := map[string][]*Entry{}
 	for n := range entries {
@@ -29,7 +29,19 @@ func (i *Importer) name(ctx context.Context, entries []Entry, made []kept) error
 			e.refuse("utf8_invalid at /name: the name is not UTF-8 text without NUL: rename the entry at its source")
 			continue // no schedule can have this name, and PostgreSQL cannot be asked for it
 		}
-		base, err := i.base(ctx, e.Definition.Name, known)
+		if trimmed := strings.TrimSpace(e.Definition.Name); trimmed != e.Definition.Name {
+			e.Definition.Name = trimmed
+			e.Notes = append(slices.Clone(e.Notes), withoutSpaces)
+		}
+		if e.Definition.Name == "" {
+			e.refuse("required at /name: the entry has no name: give it one at its source")
+			continue
+		}
+		names := known
+		if e.numbered {
+			names = knownNumbered
+		}
+		base, err := i.base(ctx, e.Definition.Name, names)
 		if err != nil {
 			return err
 		}
@@ -49,8 +61,11 @@ func (i *Importer) name(ctx context.Context, entries []Entry, made []kept) error
 // renamed is the note on an entry whose schedule has another name than the entry.
 const renamed = "its name here has its source behind it, because a schedule from another source has the name"
 
-// base returns the name of an entry's schedule without a number. known holds the names, without numbers, of the
-// schedules that the source has already.
+// withoutSpaces is the note on an entry whose name begins or ends with spaces.
+const withoutSpaces = "its name here is without the spaces around it"
+
+// base returns the name of an entry's schedule. known holds the names of the schedules that the source has already; for
+// the lines of crontabs all of them are without numbers.
 func (i *Importer) base(ctx context.Context, name string, known map[string]bool) (string, error) {
 	labelled := fmt.Sprintf("%s [%s]", name, i.source.Label)
 	switch {

@@ -110,3 +110,19 @@ func TestForeignNamesAreLeftAlone(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// TestOddNamesKeepTheirSchedules imports names twice that end like the number of a line, or have spaces around them.
+func TestOddNamesKeepTheirSchedules(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	entries := func() (all []importer.Entry) {
+		for _, name := range []string{"nightly backup (2)", " daily ", "", "daily"} {
+			all = append(all, importer.Entry{Definition: domain.Definition{Name: name, TaskName: "app.t", CronExpression: "0 1 * * *"}})
+		}
+		return all
+	}
+	const note = " | its name here is without the spaces around it"
+	const none, taken = "refused | 0 1 * * * | required at /name", "daily | refused | 0 1 * * * UTC | name_taken at /name"
+	equal(t, bring(t, pool, importer.Crontab, entries(), "UTC"), "nightly backup (2) | new | 0 1 * * * UTC", "daily | new | 0 1 * * * UTC"+note, none, taken)
+	equal(t, bring(t, pool, importer.Crontab, entries(), "UTC"), "nightly backup (2) | same | 0 1 * * * UTC", "daily | same | 0 1 * * * UTC"+note, none, taken)
+}

@@ -48,11 +48,15 @@ func TestCutsInParts(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	took := time.Now()
-	if n, err := r.Count(t.Context(), ledger.Batch{Kind: ledger.NextBatch, Previous: b.Snapshot, Snapshot: current(t, pool), Last: 1 << 40}); err != nil || n != many+500 {
-		t.Fatalf("%d rows, %v", n, err)
+	quickest := time.Hour // the first one is slower than what comes after it
+	for range 3 {
+		began := time.Now()
+		if n, err := r.Count(t.Context(), ledger.Batch{Kind: ledger.NextBatch, Previous: b.Snapshot, Snapshot: current(t, pool), Last: 1 << 40}); err != nil || n != many+500 {
+			t.Fatalf("%d rows, %v", n, err)
+		}
+		quickest = min(quickest, time.Since(began))
 	}
-	hurried := life(t, pool).Reader(hurry(t, pool, time.Since(took)/3), sink, outbox.Schedules, testenv.Patience)
+	hurried := life(t, pool).Reader(hurry(t, pool, quickest/4), sink, outbox.Schedules, testenv.Patience)
 	whole := ledger.Batch{Kind: ledger.NextBatch, Previous: b.Snapshot, Snapshot: current(t, pool), First: 1, Last: 2 * many}
 	if n, err := hurried.Count(t.Context(), whole); err != nil || n != many+500 {
 		t.Errorf("counted in ranges: %d rows, %v", n, err)
