@@ -21,15 +21,16 @@ type newPartition struct {
 // missing are the partitions that are to stand ready and do not.
 func (s partitions) missing(now time.Time) (all []newPartition) {
 	for _, topic := range []string{Schedules, Runs} {
-		width, end := widths[topic], int64(0)
-		for _, r := range s.ranges[topic] {
-			end = max(end, r.upper)
-		}
-		for ; end <= s.position+ahead*width; end += width {
-			all = append(all, newPartition{
-				"outbox_" + topic, fmt.Sprintf("outbox_%s_%d", topic, end),
-				fmt.Sprintf("select 'from (%d) to (%d)'", end, end+width),
-			})
+		end := s.begin(topic)
+		for end <= s.position+ahead*widths[topic] {
+			upper, there := s.next(topic, end)
+			if !there {
+				all = append(all, newPartition{
+					"outbox_" + topic, fmt.Sprintf("outbox_%s_%d", topic, end),
+					fmt.Sprintf("select 'from (%d) to (%d)'", end, upper),
+				})
+			}
+			end = upper
 		}
 	}
 	for m := range ahead + 1 {
@@ -39,6 +40,31 @@ func (s partitions) missing(now time.Time) (all []newPartition) {
 		}
 	}
 	return all
+}
+
+// begin is where the partitions of a topic have to be without a gap from: the end of the one in use, or of the last before it.
+func (s partitions) begin(topic string) (end int64) {
+	for _, r := range s.ranges[topic] {
+		if r.lower <= s.position {
+			end = max(end, r.upper)
+		}
+	}
+	return end
+}
+
+// next is where the partition ends that has a position, or that is to have it: before the next one that there is. A gap comes
+// about when one partition could not be made and the one behind it could. A row that falls into a gap cannot be written.
+func (s partitions) next(topic string, at int64) (upper int64, there bool) {
+	upper = at + widths[topic]
+	for _, r := range s.ranges[topic] {
+		if r.lower <= at && at < r.upper {
+			return r.upper, true
+		}
+		if r.lower > at {
+			upper = min(upper, r.lower)
+		}
+	}
+	return upper, false
 }
 
 // ready counts the partitions that stand ready behind the one in use, by their table.

@@ -388,6 +388,22 @@ func TestMakeUnderLoad(t *testing.T) {
 	}
 }
 
+// TestGapsAreFilled has a partition be missing between others, because it could not be made when the one behind it could.
+func TestGapsAreFilled(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	maintain(t, pool, time.Now())
+	if _, err := pool.Exec(t.Context(), `drop table tactus.outbox_run_5000000`); err != nil {
+		t.Fatal(err)
+	}
+	if did := maintain(t, pool, time.Now()); !slices.Equal(did.Made, []string{"outbox_run_5000000"}) || did.Ready["outbox_run"] != 2 {
+		t.Errorf("made %v, ready %v", did.Made, did.Ready)
+	}
+	if did := maintain(t, pool, time.Now()); len(did.Made) > 0 {
+		t.Errorf("not done: %v", did.Made)
+	}
+}
+
 // TestManyMaintain has many processes maintain at once.
 func TestManyMaintain(t *testing.T) {
 	t.Parallel()
