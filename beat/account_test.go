@@ -42,9 +42,9 @@ func (h *history) account() (faults []string) {
 	return faults
 }
 
-// accountFor goes through the lives of one schedule. Its rows come in order, and each begins where the due times of
-// the life that it belongs to are just then. A life that was ended has a row for each due time before its end: what nobody had
-// settled until then was overtaken by the change.
+// accountFor compares the periods of one schedule with its rows. The rows come in order, and each begins at the first
+// due time of its period that has no row yet. A period that a change ended has a row for each due time before its end:
+// due times that were not settled by then are recorded as overtaken by the change.
 func accountFor(lives []period, rows []settledRange, now time.Time) (faults []string) {
 	for _, l := range lives {
 		until := l.until

@@ -136,9 +136,9 @@ type outcome struct {
 	Untried  []domain.ID // schedules that no statement got to: nothing was done about them
 }
 
-// settle settles decisions in one statement. When PostgreSQL can take no notifications, because somebody in the same
-// cluster does not read theirs, the transaction that rings the bell fails, whatever is in it: then it does not ring, and
-// the relay finds the events by its polls.
+// settle settles decisions in one statement. PostgreSQL refuses every transaction that notifies while its queue of
+// notifications is full, which a listener anywhere in the cluster brings about that does not read. The statement is then
+// run once more without the bell, and the relay finds the events by polling.
 func (b *Beat) settle(ctx context.Context, decisions []memory.Decision) (outcome, error) {
 	out, err := b.settleAndRing(ctx, decisions, true)
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "54000" {
