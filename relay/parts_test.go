@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -25,9 +24,7 @@ func TestOpensInPartsAndGoesOn(t *testing.T) {
 	w.sql(t, `
 insert into tactus.outbox (topic, aggregate_id, version, type, data)
 select 'schedule', md5((n % 100)::text)::uuid, n, 'schedule.updated', '{}' from generate_series(1, 200000) n`)
-	began := time.Now()
-	w.number(t, `select count(*) from tactus.outbox where pg_visible_in_snapshot(xid, pg_current_snapshot())`)
-	w.pool = impatient(t, pool, time.Since(began)/2)
+	w.pool = testenv.Hasty(t, pool, 200_000)
 	route := w.events()
 	route.Announce = nil
 	route.Encode = func(row outbox.Row, _ string) (*message.Message, error) {
@@ -83,18 +80,4 @@ func parts(t *testing.T, pool *pgxpool.Pool) (n int64, err error) {
 	err = pool.QueryRow(t.Context(), `
 select count(*) from tactus.relay_batches b join tactus.relay_epochs e using (sink) where b.part_of = e.number`).Scan(&n)
 	return n, err
-}
-
-// impatient returns a pool with a statement_timeout.
-func impatient(t *testing.T, pool *pgxpool.Pool, timeout time.Duration) *pgxpool.Pool {
-	t.Helper()
-	cfg := pool.Config().Copy()
-	cfg.ConnConfig.RuntimeParams["statement_timeout"] = fmt.Sprint(max(15, timeout.Milliseconds()))
-	cfg.ConnConfig.RuntimeParams["jit"] = "off"
-	p, err := pgxpool.NewWithConfig(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.Close)
-	return p
 }

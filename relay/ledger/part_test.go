@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
@@ -48,15 +47,7 @@ func TestCutsInParts(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	quickest := time.Hour // the first one is slower than what comes after it
-	for range 3 {
-		began := time.Now()
-		if n, err := r.Count(t.Context(), ledger.Batch{Kind: ledger.NextBatch, Previous: b.Snapshot, Snapshot: current(t, pool), Last: 1 << 40}); err != nil || n != many+500 {
-			t.Fatalf("%d rows, %v", n, err)
-		}
-		quickest = min(quickest, time.Since(began))
-	}
-	hurried := life(t, pool).Reader(hurry(t, pool, quickest/4), sink, outbox.Schedules, testenv.Patience)
+	hurried := life(t, pool).Reader(testenv.Hasty(t, pool, many), sink, outbox.Schedules, testenv.Patience)
 	whole := ledger.Batch{Kind: ledger.NextBatch, Previous: b.Snapshot, Snapshot: current(t, pool), First: 1, Last: 2 * many}
 	if n, err := hurried.Count(t.Context(), whole); err != nil || n != many+500 {
 		t.Errorf("counted in ranges: %d rows, %v", n, err)
@@ -125,30 +116,6 @@ func cutWhatever(t *testing.T, r *ledger.Reader, after ledger.Batch) (ledger.Bat
 	}
 }
 
-// hasty is a pool whose statement_timeout is a part of what it takes to count all rows of a topic.
-func hasty(t *testing.T, pool *pgxpool.Pool, topic string) *pgxpool.Pool {
-	t.Helper()
-	took := time.Now()
-	if _, err := pool.Exec(t.Context(), `select count(*) from tactus.outbox where topic = $1 and not pg_visible_in_snapshot(xid, '1:1:')`, topic); err != nil {
-		t.Fatal(err)
-	}
-	return hurry(t, pool, time.Since(took)/3)
-}
-
-// hurry is a pool with a statement_timeout. Like the program's own it compiles nothing, which would take longer than a part.
-func hurry(t *testing.T, pool *pgxpool.Pool, timeout time.Duration) *pgxpool.Pool {
-	t.Helper()
-	cfg := pool.Config().Copy()
-	cfg.ConnConfig.RuntimeParams["statement_timeout"] = fmt.Sprint(max(5, timeout.Milliseconds()))
-	cfg.ConnConfig.RuntimeParams["jit"] = "off"
-	p, err := pgxpool.NewWithConfig(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.Close)
-	return p
-}
-
 // parts cuts, in haste, what follows the first part, and gives the positions of all.
 func parts(t *testing.T, hurried, calm *ledger.Reader, b ledger.Batch) (all []int64, last ledger.Batch) {
 	t.Helper()
@@ -187,7 +154,7 @@ func TestOpensInParts(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(t, pool, "second")
-	quick := hasty(t, pool, outbox.Schedules)
+	quick := testenv.Hasty(t, pool, many)
 	for _, epoch := range []string{"e1", "e2"} {
 		was := life(t, pool)
 		o := ledger.Opening{
@@ -232,7 +199,7 @@ func TestHandsOverAgainInParts(t *testing.T) {
 	}
 	b := next(t, r, l.Newest)
 	put(t, pool, "new")
-	quick := hasty(t, pool, outbox.Schedules)
+	quick := testenv.Hasty(t, pool, many)
 	hurried := life(t, pool).Reader(quick, sink, outbox.Schedules, testenv.Patience)
 	var again ledger.Batch
 	testenv.Eventually(t, "cut", func() (err error) {
