@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/zlib"
 	"context"
-	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -43,6 +42,18 @@ func (s site) await(t *testing.T, id domain.ID, status domain.RunStatus) row {
 		return nil
 	})
 	return s.row(t, id)
+}
+
+// awaitListener waits until somebody has subscribed to a pattern. A server counts the subscriptions of all its
+// databases, so that the server has to be one that no other test uses.
+func awaitListener(t *testing.T, client *redis.Client) {
+	t.Helper()
+	testenv.Eventually(t, "somebody listens", func() error {
+		if n, err := client.PubSubNumPat(t.Context()).Result(); err != nil || n == 0 {
+			return fmt.Errorf("%d patterns, %w", n, err)
+		}
+		return nil
+	})
 }
 
 // answerAs leaves a result as a worker does, and publishes it, as a worker does, when told to.
@@ -91,16 +102,10 @@ func TestFindsWhatWasAnsweredMeanwhile(t *testing.T) {
 // TestHearsWhatIsPublished although no sweep is due; with its key gone, only what was published tells.
 func TestHearsWhatIsPublished(t *testing.T) {
 	t.Parallel()
-	s, backend := newSite(t), testenv.Redis(t)
+	s, backend := newSite(t), testenv.Client(t, testenv.RedisServer(t, nil).URL(0))
 	id := s.run(t, s.schedule(t, domain.Definition{}), domain.Sent, time.Second)
 	start(t, s.collector(t, backend, nil, Config{Every: time.Hour}))
-	testenv.Eventually(t, "somebody listens", func() error {
-		n, err := backend.PubSubNumPat(t.Context()).Result()
-		if err == nil && n == 0 {
-			err = errors.New("nobody")
-		}
-		return err
-	})
+	awaitListener(t, backend)
 	if err := backend.Publish(t.Context(), celery.ResultPrefix+id.String(), succeeded(id, `"ok"`)).Err(); err != nil {
 		t.Fatal(err)
 	}

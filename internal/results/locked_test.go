@@ -39,17 +39,12 @@ func (s site) lock(t *testing.T, sql string, args ...any) (unlock func()) {
 func TestLockedRunHoldsUpNoAnswer(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	client := testenv.Redis(t)
+	client := testenv.Client(t, testenv.RedisServer(t, nil).URL(0))
 	c := s.collector(t, nil, client, Config{EventPrefix: "/0."})
 	schedule := s.schedule(t, domain.Definition{})
 	locked, others := s.run(t, schedule, domain.Sent, time.Minute), []domain.ID{}
 	start(t, c)
-	testenv.Eventually(t, "it listens", func() error {
-		if n, err := client.PubSubNumPat(t.Context()).Result(); err != nil || n == 0 {
-			return fmt.Errorf("%d patterns, %w", n, err)
-		}
-		return nil
-	})
+	awaitListener(t, client)
 	unlock := s.lock(t, `select from tactus.runs where id = $1 for update`, locked)
 	tell := func(id domain.ID, kind string) { c.hand(heard{eventOf(t, id, kind), true}) }
 	tell(locked, "task-started")
