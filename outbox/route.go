@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tactus-dev/tactus/domain"
 )
@@ -126,6 +127,12 @@ func PutRoute(ctx context.Context, q Querier, r domain.Route, source string, che
 	})
 }
 
+// ErrTooManyRoutes is the answer to one route more than a run may be compared with. PostgreSQL counts them.
+var ErrTooManyRoutes = &domain.Error{
+	Kind: domain.Invalid, Code: "too_many_routes", Field: "/pattern",
+	Message: "there are 10,000 routes already, or 1,000 patterns among them: delete some, or cover several by one pattern",
+}
+
 // ErrNoRoute is the answer when there is no route of a pattern.
 var ErrNoRoute = &domain.Error{Kind: domain.NotFound, Code: "not_found", Message: "there is no such route"}
 
@@ -146,6 +153,9 @@ func writeRoute(ctx context.Context, q Querier, sql string, args pgx.NamedArgs) 
 	_, err = pgx.CollectExactlyOneRow(rows, pgx.RowTo[int64])
 	if errors.Is(err, pgx.ErrNoRows) {
 		return false, nil
+	}
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.ConstraintName == "routes_bounded" {
+		return false, ErrTooManyRoutes
 	}
 	if err != nil {
 		return false, fmt.Errorf("write route: %w", err)

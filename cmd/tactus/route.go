@@ -11,7 +11,7 @@ import (
 // routeCmd calls the API. Routes of an application come in by import routes.
 type routeCmd struct {
 	List   routeListCmd   `cmd:"" help:"List the routes, ordered by pattern."`
-	Set    routeSetCmd    `cmd:"" help:"Set the route of a task, or of all tasks whose names match a pattern."`
+	Set    routeSetCmd    `cmd:"" help:"Set the route of a task, or of all tasks whose names match a pattern. There can be 10,000 routes, 1,000 of them patterns."`
 	Delete routeDeleteCmd `cmd:"" help:"Delete a route."`
 }
 

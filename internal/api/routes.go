@@ -19,6 +19,7 @@ func (s *server) routes(api huma.API) {
 	}, s.listRoutes)
 	register(api, huma.Operation{
 		OperationID: "put-route", Method: http.MethodPut, Path: prefix + "/routes/{pattern}", Summary: "Set the route of a task, or of all whose names match",
+		Description: "At most 10,000 routes are kept, 1,000 of them patterns: what would be one more is refused with the code too_many_routes.",
 	}, s.putRoute)
 	takes[domain.Route](api, prefix+"/routes/{pattern}", "Route")
 	register(api, huma.Operation{
