@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -73,7 +74,7 @@ func newRunningWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w := &world{T: t, url: direct, pool: testenv.Connect(t, direct)}
-	w.store = outbox.NewStore(w.pool, "")
+	w.store = outbox.NewStore(w.pool, "", handover.Limits{}.Check)
 	return w
 }
 

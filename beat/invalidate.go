@@ -7,6 +7,7 @@ import (
 
 	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -38,7 +39,7 @@ func (b *Beat) invalidate(ctx context.Context, now memory.Micros) error {
 	if now < b.invalid.notBefore {
 		return nil
 	}
-	store := outbox.NewStore(b.pool, "")
+	store := outbox.NewStore(b.pool, "", handover.Limits{}.Check)
 	began := time.Now()
 	for id, u := range b.invalid.found {
 		if time.Since(began) > invalidateMost {

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -42,7 +43,7 @@ func newWorld(t *testing.T) *world {
 	}
 	w := &world{T: t, url: testenv.Pooled(t, direct)}
 	w.pool = testenv.Connect(t, w.url)
-	w.store = outbox.NewStore(w.pool, "")
+	w.store = outbox.NewStore(w.pool, "", handover.Limits{}.Check)
 	w.setClock(time.Now().Truncate(time.Hour).Add(time.Hour + 30*time.Second))
 	return w
 }

@@ -29,14 +29,14 @@ import (
 // due time that is known to be settled, so it does not matter that a successor may do it again.
 
 // unreadEventsSQL reads the events of some schedules that a snapshot does not show.
-const unreadEventsSQL = eventsSQL + ` and ` + notInSnapshotSQL + ` order by o.aggregate_id, o.version`
+var unreadEventsSQL = eventsSQL + ` and ` + notInSnapshotSQL + ` order by o.aggregate_id, o.version`
 
 const eventsSQL = `
 select o.aggregate_id, o.version, o.type, o.data, ` + sqlexpr.OccurredAt + ` from tactus.outbox o
 where o.topic = 'schedule' and o.aggregate_id = any (@ids::uuid[])`
 
 // eventsFromSeenSQL also reads the last event of each that the snapshot shows.
-const eventsFromSeenSQL = eventsSQL + ` and (` + notInSnapshotSQL + `
+var eventsFromSeenSQL = eventsSQL + ` and (` + notInSnapshotSQL + `
     or (o.aggregate_id, o.version) in (
         select o.aggregate_id, max(o.version) from tactus.outbox o
         where o.topic = 'schedule' and o.aggregate_id = any (@ids::uuid[]) and not ` + notInSnapshotSQL + `

@@ -9,12 +9,11 @@ import (
 
 	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// notInSnapshotSQL is whether a row of the log was written by a transaction that the snapshot @from does not show:
-// one that began later, or was running.
-const notInSnapshotSQL = `(o.xid >= pg_snapshot_xmax(@from::text::pg_snapshot)
-    or o.xid = any (array(select pg_snapshot_xip(@from::text::pg_snapshot))))`
+// notInSnapshotSQL is true of events whose transaction the snapshot @from does not show.
+var notInSnapshotSQL = sqlexpr.NotSeen("@from::text::pg_snapshot")
 
 // changedSinceSQL returns a row for each schedule that has changed, with its newest version; or one row without an id
 // when nothing has. Each row also has
@@ -23,7 +22,7 @@ const notInSnapshotSQL = `(o.xid >= pg_snapshot_xmax(@from::text::pg_snapshot)
 //   - the snapshot that the lease carries, unless that is of a database that has come farther than this one;
 //   - whether this database has not come as far as the snapshot @from: it is another one, or has gone back;
 //   - PostgreSQL's time.
-const changedSinceSQL = `
+var changedSinceSQL = `
 select pg_current_snapshot()::text,
     case when pg_snapshot_xmax(l.snapshot) <= pg_snapshot_xmax(pg_current_snapshot()) then l.snapshot::text end,
     pg_snapshot_xmax(pg_current_snapshot()) < pg_snapshot_xmax(@from::text::pg_snapshot), clock_timestamp(),

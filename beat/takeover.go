@@ -51,7 +51,7 @@ func (b *Beat) takeOver(ctx context.Context, now memory.Micros) error {
 
 // changedAfterSQL finds the schedules that a transaction changed which a snapshot does not show, and whether it set
 // effective_from: that is so if one of its events occurred at that very instant.
-const changedAfterSQL = `
+var changedAfterSQL = `
 select s.id, bool_or(o.occurred_at = s.effective_from), not s.enabled or s.deleted_at is not null
 from tactus.outbox o join tactus.schedules s on s.id = o.aggregate_id
 where o.topic = 'schedule' and ` + notInSnapshotSQL + `

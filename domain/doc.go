@@ -5,8 +5,8 @@
 //   - A [Definition] is what a user writes. [Decode] decodes one and [Definition.Normalize] makes it complete and
 //     canonical, or returns every fault in it at once ([Faults]).
 //   - A [Schedule] is a definition with an identity and a version. A command ([Create], [Schedule.Redefine],
-//     [Schedule.SetEnabled], [Schedule.Delete]) returns a [Change]; [Change.At] dates the change and returns the [Event];
-//     [Apply] computes the schedule from events alone. Each event raises the version by exactly one.
+//     [Schedule.SetEnabled], [Schedule.Delete]) returns a [Change]; [Change.Dated] returns the schedule after it,
+//     and [Apply] computes the same from the [Event] alone. Each event raises the version by exactly one.
 //   - A [Trigger] says when a schedule is due: a pure function of (trigger, zone data, instant), never of the last run.
 //   - A [Policy] says what becomes of due times: limits, jitter, and [Policy.Settle] for those that were missed.
 //

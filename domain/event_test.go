@@ -22,11 +22,7 @@ func history(t *testing.T) (lines []byte, final domain.Schedule) {
 	when := now
 	var s domain.Schedule
 	record := func(c domain.Change) {
-		event, err := c.At(when)
-		if err != nil {
-			t.Fatal(err)
-		}
-		line, err := json.Marshal(event)
+		line, err := json.Marshal(eventOf(t, c, when))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -128,10 +124,7 @@ func replayed(t *testing.T, file string) (s domain.Schedule) {
 func TestApplyRefuses(t *testing.T) {
 	t.Parallel()
 	s := create(t, `{"name": "n", "task_name": "a", "cron_expression": "0 9 * * *"}`)
-	good, err := s.Delete().At(now)
-	if err != nil {
-		t.Fatal(err)
-	}
+	good := eventOf(t, s.Delete(), now)
 	for name, spoil := range map[string]func(*domain.Event){
 		"a gap in the versions": func(e *domain.Event) { e.Version++ },
 		"a version again":       func(e *domain.Event) { e.Version-- },

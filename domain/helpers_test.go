@@ -1,6 +1,7 @@
 package domain_test
 
 import (
+	"encoding/json"
 	"flag"
 	"testing"
 	"time"
@@ -43,14 +44,21 @@ func normalized(t testing.TB, text string) domain.Definition {
 	return d
 }
 
-// applied dates a change and gives the schedule after it.
-func applied(t testing.TB, before domain.Schedule, c domain.Change, when time.Time) domain.Schedule {
+// eventOf returns the event of a change that is made at an instant.
+func eventOf(t testing.TB, c domain.Change, when time.Time) domain.Event {
 	t.Helper()
-	event, err := c.At(when)
+	after := c.Dated(when)
+	data, err := json.Marshal(after)
 	if err != nil {
 		t.Fatal(err)
 	}
-	after, err := domain.Apply(before, event)
+	return domain.Event{ScheduleID: after.ID, Version: after.Version, Type: c.Type, Data: data, At: when}
+}
+
+// applied dates a change and returns the schedule after it.
+func applied(t testing.TB, before domain.Schedule, c domain.Change, when time.Time) domain.Schedule {
+	t.Helper()
+	after, err := domain.Apply(before, eventOf(t, c, when))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package domain
 
 import (
 	"encoding/json"
-	"fmt"
 	"time"
 
 	"github.com/tactus-dev/tactus/domain/cron"
@@ -108,16 +107,6 @@ func (c Change) Dated(now time.Time) Schedule {
 		after.TriggerSetAt = now
 	}
 	return after
-}
-
-// At dates the change and gives its event.
-func (c Change) At(now time.Time) (Event, error) {
-	after := c.Dated(now)
-	data, err := json.Marshal(after)
-	if err != nil {
-		return Event{}, fmt.Errorf("encode event: %w", err)
-	}
-	return Event{ScheduleID: after.ID, Version: after.Version, Type: c.Type, Data: data, At: now}, nil
 }
 
 // Recurrence compiles the schedule's trigger.

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/migrations"
 	"github.com/tactus-dev/tactus/outbox"
@@ -156,7 +157,7 @@ func use(t *testing.T, pool *pgxpool.Pool) {
 	if err := migrations.Ready(t.Context(), pool); err != nil {
 		t.Fatal(err)
 	}
-	store := outbox.NewStore(pool, "UTC")
+	store := outbox.NewStore(pool, "UTC", handover.Limits{}.Check)
 	s, err := store.Create(t.Context(), domain.Definition{Name: "n", CronExpression: "* * * * *", TaskName: "t"}, "key", []byte("{}"))
 	if err != nil {
 		t.Fatal(err)

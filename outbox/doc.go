@@ -5,8 +5,8 @@
 // after the schedule's row lock is held, so one schedule's positions rise with its versions, and versions rise by one.
 //
 // A reader knows what it has read by a [Snapshot], not by a position: positions are drawn before they commit, and what
-// commits late has a lower one. The rows that are visible in a newer snapshot and were not in the older ([Read]) are
-// exactly the new ones; no transaction, however long, holds up the others.
+// commits late has a lower one. The rows that are visible in a newer snapshot and were not in the older are exactly the
+// new ones; no transaction, however long, holds up the others. (Package relay/ledger reads the log so.)
 //
 // [Maintain] keeps partitions ready for what will be written and drops runs that are kept no longer; [DropRunEvents] drops
 // run events that every sink has. Nobody waits for either longer than a tenth of a second (TestDropUnderLoad), and a row

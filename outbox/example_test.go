@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -44,8 +45,9 @@ func ExamplePut() {
 	// Output: report-sales version 1
 }
 
-// The log is read by snapshots: what is visible now and was not visible in the snapshot before.
-func ExampleRead() {
+// A service without rows of its own beside the schedule lets a store open the transactions. The check refuses tasks that
+// workers could never be handed.
+func ExampleStore() {
 	url, drop := testenv.ExampleURL()
 	defer drop()
 	ctx := context.Background()
@@ -55,27 +57,21 @@ func ExampleRead() {
 	}
 	defer db.Close()
 
-	store := outbox.NewStore(db, "UTC")
-	s, err := store.Create(ctx, domain.Definition{Name: "hourly", IntervalSeconds: 3600, TaskName: "app.sync"}, "", nil)
+	store := outbox.NewStore(db, "UTC", handover.Limits{}.Check)
+	hourly := domain.Definition{Name: "hourly", IntervalSeconds: 3600, TaskName: "app.sync"}
+	s, err := store.Create(ctx, hourly, "", nil)
 	if err != nil {
 		log.Fatal(err)
 	}
-	before, err := outbox.Current(ctx, db)
-	if err != nil {
+	if s, err = store.SetEnabled(ctx, s.ID, s.Version, false); err != nil {
 		log.Fatal(err)
 	}
-	if _, err := store.SetEnabled(ctx, s.ID, 0, false); err != nil {
-		log.Fatal(err)
-	}
-	now, err := outbox.Current(ctx, db)
-	if err != nil {
-		log.Fatal(err)
-	}
-	for row, err := range outbox.Read(ctx, db, outbox.Schedules, before, now) {
-		if err != nil {
-			log.Fatal(err)
-		}
-		fmt.Println(row.Type, "version", row.Version)
-	}
-	// Output: schedule.disabled version 2
+	fmt.Println(s.Name, "version", s.Version, "enabled:", s.IsEnabled())
+
+	hourly.Queue = "unacked" // Celery's own name for messages in hand
+	_, _, err = store.Put(ctx, hourly)
+	fmt.Println(domain.FaultsOf(err)[0].Field)
+	// Output:
+	// hourly version 2 enabled: false
+	// /queue
 }

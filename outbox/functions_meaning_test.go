@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
-	"github.com/tactus-dev/tactus/internal/celery"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -67,7 +67,7 @@ func TestFunctionsTakeEveryType(t *testing.T) {
 func TestFunctionsCompareByMeaning(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
-	store := outbox.NewStore(pool, "Asia/Tokyo")
+	store := outbox.NewStore(pool, "Asia/Tokyo", handover.Limits{}.Check)
 	for _, pair := range [][2]string{
 		{`"cron_expression": "0 9 * * 1-5"`, `"cron_expression": " 0  9 * * MON-fri"`},
 		{`"cron_expression": "0 * * * *"`, `"cron_expression": "@hourly"`},
@@ -137,7 +137,7 @@ func TestFunctionsKnowTheReservedNames(t *testing.T) {
 	if err := pool.QueryRow(t.Context(), `select tactus.reserved_headers()`).Scan(&headers); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(celery.ReservedHeaders(), headers); diff != "" {
+	if diff := cmp.Diff(handover.ReservedHeaders(), headers); diff != "" {
 		t.Errorf("headers (-Go +SQL):\n%s", diff)
 	}
 	for _, name := range []string{

@@ -19,7 +19,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
-	"github.com/tactus-dev/tactus/internal/celery"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -94,10 +94,10 @@ func TestFunctionsWriteAsGoDoes(t *testing.T) {
 		if d.Name == "" {
 			continue
 		}
-		if after, _, err := outbox.NewStore(pool, "").Put(t.Context(), written.Definition); err != nil || after.Version != 1 {
+		if after, _, err := outbox.NewStore(pool, "", handover.Limits{}.Check).Put(t.Context(), written.Definition); err != nil || after.Version != 1 {
 			t.Errorf("%s: put again by Go: %+v, %v", text, after, err)
 		}
-		if after, _, err := outbox.NewStore(pool, "").Put(t.Context(), d); err != nil || !after.EffectiveFrom.Equal(written.EffectiveFrom) {
+		if after, _, err := outbox.NewStore(pool, "", handover.Limits{}.Check).Put(t.Context(), d); err != nil || !after.EffectiveFrom.Equal(written.EffectiveFrom) {
 			t.Errorf("%s: put again by Go as it was typed, it counts from %s after %s, %v", text, after.EffectiveFrom, written.EffectiveFrom, err)
 		}
 		written = checkHistory(t, pool, id)
@@ -289,7 +289,7 @@ func TestFunctionsRefuseAsGoDoes(t *testing.T) {
 	} {
 		d, err := domain.Decode([]byte(text))
 		if err == nil {
-			_, _, err = d.Normalize(domain.Context{Now: time.Now(), Check: celery.Config{}.Check})
+			_, _, err = d.Normalize(domain.Context{Now: time.Now(), Check: handover.Limits{}.Check})
 		}
 		var want []string
 		for _, f := range domain.FaultsOf(err) {
@@ -380,7 +380,7 @@ func TestFunctionsMoveDueTimesOnTriggerEditsOnly(t *testing.T) {
 func TestFunctionsAndGoWriteOneSchedule(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
-	store := outbox.NewStore(pool, "")
+	store := outbox.NewStore(pool, "", handover.Limits{}.Check)
 	var writers sync.WaitGroup
 	var changes atomic.Int64
 	for w := range 8 {

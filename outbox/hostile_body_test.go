@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tactus-dev/tactus/domain"
-	"github.com/tactus-dev/tactus/internal/celery"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -83,7 +83,7 @@ func TestFunctionsReadHostileBodiesAsGoDoes(t *testing.T) {
 	for n, text := range append(alike, others...) {
 		d, err := domain.Decode([]byte(text))
 		if err == nil {
-			d, _, err = d.Normalize(domain.Context{Now: time.Now(), Check: celery.Config{}.Check})
+			d, _, err = d.Normalize(domain.Context{Now: time.Now(), Check: handover.Limits{}.Check})
 		}
 		want := found(err)
 		var id domain.ID

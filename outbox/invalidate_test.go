@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -16,7 +17,7 @@ import (
 func TestInvalidScheduleIsKeptAndFiresNothing(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
-	store := outbox.NewStore(pool, "")
+	store := outbox.NewStore(pool, "", handover.Limits{}.Check)
 	s, err := store.Create(t.Context(), definition("odd"), "", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -54,7 +55,7 @@ func TestInvalidScheduleIsKeptAndFiresNothing(t *testing.T) {
 func TestAdoptedSchedulesAreReadOnly(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
-	store := outbox.NewStore(pool, "")
+	store := outbox.NewStore(pool, "", handover.Limits{}.Check)
 	s, err := store.Create(t.Context(), definition("theirs"), "", nil)
 	if err != nil {
 		t.Fatal(err)

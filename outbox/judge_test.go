@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/tactus-dev/tactus/domain"
-	"github.com/tactus-dev/tactus/internal/celery"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
@@ -18,7 +18,7 @@ import (
 func TestJudge(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
-	store := outbox.NewStore(pool, "").Checked(celery.Config{DefaultQueue: "ours", StreamPrefix: "jobs:"}.Check)
+	store := outbox.NewStore(pool, "", handover.Limits{DefaultQueue: "ours", StreamPrefix: "jobs:"}.Check)
 	const ok = `"task_name": "a", "cron_expression": "0 9 * * *"`
 	want := map[domain.ID]string{}
 	for text, reason := range map[string]string{
@@ -63,7 +63,7 @@ func TestJudge(t *testing.T) {
 func TestJudgeOfTimesBeyondAllYears(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
-	store := outbox.NewStore(pool, "")
+	store := outbox.NewStore(pool, "", handover.Limits{}.Check)
 	id := putSQL(t, pool, `{"name": "a", "task_name": "a", "cron_expression": "0 9 * * *"}`)
 	if _, err := pool.Exec(t.Context(), `update tactus.schedules set effective_from = 'infinity', trigger_set_at = '-infinity'`); err != nil {
 		t.Fatal(err)
@@ -84,7 +84,7 @@ func TestJudgeOfTimesBeyondAllYears(t *testing.T) {
 func TestJudgeWaitsForNobody(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
-	store := outbox.NewStore(pool, "")
+	store := outbox.NewStore(pool, "", handover.Limits{}.Check)
 	var ids []domain.ID
 	for _, name := range []string{"a", "b", "c"} {
 		ids = append(ids, putSQL(t, pool, `{"name": "`+name+`", "task_name": "a", "cron_expression": "0 9 * * *", "timezone": "Asia/Tokio"}`))

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -25,7 +26,7 @@ func TestNamesakesDoNotQueue(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(small.Close)
-	store := outbox.NewStore(small, "")
+	store := outbox.NewStore(small, "", handover.Limits{}.Check)
 	holder, err := pool.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -15,7 +16,7 @@ import (
 func TestNeighboursKeepTheirNames(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
-	store := outbox.NewStore(pool, "")
+	store := outbox.NewStore(pool, "", handover.Limits{}.Check)
 	to := func(name, queue, stream string) domain.Definition {
 		d := definition(name)
 		d.Queue, d.Stream = queue, stream

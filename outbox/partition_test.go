@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
@@ -148,7 +149,7 @@ func TestEndOfAMonthWithoutPartition(t *testing.T) {
 func TestPositionsCrossPartitions(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
-	store := outbox.NewStore(pool, "")
+	store := outbox.NewStore(pool, "", handover.Limits{}.Check)
 	s, err := store.Create(t.Context(), definition("crossing"), "", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -194,7 +195,7 @@ func TestPositionsCrossPartitions(t *testing.T) {
 func TestDropOfRunEvents(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
-	store := outbox.NewStore(pool, "")
+	store := outbox.NewStore(pool, "", handover.Limits{}.Check)
 	s, err := store.Create(t.Context(), definition("old"), "", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -256,7 +257,7 @@ values ('run', $1, 1, 'run.due', '{}', 1)`
 func TestDropUnderLoad(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
-	store := outbox.NewStore(pool, "")
+	store := outbox.NewStore(pool, "", handover.Limits{}.Check)
 	s, err := store.Create(t.Context(), definition("busy"), "", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -359,7 +360,7 @@ func (l *load) more(t *testing.T, n int64) {
 func TestMakeUnderLoad(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
-	store := outbox.NewStore(pool, "")
+	store := outbox.NewStore(pool, "", handover.Limits{}.Check)
 	s, err := store.Create(t.Context(), definition("open"), "", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -431,7 +432,7 @@ func TestManyMaintain(t *testing.T) {
 func TestOldKeysAreForgotten(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
-	store := outbox.NewStore(pool, "")
+	store := outbox.NewStore(pool, "", handover.Limits{}.Check)
 	if _, err := store.Create(t.Context(), definition("a"), "key", []byte("a")); err != nil {
 		t.Fatal(err)
 	}

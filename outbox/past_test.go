@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -30,7 +31,7 @@ func withClock(t *testing.T) (*pgxpool.Pool, *outbox.Store) {
 		t.Fatal(err)
 	}
 	pool := testenv.Connect(t, url)
-	return pool, outbox.NewStore(pool, "")
+	return pool, outbox.NewStore(pool, "", handover.Limits{}.Check)
 }
 
 func runAt(at time.Time) domain.Definition {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -22,7 +23,7 @@ func TestUnderAPublication(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
 	execute(t, pool, `create publication everything for all tables`)
-	store := outbox.NewStore(pool, "")
+	store := outbox.NewStore(pool, "", handover.Limits{}.Check)
 	for _, name := range []string{"a", "b", "a"} {
 		if _, _, err := store.Put(t.Context(), domain.Definition{Name: name, IntervalSeconds: 60, TaskName: "t", Description: rand.Text()}); err != nil {
 			t.Fatal(err)

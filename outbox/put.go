@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tactus-dev/tactus/domain"
-	"github.com/tactus-dev/tactus/internal/celery"
+	"github.com/tactus-dev/tactus/domain/handover"
 )
 
 // Put creates the schedule of that name, or changes it to the definition; what the definition leaves out gets its
@@ -66,8 +66,9 @@ type writer struct {
 	streams  *streamNames // of a store
 }
 
-// within refuses what can never be handed to Celery workers, as they are set up by default.
-func within(tx pgx.Tx) writer { return writer{q: tx, tx: tx, check: celery.Config{}.Check} }
+// within refuses what can never be handed to Celery workers as they are set up by default: how others are set up is
+// known to who opens a store.
+func within(tx pgx.Tx) writer { return writer{q: tx, tx: tx, check: handover.Limits{}.Check} }
 
 func (w writer) create(ctx context.Context, d domain.Definition, o option) (domain.Schedule, error) {
 	id := NewID()

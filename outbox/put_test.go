@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -49,7 +50,7 @@ func TestPutCommitsAndRollsBackWithTheCaller(t *testing.T) {
 func TestErrorsLeaveTheCallersTransactionUsable(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
-	store := outbox.NewStore(pool, "")
+	store := outbox.NewStore(pool, "", handover.Limits{}.Check)
 	if _, _, err := store.Put(t.Context(), definition("taken")); err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +98,7 @@ func TestErrorsLeaveTheCallersTransactionUsable(t *testing.T) {
 func TestDeletedNameIsFreeAndTheTombstoneStays(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
-	store := outbox.NewStore(pool, "")
+	store := outbox.NewStore(pool, "", handover.Limits{}.Check)
 	first, _, err := store.Put(t.Context(), definition("again"))
 	if err != nil {
 		t.Fatal(err)
@@ -121,7 +122,7 @@ func TestDeletedNameIsFreeAndTheTombstoneStays(t *testing.T) {
 func TestRenameToATakenName(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
-	store := outbox.NewStore(pool, "")
+	store := outbox.NewStore(pool, "", handover.Limits{}.Check)
 	for _, name := range []string{"a", "b"} {
 		if _, _, err := store.Put(t.Context(), definition(name)); err != nil {
 			t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -29,7 +30,7 @@ func putRoutes(t *testing.T, pool *pgxpool.Pool, routes ...domain.Route) {
 func TestRoutesAreAppliedAsDomainDoes(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
-	store := outbox.NewStore(pool, "")
+	store := outbox.NewStore(pool, "", handover.Limits{}.Check)
 	one, two := 1, 2
 	routes := []domain.Route{
 		{Pattern: "app.queue", Queue: "fast", Priority: &one, ExpiresSeconds: 60, TimeLimitSeconds: 30, SoftTimeLimitSeconds: 20, IgnoreResult: true},
@@ -97,7 +98,7 @@ func triggered(t *testing.T, pool *pgxpool.Pool, store *outbox.Store, d domain.D
 func TestWhichRoute(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
-	store := outbox.NewStore(pool, "")
+	store := outbox.NewStore(pool, "", handover.Limits{}.Check)
 	queue := func(name string) string {
 		t.Helper()
 		d := definition("")

@@ -6,6 +6,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -14,7 +15,7 @@ import (
 func TestLateCommitIsReadOnce(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
-	store := outbox.NewStore(pool, "")
+	store := outbox.NewStore(pool, "", handover.Limits{}.Check)
 	late, err := pool.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +59,7 @@ func current(t *testing.T, pool *pgxpool.Pool) outbox.Snapshot {
 func read(t *testing.T, pool *pgxpool.Pool, topic string, from, to outbox.Snapshot) (all []outbox.Row) {
 	t.Helper()
 	err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
-		for row, err := range outbox.Read(t.Context(), tx, topic, from, to) {
+		for row, err := range testenv.ReadLog(t.Context(), tx, topic, from, to) {
 			if err != nil {
 				return err
 			}

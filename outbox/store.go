@@ -11,7 +11,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
-	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
@@ -19,21 +18,27 @@ import (
 type Store struct {
 	pool     *pgxpool.Pool
 	timezone string
-	check    domain.Check
+	check    domain.Check // refuses what could never be handed over
 	turn     *turn
 	names    *namesakes
 	streams  *streamNames
 }
 
 // NewStore returns a store over a pool that it is lent. timezone (IANA, or empty for UTC) is that of new schedules that
-// name none. It refuses tasks that can never be handed to Celery workers, as they are set up by default.
-func NewStore(pool *pgxpool.Pool, timezone string) *Store {
-	return &Store{pool: pool, timezone: timezone, check: celery.Config{}.Check, turn: &turn{}, names: &namesakes{tried: map[string]*attempt{}}, streams: &streamNames{}}
+// name none. check refuses what could never be handed over: handover.Limits{}.Check for workers that are set up as Celery
+// sets them up by default. With a nil check, every write that defines a task fails.
+func NewStore(pool *pgxpool.Pool, timezone string, check domain.Check) *Store {
+	if check == nil {
+		check = noCheck
+	}
+	return &Store{
+		pool: pool, timezone: timezone, check: check,
+		turn: &turn{}, names: &namesakes{tried: map[string]*attempt{}}, streams: &streamNames{},
+	}
 }
 
-// Checked returns a store like s for workers that are set up in another way: it refuses tasks that check does.
-func (s *Store) Checked(check domain.Check) *Store {
-	return &Store{pool: s.pool, timezone: s.timezone, check: check, turn: s.turn, names: s.names, streams: s.streams}
+func noCheck(domain.Task) error {
+	return errors.New("the store was opened without a check of what can be handed over")
 }
 
 func (s *Store) writer() writer {

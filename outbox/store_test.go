@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -12,13 +13,14 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
 func TestEffectiveFromMovesOnlyWithTriggerAndEnabling(t *testing.T) {
 	t.Parallel()
-	store := outbox.NewStore(testenv.Database(t), "Asia/Tokyo")
+	store := outbox.NewStore(testenv.Database(t), "Asia/Tokyo", handover.Limits{}.Check)
 	s, err := store.Create(t.Context(), definition("s"), "", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -57,9 +59,18 @@ func TestEffectiveFromMovesOnlyWithTriggerAndEnabling(t *testing.T) {
 	}
 }
 
+// TestStoreWithoutCheck checks that a store whose check was forgotten says so, and writes nothing.
+func TestStoreWithoutCheck(t *testing.T) {
+	t.Parallel()
+	store := outbox.NewStore(testenv.Database(t), "", nil)
+	if s, _, err := store.Put(t.Context(), definition("unchecked")); err == nil || !strings.Contains(err.Error(), "without a check") {
+		t.Errorf("written: %+v, %v", s, err)
+	}
+}
+
 func TestVersionConflict(t *testing.T) {
 	t.Parallel()
-	store := outbox.NewStore(testenv.Database(t), "")
+	store := outbox.NewStore(testenv.Database(t), "", handover.Limits{}.Check)
 	s, err := store.Create(t.Context(), definition(""), "", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +89,7 @@ func TestVersionConflict(t *testing.T) {
 func TestIdempotencyKey(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
-	store := outbox.NewStore(pool, "")
+	store := outbox.NewStore(pool, "", handover.Limits{}.Check)
 	request := []byte(`{"task_name":"app.task"}`)
 	var wg sync.WaitGroup
 	ids := make([]domain.ID, 20)
@@ -109,7 +120,7 @@ func TestIdempotencyKey(t *testing.T) {
 func TestTriggerMakesARunAndNoVersion(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
-	store := outbox.NewStore(pool, "")
+	store := outbox.NewStore(pool, "", handover.Limits{}.Check)
 	d := definition("manual")
 	d.Kwargs, d.Queue = json.RawMessage(`{"名":"値 🎵"}`), "q"
 	s, err := store.Create(t.Context(), d, "", nil)
@@ -191,7 +202,7 @@ func TestBellWakesListeners(t *testing.T) {
 	direct := testenv.DirectURL(t)
 	conn := hearing(t, direct)
 	pool := testenv.Connect(t, testenv.Pooled(t, direct))
-	store := outbox.NewStore(pool, "")
+	store := outbox.NewStore(pool, "", handover.Limits{}.Check)
 	if _, err := store.Create(t.Context(), definition("own"), "", nil); err != nil {
 		t.Fatal(err)
 	}
@@ -239,7 +250,7 @@ func TestBellOfAStoreThatWaits(t *testing.T) {
 	t.Parallel()
 	direct := testenv.DirectURL(t)
 	conn, pool := hearing(t, direct), testenv.Connect(t, direct)
-	store := outbox.NewStore(pool, "")
+	store := outbox.NewStore(pool, "", handover.Limits{}.Check)
 	waiting(t, pool, store)
 	testenv.Eventually(t, "another write rings", func() error {
 		if _, err := store.Create(t.Context(), definition("s-"+outbox.NewID().String()), "", nil); err != nil {
@@ -257,7 +268,7 @@ func TestBellThatIsOwed(t *testing.T) {
 	t.Parallel()
 	direct := testenv.DirectURL(t)
 	conn, pool := hearing(t, direct), testenv.Connect(t, direct)
-	store := outbox.NewStore(pool, "")
+	store := outbox.NewStore(pool, "", handover.Limits{}.Check)
 	tx, ended := waiting(t, pool, store)
 	store.KeepTurn()
 	if _, err := store.Create(t.Context(), definition("other"), "", nil); err != nil {

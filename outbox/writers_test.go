@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -27,7 +28,7 @@ func TestManyWritersOnFewSchedules(t *testing.T) {
 	pool := testenv.Database(t)
 	ids := make([]domain.ID, 5)
 	for i := range ids {
-		s, _, err := outbox.NewStore(pool, "").Put(t.Context(), definition(fmt.Sprint("hot-", i)))
+		s, _, err := outbox.NewStore(pool, "", handover.Limits{}.Check).Put(t.Context(), definition(fmt.Sprint("hot-", i)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,7 +53,7 @@ func TestManyWritersOnFewSchedules(t *testing.T) {
 
 // change makes one change of a random kind.
 func change(ctx context.Context, pool *pgxpool.Pool, id domain.ID, random *rand.Rand) error {
-	store := outbox.NewStore(pool, "")
+	store := outbox.NewStore(pool, "", handover.Limits{}.Check)
 	patch := fmt.Appendf(nil, `{"description":"%d"}`, random.Int())
 	switch random.IntN(5) {
 	case 0:
@@ -182,7 +183,7 @@ func TestWriterProcess(t *testing.T) {
 	if url == "" {
 		return
 	}
-	store := outbox.NewStore(testenv.Connect(t, url), "")
+	store := outbox.NewStore(testenv.Connect(t, url), "", handover.Limits{}.Check)
 	for n := 0; ; n++ {
 		d := definition(fmt.Sprint("s", n%3))
 		d.Description = fmt.Sprint(n, os.Getpid())

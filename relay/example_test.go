@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 	"github.com/tactus-dev/tactus/relay"
@@ -51,7 +52,7 @@ func ExampleForward() {
 	defer cancel()
 
 	nightly := domain.Definition{Name: "nightly", CronExpression: "0 2 * * *", TaskName: "app.report"}
-	if _, err := outbox.NewStore(db, "").Create(ctx, nightly, "", nil); err != nil {
+	if _, err := outbox.NewStore(db, "", handover.Limits{}.Check).Create(ctx, nightly, "", nil); err != nil {
 		log.Fatal(err)
 	}
 	m := <-messages

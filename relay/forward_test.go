@@ -76,7 +76,7 @@ func (w *world) log(t *testing.T) (all []outbox.Row) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for row, err := range outbox.Read(t.Context(), w.pool, outbox.Schedules, outbox.Nothing, now) {
+	for row, err := range testenv.ReadLog(t.Context(), w.pool, outbox.Schedules, outbox.Nothing, now) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -15,6 +15,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/internal/redis"
 	"github.com/tactus-dev/tactus/internal/testenv"
@@ -40,7 +41,7 @@ func newWorld(t testing.TB) *world {
 
 func at(t testing.TB, pool *pgxpool.Pool, client *goredis.Client) *world {
 	t.Helper()
-	return &world{pool, client, outbox.NewStore(pool, "")}
+	return &world{pool, client, outbox.NewStore(pool, "", handover.Limits{}.Check)}
 }
 
 const (

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -32,7 +33,7 @@ func newCluster(t *testing.T, database, redis string, env ...string) *cluster {
 	pool := testenv.Connect(t, database)
 	return &cluster{
 		t, append([]string{"DATABASE_URL=" + database, "REDIS_URL=" + redis}, env...), database, redis, pool,
-		outbox.NewStore(pool, ""),
+		outbox.NewStore(pool, "", handover.Limits{}.Check),
 	}
 }
 

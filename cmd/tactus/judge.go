@@ -22,7 +22,7 @@ const (
 
 // judge checks until ctx ends what SQL functions have written. They cannot find all that makes a schedule invalid.
 func judge(ctx context.Context, pool *pgxpool.Pool, timezone string, workers celery.Config, log *slog.Logger) error {
-	store := outbox.NewStore(pool, timezone).Checked(workers.Check)
+	store := outbox.NewStore(pool, timezone, workers.Check)
 	for wait := time.Duration(0); ; {
 		select {
 		case <-ctx.Done():

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -12,7 +13,7 @@ import (
 func TestRedeliverCommand(t *testing.T) {
 	t.Parallel()
 	k := keep(t)
-	store := outbox.NewStore(k.pool, "")
+	store := outbox.NewStore(k.pool, "", handover.Limits{}.Check)
 	s, _, err := store.Put(t.Context(), domain.Definition{Name: "a", CronExpression: "0 0 1 1 *", TaskName: "app.task"})
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +53,7 @@ func TestRedeliverCommand(t *testing.T) {
 func TestRedeliverPastAQueue(t *testing.T) {
 	t.Parallel()
 	k := keep(t)
-	store := outbox.NewStore(k.pool, "")
+	store := outbox.NewStore(k.pool, "", handover.Limits{}.Check)
 	for _, queue := range []string{"bad", "purged"} {
 		s, _, err := store.Put(t.Context(), domain.Definition{
 			Name: queue, CronExpression: "0 0 1 1 *",

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/redis"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
@@ -37,7 +38,7 @@ func (k kept) tactus(t *testing.T, args ...string) said {
 func (k kept) schedules(t *testing.T, names ...string) {
 	t.Helper()
 	for _, name := range names {
-		if _, _, err := outbox.NewStore(k.pool, "").Put(t.Context(),
+		if _, _, err := outbox.NewStore(k.pool, "", handover.Limits{}.Check).Put(t.Context(),
 			domain.Definition{Name: name, CronExpression: "0 0 1 1 *", TaskName: "app.task"}); err != nil {
 			t.Fatal(err)
 		}
@@ -56,7 +57,7 @@ func (k kept) publish(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for row, err := range outbox.Read(t.Context(), k.pool, outbox.Schedules, outbox.Nothing, snapshot) {
+	for row, err := range testenv.ReadLog(t.Context(), k.pool, outbox.Schedules, outbox.Nothing, snapshot) {
 		if err != nil {
 			t.Fatal(err)
 		}

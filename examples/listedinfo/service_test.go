@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -120,7 +121,7 @@ func TestLifeOfASchedule(t *testing.T) {
 	if got := s.ask("GET", "/?limit=1&offset=1", "", 200); got.Total != 2 || len(got.Schedules) != 1 || got.Schedules[0].Name != "monthly" {
 		t.Errorf("listed: %+v", got)
 	}
-	run, err := outbox.NewStore(s.pool, "").Trigger(t.Context(), made.ID)
+	run, err := outbox.NewStore(s.pool, "", handover.Limits{}.Check).Trigger(t.Context(), made.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +180,7 @@ func TestRules(t *testing.T) {
 		}
 	}
 	s.wantRows("1 schedules, 1 events, 1 rows")
-	foreign, err := outbox.NewStore(s.pool, "").Create(t.Context(), domain.Definition{TaskName: "t", CronExpression: "* * * * *"}, "", nil)
+	foreign, err := outbox.NewStore(s.pool, "", handover.Limits{}.Check).Create(t.Context(), domain.Definition{TaskName: "t", CronExpression: "* * * * *"}, "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/redis"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -80,7 +81,7 @@ func deliveries(ctx context.Context, pool *pgxpool.Pool, client goredis.Universa
 		return nil, err
 	}
 	defer c.stop()
-	store := outbox.NewStore(pool, "")
+	store := outbox.NewStore(pool, "", handover.Limits{}.Check)
 	events := make([]string, n)
 	committed, err := paced(ctx, n, changesPerSecond, func(ctx context.Context, i int) error {
 		d := typical()

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tactus-dev/tactus/beat"
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/adopt"
 	"github.com/tactus-dev/tactus/internal/redis"
 	"github.com/tactus-dev/tactus/outbox"
@@ -98,7 +99,7 @@ type scene struct {
 const sceneSchedules = 1000
 
 func startScene(ctx context.Context, pool *pgxpool.Pool, client goredis.UniversalClient, definitions []domain.Definition) (*scene, error) {
-	s := &scene{pool: pool, store: outbox.NewStore(pool, "")}
+	s := &scene{pool: pool, store: outbox.NewStore(pool, "", handover.Limits{}.Check)}
 	if err := seed(ctx, pool, sceneSchedules, definitions); err != nil {
 		return nil, err
 	}

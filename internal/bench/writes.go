@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tactus-dev/tactus/domain"
-	"github.com/tactus-dev/tactus/internal/celery"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -35,7 +35,7 @@ func Writes(ctx context.Context, l *Lab) (figures []Figure, err error) {
 	if _, err := pool.Exec(ctx, `create schema bare; create table bare.schedules (like tactus.schedules including all)`); err != nil {
 		return nil, fmt.Errorf("create the peer's table: %w", err)
 	}
-	store := outbox.NewStore(pool, "UTC")
+	store := outbox.NewStore(pool, "UTC", handover.Limits{}.Check)
 	for _, n := range writersAtOnce {
 		each := l.Size(writesEach)
 		f, err := l.Compare(ctx, fmt.Sprintf("write rate to the bare upsert, %d connections", n), AtLeast(writesGoal),
@@ -91,7 +91,7 @@ on conflict (name) where deleted_at is null do update set version = schedules.ve
 // upsertBare writes the row alone. It checks and encodes the definition in the same way.
 func upsertBare(ctx context.Context, pool *pgxpool.Pool) error {
 	id := outbox.NewID()
-	d, _, err := written().Normalize(domain.Context{ID: id, Timezone: "UTC", Now: time.Now(), Check: celery.Config{}.Check})
+	d, _, err := written().Normalize(domain.Context{ID: id, Timezone: "UTC", Now: time.Now(), Check: handover.Limits{}.Check})
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/catalog"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
@@ -24,7 +25,7 @@ select 'events', 'schedule', 'e', 't', 's', max(position) from old`
 func TestEventsOfARestoredLog(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
-	c, store := catalog.New(pool), outbox.NewStore(pool, "")
+	c, store := catalog.New(pool), outbox.NewStore(pool, "", handover.Limits{}.Check)
 	create := func(names ...string) {
 		for _, name := range names {
 			if _, err := store.Create(t.Context(), domain.Definition{Name: name, TaskName: "t", CronExpression: "* * * * *"}, "", nil); err != nil {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/catalog"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
@@ -14,7 +15,7 @@ import (
 func TestRecord(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
-	c, store := catalog.New(pool), outbox.NewStore(pool, "UTC")
+	c, store := catalog.New(pool), outbox.NewStore(pool, "UTC", handover.Limits{}.Check)
 	make := func(name string) domain.ID {
 		s, err := store.Create(t.Context(), domain.Definition{Name: name, TaskName: "t", CronExpression: "* * * * *"}, "", nil)
 		if err != nil {

@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 )
 
 // Config describes how the workers' broker is configured. The zero value uses Celery's defaults.
@@ -21,10 +23,10 @@ type Config struct {
 // withDefaults returns c with the defaults filled in.
 func (c Config) withDefaults() Config {
 	if c.DefaultQueue == "" {
-		c.DefaultQueue = "celery"
+		c.DefaultQueue = handover.DefaultQueue
 	}
 	if c.PrioritySeparator == "" {
-		c.PrioritySeparator = "\x06\x16"
+		c.PrioritySeparator = handover.PrioritySeparator
 	}
 	if len(c.PrioritySteps) == 0 {
 		c.PrioritySteps = []int{0, 3, 6, 9}
@@ -44,10 +46,23 @@ func (c Config) queue(named string) string {
 
 // QueueOf returns the queue that a list belongs to, whatever the list's priority.
 func (c Config) QueueOf(key string) string {
-	c = c.withDefaults()
-	queue, _, _ := strings.Cut(strings.TrimPrefix(key, c.KeyPrefix), c.PrioritySeparator)
-	return queue
+	return c.limits().QueueOf(key)
 }
+
+// limits returns what these workers can be handed.
+func (c Config) limits() handover.Limits {
+	return handover.Limits{
+		DefaultQueue: c.DefaultQueue, KeyPrefix: c.KeyPrefix, PrioritySeparator: c.PrioritySeparator, StreamPrefix: c.StreamPrefix,
+	}
+}
+
+// Check returns an error with every reason why Encode would refuse the task, or the stream that the task names. Whoever
+// stores tasks calls it.
+func (c Config) Check(task domain.Task) error { return c.limits().Check(task) }
+
+// CheckStream refuses a stream whose name is the name of a queue or of another key of the workers', or lacks the prefix
+// that streams have here.
+func (c Config) CheckStream(name string) error { return c.limits().CheckStream(name) }
 
 // IsDefault reports whether runs that name no queue go to this one.
 func (c Config) IsDefault(queue string) bool { return queue == c.withDefaults().DefaultQueue }

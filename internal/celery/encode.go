@@ -21,7 +21,7 @@ func Encode(run domain.DueRun, deliveryTag string, cfg Config) (to Address, text
 	}
 	cfg = cfg.withDefaults()
 	run.Args, run.Kwargs = orElse(run.Args, "[]"), orElse(run.Kwargs, "{}")
-	if err := check(run.Task, cfg); err != nil {
+	if err := cfg.limits().CheckMessage(run.Task); err != nil {
 		return to, nil, err
 	}
 	expires, err := expiry(run)

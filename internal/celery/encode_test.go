@@ -169,6 +169,30 @@ func TestEncodeWantsADeliveryTag(t *testing.T) {
 	}
 }
 
+// TestSentHeadersAreReserved checks that package handover knows every header of a message: a task's own header of the same
+// name would overwrite it.
+func TestSentHeadersAreReserved(t *testing.T) {
+	t.Parallel()
+	run := fullRun(t)
+	_, text, err := celery.Encode(run, "tag", celery.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m struct{ Headers map[string]json.RawMessage }
+	if err := json.Unmarshal(text, &m); err != nil {
+		t.Fatal(err)
+	}
+	for name := range run.Headers {
+		delete(m.Headers, name)
+	}
+	for name := range m.Headers {
+		run.Headers = map[string]json.RawMessage{name: raw(`1`)}
+		if err := (celery.Config{}).Check(run.Task); !errors.Is(err, &domain.Error{Code: "target_ambiguous"}) {
+			t.Errorf("a task's own header %q: %v", name, err)
+		}
+	}
+}
+
 func TestCheckFindsAllFaults(t *testing.T) {
 	t.Parallel()
 	err := celery.Config{}.Check(domain.Task{Args: raw(`{}`), RoutingKey: "\x06\x16", Headers: map[string]json.RawMessage{"id": raw(`1`), "eta": raw(`1`)}})

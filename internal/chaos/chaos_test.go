@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/redis"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/internal/verify"
@@ -46,7 +47,7 @@ func TestChaos(t *testing.T) {
 	lasts, seed := settings(t)
 	t.Logf("seed %d: TACTUS_CHAOS_SEED=%[1]d TACTUS_CHAOS_FOR=%s make chaos", seed, lasts)
 	w := newWorld(t, seed)
-	s := &writers{store: outbox.NewStore(w.pool, ""), w: w}
+	s := &writers{store: outbox.NewStore(w.pool, "", handover.Limits{}.Check), w: w}
 	k := &workers{w: w, ran: map[string]int{}}
 	s.steady()
 	began := time.Now()

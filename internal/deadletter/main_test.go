@@ -17,6 +17,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/internal/deadletter"
 	"github.com/tactus-dev/tactus/internal/redis"
@@ -48,7 +49,7 @@ func newWorld(t *testing.T) *world {
 		Name: "events", Topic: outbox.Schedules, Sink: redis.NewEventSink(client, redis.EventConfig{}),
 		Encode: cloudevents.Schedule, Announce: cloudevents.EpochStarted,
 	}
-	return &world{t, pool, client, outbox.NewStore(pool, ""), events, &deadletter.Box{
+	return &world{t, pool, client, outbox.NewStore(pool, "", handover.Limits{}.Check), events, &deadletter.Box{
 		Pool: pool, Redis: client, Stream: redis.EventStream, Events: events, Tasks: []string{tasks}, Lease: time.Hour,
 	}}
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/importer"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
@@ -92,7 +93,7 @@ func TestForeignNamesAreLeftAlone(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
 	theirs := domain.Definition{Name: "taken", TaskName: "app.theirs", CronExpression: "0 9 * * *"}
-	if _, _, err := outbox.NewStore(pool, "").Put(t.Context(), theirs); err != nil {
+	if _, _, err := outbox.NewStore(pool, "", handover.Limits{}.Check).Put(t.Context(), theirs); err != nil {
 		t.Fatal(err)
 	}
 	mine := importer.Entry{Definition: domain.Definition{

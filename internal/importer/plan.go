@@ -13,8 +13,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/catalog"
-	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/internal/oldbeat"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -102,7 +102,7 @@ func (i *Importer) plan(ctx context.Context, e Entry, now time.Time) (Row, error
 		row.refuse(e.Refused)
 		return row, nil
 	}
-	in := domain.Context{ID: outbox.NewID(), Timezone: i.timezone, Now: now, Check: celery.Config{}.Check}
+	in := domain.Context{ID: outbox.NewID(), Timezone: i.timezone, Now: now, Check: handover.Limits{}.Check}
 	before, err := outbox.GetByName(ctx, i.pool, d.Name)
 	switch {
 	case err == nil && (before.ManagedBy != "" || !slices.Contains(before.Tags, i.source.tag())):
@@ -284,7 +284,7 @@ func (i *Importer) made(ctx context.Context) (schedules []kept, err error) {
 // Apply writes the schedules that are new or changed, and with prune deletes those that are gone. It may be repeated
 // after an error.
 func (i *Importer) Apply(ctx context.Context, rows []Row, prune bool) error {
-	store := outbox.NewStore(i.pool, i.timezone)
+	store := outbox.NewStore(i.pool, i.timezone, handover.Limits{}.Check)
 	for _, r := range rows {
 		var err error
 		switch {

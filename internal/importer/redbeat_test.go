@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/importer"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
@@ -156,7 +157,7 @@ func TestRedBeatOfAnApplication(t *testing.T) {
 func TestHandingBackToRedBeat(t *testing.T) {
 	t.Parallel()
 	pool, client := testenv.Database(t), testenv.Redis(t)
-	store, source := outbox.NewStore(pool, ""), importer.Source{Kind: importer.RedBeat, Label: "r"}
+	store, source := outbox.NewStore(pool, "", handover.Limits{}.Check), importer.Source{Kind: importer.RedBeat, Label: "r"}
 	ran := time.Now().Add(-time.Hour).Truncate(time.Microsecond).UTC()
 	yesterday := ran.AddDate(0, 0, -1)
 	meta := fmt.Sprintf(`{"last_run_at": {"__type__": "datetime", "year": %d, "month": %d, "day": %d, "hour": 0, "minute": 0, "second": 0,

@@ -16,6 +16,7 @@ import (
 
 	"github.com/tactus-dev/tactus/beat"
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/internal/redis"
 	"github.com/tactus-dev/tactus/internal/testenv"
@@ -43,11 +44,11 @@ func newWorld(t *testing.T) *world {
 	w := &world{T: t}
 	database, events := testenv.DatabaseURL(t), testenv.RedisURL(t)
 	w.pool, w.client = testenv.Connect(t, database), testenv.Client(t, events)
-	w.store = outbox.NewStore(w.pool, "")
+	w.store = outbox.NewStore(w.pool, "", handover.Limits{}.Check)
 	var through string
 	w.postgres, through = testenv.Through(t, database)
 	w.farPool = oneConnection(t, through)
-	w.far = outbox.NewStore(w.farPool, "")
+	w.far = outbox.NewStore(w.farPool, "", handover.Limits{}.Check)
 	w.redis, through = testenv.Through(t, events)
 	client, err := redis.Connect(through)
 	if err != nil {

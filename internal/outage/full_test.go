@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -22,7 +23,7 @@ func TestReadOnly(t *testing.T) {
 	}
 	set("on")
 	// One commit gets through, so that the relay has something to publish.
-	w.store = outbox.NewStore(testenv.Connect(t, url+"&default_transaction_read_only=off"), "")
+	w.store = outbox.NewStore(testenv.Connect(t, url+"&default_transaction_read_only=off"), "", handover.Limits{}.Check)
 	w.put("meanwhile")
 	w.says("read-only", "database_read_only")
 	set("off")

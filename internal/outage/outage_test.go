@@ -19,6 +19,7 @@ import (
 
 	"github.com/tactus-dev/tactus/beat"
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/api"
 	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/internal/redis"
@@ -47,7 +48,7 @@ type world struct {
 func newWorld(t *testing.T, url string) *world {
 	t.Helper()
 	w := &world{T: t, pool: testenv.Connect(t, url), redis: testenv.Redis(t), told: &log{also: t.Output()}, began: time.Now()}
-	w.store = outbox.NewStore(w.pool, "")
+	w.store = outbox.NewStore(w.pool, "", handover.Limits{}.Check)
 	w.tick = w.put("tick")
 	broker, err := redis.NewTaskSink(w.redis, "celery")
 	if err != nil {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/tactus-dev/tactus/beat"
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/api"
 	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/internal/deadletter"
@@ -60,7 +61,7 @@ func newWorld(t *testing.T) *world {
 func newWorldOn(t *testing.T, pool *pgxpool.Pool) *world {
 	t.Helper()
 	w := &world{T: t, pool: pool, redis: testenv.Redis(t)}
-	w.store = outbox.NewStore(w.pool, "")
+	w.store = outbox.NewStore(w.pool, "", handover.Limits{}.Check)
 	w.box = &deadletter.Box{Pool: w.pool, Redis: w.redis, Stream: redis.EventStream, Events: w.events(), Tasks: []string{tasks}, Lease: time.Hour}
 	return w
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tactus-dev/tactus/beat"
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/projection"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
@@ -30,7 +31,7 @@ type world struct {
 func filled(t *testing.T) world {
 	t.Helper()
 	pool := testenv.Database(t)
-	w := world{pool, outbox.NewStore(pool, "")}
+	w := world{pool, outbox.NewStore(pool, "", handover.Limits{}.Check)}
 	for _, name := range []string{"a", "b", "c", "d"} {
 		for i := range 3 {
 			w.put(t, name, i)

@@ -15,6 +15,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/internal/redeliver"
 	"github.com/tactus-dev/tactus/internal/redis"
@@ -36,7 +37,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	pool := testenv.Database(t)
-	return &world{pool, testenv.Redis(t), outbox.NewStore(pool, "")}
+	return &world{pool, testenv.Redis(t), outbox.NewStore(pool, "", handover.Limits{}.Check)}
 }
 
 // carry runs the real relay until the function that it returns is called.

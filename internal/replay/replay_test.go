@@ -17,6 +17,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/internal/replay"
 	"github.com/tactus-dev/tactus/internal/testenv"
@@ -36,7 +37,7 @@ type world struct {
 func newWorld(t *testing.T) world {
 	t.Helper()
 	pool := testenv.Database(t)
-	return world{pool, testenv.Redis(t), outbox.NewStore(pool, "")}
+	return world{pool, testenv.Redis(t), outbox.NewStore(pool, "", handover.Limits{}.Check)}
 }
 
 // change writes n versions of a schedule.

@@ -15,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -28,7 +29,7 @@ type site struct {
 func newSite(t *testing.T) site {
 	t.Helper()
 	pool := testenv.Database(t)
-	return site{pool, outbox.NewStore(pool, "UTC")}
+	return site{pool, outbox.NewStore(pool, "UTC", handover.Limits{}.Check)}
 }
 
 func (s site) collector(t *testing.T, backend, broker redis.UniversalClient, cfg Config) *Collector {

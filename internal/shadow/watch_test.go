@@ -15,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/shadow"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
@@ -162,7 +163,7 @@ insert into tactus.shadow_watches (id, since, until) values (gen_random_uuid(), 
 func TestReadWhatSomebodyWroteByHand(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
-	store := outbox.NewStore(pool, "UTC")
+	store := outbox.NewStore(pool, "UTC", handover.Limits{}.Check)
 	ids := map[string]domain.ID{}
 	for _, name := range []string{"good", "infinite", "deleted", "spoiled"} {
 		s, _, err := store.Put(t.Context(), domain.Definition{

@@ -1,6 +1,7 @@
 package verify_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -39,21 +40,14 @@ func (l *life) now() domain.Schedule { return l.states[len(l.states)-1] }
 
 func (l *life) change(at time.Time, c domain.Change) {
 	l.t.Helper()
-	e, err := c.At(at)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	before := domain.Schedule{}
-	if len(l.states) > 0 {
-		before = l.now()
-	}
-	s, err := domain.Apply(before, e)
+	s := c.Dated(at)
+	data, err := json.Marshal(s)
 	if err != nil {
 		l.t.Fatal(err)
 	}
 	l.states, l.at = append(l.states, s), append(l.at, at)
 	l.w.sql(l.t, `insert into tactus.outbox (topic, aggregate_id, version, type, data, occurred_at) values ('schedule', $1, $2, $3, $4, $5)`,
-		e.ScheduleID.String(), e.Version, string(e.Type), string(e.Data), at)
+		s.ID.String(), s.Version, string(c.Type), string(data), at)
 }
 
 func (l *life) patch(at time.Time, patch string) {

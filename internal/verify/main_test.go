@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/internal/verify"
 	"github.com/tactus-dev/tactus/outbox"
@@ -35,7 +36,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	pool := testenv.Database(t)
-	return &world{pool, testenv.Redis(t), outbox.NewStore(pool, ""), "first"}
+	return &world{pool, testenv.Redis(t), outbox.NewStore(pool, "", handover.Limits{}.Check), "first"}
 }
 
 // filled returns a world with three schedules of five versions each, one of them deleted, and all of them published.
@@ -113,7 +114,7 @@ func publish(ctx context.Context, w *world) error {
 }
 
 func rowsBetween(ctx context.Context, pool *pgxpool.Pool, previous, snapshot outbox.Snapshot) (all []outbox.Row, err error) {
-	for row, err := range outbox.Read(ctx, pool, outbox.Schedules, previous, snapshot) {
+	for row, err := range testenv.ReadLog(ctx, pool, outbox.Schedules, previous, snapshot) {
 		if err != nil {
 			return nil, err
 		}

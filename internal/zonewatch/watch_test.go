@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/domain/zone"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/internal/zonewatch"
@@ -100,7 +101,7 @@ func TestUnreadableZone(t *testing.T) {
 	pool := testenv.Database(t)
 	for _, name := range []string{"Africa/Cairo", "Asia/Tokyo", "Europe/Berlin"} {
 		d := domain.Definition{Name: name, CronExpression: "30 9 * * *", Timezone: name, TaskName: "t"}
-		if _, _, err := outbox.NewStore(pool, "").Put(t.Context(), d); err != nil {
+		if _, _, err := outbox.NewStore(pool, "", handover.Limits{}.Check).Put(t.Context(), d); err != nil {
 			t.Fatal(err)
 		}
 		data := zone.File("Asia/Kathmandu")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 	"github.com/tactus-dev/tactus/relay/ledger"
@@ -71,7 +72,7 @@ func positions(t *testing.T, r *ledger.Reader, b ledger.Batch) (all []int64) {
 func put(t *testing.T, pool *pgxpool.Pool, names ...string) {
 	t.Helper()
 	for _, name := range names {
-		if _, _, err := outbox.NewStore(pool, "").Put(t.Context(), definition(name)); err != nil {
+		if _, _, err := outbox.NewStore(pool, "", handover.Limits{}.Check).Put(t.Context(), definition(name)); err != nil {
 			t.Fatal(err)
 		}
 	}

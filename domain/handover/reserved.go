@@ -1,8 +1,7 @@
-package celery
+package handover
 
 import (
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 )
@@ -11,15 +10,18 @@ import (
 // self.request, in which Celery puts own headers too.
 var reserved = func() map[string]bool {
 	names := map[string]bool{}
-	for field := range reflect.TypeFor[headers]().Fields() {
-		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		names[name] = true
-	}
-	for _, name := range requestNames {
+	for _, name := range slices.Concat(sentNames, requestNames) {
 		names[name] = true
 	}
 	return names
 }()
+
+// sentNames are the headers of a message. (A test of the encoder compares them with what it writes.)
+var sentNames = []string{
+	"argsrepr", "eta", "expires", "group", "group_index", "id", "ignore_result", "kwargsrepr", "lang", "origin", "parent_id",
+	"periodic_task_name", "replaced_task_nesting", "retries", "root_id", "shadow", "stamped_headers", "stamps", "task", "timelimit",
+	"traceparent", "x-tactus-due-at", "x-tactus-run-id", "x-tactus-schedule-id",
+}
 
 // requestNames are the attributes of celery.app.task.Context, and the headers that kombu reads.
 var requestNames = []string{

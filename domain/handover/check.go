@@ -1,4 +1,4 @@
-package celery
+package handover
 
 import (
 	"maps"
@@ -8,32 +8,34 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// Check returns an error with every reason why Encode would refuse the task, or the stream that the task names. Whoever
-// stores tasks calls it.
-func (cfg Config) Check(task domain.Task) error {
+// Check returns an error with every reason why the task could not be handed over, to a queue or to the stream that it
+// names. It is a [domain.Check].
+func (l Limits) Check(task domain.Task) error {
 	if task.Stream != "" {
-		return cfg.CheckStream(task.Stream)
+		return l.CheckStream(task.Stream)
 	}
-	task.Args, task.Kwargs = orElse(task.Args, "[]"), orElse(task.Kwargs, "{}")
-	return check(task, cfg.withDefaults())
+	return l.CheckMessage(task)
 }
 
 // CheckStream refuses a stream whose name is the name of a queue or of another key of the workers', or lacks the prefix
 // that streams have here.
-func (cfg Config) CheckStream(name string) error {
-	cfg = cfg.withDefaults()
-	own := strings.TrimPrefix(name, cfg.KeyPrefix) // the workers' name for the key
+func (l Limits) CheckStream(name string) error {
+	l = l.withDefaults()
+	own := strings.TrimPrefix(name, l.KeyPrefix) // the workers' name for the key
 	switch {
-	case domain.ReservedKey(name) || domain.ReservedKey(own) || cfg.QueueOf(name) == cfg.DefaultQueue:
+	case domain.ReservedKey(name) || domain.ReservedKey(own) || l.QueueOf(name) == l.DefaultQueue:
 		return domain.Faults{fault("target_ambiguous", "/stream", "%q is the name of a key that tactus or Celery uses itself: choose another", name)}
-	case !strings.HasPrefix(name, cfg.StreamPrefix):
-		return domain.Faults{fault("target_ambiguous", "/stream", "streams begin with %q here (TACTUS_STREAM_PREFIX): %q does not", cfg.StreamPrefix, name)}
+	case !strings.HasPrefix(name, l.StreamPrefix):
+		return domain.Faults{fault("target_ambiguous", "/stream", "streams begin with %q here (TACTUS_STREAM_PREFIX): %q does not", l.StreamPrefix, name)}
 	}
 	return nil
 }
 
-func check(task domain.Task, cfg Config) error {
-	faults := slices.Concat(checkRoute(task, cfg), checkBody(task), checkHeaders(task))
+// CheckMessage returns an error with every reason why no message for a queue can be made of the task.
+func (l Limits) CheckMessage(task domain.Task) error {
+	l = l.withDefaults()
+	task.Args, task.Kwargs = orElse(task.Args, "[]"), orElse(task.Kwargs, "{}")
+	faults := slices.Concat(l.checkRoute(task), checkBody(task), checkHeaders(task))
 	if len(faults) == 0 {
 		return nil
 	}
@@ -41,13 +43,13 @@ func check(task domain.Task, cfg Config) error {
 }
 
 // checkRoute refuses a queue, exchange or routing key that could be mistaken for something else.
-func checkRoute(task domain.Task, cfg Config) (faults domain.Faults) {
-	if domain.ReservedKey(cfg.queue(task.Queue)) {
-		faults = append(faults, fault("target_ambiguous", "/queue", "%q is the name of a key that tactus or Celery uses itself: choose another", cfg.queue(task.Queue)))
+func (l Limits) checkRoute(task domain.Task) (faults domain.Faults) {
+	if domain.ReservedKey(l.queue(task.Queue)) {
+		faults = append(faults, fault("target_ambiguous", "/queue", "%q is the name of a key that tactus or Celery uses itself: choose another", l.queue(task.Queue)))
 	}
-	for _, part := range []struct{ field, text string }{{"/queue", cfg.queue(task.Queue)}, {"/exchange", task.Exchange}, {"/routing_key", task.RoutingKey}} {
-		if strings.Contains(part.text, cfg.PrioritySeparator) {
-			faults = append(faults, fault("text_invalid", part.field, "it holds %q, which parts a queue from a priority: give the priority by itself", cfg.PrioritySeparator))
+	for _, part := range []struct{ field, text string }{{"/queue", l.queue(task.Queue)}, {"/exchange", task.Exchange}, {"/routing_key", task.RoutingKey}} {
+		if strings.Contains(part.text, l.PrioritySeparator) {
+			faults = append(faults, fault("text_invalid", part.field, "it holds %q, which parts a queue from a priority: give the priority by itself", l.PrioritySeparator))
 		}
 	}
 	return faults
