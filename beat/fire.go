@@ -27,7 +27,7 @@ func (d *firing) add(slot uint32, decisions []memory.Decision, last memory.Micro
 
 // fire settles what is due now, at most as many due times of it as pacing allows:
 //
-//	collect ──▶ settleOrBisect ──▶ moveOn ──▶ putBack
+//	collect ──▶ settleApart ──▶ moveOn ──▶ putBack
 //	(pop, decide)  (one transaction)  (memory)    (push)
 //
 // Memory moves on only after the commit; else the records go back as they were, and are decided again. If memory
@@ -46,7 +46,7 @@ func (b *Beat) fire(ctx context.Context, now memory.Micros) error {
 	}
 	began := time.Now()
 	b.locks.waits = 0
-	out, err := b.settleOrBisect(ctx, due.decisions)
+	out, err := b.settleApart(ctx, due.decisions)
 	switch {
 	case err != nil:
 		b.pacing.failed(len(due.decisions), err)

@@ -2,6 +2,7 @@ package beat
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -102,5 +103,54 @@ func TestManyLockedCountsDelayNobody(t *testing.T) {
 	w.step(b, a.due(2).Add(11*time.Second))
 	if n := w.count(`select count(*) from tactus.runs where due_at >= $1`, a.due(2)); n < 2*maxLockWaits+1 {
 		t.Errorf("%d have fired after all", n)
+	}
+}
+
+// TestLockedTableOfCounts has somebody lock the whole table of the counts, as rebuilding its index does, or wait for
+// such a lock. Schedules that count nothing fire, what counts fires when the table is free, and that is told.
+func TestLockedTableOfCounts(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	once := w.create(fmt.Sprintf(`{"task_name": "a", "run_at": %q}`, w.now.Add(2*time.Minute).Format(time.RFC3339)))
+	limited, s := w.create(minutely(`, "max_runs": 100, "misfire_policy": "all"`)), w.create(minutely(""))
+	b, told := w.listenTo("a")
+	a, l := at{s}, at{limited}
+	w.step(b, a.due(1))
+	tx, err := w.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(t.Context()) }()
+	if _, err := tx.Exec(t.Context(), `lock table tactus.schedule_counts in share mode`); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	for n := 2; n <= 4; n++ {
+		w.step(b, a.due(n))
+		if runs := w.runs(s.ID); len(runs) != n {
+			t.Errorf("what counts nothing has %v", runs)
+		}
+	}
+	if d := time.Since(began); d > fireTimeout/2 {
+		t.Errorf("firing has waited for %v", d)
+	}
+	if got := b.watermark(w.now.UnixMicro()); got >= l.due(2).UnixMicro() {
+		t.Errorf("settled up to %v", time.UnixMicro(got))
+	}
+	if !strings.Contains(told.String(), "tactus.schedule_counts") {
+		t.Errorf("it is not told:\n%s", told)
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.step(b, a.due(4).Add(11*time.Second))
+	if err := w.expect(limited.ID, l.run(1), l.run(2), l.run(3), l.run(4)); err != nil {
+		t.Error(err)
+	}
+	if runs := w.runs(once.ID); len(runs) != 1 {
+		t.Errorf("what is due once has %v", runs)
+	}
+	if !strings.Contains(told.String(), "goes on") {
+		t.Error("that it is over is not told")
 	}
 }

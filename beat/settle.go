@@ -24,7 +24,8 @@ import (
 //   - given: what memory has decided. The arrays stand behind a select, where the planner cannot count them: whatever
 //     it knows of the tables, it then looks rows up by their keys, and compiles nothing.
 //   - count_free: the counts of schedules whose runs are limited, locked. A count that somebody else has locked is not
-//     waited for: its schedule is left for later (count_locked), and all others fire.
+//     waited for: its schedule is left for later (count_locked), and all others fire. firePlainSQL, for schedules that
+//     count nothing, does not even name their table, which somebody may have locked (see settleApart).
 //   - due: the schedule is as memory has it. It may fire, counts its due times from the same instant, has the policy
 //     by which memory judged what fires and what was missed, and has not used up its runs (one that is limited comes
 //     at most once in a statement). Where runs must not overlap, those that have no row yet stand in line.
@@ -34,7 +35,11 @@ import (
 //     The run expires so long after it was handed over, which is now; it has no expiry while it waits.
 //   - fired: each new run with what it needs of its schedule. The event and the count are made of it. The event
 //     occurs when the row says, so that row and message expire at the same instant.
-const fireDueSQL = `
+const fireDueSQL = fireGivenSQL + countsFreeSQL + fireRunsSQL + countRunsSQL + fireEventsSQL
+
+const firePlainSQL = fireGivenSQL + noCountsSQL + fireRunsSQL + fireEventsSQL
+
+const fireGivenSQL = `
 with lease as materialized (
     select epoch, now, now >= @now::timestamptz as due
     from (
@@ -47,7 +52,9 @@ given as materialized (
         (select @due::timestamptz[]), (select @until::timestamptz[]), (select @reasons::text[]),
         (select @policy::integer[]))
         g (run_id, schedule_id, effective_from, due_at, until, missed, policy)
-),
+),`
+
+const countsFreeSQL = `
 count_free as materialized (
     select schedule_id, trigger_set_at, fired from tactus.schedule_counts
     where schedule_id in (select schedule_id from given)
@@ -56,7 +63,13 @@ count_free as materialized (
 count_locked as materialized (
     select distinct g.schedule_id from given g join tactus.schedule_counts n on n.schedule_id = g.schedule_id
     where not exists (select from count_free f where f.schedule_id = g.schedule_id)
-),
+),`
+
+const noCountsSQL = `
+count_free as (select null::uuid as schedule_id, null::timestamptz as trigger_set_at, null::bigint as fired where false),
+count_locked as (select null::uuid as schedule_id where false),`
+
+const fireRunsSQL = `
 due as materialized (
     select g.*, s.version, lease.now,
         coalesce(p.expires, ` + sqlexpr.RouteExpires + `) * interval '1 second' as expires, line.*
@@ -105,13 +118,17 @@ fired as materialized (
         s.trigger = '{"once":true}' or s.policy::json->'max_runs' is not null as counts
     from run join tactus.schedules s on s.id = run.schedule_id
     where run.fires
-),
+),`
+
+const countRunsSQL = `
 count as (
     insert into tactus.schedule_counts as n (schedule_id, trigger_set_at, fired)
     select schedule_id, trigger_set_at, count(*) from fired where counts group by schedule_id, trigger_set_at
     on conflict (schedule_id) do update set trigger_set_at = excluded.trigger_set_at,
         fired = excluded.fired + case when n.trigger_set_at = excluded.trigger_set_at then n.fired else 0 end
-),
+),`
+
+const fireEventsSQL = `
 event as (
     insert into tactus.outbox (topic, aggregate_id, version, type, data, occurred_at)
     select 'run', id, 1, 'run.due', tactus.run_due(schedule_id, name, task, id, due_at, 'scheduled'), fired_at
@@ -150,7 +167,7 @@ func (b *Beat) settle(ctx context.Context, decisions []memory.Decision) (outcome
 func (b *Beat) settleAndRing(ctx context.Context, decisions []memory.Decision, ring bool) (out outcome, err error) {
 	args := fireArgs(b.lease.term, b.cfg.Lease, decisions)
 	args["ring"] = ring
-	row := b.pool.QueryRow(ctx, b.mode.fireDueSQL, planned, args)
+	row := b.pool.QueryRow(ctx, b.mode.fireSQL(decisions), planned, args)
 	var rung any
 	if err := row.Scan(&out.Held, &out.Early, &out.Recorded, &out.Fired, &out.Stale, &out.Locked, &rung); err != nil {
 		return outcome{}, fmt.Errorf("fire: %w", err)

@@ -12,15 +12,16 @@ import (
 type mode struct {
 	leaseName      string
 	fireDueSQL     string
+	firePlainSQL   string // for schedules that count nothing
 	setAsideSQL    string
 	lastSettledSQL string
 }
 
 func modeOf(shadow bool) mode {
 	if shadow {
-		return mode{"shadow", shadowFireDueSQL, shadowSetAsideSQL, shadowLastSettledSQL}
+		return mode{"shadow", shadowFireDueSQL, shadowFireDueSQL, shadowSetAsideSQL, shadowLastSettledSQL}
 	}
-	return mode{"beat", fireDueSQL, setAsideSQL, lastSettledSQL}
+	return mode{"beat", fireDueSQL, firePlainSQL, setAsideSQL, lastSettledSQL}
 }
 
 // shadow is what a beat in shadow mode has seen of a beat that fires.

@@ -14,6 +14,7 @@ type Decision struct {
 	Policy    string // the policy by which they were judged
 	Version   uint32
 	Decided   Micros // the instant by which they were judged
+	Counts    bool   // its schedule fires only a certain number of times, which PostgreSQL counts
 
 	Due    Micros
 	Until  Micros // the last due time of a range
@@ -57,6 +58,7 @@ func (m *Memory) Decide(slot uint32, now Micros, room int) (decisions []Decision
 func (m *Memory) decision(r *Record, now Micros) Decision {
 	return Decision{
 		Schedule: r.ID, Effective: r.Effective, Version: r.Version, Decided: now, Policy: m.policies.text(r.policy),
+		Counts: m.limited(r),
 	}
 }
 
