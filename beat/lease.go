@@ -174,7 +174,7 @@ const giveUpLeaseSQL = `
 update tactus.leases l set expires_at = clock_timestamp(), watermark = coalesce(` + ourWatermarkSQL + `, l.watermark),
     snapshot = coalesce(` + ourSnapshotSQL + `, l.snapshot)
 where l.name = @name and l.holder = @holder and l.epoch = @epoch
-    and (l.name <> 'shadow' or ` + firingUntilSQL + ` is null)`
+    and (l.name <> 'shadow' or ` + firingUntilSQL + ` is null)` + lockTimeoutSQL
 
 const makeLeaseSQL = `
 insert into tactus.leases (name, holder, epoch, expires_at) values (@name, '', 0, '-infinity') on conflict do nothing`
@@ -297,7 +297,12 @@ func (b *Beat) release(ctx context.Context, now memory.Micros) error {
 	for _, name := range []string{"lease", "silent", "unanswered"} {
 		delete(args, name)
 	}
-	if _, err := b.pool.Exec(ctx, giveUpLeaseSQL, planned, args); err != nil {
+	_, err := b.pool.Exec(ctx, giveUpLeaseSQL, planned, args)
+	if lockTimedOut(err) {
+		b.log.Warn("the lease cannot be given up: it runs out by itself", "err", errLeaseLocked, "after", leaseTime)
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("give up the lease: %w", err)
 	}
 	b.lease.leading, b.lease.term = false, 0

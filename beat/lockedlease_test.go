@@ -87,3 +87,26 @@ func (w *world) listenTo(name string) (*Beat, *bytes.Buffer) {
 	w.step(b, w.now)
 	return b, &log
 }
+
+// TestLockedLeaseIsLeft ends a beat while somebody has locked the row of the lease: it does not wait for it.
+func TestLockedLeaseIsLeft(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b, told := w.listenTo("a")
+	tx, err := w.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(t.Context()) }()
+	if _, err := tx.Exec(t.Context(), `select from tactus.leases where name = 'beat' for update`); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	w.stop(b)
+	if d := time.Since(began); d > releaseTimeout/2 {
+		t.Errorf("it has waited for %v", d)
+	}
+	if !strings.Contains(told.String(), "cannot be given up") {
+		t.Errorf("it is not told:\n%s", told)
+	}
+}

@@ -83,7 +83,7 @@ const (
 // shadowSetAsideSQL records a due time whose row cannot be made. It takes nothing from the schedule but its name.
 const shadowSetAsideSQL = `
 with lease as materialized (
-    select epoch from tactus.leases where name = 'shadow' and epoch = @epoch for share
+    select epoch from tactus.leases where name = 'shadow' and epoch = @epoch` + lockTimeoutSQL + ` for share
 ),
 run as (
     insert into tactus.shadow_runs (schedule_id, due_at, until, fires_at, fate, reason,
