@@ -47,16 +47,17 @@ type Beat struct {
 	clockStep memory.Micros // how far PostgreSQL's clock stepped during this step of the beat
 	memory    *memory.Memory
 
-	lease   tenure // who fires
-	shadow  shadow // in shadow mode: the beat that fires
-	inbox   inbox  // what the feed has brought
-	polls   polls  // how far the log has been read
-	syncs   syncs  // schedules that are to be read
-	resync  resync
-	pacing  pacing  // how many due times fire at once
-	locks   locks   // schedules that somebody has locked
-	invalid invalid // schedules that cannot be read
-	stats   stats
+	lease    tenure // who fires
+	shadow   shadow // in shadow mode: the beat that fires
+	inbox    inbox  // what the feed has brought
+	polls    polls  // how far the log has been read
+	syncs    syncs  // schedules that are to be read
+	resync   resync
+	pacing   pacing        // how many due times fire at once
+	locks    locks         // schedules that somebody has locked
+	refusals firingRefused // what PostgreSQL refused to fire
+	invalid  invalid       // schedules that cannot be read
+	stats    stats
 }
 
 // named are the arguments of a statement.
@@ -87,7 +88,8 @@ func New(pool *pgxpool.Pool, feed Feed, cfg Config) (*Beat, error) {
 		holder: cfg.Name + "/" + outbox.NewID().String(), memory: memory.New(),
 		inbox: inbox{notices: make(chan notice, inboxSize)}, syncs: syncs{pending: map[domain.ID]int64{}},
 		invalid: invalid{found: map[domain.ID]unreadable{}}, locks: newLocks(cfg.Log),
-		lease: tenure{locked: newLockedLease(cfg.Log)}, stats: stats{answered: localNow()},
+		refusals: firingRefused{newRefusals(cfg.Log), newRefusals(cfg.Log)},
+		lease:    tenure{locked: newLockedLease(cfg.Log)}, stats: stats{answered: localNow()},
 	}, nil
 }
 

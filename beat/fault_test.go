@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
@@ -28,9 +29,7 @@ func TestLostAnswer(t *testing.T) {
 			proxy.BlackHole(direction)
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 			defer cancel()
-			if err := b.fire(ctx, a.due(2).UnixMicro()); err == nil {
-				t.Fatal("fire told of no error")
-			}
+			b.fireUnanswered(t, ctx, a.due(2).UnixMicro())
 			if committed {
 				testenv.Eventually(t, "committed without an answer", func() error { return w.expect(s.ID, a.run(1), a.run(2)) })
 			}
@@ -50,6 +49,20 @@ func TestLostAnswer(t *testing.T) {
 			}
 		})
 	}
+}
+
+// fireUnanswered fires as fire does, but for the look at locks, whose answer would be the one that is lost.
+func (b *Beat) fireUnanswered(t *testing.T, ctx context.Context, now memory.Micros) {
+	t.Helper()
+	due, err := b.collect(ctx, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.putBack(&due)
+	if _, err := b.settleOrBisect(ctx, due.decisions); err == nil {
+		t.Fatal("firing told of no error")
+	}
+	b.lease.unanswered, b.lease.askAt = true, now
 }
 
 // TestLostAnswerOfMissed loses the answer to a statement that recorded a range of missed due times. The beat comes to

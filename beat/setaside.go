@@ -17,8 +17,38 @@ import (
 
 // settleOrBisect settles decisions. When the statement fails for the data of one of them, that one is found by
 // bisection and set aside, and the others are settled all the same. One that would have to wait for a lock is found
-// likewise, and left for a later step.
+// likewise, and left for a later step; so is what is refused because everything is.
 func (b *Beat) settleOrBisect(ctx context.Context, decisions []memory.Decision) (outcome, error) {
+	out, err := b.bisect(ctx, decisions)
+	if err != nil || !out.Held || out.Early {
+		return out, err
+	}
+	bad, kept := b.refusalsOf(decisions).judge(out)
+	for _, r := range kept {
+		out.Locked = append(out.Locked, r.decision.Schedule)
+	}
+	for _, r := range bad {
+		aside, err := b.setAside(ctx, r.decision, r.err)
+		if err != nil {
+			return out, err
+		}
+		if out = out.merge(aside); !out.Held {
+			break
+		}
+	}
+	return out, nil
+}
+
+// refusalsOf are those of the statement by which the decisions are settled.
+func (b *Beat) refusalsOf(decisions []memory.Decision) *refusals {
+	if decisions[0].Counts {
+		return &b.refusals.counted
+	}
+	return &b.refusals.plain
+}
+
+// bisect settles decisions, and collects those that are refused one by one.
+func (b *Beat) bisect(ctx context.Context, decisions []memory.Decision) (outcome, error) {
 	if b.locks.waits >= maxLockWaits {
 		return outcome{Held: true, Untried: schedulesOf(decisions)}, nil
 	}
@@ -30,8 +60,7 @@ func (b *Beat) settleOrBisect(ctx context.Context, decisions []memory.Decision) 
 		}
 		b.locks.waits++
 		if len(decisions) == 1 {
-			b.locks.failures.report(fmt.Errorf("schedule %s: %w", decisions[0].Schedule, err))
-			return outcome{Held: true, Locked: schedulesOf(decisions)}, nil
+			return b.leaveLocked(decisions[0], err), nil
 		}
 	} else if !refusedData(err) {
 		if len(out.Locked) > 0 {
@@ -40,14 +69,20 @@ func (b *Beat) settleOrBisect(ctx context.Context, decisions []memory.Decision) 
 		return out, err
 	}
 	if len(decisions) == 1 {
-		return b.setAside(ctx, decisions[0], err)
+		return outcome{Held: true, refused: []refusal{{decisions[0], err}}}, nil
 	}
-	first, err := b.settleOrBisect(ctx, decisions[:len(decisions)/2])
+	first, err := b.bisect(ctx, decisions[:len(decisions)/2])
 	if err != nil || !first.Held || first.Early {
 		return first, err
 	}
-	second, err := b.settleOrBisect(ctx, decisions[len(decisions)/2:])
+	second, err := b.bisect(ctx, decisions[len(decisions)/2:])
 	return first.merge(second), err
+}
+
+// leaveLocked leaves a decision for a later step, because of a lock that somebody holds.
+func (b *Beat) leaveLocked(d memory.Decision, err error) outcome {
+	b.locks.failures.report(fmt.Errorf("schedule %s: %w", d.Schedule, err))
+	return outcome{Held: true, Locked: []domain.ID{d.Schedule}}
 }
 
 // merge adds up what two statements did.
@@ -55,6 +90,7 @@ func (o outcome) merge(p outcome) outcome {
 	return outcome{
 		o.Held && p.Held, o.Early || p.Early, o.Recorded + p.Recorded, o.Fired + p.Fired,
 		slices.Concat(o.Stale, p.Stale), slices.Concat(o.Locked, p.Locked), slices.Concat(o.Untried, p.Untried),
+		slices.Concat(o.refused, p.refused),
 	}
 }
 
@@ -65,11 +101,11 @@ func refusedData(err error) bool {
 	return ok && (strings.HasPrefix(e.Code, "22") || strings.HasPrefix(e.Code, "54"))
 }
 
-// setAsideDue records a due time that cannot fire: as missed, so that history shows why and it is not tried for ever,
+// setAsideSQL records a due time that cannot fire: as missed, so that history shows why and it is not tried for ever,
 // and among the dead letters.
 const setAsideSQL = `
 with lease as materialized (
-    select epoch from tactus.leases where name = 'beat' and epoch = @epoch for share
+    select epoch from tactus.leases where name = 'beat' and epoch = @epoch` + lockTimeoutSQL + ` for share
 ),
 run as (
     insert into tactus.runs (id, schedule_id, due_at, until, kind, status, schedule_version, reason, error)
@@ -97,6 +133,9 @@ func (b *Beat) setAside(ctx context.Context, d memory.Decision, reason error) (o
 		"until": time.UnixMicro(max(d.Due, d.Until)), "version": int64(d.Version),
 		"error": reason.Error(), "missed": d.Reason,
 	}).Scan(&out.Held)
+	if lockTimedOut(err) {
+		return b.leaveLocked(d, err), nil
+	}
 	if err != nil {
 		return outcome{}, fmt.Errorf("set aside: %w", err)
 	}
