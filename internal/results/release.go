@@ -56,9 +56,20 @@ event as (
 )
 select (select count(*) from run), (select ` + sqlexpr.RingRuns + ` from (select from event limit 1) e)`
 
+// anyWaitingSQL reports whether a run waits at all. It asks for the first one in an order, so that the answer comes from the
+// index of the waiting runs, which is nearly always empty, whatever the planner believes of the table.
+const anyWaitingSQL = `select exists (select from (select from tactus.runs where waiting order by schedule_id limit 1) one)`
+
 // Release hands over, or skips, the waiting runs whose previous run has finished. It returns how many runs no longer
 // wait.
 func (c *Collector) Release(ctx context.Context) (released int64, err error) {
+	var waiting bool
+	if err := c.pool.QueryRow(ctx, anyWaitingSQL, pgx.QueryExecModeCacheDescribe).Scan(&waiting); err != nil {
+		return 0, fmt.Errorf("look for waiting runs: %w", err)
+	}
+	if !waiting {
+		return 0, nil
+	}
 	var rung any
 	err = outbox.Retry(ctx, func() error {
 		return c.pool.QueryRow(ctx, releaseSQL, pgx.QueryExecModeCacheDescribe,

@@ -146,3 +146,28 @@ func TestAnAnswerReleasesAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// A look for waiting runs reads a few pages of an index, however many runs there are that do not wait and however little the
+// planner knows of them.
+func TestNothingThatWaitsCostsNothing(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	schedule := s.schedule(t, domain.Definition{})
+	s.exec(t, `insert into tactus.runs (id, schedule_id, due_at, kind, status, schedule_version)
+		select gen_random_uuid(), $1, now() + n * interval '1 millisecond', 'scheduled', 'due', 1 from generate_series(1, 20000) n`, schedule)
+	for _, known := range []string{"select", "analyze tactus.runs"} {
+		s.exec(t, known)
+		var plan []struct {
+			Plan struct {
+				Hit  int `json:"Shared Hit Blocks"`
+				Read int `json:"Shared Read Blocks"`
+			} `json:"Plan"`
+		}
+		if err := s.pool.QueryRow(t.Context(), "explain (analyze, buffers, format json) "+anyWaitingSQL).Scan(&plan); err != nil {
+			t.Fatal(err)
+		}
+		if read := plan[0].Plan.Hit + plan[0].Plan.Read; read > 20 {
+			t.Errorf("after %q it reads %d pages", known, read)
+		}
+	}
+}

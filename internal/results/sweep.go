@@ -10,6 +10,7 @@ import (
 
 const (
 	pageSize = 200         // the most open runs that are read at a time
+	rests    = 7           // how many times as long as it took to settle a full page the sweep rests before the next one
 	young    = time.Minute // every sweep reads the runs up to this age
 	ever     = 100 * 365 * 24 * time.Hour
 )
@@ -34,10 +35,12 @@ func (c *Collector) Sweep(ctx context.Context, age time.Duration) error {
 	return c.look(ctx, max(c.cfg.Timeout, age), ever)
 }
 
-// look settles the open runs of an age, page by page.
+// look settles the open runs of an age, page by page. It takes no more than an eighth of the time: a minute at full load is a
+// million runs, and to look for their results must not keep other runs from being fired and handed over.
 func (c *Collector) look(ctx context.Context, youngest, oldest time.Duration) error {
 	var last openRun
 	for {
+		began := time.Now()
 		runs, err := c.page(ctx, youngest, oldest, last)
 		if err != nil {
 			return err
@@ -49,6 +52,9 @@ func (c *Collector) look(ctx context.Context, youngest, oldest time.Duration) er
 			return nil
 		}
 		last = runs[len(runs)-1]
+		if pause(ctx, rests*time.Since(began)); ctx.Err() != nil {
+			return ctx.Err()
+		}
 	}
 }
 
