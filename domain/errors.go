@@ -45,6 +45,7 @@ var (
 	ErrRunNotFound     = &Error{Kind: NotFound, Code: "not_found", Message: "there is no such run"}
 	ErrNameTaken       = &Error{Kind: Conflict, Code: "name_taken", Field: "/name", Message: "another schedule has this name: choose another, or upsert by name"}
 	ErrManaged         = &Error{Kind: Conflict, Code: "managed_elsewhere", Message: "the schedule was adopted from another table: change it there"}
+	ErrScheduleInvalid = &Error{Kind: Conflict, Code: "schedule_invalid", Message: "the schedule is invalid: correct it first"}
 	ErrVersionConflict = &Error{Kind: Stale, Code: "version_conflict", Message: "the schedule has changed since it was read: read it again and repeat the change"}
 )
 

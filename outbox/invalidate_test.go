@@ -3,6 +3,7 @@ package outbox_test
 import (
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -45,9 +46,16 @@ func TestInvalidScheduleIsKeptAndFiresNothing(t *testing.T) {
 	if err != nil || enabled || kind != "schedule.invalidated" || data != "100% wrong: no zone %1$s" {
 		t.Errorf("enabled %v, %s, %s, %v", enabled, kind, data, err)
 	}
+	if _, err := store.Trigger(t.Context(), s.ID); !errors.Is(err, domain.ErrScheduleInvalid) ||
+		!strings.Contains(err.Error(), "100% wrong: no zone %1$s") {
+		t.Errorf("run now: %v", err)
+	}
 	mended, err := store.Merge(t.Context(), s.ID, 0, []byte(`{"description": "mended"}`))
 	if err != nil || !mended.Runnable() || mended.Version != 3 || !mended.EffectiveFrom.After(s.EffectiveFrom) {
 		t.Errorf("mended: %+v, %v", mended, err)
+	}
+	if _, err := store.Trigger(t.Context(), s.ID); err != nil {
+		t.Errorf("run now after the mend: %v", err)
 	}
 }
 

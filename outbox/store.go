@@ -129,7 +129,8 @@ func (s *Store) Delete(ctx context.Context, id domain.ID, version int64) error {
 }
 
 // Trigger makes a manual run of a schedule now, whether it is enabled or not, and returns the run's id. The version of
-// the schedule stays as it is.
+// the schedule stays as it is. An invalid schedule is refused with its reason ([domain.ErrScheduleInvalid]), because
+// its arguments may not be the ones that its author wrote.
 func (s *Store) Trigger(ctx context.Context, id domain.ID) (domain.ID, error) {
 	return s.TriggerOnce(ctx, id, "", "")
 }
@@ -152,9 +153,24 @@ func (s *Store) TriggerOnce(ctx context.Context, id domain.ID, key, traceParent 
 	case err != nil:
 		return domain.ID{}, fmt.Errorf("trigger: %w", err)
 	case tag.RowsAffected() == 0:
-		return domain.ID{}, domain.ErrNotFound
+		return domain.ID{}, s.whyNoRun(ctx, id)
 	}
 	return run, nil
+}
+
+// whyNoRun returns why a schedule got no manual run: it is invalid, or there is none.
+func (s *Store) whyNoRun(ctx context.Context, id domain.ID) error {
+	schedule, err := s.Get(ctx, id)
+	if err != nil {
+		return err
+	}
+	if schedule.InvalidReason == "" {
+		return domain.ErrNotFound // it came, or was corrected, after the statement
+	}
+	return &domain.Error{
+		Kind: domain.Conflict, Code: domain.ErrScheduleInvalid.Code,
+		Message: "the schedule is invalid and cannot run: " + schedule.InvalidReason + ": correct it first",
+	}
 }
 
 const triggerRun = `
@@ -163,7 +179,7 @@ run as (
     insert into tactus.runs (id, schedule_id, due_at, slot, kind, status, schedule_version, fired_at, expires_at, exclusive)
     select @run, s.id, now, @run, 'manual', 'due', s.version, now,
         now + ` + sqlexpr.PolicyExpires + ` * interval '1 second', ` + sqlexpr.PolicyOverlaps + `
-    from tactus.schedules s, moment where s.id = @id and s.deleted_at is null
+    from tactus.schedules s, moment where s.id = @id and s.deleted_at is null and s.invalid_reason is null
     returning id, schedule_id, due_at
 ),
 event as (

@@ -306,6 +306,11 @@ func TestListInvalid(t *testing.T) {
 			t.Errorf("%s: %s", query, v.body)
 		}
 	}
+	bad := s.do(t, "GET", "/schedules?invalid=true", "").member(t, "schedules.0.id")
+	if a := s.do(t, "POST", "/schedules/"+bad+"/trigger", "").want(t, 409); a.member(t, "code") != "schedule_invalid" ||
+		!strings.Contains(a.body, "no such zone") {
+		t.Errorf("run now: %s", a.body)
+	}
 	if n, err := catalog.New(s.pool).Invalid(t.Context()); err != nil || n != 1 {
 		t.Errorf("%d are invalid, %v", n, err)
 	}
