@@ -34,8 +34,12 @@ type definitionFlags struct {
 func (f definitionFlags) definition() (map[string]any, error) {
 	members := map[string]any{}
 	if f.File != "" {
-		if err := readJSON(f.File, &members); err != nil {
+		var given map[string]json.RawMessage // keeps numbers as they are written
+		if err := readJSON(f.File, &given); err != nil {
 			return nil, err
+		}
+		for name, value := range given {
+			members[name] = value
 		}
 	}
 	for name, value := range map[string]string{

@@ -59,11 +59,21 @@ func TestScheduleCommands(t *testing.T) {
 		[]byte(`{"name":"from file","interval_seconds":90,"task_name":"app.file","tags":["x"]}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	numbers := filepath.Join(t.TempDir(), "numbers.json")
+	if err := os.WriteFile(numbers, []byte(`{"name":"numbers","interval_seconds":90,"task_name":"app.numbers",`+
+		`"args":[1e400,1.0,1e+16]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		args string
 		code int
 		want []string // in this order
 	}{
+		{"create -f " + numbers, exitOK, []string{"[1e400,1.0,1e+16]"}},
+		{"get numbers", exitOK, []string{"[1e400,1.0,1e+16]"}},
+		{"get numbers -o json", exitOK, []string{"1e400", "1.0", "1e+16"}},
+		{"list", exitOK, []string{"numbers", "every 90 s"}},
+		{"delete numbers", exitOK, nil},
 		{"create --name nightly --cron=0_3_*_*_* --tz Europe/Berlin --task app.report --kwargs={\"a\":1} --queue q " +
 			"--tag x --tag y", exitOK, []string{
 			"cron_expression", "0 3 * * *", "enabled", "true", "kwargs", `{"a":1}`,

@@ -25,7 +25,9 @@ func (c clientFlags) show(to io.Writer, answer []byte) error {
 		return nil
 	}
 	var members map[string]any
-	if err := json.Unmarshal(answer, &members); err != nil {
+	decoder := json.NewDecoder(bytes.NewReader(answer))
+	decoder.UseNumber() // arguments may have numbers that no float64 holds, such as 1e400
+	if err := decoder.Decode(&members); err != nil {
 		return fmt.Errorf("read the answer: %w", err)
 	}
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
