@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"runtime"
 	"slices"
@@ -64,6 +65,8 @@ func TestCostsAreBounded(t *testing.T) {
 	if err := s.pool.QueryRow(t.Context(), "select id from tactus.runs limit 1").Scan(&run); err != nil {
 		t.Fatal(err)
 	}
+	// behind half of the log
+	old := forged(t, s.events(t, url.Values{"after": {"now"}}).Next, "200:200:")
 	var strange strings.Builder
 	for n := range 20_000 {
 		fmt.Fprintf(&strange, `"m%d":1,`, n)
@@ -111,6 +114,7 @@ func TestCostsAreBounded(t *testing.T) {
 		{"GET", "/tasks/" + run + "/status", "", 200, page, 4, few},
 		{"GET", "/events?limit=100", "", 200, page, 8, few},
 		{"GET", "/events?after=now", "", 200, page, 4, few},
+		{"GET", "/events?limit=100&after=" + old, "", 200, page, 8, 2 * few},
 		{"GET", "/events?limit=1000", "", 200, 4 * page, 64, 6_000},
 		{"GET", "/events?type=schedule.deleted", "", 200, page, 4, few},
 		{"GET", "/events?schedule=00000000-0000-7000-8000-000000000000", "", 200, page, 4, few},

@@ -102,7 +102,7 @@ func (c *Catalog) Events(ctx context.Context, after Cursor, f EventFilter, limit
 	for {
 		if after.to == "" {
 			after.to = now
-			if after.position, err = c.begins(ctx, f.topic(), after); err != nil {
+			if after.position, err = c.begins(ctx, f.topic(), after.from); err != nil {
 				return nil, Cursor{}, false, err
 			}
 		}
@@ -125,21 +125,53 @@ func (c *Catalog) Events(ctx context.Context, after Cursor, f EventFilter, limit
 	}
 }
 
-// beginning returns the position before the first row that one snapshot had not seen and another has. It finds those
-// rows by their transactions; by position, it would walk through the whole log up to there.
-var beginning = `
-select coalesce(min(position + 0) - 1, 9223372036854775807) from tactus.outbox
-where topic = @topic and ` + sqlexpr.NotSeen("@from::pg_snapshot") + `
-    and pg_visible_in_snapshot(xid, @to::pg_snapshot)`
+// beginningSQL finds a position before the first row that a snapshot had not seen: right before it when these rows are
+// few, and otherwise one that it can tell without looking at them.
+//
+// An event's position is drawn when its transaction has a number already, because it has locked the schedule's row. Of
+// the transactions in the log whose numbers are below all that the snapshot has not seen, take as many as can run at
+// once, and one more: one of them had ended before the next number was given to any. So all rows that the snapshot has
+// not seen are behind that one's, whichever it was, and behind the lowest position of all. Who writes an event of a
+// zone may draw its position first; these events are few, and read from the beginning.
+const beginningSQL = `
+with recursive unseen as materialized (
+    (select position from tactus.outbox
+        where topic = @topic and xid = any (array(select pg_snapshot_xip(@from::pg_snapshot))) limit @most::bigint + 1)
+    union all
+    (select position from tactus.outbox
+        where topic = @topic and xid >= pg_snapshot_xmax(@from::pg_snapshot) order by xid limit @most::bigint + 1)
+),
+at_once as materialized (
+    select sum(current_setting(name)::bigint) as transactions
+    from unnest('{max_connections,max_prepared_transactions,max_worker_processes}'::text[]) as name
+    where @topic = 'schedule' and (select count(*) from unseen) > @most::bigint
+),
+before (xid, position, nth) as (
+    (select xid, position, 1 from tactus.outbox, at_once
+        where topic = @topic and transactions is not null and xid < pg_snapshot_xmin(@from::pg_snapshot) order by xid desc limit 1)
+    union all
+    select e.xid, e.position, nth + 1 from before b, at_once cross join lateral (
+        select xid, position from tactus.outbox where topic = @topic and xid < b.xid order by xid desc limit 1
+    ) e where b.nth <= transactions
+)
+select case
+    when (select count(*) from unseen) <= @most::bigint
+        then (select coalesce(min(position) - 1, 9223372036854775807) from unseen)
+    when (select max(nth) from before) > (select transactions from at_once) then (select min(position) - 1 from before)
+    else 0 end`
 
-func (c *Catalog) begins(ctx context.Context, topic string, at Cursor) (position int64, err error) {
-	if at.from == outbox.Nothing {
+// fewUnseen is how many rows are looked at to find the first of them.
+const fewUnseen = 500
+
+func (c *Catalog) begins(ctx context.Context, topic string, from outbox.Snapshot) (position int64, err error) {
+	if from == outbox.Nothing {
 		return 0, nil
 	}
-	err = c.pool.QueryRow(ctx, beginning, pgx.QueryExecModeExec, pgx.NamedArgs{
-		"topic": topic, "from": string(at.from),
-		"to": string(at.to),
-	}).Scan(&position)
+	err = c.read(ctx, func(tx pgx.Tx) error {
+		return tx.QueryRow(ctx, beginningSQL, pgx.QueryExecModeExec, pgx.NamedArgs{
+			"topic": topic, "from": string(from), "most": fewUnseen,
+		}).Scan(&position)
+	})
 	return position, ofCursor(err)
 }
 

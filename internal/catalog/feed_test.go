@@ -1,10 +1,16 @@
 package catalog_test
 
 import (
+	"context"
+	"encoding/base64"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -125,4 +131,87 @@ func TestEventsAreBoundedInBytes(t *testing.T) {
 	if len(positions) != 100 || !slices.IsSorted(positions) || pages > 5 {
 		t.Errorf("%s in %d pages", fmt.Sprint(positions), pages)
 	}
+}
+
+// TestEventsAfterOldCursors has several writers at once, whose transactions overlap, and takes cursors meanwhile. Behind each
+// of them are the events that its snapshot does not show, in order, and no others, however many these are.
+func TestEventsAfterOldCursors(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	c := catalog.New(pool)
+	var writers sync.WaitGroup
+	for w := range 6 {
+		writers.Go(func() {
+			for range 300 {
+				if err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error { return writeEvents(t.Context(), tx) }); err != nil && !errors.Is(err, errGivenUp) {
+					t.Errorf("writer %d: %v", w, err)
+				}
+			}
+		})
+	}
+	var cursors []catalog.Cursor
+	written := make(chan struct{})
+	go func() { writers.Wait(); close(written) }()
+	for going := true; going; {
+		now, err := c.Latest(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		cursors = append(cursors, now)
+		select {
+		case <-written:
+			going = false
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	if len(cursors) < 3 {
+		t.Errorf("%d cursors: the test is weak", len(cursors))
+	}
+	for _, cursor := range cursors {
+		raw, err := base64.RawURLEncoding.DecodeString(cursor.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows, err := pool.Query(t.Context(), `select position from tactus.outbox where topic = 'schedule' and not pg_visible_in_snapshot(xid, $1::pg_snapshot) order by position`,
+			pgx.QueryExecModeExec, strings.Split(string(raw), "|")[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []int64
+		for more := true; more; {
+			var events []catalog.Event
+			if events, cursor, more, err = c.Events(t.Context(), cursor, catalog.EventFilter{}, 1000); err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range events {
+				got = append(got, e.Position)
+			}
+		}
+		t.Logf("%d events", len(want))
+		if !slices.Equal(got, want) {
+			t.Errorf("%d events behind a cursor, want %d", len(got), len(want))
+		}
+	}
+}
+
+var errGivenUp = errors.New("given up")
+
+// writeEvents writes some events and rolls one transaction in ten back.
+func writeEvents(ctx context.Context, tx pgx.Tx) error {
+	if _, err := tx.Exec(ctx, "select pg_current_xact_id()"); err != nil { // as whoever locks a schedule's row
+		return err
+	}
+	for range 3 {
+		if _, err := tx.Exec(ctx, longLog, pgx.NamedArgs{"schedule": outbox.NewID().String(), "n": 2, "rare": 0, "text": ""}); err != nil {
+			return err
+		}
+	}
+	if rand.IntN(10) == 0 {
+		return errGivenUp
+	}
+	return nil
 }
