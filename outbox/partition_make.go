@@ -108,6 +108,10 @@ func runBounds(month, now time.Time) string {
         ) d where begin < '%[2]s'`, begin.Format(time.RFC3339), month.AddDate(0, 1, 0).Format(time.RFC3339))
 }
 
+// storage is how the partitions of a table are stored. A page of runs is filled by half: the other half is for their second
+// versions, which then need no index to be written.
+var storage = map[string]string{"runs": " with (fillfactor = 50)"}
+
 // create makes a table and then attaches it: CREATE TABLE ... PARTITION OF would wait for every writer of the parent,
 // and have all others wait behind.
 func (p newPartition) create() string {
@@ -115,8 +119,8 @@ func (p newPartition) create() string {
         bounds text := (%[3]s);
     begin
         if bounds is not null and to_regclass('tactus.%[2]s') is null then
-            create table tactus.%[2]s (like tactus.%[1]s including all);
+            create table tactus.%[2]s (like tactus.%[1]s including all)%[4]s;
             execute 'alter table tactus.%[1]s attach partition tactus.%[2]s for values ' || bounds;
         end if;
-    end;`, p.parent, p.name, p.bounds) + end
+    end;`, p.parent, p.name, p.bounds, storage[p.parent]) + end
 }

@@ -59,7 +59,7 @@ select e.data
 from tactus.runs r
 join tactus.outbox e on e.topic = 'run' and e.aggregate_id = r.id and e.version = 1 and e.position >= (select position from since)
 join tactus.outbox c on c.topic = 'run' and c.aggregate_id = r.id and c.version = r.redelivered + 1 and c.position >= (select position from since)
-where r.status in ('due', 'sent') and r.finished_at is null and not r.waiting
+where r.status in ('due', 'sent') and r.finished_at is null and r.reason is null and not r.waiting
     and (r.expires_at is null or r.expires_at > clock_timestamp())
     and r.fired_at > clock_timestamp() - $2::interval and coalesce(r.sent_at, r.fired_at) <= clock_timestamp() - $3::interval
     and ($4::text is null or r.schedule_id = $4::text::uuid)

@@ -15,7 +15,7 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// isOpen matches open runs. It must be the condition of the index runs_open.
+// isOpen matches open runs. They have no reason, unless they wait: by that they are found in the index runs_unfinished.
 const isOpen = `(r.status in ('due', 'sent', 'started', 'retrying') and r.finished_at is null)`
 
 // isGuess matches runs that have ended by a conclusion of the collector.
@@ -26,7 +26,7 @@ const openRunsSQL = `
 select r.id, r.fired_at, coalesce(r.heard_at, r.fired_at), r.status, r.expires_at,
     ` + sqlexpr.TaskTimeLimit + `, coalesce(` + sqlexpr.TaskStream + `, '') <> '', ` + sqlexpr.TaskIgnoresResult + `, clock_timestamp()
 from tactus.runs r left join tactus.schedules s on s.id = r.schedule_id
-where ` + isOpen + ` and not r.waiting
+where ` + isOpen + ` and r.reason is null and not r.waiting
     and r.fired_at >= now() - @oldest::interval and r.fired_at <= now() - @youngest::interval and (r.fired_at, r.id) > (@fired_at, @id::uuid)
 order by r.fired_at, r.id limit @limit`
 
