@@ -12,6 +12,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/domain/handover"
+	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
 // Put creates the schedule of that name, or changes it to the definition; what the definition leaves out gets its
@@ -219,16 +220,22 @@ func (w writer) write(ctx context.Context, c domain.Change, o option, renames bo
 
 // writeAlone rings if it is this write's turn, also for those who left it to this one.
 func (w writer) writeAlone(ctx context.Context, c domain.Change, o option) (s domain.Schedule, err error) {
+	o.own = true
 	number := w.turn.take(time.Now())
-	if number > 0 {
-		defer func() {
-			if w.turn.end(number, err == nil) {
-				_ = Ring(ctx, w.q) // what it would tell is found by polling
-			}
-		}()
+	if number == 0 {
+		return write(ctx, w.q, c, o)
 	}
-	o.own, o.ring = true, number > 0
-	return write(ctx, w.q, c, o)
+	defer func() {
+		if w.turn.end(number, err == nil) {
+			_ = Ring(ctx, w.q) // what it would tell is found by polling
+		}
+	}()
+	err = postgres.Ringing(func(ring bool) (err error) {
+		o.ring = ring
+		s, err = write(ctx, w.q, c, o)
+		return err
+	})
+	return s, err
 }
 
 // What tells that something is past.

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
@@ -140,11 +141,14 @@ func (s *Store) Trigger(ctx context.Context, id domain.ID) (domain.ID, error) {
 func (s *Store) TriggerOnce(ctx context.Context, id domain.ID, key, traceParent string) (domain.ID, error) {
 	run, hash := NewID(), sha256.Sum256([]byte("trigger "+id.String()))
 	var tag pgconn.CommandTag
-	err := retryWrite(ctx, func() (err error) {
-		tag, err = s.pool.Exec(ctx, triggerRun, pgx.NamedArgs{
-			"id": id, "run": run, "key": textOrNull([]byte(key)), "request_hash": hash[:], "trace": textOrNull([]byte(traceParent)),
+	err := retryWrite(ctx, func() error {
+		return postgres.Ringing(func(ring bool) (err error) {
+			tag, err = s.pool.Exec(ctx, triggerRun, pgx.NamedArgs{
+				"id": id, "run": run, "key": textOrNull([]byte(key)), "request_hash": hash[:],
+				"trace": textOrNull([]byte(traceParent)), "ring": ring,
+			})
+			return err
 		})
-		return err
 	})
 	switch err := meaning(err); {
 	case errors.Is(err, errKeyUsed):
@@ -194,5 +198,5 @@ key as (
     select @key::text, @request_hash::bytea, id from run where @key::text is not null
     returning key
 ),
-bell as (select ` + sqlexpr.RingRuns + ` as rung from event)
+bell as (select ` + sqlexpr.RingRuns + ` as rung from event where @ring::boolean)
 select position from event, (select count(*) from key) k, (select count(rung) from bell) b`

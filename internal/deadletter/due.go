@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
@@ -58,7 +59,7 @@ event as (
 gone as (
     delete from tactus.deadletters where id = @id and exists (select from event)
 ),
-bell as (select ` + sqlexpr.RingRuns + ` as rung from event)
+bell as (select ` + sqlexpr.RingRuns + ` as rung from event where @ring::boolean)
 select exists (select from letter), (select count(*) from event) > 0, coalesce(status, ''), coalesce(missed, false), coalesce(untouched, false),
     coalesce(enabled, false), coalesce(counts, false), coalesce(allowed, false), coalesce(kept_back, false), (select count(*) from bell)
 from (select) one left join state on true`
@@ -68,8 +69,10 @@ func (b *Box) retryDue(ctx context.Context, l Letter) (Outcome, error) {
 	var there, done, missed, untouched, enabled, counts, allowed, keptBack bool
 	var status string
 	var rung int64
-	err := b.Pool.QueryRow(ctx, fire, pgx.NamedArgs{"id": l.row(), "lease": b.Lease}).
-		Scan(&there, &done, &status, &missed, &untouched, &enabled, &counts, &allowed, &keptBack, &rung)
+	err := postgres.Ringing(func(ring bool) error {
+		return b.Pool.QueryRow(ctx, fire, pgx.NamedArgs{"id": l.row(), "lease": b.Lease, "ring": ring}).
+			Scan(&there, &done, &status, &missed, &untouched, &enabled, &counts, &allowed, &keptBack, &rung)
+	})
 	switch {
 	case isOfData(err):
 		return kept(l, err.Error()), nil

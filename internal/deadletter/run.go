@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
@@ -41,7 +42,7 @@ event as (
 gone as (
     delete from tactus.deadletters where id = @id and exists (select from event)
 ),
-bell as (select ` + sqlexpr.RingRuns + ` as rung from event)
+bell as (select ` + sqlexpr.RingRuns + ` as rung from event where @ring::boolean)
 select exists (select from letter), (select count(*) from event) > 0, coalesce(status, ''), coalesce(expired, false), coalesce(deleted, false),
     coalesce(counts, false), coalesce(kept_back, false), coalesce(untouched, false), (select count(*) from bell)
 from (select) one left join state on true`
@@ -51,8 +52,11 @@ func (b *Box) retryRun(ctx context.Context, l Letter) (Outcome, error) {
 	var there, done, expired, deleted, counts, keptBack, untouched bool
 	var status string
 	var rung int64
-	err := b.Pool.QueryRow(ctx, handOver, pgx.NamedArgs{"id": l.row(), "source": l.Source, "lease": b.Lease}).
-		Scan(&there, &done, &status, &expired, &deleted, &counts, &keptBack, &untouched, &rung)
+	err := postgres.Ringing(func(ring bool) error {
+		return b.Pool.QueryRow(ctx, handOver, pgx.NamedArgs{
+			"id": l.row(), "source": l.Source, "lease": b.Lease, "ring": ring,
+		}).Scan(&there, &done, &status, &expired, &deleted, &counts, &keptBack, &untouched, &rung)
+	})
 	switch {
 	case isOfData(err):
 		return kept(l, err.Error()), nil

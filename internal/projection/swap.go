@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -118,7 +119,7 @@ event as (
     from put
     returning position
 ),
-bell as (select ` + sqlexpr.RingSchedules + ` as rung from (select from event limit 1) e)
+bell as (select ` + sqlexpr.RingSchedules + ` as rung from (select from event limit 1) e where $1::boolean)
 select (select count(*) from gone where id not in (select id from put)) + (select count(*) from put), (select count(*) from kept),
     (select count(*) from bell)`
 
@@ -136,11 +137,15 @@ func (b *beside) swap(ctx context.Context) (replaced int64, err error) {
 	if _, err := b.pool.Exec(ctx, makeReplaced); err != nil {
 		return 0, fmt.Errorf("create tactus.schedules_replaced: %w", err)
 	}
-	var batch pgx.Batch
-	batch.Queue(patiently)
-	var kept, rung int64
-	batch.Queue(fmt.Sprintf(swapRows, b.name)).QueryRow(func(row pgx.Row) error { return row.Scan(&replaced, &kept, &rung) })
-	if err := b.pool.SendBatch(ctx, &batch).Close(); err != nil {
+	err = postgres.Ringing(func(ring bool) error {
+		var batch pgx.Batch
+		batch.Queue(patiently)
+		var kept, rung int64
+		batch.Queue(fmt.Sprintf(swapRows, b.name), ring).
+			QueryRow(func(row pgx.Row) error { return row.Scan(&replaced, &kept, &rung) })
+		return b.pool.SendBatch(ctx, &batch).Close()
+	})
+	if err != nil {
 		return 0, fmt.Errorf("swap: %w", err)
 	}
 	return replaced, nil

@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
@@ -35,7 +36,7 @@ event as (
     order by e.position
     returning position
 ),
-bell as (select ` + sqlexpr.RingRuns + ` as rung from (select from event limit 1) e)
+bell as (select ` + sqlexpr.RingRuns + ` as rung from (select from event limit 1) e where $4::boolean)
 select (select count(*) from event), (select count(*) from bell)`
 
 // Again appends an event for each lost run, so that the relay hands it over again, and returns how many. Runs that have
@@ -46,7 +47,10 @@ func Again(ctx context.Context, pool *pgxpool.Pool, config Config, lost []Lost) 
 		ids[i] = run.Run.String()
 	}
 	var rung int64
-	if err := pool.QueryRow(ctx, appendAgain, ids, config.Sink, config.NewerThan).Scan(&again, &rung); err != nil {
+	err = postgres.Ringing(func(ring bool) error {
+		return pool.QueryRow(ctx, appendAgain, ids, config.Sink, config.NewerThan, ring).Scan(&again, &rung)
+	})
+	if err != nil {
 		return 0, fmt.Errorf("hand over again: %w", err)
 	}
 	return again, nil
