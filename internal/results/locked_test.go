@@ -138,6 +138,33 @@ func TestLockedCountHoldsUpNoRelease(t *testing.T) {
 	release(t, c, 2)
 }
 
+// TestManyLockedCountsHoldUpNoRelease has somebody lock more counts than one statement releases runs.
+func TestManyLockedCountsHoldUpNoRelease(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	c := s.collector(t, nil, nil, Config{})
+	var last domain.ID
+	for range mostReleased + 1 {
+		_, _, last = s.queue(t)
+	}
+	s.exec(t, `update tactus.runs set status = 'succeeded', finished_at = clock_timestamp() where not waiting`)
+	s.exec(t, `update tactus.schedules set policy = (policy::jsonb || '{"max_runs":2}')::text`)
+	s.exec(t, `insert into tactus.schedule_counts select s.id, s.trigger_set_at, 1 from tactus.schedules s
+		join tactus.runs r on r.schedule_id = s.id and r.waiting and r.id <> $1`, last)
+	tx, err := s.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(t.Context()) }()
+	if _, err := tx.Exec(t.Context(), `select from tactus.schedule_counts for update`); err != nil {
+		t.Fatal(err)
+	}
+	release(t, c, 1)
+	if s.waits(t, last) {
+		t.Error("the last one, which nobody has locked, waits")
+	}
+}
+
 // TestDeniedKeyHoldsUpNoResult has a server that denies some of the keys, as its rules for our user may, and one with a
 // large result.
 func TestDeniedKeyHoldsUpNoResult(t *testing.T) {

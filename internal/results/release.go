@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -14,27 +15,31 @@ import (
 // releaseSQL hands over runs that wait until the previous run of their schedule has finished or has been silent for too
 // long. A waiting run is skipped if its schedule was disabled, deleted or given another trigger after the run was due.
 // The time until a run expires counts from its release, however long the run has waited. The statement waits for no
-// lock: it leaves a run for later if somebody has locked the run or the count of its schedule.
+// lock: it leaves a run for later if somebody has locked the run or the count of its schedule. However many those are,
+// they do not use up what one statement releases.
 const releaseSQL = `
 with ready as materialized (
-    select w.id, w.due_at, s.enabled and s.deleted_at is null
-        and s.effective_from <= w.due_at as may, clock_timestamp() as now,
-        ` + sqlexpr.PolicyExpires + ` as expires, s.id as schedule_id
-    from tactus.runs w join tactus.schedules s on s.id = w.schedule_id
-    where w.waiting and (not s.enabled or s.deleted_at is not null or s.effective_from > w.due_at or not ` + sqlexpr.Unfinished + `)
-    order by w.id limit 500
-    for no key update of w skip locked
-),
-countable as materialized (
-    select schedule_id from tactus.schedule_counts where schedule_id in (select schedule_id from ready) for no key update skip locked
+    select w.* from (
+        select w.id, w.due_at, s.enabled and s.deleted_at is null
+            and s.effective_from <= w.due_at as may, clock_timestamp() as now,
+            ` + sqlexpr.PolicyExpires + ` as expires, s.id as schedule_id
+        from tactus.runs w join tactus.schedules s on s.id = w.schedule_id
+        where w.waiting and (not s.enabled or s.deleted_at is not null or s.effective_from > w.due_at or not ` + sqlexpr.Unfinished + `)
+        order by w.id
+        for no key update of w skip locked
+    ) w
+    left join lateral (
+        select true as free from tactus.schedule_counts n where n.schedule_id = w.schedule_id for no key update skip locked
+    ) count on true
+    where count.free or not exists (select from tactus.schedule_counts n where n.schedule_id = w.schedule_id)
+    limit @most::bigint
 ),
 run as (
     update tactus.runs r set waiting = false, status = case when may then 'due' else 'skipped' end, exclusive = may,
         reason = case when not may then 'the schedule was changed while it waited' end,
         fired_at = case when may then now else r.fired_at end, expires_at = case when may then now + expires * interval '1 second' end
     from ready
-    where r.id = ready.id and r.due_at = ready.due_at and r.waiting and (ready.schedule_id in (select schedule_id from countable)
-        or not exists (select from tactus.schedule_counts n where n.schedule_id = ready.schedule_id))
+    where r.id = ready.id and r.due_at = ready.due_at and r.waiting
     returning r.id, r.due_at, r.fired_at, r.schedule_id, r.kind, r.status
 ),
 fired as materialized (
@@ -54,7 +59,10 @@ event as (
     select 'run', id, 1, 'run.due', tactus.run_due(schedule_id, name, task, id, due_at, kind), fired_at from fired
     returning position
 )
-select (select count(*) from run), (select ` + sqlexpr.RingRuns + ` from (select from event limit 1) e)`
+select (select count(*) from run), (select ` + sqlexpr.RingRuns + ` from (select from event limit 1) e where @ring::boolean)`
+
+// mostReleased is how many runs one statement releases.
+const mostReleased = 500
 
 // anyWaitingSQL reports whether a run waits at all. It asks for the first one in an order, so that the answer comes from the
 // index of the waiting runs, which is nearly always empty, whatever the planner believes of the table.
@@ -72,8 +80,10 @@ func (c *Collector) Release(ctx context.Context) (released int64, err error) {
 	}
 	var rung any
 	err = outbox.Retry(ctx, func() error {
-		return c.pool.QueryRow(ctx, releaseSQL, pgx.QueryExecModeCacheDescribe,
-			pgx.NamedArgs{"lease": c.cfg.Longest}).Scan(&released, &rung)
+		return postgres.Ringing(func(ring bool) error {
+			return c.pool.QueryRow(ctx, releaseSQL, pgx.QueryExecModeCacheDescribe,
+				pgx.NamedArgs{"lease": c.cfg.Longest, "most": mostReleased, "ring": ring}).Scan(&released, &rung)
+		})
 	})
 	if err != nil {
 		return 0, fmt.Errorf("release waiting runs: %w", err)
