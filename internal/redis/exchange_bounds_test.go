@@ -3,6 +3,7 @@ package redis_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -99,4 +100,41 @@ func TestExchangeOfTooManyCopies(t *testing.T) {
 	if n := client.Exists(t.Context(), "q0", "q2500", "q4999").Val(); n != 3 {
 		t.Errorf("%d of 3 queues have the message", n)
 	}
+}
+
+// TestCallsAreBoundedInBytes hands many runs over whose copies come to 600 MiB: no call of the script makes more than one of 64 MiB
+// and a run's own, and all runs arrive in order.
+func TestCallsAreBoundedInBytes(t *testing.T) {
+	t.Parallel()
+	client := testenv.Redis(t)
+	bindMany(t, client, 200)
+	sink := taskSink(t, client)
+	begin(t, sink)
+	before := client.Info(t.Context(), "commandstats").Val()
+	entries := tasks(1, slices.Repeat([]string{"a"}, 100)...)
+	for i := range entries {
+		entries[i].Message = large(t, "mail", 30<<10)
+	}
+	fill(t, sink, at(0, 0), entries)
+	for _, queue := range []string{"q0", "q199"} {
+		if n := client.LLen(t.Context(), queue).Val(); n != 100 {
+			t.Errorf("%s has %d of 100 runs", queue, n)
+		}
+	}
+	if calls := scriptCalls(client.Info(t.Context(), "commandstats").Val()) - scriptCalls(before); calls < 9 {
+		t.Errorf("%d calls", calls)
+	}
+}
+
+// scriptCalls returns how many scripts a server has run.
+func scriptCalls(stats string) (calls int) {
+	for line := range strings.SplitSeq(stats, "\r\n") {
+		for _, command := range []string{"cmdstat_evalsha:calls=%d", "cmdstat_eval:calls=%d"} {
+			var n int
+			if _, err := fmt.Sscanf(line, command, &n); err == nil {
+				calls += n
+			}
+		}
+	}
+	return calls
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/ThreeDotsLabs/watermill/message"
@@ -113,17 +114,50 @@ func (s *TaskSink) Append(ctx context.Context, at relay.Mark, entries []relay.En
 	return now, wrap("hand over", err)
 }
 
+// write sends calls until all their entries are written. A call may leave its last entries to another one.
 func (s *TaskSink) write(ctx context.Context, at relay.Mark, calls []call) (relay.Mark, error) {
-	args := chained(at, calls, func(from relay.Mark, _ relay.ID) []any { return []any{from.Epoch, from.Last.String()} })
-	for a, err := range runAll(ctx, taskAppend, s.client, s.keys, args) {
-		if err != nil {
-			return relay.Mark{}, err
-		}
-		if at, err = a.outcome(); err != nil {
+	for len(calls) > 0 {
+		var err error
+		if at, calls, err = s.writeOnce(ctx, at, calls); err != nil {
 			return at, err
 		}
 	}
 	return at, nil
+}
+
+// writeOnce sends all calls together. It returns those that are still to be sent.
+func (s *TaskSink) writeOnce(ctx context.Context, at relay.Mark, calls []call) (relay.Mark, []call, error) {
+	calls = slices.DeleteFunc(slices.Clone(calls), func(c call) bool { return c.last == relay.ID{} })
+	args := chained(at, calls, func(from relay.Mark, _ relay.ID) []any { return []any{from.Epoch, from.Last.String()} })
+	done := 0
+	for a, err := range runAll(ctx, taskAppend, s.client, s.keys, args) {
+		if err != nil {
+			return relay.Mark{}, nil, err
+		}
+		if a.status == "later" && a.mark != at {
+			rest := behind(calls[done], a.mark.Last)
+			return a.mark, append([]call{rest}, calls[done+1:]...), nil
+		}
+		if at, err = a.outcome(); err != nil {
+			return at, nil, err
+		}
+		done++
+	}
+	return at, nil, nil
+}
+
+// taskFields is how many arguments an entry has.
+const taskFields = 6
+
+// behind returns a call without the entries up to an ID.
+func behind(c call, last relay.ID) call {
+	for at := 0; at < len(c.args); at += taskFields {
+		if c.args[at] == last.String() {
+			c.args = c.args[at+taskFields:]
+			break
+		}
+	}
+	return c
 }
 
 func (s *TaskSink) encode(e relay.Entry) ([]any, error) {

@@ -78,8 +78,10 @@ local function binding_matches(bound, pattern, routing_key)
   return matches(parse_topic(bound), routing_key)
 end
 
--- Redis serves nobody else while a script runs, and holds all copies of a message in memory at once.
+-- Redis serves nobody else while a script runs, and holds all copies of a call in memory at once: those of one run have
+-- the bound that those of a call have, and what a call has no room for is left to the next one.
 local most_bindings, most_bytes = 10000, 64 * 1024 * 1024
+local bytes_of_call = 0
 
 local function too_many(to, number, what)
   return redis.error_reply('TOOMANY exchange ' .. to.exchange .. ' has ' .. number .. ' ' .. what)
@@ -198,6 +200,10 @@ local function push_through(to, payload)
       .. ': copies of ' .. #payload .. ' bytes for all of them come to more than '
       .. most_bytes / 1024 / 1024 .. ' MiB')
   end
+  if bytes_of_call > 0 and bytes_of_call + #queues * #payload > most_bytes then
+    return redis.error_reply('LATER copies of other runs through exchange ' .. to.exchange .. ' have filled the call')
+  end
+  bytes_of_call = bytes_of_call + #queues * #payload
   local keys = {}
   for i, queue in ipairs(queues) do
     keys[i] = to.prefix .. queue .. to.suffix

@@ -3,8 +3,9 @@
 -- ARGV: the epoch and last ID that the sink must hold; then for each entry its ID, its kind ('list', 'exchange',
 -- 'stream', or '' when there is nothing to hand over), key, uuid, metadata, payload.
 --
--- A call ends at the first entry that fails, with one of two answers. They differ in what the relay does next:
+-- A call ends at the first entry that fails, with one of three answers. They differ in what happens next:
 --
+--   later     the call has done enough: the sink calls again for this entry and those behind it
 --   refused   the entry's own fault, such as a key of another type: the relay sets it aside and goes on behind it
 --   failed    anything else, such as a server out of memory: the relay tries again, and sets nothing aside
 --
@@ -75,8 +76,11 @@ for i = 3, #ARGV, 6 do
     local reply = safe_push(ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
     if failed(reply) then
       refused, reason = ARGV[i], reply.err
-      local later = string.find(reply.err, '^LATER')
-      status = not later and entry_at_fault(ARGV[i + 1]) and 'refused' or 'failed'
+      if string.find(reply.err, '^LATER') then
+        status = 'later'
+      else
+        status = entry_at_fault(ARGV[i + 1]) and 'refused' or 'failed'
+      end
       break
     end
   end
