@@ -2,6 +2,7 @@ package importer_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -147,6 +148,54 @@ func TestApplication(t *testing.T) {
 	equal(t, bringFrom(t, testenv.Database(t), importer.Source{Kind: importer.Celery}, elsewhere, "Asia/Tokyo"),
 		"routed | refused | 30 3 * * * Asia/Tokyo"+differs+" | zone")
 }
+
+// TestOddOptionIsRefusedAlone has options and keys that Celery takes and JSON or a message does not have.
+func TestOddOptionIsRefusedAlone(t *testing.T) {
+	t.Parallel()
+	printed := runScript(t, `
+import decimal
+import celery
+app = celery.Celery("app")
+app.conf.task_routes = {"odd.*": {"queue": "q", "priority": "7"}, "feeds.*": "feeds"}
+app.conf.broker_transport_options = {"priority_steps": range(3)}
+options = {
+    "decimal": {"expires": decimal.Decimal("60")}, "good": {"priority": 5}, "header": {"headers": {"a": float("nan")}},
+    "nan": {"expires": float("nan")}, "set": {"priority": {1}}, "shadow": {"shadow": 5}, "soft": {"soft_time_limit": "20"},
+    "text": {"priority": "5"}, "twice": {"headers": {"a": {1: 1, "1": 2}}},
+}
+app.conf.beat_schedule = {name: {"task": "app.a", "schedule": 60, "options": o} for name, o in options.items()}
+app.conf.beat_schedule["keys"] = {"task": "app.a", "schedule": 60, "args": ({1: "a", "1": "b"},)}
+app.conf.beat_schedule["names"] = {"task": "app.a", "schedule": 60, "kwargs": {"x": [{None: 1, "null": 2}]}}
+
+@app.task(name="app.odd", priority={1})
+def odd():
+    pass
+`)
+	application, err := importer.ParseApplication(printed)
+	if err != nil {
+		t.Fatalf("%v: %s", err, printed)
+	}
+	entries := application.In("")
+	slices.SortFunc(entries, func(a, b importer.Entry) int {
+		return strings.Compare(a.Definition.Name, b.Definition.Name)
+	})
+	equal(t, bring(t, testenv.Database(t), importer.Celery, entries, "UTC"),
+		"decimal | refused | every 60 s | option_unreadable at /options/expires", "good | new | every 60 s",
+		"header | refused | every 60 s | value_unreadable at /headers",
+		"keys | refused | every 60 s | args_unreadable at /args",
+		"names | refused | every 60 s | args_unreadable at /kwargs",
+		"nan | refused | every 60 s | option_unreadable at /options/expires",
+		"set | refused | every 60 s | option_unreadable at /options/priority",
+		"shadow | refused | every 60 s | option_unreadable at /options/shadow",
+		"soft | refused | every 60 s | option_unreadable at /options/soft_time_limit",
+		"text | refused | every 60 s | option_unreadable at /options/priority",
+		"twice | refused | every 60 s | value_unreadable at /headers")
+	if got := fmt.Sprint(application.Left, sorted(application.NotAsked)); got != "[odd.*] [app.odd]" {
+		t.Errorf("left: %s", got)
+	}
+}
+
+func sorted(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
 
 // TestApplicationsRoutes brings in where an application sends its tasks, twice, and then without one of them.
 func TestApplicationsRoutes(t *testing.T) {

@@ -7,6 +7,7 @@ beat would send it next, and which message; for each task that is registered or 
 named besides, where a message without options would go. What the application prints while it is imported goes to stderr.
 """
 import json
+import math
 import os
 import sys
 from collections.abc import Mapping
@@ -134,8 +135,36 @@ def publish(app, name, args, kwargs, options):
     return published
 
 
-def seconds(value):
-    return value.total_seconds() if isinstance(value, timedelta) else value
+def seconds(value, option):
+    """Returns a number of seconds, or None."""
+    value = value.total_seconds() if isinstance(value, timedelta) else value
+    if value is not None and (type(value) not in (int, float) or not math.isfinite(value)):
+        raise Refused(f"option_unreadable at /options/{option}: {option} is {value!r}: write a number of seconds, such as 60")
+    return value
+
+
+def whole(value, option):
+    """Returns a whole number, or None."""
+    if value is not None and type(value) is not int:
+        raise Refused(f"option_unreadable at /options/{option}: {option} is {value!r}: write a whole number, such as 5")
+    return value
+
+
+def label(value, option):
+    """Returns a text, or None."""
+    if value is not None and not isinstance(value, str):
+        raise Refused(f"option_unreadable at /options/{option}: {option} is {value!r}: write a text")
+    return value
+
+
+def unique(pairs):
+    """Returns a dict of the members of a JSON object, which may have each name once."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"a dict has two keys that JSON writes as {twice!r}, such as 1 and '1', of which a worker sees one")
+    return members
 
 
 def name_of(thing):
@@ -153,6 +182,9 @@ def destination(options):
 
 def message(app, name, args, kwargs, options):
     """Returns what Celery's beat would send, and how that differs from all that tactus can send."""
+    for option in ("expires", "time_limit", "soft_time_limit"):
+        if not isinstance(options.get(option), (str, datetime)):
+            seconds(options.get(option), option)
     (args, kwargs, embedded), sent = publish(app, name, args, kwargs, options)
     headers, differences = sent["headers"], []
     serializer = sent.get("serializer") or "json"
@@ -163,6 +195,11 @@ def message(app, name, args, kwargs, options):
     except Exception as e:
         raise Refused(f"args_unreadable at /args: they are not JSON ({e}): give what JSON has") from e
     args, kwargs = split(text)
+    for part, written in (("args", args), ("kwargs", kwargs)):
+        try:
+            json.loads(written, object_pairs_hook=unique)
+        except ValueError as e:
+            raise Refused(f"args_unreadable at /{part}: {e}: rename one of them") from e
     merged = dict(options)
     task = app.tasks.get(name)
     if task is not None:
@@ -182,16 +219,23 @@ def message(app, name, args, kwargs, options):
     if merged.get("exchange") and not merged.get("queue"):
         found["queue"] = None  # whoever is bound to the exchange, and nobody else
     found.update({
-        "args": args, "kwargs": kwargs, "priority": sent.get("priority"), "expires": seconds(expires),
-        "time_limit": seconds(headers["timelimit"][0]), "soft_time_limit": seconds(headers["timelimit"][1]),
-        "ignore_result": bool(headers.get("ignore_result")), "shadow": headers.get("shadow"), "headers": encoded(own),
+        "args": args, "kwargs": kwargs, "priority": whole(sent.get("priority"), "priority"),
+        "expires": seconds(expires, "expires"), "time_limit": seconds(headers["timelimit"][0], "time_limit"),
+        "soft_time_limit": seconds(headers["timelimit"][1], "soft_time_limit"), "ignore_result": bool(headers.get("ignore_result")),
+        "shadow": label(headers.get("shadow"), "shadow"), "headers": encoded(own),
     })
     return found, differences
 
 
+def no_number(name):
+    raise ValueError(f"{name} is no number in JSON")
+
+
 def encoded(value):
     try:
-        return json.loads(plain_dumps(value))
+        text = plain_dumps(value)
+        json.loads(text, object_pairs_hook=unique, parse_constant=no_number)
+        return json.loads(text)
     except Exception as e:
         raise Refused(f"value_unreadable at /headers: they are not JSON ({e}): give what JSON has") from e
 
@@ -381,7 +425,17 @@ def exported(app, name, entry, hooked, start):
         out["refused"] = str(e)
     except Exception as e:
         out["refused"] = f"unsendable: Celery itself cannot send it ({type(e).__name__}: {e}): correct the entry"
-    return out
+    return printable(out)
+
+
+def printable(out):
+    """Returns an entry, or what remains of one that JSON does not have."""
+    try:
+        json.dumps(out, allow_nan=False)
+        return out
+    except Exception as e:
+        refused = f"value_unreadable at /: it has what JSON does not have ({type(e).__name__}: {e}): use plain texts and numbers"
+        return {"name": out["name"], "task": str(out["task"]), "schedule": {}, "refused": out.get("refused") or refused}
 
 
 def told(differences):
@@ -444,8 +498,15 @@ def routes(app):
 
 
 def patterns(app, names, globs):
-    """Returns where tasks go whose names match a pattern, by asking for one such name."""
-    return {glob: options_of(message(app, example(glob, names, globs), [], {}, {})[0]) for glob in globs}
+    """Returns where tasks go whose names match a pattern, by asking for one such name, and the patterns that cannot be asked."""
+    found, left = {}, []
+    for glob in globs:
+        try:
+            found[glob] = options_of(message(app, example(glob, names, globs), [], {}, {})[0])
+        except Exception as e:
+            print(f"the route {glob} cannot be imported ({type(e).__name__}: {e})", file=sys.stderr)
+            left.append(glob)
+    return found, left
 
 
 def example(glob, names, globs):
@@ -495,13 +556,15 @@ def main(path="app", *named):
     names, globs, left = routes(app)
     declared = queues(app)
     found, unknown = tasks(app, [*names, *named], hooked)
+    by_pattern, unasked = patterns(app, names, globs)
     json.dump({
         "version": 4, "application": path, "made_at": start.isoformat(), "typed_times": "__value__" in plain_dumps([start]),
         "timezone": zone_name(app.timezone),
-        "transport": {name: transport[name] for name in ("global_keyprefix", "sep", "priority_steps") if name in transport},
+        "transport": {name: list(transport[name]) if isinstance(transport[name], range) else transport[name] for name in ("global_keyprefix", "sep", "priority_steps") if name in transport},
         "default_queue": app.conf.task_default_queue, "beat_scheduler": str(app.conf.beat_scheduler), "rows_timezone": rows_zone(app),
         "schedules": [exported(app, name, entry, hooked, start) for name, entry in scheduled.items()],
-        "tasks": found, "tasks_left": unknown, "patterns": patterns(app, names, globs), "patterns_in_order": globs, "patterns_left": left,
+        "tasks": found, "tasks_left": unknown, "patterns": by_pattern,
+        "patterns_in_order": [glob for glob in globs if glob in by_pattern], "patterns_left": left + unasked,
         "queues": declared, "creates_queues": bool(app.conf.task_create_missing_queues),
     }, out, indent=2)
     out.write("\n")
