@@ -41,7 +41,7 @@ func (r *Relay) Prune(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.Patience)
 	defer cancel()
-	had, err := ledger.Had(ctx, r.db, outbox.Runs, old)
+	had, err := ledger.HeldSnapshots(ctx, r.db, outbox.Runs, old)
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,8 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// Batch is a numbered slice of a topic, cut for one sink. Once committed it never changes, and its rows read the same for ever.
+// Batch is a numbered slice of a topic, cut for one sink. Once committed it never changes, and its rows read the same
+// for ever.
 type Batch struct {
 	Number             int64
 	Epoch              string
@@ -38,10 +39,11 @@ const (
 	AgainBatch BatchKind = "again" // the rows that a sink may have lost, besides new ones
 )
 
-// Has tells whether a sink that has come to a place has all of b.
+// Has reports whether a sink that has reached a place has all of b.
 func (b Batch) Has(p ID) bool { return p.Batch > b.Number || p.Batch == b.Number && p.Seq >= b.Rows }
 
-// After is the snapshot of what a sink has that has come to a place in b or behind it: whole batches only, of all their parts.
+// After returns the snapshot of what a sink has that has reached a place in b or behind it. Only whole batches count,
+// with all of their parts: a sink in the middle of b has what the batch before b brought it to.
 func (b Batch) After(p ID) outbox.Snapshot {
 	if b.Has(p) && !b.More {
 		return b.Snapshot
@@ -53,18 +55,18 @@ const batchColumns = `number, epoch, coalesce(part_kind, kind), previous::text, 
     coalesce(first_position, 0), coalesce(last_position, 0), from_position, since, committed_at, more, coalesce(part_of, 0)`
 
 const (
-	batchUpTo = `select ` + batchColumns + ` from tactus.relay_batches where sink = $1 and number <= $2::bigint order by number desc limit 1`
-	batchFrom = `select ` + batchColumns + ` from tactus.relay_batches where sink = $1 and number >= $2::bigint order by number limit 1`
+	batchUpToSQL = `select ` + batchColumns + ` from tactus.relay_batches where sink = $1 and number <= $2::bigint order by number desc limit 1`
+	batchFromSQL = `select ` + batchColumns + ` from tactus.relay_batches where sink = $1 and number >= $2::bigint order by number limit 1`
 )
 
 // BatchUpTo returns the newest batch of a sink up to a number; false when there is none.
 func BatchUpTo(ctx context.Context, q outbox.Querier, sink string, number int64) (Batch, bool, error) {
-	return oneBatch(ctx, q, batchUpTo, sink, number)
+	return oneBatch(ctx, q, batchUpToSQL, sink, number)
 }
 
 // BatchFrom returns the oldest batch of a sink from a number on; false when there is none.
 func BatchFrom(ctx context.Context, q outbox.Querier, sink string, number int64) (Batch, bool, error) {
-	return oneBatch(ctx, q, batchFrom, sink, number)
+	return oneBatch(ctx, q, batchFromSQL, sink, number)
 }
 
 func oneBatch(ctx context.Context, q outbox.Querier, sql string, args ...any) (Batch, bool, error) {
@@ -82,24 +84,26 @@ func oneBatch(ctx context.Context, q outbox.Querier, sql string, args ...any) (B
 	return b, true, nil
 }
 
-// cut begins every statement that makes a batch. It commits synchronously, whatever the server's default is: the flush
-// covers every commit that the batch has seen, so nothing that a crash could undo is ever published.
-const cut = `
+// takeSnapshotSQL begins every statement that makes a batch: it takes the snapshot S. The statement commits
+// synchronously, whatever the server's default is. PostgreSQL writes its log in order, so the flush of this commit
+// covers every commit that S shows, and nothing that a crash could still undo is ever published. Without it, a crash of
+// a server with synchronous_commit = off takes back events that consumers have acted on.
+const takeSnapshotSQL = `
 with cut as materialized (
     select case when current_setting('synchronous_commit') <> 'remote_apply' then set_config('synchronous_commit', 'on', true) end,
         pg_current_snapshot() as snapshot
 )`
 
-// ErrNotCut means that the batch that another was to follow is not there, as it was: the server was put back to before it was
-// cut. Who read on from it has to find out what became of the log.
+// ErrNotCut means that the batch that another was to follow is not there, as it was: the server was put back to before
+// it was cut. The relay that read on from it has to find out what became of the log.
 var ErrNotCut = errors.New("the batch before is not there as it was cut")
 
-// isCut is true while the batch before @number is there with the snapshot @cut.
-const isCut = `exists (select from tactus.relay_batches where sink = @sink and number = @number::bigint - 1 and snapshot::text = @cut::text)`
+// predecessorIsThereSQL is true while the batch before @number is there with the snapshot @cut.
+const predecessorIsThereSQL = `exists (select from tactus.relay_batches where sink = @sink and number = @number::bigint - 1 and snapshot::text = @cut::text)`
 
-// Next cuts the batch after another and returns it, or the one that another relay has cut meanwhile. It gives false when
-// there is nothing new (unless even an empty batch is asked for), and when the epoch is over or the server is not the one
-// on which it began.
+// Next cuts the batch after another and returns it, or the one that another relay has cut meanwhile. It returns false
+// when there is nothing new (unless even an empty batch is asked for), and when the epoch is over or this server is not
+// the one on which the epoch began.
 func (r *Reader) Next(ctx context.Context, after Batch, even bool) (Batch, bool, error) {
 	if after.More {
 		return r.part(ctx, after)
@@ -119,12 +123,13 @@ func (r *Reader) next(ctx context.Context, after Batch, even bool) (Batch, bool,
 	if fresh, err := r.anyNew(ctx, args); err != nil || !fresh && !even {
 		return Batch{}, false, err
 	}
-	return oneBatch(ctx, r.q, cutNext, args)
+	return oneBatch(ctx, r.q, cutNextSQL, args)
 }
 
-// anyNew tells whether Next has something to cut, for a tenth of what it costs to plan that: most who ask find nothing.
+// anyNew reports whether there is something to cut. Most relays that ask find nothing, and planning this question costs
+// a tenth of planning the cut.
 func (r *Reader) anyNew(ctx context.Context, args pgx.NamedArgs) (bool, error) {
-	rows, err := r.q.Query(ctx, anyNew, pgx.QueryExecModeExec, args)
+	rows, err := r.q.Query(ctx, anyNewSQL, pgx.QueryExecModeExec, args)
 	if err != nil {
 		return false, fmt.Errorf("look for what is new: %w", err)
 	}
@@ -138,72 +143,76 @@ func (r *Reader) anyNew(ctx context.Context, args pgx.NamedArgs) (bool, error) {
 	return is.Fresh, nil
 }
 
-// anyNew says what isNew does, in a form that is answered from the index on xid whatever is known of the table: by its
-// end, and by the transactions that were open. A batch that is there already may have lost its rows: that is for Next to find.
-const anyNew = `
-select ` + isCut + `, (
-    select xid from tactus.outbox where topic = @topic and xid >= pg_snapshot_xmax(@previous::pg_snapshot) and ` + notOld + ` order by xid limit 1
+// anyNewSQL looks for one row that isNewSQL is true of, in a form that PostgreSQL answers from the index on xid
+// whatever its statistics say: it looks at the end of the index, and at each transaction that was running. It also
+// answers yes when batch @number is there already, which may have lost its rows since: Next returns that batch as it
+// is.
+var anyNewSQL = `
+select ` + predecessorIsThereSQL + `, (
+    select xid from tactus.outbox where topic = @topic and xid >= pg_snapshot_xmax(@previous::pg_snapshot) and ` + afterOpeningSQL + ` order by xid limit 1
 ) is not null or exists (
-    select from pg_snapshot_xip(@previous::pg_snapshot) as open (id),
-        lateral (select from tactus.outbox where topic = @topic and ` + ofOpen + ` and ` + notOld + ` limit 1) as committed
+    select from pg_snapshot_xip(@previous::pg_snapshot) as running (id),
+        lateral (select from tactus.outbox where topic = @topic and ` + ofRunningSQL + ` and ` + afterOpeningSQL + ` limit 1) as committed
 ) or exists (select from tactus.relay_batches where sink = @sink and number = @number::bigint)`
 
-// cutting makes a statement that counts the rows of a batch by the words that they are read by, about the one that it cuts.
+// cutting returns the statement that counts the rows of a batch, by the text that they are read by, and cuts it.
 func cutting(sql, rows string) string {
 	return fmt.Sprintf(sql, strings.NewReplacer("@snapshot::pg_snapshot", "(select snapshot from cut)", "@from::bigint", "(select oldest from old)").Replace(rows))
 }
 
 var (
-	cutNext         = cutting(cutNextSQL, inNext)
-	cutAgain        = cutting(fmt.Sprintf(cutAgainSQL, foundAll), inAgain)
-	cutAgainInParts = fmt.Sprintf(cutAgainSQL, foundBelow)
+	cutNextSQL         = cutting(cutNextFormat, rowsOfNextSQL)
+	cutAgainSQL        = cutting(fmt.Sprintf(cutAgainFormat, foundAllSQL), rowsOfAgainSQL)
+	cutAgainInPartsSQL = fmt.Sprintf(cutAgainFormat, foundBelowSQL)
 )
 
-const cutNextSQL = cut + `, ` + here + `,
+const cutNextFormat = takeSnapshotSQL + `, ` + serverSQL + `,
 fresh as materialized (
     select count(*) as rows, min(position) as first, max(position) as last %s
         and not exists (select from tactus.relay_batches where sink = @sink and number = @number::bigint)
 ),
 made as (
     insert into tactus.relay_batches (sink, number, epoch, previous, snapshot, row_count, first_position, last_position, own, floor)
-    select @sink, @number::bigint, epoch, @previous::pg_snapshot, snapshot, rows, first, last, ` + ownAndFloor + `
-    from tactus.relay_sinks s, here, cut, fresh
-    where sink = @sink and epoch = @epoch and (rows > 0 or @even) and ` + isCut + `
-        and (s.timeline, s.system_identifier) = (here.timeline, here.system_identifier)
+    select @sink, @number::bigint, epoch, @previous::pg_snapshot, snapshot, rows, first, last, ` + ownAndFloorSQL + `
+    from tactus.relay_sinks s, server, cut, fresh
+    where sink = @sink and epoch = @epoch and (rows > 0 or @even) and ` + predecessorIsThereSQL + `
+        and (s.timeline, s.system_identifier) = (server.timeline, server.system_identifier)
         and pg_snapshot_xmax(snapshot) >= pg_snapshot_xmax(@previous::pg_snapshot)
     on conflict do nothing
     returning *
-)` + madeOrThere
+)` + madeOrThereSQL
 
-// ownAndFloor are known once the snapshot is taken: whatever draws its number after own draws its positions above floor.
-const ownAndFloor = `pg_current_xact_id(), (select max(position) from tactus.outbox where topic = @topic)`
+// ownAndFloorSQL are the number of the transaction that cuts, and the highest position that it sees. A transaction that
+// begins later draws its number above own, and its positions above floor: belowNewSQL relies on that.
+const ownAndFloorSQL = `pg_current_xact_id(), (select max(position) from tactus.outbox where topic = @topic)`
 
-// madeOrThere ends a statement that makes a batch: another relay may have made it.
-const madeOrThere = `
+// madeOrThereSQL ends a statement that makes a batch: it returns the batch, also when another relay has made it.
+const madeOrThereSQL = `
 select ` + batchColumns + ` from made
 union all
-select ` + batchColumns + ` from tactus.relay_batches where sink = @sink and number = @number::bigint and ` + isCut
+select ` + batchColumns + ` from tactus.relay_batches where sink = @sink and number = @number::bigint and ` + predecessorIsThereSQL
 
-// Again cuts a batch, after another, for a sink that lost what it had: of what occurred since a time, and of all that the
-// snapshot of what it had once had not seen. Like Next, it returns the one that another relay has cut.
-func (r *Reader) Again(ctx context.Context, after Batch, had outbox.Snapshot, since time.Time) (Batch, bool, error) {
-	b, cut, err := r.again(ctx, cutAgain, after, had, since)
+// Again cuts a batch, after another, for a sink that lost what it had. The batch has what occurred since a time, and
+// all that previous, the snapshot of what the sink once had, does not show. Like Next, Again returns the batch that
+// another relay has cut.
+func (r *Reader) Again(ctx context.Context, after Batch, previous outbox.Snapshot, since time.Time) (Batch, bool, error) {
+	b, cut, err := r.again(ctx, cutAgainSQL, after, previous, since)
 	if tookTooLong(err) {
-		return r.again(ctx, cutAgainInParts, after, had, since)
+		return r.again(ctx, cutAgainInPartsSQL, after, previous, since)
 	}
 	return b, cut, err
 }
 
-func (r *Reader) again(ctx context.Context, sql string, after Batch, had outbox.Snapshot, since time.Time) (Batch, bool, error) {
+func (r *Reader) again(ctx context.Context, sql string, after Batch, previous outbox.Snapshot, since time.Time) (Batch, bool, error) {
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
 	args := r.args()
-	args["number"], args["previous"], args["cut"], args["since"] = after.Number+1, string(had), string(after.Snapshot), since
+	args["number"], args["previous"], args["cut"], args["since"] = after.Number+1, string(previous), string(after.Snapshot), since
 	args["less"] = lessSure
 	return oneBatch(ctx, r.q, sql, args)
 }
 
-const cutAgainSQL = cut + `,
+const cutAgainFormat = takeSnapshotSQL + `,
 old as materialized (
     select min(first_position) as oldest from tactus.relay_batches where sink = @sink and committed_at >= @since::timestamptz
 ),
@@ -212,7 +221,7 @@ made as (
     insert into tactus.relay_batches (sink, number, epoch, kind, previous, snapshot, row_count, first_position, last_position, from_position, since,
         more)
     select @sink, @number::bigint, epoch, 'again', @previous::pg_snapshot, snapshot, rows, first, last, oldest, @since::timestamptz, more
-    from tactus.relay_sinks, cut, found, old where sink = @sink and epoch = @epoch and ` + isCut + `
+    from tactus.relay_sinks, cut, found, old where sink = @sink and epoch = @epoch and ` + predecessorIsThereSQL + `
     on conflict do nothing
     returning *
-)` + madeOrThere
+)` + madeOrThereSQL

@@ -20,12 +20,12 @@ type Reader struct {
 	q           outbox.Querier
 	sink, topic string
 	epoch       string
-	opened      int64
-	floor       int64
-	late        outbox.Snapshot
-	seen        string
-	patience    time.Duration
-	width       int64 // of the last part that was cut, twice; 0 while batches are whole
+	opened      int64           // the number of the opening
+	floor       int64           // the edge of the opening; see State
+	late        outbox.Snapshot // the same
+	seen        string          // the same
+	patience    time.Duration   // how long one statement may take
+	width       int64           // how many positions the next part tries to have; 0 while batches are whole
 }
 
 // Reader reads for a sink in the epoch of its life. A statement that takes longer than patience has failed.
@@ -41,70 +41,84 @@ func (r *Reader) args() pgx.NamedArgs {
 	return pgx.NamedArgs{"sink": r.sink, "topic": r.topic, "epoch": r.epoch, "floor": r.floor, "late": string(r.late), "seen": r.seen}
 }
 
-// isNew is true of rows that the snapshot @previous had not seen. What was committed before the epoch began is old whatever its
-// xid is: that may be one of another server.
-var isNew = `(` + notSeen + `
-    and ` + notOld + `)`
-
-var notSeen = sqlexpr.NotSeen("@previous::pg_snapshot")
-
-// ofOpen is true of rows of the transaction open.id. It is a range, whose size Postgres does not guess from the rows that there are: after
-// one transaction has written most of them, it takes "xid = open.id" for true of half the table, and reads all of it.
-const ofOpen = `xid >= open.id and xid <= open.id`
-
-// isLate is true of rows that were committed after the epoch began, with a position from before. Those that were there then may
-// have the xid of a transaction that was running: @seen has their positions.
-const isLate = `(xid = any (array(select pg_snapshot_xip(@late::pg_snapshot))) and not position <@ any (@seen::int8range[]))`
-
-const notOld = `(position > @floor::bigint or ` + isLate + `)`
-
-// inSnapshot is true of rows that @snapshot can see. Most are older than all of what it cannot, which is sooner said.
-const inSnapshot = `(xid < pg_snapshot_xmin(@snapshot::pg_snapshot) or pg_visible_in_snapshot(xid, @snapshot::pg_snapshot))`
-
-// wasThere is true of rows that were committed when @snapshot was taken.
-const wasThere = `(` + inSnapshot + ` or position <= @floor::bigint and not ` + isLate + `)`
-
-const selectRows = `select position, aggregate_id, version, type, data, headers, ` + sqlexpr.OccurredAt
-
-// The rows of a batch: they are counted and read by the same words. Of one that opens an epoch, what is new is told by its own
-// xids alone: @floor is its own.
+// The predicates of the cursor (columns of tactus.outbox, unqualified). The package's documentation derives them:
+// @previous is P, @snapshot is S, and @floor, @late and @seen describe the opening of the epoch.
+//
+//	                     shown by S                      not shown by S
+//	not shown by P       in the batch (P, S)             in a later batch
+//	shown by P           in an earlier batch             cannot be: P is not newer than S
+//
+// A batch after the opening takes the upper left field alone, less what the opening had (afterOpeningSQL): in a
+// restored database a row may stand there by the number that another server gave it.
 var (
-	inNext  = ` from tactus.outbox where topic = @topic and ` + isNew + ` and ` + inSnapshot
-	inAgain = ` from tactus.outbox where topic = @topic and ` + wasThere + `
-    and (position >= @from::bigint and occurred_at >= coalesce(@since::timestamptz, '-infinity') or ` + isNew + `)`
-	inOpening = ` from tactus.outbox where topic = @topic and ` + wasThere + `
-    and (position >= @from::bigint and occurred_at >= coalesce(@since::timestamptz, '-infinity') or ` + notSeen + `)`
+	notSeenSQL      = sqlexpr.NotSeen("@previous::pg_snapshot")
+	afterOpeningSQL = sqlexpr.AfterOpening("@floor::bigint", "@late::pg_snapshot", "@seen::int8range[]")
+	isNewSQL        = `(` + notSeenSQL + `
+    and ` + afterOpeningSQL + `)`
+
+	// wasThereSQL is true of rows that were committed when @snapshot was taken. Rows that were there when the epoch
+	// began count whatever @snapshot says of their numbers.
+	wasThereSQL = `(` + inSnapshotSQL + ` or ` + sqlexpr.BeforeOpening("@floor::bigint", "@late::pg_snapshot", "@seen::int8range[]") + `)`
 )
 
-const onePage = ` and position > @after::bigint and position <= @last::bigint order by position limit @limit offset @offset`
+// inSnapshotSQL is true of rows that @snapshot shows. The first condition says nothing new. It is there because most
+// rows are older than every transaction that was running, and comparing two numbers is cheaper than searching the
+// snapshot.
+const inSnapshotSQL = `(xid < pg_snapshot_xmin(@snapshot::pg_snapshot) or pg_visible_in_snapshot(xid, @snapshot::pg_snapshot))`
 
-// words tell the rows of a batch, and of the parts that follow it.
-func (r *Reader) words(b Batch) string {
+// ofRunningSQL is true of rows that the transaction running.id wrote. It is written as a range because PostgreSQL does
+// not estimate the size of this range from statistics. When one transaction has written most of the table, the planner
+// takes "xid = running.id" to match half of it, and reads all of it.
+const ofRunningSQL = `xid >= running.id and xid <= running.id`
+
+const selectRowsSQL = `select position, aggregate_id, version, type, data, headers, ` + sqlexpr.OccurredAt
+
+// The rows of a batch, by its kind, as the end of a statement: what cuts the batch counts them and what reads it
+// selects them by the very same text, so the count cannot differ from what is read unless rows are gone.
+//
+// An opening has no earlier batch in its epoch, so its new rows are told by P alone; afterOpeningSQL would be false of
+// all.
+var (
+	rowsOfNextSQL  = ` from tactus.outbox where topic = @topic and ` + isNewSQL + ` and ` + inSnapshotSQL
+	rowsOfAgainSQL = ` from tactus.outbox where topic = @topic and ` + wasThereSQL + `
+    and (position >= @from::bigint and occurred_at >= coalesce(@since::timestamptz, '-infinity') or ` + isNewSQL + `)`
+	rowsOfOpeningSQL = ` from tactus.outbox where topic = @topic and ` + wasThereSQL + `
+    and (position >= @from::bigint and occurred_at >= coalesce(@since::timestamptz, '-infinity') or ` + notSeenSQL + `)`
+)
+
+const onePageSQL = ` and position > @after::bigint and position <= @last::bigint order by position limit @limit offset @offset`
+
+// rowsSQL returns the text that selects the rows of a batch. The parts that follow an opening have the same text as the
+// opening.
+func (r *Reader) rowsSQL(b Batch) string {
 	switch {
 	case b.Number == r.opened || b.PartOf == r.opened && b.PartOf > 0:
-		return inOpening
+		return rowsOfOpeningSQL
 	case b.Kind == AgainBatch:
-		return inAgain
+		return rowsOfAgainSQL
 	}
-	return inNext
+	return rowsOfNextSQL
 }
 
-func (r *Reader) rowsOf(b Batch) string {
-	rows := r.words(b)
+// readingSQL returns the text that selects the rows of a batch by the index that is cheaper for it.
+func (r *Reader) readingSQL(b Batch) string {
+	rows := r.rowsSQL(b)
 	if b.More || b.PartOf > 0 || dense(b.Rows, b.Last-b.First+1) {
 		return byPosition(rows)
 	}
 	return rows
 }
 
-// dense reports whether to read rows by position, of which there are so many within a span. Few of many are found by xid; but
-// that costs all of them for each page.
+// dense reports whether to read that many rows, within a span of positions, by position. By xid, all rows of the batch
+// are sorted anew for each page, which is cheap while they are few. By position, the rows of the span that are not in
+// the batch are read as well, which is cheap while they are few.
 func dense(rows, span int64) bool { return rows > firstPage && span <= max(4, rows/pageRows)*rows }
 
-// byPosition has rows found by position: no index knows what is new by these words. Where the planner knows little of a backlog
-// that has just come, it would look through all of it, by xid, for each page.
+// byPosition rewrites the text that selects rows so that no index can answer what is new; what is left is the index on
+// position. The planner does not know yet how large a backlog is that has just come, and would look through all of it
+// by xid for each page.
 func byPosition(rows string) string {
-	return strings.ReplaceAll(rows, notSeen, `not pg_visible_in_snapshot(xid, @previous::pg_snapshot)`)
+	return strings.ReplaceAll(rows, notSeenSQL, `not pg_visible_in_snapshot(xid, @previous::pg_snapshot)`)
 }
 
 func (r *Reader) argsOf(b Batch) pgx.NamedArgs {
@@ -113,15 +127,15 @@ func (r *Reader) argsOf(b Batch) pgx.NamedArgs {
 	return args
 }
 
-// Count counts the rows of a batch. It is not what the batch says when rows of it are gone. What takes too long to count
-// at once is counted in ranges of positions, halved until one passes.
+// Count counts the rows that a batch has now. Another number than b.Rows means that rows of it are gone. A count that
+// takes too long is made in ranges of positions, halved until one passes.
 func (r *Reader) Count(ctx context.Context, b Batch) (n int64, err error) {
-	words, width := r.rowsOf(b), b.Last-b.First+1
+	rows, width := r.readingSQL(b), b.Last-b.First+1
 	for first := b.First; first <= b.Last; {
 		last := min(b.Last, first+width-1)
-		counted, err := r.countRange(ctx, b, words, first, last)
+		counted, err := r.countRange(ctx, b, rows, first, last)
 		if tookTooLong(err) && ctx.Err() == nil && width > 1 {
-			words, width = byPosition(r.words(b)), width/2
+			rows, width = byPosition(r.rowsSQL(b)), width/2
 			continue
 		}
 		if err != nil {
@@ -133,12 +147,12 @@ func (r *Reader) Count(ctx context.Context, b Batch) (n int64, err error) {
 }
 
 // countRange counts the rows of a batch at the positions from first to last.
-func (r *Reader) countRange(ctx context.Context, b Batch, words string, first, last int64) (int64, error) {
+func (r *Reader) countRange(ctx context.Context, b Batch, rowsSQL string, first, last int64) (int64, error) {
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
 	args := r.argsOf(b)
 	args["first"], args["last"] = first, last
-	sql := `select count(*)` + words + ` and position >= @first::bigint and position <= @last::bigint`
+	sql := `select count(*)` + rowsSQL + ` and position >= @first::bigint and position <= @last::bigint`
 	rows, err := r.q.Query(ctx, sql, pgx.QueryExecModeExec, args)
 	if err != nil {
 		return 0, err
@@ -146,16 +160,17 @@ func (r *Reader) countRange(ctx context.Context, b Batch, words string, first, l
 	return pgx.CollectExactlyOneRow(rows, pgx.RowTo[int64])
 }
 
-// One statement reads so many rows at first, and then about so many bytes, in no more rows than these: a reader that is
-// stopped in the middle of it keeps a snapshot alive.
+// The first statement reads firstPage rows. Each further one reads about pageBytes, by the mean size of the rows before
+// it, in at most pageRows rows. Statements are bounded because a reader that is stopped in the middle of one keeps a
+// snapshot of PostgreSQL alive, and with it every dead row of the database.
 const (
 	firstPage = 200
 	pageBytes = 4 << 20
 	pageRows  = 5000
 )
 
-// Rows streams the rows of a batch behind a place, by position, in statements of bounded size; the next one runs while the
-// rows of one are used. A connection is taken for each.
+// Rows streams the rows of a batch behind the given number of rows, by position, in statements of bounded size. While
+// the caller uses the rows of one statement, the next one runs. Each takes a connection of its own.
 func (r *Reader) Rows(ctx context.Context, b Batch, place int64) iter.Seq2[outbox.Row, error] {
 	return func(yield func(outbox.Row, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -195,7 +210,7 @@ func (r *Reader) pages(ctx context.Context, b Batch, place int64, out chan<- pag
 	for left, limit := b.Rows-place, firstPage; left > 0; {
 		limit = int(min(int64(limit), left))
 		args["limit"] = limit
-		p := r.page(ctx, selectRows+r.rowsOf(b)+onePage, args)
+		p := r.page(ctx, selectRowsSQL+r.readingSQL(b)+onePageSQL, args)
 		select {
 		case out <- p:
 		case <-ctx.Done():
@@ -210,7 +225,8 @@ func (r *Reader) pages(ctx context.Context, b Batch, place int64, out chan<- pag
 	}
 }
 
-// planned has a statement planned for its own arguments each time, and its answer in binary, which is sooner read.
+// planned has PostgreSQL plan a statement for its own arguments each time, and answer in binary, which takes less to
+// decode.
 const planned = pgx.QueryExecModeCacheDescribe
 
 func (r *Reader) page(ctx context.Context, sql string, args pgx.NamedArgs) (p page) {
@@ -227,8 +243,9 @@ func (r *Reader) page(ctx context.Context, sql string, args pgx.NamedArgs) (p pa
 	return p
 }
 
-// scanRow takes JSON as the bytes it came in: pgx would read through it twice for a json.RawMessage, which was two fifths
-// of all that a relay computes. Types of our own it would find out about by reflection, row by row.
+// scanRow takes JSON as the bytes that came. For a json.RawMessage pgx would parse it twice, which was two fifths of a
+// relay's processor time. The conversions to plain types keep pgx from examining our own types by reflection, row by
+// row.
 func scanRow(from pgx.CollectableRow) (r outbox.Row, err error) {
 	err = from.Scan(&r.Position, (*[16]byte)(&r.Aggregate), &r.Version, (*string)(&r.Type), (*[]byte)(&r.Data), (*[]byte)(&r.Headers), &r.At)
 	return r, err

@@ -12,8 +12,8 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// Life is what Postgres knows of a sink. Registered tells whether it knows the sink at all; if not, only Now and Standby
-// say anything.
+// Life is what Postgres knows of a sink. Registered tells whether it knows the sink at all; if not, only Now and
+// Standby say anything.
 type Life struct {
 	Now        time.Time
 	Standby    bool // the server takes no writes, and its snapshots tell nothing
@@ -41,7 +41,7 @@ func (l Life) End() ID { return ID{l.Newest.Number, l.Newest.Rows} }
 func ReadLife(ctx context.Context, q outbox.Querier, sink string) (Life, error) {
 	var l Life
 	b := &l.Newest
-	rows, err := q.Query(ctx, readLife, pgx.QueryExecModeExec, pgx.NamedArgs{"sink": sink})
+	rows, err := q.Query(ctx, readStateSQL, pgx.QueryExecModeExec, pgx.NamedArgs{"sink": sink})
 	if err == nil {
 		_, err = pgx.ForEachRow(rows, []any{
 			&l.Now, &l.Standby, &l.Registered, &l.Topic, &l.Epoch, &l.Same, &l.WentBack, &l.Opened, &l.After.Batch, &l.After.Seq,
@@ -56,16 +56,17 @@ func ReadLife(ctx context.Context, q outbox.Querier, sink string) (Life, error) 
 	return l, nil
 }
 
-// here is who the server is. A standby cannot tell its timeline in the same way, and need not.
-const here = `here as materialized (
+// serverSQL is the CTE that identifies the server and its timeline. A standby has no write position to take its
+// timeline from, and needs none: it cuts nothing.
+const serverSQL = `server as materialized (
     select pg_is_in_recovery() as standby, ` + sqlexpr.SystemIdentifier + ` as system_identifier,
         case when pg_is_in_recovery() then '' else ` + sqlexpr.Timeline + ` end as timeline
 )`
 
-const readLife = `
-with ` + here + `
-select clock_timestamp(), here.standby, s.sink is not null, coalesce(s.topic, ''), coalesce(s.epoch, ''),
-    coalesce((s.timeline, s.system_identifier) = (here.timeline, here.system_identifier), false),
+const readStateSQL = `
+with ` + serverSQL + `
+select clock_timestamp(), server.standby, s.sink is not null, coalesce(s.topic, ''), coalesce(s.epoch, ''),
+    coalesce((s.timeline, s.system_identifier) = (server.timeline, server.system_identifier), false),
     coalesce(pg_snapshot_xmax(pg_current_snapshot()) < pg_snapshot_xmax(b.snapshot), false),
     coalesce(s.opened, 0), coalesce(s.after_batch, 0), coalesce(s.after_place, 0),
     coalesce(s.floor, 0), coalesce(s.late, '1:1:')::text, coalesce(s.seen, '{}')::text, coalesce(s.stopped, ''), coalesce(s.confirmed_batch, 0), coalesce(s.confirmed_place, 0),
@@ -74,10 +75,10 @@ select clock_timestamp(), here.standby, s.sink is not null, coalesce(s.topic, ''
     coalesce(b.number, 0), coalesce(b.epoch, ''), coalesce(b.kind, ''), coalesce(b.previous, '1:1:')::text,
     coalesce(b.snapshot, '1:1:')::text, coalesce(b.row_count, 0), coalesce(b.first_position, 0), coalesce(b.last_position, 0),
     b.from_position, b.since, coalesce(b.committed_at, now()), coalesce(b.more, false), coalesce(b.part_of, 0)
-from here left join tactus.relay_sinks s on s.sink = @sink
+from server left join tactus.relay_sinks s on s.sink = @sink
 left join lateral (select * from tactus.relay_batches where sink = @sink order by number desc limit 1) b on true`
 
-var oldest = `
+var oldestLackingSQL = `
 select min(` + sqlexpr.OccurredAt + `) from tactus.outbox, (
     select coalesce((select case when not more and (number < @batch::bigint or row_count <= @place::bigint) then snapshot else previous end
         from tactus.relay_batches where sink = @sink and number <= @batch::bigint order by number desc limit 1), '1:1:') as had,
@@ -88,9 +89,9 @@ select min(` + sqlexpr.OccurredAt + `) from tactus.outbox, (
 where topic = @topic and ` + sqlexpr.NotSeen("had") + `
     and ` + sqlexpr.AfterOpening("floor", "late", "seen")
 
-// Oldest tells when the oldest row was written that a sink lacks which has come to a place; zero when it has all.
+// Oldest returns when the oldest row was written that a sink at a place still lacks; zero when it has all rows.
 func Oldest(ctx context.Context, q outbox.Querier, sink, topic string, p ID) (time.Time, error) {
-	rows, err := q.Query(ctx, oldest, pgx.QueryExecModeExec, pgx.NamedArgs{"sink": sink, "topic": topic, "batch": p.Batch, "place": p.Seq})
+	rows, err := q.Query(ctx, oldestLackingSQL, pgx.QueryExecModeExec, pgx.NamedArgs{"sink": sink, "topic": topic, "batch": p.Batch, "place": p.Seq})
 	if err != nil {
 		return time.Time{}, fmt.Errorf("read oldest row: %w", err)
 	}
@@ -101,8 +102,8 @@ func Oldest(ctx context.Context, q outbox.Querier, sink, topic string, p ID) (ti
 	return *at, nil
 }
 
-// Opening is how an epoch begins: with a batch of the rows that Previous had not seen, and of those that came before, as
-// far back as it is told.
+// Opening is how an epoch begins: with a batch of the rows that Previous does not show, and of those that came before,
+// as far back as Replay, From and Since say.
 type Opening struct {
 	Sink, Topic string
 	Was         string // the epoch that ends; empty when the sink is not registered
@@ -116,15 +117,16 @@ type Opening struct {
 	Since       *time.Time    // what occurred since then; nil: no such row
 	Reason      string        // why it begins
 	WentBack    bool          // the database may have lost the end of the log
-	Letters     []int64       // dead letters that it publishes, which are none any more
+	Letters     []int64       // dead letters whose rows the opening publishes: they are deleted
 	Patience    time.Duration // how long its batch may take to be cut whole; 0: as long as the statement may
 }
 
-// Open begins an epoch, on this server, unless the one that it was to end has ended already: then it gives false.
+// Open begins an epoch on this server. It returns false, and changes nothing, when the epoch that was to end has ended
+// already: of two relays that open at once, one does.
 func Open(ctx context.Context, q outbox.Querier, o Opening) (bool, error) {
-	made, err := openBy(ctx, q, open, o)
+	made, err := openWith(ctx, q, openEpochSQL, o)
 	if tookTooLong(err) {
-		made, err = openBy(ctx, q, openInParts, o)
+		made, err = openWith(ctx, q, openEpochInPartsSQL, o)
 	}
 	if err != nil {
 		return false, fmt.Errorf("open epoch of sink %s: %w", o.Sink, err)
@@ -132,7 +134,7 @@ func Open(ctx context.Context, q outbox.Querier, o Opening) (bool, error) {
 	return made, nil
 }
 
-func openBy(ctx context.Context, q outbox.Querier, sql string, o Opening) (bool, error) {
+func openWith(ctx context.Context, q outbox.Querier, sql string, o Opening) (bool, error) {
 	if o.Patience > 0 {
 		bounded, cancel := context.WithTimeout(ctx, o.Patience)
 		defer cancel()
@@ -150,13 +152,25 @@ func openBy(ctx context.Context, q outbox.Querier, sql string, o Opening) (bool,
 	return len(made) > 0, err
 }
 
-// old is the position from which rows are in the batch whatever Previous had seen. What comes behind all batches always is:
-// on another server the xids of new rows may be low, and look old.
+// openEpochFormat opens an epoch in one statement, so that everything below is about one snapshot S. Its CTEs:
 //
-// late lists as running what drew its xid before this statement did, and is not visible. Whatever is committed later has
-// either a position above all that are visible now, or an xid that late lists: positions are drawn after xids. What is visible
-// and has such an xid all the same came from another server, which gave the same numbers: seen has the positions.
-const openSQL = cut + `, ` + here + `,
+//	mine    the number of this transaction, drawn after S was taken
+//	late    S, made stricter: all of S' running transactions, and every number from xmax(S) up to mine, count as running
+//	seen    the positions of visible rows whose xid late counts as running
+//	old     the position from which rows are published again, whatever Previous shows
+//	edge    all of these, and floor, the highest visible position
+//
+// The invariant: a row that is committed after S has a position above floor, or an xid that late counts as running. For
+// its transaction drew its number either before mine, and is then in late because S does not show it; or after mine,
+// and then drew its positions after that, above all that were visible. (Positions are drawn after transaction numbers.)
+//
+// The converse needs seen. After a restore, a visible row may have the number of a transaction that is running here
+// now. Its position is below floor and late lists its xid, so the row would be published once in the opening and once
+// more behind it.
+//
+// old begins above every batch at the latest. On another server the numbers of new rows may be low, so Previous seems
+// to show rows that no batch ever had.
+const openEpochFormat = takeSnapshotSQL + `, ` + serverSQL + `,
 mine as materialized (select pg_current_xact_id()::text::bigint as xid from cut),
 late as materialized (
     select (pg_snapshot_xmin(snapshot)::text || ':' || mine.xid || ':' || coalesce((
@@ -170,8 +184,8 @@ seen as materialized (
     select coalesce(array_agg(int8range(first, last, '[]')), '{}') as seen from (
         select min(position) as first, max(position) as last from (
             select position, position - row_number() over (order by position) as island
-            from late, pg_snapshot_xip(late) as open (id), lateral (
-                select position from tactus.outbox where topic = @topic and ` + ofOpen + ` offset 0) as given
+            from late, pg_snapshot_xip(late) as running (id), lateral (
+                select position from tactus.outbox where topic = @topic and ` + ofRunningSQL + ` offset 0) as given
         ) rows group by island
     ) islands
 ),
@@ -196,7 +210,7 @@ opened as (
         floor, late, seen, confirmed_batch, confirmed_place)
     select @sink, @topic, @epoch, timeline, system_identifier, @number::bigint, @after_batch::bigint, @after_place::bigint,
         floor, late, seen, @number::bigint, 0
-    from here, edge
+    from server, edge
     on conflict (sink) do update set epoch = excluded.epoch, timeline = excluded.timeline,
         system_identifier = excluded.system_identifier, opened = excluded.opened, after_batch = excluded.after_batch,
         after_place = excluded.after_place, floor = excluded.floor, late = excluded.late, seen = excluded.seen, stopped = null,
@@ -209,7 +223,7 @@ kept as (
         log_batch, log_place, known_until)
     select opened.sink, @epoch, @number::bigint, @reason, @went_back::boolean, timeline, system_identifier, @after_batch::bigint, @after_place::bigint,
         coalesce(b.number, 0), coalesce(b.row_count, 0), b.committed_at
-    from opened, here left join lateral (
+    from opened, server left join lateral (
         select number, row_count, committed_at from tactus.relay_batches where sink = @sink order by number desc limit 1) b on true
 ),
 settled as (
@@ -221,11 +235,12 @@ select sink, @number::bigint, @epoch, @kind, @previous::pg_snapshot, snapshot, r
 from opened, edge, found
 returning number`
 
-// open counts the rows of a batch by the words that they are read by, about the epoch that is being opened.
+// openEpochSQL counts the rows of the opening by the text that they are read by later, with the edge of the epoch that
+// is being opened in place of the arguments.
 var (
-	open        = fmt.Sprintf(fmt.Sprintf(openSQL, foundAll), ofTheEdge.Replace(inOpening))
-	openInParts = fmt.Sprintf(openSQL, foundBelow)
-	ofTheEdge   = strings.NewReplacer("@floor::bigint", "(select floor from edge)", "@late::pg_snapshot", "(select late from edge)",
+	openEpochSQL        = fmt.Sprintf(fmt.Sprintf(openEpochFormat, foundAllSQL), atTheEdge.Replace(rowsOfOpeningSQL))
+	openEpochInPartsSQL = fmt.Sprintf(openEpochFormat, foundBelowSQL)
+	atTheEdge           = strings.NewReplacer("@floor::bigint", "(select floor from edge)", "@late::pg_snapshot", "(select late from edge)",
 		"any (@seen::int8range[])", "any ((select seen from edge)::int8range[])", "@snapshot::pg_snapshot", "(select snapshot from edge)",
 		"@from::bigint", "(select oldest from edge)")
 )

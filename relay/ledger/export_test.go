@@ -1,4 +1,4 @@
 package ledger
 
 // AnyNewSQL is what a relay asks before each cut.
-const AnyNewSQL = anyNew
+var AnyNewSQL = anyNewSQL

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// ID is a place in what a sink is given: a batch, and a row there, from 1. Row 0 is before the first one.
+// ID is a place in what a sink is given: a batch, and a row of it, counted from 1. Row 0 is the place before the first
+// row.
 type ID struct{ Batch, Seq int64 }
 
 // ParseID reads the text that String gave.

@@ -11,20 +11,21 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// Owner is who fills a sink: an installation, and where its database is: the server, its timeline, and the database there. A
-// copy of the database, restored or promoted, is the same installation elsewhere.
+// Owner is who fills a sink: an installation, and where its database is: the server, its timeline, and the database
+// there. A copy of the database, restored or promoted, is the same installation elsewhere.
 type Owner struct{ Installation, Server string }
 
-const whose = `
-with ` + here + `
-select i.id::text, case when here.standby then '' else here.system_identifier || '/' || here.timeline || '/' || d.oid::text end
-from here, tactus.installation i, pg_catalog.pg_database d where d.datname = current_database()`
+const ownerSQL = `
+with ` + serverSQL + `
+select i.id::text, case when server.standby then '' else server.system_identifier || '/' || server.timeline || '/' || d.oid::text end
+from server, tactus.installation i, pg_catalog.pg_database d where d.datname = current_database()`
 
 const undefinedTable = "42P01"
 
-// ReadOwner tells who the installation of a database is; the zero Owner on a schema that does not know installations yet.
+// ReadOwner returns the owner that sinks of this database have; the zero Owner on a schema that has no installations
+// yet.
 func ReadOwner(ctx context.Context, q outbox.Querier) (Owner, error) {
-	rows, err := q.Query(ctx, whose, pgx.QueryExecModeExec)
+	rows, err := q.Query(ctx, ownerSQL, pgx.QueryExecModeExec)
 	if err != nil {
 		return Owner{}, fmt.Errorf("read the installation: %w", err)
 	}

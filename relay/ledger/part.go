@@ -13,10 +13,25 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// A backlog whose cut takes longer than statement_timeout, or our patience, is cut in parts: batches of the same two snapshots,
-// each of a range of positions. What begins an epoch, or is handed over again, then begins with a part that has no rows, and so
-// costs nothing to cut. Their order is that of positions, as within one batch, so a schedule's events stay in order. (By
-// number of transaction they would not: who began first may write to a schedule last.) The range is halved until one passes.
+// A backlog whose cut takes longer than statement_timeout, or than the relay's patience, is cut in parts: batches of
+// the same two snapshots P and S, each with the rows at a range of positions.
+//
+//	positions   low      low+w            low+w+w'            high
+//	             |─ part 1 ─|──── part 2 ────|─ ... ─ the last ─|
+//	             more         more              not more: only now does the sink have S
+//
+// An opening, or a batch that is handed over again, begins with a part of no rows, which costs nothing to cut; parts
+// follow.
+//
+// Invariant: the ranges adjoin, the first begins below every row that P does not show, and the last ends at or above
+// every position drawn before S was taken. So the parts together have exactly the rows of the one batch. S is stored
+// with the first part and pinned by the others: with a snapshot of its own, a later part would leave out what committed
+// late at the positions of an earlier one. The order is that of positions, as within one batch, so a schedule's events
+// stay in order. In ranges of transaction numbers they would not: a transaction that began first may write to a
+// schedule last.
+//
+// The width of a range is halved until its cut passes, and doubled after each that passed. What a row costs is not
+// known beforehand, and a fixed width would fail for ever on rows that are wider than expected.
 
 const (
 	queryCanceled = "57014"
@@ -31,50 +46,52 @@ func tookTooLong(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded)
 }
 
-// lessSure is by how much a bound is lowered that rests on positions being drawn after numbers of transactions: who writes to the
-// log by hand, before anything else, may do it the other way round.
+// lessSure is a margin below a bound that relies on positions being drawn after transaction numbers. Every writer of
+// ours draws in that order. SQL that somebody writes by hand may draw a position before its transaction has a number.
 const lessSure = 100_000
 
-// belowNew is a position below all rows that @previous had not seen: those of transactions that began after a batch was cut are
-// above its floor.
-const belowNew = `coalesce((
+// belowNewSQL is a position below all rows that @previous does not show. They belong to transactions with numbers from
+// x on, where x is the oldest that was running with rows in the log, or else xmax(@previous). The newest batch that was
+// cut by a transaction with a number up to x knew the highest position of its time, its floor; who began later draws
+// above it. Without this bound, parts would begin at the first row of the log.
+const belowNewSQL = `coalesce((
     select floor from tactus.relay_batches, (
         select least(pg_snapshot_xmax(@previous::pg_snapshot), (
-            select (array_agg(open.id order by open.id))[1] from pg_snapshot_xip(@previous::pg_snapshot) as open (id),
-                lateral (select from tactus.outbox where topic = @topic and ` + ofOpen + ` limit 1) as committed)) as xid
+            select (array_agg(running.id order by running.id))[1] from pg_snapshot_xip(@previous::pg_snapshot) as running (id),
+                lateral (select from tactus.outbox where topic = @topic and ` + ofRunningSQL + ` limit 1) as committed)) as xid
     ) oldest
     where sink = @sink and number < @number::bigint and own <= oldest.xid and pg_snapshot_xmax(@previous::pg_snapshot) > '1'::xid8
     order by number desc limit 1), 0) - @less::bigint`
 
-// belowAll is the position below the first row that there is.
-const belowAll = `coalesce((select position from tactus.outbox where topic = @topic order by position limit 1), 1) - 1`
+// belowAllSQL is the position below the first row of the topic.
+const belowAllSQL = `coalesce((select position from tactus.outbox where topic = @topic order by position limit 1), 1) - 1`
 
-// bounds are below and at which positions the rows are that parts are cut of.
-const bounds = `
-select coalesce(@low::bigint, greatest(` + belowNew + `, ` + belowAll + `)), (select last_value from tactus.outbox_position)`
+// partBoundsSQL returns the range of positions that is still to be cut: above the first number, up to the second.
+var partBoundsSQL = `
+select coalesce(@low::bigint, greatest(` + belowNewSQL + `, ` + belowAllSQL + `)), (select last_value from tactus.outbox_position)`
 
-// What a batch that begins something has: all of its rows, or none yet, from where parts follow.
+// The rows of an opening, or of a batch that is handed over again: all of them, or none, and parts follow.
 const (
-	foundAll = `found as materialized (
+	foundAllSQL = `found as materialized (
     select count(*) as rows, min(position) as first, max(position) as last, false as more %s
 )`
-	foundBelow = `found as materialized (
+	foundBelowSQL = `found as materialized (
     select 0::bigint as rows, low + 1 as first, low as last, true as more
-    from (select greatest(least(` + belowNew + `, (select oldest from old) - 1), ` + belowAll + `) as low) below
+    from (select greatest(least(` + belowNewSQL + `, (select oldest from old) - 1), ` + belowAllSQL + `) as low) below
 )`
 )
 
-// part cuts the first part behind a batch, or the part that follows one.
+// part cuts the first part behind a batch, or the part that follows a part.
 func (r *Reader) part(ctx context.Context, after Batch) (b Batch, cut bool, err error) {
-	p, err := r.begin(ctx, after)
+	left, err := r.uncut(ctx, after)
 	if err != nil {
 		return Batch{}, false, err
 	}
 	if r.width == 0 {
 		r.width = widest
 	}
-	for r.width = max(1, min(r.width, p.high-p.low)); ; r.width = max(1, r.width/2) {
-		b, cut, err = r.cutPart(ctx, after, p)
+	for r.width = max(1, min(r.width, left.high-left.low)); ; r.width = max(1, r.width/2) {
+		b, cut, err = r.cutPart(ctx, after, left)
 		if !tookTooLong(err) || ctx.Err() != nil || r.width == 1 {
 			break
 		}
@@ -85,10 +102,10 @@ func (r *Reader) part(ctx context.Context, after Batch) (b Batch, cut bool, err 
 	return b, cut, err
 }
 
-// span is what is left to be cut: positions above low, up to high.
+// span is the range of positions that is still to be cut: above low, up to high.
 type span struct{ low, high int64 }
 
-func (r *Reader) begin(ctx context.Context, after Batch) (s span, err error) {
+func (r *Reader) uncut(ctx context.Context, after Batch) (s span, err error) {
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
 	args := r.args()
@@ -96,7 +113,7 @@ func (r *Reader) begin(ctx context.Context, after Batch) (s span, err error) {
 	if after.More {
 		args["low"] = after.Last
 	}
-	rows, err := r.q.Query(ctx, bounds, pgx.QueryExecModeExec, args)
+	rows, err := r.q.Query(ctx, partBoundsSQL, pgx.QueryExecModeExec, args)
 	if err == nil {
 		_, err = pgx.ForEachRow(rows, []any{&s.low, &s.high}, func() error { return nil })
 	}
@@ -112,11 +129,11 @@ func (r *Reader) cutPart(ctx context.Context, after Batch, s span) (Batch, bool,
 	args := r.args()
 	args["number"], args["previous"], args["cut"] = after.Number+1, string(after.Snapshot), string(after.Snapshot)
 	args["pinned"], args["part_of"], args["kind"], args["from"], args["since"] = nil, nil, "next", nil, nil
-	rows := inNext
+	rows := rowsOfNextSQL
 	if after.More {
 		args["previous"], args["pinned"], args["part_of"] = string(after.Previous), string(after.Snapshot), cmp.Or(after.PartOf, after.Number)
 		args["kind"], args["from"], args["since"] = string(after.Kind), after.From, after.Since
-		rows = r.words(after)
+		rows = r.rowsSQL(after)
 	}
 	args["low"], args["upto"], args["more"] = s.low, s.low+r.width, s.low+r.width < s.high
 	return oneBatch(ctx, r.q, cutPart(rows), args)
@@ -124,15 +141,15 @@ func (r *Reader) cutPart(ctx context.Context, after Batch, s span) (Batch, bool,
 
 func cutPart(rows string) string {
 	rows = strings.ReplaceAll(byPosition(rows), "@snapshot::pg_snapshot", "(select snapshot from cut)")
-	return fmt.Sprintf(cutPartSQL, rows+` and position > @low::bigint and position <= @upto::bigint`)
+	return fmt.Sprintf(cutPartFormat, rows+` and position > @low::bigint and position <= @upto::bigint`)
 }
 
-// A part is there though it has no rows: it keeps the snapshot, and how far it has come.
-const cutPartSQL = `
+// cutPartFormat cuts a part even when it has no rows: the part records the snapshot, and how far the cutting has come.
+const cutPartFormat = `
 with cut as materialized (
     select case when current_setting('synchronous_commit') <> 'remote_apply' then set_config('synchronous_commit', 'on', true) end,
         coalesce(@pinned::pg_snapshot, pg_current_snapshot()) as snapshot
-), ` + here + `,
+), ` + serverSQL + `,
 fresh as materialized (
     select count(*) as rows, max(position) as last %s
 ),
@@ -142,24 +159,24 @@ made as (
     select @sink, @number::bigint, epoch, @previous::pg_snapshot, snapshot, rows, @low::bigint + 1,
         case when @more::boolean then @upto::bigint else coalesce(last, @low::bigint) end, @more::boolean, @part_of::bigint,
         nullif(@kind, 'next'), @from::bigint, @since::timestamptz
-    from tactus.relay_sinks s, here, cut, fresh
-    where sink = @sink and epoch = @epoch and ` + isCut + `
-        and (s.timeline, s.system_identifier) = (here.timeline, here.system_identifier)
+    from tactus.relay_sinks s, server, cut, fresh
+    where sink = @sink and epoch = @epoch and ` + predecessorIsThereSQL + `
+        and (s.timeline, s.system_identifier) = (server.timeline, server.system_identifier)
         and (@pinned::pg_snapshot is not null or pg_snapshot_xmax(snapshot) >= pg_snapshot_xmax(@previous::pg_snapshot))
     on conflict do nothing
     returning *
-)` + madeOrThere + `
+)` + madeOrThereSQL + `
 `
 
-const rowsBefore = `
+const rowsBeforeSQL = `
 select coalesce(sum(row_count), 0)::bigint from tactus.relay_batches where sink = $1 and number >= $2::bigint and number < $3::bigint`
 
-// RowsBefore is how many rows the parts before b have.
+// RowsBefore returns how many rows the parts before b have.
 func RowsBefore(ctx context.Context, q outbox.Querier, sink string, b Batch) (n int64, err error) {
 	if b.PartOf == 0 {
 		return 0, nil
 	}
-	rows, err := q.Query(ctx, rowsBefore, pgx.QueryExecModeExec, sink, b.PartOf, b.Number)
+	rows, err := q.Query(ctx, rowsBeforeSQL, pgx.QueryExecModeExec, sink, b.PartOf, b.Number)
 	if err == nil {
 		n, err = pgx.CollectExactlyOneRow(rows, pgx.RowTo[int64])
 	}

@@ -22,8 +22,9 @@ const backlog = `
 insert into tactus.outbox (topic, aggregate_id, version, type, data)
 select 'schedule', md5((n % 100)::text)::uuid, n, 'schedule.updated', '{}' from generate_series(1, $1::int) n`
 
-// TestCutsInParts has a backlog whose cut takes longer than statement_timeout, with rows of a transaction that was open when the
-// cut before was made. It is cut in parts, which have every row once and in order, and goes on whole behind them.
+// TestCutsInParts has a backlog whose cut takes longer than statement_timeout, with rows of a transaction that was open
+// when the cut before was made. It is cut in parts, which have every row once and in order, and goes on whole behind
+// them.
 func TestCutsInParts(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Connect(t, testenv.DirectURL(t)) // whose statement_timeout a pooler would not pass on
@@ -80,8 +81,8 @@ func TestCutsInParts(t *testing.T) {
 	}
 }
 
-// TestLookReadsNoBacklog has one transaction write nearly all rows, and Postgres know it, while another one is open: whoever looks for
-// what is new finds the rows of that one by an index all the same.
+// TestLookReadsNoBacklog has one transaction write nearly all rows, and Postgres know it, while another one is open:
+// whoever looks for what is new finds the rows of that one by an index all the same.
 func TestLookReadsNoBacklog(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Connect(t, testenv.DirectURL(t))
@@ -136,8 +137,8 @@ func parts(t *testing.T, hurried, calm *ledger.Reader, b ledger.Batch) (all []in
 	return all, b
 }
 
-// TestOpensInParts registers a sink on a log whose rows take longer to count than statement_timeout. The epoch begins with parts,
-// which have every row once and in order; who opens another one in the middle of them begins again.
+// TestOpensInParts registers a sink on a log whose rows take longer to count than statement_timeout. The epoch begins
+// with parts, which have every row once and in order; who opens another one in the middle of them begins again.
 func TestOpensInParts(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Connect(t, testenv.DirectURL(t)) // whose statement_timeout a pooler would not pass on

@@ -10,14 +10,14 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// report is what a sink that can be rewound has: no more than it says itself.
-const report = `
+// reportSQL records what a sink that can be rewound has: no more than it says itself.
+const reportSQL = `
 update tactus.relay_sinks set confirmed_batch = @batch::bigint, confirmed_place = @place::bigint
 where sink = @sink and epoch = @epoch and (confirmed_batch, confirmed_place) is distinct from (@batch::bigint, @place::bigint)`
 
-// Report keeps how far a sink of events has come, as it says itself.
+// Report records how far a sink of events has come, as the sink says itself.
 func Report(ctx context.Context, q outbox.Querier, sink, epoch string, p ID) error {
-	return execNamed(ctx, q, "report "+sink, report, pgx.NamedArgs{"sink": sink, "epoch": epoch, "batch": p.Batch, "place": p.Seq})
+	return execNamed(ctx, q, "report "+sink, reportSQL, pgx.NamedArgs{"sink": sink, "epoch": epoch, "batch": p.Batch, "place": p.Seq})
 }
 
 func execNamed(ctx context.Context, q outbox.Querier, what, sql string, args pgx.NamedArgs) error {
@@ -35,8 +35,8 @@ func execNamed(ctx context.Context, q outbox.Querier, what, sql string, args pgx
 // prunedAtOnce bounds how many batches one statement deletes.
 const prunedAtOnce = 10_000
 
-// pruneBatches keeps the newest of those that are old enough: it tells what a sink had then.
-const pruneBatches = `
+// pruneBatchesSQL keeps the newest batch that is old enough to go: its snapshot says what the sink had then.
+const pruneBatchesSQL = `
 with old as materialized (
     select max(b.number) as number from tactus.relay_batches b join tactus.relay_sinks s using (sink)
     where b.sink = @sink and b.number <= s.confirmed_batch and b.committed_at < @before::timestamptz
@@ -44,14 +44,15 @@ with old as materialized (
 delete from tactus.relay_batches where sink = @sink and number in (
     select b.number from tactus.relay_batches b, old where b.sink = @sink and b.number < old.number order by b.number limit @limit)`
 
-// PruneBatches forgets the batches of a sink that it has, and that were cut before a time. A sink that loses what it had is not
-// rewound to before them.
+// PruneBatches deletes the batches that a sink has and that were cut before a time. A sink that loses its data cannot
+// be rewound to before them.
 func PruneBatches(ctx context.Context, q outbox.Querier, sink string, before time.Time) error {
-	return execNamed(ctx, q, "prune batches of "+sink, pruneBatches, pgx.NamedArgs{"sink": sink, "before": before, "limit": prunedAtOnce})
+	return execNamed(ctx, q, "prune batches of "+sink, pruneBatchesSQL, pgx.NamedArgs{"sink": sink, "before": before, "limit": prunedAtOnce})
 }
 
-// had gives a row for each sink of a topic. Snapshots of an earlier epoch may be of another server.
-const had = `
+// heldSnapshotsSQL returns a row for each sink of a topic. It looks at batches of the epoch only: the snapshots of an
+// earlier one may be of another server.
+const heldSnapshotsSQL = `
 select (
     select b.snapshot::text from tactus.relay_batches b
     where b.sink = s.sink and b.number >= s.opened and b.committed_at < @before::timestamptz
@@ -59,9 +60,10 @@ select (
     order by b.number desc limit 1)
 from tactus.relay_sinks s where s.topic = @topic`
 
-// Had is what every registered sink of a topic has had since before a time, a snapshot for each: nil when one of them has nothing.
-func Had(ctx context.Context, q outbox.Querier, topic string, before time.Time) ([]outbox.Snapshot, error) {
-	rows, err := q.Query(ctx, had, pgx.QueryExecModeExec, pgx.NamedArgs{"topic": topic, "before": before})
+// HeldSnapshots returns, for each registered sink of a topic, the snapshot up to which it has had everything since
+// before a time. It returns nil when one of the sinks has nothing: then no row may be dropped from the log.
+func HeldSnapshots(ctx context.Context, q outbox.Querier, topic string, before time.Time) ([]outbox.Snapshot, error) {
+	rows, err := q.Query(ctx, heldSnapshotsSQL, pgx.QueryExecModeExec, pgx.NamedArgs{"topic": topic, "before": before})
 	if err != nil {
 		return nil, fmt.Errorf("read what sinks have: %w", err)
 	}
@@ -79,12 +81,12 @@ func Had(ctx context.Context, q outbox.Querier, topic string, before time.Time) 
 	return all, nil
 }
 
-const firstSince = `
+const firstSinceSQL = `
 select coalesce(min(number), 0) from tactus.relay_batches where sink = @sink and committed_at >= @since::timestamptz`
 
-// FirstSince is the number of the oldest batch of a sink that was cut since a time; 0 when there is none.
+// FirstSince returns the number of the oldest batch of a sink that was cut since a time; 0 when there is none.
 func FirstSince(ctx context.Context, q outbox.Querier, sink string, since time.Time) (n int64, err error) {
-	rows, err := q.Query(ctx, firstSince, pgx.QueryExecModeExec, pgx.NamedArgs{"sink": sink, "since": since})
+	rows, err := q.Query(ctx, firstSinceSQL, pgx.QueryExecModeExec, pgx.NamedArgs{"sink": sink, "since": since})
 	if err == nil {
 		n, err = pgx.CollectExactlyOneRow(rows, pgx.RowTo[int64])
 	}

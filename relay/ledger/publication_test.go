@@ -8,8 +8,8 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// TestUnderAPublication has somebody replicate all tables of the database: batches are cut, reported and pruned all the same.
-// Without a primary key PostgreSQL would refuse to update or delete their rows.
+// TestUnderAPublication has somebody replicate all tables of the database: batches are cut, reported and pruned all the
+// same. Without a primary key PostgreSQL would refuse to update or delete their rows.
 func TestUnderAPublication(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)

@@ -10,8 +10,8 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// Restore is an epoch that a sink began because the database may have lost the end of the log: a standby was promoted, a backup
-// restored.
+// Restore is an epoch that a sink began because the database may have lost the end of the log: a standby was promoted,
+// a backup restored.
 type Restore struct {
 	Sink       string     `json:"sink"`
 	Epoch      string     `json:"epoch"`
@@ -25,15 +25,15 @@ type Restore struct {
 	KnownUntil *time.Time `json:"known_until"` // when the newest batch was cut that the log knew of
 }
 
-const restores = `
+const restoresSQL = `
 select sink, epoch, number, reason, timeline, system_identifier, opened_at, after_batch, after_place, log_batch, log_place, known_until
 from tactus.relay_epochs e
 where went_back and exists (select from tactus.relay_batches b where b.sink = e.sink and b.number = e.number and b.epoch = e.epoch)
 order by opened_at, sink`
 
-// Restores are those whose batches are still kept, in order.
+// Restores returns the restores whose batches are still kept, in order of time.
 func Restores(ctx context.Context, q outbox.Querier) ([]Restore, error) {
-	rows, err := q.Query(ctx, restores, pgx.QueryExecModeExec)
+	rows, err := q.Query(ctx, restoresSQL, pgx.QueryExecModeExec)
 	if err != nil {
 		return nil, fmt.Errorf("read epochs: %w", err)
 	}

@@ -11,19 +11,19 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// RegisteredSink is one that the log is kept for: what it has not got is not pruned.
+// RegisteredSink is a sink that the log is kept for: what the sink lacks is not pruned.
 type RegisteredSink struct {
 	Name, Topic string
 	Silent      time.Duration // since its newest batch was cut: a sink that is served gets one every ten minutes
 }
 
-const registeredSinks = `
+const registeredSinksSQL = `
 select s.sink, s.topic, clock_timestamp() - greatest(s.registered_at, (select max(committed_at) from tactus.relay_batches b where b.sink = s.sink))
 from tactus.relay_sinks s order by s.sink`
 
-// Sinks are those that are registered, whoever serves them.
+// Sinks returns the sinks that are registered, whoever serves them.
 func Sinks(ctx context.Context, q outbox.Querier) ([]RegisteredSink, error) {
-	rows, err := q.Query(ctx, registeredSinks)
+	rows, err := q.Query(ctx, registeredSinksSQL)
 	if err != nil {
 		return nil, fmt.Errorf("read sinks: %w", err)
 	}
@@ -40,7 +40,7 @@ var (
 	ErrServed = errors.New("a relay serves the sink, or did a while ago")
 )
 
-const forgetSink = `
+const forgetSinkSQL = `
 with known as materialized (select sink from tactus.relay_sinks where sink = @sink),
 gone as (
     delete from tactus.relay_sinks s using known where s.sink = known.sink and (s.stopped is not null or clock_timestamp() - @quiet::interval >
@@ -51,10 +51,10 @@ batches as (delete from tactus.relay_batches b using gone where b.sink = gone.si
 forwards as (delete from tactus.relay_forwards f using gone where f.sink = gone.sink)
 select exists (select from known), exists (select from gone)`
 
-// Forget unregisters a sink that nobody has served for so long, or that no relay can serve (see Stop). The log is no longer kept
-// for it. Should it come back, it is a new one.
+// Forget unregisters a sink that nobody has served for the time quiet, or that no relay can serve (see Stop). The log
+// is no longer kept for the sink. A sink of that name that comes back later is a new one.
 func Forget(ctx context.Context, q outbox.Querier, sink string, quiet time.Duration) error {
-	rows, err := q.Query(ctx, forgetSink, pgx.NamedArgs{"sink": sink, "quiet": quiet})
+	rows, err := q.Query(ctx, forgetSinkSQL, pgx.NamedArgs{"sink": sink, "quiet": quiet})
 	if err != nil {
 		return fmt.Errorf("forget %s: %w", sink, err)
 	}
@@ -70,9 +70,9 @@ func Forget(ctx context.Context, q outbox.Querier, sink string, quiet time.Durat
 	return nil
 }
 
-const stopSink = `update tactus.relay_sinks set stopped = nullif(@reason, '') where sink = @sink and epoch = @epoch and stopped is distinct from nullif(@reason, '')`
+const stopSinkSQL = `update tactus.relay_sinks set stopped = nullif(@reason, '') where sink = @sink and epoch = @epoch and stopped is distinct from nullif(@reason, '')`
 
-// Stop keeps why a sink cannot be served, whatever a relay does, or that it is served again, when the reason is empty.
+// Stop records why no relay can serve a sink; with an empty reason, that the sink is served again.
 func Stop(ctx context.Context, q outbox.Querier, sink, epoch, reason string) error {
-	return execNamed(ctx, q, "stop "+sink, stopSink, pgx.NamedArgs{"sink": sink, "epoch": epoch, "reason": reason})
+	return execNamed(ctx, q, "stop "+sink, stopSinkSQL, pgx.NamedArgs{"sink": sink, "epoch": epoch, "reason": reason})
 }

@@ -27,7 +27,7 @@ func TestForget(t *testing.T) {
 	}
 	had := func() int {
 		t.Helper()
-		all, err := ledger.Had(t.Context(), pool, outbox.Runs, time.Now().Add(-time.Hour))
+		all, err := ledger.HeldSnapshots(t.Context(), pool, outbox.Runs, time.Now().Add(-time.Hour))
 		if err != nil {
 			t.Fatal(err)
 		}
