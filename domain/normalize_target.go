@@ -56,8 +56,9 @@ func compact(raw json.RawMessage, empty string) json.RawMessage {
 	return b.Bytes()
 }
 
-// ReservedKey reports whether a key of Redis is others': tactus' own, or one of those by which Celery, kombu and
-// RedBeat find their way. A stream or a queue of that name would end them all. SQL has the same in tactus.reserved_key.
+// ReservedKey reports whether a name is others': tactus' own, or one of those by which Celery, kombu and RedBeat find
+// their way. A stream or a queue of that name would end them all, and an exchange of that name would have workers obey
+// or report what a schedule says. SQL has the same in tactus.reserved_key.
 func ReservedKey(name string) bool {
 	return ownKeys.MatchString(name) || reservedKeys.MatchString(strings.TrimLeft(name, "{")) || strings.HasSuffix(name, ".pidbox")
 }
@@ -65,7 +66,7 @@ func ReservedKey(name string) bool {
 // ownKeys are names that may follow a prefix (TACTUS_KEY_PREFIX).
 var ownKeys = regexp.MustCompile(`(^|[^A-Za-z0-9_])tactus:`)
 
-var reservedKeys = regexp.MustCompile(`^(_kombu\.|celery-task(set)?-meta-|celeryev|redbeat:|unacked(_index|_mutex|_restore)?$|celery\.pidbox$)`)
+var reservedKeys = regexp.MustCompile(`^(_kombu\.|celery-task(set)?-meta-|celeryev|celeryresults$|celery_delayed_|redbeat:|unacked(_index|_mutex|_restore)?$|celery\.pidbox$)`)
 
 // celeryQueue is the queue of runs that name none, unless another is configured.
 const celeryQueue = "celery"
@@ -84,6 +85,9 @@ func (n *normalizer) target() {
 	}
 	if ReservedKey(n.Queue) {
 		n.reservedKey("queue", n.Queue)
+	}
+	if ReservedKey(n.Exchange) {
+		n.reservedKey("exchange", n.Exchange)
 	}
 	if n.Stream == "" {
 		return
@@ -108,5 +112,5 @@ func (n *normalizer) target() {
 }
 
 func (n *normalizer) reservedKey(field, name string) {
-	n.faults.add("target_ambiguous", "/"+field, "%q is the name of a key that tactus or Celery uses itself: choose another", name)
+	n.faults.add("target_ambiguous", "/"+field, "%q is a name that tactus or Celery uses itself: choose another", name)
 }

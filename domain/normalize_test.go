@@ -92,6 +92,8 @@ func TestFaults(t *testing.T) {
 		{`{` + ok + `, "stream": "{tactus:events}:epoch"}`, "target_ambiguous /stream"},
 		{`{` + ok + `, "stream": "celery"}`, "target_ambiguous /stream"},
 		{`{` + ok + `, "stream": "_kombu.binding.celery"}`, "target_ambiguous /stream"},
+		{`{` + ok + `, "exchange": "celery.pidbox", "routing_key": "k"}`, "target_ambiguous /exchange"},
+		{`{` + ok + `, "exchange": "celeryev", "routing_key": "k"}`, "target_ambiguous /exchange"},
 		{`{` + ok + `, "stream": "celery-task-meta-1"}`, "target_ambiguous /stream"},
 		{`{` + ok + `, "queue": "unacked"}`, "target_ambiguous /queue"},
 		{`{` + ok + `, "queue": "tactus:events"}`, "target_ambiguous /queue"},

@@ -54,6 +54,11 @@ func (r Route) Check(check Check) error {
 	if (r.Exchange == "") != (r.RoutingKey == "") {
 		f.add("target_ambiguous", "/exchange", "an exchange and a routing key go together: give both, or neither")
 	}
+	for field, name := range map[string]string{"/exchange": r.Exchange, "/queue": r.Queue} {
+		if ReservedKey(name) {
+			f.add("target_ambiguous", field, "%q is a name that tactus or Celery uses itself: choose another", name)
+		}
+	}
 	if (r == Route{Pattern: r.Pattern}) {
 		f.add("route_empty", "", "it says nothing: give a queue, a priority, or another option")
 	}

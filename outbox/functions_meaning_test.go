@@ -143,7 +143,7 @@ func TestFunctionsKnowTheReservedNames(t *testing.T) {
 	for _, name := range []string{
 		"tactus:events", "second:tactus:events", "{second:tactus:events}", "xtactus:y", "{tactus:events}", "{{tactus:x", "tactus", "tactus-jobs", "xtactus:events", "_kombu.binding.x", "_kombu", "unacked", "unacked_index", "unacked_mutex",
 		"unacked2", "celery-task-meta-1", "celery-taskset-meta-1", "celery-task", "celeryev", "celeryev.1", "celery.pidbox", "x.reply.celery.pidbox", "pidbox", "redbeat:x", "redbeat::lock",
-		"celery", "jobs", "", "Tactus:events", "{}", "unacked\n",
+		"celeryresults", "celeryresults2", "celery_delayed_27", "celery", "jobs", "", "Tactus:events", "{}", "unacked\n",
 	} {
 		var reserved bool
 		if err := pool.QueryRow(t.Context(), `select tactus.reserved_key($1)`, name).Scan(&reserved); err != nil || reserved != domain.ReservedKey(name) {

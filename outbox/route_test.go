@@ -152,6 +152,11 @@ func TestRoutesAreInTheLog(t *testing.T) {
 	if err != nil || len(all) != 1 || all[0].Queue != "c" || all[0].Source != "test" {
 		t.Errorf("%+v, %v", all, err)
 	}
+	for _, r := range []domain.Route{{Pattern: "x", Queue: "reply.celery.pidbox"}, {Pattern: "x", Exchange: "celeryev", RoutingKey: "k"}} {
+		if _, err := outbox.PutRoute(t.Context(), pool, r, "", nil); !errors.Is(err, &domain.Error{Code: "target_ambiguous"}) {
+			t.Errorf("a route to what Celery uses itself: %v", err)
+		}
+	}
 	if _, err := outbox.PutRoute(t.Context(), pool, domain.Route{ExpiresSeconds: -1}, "", nil); !errors.Is(err, &domain.Error{Code: "name_invalid"}) ||
 		!errors.Is(err, &domain.Error{Code: "out_of_range"}) {
 		t.Errorf("%v", err)

@@ -24,7 +24,7 @@ func (l Limits) CheckStream(name string) error {
 	own := strings.TrimPrefix(name, l.KeyPrefix) // the workers' name for the key
 	switch {
 	case domain.ReservedKey(name) || domain.ReservedKey(own) || l.QueueOf(name) == l.DefaultQueue:
-		return domain.Faults{fault("target_ambiguous", "/stream", "%q is the name of a key that tactus or Celery uses itself: choose another", name)}
+		return domain.Faults{fault("target_ambiguous", "/stream", "%q is a name that tactus or Celery uses itself: choose another", name)}
 	case !strings.HasPrefix(name, l.StreamPrefix):
 		return domain.Faults{fault("target_ambiguous", "/stream", "streams begin with %q here (TACTUS_STREAM_PREFIX): %q does not", l.StreamPrefix, name)}
 	}
@@ -45,7 +45,10 @@ func (l Limits) CheckMessage(task domain.Task) error {
 // checkRoute refuses a queue, exchange or routing key that could be mistaken for something else.
 func (l Limits) checkRoute(task domain.Task) (faults domain.Faults) {
 	if domain.ReservedKey(l.queue(task.Queue)) {
-		faults = append(faults, fault("target_ambiguous", "/queue", "%q is the name of a key that tactus or Celery uses itself: choose another", l.queue(task.Queue)))
+		faults = append(faults, fault("target_ambiguous", "/queue", "%q is a name that tactus or Celery uses itself: choose another", l.queue(task.Queue)))
+	}
+	if domain.ReservedKey(task.Exchange) {
+		faults = append(faults, fault("target_ambiguous", "/exchange", "%q is a name that tactus or Celery uses itself: choose another", task.Exchange))
 	}
 	for _, part := range []struct{ field, text string }{{"/queue", l.queue(task.Queue)}, {"/exchange", task.Exchange}, {"/routing_key", task.RoutingKey}} {
 		if strings.Contains(part.text, l.PrioritySeparator) {
