@@ -45,7 +45,7 @@ func (b *Beat) fire(ctx context.Context, now memory.Micros) error {
 		return err
 	}
 	began := time.Now()
-	b.locks.waits = 0
+	b.locks.begin()
 	out, err := b.settleApart(ctx, due.decisions)
 	switch {
 	case err != nil:

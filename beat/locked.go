@@ -3,6 +3,7 @@ package beat
 import (
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -28,6 +29,7 @@ const (
 // does not keep the others waiting at every step.
 type locks struct {
 	waits    int                         // for a lock, in this firing
+	left     map[domain.ID]struct{}      // in this firing, whose due time was locked
 	pauses   map[domain.ID]time.Duration // by schedule, the last pause
 	due      map[domain.ID]unsettledDue  // what keeps the watermark back
 	failures failureLog
@@ -56,6 +58,31 @@ func schedulesOf(decisions []memory.Decision) (ids []domain.ID) {
 		ids = append(ids, decisions[i].Schedule)
 	}
 	return ids
+}
+
+// begin forgets what held up the last firing.
+func (l *locks) begin() { l.waits, l.left = 0, nil }
+
+// leave leaves schedules alone for the rest of this firing.
+func (l *locks) leave(ids ...domain.ID) {
+	if l.left == nil {
+		l.left = map[domain.ID]struct{}{}
+	}
+	for _, id := range ids {
+		l.left[id] = struct{}{}
+	}
+}
+
+// withoutLeft returns the decisions about schedules that have not been left. A due time must not be settled while an
+// earlier one of its schedule is not: whoever looks up what has been settled takes the last one for the end of all.
+func (l *locks) withoutLeft(decisions []memory.Decision) []memory.Decision {
+	if len(l.left) == 0 {
+		return decisions
+	}
+	return slices.DeleteFunc(slices.Clone(decisions), func(d memory.Decision) bool {
+		_, left := l.left[d.Schedule]
+		return left
+	})
 }
 
 // unsettled returns the schedules about which nothing, or not all, was done, and makes the pauses of those that are

@@ -49,6 +49,10 @@ func (b *Beat) refusalsOf(decisions []memory.Decision) *refusals {
 
 // bisect settles decisions, and collects those that are refused one by one.
 func (b *Beat) bisect(ctx context.Context, decisions []memory.Decision) (outcome, error) {
+	decisions = b.locks.withoutLeft(decisions)
+	if len(decisions) == 0 {
+		return outcome{Held: true}, nil
+	}
 	if b.locks.waits >= maxLockWaits {
 		return outcome{Held: true, Untried: schedulesOf(decisions)}, nil
 	}
@@ -64,6 +68,7 @@ func (b *Beat) bisect(ctx context.Context, decisions []memory.Decision) (outcome
 		}
 	} else if !refusedData(err) {
 		if len(out.Locked) > 0 {
+			b.locks.leave(out.Locked...)
 			b.locks.failures.report(fmt.Errorf("schedule %s: the count of its runs", out.Locked[0]))
 		}
 		return out, err
@@ -81,6 +86,7 @@ func (b *Beat) bisect(ctx context.Context, decisions []memory.Decision) (outcome
 
 // leaveLocked leaves a decision for a later step, because of a lock that somebody holds.
 func (b *Beat) leaveLocked(d memory.Decision, err error) outcome {
+	b.locks.leave(d.Schedule)
 	b.locks.failures.report(fmt.Errorf("schedule %s: %w", d.Schedule, err))
 	return outcome{Held: true, Locked: []domain.ID{d.Schedule}}
 }
