@@ -29,6 +29,7 @@ type Config struct {
 	Poll      time.Duration // how often the log is read
 	MinResync time.Duration // at most one resync in this time
 	Lease     time.Duration // how long a silent run without a time limit keeps back the next, if they must not overlap
+	Takeover  time.Duration // how late a due time fires whatever its policy; a crash must not take longer
 	Shadow    bool          // decide and record, but fire nothing
 	Log       *slog.Logger
 }
@@ -68,7 +69,7 @@ func New(pool *pgxpool.Pool, feed Feed, cfg Config) (*Beat, error) {
 	if cfg.Name == "" {
 		return nil, errors.New("a beat needs a name")
 	}
-	if cfg.Poll < 0 || cfg.MinResync < 0 || cfg.Lease < 0 {
+	if cfg.Poll < 0 || cfg.MinResync < 0 || cfg.Lease < 0 || cfg.Takeover < 0 {
 		return nil, errors.New("a beat's intervals cannot be negative")
 	}
 	if cfg.Poll == 0 {
@@ -80,12 +81,17 @@ func New(pool *pgxpool.Pool, feed Feed, cfg Config) (*Beat, error) {
 	if cfg.Lease == 0 {
 		cfg.Lease = domain.DefaultLease
 	}
+	if cfg.Takeover == 0 {
+		cfg.Takeover = domain.DefaultTakeover
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	m := memory.New()
+	m.Takeover = cfg.Takeover
 	return &Beat{
 		cfg: cfg, mode: modeOf(cfg.Shadow), pool: pool, feed: feed, log: cfg.Log,
-		holder: cfg.Name + "/" + outbox.NewID().String(), memory: memory.New(),
+		holder: cfg.Name + "/" + outbox.NewID().String(), memory: m,
 		inbox: inbox{notices: make(chan notice, inboxSize)}, syncs: syncs{pending: map[domain.ID]int64{}},
 		invalid: invalid{found: map[domain.ID]unreadable{}}, locks: newLocks(cfg.Log),
 		refusals: firingRefused{newRefusals(cfg.Log), newRefusals(cfg.Log)},

@@ -57,6 +57,6 @@ func BenchmarkFire(bench *testing.B) {
 }
 
 const dueJustNow = `
-update tactus.schedules set trigger = '{"every":3600}', policy = replace(policy, '"grace":60', '"grace":86400'),
+update tactus.schedules set trigger = '{"every":3600}',
     effective_from = now() - interval '1 minute', anchor = now() - numbered.n % 1000 * interval '1 millisecond'
 from (select id, row_number() over () as n from tactus.schedules) numbered where numbered.id = schedules.id`

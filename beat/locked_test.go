@@ -10,7 +10,7 @@ import (
 )
 
 // TestLockedRow has somebody lock the count of one schedule, or the unique key of its next run. The others fire, and
-// that one when it is free: nothing of it is recorded as missed, and the watermark waits.
+// that one when it is free, as its misfire policy says: no due time of it is settled before, and the watermark waits.
 func TestLockedRow(t *testing.T) {
 	t.Parallel()
 	for what, lock := range map[string]string{
@@ -20,14 +20,19 @@ func TestLockedRow(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			lockedRow(t, lock)
+			for _, policy := range []string{domain.MisfireLatest, domain.MisfireAll} {
+				t.Run(policy, func(t *testing.T) {
+					t.Parallel()
+					lockedRow(t, lock, policy)
+				})
+			}
 		})
 	}
 }
 
-func lockedRow(t *testing.T, lock string) {
+func lockedRow(t *testing.T, lock, policy string) {
 	w := newWorld(t)
-	one := w.create(minutely(`, "max_runs": 100`))
+	one := w.create(minutely(`, "max_runs": 100, "misfire_policy": "` + policy + `"`))
 	var others []domain.Schedule
 	for range 20 {
 		others = append(others, w.create(minutely(`, "max_runs": 100`)))
@@ -61,7 +66,11 @@ func lockedRow(t *testing.T, lock string) {
 		t.Fatal(err)
 	}
 	w.step(b, last.due(3).Add(11*time.Second))
-	if err := w.expect(one.ID, a.run(1), a.run(2), a.run(3)); err != nil {
+	second := a.run(2)
+	if policy == domain.MisfireLatest {
+		second = a.missed(2, 2, domain.ReasonSuperseded)
+	}
+	if err := w.expect(one.ID, a.run(1), second, a.run(3)); err != nil {
 		t.Error(err)
 	}
 	if len(b.locks.due) > 0 {

@@ -89,7 +89,7 @@ func newOwners(t *testing.T, changes ...string) *owners {
 	t.Helper()
 	o := &owners{world: newWorld(t), began: time.Now(), numbers: map[dueTime]int{}}
 	for range 3 {
-		o.create(`{"interval_seconds": 5, "misfire_grace_seconds": 86400, "task_name": "app.task"}`)
+		o.create(`{"interval_seconds": 5, "misfire_policy": "all", "task_name": "app.task"}`)
 	}
 	if _, err := o.pool.Exec(t.Context(), makeLeaseSQL, named{"name": "beat"}); err != nil {
 		t.Fatal(err)

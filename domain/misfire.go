@@ -27,73 +27,92 @@ type Settlement struct {
 	Missed []Missed
 }
 
-// Settle decides what becomes of the due times in (after, now]. A due time up to Grace late fires. An older one was
-// missed: of the missed ones within Window the policy fires the latest, all (the newest MaxCatchUp), or none, and the
-// rest are recorded as missed. The work is bounded by MaxCatchUp and the number of due times within the grace period:
+// DefaultTakeover is how late a due time may be by a crash of the beat and the takeover by another one.
+const DefaultTakeover = 15 * time.Second
+
+// Settle decides what becomes of the due times in (after, now]. What is late by no more than a takeover fires one by
+// one, whatever the policy says, so that no crash loses a due time. Of what is later, misfire policy all fires the
+// newest MaxCatchUp. Under the other policies at most the last one fires: so that the schedule catches up once, it
+// does so only if nothing later fires anyway, and if it is late by no more than Grace, or under misfire policy latest
+// by no more than Window. The rest are recorded as missed. Grace says how late that one may be, and adds none:
 //
-//	after            now-Window              now-Grace           now
-//	  | missed           | missed; the policy   | fire             |
-//	  |                  | may fire some        |                  |
+//	after          now-Window    now-Grace    now-takeover       now
+//	  | missed        | the last one at most      | each fires      |
 //
-// One call returns at most fireable due times within the grace period; the next call continues after the last of them.
-func (p Policy) Settle(r Recurrence, after, now time.Time, fireable int) Settlement {
-	grace := now.Add(-time.Duration(p.Grace) * time.Second)
-	s := p.settleMissed(r, after, grace, now)
-	if grace.After(after) {
-		after = grace.Add(-1) // a due time exactly Grace late is not missed
+// The work is bounded by MaxCatchUp and the number of due times within the takeover. One call returns at most fireable
+// of these; the next call continues after the last of them.
+func (p Policy) Settle(r Recurrence, after, now time.Time, takeover time.Duration, fireable int) Settlement {
+	since := now.Add(-takeover)
+	recent := after
+	if since.After(after) {
+		recent = since.Add(-1) // a due time exactly a takeover late is not later
 	}
-	for due, ok := p.Next(r, after); ok && !due.After(now) && len(s.Fire) < fireable; due, ok = p.Next(r, due) {
+	due, ok := p.Next(r, recent)
+	fires := ok && !due.After(now)
+	s := p.settleOld(r, after, since, now, fires)
+	for ok && !due.After(now) && len(s.Fire) < fireable {
 		s.Fire = append(s.Fire, due)
+		due, ok = p.Next(r, due)
 	}
 	return s
 }
 
-// settleMissed decides what becomes of the due times in (after, grace).
-func (p Policy) settleMissed(r Recurrence, after, grace, now time.Time) Settlement {
-	var s Settlement
+// settleOld decides what becomes of the due times in (after, since), where since is a takeover before now; followed
+// tells whether a later due time fires.
+func (p Policy) settleOld(r Recurrence, after, since, now time.Time, followed bool) Settlement {
 	first, ok := p.Next(r, after)
-	if !ok || !first.Before(grace) {
-		return s
+	if !ok || !first.Before(since) {
+		return Settlement{}
 	}
-	end := grace
+	end := since
 	if !p.EndsAt.IsZero() && p.EndsAt.Before(end) {
 		end = p.EndsAt.Add(1)
 	}
 	last, _ := r.Prev(end)
+	oldest, tooOld := p.oldest(now)
+	superseded := ReasonSuperseded
 	if p.Misfire == MisfireNone {
-		s.Missed = []Missed{{first, last, ReasonPolicyNone}}
-		return s
+		superseded = ReasonPolicyNone
 	}
-	window := now.Add(-time.Duration(p.Window) * time.Second)
-	if last.Before(window) {
-		s.Missed = []Missed{{first, last, ReasonBeyondWindow}}
-		return s
+	switch {
+	case last.Before(oldest):
+		return Settlement{Missed: []Missed{{first, last, tooOld}}}
+	case p.Misfire == MisfireAll:
+		return p.catchUp(r, first, last, oldest)
+	case followed:
+		return Settlement{Missed: []Missed{{first, last, superseded}}}
 	}
-	s.Fire, s.Missed = p.catchUp(r, first, last, window)
+	s := Settlement{Fire: []time.Time{last}}
+	if earlier, ok := r.Prev(last); ok && !earlier.Before(first) {
+		s.Missed = []Missed{{first, earlier, superseded}}
+	}
 	return s
 }
 
-// catchUp fires due times backwards from last, as many as the policy allows, and records the rest of [first, last].
-func (p Policy) catchUp(r Recurrence, first, last, window time.Time) (fire []time.Time, missed []Missed) {
-	most, reason := 1, ReasonSuperseded
-	if p.Misfire == MisfireAll {
-		most, reason = MaxCatchUp, ReasonBeyondCatchUp
+// oldest returns since when a due time may still fire, and why an older one may not.
+func (p Policy) oldest(now time.Time) (since time.Time, reason string) {
+	if p.Misfire == MisfireNone {
+		return now.Add(-time.Duration(p.Grace) * time.Second), ReasonPolicyNone
 	}
-	due := last
-	for len(fire) < most && !due.Before(first) && !due.Before(window) {
-		fire = append(fire, due)
-		earlier, ok := r.Prev(due)
-		if !ok {
-			break
-		}
-		due = earlier
+	return now.Add(-time.Duration(max(p.Grace, p.Window)) * time.Second), ReasonBeyondWindow
+}
+
+// catchUp fires due times backwards from last, as many as MaxCatchUp and none before oldest, and records the rest of
+// [first, last].
+func (p Policy) catchUp(r Recurrence, first, last, oldest time.Time) (s Settlement) {
+	due, more := last, true
+	for len(s.Fire) < MaxCatchUp && more && !due.Before(first) && !due.Before(oldest) {
+		s.Fire = append(s.Fire, due)
+		due, more = r.Prev(due)
 	}
-	slices.Reverse(fire)
-	if due.Before(first) || due.Equal(fire[0]) {
-		return fire, nil
+	slices.Reverse(s.Fire)
+	if !more || due.Before(first) {
+		return s
 	}
-	if due.Before(window) {
+	reason := ReasonBeyondCatchUp
+	if due.Before(oldest) {
 		reason = ReasonBeyondWindow
 	}
-	return fire, []Missed{{first, due, reason}}
+	s.Missed = []Missed{{first, due, reason}}
+	return s
 }

@@ -1,6 +1,7 @@
 package domain_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,7 +31,14 @@ func TestSettle(t *testing.T) {
 		{"later than the grace, latest", misfire("latest"), "11:00:00", "12:01:01", []string{"12:00"}, nil, "", ""},
 		{"later than the grace, all", misfire("all"), "11:00:00", "12:01:01", []string{"12:00"}, nil, "", ""},
 		{"half a day, latest", misfire("latest"), "00:00:00", "12:30:00", []string{"12:00"}, []string{"01:00-11:00 " + domain.ReasonSuperseded}, "", ""},
-		{"half a day, latest, and one within the grace", misfire("latest"), "00:00:00", "12:00:30", []string{"11:00", "12:00"}, []string{"01:00-10:00 " + domain.ReasonSuperseded}, "", ""},
+		{"half a day, latest, and one within the grace", misfire("latest"), "00:00:00", "12:00:30", []string{"12:00"}, []string{"01:00-11:00 " + domain.ReasonSuperseded}, "", ""},
+		{"half a day, latest, and one within the takeover", misfire("latest"), "00:00:00", "12:00:15", []string{"12:00"}, []string{"01:00-11:00 " + domain.ReasonSuperseded}, "", ""},
+		{"half a day, all, and one within the takeover", misfire("all"), "09:00:00", "12:00:15", []string{"10:00", "11:00", "12:00"}, nil, "", ""},
+		{"some within the grace, which lets one of them through", grace("latest", 3*time.Hour), "08:00:00", "12:30:00", []string{"12:00"}, []string{"09:00-11:00 " + domain.ReasonSuperseded}, "", ""},
+		{"some within the grace, none", grace("none", 3*time.Hour), "08:00:00", "12:30:00", []string{"12:00"}, []string{"09:00-11:00 " + domain.ReasonPolicyNone}, "", ""},
+		{"some within a grace longer than the window, all", domain.Policy{Misfire: "all", Grace: 9000, Window: 60}, "08:00:00", "12:30:00", []string{"10:00", "11:00", "12:00"}, []string{"09:00-09:00 " + domain.ReasonBeyondWindow}, "", ""},
+		{"late by a takeover, without a grace", grace("none", 0), "11:00:00", "12:00:15", []string{"12:00"}, nil, "", ""},
+		{"later than a takeover, without a grace", grace("none", 0), "11:00:00", "12:00:15.000000001", nil, []string{"12:00-12:00 " + domain.ReasonPolicyNone}, "", ""},
 		{"half a day, none, and one within the grace", misfire("none"), "00:00:00", "12:00:30", []string{"12:00"}, []string{"01:00-11:00 " + domain.ReasonPolicyNone}, "", ""},
 		{"some hours, all", misfire("all"), "08:00:00", "12:30:00", []string{"09:00", "10:00", "11:00", "12:00"}, nil, "", ""},
 		{"the window ends on a due time: it fires", window("all", 2*time.Hour+time.Hour/2), "00:00:00", "12:30:00", []string{"10:00", "11:00", "12:00"}, []string{"01:00-09:00 " + domain.ReasonBeyondWindow}, "", ""},
@@ -54,7 +62,7 @@ func TestSettle(t *testing.T) {
 			if c.end != "" {
 				p.EndsAt = onTheDay(t, c.end)
 			}
-			s := p.Settle(hourly, onTheDay(t, c.after), onTheDay(t, c.now), 1000)
+			s := p.Settle(hourly, onTheDay(t, c.after), onTheDay(t, c.now), domain.DefaultTakeover, 1000)
 			var fire, missed []string
 			for _, due := range s.Fire {
 				fire = append(fire, due.Format("15:04"))
@@ -71,6 +79,12 @@ func TestSettle(t *testing.T) {
 
 func misfire(policy string) domain.Policy { return window(policy, 24*time.Hour) }
 
+func grace(policy string, grace time.Duration) domain.Policy {
+	p := misfire(policy)
+	p.Grace = int64(grace / time.Second)
+	return p
+}
+
 func window(policy string, window time.Duration) domain.Policy {
 	return domain.Policy{Misfire: policy, Grace: domain.DefaultGrace, Window: int64(window / time.Second)}
 }
@@ -84,8 +98,8 @@ func TestSettleAllIsBounded(t *testing.T) {
 	t.Parallel()
 	start := at(t, "2026-01-01T00:00:00Z")
 	minutely := domain.Interval{Anchor: start, Every: time.Minute}
-	s := misfire("all").Settle(minutely, start, start.Add(1201*time.Minute+30*time.Second), 5000)
-	// 1,201 were due. The last is within the grace; of the 1,200 missed the newest 1,000 fire.
+	s := misfire("all").Settle(minutely, start, start.Add(1201*time.Minute+10*time.Second), domain.DefaultTakeover, 5000)
+	// 1,201 were due. The last is late by no more than a takeover; of the older 1,200 the newest 1,000 fire.
 	if len(s.Fire) != domain.MaxCatchUp+1 || !s.Fire[0].Equal(start.Add(201*time.Minute)) {
 		t.Errorf("%d fire, from %s", len(s.Fire), s.Fire[0])
 	}
@@ -102,7 +116,7 @@ func TestSettleInPieces(t *testing.T) {
 	secondly := domain.Interval{Anchor: start, Every: time.Second}
 	var fired int
 	for after := start; ; {
-		s := misfire("none").Settle(secondly, after, start.Add(50*time.Second), 7)
+		s := misfire("none").Settle(secondly, after, start.Add(50*time.Second), time.Minute, 7)
 		if len(s.Fire) == 0 {
 			break
 		}
@@ -121,7 +135,7 @@ func TestSettleOnce(t *testing.T) {
 	t.Parallel()
 	due := at(t, "2026-01-01T10:00:00Z")
 	for late, want := range map[time.Duration]int{-time.Second: 0, 0: 1, time.Hour: 1, 24 * time.Hour: 1, 24*time.Hour + 1: 0} {
-		s := misfire("latest").Settle(domain.Once(due), due.Add(-time.Hour), due.Add(late), 10)
+		s := misfire("latest").Settle(domain.Once(due), due.Add(-time.Hour), due.Add(late), domain.DefaultTakeover, 10)
 		missed := late > 24*time.Hour
 		if len(s.Fire) != want || (len(s.Missed) == 1) != missed {
 			t.Errorf("%s late: %d fire, %v missed", late, len(s.Fire), s.Missed)
@@ -147,7 +161,8 @@ func TestSettleLosesNothing(t *testing.T) {
 		r := drawRecurrence(t, start)
 		after := start.Add(seconds("after", 100_000))
 		until := after.Add(seconds("until", 200_000))
-		s := p.Settle(r, after, until, 1_000_000)
+		takeover := seconds("takeover", 1000)
+		s := p.Settle(r, after, until, takeover, 1_000_000)
 
 		var answered []string
 		for due, ok := p.Next(r, after); ok && !due.After(until); due, ok = p.Next(r, due) {
@@ -163,6 +178,12 @@ func TestSettleLosesNothing(t *testing.T) {
 		}
 		if len(s.Fire) > len(answered) {
 			t.Fatalf("%d fire of %d", len(s.Fire), len(answered))
+		}
+		old := slices.IndexFunc(s.Fire, func(due time.Time) bool { return !due.Before(until.Add(-takeover)) })
+		switch {
+		case p.Misfire == domain.MisfireAll:
+		case old == -1 && len(s.Fire) > 1, old > 0:
+			t.Fatalf("catches up more than once: %v fire of what is late by more than %s at %s", s.Fire, takeover, until)
 		}
 	})
 }

@@ -34,7 +34,7 @@ func (m *Memory) Decide(slot uint32, now Micros, room int) (decisions []Decision
 	if m.limited(r) {
 		room = 1
 	}
-	decided := p.Settle(recurrence, time.UnixMicro(r.Due-1), time.UnixMicro(now), room)
+	decided := p.Settle(recurrence, time.UnixMicro(r.Due-1), time.UnixMicro(now), m.takeover(p), room)
 	last = r.Due - 1
 	base := m.decision(r, now)
 	for _, missed := range decided.Missed {
@@ -80,12 +80,16 @@ func (m *Memory) missedBeforeSwitch(
 	return []Decision{d}, last
 }
 
-// Misfired reports whether the first of a record's decisions is about a due time that is later than its grace allows.
-// Only of such due times may a range be recorded, and where a range begins depends on what has been settled already.
+// takeover returns how late a due time may be under a policy and still fire whatever the policy says.
+func (m *Memory) takeover(p domain.Policy) time.Duration {
+	return m.Takeover + time.Duration(p.Jitter)*time.Second // a due time is not late before it was to fire
+}
+
+// Misfired reports whether the first of a record's decisions is about a due time that is later than a takeover. Only
+// of such due times may a range be recorded, and where a range begins depends on what has been settled already.
 func (m *Memory) Misfired(slot uint32, decisions []Decision, now Micros) bool {
-	p := m.policies.value(m.At(slot).policy)
-	grace := (p.Grace + p.Jitter) * int64(time.Second/time.Microsecond)
-	return len(decisions) > 0 && (decisions[0].Reason != "" || decisions[0].Due < now-grace)
+	p := m.policies.value(m.At(slot).policy).Policy
+	return len(decisions) > 0 && (decisions[0].Reason != "" || decisions[0].Due < now-m.takeover(p).Microseconds())
 }
 
 // Rule returns by what rule a record is due, and under which policy.

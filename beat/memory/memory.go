@@ -43,15 +43,19 @@ type Memory struct {
 	// SwitchedAt is when a beat that fires took over from one in shadow mode. What was due until then was another
 	// beat's.
 	SwitchedAt Micros
+
+	// Takeover is how late a due time may be by a crash and the takeover by another beat: it fires all the same.
+	Takeover time.Duration
 }
 
 // chunkSize is how many records are allocated together, so that memory grows without being copied.
 const chunkSize = 4096
 
-// New returns an empty memory.
+// New returns an empty memory for takeovers of the default length.
 func New() *Memory {
 	return &Memory{
 		SwitchedAt: Always, index: newIndex(), triggers: newInterned(parseTrigger), policies: newInterned(parsePolicy),
+		Takeover: domain.DefaultTakeover,
 	}
 }
 

@@ -20,6 +20,7 @@ type beatFlags struct {
 	Sync        bool    `name:"celery-beat-redis-sync-enabled" env:"CELERY_BEAT_REDIS_SYNC_ENABLED" default:"true" negatable:"" help:"Hear of changes through Redis; otherwise a poll finds them within a minute."`
 	MinInterval float64 `name:"celery-beat-min-sync-interval" env:"CELERY_BEAT_MIN_SYNC_INTERVAL" default:"5" help:"Least number of seconds between two resyncs."`
 	BeatName    string  `name:"beat-name" env:"TACTUS_BEAT_NAME" help:"Name of this beat, which stays the same over restarts (default the host's name). Two beats on one host need two names: the second beat of a name would get a consumer group with a made-up name."`
+	Takeover    int64   `name:"takeover-seconds" env:"TACTUS_TAKEOVER_SECONDS" default:"15" help:"How many seconds late a due time fires whatever the misfire policy: as long as a crashed beat and the takeover by the next may take."`
 	Shadow      bool    `name:"beat-shadow" env:"TACTUS_BEAT_SHADOW" default:"false" negatable:"" help:"Record what would fire, and send nothing, while another beat is in charge; tactus shadow report compares the two."`
 	leaseFlags
 }
@@ -27,6 +28,9 @@ type beatFlags struct {
 func (f beatFlags) validate() error {
 	if f.MinInterval <= 0 {
 		return usage("CELERY_BEAT_MIN_SYNC_INTERVAL %v: want a positive number of seconds", f.MinInterval)
+	}
+	if f.Takeover <= 0 {
+		return usage("TACTUS_TAKEOVER_SECONDS %d: want at least a second", f.Takeover)
 	}
 	return f.leaseFlags.validate()
 }
@@ -48,7 +52,8 @@ func (f leaseFlags) lease() time.Duration { return time.Duration(f.Lease) * time
 func (f beatFlags) config(log *slog.Logger) (beat.Config, error) {
 	cfg := beat.Config{
 		Name: f.BeatName, Poll: beat.DefaultPoll,
-		MinResync: time.Duration(f.MinInterval * float64(time.Second)), Lease: f.lease(), Shadow: f.Shadow, Log: log,
+		MinResync: time.Duration(f.MinInterval * float64(time.Second)), Lease: f.lease(),
+		Takeover: time.Duration(f.Takeover) * time.Second, Shadow: f.Shadow, Log: log,
 	}
 	if !f.Sync {
 		cfg.Poll = beat.PollWithoutFeed
