@@ -125,8 +125,8 @@ func (p Policy) from(after time.Time) time.Time {
 func (p Policy) allows(due time.Time) bool { return p.EndsAt.IsZero() || !due.After(p.EndsAt) }
 
 // FireAt returns when a due time fires: later than the due time by the schedule's jitter. The jitter depends only on
-// the schedule and the due time, and is less than the gap to the next due time. The run is still identified by its due
-// time.
+// the schedule and the due time, is less than the gap to the next due time, and does not lead beyond EndsAt. The run is
+// still identified by its due time.
 func (p Policy) FireAt(id ID, r Recurrence, due time.Time) time.Time {
 	if p.Jitter <= 0 {
 		return due
@@ -134,6 +134,9 @@ func (p Policy) FireAt(id ID, r Recurrence, due time.Time) time.Time {
 	limit := time.Duration(p.Jitter) * time.Second
 	if next, ok := r.Next(due); ok {
 		limit = min(limit, next.Sub(due)-1)
+	}
+	if !p.EndsAt.IsZero() {
+		limit = min(limit, p.EndsAt.Sub(due))
 	}
 	if limit <= 0 {
 		return due

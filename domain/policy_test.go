@@ -46,6 +46,27 @@ func TestFireAt(t *testing.T) {
 	}
 }
 
+// TestJitterEndsWithTheSchedule has due times less than the jitter before ends_at, and at it.
+func TestJitterEndsWithTheSchedule(t *testing.T) {
+	t.Parallel()
+	start := at(t, "2026-01-01T00:00:00Z")
+	r := domain.Interval{Anchor: start, Every: time.Hour}
+	moved := 0
+	for _, left := range []time.Duration{0, 1, time.Second, 10 * time.Second, 59 * time.Minute} {
+		p := domain.Policy{Jitter: 3600, EndsAt: start.Add(left)}
+		fire := p.FireAt(scheduleID, r, start)
+		if fire.Before(start) || fire.After(p.EndsAt) {
+			t.Errorf("with %s left it fires at %s", left, fire)
+		}
+		if fire.After(start) {
+			moved++
+		}
+	}
+	if moved < 3 {
+		t.Errorf("jitter moved %d of 5 firings", moved)
+	}
+}
+
 // TestFireAtIsForEver holds the very values: another hash would fire some due time twice, or never, on an update.
 func TestFireAtIsForEver(t *testing.T) {
 	t.Parallel()
