@@ -73,7 +73,8 @@ type statement struct{ where, sql string }
 // rest is what the program appends at run time to constants that are not whole statements.
 var rest = map[string]string{
 	"insertSchedule": "insertEvent", "insertUntilPast": "insertEvent", "insertUnlessTaken": "insertEvent", "insertUnlessTakenOrPast": "insertEvent",
-	"updateSchedule": "insertEvent", "updateUntilPast": "insertEvent", "selectRowsSQL": "rowsOfNextSQL",
+	"updateSchedule": "insertEvent", "updateUntilPast": "insertEvent", "updateOwn": "insertEvent", "updateOwnUntilPast": "insertEvent",
+	"selectRowsSQL": "rowsOfNextSQL",
 }
 
 var (

@@ -88,8 +88,8 @@ func write(ctx context.Context, q Querier, c domain.Change, o option) (domain.Sc
 }
 
 const (
-	insertSchedule          = insertRow + changed
-	insertUntilPast         = insertRow + untilPast + changed
+	insertSchedule          = insertRow + lockWait + changed
+	insertUntilPast         = insertRow + lockWait + untilPast + changed
 	insertUnlessTaken       = insertRow + unlessTaken + changed
 	insertUnlessTakenOrPast = insertRow + untilPast + unlessTaken + changed
 
@@ -117,8 +117,10 @@ with changed as (
 )
 
 const (
-	updateSchedule  = updateRow + changed
-	updateUntilPast = updateRow + untilPast + changed
+	updateSchedule     = updateRow + changed
+	updateUntilPast    = updateRow + untilPast + changed
+	updateOwn          = updateRow + lockWait + changed
+	updateOwnUntilPast = updateRow + lockWait + untilPast + changed
 
 	updateRow = `
 with changed as (

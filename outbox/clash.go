@@ -20,20 +20,9 @@ func Clashes(err error) bool {
 const mostClashes = 30
 
 // Retry runs a transaction again for as long as it clashes. What is run must be a whole transaction, with nothing decided before.
-func Retry(ctx context.Context, run func() error) error { return retry(ctx, Clashes, run) }
-
-// retryWrite also runs a write again that would have had to wait for a lock. The program sets no lock_timeout for its writes,
-// but an administrator may have set one, of a millisecond, that holds behind a pooler.
-func retryWrite(ctx context.Context, run func() error) error {
-	return retry(ctx, func(err error) bool {
-		e, ok := errors.AsType[*pgconn.PgError](err)
-		return Clashes(err) || ok && e.Code == "55P03"
-	}, run)
-}
-
-func retry(ctx context.Context, again func(error) bool, run func() error) (err error) {
+func Retry(ctx context.Context, run func() error) (err error) {
 	for n := range mostClashes {
-		if err = run(); !again(err) {
+		if err = run(); !Clashes(err) {
 			return err
 		}
 		select {

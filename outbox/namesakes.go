@@ -9,8 +9,8 @@ import (
 )
 
 // namesakes keeps creations of one name at the same time from queueing in the database, where each would hold a connection
-// until the one before it has ended: one of them is tried, and tells the others that the name is taken. It is then, in the
-// time of each of them.
+// until the one before it has ended: one of them is tried, and tells the others that the name is taken, or locked. It is
+// then, in the time of each of them.
 type namesakes struct {
 	mu    sync.Mutex
 	tried map[string]*attempt // by name
@@ -18,7 +18,7 @@ type namesakes struct {
 
 type attempt struct {
 	ended chan struct{}
-	taken bool // the name, when it ended
+	taken error // why the name was not to be had when it ended; nil when it may be
 }
 
 func (n *namesakes) create(ctx context.Context, name string, try func() (domain.Schedule, error)) (domain.Schedule, error) {
@@ -32,8 +32,8 @@ func (n *namesakes) create(ctx context.Context, name string, try func() (domain.
 		case <-ctx.Done():
 			return domain.Schedule{}, ctx.Err()
 		}
-		if a.taken {
-			return domain.Schedule{}, domain.ErrNameTaken
+		if a.taken != nil {
+			return domain.Schedule{}, a.taken
 		}
 	}
 }
@@ -56,7 +56,12 @@ func (n *namesakes) lead(name string, a *attempt, try func() (domain.Schedule, e
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		delete(n.tried, name)
-		a.taken = err == nil || errors.Is(err, domain.ErrNameTaken)
+		switch {
+		case err == nil || errors.Is(err, domain.ErrNameTaken):
+			a.taken = domain.ErrNameTaken
+		case errors.Is(err, domain.ErrLocked):
+			a.taken = err
+		}
 		close(a.ended)
 	}()
 	return try()

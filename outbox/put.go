@@ -65,6 +65,7 @@ type writer struct {
 	turn     *turn        // of a store
 	names    *namesakes   // of a store
 	streams  *streamNames // of a store
+	lines    *lines       // of a store
 }
 
 // within refuses what can never be handed to Celery workers as they are set up by default: how others are set up is
@@ -200,7 +201,8 @@ func (w writer) decideAny(ctx context.Context, before domain.Schedule, decide de
 func (w writer) write(ctx context.Context, c domain.Change, o option, renames bool) (domain.Schedule, error) {
 	if w.tx == nil {
 		var s domain.Schedule
-		err := retryWrite(ctx, func() (err error) {
+		key, locked := lineOf(c)
+		err := w.lines.patiently(ctx, key, locked, func() (err error) {
 			s, err = w.writeAlone(ctx, c, o)
 			return err
 		})
@@ -216,6 +218,15 @@ func (w writer) write(ctx context.Context, c domain.Change, o option, renames bo
 		return err
 	})
 	return s, meaning(err)
+}
+
+// lineOf is the line in which a change stands, and what it is told when that does not move: a new schedule may have to
+// wait for another of its name alone.
+func lineOf(c domain.Change) (key string, locked error) {
+	if c.Type == domain.ScheduleCreated {
+		return "name " + c.After.Name, lockedError(fmt.Sprintf("the name %q", c.After.Name))
+	}
+	return c.After.ID.String(), lockedError(fmt.Sprintf("the schedule %q (%s)", c.After.Name, c.After.ID))
 }
 
 // writeAlone rings if it is this write's turn, also for those who left it to this one.

@@ -56,6 +56,10 @@ func (f form) sql() string {
 // change is what makes the row.
 func (f form) change() string {
 	switch {
+	case !f.creates && f.own && f.ends:
+		return updateOwnUntilPast
+	case !f.creates && f.own:
+		return updateOwn
 	case !f.creates && f.ends:
 		return updateUntilPast
 	case !f.creates:

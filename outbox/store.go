@@ -23,6 +23,7 @@ type Store struct {
 	turn     *turn
 	names    *namesakes
 	streams  *streamNames
+	lines    *lines
 }
 
 // NewStore returns a store over a pool that it is lent. timezone (IANA, or empty for UTC) is that of new schedules that
@@ -35,6 +36,7 @@ func NewStore(pool *pgxpool.Pool, timezone string, check domain.Check) *Store {
 	return &Store{
 		pool: pool, timezone: timezone, check: check,
 		turn: &turn{}, names: &namesakes{tried: map[string]*attempt{}}, streams: &streamNames{},
+		lines: &lines{of: map[string]*line{}},
 	}
 }
 
@@ -43,7 +45,7 @@ func noCheck(domain.Task) error {
 }
 
 func (s *Store) writer() writer {
-	return writer{q: s.pool, timezone: s.timezone, check: s.check, turn: s.turn, names: s.names, streams: s.streams}
+	return writer{q: s.pool, timezone: s.timezone, check: s.check, turn: s.turn, names: s.names, streams: s.streams, lines: s.lines}
 }
 
 // Get returns a living schedule, or domain.ErrNotFound.
@@ -141,7 +143,8 @@ func (s *Store) Trigger(ctx context.Context, id domain.ID) (domain.ID, error) {
 func (s *Store) TriggerOnce(ctx context.Context, id domain.ID, key, traceParent string) (domain.ID, error) {
 	run, hash := NewID(), sha256.Sum256([]byte("trigger "+id.String()))
 	var tag pgconn.CommandTag
-	err := retryWrite(ctx, func() error {
+	locked := lockedError(fmt.Sprintf("the schedule %s", id))
+	err := s.lines.patiently(ctx, "trigger "+run.String(), locked, func() error {
 		return postgres.Ringing(func(ring bool) (err error) {
 			tag, err = s.pool.Exec(ctx, triggerRun, pgx.NamedArgs{
 				"id": id, "run": run, "key": textOrNull([]byte(key)), "request_hash": hash[:],
@@ -178,7 +181,7 @@ func (s *Store) whyNoRun(ctx context.Context, id domain.ID) error {
 }
 
 const triggerRun = `
-with moment as materialized (select clock_timestamp() as now),
+with moment as materialized (select clock_timestamp() as now where true` + lockWait + `),
 run as (
     insert into tactus.runs (id, schedule_id, due_at, slot, kind, status, schedule_version, fired_at, expires_at, exclusive)
     select @run, s.id, now, @run, 'manual', 'due', s.version, now,

@@ -1,0 +1,60 @@
+package api_test
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tactus-dev/tactus/internal/testenv"
+)
+
+// TestLockedScheduleTakesNoConnections has somebody lock one schedule, and a name that is not committed yet, while many
+// requests want to write to either, over a pool of four. Those are told soon which schedule it is, and requests about
+// others are served meanwhile.
+func TestLockedScheduleTakesNoConnections(t *testing.T) {
+	t.Parallel()
+	direct := testenv.DirectURL(t)
+	s := serveOn(t, direct+"&pool_max_conns=4")
+	locked := s.do(t, "POST", "/schedules", minutely).want(t, 201).member(t, "id")
+	other := s.do(t, "POST", "/schedules", strings.Replace(minutely, `"n"`, `"other"`, 1)).want(t, 201).member(t, "id")
+	tx, err := testenv.Connect(t, direct).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(t.Context()) }()
+	if _, err := tx.Exec(t.Context(), `select from tactus.schedules where id = $1 for update`, locked); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), `select tactus.put_schedule('{"name":"taken","cron_expression":"* * * * *","task_name":"a"}')`); err != nil {
+		t.Fatal(err)
+	}
+	var waiting sync.WaitGroup
+	for n := range 20 {
+		waiting.Go(func() {
+			method, path, body, names := "PATCH", "/schedules/"+locked, fmt.Sprintf(`{"description":"%d"}`, n), locked
+			if n%2 == 0 {
+				method, path, body, names = "PUT", "/schedules/by-name/taken", strings.Replace(minutely, `"name":"n",`, "", 1), "taken"
+			}
+			a := s.do(t, method, path, body)
+			if a.status != 409 || a.member(t, "code") != "schedule_locked" || a.header.Get("Retry-After") == "" ||
+				!strings.Contains(a.member(t, "detail"), names) {
+				t.Errorf("%s %s: %d %v %s", method, path, a.status, a.header, a.body)
+			}
+		})
+	}
+	for n := range 20 {
+		began := time.Now()
+		s.do(t, "PATCH", "/schedules/"+other, fmt.Sprintf(`{"description":"%d"}`, n)).want(t, 200)
+		s.do(t, "POST", "/schedules/"+locked+"/trigger", "").want(t, 202)
+		if d := time.Since(began); d > time.Second {
+			t.Errorf("others have waited for %v", d)
+		}
+	}
+	waiting.Wait()
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.do(t, "PATCH", "/schedules/"+locked, `{"description":"free"}`).want(t, 200)
+}
