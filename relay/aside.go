@@ -80,7 +80,7 @@ type event struct {
 // before it had moved the sink, or the place that is kept, past them. What is set aside stays so, mended or not: somebody may hand
 // it over again. What is read for the first time has none.
 func (l *lane) wasAside(ctx context.Context, s settled, b ledger.Batch, c chunk) (map[event]bool, error) {
-	if !l.Tasks || b.Number > s.life.Newest.Number {
+	if !l.Tasks || b.Number > s.state.Newest.Number {
 		return nil, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.patience)

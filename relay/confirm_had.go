@@ -13,10 +13,10 @@ import (
 // read does not keep the epoch from beginning.
 func (l *lane) confirmHad(ctx context.Context, s settled) error {
 	last := s.mark.Last
-	if end := s.life.End(); end.Compare(last) < 0 {
+	if end := s.state.End(); end.Compare(last) < 0 {
 		last = end
 	}
-	if !l.Tasks || s.mark.Epoch != s.life.Epoch || last.Compare(s.life.Confirmed) <= 0 {
+	if !l.Tasks || s.mark.Epoch != s.state.Epoch || last.Compare(s.state.Confirmed) <= 0 {
 		return nil
 	}
 	held, err := l.confirmUpTo(ctx, s, last)
@@ -34,14 +34,14 @@ func (l *lane) confirmHad(ctx context.Context, s settled) error {
 			return ctx.Err()
 		case <-time.After(firstPause):
 		}
-		held, err = l.confirmRuns(ctx, s.life.Epoch, held, last)
+		held, err = l.confirmRuns(ctx, s.state.Epoch, held, last)
 	}
 	return err
 }
 
 // confirmUpTo confirms what was handed over up to a place, and gives the runs that are locked.
 func (l *lane) confirmUpTo(ctx context.Context, s settled, last ID) (held []handedRun, err error) {
-	for number := max(s.life.Confirmed.Batch, s.life.Opened); number <= last.Batch; number++ {
+	for number := max(s.state.Confirmed.Batch, s.state.Opened); number <= last.Batch; number++ {
 		b, found, err := ledger.BatchFrom(ctx, l.db, l.Name, number)
 		if err != nil {
 			return held, err
@@ -58,8 +58,8 @@ func (l *lane) confirmUpTo(ctx context.Context, s settled, last ID) (held []hand
 
 func (l *lane) confirmBatch(ctx context.Context, s settled, b ledger.Batch, last ID, held []handedRun) (_ []handedRun, err error) {
 	place, end := int64(0), b.Rows
-	if b.Number == s.life.Confirmed.Batch {
-		place = s.life.Confirmed.Seq
+	if b.Number == s.state.Confirmed.Batch {
+		place = s.state.Confirmed.Seq
 	}
 	if b.Number == last.Batch {
 		end = last.Seq

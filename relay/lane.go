@@ -72,7 +72,7 @@ func (l *lane) live(ctx context.Context) error {
 		return err
 	}
 	l.tally.settled(s.mark)
-	l.epoch, l.stopped = s.life.Epoch, s.life.Stopped != ""
+	l.epoch, l.stopped = s.state.Epoch, s.state.Stopped != ""
 	l.handedTo, l.locked = s.from, nil // what was locked is read again
 	group, ctx := errgroup.WithContext(ctx)
 	chunks := make(chan chunk, readAhead)

@@ -30,7 +30,7 @@ func TestAnotherRelayIsNoNewEpoch(t *testing.T) {
 	stop := w.carry(t, w.events())
 	w.awaitEvents(t)
 	stop()
-	before, err := ledger.ReadLife(t.Context(), w.pool, eventSink)
+	before, err := ledger.ReadState(t.Context(), w.pool, eventSink)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func TestAnotherRelayIsNoNewEpoch(t *testing.T) {
 	<-served
 	w.put(t, "third", 1)
 	w.awaitEvents(t)
-	after, err := ledger.ReadLife(t.Context(), w.pool, eventSink)
+	after, err := ledger.ReadState(t.Context(), w.pool, eventSink)
 	if err != nil {
 		t.Fatal(err)
 	}

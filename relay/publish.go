@@ -48,7 +48,7 @@ func (l *lane) publish(ctx context.Context, s settled, chunks <-chan chunk) erro
 // lookAgain finds out whether what was settled still holds.
 func (l *lane) lookAgain(ctx context.Context, before settled, at Mark) error {
 	s, v, err := l.look(ctx)
-	if err == nil && (v.do != resume || s.mark != at || s.life.Epoch != before.life.Epoch) {
+	if err == nil && (v.do != resume || s.mark != at || s.state.Epoch != before.state.Epoch) {
 		return errMoved
 	}
 	if err == nil {

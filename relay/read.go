@@ -38,11 +38,11 @@ func (l *lane) read(ctx context.Context, s settled, out chan<- chunk) error {
 		if b, err = l.next(ctx, s.reader, b, p); err != nil {
 			return err
 		}
-		if b.Epoch != s.life.Epoch {
+		if b.Epoch != s.state.Epoch {
 			return errMoved // another relay has begun one; this reader cannot read its batches
 		}
 		l.tally.cut()
-		if b.Number <= s.life.Newest.Number {
+		if b.Number <= s.state.Newest.Number {
 			if err := l.recount(ctx, s.reader, b); err != nil {
 				return err
 			}
@@ -56,8 +56,8 @@ const announcement = -1
 // resumed is the batch that a sink is in, and the place in it behind which to go on.
 func (l *lane) resumed(ctx context.Context, s settled) (b ledger.Batch, place int64, err error) {
 	number, place := s.from.Batch, s.from.Seq
-	if number < s.life.Opened {
-		number, place = s.life.Opened, announcement
+	if number < s.state.Opened {
+		number, place = s.state.Opened, announcement
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()

@@ -20,8 +20,20 @@ const (
 	resume             // append behind its mark
 )
 
-// reconcile compares what Postgres knows of a sink with where the sink says it is.
-func reconcile(l ledger.Life, m Mark, tasks bool) verdict {
+// reconcile compares the ledger's state of a sink (l) with the mark that the sink itself has (m), and returns what to
+// do. The caller does it and asks again, until the verdict is resume:
+//
+//	   ┌── open, again, regain, begin ──┐
+//	   ▼                                │
+//	look ──▶ reconcile ─────────────────┴──▶ resume: read and append, until an append is refused
+//
+// The invariant of resume: the log and the sink are in the same epoch, and the sink has exactly the entries up to its
+// mark. So what is read next is what the sink lacks, and the append names a mark that is really the sink's. Without it,
+// a sink that was restored from an old copy would have a hole that nobody can fill, and a database that was put back
+// would give the IDs of entries that consumers have to other events.
+//
+// The order of the cases matters: whether numbers of transactions mean anything comes before whatever compares places.
+func reconcile(l ledger.State, m Mark, tasks bool) verdict {
 	switch {
 	case l.Standby:
 		return verdict{do: refuse, why: "the database is a standby"}
@@ -42,19 +54,19 @@ func reconcile(l ledger.Life, m Mark, tasks bool) verdict {
 	}
 }
 
-// ahead tells whether a sink has more than the log knows to have given.
-func ahead(l ledger.Life, m Mark) bool { return m.Last.Compare(l.End()) > 0 }
+// ahead reports whether a sink has more than the log knows to have given.
+func ahead(l ledger.State, m Mark) bool { return m.Last.Compare(l.End()) > 0 }
 
-// stray tells whether a sink is where only this epoch can have brought it, but not in this epoch.
-func stray(l ledger.Life, m Mark) bool {
+// stray reports whether a sink is at a place that only this epoch can have brought it to, but is not in this epoch.
+func stray(l ledger.State, m Mark) bool {
 	return m.Epoch != "" && m.Epoch != l.Epoch && m.Last.Compare(opening(l)) >= 0
 }
 
-// opening is before the first message of the epoch but its announcement.
-func opening(l ledger.Life) ID { return ID{Batch: l.Opened, Seq: 0} }
+// opening returns the place before the first entry of the epoch; only its announcement stands there.
+func opening(l ledger.State) ID { return ID{Batch: l.Opened, Seq: 0} }
 
-// reconcileEvents rewinds: what comes behind the sink's mark is published, for the first time or again.
-func reconcileEvents(l ledger.Life, m Mark) verdict {
+// reconcileEvents rewinds to the sink's mark: what comes behind it is published, for the first time or again.
+func reconcileEvents(l ledger.State, m Mark) verdict {
 	switch {
 	case m.Epoch != l.Epoch && m.Last.Compare(l.After) < 0:
 		return verdict{do: open, why: "the sink has lost something of an earlier epoch"}
@@ -66,9 +78,10 @@ func reconcileEvents(l ledger.Life, m Mark) verdict {
 	return verdict{do: resume}
 }
 
-// reconcileTasks never rewinds: a sink that lost something goes on behind it. What it lost comes after its mark; without one, all
-// of what is young enough may be lost.
-func reconcileTasks(l ledger.Life, m Mark) verdict {
+// reconcileTasks never rewinds, because a worker may have taken a task that the sink no longer has. A sink that lost
+// tasks goes on behind the last confirmed one. What it lost came after its mark; without a mark, everything that is
+// young enough may be lost.
+func reconcileTasks(l ledger.State, m Mark) verdict {
 	switch {
 	case lost(l, m) && l.Again > 0:
 		return verdict{do: begin, to: Mark{l.Epoch, ID{Batch: l.Again, Seq: 0}}}
@@ -82,8 +95,8 @@ func reconcileTasks(l ledger.Life, m Mark) verdict {
 	return verdict{do: resume}
 }
 
-// lost tells whether a sink of tasks has less than it is known to have taken.
-func lost(l ledger.Life, m Mark) bool {
+// lost reports whether a sink of tasks has less than it is known to have taken.
+func lost(l ledger.State, m Mark) bool {
 	switch m.Epoch {
 	case l.Epoch:
 		return m.Last.Compare(l.Confirmed) < 0
@@ -94,9 +107,9 @@ func lost(l ledger.Life, m Mark) bool {
 	}
 }
 
-// from is the message behind which reading resumes. Tasks are read from the last confirmed one on: those that the sink
-// has taken since are confirmed, the rest is appended.
-func from(l ledger.Life, m Mark, tasks bool) ID {
+// from returns the place behind which reading resumes. Tasks are read from the last confirmed one on: those that the
+// sink has taken since are confirmed, the rest is appended.
+func from(l ledger.State, m Mark, tasks bool) ID {
 	switch {
 	case !tasks:
 		return m.Last

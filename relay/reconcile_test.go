@@ -9,18 +9,18 @@ import (
 // TestReconcile has a sink in epoch e2, which began with batch 5 when the sink was at 3-2. Batch 9 of 4 rows is the newest.
 func TestReconcile(t *testing.T) {
 	t.Parallel()
-	life := ledger.Life{
+	life := ledger.State{
 		Registered: true, Epoch: "e2", Same: true, Opened: 5, After: ID{Batch: 3, Seq: 2},
 		Confirmed: ID{Batch: 8, Seq: 1}, Oldest: 1, Newest: ledger.Batch{Number: 9, Rows: 4},
 	}
-	with := func(change func(*ledger.Life)) ledger.Life {
+	with := func(change func(*ledger.State)) ledger.State {
 		l := life
 		change(&l)
 		return l
 	}
 	mark := func(epoch string, batch, seq int64) Mark { return Mark{epoch, ID{Batch: batch, Seq: seq}} }
 	for name, c := range map[string]struct {
-		life          ledger.Life
+		life          ledger.State
 		mark          Mark
 		events, tasks deed
 	}{
@@ -34,13 +34,13 @@ func TestReconcile(t *testing.T) {
 		"its epoch lost":           {life, mark("", 9, 4), begin, again},
 		"ahead":                    {life, mark("e2", 9, 5), open, open},
 		"in an unknown epoch":      {life, mark("x", 6, 1), open, open},
-		"on a standby":             {with(func(l *ledger.Life) { l.Standby = true }), mark("e2", 9, 4), refuse, refuse},
-		"new":                      {ledger.Life{}, mark("", 0, 0), open, open},
-		"on another server":        {with(func(l *ledger.Life) { l.Same = false }), mark("e2", 9, 4), open, open},
-		"gone back":                {with(func(l *ledger.Life) { l.WentBack = true }), mark("e2", 9, 4), open, open},
-		"too old a copy":           {with(func(l *ledger.Life) { l.Oldest = 8 }), mark("e2", 7, 1), open, again},
-		"old, and still kept":      {with(func(l *ledger.Life) { l.Oldest = 8 }), mark("e2", 8, 1), resume, resume},
-		"what it lost is cut":      {with(func(l *ledger.Life) { l.Again = 9 }), mark("", 0, 0), open, begin},
+		"on a standby":             {with(func(l *ledger.State) { l.Standby = true }), mark("e2", 9, 4), refuse, refuse},
+		"new":                      {ledger.State{}, mark("", 0, 0), open, open},
+		"on another server":        {with(func(l *ledger.State) { l.Same = false }), mark("e2", 9, 4), open, open},
+		"gone back":                {with(func(l *ledger.State) { l.WentBack = true }), mark("e2", 9, 4), open, open},
+		"too old a copy":           {with(func(l *ledger.State) { l.Oldest = 8 }), mark("e2", 7, 1), open, again},
+		"old, and still kept":      {with(func(l *ledger.State) { l.Oldest = 8 }), mark("e2", 8, 1), resume, resume},
+		"what it lost is cut":      {with(func(l *ledger.State) { l.Again = 9 }), mark("", 0, 0), open, begin},
 	} {
 		if got := reconcile(c.life, c.mark, false).do; got != c.events {
 			t.Errorf("%s: events %d, want %d", name, got, c.events)
@@ -49,7 +49,7 @@ func TestReconcile(t *testing.T) {
 			t.Errorf("%s: tasks %d, want %d", name, got, c.tasks)
 		}
 	}
-	fresh := ledger.Life{Registered: true, Epoch: "e1", Same: true, Opened: 1, Oldest: 1, Confirmed: ID{Batch: 1}, Newest: ledger.Batch{Number: 1, Rows: 3}}
+	fresh := ledger.State{Registered: true, Epoch: "e1", Same: true, Opened: 1, Oldest: 1, Confirmed: ID{Batch: 1}, Newest: ledger.Batch{Number: 1, Rows: 3}}
 	if got := reconcile(fresh, Mark{}, true); got.do != begin || got.to != mark("e1", 1, 0) {
 		t.Errorf("a new sink of tasks: %+v", got)
 	}
@@ -60,7 +60,7 @@ func TestReconcile(t *testing.T) {
 
 func TestFrom(t *testing.T) {
 	t.Parallel()
-	l := ledger.Life{Epoch: "e", Confirmed: ID{Batch: 4, Seq: 2}}
+	l := ledger.State{Epoch: "e", Confirmed: ID{Batch: 4, Seq: 2}}
 	if got := from(l, Mark{"e", ID{Batch: 5, Seq: 1}}, false); got != (ID{Batch: 5, Seq: 1}) {
 		t.Errorf("events go on behind %s", got)
 	}

@@ -47,11 +47,11 @@ func (l *lane) regain(ctx context.Context, s settled) error {
 		again, page = again+n, lostPage{}
 		return err
 	}
-	for row, err := range l.between(ctx, s.reader, s.mark.Last, s.life.Confirmed) {
+	for row, err := range l.between(ctx, s.reader, s.mark.Last, s.state.Confirmed) {
 		if err != nil {
 			return err
 		}
-		if row.At.Before(s.life.Now.Add(-l.Redeliver)) || !l.takes(row, s.life.Epoch) {
+		if row.At.Before(s.state.Now.Add(-l.Redeliver)) || !l.takes(row, s.state.Epoch) {
 			continue
 		}
 		if page.add(row); len(page.ids) == chunkEntries {
@@ -63,8 +63,8 @@ func (l *lane) regain(ctx context.Context, s settled) error {
 	if err := flush(); err != nil {
 		return err
 	}
-	l.log.Warn("the sink has lost tasks behind its mark", "sink", l.Name, "at", s.mark.Last, "confirmed", s.life.Confirmed, "handed_over_again", again)
-	return l.begin(ctx, s.mark, Mark{s.life.Epoch, s.life.Confirmed})
+	l.log.Warn("the sink has lost tasks behind its mark", "sink", l.Name, "at", s.mark.Last, "confirmed", s.state.Confirmed, "handed_over_again", again)
+	return l.begin(ctx, s.mark, Mark{s.state.Epoch, s.state.Confirmed})
 }
 
 // takes reports whether a row is for this sink.

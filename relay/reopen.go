@@ -71,8 +71,8 @@ func (l *lane) reopen(ctx context.Context, from int64, letters []int64) (bool, e
 		from = min(from, owed)
 	}
 	return ledger.Open(whole, l.db, ledger.Opening{
-		Sink: l.Name, Topic: l.Topic, Was: s.life.Epoch, Epoch: rand.Text()[:10], Kind: ledger.EpochBatch,
-		Number: max(s.life.Newest.Number, s.mark.Last.Batch) + 1, After: place, Previous: had.After(place), From: from, Letters: letters,
+		Sink: l.Name, Topic: l.Topic, Was: s.state.Epoch, Epoch: rand.Text()[:10], Kind: ledger.EpochBatch,
+		Number: max(s.state.Newest.Number, s.mark.Last.Batch) + 1, After: place, Previous: had.After(place), From: from, Letters: letters,
 		Patience: l.patience, Reason: "what was set aside is published again",
 	})
 }
@@ -80,8 +80,8 @@ func (l *lane) reopen(ctx context.Context, from int64, letters []int64) (bool, e
 // owed is the position from which on the epoch has still to publish again what came before it; 0 when it has. An epoch that
 // follows has to, instead.
 func (l *lane) owed(ctx context.Context, s settled) (int64, error) {
-	b, found, err := ledger.BatchUpTo(ctx, l.db, l.Name, s.life.Opened)
-	if err != nil || !found || b.Number != s.life.Opened || b.From == nil {
+	b, found, err := ledger.BatchUpTo(ctx, l.db, l.Name, s.state.Opened)
+	if err != nil || !found || b.Number != s.state.Opened || b.From == nil {
 		return 0, err
 	}
 	last := b

@@ -15,7 +15,7 @@ import (
 
 // settled is a sink that the log agrees with.
 type settled struct {
-	life   ledger.Life
+	state  ledger.State
 	reader *ledger.Reader
 	mark   Mark
 	from   ID
@@ -99,18 +99,18 @@ func overtaken(err error) bool {
 func (l *lane) look(ctx context.Context) (s settled, v verdict, err error) {
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
-	if s.life, err = ledger.ReadLife(ctx, l.db, l.Name); err != nil {
+	if s.state, err = ledger.ReadState(ctx, l.db, l.Name); err != nil {
 		return s, v, err
 	}
-	if s.life.Registered && s.life.Topic != l.Topic {
-		return s, v, fmt.Errorf("the sink is registered with topic %q", s.life.Topic)
+	if s.state.Registered && s.state.Topic != l.Topic {
+		return s, v, fmt.Errorf("the sink is registered with topic %q", s.state.Topic)
 	}
 	if s.mark, err = l.Sink.Mark(ctx); err != nil {
 		return s, v, err
 	}
-	if ahead(s.life, s.mark) {
+	if ahead(s.state, s.mark) {
 		// Another relay may have cut and appended since the log was asked.
-		now, err := ledger.ReadLife(ctx, l.db, l.Name)
+		now, err := ledger.ReadState(ctx, l.db, l.Name)
 		if err == nil && !ahead(now, s.mark) {
 			err = errMoved
 		}
@@ -118,9 +118,9 @@ func (l *lane) look(ctx context.Context) (s settled, v verdict, err error) {
 			return s, v, err
 		}
 	}
-	s.reader = s.life.Reader(l.db, l.Name, l.Topic, l.patience)
-	s.from = from(s.life, s.mark, l.Tasks)
-	return s, reconcile(s.life, s.mark, l.Tasks), nil
+	s.reader = s.state.Reader(l.db, l.Name, l.Topic, l.patience)
+	s.from = from(s.state, s.mark, l.Tasks)
+	return s, reconcile(s.state, s.mark, l.Tasks), nil
 }
 
 func (l *lane) begin(ctx context.Context, at, to Mark) error {
@@ -135,16 +135,16 @@ func (l *lane) begin(ctx context.Context, at, to Mark) error {
 
 // again cuts the batch by which a sink of tasks goes on. The sink is moved to it afterwards, so it is not forgotten.
 func (l *lane) again(ctx context.Context, s settled, why string) error {
-	had, err := l.had(ctx, s.life.Confirmed)
+	had, err := l.had(ctx, s.state.Confirmed)
 	if err != nil {
 		return err
 	}
-	b, cut, err := s.reader.Again(ctx, s.life.Newest, had.After(s.life.Confirmed), s.life.Now.Add(-l.Redeliver))
+	b, cut, err := s.reader.Again(ctx, s.state.Newest, had.After(s.state.Confirmed), s.state.Now.Add(-l.Redeliver))
 	if err != nil {
 		return err
 	}
 	if cut && b.Kind == ledger.AgainBatch {
-		l.log.Warn("tasks may be handed over again", "sink", l.Name, "reason", why, "at", s.mark.Last, "confirmed", s.life.Confirmed, "batch", b.Number)
+		l.log.Warn("tasks may be handed over again", "sink", l.Name, "reason", why, "at", s.mark.Last, "confirmed", s.state.Confirmed, "batch", b.Number)
 	}
 	return nil
 }
@@ -167,15 +167,15 @@ func (l *lane) open(ctx context.Context, s settled, why string) error {
 		return err
 	}
 	o := ledger.Opening{
-		Sink: l.Name, Topic: l.Topic, Was: s.life.Epoch, Epoch: rand.Text()[:10], Kind: ledger.EpochBatch,
-		Number: max(s.life.Newest.Number, s.mark.Last.Batch) + 1, After: s.mark.Last, Previous: outbox.Nothing,
+		Sink: l.Name, Topic: l.Topic, Was: s.state.Epoch, Epoch: rand.Text()[:10], Kind: ledger.EpochBatch,
+		Number: max(s.state.Newest.Number, s.mark.Last.Batch) + 1, After: s.mark.Last, Previous: outbox.Nothing,
 		Patience: l.patience, Reason: why,
-		WentBack: s.life.Registered && (!s.life.Same || s.life.WentBack || ahead(s.life, s.mark)),
+		WentBack: s.state.Registered && (!s.state.Same || s.state.WentBack || ahead(s.state, s.mark)),
 	}
-	if !s.life.Registered && s.mark == (Mark{}) {
+	if !s.state.Registered && s.mark == (Mark{}) {
 		o.Kind = ledger.FirstBatch
 	}
-	if s.life.Registered {
+	if s.state.Registered {
 		if err := l.reach(ctx, s, &o); err != nil {
 			return err
 		}
@@ -194,11 +194,11 @@ func (l *lane) open(ctx context.Context, s settled, why string) error {
 // reach tells an opening how far it goes back: events an hour behind what the sink has, tasks not at all. Where the log
 // does not know what the sink was given, tasks of the last Redeliver are handed over that do not say they were.
 func (l *lane) reach(ctx context.Context, s settled, o *ledger.Opening) error {
-	place, since := s.mark.Last, s.life.Now.Add(-l.Redeliver)
+	place, since := s.mark.Last, s.state.Now.Add(-l.Redeliver)
 	switch {
-	case l.Tasks && lost(s.life, s.mark):
-		place, o.Kind, o.Since = s.life.Confirmed, ledger.AgainBatch, &since
-	case l.Tasks && (ahead(s.life, s.mark) || stray(s.life, s.mark)):
+	case l.Tasks && lost(s.state, s.mark):
+		place, o.Kind, o.Since = s.state.Confirmed, ledger.AgainBatch, &since
+	case l.Tasks && (ahead(s.state, s.mark) || stray(s.state, s.mark)):
 		o.Since = &since
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.patience)

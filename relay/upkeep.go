@@ -61,11 +61,11 @@ func (l *lane) prune(ctx context.Context, c *slowClock, keep time.Duration) (has
 	if err != nil || v.do != resume {
 		return false, before, nil // which the loop finds out too
 	}
-	before = c.now(s.life.Now, time.Now()).Add(-keep)
+	before = c.now(s.state.Now, time.Now()).Add(-keep)
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
 	if !l.Tasks {
-		if err := ledger.Report(ctx, l.db, l.Name, s.life.Epoch, s.mark.Last); err != nil {
+		if err := ledger.Report(ctx, l.db, l.Name, s.state.Epoch, s.mark.Last); err != nil {
 			return false, before, err
 		}
 	}

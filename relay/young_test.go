@@ -166,7 +166,7 @@ func TestPutBackOnTheSameTimeline(t *testing.T) {
 	w.put(t, "a", 5)
 	w.awaitEvents(t)
 	stop()
-	life, err := ledger.ReadLife(t.Context(), w.pool, eventSink)
+	life, err := ledger.ReadState(t.Context(), w.pool, eventSink)
 	if err != nil {
 		t.Fatal(err)
 	}

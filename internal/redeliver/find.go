@@ -125,8 +125,8 @@ func (c Config) onLists(page []candidate) []domain.DueRun {
 
 // confirmed returns the snapshot up to which the sink is known to have received events, and the ledger's entry of the
 // sink.
-func (c Config) confirmed(ctx context.Context, pool *pgxpool.Pool) (outbox.Snapshot, ledger.Life, error) {
-	life, err := ledger.ReadLife(ctx, pool, c.Sink)
+func (c Config) confirmed(ctx context.Context, pool *pgxpool.Pool) (outbox.Snapshot, ledger.State, error) {
+	life, err := ledger.ReadState(ctx, pool, c.Sink)
 	if err != nil {
 		return "", life, err
 	}

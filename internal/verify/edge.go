@@ -83,7 +83,7 @@ func (e *edge) covers(s side) bool {
 
 // publishedUpTo returns the edge up to which events must be in the stream, from the last ID of the stream. For a stream
 // whose relay keeps no batches, every event that was committed in the snapshot before must be there.
-func (c *checker) publishedUpTo(ctx context.Context, q querier, life ledger.Life, last relay.ID, before outbox.Snapshot) (edge, error) {
+func (c *checker) publishedUpTo(ctx context.Context, q querier, life ledger.State, last relay.ID, before outbox.Snapshot) (edge, error) {
 	if last == (relay.ID{}) || last.Batch < life.Opened {
 		return nowhere(), nil
 	}
@@ -102,13 +102,13 @@ func (c *checker) publishedUpTo(ctx context.Context, q querier, life ledger.Life
 }
 
 // opens reports whether a batch is the opening of the epoch, or a part of the opening.
-func opens(life ledger.Life, b ledger.Batch) bool {
+func opens(life ledger.State, b ledger.Batch) bool {
 	return b.Number == life.Opened || b.PartOf > 0 && b.PartOf == life.Opened
 }
 
 // trimmedUpTo returns the edge up to which events may be missing from the stream. If nothing was ever trimmed, this
 // covers only events that the relay could not publish again after the stream was lost.
-func (c *checker) trimmedUpTo(ctx context.Context, q querier, life ledger.Life) (edge, error) {
+func (c *checker) trimmedUpTo(ctx context.Context, q querier, life ledger.State) (edge, error) {
 	from := relay.ID{}
 	if !c.ends.whole {
 		from = c.ends.oldest
@@ -127,7 +127,7 @@ func (c *checker) trimmedUpTo(ctx context.Context, q querier, life ledger.Life) 
 
 // trimmedBefore returns that edge for a stream that reaches back to the beginning of its epoch or farther. Of the older
 // events, all may have been trimmed; if nothing was trimmed, those below the opening's first position are missing.
-func (c *checker) trimmedBefore(ctx context.Context, q querier, life ledger.Life) (edge, error) {
+func (c *checker) trimmedBefore(ctx context.Context, q querier, life ledger.State) (edge, error) {
 	e := nowhere()
 	if e.old = !c.ends.whole; e.old {
 		return e, nil
@@ -140,7 +140,7 @@ func (c *checker) trimmedBefore(ctx context.Context, q querier, life ledger.Life
 }
 
 func (c *checker) readEdges(ctx context.Context, q querier, before outbox.Snapshot) (err error) {
-	if c.life, err = ledger.ReadLife(ctx, q, c.config.Sink); err != nil {
+	if c.life, err = ledger.ReadState(ctx, q, c.config.Sink); err != nil {
 		return err
 	}
 	c.noticeAhead()
@@ -188,7 +188,7 @@ func (c *checker) behind(ctx context.Context, before outbox.Snapshot) (behind bo
 	if err != nil {
 		return false, err
 	}
-	life, err := ledger.ReadLife(ctx, c.pool, c.config.Sink)
+	life, err := ledger.ReadState(ctx, c.pool, c.config.Sink)
 	if err != nil {
 		return false, err
 	}

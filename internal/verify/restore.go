@@ -47,7 +47,7 @@ func (c *checker) readRestores(ctx context.Context) error {
 	for _, r := range all {
 		c.restores = append(c.restores, &restore{Restore: r, entries: map[change]time.Time{}})
 	}
-	life, err := ledger.ReadLife(ctx, c.pool, c.config.Sink)
+	life, err := ledger.ReadState(ctx, c.pool, c.config.Sink)
 	if err == nil && life.Registered {
 		c.ahead = &restore{
 			Restore: ledger.Restore{Sink: c.config.Sink, Number: math.MaxInt64, Reason: pending, At: life.Now, Log: life.End(), KnownUntil: &life.Newest.CommittedAt},

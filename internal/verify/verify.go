@@ -36,9 +36,9 @@ type checker struct {
 	redis     redis.UniversalClient
 	tallies   *tallies
 	ends      streamEnds
-	life      ledger.Life // the ledger's record of the sink
-	published edge        // covers the events that must be in the stream
-	trimmed   edge        // covers the events that may be missing from its beginning
+	life      ledger.State // the ledger's record of the sink
+	published edge         // covers the events that must be in the stream
+	trimmed   edge         // covers the events that may be missing from its beginning
 	aside     map[domain.ID][]uint32
 	restores  []*restore
 	ahead     *restore // the stream is ahead of the log by an unnoticed restoration; nil if it is not

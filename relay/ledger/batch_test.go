@@ -18,7 +18,7 @@ import (
 const sink = "events"
 
 // open begins an epoch of the sink, which has nothing yet.
-func open(t *testing.T, pool *pgxpool.Pool, epoch string) (ledger.Life, *ledger.Reader) {
+func open(t *testing.T, pool *pgxpool.Pool, epoch string) (ledger.State, *ledger.Reader) {
 	t.Helper()
 	before := life(t, pool)
 	made, err := ledger.Open(t.Context(), pool, ledger.Opening{
@@ -32,9 +32,9 @@ func open(t *testing.T, pool *pgxpool.Pool, epoch string) (ledger.Life, *ledger.
 	return l, l.Reader(pool, sink, outbox.Schedules, testenv.Patience)
 }
 
-func life(t *testing.T, pool *pgxpool.Pool) ledger.Life {
+func life(t *testing.T, pool *pgxpool.Pool) ledger.State {
 	t.Helper()
-	l, err := ledger.ReadLife(t.Context(), pool, sink)
+	l, err := ledger.ReadState(t.Context(), pool, sink)
 	if err != nil {
 		t.Fatal(err)
 	}

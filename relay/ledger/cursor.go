@@ -29,7 +29,7 @@ type Reader struct {
 }
 
 // Reader reads for a sink in the epoch of its life. A statement that takes longer than patience has failed.
-func (l Life) Reader(q outbox.Querier, sink, topic string, patience time.Duration) *Reader {
+func (l State) Reader(q outbox.Querier, sink, topic string, patience time.Duration) *Reader {
 	return &Reader{q, sink, topic, l.Epoch, l.Opened, l.Floor, l.Late, l.Seen, patience, 0}
 }
 

@@ -12,9 +12,9 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// Life is what Postgres knows of a sink. Registered tells whether it knows the sink at all; if not, only Now and
+// State is what Postgres knows of a sink. Registered tells whether it knows the sink at all; if not, only Now and
 // Standby say anything.
-type Life struct {
+type State struct {
 	Now        time.Time
 	Standby    bool // the server takes no writes, and its snapshots tell nothing
 	Registered bool
@@ -35,11 +35,11 @@ type Life struct {
 }
 
 // End is behind the last row of the newest batch.
-func (l Life) End() ID { return ID{l.Newest.Number, l.Newest.Rows} }
+func (l State) End() ID { return ID{l.Newest.Number, l.Newest.Rows} }
 
-// ReadLife reads what Postgres knows of a sink.
-func ReadLife(ctx context.Context, q outbox.Querier, sink string) (Life, error) {
-	var l Life
+// ReadState reads what Postgres knows of a sink.
+func ReadState(ctx context.Context, q outbox.Querier, sink string) (State, error) {
+	var l State
 	b := &l.Newest
 	rows, err := q.Query(ctx, readStateSQL, pgx.QueryExecModeExec, pgx.NamedArgs{"sink": sink})
 	if err == nil {
@@ -51,7 +51,7 @@ func ReadLife(ctx context.Context, q outbox.Querier, sink string) (Life, error) 
 		}, func() error { return nil })
 	}
 	if err != nil {
-		return Life{}, fmt.Errorf("read life of sink %s: %w", sink, err)
+		return State{}, fmt.Errorf("read life of sink %s: %w", sink, err)
 	}
 	return l, nil
 }
