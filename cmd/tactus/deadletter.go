@@ -157,8 +157,22 @@ func (c retryCmd) tell(to io.Writer, done []deadletter.Outcome, again int) error
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", o.ID, text(o.Source), text(o.Reference),
 			map[bool]string{true: "put back", false: "stays"}[o.Again], text(o.Result))
 	}
-	fmt.Fprintf(table, "%d put back, %d stay\n", again, len(done)-again)
+	fmt.Fprintf(table, "%d put back, %d stay%s\n", again, len(done)-again, ofThemLocked(done))
 	return table.Flush()
+}
+
+// ofThemLocked counts, in words, those that were passed over for a lock.
+func ofThemLocked(done []deadletter.Outcome) string {
+	locked := 0
+	for _, o := range done {
+		if o.Locked {
+			locked++
+		}
+	}
+	if locked == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (%d skipped: locked)", locked)
 }
 
 type dropCmd struct{ chosenFlags }
@@ -183,6 +197,10 @@ func (c dropCmd) Run(ctx context.Context, to console) error {
 	}
 	for _, l := range dropped {
 		fmt.Fprintf(to.out, "dropped %s: %s %s: %s\n", l.ID, text(l.Source), text(l.Reference), clip(l.Reason))
+	}
+	if skipped := len(letters) - len(dropped); err == nil && skipped > 0 {
+		fmt.Fprintf(to.out, "%d dropped, %d skipped: locked by somebody, or gone already\n", len(dropped), skipped)
+		return errReported
 	}
 	fmt.Fprintf(to.out, "%d dropped\n", len(dropped))
 	return err

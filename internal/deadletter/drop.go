@@ -11,7 +11,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/redis"
 )
 
-// Drop removes letters from the list for good, and returns those that it has removed.
+// Drop removes letters from the list for good, and returns those that it has removed. One that somebody has locked
+// stays.
 func (b *Box) Drop(ctx context.Context, letters []Letter) (dropped []Letter, err error) {
 	var rows []int64
 	var entries []string
@@ -38,7 +39,9 @@ func (b *Box) Drop(ctx context.Context, letters []Letter) (dropped []Letter, err
 }
 
 const drop = `
-update tactus.deadletters set dropped_at = clock_timestamp() where id = any ($1::bigint[]) and dropped_at is null returning id::text`
+update tactus.deadletters set dropped_at = clock_timestamp() where id in (
+    select id from tactus.deadletters where id = any ($1::bigint[]) and dropped_at is null order by id for update skip locked
+) returning id::text`
 
 func (b *Box) dropRows(ctx context.Context, ids []int64) ([]string, error) {
 	if len(ids) == 0 {

@@ -24,7 +24,8 @@ const fire = `
 with letter as materialized (
     select id, (data::json->>'schedule_id')::uuid as schedule_id, (data::json->>'due_at')::timestamptz as due_at,
         coalesce(data::json->>'missed', '') <> '' as missed
-    from tactus.deadletters where id = @id and source = 'beat' and dropped_at is null for update
+    from tactus.deadletters where id = @id and source = 'beat' and dropped_at is null and ` + lockWait + `
+    for update skip locked
 ),
 state as materialized (
     select letter.schedule_id, r.id, r.due_at, coalesce(r.status, '') as status, letter.missed or r.until > r.due_at as missed,
@@ -60,22 +61,24 @@ gone as (
     delete from tactus.deadletters where id = @id and exists (select from event)
 ),
 bell as (select ` + sqlexpr.RingRuns + ` as rung from event where @ring::boolean)
-select exists (select from letter), (select count(*) from event) > 0, coalesce(status, ''), coalesce(missed, false), coalesce(untouched, false),
+select exists (select from letter), ` + listedSQL + `, (select count(*) from event) > 0, coalesce(status, ''), coalesce(missed, false), coalesce(untouched, false),
     coalesce(enabled, false), coalesce(counts, false), coalesce(allowed, false), coalesce(kept_back, false), (select count(*) from bell)
 from (select) one left join state on true`
 
 // retryDue fires a due time that was set aside.
 func (b *Box) retryDue(ctx context.Context, l Letter) (Outcome, error) {
-	var there, done, missed, untouched, enabled, counts, allowed, keptBack bool
+	var there, listed, done, missed, untouched, enabled, counts, allowed, keptBack bool
 	var status string
 	var rung int64
 	err := postgres.Ringing(func(ring bool) error {
 		return b.Pool.QueryRow(ctx, fire, pgx.NamedArgs{"id": l.row(), "lease": b.Lease, "ring": ring}).
-			Scan(&there, &done, &status, &missed, &untouched, &enabled, &counts, &allowed, &keptBack, &rung)
+			Scan(&there, &listed, &done, &status, &missed, &untouched, &enabled, &counts, &allowed, &keptBack, &rung)
 	})
 	switch {
 	case isOfData(err):
 		return kept(l, err.Error()), nil
+	case lockTimedOut(err) || err == nil && !there && listed:
+		return skipped(l), nil
 	case err != nil:
 		return Outcome{}, err
 	case !there:

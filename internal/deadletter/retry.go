@@ -12,11 +12,12 @@ import (
 type Outcome struct {
 	Letter
 	Again  bool   `json:"again"`
-	Result string `json:"result"` // what happens next, or why the letter is not put back
+	Locked bool   `json:"locked,omitempty"` // it was passed over for a lock
+	Result string `json:"result"`           // what happens next, or why the letter is not put back
 }
 
-func again(l Letter, what string) Outcome { return Outcome{l, true, what} }
-func kept(l Letter, why string) Outcome   { return Outcome{l, false, why} }
+func again(l Letter, what string) Outcome { return Outcome{Letter: l, Again: true, Result: what} }
+func kept(l Letter, why string) Outcome   { return Outcome{Letter: l, Result: why} }
 
 // Retry puts letters back, in the order of their list. A letter that cannot be put back stays, with the reason in its
 // outcome. Beside an error, Retry returns the outcomes up to it.

@@ -19,7 +19,8 @@ import (
 const handOver = `
 with letter as materialized (
     select id, split_part(reference, '/', 1)::uuid as run, split_part(reference, '/', 2)::bigint as version, 'it could not be handed over: ' || reason as error
-    from tactus.deadletters where id = @id and source = @source and dropped_at is null for update
+    from tactus.deadletters where id = @id and source = @source and dropped_at is null and ` + lockWait + `
+    for update skip locked
 ),
 state as materialized (
     select r.id, r.due_at, r.status, r.expires_at <= clock_timestamp() as expired, s.deleted_at is not null or s.id is null as deleted,
@@ -43,23 +44,25 @@ gone as (
     delete from tactus.deadletters where id = @id and exists (select from event)
 ),
 bell as (select ` + sqlexpr.RingRuns + ` as rung from event where @ring::boolean)
-select exists (select from letter), (select count(*) from event) > 0, coalesce(status, ''), coalesce(expired, false), coalesce(deleted, false),
+select exists (select from letter), ` + listedSQL + `, (select count(*) from event) > 0, coalesce(status, ''), coalesce(expired, false), coalesce(deleted, false),
     coalesce(counts, false), coalesce(kept_back, false), coalesce(untouched, false), (select count(*) from bell)
 from (select) one left join state on true`
 
 // retryRun hands a run over again that was set aside.
 func (b *Box) retryRun(ctx context.Context, l Letter) (Outcome, error) {
-	var there, done, expired, deleted, counts, keptBack, untouched bool
+	var there, listed, done, expired, deleted, counts, keptBack, untouched bool
 	var status string
 	var rung int64
 	err := postgres.Ringing(func(ring bool) error {
 		return b.Pool.QueryRow(ctx, handOver, pgx.NamedArgs{
 			"id": l.row(), "source": l.Source, "lease": b.Lease, "ring": ring,
-		}).Scan(&there, &done, &status, &expired, &deleted, &counts, &keptBack, &untouched, &rung)
+		}).Scan(&there, &listed, &done, &status, &expired, &deleted, &counts, &keptBack, &untouched, &rung)
 	})
 	switch {
 	case isOfData(err):
 		return kept(l, err.Error()), nil
+	case lockTimedOut(err) || err == nil && !there && listed:
+		return skipped(l), nil
 	case err != nil:
 		return Outcome{}, err
 	case !there:

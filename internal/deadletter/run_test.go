@@ -186,3 +186,41 @@ func TestWhatMayHaveRun(t *testing.T) {
 	}
 	w.letters(0)
 }
+
+// TestLockedLetterIsSkipped has somebody lock one of three letters, and the run of another: neither keeps the third one
+// waiting, and both are said to be locked.
+func TestLockedLetterIsSkipped(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.block("q")
+	w.carry()
+	s := w.put("q")
+	for range 3 {
+		w.trigger(s)
+	}
+	letters := w.letters(3)
+	w.redis.Del(t.Context(), "q")
+	tx, err := w.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(t.Context()) }()
+	for sql, id := range map[string]string{
+		`select from tactus.deadletters where id = $1::text::bigint for update`:                             letters[0].ID,
+		`select from tactus.runs where id = split_part($1::text, '/', 1)::uuid and status <> '' for update`: letters[1].Reference,
+	} {
+		if tag, err := tx.Exec(t.Context(), sql, id); err != nil || tag.RowsAffected() != 1 {
+			t.Fatal(tag, err)
+		}
+	}
+	w.retry(letters[:2], false, "locked")
+	w.retry(letters[2:], true, "")
+	dropped, err := w.box.Drop(t.Context(), letters[:2])
+	if err != nil || len(dropped) != 1 || dropped[0].ID != letters[1].ID {
+		t.Errorf("dropped %+v, %v", dropped, err)
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.retry(letters[:1], true, "")
+}
