@@ -203,14 +203,21 @@ type page struct {
 	err  error
 }
 
-// pages reads what Rows gives, until there is no more, an error, or nobody who wants it.
+// pages reads what Rows gives, until there is no more, an error, or nobody who wants it. A page that takes longer than a
+// statement may is read again by position, with half as many rows.
 func (r *Reader) pages(ctx context.Context, b Batch, place int64, out chan<- page) {
 	args := r.argsOf(b)
 	args["after"], args["last"], args["offset"] = b.First-1, b.Last, place
+	reading, most := r.readingSQL(b), pageRows
 	for left, limit := b.Rows-place, firstPage; left > 0; {
 		limit = int(min(int64(limit), left))
 		args["limit"] = limit
-		p := r.page(ctx, selectRowsSQL+r.readingSQL(b)+onePageSQL, args)
+		p := r.page(ctx, selectRowsSQL+reading+onePageSQL, args)
+		if tookTooLong(p.err) && ctx.Err() == nil && limit > 1 {
+			reading, most = byPosition(r.rowsSQL(b)), limit/2
+			limit = most
+			continue
+		}
 		select {
 		case out <- p:
 		case <-ctx.Done():
@@ -221,7 +228,7 @@ func (r *Reader) pages(ctx context.Context, b Batch, place int64, out chan<- pag
 		}
 		left -= int64(limit)
 		args["after"], args["offset"] = p.rows[limit-1].Position, 0
-		limit = max(1, min(pageRows, pageBytes*limit/max(1, p.size)))
+		limit = max(1, min(most, pageBytes*limit/max(1, p.size)))
 	}
 }
 

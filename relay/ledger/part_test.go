@@ -81,6 +81,22 @@ func TestCutsInParts(t *testing.T) {
 	}
 }
 
+// TestReadsInHalvedPages reads a batch whose full pages take longer than a statement may: smaller ones have every row.
+func TestReadsInHalvedPages(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Connect(t, testenv.DirectURL(t)) // whose statement_timeout a pooler would not pass on
+	const rows = 30_000
+	l, r := open(t, pool, "e1")
+	if _, err := pool.Exec(t.Context(), backlog, rows); err != nil {
+		t.Fatal(err)
+	}
+	b := next(t, r, l.Newest)
+	hurried := life(t, pool).Reader(testenv.Hasty(t, pool, 10_000), sink, outbox.Schedules, testenv.Patience)
+	if all := positions(t, hurried, b); len(all) != rows || !slices.IsSorted(all) {
+		t.Errorf("%d of %d rows, in order %v", len(all), rows, slices.IsSorted(all))
+	}
+}
+
 // TestLookReadsNoBacklog has one transaction write nearly all rows, and Postgres know it, while another one is open:
 // whoever looks for what is new finds the rows of that one by an index all the same.
 func TestLookReadsNoBacklog(t *testing.T) {
