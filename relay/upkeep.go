@@ -11,8 +11,9 @@ import (
 
 const upkeepEvery = time.Minute
 
-// upkeep forgets now and then what is older than it is kept.
+// upkeep forgets now and then what is older than it is kept, and looks who holds the locks of the bells.
 func (r *Relay) upkeep(ctx context.Context) {
+	bells := bellWatch{log: r.cfg.Log}
 	for {
 		select {
 		case <-ctx.Done():
@@ -22,7 +23,16 @@ func (r *Relay) upkeep(ctx context.Context) {
 		if err := r.Prune(ctx); err != nil && ctx.Err() == nil {
 			r.cfg.Log.Warn("prune", "err", err)
 		}
+		if err := r.lookAtBells(ctx, &bells); err != nil && ctx.Err() == nil {
+			r.cfg.Log.Warn("upkeep", "err", err)
+		}
 	}
+}
+
+func (r *Relay) lookAtBells(ctx context.Context, bells *bellWatch) error {
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.Patience)
+	defer cancel()
+	return bells.look(ctx, r.db)
 }
 
 // Prune forgets batches and run events that every sink has, and trims streams, once they are older than Config.Keep.

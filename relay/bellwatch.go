@@ -1,0 +1,56 @@
+package relay
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// bellWatch tells when somebody keeps the lock of a bell. Those who write take it for the time of a commit. While a
+// stranger, or a transaction that was left open, keeps it, nobody rings: everything is found by polling, which is slower
+// by a fraction of a second, and nothing else shows why.
+type bellWatch struct {
+	log  *slog.Logger
+	held map[string]bool // by whom at the last look: process and transaction
+	told bool
+}
+
+const bellHoldersSQL = `
+select format('pid %s in transaction %s', pid, virtualtransaction) from pg_locks
+where locktype = 'advisory' and granted and objsubid = 2
+    and database = (select oid from pg_database where datname = current_database())
+    and (classid::bigint, objid::bigint) in ((` + sqlexpr.ScheduleBellLock + `), (` + sqlexpr.RunBellLock + `))`
+
+// look compares who holds the locks with who held them at the last look.
+func (w *bellWatch) look(ctx context.Context, q outbox.Querier) error {
+	rows, err := q.Query(ctx, bellHoldersSQL)
+	if err != nil {
+		return fmt.Errorf("look at the bells: %w", err)
+	}
+	holders, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return fmt.Errorf("look at the bells: %w", err)
+	}
+	before := w.held
+	w.held = map[string]bool{}
+	kept := ""
+	for _, holder := range holders {
+		if w.held[holder] = true; before[holder] {
+			kept = holder
+		}
+	}
+	switch {
+	case kept != "" && !w.told:
+		w.log.Warn("somebody keeps the lock of a bell: nobody is notified, and what is written is found by polling only",
+			"holder", kept)
+	case kept == "" && w.told:
+		w.log.Info("the lock of the bell is free again")
+	}
+	w.told = kept != ""
+	return nil
+}
