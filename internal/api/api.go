@@ -53,7 +53,24 @@ func New(pool *pgxpool.Pool, timezone string, log *slog.Logger, workers celery.C
 	s.events(api)
 	s.routes(api)
 	described(mux, api)
-	return tidy(mux)
+	return frugal(tidy(mux))
+}
+
+// maxHeld is the most bytes of documents that open answers hold together. Decoding and encoding take about four times as
+// much.
+const maxHeld = 64 << 20
+
+// frugal counts what answers to reads hold until they are sent. What was written is always answered.
+func frugal(next http.Handler) http.Handler {
+	budget := catalog.NewBudget(maxHeld)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			ctx, sent := budget.Open(r.Context())
+			defer sent()
+			r = r.WithContext(ctx)
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // tidy ignores trailing slashes, refuses addresses that are not UTF-8 text, and answers requests without an operation

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -206,6 +207,61 @@ func TestPagesAreBounded(t *testing.T) {
 	}
 	s.inTime(t, "/schedules?per_page=50").want(t, 200)
 	s.do(t, "GET", "/schedules/"+first.member(t, "id"), "").want(t, 200)
+}
+
+// TestAnswersAreBoundedTogether has clients ask for large pages without reading them: their answers hold no more than 64 MiB
+// of documents together, and once they are gone others are answered.
+func TestAnswersAreBoundedTogether(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	body := fmt.Sprintf(`{"task_name":"t","cron_expression":"* * * * *","kwargs":{"x":%q}}`, strings.Repeat("x", 250<<10))
+	s.do(t, "POST", "/schedules", body).want(t, 201)
+	if _, err := s.pool.Exec(t.Context(), `
+		insert into tactus.schedules (id, name, version, enabled, trigger, policy, effective_from, trigger_set_at, created_at, updated_at, category, tags, definition, task)
+		select gen_random_uuid(), name || n, version, enabled, trigger, policy, effective_from, trigger_set_at, created_at, updated_at, category, tags, definition, task
+		from tactus.schedules, generate_series(1, 60) n`); err != nil {
+		t.Fatal(err)
+	}
+	s.inTime(t, "/schedules").want(t, 200)
+	var open []*http.Response
+	refused := false
+	for range 12 {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/schedules", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		if response.StatusCode == http.StatusOK {
+			open = append(open, response)
+			continue
+		}
+		told, err := io.ReadAll(response.Body)
+		if strings.Contains(string(told), "answers_too_large") {
+			refused = true
+			if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" {
+				t.Errorf("%d without Retry-After", response.StatusCode)
+			}
+		} else {
+			t.Logf("%d %s %v", response.StatusCode, told, err) // a busy machine
+		}
+	}
+	if !refused || len(open) > 5 {
+		t.Errorf("%d answers of 12 MiB are open at once; one was refused: %v", len(open), refused)
+	}
+	s.do(t, "POST", "/schedules", minutely).want(t, 201) // what was written is answered
+	for _, response := range open {
+		response.Body.Close()
+	}
+	testenv.Eventually(t, "others are answered", func() error {
+		if a := s.do(t, "GET", "/schedules", ""); a.status != http.StatusOK {
+			return errors.New(a.body)
+		}
+		return nil
+	})
 }
 
 // inTime asks until the answer is not that a request took too long, which depends on what else the machine does.

@@ -23,7 +23,7 @@ func (s *server) events(api huma.API) {
 		OperationID: "list-events", Method: http.MethodGet, Path: prefix + "/events", Summary: "The log of changes, as a page or as Server-Sent Events",
 		Description: "Every committed change of a schedule, once, and each schedule's in order; with type=zone.changed, what newer time " +
 			"zone data has moved, a zone each, which no stream carries. Go on behind a page with after=next, for as long as " +
-			"more is true: a page with no events may have more behind it, when type or schedule choose few. With Accept: " +
+			"more is true: a page may have fewer events than limit, because it ends after 8 MiB, or none, when type or schedule choose few. With Accept: " +
 			"text/event-stream the answer does not end, and each event's id is the cursor behind it.",
 		Responses: map[string]*huma.Response{"200": {
 			Description: "OK",
@@ -101,7 +101,9 @@ type event struct {
 	json []byte // on one line
 }
 
+// next reads on. What was read before is sent by then.
 func (f *feed) next(ctx context.Context) ([]event, error) {
+	catalog.Release(ctx)
 	found, at, more, err := f.catalog.Events(ctx, f.at, f.filter, f.limit)
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/catalog"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -33,9 +34,15 @@ type routesOutput struct {
 	}
 }
 
+// routeSize is about how many bytes a route takes.
+const routeSize = 256
+
 func (s *server) listRoutes(ctx context.Context, _ *struct{}) (*routesOutput, error) {
 	all, err := s.store.Routes(ctx)
 	if err != nil {
+		return nil, s.answer(err)
+	}
+	if err := catalog.Hold(ctx, len(all)*routeSize); err != nil {
 		return nil, s.answer(err)
 	}
 	out := &routesOutput{}

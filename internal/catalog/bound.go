@@ -17,7 +17,7 @@ const (
 )
 
 // maxPage is the most bytes of documents in one answer.
-const maxPage = 32 << 20
+const maxPage = 16 << 20
 
 // begin starts a transaction for reading. Compiling the plan of a page would take longer than the page, so jit is off.
 // Every order that is read has an index, but the planner knows only how many runs a schedule has on average, and would
@@ -53,6 +53,10 @@ func bounded[T any](ctx context.Context, tx pgx.Tx, size func(T) int, sql string
 				Message: fmt.Sprintf("the %d asked for have more than %d MiB together: ask for fewer at once",
 					len(found)+1, maxPage>>20),
 			}
+		}
+		if err := Hold(ctx, size(row)); err != nil {
+			cancel()
+			return nil, err
 		}
 		found = append(found, row)
 	}

@@ -245,6 +245,10 @@ func (c *Catalog) readFeed(ctx context.Context, topic string, positions []int64)
 		if err != nil {
 			return nil, fmt.Errorf("read feed: %w", err)
 		}
+		if err := Hold(ctx, len(row.Data)); err != nil {
+			cancel()
+			return nil, err
+		}
 		found = append(found, row)
 		if bytes += len(row.Data); bytes > maxFeedBytes {
 			cancel()

@@ -92,6 +92,9 @@ func (c *Catalog) Run(ctx context.Context, id domain.ID) (Run, error) {
 	if len(runs) == 0 {
 		return Run{}, domain.ErrRunNotFound
 	}
+	if err := Hold(ctx, runs[0].size()); err != nil {
+		return Run{}, err
+	}
 	runs[0].utc()
 	return runs[0], nil
 }

@@ -91,6 +91,9 @@ func (c *Catalog) Get(ctx context.Context, id domain.ID) (Entry, error) {
 		if len(found) == 0 {
 			return domain.ErrNotFound
 		}
+		if err := Hold(ctx, len(found[0].Definition)); err != nil {
+			return err
+		}
 		if entry, err = found[0].entry(); err != nil {
 			return err
 		}
