@@ -162,3 +162,25 @@ func TestRoutesAreInTheLog(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestRouteSpoiledByHand has somebody write a pattern into a route that LIKE would raise for. No other route, and no
+// task that it would be compared with, is concerned.
+func TestRouteSpoiledByHand(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	for _, pattern := range []string{"app.*!", "!*", "app.%!?", "*\\"} {
+		_, err := pool.Exec(t.Context(), `insert into tactus.routes (pattern, version, matches, source, queue, ignore_result, updated_at)
+			values ($1, 1, '%!', 'a hand', 'spoiled', false, now())`, pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := pool.Exec(t.Context(), `insert into tactus.routes (pattern, version, source, queue, ignore_result, updated_at)
+		values ('app.*', 1, '', 'q', false, now())`); err != nil {
+		t.Fatal(err)
+	}
+	var queue string
+	if err := pool.QueryRow(t.Context(), `select queue from tactus.route_of('app.task')`).Scan(&queue); err != nil || queue != "q" {
+		t.Errorf("routed to %q, %v", queue, err)
+	}
+}
