@@ -197,6 +197,13 @@ var places = []struct {
 		}
 		g.await("it fires as edited", 1, `select least(count(*), 1) from tactus.runs where schedule_id = $1 and schedule_version = 2 and sent_at is not null`, g.timed.ID)
 	}},
+	{"beat: set aside", func(g *good) {
+		s := g.badSchedule("cannot be fired", nil)
+		g.sql(`update tactus.schedules set task = '[1]' where id = $1`, s.ID)
+		g.await("it is set aside", 1,
+			`select least(count(*), 1) from tactus.deadletters where source = 'beat' and reference like $1`, s.ID.String()+"/%")
+		g.sql(`update tactus.schedules set enabled = false where id = $1`, s.ID)
+	}},
 	{"relay: queue", func(g *good) { g.awaitMessage("good queue", queue, g.timed.ID) }},
 	{"relay: stream", func(g *good) {
 		g.trigger("good stream")
@@ -306,6 +313,15 @@ var places = []struct {
 		if err != nil {
 			g.Error(err)
 		}
+	}},
+	{"beat: resync", func(g *good) { // as it takes the lease over
+		g.stop()
+		var runs int
+		if err := g.pool.QueryRow(g.Context(), `select count(*) from tactus.runs where schedule_id = $1`, g.timed.ID).Scan(&runs); err != nil {
+			g.Fatal(err)
+		}
+		defer g.beat(beat.Config{})()
+		g.await("it fires on", 1, `select (count(*) > $2)::int from tactus.runs where schedule_id = $1`, g.timed.ID, runs+1)
 	}},
 	{"shadow", func(g *good) {
 		g.stop() // none records beside it
