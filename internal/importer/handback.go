@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -46,8 +47,19 @@ func HandBackRedBeat(ctx context.Context, pool *pgxpool.Pool, source Source, cli
 	if err != nil {
 		return nil, fmt.Errorf("read what has run: %w", err)
 	}
+	keys, err := keysOfNames(ctx, client, prefix)
+	if err != nil {
+		return nil, fmt.Errorf("read RedBeat: %w", err)
+	}
 	for _, r := range all {
-		said, err := r.handBack(ctx, client, prefix+r.Name)
+		key, listed := keys[r.Name]
+		if own := strings.TrimSuffix(r.Name, " ["+source.Label+"]"); !listed && own != r.Name {
+			key, listed = keys[own]
+		}
+		if !listed {
+			key = prefix + r.Name
+		}
+		said, err := r.handBack(ctx, client, key)
 		if err != nil {
 			return names, fmt.Errorf("hand %s back: %w", r.Name, err)
 		}
@@ -56,6 +68,22 @@ func HandBackRedBeat(ctx context.Context, pool *pgxpool.Pool, source Source, cli
 		}
 	}
 	return names, nil
+}
+
+// keysOfNames returns the keys of RedBeat's entries by the names of their schedules, which have no spaces around them.
+func keysOfNames(ctx context.Context, client redis.UniversalClient, prefix string) (map[string]string, error) {
+	keys, err := redBeatKeys(ctx, client, prefix+":schedule")
+	if err != nil {
+		return nil, err
+	}
+	named := map[string]string{}
+	for _, key := range keys {
+		name := strings.TrimPrefix(key, prefix)
+		if trimmed := strings.TrimSpace(name); trimmed == name || named[trimmed] == "" {
+			named[trimmed] = key
+		}
+	}
+	return named, nil
 }
 
 // handBack writes the last run to an entry, if the entry exists, and reports whether it wrote. RedBeat's own last run
