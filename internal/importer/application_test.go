@@ -232,6 +232,16 @@ func TestApplicationsRoutes(t *testing.T) {
 		"new app.options -> own 60 true",
 		"refused app.overridden -> usual 0 false", "new app.routed -> fast 0 false",
 		"new celery.backend_cleanup -> usual 0 false", "new * -> usual 0 false")
+	other, err := importer.New(pool, importer.Source{Kind: importer.Celery, Label: "other"}, "").
+		PlanRoutes(t.Context(), application)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range other {
+		if refused := r.Pattern == "app.overridden"; (r.Change == "refused") != refused || !refused && r.Change != "same" {
+			t.Errorf("of another application with the same routes: %s %s", r.Change, r.Pattern)
+		}
+	}
 	renamed, err := importer.ParseApplication(runScript(t, strings.Replace(celeryApp, `"feeds.*"`, `"other.*"`, 1)))
 	if err != nil {
 		t.Fatal(err)

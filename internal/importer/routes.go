@@ -84,6 +84,8 @@ func (i *Importer) planRoute(r domain.Route, before map[string]outbox.KeptRoute)
 	was, there := before[r.Pattern]
 	invalid := r.Check(wire.Config{}.Check)
 	switch {
+	case there && encodedRoute(was.Route) == encodedRoute(r):
+		row.Source, row.Change = was.Source, "same" // whoever wrote it
 	case there && was.Source != source:
 		row.Change, row.Reason = "refused", fmt.Sprintf("name_taken at /pattern: this route exists and came from "+
 			"%s: delete it, or leave it out", origin(was.Source))
@@ -91,9 +93,6 @@ func (i *Importer) planRoute(r domain.Route, before map[string]outbox.KeptRoute)
 		row.Change, row.Reason = "refused", invalid.Error()
 	case there:
 		row.Change = "changed"
-		if encodedRoute(was.Route) == encodedRoute(r) {
-			row.Change = "same"
-		}
 	}
 	return row
 }
