@@ -55,6 +55,7 @@ type Beat struct {
 	syncs    syncs  // schedules that are to be read
 	resync   resync
 	pacing   pacing        // how many due times fire at once
+	backlog  backlog       // how far handing over is behind firing
 	locks    locks         // schedules that somebody has locked
 	refusals firingRefused // what PostgreSQL refused to fire
 	invalid  invalid       // schedules that cannot be read

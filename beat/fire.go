@@ -25,7 +25,7 @@ func (d *firing) add(slot uint32, decisions []memory.Decision, last memory.Micro
 	d.records = append(d.records, progress{slot, last})
 }
 
-// fire settles what is due now, at most as many due times of it as pacing allows:
+// fire settles what is due now, at most as many due times of it as pacing and the backlog allow:
 //
 //	collect ──▶ settleApart ──▶ moveOn ──▶ putBack
 //	(pop, decide)  (one transaction)  (memory)    (push)
@@ -36,10 +36,18 @@ func (d *firing) add(slot uint32, decisions []memory.Decision, last memory.Micro
 // statement does nothing any more: a range of missed due times that is decided again would begin at the same due time
 // and end at another, and the unique key would take it for the one that is there.
 func (b *Beat) fire(ctx context.Context, now memory.Micros) error {
-	if !b.lease.leading || b.lease.unanswered || now < b.nextFire() {
+	if !b.lease.leading || b.lease.unanswered {
 		return nil
 	}
-	due, err := b.collect(ctx, now)
+	anyDue := now >= b.nextFire()
+	if !anyDue && !b.backlog.waits {
+		return nil
+	}
+	leave, err := b.mayFire(ctx)
+	if err != nil || !anyDue || leave == 0 {
+		return err
+	}
+	due, err := b.collectUpTo(ctx, now, min(leave, b.pacing.size()))
 	defer b.putBack(&due)
 	if err != nil || len(due.decisions) == 0 {
 		return err
@@ -61,6 +69,7 @@ func (b *Beat) fire(ctx context.Context, now memory.Micros) error {
 	}
 	took := time.Since(began)
 	b.pacing.took(len(due.decisions), took)
+	b.backlog.took(out.Fired, localNow())
 	b.countFired(due.decisions, out, took)
 	b.moveOn(due, out, now)
 	return nil
@@ -71,9 +80,13 @@ func (b *Beat) nextFire() memory.Micros { return max(b.memory.NextFire(), b.leas
 
 // collect takes what is due out of the heap, and decides what becomes of it. Due times that may have been settled
 // without memory knowing it, and were missed, are looked up before they are decided.
-func (b *Beat) collect(ctx context.Context, now memory.Micros) (due firing, err error) {
+func (b *Beat) collect(ctx context.Context, now memory.Micros) (firing, error) {
+	return b.collectUpTo(ctx, now, b.pacing.size())
+}
+
+// collectUpTo collects so many due times, or fewer.
+func (b *Beat) collectUpTo(ctx context.Context, now memory.Micros, firingSize int) (due firing, err error) {
 	var toLookUp []uint32
-	firingSize := b.pacing.size()
 	for len(due.decisions) < firingSize && len(toLookUp) < firingSize && b.memory.NextFire() <= now {
 		slot := b.memory.Pop()
 		decisions, last := b.memory.Decide(slot, now, firingSize-len(due.decisions))

@@ -28,6 +28,7 @@ type Stats struct {
 	Retired   bool  // this shadow does nothing any more, because a beat that fires has come
 	WouldFire int64 // due times that a shadow would have fired
 	SetAside  int64 // due times that cannot fire
+	Behind    int64 // runs that were fired and a sink has not taken, while firing waits for it; 0 while it does not
 	Syncs     int64 // queries for changed schedules
 	Resyncs   int64
 	Gaps      int64 // times that the feed may not have brought every change
@@ -41,8 +42,9 @@ type Stats struct {
 type stats struct {
 	mu sync.Mutex
 	Stats
-	asked    time.Time // when the lease was last read or renewed, by the monotonic clock
-	answered time.Time // when PostgreSQL last answered a whole step, by the monotonic clock; at first, when New was called
+	asked      time.Time // when the lease was last read or renewed, by the monotonic clock
+	toldBehind time.Time // when the log was told last that firing waits for a sink; of the loop alone
+	answered   time.Time // when PostgreSQL last answered a whole step, by the monotonic clock; at first, when New was called
 }
 
 // Stats returns the figures as they are now.
@@ -76,6 +78,9 @@ func (b *Beat) publish(now memory.Micros, failed bool) {
 	s.Leader, s.Term, s.Loaded = b.lease.leading, b.lease.term, true
 	s.Schedules, s.Pending = b.memory.Len(), len(b.syncs.pending)
 	s.Syncs, s.Resyncs, s.Shadow, s.Retired = b.syncs.queries, b.resync.done, b.cfg.Shadow, b.shadow.retired
+	if !b.lease.leading {
+		s.Behind = 0
+	}
 	s.Renewed, s.asked = b.lease.renewed, b.lease.asked
 	if !failed {
 		s.Watermark, s.answered = time.UnixMicro(b.watermark(now)), localNow()

@@ -75,7 +75,11 @@ func (b *Beat) step(ctx context.Context, now memory.Micros) (wake memory.Micros,
 func (b *Beat) wake(now memory.Micros) memory.Micros {
 	next := min(b.lease.askAt, b.polls.at)
 	if b.lease.leading {
-		next = min(next, b.nextFire())
+		fire := b.nextFire()
+		if pause := b.backlog.pause(localNow()); pause > 0 {
+			fire = max(fire, now+pause.Microseconds())
+		}
+		next = min(next, fire)
 	}
 	if len(b.syncs.pending) > 0 {
 		next = min(next, b.syncs.notBefore)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"time"
 
@@ -41,9 +42,11 @@ var (
 	beatWouldFire = desc("would_fire_total", "Runs that this beat would have fired, in shadow mode")
 	beatMissed    = desc("missed_ranges_total", "Ranges of due times recorded as missed")
 	beatAside     = desc("set_aside_total", "Due times that cannot fire and were set aside as dead letters")
-	beatSyncs     = desc("syncs_total", "Times that the beat read schedules that events had named")
-	beatResyncs   = desc("resyncs_total", "Times that the beat compared memory with all schedules")
-	beatGaps      = desc("feed_gaps_total", "Times that the feed may have missed changes, each followed by a "+
+	beatBehind    = desc("handover_behind_runs", "Runs fired that a sink has not taken, while firing waits for it because "+
+		"more is due than is handed over; 0 while it does not wait")
+	beatSyncs   = desc("syncs_total", "Times that the beat read schedules that events had named")
+	beatResyncs = desc("resyncs_total", "Times that the beat compared memory with all schedules")
+	beatGaps    = desc("feed_gaps_total", "Times that the feed may have missed changes, each followed by a "+
 		"resync: a moved or missing group, events removed from the stream, an unreadable entry")
 	beatLateness    = desc("fire_lateness_seconds", "Seconds from when a run was to fire to its commit")
 	beatRecognition = desc("recognition_seconds", "Seconds from the commit of a change to its place in memory")
@@ -62,8 +65,8 @@ func (m beatMetrics) Collect(to chan<- prometheus.Metric) {
 	for d, value := range map[*prometheus.Desc]float64{
 		beatLeader: ifKnown(s.Known, gauge(s.Leader)), beatEpoch: ifKnown(s.Known, float64(s.Term)),
 		beatAge: s.Age.Seconds(), beatShadow: gauge(s.Shadow), beatSchedules: float64(s.Schedules),
-		beatPending: float64(s.Pending),
-		beatSkew:    s.Skew.Seconds(), beatStep: s.Step.Seconds(),
+		beatPending: float64(s.Pending), beatBehind: float64(s.Behind),
+		beatSkew: s.Skew.Seconds(), beatStep: s.Step.Seconds(),
 		beatLag:     ifKnown(!s.Watermark.IsZero(), s.Lag.Seconds()),
 		beatRenewed: unix(s.Renewed), beatWatermark: ifKnown(!s.Watermark.IsZero(), unix(s.Watermark)),
 	} {
@@ -120,4 +123,13 @@ func unix(t time.Time) float64 {
 		return 0
 	}
 	return float64(t.UnixMilli()) / 1000
+}
+
+// behind says that more is due than is handed over, and by how much; nothing while it is not.
+func behind(s beat.Stats) string {
+	if s.Behind == 0 {
+		return ""
+	}
+	return fmt.Sprintf("more is due than is handed over: %d runs were fired that a sink has not taken, and what fires is %s late",
+		s.Behind, s.Lag.Round(time.Millisecond))
 }

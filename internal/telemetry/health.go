@@ -16,6 +16,7 @@ type Health struct {
 	checks []check
 	facts  map[string]string
 	notes  map[string]string
+	said   map[string]func() string
 }
 
 type check struct {
@@ -48,6 +49,16 @@ func (h *Health) Note(name, value string) {
 		h.notes = map[string]string{}
 	}
 	h.notes[name] = value
+}
+
+// Say adds a detail that /readyz shows while say returns one. It does not make the process unready.
+func (h *Health) Say(name string, say func() string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.said == nil {
+		h.said = map[string]func() string{}
+	}
+	h.said[name] = say
 }
 
 const checkTimeout = 3 * time.Second
@@ -94,6 +105,11 @@ func (h *Health) Mount(mux *http.ServeMux) {
 		h.mu.Lock()
 		for name, value := range h.notes {
 			body[name] = value
+		}
+		for name, say := range h.said {
+			if text := say(); text != "" {
+				body[name] = text
+			}
 		}
 		h.mu.Unlock()
 		if r.URL.Query().Has("verbose") {

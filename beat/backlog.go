@@ -1,0 +1,148 @@
+package beat
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// While more is due than can be handed over, firing and handing over share the machine: a sink that is behind gives leave for
+// as many runs as it has taken. Otherwise firing, which is ahead and cheaper, takes whatever there is; the backlog grows without end,
+// and each run that is handed over costs more, the longer it has lain there. What is due and does not fire yet stays in
+// memory, oldest first, and the policy says what becomes of it when it is late.
+const (
+	// freeBacklog is how many runs may be recorded and not handed over before firing waits: enough for a relay to have work always.
+	freeBacklog = 20_000
+	// deepBacklog is from when on a backlog has to shrink: a sink then gives leave for less than it takes.
+	deepBacklog = 4 * freeBacklog
+	// awayAfter is how long a sink may take nothing until it is away (its broker, or its relay) and nobody waits for it.
+	awayAfter = 5 * time.Second
+	// unaskedFirings is how many runs are fired without asking while no sink is behind.
+	unaskedFirings = 1000
+	// leastLeave is for how many runs there has to be leave, and leavePause how long to wait for it between two questions.
+	leastLeave, leavePause = 500, 10 * time.Millisecond
+	// smallLeave is after how long a smaller leave will do.
+	smallLeave = 200 * time.Millisecond
+)
+
+// backlog is how far the sinks of runs are behind what was fired.
+type backlog struct {
+	sinks   map[string]sinkBacklog
+	unasked int       // runs that were fired since the sinks were asked
+	leave   float64   // how many runs may fire, while a sink is behind
+	behind  int64     // runs that the slowest sink which is not away has not taken
+	waits   bool      // firing waits for a sink
+	next    time.Time // when to ask again
+	fired   time.Time // when the last leave was used
+}
+
+// sinkBacklog is where a sink was when it was asked, and since when.
+type sinkBacklog struct {
+	at    int64
+	moved time.Time
+}
+
+// sinkPlace is what the log says of a sink of runs: the newest position, and the one up to which it has taken runs.
+type sinkPlace struct {
+	Sink       string
+	Newest, At int64
+}
+
+// sinkPlacesSQL reads where the sinks of runs are that are served. Positions of both topics are drawn from one sequence, so
+// a backlog is taken for longer than it is while many schedules change; the next run that is handed over makes up for it.
+const sinkPlacesSQL = `
+select s.sink, (select last_value from tactus.outbox_position),
+    case when s.confirmed_place >= b.row_count then b.last_position else b.first_position - 1 + s.confirmed_place end
+from tactus.relay_sinks s join tactus.relay_batches b on b.sink = s.sink and b.number = s.confirmed_batch
+where s.topic = 'run' and s.stopped is null and b.last_position is not null`
+
+// mayFire returns how many due times may fire now, as far as sinks are concerned; 0 while a sink has to catch up first.
+func (b *Beat) mayFire(ctx context.Context) (int, error) {
+	l, now := &b.backlog, localNow()
+	if b.cfg.Shadow || !l.waits && l.unasked < unaskedFirings {
+		return maxFiringSize, nil
+	}
+	if now.Before(l.next) {
+		return 0, nil
+	}
+	rows, err := b.pool.Query(ctx, sinkPlacesSQL, planned)
+	if err != nil {
+		return 0, fmt.Errorf("ask how far sinks are: %w", err)
+	}
+	places, err := pgx.CollectRows(rows, pgx.RowToStructByPos[sinkPlace])
+	if err != nil {
+		return 0, fmt.Errorf("ask how far sinks are: %w", err)
+	}
+	n := l.heard(places, now)
+	b.noteBacklog()
+	return n, nil
+}
+
+// heard takes in where the sinks are, and returns how many due times may fire.
+func (l *backlog) heard(places []sinkPlace, now time.Time) int {
+	before := l.sinks
+	l.sinks, l.unasked, l.behind = map[string]sinkBacklog{}, 0, 0
+	slowest := -1.0
+	for _, p := range places {
+		was, known := before[p.Sink]
+		s := sinkBacklog{p.At, was.moved}
+		if !known || p.At > was.at {
+			s.moved = now
+		}
+		l.sinks[p.Sink] = s
+		behind := p.Newest - p.At
+		if behind <= freeBacklog || now.Sub(s.moved) > awayAfter {
+			continue
+		}
+		l.behind = max(l.behind, behind)
+		taken := 0.0
+		if known {
+			taken = float64(max(0, p.At-was.at))
+		}
+		if behind > deepBacklog {
+			taken *= 0.9
+		}
+		if slowest < 0 || taken < slowest {
+			slowest = taken
+		}
+	}
+	if l.waits = slowest >= 0; !l.waits {
+		l.leave = 0
+		return maxFiringSize
+	}
+	l.leave = min(l.leave+slowest, maxFiringSize)
+	if l.leave >= leastLeave || l.leave >= 1 && now.Sub(l.fired) > smallLeave {
+		return int(l.leave)
+	}
+	l.next = now.Add(leavePause)
+	return 0
+}
+
+// took takes in that runs were fired.
+func (l *backlog) took(n int64, now time.Time) {
+	l.unasked += int(n)
+	l.leave, l.fired = max(0, l.leave-float64(n)), now
+}
+
+// pause is how long nothing may fire.
+func (l *backlog) pause(now time.Time) time.Duration { return max(0, l.next.Sub(now)) }
+
+// noteBacklog tells Stats how far the sinks are behind, and the log when firing begins to wait for them, and when it ends.
+func (b *Beat) noteBacklog() {
+	b.stats.mu.Lock()
+	was := b.stats.Behind > 0
+	b.stats.Behind = b.backlog.behind
+	b.stats.mu.Unlock()
+	switch is := b.backlog.behind > 0; {
+	case is && !was && localNow().Sub(b.stats.toldBehind) > time.Minute:
+		b.stats.toldBehind = localNow()
+		b.log.Warn("more is due than is handed over: it fires as fast as sinks take it, the oldest first", "topic", outbox.Runs,
+			"behind", b.backlog.behind)
+	case was && !is:
+		b.log.Info("sinks have caught up with what is due", "topic", outbox.Runs)
+	}
+}
