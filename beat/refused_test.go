@@ -62,7 +62,7 @@ func TestBadOnesAloneAreSetAside(t *testing.T) {
 	good := w.create(strings.Replace(minutely(``), "T00:00:00", "T00:00:20", 1))
 	b, a := w.beat("a"), at{one}
 	w.step(b, a.due(1).Add(-time.Second))
-	w.execute(`update tactus.schedules set task = '[1]' where id = any ($1)`, []domain.ID{one.ID, two.ID})
+	w.execute(`update tactus.schedules set task = '[1]' where id in ($1, $2)`, one.ID, two.ID)
 	w.step(b, a.due(1))
 	if n := w.count(`select count(*) from tactus.deadletters`); n > 0 {
 		t.Errorf("%d were set aside before anything fired", n)

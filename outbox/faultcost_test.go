@@ -46,9 +46,16 @@ func TestFaultsOfFunctionsAreBounded(t *testing.T) {
 			}
 			return best
 		}
-		few, most := took(1000), took(8000)
-		if t.Logf("%s: %v, and %v for 8 times as many", name, few, most); most > 20*few+100*time.Millisecond {
-			t.Errorf("%s: %v, and %v for 8 times as many", name, few, most)
+		linear := false
+		for range 10 { // something else may take the machine's time; work that grows by the square never passes
+			few, most := took(1000), took(8000)
+			t.Logf("%s: %v, and %v for 8 times as many", name, few, most)
+			if linear = most <= 20*few+100*time.Millisecond; linear {
+				break
+			}
+		}
+		if !linear {
+			t.Errorf("%s: the time grows faster than their number", name)
 		}
 	}
 }
