@@ -67,6 +67,7 @@ func TestDeletingLooksAtOneSchedule(t *testing.T) {
 	id := putSQL(t, pool, `{"name":"n","task_name":"t","cron_expression":"* * * * *"}`)
 	putSQL(t, pool, `{"name":"other","task_name":"t","cron_expression":"* * * * *"}`)
 	if _, err := pool.Exec(t.Context(), `
+set jit = off; -- as the program has it
 insert into tactus.schedules (id, name, version, enabled, trigger, policy, effective_from, trigger_set_at, created_at, updated_at, category, tags, definition, task)
 select gen_random_uuid(), name || n, version, enabled, trigger, policy, effective_from, trigger_set_at, created_at, updated_at, category, tags, definition, task
 from tactus.schedules, generate_series(1, 20000) n`); err != nil {
@@ -79,7 +80,13 @@ from tactus.schedules, generate_series(1, 20000) n`); err != nil {
 				Blocks int `json:"Shared Hit Blocks"`
 			}
 		}
-		if err := pool.QueryRow(t.Context(), `explain (analyze, buffers, format json) select tactus.delete_schedule('`+schedule+`')`, pgx.QueryExecModeExec).Scan(&told); err != nil {
+		if err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(t.Context(), `set local jit = off`); err != nil {
+				return err
+			}
+			return tx.QueryRow(t.Context(), `explain (analyze, buffers, format json) select tactus.delete_schedule('`+schedule+`')`,
+				pgx.QueryExecModeExec).Scan(&told)
+		}); err != nil {
 			t.Fatal(err)
 		}
 		if err := json.Unmarshal(told, &plans); err != nil || len(plans) != 1 || plans[0].Plan.Blocks > 500 {
