@@ -10,22 +10,24 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// While more is due than can be handed over, firing and handing over share the machine: a sink that is behind gives leave for
-// as many runs as it has taken. Otherwise firing, which is ahead and cheaper, takes whatever there is; the backlog grows without end,
-// and each run that is handed over costs more, the longer it has lain there. What is due and does not fire yet stays in
-// memory, oldest first, and the policy says what becomes of it when it is late.
+// While more is due than can be handed over, firing and handing over share the machine: firing waits for the sink that
+// is behind, and records only as many runs as this sink has taken meanwhile. Without that, firing would take most of
+// the machine, because it costs less than handing over, and the backlog would grow without end; the older a run is that
+// waits in it, the more it costs to hand over. What is due and has not fired stays in memory, oldest first, and the
+// misfire policy decides what becomes of it if it is late.
 const (
-	// freeBacklog is how many runs may be recorded and not handed over before firing waits: enough for a relay to have work always.
+	// freeBacklog is how many runs may wait to be handed over before firing waits: enough to keep a relay busy.
 	freeBacklog = 20_000
-	// deepBacklog is from when on a backlog has to shrink: a sink then gives leave for less than it takes.
+	// deepBacklog is the size from which a backlog has to shrink: fewer runs then fire than the sink takes.
 	deepBacklog = 4 * freeBacklog
-	// awayAfter is how long a sink may take nothing until it is away (its broker, or its relay) and nobody waits for it.
+	// awayAfter is how long a sink may take nothing before it counts as away, because its broker or its relay is.
+	// Firing does not wait for a sink that is away.
 	awayAfter = 5 * time.Second
-	// unaskedFirings is how many runs are fired without asking while no sink is behind.
+	// unaskedFirings is how many runs fire, while no sink is behind, before the sinks are asked again.
 	unaskedFirings = 1000
-	// leastLeave is for how many runs there has to be leave, and leavePause how long to wait for it between two questions.
+	// leastLeave is the least number of runs worth a firing, and leavePause the time between two questions for it.
 	leastLeave, leavePause = 500, 10 * time.Millisecond
-	// smallLeave is after how long a smaller leave will do.
+	// smallLeave is the time after which fewer runs are worth a firing.
 	smallLeave = 200 * time.Millisecond
 )
 
@@ -52,8 +54,8 @@ type sinkPlace struct {
 	Newest, At int64
 }
 
-// sinkPlacesSQL reads where the sinks of runs are that are served. Positions of both topics are drawn from one sequence, so
-// a backlog is taken for longer than it is while many schedules change; the next run that is handed over makes up for it.
+// sinkPlacesSQL reads where the sinks of runs are that are served. Positions of both topics are drawn from one
+// sequence, so a backlog looks longer than it is while many schedules change, until the next run is handed over.
 const sinkPlacesSQL = `
 select s.sink, (select last_value from tactus.outbox_position),
     case when s.confirmed_place >= b.row_count then b.last_position else b.first_position - 1 + s.confirmed_place end
@@ -131,7 +133,8 @@ func (l *backlog) took(n int64, now time.Time) {
 // pause is how long nothing may fire.
 func (l *backlog) pause(now time.Time) time.Duration { return max(0, l.next.Sub(now)) }
 
-// noteBacklog tells Stats how far the sinks are behind, and the log when firing begins to wait for them, and when it ends.
+// noteBacklog tells Stats how far the sinks are behind, and the log when firing begins to wait for them, and when it
+// ends.
 func (b *Beat) noteBacklog() {
 	b.stats.mu.Lock()
 	was := b.stats.Behind > 0

@@ -11,8 +11,8 @@ import (
 // maxFiringSize is how many due times one statement settles, at most.
 const maxFiringSize = 5000
 
-// fireTimeout is how long one firing may take. A firing that takes longer is cancelled, its work is lost, and the next one
-// is smaller.
+// fireTimeout is how long one firing may take. A firing that takes longer is cancelled, its work is lost, and the next
+// one is smaller.
 const fireTimeout = 10 * time.Second
 
 // A firing that took longer than slowFiring is followed by smaller ones, one that took less than quickFiring by larger

@@ -155,8 +155,8 @@ type outcome struct {
 }
 
 // settle settles decisions in one statement. PostgreSQL refuses every transaction that notifies while its queue of
-// notifications is full, which a listener anywhere in the cluster brings about that does not read. The statement is then
-// run once more without the bell, and the relay finds the events by polling.
+// notifications is full, which a listener anywhere in the cluster brings about that does not read. The statement is
+// then run once more without the bell, and the relay finds the events by polling.
 func (b *Beat) settle(ctx context.Context, decisions []memory.Decision) (outcome, error) {
 	out, err := b.settleAndRing(ctx, decisions, true)
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == "54000" {

@@ -8,7 +8,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// A run that is handed over and starts is written in its page and in no index: neither is its status in one, nor is its page full.
+// A run that is handed over and starts is written in its page and in no index: neither is its status in one, nor is its
+// page full.
 func TestHandingOverWritesNoIndexOfRuns(t *testing.T) {
 	t.Parallel()
 	conn, err := pgx.Connect(t.Context(), testenv.DirectURL(t))

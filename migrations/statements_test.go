@@ -104,8 +104,8 @@ func statements(t *testing.T) (all []statement) {
 	return all
 }
 
-// statementsIn type-checks the files of a folder and the packages of ours that they import, which is enough to know their
-// constants.
+// statementsIn type-checks the files of a folder and the packages of ours that they import, which is enough to know
+// their constants.
 func statementsIn(dir string) (all []statement, err error) {
 	fset := token.NewFileSet()
 	files, err := parse(fset, dir)
@@ -138,8 +138,8 @@ func statementsIn(dir string) (all []statement, err error) {
 	return all, nil
 }
 
-// texts knows expressions whose text does not depend on anything but the source: constants, and what they, variables that
-// begin with one, and functions of package sqlexpr are put together to.
+// texts knows expressions whose text does not depend on anything but the source: constants, and what they, variables
+// that begin with one, and functions of package sqlexpr are put together to.
 type texts struct {
 	info    *types.Info
 	initial map[string]ast.Expr // by the names of the package's variables

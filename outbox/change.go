@@ -25,7 +25,8 @@ type option struct {
 // errNotWritten means that no row was written: a caller's name is taken, or the version has moved.
 var errNotWritten = errors.New("not written")
 
-// last is the last instant at which anything is due that a change lets fire from now on; nil when there is always another.
+// last is the last instant at which anything is due that a change lets fire from now on; nil when there is always
+// another.
 func last(c domain.Change) *time.Time {
 	if !c.Effective || !c.After.Runnable() {
 		return nil
@@ -101,8 +102,8 @@ with changed as (
         statement_timestamp(), statement_timestamp(), @category, @tags, ('{' || @members)::json, @task
     where true`
 
-	// unlessTaken gives no row when a living schedule has the name: a caller's transaction is not aborted by it. One of our
-	// own may be, and is spared a look before each insert, which was a twelfth of the server's time.
+	// unlessTaken gives no row when a living schedule has the name: a caller's transaction is not aborted by it. One of
+	// our own may be, and is spared a look before each insert, which was a twelfth of the server's time.
 	unlessTaken = `
     on conflict (name) where deleted_at is null do nothing`
 
@@ -139,8 +140,8 @@ key as (
     insert into tactus.idempotency (key, request_hash, made) select @key, @request_hash::bytea, id from changed
 )`
 
-// insertEvent appends the event. Its data is the schedule's JSON: its times, who it is, and the members of the definition that
-// the row has.
+// insertEvent appends the event. Its data is the schedule's JSON: its times, who it is, and the members of the
+// definition that the row has.
 const insertEvent = `
 insert into tactus.outbox (topic, aggregate_id, version, type, data, occurred_at)
 select 'schedule', id, version, @type,
@@ -179,8 +180,8 @@ var arguments = map[string]func(*written) any{
 	"request_hash":   func(w *written) any { return w.requestHash },
 }
 
-// head is the beginning of an event's data, as format() takes it: %1$s is the time of the change, which only the database
-// knows. The members of the definition follow.
+// head is the beginning of an event's data, as format() takes it: %1$s is the time of the change, which only the
+// database knows. The members of the definition follow.
 func head(c domain.Change) string {
 	const now = "%1$s"
 	moved := func(moves bool, at time.Time) string {

@@ -45,8 +45,8 @@ func ExamplePut() {
 	// Output: report-sales version 1
 }
 
-// A service without rows of its own beside the schedule lets a store open the transactions. The check refuses tasks that
-// workers could never be handed.
+// A service without rows of its own beside the schedule lets a store open the transactions. The check refuses tasks
+// that workers could never be handed.
 func ExampleStore() {
 	url, drop := testenv.ExampleURL()
 	defer drop()

@@ -14,8 +14,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestFaultsOfFunctionsAreBounded puts schedules with thousands of faults: the answer has fifty, and the work grows as their
-// number does.
+// TestFaultsOfFunctionsAreBounded puts schedules with thousands of faults: the answer has fifty, and the work grows as
+// their number does.
 func TestFaultsOfFunctionsAreBounded(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)

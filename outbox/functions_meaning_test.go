@@ -62,8 +62,8 @@ func TestFunctionsTakeEveryType(t *testing.T) {
 	}
 }
 
-// TestFunctionsCompareByMeaning puts by SQL what the API would write in other words: the due times stay, however the schedule
-// was written before.
+// TestFunctionsCompareByMeaning puts by SQL what the API would write in other words: the due times stay, however the
+// schedule was written before.
 func TestFunctionsCompareByMeaning(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)

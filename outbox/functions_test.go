@@ -208,8 +208,8 @@ func canonical(t *testing.T, text string) string {
 	return string(raw)
 }
 
-// TestFunctionsRefuseAsGoDoes puts what has faults: SQL finds the same, as far as it can see, and the transaction lives on
-// behind a savepoint.
+// TestFunctionsRefuseAsGoDoes puts what has faults: SQL finds the same, as far as it can see, and the transaction lives
+// on behind a savepoint.
 func TestFunctionsRefuseAsGoDoes(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)

@@ -17,8 +17,8 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// hostileBodies are JSON that parsers disagree about. Of those that are alike the faults are the same, too; of all others, whether
-// there are any.
+// hostileBodies are JSON that parsers disagree about. Of those that are alike the faults are the same, too; of all
+// others, whether there are any.
 func hostileBodies() (alike, others []string) {
 	body := func(members string) string { return `{"task_name":"a",` + members + `}` }
 	ok := func(members string) string { return body(`"cron_expression":"0 9 * * *",` + members) }
@@ -74,8 +74,8 @@ func hostileBodies() (alike, others []string) {
 		ok(`"args":["	"]`), ok(`"args":["\x"]`), ok(`"args":["\u00"]`), ok(`"args":[1]`)+"x", ok(`"args":[1]`)+" \n", "\ufeff"+ok(`"args":[1]`), "\v"+ok(`"args":[1]`), "", " ", "null", `"{}"`, "true", "1", "[{}]", "{"), append(others, ok(`"tags":[null]`), strings.Repeat("[", 300_000), strings.Repeat(`{"a":`, 60_000))
 }
 
-// TestFunctionsReadHostileBodiesAsGoDoes gives put_schedule and Go JSON that parsers disagree about: both take the same of it, keep
-// the same, and find the same faults in the rest.
+// TestFunctionsReadHostileBodiesAsGoDoes gives put_schedule and Go JSON that parsers disagree about: both take the same
+// of it, keep the same, and find the same faults in the rest.
 func TestFunctionsReadHostileBodiesAsGoDoes(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)

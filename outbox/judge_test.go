@@ -13,8 +13,8 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// TestJudge puts by SQL what only the engine knows to be wrong: it is shown with the faults that the API would have answered, in
-// an event of its own, and what is right is left alone.
+// TestJudge puts by SQL what only the engine knows to be wrong: it is shown with the faults that the API would have
+// answered, in an event of its own, and what is right is left alone.
 func TestJudge(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
@@ -59,7 +59,8 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// TestJudgeOfTimesBeyondAllYears has somebody change a row by hand before it is judged: it is no error, and is not judged again.
+// TestJudgeOfTimesBeyondAllYears has somebody change a row by hand before it is judged: it is no error, and is not
+// judged again.
 func TestJudgeOfTimesBeyondAllYears(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
@@ -80,7 +81,8 @@ func TestJudgeOfTimesBeyondAllYears(t *testing.T) {
 	}
 }
 
-// TestJudgeWaitsForNobody has somebody lock a schedule that SQL wrote: the others are judged, and that one when it is free.
+// TestJudgeWaitsForNobody has somebody lock a schedule that SQL wrote: the others are judged, and that one when it is
+// free.
 func TestJudgeWaitsForNobody(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)

@@ -8,9 +8,9 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// namesakes keeps creations of one name at the same time from queueing in the database, where each would hold a connection
-// until the one before it has ended: one of them is tried, and tells the others that the name is taken, or locked. It is
-// then, in the time of each of them.
+// namesakes keeps creations of one name at the same time from queueing in the database, where each would hold a
+// connection until the one before it has ended: one of them is tried, and tells the others that the name is taken, or
+// locked. It is then, in the time of each of them.
 type namesakes struct {
 	mu    sync.Mutex
 	tried map[string]*attempt // by name

@@ -14,8 +14,8 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// TestNamesakesDoNotQueue creates one name very often while a transaction that has it is open: a pool of connections is not
-// taken up by those who wait, so that another name is created at once.
+// TestNamesakesDoNotQueue creates one name very often while a transaction that has it is open: a pool of connections is
+// not taken up by those who wait, so that another name is created at once.
 func TestNamesakesDoNotQueue(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)

@@ -42,7 +42,8 @@ func (s partitions) missing(now time.Time) (all []newPartition) {
 	return all
 }
 
-// begin is where the partitions of a topic have to be without a gap from: the end of the one in use, or of the last before it.
+// begin is where the partitions of a topic have to be without a gap from: the end of the one in use, or of the last
+// before it.
 func (s partitions) begin(topic string) (end int64) {
 	for _, r := range s.ranges[topic] {
 		if r.lower <= s.position {
@@ -52,8 +53,9 @@ func (s partitions) begin(topic string) (end int64) {
 	return end
 }
 
-// next is where the partition ends that has a position, or that is to have it: before the next one that there is. A gap comes
-// about when one partition could not be made and the one behind it could. A row that falls into a gap cannot be written.
+// next is where the partition ends that has a position, or that is to have it: before the next one that there is. A gap
+// comes about when one partition could not be made and the one behind it could. A row that falls into a gap cannot be
+// written.
 func (s partitions) next(topic string, at int64) (upper int64, there bool) {
 	upper = at + widths[topic]
 	for _, r := range s.ranges[topic] {
@@ -108,8 +110,8 @@ func runBounds(month, now time.Time) string {
         ) d where begin < '%[2]s'`, begin.Format(time.RFC3339), month.AddDate(0, 1, 0).Format(time.RFC3339))
 }
 
-// storage is how the partitions of a table are stored. A page of runs is filled by half: the other half is for their second
-// versions, which then need no index to be written.
+// storage is how the partitions of a table are stored. A page of runs is filled by half: the other half is for their
+// second versions, which then need no index to be written.
 var storage = map[string]string{"runs": " with (fillfactor = 50)"}
 
 // create makes a table and then attaches it: CREATE TABLE ... PARTITION OF would wait for every writer of the parent,

@@ -389,7 +389,8 @@ func TestMakeUnderLoad(t *testing.T) {
 	}
 }
 
-// TestGapsAreFilled has a partition be missing between others, because it could not be made when the one behind it could.
+// TestGapsAreFilled has a partition be missing between others, because it could not be made when the one behind it
+// could.
 func TestGapsAreFilled(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
@@ -446,7 +447,8 @@ func TestOldKeysAreForgotten(t *testing.T) {
 	}
 }
 
-// TestMakeWhileBellsRing has transactions hold the locks of both bells, as those of triggered runs and changed schedules do.
+// TestMakeWhileBellsRing has transactions hold the locks of both bells, as those of triggered runs and changed
+// schedules do.
 func TestMakeWhileBellsRing(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)

@@ -38,7 +38,8 @@ func runAt(at time.Time) domain.Definition {
 	return domain.Definition{RunAt: at.Format(time.RFC3339Nano), TaskName: "app.task"}
 }
 
-// TestPastIsWhatTheDatabaseSays writes schedules from a machine whose clock is an hour ahead, and one whose clock is behind.
+// TestPastIsWhatTheDatabaseSays writes schedules from a machine whose clock is an hour ahead, and one whose clock is
+// behind.
 func TestPastIsWhatTheDatabaseSays(t *testing.T) {
 	t.Parallel()
 	pool, store := withClock(t)
@@ -88,8 +89,8 @@ func TestPastIsWhatTheDatabaseSays(t *testing.T) {
 	}
 }
 
-// TestWhatIsAcceptedIsToCome makes schedules that are due in the milliseconds in which they are written: the accepted ones
-// count their due times from before they are due.
+// TestWhatIsAcceptedIsToCome makes schedules that are due in the milliseconds in which they are written: the accepted
+// ones count their due times from before they are due.
 func TestWhatIsAcceptedIsToCome(t *testing.T) {
 	t.Parallel()
 	pool, store := withClock(t)

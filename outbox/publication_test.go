@@ -11,7 +11,8 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// unidentified are the tables whose rows a publication cannot tell apart: with one, PostgreSQL refuses to update or delete them.
+// unidentified are the tables whose rows a publication cannot tell apart: with one, PostgreSQL refuses to update or
+// delete them.
 const unidentified = `
 select c.oid::regclass::text from pg_class c
 where c.relnamespace = 'tactus'::regnamespace and c.relkind in ('r', 'p') and c.relreplident <> 'f'

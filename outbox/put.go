@@ -17,9 +17,9 @@ import (
 
 // Put creates the schedule of that name, or changes it to the definition; what the definition leaves out gets its
 // default. It is part of the caller's transaction: it commits and rolls back with the caller's own rows, and none of
-// its errors aborts that transaction. Faults of the definition are a domain.Faults, and so is a task that no worker could
-// ever be handed. Wake the relay after the commit
-// with Ring, or let InTx do both; without, the relay finds the change by polling.
+// its errors aborts that transaction. Faults of the definition are a domain.Faults, and so is a task that no worker
+// could ever be handed. Wake the relay after the commit with Ring, or let InTx do both; without, the relay finds the
+// change by polling.
 func Put(ctx context.Context, tx pgx.Tx, d domain.Definition) (domain.Schedule, error) {
 	s, _, err := within(tx).put(ctx, d)
 	return s, err
@@ -30,8 +30,8 @@ func Create(ctx context.Context, tx pgx.Tx, d domain.Definition) (domain.Schedul
 	return within(tx).create(ctx, d, option{})
 }
 
-// Update changes a schedule to the definition, its name too; what the definition leaves out gets its default. A taken name
-// is domain.ErrNameTaken.
+// Update changes a schedule to the definition, its name too; what the definition leaves out gets its default. A taken
+// name is domain.ErrNameTaken.
 func Update(ctx context.Context, tx pgx.Tx, id domain.ID, d domain.Definition) (domain.Schedule, error) {
 	w := within(tx)
 	return w.update(ctx, id, 0, w.redefine(ctx, d))
@@ -91,8 +91,8 @@ func (w writer) create(ctx context.Context, d domain.Definition, o option) (doma
 	return w.names.create(ctx, d.Name, try)
 }
 
-// normalize judges what is past by the database's clock: this machine's is only asked whether to look at that. What passes
-// between now and the write is refused by the write.
+// normalize judges what is past by the database's clock: this machine's is only asked whether to look at that. What
+// passes between now and the write is refused by the write.
 func (w writer) normalize(ctx context.Context, d domain.Definition, c domain.Context) (domain.Definition, error) {
 	c.Now = time.Now()
 	normal, _, err := d.Normalize(c)

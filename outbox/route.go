@@ -46,8 +46,8 @@ select name, coalesce(queue, ''), coalesce(exchange, ''), coalesce(routing_key, 
     coalesce(time_limit_seconds, 0), coalesce(soft_time_limit_seconds, 0), ignore_result
 from unnest($1::text[]) as name, tactus.route_of(name) where pattern is not null`
 
-// RoutesOf are the routes of tasks, by their names: that of the whole name, or else of the longest pattern. A task without one is
-// left out.
+// RoutesOf are the routes of tasks, by their names: that of the whole name, or else of the longest pattern. A task
+// without one is left out.
 func RoutesOf(ctx context.Context, q Querier, tasks []string) (map[string]domain.Route, error) {
 	rows, err := q.Query(ctx, routesOf, tasks)
 	if err != nil {
@@ -90,7 +90,8 @@ with changed as (
     returning *
 )` + routeEvent
 
-// routeEvent appends what became of a route to the log. Its aggregate is made of the pattern, and nothing else has that id.
+// routeEvent appends what became of a route to the log. Its aggregate is made of the pattern, and nothing else has that
+// id.
 const routeEvent = `
 insert into tactus.outbox (topic, aggregate_id, version, type, data, occurred_at)
 select 'route', md5('route ' || pattern)::uuid, version, case when deleted_at is null then 'route.set' else 'route.deleted' end,
@@ -103,8 +104,8 @@ returning position`
 // like is a pattern as LIKE takes it, with ! to escape.
 var like = strings.NewReplacer("!", "!!", "%", "!%", "_", "!_", "*", "%", "?", "_")
 
-// PutRoute makes the route of a pattern what is given; changed tells whether it was not so already. Runs that are recorded from then
-// on go by it.
+// PutRoute makes the route of a pattern what is given; changed tells whether it was not so already. Runs that are
+// recorded from then on go by it.
 func PutRoute(ctx context.Context, q Querier, r domain.Route, source string, check domain.Check) (changed bool, err error) {
 	if err := r.Check(check); err != nil {
 		return false, err

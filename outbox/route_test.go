@@ -25,8 +25,8 @@ func putRoutes(t *testing.T, pool *pgxpool.Pool, routes ...domain.Route) {
 	}
 }
 
-// TestRoutesAreAppliedAsDomainDoes has Postgres route tasks with every set of options by routes with every set of options, and
-// compares with domain.Route.
+// TestRoutesAreAppliedAsDomainDoes has Postgres route tasks with every set of options by routes with every set of
+// options, and compares with domain.Route.
 func TestRoutesAreAppliedAsDomainDoes(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)

@@ -24,8 +24,8 @@ select name, coalesce((select r.pattern from tactus.routes r where r.pattern = n
     coalesce((tactus.route_of(name)).pattern, '')
 from unnest($1::text[]) as name`
 
-// TestRoutesByTheirBeginnings compares tactus.route_of with a search that looks at every pattern, for random patterns and
-// names of few characters, among them those that have a meaning to LIKE.
+// TestRoutesByTheirBeginnings compares tactus.route_of with a search that looks at every pattern, for random patterns
+// and names of few characters, among them those that have a meaning to LIKE.
 func TestRoutesByTheirBeginnings(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)

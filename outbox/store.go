@@ -27,8 +27,8 @@ type Store struct {
 }
 
 // NewStore returns a store over a pool that it is lent. timezone (IANA, or empty for UTC) is that of new schedules that
-// name none. check refuses what could never be handed over: handover.Limits{}.Check for workers that are set up as Celery
-// sets them up by default. With a nil check, every write that defines a task fails.
+// name none. check refuses what could never be handed over: handover.Limits{}.Check for workers that are set up as
+// Celery sets them up by default. With a nil check, every write that defines a task fails.
 func NewStore(pool *pgxpool.Pool, timezone string, check domain.Check) *Store {
 	if check == nil {
 		check = noCheck

@@ -245,7 +245,8 @@ func waiting(t *testing.T, pool *pgxpool.Pool, store *outbox.Store) (tx pgx.Tx, 
 	return tx, ends
 }
 
-// TestBellOfAStoreThatWaits has a write that waits for another transaction: it must not silence the others of its store.
+// TestBellOfAStoreThatWaits has a write that waits for another transaction: it must not silence the others of its
+// store.
 func TestBellOfAStoreThatWaits(t *testing.T) {
 	t.Parallel()
 	direct := testenv.DirectURL(t)

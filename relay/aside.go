@@ -31,8 +31,8 @@ ended as (
 )
 select (select count(*) from open) > (select count(*) from free)`
 
-// setAside keeps a row that cannot be delivered, with the reason, so that everything else goes on. A run that somebody has
-// locked is ended later.
+// setAside keeps a row that cannot be delivered, with the reason, so that everything else goes on. A run that somebody
+// has locked is ended later.
 func (l *lane) setAside(ctx context.Context, row outbox.Row, reason string) error {
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
@@ -63,8 +63,8 @@ func kept(reason string) string {
 // reference names a row among the dead letters of a sink.
 func reference(row outbox.Row) string { return fmt.Sprintf("%s/%d", row.Aggregate, row.Version) }
 
-// passedOver are the events of runs that are not to be handed over by them: the run has started or was set aside, or it has a later
-// event, by which somebody has put it back.
+// passedOver are the events of runs that are not to be handed over by them: the run has started or was set aside, or it
+// has a later event, by which somebody has put it back.
 const passedOver = `
 select e.id, e.version from unnest($1::uuid[], $2::bigint[]) e (id, version) join tactus.runs r on r.id = e.id
 where r.redelivered + 1 <> e.version or r.status in ('started', 'retrying', 'succeeded', 'failed')
@@ -76,9 +76,9 @@ type event struct {
 	version int64
 }
 
-// wasAside are those tasks of a chunk that may have been set aside, or handed over, when it was read before, by a relay that died
-// before it had moved the sink, or the place that is kept, past them. What is set aside stays so, mended or not: somebody may hand
-// it over again. What is read for the first time has none.
+// wasAside are those tasks of a chunk that may have been set aside, or handed over, when it was read before, by a relay
+// that died before it had moved the sink, or the place that is kept, past them. What is set aside stays so, mended or
+// not: somebody may hand it over again. What is read for the first time has none.
 func (l *lane) wasAside(ctx context.Context, s settled, b ledger.Batch, c chunk) (map[event]bool, error) {
 	if !l.Tasks || b.Number > s.state.Newest.Number {
 		return nil, nil

@@ -12,8 +12,8 @@ import (
 )
 
 // bellWatch tells when somebody keeps the lock of a bell. Those who write take it for the time of a commit. While a
-// stranger, or a transaction that was left open, keeps it, nobody rings: everything is found by polling, which is slower
-// by a fraction of a second, and nothing else shows why.
+// stranger, or a transaction that was left open, keeps it, nobody rings: everything is found by polling, which is
+// slower by a fraction of a second, and nothing else shows why.
 type bellWatch struct {
 	log  *slog.Logger
 	held map[string]bool // by whom at the last look: process and transaction

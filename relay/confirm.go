@@ -11,8 +11,8 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// confirmAtOnce is confirm where nobody has locked anything, which is nearly always so: each row is found once and written once,
-// in its page and in no index. It gives up, and changes nothing, when it would have to wait for a lock.
+// confirmAtOnce is confirm where nobody has locked anything, which is nearly always so: each row is found once and
+// written once, in its page and in no index. It gives up, and changes nothing, when it would have to wait for a lock.
 const confirmAtOnce = `
 with lazy as materialized (
     select set_config('synchronous_commit', 'off', true), set_config('lock_timeout', '10ms', true)
@@ -24,10 +24,10 @@ place as (
 update tactus.runs r set status = 'sent', sent_at = clock_timestamp() from lazy
 where r.id = any(@ids::uuid[]) and r.status = 'due'`
 
-// confirm waits for nobody: a run whose row somebody else has locked is left, and named, and the place that is kept stays before
-// it. Whoever holds the lock may roll back, so the lock tells nothing of how far the run has come. Its commit is not awaited: when
-// a crash undoes it, the sink still has what it has, and it is confirmed anew. So is the place when the row of the sink is locked:
-// the next confirmation keeps it.
+// confirm waits for nobody: a run whose row somebody else has locked is left, and named, and the place that is kept
+// stays before it. Whoever holds the lock may roll back, so the lock tells nothing of how far the run has come. Its
+// commit is not awaited: when a crash undoes it, the sink still has what it has, and it is confirmed anew. So is the
+// place when the row of the sink is locked: the next confirmation keeps it.
 const confirm = `
 with lazy as materialized (select set_config('synchronous_commit', 'off', true)),
 handed as materialized (
@@ -59,9 +59,9 @@ type handedRun struct {
 	at ID
 }
 
-// confirm keeps that the sink has come to a mark, and that the runs of a chunk were handed over, with those that were locked when
-// they were to be confirmed before. It remembers those that are locked now. A relay that dies meanwhile leaves the place before
-// them, from which the next one reads, and confirms what the sink has.
+// confirm keeps that the sink has come to a mark, and that the runs of a chunk were handed over, with those that were
+// locked when they were to be confirmed before. It remembers those that are locked now. A relay that dies meanwhile
+// leaves the place before them, from which the next one reads, and confirms what the sink has.
 func (l *lane) confirm(ctx context.Context, at Mark, c chunk) error {
 	handed := l.locked
 	for i, e := range c.entries {

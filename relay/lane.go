@@ -81,7 +81,8 @@ func (l *lane) live(ctx context.Context) error {
 	return group.Wait()
 }
 
-// fail tells the log, once for each new trouble and then with growing pauses, and finds out since when nothing is published.
+// fail tells the log, once for each new trouble and then with growing pauses, and finds out since when nothing is
+// published.
 func (l *lane) fail(ctx context.Context, err error) {
 	if l.tally.failed(err, time.Now()) {
 		level := slog.LevelWarn

@@ -11,8 +11,8 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// handAgain writes another event for each run that is not known to have started, unless that was done before: the version of the
-// event that was lost counts no more then. A run that somebody writes to just now is heard of.
+// handAgain writes another event for each run that is not known to have started, unless that was done before: the
+// version of the event that was lost counts no more then. A run that somebody writes to just now is heard of.
 const handAgain = `
 with lost as (
     update tactus.runs r set status = 'due', sent_at = null, redelivered = r.redelivered + 1
@@ -36,9 +36,10 @@ event as (
 )
 select count(*) from event`
 
-// regain has a sink of tasks that is behind what it is known to have taken go on from there: nothing at or below its mark is
-// missing, because the same script writes both. What comes after its mark gets an event of its own when it is not known to have
-// started, has not expired and is young enough, and so it is handed over once more, and counted. Then the sink moves on.
+// regain has a sink of tasks that is behind what it is known to have taken go on from there: nothing at or below its
+// mark is missing, because the same script writes both. What comes after its mark gets an event of its own when it is
+// not known to have started, has not expired and is young enough, and so it is handed over once more, and counted. Then
+// the sink moves on.
 func (l *lane) regain(ctx context.Context, s settled) error {
 	var again int64
 	var page lostPage

@@ -14,10 +14,10 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// Reopen has every row from a position on published again, in a new epoch of a sink of events, and takes dead letters of
-// the sink off the list, in one transaction. So what had been set aside comes in its place before what came after it, which
-// it could not in the epoch that ends. It publishes nothing itself: a relay finds the epoch, as it would one that another
-// relay had begun.
+// Reopen has every row from a position on published again, in a new epoch of a sink of events, and takes dead letters
+// of the sink off the list, in one transaction. So what had been set aside comes in its place before what came after
+// it, which it could not in the epoch that ends. It publishes nothing itself: a relay finds the epoch, as it would one
+// that another relay had begun.
 func Reopen(ctx context.Context, db *pgxpool.Pool, route Route, from int64, letters []int64) error {
 	if err := route.check(); err != nil {
 		return err
@@ -43,8 +43,8 @@ func Reopen(ctx context.Context, db *pgxpool.Pool, route Route, from int64, lett
 	return fmt.Errorf("reopen %s: %w", route.Name, errUnsettled)
 }
 
-// reopenPatience is long: while many changes come, a relay cuts a batch of the number that the epoch is to have again and again.
-// The pauses between are random, so that what is tried does not keep step with the batches.
+// reopenPatience is long: while many changes come, a relay cuts a batch of the number that the epoch is to have again
+// and again. The pauses between are random, so that what is tried does not keep step with the batches.
 const reopenPatience = 30 * time.Second
 
 func (l *lane) reopen(ctx context.Context, from int64, letters []int64) (bool, error) {
@@ -77,8 +77,8 @@ func (l *lane) reopen(ctx context.Context, from int64, letters []int64) (bool, e
 	})
 }
 
-// owed is the position from which on the epoch has still to publish again what came before it; 0 when it has. An epoch that
-// follows has to, instead.
+// owed is the position from which on the epoch has still to publish again what came before it; 0 when it has. An epoch
+// that follows has to, instead.
 func (l *lane) owed(ctx context.Context, s settled) (int64, error) {
 	b, found, err := ledger.BatchUpTo(ctx, l.db, l.Name, s.state.Opened)
 	if err != nil || !found || b.Number != s.state.Opened || b.From == nil {

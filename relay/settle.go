@@ -72,8 +72,8 @@ func (l *lane) claim(ctx context.Context) error {
 	return err
 }
 
-// keep has the sink note whose it is, where nothing moves it: an older version did not, and a copy of the database may be at
-// the very same mark.
+// keep has the sink note whose it is, where nothing moves it: an older version did not, and a copy of the database may
+// be at the very same mark.
 func (l *lane) keep(ctx context.Context, at Mark) error {
 	if _, ok := l.Sink.(Claimer); !ok {
 		return nil

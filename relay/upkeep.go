@@ -65,7 +65,8 @@ func (r *Relay) Prune(ctx context.Context) error {
 	return err
 }
 
-// prune reports whether the sink has all that it is known to have taken, and before when things are older than they are kept.
+// prune reports whether the sink has all that it is known to have taken, and before when things are older than they are
+// kept.
 func (l *lane) prune(ctx context.Context, c *slowClock, keep time.Duration) (has bool, before time.Time, err error) {
 	s, v, err := l.look(ctx)
 	if err != nil || v.do != resume {
@@ -96,9 +97,9 @@ func (l *lane) trim(ctx context.Context, before time.Time) error {
 	return l.Trim(ctx, ID{Batch: first, Seq: 0})
 }
 
-// slowClock says what time it is for what is about to be forgotten: the earliest of what Postgres' clock says, what this host's
-// says, and what the earlier of both said first, carried forward by the monotonic clock. One that is far ahead for a while drops
-// nothing. Wherever they disagree, things are kept for longer.
+// slowClock says what time it is for what is about to be forgotten: the earliest of what Postgres' clock says, what
+// this host's says, and what the earlier of both said first, carried forward by the monotonic clock. One that is far
+// ahead for a while drops nothing. Wherever they disagree, things are kept for longer.
 type slowClock struct {
 	mu    sync.Mutex
 	first time.Time // the earlier of both

@@ -1,6 +1,6 @@
-// Package handover has the limits of what can be handed over: which tasks no message to a Celery worker can carry, which
-// would end the worker that reads them, and which names a queue or a stream must not have. Whoever stores schedules
-// refuses such tasks, and whoever makes messages refuses them again.
+// Package handover has the limits of what can be handed over: which tasks no message to a Celery worker can carry,
+// which would end the worker that reads them, and which names a queue or a stream must not have. Whoever stores
+// schedules refuses such tasks, and whoever makes messages refuses them again.
 package handover
 
 import (

@@ -34,8 +34,8 @@ type Limits struct{ Streams, StreamsPerClient int }
 func init() { huma.NewError = refusal }
 
 // New returns the handler of /api/v1 and /openapi.json over a pool that it is lent. timezone is that of new schedules
-// that name none; workers says how the Celery workers are set up, to whom tasks must be deliverable. Pages of other origins are
-// kept away by telemetry.Serve.
+// that name none; workers says how the Celery workers are set up, to whom tasks must be deliverable. Pages of other
+// origins are kept away by telemetry.Serve.
 func New(pool *pgxpool.Pool, timezone string, log *slog.Logger, workers celery.Config, limits ...Limits) http.Handler {
 	s := &server{store: outbox.NewStore(pool, timezone, workers.Check), catalog: catalog.New(pool), timezone: timezone, check: workers.Check, log: log, streams: newStreams(limits)}
 	mux := http.NewServeMux()
@@ -56,8 +56,8 @@ func New(pool *pgxpool.Pool, timezone string, log *slog.Logger, workers celery.C
 	return frugal(tidy(mux))
 }
 
-// maxHeld is the most bytes of documents that open answers hold together. Decoding and encoding take about four times as
-// much.
+// maxHeld is the most bytes of documents that open answers hold together. Decoding and encoding take about four times
+// as much.
 const maxHeld = 64 << 20
 
 // frugal counts what answers to reads hold until they are sent. What was written is always answered.

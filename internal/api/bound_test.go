@@ -37,9 +37,9 @@ from generate_series(1, @schedules::int) n, lateral generate_series(1, case when
 insert into tactus.outbox (xid, topic, aggregate_id, version, type, data)
 select (3 + row_number() over (order by created_at) % 500)::text::xid8, 'schedule', id, 1, 'schedule.created', definition from tactus.schedules order by created_at`
 
-// size is how much there is: TACTUS_TEST_SCALE=full has 100 runs of each schedule and a million of one, eleven million in all.
-// Then, on two processors for which twenty others waited, half of the answers took, in milliseconds: a page 40 to 67, one of 1000
-// schedules 470, a schedule 11, its next due times 13, its history 6.
+// size is how much there is: TACTUS_TEST_SCALE=full has 100 runs of each schedule and a million of one, eleven million
+// in all. Then, on two processors for which twenty others waited, half of the answers took, in milliseconds: a page 40
+// to 67, one of 1000 schedules 470, a schedule 11, its next due times 13, its history 6.
 func size() pgx.NamedArgs {
 	if os.Getenv("TACTUS_TEST_SCALE") == "full" {
 		return pgx.NamedArgs{"schedules": 100_000, "runs": 100, "busy": 1_000_000}
@@ -47,8 +47,8 @@ func size() pgx.NamedArgs {
 	return pgx.NamedArgs{"schedules": 100_000, "runs": 1, "busy": 100_000}
 }
 
-// TestCostsAreBounded asks every endpoint about a full database: none takes more time or memory than its bound, however much
-// there is.
+// TestCostsAreBounded asks every endpoint about a full database: none takes more time or memory than its bound, however
+// much there is.
 func TestCostsAreBounded(t *testing.T) {
 	s := serveOver(t, testenv.Connect(t, testenv.DirectURL(t))) // a pooler would share what watch sets
 	filled := time.Now()
@@ -209,8 +209,8 @@ func TestPagesAreBounded(t *testing.T) {
 	s.do(t, "GET", "/schedules/"+first.member(t, "id"), "").want(t, 200)
 }
 
-// TestAnswersAreBoundedTogether has clients ask for large pages without reading them: their answers hold no more than 64 MiB
-// of documents together, and once they are gone others are answered.
+// TestAnswersAreBoundedTogether has clients ask for large pages without reading them: their answers hold no more than
+// 64 MiB of documents together, and once they are gone others are answered.
 func TestAnswersAreBoundedTogether(t *testing.T) {
 	t.Parallel()
 	s := serve(t)

@@ -21,7 +21,8 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// restored makes the log that of another server, whose transactions had higher numbers, in which an epoch has begun since.
+// restored makes the log that of another server, whose transactions had higher numbers, in which an epoch has begun
+// since.
 const restored = `
 with old as (update tactus.outbox set xid = '9000000000' returning position)
 insert into tactus.relay_sinks (sink, topic, epoch, timeline, system_identifier, floor)
@@ -133,8 +134,8 @@ func TestEventsAreBoundedInBytes(t *testing.T) {
 	}
 }
 
-// TestEventsAfterOldCursors has several writers at once, whose transactions overlap, and takes cursors meanwhile. Behind each
-// of them are the events that its snapshot does not show, in order, and no others, however many these are.
+// TestEventsAfterOldCursors has several writers at once, whose transactions overlap, and takes cursors meanwhile.
+// Behind each of them are the events that its snapshot does not show, in order, and no others, however many these are.
 func TestEventsAfterOldCursors(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)

@@ -11,7 +11,8 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// TestTasksAreFoundWithoutTheirDocuments filters by task among schedules with documents of 250 KB, none of which is read.
+// TestTasksAreFoundWithoutTheirDocuments filters by task among schedules with documents of 250 KB, none of which is
+// read.
 func TestTasksAreFoundWithoutTheirDocuments(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Connect(t, testenv.DirectURL(t))

@@ -169,8 +169,8 @@ func TestEncodeWantsADeliveryTag(t *testing.T) {
 	}
 }
 
-// TestSentHeadersAreReserved checks that package handover knows every header of a message: a task's own header of the same
-// name would overwrite it.
+// TestSentHeadersAreReserved checks that package handover knows every header of a message: a task's own header of the
+// same name would overwrite it.
 func TestSentHeadersAreReserved(t *testing.T) {
 	t.Parallel()
 	run := fullRun(t)

@@ -26,8 +26,8 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// bad puts members of one kind among the good ones. Those that are made before the processes start, and those that come while
-// they run, are the same.
+// bad puts members of one kind among the good ones. Those that are made before the processes start, and those that come
+// while they run, are the same.
 type bad func(w *world)
 
 // kinds are what may be wrong with a member.
@@ -185,7 +185,8 @@ type good struct {
 	stop func() // ends the beat that fires
 }
 
-// places are where rows, keys or messages of several are read or written together. Each asks whether the good ones go on there.
+// places are where rows, keys or messages of several are read or written together. Each asks whether the good ones go
+// on there.
 var places = []struct {
 	name string
 	ask  func(g *good)
@@ -368,8 +369,8 @@ func (g *good) awaitEntry(key string, id domain.ID) {
 	})
 }
 
-// TestMatrix puts members of each kind among good ones, and asks in each place whether the good ones go on. What it does not try
-// it prints, with the reason.
+// TestMatrix puts members of each kind among good ones, and asks in each place whether the good ones go on. What it
+// does not try it prints, with the reason.
 func TestMatrix(t *testing.T) {
 	t.Parallel()
 	for _, cell := range slices.Sorted(maps.Keys(cannotBe)) {

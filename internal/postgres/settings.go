@@ -19,8 +19,8 @@ var followed = map[string]string{
 	"standard_conforming_strings": "on",
 }
 
-// own are the other settings of a session that is ours alone. Statements are short, or take as long as they must: where one
-// must not wait for long it says so itself. Not every server knows all.
+// own are the other settings of a session that is ours alone. Statements are short, or take as long as they must: where
+// one must not wait for long it says so itself. Not every server knows all.
 var own = map[string]string{
 	"IntervalStyle":                       "postgres",
 	"bytea_output":                        "hex",
@@ -68,8 +68,8 @@ select pg_catalog.set_config(s.name, given.value, false)
 from unnest($1::text[], $2::text[]) given (name, value)
 join pg_catalog.pg_settings s on pg_catalog.lower(s.name) operator(pg_catalog.=) pg_catalog.lower(given.name)`
 
-// mostCancelled is how often the settings are made before it is told that an administrator's statement_timeout, which ends with
-// them, is too short even for that.
+// mostCancelled is how often the settings are made before it is told that an administrator's statement_timeout, which
+// ends with them, is too short even for that.
 const mostCancelled = 20
 
 func cancelled(err error) bool {

@@ -102,8 +102,8 @@ func TestExchangeOfTooManyCopies(t *testing.T) {
 	}
 }
 
-// TestCallsAreBoundedInBytes hands many runs over whose copies come to 600 MiB: no call of the script makes more than one of 64 MiB
-// and a run's own, and all runs arrive in order.
+// TestCallsAreBoundedInBytes hands many runs over whose copies come to 600 MiB: no call of the script makes more than
+// one of 64 MiB and a run's own, and all runs arrive in order.
 func TestCallsAreBoundedInBytes(t *testing.T) {
 	t.Parallel()
 	client := testenv.Redis(t)

@@ -64,8 +64,8 @@ select (select count(*) from run), (select ` + sqlexpr.RingRuns + ` from (select
 // mostReleased is how many runs one statement releases.
 const mostReleased = 500
 
-// anyWaitingSQL reports whether a run waits at all. It asks for the first one in an order, so that the answer comes from the
-// index of the waiting runs, which is nearly always empty, whatever the planner believes of the table.
+// anyWaitingSQL reports whether a run waits at all. It asks for the first one in an order, so that the answer comes
+// from the index of the waiting runs, which is nearly always empty, whatever the planner believes of the table.
 const anyWaitingSQL = `select exists (select from (select from tactus.runs where waiting order by schedule_id limit 1) one)`
 
 // Release hands over, or skips, the waiting runs whose previous run has finished. It returns how many runs no longer

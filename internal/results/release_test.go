@@ -147,8 +147,8 @@ func TestAnAnswerReleasesAtOnce(t *testing.T) {
 	}
 }
 
-// A look for waiting runs reads a few pages of an index, however many runs there are that do not wait and however little the
-// planner knows of them.
+// A look for waiting runs reads a few pages of an index, however many runs there are that do not wait and however
+// little the planner knows of them.
 func TestNothingThatWaitsCostsNothing(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -35,8 +35,8 @@ func (c *Collector) Sweep(ctx context.Context, age time.Duration) error {
 	return c.look(ctx, max(c.cfg.Timeout, age), ever)
 }
 
-// look settles the open runs of an age, page by page. It takes no more than an eighth of the time: a minute at full load is a
-// million runs, and to look for their results must not keep other runs from being fired and handed over.
+// look settles the open runs of an age, page by page. It takes no more than an eighth of the time: a minute at full
+// load is a million runs, and to look for their results must not keep other runs from being fired and handed over.
 func (c *Collector) look(ctx context.Context, youngest, oldest time.Duration) error {
 	var last openRun
 	for {

@@ -203,8 +203,8 @@ type page struct {
 	err  error
 }
 
-// pages reads what Rows gives, until there is no more, an error, or nobody who wants it. A page that takes longer than a
-// statement may is read again by position, with half as many rows.
+// pages reads what Rows gives, until there is no more, an error, or nobody who wants it. A page that takes longer than
+// a statement may is read again by position, with half as many rows.
 func (r *Reader) pages(ctx context.Context, b Batch, place int64, out chan<- page) {
 	args := r.argsOf(b)
 	args["after"], args["last"], args["offset"] = b.First-1, b.Last, place
