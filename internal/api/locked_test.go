@@ -1,18 +1,18 @@
 package api_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
 // TestLockedScheduleTakesNoConnections has somebody lock one schedule, and a name that is not committed yet, while many
-// requests want to write to either, over a pool of four. Those are told soon which schedule it is, and requests about
-// others are served meanwhile.
+// requests want to write to either, over a pool of four. Those are told which schedule it is, and meanwhile requests
+// about others are served: of those that wait, one for each of the two holds a connection.
 func TestLockedScheduleTakesNoConnections(t *testing.T) {
 	t.Parallel()
 	direct := testenv.DirectURL(t)
@@ -30,6 +30,15 @@ func TestLockedScheduleTakesNoConnections(t *testing.T) {
 	if _, err := tx.Exec(t.Context(), `select tactus.put_schedule('{"name":"taken","cron_expression":"* * * * *","task_name":"a"}')`); err != nil {
 		t.Fatal(err)
 	}
+	watch := testenv.Connect(t, direct)
+	locks := func() (waits int) {
+		err := watch.QueryRow(t.Context(), `select count(*) from pg_stat_activity
+			where datname = current_database() and wait_event_type = 'Lock'`).Scan(&waits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return waits
+	}
 	var waiting sync.WaitGroup
 	for n := range 20 {
 		waiting.Go(func() {
@@ -44,12 +53,17 @@ func TestLockedScheduleTakesNoConnections(t *testing.T) {
 			}
 		})
 	}
+	testenv.Eventually(t, "a write waits", func() error {
+		if waits := locks(); waits == 0 {
+			return errors.New("none waits")
+		}
+		return nil
+	})
 	for n := range 20 {
-		began := time.Now()
 		s.do(t, "PATCH", "/schedules/"+other, fmt.Sprintf(`{"description":"%d"}`, n)).want(t, 200)
 		s.do(t, "POST", "/schedules/"+locked+"/trigger", "").want(t, 202)
-		if d := time.Since(began); d > time.Second {
-			t.Errorf("others have waited for %v", d)
+		if waits := locks(); waits > 2 {
+			t.Errorf("%d connections wait for the two that are locked", waits)
 		}
 	}
 	waiting.Wait()
