@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/tactus-dev/tactus/internal/importer"
@@ -15,6 +16,7 @@ import (
 // adopted tables, and those created over HTTP or SQL.
 type importRoutesCmd struct {
 	databaseFlags
+	queueFlag
 	Source string   `placeholder:"LABEL" help:"Name of the application (default: as it was given to the script)."`
 	Accept []string `placeholder:"KIND" help:"Import patterns despite these kinds of differences from Celery: ${differences}."`
 	DryRun bool     `help:"Show the plan, and change nothing."`
@@ -54,7 +56,11 @@ func (c importRoutesCmd) Run(ctx context.Context, to console) error {
 		fmt.Fprintf(to.problems, "cannot tell where %s goes, because a router needs its arguments: %s\n", name,
 			application.NotAsked[name])
 	}
-	refused, err := c.show(to, rows)
+	moved, err := i.Rerouted(ctx, rows, c.Prune, c.Queue)
+	if err != nil {
+		return err
+	}
+	refused, err := c.show(to, rows, moved)
 	if err != nil {
 		return err
 	}
@@ -69,14 +75,16 @@ func (c importRoutesCmd) Run(ctx context.Context, to console) error {
 	return nil
 }
 
-func (c importRoutesCmd) show(to console, rows []importer.RouteRow) (refused int, err error) {
+func (c importRoutesCmd) show(to console, rows []importer.RouteRow, moved []importer.Rerouted) (refused int,
+	err error,
+) {
 	for _, r := range rows {
 		if r.Change == "refused" {
 			refused++
 		}
 	}
 	if c.Output == "json" {
-		return refused, printJSON(to.out, map[string]any{"routes": rows})
+		return refused, printJSON(to.out, map[string]any{"routes": rows, "schedules": moved})
 	}
 	table := tabwriter.NewWriter(to.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "CHANGE\tPATTERN\tQUEUE\tPRIORITY\tEXPIRES\tREMARKS")
@@ -87,6 +95,17 @@ func (c importRoutesCmd) show(to console, rows []importer.RouteRow) (refused int
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Change, text(r.Pattern), text(r.Queue), priority(r.Priority),
 			expiry(r.ExpiresSeconds), text(remark))
+	}
+	if len(moved) > 0 {
+		fmt.Fprint(table, "\nBy these routes stored schedules are sent otherwise than now:\n")
+		fmt.Fprintln(table, "TASK\tSCHEDULES\tWHAT CHANGES\tNAMES")
+	}
+	for _, m := range moved {
+		names := strings.Join(m.Names, ", ")
+		if more := m.Schedules - int64(len(m.Names)); more > 0 {
+			names += fmt.Sprintf(" and %d more", more)
+		}
+		fmt.Fprintf(table, "%s\t%d\t%s\t%s\n", text(m.TaskName), m.Schedules, text(remarks("", m.Differences)), text(names))
 	}
 	return refused, table.Flush()
 }

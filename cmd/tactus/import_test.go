@@ -112,3 +112,32 @@ func TestImportCommands(t *testing.T) {
 		}
 	}
 }
+
+// TestImportRoutesTellsWhatMoves has a stored schedule go elsewhere by the routes of an application.
+func TestImportRoutesTellsWhatMoves(t *testing.T) {
+	t.Parallel()
+	url, file := testenv.DatabaseURL(t), filepath.Join(t.TempDir(), "application.json")
+	if err := os.WriteFile(file, []byte(`{"version": 4, "application": "app", "default_queue": "usual", "tasks":
+		{"app.a": {"queue": "fast", "priority": 3}}}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := testenv.Connect(t, url).Exec(t.Context(), `select tactus.put_schedule(
+		'{"name": "mine", "task_name": "app.a", "interval_seconds": 60}'::json)`); err != nil {
+		t.Fatal(err)
+	}
+	const told = `stored schedules are sent otherwise(?s:.*)app\.a +1 +queue: old -> fast; priority: 0 -> 3 +mine\n`
+	args := []string{"import", "routes", "--database-url", url, "--celery-default-queue", "old", file}
+	for _, c := range []struct {
+		more string
+		want string
+	}{
+		{"--dry-run", told},
+		{"--output=json", `(?s)"task_name": "app\.a".*"names": \[\s*"mine"`},
+		{"--prune", `same +app\.a +fast +3 +-\s+same +\* +usual +- +-\s*$`},
+	} {
+		said := tactus(t, append(args, c.more)...)
+		if said.code != exitOK || !regexp.MustCompile(c.want).MatchString(said.out) {
+			t.Errorf("%s: exit %d: %s%s", c.more, said.code, said.out, said.problems)
+		}
+	}
+}

@@ -79,10 +79,19 @@ func (s sent) differences(d domain.Definition, differ func(kind, message string)
 
 // compare reports the parts in which our message differs from Celery's.
 func (s sent) compare(ours sent, differ func(kind, message string)) {
-	for _, part := range []struct {
-		kind, name   string
-		theirs, ours string
-	}{
+	for _, p := range s.parts(ours) {
+		if p.theirs != p.ours {
+			differ(p.kind, fmt.Sprintf("%s: Celery's beat sends %s, tactus %s", p.name, p.theirs, p.ours))
+		}
+	}
+}
+
+// aspect is a part of two messages, in words.
+type aspect struct{ kind, name, theirs, ours string }
+
+// parts returns the parts of the message beside those of ours.
+func (s sent) parts(ours sent) []aspect {
+	return []aspect{
 		{"queue", "queue", text(s.Queue), text(ours.Queue)},
 		{"exchange", "exchange", s.Exchange + "/" + s.RoutingKey, ours.Exchange + "/" + ours.RoutingKey},
 		{"args", "args", compact(s.Args), compact(ours.Args)},
@@ -94,10 +103,6 @@ func (s sent) compare(ours sent, differ func(kind, message string)) {
 		{"ignore_result", "ignore_result", strconv.FormatBool(s.IgnoreResult), strconv.FormatBool(ours.IgnoreResult)},
 		{"shadow", "shadow", text(s.Shadow), text(ours.Shadow)},
 		{"headers", "headers", encoded(s.Headers), encoded(ours.Headers)},
-	} {
-		if part.theirs != part.ours {
-			differ(part.kind, fmt.Sprintf("%s: Celery's beat sends %s, tactus %s", part.name, part.theirs, part.ours))
-		}
 	}
 }
 
