@@ -43,6 +43,7 @@ type Definition struct {
 	TimeLimitSeconds     int64                      `json:"time_limit_seconds,omitempty"`
 	SoftTimeLimitSeconds int64                      `json:"soft_time_limit_seconds,omitempty"`
 	IgnoreResult         bool                       `json:"ignore_result,omitempty"`
+	IgnoreRoutes         bool                       `json:"ignore_routes,omitempty" doc:"Absent options mean none, whatever the route of the task gives to other schedules."`
 	Shadow               string                     `json:"shadow,omitempty"`
 	Stream               string                     `json:"stream,omitempty" doc:"A Redis stream, instead of a Celery queue."`
 
@@ -69,6 +70,7 @@ type Task struct {
 	TimeLimitSeconds     int64                      `json:"time_limit_seconds,omitempty"`
 	SoftTimeLimitSeconds int64                      `json:"soft_time_limit_seconds,omitempty"`
 	IgnoreResult         bool                       `json:"ignore_result,omitempty"`
+	IgnoreRoutes         bool                       `json:"ignore_routes,omitempty"`
 	Shadow               string                     `json:"shadow,omitempty"`
 	Stream               string                     `json:"stream,omitempty"`
 }
@@ -79,7 +81,7 @@ func (d Definition) Task() Task {
 		TaskName: d.TaskName, Args: orElse(d.Args, "[]"), Kwargs: orElse(d.Kwargs, "{}"),
 		Queue: d.Queue, Priority: d.Priority, Exchange: d.Exchange, RoutingKey: d.RoutingKey, Headers: d.Headers,
 		ExpiresSeconds: d.ExpiresSeconds, TimeLimitSeconds: d.TimeLimitSeconds, SoftTimeLimitSeconds: d.SoftTimeLimitSeconds,
-		IgnoreResult: d.IgnoreResult, Shadow: d.Shadow, Stream: d.Stream,
+		IgnoreResult: d.IgnoreResult, IgnoreRoutes: d.IgnoreRoutes, Shadow: d.Shadow, Stream: d.Stream,
 	}
 }
 

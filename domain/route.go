@@ -22,9 +22,9 @@ const wildcards = "*?"
 func (r Route) IsPattern() bool { return strings.ContainsAny(r.Pattern, wildcards) }
 
 // Apply adds to a task the options of the route that it does not have. The destination is one option: a task that names
-// a queue or an exchange goes there, and a task for a stream has no other options.
+// a queue or an exchange goes there, and a task for a stream, or one that ignores routes, has no other options.
 func (r Route) Apply(t Task) Task {
-	if t.Stream != "" {
+	if t.Stream != "" || t.IgnoreRoutes {
 		return t
 	}
 	if t.Queue == "" && t.Exchange == "" {

@@ -21,7 +21,7 @@ var edits = map[bool]map[string]string{
 		"name": `"other"`, "description": `"d"`, "category": `"c"`, "tags": `["t"]`, "task_name": `"app.b"`, "args": `[1]`,
 		"kwargs": `{"a":1}`, "task_params": `{"a":1}`, "queue": `"q"`, "priority": `3`, "exchange": `"e"`, "routing_key": `"r"`,
 		"headers": `{"x":1}`, "expires_seconds": `60`, "time_limit_seconds": `60`, "soft_time_limit_seconds": `50`,
-		"ignore_result": `true`, "shadow": `"s"`, "stream": `"s"`, "misfire_policy": `"all"`, "misfire_window_seconds": `7`,
+		"ignore_result": `true`, "ignore_routes": `true`, "shadow": `"s"`, "stream": `"s"`, "misfire_policy": `"all"`, "misfire_window_seconds": `7`,
 		"misfire_grace_seconds": `7`, "max_runs": `9`, "auto_generated_name": `true`, "execution_policy": `"allow"`, "enabled": `false`,
 		"jitter_seconds": `9`,
 	},

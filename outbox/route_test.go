@@ -39,12 +39,12 @@ func TestRoutesAreAppliedAsDomainDoes(t *testing.T) {
 	}
 	putRoutes(t, pool, routes...)
 	for _, r := range routes {
-		for n := range 1 << 7 {
+		for n := range 1 << 8 {
 			d := definition("")
 			d.TaskName = r.Pattern
 			for bit, set := range []func(){
 				func() { d.Queue = "own" }, func() { d.Exchange, d.RoutingKey = "ours", "k" }, func() { d.Priority = &two }, func() { d.ExpiresSeconds = 5 },
-				func() { d.TimeLimitSeconds = 6 }, func() { d.SoftTimeLimitSeconds = 4 }, func() { d.Kwargs = json.RawMessage(`{"queue":"\u0000\ud83d"}`) },
+				func() { d.TimeLimitSeconds = 6 }, func() { d.SoftTimeLimitSeconds = 4 }, func() { d.IgnoreRoutes = true }, func() { d.Kwargs = json.RawMessage(`{"queue":"\u0000\ud83d"}`) },
 			} {
 				if n&(1<<bit) != 0 {
 					set()

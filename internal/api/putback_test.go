@@ -18,7 +18,7 @@ var putBack = []string{
 	`{"name":"cron","description":"d","category":"c","tags":["a","b"],"enabled":false,"cron_expression":"0 9 * * *","cron_dialect":"vixie","timezone":"Asia/Tokyo",
 		"dst_gap":"skip","dst_overlap":"both","starts_at":"2020-01-01T00:00:00Z","ends_at":"2199-01-01T00:00:00Z","max_runs":5,"jitter_seconds":7,
 		"task_name":"t","args":[1,"\u0000",1e5],"kwargs":{"a":-0.0,"b":"\ud83c"},"queue":"q","priority":3,"exchange":"e","routing_key":"r","headers":{"h":1},
-		"expires_seconds":60,"time_limit_seconds":30,"soft_time_limit_seconds":20,"ignore_result":true,"shadow":"s",
+		"expires_seconds":60,"time_limit_seconds":30,"soft_time_limit_seconds":20,"ignore_result":true,"ignore_routes":true,"shadow":"s",
 		"execution_policy":"queue","misfire_policy":"all","misfire_window_seconds":100,"misfire_grace_seconds":10}`,
 	`{"name":"seconds","cron_expression":"0 0 9 * * *","cron_seconds":true,"task_name":"t","stream":"s","expires_seconds":60}`,
 	`{"name":"interval","interval_seconds":60,"interval_anchor":"2026-01-01T00:00:00Z","task_name":"t","task_params":{"a":1e5}}`,

@@ -151,8 +151,8 @@ func (a Application) Zone() string {
 	return a.Timezone
 }
 
-// Route gives an entry that names no queue the options with which the application would send its task. unknown is the
-// reason when they are not known.
+// Route gives an entry the options with which the application would send its task, where the entry names none, and no
+// others: routes no longer concern it. unknown is the reason when they are not known.
 func (a Application) Route(e *Entry) (unknown string) {
 	known, registered := a.tasks[e.Definition.TaskName]
 	if !registered {
@@ -160,6 +160,7 @@ func (a Application) Route(e *Entry) (unknown string) {
 	}
 	if unknown == "" {
 		known.route(&e.Definition)
+		e.Definition.IgnoreRoutes = true
 	}
 	for _, d := range known.Differences {
 		e.differ(d.Kind, d.Message)

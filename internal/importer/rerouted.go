@@ -39,7 +39,7 @@ from (
         'routing_key', r.task->'routing_key', 'priority', r.task->'priority',
         'expires_seconds', r.task->'expires_seconds', 'time_limit_seconds', r.task->'time_limit_seconds',
         'soft_time_limit_seconds', r.task->'soft_time_limit_seconds', 'ignore_result', r.task->'ignore_result',
-        'stream', r.task->'stream'))::text as options
+        'ignore_routes', r.task->'ignore_routes', 'stream', r.task->'stream'))::text as options
     from tactus.schedules s, lateral (select ` + sqlexpr.ReadableTask + ` as task offset 0) r
     where s.deleted_at is null and left(` + sqlexpr.TaskName + `, 200) = any ($1)
 ) stored

@@ -181,3 +181,65 @@ func queuesOf(t *testing.T, pool *pgxpool.Pool, tasks []string) map[string]strin
 	}
 	return queues
 }
+
+// TestExplicitNoneStaysNone has an entry that says None where its task has an option: Celery's beat sends it without.
+// The route of the task, which others use, has the option.
+func TestExplicitNoneStaysNone(t *testing.T) {
+	t.Parallel()
+	application, err := importer.ParseApplication(runScript(t, `
+import celery
+app = celery.Celery("app", broker="redis://localhost:1/0")
+app.conf.task_default_queue = "usual"
+app.conf.beat_schedule = {
+    "none": {"task": "app.a", "schedule": 60, "options": {"expires": None, "priority": None}},
+    "unsaid": {"task": "app.a", "schedule": 60},
+}
+
+@app.task(name="app.a", expires=60, priority=3, ignore_result=True)
+def a():
+    pass
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := testenv.Database(t)
+	equal(t, bring(t, pool, importer.Celery, application.In(""), "UTC"), "none | new | every 60 s",
+		"unsaid | new | every 60 s")
+	i := importer.New(pool, importer.Source{Kind: importer.Celery, Label: "app"}, "")
+	plan, err := i.PlanRoutes(t.Context(), application)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if moved, err := i.Rerouted(t.Context(), plan, false, "usual"); err != nil || len(moved) != 0 {
+		t.Errorf("the application's own entries would be sent otherwise: %+v, %v", moved, err)
+	}
+	if err := i.ApplyRoutes(t.Context(), plan, false); err != nil {
+		t.Fatal(err)
+	}
+	store(t, pool, domain.Definition{Name: "by route", TaskName: "app.a"})
+	for name, want := range map[string]string{
+		"none": "usual none 0 true", "unsaid": "usual 3 60 true", "by route": "usual 3 60 true",
+	} {
+		run, err := outbox.NewStore(pool, "UTC", handover.Limits{}.Check).Trigger(t.Context(), named(t, pool, name).ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var data []byte
+		if err := pool.QueryRow(t.Context(), `select data from tactus.outbox where topic = 'run' and aggregate_id = $1`,
+			run).Scan(&data); err != nil {
+			t.Fatal(err)
+		}
+		var due domain.DueRun
+		if err := json.Unmarshal(data, &due); err != nil {
+			t.Fatal(err)
+		}
+		priority := "none"
+		if due.Priority != nil {
+			priority = fmt.Sprint(*due.Priority)
+		}
+		got := fmt.Sprintf("%s %s %d %v", due.Queue, priority, due.ExpiresSeconds, due.IgnoreResult)
+		if got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+}

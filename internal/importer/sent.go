@@ -31,9 +31,10 @@ type sent struct {
 }
 
 // into copies everything of the message to a definition. It names the queue even if that is Celery's default one, which
-// may differ from tactus'.
+// may differ from tactus'. An option that the message does not have is none, even if a route has it.
 func (s sent) into(d *domain.Definition) {
 	s.route(d)
+	d.IgnoreRoutes = true
 	d.Args, d.Kwargs = json.RawMessage(s.Args), json.RawMessage(s.Kwargs)
 	d.Headers = s.Headers
 }
