@@ -53,15 +53,11 @@ func notWritten(ctx context.Context, q Querier, c domain.Change) error {
 
 // clock is the database's.
 func clock(ctx context.Context, q Querier) (time.Time, error) {
-	rows, err := q.Query(ctx, `select clock_timestamp()`)
+	now, err := collect(ctx, q, pgx.RowTo[time.Time], `select clock_timestamp()`)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("ask for the time: %w", err)
 	}
-	now, err := pgx.CollectExactlyOneRow(rows, pgx.RowTo[time.Time])
-	if err != nil {
-		return time.Time{}, fmt.Errorf("ask for the time: %w", err)
-	}
-	return now, nil
+	return now[0], nil
 }
 
 // write commits a change and its event in one statement. The event is selected from the changed row, so its position is

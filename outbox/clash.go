@@ -6,7 +6,9 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // Clashes reports whether a transaction failed only because of another beside it: serialization_failure, where an
@@ -34,4 +36,24 @@ func Retry(ctx context.Context, run func() error) (err error) {
 		}
 	}
 	return err
+}
+
+// collect runs a statement that returns rows. Where serializable is the default, one that only reads can clash as well:
+// over a pool, where it is a transaction of its own, it is run again. Over any other Querier a caller's transaction may
+// be under way, which a clash has ended, and only the caller can begin it anew.
+func collect[T any](ctx context.Context, q Querier, row pgx.RowToFunc[T], sql string, args ...any) (all []T, err error) {
+	run := func() error {
+		rows, err := q.Query(ctx, sql, args...)
+		if err != nil {
+			return err
+		}
+		all, err = pgx.CollectRows(rows, row)
+		return err
+	}
+	if _, alone := q.(*pgxpool.Pool); alone {
+		err = Retry(ctx, run)
+		return all, err
+	}
+	err = run()
+	return all, err
 }

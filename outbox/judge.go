@@ -17,11 +17,7 @@ import (
 // judge at once: what one has recorded, the others find known. A schedule that somebody has locked, or that cannot be judged, is
 // left for the next time, and keeps no other one.
 func (s *Store) Judge(ctx context.Context) (invalid int, err error) {
-	rows, err := s.pool.Query(ctx, unjudged)
-	if err != nil {
-		return 0, fmt.Errorf("read what is not judged: %w", err)
-	}
-	written, err := pgx.CollectRows(rows, pgx.RowToStructByPos[writtenBySQL])
+	written, err := collect(ctx, s.pool, pgx.RowToStructByPos[writtenBySQL], unjudged)
 	if err != nil {
 		return 0, fmt.Errorf("read what is not judged: %w", err)
 	}

@@ -78,11 +78,8 @@ func plainPart(name string) (longest string) {
 }
 
 func answersYes(ctx context.Context, q Querier, sql string, args ...any) (bool, error) {
-	rows, err := q.Query(ctx, sql, append([]any{pgx.QueryExecModeExec}, args...)...)
-	if err != nil {
-		return false, err
-	}
-	return pgx.CollectExactlyOneRow(rows, pgx.RowTo[bool])
+	yes, err := collect(ctx, q, pgx.RowTo[bool], sql, append([]any{pgx.QueryExecModeExec}, args...)...)
+	return err == nil && yes[0], err
 }
 
 // streamNames are the streams of all schedules, with two of those that have each, read again once they are a second old: a store that writes many schedules with
@@ -105,17 +102,17 @@ func (s *streamNames) have(ctx context.Context, q Querier, name string, but doma
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if time.Since(s.read) > time.Second {
-		rows, err := q.Query(ctx, streamsInUse, pgx.QueryExecModeExec)
+		found, err := collect(ctx, q, pgx.RowToStructByPos[struct {
+			Stream string
+			Of     []domain.ID
+		}], streamsInUse, pgx.QueryExecModeExec)
 		if err != nil {
 			return false, err
 		}
-		names := map[string][]domain.ID{}
-		var stream string
-		var of []domain.ID
-		if _, err := pgx.ForEachRow(rows, []any{&stream, &of}, func() error { names[stream] = slices.Clone(of); return nil }); err != nil {
-			return false, err
+		s.read, s.names = time.Now(), map[string][]domain.ID{}
+		for _, row := range found {
+			s.names[row.Stream] = row.Of
 		}
-		s.read, s.names = time.Now(), names
 	}
 	return slices.ContainsFunc(s.names[name], func(id domain.ID) bool { return id != but }), nil
 }

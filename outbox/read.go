@@ -36,11 +36,7 @@ var (
 )
 
 func one(ctx context.Context, q Querier, sql string, key any) (domain.Schedule, error) {
-	rows, err := q.Query(ctx, sql, key)
-	if err != nil {
-		return domain.Schedule{}, fmt.Errorf("read schedule: %w", err)
-	}
-	found, err := pgx.CollectRows(rows, scheduleRow)
+	found, err := collect(ctx, q, scheduleRow, sql, key)
 	if err != nil {
 		return domain.Schedule{}, fmt.Errorf("read schedule: %w", err)
 	}

@@ -27,14 +27,10 @@ from tactus.routes where deleted_at is null order by pattern`
 
 // Routes are all routes, by their patterns.
 func Routes(ctx context.Context, q Querier) ([]KeptRoute, error) {
-	rows, err := q.Query(ctx, livingRoutes)
-	if err != nil {
-		return nil, fmt.Errorf("read routes: %w", err)
-	}
-	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r KeptRoute, err error) {
-		return r, row.Scan(&r.Pattern, &r.Queue, &r.Exchange, &r.RoutingKey, &r.Priority, &r.ExpiresSeconds, &r.TimeLimitSeconds,
-			&r.SoftTimeLimitSeconds, &r.IgnoreResult, &r.Source, &r.UpdatedAt)
-	})
+	all, err := collect(ctx, q, func(row pgx.CollectableRow) (r KeptRoute, err error) {
+		return r, row.Scan(&r.Pattern, &r.Queue, &r.Exchange, &r.RoutingKey, &r.Priority, &r.ExpiresSeconds,
+			&r.TimeLimitSeconds, &r.SoftTimeLimitSeconds, &r.IgnoreResult, &r.Source, &r.UpdatedAt)
+	}, livingRoutes)
 	if err != nil {
 		return nil, fmt.Errorf("read routes: %w", err)
 	}
@@ -147,21 +143,14 @@ func DeleteRoute(ctx context.Context, q Querier, pattern string) error {
 }
 
 func writeRoute(ctx context.Context, q Querier, sql string, args pgx.NamedArgs) (changed bool, err error) {
-	rows, err := q.Query(ctx, sql, args)
-	if err != nil {
-		return false, fmt.Errorf("write route: %w", err)
-	}
-	_, err = pgx.CollectExactlyOneRow(rows, pgx.RowTo[int64])
-	if errors.Is(err, pgx.ErrNoRows) {
-		return false, nil
-	}
+	written, err := collect(ctx, q, pgx.RowTo[int64], sql, args)
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.ConstraintName == "routes_bounded" {
 		return false, ErrTooManyRoutes
 	}
 	if err != nil {
 		return false, fmt.Errorf("write route: %w", err)
 	}
-	return true, nil
+	return len(written) > 0, nil
 }
 
 // Routes are all routes, by their patterns.

@@ -76,21 +76,23 @@ const usedKey = `select made, request_hash = $2 from tactus.idempotency where ke
 
 // madeBefore returns what the request with this key made: a schedule or a run.
 func (s *Store) madeBefore(ctx context.Context, key string, hash []byte) (id domain.ID, found bool, err error) {
-	var sameRequest bool
-	err = s.pool.QueryRow(ctx, usedKey, key, hash).Scan(&id, &sameRequest)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return id, false, nil
-	}
+	before, err := collect(ctx, s.pool, pgx.RowToStructByPos[struct {
+		Made        domain.ID
+		SameRequest bool
+	}], usedKey, key, hash)
 	if err != nil {
 		return id, false, fmt.Errorf("read idempotency key: %w", err)
 	}
-	if !sameRequest {
-		return id, true, &domain.Error{
+	if len(before) == 0 {
+		return id, false, nil
+	}
+	if !before[0].SameRequest {
+		return before[0].Made, true, &domain.Error{
 			Kind: domain.Invalid, Code: "idempotency_key_reused", Field: "",
 			Message: "this Idempotency-Key came with another request before: use a new key for a new request",
 		}
 	}
-	return id, true, nil
+	return before[0].Made, true, nil
 }
 
 // Put creates the schedule of that name or replaces its definition; created tells which.
