@@ -35,7 +35,7 @@ type importCmd struct {
 type importFlags struct {
 	databaseFlags
 	Timezone string   `name:"celery-timezone" placeholder:"ZONE" help:"Time zone of the imported schedules, overriding what the source says."`
-	Source   string   `placeholder:"LABEL" help:"Name of this source (default the application, the Redis database, or the host and file). An import changes and prunes only schedules from a source of the same name."`
+	Source   string   `placeholder:"LABEL" help:"Name of this source (default the application with its host and directory, the Redis database, or the host and file). An import changes and prunes only schedules from a source of the same name."`
 	Accept   []string `placeholder:"KIND" help:"Import entries despite these kinds of differences: ${differences}."`
 	DryRun   bool     `help:"Show the plan, and change nothing."`
 	Prune    bool     `help:"Delete schedules from this source that it no longer has."`
@@ -78,10 +78,29 @@ func (f importFlags) from(kind, called string) (importer.Source, error) {
 	return importer.Source{Kind: kind, Label: label}, nil
 }
 
+// fromApplication returns the source of an application's entries and routes.
+func (f importFlags) fromApplication(application importer.Application) (importer.Source, error) {
+	return f.from(importer.Celery, application.Label)
+}
+
+// alone refuses a source whose label nobody gave while there is another source of the same name. If both are the same
+// place, everything would come in twice; if not, only the user can tell. Without a name there is no such doubt.
+func (f importFlags) alone(ctx context.Context, i *importer.Importer, name string) error {
+	if f.Source != "" || name == "" {
+		return nil
+	}
+	others, err := i.OtherOrigins(ctx, name)
+	if err != nil || len(others) == 0 {
+		return err
+	}
+	return usage("what came from %s is here already: give --source %s if this is the same source, or another label if "+
+		"it is another one of that name", strings.Join(others, " and from "), strconv.Quote(others[0]))
+}
+
 // bring plans the import, prints the plan, and applies it. A refused entry does not stop the others, but makes the
 // command fail.
-func (f importFlags) bring(ctx context.Context, to console, source importer.Source, entries []importer.Entry,
-	timezone string,
+func (f importFlags) bring(ctx context.Context, to console, source importer.Source, name string,
+	entries []importer.Entry, timezone string,
 ) error {
 	pool, err := f.connect(ctx, &telemetry.Health{})
 	if err != nil {
@@ -89,6 +108,9 @@ func (f importFlags) bring(ctx context.Context, to console, source importer.Sour
 	}
 	defer pool.Close()
 	i := importer.New(pool, source, cmp.Or(timezone, "UTC"), f.Accept...)
+	if err := f.alone(ctx, i, name); err != nil {
+		return err
+	}
 	rows, err := i.Plan(ctx, entries, time.Now())
 	if err != nil {
 		return err
@@ -156,9 +178,20 @@ func (f redBeatFlags) redBeat(label string) (*redis.Options, importer.Source, er
 	if err != nil {
 		return nil, importer.Source{}, usage("REDBEAT_REDIS_URL: %v", f.URL.fault(err))
 	}
-	source, err := importFlags{Source: label}.from(importer.RedBeat, fmt.Sprintf("%s/%d", options.Addr, options.DB))
+	called := f.database(options)
+	if f.ownPrefix() {
+		called += "@" + f.Prefix
+	}
+	source, err := importFlags{Source: label}.from(importer.RedBeat, called)
 	return options, source, err
 }
+
+// database names the database of Redis, in which each prefix is another source.
+func (redBeatFlags) database(options *redis.Options) string {
+	return fmt.Sprintf("%s/%d", options.Addr, options.DB)
+}
+
+func (f redBeatFlags) ownPrefix() bool { return f.Prefix != importer.DefaultRedBeatPrefix }
 
 type importRedBeatCmd struct {
 	importFlags
@@ -189,7 +222,11 @@ func (c importRedBeatCmd) Run(ctx context.Context, to console) error {
 	if err != nil {
 		return err
 	}
-	return c.bring(ctx, to, source, entries, reading.Timezone)
+	name := "" // the label names one source only
+	if c.ownPrefix() {
+		name = c.database(options)
+	}
+	return c.bring(ctx, to, source, name, entries, reading.Timezone)
 }
 
 // readApplication reads the output of the script, and prints the settings with which tactus uses the same keys as the
@@ -230,11 +267,11 @@ func (c importCeleryCmd) Run(ctx context.Context, to console) error {
 	if err != nil {
 		return err
 	}
-	source, err := c.from(importer.Celery, application.Name)
+	source, err := c.fromApplication(application)
 	if err != nil {
 		return err
 	}
-	return c.bring(ctx, to, source, application.In(c.Timezone), cmp.Or(c.Timezone, application.Zone()))
+	return c.bring(ctx, to, source, application.Name, application.In(c.Timezone), cmp.Or(c.Timezone, application.Zone()))
 }
 
 type importCrontabCmd struct {
@@ -277,7 +314,7 @@ func (c importCrontabCmd) Run(ctx context.Context, to console) error {
 	if err != nil {
 		return err
 	}
-	return c.bring(ctx, to, source, entries, c.Timezone)
+	return c.bring(ctx, to, source, "", entries, c.Timezone)
 }
 
 // crontabLabel returns the host and the file, or for standard input the host and the user.

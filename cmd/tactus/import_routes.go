@@ -17,7 +17,7 @@ import (
 type importRoutesCmd struct {
 	databaseFlags
 	queueFlag
-	Source string   `placeholder:"LABEL" help:"Name of the application (default: as it was given to the script)."`
+	Source string   `placeholder:"LABEL" help:"Name of the application (default: as it was given to the script, with its host and directory)."`
 	Accept []string `placeholder:"KIND" help:"Import patterns despite these kinds of differences from Celery: ${differences}."`
 	DryRun bool     `help:"Show the plan, and change nothing."`
 	Prune  bool     `help:"Delete routes of this application that it no longer has."`
@@ -34,7 +34,8 @@ func (c importRoutesCmd) Run(ctx context.Context, to console) error {
 	if err != nil {
 		return err
 	}
-	source, err := importFlags{Source: c.Source}.from(importer.Celery, application.Name)
+	named := importFlags{Source: c.Source}
+	source, err := named.fromApplication(application)
 	if err != nil {
 		return err
 	}
@@ -44,6 +45,9 @@ func (c importRoutesCmd) Run(ctx context.Context, to console) error {
 	}
 	defer pool.Close()
 	i := importer.New(pool, source, "", c.Accept...)
+	if err := named.alone(ctx, i, application.Name); err != nil {
+		return err
+	}
 	rows, err := i.PlanRoutes(ctx, application)
 	if err != nil {
 		return err

@@ -7,6 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/tactus-dev/tactus/internal/importer"
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
@@ -138,6 +141,74 @@ func TestImportRoutesTellsWhatMoves(t *testing.T) {
 		said := tactus(t, append(args, c.more)...)
 		if said.code != exitOK || !regexp.MustCompile(c.want).MatchString(said.out) {
 			t.Errorf("%s: exit %d: %s%s", c.more, said.code, said.out, said.problems)
+		}
+	}
+}
+
+// TestApplicationsOfOneName has two applications of one name, in two directories of a host: neither changes or prunes
+// what is the other's, whoever is the second to come.
+func TestApplicationsOfOneName(t *testing.T) {
+	t.Parallel()
+	url := testenv.DatabaseURL(t)
+	const app = `
+import celery
+app = celery.Celery("app", broker="redis://localhost:1/0")
+app.conf.beat_schedule = {"daily": {"task": "app.a", "schedule": 60}}
+`
+	files := map[string]string{}
+	for _, name := range []string{"one", "two", "before"} {
+		printed := testenv.BesideCelery(t, app, importer.Script, []string{"app:app"})
+		if name == "before" {
+			printed = []byte(`{"version": 4, "application": "app:app"}`)
+		}
+		files[name] = filepath.Join(t.TempDir(), "application.json")
+		if err := os.WriteFile(files[name], printed, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		args string
+		code int
+		want string
+	}{
+		{"celery one", exitOK, `1 new`},
+		{"celery one --prune", exitOK, `0 new, 0 changed, 1 the same, 0 gone`},
+		{"celery two", exitUsage, `what came from (app:app@.*) is here already: give --source "app:app@.*" if this is the same`},
+		{"routes two", exitUsage, `what came from (app:app@.*) is here already: give --source`},
+		{"celery before", exitUsage, `what came from (app:app@.*) is here already: give --source`},
+		{"celery two --prune --source other", exitOK, `new +daily \[other\](?s:.*)1 new, 0 changed, 0 the same, 0 gone`},
+		{"celery one --prune --accept all", exitOK, `1 the same, 0 gone`},
+	} {
+		args := strings.Fields(c.args)
+		args[1] = files[args[1]]
+		said := tactus(t, append(append([]string{"import"}, args...), "--database-url", url)...)
+		if text := said.out + said.problems; said.code != c.code || !regexp.MustCompile(c.want).MatchString(text) {
+			t.Errorf("%s: exit %d: %s", c.args, said.code, text)
+		}
+	}
+}
+
+// TestPrefixesOfRedBeat has two applications keep their entries in one database of Redis, by different prefixes.
+func TestPrefixesOfRedBeat(t *testing.T) {
+	t.Parallel()
+	url, redis := testenv.DatabaseURL(t), testenv.RedisURL(t)
+	client := testenv.Client(t, redis)
+	for _, prefix := range []string{"redbeat:", "other:"} {
+		client.HSet(t.Context(), prefix+"daily", "definition", `{"name": "daily", "task": "app.a", "options": {"queue": "q"},
+			"schedule": {"__type__": "interval", "every": 60}}`)
+		client.ZAdd(t.Context(), prefix+":schedule", goredis.Z{Member: prefix + "daily"})
+	}
+	for _, c := range []struct{ prefix, want string }{
+		{"other:", `new +daily .*(?s:.*)1 new, 0 changed, 0 the same, 0 gone`},
+		{"redbeat:", `new +daily \[.*(?s:.*)1 new, 0 changed, 0 the same, 0 gone`},
+		{"redbeat:", `0 new, 0 changed, 1 the same, 0 gone`},
+		{"other:", `0 new, 0 changed, 1 the same, 0 gone`},
+		{"third:", `what came from .* is here already: give --source`},
+	} {
+		said := tactus(t, "import", "redbeat", "--prune", "--celery-timezone", "UTC", "--database-url", url,
+			"--redbeat-redis-url", redis, "--redbeat-key-prefix", c.prefix)
+		if text := said.out + said.problems; !regexp.MustCompile(c.want).MatchString(text) {
+			t.Errorf("%s: exit %d: %s", c.prefix, said.code, text)
 		}
 	}
 }

@@ -22,6 +22,7 @@ var Script string
 // Application is what Script printed about a Celery application.
 type Application struct {
 	Name         string // as given to the script
+	Label        string // the name, and the host and the directory where the script ran: two applications may have one name
 	Timezone     string // time zone of its beat; empty when the beat uses the zone of its host, which has no name
 	DefaultQueue string
 	Transport    map[string]json.RawMessage // the transport options of the broker that affect names of keys
@@ -59,6 +60,8 @@ func ParseApplication(raw []byte) (Application, error) {
 	var printed struct {
 		Version      int                        `json:"version"`
 		Name         string                     `json:"application"`
+		Host         string                     `json:"host"`
+		Directory    string                     `json:"directory"`
 		MadeAt       time.Time                  `json:"made_at"`
 		Timezone     string                     `json:"timezone"`
 		Transport    map[string]json.RawMessage `json:"transport"`
@@ -85,11 +88,14 @@ func ParseApplication(raw []byte) (Application, error) {
 			printed.Version, scriptVersion)
 	}
 	a := Application{
-		Name: printed.Name, Timezone: printed.Timezone, DefaultQueue: printed.DefaultQueue,
+		Name: printed.Name, Label: printed.Name, Timezone: printed.Timezone, DefaultQueue: printed.DefaultQueue,
 		Transport: printed.Transport, Typed: printed.Typed,
 		Left: printed.Left, NotAsked: printed.TasksLeft, tasks: printed.Tasks, patterns: printed.Patterns,
 		order: printed.Order, queues: printed.Queues,
 		makesQueues: printed.MakesQueues, rowsTimezone: printed.RowsTimezone,
+	}
+	if printed.Host != "" {
+		a.Label += originMark + printed.Host + ":" + printed.Directory
 	}
 	for _, s := range printed.Schedules {
 		e := s.entry(printed.MadeAt)

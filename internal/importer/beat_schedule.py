@@ -9,6 +9,7 @@ named besides, where a message without options would go. What the application pr
 import json
 import math
 import os
+import socket
 import sys
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
@@ -542,6 +543,12 @@ def rows_zone(app):
     return None
 
 
+def directory(path):
+    """Returns the directory of the module that the path names, which tells applications of one name apart on a host."""
+    module = sys.modules.get(path.partition(":")[0])
+    return os.path.dirname(os.path.abspath(getattr(module, "__file__", None) or os.path.join(os.getcwd(), "app")))
+
+
 def main(path="app", *named):
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
@@ -558,7 +565,7 @@ def main(path="app", *named):
     found, unknown = tasks(app, [*names, *named], hooked)
     by_pattern, unasked = patterns(app, names, globs)
     json.dump({
-        "version": 4, "application": path, "made_at": start.isoformat(), "typed_times": "__value__" in plain_dumps([start]),
+        "version": 4, "application": path, "host": socket.gethostname(), "directory": directory(path), "made_at": start.isoformat(), "typed_times": "__value__" in plain_dumps([start]),
         "timezone": zone_name(app.timezone),
         "transport": {name: list(transport[name]) if isinstance(transport[name], range) else transport[name] for name in ("global_keyprefix", "sep", "priority_steps") if name in transport},
         "default_queue": app.conf.task_default_queue, "beat_scheduler": str(app.conf.beat_scheduler), "rows_timezone": rows_zone(app),

@@ -1,7 +1,12 @@
 package importer
 
 import (
+	"context"
+	"fmt"
+	"slices"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/oldbeat"
@@ -41,4 +46,29 @@ func (s Source) tag() string {
 		return "import:" + s.Kind
 	}
 	return "import:" + s.Kind + ":" + s.Label
+}
+
+// originMark is before the part of a label that tells two sources of one name apart.
+const originMark = "@"
+
+const otherOriginsSQL = `
+select distinct substr(tag, length($1) + 1) from (
+    select unnest(tags) as tag from tactus.schedules where deleted_at is null
+    union all select source from tactus.routes where deleted_at is null
+) known
+where tag = $1 || $2 or starts_with(tag, $1 || $2 || '@') order by 1`
+
+// OtherOrigins returns the labels of other sources that have the same name, with or without an origin behind it, and of
+// which there are schedules or routes. It returns none when there are some of this source: then it is known to be
+// another one.
+func (i *Importer) OtherOrigins(ctx context.Context, name string) (labels []string, err error) {
+	kind := Source{Kind: i.source.Kind}.tag() + ":"
+	labels, err = queryAll(ctx, i, otherOriginsSQL, pgx.RowTo[string], kind, name)
+	if err != nil {
+		return nil, fmt.Errorf("read the sources of schedules: %w", err)
+	}
+	if slices.Contains(labels, i.source.Label) {
+		return nil, nil
+	}
+	return labels, nil
 }
