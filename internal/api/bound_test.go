@@ -184,20 +184,15 @@ const slack = 4
 // rest is what the yardstick takes on a machine that has nothing else to do.
 const rest = 12 * time.Millisecond
 
-// yardstick is the least that a query whose work is always the same takes of a processor.
+// yardstick is what a query whose work is always the same takes of a processor.
 func yardstick(t *testing.T, pool *pgxpool.Pool, effort *testenv.Effort) time.Duration {
 	t.Helper()
-	best := time.Hour
-	for range 3 {
-		_, processor := effort.Of(func() {
-			var n int
-			if err := pool.QueryRow(t.Context(), "select count(*) from generate_series(1, 100000)").Scan(&n); err != nil {
-				t.Fatal(err)
-			}
-		})
-		best = min(best, processor)
-	}
-	return best
+	return effort.Least(func() {
+		var n int
+		if err := pool.QueryRow(t.Context(), "select count(*) from generate_series(1, 100000)").Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
 
 func tenths(d time.Duration) time.Duration { return d.Round(100 * time.Microsecond) }
