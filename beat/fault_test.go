@@ -27,11 +27,11 @@ func TestLostAnswer(t *testing.T) {
 			w.step(b, a.due(1))
 			w.setClock(a.due(2))
 			proxy.BlackHole(direction)
-			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-			defer cancel()
-			b.fireUnanswered(t, ctx, a.due(2).UnixMicro())
-			if committed {
-				testenv.Eventually(t, "committed without an answer", func() error { return w.expect(s.ID, a.run(1), a.run(2)) })
+			err := w.unanswered(committed, func(ctx context.Context) error {
+				return b.fireUnanswered(ctx, a.due(2).UnixMicro())
+			}, func() error { return w.expect(s.ID, a.run(1), a.run(2)) })
+			if err == nil {
+				t.Fatal("firing told of no error")
 			}
 			proxy.Reset()
 			proxy.Heal()
@@ -51,18 +51,34 @@ func TestLostAnswer(t *testing.T) {
 	}
 }
 
+// unanswered does something through a network that loses statements or their answers, and gives it up when what was
+// sent is committed, or after a while when nothing of it arrives.
+func (w *world) unanswered(arrives bool, do func(context.Context) error, committed func() error) error {
+	w.Helper()
+	ctx, giveUp := context.WithCancel(w.Context())
+	if !arrives {
+		ctx, giveUp = context.WithTimeout(w.Context(), 2*time.Second)
+	}
+	defer giveUp()
+	ended := make(chan error, 1)
+	go func() { ended <- do(ctx) }()
+	if arrives {
+		testenv.Eventually(w, "committed without an answer", committed)
+		giveUp()
+	}
+	return <-ended
+}
+
 // fireUnanswered fires as fire does, but for the look at locks, whose answer would be the one that is lost.
-func (b *Beat) fireUnanswered(t *testing.T, ctx context.Context, now memory.Micros) {
-	t.Helper()
+func (b *Beat) fireUnanswered(ctx context.Context, now memory.Micros) error {
 	due, err := b.collect(ctx, now)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	defer b.putBack(&due)
-	if _, err := b.settleOrBisect(ctx, due.decisions); err == nil {
-		t.Fatal("firing told of no error")
-	}
+	_, err = b.settleOrBisect(ctx, due.decisions)
 	b.lease.unanswered, b.lease.askAt = true, now
+	return err
 }
 
 // TestLostAnswerOfMissed loses the answer to a statement that recorded a range of missed due times. The beat comes to
@@ -76,13 +92,13 @@ func TestLostAnswerOfMissed(t *testing.T) {
 	w.step(b, a.due(1))
 	w.setClock(a.due(11).Add(30 * time.Second))
 	proxy.BlackHole(testenv.ToClient)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-	defer cancel()
-	if err := b.fire(ctx, w.now.UnixMicro()); err == nil {
-		t.Fatal("fire told of no error")
-	}
 	want := []string{a.run(1), a.missed(2, 10, domain.ReasonSuperseded), a.run(11)}
-	testenv.Eventually(t, "committed without an answer", func() error { return w.expect(s.ID, want...) })
+	err := w.unanswered(true, func(ctx context.Context) error {
+		return b.fire(ctx, w.now.UnixMicro())
+	}, func() error { return w.expect(s.ID, want...) })
+	if err == nil {
+		t.Fatal("firing told of no error")
+	}
 	proxy.Reset()
 	proxy.Heal()
 	w.step(b, a.due(20).Add(30*time.Second))

@@ -133,15 +133,14 @@ func TestLockedTableOfCounts(t *testing.T) {
 	if _, err := tx.Exec(t.Context(), `lock table tactus.schedule_counts in share mode`); err != nil {
 		t.Fatal(err)
 	}
-	began := time.Now()
 	for n := 2; n <= 4; n++ {
-		w.step(b, a.due(n))
+		w.step(b, a.due(n)) // it fails when a statement of it waits for as long as it may
+		if b.locks.waits > 0 {
+			t.Errorf("firing has waited for %d locks", b.locks.waits)
+		}
 		if runs := w.runs(s.ID); len(runs) != n {
 			t.Errorf("what counts nothing has %v", runs)
 		}
-	}
-	if d := time.Since(began); d > fireTimeout/2 {
-		t.Errorf("firing has waited for %v", d)
 	}
 	if got := b.watermark(w.now.UnixMicro()); got >= l.due(2).UnixMicro() {
 		t.Errorf("settled up to %v", time.UnixMicro(got))
