@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/domain/handover"
@@ -99,7 +98,7 @@ func TestJudgeWaitsForNobody(t *testing.T) {
 	if _, err := tx.Exec(t.Context(), `select from tactus.schedules where id = $1 for update`, ids[1]); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), testenv.Patience)
 	defer cancel()
 	if invalid, err := store.Judge(ctx); err != nil || invalid != 2 {
 		t.Errorf("%d are invalid, want 2, %v", invalid, err)

@@ -40,7 +40,7 @@ func TestBellOutlastsTimeouts(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer idle.Close(context.WithoutCancel(t.Context()))
-	waiting, stop := context.WithTimeout(t.Context(), time.Minute)
+	waiting, stop := context.WithTimeout(t.Context(), testenv.Patience)
 	defer stop()
 	if _, err := idle.WaitForNotification(waiting); err == nil || waiting.Err() != nil {
 		t.Fatalf("an idle session ends with %v", err)
@@ -55,7 +55,7 @@ func TestBellOutlastsTimeouts(t *testing.T) {
 		if topic != "run" {
 			t.Errorf("the bell is heard anew, and tells %q", topic)
 		}
-	case <-time.After(time.Minute):
+	case <-time.After(testenv.Patience):
 		t.Error("nothing is heard")
 	}
 }

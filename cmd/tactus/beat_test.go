@@ -123,7 +123,7 @@ func TestSeedsOwnEndToEnd(t *testing.T) {
 	api := c.start("api")
 	c.start("relay")
 	c.beat("one")
-	at := time.Now().UTC().Add(5 * time.Second).Truncate(time.Minute).Add(time.Minute)
+	at := time.Now().UTC().Add(30 * time.Second).Truncate(time.Minute).Add(time.Minute) // the machine may be slow
 	status, body := ask(t, http.MethodPost, api.URL()+"/api/v1/schedules",
 		fmt.Sprintf(`{"name": "listed", "cron_expression": "%d %d * * *",
 		"task_name": "fetch_listed_info_task", "task_params": {"from_date": "2026-01-01", "to_date": "2026-01-31"}}`, at.Minute(), at.Hour()))

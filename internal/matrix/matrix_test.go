@@ -216,6 +216,11 @@ func renewal(w *world) row {
 		return epoch, expires
 	}
 	epoch, expires := lease()
+	before := expires
+	w.await("a renewal, so that the next one is seconds away", func() bool {
+		epoch, expires = lease()
+		return !expires.Equal(before)
+	})
 	return row{
 		over: w.postgres, request: "update tactus.leases",
 		cause: func() {},

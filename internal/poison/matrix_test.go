@@ -223,7 +223,7 @@ var places = []struct {
 		if _, err := g.store.Merge(g.Context(), g.stream.ID, 0, []byte(`{"description":"noticed"}`)); err != nil {
 			g.Error(err)
 		}
-		within, cancel := context.WithTimeout(g.Context(), time.Minute)
+		within, cancel := context.WithTimeout(g.Context(), testenv.Patience)
 		defer cancel()
 		for {
 			m, err := ear.ReceiveMessage(within)

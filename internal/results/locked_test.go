@@ -97,7 +97,7 @@ func TestLockedRunHoldsUpNoSweep(t *testing.T) {
 	}
 	unlock := s.lock(t, `select from tactus.runs where id = $1 for update`, runs[1])
 	for _, want := range []string{"sent", "succeeded"} {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), testenv.Patience)
 		defer cancel()
 		if err := c.Sweep(ctx, ever); err != nil {
 			t.Fatal(err)
