@@ -57,6 +57,7 @@ type Beat struct {
 	pacing   pacing        // how many due times fire at once
 	backlog  backlog       // how far handing over is behind firing
 	locks    locks         // schedules that somebody has locked
+	counts   counts        // whether their table can be read
 	refusals firingRefused // what PostgreSQL refused to fire
 	invalid  invalid       // schedules that cannot be read
 	stats    stats
@@ -94,7 +95,7 @@ func New(pool *pgxpool.Pool, feed Feed, cfg Config) (*Beat, error) {
 		cfg: cfg, mode: modeOf(cfg.Shadow), pool: pool, feed: feed, log: cfg.Log,
 		holder: cfg.Name + "/" + outbox.NewID().String(), memory: m,
 		inbox: inbox{notices: make(chan notice, inboxSize)}, syncs: syncs{pending: map[domain.ID]int64{}},
-		invalid: invalid{found: map[domain.ID]unreadable{}}, locks: newLocks(cfg.Log),
+		invalid: invalid{found: map[domain.ID]unreadable{}}, locks: newLocks(cfg.Log), counts: newCounts(cfg.Log),
 		refusals: firingRefused{newRefusals(cfg.Log), newRefusals(cfg.Log)},
 		lease:    tenure{locked: newLockedLease(cfg.Log)}, stats: stats{answered: localNow()},
 	}, nil

@@ -80,6 +80,7 @@ func (b *Beat) applyClockStep() memory.Micros {
 		b.polls.at += step
 		b.syncs.notBefore += step
 		b.resync.notBefore += step
+		b.resync.pausedUntil += step
 	}
 	return step
 }

@@ -6,12 +6,12 @@ import (
 	"fmt"
 
 	"github.com/tactus-dev/tactus/beat/memory"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
 // settleApart settles decisions about schedules that count their runs in a statement of their own, after all others.
-// The others fire whatever somebody does with the table of the counts. An index that is rebuilt, for example, locks all
-// of it, and a statement that writes to it waits before its own lock_timeout is in force: such a lock is looked for
-// instead, and what counts is left for later.
+// The others fire whatever somebody does with the table of the counts. A lock on all of it, such as a rebuilt index
+// takes, is looked for beforehand (see sqlexpr.WritersWait), and what counts is then left for later.
 func (b *Beat) settleApart(ctx context.Context, decisions []memory.Decision) (out outcome, err error) {
 	plain, counted := apart(decisions)
 	out.Held = true
@@ -26,11 +26,17 @@ func (b *Beat) settleApart(ctx context.Context, decisions []memory.Decision) (ou
 		return out, err
 	}
 	if locked {
-		b.locks.failures.report(errCountsLocked)
-		return out.merge(outcome{Held: true, Locked: schedulesOf(counted)}), nil
+		return out.merge(b.leaveCounted(counted)), nil
 	}
+	b.counts.free()
 	after, err := b.settleOrBisect(ctx, counted)
 	return out.merge(after), err
+}
+
+// leaveCounted leaves decisions for a later step, because of a lock on the table of the counts.
+func (b *Beat) leaveCounted(decisions []memory.Decision) outcome {
+	b.locks.failures.report(errCountsLocked)
+	return outcome{Held: true, Locked: schedulesOf(decisions)}
 }
 
 // apart returns the decisions about schedules that count nothing, and the others, each in the order given.
@@ -56,19 +62,19 @@ func (m mode) fireSQL(decisions []memory.Decision) string {
 var errCountsLocked = errors.New(
 	"somebody has locked the table tactus.schedule_counts: see pg_locks; schedules with max_runs or run_at wait")
 
-// countsLockedSQL looks for locks beside which nothing can be written to the table, those that are waited for included:
-// whoever asks later stands behind them.
-const countsLockedSQL = `
-select exists (select from pg_locks where locktype = 'relation' and relation = 'tactus.schedule_counts'::regclass
-    and database = (select oid from pg_database where datname = current_database()) and pid <> pg_backend_pid()
-    and mode in ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'))`
+var (
+	countsLockedSQL     = `select ` + sqlexpr.WritersWait("tactus.schedule_counts")
+	countsUnreadableSQL = `select ` + sqlexpr.ReadersWait("tactus.schedule_counts")
+)
 
-func (b *Beat) countsLocked(ctx context.Context) (locked bool, err error) {
-	if b.cfg.Shadow {
-		return false, nil // which only reads the counts
-	}
-	if err := b.pool.QueryRow(ctx, countsLockedSQL, planned).Scan(&locked); err != nil {
-		return false, fmt.Errorf("look whether the counts are locked: %w", err)
+func (b *Beat) countsLocked(ctx context.Context) (bool, error) {
+	return b.looksLocked(ctx, b.mode.countsLockedSQL)
+}
+
+// looksLocked answers whether a table is locked.
+func (b *Beat) looksLocked(ctx context.Context, sql string) (locked bool, err error) {
+	if err := b.pool.QueryRow(ctx, sql, planned).Scan(&locked); err != nil {
+		return false, fmt.Errorf("look whether a table is locked: %w", err)
 	}
 	return locked, nil
 }

@@ -12,7 +12,7 @@ import (
 func (b *Beat) load(ctx context.Context, watermark memory.Micros) error {
 	began := time.Now()
 	loaded := memory.New()
-	for r, err := range readRows(ctx, b.pool, livingRowsSQL) {
+	for r, err := range b.livingRows(ctx, allRows, nil) {
 		if err != nil {
 			return err
 		}

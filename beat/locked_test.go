@@ -162,3 +162,70 @@ func TestLockedTableOfCounts(t *testing.T) {
 		t.Error("that it is over is not told")
 	}
 }
+
+// TestCountsThatNobodyCanRead has somebody lock the table of the counts so that not even readers get through, as VACUUM
+// FULL does. What is changed or created meanwhile is read and fires soon, also by a beat that starts then; only what
+// counts its runs waits. When the table is free, nothing has fired that had used up its runs.
+func TestCountsThatNobodyCanRead(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	once := w.create(fmt.Sprintf(`{"task_name": "a", "run_at": %q}`, w.now.Add(time.Second).Format(time.RFC3339)))
+	usedUp := w.create(minutely(`, "max_runs": 1`))
+	limited := w.create(minutely(`, "max_runs": 100, "misfire_policy": "all"`))
+	changed, s := w.create(minutely("")), w.create(minutely(""))
+	b, told := w.listenTo("a")
+	a, l := at{s}, at{limited}
+	w.step(b, a.due(1))
+	tx, err := w.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(t.Context()) }()
+	if _, err := tx.Exec(t.Context(), `lock table tactus.schedule_counts in access exclusive mode`); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	w.setClock(a.due(1).Add(90 * time.Second))
+	anew := w.merge(changed.ID, `{"interval_seconds": 30}`)
+	created := w.create(minutely(""))
+	w.merge(usedUp.ID, `{"description": "changed"}`)
+	w.merge(once.ID, `{"description": "changed"}`)
+	w.step(b, w.now)
+	w.step(b, at{created}.due(1))
+	if err := w.expect(created.ID, at{created}.run(1)); err != nil {
+		t.Error(err)
+	}
+	if runs := w.runs(anew.ID); len(runs) < 2 {
+		t.Errorf("what was changed has %v", runs)
+	}
+	if runs := w.runs(s.ID); len(runs) != 3 {
+		t.Errorf("what counts nothing has %v", runs)
+	}
+	w.endBeat(b, "crash")
+	next, _ := w.listenTo("b")
+	w.step(next, a.due(5))
+	if runs := w.runs(s.ID); len(runs) != 5 {
+		t.Errorf("by another beat, what counts nothing has %v", runs)
+	}
+	if d := time.Since(began); d > fireTimeout/2 {
+		t.Errorf("it has all waited for %v", d)
+	}
+	if !strings.Contains(told.String(), "without the counts") {
+		t.Errorf("it is not told:\n%s", told)
+	}
+	if runs := w.runs(limited.ID); len(runs) != 1 {
+		t.Errorf("what counts has %v", runs)
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.step(next, a.due(5).Add(11*time.Second))
+	if err := w.expect(limited.ID, l.run(1), l.run(2), l.run(3), l.run(4), l.run(5)); err != nil {
+		t.Error(err)
+	}
+	for _, id := range []domain.ID{once.ID, usedUp.ID} {
+		if runs := w.runs(id); len(runs) != 1 {
+			t.Errorf("what had used up its runs has %v", runs)
+		}
+	}
+}

@@ -56,7 +56,15 @@ type overtaken struct {
 }
 
 // recordOvertakenSQL records ranges as missed, unless the schedule had used up its runs.
-const recordOvertakenSQL = `
+const recordOvertakenSQL = overtakenRunsSQL + `
+    left join tactus.schedule_counts n on n.schedule_id = g.schedule_id and n.trigger_set_at = g.trigger_set_at
+    where coalesce(n.fired < g.max_runs, true)` + overtakenHeldSQL
+
+// recordUncountedSQL records ranges while nobody can read the counts. It would keep all other changes waiting to leave
+// out those of schedules that had used up their runs.
+const recordUncountedSQL = overtakenRunsSQL + overtakenHeldSQL
+
+const overtakenRunsSQL = `
 with lease as materialized (
     select from tactus.leases where name = 'beat' and epoch = @epoch` + lockTimeoutSQL + ` for share
 ),
@@ -65,9 +73,9 @@ run as (
     select g.id, g.schedule_id, g.due_at, g.until, 'scheduled', 'missed', g.version, '` + domain.ReasonOvertaken + `'
     from lease, unnest(@runs::uuid[], @schedules::uuid[], @versions::bigint[], @due::timestamptz[],
         @until::timestamptz[], @set::timestamptz[], @most::bigint[])
-        g (id, schedule_id, version, due_at, until, trigger_set_at, max_runs)
-    left join tactus.schedule_counts n on n.schedule_id = g.schedule_id and n.trigger_set_at = g.trigger_set_at
-    where coalesce(n.fired < g.max_runs, true)
+        g (id, schedule_id, version, due_at, until, trigger_set_at, max_runs)`
+
+const overtakenHeldSQL = `
     on conflict (schedule_id, due_at, slot) do nothing
 )
 select exists (select from lease)`
@@ -219,11 +227,10 @@ func (b *Beat) record(ctx context.Context, found []overtaken) error {
 		due, until, set = append(due, o.first), append(until, o.last), append(set, o.triggerSet)
 		most = append(most, o.limit)
 	}
-	var held bool
-	err := b.pool.QueryRow(ctx, recordOvertakenSQL, planned, named{
+	held, err := b.recordAll(ctx, named{
 		"epoch": b.lease.term, "runs": runs, "schedules": schedules, "versions": versions, "due": due, "until": until,
 		"set": set, "most": most,
-	}).Scan(&held)
+	})
 	if err != nil {
 		return fmt.Errorf("record what was overtaken: %w", err)
 	}
@@ -233,6 +240,20 @@ func (b *Beat) record(ctx context.Context, found []overtaken) error {
 	}
 	b.log.Info("changes overtook due times that were not settled", "schedules", len(found))
 	return nil
+}
+
+// recordAll reports whether the lease is held.
+func (b *Beat) recordAll(ctx context.Context, args named) (held bool, err error) {
+	locked, err := b.looksLocked(ctx, countsUnreadableSQL)
+	if err != nil {
+		return false, err
+	}
+	sql := recordOvertakenSQL
+	if locked {
+		sql = recordUncountedSQL
+	}
+	err = b.pool.QueryRow(ctx, sql, planned, args).Scan(&held)
+	return held, err
 }
 
 func later(a, b time.Time) time.Time {

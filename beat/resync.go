@@ -35,6 +35,8 @@ type resync struct {
 	compared   int           // schedules so far
 	different  int           // of them, those that differ
 	done       int64         // resyncs so far
+
+	pausedUntil memory.Micros // the running one goes on then: somebody has locked the counts
 }
 
 // foreign reports whether memory may be of another life of the database: it went back, or was replaced, and memory
@@ -58,9 +60,17 @@ func (b *Beat) wantAnew(reason string) {
 	b.resync.wantedAnew = true
 }
 
-// resyncDue reports whether a resync is under way or may begin.
+// resyncDue reports whether a resync may go on or begin.
 func (b *Beat) resyncDue(now memory.Micros) bool {
-	return b.resync.running || b.resync.wanted && now >= b.resync.notBefore
+	return (b.resync.running || b.resync.wanted) && now >= b.resync.at()
+}
+
+// at returns when a page may be gone through.
+func (r *resync) at() memory.Micros {
+	if r.running {
+		return r.pausedUntil
+	}
+	return r.notBefore
 }
 
 // resyncPage goes through a page, the first one of a resync that is to begin, or the next.
@@ -75,6 +85,11 @@ func (b *Beat) resyncPage(ctx context.Context, now memory.Micros) error {
 		page = b.replacePage
 	}
 	n, err := page(ctx, named{"after": b.resync.after, "page": pageSize})
+	if lockTimedOut(err) {
+		b.counts.locked()
+		b.resync.pausedUntil = now + b.counts.pause.Microseconds()
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("resync: %w", err)
 	}
@@ -114,11 +129,7 @@ type idVersion struct {
 
 // comparePage has each schedule of a page read that memory has in another version, or not at all.
 func (b *Beat) comparePage(ctx context.Context, args named) (n int, err error) {
-	rows, err := b.pool.Query(ctx, livingVersionsSQL, planned, args)
-	if err != nil {
-		return 0, err
-	}
-	page, err := pgx.CollectRows(rows, pgx.RowToStructByPos[idVersion])
+	page, err := b.livingVersions(ctx, args)
 	for _, s := range page {
 		if kept := b.markSeen(s.ID); kept == nil || kept.Version != uint32(s.Version) {
 			b.syncs.pending[s.ID] = anyVersion
@@ -128,13 +139,25 @@ func (b *Beat) comparePage(ctx context.Context, args named) (n int, err error) {
 	return len(page), err
 }
 
-const livingPageSQL = livingRowsSQL + nextPageSQL
+func (b *Beat) livingVersions(ctx context.Context, args named) (page []idVersion, err error) {
+	err = b.bounded(ctx, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, livingVersionsSQL, planned, args)
+		if err != nil {
+			return err
+		}
+		page, err = pgx.CollectRows(rows, pgx.RowToStructByPos[idVersion])
+		return err
+	})
+	return page, err
+}
+
+var livingPage = living{livingRowsSQL + nextPageSQL, uncountedRowsSQL + nextPageSQL}
 
 // replacePage takes each row of a page as it is. If its due times count from the same instant as in memory, they go
 // on where they were, so what has fired does not fire again. If memory has a later trigger of the schedule, which
 // PostgreSQL has lost, they go on where that one began: what was due before is settled.
 func (b *Beat) replacePage(ctx context.Context, args named) (n int, err error) {
-	for r, err := range readRows(ctx, b.pool, livingPageSQL, args) {
+	for r, err := range b.livingRows(ctx, livingPage, args) {
 		if err != nil {
 			return n, err
 		}

@@ -26,6 +26,12 @@ const fromLivingSQL = `tactus.schedules s
 left join tactus.schedule_counts n on n.schedule_id = s.id and n.trigger_set_at = s.trigger_set_at
 where s.enabled and s.deleted_at is null and not (s.trigger = '{"once":true}' and n.fired is not null)`
 
+// uncountedRowsSQL reads the same columns while nobody can read the counts (see uncounted).
+const uncountedRowsSQL = `
+select s.id, s.version, s.effective_from, s.anchor, s.updated_at, clock_timestamp(), false, s.trigger, s.policy
+from tactus.schedules s
+where s.enabled and s.deleted_at is null`
+
 // querier is a pool, a connection or a transaction.
 type querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -132,8 +133,15 @@ letter as (
 )
 select exists (select from lease)`
 
+var lettersLockedSQL = `select ` + sqlexpr.WritersWait("tactus.deadletters")
+
+var errLettersLocked = errors.New("somebody has locked the table tactus.deadletters: see pg_locks")
+
 // setAside records one due time, or range, that cannot be settled.
 func (b *Beat) setAside(ctx context.Context, d memory.Decision, reason error) (out outcome, err error) {
+	if locked, err := b.looksLocked(ctx, b.mode.lettersLockedSQL); err != nil || locked {
+		return b.leaveLocked(d, errLettersLocked), err
+	}
 	err = b.pool.QueryRow(ctx, b.mode.setAsideSQL, planned, named{
 		"epoch": b.lease.term, "run": outbox.NewID(), "schedule": d.Schedule, "due": time.UnixMicro(d.Due),
 		"until": time.UnixMicro(max(d.Due, d.Until)), "version": int64(d.Version),

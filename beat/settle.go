@@ -168,9 +168,10 @@ func (b *Beat) settle(ctx context.Context, decisions []memory.Decision) (outcome
 func (b *Beat) settleAndRing(ctx context.Context, decisions []memory.Decision, ring bool) (out outcome, err error) {
 	args := fireArgs(b.lease.term, b.cfg.Lease, decisions)
 	args["ring"] = ring
-	row := b.pool.QueryRow(ctx, b.mode.fireSQL(decisions), planned, args)
 	var rung any
-	if err := row.Scan(&out.Held, &out.Early, &out.Recorded, &out.Fired, &out.Stale, &out.Locked, &rung); err != nil {
+	err = b.pool.QueryRow(ctx, b.mode.fireSQL(decisions), planned, args).
+		Scan(&out.Held, &out.Early, &out.Recorded, &out.Fired, &out.Stale, &out.Locked, &rung)
+	if err != nil {
 		return outcome{}, fmt.Errorf("fire: %w", err)
 	}
 	return out, nil

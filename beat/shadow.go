@@ -15,13 +15,15 @@ type mode struct {
 	firePlainSQL   string // for schedules that count nothing
 	setAsideSQL    string
 	lastSettledSQL string
+
+	countsLockedSQL, lettersLockedSQL string // whether fireDueSQL and setAsideSQL would wait for a whole table
 }
 
 func modeOf(shadow bool) mode {
 	if shadow {
-		return mode{"shadow", shadowFireDueSQL, shadowFireDueSQL, shadowSetAsideSQL, shadowLastSettledSQL}
+		return mode{"shadow", shadowFireDueSQL, shadowFirePlainSQL, shadowSetAsideSQL, shadowLastSettledSQL, countsUnreadableSQL, `select false`}
 	}
-	return mode{"beat", fireDueSQL, firePlainSQL, setAsideSQL, lastSettledSQL}
+	return mode{"beat", fireDueSQL, firePlainSQL, setAsideSQL, lastSettledSQL, countsLockedSQL, lettersLockedSQL}
 }
 
 // shadow is what a beat in shadow mode has seen of a beat that fires.
@@ -33,7 +35,13 @@ type shadow struct {
 // shadowFireDueSQL decides about due times as fireDueSQL does, and records what it would do: no run, no event, no
 // count. What it would have fired counts for max_runs, together with what has been fired. It has no information about
 // runs that must not overlap, since another beat runs them.
-const shadowFireDueSQL = `
+const shadowFireDueSQL = shadowGivenSQL + `
+    left join tactus.schedule_counts n on n.schedule_id = s.id and n.trigger_set_at = s.trigger_set_at` + shadowRunsSQL
+
+const shadowFirePlainSQL = shadowGivenSQL + `
+    cross join (select null::bigint as fired) n` + shadowRunsSQL
+
+const shadowGivenSQL = `
 with lease as materialized (
     select epoch, clock_timestamp() >= @now::timestamptz as due from tactus.leases
     where name = 'shadow' and epoch = @epoch` + lockTimeoutSQL + ` for share
@@ -50,8 +58,9 @@ due as materialized (
             where r.schedule_id = s.id and r.due_at > s.trigger_set_at and r.fate = 'fire') end >= p.max_runs as used_up
     from lease, given g join tactus.schedules s on s.id = g.schedule_id and s.effective_from = g.effective_from
         and s.policy = ((select @policies::text[]))[g.policy]
-    cross join json_to_record(s.policy::json) p (max_runs bigint, overlap text)
-    left join tactus.schedule_counts n on n.schedule_id = s.id and n.trigger_set_at = s.trigger_set_at
+    cross join json_to_record(s.policy::json) p (max_runs bigint, overlap text)`
+
+const shadowRunsSQL = `
     where lease.due and s.enabled and s.deleted_at is null
 ),
 run as (

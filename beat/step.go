@@ -87,11 +87,8 @@ func (b *Beat) wake(now memory.Micros) memory.Micros {
 	if len(b.invalid.found) > 0 {
 		next = min(next, max(now, b.invalid.notBefore))
 	}
-	switch {
-	case b.resync.running:
-		next = now
-	case b.resync.wanted:
-		next = min(next, b.resync.notBefore)
+	if b.resync.running || b.resync.wanted {
+		next = min(next, b.resync.at())
 	}
 	return next
 }

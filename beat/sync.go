@@ -47,7 +47,9 @@ func (b *Beat) wantSync(id domain.ID, version int64) {
 	b.syncs.pending[id] = max(b.syncs.pending[id], version)
 }
 
-const changedRowsSQL = livingRowsSQL + ` and s.id = any (@ids::uuid[])`
+const ofIDsSQL = ` and s.id = any (@ids::uuid[])`
+
+var changedRows = living{livingRowsSQL + ofIDsSQL, uncountedRowsSQL + ofIDsSQL}
 
 // sync reads the schedules that are pending, unless the last read was less than syncEvery ago. Of very many it reads
 // some, and the next step reads more.
@@ -87,7 +89,7 @@ func (b *Beat) syncSchedules(ctx context.Context, ids []domain.ID) error {
 	living := make(map[domain.ID]struct{}, len(ids))
 	var changed []domain.ID
 	var later []memory.Row
-	for r, err := range readRows(ctx, b.pool, changedRowsSQL, named{"ids": ids}) {
+	for r, err := range b.livingRows(ctx, changedRows, named{"ids": ids}) {
 		if err != nil {
 			return err
 		}

@@ -13,14 +13,28 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// fire fires a due time that was set aside, through its existing row in tactus.runs. The row keeps any other statement
-// from firing the same due time.
+// firePlain and fireCounted fire a due time that was set aside, through its existing row in tactus.runs. The row keeps any
+// other statement from firing the same due time. The second is for schedules that count their runs; the first does not
+// even name the table of the counts, which somebody may have locked.
 //
 //   - letter: the dead letter, locked until the commit. If it covers a range of missed due times, there is nothing to fire.
 //   - state: the facts on which run decides, for the answer. The due time belongs to the schedule's present trigger only if
 //     it is after effective_from.
 //   - run, event, count: the same writes as when the beat fires.
-const fire = `
+const (
+	firePlain = fireState + `, true as allowed` + fireFrom + fireRun + ` and not ` + counts + fireReturning + fireEvent
+
+	fireCounted = fireState + `, coalesce(n.fired < case when s.trigger = '{"once":true}' then 1 else ` + sqlexpr.PolicyMaxRuns + ` end, true) as allowed` + fireFrom + `
+    left join tactus.schedule_counts n on n.schedule_id = s.id and n.trigger_set_at = s.trigger_set_at` + fireRun + fireReturning + `,
+count as (
+    insert into tactus.schedule_counts as n (schedule_id, trigger_set_at, fired) select schedule_id, trigger_set_at, 1 from run where counts
+    on conflict (schedule_id) do update set trigger_set_at = excluded.trigger_set_at,
+        fired = 1 + case when n.trigger_set_at = excluded.trigger_set_at then n.fired else 0 end
+)` + fireEvent
+
+	counts = `(s.trigger = '{"once":true}' or ` + sqlexpr.PolicyMaxRuns + ` is not null)`
+
+	fireState = `
 with letter as materialized (
     select id, (data::json->>'schedule_id')::uuid as schedule_id, (data::json->>'due_at')::timestamptz as due_at,
         coalesce(data::json->>'missed', '') <> '' as missed
@@ -30,28 +44,29 @@ with letter as materialized (
 state as materialized (
     select letter.schedule_id, r.id, r.due_at, coalesce(r.status, '') as status, letter.missed or r.until > r.due_at as missed,
         r.status = 'missed' and r.reason = '` + domain.ReasonAside + `' as untouched,
-        s.id is not null and s.deleted_at is null and s.enabled as enabled, s.effective_from < letter.due_at as counts,
-        coalesce(n.fired < case when s.trigger = '{"once":true}' then 1 else ` + sqlexpr.PolicyMaxRuns + ` end, true) as allowed,
-        ` + sqlexpr.PolicyOverlaps + ` and ` + sqlexpr.Unfinished + ` as kept_back
+        s.id is not null and s.deleted_at is null and s.enabled as enabled, s.effective_from < letter.due_at as begun,
+        ` + sqlexpr.PolicyOverlaps + ` and ` + sqlexpr.Unfinished + ` as kept_back, ` + counts + ` as counts`
+
+	fireFrom = `
     from letter
     left join tactus.runs r on r.schedule_id = letter.schedule_id and r.due_at = letter.due_at and r.slot = '00000000-0000-0000-0000-000000000000'
-    left join tactus.schedules s on s.id = letter.schedule_id
-    left join tactus.schedule_counts n on n.schedule_id = s.id and n.trigger_set_at = s.trigger_set_at
+    left join tactus.schedules s on s.id = letter.schedule_id`
+
+	fireRun = `
 ),
 run as (
     update tactus.runs r set status = 'due', reason = null, error = null, until = null, schedule_version = s.version, fired_at = statement_timestamp(),
         expires_at = statement_timestamp() + ` + sqlexpr.PolicyExpires + ` * interval '1 second', exclusive = ` + sqlexpr.PolicyOverlaps + `
     from state, tactus.schedules s
     where r.id = state.id and r.due_at = state.due_at and s.id = state.schedule_id and s.deleted_at is null and s.enabled and s.effective_from < r.due_at
-        and r.status = 'missed' and r.reason = '` + domain.ReasonAside + `' and not state.missed and state.allowed and not state.kept_back
-    returning r.id, s.id as schedule_id, s.trigger_set_at, s.trigger = '{"once":true}' or ` + sqlexpr.PolicyMaxRuns + ` is not null as counts,
+        and r.status = 'missed' and r.reason = '` + domain.ReasonAside + `' and not state.missed and state.allowed and not state.kept_back`
+
+	fireReturning = `
+    returning r.id, s.id as schedule_id, s.trigger_set_at, ` + counts + ` as counts,
         tactus.run_due(s.id, s.name, ` + sqlexpr.RoutedTask + `, r.id, r.due_at, r.kind) as data
-),
-count as (
-    insert into tactus.schedule_counts as n (schedule_id, trigger_set_at, fired) select schedule_id, trigger_set_at, 1 from run where counts
-    on conflict (schedule_id) do update set trigger_set_at = excluded.trigger_set_at,
-        fired = 1 + case when n.trigger_set_at = excluded.trigger_set_at then n.fired else 0 end
-),
+)`
+
+	fireEvent = `,
 event as (
     insert into tactus.outbox (topic, aggregate_id, version, type, data, occurred_at)
     select 'run', id, 1, 'run.due', data, statement_timestamp() from run
@@ -62,45 +77,68 @@ gone as (
 ),
 bell as (select ` + sqlexpr.RingRuns + ` as rung from event where @ring::boolean)
 select exists (select from letter), ` + listedSQL + `, (select count(*) from event) > 0, coalesce(status, ''), coalesce(missed, false), coalesce(untouched, false),
-    coalesce(enabled, false), coalesce(counts, false), coalesce(allowed, false), coalesce(kept_back, false), (select count(*) from bell)
+    coalesce(enabled, false), coalesce(begun, false), coalesce(allowed, false), coalesce(kept_back, false), coalesce(counts, false), (select count(*) from bell)
 from (select) one left join state on true`
+)
+
+// dueState is what there is of a due time that was set aside, and what became of it.
+type dueState struct {
+	there, listed, done, missed, untouched, enabled, begun, allowed, keptBack, counts bool
+	status                                                                            string
+}
 
 // retryDue fires a due time that was set aside.
 func (b *Box) retryDue(ctx context.Context, l Letter) (Outcome, error) {
-	var there, listed, done, missed, untouched, enabled, counts, allowed, keptBack bool
-	var status string
-	var rung int64
-	err := postgres.Ringing(func(ring bool) error {
-		return b.Pool.QueryRow(ctx, fire, pgx.NamedArgs{"id": l.row(), "lease": b.Lease, "ring": ring}).
-			Scan(&there, &listed, &done, &status, &missed, &untouched, &enabled, &counts, &allowed, &keptBack, &rung)
-	})
+	state, err := b.fire(ctx, firePlain, l)
+	if err == nil && state.counts && !state.done {
+		if locked, err := b.countsLocked(ctx); locked || err != nil {
+			return skipped(l), err
+		}
+		state, err = b.fire(ctx, fireCounted, l)
+	}
 	switch {
 	case isOfData(err):
 		return kept(l, err.Error()), nil
-	case lockTimedOut(err) || err == nil && !there && listed:
+	case lockTimedOut(err) || err == nil && !state.there && state.listed:
 		return skipped(l), nil
 	case err != nil:
 		return Outcome{}, err
-	case !there:
-		return kept(l, ErrNone.Error()), nil
-	case done:
-		return again(l, "it fires now"), nil
-	case status == "":
-		return kept(l, "its run is no longer kept"), nil
-	case missed:
-		return kept(l, "it was missed and was not to fire"), nil
-	case !untouched:
-		return kept(l, "its run is "+status), nil
-	case !enabled:
-		return kept(l, "its schedule is deleted or disabled"), nil
-	case !counts:
-		return kept(l, "its schedule was given another trigger since, or was enabled since"), nil
-	case !allowed:
-		return kept(l, "its schedule has had all its runs"), nil
-	case keptBack:
-		return kept(l, "another run of its schedule is unfinished, and they must not overlap"), nil
 	}
-	return kept(l, "somebody else is changing it: try again"), nil
+	return state.outcome(l), nil
+}
+
+func (b *Box) fire(ctx context.Context, sql string, l Letter) (s dueState, err error) {
+	err = postgres.Ringing(func(ring bool) error {
+		var rung int64
+		return b.Pool.QueryRow(ctx, sql, pgx.NamedArgs{"id": l.row(), "lease": b.Lease, "ring": ring}).Scan(&s.there,
+			&s.listed, &s.done, &s.status, &s.missed, &s.untouched, &s.enabled, &s.begun, &s.allowed, &s.keptBack,
+			&s.counts, &rung)
+	})
+	return s, err
+}
+
+func (s dueState) outcome(l Letter) Outcome {
+	switch {
+	case !s.there:
+		return kept(l, ErrNone.Error())
+	case s.done:
+		return again(l, "it fires now")
+	case s.status == "":
+		return kept(l, "its run is no longer kept")
+	case s.missed:
+		return kept(l, "it was missed and was not to fire")
+	case !s.untouched:
+		return kept(l, "its run is "+s.status)
+	case !s.enabled:
+		return kept(l, "its schedule is deleted or disabled")
+	case !s.begun:
+		return kept(l, "its schedule was given another trigger since, or was enabled since")
+	case !s.allowed:
+		return kept(l, "its schedule has had all its runs")
+	case s.keptBack:
+		return kept(l, "another run of its schedule is unfinished, and they must not overlap")
+	}
+	return kept(l, "somebody else is changing it: try again")
 }
 
 // isOfData reports whether PostgreSQL still cannot make the event, because of the data.

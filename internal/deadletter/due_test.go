@@ -82,3 +82,53 @@ func TestDueTime(t *testing.T) {
 	}
 	w.letters(3)
 }
+
+// TestLockedCountsKeepNoLetterWaiting has somebody lock the whole table of the counts. A due time of a schedule that counts
+// nothing fires, and those of others are said to be locked.
+func TestLockedCountsKeepNoLetterWaiting(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	limited := func(d *domain.Definition) { d.MaxRuns = 5 }
+	for _, s := range []domain.Schedule{w.put("plain"), w.put("one", limited), w.put("two", limited), w.put("three", limited)} {
+		w.sql(`update tactus.schedules set effective_from = effective_from - interval '1 day' where id = $1`, s.ID)
+		w.sql(`insert into tactus.runs (id, schedule_id, due_at, until, kind, status, schedule_version, reason, error)
+			select gen_random_uuid(), $1, at, at, 'scheduled', 'missed', 1, $2, 'e'
+			from date_trunc('hour', now()) at`, s.ID, domain.ReasonAside)
+		w.sql(`insert into tactus.deadletters (source, reference, reason, data)
+			select 'beat', schedule_id || '/1', 'e', json_build_object('schedule_id', schedule_id, 'due_at', due_at)
+			from tactus.runs where schedule_id = $1`, s.ID)
+	}
+	letters := w.letters(4)
+	tx, err := w.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(t.Context()) }()
+	if _, err := tx.Exec(t.Context(), `lock table tactus.schedule_counts in access exclusive mode`); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	done, err := w.box.Retry(t.Context(), letters)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := time.Since(began); d > 5*time.Second {
+		t.Errorf("it has waited for %v", d)
+	}
+	again, locked := 0, 0
+	for _, o := range done {
+		if o.Again {
+			again++
+		}
+		if o.Locked {
+			locked++
+		}
+	}
+	if again != 1 || locked != 3 {
+		t.Errorf("%+v", done)
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.retry(w.letters(3), true, "it fires now")
+}

@@ -1,9 +1,12 @@
 package deadletter
 
 import (
+	"context"
 	"errors"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
 // A letter that somebody has locked is passed over, and so is one whose run is locked for longer than a moment: whoever
@@ -12,6 +15,15 @@ const (
 	lockWait  = `set_config('lock_timeout', '1s', true) is not null`
 	listedSQL = `exists (select from tactus.deadletters where id = @id and dropped_at is null)`
 )
+
+// countsLockedSQL reports whether somebody has locked the whole table of the counts. Who writes to it would wait before
+// a lock_timeout that the statement sets is in force.
+var countsLockedSQL = `select ` + sqlexpr.WritersWait("tactus.schedule_counts")
+
+func (b *Box) countsLocked(ctx context.Context) (locked bool, err error) {
+	err = b.Pool.QueryRow(ctx, countsLockedSQL).Scan(&locked)
+	return locked, err
+}
 
 func skipped(l Letter) Outcome {
 	return Outcome{Letter: l, Locked: true, Result: "somebody has locked it or its run: try again when the lock is gone"}

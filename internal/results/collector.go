@@ -53,7 +53,9 @@ type Collector struct {
 	gap        chan struct{} // signals that something may have been missed
 	ended      chan struct{} // signals that a run has ended
 	complained sync.Once
-	running    running // used by recordHeard only
+	running    running    // used by recordHeard only
+	refused    refused    // used by Release only
+	counts     countsLock // used by Release only
 }
 
 // New returns a collector on a pool and clients that the caller closes. Without a backend (nil) it reads no keys;
@@ -66,7 +68,7 @@ func New(pool *pgxpool.Pool, backend, broker redis.UniversalClient, log *slog.Lo
 	return &Collector{
 		pool: pool, backend: backend, broker: broker, log: log, cfg: cfg, metrics: newMetrics(),
 		inbox: make(chan heard, inboxSize), gap: make(chan struct{}, 1), ended: make(chan struct{}, 1),
-		running: running{},
+		running: running{}, refused: refused{}, counts: countsLock{log: log},
 	}, nil
 }
 

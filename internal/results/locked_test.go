@@ -3,6 +3,7 @@ package results
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -163,6 +164,80 @@ func TestManyLockedCountsHoldUpNoRelease(t *testing.T) {
 	if s.waits(t, last) {
 		t.Error("the last one, which nobody has locked, waits")
 	}
+}
+
+// TestLockedTableOfCountsHoldsUpNoRelease has somebody lock the whole table of the counts, as an index that is rebuilt
+// does or VACUUM FULL. What counts nothing is released soon, what counts when the table is free.
+func TestLockedTableOfCountsHoldsUpNoRelease(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []string{"share", "access exclusive"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t)
+			c := s.collector(t, nil, nil, Config{})
+			schedule, _, counted := s.queue(t)
+			_, _, plain := s.queue(t)
+			s.exec(t, `update tactus.runs set status = 'succeeded', finished_at = clock_timestamp() where not waiting`)
+			s.exec(t, `update tactus.schedules set policy = (policy::jsonb || '{"max_runs":2}')::text where id = $1`, schedule)
+			tx, err := s.pool.Begin(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = tx.Rollback(t.Context()) }()
+			if _, err := tx.Exec(t.Context(), `lock table tactus.schedule_counts in `+mode+` mode`); err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			release(t, c, 1)
+			release(t, c, 0)
+			if d := time.Since(began); d > 5*time.Second {
+				t.Errorf("it has waited for %v", d)
+			}
+			if s.waits(t, plain) || !s.waits(t, counted) {
+				t.Error("not the one that counts nothing was released, and that one alone")
+			}
+			if err := tx.Rollback(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			testenv.Eventually(t, "what counts is released", func() error {
+				if _, err := c.Release(t.Context()); err != nil {
+					return err
+				}
+				if s.waits(t, counted) {
+					return errors.New("it waits")
+				}
+				return nil
+			})
+		})
+	}
+}
+
+// TestBadRunHoldsUpNoRelease has schedules whose rows somebody has spoiled, so that no event of their runs can be made,
+// among others whose runs wait.
+func TestBadRunHoldsUpNoRelease(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	c := s.collector(t, nil, nil, Config{})
+	var bad []domain.ID
+	for n := range 12 {
+		schedule, _, waiting := s.queue(t)
+		if n%5 == 0 {
+			s.exec(t, `update tactus.schedules set task = '[1]' where id = $1`, schedule)
+			bad = append(bad, waiting)
+		}
+	}
+	s.exec(t, `update tactus.runs set status = 'succeeded', finished_at = clock_timestamp() where not waiting`)
+	s.exec(t, `update tactus.schedules set policy = (policy::jsonb || '{"max_runs":2}')::text where id in (
+		select schedule_id from tactus.runs where waiting order by id offset 6)`)
+	release(t, c, 9)
+	release(t, c, 0)
+	for _, run := range bad {
+		if !s.waits(t, run) || s.events(t, run) > 0 {
+			t.Error("a bad one was released")
+		}
+	}
+	s.exec(t, `update tactus.schedules set enabled = false`)
+	release(t, c, int64(len(bad)))
 }
 
 // TestDeniedKeyHoldsUpNoResult has a server that denies some of the keys, as its rules for our user may, and one with a

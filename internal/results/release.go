@@ -2,38 +2,63 @@ package results
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// releaseSQL hands over runs that wait until the previous run of their schedule has finished or has been silent for too
-// long. A waiting run is skipped if its schedule was disabled, deleted or given another trigger after the run was due.
-// The time until a run expires counts from its release, however long the run has waited. The statement waits for no
-// lock: it leaves a run for later if somebody has locked the run or the count of its schedule. However many those are,
-// they do not use up what one statement releases.
-const releaseSQL = `
+// releasePlainSQL hands over runs that wait until the previous run of their schedule has finished or has been silent for
+// too long. A waiting run is skipped if its schedule was disabled, deleted or given another trigger after the run was
+// due. The time until a run expires counts from its release, however long the run has waited. The statement waits for no
+// row: it leaves a run for later if somebody has locked it.
+//
+// releaseCountedSQL does so for schedules that count their runs, and leaves a run for later also if the count of its
+// schedule is locked. However many those are, they do not use up what one statement releases. It is a statement of its
+// own because somebody may lock the whole table of the counts, which would keep all others waiting.
+const (
+	releasePlainSQL = waitingSQL + ` and not (` + countsSQL + `)` + inOrderSQL + mostSQL + releaseSQL + eventsSQL
+
+	releaseCountedSQL = waitingSQL + ` and (` + countsSQL + `)` + inOrderSQL + `
+    left join lateral (
+        select true as free from tactus.schedule_counts n where n.schedule_id = w.schedule_id for no key update skip locked
+    ) count on true
+    where count.free or not exists (select from tactus.schedule_counts n where n.schedule_id = w.schedule_id)` + mostSQL + releaseSQL + `
+count as (
+    insert into tactus.schedule_counts as n (schedule_id, trigger_set_at, fired)
+    select schedule_id, trigger_set_at, 1 from fired
+    on conflict (schedule_id) do update set trigger_set_at = excluded.trigger_set_at,
+        fired = excluded.fired + case when n.trigger_set_at = excluded.trigger_set_at then n.fired else 0 end
+),` + eventsSQL
+
+	waitingSQL = `
 with ready as materialized (
     select w.* from (
         select w.id, w.due_at, s.enabled and s.deleted_at is null
             and s.effective_from <= w.due_at as may, clock_timestamp() as now,
             ` + sqlexpr.PolicyExpires + ` as expires, s.id as schedule_id
         from tactus.runs w join tactus.schedules s on s.id = w.schedule_id
-        where w.waiting and (not s.enabled or s.deleted_at is not null or s.effective_from > w.due_at or not ` + sqlexpr.Unfinished + `)
+        where w.waiting and coalesce(w.id = any (@only::uuid[]), true)
+            and (not s.enabled or s.deleted_at is not null or s.effective_from > w.due_at or not ` + sqlexpr.Unfinished + `)`
+
+	countsSQL = `s.trigger = '{"once":true}' or ` + sqlexpr.PolicyMaxRuns + ` is not null`
+
+	inOrderSQL = `
         order by w.id
         for no key update of w skip locked
-    ) w
-    left join lateral (
-        select true as free from tactus.schedule_counts n where n.schedule_id = w.schedule_id for no key update skip locked
-    ) count on true
-    where count.free or not exists (select from tactus.schedule_counts n where n.schedule_id = w.schedule_id)
+    ) w`
+
+	mostSQL = `
     limit @most::bigint
-),
+),`
+
+	releaseSQL = `
 run as (
     update tactus.runs r set waiting = false, status = case when may then 'due' else 'skipped' end, exclusive = may,
         reason = case when not may then 'the schedule was changed while it waited' end,
@@ -43,55 +68,64 @@ run as (
     returning r.id, r.due_at, r.fired_at, r.schedule_id, r.kind, r.status
 ),
 fired as materialized (
-    select run.id, run.due_at, run.fired_at, run.kind, s.id as schedule_id, s.name, ` + sqlexpr.RoutedTask + ` as task, s.trigger_set_at,
-        s.trigger = '{"once":true}' or ` + sqlexpr.PolicyMaxRuns + ` is not null as counts
+    select run.id, run.due_at, run.fired_at, run.kind, s.id as schedule_id, s.name, ` + sqlexpr.RoutedTask + ` as task, s.trigger_set_at
     from run join tactus.schedules s on s.id = run.schedule_id
     where run.status = 'due'
-),
-count as (
-    insert into tactus.schedule_counts as n (schedule_id, trigger_set_at, fired)
-    select schedule_id, trigger_set_at, 1 from fired where counts
-    on conflict (schedule_id) do update set trigger_set_at = excluded.trigger_set_at,
-        fired = excluded.fired + case when n.trigger_set_at = excluded.trigger_set_at then n.fired else 0 end
-),
+),`
+
+	eventsSQL = `
 event as (
     insert into tactus.outbox (topic, aggregate_id, version, type, data, occurred_at)
     select 'run', id, 1, 'run.due', tactus.run_due(schedule_id, name, task, id, due_at, kind), fired_at from fired
     returning position
 )
 select (select count(*) from run), (select ` + sqlexpr.RingRuns + ` from (select from event limit 1) e where @ring::boolean)`
+)
 
 // mostReleased is how many runs one statement releases.
 const mostReleased = 500
 
-// anyWaitingSQL reports whether a run waits at all. It asks for the first one in an order, so that the answer comes
-// from the index of the waiting runs, which is nearly always empty, whatever the planner believes of the table.
-const anyWaitingSQL = `select exists (select from (select from tactus.runs where waiting order by schedule_id limit 1) one)`
+// anyWaitingSQL reports whether a run waits at all, and whether somebody has locked the table of the counts. It asks for
+// the first one in an order, so that the answer comes from the index of the waiting runs, which is nearly always empty,
+// whatever the planner believes of the table.
+var anyWaitingSQL = `select waiting, waiting and ` + sqlexpr.WritersWait("tactus.schedule_counts") + `
+from (select exists (select from (select from tactus.runs where waiting order by schedule_id limit 1) one) as waiting) any_run`
 
 // Release hands over, or skips, the waiting runs whose previous run has finished. It returns how many runs no longer
 // wait.
 func (c *Collector) Release(ctx context.Context) (released int64, err error) {
-	var waiting bool
-	if err := c.pool.QueryRow(ctx, anyWaitingSQL, pgx.QueryExecModeCacheDescribe).Scan(&waiting); err != nil {
+	var waiting, locked bool
+	if err := c.pool.QueryRow(ctx, anyWaitingSQL, pgx.QueryExecModeCacheDescribe).Scan(&waiting, &locked); err != nil {
 		return 0, fmt.Errorf("look for waiting runs: %w", err)
 	}
 	if !waiting {
 		return 0, nil
 	}
-	var rung any
-	err = outbox.Retry(ctx, func() error {
-		return postgres.Ringing(func(ring bool) error {
-			return c.pool.QueryRow(ctx, releaseSQL, pgx.QueryExecModeCacheDescribe,
-				pgx.NamedArgs{"lease": c.cfg.Longest, "most": mostReleased, "ring": ring}).Scan(&released, &rung)
-		})
-	})
+	released, err = c.releaseOrBisect(ctx, releasePlainSQL)
+	if c.counts.note(locked); !locked {
+		counted, failed := c.releaseOrBisect(ctx, releaseCountedSQL)
+		released, err = released+counted, errors.Join(err, failed)
+	}
 	if err != nil {
-		return 0, fmt.Errorf("release waiting runs: %w", err)
+		return released, fmt.Errorf("release waiting runs: %w", err)
 	}
 	if released > 0 {
 		c.log.Info("released waiting runs", "runs", released)
 	}
 	return released, nil
+}
+
+// release runs a statement for the waiting runs that are named, or for all if there are none.
+func (c *Collector) release(ctx context.Context, sql string, only []domain.ID) (released int64, err error) {
+	var rung any
+	err = outbox.Retry(ctx, func() error {
+		return postgres.Ringing(func(ring bool) error {
+			return c.pool.QueryRow(ctx, sql, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{
+				"lease": c.cfg.Longest, "most": mostReleased, "only": only, "ring": ring,
+			}).Scan(&released, &rung)
+		})
+	})
+	return released, err
 }
 
 // releaseEvery is how often the collector looks for runs that wait for a silent run. After an answer it looks at once.
