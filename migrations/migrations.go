@@ -36,15 +36,18 @@ func Versions(ctx context.Context, url string) (current, newest int64, err error
 	return current, newest, err
 }
 
-// Ready tells whether the schema is there, and new enough for this program: N runs on N-1 too.
+// Ready tells whether the schema is there, in nobody else's hands, and new enough for this program: N runs on N-1 too.
 func Ready(ctx context.Context, db interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 },
 ) error {
 	var version int
-	var encoding string
-	if err := db.QueryRow(ctx, schemaVersion).Scan(&version, &encoding); err != nil {
+	var encoding, owner string
+	if err := db.QueryRow(ctx, schemaVersion).Scan(&version, &encoding, &owner); err != nil {
 		return fmt.Errorf("read the schema's version (has \"tactus migrate\" been run?): %w", err)
+	}
+	if err := trusted(owner, func(sql, own string, to ...any) error { return db.QueryRow(ctx, sql, own).Scan(to...) }); err != nil {
+		return err
 	}
 	if err := readable(encoding); err != nil {
 		return err
@@ -60,7 +63,9 @@ func Ready(ctx context.Context, db interface {
 }
 
 const schemaVersion = `
-select coalesce(max(version_id), 0), current_setting('server_encoding') from tactus.migrations where is_applied`
+select coalesce(max(version_id), 0), current_setting('server_encoding'),
+    (select pg_get_userbyid(relowner) from pg_class where oid = 'tactus.migrations'::regclass)
+from tactus.migrations where is_applied`
 
 // lease is how long after the death of one that migrates another may go on. patience is how often the lock is asked
 // for, 20 times in a lease: a migration of a large table may take that long.
@@ -98,8 +103,8 @@ func open(ctx context.Context, url string, say []func(string)) (*sql.DB, error) 
 	if err != nil {
 		return nil, fmt.Errorf("migrate: %w", err)
 	}
-	var encoding string
-	if err := db.QueryRowContext(ctx, serverEncoding).Scan(&encoding); err != nil {
+	var encoding, own string
+	if err := db.QueryRowContext(ctx, serverEncoding).Scan(&encoding, &own); err != nil {
 		return nil, fmt.Errorf("migrate: look at the database: %w", closeAfter(db, err))
 	}
 	if err := readable(encoding); err != nil {
@@ -108,10 +113,14 @@ func open(ctx context.Context, url string, say []func(string)) (*sql.DB, error) 
 	if err := makeSchema(ctx, db, say); err != nil {
 		return nil, fmt.Errorf("migrate: create schema: %w", closeAfter(db, err))
 	}
+	err = trusted(own, func(sql, own string, to ...any) error { return db.QueryRowContext(ctx, sql, own).Scan(to...) })
+	if err != nil {
+		return nil, fmt.Errorf("migrate: %w", closeAfter(db, err))
+	}
 	return db, nil
 }
 
-const serverEncoding = `select current_setting('server_encoding')`
+const serverEncoding = `select current_setting('server_encoding'), current_user`
 
 // readable refuses a database that cannot keep every character: a name, an argument or a result in it would be refused
 // one by one, long after.

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -113,4 +114,44 @@ func TestPoolerComesLater(t *testing.T) {
 	if failed := writeMany(t, pool); err != nil || len(failed) > 0 {
 		t.Errorf("%v; %d writes failed: %v", err, len(failed), failed)
 	}
+}
+
+// TestPoolerWithAnOpenSchema has everybody create functions in public, as up to PostgreSQL 14 everybody may. Behind a pooler
+// tactus cannot leave public out of its statements' search_path: a function there whose arguments fit exactly goes before
+// one of PostgreSQL's that takes any. Such a session is refused, until the role's search_path leaves public out.
+func TestPoolerWithAnOpenSchema(t *testing.T) {
+	t.Parallel()
+	direct := testenv.DirectURL(t)
+	config, err := pgx.ParseConfig(direct)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := config.Database + "_other"
+	database := pgx.Identifier{config.Database}.Sanitize()
+	testenv.Execute(t, direct, `create role `+other+` login`, `grant create on schema public to public`,
+		`create function public.cardinality(text[]) returns int language plpgsql as $$ begin raise 'hostile'; end $$`)
+	t.Cleanup(func() { testenv.Execute(t, direct, `drop role `+other) })
+	err = open(t, testenv.PoolerURL(t, direct, "", nil)).Ping(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "search_path") || !strings.Contains(err.Error(), "public") {
+		t.Errorf("it is not refused: %v", err)
+	}
+	testenv.Execute(t, direct, `alter database `+database+` set search_path = pg_catalog`)
+	if failed := writeMany(t, open(t, testenv.PoolerURL(t, direct, "", nil))); len(failed) > 0 {
+		t.Error(failed[0])
+	}
+	testenv.Execute(t, direct, `alter database `+database+` reset search_path`, `revoke create on schema public from public`)
+	if err := open(t, testenv.PoolerURL(t, direct, "", nil)).Ping(t.Context()); err != nil {
+		t.Errorf("nobody else may create there any more: %v", err)
+	}
+}
+
+// open is how every process of tactus opens a database.
+func open(t *testing.T, url string) *pgxpool.Pool {
+	t.Helper()
+	pool, err := postgres.Open(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	return pool
 }
