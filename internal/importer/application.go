@@ -222,6 +222,7 @@ type scriptEntry struct {
 	Task        string       `json:"task"`
 	Schedule    beatSchedule `json:"schedule"`
 	Timezone    string       `json:"timezone"`
+	LastRun     time.Time    `json:"last_run_at"` // of an interval, by the old beat's file; zero when not known
 	Due         []time.Time  `json:"due"`
 	Changes     []stretch    `json:"changes"`
 	Message     *sent        `json:"message"`
@@ -231,7 +232,7 @@ type scriptEntry struct {
 
 func (s scriptEntry) entry(madeAt time.Time) Entry {
 	e := Entry{Definition: domain.Definition{Name: s.Name, TaskName: s.Task}, Refused: s.Refused}
-	s.Schedule.into(&e, time.Time{})
+	s.Schedule.into(&e, s.LastRun)
 	if s.Message == nil {
 		return e
 	}
@@ -297,7 +298,7 @@ func (s beatSchedule) into(e *Entry, lastRun time.Time) {
 		case s.Relative:
 			d.IntervalAnchor = time.Unix(0, 0).UTC().Format(time.RFC3339) // replaced when Celery itself says when
 		case !lastRun.IsZero():
-			d.IntervalAnchor = lastRun.UTC().Format(time.RFC3339Nano)
+			d.IntervalAnchor, e.continued = lastRun.UTC().Format(time.RFC3339Nano), true
 		}
 	case "rrule":
 		if why := s.rule.into(d); why != "" {

@@ -1,16 +1,23 @@
 """Prints what the beat of a Celery application would do, as JSON, for `tactus import celery`.
 
-    python3 beat_schedule.py project.celery:app [TASK...]
+    python3 beat_schedule.py [--schedule FILE] project.celery:app [TASK...]
 
 It imports the application as a worker does, and sends nothing: for each entry of beat_schedule Celery itself is asked when its
 beat would send it next, and which message; for each task that is registered or has a route of its own, and for those that are
 named besides, where a message without options would go. What the application prints while it is imported goes to stderr.
+
+FILE is where the beat keeps when it sent each entry (celery beat --schedule; celerybeat-schedule in the current directory): by
+it, an interval that is in the middle of its period stays there. A copy of the file is read.
 """
+import argparse
 import json
 import math
 import os
+import shelve
+import shutil
 import socket
 import sys
+import tempfile
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from fnmatch import fnmatchcase
@@ -22,8 +29,9 @@ from celery.app.backends import by_url
 from celery.app.task import Task
 from celery.app.utils import find_app
 from celery.backends.base import DisabledBackend
-from celery.beat import BeatLazyFunc, ScheduleEntry
+from celery.beat import BeatLazyFunc, PersistentScheduler, ScheduleEntry
 from celery.schedules import crontab, schedule
+from celery.utils.time import maybe_make_aware
 from kombu.serialization import dumps
 from kombu.utils.json import dumps as plain_dumps
 from kombu.utils.uuid import uuid
@@ -400,7 +408,7 @@ def sends_itself(app, name):
 HOOKS = ("hooks", "the application has its own code for sending (apply_async, send_task or before_task_publish), which does not run")
 
 
-def exported(app, name, entry, hooked, start):
+def exported(app, name, entry, hooked, start, last_run):
     """Returns one entry: its schedule, its next due times, its message, and what differs or why it is refused."""
     out = {"name": str(name), "task": "", "schedule": {}}
     try:
@@ -419,6 +427,8 @@ def exported(app, name, entry, hooked, start):
         out["differences"] = told(differences)
         if isinstance(s, (crontab, schedule)):
             due = instants(s, start, start + HORIZON, INSTANTS)
+            if last_run and last_run <= start and not isinstance(s, crontab):
+                out["last_run_at"] = last_run.isoformat()
             out["due"], out["changes"] = texts(due), changes(s, start, due)
             zone = Clock(s.now).zone
             out["timezone"] = zone_name(zone if zone is not None else app.timezone)
@@ -461,6 +471,35 @@ def entries(app):
     if backend.supports_autoexpire or issubclass(backend, DisabledBackend):
         return dict(own)
     return {**own, CLEANUP: {"task": CLEANUP, "schedule": crontab("0", "4", "*"), "options": {"expires": 12 * 3600}}}
+
+
+def last_runs(app, file):
+    """Returns when the beat last sent each of its entries, or first read it, by the file in which it keeps that."""
+    named = file or app.conf.beat_schedule_filename
+    with tempfile.TemporaryDirectory() as copies:
+        found = [suffix for suffix in PersistentScheduler.known_suffixes if os.path.isfile(named + suffix)]
+        if not found:
+            return {} if not file else sys.exit(f"{file}: there is no such file: it is what celery beat --schedule names")
+        for suffix in found:
+            shutil.copyfile(named + suffix, os.path.join(copies, "copy" + suffix))
+        try:
+            with shelve.open(os.path.join(copies, "copy"), flag="r") as store:
+                return last_runs_of(app, named, store)
+        except Exception as e:
+            print(f"{named} is ignored, so intervals begin anew: it cannot be read ({type(e).__name__}: {e})", file=sys.stderr)
+            return {}
+
+
+def last_runs_of(app, named, store):
+    """Returns what a beat's store says, unless the beat itself would throw it away when it starts."""
+    for setting, now in (("tz", app.conf.timezone), ("utc_enabled", app.conf.enable_utc)):
+        if setting not in store or store[setting] is not None and store[setting] != now:
+            then = repr(store[setting]) if setting in store else "nothing"
+            print(f"{named} is ignored, so intervals begin anew, as Celery's beat does: it was written with {setting} {then}, "
+                  f"and the application has {now!r}", file=sys.stderr)
+            return {}
+    print(f"intervals keep the phase that they have in {named}", file=sys.stderr)
+    return {name: maybe_make_aware(entry.last_run_at, app.timezone) for name, entry in store["entries"].items() if entry.last_run_at}
 
 
 def tasks(app, named, hooked):
@@ -549,12 +588,12 @@ def directory(path):
     return os.path.dirname(os.path.abspath(getattr(module, "__file__", None) or os.path.join(os.getcwd(), "app")))
 
 
-def main(path="app", *named):
+def main(path, named, file):
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     sys.path.insert(0, "")
     app = imported(path)
-    scheduled = entries(app)
+    scheduled, ran = entries(app), last_runs(app, file)
     hooked = quiet(app)
     for task in app.tasks.values():
         task.typing = False
@@ -569,7 +608,7 @@ def main(path="app", *named):
         "timezone": zone_name(app.timezone),
         "transport": {name: list(transport[name]) if isinstance(transport[name], range) else transport[name] for name in ("global_keyprefix", "sep", "priority_steps") if name in transport},
         "default_queue": app.conf.task_default_queue, "beat_scheduler": str(app.conf.beat_scheduler), "rows_timezone": rows_zone(app),
-        "schedules": [exported(app, name, entry, hooked, start) for name, entry in scheduled.items()],
+        "schedules": [exported(app, name, entry, hooked, start, ran.get(name)) for name, entry in scheduled.items()],
         "tasks": found, "tasks_left": unknown, "patterns": by_pattern,
         "patterns_in_order": [glob for glob in globs if glob in by_pattern], "patterns_left": left + unasked,
         "queues": declared, "creates_queues": bool(app.conf.task_create_missing_queues),
@@ -578,5 +617,14 @@ def main(path="app", *named):
     out.close()
 
 
+def asked():
+    parser = argparse.ArgumentParser(description="Prints what the beat of a Celery application would do, for tactus import celery.")
+    parser.add_argument("application", nargs="?", default="app", help="project.celery:app, as for celery -A")
+    parser.add_argument("task", nargs="*", help="a task that the application sends and does not have")
+    parser.add_argument("-s", "--schedule", metavar="FILE", help="the file of its beat, as for celery beat --schedule")
+    return parser.parse_args()
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    args = asked()
+    main(args.application, args.task, args.schedule)

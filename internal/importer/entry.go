@@ -18,6 +18,7 @@ type Entry struct {
 	numbered    bool                 // whether entries with the same name are kept apart by numbers
 	Typed       string               // its cron expression as its author wrote it; empty when it is not Celery's
 	LastRun     time.Time            // zero when it never ran
+	continued   bool                 // whether its interval goes on from the last run, which is later at each import
 	Refused     string               // why it cannot be imported; empty when it can
 	Notes       []string             // remarks for the user
 	Differences []oldbeat.Difference // ways in which tactus runs it differently from the old beat

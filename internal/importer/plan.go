@@ -111,7 +111,7 @@ func (i *Importer) plan(ctx context.Context, e Entry, now time.Time) (Row, error
 		return row, nil
 	case err == nil:
 		in.ID, in.Previous = before.ID, &before.Definition
-		if before.IntervalSeconds == d.IntervalSeconds && !e.LastRun.IsZero() {
+		if before.IntervalSeconds == d.IntervalSeconds && (e.continued || !e.LastRun.IsZero()) {
 			d.IntervalAnchor = "" // keeps the phase that the schedule has
 		}
 	case !errors.Is(err, domain.ErrNotFound):
