@@ -74,7 +74,7 @@ type statement struct{ where, sql string }
 var rest = map[string]string{
 	"insertSchedule": "insertEvent", "insertUntilPast": "insertEvent", "insertUnlessTaken": "insertEvent", "insertUnlessTakenOrPast": "insertEvent",
 	"updateSchedule": "insertEvent", "updateUntilPast": "insertEvent", "updateOwn": "insertEvent", "updateOwnUntilPast": "insertEvent",
-	"selectRowsSQL": "rowsOfNextSQL",
+	"selectRowsSQL": "rowsOfNextSQL", "selectPositionsSQL": "nextByXidSQL",
 }
 
 var (

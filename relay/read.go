@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -108,6 +109,9 @@ func (l *lane) next(ctx context.Context, r *ledger.Reader, after ledger.Batch, p
 
 // readBatch sends what a batch has behind a place.
 func (l *lane) readBatch(ctx context.Context, s settled, b ledger.Batch, place int64, out chan<- chunk) error {
+	if none, err := l.hasNoneFor(ctx, s, b, place); err != nil || none {
+		return cmp.Or(err, l.passOver(ctx, s, b, out))
+	}
 	c := room(b.Rows - place)
 	if place == announcement {
 		place = 0
@@ -131,6 +135,23 @@ func (l *lane) readBatch(ctx context.Context, s settled, b ledger.Batch, place i
 	if place < b.Rows {
 		return fmt.Errorf("batch %d was cut with %d rows and has %d: %w", b.Number, b.Rows, place, errRowsGone)
 	}
+	return l.send(ctx, s, b, c, out)
+}
+
+// hasNoneFor reports whether there is nothing for the sink behind a place of a batch, as far as that is known without
+// reading it.
+func (l *lane) hasNoneFor(ctx context.Context, s settled, b ledger.Batch, place int64) (bool, error) {
+	if l.Only == "" || b.Kind != ledger.NextBatch || place == announcement || place >= b.Rows {
+		return false, nil
+	}
+	any, err := s.reader.HasAny(ctx, b)
+	return !any, err
+}
+
+// passOver sends the end of a batch alone, with nothing to publish.
+func (l *lane) passOver(ctx context.Context, s settled, b ledger.Batch, out chan<- chunk) error {
+	c := room(1)
+	c.add(ID{Batch: b.Number, Seq: b.Rows}, outbox.Row{At: b.CommittedAt})
 	return l.send(ctx, s, b, c, out)
 }
 

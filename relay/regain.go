@@ -70,6 +70,9 @@ func (l *lane) regain(ctx context.Context, s settled) error {
 
 // takes reports whether a row is for this sink.
 func (l *lane) takes(row outbox.Row, epoch string) bool {
+	if row.Data == nil {
+		return false
+	}
 	m, err := l.Encode(row, epoch)
 	return err == nil && m != nil
 }

@@ -21,6 +21,10 @@ type Route struct {
 	// Encode makes the message of a row; nil when the row is not for this sink. An error sets the row aside.
 	Encode func(row outbox.Row, epoch string) (*message.Message, error)
 
+	// Only is true, as a condition of SQL, of the rows of the topic that may be for this sink. Of other rows the relay
+	// reads no data, and of batches without any it reads nothing. "" when every row may be.
+	Only string
+
 	// Announce makes the message that begins every epoch but the first; nil for a sink that need not hear of it.
 	Announce func(epoch string, at time.Time) (*message.Message, error)
 

@@ -118,7 +118,7 @@ func (l *lane) look(ctx context.Context) (s settled, v verdict, err error) {
 			return s, v, err
 		}
 	}
-	s.reader = s.state.Reader(l.db, l.Name, l.Topic, l.patience)
+	s.reader = s.state.Reader(l.db, l.Name, l.Topic, l.patience).Only(l.Route.Only)
 	s.from = from(s.state, s.mark, l.Tasks)
 	return s, reconcile(s.state, s.mark, l.Tasks), nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/tactus-dev/tactus/internal/redis"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 	"github.com/tactus-dev/tactus/outbox"
 	"github.com/tactus-dev/tactus/relay"
 	"github.com/tactus-dev/tactus/relay/cloudevents"
@@ -56,8 +58,8 @@ func (f relayFlags) routes(stream *redis.EventSink, events, broker goredis.Unive
 		return routes, nil
 	}
 	return append(routes, relay.Route{
-		Name: streamsSink, Topic: outbox.Runs, To: "task streams", Sink: streams, Encode: f.only(true, 0), Tasks: true,
-		Redeliver: f.Redeliver,
+		Name: streamsSink, Topic: outbox.Runs, Only: sqlexpr.ToStream, To: "task streams", Sink: streams,
+		Encode: f.only(true, 0), Tasks: true, Redeliver: f.Redeliver,
 	}), nil
 }
 
@@ -67,17 +69,27 @@ func (f relayFlags) only(streams bool, database int) func(outbox.Row, string) (*
 	cfg := f.celery()
 	cfg.Database = database
 	return func(row outbox.Row, epoch string) (*message.Message, error) {
-		var target struct {
-			Stream string `json:"stream"`
-		}
-		if err := json.Unmarshal(row.Data, &target); err != nil {
-			return nil, fmt.Errorf("read the target of run %s: %w", row.Aggregate, err)
-		}
-		if streams != (target.Stream != "") {
-			return nil, nil
+		stream, err := toStream(row)
+		if err != nil || stream != streams {
+			return nil, err
 		}
 		return redis.EncodeRun(row, epoch, cfg)
 	}
+}
+
+// toStream reports whether a run goes to a stream. Most do not have the word, which is found out without decoding them,
+// in the same way as sqlexpr.ToStream does.
+func toStream(run outbox.Row) (bool, error) {
+	if !bytes.Contains(run.Data, []byte(`"stream"`)) {
+		return false, nil
+	}
+	var target struct {
+		Stream string `json:"stream"`
+	}
+	if err := json.Unmarshal(run.Data, &target); err != nil {
+		return false, fmt.Errorf("read the target of run %s: %w", run.Aggregate, err)
+	}
+	return target.Stream != "", nil
 }
 
 // trimmer returns a function that trims the event stream and logs the consumer groups that it removed.

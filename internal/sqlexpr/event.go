@@ -9,3 +9,7 @@ const OccurredAt = `least(greatest(occurred_at, '0001-01-01T00:00:00Z'), '9999-1
 // server's, and may be still to come.
 const BeforeEpoch = `exists (
     select from tactus.relay_sinks b where b.topic = 'schedule' and position <= b.floor and xid <> all (array(select pg_snapshot_xip(b.late))))`
+
+// ToStream is true of the events of runs that may go to a task stream, in the words of the index outbox_run_streams. It
+// does not decode what users wrote.
+const ToStream = `strpos(data::text, '"stream"') > 0`

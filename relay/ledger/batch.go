@@ -123,13 +123,13 @@ func (r *Reader) next(ctx context.Context, after Batch, even bool) (Batch, bool,
 	if fresh, err := r.anyNew(ctx, args); err != nil || !fresh && !even {
 		return Batch{}, false, err
 	}
-	return oneBatch(ctx, r.q, cutNextSQL, args)
+	return oneBatch(ctx, r.q, r.ofTopic(cutNextSQL), args)
 }
 
 // anyNew reports whether there is something to cut. Most relays that ask find nothing, and planning this question costs
 // a tenth of planning the cut.
 func (r *Reader) anyNew(ctx context.Context, args pgx.NamedArgs) (bool, error) {
-	rows, err := r.q.Query(ctx, anyNewSQL, pgx.QueryExecModeExec, args)
+	rows, err := r.q.Query(ctx, r.ofTopic(anyNewSQL), pgx.QueryExecModeExec, args)
 	if err != nil {
 		return false, fmt.Errorf("look for what is new: %w", err)
 	}
@@ -149,10 +149,10 @@ func (r *Reader) anyNew(ctx context.Context, args pgx.NamedArgs) (bool, error) {
 // is.
 var anyNewSQL = `
 select ` + predecessorIsThereSQL + `, (
-    select xid from tactus.outbox where topic = @topic and xid >= pg_snapshot_xmax(@previous::pg_snapshot) and ` + afterOpeningSQL + ` order by xid limit 1
+    select xid from tactus.outbox_run where xid >= pg_snapshot_xmax(@previous::pg_snapshot) and ` + afterOpeningSQL + ` order by xid limit 1
 ) is not null or exists (
     select from pg_snapshot_xip(@previous::pg_snapshot) as running (id),
-        lateral (select from tactus.outbox where topic = @topic and ` + ofRunningSQL + ` and ` + afterOpeningSQL + ` limit 1) as committed
+        lateral (select from tactus.outbox_run where ` + ofRunningSQL + ` and ` + afterOpeningSQL + ` limit 1) as committed
 ) or exists (select from tactus.relay_batches where sink = @sink and number = @number::bigint)`
 
 // cutting returns the statement that counts the rows of a batch, by the text that they are read by, and cuts it.
@@ -161,7 +161,7 @@ func cutting(sql, rows string) string {
 }
 
 var (
-	cutNextSQL         = cutting(cutNextFormat, rowsOfNextSQL)
+	cutNextSQL         = cutting(cutNextFormat, nextByXidSQL)
 	cutAgainSQL        = cutting(fmt.Sprintf(cutAgainFormat, foundAllSQL), rowsOfAgainSQL)
 	cutAgainInPartsSQL = fmt.Sprintf(cutAgainFormat, foundBelowSQL)
 )

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,11 +27,19 @@ type Reader struct {
 	seen        string          // the same
 	patience    time.Duration   // how long one statement may take
 	width       int64           // how many positions the next part tries to have; 0 while batches are whole
+	only        string          // the condition of rows whose data is read; "" for all
 }
 
 // Reader reads for a sink in the epoch of its life. A statement that takes longer than patience has failed.
 func (l State) Reader(q outbox.Querier, sink, topic string, patience time.Duration) *Reader {
-	return &Reader{q, sink, topic, l.Epoch, l.Opened, l.Floor, l.Late, l.Seen, patience, 0}
+	return &Reader{q, sink, topic, l.Epoch, l.Opened, l.Floor, l.Late, l.Seen, patience, 0, ""}
+}
+
+// Only has r read the data of those rows only that a condition of SQL is true of; "" for all. Batches have all rows of
+// their topic, and places, all the same.
+func (r *Reader) Only(condition string) *Reader {
+	r.only = condition
+	return r
 }
 
 func (r *Reader) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -71,7 +80,11 @@ const inSnapshotSQL = `(xid < pg_snapshot_xmin(@snapshot::pg_snapshot) or pg_vis
 // takes "xid = running.id" to match half of it, and reads all of it.
 const ofRunningSQL = `xid >= running.id and xid <= running.id`
 
-const selectRowsSQL = `select position, aggregate_id, version, type, data, headers, ` + sqlexpr.OccurredAt
+const (
+	selectRowsSQL     = `select position, aggregate_id, version, type, data, headers, ` + sqlexpr.OccurredAt
+	selectRowsOnlySQL = `select position, aggregate_id, version, type, case when %[1]s then data end, case when %[1]s then headers end, ` +
+		sqlexpr.OccurredAt
+)
 
 // The rows of a batch, by its kind, as the end of a statement: what cuts the batch counts them and what reads it
 // selects them by the very same text, so the count cannot differ from what is read unless rows are gone.
@@ -86,7 +99,31 @@ var (
     and (position >= @from::bigint and occurred_at >= coalesce(@since::timestamptz, '-infinity') or ` + notSeenSQL + `)`
 )
 
-const onePageSQL = ` and position > @after::bigint and position <= @last::bigint order by position limit @limit offset @offset`
+// nextByXidSQL is rowsOfNextSQL in a form that PostgreSQL answers from the index on xid, whatever it knows of the table.
+// Of a partition that is new it knows nothing, and takes any condition on the topic to match one row in 200: it would
+// read the index of all positions to save itself a few rows. So the table of the topic is named instead; see ofTopic. A
+// range of numbers with two ends it takes for small, and to find the rows of a number that was running it has only this
+// index.
+var nextByXidSQL = ` from (
+    select position, xid, aggregate_id, version, type, data, headers, occurred_at from tactus.outbox_run
+    where xid >= pg_snapshot_xmax(@previous::pg_snapshot) and xid < pg_snapshot_xmax(@snapshot::pg_snapshot)
+    union all
+    select late.* from pg_snapshot_xip(@previous::pg_snapshot) as running (id), lateral (
+        select position, xid, aggregate_id, version, type, data, headers, occurred_at from tactus.outbox_run where ` + ofRunningSQL + ` offset 0) late
+) fresh where ` + afterOpeningSQL + ` and ` + inSnapshotSQL
+
+// ofTopic puts the table of the reader's topic into a text that names the table of runs.
+func (r *Reader) ofTopic(sql string) string {
+	return strings.ReplaceAll(sql, "tactus.outbox_run", "tactus.outbox_"+r.topic)
+}
+
+// byXidSQL returns the text that selects the rows of a batch by xid, where there is one.
+func (r *Reader) byXidSQL(b Batch) string {
+	if rows := r.rowsSQL(b); rows != rowsOfNextSQL || b.PartOf > 0 {
+		return rows
+	}
+	return r.ofTopic(nextByXidSQL)
+}
 
 // rowsSQL returns the text that selects the rows of a batch. The parts that follow an opening have the same text as the
 // opening.
@@ -99,20 +136,6 @@ func (r *Reader) rowsSQL(b Batch) string {
 	}
 	return rowsOfNextSQL
 }
-
-// readingSQL returns the text that selects the rows of a batch by the index that is cheaper for it.
-func (r *Reader) readingSQL(b Batch) string {
-	rows := r.rowsSQL(b)
-	if b.More || b.PartOf > 0 || dense(b.Rows, b.Last-b.First+1) {
-		return byPosition(rows)
-	}
-	return rows
-}
-
-// dense reports whether to read that many rows, within a span of positions, by position. By xid, all rows of the batch
-// are sorted anew for each page, which is cheap while they are few. By position, the rows of the span that are not in
-// the batch are read as well, which is cheap while they are few.
-func dense(rows, span int64) bool { return rows > firstPage && span <= max(4, rows/pageRows)*rows }
 
 // byPosition rewrites the text that selects rows so that no index can answer what is new; what is left is the index on
 // position. The planner does not know yet how large a backlog is that has just come, and would look through all of it
@@ -130,7 +153,10 @@ func (r *Reader) argsOf(b Batch) pgx.NamedArgs {
 // Count counts the rows that a batch has now. Another number than b.Rows means that rows of it are gone. A count that
 // takes too long is made in ranges of positions, halved until one passes.
 func (r *Reader) Count(ctx context.Context, b Batch) (n int64, err error) {
-	rows, width := r.readingSQL(b), b.Last-b.First+1
+	rows, width := byPosition(r.rowsSQL(b)), b.Last-b.First+1
+	if areScattered(b) {
+		rows = r.byXidSQL(b)
+	}
 	for first := b.First; first <= b.Last; {
 		last := min(b.Last, first+width-1)
 		counted, err := r.countRange(ctx, b, rows, first, last)
@@ -148,11 +174,14 @@ func (r *Reader) Count(ctx context.Context, b Batch) (n int64, err error) {
 
 // countRange counts the rows of a batch at the positions from first to last.
 func (r *Reader) countRange(ctx context.Context, b Batch, rowsSQL string, first, last int64) (int64, error) {
+	return r.number(ctx, `select count(*)`+rowsSQL+fromFirstSQL+` and position <= @last::bigint`, b, first, last)
+}
+
+func (r *Reader) number(ctx context.Context, sql string, b Batch, first, last int64) (int64, error) {
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
 	args := r.argsOf(b)
 	args["first"], args["last"] = first, last
-	sql := `select count(*)` + rowsSQL + ` and position >= @first::bigint and position <= @last::bigint`
 	rows, err := r.q.Query(ctx, sql, pgx.QueryExecModeExec, args)
 	if err != nil {
 		return 0, err
@@ -160,8 +189,8 @@ func (r *Reader) countRange(ctx context.Context, b Batch, rowsSQL string, first,
 	return pgx.CollectExactlyOneRow(rows, pgx.RowTo[int64])
 }
 
-// The first statement reads firstPage rows. Each further one reads about pageBytes, by the mean size of the rows before
-// it, in at most pageRows rows. Statements are bounded because a reader that is stopped in the middle of one keeps a
+// The first statement reads at most firstPage rows. Each further one reads about pageBytes, by the mean size of the rows
+// before it, in at most pageRows rows. Statements are bounded because a reader that is stopped in the middle of one keeps a
 // snapshot of PostgreSQL alive, and with it every dead row of the database.
 const (
 	firstPage = 200
@@ -204,18 +233,24 @@ type page struct {
 }
 
 // pages reads what Rows gives, until there is no more, an error, or nobody who wants it. A page that takes longer than
-// a statement may is read again by position, with half as many rows.
+// a statement may is read again with half as many rows.
 func (r *Reader) pages(ctx context.Context, b Batch, place int64, out chan<- page) {
-	args := r.argsOf(b)
-	args["after"], args["last"], args["offset"] = b.First-1, b.Last, place
-	reading, most := r.readingSQL(b), pageRows
-	for left, limit := b.Rows-place, firstPage; left > 0; {
-		limit = int(min(int64(limit), left))
-		args["limit"] = limit
-		p := r.page(ctx, selectRowsSQL+reading+onePageSQL, args)
-		if tookTooLong(p.err) && ctx.Err() == nil && limit > 1 {
-			reading, most = byPosition(r.rowsSQL(b)), limit/2
-			limit = most
+	if place >= b.Rows {
+		return
+	}
+	way, err := r.way(ctx, b, place)
+	if err != nil {
+		way = failed{err}
+	}
+	n, most := firstPage, pageRows
+	if b.Rows <= firstPage {
+		n = pageRows // positions; there are no more rows
+	}
+	for left := b.Rows - place; left > 0 && !way.over(); {
+		p := way.read(ctx, n)
+		if tookTooLong(p.err) && ctx.Err() == nil && n > 1 {
+			most = n / 2
+			n = most
 			continue
 		}
 		select {
@@ -223,27 +258,51 @@ func (r *Reader) pages(ctx context.Context, b Batch, place int64, out chan<- pag
 		case <-ctx.Done():
 			return
 		}
-		if p.err != nil || len(p.rows) < limit {
+		if p.err != nil {
 			return
 		}
-		left -= int64(limit)
-		args["after"], args["offset"] = p.rows[limit-1].Position, 0
-		limit = max(1, min(most, pageBytes*limit/max(1, p.size)))
+		way.advance(n)
+		left -= int64(len(p.rows))
+		n = max(1, min(most, pageBytes*n/max(1, p.size)))
 	}
+}
+
+// selecting returns the beginning of a statement that reads rows.
+func (r *Reader) selecting() string {
+	if r.only == "" {
+		return selectRowsSQL
+	}
+	return fmt.Sprintf(selectRowsOnlySQL, r.only)
+}
+
+// HasAny reports whether a batch has a row that the condition of Only is true of. It asks for their number, which is
+// answered from an index that has this condition whatever the planner believes of the table: such an index is small.
+func (r *Reader) HasAny(ctx context.Context, b Batch) (bool, error) {
+	sql := `select count(*)` + r.byXidSQL(b) + fromFirstSQL + ` and ` + r.only
+	if b.More || b.PartOf > 0 {
+		sql += ` and position <= @last::bigint`
+	}
+	n, err := r.number(ctx, sql, b, b.First, b.Last)
+	if err != nil {
+		return false, fmt.Errorf("look at batch %d: %w", b.Number, err)
+	}
+	return n > 0, nil
 }
 
 // planned has PostgreSQL plan a statement for its own arguments each time, and answer in binary, which takes less to
 // decode.
 const planned = pgx.QueryExecModeCacheDescribe
 
-func (r *Reader) page(ctx context.Context, sql string, args pgx.NamedArgs) (p page) {
+// page runs a statement that gives at most n rows, and puts them in order.
+func (r *Reader) page(ctx context.Context, sql string, args pgx.NamedArgs, n int) (p page) {
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
 	rows, err := r.q.Query(ctx, sql, planned, args)
 	if err != nil {
 		return page{err: err}
 	}
-	p.rows, p.err = pgx.AppendRows(make([]outbox.Row, 0, args["limit"].(int)), rows, scanRow)
+	p.rows, p.err = pgx.AppendRows(make([]outbox.Row, 0, n), rows, scanRow)
+	slices.SortFunc(p.rows, byTheirPositions)
 	for _, row := range p.rows {
 		p.size += len(row.Data) + len(row.Headers)
 	}

@@ -1,4 +1,4 @@
 package ledger
 
-// AnyNewSQL is what a relay asks before each cut.
-var AnyNewSQL = anyNewSQL
+// AnyNewSQL returns what a relay asks before each cut.
+func AnyNewSQL(r *Reader) string { return r.ofTopic(anyNewSQL) }

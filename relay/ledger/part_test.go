@@ -108,7 +108,8 @@ func TestLookReadsNoBacklog(t *testing.T) {
 	if _, err := pool.Exec(t.Context(), `analyze tactus.outbox`); err != nil {
 		t.Fatal(err)
 	}
-	rows, err := pool.Query(t.Context(), "explain "+ledger.AnyNewSQL, pgx.QueryExecModeExec, pgx.NamedArgs{
+	_, r := open(t, pool, "e")
+	rows, err := pool.Query(t.Context(), "explain "+ledger.AnyNewSQL(r), pgx.QueryExecModeExec, pgx.NamedArgs{
 		"topic": outbox.Schedules, "sink": sink, "epoch": "e", "number": 2, "previous": "1:1000000:5,6", "floor": 0, "late": "1:1:", "seen": "{}",
 	})
 	if err != nil {

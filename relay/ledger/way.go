@@ -1,0 +1,146 @@
+package ledger
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// A way leads through the rows of a batch, a page at a time. None has PostgreSQL sort rows: its planner does not know
+// how large a backlog is that has just come, takes it for small, and would look through all that is left of it, and
+// sort this on disk, for each page. Each page has an index condition that bounds it instead, and its rows are sorted here.
+//
+//	window     a range of positions. It may hold rows that are not in the batch, which are read for nothing.
+//	positions  rows by their positions, which were read beforehand by xid. No other row is read, but each row twice.
+//
+// A window has at most as many rows as positions, so its width bounds the page.
+type way interface {
+	// read gives the next rows: at most n of them.
+	read(ctx context.Context, n int) page
+	// advance goes past what the last read gave.
+	advance(n int)
+	over() bool
+}
+
+// failed is no way.
+type failed struct{ err error }
+
+func (f failed) read(context.Context, int) page { return page{err: f.err} }
+func (f failed) advance(int)                    {}
+func (f failed) over() bool                     { return false }
+
+const (
+	windowSQL    = ` and position > @after::bigint and position <= @upto::bigint`
+	fromFirstSQL = ` and position >= @first::bigint`
+)
+
+// window is the way through what is left of a range of positions.
+type window struct {
+	r           *Reader
+	sql         string
+	args        pgx.NamedArgs
+	after, last int64
+}
+
+func (w *window) over() bool    { return w.after >= w.last }
+func (w *window) advance(n int) { w.after += int64(n) }
+
+func (w *window) read(ctx context.Context, n int) page {
+	w.args["after"], w.args["upto"] = w.after, min(w.last, w.after+int64(n))
+	return w.r.page(ctx, w.sql, w.args, n)
+}
+
+// atPositionsSQL looks up each row by itself. For "position = any (...)" PostgreSQL may read all positions instead.
+const atPositionsSQL = ` from unnest(@positions::bigint[]) as place (at),
+    lateral (
+        select position, aggregate_id, version, type, data, headers, occurred_at from tactus.outbox
+        where topic = @topic and position = place.at offset 0
+    ) one`
+
+// scattered is the way through rows that lie far apart.
+type scattered struct {
+	r         *Reader
+	positions []int64
+}
+
+func (s *scattered) over() bool    { return len(s.positions) == 0 }
+func (s *scattered) advance(n int) { s.positions = s.positions[min(n, len(s.positions)):] }
+
+func (s *scattered) read(ctx context.Context, n int) page {
+	args := s.r.args()
+	args["positions"] = s.positions[:min(n, len(s.positions))]
+	return s.r.page(ctx, s.r.selecting()+atPositionsSQL, args, n)
+}
+
+// mostScattered is how many positions are kept in memory: 8 bytes each.
+const mostScattered = 1_000_000
+
+// areScattered reports whether to read rows by their positions rather than all windows between the first and the last.
+// Few do not lie far apart: one window has them all.
+func areScattered(b Batch) bool {
+	if b.More || b.PartOf > 0 || b.Rows > mostScattered {
+		return false
+	}
+	return b.Last-b.First+1 > max(pageRows, 4*b.Rows)
+}
+
+// way returns the way through a batch behind the given number of rows.
+func (r *Reader) way(ctx context.Context, b Batch, place int64) (way, error) {
+	if areScattered(b) {
+		positions, err := r.positions(ctx, b)
+		if err == nil {
+			return &scattered{r, positions[min(int(place), len(positions)):]}, nil
+		}
+		if !tookTooLong(err) || ctx.Err() != nil {
+			return nil, err
+		}
+	}
+	rows := byPosition(r.rowsSQL(b))
+	after, err := r.skip(ctx, b, rows, place)
+	if err != nil {
+		return nil, err
+	}
+	return &window{r, r.selecting() + rows + windowSQL, r.argsOf(b), after, b.Last}, nil
+}
+
+const selectPositionsSQL = `select position`
+
+// positions returns the positions of the rows of a batch, in order.
+func (r *Reader) positions(ctx context.Context, b Batch) ([]int64, error) {
+	ctx, cancel := r.bounded(ctx)
+	defer cancel()
+	args := r.argsOf(b)
+	args["first"] = b.First
+	rows, err := r.q.Query(ctx, selectPositionsSQL+r.byXidSQL(b)+fromFirstSQL, planned, args)
+	if err != nil {
+		return nil, err
+	}
+	all, err := pgx.AppendRows(make([]int64, 0, b.Rows), rows, pgx.RowTo[int64])
+	slices.Sort(all)
+	return all, err
+}
+
+// skip returns the position behind the given number of rows. It counts windows of as many positions as rows are still to
+// be passed, which cannot have more.
+func (r *Reader) skip(ctx context.Context, b Batch, rows string, place int64) (after int64, err error) {
+	after = b.First - 1
+	for width := place; place > 0 && after < b.Last; width = min(width, place) {
+		upto := min(b.Last, after+width)
+		n, err := r.countRange(ctx, b, rows, after+1, upto)
+		if tookTooLong(err) && ctx.Err() == nil && width > 1 {
+			width /= 2
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		place, after = place-n, upto
+	}
+	return after, nil
+}
+
+func byTheirPositions(a, b outbox.Row) int { return cmp.Compare(a.Position, b.Position) }
