@@ -214,12 +214,20 @@ func unparsable(raw []byte) *Error {
 // fields maps each member's JSON name to the index of its field in Definition.
 var fields = func() map[string]int {
 	index := map[string]int{}
-	for i := range reflect.TypeFor[Definition]().NumField() {
-		name, _, _ := strings.Cut(reflect.TypeFor[Definition]().Field(i).Tag.Get("json"), ",")
+	for i, name := range names[Definition]() {
 		index[name] = i
 	}
 	return index
 }()
+
+// names returns the names of a struct's members in JSON, in their order.
+func names[T any]() (all []string) {
+	for i := range reflect.TypeFor[T]().NumField() {
+		name, _, _ := strings.Cut(reflect.TypeFor[T]().Field(i).Tag.Get("json"), ",")
+		all = append(all, name)
+	}
+	return all
+}
 
 // readOnly lists members that an answer has and a request may carry back. Their values are ignored.
 var readOnly = []string{

@@ -7,12 +7,9 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
-	"github.com/tactus-dev/tactus/internal/postgres"
-	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
 // Store writes schedules in transactions of its own: each is one statement long, and rings unless another is about to.
@@ -132,76 +129,3 @@ func (s *Store) Delete(ctx context.Context, id domain.ID, version int64) error {
 	})
 	return err
 }
-
-// Trigger makes a manual run of a schedule now, whether it is enabled or not, and returns the run's id. The version of
-// the schedule stays as it is. An invalid schedule is refused with its reason ([domain.ErrScheduleInvalid]), because
-// its arguments may not be the ones that its author wrote.
-func (s *Store) Trigger(ctx context.Context, id domain.ID) (domain.ID, error) {
-	return s.TriggerOnce(ctx, id, "", "")
-}
-
-// TriggerOnce is Trigger with an Idempotency-Key: a repeated call makes no other run, and returns the first one. With a
-// traceParent (W3C's) the run is part of a trace, which the task goes on with. Either may be empty.
-func (s *Store) TriggerOnce(ctx context.Context, id domain.ID, key, traceParent string) (domain.ID, error) {
-	run, hash := NewID(), sha256.Sum256([]byte("trigger "+id.String()))
-	var tag pgconn.CommandTag
-	locked := lockedError(fmt.Sprintf("the schedule %s", id))
-	err := s.lines.patiently(ctx, "trigger "+run.String(), locked, func() error {
-		return postgres.Ringing(func(ring bool) (err error) {
-			tag, err = s.pool.Exec(ctx, triggerRun, pgx.NamedArgs{
-				"id": id, "run": run, "key": textOrNull([]byte(key)), "request_hash": hash[:],
-				"trace": textOrNull([]byte(traceParent)), "ring": ring,
-			})
-			return err
-		})
-	})
-	switch err := meaning(err); {
-	case errors.Is(err, errKeyUsed):
-		made, _, err := s.madeBefore(ctx, key, hash[:])
-		return made, err
-	case err != nil:
-		return domain.ID{}, fmt.Errorf("trigger: %w", err)
-	case tag.RowsAffected() == 0:
-		return domain.ID{}, s.whyNoRun(ctx, id)
-	}
-	return run, nil
-}
-
-// whyNoRun returns why a schedule got no manual run: it is invalid, or there is none.
-func (s *Store) whyNoRun(ctx context.Context, id domain.ID) error {
-	schedule, err := s.Get(ctx, id)
-	if err != nil {
-		return err
-	}
-	if schedule.InvalidReason == "" {
-		return domain.ErrNotFound // it came, or was corrected, after the statement
-	}
-	return &domain.Error{
-		Kind: domain.Conflict, Code: domain.ErrScheduleInvalid.Code,
-		Message: "the schedule is invalid and cannot run: " + schedule.InvalidReason + ": correct it first",
-	}
-}
-
-const triggerRun = `
-with moment as materialized (select clock_timestamp() as now where true` + lockWait + `),
-run as (
-    insert into tactus.runs (id, schedule_id, due_at, slot, kind, status, schedule_version, fired_at, expires_at, exclusive)
-    select @run, s.id, now, @run, 'manual', 'due', s.version, now,
-        now + ` + sqlexpr.PolicyExpires + ` * interval '1 second', ` + sqlexpr.PolicyOverlaps + `
-    from tactus.schedules s, moment where s.id = @id and s.deleted_at is null and s.invalid_reason is null
-    returning id, schedule_id, due_at
-),
-event as (
-    insert into tactus.outbox (topic, aggregate_id, version, type, data, headers, occurred_at)
-    select 'run', run.id, 1, 'run.due', tactus.run_due(s.id, s.name, ` + sqlexpr.RoutedTask + `, run.id, run.due_at, 'manual'),
-        case when @trace::text is not null then json_build_object('traceparent', @trace::text) end, run.due_at
-    from run join tactus.schedules s on s.id = run.schedule_id
-    returning position
-),
-key as (
-    insert into tactus.idempotency (key, request_hash, made)
-    select @key::text, @request_hash::bytea, id from run where @key::text is not null
-    returning key
-),
-bell as (select ` + sqlexpr.RingRuns + ` as rung from event where @ring::boolean)
-select position from event, (select count(*) from key) k, (select count(rung) from bell) b`

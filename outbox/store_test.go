@@ -149,11 +149,11 @@ func TestTriggerMakesARunAndNoVersion(t *testing.T) {
 	if s, err = store.Get(t.Context(), s.ID); err != nil || s.Version != 1 {
 		t.Errorf("version %d, %v", s.Version, err)
 	}
-	once, err := store.TriggerOnce(t.Context(), s.ID, "key", "")
+	once, err := store.TriggerOnce(t.Context(), s.ID, outbox.Manual{Key: "key"})
 	if err != nil || once == run {
 		t.Fatalf("run %s, %v", once, err)
 	}
-	if again, err := store.TriggerOnce(t.Context(), s.ID, "key", ""); err != nil || again != once {
+	if again, err := store.TriggerOnce(t.Context(), s.ID, outbox.Manual{Key: "key"}); err != nil || again != once {
 		t.Errorf("repeated: run %s after %s, %v", again, once, err)
 	}
 	if n := len(read(t, pool, outbox.Runs, outbox.Nothing, current(t, pool))); n != 2 {
@@ -163,7 +163,7 @@ func TestTriggerMakesARunAndNoVersion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.TriggerOnce(t.Context(), other.ID, "key", ""); !errors.Is(err, &domain.Error{Code: "idempotency_key_reused"}) {
+	if _, err := store.TriggerOnce(t.Context(), other.ID, outbox.Manual{Key: "key"}); !errors.Is(err, &domain.Error{Code: "idempotency_key_reused"}) {
 		t.Errorf("the key for another schedule: %v", err)
 	}
 	if _, err := store.Trigger(t.Context(), outbox.NewID()); !errors.Is(err, domain.ErrNotFound) {

@@ -20,14 +20,42 @@ type definitionFlags struct {
 	TZ          string   `name:"tz" placeholder:"ZONE" help:"IANA time zone of the trigger."`
 	Dialect     string   `help:"Dialect of the cron expression: celery, vixie, quartz or aws."`
 	Task        string   `help:"Name of the task to run."`
-	Args        string   `placeholder:"JSON" help:"Arguments of the task, a JSON list."`
-	Kwargs      string   `placeholder:"JSON" help:"Keyword arguments of the task, a JSON object."`
-	Queue       string   `help:"Celery queue that runs go to."`
-	Stream      string   `help:"Redis stream that runs go to, instead of a queue."`
-	Priority    *int     `placeholder:"NUMBER" help:"Priority, 0 to 255; on Redis 0 is the highest."`
-	Expires     int64    `placeholder:"SECONDS" help:"Seconds after a run was handed over (not after it was due) from which no worker starts it."`
-	Misfire     string   `help:"Which of the missed due times fire: latest, all or none."`
-	Disabled    bool     `help:"Create the schedule disabled."`
+	runFlags
+	Stream   string `help:"Redis stream that runs go to, instead of a queue."`
+	Misfire  string `help:"Which of the missed due times fire: latest, all or none."`
+	Disabled bool   `help:"Create the schedule disabled."`
+}
+
+// runFlags say what a single run may have otherwise than its schedule.
+type runFlags struct {
+	Args     string `placeholder:"JSON" help:"Arguments of the task, a JSON list."`
+	Kwargs   string `placeholder:"JSON" help:"Keyword arguments of the task, a JSON object."`
+	Queue    string `help:"Celery queue that runs go to."`
+	Priority *int   `placeholder:"NUMBER" help:"Priority, 0 to 255; on Redis 0 is the highest."`
+	Expires  int64  `placeholder:"SECONDS" help:"Seconds after a run was handed over (not after it was due) from which no worker starts it."`
+}
+
+// fill adds the members that were given, unchecked: the API reports all their faults at once.
+func (f runFlags) fill(members map[string]any) error {
+	for name, value := range map[string]string{"args": f.Args, "kwargs": f.Kwargs} {
+		if value == "" {
+			continue
+		}
+		if !json.Valid([]byte(value)) {
+			return usage("--%s %q is not JSON", name, value)
+		}
+		members[name] = json.RawMessage(value)
+	}
+	if f.Queue != "" {
+		members["queue"] = f.Queue
+	}
+	if f.Priority != nil {
+		members["priority"] = *f.Priority
+	}
+	if f.Expires != 0 {
+		members["expires_seconds"] = f.Expires
+	}
+	return nil
 }
 
 // definition returns the members that were given, unchecked: the API reports all their faults at once.
@@ -44,33 +72,21 @@ func (f definitionFlags) definition() (map[string]any, error) {
 	}
 	for name, value := range map[string]string{
 		"name": f.Name, "description": f.Description, "category": f.Category, "cron_expression": f.Cron, "run_at": f.At, "rrule": f.RRule,
-		"preset_name": f.Preset, "timezone": f.TZ, "cron_dialect": f.Dialect, "task_name": f.Task, "queue": f.Queue,
+		"preset_name": f.Preset, "timezone": f.TZ, "cron_dialect": f.Dialect, "task_name": f.Task,
 		"stream": f.Stream, "misfire_policy": f.Misfire,
 	} {
 		if value != "" {
 			members[name] = value
 		}
 	}
-	for name, value := range map[string]string{"args": f.Args, "kwargs": f.Kwargs} {
-		if value == "" {
-			continue
-		}
-		if !json.Valid([]byte(value)) {
-			return nil, usage("--%s %q is not JSON", name, value)
-		}
-		members[name] = json.RawMessage(value)
+	if err := f.fill(members); err != nil {
+		return nil, err
 	}
 	if f.Every != 0 {
 		members["interval_seconds"] = f.Every
 	}
 	if len(f.Tag) > 0 {
 		members["tags"] = f.Tag
-	}
-	if f.Priority != nil {
-		members["priority"] = *f.Priority
-	}
-	if f.Expires != 0 {
-		members["expires_seconds"] = f.Expires
 	}
 	if f.Disabled {
 		members["enabled"] = false

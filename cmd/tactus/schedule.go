@@ -16,7 +16,7 @@ type scheduleCmd struct {
 	Delete  deleteCmd  `cmd:"" help:"Delete a schedule."`
 	Enable  enableCmd  `cmd:"" help:"Enable a schedule, which fires from now on."`
 	Disable disableCmd `cmd:"" help:"Disable a schedule, which no longer fires."`
-	Trigger triggerCmd `cmd:"" help:"Run a schedule now."`
+	Trigger triggerCmd `cmd:"" help:"Run a schedule now, perhaps with other arguments."`
 	Next    nextCmd    `cmd:"" help:"Show the next due times of a schedule."`
 	History historyCmd `cmd:"" help:"Show the runs of a schedule, newest first."`
 	Preview previewCmd `cmd:"" help:"Show when a cron expression is due, without a server."`
@@ -131,11 +131,18 @@ func (c disableCmd) Run(ctx context.Context, to console) error {
 	return c.send(ctx, to, http.MethodPost, "/disable", nil)
 }
 
-type triggerCmd struct{ oneSchedule }
+type triggerCmd struct {
+	oneSchedule
+	runFlags
+}
 
 // Run triggers a run.
 func (c triggerCmd) Run(ctx context.Context, to console) error {
-	return c.send(ctx, to, http.MethodPost, "/trigger", nil)
+	members := map[string]any{}
+	if err := c.fill(members); err != nil {
+		return err
+	}
+	return c.send(ctx, to, http.MethodPost, "/trigger", members)
 }
 
 type nextCmd struct {

@@ -96,6 +96,14 @@ func TestScheduleCommands(t *testing.T) {
 		{"enable nightly", exitOK, []string{"enabled", "true"}},
 		{"next nightly -n 3", exitOK, []string{"T", "T", "T"}},
 		{"trigger nightly -o json", exitOK, []string{`"run_id"`}},
+		{
+			"trigger nightly --args=[7] --kwargs={\"a\":2} --queue other --priority 3 --expires 60 -o json", exitOK,
+			[]string{`"run_id"`},
+		},
+		{"trigger nightly --args={} --priority 256", exitFailure, []string{
+			"422", "args_not_list at /args", "priority_range at /priority",
+		}},
+		{"trigger nightly --args=[1", exitUsage, []string{"--args", "is not JSON"}},
 		{"history nightly", exitOK, []string{"DUE_AT", "due", "manual"}},
 		{"delete nightly", exitOK, nil},
 		{"get nightly", exitFailure, []string{`there is no schedule named "nightly"`}},

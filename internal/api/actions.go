@@ -9,6 +9,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/catalog"
+	"github.com/tactus-dev/tactus/outbox"
 )
 
 func (s *server) actions(api huma.API) {
@@ -22,7 +23,14 @@ func (s *server) actions(api huma.API) {
 		return s.store.SetEnabled(ctx, id, version, false)
 	}))
 	post("toggle", "Enable a disabled schedule, disable an enabled one", s.change(s.store.Toggle))
-	register(api, huma.Operation{OperationID: "trigger-schedule", Method: http.MethodPost, Path: prefix + "/schedules/{id}/trigger", Summary: "Run a schedule now", DefaultStatus: http.StatusAccepted}, s.trigger)
+	const trigger = prefix + "/schedules/{id}/trigger"
+	register(api, huma.Operation{
+		OperationID: "trigger-schedule", Method: http.MethodPost, Path: trigger, Summary: "Run a schedule now, perhaps with other arguments",
+		Description:   "The body may be empty. What it names applies to this run alone, and the schedule stays as it is.",
+		DefaultStatus: http.StatusAccepted,
+	}, s.trigger)
+	takes[domain.ManualRun](api, trigger, "ManualRun")
+	api.OpenAPI().Paths[trigger].Post.RequestBody.Required = false
 }
 
 type changeInput struct {
@@ -78,6 +86,7 @@ func (s *server) trigger(ctx context.Context, in *struct {
 	ByID
 	Once
 	Trace string `header:"traceparent" doc:"The trace that the run goes on with (W3C)."`
+	body
 },
 ) (*triggered, error) {
 	if !traceParent.MatchString(in.Trace) {
@@ -87,7 +96,7 @@ func (s *server) trigger(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, s.answer(err)
 	}
-	run, err := s.store.TriggerOnce(ctx, id, in.Key, in.Trace)
+	run, err := s.store.TriggerOnce(ctx, id, outbox.Manual{With: in.RawBody, Key: in.Key, TraceParent: in.Trace})
 	if err != nil {
 		return nil, s.answer(err)
 	}

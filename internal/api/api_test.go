@@ -135,12 +135,19 @@ func TestLifeOfASchedule(t *testing.T) {
 	}
 	s.do(t, "POST", at+"/toggle", "").want(t, 200)
 	run := s.do(t, "POST", at+"/trigger", "").want(t, 202).member(t, "run_id")
+	s.do(t, "POST", at+"/trigger", `{"arguments":[1]}`).want(t, 422)
+	s.do(t, "POST", at+"/trigger", `[`).want(t, 400)
 	if v := s.do(t, "GET", at+"/history", "").want(t, 200); v.member(t, "total") != "1" || v.member(t, "history.0.task_id") != run || v.member(t, "history.0.kind") != "manual" {
 		t.Errorf("history: %s", v.body)
 	}
 	if v := s.do(t, "GET", "/tasks/"+run+"/status", "").want(t, 200).member(t, "status"); v != "due" {
 		t.Errorf("status of the run: %s", v)
 	}
+	own := s.do(t, "POST", at+"/trigger", `{"args":[1]}`, "Idempotency-Key", "k").want(t, 202).member(t, "run_id")
+	if v := s.do(t, "POST", at+"/trigger", `{"args":[1]}`, "Idempotency-Key", "k").want(t, 202).member(t, "run_id"); v != own {
+		t.Errorf("the same request again made %s after %s", v, own)
+	}
+	s.do(t, "POST", at+"/trigger", `{"args":[2]}`, "Idempotency-Key", "k").want(t, 422)
 	if v := s.do(t, "GET", "/schedules?name=n&enabled=true", "").want(t, 200); v.member(t, "total") != "1" || v.member(t, "schedules.0.version") != "5" {
 		t.Errorf("list: %s", v.body)
 	}

@@ -10,7 +10,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// handOver makes a run due again that was never handed over. Its new event has the schedule's present definition.
+// handOver makes a run due again that was never handed over. Its new event has the schedule's present definition, or the
+// task of its own that a manual run has.
 //
 //   - letter: the dead letter, locked until the commit, so that nobody else puts it back or drops it.
 //   - state: the facts on which run decides, for the answer.
@@ -23,18 +24,20 @@ with letter as materialized (
     for update skip locked
 ),
 state as materialized (
-    select r.id, r.due_at, r.status, r.expires_at <= clock_timestamp() as expired, s.deleted_at is not null or s.id is null as deleted,
+    select r.id, r.due_at, r.kind, r.schedule_id, s.name, s.version, coalesce(r.task, s.task) as task, r.status,
+        r.expires_at <= clock_timestamp() as expired, s.deleted_at is not null or s.id is null as deleted,
         r.redelivered + 1 = letter.version as counts, r.exclusive and ` + sqlexpr.Unfinished + ` as kept_back,
         r.status = 'failed' and r.error = letter.error and r.started_at is null and r.worker is null and r.heard_at is null as untouched
     from letter join tactus.runs r on r.id = letter.run left join tactus.schedules s on s.id = r.schedule_id
 ),
 run as (
-    update tactus.runs r set status = 'due', error = null, finished_at = null, sent_at = null, redelivered = r.redelivered + 1, schedule_version = s.version
-    from state, letter, tactus.schedules s
-    where r.id = state.id and r.due_at = state.due_at and s.id = r.schedule_id and s.deleted_at is null
+    update tactus.runs r set status = 'due', error = null, finished_at = null, sent_at = null,
+        redelivered = r.redelivered + 1, schedule_version = s.version
+    from state s, letter
+    where r.id = s.id and r.due_at = s.due_at and not s.deleted
         and r.status = 'failed' and r.error = letter.error and r.started_at is null and r.worker is null and r.heard_at is null
-        and r.redelivered + 1 = letter.version and (r.expires_at is null or r.expires_at > clock_timestamp()) and not state.kept_back
-    returning r.id, r.redelivered + 1 as version, tactus.run_due(s.id, s.name, ` + sqlexpr.RoutedTask + `, r.id, r.due_at, r.kind) as data
+        and r.redelivered + 1 = letter.version and (r.expires_at is null or r.expires_at > clock_timestamp()) and not s.kept_back
+    returning r.id, r.redelivered + 1 as version, tactus.run_due(s.schedule_id, s.name, ` + sqlexpr.RoutedTask + `, r.id, r.due_at, r.kind) as data
 ),
 event as (
     insert into tactus.outbox (topic, aggregate_id, version, type, data) select 'run', id, version, 'run.due', data from run

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/deadletter"
+	"github.com/tactus-dev/tactus/outbox"
 	"github.com/tactus-dev/tactus/relay"
 )
 
@@ -223,4 +224,27 @@ func TestLockedLetterIsSkipped(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.retry(letters[:1], true, "")
+}
+
+// TestTaskOfItsOwn has a run with arguments of its own that could not be handed over: put back, it has them still, also
+// when its schedule says something else by then and its first event is gone.
+func TestTaskOfItsOwn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.block("blocked")
+	w.carry()
+	s := w.put("named")
+	id, err := w.store.TriggerOnce(t.Context(), s.ID, outbox.Manual{With: []byte(`{"queue":"blocked","args":[7]}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	letters := w.letters(1)
+	w.put("named", describe("another version"))
+	w.sql(`delete from tactus.outbox where aggregate_id = $1`, id)
+	w.redis.Del(t.Context(), "blocked")
+	w.retry(letters, true, "under the same task id")
+	w.awaitTasks("blocked", id.String())
+	if got := w.text(`select data->>'args' from tactus.outbox where aggregate_id = $1`, id); got != "[7]" {
+		t.Errorf("it was handed over with %s", got)
+	}
 }

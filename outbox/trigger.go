@@ -1,0 +1,132 @@
+package outbox
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/postgres"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
+)
+
+// Trigger makes a manual run of a schedule now, whether it is enabled or not, and returns the run's id. The version of
+// the schedule stays as it is. An invalid schedule is refused with its reason ([domain.ErrScheduleInvalid]), because
+// its arguments may not be the ones that its author wrote.
+func (s *Store) Trigger(ctx context.Context, id domain.ID) (domain.ID, error) {
+	return s.TriggerOnce(ctx, id, Manual{})
+}
+
+// Manual is what is particular about a manual run. Each member may be empty.
+type Manual struct {
+	With        []byte // what the run says otherwise than its schedule: see [domain.Schedule.ForRun]
+	Key         string // an Idempotency-Key: a repeated call makes no other run, and returns the first one
+	TraceParent string // W3C's: the run is part of that trace, which the task goes on with
+}
+
+// TriggerOnce is Trigger for a run that is particular.
+func (s *Store) TriggerOnce(ctx context.Context, id domain.ID, m Manual) (domain.ID, error) {
+	for {
+		own, err := s.ownTask(ctx, id, m.With)
+		if err != nil {
+			return domain.ID{}, err
+		}
+		run, made, err := s.trigger(ctx, id, m, own)
+		if made || err != nil {
+			return run, err
+		}
+		if err := s.whyNoRun(ctx, id); err != nil {
+			return domain.ID{}, err
+		}
+	}
+}
+
+// trigger makes the run, and reports whether it did: it does not where the schedule is none that can run, or no longer
+// has the version of own.
+func (s *Store) trigger(ctx context.Context, id domain.ID, m Manual, own *ownTask) (run domain.ID, made bool,
+	err error,
+) {
+	hash := sha256.Sum256(append([]byte("trigger "+id.String()), m.With...))
+	run = NewID()
+	var tag pgconn.CommandTag
+	locked := lockedError(fmt.Sprintf("the schedule %s", id))
+	err = s.lines.patiently(ctx, "trigger "+run.String(), locked, func() error {
+		return postgres.Ringing(func(ring bool) (err error) {
+			args := pgx.NamedArgs{
+				"id": id, "run": run, "key": textOrNull([]byte(m.Key)), "request_hash": hash[:],
+				"trace": textOrNull([]byte(m.TraceParent)), "ring": ring,
+			}
+			sql := triggerRun
+			if own != nil {
+				sql = own.statement(args)
+			}
+			tag, err = s.pool.Exec(ctx, sql, args)
+			return err
+		})
+	})
+	switch err := meaning(err); {
+	case errors.Is(err, errKeyUsed):
+		before, _, err := s.madeBefore(ctx, m.Key, hash[:])
+		return before, true, err
+	case err != nil:
+		return domain.ID{}, false, fmt.Errorf("trigger: %w", err)
+	}
+	return run, tag.RowsAffected() > 0, nil
+}
+
+// whyNoRun returns why a schedule got no manual run: it is invalid, or there is none. It returns nil when that is over, or
+// the schedule was only changed.
+func (s *Store) whyNoRun(ctx context.Context, id domain.ID) error {
+	schedule, err := s.Get(ctx, id)
+	if err != nil {
+		return err
+	}
+	if schedule.InvalidReason == "" {
+		return nil
+	}
+	return &domain.Error{
+		Kind: domain.Conflict, Code: domain.ErrScheduleInvalid.Code,
+		Message: "the schedule is invalid and cannot run: " + schedule.InvalidReason + ": correct it first",
+	}
+}
+
+const triggerRun = triggered + `
+    select id, name, version, task, policy from tactus.schedules
+    where id = @id and deleted_at is null and invalid_reason is null
+),
+run as (
+    insert into tactus.runs (` + runColumns + `) select ` + runValues + ` from s, moment
+    returning id, due_at
+),` + recorded
+
+// What begins and ends the statement that makes a manual run. Between them s is its schedule, and run its row.
+const (
+	triggered = `
+with moment as materialized (select clock_timestamp() as now where true` + lockWait + `),
+s as (`
+
+	runColumns = `id, schedule_id, due_at, slot, kind, status, schedule_version, fired_at, expires_at, exclusive`
+	runValues  = `@run, s.id, now, @run, 'manual', 'due', s.version, now,
+        now + ` + sqlexpr.PolicyExpires + ` * interval '1 second', ` + sqlexpr.PolicyOverlaps
+
+	recorded = `
+event as (
+    insert into tactus.outbox (topic, aggregate_id, version, type, data, headers, occurred_at)
+    select 'run', run.id, 1, 'run.due',
+        tactus.run_due(s.id, s.name, ` + sqlexpr.RoutedTask + `, run.id, run.due_at, 'manual'),
+        case when @trace::text is not null then json_build_object('traceparent', @trace::text) end, run.due_at
+    from run, s
+    returning position
+),
+key as (
+    insert into tactus.idempotency (key, request_hash, made)
+    select @key::text, @request_hash::bytea, id from run where @key::text is not null
+    returning key
+),
+bell as (select ` + sqlexpr.RingRuns + ` as rung from event where @ring::boolean)
+select position from event, (select count(*) from key) k, (select count(rung) from bell) b`
+)
