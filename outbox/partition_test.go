@@ -23,7 +23,21 @@ import (
 
 var keep = outbox.Retention{Runs: 90 * 24 * time.Hour, Keys: 24 * time.Hour}
 
-func maintain(t *testing.T, pool *pgxpool.Pool, now time.Time) outbox.Upkeep {
+// maintain maintains until nothing is put off: one try waits for a lock a tenth of a second only.
+func maintain(t *testing.T, pool *pgxpool.Pool, now time.Time) (all outbox.Upkeep) {
+	t.Helper()
+	testenv.Eventually(t, "nothing is put off", func() error {
+		did := maintainOnce(t, pool, now)
+		all.Made, all.Dropped, all.Ready = append(all.Made, did.Made...), append(all.Dropped, did.Dropped...), did.Ready
+		if len(did.Deferred) > 0 {
+			return fmt.Errorf("%v are", did.Deferred)
+		}
+		return nil
+	})
+	return all
+}
+
+func maintainOnce(t *testing.T, pool *pgxpool.Pool, now time.Time) outbox.Upkeep {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), testenv.Patience)
 	defer cancel()
@@ -70,7 +84,7 @@ func TestMonthsOfRuns(t *testing.T) {
 	if did := maintain(t, pool, midYear); !slices.Contains(did.Made, "runs_2041_08") || !slices.Contains(did.Made, "runs_2041_09") {
 		t.Errorf("made %v", did.Made)
 	}
-	if did := maintain(t, pool, midYear); len(did.Made)+len(did.Dropped)+len(did.Deferred) != 0 {
+	if did := maintain(t, pool, midYear); len(did.Made)+len(did.Dropped) != 0 {
 		t.Errorf("maintained again at once: %+v", did)
 	}
 	for at, want := range map[string]string{
@@ -218,9 +232,12 @@ func TestDropOfRunEvents(t *testing.T) {
 	if did, err := outbox.DropRunPartition(t.Context(), pool, "outbox_run_0", ahead, behind); err != nil || len(did.Deferred) != 1 {
 		t.Errorf("a row that came before the lock: %+v, %v", did, err)
 	}
-	if did := dropped(t, pool, ahead, ahead); !slices.Equal(did.Dropped, []string{"outbox_run_0"}) {
-		t.Errorf("seen by all: %+v", did)
-	}
+	testenv.Eventually(t, "what all have seen is dropped", func() error {
+		if did := dropped(t, pool, ahead, ahead); !slices.Equal(did.Dropped, []string{"outbox_run_0"}) {
+			return fmt.Errorf("%+v", did)
+		}
+		return nil
+	})
 	if n := len(read(t, pool, outbox.Runs, outbox.Nothing, current(t, pool))); n != 1 {
 		t.Errorf("%d run events are left, want the newest", n)
 	}
@@ -306,7 +323,7 @@ func TestDropUnderLoad(t *testing.T) {
 	}
 }
 
-// load are writers that never pause. Each would fail if it waited for a lock for ten seconds.
+// load are writers that never pause. Each would fail if it waited for a lock for a minute.
 type load struct {
 	written atomic.Int64
 	stop    func()
@@ -326,7 +343,7 @@ func write(t *testing.T, pool *pgxpool.Pool, id domain.ID) *load {
 		wg.Go(func() {
 			for ctx.Err() == nil {
 				err := pgx.BeginFunc(context.WithoutCancel(ctx), pool, func(tx pgx.Tx) error {
-					if _, err := tx.Exec(context.WithoutCancel(ctx), `select set_config('lock_timeout', '10s', true)`); err != nil {
+					if _, err := tx.Exec(context.WithoutCancel(ctx), `select set_config('lock_timeout', '1min', true)`); err != nil {
 						return err
 					}
 					_, err := tx.Exec(context.WithoutCancel(ctx), patientWriter, id)
@@ -383,10 +400,14 @@ func TestMakeUnderLoad(t *testing.T) {
 	if _, err := open.Exec(t.Context(), `select count(*) from tactus.runs where due_at > now()`); err != nil {
 		t.Fatal(err)
 	}
-	did := maintain(t, pool, time.Now().AddDate(0, 1, 0))
-	if len(did.Deferred) != 1 || len(did.Made) != 4 || !strings.HasPrefix(did.Deferred[0], "runs_") {
-		t.Errorf("made %v, deferred %v: only a new month waits, for whoever reads the default partition", did.Made, did.Deferred)
-	}
+	var made []string
+	testenv.Eventually(t, "only a new month waits, for whoever reads the default partition", func() error {
+		did := maintainOnce(t, pool, time.Now().AddDate(0, 1, 0))
+		if made = append(made, did.Made...); len(did.Deferred) != 1 || len(made) != 4 || !strings.HasPrefix(did.Deferred[0], "runs_") {
+			return fmt.Errorf("made %v, deferred %v", made, did.Deferred)
+		}
+		return nil
+	})
 }
 
 // TestGapsAreFilled has a partition be missing between others, because it could not be made when the one behind it
@@ -422,7 +443,7 @@ func TestManyMaintain(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if did := maintain(t, pool, time.Now()); len(did.Deferred) != 0 || made.Load()+int64(len(did.Made)) < 4 {
+	if did := maintain(t, pool, time.Now()); made.Load()+int64(len(did.Made)) < 4 {
 		t.Errorf("%d made, then %+v", made.Load(), did)
 	}
 	if did := maintain(t, pool, time.Now()); len(did.Made) != 0 {
@@ -461,8 +482,8 @@ func TestMakeWhileBellsRing(t *testing.T) {
 		t.Fatal(err)
 	}
 	did := maintain(t, pool, time.Now())
-	if len(did.Deferred) > 0 || len(did.Made) == 0 {
-		t.Errorf("made %v, deferred %v", did.Made, did.Deferred)
+	if len(did.Made) == 0 {
+		t.Error("made none")
 	}
 	for table, n := range did.Ready {
 		if n != 2 {

@@ -50,7 +50,7 @@ func TestPruneBatches(t *testing.T) {
 	if n := batches(); n != 2 {
 		t.Errorf("%d batches are left: want the young one and the one before it", n)
 	}
-	if want := fmt.Sprint(relay.ID{Batch: before + 1}); len(trimmed) != 2 || trimmed[1].String() != want {
+	if want := fmt.Sprint(relay.ID{Batch: before + 1}); len(trimmed) < 2 || trimmed[len(trimmed)-1].String() != want {
 		t.Errorf("trimmed before %v, want %s", trimmed, want)
 	}
 	if err := w.redis.FlushDB(t.Context()).Err(); err != nil {
@@ -67,6 +67,18 @@ func TestPruneBatches(t *testing.T) {
 	}
 }
 
+// maintain makes partitions, until none is put off.
+func (w *world) maintain(t *testing.T) {
+	t.Helper()
+	testenv.Eventually(t, "no partition is put off", func() error {
+		did, err := outbox.Maintain(t.Context(), w.pool, time.Now(), outbox.Retention{Runs: 1000 * time.Hour, Keys: time.Hour})
+		if err == nil && len(did.Deferred) > 0 {
+			err = fmt.Errorf("%v are", did.Deferred)
+		}
+		return err
+	})
+}
+
 // TestPruneRunEvents drops a partition of run events when both sinks have had them for long.
 func TestPruneRunEvents(t *testing.T) {
 	t.Parallel()
@@ -80,9 +92,7 @@ func TestPruneRunEvents(t *testing.T) {
 	}
 	all := w.fire(t, "q", 3)
 	w.awaitTasks(t, "q", all)
-	if _, err := outbox.Maintain(t.Context(), w.pool, time.Now(), outbox.Retention{Runs: 1000 * time.Hour, Keys: time.Hour}); err != nil {
-		t.Fatal(err)
-	}
+	w.maintain(t)
 	w.sql(t, `select setval('tactus.outbox_position', 5000000)`)
 	w.aged(t)
 	before := partitions()
@@ -141,9 +151,7 @@ func TestSinkAwayBeyondRetention(t *testing.T) {
 		}
 		return nil
 	})
-	if _, err := outbox.Maintain(t.Context(), w.pool, time.Now(), outbox.Retention{Runs: 1000 * time.Hour, Keys: time.Hour}); err != nil {
-		t.Fatal(err)
-	}
+	w.maintain(t)
 	w.sql(t, `select setval('tactus.outbox_position', 5000000)`)
 	for range 4 {
 		w.aged(t)

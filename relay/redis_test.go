@@ -83,7 +83,7 @@ func TestStreamIsEvicted(t *testing.T) {
 	r, _ := w.relay(t, relay.Config{}, w.events())
 	w.put(t, "a", 5)
 	w.awaitEvents(t)
-	before := w.ids(t)
+	before, published := w.ids(t), r.Stats()[0].Published
 	limit := func(maxmemory string) {
 		t.Helper()
 		if err := w.redis.ConfigSet(t.Context(), "maxmemory", maxmemory).Err(); err != nil {
@@ -102,7 +102,6 @@ func TestStreamIsEvicted(t *testing.T) {
 		}
 		return errNotYet
 	})
-	published := r.Stats()[0].Published
 	limit("0")
 	w.put(t, "a", 2)
 	w.awaitEvents(t)
