@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -347,15 +348,19 @@ func TestClockAnHourOff(t *testing.T) {
 	}
 }
 
-// metric reads one that has no labels.
-func (c *cluster) metric(p *testenv.Process, name string) float64 {
+// metric reads one that has no labels. A process leaves out what it cannot find out in time.
+func (c *cluster) metric(p *testenv.Process, name string) (value float64) {
 	c.Helper()
-	_, body := ask(c.T, http.MethodGet, p.URL()+"/metrics", "")
-	_, after, found := strings.Cut(body, "\n"+name+" ")
-	text, _, _ := strings.Cut(after, "\n")
-	value, err := strconv.ParseFloat(text, 64)
-	if !found || err != nil {
-		c.Fatalf("metric %s: %q, %v", name, text, err)
-	}
+	testenv.Eventually(c, "the metric "+name, func() error {
+		_, body := ask(c.T, http.MethodGet, p.URL()+"/metrics", "")
+		_, after, found := strings.Cut(body, "\n"+name+" ")
+		text, _, _ := strings.Cut(after, "\n")
+		if !found {
+			return errors.New(body)
+		}
+		var err error
+		value, err = strconv.ParseFloat(text, 64)
+		return err
+	})
 	return value
 }

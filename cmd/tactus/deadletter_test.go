@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -97,10 +98,13 @@ func TestDeadlettersAreCounted(t *testing.T) {
 	}
 	for _, p := range []*testenv.Process{c.start("relay"), c.beat("one"), c.start("beat", "TACTUS_BEAT_NAME=deaf",
 		"CELERY_BEAT_REDIS_SYNC_ENABLED=false")} {
-		status, body := get(t, p.URL()+"/metrics")
-		if status != http.StatusOK || !strings.Contains(body, `tactus_deadletters{source="celery"} 1`) ||
-			!strings.Contains(body, `set_aside_total`) {
-			t.Errorf("%d %s", status, body)
-		}
+		testenv.Eventually(t, "they are counted", func() error { // which a process leaves out when it takes too long
+			status, body := get(t, p.URL()+"/metrics")
+			if status != http.StatusOK || !strings.Contains(body, `tactus_deadletters{source="celery"} 1`) ||
+				!strings.Contains(body, `set_aside_total`) {
+				return fmt.Errorf("%d %s", status, body)
+			}
+			return nil
+		})
 	}
 }
