@@ -237,12 +237,7 @@ func TestOwnersOfAdoptedTablesCannotParkTheBeat(t *testing.T) {
 		if _, err := holder.Exec(t.Context(), `select from `+table+` for update`); err != nil {
 			t.Fatal(err)
 		}
-		round := make(chan error, 1)
-		go func() {
-			_, err := s.ownerPool.Exec(t.Context(), `select tactus.adopt_round(100)`)
-			round <- err
-		}()
-		s.awaitWaiter("tactus.adopt_round")
+		round := s.roundThatWaits()
 		for _, sql := range changes {
 			sql = strings.NewReplacer("X", name, "OWNER", s.owner).Replace(sql)
 			if _, err := s.upstreamPool.Exec(t.Context(), `set lock_timeout = '300ms'; `+sql); err != nil {
@@ -260,18 +255,35 @@ func TestOwnersOfAdoptedTablesCannotParkTheBeat(t *testing.T) {
 	}
 }
 
-// awaitWaiter waits until a statement of the owner's waits for a lock.
-func (s *siege) awaitWaiter(part string) {
+// roundThatWaits begins a round, and returns once it waits for a lock. A round gives up soon: one that was not seen to
+// wait is followed by another.
+func (s *siege) roundThatWaits() (ended chan error) {
 	s.Helper()
-	testenv.Eventually(s, "a statement of the owner's waits in "+part, func() error {
+	begin := func() {
+		round := make(chan error, 1)
+		go func() {
+			_, err := s.ownerPool.Exec(s.Context(), `select tactus.adopt_round(100)`)
+			round <- err
+		}()
+		ended = round
+	}
+	begin()
+	testenv.Eventually(s, "a round waits for a lock", func() error {
+		select {
+		case err := <-ended:
+			begin()
+			return fmt.Errorf("it has ended: %w", err)
+		default:
+		}
 		var waiting bool
-		err := s.ownerPool.QueryRow(s.Context(), `select exists (select from pg_stat_activity
-			where usename = current_user and pid <> pg_backend_pid() and wait_event_type = 'Lock' and strpos(query, $1) > 0)`, part).Scan(&waiting)
+		err := s.ownerPool.QueryRow(s.Context(), `select exists (select from pg_stat_activity where usename = current_user
+			and pid <> pg_backend_pid() and wait_event_type = 'Lock' and strpos(query, 'tactus.adopt_round') > 0)`).Scan(&waiting)
 		if err == nil && !waiting {
 			err = errors.New("nothing waits")
 		}
 		return err
 	})
+	return ended
 }
 
 // TestOwnersOfAdoptedTablesCannotHideBehindASnapshot writes in a transaction that does not see a child of the table
