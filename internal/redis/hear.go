@@ -15,7 +15,7 @@ const pingAfter = 15 * time.Second
 
 // Hear calls heard with each message of a Pub/Sub subscription, until the connection breaks, ctx ends, or heard returns
 // an error. It calls began each time Redis confirms a subscription: messages published before are lost.
-func Hear(ctx context.Context, sub *goredis.PubSub, began func(), heard func(payload string) error) error {
+func Hear(ctx context.Context, sub *goredis.PubSub, began func(), heard func(channel, payload string) error) error {
 	pinged := false
 	for {
 		message, err := sub.ReceiveTimeout(ctx, pingAfter)
@@ -34,7 +34,7 @@ func Hear(ctx context.Context, sub *goredis.PubSub, began func(), heard func(pay
 		case *goredis.Subscription:
 			began()
 		case *goredis.Message:
-			if err := heard(m.Payload); err != nil {
+			if err := heard(m.Channel, m.Payload); err != nil {
 				return err
 			}
 		}

@@ -113,9 +113,9 @@ func startedAt(end time.Time, runtime float64) time.Time {
 	return end.Add(-time.Duration(runtime * float64(time.Second)))
 }
 
-// ours reports whether the answer is about a run and not about a task of another application, of which a backend may
-// have many. Our ids are UUIDv7; those that Celery makes are not.
-func (a answer) ours() bool { return a.run[6]>>4 == 7 }
+// ours reports whether a task is a run and not one of another application. Our ids are UUIDv7; those that Celery makes
+// are not.
+func ours(task domain.ID) bool { return task[6]>>4 == 7 }
 
 // then combines two answers about one run, the second heard after the first. A conclusion of the collector gives way to
 // any answer that ends the run.

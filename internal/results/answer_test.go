@@ -203,7 +203,7 @@ func TestOursAreTheRunsOfTactus(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !(answer{run: outbox.NewID()}).ours() || (answer{run: other}).ours() {
+	if !ours(outbox.NewID()) || ours(other) {
 		t.Error("runs and other tasks are not told apart")
 	}
 }

@@ -2,28 +2,96 @@ package results
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/celery"
 )
 
-// ask reads the keys of runs in one round trip. unreadable holds the reasons for keys that cannot be read.
+const (
+	// mostAtOnce is how many bytes of results are read in one round trip. One that is larger is read alone.
+	mostAtOnce = 4 << 20
+	// largestResult is how many bytes a result may have that is read at all. Celery asks that results be small.
+	largestResult = 32 << 20
+)
+
+// ask reads the keys of runs, in as few round trips as their sizes allow. unreadable holds the reasons for keys that
+// cannot be read.
 func (c *Collector) ask(ctx context.Context, runs []domain.ID) (answers map[domain.ID]answer,
 	unreadable map[domain.ID]string, err error,
 ) {
 	if c.backend == nil || len(runs) == 0 {
 		return nil, nil, nil
 	}
-	keys := make([]string, len(runs))
-	for i, id := range runs {
-		keys[i] = c.cfg.KeyPrefix + celery.ResultPrefix + id.String()
-	}
 	answers, unreadable = map[domain.ID]answer{}, map[domain.ID]string{}
-	values, err := c.values(ctx, keys)
+	sizes, err := c.sizes(ctx, runs)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read results: %w", err)
+	}
+	var some []domain.ID
+	total := int64(0)
+	for i, id := range runs {
+		switch size := sizes[i]; {
+		case size == 0: // there is no such key
+		case size > largestResult:
+			unreadable[id] = fmt.Sprintf("it has %d bytes, and at most %d are read", size, largestResult)
+			c.metrics.unreadable.Inc()
+		case total+size > mostAtOnce && len(some) > 0:
+			if err := c.askFor(ctx, some, answers, unreadable); err != nil {
+				return nil, nil, err
+			}
+			some, total = []domain.ID{id}, size
+		default:
+			some, total = append(some, id), total+size
+		}
+	}
+	return answers, unreadable, c.askFor(ctx, some, answers, unreadable)
+}
+
+// sizes returns how many bytes the keys of runs hold, and 0 where there is none. Where Redis refuses to tell, because
+// the key is no string, or for want of a right, the key is taken for so large that it is read alone.
+func (c *Collector) sizes(ctx context.Context, runs []domain.ID) ([]int64, error) {
+	sizes, asked := make([]int64, len(runs)), make([]*redis.IntCmd, len(runs))
+	pipe := c.backend.Pipeline()
+	for i, id := range runs {
+		asked[i] = pipe.StrLen(ctx, c.key(id))
+	}
+	_, err := pipe.Exec(ctx)
+	for i, cmd := range asked {
+		switch _, refused := errors.AsType[redis.Error](cmd.Err()); {
+		case refused:
+			sizes[i] = mostAtOnce
+		case cmd.Err() != nil:
+			return nil, err
+		default:
+			sizes[i] = cmd.Val()
+		}
+	}
+	return sizes, nil
+}
+
+func (c *Collector) key(run domain.ID) string {
+	return c.cfg.KeyPrefix + celery.ResultPrefix + run.String()
+}
+
+// askFor reads the keys of runs in one round trip, and adds what they hold.
+func (c *Collector) askFor(ctx context.Context, runs []domain.ID, answers map[domain.ID]answer,
+	unreadable map[domain.ID]string,
+) error {
+	if len(runs) == 0 {
+		return nil
+	}
+	keys := make([]string, len(runs))
+	for i, id := range runs {
+		keys[i] = c.key(id)
+	}
+	values, err := c.values(ctx, keys)
+	if err != nil {
+		return fmt.Errorf("read results: %w", err)
 	}
 	for i, value := range values {
 		text, ok := value.(string)
@@ -44,7 +112,7 @@ func (c *Collector) ask(ctx context.Context, runs []domain.ID) (answers map[doma
 			answers[a.run] = a
 		}
 	}
-	return answers, unreadable, nil
+	return nil
 }
 
 // values reads keys. A key that a running server refuses to return has an error in place of its value: access may be

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -50,6 +51,7 @@ type Collector struct {
 	cfg        Config
 	metrics    metrics
 	inbox      chan heard
+	waiting    atomic.Int64  // bytes of what is in the inbox, or taken out of it and not read yet
 	gap        chan struct{} // signals that something may have been missed
 	ended      chan struct{} // signals that a run has ended
 	complained sync.Once
@@ -73,9 +75,10 @@ func New(pool *pgxpool.Pool, backend, broker redis.UniversalClient, log *slog.Lo
 }
 
 const (
-	inboxSize = 4096
-	batchSize = 500                   // the most payloads that are recorded at a time
-	gathering = 20 * time.Millisecond // how long to wait for more payloads
+	inboxSize   = 4096
+	mostWaiting = 32 << 20              // bytes of all messages that wait to be recorded
+	batchSize   = 500                   // the most payloads that are recorded at a time
+	gathering   = 20 * time.Millisecond // how long to wait for more payloads
 )
 
 // Run collects until ctx ends.

@@ -8,6 +8,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/internal/redis"
 )
@@ -18,9 +19,11 @@ type heard struct {
 	event   bool // whether it holds events rather than a result
 }
 
+func (h heard) size() int64 { return int64(len(h.payload)) }
+
 // listen subscribes to a pattern until ctx ends, and again after each outage. Each time it begins to listen it asks for
 // a sweep, because something may have been published before. A message that comes faster than messages are recorded is
-// dropped, and found by a sweep.
+// dropped, and found by a sweep; so is one that is too large to wait beside the others.
 func (c *Collector) listen(ctx context.Context, client goredis.UniversalClient, pattern string, event bool) {
 	out := outage{log: c.log, what: "listen to " + map[bool]string{true: "events", false: "results"}[event]}
 	for ctx.Err() == nil {
@@ -38,10 +41,19 @@ func (c *Collector) hearAll(ctx context.Context, sub *goredis.PubSub, event bool
 	return redis.Hear(ctx, sub, func() {
 		began()
 		c.lookBack()
-	}, func(payload string) error {
-		c.hand(heard{payload, event})
+	}, func(channel, payload string) error {
+		if event || c.oursOn(channel) {
+			c.hand(heard{payload, event})
+		}
 		return nil
 	})
+}
+
+// oursOn reports whether a channel is that of the result of one of our runs. A backend may have many of other
+// applications.
+func (c *Collector) oursOn(channel string) bool {
+	id, err := domain.ParseID(strings.TrimPrefix(channel, c.cfg.KeyPrefix+celery.ResultPrefix))
+	return err == nil && ours(id)
 }
 
 // hand passes a message on to recordHeard, or asks for a sweep if there is no room.
@@ -49,12 +61,16 @@ func (c *Collector) hand(h heard) {
 	if h.event && !relevant(h.payload) {
 		return
 	}
-	select {
-	case c.inbox <- h:
-	default:
-		c.metrics.missed.Inc()
-		c.lookBack()
+	if c.waiting.Add(h.size()) <= mostWaiting {
+		select {
+		case c.inbox <- h:
+			return
+		default:
+		}
 	}
+	c.waiting.Add(-h.size())
+	c.metrics.missed.Inc()
+	c.lookBack()
 }
 
 // relevant reports whether a message with events may be worth parsing.
@@ -78,13 +94,14 @@ func signal(to chan struct{}) {
 func (c *Collector) read(batch []heard) (g gathered) {
 	now := time.Now()
 	for _, h := range batch {
+		c.waiting.Add(-h.size())
 		if h.event {
 			events, err := celery.ParseEvents([]byte(h.payload))
 			if err != nil {
 				c.metrics.unreadable.Inc()
 			}
 			for _, e := range events {
-				if a, ok := fromEvent(e, now); ok && a.ours() {
+				if a, ok := fromEvent(e, now); ok && ours(a.run) {
 					g.add(a)
 					c.running.hear(e.Hostname, a)
 				}
@@ -101,7 +118,7 @@ func (c *Collector) read(batch []heard) (g gathered) {
 			c.unreadable(err)
 			continue
 		}
-		if a, ok := fromResult(r, now); ok && a.ours() {
+		if a, ok := fromResult(r, now); ok && ours(a.run) {
 			g.add(a)
 		}
 	}

@@ -103,7 +103,7 @@ func (w *Watcher) watch(ctx context.Context) error {
 		case began <- struct{}{}:
 		default: // recording has begun already
 		}
-	}, func(payload string) error {
+	}, func(_, payload string) error {
 		select {
 		case inbox <- payload:
 			return nil
