@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/transcript"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -36,9 +37,9 @@ func TestTranscripts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			blocks := readBlocks(string(text))
+			blocks := transcript.Read(string(text))
 			newStage(t).play(blocks)
-			if got := writeBlocks(blocks); *update {
+			if got := transcript.Write(blocks); *update {
 				if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
 					t.Fatal(err)
 				}
@@ -77,12 +78,12 @@ func newStage(t *testing.T) *stage {
 	return s
 }
 
-func (s *stage) play(blocks []block) {
+func (s *stage) play(blocks []transcript.Block) {
 	s.Helper()
 	for n := range blocks {
 		s.lines = nil
-		for _, line := range blocks[n].commands {
-			c, err := readCommand(line)
+		for _, line := range blocks[n].Commands {
+			c, err := transcript.ReadCommand(line)
 			if err == nil {
 				err = s.do(c)
 			}
@@ -90,7 +91,7 @@ func (s *stage) play(blocks []block) {
 				s.Fatalf("%s: %v", line, err)
 			}
 		}
-		blocks[n].happened = s.lines
+		blocks[n].Happened = s.lines
 	}
 	fired := s.count(`select count(*) from tactus.runs where status = 'due' and not waiting or status = 'succeeded'`)
 	if events := s.count(`select count(*) from tactus.outbox where topic = 'run' and type = 'run.due'`); fired != events {
@@ -99,24 +100,24 @@ func (s *stage) play(blocks []block) {
 }
 
 // do does what one line of the script says.
-func (s *stage) do(c command) error {
-	name := c.word(1)
-	s.clockTold = c.word(0) == "clock"
-	switch c.word(0) {
+func (s *stage) do(c transcript.Command) error {
+	name := c.Word(1)
+	s.clockTold = c.Word(0) == "clock"
+	switch c.Word(0) {
 	case "zone":
 		return s.setZone(name)
 	case "time":
-		return s.setTime(strings.Join(c.words[1:], " "))
+		return s.setTime(strings.Join(c.Words[1:], " "))
 	case "start":
 		return s.start(name, c)
 	case "create":
 		return s.createSchedule(name, c)
 	case "edit", "disable", "enable", "delete", "finish":
-		return s.change(c.word(0), name, c)
+		return s.change(c.Word(0), name, c)
 	case "advance":
 		return s.pass(name)
 	case "clock":
-		return s.stepClock(name, c.word(2))
+		return s.stepClock(name, c.Word(2))
 	case "lease":
 		return s.tellLease()
 	}
@@ -142,9 +143,9 @@ func (s *stage) setTime(text string) error {
 }
 
 // start starts a beat: poll= has it read the log at another interval than a second.
-func (s *stage) start(name string, c command) error {
+func (s *stage) start(name string, c transcript.Command) error {
 	a := &actor{name: name, asked: s.passed}
-	poll, _ := time.ParseDuration(c.values["poll"])
+	poll, _ := time.ParseDuration(c.Values["poll"])
 	beat, err := New(s.pool, nil, Config{Name: name, Poll: poll, Log: slog.New(teller{s, a})})
 	if err != nil {
 		return err
@@ -159,8 +160,8 @@ func (s *stage) start(name string, c command) error {
 }
 
 // act is what is done to a beat.
-func (s *stage) act(a *actor, c command) error {
-	switch c.word(0) {
+func (s *stage) act(a *actor, c transcript.Command) error {
+	switch c.Word(0) {
 	case "stop":
 		s.stop(a.Beat)
 		s.leave(a)
@@ -175,14 +176,14 @@ func (s *stage) act(a *actor, c command) error {
 	case "resume":
 		return s.resume(a)
 	case "lose":
-		a.receive(notice{lost: strings.Join(c.words[2:], " ")})
+		a.receive(notice{lost: strings.Join(c.Words[2:], " ")})
 		s.settle()
 	case "notify":
-		version := s.count(`select version from tactus.schedules where id = $1`, s.schedules[c.word(2)])
-		a.receive(parseEvent(s.told(s.schedules[c.word(2)], int64(version), "e")))
+		version := s.count(`select version from tactus.schedules where id = $1`, s.schedules[c.Word(2)])
+		a.receive(parseEvent(s.told(s.schedules[c.Word(2)], int64(version), "e")))
 		s.settle()
 	default:
-		return fmt.Errorf("there is no command %q", c.word(0))
+		return fmt.Errorf("there is no command %q", c.Word(0))
 	}
 	return nil
 }
@@ -212,12 +213,12 @@ func (s *stage) resume(a *actor) error {
 }
 
 // createSchedule creates a schedule. Intervals count from a full minute unless the script says otherwise.
-func (s *stage) createSchedule(name string, c command) error {
+func (s *stage) createSchedule(name string, c transcript.Command) error {
 	members := map[string]any{"name": name, "task_name": "app.task"}
-	if c.values["interval_seconds"] != "" {
+	if c.Values["interval_seconds"] != "" {
 		members["interval_anchor"] = "2026-01-01T00:00:00Z"
 	}
-	maps.Copy(members, c.members())
+	maps.Copy(members, c.Members())
 	definition, err := json.Marshal(members)
 	if err != nil {
 		return err
@@ -238,11 +239,11 @@ func (s *stage) tellNext(schedule domain.Schedule, what string) {
 }
 
 // change is what a user does to a schedule, or what a worker tells of its runs.
-func (s *stage) change(how, name string, c command) error {
+func (s *stage) change(how, name string, c transcript.Command) error {
 	id := s.schedules[name]
 	switch how {
 	case "edit":
-		patch, err := json.Marshal(c.members())
+		patch, err := json.Marshal(c.Members())
 		if err != nil {
 			return err
 		}

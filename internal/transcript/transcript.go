@@ -1,4 +1,6 @@
-package beat
+// Package transcript reads and writes golden transcripts: what a test does, and what happened then, in a text that a
+// person can read who does not program.
+package transcript
 
 import (
 	"encoding/json"
@@ -18,27 +20,28 @@ import (
 //
 // A block without commands is a comment.
 
-// block is one of them.
-type block struct {
+// Block is one of them.
+type Block struct {
 	comment  []string
-	commands []string
-	happened []string
+	Commands []string
+	Happened []string
 }
 
-func readBlocks(text string) (blocks []block) {
+// Read reads the blocks of a transcript.
+func Read(text string) (blocks []Block) {
 	for part := range strings.SplitSeq(strings.TrimSpace(text), "\n\n") {
-		var b block
+		var b Block
 		var after bool
 		for line := range strings.SplitSeq(strings.Trim(part, "\n"), "\n") {
 			switch {
 			case after:
-				b.happened = append(b.happened, line)
+				b.Happened = append(b.Happened, line)
 			case line == "----":
 				after = true
 			case strings.HasPrefix(line, "#"):
 				b.comment = append(b.comment, line)
 			default:
-				b.commands = append(b.commands, line)
+				b.Commands = append(b.Commands, line)
 			}
 		}
 		blocks = append(blocks, b)
@@ -46,26 +49,28 @@ func readBlocks(text string) (blocks []block) {
 	return blocks
 }
 
-func writeBlocks(blocks []block) string {
+// Write returns the text of a transcript.
+func Write(blocks []Block) string {
 	var parts []string
 	for _, b := range blocks {
-		lines := append(b.comment, b.commands...)
-		if len(b.commands) > 0 {
-			lines = append(append(lines, "----"), b.happened...)
+		lines := append(b.comment, b.Commands...)
+		if len(b.Commands) > 0 {
+			lines = append(append(lines, "----"), b.Happened...)
 		}
 		parts = append(parts, strings.Join(lines, "\n"))
 	}
 	return strings.Join(parts, "\n\n") + "\n"
 }
 
-// command is a line of a script: words, and named values.
-type command struct {
-	words  []string
-	values map[string]string
+// Command is a line of a script: words, and named values.
+type Command struct {
+	Words  []string
+	Values map[string]string
 }
 
-func readCommand(line string) (command, error) {
-	c := command{values: map[string]string{}}
+// ReadCommand reads a line of a script.
+func ReadCommand(line string) (Command, error) {
+	c := Command{Values: map[string]string{}}
 	var quoted bool
 	for _, field := range strings.FieldsFunc(line, func(r rune) bool {
 		if r == '"' {
@@ -74,30 +79,30 @@ func readCommand(line string) (command, error) {
 		return !quoted && unicode.IsSpace(r)
 	}) {
 		if name, value, ok := strings.Cut(field, "="); ok {
-			c.values[name] = strings.Trim(value, `"`)
+			c.Values[name] = strings.Trim(value, `"`)
 		} else {
-			c.words = append(c.words, strings.Trim(field, `"`))
+			c.Words = append(c.Words, strings.Trim(field, `"`))
 		}
 	}
-	if quoted || len(c.words) == 0 {
+	if quoted || len(c.Words) == 0 {
 		return c, fmt.Errorf("cannot read the command %q", line)
 	}
 	return c, nil
 }
 
-// word returns a word by its number, or nothing.
-func (c command) word(n int) string {
-	if n < len(c.words) {
-		return c.words[n]
+// Word returns a word by its number, or nothing.
+func (c Command) Word(n int) string {
+	if n < len(c.Words) {
+		return c.Words[n]
 	}
 	return ""
 }
 
-// members returns the named values as the members of a schedule's definition: numbers, null and true are what JSON
+// Members returns the named values as the members of a schedule's definition: numbers, null and true are what JSON
 // has them for.
-func (c command) members() map[string]any {
+func (c Command) Members() map[string]any {
 	members := map[string]any{}
-	for name, value := range c.values {
+	for name, value := range c.Values {
 		var plain any
 		if _, err := strconv.Atoi(value); err == nil || value == "null" || value == "true" || value == "false" {
 			_ = json.Unmarshal([]byte(value), &plain)
