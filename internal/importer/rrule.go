@@ -19,6 +19,7 @@ type rule struct {
 	Offset     float64         `json:"dtstart_tz"`
 	Until      *float64        `json:"until"`
 	Interval   *int            `json:"interval"`
+	WeekStart  json.RawMessage `json:"wkst"`
 	Count      *int            `json:"count"`
 	SetPos     json.RawMessage `json:"bysetpos"`
 	YearDay    json.RawMessage `json:"byyearday"`
@@ -32,23 +33,21 @@ type rule struct {
 	BySecond   json.RawMessage `json:"bysecond"`
 }
 
-// The frequencies, in dateutil's numbers.
+// Some of the frequencies, in dateutil's numbers.
 const (
-	yearly = iota
-	monthly
-	weekly
-	daily
-	hourly
-	minutely
-	secondly
+	yearly   = 0
+	weekly   = 2
+	secondly = 6
 )
 
-var periods = map[int]time.Duration{
-	weekly: 7 * 24 * time.Hour, daily: 24 * time.Hour, hourly: time.Hour,
-	minutely: time.Minute, secondly: time.Second,
-}
+// freqs are the frequencies of RFC 5545, by dateutil's numbers.
+var freqs = []string{"YEARLY", "MONTHLY", "WEEKLY", "DAILY", "HOURLY", "MINUTELY", "SECONDLY"}
 
-// into sets the trigger of a definition to what the rule does. It returns the reason when no trigger can do the same.
+// days are the weekdays of RFC 5545, by dateutil's numbers.
+var days = []string{"MO", "TU", "WE", "TH", "FR", "SA", "SU"}
+
+// into sets the trigger of a definition to the same rule in the terms of RFC 5545. It returns the reason when the rule
+// has none, or when RFC 5545 and dateutil, by which RedBeat goes, mean different times by it.
 func (r rule) into(d *domain.Definition) (why string) {
 	freq, err := strconv.Atoi(string(r.Freq))
 	every := 1
@@ -60,103 +59,101 @@ func (r rule) into(d *domain.Definition) (why string) {
 		return "its frequency cannot be read"
 	case r.Start == nil:
 		return "it has no dtstart, so that RedBeat starts it anew each time that it reads the rule"
-	case said(r.SetPos, r.YearDay, r.Easter, r.WeekNo):
-		return "tactus has no triggers by position, day of the year, week, or days from Easter"
+	case said(r.Easter):
+		return "RFC 5545 has no days from Easter"
+	case freq == weekly && said(r.SetPos):
+		return "its first week is not a whole one to dateutil"
 	}
 	start := time.Unix(int64(*r.Start), 0).In(time.FixedZone("", int(r.Offset*60)))
+	timezone, named := fixedZone(r.Offset)
+	if !named {
+		if freq < weekly || r.local() {
+			return fmt.Sprintf("its offset of %g minutes has no name", r.Offset)
+		}
+		start, timezone = start.UTC(), "UTC" // where a rule without times of the clock is the same
+	}
+	parts, why := r.parts(freq, every)
+	if why != "" {
+		return why
+	}
+	d.RRule = "DTSTART:" + start.Format("20060102T150405") + "\nRRULE:" + strings.Join(parts, ";")
+	d.Timezone = timezone
 	if r.Until != nil {
 		d.EndsAt = time.Unix(int64(*r.Until), 0).UTC().Format(time.RFC3339)
 	}
-	period, even := periods[freq]
-	even = even && !said(r.ByMonth, r.ByMonthDay, r.ByWeekday, r.ByHour, r.ByMinute, r.BySecond)
-	switch {
-	case r.Count != nil && *r.Count == 1 && even:
-		d.RunAt, d.EndsAt = start.UTC().Format(time.RFC3339), ""
-		return ""
-	case even:
-		return r.interval(d, start, time.Duration(every)*period)
-	case r.Count != nil:
-		return "it ends after a count, and how many have run is not known"
-	case every > 1:
-		return "it leaves out some of its periods"
+	return ""
+}
+
+// local reports whether the rule names times of a clock or a calendar.
+func (r rule) local() bool {
+	return said(r.SetPos, r.YearDay, r.WeekNo, r.ByMonth, r.ByMonthDay, r.ByWeekday, r.ByHour, r.ByMinute, r.BySecond)
+}
+
+// parts returns the parts of RRULE.
+func (r rule) parts(freq, every int) (parts []string, why string) {
+	parts = []string{"FREQ=" + freqs[freq]}
+	if every > 1 {
+		parts = append(parts, "INTERVAL="+strconv.Itoa(every))
 	}
-	d.StartsAt = start.UTC().Format(time.RFC3339)
-	return r.cron(d, start, freq)
+	if r.Count != nil {
+		parts = append(parts, "COUNT="+strconv.Itoa(*r.Count))
+	}
+	for _, member := range []struct {
+		name  string
+		raw   json.RawMessage
+		write func(int) (string, bool)
+	}{
+		{"WKST", r.WeekStart, day},
+		{"BYMONTH", r.ByMonth, digits},
+		{"BYWEEKNO", r.WeekNo, digits},
+		{"BYYEARDAY", r.YearDay, digits},
+		{"BYMONTHDAY", r.ByMonthDay, digits},
+		{"BYDAY", r.ByWeekday, day},
+		{"BYHOUR", r.ByHour, digits},
+		{"BYMINUTE", r.ByMinute, digits},
+		{"BYSECOND", r.BySecond, digits},
+		{"BYSETPOS", r.SetPos, digits},
+	} {
+		values, ok := numbers(member.raw)
+		if !ok {
+			return nil, "a member of it cannot be read"
+		}
+		var texts []string
+		for _, v := range values {
+			text, ok := member.write(v)
+			if !ok {
+				return nil, fmt.Sprintf("there is no weekday %d", v)
+			}
+			texts = append(texts, text)
+		}
+		switch {
+		case texts != nil:
+			parts = append(parts, member.name+"="+strings.Join(texts, ","))
+		case member.name == "BYDAY" && said(member.raw):
+			return nil, "its list of weekdays is empty"
+		}
+	}
+	if said(r.WeekNo) && slices.ContainsFunc(parts, func(p string) bool {
+		return strings.HasPrefix(p, "WKST=") && p != "WKST=MO"
+	}) {
+		return nil, "dateutil numbers the last week of a year otherwise when weeks do not begin on Monday"
+	}
+	return parts, ""
+}
+
+func digits(v int) (string, bool) { return strconv.Itoa(v), true }
+
+// day writes a weekday, of which dateutil counts Monday as 0.
+func day(v int) (string, bool) {
+	if v < 0 || v >= len(days) {
+		return "", false
+	}
+	return days[v], true
 }
 
 // said reports whether any of the members is present.
 func said(members ...json.RawMessage) bool {
 	return slices.ContainsFunc(members, func(m json.RawMessage) bool { return len(m) > 0 && string(m) != "null" })
-}
-
-// interval sets the trigger to a rule that only steps on from its start. When the rule ends after a count, its last
-// step is the end.
-func (r rule) interval(d *domain.Definition, start time.Time, every time.Duration) string {
-	d.IntervalSeconds = every.Seconds()
-	d.IntervalAnchor = start.UTC().Format(time.RFC3339)
-	d.StartsAt = d.IntervalAnchor
-	if r.Count != nil {
-		if *r.Count < 1 || time.Duration(*r.Count) > 100*365*24*time.Hour/every {
-			return "its count cannot be read"
-		}
-		last := start.Add(time.Duration(*r.Count-1) * every)
-		if d.EndsAt == "" || last.Before(time.Unix(int64(*r.Until), 0)) {
-			d.EndsAt = last.UTC().Format(time.RFC3339)
-		}
-	}
-	return ""
-}
-
-// cron sets the trigger to a rule of every year, month, week, day, hour, minute or second. A field that the rule does
-// not set has the value of the start.
-func (r rule) cron(d *domain.Definition, start time.Time, freq int) string {
-	zone, ok := fixedZone(r.Offset)
-	if !ok {
-		return fmt.Sprintf("its offset of %g minutes has no name", r.Offset)
-	}
-	days := said(r.ByMonthDay, r.ByWeekday)
-	fields := []struct {
-		raw     json.RawMessage
-		implied bool // whether an absent field has the value of the start
-		start   int
-		write   func(int) (string, bool)
-	}{
-		{r.BySecond, freq < secondly, start.Second(), within(0, 59)},
-		{r.ByMinute, freq < minutely, start.Minute(), within(0, 59)},
-		{r.ByHour, freq < hourly, start.Hour(), within(0, 23)},
-		{r.ByMonthDay, freq <= monthly && !days, start.Day(), monthDay},
-		{r.ByMonth, freq == yearly && !days, int(start.Month()), within(1, 12)},
-		{r.ByWeekday, freq == weekly && !days, (int(start.Weekday()) + 6) % 7, weekday},
-	}
-	texts := make([]string, len(fields))
-	for i, f := range fields {
-		values, ok := numbers(f.raw)
-		if !ok {
-			return "a member of it cannot be read"
-		}
-		if values == nil && f.implied {
-			values = []int{f.start}
-		}
-		texts[i] = "*"
-		if values == nil {
-			continue
-		}
-		var parts []string
-		for _, v := range values {
-			part, ok := f.write(v)
-			if !ok {
-				return fmt.Sprintf("no cron expression can say what its %d does", v)
-			}
-			parts = append(parts, part)
-		}
-		texts[i] = strings.Join(parts, ",")
-	}
-	d.Timezone = zone
-	if d.CronSeconds = texts[0] != "0"; !d.CronSeconds {
-		texts = texts[1:]
-	}
-	d.CronExpression = strings.Join(texts, " ")
-	return ""
 }
 
 // fixedZone returns the IANA name of an offset in minutes. Only whole hours have one, whose sign is the reverse of the
@@ -171,25 +168,6 @@ func fixedZone(minutes float64) (string, bool) {
 	}
 	return fmt.Sprintf("Etc/GMT%+d", -hours), true
 }
-
-// within returns a function that writes a number, and reports whether the number is from least to most.
-func within(least, most int) func(int) (string, bool) {
-	return func(v int) (string, bool) { return strconv.Itoa(v), v >= least && v <= most }
-}
-
-// monthDay writes a day of the month. A negative one counts from the end.
-func monthDay(v int) (string, bool) {
-	switch {
-	case v == -1:
-		return "L", true
-	case v < -1 && v >= -28:
-		return fmt.Sprintf("L-%d", -v-1), true
-	}
-	return within(1, 31)(v)
-}
-
-// weekday writes a weekday. dateutil counts from Monday as 0, cron from Sunday.
-func weekday(v int) (string, bool) { return strconv.Itoa((v + 1) % 7), v >= 0 && v <= 6 }
 
 // numbers parses a number or a list of numbers, in which a weekday may be an object. It returns nil for an absent
 // member.

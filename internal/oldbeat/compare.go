@@ -34,10 +34,13 @@ func Compare(s domain.Schedule, typed string, lastRun, now time.Time) (c Compari
 		return c, err
 	}
 	c.Next = next(s, recurrence, now)
-	if s.RunAt == "" && s.IntervalSeconds == 0 {
+	if s.RunAt == "" && s.IntervalSeconds == 0 && s.RRule == "" {
 		return c, c.crontab(s, typed, lastRun, now)
 	}
 	c.NextCelery = c.Next
+	if s.RRule != "" {
+		return c, c.rule(s, lastRun, now)
+	}
 	at, _ := recurrence.Next(time.Time{})
 	switch {
 	case !s.Runnable():
@@ -104,6 +107,24 @@ func (c *Comparison) crontab(s domain.Schedule, typed string, lastRun, now time.
 		c.differ("celery_refuses", "Celery's beat never runs it (%v); tactus does", err)
 		return nil
 	}
+	return c.local(s, trigger, ours, lastRun, now)
+}
+
+// rule compares a schedule with RedBeat's recurrence rule, which has one offset for ever. Where the schedule has a zone
+// whose clocks change, it is compared like a crontab.
+func (c *Comparison) rule(s domain.Schedule, lastRun, now time.Time) error {
+	trigger, _ := s.Trigger()
+	ours, err := trigger.Recurrence(time.Time{})
+	if err != nil {
+		return err
+	}
+	return c.local(s, trigger, ours, lastRun, now)
+}
+
+// local compares a trigger of local times.
+func (c *Comparison) local(s domain.Schedule, trigger domain.Trigger, ours domain.Recurrence, lastRun,
+	now time.Time,
+) error {
 	theirs, err := Crontab(trigger)
 	if err != nil {
 		return err
@@ -119,7 +140,7 @@ func (c *Comparison) crontab(s domain.Schedule, typed string, lastRun, now time.
 	return nil
 }
 
-// Crontab returns the recurrence of Celery's crontab, which has no cadence.
+// Crontab returns the recurrence of Celery's crontab, or of RedBeat's rule, which have no cadence.
 func Crontab(t domain.Trigger) (domain.Recurrence, error) {
 	t.Gap, t.Overlap = "run_after", "first"
 	return t.Recurrence(time.Time{})

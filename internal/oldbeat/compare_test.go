@@ -36,6 +36,19 @@ func TestCompare(t *testing.T) {
 			"03-02 12:05, 03-02 12:00 overdue",
 		},
 		{`"run_at": "2026-03-01T00:00:00Z"`, time.Time{}, "never, 03-02 12:00 past"},
+		{
+			`"rrule": "DTSTART:20260101T090000\nRRULE:FREQ=DAILY"`, ago(3 * time.Hour),
+			"03-03 09:00, 03-03 09:00",
+		},
+		{
+			`"rrule": "DTSTART:20260101T090000\nRRULE:FREQ=DAILY"`, ago(30 * time.Hour),
+			"03-03 09:00, 03-02 12:00 overdue",
+		},
+		{
+			`"rrule": "DTSTART:20260101T023000\nRRULE:FREQ=HOURLY", "timezone": "America/New_York"`,
+			time.Time{},
+			"03-02 12:30, 03-02 12:30 dst",
+		},
 		{`"run_at": "2026-03-04T00:00:00Z"`, time.Time{}, "03-04 00:00, 03-04 00:00"},
 		{`"run_at": "2026-03-01T00:00:00Z", "enabled": false`, time.Time{}, "never, never"},
 		{`"cron_expression": "0 9 * * *", "enabled": false`, ago(30 * time.Hour), "never, never"},
@@ -59,6 +72,24 @@ func TestCompare(t *testing.T) {
 		}
 		if text := strings.Join(words, " "); text != c.want {
 			t.Errorf("%s after a run at %s: %s, want %s", c.members, c.lastRun, text, c.want)
+		}
+	}
+}
+
+// TestRecurrencesOfRedBeat hands a rule back whose last due time was settled without a run, and describes it.
+func TestRecurrencesOfRedBeat(t *testing.T) {
+	t.Parallel()
+	d := domain.Definition{RRule: "DTSTART:20260101T090000\nRRULE:FREQ=WEEKLY;INTERVAL=2", Timezone: "Etc/GMT-9"}
+	if got := oldbeat.Words(d); got != "DTSTART:20260101T090000 RRULE:FREQ=WEEKLY;INTERVAL=2 Etc/GMT-9" {
+		t.Error(got)
+	}
+	due := time.Date(2026, 1, 15, 0, 0, 0, 0, time.UTC)
+	ran := due.AddDate(0, 0, -14)
+	for settled, want := range map[time.Time]time.Time{
+		due.Add(-time.Second): ran, due: due, due.Add(time.Hour): due.Add(time.Hour),
+	} {
+		if got := oldbeat.LastRun(d, &ran, settled); !got.Equal(want) {
+			t.Errorf("settled until %s: %s, want %s", settled, got, want)
 		}
 	}
 }

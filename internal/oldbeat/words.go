@@ -14,6 +14,8 @@ func Words(d domain.Definition) string {
 		return "at " + d.RunAt
 	case d.IntervalSeconds != 0:
 		return "every " + strconv.FormatFloat(d.IntervalSeconds, 'f', -1, 64) + " s"
+	case d.RRule != "":
+		return strings.ReplaceAll(d.RRule, "\n", " ") + " " + d.Timezone
 	case d.CronExpression != "":
 		return strings.TrimSpace(d.CronExpression + " " + d.Timezone)
 	}

@@ -120,6 +120,18 @@ func TestCompare(t *testing.T) {
 				p.Sent = append(p.Sent[:6], p.Sent[7:]...) // 01:30 EST
 			},
 		},
+		{
+			"a recurrence", `"rrule": "DTSTART:20260101T003000\nRRULE:FREQ=HOURLY;INTERVAL=2"`, "12 12 12 0 0 0", "",
+			func(p *past) { p.send(30*time.Minute, 2*time.Hour) },
+		},
+		{
+			"a recurrence in the repeated hour",
+			`"rrule": "DTSTART:20260101T003000\nRRULE:FREQ=HOURLY", "timezone": "America/New_York"`, "24 23 23 1 0 0",
+			"the clocks change: the old beat's schedule", func(p *past) {
+				p.send(30*time.Minute, time.Hour)
+				p.Sent = append(p.Sent[:6], p.Sent[7:]...) // 01:30 EST
+			},
+		},
 		{"Sunday as 7", `"cron_expression": "0 9 * * 7"`, "1 0 0 1 0 0", "has 7 for Sunday", func(p *past) {}},
 		{
 			"refused by Celery", `"cron_expression": "0 9 L-29 * *"`, "1 0 0 1 0 0", "Celery refuses the crontab",

@@ -16,8 +16,10 @@ func (c *comparison) whyNotSent(w *would) string {
 		if err := oldbeat.Accepts(s.CronExpression); err != nil {
 			return fmt.Sprintf("Celery refuses the crontab, and its beat never runs it (%v)", err)
 		}
+	}
+	if s != nil {
 		if theirs, ok := celerys(s); ok && !due(theirs, w.Due) {
-			return "the clocks change: Celery's crontab is not due then"
+			return "the clocks change: the old beat's schedule is not due then"
 		}
 	}
 	heard := false
@@ -102,9 +104,10 @@ func apart(late time.Duration) string {
 	}
 }
 
-// celerys returns when Celery's crontab is due. ok is false for a schedule that Celery does not run as a crontab.
+// celerys returns when Celery's crontab, or RedBeat's rule, is due. ok is false for a schedule that the old beat runs as
+// neither.
 func celerys(s *domain.Schedule) (theirs domain.Recurrence, ok bool) {
-	if s.CronExpression == "" || oldbeat.Accepts(s.CronExpression) != nil {
+	if s.RRule == "" && (s.CronExpression == "" || oldbeat.Accepts(s.CronExpression) != nil) {
 		return nil, false
 	}
 	trigger, _ := s.Trigger()
