@@ -133,7 +133,7 @@ func clock(t *time.Time) string {
 type unadoptCmd struct {
 	sourceFlags
 	Keep          bool `help:"Keep the schedules in tactus instead of deleting them."`
-	TrustTriggers bool `help:"Write to the rows even if that runs other roles' triggers or rules with the rights of tactus' role."`
+	TrustTriggers bool `help:"Write to the rows even if that runs other roles' triggers, rules, constraints or generated columns with the rights of tactus' role."`
 }
 
 // Run hands the rows back, drops the triggers and releases the schedules.

@@ -66,34 +66,22 @@ type back struct {
 // stays true until the end of the transaction.
 const checkTableSQL = `select tactus.adopt_check_table($1, $2, '')`
 
-// foreignCodeSQL lists the triggers and rules of other roles that would run when a row is written.
-const foreignCodeSQL = `
-select format('trigger %s of %s', t.tgname, p.proowner::regrole) from pg_trigger t join pg_proc p on p.oid = t.tgfoid
-    join pg_roles o on o.oid = p.proowner
-where t.tgrelid = to_regclass($1) and not t.tgisinternal and t.tgenabled <> 'D' and t.tgtype & 16 <> 0
-    and p.pronamespace <> 'tactus'::regnamespace
-    and not o.rolsuper and o.rolname <> current_user
-union all
-select format('rule %s of %s', r.rulename, c.relowner::regrole) from pg_rewrite r join pg_class c on c.oid = r.ev_class
-    join pg_roles o on o.oid = c.relowner
-where c.oid = to_regclass($1) and not o.rolsuper and o.rolname <> current_user
-order by 1`
+// checkWritingSQL raises an error when writing to the rows would run code of others with the rights of our role, and
+// locks the table so that this stays true until the end of the transaction.
+const checkWritingSQL = `select tactus.adopt_check_writing($1, $2)`
 
-// trusted returns an error if writing to rows would run somebody else's code with our rights, unless TrustTriggers
-// accepts that.
-func (s Source) trusted(ctx context.Context) error {
-	rows, err := s.pool.Query(ctx, foreignCodeSQL, s.Table)
-	if err != nil {
-		return err
+// checkSQL returns the statement that checks the table right before its rows are written. What a table runs is accepted
+// as a whole by TrustTriggers, except what reading it would run as well.
+func (s Source) checkSQL() string {
+	if s.TrustTriggers {
+		return checkTableSQL
 	}
-	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil || len(found) == 0 || s.TrustTriggers {
-		return err
-	}
-	return fmt.Errorf("each row is to say when it ran last, and this would run with the rights of tactus' role: %s. "+
-		"Look at it, and accept it by --trust-triggers",
-		strings.Join(found, ", "))
+	return checkWritingSQL
 }
+
+// readNewest begins a transaction whose checks see what is committed at the time of each, whatever the default of the
+// role is.
+const readNewest = `begin isolation level read committed`
 
 // handed reads the rows to hand back, and returns the statement that writes them.
 func (s Source) handed(ctx context.Context) (all []handed, statement string, err error) {
@@ -114,7 +102,7 @@ func (s Source) handed(ctx context.Context) (all []handed, statement string, err
 	statement, lastRunAt := s.handBackSQL(columns)
 	err = s.locked(ctx, func() error {
 		batch := &pgx.Batch{}
-		batch.Queue(`begin`)
+		batch.Queue(readNewest)
 		batch.Queue(checkTableSQL, s.Table, string(s.Kind))
 		batch.Queue(fmt.Sprintf(handedRowsSQL, lastRunAt, s.Table), s.Table).Query(func(found pgx.Rows) (err error) {
 			all, err = pgx.CollectRows(found, pgx.RowToStructByPos[handed])
@@ -180,7 +168,7 @@ func later(a, b *time.Time) *time.Time {
 
 // handBack writes to the rows when they ran last, and adds the number of runs since they were handed back before.
 // around queues the caller's own statements of the transaction, and calls its argument where the rows are to be
-// written.
+// written. The first time it checks the table even if there is nothing to write: it may be too late the second time.
 func (s Source) handBack(ctx context.Context, before map[string]handed,
 	around func(*pgx.Batch, func()),
 ) (map[string]handed, error) {
@@ -198,11 +186,11 @@ func (s Source) handBack(ctx context.Context, before map[string]handed,
 	}
 	return now, s.locked(ctx, func() error {
 		batch := &pgx.Batch{}
-		batch.Queue(`begin`)
+		batch.Queue(readNewest)
 		batch.Queue(`select set_config('lock_timeout', '500ms', true)`)
 		around(batch, func() {
-			if len(b.keys) > 0 {
-				batch.Queue(checkTableSQL, s.Table, string(s.Kind))
+			if statement != "" && (before == nil || len(b.keys) > 0) {
+				batch.Queue(s.checkSQL(), s.Table, string(s.Kind))
 				batch.Queue(statement, b.keys, b.last, b.runs, b.done)
 			}
 		})

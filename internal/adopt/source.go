@@ -34,8 +34,8 @@ type Source struct {
 	Kind  Kind
 	pool  *pgxpool.Pool
 
-	// TrustTriggers makes Unadopt write to the rows even if that runs triggers or rules of other roles (except
-	// superusers) with the rights of tactus' role.
+	// TrustTriggers makes Unadopt write to the rows even if that runs code of other roles (except superusers) with the
+	// rights of tactus' role: triggers, rules, constraints, generated columns.
 	TrustTriggers bool
 }
 
