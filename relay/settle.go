@@ -72,6 +72,19 @@ func (l *lane) claim(ctx context.Context) error {
 	return err
 }
 
+// refused keeps whose the sink is, if that is why it gave the error.
+func (l *lane) refused(ctx context.Context, why error) error {
+	var refusal Refusal
+	if !errors.As(why, &refusal) {
+		return why
+	}
+	place, owner := refusal.Owner()
+	if err := ledger.Refuse(ctx, l.db, place, owner); err != nil {
+		return errors.Join(why, err)
+	}
+	return why
+}
+
 // keep has the sink note whose it is, where nothing moves it: an older version did not, and a copy of the database may
 // be at the very same mark.
 func (l *lane) keep(ctx context.Context, at Mark) error {
@@ -106,7 +119,7 @@ func (l *lane) look(ctx context.Context) (s settled, v verdict, err error) {
 		return s, v, fmt.Errorf("the sink is registered with topic %q", s.state.Topic)
 	}
 	if s.mark, err = l.Sink.Mark(ctx); err != nil {
-		return s, v, err
+		return s, v, l.refused(ctx, err)
 	}
 	if ahead(s.state, s.mark) {
 		// Another relay may have cut and appended since the log was asked.

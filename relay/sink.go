@@ -42,11 +42,18 @@ type Sink interface {
 	Begin(ctx context.Context, from, to Mark) error
 }
 
-// Claimer is a sink that knows whose it is: it gives an error when it is another installation's, or when another copy of ours
-// has replaced this one.
+// Claimer is a sink that knows whose it is: it gives an error, a Refusal, when it is another installation's, or when
+// another copy of ours has replaced this one.
 type Claimer interface {
 	// Claim says for whom the sink is asked and filled from now on.
 	Claim(ledger.Owner)
+}
+
+// Refusal is the error of a sink that belongs to somebody else.
+type Refusal interface {
+	error
+	// Owner returns whose the sink is, and the place of it that says so. Both are kept, in case the place is emptied.
+	Owner() (place, owner string)
 }
 
 // Mismatch is the answer of a sink that is not where the relay believed.

@@ -15,6 +15,7 @@ import (
 type owned interface {
 	relay.Claimer
 	TakeOver(ctx context.Context) (installation string, err error)
+	Place() string
 }
 
 // takeOver makes all sinks belong to this installation. From then on they refuse a relay of the previous one.
@@ -50,6 +51,9 @@ func (c relayCmd) takeOver(ctx context.Context, to console, log *slog.Logger) er
 		sink.Claim(owner)
 		was, err := sink.TakeOver(ctx)
 		if err != nil {
+			return err
+		}
+		if err := ledger.Allow(ctx, pool, sink.Place()); err != nil {
 			return err
 		}
 		tellOwner(to, r.Name, was, owner.Installation)

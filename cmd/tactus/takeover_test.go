@@ -93,6 +93,54 @@ func TestTwoInstallationsOnOneRedis(t *testing.T) {
 	}
 }
 
+// TestRefusedWhenRedisIsEmptied has an installation that was refused, and then a Redis that has lost everything while
+// only that one asks: it does not take the sinks, nor does it after a restart, and the other goes on with them.
+func TestRefusedWhenRedisIsEmptied(t *testing.T) {
+	t.Parallel()
+	url := testenv.RedisURL(t)
+	client := testenv.Client(t, url)
+	first, second := installation(t, url), installation(t, url)
+	first.create(`{"name":"first","cron_expression":"0 0 1 1 *","task_name":"t"}`)
+	owner := first.start("relay")
+	sinks := []string{"tactus:events", "tactus:sink:celery", "tactus:sink:streams"}
+	refused := testenv.Program{Env: second.env}.Start(t, "relay", "--http-addr", "127.0.0.1:0")
+	for _, sink := range sinks {
+		notReady(t, refused, sink+" belongs to another installation")
+	}
+	if code := owner.Stop(); code != exitOK {
+		t.Error(owner.Log())
+	}
+	if err := client.FlushDB(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	for _, sink := range sinks {
+		notReady(t, refused, sink+" is empty now, and belonged to another installation", "--take-over")
+	}
+	if code := refused.Stop(); code != exitOK {
+		t.Error(refused.Log())
+	}
+	refused = testenv.Program{Env: second.env}.Start(t, "relay", "--http-addr", "127.0.0.1:0")
+	for _, sink := range sinks {
+		notReady(t, refused, sink+" is empty now, and belonged to another installation")
+	}
+	first.start("relay")
+	for _, sink := range sinks {
+		notReady(t, refused, sink+" belongs to another installation")
+	}
+	beside := second.start("relay", "TACTUS_KEY_PREFIX=second:")
+	if code := beside.Stop(); code != exitOK {
+		t.Error(beside.Log())
+	}
+	if err := client.FlushDB(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	got := tactus(t, "relay", "--take-over", "--database-url", second.url, "--redis-url", url)
+	if got.code != exitOK || strings.Count(got.out, "is this installation's") != 3 {
+		t.Errorf("%+v", got)
+	}
+	refused.AwaitReady()
+}
+
 // TestCopyTakesOver has a copy of the database serve the sinks in the place of the one that it is a copy of, which does
 // not take them back.
 func TestCopyTakesOver(t *testing.T) {

@@ -43,7 +43,7 @@ func NewEventSink(client goredis.UniversalClient, cfg EventConfig) *EventSink {
 		cfg.Alarm = func(string) {}
 	}
 	keys := []string{cfg.Stream, beside(cfg.Stream, "sink"), beside(cfg.Stream, "copy")}
-	return &EventSink{client: client, cfg: cfg, keys: keys}
+	return &EventSink{client: client, cfg: cfg, keys: keys, owned: owned{place: placeOf(client, keys[1])}}
 }
 
 // beside returns the name of a key of ours that belongs to a stream. It is in the stream's slot of a Cluster.

@@ -17,7 +17,8 @@ import (
 // and the last ID, the installation that owns the sink and the servers its database has been on, the present one last:
 //
 //	the mark's installation   our server in the mark's list   answer
-//	none                      -                               allowed: a new Redis, or written by an older version
+//	none                      -                               allowed: a new Redis, or written by an older version;
+//	                                                          Foreign where our database keeps that another owned it
 //	another                   -                               Foreign
 //	ours                      last                            allowed
 //	ours                      absent                          allowed: we are a restored or promoted copy, and go on
@@ -25,7 +26,24 @@ import (
 //
 // The scripts write both when an epoch begins, and only the relay that has begun the epoch can append. So the check is
 // needed when a mark is read, and nowhere else.
-type owned struct{ claimed atomic.Pointer[ledger.Owner] }
+type owned struct {
+	claimed atomic.Pointer[ledger.Owner]
+	place   string // of the mark, as refusals name it; empty for a feed
+}
+
+// placeOf names a key by the server that has it, as well as the client knows that.
+func placeOf(client goredis.UniversalClient, key string) string {
+	switch c := client.(type) {
+	case *goredis.Client:
+		return fmt.Sprintf("%s/%d %s", c.Options().Addr, c.Options().DB, key)
+	case *goredis.ClusterClient:
+		return fmt.Sprintf("%s %s", strings.Join(c.Options().Addrs, ","), key)
+	}
+	return key
+}
+
+// Place returns the place of the mark, by which a refusal of the sink is kept.
+func (o *owned) Place() string { return o.place }
 
 // Claim implements relay.Claimer.
 func (o *owned) Claim(owner ledger.Owner) { o.claimed.Store(&owner) }
@@ -44,14 +62,28 @@ var _ relay.Claimer = (*owned)(nil)
 func (o *owned) check(key string, installation, servers string) error {
 	own := o.owner()
 	switch list := strings.Fields(servers); {
-	case own.Installation == "" || installation == "":
+	case own.Installation == "":
 		return nil
+	case installation == "":
+		return o.emptied(key, own)
 	case installation != own.Installation:
-		return &Foreign{Key: key, Installation: installation, Own: own.Installation}
+		return &Foreign{Key: key, Installation: installation, Own: own.Installation, place: o.place}
 	case own.Server != "" && replaced(list, own.Server):
-		return &Replaced{Key: key, By: list[len(list)-1], Own: own.Server}
+		return &Replaced{Key: key, By: list[len(list)-1], Own: own.Server, place: o.place}
 	}
 	return nil
+}
+
+// emptied returns the error for a sink without an owner that is known to have had another than us.
+func (o *owned) emptied(key string, own ledger.Owner) error {
+	switch was := own.Refused[o.place]; {
+	case was == "":
+		return nil
+	case strings.Contains(was, "/"): // a server of our installation
+		return &Replaced{Key: key, By: was, Own: own.Server, place: o.place}
+	default:
+		return &Foreign{Key: key, Installation: was, Own: own.Installation, place: o.place, emptied: true}
+	}
 }
 
 // replaced reports whether a server is in the list, but not last.
@@ -68,19 +100,29 @@ func replaced(servers []string, own string) bool {
 type Foreign struct {
 	Key               string // the stream, or the mark
 	Installation, Own string // the owner's, and ours
+	place             string
+	emptied           bool // the key is gone: our database keeps whose it was
 }
 
 func (f *Foreign) Error() string {
-	return fmt.Sprintf("%s belongs to another installation (%s; this is %s): "+
+	belongs := "belongs"
+	if f.emptied {
+		belongs = "is empty now, and belonged"
+	}
+	return fmt.Sprintf("%s %s to another installation (%s; this is %s): "+
 		"give each a database of its own, or its own TACTUS_KEY_PREFIX; "+
 		"if the other is gone for good, take over with: tactus relay --take-over",
-		f.Key, f.Installation, f.Own)
+		f.Key, belongs, f.Installation, f.Own)
 }
+
+// Owner implements relay.Refusal.
+func (f *Foreign) Owner() (place, owner string) { return f.place, f.Installation }
 
 // Replaced is the error for a sink that a copy of our database has taken over.
 type Replaced struct {
 	Key     string // the stream, or the mark
 	By, Own string // the server of the copy's database, and ours
+	place   string
 }
 
 func (r *Replaced) Error() string {
@@ -89,6 +131,11 @@ func (r *Replaced) Error() string {
 		"tactus relay --take-over",
 		r.Key, r.By, r.Own)
 }
+
+// Owner implements relay.Refusal.
+func (r *Replaced) Owner() (place, owner string) { return r.place, r.By }
+
+var _, _ relay.Refusal = (*Foreign)(nil), (*Replaced)(nil)
 
 var takeOver = script("mark", "take_over")
 

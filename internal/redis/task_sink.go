@@ -75,7 +75,10 @@ func NewPrefixedTaskSink(client goredis.UniversalClient, prefix, name string) (*
 		return nil, errTasksOnCluster
 	}
 	own := prefix + "tactus:"
-	return &TaskSink{client: client, keys: []string{own + "sink:" + name}, ownPrefix: own}, nil
+	mark := own + "sink:" + name
+	return &TaskSink{
+		client: client, keys: []string{mark}, ownPrefix: own, owned: owned{place: placeOf(client, mark)},
+	}, nil
 }
 
 var errTasksOnCluster = errors.New("tasks cannot be handed over on a Redis Cluster: one script writes the queues and " +

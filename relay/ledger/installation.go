@@ -13,7 +13,11 @@ import (
 
 // Owner is who fills a sink: an installation, and where its database is: the server, its timeline, and the database
 // there. A copy of the database, restored or promoted, is the same installation elsewhere.
-type Owner struct{ Installation, Server string }
+type Owner struct {
+	Installation, Server string
+	// Refused has the places at which relays of this database were refused a sink, and whose each was.
+	Refused map[string]string `db:"-"`
+}
 
 const ownerSQL = `
 with ` + serverSQL + `
@@ -36,5 +40,6 @@ func ReadOwner(ctx context.Context, q outbox.Querier) (Owner, error) {
 	if err != nil {
 		return Owner{}, fmt.Errorf("read the installation: %w", err)
 	}
-	return o, nil
+	o.Refused, err = refusals(ctx, q)
+	return o, err
 }
