@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/beat/memory"
+	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
 // # The lease
@@ -216,7 +217,7 @@ func (b *Beat) renew(ctx context.Context, now memory.Micros) error {
 		sql, args = readLeaseSQL, b.readArgs()
 	}
 	row, err := b.queryLease(ctx, sql, args)
-	if lockTimedOut(err) {
+	if postgres.LockTimedOut(err) {
 		return b.renewLater(ctx, now)
 	}
 	if err != nil {
@@ -298,7 +299,7 @@ func (b *Beat) release(ctx context.Context, now memory.Micros) error {
 		delete(args, name)
 	}
 	_, err := b.pool.Exec(ctx, giveUpLeaseSQL, planned, args)
-	if lockTimedOut(err) {
+	if postgres.LockTimedOut(err) {
 		b.log.Warn("the lease cannot be given up: it runs out by itself", "err", errLeaseLocked, "after", leaseTime)
 		return nil
 	}

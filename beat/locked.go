@@ -1,12 +1,9 @@
 package beat
 
 import (
-	"errors"
 	"log/slog"
 	"slices"
 	"time"
-
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
@@ -46,12 +43,6 @@ func newLocks(log *slog.Logger) locks {
 
 // unsettledDue is the first due time of a schedule that is not settled, and up to when it is.
 type unsettledDue struct{ due, before memory.Micros }
-
-// lockTimedOut reports whether a statement failed because it would have had to wait for a lock.
-func lockTimedOut(err error) bool {
-	e, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && e.Code == "55P03"
-}
 
 func schedulesOf(decisions []memory.Decision) (ids []domain.ID) {
 	for i := range decisions {

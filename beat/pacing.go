@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
 // maxFiringSize is how many due times one statement settles, at most.
@@ -57,6 +59,5 @@ func (p *pacing) reduceBelow(n, times int) {
 
 // timedOut reports whether a statement took longer than it may, by the limit of this beat or by PostgreSQL's.
 func timedOut(err error) bool {
-	e, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && e.Code == "57014" || errors.Is(err, context.DeadlineExceeded) || pgconn.Timeout(err)
+	return postgres.Canceled(err) || errors.Is(err, context.DeadlineExceeded) || pgconn.Timeout(err)
 }

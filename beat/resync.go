@@ -8,6 +8,7 @@ import (
 
 	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -85,7 +86,7 @@ func (b *Beat) resyncPage(ctx context.Context, now memory.Micros) error {
 		page = b.replacePage
 	}
 	n, err := page(ctx, named{"after": b.resync.after, "page": pageSize})
-	if lockTimedOut(err) {
+	if postgres.LockTimedOut(err) {
 		b.counts.locked()
 		b.resync.pausedUntil = now + b.counts.pause.Microseconds()
 		return nil

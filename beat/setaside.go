@@ -5,13 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
-
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -58,7 +56,7 @@ func (b *Beat) bisect(ctx context.Context, decisions []memory.Decision) (outcome
 		return outcome{Held: true, Untried: schedulesOf(decisions)}, nil
 	}
 	out, err := b.settle(ctx, decisions)
-	if lockTimedOut(err) {
+	if postgres.LockTimedOut(err) {
 		if locked, err := b.leaseLocked(ctx); err != nil || locked {
 			b.locks.waits = maxLockWaits
 			return outcome{Held: true, Untried: schedulesOf(decisions)}, err
@@ -67,7 +65,7 @@ func (b *Beat) bisect(ctx context.Context, decisions []memory.Decision) (outcome
 		if len(decisions) == 1 {
 			return b.leaveLocked(decisions[0], err), nil
 		}
-	} else if !refusedData(err) {
+	} else if !postgres.RefusedData(err) {
 		if len(out.Locked) > 0 {
 			b.locks.leave(out.Locked...)
 			b.locks.failures.report(fmt.Errorf("schedule %s: the count of its runs", out.Locked[0]))
@@ -99,13 +97,6 @@ func (o outcome) merge(p outcome) outcome {
 		slices.Concat(o.Stale, p.Stale), slices.Concat(o.Locked, p.Locked), slices.Concat(o.Untried, p.Untried),
 		slices.Concat(o.refused, p.refused),
 	}
-}
-
-// refusedData reports whether PostgreSQL refused a statement for the data in it: a data exception (class 22) or a
-// limit of the program (class 54). Any other error is about the database, and the statement is tried again.
-func refusedData(err error) bool {
-	e, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && (strings.HasPrefix(e.Code, "22") || strings.HasPrefix(e.Code, "54"))
 }
 
 // setAsideSQL records a due time that cannot fire: as missed, so that history shows why and it is not tried for ever,
@@ -147,7 +138,7 @@ func (b *Beat) setAside(ctx context.Context, d memory.Decision, reason error) (o
 		"until": time.UnixMicro(max(d.Due, d.Until)), "version": int64(d.Version),
 		"error": reason.Error(), "missed": d.Reason,
 	}).Scan(&out.Held)
-	if lockTimedOut(err) {
+	if postgres.LockTimedOut(err) {
 		return b.leaveLocked(d, err), nil
 	}
 	if err != nil {

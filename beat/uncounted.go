@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/beat/memory"
+	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
 // # While the counts cannot be read
@@ -73,7 +74,7 @@ func (b *Beat) livingRows(ctx context.Context, q living, args named) iter.Seq2[m
 		if b.counts.may() {
 			locked := false
 			for r, err := range b.boundedRows(ctx, q.counted, args) {
-				if locked = lockTimedOut(err); locked {
+				if locked = postgres.LockTimedOut(err); locked {
 					break
 				}
 				if !yield(r, err) {

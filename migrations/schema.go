@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
@@ -36,8 +36,7 @@ const schemaAttempts = 20
 func makeSchema(ctx context.Context, db *sql.DB, say []func(string)) error {
 	for attempt := 1; ; attempt++ {
 		_, err := db.ExecContext(ctx, createSchema)
-		refused, ok := errors.AsType[*pgconn.PgError](err)
-		if !ok || refused.Code != "55P03" {
+		if !postgres.LockTimedOut(err) {
 			return err
 		}
 		var holder string

@@ -205,13 +205,6 @@ func member(name, value string) string {
 	return `,"` + name + `":` + strings.ReplaceAll(string(text), "%", "%%")
 }
 
-func orNull(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
-}
-
 func textOrNull(b []byte) *string {
 	if len(b) == 0 {
 		return nil

@@ -2,21 +2,21 @@ package outbox
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
 // Clashes reports whether a transaction failed only because of another beside it: serialization_failure, where an
 // administrator has made a stricter isolation the default and a pooler hands its sessions on, or deadlock_detected.
 // Running it again is the mend.
 func Clashes(err error) bool {
-	e, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && (e.Code == "40001" || e.Code == "40P01")
+	code := postgres.Code(err)
+	return code == "40001" || code == "40P01"
 }
 
 // mostClashes is how often a transaction is run again before its clash is told.

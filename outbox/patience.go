@@ -2,14 +2,12 @@ package outbox
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgconn"
-
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
 // What a store writes may have to wait for a lock that somebody holds on the schedule's row, for hours perhaps. A write
@@ -60,7 +58,7 @@ func (l *lines) patiently(ctx context.Context, key string, locked error, write f
 	}
 	for {
 		err := Retry(ctx, write)
-		if !lockTimedOut(err) {
+		if !postgres.LockTimedOut(err) {
 			return err
 		}
 		select {
@@ -91,12 +89,6 @@ func (l *lines) leave(key string) {
 	if l.of[key].writers--; l.of[key].writers == 0 {
 		delete(l.of, key)
 	}
-}
-
-// lockTimedOut reports whether a statement failed because it would have had to wait for a lock.
-func lockTimedOut(err error) bool {
-	e, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && e.Code == "55P03"
 }
 
 // lockedError names what is locked.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
 // Projection is what a row of tactus.schedules repeats of its schedule, in the canonical form that readers expect.
@@ -33,7 +34,7 @@ func Project(s domain.Schedule) (Projection, error) {
 	trigger, anchor := s.Trigger()
 	return Projection{
 		Enabled: s.Runnable(),
-		Trigger: trigger.String(), Anchor: orNull(anchor), Policy: s.Policy().String(),
+		Trigger: trigger.String(), Anchor: postgres.OrNull(anchor), Policy: s.Policy().String(),
 		Category: s.Category, Tags: append([]string{}, s.Tags...), Definition: string(definition), Task: string(task),
 	}, nil
 }

@@ -2,13 +2,12 @@ package relay
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
 // confirmAtOnce is confirm where nobody has locked anything, which is nearly always so: each row is found once and
@@ -92,7 +91,7 @@ func (l *lane) confirmRuns(ctx context.Context, epoch string, handed []handedRun
 	_, err = l.db.Exec(ctx, confirmAtOnce, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{
 		"ids": ids, "batch": last.Batch, "place": last.Seq, "sink": l.Name, "epoch": epoch,
 	})
-	if e, ok := errors.AsType[*pgconn.PgError](err); !ok || e.Code != lockNotAvailable {
+	if !postgres.LockTimedOut(err) {
 		return nil, confirmError(err, last)
 	}
 	rows, err := l.db.Query(ctx, confirm, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{
@@ -110,9 +109,6 @@ func (l *lane) confirmRuns(ctx context.Context, epoch string, handed []handedRun
 	}
 	return held, nil
 }
-
-// lockNotAvailable is the code of a statement that would have had to wait for a lock.
-const lockNotAvailable = "55P03"
 
 func confirmError(err error, at ID) error {
 	if err == nil {

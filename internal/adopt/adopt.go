@@ -2,14 +2,13 @@ package adopt
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tactus-dev/tactus/domain/zone"
+	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
 // batchSize is how many rows one statement adopts or releases.
@@ -87,8 +86,7 @@ const (
 func (s Source) locked(ctx context.Context, do func() error) error {
 	for attempt := 1; ; attempt++ {
 		err := do()
-		e, refused := errors.AsType[*pgconn.PgError](err)
-		if !refused || e.Code != "55P03" || attempt == lockAttempts {
+		if !postgres.LockTimedOut(err) || attempt == lockAttempts {
 			return err
 		}
 		select {

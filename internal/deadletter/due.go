@@ -2,11 +2,8 @@ package deadletter
 
 import (
 	"context"
-	"errors"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/postgres"
@@ -97,9 +94,9 @@ func (b *Box) retryDue(ctx context.Context, l Letter) (Outcome, error) {
 		state, err = b.fire(ctx, fireCounted, l)
 	}
 	switch {
-	case isOfData(err):
+	case postgres.RefusedData(err):
 		return kept(l, err.Error()), nil
-	case lockTimedOut(err) || err == nil && !state.there && state.listed:
+	case postgres.LockTimedOut(err) || err == nil && !state.there && state.listed:
 		return skipped(l), nil
 	case err != nil:
 		return Outcome{}, err
@@ -139,10 +136,4 @@ func (s dueState) outcome(l Letter) Outcome {
 		return kept(l, "another run of its schedule is unfinished, and they must not overlap")
 	}
 	return kept(l, "somebody else is changing it: try again")
-}
-
-// isOfData reports whether PostgreSQL still cannot make the event, because of the data.
-func isOfData(err error) bool {
-	e, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && (strings.HasPrefix(e.Code, "22") || strings.HasPrefix(e.Code, "54"))
 }

@@ -2,9 +2,6 @@ package deadletter
 
 import (
 	"context"
-	"errors"
-
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
@@ -27,10 +24,4 @@ func (b *Box) countsLocked(ctx context.Context) (locked bool, err error) {
 
 func skipped(l Letter) Outcome {
 	return Outcome{Letter: l, Locked: true, Result: "somebody has locked it or its run: try again when the lock is gone"}
-}
-
-// lockTimedOut reports whether a statement failed because it would have had to wait for a lock.
-func lockTimedOut(err error) bool {
-	e, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && e.Code == "55P03"
 }

@@ -62,9 +62,9 @@ func (b *Box) retryRun(ctx context.Context, l Letter) (Outcome, error) {
 		}).Scan(&there, &listed, &done, &status, &expired, &deleted, &counts, &keptBack, &untouched, &rung)
 	})
 	switch {
-	case isOfData(err):
+	case postgres.RefusedData(err):
 		return kept(l, err.Error()), nil
-	case lockTimedOut(err) || err == nil && !there && listed:
+	case postgres.LockTimedOut(err) || err == nil && !there && listed:
 		return skipped(l), nil
 	case err != nil:
 		return Outcome{}, err

@@ -2,12 +2,10 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // readSettings looks at what a pooler's sessions have. A schema before pg_catalog gives functions and operators another meaning.
@@ -59,7 +57,7 @@ func check(ctx context.Context, conn *pgx.Conn) error {
 	var off, open *string
 	var compiles bool
 	err := conn.QueryRow(ctx, readSettings, pgx.QueryExecModeExec, plans(), leastCompiled).Scan(&path, &schemas, &timeout, &off, &compiles, &above, &open)
-	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == canceled {
+	if Canceled(err) {
 		return tooShort("less than this took")
 	}
 	if err != nil {
@@ -83,9 +81,6 @@ func check(ctx context.Context, conn *pgx.Conn) error {
 	}
 	return nil
 }
-
-// canceled is how a statement ends whose time was up.
-const canceled = "57014"
 
 func tooShort(is string) error {
 	return refusal("statement_timeout", is, "is too short to read all schedules", fmt.Sprintf("'%ds'", leastTimeout/1000))

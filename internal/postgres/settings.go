@@ -2,12 +2,10 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // followed come with the start of a session, which goes before what an administrator has set. Poolers follow them: each
@@ -72,11 +70,6 @@ join pg_catalog.pg_settings s on pg_catalog.lower(s.name) operator(pg_catalog.=)
 // ends with them, is too short even for that.
 const mostCancelled = 20
 
-func cancelled(err error) bool {
-	e, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && e.Code == "57014"
-}
-
 // set gives a session of ours its settings, those of the URL aside.
 func set(ctx context.Context, conn *pgx.Conn, said map[string]string) error {
 	var names, values []string
@@ -86,7 +79,7 @@ func set(ctx context.Context, conn *pgx.Conn, said map[string]string) error {
 		}
 	}
 	_, err := conn.Exec(ctx, setKnown, pgx.QueryExecModeExec, names, values)
-	for n := 1; n < mostCancelled && cancelled(err); n++ {
+	for n := 1; n < mostCancelled && Canceled(err); n++ {
 		_, err = conn.Exec(ctx, setKnown, pgx.QueryExecModeExec, names, values)
 	}
 	if err != nil {

@@ -66,17 +66,10 @@ func (d Difference) values() []any {
 		r = *d.row
 	}
 	return []any{
-		r.ID, r.Name, r.Version, r.Enabled, orNull(r.InvalidReason), orNull(r.ManagedBy), r.Trigger, r.Anchor, r.Policy,
-		r.EffectiveFrom, r.TriggerSetAt, r.CreatedAt, r.UpdatedAt, r.DeletedAt, r.Category, r.Tags, orNull(r.Definition), orNull(r.Task),
+		r.ID, r.Name, r.Version, r.Enabled, postgres.OrNull(r.InvalidReason), postgres.OrNull(r.ManagedBy), r.Trigger, r.Anchor, r.Policy,
+		r.EffectiveFrom, r.TriggerSetAt, r.CreatedAt, r.UpdatedAt, r.DeletedAt, r.Category, r.Tags, postgres.OrNull(r.Definition), postgres.OrNull(r.Task),
 		d.Is, d.row != nil,
 	}
-}
-
-func orNull(text string) *string {
-	if text == "" {
-		return nil
-	}
-	return &text
 }
 
 func (b *beside) flush(ctx context.Context) error {

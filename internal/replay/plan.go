@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -67,7 +68,7 @@ const (
 func (p Plan) args(after int64) pgx.NamedArgs {
 	args := pgx.NamedArgs{
 		"snapshot": string(p.Snapshot), "after": after, "from": p.From.Position, "to": int64(1<<63 - 1),
-		"since": orNull(p.From.Time), "until": orNull(p.To.Time), "schedule": nil, "types": nil, "limit": page,
+		"since": postgres.OrNull(p.From.Time), "until": postgres.OrNull(p.To.Time), "schedule": nil, "types": nil, "limit": page,
 	}
 	if p.To.Position > 0 {
 		args["to"] = p.To.Position
@@ -83,13 +84,6 @@ func (p Plan) args(after int64) pgx.NamedArgs {
 		args["types"] = types
 	}
 	return args
-}
-
-func orNull(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
 }
 
 // Count returns how many events of the plan come after a position, by type.

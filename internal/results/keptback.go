@@ -8,13 +8,14 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
 // releaseOrBisect releases runs by a statement. If PostgreSQL refuses it for what is in the rows of a run or its
 // schedule, that run is found by bisection. It waits on, and all others are released.
 func (c *Collector) releaseOrBisect(ctx context.Context, sql string) (released int64, err error) {
 	released, err = c.release(ctx, sql, nil)
-	if !isOfData(err) {
+	if !postgres.RefusedData(err) {
 		return released, err
 	}
 	for after := (domain.ID{}); ; {
@@ -35,7 +36,7 @@ func (c *Collector) bisect(ctx context.Context, sql string, ids []domain.ID) (re
 		return 0, nil
 	}
 	released, err = c.release(ctx, sql, ids)
-	if !isOfData(err) {
+	if !postgres.RefusedData(err) {
 		return released, err
 	}
 	if len(ids) == 1 {

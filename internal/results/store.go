@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -105,7 +104,7 @@ func (c *Collector) write(ctx context.Context, answers []answer) (locked []domai
 		locked, err = c.update(ctx, answers)
 		return err
 	})
-	if err == nil || !isOfData(err) {
+	if err == nil || !postgres.RefusedData(err) {
 		return locked, err
 	}
 	if len(answers) > 1 {
@@ -117,12 +116,6 @@ func (c *Collector) write(ctx context.Context, answers []answer) (locked []domai
 	a := answers[0]
 	c.log.Error("cannot keep what a run answered", "run_id", a.run, "err", err)
 	return c.update(ctx, []answer{{run: a.run, status: a.status, final: a.final, err: "its answer cannot be kept"}})
-}
-
-// isOfData reports whether PostgreSQL refused the data: error classes 22 (data) and 54 (limits).
-func isOfData(err error) bool {
-	e, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && (strings.HasPrefix(e.Code, "22") || strings.HasPrefix(e.Code, "54"))
 }
 
 func (c *Collector) update(ctx context.Context, answers []answer) (locked []domain.ID, err error) {
@@ -158,21 +151,13 @@ func columns(answers []answer) pgx.NamedArgs {
 	started, finished := make([]*time.Time, n), make([]*time.Time, n)
 	for i, a := range answers {
 		runs[i], statuses[i], finals[i] = a.run, string(a.status), a.final
-		results[i], errs[i], tracebacks[i] = orNull(string(a.result)), orNull(a.err), orNull(a.traceback)
-		workers[i], reasons[i] = orNull(a.worker), orNull(a.reason)
-		started[i], finished[i] = orNull(a.started), orNull(a.finished)
+		results[i], errs[i], tracebacks[i] = postgres.OrNull(string(a.result)), postgres.OrNull(a.err), postgres.OrNull(a.traceback)
+		workers[i], reasons[i] = postgres.OrNull(a.worker), postgres.OrNull(a.reason)
+		started[i], finished[i] = postgres.OrNull(a.started), postgres.OrNull(a.finished)
 	}
 	return pgx.NamedArgs{
 		"runs": runs, "statuses": statuses, "finals": finals, "results": results, "errors": errs,
 		"tracebacks": tracebacks,
 		"workers":    workers, "reasons": reasons, "started": started, "finished": finished,
 	}
-}
-
-func orNull[T comparable](value T) *T {
-	var zero T
-	if value == zero {
-		return nil
-	}
-	return &value
 }
