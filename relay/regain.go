@@ -65,7 +65,7 @@ func (l *lane) regain(ctx context.Context, s settled) error {
 		return err
 	}
 	l.log.Warn("the sink has lost tasks behind its mark", "sink", l.Name, "at", s.mark.Last, "confirmed", s.state.Confirmed, "handed_over_again", again)
-	return l.begin(ctx, s.mark, Mark{s.state.Epoch, s.state.Confirmed})
+	return l.begin(ctx, s.at, Mark{s.state.Epoch, s.state.Confirmed})
 }
 
 // takes reports whether a row is for this sink.

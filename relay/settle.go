@@ -17,8 +17,23 @@ import (
 type settled struct {
 	state  ledger.State
 	reader *ledger.Reader
-	mark   Mark
+	mark   Mark // where the sink is
+	at     Mark // the mark that the sink has, which is not where it is when nobody can go on from there
 	from   ID
+}
+
+// Marks of a sink of tasks beyond these were made by somebody else: batches ahead of the log, of which PostgreSQL may have
+// lost the end, but not this much; and a number of a batch of which no log of ours knows.
+const (
+	mostAhead   = 1 << 40
+	mostForeign = 1 << 62
+)
+
+// beyond reports whether a mark is such a one. It counts as lost. Else what the sink never had would be taken for handed
+// over, and PostgreSQL might have no numbers left for other batches.
+func beyond(l ledger.State, m Mark) bool {
+	ahead := m.Last.Batch - l.End().Batch
+	return ahead > mostAhead && l.Registered || ahead > 0 && m.Last.Batch > mostForeign
 }
 
 // settlements bounds how often others may be faster.
@@ -41,7 +56,7 @@ func (l *lane) settle(ctx context.Context) (settled, error) {
 			case resume:
 				return s, l.keep(ctx, s.mark)
 			case begin:
-				err = l.begin(ctx, s.mark, v.to)
+				err = l.begin(ctx, s.at, v.to)
 			case again:
 				err = l.again(ctx, s, v.why)
 			case regain:
@@ -130,6 +145,9 @@ func (l *lane) look(ctx context.Context) (s settled, v verdict, err error) {
 		if err != nil {
 			return s, v, err
 		}
+	}
+	if s.at = s.mark; l.Tasks && beyond(s.state, s.mark) {
+		s.mark = Mark{}
 	}
 	s.reader = s.state.Reader(l.db, l.Name, l.Topic, l.patience).Only(l.Route.Only)
 	s.from = from(s.state, s.mark, l.Tasks)

@@ -43,7 +43,8 @@ var (
 const forgetSinkSQL = `
 with known as materialized (select sink from tactus.relay_sinks where sink = @sink),
 gone as (
-    delete from tactus.relay_sinks s using known where s.sink = known.sink and (s.stopped is not null or clock_timestamp() - @quiet::interval >
+    delete from tactus.relay_sinks s using known where s.sink = known.sink and (s.stopped is not null
+        or exists (select from tactus.relay_batches b where b.sink = s.sink and b.number > 6917529027641081855) or clock_timestamp() - @quiet::interval >
         greatest(s.registered_at, (select max(committed_at) from tactus.relay_batches b where b.sink = s.sink)))
     returning s.sink
 ),
@@ -51,8 +52,9 @@ batches as (delete from tactus.relay_batches b using gone where b.sink = gone.si
 forwards as (delete from tactus.relay_forwards f using gone where f.sink = gone.sink)
 select exists (select from known), exists (select from gone)`
 
-// Forget unregisters a sink that nobody has served for the time quiet, or that no relay can serve (see Stop). The log
-// is no longer kept for the sink. A sink of that name that comes back later is a new one.
+// Forget unregisters a sink that nobody has served for the time quiet, or that no relay can serve: one that was stopped
+// (see Stop), or that has come to numbers beyond those of marks (lua/mark.lua). The log is no longer kept for the sink. A
+// sink of that name that comes back later is a new one.
 func Forget(ctx context.Context, q outbox.Querier, sink string, quiet time.Duration) error {
 	rows, err := q.Query(ctx, forgetSinkSQL, pgx.NamedArgs{"sink": sink, "quiet": quiet})
 	if err != nil {

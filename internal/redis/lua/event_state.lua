@@ -25,8 +25,7 @@ if exists then
   last = field(redis.call('XINFO', 'STREAM', stream), 'last-generated-id')
 end
 
--- id_limit is 2^62: the relay's batch numbers never get this far. PostgreSQL's bigint ends at twice as much.
-local id_limit = '4611686018427387904-0'
+local id_limit = most_foreign .. '-0'
 
 -- is_ours reports whether an entry is one of ours, by its shape: Watermill's three fields, and an event that names
 -- tactus as its source.

@@ -27,10 +27,23 @@ local function wrong_type(key, want)
   end
 end
 
--- readable reports whether our programs can parse an ID: they count in signed 64 bits, and 18 digits always fit.
+-- The parts of IDs are compared as text: Lua's numbers are doubles, which are not exact beyond 2^53.
+local function greater(a, b)
+  return #a > #b or (#a == #b and a > b)
+end
+
+-- The numbers of batches are PostgreSQL's bigints, and end at 2^63. Two limits leave room below:
+--
+--   most_foreign   2^62             a foreign ID up to here may become the mark: the relay goes on above it
+--   most_ours      2^62 + 2^61 - 1  a mark up to here is one that the relay has come to, or can go on from
+--
+-- What becomes the mark must be readable, and so must all that the relay numbers behind it.
+local most_foreign, most_ours = '4611686018427387904', '6917529027641081855'
+
+-- readable reports whether an ID can be a mark.
 local function readable(id)
   local batch, row = string.match(id, '^(%d+)-(%d+)$')
-  return batch ~= nil and #batch <= 18 and #row <= 18
+  return batch ~= nil and not greater(batch, most_ours) and #row <= 18
 end
 
 -- read_mark returns the epoch and the last ID that a mark holds: '' and '0-0' when there is no mark. A mark whose ID is
@@ -58,11 +71,6 @@ local function set_owner(key, installation, server)
   servers[#servers + 1] = server
   local newest = table.concat(servers, ' ', math.max(1, #servers - 15))
   redis.call('HSET', key, 'installation', installation, 'servers', newest)
-end
-
--- The parts of IDs are compared as text: Lua's numbers are doubles, which are not exact beyond 2^53.
-local function greater(a, b)
-  return #a > #b or (#a == #b and a > b)
 end
 
 -- above reports whether ID a is greater than ID b.
