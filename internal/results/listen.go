@@ -101,12 +101,13 @@ func (c *Collector) read(batch []heard) (g gathered) {
 				c.metrics.unreadable.Inc()
 			}
 			for _, e := range events {
+				worker := process{e.Hostname, e.PID}
 				if a, ok := fromEvent(e, now); ok && ours(a.run) {
 					g.add(a)
-					c.running.hear(e.Hostname, a)
+					c.running.hear(worker, a)
 				}
 				if e.Idle {
-					for _, a := range c.running.ended(e.Hostname, plausible(e.Time, now)) {
+					for _, a := range c.running.ended(worker, plausible(e.Time, now)) {
 						g.add(a)
 					}
 				}
