@@ -33,14 +33,14 @@ select distinct ` + sqlexpr.TaskName + ` from tactus.schedules s where s.deleted
 
 	// What a schedule does not say itself comes from the route of its task. The arguments are left out.
 	storedOptions = `
-select task->>'task_name', options, count(*), (array_agg(name order by name))[1:20]
+select readable->>'task_name', options, count(*), (array_agg(name order by name))[1:20]
 from (
-    select s.name, r.task, json_strip_nulls(json_build_object('queue', r.task->'queue', 'exchange', r.task->'exchange',
-        'routing_key', r.task->'routing_key', 'priority', r.task->'priority',
-        'expires_seconds', r.task->'expires_seconds', 'time_limit_seconds', r.task->'time_limit_seconds',
-        'soft_time_limit_seconds', r.task->'soft_time_limit_seconds', 'ignore_result', r.task->'ignore_result',
-        'ignore_routes', r.task->'ignore_routes', 'stream', r.task->'stream'))::text as options
-    from tactus.schedules s, lateral (select ` + sqlexpr.ReadableTask + ` as task offset 0) r
+    select s.name, r.readable, json_strip_nulls(json_build_object('queue', r.readable->'queue', 'exchange', r.readable->'exchange',
+        'routing_key', r.readable->'routing_key', 'priority', r.readable->'priority',
+        'expires_seconds', r.readable->'expires_seconds', 'time_limit_seconds', r.readable->'time_limit_seconds',
+        'soft_time_limit_seconds', r.readable->'soft_time_limit_seconds', 'ignore_result', r.readable->'ignore_result',
+        'ignore_routes', r.readable->'ignore_routes', 'stream', r.readable->'stream'))::text as options
+    from tactus.schedules s, lateral (select ` + sqlexpr.ReadableTask + ` as readable offset 0) r
     where s.deleted_at is null and left(` + sqlexpr.TaskName + `, 200) = any ($1)
 ) stored
 group by 1, 2 order by 1, 2`
