@@ -66,7 +66,8 @@ func reference(row outbox.Row) string { return fmt.Sprintf("%s/%d", row.Aggregat
 // passedOver are the events of runs that are not to be handed over by them: the run has started or was set aside, or it
 // has a later event, by which somebody has put it back.
 const passedOver = `
-select e.id, e.version from unnest($1::uuid[], $2::bigint[]) e (id, version) join tactus.runs r on r.id = e.id
+select e.id, e.version from unnest((select $1::uuid[]), (select $2::bigint[])) e (id, version),
+    lateral (select status, redelivered from tactus.runs where id = e.id limit 1) r
 where r.redelivered + 1 <> e.version or r.status in ('started', 'retrying', 'succeeded', 'failed')
     or exists (select from tactus.deadletters d where d.source = $3 and d.reference = e.id::text || '/' || e.version)`
 

@@ -10,8 +10,13 @@ import (
 	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
-// confirmAtOnce is confirm where nobody has locked anything, which is nearly always so: each row is found once and
-// written once, in its page and in no index. It gives up, and changes nothing, when it would have to wait for a lock.
+// confirmAtOnce is confirm where nobody has locked anything, which is nearly always so: each row is written once, in
+// its page and in no index. It gives up, and changes nothing, when it would have to wait for a lock.
+//
+// In this statement and others, arrays stand behind a select, where the planner cannot count them, and each run is
+// looked up by its id in a query of its own. Otherwise the planner would rather read all runs, as long as they are less
+// than fifty megabytes or it has no statistics of them: it does not know that an id is unique, because the primary key
+// has the due time besides.
 const confirmAtOnce = `
 with lazy as materialized (
     select set_config('synchronous_commit', 'off', true), set_config('lock_timeout', '10ms', true)
@@ -20,8 +25,9 @@ place as (
     update tactus.relay_sinks s set confirmed_batch = @batch::bigint, confirmed_place = @place::bigint from lazy
     where s.sink = @sink and s.epoch = @epoch and (s.confirmed_batch, s.confirmed_place) < (@batch::bigint, @place::bigint)
 )
-update tactus.runs r set status = 'sent', sent_at = clock_timestamp() from lazy
-where r.id = any(@ids::uuid[]) and r.status = 'due'`
+update tactus.runs r set status = 'sent', sent_at = clock_timestamp() from lazy, unnest((select @ids::uuid[])) w (id),
+    lateral (select id, due_at from tactus.runs where id = w.id limit 1) f
+where r.id = f.id and r.due_at = f.due_at and r.status = 'due'`
 
 // confirm waits for nobody: a run whose row somebody else has locked is left, and named, and the place that is kept
 // stays before it. Whoever holds the lock may roll back, so the lock tells nothing of how far the run has come. Its
@@ -30,14 +36,17 @@ where r.id = any(@ids::uuid[]) and r.status = 'due'`
 const confirm = `
 with lazy as materialized (select set_config('synchronous_commit', 'off', true)),
 handed as materialized (
-    select h.id, h.batch, h.place from unnest(@ids::uuid[], @batches::bigint[], @places::bigint[]) h (id, batch, place)
+    select h.id, h.batch, h.place
+    from unnest((select @ids::uuid[]), (select @batches::bigint[]), (select @places::bigint[])) h (id, batch, place)
 ),
 sent as materialized (
-    select id, due_at from tactus.runs, lazy where id = any(@ids::uuid[]) and status = 'due' order by id for no key update of runs skip locked
+    select r.id, r.due_at from lazy, handed h, lateral (
+        select id, due_at from tactus.runs where id = h.id and status = 'due' limit 1 for no key update skip locked) r
 ),
 held as materialized (
-    select r.id, h.batch, h.place from tactus.runs r join handed h on h.id = r.id
-    where r.id = any(@ids::uuid[]) and r.status = 'due' and not exists (select from sent where sent.id = r.id)
+    select r.id, h.batch, h.place from handed h, lateral (
+        select id from tactus.runs where id = h.id and status = 'due' limit 1) r
+    where r.id not in (select id from sent)
 ),
 upto as materialized (
     select batch, place - 1 as place from held union all select @batch::bigint, @place::bigint order by batch, place limit 1

@@ -20,23 +20,25 @@ const late = time.Second
 // because the relay or its sink was away, counts from now, and its row says so before its message goes. All others count
 // from when they were handed over before. It waits for nobody: a run that somebody else writes to keeps its expiry.
 const renewExpiry = `
-with given as (
-    select * from unnest(@ids::uuid[], @seconds::bigint[]) g (id, seconds)
+with given as materialized (
+    select * from unnest((select @ids::uuid[]), (select @seconds::bigint[])) g (id, seconds)
 ),
 first as materialized (
-    select id, due_at from tactus.runs
-    where id = any(@ids::uuid[]) and status = 'due' and redelivered = 0 and not waiting order by id for no key update of runs skip locked
+    select r.id, r.due_at, g.seconds from given g, lateral (
+        select id, due_at from tactus.runs
+        where id = g.id and status = 'due' and redelivered = 0 and not waiting limit 1 for no key update skip locked) r
 ),
 renewed as (
-    update tactus.runs r set expires_at = statement_timestamp() + g.seconds * interval '1 second'
-    from first join given g on g.id = first.id
+    update tactus.runs r set expires_at = statement_timestamp() + first.seconds * interval '1 second'
+    from first
     where r.id = first.id and r.due_at = first.due_at
     returning r.id
 )
 select id, statement_timestamp() from renewed
 union all
-select r.id, r.expires_at - g.seconds * interval '1 second' from tactus.runs r join given g on g.id = r.id
-where r.id = any(@ids::uuid[]) and r.expires_at is not null and not exists (select from renewed where renewed.id = r.id)`
+select r.id, r.expires_at - g.seconds * interval '1 second' from given g, lateral (
+    select id, expires_at from tactus.runs where id = g.id and expires_at is not null limit 1) r
+where r.id not in (select id from renewed)`
 
 // longest is more seconds than any instant allows.
 const longest = 1e12

@@ -17,12 +17,13 @@ const handAgain = `
 with lost as (
     update tactus.runs r set status = 'due', sent_at = null, redelivered = r.redelivered + 1
     from (
-        select r.id, r.due_at, e.position from unnest(@ids::uuid[], @versions::bigint[], @positions::bigint[]) e (id, version, position)
-        join tactus.runs r on r.id = e.id
-        where r.id = any (@ids::uuid[]) and r.redelivered + 1 = e.version
-            and r.status in ('due', 'sent') and r.started_at is null and r.finished_at is null and not r.waiting
-            and (r.expires_at is null or r.expires_at > clock_timestamp())
-        order by r.id for no key update of r skip locked
+        select r.id, r.due_at, e.position
+        from unnest((select @ids::uuid[]), (select @versions::bigint[]), (select @positions::bigint[])) e (id, version, position),
+        lateral (
+            select id, due_at from tactus.runs where id = e.id and redelivered + 1 = e.version
+                and status in ('due', 'sent') and started_at is null and finished_at is null and not waiting
+                and (expires_at is null or expires_at > clock_timestamp())
+            limit 1 for no key update skip locked) r
     ) e
     where r.id = e.id and r.due_at = e.due_at
     returning r.id, r.redelivered, e.position

@@ -53,8 +53,9 @@ func (w wanted) sent(row outbox.Row) bool { return w.waiting[row.Aggregate].stat
 func redelivery(row outbox.Row) bool { return row.Version > 1 }
 
 const waitingRuns = `
-select id, status, redelivered + 1 from tactus.runs where id = any(@ids::uuid[]) and status in ('due', 'sent') and finished_at is null
-    and (expires_at is null or expires_at > clock_timestamp() or status = 'due' and redelivered = 0)`
+select r.id, r.status, r.redelivered + 1 from unnest((select @ids::uuid[])) w (id), lateral (
+    select id, status, redelivered from tactus.runs where id = w.id and status in ('due', 'sent') and finished_at is null
+        and (expires_at is null or expires_at > clock_timestamp() or status = 'due' and redelivered = 0) limit 1) r`
 
 // waitingRun is one that has not started, as far as is known, and the version of its event that counts.
 type waitingRun struct {

@@ -56,41 +56,41 @@ const isNews = `case
         else h.final and h.status = r.status and r.worker is null and h.worker is not null
     end`
 
-// recordSQL updates runs by answers, of which a statement holds at most one for each run. It waits for no lock: it
-// leaves a run that somebody else has locked, and returns the run's id.
+// recordSQL updates runs by answers, of which a statement holds at most one for each run. The arrays stand behind
+// selects, where the planner cannot count them: it then looks runs up by their ids, however many there are and whatever
+// it knows of them. It waits for no lock: it leaves a run that somebody else has locked, and returns the run's id.
 const recordSQL = `
 with heard as (
-    select * from unnest(@runs::uuid[], @statuses::text[], @finals::boolean[], @results::text[], @errors::text[],
-        @tracebacks::text[],
-        @workers::text[], @reasons::text[], @started::timestamptz[], @finished::timestamptz[])
+    select * from unnest((select @runs::uuid[]), (select @statuses::text[]), (select @finals::boolean[]),
+        (select @results::text[]), (select @errors::text[]), (select @tracebacks::text[]),
+        (select @workers::text[]), (select @reasons::text[]),
+        (select @started::timestamptz[]), (select @finished::timestamptz[]))
         as h(id, status, final, result, error, traceback, worker, reason, started_at, finished_at)
 ),
 news as materialized (
-    select r.id, r.due_at, (` + isOpen + ` or ` + isGuess + `) as changes
-    from tactus.runs r join heard h on h.id = r.id
-    where ` + isNews + `
-    order by r.id
-    for no key update of r skip locked
+    select h.*, r.due_at, r.changes from heard h, lateral (
+        select r.due_at, (` + isOpen + ` or ` + isGuess + `) as changes from tactus.runs r
+        where r.id = h.id and ` + isNews + ` limit 1 for no key update skip locked) r
 ),
 held as materialized (
-    select r.id from tactus.runs r join heard h on h.id = r.id
-    where ` + isNews + ` and not exists (select from news where news.id = r.id)
+    select r.id from heard h, lateral (select r.id from tactus.runs r where r.id = h.id and ` + isNews + ` limit 1) r
+    where r.id not in (select id from news)
 ),
 recorded as (
     update tactus.runs r set
         status = h.status,
-        result = case when n.changes then h.result::json else r.result end,
-        error = case when not n.changes or (h.error is null and not h.final) then r.error else h.error end,
-        traceback = case when not n.changes or (h.traceback is null and not h.final) then r.traceback else h.traceback end,
-        reason = case when not n.changes then r.reason when h.reason is not null then h.reason
+        result = case when h.changes then h.result::json else r.result end,
+        error = case when not h.changes or (h.error is null and not h.final) then r.error else h.error end,
+        traceback = case when not h.changes or (h.traceback is null and not h.final) then r.traceback else h.traceback end,
+        reason = case when not h.changes then r.reason when h.reason is not null then h.reason
             when r.status not in ('unknown', 'expired') then r.reason end,
         worker = coalesce(h.worker, r.worker),
         started_at = coalesce(r.started_at, h.started_at, case when h.status = 'started' then clock_timestamp() end),
-        finished_at = case when not n.changes then r.finished_at when h.final then coalesce(h.finished_at, clock_timestamp()) end,
+        finished_at = case when not h.changes then r.finished_at when h.final then coalesce(h.finished_at, clock_timestamp()) end,
         heard_at = case when h.reason is null then clock_timestamp() else r.heard_at end
-    from news n join heard h on h.id = n.id
-    where r.id = n.id and r.due_at = n.due_at
-    returning r.status, n.changes and h.final as ended
+    from news h
+    where r.id = h.id and r.due_at = h.due_at
+    returning r.status, h.changes and h.final as ended
 )
 select status, ended, null::uuid from recorded union all select '', false, id from held`
 

@@ -1,0 +1,7 @@
+package relay
+
+// ByIDsSQL are the statements that find many runs by their ids.
+var ByIDsSQL = map[string]string{
+	"confirm at once": confirmAtOnce, "confirm": confirm, "waiting": waitingRuns, "expiry": renewExpiry, "hand again": handAgain,
+	"passed over": passedOver,
+}
