@@ -164,7 +164,13 @@ func TestHandedOverToAPlainRole(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := newManual(t, superuser)
-	testenv.Execute(t, superuser, m.names.Replace(m.blocks[3]))
+	testenv.Execute(t, superuser, m.names.Replace(`grant create on schema public to tactus_upstream`))
+	for _, sort := range []string{"regclass", "regprocedure", "text"} { // what public has, and anybody may add to before PostgreSQL 15
+		testenv.Execute(t, m.as("upstream"), m.names.Replace(`create function public.format(text, `+sort+`) returns text language plpgsql as $$ begin
+			execute 'alter role tactus_upstream superuser'; return replace($1, '%s', $2::text); end $$`))
+	}
+	testenv.Execute(t, superuser, m.names.Replace(m.blocks[3]),
+		m.names.Replace(`do $$ begin assert not (select rolsuper from pg_catalog.pg_roles where rolname = 'tactus_upstream'); end $$`))
 	if err := migrations.Up(t.Context(), m.as("owner")); err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -175,8 +176,12 @@ func TestLogsAreNotLedElsewhere(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				if r, err := servers.StartRedis(t.Context(), cfg); err == nil {
-					r.Kill()
+				start := func() (interface{ Kill() error }, error) { return servers.StartRedis(t.Context(), cfg) }
+				if name == "password" {
+					start = func() (interface{ Kill() error }, error) { return servers.StartPostgres(t.Context(), cfg) }
+				}
+				if server, err := start(); err == nil {
+					server.Kill()
 					t.Error("the server starts")
 				}
 				text, err := os.ReadFile(target)
@@ -279,5 +284,133 @@ func TestDataOfEarlierVersions(t *testing.T) {
 	}
 	if got, err := connect(t, r).Get(t.Context(), "k").Result(); err != nil || got != "v" {
 		t.Errorf("Redis has %q, %v", got, err)
+	}
+}
+
+// TestWhoTakesThePortFirstIsToldNothing has another process listen on the port of each server before the server does.
+func TestWhoTakesThePortFirstIsToldNothing(t *testing.T) {
+	t.Parallel()
+	real, err := servers.StartRedis(t.Context(), config(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer real.Kill()
+	for name, start := range map[string]func(servers.Config) error{
+		"PostgreSQL": func(cfg servers.Config) error { _, err := servers.StartPostgres(t.Context(), cfg); return err },
+		"Redis":      func(cfg servers.Config) error { _, err := servers.StartRedis(t.Context(), cfg); return err },
+		"Sentinel": func(cfg servers.Config) error {
+			_, err := servers.StartSentinel(t.Context(), "main", real, cfg)
+			return err
+		},
+		"PgBouncer": func(cfg servers.Config) error {
+			_, err := servers.StartPgBouncer(t.Context(), "postgres://a:secret@127.0.0.1:1/b", cfg)
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			squatter, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			cfg := config(t)
+			cfg.Port = squatter.Addr().(*net.TCPAddr).Port
+			told := make(chan struct{})
+			go func() {
+				if conn, err := squatter.Accept(); err == nil {
+					conn.Close()
+					close(told)
+				}
+			}()
+			if err := start(cfg); err == nil {
+				t.Error("the server starts on a port that it has not got")
+			}
+			select {
+			case <-told:
+				t.Error("somebody connects to a process that is not the server")
+			default:
+			}
+			squatter.Close()
+		})
+	}
+}
+
+// TestPasswordsDoNotOutliveServers starts servers again: what was told to whoever had the port in between is worth
+// nothing.
+func TestPasswordsDoNotOutliveServers(t *testing.T) {
+	t.Parallel()
+	cfg := config(t)
+	cfg.Durable = true
+	var redisURLs, owners []string
+	for range 2 {
+		r, err := servers.StartRedis(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		redisURLs = append(redisURLs, connect(t, r).Options().Password)
+		if err := r.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	p, err := servers.StartPostgres(t.Context(), with(cfg, "postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Kill()
+	for range 2 {
+		url, err := p.CreateOwned(t.Context(), "tactus", "dev")
+		if err != nil {
+			t.Fatal(err)
+		}
+		owners = append(owners, url)
+	}
+	if redisURLs[0] == redisURLs[1] || owners[0] == owners[1] {
+		t.Error("a password is as it was before")
+	}
+	if conn, err := pgx.Connect(t.Context(), owners[0]); err == nil {
+		conn.Close(t.Context())
+		t.Error("the former password lets in")
+	}
+	if got := query(t, owners[1], "select current_user"); got != "dev" {
+		t.Errorf("the new password lets %q in", got)
+	}
+}
+
+// TestOwnersOfDatabasesGainNothingByAStart has the owner of the database put functions and operators of its own where
+// the superuser who hands over what is left would find them.
+func TestOwnersOfDatabasesGainNothingByAStart(t *testing.T) {
+	t.Parallel()
+	p, err := servers.StartPostgres(t.Context(), config(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Kill()
+	url, err := p.CreateOwned(t.Context(), "tactus", "dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := execute(t, p.URL("tactus"), "create table public.of_the_superuser ()"); err != nil {
+		t.Fatal(err)
+	}
+	for _, sql := range []string{
+		"create schema tactus",
+		`create function tactus.format(text, text, regclass) returns text language plpgsql as $$ begin
+			execute 'alter role dev superuser'; return 'table ' || $3::text; end $$`,
+		`create function tactus.is_same(oid, regclass) returns boolean language plpgsql as $$ begin
+			execute 'alter role dev superuser'; return true; end $$`,
+		"create operator tactus.= (leftarg = oid, rightarg = regclass, function = tactus.is_same)",
+	} {
+		if err := execute(t, url, sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := p.CreateOwned(t.Context(), "tactus", "dev"); err != nil {
+		t.Fatal(err)
+	}
+	if got := query(t, p.URL("tactus"), "select rolsuper from pg_roles where rolname = 'dev'"); got != "f" {
+		t.Error("the owner of the database is a superuser")
+	}
+	if got := query(t, p.URL("tactus"), "select tableowner from pg_tables where tablename = 'of_the_superuser'"); got != "dev" {
+		t.Errorf("the table is %s's", got)
 	}
 }

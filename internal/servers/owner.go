@@ -9,12 +9,13 @@ import (
 )
 
 // CreateOwned creates a database and its owner, a role that is not a superuser, unless they exist. It returns the URL
-// by which that role connects to the database.
+// by which that role connects to the database. Each call gives the role another password: whoever took the port while no
+// server had it, and was told the one before, gains nothing.
 func (p *Postgres) CreateOwned(ctx context.Context, database, role string) (url string, err error) {
 	if err := p.CreateDatabase(ctx, database); err != nil {
 		return "", err
 	}
-	conn, err := pgx.Connect(ctx, p.URL(database))
+	conn, err := p.connect(ctx, database)
 	if err != nil {
 		return "", fmt.Errorf("create role %s: %w", role, err)
 	}
@@ -23,7 +24,7 @@ func (p *Postgres) CreateOwned(ctx context.Context, database, role string) (url 
 	if err := conn.QueryRow(ctx, "select exists (select from pg_roles where rolname = $1)", role).Scan(&there); err != nil {
 		return "", fmt.Errorf("create role %s: %w", role, err)
 	}
-	how, password := "create", passwordOf(role, p.secret)
+	how, password := "create", NewPassword()
 	if there {
 		how = "alter"
 	}

@@ -86,19 +86,28 @@ func (b *PgBouncer) Start(ctx context.Context) error {
 		return err
 	}
 	defer log.Close() // the child has a descriptor of its own
+	began, err := endOf(log)
+	if err != nil {
+		return err
+	}
 	if b.child, err = start(b.binary, log, b.ini()); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	if err := b.child.await(ctx, b.answers); err != nil {
+	if err := b.child.await(ctx, func(ctx context.Context) error {
+		if err := b.cfg.logged("pgbouncer.log", began, fmt.Sprintf("listening on 127.0.0.1:%d", b.port)); err != nil {
+			return err
+		}
+		return b.answers(ctx)
+	}); err != nil {
 		return errors.Join(fmt.Errorf("start PgBouncer: %w; its log: %s", err, tail(filepath.Join(b.cfg.Dir, "pgbouncer.log"))), b.child.Kill())
 	}
 	return nil
 }
 
 func (b *PgBouncer) answers(ctx context.Context) error {
-	conn, err := pgx.Connect(ctx, b.URL("postgres"))
+	conn, err := pgx.Connect(ctx, b.URL("postgres")+"&require_auth=scram-sha-256")
 	if err != nil {
 		return err
 	}

@@ -162,12 +162,44 @@ func (p *Postgres) LimitFiles(bytes int64) { p.limit = bytes / 512 }
 
 // answers connects, and also checks that the server on the port is ours.
 func (p *Postgres) answers(ctx context.Context) error {
-	conn, err := pgx.Connect(ctx, p.URL("postgres"))
+	if err := p.listens(); err != nil {
+		return err
+	}
+	conn, err := p.connect(ctx, "postgres")
 	if err != nil {
 		return err
 	}
 	var data string
 	return errors.Join(conn.QueryRow(ctx, "select current_setting('data_directory')").Scan(&data), conn.Close(ctx), differs(data, p.data()))
+}
+
+// listens returns an error until the server has the port. Before, another process may listen there, and would be told
+// the password. The server writes postmaster.pid, which nobody else can: its process ID, and once it listens, its state.
+func (p *Postgres) listens() error {
+	text, err := os.ReadFile(filepath.Join(p.data(), "postmaster.pid"))
+	if err != nil {
+		return err
+	}
+	const pid, port, state = 0, 3, 7
+	lines := strings.Split(string(text), "\n")
+	if len(lines) <= state || lines[pid] != fmt.Sprint(p.child.PID()) || lines[port] != fmt.Sprint(p.port) {
+		return errors.New("PostgreSQL does not listen yet")
+	}
+	if now := strings.TrimSpace(lines[state]); now != "ready" && now != "standby" {
+		return fmt.Errorf("PostgreSQL is %s", now)
+	}
+	return nil
+}
+
+// connect connects as the superuser, and tells nobody the password who asks for the password itself. Others may have
+// made functions and operators, so none are found but PostgreSQL's own.
+func (p *Postgres) connect(ctx context.Context, database string) (*pgx.Conn, error) {
+	cfg, err := pgx.ParseConfig(p.URL(database) + "&require_auth=scram-sha-256")
+	if err != nil {
+		return nil, err
+	}
+	cfg.RuntimeParams["search_path"] = "pg_catalog, pg_temp"
+	return pgx.ConnectConfig(ctx, cfg)
 }
 
 func differs(got, want string) error {
@@ -186,7 +218,7 @@ func (p *Postgres) urlOf(user, password, database string) string {
 
 // CreateDatabase creates a database unless it exists.
 func (p *Postgres) CreateDatabase(ctx context.Context, name string) error {
-	conn, err := pgx.Connect(ctx, p.URL("postgres"))
+	conn, err := p.connect(ctx, "postgres")
 	if err != nil {
 		return fmt.Errorf("create database %s: %w", name, err)
 	}

@@ -61,11 +61,13 @@ func (r *Redis) init() (err error) {
 			return fmt.Errorf("move the data of Redis: %w", err)
 		}
 	}
-	var isNew bool
-	if r.secret, isNew, err = r.cfg.secret(); err == nil && isNew {
-		err = r.cfg.keep(r.secret)
+	if r.secret = r.cfg.Password; r.secret == "" {
+		r.secret = NewPassword() // another one each time, as CreateOwned does
 	}
-	return err
+	if err := os.Remove(r.cfg.secretFile()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("forget the password of earlier versions: %w", err)
+	}
+	return nil
 }
 
 // persisted lists the files that Redis keeps on disk.
@@ -84,6 +86,10 @@ func (r *Redis) Start(ctx context.Context) error {
 		return err
 	}
 	defer log.Close() // the child has a descriptor of its own
+	began, err := endOf(log)
+	if err != nil {
+		return err
+	}
 	settings := map[string]string{
 		"bind": "127.0.0.1", "port": fmt.Sprint(r.port), "dir": r.data, "daemonize": "no",
 		"appendonly": "no", "save": "",
@@ -105,11 +111,19 @@ func (r *Redis) Start(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	if err := r.child.await(ctx, r.answers); err != nil {
+	if err := r.child.await(ctx, func(ctx context.Context) error {
+		if err := r.cfg.logged("redis.log", began, readyToAccept); err != nil {
+			return err
+		}
+		return r.answers(ctx)
+	}); err != nil {
 		return errors.Join(fmt.Errorf("start Redis: %w; its log: %s", err, tail(filepath.Join(r.cfg.Dir, "redis.log"))), r.child.Kill())
 	}
 	return nil
 }
+
+// readyToAccept is what Redis and Valkey log once they listen, and have loaded their data.
+const readyToAccept = "Ready to accept connections"
 
 // words splits a setting into arguments. Redis 6 accepts a setting of several words only word by word.
 func words(name, value string) []string {

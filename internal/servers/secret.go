@@ -1,9 +1,7 @@
 package servers
 
 import (
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -43,12 +41,4 @@ func (c Config) keep(secret string) error {
 		return fmt.Errorf("keep the password: %w", err)
 	}
 	return nil
-}
-
-// passwordOf derives another user's password from the administrator's. The administrator's cannot be found from the
-// result.
-func passwordOf(user, secret string) string {
-	sum := hmac.New(sha256.New, []byte(secret))
-	sum.Write([]byte(user))
-	return hex.EncodeToString(sum.Sum(nil)[:16])
 }

@@ -37,6 +37,10 @@ func (s *Sentinel) start(ctx context.Context, name string, primary *Redis) error
 		return err
 	}
 	defer log.Close() // the child has a descriptor of its own
+	began, err := endOf(log)
+	if err != nil {
+		return err
+	}
 	data, err := s.cfg.dataDir()
 	if err != nil {
 		return err
@@ -59,7 +63,12 @@ sentinel failover-timeout %[4]s 10000
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
-	if err := s.child.await(ctx, s.answers); err != nil {
+	if err := s.child.await(ctx, func(ctx context.Context) error {
+		if err := s.cfg.logged("sentinel.log", began, "Sentinel ID is"); err != nil {
+			return err
+		}
+		return s.answers(ctx)
+	}); err != nil {
 		return errors.Join(fmt.Errorf("start Sentinel: %w; its log: %s", err, tail(filepath.Join(s.cfg.Dir, "sentinel.log"))), s.child.Kill())
 	}
 	return nil

@@ -37,7 +37,7 @@ func StartStandby(ctx context.Context, primary string, cfg Config) (*Postgres, e
 
 // Promote makes a standby a primary, on a new timeline. What it has not received is lost.
 func (p *Postgres) Promote(ctx context.Context) error {
-	conn, err := pgx.Connect(ctx, p.URL("postgres"))
+	conn, err := p.connect(ctx, "postgres")
 	if err != nil {
 		return fmt.Errorf("promote: %w", err)
 	}
