@@ -7,11 +7,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/migrations"
+	"github.com/tactus-dev/tactus/outbox"
 )
 
 // public are the functions that whoever has USAGE on the schema may call.
@@ -135,6 +137,28 @@ func TestFunctionsGiveNoRights(t *testing.T) {
 	var given int
 	if err := pool.QueryRow(t.Context(), `select count(*) from pg_class, aclexplode(relacl) where relnamespace = 'tactus'::regnamespace and grantee <> relowner`).Scan(&given); err != nil || given > 0 {
 		t.Errorf("%d rights on tables are others', %v", given, err)
+	}
+}
+
+const openTypes = `
+select coalesce(string_agg(t.oid::regtype::text, ' '), '') from pg_type t join pg_class c on c.oid = t.typrelid
+where t.typnamespace = 'tactus'::regnamespace and c.relkind in ('r', 'p')
+    and (t.typacl is null or exists (select from aclexplode(t.typacl) where grantee = 0))`
+
+// TestRowTypesAreOurs holds that nobody else may make a column of the row type of one of our tables, which would keep
+// the table from being dropped or altered. That holds for partitions that are made later, too.
+func TestRowTypesAreOurs(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	later := time.Now().AddDate(1, 0, 0)
+	if _, err := outbox.Maintain(t.Context(), pool, later, outbox.Retention{}); err != nil {
+		t.Fatal(err)
+	}
+	made, open := false, ""
+	err := pool.QueryRow(t.Context(), `select to_regclass('tactus.runs_' || to_char($1::timestamptz at time zone 'UTC', 'YYYY_MM')) is not null,
+		(`+openTypes+`)`, later).Scan(&made, &open)
+	if err != nil || !made || open != "" {
+		t.Errorf("a partition was made: %v; others may use %s; %v", made, open, err)
 	}
 }
 

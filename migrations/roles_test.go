@@ -2,6 +2,7 @@ package migrations_test
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"os"
 	"regexp"
@@ -108,6 +109,13 @@ func TestRolesOfTheManual(t *testing.T) {
 			if err := pool.QueryRow(t.Context(), sql).Scan(new(any)); err == nil || !strings.Contains(err.Error(), "42501") {
 				t.Errorf("the %s may %s: %v", role, sql, err)
 			}
+		}
+	}
+	const placed = `insert into tactus.outbox (%s, topic, aggregate_id, version, type, data)
+		values (%s, 'schedule', gen_random_uuid(), 1, 'schedule.deleted', '{}')`
+	for column, value := range map[string]string{"position": "1", "xid": "'1'"} {
+		if _, err := writer.Exec(t.Context(), fmt.Sprintf(placed, column, value)); err == nil || !strings.Contains(err.Error(), "42501") {
+			t.Errorf("the writer may say the %s of an event: %v", column, err)
 		}
 	}
 	if _, err := upstream.Exec(t.Context(), `select * from tactus.schedules`); err == nil {

@@ -122,6 +122,7 @@ func (p newPartition) create() string {
     begin
         if bounds is not null and to_regclass('tactus.%[2]s') is null then
             create table tactus.%[2]s (like tactus.%[1]s including all)%[4]s;
+            revoke usage on type tactus.%[2]s from public; -- a column of the type would keep the partition for ever
             execute 'alter table tactus.%[1]s attach partition tactus.%[2]s for values ' || bounds;
         end if;
     end;`, p.parent, p.name, p.bounds, storage[p.parent]) + end
