@@ -130,7 +130,7 @@ func (f *Faults) add(code, field, format string, args ...any) {
 const maxMessage = 1_000
 
 func shown(text string) string {
-	if short := clip(text, maxName); short != text {
+	if short := firstCharacters(text, maxName); short != text {
 		return short + "…"
 	}
 	return text

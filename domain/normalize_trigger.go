@@ -264,7 +264,7 @@ func parseTime(text string, location *time.Location, gap cron.GapPolicy, overlap
 
 func parseAnyTime(text string, location *time.Location, gap cron.GapPolicy, overlap cron.OverlapPolicy) (time.Time, error) {
 	if len(text) > maxTime {
-		return time.Time{}, fmt.Errorf("%q is not a time: more than %d characters", clip(text, maxTime), maxTime)
+		return time.Time{}, fmt.Errorf("%q is not a time: more than %d characters", firstCharacters(text, maxTime), maxTime)
 	}
 	if t, err := time.Parse(time.RFC3339Nano, text); err == nil {
 		return t, nil

@@ -154,8 +154,11 @@ func (c retryCmd) tell(to io.Writer, done []deadletter.Outcome, again int) error
 	}
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	for _, o := range done {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", o.ID, text(o.Source), text(o.Reference),
-			map[bool]string{true: "put back", false: "stays"}[o.Again], text(o.Result))
+		what := "stays"
+		if o.Again {
+			what = "put back"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", o.ID, text(o.Source), text(o.Reference), what, text(o.Result))
 	}
 	fmt.Fprintf(table, "%d put back, %d stay%s\n", again, len(done)-again, ofThemLocked(done))
 	return table.Flush()
@@ -196,7 +199,7 @@ func (c dropCmd) Run(ctx context.Context, to console) error {
 		return errors.Join(printList(to.out, dropped), err)
 	}
 	for _, l := range dropped {
-		fmt.Fprintf(to.out, "dropped %s: %s %s: %s\n", l.ID, text(l.Source), text(l.Reference), clip(l.Reason))
+		fmt.Fprintf(to.out, "dropped %s: %s %s: %s\n", l.ID, text(l.Source), text(l.Reference), inCell(l.Reason))
 	}
 	if skipped := len(letters) - len(dropped); err == nil && skipped > 0 {
 		fmt.Fprintf(to.out, "%d dropped, %d skipped: locked by somebody, or gone already\n", len(dropped), skipped)
@@ -218,7 +221,7 @@ func (f letterFlags) print(to io.Writer, letters []deadletter.Letter) error {
 	fmt.Fprintln(table, "ID\tSOURCE\tREFERENCE\tSET ASIDE AT\tREASON\tDATA")
 	for _, l := range letters {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", l.ID, text(l.Source), text(l.Reference),
-			l.At.UTC().Format(time.RFC3339), clip(l.Reason), clip(l.Data))
+			l.At.UTC().Format(time.RFC3339), inCell(l.Reason), inCell(l.Data))
 	}
 	return table.Flush()
 }
@@ -233,8 +236,8 @@ func printList[T any](to io.Writer, list []T) error {
 
 const mostInCell = 100
 
-// clip returns the beginning of a text, on one line.
-func clip(s string) string {
+// inCell returns the beginning of a text, on one line.
+func inCell(s string) string {
 	if runes := []rune(s); len(runes) > mostInCell {
 		s = string(runes[:mostInCell-1]) + "…"
 	}

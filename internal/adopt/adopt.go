@@ -9,6 +9,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain/zone"
 	"github.com/tactus-dev/tactus/internal/postgres"
+	"github.com/tactus-dev/tactus/internal/wait"
 )
 
 // batchSize is how many rows one statement adopts or releases.
@@ -89,10 +90,8 @@ func (s Source) locked(ctx context.Context, do func() error) error {
 		if !postgres.LockTimedOut(err) || attempt == lockAttempts {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(lockPause):
+		if err := wait.For(ctx, lockPause); err != nil {
+			return err
 		}
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tactus-dev/tactus/internal/wait"
 )
 
 // Upkeep keeps schedules equal to the rows of adopted tables. It retries what the triggers could not write, and
@@ -63,10 +65,8 @@ func (u *Upkeep) Run(ctx context.Context) error {
 		if more && err == nil {
 			pause = 0
 		}
-		select {
-		case <-ctx.Done():
+		if wait.For(ctx, pause) != nil {
 			return nil
-		case <-time.After(pause):
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tactus-dev/tactus/beat"
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/wait"
 )
 
 func beatSection(ctx context.Context, l *Lab) ([]Figure, error) {
@@ -52,18 +53,9 @@ func (r *running) until(ctx context.Context, what string, reached func(beat.Stat
 		if time.Now().After(deadline) {
 			return fmt.Errorf("waited %s for %s: %+v", patience, what, r.Stats())
 		}
-		if err := pause(ctx, time.Millisecond); err != nil {
+		if err := wait.For(ctx, time.Millisecond); err != nil {
 			return err
 		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
 	}
 }
 

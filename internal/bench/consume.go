@@ -11,6 +11,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/tactus-dev/tactus/internal/redis"
+	"github.com/tactus-dev/tactus/internal/wait"
 )
 
 const (
@@ -84,7 +85,7 @@ func acknowledged(ctx context.Context, client goredis.UniversalClient, stream, g
 		if err != nil || pending.Count == 0 {
 			return err
 		}
-		if err := pause(ctx, time.Millisecond); err != nil {
+		if err := wait.For(ctx, time.Millisecond); err != nil {
 			return err
 		}
 	}

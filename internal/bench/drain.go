@@ -13,6 +13,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/redis"
+	"github.com/tactus-dev/tactus/internal/wait"
 	"github.com/tactus-dev/tactus/outbox"
 	"github.com/tactus-dev/tactus/relay"
 	"github.com/tactus-dev/tactus/relay/cloudevents"
@@ -102,7 +103,7 @@ func drained(ctx context.Context, pool *pgxpool.Pool, client goredis.UniversalCl
 			r.Run(running)
 		}()
 		for r.Stats()[0].Published < int64(n) {
-			if err := pause(ctx, time.Millisecond); err != nil {
+			if err := wait.For(ctx, time.Millisecond); err != nil {
 				return err
 			}
 		}

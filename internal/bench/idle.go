@@ -14,6 +14,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/wait"
 )
 
 // idle measures the CPU time that a relay and a beat cost while nothing is due and nothing changes: of this process, of
@@ -48,7 +49,7 @@ func (l *Lab) idleOnce(ctx context.Context, client goredis.UniversalClient) ([]f
 	if err != nil {
 		return nil, err
 	}
-	if err := pause(ctx, span); err != nil {
+	if err := wait.For(ctx, span); err != nil {
 		return nil, err
 	}
 	after, err := l.cpu(ctx, client)

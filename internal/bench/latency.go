@@ -13,6 +13,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/redis"
+	"github.com/tactus-dev/tactus/internal/wait"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -149,7 +150,7 @@ func (c *consumer) when(ctx context.Context, event string) (time.Time, error) {
 		if time.Now().After(deadline) {
 			return at, fmt.Errorf("event %s was not delivered within %s", event, patience)
 		}
-		if err := pause(ctx, time.Millisecond); err != nil {
+		if err := wait.For(ctx, time.Millisecond); err != nil {
 			return at, err
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/tactus-dev/tactus/internal/wait"
 )
 
 // writers is how many changes may be in progress at once.
@@ -18,7 +20,7 @@ func paced(ctx context.Context, n, perSecond int, do func(ctx context.Context, i
 	start := time.Now()
 	for i := range n {
 		at := start.Add(time.Duration(i) * time.Second / time.Duration(perSecond))
-		if err := pause(ctx, time.Until(at)); err != nil {
+		if err := wait.For(ctx, time.Until(at)); err != nil {
 			break
 		}
 		group.Go(func() error {

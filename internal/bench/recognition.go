@@ -17,6 +17,7 @@ import (
 	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/adopt"
 	"github.com/tactus-dev/tactus/internal/redis"
+	"github.com/tactus-dev/tactus/internal/wait"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -129,7 +130,7 @@ func startScene(ctx context.Context, pool *pgxpool.Pool, client goredis.Universa
 	}
 	err = s.beat.until(ctx, "the beat to lead", func(b beat.Stats) bool { return b.Leader && b.Resyncs > 0 })
 	if err == nil {
-		err = pause(ctx, 500*time.Millisecond) // until its first work is done
+		err = wait.For(ctx, 500*time.Millisecond) // until its first work is done
 	}
 	if err != nil {
 		return nil, errors.Join(err, s.stop())
@@ -216,7 +217,7 @@ func (s *scene) steadily(ctx context.Context, n, perSecond int, change func(cont
 
 // watch records the time of each further change in the beat's memory, until there are n.
 func (s *scene) watch(ctx context.Context, base uint64, n int) (times []time.Time) {
-	for len(times) < n && pause(ctx, 200*time.Microsecond) == nil {
+	for len(times) < n && wait.For(ctx, 200*time.Microsecond) == nil {
 		for count, now := s.known()-base, time.Now(); uint64(len(times)) < min(count, uint64(n)); {
 			times = append(times, now)
 		}
@@ -230,7 +231,7 @@ func (s *scene) pairs(ctx context.Context, n int) (all []float64, err error) {
 		if err := s.change(ctx, i); err != nil {
 			return nil, err
 		}
-		if err := pause(ctx, 100*time.Millisecond); err != nil {
+		if err := wait.For(ctx, 100*time.Millisecond); err != nil {
 			return nil, err
 		}
 		base := s.known()

@@ -87,7 +87,10 @@ func (r Report) WriteTable(w io.Writer) error {
 func (f Figure) cells() []string {
 	verdict := ""
 	if f.Goal.String() != "" {
-		verdict = map[bool]string{true: "met", false: "MISSED"}[f.Goal.Met(f.Value)]
+		verdict = "MISSED"
+		if f.Goal.Met(f.Value) {
+			verdict = "met"
+		}
 	}
 	note := f.Note
 	if f.Noisy {

@@ -81,7 +81,11 @@ func (w *reprWriter) value() {
 	case json.Number:
 		w.put(w.shorten(pythonNumber(t)))
 	case bool:
-		w.put(w.shorten(map[bool]string{true: "True", false: "False"}[t]))
+		if t {
+			w.put(w.shorten("True"))
+		} else {
+			w.put(w.shorten("False"))
+		}
 	case nil:
 		w.put(w.shorten("None"))
 	}

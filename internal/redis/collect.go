@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/tactus-dev/tactus/internal/wait"
 )
 
 // nacked is a message that its consumer has refused, and that is to be delivered again.
@@ -34,7 +36,7 @@ func (s *subscription) collect(ctx context.Context, delivered <-chan struct{}) {
 			s.extendHold(ctx)
 		case <-came:
 		case <-acked:
-			s.await(ctx, linger)
+			_ = wait.For(ctx, linger)
 			s.flush(ctx)
 		case <-nacked:
 			s.flush(ctx)
@@ -69,7 +71,7 @@ func (s *subscription) acknowledge(ctx context.Context, ids []string) {
 		if failures == 1 {
 			s.log.Warn("cannot acknowledge; retrying", "stream", s.stream, "group", s.name, "err", err)
 		}
-		s.await(ctx, delay(failures))
+		_ = wait.For(ctx, delay(failures))
 	}
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 	defer cancel()
@@ -92,7 +94,7 @@ func (s *subscription) resendRefused(ctx context.Context) {
 	for {
 		select {
 		case r := <-s.resends:
-			s.await(ctx, time.Until(r.at))
+			_ = wait.For(ctx, time.Until(r.at))
 			s.send(ctx, r.m)
 		case <-ctx.Done():
 			return

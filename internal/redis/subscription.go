@@ -9,6 +9,8 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/tactus-dev/tactus/internal/wait"
 )
 
 // The timing of a subscription.
@@ -198,17 +200,10 @@ func (s *subscription) handle(ctx context.Context, err error) {
 		s.log.Warn("cannot read the stream; retrying", "stream", s.stream, "group", s.name, "err", err)
 	}
 	s.failures++
-	s.await(ctx, delay(s.failures))
+	_ = wait.For(ctx, delay(s.failures)) // or until ctx ends, which the caller sees
 }
 
 func delay(failures int) time.Duration { return min(firstDelay<<min(failures-1, 10), lastDelay) }
-
-func (s *subscription) await(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
-}
 
 // deliver sends an entry's message to the channel, or sets the entry aside.
 func (s *subscription) deliver(ctx context.Context, e goredis.XMessage) {

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/tactus-dev/tactus/internal/wait"
 	"github.com/tactus-dev/tactus/outbox"
 	"github.com/tactus-dev/tactus/relay"
 	"github.com/tactus-dev/tactus/relay/cloudevents"
@@ -130,10 +131,5 @@ func (p pace) wait(ctx context.Context, done int64) error {
 		return ctx.Err()
 	}
 	due := p.began.Add(time.Duration(float64(done) / float64(p.rate) * float64(time.Second)))
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(time.Until(due)):
-		return nil
-	}
+	return wait.For(ctx, time.Until(due))
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
 // The most that is stored of an answer, in bytes.
@@ -15,11 +17,6 @@ const (
 	maxDepth     = 500 // how deeply a result may be nested; PostgreSQL reads a little more than ten times that
 )
 
-// storable converts a text to one that PostgreSQL can store: valid UTF-8 without U+0000.
-func storable(s string) string {
-	return strings.ReplaceAll(strings.ToValidUTF8(s, "\ufffd"), "\x00", "\ufffd")
-}
-
 // clip keeps the beginning of a text, at most the given number of bytes.
 func clip(s string, most int) string {
 	if len(s) > most {
@@ -28,7 +25,7 @@ func clip(s string, most int) string {
 		}
 		s = s[:most] + "…"
 	}
-	return storable(s)
+	return postgres.Storable(s)
 }
 
 // clipFront keeps the end of a text, which is the most useful part of a traceback.
@@ -39,7 +36,7 @@ func clipFront(s string, most int) string {
 		}
 		s = "…" + s[from:]
 	}
-	return storable(s)
+	return postgres.Storable(s)
 }
 
 // clipJSON returns a value unchanged, or if it is too long or too deep, an object with its length and its beginning.

@@ -4,17 +4,18 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/redis/go-redis/v9"
+	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/celery"
+	"github.com/tactus-dev/tactus/internal/redis"
+	"github.com/tactus-dev/tactus/internal/wait"
 )
 
 // Config configures a Collector. The zero value uses the defaults.
@@ -45,8 +46,8 @@ func (c Config) withDefaults() Config {
 // Collector records what became of the runs that were handed over to Celery workers.
 type Collector struct {
 	pool       *pgxpool.Pool
-	backend    redis.UniversalClient
-	broker     redis.UniversalClient
+	backend    goredis.UniversalClient
+	broker     goredis.UniversalClient
 	log        *slog.Logger
 	cfg        Config
 	metrics    metrics
@@ -62,7 +63,7 @@ type Collector struct {
 
 // New returns a collector on a pool and clients that the caller closes. Without a backend (nil) it reads no keys;
 // without a broker it hears no events.
-func New(pool *pgxpool.Pool, backend, broker redis.UniversalClient, log *slog.Logger, cfg Config) (*Collector, error) {
+func New(pool *pgxpool.Pool, backend, broker goredis.UniversalClient, log *slog.Logger, cfg Config) (*Collector, error) {
 	cfg = cfg.withDefaults()
 	if cfg.Timeout < 0 || cfg.Longest < 0 || cfg.Every < 0 {
 		return nil, errors.New("new collector: a duration is negative")
@@ -85,10 +86,12 @@ const (
 func (c *Collector) Run(ctx context.Context) error {
 	var all sync.WaitGroup
 	if c.backend != nil {
-		all.Go(func() { c.listen(ctx, c.backend, glob.Replace(c.cfg.KeyPrefix)+celery.ResultPrefix+"*", false) })
+		results := channels{what: "results", pattern: redis.Literal(c.cfg.KeyPrefix) + celery.ResultPrefix + "*"}
+		all.Go(func() { c.listen(ctx, c.backend, results) })
 	}
 	if c.broker != nil {
-		all.Go(func() { c.listen(ctx, c.broker, glob.Replace(c.cfg.EventPrefix)+"celeryev*", true) })
+		events := channels{what: "events", pattern: redis.Literal(c.cfg.EventPrefix) + "celeryev*", events: true}
+		all.Go(func() { c.listen(ctx, c.broker, events) })
 	}
 	all.Go(func() { c.sweepAll(ctx) })
 	all.Go(func() { c.recordHeard(ctx) })
@@ -96,9 +99,6 @@ func (c *Collector) Run(ctx context.Context) error {
 	all.Wait()
 	return nil
 }
-
-// glob escapes the special characters of a pattern.
-var glob = strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`)
 
 // sweepAll sweeps at intervals until ctx ends, and sweeps over all open runs after each gap.
 func (c *Collector) sweepAll(ctx context.Context) {
@@ -116,20 +116,13 @@ func (c *Collector) sweepAll(ctx context.Context) {
 		case <-time.After(c.cfg.Every):
 		case <-c.gap:
 			n = 0
-			pause(ctx, time.Until(began.Add(rest)))
+			_ = wait.For(ctx, time.Until(began.Add(rest)))
 		}
 	}
 }
 
 // rest is the least time between the beginnings of two sweeps over all runs, however many gaps there are.
 const rest = time.Second
-
-func pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
-}
 
 // recordHeard records what was heard, in batches. While recording fails, it keeps the batch and tries again.
 func (c *Collector) recordHeard(ctx context.Context) {

@@ -21,13 +21,20 @@ type heard struct {
 
 func (h heard) size() int64 { return int64(len(h.payload)) }
 
-// listen subscribes to a pattern until ctx ends, and again after each outage. Each time it begins to listen it asks for
+// channels are those that the collector listens to on one server.
+type channels struct {
+	what    string // that is published there
+	pattern string
+	events  bool // a message holds events rather than a result
+}
+
+// listen subscribes to channels until ctx ends, and again after each outage. Each time it begins to listen it asks for
 // a sweep, because something may have been published before. A message that comes faster than messages are recorded is
 // dropped, and found by a sweep; so is one that is too large to wait beside the others.
-func (c *Collector) listen(ctx context.Context, client goredis.UniversalClient, pattern string, event bool) {
-	out := outage{log: c.log, what: "listen to " + map[bool]string{true: "events", false: "results"}[event]}
+func (c *Collector) listen(ctx context.Context, client goredis.UniversalClient, to channels) {
+	out := outage{log: c.log, what: "listen to " + to.what}
 	for ctx.Err() == nil {
-		err := c.hearAll(ctx, client.PSubscribe(ctx, pattern), event, out.over)
+		err := c.hearAll(ctx, client.PSubscribe(ctx, to.pattern), to.events, out.over)
 		if ctx.Err() == nil {
 			out.wait(ctx, err)
 		}

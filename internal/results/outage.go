@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"time"
+
+	"github.com/tactus-dev/tactus/internal/wait"
 )
 
 // The pauses between two attempts.
@@ -27,7 +29,7 @@ func (o *outage) wait(ctx context.Context, err error) {
 		o.since, o.next = time.Now(), firstWait
 		o.log.Warn("cannot "+o.what+"; retrying", "err", err)
 	}
-	pause(ctx, o.next/2+rand.N(o.next))
+	_ = wait.For(ctx, o.next/2+rand.N(o.next)) // or until ctx ends, which the caller sees
 	o.next = min(2*o.next, lastWait)
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/wait"
 )
 
 const (
@@ -52,8 +53,8 @@ func (c *Collector) look(ctx context.Context, youngest, oldest time.Duration) er
 			return nil
 		}
 		last = runs[len(runs)-1]
-		if pause(ctx, rests*time.Since(began)); ctx.Err() != nil {
-			return ctx.Err()
+		if err := wait.For(ctx, rests*time.Since(began)); err != nil {
+			return err
 		}
 	}
 }

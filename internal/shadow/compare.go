@@ -208,7 +208,7 @@ func (c *comparison) count() {
 			if w.arguments.differ(w.match.arguments) {
 				w.row.OtherArgs++
 				w.row.example("both", w.Fires,
-					"the arguments differ: "+clip(w.match.Args)+" "+clip(w.match.Kwargs)+" were sent")
+					"the arguments differ: "+stored(w.match.Args)+" "+stored(w.match.Kwargs)+" were sent")
 			}
 			if ours := c.destination(w.row.schedule); ours != "" && w.match.To != "" && ours != w.match.To {
 				w.row.OtherQueue++

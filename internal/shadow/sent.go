@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/celery"
+	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -29,10 +29,10 @@ func taskOf(e celery.Event) (task, bool) {
 	if e.TaskID == "" || e.ParentID != "" || e.Retries > 0 {
 		return task{}, false
 	}
-	t := task{name: clip(e.Name), args: clip(e.Args), kwargs: clip(e.Kwargs)}
+	t := task{name: stored(e.Name), args: stored(e.Args), kwargs: stored(e.Kwargs)}
 	switch e.Type {
 	case "task-sent":
-		t.sender, t.sent, t.to = clip(e.Hostname), &e.Time, clip(destination(e.Queue, e.Exchange, e.RoutingKey))
+		t.sender, t.sent, t.to = stored(e.Hostname), &e.Time, stored(destination(e.Queue, e.Exchange, e.RoutingKey))
 	case "task-received":
 		t.received = &e.Time
 	default:
@@ -67,10 +67,8 @@ const pooled = pgx.QueryExecModeCacheDescribe
 // most is the most bytes of a text that are stored. Celery shows fewer of arguments.
 const most = 2048
 
-// clip shortens a text, and removes what PostgreSQL cannot store.
-func clip(text string) string {
-	return strings.ReplaceAll(strings.ToValidUTF8(text[:min(len(text), most)], ""), "\x00", "")
-}
+// stored returns what is stored of a text.
+func stored(text string) string { return postgres.Storable(text[:min(len(text), most)]) }
 
 // session is a time in which a watcher listens.
 type session struct{ id domain.ID }
@@ -106,7 +104,7 @@ on conflict (task_id) do update set
 func clipped(heard map[string]task) map[string]task {
 	kept := make(map[string]task, len(heard))
 	for id, t := range heard {
-		kept[clip(id)] = kept[clip(id)].and(t)
+		kept[stored(id)] = kept[stored(id)].and(t)
 	}
 	return kept
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/internal/redis"
+	"github.com/tactus-dev/tactus/internal/wait"
 )
 
 const (
@@ -43,9 +43,9 @@ func NewWatcher(pool *pgxpool.Pool, broker goredis.UniversalClient, prefix strin
 // Run watches until ctx ends, and starts again after each outage. It records when it listened, so that a comparison
 // leaves the outages out.
 func (w *Watcher) Run(ctx context.Context) {
-	for wait := firstWait; ctx.Err() == nil; {
+	for pause := firstWait; ctx.Err() == nil; {
 		if !w.active() {
-			pause(ctx, firstWait)
+			_ = wait.For(ctx, firstWait)
 			continue
 		}
 		began := time.Now()
@@ -54,26 +54,17 @@ func (w *Watcher) Run(ctx context.Context) {
 			return
 		}
 		if time.Since(began) > lastWait {
-			wait = firstWait
+			pause = firstWait
 		}
 		if errors.Is(err, errIdle) {
 			w.log.Info("no longer watching what is sent", "reason", errIdle)
 			continue
 		}
 		w.log.Warn("cannot watch what is sent; retrying", "err", err)
-		pause(ctx, wait/2+rand.N(wait))
-		wait = min(2*wait, lastWait)
+		_ = wait.For(ctx, pause/2+rand.N(pause))
+		pause = min(2*pause, lastWait)
 	}
 }
-
-func pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
-}
-
-var glob = strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`)
 
 // errIdle ends a watch that has nothing to be compared with.
 var errIdle = errors.New("the beat in shadow mode no longer decides")
@@ -83,7 +74,7 @@ var errTooMany = errors.New("events come faster than they can be recorded")
 
 // watch watches through one subscription until it breaks.
 func (w *Watcher) watch(ctx context.Context) error {
-	sub := w.broker.PSubscribe(ctx, glob.Replace(w.prefix)+"celeryev/task.*")
+	sub := w.broker.PSubscribe(ctx, redis.Literal(w.prefix)+"celeryev/task.*")
 	ctx, cancel := context.WithCancelCause(ctx)
 	inbox, recorded := make(chan string, inboxSize), make(chan struct{})
 	began := make(chan struct{}, 1)

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tactus-dev/tactus/domain/zone"
+	"github.com/tactus-dev/tactus/internal/wait"
 )
 
 // Watch does this in one process.
@@ -63,10 +64,8 @@ func (w *Watch) Run(ctx context.Context) error {
 		if err := w.Step(ctx); err != nil && ctx.Err() == nil {
 			w.tell(slog.LevelWarn, "time zone data cannot be compared", "err", err)
 		}
-		select {
-		case <-ctx.Done():
+		if wait.For(ctx, every) != nil {
 			return nil
-		case <-time.After(every):
 		}
 	}
 }
