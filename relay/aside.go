@@ -13,43 +13,86 @@ import (
 )
 
 const setAside = `
-with aside as (
+with given as materialized (
+    select * from unnest((select @positions::bigint[]), (select @aggregates::uuid[]), (select @references::text[]),
+        (select @reasons::text[])) g (position, aggregate, reference, reason)
+),
+aside as (
     insert into tactus.deadletters (source, reference, reason, data)
-    select @source, @reference, @reason, data::text from tactus.outbox where topic = @topic and position = @position
+    select @source, g.reference, g.reason, o.data::text
+    from given g, lateral (select data from tactus.outbox where topic = @topic and position = g.position offset 0) o
+    order by g.position
     on conflict (source, reference) do nothing
 ),
 open as materialized (
-    select id, due_at from tactus.runs where @topic = 'run' and id = @aggregate and status in ('due', 'sent') and finished_at is null
+    select r.id, r.due_at, g.reason from given g,
+        lateral (select id, due_at, status, finished_at from tactus.runs where id = g.aggregate limit 1) r
+    where @topic = 'run' and r.status in ('due', 'sent') and r.finished_at is null
 ),
 free as materialized (
-    select id, due_at from tactus.runs where id = (select id from open) and status in ('due', 'sent') and finished_at is null
-    for no key update skip locked
+    select r.* from open, lateral (select id, due_at from tactus.runs where id = open.id and due_at = open.due_at
+        and status in ('due', 'sent') and finished_at is null for no key update skip locked) r
 ),
 ended as (
-    update tactus.runs r set status = 'failed', error = 'it could not be handed over: ' || @reason, finished_at = clock_timestamp()
-    from free where r.id = free.id and r.due_at = free.due_at
+    update tactus.runs r set status = 'failed', error = 'it could not be handed over: ' || open.reason, finished_at = clock_timestamp()
+    from free join open using (id, due_at) where r.id = free.id and r.due_at = free.due_at
 )
 select (select count(*) from open) > (select count(*) from free)`
 
-// setAside keeps a row that cannot be delivered, with the reason, so that everything else goes on. A run that somebody
-// has locked is ended later.
-func (l *lane) setAside(ctx context.Context, row outbox.Row, reason string) error {
+// aside is a row that cannot be delivered, and why.
+type aside struct {
+	row    outbox.Row
+	reason string
+}
+
+// setAside keeps rows that cannot be delivered, each with its reason, so that everything else goes on. It takes one
+// statement for all of them, and one line in the log for each reason: a queue that takes nothing may have as many as a
+// sound one. A run that somebody has locked is ended later.
+func (l *lane) setAside(ctx context.Context, all []aside) error {
+	if len(all) == 0 {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
-	reason = kept(reason)
+	var positions []int64
+	var aggregates []domain.ID
+	var references, reasons []string
+	for _, a := range all {
+		positions, aggregates = append(positions, a.row.Position), append(aggregates, a.row.Aggregate)
+		references, reasons = append(references, reference(a.row)), append(reasons, kept(a.reason))
+	}
 	var locked bool
-	err := l.db.QueryRow(ctx, setAside, pgx.NamedArgs{
-		"source": l.Name, "reference": reference(row), "reason": reason, "topic": l.Topic, "position": row.Position, "aggregate": row.Aggregate,
+	err := l.db.QueryRow(ctx, setAside, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{
+		"source": l.Name, "topic": l.Topic, "positions": positions, "aggregates": aggregates,
+		"references": references, "reasons": reasons,
 	}).Scan(&locked)
 	if err != nil {
-		return fmt.Errorf("set %s aside: %w", reference(row), err)
+		return fmt.Errorf("set %s aside: %w", references[0], err)
 	}
 	if locked {
 		l.ending.ask()
 	}
-	l.tally.aside()
-	l.log.Error("set aside", "sink", l.Name, "event_id", reference(row), "reason", reason)
+	l.tally.aside(len(all))
+	l.tellAside(references, reasons)
 	return nil
+}
+
+func (l *lane) tellAside(references, reasons []string) {
+	many := map[string]int{}
+	for _, reason := range reasons {
+		many[reason]++
+	}
+	for i, reason := range reasons {
+		switch n := many[reason]; n {
+		case 0: // it was told
+			continue
+		case 1:
+			l.log.Error("set aside", "sink", l.Name, "event_id", references[i], "reason", reason)
+		default:
+			l.log.Error("set aside", "sink", l.Name, "event_id", references[i], "reason", reason, "likewise", n-1)
+		}
+		delete(many, reason)
+	}
 }
 
 // longestReason is how much of a reason is kept.

@@ -128,12 +128,17 @@ func forward(at, real Mark, c chunk) error {
 	return nil
 }
 
-// drop sets aside an entry that the sink will never take. Its place stays empty.
+// drop sets aside an entry that the sink will never take, and those that go the same way. Their places stay empty.
 func (l *lane) drop(ctx context.Context, c chunk, r *Refused) error {
-	i := slices.IndexFunc(c.entries, func(e Entry) bool { return e.ID == r.ID })
-	if i < 0 || c.entries[i].Message == nil {
-		return fmt.Errorf("the sink refuses %s, which it was not given: %s", r.ID, r.Reason)
+	var all []aside
+	for i, e := range c.entries {
+		if e.Message != nil && (e.ID == r.ID || slices.Contains(r.Likewise, e.ID)) {
+			all = append(all, aside{c.rows[i], r.Reason})
+			c.entries[i].Message = nil
+		}
 	}
-	c.entries[i].Message = nil
-	return l.setAside(ctx, c.rows[i], r.Reason)
+	if len(all) != 1+len(r.Likewise) {
+		return fmt.Errorf("the sink refuses %s, or another, which it was not given: %s", r.ID, r.Reason)
+	}
+	return l.setAside(ctx, all)
 }

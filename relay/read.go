@@ -203,7 +203,7 @@ func (l *lane) encode(ctx context.Context, s settled, b ledger.Batch, c chunk) e
 	if err != nil {
 		return err
 	}
-	aside, err := l.wasAside(ctx, s, b, c)
+	before, err := l.wasAside(ctx, s, b, c)
 	if err != nil {
 		return err
 	}
@@ -211,22 +211,24 @@ func (l *lane) encode(ctx context.Context, s settled, b ledger.Batch, c chunk) e
 		return err
 	}
 	var again lostPage
+	var unfit []aside
 	for i, row := range c.rows {
 		c.rows[i].Data, c.rows[i].Headers = nil, nil
-		if row.Data == nil || !wanted.has(row) || aside[event{row.Aggregate, row.Version}] {
+		if row.Data == nil || !wanted.has(row) || before[event{row.Aggregate, row.Version}] {
 			continue
 		}
 		m, err := l.Encode(row, b.Epoch)
 		if err != nil {
-			if err := l.setAside(ctx, row, err.Error()); err != nil {
-				return err
-			}
+			unfit = append(unfit, aside{row, err.Error()})
 		}
 		if m != nil && l.Tasks && b.Kind == ledger.AgainBatch && wanted.sent(row) {
 			again.add(row) // it comes by an event of its own, which counts it
 			continue
 		}
 		c.entries[i].Message = m
+	}
+	if err := l.setAside(ctx, unfit); err != nil {
+		return err
 	}
 	_, err = l.handAgain(ctx, again)
 	return err

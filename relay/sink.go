@@ -69,6 +69,10 @@ type Refused struct {
 	Real   Mark
 	ID     ID
 	Reason string
+
+	// Likewise are other entries of the call, behind the refused one and in order, that the sink would refuse for the same
+	// reason, such as those for the same key. They need not all be there.
+	Likewise []ID
 }
 
 func (r *Refused) Error() string { return fmt.Sprintf("the sink refuses %s: %s", r.ID, r.Reason) }

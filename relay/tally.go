@@ -82,7 +82,7 @@ var numbers = regexp.MustCompile(`[0-9]+`)
 
 func (t *tally) cut() { t.do(func(s *Stats) { s.Batches++ }) }
 
-func (t *tally) aside() { t.do(func(s *Stats) { s.SetAside++ }) }
+func (t *tally) aside(n int) { t.do(func(s *Stats) { s.SetAside += int64(n) }) }
 
 func (t *tally) read(c chunk) {
 	oldest := c.oldest()

@@ -114,7 +114,31 @@ func (s *TaskSink) Begin(ctx context.Context, from, to relay.Mark) error {
 // Append implements relay.Sink.
 func (s *TaskSink) Append(ctx context.Context, at relay.Mark, entries []relay.Entry) (relay.Mark, error) {
 	now, err := appendAll(ctx, at, entries, s.encode, s.write)
+	if refused, ok := errors.AsType[*relay.Refused](err); ok {
+		refused.Likewise = s.likewise(entries, refused.ID)
+	}
 	return now, wrap("hand over", err)
+}
+
+// likewise returns the entries behind a refused one that go to the same list or stream. What Redis refuses of these, it
+// refuses for their key: it has another type, or is not ours to write to. If there were thousands, and each was tried, the
+// entries between them would wait.
+func (s *TaskSink) likewise(entries []relay.Entry, refused relay.ID) (ids []relay.ID) {
+	at := slices.IndexFunc(entries, func(e relay.Entry) bool { return e.ID == refused })
+	if at < 0 {
+		return nil
+	}
+	first, err := s.encode(entries[at])
+	if err != nil || first[1] == kindExchange { // it is the entry's own fault, or may be
+		return nil
+	}
+	to := entries[at].Message.Metadata
+	for _, e := range entries[at+1:] {
+		if e.Message != nil && e.Message.Metadata.Get(kindKey) == to.Get(kindKey) && e.Message.Metadata.Get(keyKey) == to.Get(keyKey) {
+			ids = append(ids, e.ID)
+		}
+	}
+	return ids
 }
 
 // write sends calls until all their entries are written. A call may leave its last entries to another one.
