@@ -54,6 +54,7 @@ func (b *Beat) fire(ctx context.Context, now memory.Micros) error {
 	}
 	began := time.Now()
 	b.locks.begin()
+	b.refusals.begin()
 	out, err := b.settleApart(ctx, due.decisions)
 	switch {
 	case err != nil:

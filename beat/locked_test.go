@@ -184,13 +184,12 @@ func TestCountsThatNobodyCanRead(t *testing.T) {
 	if _, err := tx.Exec(t.Context(), `lock table tactus.schedule_counts in access exclusive mode`); err != nil {
 		t.Fatal(err)
 	}
-	began := time.Now()
 	w.setClock(a.due(1).Add(90 * time.Second))
 	anew := w.merge(changed.ID, `{"interval_seconds": 30}`)
 	created := w.create(minutely(""))
 	w.merge(usedUp.ID, `{"description": "changed"}`)
 	w.merge(once.ID, `{"description": "changed"}`)
-	w.step(b, w.now)
+	w.step(b, w.now) // it fails when a statement of it waits for as long as it may
 	w.step(b, at{created}.due(1))
 	if err := w.expect(created.ID, at{created}.run(1)); err != nil {
 		t.Error(err)
@@ -206,9 +205,6 @@ func TestCountsThatNobodyCanRead(t *testing.T) {
 	w.step(next, a.due(5))
 	if runs := w.runs(s.ID); len(runs) != 5 {
 		t.Errorf("by another beat, what counts nothing has %v", runs)
-	}
-	if d := time.Since(began); d > fireTimeout/2 {
-		t.Errorf("it has all waited for %v", d)
 	}
 	if !strings.Contains(told.String(), "without the counts") {
 		t.Errorf("it is not told:\n%s", told)

@@ -1,9 +1,12 @@
 package beat
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
 )
@@ -13,10 +16,46 @@ const refuseAll = `
 create function own.refuse() returns trigger language plpgsql as $$ begin raise invalid_text_representation; end $$;
 create trigger refuse before insert on tactus.outbox for each row when (new.topic = 'run') execute function own.refuse()`
 
+// refuseAtCommit refuses when the transaction ends.
+const refuseAtCommit = `
+create function own.refuse() returns trigger language plpgsql as $$ begin raise invalid_text_representation; end $$;
+create constraint trigger refuse after insert on tactus.outbox_run_0 deferrable initially deferred for each row execute function own.refuse()`
+
 // TestRefusalOfEverythingIsAnOutage has PostgreSQL refuse every due time with the code of bad data: together, and one
 // schedule after the other. Nothing is set aside for it, it is told, and everything fires when that is over.
 func TestRefusalOfEverythingIsAnOutage(t *testing.T) {
 	t.Parallel()
+	for when, c := range map[string]struct{ refuse, end string }{
+		"at once":   {refuseAll, `drop trigger refuse on tactus.outbox`},
+		"at commit": {refuseAtCommit, `drop trigger refuse on tactus.outbox_run_0`},
+	} {
+		t.Run(when, func(t *testing.T) {
+			t.Parallel()
+			refusalOfEverything(t, c.refuse, c.end)
+		})
+	}
+}
+
+// TestRefusalOfTheOnlyOneIsAnOutage has one schedule alone, which PostgreSQL refuses to fire like anything else.
+func TestRefusalOfTheOnlyOneIsAnOutage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.create(minutely(`, "misfire_policy": "all"`))
+	b, a := w.beat("a"), at{s}
+	w.step(b, a.due(1))
+	w.execute(refuseAll)
+	w.step(b, a.due(2))
+	if n := w.count(`select count(*) from tactus.deadletters`); n > 0 {
+		t.Errorf("%d were set aside", n)
+	}
+	w.execute(`drop trigger refuse on tactus.outbox`)
+	w.step(b, a.due(2).Add(15*time.Second))
+	if err := w.expect(s.ID, a.run(1), a.run(2)); err != nil {
+		t.Error(err)
+	}
+}
+
+func refusalOfEverything(t *testing.T, refuse, end string) {
 	w := newWorld(t)
 	var all []domain.Schedule
 	for range 5 {
@@ -27,7 +66,7 @@ func TestRefusalOfEverythingIsAnOutage(t *testing.T) {
 	b, told := w.listenTo("a")
 	a := at{all[0]}
 	w.step(b, a.due(1))
-	w.execute(refuseAll)
+	w.execute(refuse)
 	for n := 2; n <= 3; n++ {
 		w.step(b, a.due(n))
 		w.step(b, a.due(n).Add(30*time.Second))
@@ -41,7 +80,7 @@ func TestRefusalOfEverythingIsAnOutage(t *testing.T) {
 	if !strings.Contains(told.String(), "refuses whatever is fired") {
 		t.Errorf("it is not told:\n%s", told)
 	}
-	w.execute(`drop trigger refuse on tactus.outbox`)
+	w.execute(end)
 	w.step(b, a.due(3).Add(45*time.Second))
 	for _, s := range all {
 		if err := w.expect(s.ID, at{s}.run(1), at{s}.run(2), at{s}.run(3)); err != nil {
@@ -53,32 +92,101 @@ func TestRefusalOfEverythingIsAnOutage(t *testing.T) {
 	}
 }
 
-// TestBadOnesAloneAreSetAside has two bad schedules that are due by themselves. They are kept until something else
-// fires, which tells that they are bad, and are set aside then.
+// TestBadOnesAloneAreSetAside has two bad schedules that are due by themselves, and one that counts its runs. Nothing
+// sound tells that they are bad, and they are set aside at once. The probe that told so leaves nothing behind.
 func TestBadOnesAloneAreSetAside(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	one, two := w.create(minutely(``)), w.create(minutely(``))
-	good := w.create(strings.Replace(minutely(``), "T00:00:00", "T00:00:20", 1))
-	b, a := w.beat("a"), at{one}
+	all := []domain.Schedule{w.create(minutely(``)), w.create(minutely(``)), w.create(minutely(`, "max_runs": 5`))}
+	b, a := w.beat("a"), at{all[0]}
 	w.step(b, a.due(1).Add(-time.Second))
-	w.execute(`update tactus.schedules set task = '[1]' where id in ($1, $2)`, one.ID, two.ID)
-	w.step(b, a.due(1))
-	if n := w.count(`select count(*) from tactus.deadletters`); n > 0 {
-		t.Errorf("%d were set aside before anything fired", n)
-	}
-	w.step(b, a.due(1).Add(25*time.Second))
-	w.step(b, a.due(1).Add(40*time.Second))
-	if n := w.count(`select count(*) from tactus.runs where schedule_id = $1`, good.ID); n != 1 {
-		t.Errorf("the good one has %d runs", n)
-	}
-	for _, s := range []domain.Schedule{one, two} {
+	w.execute(`update tactus.schedules set task = '[1]'`)
+	w.step(b, at{all[2]}.due(1))
+	for _, s := range all {
 		if err := w.expect(s.ID, at{s}.missed(1, 1, domain.ReasonAside)); err != nil {
 			t.Error(err)
 		}
 	}
+	if n := w.count(`select count(*) from tactus.deadletters`); n != len(all) {
+		t.Errorf("%d were set aside", n)
+	}
+	if n := w.count(`select (select count(*) from tactus.outbox where topic = 'run') + (select count(*) from tactus.schedule_counts)`); n > 0 {
+		t.Errorf("%d rows of the probe are left", n)
+	}
 	if got := b.watermark(w.now.UnixMicro()); got < w.now.UnixMicro() {
 		t.Errorf("settled up to %v only", time.UnixMicro(got))
+	}
+}
+
+// TestNoDueTimePassesALockedBadOne has a bad due time that cannot be set aside, because somebody writes the very letter,
+// and later ones of the same schedule in the same firing. None of these is settled before it.
+func TestNoDueTimePassesALockedBadOne(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	bad, good := w.create(minutely(`, "misfire_policy": "all"`)), w.create(minutely(``))
+	b, a := w.beat("a"), at{bad}
+	w.step(b, a.due(1).Add(-time.Second))
+	w.execute(`update tactus.schedules set task = '[1]' where id = $1`, bad.ID)
+	tx := w.writesLetter(a, 1)
+	w.step(b, at{good}.due(3))
+	if err := w.expect(bad.ID); err != nil {
+		t.Errorf("a later one has passed it: %v", err)
+	}
+	if runs := w.runs(good.ID); len(runs) == 0 {
+		t.Error("the other has not fired")
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.step(b, a.due(3).Add(15*time.Second))
+	if err := w.expect(bad.ID, a.missed(1, 1, domain.ReasonAside), a.missed(2, 2, domain.ReasonAside),
+		a.missed(3, 3, domain.ReasonAside)); err != nil {
+		t.Error(err)
+	}
+}
+
+// writesLetter has somebody write, in an open transaction, the letter by which a due time would be set aside.
+func (w *world) writesLetter(a at, n int) pgx.Tx {
+	w.Helper()
+	tx, err := w.pool.Begin(w.Context())
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.Cleanup(func() { _ = tx.Rollback(context.WithoutCancel(w.Context())) })
+	_, err = tx.Exec(w.Context(), `insert into tactus.deadletters (source, reference, reason, data)
+		values ('beat', $1::text, '', '{}')`, a.s.ID.String()+"/"+a.due(n).UTC().Format("2006-01-02T15:04:05.000000Z"))
+	if err != nil {
+		w.Fatal(err)
+	}
+	return tx
+}
+
+// TestSetAsideWaitsForNoTable has somebody lock the whole table of the dead letters.
+func TestSetAsideWaitsForNoTable(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	bad, good := w.create(minutely(``)), w.create(minutely(``))
+	b, a := w.beat("a"), at{bad}
+	w.step(b, a.due(1).Add(-time.Second))
+	w.execute(`update tactus.schedules set task = '[1]' where id = $1`, bad.ID)
+	tx, err := w.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(t.Context()) }()
+	if _, err := tx.Exec(t.Context(), `lock table tactus.deadletters in share mode`); err != nil {
+		t.Fatal(err)
+	}
+	w.step(b, at{good}.due(1)) // it fails when a statement of it waits for as long as it may
+	if err := w.expect(good.ID, at{good}.run(1)); err != nil {
+		t.Error(err)
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.step(b, a.due(1).Add(11*time.Second))
+	if err := w.expect(bad.ID, a.missed(1, 1, domain.ReasonAside)); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -91,16 +199,7 @@ func TestSetAsideWaitsForNoLock(t *testing.T) {
 	b, a := w.beat("a"), at{bad}
 	w.step(b, a.due(1).Add(-time.Second))
 	w.execute(`update tactus.schedules set task = '[1]' where id = $1`, bad.ID)
-	tx, err := w.pool.Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = tx.Rollback(t.Context()) }()
-	_, err = tx.Exec(t.Context(), `insert into tactus.deadletters (source, reference, reason, data)
-		values ('beat', $1::text, '', '{}')`, bad.ID.String()+"/"+a.due(1).UTC().Format("2006-01-02T15:04:05.000000Z"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	tx := w.writesLetter(a, 1)
 	w.step(b, a.due(1)) // it fails when a statement of it waits for as long as it may
 	if err := w.expect(good.ID, at{good}.run(1)); err != nil {
 		t.Error(err)

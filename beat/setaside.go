@@ -19,34 +19,14 @@ import (
 // likewise, and left for a later step; so is what is refused because everything is.
 func (b *Beat) settleOrBisect(ctx context.Context, decisions []memory.Decision) (outcome, error) {
 	out, err := b.bisect(ctx, decisions)
-	if err != nil || !out.Held || out.Early {
-		return out, err
+	if out.Fired > 0 {
+		b.refusals.of(decisions).failures.recovered()
 	}
-	bad, kept := b.refusalsOf(decisions).judge(out)
-	for _, r := range kept {
-		out.Locked = append(out.Locked, r.decision.Schedule)
-	}
-	for _, r := range bad {
-		aside, err := b.setAside(ctx, r.decision, r.err)
-		if err != nil {
-			return out, err
-		}
-		if out = out.merge(aside); !out.Held {
-			break
-		}
-	}
-	return out, nil
+	return out, err
 }
 
-// refusalsOf are those of the statement by which the decisions are settled.
-func (b *Beat) refusalsOf(decisions []memory.Decision) *refusals {
-	if decisions[0].Counts {
-		return &b.refusals.counted
-	}
-	return &b.refusals.plain
-}
-
-// bisect settles decisions, and collects those that are refused one by one.
+// bisect settles decisions, the earlier halves first: a due time that is bad has been set aside, or its schedule is left,
+// before a later one of the same schedule is tried.
 func (b *Beat) bisect(ctx context.Context, decisions []memory.Decision) (outcome, error) {
 	decisions = b.locks.withoutLeft(decisions)
 	if len(decisions) == 0 {
@@ -72,8 +52,8 @@ func (b *Beat) bisect(ctx context.Context, decisions []memory.Decision) (outcome
 		}
 		return out, err
 	}
-	if len(decisions) == 1 {
-		return outcome{Held: true, refused: []refusal{{decisions[0], err}}}, nil
+	if out, over, err := b.refuse(ctx, decisions, err); over || err != nil {
+		return out, err
 	}
 	first, err := b.bisect(ctx, decisions[:len(decisions)/2])
 	if err != nil || !first.Held || first.Early {
@@ -81,6 +61,24 @@ func (b *Beat) bisect(ctx context.Context, decisions []memory.Decision) (outcome
 	}
 	second, err := b.bisect(ctx, decisions[len(decisions)/2:])
 	return first.merge(second), err
+}
+
+// refuse deals with decisions whose statement was refused for its data, unless they are to be divided.
+func (b *Beat) refuse(ctx context.Context, decisions []memory.Decision, refusal error) (out outcome, over bool, err error) {
+	if !postgres.RefusedData(refusal) {
+		return outcome{}, false, nil
+	}
+	everything, err := b.refusesEverything(ctx, decisions)
+	switch {
+	case err != nil:
+		return outcome{}, true, err
+	case everything:
+		return b.keep(decisions, refusal), true, nil
+	case len(decisions) == 1:
+		out, err = b.setAside(ctx, decisions[0], refusal)
+		return out, true, err
+	}
+	return outcome{}, false, nil
 }
 
 // leaveLocked leaves a decision for a later step, because of a lock that somebody holds.
@@ -95,7 +93,6 @@ func (o outcome) merge(p outcome) outcome {
 	return outcome{
 		o.Held && p.Held, o.Early || p.Early, o.Recorded + p.Recorded, o.Fired + p.Fired,
 		slices.Concat(o.Stale, p.Stale), slices.Concat(o.Locked, p.Locked), slices.Concat(o.Untried, p.Untried),
-		slices.Concat(o.refused, p.refused),
 	}
 }
 

@@ -151,7 +151,6 @@ type outcome struct {
 	Stale    []domain.ID // schedules that are not as memory has them: nothing was done about them
 	Locked   []domain.ID // schedules of which somebody has locked a row: nothing was done about them
 	Untried  []domain.ID // schedules that no statement got to: nothing was done about them
-	refused  []refusal   // what was refused by itself, for its data as it seems: nothing was done about it
 }
 
 // settle settles decisions in one statement. PostgreSQL refuses every transaction that notifies while its queue of

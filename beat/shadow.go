@@ -16,14 +16,25 @@ type mode struct {
 	setAsideSQL    string
 	lastSettledSQL string
 
+	probePlainSQL, probeCountedSQL    string // see refusals
 	countsLockedSQL, lettersLockedSQL string // whether fireDueSQL and setAsideSQL would wait for a whole table
 }
 
 func modeOf(shadow bool) mode {
 	if shadow {
-		return mode{"shadow", shadowFireDueSQL, shadowFirePlainSQL, shadowSetAsideSQL, shadowLastSettledSQL, countsUnreadableSQL, `select false`}
+		return mode{
+			leaseName: "shadow", fireDueSQL: shadowFireDueSQL, firePlainSQL: shadowFirePlainSQL,
+			setAsideSQL: shadowSetAsideSQL, lastSettledSQL: shadowLastSettledSQL,
+			probePlainSQL: shadowProbeSQL, probeCountedSQL: shadowProbeSQL,
+			countsLockedSQL: countsUnreadableSQL, lettersLockedSQL: `select false`,
+		}
 	}
-	return mode{"beat", fireDueSQL, firePlainSQL, setAsideSQL, lastSettledSQL, countsLockedSQL, lettersLockedSQL}
+	return mode{
+		leaseName: "beat", fireDueSQL: fireDueSQL, firePlainSQL: firePlainSQL,
+		setAsideSQL: setAsideSQL, lastSettledSQL: lastSettledSQL,
+		probePlainSQL: probePlainSQL, probeCountedSQL: probeCountedSQL,
+		countsLockedSQL: countsLockedSQL, lettersLockedSQL: lettersLockedSQL,
+	}
 }
 
 // shadow is what a beat in shadow mode has seen of a beat that fires.

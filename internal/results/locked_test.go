@@ -190,7 +190,7 @@ func TestLockedTableOfCountsHoldsUpNoRelease(t *testing.T) {
 			began := time.Now()
 			release(t, c, 1)
 			release(t, c, 0)
-			if d := time.Since(began); d > 5*time.Second {
+			if d := time.Since(began); d > time.Minute {
 				t.Errorf("it has waited for %v", d)
 			}
 			if s.waits(t, plain) || !s.waits(t, counted) {
