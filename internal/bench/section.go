@@ -21,6 +21,7 @@ func Sections() []Section {
 	return []Section{
 		{"writes", "what a change costs a writer", Writes},
 		{"relay", "from the log to Redis, and to who listens", relaySection},
+		{"runs", "from a due time to a list of Celery, at full load and beyond", runsSection},
 		{"beat", "load, memory, a burst of due times", beatSection},
 		{"api", "what each endpoint takes in a full database", Answers},
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/internal/redis"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 	"github.com/tactus-dev/tactus/outbox"
 	"github.com/tactus-dev/tactus/relay"
 	"github.com/tactus-dev/tactus/relay/cloudevents"
@@ -31,6 +32,13 @@ func startStation(ctx context.Context, pool *pgxpool.Pool, client goredis.Univer
 	if err != nil {
 		return nil, err
 	}
+	streams, err := redis.NewTaskSink(client, "streams")
+	if err != nil {
+		return nil, err
+	}
+	encode := func(row outbox.Row, epoch string) (*message.Message, error) {
+		return redis.EncodeRun(row, epoch, celery.Config{}) // none of the bench goes to a stream
+	}
 	r, err := relay.New(pool, []relay.Route{
 		{
 			Name: "events", Topic: outbox.Schedules, Encode: cloudevents.Schedule, Announce: cloudevents.EpochStarted,
@@ -38,9 +46,11 @@ func startStation(ctx context.Context, pool *pgxpool.Pool, client goredis.Univer
 		},
 		{
 			Name: "celery", Topic: outbox.Runs, Sink: tasks, Tasks: true, Redeliver: time.Hour,
-			Encode: func(row outbox.Row, epoch string) (*message.Message, error) {
-				return redis.EncodeRun(row, epoch, celery.Config{})
-			},
+			Encode: encode,
+		},
+		{
+			Name: "streams", Topic: outbox.Runs, Only: sqlexpr.ToStream, Sink: streams, Tasks: true, Redeliver: time.Hour,
+			Encode: encode,
 		},
 	}, relay.Config{})
 	if err != nil {
