@@ -25,7 +25,7 @@ insert into public.django_celery_beat_crontabschedule (minute, hour, day_of_week
 insert into public.django_celery_beat_periodictask (name, task, crontab_id) values ('sundays', 'app.a', 1)`
 
 // TestAfternoon runs what docs/migrate-from-celery-beat.md has one type, each on an empty database with a table of each
-// kind.
+// kind, and the script beside Celery.
 func TestAfternoon(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/migrate-from-celery-beat.md")
@@ -34,9 +34,13 @@ func TestAfternoon(t *testing.T) {
 	}
 	url, redis, application := testenv.DatabaseURL(t), testenv.RedisURL(t),
 		filepath.Join(t.TempDir(), "application.json")
-	if err := os.WriteFile(application,
-		[]byte(`{"version": 4, "application": "app", "timezone": "UTC", "default_queue": "usual"}`),
-		0o644); err != nil {
+	script := tactus(t, "import", "celery", "--script")
+	printed := testenv.BesideCelery(t, `
+import celery
+app = celery.Celery("app", broker="redis://localhost:1/0")
+app.conf.task_default_queue = "usual"
+`, script.out, []string{"app:app"})
+	if err := os.WriteFile(application, printed, 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := testenv.Connect(t, url).Exec(t.Context(), djangoTables+`;

@@ -51,6 +51,23 @@ for name, entry in beat().schedule.items():
 json.dump(due, sys.stdout)
 `
 
+// oldBeatAnew is Celery's own beat without its file: it raises when anything is due at once.
+const oldBeatAnew = `
+import json, sys
+from datetime import datetime, timedelta, timezone
+from app import app
+from celery.beat import PersistentScheduler
+
+s = PersistentScheduler(app=app, schedule_filename=sys.argv[1], lazy=True)
+s.setup_schedule()
+due = {}
+for name, entry in s.schedule.items():
+    now, remaining = entry.is_due()
+    assert not now, name
+    due[name] = (datetime.now(timezone.utc) + timedelta(seconds=remaining)).isoformat()
+json.dump(due, sys.stdout)
+`
+
 // TestIntervalsKeepTheirPhase has intervals in the middle of their periods, by the file of Celery's own beat, and
 // compares when it and tactus fire them next.
 func TestIntervalsKeepTheirPhase(t *testing.T) {
@@ -105,6 +122,17 @@ func TestIntervalsKeepTheirPhase(t *testing.T) {
 		t.Fatal(err)
 	}
 	bringIn(app, "--schedule", file)
+
+	// Who goes back deletes the file: the old beat then counts from its start, and sends nothing at once.
+	var anew map[string]time.Time
+	if err := json.Unmarshal(testenv.BesideCelery(t, app, oldBeatAnew, []string{file + "-new"}), &anew); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"hourly", "new", "weekly"} {
+		if due := anew[name]; time.Until(due) < 30*time.Minute {
+			t.Errorf("without its file the old beat sends %s at %s", name, due)
+		}
+	}
 }
 
 // contents returns all files of a folder, with their names and contents.
