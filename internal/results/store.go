@@ -20,12 +20,16 @@ const isOpen = `(r.status in ('due', 'sent', 'started', 'retrying') and r.finish
 // isGuess matches runs that have ended by a conclusion of the collector.
 const isGuess = `(r.status in ('unknown', 'expired') and r.reason is not null)`
 
-// openRunsSQL reads a page of the open runs of an age, oldest first.
+// openRunsSQL reads a page of the open runs of an age, oldest first: those that may have left a result, which they
+// cannot before they were handed over, and those of which something can be concluded, because they have expired or were
+// silent for long. All others are passed over without a look at their schedules.
 const openRunsSQL = `
 select r.id, r.fired_at, coalesce(r.heard_at, r.fired_at), r.status, r.expires_at,
     ` + sqlexpr.TaskTimeLimit + `, coalesce(` + sqlexpr.TaskStream + `, '') <> '', ` + sqlexpr.TaskIgnoresResult + `, clock_timestamp()
 from tactus.runs r left join tactus.schedules s on s.id = r.schedule_id
 where ` + isOpen + ` and r.reason is null and not r.waiting
+    and (@asks::boolean and r.status <> 'due' or r.expires_at < now()
+        or coalesce(r.heard_at, r.fired_at) <= now() - @timeout::interval)
     and r.fired_at >= now() - @oldest::interval and r.fired_at <= now() - @youngest::interval and (r.fired_at, r.id) > (@fired_at, @id::uuid)
 order by r.fired_at, r.id limit @limit`
 
@@ -33,6 +37,7 @@ order by r.fired_at, r.id limit @limit`
 func (c *Collector) page(ctx context.Context, youngest, oldest time.Duration, after openRun) ([]openRun, error) {
 	rows, err := c.pool.Query(ctx, openRunsSQL, pgx.NamedArgs{
 		"youngest": youngest, "oldest": oldest, "fired_at": after.FiredAt, "id": after.ID, "limit": pageSize,
+		"asks": c.backend != nil, "timeout": c.cfg.Timeout,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read open runs: %w", err)
