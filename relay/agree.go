@@ -13,8 +13,8 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// settled is a sink that the log agrees with.
-type settled struct {
+// agreement is what the log and a sink agree on.
+type agreement struct {
 	state  ledger.State
 	reader *ledger.Reader
 	mark   Mark // where the sink is
@@ -36,18 +36,18 @@ func beyond(l ledger.State, m Mark) bool {
 	return ahead > mostAhead && l.Registered || ahead > 0 && m.Last.Batch > mostForeign
 }
 
-// settlements bounds how often others may be faster.
-const settlements = 20
+// mostAttempts bounds how often others may be faster.
+const mostAttempts = 20
 
-// errUnsettled means that somebody else keeps moving the sink.
-var errUnsettled = errors.New("the sink and the log do not come to agree")
+// errNoAgreement means that somebody else keeps moving the sink.
+var errNoAgreement = errors.New("the sink and the log do not come to agree")
 
-// settle makes the sink and the log agree. The log is asked first: what the sink has taken since is no loss.
-func (l *lane) settle(ctx context.Context) (settled, error) {
+// agree makes the sink and the log agree. The log is asked first: what the sink has taken since is no loss.
+func (l *lane) agree(ctx context.Context) (agreement, error) {
 	if err := l.claim(ctx); err != nil {
-		return settled{}, err
+		return agreement{}, err
 	}
-	for range settlements {
+	for range mostAttempts {
 		s, v, err := l.look(ctx)
 		if err == nil {
 			switch v.do {
@@ -69,7 +69,7 @@ func (l *lane) settle(ctx context.Context) (settled, error) {
 			return s, err
 		}
 	}
-	return settled{}, errUnsettled
+	return agreement{}, errNoAgreement
 }
 
 // claim tells the sink whose it is to be. Who that is can change only while the connections to the database are cut.
@@ -124,7 +124,7 @@ func overtaken(err error) bool {
 	return ok && pgErr.ConstraintName == "relay_batches_pkey"
 }
 
-func (l *lane) look(ctx context.Context) (s settled, v verdict, err error) {
+func (l *lane) look(ctx context.Context) (s agreement, v verdict, err error) {
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
 	if s.state, err = ledger.ReadState(ctx, l.db, l.Name); err != nil {
@@ -165,12 +165,12 @@ func (l *lane) begin(ctx context.Context, at, to Mark) error {
 }
 
 // again cuts the batch by which a sink of tasks goes on. The sink is moved to it afterwards, so it is not forgotten.
-func (l *lane) again(ctx context.Context, s settled, why string) error {
-	had, err := l.had(ctx, s.state.Confirmed)
+func (l *lane) again(ctx context.Context, s agreement, why string) error {
+	batch, err := l.batchOf(ctx, s.state.Confirmed)
 	if err != nil {
 		return err
 	}
-	b, cut, err := s.reader.Again(ctx, s.state.Newest, had.After(s.state.Confirmed), s.state.Now.Add(-l.Redeliver))
+	b, cut, err := s.reader.Again(ctx, s.state.Newest, batch.After(s.state.Confirmed), s.state.Now.Add(-l.Redeliver))
 	if err != nil {
 		return err
 	}
@@ -180,8 +180,8 @@ func (l *lane) again(ctx context.Context, s settled, why string) error {
 	return nil
 }
 
-// had is the batch that a place is in, or the oldest when that is no longer kept.
-func (l *lane) had(ctx context.Context, p ledger.ID) (ledger.Batch, error) {
+// batchOf returns the batch that a place is in, or the oldest when that is no longer kept.
+func (l *lane) batchOf(ctx context.Context, p ledger.ID) (ledger.Batch, error) {
 	b, found, err := ledger.BatchUpTo(ctx, l.db, l.Name, p.Batch)
 	if err == nil && !found {
 		b, found, err = ledger.BatchFrom(ctx, l.db, l.Name, 0)
@@ -193,8 +193,8 @@ func (l *lane) had(ctx context.Context, p ledger.ID) (ledger.Batch, error) {
 }
 
 // open begins an epoch. Its first batch brings what the sink may not have.
-func (l *lane) open(ctx context.Context, s settled, why string) error {
-	if err := l.confirmHad(ctx, s); err != nil {
+func (l *lane) open(ctx context.Context, s agreement, why string) error {
+	if err := l.confirmTaken(ctx, s); err != nil {
 		return err
 	}
 	o := ledger.Opening{
@@ -224,7 +224,7 @@ func (l *lane) open(ctx context.Context, s settled, why string) error {
 
 // reach tells an opening how far it goes back: events an hour behind what the sink has, tasks not at all. Where the log
 // does not know what the sink was given, tasks of the last Redeliver are handed over that do not say they were.
-func (l *lane) reach(ctx context.Context, s settled, o *ledger.Opening) error {
+func (l *lane) reach(ctx context.Context, s agreement, o *ledger.Opening) error {
 	place, since := s.mark.Last, s.state.Now.Add(-l.Redeliver)
 	switch {
 	case l.Tasks && lost(s.state, s.mark):
@@ -234,7 +234,7 @@ func (l *lane) reach(ctx context.Context, s settled, o *ledger.Opening) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
-	b, err := l.had(ctx, place)
+	b, err := l.batchOf(ctx, place)
 	if err != nil {
 		return err
 	}

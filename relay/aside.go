@@ -123,7 +123,7 @@ type event struct {
 // wasAside are those tasks of a chunk that may have been set aside, or handed over, when it was read before, by a relay
 // that died before it had moved the sink, or the place that is kept, past them. What is set aside stays so, mended or
 // not: somebody may hand it over again. What is read for the first time has none.
-func (l *lane) wasAside(ctx context.Context, s settled, b ledger.Batch, c chunk) (map[event]bool, error) {
+func (l *lane) wasAside(ctx context.Context, s agreement, b ledger.Batch, c chunk) (map[event]bool, error) {
 	if !l.Tasks || b.Number > s.state.Newest.Number {
 		return nil, nil
 	}

@@ -8,10 +8,10 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// confirmHad confirms, before an epoch begins, the runs that the sink has and is not known to have: the relay may have
+// confirmTaken confirms, before an epoch begins, the runs that the sink has and is not known to have: the relay may have
 // died in between, or their rows were locked. The epoch hands over what is due, and would hand them over twice. What
 // can no longer be read does not keep the epoch from beginning.
-func (l *lane) confirmHad(ctx context.Context, s settled) error {
+func (l *lane) confirmTaken(ctx context.Context, s agreement) error {
 	last := s.mark.Last
 	if end := s.state.End(); end.Compare(last) < 0 {
 		last = end
@@ -40,7 +40,7 @@ func (l *lane) confirmHad(ctx context.Context, s settled) error {
 }
 
 // confirmUpTo confirms what was handed over up to a place, and gives the runs that are locked.
-func (l *lane) confirmUpTo(ctx context.Context, s settled, last ID) (held []handedRun, err error) {
+func (l *lane) confirmUpTo(ctx context.Context, s agreement, last ID) (held []handedRun, err error) {
 	for number := max(s.state.Confirmed.Batch, s.state.Opened); number <= last.Batch; number++ {
 		b, found, err := ledger.BatchFrom(ctx, l.db, l.Name, number)
 		if err != nil {
@@ -56,7 +56,7 @@ func (l *lane) confirmUpTo(ctx context.Context, s settled, last ID) (held []hand
 	return held, nil
 }
 
-func (l *lane) confirmBatch(ctx context.Context, s settled, b ledger.Batch, last ID, held []handedRun) (_ []handedRun, err error) {
+func (l *lane) confirmBatch(ctx context.Context, s agreement, b ledger.Batch, last ID, held []handedRun) (_ []handedRun, err error) {
 	place, end := int64(0), b.Rows
 	if b.Number == s.state.Confirmed.Batch {
 		place = s.state.Confirmed.Seq
@@ -86,7 +86,7 @@ func (l *lane) confirmBatch(ctx context.Context, s settled, b ledger.Batch, last
 	return l.confirmChunk(ctx, s, b, c, held)
 }
 
-func (l *lane) confirmChunk(ctx context.Context, s settled, b ledger.Batch, c chunk, held []handedRun) ([]handedRun, error) {
+func (l *lane) confirmChunk(ctx context.Context, s agreement, b ledger.Batch, c chunk, held []handedRun) ([]handedRun, error) {
 	if len(c.entries) == 0 {
 		return held, nil
 	}

@@ -8,7 +8,7 @@
 //
 //	            ┌────────── the log and the sink disagree: reconcile ──────────┐
 //	            ▼                                                              │
-//	settle ── resume ──▶ cut batch k+1 ──▶ read its rows ──▶ append in chunks ─┘
+//	agree ─── resume ──▶ cut batch k+1 ──▶ read its rows ──▶ append in chunks ─┘
 //	  │ ▲                └──────── while batch k is being appended ────────┘
 //	  │ └── begin: the sink moves into the epoch, or past what it lost
 //	  ├──── regain: tasks that a broker has lost behind its mark get an event each

@@ -21,7 +21,7 @@ type lane struct {
 	patience time.Duration
 	bell     chan struct{}
 	tally    tally
-	epoch    string // that it has settled on
+	epoch    string // that it and the sink have agreed on
 	stopped  bool   // Postgres says that the sink cannot be served
 
 	handedTo ID // behind the last run that was handed over in this life
@@ -38,7 +38,7 @@ const (
 	readAhead = 2
 )
 
-// run carries rows to the sink until ctx ends. Whatever fails, it settles with the sink anew and goes on.
+// run carries rows to the sink until ctx ends. Whatever fails, it comes to agree with the sink anew and goes on.
 func (l *lane) run(ctx context.Context) {
 	clashes := 0 // in a row
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
@@ -65,13 +65,13 @@ func (l *lane) run(ctx context.Context) {
 	}
 }
 
-// live settles with the sink, then reads and publishes side by side until one of them fails.
+// live comes to agree with the sink, then reads and publishes side by side until one of them fails.
 func (l *lane) live(ctx context.Context) error {
-	s, err := l.settle(ctx)
+	s, err := l.agree(ctx)
 	if err != nil {
 		return err
 	}
-	l.tally.settled(s.mark)
+	l.tally.begins(s.mark)
 	l.epoch, l.stopped = s.state.Epoch, s.state.Stopped != ""
 	l.handedTo, l.locked = s.from, nil // what was locked is read again
 	group, ctx := errgroup.WithContext(ctx)

@@ -15,7 +15,7 @@ const lookEvery = time.Second
 var errMoved = errors.New("the sink has moved")
 
 // publish appends chunks, in order, as they are read.
-func (l *lane) publish(ctx context.Context, s settled, chunks <-chan chunk) error {
+func (l *lane) publish(ctx context.Context, s agreement, chunks <-chan chunk) error {
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
 	defer l.report()
@@ -45,8 +45,8 @@ func (l *lane) publish(ctx context.Context, s settled, chunks <-chan chunk) erro
 	}
 }
 
-// lookAgain finds out whether what was settled still holds.
-func (l *lane) lookAgain(ctx context.Context, before settled, at Mark) error {
+// lookAgain finds out whether the agreement still holds.
+func (l *lane) lookAgain(ctx context.Context, before agreement, at Mark) error {
 	s, v, err := l.look(ctx)
 	if err == nil && (v.do != resume || s.mark != at || s.state.Epoch != before.state.Epoch) {
 		return errMoved

@@ -27,7 +27,7 @@ const (
 var errRowsGone = errors.New("a batch does not have the rows any more that it was cut with: nothing is published until somebody finds out why")
 
 // read cuts batches and reads their rows, ahead of what is published.
-func (l *lane) read(ctx context.Context, s settled, out chan<- chunk) error {
+func (l *lane) read(ctx context.Context, s agreement, out chan<- chunk) error {
 	b, place, err := l.resumed(ctx, s)
 	if err != nil {
 		return err
@@ -55,7 +55,7 @@ func (l *lane) read(ctx context.Context, s settled, out chan<- chunk) error {
 const announcement = -1
 
 // resumed is the batch that a sink is in, and the place in it behind which to go on.
-func (l *lane) resumed(ctx context.Context, s settled) (b ledger.Batch, place int64, err error) {
+func (l *lane) resumed(ctx context.Context, s agreement) (b ledger.Batch, place int64, err error) {
 	number, place := s.from.Batch, s.from.Seq
 	if number < s.state.Opened {
 		number, place = s.state.Opened, announcement
@@ -108,7 +108,7 @@ func (l *lane) next(ctx context.Context, r *ledger.Reader, after ledger.Batch, p
 }
 
 // readBatch sends what a batch has behind a place.
-func (l *lane) readBatch(ctx context.Context, s settled, b ledger.Batch, place int64, out chan<- chunk) error {
+func (l *lane) readBatch(ctx context.Context, s agreement, b ledger.Batch, place int64, out chan<- chunk) error {
 	if none, err := l.hasNoneFor(ctx, s, b, place); err != nil || none {
 		return cmp.Or(err, l.passOver(ctx, s, b, out))
 	}
@@ -140,7 +140,7 @@ func (l *lane) readBatch(ctx context.Context, s settled, b ledger.Batch, place i
 
 // hasNoneFor reports whether there is nothing for the sink behind a place of a batch, as far as that is known without
 // reading it.
-func (l *lane) hasNoneFor(ctx context.Context, s settled, b ledger.Batch, place int64) (bool, error) {
+func (l *lane) hasNoneFor(ctx context.Context, s agreement, b ledger.Batch, place int64) (bool, error) {
 	if l.Only == "" || b.Kind != ledger.NextBatch || place == announcement || place >= b.Rows {
 		return false, nil
 	}
@@ -149,7 +149,7 @@ func (l *lane) hasNoneFor(ctx context.Context, s settled, b ledger.Batch, place 
 }
 
 // passOver sends the end of a batch alone, with nothing to publish.
-func (l *lane) passOver(ctx context.Context, s settled, b ledger.Batch, out chan<- chunk) error {
+func (l *lane) passOver(ctx context.Context, s agreement, b ledger.Batch, out chan<- chunk) error {
 	c := room(1)
 	c.add(ID{Batch: b.Number, Seq: b.Rows}, outbox.Row{At: b.CommittedAt})
 	return l.send(ctx, s, b, c, out)
@@ -182,7 +182,7 @@ func (c *chunk) add(id ID, row outbox.Row) {
 }
 
 // send encodes a chunk and hands it to who publishes.
-func (l *lane) send(ctx context.Context, s settled, b ledger.Batch, c chunk, out chan<- chunk) error {
+func (l *lane) send(ctx context.Context, s agreement, b ledger.Batch, c chunk, out chan<- chunk) error {
 	if len(c.entries) == 0 {
 		return nil
 	}
@@ -198,7 +198,7 @@ func (l *lane) send(ctx context.Context, s settled, b ledger.Batch, c chunk, out
 	}
 }
 
-func (l *lane) encode(ctx context.Context, s settled, b ledger.Batch, c chunk) error {
+func (l *lane) encode(ctx context.Context, s agreement, b ledger.Batch, c chunk) error {
 	wanted, err := l.wanted(ctx, b, c)
 	if err != nil {
 		return err

@@ -41,7 +41,7 @@ select count(*) from event`
 // mark is missing, because the same script writes both. What comes after its mark gets an event of its own when it is
 // not known to have started, has not expired and is young enough, and so it is handed over once more, and counted. Then
 // the sink moves on.
-func (l *lane) regain(ctx context.Context, s settled) error {
+func (l *lane) regain(ctx context.Context, s agreement) error {
 	var again int64
 	var page lostPage
 	flush := func() error {

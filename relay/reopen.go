@@ -40,7 +40,7 @@ func Reopen(ctx context.Context, db *pgxpool.Pool, route Route, from int64, lett
 		case <-time.After(mathrand.N(firstPause)):
 		}
 	}
-	return fmt.Errorf("reopen %s: %w", route.Name, errUnsettled)
+	return fmt.Errorf("reopen %s: %w", route.Name, errNoAgreement)
 }
 
 // reopenPatience is long: while many changes come, a relay cuts a batch of the number that the epoch is to have again
@@ -59,7 +59,7 @@ func (l *lane) reopen(ctx context.Context, from int64, letters []int64) (bool, e
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
 	place := s.mark.Last
-	had, err := l.had(ctx, place)
+	batch, err := l.batchOf(ctx, place)
 	if err != nil {
 		return false, err
 	}
@@ -72,14 +72,14 @@ func (l *lane) reopen(ctx context.Context, from int64, letters []int64) (bool, e
 	}
 	return ledger.Open(whole, l.db, ledger.Opening{
 		Sink: l.Name, Topic: l.Topic, Was: s.state.Epoch, Epoch: rand.Text()[:10], Kind: ledger.EpochBatch,
-		Number: max(s.state.Newest.Number, s.mark.Last.Batch) + 1, After: place, Previous: had.After(place), From: from, Letters: letters,
+		Number: max(s.state.Newest.Number, s.mark.Last.Batch) + 1, After: place, Previous: batch.After(place), From: from, Letters: letters,
 		Patience: l.patience, Reason: "what was set aside is published again",
 	})
 }
 
 // owed is the position from which on the epoch has still to publish again what came before it; 0 when it has. An epoch
 // that follows has to, instead.
-func (l *lane) owed(ctx context.Context, s settled) (int64, error) {
+func (l *lane) owed(ctx context.Context, s agreement) (int64, error) {
 	b, found, err := ledger.BatchUpTo(ctx, l.db, l.Name, s.state.Opened)
 	if err != nil || !found || b.Number != s.state.Opened || b.From == nil {
 		return 0, err
@@ -96,5 +96,5 @@ func (l *lane) owed(ctx context.Context, s settled) (int64, error) {
 	return 0, nil
 }
 
-// errNotServed means that a relay has to settle first what is the matter between the sink and the log.
+// errNotServed means that a relay has to bring the sink and the log to agree first.
 var errNotServed = errors.New("the sink and the log do not agree; let a relay run, then try again")

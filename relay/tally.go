@@ -54,8 +54,8 @@ func (t *tally) get() (s Stats) {
 	return s
 }
 
-// settled forgets the chunks of an earlier life: they are read again.
-func (t *tally) settled(at Mark) {
+// begins forgets the chunks that were read before the sink and the log agreed anew: they are read again.
+func (t *tally) begins(at Mark) {
 	t.do(func(s *Stats) { s.Mark, s.Problem, s.Waiting, t.pending = at, nil, 0, nil })
 }
 

@@ -105,7 +105,7 @@ func (s *stage) do(t *testing.T, c transcript.Command) error {
 		running.Go(func() { r.Run(ctx) })
 		s.stops[name] = func() { cancel(); running.Wait() }
 		t.Cleanup(s.stops[name])
-		testenv.Eventually(t, "the relay has settled with its sink", func() error {
+		testenv.Eventually(t, "the relay and its sink agree", func() error {
 			if r.Stats()[0].Mark.Epoch == "" {
 				return errNotYet
 			}

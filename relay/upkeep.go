@@ -51,11 +51,11 @@ func (r *Relay) Prune(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.Patience)
 	defer cancel()
-	had, err := ledger.HeldSnapshots(ctx, r.db, outbox.Runs, old)
+	held, err := ledger.HeldSnapshots(ctx, r.db, outbox.Runs, old)
 	if err != nil {
 		return err
 	}
-	did, err := outbox.DropRunEvents(ctx, r.db, had...)
+	did, err := outbox.DropRunEvents(ctx, r.db, held...)
 	if len(did.Dropped) > 0 {
 		r.cfg.Log.Info("run events dropped", "partitions", did.Dropped)
 	}
