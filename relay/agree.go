@@ -15,11 +15,11 @@ import (
 
 // agreement is what the log and a sink agree on.
 type agreement struct {
-	state  ledger.State
-	reader *ledger.Reader
-	mark   Mark // where the sink is
-	at     Mark // the mark that the sink has, which is not where it is when nobody can go on from there
-	from   ID
+	state     ledger.State
+	reader    *ledger.Reader
+	mark      Mark // where the sink is
+	at        Mark // the mark that the sink has, which is not where it is when nobody can go on from there
+	readAfter ID   // the place behind which rows are read
 }
 
 // Marks of a sink of tasks beyond these were made by somebody else: batches ahead of the log, of which PostgreSQL may have
@@ -54,15 +54,15 @@ func (l *lane) agree(ctx context.Context) (agreement, error) {
 			case refuse:
 				return s, errors.New(v.why)
 			case resume:
-				return s, l.keep(ctx, s.mark)
-			case begin:
-				err = l.begin(ctx, s.at, v.to)
-			case again:
-				err = l.again(ctx, s, v.why)
+				return s, l.noteOwner(ctx, s.mark)
+			case moveSink:
+				err = l.moveSink(ctx, s.at, v.to)
+			case cutAgain:
+				err = l.cutAgain(ctx, s, v.why)
 			case regain:
 				err = l.regain(ctx, s)
-			case open:
-				err = l.open(ctx, s, v.why)
+			case beginEpoch:
+				err = l.beginEpoch(ctx, s, v.why)
 			}
 		}
 		if err != nil && !overtaken(err) {
@@ -100,9 +100,9 @@ func (l *lane) refused(ctx context.Context, why error) error {
 	return why
 }
 
-// keep has the sink note whose it is, where nothing moves it: an older version did not, and a copy of the database may
+// noteOwner has the sink note whose it is, where nothing moves it: an older version did not, and a copy of the database may
 // be at the very same mark.
-func (l *lane) keep(ctx context.Context, at Mark) error {
+func (l *lane) noteOwner(ctx context.Context, at Mark) error {
 	if _, ok := l.Sink.(Claimer); !ok {
 		return nil
 	}
@@ -150,11 +150,12 @@ func (l *lane) look(ctx context.Context) (s agreement, v verdict, err error) {
 		s.mark = Mark{}
 	}
 	s.reader = s.state.Reader(l.db, l.Name, l.Topic, l.patience).Only(l.Route.Only)
-	s.from = from(s.state, s.mark, l.Tasks)
+	s.readAfter = readAfter(s.state, s.mark, l.Tasks)
 	return s, reconcile(s.state, s.mark, l.Tasks), nil
 }
 
-func (l *lane) begin(ctx context.Context, at, to Mark) error {
+// moveSink has the sink go on elsewhere: in another epoch, or behind what it lost.
+func (l *lane) moveSink(ctx context.Context, at, to Mark) error {
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
 	if err := l.Sink.Begin(ctx, at, to); err != nil {
@@ -164,8 +165,8 @@ func (l *lane) begin(ctx context.Context, at, to Mark) error {
 	return nil
 }
 
-// again cuts the batch by which a sink of tasks goes on. The sink is moved to it afterwards, so it is not forgotten.
-func (l *lane) again(ctx context.Context, s agreement, why string) error {
+// cutAgain cuts the batch by which a sink of tasks goes on. The sink is moved to it afterwards, so it is not forgotten.
+func (l *lane) cutAgain(ctx context.Context, s agreement, why string) error {
 	batch, err := l.batchOf(ctx, s.state.Confirmed)
 	if err != nil {
 		return err
@@ -192,8 +193,8 @@ func (l *lane) batchOf(ctx context.Context, p ledger.ID) (ledger.Batch, error) {
 	return b, err
 }
 
-// open begins an epoch. Its first batch brings what the sink may not have.
-func (l *lane) open(ctx context.Context, s agreement, why string) error {
+// beginEpoch begins one. Its first batch brings what the sink may not have.
+func (l *lane) beginEpoch(ctx context.Context, s agreement, why string) error {
 	if err := l.confirmTaken(ctx, s); err != nil {
 		return err
 	}

@@ -3,11 +3,11 @@ package relay
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/outbox"
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
@@ -59,7 +59,7 @@ func (l *lane) setAside(ctx context.Context, all []aside) error {
 	var references, reasons []string
 	for _, a := range all {
 		positions, aggregates = append(positions, a.row.Position), append(aggregates, a.row.Aggregate)
-		references, reasons = append(references, reference(a.row)), append(reasons, kept(a.reason))
+		references, reasons = append(references, reference(a.row)), append(reasons, shortened(a.reason))
 	}
 	var locked bool
 	err := l.db.QueryRow(ctx, setAside, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{
@@ -98,9 +98,9 @@ func (l *lane) tellAside(references, reasons []string) {
 // longestReason is how much of a reason is kept.
 const longestReason = 4096
 
-// kept is what Postgres can keep of a reason, which may quote what somebody wrote.
-func kept(reason string) string {
-	return strings.ReplaceAll(strings.ToValidUTF8(reason[:min(len(reason), longestReason)], "\uFFFD"), "\x00", "\uFFFD")
+// shortened returns what PostgreSQL can keep of a reason, which may quote what somebody wrote.
+func shortened(reason string) string {
+	return postgres.Storable(reason[:min(len(reason), longestReason)])
 }
 
 // reference names a row among the dead letters of a sink.

@@ -38,19 +38,19 @@ func (w *bellWatch) look(ctx context.Context, q outbox.Querier) error {
 	}
 	before := w.held
 	w.held = map[string]bool{}
-	kept := ""
+	holding := ""
 	for _, holder := range holders {
 		if w.held[holder] = true; before[holder] {
-			kept = holder
+			holding = holder
 		}
 	}
 	switch {
-	case kept != "" && !w.told:
+	case holding != "" && !w.told:
 		w.log.Warn("somebody keeps the lock of a bell: nobody is notified, and what is written is found by polling only",
-			"holder", kept)
-	case kept == "" && w.told:
+			"holder", holding)
+	case holding == "" && w.told:
 		w.log.Info("the lock of the bell is free again")
 	}
-	w.told = kept != ""
+	w.told = holding != ""
 	return nil
 }

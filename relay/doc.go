@@ -10,10 +10,10 @@
 //	            ▼                                                              │
 //	agree ─── resume ──▶ cut batch k+1 ──▶ read its rows ──▶ append in chunks ─┘
 //	  │ ▲                └──────── while batch k is being appended ────────┘
-//	  │ └── begin: the sink moves into the epoch, or past what it lost
-//	  ├──── regain: tasks that a broker has lost behind its mark get an event each
-//	  ├──── again: a batch of the tasks that a broker may have lost with its mark
-//	  └──── open:  an epoch begins
+//	  │ └── moveSink:   the sink goes on in the epoch, or behind what it lost
+//	  ├──── regain:     tasks that a broker has lost behind its mark get an event each
+//	  ├──── cutAgain:   a batch of the tasks that a broker may have lost with its mark
+//	  └──── beginEpoch: an epoch begins
 //
 // # What it promises
 //

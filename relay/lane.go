@@ -73,7 +73,7 @@ func (l *lane) live(ctx context.Context) error {
 	}
 	l.tally.begins(s.mark)
 	l.epoch, l.stopped = s.state.Epoch, s.state.Stopped != ""
-	l.handedTo, l.locked = s.from, nil // what was locked is read again
+	l.handedTo, l.locked = s.readAfter, nil // what was locked is read again
 	group, ctx := errgroup.WithContext(ctx)
 	chunks := make(chan chunk, readAhead)
 	group.Go(func() error { return l.read(ctx, s, chunks) })

@@ -94,7 +94,7 @@ func (l *lane) appendAll(ctx context.Context, at Mark, c chunk) (Mark, error) {
 		if refused, ok := errors.AsType[*Refused](err); ok {
 			at, err = refused.Real, l.drop(ctx, c, refused)
 		} else if mismatch, ok := errors.AsType[*Mismatch](err); ok {
-			at, err = mismatch.Real, forward(at, mismatch.Real, c)
+			at, err = mismatch.Real, advanced(at, mismatch.Real, c)
 		}
 		if err != nil {
 			return at, err
@@ -119,8 +119,8 @@ func behind(entries []Entry, last ID) []Entry {
 	return entries[n:]
 }
 
-// forward takes it that another relay has appended some of a chunk.
-func forward(at, real Mark, c chunk) error {
+// advanced returns nil when another relay has appended some of a chunk, and the sink is just there.
+func advanced(at, real Mark, c chunk) error {
 	end := c.entries[len(c.entries)-1].ID
 	if real.Epoch != at.Epoch || real.Last.Compare(at.Last) <= 0 || real.Last.Compare(end) > 0 {
 		return errMoved

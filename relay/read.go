@@ -56,7 +56,7 @@ const announcement = -1
 
 // resumed is the batch that a sink is in, and the place in it behind which to go on.
 func (l *lane) resumed(ctx context.Context, s agreement) (b ledger.Batch, place int64, err error) {
-	number, place := s.from.Batch, s.from.Seq
+	number, place := s.readAfter.Batch, s.readAfter.Seq
 	if number < s.state.Opened {
 		number, place = s.state.Opened, announcement
 	}
@@ -124,7 +124,7 @@ func (l *lane) readBatch(ctx context.Context, s agreement, b ledger.Batch, place
 			return err
 		}
 		place++
-		c.add(ID{Batch: b.Number, Seq: place}, row)
+		c.addRow(ID{Batch: b.Number, Seq: place}, row)
 		if len(c.entries) >= chunkEntries || c.size >= chunkBytes {
 			if err := l.send(ctx, s, b, c, out); err != nil {
 				return err
@@ -151,7 +151,7 @@ func (l *lane) hasNoneFor(ctx context.Context, s agreement, b ledger.Batch, plac
 // passOver sends the end of a batch alone, with nothing to publish.
 func (l *lane) passOver(ctx context.Context, s agreement, b ledger.Batch, out chan<- chunk) error {
 	c := room(1)
-	c.add(ID{Batch: b.Number, Seq: b.Rows}, outbox.Row{At: b.CommittedAt})
+	c.addRow(ID{Batch: b.Number, Seq: b.Rows}, outbox.Row{At: b.CommittedAt})
 	return l.send(ctx, s, b, c, out)
 }
 
@@ -175,7 +175,7 @@ func room(rows int64) chunk {
 	return chunk{entries: make([]Entry, 0, n), rows: make([]outbox.Row, 0, n)}
 }
 
-func (c *chunk) add(id ID, row outbox.Row) {
+func (c *chunk) addRow(id ID, row outbox.Row) {
 	c.entries = append(c.entries, Entry{ID: id})
 	c.rows = append(c.rows, row)
 	c.size += len(row.Data)
@@ -222,7 +222,7 @@ func (l *lane) encode(ctx context.Context, s agreement, b ledger.Batch, c chunk)
 			unfit = append(unfit, aside{row, err.Error()})
 		}
 		if m != nil && l.Tasks && b.Kind == ledger.AgainBatch && wanted.sent(row) {
-			again.add(row) // it comes by an event of its own, which counts it
+			again.addRun(row) // it comes by an event of its own, which counts it
 			continue
 		}
 		c.entries[i].Message = m

@@ -5,27 +5,27 @@ import "github.com/tactus-dev/tactus/relay/ledger"
 // verdict is what is to be done about a sink before anything is appended to it.
 type verdict struct {
 	do  deed
-	why string // of open and again, for the log
-	to  Mark   // of begin
+	why string // of refuse, beginEpoch and cutAgain, for the log
+	to  Mark   // of moveSink
 }
 
 type deed int
 
 const (
-	refuse deed = iota // nothing can be done here
-	open               // begin an epoch
-	again              // cut a batch of what a sink of tasks may have lost
-	regain             // hand over again what a sink of tasks has lost behind its mark
-	begin              // move the sink
-	resume             // append behind its mark
+	refuse     deed = iota // nothing can be done here
+	beginEpoch             // the numbers of batches have lost their meaning to the sink
+	cutAgain               // cut a batch of what a sink of tasks may have lost with its mark
+	regain                 // hand over again what a sink of tasks has lost behind its mark
+	moveSink               // have the sink go on in this epoch, or behind what it lost
+	resume                 // append behind its mark
 )
 
 // reconcile compares the ledger's state of a sink (l) with the mark that the sink itself has (m), and returns what to
 // do. The caller does it and asks again, until the verdict is resume:
 //
-//	   ┌── open, again, regain, begin ──┐
-//	   ▼                                │
-//	look ──▶ reconcile ─────────────────┴──▶ resume: read and append, until an append is refused
+//	   ┌── beginEpoch, cutAgain, regain, moveSink ──┐
+//	   ▼                                            │
+//	look ──▶ reconcile ─────────────────────────────┴──▶ resume: read and append, until an append is refused
 //
 // The invariant of resume: the log and the sink are in the same epoch, and the sink has exactly the entries up to its
 // mark. So what is read next is what the sink lacks, and the append names a mark that is really the sink's. Without it,
@@ -38,15 +38,15 @@ func reconcile(l ledger.State, m Mark, tasks bool) verdict {
 	case l.Standby:
 		return verdict{do: refuse, why: "the database is a standby"}
 	case !l.Registered:
-		return verdict{do: open, why: "the sink is new to this log"}
+		return verdict{do: beginEpoch, why: "the sink is new to this log"}
 	case !l.Same:
-		return verdict{do: open, why: "the database is on another server or timeline"}
+		return verdict{do: beginEpoch, why: "the database is on another server or timeline"}
 	case l.WentBack:
-		return verdict{do: open, why: "the database has gone back"}
+		return verdict{do: beginEpoch, why: "the database has gone back"}
 	case ahead(l, m):
-		return verdict{do: open, why: "the sink is ahead of the log"}
+		return verdict{do: beginEpoch, why: "the sink is ahead of the log"}
 	case stray(l, m):
-		return verdict{do: open, why: "the sink is in an epoch that the log does not know"}
+		return verdict{do: beginEpoch, why: "the sink is in an epoch that the log does not know"}
 	case tasks:
 		return reconcileTasks(l, m)
 	default:
@@ -69,11 +69,11 @@ func opening(l ledger.State) ID { return ID{Batch: l.Opened, Seq: 0} }
 func reconcileEvents(l ledger.State, m Mark) verdict {
 	switch {
 	case m.Epoch != l.Epoch && m.Last.Compare(l.After) < 0:
-		return verdict{do: open, why: "the sink has lost something of an earlier epoch"}
+		return verdict{do: beginEpoch, why: "the sink has lost something of an earlier epoch"}
 	case m.Last.Batch < l.Oldest && l.Oldest > l.Opened:
-		return verdict{do: open, why: "the sink has lost more than the batches that are kept"}
+		return verdict{do: beginEpoch, why: "the sink has lost more than the batches that are kept"}
 	case m.Epoch != l.Epoch:
-		return verdict{do: begin, to: Mark{l.Epoch, m.Last}}
+		return verdict{do: moveSink, to: Mark{l.Epoch, m.Last}}
 	}
 	return verdict{do: resume}
 }
@@ -84,13 +84,13 @@ func reconcileEvents(l ledger.State, m Mark) verdict {
 func reconcileTasks(l ledger.State, m Mark) verdict {
 	switch {
 	case lost(l, m) && l.Again > 0:
-		return verdict{do: begin, to: Mark{l.Epoch, ID{Batch: l.Again, Seq: 0}}}
+		return verdict{do: moveSink, to: Mark{l.Epoch, ID{Batch: l.Again, Seq: 0}}}
 	case lost(l, m) && m.Epoch == l.Epoch && m.Last.Batch >= max(l.Oldest, l.Opened):
 		return verdict{do: regain}
 	case lost(l, m):
-		return verdict{do: again, why: "the sink has lost tasks"}
+		return verdict{do: cutAgain, why: "the sink has lost tasks"}
 	case m.Epoch != l.Epoch:
-		return verdict{do: begin, to: Mark{l.Epoch, opening(l)}}
+		return verdict{do: moveSink, to: Mark{l.Epoch, opening(l)}}
 	}
 	return verdict{do: resume}
 }
@@ -107,9 +107,9 @@ func lost(l ledger.State, m Mark) bool {
 	}
 }
 
-// from returns the place behind which reading resumes. Tasks are read from the last confirmed one on: those that the
+// readAfter returns the place behind which reading resumes. Tasks are read from the last confirmed one on: those that the
 // sink has taken since are confirmed, the rest is appended.
-func from(l ledger.State, m Mark, tasks bool) ID {
+func readAfter(l ledger.State, m Mark, tasks bool) ID {
 	switch {
 	case !tasks:
 		return m.Last

@@ -56,7 +56,7 @@ func (l *lane) regain(ctx context.Context, s agreement) error {
 		if row.At.Before(s.state.Now.Add(-l.Redeliver)) || !l.takes(row, s.state.Epoch) {
 			continue
 		}
-		if page.add(row); len(page.ids) == chunkEntries {
+		if page.addRun(row); len(page.ids) == chunkEntries {
 			if err := flush(); err != nil {
 				return err
 			}
@@ -66,7 +66,7 @@ func (l *lane) regain(ctx context.Context, s agreement) error {
 		return err
 	}
 	l.log.Warn("the sink has lost tasks behind its mark", "sink", l.Name, "at", s.mark.Last, "confirmed", s.state.Confirmed, "handed_over_again", again)
-	return l.begin(ctx, s.at, Mark{s.state.Epoch, s.state.Confirmed})
+	return l.moveSink(ctx, s.at, Mark{s.state.Epoch, s.state.Confirmed})
 }
 
 // takes reports whether a row is for this sink.
@@ -84,7 +84,7 @@ type lostPage struct {
 	versions, positions []int64
 }
 
-func (p *lostPage) add(row outbox.Row) {
+func (p *lostPage) addRun(row outbox.Row) {
 	p.ids, p.versions, p.positions = append(p.ids, row.Aggregate), append(p.versions, row.Version), append(p.positions, row.Position)
 }
 

@@ -52,7 +52,7 @@ func (l *lane) reopen(ctx context.Context, from int64, letters []int64) (bool, e
 	if err != nil {
 		return false, fmt.Errorf("reopen %s: %w", l.Name, err)
 	}
-	if v.do != resume && v.do != begin {
+	if v.do != resume && v.do != moveSink {
 		return false, fmt.Errorf("reopen %s: %w (%s)", l.Name, errNotServed, v.why)
 	}
 	whole := ctx
