@@ -217,11 +217,36 @@ func TestOwnDirRefusesWhatOthersHavePrepared(t *testing.T) {
 			t.Fatal(err)
 		}
 		refused = append(refused, theirs, filepath.Join(theirs, "mine"))
+		sticky := make("sticky", 0o777|fs.ModeSticky)
+		group := make("group", 0o775)
+		leads := make("leads", 0o777|fs.ModeSticky)
+		toOurs, over := filepath.Join(leads, "link"), filepath.Join(make("over", 0o755), "link")
+		if err := errors.Join(os.Chown(sticky, 65533, -1), os.Chown(group, -1, 100), os.Symlink(real, toOurs), os.Lchown(toOurs, 65533, -1),
+			os.Symlink("../theirs/../real", over)); err != nil {
+			t.Fatal(err)
+		}
+		refused = append(refused, filepath.Join(sticky, "mine"), filepath.Join(group, "mine"), filepath.Join(group, "new", "mine"),
+			filepath.Join(toOurs, "mine"), filepath.Join(over, "mine"))
 	}
 	for _, path := range refused {
 		if err := servers.OwnDir(path); err == nil {
 			t.Errorf("%s was accepted", path)
 		}
+	}
+	for _, path := range refused {
+		if base := filepath.Base(path); base != "mine" {
+			continue
+		}
+		if _, err := os.Stat(path); err == nil {
+			t.Errorf("%s was made all the same", path)
+		}
+	}
+	ours := filepath.Join(make("shared", 0o777|fs.ModeSticky), "link")
+	if err := os.Symlink("../real", ours); err != nil {
+		t.Fatal(err)
+	}
+	if err := servers.OwnDir(filepath.Join(ours, "mine")); err != nil {
+		t.Error(err)
 	}
 	loose := make("loose", 0o777)
 	if err := servers.OwnDir(loose); err != nil {

@@ -14,10 +14,13 @@ import (
 // refuses a folder that another user may have prepared, because links in it could redirect what is written there. As
 // root, the children, which run as another user, may pass through the folder to their own files.
 func OwnDir(path string) error {
+	if err := trustParents(path); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(path, enter(0o700)); err != nil {
 		return err
 	}
-	if err := trustParents(path); err != nil {
+	if err := trustParents(path); err != nil { // what was not there yet
 		return err
 	}
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
@@ -62,27 +65,6 @@ func wasGivenAway(path string, owner int) bool {
 	}
 	who, err := unprivileged()
 	return err == nil && who != nil && owner == int(who.Uid)
-}
-
-// trustParents refuses a folder that another user could replace.
-func trustParents(path string) error {
-	parent, err := filepath.EvalSymlinks(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	for ; parent != filepath.Dir(parent); parent = filepath.Dir(parent) {
-		info, err := os.Lstat(parent)
-		if err != nil {
-			return err
-		}
-		owner := ownerOf(info)
-		foreign := os.Geteuid() == 0 && owner != 0
-		open := info.Mode()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0
-		if foreign || open {
-			return fmt.Errorf("%s is in %s, where another user can put something else in its place: choose another folder", path, parent)
-		}
-	}
-	return nil
 }
 
 // appendTo opens a file of ours, in a folder of ours, to append to it. It does not follow a link.
