@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -80,6 +81,9 @@ func (l *lane) handOver(ctx context.Context, b ledger.Batch, c chunk, wanted wan
 
 // expiresOf is what a run's event says of its expiry, in seconds; 0 when there is none, or it cannot be read.
 func expiresOf(row outbox.Row) int64 {
+	if !bytes.Contains(row.Data, []byte(`"expires_seconds"`)) {
+		return 0 // most have none, and need not be decoded for it
+	}
 	var task struct {
 		ExpiresSeconds int64 `json:"expires_seconds"`
 	}

@@ -37,14 +37,11 @@ func Encode(run domain.DueRun, deliveryTag string, cfg Config) (to Address, text
 		priority = *run.Priority
 	}
 	to, routingKey := cfg.address(run.Task, priority, deliveryTag)
-	m := message{
-		Body: body(run.Task), ContentType: "application/json", ContentEncoding: "utf-8", Headers: h,
-		Properties: properties{
-			CorrelationID: run.RunID, PeriodicTaskName: run.ScheduleName, DeliveryMode: persistent, Expiration: expiration(run.Task),
-			DeliveryInfo: deliveryInfo{RoutingKey: routingKey}, Priority: priority, BodyEncoding: "base64", DeliveryTag: deliveryTag,
-		},
-	}
-	if text, err = encode(m); err != nil {
+	text, err = envelope(body(run.Task), h, properties{
+		CorrelationID: run.RunID, PeriodicTaskName: run.ScheduleName, DeliveryMode: persistent, Expiration: expiration(run.Task),
+		DeliveryInfo: deliveryInfo{RoutingKey: routingKey}, Priority: priority, BodyEncoding: "base64", DeliveryTag: deliveryTag,
+	})
+	if err != nil {
 		return Address{}, nil, fmt.Errorf("encode message: %w", err)
 	}
 	return to, text, nil
