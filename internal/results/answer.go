@@ -136,7 +136,8 @@ type gathered struct {
 	answers map[domain.ID]answer
 }
 
-func (g *gathered) add(a answer) {
+// combine adds an answer to those about the same run.
+func (g *gathered) combine(a answer) {
 	if g.answers == nil {
 		g.answers = map[domain.ID]answer{}
 	}

@@ -241,7 +241,7 @@ func TestTogether(t *testing.T) {
 	} {
 		var g gathered
 		for _, a := range c.heard {
-			g.add(a)
+			g.combine(a)
 		}
 		if len(g.all()) != 1 {
 			t.Errorf("%s: %d answers of one run", name, len(g.all()))

@@ -129,13 +129,13 @@ func (c *Collector) recordHeard(ctx context.Context) {
 	out := outage{log: c.log, what: "record results"}
 	held := held{log: c.log}
 	for {
-		batch := c.gather(ctx, held.again())
+		batch := c.gather(ctx, held.retryAt())
 		if batch == nil {
 			return
 		}
 		answers := held.then(c.read(batch))
 		for {
-			locked, err := c.take(ctx, answers)
+			locked, err := c.recordAll(ctx, answers)
 			if err == nil {
 				out.over()
 				if !held.keep(answers, locked) {
@@ -174,9 +174,9 @@ func (c *Collector) gather(ctx context.Context, again <-chan time.Time) (batch [
 	return batch
 }
 
-// take records answers. For each run that has ended according to an event or an idle worker, it reads the key first,
-// which holds the result itself. If the backend does not answer, take records the event alone.
-func (c *Collector) take(ctx context.Context, g gathered) (locked []domain.ID, err error) {
+// recordAll records answers. For each run that has ended according to an event or an idle worker, it reads the key first,
+// which holds the result itself. If the backend does not answer, recordAll records the event alone.
+func (c *Collector) recordAll(ctx context.Context, g gathered) (locked []domain.ID, err error) {
 	var ended []domain.ID
 	for _, a := range g.all() {
 		if a.final && (a.shown || a.reason != "") {
@@ -186,7 +186,7 @@ func (c *Collector) take(ctx context.Context, g gathered) (locked []domain.ID, e
 	results, _, err := c.ask(ctx, ended)
 	if err == nil {
 		for _, a := range results {
-			g.add(a)
+			g.combine(a)
 		}
 	}
 	return c.write(ctx, g.all())

@@ -24,8 +24,8 @@ type held struct {
 	pause time.Duration // zero while nothing is held
 }
 
-// again returns a channel that fires when it is time to try again. It is nil while nothing is held.
-func (h *held) again() <-chan time.Time {
+// retryAt returns a channel that fires when it is time to try again. It is nil while nothing is held.
+func (h *held) retryAt() <-chan time.Time {
 	if h.pause == 0 {
 		return nil
 	}
@@ -35,7 +35,7 @@ func (h *held) again() <-chan time.Time {
 // then returns the held answers together with those heard after them.
 func (h *held) then(heard gathered) gathered {
 	for _, a := range heard.all() {
-		h.of.add(a)
+		h.of.combine(a)
 	}
 	return h.of
 }
@@ -44,7 +44,7 @@ func (h *held) then(heard gathered) gathered {
 func (h *held) keep(answers gathered, locked []domain.ID) (all bool) {
 	h.of = gathered{}
 	for _, id := range locked[:min(len(locked), mostHeld)] {
-		h.of.add(answers.answers[id])
+		h.of.combine(answers.answers[id])
 	}
 	switch {
 	case len(locked) == 0 && h.pause > 0:

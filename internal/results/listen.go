@@ -34,15 +34,15 @@ type channels struct {
 func (c *Collector) listen(ctx context.Context, client goredis.UniversalClient, to channels) {
 	out := outage{log: c.log, what: "listen to " + to.what}
 	for ctx.Err() == nil {
-		err := c.hearAll(ctx, client.PSubscribe(ctx, to.pattern), to.events, out.over)
+		err := c.hearUntilItBreaks(ctx, client.PSubscribe(ctx, to.pattern), to.events, out.over)
 		if ctx.Err() == nil {
 			out.wait(ctx, err)
 		}
 	}
 }
 
-// hearAll listens to one subscription until it breaks.
-func (c *Collector) hearAll(ctx context.Context, sub *goredis.PubSub, event bool, began func()) (err error) {
+// hearUntilItBreaks listens to one subscription until it breaks.
+func (c *Collector) hearUntilItBreaks(ctx context.Context, sub *goredis.PubSub, event bool, began func()) (err error) {
 	defer func() { err = errors.Join(err, sub.Close()) }()
 	defer context.AfterFunc(ctx, func() { _ = sub.Close() })() // ends the wait in Receive
 	return redis.Hear(ctx, sub, func() {
@@ -50,7 +50,7 @@ func (c *Collector) hearAll(ctx context.Context, sub *goredis.PubSub, event bool
 		c.lookBack()
 	}, func(channel, payload string) error {
 		if event || c.oursOn(channel) {
-			c.hand(heard{payload, event})
+			c.enqueue(heard{payload, event})
 		}
 		return nil
 	})
@@ -63,8 +63,8 @@ func (c *Collector) oursOn(channel string) bool {
 	return err == nil && ours(id)
 }
 
-// hand passes a message on to recordHeard, or asks for a sweep if there is no room.
-func (c *Collector) hand(h heard) {
+// enqueue passes a message on to recordHeard, or asks for a sweep if there is no room.
+func (c *Collector) enqueue(h heard) {
 	if h.event && !relevant(h.payload) {
 		return
 	}
@@ -110,12 +110,12 @@ func (c *Collector) read(batch []heard) (g gathered) {
 			for _, e := range events {
 				worker := process{e.Hostname, e.PID}
 				if a, ok := fromEvent(e, now); ok && ours(a.run) {
-					g.add(a)
-					c.running.hear(worker, a)
+					g.combine(a)
+					c.running.note(worker, a)
 				}
 				if e.Idle {
 					for _, a := range c.running.ended(worker, plausible(e.Time, now)) {
-						g.add(a)
+						g.combine(a)
 					}
 				}
 			}
@@ -127,7 +127,7 @@ func (c *Collector) read(batch []heard) (g gathered) {
 			continue
 		}
 		if a, ok := fromResult(r, now); ok && ours(a.run) {
-			g.add(a)
+			g.combine(a)
 		}
 	}
 	return g

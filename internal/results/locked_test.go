@@ -47,7 +47,7 @@ func TestLockedRunHoldsUpNoAnswer(t *testing.T) {
 	start(t, c)
 	awaitListener(t, client)
 	unlock := s.lock(t, `select from tactus.runs where id = $1 for update`, locked)
-	tell := func(id domain.ID, kind string) { c.hand(heard{eventOf(t, id, kind), true}) }
+	tell := func(id domain.ID, kind string) { c.enqueue(heard{eventOf(t, id, kind), true}) }
 	tell(locked, "task-started")
 	for range 3 {
 		other := s.run(t, schedule, domain.Sent, time.Minute)

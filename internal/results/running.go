@@ -29,8 +29,8 @@ const (
 	mostWorkers = 2_000
 )
 
-// hear notes an event of a worker.
-func (r running) hear(worker process, a answer) {
+// note notes what an event of a worker says of a run.
+func (r running) note(worker process, a answer) {
 	switch runs := r[worker]; {
 	case a.status != domain.Started:
 		if delete(runs, a.run); len(runs) == 0 {

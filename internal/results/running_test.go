@@ -14,10 +14,10 @@ func TestWhatIdleWorkersSay(t *testing.T) {
 	w, sameName, x := process{"w", 1}, process{"w", 2}, process{"x", 1}
 	done, ignored, late, others := outbox.NewID(), outbox.NewID(), outbox.NewID(), outbox.NewID()
 	for run, at := range map[domain.ID]time.Time{done: noon, ignored: noon, late: noon.Add(8 * time.Second)} {
-		r.hear(w, answer{run: run, status: domain.Started, started: at})
+		r.note(w, answer{run: run, status: domain.Started, started: at})
 	}
-	r.hear(x, answer{run: others, status: domain.Started, started: noon})
-	r.hear(w, answer{run: done, status: domain.Succeeded, final: true})
+	r.note(x, answer{run: others, status: domain.Started, started: noon})
+	r.note(w, answer{run: done, status: domain.Succeeded, final: true})
 	if early := r.ended(w, noon.Add(time.Second)); len(early) != 0 {
 		t.Errorf("events may still come: %+v", early)
 	}
@@ -43,7 +43,7 @@ func TestWorkersAreBounded(t *testing.T) {
 	t.Parallel()
 	r := running{}
 	for pid := range 2 * mostWorkers {
-		r.hear(process{"w", pid}, answer{run: outbox.NewID(), status: domain.Started, started: noon})
+		r.note(process{"w", pid}, answer{run: outbox.NewID(), status: domain.Started, started: noon})
 	}
 	if len(r) != mostWorkers || r[process{"w", 2*mostWorkers - 1}] == nil {
 		t.Errorf("%d workers are remembered", len(r))

@@ -86,7 +86,7 @@ func TestWhatWaitsIsWeighed(t *testing.T) {
 	c := newSite(t).collector(t, nil, nil, Config{})
 	payload := strings.Repeat("x", 3<<20)
 	for range 100 {
-		c.hand(heard{payload: payload})
+		c.enqueue(heard{payload: payload})
 	}
 	if n := len(c.inbox); n != mostWaiting/len(payload) {
 		t.Errorf("%d messages wait", n)
