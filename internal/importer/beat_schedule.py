@@ -147,16 +147,20 @@ def publish(app, name, args, kwargs, options):
 def seconds(value, option):
     """Returns a number of seconds, or None."""
     value = value.total_seconds() if isinstance(value, timedelta) else value
-    if value is not None and (type(value) not in (int, float) or not math.isfinite(value)):
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         raise Refused(f"option_unreadable at /options/{option}: {option} is {value!r}: write a number of seconds, such as 60")
-    return value
+    return float(value) if isinstance(value, float) else int(value)
 
 
 def whole(value, option):
-    """Returns a whole number, or None."""
-    if value is not None and type(value) is not int:
+    """Returns a whole number, or None. Members of an enumeration may be numbers, which JSON writes as such."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int):
         raise Refused(f"option_unreadable at /options/{option}: {option} is {value!r}: write a whole number, such as 5")
-    return value
+    return int(value)
 
 
 def label(value, option):
