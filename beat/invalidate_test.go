@@ -149,8 +149,8 @@ func TestThousandsOfInvalidSchedulesDelayNobody(t *testing.T) {
 
 const countInvalid = `select count(*) from tactus.schedules where invalid_reason is not null`
 
-// recordsInvalid steps a beat until it has recorded so many schedules as invalid. One that takes a slow machine too long
-// is put off, as if somebody had locked it.
+// recordsInvalid steps a beat until it has recorded so many schedules as invalid. One that takes a slow machine too
+// long is put off, as if somebody had locked it.
 func (w *world) recordsInvalid(b *Beat, want int) {
 	w.Helper()
 	testenv.Eventually(w, "invalid schedules are recorded", func() error {

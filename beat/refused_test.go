@@ -118,8 +118,8 @@ func TestBadOnesAloneAreSetAside(t *testing.T) {
 	}
 }
 
-// TestNoDueTimePassesALockedBadOne has a bad due time that cannot be set aside, because somebody writes the very letter,
-// and later ones of the same schedule in the same firing. None of these is settled before it.
+// TestNoDueTimePassesALockedBadOne has a bad due time that cannot be set aside, because somebody writes the very
+// letter, and later ones of the same schedule in the same firing. None of these is settled before it.
 func TestNoDueTimePassesALockedBadOne(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

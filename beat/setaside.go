@@ -25,8 +25,8 @@ func (b *Beat) settleOrBisect(ctx context.Context, decisions []memory.Decision) 
 	return out, err
 }
 
-// bisect settles decisions, the earlier halves first: a due time that is bad has been set aside, or its schedule is left,
-// before a later one of the same schedule is tried.
+// bisect settles decisions, the earlier halves first: a due time that is bad has been set aside, or its schedule is
+// left, before a later one of the same schedule is tried.
 func (b *Beat) bisect(ctx context.Context, decisions []memory.Decision) (outcome, error) {
 	decisions = b.locks.withoutLeft(decisions)
 	if len(decisions) == 0 {

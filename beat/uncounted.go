@@ -22,12 +22,12 @@ import (
 //	one that has used up its runs  due again in memory
 //	one that was due once          the same
 //
-// Nothing fires for it. The statement that fires looks at the count itself, finds that the schedule has used up its runs,
-// and has it read again (outcome.Stale). As long as the table is locked, whatever counts is left for later anyway (see
-// settleApart).
+// Nothing fires for it. The statement that fires looks at the count itself, finds that the schedule has used up its
+// runs, and has it read again (outcome.Stale). As long as the table is locked, whatever counts is left for later anyway
+// (see settleApart).
 
-// bounded reads in a transaction in which no statement waits for a lock for long, be it of a table. Nothing is written in
-// it: whoever is stopped between two messages of a transaction keeps its locks.
+// bounded reads in a transaction in which no statement waits for a lock for long, be it of a table. Nothing is written
+// in it: whoever is stopped between two messages of a transaction keeps its locks.
 func (b *Beat) bounded(ctx context.Context, do func(pgx.Tx) error) error {
 	return pgx.BeginTxFunc(ctx, b.pool, pgx.TxOptions{BeginQuery: beginBounded}, do)
 }

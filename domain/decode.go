@@ -61,7 +61,8 @@ func Decode(raw []byte) (Definition, error) {
 // longestNumber is how many characters a number may have, as in SQL: a float64 keeps fewer digits.
 const longestNumber = 40
 
-// rounded reports whether a number that is written with a fraction became a whole one because a float64 keeps too few digits.
+// rounded reports whether a number that is written with a fraction became a whole one because a float64 keeps too few
+// digits.
 func rounded(raw []byte, value float64) bool {
 	if value < 1 || value != math.Trunc(value) { // refused later; and a Rat of 1e-999999999 would not fit into memory
 		return false

@@ -29,8 +29,8 @@ func (n *normalizer) parseRRule() {
 	}
 }
 
-// canonicalRRule has a DTSTART: that of the same rule so far, because saying it again does not move it, else starts_at or
-// now.
+// canonicalRRule has a DTSTART: that of the same rule so far, because saying it again does not move it, else starts_at
+// or now.
 func (n *normalizer) canonicalRRule(location *time.Location) string {
 	start := n.context.Now.Truncate(time.Second)
 	if starts := instant(n.StartsAt); !starts.IsZero() {

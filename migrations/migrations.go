@@ -18,8 +18,8 @@ import (
 //go:embed *.sql
 var files embed.FS
 
-// Up applies every migration that the database at url lacks. It may be called by several processes at once. say is told what
-// keeps it waiting.
+// Up applies every migration that the database at url lacks. It may be called by several processes at once. say is told
+// what keeps it waiting.
 func Up(ctx context.Context, url string, say ...func(text string)) error {
 	return with(ctx, url, say, func(p *goose.Provider) error {
 		_, err := p.Up(ctx)
@@ -142,7 +142,8 @@ const superusers = `
 select rolname from pg_roles where rolsuper and (rolname = current_user
     or oid in (select proowner from pg_proc where pronamespace = 'tactus'::regnamespace and prosecdef)) order by rolname = current_user desc limit 1`
 
-// Superuser names a superuser with whose rights the functions of the schema run, or are made; none when all is as it should be.
+// Superuser names a superuser with whose rights the functions of the schema run, or are made; none when all is as it
+// should be.
 func Superuser(ctx context.Context, url string) (name string, err error) {
 	conn, err := postgres.Connect(ctx, url)
 	if err != nil {

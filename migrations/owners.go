@@ -9,8 +9,8 @@ import (
 )
 
 // Whoever owns the schema, or something in it, or may create in it, decides what code of it runs with the rights of who
-// calls it. strangerSQL finds somebody who has a hand in it and is neither a superuser nor one with tactus' own role ($1):
-// each of the two can act as the other.
+// calls it. strangerSQL finds somebody who has a hand in it and is neither a superuser nor one with tactus' own role
+// ($1): each of the two can act as the other.
 const strangerSQL = `
 select case holder when 0 then 'everybody' else 'role ' || pg_get_userbyid(holder) end, what, mend from (
     select nspowner as holder, 'owns the schema tactus' as what, 'alter schema tactus owner to ' || quote_ident($1::text) as mend

@@ -8,9 +8,9 @@ import (
 	"github.com/tactus-dev/tactus/migrations"
 )
 
-// TestSchemaInOtherHands has somebody who may create schemas make the schema tactus first, or come to own something in it,
-// or be let create in it. Whoever has a hand in it could put functions there that run with the rights of tactus' owner, so
-// neither migrating nor any process goes on, and each says whom it met.
+// TestSchemaInOtherHands has somebody who may create schemas make the schema tactus first, or come to own something in
+// it, or be let create in it. Whoever has a hand in it could put functions there that run with the rights of tactus'
+// owner, so neither migrating nor any process goes on, and each says whom it met.
 func TestSchemaInOtherHands(t *testing.T) {
 	t.Parallel()
 	superuser := testenv.EmptyURL(t)

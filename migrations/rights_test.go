@@ -93,8 +93,8 @@ func (f function) faults(owner string) (faults []string) {
 	return faults
 }
 
-// TestFunctionsGiveNoRights walks the catalog after a plain role has migrated: every migration that makes a function says who
-// may call it. Bad functions, one of each kind, are found.
+// TestFunctionsGiveNoRights walks the catalog after a plain role has migrated: every migration that makes a function
+// says who may call it. Bad functions, one of each kind, are found.
 func TestFunctionsGiveNoRights(t *testing.T) {
 	t.Parallel()
 	superuser := testenv.EmptyURL(t)

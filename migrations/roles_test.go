@@ -164,7 +164,8 @@ func writes(ctx context.Context, tx pgx.Tx) error {
 	return outbox.Delete(ctx, tx, s.ID)
 }
 
-// TestHandedOverToAPlainRole has a superuser migrate, as compose.yaml and dev once did, and the manual's block hand all over.
+// TestHandedOverToAPlainRole has a superuser migrate, as compose.yaml and dev once did, and the manual's block hand all
+// over.
 func TestHandedOverToAPlainRole(t *testing.T) {
 	t.Parallel()
 	superuser := testenv.EmptyURL(t)

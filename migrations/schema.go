@@ -11,8 +11,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// schemaLock is what whoever makes the schema holds. Any role that may connect can hold it as well: PostgreSQL asks nobody for
-// a right to an advisory lock.
+// schemaLock is what whoever makes the schema holds. Any role that may connect can hold it as well: PostgreSQL asks
+// nobody for a right to an advisory lock.
 const schemaLock = sqlexpr.SchemaLock
 
 // createSchema holds a transaction-level lock, because IF NOT EXISTS alone fails when two processes race.

@@ -41,8 +41,9 @@ func InTx(ctx context.Context, db interface {
 	return nil
 }
 
-// turn lets one write of a store ring at a time, for the reason that one statement of all does (see sqlexpr.RingSchedules). That the
-// others do not even try spares them a twentieth of the server's time when there are many.
+// turn lets one write of a store ring at a time, for the reason that one statement of all does (see
+// sqlexpr.RingSchedules). That the others do not even try spares them a twentieth of the server's time when there are
+// many.
 type turn struct {
 	mu     sync.Mutex
 	number int       // of the turn that was taken last

@@ -103,8 +103,8 @@ with changed as (
 	unlessTaken = `
     on conflict (name) where deleted_at is null do nothing`
 
-	// untilPast gives no row when all that would be due is past, by the clock that due times count from: what is accepted
-	// fires, however late it is committed.
+	// untilPast gives no row when all that would be due is past, by the clock that due times count from: what is
+	// accepted fires, however late it is committed.
 	untilPast = `
     and @last::timestamptz > statement_timestamp()`
 

@@ -17,8 +17,8 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// TestThroughPooler writes and reads through PgBouncer in transaction mode, by the URL that its users have, at once from
-// more connections than the pooler has sessions: each statement meets sessions that do not know it.
+// TestThroughPooler writes and reads through PgBouncer in transaction mode, by the URL that its users have, at once
+// from more connections than the pooler has sessions: each statement meets sessions that do not know it.
 func TestThroughPooler(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -116,9 +116,10 @@ func TestPoolerComesLater(t *testing.T) {
 	}
 }
 
-// TestPoolerWithAnOpenSchema has everybody create functions in public, as up to PostgreSQL 14 everybody may. Behind a pooler
-// tactus cannot leave public out of its statements' search_path: a function there whose arguments fit exactly goes before
-// one of PostgreSQL's that takes any. Such a session is refused, until the role's search_path leaves public out.
+// TestPoolerWithAnOpenSchema has everybody create functions in public, as up to PostgreSQL 14 everybody may. Behind a
+// pooler tactus cannot leave public out of its statements' search_path: a function there whose arguments fit exactly
+// goes before one of PostgreSQL's that takes any. Such a session is refused, until the role's search_path leaves public
+// out.
 func TestPoolerWithAnOpenSchema(t *testing.T) {
 	t.Parallel()
 	direct := testenv.DirectURL(t)

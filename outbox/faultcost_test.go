@@ -10,8 +10,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// refusal returns how put_schedule refuses a definition. An error that PostgreSQL does not catch would leave no statistics
-// of its statement.
+// refusal returns how put_schedule refuses a definition. An error that PostgreSQL does not catch would leave no
+// statistics of its statement.
 const refusal = `
 create function pg_temp.refusal(body text, out message text, out detail text) language plpgsql as $$
 begin

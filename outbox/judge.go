@@ -12,10 +12,10 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// Judge looks at what SQL wrote since it was last asked, and records of what it would have refused itself why it cannot be
-// scheduled: names of zones, windows in which nothing is due, what no worker reads. It returns how many those are. Several may
-// judge at once: what one has recorded, the others find known. A schedule that somebody has locked, or that cannot be judged, is
-// left for the next time, and keeps no other one.
+// Judge looks at what SQL wrote since it was last asked, and records of what it would have refused itself why it cannot
+// be scheduled: names of zones, windows in which nothing is due, what no worker reads. It returns how many those are.
+// Several may judge at once: what one has recorded, the others find known. A schedule that somebody has locked, or that
+// cannot be judged, is left for the next time, and keeps no other one.
 func (s *Store) Judge(ctx context.Context) (invalid int, err error) {
 	written, err := collect(ctx, s.pool, pgx.RowToStructByPos[writtenBySQL], unjudged)
 	if err != nil {

@@ -9,7 +9,8 @@ import (
 
 // Listen hears the bell until ctx ends, on a connection of its own that leads straight to the server: a pooler in
 // transaction mode does not pass bells on. rung is told the topic of each, and nothing after every connection, because
-// bells of any may have been missed before. When a connection is lost, or cannot be made, deaf is told why, and it is made anew.
+// bells of any may have been missed before. When a connection is lost, or cannot be made, deaf is told why, and it is
+// made anew.
 func Listen(ctx context.Context, url string, rung func(topic string), deaf func(error)) {
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		err := listen(ctx, url, func(topic string) {

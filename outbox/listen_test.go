@@ -11,7 +11,8 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// TestBellOutlastsTimeouts has an administrator end idle sessions soon. The bell is heard all the same, on one connection.
+// TestBellOutlastsTimeouts has an administrator end idle sessions soon. The bell is heard all the same, on one
+// connection.
 func TestBellOutlastsTimeouts(t *testing.T) {
 	t.Parallel()
 	url := testenv.DirectURL(t)

@@ -14,9 +14,9 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// A queue is a list of Redis and a stream is a stream, and a key is only one of them: whichever comes first takes the name from the
-// other, whose runs cannot be handed over any more. So a schedule may not go to a stream whose name is that of a queue of another
-// schedule or of a route, nor to a queue whose name is that of another's stream.
+// A queue is a list of Redis and a stream is a stream, and a key is only one of them: whichever comes first takes the
+// name from the other, whose runs cannot be handed over any more. So a schedule may not go to a stream whose name is
+// that of a queue of another schedule or of a route, nor to a queue whose name is that of another's stream.
 
 // maySend is the condition that a schedule s may go to a stream. An index has those (schedules_streams).
 const maySend = `s.deleted_at is null and strpos(s.task::text, '"stream":') > 0`
@@ -82,8 +82,8 @@ func answersYes(ctx context.Context, q Querier, sql string, args ...any) (bool, 
 	return err == nil && yes[0], err
 }
 
-// streamNames are the streams of all schedules, with two of those that have each, read again once they are a second old: a store that writes many schedules with
-// queues does not ask before each.
+// streamNames are the streams of all schedules, with two of those that have each, read again once they are a second
+// old: a store that writes many schedules with queues does not ask before each.
 type streamNames struct {
 	mu    sync.Mutex
 	read  time.Time

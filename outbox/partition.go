@@ -21,8 +21,8 @@ type Retention struct {
 	Keys time.Duration // Idempotency-Keys: how late a repeated request is still known
 }
 
-// Upkeep is what Maintain did. Deferred are partitions that are to be made or dropped and whose table was in use, or that
-// another process was changing: they are for the next time.
+// Upkeep is what Maintain did. Deferred are partitions that are to be made or dropped and whose table was in use, or
+// that another process was changing: they are for the next time.
 type Upkeep struct {
 	Made, Dropped, Deferred []string
 

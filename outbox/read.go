@@ -46,8 +46,8 @@ func one(ctx context.Context, q Querier, sql string, key any) (domain.Schedule, 
 	return found[0], nil
 }
 
-// scheduleRow makes a schedule of the columns of selectSchedule. A definition that cannot be read, as only SQL can write
-// it, leaves a schedule that has its name, and is invalid for that.
+// scheduleRow makes a schedule of the columns of selectSchedule. A definition that cannot be read, as only SQL can
+// write it, leaves a schedule that has its name, and is invalid for that.
 func scheduleRow(row pgx.CollectableRow) (domain.Schedule, error) {
 	var s domain.Schedule
 	var name string

@@ -78,8 +78,8 @@ func (s *Store) trigger(ctx context.Context, id domain.ID, m Manual, own *ownTas
 	return run, tag.RowsAffected() > 0, nil
 }
 
-// whyNoRun returns why a schedule got no manual run: it is invalid, or there is none. It returns nil when that is over, or
-// the schedule was only changed.
+// whyNoRun returns why a schedule got no manual run: it is invalid, or there is none. It returns nil when that is over,
+// or the schedule was only changed.
 func (s *Store) whyNoRun(ctx context.Context, id domain.ID) error {
 	schedule, err := s.Get(ctx, id)
 	if err != nil {

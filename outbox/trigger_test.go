@@ -121,8 +121,8 @@ func TestTriggerRefuses(t *testing.T) {
 	}
 }
 
-// TestTriggerWhileTheScheduleChanges makes runs with arguments of their own while their schedule's other members change:
-// each has those of one version, the one that it names.
+// TestTriggerWhileTheScheduleChanges makes runs with arguments of their own while their schedule's other members
+// change: each has those of one version, the one that it names.
 func TestTriggerWhileTheScheduleChanges(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)

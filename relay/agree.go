@@ -22,15 +22,15 @@ type agreement struct {
 	readAfter ID   // the place behind which rows are read
 }
 
-// Marks of a sink of tasks beyond these were made by somebody else: batches ahead of the log, of which PostgreSQL may have
-// lost the end, but not this much; and a number of a batch of which no log of ours knows.
+// Marks of a sink of tasks beyond these were made by somebody else: batches ahead of the log, of which PostgreSQL may
+// have lost the end, but not this much; and a number of a batch of which no log of ours knows.
 const (
 	mostAhead   = 1 << 40
 	mostForeign = 1 << 62
 )
 
-// beyond reports whether a mark is such a one. It counts as lost. Else what the sink never had would be taken for handed
-// over, and PostgreSQL might have no numbers left for other batches.
+// beyond reports whether a mark is such a one. It counts as lost. Else what the sink never had would be taken for
+// handed over, and PostgreSQL might have no numbers left for other batches.
 func beyond(l ledger.State, m Mark) bool {
 	ahead := m.Last.Batch - l.End().Batch
 	return ahead > mostAhead && l.Registered || ahead > 0 && m.Last.Batch > mostForeign
@@ -100,8 +100,8 @@ func (l *lane) refused(ctx context.Context, why error) error {
 	return why
 }
 
-// noteOwner has the sink note whose it is, where nothing moves it: an older version did not, and a copy of the database may
-// be at the very same mark.
+// noteOwner has the sink note whose it is, where nothing moves it: an older version did not, and a copy of the database
+// may be at the very same mark.
 func (l *lane) noteOwner(ctx context.Context, at Mark) error {
 	if _, ok := l.Sink.(Claimer); !ok {
 		return nil

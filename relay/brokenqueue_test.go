@@ -24,8 +24,9 @@ func (c *counting) Append(ctx context.Context, at relay.Mark, entries []relay.En
 	return c.Sink.Append(ctx, at, entries)
 }
 
-// TestBrokenQueueKeepsNoOtherWaiting has thousands of runs for a queue that takes none, among those for a sound one, and
-// thousands that cannot be encoded. The work is that of a few appends, not of one for each: else the others would wait.
+// TestBrokenQueueKeepsNoOtherWaiting has thousands of runs for a queue that takes none, among those for a sound one,
+// and thousands that cannot be encoded. The work is that of a few appends, not of one for each: else the others would
+// wait.
 func TestBrokenQueueKeepsNoOtherWaiting(t *testing.T) {
 	t.Parallel()
 	for what, refuse := range map[string]func(w *world, route *relay.Route){

@@ -8,9 +8,9 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// confirmTaken confirms, before an epoch begins, the runs that the sink has and is not known to have: the relay may have
-// died in between, or their rows were locked. The epoch hands over what is due, and would hand them over twice. What
-// can no longer be read does not keep the epoch from beginning.
+// confirmTaken confirms, before an epoch begins, the runs that the sink has and is not known to have: the relay may
+// have died in between, or their rows were locked. The epoch hands over what is due, and would hand them over twice.
+// What can no longer be read does not keep the epoch from beginning.
 func (l *lane) confirmTaken(ctx context.Context, s agreement) error {
 	last := s.mark.Last
 	if end := s.state.End(); end.Compare(last) < 0 {

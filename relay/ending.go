@@ -11,8 +11,8 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// endAside ends runs that were set aside while somebody had locked them, and counts those that are locked still. A run that was
-// put back since has a later event, and is left alone.
+// endAside ends runs that were set aside while somebody had locked them, and counts those that are locked still. A run
+// that was put back since has a later event, and is left alone.
 const endAside = `
 with aside as materialized (
     select split_part(reference, '/', 1)::uuid as id, split_part(reference, '/', 2)::bigint as version, reason from tactus.deadletters
@@ -32,8 +32,8 @@ ended as (
 )
 select (select count(*) from open) - (select count(*) from free)`
 
-// ending knows whether there are runs which were set aside and may not have ended. A relay that has just begun does not know
-// what another one has left.
+// ending knows whether there are runs which were set aside and may not have ended. A relay that has just begun does not
+// know what another one has left.
 type ending struct {
 	mu    sync.Mutex
 	over  bool

@@ -14,12 +14,14 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// late is how old the event of a run may be for its expiry to count from the event: the beat has written the run just now.
+// late is how old the event of a run may be for its expiry to count from the event: the beat has written the run just
+// now.
 const late = time.Second
 
-// renewExpiry answers from when the expires_seconds of runs count. A run that is handed over for the first time and late,
-// because the relay or its sink was away, counts from now, and its row says so before its message goes. All others count
-// from when they were handed over before. It waits for nobody: a run that somebody else writes to keeps its expiry.
+// renewExpiry answers from when the expires_seconds of runs count. A run that is handed over for the first time and
+// late, because the relay or its sink was away, counts from now, and its row says so before its message goes. All
+// others count from when they were handed over before. It waits for nobody: a run that somebody else writes to keeps
+// its expiry.
 const renewExpiry = `
 with given as materialized (
     select * from unnest((select @ids::uuid[]), (select @seconds::bigint[])) g (id, seconds)

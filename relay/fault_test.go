@@ -25,7 +25,8 @@ func putIn(t *testing.T, tx pgx.Tx, name string) {
 	}
 }
 
-// TestOpenTransactionsDelayNobody holds a write transaction and a prepared one open: all others pass, and theirs come when they commit.
+// TestOpenTransactionsDelayNobody holds a write transaction and a prepared one open: all others pass, and theirs come
+// when they commit.
 func TestOpenTransactionsDelayNobody(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -12,8 +12,8 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// numbers are batches that somebody else may write: a clock's nanoseconds, the first that has nineteen digits less one, and
-// the last ones that PostgreSQL knows.
+// numbers are batches that somebody else may write: a clock's nanoseconds, the first that has nineteen digits less one,
+// and the last ones that PostgreSQL knows.
 var numbers = []string{
 	"1795943408348972553", "999999999999999999", "4611686018427387903", "4611686018427387904", "6917529027641081855",
 	"9223372036854775807",
@@ -55,8 +55,8 @@ func TestForeignNumbers(t *testing.T) {
 	}
 }
 
-// TestForeignNumbersInTheMarkOfTasks has somebody else write a number into the mark of a sink of tasks. What fires later is
-// handed over.
+// TestForeignNumbersInTheMarkOfTasks has somebody else write a number into the mark of a sink of tasks. What fires
+// later is handed over.
 func TestForeignNumbersInTheMarkOfTasks(t *testing.T) {
 	t.Parallel()
 	for _, number := range numbers {

@@ -17,9 +17,10 @@ type forwarded struct {
 	name, topic string
 }
 
-// Forward makes a sink of any Watermill publisher: for Kafka, NATS and whatever else there is. A publisher cannot say what it
-// holds, so the sink's mark is kept in Postgres under its name, and what was published just before a crash is published
-// again: at least once, in order. The publisher stays the caller's. Package relay/cloudevents has the encoder of events.
+// Forward makes a sink of any Watermill publisher: for Kafka, NATS and whatever else there is. A publisher cannot say
+// what it holds, so the sink's mark is kept in Postgres under its name, and what was published just before a crash is
+// published again: at least once, in order. The publisher stays the caller's. Package relay/cloudevents has the encoder
+// of events.
 func Forward(publisher message.Publisher, db *pgxpool.Pool, name, topic string) (Sink, error) {
 	if publisher == nil || db == nil || name == "" || topic == "" {
 		return nil, errors.New("forward: want a publisher, a pool, the name of the sink and a topic")

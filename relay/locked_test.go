@@ -39,8 +39,8 @@ func (w *world) awaitHandedOver(t *testing.T, queue string, tasks int, due int64
 	})
 }
 
-// TestLockedRunIsConfirmedLater has somebody lock a run while it is confirmed, and roll back: an idle relay confirms it, and
-// so does another one after a crash.
+// TestLockedRunIsConfirmedLater has somebody lock a run while it is confirmed, and roll back: an idle relay confirms
+// it, and so does another one after a crash.
 func TestLockedRunIsConfirmedLater(t *testing.T) {
 	t.Parallel()
 	for _, crash := range []bool{false, true} {
@@ -98,8 +98,8 @@ func TestLockedRunIsNotHandedOverTwice(t *testing.T) {
 	}
 }
 
-// TestLockedRunIsSetAside has somebody lock a run that can never be handed over: all others are, and it ends when it is free,
-// by this relay, or by the next one.
+// TestLockedRunIsSetAside has somebody lock a run that can never be handed over: all others are, and it ends when it is
+// free, by this relay, or by the next one.
 func TestLockedRunIsSetAside(t *testing.T) {
 	t.Parallel()
 	for _, crash := range []bool{false, true} {

@@ -131,8 +131,8 @@ func TestPruneRunEvents(t *testing.T) {
 	w.awaitTasks(t, "q", all)
 }
 
-// TestSinkAwayBeyondRetention has a sink of tasks away for four times as long as batches and run events are kept, while another one is
-// served. It gets everything once it is back.
+// TestSinkAwayBeyondRetention has a sink of tasks away for four times as long as batches and run events are kept, while
+// another one is served. It gets everything once it is back.
 func TestSinkAwayBeyondRetention(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -107,8 +107,8 @@ func lost(l ledger.State, m Mark) bool {
 	}
 }
 
-// readAfter returns the place behind which reading resumes. Tasks are read from the last confirmed one on: those that the
-// sink has taken since are confirmed, the rest is appended.
+// readAfter returns the place behind which reading resumes. Tasks are read from the last confirmed one on: those that
+// the sink has taken since are confirmed, the rest is appended.
 func readAfter(l ledger.State, m Mark, tasks bool) ID {
 	switch {
 	case !tasks:

@@ -114,9 +114,9 @@ func TestStreamIsEvicted(t *testing.T) {
 	w.oneEpoch(t, eventSink)
 }
 
-// TestReplicaPromotedWithoutTheTail fails over to a replica that lacks what was published last. Events come again under the
-// same IDs. Of the tasks none comes again that the replica has, though none has started; of those that it lacks, those that are
-// not known to have started, have not expired and are young enough.
+// TestReplicaPromotedWithoutTheTail fails over to a replica that lacks what was published last. Events come again under
+// the same IDs. Of the tasks none comes again that the replica has, though none has started; of those that it lacks,
+// those that are not known to have started, have not expired and are young enough.
 func TestReplicaPromotedWithoutTheTail(t *testing.T) {
 	t.Parallel()
 	primary := testenv.RedisServer(t, map[string]string{"repl-diskless-sync-delay": "0"})

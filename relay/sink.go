@@ -15,7 +15,8 @@ type ID = ledger.ID
 // ParseID reads the text that ID.String gave.
 func ParseID(text string) (ID, error) { return ledger.ParseID(text) }
 
-// Mark is where a sink is: the epoch that it was last told of (empty when it knows none) and the ID of its last message.
+// Mark is where a sink is: the epoch that it was last told of (empty when it knows none) and the ID of its last
+// message.
 type Mark struct {
 	Epoch string
 	Last  ID
@@ -34,8 +35,8 @@ type Sink interface {
 	// Mark tells where the sink is, by what it really holds.
 	Mark(ctx context.Context) (Mark, error)
 	// Append writes entries, in order, if the sink is at the given mark, and tells where it is then. A *Mismatch means
-	// that it was elsewhere and nothing was written; a *Refused, that the entries before the refused one were written. After
-	// any other error it is not known how many were: ask for the mark.
+	// that it was elsewhere and nothing was written; a *Refused, that the entries before the refused one were written.
+	// After any other error it is not known how many were: ask for the mark.
 	Append(ctx context.Context, at Mark, entries []Entry) (Mark, error)
 	// Begin moves the sink from one mark to another without a message: into an epoch, or past what it has lost.
 	// A *Mismatch means that it was elsewhere and did not move.
@@ -70,8 +71,8 @@ type Refused struct {
 	ID     ID
 	Reason string
 
-	// Likewise are other entries of the call, behind the refused one and in order, that the sink would refuse for the same
-	// reason, such as those for the same key. They need not all be there.
+	// Likewise are other entries of the call, behind the refused one and in order, that the sink would refuse for the
+	// same reason, such as those for the same key. They need not all be there.
 	Likewise []ID
 }
 

@@ -59,8 +59,8 @@ func (t *tally) begins(at Mark) {
 	t.do(func(s *Stats) { s.Mark, s.Problem, s.Waiting, t.pending = at, nil, 0, nil })
 }
 
-// failed reports whether the log is to be told of a trouble: when it is a new one, and then with growing pauses. Numbers in the
-// words, such as ports, make no new one.
+// failed reports whether the log is to be told of a trouble: when it is a new one, and then with growing pauses.
+// Numbers in the words, such as ports, make no new one.
 func (t *tally) failed(err error, now time.Time) (tell bool) {
 	t.do(func(s *Stats) {
 		s.Problem = err

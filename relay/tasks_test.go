@@ -116,8 +116,8 @@ func TestBrokerLosesTasks(t *testing.T) {
 	w.awaitTasks(t, "q", append(all[4:], later...))
 }
 
-// TestExpiryCountsFromHandingOver hands a run over that has waited for a relay longer than it lives, and hands runs over
-// again: the first lives as long as any other, and message and row always say the same.
+// TestExpiryCountsFromHandingOver hands a run over that has waited for a relay longer than it lives, and hands runs
+// over again: the first lives as long as any other, and message and row always say the same.
 func TestExpiryCountsFromHandingOver(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -184,8 +184,8 @@ func (w *world) expire(t testing.TB, queue string, from, to time.Time) {
 	}
 }
 
-// TestBrokerLosesItsMark deletes only the sink's own key, as an eviction does, or has somebody write into it what is no mark:
-// tasks that wait come twice at most.
+// TestBrokerLosesItsMark deletes only the sink's own key, as an eviction does, or has somebody write into it what is no
+// mark: tasks that wait come twice at most.
 func TestBrokerLosesItsMark(t *testing.T) {
 	t.Parallel()
 	const key = "tactus:sink:" + taskSink
@@ -224,8 +224,8 @@ func losesItsMark(t *testing.T, lose func(context.Context, *goredis.Client) erro
 	w.awaitTasks(t, "q", append(all, later...))
 }
 
-// TestTasksDoNotComeAgainInANewEpoch makes the server another one, and one that was restored from before. Runs that were
-// made meanwhile are handed over.
+// TestTasksDoNotComeAgainInANewEpoch makes the server another one, and one that was restored from before. Runs that
+// were made meanwhile are handed over.
 func TestTasksDoNotComeAgainInANewEpoch(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -314,8 +314,8 @@ func (s *interrupted) Append(ctx context.Context, at relay.Mark, entries []relay
 	return now, err
 }
 
-// TestSetAsideStaysAside has a relay die between setting a run aside and moving the sink past it. Mended meanwhile, the run is
-// not handed over all the same: somebody may put it back.
+// TestSetAsideStaysAside has a relay die between setting a run aside and moving the sink past it. Mended meanwhile, the
+// run is not handed over all the same: somebody may put it back.
 func TestSetAsideStaysAside(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -19,9 +19,9 @@ type wanted struct {
 	waiting map[domain.ID]waitingRun
 }
 
-// wanted finds out about a chunk. Tasks that may have been handed over before, by this relay or because somebody asked for it, only
-// are wanted when they are not known to have started, and are neither expired nor too old. A run expires after it was handed over:
-// one that is still due, and was to be handed over once only, has not expired.
+// wanted finds out about a chunk. Tasks that may have been handed over before, by this relay or because somebody asked
+// for it, only are wanted when they are not known to have started, and are neither expired nor too old. A run expires
+// after it was handed over: one that is still due, and was to be handed over once only, has not expired.
 func (l *lane) wanted(ctx context.Context, b ledger.Batch, c chunk) (w wanted, err error) {
 	w.batch = b
 	if w.all = !l.Tasks || b.Kind == ledger.NextBatch && !slices.ContainsFunc(c.rows, redelivery); !w.all {

@@ -15,8 +15,9 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// TestStandbyPromoted serves nothing from a standby. The standby then lags, and is promoted without the tail: a new epoch
-// has whatever is committed there from then on, under versions that the stream has seen before, and no task comes again.
+// TestStandbyPromoted serves nothing from a standby. The standby then lags, and is promoted without the tail: a new
+// epoch has whatever is committed there from then on, under versions that the stream has seen before, and no task comes
+// again.
 func TestStandbyPromoted(t *testing.T) {
 	t.Parallel()
 	primary, url := testenv.Postgres(t, nil)
@@ -94,8 +95,8 @@ func TestRestoredElsewhere(t *testing.T) {
 	}
 }
 
-// goesOn changes something, and holds that the stream tells of one new epoch, that who follows it has then what Postgres
-// has, and that of the tasks none is missing and none came again.
+// goesOn changes something, and holds that the stream tells of one new epoch, that who follows it has then what
+// Postgres has, and that of the tasks none is missing and none came again.
 func (w *world) goesOn(t *testing.T, tasks []string) {
 	t.Helper()
 	w.put(t, "a", 3)
@@ -143,7 +144,8 @@ func awaitRefusal(t *testing.T, r *relay.Relay) {
 	})
 }
 
-// follow reads the stream as a consumer does: the newest version of each schedule counts, and a new epoch starts afresh.
+// follow reads the stream as a consumer does: the newest version of each schedule counts, and a new epoch starts
+// afresh.
 func (w *world) follow(t *testing.T) (epochs int, newest map[string]string) {
 	t.Helper()
 	entries, err := w.redis.XRange(t.Context(), redis.EventStream, "-", "+").Result()

@@ -238,9 +238,9 @@ func randomDOW(r *rand.Rand, sunday int) (string, func(time.Time) bool) {
 	}
 }
 
-// TestOracle compares the engine with the oracle in every zone and every dialect, with seconds and without, around random
-// transitions: three of the eight combinations in each zone, and all of them where there are more cases. The seed is
-// fixed; TACTUS_FUZZ_CASES asks for more cases, from a seed of the time.
+// TestOracle compares the engine with the oracle in every zone and every dialect, with seconds and without, around
+// random transitions: three of the eight combinations in each zone, and all of them where there are more cases. The
+// seed is fixed; TACTUS_FUZZ_CASES asks for more cases, from a seed of the time.
 func TestOracle(t *testing.T) {
 	t.Parallel()
 	names := zone.Names()

@@ -9,8 +9,8 @@ import (
 	"github.com/tactus-dev/tactus/domain/zone"
 )
 
-// TestResolveLocal walks through every minute around random transitions of random zones, notes which instants show which
-// wall time, and asks for wall times of the middle day.
+// TestResolveLocal walks through every minute around random transitions of random zones, notes which instants show
+// which wall time, and asks for wall times of the middle day.
 func TestResolveLocal(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(20261124, 4))

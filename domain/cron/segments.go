@@ -28,7 +28,8 @@ func tableOf(location *time.Location) []segment {
 
 const y2100 = 4_102_444_800
 
-// walk lists the segments from that of 1970 to that of 2100: each begins where the one before ends, with another offset.
+// walk lists the segments from that of 1970 to that of 2100: each begins where the one before ends, with another
+// offset.
 func walk(location *time.Location) []segment {
 	table := []segment{segmentAt(0, location)}
 	for {

@@ -19,8 +19,8 @@ const (
 	// Quartz has six fields, the first of them seconds, and may have a seventh, the year. 1 is Sunday. One of the day
 	// fields is ?, so the other alone decides.
 	Quartz Dialect = "quartz"
-	// AWS is Amazon EventBridge's: cron(...) with five fields and a year, day fields as in Quartz; rate(5 minutes) is an
-	// interval, and at(2026-11-20T13:00:00) a local time.
+	// AWS is Amazon EventBridge's: cron(...) with five fields and a year, day fields as in Quartz; rate(5 minutes) is
+	// an interval, and at(2026-11-20T13:00:00) a local time.
 	AWS Dialect = "aws"
 )
 
@@ -115,12 +115,12 @@ func (s Spec) String() string {
 	return text
 }
 
-// Every is the interval of "@every 90s" or "rate(5 minutes)"; such a Spec has no due times of its own, because its phase
-// is not in it.
+// Every is the interval of "@every 90s" or "rate(5 minutes)"; such a Spec has no due times of its own, because its
+// phase is not in it.
 func (s Spec) Every() (time.Duration, bool) { return s.every, s.every > 0 }
 
-// At is the local time of "at(2026-11-20T13:00:00)"; such a Spec has no due times of its own, because its zone is not in
-// it.
+// At is the local time of "at(2026-11-20T13:00:00)"; such a Spec has no due times of its own, because its zone is not
+// in it.
 func (s Spec) At() (string, bool) {
 	if s.rare == nil {
 		return "", false

@@ -14,14 +14,14 @@
 //
 // # Due times
 //
-// Times of a rule are times of a wall clock; what a change of the clocks skips or repeats follows the same policies as a
-// cron expression (domain/cron). A rule that repeats hourly or faster and names no hours is a cadence. Nothing is due
+// Times of a rule are times of a wall clock; what a change of the clocks skips or repeats follows the same policies as
+// a cron expression (domain/cron). A rule that repeats hourly or faster and names no hours is a cadence. Nothing is due
 // before DTSTART, and DTSTART itself only if the rule matches it. COUNT counts what the rule yields before EXDATE takes
 // something away, and RDATE is not counted.
 //
 // Where RFC 5545 leaves room, this package does as dateutil does: BYWEEKNO without BYDAY means all seven days. Where
-// dateutil departs from RFC 5545, it does not: numbered and plain days in one BYDAY are alternatives, and the first week
-// of FREQ=WEEKLY;BYSETPOS=... is a whole one, and the last week of a year has its number whatever WKST says.
+// dateutil departs from RFC 5545, it does not: numbered and plain days in one BYDAY are alternatives, and the first
+// week of FREQ=WEEKLY;BYSETPOS=... is a whole one, and the last week of a year has its number whatever WKST says.
 //
 // # Cost
 //

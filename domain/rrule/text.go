@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Canonical is the text as it is stored: DTSTART first and without a zone, which is told beside it, then RRULE, RDATE and
-// EXDATE as they were written, in capitals. start stands for a DTSTART that is missing.
+// Canonical is the text as it is stored: DTSTART first and without a zone, which is told beside it, then RRULE, RDATE
+// and EXDATE as they were written, in capitals. start stands for a DTSTART that is missing.
 func Canonical(text string, start time.Time) string {
 	first := "DTSTART:" + start.Format("20060102T150405")
 	var rest []string

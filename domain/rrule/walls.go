@@ -15,8 +15,8 @@ type walls struct {
 	picks []int32 // the seconds of a period of a day or less that BYSETPOS chooses; nil when it says nothing
 }
 
-// most bounds the steps of one search, a step being a day or a period that is looked at: some 30 ms. A rule that names a
-// month is looked for up to the year 9999.
+// most bounds the steps of one search, a step being a day or a period that is looked at: some 30 ms. A rule that names
+// a month is looked for up to the year 9999.
 const most = 500_000
 
 // farthest is the end of the year 9999.

@@ -8,6 +8,6 @@ var links = map[string]string{
 	"MST": "America/Phoenix", "WET": "Europe/Lisbon",
 }
 
-// Link returns the zone whose clocks an abbreviation has in the database ("CET" has those of "Europe/Brussels"), and any other
-// name as it is. Load refuses the abbreviation all the same; Link is for reading what was set up elsewhere.
+// Link returns the zone whose clocks an abbreviation has in the database ("CET" has those of "Europe/Brussels"), and
+// any other name as it is. Load refuses the abbreviation all the same; Link is for reading what was set up elsewhere.
 func Link(name string) string { return cmp.Or(links[name], name) }

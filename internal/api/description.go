@@ -8,8 +8,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// described serves what describes the API, in both versions of OpenAPI and both notations, each made once. The framework's
-// own handlers make it without a lock, so that the first two requests for it would write the same memory.
+// described serves what describes the API, in both versions of OpenAPI and both notations, each made once. The
+// framework's own handlers make it without a lock, so that the first two requests for it would write the same memory.
 func described(mux *http.ServeMux, api huma.API) {
 	document := api.OpenAPI()
 	for address, d := range map[string]struct {

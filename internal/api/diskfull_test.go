@@ -9,8 +9,9 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestPostgresDiskFull gives Postgres files that cannot grow beyond 20 MB and a bit: it then writes a part of a page, which is
-// to it what a full disk is. What did not fit has left nothing, the rest goes on, and all does when there is room again.
+// TestPostgresDiskFull gives Postgres files that cannot grow beyond 20 MB and a bit: it then writes a part of a page,
+// which is to it what a full disk is. What did not fit has left nothing, the rest goes on, and all does when there is
+// room again.
 func TestPostgresDiskFull(t *testing.T) {
 	t.Parallel()
 	server, url := testenv.Postgres(t, nil)

@@ -23,8 +23,8 @@ var update = flag.Bool("update", false, "write golden files anew")
 //	$ statement        SQL that stands for what a worker does
 //	# remark
 //
-// Ids and times differ each time: they are shown as <id 1>, <id 2> in the order of their appearance, and <time>. A request
-// may name an id that was shown before.
+// Ids and times differ each time: they are shown as <id 1>, <id 2> in the order of their appearance, and <time>. A
+// request may name an id that was shown before.
 func TestExchanges(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"clients"} {

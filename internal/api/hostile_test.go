@@ -137,8 +137,8 @@ func TestManyCreatesOfOneName(t *testing.T) {
 	}
 }
 
-// TestNothingIsAnsweredTwice listens to the server's own complaints through every kind of answer, and through clients that go
-// away in the middle of each.
+// TestNothingIsAnsweredTwice listens to the server's own complaints through every kind of answer, and through clients
+// that go away in the middle of each.
 func TestNothingIsAnsweredTwice(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)

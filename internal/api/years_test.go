@@ -8,8 +8,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// TestTimesBeyondAllYears has somebody write by hand, or an older version on a worker's word, what JSON cannot say: the row is
-// shown as invalid, all others are served, and so are the histories.
+// TestTimesBeyondAllYears has somebody write by hand, or an older version on a worker's word, what JSON cannot say: the
+// row is shown as invalid, all others are served, and so are the histories.
 func TestTimesBeyondAllYears(t *testing.T) {
 	t.Parallel()
 	s := serve(t)

@@ -11,8 +11,8 @@ import (
 // readsDocument finds SQL that reads a member out of a user's document.
 var readsDocument = regexp.MustCompile(`\b(task|data|definition|result|headers)\)?\s*(->|#>|::jsonb)|json_(each|populate|to_record)\w*\(\w*\.?(task|data|definition|result|headers)\b`)
 
-// TestDocumentsAreNotDecoded holds that no statement reads a user's document by Postgres' own operators: they raise for one
-// that holds U+0000 or half of a surrogate pair, and with it for all rows that are read together.
+// TestDocumentsAreNotDecoded holds that no statement reads a user's document by Postgres' own operators: they raise for
+// one that holds U+0000 or half of a surrogate pair, and with it for all rows that are read together.
 func TestDocumentsAreNotDecoded(t *testing.T) {
 	for text, want := range map[string]bool{
 		"where task->>'queue' = $1": true, "(s.task->'args')::text": true, "o.data #> '{a}'": true, "definition::jsonb": true,

@@ -16,8 +16,8 @@ var (
 	hasNumber = regexp.MustCompile(`[0-9]{4,}`)
 )
 
-// TestLocksAreUnique holds that no two advisory locks share a key, wherever they are taken: in Go the keys come from one
-// table, and the migrations' SQL may only use keys that the table has.
+// TestLocksAreUnique holds that no two advisory locks share a key, wherever they are taken: in Go the keys come from
+// one table, and the migrations' SQL may only use keys that the table has.
 func TestLocksAreUnique(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(root, lockTable))
 	if err != nil {

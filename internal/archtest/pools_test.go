@@ -11,7 +11,8 @@ import (
 // opensPool finds other ways to Postgres than package postgres.
 var opensPool = regexp.MustCompile(`\b(pgxpool\.New\w*|pgx\.Connect\w*|outbox\.Connect)\(`)
 
-// TestCommandsConnectInOneWay holds that every connection of ours has settings of ours, whatever an administrator has set.
+// TestCommandsConnectInOneWay holds that every connection of ours has settings of ours, whatever an administrator has
+// set.
 func TestCommandsConnectInOneWay(t *testing.T) {
 	for _, file := range files(t) {
 		if !strings.HasPrefix(file, "cmd/") || !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, "_test.go") {

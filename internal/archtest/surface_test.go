@@ -13,8 +13,8 @@ import (
 // mostNames are how many names the log offers to the services that write schedules in transactions of their own.
 const mostNames = 45
 
-// TestSurfaceOfTheLog holds that outbox stays small enough to be read: what only tactus needs belongs to an internal package, or
-// to whoever needs it.
+// TestSurfaceOfTheLog holds that outbox stays small enough to be read: what only tactus needs belongs to an internal
+// package, or to whoever needs it.
 func TestSurfaceOfTheLog(t *testing.T) {
 	if names := exported(t, "outbox"); len(names) > mostNames || len(names) < 20 {
 		t.Errorf("outbox exports %d names, at most %d: %s", len(names), mostNames, strings.Join(names, " "))

@@ -1,5 +1,5 @@
-// Package cursor reads queries of any size in pages, by a cursor of Postgres: bounded in memory by the size of their rows as by
-// their number, and between two pages the connection is free for other questions.
+// Package cursor reads queries of any size in pages, by a cursor of Postgres: bounded in memory by the size of their
+// rows as by their number, and between two pages the connection is free for other questions.
 package cursor
 
 import (
@@ -10,8 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Unhurried lets a transaction that reads by cursors take its time, whatever an administrator has set, ends one whose reader has been
-// stopped, with what it holds, and plans for reading to the end.
+// Unhurried lets a transaction that reads by cursors take its time, whatever an administrator has set, ends one whose
+// reader has been stopped, with what it holds, and plans for reading to the end.
 const Unhurried = `
 select set_config('statement_timeout', '0', true), set_config('idle_in_transaction_session_timeout', '5min', true),
     set_config('cursor_tuple_fraction', '1', true)`

@@ -8,8 +8,8 @@ const (
 )
 
 // Size is how many rows the next page is to have. How large these will be is not known before they come, so a page has
-// at most twice as many as the one before it, and none has more than would fit if all were like the largest of the last page.
-// The zero Size is that of the first page.
+// at most twice as many as the one before it, and none has more than would fit if all were like the largest of the last
+// page. The zero Size is that of the first page.
 type Size struct{ rows int }
 
 // Rows is how many to ask for.

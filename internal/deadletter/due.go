@@ -10,13 +10,14 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// firePlain and fireCounted fire a due time that was set aside, through its existing row in tactus.runs. The row keeps any
-// other statement from firing the same due time. The second is for schedules that count their runs; the first does not
-// even name the table of the counts, which somebody may have locked.
+// firePlain and fireCounted fire a due time that was set aside, through its existing row in tactus.runs. The row keeps
+// any other statement from firing the same due time. The second is for schedules that count their runs; the first does
+// not even name the table of the counts, which somebody may have locked.
 //
-//   - letter: the dead letter, locked until the commit. If it covers a range of missed due times, there is nothing to fire.
-//   - state: the facts on which run decides, for the answer. The due time belongs to the schedule's present trigger only if
-//     it is after effective_from.
+//   - letter: the dead letter, locked until the commit. If it covers a range of missed due times, there is nothing to
+//     fire.
+//   - state: the facts on which run decides, for the answer. The due time belongs to the schedule's present trigger
+//     only if it is after effective_from.
 //   - run, event, count: the same writes as when the beat fires.
 const (
 	firePlain = fireState + `, true as allowed` + fireFrom + fireRun + ` and not ` + counts + fireReturning + fireEvent

@@ -83,8 +83,8 @@ func TestDueTime(t *testing.T) {
 	w.letters(3)
 }
 
-// TestLockedCountsKeepNoLetterWaiting has somebody lock the whole table of the counts. A due time of a schedule that counts
-// nothing fires, and those of others are said to be locked.
+// TestLockedCountsKeepNoLetterWaiting has somebody lock the whole table of the counts. A due time of a schedule that
+// counts nothing fires, and those of others are said to be locked.
 func TestLockedCountsKeepNoLetterWaiting(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -10,13 +10,13 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// handOver makes a run due again that was never handed over. Its new event has the schedule's present definition, or the
-// task of its own that a manual run has.
+// handOver makes a run due again that was never handed over. Its new event has the schedule's present definition, or
+// the task of its own that a manual run has.
 //
 //   - letter: the dead letter, locked until the commit, so that nobody else puts it back or drops it.
 //   - state: the facts on which run decides, for the answer.
-//   - run: the run, if it failed for this letter's reason, by the event that the letter names, and no worker is known to have
-//     received it; if it has not expired; and, where runs must not overlap, if no other run is unfinished.
+//   - run: the run, if it failed for this letter's reason, by the event that the letter names, and no worker is known
+//     to have received it; if it has not expired; and, where runs must not overlap, if no other run is unfinished.
 const handOver = `
 with letter as materialized (
     select id, split_part(reference, '/', 1)::uuid as run, split_part(reference, '/', 2)::bigint as version, 'it could not be handed over: ' || reason as error

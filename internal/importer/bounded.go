@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 )
 
-// boundedList and boundedMap decode as a slice and a map do, within a budget: a member of two bytes takes kilobytes once
-// it is decoded.
+// boundedList and boundedMap decode as a slice and a map do, within a budget: a member of two bytes takes kilobytes
+// once it is decoded.
 type (
 	boundedList[T any] []T
 	boundedMap[T any]  map[string]T

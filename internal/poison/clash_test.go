@@ -14,8 +14,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestSerializable has many writers change the same schedules while everything runs, where serializable is the default and our
-// sessions cannot have it otherwise: transactions that clash are run again, and nobody is told of trouble.
+// TestSerializable has many writers change the same schedules while everything runs, where serializable is the default
+// and our sessions cannot have it otherwise: transactions that clash are run again, and nobody is told of trouble.
 func TestSerializable(t *testing.T) {
 	t.Parallel()
 	url := administered(t, nil)

@@ -8,7 +8,8 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// TestResultKeys has results whose keys are of every other type, or hold what another serializer wrote, beside one that is good.
+// TestResultKeys has results whose keys are of every other type, or hold what another serializer wrote, beside one that
+// is good.
 func TestResultKeys(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

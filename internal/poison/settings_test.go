@@ -144,8 +144,8 @@ func refusedByName(t *testing.T, url, name string) {
 	}
 }
 
-// underSettings has a change by each way in fire, answer and be whole. The sessions of a service upstream have the settings as
-// they are.
+// underSettings has a change by each way in fire, answer and be whole. The sessions of a service upstream have the
+// settings as they are.
 func underSettings(t *testing.T, direct, ours string) {
 	pool, err := postgres.Open(t.Context(), ours)
 	if err != nil {

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestSpoiled has a row whose definition somebody has changed by hand: the list shows it, as invalid, and all the others.
+// TestSpoiled has a row whose definition somebody has changed by hand: the list shows it, as invalid, and all the
+// others.
 func TestSpoiled(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

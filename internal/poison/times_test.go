@@ -8,8 +8,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/redis"
 )
 
-// TestTimesWithoutEnd has somebody who may write the log write events at times that Go and JSON do not have, and asks that the
-// events and runs of all others go on.
+// TestTimesWithoutEnd has somebody who may write the log write events at times that Go and JSON do not have, and asks
+// that the events and runs of all others go on.
 func TestTimesWithoutEnd(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -8,9 +8,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// readSettings looks at what a pooler's sessions have. A schema before pg_catalog gives functions and operators another meaning.
-// So does one behind it, if others may put something there: of several functions of a name, the one that fits the types of the
-// arguments exactly goes before one that takes any.
+// readSettings looks at what a pooler's sessions have. A schema before pg_catalog gives functions and operators another
+// meaning. So does one behind it, if others may put something there: of several functions of a name, the one that fits
+// the types of the arguments exactly goes before one that takes any.
 const readSettings = `
 select pg_catalog.current_setting('search_path'), pg_catalog.array_to_string(pg_catalog.current_schemas(true), ','),
     (select setting::bigint from pg_catalog.pg_settings where name operator(pg_catalog.=) 'statement_timeout'),
@@ -33,11 +33,12 @@ const mayCreateIn = `
             where r.rolcanlogin and not r.rolsuper and not pg_catalog.pg_has_role(r.oid, current_user, 'member')
                 and (may.holder operator(pg_catalog.=) 0::oid or pg_catalog.pg_has_role(r.oid, may.holder, 'member'))`
 
-// leastTimeout is what one statement may take, in milliseconds: the beat reads all schedules at once. What takes longer than that
-// sets a limit of its own for its transaction.
+// leastTimeout is what one statement may take, in milliseconds: the beat reads all schedules at once. What takes longer
+// than that sets a limit of its own for its transaction.
 const leastTimeout = 5000
 
-// leastCompiled is what a statement may cost at least without being compiled, which takes longer than all of ours that are short.
+// leastCompiled is what a statement may cost at least without being compiled, which takes longer than all of ours that
+// are short.
 const leastCompiled = 10_000
 
 // plans are the settings of ours that allow a way of planning.

@@ -9,8 +9,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// session knows whose sessions connections get: the server's own, or a pooler's. A pooler in transaction mode gives each
-// transaction another one, in which the statements that pgx has prepared and remembers are not there.
+// session knows whose sessions connections get: the server's own, or a pooler's. A pooler in transaction mode gives
+// each transaction another one, in which the statements that pgx has prepared and remembers are not there.
 type session struct {
 	ours     bool              // it runs statements of ours
 	prepares bool              // statements are prepared, unless there is a pooler
@@ -49,8 +49,8 @@ func (s *session) ask(ctx context.Context, config *pgx.ConnConfig) error {
 	return errors.Join(err, conn.Close(ctx))
 }
 
-// after finishes a connection. It refuses one that would set or prepare something in the sessions of a pooler, which has come
-// between since the first one. The next is opened without.
+// after finishes a connection. It refuses one that would set or prepare something in the sessions of a pooler, which
+// has come between since the first one. The next is opened without.
 func (s *session) after(ctx context.Context, conn *pgx.Conn) error {
 	if !s.pooled.Load() {
 		pooled, err := throughPooler(ctx, conn)

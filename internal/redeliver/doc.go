@@ -11,17 +11,17 @@
 //
 // What the package promises:
 //
-//   - It hands nothing over itself. It appends a run.due event with the run's next version to the log, and a relay hands the
-//     run over, under the same task id, as it does any other.
-//   - A run that is known to have started, finished or expired is never handed over again: this is checked when the event is
-//     appended, and once more when the relay hands it over (TestStartedMeanwhile).
-//   - A run that is still to be handed over for the first time, that waits in the broker, or for which redelivery was asked
-//     already, is not lost (TestWhatIsLost). So the command can be repeated.
-//   - A queue that cannot be read (another type, no permission) is reported and its runs are left alone, while the runs of
-//     all other queues are checked (TestQueueThatCannotBeRead). If the unacknowledged messages cannot be read, nothing is
-//     lost or found: the whole search fails.
-//   - A task that ignores its result reports nothing when it is done, so it may have run. Such runs are left out unless asked
-//     for.
+//   - It hands nothing over itself. It appends a run.due event with the run's next version to the log, and a relay
+//     hands the run over, under the same task id, as it does any other.
+//   - A run that is known to have started, finished or expired is never handed over again: this is checked when the
+//     event is appended, and once more when the relay hands it over (TestStartedMeanwhile).
+//   - A run that is still to be handed over for the first time, that waits in the broker, or for which redelivery was
+//     asked already, is not lost (TestWhatIsLost). So the command can be repeated.
+//   - A queue that cannot be read (another type, no permission) is reported and its runs are left alone, while the runs
+//     of all other queues are checked (TestQueueThatCannotBeRead). If the unacknowledged messages cannot be read,
+//     nothing is lost or found: the whole search fails.
+//   - A task that ignores its result reports nothing when it is done, so it may have run. Such runs are left out unless
+//     asked for.
 //
 // It reads the queues in pages, and keeps 16 bytes for each message in them.
 package redeliver

@@ -15,7 +15,8 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// stat returns a number of Redis' INFO, such as used_memory, or what a command has of a name, such as cmdstat_evalsha usec.
+// stat returns a number of Redis' INFO, such as used_memory, or what a command has of a name, such as cmdstat_evalsha
+// usec.
 func stat(t *testing.T, client goredis.UniversalClient, section, name, of string) int64 {
 	t.Helper()
 	info, err := client.Info(t.Context(), section).Result()
@@ -32,7 +33,8 @@ func stat(t *testing.T, client goredis.UniversalClient, section, name, of string
 	return n
 }
 
-// longest is the time that the longest call has taken, in microseconds, of those that took more than a few milliseconds.
+// longest is the time that the longest call has taken, in microseconds, of those that took more than a few
+// milliseconds.
 func longest(t *testing.T, client goredis.UniversalClient) (most int64) {
 	t.Helper()
 	slow, err := client.Do(t.Context(), "slowlog", "get", "1000").Slice()
@@ -65,8 +67,8 @@ func yardstick(t *testing.T, client goredis.UniversalClient) int64 {
 	return 5 * longest(t, client)
 }
 
-// appended appends entries, and goes on from where the sink is when a call has left some to the next one, or when the answer of
-// a busy machine came too late.
+// appended appends entries, and goes on from where the sink is when a call has left some to the next one, or when the
+// answer of a busy machine came too late.
 func appended(t *testing.T, sink relay.Sink, entries []relay.Entry) error {
 	t.Helper()
 	from := at(0, 0)
@@ -85,8 +87,8 @@ func appended(t *testing.T, sink relay.Sink, entries []relay.Entry) error {
 	}
 }
 
-// TestScriptsAreBounded hands over what is as large and as hostile as tactus takes. Redis' memory holds little besides what it
-// was given, no call of a script keeps it from others for long, and there is no more to read than was there.
+// TestScriptsAreBounded hands over what is as large and as hostile as tactus takes. Redis' memory holds little besides
+// what it was given, no call of a script keeps it from others for long, and there is no more to read than was there.
 func TestScriptsAreBounded(t *testing.T) {
 	large := strings.Repeat("x", 256<<10)
 	texts := func(n int, payload string) (all []relay.Entry) {

@@ -231,8 +231,8 @@ func TestSubscriberClaimsWhatTheDeadLeft(t *testing.T) {
 	awaitPending(t, client, 0)
 }
 
-// TestSubscriberHoldsOn has a slow consumer, which shows again and again that it is still at work, so that nobody claims
-// its messages.
+// TestSubscriberHoldsOn has a slow consumer, which shows again and again that it is still at work, so that nobody
+// claims its messages.
 func TestSubscriberHoldsOn(t *testing.T) {
 	t.Parallel()
 	client := testenv.Redis(t)

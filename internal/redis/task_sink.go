@@ -121,8 +121,8 @@ func (s *TaskSink) Append(ctx context.Context, at relay.Mark, entries []relay.En
 }
 
 // likewise returns the entries behind a refused one that go to the same list or stream. What Redis refuses of these, it
-// refuses for their key: it has another type, or is not ours to write to. If there were thousands, and each was tried, the
-// entries between them would wait.
+// refuses for their key: it has another type, or is not ours to write to. If there were thousands, and each was tried,
+// the entries between them would wait.
 func (s *TaskSink) likewise(entries []relay.Entry, refused relay.ID) (ids []relay.ID) {
 	at := slices.IndexFunc(entries, func(e relay.Entry) bool { return e.ID == refused })
 	if at < 0 {

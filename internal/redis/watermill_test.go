@@ -14,10 +14,10 @@ import (
 // features are what of Watermill's own suite applies to our publisher and subscriber. What does not:
 //
 //   - ExactlyOnceDelivery: a consumer that dies before its acknowledgement arrives leaves the message to another one.
-//   - GuaranteedOrder also means that no message is delivered before the one ahead of it is acknowledged. Ours delivers up
-//     to two batches meanwhile, which is what makes it fast; order without that is held by TestWatermillInOrder.
-//   - NewSubscriberReceivesOldMessages means that one group is given again what it has acknowledged, as a log whose readers
-//     keep their own offset would. A group of Redis is not.
+//   - GuaranteedOrder also means that no message is delivered before the one ahead of it is acknowledged. Ours delivers
+//     up to two batches meanwhile, which is what makes it fast; order without that is held by TestWatermillInOrder.
+//   - NewSubscriberReceivesOldMessages means that one group is given again what it has acknowledged, as a log whose
+//     readers keep their own offset would. A group of Redis is not.
 //   - ContextPreserved: a message's context does not leave the process. Its trace travels in the metadata.
 //   - RestartServiceCommand restarts a broker of the machine. TestSubscriberOutlivesOutages kills a server of its own.
 var features = tests.Features{ConsumerGroups: true, Persistent: true, GuaranteedOrderWithSingleSubscriber: true, ForceShort: true}

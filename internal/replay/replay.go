@@ -97,7 +97,8 @@ func (p Plan) read(ctx context.Context, pool *pgxpool.Pool, after int64, limit i
 	return entries, nil
 }
 
-// entry leaves the place of an event empty that somebody wrote by hand and no message can be made of: the relay has set it aside.
+// entry leaves the place of an event empty that somebody wrote by hand and no message can be made of: the relay has set
+// it aside.
 func (p Plan) entry(row outbox.Row) relay.Entry {
 	entry := relay.Entry{ID: relay.ID{Batch: row.Position, Seq: 1}}
 	if m, err := cloudevents.Schedule(row, p.Epoch); err == nil {

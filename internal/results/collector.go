@@ -174,8 +174,8 @@ func (c *Collector) gather(ctx context.Context, again <-chan time.Time) (batch [
 	return batch
 }
 
-// recordAll records answers. For each run that has ended according to an event or an idle worker, it reads the key first,
-// which holds the result itself. If the backend does not answer, recordAll records the event alone.
+// recordAll records answers. For each run that has ended according to an event or an idle worker, it reads the key
+// first, which holds the result itself. If the backend does not answer, recordAll records the event alone.
 func (c *Collector) recordAll(ctx context.Context, g gathered) (locked []domain.ID, err error) {
 	var ended []domain.ID
 	for _, a := range g.all() {

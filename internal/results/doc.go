@@ -12,8 +12,8 @@
 // The package promises:
 //
 //   - Every result that the backend keeps is recorded, however often the backend, PostgreSQL or the collector is away.
-//   - A final state never goes back. An answer that comes later than the collector's own conclusion (unknown, or expired
-//     with a reason) replaces the conclusion; a conclusion never replaces an answer.
+//   - A final state never goes back. An answer that comes later than the collector's own conclusion (unknown, or
+//     expired with a reason) replaces the conclusion; a conclusion never replaces an answer.
 //   - No run stays open for ever: a run of which nothing was heard for Config.Timeout becomes unknown, with the reason,
 //     after its key has been read a last time. While the backend does not answer, the collector concludes nothing.
 //   - Any number of collectors may run at once: each update is one conditional statement.

@@ -14,10 +14,10 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// releasePlainSQL hands over runs that wait until the previous run of their schedule has finished or has been silent for
-// too long. A waiting run is skipped if its schedule was disabled, deleted or given another trigger after the run was
-// due. The time until a run expires counts from its release, however long the run has waited. The statement waits for no
-// row: it leaves a run for later if somebody has locked it.
+// releasePlainSQL hands over runs that wait until the previous run of their schedule has finished or has been silent
+// for too long. A waiting run is skipped if its schedule was disabled, deleted or given another trigger after the run
+// was due. The time until a run expires counts from its release, however long the run has waited. The statement waits
+// for no row: it leaves a run for later if somebody has locked it.
 //
 // releaseCountedSQL does so for schedules that count their runs, and leaves a run for later also if the count of its
 // schedule is locked. However many those are, they do not use up what one statement releases. It is a statement of its
@@ -85,9 +85,9 @@ select (select count(*) from run), (select ` + sqlexpr.RingRuns + ` from (select
 // mostReleased is how many runs one statement releases.
 const mostReleased = 500
 
-// anyWaitingSQL reports whether a run waits at all, and whether somebody has locked the table of the counts. It asks for
-// the first one in an order, so that the answer comes from the index of the waiting runs, which is nearly always empty,
-// whatever the planner believes of the table.
+// anyWaitingSQL reports whether a run waits at all, and whether somebody has locked the table of the counts. It asks
+// for the first one in an order, so that the answer comes from the index of the waiting runs, which is nearly always
+// empty, whatever the planner believes of the table.
 var anyWaitingSQL = `select waiting, waiting and ` + sqlexpr.WritersWait("tactus.schedule_counts") + `
 from (select exists (select from (select from tactus.runs where waiting order by schedule_id limit 1) one) as waiting) any_run`
 

@@ -10,8 +10,8 @@ import (
 
 // A port of 127.0.0.1 is whose process binds it first. Every user of the machine can see in the list of processes which
 // port a child is about to bind, and can be faster; who then connects would tell them the password. So a child is not
-// connected to before it has said, in a file that it alone can write, that it has the port. A child that cannot have its
-// port ends.
+// connected to before it has said, in a file that it alone can write, that it has the port. A child that cannot have
+// its port ends.
 
 // endOf returns the size of a log before a child writes to it.
 func endOf(log *os.File) (int64, error) { return log.Seek(0, io.SeekEnd) }

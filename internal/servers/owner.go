@@ -9,8 +9,8 @@ import (
 )
 
 // CreateOwned creates a database and its owner, a role that is not a superuser, unless they exist. It returns the URL
-// by which that role connects to the database. Each call gives the role another password: whoever took the port while no
-// server had it, and was told the one before, gains nothing.
+// by which that role connects to the database. Each call gives the role another password: whoever took the port while
+// no server had it, and was told the one before, gains nothing.
 func (p *Postgres) CreateOwned(ctx context.Context, database, role string) (url string, err error) {
 	if err := p.CreateDatabase(ctx, database); err != nil {
 		return "", err

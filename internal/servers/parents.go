@@ -12,14 +12,14 @@ import (
 	"syscall"
 )
 
-// A folder is as safe as all that leads to it: whoever may rename an entry of a folder on the way, or owns a link on the
-// way, can put another folder in its place at any later time.
+// A folder is as safe as all that leads to it: whoever may rename an entry of a folder on the way, or owns a link on
+// the way, can put another folder in its place at any later time.
 
 // mostLinks is how many links may be on the way, as for the kernel.
 const mostLinks = 40
 
-// trustParents refuses a path on which another user could put something else in the place of a folder or a link. What is
-// not there yet is not looked at.
+// trustParents refuses a path on which another user could put something else in the place of a folder or a link. What
+// is not there yet is not looked at.
 func trustParents(path string) error {
 	path, err := filepath.Abs(path)
 	if err != nil {

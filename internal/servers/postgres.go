@@ -174,7 +174,8 @@ func (p *Postgres) answers(ctx context.Context) error {
 }
 
 // listens returns an error until the server has the port. Before, another process may listen there, and would be told
-// the password. The server writes postmaster.pid, which nobody else can: its process ID, and once it listens, its state.
+// the password. The server writes postmaster.pid, which nobody else can: its process ID, and once it listens, its
+// state.
 func (p *Postgres) listens() error {
 	text, err := os.ReadFile(filepath.Join(p.data(), "postmaster.pid"))
 	if err != nil {

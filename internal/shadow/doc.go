@@ -14,8 +14,8 @@
 // # What is compared
 //
 //   - A due time matches a task of the same name and arguments that was sent within the tolerance around the due time.
-//   - The due times of an interval match one by one, whatever their phase: Celery's beat counts an interval from its last
-//     send, and drifts.
+//   - The due times of an interval match one by one, whatever their phase: Celery's beat counts an interval from its
+//     last send, and drifts.
 //   - A time in which nobody listened, or in which the shadow was away, is not judged.
 //   - If the tasks of some senders match, a sender none of whose tasks match is not a beat. It is shown separately.
 //

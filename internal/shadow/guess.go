@@ -104,8 +104,8 @@ func apart(late time.Duration) string {
 	}
 }
 
-// celerys returns when Celery's crontab, or RedBeat's rule, is due. ok is false for a schedule that the old beat runs as
-// neither.
+// celerys returns when Celery's crontab, or RedBeat's rule, is due. ok is false for a schedule that the old beat runs
+// as neither.
 func celerys(s *domain.Schedule) (theirs domain.Recurrence, ok bool) {
 	if s.RRule == "" && (s.CronExpression == "" || oldbeat.Accepts(s.CronExpression) != nil) {
 		return nil, false

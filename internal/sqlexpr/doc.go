@@ -1,5 +1,5 @@
-// Package sqlexpr holds the SQL expressions that statements of several packages share. Each has one meaning and is written
-// once; a statement is put together of them where it is used.
+// Package sqlexpr holds the SQL expressions that statements of several packages share. Each has one meaning and is
+// written once; a statement is put together of them where it is used.
 //
 // An expression takes its columns from the statement around it, so its comment says which alias or columns it expects:
 //

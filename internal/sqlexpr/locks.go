@@ -1,6 +1,7 @@
 package sqlexpr
 
-// Every advisory lock of tactus. PostgreSQL knows two kinds of keys, which never meet: a pair of integers, and one bigint.
+// Every advisory lock of tactus. PostgreSQL knows two kinds of keys, which never meet: a pair of integers, and one
+// bigint.
 //
 //	key                          held by                                          until
 //	7461637, 475731              who rings the bell of schedules                  the end of the writing transaction
@@ -9,10 +10,10 @@ package sqlexpr
 //	7461637475730001             who migrates the schema, or asks whether it is   the end of the session or transaction
 //	hashtextextended(NAME, 0)    who builds the table NAME (tactus rebuild)       the end of the rebuild
 //
-// Up to schema 21 the bell of runs had the key of partitions, so maintenance was refused while runs were triggered. An older
-// process beside this one still rings with that key: it may refuse maintenance now and then, which is tried again within
-// seconds, and one bell of each kind may ring at once, which costs one notification. Two processes that change partitions, of
-// whatever versions, exclude each other as before.
+// Up to schema 21 the bell of runs had the key of partitions, so maintenance was refused while runs were triggered. An
+// older process beside this one still rings with that key: it may refuse maintenance now and then, which is tried again
+// within seconds, and one bell of each kind may ring at once, which costs one notification. Two processes that change
+// partitions, of whatever versions, exclude each other as before.
 const (
 	ScheduleBellLock = `7461637, 475731`
 	RunBellLock      = `7461637, 475733`

@@ -1,8 +1,9 @@
 package sqlexpr
 
-// Postgres decodes every string of a json document to read any member of it, and raises when one holds U+0000 or half of a
-// surrogate pair. Both are valid JSON, and tasks come from users: one such schedule would stop every statement that reads
-// it among others. Statements therefore read the task of the schedule s (tactus.schedules) by these expressions only.
+// Postgres decodes every string of a json document to read any member of it, and raises when one holds U+0000 or half
+// of a surrogate pair. Both are valid JSON, and tasks come from users: one such schedule would stop every statement
+// that reads it among others. Statements therefore read the task of the schedule s (tactus.schedules) by these
+// expressions only.
 const (
 	TaskName   = ReadableTask + `->>'task_name'`
 	TaskQueue  = `coalesce(` + ReadableTask + `->>'queue', case when ` + ReadableTask + `->'exchange' is null then ` + fromRoute + `queue end end)` // null when it goes to the default queue, or to a stream
@@ -17,12 +18,13 @@ const (
 
 	RouteExpires = fromRoute + `expires_seconds end` // of runs whose schedule says nothing of it; null when the route does not either
 
-	// RoutedTask is what a run carries to its sink: the task, with the options of its route that it does not have itself.
+	// RoutedTask is what a run carries to its sink: the task, with the options of its route that it does not have
+	// itself.
 	RoutedTask = `case when ` + anyRoutes + ` then tactus.routed(s.task, ` + ReadableTask + `) else s.task end`
 )
 
-// What has no routes pays for one look at the table in a statement. What a task says itself goes before its route, and one for a
-// stream, or that ignores routes, has none (see domain.Route).
+// What has no routes pays for one look at the table in a statement. What a task says itself goes before its route, and
+// one for a stream, or that ignores routes, has none (see domain.Route).
 const (
 	anyRoutes = `(select exists (select from tactus.routes where deleted_at is null))`
 	fromRoute = `case when ` + anyRoutes + ` and ` + ReadableTask + `->'stream' is null and ` + ReadableTask + `->'ignore_routes' is null
@@ -37,17 +39,17 @@ const (
 	taskIsReadable = `length(` + ReadableTask + `::text) = length(s.task::text)`
 )
 
-// ReadableTask is the task of the schedule s without the escapes that Postgres does not decode: of U+0000, and of surrogates without their
-// other half. The members that are read by name have none: the program writes every character of them as it is. A pair
-// of surrogates, and one of backslashes, is matched first and put back: "\\u0000" is a backslash and text. In the pattern
-// ~ stands for a backslash, which standard_conforming_strings gives two meanings.
+// ReadableTask is the task of the schedule s without the escapes that Postgres does not decode: of U+0000, and of
+// surrogates without their other half. The members that are read by name have none: the program writes every character
+// of them as it is. A pair of surrogates, and one of backslashes, is matched first and put back: "\\u0000" is a
+// backslash and text. In the pattern ~ stands for a backslash, which standard_conforming_strings gives two meanings.
 const ReadableTask = `(case when strpos(s.task::text, chr(92) || 'u') = 0 then s.task else regexp_replace(s.task::text, replace(
     '(~~|~u[dD][89abAB][0-9a-fA-F]{2}~u[dD][c-fC-F][0-9a-fA-F]{2})|~u(?:0000|[dD][89a-fA-F][0-9a-fA-F]{2})',
     '~', repeat(chr(92), 2)), chr(92) || '1', 'g')::json end)`
 
-// The policy of the schedule s (tactus.schedules) is a text of our own, in canonical form, without a word of a user. Reading it by its bytes
-// raises for no row, whatever somebody has made of one by hand. Seconds have at most ten digits, which is 300 years: an interval
-// of more raises where it is added to a time.
+// The policy of the schedule s (tactus.schedules) is a text of our own, in canonical form, without a word of a user.
+// Reading it by its bytes raises for no row, whatever somebody has made of one by hand. Seconds have at most ten
+// digits, which is 300 years: an interval of more raises where it is added to a time.
 const (
 	PolicyExpires  = `coalesce(substring(s.policy from '"expires": *([0-9]{1,10})([^0-9]|$)')::bigint, ` + RouteExpires + `)`
 	PolicyMaxRuns  = `substring(s.policy from '"max_runs": *([0-9]{1,18})')::bigint`

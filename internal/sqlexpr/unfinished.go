@@ -1,8 +1,8 @@
 package sqlexpr
 
-// Unfinished is the condition that a run of the schedule s (tactus.schedules) is unfinished, so that another must not begin.
-// A run that is silent for longer than it can take counts as finished, because its answer may have been lost: a started
-// one after its time limit and a minute, any other after @lease, or its time limit when that is longer.
+// Unfinished is the condition that a run of the schedule s (tactus.schedules) is unfinished, so that another must not
+// begin. A run that is silent for longer than it can take counts as finished, because its answer may have been lost: a
+// started one after its time limit and a minute, any other after @lease, or its time limit when that is longer.
 const Unfinished = `exists (
     select from tactus.runs b, ` + TaskTimeLimit + ` most
     where b.schedule_id = s.id and b.exclusive and b.finished_at is null and not b.waiting

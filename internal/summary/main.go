@@ -1,5 +1,5 @@
-// Command summary reads what "go test -json" writes and tells it for people: a line for each package, the output of what
-// failed, and at the very end the names of the tests that failed.
+// Command summary reads what "go test -json" writes and tells it for people: a line for each package, the output of
+// what failed, and at the very end the names of the tests that failed.
 package main
 
 import (

@@ -14,8 +14,8 @@ import (
 //go:embed django.py
 var djangoProject string
 
-// Django runs Python with the models of a real django-celery-beat at hand, in the database of a URL (never through a pooler),
-// and returns what it prints.
+// Django runs Python with the models of a real django-celery-beat at hand, in the database of a URL (never through a
+// pooler), and returns what it prints.
 func Django(t testing.TB, url, code string) string {
 	t.Helper()
 	python, err := servers.FindPython(t.Context(), servers.Config{Log: func(text string) { t.Log(text) }},

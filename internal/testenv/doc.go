@@ -5,9 +5,10 @@
 // test that breaks servers takes a whole one ([Postgres], [RedisServer]). With TACTUS_TEST_VIA_PGBOUNCER=1 what
 // [DatabaseURL] names is reached through a pooler in transaction mode.
 //
-// Other versions of the servers are those of other suites of Debian: TACTUS_TEST_POSTGRES=bullseye, TACTUS_TEST_REDIS=trixie
-// or trixie/valkey. TACTUS_TEST_DATABASE_URL and TACTUS_TEST_REDIS_URL name servers that run already.
+// Other versions of the servers are those of other suites of Debian: TACTUS_TEST_POSTGRES=bullseye,
+// TACTUS_TEST_REDIS=trixie or trixie/valkey. TACTUS_TEST_DATABASE_URL and TACTUS_TEST_REDIS_URL name servers that run
+// already.
 //
-// [Sentinel], [Cluster] and [Standby] start several that belong together. [Through] puts a TCP proxy before a server, which
-// delays, cuts, swallows, resets or refuses what passes, or loses one request or its answer.
+// [Sentinel], [Cluster] and [Standby] start several that belong together. [Through] puts a TCP proxy before a server,
+// which delays, cuts, swallows, resets or refuses what passes, or loses one request or its answer.
 package testenv

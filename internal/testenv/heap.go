@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Heap does something and returns the most bytes that were in use meanwhile, more than before. Garbage does not count. Nothing
-// else may be at work, so the test cannot be parallel.
+// Heap does something and returns the most bytes that were in use meanwhile, more than before. Garbage does not count.
+// Nothing else may be at work, so the test cannot be parallel.
 func Heap(t *testing.T, do func()) (most int) {
 	t.Helper()
 	before := inUse()

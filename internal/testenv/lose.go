@@ -22,8 +22,9 @@ type loss struct {
 	done chan struct{}
 }
 
-// Lose waits for the next request that has a text in it, and loses it or its answer, with all connections. Then everything
-// is refused until Heal, so that nobody tries again before somebody has looked. The channel is closed when that is so.
+// Lose waits for the next request that has a text in it, and loses it or its answer, with all connections. Then
+// everything is refused until Heal, so that nobody tries again before somebody has looked. The channel is closed when
+// that is so.
 func (p *Proxy) Lose(what Lost, text string) (done <-chan struct{}) {
 	l := &loss{what, []byte(text), make(chan struct{})}
 	p.set(func() { p.loss = l })

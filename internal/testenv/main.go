@@ -117,7 +117,8 @@ func makeDir(base string) (string, error) {
 	return mkdir(base, fmt.Sprintf("%s%d-", dirPrefix, os.Getpid()))
 }
 
-// mkdir makes a folder that nobody else can look into. The servers, which are another user when we are root, pass through.
+// mkdir makes a folder that nobody else can look into. The servers, which are another user when we are root, pass
+// through.
 func mkdir(parent, prefix string) (string, error) {
 	dir, err := os.MkdirTemp(parent, prefix)
 	if err != nil {

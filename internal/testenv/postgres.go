@@ -174,7 +174,8 @@ func Pooled(t testing.TB, direct string) string {
 	return b.URL(databaseOf(t, direct))
 }
 
-// PoolerURL starts a pooler for t alone, of a suite and with settings, and names the database of a direct URL through it.
+// PoolerURL starts a pooler for t alone, of a suite and with settings, and names the database of a direct URL through
+// it.
 func PoolerURL(t testing.TB, direct, suite string, settings map[string]string) string {
 	t.Helper()
 	b, err := startPooler(t.Context(), suite, settings)
@@ -189,8 +190,8 @@ func PoolerURL(t testing.TB, direct, suite string, settings map[string]string) s
 	return b.URL(databaseOf(t, direct))
 }
 
-// PooledApart is Pooled through a pooler of t's own, for tests that kill processes: PgBouncer 1.18 ends ("bad client state")
-// when the sender of a cancel request is killed. As its service manager does, this starts it again.
+// PooledApart is Pooled through a pooler of t's own, for tests that kill processes: PgBouncer 1.18 ends ("bad client
+// state") when the sender of a cancel request is killed. As its service manager does, this starts it again.
 func PooledApart(t testing.TB, direct string) string {
 	t.Helper()
 	if !ViaPooler() {

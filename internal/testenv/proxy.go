@@ -80,7 +80,8 @@ func (p *Proxy) Delay(d time.Duration) {
 }
 
 // BlackHole lets nothing through in a direction, without an error. As on a network that comes back, what was sent
-// meanwhile arrives after Heal, late, unless its connection was given up. With ToClient, commands run and their answers are lost.
+// meanwhile arrives after Heal, late, unless its connection was given up. With ToClient, commands run and their answers
+// are lost.
 func (p *Proxy) BlackHole(d Direction) { p.set(func() { p.ways[d].held = true }) }
 
 // Cut resets the connection that carries a direction's byte after the next n, once.

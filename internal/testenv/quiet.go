@@ -9,7 +9,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// silence keeps out of the tests' output what go-redis logs of the failures that tests bring about; with -v it is there.
+// silence keeps out of the tests' output what go-redis logs of the failures that tests bring about; with -v it is
+// there.
 func silence() { redis.SetLogger(redisLog{}) }
 
 type redisLog struct{}

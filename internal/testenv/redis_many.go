@@ -11,8 +11,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/servers"
 )
 
-// Sentinel starts a Sentinel for t that watches a primary as "main" and knows its replicas. It gives the URL by which the
-// primary of the day is found.
+// Sentinel starts a Sentinel for t that watches a primary as "main" and knows its replicas. It gives the URL by which
+// the primary of the day is found.
 func Sentinel(t testing.TB, primary *servers.Redis, replicas int) (url string) {
 	t.Helper()
 	cfg, err := serverConfig(nil)
@@ -62,7 +62,8 @@ func Cluster(t testing.TB) (nodes []*servers.Redis, url string) {
 	return nodes, fmt.Sprintf("redis+cluster://:%s@%s", password(), strings.Join(addresses, ","))
 }
 
-// ClusterReplica adds a node to a Cluster that Cluster has started: a replica of the master that has a key. It has all data.
+// ClusterReplica adds a node to a Cluster that Cluster has started: a replica of the master that has a key. It has all
+// data.
 func ClusterReplica(t testing.TB, nodes []*servers.Redis, key string) (master, replica *servers.Redis) {
 	t.Helper()
 	slot, err := Client(t, nodes[0].URL(0)).ClusterKeySlot(t.Context(), key).Result()

@@ -3,16 +3,16 @@
 //
 // What must hold:
 //
-//   - Every event in the log is in the stream, and no others are. This concerns the stream from its oldest entry on, up to
-//     the place that the relay has reached; events beyond that place are counted, and are a problem only after
+//   - Every event in the log is in the stream, and no others are. This concerns the stream from its oldest entry on, up
+//     to the place that the relay has reached; events beyond that place are counted, and are a problem only after
 //     [Config.Wait].
-//   - The versions of a schedule rise by one in the log, and in the stream within an epoch, and none comes twice. An event
-//     in the stream equals, byte by byte, the event in the log.
+//   - The versions of a schedule rise by one in the log, and in the stream within an epoch, and none comes twice. An
+//     event in the stream equals, byte by byte, the event in the log.
 //   - tactus.schedules is what [domain.Apply] makes of the events, including derived columns and tombstones.
 //   - A due time has at most one run, or lies in one missed range, even if the unique index is gone. Each fired run has
 //     exactly one first run.due event, and each such event has its run.
-//   - In a window ([Config.Window]) every due time of a schedule that was enabled has a run or a reason, and every run was
-//     due. Due times while a beat in shadow mode watched another beat are left out.
+//   - In a window ([Config.Window]) every due time of a schedule that was enabled has a run or a reason, and every run
+//     was due. Due times while a beat in shadow mode watched another beat are left out.
 //
 // The check may run beside everything else. Its order makes that sound:
 //

@@ -99,11 +99,11 @@ var (
     and (position >= @from::bigint and occurred_at >= coalesce(@since::timestamptz, '-infinity') or ` + notSeenSQL + `)`
 )
 
-// nextByXidSQL is rowsOfNextSQL in a form that PostgreSQL answers from the index on xid, whatever it knows of the table.
-// Of a partition that is new it knows nothing, and takes any condition on the topic to match one row in 200: it would
-// read the index of all positions to save itself a few rows. So the table of the topic is named instead; see ofTopic. A
-// range of numbers with two ends it takes for small, and to find the rows of a number that was running it has only this
-// index.
+// nextByXidSQL is rowsOfNextSQL in a form that PostgreSQL answers from the index on xid, whatever it knows of the
+// table. Of a partition that is new it knows nothing, and takes any condition on the topic to match one row in 200: it
+// would read the index of all positions to save itself a few rows. So the table of the topic is named instead; see
+// ofTopic. A range of numbers with two ends it takes for small, and to find the rows of a number that was running it
+// has only this index.
 var nextByXidSQL = ` from (
     select position, xid, aggregate_id, version, type, data, headers, occurred_at from tactus.outbox_run
     where xid >= pg_snapshot_xmax(@previous::pg_snapshot) and xid < pg_snapshot_xmax(@snapshot::pg_snapshot)
@@ -189,9 +189,9 @@ func (r *Reader) number(ctx context.Context, sql string, b Batch, first, last in
 	return pgx.CollectExactlyOneRow(rows, pgx.RowTo[int64])
 }
 
-// The first statement reads at most firstPage rows. Each further one reads about pageBytes, by the mean size of the rows
-// before it, in at most pageRows rows. Statements are bounded because a reader that is stopped in the middle of one keeps a
-// snapshot of PostgreSQL alive, and with it every dead row of the database.
+// The first statement reads at most firstPage rows. Each further one reads about pageBytes, by the mean size of the
+// rows before it, in at most pageRows rows. Statements are bounded because a reader that is stopped in the middle of
+// one keeps a snapshot of PostgreSQL alive, and with it every dead row of the database.
 const (
 	firstPage = 200
 	pageBytes = 4 << 20

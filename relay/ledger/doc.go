@@ -47,11 +47,11 @@
 // statement with its snapshot S:
 //
 //   - floor: the highest visible position. A row above it was committed after the opening.
-//   - late: a snapshot whose xip lists every transaction that drew its number before this statement drew its own, and that S
-//     does not show. A transaction that commits after the opening either begins later, and draws its number and then its
-//     positions above floor, or is in late.
-//   - seen: the positions of rows that are visible although their xid is in late. Another server wrote them under a number
-//     that a transaction uses here.
+//   - late: a snapshot whose xip lists every transaction that drew its number before this statement drew its own, and
+//     that S does not show. A transaction that commits after the opening either begins later, and draws its number and
+//     then its positions above floor, or is in late.
+//   - seen: the positions of rows that are visible although their xid is in late. Another server wrote them under a
+//     number that a transaction uses here.
 //
 // A row was there when the epoch began exactly if
 //

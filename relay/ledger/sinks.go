@@ -53,8 +53,8 @@ forwards as (delete from tactus.relay_forwards f using gone where f.sink = gone.
 select exists (select from known), exists (select from gone)`
 
 // Forget unregisters a sink that nobody has served for the time quiet, or that no relay can serve: one that was stopped
-// (see Stop), or that has come to numbers beyond those of marks (lua/mark.lua). The log is no longer kept for the sink. A
-// sink of that name that comes back later is a new one.
+// (see Stop), or that has come to numbers beyond those of marks (lua/mark.lua). The log is no longer kept for the sink.
+// A sink of that name that comes back later is a new one.
 func Forget(ctx context.Context, q outbox.Querier, sink string, quiet time.Duration) error {
 	rows, err := q.Query(ctx, forgetSinkSQL, pgx.NamedArgs{"sink": sink, "quiet": quiet})
 	if err != nil {

@@ -12,7 +12,8 @@ import (
 
 // A way leads through the rows of a batch, a page at a time. None has PostgreSQL sort rows: its planner does not know
 // how large a backlog is that has just come, takes it for small, and would look through all that is left of it, and
-// sort this on disk, for each page. Each page has an index condition that bounds it instead, and its rows are sorted here.
+// sort this on disk, for each page. Each page has an index condition that bounds it instead, and its rows are sorted
+// here.
 //
 //	window     a range of positions. It may hold rows that are not in the batch, which are read for nothing.
 //	positions  rows by their positions, which were read beforehand by xid. No other row is read, but each row twice.
@@ -124,8 +125,8 @@ func (r *Reader) positions(ctx context.Context, b Batch) ([]int64, error) {
 	return all, err
 }
 
-// skip returns the position behind the given number of rows. It counts windows of as many positions as rows are still to
-// be passed, which cannot have more.
+// skip returns the position behind the given number of rows. It counts windows of as many positions as rows are still
+// to be passed, which cannot have more.
 func (r *Reader) skip(ctx context.Context, b Batch, rows string, place int64) (after int64, err error) {
 	after = b.First - 1
 	for width := place; place > 0 && after < b.Last; width = min(width, place) {

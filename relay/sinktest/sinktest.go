@@ -1,5 +1,5 @@
-// Package sinktest is the conformance suite of relay.Sink: whoever writes a sink runs it in a test of their own, against the
-// server that the sink really writes to.
+// Package sinktest is the conformance suite of relay.Sink: whoever writes a sink runs it in a test of their own,
+// against the server that the sink really writes to.
 //
 //	func TestSink(t *testing.T) {
 //		sinktest.Run(t, func(t *testing.T) sinktest.Subject {
@@ -12,8 +12,8 @@
 //		})
 //	}
 //
-// What it holds is what the relay relies on for its own promises: a repeated append, one of a relay that was stopped and has
-// been replaced, and one of several that race writes nothing, and says where the sink really is.
+// What it holds is what the relay relies on for its own promises: a repeated append, one of a relay that was stopped
+// and has been replaced, and one of several that race writes nothing, and says where the sink really is.
 package sinktest
 
 import (
