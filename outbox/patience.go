@@ -92,9 +92,11 @@ func (l *lines) leave(key string) {
 }
 
 // lockedError names what is locked.
-func lockedError(what string) error {
+func lockedError(what string) error { return lockedErrorOf(domain.ErrLocked, what) }
+
+func lockedErrorOf(kind *domain.Error, what string) error {
 	return &domain.Error{
-		Kind: domain.ErrLocked.Kind, Code: domain.ErrLocked.Code,
+		Kind: kind.Kind, Code: kind.Code,
 		Message: fmt.Sprintf("%s is locked by another transaction in PostgreSQL, or waits behind such a one: nothing was "+
 			"changed; try again, and if it lasts, look for the transaction by pg_blocking_pids", what),
 	}

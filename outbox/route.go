@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -27,10 +26,14 @@ from tactus.routes where deleted_at is null order by pattern`
 
 // Routes are all routes, by their patterns.
 func Routes(ctx context.Context, q Querier) ([]KeptRoute, error) {
+	return readRoutes(ctx, q, livingRoutes)
+}
+
+func readRoutes(ctx context.Context, q Querier, sql string, args ...any) ([]KeptRoute, error) {
 	all, err := collect(ctx, q, func(row pgx.CollectableRow) (r KeptRoute, err error) {
 		return r, row.Scan(&r.Pattern, &r.Queue, &r.Exchange, &r.RoutingKey, &r.Priority, &r.ExpiresSeconds,
 			&r.TimeLimitSeconds, &r.SoftTimeLimitSeconds, &r.IgnoreResult, &r.Source, &r.UpdatedAt)
-	}, livingRoutes)
+	}, sql, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read routes: %w", err)
 	}
@@ -62,13 +65,20 @@ func RoutesOf(ctx context.Context, q Querier, tasks []string) (map[string]domain
 	return routes, nil
 }
 
-// putRoute writes a route and its event, unless the route is so already.
-const putRoute = `
+// putRoute writes a route and its event, unless the route is so already. putRouteSoon is for a statement that is a
+// transaction of its own, and gives up a wait for a lock (see lines).
+const (
+	putRoute     = givenRoute + setRoute
+	putRouteSoon = givenRoute + ` where true` + lockWait + setRoute
+
+	givenRoute = `
 with changed as (
-    insert into tactus.routes as r (pattern, version, matches, source, queue, exchange, routing_key, priority, expires_seconds,
+    insert into tactus.routes as r (pattern, version, source, queue, exchange, routing_key, priority, expires_seconds,
         time_limit_seconds, soft_time_limit_seconds, ignore_result, updated_at)
-    values (@pattern, 1, @matches::text, @source, nullif(@queue::text, ''), nullif(@exchange::text, ''), nullif(@routing_key::text, ''), @priority::integer,
-        nullif(@expires::bigint, 0), nullif(@time_limit::bigint, 0), nullif(@soft_time_limit::bigint, 0), @ignore_result, statement_timestamp())
+    select @pattern, 1, @source, nullif(@queue::text, ''), nullif(@exchange::text, ''), nullif(@routing_key::text, ''), @priority::integer,
+        nullif(@expires::bigint, 0), nullif(@time_limit::bigint, 0), nullif(@soft_time_limit::bigint, 0), @ignore_result::boolean, statement_timestamp()`
+
+	setRoute = `
     on conflict (pattern) do update set version = r.version + 1, source = excluded.source, queue = excluded.queue, exchange = excluded.exchange,
         routing_key = excluded.routing_key, priority = excluded.priority, expires_seconds = excluded.expires_seconds,
         time_limit_seconds = excluded.time_limit_seconds, soft_time_limit_seconds = excluded.soft_time_limit_seconds,
@@ -79,12 +89,18 @@ with changed as (
     returning *
 )` + routeEvent
 
-const deleteRoute = `
+	deleteRoute     = endRoute + endedRoute
+	deleteRouteSoon = endRoute + lockWait + endedRoute
+
+	endRoute = `
 with changed as (
     update tactus.routes set version = version + 1, updated_at = statement_timestamp(), deleted_at = statement_timestamp()
-    where pattern = @pattern and deleted_at is null
+    where pattern = @pattern and deleted_at is null`
+
+	endedRoute = `
     returning *
 )` + routeEvent
+)
 
 // routeEvent appends what became of a route to the log. Its aggregate is made of the pattern, and nothing else has that
 // id.
@@ -97,12 +113,13 @@ select 'route', md5('route ' || pattern)::uuid, version, case when deleted_at is
 from changed
 returning position`
 
-// like is a pattern as LIKE takes it, with ! to escape.
-var like = strings.NewReplacer("!", "!!", "%", "!%", "_", "!_", "*", "%", "?", "_")
-
 // PutRoute makes the route of a pattern what is given; changed tells whether it was not so already. Runs that are
 // recorded from then on go by it.
 func PutRoute(ctx context.Context, q Querier, r domain.Route, source string, check domain.Check) (changed bool, err error) {
+	return writesRoute(ctx, q, putRoute, r, source, check)
+}
+
+func writesRoute(ctx context.Context, q Querier, sql string, r domain.Route, source string, check domain.Check) (changed bool, err error) {
 	if err := r.Check(check); err != nil {
 		return false, err
 	}
@@ -112,13 +129,8 @@ func PutRoute(ctx context.Context, q Querier, r domain.Route, source string, che
 			return false, err
 		}
 	}
-	var matches *string
-	if r.IsPattern() {
-		text := like.Replace(r.Pattern)
-		matches = &text
-	}
-	return writeRoute(ctx, q, putRoute, pgx.NamedArgs{
-		"pattern": r.Pattern, "matches": matches, "source": source, "queue": r.Queue, "exchange": r.Exchange, "routing_key": r.RoutingKey,
+	return writeRoute(ctx, q, sql, pgx.NamedArgs{
+		"pattern": r.Pattern, "source": source, "queue": r.Queue, "exchange": r.Exchange, "routing_key": r.RoutingKey,
 		"priority": r.Priority, "expires": r.ExpiresSeconds, "time_limit": r.TimeLimitSeconds, "soft_time_limit": r.SoftTimeLimitSeconds,
 		"ignore_result": r.IgnoreResult,
 	})
@@ -135,7 +147,11 @@ var ErrNoRoute = &domain.Error{Kind: domain.NotFound, Code: "not_found", Message
 
 // DeleteRoute takes the route of a pattern away, or answers ErrNoRoute.
 func DeleteRoute(ctx context.Context, q Querier, pattern string) error {
-	changed, err := writeRoute(ctx, q, deleteRoute, pgx.NamedArgs{"pattern": pattern})
+	return endsRoute(ctx, q, deleteRoute, pattern)
+}
+
+func endsRoute(ctx context.Context, q Querier, sql, pattern string) error {
+	changed, err := writeRoute(ctx, q, sql, pgx.NamedArgs{"pattern": pattern})
 	if err == nil && !changed {
 		return ErrNoRoute
 	}
@@ -153,16 +169,38 @@ func writeRoute(ctx context.Context, q Querier, sql string, args pgx.NamedArgs) 
 	return len(written) > 0, nil
 }
 
-// Routes are all routes, by their patterns.
-func (s *Store) Routes(ctx context.Context) ([]KeptRoute, error) { return Routes(ctx, s.pool) }
+// PageOfRoutes are some routes, by their patterns, and how many there are.
+func (s *Store) PageOfRoutes(ctx context.Context, limit, offset int) (some []KeptRoute, total int64, err error) {
+	some, err = readRoutes(ctx, s.pool, pageOfRoutes, limit, offset)
+	if err != nil {
+		return nil, 0, err
+	}
+	counts, err := collect(ctx, s.pool, pgx.RowTo[int64], countRoutes)
+	if err != nil {
+		return nil, 0, fmt.Errorf("count routes: %w", err)
+	}
+	return some, counts[0], nil
+}
+
+const (
+	pageOfRoutes = livingRoutes + ` limit $1::bigint offset $2::bigint`
+	countRoutes  = `select count(*) from tactus.routes where deleted_at is null`
+)
 
 // PutRoute makes the route of a pattern what is given.
 func (s *Store) PutRoute(ctx context.Context, r domain.Route, source string) error {
-	_, err := PutRoute(ctx, s.pool, r, source, s.check)
-	return err
+	return s.patiently(ctx, r.Pattern, func() error {
+		_, err := writesRoute(ctx, s.pool, putRouteSoon, r, source, s.check)
+		return err
+	})
 }
 
 // DeleteRoute takes the route of a pattern away, or answers ErrNoRoute.
 func (s *Store) DeleteRoute(ctx context.Context, pattern string) error {
-	return DeleteRoute(ctx, s.pool, pattern)
+	return s.patiently(ctx, pattern, func() error { return endsRoute(ctx, s.pool, deleteRouteSoon, pattern) })
+}
+
+func (s *Store) patiently(ctx context.Context, pattern string, write func() error) error {
+	locked := lockedErrorOf(domain.ErrRouteLocked, fmt.Sprintf("the route %q, or the number of routes,", pattern))
+	return s.lines.patiently(ctx, "route "+pattern, locked, write)
 }

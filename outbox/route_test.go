@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
@@ -182,5 +184,57 @@ func TestRouteSpoiledByHand(t *testing.T) {
 	var queue string
 	if err := pool.QueryRow(t.Context(), `select queue from tactus.route_of('app.task')`).Scan(&queue); err != nil || queue != "q" {
 		t.Errorf("routed to %q, %v", queue, err)
+	}
+}
+
+// TestRoutesAreCountedInTurn has two writers at once, each of whom adds the last route that there may be: one of them is
+// refused, whatever the isolation of its transaction.
+func TestRoutesAreCountedInTurn(t *testing.T) {
+	t.Parallel()
+	for _, isolation := range []pgx.TxIsoLevel{pgx.ReadCommitted, pgx.RepeatableRead, pgx.Serializable} {
+		t.Run(string(isolation), func(t *testing.T) {
+			t.Parallel()
+			pool := testenv.Database(t)
+			if _, err := pool.Exec(t.Context(), `insert into tactus.routes (pattern, version, source, queue, ignore_result, updated_at)
+				select format('t%s*', n), 1, '', 'q', false, now() from generate_series(1, 999) n`); err != nil {
+				t.Fatal(err)
+			}
+			put := func(tx pgx.Tx, name string) error {
+				_, err := outbox.PutRoute(t.Context(), tx, domain.Route{Pattern: name + "*", Queue: "q"}, "", nil)
+				return err
+			}
+			first, err := pool.BeginTx(t.Context(), pgx.TxOptions{IsoLevel: isolation})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = first.Rollback(t.Context()) }()
+			if err := put(first, "first"); err != nil {
+				t.Fatal(err)
+			}
+			second := make(chan error, 1)
+			go func() {
+				second <- pgx.BeginTxFunc(t.Context(), pool, pgx.TxOptions{IsoLevel: isolation}, func(tx pgx.Tx) error { return put(tx, "second") })
+			}()
+			testenv.Eventually(t, "the second waits for its turn", func() error {
+				var waits bool
+				err := pool.QueryRow(t.Context(), `select exists (select from pg_locks where locktype = 'advisory' and not granted
+					and database = (select oid from pg_database where datname = current_database()))`).Scan(&waits)
+				if err == nil && !waits {
+					err = errors.New("nobody waits")
+				}
+				return err
+			})
+			if err := first.Commit(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			err = <-second
+			if e, ok := errors.AsType[*pgconn.PgError](err); !errors.Is(err, outbox.ErrTooManyRoutes) && (!ok || e.Code != "40001" || isolation == pgx.ReadCommitted) {
+				t.Errorf("the second one: %v", err)
+			}
+			var n int
+			if err := pool.QueryRow(t.Context(), `select count(*) from tactus.routes where deleted_at is null`).Scan(&n); err != nil || n != 1000 {
+				t.Errorf("there are %d routes, %v", n, err)
+			}
+		})
 	}
 }

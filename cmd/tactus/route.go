@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strconv"
 
 	"github.com/tactus-dev/tactus/domain"
 )
@@ -15,11 +16,16 @@ type routeCmd struct {
 	Delete routeDeleteCmd `cmd:"" help:"Delete a route."`
 }
 
-type routeListCmd struct{ clientFlags }
+type routeListCmd struct {
+	clientFlags
+	Page    int `default:"1" help:"Page, from 1 on."`
+	PerPage int `default:"50" help:"Routes on a page, at most 1000."`
+}
 
 // Run lists routes.
 func (c routeListCmd) Run(ctx context.Context, to console) error {
-	answer, err := c.call(ctx, http.MethodGet, "/routes", nil)
+	query := url.Values{"page": {strconv.Itoa(c.Page)}, "per_page": {strconv.Itoa(c.PerPage)}}
+	answer, err := c.call(ctx, http.MethodGet, "/routes?"+query.Encode(), nil)
 	if err != nil {
 		return err
 	}

@@ -69,7 +69,7 @@ func (s *server) answer(err error) error {
 	if faults[0].Code == "json_invalid" || faults[0].Code == "utf8_invalid" {
 		code = http.StatusBadRequest
 	}
-	if faults[0].Code == domain.ErrLocked.Code {
+	if locked := faults[0].Code; locked == domain.ErrLocked.Code || locked == domain.ErrRouteLocked.Code {
 		return huma.ErrorWithHeaders(newProblem(code, all...), http.Header{"Retry-After": {"1"}})
 	}
 	return newProblem(code, all...)

@@ -16,7 +16,7 @@ import (
 
 func (s *server) routes(api huma.API) {
 	register(api, huma.Operation{
-		OperationID: "list-routes", Method: http.MethodGet, Path: prefix + "/routes", Summary: "Where tasks go whose schedules do not say so",
+		OperationID: "list-routes", Method: http.MethodGet, Path: prefix + "/routes", Summary: "Where tasks go whose schedules do not say so, by pattern",
 	}, s.listRoutes)
 	register(api, huma.Operation{
 		OperationID: "put-route", Method: http.MethodPut, Path: prefix + "/routes/{pattern}", Summary: "Set the route of a task, or of all whose names match",
@@ -30,15 +30,22 @@ func (s *server) routes(api huma.API) {
 
 type routesOutput struct {
 	Body struct {
-		Routes []outbox.KeptRoute `json:"routes"`
+		Routes  []outbox.KeptRoute `json:"routes"`
+		Total   int64              `json:"total"`
+		Page    int                `json:"page"`
+		PerPage int                `json:"per_page"`
 	}
 }
 
 // routeSize is about how many bytes a route takes.
 const routeSize = 256
 
-func (s *server) listRoutes(ctx context.Context, _ *struct{}) (*routesOutput, error) {
-	all, err := s.store.Routes(ctx)
+func (s *server) listRoutes(ctx context.Context, in *struct {
+	Page    int `query:"page" minimum:"1" maximum:"1000000" default:"1"`
+	PerPage int `query:"per_page" minimum:"1" maximum:"1000" default:"50"`
+},
+) (*routesOutput, error) {
+	all, total, err := s.store.PageOfRoutes(ctx, in.PerPage, (in.Page-1)*in.PerPage)
 	if err != nil {
 		return nil, s.answer(err)
 	}
@@ -47,6 +54,7 @@ func (s *server) listRoutes(ctx context.Context, _ *struct{}) (*routesOutput, er
 	}
 	out := &routesOutput{}
 	out.Body.Routes = append([]outbox.KeptRoute{}, all...)
+	out.Body.Total, out.Body.Page, out.Body.PerPage = total, in.Page, in.PerPage
 	return out, nil
 }
 

@@ -110,12 +110,13 @@ func encodedRoute(r domain.Route) string { return string(encode(r)) }
 // ApplyRoutes writes the routes that are new or changed, and with prune deletes those that are gone. It may be repeated
 // after an error.
 func (i *Importer) ApplyRoutes(ctx context.Context, rows []RouteRow, prune bool) (err error) {
+	store := outbox.NewStore(i.pool, "", wire.Config{}.Check)
 	for _, r := range rows {
 		switch {
 		case r.Change == "new" || r.Change == "changed":
-			_, err = outbox.PutRoute(ctx, i.pool, r.Route, r.Source, wire.Config{}.Check)
+			err = store.PutRoute(ctx, r.Route, r.Source)
 		case r.Change == "gone" && prune:
-			err = outbox.DeleteRoute(ctx, i.pool, r.Pattern)
+			err = store.DeleteRoute(ctx, r.Pattern)
 		}
 		if err != nil {
 			return fmt.Errorf("import the route of %s: %w", r.Pattern, err)

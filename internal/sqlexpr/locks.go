@@ -7,6 +7,7 @@ package sqlexpr
 //	7461637, 475731              who rings the bell of schedules                  the end of the writing transaction
 //	7461637, 475733              who rings the bell of runs                       the end of the writing transaction
 //	7461637, 475732              who makes or drops a partition                   the end of the statement
+//	7461637, 475734              who adds a route (SQL alone)                     the end of the writing transaction
 //	7461637475730001             who migrates the schema, or asks whether it is   the end of the session or transaction
 //	hashtextextended(NAME, 0)    who builds the table NAME (tactus rebuild)       the end of the rebuild
 //
@@ -18,5 +19,6 @@ const (
 	ScheduleBellLock = `7461637, 475731`
 	RunBellLock      = `7461637, 475733`
 	PartitionLock    = `7461637, 475732`
+	RouteLock        = `7461637, 475734`
 	SchemaLock       = `7461637475730001`
 )
