@@ -12,9 +12,13 @@ func DropRunPartition(ctx context.Context, q Querier, name string, seen ...Snaps
 	return did, err
 }
 
-// KeepTurn lets the write that has the turn keep it, however long it waits.
-func (s *Store) KeepTurn() {
+// KeepTurn lets the write that has the turn keep it for as long as it waits, and reports whether one has it.
+func (s *Store) KeepTurn() bool {
 	s.turn.mu.Lock()
 	defer s.turn.mu.Unlock()
+	if s.turn.since.IsZero() {
+		return false
+	}
 	s.turn.since = time.Now().Add(time.Hour)
+	return true
 }
