@@ -174,7 +174,7 @@ func mergeValue(target, patch json.RawMessage) json.RawMessage {
 }
 
 func tryObject(raw json.RawMessage) (map[string]json.RawMessage, bool) {
-	if !bytes.HasPrefix(bytes.TrimLeft(raw, " \t\r\n"), []byte("{")) {
+	if !bytes.HasPrefix(bytes.TrimLeft(raw, space), []byte("{")) {
 		return nil, false
 	}
 	var members map[string]json.RawMessage
@@ -183,7 +183,7 @@ func tryObject(raw json.RawMessage) (map[string]json.RawMessage, bool) {
 
 func object(raw []byte) (map[string]json.RawMessage, error) {
 	if len(raw) > MaxPayload {
-		return nil, Faults{{Kind: TooLarge, Code: "payload_too_large", Message: fmt.Sprintf("%d bytes: at most %d (256 KiB) are kept; store the data elsewhere and pass a reference", len(raw), MaxPayload)}}
+		return nil, Faults{TooLong(len(raw))}
 	}
 	if !utf8.Valid(raw) {
 		return nil, Faults{{Kind: Invalid, Code: "utf8_invalid", Message: "the text is not valid UTF-8: encode it as UTF-8"}}
@@ -191,11 +191,16 @@ func object(raw []byte) (map[string]json.RawMessage, error) {
 	if !json.Valid(raw) {
 		return nil, Faults{unparsable(raw)}
 	}
-	members, ok := tryObject(raw)
-	if !ok {
+	if !bytes.HasPrefix(bytes.TrimLeft(raw, space), []byte("{")) {
 		return nil, Faults{{Kind: Invalid, Code: "json_invalid", Message: "want a JSON object"}}
 	}
-	return members, nil
+	return members(raw), nil
+}
+
+// TooLong returns the fault of a text of so many bytes, which is more than MaxPayload.
+func TooLong(size int) *Error {
+	return &Error{Kind: TooLarge, Code: "payload_too_large", Message: fmt.Sprintf("%d bytes: at most %d (256 KiB) are kept; "+
+		"store the data elsewhere and pass a reference", size, MaxPayload)}
 }
 
 // unparsable returns why a text cannot be parsed. Go parses no JSON that is nested more than 10,000 levels deep.

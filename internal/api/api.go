@@ -24,6 +24,7 @@ type server struct {
 	check    domain.Check
 	log      *slog.Logger
 	streams  *streams
+	bodies   *bodies
 }
 
 // Limits are the most event streams that may be open at once; zero members mean 128 and 16.
@@ -37,7 +38,7 @@ func init() { huma.NewError = refusal }
 // that name none; workers says how the Celery workers are set up, to whom tasks must be deliverable. Pages of other
 // origins are kept away by telemetry.Serve.
 func New(pool *pgxpool.Pool, timezone string, log *slog.Logger, workers celery.Config, limits ...Limits) http.Handler {
-	s := &server{store: outbox.NewStore(pool, timezone, workers.Check), catalog: catalog.New(pool), timezone: timezone, check: workers.Check, log: log, streams: newStreams(limits)}
+	s := &server{store: outbox.NewStore(pool, timezone, workers.Check), catalog: catalog.New(pool), timezone: timezone, check: workers.Check, log: log, streams: newStreams(limits), bodies: newBodies()}
 	mux := http.NewServeMux()
 	config := huma.DefaultConfig("tactus", "1")
 	config.CreateHooks = nil // no $schema member in answers
@@ -53,7 +54,7 @@ func New(pool *pgxpool.Pool, timezone string, log *slog.Logger, workers celery.C
 	s.events(api)
 	s.routes(api)
 	described(mux, api)
-	return frugal(tidy(mux))
+	return frugal(tidy(mux, s.bodies.read(mux)))
 }
 
 // maxHeld is the most bytes of documents that open answers hold together. Decoding and encoding take about four times
@@ -75,7 +76,7 @@ func frugal(next http.Handler) http.Handler {
 
 // tidy ignores trailing slashes, refuses addresses that are not UTF-8 text, and answers requests without an operation
 // with a problem document.
-func tidy(mux *http.ServeMux) http.Handler {
+func tidy(mux *http.ServeMux, operations http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w = &answerOnce{ResponseWriter: w}
 		if f := unreadable(r); f != nil {
@@ -86,7 +87,7 @@ func tidy(mux *http.ServeMux) http.Handler {
 		r.Header.Set("Content-Type", "application/json") // whatever a body is called, it is read as JSON
 		handler, pattern := mux.Handler(r)
 		if pattern != "" {
-			mux.ServeHTTP(w, r)
+			operations.ServeHTTP(w, r)
 			return
 		}
 		answer := &statusOnly{header: http.Header{}}

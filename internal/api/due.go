@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"time"
 
@@ -49,25 +50,31 @@ func (s *server) next(ctx context.Context, in *struct {
 }
 
 // preview reads the members of a schedule, and after (RFC 3339, default now), n (default 10) and language (default en).
-func (s *server) preview(_ context.Context, in *struct{ body }) (*dueTimes, error) {
-	ask, definition, asked := askOf(in.RawBody)
-	d, err := domain.Decode(definition)
-	if err := domain.Join(asked, err); err != nil {
-		return nil, s.answer(err)
-	}
-	preview, err := d.Preview(ask, s.timezone)
-	if err != nil {
+func (s *server) preview(ctx context.Context, in *struct{ body }) (*dueTimes, error) {
+	var preview domain.Preview
+	var err error
+	gone := s.bodies.judge(ctx, func() { preview, err = s.previewOf(in.RawBody) })
+	if err := errors.Join(gone, err); err != nil {
 		return nil, s.answer(err)
 	}
 	return &dueTimes{preview}, nil
+}
+
+func (s *server) previewOf(raw []byte) (domain.Preview, error) {
+	ask, definition, asked := askOf(raw)
+	d, err := domain.Decode(definition)
+	if err := domain.Join(asked, err); err != nil {
+		return domain.Preview{}, err
+	}
+	return d.Preview(ask, s.timezone)
 }
 
 // askOf splits a body into the members of the question and a definition. It returns a body that is not an object
 // unchanged, so that decoding the definition refuses it.
 func askOf(raw []byte) (ask domain.Ask, definition []byte, err error) {
 	ask = domain.Ask{After: time.Now(), N: 10}
-	members := map[string]json.RawMessage{}
-	if err := json.Unmarshal(raw, &members); err != nil {
+	members, err := domain.Members(raw)
+	if err != nil {
 		return ask, raw, nil
 	}
 	var faults domain.Faults

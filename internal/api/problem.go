@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -82,10 +83,12 @@ var outages = map[string]fault{
 	"53300": {Code: "database_busy", Message: "the database has no connection to spare: nothing was changed; try again"},
 }
 
+var canceled = fault{Code: "canceled", Message: "the request ended before it was answered: repeat it"}
+
 // outage returns the answer to an error of the database.
 func (s *server) outage(err error) error {
 	if errors.Is(err, context.Canceled) {
-		return newProblem(http.StatusServiceUnavailable, fault{Code: "canceled", Message: "the request ended before it was answered: repeat it"})
+		return newProblem(http.StatusServiceUnavailable, canceled)
 	}
 	s.log.Error("request failed", "err", err)
 	f := fault{Code: "unavailable", Message: "the database did not answer as it should: nothing was changed by a request that did not commit; try again"}
@@ -130,9 +133,12 @@ var codes = map[int]string{
 }
 
 var advice = map[int]string{
-	http.StatusNotFound:         "there is nothing at this address: see /openapi.json",
-	http.StatusTooManyRequests:  "this client, or all together, have as many streams of events open as may be (TACTUS_STREAMS_PER_CLIENT, TACTUS_STREAMS): close one, or read /events as pages",
-	http.StatusMethodNotAllowed: "this address has other methods: see the Allow header",
+	http.StatusBadRequest:            "the body ends before its end: send as many bytes as Content-Length says",
+	http.StatusRequestTimeout:        fmt.Sprintf("the body did not come within %s: send it faster, or less of it", bodyTimeout),
+	http.StatusRequestEntityTooLarge: fmt.Sprintf("the body has more than %d bytes: store the data elsewhere and pass a reference", maxBody),
+	http.StatusNotFound:              "there is nothing at this address: see /openapi.json",
+	http.StatusTooManyRequests:       "this client, or all together, have as many streams of events open as may be (TACTUS_STREAMS_PER_CLIENT, TACTUS_STREAMS): close one, or read /events as pages",
+	http.StatusMethodNotAllowed:      "this address has other methods: see the Allow header",
 }
 
 func writeProblem(w http.ResponseWriter, status int) {

@@ -105,6 +105,9 @@ func register[I, O any](api huma.API, op huma.Operation, handler func(context.Co
 	huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {
 		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 		defer cancel()
+		if err := ctx.Err(); err != nil {
+			return nil, newProblem(http.StatusServiceUnavailable, canceled) // nobody is there to read an answer
+		}
 		return handler(ctx, in)
 	})
 	takes[domain.Definition](api, op.Path, "Definition")
@@ -126,7 +129,7 @@ func (s *server) create(ctx context.Context, in *struct {
 	body
 },
 ) (*created, error) {
-	definition, err := s.decode(in.RawBody)
+	definition, err := s.decode(ctx, in.RawBody)
 	if err != nil {
 		return nil, s.answer(err)
 	}
@@ -138,11 +141,15 @@ func (s *server) create(ctx context.Context, in *struct {
 }
 
 // decode parses a whole definition. If that fails, it also looks for the faults that the write would find.
-func (s *server) decode(raw []byte) (domain.Definition, error) {
-	definition, err := domain.Decode(raw)
-	if err != nil {
-		_, _, more := definition.Normalize(domain.Context{Timezone: s.timezone, Now: time.Now(), Check: s.check})
-		err = domain.Join(err, more)
+func (s *server) decode(ctx context.Context, raw []byte) (definition domain.Definition, err error) {
+	gone := s.bodies.judge(ctx, func() {
+		if definition, err = domain.Decode(raw); err != nil {
+			_, _, more := definition.Normalize(domain.Context{Timezone: s.timezone, Now: time.Now(), Check: s.check})
+			err = domain.Join(err, more)
+		}
+	})
+	if gone != nil {
+		return definition, gone
 	}
 	return definition, err
 }
@@ -252,7 +259,7 @@ func (s *server) putByName(ctx context.Context, in *struct {
 			Message: fmt.Sprintf("%.200q has white space around it, which no name keeps: leave it out", in.Name),
 		})
 	}
-	definition, err := s.decode(in.RawBody)
+	definition, err := s.decode(ctx, in.RawBody)
 	if err != nil {
 		return nil, s.answer(err)
 	}

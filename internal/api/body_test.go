@@ -1,0 +1,140 @@
+package api_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/testenv"
+)
+
+// ofUnknown is a body of so many bytes, all of them members that nobody knows.
+func ofUnknown(size int) string {
+	var b strings.Builder
+	b.WriteByte('{')
+	for n := 0; b.Len() < size-20; n++ {
+		fmt.Fprintf(&b, `"k%x":1,`, n)
+	}
+	b.WriteString(`"name":"a"}`)
+	return b.String()
+}
+
+// processorTime is what this process has used so far.
+func processorTime(t *testing.T) time.Duration {
+	t.Helper()
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+}
+
+// TestBodiesCostLittle sends bodies of as many unknown members as fit, many at once. What they cost is measured in
+// processor time and in memory.
+func TestBodiesCostLittle(t *testing.T) {
+	s := serve(t)
+	for _, c := range []struct {
+		size   int
+		code   string
+		status int
+	}{{4*domain.MaxPayload - 100, "payload_too_large", 422}, {domain.MaxPayload - 100, "unknown_field", 422}} {
+		body := ofUnknown(c.size)
+		s.do(t, "POST", "/schedules/preview", body).want(t, c.status)
+		const clients = 100
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		spent := processorTime(t)
+		var wg sync.WaitGroup
+		for range clients {
+			wg.Go(func() {
+				if a := s.do(t, "POST", "/schedules/preview", body); a.status != c.status || a.member(t, "code") != c.code {
+					t.Errorf("%d %.200s", a.status, a.body)
+				}
+			})
+		}
+		wg.Wait()
+		spent = processorTime(t) - spent
+		runtime.ReadMemStats(&after)
+		each := (after.TotalAlloc - before.TotalAlloc) / clients
+		t.Logf("%d bytes: %s and %d KiB each", len(body), spent/clients, each>>10)
+		if spent > clients*40*time.Millisecond || each > 6<<20 {
+			t.Errorf("%d bytes: %s of processor time and %d bytes of memory each", len(body), spent/clients, each)
+		}
+	}
+}
+
+// TestBodiesAreBoundedTogether has clients that begin large bodies and do not end them: once they are as large as they
+// may be together, who comes next is refused, and others are served.
+func TestBodiesAreBoundedTogether(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	at, err := url.Parse(s.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun := strings.Repeat(" ", domain.MaxPayload-1)
+	const clients = 64<<20/domain.MaxPayload + 20
+	answers := make(chan string, clients)
+	for range clients {
+		conn, err := net.Dial("tcp", at.Host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		go func() {
+			fmt.Fprintf(conn, "POST /api/v1/schedules HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n\r\n%s",
+				at.Host, len(begun)+1, begun)
+			text := make([]byte, 1000)
+			n, _ := conn.Read(text) // nothing when the test ends first
+			answers <- string(text[:n])
+		}()
+	}
+	select {
+	case first := <-answers:
+		if !strings.HasPrefix(first, "HTTP/1.1 503") || !strings.Contains(first, "bodies_too_large") ||
+			!strings.Contains(first, "Retry-After") {
+			t.Errorf("the first answer: %s", first)
+		}
+	case <-time.After(testenv.Patience):
+		t.Error("nobody is refused")
+	}
+	s.do(t, "GET", "/schedules", "").want(t, 200)
+	testenv.Eventually(t, "others are served", func() error {
+		if a := s.do(t, "PUT", "/schedules/by-name/n", minutely); a.status >= 500 {
+			return errors.New(a.body)
+		}
+		return nil
+	})
+}
+
+// TestBodiesOfUnknownLengthAreJudgedBySize sends a large body in chunks.
+func TestBodiesOfUnknownLengthAreJudgedBySize(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	for size, status := range map[int]int{domain.MaxPayload + 1: 422, 5 * domain.MaxPayload: 413} {
+		chunked := io.MultiReader(strings.NewReader(strings.Repeat(" ", size)))
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/schedules", chunked)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		told, _ := io.ReadAll(response.Body)
+		response.Body.Close()
+		if response.StatusCode != status || !strings.Contains(string(told), "payload_too_large") {
+			t.Errorf("%d bytes: %d %s", size, response.StatusCode, told)
+		}
+	}
+}
