@@ -29,7 +29,7 @@ make(name="daily", task="app.note", crontab=nine, args='["daily"]', last_run_at=
 // in the middle of its period.
 const restOfTheDay = `
 now = datetime.now(timezone.utc)
-due = (now + timedelta(seconds=75)).replace(second=0, microsecond=0)
+due = (now + timedelta(seconds=85)).replace(second=0, microsecond=0)
 CrontabSchedule.objects.filter(hour="9").update(minute=str(due.minute), hour=str(due.hour))
 ClockedSchedule.objects.filter(clocked_time__gt=now).update(clocked_time=due)
 PeriodicTask.objects.filter(name="slow").update(last_run_at=now - timedelta(seconds=40))
