@@ -140,3 +140,31 @@ app.conf.beat_schedule = {
 		}
 	}
 }
+
+// TestCrontabsWithAZone has crontabs of django-celery-beat in a static beat_schedule: each has its own zone, or UTC,
+// whatever zone the application has.
+func TestCrontabsWithAZone(t *testing.T) {
+	t.Parallel()
+	application, err := importer.ParseApplication(testenv.BesideDjango(t, `
+import celery, pytz
+from django_celery_beat.tzcrontab import TzAwareCrontab
+app = celery.Celery("app", broker="redis://localhost:1/0")
+app.conf.timezone = "Europe/Berlin"
+nine = {"minute": "0", "hour": "9"}
+app.conf.beat_schedule = {
+    "london": {"task": "app.a", "schedule": TzAwareCrontab(**nine, day_of_week="1", tz=pytz.timezone("Europe/London"))},
+    "none": {"task": "app.a", "schedule": TzAwareCrontab(**nine)},
+    "tokyo": {"task": "app.a", "schedule": TzAwareCrontab(**nine, tz=pytz.timezone("Asia/Tokyo"))},
+}
+`, importer.Script, []string{"app:app"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := testenv.Database(t)
+	equal(t, bring(t, pool, importer.Celery, application.In(""), application.Timezone),
+		"london | new | 0 9 * * 1 Europe/London", "none | new | 0 9 * * * UTC", "tokyo | new | 0 9 * * * Asia/Tokyo")
+	equal(t, bring(t, testenv.Database(t), importer.Celery, application.In("Europe/Berlin"), application.Timezone),
+		"london | refused | 0 9 * * 1 Europe/Berlin | it would not run as it did | zone",
+		"none | refused | 0 9 * * * Europe/Berlin | it would not run as it did | zone",
+		"tokyo | refused | 0 9 * * * Europe/Berlin | it would not run as it did | zone")
+}

@@ -16,6 +16,17 @@ func BesideCelery(t testing.TB, app, script string, args []string, environment .
 	if err != nil {
 		t.Fatal(err)
 	}
+	return beside(t, python, app, script, args, environment...)
+}
+
+// BesideDjango does the same where a real django-celery-beat is installed.
+func BesideDjango(t testing.TB, app, script string, args []string) []byte {
+	t.Helper()
+	return beside(t, djangoPython(t), app, script, args)
+}
+
+func beside(t testing.TB, python servers.Python, app, script string, args []string, environment ...string) []byte {
+	t.Helper()
 	dir, err := Dir()
 	if err != nil {
 		t.Fatal(err)

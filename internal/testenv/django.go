@@ -18,11 +18,7 @@ var djangoProject string
 // pooler), and returns what it prints.
 func Django(t testing.TB, url, code string) string {
 	t.Helper()
-	python, err := servers.FindPython(t.Context(), servers.Config{Log: func(text string) { t.Log(text) }},
-		[]string{"django_celery_beat", "psycopg2", "redis"}, "python3-django-celery-beat", "python3-psycopg2", "python3-redis")
-	if err != nil {
-		t.Fatal(err)
-	}
+	python := djangoPython(t)
 	at, err := pgx.ParseConfig(url)
 	if err != nil {
 		t.Fatal(err)
@@ -36,4 +32,15 @@ func Django(t testing.TB, url, code string) string {
 		t.Fatalf("%s: %v: %s", code, err, problems.String())
 	}
 	return string(out)
+}
+
+// djangoPython is a Python with django-celery-beat.
+func djangoPython(t testing.TB) servers.Python {
+	t.Helper()
+	python, err := servers.FindPython(t.Context(), servers.Config{Log: func(text string) { t.Log(text) }},
+		[]string{"django_celery_beat", "psycopg2", "redis"}, "python3-django-celery-beat", "python3-psycopg2", "python3-redis")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return python
 }
