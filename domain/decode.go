@@ -228,8 +228,8 @@ var fields = func() map[string]int {
 
 // names returns the names of a struct's members in JSON, in their order.
 func names[T any]() (all []string) {
-	for i := range reflect.TypeFor[T]().NumField() {
-		name, _, _ := strings.Cut(reflect.TypeFor[T]().Field(i).Tag.Get("json"), ",")
+	for field := range reflect.TypeFor[T]().Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		all = append(all, name)
 	}
 	return all
