@@ -21,8 +21,11 @@ func Get(ctx context.Context, q Querier, id domain.ID) (domain.Schedule, error) 
 }
 
 // GetByName returns the living schedule of that name, or domain.ErrNotFound.
+//
+// The statement is planned each time: a plan that is kept is made while the table is small, when any index serves as
+// well, and then reads the whole table for each of the thousands of schedules that one transaction may write.
 func GetByName(ctx context.Context, q Querier, name string) (domain.Schedule, error) {
-	return one(ctx, q, scheduleByName, name)
+	return one(ctx, q, scheduleByName, pgx.QueryExecModeCacheDescribe, name)
 }
 
 var selectSchedule = `
@@ -35,8 +38,8 @@ var (
 	scheduleByName = selectSchedule + `name = $1`
 )
 
-func one(ctx context.Context, q Querier, sql string, key any) (domain.Schedule, error) {
-	found, err := collect(ctx, q, scheduleRow, sql, key)
+func one(ctx context.Context, q Querier, sql string, args ...any) (domain.Schedule, error) {
+	found, err := collect(ctx, q, scheduleRow, sql, args...)
 	if err != nil {
 		return domain.Schedule{}, fmt.Errorf("read schedule: %w", err)
 	}
