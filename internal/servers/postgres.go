@@ -145,7 +145,9 @@ func (p *Postgres) arguments() []string {
 		"timezone": "UTC", "log_timezone": "UTC", "wal_level": "replica", "max_connections": "300",
 		"max_prepared_transactions": "20", "shared_buffers": "64MB",
 	}
-	if !p.cfg.Durable {
+	if p.cfg.Durable { // tactus dev and the bench: what a small server has
+		maps.Copy(settings, map[string]string{"shared_buffers": "256MB", "max_wal_size": "2GB"})
+	} else {
 		maps.Copy(settings, map[string]string{"fsync": "off", "full_page_writes": "off", "max_wal_size": "256MB"})
 	}
 	maps.Copy(settings, p.cfg.Settings)
