@@ -36,7 +36,7 @@ func newLocks(log *slog.Logger) locks {
 	return locks{
 		pauses: map[domain.ID]time.Duration{}, due: map[domain.ID]unsettledDue{},
 		failures: failureLog{
-			log: log, level: slog.LevelWarn, what: "somebody has locked a row: a schedule fires when it is free",
+			log: log, level: slog.LevelWarn, what: "somebody has locked a row, or nobody has judged what SQL wrote: a schedule fires later",
 		},
 	}
 }

@@ -48,7 +48,7 @@ func (b *Beat) bisect(ctx context.Context, decisions []memory.Decision) (outcome
 	} else if !postgres.RefusedData(err) {
 		if len(out.Locked) > 0 {
 			b.locks.leave(out.Locked...)
-			b.locks.failures.report(fmt.Errorf("schedule %s: the count of its runs", out.Locked[0]))
+			b.locks.failures.report(fmt.Errorf("schedule %s: the count of its runs, or its stream", out.Locked[0]))
 		}
 		return out, err
 	}

@@ -26,6 +26,9 @@ import (
 //   - count_free: the counts of schedules whose runs are limited, locked. A count that somebody else has locked is not
 //     waited for: its schedule is left for later (count_locked), and all others fire. firePlainSQL, for schedules that
 //     count nothing, does not even name their table, which somebody may have locked (see settleApart).
+//   - unjudged: schedules of streams that SQL has written and nobody has looked at. The stream may have the name of
+//     another's queue, which would then be one no more; whoever judges tells within a second. Until then they are left
+//     for later, too.
 //   - due: the schedule is as memory has it. It may fire, counts its due times from the same instant, has the policy
 //     by which memory judged what fires and what was missed, and has not used up its runs (one that is limited comes
 //     at most once in a statement). Where runs must not overlap, those that have no row yet stand in line.
@@ -70,6 +73,10 @@ count_free as (select null::uuid as schedule_id, null::timestamptz as trigger_se
 count_locked as (select null::uuid as schedule_id where false),`
 
 const fireRunsSQL = `
+unjudged as materialized (
+    select u.schedule_id from tactus.unjudged u join tactus.schedules s on s.id = u.schedule_id
+    where u.schedule_id in (select schedule_id from given) and u.version > 0 and strpos(s.task::text, '"stream"') > 0
+),
 due as materialized (
     select g.*, s.version, lease.now,
         coalesce(p.expires, ` + sqlexpr.RouteExpires + `) * interval '1 second' as expires, line.*
@@ -85,6 +92,7 @@ due as materialized (
     ) line on true
     where lease.due and s.enabled and s.deleted_at is null
         and not exists (select from count_locked l where l.schedule_id = g.schedule_id)
+        and not exists (select from unjudged u where u.schedule_id = g.schedule_id)
         and (n.fired is null
             or coalesce(n.fired < case when s.trigger = '{"once":true}' then 1 else p.max_runs end, true))
 ),
@@ -138,8 +146,8 @@ event as (
 select exists (select from lease), coalesce((select not due from lease), false),
     (select count(*) from run), (select count(*) from event),
     array(select schedule_id from given, lease where lease.due
-        except select schedule_id from due except select schedule_id from count_locked),
-    array(select schedule_id from count_locked, lease where lease.due),
+        except select schedule_id from due except select schedule_id from count_locked except select schedule_id from unjudged),
+    array(select schedule_id from (select schedule_id from count_locked union select schedule_id from unjudged) l, lease where lease.due),
     (select ` + sqlexpr.RingRuns + ` from (select from event limit 1) e where @ring::boolean)`
 
 // outcome is what a statement did.
@@ -149,7 +157,7 @@ type outcome struct {
 	Recorded int64       // rows that are new
 	Fired    int64       // of them, those that fire
 	Stale    []domain.ID // schedules that are not as memory has them: nothing was done about them
-	Locked   []domain.ID // schedules of which somebody has locked a row: nothing was done about them
+	Locked   []domain.ID // schedules of which somebody has locked a row, or that are not judged: nothing was done about them
 	Untried  []domain.ID // schedules that no statement got to: nothing was done about them
 }
 

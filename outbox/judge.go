@@ -21,6 +21,9 @@ func (s *Store) Judge(ctx context.Context) (invalid int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("read what is not judged: %w", err)
 	}
+	if len(written) > 0 {
+		s.streams.forget() // another process may have written one since
+	}
 	var failed error
 	for _, w := range written {
 		found, err := s.judgeOne(ctx, w)
@@ -43,12 +46,40 @@ type writtenBySQL struct {
 }
 
 const (
-	// What is locked is not read. The locks that this takes end with the statement: they only ask.
+	// What is locked is not read. The locks that this takes end with the statement: they only ask. A version below zero
+	// was judged as it was written, and is looked at again (see lookAgain).
 	unjudged = `
 select u.schedule_id, u.version from tactus.unjudged u join tactus.schedules s on s.id = u.schedule_id
+where u.version > 0 or s.updated_at < clock_timestamp() - interval '1500 milliseconds'
 limit 100 for no key update of s skip locked`
 	judged = `delete from tactus.unjudged where schedule_id = $1 and version = $2`
 )
+
+const (
+	noteAgain = `insert into tactus.unjudged (schedule_id, version) values ($1, $2) on conflict (schedule_id) do nothing`
+
+	unjudgedOne = `select schedule_id, version from tactus.unjudged where schedule_id = $1 and version > 0`
+)
+
+// lookAgain has a schedule that was written just now judged once more, if it goes to a stream. Another process may be
+// writing a schedule with a queue of that name: neither sees what the other has not committed, and who writes many
+// remembers for a second which streams there are.
+func (s *Store) lookAgain(ctx context.Context, written domain.Schedule) {
+	if written.Stream != "" {
+		_, _ = s.pool.Exec(ctx, noteAgain, written.ID, -written.Version) // what was written stands, whether or not this does
+	}
+}
+
+// judgeFirst judges what SQL wrote before it is run: a stream that it names may be another's queue.
+func (s *Store) judgeFirst(ctx context.Context, id domain.ID) error {
+	written, err := collect(ctx, s.pool, pgx.RowToStructByPos[writtenBySQL], unjudgedOne, id)
+	if err != nil || len(written) == 0 {
+		return err
+	}
+	s.streams.forget()
+	_, err = s.judgeOne(ctx, written[0])
+	return err
+}
 
 // judgeAtMost is how long one schedule may take, if somebody locks it now.
 const judgeAtMost = 2 * time.Second

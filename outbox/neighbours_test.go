@@ -2,6 +2,7 @@ package outbox_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -62,5 +63,55 @@ func TestNeighboursKeepTheirNames(t *testing.T) {
 	}
 	if n, err := store.Judge(t.Context()); err != nil || n != 1 {
 		t.Errorf("%d are invalid, %v", n, err)
+	}
+}
+
+// TestNamesThatTwoTakeAtOnce has one process make a stream of a name and another one, which remembers that there is no
+// such stream, a queue. One of both becomes invalid.
+func TestNamesThatTwoTakeAtOnce(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	one, other := outbox.NewStore(pool, "", handover.Limits{}.Check), outbox.NewStore(pool, "", handover.Limits{}.Check)
+	queue, stream := definition("queue"), definition("stream")
+	queue.Queue, stream.Stream = "before", "name"
+	if _, err := other.Create(t.Context(), queue, "", nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := one.Create(t.Context(), stream, "", nil); err != nil {
+		t.Fatal(err)
+	}
+	queue.Name, queue.Queue = "the same", "name"
+	if _, err := other.Create(t.Context(), queue, "", nil); errors.Is(err, &domain.Error{Code: "target_ambiguous"}) {
+		t.Log("this machine took a second for it: the other process has looked again, and refuses")
+		return
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	testenv.Eventually(t, "one is invalid", func() error {
+		invalid, err := one.Judge(t.Context())
+		if err == nil && invalid != 1 {
+			err = fmt.Errorf("%d are invalid", invalid)
+		}
+		return err
+	})
+}
+
+// TestWhatSQLWroteIsJudgedBeforeItRuns triggers a schedule before anybody has judged it.
+func TestWhatSQLWroteIsJudgedBeforeItRuns(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	store := outbox.NewStore(pool, "", handover.Limits{}.Check)
+	d := definition("queue")
+	d.Queue = "theirs"
+	if _, err := store.Create(t.Context(), d, "", nil); err != nil {
+		t.Fatal(err)
+	}
+	var id domain.ID
+	if err := pool.QueryRow(t.Context(), `select tactus.put_schedule('{"name":"by SQL","cron_expression":"* * * * *",
+		"task_name":"t","stream":"theirs"}')`).Scan(&id); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Trigger(t.Context(), id); !errors.Is(err, domain.ErrScheduleInvalid) {
+		t.Errorf("%v", err)
 	}
 }

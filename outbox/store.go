@@ -56,6 +56,9 @@ func (s *Store) Create(ctx context.Context, d domain.Definition, key string, req
 	hash := sha256.Sum256(request)
 	o := option{key: key, requestHash: hash[:]}
 	created, err := s.writer().create(ctx, d, o)
+	if err == nil {
+		s.lookAgain(ctx, created)
+	}
 	if key == "" || !(errors.Is(err, errKeyUsed) || errors.Is(err, domain.ErrNameTaken)) {
 		return created, err
 	}
@@ -94,16 +97,23 @@ func (s *Store) madeBefore(ctx context.Context, key string, hash []byte) (id dom
 
 // Put creates the schedule of that name or replaces its definition; created tells which.
 func (s *Store) Put(ctx context.Context, d domain.Definition) (after domain.Schedule, created bool, err error) {
-	return s.writer().put(ctx, d)
+	if after, created, err = s.writer().put(ctx, d); err == nil {
+		s.lookAgain(ctx, after)
+	}
+	return after, created, err
 }
 
 // Merge changes what the patch names (RFC 7396). version is the one the caller has read (If-Match), or 0 for any.
 func (s *Store) Merge(ctx context.Context, id domain.ID, version int64, patch []byte) (domain.Schedule, error) {
-	return s.writer().update(ctx, id, version, func(before domain.Schedule) (domain.Change, bool, error) {
+	after, err := s.writer().update(ctx, id, version, func(before domain.Schedule) (domain.Change, bool, error) {
 		merged, err := before.Merge(patch)
 		change, changed, faults := s.writer().redefine(ctx, merged)(before)
 		return change, changed, domain.Join(err, faults)
 	})
+	if err == nil {
+		s.lookAgain(ctx, after)
+	}
+	return after, err
 }
 
 // SetEnabled enables or disables a schedule.
