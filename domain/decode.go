@@ -147,32 +147,6 @@ var alternatives = [][]string{
 
 func present(raw json.RawMessage) bool { return raw != nil && string(raw) != "null" }
 
-func mergeValue(target, patch json.RawMessage) json.RawMessage {
-	if !present(patch) {
-		return nil
-	}
-	changes, isObject := tryObject(patch)
-	if !isObject {
-		return patch
-	}
-	members, wasObject := tryObject(target)
-	if !wasObject {
-		members = map[string]json.RawMessage{}
-	}
-	for name, change := range changes {
-		if merged := mergeValue(members[name], change); merged != nil {
-			members[name] = merged
-		} else {
-			delete(members, name)
-		}
-	}
-	merged, err := json.Marshal(members)
-	if err != nil {
-		return patch // unreachable: the members came from valid JSON
-	}
-	return merged
-}
-
 func tryObject(raw json.RawMessage) (map[string]json.RawMessage, bool) {
 	if !bytes.HasPrefix(bytes.TrimLeft(raw, space), []byte("{")) {
 		return nil, false
