@@ -141,7 +141,7 @@ key as (
 const insertEvent = `
 insert into tactus.outbox (topic, aggregate_id, version, type, data, occurred_at)
 select 'schedule', id, version, @type,
-    (format(@head, to_char(updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) || @members)::json, updated_at
+    (pg_catalog.format(@head, to_char(updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) || @members)::json, updated_at
 from changed
 returning occurred_at`
 

@@ -156,3 +156,33 @@ func open(t *testing.T, url string) *pgxpool.Pool {
 	t.Cleanup(pool.Close)
 	return pool
 }
+
+// TestFunctionsOfOthersAreNotCalled has somebody put functions into public whose arguments fit those of calls exactly,
+// where PostgreSQL's own take any. A writer's sessions have public in their search_path.
+func TestFunctionsOfOthersAreNotCalled(t *testing.T) {
+	t.Parallel()
+	url := testenv.DirectURL(t)
+	testenv.Execute(t, url,
+		`create function public.format(text, text) returns text language plpgsql as $$ begin raise 'hostile'; end $$`,
+		`create function public.unnest(text[]) returns setof text language plpgsql as $$ begin raise 'hostile'; end $$`,
+		`create function public.json_build_object(text, text) returns json language plpgsql as $$ begin raise 'hostile'; end $$`,
+		`create function public.hostile(uuid[], uuid) returns uuid[] language plpgsql as $$ begin raise 'hostile'; end $$`,
+		`create aggregate public.array_agg(uuid) (sfunc = public.hostile, stype = uuid[])`)
+	pool := testenv.Connect(t, url)
+	if failed := writeMany(t, pool); len(failed) > 0 {
+		t.Error(failed[0])
+	}
+	err := outbox.InTx(t.Context(), pool, func(tx pgx.Tx) error {
+		_, err := outbox.Put(t.Context(), tx, domain.Definition{Name: "to a stream", IntervalSeconds: 60, TaskName: "t", Stream: "jobs"})
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if _, err := outbox.PutRoute(t.Context(), pool, domain.Route{Pattern: "a.*", Queue: "q"}, "", nil); err != nil {
+		t.Error(err)
+	}
+	if _, err := outbox.RoutesOf(t.Context(), pool, []string{"a.b"}); err != nil {
+		t.Error(err)
+	}
+}

@@ -23,7 +23,7 @@ const maySend = `s.deleted_at is null and strpos(s.task::text, '"stream":') > 0`
 
 const (
 	streamsInUse = `
-select name, (array_agg(id))[1:2] from (select ` + sqlexpr.TaskStream + ` as name, s.id from tactus.schedules s where ` + maySend + `) found
+select name, (pg_catalog.array_agg(id))[1:2] from (select ` + sqlexpr.TaskStream + ` as name, s.id from tactus.schedules s where ` + maySend + `) found
 where name is not null group by name`
 
 	streamOfOther = `select exists (select from tactus.schedules s where ` + maySend + ` and ` + sqlexpr.TaskStream + ` = $1 and s.id <> $2)`

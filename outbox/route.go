@@ -43,7 +43,7 @@ func readRoutes(ctx context.Context, q Querier, sql string, args ...any) ([]Kept
 const routesOf = `
 select name, coalesce(queue, ''), coalesce(exchange, ''), coalesce(routing_key, ''), priority, coalesce(expires_seconds, 0),
     coalesce(time_limit_seconds, 0), coalesce(soft_time_limit_seconds, 0), ignore_result
-from unnest($1::text[]) as name, tactus.route_of(name) where pattern is not null`
+from pg_catalog.unnest($1::text[]) as name, tactus.route_of(name) where pattern is not null`
 
 // RoutesOf are the routes of tasks, by their names: that of the whole name, or else of the longest pattern. A task
 // without one is left out.
@@ -107,7 +107,7 @@ with changed as (
 const routeEvent = `
 insert into tactus.outbox (topic, aggregate_id, version, type, data, occurred_at)
 select 'route', md5('route ' || pattern)::uuid, version, case when deleted_at is null then 'route.set' else 'route.deleted' end,
-    json_strip_nulls(json_build_object('pattern', pattern, 'source', nullif(source, ''), 'queue', queue, 'exchange', exchange, 'routing_key', routing_key,
+    json_strip_nulls(pg_catalog.json_build_object('pattern', pattern, 'source', nullif(source, ''), 'queue', queue, 'exchange', exchange, 'routing_key', routing_key,
         'priority', priority, 'expires_seconds', expires_seconds, 'time_limit_seconds', time_limit_seconds,
         'soft_time_limit_seconds', soft_time_limit_seconds, 'ignore_result', nullif(ignore_result, false))), updated_at
 from changed

@@ -121,7 +121,7 @@ event as (
     insert into tactus.outbox (topic, aggregate_id, version, type, data, headers, occurred_at)
     select 'run', run.id, 1, 'run.due',
         tactus.run_due(s.id, s.name, ` + sqlexpr.RoutedTask + `, run.id, run.due_at, 'manual'),
-        case when @trace::text is not null then json_build_object('traceparent', @trace::text) end, run.due_at
+        case when @trace::text is not null then pg_catalog.json_build_object('traceparent', @trace::text) end, run.due_at
     from run, s
     returning position
 ),
