@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/tactus-dev/tactus/internal/importer"
@@ -34,6 +37,9 @@ func (c exportRedBeatCmd) Run(ctx context.Context, to console) error {
 		return err
 	}
 	defer pool.Close()
+	if err := c.cameFrom(ctx, pool, source); err != nil {
+		return err
+	}
 	names, err := importer.HandBackRedBeat(ctx, pool, source, client, c.Prefix)
 	for _, name := range names {
 		fmt.Fprintf(to.out, "%s\n", name)
@@ -44,4 +50,14 @@ func (c exportRedBeatCmd) Run(ctx context.Context, to console) error {
 	fmt.Fprintf(to.problems, "%s\n", counted(len(names), "entry now says when it ran last",
 		"entries now say when they ran last"))
 	return nil
+}
+
+// cameFrom refuses a source from which nothing came while there are others: RedBeat would send everything again.
+func (exportRedBeatCmd) cameFrom(ctx context.Context, pool *pgxpool.Pool, source importer.Source) error {
+	labels, err := importer.ImportedFrom(ctx, pool, source.Kind)
+	if err != nil || len(labels) == 0 || slices.Contains(labels, source.Label) {
+		return err
+	}
+	return usage("nothing was imported from %s, but from %s: name the source by --source", source.Label,
+		strings.Join(labels, " and from "))
 }

@@ -211,4 +211,17 @@ func TestPrefixesOfRedBeat(t *testing.T) {
 			t.Errorf("%s: exit %d: %s", c.prefix, said.code, text)
 		}
 	}
+	for prefix, want := range map[string]string{
+		"other:": `^daily\n1 entry now says`, "third:": `nothing was imported from .*@third:, but from .*: name the source by --source`,
+	} {
+		client.HSet(t.Context(), prefix+"daily", "meta", `{"last_run_at": null}`)
+		if _, err := testenv.Connect(t, url).Exec(t.Context(), `insert into tactus.runs (id, schedule_id, due_at, kind, status, schedule_version, fired_at)
+			select gen_random_uuid(), id, clock_timestamp(), 'scheduled', 'sent', 1, clock_timestamp() from tactus.schedules where name = 'daily'`); err != nil {
+			t.Fatal(err)
+		}
+		said := tactus(t, "export", "redbeat", "--database-url", url, "--redbeat-redis-url", redis, "--redbeat-key-prefix", prefix)
+		if text := said.out + said.problems; !regexp.MustCompile(want).MatchString(text) {
+			t.Errorf("export to %s: exit %d: %s", prefix, said.code, text)
+		}
+	}
 }

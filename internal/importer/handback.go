@@ -34,6 +34,22 @@ type importedRun struct {
 	Settled    *time.Time // the watermark of the beat; nil when no beat has settled any of its due times
 }
 
+const importedFromSQL = `
+select distinct substr(tag, length($1) + 1) from (select unnest(tags) as tag from tactus.schedules) known
+where starts_with(tag, $1) order by 1`
+
+// ImportedFrom returns the labels of the sources of a kind from which schedules came, including deleted schedules.
+func ImportedFrom(ctx context.Context, pool *pgxpool.Pool, kind string) (labels []string, err error) {
+	rows, err := pool.Query(ctx, importedFromSQL, Source{Kind: kind}.tag()+":")
+	if err != nil {
+		return nil, fmt.Errorf("read the sources of schedules: %w", err)
+	}
+	if labels, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+		return nil, fmt.Errorf("read the sources of schedules: %w", err)
+	}
+	return labels, nil
+}
+
 // HandBackRedBeat writes the last run to each entry of RedBeat that was imported and still exists, so that RedBeat's
 // beat sends nothing again. It returns the names of the entries that it wrote to. prefix is RedBeat's prefix of keys.
 func HandBackRedBeat(ctx context.Context, pool *pgxpool.Pool, source Source, client redis.UniversalClient,
