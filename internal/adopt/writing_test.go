@@ -122,11 +122,16 @@ func (s *siege) adoptedAndRun(name string) adopt.Source {
 func TestGoingBackRunsNothingOfTheTablesOwner(t *testing.T) {
 	t.Parallel()
 	s := newSiege(t)
+	var version int
+	if err := s.ownerPool.QueryRow(t.Context(),
+		"select current_setting('server_version_num')::int").Scan(&version); err != nil {
+		t.Fatal(err)
+	}
 	for _, attack := range slices.Sorted(maps.Keys(writingAttacks)) {
 		name := "by_" + attack
 		source := s.adoptedAndRun(name)
 		replaced := strings.NewReplacer("X.", name+".", "OWNER", s.owner, "UPSTREAM", s.upstream)
-		s.as(s.upstreamPool, replaced.Replace(writingAttacks[attack].sql))
+		s.as(s.upstreamPool, "set jit = off;"+replaced.Replace(writingAttacks[attack].sql)) // PostgreSQL 13 has no compiler here
 		told := replaced.Replace(writingAttacks[attack].told)
 		_, _, err := source.Unadopt(t.Context(), false)
 		s.held(name)
@@ -141,7 +146,7 @@ func TestGoingBackRunsNothingOfTheTablesOwner(t *testing.T) {
 			t.Errorf("%s, accepted: %v", name, err)
 		}
 		s.mu.Lock()
-		if !s.ran[s.owner] {
+		if !s.ran[s.owner] && (attack != "cascade" || version < 180000) { // which runs it as the owner of the table
 			t.Errorf("%s is no attack: nothing ran", name)
 		}
 		clear(s.ran)
