@@ -21,6 +21,10 @@ type forwarded struct {
 // what it holds, so the sink's mark is kept in Postgres under its name, and what was published just before a crash is
 // published again: at least once, in order. The publisher stays the caller's. Package relay/cloudevents has the encoder
 // of events.
+//
+// The program tactus does not use it: its own sinks are scripts in Redis, which compare before they append and so
+// publish once. It is for whoever imports this package to carry the log to another broker, and is held to the same
+// suite as every sink (package relay/sinktest).
 func Forward(publisher message.Publisher, db *pgxpool.Pool, name, topic string) (Sink, error) {
 	if publisher == nil || db == nil || name == "" || topic == "" {
 		return nil, errors.New("forward: want a publisher, a pool, the name of the sink and a topic")
