@@ -38,7 +38,8 @@ func Decode(raw []byte) (Definition, error) {
 			faults.add("unknown_field", "/"+name, "there is no such member%s", suggest(name))
 			continue
 		}
-		if kind := value.Field(field).Type(); (kind.Kind() == reflect.String || kind == reflect.TypeFor[[]string]()) && halfPair(members[name]) {
+		if kind := value.Field(field).Type(); (kind.Kind() == reflect.String || kind == reflect.TypeFor[[]string]()) &&
+			halfPair(members[name]) {
 			code := "text_invalid"
 			if name == "name" {
 				code = "name_invalid"

@@ -27,7 +27,8 @@ func (d Definition) Describe(language string) string {
 		}
 		return rule.Describe(language, d.Timezone)
 	}
-	spec, err := cron.Parse(d.CronExpression, cron.Options{Dialect: cron.Dialect(d.CronDialect), Seconds: d.CronSeconds})
+	spec, err := cron.Parse(d.CronExpression,
+		cron.Options{Dialect: cron.Dialect(d.CronDialect), Seconds: d.CronSeconds})
 	if err != nil {
 		return "" // a fault, which Normalize reports
 	}

@@ -35,17 +35,20 @@ type Event struct {
 // Versions must follow each other without a gap. The data of every released version stay readable for ever.
 func Apply(before Schedule, e Event) (Schedule, error) {
 	if !before.ID.IsZero() && before.ID != e.ScheduleID {
-		return Schedule{}, fmt.Errorf("apply %s/%d: it is an event of another schedule than %s", e.ScheduleID, e.Version, before.ID)
+		return Schedule{}, fmt.Errorf("apply %s/%d: it is an event of another schedule than %s", e.ScheduleID,
+			e.Version, before.ID)
 	}
 	if e.Version != before.Version+1 {
-		return Schedule{}, fmt.Errorf("apply %s/%d: the schedule is at version %d", e.ScheduleID, e.Version, before.Version)
+		return Schedule{}, fmt.Errorf("apply %s/%d: the schedule is at version %d", e.ScheduleID, e.Version,
+			before.Version)
 	}
 	after, err := decodeSchedule(e.Data)
 	if err != nil {
 		return Schedule{}, fmt.Errorf("apply %s/%d: %w", e.ScheduleID, e.Version, err)
 	}
 	if after.ID != e.ScheduleID || after.Version != e.Version {
-		return Schedule{}, fmt.Errorf("apply %s/%d: its data is of %s/%d", e.ScheduleID, e.Version, after.ID, after.Version)
+		return Schedule{}, fmt.Errorf("apply %s/%d: its data is of %s/%d", e.ScheduleID, e.Version, after.ID,
+			after.Version)
 	}
 	return after, nil
 }

@@ -136,8 +136,10 @@ func (n *normalizer) texts() {
 		n.faults.add("text_invalid", "/tags", "%d tags: at most %d", len(n.Tags), maxTags)
 	}
 	for i, tag := range n.Tags {
-		if tag == "" || utf8.RuneCountInString(tag) > maxName || strings.ContainsFunc(tag, func(r rune) bool { return r < ' ' }) {
-			n.faults.add("text_invalid", fmt.Sprintf("/tags/%d", i), "a tag is 1 to %d characters, none of them a control character", maxName)
+		if tag == "" || utf8.RuneCountInString(tag) > maxName ||
+			strings.ContainsFunc(tag, func(r rune) bool { return r < ' ' }) {
+			n.faults.add("text_invalid", fmt.Sprintf("/tags/%d", i),
+				"a tag is 1 to %d characters, none of them a control character", maxName)
 		}
 	}
 }
@@ -159,7 +161,8 @@ func (n *normalizer) policies() {
 		}
 	}
 	if n.ExecutionPolicy != OverlapAllow && n.Stream != "" {
-		n.faults.add("overlap_requires_tracking", "/execution_policy", "%q needs to know when a run ends, which a stream does not tell: use allow, or a Celery queue", n.ExecutionPolicy)
+		n.faults.add("overlap_requires_tracking", "/execution_policy",
+			"%q needs to know when a run ends, which a stream does not tell: use allow, or a Celery queue", n.ExecutionPolicy)
 	}
 	n.catchable()
 }
@@ -173,9 +176,11 @@ func (n *normalizer) catchable() {
 	const noGrace = "with a grace of 0 seconds every due time is missed, and %s: nothing would ever fire; give a grace of at least 1 second"
 	switch {
 	case n.MisfirePolicy == MisfireNone:
-		n.faults.add("misfire_never_fires", "/misfire_grace_seconds", noGrace, "misfire_policy none fires nothing that was missed")
+		n.faults.add("misfire_never_fires", "/misfire_grace_seconds", noGrace,
+			"misfire_policy none fires nothing that was missed")
 	case *n.MisfireWindowSeconds == 0:
-		n.faults.add("misfire_never_fires", "/misfire_grace_seconds", noGrace, "a window of 0 seconds leaves out all that was missed")
+		n.faults.add("misfire_never_fires", "/misfire_grace_seconds", noGrace,
+			"a window of 0 seconds leaves out all that was missed")
 	}
 }
 

@@ -23,7 +23,8 @@ func (n *normalizer) parseRRule() {
 	}
 	if named := rule.Zone(); named != "" {
 		if n.Timezone != "" && n.Timezone != named {
-			n.faults.add("trigger_ambiguous", "/timezone", "the recurrence says %s, timezone says %s: give one of them", named, n.Timezone)
+			n.faults.add("trigger_ambiguous", "/timezone", "the recurrence says %s, timezone says %s: give one of them",
+				named, n.Timezone)
 		}
 		n.Timezone = named
 	}
@@ -40,7 +41,8 @@ func (n *normalizer) canonicalRRule(location *time.Location) string {
 	if rule, err := rrule.Parse(n.RRule); err != nil || rule.HasStart() {
 		return canonical
 	}
-	if p := n.context.Previous; p != nil && p.RRule != "" && rrule.WithoutStart(p.RRule) == rrule.WithoutStart(canonical) {
+	if p := n.context.Previous; p != nil && p.RRule != "" &&
+		rrule.WithoutStart(p.RRule) == rrule.WithoutStart(canonical) {
 		return p.RRule
 	}
 	return canonical

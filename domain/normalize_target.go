@@ -60,7 +60,8 @@ func compact(raw json.RawMessage, empty string) json.RawMessage {
 // their way. A stream or a queue of that name would end them all, and an exchange of that name would have workers obey
 // or report what a schedule says. SQL has the same in tactus.reserved_key.
 func ReservedKey(name string) bool {
-	return ownKeys.MatchString(name) || reservedKeys.MatchString(strings.TrimLeft(name, "{")) || strings.HasSuffix(name, ".pidbox")
+	return ownKeys.MatchString(name) || reservedKeys.MatchString(strings.TrimLeft(name, "{")) ||
+		strings.HasSuffix(name, ".pidbox")
 }
 
 // ownKeys are names that may follow a prefix (TACTUS_KEY_PREFIX).
@@ -80,7 +81,8 @@ func (n *normalizer) target() {
 	}
 	for _, name := range slices.Sorted(maps.Keys(n.Headers)) {
 		if slices.Contains(celeryHeaders, strings.ToLower(name)) {
-			n.faults.add("target_ambiguous", "/headers/"+name, "Celery's own header: use the member of the schedule, or another name")
+			n.faults.add("target_ambiguous", "/headers/"+name,
+				"Celery's own header: use the member of the schedule, or another name")
 		}
 	}
 	if ReservedKey(n.Queue) {
@@ -107,7 +109,8 @@ func (n *normalizer) target() {
 	}
 	slices.Sort(celeryOnly)
 	for _, name := range celeryOnly {
-		n.faults.add("target_ambiguous", "/"+name, "a schedule goes to a stream or to a Celery queue, not both: take out stream or %s", name)
+		n.faults.add("target_ambiguous", "/"+name,
+			"a schedule goes to a stream or to a Celery queue, not both: take out stream or %s", name)
 	}
 }
 

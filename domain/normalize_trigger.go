@@ -61,12 +61,14 @@ func (n *normalizer) phase() string {
 // warn collects what may surprise in the canonical trigger.
 func (n *normalizer) warn() {
 	if n.IgnoreResult && (n.ExecutionPolicy == OverlapSkip || n.ExecutionPolicy == OverlapQueue) {
-		n.warnings = append(n.warnings, Warning{"overlap_without_result", "the task ignores its result, so only the events of its worker (worker -E) tell when a run ends: without them the next one is kept back until the run counts as lost"})
+		n.warnings = append(n.warnings,
+			Warning{"overlap_without_result", "the task ignores its result, so only the events of its worker (worker -E) tell when a run ends: without them the next one is kept back until the run counts as lost"})
 	}
 	if n.CronExpression == "" {
 		return
 	}
-	spec, err := cron.Parse(n.CronExpression, cron.Options{Dialect: cron.Dialect(n.CronDialect), Seconds: n.CronSeconds})
+	spec, err := cron.Parse(n.CronExpression,
+		cron.Options{Dialect: cron.Dialect(n.CronDialect), Seconds: n.CronSeconds})
 	if err != nil {
 		return // a fault, which is told elsewhere
 	}
@@ -81,14 +83,16 @@ func (n *normalizer) oneTrigger() bool {
 	if n.PresetName != "" {
 		preset, known := presetByName(n.PresetName)
 		if !known {
-			n.faults.add("preset_unknown", "/preset_name", "there is no preset %q: list them at /api/v1/schedules/presets", n.PresetName)
+			n.faults.add("preset_unknown", "/preset_name",
+				"there is no preset %q: list them at /api/v1/schedules/presets", n.PresetName)
 			return false
 		}
 		if n.CronExpression == "" {
 			n.CronExpression = preset.CronExpression
 		}
 		if n.CronExpression != preset.CronExpression {
-			n.faults.add("trigger_ambiguous", "/preset_name", "preset %s is %q but cron_expression is %q: give one of them", preset.Name, preset.CronExpression, n.CronExpression)
+			n.faults.add("trigger_ambiguous", "/preset_name",
+				"preset %s is %q but cron_expression is %q: give one of them", preset.Name, preset.CronExpression, n.CronExpression)
 			return false
 		}
 	}
@@ -107,11 +111,13 @@ func (n *normalizer) oneTrigger() bool {
 	}
 	switch len(given) {
 	case 0:
-		n.faults.add("trigger_missing", "", "say when: give one of cron_expression, interval_seconds, run_at, rrule, preset_name")
+		n.faults.add("trigger_missing", "",
+			"say when: give one of cron_expression, interval_seconds, run_at, rrule, preset_name")
 	case 1:
 		return n.intervalInRange("/interval_seconds")
 	default:
-		n.faults.add("trigger_ambiguous", "/"+given[1], "a schedule has one trigger, not %s: give one of them", strings.Join(given, " and "))
+		n.faults.add("trigger_ambiguous", "/"+given[1], "a schedule has one trigger, not %s: give one of them",
+			strings.Join(given, " and "))
 	}
 	return false
 }
@@ -139,10 +145,12 @@ func (n *normalizer) parseCron() {
 		return
 	}
 	if n.CronDialect == string(cron.AWS) && n.CronSeconds {
-		n.faults.add(cron.CodeSyntax, "/cron_seconds", "aws has no seconds: leave cron_seconds out, or use dialect quartz")
+		n.faults.add(cron.CodeSyntax, "/cron_seconds",
+			"aws has no seconds: leave cron_seconds out, or use dialect quartz")
 		return
 	}
-	spec, err := cron.Parse(n.CronExpression, cron.Options{Dialect: cron.Dialect(n.CronDialect), Seconds: n.CronSeconds})
+	spec, err := cron.Parse(n.CronExpression,
+		cron.Options{Dialect: cron.Dialect(n.CronDialect), Seconds: n.CronSeconds})
 	if err != nil {
 		n.cronFault("/cron_expression", err)
 		return
@@ -150,7 +158,8 @@ func (n *normalizer) parseCron() {
 	n.warnOfTyping(spec)
 	if prefix := spec.Zone(); prefix != "" {
 		if n.Timezone != "" && n.Timezone != prefix {
-			n.faults.add("trigger_ambiguous", "/timezone", "the expression says %s, timezone says %s: give one of them", prefix, n.Timezone)
+			n.faults.add("trigger_ambiguous", "/timezone", "the expression says %s, timezone says %s: give one of them",
+				prefix, n.Timezone)
 		}
 		n.Timezone = prefix
 	}
@@ -264,7 +273,8 @@ func parseTime(text string, location *time.Location, gap cron.GapPolicy, overlap
 
 func parseAnyTime(text string, location *time.Location, gap cron.GapPolicy, overlap cron.OverlapPolicy) (time.Time, error) {
 	if len(text) > maxTime {
-		return time.Time{}, fmt.Errorf("%q is not a time: more than %d characters", firstCharacters(text, maxTime), maxTime)
+		return time.Time{}, fmt.Errorf("%q is not a time: more than %d characters", firstCharacters(text, maxTime),
+			maxTime)
 	}
 	if t, err := time.Parse(time.RFC3339Nano, text); err == nil {
 		return t, nil
@@ -311,14 +321,16 @@ func (n *normalizer) dueTimes() {
 				n.faults.add(rrule.CodeNeverFires, "/rrule", "it is not due any more: its last time is past")
 				return
 			}
-			n.faults.add("cron_never_fires", "/cron_expression", "%q is not due any more, or not within 40 years", n.CronExpression)
+			n.faults.add("cron_never_fires", "/cron_expression", "%q is not due any more, or not within 40 years",
+				n.CronExpression)
 			return
 		}
 		n.faults.add("no_fire_in_window", "/ends_at", nothingDue)
 		return
 	}
 	if second, ok := recurrence.Next(first); ok && time.Duration(n.JitterSeconds)*time.Second >= second.Sub(first) {
-		n.faults.add("jitter_too_large", "/jitter_seconds", "%d seconds reach the next due time, %s later: give less", n.JitterSeconds, second.Sub(first))
+		n.faults.add("jitter_too_large", "/jitter_seconds", "%d seconds reach the next due time, %s later: give less",
+			n.JitterSeconds, second.Sub(first))
 	}
 }
 
@@ -333,7 +345,8 @@ func (n *normalizer) sameTrigger() bool {
 // must not lose the run.
 func timing(d Definition) string {
 	trigger, anchor := d.Trigger()
-	if spec, err := cron.Parse(trigger.Cron, cron.Options{Dialect: cron.Dialect(trigger.Dialect), Seconds: trigger.Seconds}); err == nil {
+	if spec, err := cron.Parse(trigger.Cron,
+		cron.Options{Dialect: cron.Dialect(trigger.Dialect), Seconds: trigger.Seconds}); err == nil {
 		trigger.Cron = spec.String()
 	}
 	if trigger.Dialect == recurrenceDialect {

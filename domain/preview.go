@@ -41,7 +41,8 @@ func (a Ask) check() error {
 		faults.add("out_of_range", "/n", "%d: want 1 to %d", a.N, MaxPreview)
 	}
 	if !inYears(a.After) {
-		faults.add("out_of_range", "/after", "%s: want a time of the years %d to %d", a.After.Format(time.RFC3339), minYear, maxYear)
+		faults.add("out_of_range", "/after", "%s: want a time of the years %d to %d", a.After.Format(time.RFC3339),
+			minYear, maxYear)
 	}
 	if a.Language != "" && !slices.Contains(cron.Languages, cron.Language(a.Language)) {
 		faults.add("choice_invalid", "/language", "%q: want one of %v", a.Language, cron.Languages)

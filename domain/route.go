@@ -48,8 +48,10 @@ func (r Route) Apply(t Task) Task {
 // Check returns all faults of a route. check, which may be nil, reports what could not be handed over to a worker.
 func (r Route) Check(check Check) error {
 	var f Faults
-	if r.Pattern == "" || len(r.Pattern) > maxName || strings.ContainsFunc(r.Pattern, func(c rune) bool { return c < ' ' }) {
-		f.add("name_invalid", "/pattern", "want the name of a task, or a pattern with * and ?, of at most %d bytes", maxName)
+	if r.Pattern == "" || len(r.Pattern) > maxName ||
+		strings.ContainsFunc(r.Pattern, func(c rune) bool { return c < ' ' }) {
+		f.add("name_invalid", "/pattern", "want the name of a task, or a pattern with * and ?, of at most %d bytes",
+			maxName)
 	}
 	if (r.Exchange == "") != (r.RoutingKey == "") {
 		f.add("target_ambiguous", "/exchange", "an exchange and a routing key go together: give both, or neither")

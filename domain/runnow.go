@@ -34,7 +34,8 @@ func (s Schedule) ForRun(members []byte, check Check) (Definition, error) {
 			delete(given, name)
 		}
 		if s.Stream != "" && (name == "queue" || name == "priority") && present(given[name]) {
-			faults.add("target_ambiguous", "/"+name, "the schedule goes to a stream, not to a Celery queue: leave it out")
+			faults.add("target_ambiguous", "/"+name,
+				"the schedule goes to a stream, not to a Celery queue: leave it out")
 			delete(given, name)
 		}
 	}

@@ -159,7 +159,8 @@ func (s Schedule) years() bool {
 	if s.CronExpression == "" || s.CronDialect != string(cron.Quartz) && s.CronDialect != string(cron.AWS) {
 		return false
 	}
-	spec, err := cron.Parse(s.CronExpression, cron.Options{Dialect: cron.Dialect(s.CronDialect), Seconds: s.CronSeconds})
+	spec, err := cron.Parse(s.CronExpression,
+		cron.Options{Dialect: cron.Dialect(s.CronDialect), Seconds: s.CronSeconds})
 	return err == nil && spec.HasYears()
 }
 

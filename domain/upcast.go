@@ -31,7 +31,8 @@ func decodeBy(steps []upcaster, data []byte) (Schedule, error) {
 	shape, newest := max(read.Schema, 1), len(steps)+1
 	switch {
 	case shape > newest:
-		return Schedule{}, fmt.Errorf("its data has shape %d, which a later release writes: this one knows up to %d", shape, newest)
+		return Schedule{}, fmt.Errorf("its data has shape %d, which a later release writes: this one knows up to %d",
+			shape, newest)
 	case shape == newest:
 		return read.Schedule, err
 	}

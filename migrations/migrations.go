@@ -46,7 +46,11 @@ func Ready(ctx context.Context, db interface {
 	if err := db.QueryRow(ctx, schemaVersion).Scan(&version, &encoding, &owner); err != nil {
 		return fmt.Errorf("read the schema's version (has \"tactus migrate\" been run?): %w", err)
 	}
-	if err := trusted(owner, func(sql, own string, to ...any) error { return db.QueryRow(ctx, sql, own).Scan(to...) }); err != nil {
+	if err := trusted(owner, func(sql, own string,
+		to ...any,
+	) error {
+		return db.QueryRow(ctx, sql, own).Scan(to...)
+	}); err != nil {
 		return err
 	}
 	if err := readable(encoding); err != nil {
@@ -150,7 +154,8 @@ func Superuser(ctx context.Context, url string) (name string, err error) {
 		return "", fmt.Errorf("look for superusers: %w", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	if err = conn.QueryRow(ctx, superusers, pgx.QueryExecModeExec).Scan(&name); err != nil && !errors.Is(err, pgx.ErrNoRows) {
+	if err = conn.QueryRow(ctx, superusers, pgx.QueryExecModeExec).Scan(&name); err != nil &&
+		!errors.Is(err, pgx.ErrNoRows) {
 		return "", fmt.Errorf("look for superusers: %w", err)
 	}
 	return name, nil

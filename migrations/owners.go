@@ -17,7 +17,8 @@ select case holder when 0 then 'everybody' else 'role ' || pg_get_userbyid(holde
     from pg_namespace where nspname = 'tactus'
     union all
     select a.grantee, 'may create in the schema tactus',
-        'revoke create on schema tactus from ' || case a.grantee when 0 then 'public' else quote_ident(pg_get_userbyid(a.grantee)) end
+        'revoke create on schema tactus from ' || case a.grantee when 0 then 'public'
+            else quote_ident(pg_get_userbyid(a.grantee)) end
     from pg_namespace n, aclexplode(n.nspacl) a where n.nspname = 'tactus' and a.privilege_type = 'CREATE'
     union all
     select relowner, 'owns ' || oid::regclass, 'drop it, or have its owner changed when you know what it is'

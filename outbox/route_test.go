@@ -187,8 +187,8 @@ func TestRouteSpoiledByHand(t *testing.T) {
 	}
 }
 
-// TestRoutesAreCountedInTurn has two writers at once, each of whom adds the last route that there may be: one of them is
-// refused, whatever the isolation of its transaction.
+// TestRoutesAreCountedInTurn has two writers at once, each of whom adds the last route that there may be: one of them
+// is refused, whatever the isolation of its transaction.
 func TestRoutesAreCountedInTurn(t *testing.T) {
 	t.Parallel()
 	for _, isolation := range []pgx.TxIsoLevel{pgx.ReadCommitted, pgx.RepeatableRead, pgx.Serializable} {

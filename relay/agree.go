@@ -176,7 +176,8 @@ func (l *lane) cutAgain(ctx context.Context, s agreement, why string) error {
 		return err
 	}
 	if cut && b.Kind == ledger.AgainBatch {
-		l.log.Warn("tasks may be handed over again", "sink", l.Name, "reason", why, "at", s.mark.Last, "confirmed", s.state.Confirmed, "batch", b.Number)
+		l.log.Warn("tasks may be handed over again", "sink", l.Name, "reason", why, "at", s.mark.Last, "confirmed",
+			s.state.Confirmed, "batch", b.Number)
 	}
 	return nil
 }
@@ -218,7 +219,8 @@ func (l *lane) beginEpoch(ctx context.Context, s agreement, why string) error {
 		if o.Kind == ledger.EpochBatch {
 			level = slog.LevelWarn
 		}
-		l.log.Log(ctx, level, "epoch started", "sink", l.Name, "epoch", o.Epoch, "reason", why, "at", s.mark.Last, "batch", o.Number)
+		l.log.Log(ctx, level, "epoch started", "sink", l.Name, "epoch", o.Epoch, "reason", why, "at", s.mark.Last,
+			"batch", o.Number)
 	}
 	return err
 }

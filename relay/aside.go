@@ -139,7 +139,8 @@ func (l *lane) wasAside(ctx context.Context, s agreement, b ledger.Batch, c chun
 	}
 	found := map[event]bool{}
 	var one event
-	if _, err := pgx.ForEachRow(rows, []any{&one.of, &one.version}, func() error { found[one] = true; return nil }); err != nil {
+	if _, err := pgx.ForEachRow(rows, []any{&one.of, &one.version},
+		func() error { found[one] = true; return nil }); err != nil {
 		return nil, fmt.Errorf("read what was set aside: %w", err)
 	}
 	return found, nil

@@ -23,7 +23,8 @@ with lazy as materialized (
 ),
 place as (
     update tactus.relay_sinks s set confirmed_batch = @batch::bigint, confirmed_place = @place::bigint from lazy
-    where s.sink = @sink and s.epoch = @epoch and (s.confirmed_batch, s.confirmed_place) < (@batch::bigint, @place::bigint)
+    where s.sink = @sink and s.epoch = @epoch
+        and (s.confirmed_batch, s.confirmed_place) < (@batch::bigint, @place::bigint)
 )
 update tactus.runs r set status = 'sent', sent_at = clock_timestamp() from lazy, unnest((select @ids::uuid[])) w (id),
     lateral (select id, due_at from tactus.runs where id = w.id limit 1) f
@@ -49,15 +50,18 @@ held as materialized (
     where r.id not in (select id from sent)
 ),
 upto as materialized (
-    select batch, place - 1 as place from held union all select @batch::bigint, @place::bigint order by batch, place limit 1
+    select batch, place - 1 as place from held union all select @batch::bigint, @place::bigint order by batch, place
+        limit 1
 ),
 place as (
     update tactus.relay_sinks s set confirmed_batch = upto.batch, confirmed_place = upto.place from upto, (
         select sink from tactus.relay_sinks where sink = @sink for no key update skip locked) free
-    where s.sink = free.sink and s.sink = @sink and s.epoch = @epoch and (s.confirmed_batch, s.confirmed_place) < (upto.batch, upto.place)
+    where s.sink = free.sink and s.sink = @sink and s.epoch = @epoch
+        and (s.confirmed_batch, s.confirmed_place) < (upto.batch, upto.place)
 ),
 done as (
-    update tactus.runs r set status = 'sent', sent_at = clock_timestamp() from sent where r.id = sent.id and r.due_at = sent.due_at
+    update tactus.runs r set status = 'sent', sent_at = clock_timestamp() from sent where r.id = sent.id
+        and r.due_at = sent.due_at
 )
 select id from held`
 

@@ -15,15 +15,18 @@ import (
 // that was put back since has a later event, and is left alone.
 const endAside = `
 with aside as materialized (
-    select split_part(reference, '/', 1)::uuid as id, split_part(reference, '/', 2)::bigint as version, reason from tactus.deadletters
+    select split_part(reference, '/', 1)::uuid as id, split_part(reference, '/', 2)::bigint as version, reason
+        from tactus.deadletters
     where source = @source and reference ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/[0-9]{1,18}$'
 ),
 open as materialized (
-    select r.id, r.due_at, aside.reason from tactus.runs r join aside on aside.id = r.id and r.redelivered + 1 = aside.version
+    select r.id, r.due_at, aside.reason from tactus.runs r join aside on aside.id = r.id
+        and r.redelivered + 1 = aside.version
     where r.status in ('due', 'sent') and r.finished_at is null
 ),
 free as materialized (
-    select id, due_at from tactus.runs where id in (select id from open) and status in ('due', 'sent') and finished_at is null
+    select id, due_at from tactus.runs where id in (select id from open) and status in ('due', 'sent')
+        and finished_at is null
     order by id for no key update skip locked
 ),
 ended as (
@@ -68,7 +71,8 @@ func (l *lane) endLater(ctx context.Context) error {
 		return nil
 	}
 	if e.pause == 0 {
-		l.log.Warn("runs that were set aside are locked by somebody: they are ended later", "sink", l.Name, "runs", locked)
+		l.log.Warn("runs that were set aside are locked by somebody: they are ended later", "sink", l.Name, "runs",
+			locked)
 	}
 	e.pause = min(max(2*e.pause, lookEvery), longestEnding)
 	e.again = time.Now().Add(e.pause)

@@ -51,7 +51,8 @@ func (l *lane) handOver(ctx context.Context, b ledger.Batch, c chunk, wanted wan
 	var ids []domain.ID
 	var seconds []int64
 	for _, row := range c.rows {
-		if l.Tasks && row.Data != nil && wanted.has(row) && (b.Kind != ledger.NextBatch || redelivery(row) || time.Since(row.At) > late) {
+		if l.Tasks && row.Data != nil && wanted.has(row) &&
+			(b.Kind != ledger.NextBatch || redelivery(row) || time.Since(row.At) > late) {
 			if expires := expiresOf(row); expires > 0 && expires < longest {
 				ids, seconds = append(ids, row.Aggregate), append(seconds, expires)
 			}
@@ -62,7 +63,8 @@ func (l *lane) handOver(ctx context.Context, b ledger.Batch, c chunk, wanted wan
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
-	rows, err := l.db.Query(ctx, renewExpiry, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{"ids": ids, "seconds": seconds})
+	rows, err := l.db.Query(ctx, renewExpiry, pgx.QueryExecModeCacheDescribe,
+		pgx.NamedArgs{"ids": ids, "seconds": seconds})
 	if err != nil {
 		return fmt.Errorf("renew expiries: %w", err)
 	}

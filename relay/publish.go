@@ -61,7 +61,8 @@ func (l *lane) lookAgain(ctx context.Context, before agreement, at Mark) error {
 // report tells the log what was published.
 func (l *lane) report() {
 	if events, took := l.tally.news(); events > 0 {
-		l.log.Info("published", "sink", l.Name, "to", l.To, "events", events, "took", took.Round(10*time.Microsecond), "last", l.tally.get().Mark.Last)
+		l.log.Info("published", "sink", l.Name, "to", l.To, "events", events, "took", took.Round(10*time.Microsecond),
+			"last", l.tally.get().Mark.Last)
 	}
 }
 

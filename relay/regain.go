@@ -65,7 +65,8 @@ func (l *lane) regain(ctx context.Context, s agreement) error {
 	if err := flush(); err != nil {
 		return err
 	}
-	l.log.Warn("the sink has lost tasks behind its mark", "sink", l.Name, "at", s.mark.Last, "confirmed", s.state.Confirmed, "handed_over_again", again)
+	l.log.Warn("the sink has lost tasks behind its mark", "sink", l.Name, "at", s.mark.Last, "confirmed",
+		s.state.Confirmed, "handed_over_again", again)
 	return l.moveSink(ctx, s.at, Mark{s.state.Epoch, s.state.Confirmed})
 }
 
@@ -85,7 +86,8 @@ type lostPage struct {
 }
 
 func (p *lostPage) addRun(row outbox.Row) {
-	p.ids, p.versions, p.positions = append(p.ids, row.Aggregate), append(p.versions, row.Version), append(p.positions, row.Position)
+	p.ids, p.versions, p.positions = append(p.ids, row.Aggregate), append(p.versions, row.Version), append(p.positions,
+		row.Position)
 }
 
 func (l *lane) handAgain(ctx context.Context, p lostPage) (n int64, err error) {

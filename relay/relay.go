@@ -48,7 +48,8 @@ func New(db *pgxpool.Pool, routes []Route, cfg Config) (*Relay, error) {
 			return nil, err
 		}
 		if route.Redeliver > cfg.Keep {
-			return nil, fmt.Errorf("route %s: what is handed over again must be kept: %s is more than %s", route.Name, route.Redeliver, cfg.Keep)
+			return nil, fmt.Errorf("route %s: what is handed over again must be kept: %s is more than %s", route.Name,
+				route.Redeliver, cfg.Keep)
 		}
 		if names[route.Name] {
 			return nil, fmt.Errorf("two routes lead to %s", route.Name)

@@ -46,7 +46,8 @@ func (r Route) check() error {
 	case r.Sink == nil || r.Encode == nil:
 		return fmt.Errorf("route %s: it needs a sink and an encoder", r.Name)
 	case r.Tasks && (r.Topic != outbox.Runs || r.Redeliver <= 0 || r.Announce != nil):
-		return fmt.Errorf("route %s: tasks are of topic %s, with a time for redelivery and without announcements", r.Name, outbox.Runs)
+		return fmt.Errorf("route %s: tasks are of topic %s, with a time for redelivery and without announcements",
+			r.Name, outbox.Runs)
 	}
 	return nil
 }

@@ -54,7 +54,8 @@ func redelivery(row outbox.Row) bool { return row.Version > 1 }
 
 const waitingRuns = `
 select r.id, r.status, r.redelivered + 1 from unnest((select @ids::uuid[])) w (id), lateral (
-    select id, status, redelivered from tactus.runs where id = w.id and status in ('due', 'sent') and finished_at is null
+    select id, status, redelivered from tactus.runs where id = w.id and status in ('due', 'sent')
+        and finished_at is null
         and (expires_at is null or expires_at > clock_timestamp() or status = 'due' and redelivered = 0) limit 1) r`
 
 // waitingRun is one that has not started, as far as is known, and the version of its event that counts.

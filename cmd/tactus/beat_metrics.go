@@ -42,8 +42,9 @@ var (
 	beatWouldFire = desc("would_fire_total", "Runs that this beat would have fired, in shadow mode")
 	beatMissed    = desc("missed_ranges_total", "Ranges of due times recorded as missed")
 	beatAside     = desc("set_aside_total", "Due times that cannot fire and were set aside as dead letters")
-	beatBehind    = desc("handover_behind_runs", "Runs fired that a sink has not taken, while firing waits for it because "+
-		"more is due than is handed over; 0 while it does not wait")
+	beatBehind    = desc("handover_behind_runs",
+		"Runs fired that a sink has not taken, while firing waits for it because "+
+			"more is due than is handed over; 0 while it does not wait")
 	beatSyncs   = desc("syncs_total", "Times that the beat read schedules that events had named")
 	beatResyncs = desc("resyncs_total", "Times that the beat compared memory with all schedules")
 	beatGaps    = desc("feed_gaps_total", "Times that the feed may have missed changes, each followed by a "+

@@ -271,7 +271,8 @@ func (c importCeleryCmd) Run(ctx context.Context, to console) error {
 	if err != nil {
 		return err
 	}
-	return c.bring(ctx, to, source, application.Name, application.In(c.Timezone), cmp.Or(c.Timezone, application.Zone()))
+	return c.bring(ctx, to, source, application.Name, application.In(c.Timezone),
+		cmp.Or(c.Timezone, application.Zone()))
 }
 
 type importCrontabCmd struct {

@@ -109,7 +109,8 @@ func (c importRoutesCmd) show(to console, rows []importer.RouteRow, moved []impo
 		if more := m.Schedules - int64(len(m.Names)); more > 0 {
 			names += fmt.Sprintf(" and %d more", more)
 		}
-		fmt.Fprintf(table, "%s\t%d\t%s\t%s\n", text(m.TaskName), m.Schedules, text(remarks("", m.Differences)), text(names))
+		fmt.Fprintf(table, "%s\t%d\t%s\t%s\n", text(m.TaskName), m.Schedules, text(remarks("", m.Differences)),
+			text(names))
 	}
 	return refused, table.Flush()
 }

@@ -60,7 +60,8 @@ func (p *parser) rate(inside string, at int, words []word) (Spec, error) {
 			return p.spec, nil
 		}
 	}
-	hint := fmt.Sprintf("a whole number from 1 to %d and minute(s), hour(s) or day(s), such as rate(5 minutes)", mostRate)
+	hint := fmt.Sprintf("a whole number from 1 to %d and minute(s), hour(s) or day(s), such as rate(5 minutes)",
+		mostRate)
 	return Spec{}, &Error{CodeSyntax, "rate", inside, at, hint}
 }
 

@@ -176,7 +176,8 @@ func ofHour(words *phrases, of period, p pattern) string {
 func (s *Spec) clocks() (clocks []string) {
 	for hours := s.hours; hours != 0; hours &= hours - 1 {
 		for minutes := s.minutes; minutes != 0; minutes &= minutes - 1 {
-			clocks = append(clocks, s.clock(bits.TrailingZeros32(hours), bits.TrailingZeros64(minutes), bits.TrailingZeros64(s.seconds)))
+			clocks = append(clocks, s.clock(bits.TrailingZeros32(hours), bits.TrailingZeros64(minutes),
+				bits.TrailingZeros64(s.seconds)))
 		}
 	}
 	return clocks

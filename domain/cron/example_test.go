@@ -47,8 +47,8 @@ func ExampleSpec_Warnings() {
 	for _, w := range spec.Warnings() {
 		fmt.Println(w.Code + ": " + w.Message)
 	}
-	// Output:
-	// day_fields_or: day of month and day of week are both restricted: due when either matches (Celery itself would demand both)
+	// Output: day_fields_or: day of month and day of week are both restricted: due when either matches (Celery itself
+	// would demand both)
 }
 
 func ExampleSpec_Describe() {

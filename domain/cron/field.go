@@ -135,7 +135,8 @@ func (f *fieldParser) notHere(item string, at int) error {
 		return f.fault(item, at, "? stands alone, in day-of-month or day-of-week only: %s", f.unit.hint)
 	case (f.unit.kind == dayOfMonth || f.unit.kind == dayOfWeek) && strings.Trim(item, "0123456789") != "" &&
 		strings.EqualFold(strings.Trim(item, "0123456789"), "c"):
-		return f.fault(item, at, "C asks a calendar of Quartz, which is not known here: name the days themselves, %s", f.unit.hint)
+		return f.fault(item, at, "C asks a calendar of Quartz, which is not known here: name the days themselves, %s",
+			f.unit.hint)
 	}
 	return nil
 }
@@ -151,7 +152,8 @@ func (f *fieldParser) step(text string, at int) (int, error) {
 		return 0, f.fault(text, at, "a step is a whole number, 1 to 999")
 	}
 	if count := f.unit.max - f.unit.min + 1; step >= count && step > 1 {
-		f.warnings = append(f.warnings, Warning{"step_exceeds_range", fmt.Sprintf("%s: a step of %d leaves the first value only", f.unit.name, step)})
+		f.warnings = append(f.warnings,
+			Warning{"step_exceeds_range", fmt.Sprintf("%s: a step of %d leaves the first value only", f.unit.name, step)})
 	}
 	return step, nil
 }
@@ -257,7 +259,8 @@ func (f *fieldParser) specialDOM(written string, at int) (bool, error) {
 		digits, weekday := strings.CutSuffix(item[2:], "w")
 		n, ok := number(digits, 3)
 		if !ok || n > 30 {
-			return false, f.fault(written, at, "L-n counts 0 to 30 days before the last of the month; L-nW is the weekday nearest to that")
+			return false, f.fault(written, at,
+				"L-n counts 0 to 30 days before the last of the month; L-nW is the weekday nearest to that")
 		}
 		item = "l-" + strconv.Itoa(n)
 		if weekday {

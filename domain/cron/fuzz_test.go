@@ -48,8 +48,8 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// FuzzNext holds, for any expression that is accepted, any zone, any policies and any instant of 1970 to 2500, that Next
-// is strictly later, that nothing is due in between, and that Prev gives the same due times.
+// FuzzNext holds, for any expression that is accepted, any zone, any policies and any instant of 1970 to 2500, that
+// Next is strictly later, that nothing is due in between, and that Prev gives the same due times.
 func FuzzNext(f *testing.F) {
 	names := zone.Names()
 	for i, seed := range []string{"*/5 * * * *", "30 2 * * *", "0 0 29 2 1", "30 1 * * 0", "0 9 LW * *", "0 0 1W 1 1#1", "59 23 31 12 *"} {

@@ -294,7 +294,8 @@ func (p *parser) foreign() (Warning, bool) {
 	}
 	message := "? is taken for *"
 	if p.numbers[dayOfWeek] {
-		message = fmt.Sprintf("day of week %s is counted from Sunday = 0, as %s does", p.spec.text[dayOfWeek], p.dialect)
+		message = fmt.Sprintf("day of week %s is counted from Sunday = 0, as %s does", p.spec.text[dayOfWeek],
+			p.dialect)
 	}
 	meant := "quartz"
 	if !seconds {

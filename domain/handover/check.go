@@ -45,14 +45,17 @@ func (l Limits) CheckMessage(task domain.Task) error {
 // checkRoute refuses a queue, exchange or routing key that could be mistaken for something else.
 func (l Limits) checkRoute(task domain.Task) (faults domain.Faults) {
 	if domain.ReservedKey(l.queue(task.Queue)) {
-		faults = append(faults, fault("target_ambiguous", "/queue", "%q is a name that tactus or Celery uses itself: choose another", l.queue(task.Queue)))
+		faults = append(faults, fault("target_ambiguous", "/queue",
+			"%q is a name that tactus or Celery uses itself: choose another", l.queue(task.Queue)))
 	}
 	if domain.ReservedKey(task.Exchange) {
-		faults = append(faults, fault("target_ambiguous", "/exchange", "%q is a name that tactus or Celery uses itself: choose another", task.Exchange))
+		faults = append(faults, fault("target_ambiguous", "/exchange",
+			"%q is a name that tactus or Celery uses itself: choose another", task.Exchange))
 	}
 	for _, part := range []struct{ field, text string }{{"/queue", l.queue(task.Queue)}, {"/exchange", task.Exchange}, {"/routing_key", task.RoutingKey}} {
 		if strings.Contains(part.text, l.PrioritySeparator) {
-			faults = append(faults, fault("text_invalid", part.field, "it holds %q, which parts a queue from a priority: give the priority by itself", l.PrioritySeparator))
+			faults = append(faults, fault("text_invalid", part.field,
+				"it holds %q, which parts a queue from a priority: give the priority by itself", l.PrioritySeparator))
 		}
 	}
 	return faults
@@ -60,7 +63,8 @@ func (l Limits) checkRoute(task domain.Task) (faults domain.Faults) {
 
 func checkBody(task domain.Task) (faults domain.Faults) {
 	if task.TaskName == "" {
-		faults = append(faults, fault("task_missing", "/task_name", "say what to run, as the worker registers it (\"app.tasks.send\")"))
+		faults = append(faults, fault("task_missing", "/task_name",
+			"say what to run, as the worker registers it (\"app.tasks.send\")"))
 	}
 	for _, part := range []struct {
 		raw         []byte
@@ -89,12 +93,14 @@ func checkHeaders(task domain.Task) (faults domain.Faults) {
 	for _, name := range slices.Sorted(maps.Keys(task.Headers)) {
 		value, field := task.Headers[name], "/headers/"+pointer.Replace(name)
 		if isReserved(name) {
-			faults = append(faults, fault("target_ambiguous", field, "Celery or tactus sets this one itself: choose another name"))
+			faults = append(faults, fault("target_ambiguous", field,
+				"Celery or tactus sets this one itself: choose another name"))
 		}
 		if why := unreadable(value); why != "" {
 			faults = append(faults, fault("value_unreadable", field, "%s", why))
 		} else if namesType(value) {
-			faults = append(faults, fault("value_unreadable", field, "an object with the member __type__ is a typed value to Celery, and a wrong one ends the worker: put it in kwargs"))
+			faults = append(faults, fault("value_unreadable", field,
+				"an object with the member __type__ is a typed value to Celery, and a wrong one ends the worker: put it in kwargs"))
 		}
 	}
 	return faults

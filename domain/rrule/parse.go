@@ -44,7 +44,8 @@ func (p *parser) line(line string, at int) {
 	name, parameters, _ := strings.Cut(head, ";")
 	name = strings.ToUpper(strings.TrimSpace(name))
 	if !found {
-		if strings.HasPrefix(strings.ToUpper(strings.TrimSpace(line)), "FREQ=") || strings.Contains(strings.ToUpper(line), ";FREQ=") {
+		if strings.HasPrefix(strings.ToUpper(strings.TrimSpace(line)), "FREQ=") ||
+			strings.Contains(strings.ToUpper(line), ";FREQ=") {
 			trimmed := strings.TrimLeft(line, " \t")
 			p.recur(trimmed, at+len(line)-len(trimmed))
 			return
@@ -120,7 +121,8 @@ func (p *parser) moments(name, parameters, value string, at, valueAt int) (list 
 		if m, ok := readMoment(text); ok {
 			list = append(list, m)
 		} else {
-			p.fault(name, text, valueAt, "a time of the years %d to %d, such as 20260105T093000 (local), 20260105T003000Z (UTC) or 20260105", firstYear, lastYear)
+			p.fault(name, text, valueAt,
+				"a time of the years %d to %d, such as 20260105T093000 (local), 20260105T003000Z (UTC) or 20260105", firstYear, lastYear)
 		}
 		valueAt += len(text) + 1
 	}
@@ -297,7 +299,8 @@ func (p *parser) byDay(text string, at int) {
 		}
 		switch {
 		case weekday < 0:
-			p.fault("BYDAY", item, at, "want %s, or with a number in front: 1MO is the first, -1FR the last", strings.Join(weekdays, ", "))
+			p.fault("BYDAY", item, at, "want %s, or with a number in front: 1MO is the first, -1FR the last",
+				strings.Join(weekdays, ", "))
 		case len(item) == 2:
 			r.weekdays |= 1 << weekday
 		default:

@@ -237,7 +237,8 @@ func (w *walls) period(date int64) (first, next int64) {
 		if late := (index - int64(began.Year())*12 - int64(began.Month()) + 1) % w.interval; late != 0 {
 			index += w.interval - late
 		}
-		return dateOf(int(index/12), time.Month(index%12+1), 1), dateOf(int((index+1)/12), time.Month((index+1)%12+1), 1)
+		return dateOf(int(index/12), time.Month(index%12+1), 1), dateOf(int((index+1)/12), time.Month((index+1)%12+1),
+			1)
 	}
 	first = w.weekStart(date)
 	if late := (first - w.weekStart(w.start/day)) / 7 % w.interval; late != 0 {

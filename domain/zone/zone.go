@@ -71,7 +71,8 @@ func abbreviation(name string) bool {
 		return name != ""
 	}
 	letters := strings.TrimRight(name, "+-0123456789")
-	return len(name) <= 8 && len(letters) > 0 && !strings.ContainsFunc(letters, func(r rune) bool { return r < 'A' || r > 'Z' })
+	return len(name) <= 8 && len(letters) > 0 &&
+		!strings.ContainsFunc(letters, func(r rune) bool { return r < 'A' || r > 'Z' })
 }
 
 func suggest(name string) string {

@@ -16,12 +16,14 @@ func (s *server) actions(api huma.API) {
 	post := func(name, summary string, handler func(context.Context, *changeInput) (*changed, error)) {
 		register(api, huma.Operation{OperationID: name + "-schedule", Method: http.MethodPost, Path: prefix + "/schedules/{id}/" + name, Summary: summary}, handler)
 	}
-	post("enable", "Let a schedule fire from now on", s.change(func(ctx context.Context, id domain.ID, version int64) (domain.Schedule, error) {
-		return s.store.SetEnabled(ctx, id, version, true)
-	}))
-	post("disable", "Stop a schedule", s.change(func(ctx context.Context, id domain.ID, version int64) (domain.Schedule, error) {
-		return s.store.SetEnabled(ctx, id, version, false)
-	}))
+	post("enable", "Let a schedule fire from now on",
+		s.change(func(ctx context.Context, id domain.ID, version int64) (domain.Schedule, error) {
+			return s.store.SetEnabled(ctx, id, version, true)
+		}))
+	post("disable", "Stop a schedule",
+		s.change(func(ctx context.Context, id domain.ID, version int64) (domain.Schedule, error) {
+			return s.store.SetEnabled(ctx, id, version, false)
+		}))
 	post("toggle", "Enable a disabled schedule, disable an enabled one", s.change(s.store.Toggle))
 	const trigger = prefix + "/schedules/{id}/trigger"
 	register(api, huma.Operation{

@@ -112,7 +112,8 @@ func (f *feed) next(ctx context.Context) ([]event, error) {
 	for _, e := range found {
 		one, err := read(e)
 		if err != nil { // somebody wrote it by hand: the relay sets it aside, and the others are read
-			f.log.Warn("an event of the log cannot be read", "event_id", fmt.Sprintf("%s/%d", e.Aggregate, e.Version), "err", err)
+			f.log.Warn("an event of the log cannot be read", "event_id", fmt.Sprintf("%s/%d", e.Aggregate, e.Version),
+				"err", err)
 			continue
 		}
 		events = append(events, one)

@@ -148,7 +148,8 @@ at_once as materialized (
 ),
 before (xid, position, nth) as (
     (select xid, position, 1 from tactus.outbox, at_once
-        where topic = @topic and transactions is not null and xid < pg_snapshot_xmin(@from::pg_snapshot) order by xid desc limit 1)
+        where topic = @topic and transactions is not null and xid < pg_snapshot_xmin(@from::pg_snapshot)
+            order by xid desc limit 1)
     union all
     select e.xid, e.position, nth + 1 from before b, at_once cross join lateral (
         select xid, position from tactus.outbox where topic = @topic and xid < b.xid order by xid desc limit 1

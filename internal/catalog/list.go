@@ -146,7 +146,8 @@ left join lateral (
         (count(*) filter (where status = 'succeeded'))::float8 / nullif(count(*) filter (where status in ('succeeded', 'failed', 'revoked', 'expired')), 0) as success_rate
     from (
         select id, due_at, fired_at, status, error is not null as failed from (
-            select id, due_at, fired_at, status, error, waiting from tactus.runs where schedule_id = s.id order by due_at desc limit 1000
+            select id, due_at, fired_at, status, error, waiting from tactus.runs where schedule_id = s.id
+                order by due_at desc limit 1000
         ) looked_at
         where status not in ('missed', 'skipped') and not waiting order by due_at desc limit 100
     ) newest

@@ -77,7 +77,8 @@ const noCallbacks = `{"callbacks":null,"errbacks":null,"chain":null,"chord":null
 
 // body returns the body of a message. It copies args and kwargs byte by byte.
 func body(task domain.Task) string {
-	return base64.StdEncoding.EncodeToString(slices.Concat([]byte("["), task.Args, []byte(","), task.Kwargs, []byte(","+noCallbacks+"]")))
+	return base64.StdEncoding.EncodeToString(slices.Concat([]byte("["), task.Args, []byte(","), task.Kwargs,
+		[]byte(","+noCallbacks+"]")))
 }
 
 // isoTime formats a time with exactly six fraction digits: Celery 5.2 silently drops a message whose times have more.
@@ -94,7 +95,8 @@ func expiry(run domain.DueRun) (*string, error) {
 		return nil, nil
 	}
 	if run.ExpiresSeconds < 0 || run.ExpiresSeconds > lastSecond-run.HandedOver.Unix() {
-		return nil, fault("out_of_range", "/expires_seconds", "%d: want a time after the handing over and before the year 10000", run.ExpiresSeconds)
+		return nil, fault("out_of_range", "/expires_seconds",
+			"%d: want a time after the handing over and before the year 10000", run.ExpiresSeconds)
 	}
 	at := isoTime(time.Unix(run.HandedOver.Unix()+run.ExpiresSeconds, int64(run.HandedOver.Nanosecond())))
 	return &at, nil

@@ -19,13 +19,15 @@ select set_config('statement_timeout', '0', true), set_config('idle_in_transacti
 // Pages yields the rows of a query, some at a time, none empty. name is the cursor's, of its own in the transaction.
 func Pages[T any](ctx context.Context, tx pgx.Tx, name, sql string, args ...any) iter.Seq2[[]T, error] {
 	return func(yield func([]T, error) bool) {
-		if _, err := tx.Exec(ctx, "declare "+name+" no scroll cursor for "+sql, append([]any{pgx.QueryExecModeExec}, args...)...); err != nil {
+		if _, err := tx.Exec(ctx, "declare "+name+" no scroll cursor for "+sql,
+			append([]any{pgx.QueryExecModeExec}, args...)...); err != nil {
 			yield(nil, err)
 			return
 		}
 		var size Size
 		for {
-			rows, err := tx.Query(ctx, fmt.Sprintf("fetch %d from %s", size.Rows(), name), pgx.QueryExecModeDescribeExec)
+			rows, err := tx.Query(ctx, fmt.Sprintf("fetch %d from %s", size.Rows(), name),
+				pgx.QueryExecModeDescribeExec)
 			if err != nil {
 				yield(nil, err)
 				return

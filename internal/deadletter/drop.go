@@ -40,7 +40,8 @@ func (b *Box) Drop(ctx context.Context, letters []Letter) (dropped []Letter, err
 
 const drop = `
 update tactus.deadletters set dropped_at = clock_timestamp() where id in (
-    select id from tactus.deadletters where id = any ($1::bigint[]) and dropped_at is null order by id for update skip locked
+    select id from tactus.deadletters where id = any ($1::bigint[]) and dropped_at is null order by id
+        for update skip locked
 ) returning id::text`
 
 func (b *Box) dropRows(ctx context.Context, ids []int64) ([]string, error) {

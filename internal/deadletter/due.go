@@ -25,7 +25,8 @@ const (
 	fireCounted = fireState + `, coalesce(n.fired < case when s.trigger = '{"once":true}' then 1 else ` + sqlexpr.PolicyMaxRuns + ` end, true) as allowed` + fireFrom + `
     left join tactus.schedule_counts n on n.schedule_id = s.id and n.trigger_set_at = s.trigger_set_at` + fireRun + fireReturning + `,
 count as (
-    insert into tactus.schedule_counts as n (schedule_id, trigger_set_at, fired) select schedule_id, trigger_set_at, 1 from run where counts
+    insert into tactus.schedule_counts as n (schedule_id, trigger_set_at, fired) select schedule_id, trigger_set_at, 1
+        from run where counts
     on conflict (schedule_id) do update set trigger_set_at = excluded.trigger_set_at,
         fired = 1 + case when n.trigger_set_at = excluded.trigger_set_at then n.fired else 0 end
 )` + fireEvent
@@ -40,14 +41,16 @@ with letter as materialized (
     for update skip locked
 ),
 state as materialized (
-    select letter.schedule_id, r.id, r.due_at, coalesce(r.status, '') as status, letter.missed or r.until > r.due_at as missed,
+    select letter.schedule_id, r.id, r.due_at, coalesce(r.status, '') as status, letter.missed
+        or r.until > r.due_at as missed,
         r.status = 'missed' and r.reason = '` + domain.ReasonAside + `' as untouched,
         s.id is not null and s.deleted_at is null and s.enabled as enabled, s.effective_from < letter.due_at as begun,
         ` + sqlexpr.PolicyOverlaps + ` and ` + sqlexpr.Unfinished + ` as kept_back, ` + counts + ` as counts`
 
 	fireFrom = `
     from letter
-    left join tactus.runs r on r.schedule_id = letter.schedule_id and r.due_at = letter.due_at and r.slot = '00000000-0000-0000-0000-000000000000'
+    left join tactus.runs r on r.schedule_id = letter.schedule_id and r.due_at = letter.due_at
+        and r.slot = '00000000-0000-0000-0000-000000000000'
     left join tactus.schedules s on s.id = letter.schedule_id`
 
 	fireRun = `
@@ -56,7 +59,8 @@ run as (
     update tactus.runs r set status = 'due', reason = null, error = null, until = null, schedule_version = s.version, fired_at = statement_timestamp(),
         expires_at = statement_timestamp() + ` + sqlexpr.PolicyExpires + ` * interval '1 second', exclusive = ` + sqlexpr.PolicyOverlaps + `
     from state, tactus.schedules s
-    where r.id = state.id and r.due_at = state.due_at and s.id = state.schedule_id and s.deleted_at is null and s.enabled and s.effective_from < r.due_at
+    where r.id = state.id and r.due_at = state.due_at and s.id = state.schedule_id and s.deleted_at is null
+        and s.enabled and s.effective_from < r.due_at
         and r.status = 'missed' and r.reason = '` + domain.ReasonAside + `' and not state.missed and state.allowed and not state.kept_back`
 
 	fireReturning = `
@@ -75,7 +79,8 @@ gone as (
 ),
 bell as (select ` + sqlexpr.RingRuns + ` as rung from event where @ring::boolean)
 select exists (select from letter), ` + listedSQL + `, (select count(*) from event) > 0, coalesce(status, ''), coalesce(missed, false), coalesce(untouched, false),
-    coalesce(enabled, false), coalesce(begun, false), coalesce(allowed, false), coalesce(kept_back, false), coalesce(counts, false), (select count(*) from bell)
+    coalesce(enabled, false), coalesce(begun, false), coalesce(allowed, false), coalesce(kept_back, false),
+        coalesce(counts, false), (select count(*) from bell)
 from (select) one left join state on true`
 )
 

@@ -65,7 +65,8 @@ func (b *Box) positions(ctx context.Context, letters []Letter) (map[int64]int64,
 	}
 	found := map[int64]int64{}
 	var id, position int64
-	if _, err := pgx.ForEachRow(rows, []any{&id, &position}, func() error { found[id] = position; return nil }); err != nil {
+	if _, err := pgx.ForEachRow(rows, []any{&id, &position},
+		func() error { found[id] = position; return nil }); err != nil {
 		return nil, fmt.Errorf("look for events: %w", err)
 	}
 	return found, nil

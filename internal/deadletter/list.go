@@ -25,7 +25,8 @@ const MostData = 4096
 const list = `
 select id::text, source, reference, reason, left(data, @most), octet_length(data), created_at
 from tactus.deadletters
-where dropped_at is null and (@source = '' or source = @source) and (@ids::bigint[] is null or id = any (@ids::bigint[]))
+where dropped_at is null and (@source = '' or source = @source)
+    and (@ids::bigint[] is null or id = any (@ids::bigint[]))
 order by id desc limit nullif(@limit::bigint, 0)`
 
 // List returns letters, oldest first. If only one of PostgreSQL and Redis answers, List returns that one's letters
@@ -61,7 +62,8 @@ func missing(ids []string, found []Letter) error {
 }
 
 func (b *Box) rows(ctx context.Context, f Filter, ids []int64) ([]Letter, error) {
-	rows, err := b.Pool.Query(ctx, list, pgx.NamedArgs{"source": f.Source, "ids": ids, "limit": f.Limit, "most": MostData})
+	rows, err := b.Pool.Query(ctx, list,
+		pgx.NamedArgs{"source": f.Source, "ids": ids, "limit": f.Limit, "most": MostData})
 	if err != nil {
 		return nil, fmt.Errorf("list dead letters: %w", err)
 	}

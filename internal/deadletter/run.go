@@ -27,7 +27,8 @@ state as materialized (
     select r.id, r.due_at, r.kind, r.schedule_id, s.name, s.version, coalesce(r.task, s.task) as task, r.status,
         r.expires_at <= clock_timestamp() as expired, s.deleted_at is not null or s.id is null as deleted,
         r.redelivered + 1 = letter.version as counts, r.exclusive and ` + sqlexpr.Unfinished + ` as kept_back,
-        r.status = 'failed' and r.error = letter.error and r.started_at is null and r.worker is null and r.heard_at is null as untouched
+        r.status = 'failed' and r.error = letter.error and r.started_at is null and r.worker is null
+            and r.heard_at is null as untouched
     from letter join tactus.runs r on r.id = letter.run left join tactus.schedules s on s.id = r.schedule_id
 ),
 run as (
@@ -35,12 +36,15 @@ run as (
         redelivered = r.redelivered + 1, schedule_version = s.version
     from state s, letter
     where r.id = s.id and r.due_at = s.due_at and not s.deleted
-        and r.status = 'failed' and r.error = letter.error and r.started_at is null and r.worker is null and r.heard_at is null
-        and r.redelivered + 1 = letter.version and (r.expires_at is null or r.expires_at > clock_timestamp()) and not s.kept_back
+        and r.status = 'failed' and r.error = letter.error and r.started_at is null and r.worker is null
+            and r.heard_at is null
+        and r.redelivered + 1 = letter.version and (r.expires_at is null or r.expires_at > clock_timestamp())
+            and not s.kept_back
     returning r.id, r.redelivered + 1 as version, tactus.run_due(s.schedule_id, s.name, ` + sqlexpr.RoutedTask + `, r.id, r.due_at, r.kind) as data
 ),
 event as (
-    insert into tactus.outbox (topic, aggregate_id, version, type, data) select 'run', id, version, 'run.due', data from run
+    insert into tactus.outbox (topic, aggregate_id, version, type, data) select 'run', id, version, 'run.due', data
+        from run
     returning position
 ),
 gone as (

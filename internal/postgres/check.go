@@ -15,11 +15,13 @@ const readSettings = `
 select pg_catalog.current_setting('search_path'), pg_catalog.array_to_string(pg_catalog.current_schemas(true), ','),
     (select setting::bigint from pg_catalog.pg_settings where name operator(pg_catalog.=) 'statement_timeout'),
     (select pg_catalog.min(name) from pg_catalog.pg_settings where name operator(pg_catalog.=) any ($1::text[]) and setting operator(pg_catalog.=) 'off'),
-    pg_catalog.current_setting('jit')::boolean and pg_catalog.current_setting('jit_above_cost')::float8 operator(pg_catalog.>=) 0
+    pg_catalog.current_setting('jit')::boolean
+        and pg_catalog.current_setting('jit_above_cost')::float8 operator(pg_catalog.>=) 0
         and pg_catalog.current_setting('jit_above_cost')::float8 operator(pg_catalog.<) $2::float8,
     pg_catalog.current_setting('jit_above_cost'),
     (select pg_catalog.min(n.nspname::text) from pg_catalog.pg_namespace n
-        where n.nspname operator(pg_catalog.=) any (pg_catalog.current_schemas(false)) and n.nspname operator(pg_catalog.<>) 'pg_catalog'
+        where n.nspname operator(pg_catalog.=) any (pg_catalog.current_schemas(false))
+            and n.nspname operator(pg_catalog.<>) 'pg_catalog'
             and exists (` + mayCreateIn + `))`
 
 // mayCreateIn selects roles that may put something into the schema n: not superusers, and not those that can act as the
@@ -28,7 +30,8 @@ const mayCreateIn = `
             select from pg_catalog.pg_roles r, (
                 select n.nspowner as holder
                 union all
-                select a.grantee from pg_catalog.aclexplode(n.nspacl) a where a.privilege_type operator(pg_catalog.=) 'CREATE'
+                select a.grantee from pg_catalog.aclexplode(n.nspacl) a
+                    where a.privilege_type operator(pg_catalog.=) 'CREATE'
             ) may
             where r.rolcanlogin and not r.rolsuper and not pg_catalog.pg_has_role(r.oid, current_user, 'member')
                 and (may.holder operator(pg_catalog.=) 0::oid or pg_catalog.pg_has_role(r.oid, may.holder, 'member'))`
@@ -57,7 +60,8 @@ func check(ctx context.Context, conn *pgx.Conn) error {
 	var timeout int64
 	var off, open *string
 	var compiles bool
-	err := conn.QueryRow(ctx, readSettings, pgx.QueryExecModeExec, plans(), leastCompiled).Scan(&path, &schemas, &timeout, &off, &compiles, &above, &open)
+	err := conn.QueryRow(ctx, readSettings, pgx.QueryExecModeExec, plans(), leastCompiled).Scan(&path, &schemas,
+		&timeout, &off, &compiles, &above, &open)
 	if Canceled(err) {
 		return tooShort("less than this took")
 	}
@@ -68,8 +72,9 @@ func check(ctx context.Context, conn *pgx.Conn) error {
 		return refusal("search_path", path, "gives functions another meaning", "pg_catalog")
 	}
 	if open != nil {
-		return refusal("search_path", path, fmt.Sprintf("has the schema %s, where other roles may put functions that would "+
-			"run with the rights of this one", *open), "pg_catalog")
+		return refusal("search_path", path,
+			fmt.Sprintf("has the schema %s, where other roles may put functions that would "+
+				"run with the rights of this one", *open), "pg_catalog")
 	}
 	if timeout > 0 && timeout < leastTimeout {
 		return tooShort(fmt.Sprintf("%dms", timeout))
@@ -84,7 +89,8 @@ func check(ctx context.Context, conn *pgx.Conn) error {
 }
 
 func tooShort(is string) error {
-	return refusal("statement_timeout", is, "is too short to read all schedules", fmt.Sprintf("'%ds'", leastTimeout/1000))
+	return refusal("statement_timeout", is, "is too short to read all schedules",
+		fmt.Sprintf("'%ds'", leastTimeout/1000))
 }
 
 func refusal(name, is, why, want string) error {

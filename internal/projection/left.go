@@ -24,7 +24,8 @@ do $$
 declare
     name text;
 begin
-    for name in select tablename from pg_tables where schemaname = 'tactus' and tablename ~ '^schedules_rebuilt_[0-9a-f]{32}$' loop
+    for name in select tablename from pg_tables where schemaname = 'tactus'
+        and tablename ~ '^schedules_rebuilt_[0-9a-f]{32}$' loop
         if pg_try_advisory_xact_lock(hashtextextended(name, 0)) then
             execute format('drop table if exists tactus.%I', name);
         end if;

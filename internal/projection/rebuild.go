@@ -49,20 +49,21 @@ func Rebuild(ctx context.Context, pool *pgxpool.Pool, config Config) (r Result, 
 		}
 	}
 	defer b.drop(ctx)
-	err = pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, unhurried); err != nil {
-			return fmt.Errorf("lift the time limits: %w", err)
-		}
-		if err := b.claim(ctx, tx); err != nil {
+	err = pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly},
+		func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, unhurried); err != nil {
+				return fmt.Errorf("lift the time limits: %w", err)
+			}
+			if err := b.claim(ctx, tx); err != nil {
+				return err
+			}
+			if err := r.compare(ctx, tx, config, b); err != nil || !config.Swap {
+				return err
+			}
+			r.Replaced, err = b.swap(ctx) // while this transaction still holds the claim on the second table
+			r.Left = r.Different - r.Replaced
 			return err
-		}
-		if err := r.compare(ctx, tx, config, b); err != nil || !config.Swap {
-			return err
-		}
-		r.Replaced, err = b.swap(ctx) // while this transaction still holds the claim on the second table
-		r.Left = r.Different - r.Replaced
-		return err
-	})
+		})
 	return r, err
 }
 
@@ -162,7 +163,8 @@ func (e newestEvent) against(is *Row) Difference {
 		d.Is = is.Version
 	}
 	before := domain.Schedule{ID: e.ID, Version: e.Version - 1}
-	s, err := domain.Apply(before, domain.Event{ScheduleID: e.ID, Version: e.Version, Type: e.Type, Data: e.Data, At: e.At})
+	s, err := domain.Apply(before,
+		domain.Event{ScheduleID: e.ID, Version: e.Version, Type: e.Type, Data: e.Data, At: e.At})
 	if err != nil {
 		d.What = []string{"it cannot be rebuilt: " + err.Error()}
 		return d

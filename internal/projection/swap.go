@@ -98,7 +98,8 @@ kept as (
 put as (
     insert into tactus.schedules (` + columns + `)
     select id, name, version + 1, enabled, invalid_reason, managed_by, trigger, anchor, policy,
-        case when enabled and deleted_at is null then now else effective_from end, trigger_set_at, created_at, now, deleted_at,
+        case when enabled and deleted_at is null then now else effective_from end,
+            trigger_set_at, created_at, now, deleted_at,
         category, tags, definition, task
     from tactus.%[1]s b, moment
     where (select count(*) from gone) >= 0 and b.wanted and (b.is_version = 0 or b.id in (select id from gone))

@@ -57,11 +57,14 @@ with since as (
 )
 select e.data
 from tactus.runs r
-join tactus.outbox e on e.topic = 'run' and e.aggregate_id = r.id and e.version = 1 and e.position >= (select position from since)
-join tactus.outbox c on c.topic = 'run' and c.aggregate_id = r.id and c.version = r.redelivered + 1 and c.position >= (select position from since)
+join tactus.outbox e on e.topic = 'run' and e.aggregate_id = r.id and e.version = 1
+    and e.position >= (select position from since)
+join tactus.outbox c on c.topic = 'run' and c.aggregate_id = r.id and c.version = r.redelivered + 1
+    and c.position >= (select position from since)
 where r.status in ('due', 'sent') and r.finished_at is null and r.reason is null and not r.waiting
     and (r.expires_at is null or r.expires_at > clock_timestamp())
-    and r.fired_at > clock_timestamp() - $2::interval and coalesce(r.sent_at, r.fired_at) <= clock_timestamp() - $3::interval
+    and r.fired_at > clock_timestamp() - $2::interval
+    and coalesce(r.sent_at, r.fired_at) <= clock_timestamp() - $3::interval
     and ($4::text is null or r.schedule_id = $4::text::uuid)
     and (r.status = 'sent' or pg_visible_in_snapshot(c.xid, $5::pg_snapshot)
         or c.position <= $6 and (c.xid <> all (array(select pg_snapshot_xip($7::pg_snapshot))) or c.position <@ any ($8::text::int8range[])))

@@ -134,7 +134,8 @@ func (s *TaskSink) likewise(entries []relay.Entry, refused relay.ID) (ids []rela
 	}
 	to := entries[at].Message.Metadata
 	for _, e := range entries[at+1:] {
-		if e.Message != nil && e.Message.Metadata.Get(kindKey) == to.Get(kindKey) && e.Message.Metadata.Get(keyKey) == to.Get(keyKey) {
+		if e.Message != nil && e.Message.Metadata.Get(kindKey) == to.Get(kindKey) &&
+			e.Message.Metadata.Get(keyKey) == to.Get(keyKey) {
 			ids = append(ids, e.ID)
 		}
 	}

@@ -56,7 +56,8 @@ const chosen = `
 from tactus.outbox
 where topic = 'schedule' and (pg_visible_in_snapshot(xid, @snapshot::text::pg_snapshot) or ` + sqlexpr.BeforeEpoch + `)
     and position > @after::bigint and position >= @from::bigint and position <= @to::bigint
-    and (@since::timestamptz is null or occurred_at >= @since) and (@until::timestamptz is null or occurred_at <= @until)
+    and (@since::timestamptz is null or occurred_at >= @since)
+        and (@until::timestamptz is null or occurred_at <= @until)
     and (@schedule::text is null or aggregate_id = @schedule::text::uuid)
     and (@types::text[] is null or type = any (@types::text[]))`
 

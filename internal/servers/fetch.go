@@ -114,7 +114,8 @@ func (a apt) closure(packages []string) ([]string, error) {
 	}
 	wanted := map[string]bool{}
 	for line := range strings.Lines(out) {
-		if words := strings.Fields(line); len(words) > 1 && words[0] == "Inst" && (!a.foreign || needed(words[1], packages)) {
+		if words := strings.Fields(line); len(words) > 1 && words[0] == "Inst" &&
+			(!a.foreign || needed(words[1], packages)) {
 			wanted[words[1]] = true
 		}
 	}
@@ -125,7 +126,8 @@ func (a apt) closure(packages []string) ([]string, error) {
 			return nil, err
 		}
 		for line := range strings.Lines(out) {
-			if words := strings.Fields(line); len(words) == 2 && words[0] == "Depends:" && strings.HasPrefix(words[1], name+"-") {
+			if words := strings.Fields(line); len(words) == 2 && words[0] == "Depends:" &&
+				strings.HasPrefix(words[1], name+"-") {
 				wanted[words[1]] = true
 			}
 		}

@@ -25,7 +25,8 @@ func (a *apt) turnTo(suite string, release []byte) error {
 	if err := a.update(); err != nil {
 		return err
 	}
-	targets, err := a.run("apt-get", "indextargets", "--format", "$(RELEASE) $(COMPONENT) $(REPO_URI)", "Identifier: Packages")
+	targets, err := a.run("apt-get", "indextargets", "--format", "$(RELEASE) $(COMPONENT) $(REPO_URI)",
+		"Identifier: Packages")
 	if err != nil {
 		return err
 	}
@@ -72,7 +73,8 @@ func bindLibraries(ctx context.Context, say func(string), unpacked, root string)
 			if !hasLoader(program) {
 				continue
 			}
-			cmd := patcher.command(ctx, "--set-interpreter", inRoot(loader), "--force-rpath", "--set-rpath", inRoot(libraryPath(unpacked)), program)
+			cmd := patcher.command(ctx, "--set-interpreter", inRoot(loader), "--force-rpath", "--set-rpath",
+				inRoot(libraryPath(unpacked)), program)
 			cmd.SysProcAttr = nil // the cache is ours, not the unprivileged user's
 			if out, err := cmd.CombinedOutput(); err != nil {
 				return fmt.Errorf("bind %s to its libraries: %w: %s", program, err, out)

@@ -21,7 +21,8 @@ func (p *Postgres) CreateOwned(ctx context.Context, database, role string) (url 
 	}
 	defer conn.Close(ctx)
 	var there bool
-	if err := conn.QueryRow(ctx, "select exists (select from pg_roles where rolname = $1)", role).Scan(&there); err != nil {
+	if err := conn.QueryRow(ctx, "select exists (select from pg_roles where rolname = $1)",
+		role).Scan(&there); err != nil {
 		return "", fmt.Errorf("create role %s: %w", role, err)
 	}
 	how, password := "create", NewPassword()
@@ -53,7 +54,8 @@ begin
         with mine as (
             select oid, nspname from pg_catalog.pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema'
         )
-        select format('schema %I', n.nspname) from pg_catalog.pg_namespace n join mine using (oid) where n.nspowner = super and n.nspname <> 'public'
+        select format('schema %I', n.nspname) from pg_catalog.pg_namespace n join mine using (oid)
+            where n.nspowner = super and n.nspname <> 'public'
         union all
         select format('%s %s', case c.relkind when 'S' then 'sequence' when 'v' then 'view' when 'm' then 'materialized view' else 'table' end, c.oid::regclass)
         from pg_catalog.pg_class c join mine on mine.oid = c.relnamespace
@@ -61,13 +63,16 @@ begin
             select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_class'::regclass and d.objid = c.oid
                 and (d.deptype = 'e' or c.relkind = 'S' and d.deptype in ('a', 'i')))
         union all
-        select format('routine %s', f.oid::regprocedure) from pg_catalog.pg_proc f join mine on mine.oid = f.pronamespace
+        select format('routine %s', f.oid::regprocedure) from pg_catalog.pg_proc f join mine
+            on mine.oid = f.pronamespace
         where f.proowner = super and f.prokind <> 'a' and not exists (
-            select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_proc'::regclass and d.objid = f.oid and d.deptype = 'e')
+            select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_proc'::regclass and d.objid = f.oid
+                and d.deptype = 'e')
         union all
         select format('type %s', t.oid::regtype) from pg_catalog.pg_type t join mine on mine.oid = t.typnamespace
         where t.typowner = super and t.typtype in ('e', 'd') and not exists (
-            select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_type'::regclass and d.objid = t.oid and d.deptype = 'e')
+            select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_type'::regclass and d.objid = t.oid
+                and d.deptype = 'e')
     loop
         execute format('alter %s owner to :role', one);
     end loop;

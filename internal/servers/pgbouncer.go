@@ -101,7 +101,8 @@ func (b *PgBouncer) Start(ctx context.Context) error {
 		}
 		return b.answers(ctx)
 	}); err != nil {
-		return errors.Join(fmt.Errorf("start PgBouncer: %w; its log: %s", err, tail(filepath.Join(b.cfg.Dir, "pgbouncer.log"))), b.child.Kill())
+		return errors.Join(fmt.Errorf("start PgBouncer: %w; its log: %s", err,
+			tail(filepath.Join(b.cfg.Dir, "pgbouncer.log"))), b.child.Kill())
 	}
 	return nil
 }
@@ -116,7 +117,8 @@ func (b *PgBouncer) answers(ctx context.Context) error {
 
 // URL returns the URL of a database, through the pooler.
 func (b *PgBouncer) URL(database string) string {
-	return fmt.Sprintf("postgres://%s:%s@127.0.0.1:%d/%s?sslmode=disable", b.server.User, b.server.Password, b.port, database)
+	return fmt.Sprintf("postgres://%s:%s@127.0.0.1:%d/%s?sslmode=disable", b.server.User, b.server.Password, b.port,
+		database)
 }
 
 // Ended returns a channel that is closed when the pooler has ended.

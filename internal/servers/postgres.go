@@ -76,7 +76,8 @@ func (p *Postgres) initdb(ctx context.Context) error {
 	if err := hand(password, p.secret+"\n"); err != nil {
 		return fmt.Errorf("initdb: %w", err)
 	}
-	err := p.run(ctx, "initdb", "-D", p.data(), "-U", superuser, "-A", "scram-sha-256", "--pwfile", password, "-E", "UTF8", "--locale=C", "--no-sync")
+	err := p.run(ctx, "initdb", "-D", p.data(), "-U", superuser, "-A", "scram-sha-256", "--pwfile", password, "-E",
+		"UTF8", "--locale=C", "--no-sync")
 	return errors.Join(err, os.Remove(password))
 }
 
@@ -133,7 +134,8 @@ func (p *Postgres) startOnce(ctx context.Context) error {
 		return err
 	}
 	if err := p.child.await(ctx, p.answers); err != nil {
-		return errors.Join(fmt.Errorf("start PostgreSQL: %w; its log: %s", err, tail(filepath.Join(p.cfg.Dir, "postgres.log"))), p.child.Kill())
+		return errors.Join(fmt.Errorf("start PostgreSQL: %w; its log: %s", err,
+			tail(filepath.Join(p.cfg.Dir, "postgres.log"))), p.child.Kill())
 	}
 	return nil
 }
@@ -172,7 +174,8 @@ func (p *Postgres) answers(ctx context.Context) error {
 		return err
 	}
 	var data string
-	return errors.Join(conn.QueryRow(ctx, "select current_setting('data_directory')").Scan(&data), conn.Close(ctx), differs(data, p.data()))
+	return errors.Join(conn.QueryRow(ctx, "select current_setting('data_directory')").Scan(&data), conn.Close(ctx),
+		differs(data, p.data()))
 }
 
 // listens returns an error until the server has the port. Before, another process may listen there, and would be told

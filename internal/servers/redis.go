@@ -117,7 +117,8 @@ func (r *Redis) Start(ctx context.Context) error {
 		}
 		return r.answers(ctx)
 	}); err != nil {
-		return errors.Join(fmt.Errorf("start Redis: %w; its log: %s", err, tail(filepath.Join(r.cfg.Dir, "redis.log"))), r.child.Kill())
+		return errors.Join(fmt.Errorf("start Redis: %w; its log: %s", err, tail(filepath.Join(r.cfg.Dir, "redis.log"))),
+			r.child.Kill())
 	}
 	return nil
 }

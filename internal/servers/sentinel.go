@@ -69,7 +69,8 @@ sentinel failover-timeout %[4]s 10000
 		}
 		return s.answers(ctx)
 	}); err != nil {
-		return errors.Join(fmt.Errorf("start Sentinel: %w; its log: %s", err, tail(filepath.Join(s.cfg.Dir, "sentinel.log"))), s.child.Kill())
+		return errors.Join(fmt.Errorf("start Sentinel: %w; its log: %s", err,
+			tail(filepath.Join(s.cfg.Dir, "sentinel.log"))), s.child.Kill())
 	}
 	return nil
 }

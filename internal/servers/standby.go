@@ -26,7 +26,8 @@ func StartStandby(ctx context.Context, primary string, cfg Config) (*Postgres, e
 		return nil, err
 	}
 	at := fmt.Sprintf("host=%s port=%d user=%s", from.Host, from.Port, from.User)
-	if err := p.run(ctx, "pg_basebackup", "-D", p.data(), "-d", at, "-X", "stream", "-R", "--checkpoint=fast", "--no-sync"); err != nil {
+	if err := p.run(ctx, "pg_basebackup", "-D", p.data(), "-d", at, "-X", "stream", "-R", "--checkpoint=fast",
+		"--no-sync"); err != nil {
 		return nil, err
 	}
 	return p, cfg.onFreePort(func(port int) error {

@@ -25,7 +25,8 @@ func Django(t testing.TB, url, code string) string {
 	}
 	var problems strings.Builder
 	cmd := python.Command(t.Context(), "-W", "ignore", "-c", djangoProject)
-	cmd.Env = append(cmd.Env, "PGHOST="+at.Host, "PGPORT="+strconv.Itoa(int(at.Port)), "PGDATABASE="+at.Database, "PGUSER="+at.User, "PGPASSWORD="+at.Password)
+	cmd.Env = append(cmd.Env, "PGHOST="+at.Host, "PGPORT="+strconv.Itoa(int(at.Port)), "PGDATABASE="+at.Database,
+		"PGUSER="+at.User, "PGPASSWORD="+at.Password)
 	cmd.Stdin, cmd.Stderr = strings.NewReader(code), &problems
 	out, err := cmd.Output()
 	if err != nil {

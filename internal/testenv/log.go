@@ -15,7 +15,8 @@ import (
 // again gives the same rows, as long as the partitions are there. The connection is busy until the sequence ends.
 func ReadLog(ctx context.Context, q outbox.Querier, topic string, from, to outbox.Snapshot) iter.Seq2[outbox.Row, error] {
 	return func(yield func(outbox.Row, error) bool) {
-		rows, err := q.Query(ctx, readLogSQL, pgx.QueryExecModeExec, pgx.NamedArgs{"topic": topic, "from": string(from), "to": string(to)})
+		rows, err := q.Query(ctx, readLogSQL, pgx.QueryExecModeExec,
+			pgx.NamedArgs{"topic": topic, "from": string(from), "to": string(to)})
 		if err != nil {
 			yield(outbox.Row{}, fmt.Errorf("read log: %w", err))
 			return

@@ -45,7 +45,8 @@ func build(tags string) (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "tactus")
-	cmd := exec.Command("go", "build", "-trimpath", "-tags", tags, "-o", path, "github.com/tactus-dev/tactus/cmd/tactus")
+	cmd := exec.Command("go", "build", "-trimpath", "-tags", tags, "-o", path,
+		"github.com/tactus-dev/tactus/cmd/tactus")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0") // as "make build" does, whose cache this shares
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)

@@ -111,7 +111,8 @@ func meet(t testing.TB, node, other *servers.Redis) {
 		t.Fatal(err)
 	}
 	host, base, _ := strings.Cut(other.Addr(), ":")
-	if err := Client(t, node.URL(0)).Do(t.Context(), "cluster", "meet", host, base, bus["cluster-port"]).Err(); err != nil {
+	if err := Client(t, node.URL(0)).Do(t.Context(), "cluster", "meet", host, base,
+		bus["cluster-port"]).Err(); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -106,7 +106,8 @@ func (g *gap) take(other *gap) {
 func (c chain) unsettled(from, to time.Time, away time.Duration, runs []settledRun, excused func(time.Time) bool) (lost gap, settled, overtaken int64) {
 	var open gap
 	at := later(from.Add(-1), c.effective)
-	for due, ok := c.policy.Next(c.recurrence, at); ok && !due.After(to) && c.lasts(due); due, ok = c.policy.Next(c.recurrence, due) {
+	for due, ok := c.policy.Next(c.recurrence, at); ok && !due.After(to) &&
+		c.lasts(due); due, ok = c.policy.Next(c.recurrence, due) {
 		switch {
 		case covered(runs, due):
 			settled++
@@ -134,7 +135,8 @@ type settledRun struct {
 // covered reports whether a due time has a run, or lies in a missed range. runs are in the order of their due times.
 func covered(runs []settledRun, due time.Time) bool {
 	due = due.Truncate(time.Microsecond)
-	after, found := slices.BinarySearchFunc(runs, due, func(r settledRun, due time.Time) int { return r.Due.Compare(due) })
+	after, found := slices.BinarySearchFunc(runs, due,
+		func(r settledRun, due time.Time) int { return r.Due.Compare(due) })
 	if found {
 		return true
 	}

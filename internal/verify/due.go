@@ -129,7 +129,8 @@ func (h *history) add(e pastEvent) {
 		return
 	}
 	before := domain.Schedule{ID: e.ID, Version: e.Version - 1} // missing versions are reported by event
-	s, err := domain.Apply(before, domain.Event{ScheduleID: e.ID, Version: e.Version, Type: e.Type, Data: e.Data, At: e.At})
+	s, err := domain.Apply(before,
+		domain.Event{ScheduleID: e.ID, Version: e.Version, Type: e.Type, Data: e.Data, At: e.At})
 	if h.err = err; err == nil {
 		h.chains = extend(h.chains, s, e.At)
 	}
@@ -190,7 +191,8 @@ func (c *checker) judge(ctx context.Context, tx pgx.Tx, h history, runs []settle
 			}
 		}
 		if of.Version = ch.last; lost.n > 0 {
-			c.problem(of, "%d due times from %s to %s have neither a run nor a reason", lost.n, stamp(&lost.from), stamp(&lost.to))
+			c.problem(of, "%d due times from %s to %s have neither a run nor a reason", lost.n, stamp(&lost.from),
+				stamp(&lost.to))
 		}
 	}
 	for _, run := range runs {
@@ -218,7 +220,8 @@ func (c *checker) limit(ctx context.Context, tx pgx.Tx, era chain, lost *gap) er
 		return err
 	}
 	if era.mostRuns > 0 && fired > era.mostRuns {
-		c.problem(Problem{Kind: RunTooMany, ScheduleID: era.schedule, Version: era.last}, "%d runs, and max_runs is %d", fired, era.mostRuns)
+		c.problem(Problem{Kind: RunTooMany, ScheduleID: era.schedule, Version: era.last}, "%d runs, and max_runs is %d",
+			fired, era.mostRuns)
 	}
 	if fired >= era.policy.MaxRuns && (last == nil || lost.from.After(*last)) {
 		c.report.DueTimes -= lost.n

@@ -196,6 +196,7 @@ func (c *checker) behind(ctx context.Context, before outbox.Snapshot) (behind bo
 	if err != nil {
 		return false, err
 	}
-	err = c.pool.QueryRow(ctx, unpublished, life.Floor, life.Late, published.old, before, published.previous, life.Seen).Scan(&behind)
+	err = c.pool.QueryRow(ctx, unpublished, life.Floor, life.Late, published.old, before, published.previous,
+		life.Seen).Scan(&behind)
 	return behind, err
 }

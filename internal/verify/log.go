@@ -60,7 +60,8 @@ func (c *checker) readLog(ctx context.Context, tx pgx.Tx, before outbox.Snapshot
 		}
 	}
 	if late > 0 && c.config.Wait > 0 {
-		c.problem(Problem{Kind: RelayBehind}, "%d events that were committed %s ago are not in the stream: is the relay running?", late, c.config.Wait)
+		c.problem(Problem{Kind: RelayBehind},
+			"%d events that were committed %s ago are not in the stream: is the relay running?", late, c.config.Wait)
 	}
 	return nil
 }
@@ -135,7 +136,8 @@ func (c *checker) missing(id domain.ID, from, to uint32) {
 		}
 	}
 	if from <= to {
-		c.problem(Problem{Kind: EventMissing, ScheduleID: id, Version: int64(from)}, "%s in Postgres and not in the stream", versions(from, to))
+		c.problem(Problem{Kind: EventMissing, ScheduleID: id, Version: int64(from)},
+			"%s in Postgres and not in the stream", versions(from, to))
 	}
 }
 

@@ -30,7 +30,8 @@ func (c *checker) readSchedules(ctx context.Context, tx pgx.Tx) error {
 func (c *checker) rebuild(e loggedEvent, doubtful map[domain.ID]projection.Row) {
 	of := Problem{Kind: EventUnreadable, ScheduleID: e.ID, Version: e.Version}
 	before := domain.Schedule{ID: e.ID, Version: e.Version - 1}
-	after, err := domain.Apply(before, domain.Event{ScheduleID: e.ID, Version: e.Version, Type: e.Type, Data: e.Data, At: e.At})
+	after, err := domain.Apply(before,
+		domain.Event{ScheduleID: e.ID, Version: e.Version, Type: e.Type, Data: e.Data, At: e.At})
 	if err != nil {
 		c.problem(of, "%v", err)
 		return
@@ -67,7 +68,8 @@ func (c *checker) compareRows(ctx context.Context, tx pgx.Tx, doubtful map[domai
 	}
 	for _, is := range found {
 		if differences := is.Differences(doubtful[is.ID]); len(differences) > 0 {
-			c.problem(Problem{Kind: ProjectionDiffers, ScheduleID: is.ID, Version: is.Version}, "tactus.schedules: %s", strings.Join(differences, "; "))
+			c.problem(Problem{Kind: ProjectionDiffers, ScheduleID: is.ID, Version: is.Version}, "tactus.schedules: %s",
+				strings.Join(differences, "; "))
 		}
 	}
 	return nil

@@ -119,13 +119,15 @@ func (c *checker) compareRestores() {
 		what := ""
 		if n := len(r.entries); n > 0 {
 			first, last := r.ends()
-			what += fmt.Sprintf("; %d changes from %s to %s are in the stream, but no longer in the log", n, stamp(&first), stamp(&last))
+			what += fmt.Sprintf("; %d changes from %s to %s are in the stream, but no longer in the log", n,
+				stamp(&first), stamp(&last))
 		}
 		if r.After.Batch > r.Log.Batch && r.Sink != c.config.Sink {
 			what += fmt.Sprintf("; the sink was given batches %d to %d, which are no longer in the ledger: their tasks may be in a queue without a run", r.Log.Batch+1, r.After.Batch)
 		}
 		if r.due.n > 0 {
-			what += fmt.Sprintf("; %d due times of %d schedules from %s to %s have neither a run nor a reason", r.due.n, r.schedules, stamp(&r.due.from), stamp(&r.due.to))
+			what += fmt.Sprintf("; %d due times of %d schedules from %s to %s have neither a run nor a reason", r.due.n,
+				r.schedules, stamp(&r.due.from), stamp(&r.due.to))
 		}
 		c.report.Restores = append(c.report.Restores, Restore{r.Restore, strings.TrimPrefix(what, "; ")})
 		if what != "" && !c.config.KnownRestores {

@@ -32,7 +32,8 @@ group by schedule_id, due_at having count(*) > 1`},
 	{RunMissedToo, "%d more row in a missed range, at %s", `
 select schedule_id, id, due_at, 1::bigint from (
     select schedule_id, id, due_at, max(until) over (
-        partition by schedule_id order by due_at, until nulls first rows between unbounded preceding and 1 preceding) as covered
+        partition by schedule_id order by due_at, until nulls first rows between unbounded preceding
+            and 1 preceding) as covered
     from tactus.runs where kind = 'scheduled'
 ) r where due_at <= covered`},
 
@@ -83,7 +84,8 @@ func (c *checker) readRuns(ctx context.Context, tx pgx.Tx) error {
 			if err != nil {
 				return fmt.Errorf("read runs: %w", err)
 			}
-			c.problem(Problem{Kind: check.kind, ScheduleID: fault.Schedule, RunID: fault.Run}, check.message, fault.N, stamp(&fault.DueAt))
+			c.problem(Problem{Kind: check.kind, ScheduleID: fault.Schedule, RunID: fault.Run}, check.message, fault.N,
+				stamp(&fault.DueAt))
 		}
 	}
 	return nil

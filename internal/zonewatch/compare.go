@@ -25,7 +25,8 @@ type usedZone struct {
 const usedZones = `
 select u.timezone, z.version, z.data
 from (
-    select distinct substring(s.trigger from '"timezone":"([^"]+)"') as timezone from tactus.schedules s where s.deleted_at is null
+    select distinct substring(s.trigger from '"timezone":"([^"]+)"') as timezone from tactus.schedules s
+        where s.deleted_at is null
 ) u left join tactus.zone_data z on z.timezone = u.timezone
 where u.timezone is not null`
 
@@ -156,7 +157,8 @@ func (w *Watch) tellMoved(c *changed) {
 			"was", m.Was.Format(time.RFC3339), "is", m.Is.Format(time.RFC3339))
 	}
 	w.moved.Add(float64(c.Moved))
-	w.log.Warn("time zone data changed a zone", "timezone", c.Timezone, "from", c.From, "to", c.To, "moved_next_due", c.Moved)
+	w.log.Warn("time zone data changed a zone", "timezone", c.Timezone, "from", c.From, "to", c.To, "moved_next_due",
+		c.Moved)
 }
 
 // dueUnder returns when a trigger is due next, with the zone's former and present data.

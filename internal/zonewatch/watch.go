@@ -125,7 +125,8 @@ insert into tactus.zone_processes as p (process, version, seen_at) values (@proc
 on conflict on constraint zone_processes_pkey do update set version = excluded.version, seen_at = excluded.seen_at`
 
 func (w *Watch) report(ctx context.Context) ([]Process, error) {
-	if _, err := w.pool.Exec(ctx, reportRelease, pgx.NamedArgs{"process": w.process, "version": w.version}); err != nil {
+	if _, err := w.pool.Exec(ctx, reportRelease,
+		pgx.NamedArgs{"process": w.process, "version": w.version}); err != nil {
 		return nil, err
 	}
 	return Processes(ctx, w.pool)

@@ -90,7 +90,8 @@ func oneBatch(ctx context.Context, q outbox.Querier, sql string, args ...any) (B
 // a server with synchronous_commit = off takes back events that consumers have acted on.
 const takeSnapshotSQL = `
 with cut as materialized (
-    select case when current_setting('synchronous_commit') <> 'remote_apply' then set_config('synchronous_commit', 'on', true) end,
+    select case when current_setting('synchronous_commit') <> 'remote_apply' then
+        set_config('synchronous_commit', 'on', true) end,
         pg_current_snapshot() as snapshot
 )`
 
@@ -157,7 +158,8 @@ select ` + predecessorIsThereSQL + `, (
 
 // cutting returns the statement that counts the rows of a batch, by the text that they are read by, and cuts it.
 func cutting(sql, rows string) string {
-	return fmt.Sprintf(sql, strings.NewReplacer("@snapshot::pg_snapshot", "(select snapshot from cut)", "@from::bigint", "(select oldest from old)").Replace(rows))
+	return fmt.Sprintf(sql, strings.NewReplacer("@snapshot::pg_snapshot", "(select snapshot from cut)", "@from::bigint",
+		"(select oldest from old)").Replace(rows))
 }
 
 var (
@@ -214,7 +216,8 @@ func (r *Reader) again(ctx context.Context, sql string, after Batch, previous ou
 
 const cutAgainFormat = takeSnapshotSQL + `,
 old as materialized (
-    select min(first_position) as oldest from tactus.relay_batches where sink = @sink and committed_at >= @since::timestamptz
+    select min(first_position) as oldest from tactus.relay_batches where sink = @sink
+        and committed_at >= @since::timestamptz
 ),
 %s,
 made as (

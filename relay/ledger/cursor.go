@@ -313,6 +313,7 @@ func (r *Reader) page(ctx context.Context, sql string, args pgx.NamedArgs, n int
 // relay's processor time. The conversions to plain types keep pgx from examining our own types by reflection, row by
 // row.
 func scanRow(from pgx.CollectableRow) (r outbox.Row, err error) {
-	err = from.Scan(&r.Position, (*[16]byte)(&r.Aggregate), &r.Version, (*string)(&r.Type), (*[]byte)(&r.Data), (*[]byte)(&r.Headers), &r.At)
+	err = from.Scan(&r.Position, (*[16]byte)(&r.Aggregate), &r.Version, (*string)(&r.Type), (*[]byte)(&r.Data),
+		(*[]byte)(&r.Headers), &r.At)
 	return r, err
 }

@@ -69,11 +69,13 @@ select clock_timestamp(), server.standby, s.sink is not null, coalesce(s.topic, 
     coalesce((s.timeline, s.system_identifier) = (server.timeline, server.system_identifier), false),
     coalesce(pg_snapshot_xmax(pg_current_snapshot()) < pg_snapshot_xmax(b.snapshot), false),
     coalesce(s.opened, 0), coalesce(s.after_batch, 0), coalesce(s.after_place, 0),
-    coalesce(s.floor, 0), coalesce(s.late, '1:1:')::text, coalesce(s.seen, '{}')::text, coalesce(s.stopped, ''), coalesce(s.confirmed_batch, 0), coalesce(s.confirmed_place, 0),
+    coalesce(s.floor, 0), coalesce(s.late, '1:1:')::text, coalesce(s.seen, '{}')::text, coalesce(s.stopped, ''),
+        coalesce(s.confirmed_batch, 0), coalesce(s.confirmed_place, 0),
     coalesce((select min(number) from tactus.relay_batches where sink = @sink), 0),
     coalesce((select max(number) from tactus.relay_batches where sink = @sink and number > s.confirmed_batch and kind = 'again'), 0),
     coalesce(b.number, 0), coalesce(b.epoch, ''), coalesce(b.kind, ''), coalesce(b.previous, '1:1:')::text,
-    coalesce(b.snapshot, '1:1:')::text, coalesce(b.row_count, 0), coalesce(b.first_position, 0), coalesce(b.last_position, 0),
+    coalesce(b.snapshot, '1:1:')::text, coalesce(b.row_count, 0), coalesce(b.first_position, 0),
+        coalesce(b.last_position, 0),
     b.from_position, b.since, coalesce(b.committed_at, now()), coalesce(b.more, false), coalesce(b.part_of, 0)
 from server left join tactus.relay_sinks s on s.sink = @sink
 left join lateral (select * from tactus.relay_batches where sink = @sink order by number desc limit 1) b on true`
@@ -81,7 +83,8 @@ left join lateral (select * from tactus.relay_batches where sink = @sink order b
 var oldestLackingSQL = `
 select min(` + sqlexpr.OccurredAt + `) from tactus.outbox, (
     select coalesce((select case when not more and (number < @batch::bigint or row_count <= @place::bigint) then snapshot else previous end
-        from tactus.relay_batches where sink = @sink and number <= @batch::bigint order by number desc limit 1), '1:1:') as had,
+        from tactus.relay_batches where sink = @sink and number <= @batch::bigint order by number desc
+            limit 1), '1:1:') as had,
         coalesce((select late from tactus.relay_sinks where sink = @sink), '1:1:') as late,
         coalesce((select seen from tactus.relay_sinks where sink = @sink), '{}') as seen,
         coalesce((select floor from tactus.relay_sinks where sink = @sink), 0) as floor
@@ -91,7 +94,8 @@ where topic = @topic and ` + sqlexpr.NotSeen("had") + `
 
 // Oldest returns when the oldest row was written that a sink at a place still lacks; zero when it has all rows.
 func Oldest(ctx context.Context, q outbox.Querier, sink, topic string, p ID) (time.Time, error) {
-	rows, err := q.Query(ctx, oldestLackingSQL, pgx.QueryExecModeExec, pgx.NamedArgs{"sink": sink, "topic": topic, "batch": p.Batch, "place": p.Seq})
+	rows, err := q.Query(ctx, oldestLackingSQL, pgx.QueryExecModeExec,
+		pgx.NamedArgs{"sink": sink, "topic": topic, "batch": p.Batch, "place": p.Seq})
 	if err != nil {
 		return time.Time{}, fmt.Errorf("read oldest row: %w", err)
 	}
@@ -195,14 +199,16 @@ old as materialized (
             from tactus.relay_batches where sink = @sink),
     case when @replay::bigint > 0 then coalesce(
         (select min(first_position) from tactus.relay_batches where sink = @sink and committed_at >= (
-            select committed_at - interval '1 hour' from tactus.relay_batches where sink = @sink and number = @replay::bigint)),
+            select committed_at - interval '1 hour' from tactus.relay_batches where sink = @sink
+                and number = @replay::bigint)),
         (select first_position from tactus.relay_batches where sink = @sink and first_position is not null order by number desc limit 1))
     when @since::timestamptz is not null then
         (select min(first_position) from tactus.relay_batches where sink = @sink and committed_at >= @since::timestamptz)
     end) as oldest
 ),
 edge as materialized (
-    select snapshot, late, seen, oldest, coalesce((select max(position) from tactus.outbox where topic = @topic), 0) as floor from cut, late, seen, old
+    select snapshot, late, seen, oldest,
+        coalesce((select max(position) from tactus.outbox where topic = @topic), 0) as floor from cut, late, seen, old
 ),
 %s,
 opened as (
@@ -224,10 +230,12 @@ kept as (
     select opened.sink, @epoch, @number::bigint, @reason, @went_back::boolean, timeline, system_identifier, @after_batch::bigint, @after_place::bigint,
         coalesce(b.number, 0), coalesce(b.row_count, 0), b.committed_at
     from opened, server left join lateral (
-        select number, row_count, committed_at from tactus.relay_batches where sink = @sink order by number desc limit 1) b on true
+        select number, row_count, committed_at from tactus.relay_batches where sink = @sink order by number desc
+            limit 1) b on true
 ),
 settled as (
-    delete from tactus.deadletters where source = @sink and id = any (@letters::bigint[]) and exists (select from opened)
+    delete from tactus.deadletters where source = @sink and id = any (@letters::bigint[])
+        and exists (select from opened)
 )
 insert into tactus.relay_batches (sink, number, epoch, kind, previous, snapshot, row_count, first_position, last_position, from_position, since,
     more)

@@ -21,7 +21,8 @@ type Owner struct {
 
 const ownerSQL = `
 with ` + serverSQL + `
-select i.id::text, case when server.standby then '' else server.system_identifier || '/' || server.timeline || '/' || d.oid::text end
+select i.id::text, case when server.standby then ''
+    else server.system_identifier || '/' || server.timeline || '/' || d.oid::text end
 from server, tactus.installation i, pg_catalog.pg_database d where d.datname = current_database()`
 
 const undefinedTable = "42P01"

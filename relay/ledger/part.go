@@ -57,10 +57,12 @@ const lessSure = 100_000
 const belowNewSQL = `coalesce((
     select floor from tactus.relay_batches, (
         select least(pg_snapshot_xmax(@previous::pg_snapshot), (
-            select (array_agg(running.id order by running.id))[1] from pg_snapshot_xip(@previous::pg_snapshot) as running (id),
+            select (array_agg(running.id order by running.id))[1]
+                from pg_snapshot_xip(@previous::pg_snapshot) as running (id),
                 lateral (select from tactus.outbox where topic = @topic and ` + ofRunningSQL + ` limit 1) as committed)) as xid
     ) oldest
-    where sink = @sink and number < @number::bigint and own <= oldest.xid and pg_snapshot_xmax(@previous::pg_snapshot) > '1'::xid8
+    where sink = @sink and number < @number::bigint and own <= oldest.xid
+        and pg_snapshot_xmax(@previous::pg_snapshot) > '1'::xid8
     order by number desc limit 1), 0) - @less::bigint`
 
 // belowAllSQL is the position below the first row of the topic.
@@ -147,7 +149,8 @@ func cutPart(rows string) string {
 // cutPartFormat cuts a part even when it has no rows: the part records the snapshot, and how far the cutting has come.
 const cutPartFormat = `
 with cut as materialized (
-    select case when current_setting('synchronous_commit') <> 'remote_apply' then set_config('synchronous_commit', 'on', true) end,
+    select case when current_setting('synchronous_commit') <> 'remote_apply' then
+        set_config('synchronous_commit', 'on', true) end,
         coalesce(@pinned::pg_snapshot, pg_current_snapshot()) as snapshot
 ), ` + serverSQL + `,
 fresh as materialized (
@@ -157,7 +160,8 @@ made as (
     insert into tactus.relay_batches (sink, number, epoch, previous, snapshot, row_count, first_position, last_position, more, part_of,
         part_kind, from_position, since)
     select @sink, @number::bigint, epoch, @previous::pg_snapshot, snapshot, rows, @low::bigint + 1,
-        case when @more::boolean then @upto::bigint else coalesce(last, @low::bigint) end, @more::boolean, @part_of::bigint,
+        case when @more::boolean then @upto::bigint else coalesce(last, @low::bigint)
+            end, @more::boolean, @part_of::bigint,
         nullif(@kind, 'next'), @from::bigint, @since::timestamptz
     from tactus.relay_sinks s, server, cut, fresh
     where sink = @sink and epoch = @epoch and ` + predecessorIsThereSQL + `

@@ -17,7 +17,8 @@ where sink = @sink and epoch = @epoch and (confirmed_batch, confirmed_place) is 
 
 // Report records how far a sink of events has come, as the sink says itself.
 func Report(ctx context.Context, q outbox.Querier, sink, epoch string, p ID) error {
-	return execNamed(ctx, q, "report "+sink, reportSQL, pgx.NamedArgs{"sink": sink, "epoch": epoch, "batch": p.Batch, "place": p.Seq})
+	return execNamed(ctx, q, "report "+sink, reportSQL,
+		pgx.NamedArgs{"sink": sink, "epoch": epoch, "batch": p.Batch, "place": p.Seq})
 }
 
 func execNamed(ctx context.Context, q outbox.Querier, what, sql string, args pgx.NamedArgs) error {
@@ -47,7 +48,8 @@ delete from tactus.relay_batches where sink = @sink and number in (
 // PruneBatches deletes the batches that a sink has and that were cut before a time. A sink that loses its data cannot
 // be rewound to before them.
 func PruneBatches(ctx context.Context, q outbox.Querier, sink string, before time.Time) error {
-	return execNamed(ctx, q, "prune batches of "+sink, pruneBatchesSQL, pgx.NamedArgs{"sink": sink, "before": before, "limit": prunedAtOnce})
+	return execNamed(ctx, q, "prune batches of "+sink, pruneBatchesSQL,
+		pgx.NamedArgs{"sink": sink, "before": before, "limit": prunedAtOnce})
 }
 
 // heldSnapshotsSQL returns a row for each sink of a topic. It looks at batches of the epoch only: the snapshots of an

@@ -38,7 +38,8 @@ func Restores(ctx context.Context, q outbox.Querier) ([]Restore, error) {
 		return nil, fmt.Errorf("read epochs: %w", err)
 	}
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r Restore, err error) {
-		err = row.Scan(&r.Sink, &r.Epoch, &r.Number, &r.Reason, &r.Timeline, &r.System, &r.At, &r.After.Batch, &r.After.Seq, &r.Log.Batch, &r.Log.Seq, &r.KnownUntil)
+		err = row.Scan(&r.Sink, &r.Epoch, &r.Number, &r.Reason, &r.Timeline, &r.System, &r.At, &r.After.Batch,
+			&r.After.Seq, &r.Log.Batch, &r.Log.Seq, &r.KnownUntil)
 		return r, err
 	})
 	if err != nil {

@@ -44,7 +44,8 @@ const forgetSinkSQL = `
 with known as materialized (select sink from tactus.relay_sinks where sink = @sink),
 gone as (
     delete from tactus.relay_sinks s using known where s.sink = known.sink and (s.stopped is not null
-        or exists (select from tactus.relay_batches b where b.sink = s.sink and b.number > 6917529027641081855) or clock_timestamp() - @quiet::interval >
+        or exists (select from tactus.relay_batches b where b.sink = s.sink and b.number > 6917529027641081855)
+            or clock_timestamp() - @quiet::interval >
         greatest(s.registered_at, (select max(committed_at) from tactus.relay_batches b where b.sink = s.sink)))
     returning s.sink
 ),

@@ -151,7 +151,8 @@ func beginNeedsTheMark(w *world) {
 	w.begin()
 	w.isAt(at(0, 0))
 	w.mismatches("begin again", w.sink.Begin(w.Context(), relay.Mark{}, relay.Mark{Epoch: "second"}), at(0, 0))
-	w.mismatches("begin from elsewhere", w.sink.Begin(w.Context(), at(3, 1), relay.Mark{Epoch: "second", Last: relay.ID{Batch: 4}}), at(0, 0))
+	w.mismatches("begin from elsewhere",
+		w.sink.Begin(w.Context(), at(3, 1), relay.Mark{Epoch: "second", Last: relay.ID{Batch: 4}}), at(0, 0))
 	w.isAt(at(0, 0))
 }
 
@@ -184,7 +185,8 @@ func refusesTheReplaced(w *world) {
 	}
 	_, err := replaced.Append(w.Context(), before, w.batch(2, 2))
 	w.mismatches("an append in the epoch before", err, next)
-	w.mismatches("a begin in the epoch before", replaced.Begin(w.Context(), before, relay.Mark{Epoch: "third", Last: relay.ID{Batch: 7}}), next)
+	w.mismatches("a begin in the epoch before",
+		replaced.Begin(w.Context(), before, relay.Mark{Epoch: "third", Last: relay.ID{Batch: 7}}), next)
 	w.isAt(next)
 	w.has(payloads(2))
 }
