@@ -121,6 +121,7 @@ func (r *Reader) next(ctx context.Context, after Batch, even bool) (Batch, bool,
 	defer cancel()
 	args := r.args()
 	args["number"], args["previous"], args["cut"], args["even"] = after.Number+1, string(after.Snapshot), string(after.Snapshot), even
+	args["running"] = running(after.Snapshot)
 	if fresh, err := r.anyNew(ctx, args); err != nil || !fresh && !even {
 		return Batch{}, false, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -146,10 +147,23 @@ func TestARowCostsTheSameInAnyBacklog(t *testing.T) {
 	}
 }
 
+// uncompiled returns the URL of a database whose statements are not compiled, as those of the program are not.
+func uncompiled(t *testing.T) string {
+	t.Helper()
+	u, err := url.Parse(testenv.DirectURL(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	query := u.Query()
+	query.Set("jit", "off")
+	u.RawQuery = query.Encode()
+	return u.String()
+}
+
 // explained returns a sink in its first epoch, with nothing in it, whose statements are explained.
 func explained(t *testing.T) (*explaining, *ledger.Reader, ledger.Batch) {
 	t.Helper()
-	pool := testenv.Connect(t, testenv.DirectURL(t))
+	pool := testenv.Connect(t, uncompiled(t))
 	l, _ := open(t, pool, "e1")
 	e := &explaining{Pool: pool, t: t}
 	return e, life(t, pool).Reader(e, sink, outbox.Schedules, testenv.Patience), l.Newest
@@ -171,7 +185,7 @@ func (e *explaining) write(q outbox.Querier, rows int) {
 // TestWhatIsNotForASinkCostsNothing asks whether a long batch has a row for a sink.
 func TestWhatIsNotForASinkCostsNothing(t *testing.T) {
 	t.Parallel()
-	pool := testenv.Connect(t, testenv.DirectURL(t))
+	pool := testenv.Connect(t, uncompiled(t))
 	if made, err := ledger.Open(t.Context(), pool, ledger.Opening{
 		Sink: sink, Topic: outbox.Runs, Epoch: "e1", Kind: ledger.FirstBatch, Number: 1, Previous: outbox.Nothing,
 	}); err != nil || !made {

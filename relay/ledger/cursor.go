@@ -108,7 +108,7 @@ var nextByXidSQL = ` from (
     select position, xid, aggregate_id, version, type, data, headers, occurred_at from tactus.outbox_run
     where xid >= pg_snapshot_xmax(@previous::pg_snapshot) and xid < pg_snapshot_xmax(@snapshot::pg_snapshot)
     union all
-    select late.* from pg_snapshot_xip(@previous::pg_snapshot) as running (id), lateral (
+    select late.* from unnest(@running::xid8[]) as running (id), lateral (
         select position, xid, aggregate_id, version, type, data, headers, occurred_at from tactus.outbox_run where ` + ofRunningSQL + ` offset 0) late
 ) fresh where ` + afterOpeningSQL + ` and ` + inSnapshotSQL
 
@@ -144,8 +144,15 @@ func byPosition(rows string) string {
 	return strings.ReplaceAll(rows, notSeenSQL, `not pg_visible_in_snapshot(xid, @previous::pg_snapshot)`)
 }
 
+// running returns the transactions that were running when a snapshot was taken, as an array of PostgreSQL. Sent beside
+// the snapshot, they are counted by the planner, which would take them for 50 otherwise.
+func running(s outbox.Snapshot) string {
+	return "{" + string(s[strings.LastIndexByte(string(s), ':')+1:]) + "}"
+}
+
 func (r *Reader) argsOf(b Batch) pgx.NamedArgs {
 	args := r.args()
+	args["running"] = running(b.Previous)
 	args["previous"], args["snapshot"], args["from"], args["since"] = string(b.Previous), string(b.Snapshot), b.From, b.Since
 	return args
 }
