@@ -48,10 +48,15 @@ func (c devCmd) Run(ctx context.Context, to console, log *slog.Logger) (err erro
 	defer unlock()
 	owned := &ownServers{dir: state, say: func(text string) { fmt.Fprintln(to.problems, "tactus dev:", text) }}
 	defer func() { err = errors.Join(err, owned.stop()) }()
+	given := c.DatabaseURL.isSet()
 	if err := c.startServers(ctx, owned); err != nil {
 		return err
 	}
 	if err := migrate(ctx, c.DatabaseURL.reveal(), to); err != nil {
+		if given {
+			err = fmt.Errorf("%w (DATABASE_URL is set, perhaps by an earlier dev.env: in a terminal without it and "+
+				"REDIS_URL, tactus dev starts servers of its own)", err)
+		}
 		return err
 	}
 	return c.serve(ctx, state, to, log)
@@ -147,11 +152,15 @@ tactus is running.
   API       %s/api/v1   (described at %[1]s/openapi.json)
   Postgres  %s
   Redis     %s
-  data      %s   (the addresses, with their passwords, are in %[4]s/dev.env)
+  data      %s
+
+In another terminal, this sets the addresses, with their passwords:
+
+  set -a; . %[4]s/dev.env; set +a
 
 Try it:
 
-  curl -X POST %[1]s/api/v1/schedules -d '{"name":"hello","cron_expression":"* * * * *","task_name":"app.hello"}'
+  curl -X POST %[1]s/api/v1/schedules -d '{"name":"minutely","cron_expression":"* * * * *","task_name":"app.hello"}'
 
 Ctrl-C stops everything; the data stays.
 `, e.url, e.database, e.redis, state)
@@ -214,7 +223,7 @@ func claim(dir string) (unlock func(), err error) {
 		return nil, err
 	}
 	if held {
-		return nil, usage("another tactus dev runs on %s: stop it, or choose another folder with --state-dir",
+		return nil, usage("another tactus dev runs on %s: stop it, or choose another folder by TACTUS_STATE_DIR",
 			strings.TrimSpace(dir))
 	}
 	return unlock, nil

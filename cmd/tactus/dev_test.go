@@ -80,7 +80,7 @@ func TestDevAsANewcomer(t *testing.T) {
 	}
 
 	p = dev(t, state)
-	if status, body := get(t, p.URL()+"/api/v1/schedules?name=hello"); status != http.StatusOK ||
+	if status, body := get(t, p.URL()+"/api/v1/schedules?name=minutely"); status != http.StatusOK ||
 		!strings.Contains(body, `"total":1`) {
 		t.Errorf("after a restart: %d %s", status, body)
 	}
@@ -203,7 +203,7 @@ func TestDevKilledLeavesNoChild(t *testing.T) {
 		return nil
 	})
 	p = dev(t, state)
-	if status, body := get(t, p.URL()+"/api/v1/schedules?name=hello"); status != http.StatusOK ||
+	if status, body := get(t, p.URL()+"/api/v1/schedules?name=minutely"); status != http.StatusOK ||
 		!strings.Contains(body, `"total":1`) {
 		t.Errorf("after the crash: %d %s", status, body)
 	}
