@@ -233,7 +233,7 @@ func TestDevOnGivenServers(t *testing.T) {
 			t.Errorf("a %s was started: %v", name, err)
 		}
 	}
-	second := testenv.Program{}.Start(t, "dev", "TACTUS_STATE_DIR", state, "--http-addr", "127.0.0.1:0")
+	second := testenv.Program{}.Start(t, "dev", "--state-dir", state, "--http-addr", "127.0.0.1:0")
 	if code := second.Wait(); code != exitUsage || !strings.Contains(second.Log(), "TACTUS_STATE_DIR") {
 		t.Errorf("a second one on the same folder: exit code %d: %s", code, second.Log())
 	}
