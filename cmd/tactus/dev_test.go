@@ -225,7 +225,7 @@ func TestDevOnGivenServers(t *testing.T) {
 	}
 	var n int
 	if err := conn.QueryRow(t.Context(),
-		`select count(*) from tactus.schedules where name = 'hello'`).Scan(&n); err != nil || n != 1 {
+		`select count(*) from tactus.schedules where name = 'minutely'`).Scan(&n); err != nil || n != 1 {
 		t.Errorf("%d schedules in the given database, %v", n, err)
 	}
 	for _, name := range []string{"postgres", "redis"} {
