@@ -104,7 +104,7 @@ func TestBenchRefusesASectionThatIsNone(t *testing.T) {
 	t.Parallel()
 	got := tactus(t, "bench", "speed")
 	if got.code != exitUsage ||
-		!strings.Contains(got.problems, `no section "speed": want some of writes, relay, beat`) {
+		!strings.Contains(got.problems, `no section "speed": want some of writes, relay, runs, beat`) {
 		t.Errorf("%+v", got)
 	}
 }

@@ -2,6 +2,7 @@ package cron_test
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tactus-dev/tactus/domain/cron"
@@ -45,10 +46,13 @@ func ExampleParse() {
 func ExampleSpec_Warnings() {
 	spec, _ := cron.Parse("0 0 13 * 5", cron.Options{Dialect: cron.Vixie})
 	for _, w := range spec.Warnings() {
-		fmt.Println(w.Code + ": " + w.Message)
+		fmt.Println(w.Code)
+		fmt.Println(strings.Replace(w.Message, ": ", ":\n", 1))
 	}
-	// Output: day_fields_or: day of month and day of week are both restricted: due when either matches (Celery itself
-	// would demand both)
+	// Output:
+	// day_fields_or
+	// day of month and day of week are both restricted:
+	// due when either matches (Celery itself would demand both)
 }
 
 func ExampleSpec_Describe() {
