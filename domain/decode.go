@@ -216,9 +216,18 @@ var readOnly = []string{
 	"invalid_reason", "managed_by", "warnings", "total_run_count", "last_status", "last_error", "success_rate", "message",
 }
 
-// suggest returns the known member whose name differs only in case, hyphens or a missing suffix.
+// meant are members by names that other schedulers, and our own command line, have for them.
+var meant = map[string]string{
+	"at": "run_at", "cron": "cron_expression", "crontab": "cron_expression", "every": "interval_seconds",
+	"interval": "interval_seconds", "task": "task_name", "tz": "timezone",
+}
+
+// suggest returns the known member whose name differs only in case, hyphens or a missing suffix, or that is meant.
 func suggest(name string) string {
 	n := plain(name)
+	if known := meant[n]; known != "" {
+		return fmt.Sprintf(": do you mean %q?", known)
+	}
 	for _, known := range slices.Sorted(maps.Keys(fields)) {
 		if k := plain(known); k == n || (len(n) > 3 && strings.HasPrefix(k, n)) {
 			return fmt.Sprintf(": do you mean %q?", known)

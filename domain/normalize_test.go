@@ -152,6 +152,12 @@ func TestFaultsAllAtOnce(t *testing.T) {
 
 func TestFaultMessages(t *testing.T) {
 	t.Parallel()
+	for given, want := range map[string]string{"cron": "cron_expression", "every": "interval_seconds", "TZ": "timezone"} {
+		_, err := domain.Decode([]byte(`{"` + given + `": "x"}`))
+		if err == nil || !strings.Contains(err.Error(), `do you mean "`+want+`"?`) {
+			t.Errorf("%s: %v", given, err)
+		}
+	}
 	_, err := domain.Decode([]byte(`{"cron-expression": "0 9 * * *"}`))
 	if want := `unknown_field at /cron-expression: there is no such member: do you mean "cron_expression"?`; err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)

@@ -42,7 +42,8 @@ func (f runFlags) fill(members map[string]any) error {
 			continue
 		}
 		if !json.Valid([]byte(value)) {
-			return usage("--%s %q is not JSON", name, value)
+			return usage(`--%s %q is not JSON: want a list such as '["a", 1]' for args, an object such as '{"a": 1}' for `+
+				`kwargs`, name, value)
 		}
 		members[name] = json.RawMessage(value)
 	}

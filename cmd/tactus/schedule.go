@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -152,7 +154,24 @@ type nextCmd struct {
 
 // Run shows due times.
 func (c nextCmd) Run(ctx context.Context, to console) error {
-	return c.send(ctx, to, http.MethodGet, "/next?n="+strconv.Itoa(c.N), nil)
+	path, err := c.path(ctx, c.Schedule)
+	if err != nil {
+		return err
+	}
+	answer, err := c.call(ctx, http.MethodGet, path+"/next?n="+strconv.Itoa(c.N), nil)
+	if err != nil {
+		return err
+	}
+	var next struct {
+		DueTimes []string `json:"due_times"`
+	}
+	if err := json.Unmarshal(answer, &next); err != nil {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	if len(next.DueTimes) == 0 {
+		fmt.Fprintf(to.problems, "%s has no due times: it is disabled, or can fire no more\n", c.Schedule)
+	}
+	return c.show(to.out, answer)
 }
 
 type historyCmd struct {

@@ -92,7 +92,7 @@ func TestScheduleCommands(t *testing.T) {
 		{"get nightly", exitOK, []string{"app.report"}},
 		{"update nightly --every 60 -o json", exitOK, []string{`"version": 2`, `"interval_seconds": 60`}},
 		{"disable nightly", exitOK, []string{"enabled", "false"}},
-		{"next nightly", exitOK, nil},
+		{"next nightly", exitOK, []string{"nightly has no due times: it is disabled"}},
 		{"enable nightly", exitOK, []string{"enabled", "true"}},
 		{"next nightly -n 3", exitOK, []string{"T", "T", "T"}},
 		{"trigger nightly -o json", exitOK, []string{`"run_id"`}},

@@ -154,3 +154,15 @@ func TestPostgresBusy(t *testing.T) {
 	}
 	s.recovered(t, "GET", "/schedules", "", 200)
 }
+
+// TestUnmigratedDatabase has a database in which nobody has run tactus migrate: the answers say so.
+func TestUnmigratedDatabase(t *testing.T) {
+	t.Parallel()
+	s := serveOn(t, testenv.EmptyURL(t))
+	for _, c := range [][3]string{{"GET", "/schedules", ""}, {"POST", "/schedules", minutely}, {"GET", "/events", ""}} {
+		a := s.do(t, c[0], c[1], c[2]).want(t, 503)
+		if a.member(t, "code") != "unavailable" || !strings.Contains(a.member(t, "detail"), "tactus migrate") {
+			t.Errorf("%s %s: %s", c[0], c[1], a.body)
+		}
+	}
+}
