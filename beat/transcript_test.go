@@ -3,51 +3,23 @@ package beat
 import (
 	"context"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"log/slog"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/transcript"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 // TestTranscripts plays the scripts of testdata/transcripts on a real PostgreSQL whose clock the script sets, and
 // compares what happens with what the transcript says.
 func TestTranscripts(t *testing.T) {
 	t.Parallel()
-	paths, err := filepath.Glob("testdata/transcripts/*.txt")
-	if err != nil || len(paths) == 0 {
-		t.Fatalf("%d transcripts, %v", len(paths), err)
-	}
-	for _, path := range paths {
-		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
-			t.Parallel()
-			text, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			blocks := transcript.Read(string(text))
-			newStage(t).play(blocks)
-			if got := transcript.Write(blocks); *update {
-				if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			} else if diff := cmp.Diff(string(text), got); diff != "" {
-				t.Errorf("%s (-want +got):\n%s", path, diff)
-			}
-		})
-	}
+	transcript.Play(t, func(t *testing.T, blocks []transcript.Block) { newStage(t).play(blocks) })
 }
 
 // stage is a world in which a script is played.

@@ -3,18 +3,13 @@ package relay_test
 import (
 	"context"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/tactus-dev/tactus/internal/redis"
 	"github.com/tactus-dev/tactus/internal/testenv"
@@ -22,35 +17,14 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-var update = flag.Bool("update", false, "rewrite the golden files")
-
 // TestTranscripts plays the scripts of testdata/transcripts on a real PostgreSQL and a real Redis, and compares what
 // happens with what the transcript says.
 func TestTranscripts(t *testing.T) {
 	t.Parallel()
-	paths, err := filepath.Glob("testdata/transcripts/*.txt")
-	if err != nil || len(paths) == 0 {
-		t.Fatalf("%d transcripts, %v", len(paths), err)
-	}
-	for _, path := range paths {
-		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
-			t.Parallel()
-			text, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			blocks := transcript.Read(string(text))
-			s := &stage{world: newWorld(t), names: map[string]string{}, stops: map[string]func(){}}
-			s.play(t, blocks)
-			if got := transcript.Write(blocks); *update {
-				if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			} else if diff := cmp.Diff(string(text), got); diff != "" {
-				t.Errorf("%s (-want +got):\n%s", path, diff)
-			}
-		})
-	}
+	transcript.Play(t, func(t *testing.T, blocks []transcript.Block) {
+		s := &stage{world: newWorld(t), names: map[string]string{}, stops: map[string]func(){}}
+		s.play(t, blocks)
+	})
 }
 
 // stage is a world in which a script is played. Batches are small and numbered alike each time, because each command
