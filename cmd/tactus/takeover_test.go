@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	goredis "github.com/redis/go-redis/v9"
+
 	"github.com/tactus-dev/tactus/internal/redis"
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
@@ -20,6 +22,21 @@ func installation(t *testing.T, redisURL string, env ...string) *cluster {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// owns waits until the sinks of a Redis are an installation's, and starts its relay before.
+func (c *cluster) owns(client goredis.UniversalClient) *testenv.Process {
+	c.Helper()
+	relay := c.start("relay")
+	testenv.Eventually(c, "the sinks are its own", func() error {
+		for _, mark := range []string{"{tactus:events}:sink", "tactus:sink:celery", "tactus:sink:streams"} {
+			if there, err := client.HExists(c.Context(), mark, "installation").Result(); err != nil || !there {
+				return fmt.Errorf("%s names nobody: %w", mark, err)
+			}
+		}
+		return nil
+	})
+	return relay
 }
 
 // notReady waits until a process is not ready, for a reason that says all that is wanted.
@@ -49,7 +66,7 @@ func TestTwoInstallationsOnOneRedis(t *testing.T) {
 	}
 	first.create(`{"name":"first","cron_expression":"0 0 1 1 *","task_name":"t"}`)
 	second.create(`{"name":"second","cron_expression":"0 0 1 1 *","task_name":"t"}`)
-	relay := first.start("relay")
+	relay := first.owns(client)
 	published(first, redis.EventStream, 1)
 
 	refused := testenv.Program{Env: second.env}.Start(t, "relay", "--http-addr", "127.0.0.1:0")
@@ -101,7 +118,7 @@ func TestRefusedWhenRedisIsEmptied(t *testing.T) {
 	client := testenv.Client(t, url)
 	first, second := installation(t, url), installation(t, url)
 	first.create(`{"name":"first","cron_expression":"0 0 1 1 *","task_name":"t"}`)
-	owner := first.start("relay")
+	owner := first.owns(client)
 	sinks := []string{"tactus:events", "tactus:sink:celery", "tactus:sink:streams"}
 	refused := testenv.Program{Env: second.env}.Start(t, "relay", "--http-addr", "127.0.0.1:0")
 	for _, sink := range sinks {
@@ -123,7 +140,7 @@ func TestRefusedWhenRedisIsEmptied(t *testing.T) {
 	for _, sink := range sinks {
 		notReady(t, refused, sink+" is empty now, and belonged to another installation")
 	}
-	first.start("relay")
+	first.owns(client)
 	for _, sink := range sinks {
 		notReady(t, refused, sink+" belongs to another installation")
 	}

@@ -54,6 +54,11 @@ var writingAttacks = map[string]struct{ sql, told string }{
 		create trigger t before insert on X.since for each row execute function X.evil_row()`,
 		"trigger t of UPSTREAM on X.since",
 	},
+	"key_of_a_parent": {
+		`create table X.parent (like X.celery_beat_schedules including defaults) partition by range ((X.evil(name)));
+		alter table X.parent attach partition X.celery_beat_schedules for values from (minvalue) to (maxvalue)`,
+		"X.celery_beat_schedules is a part of X.parent, which belongs to UPSTREAM",
+	},
 	"generated": {
 		`alter table X.celery_beat_schedules add column g text generated always as
 			(X.evil(case when last_run_at is null then 'never' else 'ran' end)) stored`,
