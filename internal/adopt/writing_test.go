@@ -133,6 +133,9 @@ func TestGoingBackRunsNothingOfTheTablesOwner(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, attack := range slices.Sorted(maps.Keys(writingAttacks)) {
+		if attack == "key_of_a_parent" && version < 140000 {
+			continue // PostgreSQL 13 lets no table with our triggers become a partition
+		}
 		name := "by_" + attack
 		source := s.adoptedAndRun(name)
 		replaced := strings.NewReplacer("X.", name+".", "OWNER", s.owner, "UPSTREAM", s.upstream)
