@@ -59,7 +59,7 @@ func TestForeignNumbers(t *testing.T) {
 // later is handed over.
 func TestForeignNumbersInTheMarkOfTasks(t *testing.T) {
 	t.Parallel()
-	for _, number := range numbers {
+	for _, number := range append([]string{"01", "00"}, numbers...) {
 		t.Run(number, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)

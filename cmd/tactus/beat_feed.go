@@ -31,7 +31,7 @@ func (f ownFeed) Subscribe(ctx context.Context, mark string, lost func(reason st
 func (f ownFeed) claim(ctx context.Context) error {
 	owner, err := ledger.ReadOwner(ctx, f.pool)
 	if err == nil {
-		f.Claim(ledger.Owner{Installation: owner.Installation})
+		f.Claim(ledger.Owner{Installation: owner.Installation, Refused: owner.Refused})
 	}
 	return err
 }

@@ -124,6 +124,8 @@ func TestRefusedWhenRedisIsEmptied(t *testing.T) {
 	for _, sink := range sinks {
 		notReady(t, refused, sink+" belongs to another installation")
 	}
+	deaf := testenv.Program{Env: second.env}.Start(t, "beat", "--beat-name", "one", "--http-addr", "127.0.0.1:0")
+	notReady(t, deaf, "tactus:events belongs to another installation")
 	if code := owner.Stop(); code != exitOK {
 		t.Error(owner.Log())
 	}
@@ -132,6 +134,13 @@ func TestRefusedWhenRedisIsEmptied(t *testing.T) {
 	}
 	for _, sink := range sinks {
 		notReady(t, refused, sink+" is empty now, and belonged to another installation", "--take-over")
+	}
+	notReady(t, deaf, "tactus:events is empty now, and belonged to another installation")
+	if groups, err := client.Exists(t.Context(), redis.EventStream).Result(); err != nil || groups != 0 {
+		t.Errorf("the second's beat has made the stream: %d, %v", groups, err)
+	}
+	if code := deaf.Stop(); code != exitOK {
+		t.Error(deaf.Log())
 	}
 	if code := refused.Stop(); code != exitOK {
 		t.Error(refused.Log())

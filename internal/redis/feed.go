@@ -36,7 +36,10 @@ func NewFeed(client goredis.UniversalClient, stream, beat string, log *slog.Logg
 		log = slog.New(slog.DiscardHandler)
 	}
 	name := "beat:" + beat
-	return &Feed{group: group{client, stream, name, "beat"}, log: log, names: newNames(name)}, nil
+	return &Feed{
+		group: group{client, stream, name, "beat"}, log: log, names: newNames(name),
+		owned: owned{place: placeOf(client, beside(stream, "sink"))},
+	}, nil
 }
 
 // Whose returns a Foreign or Replaced error if the stream belongs to another installation than the one the feed was

@@ -28,7 +28,7 @@ import (
 // needed when a mark is read, and nowhere else.
 type owned struct {
 	claimed atomic.Pointer[ledger.Owner]
-	place   string // of the mark, as refusals name it; empty for a feed
+	place   string // of the mark, as refusals name it
 }
 
 // placeOf names a key by the server that has it, as well as the client knows that.

@@ -40,10 +40,14 @@ end
 -- What becomes the mark must be readable, and so must all that the relay numbers behind it.
 local most_foreign, most_ours = '4611686018427387904', '6917529027641081855'
 
--- readable reports whether an ID can be a mark.
+-- readable reports whether an ID can be a mark. None begins with a zero that our programs would not write: marks are
+-- compared as text.
 local function readable(id)
   local batch, row = string.match(id, '^(%d+)-(%d+)$')
-  return batch ~= nil and not greater(batch, most_ours) and #row <= 18
+  if batch == nil or string.find(batch, '^0%d') or string.find(row, '^0%d') then
+    return false
+  end
+  return not greater(batch, most_ours) and #row <= 18
 end
 
 -- read_mark returns the epoch and the last ID that a mark holds: '' and '0-0' when there is no mark. A mark whose ID is
