@@ -35,7 +35,7 @@ type importCmd struct {
 type importFlags struct {
 	databaseFlags
 	Timezone string   `name:"celery-timezone" placeholder:"ZONE" help:"Time zone of the imported schedules, overriding what the source says."`
-	Source   string   `placeholder:"LABEL" help:"Name of this source (default the application with its host and directory, the Redis database, or the host and file). An import changes and prunes only schedules from a source of the same name."`
+	Source   string   `placeholder:"LABEL" help:"Name of this source (default the application with its host and directory, the Redis database (with the host where the URL says localhost), or the host and file). An import changes and prunes only schedules from a source of the same name."`
 	Accept   []string `placeholder:"KIND" help:"Import entries despite these kinds of differences: ${differences}."`
 	DryRun   bool     `help:"Show the plan, and change nothing."`
 	Prune    bool     `help:"Delete schedules from this source that it no longer has."`
@@ -84,12 +84,12 @@ func (f importFlags) fromApplication(application importer.Application) (importer
 }
 
 // alone refuses a source whose label nobody gave while there is another source of the same name. If both are the same
-// place, everything would come in twice; if not, only the user can tell. Without a name there is no such doubt.
-func (f importFlags) alone(ctx context.Context, i *importer.Importer, name string) error {
-	if f.Source != "" || name == "" {
+// place, everything would come in twice; if not, only the user can tell. Without names there is no such doubt.
+func (f importFlags) alone(ctx context.Context, i *importer.Importer, names ...string) error {
+	if f.Source != "" {
 		return nil
 	}
-	others, err := i.OtherOrigins(ctx, name)
+	others, err := i.OtherOrigins(ctx, names...)
 	if err != nil || len(others) == 0 {
 		return err
 	}
@@ -99,8 +99,8 @@ func (f importFlags) alone(ctx context.Context, i *importer.Importer, name strin
 
 // bring plans the import, prints the plan, and applies it. A refused entry does not stop the others, but makes the
 // command fail.
-func (f importFlags) bring(ctx context.Context, to console, source importer.Source, name string,
-	entries []importer.Entry, timezone string,
+func (f importFlags) bring(ctx context.Context, to console, source importer.Source, entries []importer.Entry,
+	timezone string, names ...string,
 ) error {
 	pool, err := f.connect(ctx, &telemetry.Health{})
 	if err != nil {
@@ -108,7 +108,7 @@ func (f importFlags) bring(ctx context.Context, to console, source importer.Sour
 	}
 	defer pool.Close()
 	i := importer.New(pool, source, cmp.Or(timezone, "UTC"), f.Accept...)
-	if err := f.alone(ctx, i, name); err != nil {
+	if err := f.alone(ctx, i, names...); err != nil {
 		return err
 	}
 	rows, err := i.Plan(ctx, entries, time.Now())
@@ -162,37 +162,6 @@ func (f importFlags) show(to io.Writer, rows []importer.Row) (refused int, err e
 	return changes["refused"], table.Flush()
 }
 
-// redBeatFlags say where RedBeat keeps its schedules.
-type redBeatFlags struct {
-	URL    secret `name:"redbeat-redis-url" env:"REDBEAT_REDIS_URL" placeholder:"URL" help:"URL of RedBeat's Redis; or REDBEAT_REDIS_URL_FILE, a file with it."`
-	Prefix string `name:"redbeat-key-prefix" default:"redbeat:" placeholder:"PREFIX" help:"RedBeat's redbeat_key_prefix."`
-}
-
-// redBeat returns how to connect to RedBeat's Redis, and the source of its entries.
-func (f redBeatFlags) redBeat(label string) (*redis.Options, importer.Source, error) {
-	if !f.URL.isSet() {
-		return nil, importer.Source{},
-			usage("REDBEAT_REDIS_URL is not set: give the URL of RedBeat's Redis, redis://user:password@host:port/db")
-	}
-	options, err := redis.ParseURL(f.URL.reveal())
-	if err != nil {
-		return nil, importer.Source{}, usage("REDBEAT_REDIS_URL: %v", f.URL.fault(err))
-	}
-	called := f.database(options)
-	if f.ownPrefix() {
-		called += "@" + f.Prefix
-	}
-	source, err := importFlags{Source: label}.from(importer.RedBeat, called)
-	return options, source, err
-}
-
-// database names the database of Redis, in which each prefix is another source.
-func (redBeatFlags) database(options *redis.Options) string {
-	return fmt.Sprintf("%s/%d", options.Addr, options.DB)
-}
-
-func (f redBeatFlags) ownPrefix() bool { return f.Prefix != importer.DefaultRedBeatPrefix }
-
 type importRedBeatCmd struct {
 	importFlags
 	redBeatFlags
@@ -222,11 +191,7 @@ func (c importRedBeatCmd) Run(ctx context.Context, to console) error {
 	if err != nil {
 		return err
 	}
-	name := "" // the label names one source only
-	if c.ownPrefix() {
-		name = c.database(options)
-	}
-	return c.bring(ctx, to, source, name, entries, reading.Timezone)
+	return c.bring(ctx, to, source, entries, reading.Timezone, c.names(options)...)
 }
 
 // readApplication reads the output of the script, and prints the settings with which tactus uses the same keys as the
@@ -271,8 +236,8 @@ func (c importCeleryCmd) Run(ctx context.Context, to console) error {
 	if err != nil {
 		return err
 	}
-	return c.bring(ctx, to, source, application.Name, application.In(c.Timezone),
-		cmp.Or(c.Timezone, application.Zone()))
+	return c.bring(ctx, to, source, application.In(c.Timezone), cmp.Or(c.Timezone, application.Zone()),
+		application.Names()...)
 }
 
 type importCrontabCmd struct {
@@ -315,15 +280,12 @@ func (c importCrontabCmd) Run(ctx context.Context, to console) error {
 	if err != nil {
 		return err
 	}
-	return c.bring(ctx, to, source, "", entries, c.Timezone)
+	return c.bring(ctx, to, source, entries, c.Timezone)
 }
 
 // crontabLabel returns the host and the file, or for standard input the host and the user.
 func crontabLabel(file string) string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "localhost"
-	}
+	host := hostname()
 	if file != "-" {
 		if whole, err := filepath.Abs(file); err == nil {
 			file = whole
@@ -332,6 +294,14 @@ func crontabLabel(file string) string {
 	}
 	if who, err := user.Current(); err == nil {
 		return host + ":" + who.Username
+	}
+	return host
+}
+
+func hostname() string {
+	host, err := os.Hostname()
+	if err != nil {
+		return "localhost"
 	}
 	return host
 }

@@ -45,7 +45,7 @@ func (c importRoutesCmd) Run(ctx context.Context, to console) error {
 	}
 	defer pool.Close()
 	i := importer.New(pool, source, "", c.Accept...)
-	if err := named.alone(ctx, i, application.Name); err != nil {
+	if err := named.alone(ctx, i, application.Names()...); err != nil {
 		return err
 	}
 	rows, err := i.PlanRoutes(ctx, application)

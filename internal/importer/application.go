@@ -109,6 +109,14 @@ func ParseApplication(raw []byte) (Application, error) {
 	return a, nil
 }
 
+// Names returns the name that other applications may have too, if there is one.
+func (a Application) Names() []string {
+	if a.Name == "" {
+		return nil
+	}
+	return []string{a.Name}
+}
+
 // keepsNothing reports whether a beat has only the application's beat_schedule, and stores no schedules itself.
 func keepsNothing(scheduler string) bool {
 	return scheduler == "" || strings.HasPrefix(scheduler, "celery.beat:") ||

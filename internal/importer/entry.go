@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -57,19 +58,24 @@ select distinct substr(tag, length($1) + 1) from (
     select unnest(tags) as tag from tactus.schedules where deleted_at is null
     union all select source from tactus.routes where deleted_at is null
 ) known
-where tag = $1 || $2 or starts_with(tag, $1 || $2 || '@') order by 1`
+join unnest($2::text[]) name on tag = $1 || name or starts_with(tag, $1 || name || '@') order by 1`
 
-// OtherOrigins returns the labels of other sources that have the same name, with or without an origin behind it, and of
+// OtherOrigins returns the labels of other sources that have one of the names, with or without an origin behind it, and of
 // which there are schedules or routes. It returns none when there are some of this source: then it is known to be
-// another one.
-func (i *Importer) OtherOrigins(ctx context.Context, name string) (labels []string, err error) {
+// another one. Another prefix in the same database of Redis is another source.
+func (i *Importer) OtherOrigins(ctx context.Context, names ...string) (labels []string, err error) {
 	kind := Source{Kind: i.source.Kind}.tag() + ":"
-	labels, err = queryAll(ctx, i, otherOriginsSQL, pgx.RowTo[string], kind, name)
+	labels, err = queryAll(ctx, i, otherOriginsSQL, pgx.RowTo[string], kind, names)
 	if err != nil {
 		return nil, fmt.Errorf("read the sources of schedules: %w", err)
 	}
 	if slices.Contains(labels, i.source.Label) {
 		return nil, nil
+	}
+	if i.source.Kind == RedBeat {
+		labels = slices.DeleteFunc(labels, func(label string) bool {
+			return strings.HasPrefix(label, i.source.Label+originMark)
+		})
 	}
 	return labels, nil
 }
