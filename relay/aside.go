@@ -46,8 +46,8 @@ type aside struct {
 }
 
 // setAside keeps rows that cannot be delivered, each with its reason, so that everything else goes on. It takes one
-// statement for all of them, and one line in the log for each reason: a queue that takes nothing may have as many as a
-// sound one. A run that somebody has locked is ended later.
+// statement for all of them, and one line in the log for each reason, up to a bound: queues that take nothing may have
+// as many as sound ones. A run that somebody has locked is ended later.
 func (l *lane) setAside(ctx context.Context, all []aside) error {
 	if len(all) == 0 {
 		return nil
@@ -77,20 +77,30 @@ func (l *lane) setAside(ctx context.Context, all []aside) error {
 	return nil
 }
 
+// mostReasons is for how many reasons there is a line in the log, when many rows are set aside at once. All reasons are
+// in tactus.deadletters.
+const mostReasons = 10
+
 func (l *lane) tellAside(references, reasons []string) {
 	many := map[string]int{}
 	for _, reason := range reasons {
 		many[reason]++
 	}
+	told, rows := 0, 0
 	for i, reason := range reasons {
-		switch n := many[reason]; n {
-		case 0: // it was told
+		switch n := many[reason]; {
+		case n == 0: // it was told
 			continue
-		case 1:
+		case told == mostReasons:
+			l.log.Error("set aside", "sink", l.Name, "rows", len(reasons)-rows,
+				"reason", "others: tactus deadletter lists them")
+			return
+		case n == 1:
 			l.log.Error("set aside", "sink", l.Name, "event_id", references[i], "reason", reason)
 		default:
 			l.log.Error("set aside", "sink", l.Name, "event_id", references[i], "reason", reason, "likewise", n-1)
 		}
+		told, rows = told+1, rows+many[reason]
 		delete(many, reason)
 	}
 }

@@ -3,11 +3,17 @@ package relay_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/tactus-dev/tactus/internal/celery"
+	"github.com/tactus-dev/tactus/internal/redis"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 	"github.com/tactus-dev/tactus/relay"
@@ -24,32 +30,105 @@ func (c *counting) Append(ctx context.Context, at relay.Mark, entries []relay.En
 	return c.Sink.Append(ctx, at, entries)
 }
 
-// TestBrokenQueueKeepsNoOtherWaiting has thousands of runs for a queue that takes none, among those for a sound one,
-// and thousands that cannot be encoded. The work is that of a few appends, not of one for each: else the others would
-// wait.
+// setsAside counts the statements that set rows aside.
+type setsAside struct{ n atomic.Int64 }
+
+func (s *setsAside) TraceQueryStart(ctx context.Context, _ *pgx.Conn, q pgx.TraceQueryStartData) context.Context {
+	if strings.Contains(q.SQL, "insert into tactus.deadletters") {
+		s.n.Add(1)
+	}
+	return ctx
+}
+
+func (*setsAside) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+// traced returns a world like w, whose statements are seen by a tracer.
+func traced(t *testing.T, w *world, tracer pgx.QueryTracer) *world {
+	t.Helper()
+	cfg := w.pool.Config()
+	cfg.ConnConfig.Tracer = tracer
+	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	return at(t, pool, w.redis)
+}
+
+type encoder = func(row outbox.Row, epoch string) (*message.Message, error)
+
+// breaking has an encoder address the bad runs elsewhere, each for itself.
+func breaking(encode encoder, address func(m *message.Message, n int64) (*message.Message, error)) encoder {
+	var n atomic.Int64
+	return func(row outbox.Row, epoch string) (*message.Message, error) {
+		m, err := encode(row, epoch)
+		if err == nil && m != nil && m.Metadata.Get("tactus-key") == "bad" {
+			return address(m, n.Add(1))
+		}
+		return m, err
+	}
+}
+
+// TestBrokenQueueKeepsNoOtherWaiting has thousands of runs for a queue that takes none, among those for a sound one;
+// thousands that cannot be encoded; and thousands that each have a key or an exchange of their own, of which none takes
+// any. The work is that of a few appends and statements, not of one for each: else the others would wait.
 func TestBrokenQueueKeepsNoOtherWaiting(t *testing.T) {
 	t.Parallel()
-	for what, refuse := range map[string]func(w *world, route *relay.Route){
-		"refused": func(w *world, _ *relay.Route) {
+	through := func(x func(n int64) celery.Exchange) func(*message.Message, int64) (*message.Message, error) {
+		return func(m *message.Message, n int64) (*message.Message, error) {
+			to := x(n)
+			to.Separator, to.Tag = "\x06\x16", "\x00"
+			m.Payload = []byte(`{"exchange":"","routing_key":"\x00","delivery_tag":"\x00"}`)
+			return redis.ToExchange(m, to)
+		}
+	}
+	const bad, good = 2500, 5
+	for what, c := range map[string]struct {
+		spoil   func(t *testing.T, w *world)
+		address func(m *message.Message, n int64) (*message.Message, error)
+	}{
+		"one list": {func(t *testing.T, w *world) {
 			if err := w.redis.Set(t.Context(), "bad", "not a list", 0).Err(); err != nil {
 				t.Fatal(err)
 			}
-		},
-		"not encoded": func(_ *world, route *relay.Route) {
-			encode := route.Encode
-			route.Encode = func(row outbox.Row, epoch string) (*message.Message, error) {
-				m, err := encode(row, epoch)
-				if err == nil && m != nil && m.Metadata.Get("tactus-key") == "bad" {
-					return nil, fmt.Errorf("unfit")
-				}
-				return m, err
+		}, func(m *message.Message, _ int64) (*message.Message, error) { return m, nil }},
+		"not encoded": {nil, func(*message.Message, int64) (*message.Message, error) { return nil, fmt.Errorf("unfit") }},
+		"lists and streams of their own": {func(t *testing.T, w *world) {
+			pipe := w.redis.Pipeline()
+			for n := range bad + 2 {
+				pipe.Set(t.Context(), fmt.Sprintf("bad %d", n), "neither list nor stream", 0)
 			}
-		},
+			if _, err := pipe.Exec(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}, func(m *message.Message, n int64) (*message.Message, error) {
+			if key := fmt.Sprintf("bad %d", n); n%2 == 0 {
+				return redis.ToStream(m, key), nil
+			} else {
+				return redis.ToList(m, key), nil
+			}
+		}},
+		"lists that are denied": {nil, func(m *message.Message, n int64) (*message.Message, error) {
+			return redis.ToList(m, fmt.Sprintf("others' %d", n)), nil
+		}},
+		"our own keys": {nil, func(m *message.Message, n int64) (*message.Message, error) {
+			return redis.ToList(m, fmt.Sprintf("tactus:%d", n)), nil
+		}},
+		"one exchange": {nil, through(func(n int64) celery.Exchange {
+			return celery.Exchange{
+				Name: "x", RoutingKey: fmt.Sprint(n), Bindings: "_kombu.binding.x", Channel: fmt.Sprintf("/0.x/%d", n),
+			}
+		})},
+		"exchanges of their own": {nil, through(func(n int64) celery.Exchange {
+			return celery.Exchange{
+				Name: fmt.Sprint(n), RoutingKey: "k", Bindings: fmt.Sprintf("_kombu.binding.%d", n),
+				Channel: fmt.Sprintf("/0.%d", n),
+			}
+		})},
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			const bad, good = 2500, 5
 			w.fire(t, "bad", 1)
 			for range good {
 				w.fire(t, "q", 1)
@@ -62,10 +141,18 @@ func TestBrokenQueueKeepsNoOtherWaiting(t *testing.T) {
 				select 'run', run.id, 1, 'run.due', tactus.run_due(s.id, s.name, s.task, run.id, run.due_at, 'manual')
 				from run join tactus.schedules s on s.id = run.schedule_id`, bad/good)
 			}
-			route := w.tasks(t)
+			if c.spoil != nil {
+				c.spoil(t, w)
+			}
+			var statements setsAside
+			w = traced(t, w, &statements)
+			reader := *w
+			if what == "lists that are denied" {
+				reader.redis = limited(t, w.redis)
+			}
+			route := reader.tasks(t)
 			sink := &counting{Sink: route.Sink}
-			route.Sink = sink
-			refuse(w, &route)
+			route.Sink, route.Encode = sink, breaking(route.Encode, c.address)
 			r, _ := w.relay(t, relay.Config{}, route)
 			testenv.Eventually(t, "all set aside", func() error {
 				if n := w.number(t, `select count(*) from tactus.deadletters`); n != bad+1 {
@@ -82,9 +169,25 @@ func TestBrokenQueueKeepsNoOtherWaiting(t *testing.T) {
 			if n := sink.appends.Load(); n > 50 {
 				t.Errorf("%d appends", n)
 			}
+			if n := statements.n.Load(); n > 50 {
+				t.Errorf("%d statements set rows aside", n)
+			}
 			if n := r.Stats()[0].SetAside; n != bad+1 {
 				t.Errorf("%d are counted", n)
 			}
 		})
 	}
+}
+
+// limited returns a client that may write to our keys and to the queue q.
+func limited(t *testing.T, admin *goredis.Client) *goredis.Client {
+	t.Helper()
+	if err := admin.Do(t.Context(), "acl", "setuser", "limited", "on", ">secret", "~tactus:*", "~q", "+@all").Err(); err != nil {
+		t.Fatal(err)
+	}
+	opt := *admin.Options()
+	opt.Username, opt.Password = "limited", "secret"
+	client := goredis.NewClient(&opt)
+	t.Cleanup(func() { client.Close() })
+	return client
 }

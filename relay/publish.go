@@ -129,16 +129,20 @@ func advanced(at, real Mark, c chunk) error {
 	return nil
 }
 
-// drop sets aside an entry that the sink will never take, and those that go the same way. Their places stay empty.
+// drop sets aside an entry that the sink will never take, and those that it would refuse, too. Their places stay empty.
 func (l *lane) drop(ctx context.Context, c chunk, r *Refused) error {
+	reasons := map[ID]string{r.ID: r.Reason}
+	for _, e := range r.Also {
+		reasons[e.ID] = e.Reason
+	}
 	var all []aside
 	for i, e := range c.entries {
-		if e.Message != nil && (e.ID == r.ID || slices.Contains(r.Likewise, e.ID)) {
-			all = append(all, aside{c.rows[i], r.Reason})
+		if reason, is := reasons[e.ID]; is && e.Message != nil {
+			all = append(all, aside{c.rows[i], reason})
 			c.entries[i].Message = nil
 		}
 	}
-	if len(all) != 1+len(r.Likewise) {
+	if len(all) != len(reasons) {
 		return fmt.Errorf("the sink refuses %s, or another, which it was not given: %s", r.ID, r.Reason)
 	}
 	return l.setAside(ctx, all)

@@ -71,9 +71,15 @@ type Refused struct {
 	ID     ID
 	Reason string
 
-	// Likewise are other entries of the call, behind the refused one and in order, that the sink would refuse for the
-	// same reason, such as those for the same key. They need not all be there.
-	Likewise []ID
+	// Also are other entries of the call, behind the refused one and in order, that the sink would refuse too. They need
+	// not all be there.
+	Also []RefusedEntry
+}
+
+// RefusedEntry is an entry that a sink would refuse.
+type RefusedEntry struct {
+	ID     ID
+	Reason string
 }
 
 func (r *Refused) Error() string { return fmt.Sprintf("the sink refuses %s: %s", r.ID, r.Reason) }

@@ -114,7 +114,9 @@ func TestCallsAreBoundedInBytes(t *testing.T) {
 	for i := range entries {
 		entries[i].Message = large(t, "mail", 30<<10)
 	}
-	fill(t, sink, at(0, 0), entries)
+	if err := appended(t, sink, entries); err != nil {
+		t.Fatal(err)
+	}
 	for _, queue := range []string{"q0", "q199"} {
 		if n := client.LLen(t.Context(), queue).Val(); n != 100 {
 			t.Errorf("%s has %d of 100 runs", queue, n)

@@ -87,7 +87,8 @@ var errTasksOnCluster = errors.New("tasks cannot be handed over on a Redis Clust
 
 var (
 	taskMark   = script("mark", "task_state", "task_mark")
-	taskAppend = script("mark", "task_state", "exchange", "task_append")
+	taskAppend = script("mark", "task_state", "exchange", "task_entry", "task_append")
+	taskLook   = script("mark", "task_state", "exchange", "task_entry", "task_look")
 	taskBegin  = script("mark", "task_state", "task_begin")
 )
 
@@ -115,31 +116,9 @@ func (s *TaskSink) Begin(ctx context.Context, from, to relay.Mark) error {
 func (s *TaskSink) Append(ctx context.Context, at relay.Mark, entries []relay.Entry) (relay.Mark, error) {
 	now, err := appendAll(ctx, at, entries, s.encode, s.write)
 	if refused, ok := errors.AsType[*relay.Refused](err); ok {
-		refused.Likewise = s.likewise(entries, refused.ID)
+		refused.Also = s.also(ctx, refused, entries)
 	}
 	return now, wrap("hand over", err)
-}
-
-// likewise returns the entries behind a refused one that go to the same list or stream. What Redis refuses of these, it
-// refuses for their key: it has another type, or is not ours to write to. If there were thousands, and each was tried,
-// the entries between them would wait.
-func (s *TaskSink) likewise(entries []relay.Entry, refused relay.ID) (ids []relay.ID) {
-	at := slices.IndexFunc(entries, func(e relay.Entry) bool { return e.ID == refused })
-	if at < 0 {
-		return nil
-	}
-	first, err := s.encode(entries[at])
-	if err != nil || first[1] == kindExchange { // it is the entry's own fault, or may be
-		return nil
-	}
-	to := entries[at].Message.Metadata
-	for _, e := range entries[at+1:] {
-		if e.Message != nil && e.Message.Metadata.Get(kindKey) == to.Get(kindKey) &&
-			e.Message.Metadata.Get(keyKey) == to.Get(keyKey) {
-			ids = append(ids, e.ID)
-		}
-	}
-	return ids
 }
 
 // write sends calls until all their entries are written. A call may leave its last entries to another one.
@@ -192,25 +171,31 @@ func (s *TaskSink) encode(e relay.Entry) ([]any, error) {
 	if e.Message == nil {
 		return []any{e.ID.String(), "", "", "", "", ""}, nil
 	}
-	kind, key := e.Message.Metadata.Get(kindKey), e.Message.Metadata.Get(keyKey)
-	if key == "" {
-		return nil, fmt.Errorf("message %s has no key to go to", e.Message.UUID)
+	if err := s.checkAddress(e.Message); err != nil {
+		return nil, err
 	}
-	if strings.HasPrefix(strings.TrimPrefix(key, "{"), s.ownPrefix) {
-		return nil, fmt.Errorf("keys that begin with %q are tactus' own: choose another key", s.ownPrefix)
+	to := targetOf(e.Message)
+	if to.kind != kindStream {
+		return []any{e.ID.String(), to.kind, to.key, "", "", []byte(e.Message.Payload)}, nil
 	}
-	switch kind {
-	case kindList, kindExchange:
-		return []any{e.ID.String(), kind, key, "", "", []byte(e.Message.Payload)}, nil
-	case kindStream:
-		f, err := marshal(withoutAddress(e.Message))
-		if err != nil {
-			return nil, err
-		}
-		return []any{e.ID.String(), kind, key, f.uuid, f.metadata, f.payload}, nil
-	default:
-		return nil, fmt.Errorf("message %s: unknown kind of key %q", e.Message.UUID, kind)
+	f, err := marshal(withoutAddress(e.Message))
+	if err != nil {
+		return nil, err
 	}
+	return []any{e.ID.String(), to.kind, to.key, f.uuid, f.metadata, f.payload}, nil
+}
+
+func (s *TaskSink) checkAddress(m *message.Message) error {
+	to := targetOf(m)
+	switch {
+	case to.key == "":
+		return fmt.Errorf("message %s has no key to go to", m.UUID)
+	case strings.HasPrefix(strings.TrimPrefix(to.key, "{"), s.ownPrefix):
+		return fmt.Errorf("keys that begin with %q are tactus' own: choose another key", s.ownPrefix)
+	case to.kind != kindList && to.kind != kindExchange && to.kind != kindStream:
+		return fmt.Errorf("message %s: unknown kind of key %q", m.UUID, to.kind)
+	}
+	return nil
 }
 
 func withoutAddress(m *message.Message) *message.Message {

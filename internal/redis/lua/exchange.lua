@@ -152,6 +152,7 @@ local function queues_of(to)
       queues[#queues + 1] = b.queue
     end
     if steps > most_steps then
+      steps_of_call = steps_of_call + steps
       return nil, false, too_many(to, #all, 'bindings: to match routing key ' .. to.routing_key .. ' with them takes too long')
     end
   end
@@ -173,45 +174,62 @@ local function addressed(payload, to, exchange, routing_key, number)
     .. string.sub(payload, last + 1, tag) .. (number > 1 and '-' .. number or '') .. string.sub(payload, tag + 1)
 end
 
+-- lists_of returns the names of queues and the keys of their lists, or an error when one of them cannot take a message
+-- of a size.
+local function lists_of(to, queues, size)
+  if #queues == 0 and to.queue ~= '' then
+    queues = {to.queue}
+  end
+  if #queues == 0 then
+    return nil, nil, redis.error_reply('UNROUTABLE no queue is bound to exchange ' .. to.exchange
+      .. ' with routing key ' .. to.routing_key)
+  end
+  if #queues * size > most_bytes then
+    return nil, nil, too_many(to, #queues, 'queues for routing key ' .. to.routing_key
+      .. ': copies of ' .. size .. ' bytes for all of them come to more than '
+      .. most_bytes / 1024 / 1024 .. ' MiB')
+  end
+  if bytes_of_call > 0 and bytes_of_call + #queues * size > most_bytes then
+    return nil, nil, redis.error_reply('LATER copies of other runs through exchange ' .. to.exchange
+      .. ' have filled the call')
+  end
+  local keys = {}
+  for i, queue in ipairs(queues) do
+    keys[i] = to.prefix .. queue .. to.suffix
+    local wrong = wrong_type(keys[i], 'list')
+    if wrong then
+      return nil, nil, wrong
+    end
+  end
+  return queues, keys
+end
+
+-- publish sends a message to whoever subscribes to the channel of an exchange, and returns how many did.
+local function publish(to, message)
+  local heard = redis.pcall('PUBLISH', to.channel, message)
+  return type(heard) == 'number' and heard or 0
+end
+
 -- push_through puts a message into all queues that are bound or, when one of them cannot take it, into none. It returns
 -- an error, or nil or a number.
 local function push_through(to, payload)
-  local queues, is_topic, wrong = queues_of(to)
+  local bound, is_topic, wrong = queues_of(to)
   if wrong then
     return wrong
   end
   -- A fanout exchange is a Pub/Sub channel: when somebody receives the message there, the queues get none. Nobody
   -- subscribes to the channel of a direct exchange, so the two need not be told apart.
   if not is_topic then
-    local heard = redis.pcall('PUBLISH', to.channel, addressed(payload, to, to.exchange, to.routing_key, 1))
-    if type(heard) == 'number' and heard > 0 then
+    local heard = publish(to, addressed(payload, to, to.exchange, to.routing_key, 1))
+    if heard > 0 then
       return heard
     end
   end
-  if #queues == 0 and to.queue ~= '' then
-    queues = {to.queue}
-  end
-  if #queues == 0 then
-    return redis.error_reply('UNROUTABLE no queue is bound to exchange ' .. to.exchange
-      .. ' with routing key ' .. to.routing_key)
-  end
-  if #queues * #payload > most_bytes then
-    return too_many(to, #queues, 'queues for routing key ' .. to.routing_key
-      .. ': copies of ' .. #payload .. ' bytes for all of them come to more than '
-      .. most_bytes / 1024 / 1024 .. ' MiB')
-  end
-  if bytes_of_call > 0 and bytes_of_call + #queues * #payload > most_bytes then
-    return redis.error_reply('LATER copies of other runs through exchange ' .. to.exchange .. ' have filled the call')
+  local queues, keys, unfit = lists_of(to, bound, #payload)
+  if unfit then
+    return unfit
   end
   bytes_of_call = bytes_of_call + #queues * #payload
-  local keys = {}
-  for i, queue in ipairs(queues) do
-    keys[i] = to.prefix .. queue .. to.suffix
-    wrong = wrong_type(keys[i], 'list')
-    if wrong then
-      return wrong
-    end
-  end
   for i, key in ipairs(keys) do
     local reply = redis.pcall('LPUSH', key, addressed(payload, to, '', queues[i], i))
     if failed(reply) then
@@ -222,4 +240,3 @@ local function push_through(to, payload)
     end
   end
 end
-

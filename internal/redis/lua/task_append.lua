@@ -18,16 +18,6 @@ end
 -- here, before anything is written. Redis lets a script that has written run to its end.
 redis.call('HSET', mark_key, 'epoch', epoch, 'last', last)
 
--- reserved returns an error when a stream has the name of a Celery queue that is empty now. Redis removes an empty
--- list, but the bindings that the workers made for it stay. A stream in the queue's place would make their BRPOP fail,
--- and end them.
-local function reserved(key)
-  local queue = string.match(key, '^(.-)\6\22%d+$') or key
-  if redis.pcall('EXISTS', '_kombu.binding.' .. queue) == 1 and redis.pcall('EXISTS', key) == 0 then
-    return redis.error_reply('RESERVED ' .. key .. ' is a queue of Celery workers, and no stream is made of it')
-  end
-end
-
 local function push(kind, key, uuid, metadata, payload)
   if kind == 'exchange' then
     return push_through(cjson.decode(key), payload)
@@ -41,23 +31,6 @@ local function push(kind, key, uuid, metadata, payload)
   end
   return reserved(key) or redis.pcall('XADD', key, '*',
     '_watermill_message_uuid', uuid, 'metadata', metadata, 'payload', payload)
-end
-
--- would_run reports whether Redis would run a command of the same kind on another key. It tries the command on the
--- mark: the mark is a hash, so a command that gets as far as to look at the key fails with WRONGTYPE and changes
--- nothing, while a command that is not allowed, or a server that takes no writes, fails before. This does not depend on
--- how a version of Redis words its errors.
-local function would_run(...)
-  local reply = redis.pcall(...)
-  return failed(reply) and string.find(reply.err, '^WRONGTYPE') ~= nil
-end
-
--- entry_at_fault reports whether a push failed because of its entry.
-local function entry_at_fault(kind)
-  if kind == 'stream' then
-    return would_run('XADD', mark_key, '*', 'f', 'v')
-  end
-  return would_run('LPUSH', mark_key, '') and (kind == 'list' or would_run('SMEMBERS', mark_key))
 end
 
 -- safe_push is push, but returns an error where push would raise one: the script must get to the end, where it moves
