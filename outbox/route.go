@@ -119,21 +119,57 @@ func PutRoute(ctx context.Context, q Querier, r domain.Route, source string, che
 	return writesRoute(ctx, q, putRoute, r, source, check)
 }
 
-func writesRoute(ctx context.Context, q Querier, sql string, r domain.Route, source string, check domain.Check) (changed bool, err error) {
-	if err := r.Check(check); err != nil {
-		return false, err
+// CheckRoute returns the error with which PutRoute would refuse a route.
+func (s *Store) CheckRoute(ctx context.Context, r domain.Route) error {
+	if err := routeIsValid(ctx, s.pool, r, s.check); err != nil {
+		return err
 	}
-	if r.Queue != "" {
-		taken, err := answersYes(ctx, q, streamOfOther, r.Queue, domain.ID{})
-		if err := other(taken, err, "/queue", "a schedule has a stream of the name %q: choose another for the queue", r.Queue); err != nil {
-			return false, err
-		}
+	full, err := answersYes(ctx, s.pool, routesAreFull, r.Pattern, r.IsPattern())
+	if err != nil {
+		return fmt.Errorf("count routes: %w", err)
+	}
+	if full {
+		return ErrTooManyRoutes
+	}
+	return nil
+}
+
+// routesAreFull reports whether there is no room for one more route, which is there not yet.
+const routesAreFull = `
+select (count(*) >= 10000 or $2::boolean and count(beginning) >= 1000) and not coalesce(bool_or(pattern = $1), false)
+from tactus.routes where deleted_at is null`
+
+// HasRoute returns ErrNoRoute when there is no route of a pattern.
+func (s *Store) HasRoute(ctx context.Context, pattern string) error {
+	there, err := answersYes(ctx, s.pool, hasRoute, pattern)
+	if err != nil {
+		return fmt.Errorf("read route: %w", err)
+	}
+	if !there {
+		return ErrNoRoute
+	}
+	return nil
+}
+
+const hasRoute = `select exists (select from tactus.routes where pattern = $1 and deleted_at is null)`
+
+func writesRoute(ctx context.Context, q Querier, sql string, r domain.Route, source string, check domain.Check) (changed bool, err error) {
+	if err := routeIsValid(ctx, q, r, check); err != nil {
+		return false, err
 	}
 	return writeRoute(ctx, q, sql, pgx.NamedArgs{
 		"pattern": r.Pattern, "source": source, "queue": r.Queue, "exchange": r.Exchange, "routing_key": r.RoutingKey,
 		"priority": r.Priority, "expires": r.ExpiresSeconds, "time_limit": r.TimeLimitSeconds, "soft_time_limit": r.SoftTimeLimitSeconds,
 		"ignore_result": r.IgnoreResult,
 	})
+}
+
+func routeIsValid(ctx context.Context, q Querier, r domain.Route, check domain.Check) error {
+	if err := r.Check(check); err != nil || r.Queue == "" {
+		return err
+	}
+	taken, err := answersYes(ctx, q, streamOfOther, r.Queue, domain.ID{})
+	return other(taken, err, "/queue", "a schedule has a stream of the name %q: choose another for the queue", r.Queue)
 }
 
 // ErrTooManyRoutes is the answer to one route more than a run may be compared with. PostgreSQL counts them.

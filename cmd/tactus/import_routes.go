@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/tactus-dev/tactus/internal/importer"
@@ -100,18 +99,7 @@ func (c importRoutesCmd) show(to console, rows []importer.RouteRow, moved []impo
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Change, text(r.Pattern), text(r.Queue), priority(r.Priority),
 			expiry(r.ExpiresSeconds), text(remark))
 	}
-	if len(moved) > 0 {
-		fmt.Fprint(table, "\nBy these routes stored schedules are sent otherwise than now:\n")
-		fmt.Fprintln(table, "TASK\tSCHEDULES\tWHAT CHANGES\tNAMES")
-	}
-	for _, m := range moved {
-		names := strings.Join(m.Names, ", ")
-		if more := m.Schedules - int64(len(m.Names)); more > 0 {
-			names += fmt.Sprintf(" and %d more", more)
-		}
-		fmt.Fprintf(table, "%s\t%d\t%s\t%s\n", text(m.TaskName), m.Schedules, text(remarks("", m.Differences)),
-			text(names))
-	}
+	moves(table, "By these routes stored schedules are sent otherwise than now:", moved)
 	return refused, table.Flush()
 }
 

@@ -2,11 +2,17 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
+	"text/tabwriter"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/importer"
 )
 
 // routeCmd calls the API. Routes of an application come in by import routes.
@@ -43,11 +49,12 @@ type routeSetCmd struct {
 	TimeLimitSeconds     int64  `name:"time-limit" placeholder:"SECONDS" help:"Seconds after which the worker kills the task."`
 	SoftTimeLimitSeconds int64  `name:"soft-time-limit" placeholder:"SECONDS" help:"Seconds after which the worker asks the task to end."`
 	IgnoreResult         bool   `help:"Do not keep the task's result."`
+	DryRun               bool   `help:"Only tell which stored schedules would be sent otherwise, and change nothing."`
 }
 
 // Run sets a route.
 func (c routeSetCmd) Run(ctx context.Context, to console) error {
-	answer, err := c.call(ctx, http.MethodPut, "/routes/"+url.PathEscape(c.Pattern), domain.Route{
+	answer, err := c.call(ctx, http.MethodPut, routePath(c.Pattern, c.DryRun), domain.Route{
 		Queue: c.Queue, Exchange: c.Exchange, RoutingKey: c.RoutingKey, Priority: c.Priority,
 		ExpiresSeconds:   c.ExpiresSeconds,
 		TimeLimitSeconds: c.TimeLimitSeconds, SoftTimeLimitSeconds: c.SoftTimeLimitSeconds,
@@ -56,16 +63,85 @@ func (c routeSetCmd) Run(ctx context.Context, to console) error {
 	if err != nil {
 		return err
 	}
-	return c.show(to.out, answer)
+	if err := c.showRoute(to.out, answer); err != nil || c.Output == "json" {
+		return err
+	}
+	return c.showMoves(to.out, answer, c.DryRun)
+}
+
+// showRoute prints the members of a route. What moves has a table of its own.
+func (c routeSetCmd) showRoute(to io.Writer, answer []byte) error {
+	if c.Output == "json" {
+		return c.show(to, answer)
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(answer, &members); err != nil {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	delete(members, "moves")
+	delete(members, "moves_cut")
+	route, err := json.Marshal(members)
+	if err != nil {
+		return err
+	}
+	return c.show(to, route)
 }
 
 type routeDeleteCmd struct {
 	clientFlags
 	Pattern string `arg:"" help:"Pattern of the route."`
+	DryRun  bool   `help:"Only tell which stored schedules would be sent otherwise, and change nothing."`
 }
 
 // Run deletes a route.
-func (c routeDeleteCmd) Run(ctx context.Context, _ console) error {
-	_, err := c.call(ctx, http.MethodDelete, "/routes/"+url.PathEscape(c.Pattern), nil)
-	return err
+func (c routeDeleteCmd) Run(ctx context.Context, to console) error {
+	answer, err := c.call(ctx, http.MethodDelete, routePath(c.Pattern, c.DryRun), nil)
+	if err != nil {
+		return err
+	}
+	return c.showMoves(to.out, answer, c.DryRun)
+}
+
+func routePath(pattern string, dryRun bool) string {
+	path := "/routes/" + url.PathEscape(pattern)
+	if dryRun {
+		path += "?dry_run=true"
+	}
+	return path
+}
+
+// showMoves prints which stored schedules a change of one route moves. An API of an earlier version does not tell.
+func (c clientFlags) showMoves(to io.Writer, answer []byte, dryRun bool) error {
+	if c.Output == "json" || len(answer) == 0 {
+		return c.show(to, answer)
+	}
+	var told importer.Moves
+	if err := json.Unmarshal(answer, &told); err != nil {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	said := "By this change stored schedules are sent otherwise than before:"
+	if dryRun {
+		said = "By this change stored schedules would be sent otherwise than now:"
+	}
+	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	moves(table, said, told.Moves)
+	if told.Cut {
+		fmt.Fprint(table, "\nThere may be more: only some of the schedules of these tasks are looked at, and told.\n")
+	}
+	return table.Flush()
+}
+
+// moves prints which stored schedules are sent otherwise, if there are any.
+func moves(to io.Writer, said string, moved []importer.Rerouted) {
+	if len(moved) == 0 {
+		return
+	}
+	fmt.Fprintf(to, "\n%s\nTASK\tSCHEDULES\tWHAT CHANGES\tNAMES\n", said)
+	for _, m := range moved {
+		names := strings.Join(m.Names, ", ")
+		if more := m.Schedules - int64(len(m.Names)); more > 0 {
+			names += fmt.Sprintf(" and %d more", more)
+		}
+		fmt.Fprintf(to, "%s\t%d\t%s\t%s\n", text(m.TaskName), m.Schedules, text(remarks("", m.Differences)), text(names))
+	}
 }

@@ -18,9 +18,14 @@ import (
 // TestRouteCommands is a session with the API about routes.
 func TestRouteCommands(t *testing.T) {
 	t.Parallel()
-	server := httptest.NewServer(api.New(testenv.Database(t), "UTC", slog.New(slog.NewTextHandler(t.Output(), nil)),
-		celery.Config{}))
+	pool := testenv.Database(t)
+	server := httptest.NewServer(api.New(pool, "UTC", slog.New(slog.NewTextHandler(t.Output(), nil)), celery.Config{}))
 	defer server.Close()
+	if _, err := pool.Exec(t.Context(), `select tactus.put_schedule(
+		'{"name": "mine", "task_name": "mails.send", "interval_seconds": 60}'::json)`); err != nil {
+		t.Fatal(err)
+	}
+	const moved = `schedules are sent otherwise than before:\s+TASK +SCHEDULES +WHAT CHANGES +NAMES\s+mails\.send +1 +queue: `
 	for _, c := range []struct {
 		args string
 		code int
@@ -37,8 +42,15 @@ func TestRouteCommands(t *testing.T) {
 			"set feeds.* --priority 256 --expires=-1", exitFailure,
 			`(?s)priority_range at /priority.*out_of_range at /expires_seconds`,
 		},
-		{"delete feeds.*", exitOK, `^$`},
+		{"delete feeds.*", exitOK, `^$`}, // no stored schedule goes by it
 		{"delete feeds.*", exitFailure, `404.*there is no such route`},
+		{"delete feeds.* --dry-run", exitFailure, `404.*there is no such route`},
+		{"set mails.* --queue mails --dry-run", exitOK, `queue +mails\s+By this.*would be sent(?s:.*)queue: celery -> mails +mine`},
+		{"delete mails.*", exitFailure, `404.*there is no such route`},
+		{"set mails.* --queue mails", exitOK, moved + `celery -> mails +mine`},
+		{"set mails.* --queue mails", exitOK, `^pattern +mails\.\*\s+queue +mails\s+$`},
+		{"delete mails.* --dry-run -o json", exitOK, `(?s)"moves": \[.*"names": \[\s+"mine"`},
+		{"delete mails.*", exitOK, moved + `mails -> celery +mine`},
 		{"list -o json", exitOK, `"pattern": "app/odd%20name\?"`},
 	} {
 		said := tactus(t, append(strings.Fields("route "+c.args), "--url", server.URL)...)

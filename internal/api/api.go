@@ -18,10 +18,12 @@ import (
 
 // server answers the operations.
 type server struct {
+	pool     *pgxpool.Pool
 	store    *outbox.Store
 	catalog  *catalog.Catalog
 	timezone string
 	check    domain.Check
+	workers  celery.Config
 	log      *slog.Logger
 	streams  *streams
 	bodies   *bodies
@@ -38,7 +40,7 @@ func init() { huma.NewError = refusal }
 // that name none; workers says how the Celery workers are set up, to whom tasks must be deliverable. Pages of other
 // origins are kept away by telemetry.Serve.
 func New(pool *pgxpool.Pool, timezone string, log *slog.Logger, workers celery.Config, limits ...Limits) http.Handler {
-	s := &server{store: outbox.NewStore(pool, timezone, workers.Check), catalog: catalog.New(pool), timezone: timezone, check: workers.Check, log: log, streams: newStreams(limits), bodies: newBodies()}
+	s := &server{pool: pool, workers: workers, store: outbox.NewStore(pool, timezone, workers.Check), catalog: catalog.New(pool), timezone: timezone, check: workers.Check, log: log, streams: newStreams(limits), bodies: newBodies()}
 	mux := http.NewServeMux()
 	config := huma.DefaultConfig("tactus", "1")
 	config.CreateHooks = nil // no $schema member in answers

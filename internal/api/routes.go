@@ -11,6 +11,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/catalog"
+	"github.com/tactus-dev/tactus/internal/importer"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -20,11 +21,12 @@ func (s *server) routes(api huma.API) {
 	}, s.listRoutes)
 	register(api, huma.Operation{
 		OperationID: "put-route", Method: http.MethodPut, Path: prefix + "/routes/{pattern}", Summary: "Set the route of a task, or of all whose names match",
-		Description: "At most 10,000 routes are kept, 1,000 of them patterns: what would be one more is refused with the code too_many_routes.",
+		Description: "At most 10,000 routes are kept, 1,000 of them patterns: what would be one more is refused with the code too_many_routes. moves tells which stored schedules are sent otherwise by this change, and how; with dry_run=true nothing else is done.",
 	}, s.putRoute)
 	takes[domain.Route](api, prefix+"/routes/{pattern}", "Route")
 	register(api, huma.Operation{
-		OperationID: "delete-route", Method: http.MethodDelete, Path: prefix + "/routes/{pattern}", Summary: "Take a route away", DefaultStatus: http.StatusNoContent,
+		OperationID: "delete-route", Method: http.MethodDelete, Path: prefix + "/routes/{pattern}", Summary: "Take a route away",
+		Description: "moves tells which stored schedules are sent otherwise by this change, and how; with dry_run=true nothing else is done.",
 	}, s.deleteRoute)
 }
 
@@ -63,28 +65,51 @@ type ByPattern struct {
 	Pattern string `path:"pattern" doc:"The name of a task, or a pattern: * is any text, ? any character."`
 }
 
+// OnlyTell asks what a request would change.
+type OnlyTell struct {
+	DryRun bool `query:"dry_run" doc:"Only tell what would move, and change nothing."`
+}
+
 type putRouteInput struct {
 	ByPattern
+	OnlyTell
 	body
 }
 
-type routeOutput struct{ Body domain.Route }
+type routeOutput struct {
+	Body struct {
+		domain.Route
+		importer.Moves
+	}
+}
 
+// putRoute looks at what moves before it writes, when the routes are still those of now.
 func (s *server) putRoute(ctx context.Context, in *putRouteInput) (*routeOutput, error) {
+	out := &routeOutput{}
 	r, err := decodeRoute(in.RawBody)
 	if err == nil {
 		r.Pattern = in.Pattern
+		err = s.store.CheckRoute(ctx, r)
+	}
+	if err == nil {
+		out.Body.Route = r
+		out.Body.Moves, err = importer.Moved(ctx, s.pool, r.Pattern, &r, s.workers.DefaultQueue)
+	}
+	if err == nil && !in.DryRun {
 		err = s.store.PutRoute(ctx, r, "")
 	}
 	if err != nil {
 		return nil, s.answer(err)
 	}
-	return &routeOutput{Body: r}, nil
+	return out, nil
 }
 
-// decodeRoute also accepts a route in the form in which the API answers it.
+// decodeRoute also accepts a route in the forms in which the API answers it.
 func decodeRoute(raw []byte) (r domain.Route, err error) {
-	var sent outbox.KeptRoute
+	var sent struct {
+		outbox.KeptRoute
+		importer.Moves
+	}
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&sent); err != nil {
@@ -93,6 +118,28 @@ func decodeRoute(raw []byte) (r domain.Route, err error) {
 	return sent.Route, nil
 }
 
-func (s *server) deleteRoute(ctx context.Context, in *ByPattern) (*struct{}, error) {
-	return nil, s.answer(s.store.DeleteRoute(ctx, in.Pattern))
+type deletedRoute struct {
+	Body struct {
+		Pattern string `json:"pattern"`
+		importer.Moves
+	}
+}
+
+func (s *server) deleteRoute(ctx context.Context, in *struct {
+	ByPattern
+	OnlyTell
+},
+) (out *deletedRoute, err error) {
+	out = &deletedRoute{}
+	out.Body.Pattern = in.Pattern
+	if err = s.store.HasRoute(ctx, in.Pattern); err == nil {
+		out.Body.Moves, err = importer.Moved(ctx, s.pool, in.Pattern, nil, s.workers.DefaultQueue)
+	}
+	if err == nil && !in.DryRun {
+		err = s.store.DeleteRoute(ctx, in.Pattern)
+	}
+	if err != nil {
+		return nil, s.answer(err)
+	}
+	return out, nil
 }

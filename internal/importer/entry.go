@@ -65,7 +65,7 @@ join unnest($2::text[]) name on tag = $1 || name or starts_with(tag, $1 || name 
 // another one. Another prefix in the same database of Redis is another source.
 func (i *Importer) OtherOrigins(ctx context.Context, names ...string) (labels []string, err error) {
 	kind := Source{Kind: i.source.Kind}.tag() + ":"
-	labels, err = queryAll(ctx, i, otherOriginsSQL, pgx.RowTo[string], kind, names)
+	labels, err = queryAll(ctx, i.pool, otherOriginsSQL, pgx.RowTo[string], kind, names)
 	if err != nil {
 		return nil, fmt.Errorf("read the sources of schedules: %w", err)
 	}

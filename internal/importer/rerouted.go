@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
 	wire "github.com/tactus-dev/tactus/internal/celery"
@@ -28,22 +30,38 @@ type Rerouted struct {
 }
 
 const (
+	// The index on the names of tasks is asked for one name after the other, so it does not matter how many schedules
+	// each task has.
 	storedTaskNames = `
-select distinct ` + sqlexpr.TaskName + ` from tactus.schedules s where s.deleted_at is null`
+with recursive known (name, n) as (
+    (select ` + taskName + `, 1 from tactus.schedules s where s.deleted_at is null order by 1 limit 1)
+    union all
+    select next.name, known.n + 1 from known, lateral (
+        select ` + taskName + ` as name from tactus.schedules s where s.deleted_at is null and ` + taskName + ` > known.name
+        order by 1 limit 1
+    ) next where known.n < $1::bigint
+)
+select name from known where name is not null`
 
 	// What a schedule does not say itself comes from the route of its task. The arguments are left out.
 	storedOptions = `
 select readable->>'task_name', options, count(*), (array_agg(name order by name))[1:20]
 from (
-    select s.name, r.readable, json_strip_nulls(json_build_object('queue', r.readable->'queue', 'exchange', r.readable->'exchange',
-        'routing_key', r.readable->'routing_key', 'priority', r.readable->'priority',
-        'expires_seconds', r.readable->'expires_seconds', 'time_limit_seconds', r.readable->'time_limit_seconds',
-        'soft_time_limit_seconds', r.readable->'soft_time_limit_seconds', 'ignore_result', r.readable->'ignore_result',
-        'ignore_routes', r.readable->'ignore_routes', 'stream', r.readable->'stream'))::text as options
-    from tactus.schedules s, lateral (select ` + sqlexpr.ReadableTask + ` as readable offset 0) r
-    where s.deleted_at is null and left(` + sqlexpr.TaskName + `, 200) = any ($1)
+    select name, readable, json_strip_nulls(json_build_object('queue', readable->'queue', 'exchange', readable->'exchange',
+        'routing_key', readable->'routing_key', 'priority', readable->'priority',
+        'expires_seconds', readable->'expires_seconds', 'time_limit_seconds', readable->'time_limit_seconds',
+        'soft_time_limit_seconds', readable->'soft_time_limit_seconds', 'ignore_result', readable->'ignore_result',
+        'ignore_routes', readable->'ignore_routes', 'stream', readable->'stream'))::text as options
+    from (
+        select s.name, ` + sqlexpr.ReadableTask + ` as readable
+        from tactus.schedules s
+        where s.deleted_at is null and ` + taskName + ` = any ($1)
+        limit $2::bigint
+    ) chosen
 ) stored
 group by 1, 2 order by 1, 2`
+
+	taskName = `left(` + sqlexpr.TaskName + `, 200)` // as in the index; no task that is accepted has a longer name
 )
 
 // Rerouted returns the stored schedules whose messages change when a plan of routes is applied. defaultQueue is the
@@ -55,30 +73,107 @@ func (i *Importer) Rerouted(ctx context.Context, plan []RouteRow, prune bool, de
 	if err != nil {
 		return nil, err
 	}
-	names, err := queryAll(ctx, i, storedTaskNames, pgx.RowTo[string])
+	names, err := taskNames(ctx, i.pool, everything)
+	if err != nil {
+		return nil, err
+	}
+	found, _, err = reroute{kept, applied(kept, plan, prune), defaultQueue}.of(ctx, i.pool, names, everything)
+	return found, err
+}
+
+// Moves are the stored schedules whose messages change with one route.
+type Moves struct {
+	Moves []Rerouted `json:"moves" doc:"Stored schedules that are sent otherwise by this change: at most 100 groups of schedules of one task that say the same about where it goes."`
+	Cut   bool       `json:"moves_cut,omitempty" doc:"Whether there may be more: only the first 100 groups are told, and at most 50,000 schedules are looked at."`
+}
+
+const (
+	mostMoves  = 100
+	mostLooked = 50_000
+	everything = math.MaxInt64
+)
+
+// Moved returns the stored schedules whose messages change when a pattern gets a route, or with nil loses the one that
+// it has.
+func Moved(ctx context.Context, pool *pgxpool.Pool, pattern string, route *domain.Route, defaultQueue string) (m Moves,
+	err error,
+) {
+	m.Moves = []Rerouted{}
+	names := []string{pattern}
+	if (domain.Route{Pattern: pattern}).IsPattern() {
+		all, err := taskNames(ctx, pool, mostLooked+1)
+		if err != nil {
+			return m, err
+		}
+		m.Cut = len(all) > mostLooked
+		matches := asPattern(domain.Route{Pattern: pattern}).is
+		names = slices.DeleteFunc(all, func(name string) bool { return !matches(name) })
+	}
+	if len(names) == 0 {
+		return m, nil
+	}
+	kept, err := outbox.Routes(ctx, pool)
+	if err != nil {
+		return m, err
+	}
+	plan := []RouteRow{{KeptRoute: outbox.KeptRoute{Route: domain.Route{Pattern: pattern}}, Change: "gone"}}
+	if route != nil {
+		plan[0].Route, plan[0].Change = *route, "changed"
+		plan[0].Pattern = pattern
+	}
+	found, looked, err := reroute{kept, applied(kept, plan, true), defaultQueue}.of(ctx, pool, names, mostLooked+1)
+	if err != nil {
+		return m, err
+	}
+	m.Cut = m.Cut || looked > mostLooked || len(found) > mostMoves
+	m.Moves = append(m.Moves, found[:min(len(found), mostMoves)]...)
+	return m, nil
+}
+
+// taskNames returns the names of the tasks of stored schedules, but no more than most of them.
+func taskNames(ctx context.Context, pool *pgxpool.Pool, most int64) ([]string, error) {
+	names, err := queryAll(ctx, pool, storedTaskNames, pgx.RowTo[string], most)
 	if err != nil {
 		return nil, fmt.Errorf("read the tasks of schedules: %w", err)
 	}
-	before, after := routingBy(kept), routingBy(applied(kept, plan, prune))
-	moved := slices.DeleteFunc(names, func(name string) bool {
-		return encodedRoute(before.of(name)) == encodedRoute(after.of(name))
-	})
-	stored, err := queryAll(ctx, i, storedOptions, pgx.RowToStructByPos[options], moved)
-	if err != nil {
-		return nil, fmt.Errorf("read the schedules of tasks: %w", err)
-	}
-	for _, o := range stored {
-		r := Rerouted{TaskName: o.TaskName, Schedules: o.Schedules, Names: o.Names}
-		r.Differences = o.differences(before.of(o.TaskName), after.of(o.TaskName), defaultQueue)
-		if len(r.Differences) > 0 {
-			found = append(found, r)
-		}
-	}
-	return found, nil
+	return names, nil
 }
 
-func queryAll[T any](ctx context.Context, i *Importer, sql string, to pgx.RowToFunc[T], args ...any) ([]T, error) {
-	rows, err := i.pool.Query(ctx, sql, args...)
+// reroute is a change of routes.
+type reroute struct {
+	before, after []outbox.KeptRoute
+	defaultQueue  string
+}
+
+// of returns the stored schedules of some tasks whose messages change, and how many schedules were looked at, which is
+// no more than most.
+func (r reroute) of(ctx context.Context, pool *pgxpool.Pool, names []string, most int64) (found []Rerouted, looked int64,
+	err error,
+) {
+	before, after := routingBy(r.before), routingBy(r.after)
+	moved := slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		return encodedRoute(before.of(name)) == encodedRoute(after.of(name))
+	})
+	if len(moved) == 0 {
+		return nil, 0, nil
+	}
+	stored, err := queryAll(ctx, pool, storedOptions, pgx.RowToStructByPos[options], moved, most)
+	if err != nil {
+		return nil, 0, fmt.Errorf("read the schedules of tasks: %w", err)
+	}
+	for _, o := range stored {
+		looked += o.Schedules
+		change := Rerouted{TaskName: o.TaskName, Schedules: o.Schedules, Names: o.Names}
+		change.Differences = o.differences(before.of(o.TaskName), after.of(o.TaskName), r.defaultQueue)
+		if len(change.Differences) > 0 {
+			found = append(found, change)
+		}
+	}
+	return found, looked, nil
+}
+
+func queryAll[T any](ctx context.Context, pool *pgxpool.Pool, sql string, to pgx.RowToFunc[T], args ...any) ([]T, error) {
+	rows, err := pool.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -147,6 +242,16 @@ type pattern struct {
 	matches   *regexp.Regexp
 }
 
+func asPattern(r domain.Route) pattern {
+	expression := strings.NewReplacer(`\*`, `.*`, `\?`, `.`).Replace(regexp.QuoteMeta(r.Pattern))
+	return pattern{r, r.Pattern[:strings.IndexAny(r.Pattern, "*?")], regexp.MustCompile(`(?s)^` + expression + `$`)}
+}
+
+// is reports whether the pattern matches the name of a task.
+func (p pattern) is(task string) bool {
+	return strings.HasPrefix(task, p.beginning) && p.matches.MatchString(task)
+}
+
 func routingBy(routes []outbox.KeptRoute) routing {
 	by := routing{names: map[string]domain.Route{}}
 	for _, r := range routes {
@@ -154,10 +259,7 @@ func routingBy(routes []outbox.KeptRoute) routing {
 			by.names[r.Pattern] = r.Route
 			continue
 		}
-		expression := strings.NewReplacer(`\*`, `.*`, `\?`, `.`).Replace(regexp.QuoteMeta(r.Pattern))
-		by.patterns = append(by.patterns, pattern{
-			r.Route, r.Pattern[:strings.IndexAny(r.Pattern, "*?")], regexp.MustCompile(`(?s)^` + expression + `$`),
-		})
+		by.patterns = append(by.patterns, asPattern(r.Route))
 	}
 	slices.SortFunc(by.patterns, func(a, b pattern) int {
 		if preferred(a.Pattern, b.Pattern) {
@@ -172,7 +274,7 @@ func routingBy(routes []outbox.KeptRoute) routing {
 func (by routing) of(task string) (r domain.Route) {
 	r, found := by.names[task]
 	for n := 0; !found && n < len(by.patterns); n++ {
-		if p := by.patterns[n]; strings.HasPrefix(task, p.beginning) && p.matches.MatchString(task) {
+		if p := by.patterns[n]; p.is(task) {
 			r, found = p.Route, true
 		}
 	}
