@@ -52,6 +52,7 @@ func New(pool *pgxpool.Pool, timezone string, log *slog.Logger, workers celery.C
 	s.schedules(api)
 	s.actions(api)
 	s.runs(api)
+	s.runList(api)
 	s.due(api)
 	s.events(api)
 	s.routes(api)

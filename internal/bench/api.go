@@ -159,6 +159,12 @@ func endpoints(schedules int, busy, run string) (all []endpoint) {
 	add(page, "GET", one+"/history", "")
 	add(page, "GET", one+"/history?offset=5000", "")
 	add(page, "GET", "/tasks/"+run+"/status", "")
+	for _, query := range []string{
+		"", "?status=failed", "?error=ValueError", "?status=failed&tag=tag-7", "?task_name=shop.orders.reconcile", "?worker=none",
+		"?schedule=" + busy + "&status=failed", "/summary", "/" + run,
+	} {
+		add(page, "GET", "/runs"+query, "")
+	}
 	add(page, "GET", "/events?limit=100", "")
 	add(page, "GET", "/events?type=schedule.deleted", "")
 	add(Goal{}, "PATCH", one, `{"description":"x"}`)

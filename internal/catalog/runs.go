@@ -56,6 +56,7 @@ type RunEntry struct {
 // What a page looks at. It begins with few runs, which are enough where most are chosen.
 const (
 	mostLookedAt      = 20_000
+	mostTroubled      = 5_000 // where those that have an error or a reason are, which lie far apart
 	mostWithSchedules = 2_500 // where the schedules of the runs are looked at as well
 	looksBegin        = 4     // times the size of the page
 	looksGrow         = 4
@@ -97,11 +98,17 @@ func (c *Catalog) Runs(ctx context.Context, f RunFilter, p Page) (page RunPage, 
 
 // find returns the places of the next chosen runs, and where to go on from; nil at the end of the list.
 func (f RunFilter) find(ctx context.Context, tx pgx.Tx, at place, size int) (found []place, next *place, err error) {
-	sql, sources, err := f.look(ctx, tx)
+	sources, err := f.sources(ctx, tx)
 	if err != nil {
 		return nil, nil, err
 	}
-	left := mostLookedAt
+	sql, left := lookAtAll, mostLookedAt
+	switch {
+	case len(sources) > 0:
+		sql = lookAtSources
+	case f.onlyTroubled():
+		sql, left = lookAtTroubled, mostTroubled
+	}
 	if f.bySchedule() {
 		left = mostWithSchedules
 	}
@@ -136,10 +143,7 @@ func looksSQL(looked string) string {
 	return `
 with looked as materialized (` + looked + `
 ),
-of as materialized (
-    select r.schedule_id from (select distinct schedule_id from looked where fits) r, lateral (
-        select from tactus.schedules s where @by_schedule::boolean and s.id = r.schedule_id and s.deleted_at is null
-            and ` + schedulesOfRuns + ` and (@queue::text = '' or ` + sqlexpr.TaskQueue + ` = @queue)) s
+of as materialized (` + ofLookedAt + `
 ),
 horizon as materialized (
     select due_at, id from looked where nth = @most::bigint order by due_at desc, id desc limit 1
@@ -153,6 +157,12 @@ chosen as materialized (
 select array(select id::text from chosen), array(select due_at from chosen), h.due_at, h.id
 from (select) one left join horizon h on true`
 }
+
+// ofLookedAt are the schedules of the runs looked at that are chosen, which only matters where any has to be.
+const ofLookedAt = `
+    select r.schedule_id from (select distinct schedule_id from looked where fits) r, lateral (
+        select from tactus.schedules s where @by_schedule::boolean and s.id = r.schedule_id and s.deleted_at is null
+            and ` + schedulesOfRuns + ` and (@queue::text = '' or ` + sqlexpr.TaskQueue + ` = @queue)) s`
 
 const schedulesOfRuns = `(cardinality(@tags::text[]) = 0 or s.tags @> @tags::text[])
     and (@task::text = '' or left(` + sqlexpr.TaskName + `, 200) = @task)`
@@ -188,33 +198,29 @@ var (
 var sourcesOfRuns = `
 select s.id::text from tactus.schedules s where s.deleted_at is null and ` + schedulesOfRuns + ` limit @most::bigint`
 
-// look returns the statement that finds the chosen runs with the fewest looks, and the schedules that it reads one by
-// one. Where a tag or a task chooses no schedule, the list that it returns has one that is none.
-func (f RunFilter) look(ctx context.Context, tx pgx.Tx) (sql string, sources []string, err error) {
+// sources returns the schedules that are to be read one by one; none where all runs are to be looked at. Where a tag or a
+// task chooses no schedule, the list has one that is none.
+func (f RunFilter) sources(ctx context.Context, tx pgx.Tx) (sources []string, err error) {
 	if f.Schedule != nil {
-		return lookAtSources, []string{f.Schedule.String()}, nil
+		return []string{f.Schedule.String()}, nil
 	}
-	if f.Task != "" || len(f.Tags) > 0 {
-		args := f.args()
-		args["most"] = mostSources + 1
-		rows, err := tx.Query(ctx, sourcesOfRuns, pgx.QueryExecModeExec, args)
-		if err != nil {
-			return "", nil, err
-		}
-		if sources, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
-			return "", nil, err
-		}
-		switch n := len(sources); {
-		case n == 0:
-			return lookAtSources, []string{domain.ID{}.String()}, nil
-		case n <= mostSources:
-			return lookAtSources, sources, nil
-		}
+	if f.Task == "" && len(f.Tags) == 0 {
+		return nil, nil
 	}
-	if f.onlyTroubled() {
-		return lookAtTroubled, nil, nil
+	args := f.args()
+	args["most"] = mostSources + 1
+	rows, err := tx.Query(ctx, sourcesOfRuns, pgx.QueryExecModeExec, args)
+	if err != nil {
+		return nil, err
 	}
-	return lookAtAll, nil, nil
+	sources, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	switch n := len(sources); {
+	case err != nil, n > mostSources:
+		return nil, err
+	case n == 0:
+		return []string{domain.ID{}.String()}, nil
+	}
+	return sources, nil
 }
 
 func (f RunFilter) lookOnce(ctx context.Context, tx pgx.Tx, sql string, at place, l looking) (found []place, end *place,

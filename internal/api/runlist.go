@@ -1,0 +1,135 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/catalog"
+)
+
+func (s *server) runList(api huma.API) {
+	register(api, huma.Operation{
+		OperationID: "list-runs", Method: http.MethodGet, Path: prefix + "/runs", Summary: "The runs of all schedules, newest first",
+		Description: "In the order of their due times. Go on behind a page with page_token=next_page_token until that is empty: a page looks at a " +
+			"bounded number of runs, and may have chosen few of them, or none. Tags, tasks and queues are those that schedules have now; " +
+			"by these the runs of deleted schedules are not found.",
+	}, s.listRuns)
+	register(api, huma.Operation{
+		OperationID: "get-run", Method: http.MethodGet, Path: prefix + "/runs/{id}", Summary: "A run with all that is known of it",
+	}, s.getRun)
+	register(api, huma.Operation{
+		OperationID: "runs-summary", Method: http.MethodGet, Path: prefix + "/runs/summary", Summary: "Runs by state and hour, with the times they took",
+		Description: "Of the runs that were due in whole hours of UTC, the last 24 unless said. At most about 100000 runs are looked at, " +
+			"10000 with task_name, tag or queue: of an hour with more than its share, the newest (cut).",
+	}, s.summarizeRuns)
+}
+
+// RunChoice chooses runs by parameters.
+type RunChoice struct {
+	Status   []string  `query:"status,explode" maxItems:"20" enum:"due,sent,started,retrying,succeeded,failed,revoked,expired,skipped,missed,unknown" doc:"Those in this state; repeated, in any of them."`
+	Kind     string    `query:"kind" enum:"scheduled,manual,backfill"`
+	Schedule string    `query:"schedule" doc:"Those of the schedule with this id."`
+	Task     string    `query:"task_name" maxLength:"200" doc:"The whole name of the schedule's task."`
+	Tags     []string  `query:"tag,explode" maxItems:"50" doc:"Those whose schedules have this tag; repeated, all of them."`
+	Queue    string    `query:"queue" maxLength:"200" doc:"The queue that the schedule names, or its task's route does."`
+	Worker   string    `query:"worker" maxLength:"200" doc:"The whole name of the worker."`
+	Error    string    `query:"error" maxLength:"200" doc:"A part of the error, in either case."`
+	DueFrom  time.Time `query:"due_from" doc:"Those that were due then or later."`
+	DueTo    time.Time `query:"due_to" doc:"Those that were due before."`
+}
+
+func (in RunChoice) filter() (f catalog.RunFilter, err error) {
+	f = catalog.RunFilter{
+		Kind: domain.RunKind(in.Kind), Task: in.Task, Tags: in.Tags, Queue: in.Queue, Worker: in.Worker, Error: in.Error,
+		DueFrom: timeOrNil(in.DueFrom), DueTo: timeOrNil(in.DueTo),
+	}
+	for _, status := range in.Status {
+		f.Statuses = append(f.Statuses, domain.RunStatus(status))
+	}
+	if in.Schedule != "" {
+		id, err := domain.ParseID(in.Schedule)
+		if err != nil {
+			return f, domain.ErrNotFound
+		}
+		f.Schedule = &id
+	}
+	return f, nil
+}
+
+func timeOrNil(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+type runPage struct{ Body catalog.RunPage }
+
+func (s *server) listRuns(ctx context.Context, in *struct {
+	RunChoice
+	FinishedFrom time.Time `query:"finished_from" doc:"Those that finished then or later. Unless due_from is given, they were due at most 7 days before."`
+	FinishedTo   time.Time `query:"finished_to" doc:"Those that finished before."`
+	PageSize     int       `query:"page_size" minimum:"1" maximum:"1000" default:"50"`
+	PageToken    string    `query:"page_token" maxLength:"100" doc:"The next_page_token of the page before."`
+},
+) (*runPage, error) {
+	filter, err := in.filter()
+	if err != nil {
+		return nil, s.answer(err)
+	}
+	filter.FinishedFrom, filter.FinishedTo = timeOrNil(in.FinishedFrom), timeOrNil(in.FinishedTo)
+	page, err := s.catalog.Runs(ctx, filter, catalog.Page{Size: in.PageSize, Token: in.PageToken})
+	if err != nil {
+		return nil, s.answer(err)
+	}
+	return &runPage{page}, nil
+}
+
+// ByRun chooses a run.
+type ByRun struct {
+	ID string `path:"id" doc:"The run's id."`
+}
+
+func (b ByRun) id() (domain.ID, error) {
+	id, err := domain.ParseID(b.ID)
+	if err != nil {
+		return id, domain.ErrRunNotFound
+	}
+	return id, nil
+}
+
+func (s *server) getRun(ctx context.Context, in *ByRun) (*struct{ Body catalog.RunDetail }, error) {
+	id, err := in.id()
+	if err != nil {
+		return nil, s.answer(err)
+	}
+	run, err := s.catalog.RunDetail(ctx, id)
+	if err != nil {
+		return nil, s.answer(err)
+	}
+	return &struct{ Body catalog.RunDetail }{run}, nil
+}
+
+func (s *server) summarizeRuns(ctx context.Context, in *RunChoice) (*struct{ Body catalog.RunSummary }, error) {
+	filter, err := in.filter()
+	if err != nil {
+		return nil, s.answer(err)
+	}
+	if filter.DueTo == nil {
+		now := time.Now()
+		filter.DueTo = &now
+	}
+	if filter.DueFrom == nil {
+		dayBefore := filter.DueTo.Add(-24 * time.Hour)
+		filter.DueFrom = &dayBefore
+	}
+	summary, err := s.catalog.RunSummary(ctx, filter)
+	if err != nil {
+		return nil, s.answer(err)
+	}
+	return &struct{ Body catalog.RunSummary }{summary}, nil
+}

@@ -1,0 +1,169 @@
+package catalog
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
+)
+
+// RunDetail is all that is known of a run.
+type RunDetail struct {
+	RunEntry
+	Args      json.RawMessage `json:"args"`
+	Kwargs    json.RawMessage `json:"kwargs"`
+	TaskOf    string          `json:"task_of" enum:"run,schedule" doc:"Whose args, kwargs, task_name and queue these are: those that the run was fired with, or the ones that its schedule has now, because the log of the run is no longer kept, or it never fired."`
+	Result    json.RawMessage `json:"result"`
+	Traceback *string         `json:"traceback"`
+	Attempts  int             `json:"attempts" doc:"How often a worker has begun it, as far as is known."`
+	Steps     []Step          `json:"steps" doc:"What has become of it, in order, and what each step took."`
+
+	Task json.RawMessage `json:"-"` // the whole task, as its sink was given it
+}
+
+// Step is one of the steps of a run.
+type Step struct {
+	Step    string    `json:"step" enum:"due,recorded,handed_over,started,finished"`
+	At      time.Time `json:"at"`
+	Seconds *float64  `json:"seconds,omitempty" doc:"Since the step before; nothing less than 0, though a worker's clock may differ from PostgreSQL's."`
+}
+
+var runDetail = `
+select r.id, r.schedule_id, s.name, ` + sqlexpr.TaskName + `, ` + sqlexpr.TaskQueue + `,
+    r.kind, r.status, r.schedule_version, r.reason, r.error, r.worker, r.redelivered,
+    ` + sqlexpr.InYears("r.due_at") + `, ` + sqlexpr.InYears("r.until") + `, ` + sqlexpr.InYears("r.fired_at") + `, ` + sqlexpr.InYears("r.expires_at") + `,
+    ` + sqlexpr.InYears("r.sent_at") + `, ` + sqlexpr.InYears("r.started_at") + `, ` + sqlexpr.InYears("r.finished_at") + `,
+    s.task::text, r.task is not null, r.result, r.traceback
+from tactus.runs r left join lateral (
+    select name, coalesce(r.task, s.task) as task from tactus.schedules s where s.id = r.schedule_id
+) s on true
+where r.id = @id`
+
+// RunDetail returns one run, or domain.ErrRunNotFound.
+func (c *Catalog) RunDetail(ctx context.Context, id domain.ID) (run RunDetail, err error) {
+	err = c.read(ctx, func(tx pgx.Tx) error {
+		var own bool
+		var task *string
+		row := tx.QueryRow(ctx, runDetail, pgx.QueryExecModeExec, pgx.NamedArgs{"id": id})
+		r := &run.RunEntry
+		switch err := row.Scan(&r.ID, &r.ScheduleID, &r.ScheduleName, &r.TaskName, &r.Queue, &r.Kind, &r.Status, &r.Version,
+			&r.Reason, &r.Error, &r.Worker, &r.Redelivered, &r.DueAt, &r.Until, &r.RecordedAt, &r.ExpiresAt, &r.HandedOverAt,
+			&r.StartedAt, &r.FinishedAt, &task, &own, &run.Result, &run.Traceback); {
+		case err == pgx.ErrNoRows:
+			return domain.ErrRunNotFound
+		case err != nil:
+			return fmt.Errorf("read run: %w", err)
+		}
+		run.TaskOf = "run"
+		if !own {
+			fired, err := firedTask(ctx, tx, run.RunEntry)
+			if err != nil {
+				return fmt.Errorf("read run: %w", err)
+			}
+			if fired == nil {
+				run.TaskOf = "schedule"
+			} else {
+				task = fired
+			}
+		}
+		if task != nil {
+			run.Task = json.RawMessage(*task)
+		}
+		return Hold(ctx, len(run.Task)+len(run.Result)+64<<10)
+	})
+	if err != nil {
+		return run, err
+	}
+	run.fill()
+	return run, nil
+}
+
+// firedEvent finds the event with which a run was fired. The log has no index by run, but its positions rise with the
+// time, but for statements that ran at once: the event is near the first one that occurred when the run was fired,
+// which is found by halving. An event that was pruned is not found, and nor is one beyond the window.
+const firedEvent = `
+with recursive ends as materialized (
+    select (select position from tactus.outbox where topic = 'run' order by position limit 1) as low,
+        (select position from tactus.outbox where topic = 'run' order by position desc limit 1) as high
+),
+halved (low, high, n) as (
+    select low, high, 0 from ends where low is not null
+    union all
+    select case when at.occurred_at < @fired_at::timestamptz then at.position else low end,
+        case when at.occurred_at < @fired_at::timestamptz then high else middle - 1 end, n + 1
+    from halved, lateral (select (low + high + 1) / 2 as middle) m, lateral (
+        select position, occurred_at from tactus.outbox where topic = 'run' and position >= middle order by position limit 1
+    ) at
+    where low < high and n < 64
+),
+near as materialized (select low from halved order by n desc limit 1)
+select data::text from tactus.outbox, near
+where topic = 'run' and position >= low - 2000 and position <= low + 20000 and aggregate_id = @id and version = 1
+order by position limit 1`
+
+// firedTask returns the task that a run was fired with, and nil where the log no longer tells.
+func firedTask(ctx context.Context, tx pgx.Tx, run RunEntry) (*string, error) {
+	if run.Status == domain.Skipped || run.Status == domain.MissedRun {
+		return nil, nil
+	}
+	var data string
+	err := tx.QueryRow(ctx, firedEvent, pgx.QueryExecModeExec, pgx.NamedArgs{"id": run.ID, "fired_at": run.RecordedAt}).Scan(&data)
+	if err == pgx.ErrNoRows {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &data, nil
+}
+
+// fill sets what follows from the columns.
+func (run *RunDetail) fill() {
+	run.complete()
+	var task domain.Task
+	if json.Unmarshal(run.Task, &task) == nil { // else somebody changed it by hand
+		run.Args, run.Kwargs = task.Args, task.Kwargs
+		if run.TaskOf == "run" {
+			name, queue := task.TaskName, task.Queue
+			run.TaskName, run.Queue = &name, &queue
+			if queue == "" {
+				run.Queue = nil
+			}
+		}
+	}
+	run.Attempts = run.begun()
+	run.Steps = run.steps()
+}
+
+// begun returns how often a worker has begun a run.
+func (run *RunDetail) begun() int {
+	switch run.Status {
+	case domain.Started, domain.Succeeded, domain.Retrying:
+		return 1
+	}
+	if run.StartedAt != nil || run.Traceback != nil {
+		return 1
+	}
+	return 0
+}
+
+func (run *RunDetail) steps() (steps []Step) {
+	at := run.DueAt
+	steps = []Step{{Step: "due", At: at}}
+	for _, next := range []struct {
+		name string
+		at   *time.Time
+	}{{"recorded", &run.RecordedAt}, {"handed_over", run.HandedOverAt}, {"started", run.StartedAt}, {"finished", run.FinishedAt}} {
+		if next.at == nil {
+			continue
+		}
+		steps = append(steps, Step{next.name, *next.at, between(&at, next.at)})
+		at = later(at, *next.at)
+	}
+	return steps
+}
