@@ -1,0 +1,222 @@
+package calendar_test
+
+import (
+	"encoding/json"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tactus-dev/tactus/domain/calendar"
+	"github.com/tactus-dev/tactus/domain/cron"
+	"github.com/tactus-dev/tactus/domain/zone"
+)
+
+func compile(t testing.TB, text string) *calendar.Set {
+	t.Helper()
+	var items []calendar.Item
+	if err := json.Unmarshal([]byte(text), &items); err != nil {
+		t.Fatal(err)
+	}
+	set, err := calendar.Compile(items)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+func tokyo(t testing.TB) *time.Location {
+	t.Helper()
+	location, err := zone.Load("Asia/Tokyo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return location
+}
+
+func next(r calendar.Recurrence, after time.Time, n int) (all []string) {
+	for at, ok := r.Next(after); ok && len(all) < n; at, ok = r.Next(at) {
+		all = append(all, at.Format("Mon 2006-01-02 15:04"))
+	}
+	return all
+}
+
+// TestTokyo goes by the trading days of Tokyo around the turn of a year.
+func TestTokyo(t *testing.T) {
+	t.Parallel()
+	location := tokyo(t)
+	closed := compile(t, `[{"from":"2000-01-01","to":"2000-01-02","rrule":"FREQ=WEEKLY","reason":"weekend"},
+		{"from":"2026-12-31","to":"2027-01-03","reason":"turn of the year"}, "2027-01-11", "2027-05-31"]`)
+	after := time.Date(2026, 12, 29, 12, 0, 0, 0, location)
+	for _, c := range []struct {
+		name, expression, on string
+		want                 []string
+	}{
+		{"market_open", "0 9 * * 1-5", calendar.Skip, []string{"Wed 2026-12-30 09:00", "Mon 2027-01-04 09:00", "Tue 2027-01-05 09:00"}},
+		{"monthly_last_business_day", "0 9 LW * *", calendar.PreviousAllowed, []string{"Wed 2026-12-30 09:00", "Fri 2027-01-29 09:00", "Fri 2027-02-26 09:00"}},
+		{"first of the month", "0 9 1 * *", calendar.NextAllowed, []string{"Mon 2027-01-04 09:00", "Mon 2027-02-01 09:00", "Mon 2027-03-01 09:00"}},
+		{"Mondays", "0 9 * * 1", calendar.NextAllowed, []string{"Mon 2027-01-04 09:00", "Tue 2027-01-12 09:00", "Mon 2027-01-18 09:00"}},
+	} {
+		f := &calendar.Filter{Sets: []*calendar.Set{closed}, On: c.on, Location: location}
+		if diff := cmp.Diff(c.want, next(f.Apply(cronOf(t, c.expression, location)), after, 3)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.name, diff)
+		}
+	}
+	f := &calendar.Filter{Sets: []*calendar.Set{closed}, On: calendar.PreviousAllowed, Location: location}
+	may := next(f.Apply(cronOf(t, "0 9 LW * *", location)), time.Date(2027, 5, 1, 0, 0, 0, 0, location), 1)
+	if diff := cmp.Diff([]string{"Fri 2027-05-28 09:00"}, may); diff != "" {
+		t.Errorf("a last weekday that is a holiday goes to the Friday before (-want +got):\n%s", diff)
+	}
+}
+
+// TestDropIfTaken has a day that has a due time of its own keep that alone.
+func TestDropIfTaken(t *testing.T) {
+	t.Parallel()
+	location := tokyo(t)
+	hours := interval{time.Date(2027, 1, 4, 9, 0, 0, 0, location).Add(-260 * time.Hour), 26 * time.Hour}
+	off := compile(t, `["2027-01-05"]`)
+	after := time.Date(2027, 1, 4, 0, 0, 0, 0, location)
+	own := []string{"Mon 2027-01-04 09:00", "Wed 2027-01-06 13:00"}
+	for on, want := range map[string][]string{
+		calendar.NextAllowed: {own[0], "Wed 2027-01-06 11:00", own[1]}, calendar.DropIfTaken: {own[0], own[1], "Thu 2027-01-07 15:00"},
+	} {
+		f := &calendar.Filter{Sets: []*calendar.Set{off}, On: on, Location: location}
+		if diff := cmp.Diff(want, next(f.Apply(hours), after, 3)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", on, diff)
+		}
+	}
+}
+
+type interval struct {
+	anchor time.Time
+	every  time.Duration
+}
+
+func (i interval) Next(after time.Time) (time.Time, bool) {
+	return i.anchor.Add((after.Sub(i.anchor)/i.every + 1) * i.every), true
+}
+
+func (i interval) Prev(before time.Time) (time.Time, bool) {
+	return i.anchor.Add((before.Sub(i.anchor) - 1) / i.every * i.every), true
+}
+
+// counted counts how often a recurrence is asked.
+type counted struct {
+	calendar.Recurrence
+	asked *int
+}
+
+func (c counted) Next(t time.Time) (time.Time, bool) { *c.asked++; return c.Recurrence.Next(t) }
+func (c counted) Prev(t time.Time) (time.Time, bool) { *c.asked++; return c.Recurrence.Prev(t) }
+
+// TestBounded asks of calendars that exclude everything, and of ones with no more than a hole a day.
+func TestBounded(t *testing.T) {
+	t.Parallel()
+	location := tokyo(t)
+	for _, c := range []struct {
+		name, items string
+		only        bool
+	}{
+		{"everything", `[{"from":"1970-01-01","to":"2200-12-31"}]`, false},
+		{"nothing is allowed", `[]`, true},
+		{"every weekday", `[{"from":"2000-01-01","to":"2000-01-07","rrule":"FREQ=WEEKLY"}]`, false},
+		{"all but an hour a day", `[{"from":"2000-01-01T00:00","to":"2000-01-01T23:00","rrule":"FREQ=DAILY"}]`, false},
+		{"one day of old", `["1999-01-01"]`, true},
+	} {
+		set := compile(t, c.items)
+		for _, on := range calendar.Choices {
+			for _, expression := range []string{"* * * * *", "0 9 * * *", "0 9 1 1 *"} {
+				if c.name == "all but an hour a day" && expression == "* * * * *" {
+					continue // it is due in that hour
+				}
+				asked := 0
+				f := &calendar.Filter{Sets: []*calendar.Set{set}, Only: c.only, On: on, Location: location}
+				r := f.Apply(counted{cronOf(t, expression, location), &asked})
+				if at, ok := r.Next(time.Date(2027, 1, 1, 0, 0, 0, 0, location)); ok {
+					t.Errorf("%s, %s, %s: due at %s", c.name, on, expression, at)
+				}
+				if asked > 120_000 {
+					t.Errorf("%s, %s, %s: asked %d times", c.name, on, expression, asked)
+				}
+			}
+		}
+	}
+}
+
+// TestFaults tells every fault of the items, each at its place.
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	_, err := calendar.Compile([]calendar.Item{
+		{From: "2027-01-01"},
+		{From: "2027-02-30"},
+		{From: "2027-01-02", To: "2027-01-01"},
+		{From: "2027-01-01T02:00"},
+		{From: "2027-01-01", To: "2027-01-01T02:00"},
+		{From: "2027-01-01", RRule: "FREQ=NEVER"},
+		{From: "2027-01-01", RRule: "DTSTART:20270101\nRRULE:FREQ=DAILY"},
+		{From: "2027-01-01", Reason: "\x01"},
+		{From: "1969-12-31"},
+		{From: "2000-01-01T00:00", To: "2000-01-01T00:01", RRule: "FREQ=MINUTELY;INTERVAL=2"},
+	})
+	faults, _ := errors.AsType[calendar.Errors](err)
+	type fault struct {
+		code, member string
+		item         int
+	}
+	var got []fault
+	for _, f := range faults {
+		got = append(got, fault{f.Code, f.Member, f.Item})
+	}
+	want := []fault{
+		{"day_invalid", "from", 1},
+		{"range_invalid", "to", 2},
+		{"range_invalid", "to", 3},
+		{"range_invalid", "to", 4},
+		{"rrule_syntax", "rrule", 5},
+		{"rrule_syntax", "rrule", 6},
+		{"text_invalid", "reason", 7},
+		{"day_invalid", "from", 8},
+		{"calendar_too_large", "rrule", 9},
+	}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(fault{})); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestItems reads and writes days and ranges as they are.
+func TestItems(t *testing.T) {
+	t.Parallel()
+	const text = `["2027-01-01",{"from":"2027-05-03","to":"2027-05-05","reason":"Golden Week"}]`
+	var items []calendar.Item
+	if err := json.Unmarshal([]byte(text), &items); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := json.Marshal(items); err != nil || string(again) != text {
+		t.Errorf("%s became %s (%v)", text, again, err)
+	}
+	if err := json.Unmarshal([]byte(`[{"from":"2027-05-03","until":"2027-05-05"}]`), &items); err == nil {
+		t.Error("an unknown member is read")
+	}
+	changes := compile(t, text).After(time.Date(2027, 2, 1, 0, 0, 0, 0, time.UTC), tokyo(t), 5)
+	if len(changes) != 1 || changes[0].Reason != "Golden Week" || changes[0].To.Format(time.RFC3339) != "2027-05-06T00:00:00+09:00" {
+		t.Errorf("changes: %v", changes)
+	}
+}
+
+func BenchmarkNext(b *testing.B) {
+	location := tokyo(b)
+	closed := compile(b, `[{"from":"2000-01-01","to":"2000-01-02","rrule":"FREQ=WEEKLY"}, {"from":"2026-12-31","to":"2027-01-03"}, "2027-01-11"]`)
+	after := time.Date(2026, 12, 30, 12, 0, 0, 0, location)
+	for _, on := range []string{"none", calendar.Skip, calendar.NextAllowed} {
+		b.Run(on, func(b *testing.B) {
+			r := cronOf(b, "0 9 * * 1-5", location)
+			if on != "none" {
+				r = (&calendar.Filter{Sets: []*calendar.Set{closed}, On: on, Location: location, Gap: cron.GapAuto}).Apply(r)
+			}
+			for b.Loop() {
+				r.Next(after)
+			}
+		})
+	}
+}

@@ -1,0 +1,183 @@
+package calendar
+
+import (
+	"cmp"
+	"slices"
+	"sort"
+	"time"
+
+	"github.com/tactus-dev/tactus/domain/cron"
+	"github.com/tactus-dev/tactus/domain/rrule"
+)
+
+// span is from an instant to just before another, in seconds.
+type span struct {
+	from, to int64
+	reason   string
+}
+
+// spans are in order, and do not overlap.
+type spans []span
+
+// Set is a compiled calendar. It is immutable.
+type Set struct {
+	wall  spans // of the clock on the wall
+	fixed spans // of real time
+}
+
+// Compile compiles the items of a calendar. The error is Errors, with every fault.
+func Compile(items []Item) (*Set, error) {
+	var faults Errors
+	if len(items) > MaxItems {
+		return nil, Errors{{Code: CodeTooLarge, Item: -1, Message: "a calendar has at most 10000 days and ranges: let what recurs recur (rrule), or part it"}}
+	}
+	s := &Set{}
+	for n, item := range items {
+		if len(faults) >= MaxFaults {
+			break
+		}
+		if fault := s.add(item); fault != nil {
+			fault.Item = n
+			faults = append(faults, fault)
+		}
+		if len(s.wall)+len(s.fixed) > MaxSpans {
+			faults = append(faults, &Error{Code: CodeTooLarge, Item: n, Member: "rrule", Message: "a calendar has at most 100000 days and ranges, repetitions included"})
+			break
+		}
+	}
+	if len(faults) > 0 {
+		return nil, faults
+	}
+	s.wall, s.fixed = apart(s.wall), apart(s.fixed)
+	return s, nil
+}
+
+func (s *Set) add(i Item) *Error {
+	if fault := i.textFault(); fault != nil {
+		return fault
+	}
+	first, fixed, fault := i.span()
+	switch {
+	case fault != nil:
+		return fault
+	case fixed:
+		s.fixed = append(s.fixed, first)
+		return nil
+	case i.RRule == "":
+		s.wall = append(s.wall, first)
+		return nil
+	}
+	repeated, fault := i.repeat(first, MaxSpans-len(s.wall))
+	s.wall = append(s.wall, repeated...)
+	return fault
+}
+
+// repeat returns the repetitions of a span, at most one more than may be.
+func (i Item) repeat(first span, most int) (all spans, fault *Error) {
+	rule, err := rrule.Parse(i.RRule)
+	if err == nil && (rule.HasStart() || rule.Zone() != "") {
+		return nil, &Error{Code: rrule.CodeSyntax, Member: "rrule", Message: "it begins at from, in the zone of whoever asks: leave DTSTART and TZID out"}
+	}
+	var due rrule.Recurrence
+	if err == nil {
+		due, err = rule.In(time.UTC, time.Unix(first.from, 0).UTC(), cron.GapAuto, cron.OverlapAuto)
+	}
+	if err != nil {
+		return nil, &Error{Code: rrule.CodeSyntax, Member: "rrule", Message: err.Error()}
+	}
+	after := time.Date(FirstYear, 1, 1, 0, 0, 0, 0, time.UTC).Add(-1)
+	until := time.Date(LastYear+1, 1, 1, 0, 0, 0, 0, time.UTC)
+	for at, ok := due.Next(after); ok && at.Before(until) && len(all) <= most; at, ok = due.Next(at) {
+		all = append(all, span{at.Unix(), at.Unix() + first.to - first.from, first.reason})
+	}
+	return all, nil
+}
+
+// apart puts spans in order, and leaves each only what none before it has.
+func apart(all spans) spans {
+	slices.SortStableFunc(all, func(a, b span) int { return cmp.Compare(a.from, b.from) })
+	kept := all[:0]
+	for _, s := range all {
+		if n := len(kept); n > 0 && s.from < kept[n-1].to {
+			s.from = kept[n-1].to
+		}
+		if s.from < s.to {
+			kept = append(kept, s)
+		}
+	}
+	return slices.Clip(kept)
+}
+
+// Size returns how many days and ranges the set has, repetitions included.
+func (s *Set) Size() int { return len(s.wall) + len(s.fixed) }
+
+// next returns the number of the first span that ends after an instant.
+func (all spans) next(at int64) int {
+	return sort.Search(len(all), func(i int) bool { return all[i].to > at })
+}
+
+// holding returns the span that holds an instant.
+func (all spans) holding(at int64) (span, bool) {
+	if i := all.next(at); i < len(all) && all[i].from <= at {
+		return all[i], true
+	}
+	return span{}, false
+}
+
+// touches reports whether any span overlaps [from, to).
+func (all spans) touches(from, to int64) bool {
+	i := all.next(from)
+	return i < len(all) && all[i].from < to
+}
+
+// covers reports whether spans without a hole between them hold [from, to).
+func (all spans) covers(from, to int64) bool {
+	for i := all.next(from); i < len(all) && all[i].from <= from; i++ {
+		if from = all[i].to; from >= to {
+			return true
+		}
+	}
+	return false
+}
+
+// Change is when a calendar begins or ceases to hold what it holds.
+type Change struct {
+	From, To time.Time // to just before To
+	Reason   string
+}
+
+// After returns the first n days and ranges in a zone that end after an instant, in order.
+func (s *Set) After(at time.Time, location *time.Location, n int) (changes []Change) {
+	wall := wallOf(at, location)
+	for i := s.wall.next(wall); i < len(s.wall) && len(changes) < n; i++ {
+		w := s.wall[i]
+		changes = append(changes, Change{instantOf(w.from, location), instantOf(w.to, location), w.reason})
+	}
+	for i := s.fixed.next(at.Unix()); i < len(s.fixed) && i < n; i++ {
+		f := s.fixed[i]
+		changes = append(changes, Change{time.Unix(f.from, 0).In(location), time.Unix(f.to, 0).In(location), f.reason})
+	}
+	slices.SortStableFunc(changes, func(a, b Change) int { return a.From.Compare(b.From) })
+	return changes[:min(n, len(changes))]
+}
+
+const day = 86_400
+
+// wallOf returns what the clocks of a zone show, in seconds.
+func wallOf(at time.Time, location *time.Location) int64 {
+	_, offset := at.In(location).Zone()
+	return at.Unix() + int64(offset)
+}
+
+// instantOf returns when the clocks of a zone first show a time, or the end of the gap that skips it.
+func instantOf(wall int64, location *time.Location) time.Time {
+	at, _ := cron.ResolveLocal(time.Unix(wall, 0).UTC(), location, cron.GapRunAfter, cron.OverlapFirst)
+	return at
+}
+
+func floorDay(wall int64) int64 {
+	if wall < 0 {
+		return (wall - day + 1) / day
+	}
+	return wall / day
+}
