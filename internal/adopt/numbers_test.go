@@ -3,6 +3,7 @@ package adopt_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -24,12 +25,19 @@ func TestNumbersArriveAsCelerySendsThem(t *testing.T) {
 		`[1, 1.0, 10.50, -1.5]`: "", `[1e5, 1E+5, 1.5e1, 0.1e1, 1e-7, 0e0, 12e0]`: "", `[1e100, 1.7e308, 1e-400, 5e-324, 1e-16000, 1e22]`: "",
 		`[12345678901234567890123, -0, 100]`: "", `{"1e5": 1e5, "a\"1e5": ["1e5 \\", 2e2], "-0": -1e3}`: "",
 		`[" 1e400 ", "\\", 3e0]`: "", `[true, false, null, {"e": 1e0}, []]`: "", `["-0.0", 1e1]`: "",
-		`[1e400]`: "a number out of all range", `[[-1e400]]`: "a number out of all range", `[1e200000]`: "a number out of all range",
-		`[-0.0]`: "-0.0", `[-1e-400]`: "-0.0", `[2.0, -0e1]`: "-0.0", `[1` + strings.Repeat("0", 400) + `.0]`: "a number out of all range",
-		`["\ud83d"]`: "half a surrogate pair", `["\u0000"]`: "U+0000", `["\\ud83d", "\ud83d\ude00"]`: "",
+		`[1e400]`: "", `[[-1e400]]`: "", `[1e200000]`: "", `{"a": {"b": [1e400, 1e5, -0.0]}}`: "",
+		`[-0.0]`: "", `[-1e-400]`: "", `[2.0, -0e1]`: "", `[1` + strings.Repeat("0", 400) + `.0]`: "",
+		`["\ud83d"]`: "", `["\u0000"]`: "", `["\\ud83d", "\ud83d\ude00"]`: "", ` { "\ud83d" : "\u0000 x", "b":[ "\\" ] } `: "",
+		`[NaN]`: "value_unreadable at /args: NaN and Infinity are not JSON", `{"a": [-Infinity, Infinity]}`: "value_unreadable at /kwargs: NaN and Infinity",
+		`["NaN", {"Infinity": "-Infinity \""}]`: "", `["NaN\u0000", NaN]`: "NaN and Infinity", `[-NaN]`: "want a JSON list", `[NaN`: "want a JSON list",
+		`["\u0000"` + strings.Repeat(`,"x"`, 70_000) + `]`: "payload_too_large",
 		`[1e5`: "want a JSON list", `["1e5]`: "want a JSON list", `[01e5]`: "want a JSON list", `[1.e5]`: "want a JSON list", `[1e]`: "want a JSON list",
 		`"1e5"`: "want a JSON list", `5e1`: "want a JSON list",
-		strings.Repeat("[", 1500) + strings.Repeat("]", 1500): "nested too deeply",
+		strings.Repeat("[", 1500) + strings.Repeat("]", 1500):     "nested deeper than 100",
+		strings.Repeat("[", 50_000) + strings.Repeat("]", 50_000): "nested too deeply",
+		strings.Repeat("[", 150) + strings.Repeat("]", 150) + " ": "nested deeper than 100",
+		strings.Repeat("[", 90) + strings.Repeat("]", 90):         "", `[1` + strings.Repeat("0", 5000) + `]`: "more than 4300 digits",
+		`["\u0000", 1` + strings.Repeat("0", 5000) + `]`: "more than 4300 digits",
 	}
 	for _, column := range []string{"json", "text"} {
 		u := newUpstream(t)
@@ -42,9 +50,9 @@ func TestNumbersArriveAsCelerySendsThem(t *testing.T) {
 			if !json.Valid([]byte(document)) && column == "json" {
 				continue
 			}
-			names[document] = strings.ToValidUTF8(document[:min(40, len(document))], "") + " as " + column
+			names[document] = strings.TrimSpace(strings.ToValidUTF8(document[:min(40, len(document))], "")+fmt.Sprint(len(document))) + " as " + column
 			args, kwargs := document, "{}"
-			if document[0] == '{' {
+			if strings.TrimSpace(document)[0] == '{' {
 				args, kwargs = "[]", document
 			}
 			if _, err := u.pool.Exec(t.Context(), `insert into celery_beat_schedules (name, task_name, cron_expression, args, kwargs)
@@ -54,6 +62,7 @@ func TestNumbersArriveAsCelerySendsThem(t *testing.T) {
 		}
 		s := u.source("celery_beat_schedules", adopt.CeleryBeatSchedules)
 		u.adopt(s)
+		u.adopt(s) // which changes nothing
 		var sent, ours []string
 		for document, name := range names {
 			got := u.named(name)
@@ -63,11 +72,11 @@ func TestNumbersArriveAsCelerySendsThem(t *testing.T) {
 				}
 				continue
 			}
-			if got.InvalidReason != "" {
-				t.Errorf("%s: %s", name, got.InvalidReason)
+			if got.InvalidReason != "" || got.Version != 1 {
+				t.Errorf("%s: version %d, %s", name, got.Version, got.InvalidReason)
 			}
 			text := string(got.Task().Args)
-			if document[0] == '{' {
+			if strings.TrimSpace(document)[0] == '{' {
 				text = string(got.Task().Kwargs)
 			}
 			sent, ours = append(sent, document), append(ours, text)
