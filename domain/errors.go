@@ -11,11 +11,13 @@ import (
 type Kind int
 
 const (
-	Invalid  Kind = iota + 1 // the input is at fault
-	NotFound                 // no such living schedule or run
-	Conflict                 // the name is taken, or somebody else manages the schedule
-	Stale                    // the version is not the one the caller had read
-	TooLarge                 // the input is larger than what is stored
+	Invalid         Kind = iota + 1 // the input is at fault
+	NotFound                        // no such living schedule or run
+	Conflict                        // the name is taken, or somebody else manages the schedule
+	Stale                           // the version is not the one the caller had read
+	TooLarge                        // the input is larger than what is stored
+	Unauthenticated                 // nobody knows who asks
+	Forbidden                       // who asks may not do it
 )
 
 // Error is one fault: what is wrong, where, and how to fix it.

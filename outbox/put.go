@@ -78,6 +78,9 @@ func (w writer) create(ctx context.Context, d domain.Definition, o option) (doma
 	if err != nil {
 		return domain.Schedule{}, err
 	}
+	if err := permitted(ctx, d); err != nil {
+		return domain.Schedule{}, err
+	}
 	try := func() (domain.Schedule, error) {
 		s, err := w.write(ctx, domain.Create(id, d), o, false)
 		if errors.Is(err, errNotWritten) {
@@ -122,6 +125,9 @@ func (w writer) put(ctx context.Context, d domain.Definition) (after domain.Sche
 	for range attempts {
 		before, err := GetByName(ctx, w.q, d.Name)
 		if err == nil {
+			if err := permitted(ctx, before.Definition); err != nil {
+				return domain.Schedule{}, false, err
+			}
 			after, err = w.decide(ctx, before, w.redefine(ctx, d))
 		} else if created = errors.Is(err, domain.ErrNotFound); created {
 			after, err = w.create(ctx, d, option{})
@@ -165,6 +171,9 @@ func (w writer) update(ctx context.Context, id domain.ID, version int64, decide 
 		if err != nil {
 			return domain.Schedule{}, err
 		}
+		if permitted(ctx, before.Definition) != nil {
+			return domain.Schedule{}, domain.ErrNotFound
+		}
 		if version != 0 && version != before.Version {
 			return domain.Schedule{}, domain.ErrVersionConflict
 		}
@@ -188,6 +197,9 @@ func (w writer) decideAny(ctx context.Context, before domain.Schedule, decide de
 	change, changed, err := decide(before)
 	if err != nil || !changed {
 		return before, err
+	}
+	if err := permitted(ctx, change.After.Definition); err != nil {
+		return domain.Schedule{}, err
 	}
 	after, err := w.write(ctx, change, option{}, change.After.Name != before.Name)
 	if errors.Is(err, errNotWritten) {

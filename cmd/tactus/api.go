@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/tactus-dev/tactus/internal/access"
 	"github.com/tactus-dev/tactus/internal/api"
 	"github.com/tactus-dev/tactus/internal/catalog"
 	"github.com/tactus-dev/tactus/internal/celery"
@@ -59,6 +60,10 @@ func (c apiCmd) Run(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	guard, err := c.guard(pool, log, registry)
+	if err != nil {
+		return err
+	}
 	started(log, "api", l, "database_url", c.DatabaseURL, "timezone", c.Timezone)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return maintain(ctx, pool, c.retentionFlags, log, registry) })
@@ -66,16 +71,17 @@ func (c apiCmd) Run(ctx context.Context, log *slog.Logger) error {
 	group.Go(func() error { return judge(ctx, pool, c.Timezone, c.celery(), log) })
 	registry.MustRegister(invalidMetric{catalog.New(pool)})
 	group.Go(func() error {
-		return telemetry.Serve(ctx, l, hosts, apiHandler(pool, c.Timezone, c.celery(), c.limits(), log,
+		return telemetry.Serve(ctx, l, hosts, apiHandler(guard, pool, c.Timezone, c.celery(), c.limits(), log,
 			telemetry.Mux(health, registry)))
 	})
 	return group.Wait()
 }
 
 // apiHandler serves the API, and beside it the operators' addresses, such as /metrics and /readyz.
-func apiHandler(pool *pgxpool.Pool, timezone string, workers celery.Config, limits api.Limits, log *slog.Logger,
+func apiHandler(guard *access.Guard, pool *pgxpool.Pool, timezone string, workers celery.Config, limits api.Limits, log *slog.Logger,
 	operators *http.ServeMux,
 ) http.Handler {
 	operators.Handle("/", api.New(pool, timezone, log, workers, limits))
-	return operators
+	guard.Mount(operators)
+	return guarded(guard, operators)
 }

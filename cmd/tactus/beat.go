@@ -100,6 +100,10 @@ func (c beatCmd) Run(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	guard, err := c.guard(pool, log, registry)
+	if err != nil {
+		return err
+	}
 	started(log, "beat", l, "database_url", c.DatabaseURL, "redis_url", c.RedisURL, "shadow", c.Shadow)
 	run, stats, err := newBeat(pool, c.beatFlags, c.redisFlags, log, health, registry)
 	if err != nil {
@@ -112,6 +116,6 @@ func (c beatCmd) Run(ctx context.Context, log *slog.Logger) error {
 	group.Go(func() error { return watchZones(ctx, pool, "beat", l, log, registry) })
 	group.Go(func() error { return mend(ctx, pool, log, registry) })
 	group.Go(func() error { return c.collect(ctx, pool, c.broker(), c.KeyPrefix, c.lease(), log, registry) })
-	group.Go(func() error { return telemetry.Serve(ctx, l, hosts, telemetry.Mux(health, registry)) })
+	group.Go(func() error { return telemetry.Serve(ctx, l, hosts, guarded(guard, telemetry.Mux(health, registry))) })
 	return group.Wait()
 }

@@ -18,6 +18,7 @@ import (
 // clientFlags say which API to call, and how to print its answers.
 type clientFlags struct {
 	URL    secret `name:"url" env:"TACTUS_URL" default:"http://127.0.0.1:8000" help:"URL of the API; or TACTUS_URL_FILE, a file with it."`
+	Token  secret `env:"TACTUS_TOKEN" placeholder:"KEY" help:"API key; or TACTUS_TOKEN_FILE, a file with it."`
 	Output string `short:"o" enum:"table,json" default:"table" help:"table or json."`
 }
 
@@ -40,6 +41,9 @@ func (c clientFlags) call(ctx context.Context, method, path string, body any) ([
 		return nil, usage("TACTUS_URL: %v", err)
 	}
 	request.Header.Set("Content-Type", "application/json")
+	if c.Token.isSet() {
+		request.Header.Set("Authorization", "Bearer "+c.Token.reveal())
+	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return nil, fmt.Errorf("%w (is the API at TACTUS_URL %s running?)", withoutURL(err), c.URL)

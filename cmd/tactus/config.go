@@ -55,7 +55,7 @@ func (f databaseFlags) connect(ctx context.Context, health *telemetry.Health) (*
 type httpFlags struct {
 	HTTPAddr string   `name:"http-addr" env:"TACTUS_HTTP_ADDR" placeholder:"HOST:PORT" help:"Address to listen on (default 127.0.0.1 with port 8000 for api, 8001 for relay, 8002 for beat)."`
 	Hosts    []string `name:"allowed-hosts" env:"TACTUS_ALLOWED_HOSTS" placeholder:"HOST" help:"Host names that requests may use for this process, besides this machine's own names and, where other machines can reach it, IP addresses; *.HOST allows subdomains, * any name."`
-	Auth     string   `env:"TACTUS_AUTH" help:"Authentication of callers. The only value is none, and it must be set to listen on an address that other machines can reach."`
+	accessFlags
 }
 
 // listen opens the address, and returns the host names that requests may use. otherwise is the address when none is
@@ -87,12 +87,12 @@ func (f httpFlags) address(otherwise string) (string, error) {
 	if err != nil {
 		return "", usage("TACTUS_HTTP_ADDR %q: want HOST:PORT", addr)
 	}
-	if f.Auth != "" && f.Auth != "none" {
-		return "", usage("TACTUS_AUTH %q: the only value is none; put a proxy that authenticates in front", f.Auth)
+	if err := f.accessFlags.validate(); err != nil {
+		return "", err
 	}
 	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) && f.Auth == "" {
 		return "", usage("TACTUS_HTTP_ADDR %s can be reached from other machines: say who may call with TACTUS_AUTH "+
-			"(none: anybody)", addr)
+			"(keys: whoever has an API key; none: anybody)", addr)
 	}
 	return addr, nil
 }

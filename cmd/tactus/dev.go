@@ -101,6 +101,10 @@ func (c devCmd) serve(ctx context.Context, state string, to console, log *slog.L
 		return err
 	}
 	defer requests.Close()
+	guard, err := c.guard(requests, log, registry)
+	if err != nil {
+		return err
+	}
 	env := devEnv{c.DatabaseURL, c.RedisURL, c.broker(), "http://" + l.Addr().String()}
 	if err := env.write(filepath.Join(state, "dev.env")); err != nil {
 		return err
@@ -121,7 +125,7 @@ func (c devCmd) serve(ctx context.Context, state string, to console, log *slog.L
 	group.Go(func() error { return judge(ctx, pool, c.Timezone, c.celery(), log) })
 	registry.MustRegister(invalidMetric{catalog.New(pool)})
 	group.Go(func() error {
-		return telemetry.Serve(ctx, l, hosts, apiHandler(requests, c.Timezone, c.celery(), c.limits(), log,
+		return telemetry.Serve(ctx, l, hosts, apiHandler(guard, requests, c.Timezone, c.celery(), c.limits(), log,
 			telemetry.Mux(health, registry)))
 	})
 	started(log, "dev", l, "state_dir", state, "shadow", c.Shadow)

@@ -71,6 +71,10 @@ func (c relayCmd) Run(ctx context.Context, to console, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	guard, err := c.guard(pool, log, registry)
+	if err != nil {
+		return err
+	}
 	started(log, "relay", l, "database_url", c.DatabaseURL, "listen_url", c.listenURL(c.DatabaseURL),
 		"redis_url", c.RedisURL, "celery_broker_url", c.broker(), "redeliver_window", c.Redeliver, "default_queue",
 		c.Queue)
@@ -81,7 +85,7 @@ func (c relayCmd) Run(ctx context.Context, to console, log *slog.Logger) error {
 	group.Go(func() error { return maintain(ctx, pool, c.retentionFlags, log, registry) })
 	group.Go(func() error { return watchZones(ctx, pool, "relay", l, log, registry) })
 	group.Go(func() error { return judge(ctx, pool, "", c.celery(), log) })
-	group.Go(func() error { return telemetry.Serve(ctx, l, hosts, telemetry.Mux(health, registry)) })
+	group.Go(func() error { return telemetry.Serve(ctx, l, hosts, guarded(guard, telemetry.Mux(health, registry))) })
 	return group.Wait()
 }
 

@@ -37,6 +37,8 @@ func (c clientFlags) show(to io.Writer, answer []byte) error {
 			"last_run_at", "invalid_reason")
 	case members["history"] != nil:
 		columns(table, members["history"], "due_at", "executed_at", "status", "kind", "task_id", "reason", "error")
+	case members["keys"] != nil:
+		columns(table, members["keys"], "id", "name", "role", "scope", "state", "expires_at", "last_used_at")
 	case members["routes"] != nil:
 		columns(table, members["routes"], "pattern", "queue", "exchange", "routing_key", "priority", "expires_seconds",
 			"time_limit_seconds", "soft_time_limit_seconds", "ignore_result", "source")

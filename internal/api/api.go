@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/access"
 	"github.com/tactus-dev/tactus/internal/catalog"
 	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/outbox"
@@ -21,6 +22,7 @@ type server struct {
 	pool     *pgxpool.Pool
 	store    *outbox.Store
 	catalog  *catalog.Catalog
+	access   *access.Keys
 	timezone string
 	check    domain.Check
 	workers  celery.Config
@@ -40,7 +42,11 @@ func init() { huma.NewError = refusal }
 // that name none; workers says how the Celery workers are set up, to whom tasks must be deliverable. Pages of other
 // origins are kept away by telemetry.Serve.
 func New(pool *pgxpool.Pool, timezone string, log *slog.Logger, workers celery.Config, limits ...Limits) http.Handler {
-	s := &server{pool: pool, workers: workers, store: outbox.NewStore(pool, timezone, workers.Check), catalog: catalog.New(pool), timezone: timezone, check: workers.Check, log: log, streams: newStreams(limits), bodies: newBodies()}
+	s := &server{
+		pool: pool, workers: workers, store: outbox.NewStore(pool, timezone, workers.Check), catalog: catalog.New(pool),
+		access: access.NewKeys(pool), timezone: timezone, check: workers.Check, log: log, streams: newStreams(limits),
+		bodies: newBodies(),
+	}
 	mux := http.NewServeMux()
 	config := huma.DefaultConfig("tactus", "1")
 	config.CreateHooks = nil // no $schema member in answers
@@ -56,8 +62,10 @@ func New(pool *pgxpool.Pool, timezone string, log *slog.Logger, workers celery.C
 	s.due(api)
 	s.events(api)
 	s.routes(api)
+	s.keys(api)
+	secured(api)
 	described(mux, api)
-	return frugal(tidy(mux, s.bodies.read(mux)))
+	return identified(frugal(tidy(mux, s.bodies.read(mux))))
 }
 
 // maxHeld is the most bytes of documents that open answers hold together. Decoding and encoding take about four times

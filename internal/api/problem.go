@@ -44,6 +44,9 @@ var status = map[domain.Kind]int{
 	domain.Conflict: http.StatusConflict,
 	domain.Stale:    http.StatusPreconditionFailed,
 	domain.TooLarge: http.StatusUnprocessableEntity,
+
+	domain.Unauthenticated: http.StatusUnauthorized,
+	domain.Forbidden:       http.StatusForbidden,
 }
 
 // answer converts an error to the answer for the client. An error that is not the client's fault is logged, and
@@ -62,6 +65,11 @@ func (s *server) answer(err error) error {
 	if faults == nil {
 		return s.outage(err)
 	}
+	return faulty(faults)
+}
+
+// faulty returns the answer to a request with faults of its own.
+func faulty(faults domain.Faults) error {
 	all := make([]fault, len(faults))
 	for i, f := range faults {
 		all[i] = fault{f.Code, f.Field, f.Message}

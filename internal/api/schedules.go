@@ -101,12 +101,15 @@ func (s *server) schedules(api huma.API) {
 // from the same type.
 func register[I, O any](api huma.API, op huma.Operation, handler func(context.Context, *I) (*O, error)) {
 	op.MaxBodyBytes, op.BodyReadTimeout, op.SkipValidateBody = maxBody, bodyTimeout, true
-	op.Errors = []int{http.StatusBadRequest, http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed, http.StatusUnprocessableEntity, http.StatusServiceUnavailable}
+	op.Errors = []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed, http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusServiceUnavailable}
 	huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {
 		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 		defer cancel()
 		if err := ctx.Err(); err != nil {
 			return nil, newProblem(http.StatusServiceUnavailable, canceled) // nobody is there to read an answer
+		}
+		if err := demand(ctx, op.OperationID); err != nil {
+			return nil, faulty(domain.FaultsOf(err))
 		}
 		return handler(ctx, in)
 	})

@@ -195,6 +195,8 @@ with looked_at as materialized (
 select array(
         select position from looked_at
         where new and (@type::text = '' or type = @type) and (@schedule::uuid is null or aggregate_id = @schedule)
+            and (not @confined::boolean
+                or exists (select from tactus.schedules s where s.id = aggregate_id and ` + sqlexpr.InScope + `))
         order by position limit @limit::bigint + 1
     ), coalesce(max(position), 0), count(*) from looked_at`
 
@@ -210,10 +212,10 @@ func (c *Catalog) look(ctx context.Context, after Cursor, f EventFilter, limit i
 ) {
 	var chosen []int64
 	var count int
-	err = c.pool.QueryRow(ctx, lookAt, pgx.QueryExecModeExec, pgx.NamedArgs{
+	err = c.pool.QueryRow(ctx, lookAt, pgx.QueryExecModeExec, scoped(ctx, pgx.NamedArgs{
 		"topic": f.topic(), "from": string(after.from), "to": string(after.to), "position": after.position,
-		"type": string(f.Type), "schedule": f.Schedule, "limit": limit, "most": maxLookedAt,
-	}).Scan(&chosen, &end, &count)
+		"type": string(f.Type), "schedule": f.Schedule, "limit": limit, "most": maxLookedAt, "confined": confined(ctx),
+	})).Scan(&chosen, &end, &count)
 	if err != nil {
 		return nil, 0, false, ofCursor(err)
 	}

@@ -29,7 +29,8 @@ var chosen = `
     and (cardinality(@tags::text[]) = 0 or s.tags @> @tags::text[])
     and (@task::text = '' or left(` + sqlexpr.TaskName + `, 200) = @task)
     and (@name::text = '' or s.name = @name)
-    and (@query::text = '' or strpos(lower(s.name), lower(@query)) > 0)`
+    and (@query::text = '' or strpos(lower(s.name), lower(@query)) > 0)
+    and ` + sqlexpr.InScope
 
 var (
 	countSchedules = fmt.Sprintf(`
@@ -54,8 +55,8 @@ select array(select id::text from found limit @limit::bigint offset @offset::big
 )
 
 // most is how far the chosen schedules are counted: less far where an index alone cannot tell that they are chosen.
-func (f Filter) most() int64 {
-	if len(f.Tags) > 0 || f.Task != "" || f.Query != "" || f.Invalid != nil && !*f.Invalid {
+func (f Filter) most(ctx context.Context) int64 {
+	if len(f.Tags) > 0 || f.Task != "" || f.Query != "" || f.Invalid != nil && !*f.Invalid || confined(ctx) {
 		return MaxMatchCount
 	}
 	return MaxCount
@@ -67,8 +68,8 @@ func (f Filter) find(ctx context.Context, tx pgx.Tx) (page []string, total int64
 	if _, err := tx.Exec(ctx, `set local enable_sort = on`); err != nil {
 		return nil, 0, err
 	}
-	if f.most() < MaxCount && int64(f.Offset+f.Limit) <= f.most() {
-		err = tx.QueryRow(ctx, pageAndCount, pgx.QueryExecModeExec, f.args()).Scan(&page, &total)
+	if f.most(ctx) < MaxCount && int64(f.Offset+f.Limit) <= f.most(ctx) {
+		err = tx.QueryRow(ctx, pageAndCount, pgx.QueryExecModeExec, f.args(ctx)).Scan(&page, &total)
 	} else {
 		page, total, err = f.findByIndex(ctx, tx)
 	}
@@ -76,24 +77,24 @@ func (f Filter) find(ctx context.Context, tx pgx.Tx) (page []string, total int64
 		return nil, 0, err
 	}
 	_, err = tx.Exec(ctx, `set local enable_sort = off`)
-	return page, min(total, f.most()), err
+	return page, min(total, f.most(ctx)), err
 }
 
 // findByIndex reads the page by an index, from the nearer end of the list.
 func (f Filter) findByIndex(ctx context.Context, tx pgx.Tx) (page []string, total int64, err error) {
-	if err := tx.QueryRow(ctx, countSchedules, pgx.QueryExecModeExec, f.args()).Scan(&total); err != nil {
+	if err := tx.QueryRow(ctx, countSchedules, pgx.QueryExecModeExec, f.args(ctx)).Scan(&total); err != nil {
 		return nil, 0, err
 	}
 	sql, behind := pageOfSchedules, int(total)-f.Offset
 	switch {
-	case total > f.most(): // there may be any number
+	case total > f.most(ctx): // there may be any number
 	case behind <= 0:
 		return nil, total, nil
 	case behind < f.Offset:
 		sql, f.Limit = pageFromTheEnd, min(f.Limit, behind)
 		f.Offset = behind - f.Limit
 	}
-	rows, err := tx.Query(ctx, sql, pgx.QueryExecModeExec, f.args())
+	rows, err := tx.Query(ctx, sql, pgx.QueryExecModeExec, f.args(ctx))
 	if err != nil {
 		return nil, 0, err
 	}
@@ -101,9 +102,9 @@ func (f Filter) findByIndex(ctx context.Context, tx pgx.Tx) (page []string, tota
 	return page, total, err
 }
 
-func (f Filter) args() pgx.NamedArgs {
-	return pgx.NamedArgs{
+func (f Filter) args(ctx context.Context) pgx.NamedArgs {
+	return scoped(ctx, pgx.NamedArgs{
 		"enabled": f.Enabled, "invalid": f.Invalid, "category": f.Category, "tags": append([]string{}, f.Tags...),
-		"task": f.Task, "name": f.Name, "query": f.Query, "limit": f.Limit, "offset": f.Offset, "most": f.most() + 1,
-	}
+		"task": f.Task, "name": f.Name, "query": f.Query, "limit": f.Limit, "offset": f.Offset, "most": f.most(ctx) + 1,
+	})
 }

@@ -52,6 +52,9 @@ const countOf = `select count(*) from (select from tactus.runs where schedule_id
 func (c *Catalog) History(ctx context.Context, schedule domain.ID, before *time.Time, limit, offset int) (runs []Run,
 	total int64, err error,
 ) {
+	if err := c.mayRead(ctx, schedule, domain.ErrNotFound); err != nil {
+		return nil, 0, err
+	}
 	err = c.read(ctx, func(tx pgx.Tx) error {
 		var err error
 		if runs, err = bounded(ctx, tx, Run.size, historyOf, schedule, limit, offset, before); err != nil {
@@ -91,6 +94,9 @@ func (c *Catalog) Run(ctx context.Context, id domain.ID) (Run, error) {
 	}
 	if len(runs) == 0 {
 		return Run{}, domain.ErrRunNotFound
+	}
+	if err := c.mayRead(ctx, runs[0].ScheduleID, domain.ErrRunNotFound); err != nil {
+		return Run{}, err
 	}
 	if err := Hold(ctx, runs[0].size()); err != nil {
 		return Run{}, err

@@ -80,6 +80,9 @@ func (c *Catalog) List(ctx context.Context, f Filter) (entries []Entry, total in
 // Get returns a living schedule, or domain.ErrNotFound.
 func (c *Catalog) Get(ctx context.Context, id domain.ID) (Entry, error) {
 	var entry Entry
+	if err := c.mayRead(ctx, id, domain.ErrNotFound); err != nil {
+		return entry, err
+	}
 	err := c.read(ctx, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, getSchedule, pgx.QueryExecModeExec, pgx.NamedArgs{"id": id})
 		if err != nil {

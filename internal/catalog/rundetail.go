@@ -79,6 +79,9 @@ func (c *Catalog) RunDetail(ctx context.Context, id domain.ID) (run RunDetail, e
 	if err != nil {
 		return run, err
 	}
+	if err := c.mayRead(ctx, run.ScheduleID, domain.ErrRunNotFound); err != nil {
+		return RunDetail{}, err
+	}
 	run.fill()
 	return run, nil
 }

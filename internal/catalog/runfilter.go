@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/access"
 )
 
 // RunFilter chooses runs; zero members choose all. Task, Queue and Tags are those that the schedule of a run has now, so
@@ -26,6 +27,8 @@ type RunFilter struct {
 	DueTo        *time.Time // exclusive
 	FinishedFrom *time.Time
 	FinishedTo   *time.Time // exclusive
+
+	scope access.Scope // of the request
 }
 
 // longestRun is how long before FinishedFrom a run may have been due, unless DueFrom says so. Runs are read in the order
@@ -42,7 +45,10 @@ var (
 )
 
 // bySchedule reports whether schedules have to be looked at to choose their runs.
-func (f RunFilter) bySchedule() bool { return f.Task != "" || f.Queue != "" || len(f.Tags) > 0 }
+func (f RunFilter) bySchedule() bool { return f.Queue != "" || f.byNames() }
+
+// byNames reports whether the runs are those of some schedules, which an index or a name tells.
+func (f RunFilter) byNames() bool { return f.Task != "" || len(f.Tags) > 0 || len(f.scope) > 0 }
 
 // troubled are the states in which a run has an error or a reason (see migration 57).
 var troubled = []domain.RunStatus{
@@ -104,6 +110,7 @@ func (f RunFilter) args() pgx.NamedArgs {
 		"statuses": statuses, "kind": string(f.Kind), "worker": f.Worker, "error": f.Error,
 		"finished_from": f.FinishedFrom, "finished_to": f.FinishedTo, "from": f.from(),
 		"task": f.Task, "queue": f.Queue, "tags": append([]string{}, f.Tags...), "by_schedule": f.bySchedule(),
+		"scope_tags": f.scope.Tags(), "scope_names": f.scope.Prefixes(),
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/access"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
@@ -70,6 +71,7 @@ const mostSources = 100
 // What it costs does not depend on how many runs there are. Each look reads a bounded number of runs behind a place, in
 // the order of an index: of all runs, of those that have an error or a reason, or of each of a few schedules.
 func (c *Catalog) Runs(ctx context.Context, f RunFilter, p Page) (page RunPage, err error) {
+	f.scope = access.From(ctx).Scope
 	at := f.first()
 	if p.Token != "" {
 		after, err := parsePlace(p.Token)
@@ -165,7 +167,7 @@ const ofLookedAt = `
             and ` + schedulesOfRuns + ` and (@queue::text = '' or ` + sqlexpr.TaskQueue + ` = @queue)) s`
 
 const schedulesOfRuns = `(cardinality(@tags::text[]) = 0 or s.tags @> @tags::text[])
-    and (@task::text = '' or left(` + sqlexpr.TaskName + `, 200) = @task)`
+    and (@task::text = '' or left(` + sqlexpr.TaskName + `, 200) = @task) and ` + sqlexpr.InScope
 
 const lookedAt = `select r.due_at, r.id, r.schedule_id, (cardinality(@statuses::text[]) = 0 or r.status = any (@statuses))
             and (@kind::text = '' or r.kind = @kind) and (@worker::text = '' or r.worker = @worker)
@@ -204,7 +206,7 @@ func (f RunFilter) sources(ctx context.Context, tx pgx.Tx) (sources []string, er
 	if f.Schedule != nil {
 		return []string{f.Schedule.String()}, nil
 	}
-	if f.Task == "" && len(f.Tags) == 0 {
+	if !f.byNames() {
 		return nil, nil
 	}
 	args := f.args()

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/access"
 )
 
 // RunSummary counts the chosen runs of some hours. Of an hour with very many runs only the newest are looked at; Cut says
@@ -94,6 +95,7 @@ const mostScans = 1_000
 // RunSummary counts the chosen runs that were due between the filter's DueFrom and DueTo, which must be there. It widens
 // them to whole hours of UTC.
 func (c *Catalog) RunSummary(ctx context.Context, f RunFilter) (s RunSummary, err error) {
+	f.scope = access.From(ctx).Scope
 	if !f.DueFrom.Before(earliestDue) && !f.DueTo.After(latestDue) {
 		s.From = f.DueFrom.UTC().Truncate(time.Hour)
 		s.To = f.DueTo.UTC().Add(time.Hour - 1).Truncate(time.Hour)

@@ -60,7 +60,7 @@ func (h Hosts) Allow(host string) bool {
 	return false
 }
 
-var misdirected = refusal{
+var misdirected = Refusal{
 	http.StatusMisdirectedRequest, "host_not_allowed", "Host", "this server does not go by that name: list it in TACTUS_ALLOWED_HOSTS",
 }
 
@@ -70,6 +70,6 @@ func (h Hosts) only(handler http.Handler) http.Handler {
 			handler.ServeHTTP(w, r)
 			return
 		}
-		misdirected.answer(w)
+		misdirected.Answer(w)
 	})
 }

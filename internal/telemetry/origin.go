@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-var crossOrigin = refusal{
+var crossOrigin = Refusal{
 	http.StatusForbidden, "cross_origin", "Origin",
 	"a browser sends this for a page of another origin: open that page under the address of this server, or have its server ask",
 }
@@ -18,7 +18,7 @@ var crossOrigin = refusal{
 func sameOrigin(handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if fromElsewhere(r) {
-			crossOrigin.answer(w)
+			crossOrigin.Answer(w)
 			return
 		}
 		handler.ServeHTTP(w, r)

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os/user"
+	"strconv"
+	"time"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/access"
+)
+
+// keyCmd manages API keys: in the database, where DATABASE_URL says which, so that the first key can be made; or, with
+// the key of an admin, by the API.
+type keyCmd struct {
+	Create keyCreateCmd `cmd:"" help:"Make an API key, and print it this once."`
+	List   keyListCmd   `cmd:"" help:"List the API keys, newest first."`
+	Revoke keyRevokeCmd `cmd:"" help:"End an API key, in every process within about a second."`
+	Rotate keyRotateCmd `cmd:"" help:"Replace an API key by a new one, and end it after an overlap."`
+}
+
+// keyStore names where the keys are.
+type keyStore struct {
+	clientFlags
+	DatabaseURL secret `env:"DATABASE_URL" placeholder:"URL" help:"PostgreSQL, postgres://user:password@host:port/database; or DATABASE_URL_FILE, a file with it."`
+}
+
+// direct reports whether to speak to the database.
+func (f keyStore) direct() bool { return f.DatabaseURL.isSet() && !f.Token.isSet() }
+
+// in calls do with the keys in the database.
+func (f keyStore) in(ctx context.Context, do func(*access.Keys) (any, error)) ([]byte, error) {
+	pool, err := databaseFlags{DatabaseURL: f.DatabaseURL}.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer pool.Close()
+	answer, err := do(access.NewKeys(pool))
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(answer)
+}
+
+// cliActor is who uses the program, as far as the machine knows.
+func cliActor() string {
+	if u, err := user.Current(); err == nil && u.Username != "" {
+		return "cli:" + u.Username
+	}
+	return "cli"
+}
+
+type keyCreateCmd struct {
+	keyStore
+	Name    string        `arg:"" help:"Whose key it is; events name it as their actor."`
+	Role    string        `enum:"read,write,admin" required:"" help:"read, write or admin; each includes those before it."`
+	Scope   []string      `sep:"none" placeholder:"SCOPE" help:"Confine the key to schedules with a tag (tag:TAG) or whose names begin so (name:PREFIX); may be repeated."`
+	Expires time.Duration `placeholder:"DURATION" help:"Time until the key expires, such as 2160h (never unless given)."`
+}
+
+// Run makes a key.
+func (c keyCreateCmd) Run(ctx context.Context, to console) error {
+	var expires *time.Time
+	if c.Expires != 0 {
+		at := time.Now().Add(c.Expires).UTC()
+		expires = &at
+	}
+	answer, err := c.create(ctx, expires)
+	if err != nil {
+		return err
+	}
+	return c.issued(to, answer)
+}
+
+func (c keyCreateCmd) create(ctx context.Context, expires *time.Time) ([]byte, error) {
+	if !c.direct() {
+		body := map[string]any{"name": c.Name, "role": c.Role}
+		if len(c.Scope) > 0 {
+			body["scope"] = c.Scope
+		}
+		if expires != nil {
+			body["expires_at"] = expires
+		}
+		return c.call(ctx, http.MethodPost, "/keys", body)
+	}
+	n := access.NewKey{Name: c.Name, Scope: c.Scope, By: cliActor()}
+	if err := n.Role.UnmarshalText([]byte(c.Role)); err != nil {
+		return nil, usage("--role: %v", err)
+	}
+	if expires != nil {
+		n.ExpiresAt = *expires
+	}
+	return c.in(ctx, func(keys *access.Keys) (any, error) { return keys.Create(ctx, n) })
+}
+
+// issued prints a key that nobody can see again.
+func (f keyStore) issued(to console, answer []byte) error {
+	if f.Output == "json" {
+		return f.show(to.out, answer)
+	}
+	var made struct{ ID, Key string }
+	if err := json.Unmarshal(answer, &made); err != nil {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	fmt.Fprintln(to.problems, "The key of id", made.ID, "follows; it is shown this once.")
+	fmt.Fprintln(to.out, made.Key)
+	return nil
+}
+
+type keyListCmd struct{ keyStore }
+
+// Run lists keys.
+func (c keyListCmd) Run(ctx context.Context, to console) error {
+	answer, err := c.list(ctx)
+	if err != nil {
+		return err
+	}
+	return c.show(to.out, answer)
+}
+
+func (f keyStore) list(ctx context.Context) ([]byte, error) {
+	if !f.direct() {
+		return f.call(ctx, http.MethodGet, "/keys", nil)
+	}
+	return f.in(ctx, func(keys *access.Keys) (any, error) {
+		all, err := keys.List(ctx)
+		return map[string]any{"keys": append([]access.KeyInfo{}, all...)}, err
+	})
+}
+
+// id returns the id of a key, given that or its name. Of several keys of a name it is the newest that is active.
+func (f keyStore) id(ctx context.Context, key string) (domain.ID, error) {
+	if id, err := domain.ParseID(key); err == nil {
+		return id, nil
+	}
+	answer, err := f.list(ctx)
+	if err != nil {
+		return domain.ID{}, err
+	}
+	var all struct{ Keys []access.KeyInfo }
+	if err := json.Unmarshal(answer, &all); err != nil {
+		return domain.ID{}, fmt.Errorf("read the answer: %w", err)
+	}
+	for _, k := range all.Keys {
+		if k.Name == key && k.State == access.Active && k.ReplacedBy == nil {
+			return k.ID, nil
+		}
+	}
+	return domain.ID{}, fmt.Errorf("there is no active key named %q", key)
+}
+
+type keyRevokeCmd struct {
+	keyStore
+	Key string `arg:"" help:"Id or name of the key."`
+}
+
+// Run revokes a key.
+func (c keyRevokeCmd) Run(ctx context.Context, to console) error {
+	id, err := c.id(ctx, c.Key)
+	if err != nil {
+		return err
+	}
+	var answer []byte
+	if c.direct() {
+		answer, err = c.in(ctx, func(keys *access.Keys) (any, error) { return keys.Revoke(ctx, id) })
+	} else {
+		answer, err = c.call(ctx, http.MethodDelete, "/keys/"+id.String(), nil)
+	}
+	if err != nil {
+		return err
+	}
+	return c.show(to.out, answer)
+}
+
+type keyRotateCmd struct {
+	keyStore
+	Key     string        `arg:"" help:"Id or name of the key."`
+	Overlap time.Duration `default:"24h" help:"How long the replaced key goes on."`
+}
+
+// Run rotates a key.
+func (c keyRotateCmd) Run(ctx context.Context, to console) error {
+	id, err := c.id(ctx, c.Key)
+	if err != nil {
+		return err
+	}
+	if c.Overlap < 0 {
+		return usage("--overlap %s: want 0 or more", c.Overlap)
+	}
+	var answer []byte
+	if c.direct() {
+		answer, err = c.in(ctx, func(keys *access.Keys) (any, error) {
+			return keys.Rotate(ctx, id, c.Overlap, time.Time{}, cliActor())
+		})
+	} else {
+		body := map[string]json.Number{"overlap_seconds": json.Number(strconv.FormatFloat(c.Overlap.Seconds(), 'f', -1, 64))}
+		answer, err = c.call(ctx, http.MethodPost, "/keys/"+id.String()+"/rotate", body)
+	}
+	if err != nil {
+		return err
+	}
+	return c.issued(to, answer)
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tactus-dev/tactus/internal/testenv"
+)
+
+// TestKeys makes the first key in the database, and goes on with it over HTTP.
+func TestKeys(t *testing.T) {
+	t.Parallel()
+	database := testenv.DatabaseURL(t)
+	first := tactus(t, "key", "create", "alice", "--role=admin", "-o", "json", "--database-url="+database)
+	var made struct{ ID, Key, CreatedBy string }
+	if err := json.Unmarshal([]byte(first.out), &made); err != nil || first.code != exitOK || made.ID == "" || made.Key == "" {
+		t.Fatalf("%+v: %v", first, err)
+	}
+	p := testenv.Program{Env: []string{"DATABASE_URL=" + database, "TACTUS_HTTP_ADDR=0.0.0.0:0", "TACTUS_AUTH=keys"}}.Start(t, "api")
+	url := strings.NewReplacer("[::]", "127.0.0.1", "0.0.0.0", "127.0.0.1").Replace(p.URL())
+	for path, want := range map[string]int{
+		"/livez": 200, "/readyz": 200, "/openapi.json": 200, "/metrics": 401, "/api/v1/schedules": 401, "/api/v1/keys": 401,
+	} {
+		if status, body := get(t, url+path); status != want {
+			t.Errorf("%s without a key: %d %s", path, status, body)
+		}
+	}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+made.Key)
+	if status, body := send(t, request); status != 200 || !strings.Contains(body, "tactus_requests_limited_total") {
+		t.Errorf("/metrics: %d", status)
+	}
+
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte(made.Key+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	program := func(args ...string) said {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), testenv.Binary(t, ""), args...)
+		cmd.Env = []string{"TACTUS_URL=" + url, "TACTUS_TOKEN_FILE=" + file}
+		var out, problems bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &problems
+		_ = cmd.Run() // its exit code says it
+		return said{cmd.ProcessState.ExitCode(), out.String(), problems.String()}
+	}
+	second := program("key", "create", "deploy", "--role=write", "--scope=tag:a", "--expires=24h")
+	if second.code != exitOK || !strings.HasPrefix(second.out, "tactus_") || strings.Count(second.out, "\n") != 1 ||
+		!strings.Contains(second.problems, "once") {
+		t.Errorf("%+v", second)
+	}
+	deploy := "--token=" + strings.TrimSpace(second.out)
+	if got := tactus(t, "schedule", "create", "--url="+url, deploy, "--name=n", "--cron=* * * * *", "--task=app.t"); got.code != exitFailure || !strings.Contains(got.problems, "scope_forbidden") {
+		t.Errorf("out of scope: %+v", got)
+	}
+	if got := tactus(t, "schedule", "list", "--url="+url, deploy); got.code != exitOK {
+		t.Errorf("%+v", got)
+	}
+	for _, args := range [][]string{{"key", "rotate", "deploy"}, {"key", "revoke", "deploy"}} {
+		if got := program(args...); got.code != exitOK {
+			t.Errorf("%v: %+v", args, got)
+		}
+	}
+	got := tactus(t, "key", "list", "--database-url="+database)
+	if got.code != exitOK || strings.Count(got.out, "deploy") != 2 || strings.Count(got.out, "revoked") != 1 || strings.Contains(got.out, made.Key) {
+		t.Errorf("%+v", got)
+	}
+	if got := tactus(t, "schedule", "list", "--url="+url); got.code != exitFailure || !strings.Contains(got.problems, "TACTUS_TOKEN") {
+		t.Errorf("without a key: %+v", got)
+	}
+}

@@ -1,0 +1,294 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tactus-dev/tactus/domain"
+)
+
+// Ways are the ways by which callers say who they are. Without any, everybody is Anonymous.
+type Ways struct{ Keys bool }
+
+// ParseWays parses TACTUS_AUTH: none, or ways separated by commas.
+func ParseWays(text string) (w Ways, err error) {
+	names := strings.Split(text, ",")
+	for _, name := range names {
+		switch strings.TrimSpace(name) {
+		case "", "none":
+			if len(names) > 1 {
+				return Ways{}, fmt.Errorf("%q: none stands alone", text)
+			}
+		case "keys":
+			w.Keys = true
+		default:
+			return Ways{}, fmt.Errorf("%q: want none, or keys", text)
+		}
+	}
+	return w, nil
+}
+
+// any reports whether callers have to say who they are.
+func (w Ways) any() bool { return w != Ways{} }
+
+// Config says how a guard works. Zero members have defaults.
+type Config struct {
+	Ways     Ways
+	Lifetime time.Duration // of a session; 12 hours
+	Rate     float64       // requests a second of one principal; 0 for any number
+}
+
+// Guard finds out who requests are of.
+type Guard struct {
+	config   Config
+	log      *slog.Logger
+	keys     *book
+	cookies  *book
+	sessions *sessions
+	failures *throttle
+	requests *throttle
+	failed   *prometheus.CounterVec
+	limited  prometheus.Counter
+}
+
+// What one address may get wrong: failureBurst times at once, and then once in failurePause.
+const (
+	failureBurst = 10
+	failurePause = 6 * time.Second
+)
+
+// New returns a guard over a pool that it is lent.
+func New(pool *pgxpool.Pool, c Config, log *slog.Logger, metrics prometheus.Registerer) *Guard {
+	if c.Lifetime == 0 {
+		c.Lifetime = 12 * time.Hour
+	}
+	g := &Guard{
+		config: c, log: log, keys: newBook(pool, findKey, useKey), cookies: newBook(pool, findSession, ""),
+		sessions: &sessions{pool, c.Lifetime}, failures: newThrottle(1/failurePause.Seconds(), failureBurst),
+		failed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tactus_credentials_refused_total", Help: "Requests and logins whose credential was not good, by reason.",
+		}, []string{"reason"}),
+		limited: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "tactus_requests_limited_total", Help: "Requests that were refused because their principal sent too many.",
+		}),
+	}
+	if c.Rate > 0 {
+		g.requests = newThrottle(c.Rate, max(1, 2*c.Rate))
+	}
+	metrics.MustRegister(g.failed, g.limited)
+	return g
+}
+
+// Middleware puts who a request is of into its context. It refuses credentials that are no good, and principals that
+// send too much; a request without a credential goes on as Nobody.
+func (g *Guard) Middleware(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !g.config.Ways.any() || r.URL.Path == "/livez" {
+			next.ServeHTTP(w, r)
+			return
+		}
+		who, err := g.identify(r)
+		if err == nil {
+			err = g.admit(who)
+		}
+		if err != nil {
+			g.answer(w, err)
+			return
+		}
+		next.ServeHTTP(w, r.WithContext(who.writing(With(r.Context(), who))))
+	})
+}
+
+// identify returns who a request is of. The first credential that is there counts; a cookie that is no longer good
+// counts for none, because a browser sends it until it is told otherwise.
+func (g *Guard) identify(r *http.Request) (Principal, error) {
+	if header := r.Header.Get("Authorization"); header != "" {
+		return g.bearer(r, header)
+	}
+	if cookie := sessionOf(r); cookie != "" {
+		who, state, found, err := g.cookies.find(r.Context(), cookie, fresh)
+		if err != nil || found && state == Active {
+			return who, err
+		}
+	}
+	return Principal{}, nil
+}
+
+var errScheme = &domain.Error{Kind: domain.Unauthenticated, Code: "credentials_invalid", Field: "Authorization", Message: "want Authorization: Bearer KEY"}
+
+func (g *Guard) bearer(r *http.Request, header string) (Principal, error) {
+	scheme, token, _ := strings.Cut(header, " ")
+	token = strings.TrimSpace(token)
+	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+		return Principal{}, errScheme
+	}
+	return g.key(r, token, fresh)
+}
+
+// key returns of whom a key is. An address that sent too many that never were has to wait before it may try others than
+// those that are remembered, so guesses neither get anywhere nor cost the database much.
+func (g *Guard) key(r *http.Request, text string, believe time.Duration) (Principal, error) {
+	from := address(r)
+	if !g.keys.known(text) {
+		if wait := g.failures.wait(from); wait > 0 {
+			g.failed.WithLabelValues("too many failures").Inc()
+			return Principal{}, tooMany("too_many_failures", "too many wrong credentials came from this address: wait", wait)
+		}
+	}
+	who, state, found, err := g.keys.find(r.Context(), text, believe)
+	if err != nil {
+		return Principal{}, err
+	}
+	if !g.config.Ways.Keys || !found {
+		err = errUnknown
+	} else if err = stateError(state); err == nil {
+		return who, nil
+	}
+	if !found {
+		g.failures.take(from)
+	}
+	g.failed.WithLabelValues(reason(state)).Inc()
+	g.log.Info("a credential was refused", "client", from, "reason", reason(state), "key", who.Name)
+	return Principal{}, err
+}
+
+func stateError(s KeyState) error {
+	switch s {
+	case Active:
+		return nil
+	case Revoked:
+		return errRevoked
+	default:
+		return errExpired
+	}
+}
+
+func reason(s KeyState) string {
+	if s == "" || s == Active {
+		return "unknown"
+	}
+	return string(s)
+}
+
+func address(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// overTLS reports whether the client's connection is encrypted.
+func (g *Guard) overTLS(r *http.Request) bool { return r.TLS != nil }
+
+// admit counts a request for its principal.
+func (g *Guard) admit(who Principal) error {
+	if g.requests == nil || who.Kind == Nobody {
+		return nil
+	}
+	name := who.Actor()
+	if wait := g.requests.wait(name); wait > 0 {
+		g.limited.Inc()
+		return tooMany("rate_limited", fmt.Sprintf("%s sends more than %g requests a second (TACTUS_RATE_LIMIT): wait", name, g.config.Rate), wait)
+	}
+	g.requests.take(name)
+	return nil
+}
+
+// Require lets requests through whose principal has a role and no scope, for handlers that know of neither.
+func Require(role Role, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := (Permit{Role: role}).Demand(r.Context()); err != nil {
+			Answer(w, err)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (g *Guard) answer(w http.ResponseWriter, err error) {
+	if domain.FaultsOf(err) == nil && !errors.Is(err, context.Canceled) && !isTooMany(err) {
+		g.log.Error("who sends a request could not be looked up", "err", err)
+	}
+	Answer(w, err)
+}
+
+// Login opens the session of a browser for whoever has a key, and sets its cookie.
+func (g *Guard) Login(w http.ResponseWriter, r *http.Request, key string) (Principal, error) {
+	who, err := g.key(r, key, 0)
+	if err != nil {
+		return Principal{}, err
+	}
+	return who, g.openSession(w, r, who)
+}
+
+func (g *Guard) openSession(w http.ResponseWriter, r *http.Request, who Principal) error {
+	cookie, err := g.sessions.open(r.Context(), who)
+	if err != nil {
+		return err
+	}
+	http.SetCookie(w, g.cookie(r, cookie, g.config.Lifetime))
+	return nil
+}
+
+// Logout ends the session of a browser, and takes its cookie away.
+func (g *Guard) Logout(w http.ResponseWriter, r *http.Request) error {
+	cookie := sessionOf(r)
+	http.SetCookie(w, g.cookie(r, "", 0))
+	if cookie == "" {
+		return nil
+	}
+	return g.sessions.close(r.Context(), cookie)
+}
+
+// Mount serves POST /login and POST /logout. A page may have a form for each; it is then sent on to next, a path of
+// this server.
+func (g *Guard) Mount(mux *http.ServeMux) {
+	mux.HandleFunc("POST /login", func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, 16<<10)
+		if !g.config.Ways.any() {
+			Answer(w, errNoLogin)
+			return
+		}
+		if _, err := g.Login(w, r, strings.TrimSpace(r.PostFormValue("key"))); err != nil {
+			g.answer(w, err)
+			return
+		}
+		onward(w, r)
+	})
+	mux.HandleFunc("POST /logout", func(w http.ResponseWriter, r *http.Request) {
+		if err := g.Logout(w, r); err != nil {
+			g.answer(w, err)
+			return
+		}
+		onward(w, r)
+	})
+}
+
+var errNoLogin = &domain.Error{Kind: domain.Conflict, Code: "login_not_needed", Message: "this server lets everybody in (TACTUS_AUTH): there is nothing to log in to"}
+
+// onward sends a browser to where its form says; others are told that all went well.
+func onward(w http.ResponseWriter, r *http.Request) {
+	next := r.PostFormValue("next")
+	if !localPath(next) {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	http.Redirect(w, r, next, http.StatusSeeOther)
+}
+
+// localPath reports whether a text is a path of this server, and not an address that browsers take for another one.
+func localPath(text string) bool {
+	return strings.HasPrefix(text, "/") && !strings.HasPrefix(text, "//") &&
+		!slices.ContainsFunc([]rune(text), func(r rune) bool { return r == '\\' || r < ' ' })
+}

@@ -1,0 +1,228 @@
+package access
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// keyPrefix begins every key, so that scanners for secrets know it.
+const keyPrefix = "tactus_"
+
+// newSecret returns a random text, and what of it is stored.
+func newSecret(prefix string) (text string, hash [32]byte) {
+	var random [32]byte
+	_, _ = rand.Read(random[:]) // never fails
+	text = prefix + base64.RawURLEncoding.EncodeToString(random[:])
+	return text, sha256.Sum256([]byte(text))
+}
+
+// KeyState is what a key is good for.
+type KeyState string
+
+// States of keys.
+const (
+	Active  KeyState = "active"
+	Expired KeyState = "expired"
+	Revoked KeyState = "revoked"
+)
+
+// KeyInfo is what is known of a key.
+type KeyInfo struct {
+	ID         domain.ID  `json:"id"`
+	Name       string     `json:"name" doc:"Whose key it is; events name it as their actor."`
+	Role       Role       `json:"role" enum:"read,write,admin"`
+	Scope      Scope      `json:"scope" doc:"tag:TAG or name:PREFIX of the schedules that it is confined to; empty for all."`
+	State      KeyState   `json:"state" enum:"active,expired,revoked"`
+	CreatedAt  time.Time  `json:"created_at"`
+	CreatedBy  string     `json:"created_by"`
+	ExpiresAt  *time.Time `json:"expires_at"`
+	RevokedAt  *time.Time `json:"revoked_at"`
+	ReplacedBy *domain.ID `json:"replaced_by" doc:"The key that was made of it by rotation."`
+	LastUsedAt *time.Time `json:"last_used_at" doc:"To the minute."`
+}
+
+// NewKey is a key to be made.
+type NewKey struct {
+	Name      string
+	Role      Role
+	Scope     Scope
+	ExpiresAt time.Time // zero for never
+	By        string    // the actor who makes it
+}
+
+// IssuedKey is a key with its text, which nobody can see again.
+type IssuedKey struct {
+	KeyInfo
+	Key string `json:"key" doc:"The key itself, which is shown this once."`
+}
+
+// Keys are the API keys of an installation.
+type Keys struct{ pool *pgxpool.Pool }
+
+// NewKeys returns the keys in a database.
+func NewKeys(pool *pgxpool.Pool) *Keys { return &Keys{pool} }
+
+// Errors about keys.
+var (
+	ErrKeyNotFound = &domain.Error{Kind: domain.NotFound, Code: "not_found", Message: "there is no such key"}
+	errKeyName     = &domain.Error{Kind: domain.Conflict, Code: "name_taken", Field: "/name", Message: "another key has this name: choose another, rotate that one, or revoke it first"}
+	errKeyEnded    = &domain.Error{Kind: domain.Conflict, Code: "key_ended", Message: "the key is revoked, expired or replaced: make a new one"}
+)
+
+const keyColumns = `
+    id, name, role, scope, case when revoked_at is not null then 'revoked'
+        when expires_at <= clock_timestamp() then 'expired' else 'active' end,
+    created_at, created_by, expires_at, revoked_at, replaced_by, last_used_at`
+
+const insertKey = `
+insert into tactus.access_keys (id, name, hash, role, scope, created_by, expires_at)
+values (@id, @name, @hash, @role, @scope, @by, @expires::timestamptz)
+returning` + keyColumns
+
+// Create makes a key.
+func (k *Keys) Create(ctx context.Context, n NewKey) (IssuedKey, error) {
+	n.Name = strings.TrimSpace(n.Name)
+	if err := n.check(); err != nil {
+		return IssuedKey{}, err
+	}
+	text, hash := newSecret(keyPrefix)
+	made, err := k.one(ctx, insertKey, pgx.NamedArgs{
+		"id": outbox.NewID(), "name": n.Name, "hash": hash[:], "role": n.Role.String(),
+		"scope": append([]string{}, n.Scope...), "by": n.By, "expires": orNull(n.ExpiresAt),
+	})
+	return IssuedKey{made, text}, err
+}
+
+func (n NewKey) check() error {
+	var faults domain.Faults
+	add := func(code, field, message string) {
+		faults = append(faults, &domain.Error{Kind: domain.Invalid, Code: code, Field: field, Message: message})
+	}
+	if size := len([]rune(n.Name)); size == 0 || size > 200 || strings.ContainsFunc(n.Name, func(r rune) bool { return r < ' ' }) {
+		add("name_invalid", "/name", "want a name of 1 to 200 characters, none of them a control character")
+	}
+	if n.Role == 0 {
+		add("role_invalid", "/role", "want read, write or admin")
+	}
+	if err := n.Scope.Check(); err != nil {
+		add("scope_invalid", "/scope", err.Error())
+	}
+	if !n.ExpiresAt.IsZero() && !n.ExpiresAt.After(time.Now()) {
+		add("expiry_in_past", "/expires_at", "the key would be expired already: name a later time")
+	}
+	if faults == nil {
+		return nil
+	}
+	return faults
+}
+
+func orNull(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+const listKeys = `select` + keyColumns + ` from tactus.access_keys order by created_at desc, id desc limit 10000`
+
+// List returns all keys, the newest first.
+func (k *Keys) List(ctx context.Context) ([]KeyInfo, error) {
+	rows, err := k.pool.Query(ctx, listKeys)
+	if err != nil {
+		return nil, fmt.Errorf("list keys: %w", err)
+	}
+	all, err := pgx.CollectRows(rows, scanKey)
+	if err != nil {
+		return nil, fmt.Errorf("list keys: %w", err)
+	}
+	return all, nil
+}
+
+const revokeKey = `
+update tactus.access_keys set revoked_at = coalesce(revoked_at, clock_timestamp()) where id = @id returning` + keyColumns
+
+// Revoke ends a key, in every process within about a second, with the sessions that were opened by it.
+func (k *Keys) Revoke(ctx context.Context, id domain.ID) (KeyInfo, error) {
+	return k.one(ctx, revokeKey, pgx.NamedArgs{"id": id})
+}
+
+// rotateKey replaces a key by another of the same name, role and scope. The other lives as long as the first was to.
+const rotateKey = `
+with replaced as (
+    update tactus.access_keys set replaced_by = @new::uuid,
+        expires_at = least(expires_at, clock_timestamp() + @overlap::float8 * interval '1 second')
+    where id = @id and revoked_at is null and replaced_by is null
+        and (expires_at is null or expires_at > clock_timestamp())
+    returning name, role, scope, clock_timestamp() - created_at as age
+),
+before as (select expires_at - created_at as lifetime from tactus.access_keys where id = @id)
+insert into tactus.access_keys (id, name, hash, role, scope, created_by, expires_at)
+select @new::uuid, name, @hash, role, scope, @by, coalesce(@expires::timestamptz, clock_timestamp() + lifetime)
+from replaced, before
+returning` + keyColumns
+
+// Rotate makes a key that replaces another one of the same name, role and scope, and ends the other after overlap. It
+// expires when asked, or else after as long as the other was made for.
+func (k *Keys) Rotate(ctx context.Context, id domain.ID, overlap time.Duration, expires time.Time, by string,
+) (IssuedKey, error) {
+	text, hash := newSecret(keyPrefix)
+	made, err := k.one(ctx, rotateKey, pgx.NamedArgs{
+		"id": id, "new": outbox.NewID(), "overlap": overlap.Seconds(), "hash": hash[:], "by": by, "expires": orNull(expires),
+	})
+	if errors.Is(err, ErrKeyNotFound) {
+		if _, found := k.Get(ctx, id); found == nil {
+			return IssuedKey{}, errKeyEnded
+		}
+	}
+	return IssuedKey{made, text}, err
+}
+
+const getKey = `select` + keyColumns + ` from tactus.access_keys where id = @id`
+
+// Get returns a key.
+func (k *Keys) Get(ctx context.Context, id domain.ID) (KeyInfo, error) {
+	return k.one(ctx, getKey, pgx.NamedArgs{"id": id})
+}
+
+func (k *Keys) one(ctx context.Context, sql string, args pgx.NamedArgs) (KeyInfo, error) {
+	rows, err := k.pool.Query(ctx, sql, args)
+	if err != nil {
+		return KeyInfo{}, fmt.Errorf("keys: %w", err)
+	}
+	key, err := pgx.CollectExactlyOneRow(rows, scanKey)
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.ConstraintName == "access_keys_name" {
+		return KeyInfo{}, errKeyName
+	}
+	if errors.Is(err, pgx.ErrNoRows) {
+		return KeyInfo{}, ErrKeyNotFound
+	}
+	if err != nil {
+		return KeyInfo{}, fmt.Errorf("keys: %w", err)
+	}
+	return key, nil
+}
+
+func scanKey(row pgx.CollectableRow) (k KeyInfo, err error) {
+	var role string
+	var scope []string
+	err = row.Scan(&k.ID, &k.Name, &role, &scope, &k.State, &k.CreatedAt, &k.CreatedBy, &k.ExpiresAt, &k.RevokedAt,
+		&k.ReplacedBy, &k.LastUsedAt)
+	if err != nil {
+		return k, err
+	}
+	k.Scope = append(Scope{}, scope...)
+	return k, k.Role.UnmarshalText([]byte(role))
+}

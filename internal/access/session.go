@@ -1,0 +1,82 @@
+package access
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// sessions are those of browsers.
+type sessions struct {
+	pool     *pgxpool.Pool
+	lifetime time.Duration
+}
+
+const insertSession = `
+insert into tactus.access_sessions (hash, key_id, kind, name, role, scope, expires_at)
+values (@hash, @key::uuid, @kind, @name, @role, @scope, clock_timestamp() + @lifetime::float8 * interval '1 second')`
+
+// open makes a session of a principal, and returns the text of its cookie. The session of a key lasts no longer than
+// the key, whose state is looked at with each check.
+func (s *sessions) open(ctx context.Context, p Principal) (cookie string, err error) {
+	text, hash := newSecret("")
+	args := pgx.NamedArgs{
+		"hash": hash[:], "key": nil, "kind": string(p.Kind), "name": p.Name, "role": p.Role.String(),
+		"scope": append([]string{}, p.Scope...), "lifetime": s.lifetime.Seconds(),
+	}
+	if p.Kind == Key {
+		args["key"] = p.ID
+	}
+	if _, err := s.pool.Exec(ctx, insertSession, args); err != nil {
+		return "", fmt.Errorf("open a session: %w", err)
+	}
+	return text, nil
+}
+
+// closeSession also removes sessions that have ended by themselves.
+const closeSession = `delete from tactus.access_sessions where hash = $1 or expires_at < clock_timestamp()`
+
+func (s *sessions) close(ctx context.Context, cookie string) error {
+	hash := sha256.Sum256([]byte(cookie))
+	if _, err := s.pool.Exec(ctx, closeSession, hash[:]); err != nil {
+		return fmt.Errorf("close a session: %w", err)
+	}
+	return nil
+}
+
+// Names of the cookie. A browser takes one that begins with __Host- only over TLS, and from no other host, a parent
+// domain included.
+const (
+	plainCookie  = "tactus_session"
+	secureCookie = "__Host-tactus_session"
+)
+
+func sessionOf(r *http.Request) string {
+	for _, name := range []string{secureCookie, plainCookie} {
+		if c, err := r.Cookie(name); err == nil && c.Value != "" {
+			return c.Value
+		}
+	}
+	return ""
+}
+
+// cookie returns the cookie of a session. Lax has it come along when somebody follows a link to a page; what changes
+// something is refused to other origins whatever cookies come.
+func (g *Guard) cookie(r *http.Request, value string, lifetime time.Duration) *http.Cookie {
+	c := &http.Cookie{
+		Name: plainCookie, Value: value, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		MaxAge: int(lifetime.Seconds()),
+	}
+	if g.overTLS(r) {
+		c.Name, c.Secure = secureCookie, true
+	}
+	if value == "" {
+		c.MaxAge = -1
+	}
+	return c
+}

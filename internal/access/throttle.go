@@ -1,0 +1,72 @@
+package access
+
+import (
+	"math"
+	"sync"
+	"time"
+)
+
+// throttle is a bucket of tokens for each of many names: each holds up to burst, and gets rate of them a second.
+type throttle struct {
+	rate, burst float64
+
+	mu      sync.Mutex
+	buckets map[string]*bucket
+}
+
+type bucket struct {
+	tokens float64
+	at     time.Time
+}
+
+// maxBuckets is how many names are remembered. Buckets that are full again are forgotten first.
+const maxBuckets = 10_000
+
+func newThrottle(rate, burst float64) *throttle {
+	return &throttle{rate: rate, burst: burst, buckets: map[string]*bucket{}}
+}
+
+// wait returns how long a name has to wait for its next token; 0 when it has one.
+func (t *throttle) wait(name string) time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	b := t.buckets[name]
+	if b == nil || t.fill(b) >= 1 {
+		return 0
+	}
+	return time.Duration((1 - b.tokens) / t.rate * float64(time.Second))
+}
+
+// take takes a token, if there is one.
+func (t *throttle) take(name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	b := t.buckets[name]
+	if b == nil {
+		t.forgetSome()
+		b = &bucket{tokens: t.burst, at: time.Now()}
+		t.buckets[name] = b
+	}
+	b.tokens = max(0, t.fill(b)-1)
+}
+
+func (t *throttle) fill(b *bucket) float64 {
+	now := time.Now()
+	b.tokens = math.Min(t.burst, b.tokens+now.Sub(b.at).Seconds()*t.rate)
+	b.at = now
+	return b.tokens
+}
+
+func (t *throttle) forgetSome() {
+	if len(t.buckets) < maxBuckets {
+		return
+	}
+	for name, b := range t.buckets {
+		if t.fill(b) >= t.burst {
+			delete(t.buckets, name)
+		}
+	}
+	if len(t.buckets) >= maxBuckets {
+		clear(t.buckets)
+	}
+}

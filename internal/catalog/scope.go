@@ -1,0 +1,43 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/access"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
+)
+
+// Whoever is confined to a scope reads only the schedules in it, with their runs and events. All reads find the scope
+// in the context of the request, so that no handler can forget it.
+
+// scoped adds the scope of a request to the arguments of a statement with sqlexpr.InScope.
+func scoped(ctx context.Context, args pgx.NamedArgs) pgx.NamedArgs {
+	scope := access.From(ctx).Scope
+	args["scope_tags"], args["scope_names"] = scope.Tags(), scope.Prefixes()
+	return args
+}
+
+func confined(ctx context.Context) bool { return len(access.From(ctx).Scope) > 0 }
+
+// inScope has deleted schedules too, which keep their runs and events.
+const inScope = `select exists (select from tactus.schedules s where s.id = @id and ` + sqlexpr.InScope + `)`
+
+// mayRead returns notFound for what belongs to a schedule outside the scope of a request.
+func (c *Catalog) mayRead(ctx context.Context, schedule domain.ID, notFound error) error {
+	if !confined(ctx) {
+		return nil
+	}
+	var sees bool
+	args := scoped(ctx, pgx.NamedArgs{"id": schedule})
+	if err := c.pool.QueryRow(ctx, inScope, pgx.QueryExecModeExec, args).Scan(&sees); err != nil {
+		return fmt.Errorf("look for the schedule in the scope: %w", err)
+	}
+	if !sees {
+		return notFound
+	}
+	return nil
+}
