@@ -55,6 +55,7 @@ type Collector struct {
 	waiting    atomic.Int64  // bytes of what is in the inbox, or taken out of it and not read yet
 	gap        chan struct{} // signals that something may have been missed
 	ended      chan struct{} // signals that a run has ended
+	hearing    atomic.Bool   // whether somebody listens to results
 	complained sync.Once
 	running    running    // used by recordHeard only
 	refused    refused    // used by Release only

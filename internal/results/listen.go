@@ -34,10 +34,20 @@ type channels struct {
 func (c *Collector) listen(ctx context.Context, client goredis.UniversalClient, to channels) {
 	out := outage{log: c.log, what: "listen to " + to.what}
 	for ctx.Err() == nil {
-		err := c.hearUntilItBreaks(ctx, client.PSubscribe(ctx, to.pattern), to.events, out.over)
+		err := c.hearUntilItBreaks(ctx, client.PSubscribe(ctx, to.pattern), to.events, func() {
+			out.over()
+			c.noteHearing(to, true)
+		})
+		c.noteHearing(to, false)
 		if ctx.Err() == nil {
 			out.wait(ctx, err)
 		}
+	}
+}
+
+func (c *Collector) noteHearing(to channels, is bool) {
+	if !to.events {
+		c.hearing.Store(is)
 	}
 }
 

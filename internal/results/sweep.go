@@ -14,11 +14,14 @@ const (
 	rests    = 7           // how many times as long as it took to settle a full page the sweep rests before the next one
 	young    = time.Minute // every sweep reads the runs up to this age
 	ever     = 100 * 365 * 24 * time.Hour
+
+	youngUnheard = 10 * time.Minute // while nobody hears of results
 )
 
 // oldest returns the age up to which sweep n reads open runs. Every sweep reads runs younger than a minute, every
 // second sweep those younger than two minutes, every fourth those younger than four, and so on; sweep 0 reads all. The
-// time between two readings of a run thus grows with its age, so a million runs that are never answered cost little.
+// time between two readings of a run thus grows with its age, up to a third of it, so a million runs that are never
+// answered cost little.
 func oldest(n uint64) time.Duration {
 	doubled := bits.TrailingZeros64(n)
 	if doubled > 30 {
@@ -30,23 +33,48 @@ func oldest(n uint64) time.Duration {
 // Sweep reads the keys of all open runs up to an age, and of those that have been silent for too long. It records the
 // results that it finds, and its conclusions about the other runs.
 func (c *Collector) Sweep(ctx context.Context, age time.Duration) error {
-	if err := c.look(ctx, 0, age); err != nil || age >= ever {
+	s := sweep{Collector: c, young: c.youngest()}
+	if err := s.look(ctx, 0, s.young, false); err != nil {
 		return err
 	}
-	return c.look(ctx, max(c.cfg.Timeout, age), ever)
+	s.looked = time.Now()
+	if age > s.young {
+		if err := s.look(ctx, s.young, age, true); err != nil || age >= ever {
+			return err
+		}
+	}
+	return s.look(ctx, max(c.cfg.Timeout, age), ever, true)
+}
+
+// youngest returns the age up to which every sweep reads the runs. While nobody hears of results, it is longer: only
+// the sweeps find any.
+func (c *Collector) youngest() time.Duration {
+	if c.hearing.Load() {
+		return young
+	}
+	return youngUnheard
+}
+
+// sweep is one pass over the open runs.
+type sweep struct {
+	*Collector
+	young  time.Duration
+	looked time.Time // when the young runs had been gone through
 }
 
 // look settles the open runs of an age, page by page. It takes no more than an eighth of the time: a minute at full
-// load is a million runs, and to look for their results must not keep other runs from being fired and handed over.
-func (c *Collector) look(ctx context.Context, youngest, oldest time.Duration) error {
+// load is a million runs, and to look for their results must not keep other runs from being fired and handed over. So
+// many old runs take long, and the young ones, which are likely to have a result, do not wait for them: they are looked
+// at again in between.
+func (s *sweep) look(ctx context.Context, youngest, oldest time.Duration, old bool) error {
 	var last openRun
 	for {
 		began := time.Now()
-		runs, err := c.page(ctx, youngest, oldest, last)
+		runs, err := s.page(ctx, youngest, oldest, last)
 		if err != nil {
 			return err
 		}
-		if err := c.settle(ctx, runs); err != nil {
+		if err := s.settle(ctx, runs); err != nil {
 			return err
 		}
 		if len(runs) < pageSize {
@@ -55,6 +83,12 @@ func (c *Collector) look(ctx context.Context, youngest, oldest time.Duration) er
 		last = runs[len(runs)-1]
 		if err := wait.For(ctx, rests*time.Since(began)); err != nil {
 			return err
+		}
+		if old && time.Since(s.looked) >= s.cfg.Every {
+			if err := s.look(ctx, 0, s.young, false); err != nil {
+				return err
+			}
+			s.looked = time.Now()
 		}
 	}
 }
