@@ -16,6 +16,7 @@ import (
 // exportCmd writes to the source of imported schedules when each ran last, so that their old beat can take over again.
 type exportCmd struct {
 	RedBeat exportRedBeatCmd `cmd:"" name:"redbeat" help:"Write to RedBeat's entries when each ran last. Run this before RedBeat's beat starts again."`
+	Celery  exportCeleryCmd  `cmd:"" help:"Print when each entry of a static beat_schedule ran last, for import celery's script (python3 script.py --hand-back FILE project.celery:app), which writes it to the file of Celery's beat."`
 }
 
 type exportRedBeatCmd struct {
@@ -37,7 +38,7 @@ func (c exportRedBeatCmd) Run(ctx context.Context, to console) error {
 		return err
 	}
 	defer pool.Close()
-	if err := c.cameFrom(ctx, pool, source); err != nil {
+	if err := cameFrom(ctx, pool, source); err != nil {
 		return err
 	}
 	names, err := importer.HandBackRedBeat(ctx, pool, source, client, c.Prefix)
@@ -52,8 +53,41 @@ func (c exportRedBeatCmd) Run(ctx context.Context, to console) error {
 	return nil
 }
 
-// cameFrom refuses a source from which nothing came while there are others: RedBeat would send everything again.
-func (exportRedBeatCmd) cameFrom(ctx context.Context, pool *pgxpool.Pool, source importer.Source) error {
+type exportCeleryCmd struct {
+	databaseFlags
+	Source string `placeholder:"LABEL" help:"Name of the source, as it was given to import celery (default: the only application from which schedules came)."`
+}
+
+// Run prints the last runs.
+func (c exportCeleryCmd) Run(ctx context.Context, to console) error {
+	pool, err := c.connect(ctx, &telemetry.Health{})
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	source := importer.Source{Kind: importer.Celery, Label: c.Source}
+	labels, err := importer.ImportedFrom(ctx, pool, source.Kind)
+	switch {
+	case err != nil:
+		return err
+	case c.Source == "" && len(labels) > 1:
+		return usage("schedules came from %s: name the source by --source", strings.Join(labels, " and from "))
+	case c.Source == "" && len(labels) == 1:
+		source.Label = labels[0]
+	}
+	if err := cameFrom(ctx, pool, source); err != nil {
+		return err
+	}
+	told, err := importer.HandBackCelery(ctx, pool, source)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(to.problems, "%s came from %s\n", counted(len(told.Entries), "schedule", "schedules"), text(source.Label))
+	return printJSON(to.out, told)
+}
+
+// cameFrom refuses a source from which nothing came while there are others: the old beat would send everything again.
+func cameFrom(ctx context.Context, pool *pgxpool.Pool, source importer.Source) error {
 	labels, err := importer.ImportedFrom(ctx, pool, source.Kind)
 	if err != nil || len(labels) == 0 || slices.Contains(labels, source.Label) {
 		return err

@@ -1,6 +1,7 @@
 """Prints what the beat of a Celery application would do, as JSON, for `tactus import celery`.
 
     python3 beat_schedule.py [--schedule FILE] project.celery:app [TASK...]
+    python3 beat_schedule.py --hand-back last_runs.json [--schedule FILE] project.celery:app
 
 It imports the application as a worker does, and sends nothing: for each entry of beat_schedule Celery itself is asked when its
 beat would send it next, and which message; for each task that is registered or has a route of its own, and for those that are
@@ -8,8 +9,12 @@ named besides, where a message without options would go. What the application pr
 
 FILE is where the beat keeps when it sent each entry (celery beat --schedule; celerybeat-schedule in the current directory): by
 it, an interval that is in the middle of its period stays there. A copy of the file is read.
+
+With --hand-back it writes to FILE when each entry ran last, by what `tactus export celery` printed, so that the beat can start
+again: it sends nothing that ran already. The beat must not run meanwhile.
 """
 import argparse
+import errno
 import json
 import math
 import os
@@ -33,9 +38,11 @@ from celery.beat import BeatLazyFunc, PersistentScheduler, ScheduleEntry
 from celery.schedules import crontab, schedule
 from celery.utils.time import maybe_make_aware
 from kombu.serialization import dumps
+from kombu.utils.imports import symbol_by_name
 from kombu.utils.json import dumps as plain_dumps
 from kombu.utils.uuid import uuid
 
+VERSION = 4
 INSTANTS = 20
 HORIZON = timedelta(days=800)
 YEAR = timedelta(days=400)  # a change of clocks may come a little more than a year after the one before
@@ -480,17 +487,32 @@ def entries(app):
 def last_runs(app, file):
     """Returns when the beat last sent each of its entries, or first read it, by the file in which it keeps that."""
     named = file or app.conf.beat_schedule_filename
+    if file and not parts(named):
+        sys.exit(f"{file}: there is no such file: it is what celery beat --schedule names")
+    ran = noted(app, named)
+    if ran:
+        print(f"intervals keep the phase that they have in {named}", file=sys.stderr)
+    return ran
+
+
+def parts(named):
+    """Returns the endings of the files in which a beat keeps what is called by one name."""
+    return [suffix for suffix in PersistentScheduler.known_suffixes if os.path.isfile(named + suffix)]
+
+
+def noted(app, named):
+    """Returns what the beat's file says, of which a copy is read, or nothing when there is none or the beat would ignore it."""
     with tempfile.TemporaryDirectory() as copies:
-        found = [suffix for suffix in PersistentScheduler.known_suffixes if os.path.isfile(named + suffix)]
+        found = parts(named)
         if not found:
-            return {} if not file else sys.exit(f"{file}: there is no such file: it is what celery beat --schedule names")
+            return {}
         for suffix in found:
             shutil.copyfile(named + suffix, os.path.join(copies, "copy" + suffix))
         try:
             with shelve.open(os.path.join(copies, "copy"), flag="r") as store:
                 return last_runs_of(app, named, store)
         except Exception as e:
-            print(f"{named} is ignored, so intervals begin anew: it cannot be read ({type(e).__name__}: {e})", file=sys.stderr)
+            print(f"{named} is ignored: it cannot be read ({type(e).__name__}: {e})", file=sys.stderr)
             return {}
 
 
@@ -499,10 +521,9 @@ def last_runs_of(app, named, store):
     for setting, now in (("tz", app.conf.timezone), ("utc_enabled", app.conf.enable_utc)):
         if setting not in store or store[setting] is not None and store[setting] != now:
             then = repr(store[setting]) if setting in store else "nothing"
-            print(f"{named} is ignored, so intervals begin anew, as Celery's beat does: it was written with {setting} {then}, "
+            print(f"{named} is ignored, as Celery's beat does: it was written with {setting} {then}, "
                   f"and the application has {now!r}", file=sys.stderr)
             return {}
-    print(f"intervals keep the phase that they have in {named}", file=sys.stderr)
     return {name: maybe_make_aware(entry.last_run_at, app.timezone) for name, entry in store["entries"].items() if entry.last_run_at}
 
 
@@ -608,7 +629,7 @@ def main(path, named, file):
     found, unknown = tasks(app, [*names, *named], hooked)
     by_pattern, unasked = patterns(app, names, globs)
     json.dump({
-        "version": 4, "application": path, "host": socket.gethostname(), "directory": directory(path), "made_at": start.isoformat(), "typed_times": "__value__" in plain_dumps([start]),
+        "version": VERSION, "application": path, "host": socket.gethostname(), "directory": directory(path), "made_at": start.isoformat(), "typed_times": "__value__" in plain_dumps([start]),
         "timezone": zone_name(app.timezone),
         "transport": {name: list(transport[name]) if isinstance(transport[name], range) else transport[name] for name in ("global_keyprefix", "sep", "priority_steps") if name in transport},
         "default_queue": app.conf.task_default_queue, "beat_scheduler": str(app.conf.beat_scheduler), "rows_timezone": rows_zone(app),
@@ -621,14 +642,100 @@ def main(path, named, file):
     out.close()
 
 
+def hand_back(path, told, file):
+    """Writes to the beat's file when each entry ran last, by what tactus says of it, in the way of Celery's own beat."""
+    out = sys.stdout
+    sys.path.insert(0, "")
+    app = imported(path)
+    try:
+        kept = issubclass(symbol_by_name(app.conf.beat_scheduler), PersistentScheduler)
+    except Exception:  # it is not installed here
+        kept = False
+    if not kept:
+        sys.exit(f"{path}: its beat is {app.conf.beat_scheduler}, which does not keep its last runs in a file")
+    try:
+        with open(told, encoding="utf-8") as f:
+            runs = json.load(f)
+        known = runs["version"], runs["entries"]
+    except (OSError, ValueError, TypeError, KeyError) as e:
+        sys.exit(f"{told}: this is not what tactus export celery prints ({type(e).__name__}: {e})")
+    if known[0] != VERSION:
+        sys.exit(f"{told} is of version {known[0]} and this script of version {VERSION}: print both with one tactus")
+    named = file or app.conf.beat_schedule_filename
+    stopped(named)
+    ran = noted(app, named)
+    try:
+        scheduler = PersistentScheduler(app=app, schedule_filename=named)
+    except Exception as e:
+        sys.exit(f"{path}: its beat does not start ({type(e).__name__}: {e})")
+    written = 0
+    try:
+        by_name = {str(key).strip(): key for key in scheduler.schedule}
+        by_name.update({str(key): key for key in scheduler.schedule})
+        for run in known[1]:
+            key = next((by_name[name] for name in run["names"] if name in by_name), None)
+            if key is None:
+                print(f"{run['names'][-1]} is not in beat_schedule any more", file=sys.stderr)
+                continue
+            entry = scheduler.schedule[key]
+            if run.get("off"):
+                print(f"{key} is off in tactus; Celery's beat will run it: take it out of beat_schedule if it is to stay off", file=sys.stderr)
+            at = continues(entry.schedule, ran.get(key), run)
+            if at is not None:
+                entry.last_run_at, written = at, written + 1
+                print(f"{key}: {at.isoformat()}", file=out)
+    finally:
+        scheduler.close()
+    print(f"{named} says of {written} entries when they ran last", file=sys.stderr)
+
+
+def stopped(named):
+    """Ends with an error while a beat has the file open, where its kind of file tells. Celery would take such a file for a corrupt one."""
+    if not parts(named):
+        return
+    try:
+        shelve.open(named, flag="w").close()
+    except Exception as e:
+        if getattr(e, "errno", None) in (errno.EAGAIN, errno.EACCES, errno.EPERM):
+            sys.exit(f"{named} cannot be written ({e}): stop the beat that has it open, and run this as the beat's user")
+
+
+def continues(s, theirs, run):
+    """Returns the last run from which a beat is to go on with a schedule, or None to leave what the beat has noted itself."""
+    ours, settled, settled_run = (run.get(name) and datetime.fromisoformat(run[name]) for name in ("last_run_at", "settled", "settled_run"))
+    last = max((at for at in (ours, theirs) if at), default=None)
+    if last is None:
+        return None
+    clock, own = Clock(s.now), s.nowfun
+
+    def local(at):
+        clock.at = at.astimezone(timezone.utc)
+        return clock()
+
+    s.nowfun = clock
+    try:
+        from_last = local(last)
+        clock.at = settled
+        late = bool(settled) and s.is_due(from_last).is_due
+    finally:
+        s.nowfun = own
+    if late:
+        return local(settled_run)
+    return from_last if last != theirs else None
+
+
 def asked():
     parser = argparse.ArgumentParser(description="Prints what the beat of a Celery application would do, for tactus import celery.")
     parser.add_argument("application", nargs="?", default="app", help="project.celery:app, as for celery -A")
     parser.add_argument("task", nargs="*", help="a task that the application sends and does not have")
+    parser.add_argument("--hand-back", metavar="LAST_RUNS", help="write to the file of its beat when each entry ran last, by what tactus export celery printed")
     parser.add_argument("-s", "--schedule", metavar="FILE", help="the file of its beat, as for celery beat --schedule")
     return parser.parse_args()
 
 
 if __name__ == "__main__":
     args = asked()
-    main(args.application, args.task, args.schedule)
+    if args.hand_back:
+        hand_back(args.application, args.hand_back, args.schedule)
+    else:
+        main(args.application, args.task, args.schedule)

@@ -18,8 +18,8 @@ import (
 
 // importedRunsSQL reads the last runs of the schedules of a source, including deleted schedules.
 const importedRunsSQL = `
-select s.name, s.definition, r.last, case when s.enabled then (select watermark from tactus.leases where name = 'beat'
-    and watermark > s.effective_from) end
+select s.name, s.definition, r.last, (select watermark from tactus.leases where name = 'beat'
+    and watermark > s.effective_from), s.enabled and s.deleted_at is null
 from tactus.schedules s
 cross join lateral (
     select max(fired_at) as last from tactus.runs
@@ -32,6 +32,7 @@ type importedRun struct {
 	Definition []byte
 	Last       *time.Time // its last run here; nil when it never ran
 	Settled    *time.Time // the watermark of the beat; nil when no beat has settled any of its due times
+	Enabled    bool       // and not deleted
 }
 
 const importedFromSQL = `
@@ -55,25 +56,21 @@ func ImportedFrom(ctx context.Context, pool *pgxpool.Pool, kind string) (labels 
 func HandBackRedBeat(ctx context.Context, pool *pgxpool.Pool, source Source, client redis.UniversalClient,
 	prefix string,
 ) (names []string, err error) {
-	rows, err := pool.Query(ctx, importedRunsSQL, source.tag())
+	all, err := importedRuns(ctx, pool, source)
 	if err != nil {
-		return nil, fmt.Errorf("read what has run: %w", err)
-	}
-	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[importedRun])
-	if err != nil {
-		return nil, fmt.Errorf("read what has run: %w", err)
+		return nil, err
 	}
 	keys, err := keysOfNames(ctx, client, prefix)
 	if err != nil {
 		return nil, fmt.Errorf("read RedBeat: %w", err)
 	}
 	for _, r := range all {
-		key, listed := keys[r.Name]
-		if own := strings.TrimSuffix(r.Name, " ["+source.Label+"]"); !listed && own != r.Name {
-			key, listed = keys[own]
-		}
-		if !listed {
-			key = prefix + r.Name
+		key := prefix + r.Name
+		for _, name := range source.namesOf(r.Name) {
+			if listed, ok := keys[name]; ok {
+				key = listed
+				break
+			}
 		}
 		said, err := r.handBack(ctx, client, key)
 		if err != nil {
@@ -84,6 +81,26 @@ func HandBackRedBeat(ctx context.Context, pool *pgxpool.Pool, source Source, cli
 		}
 	}
 	return names, nil
+}
+
+func importedRuns(ctx context.Context, pool *pgxpool.Pool, source Source) ([]importedRun, error) {
+	rows, err := pool.Query(ctx, importedRunsSQL, source.tag())
+	if err != nil {
+		return nil, fmt.Errorf("read what has run: %w", err)
+	}
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[importedRun])
+	if err != nil {
+		return nil, fmt.Errorf("read what has run: %w", err)
+	}
+	return all, nil
+}
+
+// namesOf returns the names that the entry of a schedule may have at its source, the likelier one first.
+func (s Source) namesOf(schedule string) []string {
+	if own := strings.TrimSuffix(schedule, " ["+s.Label+"]"); own != schedule {
+		return []string{schedule, own}
+	}
+	return []string{schedule}
 }
 
 // keysOfNames returns the keys of RedBeat's entries by the names of their schedules, which have no spaces around them.
@@ -119,7 +136,7 @@ func (r importedRun) handBack(ctx context.Context, client redis.UniversalClient,
 	if !theirs.IsZero() && (last == nil || theirs.After(*last)) {
 		last = &theirs
 	}
-	if r.Settled != nil {
+	if r.Settled != nil && r.Enabled {
 		last = oldbeat.LastRun(d, last, *r.Settled)
 	}
 	if last == nil || r.Last == nil && last.Equal(theirs) {

@@ -1,0 +1,124 @@
+package importer_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tactus-dev/tactus/internal/importer"
+	"github.com/tactus-dev/tactus/internal/testenv"
+)
+
+// handedBack has entries of every kind of clock: the application's, another zone's, and one without a zone.
+const handedBack = `
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+import celery
+from celery.schedules import crontab
+
+app = celery.Celery("app", broker="redis://localhost:1/0")
+app.conf.timezone = "America/New_York"
+hour = dict(minute=0, hour="*")
+
+def tokyo():
+    return datetime.now(ZoneInfo("Asia/Tokyo"))
+
+app.conf.beat_schedule = {
+    "interval": {"task": "app.a", "schedule": 3600},
+    "crontab": {"task": "app.a", "schedule": crontab(**hour)},
+    "tokyo": {"task": "app.a", "schedule": crontab(nowfun=tokyo, **hour)},
+    "naive": {"task": "app.a", "schedule": crontab(nowfun=datetime.now, **hour)},
+    "missed": {"task": "app.a", "schedule": crontab(**hour)},
+    " spaces ": {"task": "app.a", "schedule": 3600},
+    7: {"task": "app.a", "schedule": 3600},
+    "unknown": {"task": "app.a", "schedule": 3600},
+}
+`
+
+// continuing tells from when Celery's own beat goes on, and what it would send at once.
+const continuing = `
+import json, sys
+from app import app
+from celery.beat import PersistentScheduler
+s = PersistentScheduler(app=app, schedule_filename=sys.argv[1])
+json.dump({str(name): [entry.last_run_at.astimezone().isoformat(), entry.is_due().is_due] for name, entry in s.schedule.items()}, sys.stdout)
+`
+
+// TestHandingBackToCelery writes the file of Celery's beat where there was none, and has the beat itself read it.
+func TestHandingBackToCelery(t *testing.T) {
+	t.Parallel()
+	dir, err := testenv.Dir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o777); err != nil { // Python may be another user
+		t.Fatal(err)
+	}
+	file, told := filepath.Join(dir, "celerybeat-schedule"), filepath.Join(dir, "last_runs.json")
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	ran, settled := now.Add(-10*time.Minute), now.Add(-time.Second)
+	if now.Truncate(time.Hour).After(ran) { // crontabs are due each hour
+		ran = now.Truncate(time.Hour)
+	}
+	const layout = "2006-01-02T15:04:05.000000+00:00"
+	runs := importer.LastRuns{Version: 4, Entries: []importer.LastRun{
+		{Names: []string{"gone"}, Last: ran.Format(layout)},
+		{Names: []string{"missed"}, Last: ran.AddDate(0, 0, -1).Format(layout), Settled: settled.Format(layout), SettledRun: settled.Format(layout)},
+		{Names: []string{"interval [label]", "interval"}, Last: ran.Format(layout), Off: true},
+		{Names: []string{"never ran", "unknown"}, Settled: settled.Format(layout), SettledRun: settled.Format(layout)},
+	}}
+	for _, name := range []string{"crontab", "tokyo", "naive", "spaces", "7"} {
+		runs.Entries = append(runs.Entries, importer.LastRun{Names: []string{name}, Last: ran.Format(layout)})
+	}
+	write := func(runs importer.LastRuns) {
+		t.Helper()
+		raw, err := json.Marshal(runs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(told, raw, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	handBack := func() string {
+		return string(testenv.BesideCelery(t, handedBack, importer.Script, []string{"--hand-back", told, "-s", file, "app:app"}))
+	}
+	check := func(after time.Time) {
+		t.Helper()
+		var from map[string][2]any
+		if err := json.Unmarshal(testenv.BesideCelery(t, handedBack, continuing, []string{file}), &from); err != nil {
+			t.Fatal(err)
+		}
+		for name, want := range map[string]time.Time{
+			"interval": ran, "crontab": ran, "tokyo": ran, "naive": ran, " spaces ": ran, "7": ran, "missed": settled, "unknown": after,
+		} {
+			at, err := time.Parse("2006-01-02T15:04:05.999999Z07:00", fmt.Sprint(from[name][0]))
+			if apart := at.Sub(want); err != nil || apart < 0 || apart > 0 && name != "unknown" && name != "missed" {
+				t.Errorf("%s goes on from %v, want %s (%v)", name, from[name][0], want, err)
+			}
+			if from[name][1] != false && time.Now().Truncate(time.Hour).Before(ran) {
+				t.Errorf("%s is sent at once", name)
+			}
+		}
+	}
+	write(runs)
+	if said := handBack(); strings.Count(said, "\n") != 7 {
+		t.Errorf("%s", said)
+	}
+	check(now)
+	// What the beat has noted itself stays when it is later.
+	for n := range runs.Entries {
+		if runs.Entries[n].Last != "" {
+			runs.Entries[n].Last = ran.AddDate(0, 0, -2).Format(layout)
+		}
+	}
+	write(runs)
+	if said := handBack(); strings.Contains(said, "crontab") || strings.Contains(said, "interval") {
+		t.Errorf("%s", said)
+	}
+	check(now)
+}
