@@ -72,3 +72,29 @@ func TestLockedScheduleTakesNoConnections(t *testing.T) {
 	}
 	s.do(t, "PATCH", "/schedules/"+locked, `{"description":"free"}`).want(t, 200)
 }
+
+// TestLockedTable has somebody lock the whole table of the counts, as VACUUM FULL does: whoever reads schedules is told so,
+// and does not wait for as long as the lock is held.
+func TestLockedTable(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	id := s.do(t, "POST", "/schedules", minutely).want(t, 201).member(t, "id")
+	tx, err := s.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(t.Context()) }()
+	if _, err := tx.Exec(t.Context(), `lock table tactus.schedule_counts in access exclusive mode`); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/schedules", "/schedules/" + id} {
+		a := s.do(t, "GET", path, "").want(t, 503)
+		if a.member(t, "code") != "database_locked" || !strings.Contains(a.member(t, "detail"), "pg_locks") || a.header.Get("Retry-After") == "" {
+			t.Errorf("%s: %v %s", path, a.header, a.body)
+		}
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.do(t, "GET", "/schedules", "").want(t, 200)
+}

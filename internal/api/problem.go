@@ -89,13 +89,14 @@ var notMigrated = fault{
 	Message: "the database lacks what this program needs: has \"tactus migrate\" been run with its DATABASE_URL?",
 }
 
-// outages maps the SQLSTATEs of a database that accepts no change to faults.
+// outages maps the SQLSTATEs of a database that accepts no change, or does not answer, to faults.
 var outages = map[string]fault{
 	"25006": {Code: "database_read_only", Message: "the database takes no changes just now: try again, and if it lasts, point DATABASE_URL at the primary, or look whether default_transaction_read_only is on"},
 	"42P01": notMigrated,
 	"42703": notMigrated,
 	"3F000": notMigrated,
 	"53100": {Code: "database_full", Message: "the database's disk is full: nothing was changed; free space there, then try again"},
+	"55P03": {Code: "database_locked", Message: "somebody has locked a table that is read for the answer (VACUUM FULL, ALTER TABLE): try again, and if it lasts, look into pg_locks"},
 	"53300": {Code: "database_busy", Message: "the database has no connection to spare: nothing was changed; try again"},
 }
 

@@ -22,8 +22,9 @@ const maxPage = 16 << 20
 // begin starts a transaction for reading. Compiling the plan of a page would take longer than the page, so jit is off.
 // Every order that is read has an index, but the planner knows only how many runs a schedule has on average, and would
 // sort the million runs of another one; so sorting is off. An administrator's time-out for idle transactions may be too
-// short for the time between two statements, so this transaction has its own.
-const begin = `begin isolation level repeatable read read only; set local jit = off; set local enable_sort = off; set local idle_in_transaction_session_timeout = '1min'`
+// short for the time between two statements, so this transaction has its own. Nobody waits for long for whoever has
+// locked a whole table.
+const begin = `begin isolation level repeatable read read only; set local jit = off; set local enable_sort = off; set local idle_in_transaction_session_timeout = '1min'; set local lock_timeout = '3s'`
 
 // read calls do in a read-only transaction, whose statements share one snapshot.
 func (c *Catalog) read(ctx context.Context, do func(pgx.Tx) error) error {

@@ -11,10 +11,11 @@ import (
 )
 
 // Unhurried lets a transaction that reads by cursors take its time, whatever an administrator has set, ends one whose
-// reader has been stopped, with what it holds, and plans for reading to the end.
+// reader has been stopped, with what it holds, and plans for reading to the end. It waits 5 seconds at most for whoever
+// has locked a whole table.
 const Unhurried = `
 select set_config('statement_timeout', '0', true), set_config('idle_in_transaction_session_timeout', '5min', true),
-    set_config('cursor_tuple_fraction', '1', true)`
+    set_config('cursor_tuple_fraction', '1', true), set_config('lock_timeout', '5s', true)`
 
 // Pages yields the rows of a query, some at a time, none empty. name is the cursor's, of its own in the transaction.
 func Pages[T any](ctx context.Context, tx pgx.Tx, name, sql string, args ...any) iter.Seq2[[]T, error] {

@@ -1,6 +1,7 @@
 package verify_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -48,5 +49,24 @@ func TestNeverDue(t *testing.T) {
 	}
 	if found != len(bad) {
 		t.Errorf("%d of %d such schedules are found", found, len(bad))
+	}
+}
+
+// TestVerifyWaitsForNoTableLock has somebody lock the whole table of the counts: the check gives up, and says why.
+func TestVerifyWaitsForNoTableLock(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.publish(t)
+	tx, err := w.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(t.Context()) }()
+	if _, err := tx.Exec(t.Context(), `lock table tactus.schedule_counts in access exclusive mode`); err != nil {
+		t.Fatal(err)
+	}
+	_, err = verify.Run(t.Context(), w.pool, w.redis, verify.Config{Stream: "tactus:events", Sink: "events"})
+	if err == nil || !strings.Contains(err.Error(), "somebody has locked a table, see pg_locks") {
+		t.Error(err)
 	}
 }

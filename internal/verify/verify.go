@@ -12,6 +12,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/cursor"
+	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/outbox"
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
@@ -63,6 +64,9 @@ func Run(ctx context.Context, pool *pgxpool.Pool, client redis.UniversalClient, 
 		return nil, fmt.Errorf("read the stream: %w", err)
 	}
 	err = pgx.BeginTxFunc(ctx, pool, oneLook, func(tx pgx.Tx) error { return c.readPostgres(ctx, tx, before) })
+	if postgres.LockTimedOut(err) {
+		err = fmt.Errorf("somebody has locked a table, see pg_locks: %w", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read Postgres: %w", err)
 	}
