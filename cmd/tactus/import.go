@@ -244,7 +244,7 @@ type importCrontabCmd struct {
 	importFlags
 	Task    string `required:"" placeholder:"TASK" help:"Task that runs a line's command. Its args are [command]; its kwargs are stdin, env and user, where the line has them."`
 	System  *bool  `negatable:"" help:"Lines name a user before the command, as in /etc/crontab and /etc/cron.d."`
-	Seconds bool   `help:"Lines begin with a seconds field."`
+	Seconds *bool  `negatable:"" help:"Lines begin with a seconds field."`
 	File    string `arg:"" help:"Crontab file, with lines of at most 64 KiB; - reads standard input (crontab -l)."`
 }
 

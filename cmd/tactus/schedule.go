@@ -67,8 +67,8 @@ type listCmd struct {
 	Enabled  string   `enum:",true,false" default:"" help:"Only enabled (true) or disabled (false) schedules."`
 	Invalid  string   `enum:",true,false" default:"" help:"Only schedules that cannot be scheduled as they are (true), or all others (false)."`
 	Category string   `help:"Only schedules of this category."`
-	Tag      []string `sep:"none" help:"Only schedules with this tag; may be repeated, for schedules with all of the tags."`
-	Task     string   `help:"Only schedules of this task."`
+	Tag      []string `sep:"none" aliases:"tags" help:"Only schedules with this tag; may be repeated, for schedules with all of the tags."`
+	Task     string   `aliases:"task-name" help:"Only schedules of this task."`
 	Query    string   `short:"q" help:"Only schedules whose names contain this text."`
 }
 

@@ -16,7 +16,7 @@ import (
 type CrontabOptions struct {
 	Task     string // receives args [command], and kwargs stdin, env and user where the line has them
 	System   *bool  // whether lines name a user before the command, as in /etc/crontab; nil when not known
-	Seconds  bool   // whether lines begin with a field for seconds
+	Seconds  *bool  // whether lines begin with a field for seconds; nil when not known, which is usually not so
 	Timezone string // of lines without a CRON_TZ before them
 	IsUser   func(name string) bool
 }
@@ -92,22 +92,24 @@ func unquote(text string) string {
 }
 
 func (o CrontabOptions) entry(line, zone string, environment map[string]string) Entry {
+	seconds := o.Seconds != nil && *o.Seconds && line[0] != '@'
 	when, rest := cut(line, 5)
 	switch {
 	case line[0] == '@':
 		when, rest = cut(line, 1)
-	case o.Seconds:
+	case seconds:
 		when, rest = cut(line, 6)
 	}
 	e := Entry{}
 	kwargs := map[string]any{}
+	system := o.System != nil && *o.System
 	switch first, behind := cut(rest, 1); {
-	case o.System != nil && *o.System:
-		kwargs["user"], rest = first, behind
-	case line[0] != '@' && timeField.MatchString(first):
+	case o.Seconds == nil && line[0] != '@' && timeField.MatchString(first) && (!system || !o.isUser(first)):
 		e.refuse("cron_syntax: its command begins with %q, which looks like another field of a time: use --seconds "+
-			"if lines begin with the seconds", first)
-	case o.System == nil && behind != "" && o.IsUser != nil && o.IsUser(first):
+			"if lines begin with the seconds, or --no-seconds if they do not", first)
+	case system:
+		kwargs["user"], rest = first, behind
+	case o.System == nil && behind != "" && o.isUser(first):
 		e.refuse("system_unknown: %q, before the command, looks like a user: use --system if it is one, or --no-system",
 			first)
 	}
@@ -121,8 +123,7 @@ func (o CrontabOptions) entry(line, zone string, environment map[string]string) 
 	name := crontabName(command)
 	e.numbered = true
 	e.Definition = domain.Definition{
-		Name: name, TaskName: o.Task, CronExpression: when, CronDialect: "vixie", CronSeconds: o.Seconds &&
-			line[0] != '@', Timezone: zone,
+		Name: name, TaskName: o.Task, CronExpression: when, CronDialect: "vixie", CronSeconds: seconds, Timezone: zone,
 		Args: encode([]string{command}), Kwargs: encode(kwargs),
 	}
 	switch {
@@ -134,8 +135,13 @@ func (o CrontabOptions) entry(line, zone string, environment map[string]string) 
 	return e
 }
 
-// timeField matches a word that is a field of a time rather than a command.
-var timeField = regexp.MustCompile(`^[*0-9][*0-9,/-]*$`)
+func (o CrontabOptions) isUser(name string) bool { return o.IsUser != nil && o.IsUser(name) }
+
+// timeField matches a word that is a field of a time rather than a command: where lines begin with the seconds, the day
+// of the week, which may be written by names.
+var timeField = regexp.MustCompile(`^(?i:[*?0-9][*?0-9LW#,/-]*|` + weekday + `(?:[-,/#]+(?:[*0-9]+|` + weekday + `)L?)*L?)$`)
+
+const weekday = `(?:sun(?:day)?|mon(?:day)?|tue(?:sday)?|wed(?:nesday)?|thu(?:rsday)?|fri(?:day)?|sat(?:urday)?)`
 
 func encode(value any) json.RawMessage {
 	raw, _ := json.Marshal(value) // strings always encode

@@ -40,7 +40,7 @@ func TestCrontab(t *testing.T) {
 func TestCrontabLines(t *testing.T) {
 	t.Parallel()
 	yes, no := true, false
-	isUser := func(name string) bool { return name == "www-data" }
+	isUser := func(name string) bool { return name == "www-data" || name == "sun" }
 	for _, c := range []struct {
 		line    string
 		options importer.CrontabOptions
@@ -56,7 +56,20 @@ func TestCrontabLines(t *testing.T) {
 		{"0 9 * * * www-data", importer.CrontabOptions{}, `0 9 * * * ["www-data"] {} `},
 		{"@daily www-data tidy", importer.CrontabOptions{System: &yes}, `@daily ["tidy"] {"user":"www-data"} `},
 		{"\ufeff*/6 * * * * * echo", importer.CrontabOptions{}, `*/6 * * * * ["* echo"] {} cron_syntax`},
-		{"*/6 * * * * * echo", importer.CrontabOptions{Seconds: true}, `*/6 * * * * * ["echo"] {} `},
+		{"*/6 * * * * * echo", importer.CrontabOptions{Seconds: &yes}, `*/6 * * * * * ["echo"] {} `},
+		{"*/6 * * * * * echo", importer.CrontabOptions{Seconds: &no}, `*/6 * * * * ["* echo"] {} `},
+		{"*/6 * * * * * root echo", importer.CrontabOptions{System: &yes}, `*/6 * * * * ["* root echo"] {} cron_syntax`},
+		{"*/6 * * * * * www-data echo", importer.CrontabOptions{System: &yes, Seconds: &yes}, `*/6 * * * * * ["echo"] {"user":"www-data"} `},
+		{"0 5 9 * * mon-fri echo", importer.CrontabOptions{}, `0 5 9 * * ["mon-fri echo"] {} cron_syntax`},
+		{"0 5 9 * * Mon,WED,5 echo", importer.CrontabOptions{}, `0 5 9 * * ["Mon,WED,5 echo"] {} cron_syntax`},
+		{"0 5 9 * * sunday", importer.CrontabOptions{}, `0 5 9 * * ["sunday"] {} cron_syntax`},
+		{"0 5 9 * * friL echo", importer.CrontabOptions{}, `0 5 9 * * ["friL echo"] {} cron_syntax`},
+		{"0 5 9 * * mon#2 echo", importer.CrontabOptions{}, `0 5 9 * * ["mon#2 echo"] {} cron_syntax`},
+		{"0 5 9 1 * ? echo", importer.CrontabOptions{}, `0 5 9 1 * ["? echo"] {} cron_syntax`},
+		{"0 5 9 * * 5L 2027 echo", importer.CrontabOptions{}, `0 5 9 * * ["5L 2027 echo"] {} cron_syntax`},
+		{"0 5 9 * * monitor echo", importer.CrontabOptions{}, `0 5 9 * * ["monitor echo"] {} `},
+		{"0 5 9 * * sun echo", importer.CrontabOptions{System: &yes}, `0 5 9 * * ["echo"] {"user":"sun"} `}, // who is a user
+		{"0 5 9 * * sun-report", importer.CrontabOptions{}, `0 5 9 * * ["sun-report"] {} `},
 		{"0 9 * * * 7zip a", importer.CrontabOptions{}, `0 9 * * * ["7zip a"] {} `},
 	} {
 		c.options.IsUser = isUser
