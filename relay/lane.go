@@ -25,6 +25,7 @@ type lane struct {
 	stopped  bool   // Postgres says that the sink cannot be served
 
 	handedTo ID // behind the last run that was handed over in this life
+	moves    moves
 	ending   ending
 	locked   []handedRun // runs that the sink has, and that were locked when they were to be confirmed
 }
@@ -34,6 +35,8 @@ const (
 	longestPause = time.Second
 	// mostClashes with other transactions, in a row, are no trouble of the sink's.
 	mostClashes = 20
+	// mostMoves of the sink, in a row and without a message in between, are no other relay's progress.
+	mostMoves = 3
 	// readAhead is how many chunks are read, at most, while one is published.
 	readAhead = 2
 )
@@ -52,6 +55,7 @@ func (l *lane) run(ctx context.Context) {
 		}
 		switch clashes++; {
 		case errors.Is(err, errMoved):
+			l.tellMoved(ctx, clashes)
 		case outbox.Clashes(err) && clashes <= mostClashes: // the next one may not
 			pause = firstPause
 		default:
@@ -63,6 +67,20 @@ func (l *lane) run(ctx context.Context) {
 		case <-time.After(pause):
 		}
 	}
+}
+
+// tellMoved tells the log that the sink was moved, the first time and then with growing pauses: one relay that is faster
+// than another is nothing to act on, and nor is a sink that has lost something once.
+func (l *lane) tellMoved(ctx context.Context, inRow int) {
+	times, tell := l.moves.note(time.Now())
+	if !tell {
+		return
+	}
+	level := slog.LevelInfo
+	if inRow > mostMoves {
+		level = slog.LevelWarn
+	}
+	l.log.Log(ctx, level, "sink was moved", "sink", l.Name, "err", errMoved, "times", times)
 }
 
 // live comes to agree with the sink, then reads and publishes side by side until one of them fails.

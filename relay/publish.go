@@ -12,7 +12,7 @@ import (
 const lookEvery = time.Second
 
 // errMoved means that the sink is elsewhere than this relay brought it: another one is faster, or it lost something.
-var errMoved = errors.New("the sink has moved")
+var errMoved = errors.New("the sink is not where this relay has brought it: another relay is at work, or it has lost something")
 
 // publish appends chunks, in order, as they are read.
 func (l *lane) publish(ctx context.Context, s agreement, chunks <-chan chunk) error {

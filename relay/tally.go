@@ -38,10 +38,40 @@ type told struct {
 	pause time.Duration
 }
 
+// again reports whether the log is to be told again, and notes when.
+func (t *told) again(now time.Time) bool {
+	if t.pause > 0 && now.Sub(t.at) < t.pause {
+		return false
+	}
+	t.at, t.pause = now, min(max(2*t.pause, firstSilence), longestSilence)
+	return true
+}
+
 const (
 	firstSilence   = 10 * time.Second
 	longestSilence = 10 * time.Minute
 )
+
+// moves counts how often somebody else has moved the sink. A sink that has not been moved for long begins anew.
+type moves struct {
+	told  told
+	times int // since the log was told
+	last  time.Time
+}
+
+// note counts one, and reports whether the log is to be told, and of how many.
+func (m *moves) note(now time.Time) (times int, tell bool) {
+	if now.Sub(m.last) > longestSilence {
+		*m = moves{}
+	}
+	m.times++
+	m.last = now
+	if times = m.times; m.told.again(now) {
+		m.times = 0
+		return times, true
+	}
+	return times, false
+}
 
 func (t *tally) do(change func(s *Stats)) {
 	t.mu.Lock()
@@ -66,14 +96,14 @@ func (t *tally) failed(err error, now time.Time) (tell bool) {
 		s.Problem = err
 		s.Failures++
 		kind := numbers.ReplaceAllString(err.Error(), "0")
-		before, known := t.told[kind]
-		if known && now.Sub(before.at) < before.pause {
+		before := t.told[kind]
+		if tell = before.again(now); !tell {
 			return
 		}
-		if tell = true; t.told == nil {
+		if t.told == nil {
 			t.told = map[string]told{}
 		}
-		t.told[kind] = told{now, min(max(2*before.pause, firstSilence), longestSilence)}
+		t.told[kind] = before
 	})
 	return tell
 }

@@ -28,3 +28,25 @@ func TestToldWithGrowingPauses(t *testing.T) {
 		t.Error("after it was served, the same is news")
 	}
 }
+
+// TestMovesAreToldWithGrowingPauses has somebody move the sink every second for an hour, and once more a day later.
+func TestMovesAreToldWithGrowingPauses(t *testing.T) {
+	t.Parallel()
+	var m moves
+	now, told, all := time.Now(), 0, 0
+	if times, tell := m.note(now); !tell || times != 1 {
+		t.Errorf("the first is told: %t, as %d", tell, times)
+	}
+	for range 3600 {
+		now = now.Add(time.Second)
+		if times, tell := m.note(now); tell {
+			told, all = told+1, all+times
+		}
+	}
+	if told < 5 || told > 15 || all < 3000 {
+		t.Errorf("told %d times of %d in an hour", told, all)
+	}
+	if times, tell := m.note(now.Add(24 * time.Hour)); !tell || times != 1 {
+		t.Errorf("after a day it is told: %t, as %d", tell, times)
+	}
+}
