@@ -13,7 +13,9 @@ import (
 	"github.com/tactus-dev/tactus/internal/api"
 	"github.com/tactus-dev/tactus/internal/catalog"
 	"github.com/tactus-dev/tactus/internal/celery"
+	"github.com/tactus-dev/tactus/internal/pages"
 	"github.com/tactus-dev/tactus/internal/telemetry"
+	"github.com/tactus-dev/tactus/outbox"
 )
 
 const apiAddr = "127.0.0.1:8000"
@@ -71,17 +73,24 @@ func (c apiCmd) Run(ctx context.Context, log *slog.Logger) error {
 	group.Go(func() error { return judge(ctx, pool, c.Timezone, c.celery(), log) })
 	registry.MustRegister(invalidMetric{catalog.New(pool)})
 	group.Go(func() error {
-		return telemetry.Serve(ctx, l, hosts, apiHandler(guard, pool, c.Timezone, c.celery(), c.limits(), log,
+		return telemetry.Serve(ctx, l, hosts, apiHandler(guard, pool, c.Timezone, c.celery(), c.limits(), log, health,
 			telemetry.Mux(health, registry)))
 	})
 	return group.Wait()
 }
 
-// apiHandler serves the API, and beside it the operators' addresses, such as /metrics and /readyz.
+// apiHandler serves the API and the pages, and beside them the operators' addresses, such as /metrics and /readyz.
 func apiHandler(guard *access.Guard, pool *pgxpool.Pool, timezone string, workers celery.Config, limits api.Limits, log *slog.Logger,
-	operators *http.ServeMux,
+	health *telemetry.Health, operators *http.ServeMux,
 ) http.Handler {
-	operators.Handle("/", api.New(pool, timezone, log, workers, limits))
+	programs := api.New(pool, timezone, log, workers, limits)
+	for _, address := range []string{"/api/", "/openapi.json", "/openapi.yaml", "/openapi-3.0.json", "/openapi-3.0.yaml"} {
+		operators.Handle(address, programs)
+	}
+	operators.Handle("/", pages.New(pages.Config{
+		Store: outbox.NewStore(pool, timezone, workers.Check), Catalog: catalog.New(pool), Timezone: timezone,
+		Check: workers.Check, Log: log, Ready: health.Ready, Elsewhere: programs,
+	}))
 	guard.Mount(operators)
 	return guarded(guard, operators)
 }

@@ -125,7 +125,7 @@ func (c devCmd) serve(ctx context.Context, state string, to console, log *slog.L
 	group.Go(func() error { return judge(ctx, pool, c.Timezone, c.celery(), log) })
 	registry.MustRegister(invalidMetric{catalog.New(pool)})
 	group.Go(func() error {
-		return telemetry.Serve(ctx, l, hosts, apiHandler(guard, requests, c.Timezone, c.celery(), c.limits(), log,
+		return telemetry.Serve(ctx, l, hosts, apiHandler(guard, requests, c.Timezone, c.celery(), c.limits(), log, health,
 			telemetry.Mux(health, registry)))
 	})
 	started(log, "dev", l, "state_dir", state, "shadow", c.Shadow)
@@ -153,7 +153,8 @@ func (e devEnv) banner(to io.Writer, state string) {
 	fmt.Fprintf(to, `
 tactus is running.
 
-  API       %s/api/v1   (described at %[1]s/openapi.json)
+  Pages     %s
+  API       %[1]s/api/v1   (described at %[1]s/openapi.json)
   Postgres  %s
   Redis     %s
   data      %s

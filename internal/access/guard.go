@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -261,7 +262,7 @@ func (g *Guard) Mount(mux *http.ServeMux) {
 			return
 		}
 		if _, err := g.Login(w, r, strings.TrimSpace(r.PostFormValue("key"))); err != nil {
-			g.answer(w, err)
+			g.refuse(w, r, err)
 			return
 		}
 		onward(w, r)
@@ -273,6 +274,20 @@ func (g *Guard) Mount(mux *http.ServeMux) {
 		}
 		onward(w, r)
 	})
+}
+
+// refuse answers a login that failed. A browser goes back to the page of its form, which tells why.
+func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, err error) {
+	next := r.PostFormValue("next")
+	if !localPath(next) || !strings.Contains(r.Header.Get("Accept"), "text/html") {
+		g.answer(w, err)
+		return
+	}
+	code := "credentials_invalid"
+	if isTooMany(err) {
+		code = "too_many_failures"
+	}
+	http.Redirect(w, r, "/login?refused="+code+"&next="+url.QueryEscape(next), http.StatusSeeOther)
 }
 
 var errNoLogin = &domain.Error{Kind: domain.Conflict, Code: "login_not_needed", Message: "this server lets everybody in (TACTUS_AUTH): there is nothing to log in to"}

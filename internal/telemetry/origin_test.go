@@ -62,6 +62,37 @@ func TestForeignPagesReachNothing(t *testing.T) {
 	}
 }
 
+// TestLinksFromElsewhereAreFollowed follows links of other pages, and does otherwise with them.
+func TestLinksFromElsewhereAreFollowed(t *testing.T) {
+	t.Parallel()
+	mux := telemetry.Mux(&telemetry.Health{}, telemetry.NewRegistry())
+	mux.HandleFunc("/", func(http.ResponseWriter, *http.Request) {})
+	address, _, _ := serve(t, mux)
+	for _, c := range []struct {
+		method, path, mode, dest string
+		status                   int
+	}{
+		{"GET", "/schedules", "navigate", "document", 200},
+		{"GET", "/schedules", "navigate", "iframe", 403},
+		{"GET", "/schedules", "no-cors", "image", 403},
+		{"POST", "/schedules", "navigate", "document", 403},
+		{"GET", "/api/v1/events", "navigate", "document", 403},
+		{"GET", "/metrics", "navigate", "document", 403},
+		{"GET", "/readyz", "navigate", "document", 403},
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), c.method, "http://"+address+c.path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Sec-Fetch-Site", "cross-site")
+		request.Header.Set("Sec-Fetch-Mode", c.mode)
+		request.Header.Set("Sec-Fetch-Dest", c.dest)
+		if status, _, _ := answer(t, request); status != c.status {
+			t.Errorf("%v: %d", c, status)
+		}
+	}
+}
+
 func answer(t *testing.T, request *http.Request) (status int, header http.Header, body []byte) {
 	t.Helper()
 	response, err := http.DefaultClient.Do(request)

@@ -1,0 +1,90 @@
+package catalog
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
+)
+
+// Change is an event of the log, as somebody reads it backwards.
+type Change struct {
+	Position int64
+	Schedule domain.ID
+	Version  int64
+	Type     domain.EventType
+	At       time.Time
+	Data     json.RawMessage
+}
+
+// maxBack is how many events one look backwards passes.
+const maxBack = 5_000
+
+// changesBack looks at the newest events before a position by their numbers and names alone, and reads the documents of
+// those that are chosen.
+var changesBack = `
+with looked_at as materialized (
+    select position, aggregate_id, type from tactus.outbox
+    where topic = 'schedule' and position < @before::bigint order by position desc limit @back::bigint
+),
+chosen as materialized (
+    select position from looked_at
+    where (@schedule::uuid is null or aggregate_id = @schedule) and (@type::text = '' or type = @type)
+        and (cardinality(@scope_tags::text[]) + cardinality(@scope_names::text[]) = 0
+            or exists (select from tactus.schedules s where s.id = aggregate_id and ` + sqlexpr.InScope + `))
+    order by position desc limit @limit::bigint
+)
+select o.position, o.aggregate_id, o.version, o.type, ` + sqlexpr.InYears("o.occurred_at") + `, o.data
+from chosen c join tactus.outbox o on o.topic = 'schedule' and o.position = c.position
+order by o.position desc`
+
+const endOfLook = `
+select coalesce(min(position), 0), count(*) from (
+    select position from tactus.outbox where topic = 'schedule' and position < $1::bigint order by position desc limit $2::bigint
+) looked_at`
+
+// Changes returns the chosen events before a position (0: the newest), newest first, and where to go on; next is 0 at
+// the beginning of the log. One call looks at a bounded part of the log, and may choose nothing of it.
+func (c *Catalog) Changes(ctx context.Context, f EventFilter, before int64, limit int) (all []Change, next int64, err error) {
+	if before <= 0 {
+		before = 1<<63 - 1
+	}
+	err = c.read(ctx, func(tx pgx.Tx) error {
+		var end, looked int64
+		if err := tx.QueryRow(ctx, endOfLook, pgx.QueryExecModeExec, before, maxBack).Scan(&end, &looked); err != nil {
+			return err
+		}
+		rows, err := tx.Query(ctx, changesBack, pgx.QueryExecModeExec, scoped(ctx, pgx.NamedArgs{
+			"before": before, "back": maxBack, "schedule": f.Schedule, "type": string(f.Type), "limit": limit,
+		}))
+		if err != nil {
+			return err
+		}
+		bytes := 0
+		all, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (e Change, err error) {
+			err = row.Scan(&e.Position, &e.Schedule, &e.Version, &e.Type, &e.At, &e.Data)
+			if bytes += len(e.Data); bytes > maxPage {
+				e.Data = nil
+			}
+			return e, err
+		})
+		switch {
+		case err != nil:
+			return err
+		case len(all) == limit:
+			next = all[len(all)-1].Position
+		case looked == maxBack:
+			next = end
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, 0, fmt.Errorf("read changes: %w", err)
+	}
+	return all, next, nil
+}

@@ -1,0 +1,75 @@
+package catalog
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
+)
+
+// Parts is what the database says of the processes around it: the beats, and the sinks of the relays.
+type Parts struct {
+	Now    time.Time
+	Leases []Lease
+	Sinks  []Sink
+	Aside  int64 // dead letters that nobody has put back or dropped, counted up to MaxAside
+}
+
+// MaxAside is how far dead letters are counted.
+const MaxAside = 1_000
+
+// Lease is who fires: "beat" is the lease of those that fire, "shadow" of those that only record.
+type Lease struct {
+	Name, Holder string
+	Term         int64
+	ExpiresAt    time.Time
+	Watermark    *time.Time // up to which everything is settled
+}
+
+// Sink is where a relay brings events or runs.
+type Sink struct {
+	Name, Topic, Epoch string
+	Batch              int64      // the newest that was cut
+	CutAt              *time.Time // when that was
+	Rows               int64      // of the newest batch
+	Confirmed          int64      // the batch that the sink is known to have
+	Stopped            string     // why no relay can serve it
+}
+
+var (
+	leasesSQL = `select name, holder, epoch, ` + sqlexpr.InYears("expires_at") + `, ` + sqlexpr.InYears("watermark") + ` from tactus.leases order by name limit 100`
+	sinksSQL  = `
+select s.sink, s.topic, s.epoch, coalesce(b.number, 0), ` + sqlexpr.InYears("b.committed_at") + `, coalesce(b.row_count, 0), s.confirmed_batch, coalesce(s.stopped, '')
+from tactus.relay_sinks s left join lateral (
+    select number, committed_at, row_count from tactus.relay_batches b where b.sink = s.sink order by number desc limit 1
+) b on true order by s.sink limit 100`
+)
+
+const countAside = `select clock_timestamp(), (select count(*) from (select from tactus.deadletters where dropped_at is null limit $1::bigint) d)`
+
+// Parts reads what the database says of the processes around it.
+func (c *Catalog) Parts(ctx context.Context) (p Parts, err error) {
+	err = c.read(ctx, func(tx pgx.Tx) error {
+		if err := tx.QueryRow(ctx, countAside, pgx.QueryExecModeExec, MaxAside).Scan(&p.Now, &p.Aside); err != nil {
+			return fmt.Errorf("count dead letters: %w", err)
+		}
+		rows, err := tx.Query(ctx, leasesSQL, pgx.QueryExecModeExec)
+		if err != nil {
+			return fmt.Errorf("read leases: %w", err)
+		}
+		if p.Leases, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Lease]); err != nil {
+			return fmt.Errorf("read leases: %w", err)
+		}
+		if rows, err = tx.Query(ctx, sinksSQL, pgx.QueryExecModeExec); err != nil {
+			return fmt.Errorf("read sinks: %w", err)
+		}
+		if p.Sinks, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Sink]); err != nil {
+			return fmt.Errorf("read sinks: %w", err)
+		}
+		return nil
+	})
+	return p, err
+}

@@ -1,0 +1,41 @@
+// The history of a schedule, drawn from the table below it.
+(() => {
+  "use strict";
+  const at = document.getElementById("chart");
+  if (!at) return;
+  const color = name => {
+    const probe = document.createElement("i");
+    probe.className = name;
+    at.append(probe);
+    const value = getComputedStyle(probe).color;
+    probe.remove();
+    return value;
+  };
+  let plot;
+  function draw() {
+    const runs = [...document.querySelectorAll("#runs tr[data-at]")].reverse();
+    const number = (run, name) => { const n = Number(run.dataset[name]); return n < 0 ? null : n / 1000; };
+    const seen = new Set(), kept = runs.filter(r => !seen.has(r.dataset.at) && seen.add(r.dataset.at));
+    const data = [
+      kept.map(r => Number(r.dataset.at)), kept.map(r => number(r, "took")), kept.map(r => number(r, "late")),
+      kept.map(r => r.dataset.state === "failed" ? number(r, "took") ?? 0 : null),
+    ];
+    if (plot) return plot.setData(data);
+    const ink = color("ink"), quiet = color("quiet"), trouble = color("trouble");
+    const axis = { stroke: quiet, grid: { stroke: color("line"), width: 1 }, ticks: { show: false }, font: "13px system-ui" };
+    plot = new uPlot({
+      width: at.clientWidth, height: 168, cursor: { y: false }, legend: { live: false },
+      scales: { x: { time: true } },
+      series: [
+        {},
+        { label: at.dataset.runtime, stroke: ink, width: 1, points: { size: 4 } },
+        { label: at.dataset.lateness, stroke: quiet, width: 1, dash: [4, 4], points: { show: false } },
+        { label: at.dataset.failed, stroke: trouble, width: 0, paths: () => null, points: { show: true, size: 8, width: 2, fill: "transparent" } },
+      ],
+      axes: [axis, { ...axis, size: 56, values: (_, all) => all.map(s => s < 1 && s > 0 ? Math.round(s * 1000) + " ms" : s + " s") }],
+    }, data, at);
+  }
+  draw();
+  document.body.addEventListener("htmx:after:swap", draw);
+  new ResizeObserver(() => { if (plot) plot.setSize({ width: at.clientWidth, height: 168 }); }).observe(at);
+})();

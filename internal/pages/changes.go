@@ -1,0 +1,96 @@
+package pages
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/catalog"
+)
+
+// changeLine is an event as what it changed.
+type changeLine struct {
+	catalog.Change
+	When  Moment
+	What  string
+	Name  string
+	Diffs []diff
+}
+
+// diff is a member that an event changed.
+type diff struct{ Member, Before, After string }
+
+// changeWords say what an event did.
+var changeWords = map[domain.EventType]string{
+	domain.ScheduleCreated: "created", domain.ScheduleUpdated: "changed", domain.ScheduleDeleted: "deleted",
+	domain.ScheduleEnabled: "enabled", domain.ScheduleDisabled: "disabled", domain.ScheduleInvalidated: "found invalid",
+}
+
+// changeLines compares each event with the one before it of the same schedule, as far as that is among them.
+func (v *view) changeLines(all []catalog.Change) (lines []changeLine) {
+	for i, c := range all {
+		line := changeLine{Change: c, When: v.at(c.At, ""), What: string(c.Type)}
+		if word, ok := changeWords[c.Type]; ok {
+			line.What = v.T(word)
+		}
+		now := members(c.Data)
+		line.Name = text(now["name"])
+		for _, before := range all[i+1:] {
+			if before.Schedule == c.Schedule && before.Version == c.Version-1 {
+				line.Diffs = diffs(members(before.Data), now)
+				break
+			}
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// ofItself are members that every event changes.
+var ofItself = []string{"version", "updated_at", "effective_from", "trigger_set_at"}
+
+// members are those of a document of JSON; none of what cannot be read.
+func members(raw json.RawMessage) map[string]json.RawMessage {
+	var all map[string]json.RawMessage
+	_ = json.Unmarshal(raw, &all) // somebody wrote it by hand: then there is nothing to show
+	return all
+}
+
+func diffs(before, after map[string]json.RawMessage) (all []diff) {
+	names := maps.Clone(before)
+	if names == nil {
+		names = map[string]json.RawMessage{}
+	}
+	maps.Copy(names, after)
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		if !slices.Contains(ofItself, name) && !bytes.Equal(compact(before[name]), compact(after[name])) {
+			all = append(all, diff{name, text(before[name]), text(after[name])})
+		}
+	}
+	return all
+}
+
+func compact(raw json.RawMessage) []byte {
+	var out bytes.Buffer
+	if json.Compact(&out, raw) != nil {
+		return raw
+	}
+	return out.Bytes()
+}
+
+const mostDiff = 2_000
+
+// text is a value as it reads best: a text without its quotes.
+func text(raw json.RawMessage) string {
+	var s string
+	if json.Unmarshal(raw, &s) != nil {
+		s = string(compact(raw))
+	}
+	if len(s) > mostDiff {
+		s = fmt.Sprintf("%.*s…", mostDiff, s)
+	}
+	return s
+}

@@ -1,0 +1,114 @@
+package pages
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/tactus-dev/tactus/internal/catalog"
+)
+
+// Health is whether every part keeps up, in words: what /readyz of this process says, and what the database knows of
+// the others.
+type Health struct {
+	Class string // of the worst: "trouble", "attention", or empty
+	Word  string
+	Parts []Part
+	Known bool // the database answered
+	At    catalog.Parts
+}
+
+// Part is one part, and how it is.
+type Part struct {
+	Name, Says, Class string
+}
+
+// When a part counts as behind.
+const (
+	watermarkLate = 15 * time.Second
+	sinkSilent    = 20 * time.Minute // a sink that is served gets a batch every ten minutes
+)
+
+func (v *view) Health() Health {
+	if known, ok := v.ctx().Value(healthKey{}).(*Health); ok {
+		return *known
+	}
+	return v.health()
+}
+
+type healthKey struct{}
+
+// health asks once a request.
+func (v *view) health() Health {
+	var h Health
+	if v.Ready != nil {
+		failing := v.Ready(v.ctx())
+		for _, name := range slices.Sorted(maps.Keys(failing)) {
+			h.Parts = append(h.Parts, Part{name, failing[name], "trouble"})
+		}
+	}
+	parts, err := v.Catalog.Parts(v.ctx())
+	if err != nil {
+		h.Parts = append(h.Parts, Part{"PostgreSQL", v.T("does not answer as it should"), "trouble"})
+	} else {
+		h.Known, h.At = true, parts
+		h.Parts = append(h.Parts, v.beatPart(parts))
+		h.Parts = append(h.Parts, v.sinkParts(parts)...)
+		if parts.Aside > 0 {
+			h.Parts = append(h.Parts, Part{v.T("dead letters"), v.T("%s set aside: look at them, and put them back or drop them", count(parts.Aside)), "attention"})
+		}
+	}
+	h.Word = v.T("all well")
+	for _, p := range h.Parts {
+		if p.Class == "trouble" || p.Class == "attention" && h.Class == "" {
+			h.Class = p.Class
+		}
+	}
+	switch h.Class {
+	case "trouble":
+		h.Word = v.T("needs you")
+	case "attention":
+		h.Word = v.T("look")
+	}
+	ctx := context.WithValue(v.ctx(), healthKey{}, &h)
+	v.r = v.r.WithContext(ctx)
+	return h
+}
+
+func (v *view) beatPart(p catalog.Parts) Part {
+	for _, l := range p.Leases {
+		if l.Name != "beat" {
+			continue
+		}
+		switch {
+		case l.Holder == "" || !l.ExpiresAt.After(p.Now):
+			return Part{v.T("beat"), v.T("no beat holds the lease, so nothing fires: start one (tactus beat)"), "trouble"}
+		case l.Watermark == nil:
+			return Part{v.T("beat"), v.T("%s leads, and is loading", l.Holder), ""}
+		}
+		behind := p.Now.Sub(*l.Watermark)
+		if behind > watermarkLate {
+			return Part{v.T("beat"), v.T("%s leads, but is %s behind: what is due fires late", l.Holder, took(v.Lang, behind)), "attention"}
+		}
+		return Part{v.T("beat"), v.T("%s leads; everything is settled up to %s ago", l.Holder, took(v.Lang, behind)), ""}
+	}
+	return Part{v.T("beat"), v.T("no beat has been here yet, so nothing fires: start one (tactus beat)"), "trouble"}
+}
+
+func (v *view) sinkParts(p catalog.Parts) (parts []Part) {
+	if len(p.Sinks) == 0 {
+		return []Part{{v.T("relay"), v.T("no relay has been here yet, so nothing is handed over: start one (tactus relay)"), "trouble"}}
+	}
+	for _, s := range p.Sinks {
+		switch {
+		case s.Stopped != "":
+			parts = append(parts, Part{s.Name, v.T("no relay can serve it: %s", s.Stopped), "trouble"})
+		case s.CutAt == nil || p.Now.Sub(*s.CutAt) > sinkSilent:
+			parts = append(parts, Part{s.Name, v.T("no relay serves it: start one (tactus relay), or forget the sink"), "trouble"})
+		default:
+			parts = append(parts, Part{s.Name, v.T("served; its newest batch is %s old", took(v.Lang, p.Now.Sub(*s.CutAt))), ""})
+		}
+	}
+	return parts
+}

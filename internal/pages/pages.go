@@ -1,0 +1,139 @@
+package pages
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/access"
+	"github.com/tactus-dev/tactus/internal/catalog"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// Config is what the pages speak to.
+type Config struct {
+	Store     *outbox.Store
+	Catalog   *catalog.Catalog
+	Timezone  string // of new schedules that name none
+	Check     domain.Check
+	Log       *slog.Logger
+	Ready     func(context.Context) map[string]string // why the process is not ready, as /readyz says
+	Elsewhere http.Handler                            // answers what is no page and was not asked for by a browser
+}
+
+// site serves the pages.
+type site struct {
+	Config
+	bell   *bell
+	agenda *agenda
+	mux    *http.ServeMux
+}
+
+// New returns the handler of the pages.
+func New(c Config) http.Handler {
+	s := &site{Config: c, mux: http.NewServeMux()}
+	s.bell, s.agenda = newBell(c.Catalog, c.Log), newAgenda(c.Catalog, c.Log)
+	s.mux.HandleFunc("GET /assets/{name}", serveAsset)
+	s.mux.HandleFunc("GET /login", s.login)
+	s.mux.HandleFunc("GET /live", s.live)
+	s.mux.HandleFunc("POST /preferences", s.preferences)
+	s.overview()
+	s.schedules()
+	s.schedule()
+	s.mux.HandleFunc("/", s.notHere)
+	return s.guarded(s.mux)
+}
+
+// policy allows what this server itself sends, and no script or style inside a page.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// maxForm is the most bytes of a form: a definition, percent-encoded.
+const maxForm = 3*domain.MaxPayload + 64<<10
+
+// requestTimeout bounds what a page may wait for the database.
+const requestTimeout = 10 * time.Second
+
+func (s *site) guarded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "same-origin")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		if r.URL.Path == "/live" {
+			next.ServeHTTP(w, r)
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
+		defer cancel()
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+// page is what answers an address: it returns what to render, or why not.
+type page func(v *view) (template string, data any, err error)
+
+// What most pages and forms demand: the catalog and the store honour the scope of a request by themselves.
+var (
+	mayRead  = access.Permit{Role: access.Read, Scoped: true}
+	mayWrite = access.Permit{Role: access.Write, Scoped: true}
+)
+
+// get serves a page to whoever may read.
+func (s *site) get(pattern string, p page) { s.getAs(mayRead, pattern, p) }
+
+// getAs serves a page to whoever has a permit.
+func (s *site) getAs(permit access.Permit, pattern string, p page) {
+	s.mux.HandleFunc("GET "+pattern, func(w http.ResponseWriter, r *http.Request) {
+		v := s.viewOf(w, r)
+		if err := permit.Demand(v.ctx()); err != nil {
+			v.fail(err)
+			return
+		}
+		name, data, err := p(v)
+		if err != nil {
+			v.fail(err)
+			return
+		}
+		v.render(http.StatusOK, name, data)
+	})
+}
+
+// post serves what a form asks for. It answers by itself, or returns why not.
+func (s *site) post(pattern string, do func(v *view) error) {
+	s.mux.HandleFunc("POST "+pattern, func(w http.ResponseWriter, r *http.Request) {
+		v := s.viewOf(w, r)
+		if err := mayWrite.Demand(v.ctx()); err != nil {
+			v.fail(err)
+			return
+		}
+		if err := r.ParseForm(); err != nil {
+			v.fail(tooLarge)
+			return
+		}
+		if err := do(v); err != nil {
+			v.fail(err)
+		}
+	})
+}
+
+var tooLarge = &domain.Error{Kind: domain.TooLarge, Code: "payload_too_large", Message: "the form holds more than is stored: leave some of it out"}
+
+// notHere answers addresses that are no pages. A program is answered as before there were pages.
+func (s *site) notHere(w http.ResponseWriter, r *http.Request) {
+	if s.Elsewhere != nil && !strings.Contains(r.Header.Get("Accept"), "text/html") {
+		for name := range w.Header() {
+			w.Header().Del(name)
+		}
+		s.Elsewhere.ServeHTTP(w, r)
+		return
+	}
+	s.viewOf(w, r).fail(errNoPage)
+}
+
+var errNoPage = &domain.Error{Kind: domain.NotFound, Code: "not_found", Message: "there is no page at this address"}

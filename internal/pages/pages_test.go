@@ -1,0 +1,305 @@
+package pages_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"html"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
+	"github.com/tactus-dev/tactus/internal/catalog"
+	"github.com/tactus-dev/tactus/internal/pages"
+	"github.com/tactus-dev/tactus/internal/testenv"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+func TestMain(m *testing.M) { testenv.Main(m) }
+
+// site is the pages over a database of the test's own.
+type site struct {
+	url   string
+	pool  *pgxpool.Pool
+	store *outbox.Store
+}
+
+func serve(t *testing.T) site {
+	t.Helper()
+	return serveOver(t, testenv.Database(t))
+}
+
+func serveOver(t *testing.T, pool *pgxpool.Pool) site {
+	t.Helper()
+	check := handover.Limits{}.Check
+	store := outbox.NewStore(pool, "UTC", check)
+	server := httptest.NewServer(pages.New(pages.Config{
+		Store: store, Catalog: catalog.New(pool), Timezone: "UTC", Check: check, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	}))
+	t.Cleanup(server.Close)
+	return site{server.URL, pool, store}
+}
+
+// answer is what a request got, without following redirects.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (s site) do(t *testing.T, method, address string, form url.Values, headers ...string) answer {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, s.url+address, strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if method == http.MethodPost {
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	request.Header.Set("Accept", "text/html")
+	for i := 0; i+1 < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+	}
+	response, err := http.DefaultTransport.RoundTrip(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer{response.StatusCode, response.Header, string(text)}
+}
+
+func (s site) get(t *testing.T, address string, headers ...string) answer {
+	t.Helper()
+	a := s.do(t, http.MethodGet, address, nil, headers...)
+	if a.status != http.StatusOK {
+		t.Fatalf("GET %s: %d %s", address, a.status, a.body)
+	}
+	return a
+}
+
+func (s site) post(t *testing.T, address string, form url.Values) answer {
+	t.Helper()
+	a := s.do(t, http.MethodPost, address, form)
+	if a.status != http.StatusSeeOther {
+		t.Fatalf("POST %s: %d %s", address, a.status, a.body)
+	}
+	return a
+}
+
+func (s site) create(t *testing.T, d domain.Definition) domain.Schedule {
+	t.Helper()
+	made, err := s.store.Create(t.Context(), d, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made
+}
+
+// hostile is a script wherever a user can write one.
+const hostile = `<script>alert(1)</script>"'><img src=x onerror=alert(2)>`
+
+func hostileSchedule(t *testing.T, s site) domain.Schedule {
+	t.Helper()
+	text, err := json.Marshal(hostile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := s.create(t, domain.Definition{
+		Name: hostile, Description: hostile, Category: hostile, Tags: []string{hostile}, TaskName: "app." + hostile,
+		CronExpression: "* * * * *", Args: json.RawMessage(`[` + string(text) + `]`), Kwargs: json.RawMessage(`{` + string(text) + `:` + string(text) + `}`),
+		Queue: "q<script>",
+	})
+	run, err := s.store.Trigger(t.Context(), made.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.pool.Exec(t.Context(), `update tactus.runs set status = 'failed', error = $2, traceback = $2, result = to_json($2::text), worker = $2, finished_at = now() where id = $1`, run, hostile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made
+}
+
+// addresses are those of all pages, for a schedule and its newest run.
+func (s site) addresses(t *testing.T, id domain.ID) []string {
+	t.Helper()
+	return []string{
+		"/", "/schedules", "/schedules?q=a&state=active&order=name", "/schedules/" + id.String(), "/schedules/" + id.String() + "/delete",
+		"/schedules?tag=" + url.QueryEscape(hostile) + "&task=" + url.QueryEscape(hostile) + "&category=" + url.QueryEscape(hostile),
+	}
+}
+
+// inline finds what the policy of the pages does not allow.
+var inline = regexp.MustCompile(`(?i)<script(?: type="[a-z/+]+")?>|<style|\sstyle=|\son[a-z]+=|javascript:|https?://`)
+
+// TestPagesHoldNoScriptOfAUser shows each page of a schedule whose every text is a script.
+func TestPagesHoldNoScriptOfAUser(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	made := hostileSchedule(t, s)
+	for _, language := range []string{"en", "ja"} {
+		for _, address := range s.addresses(t, made.ID) {
+			page := s.get(t, address, "Accept-Language", language)
+			if strings.Contains(page.body, "<script>alert") || strings.Contains(page.body, "<img src=x") {
+				t.Errorf("%s: a script of a user is in it:\n%s", address, page.body)
+			}
+			if !strings.Contains(page.body, `<html lang="`+language+`"`) {
+				t.Errorf("%s: not in %s", address, language)
+			}
+			own := strings.ReplaceAll(page.body, html.EscapeString(hostile), "")
+			own = regexp.MustCompile(`(?s)<pre.*?</pre>|<textarea.*?</textarea>`).ReplaceAllString(own, "")
+			if found := inline.FindString(own); found != "" && !strings.Contains(html.UnescapeString(found), "onerror") {
+				t.Errorf("%s: it has %q, which its policy does not allow", address, found)
+			}
+			if policy := page.header.Get("Content-Security-Policy"); strings.Contains(policy, "unsafe") || !strings.Contains(policy, "script-src 'self'") {
+				t.Errorf("%s: %q", address, policy)
+			}
+		}
+	}
+}
+
+// TestFormsWithoutScript does by plain forms what the buttons of a schedule do.
+func TestFormsWithoutScript(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	made := s.create(t, domain.Definition{Name: "n", TaskName: "app.t", CronExpression: "0 9 * * *"})
+	self := "/schedules/" + made.ID.String()
+	enabled := func() bool {
+		now, err := s.store.Get(t.Context(), made.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return now.IsEnabled()
+	}
+	back := s.post(t, self+"/disable", nil).header.Get("Location")
+	if enabled() {
+		t.Error("it is still enabled")
+	}
+	if page := s.get(t, back); !strings.Contains(page.body, "Enable it again") {
+		t.Errorf("no way back on %s: %s", back, page.body)
+	}
+	if s.post(t, self+"/enable", url.Values{"undo": {"1"}}); !enabled() {
+		t.Error("it is not enabled again")
+	}
+	s.post(t, self+"/run", url.Values{"args": {`[1]`}, "kwargs": {`{"a": 2}`}})
+	var runs int
+	if err := s.pool.QueryRow(t.Context(), `select count(*) from tactus.runs where kind = 'manual' and schedule_id = $1 and task::text like '%"args":[1]%'`, made.ID).Scan(&runs); err != nil || runs != 1 {
+		t.Errorf("%d runs with other arguments: %v", runs, err)
+	}
+	if a := s.do(t, http.MethodPost, self+"/run", url.Values{"kwargs": {`{"a": `}}); a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, "/kwargs") {
+		t.Errorf("arguments that are no JSON: %d %s", a.status, a.body)
+	}
+	asked := s.get(t, self+"/delete")
+	if !strings.Contains(asked.body, `name="version" value="3"`) {
+		t.Errorf("the question is not about the version that was read: %s", asked.body)
+	}
+	if a := s.do(t, http.MethodPost, self+"/delete", url.Values{"version": {"2"}}); a.status != http.StatusPreconditionFailed {
+		t.Errorf("a schedule that has changed since was deleted: %d", a.status)
+	}
+	s.post(t, self+"/delete", url.Values{"version": {"3"}})
+	if a := s.do(t, http.MethodGet, self, nil); a.status != http.StatusNotFound {
+		t.Errorf("it is still there: %d", a.status)
+	}
+}
+
+// TestFirstVisit counts what a browser loads for the first page: few requests, and few bytes even without compression.
+func TestFirstVisit(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	for i := range 60 {
+		s.create(t, domain.Definition{Name: fmt.Sprintf("schedule-%02d", i), TaskName: "app.t", Tags: []string{"one", "two"}, CronExpression: "* * * * *"})
+	}
+	for _, address := range []string{"/", "/schedules"} {
+		page := s.get(t, address)
+		loaded := regexp.MustCompile(`(?:src|href)="(/assets/[^"]+)"`).FindAllStringSubmatch(page.body, -1)
+		requests, bytes := 2, len(page.body) // and the line of /live
+		for _, match := range loaded {
+			file := s.get(t, match[1])
+			requests, bytes = requests+1, bytes+len(file.body)
+			if !strings.Contains(file.header.Get("Cache-Control"), "immutable") {
+				t.Errorf("%s is loaded again at each visit", match[1])
+			}
+		}
+		if requests > 6 || bytes > 150<<10 || len(loaded) < 3 {
+			t.Errorf("%s: %d requests, %d bytes", address, requests, bytes)
+		}
+	}
+}
+
+// TestAddressHoldsTheFilter finds schedules by what the address says, and says nothing in it that is not chosen.
+func TestAddressHoldsTheFilter(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	s.create(t, domain.Definition{Name: "later", TaskName: "app.t", Tags: []string{"x"}, RunAt: time.Now().Add(48 * time.Hour).UTC().Format(time.RFC3339)})
+	s.create(t, domain.Definition{Name: "sooner", TaskName: "app.t", Tags: []string{"x", "y"}, RunAt: time.Now().Add(24 * time.Hour).UTC().Format(time.RFC3339)})
+	off := false
+	s.create(t, domain.Definition{Name: "off", TaskName: "app.t", CronExpression: "* * * * *", Enabled: &off})
+	order := func(address string) (names []string) {
+		for _, match := range regexp.MustCompile(`<a href="/schedules/[0-9a-f-]{36}">([a-z]+)</a>`).FindAllStringSubmatch(s.get(t, address).body, -1) {
+			names = append(names, match[1])
+		}
+		return names
+	}
+	for address, want := range map[string]string{
+		"/schedules": "sooner later off", "/schedules?order=name": "later off sooner", "/schedules?order=newest": "off sooner later",
+		"/schedules?tag=x": "sooner later", "/schedules?tag=x&tag=y": "sooner", "/schedules?state=paused": "off", "/schedules?q=LAT": "later",
+		"/schedules?state=invalid": "",
+	} {
+		if got := strings.Join(order(address), " "); got != want {
+			t.Errorf("%s: %q, want %q", address, got, want)
+		}
+	}
+	if got := s.get(t, "/schedules?q=&state=&order=next&tag=x").header.Get("HX-Replace-Url"); got != "/schedules?tag=x" {
+		t.Error(got)
+	}
+}
+
+// TestProgramsAreAnsweredAsBefore holds that what is no page is left to others where no browser asks.
+func TestProgramsAreAnsweredAsBefore(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	check := handover.Limits{}.Check
+	handler := pages.New(pages.Config{
+		Store: outbox.NewStore(pool, "UTC", check), Catalog: catalog.New(pool), Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Elsewhere: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }),
+	})
+	for accept, want := range map[string]int{"*/*": http.StatusTeapot, "text/html,*/*": http.StatusNotFound} {
+		request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/nothing", nil)
+		request.Header.Set("Accept", accept)
+		w := httptest.NewRecorder()
+		if handler.ServeHTTP(w, request); w.Code != want {
+			t.Errorf("%s: %d, want %d", accept, w.Code, want)
+		}
+	}
+}
+
+// TestMarksOfTheClocks shows a schedule at the hour that Berlin skips in spring and repeats in autumn.
+func TestMarksOfTheClocks(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	for gap, want := range map[string]string{"skip": "⊘", "run_after": "↷"} {
+		made := s.create(t, domain.Definition{
+			Name: gap, TaskName: "app.t", Timezone: "Europe/Berlin", DSTGap: gap, DSTOverlap: "both",
+			CronExpression: "30 2 25-31 3,10 0", CronDialect: "celery",
+		})
+		page := s.get(t, "/schedules/"+made.ID.String())
+		for _, mark := range []string{want, "②", "the clocks show this time twice"} {
+			if !strings.Contains(page.body, mark) {
+				t.Errorf("%s: no %s", gap, mark)
+			}
+		}
+	}
+}

@@ -1,0 +1,343 @@
+package pages
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/catalog"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// scheduleData answers: when will it run, what did it do, who changed it?
+type scheduleData struct {
+	catalog.Entry
+	Words   string
+	Enabled bool
+	Facts   []fact
+	Due     []dueLine
+	Runs    []runLine
+	Changes []changeLine
+	Older   string // the address of the log before these changes
+	Done    *done
+	Created Moment
+	Args    string
+	Kwargs  string
+	NextDue *Moment
+	Result  *result
+	Spark   Spark
+	Show    string // how many runs more there are
+}
+
+type fact struct{ Name, Value string }
+
+// dueLine is a due time to come, or one that daylight saving takes away.
+type dueLine struct {
+	Moment
+	Mark, Says string
+	Skipped    bool
+	Own        string // in the schedule's zone
+	Yours, UTC string
+}
+
+// runLine is a run in a list. The chart reads it from there.
+type runLine struct {
+	catalog.Brief
+	State  state
+	Due    Moment
+	Took   string
+	Late   string
+	Detail string
+	TookMs int64 // -1 when it is not known
+	LateMs int64
+}
+
+// done is what an action did, and the way back where there is one.
+type done struct{ Says, Undo, Back string }
+
+const (
+	nextShown = 20
+	runsShown = 100
+)
+
+func (s *site) schedule() {
+	s.get("/schedules/{id}", func(v *view) (string, any, error) {
+		id, err := v.id()
+		if err != nil {
+			return "", nil, err
+		}
+		entry, err := v.Catalog.Get(v.ctx(), id)
+		if err != nil {
+			return "", nil, err
+		}
+		runs, err := v.Catalog.Newest(v.ctx(), id, runsShown)
+		if err != nil {
+			return "", nil, err
+		}
+		changes, next, err := v.Catalog.Changes(v.ctx(), catalog.EventFilter{Schedule: &id}, 0, 10)
+		if err != nil {
+			return "", nil, err
+		}
+		d := scheduleData{Entry: entry, Words: v.describe(entry), Enabled: entry.IsEnabled(), Done: v.done(entry), Created: v.at(entry.CreatedAt, "")}
+		d.Due, d.NextDue = v.due(entry), v.maybeAt(entry.NextRunAt, entry.Timezone)
+		d.Args, d.Kwargs = pretty(entry.Args), pretty(entry.Kwargs)
+		d.Facts = v.facts(entry)
+		for _, r := range runs {
+			d.Runs = append(d.Runs, v.runLine(r, entry.Timezone))
+		}
+		line := catalog.Line{Last: runs}
+		line.Trigger.Timezone = entry.Timezone
+		d.Result, d.Spark = v.result(line), v.spark(runs[:min(len(runs), 30)])
+		d.Changes = v.changeLines(changes)
+		if next > 0 {
+			d.Older = fmt.Sprintf("/log?schedule=%s&before=%d", id, next)
+		}
+		return "schedule", d, nil
+	})
+	s.post("/schedules/{id}/run", s.runNow)
+	s.post("/schedules/{id}/enable", s.setEnabled(true))
+	s.post("/schedules/{id}/disable", s.setEnabled(false))
+	s.get("/schedules/{id}/delete", func(v *view) (string, any, error) {
+		id, err := v.id()
+		if err != nil {
+			return "", nil, err
+		}
+		entry, err := v.Catalog.Get(v.ctx(), id)
+		return "delete", entry, err
+	})
+	s.post("/schedules/{id}/delete", func(v *view) error {
+		id, err := v.id()
+		if err != nil {
+			return err
+		}
+		entry, err := v.Catalog.Get(v.ctx(), id)
+		if err != nil {
+			return err
+		}
+		if err := v.Store.Delete(v.ctx(), id, v.version()); err != nil {
+			return err
+		}
+		return v.redirect("/schedules?did=deleted&name=" + url.QueryEscape(entry.Name))
+	})
+}
+
+// describe tells the trigger as the list does.
+func (v *view) describe(e catalog.Entry) string {
+	trigger, anchor := e.Trigger()
+	return words(v.Lang, trigger, anchor)
+}
+
+func (v *view) id() (domain.ID, error) {
+	id, err := domain.ParseID(v.r.PathValue("id"))
+	if err != nil {
+		return id, domain.ErrNotFound
+	}
+	return id, nil
+}
+
+// version is the one that the form was made of, or 0 for any.
+func (v *view) version() int64 {
+	version, _ := strconv.ParseInt(v.r.PostFormValue("version"), 10, 64) // else any
+	return version
+}
+
+func (s *site) setEnabled(enabled bool) func(v *view) error {
+	return func(v *view) error {
+		id, err := v.id()
+		if err != nil {
+			return err
+		}
+		if _, err := v.Store.SetEnabled(v.ctx(), id, 0, enabled); err != nil {
+			return err
+		}
+		did := "disabled"
+		if enabled {
+			did = "enabled"
+		}
+		if back := v.r.PostFormValue("undo"); back != "" {
+			did = "undone"
+		}
+		return v.redirect("/schedules/" + id.String() + "?did=" + did)
+	}
+}
+
+func (s *site) runNow(v *view) error {
+	id, err := v.id()
+	if err != nil {
+		return err
+	}
+	with := map[string]json.RawMessage{}
+	for _, name := range []string{"args", "kwargs"} {
+		text := strings.TrimSpace(v.r.PostFormValue(name))
+		if text == "" {
+			continue
+		}
+		if !json.Valid([]byte(text)) {
+			return &domain.Error{Kind: domain.Invalid, Code: "json_invalid", Field: "/" + name, Message: v.T("this is no JSON: go back, and correct it")}
+		}
+		with[name] = json.RawMessage(text)
+	}
+	var body []byte
+	if len(with) > 0 {
+		if body, err = json.Marshal(with); err != nil {
+			return err
+		}
+	}
+	run, err := v.Store.TriggerOnce(v.ctx(), id, outbox.Manual{With: body, Key: v.r.PostFormValue("key")})
+	if err != nil {
+		return err
+	}
+	return v.redirect("/schedules/" + id.String() + "?did=ran&run=" + run.String())
+}
+
+// done tells what the action before did. It is told by the address, so that no server keeps it.
+func (v *view) done(e catalog.Entry) *done {
+	self := "/schedules/" + e.ID.String()
+	switch v.r.URL.Query().Get("did") {
+	case "disabled":
+		return &done{v.T("Disabled: nothing of it fires any more."), self + "/enable", v.T("Enable it again")}
+	case "enabled":
+		return &done{v.T("Enabled: it fires from now on."), self + "/disable", v.T("Disable it again")}
+	case "undone":
+		return &done{Says: v.T("Put back as it was.")}
+	case "created":
+		return &done{Says: v.T("Created.")}
+	case "saved":
+		return &done{Says: v.T("Saved.")}
+	case "ran":
+		return &done{Says: v.T("A run was handed over to be started; it appears below as it goes on.")}
+	}
+	return nil
+}
+
+// due are the due times to come, with those between them that the clocks take away.
+func (v *view) due(e catalog.Entry) (all []dueLine) {
+	preview, err := e.Preview(domain.Ask{After: v.Now, N: nextShown, Language: v.Lang, Done: e.Done})
+	if err != nil || e.NextRunAt == nil {
+		return nil
+	}
+	return v.dueLines(preview, e.Timezone)
+}
+
+func (v *view) dueLines(p domain.Preview, zoneName string) (all []dueLine) {
+	marks := map[int64]domain.Mark{}
+	for _, m := range p.Marks {
+		marks[m.At.Unix()] = m
+		if m.Mark == "skipped" {
+			all = append(all, v.dueLine(m.At, zoneName, &m))
+		}
+	}
+	for _, at := range p.DueTimes {
+		var mark *domain.Mark
+		if m, ok := marks[at.Unix()]; ok && m.Mark != "skipped" {
+			mark = &m
+		}
+		all = append(all, v.dueLine(at, zoneName, mark))
+	}
+	slices.SortStableFunc(all, func(a, b dueLine) int { return cmp.Compare(a.ISO, b.ISO) })
+	return all
+}
+
+func (v *view) dueLine(at time.Time, zoneName string, m *domain.Mark) dueLine {
+	line := dueLine{Moment: v.at(at, zoneName), Own: at.Format("2006-01-02 15:04:05"), UTC: at.UTC().Format("01-02 15:04")}
+	if v.Zone != nil {
+		line.Yours = at.In(v.Zone).Format("01-02 15:04")
+	}
+	if m == nil {
+		return line
+	}
+	wall := strings.Replace(m.Wall, "T", " ", 1)
+	switch m.Mark {
+	case "moved":
+		line.Mark, line.Says = "↷", v.T("moved: the clocks skip %s that day", wall)
+	case "skipped":
+		line.Mark, line.Says, line.Skipped = "⊘", v.T("skipped: the clocks skip %s that day", wall), true
+		line.Own = wall
+	case "repeated":
+		line.Mark, line.Says = "②", v.T("the clocks show this time twice that day: this is showing %d", m.Copy)
+	}
+	return line
+}
+
+func (v *view) runLine(r catalog.Brief, zoneName string) runLine {
+	line := runLine{Brief: r, State: stateOf(v.Lang, r.Status), Due: v.at(r.DueAt, zoneName), TookMs: -1, Detail: r.Reason}
+	if d, ok := r.Took(); ok {
+		line.Took, line.TookMs = took(v.Lang, d), d.Milliseconds()
+	}
+	if r.Kind == domain.Scheduled && r.Reason == "" {
+		late := r.FiredAt.Sub(r.DueAt)
+		line.Late, line.LateMs = took(v.Lang, late), late.Milliseconds()
+	}
+	if r.Error != "" {
+		line.Detail = lastLine(r.Error)
+	}
+	return line
+}
+
+// facts are what the definition says beside its trigger, without what is as it always is.
+func (v *view) facts(e catalog.Entry) (all []fact) {
+	add := func(name, value string) {
+		if value != "" {
+			all = append(all, fact{v.T(name), value})
+		}
+	}
+	number := func(n int64) string {
+		if n == 0 {
+			return ""
+		}
+		return count(n)
+	}
+	add("task", e.TaskName)
+	add("queue", e.Queue)
+	add("stream", e.Stream)
+	add("exchange", e.Exchange)
+	add("routing key", e.RoutingKey)
+	if e.Priority != nil {
+		add("priority", strconv.Itoa(*e.Priority))
+	}
+	trigger := e.Definition.CronExpression
+	if e.RRule != "" {
+		trigger = e.RRule
+	}
+	add("expression", trigger)
+	if e.IntervalSeconds > 0 {
+		add("counted from", e.IntervalAnchor)
+	}
+	add("time zone", e.Timezone)
+	add("starts", e.StartsAt)
+	add("ends", e.EndsAt)
+	add("at most so many runs", number(e.MaxRuns))
+	add("jitter, in seconds", number(e.JitterSeconds))
+	add("runs that overlap", e.ExecutionPolicy)
+	add("missed due times", e.MisfirePolicy)
+	add("expires after seconds", number(e.ExpiresSeconds))
+	add("time limit, in seconds", number(e.TimeLimitSeconds))
+	if e.Category != nil {
+		add("category", *e.Category)
+	}
+	return all
+}
+
+// pretty indents JSON; what is no JSON stays as it is.
+func pretty(raw json.RawMessage) string {
+	var out strings.Builder
+	var value any
+	d := json.NewDecoder(strings.NewReader(string(raw)))
+	d.UseNumber()
+	if d.Decode(&value) != nil {
+		return string(raw)
+	}
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if e.Encode(value) != nil {
+		return string(raw)
+	}
+	return strings.TrimSpace(out.String())
+}

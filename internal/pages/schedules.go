@@ -1,0 +1,256 @@
+package pages
+
+import (
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/cron"
+	"github.com/tactus-dev/tactus/internal/catalog"
+)
+
+const perPage = 50
+
+// schedulesData answers: what is there, when does it run next, did it work last?
+type schedulesData struct {
+	Counts catalog.Counts
+	Lines  []scheduleLine
+	Total  string
+	Chips  []chip
+	Filter listFilter
+	Orders []choice
+	States []choice
+	Page   int
+	Prev   string // addresses
+	Next   string
+	Empty  bool // there is no schedule at all
+	Server string
+	Note   string
+	Done   *done
+}
+
+// scheduleLine is one row of the table.
+type scheduleLine struct {
+	catalog.Line
+	Words  string
+	Due    *Moment
+	Result *result
+	Spark  Spark
+	Tagged []chip
+}
+
+// result is what came of the newest run.
+type result struct {
+	State  state
+	Took   string
+	Detail string
+	At     Moment
+	Run    domain.ID
+}
+
+// chip is a filter that is set, with the address without it; or one that may be set, with the address with it.
+type chip struct{ Text, Address string }
+
+type choice struct {
+	Value, Text string
+	Chosen      bool
+}
+
+// listFilter is what the address chooses.
+type listFilter struct {
+	Query, State, Task, Category string
+	Tags                         []string
+	Order                        catalog.Order
+	Page                         int
+}
+
+func filterOf(q url.Values) listFilter {
+	f := listFilter{
+		Query: q.Get("q"), State: q.Get("state"), Task: q.Get("task"), Category: q.Get("category"), Order: catalog.Order(q.Get("order")), Page: 1,
+	}
+	for _, tag := range q["tag"] {
+		if tag != "" && !slices.Contains(f.Tags, tag) && len(f.Tags) < 50 {
+			f.Tags = append(f.Tags, tag)
+		}
+	}
+	if f.Order != catalog.ByName && f.Order != catalog.ByNewest {
+		f.Order = catalog.ByNext
+	}
+	if q.Has("order") && q.Get("order") == "newest" {
+		f.Order = catalog.ByNewest
+	} else if f.Order == catalog.ByNewest {
+		f.Order = catalog.ByNext
+	}
+	if n, err := strconv.Atoi(q.Get("page")); err == nil && n > 1 && n <= 1_000_000 {
+		f.Page = n
+	}
+	return f
+}
+
+// address is that of the list with a filter, and nothing in it that needs no saying.
+func (f listFilter) address() string {
+	q := url.Values{}
+	for name, value := range map[string]string{"q": f.Query, "state": f.State, "task": f.Task, "category": f.Category} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	if len(f.Tags) > 0 {
+		q["tag"] = f.Tags
+	}
+	switch f.Order {
+	case catalog.ByNewest:
+		q.Set("order", "newest")
+	case catalog.ByName:
+		q.Set("order", "name")
+	}
+	if f.Page > 1 {
+		q.Set("page", strconv.Itoa(f.Page))
+	}
+	if len(q) == 0 {
+		return "/schedules"
+	}
+	return "/schedules?" + q.Encode()
+}
+
+func (f listFilter) catalog() catalog.Filter {
+	c := catalog.Filter{Query: f.Query, Task: f.Task, Category: f.Category, Tags: f.Tags, Limit: perPage, Offset: (f.Page - 1) * perPage}
+	yes, no := true, false
+	switch f.State {
+	case "active":
+		c.Enabled = &yes
+	case "paused":
+		c.Enabled = &no
+	case "invalid":
+		c.Invalid = &yes
+	}
+	return c
+}
+
+func (s *site) schedules() {
+	s.get("/schedules", func(v *view) (string, any, error) {
+		f := filterOf(v.r.URL.Query())
+		d := schedulesData{Filter: f, Page: f.Page, Chips: v.chips(f), Server: v.Server()}
+		if v.r.URL.Query().Get("did") == "deleted" {
+			d.Done = &done{Says: v.T("Deleted: %s.", v.r.URL.Query().Get("name"))}
+		}
+		var err error
+		if d.Counts, err = v.Catalog.Counts(v.ctx()); err != nil {
+			return "", nil, err
+		}
+		board, err := v.Catalog.Board(v.ctx(), f.catalog(), f.Order, v.Now)
+		if err != nil {
+			return "", nil, err
+		}
+		if f.Order == catalog.ByNext && board.Order != catalog.ByNext {
+			d.Note = v.T("More than %s schedules are in the order of their names: narrow them down to see what is due next.", count(catalog.MaxSorted))
+		}
+		d.Lines, d.Total = v.lines(board.Lines), count(board.Total)
+		if board.Total >= f.catalog().Most(v.ctx()) {
+			d.Total += "+"
+		}
+		d.Empty = d.Counts == catalog.Counts{}
+		v.paging(&d, f, board.Total)
+		for _, o := range []choice{{"next", v.T("next due first"), false}, {"name", v.T("by name"), false}, {"newest", v.T("newest first"), false}} {
+			o.Chosen = o.Value == string(f.Order) || o.Value == "newest" && f.Order == catalog.ByNewest
+			d.Orders = append(d.Orders, o)
+		}
+		for _, o := range []choice{{"", v.T("any state"), false}, {"active", v.T("active"), false}, {"paused", v.T("paused"), false}, {"invalid", v.T("invalid"), false}} {
+			o.Chosen = o.Value == f.State
+			d.States = append(d.States, o)
+		}
+		v.w.Header().Set("HX-Replace-Url", f.address())
+		return "schedules", d, nil
+	})
+}
+
+func (v *view) paging(d *schedulesData, f listFilter, total int64) {
+	if f.Page > 1 {
+		before := f
+		before.Page--
+		d.Prev = before.address()
+	}
+	if int64(f.Page)*perPage < total {
+		after := f
+		after.Page++
+		d.Next = after.address()
+	}
+}
+
+// chips are the filters that are set, each with the address of the list without it.
+func (v *view) chips(f listFilter) (chips []chip) {
+	f.Page = 1
+	add := func(text string, without listFilter) { chips = append(chips, chip{text, without.address()}) }
+	for i, tag := range f.Tags {
+		without := f
+		without.Tags = slices.Delete(slices.Clone(f.Tags), i, i+1)
+		add(v.T("tag: %s", tag), without)
+	}
+	if f.Task != "" {
+		without := f
+		without.Task = ""
+		add(v.T("task: %s", f.Task), without)
+	}
+	if f.Category != "" {
+		without := f
+		without.Category = ""
+		add(v.T("category: %s", f.Category), without)
+	}
+	return chips
+}
+
+// Server is the address of this server, as the browser knows it.
+func (v *view) Server() string {
+	scheme := "http"
+	if v.r.TLS != nil || v.r.Header.Get("X-Forwarded-Proto") == "https" {
+		scheme = "https"
+	}
+	return scheme + "://" + v.r.Host
+}
+
+func (v *view) lines(all []catalog.Line) []scheduleLine {
+	lines := make([]scheduleLine, len(all))
+	for i, l := range all {
+		lines[i] = scheduleLine{
+			Line: l, Words: words(v.Lang, l.Trigger, l.Anchor), Due: v.maybeAt(l.Next, l.Trigger.Timezone), Spark: v.spark(l.Last),
+			Result: v.result(l),
+		}
+		for _, tag := range l.Tags {
+			lines[i].Tagged = append(lines[i].Tagged, chip{tag, listFilter{Tags: []string{tag}, Order: catalog.ByNext}.address()})
+		}
+	}
+	return lines
+}
+
+// result is of the newest due time that did something.
+func (v *view) result(l catalog.Line) *result {
+	if len(l.Last) == 0 {
+		return nil
+	}
+	r := l.Last[0]
+	out := &result{State: stateOf(v.Lang, r.Status), At: v.at(r.DueAt, l.Trigger.Timezone), Run: r.ID}
+	if d, ok := r.Took(); ok {
+		out.Took = took(v.Lang, d)
+	}
+	if r.Status == domain.Failed || r.Status == domain.Retrying {
+		out.Detail = lastLine(r.Error)
+	}
+	return out
+}
+
+// words tells a trigger in a line.
+func words(lang string, t domain.Trigger, anchor time.Time) string {
+	switch {
+	case t.Once:
+		return translate(lang, "once, at %s", anchor.UTC().Format("2006-01-02 15:04:05 UTC"))
+	case t.Every > 0:
+		return cron.DescribeEvery(cron.Language(lang), time.Duration(t.Every)*time.Second)
+	case t.Dialect == "rrule":
+		return domain.Definition{RRule: t.Cron, Timezone: t.Timezone}.Describe(lang)
+	case t.Cron == "":
+		return "?"
+	}
+	return domain.Definition{CronExpression: t.Cron, CronDialect: t.Dialect, CronSeconds: t.Seconds, Timezone: t.Timezone}.Describe(lang)
+}

@@ -1,0 +1,68 @@
+package pages
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/catalog"
+)
+
+// Spark is the newest runs as a row of bars, the newest at the right: as high as they took long, a cross for what
+// failed, a dot for what did not run.
+type Spark struct {
+	Bars, Crosses, Dots, Open string // paths of SVG
+	Said                      string
+}
+
+// What a spark measures, in pixels.
+const (
+	sparkStep   = 4
+	sparkHeight = 16
+	sparkWidth  = 30 * sparkStep
+)
+
+func (v *view) spark(runs []catalog.Brief) Spark {
+	var longest time.Duration
+	for _, r := range runs {
+		if d, ok := r.Took(); ok && d > longest {
+			longest = d
+		}
+	}
+	var bars, crosses, dots, open strings.Builder
+	tally := map[domain.RunStatus]int{}
+	for i, r := range runs {
+		x := sparkWidth - (i+1)*sparkStep
+		tally[r.Status]++
+		switch r.Status {
+		case domain.Failed, domain.Revoked:
+			fmt.Fprintf(&crosses, "M%d 6l3 8m0-8l-3 8", x)
+		case domain.Skipped, domain.MissedRun, domain.Expired, domain.Unknown:
+			fmt.Fprintf(&dots, "M%d 14h2", x)
+		case domain.Succeeded:
+			height := 2
+			if d, ok := r.Took(); ok && longest > 0 {
+				height = 2 + int(12*d/longest)
+			}
+			fmt.Fprintf(&bars, "M%d %dv-%d", x+1, sparkHeight, height)
+		default:
+			fmt.Fprintf(&open, "M%d 13h2", x)
+		}
+	}
+	return Spark{bars.String(), crosses.String(), dots.String(), open.String(), v.sparkSaid(runs, tally)}
+}
+
+// sparkSaid tells the same to who does not see it.
+func (v *view) sparkSaid(runs []catalog.Brief, tally map[domain.RunStatus]int) string {
+	if len(runs) == 0 {
+		return v.T("no runs yet")
+	}
+	said := []string{}
+	for _, status := range []domain.RunStatus{domain.Failed, domain.Succeeded, domain.MissedRun, domain.Skipped, domain.Expired, domain.Revoked, domain.Unknown, domain.Started, domain.Retrying, domain.Sent, domain.Due} {
+		if n := tally[status]; n > 0 {
+			said = append(said, fmt.Sprintf("%d %s", n, stateOf(v.Lang, status).Word))
+		}
+	}
+	return v.T("last %d runs: %s", len(runs), strings.Join(said, ", "))
+}

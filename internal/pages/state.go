@@ -1,0 +1,30 @@
+package pages
+
+import "github.com/tactus-dev/tactus/domain"
+
+// state is how a page shows what became of something: a mark, a word, and a class of its colour.
+type state struct{ Mark, Word, Class string }
+
+// marks are never told apart by colour alone.
+var marks = map[domain.RunStatus]state{
+	domain.Due:       {"◷", "due", ""},
+	domain.Sent:      {"◷", "sent", ""},
+	domain.Started:   {"▶\ufe0e", "started", ""},
+	domain.Retrying:  {"↻", "retrying", "attention"},
+	domain.Succeeded: {"✓", "succeeded", ""},
+	domain.Failed:    {"✕", "failed", "trouble"},
+	domain.Revoked:   {"✕", "revoked", "attention"},
+	domain.Expired:   {"‥", "expired", "attention"},
+	domain.Skipped:   {"⊘", "skipped", ""},
+	domain.MissedRun: {"‥", "missed", "attention"},
+	domain.Unknown:   {"?", "unknown", "attention"},
+}
+
+func stateOf(lang string, status domain.RunStatus) state {
+	s, ok := marks[status]
+	if !ok {
+		return state{"?", string(status), "attention"}
+	}
+	s.Word = translate(lang, s.Word)
+	return s
+}

@@ -1,0 +1,26 @@
+package pages
+
+import "fmt"
+
+// translate says a text in a language. The English text is its own key; arguments are as in fmt.Sprintf.
+func translate(lang, text string, args ...any) string {
+	one := len(args) > 0 && (args[0] == "1" || args[0] == 1)
+	switch said, ok := japanese[text]; {
+	case lang == "ja" && ok:
+		text = said
+	case lang != "ja" && one && singular[text] != "":
+		text = singular[text]
+	}
+	if len(args) == 0 {
+		return text
+	}
+	return fmt.Sprintf(text, args...)
+}
+
+// singular has the English texts that are others for one.
+var singular = map[string]string{
+	"%s schedules": "%s schedule",
+	"%d schedules failed in the last 24 hours": "%d schedule failed in the last 24 hours",
+	"last %d runs: %s":                         "last %d run: %s",
+	"at most %s schedules in %s, at %s":        "at most %s schedule in %s, at %s",
+}

@@ -1,0 +1,57 @@
+package pages
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// said finds the texts of pages: in templates, in calls of T, and in the tables of words that are translated later.
+var said = []*regexp.Regexp{
+	regexp.MustCompile(`\bt "((?:[^"\\]|\\.)*)"`),
+	regexp.MustCompile(`\bT\("((?:[^"\\]|\\.)*)"`),
+	regexp.MustCompile(`translate\(lang, "((?:[^"\\]|\\.)*)"`),
+	regexp.MustCompile(`\b(?:add|field)\("((?:[^"\\]|\\.)*)"`),
+	regexp.MustCompile(`\{"[^"\w]{1,8}", "(\w+)", "`),
+	regexp.MustCompile(`domain\.Schedule\w+: +"([^"]+)"`),
+}
+
+// TestEveryWordIsInBothLanguages finds each text of the pages, and looks whether there is a Japanese one with the same
+// arguments.
+func TestEveryWordIsInBothLanguages(t *testing.T) {
+	t.Parallel()
+	paths, err := filepath.Glob("templates/*.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sources, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, path := range append(paths, sources...) {
+		if strings.HasSuffix(path, "_test.go") || strings.HasPrefix(path, "words") {
+			continue
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, pattern := range said {
+			for _, match := range pattern.FindAllStringSubmatch(string(content), -1) {
+				found++
+				translated, ok := japanese[match[1]]
+				if !ok {
+					t.Errorf("%s: %q has no Japanese", path, match[1])
+				} else if strings.Count(match[1], "%") != strings.Count(translated, "%") {
+					t.Errorf("%s: %q and %q take different arguments", path, match[1], translated)
+				}
+			}
+		}
+	}
+	if found < 100 {
+		t.Errorf("only %d texts were found: the search is broken", found)
+	}
+}
