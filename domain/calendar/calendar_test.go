@@ -220,3 +220,12 @@ func BenchmarkNext(b *testing.B) {
 		})
 	}
 }
+
+func parse(t testing.TB, text string) time.Time {
+	t.Helper()
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at
+}

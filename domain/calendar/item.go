@@ -16,6 +16,8 @@ type Item struct {
 	To     string `json:"to,omitempty" doc:"The last day; of a range of times, the time before which it ends. The same day as from unless given."`
 	Reason string `json:"reason,omitempty" doc:"Why, as it is shown."`
 	RRule  string `json:"rrule,omitempty" doc:"Repeats the range: lines of RFC 5545 such as RRULE:FREQ=WEEKLY, counted from its beginning."`
+	// Timezone is for times alone: days are those of whoever asks.
+	Timezone string `json:"timezone,omitempty" doc:"IANA name, in which local times are; that of the schedule unless given."`
 }
 
 // plain has the members of an item and no methods.
@@ -144,6 +146,9 @@ func (i Item) span() (s span, fixed bool, fault *Error) {
 	}
 	if to.seconds <= from.seconds {
 		return s, false, &Error{Code: CodeRangeInvalid, Member: "to", Message: fmt.Sprintf("%.60q is before from, %.60q", i.To, i.From)}
+	}
+	if i.Timezone != "" && (from.whole || from.fixed) {
+		return s, false, &Error{Code: CodeRangeInvalid, Member: "timezone", Message: "it is for local times alone, such as 2027-01-01T02:00"}
 	}
 	if from.fixed && i.RRule != "" {
 		return s, false, &Error{Code: CodeRangeInvalid, Member: "rrule", Message: "what repeats is of the wall clock: give from and to without an offset"}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain/cron"
 	"github.com/tactus-dev/tactus/domain/rrule"
+	"github.com/tactus-dev/tactus/domain/zone"
 )
 
 // span is from an instant to just before another, in seconds.
@@ -60,6 +61,8 @@ func (s *Set) add(i Item) *Error {
 	switch {
 	case fault != nil:
 		return fault
+	case i.Timezone != "":
+		return s.addIn(i, first)
 	case fixed:
 		s.fixed = append(s.fixed, first)
 		return nil
@@ -67,26 +70,41 @@ func (s *Set) add(i Item) *Error {
 		s.wall = append(s.wall, first)
 		return nil
 	}
-	repeated, fault := i.repeat(first, MaxSpans-len(s.wall))
+	repeated, fault := i.repeat(first, time.UTC, MaxSpans-len(s.wall))
 	s.wall = append(s.wall, repeated...)
 	return fault
 }
 
-// repeat returns the repetitions of a span, at most one more than may be.
-func (i Item) repeat(first span, most int) (all spans, fault *Error) {
+// addIn adds an item whose local times are those of a zone of its own.
+func (s *Set) addIn(i Item, first span) *Error {
+	location, err := zone.Load(i.Timezone)
+	if err != nil {
+		return &Error{Code: "timezone_unknown", Member: "timezone", Message: err.Error()}
+	}
+	if i.RRule == "" {
+		s.fixed = append(s.fixed, span{instantOf(first.from, location).Unix(), instantOf(first.to, location).Unix(), first.reason})
+		return nil
+	}
+	repeated, fault := i.repeat(first, location, MaxSpans-len(s.fixed))
+	s.fixed = append(s.fixed, repeated...)
+	return fault
+}
+
+// repeat returns the repetitions of a span in a zone, at most one more than may be.
+func (i Item) repeat(first span, location *time.Location, most int) (all spans, fault *Error) {
 	rule, err := rrule.Parse(i.RRule)
 	if err == nil && (rule.HasStart() || rule.Zone() != "") {
 		return nil, &Error{Code: rrule.CodeSyntax, Member: "rrule", Message: "it begins at from, in the zone of whoever asks: leave DTSTART and TZID out"}
 	}
 	var due rrule.Recurrence
 	if err == nil {
-		due, err = rule.In(time.UTC, time.Unix(first.from, 0).UTC(), cron.GapAuto, cron.OverlapAuto)
+		due, err = rule.In(location, instantOf(first.from, location), cron.GapAuto, cron.OverlapAuto)
 	}
 	if err != nil {
 		return nil, &Error{Code: rrule.CodeSyntax, Member: "rrule", Message: err.Error()}
 	}
-	after := time.Date(FirstYear, 1, 1, 0, 0, 0, 0, time.UTC).Add(-1)
-	until := time.Date(LastYear+1, 1, 1, 0, 0, 0, 0, time.UTC)
+	after := time.Date(FirstYear, 1, 1, 0, 0, 0, 0, location).Add(-1)
+	until := time.Date(LastYear+1, 1, 1, 0, 0, 0, 0, location)
 	for at, ok := due.Next(after); ok && at.Before(until) && len(all) <= most; at, ok = due.Next(at) {
 		all = append(all, span{at.Unix(), at.Unix() + first.to - first.from, first.reason})
 	}
