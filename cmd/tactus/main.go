@@ -34,6 +34,7 @@ type commands struct {
 	Migrate   migrateCmd    `cmd:"" help:"Bring the database's schema up to date."`
 	Schedule  scheduleCmd   `cmd:"" help:"Create, read and change schedules."`
 	Route     routeCmd      `cmd:"" help:"Show and change routes, which say where tasks go when their schedules name no queue."`
+	Calendar  calendarCmd   `cmd:"" help:"Show and change calendars: named sets of days and ranges by which schedules are kept from firing."`
 	Key       keyCmd        `cmd:"" help:"Make, list, rotate and revoke API keys."`
 	Health    healthCmd     `cmd:"" help:"Check whether a process is ready."`
 	Bench     benchCmd      `cmd:"" help:"Measure the promised figures on real servers."`

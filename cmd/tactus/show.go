@@ -42,6 +42,8 @@ func (c clientFlags) show(to io.Writer, answer []byte) error {
 	case members["routes"] != nil:
 		columns(table, members["routes"], "pattern", "queue", "exchange", "routing_key", "priority", "expires_seconds",
 			"time_limit_seconds", "soft_time_limit_seconds", "ignore_result", "source")
+	case members["calendars"] != nil:
+		columns(table, members["calendars"], "name", "version", "size", "updated_at", "description")
 	case members["due_times"] != nil:
 		for _, due := range members["due_times"].([]any) {
 			fmt.Fprintln(table, due)

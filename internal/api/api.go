@@ -62,6 +62,7 @@ func New(pool *pgxpool.Pool, timezone string, log *slog.Logger, workers celery.C
 	s.due(api)
 	s.events(api)
 	s.routes(api)
+	s.calendars(api)
 	s.keys(api)
 	secured(api)
 	described(mux, api)

@@ -78,7 +78,7 @@ func faulty(faults domain.Faults) error {
 	if faults[0].Code == "json_invalid" || faults[0].Code == "utf8_invalid" {
 		code = http.StatusBadRequest
 	}
-	if locked := faults[0].Code; locked == domain.ErrLocked.Code || locked == domain.ErrRouteLocked.Code {
+	if locked := faults[0].Code; locked == domain.ErrLocked.Code || locked == domain.ErrRouteLocked.Code || locked == domain.ErrCalendarLocked.Code {
 		return huma.ErrorWithHeaders(newProblem(code, all...), http.Header{"Retry-After": {"1"}})
 	}
 	return newProblem(code, all...)

@@ -1,0 +1,232 @@
+package outbox
+
+import (
+	"context"
+	"crypto/md5"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/postgres"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
+)
+
+// CalendarID is the id of the calendar of a name. Nothing else has it.
+func CalendarID(name string) domain.ID { return domain.ID(md5.Sum([]byte("calendar " + name))) }
+
+const calendarColumns = `select id, name, version, description, days, created_at, updated_at from tactus.calendars `
+
+func calendarRow(row pgx.CollectableRow) (c domain.Calendar, err error) {
+	var days []byte
+	if err := row.Scan(&c.ID, &c.Name, &c.Version, &c.Description, &days, &c.CreatedAt, &c.UpdatedAt); err != nil {
+		return c, err
+	}
+	c.CreatedAt, c.UpdatedAt = c.CreatedAt.UTC(), c.UpdatedAt.UTC()
+	if err := json.Unmarshal(days, &c.Days); err != nil {
+		return c, fmt.Errorf("calendar %s: its days cannot be read: %w", c.Name, err)
+	}
+	return c, nil
+}
+
+const (
+	calendarByName   = calendarColumns + `where name = $1 and deleted_at is null`
+	calendarsByName  = calendarColumns + `where name = any ($1::text[]) and deleted_at is null`
+	pageOfCalendars  = calendarColumns + `where deleted_at is null order by name limit $1::bigint offset $2::bigint`
+	countCalendars   = `select count(*) from tactus.calendars where deleted_at is null`
+	calendarUsersSQL = `
+select count(*) from (select from tactus.schedules s where s.deleted_at is null and strpos(s.policy, '"calendars":') > 0
+    and tactus.uses_calendar(s.policy, $1) limit $2::bigint) users`
+)
+
+// GetCalendar returns the calendar of a name, or domain.ErrCalendarNotFound.
+func GetCalendar(ctx context.Context, q Querier, name string) (domain.Calendar, error) {
+	found, err := collect(ctx, q, calendarRow, calendarByName, name)
+	if err != nil {
+		return domain.Calendar{}, fmt.Errorf("read calendar: %w", err)
+	}
+	if len(found) == 0 {
+		return domain.Calendar{}, domain.ErrCalendarNotFound
+	}
+	return found[0], nil
+}
+
+// CalendarsOf returns the calendars that have these names. One that there is none of is left out.
+func CalendarsOf(ctx context.Context, q Querier, names []string) ([]domain.Calendar, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	found, err := collect(ctx, q, calendarRow, calendarsByName, names)
+	if err != nil {
+		return nil, fmt.Errorf("read calendars: %w", err)
+	}
+	return found, nil
+}
+
+// MaxCalendars is how many calendars there may be.
+const MaxCalendars = 1000
+
+// putCalendar writes a calendar and its event, unless it says so already, or has another version than is expected (0:
+// any).
+const putCalendar = `
+with changed as (
+    insert into tactus.calendars as c (id, name, version, description, days, created_at, updated_at)
+    select @id, @name, 1, @description, @days::text::json, statement_timestamp(), statement_timestamp()
+    where set_config('lock_timeout', case when @alone::boolean then '250ms' else current_setting('lock_timeout') end, true) is not null
+        and (@version::bigint = 0 or exists (select from tactus.calendars where id = @id and deleted_at is null))
+        and (exists (select from tactus.calendars where id = @id and deleted_at is null)
+            or (select count(*) from tactus.calendars where deleted_at is null) < @most::bigint)
+    on conflict (id) do update set version = c.version + 1, description = excluded.description, days = excluded.days,
+        created_at = case when c.deleted_at is null then c.created_at else excluded.created_at end,
+        updated_at = excluded.updated_at, deleted_at = null
+    where (c.description, c.days::text, c.deleted_at) is distinct from (excluded.description, excluded.days::text, null)
+        and (@version::bigint = 0 or c.version = @version::bigint)
+    returning *
+)
+insert into tactus.outbox (topic, aggregate_id, version, type, data, occurred_at)
+select 'schedule', id, version, 'calendar.updated', tactus.calendar_data(changed), updated_at from changed
+returning version, occurred_at, case when @ring::boolean then ` + sqlexpr.RingSchedules + ` end`
+
+// errTooManyCalendars is the answer to one calendar more than there may be.
+var errTooManyCalendars = &domain.Error{
+	Kind: domain.Invalid, Code: "too_many_calendars",
+	Message: fmt.Sprintf("there are %d calendars already: delete some", MaxCalendars),
+}
+
+// PutCalendar makes the calendar of a name what is given. It is part of the caller's transaction; its days are faults
+// of the caller (domain.Faults) that do not abort it.
+func PutCalendar(ctx context.Context, tx pgx.Tx, c domain.Calendar) (domain.Calendar, error) {
+	after, _, err := writeCalendar(ctx, tx, c, 0, pgx.NamedArgs{"alone": false, "ring": false})
+	return after, err
+}
+
+func writeCalendar(ctx context.Context, q Querier, c domain.Calendar, version int64, how pgx.NamedArgs) (after domain.Calendar, created bool, err error) {
+	if err := c.Check(); err != nil {
+		return after, false, err
+	}
+	days, err := json.Marshal(c.Days)
+	if err != nil {
+		return after, false, fmt.Errorf("encode days: %w", err)
+	}
+	if len(c.Days) == 0 {
+		days = []byte("[]")
+	}
+	args := pgx.NamedArgs{
+		"id": CalendarID(c.Name), "name": c.Name, "description": c.Description, "days": string(days),
+		"version": version, "most": MaxCalendars, "alone": how["alone"], "ring": how["ring"],
+	}
+	written, err := collect(ctx, q, func(row pgx.CollectableRow) (v int64, err error) {
+		var at time.Time
+		return v, row.Scan(&v, &at, nil)
+	}, putCalendar, args)
+	if err != nil {
+		return after, false, fmt.Errorf("write calendar: %w", err)
+	}
+	after, err = GetCalendar(ctx, q, c.Name)
+	missing := errors.Is(err, domain.ErrCalendarNotFound)
+	switch {
+	case missing && version == 0 && len(written) == 0:
+		return after, false, errTooManyCalendars
+	case err == nil && len(written) == 0 && version != 0 && after.Version != version:
+		return after, false, domain.ErrCalendarStale
+	}
+	return after, err == nil && len(written) > 0 && after.CreatedAt.Equal(after.UpdatedAt), err
+}
+
+// DeleteCalendar deletes the calendar of a name. One that a schedule uses is not deleted: domain.ErrCalendarInUse. It is
+// part of the caller's transaction.
+func DeleteCalendar(ctx context.Context, tx pgx.Tx, name string) error {
+	return endCalendar(ctx, tx, deleteCalendar, name, 0)
+}
+
+const (
+	deleteCalendar     = `select outcome, users from tactus.delete_calendar($1, $2)`
+	deleteCalendarSoon = `
+select d.outcome, d.users from (select set_config('lock_timeout', '250ms', true) as wait offset 0) l,
+    lateral tactus.delete_calendar($1, case when l.wait is not null then $2::bigint end) d`
+)
+
+func endCalendar(ctx context.Context, q Querier, sql, name string, version int64) error {
+	type answer struct {
+		Outcome string
+		Users   []string
+	}
+	found, err := collect(ctx, q, pgx.RowToStructByPos[answer], sql, name, version)
+	if err != nil {
+		return fmt.Errorf("delete calendar: %w", err)
+	}
+	switch a := found[0]; a.Outcome {
+	case "not_found":
+		return domain.ErrCalendarNotFound
+	case domain.ErrCalendarStale.Code:
+		return domain.ErrCalendarStale
+	case domain.ErrCalendarInUse.Code:
+		e := *domain.ErrCalendarInUse
+		e.Message = fmt.Sprintf("schedules use the calendar (%s): take it out of them first", strings.Join(a.Users, ", "))
+		return &e
+	}
+	return nil
+}
+
+// KeptCalendar is a calendar with how many schedules use it.
+type KeptCalendar struct {
+	domain.Calendar
+	UsedBy int64
+}
+
+// maxCalendarUsers is how far the schedules that use a calendar are counted.
+const maxCalendarUsers = 10_000
+
+// Calendar returns the calendar of a name, or domain.ErrCalendarNotFound.
+func (s *Store) Calendar(ctx context.Context, name string) (c KeptCalendar, err error) {
+	if c.Calendar, err = GetCalendar(ctx, s.pool, name); err != nil {
+		return c, err
+	}
+	users, err := collect(ctx, s.pool, pgx.RowTo[int64], calendarUsersSQL, name, maxCalendarUsers)
+	if err != nil {
+		return c, fmt.Errorf("count the users of calendar %s: %w", name, err)
+	}
+	c.UsedBy = users[0]
+	return c, nil
+}
+
+// PageOfCalendars returns some calendars, by their names, and how many there are.
+func (s *Store) PageOfCalendars(ctx context.Context, limit, offset int) (some []domain.Calendar, total int64, err error) {
+	some, err = collect(ctx, s.pool, calendarRow, pageOfCalendars, limit, offset)
+	if err != nil {
+		return nil, 0, fmt.Errorf("read calendars: %w", err)
+	}
+	counts, err := collect(ctx, s.pool, pgx.RowTo[int64], countCalendars)
+	if err != nil {
+		return nil, 0, fmt.Errorf("count calendars: %w", err)
+	}
+	return some, counts[0], nil
+}
+
+// PutCalendar makes the calendar of a name what is given, if it has the version (0: any).
+func (s *Store) PutCalendar(ctx context.Context, c domain.Calendar, version int64) (after domain.Calendar, created bool, err error) {
+	err = s.patientlyOfCalendar(ctx, c.Name, func() error {
+		return postgres.Ringing(func(ring bool) error {
+			after, created, err = writeCalendar(ctx, s.pool, c, version, pgx.NamedArgs{"alone": true, "ring": ring})
+			return err
+		})
+	})
+	return after, created, err
+}
+
+// DeleteCalendar deletes the calendar of a name, if it has the version (0: any) and no schedule uses it.
+func (s *Store) DeleteCalendar(ctx context.Context, name string, version int64) error {
+	err := s.patientlyOfCalendar(ctx, name, func() error { return endCalendar(ctx, s.pool, deleteCalendarSoon, name, version) })
+	if err == nil {
+		_ = Ring(ctx, s.pool) // what it would tell is found by polling
+	}
+	return err
+}
+
+func (s *Store) patientlyOfCalendar(ctx context.Context, name string, write func() error) error {
+	return s.lines.patiently(ctx, "calendar "+name, lockedErrorOf(domain.ErrCalendarLocked, fmt.Sprintf("the calendar %q", name)), write)
+}
