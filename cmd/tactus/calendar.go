@@ -118,6 +118,9 @@ type calendarImportCmd struct {
 
 // Run imports a file.
 func (c calendarImportCmd) Run(ctx context.Context, to console) error {
+	if c.File == "-" && c.Name == "" && !c.DryRun {
+		return usage("standard input has no name: give --name")
+	}
 	raw, err := readInput(c.File, maxImportFile)
 	if err != nil {
 		return err
@@ -135,9 +138,6 @@ func (c calendarImportCmd) Run(ctx context.Context, to console) error {
 	}
 	name := c.Name
 	if name == "" {
-		if c.File == "-" {
-			return usage("standard input has no name: give --name")
-		}
 		name = strings.TrimSuffix(filepath.Base(c.File), filepath.Ext(c.File))
 	}
 	if items == nil {

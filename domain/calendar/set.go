@@ -2,6 +2,7 @@ package calendar
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"sort"
 	"time"
@@ -107,6 +108,9 @@ func (i Item) repeat(first span, location *time.Location, most int) (all spans, 
 	until := time.Date(LastYear+1, 1, 1, 0, 0, 0, 0, location)
 	for at, ok := due.Next(after); ok && at.Before(until) && len(all) <= most; at, ok = due.Next(at) {
 		all = append(all, span{at.Unix(), at.Unix() + first.to - first.from, first.reason})
+	}
+	if len(all) == 0 {
+		return nil, &Error{Code: rrule.CodeNeverFires, Member: "rrule", Message: fmt.Sprintf("it repeats nothing in the years %d to %d", FirstYear, LastYear)}
 	}
 	return all, nil
 }

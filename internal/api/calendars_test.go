@@ -52,8 +52,10 @@ func TestCalendarFaults(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	for _, c := range []struct{ name, body, want string }{
-		{"c", `{"days":["2027-02-30",7,{"from":"2027-01-02","to":"2027-01-01"},{"from":"2027-01-01","until":"x"}],"dates":[]}`,
-			"unknown_field /dates day_invalid /days/0/from type_invalid /days/1 range_invalid /days/2/to type_invalid /days/3"},
+		{
+			"c", `{"days":["2027-02-30",7,{"from":"2027-01-02","to":"2027-01-01"},{"from":"2027-01-01","until":"x"}],"dates":[]}`,
+			"unknown_field /dates day_invalid /days/0/from type_invalid /days/1 range_invalid /days/2/to type_invalid /days/3",
+		},
 		{"c", `{"days":["2027-01-01"],"ics":"x"}`, "calendar_ambiguous /ics"},
 		{"c", `{"ics":"BEGIN:VCALENDAR\nnonsense"}`, "ics_invalid /ics"},
 		{"c", `{"days":{}}`, "type_invalid /days"},
@@ -65,7 +67,9 @@ func TestCalendarFaults(t *testing.T) {
 		{"c", `{"days":[{"from":"2027-01-01","reason":"\ud83c"}]}`, "type_invalid /days/0"},
 	} {
 		a := s.do(t, "PUT", "/calendars/"+strings.ReplaceAll(c.name, " ", "%20"), c.body).want(t, 422)
-		var p struct{ Errors []struct{ Code, Location string } }
+		var p struct {
+			Errors []struct{ Code, Location string }
+		}
 		if err := json.Unmarshal([]byte(a.body), &p); err != nil {
 			t.Fatal(err)
 		}

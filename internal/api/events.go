@@ -21,7 +21,7 @@ func (s *server) events(api huma.API) {
 	schema := api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[eventPage](), true, "EventPage")
 	register(api, huma.Operation{
 		OperationID: "list-events", Method: http.MethodGet, Path: prefix + "/events", Summary: "The log of changes, as a page or as Server-Sent Events",
-		Description: "Every committed change of a schedule, once, and each schedule's in order; with type=zone.changed, what newer time " +
+		Description: "Every committed change of a schedule or a calendar, once, and each one's in order; with type=zone.changed, what newer time " +
 			"zone data has moved, a zone each, which no stream carries. Go on behind a page with after=next, for as long as " +
 			"more is true: a page may have fewer events than limit, because it ends after 8 MiB, or none, when type or schedule choose few. With Accept: " +
 			"text/event-stream the answer does not end, and each event's id is the cursor behind it.",
@@ -44,7 +44,7 @@ const eventStream = "text/event-stream"
 type eventsInput struct {
 	After       string           `query:"after" doc:"The cursor behind which to read; now for what is still to come; the beginning of the log unless given."`
 	Limit       int              `query:"limit" minimum:"1" maximum:"1000" default:"100"`
-	Type        domain.EventType `query:"type" enum:"schedule.created,schedule.updated,schedule.deleted,schedule.enabled,schedule.disabled,schedule.invalidated,zone.changed" doc:"Only those of this type. What newer time zone data moved (zone.changed) is shown only where it is asked for."`
+	Type        domain.EventType `query:"type" enum:"schedule.created,schedule.updated,schedule.deleted,schedule.enabled,schedule.disabled,schedule.invalidated,calendar.updated,calendar.deleted,zone.changed" doc:"Only those of this type. What newer time zone data moved (zone.changed) is shown only where it is asked for."`
 	Schedule    string           `query:"schedule" doc:"Only those of the schedule with this id."`
 	Accept      string           `header:"Accept"`
 	LastEventID string           `header:"Last-Event-ID" doc:"Where a stream broke off; it goes before after."`

@@ -37,6 +37,10 @@ var permits = map[string]access.Permit{
 	"list-routes":          {Role: access.Read, Scoped: true}, // of tasks, whosever they are: where they go is no secret
 	"put-route":            {Role: access.Write},
 	"delete-route":         {Role: access.Write},
+	"list-calendars":       {Role: access.Read, Scoped: true}, // days are no secret
+	"get-calendar":         {Role: access.Read, Scoped: true},
+	"put-calendar":         {Role: access.Write},
+	"delete-calendar":      {Role: access.Write},
 	"list-keys":            {Role: access.Admin},
 	"create-key":           {Role: access.Admin},
 	"get-key":              {Role: access.Admin},

@@ -42,6 +42,9 @@ type Result struct {
 
 // Rebuild computes all rows from the events and compares them with the table. With config.Swap it corrects the table.
 func Rebuild(ctx context.Context, pool *pgxpool.Pool, config Config) (r Result, err error) {
+	if err := r.calendars(ctx, pool, config); err != nil {
+		return r, err
+	}
 	b := newBeside(pool)
 	if config.Swap {
 		if err := clearLeft(ctx, pool); err != nil {
@@ -60,7 +63,8 @@ func Rebuild(ctx context.Context, pool *pgxpool.Pool, config Config) (r Result, 
 			if err := r.compare(ctx, tx, config, b); err != nil || !config.Swap {
 				return err
 			}
-			r.Replaced, err = b.swap(ctx) // while this transaction still holds the claim on the second table
+			replaced, err := b.swap(ctx) // while this transaction still holds the claim on the second table
+			r.Replaced += replaced
 			r.Left = r.Different - r.Replaced
 			return err
 		})
@@ -95,7 +99,7 @@ func (d Difference) mendable() bool { return d.row != nil || !d.event }
 // newestEvents selects the newest event of each schedule. An event's data is the whole schedule.
 const newestEvents = `
 select distinct on (aggregate_id) aggregate_id, version, type, data, ` + sqlexpr.OccurredAt + `
-from tactus.outbox where topic = 'schedule' order by aggregate_id, version desc, position desc`
+from tactus.outbox where topic = 'schedule' and type not like 'calendar.%' order by aggregate_id, version desc, position desc`
 
 type newestEvent struct {
 	ID      domain.ID

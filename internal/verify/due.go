@@ -26,7 +26,7 @@ type Window struct {
 
 const (
 	readHistories = `
-select aggregate_id, version, type, data, ` + sqlexpr.OccurredAt + ` from tactus.outbox where topic = 'schedule' order by aggregate_id, version`
+select aggregate_id, version, type, data, ` + sqlexpr.OccurredAt + ` from tactus.outbox where topic = 'schedule' and type not like 'calendar.%' order by aggregate_id, version`
 
 	readSettled = `
 select schedule_id, id, schedule_version, due_at, until, status not in ('missed', 'skipped') from tactus.runs

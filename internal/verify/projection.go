@@ -22,12 +22,33 @@ func (c *checker) readSchedules(ctx context.Context, tx pgx.Tx) error {
 		t := c.tallies.of(r.ID)
 		t.rowVersion, t.row = uint32(r.Version), r.Fingerprint()
 	}
+	return c.readCalendars(ctx, tx)
+}
+
+// readCalendars records the version of each calendar, whose events stand among those of schedules.
+func (c *checker) readCalendars(ctx context.Context, tx pgx.Tx) error {
+	rows, err := tx.Query(ctx, `select id, version from tactus.calendars`)
+	if err != nil {
+		return fmt.Errorf("read calendars: %w", err)
+	}
+	var id domain.ID
+	var version int64
+	_, err = pgx.ForEachRow(rows, []any{&id, &version}, func() error {
+		c.tallies.of(id).rowVersion = uint32(version)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read calendars: %w", err)
+	}
 	return nil
 }
 
 // rebuild applies an event. If the row that results has another fingerprint than the row in the table, it adds the
 // former to doubtful.
 func (c *checker) rebuild(e loggedEvent, doubtful map[domain.ID]projection.Row) {
+	if e.Type.OfCalendar() {
+		return
+	}
 	of := Problem{Kind: EventUnreadable, ScheduleID: e.ID, Version: e.Version}
 	before := domain.Schedule{ID: e.ID, Version: e.Version - 1}
 	after, err := domain.Apply(before,

@@ -10,6 +10,9 @@ import (
 
 	"github.com/ThreeDotsLabs/watermill/message"
 
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/calendar"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/redis"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/internal/verify"
@@ -122,5 +125,28 @@ func TestSetAsideIsNotLost(t *testing.T) {
 	w.change(t, "b", 3)
 	if report := w.sound(t, "with two set aside"); report.SetAside != 2 || report.StreamEntries != 6 {
 		t.Errorf("%+v", report)
+	}
+}
+
+// TestCalendarsAmongSchedules has events of calendars in the log and in the stream, and a row that lost its change.
+func TestCalendarsAmongSchedules(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	stop := w.carry(t, cloudevents.Schedule)
+	defer stop()
+	w.change(t, "a", 2)
+	store := outbox.NewStore(w.pool, "", handover.Limits{}.Check)
+	for _, day := range []string{"2027-01-01", "2027-01-02"} {
+		c := domain.Calendar{Name: "closed", Days: []calendar.Item{{From: day}}}
+		if _, _, err := store.PutCalendar(t.Context(), c, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if report := w.sound(t, "with a calendar"); report.StreamEntries != 4 {
+		t.Errorf("%+v", report)
+	}
+	w.sql(t, `update tactus.calendars set version = 1`)
+	if kinds := kindsOf(w.check(t, verify.Config{})); !slices.Equal(kinds, []string{verify.ProjectionDiffers}) {
+		t.Errorf("after a change was lost: %v", kinds)
 	}
 }
