@@ -72,9 +72,9 @@ count as (
 )` + probeEventSQL
 
 	probeEventSQL = `
-insert into tactus.outbox (topic, aggregate_id, version, type, data)
+insert into tactus.outbox (topic, aggregate_id, version, type, data, headers)
 select 'run', id, 1, 'run.due',
-    tactus.run_due(schedule_id, 'probe', '{"task_name":"probe"}'::json, id, due_at, 'scheduled') from run`
+    tactus.run_due(schedule_id, 'probe', '{"task_name":"probe"}'::json, id, due_at, 'scheduled'), null from run`
 
 	shadowProbeSQL = `
 insert into tactus.shadow_runs (schedule_id, due_at, fires_at, fate, schedule_version, schedule_name, task_name)

@@ -138,8 +138,8 @@ count as (
 
 const fireEventsSQL = `
 event as (
-    insert into tactus.outbox (topic, aggregate_id, version, type, data, occurred_at)
-    select 'run', id, 1, 'run.due', tactus.run_due(schedule_id, name, task, id, due_at, 'scheduled'), fired_at
+    insert into tactus.outbox (topic, aggregate_id, version, type, data, headers, occurred_at)
+    select 'run', id, 1, 'run.due', tactus.run_due(schedule_id, name, task, id, due_at, 'scheduled'), null, fired_at
     from fired order by due_at
     returning position
 )

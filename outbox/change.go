@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
 // option is what a write brings along with its change.
@@ -68,7 +69,7 @@ func write(ctx context.Context, q Querier, c domain.Change, o option) (domain.Sc
 		return domain.Schedule{}, err
 	}
 	s := statements[formOf(c, o)]
-	rows, err := q.Query(ctx, s.sql, s.arguments(&written{c, o, p})...)
+	rows, err := q.Query(ctx, s.sql, s.arguments(&written{c, o, p, actorOf(ctx)})...)
 	if err != nil {
 		return domain.Schedule{}, fmt.Errorf("write schedule: %w", err)
 	}
@@ -139,9 +140,10 @@ key as (
 // insertEvent appends the event. Its data is the schedule's JSON: its times, who it is, and the members of the
 // definition that the row has.
 const insertEvent = `
-insert into tactus.outbox (topic, aggregate_id, version, type, data, occurred_at)
+insert into tactus.outbox (topic, aggregate_id, version, type, data, headers, occurred_at)
 select 'schedule', id, version, @type,
-    (pg_catalog.format(@head, to_char(updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) || @members)::json, updated_at
+    (pg_catalog.format(@head, to_char(updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) || @members)::json,
+    ` + sqlexpr.Said + `, updated_at
 from changed
 returning occurred_at`
 
@@ -150,6 +152,7 @@ type written struct {
 	domain.Change
 	option
 	Projection
+	actor
 }
 
 // arguments are what the statements name.
@@ -174,6 +177,8 @@ var arguments = map[string]func(*written) any{
 	"head":           func(w *written) any { return head(w.Change) },
 	"key":            func(w *written) any { return w.key },
 	"request_hash":   func(w *written) any { return w.requestHash },
+	"actor":          func(w *written) any { return textOrNull([]byte(w.actor.name)) },
+	"reason":         func(w *written) any { return textOrNull([]byte(w.actor.reason)) },
 }
 
 // head is the beginning of an event's data, as format() takes it: %1$s is the time of the change, which only the

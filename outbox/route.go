@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
 // KeptRoute is a route with who wrote it.
@@ -105,11 +106,11 @@ with changed as (
 // routeEvent appends what became of a route to the log. Its aggregate is made of the pattern, and nothing else has that
 // id.
 const routeEvent = `
-insert into tactus.outbox (topic, aggregate_id, version, type, data, occurred_at)
+insert into tactus.outbox (topic, aggregate_id, version, type, data, headers, occurred_at)
 select 'route', md5('route ' || pattern)::uuid, version, case when deleted_at is null then 'route.set' else 'route.deleted' end,
     json_strip_nulls(pg_catalog.json_build_object('pattern', pattern, 'source', nullif(source, ''), 'queue', queue, 'exchange', exchange, 'routing_key', routing_key,
         'priority', priority, 'expires_seconds', expires_seconds, 'time_limit_seconds', time_limit_seconds,
-        'soft_time_limit_seconds', soft_time_limit_seconds, 'ignore_result', nullif(ignore_result, false))), updated_at
+        'soft_time_limit_seconds', soft_time_limit_seconds, 'ignore_result', nullif(ignore_result, false))), ` + sqlexpr.Said + `, updated_at
 from changed
 returning position`
 
@@ -195,6 +196,8 @@ func endsRoute(ctx context.Context, q Querier, sql, pattern string) error {
 }
 
 func writeRoute(ctx context.Context, q Querier, sql string, args pgx.NamedArgs) (changed bool, err error) {
+	by := actorOf(ctx)
+	args["actor"], args["reason"] = textOrNull([]byte(by.name)), textOrNull([]byte(by.reason))
 	written, err := collect(ctx, q, pgx.RowTo[int64], sql, args)
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.ConstraintName == "routes_bounded" {
 		return false, ErrTooManyRoutes

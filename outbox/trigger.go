@@ -62,7 +62,9 @@ func (s *Store) trigger(ctx context.Context, id domain.ID, m Manual, own *ownTas
 	locked := lockedError(fmt.Sprintf("the schedule %s", id))
 	err = s.lines.patiently(ctx, "trigger "+run.String(), locked, func() error {
 		return postgres.Ringing(func(ring bool) (err error) {
+			by := actorOf(ctx)
 			args := pgx.NamedArgs{
+				"actor": textOrNull([]byte(by.name)), "reason": textOrNull([]byte(by.reason)),
 				"id": id, "run": run, "key": textOrNull([]byte(m.Key)), "request_hash": hash[:],
 				"trace": textOrNull([]byte(m.TraceParent)), "ring": ring,
 			}
@@ -124,7 +126,7 @@ event as (
     insert into tactus.outbox (topic, aggregate_id, version, type, data, headers, occurred_at)
     select 'run', run.id, 1, 'run.due',
         tactus.run_due(s.id, s.name, ` + sqlexpr.RoutedTask + `, run.id, run.due_at, 'manual'),
-        case when @trace::text is not null then pg_catalog.json_build_object('traceparent', @trace::text) end, run.due_at
+        ` + sqlexpr.SaidOnTrace + `, run.due_at
     from run, s
     returning position
 ),

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/outbox"
 )
 
 // clientFlags say which API to call, and how to print its answers.
@@ -41,6 +42,11 @@ func (c clientFlags) call(ctx context.Context, method, path string, body any) ([
 		return nil, usage("TACTUS_URL: %v", err)
 	}
 	request.Header.Set("Content-Type", "application/json")
+	actor, reason := outbox.ActorOf(ctx)
+	request.Header.Set("X-Tactus-Actor", actor) // counts where nobody has to prove who they are
+	if reason != "" {
+		request.Header.Set("X-Tactus-Reason", reason)
+	}
 	if c.Token.isSet() {
 		request.Header.Set("Authorization", "Bearer "+c.Token.reveal())
 	}

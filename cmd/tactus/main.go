@@ -18,6 +18,7 @@ import (
 
 	"github.com/tactus-dev/tactus/internal/hostzones"
 	"github.com/tactus-dev/tactus/internal/importer"
+	"github.com/tactus-dev/tactus/outbox"
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -26,6 +27,7 @@ func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 type commands struct {
 	Version  kong.VersionFlag `help:"Print the version, its commit, and the versions of Go and of the time zone data."`
 	Zoneinfo string           `env:"ZONEINFO" placeholder:"PATH" help:"Folder or zip file with time zone data, used when it is newer than the program's own. The system's data is found without this."`
+	Reason   string           `env:"TACTUS_REASON" placeholder:"TEXT" help:"Why the command changes what it changes: the events say so."`
 
 	Dev       devCmd        `cmd:"" help:"Run everything in one process, with its own PostgreSQL and Redis."`
 	API       apiCmd        `cmd:"" name:"api" help:"Serve the HTTP API."`
@@ -100,10 +102,20 @@ func run(args []string, out, problems io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	ctx = outbox.WithActor(ctx, actorOf(parsed.Command()), all.Reason)
 	context.AfterFunc(ctx, stop) // the first signal stops gracefully, the second kills
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	parsed.Bind(&all, console{out, problems}, slog.New(slog.NewTextHandler(problems, nil)))
 	return exitCode(parsed.Run(), problems)
+}
+
+// actorOf is who makes the changes of a command: a process of tactus, or whoever has called the program.
+func actorOf(command string) string {
+	switch name, _, _ := strings.Cut(command, " "); name {
+	case "api", "relay", "beat", "dev":
+		return "tactus:" + name
+	}
+	return cliActor()
 }
 
 func exitCode(err error, problems io.Writer) int {

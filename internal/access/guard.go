@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/outbox"
 )
 
 // Ways are the ways by which callers say who they are. Without any, everybody is Anonymous.
@@ -94,11 +95,15 @@ func New(pool *pgxpool.Pool, c Config, log *slog.Logger, metrics prometheus.Regi
 // send too much; a request without a credential goes on as Nobody.
 func (g *Guard) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !g.config.Ways.any() || r.URL.Path == "/livez" {
+		if r.URL.Path == "/livez" {
 			next.ServeHTTP(w, r)
 			return
 		}
-		who, err := g.identify(r)
+		reason, err := textOf(r, reasonHeader, outbox.MaxReason)
+		who := Principal{}
+		if err == nil {
+			who, err = g.identify(r)
+		}
 		if err == nil {
 			err = g.admit(who)
 		}
@@ -106,13 +111,17 @@ func (g *Guard) Middleware(next http.Handler) http.Handler {
 			g.answer(w, err)
 			return
 		}
-		next.ServeHTTP(w, r.WithContext(who.writing(With(r.Context(), who))))
+		ctx := outbox.WithActor(With(r.Context(), who), who.Actor(), reason)
+		next.ServeHTTP(w, r.WithContext(who.writing(ctx)))
 	})
 }
 
 // identify returns who a request is of. The first credential that is there counts; a cookie that is no longer good
 // counts for none, because a browser sends it until it is told otherwise.
 func (g *Guard) identify(r *http.Request) (Principal, error) {
+	if !g.config.Ways.any() {
+		return claimed(r)
+	}
 	if header := r.Header.Get("Authorization"); header != "" {
 		return g.bearer(r, header)
 	}

@@ -3,9 +3,11 @@ package catalog
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -60,6 +62,7 @@ func ParseCursor(text string) (Cursor, error) {
 type EventFilter struct {
 	Type     domain.EventType
 	Schedule *domain.ID
+	Actor    string // who made it, or on whose behalf
 }
 
 // topic returns the topic that the chosen events have.
@@ -188,6 +191,7 @@ const (
 var lookAt = `
 with looked_at as materialized (
     select position, aggregate_id, type,
+        (@actor::text = '' or strpos(coalesce(headers::text, ''), to_json(@actor::text)::text) > 0) as said,
         ` + sqlexpr.NotSeen("@from::pg_snapshot") + `
             and (pg_visible_in_snapshot(xid, @to::pg_snapshot) or @from::text = '` + string(outbox.Nothing) + `' and ` + sqlexpr.BeforeEpoch + `) as new
     from tactus.outbox where topic = @topic and position > @position::bigint order by position limit @most::bigint
@@ -195,7 +199,7 @@ with looked_at as materialized (
 select array(
         select position from looked_at
         where new and (@type::text = '' or type = @type) and (@schedule::uuid is null or aggregate_id = @schedule)
-            and (not @confined::boolean
+            and said and (not @confined::boolean
                 or exists (select from tactus.schedules s where s.id = aggregate_id and ` + sqlexpr.InScope + `))
         order by position limit @limit::bigint + 1
     ), coalesce(max(position), 0), count(*) from looked_at`
@@ -215,6 +219,7 @@ func (c *Catalog) look(ctx context.Context, after Cursor, f EventFilter, limit i
 	err = c.pool.QueryRow(ctx, lookAt, pgx.QueryExecModeExec, scoped(ctx, pgx.NamedArgs{
 		"topic": f.topic(), "from": string(after.from), "to": string(after.to), "position": after.position,
 		"type": string(f.Type), "schedule": f.Schedule, "limit": limit, "most": maxLookedAt, "confined": confined(ctx),
+		"actor": f.Actor,
 	})).Scan(&chosen, &end, &count)
 	if err != nil {
 		return nil, 0, false, ofCursor(err)
@@ -231,7 +236,13 @@ func (c *Catalog) look(ctx context.Context, after Cursor, f EventFilter, limit i
 	if len(found) > 0 && len(found) < len(chosen) {
 		end, more = found[len(found)-1].Position, true
 	}
-	return found, end, more, err
+	return slices.DeleteFunc(found, f.isOfOther), end, more, err
+}
+
+// isOfOther reports whether somebody else made an event. The statement has only found the actor somewhere in its headers.
+func (f EventFilter) isOfOther(row outbox.Row) bool {
+	var by struct{ Actor, OnBehalfOf string }
+	return f.Actor != "" && (json.Unmarshal(row.Headers, &by) != nil || by.Actor != f.Actor && by.OnBehalfOf != f.Actor)
 }
 
 // readFeed reads rows until their documents are too large together.

@@ -120,6 +120,9 @@ select (select count(*) from gone where id not in (select id from put)) + (selec
 // patiently limits the wait for a row that another transaction holds, because other sessions queue behind us meanwhile.
 const patiently = `select set_config('lock_timeout', '2s', true), set_config('statement_timeout', '0', true)`
 
+// onBehalfOf has the events say who rebuilds, beside the role.
+const onBehalfOf = `select set_config('tactus.actor', $1, true), set_config('tactus.reason', $2, true)`
+
 // swap swaps the rows in one round trip and one transaction, and returns how many rows were corrected.
 func (b *beside) swap(ctx context.Context) (replaced int64, err error) {
 	if !b.made {
@@ -134,6 +137,8 @@ func (b *beside) swap(ctx context.Context) (replaced int64, err error) {
 	err = postgres.Ringing(func(ring bool) error {
 		var batch pgx.Batch
 		batch.Queue(patiently)
+		actor, reason := outbox.ActorOf(ctx)
+		batch.Queue(onBehalfOf, actor, reason)
 		var kept, rung int64
 		batch.Queue(fmt.Sprintf(swapRows, b.name), ring).
 			QueryRow(func(row pgx.Row) error { return row.Scan(&replaced, &kept, &rung) })

@@ -75,8 +75,8 @@ fired as materialized (
 
 	eventsSQL = `
 event as (
-    insert into tactus.outbox (topic, aggregate_id, version, type, data, occurred_at)
-    select 'run', id, 1, 'run.due', tactus.run_due(schedule_id, name, task, id, due_at, kind), fired_at from fired
+    insert into tactus.outbox (topic, aggregate_id, version, type, data, headers, occurred_at)
+    select 'run', id, 1, 'run.due', tactus.run_due(schedule_id, name, task, id, due_at, kind), null, fired_at from fired
     returning position
 )
 select (select count(*) from run), (select ` + sqlexpr.RingRuns + ` from (select from event limit 1) e where @ring::boolean)`

@@ -32,6 +32,10 @@ type Head struct {
 	Subject     string           `json:"subject,omitempty"` // the schedule's id; empty when the event concerns the log or a zone, or a time zone
 	Time        time.Time        `json:"time"`
 	Epoch       string           `json:"epoch"`
+
+	Actor      string `json:"actor,omitempty"`      // who made it: key:deploy, role:shop, table:public.jobs
+	OnBehalfOf string `json:"onbehalfof,omitempty"` // the application's own user, whom the role of the actor names
+	Reason     string `json:"reason,omitempty"`
 }
 
 // Version returns the version at the end of the event's id; 0 when the event concerns the log.
@@ -85,12 +89,11 @@ func ownLayout(payload []byte) (h Head, ok bool) {
 	h.ID = r.text(`,"id":"`)
 	h.Source = r.text(`,"source":"`)
 	h.Type = domain.EventType(r.text(`,"type":"`))
-	if bytes.HasPrefix(r.rest, []byte(`,"subject":"`)) {
-		h.Subject = r.text(`,"subject":"`)
-	}
+	h.Subject = r.textIf(`,"subject":"`)
 	at, err := time.Parse(time.RFC3339, r.text(`,"time":"`))
 	h.Time = at
 	h.Epoch = r.text(`,"epoch":"`)
+	h.Actor, h.OnBehalfOf, h.Reason = r.textIf(`,"actor":"`), r.textIf(`,"onbehalfof":"`), r.textIf(`,"reason":"`)
 	return h, r.ok && err == nil && bytes.HasPrefix(r.rest, dataMember) && h.check() == nil
 }
 
@@ -98,6 +101,14 @@ func ownLayout(payload []byte) (h Head, ok bool) {
 type reader struct {
 	rest []byte
 	ok   bool
+}
+
+// textIf reads a string without escapes, if there is one of that name.
+func (r *reader) textIf(name string) string {
+	if !bytes.HasPrefix(r.rest, []byte(name)) {
+		return ""
+	}
+	return r.text(name)
 }
 
 // text reads a string without escapes.
@@ -139,7 +150,15 @@ func (h Head) append(to []byte) []byte {
 	}
 	to = append(to, `,"time":"`...)
 	to = h.Time.AppendFormat(to, time.RFC3339Nano)
-	return appendText(append(to, `","epoch":`...), h.Epoch)
+	to = appendText(append(to, `","epoch":`...), h.Epoch)
+	for _, m := range []struct{ name, value string }{
+		{`,"actor":`, h.Actor}, {`,"onbehalfof":`, h.OnBehalfOf}, {`,"reason":`, h.Reason},
+	} {
+		if m.value != "" {
+			to = appendText(append(to, m.name...), m.value)
+		}
+	}
+	return to
 }
 
 func appendText(to []byte, text string) []byte {

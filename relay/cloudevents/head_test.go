@@ -13,9 +13,15 @@ func TestHeadIsJSON(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 3, 1, 12, 0, 0, 120_000_000, time.UTC)
 	for _, h := range []Head{
-		{specVersion, "019ca93d-4000-7000-8000-00000000002a/7", source, domain.ScheduleCreated, "019ca93d-4000-7000-8000-00000000002a", at, "k3v9"},
-		{specVersion, "log/k", source, domain.LogEpochStarted, "", at.Truncate(time.Second), "k"},
-		{"\"\\", "日報\x00\x7f\x80", "<&>", "", "\u2028", at.In(time.FixedZone("", 9*3600)), "\n"},
+		{
+			SpecVersion: specVersion, ID: "019ca93d-4000-7000-8000-00000000002a/7", Source: source, Type: domain.ScheduleCreated,
+			Subject: "019ca93d-4000-7000-8000-00000000002a", Time: at, Epoch: "k3v9", Actor: "role:shop", OnBehalfOf: "alice",
+		},
+		{SpecVersion: specVersion, ID: "log/k", Source: source, Type: domain.LogEpochStarted, Time: at.Truncate(time.Second), Epoch: "k"},
+		{
+			SpecVersion: "\"\\", ID: "日報\x00\x7f\x80", Source: "<&>", Subject: "\u2028", Time: at.In(time.FixedZone("", 9*3600)),
+			Epoch: "\n", Actor: "<", OnBehalfOf: "日", Reason: "\"",
+		},
 		{Time: at},
 	} {
 		want, err := json.Marshal(h)
@@ -24,6 +30,9 @@ func TestHeadIsJSON(t *testing.T) {
 		}
 		if got := string(h.append(nil)) + "}"; got != string(want) {
 			t.Errorf("%s\nwant %s", got, want)
+		}
+		if read, ok := ownLayout([]byte(string(h.append(nil)) + `,"data":{}}`)); ok && read != h {
+			t.Errorf("%+v is read as %+v", h, read)
 		}
 	}
 }

@@ -59,7 +59,10 @@ func EpochStarted(epoch string, at time.Time) (*message.Message, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode epoch: %w", err)
 	}
-	return Event{Head{specVersion, "log/" + epoch, source, domain.LogEpochStarted, "", at.UTC(), epoch}, data}.message()
+	return Event{Head{
+		SpecVersion: specVersion, ID: "log/" + epoch, Source: source, Type: domain.LogEpochStarted, Time: at.UTC(),
+		Epoch: epoch,
+	}, data}.message()
 }
 
 func idOf(row outbox.Row) string {
@@ -69,13 +72,18 @@ func idOf(row outbox.Row) string {
 }
 
 func fromRow(row outbox.Row, epoch, subject string, data json.RawMessage) (*message.Message, error) {
-	m, err := Event{Head{specVersion, idOf(row), source, row.Type, subject, row.At.UTC(), epoch}, data}.message()
+	headers := message.Metadata{}
+	if err := addHeaders(headers, row.Headers); err != nil {
+		return nil, fmt.Errorf("encode event %s: read its headers: %w", idOf(row), err)
+	}
+	m, err := Event{Head{
+		SpecVersion: specVersion, ID: idOf(row), Source: source, Type: row.Type, Subject: subject, Time: row.At.UTC(),
+		Epoch: epoch, Actor: headers["actor"], OnBehalfOf: headers["onbehalfof"], Reason: headers["reason"],
+	}, data}.message()
 	if err != nil {
 		return nil, err
 	}
-	if err := addHeaders(m.Metadata, row.Headers); err != nil {
-		return nil, fmt.Errorf("encode event %s: read its headers: %w", m.UUID, err)
-	}
+	m.Metadata = headers
 	return m, nil
 }
 

@@ -1,0 +1,88 @@
+package outbox_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
+	"github.com/tactus-dev/tactus/internal/testenv"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// TestEventsSayWhoAndWhy writes in each of the ways, and compares the headers of the events.
+func TestEventsSayWhoAndWhy(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	var role string
+	if err := pool.QueryRow(t.Context(), `select 'role:' || session_user`).Scan(&role); err != nil {
+		t.Fatal(err)
+	}
+	store := outbox.NewStore(pool, "UTC", handover.Limits{}.Check)
+	definition := domain.Definition{Name: "n", CronExpression: "0 0 1 1 *", TaskName: "app.t"}
+	alice := outbox.WithActor(t.Context(), "key:alice", "a \"quoted\"\x00\nreason 理由")
+
+	made, err := store.Create(alice, definition, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Merge(outbox.WithActor(t.Context(), "", "why"), made.ID, 0, []byte(`{"description":"x"}`)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.TriggerOnce(alice, made.ID, outbox.Manual{TraceParent: "trace"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.PutRoute(outbox.WithActor(t.Context(), strings.Repeat("é", 300), ""), domain.Route{Pattern: "app.*", Queue: "q"}, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(t.Context(), `select set_config('tactus.actor', 'bob', true), set_config('tactus.reason', 'by SQL', true)`); err != nil {
+			return err
+		}
+		if _, err := outbox.Disable(t.Context(), tx, made.ID); err != nil {
+			return err
+		}
+		if _, err := outbox.Enable(alice, tx, made.ID); err != nil {
+			return err
+		}
+		_, err := tx.Exec(t.Context(), `select tactus.put_schedule('{"name":"sql","task_name":"a","cron_expression":"0 0 1 1 *"}'::jsonb)`)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pool.Exec(t.Context(), `select tactus.delete_schedule('sql')`); err != nil {
+		t.Fatal(err)
+	}
+	by := map[string]string{"actor": "key:alice", "reason": `a "quoted"reason 理由`}
+	want := []map[string]string{
+		by,
+		{"actor": role, "reason": "why"},
+		{"actor": "key:alice", "reason": `a "quoted"reason 理由`, "traceparent": "trace"},
+		{"actor": strings.Repeat("é", 200)},
+		{"actor": role, "onbehalfof": "bob", "reason": "by SQL"},
+		by,
+		{"actor": role, "onbehalfof": "bob", "reason": "by SQL"},
+		{"actor": role},
+	}
+	rows, err := pool.Query(t.Context(), `select headers::text from tactus.outbox order by position`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make([]map[string]string, len(texts))
+	for i, text := range texts {
+		if err := json.Unmarshal([]byte(text), &got[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
