@@ -61,12 +61,13 @@ const (
 	unjudgedOne = `select schedule_id, version from tactus.unjudged where schedule_id = $1 and version > 0`
 )
 
-// lookAgain has a schedule that was written just now judged once more, if it goes to a stream. Another process may be
-// writing a schedule with a queue of that name: neither sees what the other has not committed, and who writes many
+// lookAgain claims the stream of a schedule that was written just now, and has it judged once more. Another process may
+// be writing a schedule with a queue of that name: neither sees what the other has not committed, and who writes many
 // remembers for a second which streams there are.
 func (s *Store) lookAgain(ctx context.Context, written domain.Schedule) {
-	if written.Stream != "" {
-		_, _ = s.pool.Exec(ctx, noteAgain, written.ID, -written.Version) // what was written stands, whether or not this does
+	if written.Stream != "" { // what was written stands, whether or not this does
+		_, _ = Claim(ctx, s.pool, written.Stream, queueOf(written.Stream))
+		_, _ = s.pool.Exec(ctx, noteAgain, written.ID, -written.Version)
 	}
 }
 
@@ -104,7 +105,7 @@ func (s *Store) judge(ctx context.Context, id domain.ID) (bool, error) {
 	}
 	normal, _, err := written.Normalize(domain.Context{ID: id, Timezone: s.timezone, Now: written.TriggerSetAt, Check: s.check})
 	if err == nil {
-		err = s.writer().neighbours(ctx, normal, id)
+		err = s.judgeName(ctx, normal)
 	}
 	if err != nil && domain.FaultsOf(err) == nil {
 		return false, err

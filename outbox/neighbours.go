@@ -18,8 +18,20 @@ import (
 // name from the other, whose runs cannot be handed over any more. So a schedule may not go to a stream whose name is
 // that of a queue of another schedule or of a route, nor to a queue whose name is that of another's stream.
 
-// maySend is the condition that a schedule s may go to a stream. An index has those (schedules_streams).
-const maySend = `s.deleted_at is null and strpos(s.task::text, '"stream":') > 0`
+// maySend is the condition that a schedule s may go to a stream. An index has those (schedules_streams). What is invalid
+// because a name was another's has no name.
+const maySend = `s.deleted_at is null and strpos(s.task::text, '"stream":') > 0 and ` + hasName
+
+const hasName = `(s.invalid_reason is null or strpos(s.invalid_reason, 'target_ambiguous') = 0)`
+
+// ofQueue is the condition that a schedule s, which is not $2, has the queue $1, of which $3 is a part.
+const ofQueue = `s.deleted_at is null and s.id <> $2 and strpos(s.task::text, '"queue":') > 0
+        and strpos(s.task::text, $3) > 0 and ` + hasName + ` and ` + sqlexpr.ReadableTask + `->>'queue' = $1`
+
+const (
+	isQueue  = "a schedule or a route has a queue of the name %q: choose another for the stream"
+	isStream = "a schedule has a stream of the name %q: choose another for the queue"
+)
 
 const (
 	streamsInUse = `
@@ -30,29 +42,30 @@ where name is not null group by name`
 
 	queueOfOther = `
 select exists (select from tactus.routes where deleted_at is null and queue = $1)
-    or exists (select from tactus.schedules s where s.deleted_at is null and s.id <> $2 and strpos(s.task::text, '"queue":') > 0
-        and strpos(s.task::text, $3) > 0 and ` + sqlexpr.ReadableTask + `->>'queue' = $1)`
+    or exists (select from tactus.schedules s where ` + ofQueue + `)`
 )
 
 // prioritySeparator parts a queue from a priority in the name of a list, unless the workers are set up otherwise.
 const prioritySeparator = "\x06\x16"
 
-// neighbours refuses the target of a schedule that is another's.
+// neighbours refuses the target of a schedule that is another's. What keeps its target is not asked: somebody may have
+// taken the name since, by an adopted row.
 func (w writer) neighbours(ctx context.Context, d domain.Definition, id domain.ID) error {
 	switch {
+	case w.keeps != nil && w.keeps.Stream == d.Stream && w.keeps.Queue == d.Queue:
 	case d.Stream != "":
 		if w.streams != nil {
 			w.streams.forget()
 		}
-		queue, _, _ := strings.Cut(d.Stream, prioritySeparator)
+		queue := queueOf(d.Stream)
 		taken, err := answersYes(ctx, w.q, queueOfOther, queue, id, plainPart(queue))
-		return other(taken, err, "/stream", "a schedule or a route has a queue of the name %q: choose another for the stream", queue)
+		return other(taken, err, "/stream", isQueue, queue)
 	case d.Queue != "" && w.streams != nil:
 		taken, err := w.streams.have(ctx, w.q, d.Queue, id)
-		return other(taken, err, "/queue", "a schedule has a stream of the name %q: choose another for the queue", d.Queue)
+		return other(taken, err, "/queue", isStream, d.Queue)
 	case d.Queue != "":
 		taken, err := answersYes(ctx, w.q, streamOfOther, d.Queue, id)
-		return other(taken, err, "/queue", "a schedule has a stream of the name %q: choose another for the queue", d.Queue)
+		return other(taken, err, "/queue", isStream, d.Queue)
 	}
 	return nil
 }

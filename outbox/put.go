@@ -62,10 +62,11 @@ type writer struct {
 	tx       pgx.Tx
 	timezone string
 	check    domain.Check
-	turn     *turn        // of a store
-	names    *namesakes   // of a store
-	streams  *streamNames // of a store
-	lines    *lines       // of a store
+	turn     *turn              // of a store
+	names    *namesakes         // of a store
+	streams  *streamNames       // of a store
+	lines    *lines             // of a store
+	keeps    *domain.Definition // what is changed, if it is sound: it need not ask for a target that it has
 }
 
 // within refuses what can never be handed to Celery workers as they are set up by default: how others are set up is
@@ -151,6 +152,9 @@ type decision func(domain.Schedule) (domain.Change, bool, error)
 
 func (w writer) redefine(ctx context.Context, d domain.Definition) decision {
 	return func(s domain.Schedule) (domain.Change, bool, error) {
+		if w.keeps = nil; s.InvalidReason == "" {
+			w.keeps = &s.Definition
+		}
 		normal, err := w.normalize(ctx, d, domain.Context{ID: s.ID, Timezone: w.timezone, Previous: &s.Definition, Check: w.check})
 		if err != nil {
 			return domain.Change{}, false, err

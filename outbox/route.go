@@ -170,7 +170,7 @@ func routeIsValid(ctx context.Context, q Querier, r domain.Route, check domain.C
 		return err
 	}
 	taken, err := answersYes(ctx, q, streamOfOther, r.Queue, domain.ID{})
-	return other(taken, err, "/queue", "a schedule has a stream of the name %q: choose another for the queue", r.Queue)
+	return other(taken, err, "/queue", isStream, r.Queue)
 }
 
 // ErrTooManyRoutes is the answer to one route more than a run may be compared with. PostgreSQL counts them.

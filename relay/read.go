@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/outbox"
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
@@ -227,9 +230,44 @@ func (l *lane) encode(ctx context.Context, s agreement, b ledger.Batch, c chunk)
 		}
 		c.entries[i].Message = m
 	}
-	if err := l.setAside(ctx, unfit); err != nil {
+	foreign, err := l.foreign(ctx, c)
+	if err != nil {
+		return err
+	}
+	if err := l.setAside(ctx, append(unfit, foreign...)); err != nil {
 		return err
 	}
 	_, err = l.handAgain(ctx, again)
 	return err
+}
+
+// foreign takes those messages out of a chunk that would go to what is somebody else's.
+func (l *lane) foreign(ctx context.Context, c chunk) (unfit []aside, err error) {
+	if l.Foreign == nil {
+		return nil, nil
+	}
+	var runs []domain.ID
+	var messages []*message.Message
+	var at []int
+	for i, e := range c.entries {
+		if e.Message != nil {
+			runs, messages, at = append(runs, c.rows[i].Aggregate), append(messages, e.Message), append(at, i)
+		}
+	}
+	if len(messages) == 0 {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.patience)
+	defer cancel()
+	found, err := l.Foreign(ctx, runs, messages)
+	if err != nil {
+		return nil, err
+	}
+	for i := range messages {
+		if why, ok := found[i]; ok {
+			unfit = append(unfit, aside{c.rows[at[i]], why})
+			c.entries[at[i]].Message = nil
+		}
+	}
+	return unfit, nil
 }

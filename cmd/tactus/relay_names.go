@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/redis"
+	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/relay"
+)
+
+// withNames returns the routes, of which those of tasks make no queue of another's stream, and no stream of another's
+// queue, whoever wrote the schedules and when.
+func (f relayFlags) withNames(routes []relay.Route, pool *pgxpool.Pool) []relay.Route {
+	find := map[string]func(context.Context, *pgxpool.Pool, []*message.Message) (map[int]string, error){
+		celerySink: f.streamsAmongLists, streamsSink: f.queuesAmongStreams,
+	}
+	for i, r := range routes {
+		look := find[r.Name]
+		if look == nil {
+			continue
+		}
+		routes[i].Foreign = func(ctx context.Context, runs []domain.ID, messages []*message.Message) (map[int]string, error) {
+			found, err := look(ctx, pool, messages)
+			if err != nil || len(found) == 0 {
+				return nil, err
+			}
+			var refused []domain.ID
+			for i := range found {
+				refused = append(refused, runs[i])
+			}
+			return found, outbox.Refused(ctx, pool, refused)
+		}
+	}
+	return routes
+}
+
+// streamsAmongLists finds the messages that go to a list whose queue is another's stream.
+func (f relayFlags) streamsAmongLists(
+	ctx context.Context, pool *pgxpool.Pool, messages []*message.Message,
+) (map[int]string, error) {
+	cfg := f.celery()
+	of := map[string][]int{} // the messages that go to a name
+	for i, m := range messages {
+		list := redis.ListOf(m)
+		if list == "" {
+			continue
+		}
+		of[list] = append(of[list], i)
+		if queue := cfg.QueueOf(list); queue != list {
+			of[queue] = append(of[queue], i)
+		}
+	}
+	if len(of) == 0 {
+		return nil, nil
+	}
+	names := make([]string, 0, len(of))
+	for name := range of {
+		names = append(names, name)
+	}
+	streams, err := outbox.Claimed(ctx, pool, names)
+	found := map[int]string{}
+	for _, stream := range streams {
+		for _, i := range of[stream] {
+			found[i] = fmt.Sprintf("RESERVED %s is the stream of another schedule, and no queue is made of it", stream)
+		}
+	}
+	return found, err
+}
+
+// queuesAmongStreams finds the messages that go to a stream whose name is another's queue.
+func (f relayFlags) queuesAmongStreams(
+	ctx context.Context, pool *pgxpool.Pool, messages []*message.Message,
+) (map[int]string, error) {
+	cfg := f.celery()
+	of := map[string][]int{}
+	for i, m := range messages {
+		if stream := redis.StreamOf(m); stream != "" {
+			of[stream] = append(of[stream], i)
+		}
+	}
+	found := map[int]string{}
+	for stream, all := range of {
+		may, err := outbox.Claim(ctx, pool, stream, cfg.QueueOf(stream))
+		if err != nil {
+			return nil, err
+		}
+		if may {
+			continue
+		}
+		for _, i := range all {
+			found[i] = fmt.Sprintf("RESERVED %s is the queue of another schedule or of a route, and no stream is made of it", stream)
+		}
+	}
+	return found, nil
+}
