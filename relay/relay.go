@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tactus-dev/tactus/internal/slowclock"
 )
 
 // Config is what a Relay can be told. The zero value is good.
@@ -27,7 +29,7 @@ type Relay struct {
 	db    *pgxpool.Pool
 	cfg   Config
 	lanes []*lane
-	clock slowClock
+	clock slowclock.Clock
 }
 
 // New makes a relay over a pool that it is lent.

@@ -2,9 +2,9 @@ package relay
 
 import (
 	"context"
-	"sync"
 	"time"
 
+	"github.com/tactus-dev/tactus/internal/slowclock"
 	"github.com/tactus-dev/tactus/outbox"
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
@@ -67,12 +67,12 @@ func (r *Relay) Prune(ctx context.Context) error {
 
 // prune reports whether the sink has all that it is known to have taken, and before when things are older than they are
 // kept.
-func (l *lane) prune(ctx context.Context, c *slowClock, keep time.Duration) (has bool, before time.Time, err error) {
+func (l *lane) prune(ctx context.Context, c *slowclock.Clock, keep time.Duration) (has bool, before time.Time, err error) {
 	s, v, err := l.look(ctx)
 	if err != nil || v.do != resume {
 		return false, before, nil // which the loop finds out too
 	}
-	before = c.now(s.state.Now, time.Now()).Add(-keep)
+	before = c.Now(s.state.Now, time.Now()).Add(-keep)
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
 	if !l.Tasks {
@@ -95,30 +95,4 @@ func (l *lane) trim(ctx context.Context, before time.Time) error {
 		return err
 	}
 	return l.Trim(ctx, ID{Batch: first, Seq: 0})
-}
-
-// slowClock says what time it is for what is about to be forgotten: the earliest of what Postgres' clock says, what
-// this host's says, and what the earlier of both said first, carried forward by the monotonic clock. One that is far
-// ahead for a while drops nothing. Wherever they disagree, things are kept for longer.
-type slowClock struct {
-	mu    sync.Mutex
-	first time.Time // the earlier of both
-	since time.Time // with the monotonic reading
-}
-
-func (c *slowClock) now(postgres, host time.Time) time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	now := earlier(postgres, host.Round(0))
-	if c.first.IsZero() {
-		c.first, c.since = now, host
-	}
-	return earlier(now, c.first.Add(host.Sub(c.since)))
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tactus-dev/tactus/internal/shadow"
+	"github.com/tactus-dev/tactus/internal/slowclock"
 	"github.com/tactus-dev/tactus/migrations"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -61,6 +62,7 @@ func maintain(ctx context.Context, pool *pgxpool.Pool, f retentionFlags, log *sl
 		return err
 	}
 	var deferred []string // the deferred partitions that were logged last
+	var clock slowclock.Clock
 	again := maintainAgain
 	for wait := time.Duration(0); ; {
 		select {
@@ -73,7 +75,7 @@ func maintain(ctx context.Context, pool *pgxpool.Pool, f retentionFlags, log *sl
 			wait = maintainAgain
 			continue
 		}
-		did, err := f.maintain(ctx, pool)
+		did, err := f.maintain(ctx, pool, &clock)
 		if len(did.Made)+len(did.Dropped) > 0 {
 			log.Info("partitions changed", "made", did.Made, "dropped", did.Dropped)
 		}
@@ -90,7 +92,6 @@ func maintain(ctx context.Context, pool *pgxpool.Pool, f retentionFlags, log *sl
 			again = maintainAgain
 		}
 		deferred = did.Deferred
-		err = errors.Join(err, shadow.Prune(ctx, pool, f.ShadowRetention))
 		if err != nil && ctx.Err() == nil {
 			log.Error("maintain partitions", "err", err)
 			wait = maintainAgain
@@ -104,15 +105,15 @@ func newPartitionsReady() *prometheus.GaugeVec {
 	}, []string{"table"})
 }
 
-// maintain uses the earlier of PostgreSQL's clock and ours: a clock that is far ahead for a minute cannot drop rows
-// that are young by the other.
-func (f retentionFlags) maintain(ctx context.Context, pool *pgxpool.Pool) (did outbox.Upkeep, err error) {
+// maintain goes by the slowest clock: one that is far ahead for a minute has no young row dropped.
+func (f retentionFlags) maintain(ctx context.Context, pool *pgxpool.Pool, clock *slowclock.Clock) (did outbox.Upkeep,
+	err error,
+) {
 	var now time.Time
 	if err := pool.QueryRow(ctx, `select clock_timestamp()`).Scan(&now); err != nil {
 		return did, fmt.Errorf("read the clock: %w", err)
 	}
-	if here := time.Now(); here.Before(now) {
-		now = here
-	}
-	return outbox.Maintain(ctx, pool, now, outbox.Retention{Runs: f.RunRetention, Keys: f.KeyRetention})
+	now = clock.Now(now, time.Now())
+	did, err = outbox.Maintain(ctx, pool, now, outbox.Retention{Runs: f.RunRetention, Keys: f.KeyRetention})
+	return did, errors.Join(err, shadow.Prune(ctx, pool, now.Add(-f.ShadowRetention)))
 }

@@ -30,7 +30,8 @@ var rules = []rule{
 }
 
 var coreImports = []string{
-	module + "/outbox", module + "/domain", module + "/internal/postgres", module + "/internal/sqlexpr", "github.com/jackc/pgx/v5",
+	module + "/outbox", module + "/domain", module + "/internal/postgres", module + "/internal/sqlexpr", module + "/internal/slowclock",
+	"github.com/jackc/pgx/v5",
 	"github.com/ThreeDotsLabs/watermill/message", "golang.org/x/sync", "golang.org/x/time",
 }
 

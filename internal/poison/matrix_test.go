@@ -333,7 +333,7 @@ var places = []struct {
 			g.Errorf("%d schedules: %v", len(record.Schedules), err)
 		}
 		shadow.Compare(record, shadow.Tolerance{}, time.Now().Add(-time.Hour), time.Now())
-		if err := shadow.Prune(g.Context(), g.pool, time.Hour); err != nil {
+		if err := shadow.Prune(g.Context(), g.pool, time.Now().Add(-time.Hour)); err != nil {
 			g.Error(err)
 		}
 	}},

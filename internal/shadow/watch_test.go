@@ -142,7 +142,7 @@ insert into tactus.shadow_watches (id, since, until) values (gen_random_uuid(), 
 			t.Fatal(err)
 		}
 	}
-	if err := shadow.Prune(t.Context(), pool, 7*24*time.Hour); err != nil {
+	if err := shadow.Prune(t.Context(), pool, time.Now().Add(-7*24*time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	for _, table := range []string{"runs", "sent", "watches"} {
@@ -153,7 +153,7 @@ insert into tactus.shadow_watches (id, since, until) values (gen_random_uuid(), 
 	if _, err := pool.Exec(t.Context(), `drop table tactus.shadow_runs`); err != nil {
 		t.Fatal(err)
 	}
-	if err := shadow.Prune(t.Context(), pool, time.Hour); err != nil {
+	if err := shadow.Prune(t.Context(), pool, time.Now().Add(-time.Hour)); err != nil {
 		t.Errorf("on the schema before: %v", err)
 	}
 }
