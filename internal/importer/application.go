@@ -55,29 +55,32 @@ type told struct {
 // scriptVersion rises when the format of the script's output changes.
 const scriptVersion = 4
 
+// scriptOutput is what Script prints.
+type scriptOutput struct {
+	Version      int                        `json:"version"`
+	Name         string                     `json:"application"`
+	Host         string                     `json:"host"`
+	Directory    string                     `json:"directory"`
+	MadeAt       time.Time                  `json:"made_at"`
+	Timezone     string                     `json:"timezone"`
+	Transport    map[string]json.RawMessage `json:"transport"`
+	DefaultQueue string                     `json:"default_queue"`
+	Typed        bool                       `json:"typed_times"`
+	Schedules    boundedList[scriptEntry]   `json:"schedules"`
+	Scheduler    string                     `json:"beat_scheduler"`
+	Tasks        boundedMap[task]           `json:"tasks"`
+	TasksLeft    boundedMap[string]         `json:"tasks_left"`
+	Queues       boundedMap[sent]           `json:"queues"`
+	MakesQueues  bool                       `json:"creates_queues"`
+	RowsTimezone string                     `json:"rows_timezone"`
+	Patterns     boundedMap[sent]           `json:"patterns"`
+	Order        []string                   `json:"patterns_in_order"`
+	Left         []string                   `json:"patterns_left"`
+}
+
 // ParseApplication parses the output of Script.
 func ParseApplication(raw []byte) (Application, error) {
-	var printed struct {
-		Version      int                        `json:"version"`
-		Name         string                     `json:"application"`
-		Host         string                     `json:"host"`
-		Directory    string                     `json:"directory"`
-		MadeAt       time.Time                  `json:"made_at"`
-		Timezone     string                     `json:"timezone"`
-		Transport    map[string]json.RawMessage `json:"transport"`
-		DefaultQueue string                     `json:"default_queue"`
-		Typed        bool                       `json:"typed_times"`
-		Schedules    boundedList[scriptEntry]   `json:"schedules"`
-		Scheduler    string                     `json:"beat_scheduler"`
-		Tasks        boundedMap[task]           `json:"tasks"`
-		TasksLeft    boundedMap[string]         `json:"tasks_left"`
-		Queues       boundedMap[sent]           `json:"queues"`
-		MakesQueues  bool                       `json:"creates_queues"`
-		RowsTimezone string                     `json:"rows_timezone"`
-		Patterns     boundedMap[sent]           `json:"patterns"`
-		Order        []string                   `json:"patterns_in_order"`
-		Left         []string                   `json:"patterns_left"`
-	}
+	var printed scriptOutput
 	if err := json.Unmarshal(withoutMark(raw), &printed); err != nil {
 		return Application{}, fmt.Errorf("this is not what the script prints: %w", err)
 	}

@@ -79,6 +79,11 @@ func TestOneBadEntryIsRefusedAlone(t *testing.T) {
 	equal(t, bring(t, pool, importer.Crontab, entries, "UTC"),
 		"cron line 1 | refused | - | nul_unsupported", "cron line 2 | refused | - | utf8_invalid",
 		"cron good 770e6076 | new | 0 9 * * * UTC")
+	// What the API would not keep, nor edit or run by hand, is not kept by an import either.
+	large := crontab(t, "LARGE="+strings.Repeat("x", domain.MaxPayload-10)+"\n0 9 * * * large\n",
+		importer.CrontabOptions{Task: "t", Timezone: "UTC"})
+	equal(t, bring(t, testenv.Database(t), importer.Crontab, large, "UTC"),
+		"cron large d35c416a | refused | 0 9 * * * UTC | payload_too_large")
 
 	client := testenv.Redis(t)
 	entry := func(key, definition string) {

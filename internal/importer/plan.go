@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -121,11 +122,26 @@ func (i *Importer) plan(ctx context.Context, e Entry, now time.Time) (Row, error
 		row.refuse(err.Error())
 		return row, nil
 	}
+	if size := size(row.definition); size > domain.MaxPayload {
+		row.refuse(domain.TooLong(size).Error())
+		return row, nil
+	}
 	if err := row.compare(before, e, now); err != nil {
 		return row, err
 	}
 	i.judge(&row)
 	return row, nil
+}
+
+// size returns how many bytes a definition has as JSON.
+func size(d domain.Definition) int {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(d); err != nil {
+		return 0 // it is refused for what it is
+	}
+	return b.Len()
 }
 
 // judge refuses a row that would run differently, unless the difference is accepted. A schedule that is imported
