@@ -28,6 +28,9 @@ const (
 	ReasonWaits = "execution policy queue: waits until the previous run has finished"
 )
 
+// ReasonCancelled is the reason of a run that somebody cancelled before it was handed over.
+const ReasonCancelled = "cancelled before it was handed over"
+
 // ReasonAside is the reason of a due time that could not be fired and was set aside.
 const ReasonAside = "set aside: it cannot be fired"
 

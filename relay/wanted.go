@@ -14,23 +14,37 @@ import (
 
 // wanted tells which rows of a batch are to be published.
 type wanted struct {
-	batch   ledger.Batch
-	all     bool
-	waiting map[domain.ID]waitingRun
+	batch     ledger.Batch
+	all       bool
+	waiting   map[domain.ID]waitingRun
+	cancelled map[domain.ID]bool
 }
 
 // wanted finds out about a chunk. Tasks that may have been handed over before, by this relay or because somebody asked
-// for it, only are wanted when they are not known to have started, and are neither expired nor too old. A run expires
+// for it, only are wanted when they are not known to have started, and are neither expired nor too old. A cancelled
+// task is not wanted. A run expires
 // after it was handed over: one that is still due, and was to be handed over once only, has not expired.
 func (l *lane) wanted(ctx context.Context, b ledger.Batch, c chunk) (w wanted, err error) {
 	w.batch = b
+	ids := make([]domain.ID, len(c.rows))
+	for i, row := range c.rows {
+		ids[i] = row.Aggregate
+	}
+	if l.Tasks {
+		if w.cancelled, err = l.cancelled(ctx, ids); err != nil {
+			return w, err
+		}
+	}
 	if w.all = !l.Tasks || b.Kind == ledger.NextBatch && !slices.ContainsFunc(c.rows, redelivery); !w.all {
-		w.waiting, err = l.waiting(ctx, c)
+		w.waiting, err = l.waiting(ctx, ids)
 	}
 	return w, err
 }
 
 func (w wanted) has(row outbox.Row) bool {
+	if w.cancelled[row.Aggregate] {
+		return false
+	}
 	if w.all || w.batch.Kind == ledger.NextBatch && !redelivery(row) {
 		return true
 	}
@@ -64,14 +78,10 @@ type waitingRun struct {
 	version int64
 }
 
-// waiting are those runs of a chunk that have not started.
-func (l *lane) waiting(ctx context.Context, c chunk) (map[domain.ID]waitingRun, error) {
+// waiting are those of some runs that have not started.
+func (l *lane) waiting(ctx context.Context, ids []domain.ID) (map[domain.ID]waitingRun, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
-	ids := make([]domain.ID, len(c.rows))
-	for i, row := range c.rows {
-		ids[i] = row.Aggregate
-	}
 	rows, err := l.db.Query(ctx, waitingRuns, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{"ids": ids})
 	if err != nil {
 		return nil, fmt.Errorf("read waiting runs: %w", err)

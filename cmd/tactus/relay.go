@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tactus-dev/tactus/internal/redis"
+	"github.com/tactus-dev/tactus/internal/revoke"
 	"github.com/tactus-dev/tactus/internal/telemetry"
 	"github.com/tactus-dev/tactus/outbox"
 	"github.com/tactus-dev/tactus/relay"
@@ -133,6 +134,10 @@ func (f relayFlags) relay(ctx context.Context, pool *pgxpool.Pool, database secr
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		r.Run(ctx)
+		return nil
+	})
+	group.Go(func() error {
+		revoke.Teller{Pool: pool, Broker: broker, Prefix: eventPrefix(broker, f.KeyPrefix), Log: log}.Run(ctx)
 		return nil
 	})
 	if url := f.listenURL(database); url.isSet() {

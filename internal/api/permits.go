@@ -33,6 +33,10 @@ var permits = map[string]access.Permit{
 	"list-runs":            {Role: access.Read, Scoped: true},
 	"get-run":              {Role: access.Read, Scoped: true},
 	"runs-summary":         {Role: access.Read, Scoped: true},
+	"rerun":                {Role: access.Write, Scoped: true},
+	"cancel-run":           {Role: access.Write, Scoped: true},
+	"rerun-many":           {Role: access.Write, Scoped: true},
+	"cancel-many":          {Role: access.Write, Scoped: true},
 	"list-events":          {Role: access.Read, Scoped: true},
 	"list-routes":          {Role: access.Read, Scoped: true}, // of tasks, whosever they are: where they go is no secret
 	"put-route":            {Role: access.Write},

@@ -23,7 +23,7 @@ type RunDetail struct {
 	Attempts  int             `json:"attempts" doc:"How often a worker has begun it, as far as is known."`
 	Steps     []Step          `json:"steps" doc:"What has become of it, in order, and what each step took."`
 
-	Task json.RawMessage `json:"-"` // the whole task, as its sink was given it
+	Task json.RawMessage `json:"-"` // the whole task, as its sink was given it; beside it, who runs
 }
 
 // Step is one of the steps of a run.
@@ -38,7 +38,7 @@ select r.id, r.schedule_id, s.name, ` + sqlexpr.TaskName + `, ` + sqlexpr.TaskQu
     r.kind, r.status, r.schedule_version, r.reason, r.error, r.worker, r.redelivered,
     ` + sqlexpr.InYears("r.due_at") + `, ` + sqlexpr.InYears("r.until") + `, ` + sqlexpr.InYears("r.fired_at") + `, ` + sqlexpr.InYears("r.expires_at") + `,
     ` + sqlexpr.InYears("r.sent_at") + `, ` + sqlexpr.InYears("r.started_at") + `, ` + sqlexpr.InYears("r.finished_at") + `,
-    s.task::text, r.task is not null, r.result, r.traceback
+    s.task::text, r.task is not null, r.result, r.traceback, coalesce(r.retried, 0)
 from tactus.runs r left join lateral (
     select name, coalesce(r.task, s.task) as task from tactus.schedules s where s.id = r.schedule_id
 ) s on true
@@ -53,7 +53,7 @@ func (c *Catalog) RunDetail(ctx context.Context, id domain.ID) (run RunDetail, e
 		r := &run.RunEntry
 		switch err := row.Scan(&r.ID, &r.ScheduleID, &r.ScheduleName, &r.TaskName, &r.Queue, &r.Kind, &r.Status, &r.Version,
 			&r.Reason, &r.Error, &r.Worker, &r.Redelivered, &r.DueAt, &r.Until, &r.RecordedAt, &r.ExpiresAt, &r.HandedOverAt,
-			&r.StartedAt, &r.FinishedAt, &task, &own, &run.Result, &run.Traceback); {
+			&r.StartedAt, &r.FinishedAt, &task, &own, &run.Result, &run.Traceback, &run.Attempts); {
 		case err == pgx.ErrNoRows:
 			return domain.ErrRunNotFound
 		case err != nil:
@@ -139,14 +139,16 @@ func (run *RunDetail) fill() {
 			}
 		}
 	}
-	run.Attempts = run.begun()
+	run.Attempts += run.begun()
 	run.Steps = run.steps()
 }
 
-// begun returns how often a worker has begun a run.
+// begun returns how often a worker has begun a run since it last said that it would try again.
 func (run *RunDetail) begun() int {
 	switch run.Status {
-	case domain.Started, domain.Succeeded, domain.Retrying:
+	case domain.Retrying:
+		return 0
+	case domain.Started, domain.Succeeded:
 		return 1
 	}
 	if run.StartedAt != nil || run.Traceback != nil {

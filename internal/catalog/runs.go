@@ -145,8 +145,7 @@ func looksSQL(looked string) string {
 	return `
 with looked as materialized (` + looked + `
 ),
-of as materialized (` + ofLookedAt + `
-),
+` + ofLookedAt + `,
 horizon as materialized (
     select due_at, id from looked where nth = @most::bigint order by due_at desc, id desc limit 1
 ),
@@ -161,10 +160,11 @@ from (select) one left join horizon h on true`
 }
 
 // ofLookedAt are the schedules of the runs looked at that are chosen, which only matters where any has to be.
-const ofLookedAt = `
+const ofLookedAt = `of as materialized (
     select r.schedule_id from (select distinct schedule_id from looked where fits) r, lateral (
         select from tactus.schedules s where @by_schedule::boolean and s.id = r.schedule_id and s.deleted_at is null
-            and ` + schedulesOfRuns + ` and (@queue::text = '' or ` + sqlexpr.TaskQueue + ` = @queue)) s`
+            and ` + schedulesOfRuns + ` and (@queue::text = '' or ` + sqlexpr.TaskQueue + ` = @queue)) s
+)`
 
 const schedulesOfRuns = `(cardinality(@tags::text[]) = 0 or s.tags @> @tags::text[])
     and (@task::text = '' or left(` + sqlexpr.TaskName + `, 200) = @task) and ` + sqlexpr.InScope

@@ -55,8 +55,9 @@ const (
 // chosen. Beside the figures it returns the hours of which not all runs were looked at.
 func summarySQL(source, condition string) string {
 	return `
-with looked as materialized (
-    select h.hour, l.* from generate_series(@from::timestamptz, @last::timestamptz, interval '1 hour') h (hour)` + source + `, lateral (
+with hours (hour) as (select generate_series(@from::timestamptz, @last::timestamptz, interval '1 hour')),
+looked as materialized (
+    select h.hour, l.* from hours h` + source + `, lateral (
         select r.schedule_id, r.status, (cardinality(@statuses::text[]) = 0 or r.status = any (@statuses))
                 and (@kind::text = '' or r.kind = @kind) and (@worker::text = '' or r.worker = @worker)
                 and (@error::text = '' or strpos(lower(r.error), lower(@error)) > 0) as fits,
@@ -71,8 +72,7 @@ with looked as materialized (
         ) r
     ) l
 ),
-of as materialized (` + ofLookedAt + `
-),
+` + ofLookedAt + `,
 chosen as materialized (
     select hour, status, runtime, lateness from looked
     where fits and (not @by_schedule or schedule_id in (select schedule_id from of))

@@ -48,6 +48,7 @@ func fromResult(r celery.Result, now time.Time) (answer, bool) {
 		a.result = clipJSON(r.Value)
 	}
 	a.final = a.status != domain.Started && a.status != domain.Retrying
+	a.worded()
 	return a, true
 }
 
@@ -86,8 +87,20 @@ func fromEvent(e celery.Event, now time.Time) (answer, bool) {
 	a.err, a.traceback = clip(a.err, maxError), clipFront(a.traceback, maxTraceback)
 	if a.final = a.status != domain.Started && a.status != domain.Retrying; a.final {
 		a.finished = at
+		a.worded()
 	}
 	return a, true
+}
+
+// worded has a run that did not succeed say so: by an error, which it needs to be found among all others.
+func (a *answer) worded() {
+	switch {
+	case a.err != "":
+	case a.status == domain.Failed:
+		a.err = "nothing is known of its exception"
+	case a.status == domain.Revoked, a.status == domain.Expired:
+		a.err = "TaskRevokedError: " + string(a.status) // as the result says it
+	}
 }
 
 // mostAhead is how far a worker's clock may be ahead of ours.

@@ -106,11 +106,11 @@ func TestFromEvent(t *testing.T) {
 			err: "E()", traceback: "T", finished: noon,
 		}},
 		{celery.Event{Type: "task-revoked", Terminated: true}, answer{
-			status: domain.Revoked, final: true,
+			status: domain.Revoked, final: true, err: "TaskRevokedError: revoked",
 			finished: noon,
 		}},
 		{celery.Event{Type: "task-revoked", Expired: true}, answer{
-			status: domain.Expired, final: true,
+			status: domain.Expired, final: true, err: "TaskRevokedError: expired",
 			finished: noon,
 		}},
 		{celery.Event{Type: "task-rejected"}, answer{

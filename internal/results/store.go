@@ -17,8 +17,9 @@ import (
 // isOpen matches open runs. They have no reason, unless they wait: by that they are found in the index runs_unfinished.
 const isOpen = `(r.status in ('due', 'sent', 'started', 'retrying') and r.finished_at is null)`
 
-// isGuess matches runs that have ended by a conclusion of the collector.
-const isGuess = `(r.status in ('unknown', 'expired') and r.reason is not null)`
+// isGuess matches runs that have ended by a conclusion of the collector, or because somebody cancelled them, which may
+// have come too late.
+const isGuess = `(r.status in ('unknown', 'expired', 'revoked') and r.reason is not null)`
 
 // openRunsSQL reads a page of the open runs of an age, oldest first: those that may have left a result, which they
 // cannot before they were handed over, and those of which something can be concluded, because they have expired or were
@@ -88,16 +89,18 @@ recorded as (
         error = case when not h.changes or (h.error is null and not h.final) then r.error else h.error end,
         traceback = case when not h.changes or (h.traceback is null and not h.final) then r.traceback else h.traceback end,
         reason = case when not h.changes then r.reason when h.reason is not null then h.reason
-            when r.status not in ('unknown', 'expired') then r.reason end,
+            when r.status not in ('unknown', 'expired') and (r.status <> 'revoked' or h.status = 'revoked') then r.reason end,
         worker = coalesce(h.worker, r.worker),
+        sent_at = case when h.started_at < r.sent_at then greatest(h.started_at, r.fired_at) else r.sent_at end,
         started_at = coalesce(r.started_at, h.started_at, case when h.status = 'started' then clock_timestamp() end),
         finished_at = case when not h.changes then r.finished_at when h.final then coalesce(h.finished_at, clock_timestamp()) end,
         heard_at = case when h.reason is null then clock_timestamp() else r.heard_at end
     from news h
     where r.id = h.id and r.due_at = h.due_at
-    returning r.status, h.changes and h.final as ended
+    returning r.id, r.status, h.changes and h.final as ended
 )
-select status, ended, null::uuid from recorded union all select '', false, id from held`
+select status, ended, null::uuid, case when status = 'retrying' then id end from recorded
+union all select '', false, id, null from held`
 
 // write records answers, and returns the runs that were locked. It finds answers that PostgreSQL refuses by halving the
 // list, and records only the status of those.
@@ -130,10 +133,14 @@ func (c *Collector) update(ctx context.Context, answers []answer) (locked []doma
 	}
 	var status domain.RunStatus
 	var ended bool
-	var held *domain.ID
-	_, err = pgx.ForEachRow(rows, []any{&status, &ended, &held}, func() error {
+	var held, again *domain.ID
+	var retried []domain.ID
+	_, err = pgx.ForEachRow(rows, []any{&status, &ended, &held, &again}, func() error {
 		if held != nil {
 			locked = append(locked, *held)
+		}
+		if again != nil {
+			retried = append(retried, *again)
 		}
 		if ended {
 			c.metrics.answers.WithLabelValues(string(status)).Inc()
@@ -144,6 +151,7 @@ func (c *Collector) update(ctx context.Context, answers []answer) (locked []doma
 	if err != nil {
 		return nil, fmt.Errorf("record results: %w", err)
 	}
+	c.countRetries(ctx, retried)
 	return locked, nil
 }
 

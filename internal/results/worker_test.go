@@ -3,6 +3,7 @@ package results
 import (
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"os"
 	"strings"
 	"testing"
@@ -12,7 +13,9 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/catalog"
 	"github.com/tactus-dev/tactus/internal/celery"
+	"github.com/tactus-dev/tactus/internal/revoke"
 	"github.com/tactus-dev/tactus/internal/servers"
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
@@ -99,14 +102,35 @@ func TestWhatWorkersAnswer(t *testing.T) {
 		if r := s.await(t, id, domain.Succeeded); r.Result != "1" || r.Err != "" || s.traceback(t, id) != "" {
 			t.Errorf("%+v", r)
 		}
+		if detail, err := catalog.New(s.pool).RunDetail(t.Context(), id); err != nil || detail.Attempts != 2 {
+			t.Errorf("%d attempts, %v", detail.Attempts, err)
+		}
 	})
 	t.Run("started", func(t *testing.T) {
 		id := s.send(t, domain.Task{TaskName: "app.wait", Args: args(`["go"]`)})
 		if r := s.await(t, id, domain.Started); !strings.HasPrefix(r.Worker, "celery@") || !r.Started {
 			t.Errorf("%+v", r)
 		}
+		behind := s.send(t, domain.Task{TaskName: "app.echo"})
+		if got := s.cancel(t, behind, false); got.Outcome != revoke.Told {
+			t.Errorf("cancelled behind another: %+v", got)
+		}
 		s.client.RPush(t.Context(), "go", 1)
 		s.await(t, id, domain.Succeeded)
+		if r := s.await(t, behind, domain.Revoked); !strings.HasPrefix(r.Err, "TaskRevokedError: ") {
+			t.Errorf("%+v", r)
+		}
+	})
+	t.Run("cancelled while it runs", func(t *testing.T) {
+		id := s.send(t, domain.Task{TaskName: "app.wait", Args: args(`["never"]`)})
+		s.await(t, id, domain.Started)
+		if got := s.cancel(t, id, true); got.Outcome != revoke.Told {
+			t.Errorf("%+v", got)
+		}
+		s.await(t, id, domain.Revoked)
+		if got := s.cancel(t, id, true); got.Outcome != revoke.Finished {
+			t.Errorf("once more: %+v", got)
+		}
 	})
 	t.Run("killed by its time limit", func(t *testing.T) {
 		if r := s.await(t, s.send(t, domain.Task{TaskName: "app.slow", TimeLimitSeconds: 1}),
@@ -164,6 +188,20 @@ func TestWhatWorkersAnswerWithoutEvents(t *testing.T) {
 	s.client.RPush(t.Context(), "go", 1)
 	s.await(t, id, domain.Succeeded)
 	s.await(t, s.send(t, domain.Task{TaskName: "app.fail", Args: args(`["no"]`)}), domain.Failed)
+}
+
+// cancel cancels a run, and tells its workers.
+func (s shop) cancel(t *testing.T, id domain.ID, terminate bool) revoke.Cancelled {
+	t.Helper()
+	done, err := revoke.Cancel(t.Context(), s.pool, []domain.ID{id}, terminate)
+	if err != nil || len(done) != 1 {
+		t.Fatal(done, err)
+	}
+	teller := revoke.Teller{Pool: s.pool, Broker: s.client, Prefix: "/0.", Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	if _, err := teller.Tell(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return done[0]
 }
 
 func (s shop) hasWorker(t *testing.T, id domain.ID) error {

@@ -39,7 +39,7 @@ select schedule_id, id, due_at, 1::bigint from (
 
 	{RunWithoutEvent, "%d run.due events of the run of %s: want one", firstEvents + `
 select r.schedule_id, r.id, r.due_at, 0::bigint from tactus.runs r
-where r.status not in ('missed', 'skipped') and not r.waiting
+where r.status not in ('missed', 'skipped') and not r.waiting and not (r.status = 'revoked' and r.reason is not null)
     and not exists (select from first_events e where e.aggregate_id = r.id)
     and (not (select pruned from kept) or r.fired_at > (select since + interval '1 minute' from kept))`},
 

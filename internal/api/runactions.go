@@ -1,0 +1,270 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/catalog"
+	"github.com/tactus-dev/tactus/internal/revoke"
+)
+
+// mostRerun is how many runs one request makes again: each is a transaction of its own.
+const mostRerun = 100
+
+func (s *server) runActions(api huma.API) {
+	register(api, huma.Operation{
+		OperationID: "rerun", Method: http.MethodPost, Path: prefix + "/runs/{id}/rerun", Summary: "Run again what a run has run",
+		Description:   "A manual run of the same schedule, with the task, args and queue of that run, where the log still has them (task_of), and otherwise those of the schedule.",
+		DefaultStatus: http.StatusAccepted,
+	}, s.rerun)
+	register(api, huma.Operation{
+		OperationID: "cancel-run", Method: http.MethodPost, Path: prefix + "/runs/{id}/cancel", Summary: "Have a run not run any more",
+		Description: "A run that is not handed over yet is settled as revoked. Of any other that has not ended, the workers are told to revoke it, as Celery's " +
+			"control does, and told again for an hour while it is open. One that runs goes on, unless the body is {\"terminate\":true}.",
+		DefaultStatus: http.StatusAccepted,
+	}, s.cancelRun)
+	takes[cancelBody](api, prefix+"/runs/{id}/cancel", "CancelRun")
+	api.OpenAPI().Paths[prefix+"/runs/{id}/cancel"].Post.RequestBody.Required = false
+	register(api, huma.Operation{
+		OperationID: "rerun-many", Method: http.MethodPost, Path: prefix + "/runs/rerun", Summary: "Run again several runs, by ids or by a filter",
+		Description: "At most 100 in one request; go on with next_page_token. A filter must name states. A run that cannot be made again does not stop the others. With dry_run nothing is done.",
+	}, s.rerunMany)
+	takes[runsBody](api, prefix+"/runs/rerun", "RerunMany")
+	register(api, huma.Operation{
+		OperationID: "cancel-many", Method: http.MethodPost, Path: prefix + "/runs/cancel", Summary: "Cancel several runs, by ids or by a filter",
+		Description: "At most 1000 in one request; go on with next_page_token. A filter without states chooses what has not ended. With dry_run nothing is done.",
+	}, s.cancelMany)
+	takes[runsBody](api, prefix+"/runs/cancel", "CancelMany")
+}
+
+type cancelBody struct {
+	Terminate bool `json:"terminate,omitempty" doc:"Kill what runs."`
+}
+
+// runsBody chooses runs, and says what to do with them.
+type runsBody struct {
+	IDs       []domain.ID `json:"ids,omitempty" maxItems:"1000" doc:"The runs; or a filter."`
+	Filter    *runsFilter `json:"filter,omitempty"`
+	DryRun    bool        `json:"dry_run,omitempty" doc:"Only say which."`
+	PageToken string      `json:"page_token,omitempty" doc:"The next_page_token of the answer before."`
+	Terminate bool        `json:"terminate,omitempty" doc:"When they are cancelled: kill what runs."`
+}
+
+// runsFilter has the same members as the parameters of list-runs.
+type runsFilter struct {
+	Status       []domain.RunStatus `json:"status,omitempty"`
+	Kind         domain.RunKind     `json:"kind,omitempty"`
+	Schedule     *domain.ID         `json:"schedule,omitempty"`
+	Task         string             `json:"task_name,omitempty"`
+	Tags         []string           `json:"tag,omitempty"`
+	Queue        string             `json:"queue,omitempty"`
+	Worker       string             `json:"worker,omitempty"`
+	Error        string             `json:"error,omitempty"`
+	DueFrom      *time.Time         `json:"due_from,omitempty"`
+	DueTo        *time.Time         `json:"due_to,omitempty"`
+	FinishedFrom *time.Time         `json:"finished_from,omitempty"`
+	FinishedTo   *time.Time         `json:"finished_to,omitempty"`
+}
+
+// bodyInto decodes a body strictly; an empty one leaves everything as it is.
+func bodyInto(raw []byte, into any) error {
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.DisallowUnknownFields()
+	err := d.Decode(into)
+	if err == nil {
+		if _, more := d.Token(); !errors.Is(more, io.EOF) {
+			err = errors.New("there is more behind the object")
+		}
+	}
+	if err == nil || errors.Is(err, io.EOF) {
+		return nil
+	}
+	return &domain.Error{Kind: domain.Invalid, Code: "json_invalid", Message: fmt.Sprintf("want an object with the members that /openapi.json names: %v", err)}
+}
+
+type rerunAnswer struct {
+	Location string `header:"Location"`
+	Body     rerunOutcome
+}
+
+type rerunOutcome struct {
+	ID     domain.ID  `json:"id" doc:"The run that is run again."`
+	RunID  *domain.ID `json:"run_id,omitempty" doc:"The new run."`
+	TaskOf string     `json:"task_of,omitempty" enum:"run,schedule" doc:"Whose task, args and queue the new run has: those of the run, or of the schedule now."`
+	Code   string     `json:"code,omitempty" doc:"Why there is none."`
+	Error  string     `json:"error,omitempty"`
+}
+
+func (s *server) rerun(ctx context.Context, in *struct {
+	ByRun
+	Once
+},
+) (*rerunAnswer, error) {
+	id, err := in.id()
+	if err != nil {
+		return nil, s.answer(err)
+	}
+	done, err := s.runAgain(ctx, id, in.Key)
+	if err != nil {
+		return nil, s.answer(err)
+	}
+	return &rerunAnswer{Location: prefix + "/runs/" + done.RunID.String(), Body: done}, nil
+}
+
+// runAgain makes a run with the task of another one.
+func (s *server) runAgain(ctx context.Context, id domain.ID, key string) (done rerunOutcome, err error) {
+	run, err := s.catalog.RunDetail(ctx, id)
+	if err != nil {
+		return done, err
+	}
+	var task domain.Task
+	if err := json.Unmarshal(run.Task, &task); err != nil {
+		return done, &domain.Error{Kind: domain.Conflict, Code: "task_unreadable", Message: fmt.Sprintf("the task of the run cannot be read, so it cannot run again: %v", err)}
+	}
+	again, err := s.store.Rerun(ctx, run.ScheduleID, id, task, key)
+	return rerunOutcome{ID: id, RunID: &again, TaskOf: run.TaskOf}, err
+}
+
+func (s *server) cancelRun(ctx context.Context, in *struct {
+	ByRun
+	body
+},
+) (*struct{ Body revoke.Cancelled }, error) {
+	id, err := in.id()
+	var asked cancelBody
+	if err == nil {
+		_, err = s.catalog.Run(ctx, id)
+	}
+	if err == nil {
+		err = bodyInto(in.RawBody, &asked)
+	}
+	if err != nil {
+		return nil, s.answer(err)
+	}
+	done, err := revoke.Cancel(ctx, s.pool, []domain.ID{id}, asked.Terminate)
+	if err != nil {
+		return nil, s.answer(err)
+	}
+	switch outcome := done[0].Outcome; outcome {
+	case revoke.NotFound:
+		return nil, s.answer(domain.ErrRunNotFound)
+	case revoke.Finished, revoke.Stream, revoke.Locked:
+		return nil, s.answer(&domain.Error{Kind: domain.Conflict, Code: "run_" + string(outcome), Message: notCancelled[outcome]})
+	}
+	return &struct{ Body revoke.Cancelled }{done[0]}, nil
+}
+
+var notCancelled = map[revoke.Outcome]string{
+	revoke.Finished: "the run has ended: there is nothing to cancel",
+	revoke.Stream:   "the run was handed over to a stream, whose reader nobody can tell",
+	revoke.Locked:   "another transaction writes to the run just now: try again",
+}
+
+// manyRuns is the answer to an action on several runs.
+type manyRuns[T any] struct {
+	Body struct {
+		DryRun        bool   `json:"dry_run"`
+		Matched       int    `json:"matched" doc:"How many runs this answer is about."`
+		NextPageToken string `json:"next_page_token" doc:"There may be more: send the request again with it as page_token. Empty when there are none."`
+		Runs          []T    `json:"runs"`
+	}
+}
+
+// chosen returns the runs that a body chooses, at most so many, and where to go on.
+func (s *server) chosen(ctx context.Context, asked runsBody, most int) (ids []domain.ID, next string, err error) {
+	switch {
+	case len(asked.IDs) > most:
+		return nil, "", &domain.Error{Kind: domain.Invalid, Code: "out_of_range", Field: "/ids", Message: fmt.Sprintf("%d ids: at most %d in one request", len(asked.IDs), most)}
+	case (asked.Filter == nil) == (len(asked.IDs) == 0):
+		return nil, "", &domain.Error{Kind: domain.Invalid, Code: "choice_missing", Message: "want either ids or a filter"}
+	case asked.Filter == nil:
+		return asked.IDs, "", nil
+	}
+	f := *asked.Filter
+	filter := catalog.RunFilter{
+		Statuses: f.Status, Kind: f.Kind, Schedule: f.Schedule, Task: f.Task, Tags: f.Tags, Queue: f.Queue, Worker: f.Worker, Error: f.Error,
+		DueFrom: f.DueFrom, DueTo: f.DueTo, FinishedFrom: f.FinishedFrom, FinishedTo: f.FinishedTo,
+	}
+	for page := (catalog.Page{Size: most, Token: asked.PageToken}); ; page.Size = most - len(ids) {
+		found, err := s.catalog.Runs(ctx, filter, page)
+		if err != nil {
+			return nil, "", err
+		}
+		for _, run := range found.Runs {
+			ids = append(ids, run.ID)
+		}
+		page.Token = found.NextPageToken
+		if enough := len(ids) > 0; enough || page.Token == "" {
+			return ids, page.Token, nil
+		}
+	}
+}
+
+func (s *server) rerunMany(ctx context.Context, in *struct{ body }) (*manyRuns[rerunOutcome], error) {
+	var asked runsBody
+	err := bodyInto(in.RawBody, &asked)
+	if err == nil && asked.Filter != nil && len(asked.Filter.Status) == 0 {
+		err = &domain.Error{Kind: domain.Invalid, Code: "choice_missing", Field: "/filter/status", Message: `name the states of what is to run again, such as ["failed"]`}
+	}
+	if err != nil {
+		return nil, s.answer(err)
+	}
+	ids, next, err := s.chosen(ctx, asked, mostRerun)
+	if err != nil {
+		return nil, s.answer(err)
+	}
+	out := &manyRuns[rerunOutcome]{}
+	out.Body.DryRun, out.Body.Matched, out.Body.NextPageToken, out.Body.Runs = asked.DryRun, len(ids), next, []rerunOutcome{}
+	for _, id := range ids {
+		done := rerunOutcome{ID: id}
+		if !asked.DryRun {
+			if done, err = s.runAgain(ctx, id, ""); err != nil {
+				done = rerunOutcome{ID: id, Code: "unavailable", Error: err.Error()}
+				if faults := domain.FaultsOf(err); len(faults) > 0 {
+					done.Code, done.Error = faults[0].Code, faults[0].Message
+				}
+			}
+		}
+		out.Body.Runs = append(out.Body.Runs, done)
+	}
+	return out, nil
+}
+
+// unfinished are the states of runs that may be cancelled.
+var unfinished = []domain.RunStatus{domain.Due, domain.Sent, domain.Started, domain.Retrying}
+
+func (s *server) cancelMany(ctx context.Context, in *struct{ body }) (*manyRuns[revoke.Cancelled], error) {
+	var asked runsBody
+	if err := bodyInto(in.RawBody, &asked); err != nil {
+		return nil, s.answer(err)
+	}
+	if asked.Filter != nil && len(asked.Filter.Status) == 0 {
+		asked.Filter.Status = unfinished
+	}
+	ids, next, err := s.chosen(ctx, asked, revoke.MaxCancelled)
+	if err != nil {
+		return nil, s.answer(err)
+	}
+	out := &manyRuns[revoke.Cancelled]{}
+	out.Body.DryRun, out.Body.Matched, out.Body.NextPageToken = asked.DryRun, len(ids), next
+	out.Body.Runs = []revoke.Cancelled{}
+	if asked.DryRun {
+		for _, id := range ids {
+			out.Body.Runs = append(out.Body.Runs, revoke.Cancelled{ID: id})
+		}
+		return out, nil
+	}
+	if out.Body.Runs, err = revoke.Cancel(ctx, s.pool, ids, asked.Terminate); err != nil {
+		return nil, s.answer(err)
+	}
+	return out, nil
+}

@@ -1,0 +1,38 @@
+package relay
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/postgres"
+)
+
+const cancelledRuns = `select run_id from tactus.cancellations where run_id = any (@ids::uuid[])`
+
+// undefinedTable is the SQLSTATE of a schema that is older than cancellations.
+const undefinedTable = "42P01"
+
+// cancelled are those runs of a chunk that somebody does not want to run any more. One that is cancelled after this
+// look is handed over, and its worker is told to revoke it.
+func (l *lane) cancelled(ctx context.Context, ids []domain.ID) (found map[domain.ID]bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, l.patience)
+	defer cancel()
+	rows, err := l.db.Query(ctx, cancelledRuns, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{"ids": ids})
+	if err == nil {
+		var id domain.ID
+		_, err = pgx.ForEachRow(rows, []any{&id}, func() error {
+			if found == nil {
+				found = map[domain.ID]bool{}
+			}
+			found[id] = true
+			return nil
+		})
+	}
+	if err != nil && postgres.Code(err) != undefinedTable {
+		return nil, fmt.Errorf("read cancelled runs: %w", err)
+	}
+	return found, nil
+}
