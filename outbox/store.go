@@ -139,3 +139,13 @@ func (s *Store) Delete(ctx context.Context, id domain.ID, version int64) error {
 	})
 	return err
 }
+
+// Redefine replaces the definition of a schedule; what it leaves out gets its default. version is the one the caller
+// has read, or 0 for any.
+func (s *Store) Redefine(ctx context.Context, id domain.ID, version int64, d domain.Definition) (domain.Schedule, error) {
+	after, err := s.writer().update(ctx, id, version, s.writer().redefine(ctx, d))
+	if err == nil {
+		s.lookAgain(ctx, after)
+	}
+	return after, err
+}

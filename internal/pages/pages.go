@@ -43,6 +43,7 @@ func New(c Config) http.Handler {
 	s.overview()
 	s.schedules()
 	s.schedule()
+	s.edit()
 	s.mux.HandleFunc("/", s.notHere)
 	return s.guarded(s.mux)
 }
@@ -104,11 +105,14 @@ func (s *site) getAs(permit access.Permit, pattern string, p page) {
 	})
 }
 
-// post serves what a form asks for. It answers by itself, or returns why not.
-func (s *site) post(pattern string, do func(v *view) error) {
+// post serves what a form asks for, to whoever may write. It answers by itself, or returns why not.
+func (s *site) post(pattern string, do func(v *view) error) { s.postAs(mayWrite, pattern, do) }
+
+// postAs serves what a form asks for to whoever has a permit.
+func (s *site) postAs(permit access.Permit, pattern string, do func(v *view) error) {
 	s.mux.HandleFunc("POST "+pattern, func(w http.ResponseWriter, r *http.Request) {
 		v := s.viewOf(w, r)
-		if err := mayWrite.Demand(v.ctx()); err != nil {
+		if err := permit.Demand(v.ctx()); err != nil {
 			v.fail(err)
 			return
 		}

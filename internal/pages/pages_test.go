@@ -111,6 +111,8 @@ func (s site) create(t *testing.T, d domain.Definition) domain.Schedule {
 // hostile is a script wherever a user can write one.
 const hostile = `<script>alert(1)</script>"'><img src=x onerror=alert(2)>`
 
+func unescape(text string) string { return html.UnescapeString(text) }
+
 func hostileSchedule(t *testing.T, s site) domain.Schedule {
 	t.Helper()
 	text, err := json.Marshal(hostile)
@@ -138,6 +140,7 @@ func (s site) addresses(t *testing.T, id domain.ID) []string {
 	t.Helper()
 	return []string{
 		"/", "/schedules", "/schedules?q=a&state=active&order=name", "/schedules/" + id.String(), "/schedules/" + id.String() + "/delete",
+		"/schedules/new", "/schedules/" + id.String() + "/edit", "/schedules/new?like=" + id.String(),
 		"/schedules?tag=" + url.QueryEscape(hostile) + "&task=" + url.QueryEscape(hostile) + "&category=" + url.QueryEscape(hostile),
 	}
 }

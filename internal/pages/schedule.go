@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -324,20 +325,11 @@ func (v *view) facts(e catalog.Entry) (all []fact) {
 	return all
 }
 
-// pretty indents JSON; what is no JSON stays as it is.
+// pretty indents JSON, in its order and with its numbers as they are; what is no JSON stays as it is.
 func pretty(raw json.RawMessage) string {
-	var out strings.Builder
-	var value any
-	d := json.NewDecoder(strings.NewReader(string(raw)))
-	d.UseNumber()
-	if d.Decode(&value) != nil {
+	var out bytes.Buffer
+	if len(raw) < 60 || json.Indent(&out, raw, "", "  ") != nil {
 		return string(raw)
 	}
-	e := json.NewEncoder(&out)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	if e.Encode(value) != nil {
-		return string(raw)
-	}
-	return strings.TrimSpace(out.String())
+	return out.String()
 }

@@ -13,7 +13,8 @@ var said = []*regexp.Regexp{
 	regexp.MustCompile(`\bt "((?:[^"\\]|\\.)*)"`),
 	regexp.MustCompile(`\bT\("((?:[^"\\]|\\.)*)"`),
 	regexp.MustCompile(`translate\(lang, "((?:[^"\\]|\\.)*)"`),
-	regexp.MustCompile(`\b(?:add|field)\("((?:[^"\\]|\\.)*)"`),
+	regexp.MustCompile(`\b(?:add|field|titled|behind)\("((?:[^"\\]|\\.)*)"`),
+	regexp.MustCompile(`\{"(?:cron|preset|every|once|rrule)", "([^"]+)"`),
 	regexp.MustCompile(`\{"[^"\w]{1,8}", "(\w+)", "`),
 	regexp.MustCompile(`domain\.Schedule\w+: +"([^"]+)"`),
 }

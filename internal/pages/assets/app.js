@@ -77,6 +77,15 @@
     if (live) mark(live.querySelector("tr.at") || null);
   });
 
+  // What is typed is not left by accident.
+  const kept = document.querySelector("form[data-keep]");
+  if (kept) {
+    let touched = false;
+    kept.addEventListener("input", () => { touched = true; });
+    kept.addEventListener("submit", () => { touched = false; });
+    addEventListener("beforeunload", e => { if (touched) e.preventDefault(); });
+  }
+
   // Keys.
   let row = null, go = false;
   const rows = () => [...document.querySelectorAll("tr[data-row]")];

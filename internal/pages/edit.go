@@ -1,0 +1,273 @@
+package pages
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/catalog"
+)
+
+// editData is the form, with what is wrong in it and what it would do. What was typed is always in it.
+type editData struct {
+	Title    string
+	Action   string // where the form is sent
+	Back     string
+	Groups   []group
+	Triggers []choice
+	Values   url.Values
+	Faults   map[string][]string // by field
+	Others   domain.Faults       // of what the form does not have
+	Version  int64
+	ID       string
+	Zones    []string
+	Key      string // makes a repeated creation harmless
+	Preview  *previewData
+	Conflict []diff // between what is stored now and what was typed
+	Fields   string // the places of faults, for htmx
+	Presets  []domain.Preset
+	Default  string // the zone of new schedules
+}
+
+// previewData is what a definition would do.
+type previewData struct {
+	Words    string
+	Due      []dueLine
+	Warnings []domain.Warning
+}
+
+const previewed = 10
+
+func (s *site) edit() {
+	s.getAs(mayWrite, "/schedules/new", func(v *view) (string, any, error) {
+		d := v.newForm()
+		d.Values.Set("enabled", "on")
+		if id, err := domain.ParseID(v.r.URL.Query().Get("like")); err == nil {
+			like, err := v.Catalog.Get(v.ctx(), id)
+			if err != nil {
+				return "", nil, err
+			}
+			d.Values = formOf(like.Definition)
+			d.Values.Set("name", "")
+		}
+		v.look(&d, domain.Definition{}, true)
+		return "edit", d, nil
+	})
+	s.getAs(mayWrite, "/schedules/{id}/edit", func(v *view) (string, any, error) {
+		entry, err := v.entry()
+		if err != nil {
+			return "", nil, err
+		}
+		if entry.ManagedBy != "" {
+			return "", nil, &domain.Error{Kind: domain.Conflict, Code: "managed_elsewhere", Message: v.T("It was adopted from %s, and is changed there alone.", entry.ManagedBy)}
+		}
+		d := v.editForm(entry)
+		d.Values = formOf(entry.Definition)
+		v.look(&d, entry.Definition, true)
+		return "edit", d, nil
+	})
+	s.post("/schedules/new", s.create)
+	s.post("/schedules/{id}/edit", s.save)
+	s.postAs(mayRead, "/preview", s.preview)
+}
+
+func (v *view) entry() (catalog.Entry, error) {
+	id, err := v.id()
+	if err != nil {
+		return catalog.Entry{}, err
+	}
+	return v.Catalog.Get(v.ctx(), id)
+}
+
+func (v *view) form() editData {
+	d := editData{Groups: groups, Values: url.Values{}, Zones: zoneNames, Presets: domain.Presets, Default: v.Timezone}
+	places := []string{"#err-others"}
+	for _, i := range inputs() {
+		places = append(places, "#err-"+i.Name)
+	}
+	d.Fields = strings.Join(places, ",")
+	return d
+}
+
+func (v *view) newForm() editData {
+	d := v.form()
+	d.Title, d.Action, d.Back = v.T("New schedule"), "/schedules/new", "/schedules"
+	d.Key = newKey()
+	return d
+}
+
+func (v *view) editForm(e catalog.Entry) editData {
+	d := v.form()
+	self := "/schedules/" + e.ID.String()
+	d.Title, d.Action, d.Back, d.ID, d.Version = v.T("Edit %s", e.Name), self+"/edit", self, e.ID.String(), e.Version
+	return d
+}
+
+// look fills in what the definition would do, and what is wrong with it. A form that nobody has typed in has nothing
+// wrong yet.
+func (v *view) look(d *editData, stored domain.Definition, untouched bool) {
+	for _, t := range triggerFields {
+		d.Triggers = append(d.Triggers, choice{t.Kind, v.T(t.Label), t.Kind == d.when()})
+	}
+	raw, faults := overlay(stored, d.Values)
+	definition, err := domain.Decode(raw)
+	preview, previewErr := definition.Preview(domain.Ask{After: v.Now, N: previewed, Language: v.Lang}, v.Timezone)
+	if previewErr == nil && err == nil {
+		zoneName := definition.Timezone
+		if zoneName == "" {
+			zoneName = v.Timezone
+		}
+		d.Preview = &previewData{preview.Description, v.dueLines(preview, zoneName), preview.Warnings}
+	}
+	if !untouched {
+		v.blame(d, domain.Join(asError(faults), domain.Join(err, previewErr)))
+	}
+}
+
+func (d editData) when() string {
+	if when := d.Values.Get("when"); when != "" {
+		return when
+	}
+	return "cron"
+}
+
+func asError(f domain.Faults) error {
+	if len(f) == 0 {
+		return nil
+	}
+	return f
+}
+
+// blame puts each fault beside its field.
+func (v *view) blame(d *editData, err error) {
+	d.Faults, d.Others = map[string][]string{}, nil
+	for _, fault := range domain.FaultsOf(err) {
+		name, _, _ := strings.Cut(strings.TrimPrefix(fault.Field, "/"), "/")
+		known := false
+		for _, i := range inputs() {
+			known = known || i.Name == name
+		}
+		if !known {
+			d.Others = append(d.Others, fault)
+			continue
+		}
+		d.Faults[name] = append(d.Faults[name], fault.Message)
+	}
+}
+
+// preview answers what is typed with what it would do. Without JavaScript it is the form again.
+func (s *site) preview(v *view) error {
+	d, stored, err := v.typed()
+	if err != nil {
+		return err
+	}
+	v.look(&d, stored, false)
+	v.render(http.StatusOK, "edit", d)
+	return nil
+}
+
+// typed is the form as it was sent, and the definition that it is of.
+func (v *view) typed() (d editData, stored domain.Definition, err error) {
+	d = v.newForm()
+	if id, err := domain.ParseID(v.r.PostFormValue("id")); err == nil {
+		entry, err := v.Catalog.Get(v.ctx(), id)
+		if err != nil {
+			return d, stored, err
+		}
+		d, stored = v.editForm(entry), entry.Definition
+	}
+	if version := v.version(); version > 0 {
+		d.Version = version
+	}
+	if key := v.r.PostFormValue("key"); key != "" {
+		d.Key = key
+	}
+	d.Values = v.r.PostForm
+	return d, stored, nil
+}
+
+// definition decodes what was typed, and finds every fault of it at once.
+func (v *view) definition(stored domain.Definition, typed url.Values) (domain.Definition, []byte, error) {
+	raw, faults := overlay(stored, typed)
+	d, err := domain.Decode(raw)
+	if err = domain.Join(asError(faults), err); err != nil {
+		_, _, more := d.Normalize(domain.Context{Timezone: v.Timezone, Now: v.Now, Check: v.Check})
+		err = domain.Join(err, more)
+	}
+	return d, raw, err
+}
+
+func (s *site) create(v *view) error {
+	definition, raw, err := v.definition(domain.Definition{}, v.r.PostForm)
+	var made domain.Schedule
+	if err == nil {
+		made, err = v.Store.Create(v.ctx(), definition, v.r.PostFormValue("key"), raw)
+	}
+	if err != nil {
+		return v.again(err)
+	}
+	return v.redirect("/schedules/" + made.ID.String() + "?did=created")
+}
+
+func (s *site) save(v *view) error {
+	entry, err := v.entry()
+	if err != nil {
+		return err
+	}
+	definition, _, err := v.definition(entry.Definition, v.r.PostForm)
+	if err == nil {
+		_, err = v.Store.Redefine(v.ctx(), entry.ID, v.version(), definition)
+	}
+	if err != nil {
+		v.r.PostForm.Set("id", entry.ID.String())
+		return v.again(err)
+	}
+	return v.redirect("/schedules/" + entry.ID.String() + "?did=saved")
+}
+
+// again shows the form with what is wrong. Where somebody else was faster, it shows both, and goes on from theirs.
+func (v *view) again(err error) error {
+	faults := domain.FaultsOf(err)
+	if faults == nil || faults[0].Kind == domain.NotFound || faults[0].Kind == domain.Forbidden {
+		return err
+	}
+	d, stored, failed := v.typed()
+	if failed != nil {
+		return failed
+	}
+	v.look(&d, stored, true)
+	v.blame(&d, err)
+	if errors.Is(err, domain.ErrVersionConflict) {
+		d.Others = nil
+		now, _ := json.Marshal(stored) // it was read from JSON
+		typed, _ := overlay(stored, d.Values)
+		d.Conflict = diffs(members(now), members(typed))
+		if entry, err := v.entry(); err == nil {
+			d.Version = entry.Version
+		}
+	}
+	v.render(statuses[faults[0].Kind], "edit", d)
+	return nil
+}
+
+// Value is what is in a field.
+func (d editData) Value(name string) string { return d.Values.Get(name) }
+
+// Filled reports whether something in a group is filled in, or wrong.
+func (d editData) Filled(g group) bool {
+	for _, i := range g.Inputs {
+		if d.Values.Get(i.Name) != "" || len(d.Faults[i.Name]) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// Rows is how many lines a field of text has.
+func (d editData) Rows(name string) string {
+	return strconv.Itoa(min(max(2, strings.Count(d.Values.Get(name), "\n")+1), 16))
+}

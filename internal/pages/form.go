@@ -1,0 +1,205 @@
+package pages
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/zone"
+)
+
+// A form is a definition as people type it: texts by the name of their member. What the form does not have, such as
+// headers, stays as it is stored.
+
+// input is a field of the form.
+type input struct {
+	Name, Label, Kind string // text, number, area, json, choice or tick
+	Trigger           string // of which kind of trigger it is; empty for all
+	Choices           []string
+	Example           string
+	List              string // of suggestions
+}
+
+// field makes an input of a text; its label is translated where it is shown.
+func field(label, name string) input { return input{Name: name, Label: label, Kind: "text"} }
+
+func (i input) of(trigger string) input       { i.Trigger = trigger; return i }
+func (i input) as(kind string) input          { i.Kind = kind; return i }
+func (i input) like(example string) input     { i.Example = example; return i }
+func (i input) among(choices ...string) input { i.Kind, i.Choices = "choice", choices; return i }
+func (i input) suggested(from string) input   { i.List = from; return i }
+func (g group) with(inputs ...input) group    { g.Inputs = inputs; return g }
+func titled(title string) group               { return group{Title: title} }
+func (g group) behind(summary string) group   { g.Summary = summary; return g }
+func presetNames() (names []string)           { return namesOf(domain.Presets) }
+func namesOf(all []domain.Preset) (n []string) {
+	for _, p := range all {
+		n = append(n, p.Name)
+	}
+	return n
+}
+
+// group is some fields under a title; one with a summary is closed unless it has something in it.
+type group struct {
+	Title, Summary string
+	Inputs         []input
+}
+
+// The kinds of triggers, each with its field.
+var triggerFields = []struct{ Kind, Label, Member string }{
+	{"cron", "by a cron expression", "cron_expression"},
+	{"preset", "by a preset", "preset_name"},
+	{"every", "every so many seconds", "interval_seconds"},
+	{"once", "once", "run_at"},
+	{"rrule", "by a recurrence (RFC 5545)", "rrule"},
+}
+
+var groups = []group{
+	titled("Name").with(
+		field("name", "name").like("daily-report"), field("description", "description"), field("tags, separated by commas", "tags").like("reports, finance"), field("category", "category"),
+		field("enabled", "enabled").as("tick"),
+	),
+	titled("When").with(
+		field("cron expression", "cron_expression").of("cron").like("30 9 * * 1-5"), field("dialect", "cron_dialect").of("cron").among("", "celery", "vixie", "quartz", "aws"),
+		field("with leading seconds", "cron_seconds").of("cron").as("tick"),
+		field("preset", "preset_name").of("preset").among(append([]string{""}, presetNames()...)...),
+		field("every so many seconds", "interval_seconds").of("every").as("number").like("900"), field("counted from", "interval_anchor").of("every").like("2026-01-01T00:00:00"),
+		field("at", "run_at").of("once").like("2026-12-24T18:00:00"),
+		field("recurrence", "rrule").of("rrule").as("area").like("DTSTART:20260105T093000\nRRULE:FREQ=WEEKLY;INTERVAL=2"),
+		field("time zone", "timezone").suggested("zones").like("Asia/Tokyo"),
+	),
+	titled("When").behind("Limits, and what the clocks do").with(
+		field("not before", "starts_at").like("2026-01-01T00:00:00"), field("not after", "ends_at"), field("at most so many runs", "max_runs").as("number"),
+		field("jitter, in seconds", "jitter_seconds").as("number"),
+		field("times that the clocks skip", "dst_gap").among("", "auto", "run_after", "skip"), field("times that the clocks show twice", "dst_overlap").among("", "auto", "first", "second", "both"),
+	),
+	titled("What").with(
+		field("task", "task_name").like("app.report"), field("args, a list", "args").as("json").like("[]"), field("kwargs, an object", "kwargs").as("json").like("{}"),
+		field("queue", "queue").like("celery"),
+	),
+	titled("What").behind("Where else, and how long").with(
+		field("priority", "priority").as("number"), field("stream", "stream"), field("expires after seconds", "expires_seconds").as("number"),
+		field("time limit, in seconds", "time_limit_seconds").as("number"),
+		field("runs that overlap", "execution_policy").among("", "allow", "skip", "queue"), field("missed due times", "misfire_policy").among("", "latest", "all", "none"),
+	),
+}
+
+// formOf shows a stored definition as texts.
+func formOf(d domain.Definition) url.Values {
+	raw, err := json.Marshal(d)
+	if err != nil {
+		return url.Values{} // it was read from JSON
+	}
+	all, values := members(raw), url.Values{}
+	for _, i := range inputs() {
+		switch value := all[i.Name]; {
+		case value == nil:
+		case i.Name == "tags":
+			values.Set(i.Name, strings.Join(d.Tags, ", "))
+		case i.Kind == "tick":
+			if string(value) == "true" {
+				values.Set(i.Name, "on")
+			}
+		case i.Kind == "json":
+			values.Set(i.Name, pretty(value))
+		default:
+			values.Set(i.Name, text(value))
+		}
+	}
+	if d.IsEnabled() {
+		values.Set("enabled", "on")
+	}
+	values.Set("when", kindOf(values))
+	return values
+}
+
+func inputs() (all []input) {
+	for _, g := range groups {
+		all = append(all, g.Inputs...)
+	}
+	return all
+}
+
+func kindOf(values url.Values) string {
+	for _, t := range triggerFields {
+		if values.Get(t.Member) != "" {
+			return t.Kind
+		}
+	}
+	return "cron"
+}
+
+// overlay puts what was typed over a stored definition. The faults are those of texts that are no JSON.
+func overlay(stored domain.Definition, typed url.Values) (raw []byte, faults domain.Faults) {
+	base, err := json.Marshal(stored)
+	all := members(base)
+	if err != nil || all == nil {
+		all = map[string]json.RawMessage{}
+	}
+	for _, i := range inputs() {
+		delete(all, i.Name)
+		value := strings.TrimSpace(strings.ReplaceAll(typed.Get(i.Name), "\r\n", "\n"))
+		if i.Trigger != "" && i.Trigger != typed.Get("when") {
+			continue
+		}
+		switch {
+		case i.Kind == "tick":
+			if value != "" || i.Name == "enabled" {
+				all[i.Name] = json.RawMessage(fmt.Sprint(value != ""))
+			}
+		case value == "":
+		case i.Name == "tags":
+			all[i.Name] = encoded(tagsOf(value))
+		case i.Kind == "json":
+			if fault := notJSON(i.Name, value); fault != nil {
+				faults = append(faults, fault)
+				continue
+			}
+			all[i.Name] = json.RawMessage(value)
+		case i.Kind == "number" && json.Valid([]byte(value)):
+			all[i.Name] = json.RawMessage(value)
+		default:
+			all[i.Name] = encoded(value)
+		}
+	}
+	return encoded(all), faults
+}
+
+func encoded(value any) json.RawMessage {
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(value) // texts, and JSON that is valid
+	return bytes.TrimSpace(out.Bytes())
+}
+
+func tagsOf(text string) (tags []string) {
+	for tag := range strings.SplitSeq(text, ",") {
+		if tag = strings.TrimSpace(tag); tag != "" && !slices.Contains(tags, tag) {
+			tags = append(tags, tag)
+		}
+	}
+	return tags
+}
+
+// notJSON tells where a text stops being JSON.
+func notJSON(name, text string) *domain.Error {
+	var value any
+	err := json.Unmarshal([]byte(text), &value)
+	if err == nil {
+		return nil
+	}
+	message := err.Error()
+	if syntax, ok := err.(*json.SyntaxError); ok {
+		before := text[:min(int(syntax.Offset), len(text))]
+		message = fmt.Sprintf("line %d: %s", strings.Count(before, "\n")+1, message)
+	}
+	return &domain.Error{Kind: domain.Invalid, Code: "type_invalid", Field: "/" + name, Message: message}
+}
+
+// zoneNames are suggested for a time zone.
+var zoneNames = zone.Names()
