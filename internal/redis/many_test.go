@@ -13,9 +13,20 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// TestSentinelFailover kills the primary: sinks and feed go on with the replica that Sentinel promotes.
+// TestSentinelFailover kills the primary: sinks and feed go on with the replica that Sentinel promotes. Of three
+// Sentinels, the first that the URL names is dead by then, and the two that are left agree.
 func TestSentinelFailover(t *testing.T) {
 	t.Parallel()
+	for number, quorum := range map[int]int{1: 1, 3: 2} {
+		t.Run(fmt.Sprintf("%d of %d", quorum, number), func(t *testing.T) {
+			t.Parallel()
+			failOver(t, number, quorum)
+		})
+	}
+}
+
+func failOver(t *testing.T, number, quorum int) {
+	t.Helper()
 	primary := testenv.RedisServer(t, map[string]string{"repl-diskless-sync-delay": "0"})
 	_, port, err := net.SplitHostPort(primary.Addr())
 	if err != nil {
@@ -23,7 +34,8 @@ func TestSentinelFailover(t *testing.T) {
 	}
 	server := testenv.RedisServer(t, map[string]string{"replicaof": "127.0.0.1 " + port, "repl-diskless-sync-delay": "0"})
 	successor := testenv.Client(t, server.URL(0))
-	client := connect(t, testenv.Sentinel(t, primary, 1))
+	sentinels, url := testenv.Sentinels(t, primary, 1, number, quorum)
+	client := connect(t, url)
 	events, tasks := eventSink(t, client), taskSink(t, client)
 	begin(t, tasks)
 	fill(t, events, at(0, 0), batch(t, 1, 5))
@@ -38,6 +50,11 @@ func TestSentinelFailover(t *testing.T) {
 		return err
 	})
 
+	if number > 1 {
+		if err := sentinels[0].Kill(); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := primary.Kill(); err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"maps"
 	"math/big"
 	"net"
@@ -171,7 +172,7 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// TestTLSOfEachNode has a Cluster and a Sentinel that name a node by another name than the URL does.
+// TestTLSOfEachNode has a Cluster that names a node by another name than the URL does.
 func TestTLSOfEachNode(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
@@ -187,6 +188,35 @@ func TestTLSOfEachNode(t *testing.T) {
 		}
 		testenv.Eventually(t, "the Cluster serves all slots", func() error { return client.Set(t.Context(), "k", "v", 0).Err() })
 		wantPing(t, "rediss+cluster://"+user+"localhost:"+secure+"?ssl_ca_certs="+url.QueryEscape(a.file("ca.pem")), want)
+	}
+}
+
+// TestTLSOfWhatSentinelNames has a Sentinel that names the primary by another name than the URL has for the Sentinel.
+func TestTLSOfWhatSentinelNames(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	a.certify(t, "both", "localhost", "127.0.0.1")
+	a.certify(t, "one", "localhost")
+	for name, want := range map[string]string{"both": "", "one": "for 127.0.0.1"} {
+		settings := map[string]string{
+			"tls-cert-file": a.file(name + ".pem"), "tls-key-file": a.file(name + ".key"), "tls-ca-cert-file": a.file("ca.pem"),
+			"tls-auth-clients": "no", "tls-replication": "yes",
+		}
+		secure := testenv.FreePort(t)
+		settings["tls-port"] = secure
+		primary := testenv.RedisServer(t, settings)
+		settings["tls-port"] = testenv.FreePort(t)
+		watching := testenv.StartSentinel(t, primary, 1, settings)
+		client := goredis.NewSentinelClient(&goredis.Options{Addr: watching.Addr(), Password: watching.Password()})
+		defer client.Close()
+		if err := client.Remove(t.Context(), "main").Err(); err != nil {
+			t.Fatal(err)
+		}
+		if err := client.Monitor(t.Context(), "main", "127.0.0.1", secure, "1").Err(); err != nil {
+			t.Fatal(err)
+		}
+		wantPing(t, fmt.Sprintf("rediss+sentinel://:%s@localhost:%s/main/0?sentinel_password=%[1]s&ssl_ca_certs=%[3]s",
+			watching.Password(), settings["tls-port"], url.QueryEscape(a.file("ca.pem"))), want)
 	}
 }
 

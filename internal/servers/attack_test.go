@@ -324,7 +324,7 @@ func TestWhoTakesThePortFirstIsToldNothing(t *testing.T) {
 		"PostgreSQL": func(cfg servers.Config) error { _, err := servers.StartPostgres(t.Context(), cfg); return err },
 		"Redis":      func(cfg servers.Config) error { _, err := servers.StartRedis(t.Context(), cfg); return err },
 		"Sentinel": func(cfg servers.Config) error {
-			_, err := servers.StartSentinel(t.Context(), "main", real, cfg)
+			_, err := servers.StartSentinel(t.Context(), "main", real, 1, cfg)
 			return err
 		},
 		"PgBouncer": func(cfg servers.Config) error {

@@ -4,27 +4,31 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"slices"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// Sentinel is a Redis Sentinel that we run. It alone decides that a primary is down.
+// Sentinel is a Redis Sentinel that we run.
 type Sentinel struct {
 	cfg    Config
 	binary binary
 	secret string // the password of the Sentinel and of the primary
 	port   int
+	quorum int
 	child  *Child
 }
 
-// StartSentinel starts a Sentinel that watches a primary under a name.
-func StartSentinel(ctx context.Context, name string, primary *Redis, cfg Config) (*Sentinel, error) {
+// StartSentinel starts a Sentinel that watches a primary under a name. The primary counts as down when so many
+// Sentinels find it down as quorum says.
+func StartSentinel(ctx context.Context, name string, primary *Redis, quorum int, cfg Config) (*Sentinel, error) {
 	program, err := redisProgram.find(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
-	s := &Sentinel{cfg: cfg, binary: program, secret: primary.secret}
+	s := &Sentinel{cfg: cfg, binary: program, secret: primary.secret, quorum: quorum}
 	return s, cfg.onFreePort(func(port int) error {
 		s.port = port
 		return s.start(ctx, name, primary)
@@ -49,11 +53,14 @@ func (s *Sentinel) start(ctx context.Context, name string, primary *Redis) error
 port %d
 dir %s
 requirepass %s
-sentinel monitor %s 127.0.0.1 %d 1
+sentinel monitor %s 127.0.0.1 %d %d
 sentinel auth-pass %[4]s %[3]s
 sentinel down-after-milliseconds %[4]s 1000
 sentinel failover-timeout %[4]s 10000
-`, s.port, data, s.secret, name, primary.port)
+`, s.port, data, s.secret, name, primary.port, s.quorum)
+	for _, setting := range slices.Sorted(maps.Keys(s.cfg.Settings)) {
+		text += setting + " " + s.cfg.Settings[setting] + "\n"
+	}
 	path := filepath.Join(data, "sentinel.conf") // Sentinel writes its state into this folder
 	if err := hand(path, text); err != nil {
 		return fmt.Errorf("configure Sentinel: %w", err)

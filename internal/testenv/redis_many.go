@@ -11,29 +11,55 @@ import (
 	"github.com/tactus-dev/tactus/internal/servers"
 )
 
-// Sentinel starts a Sentinel for t that watches a primary as "main" and knows its replicas. It gives the URL by which
-// the primary of the day is found.
+// Sentinel starts a Sentinel for t that watches a primary as "main" and knows its replicas. It alone decides that the
+// primary is down. It gives the URL by which the primary of the day is found.
 func Sentinel(t testing.TB, primary *servers.Redis, replicas int) (url string) {
 	t.Helper()
-	cfg, err := serverConfig(nil)
+	_, url = Sentinels(t, primary, replicas, 1, 1)
+	return url
+}
+
+// Sentinels starts some Sentinels as Sentinel does, of which quorum have to agree that the primary is down. They know
+// each other.
+func Sentinels(t testing.TB, primary *servers.Redis, replicas, number, quorum int) (all []*servers.Sentinel, url string) {
+	t.Helper()
+	var addresses []string
+	for range number {
+		s := StartSentinel(t, primary, quorum, nil)
+		all, addresses = append(all, s), append(addresses, s.Addr())
+	}
+	for _, s := range all {
+		client := redis.NewSentinelClient(&redis.Options{Addr: s.Addr(), Password: s.Password()})
+		defer client.Close()
+		Eventually(t, "Sentinel knows the replicas and the other Sentinels", func() error {
+			known, err := client.Replicas(t.Context(), "main").Result()
+			if err != nil {
+				return err
+			}
+			others, err := client.Sentinels(t.Context(), "main").Result()
+			if err == nil && (len(known) != replicas || len(others) != number-1) {
+				err = fmt.Errorf("it knows %d and %d", len(known), len(others))
+			}
+			return err
+		})
+	}
+	return all, fmt.Sprintf("redis+sentinel://:%s@%s/main/0?sentinel_password=%[1]s", all[0].Password(),
+		strings.Join(addresses, ","))
+}
+
+// StartSentinel starts a Sentinel for t that watches a primary as "main", with settings of its own.
+func StartSentinel(t testing.TB, primary *servers.Redis, quorum int, settings map[string]string) *servers.Sentinel {
+	t.Helper()
+	cfg, err := serverConfig(settings)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := servers.StartSentinel(t.Context(), "main", primary, cfg)
+	s, err := servers.StartSentinel(t.Context(), "main", primary, quorum, cfg)
 	if err != nil {
 		t.Fatalf("start Sentinel: %v", err)
 	}
 	t.Cleanup(func() { _ = s.Kill() }) // nothing in it is needed any more
-	client := redis.NewSentinelClient(&redis.Options{Addr: s.Addr(), Password: s.Password()})
-	defer client.Close()
-	Eventually(t, "Sentinel knows the replicas", func() error {
-		known, err := client.Replicas(t.Context(), "main").Result()
-		if err == nil && len(known) != replicas {
-			err = fmt.Errorf("it knows %d", len(known))
-		}
-		return err
-	})
-	return fmt.Sprintf("redis+sentinel://:%s@%s/main/0?sentinel_password=%[1]s", s.Password(), s.Addr())
+	return s
 }
 
 // slots are how a Cluster of three shares what there is.
