@@ -1,7 +1,9 @@
 package main
 
 import (
+	"crypto/tls"
 	"log/slog"
+	"net"
 	"net/http"
 	"time"
 
@@ -13,14 +15,42 @@ import (
 
 // accessFlags say who may call a process.
 type accessFlags struct {
-	Auth     string        `env:"TACTUS_AUTH" placeholder:"WAYS" help:"How callers say who they are: keys (API keys), or none: anybody may do everything. It must be set to listen on an address that other machines can reach."`
+	Auth     string        `env:"TACTUS_AUTH" placeholder:"WAYS" help:"How callers say who they are: keys (API keys), proxy (headers of a trusted proxy), mtls (client certificates), or several, separated by commas; or none: anybody may do everything. It must be set to listen on an address that other machines can reach."`
 	Lifetime time.Duration `name:"session-lifetime" env:"TACTUS_SESSION_LIFETIME" default:"12h" help:"How long a login in a browser lasts."`
 	Rate     float64       `name:"rate-limit" env:"TACTUS_RATE_LIMIT" default:"100" help:"Requests a second that one caller may send, on average; twice as many at once. 0: any number."`
+
+	Groups       string   `name:"group-roles" env:"TACTUS_GROUP_ROLES" placeholder:"GROUP=ROLE,..." help:"The role of the members of each group, as a proxy or a certificate (its organizational units) names them: ops=admin,dev=write,*=read, where * is everybody."`
+	ProxyFrom    []string `name:"proxy-from" env:"TACTUS_PROXY_FROM" placeholder:"ADDRESS" help:"Addresses or networks (10.0.0.0/8) of proxies that are trusted to say who asks, from where, and whether over TLS."`
+	UserHeader   string   `name:"proxy-user-header" env:"TACTUS_PROXY_USER_HEADER" default:"X-Forwarded-User" help:"Header in which a trusted proxy names the user. The proxy must take it out of what clients send."`
+	GroupsHeader string   `name:"proxy-groups-header" env:"TACTUS_PROXY_GROUPS_HEADER" default:"X-Forwarded-Groups" help:"Header in which a trusted proxy lists the user's groups, separated by commas."`
+
+	Cert     string `name:"tls-cert" env:"TACTUS_TLS_CERT" placeholder:"FILE" help:"Certificate (PEM) with which to serve TLS. It is read again when it changes."`
+	CertKey  string `name:"tls-key" env:"TACTUS_TLS_KEY" placeholder:"FILE" help:"Private key (PEM) of the certificate."`
+	ClientCA string `name:"tls-client-ca" env:"TACTUS_TLS_CLIENT_CA" placeholder:"FILE" help:"Certificates (PEM) of whoever issues those of clients."`
 }
 
 func (f accessFlags) validate() error {
-	if _, err := access.ParseWays(f.Auth); err != nil {
+	ways, err := access.ParseWays(f.Auth)
+	if err != nil {
 		return usage("TACTUS_AUTH %v", err)
+	}
+	if _, err := access.ParseGroups(f.Groups); err != nil {
+		return usage("TACTUS_GROUP_ROLES %v", err)
+	}
+	if _, err := access.ParsePrefixes(f.ProxyFrom); err != nil {
+		return usage("TACTUS_PROXY_FROM %v", err)
+	}
+	switch {
+	case ways.Proxy && len(f.ProxyFrom) == 0:
+		return usage("TACTUS_AUTH %q: say by TACTUS_PROXY_FROM which proxies are trusted", f.Auth)
+	case ways.Certificates && (f.ClientCA == "" || f.Cert == ""):
+		return usage("TACTUS_AUTH %q: mtls needs TACTUS_TLS_CERT, TACTUS_TLS_KEY and TACTUS_TLS_CLIENT_CA", f.Auth)
+	case (f.Cert == "") != (f.CertKey == ""):
+		return usage("TACTUS_TLS_CERT and TACTUS_TLS_KEY: give both, or neither")
+	case f.Cert == "" && f.ClientCA != "":
+		return usage("TACTUS_TLS_CLIENT_CA needs TACTUS_TLS_CERT and TACTUS_TLS_KEY")
+	case (ways.Proxy || ways.Certificates) && f.Groups == "":
+		return usage("TACTUS_AUTH %q: say by TACTUS_GROUP_ROLES who has which role (*=read: everybody may read)", f.Auth)
 	}
 	if f.Lifetime < time.Minute {
 		return usage("TACTUS_SESSION_LIFETIME %s: want at least a minute", f.Lifetime)
@@ -31,13 +61,44 @@ func (f accessFlags) validate() error {
 	return nil
 }
 
+// secured returns a listener that serves TLS where there is a certificate.
+func (f accessFlags) secured(l net.Listener) (net.Listener, error) {
+	if f.Cert == "" {
+		return l, nil
+	}
+	config, err := access.TLS(f.Cert, f.CertKey, f.ClientCA)
+	if err != nil {
+		return nil, usage("TACTUS_TLS_CERT, TACTUS_TLS_KEY, TACTUS_TLS_CLIENT_CA: %v", err)
+	}
+	return tls.NewListener(l, config), nil
+}
+
+// scheme is that of the process's own addresses.
+func (f accessFlags) scheme() string {
+	if f.Cert != "" {
+		return "https"
+	}
+	return "http"
+}
+
 // guard returns who finds out of whom requests are.
 func (f accessFlags) guard(pool *pgxpool.Pool, log *slog.Logger, registry prometheus.Registerer) (*access.Guard, error) {
 	ways, err := access.ParseWays(f.Auth)
 	if err != nil {
 		return nil, usage("TACTUS_AUTH %v", err)
 	}
-	return access.New(pool, access.Config{Ways: ways, Lifetime: f.Lifetime, Rate: f.Rate}, log, registry), nil
+	groups, err := access.ParseGroups(f.Groups)
+	if err != nil {
+		return nil, usage("TACTUS_GROUP_ROLES %v", err)
+	}
+	from, err := access.ParsePrefixes(f.ProxyFrom)
+	if err != nil {
+		return nil, usage("TACTUS_PROXY_FROM %v", err)
+	}
+	return access.New(pool, access.Config{
+		Ways: ways, Lifetime: f.Lifetime, Rate: f.Rate, Groups: groups,
+		Proxies: access.Proxies{From: from, UserHeader: f.UserHeader, GroupsHeader: f.GroupsHeader},
+	}, log, registry), nil
 }
 
 // guarded serves a process's addresses to those who may call them. /livez and /readyz are open, because what looks

@@ -3,12 +3,15 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -18,8 +21,13 @@ import (
 
 // clientFlags say which API to call, and how to print its answers.
 type clientFlags struct {
-	URL    secret `name:"url" env:"TACTUS_URL" default:"http://127.0.0.1:8000" help:"URL of the API; or TACTUS_URL_FILE, a file with it."`
-	Token  secret `env:"TACTUS_TOKEN" placeholder:"KEY" help:"API key; or TACTUS_TOKEN_FILE, a file with it."`
+	URL   secret `name:"url" env:"TACTUS_URL" default:"http://127.0.0.1:8000" help:"URL of the API; or TACTUS_URL_FILE, a file with it."`
+	Token secret `env:"TACTUS_TOKEN" placeholder:"KEY" help:"API key; or TACTUS_TOKEN_FILE, a file with it."`
+
+	Cert     string `name:"client-cert" env:"TACTUS_CLIENT_CERT" placeholder:"FILE" help:"Client certificate (PEM), for an API that asks for one."`
+	CertKey  string `name:"client-key" env:"TACTUS_CLIENT_KEY" placeholder:"FILE" help:"Private key (PEM) of the client certificate."`
+	ServerCA string `name:"server-ca" env:"TACTUS_SERVER_CA" placeholder:"FILE" help:"Certificates (PEM) of whoever issued the API's; the system's unless given."`
+
 	Output string `short:"o" enum:"table,json" default:"table" help:"table or json."`
 }
 
@@ -50,7 +58,11 @@ func (c clientFlags) call(ctx context.Context, method, path string, body any) ([
 	if c.Token.isSet() {
 		request.Header.Set("Authorization", "Bearer "+c.Token.reveal())
 	}
-	response, err := http.DefaultClient.Do(request)
+	client, err := c.client()
+	if err != nil {
+		return nil, err
+	}
+	response, err := client.Do(request)
 	if err != nil {
 		return nil, fmt.Errorf("%w (is the API at TACTUS_URL %s running?)", withoutURL(err), c.URL)
 	}
@@ -63,6 +75,34 @@ func (c clientFlags) call(ctx context.Context, method, path string, body any) ([
 		return nil, refused(response.Status, answer)
 	}
 	return answer, nil
+}
+
+// client returns a client with the certificates that the flags name.
+func (c clientFlags) client() (*http.Client, error) {
+	if c.Cert == "" && c.CertKey == "" && c.ServerCA == "" {
+		return http.DefaultClient, nil
+	}
+	config := &tls.Config{MinVersion: tls.VersionTLS12}
+	if c.Cert != "" || c.CertKey != "" {
+		pair, err := tls.LoadX509KeyPair(c.Cert, c.CertKey)
+		if err != nil {
+			return nil, usage("TACTUS_CLIENT_CERT, TACTUS_CLIENT_KEY: %v", err)
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	if c.ServerCA != "" {
+		text, err := os.ReadFile(c.ServerCA)
+		if err != nil {
+			return nil, usage("TACTUS_SERVER_CA: %v", err)
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(text) {
+			return nil, usage("TACTUS_SERVER_CA: %s has no certificate (PEM) in it", c.ServerCA)
+		}
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.TLSClientConfig = config
+	return &http.Client{Transport: transport}, nil
 }
 
 // request makes a request to a server whose URL may contain a password.

@@ -73,7 +73,11 @@ func (f httpFlags) listen(otherwise string) (net.Listener, telemetry.Hosts, erro
 	if err != nil {
 		return nil, hosts, errors.Join(usage("TACTUS_ALLOWED_HOSTS %v", err), l.Close())
 	}
-	return l, hosts, nil
+	secured, err := f.secured(l)
+	if err != nil {
+		return nil, hosts, errors.Join(err, l.Close())
+	}
+	return secured, hosts, nil
 }
 
 // address returns the address to listen on. It refuses one that other machines can reach unless TACTUS_AUTH says who
@@ -111,6 +115,10 @@ func (f timezoneFlag) validate() error {
 
 // started logs the start of a process with its settings.
 func started(log *slog.Logger, process string, l net.Listener, settings ...any) {
-	log.Info(process+" started", append([]any{"http", "http://" + l.Addr().String(), "zone_data", zones()},
+	scheme := "http"
+	if _, plain := l.(*net.TCPListener); !plain {
+		scheme = "https"
+	}
+	log.Info(process+" started", append([]any{"http", scheme + "://" + l.Addr().String(), "zone_data", zones()},
 		settings...)...)
 }

@@ -105,7 +105,7 @@ func (c devCmd) serve(ctx context.Context, state string, to console, log *slog.L
 	if err != nil {
 		return err
 	}
-	env := devEnv{c.DatabaseURL, c.RedisURL, c.broker(), "http://" + l.Addr().String()}
+	env := devEnv{c.DatabaseURL, c.RedisURL, c.broker(), c.scheme() + "://" + l.Addr().String()}
 	if err := env.write(filepath.Join(state, "dev.env")); err != nil {
 		return err
 	}

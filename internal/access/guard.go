@@ -20,7 +20,7 @@ import (
 )
 
 // Ways are the ways by which callers say who they are. Without any, everybody is Anonymous.
-type Ways struct{ Keys bool }
+type Ways struct{ Keys, Proxy, Certificates bool }
 
 // ParseWays parses TACTUS_AUTH: none, or ways separated by commas.
 func ParseWays(text string) (w Ways, err error) {
@@ -33,8 +33,12 @@ func ParseWays(text string) (w Ways, err error) {
 			}
 		case "keys":
 			w.Keys = true
+		case "proxy":
+			w.Proxy = true
+		case "mtls":
+			w.Certificates = true
 		default:
-			return Ways{}, fmt.Errorf("%q: want none, or keys", text)
+			return Ways{}, fmt.Errorf("%q: want none, or some of keys, proxy and mtls, separated by commas", text)
 		}
 	}
 	return w, nil
@@ -48,6 +52,8 @@ type Config struct {
 	Ways     Ways
 	Lifetime time.Duration // of a session; 12 hours
 	Rate     float64       // requests a second of one principal; 0 for any number
+	Proxies  Proxies
+	Groups   Groups // the roles of those whose groups are known
 }
 
 // Guard finds out who requests are of.
@@ -131,7 +137,10 @@ func (g *Guard) identify(r *http.Request) (Principal, error) {
 			return who, err
 		}
 	}
-	return Principal{}, nil
+	if who := g.user(r); who.Kind != Nobody {
+		return who, nil
+	}
+	return g.certified(r), nil
 }
 
 var errScheme = &domain.Error{Kind: domain.Unauthenticated, Code: "credentials_invalid", Field: "Authorization", Message: "want Authorization: Bearer KEY"}
@@ -148,7 +157,7 @@ func (g *Guard) bearer(r *http.Request, header string) (Principal, error) {
 // key returns of whom a key is. An address that sent too many that never were has to wait before it may try others than
 // those that are remembered, so guesses neither get anywhere nor cost the database much.
 func (g *Guard) key(r *http.Request, text string, believe time.Duration) (Principal, error) {
-	from := address(r)
+	from := g.address(r)
 	if !g.keys.known(text) {
 		if wait := g.failures.wait(from); wait > 0 {
 			g.failed.WithLabelValues("too many failures").Inc()
@@ -190,16 +199,14 @@ func reason(s KeyState) string {
 	return string(s)
 }
 
-func address(r *http.Request) string {
+// peer returns the address at the other end of the connection.
+func peer(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		return r.RemoteAddr
 	}
 	return host
 }
-
-// overTLS reports whether the client's connection is encrypted.
-func (g *Guard) overTLS(r *http.Request) bool { return r.TLS != nil }
 
 // admit counts a request for its principal.
 func (g *Guard) admit(who Principal) error {

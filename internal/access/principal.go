@@ -182,6 +182,11 @@ func (p Permit) Demand(ctx context.Context) error {
 	switch {
 	case who.Kind == Nobody:
 		return errNobody
+	case who.Role == 0:
+		return &domain.Error{
+			Kind: domain.Forbidden, Code: "role_forbidden",
+			Message: who.Actor() + " has no role here: give one of their groups, or everybody (*), a role (TACTUS_GROUP_ROLES)",
+		}
 	case who.Role < p.Role || p.Role == 0:
 		return &domain.Error{
 			Kind: domain.Forbidden, Code: "role_forbidden",

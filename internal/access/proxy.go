@@ -1,0 +1,76 @@
+package access
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"strings"
+	"unicode/utf8"
+)
+
+// Proxies are those that are trusted to say who asks.
+type Proxies struct {
+	From         []netip.Prefix // their addresses
+	UserHeader   string         // X-Forwarded-User
+	GroupsHeader string         // X-Forwarded-Groups: separated by commas
+}
+
+// ParsePrefixes parses addresses and networks.
+func ParsePrefixes(all []string) (prefixes []netip.Prefix, err error) {
+	for _, text := range all {
+		text = strings.TrimSpace(text)
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			a, aerr := netip.ParseAddr(text)
+			if aerr != nil {
+				return nil, fmt.Errorf("%q: want an address, or a network such as 10.0.0.0/8", text)
+			}
+			p = netip.PrefixFrom(a, a.BitLen())
+		}
+		prefixes = append(prefixes, p.Masked())
+	}
+	return prefixes, nil
+}
+
+// trusts reports whether a request comes from a trusted proxy. What others say in its headers counts for nothing.
+func (p Proxies) trusts(r *http.Request) bool {
+	a, err := netip.ParseAddr(peer(r))
+	if err != nil {
+		return false
+	}
+	a = a.Unmap().WithZone("")
+	for _, prefix := range p.From {
+		if prefix.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// user returns whom the proxy names; Nobody if it names none.
+func (g *Guard) user(r *http.Request) Principal {
+	p := g.config.Proxies
+	name := strings.TrimSpace(r.Header.Get(p.UserHeader))
+	if !g.config.Ways.Proxy || name == "" || !utf8.ValidString(name) || !p.trusts(r) {
+		return Principal{}
+	}
+	groups := strings.Split(strings.Join(r.Header.Values(p.GroupsHeader), ","), ",")
+	return Principal{Kind: Proxy, Name: name, Role: g.config.Groups.role(groups)}
+}
+
+// address returns the client's address: a trusted proxy says whose request it passes on.
+func (g *Guard) address(r *http.Request) string {
+	if !g.config.Proxies.trusts(r) {
+		return peer(r)
+	}
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	if last := strings.TrimSpace(hops[len(hops)-1]); last != "" {
+		return last
+	}
+	return peer(r)
+}
+
+// overTLS reports whether the client's connection is encrypted.
+func (g *Guard) overTLS(r *http.Request) bool {
+	return r.TLS != nil || g.config.Proxies.trusts(r) && strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
+}

@@ -1,0 +1,93 @@
+package access_test
+
+import (
+	"net/netip"
+	"net/url"
+	"testing"
+
+	"github.com/tactus-dev/tactus/internal/access"
+)
+
+func proxied(from string) access.Config {
+	return access.Config{
+		Ways:   access.Ways{Keys: true, Proxy: true},
+		Groups: access.Groups{"ops": access.Admin, "cn=dev,ou=x": access.Write, "*": access.Read},
+		Proxies: access.Proxies{
+			From: []netip.Prefix{netip.MustParsePrefix(from)}, UserHeader: "X-User", GroupsHeader: "X-Groups",
+		},
+	}
+}
+
+// TestProxy has a proxy say who asks, and somebody who is none.
+func TestProxy(t *testing.T) {
+	t.Parallel()
+	w := serve(t, proxied("127.0.0.0/8"))
+	key := w.key(t, "deploy", access.Read).Key
+	for _, c := range []struct {
+		headers []string
+		who     string
+		admin   int
+	}{
+		{nil, "", 401},
+		{[]string{"X-User", "alice", "X-Groups", "dev, ops"}, "proxy:alice", 200},
+		{[]string{"X-User", "alice"}, "proxy:alice", 403},
+		{[]string{"X-Groups", "ops"}, "", 401},
+		{[]string{"X-User", "alice", "X-Groups", "ops", "Authorization", "Bearer " + key}, "key:deploy", 403},
+	} {
+		if _, who := w.ask(t, once, "GET", "/who", nil, c.headers...); who != c.who {
+			t.Errorf("%v is %q, want %q", c.headers, who, c.who)
+		}
+		if response, body := w.ask(t, once, "GET", "/admin", nil, c.headers...); response.StatusCode != c.admin {
+			t.Errorf("%v: %d %s", c.headers, response.StatusCode, body)
+		}
+	}
+	response, _ := w.ask(t, once, "POST", "/login", url.Values{"key": {key}}, "X-Forwarded-Proto", "https")
+	if c := response.Cookies(); len(c) != 1 || !c[0].Secure || c[0].Name != "__Host-tactus_session" {
+		t.Errorf("the cookie of a client that speaks TLS with the proxy: %v", c)
+	}
+
+	elsewhere := serve(t, proxied("10.0.0.0/8"))
+	if _, who := elsewhere.ask(t, once, "GET", "/who", nil, "X-User", "alice", "X-Groups", "ops"); who != "" {
+		t.Errorf("whoever is no proxy is %q", who)
+	}
+	key = elsewhere.key(t, "deploy", access.Read).Key
+	response, _ = elsewhere.ask(t, once, "POST", "/login", url.Values{"key": {key}}, "X-Forwarded-Proto", "https")
+	if c := response.Cookies(); len(c) != 1 || c[0].Secure {
+		t.Errorf("%v", c)
+	}
+}
+
+// TestGuessingBehindAProxy has one client of a proxy guess, and another log in.
+func TestGuessingBehindAProxy(t *testing.T) {
+	t.Parallel()
+	w := serve(t, proxied("127.0.0.1/32"))
+	for range 20 {
+		w.ask(t, once, "POST", "/login", url.Values{"key": {"guess"}}, "X-Forwarded-For", "198.51.100.1, 203.0.113.9")
+	}
+	key := url.Values{"key": {w.key(t, "alice", access.Read).Key}}
+	if response, _ := w.ask(t, once, "POST", "/login", key, "X-Forwarded-For", "198.51.100.1, 203.0.113.9"); response.StatusCode != 429 {
+		t.Errorf("who guessed: %d", response.StatusCode)
+	}
+	if response, _ := w.ask(t, once, "POST", "/login", key, "X-Forwarded-For", "203.0.113.9, 198.51.100.1"); response.StatusCode != 204 {
+		t.Errorf("another: %d", response.StatusCode)
+	}
+}
+
+func TestGroups(t *testing.T) {
+	t.Parallel()
+	g, err := access.ParseGroups(" ops=admin, cn=dev=write ,*=read,")
+	if err != nil || len(g) != 3 || g["ops"] != access.Admin || g["cn=dev"] != access.Write || g["*"] != access.Read {
+		t.Errorf("%v, %v", g, err)
+	}
+	for _, text := range []string{"ops", "ops=king", "=read", "ops="} {
+		if g, err := access.ParseGroups(text); err == nil {
+			t.Errorf("%q: %v", text, g)
+		}
+	}
+	if _, err := access.ParsePrefixes([]string{"10.0.0.0/8", "::1", " 192.0.2.7"}); err != nil {
+		t.Error(err)
+	}
+	if _, err := access.ParsePrefixes([]string{"proxy.example"}); err == nil {
+		t.Error("a name is no address")
+	}
+}
