@@ -14,6 +14,8 @@ create table tactus.calendars (
     deleted_at  timestamptz
 );
 
+revoke usage on type tactus.calendars from public;
+
 -- The schedules that use calendars: few, or none.
 create index schedules_calendars on tactus.schedules (id) where deleted_at is null and strpos(policy, '"calendars":') > 0;
 

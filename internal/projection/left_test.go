@@ -9,6 +9,13 @@ import (
 
 const tablesBeside = `select count(*) from pg_tables where schemaname = 'tactus' and tablename like 'schedules_rebuilt%'`
 
+// openTypes counts the tables of a rebuild of whose row types others may make columns, which keep a table from being
+// dropped.
+const openTypes = `
+select count(*) from pg_type t join pg_class c on c.oid = t.typrelid
+where c.relnamespace = 'tactus'::regnamespace and c.relname ~ '^schedules_(rebuilt|replaced)' and c.relkind = 'r'
+    and (t.typacl is null or exists (select from aclexplode(t.typacl) where grantee = 0))`
+
 // TestKilledRebuildLeavesNothing kills a rebuild between filling the second table and the swap: the next rebuild drops
 // the table.
 func TestKilledRebuildLeavesNothing(t *testing.T) {
@@ -24,6 +31,9 @@ func TestKilledRebuildLeavesNothing(t *testing.T) {
 	}
 	rebuild := testenv.Program{Env: []string{"DATABASE_URL=" + w.pool.Config().ConnString()}}.Start(t, "rebuild", "--swap")
 	testenv.Eventually(t, "a table beside", func() error { return w.want(t, 1, tablesBeside) })
+	if err := w.want(t, 0, openTypes); err != nil {
+		t.Errorf("others may use the type of the table beside: %v", err)
+	}
 	rebuild.Kill()
 	if err := busy.Rollback(t.Context()); err != nil {
 		t.Fatal(err)

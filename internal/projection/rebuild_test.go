@@ -167,6 +167,9 @@ func TestReplacedIsKept(t *testing.T) {
 	if n := w.count(t, `select count(*) from tactus.schedules_replaced where schedule->>'policy' = 'spoiled' and version = 3`); n != 1 {
 		t.Errorf("%d old rows are kept", n)
 	}
+	if err := w.want(t, 0, openTypes); err != nil {
+		t.Errorf("others may use the type of the table: %v", err)
+	}
 }
 
 // TestUnreadableIsLeft has an event that cannot be decoded: the rebuild reports its row and leaves it.

@@ -36,12 +36,15 @@ const columns = `id, name, version, enabled, invalid_reason, managed_by, trigger
     created_at, updated_at, deleted_at, category, tags, definition, task`
 
 // makeBeside creates the second table. Besides the projection's columns it has the version of the row to be replaced
-// (0: there is none), and whether there should be a row at all.
+// (0: there is none), and whether there should be a row at all. Nobody else may make a column of a table's type, which
+// would keep the table from being dropped.
 const makeBeside = `
-create table tactus.%s as select ` + columns + `, 0::bigint as is_version, true as wanted from tactus.schedules limit 0`
+create table tactus.%[1]s as select ` + columns + `, 0::bigint as is_version, true as wanted from tactus.schedules limit 0;
+revoke usage on type tactus.%[1]s from public`
 
 const makeReplaced = `
-create table if not exists tactus.schedules_replaced (replaced_at timestamptz not null, id uuid not null, version bigint not null, schedule json not null)`
+create table if not exists tactus.schedules_replaced (replaced_at timestamptz not null, id uuid not null, version bigint not null, schedule json not null);
+revoke usage on type tactus.schedules_replaced from public`
 
 func (b *beside) add(ctx context.Context, d Difference) error {
 	if !b.made {
