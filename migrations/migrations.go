@@ -23,7 +23,7 @@ var files embed.FS
 func Up(ctx context.Context, url string, say ...func(text string)) error {
 	return with(ctx, url, say, func(p *goose.Provider) error {
 		_, err := p.Up(ctx)
-		return err
+		return postgres.WithDependents(err)
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
@@ -73,7 +74,7 @@ func (u *Upkeep) dropped(name string, err error) error {
 	case inUse(err):
 		u.Deferred = append(u.Deferred, name)
 	default:
-		return fmt.Errorf("drop partition %s: %w", name, err)
+		return fmt.Errorf("drop partition %s: %w", name, postgres.WithDependents(err))
 	}
 	return nil
 }

@@ -491,3 +491,29 @@ func TestMakeWhileBellsRing(t *testing.T) {
 		}
 	}
 }
+
+// TestDependentsOfOthersAreNamed has somebody who may read make a view of one partition. That partition stays, and the
+// error says why; all others are dropped.
+func TestDependentsOfOthersAreNamed(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	now := time.Date(2031, 1, 15, 0, 0, 0, 0, time.UTC)
+	maintain(t, pool, now)
+	if _, err := pool.Exec(t.Context(), `create schema theirs; create view theirs.pin as select id from tactus.runs_2031_01`); err != nil {
+		t.Fatal(err)
+	}
+	later := now.AddDate(2, 0, 0)
+	testenv.Eventually(t, "the view is named", func() error {
+		did, err := outbox.Maintain(t.Context(), pool, later, keep)
+		if len(did.Deferred) > 0 || err == nil || !strings.Contains(err.Error(), "view theirs.pin depends on table tactus.runs_2031_01") {
+			return fmt.Errorf("%v are put off, %w", did.Deferred, err)
+		}
+		return nil
+	})
+	var left []string
+	if err := pool.QueryRow(t.Context(), `select array(select relname::text from pg_class
+		where relnamespace = 'tactus'::regnamespace and relkind = 'r' and relname ~ '^runs_203[01]_' order by 1)`).Scan(&left); err != nil ||
+		len(left) != 1 {
+		t.Errorf("%v are left, %v", left, err)
+	}
+}
