@@ -140,6 +140,20 @@ func TestFunctionsGiveNoRights(t *testing.T) {
 	}
 }
 
+// TestConstraintsOfOthersAreNotPlannedWith holds that the triggers of adopted tables, which anybody's session runs with
+// our rights, set what would have the planner evaluate the constraints of those tables. Replacing a function takes its
+// settings away, unless they are given again.
+func TestConstraintsOfOthersAreNotPlannedWith(t *testing.T) {
+	t.Parallel()
+	var without string
+	err := testenv.Database(t).QueryRow(t.Context(), `
+		select coalesce(string_agg(proname, ' '), '') from pg_proc where pronamespace = 'tactus'::regnamespace and prosecdef
+			and proname like 'adopt%' and not coalesce('constraint_exclusion=off' = any (proconfig), false)`).Scan(&without)
+	if err != nil || without != "" {
+		t.Errorf("%s do not set constraint_exclusion = off; %v", without, err)
+	}
+}
+
 const openTypes = `
 select coalesce(string_agg(t.oid::regtype::text, ' '), '') from pg_type t join pg_class c on c.oid = t.typrelid
 where t.typnamespace = 'tactus'::regnamespace and c.relkind in ('r', 'p')
