@@ -6,12 +6,14 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
 // Whoever owns the schema, or something in it, or may create in it, decides what code of it runs with the rights of who
-// calls it. strangerSQL finds somebody who has a hand in it and is neither a superuser nor one with tactus' own role
-// ($1): each of the two can act as the other.
-const strangerSQL = `
+// calls it. strangerSQL finds a role with a hand in it as which somebody else may act than superusers and those who may
+// act as tactus' own role ($1).
+var strangerSQL = `
 select case holder when 0 then 'everybody' else 'role ' || pg_get_userbyid(holder) end, what, mend from (
     select nspowner as holder, 'owns the schema tactus' as what, 'alter schema tactus owner to ' || quote_ident($1::text) as mend
     from pg_namespace where nspname = 'tactus'
@@ -33,8 +35,7 @@ select case holder when 0 then 'everybody' else 'role ' || pg_get_userbyid(holde
     select typowner, 'owns the type ' || oid::regtype, 'drop it'
     from pg_type where typnamespace = to_regnamespace('tactus') and typrelid = 0 and typelem = 0
 ) hand
-where not exists (select from pg_roles r where r.oid = holder
-    and (r.rolsuper or pg_has_role($1::text, r.oid, 'member') or pg_has_role(r.oid, $1::text, 'member')))
+where ` + postgres.Stranger("holder", "$1::text") + `
 order by mend limit 1`
 
 // trusted refuses a schema in which somebody else has a hand, who could make code of theirs run as own.

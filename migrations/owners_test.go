@@ -34,6 +34,12 @@ func TestSchemaInOtherHands(t *testing.T) {
 		t.Helper()
 		testenv.Execute(t, superuser, m.names.Replace(sql))
 	}
+	// The owner is a member of a group, whose other members are strangers; and of one with no other member.
+	run(`create role tactus_owner_team; grant tactus_owner_team to tactus_owner, tactus_upstream`)
+	run(`create role tactus_owner_alone; grant tactus_owner_alone to tactus_owner`)
+	t.Cleanup(func() {
+		run(`drop owned by tactus_owner_team, tactus_owner_alone cascade; drop role tactus_owner_team, tactus_owner_alone`)
+	})
 	run(`create schema tactus authorization tactus_upstream; grant all on schema tactus to tactus_owner`)
 	refused("owns the schema", upstream)
 	run(`drop schema tactus`)
@@ -44,6 +50,7 @@ func TestSchemaInOtherHands(t *testing.T) {
 		{"may create in", `grant create on schema tactus to tactus_upstream`, `revoke create on schema tactus from tactus_upstream`},
 		{"everybody may create in", `grant create on schema tactus to public`, `revoke create on schema tactus from public`},
 		{"owns tactus.new_id()", `alter function tactus.new_id() owner to tactus_upstream`, `alter function tactus.new_id() owner to tactus_owner`},
+		{"owns tactus.new_id()", `alter function tactus.new_id() owner to tactus_owner_team`, `alter function tactus.new_id() owner to tactus_owner`},
 		{"owns tactus.runs", `alter table tactus.runs owner to tactus_upstream`, `alter table tactus.runs owner to tactus_owner`},
 	} {
 		run(c.do)
@@ -53,6 +60,11 @@ func TestSchemaInOtherHands(t *testing.T) {
 	if err := migrations.Up(t.Context(), m.as("owner")); err != nil {
 		t.Error(err)
 	}
+	run(`alter function tactus.new_id() owner to tactus_owner_alone`)
+	if err := migrations.Up(t.Context(), m.as("owner")); err != nil {
+		t.Error(err)
+	}
+	run(`alter function tactus.new_id() owner to tactus_owner`)
 	run(`alter schema tactus owner to ` + m.names.Replace("tactus_owner"))
 	if err := migrations.Ready(t.Context(), testenv.Connect(t, m.as("owner"))); err != nil {
 		t.Error(err)

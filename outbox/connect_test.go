@@ -130,7 +130,9 @@ func TestPoolerWithAnOpenSchema(t *testing.T) {
 	other := config.Database + "_other"
 	database := pgx.Identifier{config.Database}.Sanitize()
 	testenv.Execute(t, direct, `create role `+other+` login`, `grant create on schema public to public`,
-		`create function public.cardinality(text[]) returns int language plpgsql as $$ begin raise 'hostile'; end $$`)
+		`create function public.cardinality(text[]) returns int language plpgsql as $$ begin raise 'hostile'; end $$`,
+		`create operator public.<<< (leftarg = uuid, rightarg = uuid, function = pg_catalog.uuid_lt)`,
+		`create domain public.to_json as text`)
 	t.Cleanup(func() { testenv.Execute(t, direct, `drop role `+other) })
 	err = open(t, testenv.PoolerURL(t, direct, "", nil)).Ping(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "search_path") || !strings.Contains(err.Error(), "public") {
@@ -141,6 +143,18 @@ func TestPoolerWithAnOpenSchema(t *testing.T) {
 		t.Error(failed[0])
 	}
 	testenv.Execute(t, direct, `alter database `+database+` reset search_path`, `revoke create on schema public from public`)
+	for what, of := range map[string]string{
+		"the function public.cardinality": `function public.cardinality(text[])`,
+		"the operator public.<<<":         `operator public.<<< (uuid, uuid)`,
+		"the type public.to_json":         `domain public.to_json`,
+	} {
+		testenv.Execute(t, direct, `alter `+of+` owner to `+other)
+		err := open(t, testenv.PoolerURL(t, direct, "", nil)).Ping(t.Context())
+		if err == nil || !strings.Contains(err.Error(), what+" of another role") || !strings.Contains(err.Error(), "set search_path = pg_catalog") {
+			t.Errorf("%s left in public: %v", what, err)
+		}
+		testenv.Execute(t, direct, `alter `+of+` owner to `+pgx.Identifier{config.User}.Sanitize())
+	}
 	if err := open(t, testenv.PoolerURL(t, direct, "", nil)).Ping(t.Context()); err != nil {
 		t.Errorf("nobody else may create there any more: %v", err)
 	}
