@@ -60,6 +60,7 @@ type Beat struct {
 	counts   counts        // whether their table can be read
 	refusals firingRefused // what PostgreSQL refused to fire
 	invalid  invalid       // schedules that cannot be read
+	pauses   pauses        // when the next pause ends
 	stats    stats
 }
 
@@ -95,7 +96,7 @@ func New(pool *pgxpool.Pool, feed Feed, cfg Config) (*Beat, error) {
 		cfg: cfg, mode: modeOf(cfg.Shadow), pool: pool, feed: feed, log: cfg.Log,
 		holder: cfg.Name + "/" + outbox.NewID().String(), memory: m,
 		inbox: inbox{notices: make(chan notice, inboxSize)}, syncs: syncs{pending: map[domain.ID]int64{}},
-		invalid: invalid{found: map[domain.ID]unreadable{}}, locks: newLocks(cfg.Log), counts: newCounts(cfg.Log),
+		invalid: invalid{found: map[domain.ID]unreadable{}}, pauses: pauses{later: map[domain.ID]memory.Micros{}}, locks: newLocks(cfg.Log), counts: newCounts(cfg.Log),
 		refusals: firingRefused{newRefusals(cfg.Log), newRefusals(cfg.Log)},
 		lease:    tenure{locked: newLockedLease(cfg.Log)}, stats: stats{answered: localNow()},
 	}, nil

@@ -52,6 +52,9 @@ func (b *Beat) fire(ctx context.Context, now memory.Micros) error {
 	if err != nil || len(due.decisions) == 0 {
 		return err
 	}
+	if err := b.sayWhoSkips(ctx, due.decisions); err != nil {
+		return err
+	}
 	began := time.Now()
 	b.locks.begin()
 	b.refusals.begin()

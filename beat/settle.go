@@ -33,7 +33,7 @@ import (
 //     by which memory judged what fires and what was missed, and has not used up its runs (one that is limited comes
 //     at most once in a statement). Where runs must not overlap, those that have no row yet stand in line.
 //   - decided: the first in line fires, unless a run is unfinished. The next one waits, if the policy is queue and no
-//     run waits yet. All others are skipped.
+//     run waits yet. All others are skipped. What somebody skips by hand is passed over, and recorded as skipped, too.
 //   - run: the row that makes a due time fire once. A due time that has one already stays as it is, without an event.
 //     The run expires so long after it was handed over, which is now; it has no expiry while it waits.
 //   - fired: each new run with what it needs of its schedule. The event and the count are made of it. The event
@@ -98,6 +98,7 @@ due as materialized (
 ),
 decided as materialized (
     select *, case
+        when left(missed, length('` + domain.ReasonSkipped + `')) = '` + domain.ReasonSkipped + `' then 'passed over'
         when missed is not null then 'missed'
         when overlap is null or nth = 1 and not taken then 'due'
         when overlap = 'queue' and nth = 2 and not taken then 'waits'
@@ -110,11 +111,12 @@ decided as materialized (
 run as (
     insert into tactus.runs (id, schedule_id, due_at, until, kind, status, schedule_version,
         fired_at, expires_at, exclusive, waiting, reason)
-    select run_id, schedule_id, due_at, until, 'scheduled', case fate when 'waits' then 'due' else fate end, version,
+    select run_id, schedule_id, due_at, until, 'scheduled',
+        case fate when 'waits' then 'due' when 'passed over' then 'skipped' else fate end, version,
         now, case when fate = 'due' then now + expires end,
         fate in ('due', 'waits') and overlap is not null, fate = 'waits',
-        case fate when 'missed' then missed when 'waits' then '` + domain.ReasonWaits + `'
-            when 'skipped' then case overlap when 'skip' then '` + domain.ReasonSkip + `'
+        case when fate in ('missed', 'passed over') then missed when fate = 'waits' then '` + domain.ReasonWaits + `'
+            when fate = 'skipped' then case overlap when 'skip' then '` + domain.ReasonSkip + `'
                 else '` + domain.ReasonQueue + `' end end
     from decided
     on conflict (schedule_id, due_at, slot) do nothing

@@ -52,6 +52,7 @@ func (b *Beat) step(ctx context.Context, now memory.Micros) (wake memory.Micros,
 		{now >= b.lease.askAt, b.renew, renewEvery},
 		{polls, b.poll, partTimeout},
 		{polls, b.sync, partTimeout},
+		{true, b.resume, partTimeout},
 		{true, b.fire, fireTimeout},
 		{b.resyncDue(now), b.resyncPage, partTimeout},
 		{true, b.sync, partTimeout},
@@ -79,7 +80,7 @@ func (b *Beat) wake(now memory.Micros) memory.Micros {
 		if pause := b.backlog.pause(localNow()); pause > 0 {
 			fire = max(fire, now+pause.Microseconds())
 		}
-		next = min(next, fire)
+		next = min(next, fire, b.pauses.at)
 	}
 	if len(b.syncs.pending) > 0 {
 		next = min(next, b.syncs.notBefore)

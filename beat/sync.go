@@ -115,6 +115,7 @@ func (b *Beat) syncSchedules(ctx context.Context, ids []domain.ID) error {
 	for _, id := range ids {
 		if _, ok := living[id]; !ok {
 			b.memory.Remove(id)
+			b.pauses.at = memory.Always // it may be paused for less than until the next poll
 		}
 		delete(b.syncs.pending, id)
 	}

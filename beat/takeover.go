@@ -50,9 +50,10 @@ func (b *Beat) takeOver(ctx context.Context, now memory.Micros) error {
 }
 
 // changedAfterSQL finds the schedules that a transaction changed which a snapshot does not show, and whether it set
-// effective_from: that is so if one of its events occurred at that very instant.
+// effective_from: that is so if one of its events occurred at that very instant, or enabled it. A pause that ended by
+// itself did so before its event occurred.
 var changedAfterSQL = `
-select s.id, bool_or(o.occurred_at = s.effective_from), not s.enabled or s.deleted_at is not null
+select s.id, bool_or(o.occurred_at = s.effective_from or o.type = 'schedule.enabled'), not s.enabled or s.deleted_at is not null
 from tactus.outbox o join tactus.schedules s on s.id = o.aggregate_id
 where o.topic = 'schedule' and ` + notInSnapshotSQL + `
 group by s.id`

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -84,7 +85,7 @@ func (s *stage) do(c transcript.Command) error {
 		return s.start(name, c)
 	case "create":
 		return s.createSchedule(name, c)
-	case "edit", "disable", "enable", "delete", "finish":
+	case "edit", "disable", "enable", "delete", "finish", "pause-until", "skip":
 		return s.change(c.Word(0), name, c)
 	case "advance":
 		return s.pass(name)
@@ -226,6 +227,24 @@ func (s *stage) change(how, name string, c transcript.Command) error {
 			return err
 		}
 		s.tellNext(changed, how+"d")
+	case "pause-until":
+		paused, err := s.store.Disable(s.Context(), id, 0, func(before domain.Schedule, now time.Time) (domain.Pause, error) {
+			return before.NewPause("", s.now.Format(time.DateOnly)+"T"+c.Word(2), now)
+		})
+		if err != nil {
+			return err
+		}
+		s.tellNext(paused, "disabled until "+s.time(paused.PausedUntil))
+	case "skip":
+		count, err := strconv.Atoi(c.Word(2))
+		if err != nil {
+			return err
+		}
+		skips, err := s.store.Skip(s.Context(), id, 0, count, c.Values["by"], strings.ReplaceAll(c.Values["reason"], "_", " "))
+		if err != nil {
+			return err
+		}
+		s.tellNext(skips, "skips")
 	case "delete":
 		s.tell(name, "deleted")
 		return s.store.Delete(s.Context(), id, 0)
@@ -454,6 +473,8 @@ func (l teller) phrase(r slog.Record, values map[string]slog.Value) string {
 		if l.s.clockTold {
 			return fmt.Sprintf("notices that PostgreSQL's clock has stepped by %s", values["by"].Duration().Round(time.Minute))
 		}
+	case "a pause is over: enabled":
+		return "enables a schedule whose pause is over at " + l.s.time(values["until"].Time())
 	default:
 		if r.Level > slog.LevelInfo {
 			return "says: " + r.Message

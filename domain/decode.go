@@ -59,6 +59,31 @@ func Decode(raw []byte) (Definition, error) {
 	return d, faults.err()
 }
 
+// DecodeInto decodes the members of a small JSON object into a struct; no text is an empty object. The error is Faults,
+// one for each member that is unknown or of the wrong type.
+func DecodeInto[T any](raw []byte, into *T) error {
+	if len(bytes.TrimSpace(raw)) == 0 {
+		return nil
+	}
+	given, err := object(raw)
+	if err != nil {
+		return err
+	}
+	var faults Faults
+	value, known := reflect.ValueOf(into).Elem(), names[T]()
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		field := slices.Index(known, name)
+		if field < 0 {
+			faults.add("unknown_field", "/"+name, "want %s", strings.Join(known, ", "))
+			continue
+		}
+		if err := json.Unmarshal(given[name], value.Field(field).Addr().Interface()); err != nil || halfPair(given[name]) {
+			faults.add("type_invalid", "/"+name, "want %s", typeName(value.Field(field).Type()))
+		}
+	}
+	return faults.err()
+}
+
 // longestNumber is how many characters a number may have, as in SQL: a float64 keeps fewer digits.
 const longestNumber = 40
 
@@ -214,6 +239,7 @@ func names[T any]() (all []string) {
 var readOnly = []string{
 	"id", "version", "created_at", "updated_at", "effective_from", "trigger_set_at", "deleted_at", "last_run_at", "next_run_at",
 	"invalid_reason", "managed_by", "warnings", "total_run_count", "last_status", "last_error", "success_rate", "message",
+	"paused_at", "paused_until", "paused_by", "pause_reason", "pause_group", "skip_until", "skipped_by", "skip_reason",
 }
 
 // meant are members by names that other schedulers, and our own command line, have for them.

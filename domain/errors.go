@@ -48,6 +48,7 @@ var (
 	ErrNameTaken       = &Error{Kind: Conflict, Code: "name_taken", Field: "/name", Message: "another schedule has this name: choose another, or upsert by name"}
 	ErrManaged         = &Error{Kind: Conflict, Code: "managed_elsewhere", Message: "the schedule was adopted from another table: change it there"}
 	ErrScheduleInvalid = &Error{Kind: Conflict, Code: "schedule_invalid", Message: "the schedule is invalid: correct it first"}
+	ErrNothingDue      = &Error{Kind: Conflict, Code: "nothing_due", Message: "the schedule has no due times to come"}
 	ErrLocked          = &Error{Kind: Conflict, Code: "schedule_locked", Message: "another transaction has locked the schedule: try again"}
 	ErrRouteLocked     = &Error{Kind: Conflict, Code: "route_locked", Message: "another transaction has locked the route: try again"}
 	ErrVersionConflict = &Error{Kind: Stale, Code: "version_conflict", Message: "the schedule has changed since it was read: read it again and repeat the change"}

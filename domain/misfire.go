@@ -41,7 +41,10 @@ const DefaultTakeover = 15 * time.Second
 //
 // The work is bounded by MaxCatchUp and the number of due times within the takeover. One call returns at most fireable
 // of these; the next call continues after the last of them.
+//
+// What is to be skipped does not fire, however late it is.
 func (p Policy) Settle(r Recurrence, after, now time.Time, takeover time.Duration, fireable int) Settlement {
+	skipped, after := p.settleSkipped(r, after, now)
 	since := now.Add(-takeover)
 	recent := after
 	if since.After(after) {
@@ -50,11 +53,28 @@ func (p Policy) Settle(r Recurrence, after, now time.Time, takeover time.Duratio
 	due, ok := p.Next(r, recent)
 	fires := ok && !due.After(now)
 	s := p.settleOld(r, after, since, now, fires)
+	s.Missed = append(skipped, s.Missed...)
 	for ok && !due.After(now) && len(s.Fire) < fireable {
 		s.Fire = append(s.Fire, due)
 		due, ok = p.Next(r, due)
 	}
 	return s
+}
+
+// settleSkipped returns the range of due times in (after, now] that are skipped, and the instant from which the others
+// count.
+func (p Policy) settleSkipped(r Recurrence, after, now time.Time) (skipped []Missed, from time.Time) {
+	if !p.Skip.After(after) {
+		return nil, after
+	}
+	end := p.Skip
+	if now.Before(end) {
+		end = now
+	}
+	if first, last, ok := p.Range(r, after, end); ok {
+		skipped = []Missed{{first, last, ReasonSkipped}}
+	}
+	return skipped, p.Skip
 }
 
 // settleOld decides what becomes of the due times in (after, since), where since is a takeover before now; followed

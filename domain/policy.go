@@ -31,6 +31,9 @@ const (
 // ReasonCancelled is the reason of a run that somebody cancelled before it was handed over.
 const ReasonCancelled = "cancelled before it was handed over"
 
+// ReasonSkipped is the reason of due times that somebody skips; the row of a run adds who, and why.
+const ReasonSkipped = "skipped by hand"
+
 // ReasonAside is the reason of a due time that could not be fired and was set aside.
 const ReasonAside = "set aside: it cannot be fired"
 
@@ -55,6 +58,14 @@ type Policy struct {
 	Grace    int64     `json:"grace"`
 	Expires  int64     `json:"expires,omitempty"`
 	Overlap  string    `json:"overlap,omitempty"` // empty: runs may overlap
+	Skip     time.Time `json:"skip,omitzero"`     // due times up to this one are skipped
+}
+
+// Policy returns the policy of a schedule: that of its definition, and what is to be skipped.
+func (s Schedule) Policy() Policy {
+	p := s.Definition.Policy()
+	p.Skip = s.SkipUntil
+	return p
 }
 
 // Policy returns the policy of a normalized definition.

@@ -88,7 +88,7 @@ func (s Schedule) Preview(ask Ask) (Preview, error) {
 	if err != nil {
 		return Preview{}, err
 	}
-	for _, due := range s.entries(recurrence, latest(ask.After, s.EffectiveFrom), n) {
+	for _, due := range s.entries(recurrence, latest(latest(ask.After, s.EffectiveFrom), s.SkipUntil), n) {
 		at := local(due.At, location)
 		if due.Mark != "" {
 			p.Marks = append(p.Marks, Mark{at, due.Mark, due.Wall, due.Copy})

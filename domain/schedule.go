@@ -20,6 +20,7 @@ type Schedule struct {
 	EffectiveFrom time.Time `json:"effective_from,omitzero"`
 	TriggerSetAt  time.Time `json:"trigger_set_at,omitzero"`
 	DeletedAt     time.Time `json:"deleted_at,omitzero"`
+	Halt
 }
 
 // Change is a decided change of one schedule that has no time yet: the writer's clock is the database's, which is not
@@ -29,13 +30,21 @@ type Change struct {
 	After      Schedule // as it will be; the times that move are still as they were
 	Effective  bool     // EffectiveFrom moves to the time of the change
 	TriggerSet bool     // TriggerSetAt moves to the time of the change
+	Halts      bool     // something of Halt is another
+	Pauses     bool     // PausedAt moves to the time of the change
+
+	// EffectiveAt is where EffectiveFrom moves to, if that is not the time of the change.
+	EffectiveAt time.Time
 }
 
 // Create decides the first change of a schedule. The definition is normalized.
 func Create(id ID, d Definition) Change {
 	enabled := d.IsEnabled()
 	d.Enabled = &enabled
-	return Change{Type: ScheduleCreated, After: Schedule{ID: id, Version: 1, Definition: d}, Effective: true, TriggerSet: true}
+	return Change{
+		Type: ScheduleCreated, After: Schedule{ID: id, Version: 1, Definition: d}, Effective: true, TriggerSet: true,
+		Halts: !enabled, Pauses: !enabled,
+	}
 }
 
 // Runnable tells whether s is enabled, and valid: whether its due times fire.
@@ -53,20 +62,7 @@ func (s Schedule) Redefine(d Definition) (Change, bool) {
 	c.After.Definition, c.After.InvalidReason = d, ""
 	c.TriggerSet = trigger
 	c.Effective = trigger || (enabled && !s.Runnable())
-	return c, true
-}
-
-// SetEnabled decides to enable or disable s; none (false) when it already is so.
-func (s Schedule) SetEnabled(enabled bool) (Change, bool) {
-	if s.IsEnabled() == enabled {
-		return Change{}, false
-	}
-	c := s.change(ScheduleDisabled)
-	if enabled {
-		c = s.change(ScheduleEnabled)
-	}
-	c.After.Enabled = &enabled
-	c.Effective = enabled
+	c.redefineHalt(s)
 	return c, true
 }
 
@@ -101,12 +97,23 @@ func (c Change) Dated(now time.Time) Schedule {
 		after.DeletedAt = now
 	}
 	if c.Effective {
-		after.EffectiveFrom = now
+		after.EffectiveFrom = c.Begins(now)
+	}
+	if c.Pauses {
+		after.PausedAt = now
 	}
 	if c.TriggerSet {
 		after.TriggerSetAt = now
 	}
 	return after
+}
+
+// Begins is the instant from which due times count after a change that moves it, made at an instant.
+func (c Change) Begins(now time.Time) time.Time {
+	if c.EffectiveAt.IsZero() {
+		return now
+	}
+	return c.EffectiveAt
 }
 
 // Recurrence compiles the schedule's trigger.
@@ -125,10 +132,7 @@ func (s Schedule) Next(after time.Time) (time.Time, bool) {
 	if err != nil {
 		return time.Time{}, false // it was checked when it was written; a beat reports what has become unreadable
 	}
-	if s.EffectiveFrom.After(after) {
-		after = s.EffectiveFrom
-	}
-	return s.Policy().Next(recurrence, after)
+	return s.Policy().Next(recurrence, latest(latest(after, s.EffectiveFrom), s.SkipUntil))
 }
 
 // Last is the last instant at which s is due, by its trigger and its ends_at; false when there is always another.

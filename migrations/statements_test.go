@@ -74,6 +74,8 @@ type statement struct{ where, sql string }
 var rest = map[string]string{
 	"insertSchedule": "insertEvent", "insertUntilPast": "insertEvent", "insertUnlessTaken": "insertEvent", "insertUnlessTakenOrPast": "insertEvent",
 	"updateSchedule": "insertEvent", "updateUntilPast": "insertEvent", "updateOwn": "insertEvent", "updateOwnUntilPast": "insertEvent",
+	"haltSchedule": "insertEvent", "haltUntilPast": "insertEvent", "haltOwn": "insertEvent", "haltOwnUntilPast": "insertEvent",
+	"insertPaused": "insertEvent", "insertPausedUnlessTaken": "insertEvent",
 	"selectRowsSQL": "rowsOfNextSQL", "selectPositionsSQL": "nextByXidSQL",
 }
 
@@ -185,6 +187,8 @@ func (t texts) ofCall(call *ast.CallExpr) (text string, known bool) {
 		}
 	}
 	switch of.Sel.Name {
+	case "Halt":
+		return sqlexpr.Halt(args[0]), true
 	case "InYears":
 		return sqlexpr.InYears(args[0]), true
 	case "BeyondYears":

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
@@ -27,9 +28,9 @@ type option struct {
 var errNotWritten = errors.New("not written")
 
 // last is the last instant at which anything is due that a change lets fire from now on; nil when there is always
-// another.
+// another. A pause that ends by itself ends whatever is left to fire.
 func last(c domain.Change) *time.Time {
-	if !c.Effective || !c.After.Runnable() {
+	if !c.Effective || !c.After.Runnable() || !c.EffectiveAt.IsZero() {
 		return nil
 	}
 	if last, ok := c.After.Last(); ok {
@@ -86,17 +87,21 @@ func write(ctx context.Context, q Querier, c domain.Change, o option) (domain.Sc
 }
 
 const (
-	insertSchedule          = insertRow + lockWait + changed
-	insertUntilPast         = insertRow + lockWait + untilPast + changed
-	insertUnlessTaken       = insertRow + unlessTaken + changed
-	insertUnlessTakenOrPast = insertRow + untilPast + unlessTaken + changed
+	insertSchedule          = insertRow + insertValues + always + lockWait + changed
+	insertUntilPast         = insertRow + insertValues + always + lockWait + untilPast + changed
+	insertUnlessTaken       = insertRow + insertValues + always + unlessTaken + changed
+	insertUnlessTakenOrPast = insertRow + insertValues + always + untilPast + unlessTaken + changed
 
 	insertRow = `
 with changed as (
     insert into tactus.schedules (id, name, version, enabled, trigger, anchor, policy, effective_from, trigger_set_at,
-        created_at, updated_at, category, tags, definition, task)
+        created_at, updated_at, category, tags, definition, task`
+
+	insertValues = `)
     select @id, @name, @version, @enabled, @trigger, @anchor, @policy, statement_timestamp(), statement_timestamp(),
-        statement_timestamp(), statement_timestamp(), @category, @tags, ('{' || @members)::json, @task
+        statement_timestamp(), statement_timestamp(), @category, @tags, ('{' || @members)::json, @task`
+
+	always = `
     where true`
 
 	// unlessTaken gives no row when a living schedule has the name: a caller's transaction is not aborted by it. One of
@@ -115,19 +120,23 @@ with changed as (
 )
 
 const (
-	updateSchedule     = updateRow + changed
-	updateUntilPast    = updateRow + untilPast + changed
-	updateOwn          = updateRow + lockWait + changed
-	updateOwnUntilPast = updateRow + lockWait + untilPast + changed
+	updateSchedule     = updateRow + effectiveNow + ofVersion + changed
+	updateUntilPast    = updateRow + effectiveNow + ofVersion + untilPast + changed
+	updateOwn          = updateRow + effectiveNow + ofVersion + lockWait + changed
+	updateOwnUntilPast = updateRow + effectiveNow + ofVersion + lockWait + untilPast + changed
 
 	updateRow = `
 with changed as (
     update tactus.schedules set name = @name, version = @version, enabled = @enabled, trigger = @trigger, anchor = @anchor,
         policy = @policy, category = @category, tags = @tags, definition = ('{' || @members)::json, task = @task, invalid_reason = @invalid_reason,
-        effective_from = case when @effective then statement_timestamp() else effective_from end,
         trigger_set_at = case when @trigger_set then statement_timestamp() else trigger_set_at end,
         deleted_at = case when @deleted then statement_timestamp() end,
-        updated_at = statement_timestamp()
+        updated_at = statement_timestamp(),
+        effective_from = case when @effective then `
+
+	effectiveNow = `statement_timestamp() else effective_from end`
+
+	ofVersion = `
     where id = @id and version = @version - 1 and deleted_at is null`
 )
 
@@ -172,6 +181,16 @@ var arguments = map[string]func(*written) any{
 	"effective":      func(w *written) any { return w.Effective },
 	"last":           func(w *written) any { return last(w.Change) },
 	"trigger_set":    func(w *written) any { return w.TriggerSet },
+	"effective_at":   func(w *written) any { return postgres.OrNull(w.EffectiveAt) },
+	"pauses":         func(w *written) any { return w.Pauses },
+	"paused_at":      func(w *written) any { return postgres.OrNull(w.After.PausedAt) },
+	"paused_until":   func(w *written) any { return postgres.OrNull(w.After.PausedUntil) },
+	"paused_by":      func(w *written) any { return postgres.OrNull(w.After.PausedBy) },
+	"pause_reason":   func(w *written) any { return postgres.OrNull(w.After.PauseReason) },
+	"pause_group":    func(w *written) any { return postgres.OrNull(w.After.PauseGroup) },
+	"skip_until":     func(w *written) any { return postgres.OrNull(w.After.SkipUntil) },
+	"skipped_by":     func(w *written) any { return postgres.OrNull(w.After.SkippedBy) },
+	"skip_reason":    func(w *written) any { return postgres.OrNull(w.After.SkipReason) },
 	"deleted":        func(w *written) any { return w.Type == domain.ScheduleDeleted },
 	"type":           func(w *written) any { return string(w.Type) },
 	"head":           func(w *written) any { return head(w.Change) },
@@ -184,22 +203,30 @@ var arguments = map[string]func(*written) any{
 // head is the beginning of an event's data, as format() takes it: %1$s is the time of the change, which only the
 // database knows. The members of the definition follow.
 func head(c domain.Change) string {
-	const now = "%1$s"
 	moved := func(moves bool, at time.Time) string {
 		if moves {
-			return now
+			return timeOfChange
 		}
-		return at.UTC().Format("2006-01-02T15:04:05.000000Z")
+		return at.UTC().Format(micros)
 	}
 	s := c.After
-	text := `{"created_at":"` + moved(c.Type == domain.ScheduleCreated, s.CreatedAt) + `","updated_at":"` + now +
-		`","effective_from":"` + moved(c.Effective, s.EffectiveFrom) + `","trigger_set_at":"` + moved(c.TriggerSet, s.TriggerSetAt)
+	effective := c.EffectiveAt
+	if effective.IsZero() {
+		effective = s.EffectiveFrom
+	}
+	text := `{"created_at":"` + moved(c.Type == domain.ScheduleCreated, s.CreatedAt) + `","updated_at":"` + timeOfChange +
+		`","effective_from":"` + moved(c.Effective && c.EffectiveAt.IsZero(), effective) + `","trigger_set_at":"` + moved(c.TriggerSet, s.TriggerSetAt)
 	if c.Type == domain.ScheduleDeleted {
-		text += `","deleted_at":"` + now
+		text += `","deleted_at":"` + timeOfChange
 	}
 	return text + `","id":"` + s.ID.String() + `","version":` + strconv.FormatInt(s.Version, 10) +
-		member("invalid_reason", s.InvalidReason) + member("managed_by", s.ManagedBy) + ","
+		member("invalid_reason", s.InvalidReason) + member("managed_by", s.ManagedBy) + haltMembers(c) + ","
 }
+
+const (
+	timeOfChange = "%1$s" // as format() takes it
+	micros       = "2006-01-02T15:04:05.000000Z"
+)
 
 // member is a text among others in JSON, as format() takes it; nothing when it is empty.
 func member(name, value string) string {

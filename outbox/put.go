@@ -215,6 +215,9 @@ func (w writer) decideAny(ctx context.Context, before domain.Schedule, decide de
 // write rings only in a transaction of its own. A rename may break the uniqueness of names, which aborts a
 // transaction: inside a caller's it is done under a savepoint.
 func (w writer) write(ctx context.Context, c domain.Change, o option, renames bool) (domain.Schedule, error) {
+	if c.Pauses && c.After.PausedBy == "" && c.After.PauseReason == "" {
+		c.After.PausedBy, c.After.PauseReason = ActorOf(ctx)
+	}
 	if w.tx == nil {
 		var s domain.Schedule
 		key, locked := lineOf(c)

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
@@ -30,7 +31,8 @@ func GetByName(ctx context.Context, q Querier, name string) (domain.Schedule, er
 
 var selectSchedule = `
 select id, version, name, definition, coalesce(invalid_reason, case when (` + sqlexpr.BeyondYears("created_at", "updated_at", "effective_from", "trigger_set_at") + `) then '` + sqlexpr.NotInYears + `' end, ''),
-    coalesce(managed_by, ''), ` + sqlexpr.InYears("created_at") + `, ` + sqlexpr.InYears("updated_at") + `, ` + sqlexpr.InYears("effective_from") + `, ` + sqlexpr.InYears("trigger_set_at") + `
+    coalesce(managed_by, ''), ` + sqlexpr.InYears("created_at") + `, ` + sqlexpr.InYears("updated_at") + `, ` + sqlexpr.InYears("effective_from") + `, ` + sqlexpr.InYears("trigger_set_at") + `,
+    ` + sqlexpr.Halt("") + `
 from tactus.schedules where deleted_at is null and `
 
 var (
@@ -56,9 +58,13 @@ func scheduleRow(row pgx.CollectableRow) (domain.Schedule, error) {
 	var name string
 	var definition []byte
 	var times [4]time.Time
-	if err := row.Scan(&s.ID, &s.Version, &name, &definition, &s.InvalidReason, &s.ManagedBy, &times[0], &times[1], &times[2], &times[3]); err != nil {
+	var halts [3]*time.Time
+	h := &s.Halt
+	if err := row.Scan(&s.ID, &s.Version, &name, &definition, &s.InvalidReason, &s.ManagedBy, &times[0], &times[1], &times[2], &times[3],
+		&halts[0], &halts[1], &halts[2], &h.PausedBy, &h.PauseReason, &h.PauseGroup, &h.SkippedBy, &h.SkipReason); err != nil {
 		return s, err
 	}
+	h.PausedAt, h.PausedUntil, h.SkipUntil = postgres.OrZero(halts[0]), postgres.OrZero(halts[1]), postgres.OrZero(halts[2])
 	s.CreatedAt, s.UpdatedAt, s.EffectiveFrom, s.TriggerSetAt = times[0].UTC(), times[1].UTC(), times[2].UTC(), times[3].UTC()
 	err := json.Unmarshal(definition, &s.Definition)
 	if err == nil && string(bytes.TrimSpace(definition)) == "null" {

@@ -11,10 +11,10 @@ import (
 )
 
 // form is what decides how a change is written.
-type form struct{ creates, keyed, own, rings, ends bool }
+type form struct{ creates, keyed, own, rings, ends, halts bool }
 
 func formOf(c domain.Change, o option) form {
-	return form{creates: c.Type == domain.ScheduleCreated, keyed: o.key != "", own: o.own, rings: o.ring, ends: last(c) != nil}
+	return form{creates: c.Type == domain.ScheduleCreated, keyed: o.key != "", own: o.own, rings: o.ring, ends: last(c) != nil, halts: c.Halts}
 }
 
 // statement is SQL with its arguments by position, each taken from what is written.
@@ -35,8 +35,8 @@ func (s statement) arguments(w *written) []any {
 // time), and names become positions once, not at each write (an eighth of the writer's).
 var statements = func() map[form]statement {
 	all := map[form]statement{}
-	for n := range 32 {
-		f := form{creates: n&1 != 0, keyed: n&2 != 0, own: n&4 != 0, rings: n&8 != 0, ends: n&16 != 0}
+	for n := range 64 {
+		f := form{creates: n&1 != 0, keyed: n&2 != 0, own: n&4 != 0, rings: n&8 != 0, ends: n&16 != 0, halts: n&32 != 0}
 		all[f] = positional(f.sql())
 	}
 	return all
@@ -56,22 +56,25 @@ func (f form) sql() string {
 // change is what makes the row.
 func (f form) change() string {
 	switch {
-	case !f.creates && f.own && f.ends:
-		return updateOwnUntilPast
-	case !f.creates && f.own:
-		return updateOwn
-	case !f.creates && f.ends:
-		return updateUntilPast
+	case f.halts:
+		return f.haltingChange()
 	case !f.creates:
-		return updateSchedule
-	case f.own && f.ends:
-		return insertUntilPast
-	case f.own:
-		return insertSchedule
-	case f.ends:
-		return insertUnlessTakenOrPast
+		return f.choose(updateSchedule, updateUntilPast, updateOwn, updateOwnUntilPast)
 	}
-	return insertUnlessTaken
+	return f.choose(insertUnlessTaken, insertUnlessTakenOrPast, insertSchedule, insertUntilPast)
+}
+
+// choose returns the statement for a caller's transaction or for one of its own, perhaps of what may be past.
+func (f form) choose(within, withinEnding, own, ownEnding string) string {
+	switch {
+	case f.own && f.ends:
+		return ownEnding
+	case f.own:
+		return own
+	case f.ends:
+		return withinEnding
+	}
+	return within
 }
 
 // positional lets pgx name the positions: it is given the name of each argument for its value.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -122,6 +123,49 @@ func (s *Store) SetEnabled(ctx context.Context, id domain.ID, version int64, ena
 		c, changed := before.SetEnabled(enabled)
 		return c, changed, nil
 	})
+}
+
+// Disable disables a schedule, or says anew why it is disabled and until when. pause makes what is said of the schedule
+// as it stands, and the database's time.
+func (s *Store) Disable(ctx context.Context, id domain.ID, version int64,
+	pause func(domain.Schedule, time.Time) (domain.Pause, error),
+) (domain.Schedule, error) {
+	return s.writer().update(ctx, id, version, s.decideAt(ctx, func(before domain.Schedule, now time.Time) (domain.Change, bool, error) {
+		p, err := pause(before, now)
+		if err != nil {
+			return domain.Change{}, false, err
+		}
+		c, changed := before.Disable(p)
+		return c, changed, nil
+	}))
+}
+
+// Skip skips the next due times of a schedule, so many; with 0 it skips none any more.
+func (s *Store) Skip(ctx context.Context, id domain.ID, version int64, count int, by, reason string) (domain.Schedule, error) {
+	return s.writer().update(ctx, id, version, s.decideAt(ctx, func(before domain.Schedule, now time.Time) (domain.Change, bool, error) {
+		return before.Skip(count, by, reason, now)
+	}))
+}
+
+// decideAt decides by the database's clock.
+func (s *Store) decideAt(ctx context.Context, decide func(domain.Schedule, time.Time) (domain.Change, bool, error)) decision {
+	return func(before domain.Schedule) (domain.Change, bool, error) {
+		now, err := clock(ctx, s.pool)
+		if err != nil {
+			return domain.Change{}, false, err
+		}
+		return decide(before, now)
+	}
+}
+
+// Resume enables a schedule whose pause is over, as of the version that was read. A schedule that has changed since is
+// left alone (domain.ErrVersionConflict).
+func (s *Store) Resume(ctx context.Context, id domain.ID, version int64) error {
+	_, err := s.writer().update(ctx, id, version, func(before domain.Schedule) (domain.Change, bool, error) {
+		c, changed := before.Resume()
+		return c, changed, nil
+	})
+	return err
 }
 
 // Toggle enables a disabled schedule and disables an enabled one.

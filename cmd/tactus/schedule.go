@@ -17,7 +17,8 @@ type scheduleCmd struct {
 	Update  updateCmd  `cmd:"" help:"Change the given members of a schedule."`
 	Delete  deleteCmd  `cmd:"" help:"Delete a schedule."`
 	Enable  enableCmd  `cmd:"" help:"Enable a schedule, which fires from now on."`
-	Disable disableCmd `cmd:"" help:"Disable a schedule, which no longer fires."`
+	Disable disableCmd `cmd:"" help:"Disable a schedule, which no longer fires, perhaps for a time and with a reason."`
+	Skip    skipCmd    `cmd:"" help:"Skip the next due times of a schedule."`
 	Trigger triggerCmd `cmd:"" help:"Run a schedule now, perhaps with other arguments."`
 	Next    nextCmd    `cmd:"" help:"Show the next due times of a schedule."`
 	History historyCmd `cmd:"" help:"Show the runs of a schedule, newest first."`
@@ -126,11 +127,39 @@ func (c enableCmd) Run(ctx context.Context, to console) error {
 	return c.send(ctx, to, http.MethodPost, "/enable", nil)
 }
 
-type disableCmd struct{ oneSchedule }
+type disableCmd struct {
+	oneSchedule
+	Reason string `help:"Why it is disabled."`
+	Until  string `placeholder:"TIME" help:"When it is enabled again by itself (RFC 3339, or local in its zone)."`
+}
 
 // Run disables a schedule.
 func (c disableCmd) Run(ctx context.Context, to console) error {
-	return c.send(ctx, to, http.MethodPost, "/disable", nil)
+	return c.send(ctx, to, http.MethodPost, "/disable", filled("reason", c.Reason, "until", c.Until))
+}
+
+type skipCmd struct {
+	oneSchedule
+	Count  int    `short:"n" default:"1" help:"How many due times to skip, behind those that are skipped already; 0 skips none any more."`
+	Reason string `help:"Why they are skipped."`
+}
+
+// Run skips due times.
+func (c skipCmd) Run(ctx context.Context, to console) error {
+	members := filled("reason", c.Reason)
+	members["count"] = c.Count
+	return c.send(ctx, to, http.MethodPost, "/skip", members)
+}
+
+// filled returns the members, given as names and values, that have a value.
+func filled(pairs ...string) map[string]any {
+	members := map[string]any{}
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			members[pairs[i]] = pairs[i+1]
+		}
+	}
+	return members
 }
 
 type triggerCmd struct {

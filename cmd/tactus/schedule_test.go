@@ -110,6 +110,17 @@ func TestScheduleCommands(t *testing.T) {
 		{"next nightly", exitOK, []string{"nightly has no due times: it is disabled"}},
 		{"enable nightly", exitOK, []string{"enabled", "true"}},
 		{"next nightly -n 3", exitOK, []string{"T", "T", "T"}},
+		{"disable nightly --reason=frozen --until=2199-01-01T00:00", exitOK, []string{
+			"enabled", "false", "pause_reason", "frozen", "paused_at", "paused_until", "2198-12-31T23:00:00Z",
+		}},
+		{"list", exitOK, []string{"HALTED", "paused since 2", "until 2198-12-31T23:00:00Z for frozen"}},
+		{"disable nightly --until=2001-01-01T00:00:00Z", exitFailure, []string{"422", "until_in_past at /until"}},
+		{"skip nightly", exitFailure, []string{"409", "nothing_due"}},
+		{"enable nightly -o json", exitOK, []string{`"enabled": true`}},
+		{"skip nightly -n 2 --reason=release", exitOK, []string{"skip_reason", "release", "skip_until", "2"}},
+		{"list", exitOK, []string{"skips until 2", "for release"}},
+		{"skip nightly -n 1001", exitFailure, []string{"422", "out_of_range at /count"}},
+		{"skip nightly -n 0", exitOK, []string{"Skips no due time"}},
 		{"trigger nightly -o json", exitOK, []string{`"run_id"`}},
 		{
 			"trigger nightly --args=[7] --kwargs={\"a\":2} --queue other --priority 3 --expires 60 -o json", exitOK,

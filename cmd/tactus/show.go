@@ -34,7 +34,7 @@ func (c clientFlags) show(to io.Writer, answer []byte) error {
 	switch {
 	case members["schedules"] != nil:
 		columns(table, members["schedules"], "id", "name", "enabled", "trigger", "timezone", "next_run_at",
-			"last_run_at", "invalid_reason")
+			"last_run_at", "halted", "invalid_reason")
 	case members["history"] != nil:
 		columns(table, members["history"], "due_at", "executed_at", "status", "kind", "task_id", "reason", "error")
 	case members["keys"] != nil:
@@ -65,8 +65,11 @@ func columns(to io.Writer, rows any, names ...string) {
 		cells := make([]string, len(names))
 		for i, name := range names {
 			cells[i] = text(members[name])
-			if name == "trigger" {
+			switch name {
+			case "trigger":
 				cells[i] = trigger(members)
+			case "halted":
+				cells[i] = halted(members)
 			}
 		}
 		fmt.Fprintln(to, strings.Join(cells, "\t"))
@@ -84,6 +87,24 @@ func trigger(schedule map[string]any) string {
 		return text(rule)
 	}
 	return text(schedule["cron_expression"])
+}
+
+// halted returns who keeps a schedule from firing, since when, until when and why.
+func halted(schedule map[string]any) string {
+	words := "paused"
+	names := []string{"since ", "paused_at", "until ", "paused_until", "by ", "paused_by", "for ", "pause_reason"}
+	if schedule["paused_at"] == nil {
+		words, names = "skips", []string{"until ", "skip_until", "by ", "skipped_by", "for ", "skip_reason"}
+		if schedule["skip_until"] == nil {
+			return "-"
+		}
+	}
+	for i := 0; i < len(names); i += 2 {
+		if value := schedule[names[i+1]]; value != nil {
+			words += " " + names[i] + text(value)
+		}
+	}
+	return words
 }
 
 // text returns a value on one line, fit for one cell of a table.

@@ -20,10 +20,7 @@ func (s *server) actions(api huma.API) {
 		s.change(func(ctx context.Context, id domain.ID, version int64) (domain.Schedule, error) {
 			return s.store.SetEnabled(ctx, id, version, true)
 		}))
-	post("disable", "Stop a schedule",
-		s.change(func(ctx context.Context, id domain.ID, version int64) (domain.Schedule, error) {
-			return s.store.SetEnabled(ctx, id, version, false)
-		}))
+	s.halts(api)
 	post("toggle", "Enable a disabled schedule, disable an enabled one", s.change(s.store.Toggle))
 	const trigger = prefix + "/schedules/{id}/trigger"
 	register(api, huma.Operation{

@@ -23,6 +23,7 @@ var permits = map[string]access.Permit{
 	"put-schedule-by-name": {Role: access.Write, Scoped: true},
 	"enable-schedule":      {Role: access.Write, Scoped: true},
 	"disable-schedule":     {Role: access.Write, Scoped: true},
+	"skip-schedule":        {Role: access.Write, Scoped: true},
 	"toggle-schedule":      {Role: access.Write, Scoped: true},
 	"trigger-schedule":     {Role: access.Write, Scoped: true},
 	"schedule-next":        {Role: access.Read, Scoped: true},

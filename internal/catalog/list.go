@@ -134,6 +134,14 @@ type entryRow struct {
 	Done          int64
 	Exhausted     bool // max_runs has been reached
 	Now           time.Time
+	PausedAt      *time.Time
+	PausedUntil   *time.Time
+	SkipUntil     *time.Time
+	PausedBy      string
+	PauseReason   string
+	PauseGroup    string
+	SkippedBy     string
+	SkipReason    string
 }
 
 // entryColumns looks at no more than a thousand runs of a schedule, whatever they are.
@@ -141,7 +149,8 @@ var entryColumns = `select s.id, s.version, s.definition,
     coalesce(s.invalid_reason, case when (` + beyondYears + `) then '` + sqlexpr.NotInYears + `' end, ''), coalesce(s.managed_by, ''),
     ` + sqlexpr.InYears("s.created_at") + `, ` + sqlexpr.InYears("s.updated_at") + `, ` + sqlexpr.InYears("s.effective_from") + `, ` + sqlexpr.InYears("s.trigger_set_at") + `,
     ` + sqlexpr.InYears("r.fired_at") + `, r.status, (select error from tactus.runs where id = r.failed_id and due_at = r.failed_at), r.success_rate,
-    coalesce(n.fired, 0), coalesce(n.fired >= ` + sqlexpr.PolicyMaxRuns + `, false), clock_timestamp()
+    coalesce(n.fired, 0), coalesce(n.fired >= ` + sqlexpr.PolicyMaxRuns + `, false), clock_timestamp(),
+    ` + sqlexpr.Halt("s.") + `
 from tactus.schedules s
 left join lateral (
     select (array_agg(fired_at order by due_at desc))[1] as fired_at, (array_agg(status order by due_at desc))[1] as status,
@@ -188,6 +197,11 @@ func (r entryRow) entry() (Entry, error) {
 		ID: r.ID, Version: r.Version, InvalidReason: r.InvalidReason, ManagedBy: r.ManagedBy,
 		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
 		EffectiveFrom: r.EffectiveFrom.UTC(), TriggerSetAt: r.TriggerSetAt.UTC(),
+		Halt: domain.Halt{
+			PausedAt: postgres.OrZero(r.PausedAt), PausedUntil: postgres.OrZero(r.PausedUntil),
+			PausedBy: r.PausedBy, PauseReason: r.PauseReason, PauseGroup: r.PauseGroup,
+			SkipUntil: postgres.OrZero(r.SkipUntil), SkippedBy: r.SkippedBy, SkipReason: r.SkipReason,
+		},
 	}}
 	// somebody changed the row by hand: the others are listed all the same
 	if err := json.Unmarshal(r.Definition, &e.Definition); err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -31,6 +32,14 @@ type Row struct {
 	Tags          []string
 	Definition    string
 	Task          string
+	PausedAt      *time.Time
+	PausedUntil   *time.Time
+	SkipUntil     *time.Time
+	PausedBy      string
+	PauseReason   string
+	PauseGroup    string
+	SkippedBy     string
+	SkipReason    string
 }
 
 // Select reads rows, in the order of the members of Row. It moves a time outside the years that an event can express to
@@ -38,7 +47,8 @@ type Row struct {
 var Select = `
 select id, name, version, enabled, coalesce(invalid_reason, ''), coalesce(managed_by, ''), trigger, (` + sqlexpr.InYears("anchor") + `), policy,
     ` + sqlexpr.InYears("effective_from") + `, ` + sqlexpr.InYears("trigger_set_at") + `,
-    ` + sqlexpr.InYears("created_at") + `, ` + sqlexpr.InYears("updated_at") + `, ` + sqlexpr.InYears("deleted_at") + `, category, tags, definition::text, task::text
+    ` + sqlexpr.InYears("created_at") + `, ` + sqlexpr.InYears("updated_at") + `, ` + sqlexpr.InYears("deleted_at") + `, category, tags, definition::text, task::text,
+    ` + sqlexpr.Halt("") + `
 from tactus.schedules`
 
 // Of returns the row of a schedule.
@@ -52,6 +62,8 @@ func Of(s domain.Schedule) (Row, error) {
 		Trigger: p.Trigger, Anchor: p.Anchor, Policy: p.Policy,
 		EffectiveFrom: s.EffectiveFrom, TriggerSetAt: s.TriggerSetAt, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt,
 		Category: p.Category, Tags: p.Tags, Definition: p.Definition, Task: p.Task,
+		PausedAt: postgres.OrNull(s.PausedAt), PausedUntil: postgres.OrNull(s.PausedUntil), SkipUntil: postgres.OrNull(s.SkipUntil),
+		PausedBy: s.PausedBy, PauseReason: s.PauseReason, PauseGroup: s.PauseGroup, SkippedBy: s.SkippedBy, SkipReason: s.SkipReason,
 	}
 	if !s.DeletedAt.IsZero() {
 		r.DeletedAt = &s.DeletedAt
@@ -75,6 +87,7 @@ func (r Row) Fingerprint() uint64 {
 var cellNames = [...]string{
 	"name", "version", "enabled", "invalid_reason", "managed_by", "trigger", "anchor", "policy",
 	"effective_from", "trigger_set_at", "created_at", "updated_at", "deleted_at", "category", "tags", "definition", "task",
+	"paused_at", "paused_until", "skip_until", "paused_by", "pause_reason", "pause_group", "skipped_by", "skip_reason",
 }
 
 func (r Row) cells() [len(cellNames)]string {
@@ -82,6 +95,7 @@ func (r Row) cells() [len(cellNames)]string {
 		r.Name, fmt.Sprint(r.Version), fmt.Sprint(r.Enabled), r.InvalidReason, r.ManagedBy, r.Trigger, stamp(r.Anchor), r.Policy,
 		stamp(&r.EffectiveFrom), stamp(&r.TriggerSetAt), stamp(&r.CreatedAt), stamp(&r.UpdatedAt), stamp(r.DeletedAt),
 		r.Category, strings.Join(r.Tags, "\x01"), r.Definition, r.Task,
+		stamp(r.PausedAt), stamp(r.PausedUntil), stamp(r.SkipUntil), r.PausedBy, r.PauseReason, r.PauseGroup, r.SkippedBy, r.SkipReason,
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/verify"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -86,9 +87,9 @@ func (l *life) lived() {
 		deleted = &s.DeletedAt
 	}
 	l.w.sql(l.t, `insert into tactus.schedules (id, name, version, enabled, trigger, anchor, policy, effective_from, trigger_set_at,
-		created_at, updated_at, deleted_at, category, tags, definition, task) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
+		created_at, updated_at, deleted_at, category, tags, definition, task, paused_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
 		s.ID.String(), s.Name, s.Version, p.Enabled, p.Trigger, p.Anchor, p.Policy, s.EffectiveFrom, s.TriggerSetAt,
-		s.CreatedAt, s.UpdatedAt, deleted, p.Category, p.Tags, p.Definition, p.Task)
+		s.CreatedAt, s.UpdatedAt, deleted, p.Category, p.Tags, p.Definition, p.Task, postgres.OrNull(s.PausedAt))
 }
 
 // fire fires as a beat that is never late would, up to a time, in a slow and simple way.
