@@ -311,3 +311,22 @@ func (c *Catalog) Newest(ctx context.Context, schedule domain.ID, limit int) (ru
 	}
 	return runs, nil
 }
+
+// LatestRuns returns the newest run of each of some schedules that the caller may read.
+func (c *Catalog) LatestRuns(ctx context.Context, schedules []domain.ID) (map[domain.ID]Brief, error) {
+	ids, latest := make([]string, len(schedules)), make(map[domain.ID]Brief, len(schedules))
+	for i, id := range schedules {
+		ids[i] = id.String()
+	}
+	err := c.read(ctx, func(tx pgx.Tx) error {
+		found, err := readBriefs(ctx, tx, ids, 1)
+		for _, r := range found {
+			latest[r.Schedule] = r.Brief
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read latest runs: %w", err)
+	}
+	return latest, nil
+}

@@ -44,6 +44,7 @@ func New(c Config) http.Handler {
 	s.schedules()
 	s.schedule()
 	s.edit()
+	s.runs()
 	s.mux.HandleFunc("/", s.notHere)
 	return s.guarded(s.mux)
 }

@@ -138,7 +138,12 @@ func hostileSchedule(t *testing.T, s site) domain.Schedule {
 // addresses are those of all pages, for a schedule and its newest run.
 func (s site) addresses(t *testing.T, id domain.ID) []string {
 	t.Helper()
+	var run string
+	if err := s.pool.QueryRow(t.Context(), `select id::text from tactus.runs where schedule_id = $1 order by due_at desc limit 1`, id).Scan(&run); err != nil {
+		t.Fatal(err)
+	}
 	return []string{
+		"/runs", "/runs?state=wrong&span=day&error=alert&worker=" + url.QueryEscape(hostile), "/runs/" + run, "/runs?state=revoked",
 		"/", "/schedules", "/schedules?q=a&state=active&order=name", "/schedules/" + id.String(), "/schedules/" + id.String() + "/delete",
 		"/schedules/new", "/schedules/" + id.String() + "/edit", "/schedules/new?like=" + id.String(),
 		"/schedules?tag=" + url.QueryEscape(hostile) + "&task=" + url.QueryEscape(hostile) + "&category=" + url.QueryEscape(hostile),

@@ -16,6 +16,8 @@ var said = []*regexp.Regexp{
 	regexp.MustCompile(`\b(?:add|field|titled|behind)\("((?:[^"\\]|\\.)*)"`),
 	regexp.MustCompile(`\{"(?:cron|preset|every|once|rrule)", "([^"]+)"`),
 	regexp.MustCompile(`\{"[^"\w]{1,8}", "(\w+)", "`),
+	regexp.MustCompile(`"(?:due|recorded|handed_over|started|finished)": +"([^"]+)"`),
+	regexp.MustCompile(`\{"/\w+", "([^"]+)"\}`),
 	regexp.MustCompile(`domain\.Schedule\w+: +"([^"]+)"`),
 }
 
