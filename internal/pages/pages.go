@@ -45,6 +45,8 @@ func New(c Config) http.Handler {
 	s.schedule()
 	s.edit()
 	s.runs()
+	s.log()
+	s.system()
 	s.mux.HandleFunc("/", s.notHere)
 	return s.guarded(s.mux)
 }

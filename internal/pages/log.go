@@ -1,0 +1,62 @@
+package pages
+
+import (
+	"net/url"
+	"slices"
+	"strconv"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/catalog"
+)
+
+// logData is the log read backwards.
+type logData struct {
+	Types    []choice
+	Schedule string
+	Changes  []changeLine
+	Older    string
+	First    bool
+}
+
+// logTypes are the types of events that are chosen among.
+var logTypes = []domain.EventType{
+	domain.ScheduleCreated, domain.ScheduleUpdated, domain.ScheduleDeleted, domain.ScheduleEnabled, domain.ScheduleDisabled, domain.ScheduleInvalidated,
+}
+
+const logShown = 50
+
+func (s *site) log() {
+	s.get("/log", func(v *view) (string, any, error) {
+		q := v.r.URL.Query()
+		f := catalog.EventFilter{}
+		if t := domain.EventType(q.Get("type")); slices.Contains(logTypes, t) {
+			f.Type = t
+		}
+		if text := q.Get("schedule"); text != "" {
+			id, err := domain.ParseID(text)
+			if err != nil {
+				return "", nil, domain.ErrNotFound
+			}
+			f.Schedule = &id
+		}
+		before, _ := strconv.ParseInt(q.Get("before"), 10, 64) // else the newest
+		changes, next, err := v.Catalog.Changes(v.ctx(), f, before, logShown)
+		if err != nil {
+			return "", nil, err
+		}
+		d := logData{Schedule: q.Get("schedule"), Changes: v.changeLines(changes), First: before <= 0, Types: []choice{{"", v.T("every change"), f.Type == ""}}}
+		for _, t := range logTypes {
+			d.Types = append(d.Types, choice{string(t), v.T(changeWords[t]), t == f.Type})
+		}
+		if next > 0 {
+			older := url.Values{"before": {strconv.FormatInt(next, 10)}}
+			for name, value := range map[string]string{"type": string(f.Type), "schedule": d.Schedule} {
+				if value != "" {
+					older.Set(name, value)
+				}
+			}
+			d.Older = "/log?" + older.Encode()
+		}
+		return "log", d, nil
+	})
+}
