@@ -237,7 +237,9 @@ func (l *lane) encode(ctx context.Context, s agreement, b ledger.Batch, c chunk)
 	if err := l.setAside(ctx, append(unfit, foreign...)); err != nil {
 		return err
 	}
-	_, err = l.handAgain(ctx, again)
+	if len(again.ids) > 0 {
+		_, err = l.handAgain(ctx, again, *b.Since) // batches of this kind have one
+	}
 	return err
 }
 

@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -12,7 +13,9 @@ import (
 )
 
 // handAgain writes another event for each run that is not known to have started, unless that was done before: the
-// version of the event that was lost counts no more then. A run that somebody writes to just now is heard of.
+// version of the event that was lost counts no more then. A run that somebody writes to just now is heard of. A run has
+// its age from when it fired, not from an event that has handed it over again: else a broker that loses its data again
+// and again would be given all that was ever lost.
 const handAgain = `
 with lost as (
     update tactus.runs r set status = 'due', sent_at = null, redelivered = r.redelivered + 1
@@ -22,7 +25,7 @@ with lost as (
         lateral (
             select id, due_at from tactus.runs where id = e.id and redelivered + 1 = e.version
                 and status in ('due', 'sent') and started_at is null and finished_at is null and not waiting
-                and (expires_at is null or expires_at > clock_timestamp())
+                and (expires_at is null or expires_at > clock_timestamp()) and fired_at >= @since::timestamptz
             limit 1 for no key update skip locked) r
     ) e
     where r.id = e.id and r.due_at = e.due_at
@@ -44,8 +47,9 @@ select count(*) from event`
 func (l *lane) regain(ctx context.Context, s agreement) error {
 	var again int64
 	var page lostPage
+	since := s.state.Now.Add(-l.Redeliver)
 	flush := func() error {
-		n, err := l.handAgain(ctx, page)
+		n, err := l.handAgain(ctx, page, since)
 		again, page = again+n, lostPage{}
 		return err
 	}
@@ -53,7 +57,7 @@ func (l *lane) regain(ctx context.Context, s agreement) error {
 		if err != nil {
 			return err
 		}
-		if row.At.Before(s.state.Now.Add(-l.Redeliver)) || !l.takes(row, s.state.Epoch) {
+		if row.At.Before(since) || !l.takes(row, s.state.Epoch) {
 			continue
 		}
 		if page.addRun(row); len(page.ids) == chunkEntries {
@@ -90,13 +94,13 @@ func (p *lostPage) addRun(row outbox.Row) {
 		row.Position)
 }
 
-func (l *lane) handAgain(ctx context.Context, p lostPage) (n int64, err error) {
+func (l *lane) handAgain(ctx context.Context, p lostPage, since time.Time) (n int64, err error) {
 	if len(p.ids) == 0 {
 		return 0, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
-	args := pgx.NamedArgs{"ids": p.ids, "versions": p.versions, "positions": p.positions}
+	args := pgx.NamedArgs{"ids": p.ids, "versions": p.versions, "positions": p.positions, "since": since}
 	if err := l.db.QueryRow(ctx, handAgain, pgx.QueryExecModeCacheDescribe, args).Scan(&n); err != nil {
 		return 0, fmt.Errorf("hand over again: %w", err)
 	}

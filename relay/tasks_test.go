@@ -116,6 +116,52 @@ func TestBrokerLosesTasks(t *testing.T) {
 	w.awaitTasks(t, "q", append(all[4:], later...))
 }
 
+// TestRepeatedLossesAreBounded has the broker lose its data, and its mark alone, again and again. A run is handed over
+// again for each loss as long as it is young by when it fired, and not for ever because of the event that did so.
+func TestRepeatedLossesAreBounded(t *testing.T) {
+	t.Parallel()
+	for name, lose := range map[string]func(context.Context, *goredis.Client) error{
+		"all": func(ctx context.Context, c *goredis.Client) error { return c.FlushDB(ctx).Err() },
+		"the tail": func(ctx context.Context, c *goredis.Client) error {
+			return c.HSet(ctx, "tactus:sink:"+taskSink, "last", "1-1").Err()
+		},
+		"the mark": func(ctx context.Context, c *goredis.Client) error { return c.Del(ctx, "tactus:sink:"+taskSink).Err() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.carry(t, w.tasks(t))
+			first := w.fire(t, "q", 1)
+			w.awaitTasks(t, "q", first)
+			all := w.fire(t, "q", 3)
+			w.awaitTasks(t, "q", append(first, all...))
+			old, young := all[0], all[1:]
+			again := func(times int64) {
+				t.Helper()
+				if err := lose(t.Context(), w.redis); err != nil {
+					t.Fatal(err)
+				}
+				testenv.Eventually(t, "the young are handed over again", func() error {
+					if n := w.number(t, `select count(*) from tactus.runs where redelivered = $1 and status = 'sent' and id::text = any ($2)`, times, young); n != 2 {
+						return fmt.Errorf("%d are", n)
+					}
+					return nil
+				})
+			}
+			again(1)
+			w.sql(t, `update tactus.runs set fired_at = fired_at - interval '2 hours' where id::text = $1`, old)
+			again(2)
+			again(3)
+			if n := w.number(t, `select redelivered from tactus.runs where id::text = $1`, old); n != 1 {
+				t.Errorf("a run that fired two hours ago is handed over %d times more", n)
+			}
+			if n := w.number(t, `select count(*) from tactus.outbox where topic = 'run'`); n > 4+4+3+3 {
+				t.Errorf("there are %d events of runs", n)
+			}
+		})
+	}
+}
+
 // TestExpiryCountsFromHandingOver hands a run over that has waited for a relay longer than it lives, and hands runs
 // over again: the first lives as long as any other, and message and row always say the same.
 func TestExpiryCountsFromHandingOver(t *testing.T) {
