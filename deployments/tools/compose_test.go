@@ -239,6 +239,9 @@ func secrets(t *testing.T) map[string]string {
 	if err := os.WriteFile(path, script, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.Mkdir(filepath.Join(dir, "secrets"), 0o755); err != nil { // by whoever copied the folder
+		t.Fatal(err)
+	}
 	made := map[string]string{}
 	for range 2 { // the second run must keep the secrets
 		if out, err := exec.Command("sh", path).CombinedOutput(); err != nil {

@@ -115,9 +115,9 @@ func TestHandingBackRunsNoForeignCode(t *testing.T) {
 	s := u.seed(`(name, task_name, cron_expression) values ('a', 'app.a', '* * * * *')`)
 	u.adopt(s)
 	stranger, _ := testenv.Role(t, u.url)
-	u.exec(`create function public.theirs() returns trigger language plpgsql as 'begin return new; end'`)
-	u.exec(`alter function public.theirs() owner to ` + stranger)
-	u.exec(`create trigger theirs before update on celery_beat_schedules for each row execute function public.theirs()`)
+	u.exec(`create schema theirs; create function theirs.theirs() returns trigger language plpgsql as 'begin return new; end'`)
+	u.exec(`alter function theirs.theirs() owner to ` + stranger)
+	u.exec(`create trigger theirs before update on celery_beat_schedules for each row execute function theirs.theirs()`)
 	if _, _, err := s.Unadopt(t.Context(), false); err == nil ||
 		!strings.Contains(err.Error(), "trigger theirs of "+stranger) ||
 		!strings.Contains(err.Error(), "--trust-triggers") {

@@ -227,7 +227,8 @@ func TestPagesAreBounded(t *testing.T) {
 		from tactus.schedules, generate_series(1, 150) n`); err != nil {
 		t.Fatal(err)
 	}
-	if a := s.inTime(t, "/schedules?per_page=1000"); a.status != 422 || a.member(t, "code") != "page_too_large" {
+	if a := s.inTime(t, "/schedules?per_page=1000"); a.status != 422 || a.member(t, "code") != "page_too_large" ||
+		!strings.Contains(a.body, "a smaller per_page") {
 		t.Errorf("%d %.300s", a.status, a.body)
 	}
 	s.inTime(t, "/schedules?per_page=50").want(t, 200)

@@ -51,7 +51,7 @@ func bounded[T any](ctx context.Context, tx pgx.Tx, size func(T) int, sql string
 			cancel()
 			return nil, &domain.Error{
 				Kind: domain.Invalid, Code: "page_too_large", Field: "",
-				Message: fmt.Sprintf("the first %d have more than %d MiB together: ask for fewer at once (a smaller per_page, or limit)",
+				Message: fmt.Sprintf("the first %d have more than %d MiB together: ask for fewer at once (a smaller per_page, page_size or limit)",
 					len(found)+1, maxPage>>20),
 			}
 		}
