@@ -35,6 +35,7 @@ type commands struct {
 	Beat      beatCmd       `cmd:"" help:"Fire what is due."`
 	Migrate   migrateCmd    `cmd:"" help:"Bring the database's schema up to date."`
 	Schedule  scheduleCmd   `cmd:"" help:"Create, read and change schedules."`
+	Runs      runsCmd       `cmd:"" help:"Show the runs of all schedules, run them again, or cancel them."`
 	Route     routeCmd      `cmd:"" help:"Show and change routes, which say where tasks go when their schedules name no queue."`
 	Calendar  calendarCmd   `cmd:"" help:"Show and change calendars: named sets of days and ranges by which schedules are kept from firing."`
 	Key       keyCmd        `cmd:"" help:"Make, list, rotate and revoke API keys."`

@@ -37,6 +37,10 @@ func (c clientFlags) show(to io.Writer, answer []byte) error {
 			"last_run_at", "halted", "invalid_reason")
 	case members["history"] != nil:
 		columns(table, members["history"], "due_at", "executed_at", "status", "kind", "task_id", "reason", "error")
+	case members["runs"] != nil:
+		columns(table, members["runs"], "due_at", "status", "schedule_name", "task_name", "runtime_seconds", "id", "error")
+	case members["run_outcomes"] != nil:
+		columns(table, members["run_outcomes"], "id", "outcome", "run_id", "error")
 	case members["keys"] != nil:
 		columns(table, members["keys"], "id", "name", "role", "scope", "state", "expires_at", "last_used_at")
 	case members["routes"] != nil:
