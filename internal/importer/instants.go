@@ -141,7 +141,8 @@ func (c expected) reason(ours []time.Time, timezone string) (kind, why string) {
 			constant = constant && ours[i].Sub(due[i]) == shift
 		}
 		if constant {
-			return "zone", fmt.Sprintf("its time zone is not %s: name its zone by --celery-timezone", timezone)
+			return "zone", fmt.Sprintf("its clock is not that of %s by the time zone data here (%s): name its zone by "+
+				"--celery-timezone, or renew the time zone data of whichever is behind", timezone, zone.Version())
 		}
 	}
 	return besidesZone(apart(ours, c.next.Due), timezone)
