@@ -3,13 +3,17 @@ package api_test
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
+	"regexp"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -76,6 +80,7 @@ func TestCostsAreBounded(t *testing.T) {
 	const few, many, all = 1_000, 4_000, 16_000 // blocks: along an index, through an index, through the table
 	pool, effort := testenv.CountEffort(t, s.pool)
 	watched := serveOver(t, pool)
+	asked := map[string]bool{}
 	for _, c := range []struct {
 		method, path, body string
 		status             int
@@ -139,6 +144,12 @@ func TestCostsAreBounded(t *testing.T) {
 		{"GET", "/events?type=schedule.deleted", "", 200, page, 4, few},
 		{"GET", "/events?schedule=00000000-0000-7000-8000-000000000000", "", 200, page, 4, few},
 		{"GET", "/schedules/presets", "", 200, page, 4, few},
+		{"GET", "/routes", "", 200, page, 4, few},
+		{"GET", "/calendars", "", 200, page, 4, few},
+		{"GET", "/calendars/none", "", 404, page, 4, few},
+		{"GET", "/whoami", "", 200, page, 4, few},
+		{"GET", "/keys", "", 200, page, 4, few},
+		{"GET", "/keys/" + run, "", 404, page, 4, few},
 		{"PATCH", busy, `{"description":"x"}`, 200, 2 * page, 4, few},
 		{"POST", busy + "/disable", "", 200, 2 * page, 4, few},
 		{"POST", busy + "/trigger", "", 202, 2 * page, 4, few},
@@ -149,6 +160,9 @@ func TestCostsAreBounded(t *testing.T) {
 		{"POST", "/schedules/preview", `{"cron_expression":"* * * * *","n":1000}`, 200, 2 * page, 32, few},
 	} {
 		name, _, _ := strings.Cut(c.method+" "+c.path+" "+c.body[:min(len(c.body), 20)], "00000000-")
+		if path, _, _ := strings.Cut(c.path, "?"); c.method == http.MethodGet {
+			asked[path] = true
+		}
 		ask := func(s service) {
 			a := s.do(t, c.method, c.path, c.body)
 			if a.status != c.status {
@@ -194,6 +208,32 @@ func TestCostsAreBounded(t *testing.T) {
 	if blocks > few {
 		t.Errorf("the metric of invalid schedules looks at %d blocks", blocks)
 	}
+	for _, path := range readPaths(t, s) {
+		if !slices.ContainsFunc(slices.Collect(maps.Keys(asked)), path.MatchString) {
+			t.Errorf("nothing says what GET %s may cost: give it a line above", path)
+		}
+	}
+}
+
+// readPaths are the addresses of the API that are read, behind its prefix.
+func readPaths(t *testing.T, s service) (all []*regexp.Regexp) {
+	t.Helper()
+	var described struct {
+		Paths map[string]map[string]json.RawMessage `json:"paths"`
+	}
+	root := service{strings.TrimSuffix(s.url, "/api/v1"), s.pool}
+	if err := json.Unmarshal([]byte(root.do(t, "GET", "/openapi.json", "").want(t, 200).body), &described); err != nil {
+		t.Fatal(err)
+	}
+	for path, operations := range described.Paths {
+		if rest, of := strings.CutPrefix(path, "/api/v1"); of && operations["get"] != nil {
+			all = append(all, regexp.MustCompile("^"+regexp.MustCompile(`[{][^}]*[}]`).ReplaceAllString(rest, "[^/]+")+"$"))
+		}
+	}
+	if len(all) < 10 {
+		t.Fatalf("the description has %d addresses that are read", len(all))
+	}
+	return all
 }
 
 // slack is for what neighbours on a processor do to one request and not to the yardstick.
