@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+
+	"github.com/tactus-dev/tactus/outbox"
 )
 
 // scheduleCmd calls the API, except for preview.
@@ -129,24 +131,24 @@ func (c enableCmd) Run(ctx context.Context, to console) error {
 
 type disableCmd struct {
 	oneSchedule
-	Reason string `help:"Why it is disabled."`
-	Until  string `placeholder:"TIME" help:"When it is enabled again by itself (RFC 3339, or local in its zone)."`
+	Until string `placeholder:"TIME" help:"When it is enabled again by itself (RFC 3339, or local in its zone)."`
 }
 
 // Run disables a schedule.
 func (c disableCmd) Run(ctx context.Context, to console) error {
-	return c.send(ctx, to, http.MethodPost, "/disable", filled("reason", c.Reason, "until", c.Until))
+	_, reason := outbox.ActorOf(ctx) // --reason, which every command has
+	return c.send(ctx, to, http.MethodPost, "/disable", filled("reason", reason, "until", c.Until))
 }
 
 type skipCmd struct {
 	oneSchedule
-	Count  int    `short:"n" default:"1" help:"How many due times to skip, behind those that are skipped already; 0 skips none any more."`
-	Reason string `help:"Why they are skipped."`
+	Count int `short:"n" default:"1" help:"How many due times to skip, behind those that are skipped already; 0 skips none any more."`
 }
 
 // Run skips due times.
 func (c skipCmd) Run(ctx context.Context, to console) error {
-	members := filled("reason", c.Reason)
+	_, reason := outbox.ActorOf(ctx)
+	members := filled("reason", reason)
 	members["count"] = c.Count
 	return c.send(ctx, to, http.MethodPost, "/skip", members)
 }
