@@ -131,6 +131,9 @@ func (d Definition) Merge(patch []byte) (Definition, error) {
 			delete(members, name)
 		}
 	}
+	if members["exclude_calendars"] == nil && members["only_calendars"] == nil && !present(changes["on_excluded"]) {
+		delete(members, "on_excluded") // it went with the calendars
+	}
 	merged, err := json.Marshal(members)
 	if err != nil {
 		return Definition{}, fmt.Errorf("merge: %w", err)
@@ -169,6 +172,7 @@ var alternatives = [][]string{
 	{"cron_expression", "interval_seconds", "run_at", "rrule", "preset_name"},
 	{"queue", "stream"},
 	{"kwargs", "task_params"},
+	{"exclude_calendars", "only_calendars"},
 }
 
 func present(raw json.RawMessage) bool { return raw != nil && string(raw) != "null" }

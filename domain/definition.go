@@ -29,6 +29,10 @@ type Definition struct {
 	MaxRuns         int64   `json:"max_runs,omitempty" doc:"Fires at most so often since its trigger was set."`
 	JitterSeconds   int64   `json:"jitter_seconds,omitempty" doc:"Fires up to so many seconds late, the same delay each time for the same due time."`
 
+	ExcludeCalendars []string `json:"exclude_calendars,omitempty" doc:"Calendars on whose days nothing is due, in the schedule's zone; at most 10."`
+	OnlyCalendars    []string `json:"only_calendars,omitempty" doc:"Calendars on whose days alone something is due; at most 10. A schedule has this or exclude_calendars."`
+	OnExcluded       string   `json:"on_excluded,omitempty" enum:"skip,next_allowed,previous_allowed,drop_if_taken" doc:"What becomes of a due time that calendars exclude: skip records it as excluded; next_allowed and previous_allowed move it to another day, at the same local time; drop_if_taken is next_allowed unless that day has a due time of its own."`
+
 	TaskName   string          `json:"task_name,omitempty"`
 	Args       json.RawMessage `json:"args,omitempty" doc:"A list."`
 	Kwargs     json.RawMessage `json:"kwargs,omitempty" doc:"An object."`

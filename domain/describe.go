@@ -1,8 +1,10 @@
 package domain
 
 import (
+	"strings"
 	"time"
 
+	"github.com/tactus-dev/tactus/domain/calendar"
 	"github.com/tactus-dev/tactus/domain/cron"
 	"github.com/tactus-dev/tactus/domain/rrule"
 )
@@ -10,6 +12,46 @@ import (
 // Describe returns in words when a normalized definition is due: "At 09:30, Monday to Friday, Asia/Tokyo". The language
 // is one of cron.Languages; any other is treated as English.
 func (d Definition) Describe(language string) string {
+	text := d.describe(language)
+	if r := d.calendarRule(); r != nil && text != "" {
+		if cron.Language(language) == cron.Japanese {
+			return text + r.japanese()
+		}
+		return text + r.english()
+	}
+	return text
+}
+
+// english says what calendars do to due times.
+func (r *CalendarRule) english() string {
+	text := ", except on days of "
+	if len(r.Only) > 0 {
+		text = ", only on days of "
+	}
+	text += strings.Join(r.Names(), " or ")
+	return text + map[string]string{
+		calendar.NextAllowed:     "; otherwise on the next allowed day",
+		calendar.PreviousAllowed: "; otherwise on the previous allowed day",
+		calendar.DropIfTaken:     "; otherwise on the next allowed day, if nothing is due on it",
+	}[r.OnExcluded]
+}
+
+// japanese says the same.
+func (r *CalendarRule) japanese() string {
+	text := "、" + strings.Join(r.Names(), "または")
+	if len(r.Only) > 0 {
+		text += "の日のみ"
+	} else {
+		text += "の日を除く"
+	}
+	return text + map[string]string{
+		calendar.NextAllowed:     "（除かれた回は次の対象日）",
+		calendar.PreviousAllowed: "（除かれた回は前の対象日）",
+		calendar.DropIfTaken:     "（除かれた回は次の対象日、その日に予定があれば行わない）",
+	}[r.OnExcluded]
+}
+
+func (d Definition) describe(language string) string {
 	say, ok := sayings[cron.Language(language)]
 	if !ok {
 		say = sayings[cron.English]

@@ -33,6 +33,7 @@ func (d Definition) Normalize(c Context) (Definition, []Warning, error) {
 	n.texts()
 	n.name()
 	n.policies()
+	n.calendars()
 	n.trigger()
 	n.task()
 	n.target()

@@ -352,5 +352,5 @@ func timing(d Definition) string {
 	if trigger.Dialect == recurrenceDialect {
 		trigger.Cron = rrule.Canonical(trigger.Cron, time.Time{})
 	}
-	return fmt.Sprint(trigger, anchor.UnixMicro(), instant(d.StartsAt).UnixMicro(), instant(d.EndsAt).UnixMicro())
+	return fmt.Sprint(trigger, anchor.UnixMicro(), instant(d.StartsAt).UnixMicro(), instant(d.EndsAt).UnixMicro(), d.calendarRule())
 }

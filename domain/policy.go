@@ -59,6 +59,8 @@ type Policy struct {
 	Expires  int64     `json:"expires,omitempty"`
 	Overlap  string    `json:"overlap,omitempty"` // empty: runs may overlap
 	Skip     time.Time `json:"skip,omitzero"`     // due times up to this one are skipped
+
+	Calendars *CalendarRule `json:"calendars,omitempty"` // nil: there are none
 }
 
 // Policy returns the policy of a schedule: that of its definition, and what is to be skipped.
@@ -75,7 +77,7 @@ func (d Definition) Policy() Policy {
 		overlap = ""
 	}
 	return Policy{
-		Overlap: overlap, StartsAt: instant(d.StartsAt), EndsAt: instant(d.EndsAt), MaxRuns: d.MaxRuns, Jitter: d.JitterSeconds,
+		Calendars: d.calendarRule(), Overlap: overlap, StartsAt: instant(d.StartsAt), EndsAt: instant(d.EndsAt), MaxRuns: d.MaxRuns, Jitter: d.JitterSeconds,
 		Misfire: d.MisfirePolicy, Window: orDefault(d.MisfireWindowSeconds, DefaultWindow), Grace: orDefault(d.MisfireGraceSeconds, DefaultGrace), Expires: d.ExpiresSeconds,
 	}
 }

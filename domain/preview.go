@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tactus-dev/tactus/domain/calendar"
 	"github.com/tactus-dev/tactus/domain/cron"
 )
 
@@ -22,9 +23,11 @@ type Preview struct {
 // which something is skipped.
 type Mark struct {
 	At   time.Time `json:"at"`
-	Mark string    `json:"mark" enum:"moved,skipped,repeated"`
-	Wall string    `json:"wall,omitempty" doc:"The local time that the clocks skip, when moved or skipped."`
+	Mark string    `json:"mark" enum:"moved,skipped,repeated,excluded"`
+	Wall string    `json:"wall,omitempty" doc:"The local time that the clocks skip, when moved or skipped; that from which calendars have moved it."`
 	Copy int       `json:"copy,omitempty" doc:"Which of the two showings it is, when repeated."`
+	// Reason is what the calendar says of the day.
+	Reason string `json:"reason,omitempty" doc:"Why calendars exclude it."`
 }
 
 // Ask is what is asked of a preview: the next N due times after an instant, told in a language ("en" unless given).
@@ -32,7 +35,8 @@ type Ask struct {
 	After    time.Time
 	N        int // 1 to MaxPreview
 	Language string
-	Done     int64 // of max_runs, since the trigger was set
+	Done     int64        // of max_runs, since the trigger was set
+	Sets     CalendarSets // for a definition that names calendars
 }
 
 func (a Ask) check() error {
@@ -63,7 +67,7 @@ func (d Definition) Preview(ask Ask, timezone string) (Preview, error) {
 	if err != nil {
 		return Preview{}, err
 	}
-	p, err := Schedule{Definition: d}.Preview(ask)
+	p, err := Schedule{Definition: d, Sets: ask.Sets}.Preview(ask)
 	p.Warnings = append([]Warning{}, warnings...) // among them what only the expression as it is typed shows
 	return p, err
 }
@@ -73,7 +77,7 @@ func (s Schedule) Preview(ask Ask) (Preview, error) {
 	if err := ask.check(); err != nil {
 		return Preview{}, err
 	}
-	recurrence, err := s.Recurrence()
+	recurrence, err := s.firing()
 	if err != nil {
 		return Preview{}, err
 	}
@@ -91,13 +95,46 @@ func (s Schedule) Preview(ask Ask) (Preview, error) {
 	for _, due := range s.entries(recurrence, latest(latest(ask.After, s.EffectiveFrom), s.SkipUntil), n) {
 		at := local(due.At, location)
 		if due.Mark != "" {
-			p.Marks = append(p.Marks, Mark{at, due.Mark, due.Wall, due.Copy})
+			p.Marks = append(p.Marks, Mark{At: at, Mark: due.Mark, Wall: due.Wall, Copy: due.Copy})
 		}
 		if due.IsDue() {
 			p.DueTimes = append(p.DueTimes, at)
 		}
 	}
-	return p, nil
+	if s.Sets != nil && s.calendarRule() != nil {
+		p.Marks, err = s.excluded(recurrence, latest(ask.After, s.EffectiveFrom), p.DueTimes)
+	}
+	return p, err
+}
+
+// excluded marks what calendars exclude up to the last of some due times, and which of those have moved.
+func (s Schedule) excluded(left Recurrence, after time.Time, due []time.Time) (marks []Mark, err error) {
+	marks = []Mark{}
+	filter, err := s.calendarRule().Filter(s.Sets)
+	if err != nil || len(due) == 0 {
+		return marks, err
+	}
+	trigger, anchor := s.Trigger()
+	nominal, err := trigger.Recurrence(anchor)
+	if err != nil {
+		return marks, err
+	}
+	policy, last := s.Policy(), due[len(due)-1]
+	for at, ok := policy.Next(nominal, after); ok && !at.After(last) && len(marks) < MaxPreview; at, ok = policy.Next(nominal, at) {
+		if reason, excluded := filter.Excluded(at); excluded {
+			marks = append(marks, Mark{At: local(at, filter.Location), Mark: "excluded", Reason: reason})
+		}
+	}
+	for _, at := range due {
+		if from, moved := calendar.Source(left, at); moved {
+			reason, _ := filter.Excluded(from)
+			marks = append(marks, Mark{
+				At: at, Mark: "moved", Wall: from.In(filter.Location).Format("2006-01-02T15:04:05"), Reason: reason,
+			})
+		}
+	}
+	slices.SortStableFunc(marks, func(a, b Mark) int { return a.At.Compare(b.At) })
+	return marks, nil
 }
 
 // entries are the next n due times that the policy allows; those of cron with marks.

@@ -21,6 +21,8 @@ type Schedule struct {
 	TriggerSetAt  time.Time `json:"trigger_set_at,omitzero"`
 	DeletedAt     time.Time `json:"deleted_at,omitzero"`
 	Halt
+
+	Sets CalendarSets `json:"-"` // of the calendars that it names, if whoever read it knows them
 }
 
 // Change is a decided change of one schedule that has no time yet: the writer's clock is the database's, which is not
@@ -116,10 +118,25 @@ func (c Change) Begins(now time.Time) time.Time {
 	return c.EffectiveAt
 }
 
-// Recurrence compiles the schedule's trigger.
+// Recurrence compiles the schedule's trigger, with its due times where calendars have moved them. What calendars skip is
+// among them, because it is recorded.
 func (s Schedule) Recurrence() (Recurrence, error) {
 	trigger, anchor := s.Trigger()
-	return trigger.Recurrence(anchor)
+	recurrence, err := trigger.Recurrence(anchor)
+	if err != nil || s.Sets == nil {
+		return recurrence, err
+	}
+	return s.calendarRule().Moved(recurrence, s.Sets)
+}
+
+// firing compiles the trigger, with the due times alone that calendars leave.
+func (s Schedule) firing() (Recurrence, error) {
+	trigger, anchor := s.Trigger()
+	recurrence, err := trigger.Recurrence(anchor)
+	if err != nil || s.Sets == nil {
+		return recurrence, err
+	}
+	return s.calendarRule().Left(recurrence, s.Sets)
 }
 
 // Next is the first due time after the instant, and after EffectiveFrom; false when the schedule is disabled or
@@ -128,7 +145,7 @@ func (s Schedule) Next(after time.Time) (time.Time, bool) {
 	if !s.Runnable() || !s.DeletedAt.IsZero() {
 		return time.Time{}, false
 	}
-	recurrence, err := s.Recurrence()
+	recurrence, err := s.firing()
 	if err != nil {
 		return time.Time{}, false // it was checked when it was written; a beat reports what has become unreadable
 	}

@@ -28,15 +28,15 @@ var edits = map[bool]map[string]string{
 	true: {
 		"cron_expression": `"0 10 * * *"`, "interval_seconds": `90`, "run_at": `"2026-05-01T00:00:00Z"`, "preset_name": `"daily_noon"`,
 		"rrule": `"FREQ=WEEKLY;INTERVAL=2"`, "cron_dialect": `"vixie"`, "timezone": `"Europe/Berlin"`, "dst_gap": `"skip"`, "dst_overlap": `"both"`,
-		"starts_at": `"2026-05-01T00:00:00Z"`, "ends_at": `"2028-05-01T00:00:00Z"`,
+		"starts_at": `"2026-05-01T00:00:00Z"`, "ends_at": `"2028-05-01T00:00:00Z"`, "exclude_calendars": `["closed"]`, "only_calendars": `["open"]`,
 	},
 }
 
 // TestEveryMemberHasAnEdit makes whoever adds a member decide whether it moves due times.
 func TestEveryMemberHasAnEdit(t *testing.T) {
 	t.Parallel()
-	elsewhere := []string{"cron_seconds", "interval_anchor"} // TestTriggerEditOfTwo
-	known := map[string]bool{elsewhere[0]: true, elsewhere[1]: true}
+	elsewhere := []string{"cron_seconds", "interval_anchor", "on_excluded"} // TestTriggerEditOfTwo, TestCalendarEdits
+	known := map[string]bool{elsewhere[0]: true, elsewhere[1]: true, elsewhere[2]: true}
 	for _, members := range edits {
 		for name := range members {
 			known[name] = true
