@@ -6,12 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/calendar"
 	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
@@ -170,6 +172,62 @@ func endCalendar(ctx context.Context, q Querier, sql, name string, version int64
 		return &e
 	}
 	return nil
+}
+
+// known refuses what a definition names and there is not, or is another's.
+func (w writer) known(ctx context.Context, d domain.Definition, id domain.ID) error {
+	return domain.Join(unknownCalendars(ctx, w.q, d), w.neighbours(ctx, d, id))
+}
+
+const livingCalendars = `select name from tactus.calendars where name = any ($1::text[]) and deleted_at is null`
+
+// unknownCalendars tells each calendar of a definition that there is none of.
+func unknownCalendars(ctx context.Context, q Querier, d domain.Definition) error {
+	member, names := d.Calendars()
+	if len(names) == 0 {
+		return nil
+	}
+	living, err := collect(ctx, q, pgx.RowTo[string], livingCalendars, names)
+	if err != nil {
+		return fmt.Errorf("look for calendars: %w", err)
+	}
+	var faults domain.Faults
+	for i, name := range names {
+		if !slices.Contains(living, name) {
+			faults = append(faults, &domain.Error{
+				Kind: domain.Invalid, Code: domain.CodeCalendarUnknown, Field: fmt.Sprintf("/%s/%d", member, i),
+				Message: fmt.Sprintf("there is no calendar %s: make it first", name),
+			})
+		}
+	}
+	if len(faults) == 0 {
+		return nil
+	}
+	return faults
+}
+
+// SetsOf returns the compiled calendars that definitions name, for domain.Schedule. One that is gone, or cannot be read,
+// is left out.
+func SetsOf(ctx context.Context, q Querier, definitions ...domain.Definition) (domain.CalendarSets, error) {
+	var wanted []string
+	for _, d := range definitions {
+		_, names := d.Calendars()
+		wanted = append(wanted, names...)
+	}
+	if len(wanted) == 0 {
+		return nil, nil
+	}
+	found, err := CalendarsOf(ctx, q, slices.Compact(slices.Sorted(slices.Values(wanted))))
+	if err != nil {
+		return nil, err
+	}
+	sets := domain.CalendarSets{}
+	for _, c := range found {
+		if set, err := calendar.Compile(c.Days); err == nil {
+			sets[c.Name] = set
+		}
+	}
+	return sets, nil
 }
 
 // KeptCalendar is a calendar with how many schedules use it.

@@ -101,10 +101,10 @@ func (w writer) normalize(ctx context.Context, d domain.Definition, c domain.Con
 	c.Now = time.Now()
 	normal, _, err := d.Normalize(c)
 	if err == nil {
-		return normal, w.neighbours(ctx, normal, c.ID)
+		return normal, w.known(ctx, normal, c.ID)
 	}
 	if !errors.Is(err, errAtInPast) && !errors.Is(err, errNoFire) {
-		return normal, err
+		return normal, domain.Join(err, unknownCalendars(ctx, w.q, d))
 	}
 	now, failed := clock(ctx, w.q)
 	if failed != nil {
@@ -114,7 +114,7 @@ func (w writer) normalize(ctx context.Context, d domain.Definition, c domain.Con
 	if normal, _, err = d.Normalize(c); err != nil {
 		return normal, err
 	}
-	return normal, w.neighbours(ctx, normal, c.ID)
+	return normal, w.known(ctx, normal, c.ID)
 }
 
 func (w writer) put(ctx context.Context, d domain.Definition) (after domain.Schedule, created bool, err error) {
@@ -286,6 +286,8 @@ func meaning(err error) error {
 	switch {
 	case pgErr.ConstraintName == "schedules_name":
 		return domain.ErrNameTaken
+	case pgErr.ConstraintName == "schedules_calendars": // one that was deleted since it was looked for
+		return domain.Faults{{Kind: domain.Invalid, Code: domain.CodeCalendarUnknown, Message: "a calendar that the schedule names has just been deleted"}}
 	case pgErr.ConstraintName == "idempotency_pkey":
 		return errKeyUsed
 	case pgErr.Code == "40001": // a caller's repeatable read or serializable transaction
