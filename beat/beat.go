@@ -48,20 +48,21 @@ type Beat struct {
 	clockStep memory.Micros // how far PostgreSQL's clock stepped during this step of the beat
 	memory    *memory.Memory
 
-	lease    tenure // who fires
-	shadow   shadow // in shadow mode: the beat that fires
-	inbox    inbox  // what the feed has brought
-	polls    polls  // how far the log has been read
-	syncs    syncs  // schedules that are to be read
-	resync   resync
-	pacing   pacing        // how many due times fire at once
-	backlog  backlog       // how far handing over is behind firing
-	locks    locks         // schedules that somebody has locked
-	counts   counts        // whether their table can be read
-	refusals firingRefused // what PostgreSQL refused to fire
-	invalid  invalid       // schedules that cannot be read
-	pauses   pauses        // when the next pause ends
-	stats    stats
+	lease     tenure    // who fires
+	shadow    shadow    // in shadow mode: the beat that fires
+	inbox     inbox     // what the feed has brought
+	polls     polls     // how far the log has been read
+	syncs     syncs     // schedules that are to be read
+	calendars calendars // which have changed
+	resync    resync
+	pacing    pacing        // how many due times fire at once
+	backlog   backlog       // how far handing over is behind firing
+	locks     locks         // schedules that somebody has locked
+	counts    counts        // whether their table can be read
+	refusals  firingRefused // what PostgreSQL refused to fire
+	invalid   invalid       // schedules that cannot be read
+	pauses    pauses        // when the next pause ends
+	stats     stats
 }
 
 // named are the arguments of a statement.

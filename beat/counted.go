@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
@@ -53,10 +55,14 @@ func apart(decisions []memory.Decision) (plain, counted []memory.Decision) {
 
 // fireSQL is the statement for decisions that settleApart has taken apart.
 func (m mode) fireSQL(decisions []memory.Decision) string {
+	sql := m.firePlainSQL
 	if decisions[0].Counts {
-		return m.fireDueSQL
+		sql = m.fireDueSQL
 	}
-	return m.firePlainSQL
+	if slices.ContainsFunc(decisions, func(d memory.Decision) bool { return d.Calendars != nil }) {
+		return strings.Replace(sql, noCalendarsSQL, calendarsSQL, 1)
+	}
+	return sql
 }
 
 var errCountsLocked = errors.New(

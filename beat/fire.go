@@ -93,6 +93,12 @@ func (b *Beat) collectUpTo(ctx context.Context, now memory.Micros, firingSize in
 	var toLookUp []uint32
 	for len(due.decisions) < firingSize && len(toLookUp) < firingSize && b.memory.NextFire() <= now {
 		slot := b.memory.Pop()
+		if b.memory.Outdated(slot) {
+			if b.memory.Renew(slot); b.memory.At(slot).Fire > now {
+				b.memory.Push(slot)
+				continue
+			}
+		}
 		decisions, last := b.memory.Decide(slot, now, firingSize-len(due.decisions))
 		if decisions[0].Due <= b.lease.maybeSettled && b.memory.Misfired(slot, decisions, now) {
 			toLookUp = append(toLookUp, slot)
@@ -128,6 +134,7 @@ func (b *Beat) moveOn(due firing, out outcome, now memory.Micros) {
 		b.lease.maybeSettled = max(b.lease.maybeSettled, now) // some of their due times may be settled
 	}
 	stale := make(map[domain.ID]struct{}, len(out.Stale))
+	b.calendars.wanted = b.calendars.wanted || len(out.Stale) > 0 // by which they may have been decided
 	for _, id := range out.Stale {
 		stale[id] = struct{}{}
 		b.syncs.pending[id] = anyVersion

@@ -173,6 +173,10 @@ func (b *Beat) receive(n notice) {
 		b.wantAnew("the log is in another epoch")
 	}
 	b.inbox.epoch = n.epoch
+	if n.event.OfCalendar() {
+		b.calendars.wanted = true
+		return
+	}
 	if kept, ok := b.memory.Find(n.id); ok && n.version > max(int64(kept.Version), b.syncs.pending[n.id])+1 {
 		b.wantResync("a version is missing")
 	}

@@ -20,6 +20,10 @@ func (b *Beat) load(ctx context.Context, watermark memory.Micros) error {
 			b.invalid.found[r.ID] = unreadable{r.Version, err}
 		}
 	}
+	if _, err := b.readCalendars(ctx, loaded, true); err != nil {
+		return err
+	}
+	loaded.Await(watermark)
 	loaded.AdvanceTo(watermark)
 	b.memory = loaded
 	b.log.Info("loaded", "schedules", loaded.Len(), "took", time.Since(began))

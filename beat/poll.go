@@ -26,11 +26,11 @@ var changedSinceSQL = `
 select pg_current_snapshot()::text,
     case when pg_snapshot_xmax(l.snapshot) <= pg_snapshot_xmax(pg_current_snapshot()) then l.snapshot::text end,
     pg_snapshot_xmax(pg_current_snapshot()) < pg_snapshot_xmax(@from::text::pg_snapshot), clock_timestamp(),
-    e.aggregate_id, e.version
+    e.aggregate_id, e.version, e.of_calendar
 from (select 1) one
 left join tactus.leases l on l.name = @lease
 left join (
-    select o.aggregate_id, max(o.version) as version from tactus.outbox o
+    select o.aggregate_id, max(o.version) as version, bool_or(o.type like 'calendar.%') as of_calendar from tactus.outbox o
     where o.topic = 'schedule' and ` + notInSnapshotSQL + `
     group by o.aggregate_id
 ) e on true`
@@ -43,6 +43,8 @@ type pollRow struct {
 	Now     time.Time  // by PostgreSQL's clock
 	ID      *domain.ID // nil when nothing has changed
 	Version *int64
+
+	OfCalendar *bool // what has changed is a calendar
 }
 
 // polls are how far the log has been read, as snapshots of PostgreSQL.
@@ -71,9 +73,13 @@ func (b *Beat) poll(ctx context.Context, now memory.Micros) error {
 		return fmt.Errorf("poll the log: %w", err)
 	}
 	var row pollRow
-	columns := []any{&row.Seen, &row.Lease, &row.Foreign, &row.Now, &row.ID, &row.Version}
+	columns := []any{&row.Seen, &row.Lease, &row.Foreign, &row.Now, &row.ID, &row.Version, &row.OfCalendar}
 	_, err = pgx.ForEachRow(rows, columns, func() error {
 		if row.ID == nil {
+			return nil
+		}
+		if *row.OfCalendar {
+			b.calendars.wanted = true
 			return nil
 		}
 		if kept, ok := b.memory.Find(*row.ID); ok && int64(kept.Version) > *row.Version {

@@ -29,6 +29,7 @@ import (
 //   - unjudged: schedules of streams that SQL has written and nobody has looked at. The stream may have the name of
 //     another's queue, which would then be one no more; whoever judges tells within a second. Until then they are left
 //     for later, too.
+//   - outdated: policies that were judged by calendars as they are no more. What was decided by them is decided again.
 //   - due: the schedule is as memory has it. It may fire, counts its due times from the same instant, has the policy
 //     by which memory judged what fires and what was missed, and has not used up its runs (one that is limited comes
 //     at most once in a statement). Where runs must not overlap, those that have no row yet stand in line.
@@ -38,9 +39,9 @@ import (
 //     The run expires so long after it was handed over, which is now; it has no expiry while it waits.
 //   - fired: each new run with what it needs of its schedule. The event and the count are made of it. The event
 //     occurs when the row says, so that row and message expire at the same instant.
-const fireDueSQL = fireGivenSQL + countsFreeSQL + fireRunsSQL + countRunsSQL + fireEventsSQL
+const fireDueSQL = fireGivenSQL + noCalendarsSQL + countsFreeSQL + fireRunsSQL + countRunsSQL + fireEventsSQL
 
-const firePlainSQL = fireGivenSQL + noCountsSQL + fireRunsSQL + fireEventsSQL
+const firePlainSQL = fireGivenSQL + noCalendarsSQL + noCountsSQL + fireRunsSQL + fireEventsSQL
 
 const fireGivenSQL = `
 with lease as materialized (
@@ -56,6 +57,19 @@ given as materialized (
         (select @policy::integer[]))
         g (run_id, schedule_id, effective_from, due_at, until, missed, policy)
 ),`
+
+// calendarsSQL finds the policies that were judged by calendars as they are no more. It stands in the statements for
+// schedules that use calendars, in place of noCalendarsSQL.
+const calendarsSQL = `
+outdated as materialized (
+    select u.policy from unnest((select @calendar_policies::integer[]), (select @calendar_names::text[]), (select @calendar_versions::bigint[]))
+        u (policy, name, version)
+    left join tactus.calendars c on c.name = u.name and c.deleted_at is null
+    where c.version is distinct from u.version
+),`
+
+const noCalendarsSQL = `
+outdated as (select null::integer as policy where false),`
 
 const countsFreeSQL = `
 count_free as materialized (
@@ -93,12 +107,14 @@ due as materialized (
     where lease.due and s.enabled and s.deleted_at is null
         and not exists (select from count_locked l where l.schedule_id = g.schedule_id)
         and not exists (select from unjudged u where u.schedule_id = g.schedule_id)
+        and not exists (select from outdated o where o.policy = g.policy)
         and (n.fired is null
             or coalesce(n.fired < case when s.trigger = '{"once":true}' then 1 else p.max_runs end, true))
 ),
 decided as materialized (
     select *, case
         when left(missed, length('` + domain.ReasonSkipped + `')) = '` + domain.ReasonSkipped + `' then 'passed over'
+        when missed like '` + domain.ReasonExcluded + `%' then 'excluded'
         when missed is not null then 'missed'
         when overlap is null or nth = 1 and not taken then 'due'
         when overlap = 'queue' and nth = 2 and not taken then 'waits'
@@ -115,9 +131,9 @@ run as (
         case fate when 'waits' then 'due' when 'passed over' then 'skipped' else fate end, version,
         now, case when fate = 'due' then now + expires end,
         fate in ('due', 'waits') and overlap is not null, fate = 'waits',
-        case when fate in ('missed', 'passed over') then missed when fate = 'waits' then '` + domain.ReasonWaits + `'
-            when fate = 'skipped' then case overlap when 'skip' then '` + domain.ReasonSkip + `'
-                else '` + domain.ReasonQueue + `' end end
+        case when missed is not null then missed else case fate when 'waits' then '` + domain.ReasonWaits + `'
+            when 'skipped' then case overlap when 'skip' then '` + domain.ReasonSkip + `'
+                else '` + domain.ReasonQueue + `' end end end
     from decided
     on conflict (schedule_id, due_at, slot) do nothing
     returning id, schedule_id, due_at, fired_at, status = 'due' and not waiting as fires
@@ -194,12 +210,17 @@ func fireArgs(term int64, lease time.Duration, decisions []memory.Decision) name
 	until, reasons := make([]*time.Time, n), make([]*string, n)
 	policy, policies, number := make([]int32, n), []string(nil), map[string]int32{}
 	var decided memory.Micros
+	calendarPolicies, calendarNames, calendarVersions := []int32{}, []string{}, []int64{}
 	for i := range decisions {
 		d := &decisions[i]
 		decided = max(decided, d.Decided)
 		if number[d.Policy] == 0 {
 			policies = append(policies, d.Policy)
 			number[d.Policy] = int32(len(policies))
+			for _, c := range d.Calendars {
+				calendarPolicies = append(calendarPolicies, number[d.Policy])
+				calendarNames, calendarVersions = append(calendarNames, c.Name), append(calendarVersions, c.Version)
+			}
 		}
 		policy[i] = number[d.Policy]
 		runs[i], schedules[i] = outbox.NewID(), d.Schedule
@@ -211,6 +232,7 @@ func fireArgs(term int64, lease time.Duration, decisions []memory.Decision) name
 		}
 	}
 	return named{
+		"calendar_policies": calendarPolicies, "calendar_names": calendarNames, "calendar_versions": calendarVersions,
 		"epoch": term, "lease": lease, "runs": runs, "schedules": schedules, "effective": effective, "due": due,
 		"until": until, "fires": fires, "reasons": reasons, "policy": policy, "policies": policies,
 		"now": time.UnixMicro(decided),

@@ -56,7 +56,7 @@ const shadowGivenSQL = `
 with lease as materialized (
     select epoch, clock_timestamp() >= @now::timestamptz as due from tactus.leases
     where name = 'shadow' and epoch = @epoch` + lockTimeoutSQL + ` for share
-),
+),` + noCalendarsSQL + `
 given as materialized (
     select * from unnest((select @schedules::uuid[]), (select @effective::timestamptz[]), (select @due::timestamptz[]),
         (select @until::timestamptz[]), (select @fires::timestamptz[]), (select @reasons::text[]),
@@ -73,6 +73,7 @@ due as materialized (
 
 const shadowRunsSQL = `
     where lease.due and s.enabled and s.deleted_at is null
+        and not exists (select from outdated o where o.policy = g.policy)
 ),
 run as (
     insert into tactus.shadow_runs (schedule_id, due_at, until, fires_at, fate, reason,

@@ -56,6 +56,7 @@ func (b *Beat) step(ctx context.Context, now memory.Micros) (wake memory.Micros,
 		{true, b.fire, fireTimeout},
 		{b.resyncDue(now), b.resyncPage, partTimeout},
 		{true, b.sync, partTimeout},
+		{true, b.sweepCalendars, partTimeout},
 		{true, b.invalidate, partTimeout},
 	} {
 		if part.due {
@@ -84,6 +85,9 @@ func (b *Beat) wake(now memory.Micros) memory.Micros {
 	}
 	if len(b.syncs.pending) > 0 {
 		next = min(next, b.syncs.notBefore)
+	}
+	if b.memory.Sweeping() {
+		next = now
 	}
 	if len(b.invalid.found) > 0 {
 		next = min(next, max(now, b.invalid.notBefore))

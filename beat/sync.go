@@ -54,6 +54,9 @@ var changedRows = living{livingRowsSQL + ofIDsSQL, uncountedRowsSQL + ofIDsSQL}
 // sync reads the schedules that are pending, unless the last read was less than syncEvery ago. Of very many it reads
 // some, and the next step reads more.
 func (b *Beat) sync(ctx context.Context, now memory.Micros) error {
+	if err := b.syncCalendars(ctx); err != nil {
+		return err
+	}
 	if len(b.syncs.pending) > 0 && now >= b.syncs.notBefore {
 		began := time.Now()
 		ids := b.pendingIDs()
@@ -61,6 +64,11 @@ func (b *Beat) sync(ctx context.Context, now memory.Micros) error {
 			return err
 		}
 		b.syncs.queries++
+		if b.memory.LacksCalendars() { // a new schedule uses them
+			if err := b.syncCalendars(ctx); err != nil {
+				return err
+			}
+		}
 		if len(b.syncs.pending) == 0 {
 			b.syncs.notBefore = now + syncEvery.Microseconds()
 		}

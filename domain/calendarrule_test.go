@@ -58,7 +58,7 @@ func TestCalendarPreview(t *testing.T) {
 			`{"preset_name":"monthly_last_business_day","exclude_calendars":["closed"],"on_excluded":"previous_allowed","timezone":"Asia/Tokyo","task_name":"t"}`,
 			"; otherwise on the previous allowed day", "（除かれた回は前の対象日）",
 			[]string{"2026-12-30T09:00:00+09:00", "2027-01-29T09:00:00+09:00"},
-			[]string{"moved 2026-12-30T09:00:00+09:00 2026-12-31T09:00:00 年末年始", "excluded 2026-12-31T09:00:00+09:00  年末年始"},
+			[]string{"shifted 2026-12-30T09:00:00+09:00 2026-12-31T09:00:00 年末年始", "excluded 2026-12-31T09:00:00+09:00  年末年始"},
 		},
 	} {
 		p, err := definitionOf(t, c.definition).Preview(domain.Ask{After: at(t, "2026-12-29T12:00:00+09:00"), N: 2, Sets: closed(t)}, "")

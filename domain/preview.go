@@ -19,12 +19,12 @@ type Preview struct {
 	Warnings    []Warning   `json:"warnings"`
 }
 
-// Mark says what a change of the clocks does. At is the due time that is moved or repeated, or the end of the gap in
-// which something is skipped.
+// Mark says what a change of the clocks does, or a calendar. At is the due time that is moved, repeated, excluded or shifted
+// (by a calendar, to another day), or the end of the gap in which something is skipped.
 type Mark struct {
 	At   time.Time `json:"at"`
-	Mark string    `json:"mark" enum:"moved,skipped,repeated,excluded"`
-	Wall string    `json:"wall,omitempty" doc:"The local time that the clocks skip, when moved or skipped; that from which calendars have moved it."`
+	Mark string    `json:"mark" enum:"moved,skipped,repeated,excluded,shifted"`
+	Wall string    `json:"wall,omitempty" doc:"The local time that the clocks skip, when moved or skipped; the one from which calendars have shifted it."`
 	Copy int       `json:"copy,omitempty" doc:"Which of the two showings it is, when repeated."`
 	// Reason is what the calendar says of the day.
 	Reason string `json:"reason,omitempty" doc:"Why calendars exclude it."`
@@ -129,7 +129,7 @@ func (s Schedule) excluded(left Recurrence, after time.Time, due []time.Time) (m
 		if from, moved := calendar.Source(left, at); moved {
 			reason, _ := filter.Excluded(from)
 			marks = append(marks, Mark{
-				At: at, Mark: "moved", Wall: from.In(filter.Location).Format("2006-01-02T15:04:05"), Reason: reason,
+				At: at, Mark: "shifted", Wall: from.In(filter.Location).Format("2006-01-02T15:04:05"), Reason: reason,
 			})
 		}
 	}

@@ -27,6 +27,7 @@ const (
 	Expired   RunStatus = "expired"
 	Skipped   RunStatus = "skipped"
 	MissedRun RunStatus = "missed"
+	Excluded  RunStatus = "excluded" // a due time, or a range of them, that calendars exclude
 	Unknown   RunStatus = "unknown"
 )
 

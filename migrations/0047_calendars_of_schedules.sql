@@ -5,6 +5,11 @@
 
 revoke usage on type tactus.calendars from public;
 
+-- What calendars exclude is recorded. The rows that there are have been checked, and are not read again.
+alter table tactus.runs drop constraint runs_status_check;
+alter table tactus.runs add constraint runs_status_check check (status in ('due', 'sent', 'started', 'retrying', 'succeeded', 'failed',
+    'revoked', 'expired', 'skipped', 'missed', 'excluded', 'unknown')) not valid;
+
 -- +goose StatementBegin
 -- What is wrong with the calendars of a definition whose members have the right types.
 create function tactus.calendar_faults(d jsonb) returns jsonb[] language plpgsql stable parallel safe as $$

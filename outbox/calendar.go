@@ -230,6 +230,14 @@ func SetsOf(ctx context.Context, q Querier, definitions ...domain.Definition) (d
 	return sets, nil
 }
 
+// Sets returns the compiled calendars that a definition names; faults are those that there are none of.
+func (s *Store) Sets(ctx context.Context, d domain.Definition) (domain.CalendarSets, error) {
+	if err := unknownCalendars(ctx, s.pool, d); err != nil {
+		return nil, err
+	}
+	return SetsOf(ctx, s.pool, d)
+}
+
 // KeptCalendar is a calendar with how many schedules use it.
 type KeptCalendar struct {
 	domain.Calendar

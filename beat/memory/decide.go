@@ -11,10 +11,11 @@ import (
 type Decision struct {
 	Schedule  domain.ID
 	Effective Micros // the effective_from by which the due times were counted
-	Policy    string // the policy by which they were judged
+	Policy    string // the policy by which they were judged, with the versions of the calendars that it names
 	Version   uint32
 	Decided   Micros // the instant by which they were judged
-	Counts    bool   // its schedule fires only a certain number of times, which PostgreSQL counts
+	Calendars []CalendarVersion
+	Counts    bool // its schedule fires only a certain number of times, which PostgreSQL counts
 
 	Due    Micros
 	Until  Micros // the last due time of a range
@@ -33,6 +34,9 @@ func (m *Memory) Decide(slot uint32, now Micros, room int) (decisions []Decision
 	p.Grace += p.Jitter // a due time is not late before it was to fire
 	if m.limited(r) {
 		room = 1
+	}
+	if p.Calendars.Skips() {
+		return m.decideSkipping(r, p, recurrence, now, room)
 	}
 	decided := p.Settle(recurrence, time.UnixMicro(r.Due-1), time.UnixMicro(now), m.takeover(p), room)
 	last = r.Due - 1
@@ -58,8 +62,44 @@ func (m *Memory) Decide(slot uint32, now Micros, room int) (decisions []Decision
 func (m *Memory) decision(r *Record, now Micros) Decision {
 	return Decision{
 		Schedule: r.ID, Effective: r.Effective, Version: r.Version, Decided: now, Policy: m.policies.text(r.policy),
-		Counts: m.limited(r),
+		Counts: m.limited(r), Calendars: m.calendarsOf(r),
 	}
+}
+
+// calendarsOf returns the versions of the calendars by which a record is due.
+func (m *Memory) calendarsOf(r *Record) []CalendarVersion {
+	if f := m.policies.value(r.policy).calendars; f != nil {
+		return f.versions
+	}
+	return nil
+}
+
+// decideSkipping judges the due times of a record of which calendars exclude some. Ranges of those stand between the
+// others, so decisions are in the order of due times, and end where one is not to fire yet.
+func (m *Memory) decideSkipping(r *Record, p domain.Policy, recurrence domain.Recurrence, now Micros, room int) (decisions []Decision, last Micros) {
+	filter := m.policies.value(r.policy).calendars.filter
+	decided := p.SettleSkipping(recurrence, filter, time.UnixMicro(r.Due-1), time.UnixMicro(now), m.takeover(p), room)
+	last = r.Due - 1
+	base := m.decision(r, now)
+	missed, fires := decided.Missed, 0
+	for _, due := range append(decided.Fire, time.Time{}) {
+		for len(missed) > 0 && (due.IsZero() || missed[0].From.Before(due)) {
+			d := base
+			d.Due, d.Until, d.Reason = missed[0].From.UnixMicro(), missed[0].To.UnixMicro(), missed[0].Reason
+			d.Fire = d.Due
+			decisions, last, missed = append(decisions, d), d.Until, missed[1:]
+		}
+		if fires++; due.IsZero() || fires > room {
+			break
+		}
+		d := base
+		d.Due, d.Fire = due.UnixMicro(), ceil(p.FireAt(r.ID, recurrence, due))
+		if d.Fire > now {
+			break
+		}
+		decisions, last = append(decisions, d), d.Due
+	}
+	return decisions, last
 }
 
 // missedBeforeSwitch returns one range of all due times of a record up to SwitchedAt. They were another beat's to

@@ -2,10 +2,11 @@ package memory
 
 // interned keeps equal texts once, and what they parse to, as long as a record uses them.
 type interned[T any] struct {
-	parse func(string) T
-	index map[string]uint32 // number by text
-	items []counted[T]      // by number
-	free  []uint32          // numbers that no record uses
+	parse  func(string) T
+	forget func(T)           // called before a value is dropped, unless nil
+	index  map[string]uint32 // number by text
+	items  []counted[T]      // by number
+	free   []uint32          // numbers that no record uses
 }
 
 // counted is a text, what it parses to, and how many records use it.
@@ -44,6 +45,9 @@ func (t *interned[T]) insert(text string) (i uint32) {
 // release gives a use back. With the last one the text is forgotten.
 func (t *interned[T]) release(i uint32) {
 	if t.items[i].uses--; t.items[i].uses == 0 {
+		if t.forget != nil {
+			t.forget(t.items[i].value)
+		}
 		delete(t.index, t.items[i].text)
 		t.items[i] = counted[T]{}
 		t.free = append(t.free, i)

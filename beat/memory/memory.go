@@ -39,6 +39,7 @@ type Memory struct {
 	heap      []uint32             // slots by Fire
 	triggers  interned[trigger]
 	policies  interned[policy]
+	calendars calendars
 
 	// SwitchedAt is when a beat that fires took over from one in shadow mode. What was due until then was another
 	// beat's.
@@ -53,10 +54,10 @@ const chunkSize = 4096
 
 // New returns an empty memory for takeovers of the default length.
 func New() *Memory {
-	return &Memory{
-		SwitchedAt: Always, index: newIndex(), triggers: newInterned(parseTrigger), policies: newInterned(parsePolicy),
-		Takeover: domain.DefaultTakeover,
-	}
+	m := &Memory{SwitchedAt: Always, index: newIndex(), triggers: newInterned(parseTrigger), Takeover: domain.DefaultTakeover}
+	m.policies = newInterned(m.parsePolicy)
+	m.policies.forget = func(p policy) { delete(m.calendars.filter, p.calendars) }
+	return m
 }
 
 // Len returns how many schedules there are.

@@ -16,7 +16,8 @@ type trigger struct {
 // policy is a canonical policy, or the reason why it cannot be read.
 type policy struct {
 	domain.Policy
-	err error
+	calendars *filtering // nil when it names none
+	err       error
 }
 
 func parseTrigger(text string) (t trigger) {
@@ -27,16 +28,31 @@ func parseTrigger(text string) (t trigger) {
 	return t
 }
 
-func parsePolicy(text string) (p policy) {
+func (m *Memory) parsePolicy(text string) (p policy) {
 	var err error
 	if p.Policy, err = domain.ParsePolicy(text); err != nil {
 		p.err = &domain.Error{Kind: domain.Invalid, Code: "policy_unreadable", Message: err.Error()}
 	}
+	p.calendars = m.filteringOf(p.Policy.Calendars)
 	return p
 }
 
 // recurrence returns the rule that yields the due times of a record, or nil when its trigger or policy cannot be read.
 func (m *Memory) recurrence(r *Record) domain.Recurrence {
+	nominal := m.nominal(r)
+	f := m.policies.value(r.policy).calendars
+	if f == nil || nominal == nil {
+		return nominal
+	}
+	shared := ""
+	if m.triggers.value(r.trigger).compiled != nil {
+		shared = m.triggers.text(r.trigger)
+	}
+	return f.apply(nominal, shared)
+}
+
+// nominal returns the rule whatever calendars say.
+func (m *Memory) nominal(r *Record) domain.Recurrence {
 	t := m.triggers.value(r.trigger)
 	switch {
 	case t.err != nil || m.policies.value(r.policy).err != nil:

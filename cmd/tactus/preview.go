@@ -62,7 +62,7 @@ func previewTable(to io.Writer, p domain.Preview) error {
 	for _, due := range p.DueTimes {
 		note := ""
 		for len(marks) > 0 && !marks[0].At.After(due) {
-			if mark := marks[0]; mark.Mark == "skipped" {
+			if mark := marks[0]; mark.Mark == "skipped" || mark.Mark == "excluded" {
 				fmt.Fprintf(table, "%s\t%s\n", "(nothing)", words(mark))
 			} else {
 				note = words(mark)
@@ -80,6 +80,10 @@ func words(m domain.Mark) string {
 		return "moved from " + m.Wall + ", which the clocks skip"
 	case "skipped":
 		return "the clocks skip " + m.Wall
+	case "excluded":
+		return "excluded by calendars: " + m.At.Format(time.RFC3339) + " " + m.Reason
+	case "shifted":
+		return "moved by calendars from " + m.Wall + " " + m.Reason
 	}
 	return fmt.Sprintf("showing %d of 2 of this time", m.Copy)
 }

@@ -15,7 +15,7 @@ import (
 // entries reads both parts of schedules by one query: they are in one database.
 const entries = `
 select f.schedule_id, f.period_type, f.from_date::text, f.to_date::text, f.codes, f.market,
-    (select max(fired_at) from tactus.runs where schedule_id = s.id and status not in ('missed', 'skipped')), count(*) over ()
+    (select max(fired_at) from tactus.runs where schedule_id = s.id and status not in ('missed', 'skipped', 'excluded')), count(*) over ()
 from listed_info_fetches f join tactus.schedules s on s.id = f.schedule_id
 where (@id::uuid is null or s.id = @id) and (s.enabled or not @enabled_only)
 order by s.created_at desc, s.id limit @limit::bigint offset @offset::bigint`

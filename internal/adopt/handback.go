@@ -36,13 +36,13 @@ type handed struct {
 // released.
 const handedRowsSQL = `
 select t.id::text, s.id, s.definition, s.enabled and s.deleted_at is null, s.effective_from, %s, r.last, r.runs,
-    exists (select from tactus.runs where schedule_id = s.id and kind = 'scheduled' and status in ('missed', 'skipped')
+    exists (select from tactus.runs where schedule_id = s.id and kind = 'scheduled' and status in ('missed', 'skipped', 'excluded')
         and due_at > s.effective_from),
     (select watermark from tactus.leases where name = 'beat')
 from %s t join tactus.schedules s on s.id = tactus.adopted_id($1, t.id::text) and s.managed_by = $1
 left join lateral (
     select max(fired_at) as last, count(*) as runs from tactus.runs
-    where schedule_id = s.id and kind = 'scheduled' and status not in ('missed', 'skipped') and not waiting
+    where schedule_id = s.id and kind = 'scheduled' and status not in ('missed', 'skipped', 'excluded') and not waiting
         and fired_at >= s.created_at
 ) r on true`
 

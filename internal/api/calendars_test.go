@@ -86,3 +86,39 @@ func TestCalendarFaults(t *testing.T) {
 		t.Errorf("%s", a.body)
 	}
 }
+
+// TestSchedulesByCalendars has schedules name calendars: what they refuse, when they are due, and what a preview shows.
+func TestSchedulesByCalendars(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	s.do(t, "PUT", "/calendars/closed", `{"days":[{"from":"2000-01-01","to":"2000-01-02","rrule":"FREQ=WEEKLY","reason":"weekend"}]}`).want(t, 201)
+	const daily = `{"name":"daily","cron_expression":"0 9 * * *","task_name":"t","timezone":"Asia/Tokyo",`
+	a := s.do(t, "POST", "/schedules", daily+`"exclude_calendars":["closed","none"],"jitter_seconds":-1}`).want(t, 422)
+	if !strings.Contains(a.body, "calendar_unknown") || !strings.Contains(a.body, "/exclude_calendars/1") || !strings.Contains(a.body, "out_of_range") {
+		t.Errorf("%s", a.body)
+	}
+	made := s.do(t, "POST", "/schedules", daily+`"exclude_calendars":["closed"]}`).want(t, 201)
+	if a := s.do(t, "DELETE", "/calendars/closed", "").want(t, 409); a.member(t, "code") != "calendar_in_use" {
+		t.Errorf("%s", a.body)
+	}
+	next := s.do(t, "GET", "/schedules/"+made.member(t, "id")+"/next?n=2&after=2090-01-05T12:00:00Z", "").want(t, 200)
+	if !strings.Contains(next.body, `"due_times":["2090-01-06T09:00:00+09:00","2090-01-09T09:00:00+09:00"]`) ||
+		!strings.Contains(next.body, `{"at":"2090-01-07T09:00:00+09:00","mark":"excluded","reason":"weekend"}`) {
+		t.Errorf("%s", next.body)
+	}
+	preview := s.do(t, "POST", "/schedules/preview", `{"cron_expression":"0 9 7 1 *","timezone":"Asia/Tokyo","exclude_calendars":["closed"],"on_excluded":"next_allowed","n":1,"after":"2090-01-01T00:00:00Z"}`).want(t, 200)
+	if !strings.Contains(preview.body, `"due_times":["2090-01-09T09:00:00+09:00"]`) || !strings.Contains(preview.body, `"mark":"shifted","wall":"2090-01-07T09:00:00"`) {
+		t.Errorf("%s", preview.body)
+	}
+	s.do(t, "POST", "/schedules/preview", daily+`"only_calendars":["none"]}`).want(t, 422)
+	// The whole calendar closes: nothing runs next, although the schedule was not touched.
+	s.do(t, "PUT", "/calendars/closed", `{"days":[{"from":"1970-01-01","to":"2200-12-31"}]}`).want(t, 200)
+	if got := s.do(t, "GET", "/schedules/"+made.member(t, "id"), "").want(t, 200); got.member(t, "next_run_at") != "<nil>" || got.member(t, "version") != "1" {
+		t.Errorf("%s", got.body)
+	}
+	if got := s.do(t, "GET", "/schedules", "").want(t, 200); !strings.Contains(got.body, `"next_run_at":null`) {
+		t.Errorf("%s", got.body)
+	}
+	s.do(t, "PATCH", "/schedules/"+made.member(t, "id"), `{"exclude_calendars":null}`).want(t, 200)
+	s.do(t, "DELETE", "/calendars/closed", "").want(t, 204)
+}

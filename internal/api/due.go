@@ -53,20 +53,26 @@ func (s *server) next(ctx context.Context, in *struct {
 func (s *server) preview(ctx context.Context, in *struct{ body }) (*dueTimes, error) {
 	var preview domain.Preview
 	var err error
-	gone := s.bodies.judge(ctx, func() { preview, err = s.previewOf(in.RawBody) })
+	gone := s.bodies.judge(ctx, func() { preview, err = s.previewOf(ctx, in.RawBody) })
 	if err := errors.Join(gone, err); err != nil {
 		return nil, s.answer(err)
 	}
 	return &dueTimes{preview}, nil
 }
 
-func (s *server) previewOf(raw []byte) (domain.Preview, error) {
+func (s *server) previewOf(ctx context.Context, raw []byte) (domain.Preview, error) {
 	ask, definition, asked := askOf(raw)
 	d, err := domain.Decode(definition)
 	if err := domain.Join(asked, err); err != nil {
 		return domain.Preview{}, err
 	}
-	return d.Preview(ask, s.timezone)
+	sets, unknown := s.store.Sets(ctx, d)
+	if unknown != nil && domain.FaultsOf(unknown) == nil {
+		return domain.Preview{}, unknown
+	}
+	ask.Sets = sets
+	p, err := d.Preview(ask, s.timezone)
+	return p, domain.Join(err, unknown)
 }
 
 // askOf splits a body into the members of the question and a definition. It returns a body that is not an object

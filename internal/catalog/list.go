@@ -65,8 +65,9 @@ func (c *Catalog) List(ctx context.Context, f Filter) (entries []Entry, total in
 		}
 		slices.SortFunc(found, newerFirst)
 		entries = make([]Entry, 0, len(found))
+		sets := &setsReader{tx: tx, sets: domain.CalendarSets{}}
 		for _, row := range found {
-			entry, err := row.entry()
+			entry, err := row.entry(ctx, sets)
 			if err != nil {
 				return fmt.Errorf("list schedules: %w", err)
 			}
@@ -98,7 +99,7 @@ func (c *Catalog) Get(ctx context.Context, id domain.ID) (Entry, error) {
 		if err := Hold(ctx, len(found[0].Definition)); err != nil {
 			return err
 		}
-		if entry, err = found[0].entry(); err != nil {
+		if entry, err = found[0].entry(ctx, &setsReader{tx: tx, sets: domain.CalendarSets{}}); err != nil {
 			return err
 		}
 		var total int64
@@ -115,7 +116,7 @@ func (c *Catalog) Get(ctx context.Context, id domain.ID) (Entry, error) {
 const countRuns = `
 select count(*) from (select status from tactus.runs where schedule_id = $1 order by due_at desc
     limit $2::bigint) newest
-where status not in ('missed', 'skipped')`
+where status not in ('missed', 'skipped', 'excluded')`
 
 type entryRow struct {
 	ID            domain.ID
@@ -161,7 +162,7 @@ left join lateral (
             select id, due_at, fired_at, status, error, waiting from tactus.runs where schedule_id = s.id
                 order by due_at desc limit 1000
         ) looked_at
-        where status not in ('missed', 'skipped') and not waiting order by due_at desc limit 100
+        where status not in ('missed', 'skipped', 'excluded') and not waiting order by due_at desc limit 100
     ) newest
 ) r on true
 left join tactus.schedule_counts n on n.schedule_id = s.id and n.trigger_set_at = s.trigger_set_at
@@ -192,7 +193,7 @@ func (c *Catalog) Invalid(ctx context.Context) (n int64, err error) {
 var countInvalid = `select count(*) from tactus.schedules s where s.deleted_at is null
 	and (s.invalid_reason is not null or ` + beyondYears + `)`
 
-func (r entryRow) entry() (Entry, error) {
+func (r entryRow) entry(ctx context.Context, sets *setsReader) (Entry, error) {
 	e := Entry{Schedule: domain.Schedule{
 		ID: r.ID, Version: r.Version, InvalidReason: r.InvalidReason, ManagedBy: r.ManagedBy,
 		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
@@ -213,6 +214,10 @@ func (r entryRow) entry() (Entry, error) {
 	if r.LastRunAt != nil {
 		last := r.LastRunAt.UTC()
 		e.LastRunAt = &last
+	}
+	var err error
+	if e.Sets, err = sets.of(ctx, e.Definition); err != nil {
+		return e, err
 	}
 	if next, ok := e.Next(r.Now); ok && !r.Exhausted {
 		e.NextRunAt = &next

@@ -111,7 +111,7 @@ order by position limit 1`
 
 // firedTask returns the task that a run was fired with, and nil where the log no longer tells.
 func firedTask(ctx context.Context, tx pgx.Tx, run RunEntry) (*string, error) {
-	if run.Status == domain.Skipped || run.Status == domain.MissedRun {
+	if run.Status == domain.Skipped || run.Status == domain.MissedRun || run.Status == domain.Excluded {
 		return nil, nil
 	}
 	var data string

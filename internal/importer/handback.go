@@ -23,7 +23,7 @@ select s.name, s.definition, r.last, (select watermark from tactus.leases where 
 from tactus.schedules s
 cross join lateral (
     select max(fired_at) as last from tactus.runs
-    where schedule_id = s.id and kind = 'scheduled' and status not in ('missed', 'skipped') and not waiting
+    where schedule_id = s.id and kind = 'scheduled' and status not in ('missed', 'skipped', 'excluded') and not waiting
 ) r
 where s.tags @> array[$1] order by s.name`
 

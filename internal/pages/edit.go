@@ -115,7 +115,8 @@ func (v *view) look(d *editData, stored domain.Definition, untouched bool) {
 	}
 	raw, faults := overlay(stored, d.Values)
 	definition, err := domain.Decode(raw)
-	preview, previewErr := definition.Preview(domain.Ask{After: v.Now, N: previewed, Language: v.Lang}, v.Timezone)
+	sets, _ := v.Store.Sets(v.ctx(), definition) // an unknown one is told when it is written
+	preview, previewErr := definition.Preview(domain.Ask{After: v.Now, N: previewed, Language: v.Lang, Sets: sets}, v.Timezone)
 	if previewErr == nil && err == nil {
 		zoneName := definition.Timezone
 		if zoneName == "" {

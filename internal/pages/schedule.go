@@ -230,13 +230,13 @@ func (v *view) dueLines(p domain.Preview, zoneName string) (all []dueLine) {
 	marks := map[int64]domain.Mark{}
 	for _, m := range p.Marks {
 		marks[m.At.Unix()] = m
-		if m.Mark == "skipped" {
+		if m.Mark == "skipped" || m.Mark == "excluded" {
 			all = append(all, v.dueLine(m.At, zoneName, &m))
 		}
 	}
 	for _, at := range p.DueTimes {
 		var mark *domain.Mark
-		if m, ok := marks[at.Unix()]; ok && m.Mark != "skipped" {
+		if m, ok := marks[at.Unix()]; ok && m.Mark != "skipped" && m.Mark != "excluded" {
 			mark = &m
 		}
 		all = append(all, v.dueLine(at, zoneName, mark))
@@ -260,6 +260,10 @@ func (v *view) dueLine(at time.Time, zoneName string, m *domain.Mark) dueLine {
 	case "skipped":
 		line.Mark, line.Says, line.Skipped = "⊘", v.T("skipped: the clocks skip %s that day", wall), true
 		line.Own = wall
+	case "excluded":
+		line.Mark, line.Says, line.Skipped = "⊘", v.T("excluded by calendars: %s", m.Reason), true
+	case "shifted":
+		line.Mark, line.Says = "↷", v.T("moved here by calendars from %s", wall)
 	case "repeated":
 		line.Mark, line.Says = "②", v.T("the clocks show this time twice that day: this is showing %d", m.Copy)
 	}

@@ -16,6 +16,7 @@ var marks = map[domain.RunStatus]state{
 	domain.Revoked:   {"✕", "revoked", "attention"},
 	domain.Expired:   {"‥", "expired", "attention"},
 	domain.Skipped:   {"⊘", "skipped", ""},
+	domain.Excluded:  {"⊘", "excluded", ""},
 	domain.MissedRun: {"‥", "missed", "attention"},
 	domain.Unknown:   {"?", "unknown", "attention"},
 }

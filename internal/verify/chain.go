@@ -19,6 +19,7 @@ type chain struct {
 	jitter      time.Duration // the longest of its versions
 	triggerSet  time.Time     // max_runs counts from it
 	limited     bool          // whether any version had max_runs
+	movedUntil  time.Time     // when a calendar has changed for certain that moved its due times; zero when none has
 	mostRuns    int64         // the greatest max_runs of its versions; 0 if a version had none
 }
 
@@ -57,6 +58,9 @@ func (c *chain) follow(s domain.Schedule) {
 
 // due reports whether an instant is a due time of the chain.
 func (c chain) due(at time.Time) bool {
+	if !c.movedUntil.IsZero() && at.After(c.movedUntil) {
+		return false
+	}
 	next, ok := c.policy.Next(c.recurrence, later(at.Add(-1), c.effective))
 	return ok && next.Equal(at)
 }

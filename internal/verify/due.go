@@ -29,7 +29,7 @@ const (
 select aggregate_id, version, type, data, ` + sqlexpr.OccurredAt + ` from tactus.outbox where topic = 'schedule' and type not like 'calendar.%' order by aggregate_id, version`
 
 	readSettled = `
-select schedule_id, id, schedule_version, due_at, until, status not in ('missed', 'skipped') from tactus.runs
+select schedule_id, id, schedule_version, due_at, until, status not in ('missed', 'skipped', 'excluded') from tactus.runs
 where kind = 'scheduled' and due_at <= $2::timestamptz and coalesce(until, due_at) >= $1::timestamptz
 order by schedule_id, due_at`
 
@@ -38,7 +38,7 @@ order by schedule_id, due_at`
 
 	firedSince = `
 select count(*), max(due_at) from tactus.runs
-where schedule_id = $1 and kind = 'scheduled' and status not in ('missed', 'skipped') and schedule_version between $2 and $3`
+where schedule_id = $1 and kind = 'scheduled' and status not in ('missed', 'skipped', 'excluded') and schedule_version between $2 and $3`
 )
 
 // readDueTimes merges the histories of all schedules with their runs, and checks each schedule.
@@ -53,6 +53,9 @@ func (c *checker) readDueTimes(ctx context.Context, tx pgx.Tx) error {
 	}
 	w.Away = cmp.Or(w.Away, w.Late)
 	if err := c.readShadow(ctx, tx, &w); err != nil {
+		return err
+	}
+	if err := c.readCalendarEvents(ctx, tx); err != nil {
 		return err
 	}
 	runs, stop := iter.Pull2(cursor.Rows[settledRun](ctx, tx, "settled", readSettled, w.From, w.To))
@@ -168,6 +171,7 @@ func (c *checker) judge(ctx context.Context, tx pgx.Tx, h history, runs []settle
 		c.problem(of, "its events cannot be applied: %v", h.err)
 		return nil
 	}
+	h.chains = c.byCalendars(h.chains)
 	counted := map[*restore]bool{}
 	excused := func(due time.Time) bool {
 		r := c.lostWith(due)
@@ -233,13 +237,20 @@ func (c *checker) limit(ctx context.Context, tx pgx.Tx, era chain, lost *gap) er
 // judgeRun checks that a run was due by the version that it names. Both ends of a missed range must be due times.
 func (c *checker) judgeRun(h history, run settledRun) {
 	of := Problem{Kind: RunNotDue, ScheduleID: run.Schedule, RunID: run.ID, Version: run.Version}
+	known, begins, ends := false, false, run.Until == nil
 	for _, ch := range h.chains {
 		if run.Version < ch.first || run.Version > ch.last {
 			continue
 		}
-		if !ch.due(run.Due) || run.Until != nil && !ch.due(*run.Until) {
-			c.problem(of, "by version %d it was not due at %s", run.Version, stamp(&run.Due))
-		}
+		known = true
+		begins = begins || ch.due(run.Due)
+		ends = ends || ch.due(*run.Until)
+	}
+	if known && begins && ends {
+		return
+	}
+	if known {
+		c.problem(of, "by version %d it was not due at %s", run.Version, stamp(&run.Due))
 		return
 	}
 	c.problem(of, "version %d was not to fire, but has a run for %s", run.Version, stamp(&run.Due))

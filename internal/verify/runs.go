@@ -39,7 +39,7 @@ select schedule_id, id, due_at, 1::bigint from (
 
 	{RunWithoutEvent, "%d run.due events of the run of %s: want one", firstEvents + `
 select r.schedule_id, r.id, r.due_at, 0::bigint from tactus.runs r
-where r.status not in ('missed', 'skipped') and not r.waiting and not (r.status = 'revoked' and r.reason is not null)
+where r.status not in ('missed', 'skipped', 'excluded') and not r.waiting and not (r.status = 'revoked' and r.reason is not null)
     and not exists (select from first_events e where e.aggregate_id = r.id)
     and (not (select pruned from kept) or r.fired_at > (select since + interval '1 minute' from kept))`},
 
@@ -49,7 +49,7 @@ join (select aggregate_id, count(*) as n from first_events group by 1 having cou
 
 	{RunEventUnknown, "%d run.due event of a run that was not fired, of %s", firstEvents + `
 select r.schedule_id, r.id, r.due_at, 1::bigint from tactus.runs r
-join first_events e on e.aggregate_id = r.id where r.status = 'missed' or r.waiting`},
+join first_events e on e.aggregate_id = r.id where r.status in ('missed', 'excluded') or r.waiting`},
 
 	{RunEventUnknown, "%d run.due event without a run, of %s", `
 select coalesce(head[1]::uuid, ` + noID + `), o.aggregate_id, least(greatest(o.occurred_at, '0001-01-01T00:00:00Z'), '9999-12-31T23:59:59Z'), 1::bigint from tactus.outbox o

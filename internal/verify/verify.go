@@ -43,6 +43,7 @@ type checker struct {
 	aside     map[domain.ID][]uint32
 	restores  []*restore
 	ahead     *restore // the stream is ahead of the log by an unnoticed restoration; nil if it is not
+	calendars map[string][]calendarPast
 	report    Report
 }
 

@@ -1,0 +1,222 @@
+package memory
+
+import (
+	"slices"
+	"time"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/calendar"
+)
+
+// # Calendars
+//
+// A policy may name calendars, which decide on due times. Each is kept once, compiled. A record says nothing of them:
+// its policy does, which records share.
+//
+// A change of a calendar moves the due times of all records whose policies name it, which may be most. They are gone
+// through in slices (Sweep), between which other things are done. What comes due before its turn is renewed first
+// (Outdated), so nothing fires by a calendar of old.
+//
+//	change ──SetCalendar──▶ policies are outdated ──Sweep ... Sweep──▶ every record is renewed: they are not outdated
+//
+// A renewed record is due at the first of its due times, as they are now, that is later than the change; or that is not
+// settled, if it was due before the change.
+
+// calendars are those that policies name.
+type calendars struct {
+	known  map[string]keptCalendar
+	filter map[*filtering]struct{} // of every policy that names one
+
+	running bool   // a sweep
+	cursor  uint32 // the slot that it has come to
+	since   Micros // the oldest change that it is for
+}
+
+// keptCalendar is a calendar, and its version.
+type keptCalendar struct {
+	version int64
+	set     *calendar.Set
+}
+
+// CalendarVersion is the version of a calendar by which something was decided.
+type CalendarVersion struct {
+	Name    string
+	Version int64
+}
+
+// filtering is what calendars do to the records of a policy.
+type filtering struct {
+	rule     *domain.CalendarRule
+	filter   *calendar.Filter // nil while a calendar is not known: nothing is due
+	versions []CalendarVersion
+	compiled map[string]domain.Recurrence // moved due times, by the text of a trigger
+	outdated bool                         // records are to be renewed
+}
+
+// filteringOf returns what calendars do to the records of a policy; nil when it names none.
+func (m *Memory) filteringOf(rule *domain.CalendarRule) *filtering {
+	if rule == nil {
+		return nil
+	}
+	f := &filtering{rule: rule}
+	if m.calendars.filter == nil {
+		m.calendars.filter = map[*filtering]struct{}{}
+	}
+	m.calendars.filter[f] = struct{}{}
+	m.calendars.bind(f)
+	return f
+}
+
+// bind makes a filter of what is known of the calendars that a policy names.
+func (c *calendars) bind(f *filtering) {
+	f.filter, f.versions, f.compiled = nil, nil, nil
+	sets := domain.CalendarSets{}
+	for _, name := range f.rule.Names() {
+		kept, known := c.known[name]
+		if !known {
+			return
+		}
+		sets[name] = kept.set
+		f.versions = append(f.versions, CalendarVersion{name, kept.version})
+	}
+	f.filter, _ = f.rule.Filter(sets) // it was checked when it was written
+}
+
+// maxCompiled is how many triggers of a policy are kept compiled.
+const maxCompiled = 1024
+
+// apply returns the due times of a trigger as calendars leave them; those that are skipped are among them. The text is
+// that of a trigger which records share, and empty for one that needs a record's anchor.
+func (f *filtering) apply(r domain.Recurrence, trigger string) domain.Recurrence {
+	switch {
+	case f.filter == nil:
+		return nil
+	case f.rule.Skips():
+		return r
+	case trigger == "":
+		return f.filter.Apply(r)
+	}
+	moved, known := f.compiled[trigger]
+	if !known {
+		if f.compiled == nil || len(f.compiled) >= maxCompiled {
+			f.compiled = map[string]domain.Recurrence{}
+		}
+		moved = &remembered{Recurrence: f.filter.Apply(r)}
+		f.compiled[trigger] = moved
+	}
+	return moved
+}
+
+// remembered is a recurrence that remembers its last answer: many records ask for what is due after the same change.
+type remembered struct {
+	domain.Recurrence
+	after, due time.Time
+	found, any bool
+}
+
+// Next implements domain.Recurrence. What is due next after an instant is so after any later one before it.
+func (r *remembered) Next(after time.Time) (time.Time, bool) {
+	if r.any && !after.Before(r.after) && (r.found && after.Before(r.due) || !r.found && after.Sub(r.after) < time.Hour) {
+		return r.due, r.found
+	}
+	r.due, r.found = r.Recurrence.Next(after)
+	r.after, r.any = after, true
+	return r.due, r.found
+}
+
+// CalendarsInUse returns the calendars that policies name, with the versions that are known (0: none).
+func (m *Memory) CalendarsInUse() (used []CalendarVersion) {
+	for f := range m.calendars.filter {
+		for _, name := range f.rule.Names() {
+			if !slices.ContainsFunc(used, func(c CalendarVersion) bool { return c.Name == name }) {
+				used = append(used, CalendarVersion{name, m.calendars.known[name].version})
+			}
+		}
+	}
+	return used
+}
+
+// LacksCalendars reports whether a policy names a calendar that is not known.
+func (m *Memory) LacksCalendars() bool {
+	for f := range m.calendars.filter {
+		if f.filter == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// SetCalendar makes a calendar what it has been since an instant. The records that go by it are renewed by Sweep.
+func (m *Memory) SetCalendar(name string, version int64, since Micros, set *calendar.Set) {
+	c := &m.calendars
+	if c.known == nil {
+		c.known = map[string]keptCalendar{}
+	}
+	c.known[name] = keptCalendar{version, set}
+	for f := range c.filter {
+		if !slices.Contains(f.rule.Names(), name) {
+			continue
+		}
+		c.bind(f)
+		f.outdated = true
+		if !c.running || since < c.since {
+			c.since = since
+		}
+		c.running, c.cursor = true, 0
+	}
+}
+
+// Sweeping reports whether records are to be renewed.
+func (m *Memory) Sweeping() bool { return m.calendars.running }
+
+// renewalCost is what it costs to renew a record, if to look at one costs 1.
+const renewalCost = 100
+
+// Sweep renews records that a change of a calendar moves, and spends about so much.
+func (m *Memory) Sweep(budget int) (renewed int) {
+	c := &m.calendars
+	for ; c.running && c.cursor < m.allocated && budget > 0; c.cursor++ {
+		budget--
+		if r := m.At(c.cursor); !r.ID.IsZero() && m.Outdated(c.cursor) {
+			m.Renew(c.cursor)
+			m.fix(c.cursor)
+			budget -= renewalCost
+			renewed++
+		}
+	}
+	if c.running && c.cursor >= m.allocated {
+		c.running = false
+		for f := range c.filter {
+			f.outdated = false
+		}
+	}
+	return renewed
+}
+
+// Outdated reports whether a calendar has changed by which the record of a slot is due, and the sweep has not come to
+// it.
+func (m *Memory) Outdated(slot uint32) bool {
+	if !m.calendars.running || slot < m.calendars.cursor {
+		return false
+	}
+	f := m.policies.value(m.At(slot).policy).calendars
+	return f != nil && f.outdated
+}
+
+// Renew makes the record of a slot due by the calendars as they are now. It leaves the heap as it is.
+func (m *Memory) Renew(slot uint32) {
+	r := m.At(slot)
+	m.SetDueAfter(r, max(r.Effective, min(r.Due-1, m.calendars.since)))
+}
+
+// Await makes all records due that were not for want of a calendar, after an instant: the watermark, at a load.
+func (m *Memory) Await(after Micros) {
+	for slot := range m.allocated {
+		if r := m.At(slot); !r.ID.IsZero() && m.Outdated(slot) {
+			m.SetDueAfter(r, max(r.Effective, m.lessJitter(r, after)))
+			m.fix(slot)
+		}
+	}
+	m.calendars.cursor = m.allocated
+	m.Sweep(0)
+}
