@@ -18,8 +18,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// CalendarID is the id of the calendar of a name. Nothing else has it.
-func CalendarID(name string) domain.ID { return domain.ID(md5.Sum([]byte("calendar " + name))) }
+// calendarID is the id of the calendar of a name. Nothing else has it.
+func calendarID(name string) domain.ID { return domain.ID(md5.Sum([]byte("calendar " + name))) }
 
 const calendarColumns = `select id, name, version, description, days, created_at, updated_at from tactus.calendars `
 
@@ -57,8 +57,8 @@ func GetCalendar(ctx context.Context, q Querier, name string) (domain.Calendar, 
 	return found[0], nil
 }
 
-// CalendarsOf returns the calendars that have these names. One that there is none of is left out.
-func CalendarsOf(ctx context.Context, q Querier, names []string) ([]domain.Calendar, error) {
+// calendarsOf returns the calendars that have these names. One that there is none of is left out.
+func calendarsOf(ctx context.Context, q Querier, names []string) ([]domain.Calendar, error) {
 	if len(names) == 0 {
 		return nil, nil
 	}
@@ -69,8 +69,8 @@ func CalendarsOf(ctx context.Context, q Querier, names []string) ([]domain.Calen
 	return found, nil
 }
 
-// MaxCalendars is how many calendars there may be.
-const MaxCalendars = 1000
+// maxCalendars is how many calendars there may be.
+const maxCalendars = 1000
 
 // putCalendar writes a calendar and its event, unless it says so already, or has another version than is expected (0:
 // any).
@@ -96,7 +96,7 @@ returning version, occurred_at, case when @ring::boolean then ` + sqlexpr.RingSc
 // errTooManyCalendars is the answer to one calendar more than there may be.
 var errTooManyCalendars = &domain.Error{
 	Kind: domain.Invalid, Code: "too_many_calendars",
-	Message: fmt.Sprintf("there are %d calendars already: delete some", MaxCalendars),
+	Message: fmt.Sprintf("there are %d calendars already: delete some", maxCalendars),
 }
 
 // PutCalendar makes the calendar of a name what is given. It is part of the caller's transaction; its days are faults
@@ -118,8 +118,8 @@ func writeCalendar(ctx context.Context, q Querier, c domain.Calendar, version in
 		days = []byte("[]")
 	}
 	args := pgx.NamedArgs{
-		"id": CalendarID(c.Name), "name": c.Name, "description": c.Description, "days": string(days),
-		"version": version, "most": MaxCalendars, "alone": how["alone"], "ring": how["ring"],
+		"id": calendarID(c.Name), "name": c.Name, "description": c.Description, "days": string(days),
+		"version": version, "most": maxCalendars, "alone": how["alone"], "ring": how["ring"],
 	}
 	written, err := collect(ctx, q, func(row pgx.CollectableRow) (v int64, err error) {
 		var at time.Time
@@ -217,7 +217,7 @@ func SetsOf(ctx context.Context, q Querier, definitions ...domain.Definition) (d
 	if len(wanted) == 0 {
 		return nil, nil
 	}
-	found, err := CalendarsOf(ctx, q, slices.Compact(slices.Sorted(slices.Values(wanted))))
+	found, err := calendarsOf(ctx, q, slices.Compact(slices.Sorted(slices.Values(wanted))))
 	if err != nil {
 		return nil, err
 	}
@@ -238,26 +238,19 @@ func (s *Store) Sets(ctx context.Context, d domain.Definition) (domain.CalendarS
 	return SetsOf(ctx, s.pool, d)
 }
 
-// KeptCalendar is a calendar with how many schedules use it.
-type KeptCalendar struct {
-	domain.Calendar
-	UsedBy int64
-}
-
 // maxCalendarUsers is how far the schedules that use a calendar are counted.
 const maxCalendarUsers = 10_000
 
-// Calendar returns the calendar of a name, or domain.ErrCalendarNotFound.
-func (s *Store) Calendar(ctx context.Context, name string) (c KeptCalendar, err error) {
-	if c.Calendar, err = GetCalendar(ctx, s.pool, name); err != nil {
-		return c, err
+// Calendar returns the calendar of a name, and how many schedules use it, or domain.ErrCalendarNotFound.
+func (s *Store) Calendar(ctx context.Context, name string) (c domain.Calendar, usedBy int64, err error) {
+	if c, err = GetCalendar(ctx, s.pool, name); err != nil {
+		return c, 0, err
 	}
 	users, err := collect(ctx, s.pool, pgx.RowTo[int64], calendarUsersSQL, name, maxCalendarUsers)
 	if err != nil {
-		return c, fmt.Errorf("count the users of calendar %s: %w", name, err)
+		return c, 0, fmt.Errorf("count the users of calendar %s: %w", name, err)
 	}
-	c.UsedBy = users[0]
-	return c, nil
+	return c, users[0], nil
 }
 
 // PageOfCalendars returns some calendars, by their names, and how many there are.

@@ -165,8 +165,8 @@ func TestCalendarInUse(t *testing.T) {
 	if err := store.DeleteCalendar(t.Context(), "used", 0); !errors.Is(err, domain.ErrCalendarInUse) || !strings.Contains(err.Error(), "(n)") {
 		t.Errorf("in use: %v", err)
 	}
-	if kept, err := store.Calendar(t.Context(), "used"); err != nil || kept.UsedBy != 1 {
-		t.Errorf("%+v, %v", kept, err)
+	if kept, usedBy, err := store.Calendar(t.Context(), "used"); err != nil || usedBy != 1 {
+		t.Errorf("%+v, %d, %v", kept, usedBy, err)
 	}
 	if err := store.DeleteCalendar(t.Context(), "free", 0); err != nil {
 		t.Error(err)

@@ -150,18 +150,18 @@ func (s *server) getCalendar(ctx context.Context, in *struct {
 }
 
 func (s *server) readCalendar(ctx context.Context, name, timezone string, status int) (*calendarOutput, error) {
-	kept, err := s.store.Calendar(ctx, name)
+	kept, usedBy, err := s.store.Calendar(ctx, name)
 	if err == nil {
 		err = catalog.Hold(ctx, len(kept.Days)*calendarSize)
 	}
 	if err != nil {
 		return nil, s.answer(err)
 	}
-	a, err := answerOf(kept.Calendar, timezone)
+	a, err := answerOf(kept, timezone)
 	if err != nil {
 		return nil, s.answer(err)
 	}
-	a.UsedBy = &kept.UsedBy
+	a.UsedBy = &usedBy
 	return &calendarOutput{Status: status, ETag: fmt.Sprintf(`"%d"`, kept.Version), Body: a}, nil
 }
 

@@ -29,20 +29,20 @@ func TestDueTimesThatCalendarsMove(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w, calendarID := newWorld(t), outbox.NewID()
 			first := time.Now().UTC().Truncate(24*time.Hour).AddDate(0, 0, -6)
 			date := func(n int) string { return first.AddDate(0, 0, n).Format("2006-01-02") }
-			w.sql(t, `insert into tactus.calendars (id, name, version, description, days, created_at, updated_at) values ($1, 'closed', 2, '', '[]', now(), now())`, outbox.CalendarID("closed").String())
+			w.sql(t, `insert into tactus.calendars (id, name, version, description, days, created_at, updated_at) values ($1, 'closed', 2, '', '[]', now(), now())`, calendarID.String())
 			for version, told := range []struct {
 				closed int
 				at     time.Time
 			}{{3, first.Add(-time.Hour)}, {4, first.AddDate(0, 0, 2).Add(12 * time.Hour)}} {
-				data, err := json.Marshal(domain.Calendar{ID: outbox.CalendarID("closed"), Name: "closed", Version: int64(version) + 1, Days: []calendar.Item{{From: date(told.closed)}}})
+				data, err := json.Marshal(domain.Calendar{ID: calendarID, Name: "closed", Version: int64(version) + 1, Days: []calendar.Item{{From: date(told.closed)}}})
 				if err != nil {
 					t.Fatal(err)
 				}
 				w.sql(t, `insert into tactus.outbox (topic, aggregate_id, version, type, data, occurred_at) values ('schedule', $1, $2, 'calendar.updated', $3, $4)`,
-					outbox.CalendarID("closed").String(), version+1, string(data), told.at)
+					calendarID.String(), version+1, string(data), told.at)
 			}
 			l := born(t, w, first, domain.Definition{
 				Name: "daily", CronExpression: "0 9 * * *", TaskName: "app.task", ExcludeCalendars: []string{"closed"}, OnExcluded: c.on,
