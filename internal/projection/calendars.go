@@ -2,7 +2,10 @@ package projection
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -10,75 +13,95 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// differingCalendars selects the newest event of each calendar whose row differs from it, and the rows without an event.
-const differingCalendars = `
-with newest as (
-    select distinct on (aggregate_id) aggregate_id as id, version, type, data
+// calendarsAndEvents selects each calendar's row, and the data of its newest event.
+const calendarsAndEvents = `
+select coalesce(e.aggregate_id, c.id), coalesce(e.version, 0), coalesce(c.version, 0), coalesce(c.name, ''), coalesce(c.description, ''),
+    c.days::text, c.deleted_at is not null, e.data::text, coalesce(e.type, '') = 'calendar.deleted'
+from (
+    select distinct on (aggregate_id) aggregate_id, version, type, data
     from tactus.outbox where topic = 'schedule' and type like 'calendar.%' order by aggregate_id, version desc, position desc
-),
-differs as materialized (
-    select coalesce(e.id, c.id) as id, coalesce(e.version, 0) as version, coalesce(c.version, 0) as is_version,
-        coalesce(e.data->>'name', c.name) as name, e.type, e.data
-    from newest e full join tactus.calendars c on c.id = e.id
-    where (c.name, c.version, c.description, c.days::text, c.deleted_at is not null) is distinct from
-        (e.data->>'name', e.version, e.data->>'description', (e.data->'days')::text, e.type = 'calendar.deleted')
-)`
+) e
+full join tactus.calendars c on c.id = e.aggregate_id`
 
-const tellCalendars = differingCalendars + ` select id, version, is_version, name from differs order by name`
+type calendarState struct {
+	ID                domain.ID
+	Version, Is       int64
+	Name, Description string
+	Days, Data        *string
+	Deleted, Gone     bool // by its row, and by its event
+}
 
-// mendCalendars makes rows what the events say, and tells of it by an event of a new version, so that beats hear of it. A
-// row without an event is left: nothing says what it should be.
-const mendCalendars = differingCalendars + `,
-put as (
+// mendCalendar makes a row what an event says, and tells of it by an event of a new version, so that beats hear of it.
+const mendCalendar = `
+with put as (
     insert into tactus.calendars as c (id, name, version, description, days, created_at, updated_at, deleted_at)
-    select id, data->>'name', greatest(version, is_version) + 1, data->>'description', data->'days', clock_timestamp(), clock_timestamp(),
-        case when type = 'calendar.deleted' then clock_timestamp() end
-    from differs where data is not null
+    select @id, @name, @version, @description, @days::text::json, clock_timestamp(), clock_timestamp(), case when @gone::boolean then clock_timestamp() end
     on conflict (id) do update set name = excluded.name, version = excluded.version, description = excluded.description,
         days = excluded.days, updated_at = excluded.updated_at, deleted_at = excluded.deleted_at
+    where c.version = @is
     returning *
-),
-event as (
-    insert into tactus.outbox (topic, aggregate_id, version, type, data, occurred_at)
-    select 'schedule', id, version, case when deleted_at is null then 'calendar.updated' else 'calendar.deleted' end,
-        tactus.calendar_data(put), updated_at from put
-    returning position
 )
-select count(*) from event`
+insert into tactus.outbox (topic, aggregate_id, version, type, data, occurred_at)
+select 'schedule', id, version, case when deleted_at is null then 'calendar.updated' else 'calendar.deleted' end,
+    tactus.calendar_data(put), updated_at from put`
 
 // calendars compares the calendars with their events, and corrects them with config.Swap: before the schedules, which may
-// name only calendars that are there.
+// name only calendars that are there. A row without an event is left: nothing says what it should be.
 func (r *Result) calendars(ctx context.Context, pool *pgxpool.Pool, config Config) error {
-	rows, err := pool.Query(ctx, tellCalendars)
+	rows, err := pool.Query(ctx, calendarsAndEvents)
 	if err != nil {
 		return fmt.Errorf("compare calendars: %w", err)
 	}
-	type different struct {
-		ID          domain.ID
-		Version, Is int64
-		Name        string
-	}
-	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[different])
+	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (s calendarState, err error) {
+		return s, row.Scan(&s.ID, &s.Version, &s.Is, &s.Name, &s.Description, &s.Days, &s.Deleted, &s.Data, &s.Gone)
+	})
 	if err != nil {
 		return fmt.Errorf("compare calendars: %w", err)
 	}
-	for _, d := range found {
-		r.Different++
-		if config.Tell == nil {
+	slices.SortFunc(all, func(a, b calendarState) int { return strings.Compare(a.Name, b.Name) })
+	for _, s := range all {
+		told, what := s.told()
+		if what == "" {
 			continue
 		}
-		what := "calendar " + d.Name + ": its row differs from its events"
-		if err := config.Tell(Difference{ID: d.ID, Version: d.Version, Is: d.Is, What: []string{what}}); err != nil {
-			return err
+		r.Different++
+		if config.Tell != nil {
+			if err := config.Tell(Difference{ID: s.ID, Version: s.Version, Is: s.Is, What: []string{what}}); err != nil {
+				return err
+			}
 		}
+		if !config.Swap || told.Name == "" {
+			continue
+		}
+		days, err := json.Marshal(told.Days)
+		if err != nil {
+			return fmt.Errorf("encode days: %w", err)
+		}
+		tag, err := pool.Exec(ctx, mendCalendar, pgx.NamedArgs{
+			"id": s.ID, "name": told.Name, "version": max(s.Version, s.Is) + 1, "is": s.Is, "description": told.Description,
+			"days": string(days), "gone": s.Gone,
+		})
+		if err != nil {
+			return fmt.Errorf("mend calendar %s: %w", told.Name, err)
+		}
+		r.Replaced += tag.RowsAffected()
 	}
-	if len(found) == 0 || !config.Swap {
-		return nil
-	}
-	var mended int64
-	if err := pool.QueryRow(ctx, mendCalendars).Scan(&mended); err != nil {
-		return fmt.Errorf("mend calendars: %w", err)
-	}
-	r.Replaced += mended
 	return nil
+}
+
+// told returns the calendar that the newest event tells of, and how the row differs from it; nothing if it does not.
+func (s calendarState) told() (told domain.Calendar, what string) {
+	if s.Data == nil {
+		return told, "calendar " + s.Name + ": there is a row and no event"
+	}
+	if err := json.Unmarshal([]byte(*s.Data), &told); err != nil {
+		return domain.Calendar{}, "calendar " + s.Name + " cannot be rebuilt: " + err.Error()
+	}
+	days, err := json.Marshal(told.Days)
+	same := err == nil && s.Days != nil && string(days) == *s.Days && s.Name == told.Name && s.Is == s.Version &&
+		s.Description == told.Description && s.Deleted == s.Gone
+	if same {
+		return told, ""
+	}
+	return told, "calendar " + told.Name + ": its row differs from its event"
 }
