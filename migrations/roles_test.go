@@ -88,6 +88,10 @@ func TestRolesOfTheManual(t *testing.T) {
 	if err != nil {
 		t.Errorf("the writer: %v", err)
 	}
+	testenv.Execute(t, m.as("owner"), m.names.Replace(`revoke select on tactus.routes from tactus_writer`)) // as once in the manual
+	if err := outbox.InTx(t.Context(), writer, func(tx pgx.Tx) error { return writes(t.Context(), tx) }); err != nil {
+		t.Errorf("the writer, without the right to read routes: %v", err)
+	}
 	upstream := testenv.Connect(t, m.as("upstream"))
 	for _, sql := range []string{
 		`select tactus.put_schedule('{"name": "called", "task_name": "a", "cron_expression": "* * * * *"}')`, `select tactus.delete_schedule('called')`,
@@ -160,6 +164,12 @@ func writes(ctx context.Context, tx pgx.Tx) error {
 	}
 	if _, err := outbox.Enable(ctx, tx, s.ID); err != nil {
 		return err
+	}
+	for _, d := range []domain.Definition{{Queue: "queue"}, {Stream: "stream"}} { // names of neighbours are looked for
+		d.Name, d.CronExpression, d.TaskName = "written", "* * * * *", "t"
+		if _, err := outbox.Put(ctx, tx, d); err != nil {
+			return err
+		}
 	}
 	return outbox.Delete(ctx, tx, s.ID)
 }

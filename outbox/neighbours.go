@@ -43,6 +43,10 @@ where name is not null group by name`
 	queueOfOther = `
 select exists (select from tactus.routes where deleted_at is null and queue = $1)
     or exists (select from tactus.schedules s where ` + ofQueue + `)`
+
+	queueOfSchedule = `select exists (select from tactus.schedules s where ` + ofQueue + `)`
+
+	mayReadRoutes = `select pg_catalog.has_table_privilege('tactus.routes', 'select')`
 )
 
 // prioritySeparator parts a queue from a priority in the name of a list, unless the workers are set up otherwise.
@@ -58,7 +62,7 @@ func (w writer) neighbours(ctx context.Context, d domain.Definition, id domain.I
 			w.streams.forget()
 		}
 		queue := queueOf(d.Stream)
-		taken, err := answersYes(ctx, w.q, queueOfOther, queue, id, plainPart(queue))
+		taken, err := w.isQueueOfOther(ctx, queue, id)
 		return other(taken, err, "/stream", isQueue, queue)
 	case d.Queue != "" && w.streams != nil:
 		taken, err := w.streams.have(ctx, w.q, d.Queue, id)
@@ -68,6 +72,22 @@ func (w writer) neighbours(ctx context.Context, d domain.Definition, id domain.I
 		return other(taken, err, "/queue", isStream, d.Queue)
 	}
 	return nil
+}
+
+// isQueueOfOther reports whether a queue is another schedule's or, as far as the role of a caller's transaction may know,
+// a route's. An error would abort that transaction, and the hand-over looks at routes again.
+func (w writer) isQueueOfOther(ctx context.Context, queue string, id domain.ID) (bool, error) {
+	sql := queueOfOther
+	if w.tx != nil {
+		may, err := answersYes(ctx, w.q, mayReadRoutes)
+		if err != nil {
+			return false, err
+		}
+		if !may {
+			sql = queueOfSchedule
+		}
+	}
+	return answersYes(ctx, w.q, sql, queue, id, plainPart(queue))
 }
 
 func other(taken bool, err error, field, format, name string) error {
