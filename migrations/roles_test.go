@@ -2,6 +2,7 @@ package migrations_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -87,6 +88,15 @@ func TestRolesOfTheManual(t *testing.T) {
 	err := outbox.InTx(t.Context(), writer, func(tx pgx.Tx) error { return writes(t.Context(), tx) })
 	if err != nil {
 		t.Errorf("the writer: %v", err)
+	}
+	err = outbox.InTx(t.Context(), writer, func(tx pgx.Tx) error {
+		_, err := outbox.Put(t.Context(), tx, domain.Definition{
+			Name: "n", CronExpression: "* * * * *", TaskName: "t", ExcludeCalendars: []string{"none"},
+		})
+		return err
+	})
+	if !errors.Is(err, &domain.Error{Code: domain.CodeCalendarUnknown}) {
+		t.Errorf("the writer, of a calendar: %v", err)
 	}
 	testenv.Execute(t, m.as("owner"), m.names.Replace(`revoke select on tactus.routes from tactus_writer`)) // as once in the manual
 	if err := outbox.InTx(t.Context(), writer, func(tx pgx.Tx) error { return writes(t.Context(), tx) }); err != nil {
