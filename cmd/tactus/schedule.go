@@ -24,6 +24,8 @@ type scheduleCmd struct {
 	Trigger triggerCmd `cmd:"" help:"Run a schedule now, perhaps with other arguments."`
 	Next    nextCmd    `cmd:"" help:"Show the next due times of a schedule."`
 	History historyCmd `cmd:"" help:"Show the runs of a schedule, newest first."`
+	Events  eventsCmd  `cmd:"" help:"Show what each change of a schedule changed, newest first, with who made it and why."`
+	Revert  revertCmd  `cmd:"" help:"Give a schedule the definition of a former version."`
 	Preview previewCmd `cmd:"" help:"Show when a cron expression is due, without a server."`
 }
 
@@ -213,4 +215,24 @@ type historyCmd struct {
 // Run shows runs.
 func (c historyCmd) Run(ctx context.Context, to console) error {
 	return c.send(ctx, to, http.MethodGet, "/history?limit="+strconv.Itoa(c.Limit), nil)
+}
+
+type eventsCmd struct {
+	oneSchedule
+	Limit int `default:"50" help:"How many changes to show, at most 200."`
+}
+
+// Run shows changes.
+func (c eventsCmd) Run(ctx context.Context, to console) error {
+	return c.send(ctx, to, http.MethodGet, "/events?limit="+strconv.Itoa(c.Limit), nil)
+}
+
+type revertCmd struct {
+	oneSchedule
+	Version int64 `arg:"" help:"Version to go back to, as events shows it."`
+}
+
+// Run goes back to a version.
+func (c revertCmd) Run(ctx context.Context, to console) error {
+	return c.send(ctx, to, http.MethodPost, "/revert", map[string]int64{"version": c.Version})
 }

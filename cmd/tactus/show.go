@@ -41,6 +41,8 @@ func (c clientFlags) show(to io.Writer, answer []byte) error {
 		columns(table, members["runs"], "due_at", "status", "schedule_name", "task_name", "runtime_seconds", "id", "error")
 	case members["run_outcomes"] != nil:
 		columns(table, members["run_outcomes"], "id", "outcome", "run_id", "error")
+	case members["events"] != nil:
+		changes(table, members["events"])
 	case members["keys"] != nil:
 		columns(table, members["keys"], "id", "name", "role", "scope", "state", "expires_at", "last_used_at")
 	case members["routes"] != nil:
@@ -137,4 +139,25 @@ func printJSON(to io.Writer, value any) error {
 	}
 	fmt.Fprintln(to, string(raw))
 	return nil
+}
+
+// changes prints the history of a schedule, each member that changed on a line of its own.
+func changes(to io.Writer, events any) {
+	fmt.Fprintln(to, "VERSION\tAT\tTYPE\tACTOR\tMEMBER\tBEFORE\tAFTER\tREASON")
+	list, _ := events.([]any)
+	for _, event := range list {
+		e, _ := event.(map[string]any)
+		row := func(member, before, after string) {
+			fmt.Fprintf(to, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", text(e["version"]), text(e["at"]), text(e["type"]),
+				text(e["actor"]), member, before, after, text(e["reason"]))
+		}
+		changed, _ := e["changes"].([]any)
+		for _, change := range changed {
+			c, _ := change.(map[string]any)
+			row(text(c["member"]), text(c["before"]), text(c["after"]))
+		}
+		if len(changed) == 0 {
+			row("-", "-", "-")
+		}
+	}
 }

@@ -119,9 +119,16 @@ func TestEveryRouteForEveryone(t *testing.T) {
 		if parts[1] == "keys" {
 			path = strings.ReplaceAll(op.path, "{id}", run)
 		}
+		about := path != op.path
+		if op.id == "stream-events" {
+			path += "?after=unknown" // else it does not end
+		}
 		body := ""
 		if op.method != "GET" && op.method != "DELETE" {
 			body = `{"cron_expression":"* * * * *","task_name":"app.t"}`
+		}
+		if op.id == "revert-schedule" {
+			body = `{"version":1}`
 		}
 		for key, code := range strangers {
 			if a := s.as(t, key, op.method, path, body); a.status != 401 || a.member(t, "code") != code || a.header.Get("WWW-Authenticate") == "" {
@@ -136,6 +143,9 @@ func TestEveryRouteForEveryone(t *testing.T) {
 			}
 		}
 		a := s.as(t, scoped.Key, op.method, path, body)
+		if a.status == 422 { // it takes another body
+			a = s.as(t, scoped.Key, op.method, path, "{}")
+		}
 		switch {
 		case !permit.Scoped:
 			if a.status != 403 || a.member(t, "code") != "scope_forbidden" {
@@ -143,7 +153,7 @@ func TestEveryRouteForEveryone(t *testing.T) {
 			}
 		case strings.Contains(a.body, "foreign-secret") && a.status < 300 || strings.Contains(a.body, foreign):
 			t.Errorf("%s shows what is out of scope: %d %s", op.id, a.status, a.body)
-		case path != op.path && a.status != 404 && a.status != 403:
+		case about && a.status != 404 && a.status != 403:
 			t.Errorf("%s of what is out of scope: %d %s", op.id, a.status, a.body)
 		}
 	}

@@ -65,6 +65,7 @@ func New(pool *pgxpool.Pool, timezone string, log *slog.Logger, workers celery.C
 	s.routes(api)
 	s.calendars(api)
 	s.keys(api)
+	s.changes(api)
 	secured(api)
 	described(mux, api)
 	return identified(frugal(tidy(mux, s.bodies.read(mux))))

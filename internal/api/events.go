@@ -30,6 +30,16 @@ func (s *server) events(api huma.API) {
 			Content:     map[string]*huma.MediaType{"application/json": {Schema: schema}, eventStream: {Schema: &huma.Schema{Type: huma.TypeString}}},
 		}},
 	}, s.feed)
+	register(api, huma.Operation{
+		OperationID: "stream-events", Method: http.MethodGet, Path: prefix + "/events/stream", Summary: "The log of changes as Server-Sent Events",
+		Description: "The same as GET /events with Accept: text/event-stream, for clients that cannot say so.",
+		Responses: map[string]*huma.Response{"200": {
+			Description: "OK", Content: map[string]*huma.MediaType{eventStream: {Schema: &huma.Schema{Type: huma.TypeString}}},
+		}},
+	}, func(ctx context.Context, in *eventsInput) (*huma.StreamResponse, error) {
+		in.Accept = eventStream
+		return s.feed(ctx, in)
+	})
 }
 
 // eventPage is a page of the log.

@@ -28,6 +28,9 @@ var permits = map[string]access.Permit{
 	"trigger-schedule":     {Role: access.Write, Scoped: true},
 	"schedule-next":        {Role: access.Read, Scoped: true},
 	"schedule-history":     {Role: access.Read, Scoped: true},
+	"schedule-events":      {Role: access.Read, Scoped: true},
+	"revert-schedule":      {Role: access.Write, Scoped: true},
+	"stream-events":        {Role: access.Read, Scoped: true},
 	"preview-schedule":     {Role: access.Read, Scoped: true}, // of what is sent, not of what is stored
 	"list-presets":         {Role: access.Read, Scoped: true},
 	"task-status":          {Role: access.Read, Scoped: true},
