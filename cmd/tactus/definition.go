@@ -19,6 +19,9 @@ type definitionFlags struct {
 	Preset      string   `help:"Trigger: the name of a preset."`
 	TZ          string   `name:"tz" placeholder:"ZONE" help:"IANA time zone of the trigger."`
 	Dialect     string   `help:"Dialect of the cron expression: celery, vixie, quartz or aws."`
+	Exclude     []string `name:"exclude-calendar" placeholder:"CALENDAR" help:"Calendar on whose days nothing is due; may be repeated."`
+	Only        []string `name:"only-calendar" placeholder:"CALENDAR" help:"Calendar on whose days alone something is due; may be repeated."`
+	OnExcluded  string   `placeholder:"HOW" help:"What becomes of a due time that calendars exclude: skip, next_allowed, previous_allowed or drop_if_taken."`
 	Task        string   `help:"Name of the task to run."`
 	runFlags
 	Stream   string `help:"Redis stream that runs go to, instead of a queue."`
@@ -74,7 +77,7 @@ func (f definitionFlags) definition() (map[string]any, error) {
 	for name, value := range map[string]string{
 		"name": f.Name, "description": f.Description, "category": f.Category, "cron_expression": f.Cron, "run_at": f.At, "rrule": f.RRule,
 		"preset_name": f.Preset, "timezone": f.TZ, "cron_dialect": f.Dialect, "task_name": f.Task,
-		"stream": f.Stream, "misfire_policy": f.Misfire,
+		"stream": f.Stream, "misfire_policy": f.Misfire, "on_excluded": f.OnExcluded,
 	} {
 		if value != "" {
 			members[name] = value
@@ -86,8 +89,10 @@ func (f definitionFlags) definition() (map[string]any, error) {
 	if f.Every != 0 {
 		members["interval_seconds"] = f.Every
 	}
-	if len(f.Tag) > 0 {
-		members["tags"] = f.Tag
+	for name, list := range map[string][]string{"tags": f.Tag, "exclude_calendars": f.Exclude, "only_calendars": f.Only} {
+		if len(list) > 0 {
+			members[name] = list
+		}
 	}
 	if f.Disabled {
 		members["enabled"] = false

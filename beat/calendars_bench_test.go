@@ -1,0 +1,131 @@
+package beat
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/tactus-dev/tactus/beat/memory"
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/calendar"
+)
+
+// manyByCalendar returns a memory with n schedules that go by one calendar: a hundred triggers in Tokyo.
+func manyByCalendar(tb testing.TB, n int, on string) *memory.Memory {
+	tb.Helper()
+	return manyBy(tb, n, on, tokyoClosed(tb))
+}
+
+func manyBy(tb testing.TB, n int, on string, closed *calendar.Set) *memory.Memory {
+	tb.Helper()
+	m := memory.New()
+	m.SetCalendar("closed", 1, 0, closed)
+	policy := fmt.Appendf(nil, `{"misfire":"latest","window":86400,"grace":60,"calendars":{"exclude":["closed"],"on_excluded":%q,`+
+		`"timezone":"Asia/Tokyo","dst_gap":"auto","dst_overlap":"auto"}}`, on)
+	if on == "" {
+		policy = []byte(`{"misfire":"latest","window":86400,"grace":60}`)
+	}
+	for i := range n {
+		id := domain.ID{0: 1, 13: byte(i >> 16), 14: byte(i >> 8), 15: byte(i)}
+		trigger := fmt.Appendf(nil, `{"cron":"%d 9 * * 1-5","dialect":"celery","timezone":"Asia/Tokyo","gap":"auto","overlap":"auto"}`, i%100%60)
+		row := memory.Row{ID: id, Version: 1, Effective: noonOfBench.UnixMicro(), Trigger: trigger, Policy: policy}
+		if err := m.Put(row, memory.Always); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return m
+}
+
+var noonOfBench = time.Date(2026, 12, 29, 3, 0, 0, 0, time.UTC)
+
+func tokyoClosed(tb testing.TB, more ...string) *calendar.Set {
+	tb.Helper()
+	items := []calendar.Item{
+		{From: "2000-01-01", To: "2000-01-02", RRule: "FREQ=WEEKLY"}, {From: "2026-12-31", To: "2027-01-03"}, {From: "2027-01-11"},
+	}
+	for _, day := range more {
+		items = append(items, calendar.Item{From: day})
+	}
+	set, err := calendar.Compile(items)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return set
+}
+
+// TestChangeOfManyInSlices changes a calendar that 100,000 schedules use: each slice moves few of them, what comes due
+// before its turn goes by the calendar as it is, and at the end all do.
+func TestChangeOfManyInSlices(t *testing.T) {
+	t.Parallel()
+	const n = 100_000
+	m := manyByCalendar(t, n, calendar.NextAllowed)
+	first := time.Date(2026, 12, 30, 0, 0, 0, 0, time.UTC)
+	if got := time.UnixMicro(m.NextFire()).UTC(); !got.Equal(first) {
+		t.Fatalf("first due at %s", got)
+	}
+	m.SetCalendar("closed", 2, first.Add(-time.Hour).UnixMicro(), tokyoClosed(t, "2026-12-30"))
+	slices, most := 0, 0
+	for ; m.Sweeping(); slices++ {
+		most = max(most, m.Sweep(sweepBudget))
+		if slot := m.Pop(); m.Outdated(slot) {
+			m.Renew(slot)
+			if due := m.At(slot).Due; due != time.Date(2027, 1, 4, 0, 0, 0, 0, time.UTC).UnixMicro() && due <= first.Add(time.Hour).UnixMicro() {
+				t.Fatalf("due at %s on a day that is closed", time.UnixMicro(due))
+			}
+			m.Push(slot)
+		} else {
+			m.Push(slot)
+		}
+	}
+	if most > 1100 || slices < n/1100 {
+		t.Errorf("%d slices, of at most %d schedules", slices, most)
+	}
+	if want := time.Date(2027, 1, 4, 0, 0, 0, 0, time.UTC); m.NextFire() != want.UnixMicro() {
+		t.Errorf("first due at %s, want %s", time.UnixMicro(m.NextFire()).UTC(), want)
+	}
+}
+
+// TestCalendarsCostARecordNothing holds the heap of schedules that go by calendars against that of others. The calendar
+// itself is there once.
+func TestCalendarsCostARecordNothing(t *testing.T) {
+	const n = 100_000
+	closed := tokyoClosed(t)
+	manyBy(t, 100, calendar.NextAllowed, closed) // the zone is loaded
+	each := func(on string) float64 {
+		before := heap()
+		m := manyBy(t, n, on, closed)
+		size := float64(heap()-before) / n
+		if m.Len() != n {
+			t.Error("they are not all there")
+		}
+		return size
+	}
+	if with, without := each(calendar.NextAllowed), each(""); with > without+1 {
+		t.Errorf("%.1f bytes a schedule, and %.1f without calendars", with, without)
+	}
+}
+
+// BenchmarkCalendarChange moves 100,000 schedules by a change of their calendar: how long that takes, and the longest
+// slice, for which what is due waits.
+func BenchmarkCalendarChange(b *testing.B) {
+	for _, on := range []string{calendar.Skip, calendar.NextAllowed} {
+		b.Run(on, func(b *testing.B) {
+			n := benchSize()
+			m := manyByCalendar(b, n, on)
+			sets := []*calendar.Set{tokyoClosed(b, "2026-12-30"), tokyoClosed(b)}
+			var longest time.Duration
+			version := int64(1)
+			for b.Loop() {
+				version++
+				m.SetCalendar("closed", version, noonOfBench.UnixMicro(), sets[version%2])
+				for m.Sweeping() {
+					began := time.Now()
+					m.Sweep(sweepBudget)
+					longest = max(longest, time.Since(began))
+				}
+			}
+			b.ReportMetric(float64(longest.Microseconds())/1000, "ms/longest-slice")
+			b.ReportMetric(b.Elapsed().Seconds()/float64(b.N)/float64(n)*1e5*1000, "ms/100k")
+		})
+	}
+}
