@@ -43,12 +43,23 @@ func TestCalendarCommands(t *testing.T) {
 		{"get tse --tz UTC", exitOK, `2090-01-01T00:00:00Z`},
 		{"get nothing", exitFailure, `404.*there is no such calendar`},
 		{"list", exitOK, `(?s)NAME +VERSION +SIZE.*closed +1 +2.*tse +1`},
+		{"put tse-closed 2027-01-01..2027-01-03 2027-01-11 --description Tokyo", exitOK, `name +tse-closed`},
+		{
+			"schedule create --name tse-open --preset market_open --tz Asia/Tokyo --task app.hello --exclude-calendar tse-closed --on-excluded next_allowed",
+			exitOK, `(?s)exclude_calendars +\["tse-closed"\].*on_excluded +next_allowed`,
+		},
+		{"schedule next tse-open -n 3", exitOK, `T09:00:00\+09:00`},
+		{"schedule create --name x --every 60 --task t --only-calendar none", exitFailure, `calendar_unknown at /only_calendars/0`},
+		{"delete tse-closed", exitFailure, `calendar_in_use.*tse-open`},
 		{"delete tse", exitOK, `^$`},
 		{"delete tse", exitFailure, `404.*there is no such calendar`},
 	} {
-		said := tactus(t, append(strings.Fields("calendar "+c.args), "--url", server.URL)...)
+		if !strings.HasPrefix(c.args, "schedule ") {
+			c.args = "calendar " + c.args
+		}
+		said := tactus(t, append(strings.Fields(c.args), "--url", server.URL)...)
 		if text := said.out + said.problems; said.code != c.code || !regexp.MustCompile(c.want).MatchString(text) {
-			t.Errorf("tactus calendar %s: exit %d: %s", c.args, said.code, text)
+			t.Errorf("tactus %s: exit %d: %s", c.args, said.code, text)
 		}
 	}
 }
