@@ -59,6 +59,8 @@ func New(pool *pgxpool.Pool, timezone string, log *slog.Logger, workers celery.C
 	s.actions(api)
 	s.runs(api)
 	s.runList(api)
+	s.upcoming(api)
+	s.bulk(api)
 	s.runActions(api)
 	s.due(api)
 	s.events(api)

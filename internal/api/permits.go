@@ -37,6 +37,8 @@ var permits = map[string]access.Permit{
 	"list-runs":            {Role: access.Read, Scoped: true},
 	"get-run":              {Role: access.Read, Scoped: true},
 	"runs-summary":         {Role: access.Read, Scoped: true},
+	"list-upcoming":        {Role: access.Read, Scoped: true},
+	"change-many":          {Role: access.Write, Scoped: true},
 	"rerun":                {Role: access.Write, Scoped: true},
 	"cancel-run":           {Role: access.Write, Scoped: true},
 	"rerun-many":           {Role: access.Write, Scoped: true},

@@ -194,7 +194,8 @@ func (s *server) chosen(ctx context.Context, asked runsBody, most int) (ids []do
 		Statuses: f.Status, Kind: f.Kind, Schedule: f.Schedule, Task: f.Task, Tags: f.Tags, Queue: f.Queue, Worker: f.Worker, Error: f.Error,
 		DueFrom: f.DueFrom, DueTo: f.DueTo, FinishedFrom: f.FinishedFrom, FinishedTo: f.FinishedTo,
 	}
-	for page := (catalog.Page{Size: most, Token: asked.PageToken}); ; page.Size = most - len(ids) {
+	page := catalog.Page{Size: most, Token: asked.PageToken}
+	for range mostEmptyPages {
 		found, err := s.catalog.Runs(ctx, filter, page)
 		if err != nil {
 			return nil, "", err
@@ -202,11 +203,11 @@ func (s *server) chosen(ctx context.Context, asked runsBody, most int) (ids []do
 		for _, run := range found.Runs {
 			ids = append(ids, run.ID)
 		}
-		page.Token = found.NextPageToken
-		if enough := len(ids) > 0; enough || page.Token == "" {
-			return ids, page.Token, nil
+		if page.Token = found.NextPageToken; len(ids) > 0 || page.Token == "" {
+			break
 		}
 	}
+	return ids, page.Token, nil
 }
 
 func (s *server) rerunMany(ctx context.Context, in *struct{ body }) (*manyRuns[rerunOutcome], error) {

@@ -67,16 +67,15 @@ func timeOrNil(t time.Time) *time.Time {
 	return &t
 }
 
-type runPage struct{ Body catalog.RunPage }
-
 func (s *server) listRuns(ctx context.Context, in *struct {
 	RunChoice
 	FinishedFrom time.Time `query:"finished_from" doc:"Those that finished then or later. Unless due_from is given, they were due at most 7 days before."`
 	FinishedTo   time.Time `query:"finished_to" doc:"Those that finished before."`
 	PageSize     int       `query:"page_size" minimum:"1" maximum:"1000" default:"50"`
 	PageToken    string    `query:"page_token" maxLength:"100" doc:"The next_page_token of the page before."`
+	IfNoneMatch
 },
-) (*runPage, error) {
+) (*listed[catalog.RunPage], error) {
 	filter, err := in.filter()
 	if err != nil {
 		return nil, s.answer(err)
@@ -86,7 +85,7 @@ func (s *server) listRuns(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, s.answer(err)
 	}
-	return &runPage{page}, nil
+	return list(in.IfNoneMatch, page), nil
 }
 
 // ByRun chooses a run.

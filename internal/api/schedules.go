@@ -78,12 +78,11 @@ type (
 		Body     catalog.Entry
 	}
 	page struct {
-		Body struct {
-			Schedules []catalog.Entry `json:"schedules"`
-			Total     int64           `json:"total" doc:"How many there are; 100000 when there are more, and 10000 with q, tag, task_name or invalid=false."`
-			Page      int             `json:"page"`
-			PerPage   int             `json:"per_page"`
-		}
+		Schedules     []catalog.Entry `json:"schedules"`
+		Total         *int64          `json:"total,omitempty" doc:"How many there are; 100000 when there are more, and 10000 with q, tag, task_name or invalid=false. Not counted with page_size, page_token, sort, queue, last_status or pause_group."`
+		Page          int             `json:"page,omitempty"`
+		PerPage       int             `json:"per_page,omitempty"`
+		NextPageToken *string         `json:"next_page_token,omitempty" doc:"Where the list goes on, when it is read by page_token; empty at its end. A page may hold fewer than asked for, even none, before the end."`
 	}
 )
 
@@ -186,8 +185,15 @@ func (s *server) list(ctx context.Context, in *struct {
 	Task     string   `query:"task_name" maxLength:"200" doc:"The whole name of the task."`
 	Name     string   `query:"name" maxLength:"200" doc:"The whole name."`
 	Query    string   `query:"q" maxLength:"200" doc:"A part of the name, in either case."`
+	IfNoneMatch
+	Queue      string           `query:"queue" maxLength:"200" doc:"Those that name this queue, or whose task's route does."`
+	LastStatus domain.RunStatus `query:"last_status" enum:"due,sent,started,retrying,succeeded,failed,revoked,expired,unknown" doc:"Those whose newest run is in this state."`
+	PauseGroup string           `query:"pause_group" maxLength:"200" doc:"Those that were disabled together by this operation."`
+	Sort       string           `query:"sort" enum:"newest,name,next,last" doc:"newest first, unless given; by next or last run at most 2000 schedules are sorted."`
+	PageSize   int              `query:"page_size" minimum:"1" maximum:"1000" doc:"Read the list by page_token: at most so many at once (50 unless given)."`
+	PageToken  string           `query:"page_token" maxLength:"2000" doc:"The next_page_token of the page before."`
 },
-) (*page, error) {
+) (*listed[page], error) {
 	filter := catalog.Filter{Category: in.Category, Tags: append(in.Tags, in.TagsToo...), Task: in.Task, Name: in.Name, Query: in.Query, Limit: in.PerPage, Offset: (in.Page - 1) * in.PerPage}
 	if in.Enabled != "" || in.Only {
 		enabled := in.Enabled == "true" || in.Only
@@ -197,14 +203,29 @@ func (s *server) list(ctx context.Context, in *struct {
 		invalid := in.Invalid == "true"
 		filter.Invalid = &invalid
 	}
+	filter.Queue, filter.LastStatus, filter.PauseGroup = in.Queue, in.LastStatus, in.PauseGroup
+	if in.PageSize > 0 || in.PageToken != "" || in.Sort != "" || in.Queue != "" || in.LastStatus != "" || in.PauseGroup != "" {
+		if in.Page > 1 {
+			return nil, s.answer(&domain.Error{Kind: domain.Invalid, Code: "parameter_invalid", Field: "page", Message: "this list is read by page_token, not by page"})
+		}
+		if in.PageSize == 0 {
+			in.PageSize = in.PerPage
+		}
+		found, err := s.catalog.Schedules(ctx, filter, orders[in.Sort], catalog.Page{Size: in.PageSize, Token: in.PageToken})
+		if err != nil {
+			return nil, s.answer(err)
+		}
+		return list(in.IfNoneMatch, page{Schedules: found.Schedules, NextPageToken: &found.NextPageToken}), nil
+	}
 	entries, total, err := s.catalog.List(ctx, filter)
 	if err != nil {
 		return nil, s.answer(err)
 	}
-	out := &page{}
-	out.Body.Schedules, out.Body.Total, out.Body.Page, out.Body.PerPage = entries, total, in.Page, in.PerPage
-	return out, nil
+	return list(in.IfNoneMatch, page{Schedules: entries, Total: &total, Page: in.Page, PerPage: in.PerPage}), nil
 }
+
+// orders are the orders of lists by their names.
+var orders = map[string]catalog.Order{"name": catalog.ByName, "next": catalog.ByNext, "last": catalog.ByLast}
 
 func (s *server) get(ctx context.Context, in *ByID) (*one, error) {
 	id, err := in.id()

@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
@@ -20,6 +21,11 @@ type Filter struct {
 	Query    string   // a part of the name, in either case
 	Limit    int
 	Offset   int
+
+	// What only Schedules and Choose know.
+	Queue      string           // that the schedule names, or its task's route does
+	LastStatus domain.RunStatus // of its newest run
+	PauseGroup string           // the operation that disabled it
 }
 
 var chosen = `

@@ -1,0 +1,250 @@
+package catalog
+
+import (
+	"bytes"
+	"cmp"
+	"container/heap"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/cron"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
+)
+
+// Upcoming is what is due between two times, across all schedules.
+type Upcoming struct {
+	From     time.Time     `json:"from"`
+	To       time.Time     `json:"to"`
+	Upcoming []UpcomingDue `json:"upcoming" doc:"Soonest first."`
+	Cut      bool          `json:"cut" doc:"There are more due times than these, which are the soonest."`
+	Unread   bool          `json:"unread" doc:"There are more schedules than are looked at, which are the first by id."`
+}
+
+// UpcomingDue is one due time of a schedule.
+type UpcomingDue struct {
+	DueAt        time.Time `json:"due_at" doc:"In the schedule's zone."`
+	ScheduleID   domain.ID `json:"schedule_id"`
+	ScheduleName string    `json:"schedule_name"`
+	TaskName     string    `json:"task_name"`
+	Mark         string    `json:"mark,omitempty" enum:"moved,repeated" doc:"What a change of the clocks does to it."`
+	Wall         string    `json:"wall,omitempty" doc:"The local time that the clocks skip, when it is moved."`
+	Copy         int       `json:"copy,omitempty" doc:"Which of the two showings it is, when it is repeated."`
+}
+
+// mostUpcoming is how many schedules are looked at.
+const mostUpcoming = 200_000
+
+var schedulesAhead = `
+select s.id, s.trigger, s.policy, ` + sqlexpr.InYears("s.anchor") + `, greatest(` + sqlexpr.InYears("s.effective_from") + `, ` + sqlexpr.InYears("s.skip_until") + `)
+from tactus.schedules s left join tactus.schedule_counts n on n.schedule_id = s.id and n.trigger_set_at = s.trigger_set_at
+where s.enabled and s.deleted_at is null and s.invalid_reason is null
+    and (n.fired is null or coalesce(n.fired < case when s.trigger = '{"once":true}' then 1 else ` + sqlexpr.PolicyMaxRuns + ` end, true))
+    and (cardinality(@tags::text[]) = 0 or s.tags @> @tags::text[]) and ` + sqlexpr.InScope + `
+order by s.id limit @most::bigint`
+
+// dueOf is a due time of a schedule, while the soonest ones are looked for.
+type dueOf struct {
+	at       time.Time
+	schedule domain.ID
+	rule     domain.Recurrence
+}
+
+// soonest is a heap of the soonest due times, whose latest is on top.
+type soonest []dueOf
+
+func (s soonest) Len() int           { return len(s) }
+func (s soonest) Less(i, j int) bool { return s[i].at.After(s[j].at) }
+func (s soonest) Swap(i, j int)      { s[i], s[j] = s[j], s[i] }
+func (s *soonest) Push(x any)        { *s = append(*s, x.(dueOf)) }
+func (s *soonest) Pop() any {
+	last := len(*s) - 1
+	x := (*s)[last]
+	*s = (*s)[:last]
+	return x
+}
+
+// add takes a due time, and drops the latest one when there are more than most. It reports whether the due time stays.
+func (s *soonest) add(due dueOf, most int) bool {
+	if len(*s) == most && !due.at.Before((*s)[0].at) {
+		return false
+	}
+	heap.Push(s, due)
+	if len(*s) > most {
+		heap.Pop(s)
+	}
+	return true
+}
+
+// addAll takes the due times in [from, to) of a schedule, until one of them is too late to stay. base is its trigger alone.
+func (s *soonest) addAll(row aheadRow, rule, base domain.Recurrence, policy domain.Policy, from, to time.Time, most int) {
+	at := latestOf(from.Add(-time.Microsecond), row.Effective)
+	for {
+		var ok bool
+		if at, ok = policy.Next(rule, at); !ok || !at.Before(to) || !s.add(dueOf{at, row.ID, base}, most) {
+			return
+		}
+	}
+}
+
+// aheadRow is what the due times of a schedule follow from.
+type aheadRow struct {
+	ID        domain.ID
+	Trigger   string
+	Policy    string
+	Anchor    *time.Time
+	Effective time.Time
+}
+
+// compiled are triggers and policies, each text of which is compiled once. Most schedules share theirs with others.
+type compiled struct {
+	rules    map[string]domain.Recurrence
+	policies map[string]domain.Policy
+}
+
+// of returns false for what cannot be read, because somebody changed the row by hand.
+func (c compiled) of(row aheadRow) (rule domain.Recurrence, policy domain.Policy, ok bool) {
+	var anchor time.Time
+	if row.Anchor != nil {
+		anchor = *row.Anchor
+	}
+	key := row.Trigger + anchor.String()
+	rule, known := c.rules[key]
+	if !known {
+		if trigger, err := domain.ParseTrigger(row.Trigger); err == nil {
+			rule, _ = trigger.Recurrence(anchor)
+		}
+		c.rules[key] = rule
+	}
+	if policy, known = c.policies[row.Policy]; !known {
+		var err error
+		if policy, err = domain.ParsePolicy(row.Policy); err != nil {
+			return nil, policy, false
+		}
+		c.policies[row.Policy] = policy
+	}
+	return rule, policy, rule != nil
+}
+
+// Upcoming returns the soonest due times in [from, to) of the enabled schedules that have all tags, at most so many. It
+// looks at each schedule once, and keeps no more than it returns.
+func (c *Catalog) Upcoming(ctx context.Context, tags []string, from, to time.Time, most int) (u Upcoming, err error) {
+	u = Upcoming{From: from.UTC(), To: to.UTC(), Upcoming: []UpcomingDue{}}
+	err = c.read(ctx, func(tx pgx.Tx) error {
+		found, err := u.find(ctx, tx, tags, most)
+		if err != nil {
+			return fmt.Errorf("read what is due: %w", err)
+		}
+		return u.tell(ctx, tx, found)
+	})
+	return u, err
+}
+
+func (u *Upcoming) find(ctx context.Context, tx pgx.Tx, tags []string, most int) (found soonest, err error) {
+	rows, err := tx.Query(ctx, schedulesAhead, pgx.QueryExecModeExec, scoped(ctx, pgx.NamedArgs{
+		"tags": append([]string{}, tags...), "most": mostUpcoming + 1,
+	}))
+	if err != nil {
+		return nil, err
+	}
+	known := compiled{map[string]domain.Recurrence{}, map[string]domain.Policy{}}
+	var row aheadRow
+	var byCalendar []aheadRow // whose calendars are read behind all rows
+	n := 0
+	_, err = pgx.ForEachRow(rows, []any{&row.ID, &row.Trigger, &row.Policy, &row.Anchor, &row.Effective}, func() error {
+		if n++; n > mostUpcoming {
+			u.Unread = true
+			return nil
+		}
+		rule, policy, ok := known.of(row)
+		switch {
+		case !ok:
+		case policy.Calendars != nil:
+			byCalendar = append(byCalendar, row)
+		default:
+			found.addAll(row, rule, rule, policy, u.From, u.To, most+1) // one more tells that there are more
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	sets := &setsReader{tx: tx, sets: domain.CalendarSets{}}
+	for _, row := range byCalendar {
+		rule, policy, _ := known.of(row)
+		named, err := sets.of(ctx, domain.Definition{ExcludeCalendars: policy.Calendars.Exclude, OnlyCalendars: policy.Calendars.Only})
+		if err != nil {
+			return nil, err
+		}
+		left, err := policy.Calendars.Left(rule, named)
+		if err != nil {
+			continue // a calendar is gone: the beat says so
+		}
+		found.addAll(row, left, rule, policy, u.From, u.To, most+1)
+	}
+	slices.SortFunc(found, func(a, b dueOf) int {
+		return cmp.Or(a.at.Compare(b.at), bytes.Compare(a.schedule[:], b.schedule[:]))
+	})
+	if u.Cut = len(found) > most; u.Cut {
+		found = found[:most]
+	}
+	return found, nil
+}
+
+var namesAhead = `
+select s.id, s.name, left(` + sqlexpr.TaskName + `, 200) from tactus.schedules s where s.id = any ($1::uuid[])`
+
+// tell adds who is due, and what a change of the clocks does.
+func (u *Upcoming) tell(ctx context.Context, tx pgx.Tx, found soonest) error {
+	ids := map[domain.ID][2]string{}
+	for _, due := range found {
+		ids[due.schedule] = [2]string{}
+	}
+	named := make([]domain.ID, 0, len(ids))
+	for id := range ids {
+		named = append(named, id)
+	}
+	rows, err := tx.Query(ctx, namesAhead, pgx.QueryExecModeExec, texts(named))
+	if err != nil {
+		return fmt.Errorf("read what is due: %w", err)
+	}
+	var id domain.ID
+	var name string
+	var task *string
+	if _, err := pgx.ForEachRow(rows, []any{&id, &name, &task}, func() error {
+		ids[id] = [2]string{name, ""}
+		if task != nil {
+			ids[id] = [2]string{name, *task}
+		}
+		return nil
+	}); err != nil {
+		return fmt.Errorf("read what is due: %w", err)
+	}
+	for _, due := range found {
+		d := UpcomingDue{DueAt: due.at, ScheduleID: due.schedule, ScheduleName: ids[due.schedule][0], TaskName: ids[due.schedule][1]}
+		if rule, ok := due.rule.(cron.Schedule); ok {
+			for _, entry := range cron.Preview(rule, due.at.Add(-time.Microsecond), 1) {
+				if entry.IsDue() && entry.At.Equal(due.at) {
+					d.DueAt, d.Mark, d.Wall, d.Copy = entry.At, entry.Mark, entry.Wall, entry.Copy
+				}
+			}
+		}
+		if _, offset := d.DueAt.Zone(); offset%60 != 0 { // which RFC 3339 cannot say
+			d.DueAt = d.DueAt.UTC()
+		}
+		u.Upcoming = append(u.Upcoming, d)
+	}
+	return nil
+}
+
+func texts(ids []domain.ID) []string {
+	all := make([]string, len(ids))
+	for i, id := range ids {
+		all[i] = id.String()
+	}
+	return all
+}
