@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -15,14 +16,23 @@ import (
 
 // accessFlags say who may call a process.
 type accessFlags struct {
-	Auth     string        `env:"TACTUS_AUTH" placeholder:"WAYS" help:"How callers say who they are: keys (API keys), proxy (headers of a trusted proxy), mtls (client certificates), or several, separated by commas; or none: anybody may do everything. It must be set to listen on an address that other machines can reach."`
+	Auth     string        `env:"TACTUS_AUTH" placeholder:"WAYS" help:"How callers say who they are: keys (API keys), oidc (tokens and logins of OpenID Connect), proxy (headers of a trusted proxy), mtls (client certificates), or several, separated by commas; or none: anybody may do everything. It must be set to listen on an address that other machines can reach."`
 	Lifetime time.Duration `name:"session-lifetime" env:"TACTUS_SESSION_LIFETIME" default:"12h" help:"How long a login in a browser lasts."`
 	Rate     float64       `name:"rate-limit" env:"TACTUS_RATE_LIMIT" default:"100" help:"Requests a second that one caller may send, on average; twice as many at once. 0: any number."`
 
-	Groups       string   `name:"group-roles" env:"TACTUS_GROUP_ROLES" placeholder:"GROUP=ROLE,..." help:"The role of the members of each group, as a proxy or a certificate (its organizational units) names them: ops=admin,dev=write,*=read, where * is everybody."`
+	Groups       string   `name:"group-roles" env:"TACTUS_GROUP_ROLES" placeholder:"GROUP=ROLE,..." help:"The role of the members of each group, as a token, a proxy or a certificate (its organizational units) names them: ops=admin,dev=write,*=read, where * is everybody."`
 	ProxyFrom    []string `name:"proxy-from" env:"TACTUS_PROXY_FROM" placeholder:"ADDRESS" help:"Addresses or networks (10.0.0.0/8) of proxies that are trusted to say who asks, from where, and whether over TLS."`
 	UserHeader   string   `name:"proxy-user-header" env:"TACTUS_PROXY_USER_HEADER" default:"X-Forwarded-User" help:"Header in which a trusted proxy names the user. The proxy must take it out of what clients send."`
 	GroupsHeader string   `name:"proxy-groups-header" env:"TACTUS_PROXY_GROUPS_HEADER" default:"X-Forwarded-Groups" help:"Header in which a trusted proxy lists the user's groups, separated by commas."`
+
+	Issuer       string   `name:"oidc-issuer" env:"TACTUS_OIDC_ISSUER" placeholder:"URL" help:"URL of the OpenID Connect provider."`
+	ClientID     string   `name:"oidc-client-id" env:"TACTUS_OIDC_CLIENT_ID" help:"Id by which the provider knows tactus."`
+	ClientSecret secret   `name:"oidc-client-secret" env:"TACTUS_OIDC_CLIENT_SECRET" help:"Secret of the client, where the provider demands one; or TACTUS_OIDC_CLIENT_SECRET_FILE, a file with it."`
+	Audience     string   `name:"oidc-audience" env:"TACTUS_OIDC_AUDIENCE" help:"Audience of bearer tokens (default the client's id)."`
+	Redirect     string   `name:"oidc-redirect-url" env:"TACTUS_OIDC_REDIRECT_URL" placeholder:"URL" help:"URL of /oidc/callback as browsers reach it; without it nobody can log in by a browser."`
+	Scopes       []string `name:"oidc-scopes" env:"TACTUS_OIDC_SCOPES" default:"email,profile" help:"Scopes to ask for, beside openid."`
+	UserClaim    string   `name:"oidc-user-claim" env:"TACTUS_OIDC_USER_CLAIM" default:"email" help:"Claim with the user's name; sub where there is none."`
+	GroupsClaim  string   `name:"oidc-groups-claim" env:"TACTUS_OIDC_GROUPS_CLAIM" default:"groups" help:"Claim with the user's groups."`
 
 	Cert     string `name:"tls-cert" env:"TACTUS_TLS_CERT" placeholder:"FILE" help:"Certificate (PEM) with which to serve TLS. It is read again when it changes."`
 	CertKey  string `name:"tls-key" env:"TACTUS_TLS_KEY" placeholder:"FILE" help:"Private key (PEM) of the certificate."`
@@ -49,7 +59,11 @@ func (f accessFlags) validate() error {
 		return usage("TACTUS_TLS_CERT and TACTUS_TLS_KEY: give both, or neither")
 	case f.Cert == "" && f.ClientCA != "":
 		return usage("TACTUS_TLS_CLIENT_CA needs TACTUS_TLS_CERT and TACTUS_TLS_KEY")
-	case (ways.Proxy || ways.Certificates) && f.Groups == "":
+	case ways.OIDC && (f.Issuer == "" || f.ClientID == ""):
+		return usage("TACTUS_AUTH %q: oidc needs TACTUS_OIDC_ISSUER and TACTUS_OIDC_CLIENT_ID", f.Auth)
+	case f.Redirect != "" && !strings.HasSuffix(f.Redirect, "/oidc/callback"):
+		return usage("TACTUS_OIDC_REDIRECT_URL %q: want https://HOST/oidc/callback", f.Redirect)
+	case (ways.Proxy || ways.Certificates || ways.OIDC) && f.Groups == "":
 		return usage("TACTUS_AUTH %q: say by TACTUS_GROUP_ROLES who has which role (*=read: everybody may read)", f.Auth)
 	}
 	if f.Lifetime < time.Minute {
@@ -97,6 +111,10 @@ func (f accessFlags) guard(pool *pgxpool.Pool, log *slog.Logger, registry promet
 	}
 	return access.New(pool, access.Config{
 		Ways: ways, Lifetime: f.Lifetime, Rate: f.Rate, Groups: groups,
+		OIDC: access.OIDC{
+			Issuer: f.Issuer, ClientID: f.ClientID, ClientSecret: f.ClientSecret.reveal(), Audience: f.Audience,
+			Redirect: f.Redirect, Scopes: f.Scopes, UserClaim: f.UserClaim, GroupsClaim: f.GroupsClaim,
+		},
 		Proxies: access.Proxies{From: from, UserHeader: f.UserHeader, GroupsHeader: f.GroupsHeader},
 	}, log, registry), nil
 }

@@ -67,6 +67,8 @@ func TestSettingsAreChecked(t *testing.T) {
 		{"TACTUS_TLS_CLIENT_CA", []string{"api", database, "--http-addr=127.0.0.1:0", "--auth=mtls", "--group-roles=*=read"}},
 		{"TACTUS_TLS_KEY", []string{"api", database, "--http-addr=127.0.0.1:0", "--tls-cert=none.pem"}},
 		{"TACTUS_TLS_CERT", []string{"api", database, "--http-addr=127.0.0.1:0", "--tls-cert=none.pem", "--tls-key=none.pem"}},
+		{"TACTUS_OIDC_ISSUER", []string{"api", database, "--http-addr=127.0.0.1:0", "--auth=oidc", "--group-roles=*=read"}},
+		{"TACTUS_OIDC_REDIRECT_URL", []string{"api", database, "--http-addr=127.0.0.1:0", "--oidc-redirect-url=https://a.example/"}},
 		{"TACTUS_RATE_LIMIT", []string{"api", database, "--http-addr=127.0.0.1:0", "--rate-limit=-1"}},
 		{"TACTUS_ALLOWED_HOSTS", []string{
 			"api", database, "--http-addr=127.0.0.1:0",

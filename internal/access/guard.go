@@ -20,7 +20,7 @@ import (
 )
 
 // Ways are the ways by which callers say who they are. Without any, everybody is Anonymous.
-type Ways struct{ Keys, Proxy, Certificates bool }
+type Ways struct{ Keys, Proxy, Certificates, OIDC bool }
 
 // ParseWays parses TACTUS_AUTH: none, or ways separated by commas.
 func ParseWays(text string) (w Ways, err error) {
@@ -35,10 +35,12 @@ func ParseWays(text string) (w Ways, err error) {
 			w.Keys = true
 		case "proxy":
 			w.Proxy = true
+		case "oidc":
+			w.OIDC = true
 		case "mtls":
 			w.Certificates = true
 		default:
-			return Ways{}, fmt.Errorf("%q: want none, or some of keys, proxy and mtls, separated by commas", text)
+			return Ways{}, fmt.Errorf("%q: want none, or some of keys, oidc, proxy and mtls, separated by commas", text)
 		}
 	}
 	return w, nil
@@ -53,6 +55,7 @@ type Config struct {
 	Lifetime time.Duration // of a session; 12 hours
 	Rate     float64       // requests a second of one principal; 0 for any number
 	Proxies  Proxies
+	OIDC     OIDC
 	Groups   Groups // the roles of those whose groups are known
 }
 
@@ -60,6 +63,7 @@ type Config struct {
 type Guard struct {
 	config   Config
 	log      *slog.Logger
+	issuer   *issuer
 	keys     *book
 	cookies  *book
 	sessions *sessions
@@ -90,6 +94,7 @@ func New(pool *pgxpool.Pool, c Config, log *slog.Logger, metrics prometheus.Regi
 			Name: "tactus_requests_limited_total", Help: "Requests that were refused because their principal sent too many.",
 		}),
 	}
+	g.issuer = &issuer{config: c.OIDC}
 	if c.Rate > 0 {
 		g.requests = newThrottle(c.Rate, max(1, 2*c.Rate))
 	}
@@ -150,6 +155,9 @@ func (g *Guard) bearer(r *http.Request, header string) (Principal, error) {
 	token = strings.TrimSpace(token)
 	if !strings.EqualFold(scheme, "Bearer") || token == "" {
 		return Principal{}, errScheme
+	}
+	if g.config.Ways.OIDC && !strings.HasPrefix(token, keyPrefix) {
+		return g.token(r, token)
 	}
 	return g.key(r, token, fresh)
 }
@@ -271,6 +279,9 @@ func (g *Guard) Logout(w http.ResponseWriter, r *http.Request) error {
 // Mount serves POST /login and POST /logout. A page may have a form for each; it is then sent on to next, a path of
 // this server.
 func (g *Guard) Mount(mux *http.ServeMux) {
+	if g.config.Ways.OIDC && g.config.OIDC.Redirect != "" {
+		g.mountOIDC(mux)
+	}
 	mux.HandleFunc("POST /login", func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, 16<<10)
 		if !g.config.Ways.any() {

@@ -46,7 +46,7 @@ func Answer(w http.ResponseWriter, err error) {
 		w.Header().Set("Retry-After", "1")
 		telemetry.Refusal{
 			Status: http.StatusServiceUnavailable, Code: "unavailable",
-			Message: "the database did not answer who sends this: try again",
+			Message: "the database, or the issuer of tokens, did not answer who sends this: try again",
 		}.Answer(w)
 		return
 	}
