@@ -24,6 +24,7 @@ type definitionFlags struct {
 	OnExcluded  string   `placeholder:"HOW" help:"What becomes of a due time that calendars exclude: skip, next_allowed, previous_allowed or drop_if_taken."`
 	Task        string   `help:"Name of the task to run."`
 	runFlags
+	policyFlags
 	Stream   string `help:"Redis stream that runs go to, instead of a queue."`
 	Misfire  string `help:"Which of the missed due times fire: latest, all or none."`
 	Disabled bool   `help:"Create the schedule disabled."`
@@ -83,7 +84,10 @@ func (f definitionFlags) definition() (map[string]any, error) {
 			members[name] = value
 		}
 	}
-	if err := f.fill(members); err != nil {
+	if err := f.runFlags.fill(members); err != nil {
+		return nil, err
+	}
+	if err := f.policyFlags.fill(members); err != nil {
 		return nil, err
 	}
 	if f.Every != 0 {
