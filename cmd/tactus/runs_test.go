@@ -64,6 +64,38 @@ func TestRunsCommands(t *testing.T) {
 	}
 }
 
+// TestBulkCommands disables two of three schedules by a tag, and puts back exactly what was on.
+func TestBulkCommands(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(api.New(testenv.Database(t), "UTC", slog.New(slog.NewTextHandler(t.Output(), nil)), celery.Config{}))
+	defer server.Close()
+	command := func(args string) said { return tactus(t, append(strings.Fields(args), "--url", server.URL)...) }
+	for _, flags := range []string{"--name a --tag x", "--name b --tag x --queue q", "--name c"} {
+		command("schedule create --task app.t --every 86400 " + flags)
+	}
+	command("schedule disable b")
+	for _, c := range []struct {
+		args string
+		code int
+		want string
+	}{
+		{"bulk disable", exitUsage, `--tag nightly, or --all`},
+		{"bulk disable --tag x --dry-run", exitOK, `2 schedules are chosen`},
+		{"bulk disable --tag x --group release --reason release", exitOK, `(?s) a +done.*1 schedules done, 1 as they were.*--pause-group release`},
+		{"list --enabled true --sort name", exitOK, `^ID[^\n]*\n\S+ +c `},
+		{"bulk enable --pause-group release", exitOK, ` a +done`},
+		{"bulk retag --queue q --add-tag y --remove-tag x", exitOK, ` b +done`},
+		{"bulk set --all --set {\"priority\":300}", exitFailure, `(?s)0 to 255.*3 schedules were refused`},
+		{"bulk set --all --set {", exitUsage, `JSON object`},
+		{"bulk delete --all", exitOK, `3 schedules done`},
+	} {
+		said := command("schedule " + c.args)
+		if text := said.out + said.problems; said.code != c.code || !regexp.MustCompile(c.want).MatchString(text) {
+			t.Errorf("tactus schedule %s: exit %d: %s", c.args, said.code, text)
+		}
+	}
+}
+
 // TestTailTellsWhatChanges is given a run twice, and then in another state.
 func TestTailTellsWhatChanges(t *testing.T) {
 	t.Parallel()

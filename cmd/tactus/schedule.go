@@ -26,6 +26,7 @@ type scheduleCmd struct {
 	History historyCmd `cmd:"" help:"Show the runs of a schedule, newest first."`
 	Events  eventsCmd  `cmd:"" help:"Show what each change of a schedule changed, newest first, with who made it and why."`
 	Revert  revertCmd  `cmd:"" help:"Give a schedule the definition of a former version."`
+	Bulk    bulkCmd    `cmd:"" help:"Enable, disable, delete, trigger, retag or change many schedules."`
 	Preview previewCmd `cmd:"" help:"Show when a cron expression is due, without a server."`
 }
 
@@ -75,6 +76,11 @@ type listCmd struct {
 	Tag      []string `sep:"none" aliases:"tags" help:"Only schedules with this tag; may be repeated, for schedules with all of the tags."`
 	Task     string   `aliases:"task-name" help:"Only schedules of this task."`
 	Query    string   `short:"q" help:"Only schedules whose names contain this text."`
+
+	Queue      string `help:"Only schedules for this queue."`
+	LastStatus string `placeholder:"STATE" help:"Only schedules whose newest run is in this state."`
+	Sort       string `enum:",newest,name,next,last" default:"" help:"newest (first), name, next or last: by their next or last run."`
+	PageToken  string `placeholder:"TOKEN" help:"The next_page_token of the answer before, for lists with --queue, --last-status or --sort."`
 }
 
 // Run lists schedules.
@@ -82,7 +88,8 @@ func (c listCmd) Run(ctx context.Context, to console) error {
 	query := url.Values{"page": {strconv.Itoa(c.Page)}, "per_page": {strconv.Itoa(c.PerPage)}}
 	for name, value := range map[string]string{
 		"enabled": c.Enabled, "invalid": c.Invalid, "category": c.Category,
-		"task_name": c.Task, "q": c.Query,
+		"task_name": c.Task, "q": c.Query, "queue": c.Queue, "last_status": c.LastStatus, "sort": c.Sort,
+		"page_token": c.PageToken,
 	} {
 		if value != "" {
 			query.Set(name, value)

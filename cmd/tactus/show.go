@@ -39,6 +39,8 @@ func (c clientFlags) show(to io.Writer, answer []byte) error {
 		columns(table, members["history"], "due_at", "executed_at", "status", "kind", "task_id", "reason", "error")
 	case members["runs"] != nil:
 		columns(table, members["runs"], "due_at", "status", "schedule_name", "task_name", "runtime_seconds", "id", "error")
+	case members["outcomes"] != nil:
+		columns(table, members["outcomes"], "id", "name", "outcome", "version", "run_id", "error")
 	case members["run_outcomes"] != nil:
 		columns(table, members["run_outcomes"], "id", "outcome", "run_id", "error")
 	case members["events"] != nil:
