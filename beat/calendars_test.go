@@ -1,6 +1,7 @@
 package beat
 
 import (
+	"crypto/md5"
 	"fmt"
 	"testing"
 	"time"
@@ -8,6 +9,8 @@ import (
 	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/domain/calendar"
+	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/relay/cloudevents"
 )
 
 // calendar makes a calendar what is given.
@@ -126,5 +129,31 @@ func TestCalendarKeepsTheCount(t *testing.T) {
 	}
 	if err := w.expect(s.ID, excluded(s, 1, 1, ": maintenance"), excluded(s, 2, 2, ": maintenance"), at{s}.run(3), at{s}.run(4)); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestHearsOfCalendars tells a beat by its feed that a calendar has changed: it need not poll.
+func TestHearsOfCalendars(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.calendar("closed")
+	s := w.create(minutely(`, "exclude_calendars": ["closed"], "on_excluded": "next_allowed"`))
+	b := w.beat("a")
+	w.calendar("closed", calendar.Item{From: w.now.UTC().AddDate(0, 0, -1).Format("2006-01-02"), To: w.now.UTC().AddDate(0, 0, 1).Format("2006-01-02")})
+	id := domain.ID(md5.Sum([]byte("calendar closed")))
+	m, err := cloudevents.Schedule(outbox.Row{Aggregate: id, Version: 2, Type: domain.CalendarUpdated, Data: []byte(`{}`)}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.polls.at = memory.Never
+	b.receive(parseEvent(m))
+	if _, err := b.step(t.Context(), w.now.UnixMicro()); err != nil {
+		t.Fatal(err)
+	}
+	if kept, _ := b.memory.Find(s.ID); kept.Due < w.now.AddDate(0, 0, 1).UnixMicro() {
+		t.Errorf("it is due at %s, on a day that is closed", time.UnixMicro(kept.Due))
+	}
+	if !acknowledged(m) {
+		t.Error("memory has the change, and the event is not acknowledged")
 	}
 }

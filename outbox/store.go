@@ -143,6 +143,10 @@ func (s *Store) Disable(ctx context.Context, id domain.ID, version int64,
 // Skip skips the next due times of a schedule, so many; with 0 it skips none any more.
 func (s *Store) Skip(ctx context.Context, id domain.ID, version int64, count int, by, reason string) (domain.Schedule, error) {
 	return s.writer().update(ctx, id, version, s.decideAt(ctx, func(before domain.Schedule, now time.Time) (domain.Change, bool, error) {
+		var err error
+		if before.Sets, err = SetsOf(ctx, s.pool, before.Definition); err != nil { // what they exclude is not skipped besides
+			return domain.Change{}, false, err
+		}
 		return before.Skip(count, by, reason, now)
 	}))
 }
