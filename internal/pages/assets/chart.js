@@ -1,8 +1,7 @@
 // The history of a schedule, drawn from the table below it.
 (() => {
   "use strict";
-  const at = document.getElementById("chart");
-  if (!at) return;
+  let at, plot;
   const color = name => {
     const probe = document.createElement("i");
     probe.className = name;
@@ -11,8 +10,10 @@
     probe.remove();
     return value;
   };
-  let plot;
   function draw() {
+    const place = document.getElementById("chart"); // it is there with the first run
+    if (!place) return;
+    if (place !== at) [at, plot] = [place, undefined];
     const runs = [...document.querySelectorAll("#runs tr[data-at]")].reverse();
     const number = (run, name) => { const n = Number(run.dataset[name]); return n < 0 ? null : n / 1000; };
     const seen = new Set(), kept = runs.filter(r => !seen.has(r.dataset.at) && seen.add(r.dataset.at));
@@ -34,8 +35,9 @@
       ],
       axes: [axis, { ...axis, size: 56, values: (_, all) => all.map(s => s < 1 && s > 0 ? Math.round(s * 1000) + " ms" : s + " s") }],
     }, data, at);
+    sized.observe(at);
   }
+  const sized = new ResizeObserver(() => { if (plot) plot.setSize({ width: at.clientWidth, height: 168 }); });
   draw();
   document.body.addEventListener("htmx:after:swap", draw);
-  new ResizeObserver(() => { if (plot) plot.setSize({ width: at.clientWidth, height: 168 }); }).observe(at);
 })();

@@ -1,0 +1,288 @@
+package pages_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+
+	"github.com/tactus-dev/tactus/internal/servers"
+	"github.com/tactus-dev/tactus/internal/testenv"
+)
+
+// app is what the worker runs. What it answers and raises holds scripts.
+const app = `
+from celery import Celery
+app = Celery("app")
+app.conf.task_track_started = True
+@app.task(name="app.answer")
+def answer(**kwargs):
+    return {"html": "<script>window.executed = 'result'</script><img src=x onerror=\"window.executed='result'\">"}
+@app.task(name="app.raise")
+def fail(**kwargs):
+    raise ValueError("<script>window.executed = 'error'</script><img src=x onerror=\"window.executed='error'\">")
+`
+
+// stack is tactus with a worker, and a browser beside it.
+type stack struct {
+	url     string
+	env     []string
+	state   string
+	process *testenv.Process
+	browser context.Context
+}
+
+func newStack(t *testing.T) *stack {
+	t.Helper()
+	dir, err := testenv.Dir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	broker := testenv.RedisServer(t, nil)
+	s := &stack{state: filepath.Join(dir, "pages"), env: []string{"DATABASE_URL=" + testenv.DirectURL(t), "REDIS_URL=" + broker.URL(0)}}
+	s.start(t, "127.0.0.1:0")
+	testenv.Worker(t, servers.CeleryConfig{App: app, BrokerURL: broker.URL(0), Args: []string{"--events"}})
+	s.open(t)
+	return s
+}
+
+func (s *stack) start(t *testing.T, address string) {
+	t.Helper()
+	s.process = testenv.Program{Env: s.env}.Start(t, "dev", "--state-dir", s.state, "--http-addr", address)
+	s.process.AwaitReady()
+	s.url = s.process.URL()
+}
+
+func (s *stack) open(t *testing.T) {
+	t.Helper()
+	found, err := servers.FindBrowser(t.Context(), servers.Config{Log: func(text string) { t.Log(text) }})
+	if err != nil {
+		t.Fatalf("find a browser: %v", err)
+	}
+	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.ExecPath(found.Path), chromedp.NoSandbox, chromedp.Env(found.Env...))
+	allocator, stop := chromedp.NewExecAllocator(t.Context(), options...)
+	t.Cleanup(stop)
+	var end context.CancelFunc
+	s.browser, end = chromedp.NewContext(allocator)
+	t.Cleanup(end)
+	if err := chromedp.Do(s.browser); err != nil {
+		t.Fatalf("start the browser: %v", err)
+	}
+}
+
+// tab is a page in the browser that keeps what goes wrong in it.
+type tab struct {
+	t   *testing.T
+	ctx context.Context
+
+	mu     sync.Mutex
+	faults []string
+}
+
+// tab opens a page. What its console reports, what its policy refuses and what opens a dialog is a fault.
+func (s *stack) tab(t *testing.T) *tab {
+	t.Helper()
+	ctx, end := chromedp.NewContext(s.browser)
+	t.Cleanup(end)
+	b := &tab{t: t, ctx: ctx}
+	err := chromedp.Listen(ctx, func(ev any) {
+		switch e := ev.(type) {
+		case *runtime.EventConsoleAPICalled:
+			b.fault(fmt.Sprintf("console.%s", e.Type))
+		case *runtime.EventExceptionThrown:
+			b.fault("exception: " + e.ExceptionDetails.Text)
+		case *log.EventEntryAdded:
+			b.fault(fmt.Sprintf("%s: %s %s", e.Entry.Level, e.Entry.Text, e.Entry.URL))
+		case *page.EventJavascriptDialogOpening:
+			b.fault("a dialog opened: " + e.Message)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.do(call(log.Enable, cdp.Empty{}), call(emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: "Asia/Tokyo"}))
+	return b
+}
+
+func call[P, R any](command cdp.Command[P, R], params P) chromedp.Action[chromedp.Void] {
+	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, command, params)
+		return err
+	})
+}
+
+func (b *tab) fault(text string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.faults = append(b.faults, text)
+}
+
+// wentWrong returns the faults since it was asked last.
+func (b *tab) wentWrong() (faults []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	faults, b.faults = b.faults, nil
+	return faults
+}
+
+func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	if err := chromedp.Do(b.ctx, steps...); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// ask evaluates an expression, and waits for what it promises.
+func ask[T any](b *tab, expression string) T {
+	b.t.Helper()
+	value, err := chromedp.Run(b.ctx, chromedp.Evaluate[T](expression, func(p *runtime.EvaluateParams) { p.AwaitPromise = new(true) }))
+	if err != nil {
+		b.t.Fatalf("%.200s: %v", expression, err)
+	}
+	return value
+}
+
+// await waits until an expression is true.
+func (b *tab) await(what, expression string) {
+	b.t.Helper()
+	testenv.Eventually(b.t, what, func() error {
+		if value, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool](expression)); err != nil || !value {
+			return fmt.Errorf("%s is %v: %v", expression, value, err)
+		}
+		return nil
+	})
+}
+
+// TestJourneysInABrowser goes through the pages as people do, over everything real: a worker runs what is made.
+func TestJourneysInABrowser(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	t.Run("a schedule that is made fires, and its result appears", s.makesAndWatches)
+	t.Run("what fails is shown on every page, and no script of it runs", s.showsEveryPage)
+	t.Run("a line that is lost comes back", s.losesTheLine)
+}
+
+func (s *stack) makesAndWatches(t *testing.T) {
+	b := s.tab(t)
+	b.do(chromedp.Navigate(s.url + "/schedules/new"))
+	b.do(
+		chromedp.SendKeys(chromedp.CSS("#f-name"), "made-here"),
+		chromedp.Click(chromedp.CSS("[name=when][value=every]")),
+		chromedp.SendKeys(chromedp.CSS("#f-interval_seconds"), "2"),
+		chromedp.SendKeys(chromedp.CSS("#f-task_name"), "app.answer"),
+	)
+	b.await("the preview", `document.querySelector("#preview").innerText.includes("Every 2 seconds") && document.querySelectorAll("#preview time").length === 10`)
+	b.do(chromedp.SendKeys(chromedp.CSS("#f-kwargs"), `{"a": `))
+	b.await("the fault beside its field", `document.querySelector("#err-kwargs").innerText.includes("line 1")`)
+	b.do(chromedp.SendKeys(chromedp.CSS("#f-kwargs"), `1}`))
+	b.await("that it is gone", `document.querySelector("#err-kwargs").innerText === ""`)
+	b.do(chromedp.Click(chromedp.CSS("button.main")))
+	b.await("the schedule's page", `location.pathname.length > 40 && document.querySelector("h1").innerText === "made-here"`)
+	ask[bool](b, `window.sameDocument = true`)
+	b.await("a result, in the document that was loaded", `window.sameDocument === true && document.querySelector("#runs")?.innerText.includes("succeeded")`)
+	b.await("the drawn history", `document.querySelector("#chart canvas") !== null`)
+	b.do(chromedp.Click(chromedp.CSS(`form[action$="/disable"] button`)))
+	b.await("the way back", `document.querySelector(".done button")?.innerText === "Enable it again"`)
+	b.do(chromedp.Click(chromedp.CSS(".done button")))
+	b.await("that it is enabled again", `document.querySelector('form[action$="/disable"]') !== null && document.querySelector(".done")?.innerText.includes("Put back")`)
+	if faults := b.wentWrong(); len(faults) > 0 {
+		t.Error(faults)
+	}
+}
+
+// api sends a request to the API.
+func (s *stack) api(t *testing.T, method, path, body string) (answer map[string]any) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, s.url+"/api/v1"+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode >= http.StatusMultipleChoices {
+		t.Fatalf("%s %s: %d %s, %v", method, path, response.StatusCode, text, err)
+	}
+	if err := json.Unmarshal(text, &answer); err != nil {
+		t.Fatal(err)
+	}
+	return answer
+}
+
+// ran makes a schedule, and has it run once, until the run has a status.
+func (s *stack) ran(t *testing.T, definition, status string) (schedule, run string) {
+	t.Helper()
+	schedule = s.api(t, http.MethodPost, "/schedules", definition)["id"].(string)
+	run = s.api(t, http.MethodPost, "/schedules/"+schedule+"/trigger", "")["run_id"].(string)
+	testenv.Eventually(t, "the run", func() error {
+		if now := s.api(t, http.MethodGet, "/runs/"+run, "")["status"]; now != status {
+			return fmt.Errorf("it is %v", now)
+		}
+		return nil
+	})
+	return schedule, run
+}
+
+func (s *stack) showsEveryPage(t *testing.T) {
+	script, err := os.ReadFile("testdata/axe/axe.min.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, err := json.Marshal(hostile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, failed := s.ran(t, `{"name":`+string(name)+`,"cron_expression":"0 0 1 1 *","task_name":"app.raise","description":`+string(name)+`,"tags":[`+string(name)+`],"kwargs":{"x":`+string(name)+`}}`, "failed")
+	_, answered := s.ran(t, `{"name":"answers","cron_expression":"0 0 1 1 *","task_name":"app.answer"}`, "succeeded")
+	b := s.tab(t)
+	for _, scheme := range []string{"light", "dark"} {
+		b.do(call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}))
+		for _, address := range []string{
+			"/", "/schedules", "/schedules?tag=" + url.QueryEscape(hostile), "/schedules/" + id, "/schedules/" + id + "/edit", "/schedules/" + id + "/delete", "/schedules/new",
+			"/runs", "/runs?state=wrong", "/runs/" + failed, "/runs/" + answered, "/log", "/system", "/login",
+		} {
+			b.do(chromedp.Navigate(s.url + address))
+			b.await("the whole page", `document.readyState === "complete"`)
+			if faults := b.wentWrong(); len(faults) > 0 {
+				t.Errorf("%s, %s: %q", address, scheme, faults)
+			}
+			ask[chromedp.Void](b, string(script)+"\n;0")
+			for _, violation := range ask[[]string](b, `axe.run(document, {resultTypes: ["violations"]}).then(r => r.violations.map(v => v.id + ": " + v.nodes.map(n => n.html.slice(0, 200) + " " + n.failureSummary).join(" | ")))`) {
+				t.Errorf("%s, %s: %s", address, scheme, violation)
+			}
+			if executed := ask[bool](b, `"executed" in window`); executed {
+				t.Errorf("%s: a script of a user ran", address)
+			}
+			b.wentWrong() // axe may say something on the console
+		}
+	}
+}
+
+// losesTheLine stops the server while a page is open, and starts it again.
+func (s *stack) losesTheLine(t *testing.T) {
+	b := s.tab(t)
+	b.do(chromedp.Navigate(s.url + "/schedules"))
+	s.process.Kill()
+	b.await("that it is told", `!document.querySelector("#lost").hidden`)
+	s.start(t, strings.TrimPrefix(s.url, "http://"))
+	s.api(t, http.MethodPost, "/schedules", `{"name":"made-meanwhile","cron_expression":"0 0 1 1 *","task_name":"app.answer"}`)
+	b.await("that it is back, with what is new", `document.querySelector("#lost").hidden && document.querySelector("#live").innerText.includes("made-meanwhile")`)
+}
