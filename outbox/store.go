@@ -48,7 +48,11 @@ func (s *Store) writer() writer {
 
 // Get returns a living schedule, or domain.ErrNotFound.
 func (s *Store) Get(ctx context.Context, id domain.ID) (domain.Schedule, error) {
-	return Get(ctx, s.pool, id)
+	schedule, err := Get(ctx, s.pool, id)
+	if err == nil && permitted(ctx, schedule.Definition) != nil {
+		return domain.Schedule{}, domain.ErrNotFound
+	}
+	return schedule, err
 }
 
 // Create creates a schedule. With a key (an Idempotency-Key; empty for none) a repeated call with the same request

@@ -197,7 +197,16 @@ func TestScopeOfAKey(t *testing.T) {
 	s.as(t, mine, "PATCH", "/schedules/"+byTag, `{"tags":["theirs"]}`).want(t, 403)
 	s.as(t, mine, "PATCH", "/schedules/"+byName, `{"name":"theirs"}`).want(t, 403)
 	s.as(t, mine, "PATCH", "/schedules/"+byTag, `{"description":"changed"}`).want(t, 200)
-	s.as(t, mine, "POST", "/schedules/"+byTag+"/trigger", "").want(t, 202)
+	run := s.as(t, mine, "POST", "/schedules/"+byTag+"/trigger", "").want(t, 202).member(t, "run_id")
+	theirs := s.as(t, admin, "POST", "/schedules/"+foreign+"/trigger", "").want(t, 202).member(t, "run_id")
+	for _, action := range []string{"cancel", "rerun"} {
+		s.as(t, mine, "POST", "/runs/"+action, fmt.Sprintf(`{"ids":[%q,%q]}`, run, theirs)).want(t, 404)
+		s.as(t, mine, "POST", "/runs/"+theirs+"/"+action, "").want(t, 404)
+		s.as(t, mine, "POST", "/runs/"+action, fmt.Sprintf(`{"ids":[%q],"dry_run":true}`, run)).want(t, 200)
+	}
+	if a := s.as(t, admin, "GET", "/runs/"+theirs, "").want(t, 200); a.member(t, "status") != "due" {
+		t.Errorf("%s", a.body)
+	}
 	s.as(t, admin, "PATCH", "/schedules/"+byTag, `{"tags":["theirs"]}`).want(t, 200)
 	s.as(t, mine, "GET", "/schedules/"+byTag+"/history", "").want(t, 404)
 	s.as(t, mine, "DELETE", "/schedules/"+byName, "").want(t, 204)

@@ -187,7 +187,7 @@ func (s *server) chosen(ctx context.Context, asked runsBody, most int) (ids []do
 	case (asked.Filter == nil) == (len(asked.IDs) == 0):
 		return nil, "", &domain.Error{Kind: domain.Invalid, Code: "choice_missing", Message: "want either ids or a filter"}
 	case asked.Filter == nil:
-		return asked.IDs, "", nil
+		return asked.IDs, "", s.catalog.MayReadRuns(ctx, asked.IDs)
 	}
 	f := *asked.Filter
 	filter := catalog.RunFilter{

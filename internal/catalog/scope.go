@@ -41,3 +41,27 @@ func (c *Catalog) mayRead(ctx context.Context, schedule domain.ID, notFound erro
 	}
 	return nil
 }
+
+const runsInScope = `
+select count(*) from unnest(@ids::text[]::uuid[]) as given (id) where exists (
+    select from tactus.runs r join tactus.schedules s on s.id = r.schedule_id where r.id = given.id and ` + sqlexpr.InScope + `)`
+
+// MayReadRuns returns domain.ErrRunNotFound if a run is outside the scope of a request.
+func (c *Catalog) MayReadRuns(ctx context.Context, ids []domain.ID) error {
+	if !confined(ctx) {
+		return nil
+	}
+	texts := make([]string, len(ids))
+	for i, id := range ids {
+		texts[i] = id.String()
+	}
+	var sees int
+	args := scoped(ctx, pgx.NamedArgs{"ids": texts})
+	if err := c.pool.QueryRow(ctx, runsInScope, pgx.QueryExecModeExec, args).Scan(&sees); err != nil {
+		return fmt.Errorf("look for the runs in the scope: %w", err)
+	}
+	if sees < len(ids) {
+		return domain.ErrRunNotFound
+	}
+	return nil
+}
