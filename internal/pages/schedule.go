@@ -21,6 +21,7 @@ type scheduleData struct {
 	catalog.Entry
 	Words   string
 	Enabled bool
+	Halted  []string // by whom it is paused, why, since when and until when
 	Facts   []fact
 	Due     []dueLine
 	Runs    []runLine
@@ -85,7 +86,7 @@ func (s *site) schedule() {
 		if err != nil {
 			return "", nil, err
 		}
-		d := scheduleData{Entry: entry, Words: v.describe(entry), Enabled: entry.IsEnabled(), Done: v.done(entry), Created: v.at(entry.CreatedAt, "")}
+		d := scheduleData{Entry: entry, Words: v.describe(entry), Enabled: entry.IsEnabled(), Halted: v.halted(entry), Done: v.done(entry), Created: v.at(entry.CreatedAt, "")}
 		d.Due, d.NextDue = v.due(entry), v.maybeAt(entry.NextRunAt, entry.Timezone)
 		d.Args, d.Kwargs = pretty(entry.Args), pretty(entry.Kwargs)
 		d.Facts = v.facts(entry)
@@ -126,6 +127,32 @@ func (s *site) schedule() {
 		}
 		return v.redirect("/schedules?did=deleted&name=" + url.QueryEscape(entry.Name))
 	})
+}
+
+// halted tells who paused a schedule or has it skip due times, why, since when and until when.
+func (v *view) halted(e catalog.Entry) (said []string) {
+	add := func(text, value string) {
+		if value != "" {
+			said = append(said, v.T(text, value))
+		}
+	}
+	clock := func(t time.Time) string {
+		if t.IsZero() {
+			return ""
+		}
+		return v.at(t, e.Timezone).Clock
+	}
+	if !e.IsEnabled() {
+		add("by %s", e.PausedBy)
+		add("because: %s", e.PauseReason)
+		add("since %s", clock(e.PausedAt))
+		add("until %s", clock(e.PausedUntil))
+	}
+	if e.SkipUntil.After(v.Now) {
+		add("skips what is due until %s", clock(e.SkipUntil))
+		add("because: %s", e.SkipReason)
+	}
+	return said
 }
 
 // describe tells the trigger as the list does.

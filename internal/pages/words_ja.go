@@ -195,6 +195,13 @@ var japanese = map[string]string{
 	"you":                    "あなた",
 	"yours":                  "あなたの時刻",
 
+	// Pauses.
+	"by %s":                      "%sによる",
+	"because: %s":                "理由: %s",
+	"since %s":                   "%sから",
+	"until %s":                   "%sまで",
+	"skips what is due until %s": "%sまでの予定を見送り",
+
 	// The form.
 	"Back":             "戻る",
 	"Edit %s":          "%sを編集",
