@@ -90,9 +90,7 @@ func run(args []string, out, problems io.Writer) int {
 	}
 	if err != nil {
 		fmt.Fprintln(problems, "tactus:", err)
-		if len(args) == 0 {
-			fmt.Fprintln(problems, "tactus: tactus --help lists the commands")
-		}
+		fmt.Fprintln(problems, "tactus:", helpFor(err))
 		return exitUsage
 	}
 	if err := checkSecrets(parsed); err != nil {
@@ -117,6 +115,21 @@ func actorOf(command string) string {
 		return "tactus:" + name
 	}
 	return cliActor()
+}
+
+// helpFor names the help of the command that was called wrongly.
+func helpFor(err error) string {
+	if wrong, ok := errors.AsType[*kong.ParseError](err); ok && wrong.Context != nil {
+		if at := wrong.Context.Selected(); at != nil {
+			return at.FullPath() + " --help says what it takes"
+		}
+		for _, step := range wrong.Context.Path {
+			if step.Command != nil {
+				return step.Command.FullPath() + " --help lists its commands"
+			}
+		}
+	}
+	return "tactus --help lists the commands"
 }
 
 func exitCode(err error, problems io.Writer) int {
