@@ -89,7 +89,7 @@ func apiHandler(guard *access.Guard, pool *pgxpool.Pool, timezone string, worker
 	}
 	operators.Handle("/", pages.New(pages.Config{
 		Store: outbox.NewStore(pool, timezone, workers.Check), Catalog: catalog.New(pool), Timezone: timezone,
-		Check: workers.Check, Log: log, Ready: health.Ready, Elsewhere: programs,
+		Check: workers.Check, Log: log, Ready: health.Ready, Elsewhere: programs, Provider: guard.LoginPath(),
 	}))
 	guard.Mount(operators)
 	return guarded(guard, operators)

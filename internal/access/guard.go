@@ -279,7 +279,7 @@ func (g *Guard) Logout(w http.ResponseWriter, r *http.Request) error {
 // Mount serves POST /login and POST /logout. A page may have a form for each; it is then sent on to next, a path of
 // this server.
 func (g *Guard) Mount(mux *http.ServeMux) {
-	if g.config.Ways.OIDC && g.config.OIDC.Redirect != "" {
+	if g.LoginPath() != "" {
 		g.mountOIDC(mux)
 	}
 	mux.HandleFunc("POST /login", func(w http.ResponseWriter, r *http.Request) {

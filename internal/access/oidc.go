@@ -153,6 +153,14 @@ func (g *Guard) mountOIDC(mux *http.ServeMux) {
 	})
 }
 
+// LoginPath returns where a browser logs in by the issuer; empty where it cannot.
+func (g *Guard) LoginPath() string {
+	if !g.config.Ways.OIDC || g.config.OIDC.Redirect == "" {
+		return ""
+	}
+	return "/oidc/login"
+}
+
 func (g *Guard) client(provider *oidc.Provider) *oauth2.Config {
 	c := g.config.OIDC
 	return &oauth2.Config{

@@ -8,12 +8,15 @@ import (
 )
 
 // loginData is the form of a login, with where it goes on to.
-type loginData struct{ Next, Refused string }
+type loginData struct{ Next, Refused, Provider string }
 
 // login asks for a key. The form is answered by the guard (POST /login), which sets the cookie of the session.
 func (s *site) login(w http.ResponseWriter, r *http.Request) {
 	v := s.viewOf(w, r)
 	d := loginData{Next: local(r.URL.Query().Get("next"))}
+	if s.Provider != "" {
+		d.Provider = s.Provider + "?next=" + url.QueryEscape(d.Next)
+	}
 	switch r.URL.Query().Get("refused") {
 	case "":
 	case "too_many_failures":

@@ -21,6 +21,7 @@ type Config struct {
 	Check     domain.Check
 	Log       *slog.Logger
 	Ready     func(context.Context) map[string]string // why the process is not ready, as /readyz says
+	Provider  string                                  // where people log in who have no key; empty where they cannot
 	Elsewhere http.Handler                            // answers what is no page and was not asked for by a browser
 }
 
