@@ -1,8 +1,9 @@
 -- +goose Up
 
--- Which schedule may go to a stream of which name. A key of Redis is a queue or a stream, never both, and who comes first
--- has the name: it is claimed once no schedule and no route is known that has a queue of it. Nothing is handed over to a
--- queue of that name while one of its schedules lives, and to a stream without a claim only while there is no such queue.
+-- Which schedule may go to a stream of which name. A key of Redis is a queue or a stream, never both, and who comes
+-- first has the name: it is claimed once no schedule and no route is known that has a queue of it. Nothing is handed over
+-- to a queue of that name while one of its schedules lives, and to a stream without a claim only while there is no such
+-- queue.
 create table tactus.stream_claims (
     schedule_id uuid primary key,
     name        text not null

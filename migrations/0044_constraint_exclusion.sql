@@ -1,7 +1,7 @@
 -- +goose Up
 
--- Whoever owns an adopted table writes its constraints, and the planner may evaluate operators of theirs to leave out what
--- a constraint excludes. Functions that read such tables plan without it, whatever the session has.
+-- Whoever owns an adopted table writes its constraints, and the planner may evaluate operators of theirs to leave out
+-- what a constraint excludes. Functions that read such tables plan without it, whatever the session has.
 -- +goose StatementBegin
 do $$
 declare

@@ -29,7 +29,8 @@ where c.name = any ($1::text[]) and ` + maySend + ` and ` + sqlexpr.TaskStream +
 with queue as materialized (select (` + queueOfOther + `) as taken, $4::text as stream),
 claims as (
     insert into tactus.stream_claims (schedule_id, name)
-    select s.id, stream from queue, tactus.schedules s where not taken and ` + maySend + ` and ` + sqlexpr.TaskStream + ` = stream
+    select s.id, stream from queue, tactus.schedules s
+    where not taken and ` + maySend + ` and ` + sqlexpr.TaskStream + ` = stream
     on conflict (schedule_id) do update set name = excluded.name where stream_claims.name <> excluded.name
 )
 select taken from queue`

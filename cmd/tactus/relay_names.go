@@ -93,7 +93,8 @@ func (f relayFlags) queuesAmongStreams(
 			continue
 		}
 		for _, i := range all {
-			found[i] = fmt.Sprintf("RESERVED %s is the queue of another schedule or of a route, and no stream is made of it", stream)
+			found[i] = fmt.Sprintf("RESERVED %s is the queue of another schedule or of a route, "+
+				"and no stream is made of it", stream)
 		}
 	}
 	return found, nil

@@ -15,9 +15,9 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// TestNamesBelongToWhoCameFirst has schedules go to queues and streams of one name, written where no check could see the
-// other: in transactions that end late, and in adopted rows. Who came first keeps the name. Nothing of the other one is
-// handed over, and it becomes invalid, if it is not a row of an adopted table.
+// TestNamesBelongToWhoCameFirst has schedules go to queues and streams of one name, written where no check could see
+// the other: in transactions that end late, and in adopted rows. Who came first keeps the name. Nothing of the other
+// one is handed over, and it becomes invalid, if it is not a row of an adopted table.
 func TestNamesBelongToWhoCameFirst(t *testing.T) {
 	t.Parallel()
 	pool, client := testenv.Database(t), testenv.Redis(t)
@@ -71,8 +71,9 @@ func TestNamesBelongToWhoCameFirst(t *testing.T) {
 		if err := pool.QueryRow(t.Context(), `
 			insert into tactus.schedules (id, name, version, enabled, managed_by, trigger, anchor, policy, effective_from,
 				trigger_set_at, created_at, updated_at, category, tags, definition, task)
-			select gen_random_uuid(), $1, 1, true, 'public.theirs', trigger, anchor, policy, now(), now(), now(), now(), '', '{}',
-				definition, jsonb_build_object('task_name', 't', 'queue', $2::text)::text::json from tactus.schedules where name = 'pattern'
+			select gen_random_uuid(), $1, 1, true, 'public.theirs', trigger, anchor, policy, now(),
+				now(), now(), now(), '', '{}', definition, jsonb_build_object('task_name', 't', 'queue', $2::text)::text::json
+			from tactus.schedules where name = 'pattern'
 			returning id`, name, queue).Scan(&id); err != nil {
 			t.Fatal(err)
 		}
@@ -156,5 +157,6 @@ func TestNamesBelongToWhoCameFirst(t *testing.T) {
 	if err := store.Delete(t.Context(), stream, 0); err != nil {
 		t.Fatal(err)
 	}
-	want("a queue of the name of a stream that is gone", handed(create(definition("after it", "d", "")), "d"), "sent, list")
+	queue = create(definition("after it", "d", ""))
+	want("a queue of the name of a stream that is gone", handed(queue, "d"), "sent, list")
 }

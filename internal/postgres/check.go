@@ -41,8 +41,8 @@ const mayCreateIn = `(
 // calledIn are the owners of what a statement may call that is in the schema n: functions, operators, and types whose
 // name reads like a function's, with a check of their own. One of each is named.
 const calledIn = `lateral (
-            select proowner as holder, 'the function' as kind, pg_catalog.min(proname::text) as name from pg_catalog.pg_proc
-                where pronamespace operator(pg_catalog.=) n.oid group by proowner
+            select proowner as holder, 'the function' as kind, pg_catalog.min(proname::text) as name
+                from pg_catalog.pg_proc where pronamespace operator(pg_catalog.=) n.oid group by proowner
             union all
             select oprowner, 'the operator', pg_catalog.min(oprname::text) from pg_catalog.pg_operator
                 where oprnamespace operator(pg_catalog.=) n.oid group by oprowner
