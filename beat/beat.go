@@ -32,6 +32,9 @@ type Config struct {
 	Takeover  time.Duration // how late a due time fires whatever its policy; a crash must not take longer
 	Shadow    bool          // decide and record, but fire nothing
 	Log       *slog.Logger
+
+	DeleteCompleted    bool          // of schedules that can fire no more, those that do not say what becomes of them
+	CompletedRetention time.Duration // how long those that are to be deleted are kept
 }
 
 // Beat is one beat: a leader that fires, or a standby. Its state belongs to the goroutine that calls step; only the
@@ -62,6 +65,7 @@ type Beat struct {
 	refusals  firingRefused // what PostgreSQL refused to fire
 	invalid   invalid       // schedules that cannot be read
 	pauses    pauses        // when the next pause ends
+	spent     spent         // schedules that can fire no more
 	stats     stats
 }
 
@@ -88,6 +92,9 @@ func New(pool *pgxpool.Pool, feed Feed, cfg Config) (*Beat, error) {
 	if cfg.Takeover == 0 {
 		cfg.Takeover = domain.DefaultTakeover
 	}
+	if cfg.CompletedRetention == 0 {
+		cfg.CompletedRetention = DefaultCompletedRetention
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -97,7 +104,8 @@ func New(pool *pgxpool.Pool, feed Feed, cfg Config) (*Beat, error) {
 		cfg: cfg, mode: modeOf(cfg.Shadow), pool: pool, feed: feed, log: cfg.Log,
 		holder: cfg.Name + "/" + outbox.NewID().String(), memory: m,
 		inbox: inbox{notices: make(chan notice, inboxSize)}, syncs: syncs{pending: map[domain.ID]int64{}},
-		invalid: invalid{found: map[domain.ID]unreadable{}}, pauses: pauses{later: map[domain.ID]memory.Micros{}}, locks: newLocks(cfg.Log), counts: newCounts(cfg.Log),
+		invalid: invalid{found: map[domain.ID]unreadable{}}, pauses: pauses{later: map[domain.ID]memory.Micros{}},
+		spent: spent{found: map[domain.ID]judged{}}, locks: newLocks(cfg.Log), counts: newCounts(cfg.Log),
 		refusals: firingRefused{newRefusals(cfg.Log), newRefusals(cfg.Log)},
 		lease:    tenure{locked: newLockedLease(cfg.Log)}, stats: stats{answered: localNow()},
 	}, nil

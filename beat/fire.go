@@ -148,6 +148,12 @@ func (b *Beat) moveOn(due firing, out outcome, now memory.Micros) {
 		b.locks.free(r.ID)
 		if _, ok := stale[r.ID]; !ok {
 			b.memory.SetDueAfter(r, p.last)
+			b.noteSpent(b.memory, r.ID)
+		}
+	}
+	for i := range due.decisions {
+		if d := &due.decisions[i]; d.Counts && d.Reason == "" {
+			b.noteCounted(d.Schedule)
 		}
 	}
 }

@@ -18,6 +18,8 @@ func (b *Beat) load(ctx context.Context, watermark memory.Micros) error {
 		}
 		if err := loaded.Put(r, watermark); err != nil {
 			b.invalid.found[r.ID] = unreadable{r.Version, err}
+		} else {
+			b.noteSpent(loaded, r.ID)
 		}
 	}
 	if _, err := b.readCalendars(ctx, loaded, true); err != nil {

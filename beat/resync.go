@@ -173,6 +173,8 @@ func (b *Beat) replacePage(ctx context.Context, args named) (n int, err error) {
 		}
 		if err := b.memory.Put(r, after); err != nil {
 			b.invalid.found[r.ID] = unreadable{r.Version, err}
+		} else {
+			b.noteSpent(b.memory, r.ID)
 		}
 	}
 	return n, nil

@@ -14,17 +14,17 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// livingRowsSQL reads the schedules that may fire, in narrow columns. A schedule that is due once and has fired is
-// done for good; one that has reached its max_runs is kept, because an edit can raise them.
+// livingRowsSQL reads the schedules that may fire, in narrow columns. One that has fired as often as it may is read
+// until it is recorded as completed; an adopted one that is due once is not, since its table alone changes it.
 const livingRowsSQL = `
 select s.id, s.version, s.effective_from, s.anchor, s.updated_at, clock_timestamp(),
-    n.fired is not null and coalesce(n.fired >= ` + sqlexpr.PolicyMaxRuns + `, false), s.trigger, s.policy
+    n.fired is not null and (s.trigger = '{"once":true}' or coalesce(n.fired >= ` + sqlexpr.PolicyMaxRuns + `, false)), s.trigger, s.policy
 from ` + fromLivingSQL
 
 // fromLivingSQL is the tables and the condition of livingRowsSQL.
 const fromLivingSQL = `tactus.schedules s
 left join tactus.schedule_counts n on n.schedule_id = s.id and n.trigger_set_at = s.trigger_set_at
-where s.enabled and s.deleted_at is null and not (s.trigger = '{"once":true}' and n.fired is not null)`
+where s.enabled and s.deleted_at is null and not (s.managed_by is not null and s.trigger = '{"once":true}' and n.fired is not null)`
 
 // uncountedRowsSQL reads the same columns while nobody can read the counts (see uncounted).
 const uncountedRowsSQL = `

@@ -58,6 +58,7 @@ func (b *Beat) step(ctx context.Context, now memory.Micros) (wake memory.Micros,
 		{true, b.sync, partTimeout},
 		{true, b.sweepCalendars, partTimeout},
 		{true, b.invalidate, partTimeout},
+		{true, b.complete, partTimeout},
 	} {
 		if part.due {
 			ctx, cancel := context.WithTimeout(ctx, part.most)
@@ -81,7 +82,7 @@ func (b *Beat) wake(now memory.Micros) memory.Micros {
 		if pause := b.backlog.pause(localNow()); pause > 0 {
 			fire = max(fire, now+pause.Microseconds())
 		}
-		next = min(next, fire, b.pauses.at)
+		next = min(next, fire, b.pauses.at, b.spent.at(now))
 	}
 	if len(b.syncs.pending) > 0 {
 		next = min(next, b.syncs.notBefore)

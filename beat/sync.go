@@ -135,5 +135,7 @@ func (b *Beat) take(r memory.Row) {
 	b.countRecognition(r)
 	if err := b.memory.Put(r, memory.Always); err != nil {
 		b.invalid.found[r.ID] = unreadable{r.Version, err}
+	} else {
+		b.noteSpent(b.memory, r.ID)
 	}
 }

@@ -43,6 +43,7 @@ func (b *Beat) takeOver(ctx context.Context, now memory.Micros) error {
 			b.syncs.pending[s.ID] = anyVersion
 		}
 	}
+	b.noteAllSpent()
 	b.lease.leading = true
 	b.wantResync("took the lease")
 	b.log.Info("took the lease", "epoch", b.lease.term, "holder", b.holder, "watermark", b.lease.taken.Watermark)

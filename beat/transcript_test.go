@@ -3,6 +3,7 @@ package beat
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -93,6 +94,8 @@ func (s *stage) do(c transcript.Command) error {
 		return s.stepClock(name, c.Word(2))
 	case "lease":
 		return s.tellLease()
+	case "states":
+		return s.tellStates()
 	}
 	for _, a := range s.actors {
 		if a.name == name {
@@ -335,6 +338,24 @@ func (s *stage) stepClock(where, by string) error {
 		s.tellRuns(a)
 	}
 	s.settle()
+	return nil
+}
+
+// tellStates tells the state of each schedule that was ever created, and whether the first beat has it in memory.
+func (s *stage) tellStates() error {
+	for _, name := range slices.Sorted(maps.Keys(s.schedules)) {
+		state := "deleted"
+		schedule, err := s.store.Get(s.Context(), s.schedules[name])
+		if err == nil {
+			state = schedule.State()
+		} else if !errors.Is(err, domain.ErrNotFound) {
+			return err
+		}
+		if _, known := s.actors[0].memory.Find(s.schedules[name]); known {
+			state += ", in memory"
+		}
+		s.tell(name, state)
+	}
 	return nil
 }
 

@@ -244,6 +244,7 @@ var readOnly = []string{
 	"id", "version", "created_at", "updated_at", "effective_from", "trigger_set_at", "deleted_at", "last_run_at", "next_run_at",
 	"invalid_reason", "managed_by", "warnings", "total_run_count", "last_status", "last_error", "success_rate", "message",
 	"paused_at", "paused_until", "paused_by", "pause_reason", "pause_group", "skip_until", "skipped_by", "skip_reason",
+	"completed_at", "state",
 }
 
 // meant are members by names that other schedulers, and our own command line, have for them.

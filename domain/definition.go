@@ -55,6 +55,7 @@ type Definition struct {
 	MisfirePolicy        string `json:"misfire_policy,omitempty" enum:"latest,all,none"`
 	MisfireWindowSeconds *int64 `json:"misfire_window_seconds,omitempty"`
 	MisfireGraceSeconds  *int64 `json:"misfire_grace_seconds,omitempty"`
+	OnCompleted          string `json:"on_completed,omitempty" enum:"keep,delete" doc:"What becomes of the schedule some time after it can fire no more; unless given, what TACTUS_ON_COMPLETED says."`
 }
 
 // IsEnabled reports whether the definition is enabled, which is the default.

@@ -17,6 +17,7 @@ const (
 	ScheduleEnabled     EventType = "schedule.enabled"
 	ScheduleDisabled    EventType = "schedule.disabled"
 	ScheduleInvalidated EventType = "schedule.invalidated"
+	ScheduleCompleted   EventType = "schedule.completed"
 	LogEpochStarted     EventType = "log.epoch_started"
 	ZoneChanged         EventType = "zone.changed"
 	RunDue              EventType = "run.due"

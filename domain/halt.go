@@ -10,7 +10,7 @@ import (
 )
 
 // Halt tells who keeps a schedule from firing, why, and for how long. A pause lasts while the schedule is disabled. A
-// skip leaves out the due times up to an instant. Neither is part of the definition, which only says whether the
+// skip leaves out the due times up to an instant. A schedule that can fire no more is completed. None of it is part of the definition, which only says whether the
 // schedule is enabled.
 type Halt struct {
 	PausedAt    time.Time `json:"paused_at,omitzero" readOnly:"true" doc:"Since when it is disabled."`
@@ -21,6 +21,28 @@ type Halt struct {
 	SkipUntil   time.Time `json:"skip_until,omitzero" readOnly:"true" doc:"Due times up to this one are skipped."`
 	SkippedBy   string    `json:"skipped_by,omitempty" readOnly:"true" doc:"Who skips them."`
 	SkipReason  string    `json:"skip_reason,omitempty" readOnly:"true" doc:"Why they are skipped."`
+	CompletedAt time.Time `json:"completed_at,omitzero" readOnly:"true" doc:"Since when it can fire no more."`
+}
+
+// States of a schedule. It fires only when it is active.
+const (
+	Active    = "active"
+	Paused    = "paused"    // disabled, by hand
+	Completed = "completed" // it can fire no more
+	Unfit     = "invalid"   // it cannot be scheduled as it is
+)
+
+// State returns the state of a schedule. What is invalid is nothing else, and what is completed is not paused.
+func (s Schedule) State() string {
+	switch {
+	case s.InvalidReason != "":
+		return Unfit
+	case !s.CompletedAt.IsZero():
+		return Completed
+	case !s.IsEnabled():
+		return Paused
+	}
+	return Active
 }
 
 // Pause is what is said when a schedule is disabled. Each member may be empty.
@@ -39,7 +61,9 @@ func (h *Halt) setPause(p Pause) {
 
 // unpaused returns the halt without its pause.
 func (h Halt) unpaused() Halt {
-	return Halt{SkipUntil: h.SkipUntil, SkippedBy: h.SkippedBy, SkipReason: h.SkipReason}
+	return Halt{
+		SkipUntil: h.SkipUntil, SkippedBy: h.SkippedBy, SkipReason: h.SkipReason, CompletedAt: h.CompletedAt,
+	}
 }
 
 // unskipped returns the halt without its skip.
@@ -135,7 +159,15 @@ func (c *Change) redefineHalt(before Schedule) {
 	if c.TriggerSet {
 		c.After.Halt = c.After.unskipped()
 	}
+	if c.revives(before) {
+		c.After.CompletedAt = time.Time{}
+	}
 	c.Halts = c.Pauses || c.After.Halt != before.Halt
+}
+
+// revives reports whether a new definition lets a schedule that could fire no more fire again.
+func (c *Change) revives(before Schedule) bool {
+	return c.TriggerSet || c.After.MaxRuns != before.MaxRuns
 }
 
 // NewPause reads a pause as a request says it: until is RFC 3339, or a local time of the schedule's zone. The error is

@@ -151,6 +151,9 @@ func (n *normalizer) policies() {
 	n.choose("cron_dialect", &n.CronDialect, "celery", "vixie", "quartz", "aws")
 	n.choose("dst_gap", &n.DSTGap, "auto", "run_after", "skip")
 	n.choose("dst_overlap", &n.DSTOverlap, "auto", "first", "second", "both")
+	if n.OnCompleted != "" { // without one, the setting of the beat decides
+		n.choose("on_completed", &n.OnCompleted, OnCompletedKeep, OnCompletedDelete)
+	}
 	n.seconds("misfire_grace_seconds", &n.MisfireGraceSeconds, DefaultGrace)
 	n.seconds("misfire_window_seconds", &n.MisfireWindowSeconds, DefaultWindow)
 	for field, value := range map[string]int64{
@@ -164,24 +167,6 @@ func (n *normalizer) policies() {
 	if n.ExecutionPolicy != OverlapAllow && n.Stream != "" {
 		n.faults.add("overlap_requires_tracking", "/execution_policy",
 			"%q needs to know when a run ends, which a stream does not tell: use allow, or a Celery queue", n.ExecutionPolicy)
-	}
-	n.catchable()
-}
-
-// catchable refuses policies under which nothing could ever fire: no due time is noticed at its very instant, so
-// without a grace each is missed, and what is missed must fire for something to fire at all.
-func (n *normalizer) catchable() {
-	if *n.MisfireGraceSeconds != 0 {
-		return
-	}
-	const noGrace = "with a grace of 0 seconds every due time is missed, and %s: nothing would ever fire; give a grace of at least 1 second"
-	switch {
-	case n.MisfirePolicy == MisfireNone:
-		n.faults.add("misfire_never_fires", "/misfire_grace_seconds", noGrace,
-			"misfire_policy none fires nothing that was missed")
-	case *n.MisfireWindowSeconds == 0:
-		n.faults.add("misfire_never_fires", "/misfire_grace_seconds", noGrace,
-			"a window of 0 seconds leaves out all that was missed")
 	}
 }
 

@@ -37,6 +37,12 @@ const ReasonSkipped = "skipped by hand"
 // ReasonAside is the reason of a due time that could not be fired and was set aside.
 const ReasonAside = "set aside: it cannot be fired"
 
+// What becomes of a schedule that can fire no more.
+const (
+	OnCompletedKeep   = "keep"
+	OnCompletedDelete = "delete"
+)
+
 // DefaultLease is how long a silent run without a time limit counts as unfinished: its result may have been lost.
 const DefaultLease = time.Hour
 
@@ -57,10 +63,11 @@ type Policy struct {
 	Window   int64     `json:"window"`
 	Grace    int64     `json:"grace"`
 	Expires  int64     `json:"expires,omitempty"`
-	Overlap  string    `json:"overlap,omitempty"` // empty: runs may overlap
-	Skip     time.Time `json:"skip,omitzero"`     // due times up to this one are skipped
+	Overlap  string    `json:"overlap,omitempty"`      // empty: runs may overlap
+	Done     string    `json:"on_completed,omitempty"` // empty: as is set for all
 
 	Calendars *CalendarRule `json:"calendars,omitempty"` // nil: there are none
+	Skip      time.Time     `json:"skip,omitzero"`       // due times up to this one are skipped
 }
 
 // Policy returns the policy of a schedule: that of its definition, and what is to be skipped.
@@ -77,7 +84,7 @@ func (d Definition) Policy() Policy {
 		overlap = ""
 	}
 	return Policy{
-		Calendars: d.calendarRule(), Overlap: overlap, StartsAt: instant(d.StartsAt), EndsAt: instant(d.EndsAt), MaxRuns: d.MaxRuns, Jitter: d.JitterSeconds,
+		Calendars: d.calendarRule(), Overlap: overlap, Done: d.OnCompleted, StartsAt: instant(d.StartsAt), EndsAt: instant(d.EndsAt), MaxRuns: d.MaxRuns, Jitter: d.JitterSeconds,
 		Misfire: d.MisfirePolicy, Window: orDefault(d.MisfireWindowSeconds, DefaultWindow), Grace: orDefault(d.MisfireGraceSeconds, DefaultGrace), Expires: d.ExpiresSeconds,
 	}
 }

@@ -49,8 +49,8 @@ func Create(id ID, d Definition) Change {
 	}
 }
 
-// Runnable tells whether s is enabled, and valid: whether its due times fire.
-func (s Schedule) Runnable() bool { return s.IsEnabled() && s.InvalidReason == "" }
+// Runnable tells whether s is enabled, valid and not completed: whether its due times fire.
+func (s Schedule) Runnable() bool { return s.State() == Active }
 
 // Redefine decides the change from s to a normalized definition; none (false) when they say the same.
 func (s Schedule) Redefine(d Definition) (Change, bool) {
@@ -63,8 +63,8 @@ func (s Schedule) Redefine(d Definition) (Change, bool) {
 	c := s.change(ScheduleUpdated)
 	c.After.Definition, c.After.InvalidReason = d, ""
 	c.TriggerSet = trigger
-	c.Effective = trigger || (enabled && !s.Runnable())
 	c.redefineHalt(s)
+	c.Effective = trigger || (enabled && !s.Runnable() && c.After.CompletedAt.IsZero())
 	return c, true
 }
 

@@ -23,7 +23,7 @@ var edits = map[bool]map[string]string{
 		"headers": `{"x":1}`, "expires_seconds": `60`, "time_limit_seconds": `60`, "soft_time_limit_seconds": `50`,
 		"ignore_result": `true`, "ignore_routes": `true`, "shadow": `"s"`, "stream": `"s"`, "misfire_policy": `"all"`, "misfire_window_seconds": `7`,
 		"misfire_grace_seconds": `7`, "max_runs": `9`, "auto_generated_name": `true`, "execution_policy": `"allow"`, "enabled": `false`,
-		"jitter_seconds": `9`,
+		"jitter_seconds": `9`, "on_completed": `"delete"`,
 	},
 	true: {
 		"cron_expression": `"0 10 * * *"`, "interval_seconds": `90`, "run_at": `"2026-05-01T00:00:00Z"`, "preset_name": `"daily_noon"`,

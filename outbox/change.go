@@ -190,6 +190,7 @@ var arguments = map[string]func(*written) any{
 	"pause_group":    func(w *written) any { return postgres.OrNull(w.After.PauseGroup) },
 	"skip_until":     func(w *written) any { return postgres.OrNull(w.After.SkipUntil) },
 	"skipped_by":     func(w *written) any { return postgres.OrNull(w.After.SkippedBy) },
+	"completed_at":   func(w *written) any { return postgres.OrNull(w.After.CompletedAt) },
 	"skip_reason":    func(w *written) any { return postgres.OrNull(w.After.SkipReason) },
 	"deleted":        func(w *written) any { return w.Type == domain.ScheduleDeleted },
 	"type":           func(w *written) any { return string(w.Type) },

@@ -25,7 +25,7 @@ const (
 	halt = `,
         paused_at = case when @pauses then statement_timestamp() else @paused_at::timestamptz end,
         paused_until = @paused_until, paused_by = @paused_by, pause_reason = @pause_reason, pause_group = @pause_group,
-        skip_until = @skip_until, skipped_by = @skipped_by, skip_reason = @skip_reason`
+        skip_until = @skip_until, skipped_by = @skipped_by, skip_reason = @skip_reason, completed_at = @completed_at`
 )
 
 // haltingChange is what makes a row with something that keeps it from firing, or takes that away.
@@ -48,7 +48,8 @@ func haltMembers(c domain.Change) string {
 	}
 	return paused + moment("paused_until", h.PausedUntil) + member("paused_by", h.PausedBy) +
 		member("pause_reason", h.PauseReason) + member("pause_group", h.PauseGroup) +
-		moment("skip_until", h.SkipUntil) + member("skipped_by", h.SkippedBy) + member("skip_reason", h.SkipReason)
+		moment("skip_until", h.SkipUntil) + member("skipped_by", h.SkippedBy) + member("skip_reason", h.SkipReason) +
+		moment("completed_at", h.CompletedAt)
 }
 
 // moment is a time among other members in JSON; nothing when it is zero.

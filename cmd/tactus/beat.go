@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tactus-dev/tactus/beat"
+	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/telemetry"
 )
 
@@ -17,11 +18,13 @@ const beatAddr = "127.0.0.1:8002"
 
 // beatFlags are the flags of the beat alone.
 type beatFlags struct {
-	Sync        bool    `name:"celery-beat-redis-sync-enabled" env:"CELERY_BEAT_REDIS_SYNC_ENABLED" default:"true" negatable:"" help:"Hear of changes through Redis; otherwise a poll finds them within a minute."`
-	MinInterval float64 `name:"celery-beat-min-sync-interval" env:"CELERY_BEAT_MIN_SYNC_INTERVAL" default:"5" help:"Least number of seconds between two resyncs."`
-	BeatName    string  `name:"beat-name" env:"TACTUS_BEAT_NAME" help:"Name of this beat, which stays the same over restarts (default the host's name). Two beats on one host need two names: the second beat of a name would get a consumer group with a made-up name."`
-	Takeover    int64   `name:"takeover-seconds" env:"TACTUS_TAKEOVER_SECONDS" default:"15" help:"How many seconds late a due time fires whatever the misfire policy: as long as a crashed beat and the takeover by the next may take."`
-	Shadow      bool    `name:"beat-shadow" env:"TACTUS_BEAT_SHADOW" default:"false" negatable:"" help:"Record what would fire, and send nothing, while another beat is in charge; tactus shadow report compares the two."`
+	Sync        bool          `name:"celery-beat-redis-sync-enabled" env:"CELERY_BEAT_REDIS_SYNC_ENABLED" default:"true" negatable:"" help:"Hear of changes through Redis; otherwise a poll finds them within a minute."`
+	MinInterval float64       `name:"celery-beat-min-sync-interval" env:"CELERY_BEAT_MIN_SYNC_INTERVAL" default:"5" help:"Least number of seconds between two resyncs."`
+	BeatName    string        `name:"beat-name" env:"TACTUS_BEAT_NAME" help:"Name of this beat, which stays the same over restarts (default the host's name). Two beats on one host need two names: the second beat of a name would get a consumer group with a made-up name."`
+	Takeover    int64         `name:"takeover-seconds" env:"TACTUS_TAKEOVER_SECONDS" default:"15" help:"How many seconds late a due time fires whatever the misfire policy: as long as a crashed beat and the takeover by the next may take."`
+	OnCompleted string        `name:"on-completed" env:"TACTUS_ON_COMPLETED" enum:"keep,delete" default:"keep" help:"What becomes of schedules that can fire no more and do not say so themselves (on_completed): keep or delete."`
+	Retention   time.Duration `name:"completed-retention" env:"TACTUS_COMPLETED_RETENTION" default:"168h" help:"How long a schedule that can fire no more is kept before it is deleted, if it is to be."`
+	Shadow      bool          `name:"beat-shadow" env:"TACTUS_BEAT_SHADOW" default:"false" negatable:"" help:"Record what would fire, and send nothing, while another beat is in charge; tactus shadow report compares the two."`
 	leaseFlags
 }
 
@@ -31,6 +34,9 @@ func (f beatFlags) validate() error {
 	}
 	if f.Takeover <= 0 {
 		return usage("TACTUS_TAKEOVER_SECONDS %d: want at least a second", f.Takeover)
+	}
+	if f.Retention <= 0 {
+		return usage("TACTUS_COMPLETED_RETENTION %s: want a time, such as 168h", f.Retention)
 	}
 	return f.leaseFlags.validate()
 }
@@ -54,6 +60,7 @@ func (f beatFlags) config(log *slog.Logger) (beat.Config, error) {
 		Name: f.BeatName, Poll: beat.DefaultPoll,
 		MinResync: time.Duration(f.MinInterval * float64(time.Second)), Lease: f.lease(),
 		Takeover: time.Duration(f.Takeover) * time.Second, Shadow: f.Shadow, Log: log,
+		DeleteCompleted: f.OnCompleted == domain.OnCompletedDelete, CompletedRetention: f.Retention,
 	}
 	if !f.Sync {
 		cfg.Poll = beat.PollWithoutFeed

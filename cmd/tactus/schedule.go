@@ -71,6 +71,7 @@ type listCmd struct {
 	Page     int      `default:"1" help:"Page to show."`
 	PerPage  int      `default:"50" help:"Schedules on a page, at most 1000."`
 	Enabled  string   `enum:",true,false" default:"" help:"Only enabled (true) or disabled (false) schedules."`
+	State    string   `enum:",active,paused,completed,invalid" default:"" help:"Only schedules in this state: active, paused, completed or invalid."`
 	Invalid  string   `enum:",true,false" default:"" help:"Only schedules that cannot be scheduled as they are (true), or all others (false)."`
 	Category string   `help:"Only schedules of this category."`
 	Tag      []string `sep:"none" aliases:"tags" help:"Only schedules with this tag; may be repeated, for schedules with all of the tags."`
@@ -87,7 +88,7 @@ type listCmd struct {
 func (c listCmd) Run(ctx context.Context, to console) error {
 	query := url.Values{"page": {strconv.Itoa(c.Page)}, "per_page": {strconv.Itoa(c.PerPage)}}
 	for name, value := range map[string]string{
-		"enabled": c.Enabled, "invalid": c.Invalid, "category": c.Category,
+		"enabled": c.Enabled, "state": c.State, "invalid": c.Invalid, "category": c.Category,
 		"task_name": c.Task, "q": c.Query, "queue": c.Queue, "last_status": c.LastStatus, "sort": c.Sort,
 		"page_token": c.PageToken,
 	} {

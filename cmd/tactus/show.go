@@ -33,7 +33,7 @@ func (c clientFlags) show(to io.Writer, answer []byte) error {
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	switch {
 	case members["schedules"] != nil:
-		columns(table, members["schedules"], "id", "name", "enabled", "trigger", "timezone", "next_run_at",
+		columns(table, members["schedules"], "id", "name", "state", "trigger", "timezone", "next_run_at",
 			"last_run_at", "halted", "invalid_reason")
 	case members["history"] != nil:
 		columns(table, members["history"], "due_at", "executed_at", "status", "kind", "task_id", "reason", "error")

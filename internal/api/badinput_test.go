@@ -60,7 +60,7 @@ func TestBadInput(t *testing.T) {
 		{"header of Celery's in another case", schedule(`"headers":{"ArgsRepr":"x"}`), "target_ambiguous", "/headers/ArgsRepr", 422},
 		{"header of ours in another case", schedule(`"headers":{"X-Tactus-Run-Id":"x"}`), "target_ambiguous", "/headers/X-Tactus-Run-Id", 422},
 		{"long cron", trigger(`"cron_expression":"* * * * 1` + strings.Repeat(",1", 120_000) + `"`), "text_invalid", "/cron_expression", 422},
-		{"never caught", schedule(`"misfire_grace_seconds":0,"misfire_policy":"none"`), "misfire_never_fires", "/misfire_grace_seconds", 422},
+		{"what becomes of it", schedule(`"on_completed":"burn"`), "choice_invalid", "/on_completed", 422},
 		{"typed header", schedule(`"headers":{"a/b":{"__type__":"uuid"}}`), "value_unreadable", "/headers/a~1b", 422},
 		{"deep kwargs", schedule(`"kwargs":{"a":` + strings.Repeat("[", 200) + strings.Repeat("]", 200) + `}`), "value_unreadable", "/kwargs", 422},
 		{"preset", trigger(`"preset_name":"sometimes"`), "preset_unknown", "/preset_name", 422},

@@ -54,7 +54,7 @@ const eventStream = "text/event-stream"
 type eventsInput struct {
 	After       string           `query:"after" doc:"The cursor behind which to read; now for what is still to come; the beginning of the log unless given."`
 	Limit       int              `query:"limit" minimum:"1" maximum:"1000" default:"100"`
-	Type        domain.EventType `query:"type" enum:"schedule.created,schedule.updated,schedule.deleted,schedule.enabled,schedule.disabled,schedule.invalidated,calendar.updated,calendar.deleted,zone.changed" doc:"Only those of this type. What newer time zone data moved (zone.changed) is shown only where it is asked for."`
+	Type        domain.EventType `query:"type" enum:"schedule.created,schedule.updated,schedule.deleted,schedule.enabled,schedule.disabled,schedule.invalidated,schedule.completed,calendar.updated,calendar.deleted,zone.changed" doc:"Only those of this type. What newer time zone data moved (zone.changed) is shown only where it is asked for."`
 	Schedule    string           `query:"schedule" doc:"Only those of the schedule with this id."`
 	Actor       string           `query:"actor" maxLength:"220" doc:"Only those that this actor made, such as key:deploy, or that were made on behalf of this user."`
 	Accept      string           `header:"Accept"`

@@ -79,7 +79,7 @@ type (
 	}
 	page struct {
 		Schedules     []catalog.Entry `json:"schedules"`
-		Total         *int64          `json:"total,omitempty" doc:"How many there are; 100000 when there are more, and 10000 with q, tag, task_name or invalid=false. Not counted with page_size, page_token, sort, queue, last_status or pause_group."`
+		Total         *int64          `json:"total,omitempty" doc:"How many there are; 100000 when there are more, and 10000 with q, tag, task_name, state or invalid=false. Not counted with page_size, page_token, sort, queue, last_status or pause_group."`
 		Page          int             `json:"page,omitempty"`
 		PerPage       int             `json:"per_page,omitempty"`
 		NextPageToken *string         `json:"next_page_token,omitempty" doc:"Where the list goes on, when it is read by page_token; empty at its end. A page may hold fewer than asked for, even none, before the end."`
@@ -178,6 +178,7 @@ func (s *server) list(ctx context.Context, in *struct {
 	PerPage  int      `query:"per_page" minimum:"1" maximum:"1000" default:"50"`
 	Enabled  string   `query:"enabled" enum:"true,false"`
 	Only     bool     `query:"enabled_only" doc:"The same as enabled=true."`
+	State    string   `query:"state" enum:"active,paused,completed,invalid" doc:"Those in this state."`
 	Invalid  string   `query:"invalid" enum:"true,false" doc:"Those that cannot be scheduled as they are, for invalid_reason; or all others."`
 	Category string   `query:"category" maxLength:"200"`
 	Tags     []string `query:"tag,explode" maxItems:"50" doc:"Those that have this tag; repeated, all of them."`
@@ -194,7 +195,7 @@ func (s *server) list(ctx context.Context, in *struct {
 	PageToken  string           `query:"page_token" maxLength:"2000" doc:"The next_page_token of the page before."`
 },
 ) (*listed[page], error) {
-	filter := catalog.Filter{Category: in.Category, Tags: append(in.Tags, in.TagsToo...), Task: in.Task, Name: in.Name, Query: in.Query, Limit: in.PerPage, Offset: (in.Page - 1) * in.PerPage}
+	filter := catalog.Filter{State: in.State, Category: in.Category, Tags: append(in.Tags, in.TagsToo...), Task: in.Task, Name: in.Name, Query: in.Query, Limit: in.PerPage, Offset: (in.Page - 1) * in.PerPage}
 	if in.Enabled != "" || in.Only {
 		enabled := in.Enabled == "true" || in.Only
 		filter.Enabled = &enabled

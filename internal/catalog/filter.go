@@ -13,7 +13,8 @@ import (
 // Filter chooses schedules; zero members choose all.
 type Filter struct {
 	Enabled  *bool
-	Invalid  *bool // whether there is a reason why it cannot be scheduled
+	State    string // see [domain.Schedule.State]
+	Invalid  *bool  // whether there is a reason why it cannot be scheduled
 	Category string
 	Tags     []string // all of them
 	Task     string   // the whole name of its task
@@ -31,6 +32,11 @@ type Filter struct {
 var chosen = `
     and (@enabled::boolean is null or s.enabled = @enabled::boolean)
     and (@invalid::boolean is null or (s.invalid_reason is not null or ` + beyondYears + `) = @invalid::boolean)
+    and case @state::text when '' then true
+        when 'invalid' then s.invalid_reason is not null or ` + beyondYears + `
+        when 'completed' then s.completed_at is not null and s.invalid_reason is null
+        when 'paused' then not s.enabled and s.completed_at is null and s.invalid_reason is null
+        else s.enabled end
     and (@category::text = '' or s.category = @category)
     and (cardinality(@tags::text[]) = 0 or s.tags @> @tags::text[])
     and (@task::text = '' or left(` + sqlexpr.TaskName + `, 200) = @task)
@@ -62,7 +68,7 @@ select array(select id::text from found limit @limit::bigint offset @offset::big
 
 // most is how far the chosen schedules are counted: less far where an index alone cannot tell that they are chosen.
 func (f Filter) most(ctx context.Context) int64 {
-	if len(f.Tags) > 0 || f.Task != "" || f.Query != "" || f.Invalid != nil && !*f.Invalid || confined(ctx) {
+	if len(f.Tags) > 0 || f.Task != "" || f.Query != "" || f.Invalid != nil && !*f.Invalid || f.State != "" || confined(ctx) {
 		return MaxMatchCount
 	}
 	return MaxCount
@@ -110,7 +116,7 @@ func (f Filter) findByIndex(ctx context.Context, tx pgx.Tx) (page []string, tota
 
 func (f Filter) args(ctx context.Context) pgx.NamedArgs {
 	return scoped(ctx, pgx.NamedArgs{
-		"enabled": f.Enabled, "invalid": f.Invalid, "category": f.Category, "tags": append([]string{}, f.Tags...),
+		"enabled": f.Enabled, "state": f.State, "invalid": f.Invalid, "category": f.Category, "tags": append([]string{}, f.Tags...),
 		"task": f.Task, "name": f.Name, "query": f.Query, "limit": f.Limit, "offset": f.Offset, "most": f.most(ctx) + 1,
 	})
 }

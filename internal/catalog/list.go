@@ -36,6 +36,7 @@ type Entry struct {
 	Kwargs            json.RawMessage `json:"kwargs"`
 	TaskParams        json.RawMessage `json:"task_params,omitempty" doc:"The kwargs, of a schedule that was made with task_params."`
 
+	State     string           `json:"state" enum:"active,paused,completed,invalid" doc:"Only an active schedule fires. A completed one can fire no more."`
 	LastRunAt *time.Time       `json:"last_run_at"`
 	NextRunAt *time.Time       `json:"next_run_at"`
 	Warnings  []domain.Warning `json:"warnings,omitempty"`
@@ -138,6 +139,7 @@ type entryRow struct {
 	PausedAt      *time.Time
 	PausedUntil   *time.Time
 	SkipUntil     *time.Time
+	CompletedAt   *time.Time
 	PausedBy      string
 	PauseReason   string
 	PauseGroup    string
@@ -202,6 +204,7 @@ func (r entryRow) entry(ctx context.Context, sets *setsReader) (Entry, error) {
 			PausedAt: postgres.OrZero(r.PausedAt), PausedUntil: postgres.OrZero(r.PausedUntil),
 			PausedBy: r.PausedBy, PauseReason: r.PauseReason, PauseGroup: r.PauseGroup,
 			SkipUntil: postgres.OrZero(r.SkipUntil), SkippedBy: r.SkippedBy, SkipReason: r.SkipReason,
+			CompletedAt: postgres.OrZero(r.CompletedAt),
 		},
 	}}
 	// somebody changed the row by hand: the others are listed all the same
@@ -209,6 +212,7 @@ func (r entryRow) entry(ctx context.Context, sets *setsReader) (Entry, error) {
 		e.InvalidReason = cmp.Or(e.InvalidReason, fmt.Sprintf("its definition cannot be read: %v", err))
 	}
 	e.always()
+	e.State = e.Schedule.State()
 	e.Warnings, e.Done = e.Definition.Warnings(), r.Done
 	e.LastStatus, e.LastError, e.SuccessRate = r.LastStatus, r.LastError, r.SuccessRate
 	if r.LastRunAt != nil {

@@ -44,7 +44,7 @@ state as materialized (
     select letter.schedule_id, r.id, r.due_at, coalesce(r.status, '') as status, letter.missed
         or r.until > r.due_at as missed,
         r.status = 'missed' and r.reason = '` + domain.ReasonAside + `' as untouched,
-        s.id is not null and s.deleted_at is null and s.enabled as enabled, s.effective_from < letter.due_at as begun,
+        s.id is not null and s.deleted_at is null and (s.enabled or s.completed_at is not null and s.paused_at is null) as enabled, s.effective_from < letter.due_at as begun,
         ` + sqlexpr.PolicyOverlaps + ` and ` + sqlexpr.Unfinished + ` as kept_back, ` + counts + ` as counts`
 
 	fireFrom = `
@@ -60,7 +60,7 @@ run as (
         expires_at = statement_timestamp() + ` + sqlexpr.PolicyExpires + ` * interval '1 second', exclusive = ` + sqlexpr.PolicyOverlaps + `
     from state, tactus.schedules s
     where r.id = state.id and r.due_at = state.due_at and s.id = state.schedule_id and s.deleted_at is null
-        and s.enabled and s.effective_from < r.due_at
+        and (s.enabled or s.completed_at is not null and s.paused_at is null) and s.effective_from < r.due_at
         and r.status = 'missed' and r.reason = '` + domain.ReasonAside + `' and not state.missed and state.allowed and not state.kept_back`
 
 	fireReturning = `

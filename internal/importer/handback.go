@@ -19,7 +19,7 @@ import (
 // importedRunsSQL reads the last runs of the schedules of a source, including deleted schedules.
 const importedRunsSQL = `
 select s.name, s.definition, r.last, (select watermark from tactus.leases where name = 'beat'
-    and watermark > s.effective_from), s.enabled and s.deleted_at is null
+    and watermark > s.effective_from), (s.enabled or s.completed_at is not null and s.paused_at is null) and s.deleted_at is null
 from tactus.schedules s
 cross join lateral (
     select max(fired_at) as last from tactus.runs

@@ -35,6 +35,7 @@ type Row struct {
 	PausedAt      *time.Time
 	PausedUntil   *time.Time
 	SkipUntil     *time.Time
+	CompletedAt   *time.Time
 	PausedBy      string
 	PauseReason   string
 	PauseGroup    string
@@ -63,7 +64,8 @@ func Of(s domain.Schedule) (Row, error) {
 		EffectiveFrom: s.EffectiveFrom, TriggerSetAt: s.TriggerSetAt, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt,
 		Category: p.Category, Tags: p.Tags, Definition: p.Definition, Task: p.Task,
 		PausedAt: postgres.OrNull(s.PausedAt), PausedUntil: postgres.OrNull(s.PausedUntil), SkipUntil: postgres.OrNull(s.SkipUntil),
-		PausedBy: s.PausedBy, PauseReason: s.PauseReason, PauseGroup: s.PauseGroup, SkippedBy: s.SkippedBy, SkipReason: s.SkipReason,
+		CompletedAt: postgres.OrNull(s.CompletedAt),
+		PausedBy:    s.PausedBy, PauseReason: s.PauseReason, PauseGroup: s.PauseGroup, SkippedBy: s.SkippedBy, SkipReason: s.SkipReason,
 	}
 	if !s.DeletedAt.IsZero() {
 		r.DeletedAt = &s.DeletedAt
@@ -87,7 +89,7 @@ func (r Row) Fingerprint() uint64 {
 var cellNames = [...]string{
 	"name", "version", "enabled", "invalid_reason", "managed_by", "trigger", "anchor", "policy",
 	"effective_from", "trigger_set_at", "created_at", "updated_at", "deleted_at", "category", "tags", "definition", "task",
-	"paused_at", "paused_until", "skip_until", "paused_by", "pause_reason", "pause_group", "skipped_by", "skip_reason",
+	"paused_at", "paused_until", "skip_until", "completed_at", "paused_by", "pause_reason", "pause_group", "skipped_by", "skip_reason",
 }
 
 func (r Row) cells() [len(cellNames)]string {
@@ -95,7 +97,7 @@ func (r Row) cells() [len(cellNames)]string {
 		r.Name, fmt.Sprint(r.Version), fmt.Sprint(r.Enabled), r.InvalidReason, r.ManagedBy, r.Trigger, stamp(r.Anchor), r.Policy,
 		stamp(&r.EffectiveFrom), stamp(&r.TriggerSetAt), stamp(&r.CreatedAt), stamp(&r.UpdatedAt), stamp(r.DeletedAt),
 		r.Category, strings.Join(r.Tags, "\x01"), r.Definition, r.Task,
-		stamp(r.PausedAt), stamp(r.PausedUntil), stamp(r.SkipUntil), r.PausedBy, r.PauseReason, r.PauseGroup, r.SkippedBy, r.SkipReason,
+		stamp(r.PausedAt), stamp(r.PausedUntil), stamp(r.SkipUntil), stamp(r.CompletedAt), r.PausedBy, r.PauseReason, r.PauseGroup, r.SkippedBy, r.SkipReason,
 	}
 }
 

@@ -34,7 +34,7 @@ const (
 
 const columns = `id, name, version, enabled, invalid_reason, managed_by, trigger, anchor, policy, effective_from, trigger_set_at,
     created_at, updated_at, deleted_at, category, tags, definition, task,
-    paused_at, paused_until, skip_until, paused_by, pause_reason, pause_group, skipped_by, skip_reason`
+    paused_at, paused_until, skip_until, completed_at, paused_by, pause_reason, pause_group, skipped_by, skip_reason`
 
 // makeBeside creates the second table. Besides the projection's columns it has the version of the row to be replaced
 // (0: there is none), and whether there should be a row at all. Nobody else may make a column of a table's type, which
@@ -72,7 +72,7 @@ func (d Difference) values() []any {
 	return []any{
 		r.ID, r.Name, r.Version, r.Enabled, postgres.OrNull(r.InvalidReason), postgres.OrNull(r.ManagedBy), r.Trigger, r.Anchor, r.Policy,
 		r.EffectiveFrom, r.TriggerSetAt, r.CreatedAt, r.UpdatedAt, r.DeletedAt, r.Category, r.Tags, postgres.OrNull(r.Definition), postgres.OrNull(r.Task),
-		r.PausedAt, r.PausedUntil, r.SkipUntil, postgres.OrNull(r.PausedBy), postgres.OrNull(r.PauseReason), postgres.OrNull(r.PauseGroup),
+		r.PausedAt, r.PausedUntil, r.SkipUntil, r.CompletedAt, postgres.OrNull(r.PausedBy), postgres.OrNull(r.PauseReason), postgres.OrNull(r.PauseGroup),
 		postgres.OrNull(r.SkippedBy), postgres.OrNull(r.SkipReason), d.Is, d.row != nil,
 	}
 }
@@ -106,7 +106,7 @@ put as (
         case when enabled and deleted_at is null then now else effective_from end,
             trigger_set_at, created_at, now, deleted_at,
         category, tags, definition, task,
-        paused_at, paused_until, skip_until, paused_by, pause_reason, pause_group, skipped_by, skip_reason
+        paused_at, paused_until, skip_until, completed_at, paused_by, pause_reason, pause_group, skipped_by, skip_reason
     from tactus.%[1]s b, moment
     where (select count(*) from gone) >= 0 and b.wanted and (b.is_version = 0 or b.id in (select id from gone))
     on conflict (id) do nothing

@@ -122,12 +122,13 @@ func Begin(ctx context.Context, pool *pgxpool.Pool, r Range) (Plan, error) {
 func replayable(t domain.EventType) error {
 	switch t {
 	case domain.ScheduleCreated, domain.ScheduleUpdated, domain.ScheduleDeleted, domain.ScheduleEnabled, domain.ScheduleDisabled, domain.ScheduleInvalidated,
+		domain.ScheduleCompleted,
 		domain.CalendarUpdated, domain.CalendarDeleted:
 		return nil
 	case domain.RunDue:
 		return &Refusal{"events of runs are not replayed: a replay never runs anything (to hand over again what a broker has lost: tactus redeliver)"}
 	default:
-		return &Refusal{fmt.Sprintf("unknown type of event %q: want schedule.created, updated, deleted, enabled, disabled or invalidated, or calendar.updated or deleted", t)}
+		return &Refusal{fmt.Sprintf("unknown type of event %q: want schedule.created, updated, deleted, enabled, disabled, invalidated or completed, or calendar.updated or deleted", t)}
 	}
 }
 

@@ -40,12 +40,12 @@ count as (
 	waitingSQL = `
 with ready as materialized (
     select w.* from (
-        select w.id, w.due_at, s.enabled and s.deleted_at is null
+        select w.id, w.due_at, (s.enabled or s.completed_at is not null and s.paused_at is null) and s.deleted_at is null
             and s.effective_from <= w.due_at as may, clock_timestamp() as now,
             ` + sqlexpr.PolicyExpires + ` as expires, s.id as schedule_id
         from tactus.runs w join tactus.schedules s on s.id = w.schedule_id
         where w.waiting and coalesce(w.id = any (@only::uuid[]), true)
-            and (not s.enabled or s.deleted_at is not null or s.effective_from > w.due_at or not ` + sqlexpr.Unfinished + `)`
+            and (not (s.enabled or s.completed_at is not null and s.paused_at is null) or s.deleted_at is not null or s.effective_from > w.due_at or not ` + sqlexpr.Unfinished + `)`
 
 	countsSQL = `s.trigger = '{"once":true}' or ` + sqlexpr.PolicyMaxRuns + ` is not null`
 

@@ -17,14 +17,15 @@ type notice struct {
 	Type       domain.EventType `json:"type"`
 }
 
-// eventTypes maps events to the three types that listeners know. For them a schedule that was enabled, disabled or
-// found invalid is an updated one.
+// eventTypes maps events to the three types that listeners know. For them a schedule that was enabled, disabled,
+// completed or found invalid is an updated one.
 var eventTypes = map[domain.EventType]string{
 	domain.ScheduleCreated:     "schedule_created",
 	domain.ScheduleUpdated:     "schedule_updated",
 	domain.ScheduleEnabled:     "schedule_updated",
 	domain.ScheduleDisabled:    "schedule_updated",
 	domain.ScheduleInvalidated: "schedule_updated",
+	domain.ScheduleCompleted:   "schedule_updated",
 	domain.ScheduleDeleted:     "schedule_deleted",
 }
 

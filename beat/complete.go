@@ -1,0 +1,207 @@
+package beat
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/tactus-dev/tactus/beat/memory"
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/postgres"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
+)
+
+// # Schedules that can fire no more
+//
+// A schedule that is due once and was, whose ends_at or recurrence is over, or that has used up its max_runs, is recorded
+// as completed by the leader, and leaves memory:
+//
+//	settled ──no due time follows──▶ spent ──schedule.completed──▶ out of memory ──retention──▶ deleted, if it says so
+//
+// The version of the row is the one by which it was judged: a change that was committed before keeps it from being
+// completed. What a beat could not record, because it crashed, the next one finds when it loads. Adopted schedules are
+// left as they are: their table alone changes them.
+
+// DefaultCompletedRetention is how long a completed schedule is kept that is to be deleted.
+const DefaultCompletedRetention = 7 * 24 * time.Hour
+
+// spent are the schedules that were found to be due no more, by their versions.
+type spent struct {
+	found     map[domain.ID]judged
+	notBefore memory.Micros // when they may be recorded
+	sweepAt   memory.Micros // when to look for those to delete
+}
+
+// judged is by what version a schedule can fire no more, and whether its count decides that.
+type judged struct {
+	version int64
+	counted bool
+}
+
+// at returns when there is something to record.
+func (s *spent) at(now memory.Micros) memory.Micros {
+	if len(s.found) == 0 {
+		return memory.Never
+	}
+	return max(now, s.notBefore)
+}
+
+// noteAllSpent notes what is due no more in all of memory: a standby passes over what the leader has settled.
+func (b *Beat) noteAllSpent() {
+	for slot := range b.memory.Slots() {
+		r := b.memory.At(slot)
+		if r.ID.IsZero() || r.Due != memory.Never {
+			continue
+		}
+		if _, recurrence := b.memory.Rule(r); recurrence != nil {
+			b.spent.found[r.ID] = judged{version: int64(r.Version)}
+		}
+	}
+}
+
+const (
+	completeAtOnce = 500 // schedules in one statement
+	sweepEvery     = time.Minute
+)
+
+// noteSpent notes that a schedule is to be completed, if it is due no more.
+func (b *Beat) noteSpent(m *memory.Memory, id domain.ID) {
+	if r, known := m.Find(id); known && r.Due == memory.Never {
+		b.spent.found[id] = judged{version: int64(r.Version)}
+	} else {
+		delete(b.spent.found, id)
+	}
+}
+
+// noteCounted notes that a schedule which fires only a certain number of times has fired.
+func (b *Beat) noteCounted(id domain.ID) {
+	if r, known := b.memory.Find(id); known && r.Due != memory.Never {
+		b.spent.found[id] = judged{int64(r.Version), true}
+	}
+}
+
+// completeSQL records schedules as completed, if they have the versions by which they were judged. A row that somebody
+// has locked is left for later.
+const completeSQL = `
+with given as materialized (
+    select * from unnest((select @ids::uuid[]), (select @versions::bigint[]), (select @counted::boolean[]))
+        g (id, version, counted)
+),
+free as materialized (
+    select s.id from tactus.schedules s join given g on g.id = s.id and g.version = s.version
+    where s.enabled and s.deleted_at is null and s.managed_by is null and (not g.counted or (
+        select n.fired from tactus.schedule_counts n where n.schedule_id = s.id and n.trigger_set_at = s.trigger_set_at
+        ) >= ` + sqlexpr.PolicyMaxRuns + `)
+    for no key update of s skip locked
+),
+moment as materialized (select clock_timestamp() as now),
+changed as (
+    update tactus.schedules s set version = s.version + 1, enabled = false, completed_at = now, updated_at = now
+    from free, moment where s.id = free.id
+    returning s.*
+),` + completedEventSQL
+
+// deleteCompletedSQL deletes schedules that were completed long enough ago, and say so or leave it to the setting.
+const deleteCompletedSQL = `
+with moment as materialized (select clock_timestamp() as now),
+free as materialized (
+    select s.id from tactus.schedules s
+    where s.completed_at < (select now from moment) - @retention::interval and s.deleted_at is null and s.managed_by is null
+        and (strpos(s.policy, '"on_completed":"delete"') > 0
+            or @delete::boolean and strpos(s.policy, '"on_completed":"keep"') = 0)
+    order by s.completed_at limit @most::bigint
+    for no key update of s skip locked
+),
+changed as (
+    update tactus.schedules s set version = s.version + 1, deleted_at = now, updated_at = now
+    from free, moment where s.id = free.id
+    returning s.*
+),` + completedEventSQL
+
+const completedEventSQL = `
+event as (
+    insert into tactus.outbox (topic, aggregate_id, version, type, data, headers, occurred_at)
+    select 'schedule', id, version, @type, tactus.schedule_data(changed),
+        pg_catalog.json_build_object('actor', @actor::text, 'reason', @reason::text), updated_at
+    from changed
+    returning aggregate_id
+)
+select array(select aggregate_id from event), (select ` + sqlexpr.RingSchedules + ` from (select from event limit 1) e where @ring::boolean)`
+
+// complete records what is completed, and deletes what was long enough ago.
+func (b *Beat) complete(ctx context.Context, now memory.Micros) error {
+	if !b.lease.leading || b.cfg.Shadow || b.resync.foreign() {
+		return nil
+	}
+	if len(b.spent.found) > 0 && now >= b.spent.notBefore {
+		if err := b.completeSome(ctx, now); err != nil {
+			b.spent.notBefore = now + invalidateAgain.Microseconds()
+			return err
+		}
+	}
+	if now < b.spent.sweepAt {
+		return nil
+	}
+	b.spent.sweepAt = now + sweepEvery.Microseconds()
+	deleted, err := b.end(ctx, deleteCompletedSQL, domain.ScheduleDeleted, "it was completed", named{
+		"retention": b.cfg.CompletedRetention, "delete": b.cfg.DeleteCompleted, "most": completeAtOnce,
+	})
+	if len(deleted) == completeAtOnce {
+		b.spent.sweepAt = now
+	}
+	return err
+}
+
+func (b *Beat) completeSome(ctx context.Context, now memory.Micros) error {
+	if locked, err := b.looksLocked(ctx, countsUnreadableSQL); err != nil || locked {
+		b.spent.notBefore = now + invalidateAgain.Microseconds()
+		return err
+	}
+	var ids []domain.ID
+	var versions []int64
+	var counted []bool
+	for id, found := range b.spent.found {
+		if _, changed := b.syncs.pending[id]; changed {
+			continue // it is read first
+		}
+		if r, known := b.memory.Find(id); known && r.Due != memory.Never && !found.counted { // a takeover found that it is due after all
+			delete(b.spent.found, id)
+			continue
+		}
+		counted = append(counted, found.counted)
+		if ids, versions = append(ids, id), append(versions, found.version); len(ids) == completeAtOnce {
+			break
+		}
+	}
+	if len(ids) == 0 {
+		b.spent.notBefore = now + syncEvery.Microseconds()
+		return nil
+	}
+	completed, err := b.end(ctx, completeSQL, domain.ScheduleCompleted, "it can fire no more", named{
+		"ids": ids, "versions": versions, "counted": counted,
+	})
+	if err != nil {
+		return err
+	}
+	for _, id := range completed {
+		b.memory.Remove(id)
+	}
+	for _, id := range ids {
+		delete(b.spent.found, id) // one that has changed is heard of; one that is locked is found by the next resync
+	}
+	return nil
+}
+
+// end writes the end of schedules, and returns which.
+func (b *Beat) end(ctx context.Context, sql string, event domain.EventType, reason string, args named) (ended []domain.ID, err error) {
+	args["type"], args["actor"], args["reason"] = string(event), "beat:"+b.cfg.Name, reason
+	err = postgres.Ringing(func(ring bool) error {
+		args["ring"] = ring
+		var rung any
+		return b.pool.QueryRow(ctx, sql, planned, args).Scan(&ended, &rung)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("record %s: %w", event, err)
+	}
+	return ended, nil
+}
