@@ -98,11 +98,9 @@ func New(pool *pgxpool.Pool, feed Feed, cfg Config) (*Beat, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	m := memory.New()
-	m.Takeover = cfg.Takeover
 	return &Beat{
 		cfg: cfg, mode: modeOf(cfg.Shadow), pool: pool, feed: feed, log: cfg.Log,
-		holder: cfg.Name + "/" + outbox.NewID().String(), memory: m,
+		holder: cfg.Name + "/" + outbox.NewID().String(), memory: memory.New(cfg.Takeover),
 		inbox: inbox{notices: make(chan notice, inboxSize)}, syncs: syncs{pending: map[domain.ID]int64{}},
 		invalid: invalid{found: map[domain.ID]unreadable{}}, pauses: pauses{later: map[domain.ID]memory.Micros{}},
 		spent: spent{found: map[domain.ID]judged{}}, locks: newLocks(cfg.Log), counts: newCounts(cfg.Log),

@@ -18,7 +18,7 @@ func manyByCalendar(tb testing.TB, n int, on string) *memory.Memory {
 
 func manyBy(tb testing.TB, n int, on string, closed *calendar.Set) *memory.Memory {
 	tb.Helper()
-	m := memory.New()
+	m := memory.New(domain.DefaultTakeover)
 	m.SetCalendar("closed", 1, 0, closed)
 	policy := fmt.Appendf(nil, `{"misfire":"latest","window":86400,"grace":60,"calendars":{"exclude":["closed"],"on_excluded":%q,`+
 		`"timezone":"Asia/Tokyo","dst_gap":"auto","dst_overlap":"auto"}}`, on)

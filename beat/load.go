@@ -11,7 +11,7 @@ import (
 // to the watermark has been settled by whoever had the lease.
 func (b *Beat) load(ctx context.Context, watermark memory.Micros) error {
 	began := time.Now()
-	loaded := memory.New()
+	loaded := memory.New(b.cfg.Takeover)
 	for r, err := range b.livingRows(ctx, allRows, nil) {
 		if err != nil {
 			return err

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/beat/memory"
+	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
@@ -51,7 +52,7 @@ func BenchmarkLoad(bench *testing.B) {
 		bench.Fatal(err)
 	}
 	for bench.Loop() {
-		b.memory = memory.New()
+		b.memory = memory.New(domain.DefaultTakeover)
 		if err := b.load(bench.Context(), time.Now().UnixMicro()); err != nil {
 			bench.Fatal(err)
 		}

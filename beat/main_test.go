@@ -65,7 +65,13 @@ func (w *world) beat(name string) *Beat {
 
 func (w *world) beatOver(pool *pgxpool.Pool, name string) *Beat {
 	w.Helper()
-	b, err := New(pool, nil, Config{Name: name, Log: slog.New(slog.NewTextHandler(w.Output(), nil))})
+	return w.beatWith(pool, Config{Name: name})
+}
+
+func (w *world) beatWith(pool *pgxpool.Pool, cfg Config) *Beat {
+	w.Helper()
+	cfg.Log = slog.New(slog.NewTextHandler(w.Output(), nil))
+	b, err := New(pool, nil, cfg)
 	if err != nil {
 		w.Fatal(err)
 	}

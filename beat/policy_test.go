@@ -141,6 +141,19 @@ func TestJitter(t *testing.T) {
 	}
 }
 
+// TestTakeoverAsConfigured fires what is later than the default takeover, and not than the configured one.
+func TestTakeoverAsConfigured(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.create(minutely(`, "misfire_policy": "none", "misfire_grace_seconds": 1`))
+	b, a := w.beatWith(w.pool, Config{Name: "a", Takeover: 50 * time.Second}), at{s}
+	w.step(b, a.due(1).Add(40*time.Second))
+	w.step(b, a.due(2).Add(55*time.Second))
+	if err := w.expect(s.ID, a.run(1), a.missed(2, 2, domain.ReasonPolicyNone)); err != nil {
+		t.Error(err)
+	}
+}
+
 // jittered makes a schedule whose first due time fires some seconds late, as nearly each does.
 func (w *world) jittered() (s domain.Schedule, due, fire time.Time) {
 	w.Helper()

@@ -122,7 +122,7 @@ func (m *Memory) missedBeforeSwitch(
 
 // takeover returns how late a due time may be under a policy and still fire whatever the policy says.
 func (m *Memory) takeover(p domain.Policy) time.Duration {
-	return m.Takeover + time.Duration(p.Jitter)*time.Second // a due time is not late before it was to fire
+	return m.longestTakeover + time.Duration(p.Jitter)*time.Second // a due time is not late before it was to fire
 }
 
 // Misfired reports whether the first of a record's decisions is about a due time that is later than a takeover. Only

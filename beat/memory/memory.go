@@ -45,16 +45,16 @@ type Memory struct {
 	// beat's.
 	SwitchedAt Micros
 
-	// Takeover is how late a due time may be by a crash and the takeover by another beat: it fires all the same.
-	Takeover time.Duration
+	// longestTakeover is how late a due time may be by a crash and the takeover by another beat: it fires all the same.
+	longestTakeover time.Duration
 }
 
 // chunkSize is how many records are allocated together, so that memory grows without being copied.
 const chunkSize = 4096
 
-// New returns an empty memory for takeovers of the default length.
-func New() *Memory {
-	m := &Memory{SwitchedAt: Always, index: newIndex(), triggers: newInterned(parseTrigger), Takeover: domain.DefaultTakeover}
+// New returns an empty memory for takeovers that last at most so long.
+func New(takeover time.Duration) *Memory {
+	m := &Memory{SwitchedAt: Always, index: newIndex(), triggers: newInterned(parseTrigger), longestTakeover: takeover}
 	m.policies = newInterned(m.parsePolicy)
 	m.policies.forget = func(p policy) { delete(m.calendars.filter, p.calendars) }
 	return m

@@ -13,7 +13,7 @@ import (
 func TestMemory(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		m, plain := New(), map[domain.ID]Row{}
+		m, plain := New(domain.DefaultTakeover), map[domain.ID]Row{}
 		t.Repeat(map[string]func(*rapid.T){
 			"put": func(t *rapid.T) {
 				r := drawRow(t)
