@@ -7,41 +7,46 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// Plan is a trigger with a policy, and how many enabled schedules have both. Most schedules share theirs with others,
-// so that the agenda of all of them costs no more than that of what differs.
+// Plan is what the due times of some enabled schedules follow from, and how many they are. Most schedules share theirs
+// with others, so that the agenda of all of them costs no more than that of what differs.
 type Plan struct {
-	Trigger, Policy string
-	Anchor          *time.Time
-	Schedules       int64
+	Schedules int64
+	due       timetable
 }
+
+// Next returns the first due time behind an instant.
+func (p Plan) Next(after time.Time) (time.Time, bool) { return p.due.next(after) }
 
 // MaxPlans is how many plans are read. The rest is counted.
 const MaxPlans = 20_000
 
+// dueSchedules are those that something may be due of.
+var dueSchedules = `
+from tactus.schedules s left join tactus.schedule_counts n on n.schedule_id = s.id and n.trigger_set_at = s.trigger_set_at
+where s.enabled and s.deleted_at is null and s.invalid_reason is null and ` + hasRunsLeft + `
+    and (cardinality(@tags::text[]) = 0 or s.tags @> @tags::text[]) and ` + sqlexpr.InScope
+
+// A skip that is over parts no plans. Due times count from the present on, so that effective_from need not be read.
 var plansOfAll = `
-select trigger, policy, ` + sqlexpr.InYears("anchor") + `, schedules from (
-    select trigger, policy, anchor, count(*) as schedules from tactus.schedules s
-    where enabled and deleted_at is null and invalid_reason is null and ` + sqlexpr.InScope + ` group by 1, 2, 3
+select trigger, policy, ` + sqlexpr.InYears("anchor") + `, coalesce(` + sqlexpr.InYears("skip_until") + `, '1970-01-01Z'), schedules from (
+    select s.trigger, s.policy, s.anchor, case when s.skip_until > now() then s.skip_until end as skip_until, count(*) as schedules` + dueSchedules + `
+    group by 1, 2, 3, 4
 ) plans order by schedules desc limit @most::bigint`
 
-const countEnabled = `select count(*) from tactus.schedules s where enabled and deleted_at is null and invalid_reason is null and ` + sqlexpr.InScope
+var countDue = `select count(*)` + dueSchedules
 
-// Plans returns the plans of all enabled schedules, the most common first, and how many schedules there are. It reads
-// every schedule: ask for it seldom.
-func (c *Catalog) Plans(ctx context.Context) (plans []Plan, schedules int64, err error) {
+// Plans returns the plans of all enabled schedules that have some tags, the most common first, and how many schedules
+// there are. It reads every schedule: ask for it seldom.
+func (c *Catalog) Plans(ctx context.Context, tags []string) (plans []Plan, schedules int64, err error) {
 	err = pgx.BeginTxFunc(ctx, c.pool, pgx.TxOptions{BeginQuery: `begin isolation level repeatable read read only; set local jit = off`}, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, plansOfAll, pgx.QueryExecModeExec, scoped(ctx, pgx.NamedArgs{"most": MaxPlans}))
-		if err != nil {
+		if plans, err = readPlans(ctx, tx, tags); err != nil {
 			return fmt.Errorf("read plans: %w", err)
 		}
-		if plans, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Plan]); err != nil {
-			return fmt.Errorf("read plans: %w", err)
-		}
-		if err := tx.QueryRow(ctx, countEnabled, pgx.QueryExecModeExec, scoped(ctx, pgx.NamedArgs{})).Scan(&schedules); err != nil {
+		args := scoped(ctx, pgx.NamedArgs{"tags": append([]string{}, tags...)})
+		if err := tx.QueryRow(ctx, countDue, pgx.QueryExecModeExec, args).Scan(&schedules); err != nil {
 			return fmt.Errorf("count schedules: %w", err)
 		}
 		return nil
@@ -49,20 +54,35 @@ func (c *Catalog) Plans(ctx context.Context) (plans []Plan, schedules int64, err
 	return plans, schedules, err
 }
 
-// Recurrence compiles the plan, with the policy that limits it.
-func (p Plan) Recurrence() (domain.Recurrence, domain.Policy, error) {
-	trigger, err := domain.ParseTrigger(p.Trigger)
+type planRow struct {
+	Trigger, Policy string
+	Anchor          *time.Time
+	SkipUntil       time.Time
+	Schedules       int64
+}
+
+// readPlans has a plan without due times for what cannot be read: a beat reports it.
+func readPlans(ctx context.Context, tx pgx.Tx, tags []string) (plans []Plan, err error) {
+	rows, err := tx.Query(ctx, plansOfAll, pgx.QueryExecModeExec, scoped(ctx, pgx.NamedArgs{
+		"most": MaxPlans, "tags": append([]string{}, tags...),
+	}))
 	if err != nil {
-		return nil, domain.Policy{}, err
+		return nil, err
 	}
-	policy, err := domain.ParsePolicy(p.Policy)
+	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[planRow])
 	if err != nil {
-		return nil, domain.Policy{}, err
+		return nil, err
 	}
-	var anchor time.Time
-	if p.Anchor != nil {
-		anchor = *p.Anchor
+	known := newCompiled(tx)
+	for _, r := range found {
+		a, ok, err := known.of(ctx, aheadRow{Trigger: r.Trigger, Policy: r.Policy, Anchor: r.Anchor, Effective: r.SkipUntil})
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			a = timetable{}
+		}
+		plans = append(plans, Plan{r.Schedules, a})
 	}
-	recurrence, err := trigger.Recurrence(anchor)
-	return recurrence, policy, err
+	return plans, nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
@@ -27,6 +28,7 @@ type Line struct {
 	Task          string
 	Trigger       domain.Trigger
 	Anchor        time.Time
+	Halt          domain.Halt
 	Next          *time.Time // nil when nothing is due any more
 	Last          []Brief    // its newest runs, newest first
 }
@@ -174,13 +176,21 @@ type lineRow struct {
 	Policy        string
 	EffectiveFrom time.Time
 	Exhausted     bool
+	PausedAt      *time.Time
+	PausedUntil   *time.Time
+	SkipUntil     *time.Time
+	PausedBy      string
+	PauseReason   string
+	PauseGroup    string
+	SkippedBy     string
+	SkipReason    string
 }
 
 var boardLines = `
 select s.id, s.version, s.name, s.enabled,
     coalesce(s.invalid_reason, case when (` + beyondYears + `) then '` + sqlexpr.NotInYears + `' end, ''), coalesce(s.managed_by, ''),
     s.category, s.tags, left(` + sqlexpr.TaskName + `, 200), s.trigger, ` + sqlexpr.InYears("s.anchor") + `, s.policy, ` + sqlexpr.InYears("s.effective_from") + `,
-    coalesce(n.fired >= ` + sqlexpr.PolicyMaxRuns + `, false)
+    not ` + hasRunsLeft + `, ` + sqlexpr.Halt("s.") + `
 from unnest($1::uuid[]) with ordinality as page (id, place)
 join tactus.schedules s on s.id = page.id
 left join tactus.schedule_counts n on n.schedule_id = s.id and n.trigger_set_at = s.trigger_set_at
@@ -201,16 +211,24 @@ func readLines(ctx context.Context, tx pgx.Tx, page []string, now time.Time) ([]
 	}
 	slices.SortFunc(found, func(a, b lineRow) int { return place[a.ID.String()] - place[b.ID.String()] })
 	lines := make([]Line, len(found))
+	known := newCompiled(tx)
 	for i, row := range found {
-		lines[i] = row.line(now)
+		if lines[i], err = row.line(ctx, known, now); err != nil {
+			return nil, err
+		}
 	}
 	return lines, nil
 }
 
-func (r lineRow) line(now time.Time) Line {
+func (r lineRow) line(ctx context.Context, known compiled, now time.Time) (Line, error) {
 	l := Line{
 		ID: r.ID, Version: r.Version, Name: r.Name, Enabled: r.Enabled, InvalidReason: r.InvalidReason,
 		ManagedBy: r.ManagedBy, Category: r.Category, Tags: r.Tags,
+		Halt: domain.Halt{
+			PausedAt: postgres.OrZero(r.PausedAt), PausedUntil: postgres.OrZero(r.PausedUntil),
+			PausedBy: r.PausedBy, PauseReason: r.PauseReason, PauseGroup: r.PauseGroup,
+			SkipUntil: postgres.OrZero(r.SkipUntil), SkippedBy: r.SkippedBy, SkipReason: r.SkipReason,
+		},
 	}
 	if r.Task != nil {
 		l.Task = *r.Task
@@ -220,13 +238,20 @@ func (r lineRow) line(now time.Time) Line {
 	}
 	trigger, err := domain.ParseTrigger(r.Trigger)
 	if err != nil {
-		return l // somebody changed the row by hand: the others are shown all the same
+		return l, nil // somebody changed the row by hand: the others are shown all the same
 	}
 	l.Trigger = trigger
-	if next, ok := nextOf(trigger, l.Anchor, r.Policy, latestOf(now, r.EffectiveFrom)); ok && r.Enabled && r.InvalidReason == "" && !r.Exhausted {
+	if !r.Enabled || r.InvalidReason != "" || r.Exhausted {
+		return l, nil
+	}
+	due, ok, err := known.of(ctx, aheadRow{r.ID, r.Trigger, r.Policy, r.Anchor, latestOf(r.EffectiveFrom, l.Halt.SkipUntil)})
+	if err != nil || !ok {
+		return l, err
+	}
+	if next, ok := due.next(now); ok {
 		l.Next = &next
 	}
-	return l
+	return l, nil
 }
 
 func latestOf(a, b time.Time) time.Time {
@@ -234,18 +259,6 @@ func latestOf(a, b time.Time) time.Time {
 		return b
 	}
 	return a
-}
-
-func nextOf(trigger domain.Trigger, anchor time.Time, policyText string, after time.Time) (time.Time, bool) {
-	recurrence, err := trigger.Recurrence(anchor)
-	if err != nil {
-		return time.Time{}, false
-	}
-	policy, err := domain.ParsePolicy(policyText)
-	if err != nil {
-		return time.Time{}, false
-	}
-	return policy.Next(recurrence, after)
 }
 
 // newestRuns reads the newest runs of each schedule by the index of their due times.

@@ -43,7 +43,7 @@ var schedulesAhead = `
 select s.id, s.trigger, s.policy, ` + sqlexpr.InYears("s.anchor") + `, greatest(` + sqlexpr.InYears("s.effective_from") + `, ` + sqlexpr.InYears("s.skip_until") + `)
 from tactus.schedules s left join tactus.schedule_counts n on n.schedule_id = s.id and n.trigger_set_at = s.trigger_set_at
 where s.enabled and s.deleted_at is null and s.invalid_reason is null
-    and (n.fired is null or coalesce(n.fired < case when s.trigger = '{"once":true}' then 1 else ` + sqlexpr.PolicyMaxRuns + ` end, true))
+    and ` + hasRunsLeft + `
     and (cardinality(@tags::text[]) = 0 or s.tags @> @tags::text[]) and ` + sqlexpr.InScope + `
 order by s.id limit @most::bigint`
 
@@ -80,54 +80,15 @@ func (s *soonest) add(due dueOf, most int) bool {
 	return true
 }
 
-// addAll takes the due times in [from, to) of a schedule, until one of them is too late to stay. base is its trigger alone.
-func (s *soonest) addAll(row aheadRow, rule, base domain.Recurrence, policy domain.Policy, from, to time.Time, most int) {
-	at := latestOf(from.Add(-time.Microsecond), row.Effective)
+// addAll takes the due times in [from, to) of a schedule, until one of them is too late to stay.
+func (s *soonest) addAll(schedule domain.ID, a timetable, from, to time.Time, most int) {
+	at := from.Add(-time.Microsecond)
 	for {
 		var ok bool
-		if at, ok = policy.Next(rule, at); !ok || !at.Before(to) || !s.add(dueOf{at, row.ID, base}, most) {
+		if at, ok = a.next(at); !ok || !at.Before(to) || !s.add(dueOf{at, schedule, a.base}, most) {
 			return
 		}
 	}
-}
-
-// aheadRow is what the due times of a schedule follow from.
-type aheadRow struct {
-	ID        domain.ID
-	Trigger   string
-	Policy    string
-	Anchor    *time.Time
-	Effective time.Time
-}
-
-// compiled are triggers and policies, each text of which is compiled once. Most schedules share theirs with others.
-type compiled struct {
-	rules    map[string]domain.Recurrence
-	policies map[string]domain.Policy
-}
-
-// of returns false for what cannot be read, because somebody changed the row by hand.
-func (c compiled) of(row aheadRow) (rule domain.Recurrence, policy domain.Policy, ok bool) {
-	var anchor time.Time
-	if row.Anchor != nil {
-		anchor = *row.Anchor
-	}
-	key := row.Trigger + anchor.String()
-	rule, known := c.rules[key]
-	if !known {
-		if trigger, err := domain.ParseTrigger(row.Trigger); err == nil {
-			rule, _ = trigger.Recurrence(anchor)
-		}
-		c.rules[key] = rule
-	}
-	if policy, known = c.policies[row.Policy]; !known {
-		var err error
-		if policy, err = domain.ParsePolicy(row.Policy); err != nil {
-			return nil, policy, false
-		}
-		c.policies[row.Policy] = policy
-	}
-	return rule, policy, rule != nil
 }
 
 // Upcoming returns the soonest due times in [from, to) of the enabled schedules that have all tags, at most so many. It
@@ -151,7 +112,7 @@ func (u *Upcoming) find(ctx context.Context, tx pgx.Tx, tags []string, most int)
 	if err != nil {
 		return nil, err
 	}
-	known := compiled{map[string]domain.Recurrence{}, map[string]domain.Policy{}}
+	known := newCompiled(tx)
 	var row aheadRow
 	var byCalendar []aheadRow // whose calendars are read behind all rows
 	n := 0
@@ -160,31 +121,26 @@ func (u *Upcoming) find(ctx context.Context, tx pgx.Tx, tags []string, most int)
 			u.Unread = true
 			return nil
 		}
-		rule, policy, ok := known.of(row)
-		switch {
+		switch a, ok := known.plain(row); {
 		case !ok:
-		case policy.Calendars != nil:
+		case a.policy.Calendars != nil:
 			byCalendar = append(byCalendar, row)
 		default:
-			found.addAll(row, rule, rule, policy, u.From, u.To, most+1) // one more tells that there are more
+			found.addAll(row.ID, a, u.From, u.To, most+1) // one more tells that there are more
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	sets := &setsReader{tx: tx, sets: domain.CalendarSets{}}
 	for _, row := range byCalendar {
-		rule, policy, _ := known.of(row)
-		named, err := sets.of(ctx, domain.Definition{ExcludeCalendars: policy.Calendars.Exclude, OnlyCalendars: policy.Calendars.Only})
+		a, ok, err := known.of(ctx, row)
 		if err != nil {
 			return nil, err
 		}
-		left, err := policy.Calendars.Left(rule, named)
-		if err != nil {
-			continue // a calendar is gone: the beat says so
+		if ok {
+			found.addAll(row.ID, a, u.From, u.To, most+1)
 		}
-		found.addAll(row, left, rule, policy, u.From, u.To, most+1)
 	}
 	slices.SortFunc(found, func(a, b dueOf) int {
 		return cmp.Or(a.at.Compare(b.at), bytes.Compare(a.schedule[:], b.schedule[:]))

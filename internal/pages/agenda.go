@@ -26,6 +26,7 @@ type span struct {
 	bucket time.Duration
 	n      int
 	scope  string // of whoever asks
+	tag    string // of the schedules; empty for all
 }
 
 // density is how many schedules are due in each bucket: one that is due often hides no herd.
@@ -89,7 +90,11 @@ func (a *agenda) makeAnew(asked context.Context, s span, done chan struct{}) {
 	defer close(done)
 	ctx, cancel := context.WithTimeout(asked, makeTimeout)
 	defer cancel()
-	plans, schedules, err := a.catalog.Plans(ctx)
+	var tags []string
+	if s.tag != "" {
+		tags = []string{s.tag}
+	}
+	plans, schedules, err := a.catalog.Plans(ctx, tags)
 	var d *density
 	if err == nil {
 		d = computed(s, plans, schedules)
@@ -114,18 +119,14 @@ func computed(s span, plans []catalog.Plan, schedules int64) *density {
 			break
 		}
 		done += p.Schedules
-		recurrence, policy, err := p.Recurrence()
-		if err != nil {
-			continue // a beat reports what has become unreadable
-		}
-		due, ok := policy.Next(recurrence, from.Add(-1))
+		due, ok := p.Next(from.Add(-1))
 		for ; ok && steps <= mostSteps; steps++ {
 			i := int(due.Sub(from) / s.bucket)
 			if i >= s.n {
 				break
 			}
 			d.Counts[i] += p.Schedules
-			due, ok = policy.Next(recurrence, from.Add(time.Duration(i+1)*s.bucket-1))
+			due, ok = p.Next(from.Add(time.Duration(i+1)*s.bucket - 1))
 		}
 	}
 	d.Left = schedules - done

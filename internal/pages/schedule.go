@@ -86,7 +86,7 @@ func (s *site) schedule() {
 		if err != nil {
 			return "", nil, err
 		}
-		d := scheduleData{Entry: entry, Words: v.describe(entry), Enabled: entry.IsEnabled(), Halted: v.halted(entry), Done: v.done(entry), Created: v.at(entry.CreatedAt, "")}
+		d := scheduleData{Entry: entry, Words: v.describe(entry), Enabled: entry.IsEnabled(), Halted: v.halted(entry.Halt, entry.IsEnabled(), entry.Timezone), Done: v.done(entry), Created: v.at(entry.CreatedAt, "")}
 		d.Due, d.NextDue = v.due(entry), v.maybeAt(entry.NextRunAt, entry.Timezone)
 		d.Args, d.Kwargs = pretty(entry.Args), pretty(entry.Kwargs)
 		d.Facts = v.facts(entry)
@@ -130,7 +130,7 @@ func (s *site) schedule() {
 }
 
 // halted tells who paused a schedule or has it skip due times, why, since when and until when.
-func (v *view) halted(e catalog.Entry) (said []string) {
+func (v *view) halted(h domain.Halt, enabled bool, zoneName string) (said []string) {
 	add := func(text, value string) {
 		if value != "" {
 			said = append(said, v.T(text, value))
@@ -140,17 +140,17 @@ func (v *view) halted(e catalog.Entry) (said []string) {
 		if t.IsZero() {
 			return ""
 		}
-		return v.at(t, e.Timezone).Clock
+		return v.at(t, zoneName).Clock
 	}
-	if !e.IsEnabled() {
-		add("by %s", e.PausedBy)
-		add("because: %s", e.PauseReason)
-		add("since %s", clock(e.PausedAt))
-		add("until %s", clock(e.PausedUntil))
+	if !enabled {
+		add("by %s", h.PausedBy)
+		add("because: %s", h.PauseReason)
+		add("since %s", clock(h.PausedAt))
+		add("until %s", clock(h.PausedUntil))
 	}
-	if e.SkipUntil.After(v.Now) {
-		add("skips what is due until %s", clock(e.SkipUntil))
-		add("because: %s", e.SkipReason)
+	if h.SkipUntil.After(v.Now) {
+		add("skips what is due until %s", clock(h.SkipUntil))
+		add("because: %s", h.SkipReason)
 	}
 	return said
 }

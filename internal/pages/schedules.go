@@ -35,6 +35,7 @@ type schedulesData struct {
 type scheduleLine struct {
 	catalog.Line
 	Words  string
+	Halted []string
 	Due    *Moment
 	Result *result
 	Spark  Spark
@@ -215,7 +216,7 @@ func (v *view) lines(all []catalog.Line) []scheduleLine {
 	for i, l := range all {
 		lines[i] = scheduleLine{
 			Line: l, Words: words(v.Lang, l.Trigger, l.Anchor), Due: v.maybeAt(l.Next, l.Trigger.Timezone), Spark: v.spark(l.Last),
-			Result: v.result(l),
+			Result: v.result(l), Halted: v.halted(l.Halt, l.Enabled, l.Trigger.Timezone),
 		}
 		for _, tag := range l.Tags {
 			lines[i].Tagged = append(lines[i].Tagged, chip{tag, listFilter{Tags: []string{tag}, Order: catalog.ByNext}.address()})

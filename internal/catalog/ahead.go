@@ -1,0 +1,111 @@
+package catalog
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
+)
+
+// What a list, an agenda or a calendar says is due agrees with what the beat fires: all of them follow the trigger, the
+// policy, the calendars that it names, the instant from which due times count, and a skip.
+
+// aheadRow is what the due times of a schedule follow from.
+type aheadRow struct {
+	ID        domain.ID
+	Trigger   string
+	Policy    string
+	Anchor    *time.Time
+	Effective time.Time // or the end of a skip, if that is later
+}
+
+// timetable tells the due times of a schedule that are to come.
+type timetable struct {
+	rule   domain.Recurrence // what calendars leave of the trigger
+	base   domain.Recurrence // the trigger alone
+	policy domain.Policy
+	after  time.Time
+}
+
+// next returns the first due time behind an instant; false for the zero timetable.
+func (a timetable) next(after time.Time) (time.Time, bool) {
+	if a.rule == nil {
+		return time.Time{}, false
+	}
+	return a.policy.Next(a.rule, latestOf(after, a.after))
+}
+
+// hasRunsLeft is true of schedules s whose runs n, of schedule_counts, do not complete them.
+var hasRunsLeft = `(n.fired is null
+    or coalesce(n.fired < case when s.trigger = '{"once":true}' then 1 else ` + sqlexpr.PolicyMaxRuns + ` end, true))`
+
+// compiled are triggers, policies and what calendars leave of them, each compiled once. Most schedules share theirs
+// with others.
+type compiled struct {
+	rules    map[string]domain.Recurrence
+	policies map[string]domain.Policy
+	left     map[string]domain.Recurrence // nil where a calendar is gone
+	sets     *setsReader
+}
+
+func newCompiled(tx pgx.Tx) compiled {
+	return compiled{
+		map[string]domain.Recurrence{},
+		map[string]domain.Policy{},
+		map[string]domain.Recurrence{},
+		&setsReader{tx: tx, sets: domain.CalendarSets{}},
+	}
+}
+
+// plain compiles a row without its calendars. It returns false for what cannot be read, because somebody changed the
+// row by hand.
+func (c compiled) plain(row aheadRow) (a timetable, ok bool) {
+	var anchor time.Time
+	if row.Anchor != nil {
+		anchor = *row.Anchor
+	}
+	key := row.Trigger + anchor.String()
+	rule, known := c.rules[key]
+	if !known {
+		if trigger, err := domain.ParseTrigger(row.Trigger); err == nil {
+			rule, _ = trigger.Recurrence(anchor)
+		}
+		c.rules[key] = rule
+	}
+	policy, known := c.policies[row.Policy]
+	if !known {
+		var err error
+		if policy, err = domain.ParsePolicy(row.Policy); err != nil {
+			return timetable{}, false
+		}
+		c.policies[row.Policy] = policy
+	}
+	return timetable{rule, rule, policy, row.Effective}, rule != nil
+}
+
+// of compiles a row with its calendars, which it reads: call it when no other rows are being read. It returns false for
+// what cannot be read, and where a calendar is gone; the beat says so.
+func (c compiled) of(ctx context.Context, row aheadRow) (a timetable, ok bool, err error) {
+	if a, ok = c.plain(row); !ok || a.policy.Calendars == nil {
+		return a, ok, nil
+	}
+	calendars := a.policy.Calendars
+	sets, err := c.sets.of(ctx, domain.Definition{ExcludeCalendars: calendars.Exclude, OnlyCalendars: calendars.Only})
+	if err != nil {
+		return a, false, err
+	}
+	key := row.Trigger + row.Policy
+	if row.Anchor != nil {
+		key += row.Anchor.String()
+	}
+	left, known := c.left[key]
+	if !known {
+		left, _ = calendars.Left(a.base, sets)
+		c.left[key] = left
+	}
+	a.rule = left
+	return a, left != nil, nil
+}
