@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -75,18 +76,14 @@ func (p *provider) exchange(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	claims := map[string]any{"nonce": p.asked.Get("nonce")}
-	for name, value := range p.claims {
-		claims[name] = value
-	}
+	maps.Copy(claims, p.claims)
 	p.write(w, map[string]any{"access_token": "opaque", "token_type": "Bearer", "id_token": p.token(claims)})
 }
 
 // token signs claims. Those that every token needs have values of their own unless given.
 func (p *provider) token(claims map[string]any) string {
 	all := map[string]any{"iss": p.URL, "sub": "s-1", "aud": "tactus", "iat": time.Now().Unix(), "exp": time.Now().Add(time.Hour).Unix()}
-	for name, value := range claims {
-		all[name] = value
-	}
+	maps.Copy(all, claims)
 	body, err := json.Marshal(all)
 	if err != nil {
 		p.t.Error(err)

@@ -2,6 +2,7 @@ package catalog_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,9 +24,9 @@ func TestPagesOfRunsCostTheSame(t *testing.T) {
 	pool, effort := testenv.CountEffort(t, testenv.Connect(t, testenv.DirectURL(t)))
 	w := makeRuns(t, pool, 20, 0)
 	c := catalog.New(pool)
-	ids := ""
+	var ids strings.Builder
 	for _, id := range w.schedules {
-		ids += fmt.Sprintf(",'%s'", id)
+		ids.WriteString(fmt.Sprintf(",'%s'", id))
 	}
 	dayAgo := time.Now().Add(-24 * time.Hour)
 	filters := map[string]catalog.RunFilter{
@@ -49,7 +50,7 @@ func TestPagesOfRunsCostTheSame(t *testing.T) {
 		return blocks
 	}
 	fill := func(from, to int) {
-		if _, err := pool.Exec(t.Context(), fmt.Sprintf(fillRuns, ids[1:], from, to)); err != nil {
+		if _, err := pool.Exec(t.Context(), fmt.Sprintf(fillRuns, ids.String()[1:], from, to)); err != nil {
 			t.Fatal(err)
 		}
 	}

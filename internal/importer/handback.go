@@ -97,7 +97,7 @@ func importedRuns(ctx context.Context, pool *pgxpool.Pool, source Source) ([]imp
 
 // namesOf returns the names that the entry of a schedule may have at its source, the likelier one first.
 func (s Source) namesOf(schedule string) []string {
-	if own := strings.TrimSuffix(schedule, " ["+s.Label+"]"); own != schedule {
+	if own, ok := strings.CutSuffix(schedule, " ["+s.Label+"]"); ok {
 		return []string{schedule, own}
 	}
 	return []string{schedule}

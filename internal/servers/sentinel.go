@@ -7,6 +7,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -49,7 +50,8 @@ func (s *Sentinel) start(ctx context.Context, name string, primary *Redis) error
 	if err != nil {
 		return err
 	}
-	text := fmt.Sprintf(`bind 127.0.0.1
+	var text strings.Builder
+	text.WriteString(fmt.Sprintf(`bind 127.0.0.1
 port %d
 dir %s
 requirepass %s
@@ -57,12 +59,12 @@ sentinel monitor %s 127.0.0.1 %d %d
 sentinel auth-pass %[4]s %[3]s
 sentinel down-after-milliseconds %[4]s 1000
 sentinel failover-timeout %[4]s 10000
-`, s.port, data, s.secret, name, primary.port, s.quorum)
+`, s.port, data, s.secret, name, primary.port, s.quorum))
 	for _, setting := range slices.Sorted(maps.Keys(s.cfg.Settings)) {
-		text += setting + " " + s.cfg.Settings[setting] + "\n"
+		text.WriteString(setting + " " + s.cfg.Settings[setting] + "\n")
 	}
 	path := filepath.Join(data, "sentinel.conf") // Sentinel writes its state into this folder
-	if err := hand(path, text); err != nil {
+	if err := hand(path, text.String()); err != nil {
 		return fmt.Errorf("configure Sentinel: %w", err)
 	}
 	if s.child, err = start(s.binary, log, path, "--sentinel"); err != nil {
