@@ -38,8 +38,8 @@ func (a timetable) next(after time.Time) (time.Time, bool) {
 	return a.policy.Next(a.rule, latestOf(after, a.after))
 }
 
-// hasRunsLeft is true of schedules s whose runs n, of schedule_counts, do not complete them.
-var hasRunsLeft = `(n.fired is null
+// hasRunsLeft is true of schedules s that neither a beat nor their runs n, of schedule_counts, have completed.
+var hasRunsLeft = `s.completed_at is null and (n.fired is null
     or coalesce(n.fired < case when s.trigger = '{"once":true}' then 1 else ` + sqlexpr.PolicyMaxRuns + ` end, true))`
 
 // compiled are triggers, policies and what calendars leave of them, each compiled once. Most schedules share theirs

@@ -10,7 +10,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
-	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
@@ -176,21 +175,14 @@ type lineRow struct {
 	Policy        string
 	EffectiveFrom time.Time
 	Exhausted     bool
-	PausedAt      *time.Time
-	PausedUntil   *time.Time
-	SkipUntil     *time.Time
-	PausedBy      string
-	PauseReason   string
-	PauseGroup    string
-	SkippedBy     string
-	SkipReason    string
+	haltRow
 }
 
 var boardLines = `
 select s.id, s.version, s.name, s.enabled,
     coalesce(s.invalid_reason, case when (` + beyondYears + `) then '` + sqlexpr.NotInYears + `' end, ''), coalesce(s.managed_by, ''),
     s.category, s.tags, left(` + sqlexpr.TaskName + `, 200), s.trigger, ` + sqlexpr.InYears("s.anchor") + `, s.policy, ` + sqlexpr.InYears("s.effective_from") + `,
-    not ` + hasRunsLeft + `, ` + sqlexpr.Halt("s.") + `
+    not (` + hasRunsLeft + `), ` + sqlexpr.Halt("s.") + `
 from unnest($1::uuid[]) with ordinality as page (id, place)
 join tactus.schedules s on s.id = page.id
 left join tactus.schedule_counts n on n.schedule_id = s.id and n.trigger_set_at = s.trigger_set_at
@@ -224,11 +216,7 @@ func (r lineRow) line(ctx context.Context, known compiled, now time.Time) (Line,
 	l := Line{
 		ID: r.ID, Version: r.Version, Name: r.Name, Enabled: r.Enabled, InvalidReason: r.InvalidReason,
 		ManagedBy: r.ManagedBy, Category: r.Category, Tags: r.Tags,
-		Halt: domain.Halt{
-			PausedAt: postgres.OrZero(r.PausedAt), PausedUntil: postgres.OrZero(r.PausedUntil),
-			PausedBy: r.PausedBy, PauseReason: r.PauseReason, PauseGroup: r.PauseGroup,
-			SkipUntil: postgres.OrZero(r.SkipUntil), SkippedBy: r.SkippedBy, SkipReason: r.SkipReason,
-		},
+		Halt: r.halt(),
 	}
 	if r.Task != nil {
 		l.Task = *r.Task

@@ -136,15 +136,7 @@ type entryRow struct {
 	Done          int64
 	Exhausted     bool // max_runs has been reached
 	Now           time.Time
-	PausedAt      *time.Time
-	PausedUntil   *time.Time
-	SkipUntil     *time.Time
-	CompletedAt   *time.Time
-	PausedBy      string
-	PauseReason   string
-	PauseGroup    string
-	SkippedBy     string
-	SkipReason    string
+	haltRow
 }
 
 // entryColumns looks at no more than a thousand runs of a schedule, whatever they are.
@@ -200,12 +192,7 @@ func (r entryRow) entry(ctx context.Context, sets *setsReader) (Entry, error) {
 		ID: r.ID, Version: r.Version, InvalidReason: r.InvalidReason, ManagedBy: r.ManagedBy,
 		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
 		EffectiveFrom: r.EffectiveFrom.UTC(), TriggerSetAt: r.TriggerSetAt.UTC(),
-		Halt: domain.Halt{
-			PausedAt: postgres.OrZero(r.PausedAt), PausedUntil: postgres.OrZero(r.PausedUntil),
-			PausedBy: r.PausedBy, PauseReason: r.PauseReason, PauseGroup: r.PauseGroup,
-			SkipUntil: postgres.OrZero(r.SkipUntil), SkippedBy: r.SkippedBy, SkipReason: r.SkipReason,
-			CompletedAt: postgres.OrZero(r.CompletedAt),
-		},
+		Halt: r.halt(),
 	}}
 	// somebody changed the row by hand: the others are listed all the same
 	if err := json.Unmarshal(r.Definition, &e.Definition); err != nil {
