@@ -20,6 +20,18 @@ type Change struct {
 	Type     domain.EventType
 	At       time.Time
 	Data     json.RawMessage
+	By
+}
+
+// By tells who made an event, and why, as its headers say.
+type By struct{ Actor, OnBehalfOf, Reason string }
+
+// byOf reads headers; what cannot be read, as only a hand can write it, tells nothing.
+func byOf(headers []byte) (by By) {
+	if json.Unmarshal(headers, &by) != nil {
+		return By{}
+	}
+	return by
 }
 
 // maxBack is how many events one look backwards passes.
@@ -39,7 +51,7 @@ chosen as materialized (
             or exists (select from tactus.schedules s where s.id = aggregate_id and ` + sqlexpr.InScope + `))
     order by position desc limit @limit::bigint
 )
-select o.position, o.aggregate_id, o.version, o.type, ` + sqlexpr.InYears("o.occurred_at") + `, o.data
+select o.position, o.aggregate_id, o.version, o.type, ` + sqlexpr.InYears("o.occurred_at") + `, o.data, o.headers
 from chosen c join tactus.outbox o on o.topic = 'schedule' and o.position = c.position
 order by o.position desc`
 
@@ -67,7 +79,9 @@ func (c *Catalog) Changes(ctx context.Context, f EventFilter, before int64, limi
 		}
 		bytes := 0
 		all, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (e Change, err error) {
-			err = row.Scan(&e.Position, &e.Schedule, &e.Version, &e.Type, &e.At, &e.Data)
+			var headers []byte
+			err = row.Scan(&e.Position, &e.Schedule, &e.Version, &e.Type, &e.At, &e.Data, &headers)
+			e.By = byOf(headers)
 			if bytes += len(e.Data); bytes > maxPage {
 				e.Data = nil
 			}

@@ -82,10 +82,8 @@ var derived = []string{"id", "version", "schema", "created_at", "updated_at", "e
 // nothing that can be told.
 func (r versionRow) since(former versionRow) VersionChange {
 	change := VersionChange{Version: r.Version, Type: r.Type, At: r.At.UTC(), Changes: []MemberChange{}}
-	var by struct{ Actor, OnBehalfOf, Reason string }
-	if json.Unmarshal(r.Headers, &by) == nil {
-		change.Actor, change.OnBehalfOf, change.Reason = by.Actor, by.OnBehalfOf, by.Reason
-	}
+	by := byOf(r.Headers)
+	change.Actor, change.OnBehalfOf, change.Reason = by.Actor, by.OnBehalfOf, by.Reason
 	before, after := membersOf(former.Data), membersOf(r.Data)
 	names := slices.Collect(maps.Keys(after))
 	for name := range before {

@@ -18,6 +18,9 @@ type changeLine struct {
 	What  string
 	Name  string
 	Diffs []diff
+
+	Revert string // the address of the form that puts this version back; empty where there is none
+	Read   int64  // the version of the schedule that the page shows
 }
 
 // diff is a member that an event changed.

@@ -207,7 +207,7 @@ func TestFormsWithoutScript(t *testing.T) {
 	if err := s.pool.QueryRow(t.Context(), `select count(*) from tactus.runs where kind = 'manual' and schedule_id = $1 and task::text like '%"args":[1]%'`, made.ID).Scan(&runs); err != nil || runs != 1 {
 		t.Errorf("%d runs with other arguments: %v", runs, err)
 	}
-	if a := s.do(t, http.MethodPost, self+"/run", url.Values{"kwargs": {`{"a": `}}); a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, "/kwargs") {
+	if a := s.do(t, http.MethodPost, self+"/run", url.Values{"kwargs": {`{"a": `}}); a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, `id="err-run-kwargs">✕`) || !strings.Contains(a.body, `{&#34;a&#34;: `) {
 		t.Errorf("arguments that are no JSON: %d %s", a.status, a.body)
 	}
 	asked := s.get(t, self+"/delete")

@@ -13,7 +13,6 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/catalog"
-	"github.com/tactus-dev/tactus/outbox"
 )
 
 // scheduleData answers: when will it run, what did it do, who changed it?
@@ -35,6 +34,8 @@ type scheduleData struct {
 	Result  *result
 	Spark   Spark
 	Show    string // how many runs more there are
+	Skips   bool   // some due times to come
+	Refused refusal
 }
 
 type fact struct{ Name, Value string }
@@ -74,37 +75,14 @@ func (s *site) schedule() {
 		if err != nil {
 			return "", nil, err
 		}
-		entry, err := v.Catalog.Get(v.ctx(), id)
-		if err != nil {
-			return "", nil, err
-		}
-		runs, err := v.Catalog.Newest(v.ctx(), id, runsShown)
-		if err != nil {
-			return "", nil, err
-		}
-		changes, next, err := v.Catalog.Changes(v.ctx(), catalog.EventFilter{Schedule: &id}, 0, 10)
-		if err != nil {
-			return "", nil, err
-		}
-		d := scheduleData{Entry: entry, Words: v.describe(entry), Enabled: entry.IsEnabled(), Halted: v.halted(entry.Halt, entry.IsEnabled(), entry.Timezone), Done: v.done(entry), Created: v.at(entry.CreatedAt, "")}
-		d.Due, d.NextDue = v.due(entry), v.maybeAt(entry.NextRunAt, entry.Timezone)
-		d.Args, d.Kwargs = pretty(entry.Args), pretty(entry.Kwargs)
-		d.Facts = v.facts(entry)
-		for _, r := range runs {
-			d.Runs = append(d.Runs, v.runLine(r, entry.Timezone))
-		}
-		line := catalog.Line{Last: runs}
-		line.Trigger.Timezone = entry.Timezone
-		d.Result, d.Spark = v.result(line), v.spark(runs[:min(len(runs), 30)])
-		d.Changes = v.changeLines(changes)
-		if next > 0 {
-			d.Older = fmt.Sprintf("/log?schedule=%s&before=%d", id, next)
-		}
-		return "schedule", d, nil
+		d, err := s.scheduleData(v, id)
+		return "schedule", d, err
 	})
 	s.post("/schedules/{id}/run", s.runNow)
-	s.post("/schedules/{id}/enable", s.setEnabled(true))
-	s.post("/schedules/{id}/disable", s.setEnabled(false))
+	s.post("/schedules/{id}/enable", s.setEnabled)
+	s.post("/schedules/{id}/disable", s.pause)
+	s.post("/schedules/{id}/skip", s.skip)
+	s.post("/schedules/{id}/revert", s.revert)
 	s.get("/schedules/{id}/delete", func(v *view) (string, any, error) {
 		id, err := v.id()
 		if err != nil {
@@ -127,6 +105,44 @@ func (s *site) schedule() {
 		}
 		return v.redirect("/schedules?did=deleted&name=" + url.QueryEscape(entry.Name))
 	})
+}
+
+// scheduleData reads what the page of a schedule shows.
+func (s *site) scheduleData(v *view, id domain.ID) (d scheduleData, err error) {
+	entry, err := v.Catalog.Get(v.ctx(), id)
+	if err != nil {
+		return d, err
+	}
+	runs, err := v.Catalog.Newest(v.ctx(), id, runsShown)
+	if err != nil {
+		return d, err
+	}
+	changes, next, err := v.Catalog.Changes(v.ctx(), catalog.EventFilter{Schedule: &id}, 0, 10)
+	if err != nil {
+		return d, err
+	}
+	d = scheduleData{Entry: entry, Words: v.describe(entry), Enabled: entry.IsEnabled(), Halted: v.halted(entry.Halt, entry.IsEnabled(), entry.Timezone), Done: v.done(entry), Created: v.at(entry.CreatedAt, "")}
+	d.Due, d.NextDue = v.due(entry), v.maybeAt(entry.NextRunAt, entry.Timezone)
+	d.Args, d.Kwargs = pretty(entry.Args), pretty(entry.Kwargs)
+	d.Facts = v.facts(entry)
+	for _, r := range runs {
+		d.Runs = append(d.Runs, v.runLine(r, entry.Timezone))
+	}
+	line := catalog.Line{Last: runs}
+	line.Trigger.Timezone = entry.Timezone
+	d.Result, d.Spark = v.result(line), v.spark(runs[:min(len(runs), 30)])
+	d.Skips = entry.SkipUntil.After(v.Now)
+	d.Changes = v.changeLines(changes)
+	for i := range d.Changes {
+		if d.Changes[i].Version < entry.Version && entry.ManagedBy == "" && v.MayWrite() {
+			d.Changes[i].Revert = fmt.Sprintf("/schedules/%s/revert", id)
+			d.Changes[i].Read = entry.Version
+		}
+	}
+	if next > 0 {
+		d.Older = fmt.Sprintf("/log?schedule=%s&before=%d", id, next)
+	}
+	return d, nil
 }
 
 // halted tells who paused a schedule or has it skip due times, why, since when and until when.
@@ -175,55 +191,6 @@ func (v *view) version() int64 {
 	return version
 }
 
-func (s *site) setEnabled(enabled bool) func(v *view) error {
-	return func(v *view) error {
-		id, err := v.id()
-		if err != nil {
-			return err
-		}
-		if _, err := v.Store.SetEnabled(v.ctx(), id, 0, enabled); err != nil {
-			return err
-		}
-		did := "disabled"
-		if enabled {
-			did = "enabled"
-		}
-		if back := v.r.PostFormValue("undo"); back != "" {
-			did = "undone"
-		}
-		return v.redirect("/schedules/" + id.String() + "?did=" + did)
-	}
-}
-
-func (s *site) runNow(v *view) error {
-	id, err := v.id()
-	if err != nil {
-		return err
-	}
-	with := map[string]json.RawMessage{}
-	for _, name := range []string{"args", "kwargs"} {
-		text := strings.TrimSpace(v.r.PostFormValue(name))
-		if text == "" {
-			continue
-		}
-		if !json.Valid([]byte(text)) {
-			return &domain.Error{Kind: domain.Invalid, Code: "json_invalid", Field: "/" + name, Message: v.T("this is no JSON: go back, and correct it")}
-		}
-		with[name] = json.RawMessage(text)
-	}
-	var body []byte
-	if len(with) > 0 {
-		if body, err = json.Marshal(with); err != nil {
-			return err
-		}
-	}
-	run, err := v.Store.TriggerOnce(v.ctx(), id, outbox.Manual{With: body, Key: v.r.PostFormValue("key")})
-	if err != nil {
-		return err
-	}
-	return v.redirect("/schedules/" + id.String() + "?did=ran&run=" + run.String())
-}
-
 // done tells what the action before did. It is told by the address, so that no server keeps it.
 func (v *view) done(e catalog.Entry) *done {
 	self := "/schedules/" + e.ID.String()
@@ -232,6 +199,10 @@ func (v *view) done(e catalog.Entry) *done {
 		return &done{v.T("Disabled: nothing of it fires any more."), self + "/enable", v.T("Enable it again")}
 	case "enabled":
 		return &done{v.T("Enabled: it fires from now on."), self + "/disable", v.T("Disable it again")}
+	case "skipped":
+		return &done{v.T("Skips what is due next, as below."), self + "/skip?count=0", v.T("Skip nothing")}
+	case "reverted":
+		return &done{Says: v.T("It has its former definition again, as a new version.")}
 	case "undone":
 		return &done{Says: v.T("Put back as it was.")}
 	case "created":

@@ -28,6 +28,8 @@ type view struct {
 	Theme string // "light", "dark", or empty for the browser's
 	Zone  *time.Location
 	Now   time.Time
+
+	self string // the address of the page, if the request went to another one
 }
 
 // frame is what the layout shows around a page.
@@ -133,6 +135,9 @@ func (v *view) Rooms() []room { return rooms }
 
 // Self is the address of the page, without what the action before it did.
 func (v *view) Self() string {
+	if v.self != "" {
+		return v.self
+	}
 	query := v.r.URL.Query()
 	for _, once := range []string{"did", "run", "name"} {
 		query.Del(once)
