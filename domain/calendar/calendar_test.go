@@ -123,24 +123,85 @@ func TestBounded(t *testing.T) {
 		{"every weekday", `[{"from":"2000-01-01","to":"2000-01-07","rrule":"FREQ=WEEKLY"}]`, false},
 		{"all but an hour a day", `[{"from":"2000-01-01T00:00","to":"2000-01-01T23:00","rrule":"FREQ=DAILY"}]`, false},
 		{"one day of old", `["1999-01-01"]`, true},
+		{"business hours", `[{"from":"2026-01-05T09:00","to":"2026-01-05T17:00","rrule":"FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR"}]`, true},
+		{"seven hours", `[{"from":"2000-01-01T00:00","to":"2000-01-01T07:00","rrule":"FREQ=DAILY"},
+			{"from":"2000-01-01T08:00","to":"2000-01-01T23:59:59","rrule":"FREQ=DAILY"}]`, false},
 	} {
 		set := compile(t, c.items)
 		for _, on := range calendar.Choices {
-			for _, expression := range []string{"* * * * *", "0 9 * * *", "0 9 1 1 *"} {
-				if c.name == "all but an hour a day" && expression == "* * * * *" {
-					continue // it is due in that hour
-				}
+			expressions := []string{"* * * * *", "0 9 * * *", "0 9 1 1 *"}
+			switch c.name {
+			case "all but an hour a day", "seven hours":
+				expressions = expressions[1:] // every minute is due in that hour
+			case "business hours":
+				expressions = []string{"30 18 * * *", "30 17-23,0-8 * * *", "* 20 * * *"}
+			}
+			for _, expression := range expressions {
 				asked := 0
 				f := &calendar.Filter{Sets: []*calendar.Set{set}, Only: c.only, On: on, Location: location}
 				r := f.Apply(counted{cronOf(t, expression, location), &asked})
 				if at, ok := r.Next(time.Date(2027, 1, 1, 0, 0, 0, 0, location)); ok {
 					t.Errorf("%s, %s, %s: due at %s", c.name, on, expression, at)
 				}
-				if asked > 120_000 {
-					t.Errorf("%s, %s, %s: asked %d times", c.name, on, expression, asked)
+				once := asked
+				if _, _, steps := calendar.NextCounted(r, time.Date(2027, 1, 1, 0, 0, 0, 0, location)); steps > calendar.MaxSteps+10 || once > 2*calendar.MaxSteps {
+					t.Errorf("%s, %s, %s: asked %d times, %d steps", c.name, on, expression, once, steps)
+				}
+				asked = 0
+				if r.Prev(time.Date(2027, 1, 1, 0, 0, 0, 0, location)); asked > 2*calendar.MaxSteps {
+					t.Errorf("%s, %s, %s: asked %d times for what was due before", c.name, on, expression, asked)
 				}
 			}
 		}
+	}
+}
+
+// TestFewSteps has what is due soon found in few steps, however often something is due and however much of each day is
+// excluded.
+func TestFewSteps(t *testing.T) {
+	t.Parallel()
+	location, err := zone.Load("America/New_York")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const business = `[{"from":"2026-01-05T09:00","to":"2026-01-05T17:00","rrule":"FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR"}]`
+	const weekends = `[{"from":"2000-01-01","to":"2000-01-02","rrule":"FREQ=WEEKLY"}]`
+	for _, c := range []struct {
+		items, expression string
+		only              bool
+		from              string
+		most              int
+	}{
+		{business, "* * * * *", true, "2026-11-25T16:00:00-05:00", 200},
+		{business, "* * * * *", true, "2026-11-27T16:59:00-05:00", 200}, // a Friday
+		{business, "* * * * *", true, "2026-10-30T16:59:00-04:00", 200}, // the clocks go back on Sunday
+		{business, "0 12 * * 6", true, "2026-11-25T16:00:00-05:00", 300},
+		{weekends, "0 9 * * 6", false, "2026-11-25T16:00:00-05:00", 200},
+		{weekends, "* * * * *", false, "2026-10-30T23:59:00-04:00", 200},
+		{weekends, "* * * * *", false, "2026-11-02T12:00:00-05:00", 200},
+		{weekends, "0 9 29 2 *", false, "2026-11-25T16:00:00-05:00", 1000},       // in 2032, a Sunday
+		{`["2059-01-01"]`, "0 9 * * *", true, "2026-11-25T16:00:00-05:00", 1200}, // some 366 days of which it may have moved
+	} {
+		for _, on := range calendar.Choices {
+			f := &calendar.Filter{Sets: []*calendar.Set{compile(t, c.items)}, Only: c.only, On: on, Location: location}
+			r, from := f.Apply(cronOf(t, c.expression, location)), parse(t, c.from)
+			due, ok, steps := calendar.NextCounted(r, from)
+			if never := on == calendar.Skip && (c.expression == "0 9 * * 6" || c.expression == "0 12 * * 6"); ok == never {
+				t.Errorf("%+v %s: due %s %v", c, on, due, ok)
+			} else if steps > c.most && !never {
+				t.Errorf("%+v %s: %d steps", c, on, steps)
+			}
+		}
+	}
+}
+
+func BenchmarkNever(b *testing.B) {
+	location := tokyo(b)
+	hours := compile(b, `[{"from":"2026-01-05T09:00","to":"2026-01-05T17:00","rrule":"FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR"}]`)
+	f := &calendar.Filter{Sets: []*calendar.Set{hours}, Only: true, On: calendar.NextAllowed, Location: location, Gap: cron.GapAuto}
+	r := f.Apply(cronOf(b, "30 18 * * *", location))
+	for b.Loop() {
+		r.Next(time.Date(2026, 12, 30, 12, 0, 0, 0, location))
 	}
 }
 

@@ -23,8 +23,12 @@ const MaxMove = 366
 // horizon is how far from the instant given a due time is looked for.
 const horizon = cron.Horizon
 
-// maxSteps bounds how many due times of a recurrence one call looks at.
-const maxSteps = 50_000
+// maxSteps bounds what one call does: a step looks at a due time, or at a day, in a microsecond or two. What is not due
+// within so many is not due.
+const maxSteps = 4_000
+
+// MaxSteps is for those who count them.
+const MaxSteps = maxSteps
 
 // Recurrence answers when something is due.
 type Recurrence interface {
@@ -167,40 +171,62 @@ type kept struct {
 
 // Next is the first allowed due time after an instant. Excluded stretches are jumped over.
 func (k kept) Next(after time.Time) (time.Time, bool) {
-	end := after.Add(horizon)
-	due, ok := k.Recurrence.Next(after)
-	for range maxSteps {
-		if !ok || due.After(end) && after.Year() > 1 {
-			return time.Time{}, false
-		}
-		if _, excluded := k.filter.Excluded(due); !excluded {
-			return due, true
-		}
-		from, ever := k.filter.allowedFrom(due)
-		if !ever {
-			return time.Time{}, false
-		}
-		due, ok = k.Recurrence.Next(from.Add(-1))
-	}
-	return time.Time{}, false
+	at, ok, _ := k.count(after, true)
+	return at, ok
 }
 
 // Prev is the last allowed due time before an instant.
 func (k kept) Prev(before time.Time) (time.Time, bool) {
-	end := before.Add(-horizon)
-	due, ok := k.Recurrence.Prev(before)
-	for range maxSteps {
-		if !ok || due.Before(end) {
-			return time.Time{}, false
+	at, ok, _ := k.count(before, false)
+	return at, ok
+}
+
+// count returns the next (or previous) due time, and how many steps it took to find.
+func (k kept) count(limit time.Time, ahead bool) (at time.Time, found bool, steps int) {
+	end := limit.Add(horizon)
+	switch {
+	case !ahead:
+		end = limit.Add(-horizon)
+	case limit.Year() <= 1: // whatever is due at all
+		end = limit.AddDate(9998, 0, 0)
+	}
+	left := maxSteps
+	at, found = k.within(limit, end, ahead, &left)
+	return at, found, maxSteps - left
+}
+
+// within returns the first allowed due time that is later than an instant and not later than another; or the last that
+// is earlier, and not earlier than another.
+func (k kept) within(limit, end time.Time, ahead bool, steps *int) (time.Time, bool) {
+	step, open := k.Recurrence.Prev, k.filter.allowedBefore
+	past := func(at time.Time) bool { return at.Before(end) }
+	if ahead {
+		step, past = k.Recurrence.Next, func(at time.Time) bool { return at.After(end) }
+		open = func(at time.Time) (time.Time, bool) {
+			from, ever := k.filter.allowedFrom(at)
+			return from.Add(-1), ever
 		}
+	}
+	for due, ok := step(limit); ok && !past(due) && *steps > 0; *steps-- {
 		if _, excluded := k.filter.Excluded(due); !excluded {
 			return due, true
 		}
-		from, ever := k.filter.allowedBefore(due)
+		from, ever := open(due)
 		if !ever {
-			return time.Time{}, false
+			break
 		}
-		due, ok = k.Recurrence.Prev(from)
+		due, ok = step(from)
 	}
 	return time.Time{}, false
+}
+
+// NextCounted returns what a recurrence is due next, and how many steps it took to find: few, unless a filter looks far.
+func NextCounted(r Recurrence, after time.Time) (at time.Time, ok bool, steps int) {
+	if c, counts := r.(interface {
+		count(limit time.Time, ahead bool) (time.Time, bool, int)
+	}); counts {
+		return c.count(after, true)
+	}
+	at, ok = r.Next(after)
+	return at, ok, 1
 }

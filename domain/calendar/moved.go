@@ -27,78 +27,119 @@ func (m moved) back() int64 {
 
 // Next is the first due time after an instant.
 func (m moved) Next(after time.Time) (time.Time, bool) {
-	own, ok := m.kept.Next(after)
-	today := floorDay(wallOf(after, m.filter.Location))
-	last := today + int64(horizon/time.Second)/day
-	if ok {
-		last = floorDay(wallOf(own, m.filter.Location))
-	}
-	s := search{moved: m, steps: maxSteps, limit: after}
-	for date := today; date <= last && s.steps > 0; date++ {
-		if !m.passable(date+m.back()) || m.filter.whole(date) {
-			continue
-		}
-		if !ok { // jump to where a due time may have come from
-			source, any := m.Recurrence.Next(m.beginning(min(date, date+m.back()*MaxMove)).Add(-1))
-			s.steps--
-			if !any {
-				return time.Time{}, false
-			}
-			from := floorDay(wallOf(source, m.filter.Location))
-			if m.back() > 0 {
-				from -= MaxMove
-			}
-			if from > date {
-				date = from - 1
-				continue
-			}
-		}
-		if at, found := s.onto(date, func(at time.Time) bool { return at.After(after) }, true); found {
-			if !ok || at.Before(own) {
-				return at, true
-			}
-			break
-		}
-	}
-	return own, ok
+	at, ok, _ := m.count(after, true)
+	return at, ok
 }
 
 // Prev is the last due time before an instant.
 func (m moved) Prev(before time.Time) (time.Time, bool) {
-	own, ok := m.kept.Prev(before)
-	today := floorDay(wallOf(before, m.filter.Location))
-	first := today - int64(horizon/time.Second)/day
-	if ok {
-		first = floorDay(wallOf(own, m.filter.Location))
+	at, ok, _ := m.count(before, false)
+	return at, ok
+}
+
+// count returns the next (or previous) due time, and how many steps it took to find. It looks ahead a month, then four
+// times as far, and so on: most find what they look for in the first.
+func (m moved) count(limit time.Time, ahead bool) (at time.Time, found bool, steps int) {
+	s := &search{moved: m, steps: maxSteps, limit: limit}
+	s.day = floorDay(wallOf(limit, m.filter.Location))
+	way := int64(1)
+	if !ahead {
+		way = -1
 	}
-	s := search{moved: m, steps: maxSteps, limit: before}
-	for date := today; date >= first && s.steps > 0; date-- {
-		if !m.passable(date+m.back()) || m.filter.whole(date) {
-			continue
+	start := limit
+	if limit.Year() <= 1 { // whatever is due at all
+		first, any := m.Recurrence.Next(limit)
+		if !any {
+			return time.Time{}, false, 1
 		}
-		if !ok {
-			source, any := m.Recurrence.Prev(m.beginning(max(date, date+m.back()*MaxMove) + 1))
-			s.steps--
-			if !any {
+		start = first.AddDate(0, 0, -MaxMove)
+	}
+	date, own := floorDay(wallOf(start, m.filter.Location)), limit
+	end := date + way*int64(horizon/time.Second)/day
+	for far := int64(32); s.steps > 0; far *= 4 {
+		last := date + way*far
+		if (last-end)*way > 0 {
+			last = end
+		}
+		until := m.beginning(last + max(way, 0)).Add(-time.Duration(max(way, 0)))
+		due, any := s.kept.within(own, until, ahead, &s.steps)
+		if any {
+			last = floorDay(wallOf(due, m.filter.Location))
+		}
+		if moved, some := s.among(date, last, way, any); some {
+			if !any { // on the last day there may be one that is due later than the day is over
+				due, any = s.kept.within(until, moved, ahead, &s.steps)
+			}
+			if !any || moved.Before(due) == ahead {
+				due, any = moved, true
+			}
+			return due, any, maxSteps - s.steps
+		}
+		if any || last == end {
+			return due, any, maxSteps - s.steps
+		}
+		date, own = last+way, until
+	}
+	return time.Time{}, false, maxSteps - s.steps
+}
+
+// among returns the first (or last) due time that has moved onto one of some days. When nothing is due on them
+// otherwise, days are left out for which there is no due time that may have moved there.
+func (s *search) among(date, last, way int64, near bool) (time.Time, bool) {
+	ahead := way > 0
+	wanted := func(at time.Time) bool { return !at.Equal(s.limit) && at.After(s.limit) == ahead }
+	for idle := 0; (last-date)*way >= 0 && s.steps > 0; date, idle = date+way, idle+1 {
+		s.steps--
+		if !near && idle%16 == 0 {
+			from, ever := s.sourced(date, way)
+			if !ever {
 				return time.Time{}, false
 			}
-			from := floorDay(wallOf(source, m.filter.Location))
-			if m.back() < 0 {
-				from += MaxMove
-			}
-			if from < date {
-				date = from + 1
+			if (from-date)*way > 0 {
+				date, idle = from-way, -1
 				continue
 			}
 		}
-		if at, found := s.onto(date, func(at time.Time) bool { return at.Before(before) }, false); found {
-			if !ok || at.After(own) {
-				return at, true
+		if s.filter.whole(date) {
+			if from, ever := s.open(date, way); !ever {
+				return time.Time{}, false
+			} else if (from-date)*way > 1 {
+				date, idle = from-way, -1
 			}
-			break
+			continue
+		}
+		if !s.passable(date + s.back()) {
+			continue
+		}
+		if at, found := s.onto(date, wanted, ahead); found {
+			return at, true
 		}
 	}
-	return own, ok
+	return time.Time{}, false
+}
+
+// sourced returns a day, not past the first of those from the given one on to which a due time may move; false when there
+// is none.
+func (s *search) sourced(date, way int64) (int64, bool) {
+	s.steps--
+	if way > 0 {
+		due, any := s.Recurrence.Next(s.beginning(min(date, date+s.back()*MaxMove)).Add(-1))
+		from := floorDay(wallOf(due, s.filter.Location))
+		return from - max(s.back(), 0)*MaxMove, any
+	}
+	due, any := s.Recurrence.Prev(s.beginning(max(date, date+s.back()*MaxMove) + 1))
+	from := floorDay(wallOf(due, s.filter.Location))
+	return from - min(s.back(), 0)*MaxMove, any
+}
+
+// open returns a day, not past the first from a wholly excluded one on that is not.
+func (s *search) open(date, way int64) (int64, bool) {
+	if way > 0 {
+		from, ever := s.filter.allowedFrom(s.beginning(date))
+		return floorDay(wallOf(from, s.filter.Location)), ever
+	}
+	from, ever := s.filter.allowedBefore(s.beginning(date + 1).Add(-1))
+	return floorDay(wallOf(from, s.filter.Location)), ever
 }
 
 // Source returns the excluded due time that has moved to an instant; false when the instant has a due time of its own,
@@ -108,7 +149,7 @@ func (m moved) source(at time.Time) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	date := floorDay(wallOf(at, m.filter.Location))
-	s := search{moved: m, steps: maxSteps, limit: at}
+	s := &search{moved: m, steps: maxSteps, limit: at, day: date}
 	found, ok := s.onto(date, func(moved time.Time) bool { return moved.Equal(at) }, true)
 	return s.from, ok && found.Equal(at)
 }
@@ -135,18 +176,43 @@ type search struct {
 	moved
 	steps int
 	limit time.Time // nothing is wanted that is earlier (or later) than it
+	day   int64     // of the limit
 	from  time.Time // where the due time found last has come from
+	odd   []int64   // days between a target and its source of which the clocks say too little: see clocks
+	known map[int64]clocks
 }
 
-// onto returns the first (or last) due time that has moved onto a day and is wanted.
+// onto returns the first (or last) due time that has moved onto a day and is wanted. Each day that lies further back
+// leaves fewer times of the clock from which something may have moved, and mostly none.
 func (s *search) onto(date int64, wanted func(time.Time) bool, first bool) (best time.Time, found bool) {
-	if s.filter.On == DropIfTaken && s.taken(date) {
-		return time.Time{}, false
+	left := s.allowed(date)
+	if !left.plain {
+		left.windows = windows{{0, day}}
 	}
-	for days := int64(1); days <= MaxMove && s.passable(date+s.back()*days) && s.steps > 0; days++ {
-		at, from, ok := s.fromDay(date, days, wanted, first)
+	s.odd = s.odd[:0]
+	asked := false
+	for days := int64(1); days <= MaxMove && s.steps > 0; days++ {
+		source := date + s.back()*days
+		if !s.passable(source) {
+			break
+		}
+		if own := s.allowed(source); own.plain {
+			left.windows = left.windows.without(own.windows)
+		}
+		if len(left.windows) == 0 {
+			break
+		}
+		if s.filter.On == DropIfTaken && !asked {
+			if asked = true; s.taken(date) {
+				return time.Time{}, false
+			}
+		}
+		at, from, ok := s.fromDay(date, source, left, wanted, first)
 		if ok && (!found || at.Before(best) == first) {
 			best, found, s.from = at, true, from
+		}
+		if !s.allowed(source).plain {
+			s.odd = append(s.odd, source)
 		}
 	}
 	return best, found
@@ -170,57 +236,100 @@ func (s *search) taken(date int64) bool {
 	return false
 }
 
-// fromDay returns the first (or last) due time that has moved onto a day from one so many days away, and is wanted. A
-// day of more than 24 hours shows times twice, so its due times are not in the order of their local times.
-func (s *search) fromDay(date, days int64, wanted func(time.Time) bool, first bool) (best, from time.Time, found bool) {
-	s.steps--
-	source := date + s.back()*days
-	begin, end := s.beginning(source), s.beginning(source+1)
-	straight := end.Sub(begin) <= 24*time.Hour
-	step, due, ok := s.Recurrence.Next, time.Time{}, false
-	switch near := s.near(date, source); {
-	case first && straight && near.Add(-slack).After(begin):
-		due, ok = step(near.Add(-slack))
-	case first:
-		due, ok = step(begin.Add(-1))
-	case straight && near.Add(slack).Before(end):
-		step = s.Recurrence.Prev
-		due, ok = step(near.Add(slack))
-	default:
-		step = s.Recurrence.Prev
-		due, ok = step(end)
-	}
-	for ; ok && !due.Before(begin) && due.Before(end) && s.steps > 0; due, ok = step(due) {
-		s.steps--
-		at, moves := s.moves(due, date, days)
-		if !moves || !wanted(at) || found && at.Before(best) != first {
-			continue
+// fromDay returns the first (or last) due time that has moved onto a day from another, and is wanted. A day on which the
+// clocks change is gone through in two pieces: in each, due times are in the order of their local times.
+func (s *search) fromDay(date, source int64, left clocks, wanted func(time.Time) bool, first bool) (best, from time.Time, found bool) {
+	narrow := left.windows
+	if date == s.day { // nothing is wanted that the clocks show before (or after) the limit
+		clock, slack := wallOf(s.limit, s.filter.Location)-date*day, int64(0)
+		if !left.plain {
+			slack = mostShift
 		}
-		if best, from, found = at, due, true; straight {
-			return best, from, true
+		if first {
+			narrow = narrow.without(windows{{0, clock - slack}})
+		} else {
+			narrow = narrow.without(windows{{clock + slack + 1, day}})
+		}
+	}
+	for _, piece := range s.pieces(source) {
+		at, due, ok := s.fromPiece(date, piece, narrow, wanted, first)
+		if ok && (!found || at.Before(best) == first) {
+			best, from, found = at, due, true
 		}
 	}
 	return best, from, found
 }
 
-// slack is more than a change of the clocks shifts a time within its day.
-const slack = 4 * time.Hour
+// mostShift is more than a change of the clocks shifts a time within its day, in seconds.
+const mostShift = 4 * 3600
 
-// near returns when the clocks show on a source day what they show at the limit, if that is on the day of a target.
-func (s *search) near(date, source int64) time.Time {
-	return s.limit.AddDate(0, 0, int(source-date))
+// piece is a day, or a part of one, on which the clocks do not change.
+type piece struct {
+	begin, end time.Time
+	zero       int64 // when the clocks would show midnight, in seconds since 1970
 }
 
-// moves reports whether a due time moves onto a day so many days away, and when it is due there.
-func (s *search) moves(due time.Time, date, days int64) (at time.Time, ok bool) {
+// pieces returns the pieces of a day; a day that the zone skips has none.
+func (s *search) pieces(date int64) (all []piece) {
+	begin, end := s.beginning(date), s.beginning(date+1)
+	for begin.Before(end) {
+		_, offset := begin.In(s.filter.Location).Zone()
+		until := end
+		if _, change := begin.In(s.filter.Location).ZoneBounds(); !change.IsZero() && change.Before(end) {
+			until = change
+		}
+		all = append(all, piece{begin, until, date*day - int64(offset)})
+		begin = until
+	}
+	return all
+}
+
+// fromPiece returns the first (or last) due time that has moved onto a day from a piece of another.
+func (s *search) fromPiece(date int64, p piece, left windows, wanted func(time.Time) bool, first bool) (at, due time.Time, found bool) {
+	ok, asked := true, false
+	for i := range left {
+		w := left[i]
+		if !first {
+			w = left[len(left)-1-i]
+		}
+		from, to := time.Unix(p.zero+w.from, 0), time.Unix(p.zero+w.to, 0)
+		if from.Before(p.begin) {
+			from = p.begin
+		}
+		if to.After(p.end) {
+			to = p.end
+		}
+		if !from.Before(to) || asked && (first && !due.Before(to) || !first && due.Before(from)) {
+			continue
+		}
+		step, begin := s.Recurrence.Next, from.Add(-1)
+		if !first {
+			step, begin = s.Recurrence.Prev, to
+		}
+		s.steps--
+		for due, ok = step(begin); ok && !due.Before(from) && due.Before(to) && s.steps > 0; due, ok = step(due) {
+			s.steps--
+			if at, moves := s.moves(due, date); moves && wanted(at) {
+				return at, due, true
+			}
+		}
+		if asked = true; !ok || s.steps <= 0 {
+			break
+		}
+	}
+	return time.Time{}, time.Time{}, false
+}
+
+// moves reports whether a due time moves onto a day, and when it is due there. Its clock is excluded on all days between
+// but perhaps the odd ones.
+func (s *search) moves(due time.Time, date int64) (at time.Time, ok bool) {
 	if _, excluded := s.filter.Excluded(due); !excluded {
 		return time.Time{}, false
 	}
-	local := due.In(s.filter.Location)
-	wall := wallOf(due, s.filter.Location)
-	clock, nanoseconds := wall-floorDay(wall)*day, local.Nanosecond()
-	for between := days - 1; between > 0; between-- {
-		if _, allowed := s.shown(date+s.back()*between, clock, nanoseconds); allowed {
+	wall, nanoseconds := wallOf(due, s.filter.Location), due.Nanosecond()
+	clock := wall - floorDay(wall)*day
+	for _, between := range s.odd {
+		if _, allowed := s.shown(between, clock, nanoseconds); allowed {
 			return time.Time{}, false
 		}
 	}
