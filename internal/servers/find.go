@@ -37,8 +37,8 @@ func (b binary) sibling(name string) binary {
 	return binary{path: filepath.Join(filepath.Dir(b.path), name), root: b.root, env: b.env}
 }
 
-// libraryPath returns the folders of libraries under root. One of the libraries of Chromium has a folder of its own, by a
-// path that holds only where the package is installed.
+// libraryPath returns the folders of libraries under root. One of the libraries of Chromium has a folder of its own,
+// which its package names by a path that holds only where the package is installed.
 func libraryPath(root string) string {
 	var dirs []string
 	for _, pattern := range []string{"usr/lib/*-linux-gnu*", "lib/*-linux-gnu*", "usr/lib/*-linux-gnu*/pulseaudio"} {
