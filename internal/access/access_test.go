@@ -1,6 +1,7 @@
 package access_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -152,7 +153,7 @@ func TestOnlyOwnPagesAfterLogin(t *testing.T) {
 	t.Parallel()
 	w := serve(t, withKeys)
 	key := w.key(t, "alice", access.Read)
-	for _, next := range []string{"https://evil.example/", "//evil.example", "/\\evil.example", "evil", "/a\r\nb"} {
+	for _, next := range []string{"https://evil.example/", "//evil.example", "/\\evil.example", "/\t/evil.example", "evil", "/a\r\nb"} {
 		response, _ := w.ask(t, once, "POST", "/login", url.Values{"key": {key.Key}, "next": {next}})
 		if response.StatusCode != http.StatusNoContent || response.Header.Get("Location") != "" {
 			t.Errorf("%q: %d %v", next, response.StatusCode, response.Header)
@@ -183,8 +184,14 @@ func TestGuessing(t *testing.T) {
 	if statuses[401] < 4 || statuses[401] > 15 || statuses[429] < 15 || statuses[401]+statuses[429] != 30 {
 		t.Errorf("%v", statuses)
 	}
-	if response, body := w.ask(t, once, "GET", "/admin", nil, "Authorization", good); response.StatusCode != 200 {
-		t.Errorf("whoever has a key: %d %s", response.StatusCode, body)
+	unseen := w.key(t, "bob", access.Admin).Key
+	if response, _ := w.ask(t, once, "POST", "/login", url.Values{"key": {unseen}}); response.StatusCode != 204 {
+		t.Errorf("whoever logs in with a key that was not seen before: %d", response.StatusCode)
+	}
+	for _, key := range []string{good, "Bearer " + unseen, "Bearer " + w.key(t, "carol", access.Admin).Key} {
+		if response, body := w.ask(t, once, "GET", "/admin", nil, "Authorization", key); response.StatusCode != 200 {
+			t.Errorf("whoever has a key: %d %s", response.StatusCode, body)
+		}
 	}
 	families, err := w.registry.Gather()
 	if err != nil {
@@ -200,6 +207,46 @@ func TestGuessing(t *testing.T) {
 	}
 	if counted != 45 {
 		t.Errorf("%g refusals are counted", counted)
+	}
+}
+
+// TestGuessingAtOnce guesses by many connections: their tries are counted together, and few are looked up at once.
+func TestGuessingAtOnce(t *testing.T) {
+	t.Parallel()
+	w := serve(t, withKeys)
+	tx, err := w.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(context.WithoutCancel(t.Context()))
+	if _, err := tx.Exec(t.Context(), "lock table tactus.access_keys in access exclusive mode"); err != nil {
+		t.Fatal(err)
+	}
+	const guesses = 40
+	begun, statuses := time.Now(), make(chan int, guesses)
+	for n := range guesses {
+		go func() {
+			response, _ := w.ask(t, once, "GET", "/who", nil, "Authorization", fmt.Sprintf("Bearer tactus_guess%d", n))
+			statuses <- response.StatusCode
+		}()
+	}
+	var waiting, most int
+	testenv.Eventually(t, "guesses wait for the table", func() error {
+		err := w.pool.QueryRow(t.Context(), `select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`).Scan(&waiting)
+		if most = max(most, waiting); err == nil && waiting < 2 {
+			err = fmt.Errorf("%d wait", waiting)
+		}
+		return err
+	})
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	counted := map[int]int{}
+	for range guesses {
+		counted[<-statuses]++
+	}
+	if tries := 10 + int(time.Since(begun)/(6*time.Second)) + 1; counted[401] > tries || counted[401]+counted[429] != guesses || most > 2 {
+		t.Errorf("%v, want at most %d answers 401; %d were looked up at once", counted, tries, most)
 	}
 }
 

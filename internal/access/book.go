@@ -17,6 +17,7 @@ import (
 const (
 	fresh      = time.Second // how long what was read of a secret is believed
 	maxEntries = 10_000
+	places     = 2 // how many secrets that are not remembered are looked up at once: guesses leave connections to others
 )
 
 // book remembers of which principals secrets are, so that a request rarely asks the database. It asks at most once a
@@ -24,6 +25,7 @@ const (
 type book struct {
 	pool      *pgxpool.Pool
 	sql, note string // note says that a secret is used, if anything
+	places    chan struct{}
 
 	mu      sync.Mutex
 	entries map[[32]byte]*entry
@@ -40,7 +42,7 @@ type entry struct {
 }
 
 func newBook(pool *pgxpool.Pool, sql, note string) *book {
-	return &book{pool: pool, sql: sql, note: note, entries: map[[32]byte]*entry{}}
+	return &book{pool: pool, sql: sql, note: note, places: make(chan struct{}, places), entries: map[[32]byte]*entry{}}
 }
 
 const (
@@ -63,23 +65,28 @@ update tactus.access_keys set last_used_at = clock_timestamp()
 where hash = $1 and (last_used_at is null or last_used_at < clock_timestamp() - interval '1 minute')`
 )
 
-// known reports whether a secret is, or was, a good one, as far as is remembered.
-func (b *book) known(secret string) bool {
-	hash := sha256.Sum256([]byte(secret))
+// remembered returns the entry of a secret that is, or was, a good one, as far as is remembered; else nil.
+func (b *book) remembered(hash [32]byte) *entry {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.entries[hash] != nil
+	return b.entries[hash]
 }
 
 // find returns of whom a secret is, and whether it is still good for something, as it was read not longer than believe
 // ago. found is false for one that never was.
 func (b *book) find(ctx context.Context, secret string, believe time.Duration) (who Principal, state KeyState, found bool, err error) {
 	hash := sha256.Sum256([]byte(secret))
-	b.mu.Lock()
-	e := b.entries[hash]
-	b.mu.Unlock()
+	e := b.remembered(hash)
 	if e == nil {
-		e = &entry{}
+		select {
+		case b.places <- struct{}{}:
+			defer func() { <-b.places }()
+		case <-ctx.Done():
+			return Principal{}, "", false, fmt.Errorf("look up a credential: %w", ctx.Err())
+		}
+		if e = b.remembered(hash); e == nil { // nobody else has found it meanwhile
+			e = &entry{}
+		}
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()

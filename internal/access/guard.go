@@ -73,7 +73,8 @@ type Guard struct {
 	limited  prometheus.Counter
 }
 
-// What one address may get wrong: failureBurst times at once, and then once in failurePause.
+// How often one address is told that a credential is not good: failureBurst times at once, and then once in
+// failurePause. Beyond that it is told to wait.
 const (
 	failureBurst = 10
 	failurePause = 6 * time.Second
@@ -136,7 +137,7 @@ func (g *Guard) identify(r *http.Request) (Principal, error) {
 	if header := r.Header.Get("Authorization"); header != "" {
 		return g.bearer(r, header)
 	}
-	if cookie := sessionOf(r); cookie != "" {
+	if cookie := g.sessionOf(r); cookie != "" {
 		who, state, found, err := g.cookies.find(r.Context(), cookie, fresh)
 		if err != nil || found && state == Active {
 			return who, err
@@ -162,16 +163,9 @@ func (g *Guard) bearer(r *http.Request, header string) (Principal, error) {
 	return g.key(r, token, fresh)
 }
 
-// key returns of whom a key is. An address that sent too many that never were has to wait before it may try others than
-// those that are remembered, so guesses neither get anywhere nor cost the database much.
+// key returns of whom a key is. Each is looked up, whatever else came from its address: who has a good one shares the
+// address with whoever guesses there.
 func (g *Guard) key(r *http.Request, text string, believe time.Duration) (Principal, error) {
-	from := g.address(r)
-	if !g.keys.known(text) {
-		if wait := g.failures.wait(from); wait > 0 {
-			g.failed.WithLabelValues("too many failures").Inc()
-			return Principal{}, tooMany("too_many_failures", "too many wrong credentials came from this address: wait", wait)
-		}
-	}
 	who, state, found, err := g.keys.find(r.Context(), text, believe)
 	if err != nil {
 		return Principal{}, err
@@ -182,11 +176,23 @@ func (g *Guard) key(r *http.Request, text string, believe time.Duration) (Princi
 		return who, nil
 	}
 	if !found {
-		g.failures.take(from)
+		if err := g.wrong(r); err != nil {
+			return Principal{}, err
+		}
 	}
 	g.failed.WithLabelValues(reason(state)).Inc()
-	g.log.Info("a credential was refused", "client", from, "reason", reason(state), "key", who.Name)
+	g.log.Info("a credential was refused", "client", g.address(r), "reason", reason(state), "key", who.Name)
 	return Principal{}, err
+}
+
+// wrong counts a credential that never was, and returns an error when too many came from its address.
+func (g *Guard) wrong(r *http.Request) error {
+	wait := g.failures.take(g.address(r))
+	if wait == 0 {
+		return nil
+	}
+	g.failed.WithLabelValues("too many failures").Inc()
+	return tooMany("too_many_failures", "too many wrong credentials came from this address: wait", wait)
 }
 
 func stateError(s KeyState) error {
@@ -222,11 +228,10 @@ func (g *Guard) admit(who Principal) error {
 		return nil
 	}
 	name := who.Actor()
-	if wait := g.requests.wait(name); wait > 0 {
+	if wait := g.requests.take(name); wait > 0 {
 		g.limited.Inc()
 		return tooMany("rate_limited", fmt.Sprintf("%s sends more than %g requests a second (TACTUS_RATE_LIMIT): wait", name, g.config.Rate), wait)
 	}
-	g.requests.take(name)
 	return nil
 }
 
@@ -268,7 +273,7 @@ func (g *Guard) openSession(w http.ResponseWriter, r *http.Request, who Principa
 
 // Logout ends the session of a browser, and takes its cookie away.
 func (g *Guard) Logout(w http.ResponseWriter, r *http.Request) error {
-	cookie := sessionOf(r)
+	cookie := g.sessionOf(r)
 	http.SetCookie(w, g.cookie(r, "", 0))
 	if cookie == "" {
 		return nil
@@ -306,7 +311,7 @@ func (g *Guard) Mount(mux *http.ServeMux) {
 // refuse answers a login that failed. A browser goes back to the page of its form, which tells why.
 func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	next := r.PostFormValue("next")
-	if !localPath(next) || !strings.Contains(r.Header.Get("Accept"), "text/html") {
+	if !LocalPath(next) || !strings.Contains(r.Header.Get("Accept"), "text/html") {
 		g.answer(w, err)
 		return
 	}
@@ -322,15 +327,15 @@ var errNoLogin = &domain.Error{Kind: domain.Conflict, Code: "login_not_needed", 
 // onward sends a browser to where its form says; others are told that all went well.
 func onward(w http.ResponseWriter, r *http.Request) {
 	next := r.PostFormValue("next")
-	if !localPath(next) {
+	if !LocalPath(next) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
 	http.Redirect(w, r, next, http.StatusSeeOther)
 }
 
-// localPath reports whether a text is a path of this server, and not an address that browsers take for another one.
-func localPath(text string) bool {
+// LocalPath reports whether a text is a path of this server, and not an address that browsers take for another one.
+func LocalPath(text string) bool {
 	return strings.HasPrefix(text, "/") && !strings.HasPrefix(text, "//") &&
 		!slices.ContainsFunc([]rune(text), func(r rune) bool { return r == '\\' || r < ' ' })
 }

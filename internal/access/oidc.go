@@ -50,7 +50,7 @@ func (i *issuer) discovered(ctx context.Context) (*oidc.Provider, error) {
 		return i.provider, nil
 	}
 	// the provider keeps its context, to read keys by: it must not end with this request
-	client := &http.Client{Timeout: discoveryTimeout}
+	client := &http.Client{Timeout: discoveryTimeout, Transport: &rareReader{kept: map[string]keptAnswer{}}}
 	provider, err := oidc.NewProvider(oidc.ClientContext(context.WithoutCancel(ctx), client), i.config.Issuer)
 	if err != nil {
 		return nil, fmt.Errorf("ask the issuer of tokens: %w", err)
@@ -61,11 +61,6 @@ func (i *issuer) discovered(ctx context.Context) (*oidc.Provider, error) {
 
 // token returns of whom a bearer token is.
 func (g *Guard) token(r *http.Request, text string) (Principal, error) {
-	from := g.address(r)
-	if wait := g.failures.wait(from); wait > 0 {
-		g.failed.WithLabelValues("too many failures").Inc()
-		return Principal{}, tooMany("too_many_failures", "too many wrong credentials came from this address: wait", wait)
-	}
 	provider, err := g.issuer.discovered(r.Context())
 	if err != nil {
 		return Principal{}, err
@@ -76,20 +71,20 @@ func (g *Guard) token(r *http.Request, text string) (Principal, error) {
 	}
 	verified, err := provider.Verifier(&oidc.Config{ClientID: audience}).Verify(r.Context(), text)
 	if err != nil {
-		return Principal{}, g.badToken(from, err)
+		return Principal{}, g.badToken(r, err)
 	}
 	return g.subject(verified)
 }
 
-func (g *Guard) badToken(from string, err error) error {
+func (g *Guard) badToken(r *http.Request, err error) error {
 	why, answer := "unknown", errToken
 	if _, ok := errors.AsType[*oidc.TokenExpiredError](err); ok {
 		why, answer = string(Expired), errExpired
-	} else {
-		g.failures.take(from)
+	} else if err := g.wrong(r); err != nil {
+		return err
 	}
 	g.failed.WithLabelValues(why).Inc()
-	g.log.Info("a credential was refused", "client", from, "reason", why, "err", err)
+	g.log.Info("a credential was refused", "client", g.address(r), "reason", why, "err", err)
 	return answer
 }
 
@@ -102,7 +97,7 @@ func (g *Guard) subject(token *oidc.IDToken) (Principal, error) {
 		return Principal{}, errToken
 	}
 	name := textClaim(claims[g.config.OIDC.UserClaim])
-	if g.config.OIDC.UserClaim == "email" && string(claims["email_verified"]) == "false" {
+	if verified, said := claims["email_verified"]; said && g.config.OIDC.UserClaim == "email" && !isTrue(verified) {
 		name = "" // anybody may say of themselves what address they have
 	}
 	if name == "" {
@@ -112,6 +107,9 @@ func (g *Guard) subject(token *oidc.IDToken) (Principal, error) {
 		Kind: Subject, Name: name, Role: g.config.Groups.role(listClaim(claims[g.config.OIDC.GroupsClaim])),
 	}, nil
 }
+
+// isTrue reports whether a claim is true; some issuers send that as a text.
+func isTrue(raw json.RawMessage) bool { return string(raw) == "true" || string(raw) == `"true"` }
 
 func textClaim(raw json.RawMessage) string {
 	var text string
@@ -176,7 +174,7 @@ func (g *Guard) beginLogin(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a := attempt{rand.Text(), rand.Text(), oauth2.GenerateVerifier(), r.URL.Query().Get("next")}
-	if !localPath(a.Next) {
+	if !LocalPath(a.Next) {
 		a.Next = "/"
 	}
 	g.setAttempt(w, r, a.encode(), attemptLifetime)
@@ -193,7 +191,7 @@ var errAttempt = &domain.Error{Kind: domain.Unauthenticated, Code: "login_failed
 
 // endLogin opens a session for whom the issuer names, and returns where to go on.
 func (g *Guard) endLogin(w http.ResponseWriter, r *http.Request) (next string, err error) {
-	a, err := attemptOf(r)
+	a, err := g.attemptOf(r)
 	if err != nil {
 		return "", err
 	}
@@ -222,7 +220,7 @@ func (g *Guard) endLogin(w http.ResponseWriter, r *http.Request) (next string, e
 	raw, _ := token.Extra("id_token").(string)
 	verified, err := provider.Verifier(&oidc.Config{ClientID: g.config.OIDC.ClientID}).Verify(r.Context(), raw)
 	if err != nil {
-		return "", g.badToken(g.address(r), err)
+		return "", g.badToken(r, err)
 	}
 	if subtle.ConstantTimeCompare([]byte(verified.Nonce), []byte(a.Nonce)) != 1 {
 		return "", errAttempt
@@ -241,18 +239,11 @@ func (a attempt) encode() string {
 	return url.Values{"s": {a.State}, "n": {a.Nonce}, "v": {a.Verifier}, "to": {a.Next}}.Encode()
 }
 
-func attemptOf(r *http.Request) (attempt, error) {
-	for _, name := range []string{"__Host-" + attemptCookie, attemptCookie} {
-		c, err := r.Cookie(name)
-		if err != nil {
-			continue
-		}
-		values, err := url.ParseQuery(c.Value)
-		a := attempt{values.Get("s"), values.Get("n"), values.Get("v"), values.Get("to")}
-		if err != nil || a.State == "" || a.Nonce == "" || a.Verifier == "" || !localPath(a.Next) {
-			return attempt{}, errAttempt
-		}
-		return a, nil
+func (g *Guard) attemptOf(r *http.Request) (attempt, error) {
+	values, err := url.ParseQuery(g.sent(r, attemptCookie))
+	a := attempt{values.Get("s"), values.Get("n"), values.Get("v"), values.Get("to")}
+	if err != nil || a.State == "" || a.Nonce == "" || a.Verifier == "" || !LocalPath(a.Next) {
+		return attempt{}, errAttempt
 	}
-	return attempt{}, errAttempt
+	return a, nil
 }

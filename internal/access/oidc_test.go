@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,9 +27,10 @@ type provider struct {
 	t   *testing.T
 	key *rsa.PrivateKey
 
-	mu     sync.Mutex
-	claims map[string]any
-	asked  url.Values // what the login that is under way asks for
+	mu       sync.Mutex
+	claims   map[string]any
+	keysRead atomic.Int64
+	asked    url.Values // what the login that is under way asks for
 }
 
 func newProvider(t *testing.T) *provider {
@@ -46,6 +48,7 @@ func newProvider(t *testing.T) *provider {
 		})
 	})
 	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, _ *http.Request) {
+		p.keysRead.Add(1)
 		p.write(w, map[string]any{"keys": []any{map[string]string{
 			"kty": "RSA", "alg": "RS256", "use": "sig", "kid": "k", "n": base64.RawURLEncoding.EncodeToString(key.N.Bytes()),
 			"e": base64.RawURLEncoding.EncodeToString(big.NewInt(int64(key.E)).Bytes()),
@@ -120,6 +123,12 @@ func TestBearerTokens(t *testing.T) {
 	}{
 		"an admin":               {p.token(map[string]any{"email": "alice@example.org", "groups": []string{"dev", "ops"}}), "subject:alice@example.org", 200},
 		"one group, as a text":   {p.token(map[string]any{"email": "bob@example.org", "groups": "dev"}), "subject:bob@example.org", 403},
+		"unproven, as a text":    {p.token(map[string]any{"email": "boss@example.org", "email_verified": "false", "groups": []string{"dev"}}), "subject:s-1", 403},
+		"unproven, otherwise":    {p.token(map[string]any{"email": "boss@example.org", "email_verified": "False", "groups": []string{"dev"}}), "subject:s-1", 403},
+		"unproven, as a number":  {p.token(map[string]any{"email": "boss@example.org", "email_verified": 0, "groups": []string{"dev"}}), "subject:s-1", 403},
+		"unproven, as nothing":   {p.token(map[string]any{"email": "boss@example.org", "email_verified": nil, "groups": []string{"dev"}}), "subject:s-1", 403},
+		"proven, as a text":      {p.token(map[string]any{"email": "bob@example.org", "email_verified": "true", "groups": []string{"dev"}}), "subject:bob@example.org", 403},
+		"proven":                 {p.token(map[string]any{"email": "bob@example.org", "email_verified": true, "groups": []string{"dev"}}), "subject:bob@example.org", 403},
 		"an address of no proof": {p.token(map[string]any{"email": "alice@example.org", "email_verified": false, "groups": []string{"dev"}}), "subject:s-1", 403},
 		"no group":               {p.token(nil), "subject:s-1", 403},
 		"expired":                {p.token(map[string]any{"exp": time.Now().Add(-time.Hour).Unix()}), "credentials_expired", 401},
@@ -142,6 +151,28 @@ func TestBearerTokens(t *testing.T) {
 	key := w.key(t, "deploy", access.Read).Key
 	if _, who := w.ask(t, once, "GET", "/who", nil, "Authorization", "Bearer "+key); who != "key:deploy" {
 		t.Errorf("a key is %q", who)
+	}
+}
+
+// TestBadTokensOfANeighbour sends tokens of another provider, from the address of somebody who has good ones. The issuer
+// is asked for its keys no more often than once a second, whatever comes.
+func TestBadTokensOfANeighbour(t *testing.T) {
+	t.Parallel()
+	p, other := newProvider(t), newProvider(t)
+	w := p.world(t)
+	begun, statuses := time.Now(), map[int]int{}
+	for range 30 {
+		response, _ := w.ask(t, once, "GET", "/who", nil, "Authorization", "Bearer "+other.token(map[string]any{"iss": p.URL}))
+		statuses[response.StatusCode]++
+	}
+	if statuses[401] < 10 || statuses[429] == 0 || statuses[401]+statuses[429] != 30 {
+		t.Errorf("%v", statuses)
+	}
+	if _, who := w.ask(t, once, "GET", "/who", nil, "Authorization", "Bearer "+p.token(nil)); who != "subject:s-1" {
+		t.Errorf("a good token is %q", who)
+	}
+	if most := 2 + int64(time.Since(begun)/time.Second); p.keysRead.Load() > most {
+		t.Errorf("the issuer's keys were read %d times, want at most %d", p.keysRead.Load(), most)
 	}
 }
 

@@ -57,19 +57,44 @@ func TestProxy(t *testing.T) {
 	}
 }
 
-// TestGuessingBehindAProxy has one client of a proxy guess, and another log in.
+// TestCookiesOfSiblings has a sibling host set the cookies that are taken without TLS.
+func TestCookiesOfSiblings(t *testing.T) {
+	t.Parallel()
+	w := serve(t, proxied("127.0.0.1/32"))
+	response, _ := w.ask(t, once, "POST", "/login", url.Values{"key": {w.key(t, "mallory", access.Read).Key}})
+	c := response.Cookies()[0]
+	for _, is := range []struct{ cookie, proto, who string }{
+		{"tactus_session", "http", "key:mallory"},
+		{"tactus_session", "https", ""},
+		{"__Host-tactus_session", "https", "key:mallory"},
+	} {
+		if _, who := w.ask(t, once, "GET", "/who", nil, "Cookie", is.cookie+"="+c.Value, "X-Forwarded-Proto", is.proto); who != is.who {
+			t.Errorf("%s over %s is of %q, want %q", is.cookie, is.proto, who, is.who)
+		}
+	}
+}
+
+// TestGuessingBehindAProxy has one client of a proxy guess, and others send keys.
 func TestGuessingBehindAProxy(t *testing.T) {
 	t.Parallel()
 	w := serve(t, proxied("127.0.0.1/32"))
 	for range 20 {
 		w.ask(t, once, "POST", "/login", url.Values{"key": {"guess"}}, "X-Forwarded-For", "198.51.100.1, 203.0.113.9")
 	}
-	key := url.Values{"key": {w.key(t, "alice", access.Read).Key}}
-	if response, _ := w.ask(t, once, "POST", "/login", key, "X-Forwarded-For", "198.51.100.1, 203.0.113.9"); response.StatusCode != 429 {
-		t.Errorf("who guessed: %d", response.StatusCode)
-	}
-	if response, _ := w.ask(t, once, "POST", "/login", key, "X-Forwarded-For", "203.0.113.9, 198.51.100.1"); response.StatusCode != 204 {
-		t.Errorf("another: %d", response.StatusCode)
+	guess, key := url.Values{"key": {"another"}}, url.Values{"key": {w.key(t, "alice", access.Read).Key}}
+	for _, c := range []struct {
+		key    url.Values
+		from   string
+		status int
+	}{
+		{guess, "198.51.100.1, 203.0.113.9", 429},
+		{guess, "203.0.113.9, 198.51.100.1", 401},
+		{key, "198.51.100.1, 203.0.113.9", 204},
+		{key, "203.0.113.9, 198.51.100.1", 204},
+	} {
+		if response, body := w.ask(t, once, "POST", "/login", c.key, "X-Forwarded-For", c.from); response.StatusCode != c.status {
+			t.Errorf("from %s: %d %s, want %d", c.from, response.StatusCode, body, c.status)
+		}
 	}
 }
 

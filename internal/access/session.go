@@ -52,12 +52,20 @@ func (s *sessions) close(ctx context.Context, cookie string) error {
 // Names of the cookie. A browser takes one that begins with __Host- only over TLS, and from no other host, a parent
 // domain included.
 const (
-	plainCookie  = "tactus_session"
-	secureCookie = "__Host-tactus_session"
+	plainCookie = "tactus_session"
+	hostPrefix  = "__Host-"
 )
 
-func sessionOf(r *http.Request) string {
-	for _, name := range []string{secureCookie, plainCookie} {
+func (g *Guard) sessionOf(r *http.Request) string { return g.sent(r, plainCookie) }
+
+// sent returns the value of a cookie that a browser sent; empty without one. Over TLS only one from this very host
+// counts, because a sibling can set any other for the domain that both are in, and so have somebody act as itself.
+func (g *Guard) sent(r *http.Request, name string) string {
+	names := []string{hostPrefix + name, name}
+	if g.overTLS(r) {
+		names = names[:1]
+	}
+	for _, name := range names {
 		if c, err := r.Cookie(name); err == nil && c.Value != "" {
 			return c.Value
 		}
@@ -73,7 +81,7 @@ func (g *Guard) cookie(r *http.Request, value string, lifetime time.Duration) *h
 		MaxAge: int(lifetime.Seconds()),
 	}
 	if g.overTLS(r) {
-		c.Name, c.Secure = secureCookie, true
+		c.Name, c.Secure = hostPrefix+plainCookie, true
 	}
 	if value == "" {
 		c.MaxAge = -1

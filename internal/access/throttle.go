@@ -26,19 +26,8 @@ func newThrottle(rate, burst float64) *throttle {
 	return &throttle{rate: rate, burst: burst, buckets: map[string]*bucket{}}
 }
 
-// wait returns how long a name has to wait for its next token; 0 when it has one.
-func (t *throttle) wait(name string) time.Duration {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	b := t.buckets[name]
-	if b == nil || t.fill(b) >= 1 {
-		return 0
-	}
-	return time.Duration((1 - b.tokens) / t.rate * float64(time.Second))
-}
-
-// take takes a token, if there is one.
-func (t *throttle) take(name string) {
+// take takes a token, and returns 0; or returns how long a name has to wait for its next one.
+func (t *throttle) take(name string) (wait time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	b := t.buckets[name]
@@ -47,7 +36,11 @@ func (t *throttle) take(name string) {
 		b = &bucket{tokens: t.burst, at: time.Now()}
 		t.buckets[name] = b
 	}
-	b.tokens = max(0, t.fill(b)-1)
+	if t.fill(b) < 1 {
+		return time.Duration((1 - b.tokens) / t.rate * float64(time.Second))
+	}
+	b.tokens--
+	return 0
 }
 
 func (t *throttle) fill(b *bucket) float64 {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/domain/zone"
+	"github.com/tactus-dev/tactus/internal/access"
 )
 
 //go:embed templates
@@ -99,7 +100,7 @@ func (s *site) preferences(w http.ResponseWriter, r *http.Request) {
 
 // local is an address of this server, or its first page.
 func local(address string) string {
-	if !strings.HasPrefix(address, "/") || strings.HasPrefix(address, "//") || strings.ContainsAny(address, "\\\r\n") {
+	if !access.LocalPath(address) {
 		return "/"
 	}
 	return address
