@@ -22,7 +22,7 @@ type agenda struct {
 
 // span is what an agenda is of: the buckets from an instant on.
 type span struct {
-	from   int64 // Unix seconds, a multiple of bucket
+	from   int64 // Unix seconds
 	bucket time.Duration
 	n      int
 	scope  string // of whoever asks

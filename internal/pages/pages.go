@@ -46,6 +46,7 @@ func New(c Config) http.Handler {
 	s.schedule()
 	s.edit()
 	s.runs()
+	s.calendar()
 	s.log()
 	s.system()
 	s.mux.HandleFunc("/", s.notHere)

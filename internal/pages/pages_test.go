@@ -145,6 +145,7 @@ func (s site) addresses(t *testing.T, id domain.ID) []string {
 	return []string{
 		"/log", "/log?type=schedule.updated&schedule=" + id.String(), "/system", "/runs", "/runs?state=wrong&span=day&error=alert&worker=" + url.QueryEscape(hostile), "/runs/" + run, "/runs?state=revoked",
 		"/", "/schedules", "/schedules?q=a&state=active&order=name", "/schedules/" + id.String(), "/schedules/" + id.String() + "/delete",
+		"/calendar", "/calendar?span=day&tag=" + url.QueryEscape(hostile), "/calendar?span=month", "/calendars",
 		"/schedules/new", "/schedules/" + id.String() + "/edit", "/schedules/new?like=" + id.String(),
 		"/schedules?tag=" + url.QueryEscape(hostile) + "&task=" + url.QueryEscape(hostile) + "&category=" + url.QueryEscape(hostile),
 	}

@@ -129,7 +129,7 @@ func (v *view) T(text string, args ...any) string { return translate(v.Lang, tex
 type room struct{ Address, Name string }
 
 // rooms are the pages beside those that every process has.
-var rooms = []room{{"/runs", "Runs"}, {"/log", "Log"}, {"/system", "System"}}
+var rooms = []room{{"/runs", "Runs"}, {"/calendar", "Calendar"}, {"/log", "Log"}, {"/system", "System"}}
 
 // Rooms are the pages of the navigation.
 func (v *view) Rooms() []room { return rooms }

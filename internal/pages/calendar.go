@@ -1,0 +1,270 @@
+package pages
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/calendar"
+	"github.com/tactus-dev/tactus/internal/access"
+	"github.com/tactus-dev/tactus/internal/catalog"
+)
+
+// calendarData answers: what runs when, where is the herd, where is the quiet?
+type calendarData struct {
+	Tag    string
+	Span   string
+	Spans  []choice
+	Before string // addresses of what is before and behind it
+	Behind string
+	Hours  []string
+	Days   []dayLine
+	Known  bool
+	Left   int64 // schedules that are not counted
+	Unseen int64 // calendars whose days are not marked
+	Said   string
+	Zone   string
+	Due    []dueRow // of one day
+	Cut    bool
+}
+
+// dayLine is a day of the calendar, by the hours of the viewer's clock.
+type dayLine struct {
+	Name, Address string
+	Today         bool
+	Hours         []hourCell
+	Closed        []string // what calendars have on that day
+}
+
+// hourCell is how many schedules are due in an hour.
+type hourCell struct {
+	Count, Level int64 // Level is 0 to 4, and 5 for a herd
+	Said         string
+}
+
+type dueRow struct {
+	catalog.UpcomingDue
+	At Moment
+}
+
+// calendarSpans are how many days a calendar shows.
+var calendarSpans = map[string]int{"day": 1, "week": 7, "month": 31}
+
+const (
+	calendarsShown = 100 // calendars
+	daysShown      = 200 // days and ranges of one of them
+	dueShown       = 200
+)
+
+// calendarFilter is what the address chooses.
+type calendarFilter struct {
+	Span, Tag string
+	From      time.Time // midnight of the first day
+}
+
+func (f calendarFilter) address() string {
+	q := url.Values{"span": {f.Span}, "from": {f.From.Format(time.DateOnly)}}
+	if f.Tag != "" {
+		q.Set("tag", f.Tag)
+	}
+	return "/calendar?" + q.Encode()
+}
+
+// day is the midnight so many days on.
+func (f calendarFilter) day(n int) time.Time {
+	return time.Date(f.From.Year(), f.From.Month(), f.From.Day()+n, 0, 0, 0, 0, f.From.Location())
+}
+
+func (v *view) calendarFilter() calendarFilter {
+	q, zone := v.r.URL.Query(), v.Zone
+	if zone == nil {
+		zone = time.UTC
+	}
+	f := calendarFilter{Span: q.Get("span"), Tag: strings.TrimSpace(q.Get("tag")), From: v.Now.In(zone)}
+	if calendarSpans[f.Span] == 0 {
+		f.Span = "week"
+	}
+	today := f.day(0)
+	f.From = today
+	if day, err := time.ParseInLocation(time.DateOnly, q.Get("from"), zone); err == nil && day.After(today) && day.Before(f.day(366)) {
+		f.From = day
+	}
+	return f
+}
+
+func (s *site) calendar() {
+	s.get("/calendar", func(v *view) (string, any, error) {
+		f := v.calendarFilter()
+		days := calendarSpans[f.Span]
+		d := calendarData{Tag: f.Tag, Span: f.Span, Zone: f.From.Location().String()}
+		for _, span := range []choice{{"day", v.T("one day"), false}, {"week", v.T("one week"), false}, {"month", v.T("one month"), false}} {
+			other := f
+			other.Span = span.Value
+			d.Spans = append(d.Spans, choice{other.address(), span.Text, span.Value == f.Span})
+		}
+		if today := (calendarFilter{From: v.Now.In(f.From.Location())}).day(0); f.From.After(today) {
+			before := f
+			before.From = f.day(-days)
+			d.Before = before.address()
+		}
+		behind := f
+		behind.From = f.day(days)
+		d.Behind = behind.address()
+		for h := range 24 {
+			d.Hours = append(d.Hours, fmt.Sprintf("%02d", h))
+		}
+		v.fillDays(&d, f, days)
+		if err := v.markClosed(&d, f, days); err != nil {
+			return "", nil, err
+		}
+		if days > 1 {
+			return "calendar", d, nil
+		}
+		return "calendar", d, v.fillDue(&d, f)
+	})
+	s.get("/calendars", s.calendars)
+}
+
+// fillDays counts what is due in each hour. A day on which the clocks move has an hour less, or one twice, whose numbers
+// are added up.
+func (v *view) fillDays(d *calendarData, f calendarFilter, days int) {
+	hours := int(f.day(days).Sub(f.From) / time.Hour)
+	density := v.agenda.of(v.ctx(), span{f.From.Unix(), time.Hour, hours, strings.Join(access.From(v.ctx()).Scope, " "), f.Tag})
+	for n := range days {
+		day := f.day(n)
+		one := f
+		one.Span, one.From = "day", day
+		d.Days = append(d.Days, dayLine{
+			Name: day.Format("01-02 ") + weekdays[v.Lang][day.Weekday()], Address: one.address(), Hours: make([]hourCell, 24), Today: !v.Now.Before(day),
+		})
+	}
+	if density == nil {
+		return
+	}
+	d.Known, d.Left = true, density.Left
+	n, most, total, at := 0, int64(0), int64(0), f.From
+	for i, due := range density.Counts {
+		begin := f.From.Add(time.Duration(i) * time.Hour)
+		if begin.Add(time.Hour).Before(v.Now) {
+			continue // it is past
+		}
+		for n+1 < days && !begin.Before(f.day(n+1)) {
+			n++
+		}
+		cell := &d.Days[n].Hours[begin.Hour()]
+		cell.Count += due
+		if total += due; cell.Count > most {
+			most, at = cell.Count, begin
+		}
+	}
+	for n := range d.Days {
+		for h := range d.Days[n].Hours {
+			cell := &d.Days[n].Hours[h]
+			cell.Said = fmt.Sprintf("%s %02d:00: %s", d.Days[n].Name, h, count(cell.Count))
+			if cell.Count > 0 {
+				cell.Level = 1 + 3*cell.Count/most
+			}
+			if cell.Count >= 10 && cell.Count*int64(len(density.Counts)) >= 3*total {
+				cell.Level = 5
+			}
+		}
+	}
+	d.Said = v.T("nothing is due")
+	if total > 0 {
+		d.Said = v.T("at most %s schedules in an hour, at %s", count(most), v.at(at, "").Clock)
+	}
+}
+
+// markClosed says what calendars have on each day.
+func (v *view) markClosed(d *calendarData, f calendarFilter, days int) error {
+	found, total, err := v.Store.PageOfCalendars(v.ctx(), calendarsShown, 0)
+	if err != nil {
+		return err
+	}
+	d.Unseen = total - int64(len(found))
+	for _, c := range found {
+		set, err := calendar.Compile(c.Days)
+		if err != nil {
+			continue // a beat reports what has become unreadable
+		}
+		for _, change := range set.After(f.From, f.From.Location(), daysShown) {
+			for n := range days {
+				if said := c.Name + " " + change.Reason; change.From.Before(f.day(n+1)) && change.To.After(f.day(n)) && !slices.Contains(d.Days[n].Closed, said) {
+					d.Days[n].Closed = append(d.Days[n].Closed, said)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// fillDue lists the due times of one day that are to come.
+func (v *view) fillDue(d *calendarData, f calendarFilter) error {
+	var tags []string
+	if f.Tag != "" {
+		tags = []string{f.Tag}
+	}
+	from := f.From
+	if v.Now.After(from) {
+		from = v.Now
+	}
+	upcoming, err := v.Catalog.Upcoming(v.ctx(), tags, from, f.day(1), dueShown)
+	if err != nil {
+		return err
+	}
+	d.Cut = upcoming.Cut || upcoming.Unread
+	for _, due := range upcoming.Upcoming {
+		d.Due = append(d.Due, dueRow{due, v.at(due.DueAt, "")})
+	}
+	return nil
+}
+
+// calendarsData is the calendars with their days.
+type calendarsData struct {
+	All  []calendarLine
+	More int64
+}
+
+type calendarLine struct {
+	domain.Calendar
+	Next  []nextClosed
+	Items []calendar.Item
+	More  int // items that are not shown
+}
+
+type nextClosed struct {
+	From, To string
+	Reason   string
+}
+
+func (s *site) calendars(v *view) (string, any, error) {
+	found, total, err := v.Store.PageOfCalendars(v.ctx(), calendarsShown, 0)
+	if err != nil {
+		return "", nil, err
+	}
+	d := calendarsData{More: total - int64(len(found))}
+	for _, c := range found {
+		line := calendarLine{Calendar: c, Items: c.Days[:min(len(c.Days), daysShown)]}
+		line.More = len(c.Days) - len(line.Items)
+		if set, err := calendar.Compile(c.Days); err == nil {
+			line.Next = v.nextClosed(set)
+		}
+		d.All = append(d.All, line)
+	}
+	return "calendars", d, nil
+}
+
+// nextClosed is what a calendar has now and next.
+func (v *view) nextClosed(set *calendar.Set) (all []nextClosed) {
+	zone := v.Zone
+	if zone == nil {
+		zone = time.UTC
+	}
+	for _, change := range set.After(v.Now, zone, 5) {
+		all = append(all, nextClosed{change.From.Format("2006-01-02 15:04"), change.To.Format("2006-01-02 15:04"), change.Reason})
+	}
+	return all
+}
