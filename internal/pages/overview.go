@@ -46,8 +46,7 @@ func (s *site) overview() {
 			}
 			d.Trouble = append(d.Trouble, v.troubleLine(t))
 		}
-		off := false
-		paused, err := v.Catalog.Board(v.ctx(), catalog.Filter{Enabled: &off, Limit: 10}, catalog.ByNewest, v.Now)
+		paused, err := v.Catalog.Board(v.ctx(), catalog.Filter{State: domain.Paused, Limit: 10}, catalog.ByNewest, v.Now)
 		if err != nil {
 			return "", nil, err
 		}

@@ -158,7 +158,7 @@ func (v *view) halted(h domain.Halt, enabled bool, zoneName string) (said []stri
 		}
 		return v.at(t, zoneName).Clock
 	}
-	if !enabled {
+	if !enabled && h.CompletedAt.IsZero() {
 		add("by %s", h.PausedBy)
 		add("because: %s", h.PauseReason)
 		add("since %s", clock(h.PausedAt))
@@ -313,6 +313,9 @@ func (v *view) facts(e catalog.Entry) (all []fact) {
 		add("counted from", e.IntervalAnchor)
 	}
 	add("time zone", e.Timezone)
+	add("not on the days of", strings.Join(e.ExcludeCalendars, ", "))
+	add("only on the days of", strings.Join(e.OnlyCalendars, ", "))
+	add("what is excluded", e.OnExcluded)
 	add("starts", e.StartsAt)
 	add("ends", e.EndsAt)
 	add("at most so many runs", number(e.MaxRuns))

@@ -118,12 +118,14 @@ func (f listFilter) address() string {
 
 func (f listFilter) catalog() catalog.Filter {
 	c := catalog.Filter{Query: f.Query, Task: f.Task, Category: f.Category, Tags: f.Tags, Limit: perPage, Offset: (f.Page - 1) * perPage}
-	yes, no := true, false
+	yes := true
 	switch f.State {
 	case "active":
 		c.Enabled = &yes
 	case "paused":
-		c.Enabled = &no
+		c.State = domain.Paused
+	case "completed":
+		c.State = domain.Completed
 	case "invalid":
 		c.Invalid = &yes
 	}
@@ -158,7 +160,7 @@ func (s *site) schedules() {
 			o.Chosen = o.Value == string(f.Order) || o.Value == "newest" && f.Order == catalog.ByNewest
 			d.Orders = append(d.Orders, o)
 		}
-		for _, o := range []choice{{"", v.T("any state"), false}, {"active", v.T("active"), false}, {"paused", v.T("paused"), false}, {"invalid", v.T("invalid"), false}} {
+		for _, o := range []choice{{"", v.T("any state"), false}, {"active", v.T("active"), false}, {"paused", v.T("paused"), false}, {"completed", v.T("completed"), false}, {"invalid", v.T("invalid"), false}} {
 			o.Chosen = o.Value == f.State
 			d.States = append(d.States, o)
 		}

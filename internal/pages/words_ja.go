@@ -196,6 +196,9 @@ var japanese = map[string]string{
 	"yours":                  "あなたの時刻",
 
 	// The calendar.
+	"not on the days of":               "除外するカレンダー",
+	"only on the days of":              "実行するカレンダー",
+	"what is excluded":                 "除外された予定",
 	"Calendar":                         "カレンダー",
 	"Calendars":                        "カレンダー一覧",
 	"How much":                         "範囲",
