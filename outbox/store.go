@@ -56,9 +56,10 @@ func (s *Store) Get(ctx context.Context, id domain.ID) (domain.Schedule, error) 
 }
 
 // Create creates a schedule. With a key (an Idempotency-Key; empty for none) a repeated call with the same request
-// answers the schedule that the first one made, and one with another request is a fault.
+// answers the schedule that the first one made, and one with another request is a fault. A key is of the actor who uses
+// it (see [WithActor]).
 func (s *Store) Create(ctx context.Context, d domain.Definition, key string, request []byte) (domain.Schedule, error) {
-	hash := sha256.Sum256(request)
+	hash, key := sha256.Sum256(request), keyOf(ctx, key)
 	o := option{key: key, requestHash: hash[:]}
 	created, err := s.writer().create(ctx, d, o)
 	if err == nil {
@@ -75,6 +76,15 @@ func (s *Store) Create(ctx context.Context, d domain.Definition, key string, req
 		return domain.Schedule{}, err
 	}
 	return Get(ctx, s.pool, made)
+}
+
+// keyOf is how a key of whoever acts is stored. Were the keys of all one set, whoever guesses a key that somebody else
+// is about to use would have that request refused. No key that came in a header has a line end.
+func keyOf(ctx context.Context, key string) string {
+	if by := actorOf(ctx); key != "" && by.name != "" {
+		return by.name + "\n" + key
+	}
+	return key
 }
 
 const usedKey = `select made, request_hash = $2 from tactus.idempotency where key = $1`

@@ -86,6 +86,36 @@ func TestVersionConflict(t *testing.T) {
 	}
 }
 
+// TestIdempotencyKeysAreOfTheirActor has two actors use one key for different requests.
+func TestIdempotencyKeysAreOfTheirActor(t *testing.T) {
+	t.Parallel()
+	store := outbox.NewStore(testenv.Database(t), "", handover.Limits{}.Check)
+	alice, bob := outbox.WithActor(t.Context(), "key:alice", ""), outbox.WithActor(t.Context(), "key:bob", "")
+	of := func(ctx context.Context, name string) domain.Schedule {
+		t.Helper()
+		s, err := store.Create(ctx, definition(name), "daily-1", []byte(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	hers, his := of(alice, "hers"), of(bob, "his")
+	if hers.ID == his.ID || of(alice, "hers").ID != hers.ID {
+		t.Errorf("alice made %s, bob %s", hers.ID, his.ID)
+	}
+	if _, err := store.TriggerOnce(bob, hers.ID, outbox.Manual{Key: "daily-1"}); !errors.Is(err, &domain.Error{Code: "idempotency_key_reused"}) {
+		t.Errorf("bob's second request: %v", err)
+	}
+	carol := outbox.WithActor(t.Context(), "key:carol", "")
+	once, err := store.TriggerOnce(carol, hers.ID, outbox.Manual{Key: "daily-1"})
+	if again, err := store.TriggerOnce(carol, hers.ID, outbox.Manual{Key: "daily-1"}); err != nil || again != once {
+		t.Errorf("carol's runs are %s and %s, %v", once, again, err)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func TestIdempotencyKey(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)

@@ -30,6 +30,7 @@ type Manual struct {
 
 // TriggerOnce is Trigger for a run that is particular.
 func (s *Store) TriggerOnce(ctx context.Context, id domain.ID, m Manual) (domain.ID, error) {
+	m.Key = keyOf(ctx, m.Key)
 	if err := s.mayRun(ctx, id); err != nil {
 		return domain.ID{}, err
 	}

@@ -47,7 +47,7 @@ type IfMatch struct {
 
 // Once makes it safe to repeat a request.
 type Once struct {
-	Key string `header:"Idempotency-Key" maxLength:"255" doc:"A repeated request with the same key answers what the first one made."`
+	Key string `header:"Idempotency-Key" maxLength:"255" doc:"A repeated request of the same actor with the same key answers what the first one made."`
 }
 
 // version returns the version in If-Match, or 0 for any.
