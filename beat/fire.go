@@ -143,6 +143,9 @@ func (b *Beat) moveOn(due firing, out outcome, now memory.Micros) {
 		r := b.memory.At(p.slot)
 		if _, ok := left[r.ID]; ok {
 			b.locks.deferFiring(r, now)
+			if since, ok := out.Unjudged[r.ID]; ok {
+				b.memory.Wait(r, since.UnixMicro())
+			}
 			continue
 		}
 		b.locks.free(r.ID)

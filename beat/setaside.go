@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -90,9 +91,16 @@ func (b *Beat) leaveLocked(d memory.Decision, err error) outcome {
 
 // merge adds up what two statements did.
 func (o outcome) merge(p outcome) outcome {
+	unjudged := maps.Clone(o.Unjudged)
+	if unjudged == nil {
+		unjudged = p.Unjudged
+	} else {
+		maps.Copy(unjudged, p.Unjudged)
+	}
 	return outcome{
 		o.Held && p.Held, o.Early || p.Early, o.Recorded + p.Recorded, o.Fired + p.Fired,
 		slices.Concat(o.Stale, p.Stale), slices.Concat(o.Locked, p.Locked), slices.Concat(o.Untried, p.Untried),
+		unjudged,
 	}
 }
 

@@ -27,8 +27,8 @@ import (
 //     waited for: its schedule is left for later (count_locked), and all others fire. firePlainSQL, for schedules that
 //     count nothing, does not even name their table, which somebody may have locked (see settleApart).
 //   - unjudged: schedules of streams that SQL has written and nobody has looked at. The stream may have the name of
-//     another's queue, which would then be one no more; whoever judges tells within a second. Until then they are left
-//     for later, too.
+//     another's queue, which would then be one no more; whoever judges tells. Until then they are left for later, too,
+//     and are not late by that (see memory.Memory.Wait).
 //   - outdated: policies that were judged by calendars as they are no more. What was decided by them is decided again.
 //   - due: the schedule is as memory has it. It may fire, counts its due times from the same instant, has the policy
 //     by which memory judged what fires and what was missed, and has not used up its runs (one that is limited comes
@@ -88,7 +88,8 @@ count_locked as (select null::uuid as schedule_id where false),`
 
 const fireRunsSQL = `
 unjudged as materialized (
-    select u.schedule_id from tactus.unjudged u join tactus.schedules s on s.id = u.schedule_id
+    select u.schedule_id, greatest(least(s.updated_at, clock_timestamp()), '2000-01-01 00:00:00+00') as since
+    from tactus.unjudged u join tactus.schedules s on s.id = u.schedule_id
     where u.schedule_id in (select schedule_id from given) and u.version > 0 and strpos(s.task::text, '"stream"') > 0
 ),
 due as materialized (
@@ -166,7 +167,9 @@ select exists (select from lease), coalesce((select not due from lease), false),
     array(select schedule_id from given, lease where lease.due
         except select schedule_id from due except select schedule_id from count_locked except select schedule_id from unjudged),
     array(select schedule_id from (select schedule_id from count_locked union select schedule_id from unjudged) l, lease where lease.due),
-    (select ` + sqlexpr.RingRuns + ` from (select from event limit 1) e where @ring::boolean)`
+    (select ` + sqlexpr.RingRuns + ` from (select from event limit 1) e where @ring::boolean),
+    array(select schedule_id from unjudged, lease where lease.due order by schedule_id),
+    array(select since from unjudged, lease where lease.due order by schedule_id)`
 
 // outcome is what a statement did.
 type outcome struct {
@@ -177,6 +180,8 @@ type outcome struct {
 	Stale    []domain.ID // schedules that are not as memory has them: nothing was done about them
 	Locked   []domain.ID // schedules of which somebody has locked a row, or that are not judged: nothing was done about them
 	Untried  []domain.ID // schedules that no statement got to: nothing was done about them
+
+	Unjudged map[domain.ID]time.Time // when SQL wrote those of Locked that are not judged
 }
 
 // settle settles decisions in one statement. PostgreSQL refuses every transaction that notifies while its queue of
@@ -194,10 +199,18 @@ func (b *Beat) settleAndRing(ctx context.Context, decisions []memory.Decision, r
 	args := fireArgs(b.lease.term, b.cfg.Lease, decisions)
 	args["ring"] = ring
 	var rung any
+	var unjudged []domain.ID
+	var since []time.Time
 	err = b.pool.QueryRow(ctx, b.mode.fireSQL(decisions), planned, args).
-		Scan(&out.Held, &out.Early, &out.Recorded, &out.Fired, &out.Stale, &out.Locked, &rung)
+		Scan(&out.Held, &out.Early, &out.Recorded, &out.Fired, &out.Stale, &out.Locked, &rung, &unjudged, &since)
 	if err != nil {
 		return outcome{}, fmt.Errorf("fire: %w", err)
+	}
+	for i, id := range unjudged {
+		if out.Unjudged == nil {
+			out.Unjudged = make(map[domain.ID]time.Time, len(unjudged))
+		}
+		out.Unjudged[id] = since[i]
 	}
 	return out, nil
 }

@@ -39,3 +39,50 @@ func TestStreamsOfUnknownNamesWait(t *testing.T) {
 		t.Errorf("%d runs to the queue of another", n)
 	}
 }
+
+// TestWhatWaitsForJudgementIsNotLate has nobody judge for longer than any grace. What was due meanwhile fires under
+// every policy, once it is judged, also when the beat crashed in the meantime. What is due later is late as ever.
+func TestWhatWaitsForJudgementIsNotLate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ids := map[string]domain.ID{}
+	for _, policy := range []string{"latest", "all", "none"} {
+		var id domain.ID
+		if err := w.pool.QueryRow(t.Context(), `select tactus.put_schedule(jsonb_build_object('name', $1::text,
+			'stream', 's', 'task_name', 'a', 'cron_expression', '* * * * * *', 'cron_seconds', true,
+			'misfire_policy', $1::text, 'misfire_grace_seconds', 1, 'misfire_window_seconds', 1))`, policy).Scan(&id); err != nil {
+			t.Fatal(err)
+		}
+		ids[policy] = id
+	}
+	if _, err := w.pool.Exec(t.Context(), `update tactus.schedules set updated_at = $1, effective_from = $1, trigger_set_at = $1`, w.now); err != nil {
+		t.Fatal(err)
+	}
+	written, b := w.now, w.beat("a")
+	for range 40 {
+		w.step(b, w.now.Add(time.Second))
+	}
+	b = w.beat("b") // the first one has crashed
+	for range 40 {
+		w.step(b, w.now.Add(time.Second))
+	}
+	if n := w.count(`select count(*) from tactus.runs`); n != 0 {
+		t.Errorf("%d rows before anybody has judged", n)
+	}
+	if invalid, err := w.store.Judge(t.Context()); err != nil || invalid != 0 {
+		t.Fatalf("%d are invalid, %v", invalid, err)
+	}
+	w.step(b, w.now.Add(lastLeave))
+	for policy, id := range ids {
+		want := int(w.now.Sub(written) / time.Second)
+		if n := w.count(`select count(*) from tactus.runs where schedule_id = $1 and status = 'due'`, id); n != want {
+			t.Errorf("%s: %d fired, want %d: %v", policy, n, want, w.runs(id))
+		}
+	}
+	w.step(b, w.now.Add(time.Hour))
+	for policy, id := range ids {
+		if n := w.count(`select count(*) from tactus.runs where schedule_id = $1 and status = 'missed'`, id); n != 1 {
+			t.Errorf("%s: %d ranges missed after an outage, want 1", policy, n)
+		}
+	}
+}

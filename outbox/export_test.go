@@ -3,6 +3,8 @@ package outbox
 import (
 	"context"
 	"time"
+
+	"github.com/tactus-dev/tactus/domain"
 )
 
 // DropRunPartition drops without looking first, as when a row came between the look and the lock.
@@ -21,4 +23,16 @@ func (s *Store) KeepTurn() bool {
 	}
 	s.turn.since = time.Now().Add(time.Hour)
 	return true
+}
+
+// NextUnjudged returns what a store judges next, and whether there is more.
+func (s *Store) NextUnjudged(ctx context.Context) ([]domain.ID, bool, error) {
+	batch, more, err := s.nextUnjudged(ctx, nil)
+	return idsOf(batch), more, err
+}
+
+// JudgeSound judges what is sound, and returns how many schedules it left.
+func (s *Store) JudgeSound(ctx context.Context) (int, error) {
+	doubtful, err := s.judgeSound(ctx)
+	return len(doubtful), err
 }

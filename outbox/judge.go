@@ -14,18 +14,20 @@ import (
 
 // Judge looks at what SQL wrote since it was last asked, and records of what it would have refused itself why it cannot
 // be scheduled: names of zones, windows in which nothing is due, what no worker reads. It returns how many those are.
+//
+// What is sound is judged many at a time, in the order in which it was written, and schedules of streams before all
+// others: they do not fire until they are judged. So none of them waits for long because of what somebody else has
+// written. What is wrong is recorded afterwards, one by one.
+//
 // Several may judge at once: what one has recorded, the others find known. A schedule that somebody has locked, or that
 // cannot be judged, is left for the next time, and keeps no other one.
 func (s *Store) Judge(ctx context.Context) (invalid int, err error) {
-	written, err := collect(ctx, s.pool, pgx.RowToStructByPos[writtenBySQL], unjudged)
+	doubtful, err := s.judgeSound(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("read what is not judged: %w", err)
-	}
-	if len(written) > 0 {
-		s.streams.forget() // another process may have written one since
+		return 0, err
 	}
 	var failed error
-	for _, w := range written {
+	for _, w := range doubtful[:min(len(doubtful), mostAlone)] {
 		found, err := s.judgeOne(ctx, w)
 		if errors.Is(err, domain.ErrVersionConflict) || errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 			continue // it has changed since, or was locked just now: the next time
@@ -40,25 +42,33 @@ func (s *Store) Judge(ctx context.Context) (invalid int, err error) {
 	return invalid, failed
 }
 
-type writtenBySQL struct {
-	ID      domain.ID
-	Version int64
+// judgeSound judges what is sound, and returns the rest.
+func (s *Store) judgeSound(ctx context.Context) (doubtful []writtenBySQL, err error) {
+	for range mostBatches {
+		batch, more, err := s.nextUnjudged(ctx, idsOf(doubtful))
+		if err != nil {
+			return nil, fmt.Errorf("read what is not judged: %w", err)
+		}
+		found, err := s.judgeTogether(ctx, batch)
+		if err != nil {
+			return nil, fmt.Errorf("judge what SQL wrote: %w", err)
+		}
+		if doubtful = append(doubtful, found...); !more {
+			break
+		}
+	}
+	return doubtful, nil
 }
 
 const (
-	// What is locked is not read. The locks that this takes end with the statement: they only ask. A version below zero
-	// was judged as it was written, and is looked at again (see lookAgain).
-	unjudged = `
-select u.schedule_id, u.version from tactus.unjudged u join tactus.schedules s on s.id = u.schedule_id
-where u.version > 0 or s.updated_at < clock_timestamp() - interval '1500 milliseconds'
-limit 100 for no key update of s skip locked`
-	judged = `delete from tactus.unjudged where schedule_id = $1 and version = $2`
+	mostBatches = 100
+	mostAlone   = 100 // of what is wrong, in one call: what is written meanwhile is looked at first
 )
 
 const (
 	noteAgain = `insert into tactus.unjudged (schedule_id, version) values ($1, $2) on conflict (schedule_id) do nothing`
 
-	unjudgedOne = `select schedule_id, version from tactus.unjudged where schedule_id = $1 and version > 0`
+	unjudgedOne = `select schedule_id, version, false, 0::bigint from tactus.unjudged where schedule_id = $1 and version > 0`
 )
 
 // lookAgain claims the stream of a schedule that was written just now, and has it judged once more. Another process may
@@ -89,32 +99,44 @@ func (s *Store) judgeOne(ctx context.Context, w writtenBySQL) (invalid bool, err
 	ctx, cancel := context.WithTimeout(ctx, judgeAtMost)
 	defer cancel()
 	if invalid, err = s.judge(ctx, w.ID); err == nil {
-		_, err = s.pool.Exec(ctx, judged, w.ID, w.Version)
+		err = s.forgetUnjudged(ctx, []writtenBySQL{w})
 	}
 	return invalid, err
 }
 
 // judge records the faults of a schedule, and reports whether there are any that were not known.
 func (s *Store) judge(ctx context.Context, id domain.ID) (bool, error) {
-	written, err := s.Get(ctx, id)
+	written, err := Get(ctx, s.pool, id)
 	if errors.Is(err, domain.ErrNotFound) {
 		return false, nil
 	}
 	if err != nil || written.InvalidReason != "" {
 		return false, err
 	}
-	normal, _, err := written.Normalize(domain.Context{ID: id, Timezone: s.timezone, Now: written.TriggerSetAt, Check: s.check})
-	if err == nil {
+	normal, faults, err := s.faultsOf(written)
+	if err == nil && len(faults) == 0 {
 		err = s.judgeName(ctx, normal)
+		faults = domain.FaultsOf(err)
 	}
-	if err != nil && domain.FaultsOf(err) == nil {
+	if err != nil && faults == nil {
 		return false, err
 	}
-	faults := slices.DeleteFunc(slices.Clone(domain.FaultsOf(err)), func(f *domain.Error) bool {
-		return f.Code == "at_in_past" // whether it is, the statement that wrote it has decided
-	})
 	if len(faults) == 0 {
 		return false, nil
 	}
 	return true, s.Invalidate(ctx, id, written.Version, faults.Error())
+}
+
+// faultsOf returns what is wrong with a definition that SQL wrote, but for its names.
+func (s *Store) faultsOf(written domain.Schedule) (domain.Definition, domain.Faults, error) {
+	normal, _, err := written.Normalize(domain.Context{
+		ID: written.ID, Timezone: s.timezone, Now: written.TriggerSetAt, Check: s.check,
+	})
+	faults := domain.FaultsOf(err)
+	if err != nil && faults == nil {
+		return normal, nil, err
+	}
+	return normal, slices.DeleteFunc(slices.Clone(faults), func(f *domain.Error) bool {
+		return f.Code == "at_in_past" // whether it is, the statement that wrote it has decided
+	}), nil
 }

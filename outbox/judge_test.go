@@ -3,7 +3,11 @@ package outbox_test
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/domain/handover"
@@ -110,3 +114,82 @@ func TestJudgeWaitsForNobody(t *testing.T) {
 		t.Errorf("%d are invalid, want 1, %v", invalid, err)
 	}
 }
+
+// TestStreamsAreJudgedFirst has somebody write schedules of queues, and of streams in zones that there are none of, and
+// then somebody else one of a stream. That one is in the first batch; and what is sound is judged in a few statements,
+// before the others are recorded one by one.
+func TestStreamsAreJudgedFirst(t *testing.T) {
+	t.Parallel()
+	const queues, bad, good = 1100, 120, 400
+	pool, statements := countingStatements(t, testenv.Database(t))
+	store := outbox.NewStore(pool, "", handover.Limits{}.Check)
+	put := func(prefix, target, zone string, n int) {
+		t.Helper()
+		if _, err := pool.Exec(t.Context(), `select tactus.put_schedule(json_build_object('name', $1::text || i, 'task_name', 't',
+			'cron_expression', '0 0 1 1 *', $2::text, 'of' || i, 'timezone', $3::text)) from generate_series(1, $4::int) i`,
+			prefix, target, zone, n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("mass", "queue", "UTC", queues)
+	put("bad", "stream", "Asia/Tokio", bad)
+	put("taken", "stream", "UTC", 1) // of1 is a queue
+	if _, err := pool.Exec(t.Context(), `select tactus.put_schedule(json_build_object('name', 'good' || i, 'task_name', 't',
+		'cron_expression', '0 0 1 1 *', 'stream', 's' || i)) from generate_series(1, $1::int) i`, good); err != nil {
+		t.Fatal(err)
+	}
+	last := putSQL(t, pool, `{"name": "last", "task_name": "t", "cron_expression": "0 0 1 1 *", "stream": "last"}`)
+	first, more, err := store.NextUnjudged(t.Context())
+	if err != nil || !more || len(first) != bad+1+good+1 || first[len(first)-1] != last {
+		t.Errorf("%d are judged first, more: %v, want the %d of streams in the order of writing, %v", len(first), more, bad+good+2, err)
+	}
+
+	statements.Store(0)
+	doubtful, err := store.JudgeSound(t.Context())
+	if n := statements.Load(); err != nil || doubtful != bad+1 || n > 40 {
+		t.Errorf("%d are doubtful after %d statements, want %d after at most 40, %v", doubtful, n, bad+1, err)
+	}
+	var left, claimed int
+	count := func() {
+		t.Helper()
+		if err := pool.QueryRow(t.Context(), `select (select count(*) from tactus.unjudged),
+			(select count(*) from tactus.stream_claims)`).Scan(&left, &claimed); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if count(); left != bad+1 || claimed != good+1 {
+		t.Errorf("%d are left, %d have claimed their streams", left, claimed)
+	}
+	if invalid, err := store.Judge(t.Context()); err != nil || invalid != 100 {
+		t.Errorf("%d are recorded in one call, want 100, %v", invalid, err)
+	}
+	if invalid, err := store.Judge(t.Context()); err != nil || invalid != bad+1-100 {
+		t.Errorf("%d are recorded in the next call, want %d, %v", invalid, bad+1-100, err)
+	}
+	if count(); left != 0 {
+		t.Errorf("%d are left in the end", left)
+	}
+}
+
+// countingStatements returns a pool like another, and how many statements it has sent.
+func countingStatements(t *testing.T, like *pgxpool.Pool) (*pgxpool.Pool, *atomic.Int64) {
+	t.Helper()
+	var n atomic.Int64
+	cfg := like.Config()
+	cfg.ConnConfig.Tracer = countingTracer{&n}
+	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	return pool, &n
+}
+
+type countingTracer struct{ n *atomic.Int64 }
+
+func (c countingTracer) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	c.n.Add(1)
+	return ctx
+}
+
+func (countingTracer) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}

@@ -31,14 +31,16 @@ func (m *Memory) Decide(slot uint32, now Micros, room int) (decisions []Decision
 	if r.Due <= m.SwitchedAt {
 		return m.missedBeforeSwitch(r, recurrence, now)
 	}
-	p.Grace += p.Jitter // a due time is not late before it was to fire
+	waited := int64((m.waited(r) + time.Second - 1) / time.Second) // it is not late by that
+	p.Grace += p.Jitter + waited                                   // nor before it was to fire
+	p.Window += waited
 	if m.limited(r) {
 		room = 1
 	}
 	if p.Calendars.Skips() {
 		return m.decideSkipping(r, p, recurrence, now, room)
 	}
-	decided := p.Settle(recurrence, time.UnixMicro(r.Due-1), time.UnixMicro(now), m.takeover(p), room)
+	decided := p.Settle(recurrence, time.UnixMicro(r.Due-1), time.UnixMicro(now), m.takeover(r, p), room)
 	last = r.Due - 1
 	base := m.decision(r, now)
 	for _, missed := range decided.Missed {
@@ -78,7 +80,7 @@ func (m *Memory) calendarsOf(r *Record) []CalendarVersion {
 // others, so decisions are in the order of due times, and end where one is not to fire yet.
 func (m *Memory) decideSkipping(r *Record, p domain.Policy, recurrence domain.Recurrence, now Micros, room int) (decisions []Decision, last Micros) {
 	filter := m.policies.value(r.policy).calendars.filter
-	decided := p.SettleSkipping(recurrence, filter, time.UnixMicro(r.Due-1), time.UnixMicro(now), m.takeover(p), room)
+	decided := p.SettleSkipping(recurrence, filter, time.UnixMicro(r.Due-1), time.UnixMicro(now), m.takeover(r, p), room)
 	last = r.Due - 1
 	base := m.decision(r, now)
 	missed, fires := decided.Missed, 0
@@ -120,16 +122,18 @@ func (m *Memory) missedBeforeSwitch(
 	return []Decision{d}, last
 }
 
-// takeover returns how late a due time may be under a policy and still fire whatever the policy says.
-func (m *Memory) takeover(p domain.Policy) time.Duration {
-	return m.longestTakeover + time.Duration(p.Jitter)*time.Second // a due time is not late before it was to fire
+// takeover returns how late a due time of a record may be under its policy and still fire whatever the policy says.
+func (m *Memory) takeover(r *Record, p domain.Policy) time.Duration {
+	jitter := time.Duration(p.Jitter) * time.Second // a due time is not late before it was to fire
+	return m.longestTakeover + m.waited(r) + jitter
 }
 
 // Misfired reports whether the first of a record's decisions is about a due time that is later than a takeover. Only
 // of such due times may a range be recorded, and where a range begins depends on what has been settled already.
 func (m *Memory) Misfired(slot uint32, decisions []Decision, now Micros) bool {
-	p := m.policies.value(m.At(slot).policy).Policy
-	return len(decisions) > 0 && (decisions[0].Reason != "" || decisions[0].Due < now-m.takeover(p).Microseconds())
+	r := m.At(slot)
+	p := m.policies.value(r.policy).Policy
+	return len(decisions) > 0 && (decisions[0].Reason != "" || decisions[0].Due < now-m.takeover(r, p).Microseconds())
 }
 
 // Rule returns by what rule a record is due, and under which policy.

@@ -40,6 +40,7 @@ type Memory struct {
 	triggers  interned[trigger]
 	policies  interned[policy]
 	calendars calendars
+	waits     map[domain.ID]wait // of schedules that nobody had judged
 
 	// SwitchedAt is when a beat that fires took over from one in shadow mode. What was due until then was another
 	// beat's.
@@ -55,6 +56,7 @@ const chunkSize = 4096
 // New returns an empty memory for takeovers that last at most so long.
 func New(takeover time.Duration) *Memory {
 	m := &Memory{SwitchedAt: Always, index: newIndex(), triggers: newInterned(parseTrigger), longestTakeover: takeover}
+	m.waits = map[domain.ID]wait{}
 	m.policies = newInterned(m.parsePolicy)
 	m.policies.forget = func(p policy) { delete(m.calendars.filter, p.calendars) }
 	return m
@@ -150,6 +152,7 @@ func (m *Memory) Remove(id domain.ID) {
 	m.triggers.release(r.trigger)
 	m.policies.release(r.policy)
 	m.index.remove(cell)
+	delete(m.waits, id)
 	*r = Record{}
 	m.free = append(m.free, slot)
 }
