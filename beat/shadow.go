@@ -92,8 +92,8 @@ run as (
 )
 select exists (select from lease), coalesce((select not due from lease), false),
     (select count(*) from run), (select count(*) from run where fate = 'fire'),
-    array(select schedule_id from given, lease where lease.due except select schedule_id from due), array[]::uuid[], null,
-    array[]::uuid[], array[]::timestamptz[]`
+    array(select schedule_id from given, lease where lease.due except select schedule_id from due),
+    array[]::uuid[], null, array[]::uuid[], array[]::timestamptz[]`
 
 // Reasons that are recorded for a due time that would not fire, or only perhaps.
 const (

@@ -68,7 +68,8 @@ const (
 const (
 	noteAgain = `insert into tactus.unjudged (schedule_id, version) values ($1, $2) on conflict (schedule_id) do nothing`
 
-	unjudgedOne = `select schedule_id, version, false, 0::bigint from tactus.unjudged where schedule_id = $1 and version > 0`
+	unjudgedOne = `
+select schedule_id, version, false, 0::bigint from tactus.unjudged where schedule_id = $1 and version > 0`
 )
 
 // lookAgain claims the stream of a schedule that was written just now, and has it judged once more. Another process may
