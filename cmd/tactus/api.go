@@ -32,7 +32,7 @@ type apiCmd struct {
 // streamFlags limit the event streams that clients hold open.
 type streamFlags struct {
 	Streams          int `env:"TACTUS_STREAMS" default:"128" help:"How many event streams (GET /events as Server-Sent Events) may be open at once."`
-	StreamsPerClient int `env:"TACTUS_STREAMS_PER_CLIENT" default:"16" help:"How many of them one client address may hold; behind a proxy all clients share the proxy's address."`
+	StreamsPerClient int `env:"TACTUS_STREAMS_PER_CLIENT" default:"16" help:"How many of them one caller may hold. Under TACTUS_AUTH=none callers are told apart by address, and those behind a proxy that TACTUS_PROXY_FROM does not list share its address."`
 }
 
 func (f streamFlags) validate() error {

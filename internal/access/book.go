@@ -147,6 +147,7 @@ func (b *book) forget(hash [32]byte) {
 
 var (
 	errUnknown = &domain.Error{Kind: domain.Unauthenticated, Code: "credentials_invalid", Field: "Authorization", Message: "this credential is not known here: check that it is whole, and of this installation"}
+	errOver    = &domain.Error{Kind: domain.Unauthenticated, Code: "credentials_expired", Message: "the session is over, or its holder has another role: log in again"}
 	errExpired = &domain.Error{Kind: domain.Unauthenticated, Code: "credentials_expired", Field: "Authorization", Message: "this credential has expired: get a new one"}
 	errRevoked = &domain.Error{Kind: domain.Unauthenticated, Code: "credentials_revoked", Field: "Authorization", Message: "this credential was revoked: get a new one"}
 )

@@ -19,7 +19,7 @@ func (g *Guard) certified(r *http.Request) Principal {
 	}
 	c := r.TLS.VerifiedChains[0][0]
 	name := nameOf(c)
-	if name == "" {
+	if name == "" || time.Now().After(c.NotAfter) { // a connection may outlive it
 		return Principal{}
 	}
 	return Principal{Kind: Certificate, Name: name, Role: g.config.Groups.role(c.Subject.OrganizationalUnit)}

@@ -71,6 +71,7 @@ type Guard struct {
 	requests *throttle
 	failed   *prometheus.CounterVec
 	limited  prometheus.Counter
+	vary     string // the headers that say who asks
 }
 
 // How often one address is told that a credential is not good: failureBurst times at once, and then once in
@@ -96,6 +97,10 @@ func New(pool *pgxpool.Pool, c Config, log *slog.Logger, metrics prometheus.Regi
 		}),
 	}
 	g.issuer = &issuer{config: c.OIDC}
+	g.vary = "Authorization, Cookie"
+	if c.Ways.Proxy {
+		g.vary += ", " + c.Proxies.UserHeader + ", " + c.Proxies.GroupsHeader
+	}
 	if c.Rate > 0 {
 		g.requests = newThrottle(c.Rate, max(1, 2*c.Rate))
 	}
@@ -117,13 +122,18 @@ func (g *Guard) Middleware(next http.Handler) http.Handler {
 			who, err = g.identify(r)
 		}
 		if err == nil {
-			err = g.admit(who)
+			err = g.admit(r, who)
 		}
 		if err != nil {
 			g.answer(w, err)
 			return
 		}
-		ctx := outbox.WithActor(With(r.Context(), who), who.Actor(), reason)
+		if g.config.Ways.any() { // what is answered to one is not for others
+			w.Header().Set("Cache-Control", "private")
+			w.Header().Set("Vary", g.vary)
+		}
+		ctx := context.WithValue(r.Context(), visitKey{}, visit{g, r, who, g.counted(r, who)})
+		ctx = outbox.WithActor(With(ctx, who), who.Actor(), reason)
 		next.ServeHTTP(w, r.WithContext(who.writing(ctx)))
 	})
 }
@@ -223,11 +233,11 @@ func peer(r *http.Request) string {
 }
 
 // admit counts a request for its principal.
-func (g *Guard) admit(who Principal) error {
+func (g *Guard) admit(r *http.Request, who Principal) error {
 	if g.requests == nil || who.Kind == Nobody {
 		return nil
 	}
-	name := who.Actor()
+	name := g.counted(r, who)
 	if wait := g.requests.take(name); wait > 0 {
 		g.limited.Inc()
 		return tooMany("rate_limited", fmt.Sprintf("%s sends more than %g requests a second (TACTUS_RATE_LIMIT): wait", name, g.config.Rate), wait)

@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/tactus-dev/tactus/internal/access"
 	"github.com/tactus-dev/tactus/internal/telemetry"
 )
 
@@ -21,11 +22,11 @@ const (
 	streamWrite     = 10 * time.Second // how long a client may take to take what is sent
 )
 
-// stream sends events as they are committed (Server-Sent Events), until the client disconnects, the server shuts down
-// or the database fails. A client that connects again continues where it was.
+// stream sends events as they are committed (Server-Sent Events), until the client disconnects or may read no more, the
+// server shuts down or the database fails. A client that connects again continues where it was.
 func (s *server) stream(c huma.Context, f *feed, events []event) {
 	r, w := humago.Unwrap(c)
-	leave, ok := s.streams.enter(r.RemoteAddr)
+	leave, ok := s.streams.enter(access.Client(r))
 	if !ok {
 		w.Header().Set("Retry-After", "5")
 		writeProblem(w, http.StatusTooManyRequests)
@@ -43,6 +44,9 @@ func (s *server) stream(c huma.Context, f *feed, events []event) {
 	for err == nil {
 		if err = out.events(events); err == nil && !f.more {
 			err = out.rest(r.Context(), len(events) == 0)
+		}
+		if err == nil {
+			err = access.StillIn(r.Context())
 		}
 		if err == nil {
 			events, err = f.next(r.Context())

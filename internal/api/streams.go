@@ -2,7 +2,6 @@ package api
 
 import (
 	"cmp"
-	"net"
 	"sync"
 )
 
@@ -24,13 +23,8 @@ func newStreams(limits []Limits) *streams {
 	return s
 }
 
-// enter counts one more stream for the client at an address, until leave is called. ok is false when there are too
-// many.
-func (s *streams) enter(address string) (leave func(), ok bool) {
-	client, _, err := net.SplitHostPort(address)
-	if err != nil {
-		client = address
-	}
+// enter counts one more stream for a client, until leave is called. ok is false when there are too many.
+func (s *streams) enter(client string) (leave func(), ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.all >= s.limits.Streams || s.byClient[client] >= s.limits.StreamsPerClient {

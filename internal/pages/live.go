@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/access"
 	"github.com/tactus-dev/tactus/internal/catalog"
 	"github.com/tactus-dev/tactus/internal/telemetry"
@@ -20,12 +21,13 @@ type bell struct {
 	log     *slog.Logger
 
 	mu        sync.Mutex
-	listeners map[chan struct{}]bool
+	listeners map[chan struct{}]string // with whose page it is
 	stop      context.CancelFunc
 }
 
 const (
 	maxListeners = 256
+	maxOfOne     = 32 // of one client
 	pulsePause   = time.Second
 	ringAnyway   = 15 * time.Second // what no pulse shows, such as a beat that is gone, is seen by then
 	silence      = 15 * time.Second
@@ -33,18 +35,24 @@ const (
 )
 
 func newBell(c *catalog.Catalog, log *slog.Logger) *bell {
-	return &bell{catalog: c, log: log, listeners: map[chan struct{}]bool{}}
+	return &bell{catalog: c, log: log, listeners: map[chan struct{}]string{}}
 }
 
-// listen returns a channel of rings until leave is called; ok is false when too many listen.
-func (b *bell) listen() (rings <-chan struct{}, leave func(), ok bool) {
+// listen returns a channel of rings for a client until leave is called; ok is false when too many listen.
+func (b *bell) listen(client string) (rings <-chan struct{}, leave func(), ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.listeners) >= maxListeners {
+	theirs := 0
+	for _, other := range b.listeners {
+		if other == client {
+			theirs++
+		}
+	}
+	if len(b.listeners) >= maxListeners || theirs >= maxOfOne {
 		return nil, nil, false
 	}
 	mine := make(chan struct{}, 1)
-	b.listeners[mine] = true
+	b.listeners[mine] = client
 	if len(b.listeners) == 1 {
 		ctx, cancel := context.WithCancel(context.Background())
 		b.stop = cancel
@@ -94,14 +102,14 @@ func (b *bell) watch(ctx context.Context) {
 	}
 }
 
-// live rings until the client is gone or the server shuts down (Server-Sent Events). The browser connects again by
+// live rings until the client is gone or logged out, or the server shuts down (Server-Sent Events). The browser connects again by
 // itself.
 func (s *site) live(w http.ResponseWriter, r *http.Request) {
 	if err := mayRead.Demand(r.Context()); err != nil {
 		access.Answer(w, err)
 		return
 	}
-	rings, leave, ok := s.bell.listen()
+	rings, leave, ok := s.bell.listen(access.Client(r))
 	if !ok {
 		w.Header().Set("Retry-After", "30")
 		http.Error(w, "too many pages are open", http.StatusServiceUnavailable)
@@ -128,6 +136,9 @@ func (s *site) live(w http.ResponseWriter, r *http.Request) {
 			text = "event: pulse\ndata: now\n\n"
 		case <-time.After(silence):
 			text = ": still here\n\n"
+		}
+		if domain.FaultsOf(access.StillIn(r.Context())) != nil { // an outage is none: a browser would not come back from it
+			return
 		}
 	}
 }

@@ -136,7 +136,7 @@ var tooLarge = &domain.Error{Kind: domain.TooLarge, Code: "payload_too_large", M
 // notHere answers addresses that are no pages. A program is answered as before there were pages.
 func (s *site) notHere(w http.ResponseWriter, r *http.Request) {
 	if s.Elsewhere != nil && !strings.Contains(r.Header.Get("Accept"), "text/html") {
-		for name := range w.Header() {
+		for _, name := range []string{"Content-Security-Policy", "X-Content-Type-Options", "Referrer-Policy", "Cross-Origin-Opener-Policy"} {
 			w.Header().Del(name)
 		}
 		s.Elsewhere.ServeHTTP(w, r)

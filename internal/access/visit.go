@@ -1,0 +1,52 @@
+package access
+
+import (
+	"context"
+	"net/http"
+	"slices"
+)
+
+// visit is a request that a guard has let in.
+type visit struct {
+	guard  *Guard
+	r      *http.Request // as it came
+	who    Principal
+	client string
+}
+
+type visitKey struct{}
+
+// StillIn returns why the principal of a request may no longer be answered, or nil: their key was revoked or has
+// expired, their session has ended, they have another role. Who answers for long asks again before each thing it says.
+func StillIn(ctx context.Context) error {
+	v, ok := ctx.Value(visitKey{}).(visit)
+	if !ok {
+		return nil
+	}
+	who, err := v.guard.identify(v.r)
+	if err == nil && !who.is(v.who) || isTooMany(err) {
+		err = errOver
+	}
+	return err
+}
+
+// is reports whether two principals are the same, and may do the same.
+func (p Principal) is(other Principal) bool {
+	return p.Kind == other.Kind && p.ID == other.ID && p.Name == other.Name && p.Role == other.Role && slices.Equal(p.Scope, other.Scope)
+}
+
+// Client returns by what the requests of one caller are counted together: who they are, or where they come from if
+// nothing proves that.
+func Client(r *http.Request) string {
+	if v, ok := r.Context().Value(visitKey{}).(visit); ok {
+		return v.client
+	}
+	return peer(r)
+}
+
+func (g *Guard) counted(r *http.Request, who Principal) string {
+	if who.Kind == Nobody || who.Kind == Anonymous {
+		return g.address(r)
+	}
+	return who.Actor()
+}
