@@ -19,6 +19,7 @@ import (
 type calendars struct {
 	wanted bool // they are to be compared
 	anew   bool // whatever version memory has
+	more   bool // there are more than one step compiles
 }
 
 // changedCalendarsSQL reads the calendars that memory has in another version.
@@ -26,7 +27,8 @@ const changedCalendarsSQL = `
 select c.name, c.version, c.updated_at, c.days::text
 from unnest(@names::text[], @versions::bigint[]) k (name, version)
 join tactus.calendars c on c.name = k.name and c.version <> k.version
-where c.deleted_at is null`
+where c.deleted_at is null
+order by c.name limit @most::bigint`
 
 // calendarRow is a row of changedCalendarsSQL.
 type calendarRow struct {
@@ -48,9 +50,13 @@ func (b *Beat) syncCalendars(ctx context.Context) error {
 	for _, c := range rows {
 		b.log.Info("a calendar has changed", "calendar", c.Name, "version", c.Version)
 	}
-	b.calendars = calendars{}
+	more := !b.calendars.anew && len(rows) == calendarsAtOnce
+	b.calendars = calendars{wanted: more, more: more}
 	return nil
 }
+
+// calendarsAtOnce is how many calendars a step compiles, each of which takes some 50 ms at most.
+const calendarsAtOnce = 4
 
 // readCalendars makes a memory have the calendars that its schedules use.
 func (b *Beat) readCalendars(ctx context.Context, m *memory.Memory, anew bool) ([]calendarRow, error) {
@@ -64,7 +70,11 @@ func (b *Beat) readCalendars(ctx context.Context, m *memory.Memory, anew bool) (
 			versions[i] = c.Version
 		}
 	}
-	rows, err := b.pool.Query(ctx, changedCalendarsSQL, planned, named{"names": names, "versions": versions})
+	most := calendarsAtOnce
+	if anew {
+		most = len(used)
+	}
+	rows, err := b.pool.Query(ctx, changedCalendarsSQL, planned, named{"names": names, "versions": versions, "most": most})
 	if err != nil {
 		return nil, fmt.Errorf("read calendars: %w", err)
 	}

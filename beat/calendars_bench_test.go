@@ -1,6 +1,7 @@
 package beat
 
 import (
+	"crypto/md5"
 	"fmt"
 	"testing"
 	"time"
@@ -82,6 +83,42 @@ func TestChangeOfManyInSlices(t *testing.T) {
 	}
 	if want := time.Date(2027, 1, 4, 0, 0, 0, 0, time.UTC); m.NextFire() != want.UnixMicro() {
 		t.Errorf("first due at %s, want %s", time.UnixMicro(m.NextFire()).UTC(), want)
+	}
+}
+
+// TestDearSchedulesInSlices changes a calendar by which schedules are never due, each by a trigger of its own: a slice
+// spends no more on them than on others, and reads that find such schedules become smaller.
+func TestDearSchedulesInSlices(t *testing.T) {
+	t.Parallel()
+	m := memory.New(time.Minute)
+	for n := range 400 {
+		id := domain.ID(md5.Sum(fmt.Append(nil, n)))
+		row := memory.Row{
+			ID: id, Version: 1, Trigger: fmt.Appendf(nil, `{"cron":"%d %d * * *","timezone":"UTC"}`, n%60, 18+n/60%6),
+			Policy: []byte(`{"calendars":{"only":["hours"],"on_excluded":"next_allowed","timezone":"UTC"}}`),
+		}
+		if err := m.Put(row, memory.Always); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set, err := calendar.Compile([]calendar.Item{{From: "2026-01-05T09:00", To: "2026-01-05T17:00", RRule: "FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.SetCalendar("hours", 1, time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC).UnixMicro(), set)
+	slices := 0
+	for ; m.Sweeping(); slices++ {
+		before := m.Reckoned()
+		m.Sweep(sweepBudget)
+		if spent := m.Reckoned() - before; spent > sweepBudget+2*calendar.MaxSteps {
+			t.Fatalf("%d steps in a slice", spent)
+		}
+	}
+	if slices < 5 {
+		t.Errorf("%d slices, after %d steps", slices, m.Reckoned())
+	}
+	if next := syncNext(500, 500*calendar.MaxSteps); next >= 500 || syncNext(next, 0) < syncAtLeast {
+		t.Errorf("%d schedules are read after 500 dear ones, %d after those", next, syncNext(next, 0))
 	}
 }
 

@@ -159,10 +159,11 @@ var livingPage = living{livingRowsSQL + nextPageSQL, uncountedRowsSQL + nextPage
 // on where they were, so what has fired does not fire again. If memory has a later trigger of the schedule, which
 // PostgreSQL has lost, they go on where that one began: what was due before is settled.
 func (b *Beat) replacePage(ctx context.Context, args named) (n int, err error) {
-	for r, err := range b.livingRows(ctx, livingPage, args) {
-		if err != nil {
-			return n, err
-		}
+	rows, err := b.readLiving(ctx, livingPage, args)
+	if err != nil {
+		return 0, err
+	}
+	for _, r := range rows {
 		n++
 		after, kept := memory.Always, b.markSeen(r.ID)
 		if kept == nil || kept.Version != uint32(r.Version) || kept.Effective != r.Effective {

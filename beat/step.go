@@ -87,7 +87,7 @@ func (b *Beat) wake(now memory.Micros) memory.Micros {
 	if len(b.syncs.pending) > 0 {
 		next = min(next, b.syncs.notBefore)
 	}
-	if b.memory.Sweeping() {
+	if b.memory.Sweeping() || b.calendars.more {
 		next = now
 	}
 	if len(b.invalid.found) > 0 {

@@ -1,7 +1,7 @@
 package beat
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"math"
 	"time"
@@ -27,6 +27,9 @@ import (
 const (
 	syncEvery  = 10 * time.Millisecond // between two reads
 	syncAtMost = 10_000                // schedules in one query
+
+	syncAtLeast = 500    // the first time: what they take is not known yet
+	syncSteps   = 50_000 // that one should take to make its schedules due
 )
 
 // syncs are the schedules that are to be read.
@@ -34,6 +37,7 @@ type syncs struct {
 	pending   map[domain.ID]int64 // by id, the newest version heard of
 	notBefore memory.Micros       // when they may be read
 	queries   int64               // made so far
+	atOnce    int                 // schedules in the next query
 }
 
 // anyVersion, as the version heard of, has a schedule read whatever version memory has.
@@ -59,11 +63,12 @@ func (b *Beat) sync(ctx context.Context, now memory.Micros) error {
 	}
 	if len(b.syncs.pending) > 0 && now >= b.syncs.notBefore {
 		began := time.Now()
-		ids := b.pendingIDs()
+		ids, reckoned := b.pendingIDs(), b.memory.Reckoned()
 		if err := b.syncSchedules(ctx, ids); err != nil {
 			return err
 		}
 		b.syncs.queries++
+		b.syncs.atOnce = syncNext(len(ids), b.memory.Reckoned()-reckoned)
 		if b.memory.LacksCalendars() { // a new schedule uses them
 			if err := b.syncCalendars(ctx); err != nil {
 				return err
@@ -80,9 +85,17 @@ func (b *Beat) sync(ctx context.Context, now memory.Micros) error {
 	return nil
 }
 
+// syncNext returns how many schedules the next query may have, after one whose schedules took so many steps to make due.
+func syncNext(read int, steps int64) int {
+	if steps > syncSteps {
+		return max(read/4, 1)
+	}
+	return min(max(2*read, syncAtLeast), syncAtMost)
+}
+
 // pendingIDs returns the schedules of the next query.
 func (b *Beat) pendingIDs() []domain.ID {
-	ids := make([]domain.ID, 0, min(len(b.syncs.pending), syncAtMost))
+	ids := make([]domain.ID, 0, min(len(b.syncs.pending), cmp.Or(b.syncs.atOnce, syncAtLeast)))
 	for id := range b.syncs.pending {
 		if ids = append(ids, id); len(ids) == cap(ids) {
 			break
@@ -97,13 +110,13 @@ func (b *Beat) syncSchedules(ctx context.Context, ids []domain.ID) error {
 	living := make(map[domain.ID]struct{}, len(ids))
 	var changed []domain.ID
 	var later []memory.Row
-	for r, err := range b.livingRows(ctx, changedRows, named{"ids": ids}) {
-		if err != nil {
-			return err
-		}
+	rows, err := b.readLiving(ctx, changedRows, named{"ids": ids})
+	if err != nil {
+		return err
+	}
+	for _, r := range rows {
 		living[r.ID] = struct{}{}
 		if b.mayOvertake(r.ID, &r.Effective) {
-			r.Trigger, r.Policy = bytes.Clone(r.Trigger), bytes.Clone(r.Policy)
 			changed, later = append(changed, r.ID), append(later, r)
 			continue
 		}

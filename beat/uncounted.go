@@ -1,6 +1,7 @@
 package beat
 
 import (
+	"bytes"
 	"context"
 	"iter"
 	"log/slog"
@@ -67,6 +68,19 @@ func (c *counts) free() {
 type living struct{ counted, uncounted string }
 
 var allRows = living{livingRowsSQL, uncountedRowsSQL}
+
+// readLiving returns the answer of a query. What its rows are due is reckoned when the query is over, so that it holds
+// nothing open and has its deadline to itself.
+func (b *Beat) readLiving(ctx context.Context, q living, args named) (all []memory.Row, err error) {
+	for r, err := range b.livingRows(ctx, q, args) {
+		if err != nil {
+			return nil, err
+		}
+		r.Trigger, r.Policy = bytes.Clone(r.Trigger), bytes.Clone(r.Policy)
+		all = append(all, r)
+	}
+	return all, nil
+}
 
 // livingRows streams the answer of a query, which has counts if they can be had.
 func (b *Beat) livingRows(ctx context.Context, q living, args named) iter.Seq2[memory.Row, error] {

@@ -37,7 +37,6 @@ func calendarRow(row pgx.CollectableRow) (c domain.Calendar, err error) {
 
 const (
 	calendarByName   = calendarColumns + `where name = $1 and deleted_at is null`
-	calendarsByName  = calendarColumns + `where name = any ($1::text[]) and deleted_at is null`
 	pageOfCalendars  = calendarColumns + `where deleted_at is null order by name limit $1::bigint offset $2::bigint`
 	countCalendars   = `select count(*) from tactus.calendars where deleted_at is null`
 	calendarUsersSQL = `
@@ -55,18 +54,6 @@ func GetCalendar(ctx context.Context, q Querier, name string) (domain.Calendar, 
 		return domain.Calendar{}, domain.ErrCalendarNotFound
 	}
 	return found[0], nil
-}
-
-// calendarsOf returns the calendars that have these names. One that there is none of is left out.
-func calendarsOf(ctx context.Context, q Querier, names []string) ([]domain.Calendar, error) {
-	if len(names) == 0 {
-		return nil, nil
-	}
-	found, err := collect(ctx, q, calendarRow, calendarsByName, names)
-	if err != nil {
-		return nil, fmt.Errorf("read calendars: %w", err)
-	}
-	return found, nil
 }
 
 // maxCalendars is how many calendars there may be.
@@ -217,18 +204,35 @@ func SetsOf(ctx context.Context, q Querier, definitions ...domain.Definition) (d
 	if len(wanted) == 0 {
 		return nil, nil
 	}
-	found, err := calendarsOf(ctx, q, slices.Compact(slices.Sorted(slices.Values(wanted))))
+	found, err := collect(ctx, q, pgx.RowToStructByPos[writtenDays], daysByName, slices.Compact(slices.Sorted(slices.Values(wanted))))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read calendars: %w", err)
 	}
 	sets := domain.CalendarSets{}
 	for _, c := range found {
-		if set, err := calendar.Compile(c.Days); err == nil {
+		if set, err := compiled.Compile([]byte(c.Days)); err == nil {
 			sets[c.Name] = set
 		}
 	}
 	return sets, nil
 }
+
+const daysByName = `select name, days::text from tactus.calendars where name = any ($1::text[]) and deleted_at is null`
+
+// writtenDays is a row of daysByName.
+type writtenDays struct{ Name, Days string }
+
+// SetOf returns the compiled set of a calendar.
+func SetOf(c domain.Calendar) (*calendar.Set, error) {
+	days, err := json.Marshal(c.Days)
+	if err != nil {
+		return nil, fmt.Errorf("encode days: %w", err)
+	}
+	return compiled.Compile(days)
+}
+
+// compiled are the calendars that were asked for last: some 32 MB.
+var compiled = calendar.NewCache(1_000_000)
 
 // Sets returns the compiled calendars that a definition names; faults are those that there are none of.
 func (s *Store) Sets(ctx context.Context, d domain.Definition) (domain.CalendarSets, error) {

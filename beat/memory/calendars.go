@@ -30,6 +30,8 @@ type calendars struct {
 	running bool   // a sweep
 	cursor  uint32 // the slot that it has come to
 	since   Micros // the oldest change that it is for
+
+	reckoned int64 // steps that it took to find what is due
 }
 
 // keptCalendar is a calendar, and its version.
@@ -51,6 +53,7 @@ type filtering struct {
 	versions []CalendarVersion
 	compiled map[string]domain.Recurrence // moved due times, by the text of a trigger
 	outdated bool                         // records are to be renewed
+	reckoned *int64                       // see calendars
 }
 
 // filteringOf returns what calendars do to the records of a policy; nil when it names none.
@@ -58,7 +61,7 @@ func (m *Memory) filteringOf(rule *domain.CalendarRule) *filtering {
 	if rule == nil {
 		return nil
 	}
-	f := &filtering{rule: rule}
+	f := &filtering{rule: rule, reckoned: &m.calendars.reckoned}
 	if m.calendars.filter == nil {
 		m.calendars.filter = map[*filtering]struct{}{}
 	}
@@ -94,18 +97,34 @@ func (f *filtering) apply(r domain.Recurrence, trigger string) domain.Recurrence
 	case f.rule.Skips():
 		return r
 	case trigger == "":
-		return f.filter.Apply(r)
+		return counting{f.filter.Apply(r), f.reckoned}
 	}
 	moved, known := f.compiled[trigger]
 	if !known {
 		if f.compiled == nil || len(f.compiled) >= maxCompiled {
 			f.compiled = map[string]domain.Recurrence{}
 		}
-		moved = &remembered{Recurrence: f.filter.Apply(r)}
+		moved = &remembered{Recurrence: counting{f.filter.Apply(r), f.reckoned}}
 		f.compiled[trigger] = moved
 	}
 	return moved
 }
+
+// counting counts the steps of a recurrence.
+type counting struct {
+	domain.Recurrence
+	steps *int64
+}
+
+// Next implements domain.Recurrence.
+func (c counting) Next(after time.Time) (time.Time, bool) {
+	at, ok, steps := calendar.NextCounted(c.Recurrence, after)
+	*c.steps += int64(steps)
+	return at, ok
+}
+
+// Reckoned returns how many steps it took so far to find what is due by calendars.
+func (m *Memory) Reckoned() int64 { return m.calendars.reckoned }
 
 // remembered is a recurrence that remembers its last answer: many records ask for what is due after the same change.
 type remembered struct {
@@ -178,9 +197,10 @@ func (m *Memory) Sweep(budget int) (renewed int) {
 	for ; c.running && c.cursor < m.allocated && budget > 0; c.cursor++ {
 		budget--
 		if r := m.At(c.cursor); !r.ID.IsZero() && m.Outdated(c.cursor) {
+			before := c.reckoned
 			m.Renew(c.cursor)
 			m.fix(c.cursor)
-			budget -= renewalCost
+			budget -= renewalCost + int(c.reckoned-before)
 			renewed++
 		}
 	}

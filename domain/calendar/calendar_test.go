@@ -3,6 +3,7 @@ package calendar_test
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -124,8 +125,8 @@ func TestBounded(t *testing.T) {
 		{"all but an hour a day", `[{"from":"2000-01-01T00:00","to":"2000-01-01T23:00","rrule":"FREQ=DAILY"}]`, false},
 		{"one day of old", `["1999-01-01"]`, true},
 		{"business hours", `[{"from":"2026-01-05T09:00","to":"2026-01-05T17:00","rrule":"FREQ=WEEKLY;BYDAY=MO,TU,WE,TH,FR"}]`, true},
-		{"seven hours", `[{"from":"2000-01-01T00:00","to":"2000-01-01T07:00","rrule":"FREQ=DAILY"},
-			{"from":"2000-01-01T08:00","to":"2000-01-01T23:59:59","rrule":"FREQ=DAILY"}]`, false},
+		{"seven hours", `[{"from":"2026-01-01T00:00","to":"2026-01-01T07:00","rrule":"FREQ=DAILY;UNTIL=20800101"},
+			{"from":"2026-01-01T08:00","to":"2026-01-01T23:59:59","rrule":"FREQ=DAILY;UNTIL=20800101"}]`, false},
 	} {
 		set := compile(t, c.items)
 		for _, on := range calendar.Choices {
@@ -242,6 +243,36 @@ func TestFaults(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(fault{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestWorkIsBounded refuses what takes too long to go through, at the item that goes too far, after a bounded number of
+// steps.
+func TestWorkIsBounded(t *testing.T) {
+	t.Parallel()
+	last := calendar.Item{From: "1990-01-01", RRule: "FREQ=YEARLY;BYDAY=MO,TU,WE,TH,FR,SA,SU;BYHOUR=0,6,12;BYSETPOS=-1"}
+	for name, items := range map[string][]calendar.Item{
+		"many":    slices.Repeat([]calendar.Item{last}, 900),
+		"counted": slices.Repeat([]calendar.Item{{From: "1990-01-01", RRule: "FREQ=YEARLY;BYMONTHDAY=29;BYMONTH=2;BYDAY=MO;COUNT=500"}}, 900),
+		"none":    slices.Repeat([]calendar.Item{{From: "1990-01-01", RRule: "FREQ=SECONDLY;BYMONTHDAY=30;BYMONTH=2"}}, 900),
+	} {
+		_, err := calendar.Compile(items)
+		faults, _ := errors.AsType[calendar.Errors](err)
+		if len(faults) == 0 || name == "many" && (faults[0].Code != calendar.CodeTooLarge || faults[0].Item < 5 || faults[0].Item > 50) {
+			t.Errorf("%s: %v", name, faults)
+		}
+	}
+	for _, fine := range []calendar.Item{last, {From: "1990-01-01T09:00", To: "1990-01-01T17:00", RRule: "FREQ=DAILY", Timezone: "Asia/Tokyo"}} {
+		if _, err := calendar.Compile([]calendar.Item{fine}); err != nil {
+			t.Errorf("%+v: %v", fine, err)
+		}
+	}
+}
+
+func BenchmarkCompile(b *testing.B) {
+	items := slices.Repeat([]calendar.Item{{From: "1990-01-01", RRule: "FREQ=YEARLY;BYDAY=MO,TU,WE,TH,FR,SA,SU;BYHOUR=0,1,2,3,4,5,6,7,8,9,10,11,12;BYSETPOS=-1"}}, 900)
+	for b.Loop() {
+		_, _ = calendar.Compile(items)
 	}
 }
 

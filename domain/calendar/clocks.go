@@ -11,7 +11,8 @@ type window struct{ from, to int64 }
 // windows are in order, and do not overlap.
 type windows []window
 
-// clocks are the times of a day that are allowed. Of a day on which the clocks change, nothing is said: it is not plain.
+// clocks are the times of a day that are allowed. Of a day on which the clocks change, nothing is said: it is not
+// plain.
 type clocks struct {
 	windows
 	plain bool

@@ -220,7 +220,8 @@ func (k kept) within(limit, end time.Time, ahead bool, steps *int) (time.Time, b
 	return time.Time{}, false
 }
 
-// NextCounted returns what a recurrence is due next, and how many steps it took to find: few, unless a filter looks far.
+// NextCounted returns what a recurrence is due next, and how many steps it took to find: few, unless a filter looks
+// far.
 func NextCounted(r Recurrence, after time.Time) (at time.Time, ok bool, steps int) {
 	if c, counts := r.(interface {
 		count(limit time.Time, ahead bool) (time.Time, bool, int)

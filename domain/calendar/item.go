@@ -74,9 +74,10 @@ func (e Errors) Error() string {
 // Bounds of a calendar.
 const (
 	MaxItems  = 10_000
-	MaxSpans  = 100_000 // days and ranges, repetitions included
-	MaxReason = 200     // characters
-	MaxRRule  = 2_000   // characters
+	MaxSpans  = 50_000    // days and ranges, repetitions included: more than one a day
+	MaxWork   = 1_000_000 // steps that it takes to repeat ranges: some 50 ms
+	MaxReason = 200       // characters
+	MaxRRule  = 2_000     // characters
 	MaxFaults = 50
 )
 

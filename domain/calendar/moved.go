@@ -118,8 +118,8 @@ func (s *search) among(date, last, way int64, near bool) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// sourced returns a day, not past the first of those from the given one on to which a due time may move; false when there
-// is none.
+// sourced returns a day, not past the first of those from the given one on to which a due time may move; false when
+// there is none.
 func (s *search) sourced(date, way int64) (int64, bool) {
 	s.steps--
 	if way > 0 {
@@ -236,8 +236,8 @@ func (s *search) taken(date int64) bool {
 	return false
 }
 
-// fromDay returns the first (or last) due time that has moved onto a day from another, and is wanted. A day on which the
-// clocks change is gone through in two pieces: in each, due times are in the order of their local times.
+// fromDay returns the first (or last) due time that has moved onto a day from another, and is wanted. A day on which
+// the clocks change is gone through in two pieces: in each, due times are in the order of their local times.
 func (s *search) fromDay(date, source int64, left clocks, wanted func(time.Time) bool, first bool) (best, from time.Time, found bool) {
 	narrow := left.windows
 	if date == s.day { // nothing is wanted that the clocks show before (or after) the limit
@@ -320,8 +320,8 @@ func (s *search) fromPiece(date int64, p piece, left windows, wanted func(time.T
 	return time.Time{}, time.Time{}, false
 }
 
-// moves reports whether a due time moves onto a day, and when it is due there. Its clock is excluded on all days between
-// but perhaps the odd ones.
+// moves reports whether a due time moves onto a day, and when it is due there. Its clock is excluded on all days
+// between but perhaps the odd ones.
 func (s *search) moves(due time.Time, date int64) (at time.Time, ok bool) {
 	if _, excluded := s.filter.Excluded(due); !excluded {
 		return time.Time{}, false

@@ -33,17 +33,23 @@ func Compile(items []Item) (*Set, error) {
 	if len(items) > MaxItems {
 		return nil, Errors{{Code: CodeTooLarge, Item: -1, Message: "a calendar has at most 10000 days and ranges: let what recurs recur (rrule), or part it"}}
 	}
-	s := &Set{}
+	s, work := &Set{}, MaxWork
 	for n, item := range items {
 		if len(faults) >= MaxFaults {
 			break
 		}
-		if fault := s.add(item); fault != nil {
+		if fault := s.add(item, &work); fault != nil {
 			fault.Item = n
 			faults = append(faults, fault)
 		}
 		if len(s.wall)+len(s.fixed) > MaxSpans {
-			faults = append(faults, &Error{Code: CodeTooLarge, Item: n, Member: "rrule", Message: "a calendar has at most 100000 days and ranges, repetitions included"})
+			faults = append(faults, &Error{Code: CodeTooLarge, Item: n, Member: "rrule", Message: fmt.Sprintf("a calendar has at most %d days and ranges, "+
+				"repetitions included: begin them later (from), let them end (UNTIL), or part the calendar", MaxSpans)})
+			break
+		}
+		if work <= 0 {
+			faults = append(faults, &Error{Code: CodeTooLarge, Item: n, Member: "rrule", Message: "the recurrences up to this one take " +
+				"too long to go through: write simpler rules (without BYSETPOS or COUNT), begin them later (from), or part the calendar"})
 			break
 		}
 	}
@@ -54,7 +60,7 @@ func Compile(items []Item) (*Set, error) {
 	return s, nil
 }
 
-func (s *Set) add(i Item) *Error {
+func (s *Set) add(i Item, work *int) *Error {
 	if fault := i.textFault(); fault != nil {
 		return fault
 	}
@@ -63,7 +69,7 @@ func (s *Set) add(i Item) *Error {
 	case fault != nil:
 		return fault
 	case i.Timezone != "":
-		return s.addIn(i, first)
+		return s.addIn(i, first, work)
 	case fixed:
 		s.fixed = append(s.fixed, first)
 		return nil
@@ -71,13 +77,13 @@ func (s *Set) add(i Item) *Error {
 		s.wall = append(s.wall, first)
 		return nil
 	}
-	repeated, fault := i.repeat(first, time.UTC, MaxSpans-len(s.wall))
+	repeated, fault := i.repeat(first, time.UTC, MaxSpans-len(s.wall), work)
 	s.wall = append(s.wall, repeated...)
 	return fault
 }
 
 // addIn adds an item whose local times are those of a zone of its own.
-func (s *Set) addIn(i Item, first span) *Error {
+func (s *Set) addIn(i Item, first span, work *int) *Error {
 	location, err := zone.Load(i.Timezone)
 	if err != nil {
 		return &Error{Code: "timezone_unknown", Member: "timezone", Message: err.Error()}
@@ -86,20 +92,23 @@ func (s *Set) addIn(i Item, first span) *Error {
 		s.fixed = append(s.fixed, span{instantOf(first.from, location).Unix(), instantOf(first.to, location).Unix(), first.reason})
 		return nil
 	}
-	repeated, fault := i.repeat(first, location, MaxSpans-len(s.fixed))
+	repeated, fault := i.repeat(first, location, MaxSpans-len(s.fixed), work)
 	s.fixed = append(s.fixed, repeated...)
 	return fault
 }
 
 // repeat returns the repetitions of a span in a zone, at most one more than may be.
-func (i Item) repeat(first span, location *time.Location, most int) (all spans, fault *Error) {
+func (i Item) repeat(first span, location *time.Location, most int, work *int) (all spans, fault *Error) {
 	rule, err := rrule.Parse(i.RRule)
 	if err == nil && (rule.HasStart() || rule.Zone() != "") {
 		return nil, &Error{Code: rrule.CodeSyntax, Member: "rrule", Message: "it begins at from, in the zone of whoever asks: leave DTSTART and TZID out"}
 	}
 	var due rrule.Recurrence
 	if err == nil {
-		due, err = rule.In(location, instantOf(first.from, location), cron.GapAuto, cron.OverlapAuto)
+		due, err = rule.Within(work, location, instantOf(first.from, location), cron.GapAuto, cron.OverlapAuto)
+	}
+	if *work <= 0 {
+		return nil, nil // Compile tells
 	}
 	if err != nil {
 		return nil, &Error{Code: rrule.CodeSyntax, Member: "rrule", Message: err.Error()}
@@ -107,13 +116,17 @@ func (i Item) repeat(first span, location *time.Location, most int) (all spans, 
 	after := time.Date(FirstYear, 1, 1, 0, 0, 0, 0, location).Add(-1)
 	until := time.Date(LastYear+1, 1, 1, 0, 0, 0, 0, location)
 	for at, ok := due.Next(after); ok && at.Before(until) && len(all) <= most; at, ok = due.Next(at) {
+		*work -= spanWork
 		all = append(all, span{at.Unix(), at.Unix() + first.to - first.from, first.reason})
 	}
-	if len(all) == 0 {
+	if len(all) == 0 && *work > 0 {
 		return nil, &Error{Code: rrule.CodeNeverFires, Member: "rrule", Message: fmt.Sprintf("it repeats nothing in the years %d to %d", FirstYear, LastYear)}
 	}
 	return all, nil
 }
+
+// spanWork is what it costs to resolve and to keep a repetition, in steps.
+const spanWork = 8
 
 // apart puts spans in order, and leaves each only what none before it has.
 func apart(all spans) spans {

@@ -18,6 +18,12 @@ type Recurrence struct {
 
 // In binds a rule to a zone. start stands for a DTSTART that is missing. The error is an *Error: nothing is ever due.
 func (r Rule) In(location *time.Location, start time.Time, gap cron.GapPolicy, overlap cron.OverlapPolicy) (Recurrence, error) {
+	return r.Within(nil, location, start, gap, overlap)
+}
+
+// Within is In for a recurrence that takes the steps of all that it looks for from a budget, unless that is nil: once it
+// is spent, nothing is due. It is for one goroutine.
+func (r Rule) Within(budget *int, location *time.Location, start time.Time, gap cron.GapPolicy, overlap cron.OverlapPolicy) (Recurrence, error) {
 	due := Recurrence{location: location}
 	if r.untilSet {
 		due.until = r.untilAt
@@ -31,7 +37,7 @@ func (r Rule) In(location *time.Location, start time.Time, gap cron.GapPolicy, o
 	}
 	due.rdates, due.exdates = all(r.rdates, resolve), all(r.exdates, resolve)
 	if r.hasRule {
-		w, err := r.walls(location, start)
+		w, err := r.walls(budget, location, start)
 		if err != nil {
 			return Recurrence{}, err
 		}
@@ -56,7 +62,7 @@ func all(moments []moment, resolve func(moment) (time.Time, bool)) (instants []t
 }
 
 // walls are the wall times of the rule, the last of them known.
-func (r Rule) walls(location *time.Location, start time.Time) (*walls, error) {
+func (r Rule) walls(budget *int, location *time.Location, start time.Time) (*walls, error) {
 	begin := r.start
 	if begin == nil {
 		_, offset := start.In(location).Zone()
@@ -65,7 +71,7 @@ func (r Rule) walls(location *time.Location, start time.Time) (*walls, error) {
 		_, offset := time.Unix(begin.wall, 0).In(location).Zone()
 		begin = &moment{wall: begin.wall + int64(offset)}
 	}
-	w := &walls{pattern: r.pattern.filled(begin.wall), start: begin.wall, last: farthest}
+	w := &walls{pattern: r.pattern.filled(begin.wall), start: begin.wall, last: farthest, budget: budget}
 	if r.pattern.hasUntil {
 		w.last = r.pattern.until
 	}
@@ -73,7 +79,8 @@ func (r Rule) walls(location *time.Location, start time.Time) (*walls, error) {
 	if w.count == 0 {
 		return w, nil
 	}
-	steps := 4 * most
+	allowance := w.allowance(4 * most)
+	steps := allowance
 	at := w.start - 1
 	for range w.count {
 		next, ok := w.next(at+1, farthest, &steps)
@@ -82,7 +89,7 @@ func (r Rule) walls(location *time.Location, start time.Time) (*walls, error) {
 		}
 		at = next
 	}
-	if steps <= 0 {
+	if w.spend(allowance - steps); steps <= 0 {
 		return nil, &Error{Code: CodeSyntax, Part: "COUNT", Hint: "it takes too long to count: use UNTIL"}
 	}
 	w.last = at

@@ -10,9 +10,10 @@ import (
 // walls are the wall times that a rule yields. They implement cron.Walls.
 type walls struct {
 	pattern
-	start int64
-	last  int64
-	picks []int32 // the seconds of a period of a day or less that BYSETPOS chooses; nil when it says nothing
+	start  int64
+	last   int64
+	budget *int    // of steps, that all searches share; nil when each has its own
+	picks  []int32 // the seconds of a period of a day or less that BYSETPOS chooses; nil when it says nothing
 }
 
 // most bounds the steps of one search, a step being a day or a period that is looked at: some 30 ms. A rule that names
@@ -30,8 +31,25 @@ func (w *walls) Cadence() bool { return w.freq >= Hourly && w.hours == 1<<24-1 }
 
 // NextWall implements cron.Walls.
 func (w *walls) NextWall(from, limit int64) (int64, bool) {
-	steps := most
-	return w.next(from, limit, &steps)
+	allowance := w.allowance(most)
+	steps := allowance
+	at, ok := w.next(from, limit, &steps)
+	w.spend(allowance - steps)
+	return at, ok
+}
+
+// allowance is how many steps a search may take that would take so many.
+func (w *walls) allowance(steps int) int {
+	if w.budget == nil {
+		return steps
+	}
+	return max(0, min(steps, *w.budget))
+}
+
+func (w *walls) spend(steps int) {
+	if w.budget != nil {
+		*w.budget -= steps
+	}
 }
 
 func (w *walls) next(from, limit int64, steps *int) (int64, bool) {
@@ -201,6 +219,7 @@ func (w *walls) byPosition(from, end int64, steps *int) (int64, bool) {
 			}
 		}
 		best := int64(-1)
+		*steps -= len(w.positions)
 		for _, position := range w.positions {
 			i := position - 1
 			if position < 0 {

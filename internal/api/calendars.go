@@ -12,6 +12,7 @@ import (
 	"github.com/tactus-dev/tactus/domain/calendar"
 	"github.com/tactus-dev/tactus/domain/zone"
 	"github.com/tactus-dev/tactus/internal/catalog"
+	"github.com/tactus-dev/tactus/outbox"
 )
 
 func (s *server) calendars(api huma.API) {
@@ -72,7 +73,7 @@ func answerOf(c domain.Calendar, timezone string) (a calendarAnswer, err error) 
 	if err != nil {
 		return a, domain.TriggerFault(err)
 	}
-	set, err := calendar.Compile(c.Days)
+	set, err := outbox.SetOf(c)
 	if err != nil {
 		return a, fmt.Errorf("calendar %s: %w", c.Name, err)
 	}
