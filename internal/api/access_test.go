@@ -197,6 +197,15 @@ func TestScopeOfAKey(t *testing.T) {
 	s.as(t, mine, "PATCH", "/schedules/"+byTag, `{"tags":["theirs"]}`).want(t, 403)
 	s.as(t, mine, "PATCH", "/schedules/"+byName, `{"name":"theirs"}`).want(t, 403)
 	s.as(t, mine, "PATCH", "/schedules/"+byTag, `{"description":"changed"}`).want(t, 200)
+	off := s.as(t, admin, "POST", "/schedules", `{"name":"off","enabled":false,"cron_expression":"0 0 1 1 *","task_name":"app.t"}`).want(t, 201).member(t, "id")
+	for _, action := range []string{`"enable"`, `"disable"`, `"delete"`, `"retag","add_tags":["mine"]`, `"set","set":{"enabled":false}`} {
+		many := s.as(t, mine, "POST", "/schedules/bulk", fmt.Sprintf(`{"action":%s,"ids":[%q,%q]}`, action, off, foreign)).want(t, 200)
+		for _, n := range []string{"0", "1"} {
+			if got := many.member(t, "outcomes."+n+".code"); got != "not_found" {
+				t.Errorf("%s of what is out of scope: %s", action, many.body)
+			}
+		}
+	}
 	run := s.as(t, mine, "POST", "/schedules/"+byTag+"/trigger", "").want(t, 202).member(t, "run_id")
 	theirs := s.as(t, admin, "POST", "/schedules/"+foreign+"/trigger", "").want(t, 202).member(t, "run_id")
 	for _, action := range []string{"cancel", "rerun"} {

@@ -29,6 +29,16 @@ func TestEventsByActor(t *testing.T) {
 			t.Errorf("of %s: %s", actor, got.body)
 		}
 	}
+	if _, err := s.pool.Exec(t.Context(), `begin; set local tactus.actor = 'key:bob'; set local tactus.reason = 'approved by bob';
+		select tactus.put_schedule('{"name":"sql","task_name":"a","cron_expression":"0 0 1 1 *"}'::jsonb); commit`); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.as(t, bob, "GET", "/events?actor=key:bob", "").want(t, 200); got.member(t, "events.1") != "" || got.member(t, "events.0.data.version") != "2" {
+		t.Errorf("of bob, whom somebody else names: %s", got.body)
+	}
+	if got := s.as(t, bob, "GET", "/events?on_behalf_of=key:bob", "").want(t, 200); got.member(t, "events.0.data.name") != "sql" || got.member(t, "events.1") != "" || !strings.HasPrefix(got.member(t, "events.0.actor"), "role:") {
+		t.Errorf("on behalf of bob: %s", got.body)
+	}
 	long := s.do(t, "POST", "/schedules", minutely, "Authorization", "Bearer "+alice, "X-Tactus-Reason", strings.Repeat("x", 1001)).want(t, 422)
 	if long.member(t, "errors.0.location") != "X-Tactus-Reason" {
 		t.Errorf("%s", long.body)

@@ -56,13 +56,14 @@ type eventsInput struct {
 	Limit       int              `query:"limit" minimum:"1" maximum:"1000" default:"100"`
 	Type        domain.EventType `query:"type" enum:"schedule.created,schedule.updated,schedule.deleted,schedule.enabled,schedule.disabled,schedule.invalidated,schedule.completed,calendar.updated,calendar.deleted,zone.changed" doc:"Only those of this type. What newer time zone data moved (zone.changed) is shown only where it is asked for."`
 	Schedule    string           `query:"schedule" doc:"Only those of the schedule with this id."`
-	Actor       string           `query:"actor" maxLength:"220" doc:"Only those that this actor made, such as key:deploy, or that were made on behalf of this user."`
+	Actor       string           `query:"actor" maxLength:"220" doc:"Only those that this actor made, such as key:deploy."`
+	OnBehalfOf  string           `query:"on_behalf_of" maxLength:"220" doc:"Only those of which their writer says that they were made on behalf of this user."`
 	Accept      string           `header:"Accept"`
 	LastEventID string           `header:"Last-Event-ID" doc:"Where a stream broke off; it goes before after."`
 }
 
 func (s *server) feed(ctx context.Context, in *eventsInput) (*huma.StreamResponse, error) {
-	f := feed{catalog: s.catalog, log: s.log, filter: catalog.EventFilter{Type: in.Type, Actor: in.Actor}, limit: in.Limit}
+	f := feed{catalog: s.catalog, log: s.log, filter: catalog.EventFilter{Type: in.Type, Actor: in.Actor, OnBehalfOf: in.OnBehalfOf}, limit: in.Limit}
 	if in.Schedule != "" {
 		id, err := domain.ParseID(in.Schedule)
 		if err != nil {

@@ -60,9 +60,10 @@ func ParseCursor(text string) (Cursor, error) {
 
 // EventFilter chooses events; zero members choose all. Events of time zones are chosen by their type alone.
 type EventFilter struct {
-	Type     domain.EventType
-	Schedule *domain.ID
-	Actor    string // who made it, or on whose behalf
+	Type       domain.EventType
+	Schedule   *domain.ID
+	Actor      string // who made it
+	OnBehalfOf string // as its writer says
 }
 
 // topic returns the topic that the chosen events have.
@@ -191,7 +192,8 @@ const (
 var lookAt = `
 with looked_at as materialized (
     select position, aggregate_id, type,
-        (@actor::text = '' or strpos(coalesce(headers::text, ''), to_json(@actor::text)::text) > 0) as said,
+        (@actor::text = '' or strpos(coalesce(headers::text, ''), to_json(@actor::text)::text) > 0)
+            and (@behalf::text = '' or strpos(coalesce(headers::text, ''), to_json(@behalf::text)::text) > 0) as said,
         ` + sqlexpr.NotSeen("@from::pg_snapshot") + `
             and (pg_visible_in_snapshot(xid, @to::pg_snapshot) or @from::text = '` + string(outbox.Nothing) + `' and ` + sqlexpr.BeforeEpoch + `) as new
     from tactus.outbox where topic = @topic and position > @position::bigint order by position limit @most::bigint
@@ -219,7 +221,7 @@ func (c *Catalog) look(ctx context.Context, after Cursor, f EventFilter, limit i
 	err = c.pool.QueryRow(ctx, lookAt, pgx.QueryExecModeExec, scoped(ctx, pgx.NamedArgs{
 		"topic": f.topic(), "from": string(after.from), "to": string(after.to), "position": after.position,
 		"type": string(f.Type), "schedule": f.Schedule, "limit": limit, "most": maxLookedAt, "confined": confined(ctx),
-		"actor": f.Actor,
+		"actor": f.Actor, "behalf": f.OnBehalfOf,
 	})).Scan(&chosen, &end, &count)
 	if err != nil {
 		return nil, 0, false, ofCursor(err)
@@ -239,10 +241,14 @@ func (c *Catalog) look(ctx context.Context, after Cursor, f EventFilter, limit i
 	return slices.DeleteFunc(found, f.isOfOther), end, more, err
 }
 
-// isOfOther reports whether somebody else made an event. The statement has only found the actor somewhere in its headers.
+// isOfOther reports whether somebody else made an event. The statement has only found the names somewhere in its headers.
 func (f EventFilter) isOfOther(row outbox.Row) bool {
 	var by struct{ Actor, OnBehalfOf string }
-	return f.Actor != "" && (json.Unmarshal(row.Headers, &by) != nil || by.Actor != f.Actor && by.OnBehalfOf != f.Actor)
+	if f.Actor == "" && f.OnBehalfOf == "" {
+		return false
+	}
+	return json.Unmarshal(row.Headers, &by) != nil ||
+		f.Actor != "" && by.Actor != f.Actor || f.OnBehalfOf != "" && by.OnBehalfOf != f.OnBehalfOf
 }
 
 // readFeed reads rows until their documents are too large together.

@@ -21,7 +21,7 @@ type VersionChange struct {
 	Type       domain.EventType `json:"type"`
 	At         time.Time        `json:"at"`
 	Actor      string           `json:"actor,omitempty" doc:"Who made it."`
-	OnBehalfOf string           `json:"on_behalf_of,omitempty" doc:"The application's own user, whom the role of the actor names."`
+	OnBehalfOf string           `json:"on_behalf_of,omitempty" doc:"The application's own user, as the actor says, which proves nothing."`
 	Reason     string           `json:"reason,omitempty" doc:"Why, as the actor said."`
 	Changes    []MemberChange   `json:"changes"`
 }
