@@ -1,7 +1,9 @@
 package outbox
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -98,6 +100,9 @@ func (w writer) create(ctx context.Context, d domain.Definition, o option) (doma
 // normalize judges what is past by the database's clock: this machine's is only asked whether to look at that. What
 // passes between now and the write is refused by the write.
 func (w writer) normalize(ctx context.Context, d domain.Definition, c domain.Context) (domain.Definition, error) {
+	if size := sizeOf(d); w.tx != nil && size > domain.MaxPayload { // others look at what they read
+		return domain.Definition{}, domain.Faults{domain.TooLong(size)}
+	}
 	c.Now = time.Now()
 	normal, _, err := d.Normalize(c)
 	if err == nil {
@@ -115,6 +120,15 @@ func (w writer) normalize(ctx context.Context, d domain.Definition, c domain.Con
 		return normal, err
 	}
 	return normal, w.known(ctx, normal, c.ID)
+}
+
+// sizeOf returns how many bytes a definition has as JSON. One that cannot be written is refused for what it is.
+func sizeOf(d domain.Definition) int {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(d)
+	return b.Len()
 }
 
 func (w writer) put(ctx context.Context, d domain.Definition) (after domain.Schedule, created bool, err error) {
