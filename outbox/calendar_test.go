@@ -1,6 +1,7 @@
 package outbox_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -168,9 +169,24 @@ func TestCalendarInUse(t *testing.T) {
 	if kept, usedBy, err := store.Calendar(t.Context(), "used"); err != nil || usedBy != 1 {
 		t.Errorf("%+v, %d, %v", kept, usedBy, err)
 	}
-	if err := store.DeleteCalendar(t.Context(), "free", 0); err != nil {
-		t.Error(err)
+	with := func(end func(context.Context, pgx.Tx) error) {
+		t.Helper()
+		tx, err := pool.Begin(t.Context())
+		if err == nil {
+			err = outbox.DeleteCalendar(t.Context(), tx, "free")
+		}
+		if err == nil {
+			err = end(t.Context(), tx)
+		}
+		if err != nil {
+			t.Error(err)
+		}
 	}
+	with(func(ctx context.Context, tx pgx.Tx) error { return tx.Rollback(ctx) })
+	if _, _, err := store.Calendar(t.Context(), "free"); err != nil {
+		t.Errorf("it was deleted in a transaction that is undone: %v", err)
+	}
+	with(func(ctx context.Context, tx pgx.Tx) error { return tx.Commit(ctx) })
 	if _, err := pool.Exec(t.Context(), `update tactus.schedules set policy = replace(policy, '"used"', '"free"')`); err == nil {
 		t.Error("a schedule names a calendar that is gone")
 	}

@@ -131,7 +131,8 @@ func (f keyStore) list(ctx context.Context) ([]byte, error) {
 	})
 }
 
-// id returns the id of a key, given that or its name. Of several keys of a name it is the newest that is active.
+// id returns the id of a key, given that or its name. Of several active keys of a name it is the one that no other has
+// replaced, if there is such a one.
 func (f keyStore) id(ctx context.Context, key string) (domain.ID, error) {
 	if id, err := domain.ParseID(key); err == nil {
 		return id, nil
@@ -144,12 +145,20 @@ func (f keyStore) id(ctx context.Context, key string) (domain.ID, error) {
 	if err := json.Unmarshal(answer, &all); err != nil {
 		return domain.ID{}, fmt.Errorf("read the answer: %w", err)
 	}
+	var replaced *domain.ID
 	for _, k := range all.Keys {
-		if k.Name == key && k.State == access.Active && k.ReplacedBy == nil {
+		switch {
+		case k.Name != key || k.State != access.Active:
+		case k.ReplacedBy == nil:
 			return k.ID, nil
+		case replaced == nil:
+			replaced = &k.ID
 		}
 	}
-	return domain.ID{}, fmt.Errorf("there is no active key named %q", key)
+	if replaced == nil {
+		return domain.ID{}, fmt.Errorf("there is no active key named %q", key)
+	}
+	return *replaced, nil
 }
 
 type keyRevokeCmd struct {

@@ -71,7 +71,7 @@ func TestKeys(t *testing.T) {
 		}
 	}
 	got := tactus(t, "key", "list", "--database-url="+database)
-	if got.code != exitOK || strings.Count(got.out, "deploy") != 2 || strings.Count(got.out, "revoked") != 1 || strings.Contains(got.out, made.Key) {
+	if got.code != exitOK || strings.Count(got.out, "deploy") != 2 || strings.Count(got.out, "revoked") != 2 || strings.Contains(got.out, made.Key) {
 		t.Errorf("%+v", got)
 	}
 	if got := tactus(t, "schedule", "list", "--url="+url); got.code != exitFailure || !strings.Contains(got.problems, "TACTUS_TOKEN") {

@@ -151,10 +151,21 @@ func (k *Keys) List(ctx context.Context) ([]KeyInfo, error) {
 	return all, nil
 }
 
+// revokeKey revokes a key and those that it has replaced.
 const revokeKey = `
-update tactus.access_keys set revoked_at = coalesce(revoked_at, clock_timestamp()) where id = @id returning` + keyColumns
+with recursive ended as (
+    select id from tactus.access_keys where id = @id
+    union
+    select k.id from tactus.access_keys k join ended e on k.replaced_by = e.id
+),
+revoked as (
+    update tactus.access_keys set revoked_at = coalesce(revoked_at, clock_timestamp())
+    where id in (select id from ended) returning *
+)
+select` + keyColumns + ` from revoked where id = @id`
 
-// Revoke ends a key, in every process within about a second, with the sessions that were opened by it.
+// Revoke ends a key, in every process within about a second, with the sessions that were opened by it. The keys that it
+// has replaced end with it, which may be valid still: whoever revokes a key wants its holder out.
 func (k *Keys) Revoke(ctx context.Context, id domain.ID) (KeyInfo, error) {
 	return k.one(ctx, revokeKey, pgx.NamedArgs{"id": id})
 }

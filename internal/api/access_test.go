@@ -263,6 +263,7 @@ func TestLifeOfAKey(t *testing.T) {
 
 	s.as(t, admin, "DELETE", "/keys/"+last.member(t, "id"), "").want(t, 200)
 	s.refusedSoon(t, last.member(t, "key"), "credentials_revoked")
+	s.refusedSoon(t, key, "credentials_revoked") // it has been replaced, and would be valid for an hour
 	s.as(t, admin, "POST", "/keys", `{"name":"deploy","role":"read"}`).want(t, 201)
 	if got := s.as(t, admin, "GET", "/keys", "").want(t, 200); strings.Count(got.body, `"deploy"`) != 4 {
 		t.Errorf("%s", got.body)
