@@ -15,7 +15,7 @@ import (
 // act as tactus' own role ($1).
 var strangerSQL = `
 select case holder when 0 then 'everybody' else 'role ' || pg_get_userbyid(holder) end, what, mend from (
-    select nspowner as holder, 'owns the schema tactus' as what, 'alter schema tactus owner to ' || quote_ident($1::text) as mend
+    select nspowner as holder, 'owns the schema tactus' as what, 'migrate as that role, or alter schema tactus owner to ' || quote_ident($1::text) as mend
     from pg_namespace where nspname = 'tactus'
     union all
     select a.grantee, 'may create in the schema tactus',
@@ -36,7 +36,7 @@ select case holder when 0 then 'everybody' else 'role ' || pg_get_userbyid(holde
     from pg_type where typnamespace = to_regnamespace('tactus') and typrelid = 0 and typelem = 0
 ) hand
 where ` + postgres.Stranger("holder", "$1::text") + `
-order by mend limit 1`
+order by what <> 'owns the schema tactus', mend limit 1`
 
 // trusted refuses a schema in which somebody else has a hand, who could make code of theirs run as own.
 func trusted(own string, scan func(sql, own string, to ...any) error) error {

@@ -21,6 +21,7 @@ type definitionFlags struct {
 	Dialect     string   `help:"Dialect of the cron expression: celery, vixie, quartz or aws."`
 	Exclude     []string `name:"exclude-calendar" placeholder:"CALENDAR" help:"Calendar on whose days nothing is due; may be repeated."`
 	Only        []string `name:"only-calendar" placeholder:"CALENDAR" help:"Calendar on whose days alone something is due; may be repeated."`
+	OnCompleted string   `placeholder:"HOW" help:"What becomes of a schedule that can fire no more: keep or delete. Default: TACTUS_ON_COMPLETED of the beat."`
 	OnExcluded  string   `placeholder:"HOW" help:"What becomes of a due time that calendars exclude: skip, next_allowed, previous_allowed or drop_if_taken."`
 	Task        string   `help:"Name of the task to run."`
 	runFlags
@@ -78,7 +79,7 @@ func (f definitionFlags) definition() (map[string]any, error) {
 	for name, value := range map[string]string{
 		"name": f.Name, "description": f.Description, "category": f.Category, "cron_expression": f.Cron, "run_at": f.At, "rrule": f.RRule,
 		"preset_name": f.Preset, "timezone": f.TZ, "cron_dialect": f.Dialect, "task_name": f.Task,
-		"stream": f.Stream, "misfire_policy": f.Misfire, "on_excluded": f.OnExcluded,
+		"stream": f.Stream, "misfire_policy": f.Misfire, "on_excluded": f.OnExcluded, "on_completed": f.OnCompleted,
 	} {
 		if value != "" {
 			members[name] = value

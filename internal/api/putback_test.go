@@ -20,13 +20,22 @@ var putBack = []string{
 		"task_name":"t","args":[1,"\u0000",1e5],"kwargs":{"a":-0.0,"b":"\ud83c"},"queue":"q","priority":3,"exchange":"e","routing_key":"r","headers":{"h":1},
 		"expires_seconds":60,"time_limit_seconds":30,"soft_time_limit_seconds":20,"ignore_result":true,"ignore_routes":true,"shadow":"s",
 		"execution_policy":"queue","misfire_policy":"all","misfire_window_seconds":100,"misfire_grace_seconds":10}`,
-	`{"name":"seconds","cron_expression":"0 0 9 * * *","cron_seconds":true,"task_name":"t","stream":"s","expires_seconds":60}`,
-	`{"name":"interval","interval_seconds":60,"interval_anchor":"2026-01-01T00:00:00Z","task_name":"t","task_params":{"a":1e5}}`,
+	`{"name":"seconds","cron_expression":"0 0 9 * * *","cron_seconds":true,"task_name":"t","stream":"s","expires_seconds":60,
+		"exclude_calendars":["closed"],"on_excluded":"next_allowed","on_completed":"delete"}`,
+	`{"name":"interval","interval_seconds":60,"interval_anchor":"2026-01-01T00:00:00Z","task_name":"t","task_params":{"a":1e5},"only_calendars":["open"]}`,
 	`{"name":"once","run_at":"2199-01-01T00:00:00.123456Z","task_name":"t"}`,
 	`{"name":"recurrence","rrule":"FREQ=WEEKLY;INTERVAL=2;BYDAY=MO\nEXDATE:20991231T000000","timezone":"Asia/Tokyo","task_name":"t"}`,
 	`{"name":"quartz","cron_expression":"0 0 12 ? * MON-FRI 2026-2099","cron_dialect":"quartz","cron_seconds":true,"task_name":"t"}`,
 	`{"preset_name":"every_hour","task_name":"unnamed"}`,
 }
+
+// halted gives what keeps a schedule from firing values, as far as they fit together.
+const halted = `
+update tactus.schedules set skip_until = '2198-01-01T00:00:00Z', skipped_by = 'a', skip_reason = 'b',
+    paused_by = case when not enabled then 'c' end, pause_reason = case when not enabled then 'd' end,
+    pause_group = case when not enabled then 'e' end, paused_until = case when not enabled then timestamptz '2198-01-01T00:00:00Z' end,
+    completed_at = case when name = 'once' then now() end
+where id = $1`
 
 // TestEveryGetCanBePutBack puts what was answered, whole, to each address that takes a definition: nothing changes.
 func TestEveryGetCanBePutBack(t *testing.T) {
@@ -39,10 +48,15 @@ func TestEveryGetCanBePutBack(t *testing.T) {
 			t.Errorf("%s %s with what was answered made a change: %s\nafter %s", method, path, a.body, body)
 		}
 	}
+	s.do(t, "PUT", "/calendars/closed", `{"days":["2198-01-01"]}`).want(t, 201)
+	s.do(t, "PUT", "/calendars/open", `{"days":[{"from":"2020-01-01","to":"2198-12-31"}]}`).want(t, 201)
 	for _, definition := range putBack {
 		at := "/schedules/" + s.do(t, "POST", "/schedules", definition).want(t, 201).member(t, "id")
 		if _, err := s.pool.Exec(t.Context(), `insert into tactus.runs (id, schedule_id, due_at, kind, status, schedule_version, finished_at, error)
 			select gen_random_uuid(), id, now(), 'scheduled', 'failed', 1, now(), 'wrong' from tactus.schedules where id = $1`, at[len("/schedules/"):]); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.pool.Exec(t.Context(), halted, at[len("/schedules/"):]); err != nil {
 			t.Fatal(err)
 		}
 		got := s.do(t, "GET", at, "").want(t, 200)

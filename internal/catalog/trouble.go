@@ -41,7 +41,8 @@ with told as materialized (
 ),
 late as materialized (
     select 'late' as kind, schedule_id, id, due_at as at, '' as detail, fired_at - due_at as late from tactus.runs
-    where fired_at - due_at > interval '10 seconds' and kind = 'scheduled' and reason is null and due_at > @since::timestamptz
+    where case when isfinite(fired_at) and isfinite(due_at) then fired_at - due_at > interval '10 seconds' end
+        and kind = 'scheduled' and reason is null and due_at > @since::timestamptz
     order by due_at desc limit @most::bigint
 ),
 newest as (
