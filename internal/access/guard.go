@@ -49,6 +49,9 @@ func ParseWays(text string) (w Ways, err error) {
 // any reports whether callers have to say who they are.
 func (w Ways) any() bool { return w != Ways{} }
 
+// open reports whether a session may be of a kind of principals: it ends when the way by which it was opened is closed.
+func (w Ways) open(k Kind) bool { return k == Key && w.Keys || k == Subject && w.OIDC }
+
 // Config says how a guard works. Zero members have defaults.
 type Config struct {
 	Ways     Ways
@@ -149,7 +152,7 @@ func (g *Guard) identify(r *http.Request) (Principal, error) {
 	}
 	if cookie := g.sessionOf(r); cookie != "" {
 		who, state, found, err := g.cookies.find(r.Context(), cookie, fresh)
-		if err != nil || found && state == Active {
+		if err != nil || found && state == Active && g.config.Ways.open(who.Kind) {
 			return who, err
 		}
 	}

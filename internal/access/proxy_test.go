@@ -1,9 +1,14 @@
 package access_test
 
 import (
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"net/url"
 	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tactus-dev/tactus/internal/access"
 )
@@ -71,6 +76,27 @@ func TestCookiesOfSiblings(t *testing.T) {
 		if _, who := w.ask(t, once, "GET", "/who", nil, "Cookie", is.cookie+"="+c.Value, "X-Forwarded-Proto", is.proto); who != is.who {
 			t.Errorf("%s over %s is of %q, want %q", is.cookie, is.proto, who, is.who)
 		}
+	}
+}
+
+// TestSessionsEndWithTheirWay opens a session by a key, which a process that takes no keys does not know.
+func TestSessionsEndWithTheirWay(t *testing.T) {
+	t.Parallel()
+	w := serve(t, withKeys)
+	response, _ := w.ask(t, once, "POST", "/login", url.Values{"key": {w.key(t, "alice", access.Admin).Key}})
+	cookie := "tactus_session=" + response.Cookies()[0].Value
+	closed := proxied("10.0.0.0/8")
+	closed.Ways.Keys = false
+	guard := access.New(w.pool, closed, slog.New(slog.NewTextHandler(t.Output(), nil)), prometheus.NewRegistry())
+	r := httptest.NewRequestWithContext(t.Context(), "GET", "/who", nil)
+	r.Header.Set("Cookie", cookie)
+	guard.Middleware(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if who := access.From(r.Context()); who.Kind != access.Nobody {
+			t.Errorf("it is of %s", who.Actor())
+		}
+	})).ServeHTTP(httptest.NewRecorder(), r)
+	if _, who := w.ask(t, once, "GET", "/who", nil, "Cookie", cookie); who != "key:alice" {
+		t.Errorf("it is of %q", who)
 	}
 }
 
