@@ -16,12 +16,12 @@ import (
 // Writers refuse names of neighbours (see neighbours), but two transactions do not see each other, and an adopted row
 // cannot be refused. So before anything is handed over to a stream its name is claimed, in a transaction of its own, if
 // no schedule and no route has a queue of it. From then on nothing goes to a queue of that name, as long as a
-// schedule lives that claimed it. A claim therefore decides who came first, for all processes and for good.
+// schedule that claimed it may fire. A claim therefore decides who came first, for all processes.
 const (
-	// claimed are those of some names that a living schedule has claimed, and still goes to.
+	// claimed are those of some names that a schedule has claimed and still goes to, with one that has.
 	claimed = `
-select distinct c.name from tactus.stream_claims c join tactus.schedules s on s.id = c.schedule_id
-where c.name = any ($1::text[]) and ` + maySend + ` and ` + sqlexpr.TaskStream + ` = c.name`
+select distinct on (c.name) c.name, s.id from tactus.stream_claims c join tactus.schedules s on s.id = c.schedule_id
+where c.name = any ($1::text[]) and ` + mayFire + ` and ` + sqlexpr.TaskStream + ` = c.name`
 
 	// claim claims a stream ($4) for all schedules that go to it, unless its queue ($1) is another's. It returns
 	// whether it is.
@@ -30,7 +30,7 @@ with queue as materialized (select (` + queueOfOther + `) as taken, $4::text as 
 claims as (
     insert into tactus.stream_claims (schedule_id, name)
     select s.id, stream from queue, tactus.schedules s
-    where not taken and ` + maySend + ` and ` + sqlexpr.TaskStream + ` = stream
+    where not taken and ` + mayFire + ` and ` + sqlexpr.TaskStream + ` = stream
     on conflict (schedule_id) do update set name = excluded.name where stream_claims.name <> excluded.name
 )
 select taken from queue`
@@ -52,7 +52,7 @@ returning true`
 	// noteUnclaimed has those judged whose streams are not claimed.
 	noteUnclaimed = `
 insert into tactus.unjudged (schedule_id, version)
-select s.id, -s.version from tactus.schedules s where ` + maySend + ` and s.invalid_reason is null
+select s.id, -s.version from tactus.schedules s where ` + mayFire + `
     and not exists (select from tactus.stream_claims c where c.schedule_id = s.id and c.name = ` + sqlexpr.TaskStream + `)
     and ` + sqlexpr.TaskStream + ` is not null limit 1000
 on conflict (schedule_id) do nothing`
@@ -61,13 +61,21 @@ on conflict (schedule_id) do nothing`
 delete from tactus.stream_claims c using tactus.schedules s where s.id = c.schedule_id and s.deleted_at is not null`
 )
 
-// Claimed returns those of some names that are streams: nothing may be handed over to a queue of such a name.
-func Claimed(ctx context.Context, q Querier, names []string) ([]string, error) {
-	found, err := collect(ctx, q, pgx.RowTo[string], claimed, names)
+// Claimed returns those of some names that are streams, each with a schedule that goes to it: nothing may be handed over
+// to a queue of such a name.
+func Claimed(ctx context.Context, q Querier, names []string) (map[string]domain.ID, error) {
+	rows, err := collect(ctx, q, pgx.RowToStructByPos[struct {
+		Name string
+		Of   domain.ID
+	}], claimed, names)
 	if err = unlessMissing(err); err != nil {
 		return nil, fmt.Errorf("read who has claimed names of streams: %w", err)
 	}
-	return found, nil
+	of := map[string]domain.ID{}
+	for _, row := range rows {
+		of[row.Name] = row.Of
+	}
+	return of, nil
 }
 
 // Claim claims the name of a stream, whose queue would have the other name. It reports whether something may be handed

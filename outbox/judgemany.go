@@ -71,7 +71,7 @@ with asked as materialized (
 claims as (
     insert into tactus.stream_claims (schedule_id, name)
     select s.id, a.name from asked a join tactus.schedules s on ` + sqlexpr.TaskStream + ` = a.name
-    where not a.taken and ` + maySend + `
+    where not a.taken and ` + mayFire + `
     on conflict (schedule_id) do update set name = excluded.name where stream_claims.name <> excluded.name
 )
 select name from asked where taken`
@@ -176,7 +176,7 @@ func (s *Store) wrongOf(ctx context.Context, ids []domain.ID) (map[domain.ID]boo
 			wrong[id] = true
 		}
 	}
-	for _, name := range claimed {
+	for name := range claimed {
 		for _, id := range queues[name] {
 			wrong[id] = true
 		}
@@ -202,7 +202,7 @@ func (s *Store) claimAll(ctx context.Context, streams []string) (taken []string,
 	if err != nil {
 		return nil, err
 	}
-	asked := slices.DeleteFunc(slices.Clone(streams), func(name string) bool { return slices.Contains(has, name) })
+	asked := slices.DeleteFunc(slices.Clone(streams), func(name string) bool { _, known := has[name]; return known })
 	if len(asked) > 0 {
 		taken, err = collect(ctx, s.pool, pgx.RowTo[string], claimMany, pgx.QueryExecModeExec, asked, queuesOf(asked))
 		if err = unlessMissing(err); err != nil {
@@ -216,7 +216,7 @@ func (s *Store) claimAll(ctx context.Context, streams []string) (taken []string,
 	return taken, err
 }
 
-func claimedQueues(ctx context.Context, q Querier, queues []string) ([]string, error) {
+func claimedQueues(ctx context.Context, q Querier, queues []string) (map[string]domain.ID, error) {
 	if len(queues) == 0 {
 		return nil, nil
 	}

@@ -22,6 +22,10 @@ import (
 // because a name was another's has no name.
 const maySend = `s.deleted_at is null and strpos(s.task::text, '"stream":') > 0 and ` + hasName
 
+// mayFire is the condition that a schedule s goes to a stream by itself. Only these hold a name: one that never fires
+// would keep a queue from whoever needs it, and whoever may write one schedule could have it so.
+const mayFire = maySend + ` and s.enabled and s.invalid_reason is null`
+
 const hasName = `(s.invalid_reason is null or strpos(s.invalid_reason, 'target_ambiguous') = 0)`
 
 // ofQueue is the condition that a schedule s, which is not $2, has the queue $1, of which $3 is a part.
@@ -35,10 +39,10 @@ const (
 
 const (
 	streamsInUse = `
-select name, (pg_catalog.array_agg(id))[1:2] from (select ` + sqlexpr.TaskStream + ` as name, s.id from tactus.schedules s where ` + maySend + `) found
+select name, (pg_catalog.array_agg(id))[1:2] from (select ` + sqlexpr.TaskStream + ` as name, s.id from tactus.schedules s where ` + mayFire + `) found
 where name is not null group by name`
 
-	streamOfOther = `select exists (select from tactus.schedules s where ` + maySend + ` and ` + sqlexpr.TaskStream + ` = $1 and s.id <> $2)`
+	streamOfOther = `select exists (select from tactus.schedules s where ` + mayFire + ` and ` + sqlexpr.TaskStream + ` = $1 and s.id <> $2)`
 
 	queueOfOther = `
 select exists (select from tactus.routes where deleted_at is null and queue = $1)
@@ -65,8 +69,8 @@ func (w writer) neighbours(ctx context.Context, d domain.Definition, id domain.I
 		taken, err := w.isQueueOfOther(ctx, queue, id)
 		return other(taken, err, "/stream", isQueue, queue)
 	case d.Queue != "" && w.streams != nil:
-		taken, err := w.streams.have(ctx, w.q, d.Queue, id)
-		return other(taken, err, "/queue", isStream, d.Queue)
+		of, taken, err := w.streams.have(ctx, w.q, d.Queue, id)
+		return nameOther(ctx, w.q, of, other(taken, err, "/queue", isStream, d.Queue))
 	case d.Queue != "":
 		taken, err := answersYes(ctx, w.q, streamOfOther, d.Queue, id)
 		return other(taken, err, "/queue", isStream, d.Queue)
@@ -100,6 +104,18 @@ func other(taken bool, err error, field, format, name string) error {
 	return domain.Faults{{Kind: domain.Invalid, Code: "target_ambiguous", Field: field, Message: fmt.Sprintf(format, name)}}
 }
 
+// nameOther adds to a fault whose the name is, if who is refused may know that schedule.
+func nameOther(ctx context.Context, q Querier, of domain.ID, fault error) error {
+	faults := domain.FaultsOf(fault)
+	if len(faults) == 0 || of == (domain.ID{}) {
+		return fault
+	}
+	if s, err := Get(ctx, q, of); err == nil && permitted(ctx, s.Definition) == nil {
+		faults[0].Message += fmt.Sprintf(" (it is that of %q, %s)", s.Name, s.ID)
+	}
+	return faults
+}
+
 // plainPart is the longest part of a name that stands in JSON as it is, by which most rows are passed over.
 func plainPart(name string) (longest string) {
 	for _, part := range strings.FieldsFunc(name, func(r rune) bool { return r < ' ' || r > '~' || strings.ContainsRune(`"\<>&`, r) }) {
@@ -130,8 +146,8 @@ func (s *streamNames) forget() {
 	s.read = time.Time{}
 }
 
-// have reports whether another schedule has a stream of that name.
-func (s *streamNames) have(ctx context.Context, q Querier, name string, but domain.ID) (bool, error) {
+// have reports whether another schedule has a stream of that name, and which.
+func (s *streamNames) have(ctx context.Context, q Querier, name string, but domain.ID) (of domain.ID, taken bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if time.Since(s.read) > time.Second {
@@ -140,12 +156,15 @@ func (s *streamNames) have(ctx context.Context, q Querier, name string, but doma
 			Of     []domain.ID
 		}], streamsInUse, pgx.QueryExecModeExec)
 		if err != nil {
-			return false, err
+			return of, false, err
 		}
 		s.read, s.names = time.Now(), map[string][]domain.ID{}
 		for _, row := range found {
 			s.names[row.Stream] = row.Of
 		}
 	}
-	return slices.ContainsFunc(s.names[name], func(id domain.ID) bool { return id != but }), nil
+	if i := slices.IndexFunc(s.names[name], func(id domain.ID) bool { return id != but }); i >= 0 {
+		return s.names[name][i], true, nil
+	}
+	return of, false, nil
 }

@@ -3,6 +3,7 @@ package outbox_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -113,5 +114,55 @@ func TestWhatSQLWroteIsJudgedBeforeItRuns(t *testing.T) {
 	}
 	if _, err := store.Trigger(t.Context(), id); !errors.Is(err, domain.ErrScheduleInvalid) {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestWhatNeverFiresHoldsNoName has queues take the names of streams whose schedules are disabled, and not of the others.
+// The refusal names the other schedule to whoever may know it.
+func TestWhatNeverFiresHoldsNoName(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	store := outbox.NewStore(pool, "", handover.Limits{}.Check)
+	squat := definition("squat")
+	squat.Stream = "theirs"
+	made, err := store.Create(t.Context(), squat, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims := func(want int) {
+		t.Helper()
+		if all, err := outbox.Claimed(t.Context(), pool, []string{"theirs"}); err != nil || len(all) != want {
+			t.Errorf("%v have claimed it, want %d, %v", all, want, err)
+		}
+	}
+	claims(1)
+	queue := definition("queue")
+	queue.Queue = "theirs"
+	if _, err := store.Create(t.Context(), queue, "", nil); err == nil || !strings.Contains(err.Error(), `that of "squat"`) {
+		t.Errorf("while it may fire: %v", err)
+	}
+	scoped := outbox.WithPermit(t.Context(), func(name string, _ []string) error {
+		if name == "squat" {
+			return domain.ErrNotFound
+		}
+		return nil
+	})
+	if _, err := store.Create(scoped, queue, "", nil); err == nil || strings.Contains(err.Error(), "squat") {
+		t.Errorf("out of the scope: %v", err)
+	}
+	if _, err := store.SetEnabled(t.Context(), made.ID, 0, false); err != nil {
+		t.Fatal(err)
+	}
+	claims(0)
+	if may, err := outbox.Claim(t.Context(), pool, "theirs", "theirs"); err != nil || !may {
+		t.Errorf("a manual run of it: %v, %v", may, err)
+	}
+	claims(0)
+	if _, err := outbox.PutRoute(t.Context(), pool, domain.Route{Pattern: "b", Queue: "theirs"}, "", nil); err != nil {
+		t.Errorf("a route: %v", err)
+	}
+	another := outbox.NewStore(pool, "", handover.Limits{}.Check)
+	if _, err := another.Create(t.Context(), queue, "", nil); err != nil {
+		t.Errorf("a queue: %v", err)
 	}
 }

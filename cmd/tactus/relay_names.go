@@ -64,9 +64,9 @@ func (f relayFlags) streamsAmongLists(
 	}
 	streams, err := outbox.Claimed(ctx, pool, names)
 	found := map[int]string{}
-	for _, stream := range streams {
+	for stream, schedule := range streams {
 		for _, i := range of[stream] {
-			found[i] = fmt.Sprintf("RESERVED %s is the stream of another schedule, and no queue is made of it", stream)
+			found[i] = fmt.Sprintf("RESERVED %s is the stream of another schedule (%s), and no queue is made of it", stream, schedule)
 		}
 	}
 	return found, err
