@@ -116,6 +116,29 @@ func TestCalendarOfANewSchedule(t *testing.T) {
 	}
 }
 
+// TestCalendarIsOver comes to the end of the days on which a schedule may fire: it is not completed, and fires when the
+// calendar gets more days.
+func TestCalendarIsOver(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.calendar("open")
+	s := w.create(minutely(`, "only_calendars": ["open"], "on_excluded": "next_allowed"`))
+	w.calendar("open", window(s, 1, 2))
+	b := w.beat("a")
+	for n := 1; n <= 4; n++ {
+		w.step(b, at{s}.due(n))
+	}
+	if kept, err := w.store.Get(t.Context(), s.ID); err != nil || kept.State() != domain.Active {
+		t.Errorf("%s, %v", kept.State(), err)
+	}
+	w.calendar("open", window(s, 6, 7))
+	w.step(b, at{s}.due(5))
+	w.step(b, at{s}.due(6))
+	if err := w.expect(s.ID, at{s}.run(1), at{s}.run(6)); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestCalendarKeepsTheCount has runs that are excluded not count for max_runs.
 func TestCalendarKeepsTheCount(t *testing.T) {
 	t.Parallel()

@@ -14,7 +14,8 @@ import (
 // # Schedules that can fire no more
 //
 // A schedule that is due once and was, whose ends_at or recurrence is over, or that has used up its max_runs, is recorded
-// as completed by the leader, and leaves memory:
+// as completed by the leader, and leaves memory. One that only its calendars keep from being due stays, because they may
+// change.
 //
 //	settled ──no due time follows──▶ spent ──schedule.completed──▶ out of memory ──retention──▶ deleted, if it says so
 //
@@ -164,8 +165,9 @@ func (b *Beat) completeSome(ctx context.Context, now memory.Micros) error {
 		if _, changed := b.syncs.pending[id]; changed {
 			continue // it is read first
 		}
-		if r, known := b.memory.Find(id); known && r.Due != memory.Never && !found.counted { // a takeover found that it is due after all
-			delete(b.spent.found, id)
+		r, known := b.memory.Find(id)
+		if known && !found.counted && (r.Due != memory.Never || b.memory.MayBeDueAgain(r, now)) {
+			delete(b.spent.found, id) // a takeover found that it is due after all, or a change of its calendars may
 			continue
 		}
 		counted = append(counted, found.counted)

@@ -66,6 +66,17 @@ func (m *Memory) nominal(r *Record) domain.Recurrence {
 	}
 }
 
+// MayBeDueAgain reports whether the trigger of a record that is due no more by its calendars has a due time after an
+// instant all the same: calendars change.
+func (m *Memory) MayBeDueAgain(r *Record, after Micros) bool {
+	p, nominal := m.policies.value(r.policy), m.nominal(r)
+	if p.calendars == nil || nominal == nil {
+		return false
+	}
+	_, due := p.Policy.Next(nominal, time.UnixMicro(after))
+	return due
+}
+
 // limited reports whether a record may fire only a certain number of times. Its runs are counted in PostgreSQL, so
 // they are settled one at a time: each statement compares the count before it.
 func (m *Memory) limited(r *Record) bool {
