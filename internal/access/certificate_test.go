@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -89,16 +90,20 @@ func TestClientCertificates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	guard := access.New(testenv.Database(t), access.Config{
-		Ways: access.Ways{Certificates: true}, Groups: access.Groups{"ops": access.Admin, "*": access.Read},
-	}, slog.New(slog.NewTextHandler(t.Output(), nil)), prometheus.NewRegistry())
-	server := httptest.NewUnstartedServer(guard.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		who := access.From(r.Context())
-		_, _ = io.WriteString(w, who.Actor()+" "+who.Role.String())
-	})))
-	server.Listener = tls.NewListener(server.Listener, config)
-	server.Start()
-	t.Cleanup(server.Close)
+	pool := testenv.Database(t)
+	serve := func(c access.Config) *httptest.Server {
+		c.Groups = access.Groups{"ops": access.Admin, "*": access.Read}
+		guard := access.New(pool, c, slog.New(slog.NewTextHandler(t.Output(), nil)), prometheus.NewRegistry())
+		server := httptest.NewUnstartedServer(guard.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			who := access.From(r.Context())
+			_, _ = io.WriteString(w, who.Actor()+" "+who.Role.String())
+		})))
+		server.Listener = tls.NewListener(server.Listener, config)
+		server.Start()
+		t.Cleanup(server.Close)
+		return server
+	}
+	server := serve(access.Config{Ways: access.Ways{Certificates: true}})
 
 	ask := func(of *issuer) (string, error) {
 		roots := x509.NewCertPool()
@@ -141,6 +146,15 @@ func TestClientCertificates(t *testing.T) {
 	}
 	if got, err := ask(given(other, "deploy", "ops")); err == nil {
 		t.Errorf("a certificate of somebody else is %q", got)
+	}
+
+	// A proxy that passes on the request of somebody whom it does not know does not give its own rights away.
+	server = serve(access.Config{
+		Ways:    access.Ways{Certificates: true, Proxy: true},
+		Proxies: access.Proxies{From: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, UserHeader: "X-Forwarded-User"},
+	})
+	if got, err := ask(given(ca, "proxy", "ops")); err != nil || got != " " {
+		t.Errorf("nobody, by a proxy: %q, %v", got, err)
 	}
 }
 

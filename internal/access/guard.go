@@ -156,8 +156,8 @@ func (g *Guard) identify(r *http.Request) (Principal, error) {
 			return who, err
 		}
 	}
-	if who := g.user(r); who.Kind != Nobody {
-		return who, nil
+	if g.config.Ways.Proxy && g.config.Proxies.trusts(r) {
+		return g.user(r), nil // the certificate is the proxy's own
 	}
 	return g.certified(r), nil
 }

