@@ -223,7 +223,7 @@ const daysByName = `select name, days::text from tactus.calendars where name = a
 type writtenDays struct{ Name, Days string }
 
 // SetOf returns the compiled set of a calendar.
-func SetOf(c domain.Calendar) (*calendar.Set, error) {
+func (s *Store) SetOf(c domain.Calendar) (*calendar.Set, error) {
 	days, err := json.Marshal(c.Days)
 	if err != nil {
 		return nil, fmt.Errorf("encode days: %w", err)

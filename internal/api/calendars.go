@@ -12,7 +12,6 @@ import (
 	"github.com/tactus-dev/tactus/domain/calendar"
 	"github.com/tactus-dev/tactus/domain/zone"
 	"github.com/tactus-dev/tactus/internal/catalog"
-	"github.com/tactus-dev/tactus/outbox"
 )
 
 func (s *server) calendars(api huma.API) {
@@ -64,7 +63,7 @@ type calendarOutput struct {
 const nextChanges = 10
 
 // answerOf shows a calendar in a zone.
-func answerOf(c domain.Calendar, timezone string) (a calendarAnswer, err error) {
+func (s *server) answerOf(c domain.Calendar, timezone string) (a calendarAnswer, err error) {
 	a.Calendar, a.Next = c, []calendarChange{}
 	if a.Days == nil {
 		a.Days = []calendar.Item{}
@@ -73,7 +72,7 @@ func answerOf(c domain.Calendar, timezone string) (a calendarAnswer, err error) 
 	if err != nil {
 		return a, domain.TriggerFault(err)
 	}
-	set, err := outbox.SetOf(c)
+	set, err := s.store.SetOf(c)
 	if err != nil {
 		return a, fmt.Errorf("calendar %s: %w", c.Name, err)
 	}
@@ -132,7 +131,7 @@ func (s *server) listCalendars(ctx context.Context, in *struct {
 		if err := catalog.Hold(ctx, len(c.Days)*calendarSize); err != nil {
 			return nil, s.answer(err)
 		}
-		a, err := answerOf(c, s.zoneOf(in.InZone))
+		a, err := s.answerOf(c, s.zoneOf(in.InZone))
 		if err != nil {
 			return nil, s.answer(err)
 		}
@@ -158,7 +157,7 @@ func (s *server) readCalendar(ctx context.Context, name, timezone string, status
 	if err != nil {
 		return nil, s.answer(err)
 	}
-	a, err := answerOf(kept, timezone)
+	a, err := s.answerOf(kept, timezone)
 	if err != nil {
 		return nil, s.answer(err)
 	}
