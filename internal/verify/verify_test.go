@@ -133,6 +133,8 @@ func TestEveryColumnIsCompared(t *testing.T) {
 		"name": `'z'`, "enabled": `not enabled`, "trigger": `replace(trigger, '*/5', '*/6')`, "anchor": `now()`,
 		"policy": `replace(policy, '7', '8')`, "effective_from": `effective_from + interval '1 microsecond'`, "trigger_set_at": `now()`,
 		"created_at": `now()`, "updated_at": `now()`, "deleted_at": `now()`, "category": `'other'`, "tags": `'{x}'`,
+		"paused_at": `now()`, "paused_until": `now()`, "paused_by": `'x'`, "pause_reason": `'x'`, "pause_group": `'x'`,
+		"skip_until": `now()`, "skipped_by": `'x'`, "skip_reason": `'x'`, "completed_at": `now()`,
 		"definition": `replace(definition::text, 'app', 'opp')::json`, "task": `replace(task::text, 'app', 'opp')::json`,
 	}
 	var columns int
