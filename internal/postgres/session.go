@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/domain"
 )
 
 // session knows whose sessions connections get: the server's own, or a pooler's. A pooler in transaction mode gives
@@ -52,6 +54,9 @@ func (s *session) ask(ctx context.Context, config *pgx.ConnConfig) error {
 // after finishes a connection. It refuses one that would set or prepare something in the sessions of a pooler, which
 // has come between since the first one. The next is opened without.
 func (s *session) after(ctx context.Context, conn *pgx.Conn) error {
+	// Where no statement is described before it is sent, as behind a pooler, the driver goes by the types of Go.
+	conn.TypeMap().RegisterDefaultPgType(domain.ID{}, "uuid")
+	conn.TypeMap().RegisterDefaultPgType([]domain.ID(nil), "_uuid")
 	if !s.pooled.Load() {
 		pooled, err := throughPooler(ctx, conn)
 		if err != nil {
