@@ -18,7 +18,7 @@ import (
 type accessFlags struct {
 	Auth     string        `env:"TACTUS_AUTH" placeholder:"WAYS" help:"How callers say who they are: keys (API keys), oidc (tokens and logins of OpenID Connect), proxy (headers of a trusted proxy), mtls (client certificates), or several, separated by commas; or none: anybody may do everything. It must be set to listen on an address that other machines can reach."`
 	Lifetime time.Duration `name:"session-lifetime" env:"TACTUS_SESSION_LIFETIME" default:"12h" help:"How long a login in a browser lasts."`
-	Rate     float64       `name:"rate-limit" env:"TACTUS_RATE_LIMIT" default:"100" help:"Requests a second that one caller may send, on average; twice as many at once. 0: any number."`
+	Rate     float64       `name:"rate-limit" env:"TACTUS_RATE_LIMIT" default:"100" help:"Requests a second that one caller may send, on average; twice as many at once. 0, or with TACTUS_AUTH=none: any number."`
 
 	Groups       string   `name:"group-roles" env:"TACTUS_GROUP_ROLES" placeholder:"GROUP=ROLE,..." help:"The role of the members of each group, as a token, a proxy or a certificate (its organizational units) names them: ops=admin,dev=write,*=read, where * is everybody."`
 	ProxyFrom    []string `name:"proxy-from" env:"TACTUS_PROXY_FROM" placeholder:"ADDRESS" help:"Addresses or networks (10.0.0.0/8) of proxies that are trusted to say who asks, from where, and whether over TLS."`

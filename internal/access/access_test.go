@@ -267,6 +267,17 @@ func TestTooManyRequests(t *testing.T) {
 	}
 }
 
+// TestAnybodyHasNoLimit asks more often than one caller may where nobody says who they are.
+func TestAnybodyHasNoLimit(t *testing.T) {
+	t.Parallel()
+	w := serve(t, access.Config{Rate: 0.01})
+	for range 5 {
+		if response, body := w.ask(t, once, "GET", "/who", nil); response.StatusCode != 200 {
+			t.Fatalf("%d %s", response.StatusCode, body)
+		}
+	}
+}
+
 // TestWithoutADatabase tells callers that nobody could look them up, and not that they are nobody.
 func TestWithoutADatabase(t *testing.T) {
 	t.Parallel()

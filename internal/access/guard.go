@@ -235,9 +235,10 @@ func peer(r *http.Request) string {
 	return host
 }
 
-// admit counts a request for its principal.
+// admit counts a request for its principal. Where nobody says who they are, all services of a host are one address, and
+// a limit of that address would let the busiest of them keep out the others: without credentials there is no limit.
 func (g *Guard) admit(r *http.Request, who Principal) error {
-	if g.requests == nil || who.Kind == Nobody {
+	if g.requests == nil || who.Kind == Nobody || who.Kind == Anonymous {
 		return nil
 	}
 	name := g.counted(r, who)
