@@ -38,9 +38,27 @@ type importFlags struct {
 	Source   string   `placeholder:"LABEL" help:"Name of this source (default the application with its host and directory, the Redis database (with the host where the URL says localhost), or the host and file). An import changes and prunes only schedules from a source of the same name."`
 	Accept   []string `placeholder:"KIND" help:"Import entries despite these kinds of differences: ${differences}."`
 	DryRun   bool     `help:"Show the plan, and change nothing."`
-	Prune    bool     `help:"Delete schedules from this source that it no longer has."`
-	Output   string   `short:"o" enum:"table,json" default:"table" help:"How to print: table or json."`
+	pruneFlags
+	Output string `short:"o" enum:"table,json" default:"table" help:"How to print: table or json."`
 }
+
+// pruneFlags say whether to delete what a source no longer has.
+type pruneFlags struct {
+	Prune    bool `help:"Delete what came from this source and is no longer in it; refused if nothing from it would be left."`
+	PruneAll bool `help:"The same, even if nothing from this source would be left."`
+}
+
+// checks refuses to delete the last of what came from a source: an input that is empty by mistake, as of a command
+// that failed or of a Redis that lost its data, must not stop everything. gone is how many would be deleted.
+func (f pruneFlags) checks(gone, left int, one, several string) error {
+	if !f.Prune || f.PruneAll || gone == 0 || left > 0 {
+		return nil
+	}
+	return fmt.Errorf("nothing was imported or deleted: --prune would delete %s, and nothing from this source would be "+
+		"left: give --prune-all if it is really empty now", counted(gone, one, several))
+}
+
+func (f pruneFlags) prunes() bool { return f.Prune || f.PruneAll }
 
 func (f importFlags) validate() error {
 	if err := knownKinds(f.Accept, importer.Kinds); err != nil {
@@ -119,8 +137,12 @@ func (f importFlags) bring(ctx context.Context, to console, source importer.Sour
 	if err != nil {
 		return err
 	}
+	gone, left := importer.Remains(rows)
+	if err := f.checks(gone, left, "schedule", "schedules"); err != nil {
+		return err
+	}
 	if !f.DryRun {
-		if err := i.Apply(ctx, rows, f.Prune); err != nil {
+		if err := i.Apply(ctx, rows, f.prunes()); err != nil {
 			return err
 		}
 	}

@@ -19,9 +19,9 @@ type importRoutesCmd struct {
 	Source string   `placeholder:"LABEL" help:"Name of the application (default: as it was given to the script, with its host and directory)."`
 	Accept []string `placeholder:"KIND" help:"Import patterns despite these kinds of differences from Celery: ${differences}."`
 	DryRun bool     `help:"Show the plan, and change nothing."`
-	Prune  bool     `help:"Delete routes of this application that it no longer has."`
-	Output string   `short:"o" enum:"table,json" default:"table" help:"How to print: table or json."`
-	File   string   `arg:"" optional:"" default:"-" help:"Output of the script; - reads standard input."`
+	pruneFlags
+	Output string `short:"o" enum:"table,json" default:"table" help:"How to print: table or json."`
+	File   string `arg:"" optional:"" default:"-" help:"Output of the script; - reads standard input."`
 }
 
 // Run imports routes.
@@ -59,7 +59,7 @@ func (c importRoutesCmd) Run(ctx context.Context, to console) error {
 		fmt.Fprintf(to.problems, "cannot tell where %s goes, because a router needs its arguments: %s\n", name,
 			application.NotAsked[name])
 	}
-	moved, err := i.Rerouted(ctx, rows, c.Prune, c.Queue)
+	moved, err := i.Rerouted(ctx, rows, c.prunes(), c.Queue)
 	if err != nil {
 		return err
 	}
@@ -67,8 +67,12 @@ func (c importRoutesCmd) Run(ctx context.Context, to console) error {
 	if err != nil {
 		return err
 	}
+	gone, left := importer.RemainingRoutes(rows)
+	if err := c.checks(gone, left, "route", "routes"); err != nil {
+		return err
+	}
 	if !c.DryRun {
-		if err := i.ApplyRoutes(ctx, rows, c.Prune); err != nil {
+		if err := i.ApplyRoutes(ctx, rows, c.prunes()); err != nil {
 			return err
 		}
 	}

@@ -225,3 +225,73 @@ func TestPrefixesOfRedBeat(t *testing.T) {
 		}
 	}
 }
+
+// TestPruneOfAnEmptySource has an input be empty by mistake: what came from there before stays, unless --prune-all says
+// that it is to go.
+func TestPruneOfAnEmptySource(t *testing.T) {
+	t.Parallel()
+	url, redis, dir := testenv.DatabaseURL(t), testenv.RedisURL(t), t.TempDir()
+	file := func(name, text string) string {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	client := testenv.Client(t, redis)
+	client.HSet(t.Context(), "redbeat:daily", "definition", `{"name": "daily", "task": "app.a", "options": {"queue": "q"},
+		"schedule": {"__type__": "interval", "every": 60}}`)
+	client.ZAdd(t.Context(), "redbeat::schedule", goredis.Z{Member: "redbeat:daily"})
+	crontab := file("crontab", "0 9 * * * one\n0 8 * * * two\n")
+	full := file("full", `{"version": 4, "application": "app", "default_queue": "usual", "tasks": {"app.a": {"queue": "fast"}},
+		"schedules": [{"name": "tick", "task": "app.a", "schedule": 60, "message": {"queue": "q", "args": "[]", "kwargs": "{}"}}]}`)
+	bare := file("bare", `{"version": 4, "application": "app", "default_queue": "usual", "tasks": {"celery.backend_cleanup": {"queue": "q"}}}`)
+	sources := []struct {
+		name, full string
+		empty      func() []string // the command's argument when the source is empty
+		gone       string
+	}{
+		{"crontab --task app.run --source cron", crontab, func() []string { return []string{os.DevNull} }, "2 schedules"},
+		{"crontab --task app.run --source cron", crontab, func() []string { return []string{file("notes", "# nothing\nTZ=UTC\n")} }, "2 schedules"},
+		{"crontab --task app.run --source cron", crontab, func() []string { return []string{file("wrong", "0 9 * * 9 three\n")} }, "2 schedules"},
+		{"celery --accept all", full, func() []string { return []string{bare} }, "1 schedule"},
+		{"routes", full, func() []string { return []string{bare} }, "1 route"},
+		{"redbeat --redbeat-redis-url " + redis, "", func() []string { client.FlushDB(t.Context()); return nil }, "1 schedule"},
+	}
+	run := func(command string, more ...string) said {
+		t.Helper()
+		args := append(append([]string{"import"}, strings.Fields(command)...), "--database-url", url)
+		if !strings.HasPrefix(command, "routes") {
+			args = append(args, "--celery-timezone", "UTC")
+		}
+		return tactus(t, append(args, more...)...)
+	}
+	for _, s := range sources {
+		var arguments []string
+		if s.full != "" {
+			arguments = []string{s.full}
+		}
+		if got := run(s.name, arguments...); got.code != exitOK {
+			t.Fatalf("%s: exit %d: %s%s", s.name, got.code, got.out, got.problems)
+		}
+		arguments = s.empty()
+		for _, c := range []struct {
+			flags []string
+			want  string
+		}{
+			{[]string{"--prune", "--dry-run"}, "--prune would delete " + s.gone + ", and nothing from this source would be left: give --prune-all"},
+			{[]string{"--prune"}, "--prune would delete " + s.gone + ","},
+			{nil, `(?m)^gone `},
+			{[]string{"--prune-all"}, `(?m)^gone `},
+		} {
+			got := run(s.name, append(c.flags, arguments...)...)
+			if text := got.out + got.problems; !regexp.MustCompile(c.want).MatchString(text) {
+				t.Errorf("%s %v: exit %d: %s, want %s", s.name, c.flags, got.code, text, c.want)
+			}
+		}
+		if got := run(s.name, append([]string{"--prune"}, arguments...)...); regexp.MustCompile(`(?m)^gone `).MatchString(got.out) {
+			t.Errorf("%s: there is still something: %s", s.name, got.out)
+		}
+	}
+}

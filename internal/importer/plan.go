@@ -31,6 +31,7 @@ type Row struct {
 	oldbeat.Comparison
 	id         domain.ID
 	definition domain.Definition
+	stays      bool // whether there is a schedule from this source already
 }
 
 // Importer writes the entries of one source to a database.
@@ -72,12 +73,16 @@ func (i *Importer) Plan(ctx context.Context, entries []Entry, now time.Time) (ro
 	if err := i.name(ctx, entries, made); err != nil {
 		return nil, err
 	}
-	planned := map[string]bool{}
+	planned, known := map[string]bool{}, map[string]bool{}
+	for _, s := range made {
+		known[s.Name] = true
+	}
 	for _, e := range entries {
 		row, err := i.plan(ctx, e, now)
 		if err != nil {
 			return nil, fmt.Errorf("plan %s: %w", e.Definition.Name, err)
 		}
+		row.stays = known[row.Name]
 		if planned[row.Name] {
 			row.refuse("name_taken at /name: another entry has this name")
 		}
@@ -93,6 +98,20 @@ func (i *Importer) Plan(ctx context.Context, entries []Entry, now time.Time) (ro
 }
 
 func (r *Row) refuse(reason string) { r.Change, r.Reason = "refused", reason }
+
+// Remains counts the schedules that are gone from their source, and those from it that would be left without them. A
+// schedule whose entry is refused is left as it is.
+func Remains(rows []Row) (gone, left int) {
+	for _, r := range rows {
+		switch {
+		case r.Change == "gone":
+			gone++
+		case r.Change != "refused" || r.stays:
+			left++
+		}
+	}
+	return gone, left
+}
 
 // plan compares one entry with the schedule of its name.
 func (i *Importer) plan(ctx context.Context, e Entry, now time.Time) (Row, error) {

@@ -3,6 +3,7 @@ package importer
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/tactus-dev/tactus/domain"
 	wire "github.com/tactus-dev/tactus/internal/celery"
@@ -95,6 +96,21 @@ func (i *Importer) planRoute(r domain.Route, before map[string]outbox.KeptRoute)
 		row.Change = "changed"
 	}
 	return row
+}
+
+// RemainingRoutes counts the routes that are gone from an application, and those that would be left without them. An
+// application that has lost its tasks still has its default queue and Celery's own tasks: their routes do not count.
+func RemainingRoutes(rows []RouteRow) (gone, left int) {
+	for _, r := range rows {
+		switch {
+		case r.Pattern == "*" || strings.HasPrefix(r.Pattern, "celery."):
+		case r.Change == "gone":
+			gone++
+		case r.Change != "refused":
+			left++
+		}
+	}
+	return gone, left
 }
 
 // origin names the source of a route for people.
