@@ -120,7 +120,7 @@ func (f relayFlags) relay(ctx context.Context, pool *pgxpool.Pool, database secr
 	if err != nil {
 		return err
 	}
-	r, err := relay.New(pool, f.withNames(routes, pool), relay.Config{Log: log, Keep: f.LogKeep})
+	r, err := relay.New(pool, f.withNames(routes, pool, events), relay.Config{Log: log, Keep: f.LogKeep})
 	if err != nil {
 		return err
 	}

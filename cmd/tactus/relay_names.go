@@ -3,9 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/jackc/pgx/v5/pgxpool"
+	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/redis"
@@ -14,10 +17,16 @@ import (
 )
 
 // withNames returns the routes, of which those of tasks make no queue of another's stream, and no stream of another's
-// queue, whoever wrote the schedules and when.
-func (f relayFlags) withNames(routes []relay.Route, pool *pgxpool.Pool) []relay.Route {
+// queue, whoever wrote the schedules and when. The client is that of the task streams.
+func (f relayFlags) withNames(
+	routes []relay.Route, pool *pgxpool.Pool, streams goredis.UniversalClient,
+) []relay.Route {
+	bound := redis.NewBoundQueues(streams, f.Separator)
 	find := map[string]func(context.Context, *pgxpool.Pool, []*message.Message) (map[int]string, error){
-		celerySink: f.streamsAmongLists, streamsSink: f.queuesAmongStreams,
+		celerySink: f.streamsAmongLists,
+		streamsSink: func(ctx context.Context, pool *pgxpool.Pool, m []*message.Message) (map[int]string, error) {
+			return f.queuesAmongStreams(ctx, pool, bound, m)
+		},
 	}
 	for i, r := range routes {
 		look := find[r.Name]
@@ -72,9 +81,10 @@ func (f relayFlags) streamsAmongLists(
 	return found, err
 }
 
-// queuesAmongStreams finds the messages that go to a stream whose name is another's queue.
+// queuesAmongStreams finds the messages that go to a stream whose name is another's queue. It claims the names of the
+// others, except that of a key of another type, which Redis refuses.
 func (f relayFlags) queuesAmongStreams(
-	ctx context.Context, pool *pgxpool.Pool, messages []*message.Message,
+	ctx context.Context, pool *pgxpool.Pool, bound *redis.BoundQueues, messages []*message.Message,
 ) (map[int]string, error) {
 	cfg := f.celery()
 	of := map[string][]int{}
@@ -83,18 +93,28 @@ func (f relayFlags) queuesAmongStreams(
 			of[stream] = append(of[stream], i)
 		}
 	}
+	uses, err := bound.Uses(ctx, slices.Collect(maps.Keys(of)))
+	if err != nil {
+		return nil, err
+	}
 	found := map[int]string{}
 	for stream, all := range of {
-		may, err := outbox.Claim(ctx, pool, stream, cfg.QueueOf(stream))
-		if err != nil {
-			return nil, err
-		}
-		if may {
+		if uses[stream] == redis.OtherKey {
 			continue
 		}
+		whose := "a queue of Celery workers"
+		if uses[stream] != redis.BoundQueue {
+			whose = "the queue of another schedule or of a route"
+			may, err := outbox.Claim(ctx, pool, stream, cfg.QueueOf(stream))
+			if err != nil {
+				return nil, err
+			}
+			if may {
+				continue
+			}
+		}
 		for _, i := range all {
-			found[i] = fmt.Sprintf("RESERVED %s is the queue of another schedule or of a route, "+
-				"and no stream is made of it", stream)
+			found[i] = fmt.Sprintf("RESERVED %s is %s, and no stream is made of it", stream, whose)
 		}
 	}
 	return found, nil

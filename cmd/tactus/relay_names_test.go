@@ -27,7 +27,7 @@ func TestNamesBelongToWhoCameFirst(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := relay.New(pool, flags.withNames(routes[1:], pool), relay.Config{Log: log})
+	r, err := relay.New(pool, flags.withNames(routes[1:], pool, client), relay.Config{Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,4 +159,15 @@ func TestNamesBelongToWhoCameFirst(t *testing.T) {
 	}
 	queue = create(definition("after it", "d", ""))
 	want("a queue of the name of a stream that is gone", handed(queue, "d"), "sent, list")
+
+	// A worker has bound an empty queue to an exchange of another name, which a schedule goes through.
+	bound := definition("through an exchange", "", "")
+	bound.Exchange, bound.RoutingKey = "ey", "rk"
+	if err := client.SAdd(t.Context(), "_kombu.binding.ey", "rk\x06\x16\x06\x16exr").Err(); err != nil {
+		t.Fatal(err)
+	}
+	through := create(bound)
+	stream = create(definition("takes it", "", "exr"))
+	want("a stream with the name of a queue that a worker has bound", handed(stream, "exr"), "failed RESERVED, none")
+	want("the queue of the worker", handed(through, "exr"), "sent, list")
 }

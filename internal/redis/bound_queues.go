@@ -1,0 +1,170 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/tactus-dev/tactus/domain/handover"
+)
+
+// NameUse is what the name of a stream is in Redis before anything is handed over to it.
+type NameUse int
+
+// Only an Unused name and a Stream may be written to as a stream.
+const (
+	Unused NameUse = iota
+	Stream
+	OtherKey   // a key of another type
+	BoundQueue // a queue that workers have bound to an exchange, and whose list is empty
+)
+
+// BoundQueues knows the queues that workers have bound to exchanges in the Redis of the task streams. Redis removes an
+// empty list, so all that is left of a queue that waits for work is its binding: kombu keeps the bindings of each
+// exchange in a set, and the exchange may have any name. No index leads from a queue to its exchanges.
+//
+// So the keys are gone through, by SCAN, when a stream is to be made, and never for a stream that is there. A look counts
+// for a second, or for ten times as long as it took: whoever makes one stream after another takes a tenth of a lane.
+// A look that the context ends goes on with the next call.
+type BoundQueues struct {
+	client     goredis.UniversalClient
+	separators []string
+
+	mu     sync.Mutex
+	known  map[string]bool // by key of the list of priority 0
+	until  time.Time       // known counts until then
+	cursor uint64
+	found  map[string]bool // by the look that is under way
+	spent  time.Duration   // on it
+}
+
+// NewBoundQueues returns what is known of the queues in a Redis. The separator is that of the workers' transport options;
+// those of applications that use the default are found as well.
+func NewBoundQueues(client goredis.UniversalClient, separator string) *BoundQueues {
+	b := &BoundQueues{client: client, separators: []string{handover.PrioritySeparator}}
+	if separator != "" && separator != handover.PrioritySeparator {
+		b.separators = append(b.separators, separator)
+	}
+	return b
+}
+
+// Uses returns what each of some names of streams is.
+func (b *BoundQueues) Uses(ctx context.Context, streams []string) (map[string]NameUse, error) {
+	uses, err := b.types(ctx, streams)
+	if err != nil {
+		return nil, fmt.Errorf("ask Redis for the types of streams: %w", err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for name, use := range uses {
+		if use != Unused {
+			continue
+		}
+		if time.Now().After(b.until) {
+			if err := b.look(ctx); err != nil {
+				return nil, fmt.Errorf("look for queues of workers in Redis: %w", err)
+			}
+		}
+		for _, separator := range b.separators {
+			if queue, _, _ := strings.Cut(name, separator); b.known[queue] {
+				uses[name] = BoundQueue
+			}
+		}
+	}
+	return uses, nil
+}
+
+func (b *BoundQueues) types(ctx context.Context, streams []string) (map[string]NameUse, error) {
+	asked := make([]*goredis.StatusCmd, len(streams))
+	_, err := b.client.Pipelined(ctx, func(p goredis.Pipeliner) error {
+		for i, name := range streams {
+			asked[i] = p.Type(ctx, name)
+		}
+		return nil
+	})
+	uses := map[string]NameUse{}
+	for i, name := range streams {
+		switch is, failed := asked[i].Result(); {
+		case forbidden(failed): // the script is told the same
+			uses[name] = OtherKey
+		case failed != nil:
+			return nil, errors.Join(err, failed)
+		case is == "stream":
+			uses[name] = Stream
+		case is != "none":
+			uses[name] = OtherKey
+		default:
+			uses[name] = Unused
+		}
+	}
+	return uses, nil
+}
+
+const (
+	keysAtOnce    = 1000 // which takes Redis less than a millisecond
+	leastLookAt   = time.Second
+	lookShare     = 10
+	bindingPrefix = "_kombu.binding."
+)
+
+// look goes through all keys, from where the look before it was ended.
+func (b *BoundQueues) look(ctx context.Context) error {
+	began := time.Now()
+	defer func() { b.spent += time.Since(began) }()
+	if b.found == nil {
+		b.found, b.cursor, b.spent = map[string]bool{}, 0, 0
+	}
+	for {
+		keys, cursor, err := b.client.Scan(ctx, b.cursor, "*"+bindingPrefix+"*", keysAtOnce).Result()
+		if forbidden(err) { // then the bindings of the exchange of the same name are all that is asked for
+			keys, cursor, err = nil, 0, nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, key := range keys {
+			if err := b.readBindings(ctx, key); err != nil {
+				return err
+			}
+		}
+		if b.cursor = cursor; cursor == 0 {
+			break
+		}
+	}
+	b.known, b.found = b.found, nil
+	b.until = time.Now().Add(max(leastLookAt, lookShare*(b.spent+time.Since(began))))
+	return nil
+}
+
+// readBindings adds the queues of an exchange. The part of the key before that of kombu is the prefix of all keys of the
+// same workers.
+func (b *BoundQueues) readBindings(ctx context.Context, key string) error {
+	prefix, _, _ := strings.Cut(key, bindingPrefix)
+	for cursor := uint64(0); ; {
+		members, next, err := b.client.SScan(ctx, key, cursor, "", keysAtOnce).Result()
+		if forbidden(err) || goredis.HasErrorPrefix(err, "WRONGTYPE") {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, member := range members {
+			for _, separator := range b.separators {
+				if parts := strings.SplitN(member, separator, 3); len(parts) == 3 && parts[2] != "" {
+					b.found[prefix+parts[2]] = true
+				}
+			}
+		}
+		if cursor = next; cursor == 0 {
+			return nil
+		}
+	}
+}
+
+// forbidden reports whether the ACL of our user denies a command or a key.
+func forbidden(err error) bool { return goredis.HasErrorPrefix(err, "NOPERM") }
