@@ -3,15 +3,14 @@ package beat
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/domain/handover"
+	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -27,6 +26,9 @@ import (
 //
 // The version of the row lets one beat enable a schedule, once, however many try. Due times count from the end of the
 // pause, not from when it was noticed: what fell due while no beat was there is late or missed like any other.
+//
+// Pauses may end together by the thousand, after a maintenance. A step enables some hundred of them in one transaction,
+// and what is due fires before the next hundreds are. One that PostgreSQL refuses is found by halving.
 
 // pauses are when the next pause ends, as far as is known.
 type pauses struct {
@@ -34,29 +36,16 @@ type pauses struct {
 	later map[domain.ID]memory.Micros // schedules that could not be enabled, and when to try again
 }
 
-// endedPausesSQL reads the pauses that end next, and whether they have ended by PostgreSQL's clock.
-const endedPausesSQL = `
-select id, version, paused_until, paused_until <= clock_timestamp() from tactus.schedules
-where paused_until is not null and deleted_at is null and id <> all (@later::uuid[])
-order by paused_until limit 100`
-
-// endedPause is a row of endedPausesSQL.
-type endedPause struct {
-	ID      domain.ID
-	Version int64
-	Until   time.Time
-	Ended   bool
-}
-
 const undefinedColumn = "42703"
 
-// resume enables schedules whose pause is over. One step enables only some of them: each is a transaction of its own.
+// resume enables schedules whose pause is over: of very many some, and the next step the others.
 func (b *Beat) resume(ctx context.Context, now memory.Micros) error {
 	if !b.lease.leading || now < b.pauses.at {
 		return nil
 	}
 	b.pauses.at = now + min(b.cfg.Poll, DefaultPoll).Microseconds()
-	ended, err := b.endedPauses(ctx, now)
+	store := outbox.NewStore(b.pool, "", handover.Limits{}.Check)
+	found, err := store.EndedPauses(ctx, b.resumedLater(now))
 	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && refused.Code == undefinedColumn {
 		b.pauses.at = now + time.Minute.Microseconds() // the schema is that of the release before, which had no pauses
 		return nil
@@ -64,26 +53,26 @@ func (b *Beat) resume(ctx context.Context, now memory.Micros) error {
 	if err != nil {
 		return err
 	}
-	store := outbox.NewStore(b.pool, "", handover.Limits{}.Check)
-	began := time.Now()
-	for _, p := range ended {
-		switch {
-		case !p.Ended:
-			b.pauses.at = min(b.pauses.at, max(now+1, p.Until.UnixMicro()))
-			return nil
-		case time.Since(began) > invalidateMost:
-			b.pauses.at = now
-			return nil
-		}
-		b.resumeOne(ctx, store, p, now)
+	if !found.Next.IsZero() {
+		b.pauses.at = min(b.pauses.at, max(now+1, found.Next.UnixMicro()))
 	}
-	if len(ended) > 0 {
+	r := resumption{Beat: b, store: store, now: now, began: time.Now()}
+	err = r.resume(outbox.WithActor(ctx, "beat:"+b.cfg.Name, "the pause is over"), found.Ended)
+	if r.resumed > 0 {
+		b.log.Info("pauses are over: enabled", "schedules", r.resumed)
+	}
+	if r.resumed > 0 || r.left {
 		b.pauses.at = now // there may be more
 	}
-	return nil
+	if postgres.LockTimedOut(err) {
+		b.log.Warn("pauses are over, and somebody has locked the schedules: they are enabled later", "err", err)
+		return nil
+	}
+	return err
 }
 
-func (b *Beat) endedPauses(ctx context.Context, now memory.Micros) ([]endedPause, error) {
+// resumedLater returns the schedules that could not be enabled, and are not to be tried yet.
+func (b *Beat) resumedLater(now memory.Micros) []domain.ID {
 	later := []domain.ID{}
 	for id, at := range b.pauses.later {
 		if at <= now {
@@ -92,29 +81,48 @@ func (b *Beat) endedPauses(ctx context.Context, now memory.Micros) ([]endedPause
 		}
 		later = append(later, id)
 	}
-	rows, err := b.pool.Query(ctx, endedPausesSQL, planned, named{"later": later})
-	if err != nil {
-		return nil, fmt.Errorf("read which pauses are over: %w", err)
-	}
-	ended, err := pgx.CollectRows(rows, pgx.RowToStructByPos[endedPause])
-	if err != nil {
-		return nil, fmt.Errorf("read which pauses are over: %w", err)
-	}
-	return ended, nil
+	return later
 }
 
-// resumeOne enables a schedule, unless its row is locked for long. One that cannot be enabled keeps no other waiting.
-func (b *Beat) resumeOne(ctx context.Context, store *outbox.Store, p endedPause, now memory.Micros) {
-	ctx, cancel := context.WithTimeout(ctx, invalidateWithin)
-	defer cancel()
-	err := store.Resume(outbox.WithActor(ctx, "beat:"+b.cfg.Name, "the pause is over"), p.ID, p.Version)
+// resumption is what a step does for the pauses that are over.
+type resumption struct {
+	*Beat
+	store   *outbox.Store
+	now     memory.Micros
+	began   time.Time
+	resumed int
+	found   bool // one that PostgreSQL refuses
+	left    bool // there was no time for the rest
+}
+
+// resume enables schedules; if PostgreSQL refuses one of them, the halves by themselves. One that cannot be enabled keeps
+// no other waiting: a step goes on until it has found one of those, whatever time that takes.
+func (r *resumption) resume(ctx context.Context, ended []outbox.EndedPause) error {
 	switch {
-	case err == nil:
-		b.log.Info("a pause is over: enabled", "schedule_id", p.ID, "until", p.Until)
-		b.wantSync(p.ID, p.Version+1)
-	case errors.Is(err, domain.ErrVersionConflict) || errors.Is(err, domain.ErrNotFound): // it has changed since
-	default:
-		b.log.Warn("a pause is over, and the schedule cannot be enabled yet", "schedule_id", p.ID, "err", err)
-		b.pauses.later[p.ID] = now + invalidateAgain.Microseconds()
+	case len(ended) == 0:
+		return nil
+	case r.found && time.Since(r.began) > invalidateMost:
+		r.left = true
+		return nil
 	}
+	resumed, refused, err := r.store.Resume(ctx, ended)
+	switch {
+	case refused && len(ended) > 1:
+		half := len(ended) / 2
+		return errors.Join(r.resume(ctx, ended[:half]), r.resume(ctx, ended[half:]))
+	case refused:
+		r.log.Warn("a pause is over, and the schedule cannot be enabled yet", "schedule_id", ended[0].ID, "err", err)
+		r.pauses.later[ended[0].ID], r.found = r.now+invalidateAgain.Microseconds(), true
+	case err != nil:
+		return err
+	}
+	r.resumed += len(resumed)
+	versions := make(map[domain.ID]int64, len(ended))
+	for _, e := range ended {
+		versions[e.ID] = e.Version
+	}
+	for _, id := range resumed {
+		r.wantSync(id, versions[id]+1)
+	}
+	return nil
 }

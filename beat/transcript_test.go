@@ -494,8 +494,8 @@ func (l teller) phrase(r slog.Record, values map[string]slog.Value) string {
 		if l.s.clockTold {
 			return fmt.Sprintf("notices that PostgreSQL's clock has stepped by %s", values["by"].Duration().Round(time.Minute))
 		}
-	case "a pause is over: enabled":
-		return "enables a schedule whose pause is over at " + l.s.time(values["until"].Time())
+	case "pauses are over: enabled":
+		return "enables " + counted(values["schedules"], "schedule") + " whose pause is over"
 	default:
 		if r.Level > slog.LevelInfo {
 			return "says: " + r.Message

@@ -55,8 +55,12 @@ func TestHaltsOutliveEdits(t *testing.T) {
 		t.Errorf("disabled by SQL: %+v", s.Halt)
 	}
 	disable()
-	if err := store.Resume(t.Context(), id, read().Version); err != nil {
-		t.Fatal(err)
+	version := read().Version
+	for most := range 2 { // as of the version before, it is left alone
+		resumed, _, err := store.Resume(t.Context(), []outbox.EndedPause{{ID: id, Version: version - 1 + int64(most)}})
+		if err != nil || len(resumed) != most {
+			t.Fatalf("enabled %v: %v", resumed, err)
+		}
 	}
 	if s := checkHistory(t, pool, id); s.Halt != (domain.Halt{}) || s.EffectiveFrom != pause.Until.Add(-time.Microsecond) || s.EffectiveFrom != read().EffectiveFrom {
 		t.Errorf("resumed: %+v, from %s", s.Halt, s.EffectiveFrom)

@@ -176,16 +176,6 @@ func (s *Store) decideAt(ctx context.Context, decide func(domain.Schedule, time.
 	}
 }
 
-// Resume enables a schedule whose pause is over, as of the version that was read. A schedule that has changed since is
-// left alone (domain.ErrVersionConflict).
-func (s *Store) Resume(ctx context.Context, id domain.ID, version int64) error {
-	_, err := s.writer().update(ctx, id, version, func(before domain.Schedule) (domain.Change, bool, error) {
-		c, changed := before.Resume()
-		return c, changed, nil
-	})
-	return err
-}
-
 // Toggle enables a disabled schedule and disables an enabled one.
 func (s *Store) Toggle(ctx context.Context, id domain.ID, version int64) (domain.Schedule, error) {
 	return s.writer().update(ctx, id, version, func(before domain.Schedule) (domain.Change, bool, error) {
