@@ -101,6 +101,9 @@ func (f *Faults) items(raw json.RawMessage) (items []calendar.Item) {
 	var all []json.RawMessage
 	if err := json.Unmarshal(raw, &all); err != nil {
 		f.add("type_invalid", "/days", "want a list of days and ranges")
+		return []calendar.Item{}
+	}
+	if all == nil { // null is no list
 		return nil
 	}
 	items = make([]calendar.Item, 0, len(all))
@@ -128,7 +131,7 @@ func (m *calendarMembers) fromICS(faults *Faults) {
 	for _, e := range lines {
 		faults.add(e.Code, "/ics", "line %d: %s", e.Item, e.Message)
 	}
-	m.Days = items
+	m.Days = append([]calendar.Item{}, items...)
 }
 
 // Check returns all that is wrong with a calendar, as Faults.
@@ -141,6 +144,9 @@ func (c Calendar) Check() error {
 		return r < ' ' && r != '\n' && r != '\t' || r == 0x7f
 	}) {
 		faults.add("text_invalid", "/description", "want at most %d characters, none of them a control character", maxText)
+	}
+	if c.Days == nil {
+		faults.add("days_missing", "/days", "give the days and ranges: what a calendar has is replaced by them; [] for none")
 	}
 	_, err := calendar.Compile(c.Days)
 	items, _ := errors.AsType[calendar.Errors](err)

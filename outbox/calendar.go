@@ -87,7 +87,7 @@ var errTooManyCalendars = &domain.Error{
 }
 
 // PutCalendar makes the calendar of a name what is given. It is part of the caller's transaction; its days are faults
-// of the caller (domain.Faults) that do not abort it.
+// of the caller (domain.Faults) that do not abort it. A calendar without days has an empty list of them, not nil.
 func PutCalendar(ctx context.Context, tx pgx.Tx, c domain.Calendar) (domain.Calendar, error) {
 	after, _, err := writeCalendar(ctx, tx, c, 0, pgx.NamedArgs{"alone": false, "ring": false})
 	return after, err

@@ -127,7 +127,10 @@ func TestCalendarFaultsOfSchedules(t *testing.T) {
 		if _, err := outbox.Put(t.Context(), tx, d); !errors.Is(err, &domain.Error{Code: "calendar_unknown"}) {
 			t.Errorf("%v", err)
 		}
-		if _, err := outbox.PutCalendar(t.Context(), tx, domain.Calendar{Name: "none"}); err != nil {
+		if _, err := outbox.PutCalendar(t.Context(), tx, domain.Calendar{Name: "none"}); !errors.Is(err, &domain.Error{Code: "days_missing"}) {
+			t.Errorf("%v", err)
+		}
+		if _, err := outbox.PutCalendar(t.Context(), tx, domain.Calendar{Name: "none", Days: []calendar.Item{}}); err != nil {
 			return err
 		}
 		_, err := outbox.Put(t.Context(), tx, d)

@@ -75,6 +75,7 @@ type calendarPutCmd struct {
 	calendarFlags
 	Days        []string `arg:"" optional:"" help:"Days (2027-01-01) and ranges of days (2027-05-03..2027-05-05)."`
 	File        string   `short:"f" placeholder:"FILE" help:"JSON file with the members description and days, or with ics; - is standard input."`
+	Empty       bool     `help:"Take all days out."`
 	Description string   `help:"What the calendar is."`
 }
 
@@ -84,6 +85,8 @@ func (c calendarPutCmd) Run(ctx context.Context, to console) error {
 	switch {
 	case c.File != "" && len(c.Days) > 0:
 		return usage("give days, or a file, not both")
+	case c.Empty != (c.File == "" && len(c.Days) == 0):
+		return usage("give days, or a file; --empty, and neither, for a calendar without days")
 	case c.File != "":
 		raw, err := readInput(c.File, maxDefinitionFile)
 		if err != nil {

@@ -59,6 +59,8 @@ func TestCalendarFaults(t *testing.T) {
 		{"c", `{"days":["2027-01-01"],"ics":"x"}`, "calendar_ambiguous /ics"},
 		{"c", `{"ics":"BEGIN:VCALENDAR\nnonsense"}`, "ics_invalid /ics"},
 		{"c", `{"days":{}}`, "type_invalid /days"},
+		{"c", `{}`, "days_missing /days"},
+		{"c", `{"days":null,"description":"d"}`, "days_missing /days"},
 		{"c", `{"name":"d","days":[]}`, "calendar_name_invalid /name"},
 		{"a b", `{"days":[]}`, "calendar_name_invalid /name"},
 		{"c", `{"description":7,"days":[{"from":"2027-01-01","rrule":"FREQ=NEVER"}]}`, "rrule_syntax /days/0/rrule type_invalid /description"},
