@@ -41,15 +41,28 @@ func (c exportRedBeatCmd) Run(ctx context.Context, to console) error {
 	if err := cameFrom(ctx, pool, source); err != nil {
 		return err
 	}
-	names, err := importer.HandBackRedBeat(ctx, pool, source, client, c.Prefix)
-	for _, name := range names {
-		fmt.Fprintf(to.out, "%s\n", name)
+	handed, err := importer.HandBackRedBeat(ctx, pool, source, client, c.Prefix)
+	written, failed := 0, 0
+	for _, h := range handed {
+		for _, told := range h.Told {
+			fmt.Fprintf(to.problems, "%s: %s\n", text(h.Name), text(told))
+		}
+		if h.Failed {
+			failed++
+		}
+		if h.Written {
+			written++
+			fmt.Fprintf(to.out, "%s\n", text(h.Name))
+		}
 	}
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(to.problems, "%s\n", counted(len(names), "entry now says when it ran last",
+	fmt.Fprintf(to.problems, "%s\n", counted(written, "entry now says when it ran last",
 		"entries now say when they ran last"))
+	if failed > 0 {
+		return fmt.Errorf("%s not written: RedBeat may send again what ran here", counted(failed, "entry was", "entries were"))
+	}
 	return nil
 }
 
@@ -81,6 +94,11 @@ func (c exportCeleryCmd) Run(ctx context.Context, to console) error {
 	told, err := importer.HandBackCelery(ctx, pool, source)
 	if err != nil {
 		return err
+	}
+	for _, e := range told.Entries {
+		for _, lost := range e.Lost {
+			fmt.Fprintf(to.problems, "%s: Celery's beat cannot do what is said here: %s\n", text(e.Names[0]), text(lost))
+		}
 	}
 	fmt.Fprintf(to.problems, "%s came from %s\n", counted(len(told.Entries), "schedule", "schedules"), text(source.Label))
 	return printJSON(to.out, told)

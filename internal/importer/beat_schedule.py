@@ -680,6 +680,8 @@ def hand_back(path, told, file):
             entry = scheduler.schedule[key]
             if run.get("off"):
                 print(f"{key} is off in tactus; Celery's beat will run it: take it out of beat_schedule if it is to stay off", file=sys.stderr)
+            for lost in run.get("lost", ()):
+                print(f"{key}: Celery's beat cannot do what tactus does: {lost}", file=sys.stderr)
             at = continues(entry.schedule, ran.get(key), run)
             if at is not None:
                 entry.last_run_at, written = at, written + 1

@@ -16,16 +16,18 @@ import (
 	"github.com/tactus-dev/tactus/internal/oldbeat"
 )
 
-// importedRunsSQL reads the last runs of the schedules of a source, including deleted schedules.
+// importedRunsSQL reads the last runs of the schedules of a source, including deleted schedules. Of a name the living
+// schedule comes first, and then what was deleted last.
 const importedRunsSQL = `
 select s.name, s.definition, r.last, (select watermark from tactus.leases where name = 'beat'
-    and watermark > s.effective_from), (s.enabled or s.completed_at is not null and s.paused_at is null) and s.deleted_at is null
+    and watermark > s.effective_from), (s.enabled or s.completed_at is not null and s.paused_at is null) and s.deleted_at is null,
+    s.deleted_at is not null, s.paused_at is not null, s.completed_at is not null, s.paused_until, s.skip_until
 from tactus.schedules s
 cross join lateral (
     select max(fired_at) as last from tactus.runs
     where schedule_id = s.id and kind = 'scheduled' and status not in ('missed', 'skipped', 'excluded') and not waiting
 ) r
-where s.tags @> array[$1] order by s.name`
+where s.tags @> array[$1] order by s.name, s.deleted_at desc nulls first`
 
 type importedRun struct {
 	Name       string
@@ -33,6 +35,35 @@ type importedRun struct {
 	Last       *time.Time // its last run here; nil when it never ran
 	Settled    *time.Time // the watermark of the beat; nil when no beat has settled any of its due times
 	Enabled    bool       // and not deleted
+
+	Deleted, Paused, Completed bool
+	PausedUntil, SkipUntil     *time.Time
+}
+
+// definition returns what the schedule says.
+func (r importedRun) definition() (d domain.Definition, err error) {
+	err = json.Unmarshal(r.Definition, &d)
+	return d, err
+}
+
+// off reports whether the schedule is to be run by nobody: it is disabled, or has come to an end that only tactus knows.
+func (r importedRun) off(d domain.Definition) bool {
+	return r.Deleted || r.Paused || r.Completed && (d.MaxRuns != 0 || d.EndsAt != "" && d.RRule == "")
+}
+
+// lost lists what of the schedule its old beat does not do.
+func (r importedRun) lost(d domain.Definition) []string {
+	if r.Deleted {
+		return nil
+	}
+	var h domain.Halt
+	if r.PausedUntil != nil {
+		h.PausedUntil = *r.PausedUntil
+	}
+	if r.SkipUntil != nil {
+		h.SkipUntil = *r.SkipUntil
+	}
+	return oldbeat.Cannot(d, h, time.Now())
 }
 
 const importedFromSQL = `
@@ -51,11 +82,23 @@ func ImportedFrom(ctx context.Context, pool *pgxpool.Pool, kind string) (labels 
 	return labels, nil
 }
 
+// HandedBack is what became of one schedule that goes back to its old beat.
+type HandedBack struct {
+	Name    string
+	Written bool     // its old beat now knows when it ran last
+	Told    []string // what its old beat does otherwise, or cannot do
+	Failed  bool     // nothing was written because of what Told says
+}
+
+func (h *HandedBack) tell(format string, args ...any) {
+	h.Told = append(h.Told, fmt.Sprintf(format, args...))
+}
+
 // HandBackRedBeat writes the last run to each entry of RedBeat that was imported and still exists, so that RedBeat's
-// beat sends nothing again. It returns the names of the entries that it wrote to. prefix is RedBeat's prefix of keys.
+// beat sends nothing again, and whether it is enabled. prefix is RedBeat's prefix of keys.
 func HandBackRedBeat(ctx context.Context, pool *pgxpool.Pool, source Source, client redis.UniversalClient,
 	prefix string,
-) (names []string, err error) {
+) (handed []HandedBack, err error) {
 	all, err := importedRuns(ctx, pool, source)
 	if err != nil {
 		return nil, err
@@ -72,15 +115,13 @@ func HandBackRedBeat(ctx context.Context, pool *pgxpool.Pool, source Source, cli
 				break
 			}
 		}
-		said, err := r.handBack(ctx, client, key)
+		h, err := r.handBack(ctx, client, key)
 		if err != nil {
-			return names, fmt.Errorf("hand %s back: %w", r.Name, err)
+			return handed, fmt.Errorf("hand %s back: %w", r.Name, err)
 		}
-		if said {
-			names = append(names, r.Name)
-		}
+		handed = append(handed, h)
 	}
-	return names, nil
+	return handed, nil
 }
 
 func importedRuns(ctx context.Context, pool *pgxpool.Pool, source Source) ([]importedRun, error) {
@@ -88,9 +129,19 @@ func importedRuns(ctx context.Context, pool *pgxpool.Pool, source Source) ([]imp
 	if err != nil {
 		return nil, fmt.Errorf("read what has run: %w", err)
 	}
-	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[importedRun])
+	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[importedRun])
 	if err != nil {
 		return nil, fmt.Errorf("read what has run: %w", err)
+	}
+	var all []importedRun
+	for _, r := range found {
+		if n := len(all) - 1; n >= 0 && all[n].Name == r.Name { // an earlier schedule of this name
+			if r.Last != nil && (all[n].Last == nil || r.Last.After(*all[n].Last)) {
+				all[n].Last = r.Last
+			}
+			continue
+		}
+		all = append(all, r)
 	}
 	return all, nil
 }
@@ -119,39 +170,102 @@ func keysOfNames(ctx context.Context, client redis.UniversalClient, prefix strin
 	return named, nil
 }
 
-// handBack writes the last run to an entry, if the entry exists, and reports whether it wrote. RedBeat's own last run
-// stays when it is later, unless RedBeat would then send at once a due time that was settled here without a run. The
-// other members of RedBeat's notes stay as they are.
-func (r importedRun) handBack(ctx context.Context, client redis.UniversalClient, key string) (said bool, err error) {
-	var d domain.Definition
-	if err := json.Unmarshal(r.Definition, &d); err != nil {
-		return false, err
+// handBack writes the last run to an entry, if the entry exists, and whether it is enabled. RedBeat's own last run stays
+// when it is later, unless RedBeat would then send at once a due time that was settled here without a run. The other
+// members of RedBeat's notes stay as they are. What cannot be written is told, and keeps back no other entry.
+func (r importedRun) handBack(ctx context.Context, client redis.UniversalClient, key string) (h HandedBack, err error) {
+	h.Name = r.Name
+	d, err := r.definition()
+	if err != nil {
+		return h, err
 	}
 	fields, err := client.HMGet(ctx, key, "definition", "meta").Result()
-	if err != nil || fields[0] == nil {
-		return false, err
+	switch {
+	case ofAnotherType(err):
+		h.Failed = true
+		h.tell("the key %s is not a hash: RedBeat cannot read it", key)
+		return h, nil
+	case err != nil:
+		return h, err
+	case fields[0] == nil && r.Deleted:
+		return h, nil
+	case fields[0] == nil:
+		h.tell("RedBeat has no such entry (any more), and will not send it")
+		return h, nil
 	}
+	definition, _ := fields[0].(string)
 	meta, _ := fields[1].(string) // absent when it never ran
+	write := map[string]any{}
+	if noted, ok := r.lastForRedBeat(d, meta, &h); ok {
+		write["meta"] = noted
+	}
+	if defined, ok := r.switched(d, definition, &h); ok {
+		write["definition"] = defined
+	}
+	for _, lost := range r.lost(d) {
+		h.tell("RedBeat's beat cannot do what is said here: %s", lost)
+	}
+	if len(write) == 0 || h.Failed {
+		return h, nil
+	}
+	_, h.Written = write["meta"]
+	return h, client.HSet(ctx, key, write).Err()
+}
+
+// lastForRedBeat returns what RedBeat is to note of an entry's last run, or false when what it has noted may stay.
+func (r importedRun) lastForRedBeat(d domain.Definition, meta string, h *HandedBack) (string, bool) {
 	theirs, last := lastRun(meta), r.Last
 	if !theirs.IsZero() && (last == nil || theirs.After(*last)) {
 		last = &theirs
 	}
 	if r.Settled != nil && r.Enabled {
+		if last == nil { // RedBeat sends at once what never ran
+			settled := oldbeat.SettledRun(d, *r.Settled)
+			last = &settled
+		}
 		last = oldbeat.LastRun(d, last, *r.Settled)
 	}
 	if last == nil || r.Last == nil && last.Equal(theirs) {
-		return false, nil
+		return "", false
 	}
 	noted := map[string]json.RawMessage{}
 	if err := json.Unmarshal([]byte(meta), &noted); meta != "" && err != nil {
-		return false, errors.New("its meta is not JSON: correct it, or delete the field")
+		h.Failed = true
+		h.tell("its meta is not JSON: correct it, or delete the field")
+		return "", false
+	}
+	if noted == nil {
+		noted = map[string]json.RawMessage{}
 	}
 	noted["last_run_at"] = redBeatTimeText(*last)
-	text, err := json.Marshal(noted)
-	if err != nil {
-		return false, err
+	return string(encode(noted)), true
+}
+
+// switched returns the definition of an entry enabled or disabled as its schedule is here, or false when it is so. What
+// was deleted here may have been made anew there: that is only told.
+func (r importedRun) switched(d domain.Definition, definition string, h *HandedBack) (string, bool) {
+	var said struct{ Enabled *bool }
+	members := map[string]json.RawMessage{}
+	if err := errors.Join(json.Unmarshal([]byte(definition), &said), json.Unmarshal([]byte(definition), &members)); err != nil {
+		h.Failed = true
+		h.tell("its definition cannot be read: %v", err)
+		return "", false
 	}
-	return true, client.HSet(ctx, key, "meta", text).Err()
+	on, off := said.Enabled == nil || *said.Enabled, r.off(d)
+	switch {
+	case on != off:
+		return "", false
+	case r.Deleted:
+		h.tell("it is deleted here, and RedBeat will send it: delete it there if it is to stay off")
+		return "", false
+	case off:
+		h.tell("it is off here, and is disabled in RedBeat now; if it comes from the application's beat_schedule, take it " +
+			"out there, because RedBeat's beat enables it again when it starts")
+	default:
+		h.tell("it was disabled in RedBeat, is on here, and is enabled in RedBeat now")
+	}
+	members["enabled"] = encode(!off)
+	return string(encode(members)), true
 }
 
 // redBeatTimeText returns a time in RedBeat's JSON.

@@ -2,12 +2,10 @@ package importer
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/oldbeat"
 )
 
@@ -28,7 +26,8 @@ type LastRun struct {
 	Settled    string `json:"settled,omitempty"`
 	SettledRun string `json:"settled_run,omitempty"`
 
-	Off bool `json:"off,omitempty"` // disabled or deleted
+	Off  bool     `json:"off,omitempty"`  // disabled, deleted or at its end
+	Lost []string `json:"lost,omitempty"` // what of the schedule Celery's beat does not do
 }
 
 // pythonTime is a layout of times in UTC that every version of Python reads.
@@ -42,15 +41,15 @@ func HandBackCelery(ctx context.Context, pool *pgxpool.Pool, source Source) (Las
 		return told, err
 	}
 	for _, r := range all {
-		entry := LastRun{Names: source.namesOf(r.Name), Off: !r.Enabled}
+		d, err := r.definition()
+		if err != nil {
+			return told, fmt.Errorf("hand %s back: %w", r.Name, err)
+		}
+		entry := LastRun{Names: source.namesOf(r.Name), Off: r.off(d), Lost: r.lost(d)}
 		if r.Last != nil {
 			entry.Last = r.Last.UTC().Format(pythonTime)
 		}
 		if r.Settled != nil {
-			var d domain.Definition
-			if err := json.Unmarshal(r.Definition, &d); err != nil {
-				return told, fmt.Errorf("hand %s back: %w", r.Name, err)
-			}
 			entry.Settled = r.Settled.UTC().Format(pythonTime)
 			entry.SettledRun = oldbeat.SettledRun(d, *r.Settled).UTC().Format(pythonTime)
 		}

@@ -201,7 +201,16 @@ func TestHandingBackToRedBeat(t *testing.T) {
 			values ('beat', 'a', 1, clock_timestamp(), clock_timestamp())`); err != nil {
 		t.Fatal(err)
 	}
-	names, err := importer.HandBackRedBeat(t.Context(), pool, source, client, importer.DefaultRedBeatPrefix)
+	handed, err := importer.HandBackRedBeat(t.Context(), pool, source, client, importer.DefaultRedBeatPrefix)
+	var names []string
+	for _, h := range handed {
+		if h.Written {
+			names = append(names, h.Name)
+		}
+		if (len(h.Told) > 0) != (h.Name == "gone there") {
+			t.Errorf("%s: %v", h.Name, h.Told)
+		}
+	}
 	equal(t, names, "missed here", "ran", "ran later there")
 	if err != nil || client.Exists(t.Context(), "redbeat:gone there").Val() != 0 {
 		t.Errorf("%v", err)
