@@ -16,7 +16,7 @@ import (
 // calendar makes a calendar what is given.
 func (w *world) calendar(name string, items ...calendar.Item) {
 	w.Helper()
-	if _, _, err := w.store.PutCalendar(w.Context(), domain.Calendar{Name: name, Days: items}, 0); err != nil {
+	if _, _, err := w.store.PutCalendar(w.Context(), domain.Calendar{Name: name, Days: append([]calendar.Item{}, items...)}, 0); err != nil {
 		w.Fatal(err)
 	}
 }
