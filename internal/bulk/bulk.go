@@ -1,0 +1,204 @@
+package bulk
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/catalog"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// Most is how many schedules one request changes.
+const Most = 100
+
+// mostEmptyPages is how many pages of which nothing is chosen one request reads.
+const mostEmptyPages = 10
+
+// Request says what to do with which schedules. Why, and who asks, stands in the context.
+type Request struct {
+	Action    string
+	IDs       []domain.ID     // or
+	Filter    *catalog.Filter // those that it chooses
+	PageToken string          // where to go on
+	DryRun    bool            // only say which
+	Key       string          // of trigger, an Idempotency-Key: the same request again makes no other runs
+
+	Reason, Until, Group string // of disable
+	AddTags, RemoveTags  []string
+	Set                  json.RawMessage // the members to change
+}
+
+// Answer is what became of the schedules of a request.
+type Answer struct {
+	Group    string // of what was disabled
+	Next     string // where to go on; empty when there are no more
+	Outcomes []Outcome
+}
+
+// Outcome is what became of one schedule: would, done, unchanged or refused.
+type Outcome struct {
+	ID      domain.ID
+	Name    string
+	Outcome string
+	Version int64
+	RunID   *domain.ID
+	Code    string
+	Error   string
+}
+
+// Changer changes schedules of a store that a catalog finds.
+type Changer struct {
+	Store   *outbox.Store
+	Catalog *catalog.Catalog
+}
+
+// actions do one thing with one schedule.
+var actions = map[string]func(Changer, context.Context, domain.ID, Request) (Outcome, error){
+	"enable": func(c Changer, ctx context.Context, id domain.ID, asked Request) (Outcome, error) {
+		return c.outcomeOf(ctx, id, func(ctx context.Context, id domain.ID) (domain.Schedule, error) {
+			return c.Store.SetEnabled(ctx, id, 0, true)
+		})
+	},
+	"disable": func(c Changer, ctx context.Context, id domain.ID, asked Request) (Outcome, error) {
+		return c.outcomeOf(ctx, id, func(ctx context.Context, id domain.ID) (domain.Schedule, error) {
+			before, err := c.Store.Get(ctx, id)
+			if err != nil || !before.IsEnabled() {
+				return before, err
+			}
+			return c.Store.Disable(ctx, id, before.Version, func(before domain.Schedule, now time.Time) (domain.Pause, error) {
+				p, err := before.NewPause(asked.Reason, asked.Until, now)
+				p.By, _ = outbox.ActorOf(ctx)
+				p.Group = asked.Group
+				return p, err
+			})
+		})
+	},
+	"delete": func(c Changer, ctx context.Context, id domain.ID, _ Request) (Outcome, error) {
+		return Outcome{Outcome: "done"}, c.Store.Delete(ctx, id, 0)
+	},
+	"trigger": func(c Changer, ctx context.Context, id domain.ID, asked Request) (Outcome, error) {
+		m := outbox.Manual{}
+		if asked.Key != "" {
+			m.Key = asked.Key + " " + id.String()
+		}
+		run, err := c.Store.TriggerOnce(ctx, id, m)
+		return Outcome{Outcome: "done", RunID: &run}, err
+	},
+	"retag": func(c Changer, ctx context.Context, id domain.ID, asked Request) (Outcome, error) {
+		return c.outcomeOf(ctx, id, func(ctx context.Context, id domain.ID) (domain.Schedule, error) {
+			before, err := c.Store.Get(ctx, id)
+			if err != nil {
+				return before, err
+			}
+			patch, err := json.Marshal(map[string][]string{"tags": retagged(before.Tags, asked)})
+			if err != nil {
+				return before, err
+			}
+			return c.Store.Merge(ctx, id, before.Version, patch)
+		})
+	},
+	"set": func(c Changer, ctx context.Context, id domain.ID, asked Request) (Outcome, error) {
+		return c.outcomeOf(ctx, id, func(ctx context.Context, id domain.ID) (domain.Schedule, error) {
+			return c.Store.Merge(ctx, id, 0, asked.Set)
+		})
+	},
+}
+
+// retagged returns tags without those that are removed, and with those that are added.
+func retagged(tags []string, asked Request) []string {
+	left := slices.DeleteFunc(append([]string{}, tags...), func(tag string) bool { return slices.Contains(asked.RemoveTags, tag) })
+	for _, tag := range asked.AddTags {
+		if !slices.Contains(left, tag) {
+			left = append(left, tag)
+		}
+	}
+	return left
+}
+
+// outcomeOf changes a schedule, and tells whether that changed anything.
+func (c Changer) outcomeOf(ctx context.Context, id domain.ID, change func(context.Context, domain.ID) (domain.Schedule, error)) (Outcome, error) {
+	before, err := c.Store.Get(ctx, id)
+	if err != nil {
+		return Outcome{}, err
+	}
+	after, err := change(ctx, id)
+	done := Outcome{Outcome: "done", Version: after.Version}
+	if after.Version == before.Version {
+		done.Outcome = "unchanged"
+	}
+	return done, err
+}
+
+// Check returns what is wrong with a request itself.
+func (r Request) Check() error {
+	invalid := func(field, format string, args ...any) error {
+		return &domain.Error{Kind: domain.Invalid, Code: "choice_invalid", Field: field, Message: fmt.Sprintf(format, args...)}
+	}
+	switch {
+	case actions[r.Action] == nil:
+		return invalid("/action", "%.50q: want enable, disable, delete, trigger, retag or set", r.Action)
+	case (r.Filter == nil) == (len(r.IDs) == 0):
+		return invalid("", "want either ids or a filter; {} as the filter chooses all")
+	case len(r.IDs) > Most:
+		return invalid("/ids", "%d ids: at most %d in one request", len(r.IDs), Most)
+	case (r.Action == "retag") != (len(r.AddTags)+len(r.RemoveTags) > 0):
+		return invalid("/add_tags", "add_tags and remove_tags belong to retag, which wants one of them")
+	case (r.Action == "set") != (len(r.Set) > 0):
+		return invalid("/set", "set has the members to change, and belongs to the action set")
+	case r.Action != "disable" && (r.Until != "" || r.Group != ""):
+		return invalid("/until", "until and group belong to disable")
+	}
+	return nil
+}
+
+// Change does what a request that has passed Check asks for.
+func (c Changer) Change(ctx context.Context, r Request) (Answer, error) {
+	if r.Action == "disable" && r.Group == "" {
+		r.Group = outbox.NewID().String()
+	}
+	chosen, next, err := c.chosen(ctx, r)
+	if err != nil {
+		return Answer{}, err
+	}
+	answer := Answer{Group: r.Group, Next: next, Outcomes: []Outcome{}}
+	for _, one := range chosen {
+		done := Outcome{Outcome: "would"}
+		if !r.DryRun {
+			if done, err = actions[r.Action](c, ctx, one.ID, r); err != nil {
+				done = refused(err)
+			}
+		}
+		done.ID, done.Name = one.ID, one.Name
+		answer.Outcomes = append(answer.Outcomes, done)
+	}
+	return answer, nil
+}
+
+func refused(err error) Outcome {
+	if faults := domain.FaultsOf(err); len(faults) > 0 {
+		return Outcome{Outcome: "refused", Code: faults[0].Code, Error: faults[0].Message}
+	}
+	return Outcome{Outcome: "refused", Code: "unavailable", Error: "the database did not answer as it should: try again"}
+}
+
+// chosen returns the schedules that a request chooses, and where to go on.
+func (c Changer) chosen(ctx context.Context, r Request) (chosen []catalog.Choice, next string, err error) {
+	if r.Filter == nil {
+		for _, id := range r.IDs {
+			chosen = append(chosen, catalog.Choice{ID: id})
+		}
+		return chosen, "", nil
+	}
+	page := catalog.Page{Size: Most, Token: r.PageToken}
+	for range mostEmptyPages {
+		if chosen, next, err = c.Catalog.Choose(ctx, *r.Filter, page); err != nil || len(chosen) > 0 || next == "" {
+			break
+		}
+		page.Token = next
+	}
+	return chosen, next, err
+}
