@@ -31,6 +31,10 @@ type editData struct {
 	Fields   string // the places of faults, for htmx
 	Presets  []domain.Preset
 	Default  string // the zone of new schedules
+	Why      string
+
+	Calendars []string // their names
+	lang      string
 }
 
 // previewData is what a definition would do.
@@ -84,7 +88,7 @@ func (v *view) entry() (catalog.Entry, error) {
 }
 
 func (v *view) form() editData {
-	d := editData{Groups: groups, Values: url.Values{}, Zones: zoneNames, Presets: domain.Presets, Default: v.Timezone}
+	d := editData{Groups: groups, Values: url.Values{}, Zones: zoneNames, Presets: domain.Presets, Default: v.Timezone, lang: v.Lang}
 	places := []string{"#err-others"}
 	for _, i := range inputs() {
 		places = append(places, "#err-"+i.Name)
@@ -110,6 +114,7 @@ func (v *view) editForm(e catalog.Entry) editData {
 // look fills in what the definition would do, and what is wrong with it. A form that nobody has typed in has nothing
 // wrong yet.
 func (v *view) look(d *editData, stored domain.Definition, untouched bool) {
+	d.Calendars, _ = v.calendarNames() // without suggestions they are typed
 	for _, t := range triggerFields {
 		d.Triggers = append(d.Triggers, choice{t.Kind, v.T(t.Label), t.Kind == d.when()})
 	}
@@ -187,7 +192,7 @@ func (v *view) typed() (d editData, stored domain.Definition, err error) {
 	if key := v.r.PostFormValue("key"); key != "" {
 		d.Key = key
 	}
-	d.Values = v.r.PostForm
+	d.Values, d.Why = v.r.PostForm, v.r.PostFormValue("why")
 	return d, stored, nil
 }
 
@@ -206,7 +211,7 @@ func (s *site) create(v *view) error {
 	definition, raw, err := v.definition(domain.Definition{}, v.r.PostForm)
 	var made domain.Schedule
 	if err == nil {
-		made, err = v.Store.Create(v.ctx(), definition, v.r.PostFormValue("key"), raw)
+		made, err = v.Store.Create(v.because(v.r.PostFormValue("why")), definition, v.r.PostFormValue("key"), raw)
 	}
 	if err != nil {
 		return v.again(err)
@@ -221,7 +226,7 @@ func (s *site) save(v *view) error {
 	}
 	definition, _, err := v.definition(entry.Definition, v.r.PostForm)
 	if err == nil {
-		_, err = v.Store.Redefine(v.ctx(), entry.ID, v.version(), definition)
+		_, err = v.Store.Redefine(v.because(v.r.PostFormValue("why")), entry.ID, v.version(), definition)
 	}
 	if err != nil {
 		v.r.PostForm.Set("id", entry.ID.String())
@@ -256,12 +261,12 @@ func (v *view) again(err error) error {
 }
 
 // Value is what is in a field.
-func (d editData) Value(name string) string { return d.Values.Get(name) }
+func (d editData) Value(name string) string { return strings.Join(d.Values[name], ", ") }
 
 // Filled reports whether something in a group is filled in, or wrong.
 func (d editData) Filled(g group) bool {
 	for _, i := range g.Inputs {
-		if d.Values.Get(i.Name) != "" || len(d.Faults[i.Name]) > 0 {
+		if d.Value(i.Name) != "" || len(d.Faults[i.Name]) > 0 {
 			return true
 		}
 	}

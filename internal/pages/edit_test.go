@@ -52,7 +52,7 @@ func TestFormKeepsWhatItDoesNotShow(t *testing.T) {
 	for name, d := range map[string]domain.Definition{
 		"cron": {CronExpression: "30 9 * * 1-5", Timezone: "Asia/Tokyo", Headers: map[string]json.RawMessage{"x": json.RawMessage(`"y"`)}, Kwargs: json.RawMessage(`{"a":{"b":1.50,"c":null},"<d>":2}`), Tags: []string{"a", "b"}},
 		"secs": {CronExpression: "*/5 * * * * *", CronSeconds: true, Shadow: "s", IgnoreResult: true},
-		"rate": {IntervalSeconds: 90, Queue: "q", JitterSeconds: 3},
+		"rate": {IntervalSeconds: 90, Queue: "q", JitterSeconds: 3, OnCompleted: "keep", ExpiresSeconds: 60, TimeLimitSeconds: 50, SoftTimeLimitSeconds: 40},
 		"rule": {RRule: "DTSTART:20260105T093000\nRRULE:FREQ=WEEKLY;INTERVAL=2", Timezone: "Asia/Tokyo"},
 		"gone": {RunAt: "2199-01-01T00:00:00Z", Description: "one\ntwo"},
 	} {
@@ -131,6 +131,53 @@ func TestTwoPeopleEdit(t *testing.T) {
 	s.post(t, address, fields(t, a.body))
 	if now, err := s.store.Get(t.Context(), made.ID); err != nil || now.CronExpression != "0 11 * * *" || now.Version != 3 {
 		t.Errorf("%+v, %v", now, err)
+	}
+}
+
+// TestFormChoosesCalendars ticks calendars, says what becomes of what they exclude, and takes them away again.
+func TestFormChoosesCalendars(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	for _, name := range []string{"holidays", "maintenance"} {
+		if _, _, err := s.store.PutCalendar(t.Context(), domain.Calendar{Name: name}, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	made := s.create(t, domain.Definition{Name: "n", TaskName: "app.t", CronExpression: "0 9 * * *"})
+	address := "/schedules/" + made.ID.String() + "/edit"
+	form := fields(t, s.get(t, address).body)
+	if form.Has("exclude_calendars") {
+		t.Errorf("something is ticked: %v", form)
+	}
+	form["exclude_calendars"], form["misfire_grace_seconds"] = []string{"maintenance", "holidays"}, []string{"120"}
+	form.Set("on_excluded", "next_allowed")
+	form.Set("on_completed", "delete")
+	form.Set("why", "nobody works then")
+	s.post(t, address, form)
+	now, err := s.store.Get(t.Context(), made.ID)
+	if err != nil || strings.Join(now.ExcludeCalendars, " ") != "holidays maintenance" || now.OnExcluded != "next_allowed" || *now.MisfireGraceSeconds != 120 || now.OnCompleted != "delete" {
+		t.Errorf("%+v %v", now, err)
+	}
+	if page := s.get(t, "/schedules/"+made.ID.String()).body; !strings.Contains(page, "nobody works then") {
+		t.Error("the reason is not in the log")
+	}
+	page := s.get(t, address).body
+	for _, name := range []string{"holidays", "maintenance"} {
+		if !strings.Contains(page, `name="exclude_calendars" value="`+name+`" checked`) {
+			t.Errorf("%s is not ticked", name)
+		}
+	}
+	form = fields(t, page)
+	delete(form, "exclude_calendars")
+	form["only_calendars"] = []string{"holidays, nowhere"} // as it is typed where there are too many to be ticked
+	if a := s.do(t, http.MethodPost, address, form); a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, "nowhere") {
+		t.Errorf("a calendar that there is none of: %d %s", a.status, a.body)
+	}
+	form["only_calendars"] = nil
+	form.Set("on_excluded", "")
+	s.post(t, address, form)
+	if now, err = s.store.Get(t.Context(), made.ID); err != nil || len(now.ExcludeCalendars)+len(now.OnlyCalendars) > 0 {
+		t.Errorf("%+v %v", now, err)
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 
 // input is a field of the form.
 type input struct {
-	Name, Label, Kind string // text, number, area, json, choice or tick
+	Name, Label, Kind string // text, number, area, json, choice, names (of calendars) or tick
 	Trigger           string // of which kind of trigger it is; empty for all
 	Choices           []string
 	Example           string
@@ -72,10 +72,15 @@ var groups = []group{
 		field("recurrence", "rrule").of("rrule").as("area").like("DTSTART:20260105T093000\nRRULE:FREQ=WEEKLY;INTERVAL=2"),
 		field("time zone", "timezone").suggested("zones").like("Asia/Tokyo"),
 	),
+	titled("When").behind("Calendars: on which days").with(
+		field("not on the days of", "exclude_calendars").as("names"), field("only on the days of", "only_calendars").as("names"),
+		field("what is excluded", "on_excluded").among("", "skip", "next_allowed", "previous_allowed", "drop_if_taken"),
+	),
 	titled("When").behind("Limits, and what the clocks do").with(
 		field("not before", "starts_at").like("2026-01-01T00:00:00"), field("not after", "ends_at"), field("at most so many runs", "max_runs").as("number"),
 		field("jitter, in seconds", "jitter_seconds").as("number"),
 		field("times that the clocks skip", "dst_gap").among("", "auto", "run_after", "skip"), field("times that the clocks show twice", "dst_overlap").among("", "auto", "first", "second", "both"),
+		field("once it can fire no more", "on_completed").among("", "keep", "delete"),
 	),
 	titled("What").with(
 		field("task", "task_name").like("app.report"), field("args, a list", "args").as("json").like("[]"), field("kwargs, an object", "kwargs").as("json").like("{}"),
@@ -83,10 +88,67 @@ var groups = []group{
 	),
 	titled("What").behind("Where else, and how long").with(
 		field("priority", "priority").as("number"), field("stream", "stream"), field("expires after seconds", "expires_seconds").as("number"),
-		field("time limit, in seconds", "time_limit_seconds").as("number"),
+		field("time limit, in seconds", "time_limit_seconds").as("number"), field("soft time limit, in seconds", "soft_time_limit_seconds").as("number"),
+		field("exchange", "exchange"), field("routing key", "routing_key"), field("headers, an object", "headers").as("json").like("{}"), field("shown to workers as", "shadow"),
+		field("workers keep no result", "ignore_result").as("tick"), field("take nothing from the route of the task", "ignore_routes").as("tick"),
+	),
+	titled("What").behind("When it is late, or runs still").with(
 		field("runs that overlap", "execution_policy").among("", "allow", "skip", "queue"), field("missed due times", "misfire_policy").among("", "latest", "all", "none"),
+		field("late is missed after seconds", "misfire_grace_seconds").as("number").like("60"), field("missed is caught up for seconds", "misfire_window_seconds").as("number").like("86400"),
 	),
 }
+
+// optionWords say what is chosen, by field and value.
+var optionWords = map[string]string{
+	"on_excluded/skip":             "skip: it is recorded as excluded",
+	"on_excluded/next_allowed":     "next_allowed: on the next day that is allowed",
+	"on_excluded/previous_allowed": "previous_allowed: on the day before that is allowed",
+	"on_excluded/drop_if_taken":    "drop_if_taken: on the next day, unless something is due then",
+	"execution_policy/allow":       "allow: side by side",
+	"execution_policy/skip":        "skip: the later one is skipped",
+	"execution_policy/queue":       "queue: one after the other",
+	"misfire_policy/latest":        "latest: only the newest runs",
+	"misfire_policy/all":           "all: every one runs",
+	"misfire_policy/none":          "none: they are recorded as missed",
+	"dst_gap/run_after":            "run_after: as soon as there is a time again",
+	"dst_gap/skip":                 "skip: not that day",
+	"dst_overlap/first":            "first: the first time",
+	"dst_overlap/second":           "second: the second time",
+	"dst_overlap/both":             "both: twice",
+	"on_completed/keep":            "keep: it stays in the list",
+	"on_completed/delete":          "delete: it is deleted some time after",
+}
+
+// Option says what is chosen by a value.
+func (d editData) Option(field, value string) string {
+	if text, ok := optionWords[field+"/"+value]; ok {
+		return translate(d.lang, text)
+	}
+	return value
+}
+
+// mostTicks is how many calendars are ticked off; more are typed.
+const mostTicks = 40
+
+// Ticks are the calendars to be ticked for a field, with those that it has; none where they are to be typed.
+func (d editData) Ticks(field string) (all []choice) {
+	has := namesIn(d.Values[field])
+	for _, name := range d.Calendars {
+		all = append(all, choice{name, name, slices.Contains(has, name)})
+	}
+	for _, name := range has { // deleted meanwhile, or beyond those that are suggested
+		if !slices.Contains(d.Calendars, name) {
+			all = append(all, choice{name, name, true})
+		}
+	}
+	if len(d.Calendars) == 0 || len(all) > mostTicks {
+		return nil
+	}
+	return all
+}
+
+// namesIn are the names that stand in fields, each once.
+func namesIn(values []string) []string { return tagsOf(strings.Join(values, ",")) }
 
 // formOf shows a stored definition as texts.
 func formOf(d domain.Definition) url.Values {
@@ -100,6 +162,10 @@ func formOf(d domain.Definition) url.Values {
 		case value == nil:
 		case i.Name == "tags":
 			values.Set(i.Name, strings.Join(d.Tags, ", "))
+		case i.Kind == "names":
+			var names []string
+			_ = json.Unmarshal(value, &names) // it was made of a list
+			values.Set(i.Name, strings.Join(names, ", "))
 		case i.Kind == "tick":
 			if string(value) == "true" {
 				values.Set(i.Name, "on")
@@ -150,6 +216,10 @@ func overlay(stored domain.Definition, typed url.Values) (raw []byte, faults dom
 		case i.Kind == "tick":
 			if value != "" || i.Name == "enabled" {
 				all[i.Name] = json.RawMessage(fmt.Sprint(value != ""))
+			}
+		case i.Kind == "names":
+			if names := namesIn(typed[i.Name]); len(names) > 0 {
+				all[i.Name] = encoded(names)
 			}
 		case value == "":
 		case i.Name == "tags":
