@@ -89,6 +89,38 @@ func (c *Catalog) Board(ctx context.Context, f Filter, order Order, now time.Tim
 	return board, err
 }
 
+// BoardPart returns a part of a board by token, for filters that have schedules looked at one by one (queue, last
+// status): of many schedules a part may find few or none, and next still says where to go on. ByNext falls back to
+// ByName where the schedules are too many. Filter.Limit and Offset have no meaning, and nothing is counted.
+func (c *Catalog) BoardPart(ctx context.Context, f Filter, order Order, p Page, now time.Time) (board Board, next string, err error) {
+	err = c.read(ctx, func(tx pgx.Tx) error {
+		var page []string
+		page, next, err = f.part(ctx, tx, order, p)
+		if order == ByNext && isTooMany(err) {
+			order = ByName
+			page, next, err = f.part(ctx, tx, order, p)
+		}
+		if err != nil {
+			return fmt.Errorf("read board: %w", err)
+		}
+		lines, err := readLines(ctx, tx, page, now)
+		if err != nil {
+			return fmt.Errorf("read board: %w", err)
+		}
+		board = Board{lines, int64(len(lines)), order}
+		return addRuns(ctx, tx, lines)
+	})
+	return board, next, err
+}
+
+func isTooMany(err error) bool {
+	faults := domain.FaultsOf(err)
+	return len(faults) == 1 && faults[0].Code == tooManyToSort
+}
+
+// Looks reports whether schedules have to be looked at one by one to find what is chosen.
+func (f Filter) Looks() bool { return f.looks() }
+
 func (f Filter) board(ctx context.Context, tx pgx.Tx, order Order, now time.Time) (Board, error) {
 	if order == ByNext {
 		all := f

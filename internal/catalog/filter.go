@@ -20,10 +20,11 @@ type Filter struct {
 	Task     string   // the whole name of its task
 	Name     string   // the whole name
 	Query    string   // a part of the name, in either case
+	Calendar string   // a calendar that it names
 	Limit    int
 	Offset   int
 
-	// What only Schedules and Choose know.
+	// What only Schedules, Choose and BoardPart know.
 	Queue      string           // that the schedule names, or its task's route does
 	LastStatus domain.RunStatus // of its newest run
 	PauseGroup string           // the operation that disabled it
@@ -42,6 +43,7 @@ var chosen = `
     and (@task::text = '' or left(` + sqlexpr.TaskName + `, 200) = @task)
     and (@name::text = '' or s.name = @name)
     and (@query::text = '' or strpos(lower(s.name), lower(@query)) > 0)
+    and (@calendar::text = '' or strpos(s.policy, '"calendars":') > 0 and tactus.uses_calendar(s.policy, @calendar))
     and ` + sqlexpr.InScope
 
 var (
@@ -68,7 +70,7 @@ select array(select id::text from found limit @limit::bigint offset @offset::big
 
 // most is how far the chosen schedules are counted: less far where an index alone cannot tell that they are chosen.
 func (f Filter) most(ctx context.Context) int64 {
-	if len(f.Tags) > 0 || f.Task != "" || f.Query != "" || f.Invalid != nil && !*f.Invalid || f.State != "" || confined(ctx) {
+	if len(f.Tags) > 0 || f.Task != "" || f.Query != "" || f.Calendar != "" || f.Invalid != nil && !*f.Invalid || f.State != "" || confined(ctx) {
 		return MaxMatchCount
 	}
 	return MaxCount
@@ -117,6 +119,6 @@ func (f Filter) findByIndex(ctx context.Context, tx pgx.Tx) (page []string, tota
 func (f Filter) args(ctx context.Context) pgx.NamedArgs {
 	return scoped(ctx, pgx.NamedArgs{
 		"enabled": f.Enabled, "state": f.State, "invalid": f.Invalid, "category": f.Category, "tags": append([]string{}, f.Tags...),
-		"task": f.Task, "name": f.Name, "query": f.Query, "limit": f.Limit, "offset": f.Offset, "most": f.most(ctx) + 1,
+		"task": f.Task, "name": f.Name, "query": f.Query, "calendar": f.Calendar, "limit": f.Limit, "offset": f.Offset, "most": f.most(ctx) + 1,
 	})
 }

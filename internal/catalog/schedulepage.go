@@ -67,6 +67,30 @@ const namesOf = `
 select s.id, s.name from unnest($1::text[]::uuid[]) with ordinality w (id, nth) join tactus.schedules s on s.id = w.id
 order by w.nth`
 
+// Named returns the schedules of some ids that the caller may read, in their order.
+func (c *Catalog) Named(ctx context.Context, ids []domain.ID) (named []Choice, err error) {
+	texts := make([]string, len(ids))
+	for i, id := range ids {
+		texts[i] = id.String()
+	}
+	err = c.read(ctx, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, livingOf, pgx.QueryExecModeExec, scoped(ctx, pgx.NamedArgs{"ids": texts}))
+		if err != nil {
+			return err
+		}
+		named, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Choice])
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read names of schedules: %w", err)
+	}
+	return named, nil
+}
+
+const livingOf = `
+select s.id, s.name from unnest(@ids::text[]::uuid[]) with ordinality w (id, nth) join tactus.schedules s on s.id = w.id
+where s.deleted_at is null and ` + sqlexpr.InScope + ` order by w.nth`
+
 // readEntries reads schedules in the order of their ids.
 func readEntries(ctx context.Context, tx pgx.Tx, ids []string) ([]Entry, error) {
 	found, err := bounded(ctx, tx, func(r entryRow) int { return len(r.Definition) }, listSchedules, ids)
@@ -180,6 +204,8 @@ func (f Filter) part(ctx context.Context, tx pgx.Tx, order Order, p Page) (ids [
 	return ids, token(order, *id, strconv.FormatInt(created.UnixMicro(), 10)), nil
 }
 
+const tooManyToSort = "too_many_to_sort"
+
 var lastRuns = `
 select page.id from unnest(@ids::text[]) with ordinality page (id, nth) left join lateral (
     select r.fired_at from tactus.runs r where r.schedule_id = page.id::uuid and r.status not in ('missed', 'skipped') order by r.due_at desc limit 1
@@ -204,7 +230,7 @@ func (f Filter) sorted(ctx context.Context, tx pgx.Tx, order Order, p Page) (ids
 	}
 	if more != "" {
 		return nil, "", &domain.Error{
-			Kind: domain.Invalid, Code: "too_many_to_sort", Field: "sort",
+			Kind: domain.Invalid, Code: tooManyToSort, Field: "sort",
 			Message: fmt.Sprintf("at most %d schedules are sorted by %s: choose fewer, by tag, task or text, or sort by name", MaxSorted, order),
 		}
 	}

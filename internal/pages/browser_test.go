@@ -180,6 +180,7 @@ func TestJourneysInABrowser(t *testing.T) {
 	s := newStack(t)
 	t.Run("a schedule that is made fires, and its result appears", s.makesAndWatches)
 	t.Run("what fails is shown on every page, and no script of it runs", s.showsEveryPage)
+	t.Run("several schedules are paused at once, and put back", s.pausesSeveral)
 	t.Run("who has a key for reading reads, and changes nothing", s.logsIn)
 	t.Run("a line that is lost comes back", s.losesTheLine)
 }
@@ -207,6 +208,29 @@ func (s *stack) makesAndWatches(t *testing.T) {
 	b.await("the way back", `document.querySelector(".done button")?.innerText === "Enable it again"`)
 	b.do(chromedp.Click(chromedp.CSS(".done button")))
 	b.await("that it is enabled again", `document.querySelector('form[action$="/disable"]') !== null && document.querySelector(".done")?.innerText.includes("Put back")`)
+	if faults := b.wentWrong(); len(faults) > 0 {
+		t.Error(faults)
+	}
+}
+
+// pausesSeveral ticks two schedules with the mouse and a key while the list is live, pauses them, and puts them back.
+func (s *stack) pausesSeveral(t *testing.T) {
+	for _, name := range []string{"several-1", "several-2", "several-3"} {
+		s.api(t, "POST", "/schedules", `{"name":"`+name+`","cron_expression":"0 0 1 1 *","task_name":"app.answer","tags":["several"]}`)
+	}
+	b := s.tab(t)
+	b.do(chromedp.Navigate(s.url + "/schedules?tag=several&order=name"))
+	b.do(chromedp.Click(chromedp.CSS("tr[data-row]:nth-child(2) input[name=id]")))
+	ask[bool](b, `document.activeElement.blur(), document.body.dispatchEvent(new KeyboardEvent("keydown", {key: "j", bubbles: true})), document.body.dispatchEvent(new KeyboardEvent("keydown", {key: "x", bubbles: true})), true`)
+	b.await("the number of those that are ticked", `document.querySelector("#ticked").innerText === "2"`)
+	s.api(t, "POST", "/schedules", `{"name":"several-4","cron_expression":"0 0 1 1 *","task_name":"app.answer","tags":["several"]}`)
+	b.await("one more row, and the same ticks", `document.querySelectorAll("tr[data-row]").length === 4 && document.querySelector("#ticked").innerText === "2" && document.querySelectorAll("input[name=id]:checked").length === 2`)
+	b.do(chromedp.Click(chromedp.CSS("#bulk [value=disable]")))
+	b.await("the question", `document.querySelector("h1")?.innerText === "Pause 2 schedules?" && document.querySelector(".names").innerText.includes("several-2")`)
+	b.do(chromedp.SendKeys(chromedp.CSS("[name=reason]"), "vendor down"), chromedp.Click(chromedp.CSS("form button.main")))
+	b.await("what was done", `document.querySelector(".done")?.innerText.includes("Paused: 2 schedules.") && document.querySelector("#live").innerText.split("vendor down").length === 3`)
+	b.do(chromedp.Click(chromedp.CSS(".done button")))
+	b.await("that they are back", `document.querySelector(".done")?.innerText.includes("Enabled: 2 schedules.")`)
 	if faults := b.wentWrong(); len(faults) > 0 {
 		t.Error(faults)
 	}
@@ -263,7 +287,7 @@ func (s *stack) showsEveryPage(t *testing.T) {
 	for _, scheme := range []string{"light", "dark"} {
 		b.do(call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}))
 		for _, address := range []string{
-			"/", "/schedules?tag=" + url.QueryEscape(hostile), "/schedules/" + id, "/schedules/" + id + "/edit", "/schedules/" + id + "/delete", "/schedules/new",
+			"/", "/schedules?tag=" + url.QueryEscape(hostile), "/schedules/bulk?action=disable&which=all", "/schedules/bulk?action=retag&id=" + id, "/schedules/" + id, "/schedules/" + id + "/edit", "/schedules/" + id + "/delete", "/schedules/new",
 			"/runs?state=wrong", "/runs/" + failed, "/runs/" + answered, "/log", "/system", "/login",
 		} {
 			b.do(chromedp.Navigate(s.url + address))

@@ -145,6 +145,8 @@ func (s site) addresses(t *testing.T, id domain.ID) []string {
 	return []string{
 		"/log", "/log?type=schedule.updated&schedule=" + id.String(), "/system", "/runs", "/runs?state=wrong&span=day&error=alert&worker=" + url.QueryEscape(hostile), "/runs/" + run, "/runs?state=revoked",
 		"/", "/schedules", "/schedules?q=a&state=active&order=name", "/schedules/" + id.String(), "/schedules/" + id.String() + "/delete",
+		"/schedules/bulk?action=retag&which=ticked&id=" + id.String(), "/schedules?last=failed&queue=" + url.QueryEscape(hostile) + "&calendar=" + url.QueryEscape(hostile),
+		"/schedules?did=bulk&action=disable&done=1&group=" + url.QueryEscape(hostile),
 		"/calendar", "/calendar?span=day&tag=" + url.QueryEscape(hostile), "/calendar?span=month", "/calendars",
 		"/schedules/new", "/schedules/" + id.String() + "/edit", "/schedules/new?like=" + id.String(),
 		"/schedules?tag=" + url.QueryEscape(hostile) + "&task=" + url.QueryEscape(hostile) + "&category=" + url.QueryEscape(hostile),
@@ -256,6 +258,13 @@ func TestAddressHoldsTheFilter(t *testing.T) {
 	s.create(t, domain.Definition{Name: "sooner", TaskName: "app.t", Tags: []string{"x", "y"}, RunAt: time.Now().Add(24 * time.Hour).UTC().Format(time.RFC3339)})
 	off := false
 	s.create(t, domain.Definition{Name: "off", TaskName: "app.t", CronExpression: "* * * * *", Enabled: &off})
+	if _, _, err := s.store.PutCalendar(t.Context(), domain.Calendar{Name: "holidays"}, 0); err != nil {
+		t.Fatal(err)
+	}
+	queued := s.create(t, domain.Definition{Name: "queued", TaskName: "app.t", Queue: "q1", Tags: []string{"z"}, CronExpression: "* * * * *", ExcludeCalendars: []string{"holidays"}, Enabled: &off})
+	if _, err := s.pool.Exec(t.Context(), `insert into tactus.runs (id, schedule_id, due_at, kind, status, schedule_version, fired_at) values (gen_random_uuid(), $1, now(), 'scheduled', 'failed', 1, now())`, queued.ID); err != nil {
+		t.Fatal(err)
+	}
 	order := func(address string) (names []string) {
 		for _, match := range regexp.MustCompile(`<a href="/schedules/[0-9a-f-]{36}">([a-z]+)</a>`).FindAllStringSubmatch(s.get(t, address).body, -1) {
 			names = append(names, match[1])
@@ -263,8 +272,10 @@ func TestAddressHoldsTheFilter(t *testing.T) {
 		return names
 	}
 	for address, want := range map[string]string{
-		"/schedules": "sooner later off", "/schedules?order=name": "later off sooner", "/schedules?order=newest": "off sooner later",
-		"/schedules?tag=x": "sooner later", "/schedules?tag=x&tag=y": "sooner", "/schedules?state=paused": "off", "/schedules?q=LAT": "later",
+		"/schedules": "sooner later off queued", "/schedules?order=name": "later off queued sooner", "/schedules?order=newest": "queued off sooner later",
+		"/schedules?queue=q1": "queued", "/schedules?queue=q2": "", "/schedules?last=failed": "queued", "/schedules?last=succeeded": "", "/schedules?calendar=holidays&order=name": "queued", "/schedules?calendar=holiday": "",
+		"/schedules?last=failed&q=off": "",
+		"/schedules?tag=x":             "sooner later", "/schedules?tag=x&tag=y": "sooner", "/schedules?state=paused": "off queued", "/schedules?q=LAT": "later",
 		"/schedules?state=invalid": "",
 	} {
 		if got := strings.Join(order(address), " "); got != want {

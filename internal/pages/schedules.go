@@ -22,6 +22,10 @@ type schedulesData struct {
 	Filter listFilter
 	Orders []choice
 	States []choice
+	Lasts  []choice
+	Known  []string // names of calendars
+	First  string   // the address of the first part, if this is another
+	All    string   // how many a bulk action for all is about; empty where that is not counted
 	Page   int
 	Prev   string // addresses
 	Next   string
@@ -62,14 +66,17 @@ type choice struct {
 // listFilter is what the address chooses.
 type listFilter struct {
 	Query, State, Task, Category string
+	Last, Queue, Calendar        string
 	Tags                         []string
 	Order                        catalog.Order
 	Page                         int
+	Token                        string // of a list whose schedules are looked at one by one
 }
 
 func filterOf(q url.Values) listFilter {
 	f := listFilter{
 		Query: q.Get("q"), State: q.Get("state"), Task: q.Get("task"), Category: q.Get("category"), Order: catalog.Order(q.Get("order")), Page: 1,
+		Last: q.Get("last"), Queue: q.Get("queue"), Calendar: q.Get("calendar"), Token: q.Get("after"),
 	}
 	for _, tag := range q["tag"] {
 		if tag != "" && !slices.Contains(f.Tags, tag) && len(f.Tags) < 50 {
@@ -90,10 +97,12 @@ func filterOf(q url.Values) listFilter {
 	return f
 }
 
-// address is that of the list with a filter, and nothing in it that needs no saying.
-func (f listFilter) address() string {
+// chosen are the members that choose schedules, as they stand in addresses and forms.
+func (f listFilter) chosen() url.Values {
 	q := url.Values{}
-	for name, value := range map[string]string{"q": f.Query, "state": f.State, "task": f.Task, "category": f.Category} {
+	for name, value := range map[string]string{
+		"q": f.Query, "state": f.State, "task": f.Task, "category": f.Category, "last": f.Last, "queue": f.Queue, "calendar": f.Calendar,
+	} {
 		if value != "" {
 			q.Set(name, value)
 		}
@@ -101,6 +110,12 @@ func (f listFilter) address() string {
 	if len(f.Tags) > 0 {
 		q["tag"] = f.Tags
 	}
+	return q
+}
+
+// address is that of the list with a filter, and nothing in it that needs no saying.
+func (f listFilter) address() string {
+	q := f.chosen()
 	switch f.Order {
 	case catalog.ByNewest:
 		q.Set("order", "newest")
@@ -110,6 +125,9 @@ func (f listFilter) address() string {
 	if f.Page > 1 {
 		q.Set("page", strconv.Itoa(f.Page))
 	}
+	if f.Token != "" {
+		q.Set("after", f.Token)
+	}
 	if len(q) == 0 {
 		return "/schedules"
 	}
@@ -117,7 +135,10 @@ func (f listFilter) address() string {
 }
 
 func (f listFilter) catalog() catalog.Filter {
-	c := catalog.Filter{Query: f.Query, Task: f.Task, Category: f.Category, Tags: f.Tags, Limit: perPage, Offset: (f.Page - 1) * perPage}
+	c := catalog.Filter{
+		Query: f.Query, Task: f.Task, Category: f.Category, Tags: f.Tags, Limit: perPage, Offset: (f.Page - 1) * perPage,
+		LastStatus: domain.RunStatus(f.Last), Queue: f.Queue, Calendar: f.Calendar,
+	}
 	yes := true
 	switch f.State {
 	case "active":
@@ -135,27 +156,15 @@ func (f listFilter) catalog() catalog.Filter {
 func (s *site) schedules() {
 	s.get("/schedules", func(v *view) (string, any, error) {
 		f := filterOf(v.r.URL.Query())
-		d := schedulesData{Filter: f, Page: f.Page, Chips: v.chips(f), Server: v.Server()}
-		if v.r.URL.Query().Get("did") == "deleted" {
-			d.Done = &done{Says: v.T("Deleted: %s.", v.r.URL.Query().Get("name"))}
-		}
+		d := schedulesData{Filter: f, Page: f.Page, Chips: v.chips(f), Server: v.Server(), Done: v.listDone()}
 		var err error
 		if d.Counts, err = v.Catalog.Counts(v.ctx()); err != nil {
 			return "", nil, err
 		}
-		board, err := v.Catalog.Board(v.ctx(), f.catalog(), f.Order, v.Now)
-		if err != nil {
+		if err := v.fillBoard(&d, f); err != nil {
 			return "", nil, err
 		}
-		if f.Order == catalog.ByNext && board.Order != catalog.ByNext {
-			d.Note = v.T("More than %s schedules are in the order of their names: narrow them down to see what is due next.", count(catalog.MaxSorted))
-		}
-		d.Lines, d.Total = v.lines(board.Lines), count(board.Total)
-		if board.Total >= f.catalog().Most(v.ctx()) {
-			d.Total += "+"
-		}
 		d.Empty = d.Counts == catalog.Counts{}
-		v.paging(&d, f, board.Total)
 		for _, o := range []choice{{"next", v.T("next due first"), false}, {"name", v.T("by name"), false}, {"newest", v.T("newest first"), false}} {
 			o.Chosen = o.Value == string(f.Order) || o.Value == "newest" && f.Order == catalog.ByNewest
 			d.Orders = append(d.Orders, o)
@@ -164,9 +173,84 @@ func (s *site) schedules() {
 			o.Chosen = o.Value == f.State
 			d.States = append(d.States, o)
 		}
+		d.Lasts = []choice{{"", v.T("any end"), f.Last == ""}}
+		for _, status := range lastStatuses {
+			state := stateOf(v.Lang, status)
+			d.Lasts = append(d.Lasts, choice{string(status), state.Mark + " " + state.Word, string(status) == f.Last})
+		}
+		if d.Known, err = v.calendarNames(); err != nil {
+			return "", nil, err
+		}
 		v.w.Header().Set("HX-Replace-Url", f.address())
 		return "schedules", d, nil
 	})
+	s.bulk()
+}
+
+// lastStatuses are what the newest run of a schedule may have become.
+var lastStatuses = []domain.RunStatus{
+	domain.Failed, domain.Succeeded, domain.Started, domain.Retrying, domain.Sent, domain.Due, domain.Revoked, domain.Expired, domain.Unknown,
+}
+
+// calendarNames are the names of the calendars, as far as they are suggested.
+func (v *view) calendarNames() (names []string, err error) {
+	found, _, err := v.Store.PageOfCalendars(v.ctx(), calendarsShown, 0)
+	for _, c := range found {
+		names = append(names, c.Name)
+	}
+	return names, err
+}
+
+// fillBoard reads the page of the list that a filter chooses.
+func (v *view) fillBoard(d *schedulesData, f listFilter) error {
+	var board catalog.Board
+	var err error
+	if chosen := f.catalog(); chosen.Looks() {
+		board, err = v.looksAtBoard(d, f, chosen)
+	} else if board, err = v.Catalog.Board(v.ctx(), chosen, f.Order, v.Now); err == nil {
+		d.Total = count(board.Total)
+		if board.Total >= chosen.Most(v.ctx()) {
+			d.Total += "+"
+		}
+		d.All = d.Total
+		v.paging(d, f, board.Total)
+	}
+	if err != nil {
+		return err
+	}
+	if f.Order == catalog.ByNext && board.Order != catalog.ByNext {
+		d.Note = v.T("More than %s schedules are in the order of their names: narrow them down to see what is due next.", count(catalog.MaxSorted))
+	}
+	d.Lines = v.lines(board.Lines)
+	return nil
+}
+
+// mostEmptyParts is how many parts of a list in which nothing is chosen one page looks at.
+const mostEmptyParts = 3
+
+// looksAtBoard reads a part of a list whose schedules are looked at one by one. Nobody knows how many are chosen.
+func (v *view) looksAtBoard(d *schedulesData, f listFilter, chosen catalog.Filter) (board catalog.Board, err error) {
+	part := catalog.Page{Size: perPage, Token: f.Token}
+	for range mostEmptyParts {
+		var next string
+		if board, next, err = v.Catalog.BoardPart(v.ctx(), chosen, f.Order, part, v.Now); err != nil {
+			return board, err
+		}
+		if part.Token = next; len(board.Lines) > 0 || next == "" {
+			break
+		}
+	}
+	d.Total = count(int64(len(board.Lines)))
+	if part.Token != "" {
+		after := f
+		after.Token, d.Total = part.Token, d.Total+"+"
+		d.Next = after.address()
+	}
+	if f.Token != "" {
+		f.Token = ""
+		d.First = f.address()
+	}
+	return board, nil
 }
 
 func (v *view) paging(d *schedulesData, f listFilter, total int64) {
@@ -184,7 +268,7 @@ func (v *view) paging(d *schedulesData, f listFilter, total int64) {
 
 // chips are the filters that are set, each with the address of the list without it.
 func (v *view) chips(f listFilter) (chips []chip) {
-	f.Page = 1
+	f.Page, f.Token = 1, ""
 	add := func(text string, without listFilter) { chips = append(chips, chip{text, without.address()}) }
 	for i, tag := range f.Tags {
 		without := f

@@ -134,13 +134,16 @@ var rooms = []room{{"/runs", "Runs"}, {"/calendar", "Calendar"}, {"/log", "Log"}
 // Rooms are the pages of the navigation.
 func (v *view) Rooms() []room { return rooms }
 
+// onceTold are the members of an address that say what the action before did. app.js has the same.
+var onceTold = []string{"did", "run", "name", "action", "done", "same", "group"}
+
 // Self is the address of the page, without what the action before it did.
 func (v *view) Self() string {
 	if v.self != "" {
 		return v.self
 	}
 	query := v.r.URL.Query()
-	for _, once := range []string{"did", "run", "name"} {
+	for _, once := range onceTold {
 		query.Del(once)
 	}
 	if len(query) == 0 {

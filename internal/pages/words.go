@@ -19,7 +19,13 @@ func translate(lang, text string, args ...any) string {
 
 // singular has the English texts that are others for one.
 var singular = map[string]string{
-	"%s schedules": "%s schedule",
+	"%s schedules":         "%s schedule",
+	"Enable %s schedules?": "Enable %s schedule?", "Enabled: %s schedules.": "Enabled: %s schedule.",
+	"Pause %s schedules?": "Pause %s schedule?", "Paused: %s schedules.": "Paused: %s schedule.",
+	"Run %s schedules now?": "Run %s schedule now?", "Handed over to be started: %s runs.": "Handed over to be started: %s run.",
+	"Change the tags of %s schedules?": "Change the tags of %s schedule?", "Tags changed: %s schedules.": "Tags changed: %s schedule.",
+	"Delete %s schedules?": "Delete %s schedule?", "Deleted: %s schedules.": "Deleted: %s schedule.",
+	"%s were so already.": "%s was so already.", "Refused: %s schedules.": "Refused: %s schedule.",
 	"%d schedules failed in the last 24 hours": "%d schedule failed in the last 24 hours",
 	"last %d runs: %s":                         "last %d run: %s",
 	"at most %s schedules in %s, at %s":        "at most %s schedule in %s, at %s",

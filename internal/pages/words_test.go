@@ -18,6 +18,8 @@ var said = []*regexp.Regexp{
 	regexp.MustCompile(`\{"[^"\w]{1,8}", "(\w+)", "`),
 	regexp.MustCompile(`"(?:due|recorded|handed_over|started|finished)": +"([^"]+)"`),
 	regexp.MustCompile(`\{"/\w+", "([^"]+)"\}`),
+	regexp.MustCompile(`"\w+/\w+": +"([^"]+)"`),
+	regexp.MustCompile(`"(?:enable|disable|trigger|retag|delete)": +\{"([^"]+)", "([^"]+)", "([^"]+)"\}`),
 	regexp.MustCompile(`domain\.Schedule\w+: +"([^"]+)"`),
 }
 
@@ -44,12 +46,14 @@ func TestEveryWordIsInBothLanguages(t *testing.T) {
 		}
 		for _, pattern := range said {
 			for _, match := range pattern.FindAllStringSubmatch(string(content), -1) {
-				found++
-				translated, ok := japanese[match[1]]
-				if !ok {
-					t.Errorf("%s: %q has no Japanese", path, match[1])
-				} else if strings.Count(match[1], "%") != strings.Count(translated, "%") {
-					t.Errorf("%s: %q and %q take different arguments", path, match[1], translated)
+				for _, text := range match[1:] {
+					found++
+					translated, ok := japanese[text]
+					if !ok {
+						t.Errorf("%s: %q has no Japanese", path, text)
+					} else if strings.Count(text, "%") != strings.Count(translated, "%") {
+						t.Errorf("%s: %q and %q take different arguments", path, text, translated)
+					}
 				}
 			}
 		}

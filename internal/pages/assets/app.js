@@ -13,7 +13,7 @@
   // What an action did is told once.
   const address = new URL(location.href);
   if (address.searchParams.has("did")) {
-    for (const name of ["did", "run", "name"]) address.searchParams.delete(name);
+    for (const name of ["did", "run", "name", "action", "done", "same", "group"]) address.searchParams.delete(name);
     history.replaceState(null, "", address);
   }
   for (const way of document.querySelectorAll("[data-fade]")) {
@@ -75,6 +75,7 @@
   body.addEventListener("htmx:after:swap", () => {
     const live = document.getElementById("live");
     if (live) mark(live.querySelector("tr.at") || null);
+    counted();
   });
 
   // What is typed is not left by accident.
@@ -85,6 +86,24 @@
     kept.addEventListener("submit", () => { touched = false; });
     addEventListener("beforeunload", e => { if (touched) e.preventDefault(); });
   }
+
+  // What is ticked in the list is counted. The bar is for what is ticked, or for all that the list has.
+  const ticks = () => [...document.querySelectorAll('input[form=bulk][name=id]')];
+  function counted() {
+    const all = ticks(), n = all.filter(t => t.checked).length, said = document.getElementById("ticked"), every = document.getElementById("tickall");
+    if (said) said.textContent = n;
+    if (every) { every.checked = n > 0 && n === all.length; every.indeterminate = n > 0 && n < all.length; }
+  }
+  document.addEventListener("change", e => {
+    if (e.target.id === "tickall") for (const t of ticks()) t.checked = e.target.checked;
+    if (e.target.id === "tickall" || e.target.matches("input[form=bulk][name=id]")) {
+      document.getElementById("which-ticked").checked = true;
+      counted();
+    }
+  });
+  counted();
+  // What is done with many goes on by itself, a hundred at a time.
+  document.querySelector("form[data-go]")?.requestSubmit();
 
   // Keys.
   let row = null, go = false;
@@ -120,6 +139,7 @@
       case "/": e.preventDefault(); (document.getElementById("q") || document.getElementById("seek")).focus(); break;
       case "j": move(1); break;
       case "k": move(-1); break;
+      case "x": row?.querySelector("input[name=id]")?.click(); break;
       case "g": go = true; break;
       case "n": location.assign("/schedules/new"); break;
       case "?": keys.showModal(); break;

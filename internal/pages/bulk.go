@@ -1,0 +1,322 @@
+package pages
+
+import (
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/bulk"
+	"github.com/tactus-dev/tactus/internal/catalog"
+)
+
+// What is done with several schedules is asked first: the bar of the list leads to a page that says how many and which
+// they are, and its form does a hundred of them at a time. The form carries all that is to be known, so that no server
+// keeps anything between its steps.
+
+// bulkWords say an action of package bulk: on its button, as a question, and when it is done.
+var bulkWords = map[string]struct{ Button, Question, Done string }{
+	"enable":  {"Enable", "Enable %s schedules?", "Enabled: %s schedules."},
+	"disable": {"Pause", "Pause %s schedules?", "Paused: %s schedules."},
+	"trigger": {"Run now", "Run %s schedules now?", "Handed over to be started: %s runs."},
+	"retag":   {"Change tags", "Change the tags of %s schedules?", "Tags changed: %s schedules."},
+	"delete":  {"Delete", "Delete %s schedules?", "Deleted: %s schedules."},
+}
+
+// bulkForm is a bulk action as a form says it.
+type bulkForm struct {
+	Action string
+	IDs    []string   // those that were ticked; with none,
+	Filter listFilter // all that the list had
+	Group  string     // of disable: the operation; of enable: the operation that disabled them
+	Key    string
+	Typed  map[string]string
+
+	Token            string   // where to go on
+	Done, Same, Left int64    // what became of those before; Left were refused
+	Refused          []string // some of these, with the reason
+}
+
+// bulkTyped are the fields of the question.
+var bulkTyped = []string{"reason", "until", "add", "remove"}
+
+// refusedShown is how many schedules that were refused are told by name.
+const refusedShown = 20
+
+func bulkFormOf(q url.Values) bulkForm {
+	f := bulkForm{
+		Action: q.Get("action"), Filter: filterOf(q), Group: q.Get("group"), Key: q.Get("key"), Token: q.Get("token"),
+		Typed: map[string]string{}, Refused: q["refused"][:min(len(q["refused"]), refusedShown)],
+	}
+	if q.Get("which") != "all" {
+		f.IDs = q["id"][:min(len(q["id"]), bulk.Most)]
+	}
+	for _, name := range bulkTyped {
+		f.Typed[name] = strings.TrimSpace(q.Get(name))
+	}
+	for name, n := range map[string]*int64{"done": &f.Done, "same": &f.Same, "left": &f.Left} {
+		*n, _ = strconv.ParseInt(q.Get(name), 10, 64) // else none
+	}
+	return f
+}
+
+// values are what a form carries beside what is typed in it.
+func (f bulkForm) values() url.Values {
+	q := f.Filter.chosen()
+	q.Set("action", f.Action)
+	if q["id"] = f.IDs; len(f.IDs) == 0 {
+		q.Set("which", "all")
+	}
+	q["refused"] = f.Refused
+	for name, value := range map[string]string{"group": f.Group, "key": f.Key, "token": f.Token} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	for name, n := range map[string]int64{"done": f.Done, "same": f.Same, "left": f.Left} {
+		q.Set(name, strconv.FormatInt(n, 10))
+	}
+	return q
+}
+
+// hiddenField is a field of a form that nobody sees.
+type hiddenField struct{ Name, Value string }
+
+// Hidden are the fields of the question that nobody sees.
+func (f bulkForm) Hidden() []hiddenField { return hiddenFields(f.values()) }
+
+func hiddenFields(q url.Values) (all []hiddenField) {
+	for _, name := range slices.Sorted(maps.Keys(q)) {
+		for _, value := range q[name] {
+			all = append(all, hiddenField{name, value})
+		}
+	}
+	return all
+}
+
+// Hidden are the fields by which a form chooses what the list has.
+func (d schedulesData) Hidden() []hiddenField { return hiddenFields(d.Filter.chosen()) }
+
+// Narrowed reports whether something is chosen beside what is searched for.
+func (d schedulesData) Narrowed() bool {
+	q := d.Filter.chosen()
+	return len(q) > 1 || len(q) == 1 && d.Filter.Query == ""
+}
+
+// request is what a form asks for.
+func (f bulkForm) request() (r bulk.Request, err error) {
+	r = bulk.Request{Action: f.Action, PageToken: f.Token, Key: f.Key}
+	switch f.Action {
+	case "disable":
+		r.Reason, r.Until, r.Group = f.Typed["reason"], f.Typed["until"], f.Group
+	case "retag":
+		r.AddTags, r.RemoveTags = tagsOf(f.Typed["add"]), tagsOf(f.Typed["remove"])
+	}
+	if len(f.IDs) == 0 {
+		filter := f.Filter.catalog()
+		if f.Action == "enable" && f.Group != "" {
+			filter = catalog.Filter{PauseGroup: f.Group}
+		}
+		r.Filter = &filter
+	}
+	for _, text := range f.IDs {
+		id, err := domain.ParseID(text)
+		if err != nil {
+			return r, domain.ErrNotFound
+		}
+		r.IDs = append(r.IDs, id)
+	}
+	return r, r.Check()
+}
+
+// bulkData is the question, or how far its answer has come.
+type bulkData struct {
+	bulkForm
+	Title, Button string
+	Back          string
+	Chosen        []catalog.Choice // some of them
+	More          string           // how many others; empty for none
+	None          bool
+	Faults        map[string][]string
+	Others        []string
+	Says          string
+	Going         bool // it is not done yet
+}
+
+func (s *site) bulk() {
+	s.getAs(mayWrite, "/schedules/bulk", func(v *view) (string, any, error) {
+		f := bulkFormOf(v.r.URL.Query())
+		if f.Key == "" {
+			f.Key = newKey()
+		}
+		d, err := v.bulkQuestion(f)
+		return "bulk", d, err
+	})
+	s.post("/schedules/bulk", s.changeMany)
+}
+
+// bulkQuestion says how many schedules a form is about, and which.
+func (v *view) bulkQuestion(f bulkForm) (d bulkData, err error) {
+	words, ok := bulkWords[f.Action]
+	if !ok {
+		return d, errNoPage
+	}
+	d = bulkData{bulkForm: f, Button: v.T(words.Button), Back: f.Filter.address(), Faults: map[string][]string{}}
+	var n int64
+	if v.r.FormValue("which") == "all" {
+		d.Chosen, n, err = v.chosenBy(f.Filter)
+	} else {
+		var ids []domain.ID
+		for _, text := range f.IDs {
+			if id, err := domain.ParseID(text); err == nil {
+				ids = append(ids, id)
+			}
+		}
+		d.Chosen, err = v.Catalog.Named(v.ctx(), ids)
+		n = int64(len(d.Chosen))
+	}
+	if err != nil {
+		return d, err
+	}
+	number := count(n)
+	if n >= catalog.MaxMatchCount {
+		number += "+"
+	}
+	d.Title, d.None = v.T(words.Question, number), n == 0
+	if n > namesShown {
+		d.Chosen = d.Chosen[:min(len(d.Chosen), namesShown)]
+		d.More = strings.Replace(number, count(n), count(n-namesShown), 1)
+	}
+	return d, nil
+}
+
+// namesShown is how many schedules the question names.
+const namesShown = 20
+
+// chosenBy returns some of the schedules that a list has, and how many there are, counted up to MaxMatchCount.
+func (v *view) chosenBy(f listFilter) (some []catalog.Choice, n int64, err error) {
+	part := catalog.Page{Size: 1_000}
+	for n < catalog.MaxMatchCount {
+		found, next, err := v.Catalog.Choose(v.ctx(), f.catalog(), part)
+		if err != nil {
+			return nil, 0, err
+		}
+		if n += int64(len(found)); len(some) < namesShown {
+			some = append(some, found...)
+		}
+		if part.Token = next; next == "" {
+			break
+		}
+	}
+	return some, n, nil
+}
+
+// changeMany does a hundred, and shows how far it has come.
+func (s *site) changeMany(v *view) error {
+	f := bulkFormOf(v.r.Form)
+	r, err := f.request()
+	if err == nil && r.Until != "" { // told here, and not once for each schedule
+		_, err = domain.Schedule{}.NewPause(r.Reason, r.Until, v.Now)
+	}
+	if err != nil {
+		return s.bulkRefused(v, f, err)
+	}
+	answer, err := bulk.Changer{Store: v.Store, Catalog: v.Catalog}.Change(v.because(r.Reason), r)
+	if err != nil {
+		return err
+	}
+	f.count(answer)
+	d := bulkData{bulkForm: f, Back: f.Filter.address(), Going: f.Token != "", Says: v.bulkSaid(f.Action, f.Done, f.Same)}
+	if d.Going || f.Left > 0 {
+		d.Title, d.Button = v.T("Several schedules"), v.T("Go on")
+		v.self = d.Back
+		v.render(http.StatusOK, "bulkdone", d)
+		return nil
+	}
+	back := f.Filter.chosen()
+	for name, value := range map[string]string{
+		"did": "bulk", "action": f.Action, "done": strconv.FormatInt(f.Done, 10), "same": strconv.FormatInt(f.Same, 10), "group": f.Group,
+	} {
+		back.Set(name, value)
+	}
+	return v.redirect("/schedules?" + back.Encode())
+}
+
+// count adds what became of some schedules.
+func (f *bulkForm) count(a bulk.Answer) {
+	f.Token, f.Group = a.Next, a.Group
+	for _, one := range a.Outcomes {
+		switch one.Outcome {
+		case "done":
+			f.Done++
+		case "unchanged":
+			f.Same++
+		default:
+			if f.Left++; len(f.Refused) < refusedShown {
+				name := one.Name
+				if name == "" {
+					name = one.ID.String()
+				}
+				f.Refused = append(f.Refused, name+": "+one.Error)
+			}
+		}
+	}
+}
+
+// bulkRefused asks again, with what is wrong beside its field.
+func (s *site) bulkRefused(v *view, f bulkForm, err error) error {
+	faults := domain.FaultsOf(err)
+	if faults == nil || faults[0].Kind != domain.Invalid {
+		return err
+	}
+	d, failed := v.bulkQuestion(f)
+	if failed != nil {
+		return failed
+	}
+	for _, fault := range faults {
+		switch name := strings.TrimPrefix(fault.Field, "/"); {
+		case name == "add_tags":
+			d.Faults["add"] = append(d.Faults["add"], v.T("name a tag to add, or one to take away"))
+		case slices.Contains(bulkTyped, name):
+			d.Faults[name] = append(d.Faults[name], fault.Message)
+		default:
+			d.Others = append(d.Others, fault.Message)
+		}
+	}
+	v.self = d.Back
+	v.render(statuses[domain.Invalid], "bulk", d)
+	return nil
+}
+
+func (v *view) bulkSaid(action string, done, same int64) string {
+	said := v.T(bulkWords[action].Done, count(done))
+	if same > 0 {
+		said += " " + v.T("%s were so already.", count(same))
+	}
+	return said
+}
+
+// listDone tells what the action before did, on the list.
+func (v *view) listDone() *done {
+	q := v.r.URL.Query()
+	switch q.Get("did") {
+	case "deleted":
+		return &done{Says: v.T("Deleted: %s.", q.Get("name"))}
+	case "bulk":
+		if _, known := bulkWords[q.Get("action")]; !known {
+			return nil
+		}
+		n, _ := strconv.ParseInt(q.Get("done"), 10, 64) // else none
+		same, _ := strconv.ParseInt(q.Get("same"), 10, 64)
+		told := &done{Says: v.bulkSaid(q.Get("action"), n, same)}
+		if group := q.Get("group"); q.Get("action") == "disable" && group != "" && n > 0 {
+			told.Undo = "/schedules/bulk?" + url.Values{"action": {"enable"}, "which": {"all"}, "group": {group}}.Encode()
+			told.Back = v.T("Enable these again")
+		}
+		return told
+	}
+	return nil
+}
