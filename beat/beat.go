@@ -13,6 +13,7 @@ import (
 
 	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -145,7 +146,7 @@ const (
 func (b *Beat) retry(ctx context.Context, what string, act func(context.Context) error) bool {
 	trouble := failureLog{log: b.log, level: slog.LevelError, what: what}
 	for {
-		err := reason(outbox.Retry(ctx, func() error { return act(ctx) }))
+		err := reason(postgres.Retry(ctx, func() error { return act(ctx) }))
 		b.stats.setProblem(err)
 		if err == nil {
 			trouble.recovered()

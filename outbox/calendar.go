@@ -46,7 +46,7 @@ select count(*) from (select from tactus.schedules s where s.deleted_at is null 
 
 // GetCalendar returns the calendar of a name, or domain.ErrCalendarNotFound.
 func GetCalendar(ctx context.Context, q Querier, name string) (domain.Calendar, error) {
-	found, err := collect(ctx, q, calendarRow, calendarByName, name)
+	found, err := postgres.Collect(ctx, q, calendarRow, calendarByName, name)
 	if err != nil {
 		return domain.Calendar{}, fmt.Errorf("read calendar: %w", err)
 	}
@@ -108,7 +108,7 @@ func writeCalendar(ctx context.Context, q Querier, c domain.Calendar, version in
 		"id": calendarID(c.Name), "name": c.Name, "description": c.Description, "days": string(days),
 		"version": version, "most": maxCalendars, "alone": how["alone"], "ring": how["ring"],
 	}
-	written, err := collect(ctx, q, func(row pgx.CollectableRow) (v int64, err error) {
+	written, err := postgres.Collect(ctx, q, func(row pgx.CollectableRow) (v int64, err error) {
 		var at time.Time
 		return v, row.Scan(&v, &at, nil)
 	}, putCalendar, args)
@@ -144,7 +144,7 @@ func endCalendar(ctx context.Context, q Querier, sql, name string, version int64
 		Outcome string
 		Users   []string
 	}
-	found, err := collect(ctx, q, pgx.RowToStructByPos[answer], sql, name, version)
+	found, err := postgres.Collect(ctx, q, pgx.RowToStructByPos[answer], sql, name, version)
 	if err != nil {
 		return fmt.Errorf("delete calendar: %w", err)
 	}
@@ -174,7 +174,7 @@ func unknownCalendars(ctx context.Context, q Querier, d domain.Definition) error
 	if len(names) == 0 {
 		return nil
 	}
-	living, err := collect(ctx, q, pgx.RowTo[string], livingCalendars, names)
+	living, err := postgres.Collect(ctx, q, pgx.RowTo[string], livingCalendars, names)
 	if err != nil {
 		return fmt.Errorf("look for calendars: %w", err)
 	}
@@ -204,7 +204,7 @@ func SetsOf(ctx context.Context, q Querier, definitions ...domain.Definition) (d
 	if len(wanted) == 0 {
 		return nil, nil
 	}
-	found, err := collect(ctx, q, pgx.RowToStructByPos[writtenDays], daysByName, slices.Compact(slices.Sorted(slices.Values(wanted))))
+	found, err := postgres.Collect(ctx, q, pgx.RowToStructByPos[writtenDays], daysByName, slices.Compact(slices.Sorted(slices.Values(wanted))))
 	if err != nil {
 		return nil, fmt.Errorf("read calendars: %w", err)
 	}
@@ -250,7 +250,7 @@ func (s *Store) Calendar(ctx context.Context, name string) (c domain.Calendar, u
 	if c, err = GetCalendar(ctx, s.pool, name); err != nil {
 		return c, 0, err
 	}
-	users, err := collect(ctx, s.pool, pgx.RowTo[int64], calendarUsersSQL, name, maxCalendarUsers)
+	users, err := postgres.Collect(ctx, s.pool, pgx.RowTo[int64], calendarUsersSQL, name, maxCalendarUsers)
 	if err != nil {
 		return c, 0, fmt.Errorf("count the users of calendar %s: %w", name, err)
 	}
@@ -259,11 +259,11 @@ func (s *Store) Calendar(ctx context.Context, name string) (c domain.Calendar, u
 
 // PageOfCalendars returns some calendars, by their names, and how many there are.
 func (s *Store) PageOfCalendars(ctx context.Context, limit, offset int) (some []domain.Calendar, total int64, err error) {
-	some, err = collect(ctx, s.pool, calendarRow, pageOfCalendars, limit, offset)
+	some, err = postgres.Collect(ctx, s.pool, calendarRow, pageOfCalendars, limit, offset)
 	if err != nil {
 		return nil, 0, fmt.Errorf("read calendars: %w", err)
 	}
-	counts, err := collect(ctx, s.pool, pgx.RowTo[int64], countCalendars)
+	counts, err := postgres.Collect(ctx, s.pool, pgx.RowTo[int64], countCalendars)
 	if err != nil {
 		return nil, 0, fmt.Errorf("count calendars: %w", err)
 	}

@@ -55,7 +55,7 @@ func notWritten(ctx context.Context, q Querier, c domain.Change) error {
 
 // clock is the database's.
 func clock(ctx context.Context, q Querier) (time.Time, error) {
-	now, err := collect(ctx, q, pgx.RowTo[time.Time], `select clock_timestamp()`)
+	now, err := postgres.Collect(ctx, q, pgx.RowTo[time.Time], `select clock_timestamp()`)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("ask for the time: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
@@ -64,7 +65,7 @@ delete from tactus.stream_claims c using tactus.schedules s where s.id = c.sched
 // Claimed returns those of some names that are streams, each with a schedule that goes to it: nothing may be handed over
 // to a queue of such a name.
 func Claimed(ctx context.Context, q Querier, names []string) (map[string]domain.ID, error) {
-	rows, err := collect(ctx, q, pgx.RowToStructByPos[struct {
+	rows, err := postgres.Collect(ctx, q, pgx.RowToStructByPos[struct {
 		Name string
 		Of   domain.ID
 	}], claimed, names)
@@ -85,7 +86,7 @@ func Claim(ctx context.Context, q Querier, stream, queue string) (bool, error) {
 	if err != nil || len(has) > 0 {
 		return err == nil, err
 	}
-	taken, err := collect(ctx, q, pgx.RowTo[bool], claim, pgx.QueryExecModeExec, queue, domain.ID{},
+	taken, err := postgres.Collect(ctx, q, pgx.RowTo[bool], claim, pgx.QueryExecModeExec, queue, domain.ID{},
 		plainPart(queue), stream)
 	if err = unlessMissing(err); err != nil {
 		return false, fmt.Errorf("claim the stream %q: %w", stream, err)
@@ -95,7 +96,7 @@ func Claim(ctx context.Context, q Querier, stream, queue string) (bool, error) {
 
 // Refused has schedules judged whose runs are not handed over, because a name is another's.
 func Refused(ctx context.Context, q Querier, runs []domain.ID) error {
-	_, err := collect(ctx, q, pgx.RowTo[bool], noteRuns, runs)
+	_, err := postgres.Collect(ctx, q, pgx.RowTo[bool], noteRuns, runs)
 	return unlessMissing(err)
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
 // Judge looks at what SQL wrote since it was last asked, and records of what it would have refused itself why it cannot
@@ -84,7 +85,7 @@ func (s *Store) lookAgain(ctx context.Context, written domain.Schedule) {
 
 // judgeFirst judges what SQL wrote before it is run: a stream that it names may be another's queue.
 func (s *Store) judgeFirst(ctx context.Context, id domain.ID) error {
-	written, err := collect(ctx, s.pool, pgx.RowToStructByPos[writtenBySQL], unjudgedOne, id)
+	written, err := postgres.Collect(ctx, s.pool, pgx.RowToStructByPos[writtenBySQL], unjudgedOne, id)
 	if err != nil || len(written) == 0 {
 		return err
 	}

@@ -90,7 +90,7 @@ var schedulesByIDs = selectSchedule + `id = any ($1::uuid[])`
 // nextUnjudged returns what is to be judged together, and whether there is more. What does not wait is not judged
 // together with what does.
 func (s *Store) nextUnjudged(ctx context.Context, but []domain.ID) (batch []writtenBySQL, more bool, err error) {
-	batch, err = collect(ctx, s.pool, pgx.RowToStructByPos[writtenBySQL], unjudged, but)
+	batch, err = postgres.Collect(ctx, s.pool, pgx.RowToStructByPos[writtenBySQL], unjudged, but)
 	if err != nil || len(batch) == 0 {
 		return nil, false, err
 	}
@@ -143,7 +143,7 @@ func (s *Store) forgetUnjudged(ctx context.Context, all []writtenBySQL) error {
 
 // wrongOf returns those schedules with which something is wrong that nobody has recorded.
 func (s *Store) wrongOf(ctx context.Context, ids []domain.ID) (map[domain.ID]bool, error) {
-	all, err := collect(ctx, s.pool, scheduleRow, schedulesByIDs, ids)
+	all, err := postgres.Collect(ctx, s.pool, scheduleRow, schedulesByIDs, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -204,7 +204,7 @@ func (s *Store) claimAll(ctx context.Context, streams []string) (taken []string,
 	}
 	asked := slices.DeleteFunc(slices.Clone(streams), func(name string) bool { _, known := has[name]; return known })
 	if len(asked) > 0 {
-		taken, err = collect(ctx, s.pool, pgx.RowTo[string], claimMany, pgx.QueryExecModeExec, asked, queuesOf(asked))
+		taken, err = postgres.Collect(ctx, s.pool, pgx.RowTo[string], claimMany, pgx.QueryExecModeExec, asked, queuesOf(asked))
 		if err = unlessMissing(err); err != nil {
 			return nil, fmt.Errorf("claim streams: %w", err)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
@@ -127,7 +128,7 @@ func plainPart(name string) (longest string) {
 }
 
 func answersYes(ctx context.Context, q Querier, sql string, args ...any) (bool, error) {
-	yes, err := collect(ctx, q, pgx.RowTo[bool], sql, append([]any{pgx.QueryExecModeExec}, args...)...)
+	yes, err := postgres.Collect(ctx, q, pgx.RowTo[bool], sql, append([]any{pgx.QueryExecModeExec}, args...)...)
 	return err == nil && yes[0], err
 }
 
@@ -151,7 +152,7 @@ func (s *streamNames) have(ctx context.Context, q Querier, name string, but doma
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if time.Since(s.read) > time.Second {
-		found, err := collect(ctx, q, pgx.RowToStructByPos[struct {
+		found, err := postgres.Collect(ctx, q, pgx.RowToStructByPos[struct {
 			Stream string
 			Of     []domain.ID
 		}], streamsInUse, pgx.QueryExecModeExec)

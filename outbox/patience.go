@@ -57,7 +57,7 @@ func (l *lines) patiently(ctx context.Context, key string, locked error, write f
 		return ctx.Err()
 	}
 	for {
-		err := Retry(ctx, write)
+		err := postgres.Retry(ctx, write)
 		if !postgres.LockTimedOut(err) {
 			return err
 		}

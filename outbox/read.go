@@ -41,7 +41,7 @@ var (
 )
 
 func one(ctx context.Context, q Querier, sql string, args ...any) (domain.Schedule, error) {
-	found, err := collect(ctx, q, scheduleRow, sql, args...)
+	found, err := postgres.Collect(ctx, q, scheduleRow, sql, args...)
 	if err != nil {
 		return domain.Schedule{}, fmt.Errorf("read schedule: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
 const dataOfVersion = `
@@ -16,7 +17,7 @@ order by position desc limit 1`
 // Revert gives a living schedule the definition that it had as of a former version: that makes a new version. version
 // is the one the caller has read (If-Match), or 0 for any.
 func (s *Store) Revert(ctx context.Context, id domain.ID, version, to int64) (domain.Schedule, error) {
-	data, err := collect(ctx, s.pool, pgx.RowTo[[]byte], dataOfVersion, id, to)
+	data, err := postgres.Collect(ctx, s.pool, pgx.RowTo[[]byte], dataOfVersion, id, to)
 	if err != nil {
 		return domain.Schedule{}, fmt.Errorf("read version %d: %w", to, err)
 	}

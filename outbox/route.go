@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
@@ -31,7 +32,7 @@ func Routes(ctx context.Context, q Querier) ([]KeptRoute, error) {
 }
 
 func readRoutes(ctx context.Context, q Querier, sql string, args ...any) ([]KeptRoute, error) {
-	all, err := collect(ctx, q, func(row pgx.CollectableRow) (r KeptRoute, err error) {
+	all, err := postgres.Collect(ctx, q, func(row pgx.CollectableRow) (r KeptRoute, err error) {
 		return r, row.Scan(&r.Pattern, &r.Queue, &r.Exchange, &r.RoutingKey, &r.Priority, &r.ExpiresSeconds,
 			&r.TimeLimitSeconds, &r.SoftTimeLimitSeconds, &r.IgnoreResult, &r.Source, &r.UpdatedAt)
 	}, sql, args...)
@@ -198,7 +199,7 @@ func endsRoute(ctx context.Context, q Querier, sql, pattern string) error {
 func writeRoute(ctx context.Context, q Querier, sql string, args pgx.NamedArgs) (changed bool, err error) {
 	by := actorOf(ctx)
 	args["actor"], args["reason"] = textOrNull([]byte(by.name)), textOrNull([]byte(by.reason))
-	written, err := collect(ctx, q, pgx.RowTo[int64], sql, args)
+	written, err := postgres.Collect(ctx, q, pgx.RowTo[int64], sql, args)
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.ConstraintName == "routes_bounded" {
 		return false, ErrTooManyRoutes
 	}
@@ -214,7 +215,7 @@ func (s *Store) PageOfRoutes(ctx context.Context, limit, offset int) (some []Kep
 	if err != nil {
 		return nil, 0, err
 	}
-	counts, err := collect(ctx, s.pool, pgx.RowTo[int64], countRoutes)
+	counts, err := postgres.Collect(ctx, s.pool, pgx.RowTo[int64], countRoutes)
 	if err != nil {
 		return nil, 0, fmt.Errorf("count routes: %w", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
 // Store writes schedules in transactions of its own: each is one statement long, and rings unless another is about to.
@@ -91,7 +92,7 @@ const usedKey = `select made, request_hash = $2 from tactus.idempotency where ke
 
 // madeBefore returns what the request with this key made: a schedule or a run.
 func (s *Store) madeBefore(ctx context.Context, key string, hash []byte) (id domain.ID, found bool, err error) {
-	before, err := collect(ctx, s.pool, pgx.RowToStructByPos[struct {
+	before, err := postgres.Collect(ctx, s.pool, pgx.RowToStructByPos[struct {
 		Made        domain.ID
 		SameRequest bool
 	}], usedKey, key, hash)

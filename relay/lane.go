@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
@@ -56,7 +56,7 @@ func (l *lane) run(ctx context.Context) {
 		switch clashes++; {
 		case errors.Is(err, errMoved):
 			l.tellMoved(ctx, clashes)
-		case outbox.Clashes(err) && clashes <= mostClashes: // the next one may not
+		case postgres.Clashes(err) && clashes <= mostClashes: // the next one may not
 			pause = firstPause
 		default:
 			l.fail(ctx, err)

@@ -11,7 +11,6 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
-	"github.com/tactus-dev/tactus/outbox"
 )
 
 // releasePlainSQL hands over runs that wait until the previous run of their schedule has finished or has been silent
@@ -118,7 +117,7 @@ func (c *Collector) Release(ctx context.Context) (released int64, err error) {
 // release runs a statement for the waiting runs that are named, or for all if there are none.
 func (c *Collector) release(ctx context.Context, sql string, only []domain.ID) (released int64, err error) {
 	var rung any
-	err = outbox.Retry(ctx, func() error {
+	err = postgres.Retry(ctx, func() error {
 		return postgres.Ringing(func(ring bool) error {
 			return c.pool.QueryRow(ctx, sql, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{
 				"lease": c.cfg.Longest, "most": mostReleased, "only": only, "ring": ring,

@@ -11,7 +11,6 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
-	"github.com/tactus-dev/tactus/outbox"
 )
 
 // isOpen matches open runs. They have no reason, unless they wait: by that they are found in the index runs_unfinished.
@@ -108,7 +107,7 @@ func (c *Collector) write(ctx context.Context, answers []answer) (locked []domai
 	if len(answers) == 0 {
 		return nil, nil
 	}
-	err = outbox.Retry(ctx, func() error {
+	err = postgres.Retry(ctx, func() error {
 		locked, err = c.update(ctx, answers)
 		return err
 	})

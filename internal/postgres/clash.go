@@ -1,4 +1,4 @@
-package outbox
+package postgres
 
 import (
 	"context"
@@ -7,15 +7,13 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-
-	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
 // Clashes reports whether a transaction failed only because of another beside it: serialization_failure, where an
 // administrator has made a stricter isolation the default and a pooler hands its sessions on, or deadlock_detected.
 // Running it again is the mend.
 func Clashes(err error) bool {
-	code := postgres.Code(err)
+	code := Code(err)
 	return code == "40001" || code == "40P01"
 }
 
@@ -38,10 +36,10 @@ func Retry(ctx context.Context, run func() error) (err error) {
 	return err
 }
 
-// collect runs a statement that returns rows. Where serializable is the default, one that only reads can clash as well:
+// Collect runs a statement and returns its rows. Where serializable is the default, one that only reads can clash as well:
 // over a pool, where it is a transaction of its own, it is run again. Over any other Querier a caller's transaction may
 // be under way, which a clash has ended, and only the caller can begin it anew.
-func collect[T any](ctx context.Context, q Querier, row pgx.RowToFunc[T], sql string, args ...any) (all []T, err error) {
+func Collect[T any](ctx context.Context, q Querier, row pgx.RowToFunc[T], sql string, args ...any) (all []T, err error) {
 	run := func() error {
 		rows, err := q.Query(ctx, sql, args...)
 		if err != nil {
