@@ -196,8 +196,8 @@ func (s Schedule) NewPause(reason, until string, now time.Time) (p Pause, err er
 // haltReason returns the reason of a pause or a skip, and adds what is wrong with it to the faults.
 func haltReason(reason string, faults *Faults) string {
 	reason = strings.TrimSpace(reason)
-	if count := utf8.RuneCountInString(reason); count > maxReason {
-		faults.add("text_invalid", "/reason", "%d characters: at most %d", count, maxReason)
+	if count := utf8.RuneCountInString(reason); count > MaxReason {
+		faults.add("text_invalid", "/reason", "%d characters: at most %d", count, MaxReason)
 	}
 	if strings.ContainsFunc(reason, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		faults.add("text_invalid", "/reason", "there is a control character: take it out")
@@ -205,5 +205,8 @@ func haltReason(reason string, faults *Faults) string {
 	return reason
 }
 
-// maxReason is how many characters a reason has at most.
-const maxReason = 1000
+// How many characters are kept of who made a change, and of the reason.
+const (
+	MaxActor  = 200
+	MaxReason = 1000
+)

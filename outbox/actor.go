@@ -5,23 +5,19 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/tactus-dev/tactus/domain"
 )
 
 type actorKey struct{}
 
 type actor struct{ name, reason string }
 
-// What is kept of an actor and of a reason, in characters.
-const (
-	MaxActor  = 200
-	MaxReason = 1000
-)
-
 // WithActor returns a context whose writes say in the headers of their events who makes them, and why. Without an actor
 // that is the role of the database session (role:NAME); a reason may be empty. Control characters are left out, and what
-// is longer than MaxActor or MaxReason is cut.
+// is longer than domain.MaxActor or domain.MaxReason is cut.
 func WithActor(ctx context.Context, name, reason string) context.Context {
-	return context.WithValue(ctx, actorKey{}, actor{plain(name, MaxActor), plain(reason, MaxReason)})
+	return context.WithValue(ctx, actorKey{}, actor{plain(name, domain.MaxActor), plain(reason, domain.MaxReason)})
 }
 
 // ActorOf returns what WithActor has put into a context.

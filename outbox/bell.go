@@ -7,11 +7,9 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
-
-// Channel is where the bell is heard (LISTEN).
-const Channel = sqlexpr.Channel
 
 // Ring wakes the relay. It is for after the commit of a transaction in which Put and its like were called; there
 // themselves they must not ring, because the lock would be held until a commit that may be long in coming.

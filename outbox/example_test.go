@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/calendar"
 	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
@@ -74,4 +75,39 @@ func ExampleStore() {
 	// Output:
 	// hourly version 2 enabled: false
 	// /queue
+}
+
+// A calendar, a schedule that keeps off its days, and the route of the tasks are written together.
+func ExamplePutCalendar() {
+	url, drop := testenv.ExampleURL()
+	defer drop()
+	ctx := context.Background()
+	db, err := pgxpool.New(ctx, url)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer db.Close()
+
+	holidays := domain.Calendar{Name: "holidays", Days: []calendar.Item{{From: "2027-01-01", Reason: "New Year's Day"}}}
+	daily := domain.Definition{
+		Name: "report", CronExpression: "0 6 * * *", TaskName: "reports.make", ExcludeCalendars: []string{"holidays"},
+	}
+	ctx = outbox.WithActor(ctx, "reports", "the branch opens")
+	err = outbox.InTx(ctx, db, func(tx pgx.Tx) error {
+		if _, err := outbox.PutCalendar(ctx, tx, holidays); err != nil {
+			return err
+		}
+		if _, err := outbox.Put(ctx, tx, daily); err != nil {
+			return err
+		}
+		route := domain.Route{Pattern: "reports.*", Queue: "reports"}
+		_, err := outbox.PutRoute(ctx, tx, route, "", handover.Limits{}.Check)
+		return err
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = outbox.InTx(ctx, db, func(tx pgx.Tx) error { return outbox.DeleteCalendar(ctx, tx, "holidays") })
+	fmt.Println(err)
+	// Output: calendar_in_use: schedules use the calendar (report): take it out of them first
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/claims"
 	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
@@ -78,7 +79,7 @@ select schedule_id, version, false, 0::bigint from tactus.unjudged where schedul
 // remembers for a second which streams there are.
 func (s *Store) lookAgain(ctx context.Context, written domain.Schedule) {
 	if written.Stream != "" { // what was written stands, whether or not this does
-		_, _ = Claim(ctx, s.pool, written.Stream, queueOf(written.Stream))
+		_, _ = claims.Claim(ctx, s.pool, written.Stream, claims.QueueOf(written.Stream))
 		_, _ = s.pool.Exec(ctx, noteAgain, written.ID, -written.Version)
 	}
 }

@@ -2,15 +2,14 @@ package outbox
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/claims"
 	"github.com/tactus-dev/tactus/internal/postgres"
-	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
 // writtenBySQL is a schedule that nobody has looked at.
@@ -55,34 +54,6 @@ order by n.waits desc, n.updated_at, n.schedule_id`
 	judged = `
 delete from tactus.unjudged u using unnest($1::uuid[], $2::bigint[]) j (id, version)
 where u.schedule_id = j.id and u.version = j.version`
-
-	// claimMany claims streams ($1) as claim claims one, unless their queues ($2) are another's. It returns those that
-	// are. It looks at each schedule once, however many streams there are.
-	claimMany = `
-with asked as materialized (
-    select a.name, q.queue is not null
-        or exists (select from tactus.routes r where r.deleted_at is null and r.queue = a.queue) as taken
-    from unnest($1::text[], $2::text[]) a (name, queue)
-    left join (
-        select distinct ` + sqlexpr.ReadableTask + `->>'queue' as queue from tactus.schedules s
-        where s.deleted_at is null and strpos(s.task::text, '"queue":') > 0 and ` + hasName + `
-    ) q on q.queue = a.queue
-),
-claims as (
-    insert into tactus.stream_claims (schedule_id, name)
-    select s.id, a.name from asked a join tactus.schedules s on ` + sqlexpr.TaskStream + ` = a.name
-    where not a.taken and ` + mayFire + `
-    on conflict (schedule_id) do update set name = excluded.name where stream_claims.name <> excluded.name
-)
-select name from asked where taken`
-
-	// noteQueuesOfMany is noteQueues for many queues ($1).
-	noteQueuesOfMany = `
-insert into tactus.unjudged (schedule_id, version)
-select s.id, -s.version from tactus.schedules s
-where s.deleted_at is null and strpos(s.task::text, '"queue":') > 0 and s.managed_by is null and ` + hasName + `
-    and ` + sqlexpr.ReadableTask + `->>'queue' = any ($1::text[]) limit 1000
-on conflict (schedule_id) do nothing`
 )
 
 var schedulesByIDs = selectSchedule + `id = any ($1::uuid[])`
@@ -167,7 +138,7 @@ func (s *Store) wrongOf(ctx context.Context, ids []domain.ID) (map[domain.ID]boo
 	if err != nil {
 		return nil, err
 	}
-	claimed, err := claimedQueues(ctx, s.pool, namesOf(queues))
+	claimed, err := claims.Claimed(ctx, s.pool, namesOf(queues))
 	if err != nil {
 		return nil, err
 	}
@@ -192,41 +163,15 @@ func namesOf(of map[string][]domain.ID) []string {
 	return names
 }
 
-// claimAll claims streams as Claim claims one, and has those judged that have queues of their names. It returns the
-// streams to which nothing may be handed over.
+// claimAll claims streams, and has those schedules judged that have queues of their names. It returns the streams to
+// which nothing may be handed over.
 func (s *Store) claimAll(ctx context.Context, streams []string) (taken []string, err error) {
-	if len(streams) == 0 {
-		return nil, nil
-	}
-	has, err := Claimed(ctx, s.pool, streams)
-	if err != nil {
+	if taken, err = claims.ClaimAll(ctx, s.pool, streams); err != nil {
 		return nil, err
-	}
-	asked := slices.DeleteFunc(slices.Clone(streams), func(name string) bool { _, known := has[name]; return known })
-	if len(asked) > 0 {
-		taken, err = postgres.Collect(ctx, s.pool, pgx.RowTo[string], claimMany, pgx.QueryExecModeExec, asked, queuesOf(asked))
-		if err = unlessMissing(err); err != nil {
-			return nil, fmt.Errorf("claim streams: %w", err)
-		}
 	}
 	may := slices.DeleteFunc(slices.Clone(streams), func(name string) bool { return slices.Contains(taken, name) })
 	if len(may) > 0 {
-		_, err = s.pool.Exec(ctx, noteQueuesOfMany, queuesOf(may))
+		err = claims.JudgeQueues(ctx, s.pool, claims.QueuesOf(may))
 	}
 	return taken, err
-}
-
-func claimedQueues(ctx context.Context, q Querier, queues []string) (map[string]domain.ID, error) {
-	if len(queues) == 0 {
-		return nil, nil
-	}
-	return Claimed(ctx, q, queues)
-}
-
-func queuesOf(streams []string) []string {
-	queues := make([]string, len(streams))
-	for i, name := range streams {
-		queues[i] = queueOf(name)
-	}
-	return queues
 }

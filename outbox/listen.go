@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tactus-dev/tactus/internal/postgres"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
 // Listen hears the bell until ctx ends, on a connection of its own that leads straight to the server: a pooler in
@@ -40,7 +41,7 @@ func listen(ctx context.Context, url string, rung func(topic string)) error {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	if _, err := conn.Exec(ctx, "listen "+Channel); err != nil {
+	if _, err := conn.Exec(ctx, "listen "+sqlexpr.Channel); err != nil {
 		return err
 	}
 	for rung(""); ; {

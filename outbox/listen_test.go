@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -46,7 +47,7 @@ func TestBellOutlastsTimeouts(t *testing.T) {
 	if _, err := idle.WaitForNotification(waiting); err == nil || waiting.Err() != nil {
 		t.Fatalf("an idle session ends with %v", err)
 	}
-	if _, err := pool.Exec(t.Context(), `select pg_notify('`+outbox.Channel+`', 'run')`); err != nil {
+	if _, err := pool.Exec(t.Context(), `select pg_notify('`+sqlexpr.Channel+`', 'run')`); err != nil {
 		t.Fatal(err)
 	}
 	select {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/domain/handover"
+	"github.com/tactus-dev/tactus/internal/claims"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -129,13 +130,13 @@ func TestWhatNeverFiresHoldsNoName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	claims := func(want int) {
+	claimed := func(want int) {
 		t.Helper()
-		if all, err := outbox.Claimed(t.Context(), pool, []string{"theirs"}); err != nil || len(all) != want {
+		if all, err := claims.Claimed(t.Context(), pool, []string{"theirs"}); err != nil || len(all) != want {
 			t.Errorf("%v have claimed it, want %d, %v", all, want, err)
 		}
 	}
-	claims(1)
+	claimed(1)
 	queue := definition("queue")
 	queue.Queue = "theirs"
 	if _, err := store.Create(t.Context(), queue, "", nil); err == nil || !strings.Contains(err.Error(), `that of "squat"`) {
@@ -153,11 +154,11 @@ func TestWhatNeverFiresHoldsNoName(t *testing.T) {
 	if _, err := store.SetEnabled(t.Context(), made.ID, 0, false); err != nil {
 		t.Fatal(err)
 	}
-	claims(0)
-	if may, err := outbox.Claim(t.Context(), pool, "theirs", "theirs"); err != nil || !may {
+	claimed(0)
+	if may, err := claims.Claim(t.Context(), pool, "theirs", "theirs"); err != nil || !may {
 		t.Errorf("a manual run of it: %v, %v", may, err)
 	}
-	claims(0)
+	claimed(0)
 	if _, err := outbox.PutRoute(t.Context(), pool, domain.Route{Pattern: "b", Queue: "theirs"}, "", nil); err != nil {
 		t.Errorf("a route: %v", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/claims"
 	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
@@ -126,7 +127,7 @@ func (s *Store) CheckRoute(ctx context.Context, r domain.Route) error {
 	if err := routeIsValid(ctx, s.pool, r, s.check); err != nil {
 		return err
 	}
-	full, err := answersYes(ctx, s.pool, routesAreFull, r.Pattern, r.IsPattern())
+	full, err := postgres.IsTrue(ctx, s.pool, routesAreFull, r.Pattern, r.IsPattern())
 	if err != nil {
 		return fmt.Errorf("count routes: %w", err)
 	}
@@ -143,7 +144,7 @@ from tactus.routes where deleted_at is null`
 
 // HasRoute returns ErrNoRoute when there is no route of a pattern.
 func (s *Store) HasRoute(ctx context.Context, pattern string) error {
-	there, err := answersYes(ctx, s.pool, hasRoute, pattern)
+	there, err := postgres.IsTrue(ctx, s.pool, hasRoute, pattern)
 	if err != nil {
 		return fmt.Errorf("read route: %w", err)
 	}
@@ -170,7 +171,7 @@ func routeIsValid(ctx context.Context, q Querier, r domain.Route, check domain.C
 	if err := r.Check(check); err != nil || r.Queue == "" {
 		return err
 	}
-	taken, err := answersYes(ctx, q, streamOfOther, r.Queue, domain.ID{})
+	taken, err := claims.StreamOfOther(ctx, q, r.Queue, domain.ID{})
 	return other(taken, err, "/queue", isStream, r.Queue)
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/domain/handover"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -209,7 +210,7 @@ func hearing(t *testing.T, url string) *pgx.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close(context.WithoutCancel(t.Context())) })
-	if _, err := conn.Exec(t.Context(), "listen "+outbox.Channel); err != nil {
+	if _, err := conn.Exec(t.Context(), "listen "+sqlexpr.Channel); err != nil {
 		t.Fatal(err)
 	}
 	return conn
@@ -334,7 +335,7 @@ func TestBellThatIsOwed(t *testing.T) {
 	if _, err := store.Create(t.Context(), definition("other"), "", nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := pool.Exec(t.Context(), `select pg_notify($1, 'mark')`, outbox.Channel); err != nil {
+	if _, err := pool.Exec(t.Context(), `select pg_notify($1, 'mark')`, sqlexpr.Channel); err != nil {
 		t.Fatal(err)
 	}
 	if heard := hear(t, conn); heard != "mark" {

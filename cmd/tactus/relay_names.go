@@ -11,8 +11,8 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/claims"
 	"github.com/tactus-dev/tactus/internal/redis"
-	"github.com/tactus-dev/tactus/outbox"
 	"github.com/tactus-dev/tactus/relay"
 )
 
@@ -42,7 +42,7 @@ func (f relayFlags) withNames(
 			for i := range found {
 				refused = append(refused, runs[i])
 			}
-			return found, outbox.Refused(ctx, pool, refused)
+			return found, claims.JudgeRuns(ctx, pool, refused)
 		}
 	}
 	return routes
@@ -71,7 +71,7 @@ func (f relayFlags) streamsAmongLists(
 	for name := range of {
 		names = append(names, name)
 	}
-	streams, err := outbox.Claimed(ctx, pool, names)
+	streams, err := claims.Claimed(ctx, pool, names)
 	found := map[int]string{}
 	for stream, schedule := range streams {
 		for _, i := range of[stream] {
@@ -105,7 +105,7 @@ func (f relayFlags) queuesAmongStreams(
 		whose := "a queue of Celery workers"
 		if uses[stream] != redis.BoundQueue {
 			whose = "the queue of another schedule or of a route"
-			may, err := outbox.Claim(ctx, pool, stream, cfg.QueueOf(stream))
+			may, err := claims.Claim(ctx, pool, stream, cfg.QueueOf(stream))
 			if err != nil {
 				return nil, err
 			}

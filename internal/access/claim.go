@@ -6,7 +6,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/tactus-dev/tactus/domain"
-	"github.com/tactus-dev/tactus/outbox"
 )
 
 // Headers in which a client says why it asks for something, and, where everybody may do everything, who it is.
@@ -18,7 +17,7 @@ const (
 // claimed returns the principal of a request where nobody has to prove who they are. What a client says of itself is
 // kept for the record, and gives it nothing.
 func claimed(r *http.Request) (Principal, error) {
-	name, err := textOf(r, actorHeader, outbox.MaxActor-len(Anonymous)-1)
+	name, err := textOf(r, actorHeader, domain.MaxActor-len(Anonymous)-1)
 	who := anonymous
 	who.Name = name
 	return who, err

@@ -119,7 +119,7 @@ func (g *Guard) Middleware(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		reason, err := textOf(r, reasonHeader, outbox.MaxReason)
+		reason, err := textOf(r, reasonHeader, domain.MaxReason)
 		who := Principal{}
 		if err == nil {
 			who, err = g.identify(r)

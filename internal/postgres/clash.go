@@ -55,3 +55,9 @@ func Collect[T any](ctx context.Context, q Querier, row pgx.RowToFunc[T], sql st
 	err = run()
 	return all, err
 }
+
+// IsTrue runs a statement that returns one boolean, and returns that. No plan of it is kept.
+func IsTrue(ctx context.Context, q Querier, sql string, args ...any) (bool, error) {
+	answer, err := Collect(ctx, q, pgx.RowTo[bool], sql, append([]any{pgx.QueryExecModeExec}, args...)...)
+	return err == nil && answer[0], err
+}

@@ -1,0 +1,113 @@
+package claims
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/postgres"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
+)
+
+// maySend is the condition that a schedule s may go to a stream. An index has those (schedules_streams). What is invalid
+// because a name was another's has no name.
+const maySend = `s.deleted_at is null and strpos(s.task::text, '"stream":') > 0 and ` + hasName
+
+// mayFire is the condition that a schedule s goes to a stream by itself. Only these hold a name: one that never fires
+// would keep a queue from whoever needs it, and whoever may write one schedule could have it so.
+const mayFire = maySend + ` and s.enabled and s.invalid_reason is null`
+
+const hasName = `(s.invalid_reason is null or strpos(s.invalid_reason, 'target_ambiguous') = 0)`
+
+// ofQueue is the condition that a schedule s, which is not $2, has the queue $1, of which $3 is a part.
+const ofQueue = `s.deleted_at is null and s.id <> $2 and strpos(s.task::text, '"queue":') > 0
+        and strpos(s.task::text, $3) > 0 and ` + hasName + ` and ` + sqlexpr.ReadableTask + `->>'queue' = $1`
+
+const (
+	streamsSQL = `
+select name, (pg_catalog.array_agg(id))[1:2] from (
+    select ` + sqlexpr.TaskStream + ` as name, s.id from tactus.schedules s where ` + mayFire + `
+) found
+where name is not null group by name`
+
+	streamOfOtherSQL = `
+select exists (select from tactus.schedules s where ` + mayFire + ` and ` + sqlexpr.TaskStream + ` = $1 and s.id <> $2)`
+
+	queueOfOtherSQL = `
+select exists (select from tactus.routes where deleted_at is null and queue = $1)
+    or exists (select from tactus.schedules s where ` + ofQueue + `)`
+
+	queueOfScheduleSQL = `select exists (select from tactus.schedules s where ` + ofQueue + `)`
+
+	mayReadRoutesSQL = `select pg_catalog.has_table_privilege('tactus.routes', 'select')`
+)
+
+// Streams returns the streams of all schedules that may fire, with two of the schedules that have each.
+func Streams(ctx context.Context, q postgres.Querier) (map[string][]domain.ID, error) {
+	found, err := postgres.Collect(ctx, q, pgx.RowToStructByPos[struct {
+		Stream string
+		Of     []domain.ID
+	}], streamsSQL, pgx.QueryExecModeExec)
+	if err != nil {
+		return nil, fmt.Errorf("read the streams of schedules: %w", err)
+	}
+	of := map[string][]domain.ID{}
+	for _, row := range found {
+		of[row.Stream] = row.Of
+	}
+	return of, nil
+}
+
+// StreamOfOther reports whether a schedule other than id has a stream of a name.
+func StreamOfOther(ctx context.Context, q postgres.Querier, name string, id domain.ID) (bool, error) {
+	return postgres.IsTrue(ctx, q, streamOfOtherSQL, name, id)
+}
+
+// QueueOfOther reports whether a queue is that of a route, or of a schedule other than id.
+func QueueOfOther(ctx context.Context, q postgres.Querier, queue string, id domain.ID) (bool, error) {
+	return postgres.IsTrue(ctx, q, queueOfOtherSQL, queue, id, plainPart(queue))
+}
+
+// QueueOfOtherSchedule reports whether a queue is that of a schedule other than id. It is for roles that may not read
+// routes (MayReadRoutes).
+func QueueOfOtherSchedule(ctx context.Context, q postgres.Querier, queue string, id domain.ID) (bool, error) {
+	return postgres.IsTrue(ctx, q, queueOfScheduleSQL, queue, id, plainPart(queue))
+}
+
+// MayReadRoutes reports whether the role of a session may read routes. In a caller's transaction it is asked first,
+// because a statement that is refused would abort that transaction.
+func MayReadRoutes(ctx context.Context, q postgres.Querier) (bool, error) {
+	return postgres.IsTrue(ctx, q, mayReadRoutesSQL)
+}
+
+// prioritySeparator parts a queue from a priority in the name of a list, unless the workers are set up otherwise.
+const prioritySeparator = "\x06\x16"
+
+// QueueOf returns the queue that a stream would be: the lists of a queue have a priority at the end of their names.
+func QueueOf(stream string) string {
+	queue, _, _ := strings.Cut(stream, prioritySeparator)
+	return queue
+}
+
+// QueuesOf returns the queue that each of some streams would be.
+func QueuesOf(streams []string) []string {
+	queues := make([]string, len(streams))
+	for i, name := range streams {
+		queues[i] = QueueOf(name)
+	}
+	return queues
+}
+
+// plainPart is the longest part of a name that stands in JSON as it is, by which most rows are passed over.
+func plainPart(name string) (longest string) {
+	escaped := func(r rune) bool { return r < ' ' || r > '~' || strings.ContainsRune(`"\<>&`, r) }
+	for _, part := range strings.FieldsFunc(name, escaped) {
+		if len(part) > len(longest) {
+			longest = part
+		}
+	}
+	return longest
+}
