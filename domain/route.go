@@ -16,6 +16,16 @@ type Route struct {
 	IgnoreResult         bool   `json:"ignore_result,omitempty"`
 }
 
+// Errors about routes, for comparison with errors.Is. Postgres counts the routes: a run is compared with all patterns.
+var (
+	ErrRouteNotFound = &Error{Kind: NotFound, Code: "not_found", Message: "there is no such route"}
+	ErrTooManyRoutes = &Error{
+		Kind: Invalid, Code: "too_many_routes", Field: "/pattern",
+		Message: "there are 10,000 routes already, or 1,000 patterns among them: " +
+			"delete some, or cover several by one pattern",
+	}
+)
+
 const wildcards = "*?"
 
 // IsPattern reports whether the route applies to all tasks whose names match, and not to one name only.

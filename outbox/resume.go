@@ -17,8 +17,8 @@ import (
 // Pauses that end together, thousands perhaps, are ended together: some hundred schedules are read by one statement and
 // written by another, each with an event of its own.
 
-// ResumeAtOnce is how many schedules whose pause is over are enabled by one statement; fewer when they are large.
-const ResumeAtOnce = 500
+// resumeAtOnce is how many schedules whose pause is over are enabled by one statement; fewer when they are large.
+const resumeAtOnce = 500
 
 // EndedPause is a schedule whose pause is over, as of the version that was read.
 type EndedPause struct {
@@ -52,11 +52,11 @@ order by e.paused_until, e.id`
 
 // EndedPauses returns what Resume is to enable next, but for some schedules.
 func (s *Store) EndedPauses(ctx context.Context, but []domain.ID) (found EndedPauses, err error) {
-	rows, err := collect(ctx, s.pool, pgx.RowToStructByPos[struct {
+	rows, err := postgres.Collect(ctx, s.pool, pgx.RowToStructByPos[struct {
 		ID            *domain.ID
 		Version, Size *int64
 		Next          *time.Time
-	}], endedPauses, but, ResumeAtOnce)
+	}], endedPauses, but, resumeAtOnce)
 	if err != nil {
 		return found, fmt.Errorf("read which pauses are over: %w", err)
 	}
@@ -128,7 +128,7 @@ func (s *Store) resumption(ctx context.Context, ended []EndedPause) (pgx.NamedAr
 	for i, e := range ended {
 		ids[i], wanted[e] = e.ID, true
 	}
-	read, err := collect(ctx, s.pool, scheduleRow, schedulesByIDs, ids)
+	read, err := postgres.Collect(ctx, s.pool, scheduleRow, schedulesByIDs, ids)
 	if err != nil {
 		return nil, err
 	}

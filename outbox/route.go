@@ -132,7 +132,7 @@ func (s *Store) CheckRoute(ctx context.Context, r domain.Route) error {
 		return fmt.Errorf("count routes: %w", err)
 	}
 	if full {
-		return ErrTooManyRoutes
+		return domain.ErrTooManyRoutes
 	}
 	return nil
 }
@@ -142,14 +142,14 @@ const routesAreFull = `
 select (count(*) >= 10000 or $2::boolean and count(beginning) >= 1000) and not coalesce(bool_or(pattern = $1), false)
 from tactus.routes where deleted_at is null`
 
-// HasRoute returns ErrNoRoute when there is no route of a pattern.
+// HasRoute returns domain.ErrRouteNotFound when there is no route of a pattern.
 func (s *Store) HasRoute(ctx context.Context, pattern string) error {
 	there, err := postgres.IsTrue(ctx, s.pool, hasRoute, pattern)
 	if err != nil {
 		return fmt.Errorf("read route: %w", err)
 	}
 	if !there {
-		return ErrNoRoute
+		return domain.ErrRouteNotFound
 	}
 	return nil
 }
@@ -175,16 +175,7 @@ func routeIsValid(ctx context.Context, q Querier, r domain.Route, check domain.C
 	return other(taken, err, "/queue", isStream, r.Queue)
 }
 
-// ErrTooManyRoutes is the answer to one route more than a run may be compared with. PostgreSQL counts them.
-var ErrTooManyRoutes = &domain.Error{
-	Kind: domain.Invalid, Code: "too_many_routes", Field: "/pattern",
-	Message: "there are 10,000 routes already, or 1,000 patterns among them: delete some, or cover several by one pattern",
-}
-
-// ErrNoRoute is the answer when there is no route of a pattern.
-var ErrNoRoute = &domain.Error{Kind: domain.NotFound, Code: "not_found", Message: "there is no such route"}
-
-// DeleteRoute takes the route of a pattern away, or answers ErrNoRoute.
+// DeleteRoute takes the route of a pattern away, or returns domain.ErrRouteNotFound.
 func DeleteRoute(ctx context.Context, q Querier, pattern string) error {
 	return endsRoute(ctx, q, deleteRoute, pattern)
 }
@@ -192,7 +183,7 @@ func DeleteRoute(ctx context.Context, q Querier, pattern string) error {
 func endsRoute(ctx context.Context, q Querier, sql, pattern string) error {
 	changed, err := writeRoute(ctx, q, sql, pgx.NamedArgs{"pattern": pattern})
 	if err == nil && !changed {
-		return ErrNoRoute
+		return domain.ErrRouteNotFound
 	}
 	return err
 }
@@ -202,7 +193,7 @@ func writeRoute(ctx context.Context, q Querier, sql string, args pgx.NamedArgs) 
 	args["actor"], args["reason"] = textOrNull([]byte(by.name)), textOrNull([]byte(by.reason))
 	written, err := postgres.Collect(ctx, q, pgx.RowTo[int64], sql, args)
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.ConstraintName == "routes_bounded" {
-		return false, ErrTooManyRoutes
+		return false, domain.ErrTooManyRoutes
 	}
 	if err != nil {
 		return false, fmt.Errorf("write route: %w", err)
@@ -236,7 +227,7 @@ func (s *Store) PutRoute(ctx context.Context, r domain.Route, source string) err
 	})
 }
 
-// DeleteRoute takes the route of a pattern away, or answers ErrNoRoute.
+// DeleteRoute takes the route of a pattern away, or returns domain.ErrRouteNotFound.
 func (s *Store) DeleteRoute(ctx context.Context, pattern string) error {
 	return s.patiently(ctx, pattern, func() error { return endsRoute(ctx, s.pool, deleteRouteSoon, pattern) })
 }

@@ -126,7 +126,7 @@ func TestWhichRoute(t *testing.T) {
 	if got := queue("feeds.news"); got != "of feeds.*" {
 		t.Errorf("after its route was taken away it goes to %q", got)
 	}
-	if err := outbox.DeleteRoute(t.Context(), pool, "feeds.news"); !errors.Is(err, outbox.ErrNoRoute) {
+	if err := outbox.DeleteRoute(t.Context(), pool, "feeds.news"); !errors.Is(err, domain.ErrRouteNotFound) {
 		t.Errorf("%v", err)
 	}
 }
@@ -228,7 +228,7 @@ func TestRoutesAreCountedInTurn(t *testing.T) {
 				t.Fatal(err)
 			}
 			err = <-second
-			if e, ok := errors.AsType[*pgconn.PgError](err); !errors.Is(err, outbox.ErrTooManyRoutes) && (!ok || e.Code != "40001" || isolation == pgx.ReadCommitted) {
+			if e, ok := errors.AsType[*pgconn.PgError](err); !errors.Is(err, domain.ErrTooManyRoutes) && (!ok || e.Code != "40001" || isolation == pgx.ReadCommitted) {
 				t.Errorf("the second one: %v", err)
 			}
 			var n int

@@ -162,13 +162,13 @@ func TestRoutesAreBounded(t *testing.T) {
 		_, err := outbox.PutRoute(t.Context(), pool, domain.Route{Pattern: pattern, Queue: "other"}, "", nil)
 		return err
 	}
-	if err := more("one.more.*"); !errors.Is(err, outbox.ErrTooManyRoutes) {
+	if err := more("one.more.*"); !errors.Is(err, domain.ErrTooManyRoutes) {
 		t.Errorf("a pattern beyond the limit: %v", err)
 	}
 	if err := more("one.more"); err != nil {
 		t.Errorf("a name within the limit: %v", err)
 	}
-	if err := more("two.more"); !errors.Is(err, outbox.ErrTooManyRoutes) {
+	if err := more("two.more"); !errors.Is(err, domain.ErrTooManyRoutes) {
 		t.Errorf("a name beyond the limit: %v", err)
 	}
 	for _, pattern := range []string{"one.more", "app.other1.*"} {
@@ -182,7 +182,7 @@ func TestRoutesAreBounded(t *testing.T) {
 	if err := more("one.more.*"); err != nil {
 		t.Errorf("in the place of one that was deleted: %v", err)
 	}
-	if err := more("app.other1.*"); !errors.Is(err, outbox.ErrTooManyRoutes) {
+	if err := more("app.other1.*"); !errors.Is(err, domain.ErrTooManyRoutes) {
 		t.Errorf("one that was deleted, and is beyond the limit now: %v", err)
 	}
 }
