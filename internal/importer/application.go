@@ -91,16 +91,17 @@ func ParseApplication(raw []byte) (Application, error) {
 			printed.Version, scriptVersion)
 	}
 	a := Application{
-		Name: printed.Name, Label: printed.Name, Timezone: printed.Timezone, DefaultQueue: printed.DefaultQueue,
+		Name: printed.Name, Label: printed.Name, Timezone: ianaZone(printed.Timezone), DefaultQueue: printed.DefaultQueue,
 		Transport: printed.Transport, Typed: printed.Typed,
 		Left: printed.Left, NotAsked: printed.TasksLeft, tasks: printed.Tasks, patterns: printed.Patterns,
 		order: printed.Order, queues: printed.Queues,
-		makesQueues: printed.MakesQueues, rowsTimezone: printed.RowsTimezone,
+		makesQueues: printed.MakesQueues, rowsTimezone: ianaZone(printed.RowsTimezone),
 	}
 	if printed.Host != "" {
 		a.Label += originMark + printed.Host + ":" + printed.Directory
 	}
 	for _, s := range printed.Schedules {
+		s.Timezone = ianaZone(s.Timezone)
 		e := s.entry(printed.MadeAt)
 		if !keepsNothing(printed.Scheduler) {
 			e.differ("scheduler", "the application's beat is "+printed.Scheduler+", which keeps its schedules "+
@@ -144,6 +145,26 @@ func (a Application) In(timezone string) []Entry {
 	return entries
 }
 
+// ianaZone returns the name of a fixed offset that has one, such as Etc/GMT-9 for +09:00, and any other name as it is.
+func ianaZone(name string) string {
+	if minutes, fixed := offsetOf(name); fixed {
+		if named, ok := fixedZone(minutes); ok {
+			return named
+		}
+	}
+	return name
+}
+
+// offsetOf returns the minutes of a fixed offset, such as +09:00.
+func offsetOf(name string) (minutes float64, fixed bool) {
+	at, err := time.Parse("-07:00", name)
+	if err != nil {
+		return 0, false
+	}
+	_, seconds := at.Zone()
+	return float64(seconds) / 60, true
+}
+
 // zoneFault returns why a zone of the application cannot be used and what to do about it, or an empty text when it can.
 func zoneFault(name string) string {
 	if name == "" {
@@ -151,6 +172,10 @@ func zoneFault(name string) string {
 	}
 	if _, err := zone.Load(name); err == nil {
 		return ""
+	}
+	if _, fixed := offsetOf(name); fixed {
+		return fmt.Sprintf("its time zone is the fixed offset %s, which has no name: name a zone with the same clocks by "+
+			"--celery-timezone", name)
 	}
 	if same := zone.Link(name); same != name {
 		return fmt.Sprintf("the application's time zone is %s, an abbreviation: use --celery-timezone %s, which has "+
@@ -250,7 +275,7 @@ func (s scriptEntry) entry(madeAt time.Time) Entry {
 	for field, text := range map[string]string{"/args": s.Message.Args, "/kwargs": s.Message.Kwargs} {
 		if !json.Valid([]byte(text)) {
 			e.refuse("value_unreadable at %s: %s is not JSON, which has neither NaN nor Infinity: give null, or a text",
-				field, text)
+				field, shorten(text))
 		}
 	}
 	s.Message.into(&e.Definition)

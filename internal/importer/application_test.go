@@ -277,6 +277,49 @@ app.conf.beat_schedule = {"daily": {"task": "app.a", "schedule": crontab(hour=9,
 	equal(t, bring(t, pool, importer.Celery, application.In("Asia/Tokyo"), ""), "daily | new | 30 9 * * * Asia/Tokyo")
 }
 
+// TestFixedOffsets has an application and its crontabs go by offsets instead of zones. Whole hours have a name; others
+// are refused with what they are.
+func TestFixedOffsets(t *testing.T) {
+	t.Parallel()
+	application, err := importer.ParseApplication(runScript(t, `
+import celery, pytz
+from dateutil import tz
+from datetime import datetime, timedelta, timezone
+from celery.schedules import crontab
+app = celery.Celery("app")
+app.conf.timezone = timezone(timedelta(hours=-3))
+def at(zone):
+    return crontab(hour=9, minute=30, nowfun=lambda: datetime.now(zone))
+app.conf.beat_schedule = {
+    "application": {"task": "app.a", "schedule": crontab(hour=9, minute=30)},
+    "tokyo": {"task": "app.a", "schedule": at(timezone(timedelta(hours=9)))},
+    "pytz": {"task": "app.a", "schedule": at(pytz.FixedOffset(60))},
+    "dateutil": {"task": "app.a", "schedule": at(tz.tzoffset(None, 7200))},
+    "utc": {"task": "app.a", "schedule": at(tz.tzutc())},
+    "india": {"task": "app.a", "schedule": at(timezone(timedelta(hours=5, minutes=30)))},
+    "interval": {"task": "app.a", "schedule": 60},
+}
+`))
+	if err != nil || application.Timezone != "Etc/GMT+3" {
+		t.Fatalf("%q, %v", application.Timezone, err)
+	}
+	pool := testenv.Database(t)
+	equal(t, bring(t, pool, importer.Celery, application.In(""), application.Zone()),
+		"application | new | 30 9 * * * Etc/GMT+3", "tokyo | new | 30 9 * * * Etc/GMT-9", "pytz | new | 30 9 * * * Etc/GMT-1",
+		"dateutil | new | 30 9 * * * Etc/GMT-2", "utc | new | 30 9 * * * UTC",
+		"india | refused | 30 9 * * * +05:30 | timezone_unknown at /timezone", "interval | new | every 60 s")
+	const why = "its time zone is the fixed offset +05:30, which has no name"
+	for _, e := range application.In("") {
+		if (e.Definition.Name == "india") != strings.Contains(e.Refused, why) {
+			t.Errorf("%s: %s", e.Definition.Name, e.Refused)
+		}
+	}
+	if entries := application.In("Asia/Kolkata"); !strings.HasPrefix(bring(t, pool, importer.Celery, entries[5:6], "")[0],
+		"india | new | 30 9 * * * Asia/Kolkata") {
+		t.Errorf("%+v", entries[5])
+	}
+}
+
 // runScript runs importer.Script beside an application.
 func runScript(t *testing.T, app string, environment ...string) []byte {
 	t.Helper()

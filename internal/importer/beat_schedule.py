@@ -359,8 +359,21 @@ def field(value):
 
 
 def zone_name(zone):
-    """Returns the name of a zone in the IANA time zone database, if it has one."""
-    return getattr(zone, "key", None) or getattr(zone, "zone", None) or (str(zone) if str(zone) == "UTC" else None)
+    """Returns the name of a zone in the IANA time zone database, or of one whose clocks never change the offset, such as +09:00."""
+    return getattr(zone, "key", None) or getattr(zone, "zone", None) or ("UTC" if str(zone) == "UTC" else fixed_offset(zone))
+
+
+def fixed_offset(zone):
+    """Returns the offset of a zone whose clocks never change, or None. The zone of a host may be another one tomorrow."""
+    if type(zone).__name__ in ("LocalTimezone", "tzlocal") or isinstance(zone, timezone) and not zone.tzname(None).startswith("UTC"):
+        return None
+    try:
+        minutes = zone.utcoffset(None) / timedelta(minutes=1)
+    except Exception:  # it depends on the time
+        return None
+    if minutes != int(minutes):
+        return None
+    return "%s%02d:%02d" % ("-" if minutes < 0 else "+", *divmod(abs(int(minutes)), 60))
 
 
 def when(s, relative):
@@ -442,7 +455,7 @@ def exported(app, name, entry, hooked, start, last_run):
                 out["last_run_at"] = last_run.isoformat()
             out["due"], out["changes"] = texts(due), changes(s, start, due)
             zone = Clock(s.now).zone
-            out["timezone"] = zone_name(zone if zone is not None else app.timezone)
+            out["timezone"] = zone_name(zone if zone is not None and s.nowfun else app.timezone)
     except Refused as e:
         out["refused"] = str(e)
     except Exception as e:
