@@ -685,11 +685,13 @@ def hand_back(path, told, file):
     try:
         by_name = {str(key).strip(): key for key in scheduler.schedule}
         by_name.update({str(key): key for key in scheduler.schedule})
+        unknown = set(scheduler.schedule)
         for run in known[1]:
             key = next((by_name[name] for name in run["names"] if name in by_name), None)
             if key is None:
                 print(f"{run['names'][-1]} is not in beat_schedule any more", file=sys.stderr)
                 continue
+            unknown.discard(key)
             entry = scheduler.schedule[key]
             if run.get("off"):
                 print(f"{key} is off in tactus; Celery's beat will run it: take it out of beat_schedule if it is to stay off", file=sys.stderr)
@@ -699,6 +701,9 @@ def hand_back(path, told, file):
             if at is not None:
                 entry.last_run_at, written = at, written + 1
                 print(f"{key}: {at.isoformat()}", file=out)
+        for key in sorted(unknown, key=str):
+            print(f"{key} has no schedule in tactus (it was refused, or made since, or the schedule was renamed): "
+                  "Celery's beat sends it at once if it is overdue by its own notes", file=sys.stderr)
     finally:
         scheduler.close()
     print(f"{named} says of {written} entries when they ran last", file=sys.stderr)

@@ -112,6 +112,7 @@ func HandBackRedBeat(ctx context.Context, pool *pgxpool.Pool, source Source, cli
 		for _, name := range source.namesOf(r.Name) {
 			if listed, ok := keys[name]; ok {
 				key = listed
+				delete(keys, name)
 				break
 			}
 		}
@@ -119,6 +120,12 @@ func HandBackRedBeat(ctx context.Context, pool *pgxpool.Pool, source Source, cli
 		if err != nil {
 			return handed, fmt.Errorf("hand %s back: %w", r.Name, err)
 		}
+		handed = append(handed, h)
+	}
+	for _, name := range sortedKeys(keys) {
+		h := HandedBack{Name: name}
+		h.tell("no schedule here came from this entry (it was refused, or made since, or the schedule was renamed): RedBeat " +
+			"sends at once what is overdue by its own notes")
 		handed = append(handed, h)
 	}
 	return handed, nil
@@ -190,7 +197,7 @@ func (r importedRun) handBack(ctx context.Context, client redis.UniversalClient,
 	case fields[0] == nil && r.Deleted:
 		return h, nil
 	case fields[0] == nil:
-		h.tell("RedBeat has no such entry (any more), and will not send it")
+		h.tell("RedBeat has no entry of this name (any more), and will not send it")
 		return h, nil
 	}
 	definition, _ := fields[0].(string)

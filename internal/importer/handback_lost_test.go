@@ -86,6 +86,8 @@ func TestHandingBackWhatTheOldBeatCannotDo(t *testing.T) {
 	}, "", nil))
 	must(pool.Exec(t.Context(), `update tactus.schedules set completed_at = clock_timestamp(), enabled = false where name = 'completed'`))
 
+	client.HSet(t.Context(), "redbeat:made since", "definition", `{"name": "made since"}`)
+	client.ZAdd(t.Context(), "redbeat::schedule", redis.Z{Member: "redbeat:made since"})
 	handed, err := importer.HandBackRedBeat(t.Context(), pool, importer.Source{Kind: importer.RedBeat, Label: "r"}, client,
 		importer.DefaultRedBeatPrefix)
 	if err != nil {
@@ -119,7 +121,7 @@ func TestHandingBackWhatTheOldBeatCannotDo(t *testing.T) {
 		"unreadable":               {told: []string{"its definition cannot be read"}, failed: true},
 		"its notes are unreadable": {told: []string{"its meta is not JSON"}, enabled: "true", failed: true},
 		"holidays":                 {told: []string{"the days of holidays"}, enabled: "true", lost: 1},
-		"gone there":               {told: []string{"RedBeat has no such entry"}},
+		"gone there":               {told: []string{"RedBeat has no entry of this name"}},
 	} {
 		i := slices.IndexFunc(handed, func(h importer.HandedBack) bool { return h.Name == name })
 		j := slices.IndexFunc(celery.Entries, func(e importer.LastRun) bool { return e.Names[0] == name })
@@ -153,7 +155,8 @@ func TestHandingBackWhatTheOldBeatCannotDo(t *testing.T) {
 	if noted := client.HGet(t.Context(), "redbeat:never ran", "meta").Val(); !strings.Contains(noted, `"__type__":"datetime"`) {
 		t.Errorf("RedBeat would send at once what is not due: %s", noted)
 	}
-	if len(handed) != 15 {
-		t.Errorf("%d schedules are handed back, want one for each name", len(handed))
+	if last := handed[len(handed)-1]; len(handed) != 16 || last.Name != "made since" || last.Written ||
+		!strings.Contains(last.Told[0], "no schedule here came from this entry") {
+		t.Errorf("%d schedules and entries are handed back, want one for each name, the last one %+v", len(handed), last)
 	}
 }
