@@ -94,9 +94,10 @@ bench: go ## measure what is promised, beside peers, on servers of its own (BENC
 	@cd internal/bench/peers && go run . $(BENCH)
 
 .PHONY: fuzz
-fuzz: go ## compare the engines of cron and recurrences with their oracles for longer (TACTUS_FUZZ_CASES=2000000 TACTUS_FUZZ_RULES=40000)
+fuzz: go ## compare the engines of cron, recurrences and calendars with their oracles for longer (TACTUS_FUZZ_CASES=2000000 TACTUS_FUZZ_RULES=40000)
 	@TACTUS_FUZZ_CASES=$${TACTUS_FUZZ_CASES:-2000000} go test -count=1 -timeout 0 -run 'Oracle' ./domain/cron
 	@TACTUS_FUZZ_CASES=$${TACTUS_FUZZ_RULES:-40000} go test -count=1 -timeout 0 -run 'Oracle' ./domain/rrule
+	@go test -count=1 -timeout 0 -run AgainstDays ./domain/calendar -rapid.checks $${TACTUS_FUZZ_CALENDARS:-5000}
 	@for target in FuzzParse FuzzNext; do go test -run '^$$' -fuzz $$target -fuzztime $${TACTUS_FUZZ_TIME:-60s} ./domain/cron; done
 
 .PHONY: zones

@@ -19,6 +19,13 @@ type naive struct {
 	only     bool
 	on       string
 	location *time.Location
+	landings map[int64]landing // by the seconds of a local time: many due times look at the same days
+}
+
+// landing is what a due time that moves to a local time finds there.
+type landing struct {
+	at time.Time
+	ok bool // there is such a time, and it is allowed
 }
 
 func (n naive) excluded(at time.Time) bool {
@@ -78,22 +85,32 @@ func (n naive) due(r calendar.Recurrence, from, to time.Time) (all []time.Time) 
 }
 
 func (n naive) move(at time.Time) (time.Time, bool) {
-	step := 1
+	step := 24 * time.Hour
 	switch n.on {
 	case calendar.Skip:
 		return at, false
 	case calendar.PreviousAllowed:
-		step = -1
+		step = -step
 	}
 	local := at.In(n.location)
-	for days := step; days >= -calendar.MaxMove && days <= calendar.MaxMove; days += step {
-		wall := time.Date(local.Year(), local.Month(), local.Day()+days, local.Hour(), local.Minute(), local.Second(), 0, time.UTC)
-		moved, ok := cron.ResolveLocal(wall, n.location, cron.GapAuto, cron.OverlapAuto)
-		if ok && !n.excluded(moved) {
-			return moved, true
+	wall := time.Date(local.Year(), local.Month(), local.Day(), local.Hour(), local.Minute(), local.Second(), 0, time.UTC)
+	for range calendar.MaxMove {
+		wall = wall.Add(step)
+		if there := n.land(wall); there.ok {
+			return there.at, true
 		}
 	}
 	return at, false
+}
+
+func (n naive) land(wall time.Time) landing {
+	there, known := n.landings[wall.Unix()]
+	if !known {
+		there.at, there.ok = cron.ResolveLocal(wall, n.location, cron.GapAuto, cron.OverlapAuto)
+		there.ok = there.ok && !n.excluded(there.at)
+		n.landings[wall.Unix()] = there
+	}
+	return there
 }
 
 // drawn is a recurrence, a filter and a window.
@@ -124,7 +141,8 @@ func draw(t *rapid.T) drawn {
 	d := drawn{zone: z.name, expr: rapid.SampledFrom([]string{
 		"0 9 * * *", "0 9 * * 1-5", "30 2 * * *", "0 9,15 * * 1", "0 0 1,15 * *", "*/45 * * * *", "30 1 * * 0", "0 12 LW * *", "0 0 * * *", "59 23 * * 5",
 	}).Draw(t, "cron")}
-	d.location, d.only = location, rapid.Bool().Draw(t, "only")
+	d.location, d.landings = location, map[int64]landing{}
+	d.only = rapid.Bool().Draw(t, "only")
 	d.on = rapid.SampledFrom(calendar.Choices).Draw(t, "on")
 	for range rapid.IntRange(1, 2).Draw(t, "sets") {
 		d.sets = append(d.sets, drawItems(t, around, location, d.only))
