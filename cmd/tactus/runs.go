@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -270,7 +271,7 @@ func (c manyRuns) tellAll(to console, all runPage) error {
 		if err := json.Unmarshal(raw, &run); err != nil {
 			return fmt.Errorf("read the answer: %w", err)
 		}
-		if run.Code != "" || run.Outcome != "" && run.Outcome != "settled" && run.Outcome != "told" {
+		if run.Code != "" || slices.Contains([]string{"finished", "locked", "stream", "not_found"}, run.Outcome) {
 			refused++
 		}
 	}

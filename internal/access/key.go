@@ -50,7 +50,7 @@ type KeyInfo struct {
 	CreatedBy  string     `json:"created_by"`
 	ExpiresAt  *time.Time `json:"expires_at"`
 	RevokedAt  *time.Time `json:"revoked_at"`
-	ReplacedBy *domain.ID `json:"replaced_by" doc:"The key that was made of it by rotation."`
+	ReplacedBy *domain.ID `json:"replaced_by" nullable:"true" doc:"The key that was made of it by rotation."`
 	LastUsedAt *time.Time `json:"last_used_at" doc:"To the minute."`
 }
 

@@ -28,8 +28,7 @@ func (s *server) actions(api huma.API) {
 		Description:   "The body may be empty. What it names applies to this run alone, and the schedule stays as it is.",
 		DefaultStatus: http.StatusAccepted,
 	}, s.trigger)
-	takes[domain.ManualRun](api, trigger, "ManualRun")
-	api.OpenAPI().Paths[trigger].Post.RequestBody.Required = false
+	mayTake[domain.ManualRun](api, trigger)
 }
 
 type changeInput struct {

@@ -34,9 +34,12 @@ type server struct {
 // Limits are the most event streams that may be open at once; zero members mean 128 and 16.
 type Limits struct{ Streams, StreamsPerClient int }
 
-// huma keeps the constructor of its errors in a variable, which running servers read. It is therefore set here, before
-// any server runs.
-func init() { huma.NewError = refusal }
+// huma keeps the constructor of its errors, and what lists may be, in variables, which running servers read. They are
+// therefore set here, before any server runs.
+func init() {
+	huma.NewError = refusal
+	huma.DefaultArrayNullable = false // no list of an answer is null
+}
 
 // New returns the handler of /api/v1 and /openapi.json over a pool that it is lent. timezone is that of new schedules
 // that name none; workers says how the Celery workers are set up, to whom tasks must be deliverable. Pages of other
@@ -47,12 +50,20 @@ func New(pool *pgxpool.Pool, timezone string, log *slog.Logger, workers celery.C
 		access: access.NewKeys(pool), timezone: timezone, check: workers.Check, log: log, streams: newStreams(limits),
 		bodies: newBodies(),
 	}
+	mux, document := s.register()
+	described(mux, document)
+	return identified(frugal(tidy(mux, s.bodies.read(mux))))
+}
+
+// register has a mux serve the operations, and describes them.
+func (s *server) register() (*http.ServeMux, *huma.OpenAPI) {
 	mux := http.NewServeMux()
 	config := huma.DefaultConfig("tactus", "1")
 	config.CreateHooks = nil // no $schema member in answers
 	config.DocsPath = ""     // its page loads from elsewhere
 	config.OpenAPIPath = ""  // see described
 	config.SchemasPath = ""
+	config.Components = &huma.Components{Schemas: huma.NewMapRegistry("#/components/schemas/", schemaName)}
 	config.RejectUnknownQueryParameters = true
 	api := humago.New(mux, config)
 	s.schedules(api)
@@ -69,8 +80,8 @@ func New(pool *pgxpool.Pool, timezone string, log *slog.Logger, workers celery.C
 	s.keys(api)
 	s.changes(api)
 	secured(api)
-	described(mux, api)
-	return identified(frugal(tidy(mux, s.bodies.read(mux))))
+	complete(api.OpenAPI())
+	return mux, api.OpenAPI()
 }
 
 // maxHeld is the most bytes of documents that open answers hold together. Decoding and encoding take about four times

@@ -276,7 +276,7 @@ func TestOpenAPIDescribesTheBodies(t *testing.T) {
 	if v := description.member(t, "openapi"); v != "3.1.0" {
 		t.Errorf("version %s", v)
 	}
-	if v := description.member(t, "paths./api/v1/schedules.post.requestBody.content.application/json.schema.$ref"); !strings.HasSuffix(v, "/Definition") {
+	if v := description.member(t, "paths./api/v1/schedules.post.requestBody.content.application/json.schema.$ref"); !strings.HasSuffix(v, "/ScheduleDefinition") {
 		t.Errorf("the body of POST is %s", v)
 	}
 }

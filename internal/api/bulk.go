@@ -22,7 +22,7 @@ func (s *server) bulk(api huma.API) {
 		Description: "At most 100 in one request; go on with next_page_token. Each change is an event of its own, and one that is refused does not stop the others. With dry_run nothing is done. " +
 			"disable names the operation in pause_group (made up unless group is given), and leaves alone what is off already: enable with the filter {\"pause_group\":GROUP} puts back exactly what it turned off.",
 	}, s.changeMany)
-	takes[bulkBody](api, path, "ChangeMany")
+	takes[bulkBody](api, path)
 }
 
 type bulkBody struct {

@@ -25,7 +25,7 @@ func (s *server) calendars(api huma.API) {
 		OperationID: "put-calendar", Method: http.MethodPut, Path: prefix + "/calendars/{name}", Summary: "Create the calendar of that name, or change it",
 		Description: "The body has days, or ics: the text of an iCalendar file. Schedules that use the calendar go by it from then on.",
 	}, s.putCalendar)
-	takes[calendarBody](api, prefix+"/calendars/{name}", "Calendar")
+	takes[calendarBody](api, prefix+"/calendars/{name}")
 	register(api, huma.Operation{
 		OperationID: "delete-calendar", Method: http.MethodDelete, Path: prefix + "/calendars/{name}", Summary: "Delete a calendar that no schedule uses", DefaultStatus: http.StatusNoContent,
 	}, s.deleteCalendar)

@@ -25,7 +25,7 @@ func (s *server) changes(api huma.API) {
 		Summary:     "Give a schedule the definition of a former version",
 		Description: "That is a change like any other, which makes a new version. What a former version says may be past by now, or its name be taken: that is refused as in any change.",
 	}, s.revert)
-	takes[reversion](api, revert, "Reversion")
+	takes[reversion](api, revert)
 }
 
 // reversion says to which version to go back.

@@ -15,7 +15,16 @@ import (
 func (s *server) due(api huma.API) {
 	register(api, huma.Operation{OperationID: "schedule-next", Method: http.MethodGet, Path: prefix + "/schedules/{id}/next", Summary: "The next due times of a schedule"}, s.next)
 	register(api, huma.Operation{OperationID: "preview-schedule", Method: http.MethodPost, Path: prefix + "/schedules/preview", Summary: "What a definition would do, without storing it"}, s.preview)
+	takes[previewBody](api, prefix+"/schedules/preview")
 	register(api, huma.Operation{OperationID: "list-presets", Method: http.MethodGet, Path: prefix + "/schedules/presets", Summary: "The names that preset_name accepts"}, s.presets)
+}
+
+// previewBody is a definition with a question about it.
+type previewBody struct {
+	domain.Definition
+	After    *time.Time `json:"after,omitempty" doc:"Due times after this; now unless given."`
+	N        int        `json:"n,omitempty" minimum:"1" maximum:"1000" doc:"How many; 10 unless given."`
+	Language string     `json:"language,omitempty" enum:"en,ja" doc:"Of the description; en unless given."`
 }
 
 type dueTimes struct{ Body domain.Preview }

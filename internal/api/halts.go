@@ -17,15 +17,13 @@ func (s *server) halts(api huma.API) {
 		OperationID: "disable-schedule", Method: http.MethodPost, Path: disable, Summary: "Stop a schedule, perhaps for a time and with a reason",
 		Description: "The body may be empty. With until, the schedule is enabled again by itself. What is due meanwhile neither fires nor counts as missed.",
 	}, s.disable)
-	takes[pauseBody](api, disable, "Pause")
-	api.OpenAPI().Paths[disable].Post.RequestBody.Required = false
+	mayTake[pauseBody](api, disable)
 	register(api, huma.Operation{
 		OperationID: "skip-schedule", Method: http.MethodPost, Path: skip, Summary: "Skip the next due times of a schedule",
 		Description: "They are recorded in the history as skipped, by whom and why, as they pass. Due times that are skipped already do not count again; count 0 skips none any more. " +
 			"A change of the trigger ends a skip.",
 	}, s.skip)
-	takes[skipBody](api, skip, "Skip")
-	api.OpenAPI().Paths[skip].Post.RequestBody.Required = false
+	mayTake[skipBody](api, skip)
 }
 
 type pauseBody struct {

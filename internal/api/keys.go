@@ -26,7 +26,7 @@ func (s *server) keys(api huma.API) {
 		OperationID: "create-key", Method: http.MethodPost, Path: keys, Summary: "Make an API key, which is shown this once",
 		DefaultStatus: http.StatusCreated,
 	}, s.createKey)
-	takes[newKey](api, keys, "NewKey")
+	takes[newKey](api, keys)
 	register(api, huma.Operation{
 		OperationID: "get-key", Method: http.MethodGet, Path: keys + "/{id}", Summary: "What is known of an API key",
 	}, s.getKey)
@@ -39,8 +39,7 @@ func (s *server) keys(api huma.API) {
 		Summary:       "Replace an API key by a new one, and end it after an overlap",
 		DefaultStatus: http.StatusCreated,
 	}, s.rotateKey)
-	takes[rotation](api, keys+"/{id}/rotate", "Rotation")
-	api.OpenAPI().Paths[keys+"/{id}/rotate"].Post.RequestBody.Required = false
+	mayTake[rotation](api, keys+"/{id}/rotate")
 }
 
 // newKey is what is asked for of a key.

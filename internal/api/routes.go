@@ -23,7 +23,7 @@ func (s *server) routes(api huma.API) {
 		OperationID: "put-route", Method: http.MethodPut, Path: prefix + "/routes/{pattern}", Summary: "Set the route of a task, or of all whose names match",
 		Description: "At most 10,000 routes are kept, 1,000 of them patterns: what would be one more is refused with the code too_many_routes. moves tells which stored schedules are sent otherwise by this change, and how; with dry_run=true nothing else is done.",
 	}, s.putRoute)
-	takes[domain.Route](api, prefix+"/routes/{pattern}", "Route")
+	takes[domain.Route](api, prefix+"/routes/{pattern}")
 	register(api, huma.Operation{
 		OperationID: "delete-route", Method: http.MethodDelete, Path: prefix + "/routes/{pattern}", Summary: "Take a route away",
 		Description: "moves tells which stored schedules are sent otherwise by this change, and how; with dry_run=true nothing else is done.",

@@ -32,18 +32,17 @@ func (s *server) runActions(api huma.API) {
 			"control does, and told again for an hour while it is open. One that runs goes on, unless the body is {\"terminate\":true}.",
 		DefaultStatus: http.StatusAccepted,
 	}, s.cancelRun)
-	takes[cancelBody](api, prefix+"/runs/{id}/cancel", "CancelRun")
-	api.OpenAPI().Paths[prefix+"/runs/{id}/cancel"].Post.RequestBody.Required = false
+	mayTake[cancelBody](api, prefix+"/runs/{id}/cancel")
 	register(api, huma.Operation{
 		OperationID: "rerun-many", Method: http.MethodPost, Path: prefix + "/runs/rerun", Summary: "Run again several runs, by ids or by a filter",
 		Description: "At most 100 in one request; go on with next_page_token. A filter must name states. A run that cannot be made again does not stop the others. With dry_run nothing is done.",
 	}, s.rerunMany)
-	takes[runsBody](api, prefix+"/runs/rerun", "RerunMany")
+	takes[runsBody](api, prefix+"/runs/rerun")
 	register(api, huma.Operation{
 		OperationID: "cancel-many", Method: http.MethodPost, Path: prefix + "/runs/cancel", Summary: "Cancel several runs, by ids or by a filter",
 		Description: "At most 1000 in one request; go on with next_page_token. A filter without states chooses what has not ended. With dry_run nothing is done.",
 	}, s.cancelMany)
-	takes[runsBody](api, prefix+"/runs/cancel", "CancelMany")
+	takes[runsBody](api, prefix+"/runs/cancel")
 }
 
 type cancelBody struct {
@@ -260,7 +259,7 @@ func (s *server) cancelMany(ctx context.Context, in *struct{ body }) (*manyRuns[
 	out.Body.Runs = []revoke.Cancelled{}
 	if asked.DryRun {
 		for _, id := range ids {
-			out.Body.Runs = append(out.Body.Runs, revoke.Cancelled{ID: id})
+			out.Body.Runs = append(out.Body.Runs, revoke.Cancelled{ID: id, Outcome: revoke.Would})
 		}
 		return out, nil
 	}

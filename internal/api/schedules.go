@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -94,10 +93,13 @@ func (s *server) schedules(api huma.API) {
 	register(api, huma.Operation{OperationID: "patch-schedule", Method: http.MethodPatch, Path: prefix + "/schedules/{id}", Summary: "Change a schedule by JSON merge patch (RFC 7396)"}, s.merge)
 	register(api, huma.Operation{OperationID: "delete-schedule", Method: http.MethodDelete, Path: prefix + "/schedules/{id}", Summary: "Delete a schedule", DefaultStatus: http.StatusNoContent}, s.remove)
 	register(api, huma.Operation{OperationID: "put-schedule-by-name", Method: http.MethodPut, Path: prefix + "/schedules/by-name/{name}", Summary: "Create the schedule of that name, or replace its definition"}, s.putByName)
+	takes[domain.Definition](api, prefix+"/schedules")
+	takes[domain.Definition](api, prefix+"/schedules/by-name/{name}")
+	takesPatch(api, prefix+"/schedules/{id}")
 }
 
-// register adds an operation. domain.Decode reads the bodies, because it finds every fault; their description comes
-// from the same type.
+// register adds an operation. domain.Decode reads the bodies, because it finds every fault; takes describes
+// them.
 func register[I, O any](api huma.API, op huma.Operation, handler func(context.Context, *I) (*O, error)) {
 	op.MaxBodyBytes, op.BodyReadTimeout, op.SkipValidateBody = maxBody, bodyTimeout, true
 	op.Errors = []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed, http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusServiceUnavailable}
@@ -112,18 +114,6 @@ func register[I, O any](api huma.API, op huma.Operation, handler func(context.Co
 		}
 		return handler(ctx, in)
 	})
-	takes[domain.Definition](api, op.Path, "Definition")
-}
-
-// takes describes the bodies of requests to an address.
-func takes[T any](api huma.API, path, name string) {
-	item := api.OpenAPI().Paths[path]
-	for _, registered := range []*huma.Operation{item.Post, item.Put, item.Patch} {
-		if registered != nil && registered.RequestBody != nil {
-			schema := api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[T](), true, name)
-			registered.RequestBody.Content = map[string]*huma.MediaType{"application/json": {Schema: schema}}
-		}
-	}
 }
 
 func (s *server) create(ctx context.Context, in *struct {

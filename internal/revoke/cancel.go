@@ -18,8 +18,8 @@ const MaxCancelled = 1_000
 // Cancelled is what came of cancelling a run.
 type Cancelled struct {
 	ID      domain.ID        `json:"id"`
-	Status  domain.RunStatus `json:"status" doc:"Now."`
-	Outcome Outcome          `json:"outcome" enum:"settled,told,finished,locked,stream,not_found" doc:"settled: it was not handed over, and is not going to be. told: its workers are told to revoke it. finished: it had ended. locked: somebody else writes to it just now. stream: it was handed over to a stream, whose reader nobody can tell. not_found: there is no such run."`
+	Status  domain.RunStatus `json:"status,omitempty" doc:"Now; a dry run does not tell."`
+	Outcome Outcome          `json:"outcome" enum:"would,settled,told,finished,locked,stream,not_found" doc:"would: a dry run has done nothing. settled: it was not handed over, and is not going to be. told: its workers are told to revoke it. finished: it had ended. locked: somebody else writes to it just now. stream: it was handed over to a stream, whose reader nobody can tell. not_found: there is no such run."`
 }
 
 // Outcome says what came of cancelling a run.
@@ -27,6 +27,7 @@ type Outcome string
 
 // The outcomes.
 const (
+	Would    Outcome = "would"
 	Settled  Outcome = "settled"
 	Told     Outcome = "told"
 	Finished Outcome = "finished"
