@@ -87,8 +87,13 @@ func apiHandler(guard *access.Guard, pool *pgxpool.Pool, timezone string, worker
 	for _, address := range []string{"/api/", "/openapi.json", "/openapi.yaml", "/openapi-3.0.json", "/openapi-3.0.yaml"} {
 		operators.Handle(address, programs)
 	}
+	description, err := api.Description()
+	if err != nil {
+		log.Error("the API cannot be described", "err", err)
+	}
 	operators.Handle("/", pages.New(pages.Config{
-		Store: outbox.NewStore(pool, timezone, workers.Check), Catalog: catalog.New(pool), Timezone: timezone,
+		Description: description,
+		Store:       outbox.NewStore(pool, timezone, workers.Check), Catalog: catalog.New(pool), Timezone: timezone,
 		Check: workers.Check, Log: log, Ready: health.Ready, Elsewhere: programs, Provider: guard.LoginPath(),
 	}))
 	guard.Mount(operators)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -36,6 +37,15 @@ func TestAPIProcess(t *testing.T) {
 	if status, body := get(t, p.URL()+"/api/v1/schedules"); status != http.StatusOK ||
 		!strings.Contains(body, `"total":0`) {
 		t.Errorf("the API: %d %s", status, body)
+	}
+	status, page := get(t, p.URL()+"/docs")
+	for _, shown := range []string{`id="create-schedule"`, `id="list-runs"`, `href="#type-ScheduleDefinition"`, "daily-report", "What becomes of due times that were missed"} {
+		if status != http.StatusOK || !strings.Contains(page, shown) {
+			t.Errorf("/docs: %d, without %s", status, shown)
+		}
+	}
+	if outside := regexp.MustCompile(`(?:src|href|action)="(?:https?:)?//`).FindString(page); outside != "" {
+		t.Errorf("/docs loads from elsewhere: %s", outside)
 	}
 	if code := p.Stop(); code != exitOK {
 		t.Errorf("stopped with %d", code)

@@ -25,7 +25,7 @@ func TestKeys(t *testing.T) {
 	p := testenv.Program{Env: []string{"DATABASE_URL=" + database, "TACTUS_HTTP_ADDR=0.0.0.0:0", "TACTUS_AUTH=keys"}}.Start(t, "api")
 	url := strings.NewReplacer("[::]", "127.0.0.1", "0.0.0.0", "127.0.0.1").Replace(p.URL())
 	for path, want := range map[string]int{
-		"/livez": 200, "/readyz": 200, "/openapi.json": 200, "/metrics": 401, "/api/v1/schedules": 401, "/api/v1/keys": 401,
+		"/livez": 200, "/readyz": 200, "/openapi.json": 200, "/docs": 200, "/metrics": 401, "/api/v1/schedules": 401, "/api/v1/keys": 401,
 	} {
 		if status, body := get(t, url+path); status != want {
 			t.Errorf("%s without a key: %d %s", path, status, body)

@@ -153,7 +153,7 @@ var advice = map[int]string{
 	http.StatusBadRequest:            "the body ends before its end: send as many bytes as Content-Length says",
 	http.StatusRequestTimeout:        fmt.Sprintf("the body did not come within %s: send it faster, or less of it", bodyTimeout),
 	http.StatusRequestEntityTooLarge: fmt.Sprintf("the body has more than %d bytes: store the data elsewhere and pass a reference", maxBody),
-	http.StatusNotFound:              "there is nothing at this address: see /openapi.json",
+	http.StatusNotFound:              "there is nothing at this address: see /docs, or /openapi.json",
 	http.StatusTooManyRequests:       "this client, or all together, have as many streams of events open as may be (TACTUS_STREAMS_PER_CLIENT, TACTUS_STREAMS): close one, or read /events as pages",
 	http.StatusMethodNotAllowed:      "this address has other methods: see the Allow header",
 }

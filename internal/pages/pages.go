@@ -15,14 +15,15 @@ import (
 
 // Config is what the pages speak to.
 type Config struct {
-	Store     *outbox.Store
-	Catalog   *catalog.Catalog
-	Timezone  string // of new schedules that name none
-	Check     domain.Check
-	Log       *slog.Logger
-	Ready     func(context.Context) map[string]string // why the process is not ready, as /readyz says
-	Provider  string                                  // where people log in who have no key; empty where they cannot
-	Elsewhere http.Handler                            // answers what is no page and was not asked for by a browser
+	Store       *outbox.Store
+	Catalog     *catalog.Catalog
+	Timezone    string // of new schedules that name none
+	Check       domain.Check
+	Log         *slog.Logger
+	Ready       func(context.Context) map[string]string // why the process is not ready, as /readyz says
+	Provider    string                                  // where people log in who have no key; empty where they cannot
+	Description []byte                                  // of the API (OpenAPI 3.1), for the page about it
+	Elsewhere   http.Handler                            // answers what is no page and was not asked for by a browser
 }
 
 // site serves the pages.
@@ -49,6 +50,7 @@ func New(c Config) http.Handler {
 	s.calendar()
 	s.log()
 	s.system()
+	s.docs()
 	s.mux.HandleFunc("/", s.notHere)
 	return s.guarded(s.mux)
 }

@@ -2,6 +2,13 @@ package pages
 
 // japanese has every text of the pages, by its English.
 var japanese = map[string]string{
+	"API":                     "API",
+	"always":                  "必須",
+	"Body:":                   "本文:",
+	"Parameters":              "パラメーター",
+	"types":                   "型",
+	"Operations":              "操作",
+	"Described for programs:": "プログラム向けの記述:",
 	"%d schedules failed in the last 24 hours": "過去24時間に%d件のスケジュールが失敗",
 	"%s active":                "有効 %s件",
 	"%s invalid":               "無効な定義 %s件",
