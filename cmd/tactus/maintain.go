@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/tactus-dev/tactus/internal/access"
 	"github.com/tactus-dev/tactus/internal/shadow"
 	"github.com/tactus-dev/tactus/internal/slowclock"
 	"github.com/tactus-dev/tactus/migrations"
@@ -115,5 +116,6 @@ func (f retentionFlags) maintain(ctx context.Context, pool *pgxpool.Pool, clock 
 	}
 	now = clock.Now(now, time.Now())
 	did, err = outbox.Maintain(ctx, pool, now, outbox.Retention{Runs: f.RunRetention, Keys: f.KeyRetention})
-	return did, errors.Join(err, shadow.Prune(ctx, pool, now.Add(-f.ShadowRetention)))
+	return did, errors.Join(err, shadow.Prune(ctx, pool, now.Add(-f.ShadowRetention)),
+		access.PruneSessions(ctx, pool, now))
 }

@@ -267,6 +267,67 @@ func TestTooManyRequests(t *testing.T) {
 	}
 }
 
+// TestLoginsAreCounted logs in with one key more often than it may send requests.
+func TestLoginsAreCounted(t *testing.T) {
+	t.Parallel()
+	w := serve(t, access.Config{Ways: access.Ways{Keys: true}, Rate: 0.01})
+	form := url.Values{"key": {w.key(t, "alice", access.Read).Key}, "next": {"/a"}}
+	for _, want := range []string{"/a", "/login?refused=rate_limited&next=%2Fa"} {
+		response, body := w.ask(t, once, "POST", "/login", form, "Accept", "text/html")
+		if to := response.Header.Get("Location"); to != want {
+			t.Errorf("%d on to %q, want %q: %s", response.StatusCode, to, want, body)
+		}
+	}
+	response, body := w.ask(t, once, "POST", "/login", form)
+	if response.StatusCode != http.StatusTooManyRequests || !strings.Contains(body, "rate_limited") {
+		t.Errorf("%d %s", response.StatusCode, body)
+	}
+}
+
+// TestSessionsAreFew logs in with one key more often than a key has sessions: the oldest end, and no other key's. What
+// has expired is removed.
+func TestSessionsAreFew(t *testing.T) {
+	t.Parallel()
+	w := serve(t, withKeys)
+	alice, bob := w.key(t, "alice", access.Read), w.key(t, "bob", access.Read)
+	login := func(key access.IssuedKey) string {
+		t.Helper()
+		response, body := w.ask(t, once, "POST", "/login", url.Values{"key": {key.Key}})
+		if response.StatusCode != http.StatusNoContent || len(response.Cookies()) != 1 {
+			t.Fatalf("%d %s", response.StatusCode, body)
+		}
+		return response.Cookies()[0].String()
+	}
+	rows := func() (n int) {
+		t.Helper()
+		if err := w.pool.QueryRow(t.Context(), `select count(*) from tactus.access_sessions`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	ofBob := login(bob)
+	var first, last string
+	for range 120 {
+		if last = login(alice); first == "" {
+			first = last
+		}
+	}
+	if n := rows(); n != 101 {
+		t.Errorf("%d sessions after 121 logins by two keys, want 101", n)
+	}
+	for cookie, want := range map[string]string{first: "", last: "key:alice", ofBob: "key:bob"} {
+		if _, who := w.ask(t, once, "GET", "/who", nil, "Cookie", strings.Split(cookie, ";")[0]); who != want {
+			t.Errorf("a session is of %q, want %q", who, want)
+		}
+	}
+	if err := access.PruneSessions(t.Context(), w.pool, time.Now()); err != nil || rows() != 101 {
+		t.Errorf("%d sessions, %v", rows(), err)
+	}
+	if err := access.PruneSessions(t.Context(), w.pool, time.Now().Add(24*time.Hour)); err != nil || rows() != 0 {
+		t.Errorf("%d sessions have ended, and are there, %v", rows(), err)
+	}
+}
+
 // TestAnybodyHasNoLimit asks more often than one caller may where nobody says who they are.
 func TestAnybodyHasNoLimit(t *testing.T) {
 	t.Parallel()

@@ -276,7 +276,11 @@ func (g *Guard) Login(w http.ResponseWriter, r *http.Request, key string) (Princ
 	return who, g.openSession(w, r, who)
 }
 
+// openSession counts a login as a request of its principal: the request itself came without a credential.
 func (g *Guard) openSession(w http.ResponseWriter, r *http.Request, who Principal) error {
+	if err := g.admit(r, who); err != nil {
+		return err
+	}
 	cookie, err := g.sessions.open(r.Context(), who)
 	if err != nil {
 		return err
@@ -330,8 +334,8 @@ func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	code := "credentials_invalid"
-	if isTooMany(err) {
-		code = "too_many_failures"
+	if e, ok := errors.AsType[*tooManyError](err); ok {
+		code = e.code
 	}
 	http.Redirect(w, r, "/login?refused="+code+"&next="+url.QueryEscape(next), http.StatusSeeOther)
 }

@@ -17,7 +17,16 @@ type sessions struct {
 	lifetime time.Duration
 }
 
+// mostSessions is how many sessions a key or a subject has at once: when one more begins the oldest ends, so that whoever
+// logs in anew gets in, and nobody fills the table.
+const mostSessions = 100
+
 const insertSession = `
+with oldest as (
+    delete from tactus.access_sessions where hash in (
+        select hash from tactus.access_sessions where kind = @kind and name = @name
+        order by created_at desc offset @most::bigint - 1)
+)
 insert into tactus.access_sessions (hash, key_id, kind, name, role, scope, expires_at)
 values (@hash, @key::uuid, @kind, @name, @role, @scope, clock_timestamp() + @lifetime::float8 * interval '1 second')`
 
@@ -27,7 +36,7 @@ func (s *sessions) open(ctx context.Context, p Principal) (cookie string, err er
 	text, hash := newSecret("")
 	args := pgx.NamedArgs{
 		"hash": hash[:], "key": nil, "kind": string(p.Kind), "name": p.Name, "role": p.Role.String(),
-		"scope": append([]string{}, p.Scope...), "lifetime": s.lifetime.Seconds(),
+		"scope": append([]string{}, p.Scope...), "lifetime": s.lifetime.Seconds(), "most": mostSessions,
 	}
 	if p.Kind == Key {
 		args["key"] = p.ID
@@ -38,13 +47,24 @@ func (s *sessions) open(ctx context.Context, p Principal) (cookie string, err er
 	return text, nil
 }
 
-// closeSession also removes sessions that have ended by themselves.
-const closeSession = `delete from tactus.access_sessions where hash = $1 or expires_at < clock_timestamp()`
+const closeSession = `delete from tactus.access_sessions where hash = $1`
 
 func (s *sessions) close(ctx context.Context, cookie string) error {
 	hash := sha256.Sum256([]byte(cookie))
 	if _, err := s.pool.Exec(ctx, closeSession, hash[:]); err != nil {
 		return fmt.Errorf("close a session: %w", err)
+	}
+	return nil
+}
+
+const pruneSessions = `
+delete from tactus.access_sessions where hash in (
+    select hash from tactus.access_sessions where expires_at < $1 order by expires_at limit 10000)`
+
+// PruneSessions removes sessions that ended before an instant, some at a time.
+func PruneSessions(ctx context.Context, pool *pgxpool.Pool, before time.Time) error {
+	if _, err := pool.Exec(ctx, pruneSessions, before); err != nil {
+		return fmt.Errorf("remove sessions that have ended: %w", err)
 	}
 	return nil
 }

@@ -21,6 +21,8 @@ func (s *site) login(w http.ResponseWriter, r *http.Request) {
 	case "":
 	case "too_many_failures":
 		d.Refused = v.T("Too many wrong keys came from here: wait a few seconds.")
+	case "rate_limited":
+		d.Refused = v.T("Too many logins by this key: wait a few seconds.")
 	default:
 		d.Refused = v.T("This key is not good: it is unknown, has expired or was revoked.")
 	}

@@ -50,6 +50,7 @@ var japanese = map[string]string{
 	"Log in with the account of your organization":                     "組織のアカウントでログイン",
 	"This key is not good: it is unknown, has expired or was revoked.": "このキーは使えません。未登録か、期限切れか、失効しています。",
 	"Too many wrong keys came from here: wait a few seconds.":          "誤ったキーが多すぎます。数秒お待ちください。",
+	"Too many logins by this key: wait a few seconds.":                 "このキーによるログインが多すぎます。数秒お待ちください。",
 	"Unauthorized": "ログインが必要です",
 	"Forbidden":    "権限がありません",
 	"Make it here": "ここで作成",
