@@ -36,27 +36,65 @@ type OIDC struct {
 type issuer struct {
 	config OIDC
 
-	mu       sync.Mutex
-	provider *oidc.Provider
+	mu      sync.Mutex
+	reading *reading // the newest
 }
 
-// discoveryTimeout is how long the issuer may take to answer.
-const discoveryTimeout = 10 * time.Second
+// reading is one attempt to read the description, for all that wait.
+type reading struct {
+	done     chan struct{}
+	provider *oidc.Provider
+	err      error
+	ended    time.Time
+}
 
+const (
+	// discoveryTimeout is how long the issuer may take to answer.
+	discoveryTimeout = 10 * time.Second
+	// failureKept is how long an issuer that has not answered is not asked again.
+	failureKept = time.Second
+)
+
+// discovered returns the provider. However many requests need it, one reads, and each leaves when its client has.
 func (i *issuer) discovered(ctx context.Context) (*oidc.Provider, error) {
+	r := i.read(ctx)
+	select {
+	case <-r.done:
+		return r.provider, r.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("ask the issuer of tokens: %w", ctx.Err())
+	}
+}
+
+func (i *issuer) read(ctx context.Context) *reading {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.provider != nil {
-		return i.provider, nil
+	if i.reading != nil && i.reading.counts() {
+		return i.reading
 	}
-	// the provider keeps its context, to read keys by: it must not end with this request
-	client := &http.Client{Timeout: discoveryTimeout, Transport: &rareReader{kept: map[string]keptAnswer{}}}
-	provider, err := oidc.NewProvider(oidc.ClientContext(context.WithoutCancel(ctx), client), i.config.Issuer)
-	if err != nil {
-		return nil, fmt.Errorf("ask the issuer of tokens: %w", err)
+	r := &reading{done: make(chan struct{})}
+	i.reading = r
+	go func() {
+		defer close(r.done)
+		// the provider keeps its context, to read keys by: it must not end with this request
+		client := &http.Client{Timeout: discoveryTimeout, Transport: &rareReader{kept: map[string]keptAnswer{}}}
+		r.provider, r.err = oidc.NewProvider(oidc.ClientContext(context.WithoutCancel(ctx), client), i.config.Issuer)
+		if r.err != nil {
+			r.provider, r.err = nil, fmt.Errorf("ask the issuer of tokens: %w", r.err)
+		}
+		r.ended = time.Now()
+	}()
+	return r
+}
+
+// counts reports whether nobody needs to read again yet.
+func (r *reading) counts() bool {
+	select {
+	case <-r.done:
+		return r.err == nil || time.Since(r.ended) < failureKept
+	default:
+		return true
 	}
-	i.provider = provider
-	return provider, nil
 }
 
 // token returns of whom a bearer token is.

@@ -1,12 +1,16 @@
 package access_test
 
 import (
+	"context"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
 	"maps"
 	"math/big"
 	"net/http"
@@ -18,7 +22,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/tactus-dev/tactus/internal/access"
+	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
 // provider is an OpenID Connect provider, with whoever is logged in there.
@@ -266,5 +273,73 @@ func TestProviderIsAway(t *testing.T) {
 	}
 	if _, who := w.ask(t, once, "GET", "/who", nil, "Authorization", "Bearer "+w.key(t, "deploy", access.Read).Key); who != "key:deploy" {
 		t.Errorf("%q", who)
+	}
+}
+
+// TestProviderHangs has a provider that takes requests and answers none: it is asked once for all that wait, nobody is
+// held up whose client has gone, and its failure is remembered for a second.
+func TestProviderHangs(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int64
+	answer := make(chan struct{})
+	release := sync.OnceFunc(func() { close(answer) })
+	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		select {
+		case <-answer:
+		case <-r.Context().Done():
+		}
+		w.WriteHeader(http.StatusInternalServerError)
+	}))
+	defer provider.Close()
+	defer release()
+	guard := access.New(testenv.Database(t), access.Config{
+		Ways: access.Ways{OIDC: true}, OIDC: access.OIDC{Issuer: provider.URL, ClientID: "tactus"},
+	}, slog.New(slog.NewTextHandler(t.Output(), nil)), prometheus.NewRegistry())
+	handler := guard.Middleware(http.NotFoundHandler())
+	ask := func(ctx context.Context) int {
+		r, answer := httptest.NewRequestWithContext(ctx, "GET", "/who", nil), httptest.NewRecorder()
+		r.Header.Set("Authorization", "Bearer x.y.z")
+		handler.ServeHTTP(answer, r)
+		return answer.Code
+	}
+	const many = 40
+	ctx, leave := context.WithCancel(t.Context())
+	var waiting atomic.Int64
+	for range many {
+		waiting.Add(1)
+		go func() {
+			defer waiting.Add(-1)
+			ask(ctx)
+		}()
+	}
+	testenv.Eventually(t, "the provider is asked", func() error {
+		if asked.Load() == 0 {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	if n := waiting.Load(); n != many {
+		t.Errorf("%d wait, want %d", n, many)
+	}
+	leave()
+	testenv.Eventually(t, "all have left", func() error {
+		if n := waiting.Load(); n > 0 {
+			return fmt.Errorf("%d wait", n)
+		}
+		return nil
+	})
+	if n := asked.Load(); n != 1 {
+		t.Errorf("the provider was asked %d times for those that waited together", n)
+	}
+	release()
+	began := time.Now()
+	for range many {
+		if code := ask(t.Context()); code != http.StatusServiceUnavailable {
+			t.Errorf("%d", code)
+		}
+	}
+	if n, most := asked.Load(), 3+int64(time.Since(began).Seconds()); n > most {
+		t.Errorf("the provider was asked %d times in all, want at most %d", n, most)
 	}
 }
