@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"net/http"
 	"net/url"
 	"os"
@@ -184,32 +185,23 @@ func TestCostsAreBounded(t *testing.T) {
 				t.Errorf("%s: %d faults", name, strings.Count(a.body, `"location"`))
 			}
 		}
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		const rounds = 7
-		ours := time.Hour
-		for range rounds {
-			ours = min(ours, testenv.Processor(t, func() { ask(s) }))
+		took := leastCost(t, c.most, func() { ask(s) }, func() (int, time.Duration) { return effort.Of(func() { ask(watched) }) })
+		t.Logf("%-60s %8s and %8s of PostgreSQL's, %3d MiB %6d blocks",
+			name, tenths(took.ours), tenths(took.theirs), took.mib, took.blocks)
+		if took.blocks > c.blocks {
+			t.Errorf("%s: PostgreSQL looks at %d blocks, at most %d", name, took.blocks, c.blocks)
 		}
-		runtime.ReadMemStats(&after)
-		mib := (after.TotalAlloc - before.TotalAlloc) / rounds >> 20
-		blocks, theirs := 0, time.Hour
-		for range rounds {
-			n, processor := effort.Of(func() { ask(watched) })
-			blocks, theirs = n, min(theirs, processor)
+		if took.mib > c.mib {
+			t.Errorf("%s: %d MiB, at most %d", name, took.mib, c.mib)
+		}
+		if took.ours+took.theirs <= c.most {
+			continue
 		}
 		// How many times as long as on a machine at rest a processor takes just now for the same.
 		slowness := max(1, float64(yardstick(t, pool, effort))/float64(rest))
-		t.Logf("%-60s %8s and %8s of PostgreSQL's, %3d MiB %6d blocks", name, tenths(ours), tenths(theirs), mib, blocks)
-		if blocks > c.blocks {
-			t.Errorf("%s: PostgreSQL looks at %d blocks, at most %d", name, blocks, c.blocks)
-		}
-		if mib > c.mib {
-			t.Errorf("%s: %d MiB, at most %d", name, mib, c.mib)
-		}
 		// Far from the bound: what has none is off by tens.
-		if float64(ours+theirs) > slack*slowness*float64(c.most) {
-			t.Errorf("%s: %s and %s of PostgreSQL's, at most %.1f times %s", name, ours, theirs, slack*slowness, c.most)
+		if float64(took.ours+took.theirs) > slack*slowness*float64(c.most) {
+			t.Errorf("%s: %s and %s of PostgreSQL's, at most %.1f times %s", name, took.ours, took.theirs, slack*slowness, c.most)
 		}
 	}
 	blocks, _ := effort.Of(func() {
@@ -225,6 +217,33 @@ func TestCostsAreBounded(t *testing.T) {
 			t.Errorf("nothing says what GET %s may cost: give it a line above", path)
 		}
 	}
+}
+
+// cost is what a request takes.
+type cost struct {
+	ours, theirs time.Duration // of the processors, in this process and in PostgreSQL's
+	mib          uint64        // allocated in this process
+	blocks       int           // that PostgreSQL looks at
+}
+
+// leastCost asks until a request takes no more than most of the processors, and seven times at most: what else the
+// machine does only ever adds to a cost. watched returns what PostgreSQL says it took, which costs this process more.
+func leastCost(t *testing.T, most time.Duration, ask func(), watched func() (int, time.Duration)) cost {
+	t.Helper()
+	least := cost{ours: time.Hour, theirs: time.Hour, mib: math.MaxUint64}
+	for range 7 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		least.ours = min(least.ours, testenv.Processor(t, ask))
+		runtime.ReadMemStats(&after)
+		least.mib = min(least.mib, (after.TotalAlloc-before.TotalAlloc)>>20)
+		blocks, theirs := watched()
+		least.blocks, least.theirs = blocks, min(least.theirs, theirs)
+		if least.ours+least.theirs <= most {
+			break
+		}
+	}
+	return least
 }
 
 // readPaths are the addresses of the API that are read, behind its prefix.

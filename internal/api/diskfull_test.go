@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/tactus-dev/tactus/internal/testenv"
@@ -32,7 +33,15 @@ func TestPostgresDiskFull(t *testing.T) {
 		if made > 500 {
 			t.Fatal("the disk does not get full")
 		}
-		if a := s.do(t, "PUT", fmt.Sprint("/schedules/by-name/big", made), big(t)); a.status != 201 {
+		full := false
+		testenv.Eventually(t, "a schedule is made, or the disk is full", func() error {
+			a := s.do(t, "PUT", fmt.Sprint("/schedules/by-name/big", made), big(t))
+			if full = strings.Contains(a.body, "database_full"); full || a.status == 201 || a.status == 200 {
+				return nil
+			}
+			return fmt.Errorf("%d %.300s", a.status, a.body) // a busy machine did not answer in time
+		})
+		if full {
 			break
 		}
 	}
