@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/beat/memory"
+	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/domain/calendar"
 )
 
@@ -28,7 +29,7 @@ select c.name, c.version, c.updated_at, c.days::text
 from unnest(@names::text[], @versions::bigint[]) k (name, version)
 join tactus.calendars c on c.name = k.name and c.version <> k.version
 where c.deleted_at is null
-order by c.name limit @most::bigint`
+order by c.created_at, c.name limit @most::bigint`
 
 // calendarRow is a row of changedCalendarsSQL.
 type calendarRow struct {
@@ -55,8 +56,8 @@ func (b *Beat) syncCalendars(ctx context.Context) error {
 	return nil
 }
 
-// calendarsAtOnce is how many calendars a step compiles, each of which takes some 50 ms at most.
-const calendarsAtOnce = 4
+// calendarsAtOnce is how many calendars a step compiles: it takes some 50 ms at most.
+const calendarsAtOnce = 1
 
 // readCalendars makes a memory have the calendars that its schedules use.
 func (b *Beat) readCalendars(ctx context.Context, m *memory.Memory, anew bool) ([]calendarRow, error) {
@@ -83,27 +84,35 @@ func (b *Beat) readCalendars(ctx context.Context, m *memory.Memory, anew bool) (
 		return nil, fmt.Errorf("read calendars: %w", err)
 	}
 	for _, c := range changed {
-		set, err := c.compile()
-		if err != nil { // only a hand can have written it
-			b.log.Error("a calendar cannot be read: schedules that use it are due on every day, or on none", "calendar", c.Name, "err", err)
+		set, err := c.compile(calendar.MaxCost - m.CalendarCost(c.Name))
+		if err != nil { // only a hand, or an earlier release, can have written it
+			b.log.Error("a calendar is refused: schedules that use it are invalid", "calendar", c.Name, "err", err)
+			m.RefuseCalendar(c.Name, c.Version, c.Updated.UnixMicro(), err)
+			continue
 		}
 		m.SetCalendar(c.Name, c.Version, c.Updated.UnixMicro(), set)
 	}
 	return changed, nil
 }
 
-// compile returns the set of a calendar; an empty one when its days cannot be read.
-func (c calendarRow) compile() (*calendar.Set, error) {
+// compile returns the set of a calendar, which may cost so much. The error tells what to do.
+func (c calendarRow) compile(most int) (*calendar.Set, error) {
 	var items []calendar.Item
 	err := json.Unmarshal([]byte(c.Days), &items)
 	if err == nil {
-		set, faults := calendar.Compile(items)
-		if err = faults; err == nil {
+		var set *calendar.Set
+		if set, err = calendar.CompileWithin(items, max(most, 0)); err == nil {
 			return set, nil
 		}
 	}
-	empty, failed := calendar.Compile(nil)
-	return empty, errors.Join(err, failed)
+	code, why := "calendar_unreadable", fmt.Sprintf("cannot be read (%v)", err)
+	if most < calendar.MaxWork && errors.Is(err, &calendar.Error{Code: calendar.CodeTooLarge}) {
+		code, why = calendar.CodeTooLargeTogether, "is one too many: all calendars together have too many days and ranges"
+	}
+	return nil, &domain.Error{
+		Kind: domain.Invalid, Code: code,
+		Message: fmt.Sprintf("the calendar %s %s: put it again, and then this schedule", c.Name, why),
+	}
 }
 
 // sweepBudget is what a step spends on moving schedules by calendars: some milliseconds, so that what is due meanwhile
@@ -117,6 +126,9 @@ func (b *Beat) sweepCalendars(context.Context, memory.Micros) error {
 	}
 	began := time.Now()
 	moved := b.memory.Sweep(sweepBudget)
+	for _, r := range b.memory.TakeRefused() {
+		b.invalid.found[r.ID] = unreadable{r.Version, r.Err}
+	}
 	b.log.Debug("schedules moved by a calendar", "schedules", moved, "took", time.Since(began))
 	return nil
 }

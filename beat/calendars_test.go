@@ -3,6 +3,7 @@ package beat
 import (
 	"crypto/md5"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -178,5 +179,108 @@ func TestHearsOfCalendars(t *testing.T) {
 	}
 	if !acknowledged(m) {
 		t.Error("memory has the change, and the event is not acknowledged")
+	}
+}
+
+// TestLoadWithCalendarsInSlices loads many schedules that calendars move, each of which takes long to make due, beside
+// one that has no calendar: that one fires in the first step after the load, when most of the others are not reckoned
+// yet, and the watermark stays until they are, so that a crash meanwhile loses nothing. In the end each is due.
+func TestLoadWithCalendarsInSlices(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.calendar("closed", calendar.Item{From: "2000-01-01T18:00", To: "2000-01-02T09:00", RRule: "FREQ=DAILY"})
+	w.calendar("weekend", calendar.Item{From: "2000-01-01"})
+	w.create(`{"name": "moves 0", "cron_expression": "0 19 * * *", "task_name": "t", "exclude_calendars": ["closed"],
+		"on_excluded": "next_allowed"}`)
+	w.execute(`
+insert into tactus.schedules (id, name, version, enabled, trigger, anchor, policy, effective_from, trigger_set_at,
+    created_at, updated_at, category, tags, definition, task)
+select gen_random_uuid(), 'moves ' || n, 1, enabled, replace(trigger, '"0 19 ', '"' || n % 60 || ' ' || 19 + n / 60 || ' '), anchor, policy,
+    effective_from, trigger_set_at, created_at, updated_at, category, tags, definition, task
+from tactus.schedules, generate_series(1, 199) n`)
+	moves := w.create(fmt.Sprintf(`{"name": "moves", "cron_expression": "%d %d * * *", "timezone": "UTC", "task_name": "t",
+		"exclude_calendars": ["weekend"], "on_excluded": "drop_if_taken"}`, w.now.Minute()+1, w.now.UTC().Hour()))
+	plain := w.create(minutely(``))
+	first := w.beat("first")
+	w.endBeat(first, "stop")
+	before := w.count(`select extract(epoch from watermark)::bigint from tactus.leases where name = 'beat'`)
+
+	b, err := New(w.pool, nil, Config{Name: "second", Log: first.log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := at{plain}.due(1)
+	w.setClock(at)
+	if err := b.start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if spent := b.memory.Reckoned(); spent > 0 {
+		t.Errorf("the load took %d steps to make what is due by calendars due", spent)
+	}
+	if _, err := b.step(t.Context(), at.UnixMicro()); err != nil {
+		t.Fatal(err)
+	}
+	if runs := w.runs(plain.ID); len(runs) != 1 || !b.memory.Sweeping() {
+		t.Errorf("after a step, what has no calendar has the runs %v, and the load is over: %v", runs, !b.memory.Sweeping())
+	}
+	if held := b.watermark(at.UnixMicro()); held/1e6 > int64(before) {
+		t.Errorf("the watermark has moved on from %d to %d", before, held/1e6)
+	}
+	for n := 0; b.memory.Sweeping() && n < 1000; n++ {
+		if _, err := b.step(t.Context(), at.UnixMicro()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.step(b, at.Add(2*time.Second))
+	if held := b.watermark(at.UnixMicro()); b.memory.Sweeping() || held/1e6 <= int64(before) {
+		t.Errorf("the load is over: %v; the watermark is %d", !b.memory.Sweeping(), held/1e6)
+	}
+	if runs := w.runs(moves.ID); len(runs) != 1 {
+		t.Errorf("what was due during the load has the runs %v", runs)
+	}
+}
+
+// TestRefusedCalendarMakesSchedulesInvalid has a calendar that cannot be read, and one that is more than there is room
+// for: schedules that go by it are invalid, by a reason that tells the mend, and fire nothing on closed days. Others go
+// on.
+func TestRefusedCalendarMakesSchedulesInvalid(t *testing.T) {
+	t.Parallel()
+	for _, loaded := range []bool{true, false} {
+		w := newWorld(t)
+		for _, name := range []string{"spoiled", "large", "sound"} {
+			w.calendar(name, calendar.Item{From: "2000-01-01"})
+		}
+		named := func(name, more string) domain.Schedule {
+			return w.create(fmt.Sprintf(`{"name": %q, "interval_seconds": 60, "task_name": "t", "exclude_calendars": [%q]%s}`, name, name, more))
+		}
+		moves := named("spoiled", `, "on_excluded": "next_allowed"`)
+		large, sound := named("large", ``), named("sound", ``)
+		var b *Beat
+		if !loaded {
+			b = w.beat("a")
+		}
+		w.execute(`update tactus.calendars set days = '["never"]', version = version + 1 where name = 'spoiled'`)
+		w.execute(`update tactus.calendars set days = $1, version = version + 1 where name = 'large'`,
+			`[{"from":"1990-01-01T00:00","to":"1990-01-01T00:01","rrule":"FREQ=MINUTELY"}]`)
+		if loaded {
+			b = w.beat("a")
+		} else {
+			b.calendars.wanted = true // as their events would have it
+		}
+		for n := 1; n <= 3; n++ {
+			w.step(b, at{sound}.due(n))
+		}
+		for _, s := range []domain.Schedule{moves, large} {
+			kept, err := w.store.Get(t.Context(), s.ID)
+			if err != nil || kept.State() != domain.Unfit || !strings.Contains(kept.InvalidReason, "the calendar "+s.Name) {
+				t.Errorf("loaded: %v: %s is %s: %q, %v", loaded, s.Name, kept.State(), kept.InvalidReason, err)
+			}
+			if runs := w.runs(s.ID); len(runs) > 0 {
+				t.Errorf("loaded: %v: %s has the runs %v", loaded, s.Name, runs)
+			}
+		}
+		if runs := w.runs(sound.ID); len(runs) != 3 {
+			t.Errorf("loaded: %v: the sound one has the runs %v", loaded, runs)
+		}
 	}
 }

@@ -165,6 +165,9 @@ func (b *Beat) completeSome(ctx context.Context, now memory.Micros) error {
 		if _, changed := b.syncs.pending[id]; changed {
 			continue // it is read first
 		}
+		if b.memory.Awaits(id) {
+			continue // its calendars are looked at first
+		}
 		r, known := b.memory.Find(id)
 		if known && !found.counted && (r.Due != memory.Never || b.memory.MayBeDueAgain(r, now)) {
 			delete(b.spent.found, id) // a takeover found that it is due after all, or a change of its calendars may

@@ -204,7 +204,9 @@ func (b *Beat) leaseArgs(now memory.Micros) named {
 	}
 	maps.Copy(args, b.lease.newest.args())
 	if b.lease.leading && !b.resync.foreign() {
-		args["watermark"] = time.UnixMicro(b.watermark(now))
+		if at := b.watermark(now); at != memory.Always {
+			args["watermark"] = time.UnixMicro(at)
+		}
 		args["snapshot"] = b.polls.inMemory
 	}
 	return args

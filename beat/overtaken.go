@@ -92,7 +92,7 @@ func (b *Beat) mayOvertake(id domain.ID, effective *memory.Micros) bool {
 	case known && effective != nil && *effective == kept.Effective: // no due time has moved
 		return false
 	case known && heard <= int64(kept.Version)+1: // one change: was anything due before it?
-		return kept.Due <= b.clock.now().UnixMicro()
+		return kept.Due <= b.clock.now().UnixMicro() || b.memory.Awaits(id)
 	default:
 		return known || heard > 1
 	}

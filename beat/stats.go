@@ -83,7 +83,10 @@ func (b *Beat) publish(now memory.Micros, failed bool) {
 	}
 	s.Renewed, s.asked = b.lease.renewed, b.lease.asked
 	if !failed {
-		s.Watermark, s.answered = time.UnixMicro(b.watermark(now)), localNow()
+		s.answered = localNow()
+		if at := b.watermark(now); at != memory.Always {
+			s.Watermark = time.UnixMicro(at)
+		}
 	}
 }
 

@@ -104,6 +104,9 @@ func writeCalendar(ctx context.Context, q Querier, c domain.Calendar, version in
 	if len(c.Days) == 0 {
 		days = []byte("[]")
 	}
+	if err := checkCost(ctx, q, calendarID(c.Name), costOf(string(days))); err != nil {
+		return after, false, err
+	}
 	args := pgx.NamedArgs{
 		"id": calendarID(c.Name), "name": c.Name, "description": c.Description, "days": string(days),
 		"version": version, "most": maxCalendars, "alone": how["alone"], "ring": how["ring"],
@@ -231,8 +234,11 @@ func (s *Store) SetOf(c domain.Calendar) (*calendar.Set, error) {
 	return compiled.Compile(days)
 }
 
-// compiled are the calendars that were asked for last: some 32 MB.
-var compiled = calendar.NewCache(1_000_000)
+// compiled are the calendars that were asked for last: all of them, unless more were written than there is room for.
+var compiled = calendar.NewCache(maxCalendarBytes)
+
+// maxCalendarBytes is what all calendars take in memory.
+const maxCalendarBytes = 96 << 20
 
 // Sets returns the compiled calendars that a definition names; faults are those that there are none of.
 func (s *Store) Sets(ctx context.Context, d domain.Definition) (domain.CalendarSets, error) {

@@ -204,3 +204,39 @@ func TestCalendarInUse(t *testing.T) {
 		t.Errorf("used by a deleted schedule: %v", err)
 	}
 }
+
+// TestCalendarsAreBoundedTogether has more calendars than there is room for, as only a hand can write them: another one
+// is refused, and so is a larger one, with what to do; a smaller one is taken, and so is another when some are gone.
+func TestCalendarsAreBoundedTogether(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	store := outbox.NewStore(pool, "", handover.Limits{}.Check)
+	dear := []calendar.Item{{From: "1990-01-01T00:00", To: "1990-01-01T00:01", RRule: "FREQ=HOURLY;COUNT=49000"}}
+	put := func(name string, days ...calendar.Item) error {
+		_, _, err := store.PutCalendar(t.Context(), domain.Calendar{Name: name, Days: days}, 0)
+		return err
+	}
+	if err := put("dear", dear...); err != nil {
+		t.Fatal(err)
+	}
+	_, err := pool.Exec(t.Context(), `
+insert into tactus.calendars (id, name, version, description, days, created_at, updated_at)
+select gen_random_uuid(), 'dear-' || n, 1, '', days, created_at, updated_at from tactus.calendars, generate_series(1, 99) n`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, days := range map[string][]calendar.Item{"one-more": {{From: "2127-01-01"}}, "dear": append(dear, calendar.Item{From: "2127-01-01"})} {
+		if err := put(name, days...); !errors.Is(err, &domain.Error{Code: calendar.CodeTooLargeTogether}) || !strings.Contains(err.Error(), "UNTIL") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := put("dear", calendar.Item{From: "2127-01-01"}); err != nil {
+		t.Errorf("a smaller one: %v", err)
+	}
+	if _, err := pool.Exec(t.Context(), `delete from tactus.calendars where name like 'dear-%' and name > 'dear-2'`); err != nil {
+		t.Fatal(err)
+	}
+	if err := put("one-more", dear...); err != nil {
+		t.Errorf("when there is room: %v", err)
+	}
+}

@@ -21,6 +21,12 @@ import (
 //
 // A renewed record is due at the first of its due times, as they are now, that is later than the change; or that is not
 // settled, if it was due before the change.
+//
+// A load finds out when records are due before it knows the calendars, so those that go by one are not due yet. They
+// are renewed in slices as well (Await), and the watermark stays where it was until the last of them is.
+//
+// A calendar that cannot be read, or is one too many, is refused: the records that go by it are never due, and are
+// returned as refused.
 
 // calendars are those that policies name.
 type calendars struct {
@@ -31,13 +37,25 @@ type calendars struct {
 	cursor  uint32 // the slot that it has come to
 	since   Micros // the oldest change that it is for
 
-	reckoned int64 // steps that it took to find what is due
+	awaited bool   // the sweep is that of a load
+	settled Micros // up to there nothing is due at a load
+
+	refused  []Refused // records that the sweep has come upon
+	reckoned int64     // steps that it took to find what is due
 }
 
 // keptCalendar is a calendar, and its version.
 type keptCalendar struct {
 	version int64
 	set     *calendar.Set
+	err     error // why it is refused
+}
+
+// Refused is a record that goes by a calendar which is refused.
+type Refused struct {
+	ID      domain.ID
+	Version int64
+	Err     error
 }
 
 // CalendarVersion is the version of a calendar by which something was decided.
@@ -49,7 +67,8 @@ type CalendarVersion struct {
 // filtering is what calendars do to the records of a policy.
 type filtering struct {
 	rule     *domain.CalendarRule
-	filter   *calendar.Filter // nil while a calendar is not known: nothing is due
+	filter   *calendar.Filter // nil while a calendar is not known, or refused: nothing is due
+	err      error            // why a calendar is refused
 	versions []CalendarVersion
 	compiled map[string]domain.Recurrence // moved due times, by the text of a trigger
 	outdated bool                         // records are to be renewed
@@ -70,13 +89,25 @@ func (m *Memory) filteringOf(rule *domain.CalendarRule) *filtering {
 	return f
 }
 
+// refusal returns why a calendar of a policy is refused, or nil.
+func (f *filtering) refusal() error {
+	if f == nil {
+		return nil
+	}
+	return f.err
+}
+
 // bind makes a filter of what is known of the calendars that a policy names.
 func (c *calendars) bind(f *filtering) {
-	f.filter, f.versions, f.compiled = nil, nil, nil
+	f.filter, f.versions, f.compiled, f.err = nil, nil, nil, nil
 	sets := domain.CalendarSets{}
 	for _, name := range f.rule.Names() {
 		kept, known := c.known[name]
 		if !known {
+			return
+		}
+		if kept.err != nil {
+			f.err = kept.err
 			return
 		}
 		sets[name] = kept.set
@@ -158,20 +189,56 @@ func (m *Memory) CalendarsInUse() (used []CalendarVersion) {
 // LacksCalendars reports whether a policy names a calendar that is not known.
 func (m *Memory) LacksCalendars() bool {
 	for f := range m.calendars.filter {
-		if f.filter == nil {
+		if f.filter == nil && f.err == nil {
 			return true
 		}
 	}
 	return false
 }
 
+// CalendarCost returns what the calendars that are known cost together, but for one. Those that no policy names any more
+// are forgotten.
+func (m *Memory) CalendarCost(but string) (cost int) {
+	used := map[string]bool{}
+	for f := range m.calendars.filter {
+		for _, name := range f.rule.Names() {
+			used[name] = true
+		}
+	}
+	for name, kept := range m.calendars.known {
+		switch {
+		case !used[name]:
+			delete(m.calendars.known, name)
+		case name != but && kept.err == nil:
+			cost += kept.set.Cost()
+		}
+	}
+	return cost
+}
+
 // SetCalendar makes a calendar what it has been since an instant. The records that go by it are renewed by Sweep.
 func (m *Memory) SetCalendar(name string, version int64, since Micros, set *calendar.Set) {
+	m.keep(name, since, keptCalendar{version: version, set: set})
+}
+
+// RefuseCalendar has no record due that goes by a calendar, for a reason. Sweep notes them (see TakeRefused).
+func (m *Memory) RefuseCalendar(name string, version int64, since Micros, reason error) {
+	m.keep(name, since, keptCalendar{version: version, err: reason})
+}
+
+// TakeRefused returns the records that are refused, each once.
+func (m *Memory) TakeRefused() []Refused {
+	refused := m.calendars.refused
+	m.calendars.refused = nil
+	return refused
+}
+
+func (m *Memory) keep(name string, since Micros, kept keptCalendar) {
 	c := &m.calendars
 	if c.known == nil {
 		c.known = map[string]keptCalendar{}
 	}
-	c.known[name] = keptCalendar{version, set}
+	c.known[name] = kept
 	for f := range c.filter {
 		if !slices.Contains(f.rule.Names(), name) {
 			continue
@@ -205,7 +272,7 @@ func (m *Memory) Sweep(budget int) (renewed int) {
 		}
 	}
 	if c.running && c.cursor >= m.allocated {
-		c.running = false
+		c.running, c.awaited = false, false
 		for f := range c.filter {
 			f.outdated = false
 		}
@@ -225,18 +292,29 @@ func (m *Memory) Outdated(slot uint32) bool {
 
 // Renew makes the record of a slot due by the calendars as they are now. It leaves the heap as it is.
 func (m *Memory) Renew(slot uint32) {
-	r := m.At(slot)
-	m.SetDueAfter(r, max(r.Effective, min(r.Due-1, m.calendars.since)))
+	r, c := m.At(slot), &m.calendars
+	if f := m.policies.value(r.policy).calendars; f.err != nil {
+		c.refused = append(c.refused, Refused{r.ID, int64(r.Version), f.err})
+	}
+	if c.awaited && r.Due == Never {
+		m.SetDueAfter(r, max(r.Effective, m.lessJitter(r, c.settled)))
+		return
+	}
+	m.SetDueAfter(r, max(r.Effective, min(r.Due-1, c.since)))
 }
 
-// Await makes all records due that were not for want of a calendar, after an instant: the watermark, at a load.
+// Await has Sweep make all records due that were not for want of a calendar, after an instant: the watermark, at a load.
+// Those whose due times no calendar moves are due at once, because that costs little.
 func (m *Memory) Await(after Micros) {
+	c := &m.calendars
+	if !c.running {
+		return
+	}
+	c.awaited, c.settled, c.since = true, after, Never
 	for slot := range m.allocated {
-		if r := m.At(slot); !r.ID.IsZero() && m.Outdated(slot) {
-			m.SetDueAfter(r, max(r.Effective, m.lessJitter(r, after)))
+		if r := m.At(slot); !r.ID.IsZero() && m.Outdated(slot) && m.policies.value(r.policy).calendars.rule.Skips() {
+			m.Renew(slot)
 			m.fix(slot)
 		}
 	}
-	m.calendars.cursor = m.allocated
-	m.Sweep(0)
 }

@@ -122,7 +122,7 @@ func (m *Memory) Put(r Row, after Micros) error {
 		m.retime(kept)
 	}
 	m.fix(slot)
-	return cmp.Or(m.triggers.value(trigger).err, m.policies.value(policy).err)
+	return cmp.Or(m.triggers.value(trigger).err, m.policies.value(policy).err, m.policies.value(policy).calendars.refusal())
 }
 
 // insert makes a record for a new id, in the free cell of the index where the id belongs.
@@ -214,6 +214,9 @@ func (m *Memory) Reconsider(id domain.ID, watermark Micros) {
 
 // AdvanceTo moves all records past what fires up to the watermark, because another beat has settled it.
 func (m *Memory) AdvanceTo(watermark Micros) {
+	if m.calendars.awaited {
+		m.calendars.settled = max(m.calendars.settled, watermark)
+	}
 	for len(m.heap) > 0 && m.fireAt(0) <= watermark {
 		slot := m.heap[0]
 		r := m.At(slot)
@@ -232,8 +235,12 @@ func (m *Memory) lessJitter(r *Record, fire Micros) Micros {
 }
 
 // Watermark returns the instant up to which everything that fires is settled: now, or just before the first record
-// fires.
+// fires. Where a load is not over for all records, that is the instant up to which nothing was due at the load: Always
+// when there was none.
 func (m *Memory) Watermark(now Micros) Micros {
+	if m.calendars.awaited {
+		now = min(now, m.calendars.settled)
+	}
 	if len(m.heap) == 0 {
 		return now
 	}

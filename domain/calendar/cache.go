@@ -7,20 +7,17 @@ import (
 )
 
 // Cache keeps compiled calendars by what is written of them, so that it is right whatever versions there are. It is
-// bounded by the days and ranges of all, and may be used by many goroutines.
+// bounded by the bytes of all, and may be used by many goroutines.
 type Cache struct {
 	lock   sync.Mutex
-	most   int // days and ranges
+	most   int // bytes
 	size   int
 	kept   map[[sha256.Size]byte]*Set
 	misses int
 }
 
-// NewCache returns a cache for so many days and ranges together, repetitions included.
+// NewCache returns a cache for sets of so many bytes together.
 func NewCache(most int) *Cache { return &Cache{most: most, kept: map[[sha256.Size]byte]*Set{}} }
-
-// least is what a set counts that has nothing.
-const least = 16
 
 // Compile returns the set of the JSON of a calendar's items.
 func (c *Cache) Compile(days []byte) (*Set, error) {
@@ -42,8 +39,8 @@ func (c *Cache) Compile(days []byte) (*Set, error) {
 	c.lock.Lock()
 	defer c.lock.Unlock()
 	c.misses++
-	if _, known := c.kept[key]; !known && set.Size()+least <= c.most {
-		c.kept[key], c.size = set, c.size+set.Size()+least
+	if _, known := c.kept[key]; !known && set.Bytes() <= c.most {
+		c.kept[key], c.size = set, c.size+set.Bytes()
 	}
 	for other, old := range c.kept { // any one but this
 		if c.size <= c.most {
@@ -51,13 +48,13 @@ func (c *Cache) Compile(days []byte) (*Set, error) {
 		}
 		if other != key {
 			delete(c.kept, other)
-			c.size -= old.Size() + least
+			c.size -= old.Bytes()
 		}
 	}
 	return set, nil
 }
 
-// Counts returns how often a set was compiled, and how many days and ranges are kept.
+// Counts returns how often a set was compiled, and how many bytes are kept.
 func (c *Cache) Counts() (compiled, kept int) {
 	c.lock.Lock()
 	defer c.lock.Unlock()

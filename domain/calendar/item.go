@@ -48,6 +48,8 @@ const (
 	CodeRangeInvalid = "range_invalid"
 	CodeTooLarge     = "calendar_too_large"
 	CodeTextInvalid  = "text_invalid"
+
+	CodeTooLargeTogether = "calendars_too_large" // all calendars together
 )
 
 // Error is one fault of an item.
@@ -60,8 +62,23 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Code + ": " + e.Message }
 
+// Is reports whether an error has the same code.
+func (e *Error) Is(target error) bool {
+	other, ok := target.(*Error)
+	return ok && other.Code == e.Code
+}
+
 // Errors are all the faults of a calendar, up to MaxFaults.
 type Errors []*Error
+
+// Unwrap returns each fault.
+func (e Errors) Unwrap() []error {
+	all := make([]error, len(e))
+	for i, one := range e {
+		all[i] = one
+	}
+	return all
+}
 
 func (e Errors) Error() string {
 	texts := make([]string, len(e))
@@ -74,10 +91,11 @@ func (e Errors) Error() string {
 // Bounds of a calendar.
 const (
 	MaxItems  = 10_000
-	MaxSpans  = 50_000    // days and ranges, repetitions included: more than one a day
-	MaxWork   = 1_000_000 // steps that it takes to repeat ranges: some 50 ms
-	MaxReason = 200       // characters
-	MaxRRule  = 2_000     // characters
+	MaxSpans  = 50_000       // days and ranges, repetitions included: more than one a day
+	MaxWork   = 1_000_000    // steps that it takes to repeat ranges: some 50 ms
+	MaxCost   = 20 * MaxWork // of all calendars together: some 80 MB, and a second to compile
+	MaxReason = 200          // characters
+	MaxRRule  = 2_000        // characters
 	MaxFaults = 50
 )
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sort"
 	"time"
+	"unsafe"
 
 	"github.com/tactus-dev/tactus/domain/cron"
 	"github.com/tactus-dev/tactus/domain/rrule"
@@ -25,15 +26,21 @@ type spans []span
 type Set struct {
 	wall  spans // of the clock on the wall
 	fixed spans // of real time
+	cost  int
+	text  int // bytes of the reasons
 }
 
 // Compile compiles the items of a calendar. The error is Errors, with every fault.
-func Compile(items []Item) (*Set, error) {
+func Compile(items []Item) (*Set, error) { return CompileWithin(items, MaxWork) }
+
+// CompileWithin compiles items whose set costs at most so much.
+func CompileWithin(items []Item, most int) (*Set, error) {
 	var faults Errors
 	if len(items) > MaxItems {
 		return nil, Errors{{Code: CodeTooLarge, Item: -1, Message: "a calendar has at most 10000 days and ranges: let what recurs recur (rrule), or part it"}}
 	}
-	s, work := &Set{}, MaxWork
+	most = min(most, MaxWork)
+	s, work := &Set{}, most
 	for n, item := range items {
 		if len(faults) >= MaxFaults {
 			break
@@ -56,7 +63,7 @@ func Compile(items []Item) (*Set, error) {
 	if len(faults) > 0 {
 		return nil, faults
 	}
-	s.wall, s.fixed = apart(s.wall), apart(s.fixed)
+	s.wall, s.fixed, s.cost = apart(s.wall), apart(s.fixed), most-work
 	return s, nil
 }
 
@@ -64,6 +71,8 @@ func (s *Set) add(i Item, work *int) *Error {
 	if fault := i.textFault(); fault != nil {
 		return fault
 	}
+	*work -= spanWork + len(i.Reason)/bytesAStep
+	s.text += len(i.Reason)
 	first, fixed, fault := i.span()
 	switch {
 	case fault != nil:
@@ -125,8 +134,11 @@ func (i Item) repeat(first span, location *time.Location, most int, work *int) (
 	return all, nil
 }
 
-// spanWork is what it costs to resolve and to keep a repetition, in steps.
-const spanWork = 8
+// spanWork is what it costs to resolve and to keep a day or a range, in steps, of which each pays for some bytes.
+const (
+	spanWork   = 8
+	bytesAStep = int(unsafe.Sizeof(span{})) / spanWork
+)
 
 // apart puts spans in order, and leaves each only what none before it has.
 func apart(all spans) spans {
@@ -145,6 +157,15 @@ func apart(all spans) spans {
 
 // Size returns how many days and ranges the set has, repetitions included.
 func (s *Set) Size() int { return len(s.wall) + len(s.fixed) }
+
+// Bytes returns about how many bytes the set takes in memory.
+func (s *Set) Bytes() int { return (s.Size()+least)*int(unsafe.Sizeof(span{})) + s.text }
+
+// least is what a set counts that has nothing, in spans.
+const least = 16
+
+// Cost returns what it takes to compile the set and to keep it, in steps.
+func (s *Set) Cost() int { return s.cost }
 
 // next returns the number of the first span that ends after an instant.
 func (all spans) next(at int64) int {

@@ -112,8 +112,13 @@ type calendarsOutput struct {
 	}
 }
 
-// calendarSize is about how many bytes a day takes.
-const calendarSize = 128
+// sizeOf returns about how many bytes the days of a calendar take. Its compiled set is in a cache, which has a bound.
+func sizeOf(c domain.Calendar) (bytes int) {
+	for _, i := range c.Days {
+		bytes += 128 + len(i.From) + len(i.To) + len(i.Reason) + len(i.RRule) + len(i.Timezone)
+	}
+	return bytes
+}
 
 func (s *server) listCalendars(ctx context.Context, in *struct {
 	InZone
@@ -128,7 +133,7 @@ func (s *server) listCalendars(ctx context.Context, in *struct {
 	out := &calendarsOutput{}
 	out.Body.Calendars = []calendarAnswer{}
 	for _, c := range all {
-		if err := catalog.Hold(ctx, len(c.Days)*calendarSize); err != nil {
+		if err := catalog.Hold(ctx, sizeOf(c)); err != nil {
 			return nil, s.answer(err)
 		}
 		a, err := s.answerOf(c, s.zoneOf(in.InZone))
@@ -152,7 +157,7 @@ func (s *server) getCalendar(ctx context.Context, in *struct {
 func (s *server) readCalendar(ctx context.Context, name, timezone string, status int) (*calendarOutput, error) {
 	kept, usedBy, err := s.store.Calendar(ctx, name)
 	if err == nil {
-		err = catalog.Hold(ctx, len(kept.Days)*calendarSize)
+		err = catalog.Hold(ctx, sizeOf(kept))
 	}
 	if err != nil {
 		return nil, s.answer(err)
