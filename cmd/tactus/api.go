@@ -13,6 +13,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/api"
 	"github.com/tactus-dev/tactus/internal/catalog"
 	"github.com/tactus-dev/tactus/internal/celery"
+	"github.com/tactus-dev/tactus/internal/deadletter"
 	"github.com/tactus-dev/tactus/internal/pages"
 	"github.com/tactus-dev/tactus/internal/telemetry"
 	"github.com/tactus-dev/tactus/outbox"
@@ -27,6 +28,7 @@ type apiCmd struct {
 	queueFlags
 	retentionFlags
 	streamFlags
+	leaseFlags
 }
 
 // streamFlags limit the event streams that clients hold open.
@@ -49,7 +51,7 @@ func (f streamFlags) limits() api.Limits {
 // Run serves the API until ctx ends.
 func (c apiCmd) Run(ctx context.Context, log *slog.Logger) error {
 	if err := errors.Join(c.timezoneFlag.validate(), c.retentionFlags.validate(),
-		c.streamFlags.validate()); err != nil {
+		c.streamFlags.validate(), c.leaseFlags.validate()); err != nil {
 		return err
 	}
 	health, registry := &telemetry.Health{}, telemetry.NewRegistry()
@@ -74,14 +76,14 @@ func (c apiCmd) Run(ctx context.Context, log *slog.Logger) error {
 	registry.MustRegister(invalidMetric{catalog.New(pool)})
 	group.Go(func() error {
 		return telemetry.Serve(ctx, l, hosts, apiHandler(guard, pool, c.Timezone, c.celery(), c.limits(), log, health,
-			telemetry.Mux(health, registry)))
+			letterBox(pool, nil, "", c.lease()), telemetry.Mux(health, registry)))
 	})
 	return group.Wait()
 }
 
 // apiHandler serves the API and the pages, and beside them the operators' addresses, such as /metrics and /readyz.
 func apiHandler(guard *access.Guard, pool *pgxpool.Pool, timezone string, workers celery.Config, limits api.Limits, log *slog.Logger,
-	health *telemetry.Health, operators *http.ServeMux,
+	health *telemetry.Health, letters *deadletter.Box, operators *http.ServeMux,
 ) http.Handler {
 	programs := api.New(pool, timezone, log, workers, limits)
 	for _, address := range []string{"/api/", "/openapi.json", "/openapi.yaml", "/openapi-3.0.json", "/openapi-3.0.yaml"} {
@@ -94,7 +96,7 @@ func apiHandler(guard *access.Guard, pool *pgxpool.Pool, timezone string, worker
 	operators.Handle("/", pages.New(pages.Config{
 		Description: description,
 		Store:       outbox.NewStore(pool, timezone, workers.Check), Catalog: catalog.New(pool), Timezone: timezone,
-		Check: workers.Check, Log: log, Ready: health.Ready, Elsewhere: programs, Provider: guard.LoginPath(),
+		Check: workers.Check, Log: log, Ready: health.Ready, Elsewhere: programs, Provider: guard.LoginPath(), Letters: letters,
 	}))
 	guard.Mount(operators)
 	return guarded(guard, operators)

@@ -26,15 +26,17 @@ type deadletterCmd struct {
 	Drop  dropCmd    `cmd:"" help:"Remove dead letters from the list for good."`
 }
 
-// letterBox returns the box of dead letters that a relay and a beat on these servers fill.
+// letterBox returns the box of dead letters that a relay and a beat on these servers fill. Without a Redis it is of what
+// PostgreSQL has, and puts back what it can without one.
 func letterBox(pool *pgxpool.Pool, events goredis.UniversalClient, stream string, lease time.Duration) *deadletter.Box {
-	return &deadletter.Box{
-		Pool: pool, Redis: events, Stream: stream, Tasks: []string{celerySink, streamsSink}, Lease: lease,
-		Events: relay.Route{
-			Name: eventSink, Topic: outbox.Schedules, Encode: cloudevents.Schedule,
-			Sink: redis.NewEventSink(events, redis.EventConfig{Stream: stream}),
-		},
+	box := &deadletter.Box{
+		Pool: pool, Stream: stream, Tasks: []string{celerySink, streamsSink}, Lease: lease,
+		Events: relay.Route{Name: eventSink, Topic: outbox.Schedules, Encode: cloudevents.Schedule},
 	}
+	if events != nil {
+		box.Redis, box.Events.Sink = events, redis.NewEventSink(events, redis.EventConfig{Stream: stream})
+	}
+	return box
 }
 
 // letterFlags say where dead letters are kept, and how to print them.

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tactus-dev/tactus/internal/catalog"
+	"github.com/tactus-dev/tactus/internal/redis"
 	"github.com/tactus-dev/tactus/internal/servers"
 	"github.com/tactus-dev/tactus/internal/telemetry"
 )
@@ -113,6 +114,11 @@ func (c devCmd) serve(ctx context.Context, state string, to console, log *slog.L
 	if err != nil {
 		return err
 	}
+	events, err := redis.Connect(c.events().reveal())
+	if err != nil {
+		return usage("%v", c.RedisURL.fault(err))
+	}
+	defer events.Close()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		return c.relay(ctx, pool, c.DatabaseURL, c.redisFlags, log, health, registry)
@@ -126,7 +132,7 @@ func (c devCmd) serve(ctx context.Context, state string, to console, log *slog.L
 	registry.MustRegister(invalidMetric{catalog.New(pool)})
 	group.Go(func() error {
 		return telemetry.Serve(ctx, l, hosts, apiHandler(guard, requests, c.Timezone, c.celery(), c.limits(), log, health,
-			telemetry.Mux(health, registry)))
+			letterBox(requests, events, c.stream(), c.lease()), telemetry.Mux(health, registry)))
 	})
 	started(log, "dev", l, "state_dir", state, "shadow", c.Shadow)
 	group.Go(func() error { return c.collect(ctx, pool, c.broker(), c.KeyPrefix, c.lease(), log, registry) })

@@ -32,7 +32,7 @@ type Letter struct {
 // Box gives access to the dead letters in PostgreSQL and Redis.
 type Box struct {
 	Pool   *pgxpool.Pool
-	Redis  goredis.UniversalClient // the Redis of the events; nil where only rows are counted
+	Redis  goredis.UniversalClient // the Redis of the events; nil where it is not known: only what PostgreSQL alone can do is done
 	Stream string                  // the event stream
 	Events relay.Route             // the relay's route to that stream
 	Tasks  []string                // the names of the relay's task sinks

@@ -41,7 +41,7 @@ func (b *Box) List(ctx context.Context, f Filter) ([]Letter, error) {
 	if f.Source != FromEntries && (f.IDs == nil || rows != nil) {
 		all, failed = b.rows(ctx, f, rows)
 	}
-	if (f.Source == "" || f.Source == FromEntries) && (f.IDs == nil || entries != nil) {
+	if b.Redis != nil && (f.Source == "" || f.Source == FromEntries) && (f.IDs == nil || entries != nil) {
 		found, err := b.entries(ctx, entries, f.Limit)
 		all, failed = append(all, found...), errors.Join(failed, err)
 	}

@@ -25,6 +25,10 @@ func (b *Box) Retry(ctx context.Context, letters []Letter) ([]Outcome, error) {
 	var events []Letter
 	var done []Outcome
 	for _, l := range letters {
+		if b.Redis == nil && (l.Source == b.Events.Name || l.Source == FromEntries) {
+			done = append(done, kept(l, "this process does not know the Redis of the events: tactus deadletter retry "+l.ID))
+			continue
+		}
 		if l.Source == b.Events.Name {
 			events = append(events, l)
 			continue

@@ -24,6 +24,7 @@ type Config struct {
 	Provider    string                                  // where people log in who have no key; empty where they cannot
 	Description []byte                                  // of the API (OpenAPI 3.1), for the page about it
 	Elsewhere   http.Handler                            // answers what is no page and was not asked for by a browser
+	Letters     Letters                                 // the dead letters; nil where they are not handled
 }
 
 // site serves the pages.
@@ -51,6 +52,7 @@ func New(c Config) http.Handler {
 	s.log()
 	s.system()
 	s.docs()
+	s.letters()
 	s.mux.HandleFunc("/", s.notHere)
 	return s.guarded(s.mux)
 }

@@ -19,9 +19,11 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/catalog"
+	"github.com/tactus-dev/tactus/internal/deadletter"
 	"github.com/tactus-dev/tactus/internal/pages"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/relay"
 )
 
 func TestMain(m *testing.M) { testenv.Main(m) }
@@ -44,6 +46,7 @@ func serveOver(t *testing.T, pool *pgxpool.Pool) site {
 	store := outbox.NewStore(pool, "UTC", check)
 	server := httptest.NewServer(pages.New(pages.Config{
 		Store: store, Catalog: catalog.New(pool), Timezone: "UTC", Check: check, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Letters: &deadletter.Box{Pool: pool, Tasks: []string{"celery"}, Lease: time.Hour, Events: relay.Route{Name: "events"}},
 	}))
 	t.Cleanup(server.Close)
 	return site{server.URL, pool, store}
@@ -143,7 +146,7 @@ func (s site) addresses(t *testing.T, id domain.ID) []string {
 		t.Fatal(err)
 	}
 	return []string{
-		"/log", "/log?type=schedule.updated&schedule=" + id.String(), "/system", "/runs", "/runs?state=wrong&span=day&error=alert&worker=" + url.QueryEscape(hostile), "/runs/" + run, "/runs?state=revoked",
+		"/log", "/log?type=schedule.updated&schedule=" + id.String(), "/system", "/system/deadletters", "/system/deadletters?source=" + url.QueryEscape(hostile), "/runs", "/runs?state=wrong&span=day&error=alert&worker=" + url.QueryEscape(hostile), "/runs/" + run, "/runs?state=revoked",
 		"/", "/schedules", "/schedules?q=a&state=active&order=name", "/schedules/" + id.String(), "/schedules/" + id.String() + "/delete",
 		"/schedules/bulk?action=retag&which=ticked&id=" + id.String(), "/schedules?last=failed&queue=" + url.QueryEscape(hostile) + "&calendar=" + url.QueryEscape(hostile),
 		"/schedules?did=bulk&action=disable&done=1&group=" + url.QueryEscape(hostile),

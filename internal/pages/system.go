@@ -15,8 +15,7 @@ type systemData struct {
 	Leases     []leaseLine
 	Sinks      []sinkLine
 	Partitions []partitionLine
-	Asides     []asideLine
-	Older      string
+	Aside      string // how many dead letters there are; empty for none
 }
 
 type leaseLine struct {
@@ -36,12 +35,6 @@ type sinkLine struct {
 type partitionLine struct {
 	catalog.Partition
 	Size, About string
-}
-
-type asideLine struct {
-	catalog.Aside
-	When Moment
-	Size string
 }
 
 func (s *site) system() {
@@ -72,22 +65,13 @@ func (s *site) system() {
 			}
 			d.Partitions = append(d.Partitions, line)
 		}
-		if d.Asides, err = v.asides(0, 20); err != nil {
-			return "", nil, err
+		if n := health.At.Aside; n > 0 {
+			if d.Aside = count(n); n >= catalog.MaxAside {
+				d.Aside += "+"
+			}
 		}
 		return "system", d, nil
 	})
-}
-
-func (v *view) asides(before int64, limit int) (lines []asideLine, err error) {
-	all, err := v.Catalog.Asides(v.ctx(), before, limit)
-	if err != nil {
-		return nil, err
-	}
-	for _, a := range all {
-		lines = append(lines, asideLine{a, v.at(a.CreatedAt, ""), size(a.Bytes)})
-	}
-	return lines, nil
 }
 
 // size tells bytes in the unit that people use.

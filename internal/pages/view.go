@@ -131,6 +131,30 @@ type room struct{ Address, Name string }
 // rooms are the pages beside those that every process has.
 var rooms = []room{{"/runs", "Runs"}, {"/calendar", "Calendar"}, {"/log", "Log"}, {"/system", "System"}}
 
+// systemPages are the pages about the installation, each for whom it is.
+var systemPages = []struct {
+	room
+	permit access.Permit
+}{
+	{room{"/system", "System"}, mayReadAll}, {room{"/system/deadletters", "Dead letters"}, mayReadAll},
+}
+
+// SystemPages are the pages about the installation that whoever asks may see.
+func (v *view) SystemPages() (all []room) {
+	for _, p := range systemPages {
+		if p.permit.Demand(v.ctx()) == nil {
+			all = append(all, p.room)
+		}
+	}
+	return all
+}
+
+// Path is that of the page, without a query.
+func (v *view) Path() string {
+	path, _, _ := strings.Cut(v.Self(), "?")
+	return path
+}
+
 // Rooms are the pages of the navigation.
 func (v *view) Rooms() []room { return rooms }
 

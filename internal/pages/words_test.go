@@ -17,7 +17,7 @@ var said = []*regexp.Regexp{
 	regexp.MustCompile(`\{"(?:cron|preset|every|once|rrule)", "([^"]+)"`),
 	regexp.MustCompile(`\{"[^"\w]{1,8}", "(\w+)", "`),
 	regexp.MustCompile(`"(?:due|recorded|handed_over|started|finished)": +"([^"]+)"`),
-	regexp.MustCompile(`\{"/\w+", "([^"]+)"\}`),
+	regexp.MustCompile(`\{"/[\w/]+", "([^"]+)"\}`),
 	regexp.MustCompile(`"\w+/\w+": +"([^"]+)"`),
 	regexp.MustCompile(`"(?:enable|disable|trigger|retag|delete)": +\{"([^"]+)", "([^"]+)", "([^"]+)"\}`),
 	regexp.MustCompile(`domain\.Schedule\w+: +"([^"]+)"`),
