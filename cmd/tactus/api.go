@@ -96,7 +96,7 @@ func apiHandler(guard *access.Guard, pool *pgxpool.Pool, timezone string, worker
 	operators.Handle("/", pages.New(pages.Config{
 		Description: description,
 		Store:       outbox.NewStore(pool, timezone, workers.Check), Catalog: catalog.New(pool), Timezone: timezone,
-		Check: workers.Check, Log: log, Ready: health.Ready, Elsewhere: programs, Provider: guard.LoginPath(), Letters: letters,
+		Check: workers.Check, Log: log, Ready: health.Ready, Elsewhere: programs, Provider: guard.LoginPath(), Letters: letters, Keys: access.NewKeys(pool), Letters: letters,
 	}))
 	guard.Mount(operators)
 	return guarded(guard, operators)

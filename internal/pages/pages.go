@@ -25,6 +25,7 @@ type Config struct {
 	Description []byte                                  // of the API (OpenAPI 3.1), for the page about it
 	Elsewhere   http.Handler                            // answers what is no page and was not asked for by a browser
 	Letters     Letters                                 // the dead letters; nil where they are not handled
+	Keys        *access.Keys
 }
 
 // site serves the pages.
@@ -53,6 +54,7 @@ func New(c Config) http.Handler {
 	s.system()
 	s.docs()
 	s.letters()
+	s.keys()
 	s.mux.HandleFunc("/", s.notHere)
 	return s.guarded(s.mux)
 }

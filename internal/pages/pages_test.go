@@ -18,6 +18,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/domain/handover"
+	"github.com/tactus-dev/tactus/internal/access"
 	"github.com/tactus-dev/tactus/internal/catalog"
 	"github.com/tactus-dev/tactus/internal/deadletter"
 	"github.com/tactus-dev/tactus/internal/pages"
@@ -46,6 +47,7 @@ func serveOver(t *testing.T, pool *pgxpool.Pool) site {
 	store := outbox.NewStore(pool, "UTC", check)
 	server := httptest.NewServer(pages.New(pages.Config{
 		Store: store, Catalog: catalog.New(pool), Timezone: "UTC", Check: check, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Keys:    access.NewKeys(pool),
 		Letters: &deadletter.Box{Pool: pool, Tasks: []string{"celery"}, Lease: time.Hour, Events: relay.Route{Name: "events"}},
 	}))
 	t.Cleanup(server.Close)
@@ -146,7 +148,7 @@ func (s site) addresses(t *testing.T, id domain.ID) []string {
 		t.Fatal(err)
 	}
 	return []string{
-		"/log", "/log?type=schedule.updated&schedule=" + id.String(), "/system", "/system/deadletters", "/system/deadletters?source=" + url.QueryEscape(hostile), "/runs", "/runs?state=wrong&span=day&error=alert&worker=" + url.QueryEscape(hostile), "/runs/" + run, "/runs?state=revoked",
+		"/log", "/log?type=schedule.updated&schedule=" + id.String(), "/system", "/system/deadletters", "/sessions", "/system/keys?ended=1", "/system/deadletters?source=" + url.QueryEscape(hostile), "/runs", "/runs?state=wrong&span=day&error=alert&worker=" + url.QueryEscape(hostile), "/runs/" + run, "/runs?state=revoked",
 		"/", "/schedules", "/schedules?q=a&state=active&order=name", "/schedules/" + id.String(), "/schedules/" + id.String() + "/delete",
 		"/schedules/bulk?action=retag&which=ticked&id=" + id.String(), "/schedules?last=failed&queue=" + url.QueryEscape(hostile) + "&calendar=" + url.QueryEscape(hostile),
 		"/schedules?did=bulk&action=disable&done=1&group=" + url.QueryEscape(hostile),

@@ -136,7 +136,9 @@ var systemPages = []struct {
 	room
 	permit access.Permit
 }{
-	{room{"/system", "System"}, mayReadAll}, {room{"/system/deadletters", "Dead letters"}, mayReadAll},
+	{room{"/system", "System"}, mayReadAll},
+	{room{"/system/deadletters", "Dead letters"}, mayReadAll},
+	{room{"/system/keys", "API keys"}, mayRunAll},
 }
 
 // SystemPages are the pages about the installation that whoever asks may see.
