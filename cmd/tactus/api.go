@@ -5,16 +5,20 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/access"
 	"github.com/tactus-dev/tactus/internal/api"
 	"github.com/tactus-dev/tactus/internal/catalog"
 	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/internal/deadletter"
+	"github.com/tactus-dev/tactus/internal/importer"
 	"github.com/tactus-dev/tactus/internal/pages"
+	"github.com/tactus-dev/tactus/internal/shadow"
 	"github.com/tactus-dev/tactus/internal/telemetry"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -96,7 +100,13 @@ func apiHandler(guard *access.Guard, pool *pgxpool.Pool, timezone string, worker
 	operators.Handle("/", pages.New(pages.Config{
 		Description: description,
 		Store:       outbox.NewStore(pool, timezone, workers.Check), Catalog: catalog.New(pool), Timezone: timezone,
-		Check: workers.Check, Log: log, Ready: health.Ready, Elsewhere: programs, Provider: guard.LoginPath(), Letters: letters, Keys: access.NewKeys(pool), Letters: letters,
+		Check: workers.Check, Log: log, Ready: health.Ready, Elsewhere: programs, Provider: guard.LoginPath(), Letters: letters, Keys: access.NewKeys(pool),
+		Moved: func(ctx context.Context, pattern string, route *domain.Route) (importer.Moves, error) {
+			return importer.Moved(ctx, pool, pattern, route, workers.DefaultQueue)
+		},
+		Shadow: func(ctx context.Context, since time.Time) (shadow.Record, error) {
+			return shadow.Read(ctx, pool, since)
+		},
 	}))
 	guard.Mount(operators)
 	return guarded(guard, operators)

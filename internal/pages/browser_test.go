@@ -288,7 +288,7 @@ func (s *stack) showsEveryPage(t *testing.T) {
 		b.do(call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}))
 		for _, address := range []string{
 			"/", "/schedules?tag=" + url.QueryEscape(hostile), "/schedules/bulk?action=disable&which=all", "/schedules/bulk?action=retag&id=" + id, "/schedules/" + id, "/schedules/" + id + "/edit", "/schedules/" + id + "/delete", "/schedules/new",
-			"/runs?state=wrong", "/runs/" + failed, "/runs/" + answered, "/log", "/system", "/login",
+			"/runs?state=wrong", "/runs/" + failed, "/runs/" + answered, "/log", "/system", "/system/deadletters", "/system/keys", "/system/routes", "/system/routes/edit", "/system/moving?report=day", "/sessions", "/login",
 		} {
 			b.do(chromedp.Navigate(s.url + address))
 			b.await("the whole page", `document.readyState === "complete"`)

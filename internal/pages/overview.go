@@ -17,6 +17,7 @@ type overviewData struct {
 	Failed  int // schedules
 	Paused  []scheduleLine
 	More    int64 // paused ones that are not shown
+	Past    dayChart
 	Hour    chart
 	Day     chart
 	Next    []scheduleLine
@@ -59,6 +60,7 @@ func (s *site) overview() {
 			}
 			d.Next = v.lines(next.Lines)
 		}
+		d.Past = v.lastDay()
 		d.Hour = v.chart(time.Minute, 60, "15:04")
 		d.Day = v.chart(15*time.Minute, 96, "15:04")
 		return "overview", d, nil

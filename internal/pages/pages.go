@@ -26,6 +26,8 @@ type Config struct {
 	Elsewhere   http.Handler                            // answers what is no page and was not asked for by a browser
 	Letters     Letters                                 // the dead letters; nil where they are not handled
 	Keys        *access.Keys
+	Shadow      Shadowed // what a shadow recorded; nil where it is not compared
+	Moved       Moved    // nil where it is not told
 }
 
 // site serves the pages.
@@ -33,6 +35,7 @@ type site struct {
 	Config
 	bell   *bell
 	agenda *agenda
+	days   *lastDays
 	mux    *http.ServeMux
 }
 
@@ -40,6 +43,7 @@ type site struct {
 func New(c Config) http.Handler {
 	s := &site{Config: c, mux: http.NewServeMux()}
 	s.bell, s.agenda = newBell(c.Catalog, c.Log), newAgenda(c.Catalog, c.Log)
+	s.days = newLastDays(c.Catalog, c.Log)
 	s.mux.HandleFunc("GET /assets/{name}", serveAsset)
 	s.mux.HandleFunc("GET /login", s.login)
 	s.mux.HandleFunc("GET /live", s.live)
@@ -55,6 +59,8 @@ func New(c Config) http.Handler {
 	s.docs()
 	s.letters()
 	s.keys()
+	s.moving()
+	s.routes()
 	s.mux.HandleFunc("/", s.notHere)
 	return s.guarded(s.mux)
 }

@@ -1,6 +1,7 @@
 package pages_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"html"
@@ -21,7 +22,9 @@ import (
 	"github.com/tactus-dev/tactus/internal/access"
 	"github.com/tactus-dev/tactus/internal/catalog"
 	"github.com/tactus-dev/tactus/internal/deadletter"
+	"github.com/tactus-dev/tactus/internal/importer"
 	"github.com/tactus-dev/tactus/internal/pages"
+	"github.com/tactus-dev/tactus/internal/shadow"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 	"github.com/tactus-dev/tactus/relay"
@@ -47,7 +50,13 @@ func serveOver(t *testing.T, pool *pgxpool.Pool) site {
 	store := outbox.NewStore(pool, "UTC", check)
 	server := httptest.NewServer(pages.New(pages.Config{
 		Store: store, Catalog: catalog.New(pool), Timezone: "UTC", Check: check, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
-		Keys:    access.NewKeys(pool),
+		Keys: access.NewKeys(pool),
+		Moved: func(ctx context.Context, pattern string, route *domain.Route) (importer.Moves, error) {
+			return importer.Moved(ctx, pool, pattern, route, "celery")
+		},
+		Shadow: func(ctx context.Context, since time.Time) (shadow.Record, error) {
+			return shadow.Read(ctx, pool, since)
+		},
 		Letters: &deadletter.Box{Pool: pool, Tasks: []string{"celery"}, Lease: time.Hour, Events: relay.Route{Name: "events"}},
 	}))
 	t.Cleanup(server.Close)
@@ -148,7 +157,7 @@ func (s site) addresses(t *testing.T, id domain.ID) []string {
 		t.Fatal(err)
 	}
 	return []string{
-		"/log", "/log?type=schedule.updated&schedule=" + id.String(), "/system", "/system/deadletters", "/sessions", "/system/keys?ended=1", "/system/deadletters?source=" + url.QueryEscape(hostile), "/runs", "/runs?state=wrong&span=day&error=alert&worker=" + url.QueryEscape(hostile), "/runs/" + run, "/runs?state=revoked",
+		"/log", "/log?type=schedule.updated&schedule=" + id.String(), "/system", "/system/deadletters", "/sessions", "/system/routes", "/system/routes/edit", "/system/keys?ended=1", "/system/moving?report=week", "/system/deadletters?source=" + url.QueryEscape(hostile), "/runs", "/runs?state=wrong&span=day&error=alert&worker=" + url.QueryEscape(hostile), "/runs/" + run, "/runs?state=revoked",
 		"/", "/schedules", "/schedules?q=a&state=active&order=name", "/schedules/" + id.String(), "/schedules/" + id.String() + "/delete",
 		"/schedules/bulk?action=retag&which=ticked&id=" + id.String(), "/schedules?last=failed&queue=" + url.QueryEscape(hostile) + "&calendar=" + url.QueryEscape(hostile),
 		"/schedules?did=bulk&action=disable&done=1&group=" + url.QueryEscape(hostile),

@@ -15,6 +15,7 @@ type systemData struct {
 	Leases     []leaseLine
 	Sinks      []sinkLine
 	Partitions []partitionLine
+	Past       dayChart
 	Aside      string // how many dead letters there are; empty for none
 }
 
@@ -65,6 +66,7 @@ func (s *site) system() {
 			}
 			d.Partitions = append(d.Partitions, line)
 		}
+		d.Past = v.lastDay()
 		if n := health.At.Aside; n > 0 {
 			if d.Aside = count(n); n >= catalog.MaxAside {
 				d.Aside += "+"
