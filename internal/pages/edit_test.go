@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/calendar"
 )
 
 // fields are what a browser would send of a form that nobody has touched.
@@ -139,7 +140,7 @@ func TestFormChoosesCalendars(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	for _, name := range []string{"holidays", "maintenance"} {
-		if _, _, err := s.store.PutCalendar(t.Context(), domain.Calendar{Name: name}, 0); err != nil {
+		if _, _, err := s.store.PutCalendar(t.Context(), domain.Calendar{Name: name, Days: []calendar.Item{}}, 0); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/calendar"
 	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/access"
 	"github.com/tactus-dev/tactus/internal/catalog"
@@ -272,7 +273,7 @@ func TestAddressHoldsTheFilter(t *testing.T) {
 	s.create(t, domain.Definition{Name: "sooner", TaskName: "app.t", Tags: []string{"x", "y"}, RunAt: time.Now().Add(24 * time.Hour).UTC().Format(time.RFC3339)})
 	off := false
 	s.create(t, domain.Definition{Name: "off", TaskName: "app.t", CronExpression: "* * * * *", Enabled: &off})
-	if _, _, err := s.store.PutCalendar(t.Context(), domain.Calendar{Name: "holidays"}, 0); err != nil {
+	if _, _, err := s.store.PutCalendar(t.Context(), domain.Calendar{Name: "holidays", Days: []calendar.Item{}}, 0); err != nil {
 		t.Fatal(err)
 	}
 	queued := s.create(t, domain.Definition{Name: "queued", TaskName: "app.t", Queue: "q1", Tags: []string{"z"}, CronExpression: "* * * * *", ExcludeCalendars: []string{"holidays"}, Enabled: &off})
