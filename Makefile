@@ -19,7 +19,7 @@ MODULES := $(shell find . -name go.mod -not -path './go.mod' -not -path './inter
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: build ## start everything here: PostgreSQL, Redis, api, relay and beat
@@ -99,6 +99,10 @@ fuzz: go ## compare the engines of cron, recurrences and calendars with their or
 	@TACTUS_FUZZ_CASES=$${TACTUS_FUZZ_RULES:-40000} go test -count=1 -timeout 0 -run 'Oracle' ./domain/rrule
 	@go test -count=1 -timeout 0 -run AgainstDays ./domain/calendar -rapid.checks $${TACTUS_FUZZ_CALENDARS:-5000}
 	@for target in FuzzParse FuzzNext; do go test -run '^$$' -fuzz $$target -fuzztime $${TACTUS_FUZZ_TIME:-60s} ./domain/cron; done
+
+.PHONY: screenshots
+screenshots: test-programs ## take the screenshots of the documentation anew, in a browser
+	@TACTUS_TEST_PROGRAM='$(CURDIR)/bin/test/tactus' go test -count=1 ./internal/pages -run 'TestJourneysInABrowser/the_screenshots' -update
 
 .PHONY: zones
 zones: go ## embed the newest time zone data that Debian has

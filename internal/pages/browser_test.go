@@ -178,6 +178,7 @@ func (b *tab) await(what, expression string) {
 func TestJourneysInABrowser(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
+	t.Run("the screenshots of the documentation", s.isShown)
 	t.Run("a schedule that is made fires, and its result appears", s.makesAndWatches)
 	t.Run("what fails is shown on every page, and no script of it runs", s.showsEveryPage)
 	t.Run("several schedules are paused at once, and put back", s.pausesSeveral)

@@ -263,10 +263,16 @@ func (v *view) again(err error) error {
 // Value is what is in a field.
 func (d editData) Value(name string) string { return strings.Join(d.Values[name], ", ") }
 
+// usual are what stored definitions have where nobody said anything else.
+var usual = map[string]string{
+	"dst_gap": "auto", "dst_overlap": "auto", "execution_policy": "allow", "misfire_policy": "latest", "misfire_window_seconds": "86400",
+	"misfire_grace_seconds": "60", "on_excluded": "skip",
+}
+
 // Filled reports whether something in a group is filled in, or wrong.
 func (d editData) Filled(g group) bool {
 	for _, i := range g.Inputs {
-		if d.Value(i.Name) != "" || len(d.Faults[i.Name]) > 0 {
+		if value := d.Value(i.Name); value != "" && value != usual[i.Name] || len(d.Faults[i.Name]) > 0 {
 			return true
 		}
 	}

@@ -244,7 +244,10 @@ func (v *view) dueLines(p domain.Preview, zoneName string) (all []dueLine) {
 }
 
 func (v *view) dueLine(at time.Time, zoneName string, m *domain.Mark) dueLine {
-	line := dueLine{Moment: v.at(at, zoneName), Own: at.Format("2006-01-02 15:04:05"), UTC: at.UTC().Format("01-02 15:04")}
+	line := dueLine{Moment: v.at(at, zoneName), Own: at.Format("2006-01-02 15:04"), UTC: at.UTC().Format("01-02 15:04")}
+	if at.Second() != 0 {
+		line.Own = at.Format(time.DateTime)
+	}
 	if v.Zone != nil {
 		line.Yours = at.In(v.Zone).Format("01-02 15:04")
 	}

@@ -2,6 +2,9 @@ package pages
 
 import (
 	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
 
 	"github.com/tactus-dev/tactus/internal/access"
 	"github.com/tactus-dev/tactus/internal/catalog"
@@ -61,6 +64,7 @@ func (s *site) system() {
 		}
 		for _, p := range partitions {
 			line := partitionLine{p, size(p.Bytes), "?"}
+			line.Bounds = boundsSaid(p.Bounds)
 			if p.Rows >= 0 {
 				line.About = count(p.Rows)
 			}
@@ -74,6 +78,23 @@ func (s *site) system() {
 		}
 		return "system", d, nil
 	})
+}
+
+var bounds = regexp.MustCompile(`^FOR VALUES FROM \('([^']*)'\) TO \('([^']*)'\)$`)
+
+// boundsSaid tells what a partition holds as people write it.
+func boundsSaid(sql string) string {
+	found := bounds.FindStringSubmatch(sql)
+	if found == nil {
+		return sql
+	}
+	for i, bound := range found[1:] {
+		if n, err := strconv.ParseInt(bound, 10, 64); err == nil {
+			bound = count(n)
+		}
+		found[i+1] = strings.TrimSuffix(bound, " 00:00:00+00")
+	}
+	return found[1] + " – " + found[2]
 }
 
 // size tells bytes in the unit that people use.

@@ -537,6 +537,8 @@ var japanese = map[string]string{
 	"Save, and send them otherwise":                 "保存して送り方を変える",
 	"the name of a task, or a pattern with * and ?": "タスク名、または*と?を含むパターン",
 
+	"all %d of them": "%d件すべて",
+
 	// What HTTP calls its refusals.
 	"Not Found":                "見つかりません",
 	"Conflict":                 "競合しています",

@@ -23,6 +23,15 @@
     ];
     if (plot) return plot.setData(data);
     const ink = color("ink"), quiet = color("quiet"), trouble = color("trouble");
+    // As the clocks of the pages: 24 hours, and the day where it begins.
+    const two = n => String(n).padStart(2, "0");
+    let day = "";
+    const clock = s => {
+      const t = new Date(s * 1000), date = two(t.getMonth() + 1) + "-" + two(t.getDate()), time = two(t.getHours()) + ":" + two(t.getMinutes());
+      const said = date === day ? time : time === "00:00" ? date : time + "\n" + date;
+      day = date;
+      return said;
+    };
     const axis = { stroke: quiet, grid: { stroke: color("line"), width: 1 }, ticks: { show: false }, font: "13px system-ui" };
     plot = new uPlot({
       width: at.clientWidth, height: 168, cursor: { y: false }, legend: { live: false },
@@ -33,7 +42,7 @@
         { label: at.dataset.lateness, stroke: quiet, width: 1, dash: [4, 4], points: { show: false } },
         { label: at.dataset.failed, stroke: trouble, width: 0, paths: () => null, points: { show: true, size: 8, width: 2, fill: "transparent" } },
       ],
-      axes: [axis, { ...axis, size: 56, values: (_, all) => all.map(s => s < 1 && s > 0 ? Math.round(s * 1000) + " ms" : s + " s") }],
+      axes: [{ ...axis, space: 64, values: (_, all) => { day = ""; return all.map(clock); } }, { ...axis, size: 56, values: (_, all) => all.map(s => s < 1 && s > 0 ? Math.round(s * 1000) + " ms" : s + " s") }],
     }, data, at);
     sized.observe(at);
   }
