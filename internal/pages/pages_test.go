@@ -338,3 +338,20 @@ func TestMarksOfTheClocks(t *testing.T) {
 		}
 	}
 }
+
+// TestRunThatEndedBeforeItBegan draws a run whose worker's clock went back between its events.
+func TestRunThatEndedBeforeItBegan(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	made := s.create(t, domain.Definition{Name: "n", TaskName: "app.t", CronExpression: "* * * * *"})
+	_, err := s.pool.Exec(t.Context(), `insert into tactus.runs (id, schedule_id, due_at, kind, status, schedule_version, fired_at, started_at, finished_at)
+		select gen_random_uuid(), $1, now() - n * interval '1 minute', 'scheduled', 'succeeded', 1, now(), now(), now() + (n - 2) * interval '1 second' from generate_series(1, 3) n`, made.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, address := range []string{"/schedules", "/schedules/" + made.ID.String()} {
+		if bars := regexp.MustCompile(`class="bars" d="([^"]+)"`).FindStringSubmatch(s.get(t, address).body); bars == nil || strings.Contains(bars[1], "--") {
+			t.Errorf("%s: %q", address, bars)
+		}
+	}
+}

@@ -43,7 +43,7 @@ func (v *view) spark(runs []catalog.Brief) Spark {
 		case domain.Succeeded:
 			height := 2
 			if d, ok := r.Took(); ok && longest > 0 {
-				height = 2 + int(12*d/longest)
+				height = 2 + max(0, int(12*d/longest)) // the clocks of a worker may go back
 			}
 			fmt.Fprintf(&bars, "M%d %dv-%d", x+1, sparkHeight, height)
 		default:
