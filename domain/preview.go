@@ -67,9 +67,8 @@ func (d Definition) Preview(ask Ask, timezone string) (Preview, error) {
 	if err != nil {
 		return Preview{}, err
 	}
-	p, err := Schedule{Definition: d, Sets: ask.Sets}.Preview(ask)
-	p.Warnings = append([]Warning{}, warnings...) // among them what only the expression as it is typed shows
-	return p, err
+	// among these warnings is what only the expression as it is typed shows
+	return Schedule{Definition: d, Sets: ask.Sets}.preview(ask, warnings)
 }
 
 // Preview answers for a schedule, whether it is enabled or not. Of max_runs, those that are done are behind it.
@@ -77,12 +76,17 @@ func (s Schedule) Preview(ask Ask) (Preview, error) {
 	if err := ask.check(); err != nil {
 		return Preview{}, err
 	}
+	return s.preview(ask, s.Definition.Warnings())
+}
+
+func (s Schedule) preview(ask Ask, warnings []Warning) (Preview, error) {
 	recurrence, err := s.firing()
 	if err != nil {
 		return Preview{}, err
 	}
 	p := Preview{
-		DueTimes: []time.Time{}, Description: s.Describe(ask.Language), Marks: []Mark{}, Warnings: append([]Warning{}, s.Definition.Warnings()...),
+		DueTimes: []time.Time{}, Description: s.Describe(ask.Language), Marks: []Mark{},
+		Warnings: append([]Warning{}, warnings...),
 	}
 	n := ask.N
 	if s.MaxRuns > 0 {
@@ -100,6 +104,9 @@ func (s Schedule) Preview(ask Ask) (Preview, error) {
 		if due.IsDue() {
 			p.DueTimes = append(p.DueTimes, at)
 		}
+	}
+	if len(p.DueTimes) == 0 && n > 0 {
+		p.Warnings = append(p.Warnings, s.NeverAllowed(ask.After)...)
 	}
 	if s.Sets != nil && s.calendarRule() != nil {
 		p.Marks, err = s.excluded(recurrence, latest(ask.After, s.EffectiveFrom), p.DueTimes)

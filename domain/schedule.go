@@ -152,6 +152,32 @@ func (s Schedule) Next(after time.Time) (time.Time, bool) {
 	return s.Policy().Next(recurrence, latest(latest(after, s.EffectiveFrom), s.SkipUntil))
 }
 
+// NeverAllowed warns where something would be due after an instant, and calendars leave out all of it. Such a schedule
+// stays active, since its calendars may change.
+func (s Schedule) NeverAllowed(after time.Time) []Warning {
+	if s.Sets == nil || s.calendarRule() == nil || s.dueAfter(after) {
+		return nil
+	}
+	s.Sets = nil
+	if !s.dueAfter(after) {
+		return nil
+	}
+	return []Warning{{
+		"calendars_never_allow",
+		"its calendars leave out every due time that is to come, so nothing will run: change the calendars, or name others",
+	}}
+}
+
+// dueAfter reports whether the schedule is due after an instant, enabled or not.
+func (s Schedule) dueAfter(after time.Time) bool {
+	recurrence, err := s.firing()
+	if err != nil {
+		return false
+	}
+	_, due := s.Policy().Next(recurrence, latest(latest(after, s.EffectiveFrom), s.SkipUntil))
+	return due
+}
+
 // Last is the last instant at which s is due, by its trigger and its ends_at; false when there is always another.
 func (s Schedule) Last() (time.Time, bool) {
 	if s.RunAt != "" {

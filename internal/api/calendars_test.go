@@ -121,6 +121,22 @@ func TestSchedulesByCalendars(t *testing.T) {
 	if got := s.do(t, "GET", "/schedules", "").want(t, 200); !strings.Contains(got.body, `"next_run_at":null`) {
 		t.Errorf("%s", got.body)
 	}
+	const never = `"warnings":[{"code":"calendars_never_allow"`
+	hourly := s.do(t, "POST", "/schedules", `{"name":"hourly","cron_expression":"0 * * * *","task_name":"t","exclude_calendars":["closed"]}`)
+	for _, a := range []answer{
+		hourly,
+		s.do(t, "GET", "/schedules/"+made.member(t, "id"), ""),
+		s.do(t, "PATCH", "/schedules/"+made.member(t, "id"), `{"description":"closed"}`),
+		s.do(t, "POST", "/schedules/preview", daily+`"exclude_calendars":["closed"]}`),
+	} {
+		if a.status >= 300 || !strings.Contains(a.body, never) {
+			t.Errorf("%d %s", a.status, a.body)
+		}
+	}
+	if got := s.do(t, "POST", "/schedules/preview", daily+`"exclude_calendars":["closed"],"ends_at":"2001-01-01T00:00:00Z"}`); strings.Contains(got.body, never) {
+		t.Errorf("the calendars are not why: %s", got.body)
+	}
 	s.do(t, "PATCH", "/schedules/"+made.member(t, "id"), `{"exclude_calendars":null}`).want(t, 200)
+	s.do(t, "DELETE", "/schedules/"+hourly.member(t, "id"), "").want(t, 204)
 	s.do(t, "DELETE", "/calendars/closed", "").want(t, 204)
 }

@@ -212,6 +212,8 @@ func (r entryRow) entry(ctx context.Context, sets *setsReader) (Entry, error) {
 	}
 	if next, ok := e.Next(r.Now); ok && !r.Exhausted {
 		e.NextRunAt = &next
+	} else if e.Runnable() && !r.Exhausted {
+		e.Warnings = append(e.Warnings, e.NeverAllowed(r.Now)...)
 	}
 	return e, nil
 }
