@@ -57,8 +57,8 @@ func TestExcludedIsRecorded(t *testing.T) {
 	}
 }
 
-// TestCalendarMovesDueTimes changes a calendar while beats run that hear of it, that have not heard of it when something
-// is due, and that begin after it.
+// TestCalendarMovesDueTimes changes a calendar while beats run that hear of it, that have not heard of it when
+// something is due, and that begin after it.
 func TestCalendarMovesDueTimes(t *testing.T) {
 	t.Parallel()
 	for _, hears := range []string{"polls", "not yet", "begins"} {

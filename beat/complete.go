@@ -13,9 +13,9 @@ import (
 
 // # Schedules that can fire no more
 //
-// A schedule that is due once and was, whose ends_at or recurrence is over, or that has used up its max_runs, is recorded
-// as completed by the leader, and leaves memory. One that only its calendars keep from being due stays, because they may
-// change.
+// A schedule that is due once and was, whose ends_at or recurrence is over, or that has used up its max_runs, is
+// recorded as completed by the leader, and leaves memory. One that only its calendars keep from being due stays,
+// because they may change.
 //
 //	settled ──no due time follows──▶ spent ──schedule.completed──▶ out of memory ──retention──▶ deleted, if it says so
 //

@@ -95,8 +95,8 @@ type resumption struct {
 	left    bool // there was no time for the rest
 }
 
-// resume enables schedules; if PostgreSQL refuses one of them, the halves by themselves. One that cannot be enabled keeps
-// no other waiting: a step goes on until it has found one of those, whatever time that takes.
+// resume enables schedules; if PostgreSQL refuses one of them, the halves by themselves. One that cannot be enabled
+// keeps no other waiting: a step goes on until it has found one of those, whatever time that takes.
 func (r *resumption) resume(ctx context.Context, ended []outbox.EndedPause) error {
 	switch {
 	case len(ended) == 0:

@@ -85,7 +85,8 @@ func (b *Beat) sync(ctx context.Context, now memory.Micros) error {
 	return nil
 }
 
-// syncNext returns how many schedules the next query may have, after one whose schedules took so many steps to make due.
+// syncNext returns how many schedules the next query may have, after one whose schedules took so many steps to make
+// due.
 func syncNext(read int, steps int64) int {
 	if steps > syncSteps {
 		return max(read/4, 1)

@@ -10,8 +10,8 @@ import (
 )
 
 // Halt tells who keeps a schedule from firing, why, and for how long. A pause lasts while the schedule is disabled. A
-// skip leaves out the due times up to an instant. A schedule that can fire no more is completed. None of it is part of the definition, which only says whether the
-// schedule is enabled.
+// skip leaves out the due times up to an instant. A schedule that can fire no more is completed. None of it is part of
+// the definition, which only says whether the schedule is enabled.
 type Halt struct {
 	PausedAt    time.Time `json:"paused_at,omitzero" readOnly:"true" doc:"Since when it is disabled."`
 	PausedUntil time.Time `json:"paused_until,omitzero" readOnly:"true" doc:"When it is enabled again by itself."`

@@ -7,8 +7,8 @@ import (
 )
 
 // Members returns the members of a JSON object, by name. Of those that no definition has it returns the first MaxFaults
-// alone, because no more of them are told: a body may have a hundred thousand. The values are parts of raw. The error is
-// Faults.
+// alone, because no more of them are told: a body may have a hundred thousand. The values are parts of raw. The error
+// is Faults.
 func Members(raw []byte) (map[string]json.RawMessage, error) { return object(raw) }
 
 // members reads an object that is valid JSON.

@@ -19,8 +19,8 @@ type Preview struct {
 	Warnings    []Warning   `json:"warnings"`
 }
 
-// Mark says what a change of the clocks does, or a calendar. At is the due time that is moved, repeated, excluded or shifted
-// (by a calendar, to another day), or the end of the gap in which something is skipped.
+// Mark says what a change of the clocks does, or a calendar. At is the due time that is moved, repeated, excluded or
+// shifted (by a calendar, to another day), or the end of the gap in which something is skipped.
 type Mark struct {
 	At   time.Time `json:"at"`
 	Mark string    `json:"mark" enum:"moved,skipped,repeated,excluded,shifted"`

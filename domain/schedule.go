@@ -118,8 +118,8 @@ func (c Change) Begins(now time.Time) time.Time {
 	return c.EffectiveAt
 }
 
-// Recurrence compiles the schedule's trigger, with its due times where calendars have moved them. What calendars skip is
-// among them, because it is recorded.
+// Recurrence compiles the schedule's trigger, with its due times where calendars have moved them. What calendars skip
+// is among them, because it is recorded.
 func (s Schedule) Recurrence() (Recurrence, error) {
 	trigger, anchor := s.Trigger()
 	recurrence, err := trigger.Recurrence(anchor)

@@ -14,8 +14,8 @@ type actorKey struct{}
 type actor struct{ name, reason string }
 
 // WithActor returns a context whose writes say in the headers of their events who makes them, and why. Without an actor
-// that is the role of the database session (role:NAME); a reason may be empty. Control characters are left out, and what
-// is longer than domain.MaxActor or domain.MaxReason is cut.
+// that is the role of the database session (role:NAME); a reason may be empty. Control characters are left out, and
+// what is longer than domain.MaxActor or domain.MaxReason is cut.
 func WithActor(ctx context.Context, name, reason string) context.Context {
 	return context.WithValue(ctx, actorKey{}, actor{plain(name, domain.MaxActor), plain(reason, domain.MaxReason)})
 }

@@ -129,8 +129,8 @@ func writeCalendar(ctx context.Context, q Querier, c domain.Calendar, version in
 	return after, err == nil && len(written) > 0 && after.CreatedAt.Equal(after.UpdatedAt), err
 }
 
-// DeleteCalendar deletes the calendar of a name. One that a schedule uses is not deleted: domain.ErrCalendarInUse. It is
-// part of the caller's transaction.
+// DeleteCalendar deletes the calendar of a name. One that a schedule uses is not deleted: domain.ErrCalendarInUse. It
+// is part of the caller's transaction.
 func DeleteCalendar(ctx context.Context, tx pgx.Tx, name string) error {
 	return endCalendar(ctx, tx, deleteCalendar, name, 0)
 }
@@ -196,8 +196,8 @@ func unknownCalendars(ctx context.Context, q Querier, d domain.Definition) error
 	return faults
 }
 
-// SetsOf returns the compiled calendars that definitions name, for domain.Schedule. One that is gone, or cannot be read,
-// is left out.
+// SetsOf returns the compiled calendars that definitions name, for domain.Schedule. One that is gone, or cannot be
+// read, is left out.
 func SetsOf(ctx context.Context, q Querier, definitions ...domain.Definition) (domain.CalendarSets, error) {
 	var wanted []string
 	for _, d := range definitions {

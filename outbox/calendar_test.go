@@ -141,8 +141,8 @@ func TestCalendarFaultsOfSchedules(t *testing.T) {
 	}
 }
 
-// TestCalendarInUse deletes no calendar that a schedule uses, though that is not committed yet, and lets no schedule use
-// one that is being deleted.
+// TestCalendarInUse deletes no calendar that a schedule uses, though that is not committed yet, and lets no schedule
+// use one that is being deleted.
 func TestCalendarInUse(t *testing.T) {
 	t.Parallel()
 	pool, store := withCalendars(t, "used", "free")

@@ -36,8 +36,8 @@ const (
 	costsAtOnce = 20 // calendars in one query: each has 256 KiB at most
 )
 
-// checkCost refuses a calendar with which all calendars together cost more than they may; unless it costs no more than it
-// did.
+// checkCost refuses a calendar with which all calendars together cost more than they may; unless it costs no more than
+// it did.
 func checkCost(ctx context.Context, q Querier, id domain.ID, cost int) error {
 	living, err := postgres.Collect(ctx, q, pgx.RowToStructByPos[struct {
 		ID      domain.ID

@@ -7,7 +7,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestCompletedOutlivesEdits edits a completed schedule by SQL: it stays completed until its trigger or max_runs change.
+// TestCompletedOutlivesEdits edits a completed schedule by SQL: it stays completed until its trigger or max_runs
+// change.
 func TestCompletedOutlivesEdits(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)

@@ -5,11 +5,11 @@
 // event is appended after the schedule's row lock is held, so one schedule's positions rise with its versions, and
 // versions rise by one. [WithActor] says in the events who makes them.
 //
-// Calendars and routes are written the same way: [PutCalendar] and [DeleteCalendar], [PutRoute] and [DeleteRoute] in the
-// caller's transaction, their namesakes of [Store] in one of its own. [GetCalendar], [Get], [GetByName] and [Routes] read
-// what is there; [SetsOf] compiles the calendars of definitions, for the due times of a domain.Schedule, and [Project]
-// derives the columns of a row from its definition. [InTx] rings after the commit; where the transaction is not begun by
-// it, [Ring] does.
+// Calendars and routes are written the same way: [PutCalendar] and [DeleteCalendar], [PutRoute] and [DeleteRoute] in
+// the caller's transaction, their namesakes of [Store] in one of its own. [GetCalendar], [Get], [GetByName] and
+// [Routes] read what is there; [SetsOf] compiles the calendars of definitions, for the due times of a domain.Schedule,
+// and [Project] derives the columns of a row from its definition. [InTx] rings after the commit; where the transaction
+// is not begun by it, [Ring] does.
 //
 // A reader knows what it has read by a [Snapshot], not by a position: positions are drawn before they commit, and what
 // commits late has a lower one. The rows that are visible in a newer snapshot and were not in the older are exactly the

@@ -39,8 +39,8 @@ func (w writer) neighbours(ctx context.Context, d domain.Definition, id domain.I
 	return nil
 }
 
-// isQueueOfOther reports whether a queue is another schedule's or, as far as the role of a caller's transaction may know,
-// a route's. An error would abort that transaction, and the hand-over looks at routes again.
+// isQueueOfOther reports whether a queue is another schedule's or, as far as the role of a caller's transaction may
+// know, a route's. An error would abort that transaction, and the hand-over looks at routes again.
 func (w writer) isQueueOfOther(ctx context.Context, queue string, id domain.ID) (bool, error) {
 	if w.tx != nil {
 		may, err := claims.MayReadRoutes(ctx, w.q)

@@ -118,8 +118,8 @@ func TestWhatSQLWroteIsJudgedBeforeItRuns(t *testing.T) {
 	}
 }
 
-// TestWhatNeverFiresHoldsNoName has queues take the names of streams whose schedules are disabled, and not of the others.
-// The refusal names the other schedule to whoever may know it.
+// TestWhatNeverFiresHoldsNoName has queues take the names of streams whose schedules are disabled, and not of the
+// others. The refusal names the other schedule to whoever may know it.
 func TestWhatNeverFiresHoldsNoName(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)

@@ -105,8 +105,8 @@ select array(select aggregate_id from event),
     (select ` + sqlexpr.RingSchedules + ` from (select from event limit 1) e where @ring::boolean)`
 
 // Resume enables schedules whose pause is over, all by one transaction, and returns those that it has. A schedule that
-// has changed since it was read, or is locked, is left alone. refused reports whether PostgreSQL refused one of them for
-// what is in it, which does not tell the schedule: fewer of them may pass.
+// has changed since it was read, or is locked, is left alone. refused reports whether PostgreSQL refused one of them
+// for what is in it, which does not tell the schedule: fewer of them may pass.
 func (s *Store) Resume(ctx context.Context, ended []EndedPause) (resumed []domain.ID, refused bool, err error) {
 	args, err := s.resumption(ctx, ended)
 	if err == nil {

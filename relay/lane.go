@@ -69,8 +69,8 @@ func (l *lane) run(ctx context.Context) {
 	}
 }
 
-// tellMoved tells the log that the sink was moved, the first time and then with growing pauses: one relay that is faster
-// than another is nothing to act on, and nor is a sink that has lost something once.
+// tellMoved tells the log that the sink was moved, the first time and then with growing pauses: one relay that is
+// faster than another is nothing to act on, and nor is a sink that has lost something once.
 func (l *lane) tellMoved(ctx context.Context, inRow int) {
 	times, tell := l.moves.note(time.Now())
 	if !tell {

@@ -22,8 +22,9 @@ type Route struct {
 	// Encode makes the message of a row; nil when the row is not for this sink. An error sets the row aside.
 	Encode func(row outbox.Row, epoch string) (*message.Message, error)
 
-	// Foreign finds those of some messages that must not be published, because what they would go to is somebody else's,
-	// and why, by their index; nil when there are none. Each is of the run of the same index. It may be nil itself.
+	// Foreign finds those of some messages that must not be published, because what they would go to is somebody
+	// else's, and why, by their index; nil when there are none. Each is of the run of the same index. It may be nil
+	// itself.
 	Foreign func(ctx context.Context, runs []domain.ID, messages []*message.Message) (map[int]string, error)
 
 	// Only is true, as a condition of SQL, of the rows of the topic that may be for this sink. Of other rows the relay

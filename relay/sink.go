@@ -71,8 +71,8 @@ type Refused struct {
 	ID     ID
 	Reason string
 
-	// Also are other entries of the call, behind the refused one and in order, that the sink would refuse too. They need
-	// not all be there.
+	// Also are other entries of the call, behind the refused one and in order, that the sink would refuse too. They
+	// need not all be there.
 	Also []RefusedEntry
 }
 

@@ -196,8 +196,8 @@ func (m *Memory) LacksCalendars() bool {
 	return false
 }
 
-// CalendarCost returns what the calendars that are known cost together, but for one. Those that no policy names any more
-// are forgotten.
+// CalendarCost returns what the calendars that are known cost together, but for one. Those that no policy names any
+// more are forgotten.
 func (m *Memory) CalendarCost(but string) (cost int) {
 	used := map[string]bool{}
 	for f := range m.calendars.filter {
@@ -303,8 +303,8 @@ func (m *Memory) Renew(slot uint32) {
 	m.SetDueAfter(r, max(r.Effective, min(r.Due-1, c.since)))
 }
 
-// Await has Sweep make all records due that were not for want of a calendar, after an instant: the watermark, at a load.
-// Those whose due times no calendar moves are due at once, because that costs little.
+// Await has Sweep make all records due that were not for want of a calendar, after an instant: the watermark, at a
+// load. Those whose due times no calendar moves are due at once, because that costs little.
 func (m *Memory) Await(after Micros) {
 	c := &m.calendars
 	if !c.running {

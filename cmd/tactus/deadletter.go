@@ -26,8 +26,8 @@ type deadletterCmd struct {
 	Drop  dropCmd    `cmd:"" help:"Remove dead letters from the list for good."`
 }
 
-// letterBox returns the box of dead letters that a relay and a beat on these servers fill. Without a Redis it is of what
-// PostgreSQL has, and puts back what it can without one.
+// letterBox returns the box of dead letters that a relay and a beat on these servers fill. Without a Redis it is of
+// what PostgreSQL has, and puts back what it can without one.
 func letterBox(pool *pgxpool.Pool, events goredis.UniversalClient, stream string, lease time.Duration) *deadletter.Box {
 	box := &deadletter.Box{
 		Pool: pool, Stream: stream, Tasks: []string{celerySink, streamsSink}, Lease: lease,

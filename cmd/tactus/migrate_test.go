@@ -9,8 +9,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestMigrateSaysWhenASuperuserDoes migrates as a superuser; as a plain role, in whose schema no superuser migrates; and
-// as that role again, when the superuser owns a function that others call.
+// TestMigrateSaysWhenASuperuserDoes migrates as a superuser; as a plain role, in whose schema no superuser migrates;
+// and as that role again, when the superuser owns a function that others call.
 func TestMigrateSaysWhenASuperuserDoes(t *testing.T) {
 	t.Parallel()
 	superuser := testenv.EmptyURL(t)

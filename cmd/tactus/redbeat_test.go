@@ -43,8 +43,8 @@ func TestLabelsOfRedBeat(t *testing.T) {
 	}
 }
 
-// TestRedBeatsOnTwoHosts brings in the entries of a Redis of this host, where those of another host's Redis with the same
-// URL are already. Only the user can tell whether it is this host that had another name.
+// TestRedBeatsOnTwoHosts brings in the entries of a Redis of this host, where those of another host's Redis with the
+// same URL are already. Only the user can tell whether it is this host that had another name.
 func TestRedBeatsOnTwoHosts(t *testing.T) {
 	t.Parallel()
 	redis := testenv.RedisURL(t)

@@ -11,8 +11,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// staticApp is the application of a team with a static beat_schedule. What is daily is due in the minute %[2]d of the hour
-// %[3]d. tactus refuses what has a countdown.
+// staticApp is the application of a team with a static beat_schedule. What is daily is due in the minute %[2]d of the
+// hour %[3]d. tactus refuses what has a countdown.
 const staticApp = `
 import celery
 from celery.schedules import crontab
@@ -47,7 +47,8 @@ threading.Thread(target=stop, daemon=True).start()
 service.start()
 `
 
-// staticFile has the beat's file say that what is daily ran yesterday, and that an interval is in the middle of its period.
+// staticFile has the beat's file say that what is daily ran yesterday, and that an interval is in the middle of its
+// period.
 const staticFile = `
 import sys
 from datetime import timedelta
@@ -70,8 +71,8 @@ print((s.schedule["slow"].last_run_at + s.schedule["slow"].schedule.run_every).i
 `
 
 // TestStaticThereAndBack moves a team with a static beat_schedule to tactus and back, by the commands of
-// docs/migrate-from-celery-beat.md, with Celery's own beat running before and afterwards: nothing is sent twice, nothing is
-// left out, and an interval stays in its period.
+// docs/migrate-from-celery-beat.md, with Celery's own beat running before and afterwards: nothing is sent twice,
+// nothing is left out, and an interval stays in its period.
 func TestStaticThereAndBack(t *testing.T) {
 	t.Parallel()
 	url := testenv.DirectURL(t)

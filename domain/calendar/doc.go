@@ -17,10 +17,10 @@
 //
 // # Due times
 //
-// A due time is excluded when an excluding set holds it, or when no set of those that alone are allowed does. It is then
-// skipped, or moved to the next or previous day on which the same local time is not excluded, at most MaxMove days away;
-// beyond that it is dropped. Due times that fall on one instant are one. A moved time that daylight saving skips or
-// repeats is resolved by the policies of the schedule.
+// A due time is excluded when an excluding set holds it, or when no set of those that alone are allowed does. It is
+// then skipped, or moved to the next or previous day on which the same local time is not excluded, at most MaxMove days
+// away; beyond that it is dropped. Due times that fall on one instant are one. A moved time that daylight saving skips
+// or repeats is resolved by the policies of the schedule.
 //
 // # Cost
 //

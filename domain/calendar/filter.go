@@ -69,8 +69,8 @@ func (f *Filter) Excluded(at time.Time) (reason string, excluded bool) {
 	return "", f.Only
 }
 
-// allowedFrom returns an instant not before one that is excluded, up to which everything is excluded; false when nothing
-// is ever allowed from there on.
+// allowedFrom returns an instant not before one that is excluded, up to which everything is excluded; false when
+// nothing is ever allowed from there on.
 func (f *Filter) allowedFrom(at time.Time) (time.Time, bool) {
 	wall, unix := wallOf(at, f.Location), at.Unix()
 	best, found := time.Time{}, false

@@ -162,8 +162,8 @@ func Source(r Recurrence, at time.Time) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// passable reports whether a due time may move across a day: some of it is excluded, or the zone skipped it altogether, as
-// Pacific/Apia did in 2011.
+// passable reports whether a due time may move across a day: some of it is excluded, or the zone skipped it altogether,
+// as Pacific/Apia did in 2011.
 func (m moved) passable(date int64) bool {
 	return m.filter.touched(date) || !m.beginning(date).Before(m.beginning(date+1))
 }

@@ -21,8 +21,8 @@ func (r Rule) In(location *time.Location, start time.Time, gap cron.GapPolicy, o
 	return r.Within(nil, location, start, gap, overlap)
 }
 
-// Within is In for a recurrence that takes the steps of all that it looks for from a budget, unless that is nil: once it
-// is spent, nothing is due. It is for one goroutine.
+// Within is In for a recurrence that takes the steps of all that it looks for from a budget, unless that is nil: once
+// it is spent, nothing is due. It is for one goroutine.
 func (r Rule) Within(budget *int, location *time.Location, start time.Time, gap cron.GapPolicy, overlap cron.OverlapPolicy) (Recurrence, error) {
 	due := Recurrence{location: location}
 	if r.untilSet {

@@ -31,8 +31,8 @@ type OIDC struct {
 	GroupsClaim  string
 }
 
-// issuer is an OpenID Connect provider, whose description is read when it is first needed, so that it may be away when a
-// process starts.
+// issuer is an OpenID Connect provider, whose description is read when it is first needed, so that it may be away when
+// a process starts.
 type issuer struct {
 	config OIDC
 

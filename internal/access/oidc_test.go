@@ -161,8 +161,8 @@ func TestBearerTokens(t *testing.T) {
 	}
 }
 
-// TestBadTokensOfANeighbour sends tokens of another provider, from the address of somebody who has good ones. The issuer
-// is asked for its keys no more often than once a second, whatever comes.
+// TestBadTokensOfANeighbour sends tokens of another provider, from the address of somebody who has good ones. The
+// issuer is asked for its keys no more often than once a second, whatever comes.
 func TestBadTokensOfANeighbour(t *testing.T) {
 	t.Parallel()
 	p, other := newProvider(t), newProvider(t)

@@ -30,7 +30,8 @@ where ` + ownSession + ` and expires_at > clock_timestamp() order by created_at 
 	endSession = `delete from tactus.access_sessions where ` + ownSession + ` and ` + sessionID + ` = @id`
 )
 
-// OwnSessions returns the open sessions of whoever sent a request, the newest first. Where nobody logs in there are none.
+// OwnSessions returns the open sessions of whoever sent a request, the newest first. Where nobody logs in there are
+// none.
 func OwnSessions(ctx context.Context) ([]SessionInfo, error) {
 	v, ok := ctx.Value(visitKey{}).(visit)
 	if !ok {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// rareReader reads an address of the issuer at most once in readPause, and answers from what it has read meanwhile. Each
-// token of an unknown signature has the issuer's keys read again, and anybody may send such tokens.
+// rareReader reads an address of the issuer at most once in readPause, and answers from what it has read meanwhile.
+// Each token of an unknown signature has the issuer's keys read again, and anybody may send such tokens.
 type rareReader struct {
 	mu   sync.Mutex
 	kept map[string]keptAnswer // by address, of which there are few

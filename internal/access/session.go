@@ -17,8 +17,8 @@ type sessions struct {
 	lifetime time.Duration
 }
 
-// mostSessions is how many sessions a key or a subject has at once: when one more begins the oldest ends, so that whoever
-// logs in anew gets in, and nobody fills the table.
+// mostSessions is how many sessions a key or a subject has at once: when one more begins the oldest ends, so that
+// whoever logs in anew gets in, and nobody fills the table.
 const mostSessions = 100
 
 const insertSession = `

@@ -7,8 +7,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/adopt"
 )
 
-// TestUnholdableDocumentsKeepTheirPhase has intervals whose arguments jsonb cannot hold, which each round compares again:
-// they stay as they are, and an edit of something else does not begin their interval anew.
+// TestUnholdableDocumentsKeepTheirPhase has intervals whose arguments jsonb cannot hold, which each round compares
+// again: they stay as they are, and an edit of something else does not begin their interval anew.
 func TestUnholdableDocumentsKeepTheirPhase(t *testing.T) {
 	t.Parallel()
 	u := newUpstream(t)

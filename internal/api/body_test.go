@@ -39,8 +39,8 @@ func processorTime(t *testing.T) time.Duration {
 	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }
 
-// TestBodiesCostLittle sends bodies of as many unknown members as fit, several at once: no more than even a busy machine
-// judges in time. What they cost is measured in processor time and in memory.
+// TestBodiesCostLittle sends bodies of as many unknown members as fit, several at once: no more than even a busy
+// machine judges in time. What they cost is measured in processor time and in memory.
 func TestBodiesCostLittle(t *testing.T) {
 	s := serve(t)
 	for _, c := range []struct {

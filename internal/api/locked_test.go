@@ -73,8 +73,8 @@ func TestLockedScheduleTakesNoConnections(t *testing.T) {
 	s.do(t, "PATCH", "/schedules/"+locked, `{"description":"free"}`).want(t, 200)
 }
 
-// TestLockedTable has somebody lock the whole table of the counts, as VACUUM FULL does: whoever reads schedules is told so,
-// and does not wait for as long as the lock is held.
+// TestLockedTable has somebody lock the whole table of the counts, as VACUUM FULL does: whoever reads schedules is told
+// so, and does not wait for as long as the lock is held.
 func TestLockedTable(t *testing.T) {
 	t.Parallel()
 	s := serve(t)

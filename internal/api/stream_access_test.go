@@ -100,8 +100,8 @@ func TestStreamsEndWithTheirCredential(t *testing.T) {
 	}
 }
 
-// TestStreamsAreLimitedByCaller has one caller hold all the streams that one may: another of the same address has theirs.
-// What is answered to either is kept by no cache for the other.
+// TestStreamsAreLimitedByCaller has one caller hold all the streams that one may: another of the same address has
+// theirs. What is answered to either is kept by no cache for the other.
 func TestStreamsAreLimitedByCaller(t *testing.T) {
 	t.Parallel()
 	s := serveLogin(t)

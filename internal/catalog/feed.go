@@ -241,7 +241,8 @@ func (c *Catalog) look(ctx context.Context, after Cursor, f EventFilter, limit i
 	return slices.DeleteFunc(found, f.isOfOther), end, more, err
 }
 
-// isOfOther reports whether somebody else made an event. The statement has only found the names somewhere in its headers.
+// isOfOther reports whether somebody else made an event. The statement has only found the names somewhere in its
+// headers.
 func (f EventFilter) isOfOther(row outbox.Row) bool {
 	var by struct{ Actor, OnBehalfOf string }
 	if f.Actor == "" && f.OnBehalfOf == "" {

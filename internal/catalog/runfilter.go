@@ -12,8 +12,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/access"
 )
 
-// RunFilter chooses runs; zero members choose all. Task, Queue and Tags are those that the schedule of a run has now, so
-// by these the runs of deleted schedules are not found.
+// RunFilter chooses runs; zero members choose all. Task, Queue and Tags are those that the schedule of a run has now,
+// so by these the runs of deleted schedules are not found.
 type RunFilter struct {
 	Statuses     []domain.RunStatus // any of them
 	Kind         domain.RunKind
@@ -31,8 +31,8 @@ type RunFilter struct {
 	scope access.Scope // of the request
 }
 
-// longestRun is how long before FinishedFrom a run may have been due, unless DueFrom says so. Runs are read in the order
-// of their due times, and without this bound they would be read to the oldest of all.
+// longestRun is how long before FinishedFrom a run may have been due, unless DueFrom says so. Runs are read in the
+// order of their due times, and without this bound they would be read to the oldest of all.
 const longestRun = 7 * 24 * time.Hour
 
 // ahead is how long after FinishedTo a run may have been due: the clock of its worker may be behind.

@@ -200,8 +200,8 @@ var (
 var sourcesOfRuns = `
 select s.id::text from tactus.schedules s where s.deleted_at is null and ` + schedulesOfRuns + ` limit @most::bigint`
 
-// sources returns the schedules that are to be read one by one; none where all runs are to be looked at. Where a tag or a
-// task chooses no schedule, the list has one that is none.
+// sources returns the schedules that are to be read one by one; none where all runs are to be looked at. Where a tag or
+// a task chooses no schedule, the list has one that is none.
 func (f RunFilter) sources(ctx context.Context, tx pgx.Tx) (sources []string, err error) {
 	if f.Schedule != nil {
 		return []string{f.Schedule.String()}, nil

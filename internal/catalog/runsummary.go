@@ -11,8 +11,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/access"
 )
 
-// RunSummary counts the chosen runs of some hours. Of an hour with very many runs only the newest are looked at; Cut says
-// so, and counts are then at least that many.
+// RunSummary counts the chosen runs of some hours. Of an hour with very many runs only the newest are looked at; Cut
+// says so, and counts are then at least that many.
 type RunSummary struct {
 	From  time.Time `json:"from"`
 	To    time.Time `json:"to"`
@@ -45,7 +45,8 @@ type Spread struct {
 // MostHours is how many hours a summary may have.
 const MostHours = 31 * 24
 
-// mostSummed is how many runs a summary looks at, and mostSummedBySchedule how many where it looks at schedules as well.
+// mostSummed is how many runs a summary looks at, and mostSummedBySchedule how many where it looks at schedules as
+// well.
 const (
 	mostSummed           = 100_000
 	mostSummedBySchedule = 10_000
@@ -92,8 +93,8 @@ var (
 // mostScans is how many looks a summary by sources may have: one of each source in each hour.
 const mostScans = 1_000
 
-// RunSummary counts the chosen runs that were due between the filter's DueFrom and DueTo, which must be there. It widens
-// them to whole hours of UTC.
+// RunSummary counts the chosen runs that were due between the filter's DueFrom and DueTo, which must be there. It
+// widens them to whole hours of UTC.
 func (c *Catalog) RunSummary(ctx context.Context, f RunFilter) (s RunSummary, err error) {
 	f.scope = access.From(ctx).Scope
 	if !f.DueFrom.Before(earliestDue) && !f.DueTo.After(latestDue) {

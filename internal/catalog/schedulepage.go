@@ -120,8 +120,8 @@ const mostLooked = 1_000
 // looks reports whether schedules have to be looked at one by one, beyond what their own columns say.
 func (f Filter) looks() bool { return f.Queue != "" || f.LastStatus != "" }
 
-// partSQL finds a part of a list behind a key, in an order. Of a list that has to be looked at one by one only mostLooked
-// schedules are looked at.
+// partSQL finds a part of a list behind a key, in an order. Of a list that has to be looked at one by one only
+// mostLooked schedules are looked at.
 func partSQL(key, direction, behind string) string {
 	return `
 with looked as materialized (

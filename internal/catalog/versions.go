@@ -46,8 +46,8 @@ type versionRow struct {
 	At            time.Time
 }
 
-// Versions returns the history of a schedule, deleted or not, as changes: the newest first, at most limit of those before
-// a version. more reports whether there are older ones.
+// Versions returns the history of a schedule, deleted or not, as changes: the newest first, at most limit of those
+// before a version. more reports whether there are older ones.
 func (c *Catalog) Versions(ctx context.Context, schedule domain.ID, before int64, limit int) (changes []VersionChange, more bool,
 	err error,
 ) {

@@ -54,8 +54,8 @@ select name from asked where taken`
 delete from tactus.stream_claims c using tactus.schedules s where s.id = c.schedule_id and s.deleted_at is not null`
 )
 
-// Claimed returns those of some names that are streams, each with a schedule that goes to it: nothing may be handed over
-// to a queue of such a name.
+// Claimed returns those of some names that are streams, each with a schedule that goes to it: nothing may be handed
+// over to a queue of such a name.
 func Claimed(ctx context.Context, q postgres.Querier, names []string) (map[string]domain.ID, error) {
 	if len(names) == 0 {
 		return nil, nil

@@ -12,8 +12,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// maySend is the condition that a schedule s may go to a stream. An index has those (schedules_streams). What is invalid
-// because a name was another's has no name.
+// maySend is the condition that a schedule s may go to a stream. An index has those (schedules_streams). What is
+// invalid because a name was another's has no name.
 const maySend = `s.deleted_at is null and strpos(s.task::text, '"stream":') > 0 and ` + hasName
 
 // mayFire is the condition that a schedule s goes to a stream by itself. Only these hold a name: one that never fires

@@ -60,8 +60,8 @@ select distinct substr(tag, length($1) + 1) from (
 ) known
 join unnest($2::text[]) name on tag = $1 || name or starts_with(tag, $1 || name || '@') order by 1`
 
-// OtherOrigins returns the labels of other sources that have one of the names, with or without an origin behind it, and of
-// which there are schedules or routes. It returns none when there are some of this source: then it is known to be
+// OtherOrigins returns the labels of other sources that have one of the names, with or without an origin behind it, and
+// of which there are schedules or routes. It returns none when there are some of this source: then it is known to be
 // another one. Another prefix in the same database of Redis is another source.
 func (i *Importer) OtherOrigins(ctx context.Context, names ...string) (labels []string, err error) {
 	kind := Source{Kind: i.source.Kind}.tag() + ":"

@@ -46,7 +46,8 @@ func (r importedRun) definition() (d domain.Definition, err error) {
 	return d, err
 }
 
-// off reports whether the schedule is to be run by nobody: it is disabled, or has come to an end that only tactus knows.
+// off reports whether the schedule is to be run by nobody: it is disabled, or has come to an end that only tactus
+// knows.
 func (r importedRun) off(d domain.Definition) bool {
 	return r.Deleted || r.Paused || r.Completed && (d.MaxRuns != 0 || d.EndsAt != "" && d.RRule == "")
 }
@@ -177,9 +178,9 @@ func keysOfNames(ctx context.Context, client redis.UniversalClient, prefix strin
 	return named, nil
 }
 
-// handBack writes the last run to an entry, if the entry exists, and whether it is enabled. RedBeat's own last run stays
-// when it is later, unless RedBeat would then send at once a due time that was settled here without a run. The other
-// members of RedBeat's notes stay as they are. What cannot be written is told, and keeps back no other entry.
+// handBack writes the last run to an entry, if the entry exists, and whether it is enabled. RedBeat's own last run
+// stays when it is later, unless RedBeat would then send at once a due time that was settled here without a run. The
+// other members of RedBeat's notes stay as they are. What cannot be written is told, and keeps back no other entry.
 func (r importedRun) handBack(ctx context.Context, client redis.UniversalClient, key string) (h HandedBack, err error) {
 	h.Name = r.Name
 	d, err := r.definition()

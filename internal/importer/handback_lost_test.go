@@ -18,8 +18,8 @@ import (
 )
 
 // TestHandingBackWhatTheOldBeatCannotDo hands back schedules that were disabled, enabled, deleted or finished here, and
-// that have here what no old beat knows: RedBeat's entries are on and off as the schedules are here, and each entry with
-// which RedBeat or Celery's beat would do otherwise is told.
+// that have here what no old beat knows: RedBeat's entries are on and off as the schedules are here, and each entry
+// with which RedBeat or Celery's beat would do otherwise is told.
 func TestHandingBackWhatTheOldBeatCannotDo(t *testing.T) {
 	t.Parallel()
 	pool, client := testenv.Database(t), testenv.Redis(t)

@@ -8,8 +8,8 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// Cannot lists what of a schedule Celery's beat does not do, for whoever hands the schedule back to it. Nothing of it is
-// ever imported from a beat, so it was added here. now is when the beat takes over.
+// Cannot lists what of a schedule Celery's beat does not do, for whoever hands the schedule back to it. Nothing of it
+// is ever imported from a beat, so it was added here. now is when the beat takes over.
 func Cannot(d domain.Definition, h domain.Halt, now time.Time) (lost []string) {
 	lose := func(format string, args ...any) { lost = append(lost, fmt.Sprintf(format, args...)) }
 	switch {

@@ -128,8 +128,8 @@ func (s *site) calendar() {
 	s.get("/calendars", s.calendars)
 }
 
-// fillDays counts what is due in each hour. A day on which the clocks move has an hour less, or one twice, whose numbers
-// are added up.
+// fillDays counts what is due in each hour. A day on which the clocks move has an hour less, or one twice, whose
+// numbers are added up.
 func (v *view) fillDays(d *calendarData, f calendarFilter, days int) {
 	hours := int(f.day(days).Sub(f.From) / time.Hour)
 	density := v.agenda.of(v.ctx(), span{f.From.Unix(), time.Hour, hours, strings.Join(access.From(v.ctx()).Scope, " "), f.Tag})

@@ -102,8 +102,8 @@ func (b *bell) watch(ctx context.Context) {
 	}
 }
 
-// live rings until the client is gone or logged out, or the server shuts down (Server-Sent Events). The browser connects again by
-// itself.
+// live rings until the client is gone or logged out, or the server shuts down (Server-Sent Events). The browser
+// connects again by itself.
 func (s *site) live(w http.ResponseWriter, r *http.Request) {
 	if err := mayRead.Demand(r.Context()); err != nil {
 		access.Answer(w, err)

@@ -19,8 +19,8 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// TestLinesOfOneCaller opens as many lines as one caller may have, which leaves those of others alone, and ends with the
-// key.
+// TestLinesOfOneCaller opens as many lines as one caller may have, which leaves those of others alone, and ends with
+// the key.
 func TestLinesOfOneCaller(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)

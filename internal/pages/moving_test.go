@@ -38,7 +38,8 @@ func TestMovingInIsTold(t *testing.T) {
 	}
 }
 
-// TestLastDayIsSummedUp counts the runs of the last day on the overview, and what was handed over of them, and how late.
+// TestLastDayIsSummedUp counts the runs of the last day on the overview, and what was handed over of them, and how
+// late.
 func TestLastDayIsSummedUp(t *testing.T) {
 	t.Parallel()
 	s := serve(t)

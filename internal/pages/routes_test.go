@@ -9,8 +9,8 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// TestRoutesAreSetWithTheirMoves makes a route that moves a stored schedule, which is asked first, edits it and takes it
-// away.
+// TestRoutesAreSetWithTheirMoves makes a route that moves a stored schedule, which is asked first, edits it and takes
+// it away.
 func TestRoutesAreSetWithTheirMoves(t *testing.T) {
 	t.Parallel()
 	s := serve(t)

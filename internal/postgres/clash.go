@@ -36,9 +36,9 @@ func Retry(ctx context.Context, run func() error) (err error) {
 	return err
 }
 
-// Collect runs a statement and returns its rows. Where serializable is the default, one that only reads can clash as well:
-// over a pool, where it is a transaction of its own, it is run again. Over any other Querier a caller's transaction may
-// be under way, which a clash has ended, and only the caller can begin it anew.
+// Collect runs a statement and returns its rows. Where serializable is the default, one that only reads can clash as
+// well: over a pool, where it is a transaction of its own, it is run again. Over any other Querier a caller's
+// transaction may be under way, which a clash has ended, and only the caller can begin it anew.
 func Collect[T any](ctx context.Context, q Querier, row pgx.RowToFunc[T], sql string, args ...any) (all []T, err error) {
 	run := func() error {
 		rows, err := q.Query(ctx, sql, args...)

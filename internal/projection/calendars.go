@@ -45,8 +45,8 @@ insert into tactus.outbox (topic, aggregate_id, version, type, data, occurred_at
 select 'schedule', id, version, case when deleted_at is null then 'calendar.updated' else 'calendar.deleted' end,
     tactus.calendar_data(put), updated_at from put`
 
-// calendars compares the calendars with their events, and corrects them with config.Swap: before the schedules, which may
-// name only calendars that are there. A row without an event is left: nothing says what it should be.
+// calendars compares the calendars with their events, and corrects them with config.Swap: before the schedules, which
+// may name only calendars that are there. A row without an event is left: nothing says what it should be.
 func (r *Result) calendars(ctx context.Context, pool *pgxpool.Pool, config Config) error {
 	rows, err := pool.Query(ctx, calendarsAndEvents)
 	if err != nil {

@@ -28,9 +28,9 @@ const (
 // empty list, so all that is left of a queue that waits for work is its binding: kombu keeps the bindings of each
 // exchange in a set, and the exchange may have any name. No index leads from a queue to its exchanges.
 //
-// So the keys are gone through, by SCAN, when a stream is to be made, and never for a stream that is there. A look counts
-// for a second, or for ten times as long as it took: whoever makes one stream after another takes a tenth of a lane.
-// A look that the context ends goes on with the next call.
+// So the keys are gone through, by SCAN, when a stream is to be made, and never for a stream that is there. A look
+// counts for a second, or for ten times as long as it took: whoever makes one stream after another takes a tenth of a
+// lane. A look that the context ends goes on with the next call.
 type BoundQueues struct {
 	client     goredis.UniversalClient
 	separators []string
@@ -43,8 +43,8 @@ type BoundQueues struct {
 	spent  time.Duration   // on it
 }
 
-// NewBoundQueues returns what is known of the queues in a Redis. The separator is that of the workers' transport options;
-// those of applications that use the default are found as well.
+// NewBoundQueues returns what is known of the queues in a Redis. The separator is that of the workers' transport
+// options; those of applications that use the default are found as well.
 func NewBoundQueues(client goredis.UniversalClient, separator string) *BoundQueues {
 	b := &BoundQueues{client: client, separators: []string{handover.PrioritySeparator}}
 	if separator != "" && separator != handover.PrioritySeparator {
@@ -141,8 +141,8 @@ func (b *BoundQueues) look(ctx context.Context) error {
 	return nil
 }
 
-// readBindings adds the queues of an exchange. The part of the key before that of kombu is the prefix of all keys of the
-// same workers.
+// readBindings adds the queues of an exchange. The part of the key before that of kombu is the prefix of all keys of
+// the same workers.
 func (b *BoundQueues) readBindings(ctx context.Context, key string) error {
 	prefix, _, _ := strings.Cut(key, bindingPrefix)
 	for cursor := uint64(0); ; {

@@ -137,8 +137,8 @@ func TestTrimRemovesSilentGroups(t *testing.T) {
 	})
 }
 
-// aged makes the consumers of the event stream's groups look silent for longer. Redis keeps when it last saw a consumer in
-// the stream itself, so the stream is dumped, the instants in the dump are changed, and it is restored.
+// aged makes the consumers of the event stream's groups look silent for longer. Redis keeps when it last saw a consumer
+// in the stream itself, so the stream is dumped, the instants in the dump are changed, and it is restored.
 func aged(t *testing.T, client *goredis.Client, consumer string, by time.Duration) {
 	t.Helper()
 	dump, err := client.Dump(t.Context(), redis.EventStream).Bytes()
@@ -169,10 +169,10 @@ func aged(t *testing.T, client *goredis.Client, consumer string, by time.Duratio
 	}
 }
 
-// TestGroupSilentForSevenDays has three groups with entries that they have not acknowledged: one whose only consumer was
-// last seen more than seven days ago, one a minute less, and one that never had a consumer and was noted seven days ago.
-// The first and the last are removed and hold nothing back any more; the other keeps what it has to read. Who comes back
-// is told that the group is gone.
+// TestGroupSilentForSevenDays has three groups with entries that they have not acknowledged: one whose only consumer
+// was last seen more than seven days ago, one a minute less, and one that never had a consumer and was noted seven days
+// ago. The first and the last are removed and hold nothing back any more; the other keeps what it has to read. Who
+// comes back is told that the group is gone.
 func TestGroupSilentForSevenDays(t *testing.T) {
 	t.Parallel()
 	server := testenv.RedisServer(t, map[string]string{"stream-node-max-entries": "1"})

@@ -72,8 +72,8 @@ select g.id, case when s.id is not null then 'revoked' else coalesce(f.status, g
 from given g left join free f on f.id = g.id left join settled s on s.id = g.id, (select count(*) from asked) a
 order by g.nth`
 
-// Cancel has runs not run any more, as far as that is possible. Whoever runs one goes on, unless terminate says that its
-// worker is to kill it. It answers for each run once; one whose schedule is outside the scope of the request is not
+// Cancel has runs not run any more, as far as that is possible. Whoever runs one goes on, unless terminate says that
+// its worker is to kill it. It answers for each run once; one whose schedule is outside the scope of the request is not
 // found.
 func Cancel(ctx context.Context, pool *pgxpool.Pool, ids []domain.ID, terminate bool) ([]Cancelled, error) {
 	scope := access.From(ctx).Scope

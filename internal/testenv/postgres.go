@@ -287,8 +287,8 @@ func PostgresServer(t testing.TB, settings map[string]string) *servers.Postgres 
 	return server
 }
 
-// startPostgres starts the version of PostgreSQL that this run of the tests is about. One of another suite of Debian may
-// be unable to load its compiler of statements, which needs that suite's libraries.
+// startPostgres starts the version of PostgreSQL that this run of the tests is about. One of another suite of Debian
+// may be unable to load its compiler of statements, which needs that suite's libraries.
 func startPostgres(ctx context.Context, cfg servers.Config) (*servers.Postgres, error) {
 	cfg.Suite = os.Getenv("TACTUS_TEST_POSTGRES")
 	if _, said := cfg.Settings["jit"]; cfg.Suite != "" && !said {

@@ -23,8 +23,8 @@ type calendarPast struct {
 const readCalendarEvents = `
 select data, ` + sqlexpr.OccurredAt + ` from tactus.outbox where topic = 'schedule' and type = 'calendar.updated' order by position`
 
-// readCalendarEvents reads what each calendar has been. Due times that calendars move are checked by what they were at the
-// time; those that calendars skip have a row of their own, whatever they were.
+// readCalendarEvents reads what each calendar has been. Due times that calendars move are checked by what they were at
+// the time; those that calendars skip have a row of their own, whatever they were.
 func (c *checker) readCalendarEvents(ctx context.Context, tx pgx.Tx) error {
 	rows, err := tx.Query(ctx, readCalendarEvents)
 	if err != nil {
@@ -51,8 +51,8 @@ func (c *checker) readCalendarEvents(ctx context.Context, tx pgx.Tx) error {
 // changeTakes is how long a change of a calendar may take to be committed: until then due times fire by what it was.
 const changeTakes = 10 * time.Minute
 
-// byCalendars parts the chains of a schedule where a calendar has changed that moves its due times: they count anew from
-// there, as they do from an edit.
+// byCalendars parts the chains of a schedule where a calendar has changed that moves its due times: they count anew
+// from there, as they do from an edit.
 func (c *checker) byCalendars(chains []chain) (parted []chain) {
 	for _, ch := range chains {
 		rule := ch.policy.Calendars
