@@ -3,6 +3,7 @@ package redis_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -86,6 +87,34 @@ func TestTaskSinkHandsOverOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantMark(t, sink, next)
+}
+
+// TestTaskSinkPushesTogether hands over runs of two queues: those that follow one another in one queue are pushed by
+// one command, in their order.
+func TestTaskSinkPushesTogether(t *testing.T) {
+	t.Parallel()
+	client := testenv.Client(t, testenv.RedisServer(t, nil).URL(0))
+	sink := taskSink(t, client)
+	begin(t, sink)
+	var want []string
+	for i := range 300 {
+		want = append(want, fmt.Sprint(i))
+	}
+	entries := tasks(1, want...)
+	entries[99].Message = redis.ToList(text("other"), "slow")
+	want = slices.Delete(want, 99, 100)
+	fill(t, sink, at(0, 0), entries)
+	wantMark(t, sink, at(1, 300))
+	if got := queue(t, client, "celery"); !slices.Equal(got, want) {
+		t.Errorf("the queue has %v", got)
+	}
+	if got := queue(t, client, "slow"); !slices.Equal(got, []string{"other"}) {
+		t.Errorf("the other queue has %v", got)
+	}
+	const most = 5 // of three calls of the script, the first of which goes to two queues
+	if n := commandCalls(client.Info(t.Context(), "commandstats").Val(), "lpush"); n > most {
+		t.Errorf("%d commands have pushed 300 runs", n)
+	}
 }
 
 func TestTaskSinkRefusesAnUnaddressedMessage(t *testing.T) {

@@ -18,19 +18,20 @@ end
 -- here, before anything is written. Redis lets a script that has written run to its end.
 redis.call('HSET', mark_key, 'epoch', epoch, 'last', last)
 
-local function push(kind, key, uuid, metadata, payload)
+-- push hands an entry over, or several that go to one list.
+local function push(kind, key, uuid, metadata, payloads)
   if kind == 'exchange' then
-    return push_through(cjson.decode(key), payload)
+    return push_through(cjson.decode(key), payloads[1])
   end
   local wrong = wrong_type(key, kind)
   if wrong then
     return wrong
   end
   if kind == 'list' then
-    return redis.pcall('LPUSH', key, payload)
+    return redis.pcall('LPUSH', key, unpack(payloads))
   end
   return reserved(key) or redis.pcall('XADD', key, '*',
-    '_watermill_message_uuid', uuid, 'metadata', metadata, 'payload', payload)
+    '_watermill_message_uuid', uuid, 'metadata', metadata, 'payload', payloads[1])
 end
 
 -- safe_push is push, but returns an error where push would raise one: the script must get to the end, where it moves
@@ -43,10 +44,25 @@ local function safe_push(...)
   return redis.error_reply('ERR ' .. tostring(type(reply) == 'table' and reply.err or reply))
 end
 
+-- with_same_list returns the payloads of an entry and of those right behind it that go to the same list, and where the
+-- last of them is. One LPUSH takes them all, or none: what Redis does for a command costs more than the push itself.
+local function with_same_list(at)
+  local payloads, final = {ARGV[at + 5]}, at
+  while ARGV[at + 1] == 'list' and ARGV[final + 7] == 'list' and ARGV[final + 8] == ARGV[at + 2] do
+    final = final + 6
+    payloads[#payloads + 1] = ARGV[final + 5]
+  end
+  return payloads, final
+end
+
 local status, refused, reason = 'ok', '', ''
-for i = 3, #ARGV, 6 do
+local i = 3
+while i <= #ARGV do
+  local final = i
   if ARGV[i + 1] ~= '' then
-    local reply = safe_push(ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], ARGV[i + 5])
+    local payloads
+    payloads, final = with_same_list(i)
+    local reply = safe_push(ARGV[i + 1], ARGV[i + 2], ARGV[i + 3], ARGV[i + 4], payloads)
     if failed(reply) then
       refused, reason = ARGV[i], reply.err
       if string.find(reply.err, '^LATER') then
@@ -57,7 +73,8 @@ for i = 3, #ARGV, 6 do
       break
     end
   end
-  last = ARGV[i]
+  last = ARGV[final]
+  i = final + 6
 end
 redis.call('HSET', mark_key, 'last', last)
 return {status, epoch, last, 0, refused, reason}
