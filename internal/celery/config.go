@@ -78,10 +78,10 @@ func (c Config) key(queue string, priority int) string {
 // suffix returns the end of a list's name for a priority: each step but 0 has a list of its own.
 func (c Config) suffix(priority int) string {
 	priority = min(max(priority, minPriority), maxPriority)
-	step := c.PrioritySteps[0]
-	for _, s := range slices.Sorted(slices.Values(c.PrioritySteps)) {
+	step := slices.Min(c.PrioritySteps)
+	for _, s := range c.PrioritySteps {
 		if s <= priority {
-			step = s
+			step = max(step, s)
 		}
 	}
 	if step == 0 {

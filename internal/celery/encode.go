@@ -1,7 +1,6 @@
 package celery
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,23 +27,21 @@ func Encode(run domain.DueRun, deliveryTag string, cfg Config) (to Address, text
 	if err != nil {
 		return to, nil, err
 	}
-	h, err := headersOf(run, expires, cfg).with(run.Headers)
-	if err != nil {
-		return to, nil, fmt.Errorf("encode headers: %w", err)
-	}
 	priority := 0
 	if run.Priority != nil {
 		priority = *run.Priority
 	}
 	to, routingKey := cfg.address(run.Task, priority, deliveryTag)
-	text, err = envelope(body(run.Task), h, properties{
-		CorrelationID: run.RunID, PeriodicTaskName: run.ScheduleName, DeliveryMode: persistent, Expiration: expiration(run.Task),
-		DeliveryInfo: deliveryInfo{RoutingKey: routingKey}, Priority: priority, BodyEncoding: "base64", DeliveryTag: deliveryTag,
-	})
+	const most = 1600 // of what is not the task's
+	body := body(run.Task)
+	text, err = headersOf(&run, expires, cfg).append(envelope(body, 2*min(len(body), maxRepr)+most), run.Headers)
 	if err != nil {
-		return Address{}, nil, fmt.Errorf("encode message: %w", err)
+		return Address{}, nil, fmt.Errorf("encode headers: %w", err)
 	}
-	return to, text, nil
+	return to, finish(text, properties{
+		correlationID: run.RunID, scheduleName: run.ScheduleName, expiration: expiration(run.Task), routingKey: routingKey,
+		priority: priority, deliveryTag: deliveryTag,
+	}), nil
 }
 
 func orElse(raw json.RawMessage, empty string) json.RawMessage {
@@ -54,13 +51,11 @@ func orElse(raw json.RawMessage, empty string) json.RawMessage {
 	return raw
 }
 
-func headersOf(run domain.DueRun, expires *string, cfg Config) headers {
+func headersOf(run *domain.DueRun, expires *string, cfg Config) headers {
 	return headers{
-		Lang: "py", Task: run.TaskName, ID: run.RunID, RootID: run.RunID, Shadow: unlessZero(run.Shadow), Expires: expires,
-		TimeLimit: [2]*int64{unlessZero(run.TimeLimitSeconds), unlessZero(run.SoftTimeLimitSeconds)},
-		ArgsRepr:  argsRepr(run.Args), KwargsRepr: safeRepr(run.Kwargs), Origin: cfg.Origin, IgnoreResult: run.IgnoreResult,
-		PeriodicTaskName: run.ScheduleName, ScheduleID: run.ScheduleID, DueAt: isoTime(run.DueAt), RunID: run.RunID,
-		TraceParent: run.TraceParent,
+		run: run, shadow: run.Shadow, expires: expires, origin: cfg.Origin, traceParent: run.TraceParent,
+		timeLimit: [2]*int64{unlessZero(run.TimeLimitSeconds), unlessZero(run.SoftTimeLimitSeconds)},
+		argsRepr:  argsRepr(run.Args), kwargsRepr: safeRepr(run.Kwargs),
 	}
 }
 
@@ -75,10 +70,9 @@ func unlessZero[T comparable](value T) *T {
 // noCallbacks is the third item of a body: what to do after the task, which is nothing.
 const noCallbacks = `{"callbacks":null,"errbacks":null,"chain":null,"chord":null}`
 
-// body returns the body of a message. It copies args and kwargs byte by byte.
-func body(task domain.Task) string {
-	return base64.StdEncoding.EncodeToString(slices.Concat([]byte("["), task.Args, []byte(","), task.Kwargs,
-		[]byte(","+noCallbacks+"]")))
+// body returns the body of a message, which goes in base64. It copies args and kwargs byte by byte.
+func body(task domain.Task) []byte {
+	return slices.Concat([]byte("["), task.Args, []byte(","), task.Kwargs, []byte(","+noCallbacks+"]"))
 }
 
 // isoTime formats a time with exactly six fraction digits: Celery 5.2 silently drops a message whose times have more.

@@ -1,7 +1,6 @@
 package celery
 
 import (
-	"bytes"
 	"encoding/json"
 	"math"
 	"strconv"
@@ -37,19 +36,17 @@ const (
 // safeRepr formats a JSON value as Celery's saferepr does: bounded in length and depth, with strings in which only the
 // quote is escaped. The result is for people; no program parses it.
 func safeRepr(raw json.RawMessage) string {
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.UseNumber()
-	w := reprWriter{tokens: d, left: maxRepr}
+	w := reprWriter{in: scanner{text: raw}, left: maxRepr}
 	w.value()
 	return w.text.String()
 }
 
 type reprWriter struct {
-	tokens *json.Decoder
-	text   strings.Builder
-	left   int // characters that may still be written
-	level  int // open brackets
-	full   bool
+	in    scanner // a valid value
+	text  strings.Builder
+	left  int // characters that may still be written
+	level int // open brackets
+	full  bool
 }
 
 // put writes one token. When no space is left, it writes an ellipsis instead, and then only closing brackets follow.
@@ -69,70 +66,56 @@ func (w *reprWriter) value() {
 	if w.full {
 		return
 	}
-	token, err := w.tokens.Token()
-	if err != nil {
-		return // cannot happen: the value was checked to be valid JSON
-	}
-	switch t := token.(type) {
-	case json.Delim:
-		w.container(t)
-	case string:
-		w.put(w.quote(t))
-	case json.Number:
-		w.put(w.shorten(pythonNumber(t)))
-	case bool:
-		if t {
-			w.put(w.shorten("True"))
-		} else {
-			w.put(w.shorten("False"))
-		}
-	case nil:
+	switch w.in.next() {
+	case '[':
+		w.container('[', ']')
+	case '{':
+		w.container('{', '}')
+	case '"':
+		text, _ := unquote(w.in.value())
+		w.put(w.quote(text))
+	case 't':
+		w.put(w.shorten("True"))
+		w.in.literal()
+	case 'f':
+		w.put(w.shorten("False"))
+		w.in.literal()
+	case 'n':
 		w.put(w.shorten("None"))
+		w.in.literal()
+	default:
+		w.put(w.shorten(pythonNumber(json.Number(w.in.literal()))))
 	}
 }
 
-func (w *reprWriter) container(opening json.Delim) {
-	closing := map[json.Delim]string{'[': "]", '{': "}"}[opening]
+func (w *reprWriter) container(opening, closing byte) {
 	if w.level >= maxReprLevel {
-		w.put(w.shorten(opening.String() + "..." + closing))
-		w.skip()
+		w.put(w.shorten(string(opening) + "..." + string(closing)))
+		w.in.value()
 		return
 	}
-	w.put(opening.String())
+	w.put(string(opening))
+	w.in.take(opening)
 	w.level++
-	for first := true; !w.full && w.tokens.More(); first = false {
+	for first := true; !w.full && w.in.next() != closing; first = false {
 		if !first {
+			w.in.take(',')
 			w.put(", ")
 		}
 		if opening == '{' {
 			w.value() // the name
+			w.in.take(':')
 			w.put(": ")
 		}
 		w.value()
 	}
 	w.level--
 	if w.full {
-		w.text.WriteString(closing)
+		w.text.WriteByte(closing)
 		return
 	}
-	_, _ = w.tokens.Token() // the closing bracket
-	w.put(closing)
-}
-
-// skip reads to the end of the container whose opening bracket was just read.
-func (w *reprWriter) skip() {
-	for depth := 1; depth > 0; {
-		token, err := w.tokens.Token()
-		if err != nil {
-			return
-		}
-		switch token {
-		case json.Delim('['), json.Delim('{'):
-			depth++
-		case json.Delim(']'), json.Delim('}'):
-			depth--
-		}
-	}
+	w.in.take(closing)
+	w.put(string(closing))
 }
 
 func (w *reprWriter) quote(s string) string {

@@ -1,8 +1,6 @@
 package celery
 
 import (
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -33,8 +31,8 @@ func Revoke(tasks []domain.ID, terminate bool, deliveryTag string) ([]byte, erro
 	if err != nil {
 		return nil, fmt.Errorf("encode a command: %w", err)
 	}
-	return envelope(base64.StdEncoding.EncodeToString(text), json.RawMessage(`{"clock":1,"expires":0}`), properties{
-		DeliveryMode: persistent, DeliveryInfo: deliveryInfo{Exchange: ControlChannel}, BodyEncoding: "base64",
-		DeliveryTag: deliveryTag,
-	})
+	const most = 512 // of what is not the body
+	return finish(append(envelope(text, most), `{"clock":1,"expires":0}`...), properties{
+		exchange: ControlChannel, deliveryTag: deliveryTag,
+	}), nil
 }

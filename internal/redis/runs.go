@@ -1,13 +1,13 @@
 package redis
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/google/uuid"
 
-	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/outbox"
 	"github.com/tactus-dev/tactus/relay/cloudevents"
@@ -16,8 +16,8 @@ import (
 // EncodeRun returns the message that hands over the run of a row: an event when the run goes to a task stream, a Celery
 // task otherwise.
 func EncodeRun(row outbox.Row, epoch string, cfg celery.Config) (*message.Message, error) {
-	var due domain.DueRun
-	if err := json.Unmarshal(row.Data, &due); err != nil {
+	due, err := celery.ReadRun(row.Data)
+	if err != nil {
 		return nil, fmt.Errorf("encode run %s: %w", row.Aggregate, err)
 	}
 	if due.Stream != "" {
@@ -47,10 +47,11 @@ func EncodeRun(row outbox.Row, epoch string, cfg celery.Config) (*message.Messag
 
 // traceOf returns the trace context that the headers of an event carry; "" when there is none.
 func traceOf(headers json.RawMessage) string {
+	const name = "traceparent"
 	var h struct {
 		TraceParent string `json:"traceparent"`
 	}
-	if len(headers) == 0 || json.Unmarshal(headers, &h) != nil {
+	if !bytes.Contains(headers, []byte(name)) || json.Unmarshal(headers, &h) != nil {
 		return "" // unreadable headers must not keep a run from being handed over
 	}
 	return h.TraceParent
