@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -11,12 +12,11 @@ import (
 )
 
 // confirmAtOnce is confirm where nobody has locked anything, which is nearly always so: each row is written once, in
-// its page and in no index. It gives up, and changes nothing, when it would have to wait for a lock.
+// its page and in no index. It gives up, and changes nothing, when it would have to wait for a lock. It finds runs by
+// their whole key, which their events tell.
 //
-// In this statement and others, arrays stand behind a select, where the planner cannot count them, and each run is
-// looked up by its id in a query of its own. Otherwise the planner would rather read all runs, as long as they are less
-// than fifty megabytes or it has no statistics of them: it does not know that an id is unique, because the primary key
-// has the due time besides.
+// In this statement and others, arrays stand behind a select, where the planner cannot count them. Otherwise it would
+// rather read all runs, as long as they are less than fifty megabytes or it has no statistics of them.
 const confirmAtOnce = `
 with lazy as materialized (
     select set_config('synchronous_commit', 'off', true), set_config('lock_timeout', '10ms', true)
@@ -26,11 +26,14 @@ place as (
     where s.sink = @sink and s.epoch = @epoch
         and (s.confirmed_batch, s.confirmed_place) < (@batch::bigint, @place::bigint)
 )
-update tactus.runs r set status = 'sent', sent_at = clock_timestamp() from lazy, unnest((select @ids::uuid[])) w (id),
-    lateral (select id, due_at from tactus.runs where id = w.id limit 1) f
-where r.id = f.id and r.due_at = f.due_at and r.status = 'due'`
+update tactus.runs r set status = 'sent', sent_at = clock_timestamp()
+from lazy, unnest((select @ids::uuid[]), (select @dues::timestamptz[])) w (id, due_at)
+where r.id = w.id and r.due_at = w.due_at and r.status = 'due'`
 
-// confirm waits for nobody: a run whose row somebody else has locked is left, and named, and the place that is kept
+// confirm finds runs by their ids alone: each is looked up in a query of its own, because the planner does not know that
+// an id is unique, as the primary key has the due time besides.
+//
+// It waits for nobody: a run whose row somebody else has locked is left, and named, and the place that is kept
 // stays before it. Whoever holds the lock may roll back, so the lock tells nothing of how far the run has come. Its
 // commit is not awaited: when a crash undoes it, the sink still has what it has, and it is confirmed anew. So is the
 // place when the row of the sink is locked: the next confirmation keeps it.
@@ -65,24 +68,69 @@ done as (
 )
 select id from held`
 
-// handedRun is a run that the sink has, and the place of its message.
-type handedRun struct {
-	id domain.ID
-	at ID
+// publishedChunk is a chunk that the sink has, the mark that it is at, and when the chunk was begun.
+type publishedChunk struct {
+	chunk
+	at    Mark
+	began time.Time
 }
 
-// confirm keeps that the sink has come to a mark, and that the runs of a chunk were handed over, with those that were
-// locked when they were to be confirmed before. It remembers those that are locked now. A relay that dies meanwhile
-// leaves the place before them, from which the next one reads, and confirms what the sink has.
-func (l *lane) confirm(ctx context.Context, at Mark, c chunk) error {
-	handed := l.locked
-	for i, e := range c.entries {
-		if e.Message != nil {
-			handed = append(handed, handedRun{c.rows[i].Aggregate, e.ID})
+// mostConfirmed is how many runs are confirmed at once, unless they are of one chunk. Nobody else can write to them
+// meanwhile.
+const mostConfirmed = 2 * chunkEntries
+
+// confirmAll confirms what is published, in order, until there is no more. It confirms what has come meanwhile at once.
+func (l *lane) confirmAll(ctx context.Context, at Mark, published <-chan publishedChunk) error {
+	again := time.NewTicker(lookEvery)
+	defer again.Stop()
+	for open := true; open; {
+		var together []publishedChunk
+		var p publishedChunk
+		select {
+		case p, open = <-published:
+			for n := 0; open; {
+				together, at = append(together, p), p.at
+				if n += len(p.entries); n > mostConfirmed-chunkEntries || len(published) == 0 {
+					break
+				}
+				p, open = <-published
+			}
+		case <-again.C:
+			if len(l.locked) == 0 {
+				continue
+			}
+		}
+		if l.Tasks && (len(together) > 0 || len(l.locked) > 0) {
+			if err := l.confirm(ctx, at, together); err != nil {
+				return err
+			}
+		}
+		for _, p := range together {
+			l.tally.published(p.at, p.chunk, time.Since(p.began))
 		}
 	}
-	if n := len(c.entries); n > 0 {
-		l.handedTo = c.entries[n-1].ID
+	return nil
+}
+
+// handedRun is a run that the sink has, with its due time if that is known, and the place of its message.
+type handedRun struct {
+	id  domain.ID
+	due time.Time
+	at  ID
+}
+
+// confirm keeps that the sink has come to a mark, and that the runs of chunks were handed over, with those that were
+// locked when they were to be confirmed before. It remembers those that are locked now. A relay that dies meanwhile
+// leaves the place before them, from which the next one reads, and confirms what the sink has.
+func (l *lane) confirm(ctx context.Context, at Mark, chunks []publishedChunk) error {
+	handed := l.locked
+	for _, c := range chunks {
+		for i, e := range c.entries {
+			if e.Message != nil {
+				handed = append(handed, handedRun{c.rows[i].Aggregate, c.dues[i], e.ID})
+			}
+		}
+		l.handedTo = c.entries[len(c.entries)-1].ID
 	}
 	held, err := l.confirmRuns(ctx, at.Epoch, handed, l.handedTo)
 	if err == nil {
@@ -95,17 +143,24 @@ func (l *lane) confirm(ctx context.Context, at Mark, c chunk) error {
 func (l *lane) confirmRuns(ctx context.Context, epoch string, handed []handedRun, last ID) (held []handedRun, err error) {
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
-	ids, batches, places := make([]domain.ID, len(handed)), make([]int64, len(handed)), make([]int64, len(handed))
+	ids, dues, known := make([]domain.ID, len(handed)), make([]time.Time, len(handed)), true
+	for i, run := range handed {
+		ids[i], dues[i] = run.id, run.due
+		known = known && !run.due.IsZero()
+	}
+	if known {
+		_, err := l.db.Exec(ctx, confirmAtOnce, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{
+			"ids": ids, "dues": dues, "batch": last.Batch, "place": last.Seq, "sink": l.Name, "epoch": epoch,
+		})
+		if !postgres.LockTimedOut(err) {
+			return nil, confirmError(err, last)
+		}
+	}
+	batches, places := make([]int64, len(handed)), make([]int64, len(handed))
 	where := make(map[domain.ID]handedRun, len(handed))
 	for i, run := range handed {
-		ids[i], batches[i], places[i] = run.id, run.at.Batch, run.at.Seq
+		batches[i], places[i] = run.at.Batch, run.at.Seq
 		where[run.id] = run
-	}
-	_, err = l.db.Exec(ctx, confirmAtOnce, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{
-		"ids": ids, "batch": last.Batch, "place": last.Seq, "sink": l.Name, "epoch": epoch,
-	})
-	if !postgres.LockTimedOut(err) {
-		return nil, confirmError(err, last)
 	}
 	rows, err := l.db.Query(ctx, confirm, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{
 		"ids": ids, "batches": batches, "places": places, "batch": last.Batch, "place": last.Seq, "sink": l.Name, "epoch": epoch,

@@ -96,7 +96,7 @@ func (l *lane) confirmChunk(ctx context.Context, s agreement, b ledger.Batch, c 
 	}
 	for i, row := range c.rows {
 		if wanted.has(row) && l.takes(row, b.Epoch) {
-			held = append(held, handedRun{row.Aggregate, c.entries[i].ID})
+			held = append(held, handedRun{row.Aggregate, c.dues[i], c.entries[i].ID})
 		}
 	}
 	return l.confirmRuns(ctx, b.Epoch, held, c.entries[len(c.entries)-1].ID)

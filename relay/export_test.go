@@ -5,3 +5,6 @@ var ByIDsSQL = map[string]string{
 	"confirm at once": confirmAtOnce, "confirm": confirm, "waiting": waitingRuns, "expiry": renewExpiry, "hand again": handAgain,
 	"passed over": passedOver,
 }
+
+// DueOf is for the tests.
+var DueOf = dueOf

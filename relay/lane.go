@@ -24,10 +24,10 @@ type lane struct {
 	epoch    string // that it and the sink have agreed on
 	stopped  bool   // Postgres says that the sink cannot be served
 
-	handedTo ID // behind the last run that was handed over in this life
 	moves    moves
 	ending   ending
-	locked   []handedRun // runs that the sink has, and that were locked when they were to be confirmed
+	handedTo ID          // behind the last run that was handed over in this life; for who confirms
+	locked   []handedRun // runs that the sink has, and that were locked when they were to be confirmed; the same
 }
 
 const (
@@ -39,6 +39,8 @@ const (
 	mostMoves = 3
 	// readAhead is how many chunks are read, at most, while one is published.
 	readAhead = 2
+	// confirmBehind is how many chunks are published, at most, while one is confirmed.
+	confirmBehind = 2
 )
 
 // run carries rows to the sink until ctx ends. Whatever fails, it comes to agree with the sink anew and goes on.
@@ -83,7 +85,9 @@ func (l *lane) tellMoved(ctx context.Context, inRow int) {
 	l.log.Log(ctx, level, "sink was moved", "sink", l.Name, "err", errMoved, "times", times)
 }
 
-// live comes to agree with the sink, then reads and publishes side by side until one of them fails.
+// live comes to agree with the sink, then reads, publishes and confirms side by side until one of them fails. What the
+// sink was given is confirmed even if publishing fails then: what is not confirmed is handed over again if the sink
+// has lost it.
 func (l *lane) live(ctx context.Context) error {
 	s, err := l.agree(ctx)
 	if err != nil {
@@ -92,10 +96,14 @@ func (l *lane) live(ctx context.Context) error {
 	l.tally.begins(s.mark)
 	l.epoch, l.stopped = s.state.Epoch, s.state.Stopped != ""
 	l.handedTo, l.locked = s.readAfter, nil // what was locked is read again
-	group, ctx := errgroup.WithContext(ctx)
-	chunks := make(chan chunk, readAhead)
-	group.Go(func() error { return l.read(ctx, s, chunks) })
-	group.Go(func() error { return l.publish(ctx, s, chunks) })
+	group, living := errgroup.WithContext(ctx)
+	chunks, published := make(chan chunk, readAhead), make(chan publishedChunk, confirmBehind)
+	group.Go(func() error { return l.read(living, s, chunks) })
+	group.Go(func() error {
+		defer close(published)
+		return l.publish(living, s, chunks, published)
+	})
+	group.Go(func() error { return l.confirmAll(ctx, s.mark, published) })
 	return group.Wait()
 }
 

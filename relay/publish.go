@@ -14,8 +14,8 @@ const lookEvery = time.Second
 // errMoved means that the sink is elsewhere than this relay brought it: another one is faster, or it lost something.
 var errMoved = errors.New("the sink is not where this relay has brought it: another relay is at work, or it has lost something")
 
-// publish appends chunks, in order, as they are read.
-func (l *lane) publish(ctx context.Context, s agreement, chunks <-chan chunk) error {
+// publish appends chunks, in order, as they are read, and passes them on to who confirms them.
+func (l *lane) publish(ctx context.Context, s agreement, chunks <-chan chunk, published chan<- publishedChunk) error {
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
 	defer l.report()
@@ -26,14 +26,11 @@ func (l *lane) publish(ctx context.Context, s agreement, chunks <-chan chunk) er
 		case <-ctx.Done():
 			return ctx.Err()
 		case c := <-chunks:
-			at, err = l.deliver(ctx, at, c)
+			at, err = l.deliver(ctx, at, c, published)
 		case <-look.C:
 			l.report()
 			if len(chunks) == 0 {
 				err = l.lookAgain(ctx, s, at)
-			}
-			if err == nil && len(l.locked) > 0 {
-				err = l.confirm(ctx, at, chunk{})
 			}
 			if err == nil {
 				err = l.endLater(ctx)
@@ -66,20 +63,19 @@ func (l *lane) report() {
 	}
 }
 
-// deliver appends a chunk, but for what the sink has already, and confirms the tasks in it.
-func (l *lane) deliver(ctx context.Context, at Mark, c chunk) (Mark, error) {
+// deliver appends a chunk, but for what the sink has already.
+func (l *lane) deliver(ctx context.Context, at Mark, c chunk, published chan<- publishedChunk) (Mark, error) {
 	began := time.Now()
 	at, err := l.appendAll(ctx, at, c)
-	if err == nil && l.Tasks {
-		err = l.confirm(ctx, at, c)
+	if err != nil {
+		return at, err
 	}
-	if err == nil {
-		err = l.served(ctx)
+	select {
+	case published <- publishedChunk{c, at, began}:
+		return at, l.served(ctx)
+	case <-ctx.Done():
+		return at, ctx.Err()
 	}
-	if err == nil {
-		l.tally.published(at, c, time.Since(began))
-	}
-	return at, err
 }
 
 func (l *lane) appendAll(ctx context.Context, at Mark, c chunk) (Mark, error) {

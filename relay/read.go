@@ -18,6 +18,7 @@ import (
 type chunk struct {
 	entries []Entry
 	rows    []outbox.Row // of the entries; without their data
+	dues    []time.Time  // of the runs of the rows; zero where the data does not tell
 	size    int
 }
 
@@ -168,19 +169,20 @@ func (l *lane) announce(b ledger.Batch, c *chunk) error {
 		return fmt.Errorf("announce epoch %s: %w", b.Epoch, err)
 	}
 	c.entries = append(c.entries, Entry{ID{Batch: b.Number, Seq: 0}, m})
-	c.rows = append(c.rows, outbox.Row{At: b.CommittedAt})
+	c.rows, c.dues = append(c.rows, outbox.Row{At: b.CommittedAt}), append(c.dues, time.Time{})
 	return nil
 }
 
 // room makes a chunk for so many rows, or for as many of them as one takes.
 func room(rows int64) chunk {
 	n := min(max(rows, 0), chunkEntries)
-	return chunk{entries: make([]Entry, 0, n), rows: make([]outbox.Row, 0, n)}
+	return chunk{entries: make([]Entry, 0, n), rows: make([]outbox.Row, 0, n), dues: make([]time.Time, 0, n)}
 }
 
 func (c *chunk) addRow(id ID, row outbox.Row) {
 	c.entries = append(c.entries, Entry{ID: id})
 	c.rows = append(c.rows, row)
+	c.dues = append(c.dues, dueOf(row))
 	c.size += len(row.Data)
 }
 
