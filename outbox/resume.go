@@ -56,7 +56,7 @@ func (s *Store) EndedPauses(ctx context.Context, but []domain.ID) (found EndedPa
 		ID            *domain.ID
 		Version, Size *int64
 		Next          *time.Time
-	}], endedPauses, but, resumeAtOnce)
+	}], endedPauses, pgx.QueryExecModeCacheDescribe, but, resumeAtOnce)
 	if err != nil {
 		return found, fmt.Errorf("read which pauses are over: %w", err)
 	}
