@@ -99,6 +99,69 @@ func TestRefusedNamesTheOthers(t *testing.T) {
 	}
 }
 
+// TestReadOnlyKeysAreNamedTogether names all entries for keys that the ACL lets the relay read and not write to, and
+// writes to none of the others.
+func TestReadOnlyKeysAreNamedTogether(t *testing.T) {
+	t.Parallel()
+	server := testenv.RedisServer(t, nil)
+	admin := testenv.Client(t, server.URL(0))
+	bind(t, admin, "topic", "^topic$", "read-only bound")
+	if err := admin.RPush(t.Context(), "read-only full", "x", "y").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := admin.Do(t.Context(), "acl", "setuser", "relay", "on", ">secret", "~tactus:*", "~celery", "%R~read-only*",
+		"%R~_kombu*", "&*", "+@all").Err(); err != nil {
+		t.Fatal(err)
+	}
+	sink := taskSink(t, testenv.Client(t, fmt.Sprintf("redis://relay:secret@%s/0", server.Addr())))
+	begin(t, sink)
+	entries := tasks(1, "a", "b", "c", "d", "e", "f")
+	entries[1].Message = redis.ToList(text("b"), "read-only")
+	entries[2].Message = redis.ToList(text("c"), "read-only full")
+	entries[4].Message = redis.ToStream(text("e"), "read-only stream")
+	entries[5].Message = through(t, "topic", "")
+	_, err := sink.Append(t.Context(), at(0, 0), entries)
+	refused, ok := errors.AsType[*relay.Refused](err)
+	if !ok || refused.ID != entries[1].ID {
+		t.Fatal(err)
+	}
+	var named []relay.ID
+	for _, e := range refused.Also {
+		named = append(named, e.ID)
+	}
+	if diff := cmp.Diff([]relay.ID{entries[2].ID, entries[4].ID, entries[5].ID}, named); diff != "" {
+		t.Errorf("the others (-want +got):\n%s", diff)
+	}
+	for _, i := range []int{1, 2, 4, 5} {
+		entries[i].Message = nil
+	}
+	fill(t, sink, refused.Real, entries[1:])
+	wantHeld(t, kinds["tasks"], admin, []string{"a", "d"})
+	if got := admin.LRange(t.Context(), "read-only full", 0, -1).Val(); len(got) != 2 {
+		t.Errorf("the full list holds %v", got)
+	}
+}
+
+// TestDeniedTrimTellsNothing hands over where the ACL denies the command by which keys are tried.
+func TestDeniedTrimTellsNothing(t *testing.T) {
+	t.Parallel()
+	server := testenv.RedisServer(t, nil)
+	admin := testenv.Client(t, server.URL(0))
+	if err := admin.Do(t.Context(), "acl", "setuser", "relay", "on", ">secret", "~tactus:*", "~celery*", "+@all", "-ltrim", "-xtrim").Err(); err != nil {
+		t.Fatal(err)
+	}
+	sink := taskSink(t, testenv.Client(t, fmt.Sprintf("redis://relay:secret@%s/0", server.Addr())))
+	begin(t, sink)
+	entries := tasks(1, "a", "b", "c", "d")
+	entries[0].Message = redis.ToList(text("a"), "others")
+	entries[3].Message = redis.ToList(text("d"), "others too")
+	_, err := sink.Append(t.Context(), at(0, 0), entries)
+	r, ok := errors.AsType[*relay.Refused](err)
+	if !ok || r.ID != entries[0].ID || len(r.Also) != 1 || r.Also[0].ID != entries[3].ID {
+		t.Fatalf("%v: %+v", err, r)
+	}
+}
+
 // TestLookKeepsToTheMark asks for the others when the sink has been moved by another relay: nothing is named, because
 // that relay may have handed them over meanwhile.
 func TestLookKeepsToTheMark(t *testing.T) {

@@ -10,19 +10,19 @@ local function reserved(key)
   end
 end
 
--- would_run reports whether Redis would run a command of the same kind on another key. It tries the command on the
--- mark: the mark is a hash, so a command that gets as far as to look at the key fails with WRONGTYPE and changes
--- nothing, while a command that is not allowed, or a server that takes no writes, fails before. This does not depend on
--- how a version of Redis words its errors.
-local function would_run(...)
-  local reply = redis.pcall(...)
+-- reached_mark reports, by the reply to a command on the mark, whether Redis would run the same command on another key.
+-- The mark is a hash, so a command that gets as far as to look at the key fails with WRONGTYPE and changes nothing,
+-- while a command that is not allowed, or a server that takes no writes, fails before. This does not depend on how a
+-- version of Redis words its errors.
+local function reached_mark(reply)
   return failed(reply) and string.find(reply.err, '^WRONGTYPE') ~= nil
 end
 
 -- entry_at_fault reports whether a push failed because of its entry.
 local function entry_at_fault(kind)
   if kind == 'stream' then
-    return would_run('XADD', mark_key, '*', 'f', 'v')
+    return reached_mark(redis.pcall('XADD', mark_key, '*', 'f', 'v'))
   end
-  return would_run('LPUSH', mark_key, '') and (kind == 'list' or would_run('SMEMBERS', mark_key))
+  return reached_mark(redis.pcall('LPUSH', mark_key, ''))
+    and (kind == 'list' or reached_mark(redis.pcall('SMEMBERS', mark_key)))
 end

@@ -2,7 +2,7 @@
 --
 -- ARGV: the epoch and last ID that the sink must hold; then for each entry its kind, its key and the size of its
 -- payload, as task_append has them. Answers with the number of an entry, counted from 1, and the reason, for each that
--- would be refused. It need not name all of them: a list that may be read and not written to looks sound.
+-- would be refused. It need not name all of them.
 if epoch ~= ARGV[1] or last ~= ARGV[2] then
   return {}
 end
@@ -20,6 +20,21 @@ local function unheard(to)
   return known[to.channel]
 end
 
+-- trim trims a key to more than it can hold, which changes nothing.
+local function trim(key, kind)
+  if kind == 'stream' then
+    return redis.pcall('XTRIM', key, 'MAXLEN', '9223372036854775807')
+  end
+  return redis.pcall('LTRIM', key, 0, -1)
+end
+
+-- unwritable returns the error of a key that the ACL lets us read and not write to, if it is one. The mark is a key that
+-- we may write to: where its trim fails for anything but its type, the command itself is denied, and tells nothing.
+local function unwritable(key, kind)
+  local reply = trim(key, kind)
+  return failed(reply) and reached_mark(trim(mark_key, kind)) and reply
+end
+
 -- unfit returns the error with which a push of an entry would fail, if it would.
 local function unfit(kind, key, size)
   keys_seen = keys_seen + 1
@@ -30,10 +45,13 @@ local function unfit(kind, key, size)
       return wrong
     end
     keys_seen = keys_seen + #queues
-    local _, _, reply = lists_of(to, queues, size)
+    local _, lists, reply = lists_of(to, queues, size)
+    for _, list in ipairs(lists or {}) do
+      reply = reply or unwritable(list, 'list')
+    end
     return reply and (is_topic or unheard(to)) and reply
   end
-  return wrong_type(key, kind) or kind == 'stream' and reserved(key)
+  return wrong_type(key, kind) or kind == 'stream' and reserved(key) or unwritable(key, kind)
 end
 
 local at_fault, named = {}, {}
