@@ -259,7 +259,7 @@ func (o *owners) did(in any, act func() (any, error)) error {
 	return err
 }
 
-// enough tells whether what is to be judged has happened at all.
+// enough reports whether what is to be judged has happened at all.
 func (o *owners) enough() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()

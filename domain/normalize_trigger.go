@@ -334,7 +334,7 @@ func (n *normalizer) dueTimes() {
 	}
 }
 
-// sameTrigger tells whether the stored schedule already had this trigger: what was accepted once stays accepted.
+// sameTrigger reports whether the stored schedule already had this trigger: what was accepted once stays accepted.
 func (n *normalizer) sameTrigger() bool {
 	p := n.context.Previous
 	return p != nil && timing(*p) == timing(n.Definition) && p.JitterSeconds == n.JitterSeconds

@@ -49,7 +49,7 @@ func Create(id ID, d Definition) Change {
 	}
 }
 
-// Runnable tells whether s is enabled, valid and not completed: whether its due times fire.
+// Runnable reports whether s is enabled, valid and not completed: whether its due times fire.
 func (s Schedule) Runnable() bool { return s.State() == Active }
 
 // Redefine decides the change from s to a normalized definition; none (false) when they say the same.

@@ -36,7 +36,8 @@ func Versions(ctx context.Context, url string) (current, newest int64, err error
 	return current, newest, err
 }
 
-// Ready tells whether the schema is there, in nobody else's hands, and new enough for this program: N runs on N-1 too.
+// Ready reports whether the schema is there, in nobody else's hands, and new enough for this program: N runs on N-1
+// too.
 func Ready(ctx context.Context, db interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 },

@@ -65,7 +65,7 @@ func (t *turn) take(now time.Time) (number int) {
 	return t.number
 }
 
-// end tells whether a bell is still to be rung: others had left it to a write that has not.
+// end reports whether a bell is still to be rung: others had left it to a write that has not.
 func (t *turn) end(number int, rang bool) (owed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -116,7 +116,7 @@ select 'route', md5('route ' || pattern)::uuid, version, case when deleted_at is
 from changed
 returning position`
 
-// PutRoute makes the route of a pattern what is given; changed tells whether it was not so already. Runs that are
+// PutRoute makes the route of a pattern what is given; changed reports whether it was not so already. Runs that are
 // recorded from then on go by it.
 func PutRoute(ctx context.Context, q Querier, r domain.Route, source string, check domain.Check) (changed bool, err error) {
 	return writesRoute(ctx, q, putRoute, r, source, check)

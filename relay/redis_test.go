@@ -57,7 +57,7 @@ func TestRedisComesBack(t *testing.T) {
 	w.oneEpoch(t, eventSink)
 }
 
-// loaded tells whether Redis began with a copy that had something in it.
+// loaded reports whether Redis began with a copy that had something in it.
 func (w *world) loaded(t *testing.T) bool {
 	t.Helper()
 	info, err := w.redis.Info(t.Context(), "persistence").Result()

@@ -214,7 +214,7 @@ func (z *zoned) afterRepeated(seg segment, wall int64) int64 {
 	return max(wall, seg.start+z.offsetBefore(seg))
 }
 
-// repeatedLater tells whether the segment after this one shows the wall time again.
+// repeatedLater reports whether the segment after this one shows the wall time again.
 func (z *zoned) repeatedLater(seg segment, wall int64) bool {
 	if seg.end == ever || wall-seg.offset < seg.end-2*day {
 		return false

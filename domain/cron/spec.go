@@ -142,7 +142,7 @@ func (s Spec) Zone() string {
 // Warnings are what may surprise in the expression.
 func (s Spec) Warnings() []Warning { return s.warnings }
 
-// cadence tells whether the hour does not matter: such a schedule follows real time through daylight saving.
+// cadence reports whether the hour does not matter: such a schedule follows real time through daylight saving.
 func (s *Spec) cadence() bool { return s.hours == 1<<24-1 }
 
 // mask returns the days of a month (bit 1 is the first) on which the spec is due. The month has length days, and its

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 )
 
@@ -23,6 +24,24 @@ func TestDesignNamesFilesThatExist(t *testing.T) {
 	for _, file := range named {
 		if _, err := os.Stat(filepath.Join(root, string(file[1]))); err != nil {
 			t.Errorf("%s: %v", file[1], err)
+		}
+	}
+}
+
+// TestDesignMapsEveryPackage holds that whoever looks for a package finds what is in it.
+func TestDesignMapsEveryPackage(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "docs", "design.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, places, found := strings.Cut(string(text), "\n## Map\n")
+	if !found {
+		t.Fatal("it has no map")
+	}
+	for _, p := range packages(t) {
+		room := strings.TrimPrefix(p.ImportPath, module+"/")
+		if !strings.HasPrefix(room, "examples/") && !strings.Contains(places, "`"+room+"`") {
+			t.Errorf("the map does not say what is in %s", room)
 		}
 	}
 }

@@ -119,7 +119,7 @@ func retagged(tags []string, asked Request) []string {
 	return left
 }
 
-// outcomeOf changes a schedule, and tells whether that changed anything.
+// outcomeOf changes a schedule, and reports whether that changed anything.
 func (c Changer) outcomeOf(ctx context.Context, id domain.ID, change func(context.Context, domain.ID) (domain.Schedule, error)) (Outcome, error) {
 	before, err := c.Store.Get(ctx, id)
 	if err != nil {

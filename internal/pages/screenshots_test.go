@@ -140,7 +140,8 @@ func paletted(t *testing.T, taken []byte) []byte {
 	return nil
 }
 
-// withColors returns an image with the colours that a mask leaves, each as it is seen first; nil when they are too many.
+// withColors returns an image with the colours that a mask leaves, each as it is seen first; nil when they are too
+// many.
 func withColors(whole image.Image, mask uint8) *image.Paletted {
 	small := image.NewPaletted(whole.Bounds(), nil)
 	places := map[color.RGBA]uint8{}

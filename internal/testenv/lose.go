@@ -50,7 +50,7 @@ func (p *Proxy) watch(c *pair, d Direction, read []byte) {
 	}
 }
 
-// says tells whether a text was sent, now or between what was sent before and now.
+// says reports whether a text was sent, now or between what was sent before and now.
 func (c *pair) says(read, text []byte) bool {
 	c.tail = append(c.tail, read...)
 	found := bytes.Contains(c.tail, text)

@@ -136,7 +136,7 @@ func ExampleURL() (url string, drop func()) {
 	}
 }
 
-// ViaPooler tells whether databases are reached through PgBouncer in transaction mode.
+// ViaPooler reports whether databases are reached through PgBouncer in transaction mode.
 func ViaPooler() bool { return os.Getenv("TACTUS_TEST_VIA_PGBOUNCER") == "1" }
 
 // pooler is the PgBouncer of this process, in front of the shared PostgreSQL.

@@ -189,7 +189,7 @@ func (p *Process) Wait() int {
 	return p.child.ExitCode()
 }
 
-// HasEnded tells whether the process has ended.
+// HasEnded reports whether the process has ended.
 func (p *Process) HasEnded() bool { return p.child.HasEnded() }
 
 func (p *Process) do(what string, err error) {

@@ -12,7 +12,7 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// State is what Postgres knows of a sink. Registered tells whether it knows the sink at all; if not, only Now and
+// State is what Postgres knows of a sink. Registered reports whether it knows the sink at all; if not, only Now and
 // Standby say anything.
 type State struct {
 	Now        time.Time
