@@ -43,15 +43,16 @@ func (e *Error) Is(target error) bool {
 
 // Errors for comparison with errors.Is.
 var (
-	ErrNotFound        = &Error{Kind: NotFound, Code: "not_found", Message: "there is no such schedule"}
-	ErrRunNotFound     = &Error{Kind: NotFound, Code: "not_found", Message: "there is no such run"}
-	ErrNameTaken       = &Error{Kind: Conflict, Code: "name_taken", Field: "/name", Message: "another schedule has this name: choose another, or upsert by name"}
-	ErrManaged         = &Error{Kind: Conflict, Code: "managed_elsewhere", Message: "the schedule was adopted from another table: change it there"}
-	ErrScheduleInvalid = &Error{Kind: Conflict, Code: "schedule_invalid", Message: "the schedule is invalid: correct it first"}
-	ErrNothingDue      = &Error{Kind: Conflict, Code: "nothing_due", Message: "the schedule has no due times to come"}
-	ErrLocked          = &Error{Kind: Conflict, Code: "schedule_locked", Message: "another transaction has locked the schedule: try again"}
-	ErrRouteLocked     = &Error{Kind: Conflict, Code: "route_locked", Message: "another transaction has locked the route: try again"}
-	ErrVersionConflict = &Error{Kind: Stale, Code: "version_conflict", Message: "the schedule has changed since it was read: read it again and repeat the change"}
+	ErrNotFound         = &Error{Kind: NotFound, Code: "not_found", Message: "there is no such schedule"}
+	ErrRunNotFound      = &Error{Kind: NotFound, Code: "not_found", Message: "there is no such run"}
+	ErrBackfillNotFound = &Error{Kind: NotFound, Code: "not_found", Message: "there is no such backfill"}
+	ErrNameTaken        = &Error{Kind: Conflict, Code: "name_taken", Field: "/name", Message: "another schedule has this name: choose another, or upsert by name"}
+	ErrManaged          = &Error{Kind: Conflict, Code: "managed_elsewhere", Message: "the schedule was adopted from another table: change it there"}
+	ErrScheduleInvalid  = &Error{Kind: Conflict, Code: "schedule_invalid", Message: "the schedule is invalid: correct it first"}
+	ErrNothingDue       = &Error{Kind: Conflict, Code: "nothing_due", Message: "the schedule has no due times to come"}
+	ErrLocked           = &Error{Kind: Conflict, Code: "schedule_locked", Message: "another transaction has locked the schedule: try again"}
+	ErrRouteLocked      = &Error{Kind: Conflict, Code: "route_locked", Message: "another transaction has locked the route: try again"}
+	ErrVersionConflict  = &Error{Kind: Stale, Code: "version_conflict", Message: "the schedule has changed since it was read: read it again and repeat the change"}
 )
 
 // Faults holds all faults of one input, in the order of its fields.

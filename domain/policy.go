@@ -28,6 +28,9 @@ const (
 	ReasonWaits = "execution policy queue: waits until the previous run has finished"
 )
 
+// ReasonWaitsForBackfill is the reason of a due time that a backfill keeps back.
+const ReasonWaitsForBackfill = "waits until the run of a backfill has finished"
+
 // ReasonCancelled is the reason of a run that somebody cancelled before it was handed over.
 const ReasonCancelled = "cancelled before it was handed over"
 
