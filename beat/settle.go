@@ -33,8 +33,9 @@ import (
 //   - due: the schedule is as memory has it. It may fire, counts its due times from the same instant, has the policy
 //     by which memory judged what fires and what was missed, and has not used up its runs (one that is limited comes
 //     at most once in a statement). Where runs must not overlap, those that have no row yet stand in line.
-//   - decided: the first in line fires, unless a run is unfinished. The next one waits, if the policy is queue and no
-//     run waits yet. All others are skipped. What somebody skips by hand is passed over, and recorded as skipped, too.
+//   - decided: the first in line fires, unless a run is unfinished. The next one waits, if the policy is queue, or a
+//     backfill's run is unfinished, which is to cost no due time, and no run waits yet. All others are skipped. What
+//     somebody skips by hand is passed over, and recorded as skipped, too.
 //   - run: the row that makes a due time fire once. A due time that has one already stays as it is, without an event.
 //     The run expires so long after it was handed over, which is now; it has no expiry while it waits.
 //   - fired: each new run with what it needs of its schedule. The event and the count are made of it. The event
@@ -100,7 +101,8 @@ due as materialized (
     cross join json_to_record(s.policy::json) p (expires bigint, max_runs bigint, overlap text)
     left join count_free n on n.schedule_id = s.id and n.trigger_set_at = s.trigger_set_at
     left join lateral (
-        select p.overlap, ` + sqlexpr.Unfinished + ` as unfinished,
+        select p.overlap, ` + sqlexpr.Unfinished + ` as unfinished, exists (select from tactus.runs b
+                where b.schedule_id = s.id and b.exclusive and b.finished_at is null and b.kind = 'backfill') as backfilled,
             exists (select from tactus.runs r where r.schedule_id = s.id and r.waiting) as taken
         where p.overlap is not null and g.missed is null and not exists (select from tactus.runs r
             where r.schedule_id = s.id and r.due_at = g.due_at and r.slot = '00000000-0000-0000-0000-000000000000')
@@ -118,7 +120,7 @@ decided as materialized (
         when missed like '` + domain.ReasonExcluded + `%' then 'excluded'
         when missed is not null then 'missed'
         when overlap is null or nth = 1 and not taken then 'due'
-        when overlap = 'queue' and nth = 2 and not taken then 'waits'
+        when (overlap = 'queue' or backfilled and unfinished) and nth = 2 and not taken then 'waits'
         else 'skipped' end as fate
     from (
         select *, unfinished::int + row_number() over (partition by schedule_id, overlap order by due_at) as nth
@@ -132,7 +134,8 @@ run as (
         case fate when 'waits' then 'due' when 'passed over' then 'skipped' else fate end, version,
         now, case when fate = 'due' then now + expires end,
         fate in ('due', 'waits') and overlap is not null, fate = 'waits',
-        case when missed is not null then missed else case fate when 'waits' then '` + domain.ReasonWaits + `'
+        case when missed is not null then missed else case fate when 'waits' then case overlap when 'queue' then '` + domain.ReasonWaits + `'
+                else '` + domain.ReasonWaitsForBackfill + `' end
             when 'skipped' then case overlap when 'skip' then '` + domain.ReasonSkip + `'
                 else '` + domain.ReasonQueue + `' end end end
     from decided

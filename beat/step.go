@@ -59,6 +59,7 @@ func (b *Beat) step(ctx context.Context, now memory.Micros) (wake memory.Micros,
 		{true, b.sweepCalendars, partTimeout},
 		{true, b.invalidate, partTimeout},
 		{true, b.complete, partTimeout},
+		{true, b.backfill, partTimeout},
 	} {
 		if part.due {
 			ctx, cancel := context.WithTimeout(ctx, part.most)
@@ -83,6 +84,9 @@ func (b *Beat) wake(now memory.Micros) memory.Micros {
 			fire = max(fire, now+pause.Microseconds())
 		}
 		next = min(next, fire, b.pauses.at, b.spent.at(now))
+		if !b.cfg.Shadow {
+			next = min(next, b.backfills.at)
+		}
 	}
 	if len(b.syncs.pending) > 0 {
 		next = min(next, b.syncs.notBefore)

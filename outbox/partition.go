@@ -46,7 +46,7 @@ func Maintain(ctx context.Context, q Querier, now time.Time, keep Retention) (Up
 	for _, p := range s.expired(now.Add(-keep.Runs)) {
 		errs = append(errs, did.dropped(p, execute(ctx, q, drop("runs", p, ""))))
 	}
-	errs = append(errs, forget(ctx, q, now, keep))
+	errs = append(errs, forget(ctx, q, now, keep), forgetEnded(ctx, q, now.Add(-keep.Runs)))
 	if len(did.Made) > 0 {
 		s, err = readPartitions(ctx, q)
 		errs = append(errs, err)

@@ -1,11 +1,14 @@
 package sqlexpr
 
 // Unfinished is the condition that a run of the schedule s (tactus.schedules) is unfinished, so that another must not
-// begin. A run that is silent for longer than it can take counts as finished, because its answer may have been lost: a
-// started one after its time limit and a minute, any other after @lease, or its time limit when that is longer.
+// begin.
 const Unfinished = `exists (
     select from tactus.runs b, ` + TaskTimeLimit + ` most
-    where b.schedule_id = s.id and b.exclusive and b.finished_at is null and not b.waiting
-        and coalesce(b.heard_at, b.fired_at) > clock_timestamp() - case when b.status = 'started' and most > 0
-            then (most + 60) * interval '1 second' else greatest(@lease::interval, most * interval '1 second') end
+    where b.schedule_id = s.id and b.exclusive and b.finished_at is null and not b.waiting and ` + Heard + `
 )`
+
+// Heard is the condition that a run b (tactus.runs) whose time limit is most has not been silent for longer than it can
+// take: a started one after its time limit and a minute, any other after @lease, or its time limit when that is longer.
+// A run that has been counts as finished, because its answer may have been lost.
+const Heard = `coalesce(b.heard_at, b.fired_at) > clock_timestamp() - case when b.status = 'started' and most > 0
+            then (most + 60) * interval '1 second' else greatest(@lease::interval, most * interval '1 second') end`

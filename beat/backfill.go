@@ -1,0 +1,337 @@
+package beat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/beat/memory"
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/postgres"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// # Backfills
+//
+// A backfill is runs of due times of the past, which somebody asked for. The due times stand in its row of
+// tactus.backfills, in the order in which they run. The leader makes the runs while no due time waits to be settled, by
+// one statement at a time, each for one backfill:
+//
+//	look: which may go on ──▶ queue ──▶ one: runs, events, place ──▶ the next in the queue
+//	  ▲                                                                      │
+//	  └────────────────────────── backfillEvery ───────────────────── it is empty
+//
+// The statement finds in the row where the backfill is, and moves it on, together with the runs that it makes. So
+// nothing of it is in memory: a crash, a lost answer or another leader repeats nothing and leaves out nothing. Backfills
+// of one schedule run one after another, in the order of their ids; those of several schedules take turns.
+//
+// One that PostgreSQL refuses is tried again in growing pauses, and has failed after maxBackfillTries, if it was refused
+// for the data in it. It keeps no other waiting.
+
+const (
+	backfillEvery    = 250 * time.Millisecond // how often to look, while a backfill is open
+	backfillPause    = 2 * time.Second        // how long one is left alone that cannot go on now
+	backfillPage     = 100                    // backfills that one look sees
+	backfillRuns     = 20                     // runs that one statement makes
+	backfillLooked   = 500                    // due times that it looks at
+	backfillWithin   = 5 * time.Second        // how long it may take
+	maxBackfillTries = 8                      // how often one may be refused in a row
+)
+
+// backfills are which of them may go on, as far as is known.
+type backfills struct {
+	at    memory.Micros // when there is something to do
+	queue []openBackfill
+	after domain.ID // where the next look goes on
+	any   bool      // one is open, as the looks since the last first one have seen
+
+	later    map[domain.ID]memory.Micros // those that are left alone, and until when
+	tries    map[domain.ID]tries
+	failures failureLog
+}
+
+// tries are how often a backfill has failed in a row, and was refused for the data in it.
+type tries struct{ failed, refused int }
+
+func newBackfills(log *slog.Logger) backfills {
+	return backfills{
+		later: map[domain.ID]memory.Micros{}, tries: map[domain.ID]tries{},
+		failures: failureLog{log: log, level: slog.LevelWarn, what: "a backfill cannot go on: it is tried again"},
+	}
+}
+
+// openBackfill is a row of openBackfillsSQL.
+type openBackfill struct {
+	ID, Schedule domain.ID
+	Ready        bool // it may go on
+}
+
+// openBackfillsSQL reads a page of the open backfills. The first one of each schedule is ready while it has room for
+// another run, and when all of its runs have ended.
+const openBackfillsSQL = `
+with open as materialized (
+    select id, schedule_id, max_active, place, total from tactus.backfills
+    where ended_at is null and id > @after::uuid order by id limit @most::bigint
+)
+select f.id, f.schedule_id, not exists (
+        select from tactus.backfills e where e.schedule_id = f.schedule_id and e.ended_at is null and e.id < f.id
+    ) and case when f.place < f.total then a.active < f.max_active else a.active = 0 end
+from open f join tactus.schedules s on s.id = f.schedule_id, lateral (` + activeSQL + `) a
+order by f.id`
+
+// activeSQL counts the unfinished runs of the backfill f of the schedule s. Of what was handed over and nobody reports
+// on (streams, tasks that ignore their result) nothing more is expected.
+const activeSQL = `
+    select count(*) as active from tactus.runs b, ` + sqlexpr.TaskTimeLimit + ` most
+    where b.kind = 'backfill' and b.slot = f.id and (b.finished_at is null) and ` + sqlexpr.Heard + `
+        and (b.status <> 'sent' or ` + sqlexpr.TaskStream + ` is null and not ` + sqlexpr.TaskIgnoresResult + `)`
+
+// backfillSQL has a backfill go on.
+//
+//   - lease: as in fireDueSQL.
+//   - f: the backfill, locked. One that somebody else has locked, who cancels it, is left alone.
+//   - of: its schedule. The backfill ends when the schedule was deleted since it was asked for. It waits while the
+//     schedule is invalid, not judged, or was paused after it was asked for.
+//   - room: how many runs may begin. Under the policy queue none may while another run of the schedule is unfinished or
+//     waits; runs that may overlap are looked for among its newest.
+//   - next: the next due times, up to the first one that memory has not settled.
+//   - judged: those that are left out, and of the others how many come up to each.
+const backfillSQL = `
+with lease as materialized (
+    select epoch, clock_timestamp() as now from (
+        select epoch from tactus.leases where name = 'beat' and epoch = @epoch` + lockTimeoutSQL + ` for share
+    ) l
+),
+f as materialized (
+    select b.* from tactus.backfills b, lease where b.id = @id::uuid and b.ended_at is null for no key update of b skip locked
+),
+of as materialized (
+    select s.id, s.name, s.version, ` + sqlexpr.RoutedTask + ` as task, ` + sqlexpr.PolicyExpires + ` as expires,
+        ` + sqlexpr.PolicyOverlaps + ` or f.overlap = 'queue' as exclusive,
+        s.deleted_at is not null or s.created_at > f.created_at as gone,
+        s.invalid_reason is not null or coalesce(s.paused_at > f.created_at, false)
+            or exists (select from tactus.unjudged u where u.schedule_id = s.id and u.version > 0)
+            or f.overlap = 'queue' and (` + sqlexpr.Unfinished + `
+                or exists (select from tactus.runs w where w.schedule_id = s.id and w.waiting)
+                or exists (select from (
+                    select * from tactus.runs r where r.schedule_id = s.id and r.slot <> f.id order by r.due_at desc limit 100
+                ) b, ` + sqlexpr.TaskTimeLimit + ` most where b.finished_at is null
+                    and b.status in ('due', 'sent', 'started', 'retrying') and ` + sqlexpr.Heard + `)) as held,
+        (select active from (` + activeSQL + `) a) as active
+    from f join tactus.schedules s on s.id = f.schedule_id
+),
+room as materialized (
+    select case when gone or held then 0 else least(max_active - active, @most::bigint) end as runs from of, f
+),
+next as materialized (
+    select * from (
+        select f.schedule_id, f.again, f.place + nth as place, due_at, bool_and(due_at <= @settled::timestamptz) over (order by nth) as settled
+        from f, of, unnest(f.due_times[f.place + 1 : f.place + @looked::integer]) with ordinality u (due_at, nth)
+        where not gone and not held
+    ) n where settled
+),
+judged as materialized (
+    select place, due_at, left_out, count(*) filter (where left_out is null) over (order by place) as nth
+    from (select place, due_at, ` + sqlexpr.LeftOut + ` as left_out from next d) d
+),
+done as materialized (
+    select place, due_at, left_out, nth from judged, room where nth <= runs
+),
+run as (
+    insert into tactus.runs (id, schedule_id, due_at, slot, kind, status, schedule_version, fired_at, expires_at, exclusive)
+    select (@runs::uuid[])[nth], of.id, due_at, f.id, 'backfill', 'due', version, now, now + expires * interval '1 second', exclusive
+    from done, f, of, lease where left_out is null
+    on conflict (schedule_id, due_at, slot) do nothing
+    returning id, due_at, fired_at
+),
+event as (
+    insert into tactus.outbox (topic, aggregate_id, version, type, data, headers, occurred_at)
+    select 'run', run.id, 1, 'run.due', tactus.run_due(of.id, name, task, run.id, run.due_at, 'backfill'),
+        pg_catalog.json_strip_nulls(pg_catalog.json_build_object('actor', f.actor, 'reason', f.reason)), fired_at
+    from run join done using (due_at), f, of order by nth
+    returning position
+),
+moved as (
+    select coalesce((select max(place) from done), f.place) as place, (select count(*) from run) as fired,
+        (select count(*) from done where left_out = 'ran') as ran, (select count(*) from done where left_out = 'skipped') as skipped
+    from f
+),
+ending as (
+    select case when gone then 'cancelled' when moved.place = f.total and active + moved.fired = 0 then 'completed' end as outcome
+    from moved, f, of
+),
+written as (
+    update tactus.backfills b set place = m.place, fired = b.fired + m.fired, ran = b.ran + m.ran, skipped = b.skipped + m.skipped,
+        outcome = e.outcome, ended_at = case when e.outcome is not null then now end,
+        end_reason = case when e.outcome = 'cancelled' then 'the schedule was deleted' end,
+        ended_by = case when e.outcome = 'cancelled' then @actor::text end,
+        due_times = case when e.outcome is null then b.due_times else '{}' end
+    from moved m, ending e, f, lease
+    where b.id = f.id and (m.place > f.place or e.outcome is not null)
+    returning b.id
+)
+select exists (select from lease), (select count(*) from event), (select count(*) from written),
+    coalesce((select outcome from ending), ''), (select ` + sqlexpr.RingRuns + ` from (select from event limit 1) e where @ring::boolean)`
+
+// failBackfillSQL ends a backfill that cannot go on.
+const failBackfillSQL = `
+with lease as materialized (
+    select epoch from tactus.leases where name = 'beat' and epoch = @epoch` + lockTimeoutSQL + ` for share
+)
+update tactus.backfills set ended_at = clock_timestamp(), outcome = 'failed', due_times = '{}', ended_by = @actor, end_reason = @reason
+where id = @id and ended_at is null and exists (select from lease)`
+
+// mayBackfill reports whether this beat has nothing better to do.
+func (b *Beat) mayBackfill(now memory.Micros) bool {
+	return !b.lease.unanswered && !b.resync.foreign() && !b.backlog.waits && b.nextFire() > now
+}
+
+// backfill looks which backfills are open, or has one of them go on.
+func (b *Beat) backfill(ctx context.Context, now memory.Micros) error {
+	if !b.lease.leading || b.cfg.Shadow || now < b.backfills.at {
+		return nil
+	}
+	b.backfills.at = now + backfillEvery.Microseconds()
+	if !b.backfills.any {
+		b.backfills.at = now + min(b.cfg.Poll, DefaultPoll).Microseconds()
+	}
+	if !b.mayBackfill(now) {
+		return nil
+	}
+	if len(b.backfills.queue) == 0 {
+		return b.lookForBackfills(ctx, now)
+	}
+	b.backfills.at = now
+	next := b.backfills.queue[0]
+	b.backfills.queue = b.backfills.queue[1:]
+	moved, err := b.goOnWith(ctx, next, now)
+	if err != nil {
+		return b.delayBackfill(ctx, next, now, err)
+	}
+	if delete(b.backfills.tries, next.ID); len(b.backfills.tries) == 0 {
+		b.backfills.failures.recovered()
+	}
+	if !moved {
+		b.backfills.later[next.ID] = now + backfillPause.Microseconds()
+	}
+	return nil
+}
+
+// lookForBackfills takes those of the next page that may go on.
+func (b *Beat) lookForBackfills(ctx context.Context, now memory.Micros) error {
+	rows, err := b.pool.Query(ctx, openBackfillsSQL, planned, named{
+		"after": b.backfills.after, "most": backfillPage, "lease": b.cfg.Lease,
+	})
+	if err == nil {
+		var found []openBackfill
+		if found, err = pgx.CollectRows(rows, pgx.RowToStructByPos[openBackfill]); err == nil {
+			b.takeBackfills(found, now)
+			return nil
+		}
+	}
+	if postgres.Code(err) == undefinedTable {
+		b.backfills.at = now + time.Minute.Microseconds() // the schema is that of the release before, which had none
+		return nil
+	}
+	return fmt.Errorf("look for backfills: %w", err)
+}
+
+const undefinedTable = "42P01"
+
+func (b *Beat) takeBackfills(found []openBackfill, now memory.Micros) {
+	f := &b.backfills
+	if f.after.IsZero() {
+		f.any = false
+		for id, until := range f.later {
+			if until <= now {
+				delete(f.later, id)
+			}
+		}
+	}
+	f.any = f.any || len(found) > 0
+	for _, one := range found {
+		if one.Ready && f.later[one.ID] <= now {
+			f.queue = append(f.queue, one)
+		}
+	}
+	f.after = domain.ID{}
+	if len(found) == backfillPage {
+		f.after = found[len(found)-1].ID
+	}
+	switch {
+	case len(f.queue) > 0 || len(found) == backfillPage:
+		f.at = now
+	case f.any:
+		f.at = now + backfillEvery.Microseconds()
+	}
+}
+
+// goOnWith has a backfill go on, and reports whether it could.
+func (b *Beat) goOnWith(ctx context.Context, f openBackfill, now memory.Micros) (moved bool, err error) {
+	settled := now
+	if _, changed := b.syncs.pending[f.Schedule]; changed {
+		return false, nil // it may be due before now
+	}
+	if r, known := b.memory.Find(f.Schedule); known && r.Due <= settled {
+		settled = r.Due - 1
+	}
+	runs := make([]domain.ID, backfillRuns)
+	for i := range runs {
+		runs[i] = outbox.NewID()
+	}
+	ctx, cancel := context.WithTimeout(ctx, backfillWithin)
+	defer cancel()
+	var held bool
+	var fired, written int64
+	var outcome string
+	err = postgres.Ringing(func(ring bool) error {
+		var rung any
+		return b.pool.QueryRow(ctx, backfillSQL, planned, named{
+			"epoch": b.lease.term, "id": f.ID, "lease": b.cfg.Lease, "most": backfillRuns, "looked": backfillLooked, "runs": runs,
+			"settled": time.UnixMicro(settled), "actor": "beat:" + b.cfg.Name, "ring": ring,
+		}).Scan(&held, &fired, &written, &outcome, &rung)
+	})
+	if err != nil {
+		return false, fmt.Errorf("backfill %s of the schedule %s: %w", f.ID, f.Schedule, err)
+	}
+	if !held {
+		b.lose("another")
+		return false, nil
+	}
+	b.backlog.took(fired, localNow())
+	if outcome != "" && written > 0 {
+		b.log.Info("a backfill has ended", "backfill", f.ID, "schedule_id", f.Schedule, "outcome", outcome)
+	}
+	return written > 0, nil
+}
+
+// delayBackfill leaves a backfill alone that cannot go on, and ends one that never will. The error is one that concerns
+// this beat.
+func (b *Beat) delayBackfill(ctx context.Context, f openBackfill, now memory.Micros, err error) error {
+	if postgres.Code(err) == "" && !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+		return err // the database does not answer
+	}
+	b.backfills.failures.report(err)
+	t := b.backfills.tries[f.ID]
+	if t.failed++; postgres.RefusedData(err) {
+		t.refused++
+	}
+	b.backfills.tries[f.ID] = t
+	b.backfills.later[f.ID] = now + (backfillPause << min(t.failed, 5)).Microseconds()
+	if t.refused < maxBackfillTries {
+		return nil
+	}
+	delete(b.backfills.tries, f.ID)
+	_, err = b.pool.Exec(ctx, failBackfillSQL, planned, named{
+		"epoch": b.lease.term, "id": f.ID, "actor": "beat:" + b.cfg.Name, "reason": "PostgreSQL refuses its runs: " + err.Error(),
+	})
+	if err != nil {
+		return fmt.Errorf("end the backfill %s: %w", f.ID, err)
+	}
+	return nil
+}

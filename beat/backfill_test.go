@@ -1,0 +1,373 @@
+package beat
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// runRetention is how long the runs of these tests are kept.
+const runRetention = 90 * 24 * time.Hour
+
+// backfill asks for the runs of a schedule between two instants.
+func (w *world) backfill(s domain.Schedule, from, to time.Time, change ...func(*domain.BackfillRequest)) domain.ID {
+	w.Helper()
+	ask := domain.BackfillRequest{From: from.Format(time.RFC3339Nano), To: to.Format(time.RFC3339Nano)}
+	for _, c := range change {
+		c(&ask)
+	}
+	ctx := outbox.WithActor(w.Context(), "key:ann", "the export was wrong")
+	id, _, err := w.store.Backfill(ctx, s.ID, ask, runRetention, "")
+	if err != nil {
+		w.Fatal(err)
+	}
+	return id
+}
+
+// backfilled are the runs of a backfill, in the order in which they were made: when they were due, and how they stand.
+func (w *world) backfilled(id domain.ID) (texts []string) {
+	w.Helper()
+	rows, err := w.pool.Query(w.Context(), `select to_char(due_at at time zone 'UTC', 'HH24:MI'), status from tactus.runs r
+		join tactus.outbox o on o.topic = 'run' and o.aggregate_id = r.id where kind = 'backfill' and slot = $1 order by position`, id)
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var at, status string
+		if err := rows.Scan(&at, &status); err != nil {
+			w.Fatal(err)
+		}
+		texts = append(texts, at+" "+status)
+	}
+	if err := rows.Err(); err != nil {
+		w.Fatal(err)
+	}
+	return texts
+}
+
+// outcome is how a backfill has ended, or how far it is.
+func (w *world) outcome(id domain.ID) (text string) {
+	w.Helper()
+	if err := w.pool.QueryRow(w.Context(), `select coalesce(outcome, 'open') || ' ' || place || '/' || total || ', ' || fired || ' fired, ' ||
+		ran || ' ran, ' || skipped || ' skipped' from tactus.backfills where id = $1`, id).Scan(&text); err != nil {
+		w.Fatal(err)
+	}
+	return text
+}
+
+// let lets a beat work for a time.
+func (w *world) let(b *Beat, d time.Duration) {
+	w.Helper()
+	for end := w.now.Add(d); w.now.Before(end); {
+		w.step(b, w.now.Add(backfillEvery))
+	}
+}
+
+// backfillWorld is a world with a schedule that is due each minute and allows overlaps, which is an hour and a half old.
+func backfillWorld(t *testing.T, members ...string) (w *world, b *Beat, s domain.Schedule, hour time.Time) {
+	t.Helper()
+	w = newWorld(t)
+	s = w.create(minutely(strings.Join(members, "")))
+	b = w.beat("a")
+	return w, b, s, w.now.Truncate(time.Hour)
+}
+
+// TestBackfillRunsEachDueTimeOnce, so many at a time, with the nominal due times, who asked for it, and why.
+func TestBackfillRunsEachDueTimeOnce(t *testing.T) {
+	t.Parallel()
+	w, b, s, hour := backfillWorld(t)
+	two := 2
+	id := w.backfill(s, hour.Add(-6*time.Minute), hour.Add(-2*time.Minute), func(r *domain.BackfillRequest) { r.MaxActive = &two })
+	at := func(minute int) string { return hour.Add(time.Duration(minute) * time.Minute).UTC().Format("15:04") }
+	w.let(b, 2*time.Second)
+	if diff := cmp.Diff([]string{at(-6) + " due", at(-5) + " due"}, w.backfilled(id)); diff != "" {
+		t.Error(diff)
+	}
+	for range 3 {
+		w.execute(`update tactus.runs set status = 'succeeded', finished_at = clock_timestamp() where slot = $1`, id)
+		w.let(b, time.Second)
+	}
+	var want []string
+	for minute := -6; minute <= -2; minute++ {
+		want = append(want, at(minute)+" succeeded")
+	}
+	if diff := cmp.Diff(want, w.backfilled(id)); diff != "" {
+		t.Error(diff)
+	}
+	if got := w.outcome(id); got != "completed 5/5, 5 fired, 0 ran, 0 skipped" {
+		t.Error(got)
+	}
+	if n := w.count(`select count(*) from tactus.outbox where topic = 'run' and data->>'kind' = 'backfill'
+		and headers->>'actor' = 'key:ann' and headers->>'reason' = 'the export was wrong'`); n != 5 {
+		t.Errorf("%d events say who asked, and why", n)
+	}
+}
+
+// TestBackfillLeavesOutWhatRan, and what was skipped by hand, but runs what was missed.
+func TestBackfillLeavesOutWhatRan(t *testing.T) {
+	t.Parallel()
+	for _, again := range []bool{false, true} {
+		t.Run(fmt.Sprint("again ", again), func(t *testing.T) {
+			t.Parallel()
+			w, b, s, hour := backfillWorld(t)
+			for minute, status := range map[int]string{
+				-10: "succeeded", -9: "failed", -8: "missed", -7: "expired", -6: "skipped", -5: "revoked", -4: "unknown",
+			} {
+				w.execute(`insert into tactus.runs (id, schedule_id, due_at, kind, status, schedule_version, finished_at, reason)
+					values (gen_random_uuid(), $1, $2, 'scheduled', $3, 1, now(), case when $3 = 'skipped' then $4 end)`,
+					s.ID, hour.Add(time.Duration(minute)*time.Minute), status, domain.ReasonSkipped+" by ann")
+			}
+			w.execute(`update tactus.runs set until = due_at + interval '1 minute' where status = 'missed'`)
+			w.execute(`delete from tactus.runs where status = 'expired'`) // it is in the missed range
+			many := 100
+			id := w.backfill(s, hour.Add(-10*time.Minute), hour.Add(-time.Minute), func(r *domain.BackfillRequest) {
+				r.Again, r.Order, r.MaxActive = again, domain.NewestFirst, &many
+			})
+			w.let(b, time.Second)
+			at := func(minutes ...int) (want []string) {
+				for _, m := range minutes {
+					want = append(want, hour.Add(time.Duration(m)*time.Minute).UTC().Format("15:04")+" due")
+				}
+				return want
+			}
+			want, outcome := at(-1, -2, -3, -5, -7, -8), "open 6/6, 6 fired, 3 ran, 1 skipped"
+			if again {
+				want, outcome = at(-1, -2, -3, -4, -5, -7, -8, -9, -10), "open 9/9, 9 fired, 0 ran, 1 skipped"
+			}
+			if diff := cmp.Diff(want, w.backfilled(id)); diff != "" {
+				t.Error(diff)
+			}
+			if got := w.outcome(id); got != outcome {
+				t.Error(got)
+			}
+			ask := domain.BackfillRequest{From: hour.Add(-10 * time.Minute).Format(time.RFC3339), To: hour.Add(-time.Minute).Format(time.RFC3339)}
+			if _, plan, err := w.store.Backfill(t.Context(), s.ID, ask, runRetention, ""); domain.FaultsOf(err) == nil {
+				t.Errorf("a second one would run %v: %v", plan.DueTimes, err)
+			}
+		})
+	}
+}
+
+// TestBackfillsOfOneScheduleTakeTurns, also when they overlap: the second one leaves out what the first has run.
+func TestBackfillsOfOneScheduleTakeTurns(t *testing.T) {
+	t.Parallel()
+	w, b, s, hour := backfillWorld(t)
+	first := w.backfill(s, hour.Add(-5*time.Minute), hour.Add(-3*time.Minute))
+	second := w.backfill(s, hour.Add(-6*time.Minute), hour.Add(-2*time.Minute))
+	for range 12 {
+		w.let(b, time.Second)
+		if active := w.count(`select count(*) from tactus.runs where kind = 'backfill' and status = 'due'`); active > 1 {
+			t.Fatalf("%d runs at a time", active)
+		}
+		w.execute(`update tactus.runs set status = 'succeeded', finished_at = clock_timestamp() where kind = 'backfill'`)
+	}
+	if got := w.outcome(first); got != "completed 3/3, 3 fired, 0 ran, 0 skipped" {
+		t.Error(got)
+	}
+	if got := w.outcome(second); got != "completed 5/5, 2 fired, 3 ran, 0 skipped" {
+		t.Error(got)
+	}
+}
+
+// TestBackfillSurvivesCrashes has beats crash, lose answers and take over, again and again. Every due time runs once.
+func TestBackfillSurvivesCrashes(t *testing.T) {
+	t.Parallel()
+	w, _, s, hour := backfillWorld(t)
+	most := domain.MaxBackfillActive
+	id := w.backfill(s, hour.Add(-10*time.Hour), hour.Add(-time.Minute), func(r *domain.BackfillRequest) { r.MaxActive = &most })
+	random := rand.New(rand.NewPCG(1, 1))
+	beats := []*Beat{w.beat("a"), w.beat("b")}
+	for round := 0; strings.HasPrefix(w.outcome(id), "open"); round++ {
+		if round > 500 {
+			t.Fatal(w.outcome(id))
+		}
+		w.setClock(w.now.Add(backfillEvery))
+		switch i := random.IntN(2); random.IntN(6) {
+		case 0: // killed: another one has its place
+			w.execute(`update tactus.leases set expires_at = '-infinity'`)
+			beats[i] = w.beat(fmt.Sprint("next-", round))
+		case 1: // it goes on from what it believes, as if the answer to a commit had been lost
+			b := beats[i]
+			before, beside := b.backfills.queue, b.lease
+			w.step(b, w.now)
+			b.backfills.queue, b.lease = append(before, openBackfill{ID: id, Schedule: s.ID, Ready: true}), beside
+			b.backfills.later = map[domain.ID]int64{}
+			b.backfills.at = 0
+		case 2:
+			w.execute(`update tactus.runs set status = 'succeeded', finished_at = clock_timestamp() where kind = 'backfill'`)
+		default:
+			w.step(beats[i], w.now)
+		}
+	}
+	if got := w.outcome(id); got != "completed 600/600, 600 fired, 0 ran, 0 skipped" {
+		t.Error(got)
+	}
+	if n := w.count(`select count(distinct due_at) from tactus.runs where slot = $1`, id); n != 600 {
+		t.Errorf("%d due times have a run", n)
+	}
+	if n := w.count(`select count(*) from tactus.outbox where topic = 'run' and data->>'kind' = 'backfill'`); n != 600 {
+		t.Errorf("%d events", n)
+	}
+}
+
+// TestOwnDueTimesGoFirst: a run of a backfill does not cost a schedule whose runs may not overlap one of its own.
+func TestOwnDueTimesGoFirst(t *testing.T) {
+	t.Parallel()
+	for _, policy := range []string{"skip", "queue"} {
+		t.Run(policy, func(t *testing.T) {
+			t.Parallel()
+			w, b, s, hour := backfillWorld(t, fmt.Sprintf(`, "execution_policy": %q`, policy))
+			id := w.backfill(s, hour.Add(-5*time.Minute), hour.Add(-3*time.Minute))
+			w.let(b, time.Second)
+			due := hour.Add(time.Minute)
+			w.step(b, due) // its own, while the run of the backfill is unfinished
+			if got := w.states(s); got != "due, due w" {
+				t.Fatal(got)
+			}
+			w.execute(`update tactus.runs set status = 'succeeded', finished_at = clock_timestamp() where slot = $1`, id)
+			w.let(b, 5*time.Second)
+			if got := w.states(s); got != "succeeded, due w" {
+				t.Fatalf("%s: the backfill goes on before the run that waits", got)
+			}
+			w.execute(`update tactus.runs set status = 'succeeded', waiting = false, exclusive = true, finished_at = clock_timestamp() where waiting`)
+			w.let(b, 5*time.Second)
+			if got := w.states(s); got != "succeeded, due, succeeded" {
+				t.Error(got)
+			}
+		})
+	}
+}
+
+// TestBackfillOfQueueWaitsForOverlappingRuns, which are not marked as exclusive.
+func TestBackfillOfQueueWaitsForOverlappingRuns(t *testing.T) {
+	t.Parallel()
+	w, b, s, hour := backfillWorld(t)
+	id := w.backfill(s, hour.Add(-5*time.Minute), hour.Add(-3*time.Minute), func(r *domain.BackfillRequest) { r.ExecutionPolicy = "queue" })
+	own, err := w.store.Trigger(t.Context(), s.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.let(b, 3*time.Second)
+	if got := w.backfilled(id); len(got) != 0 {
+		t.Fatal(got)
+	}
+	w.execute(`update tactus.runs set status = 'succeeded', finished_at = clock_timestamp() where id = $1`, own)
+	w.let(b, 3*time.Second)
+	if got := w.backfilled(id); len(got) != 1 {
+		t.Error(got)
+	}
+}
+
+// TestBackfillAndItsSchedule: what becomes of a backfill when its schedule is paused, completed, edited, invalid or
+// deleted.
+func TestBackfillAndItsSchedule(t *testing.T) {
+	t.Parallel()
+	disable := func(w *world, s domain.Schedule) {
+		if _, err := w.store.SetEnabled(w.Context(), s.ID, 0, false); err != nil {
+			w.Fatal(err)
+		}
+	}
+	enable := func(w *world, s domain.Schedule) {
+		if _, err := w.store.SetEnabled(w.Context(), s.ID, 0, true); err != nil {
+			w.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		name          string
+		before, after func(*world, domain.Schedule)
+		runs          int
+		outcome       string
+	}{
+		{"paused before", disable, nil, 3, "open 3/3, 3 fired, 0 ran, 0 skipped"},
+		{"paused after", nil, disable, 0, "open 0/3, 0 fired, 0 ran, 0 skipped"},
+		{"paused after, and enabled", nil, func(w *world, s domain.Schedule) { disable(w, s); enable(w, s) }, 3, "open 3/3, 3 fired, 0 ran, 0 skipped"},
+		{"another trigger", nil, func(w *world, s domain.Schedule) { w.merge(s.ID, `{"cron_expression": "0 0 1 1 *"}`) }, 3, "open 3/3, 3 fired, 0 ran, 0 skipped"},
+		{"completed", func(w *world, s domain.Schedule) {
+			w.execute(`update tactus.schedules set completed_at = now(), enabled = false where id = $1`, s.ID)
+		}, nil, 3, "open 3/3, 3 fired, 0 ran, 0 skipped"},
+		{"invalid", nil, func(w *world, s domain.Schedule) {
+			if err := w.store.Invalidate(w.Context(), s.ID, s.Version, "its zone is gone"); err != nil {
+				w.Fatal(err)
+			}
+		}, 0, "open 0/3, 0 fired, 0 ran, 0 skipped"},
+		{"deleted", nil, func(w *world, s domain.Schedule) {
+			if err := w.store.Delete(w.Context(), s.ID, 0); err != nil {
+				w.Fatal(err)
+			}
+		}, 0, "cancelled 0/3, 0 fired, 0 ran, 0 skipped"},
+		{"a stream", func(w *world, s domain.Schedule) { w.merge(s.ID, `{"stream": "jobs"}`) }, nil, 3, "open 3/3, 3 fired, 0 ran, 0 skipped"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w, b, s, hour := backfillWorld(t)
+			many := 100
+			if c.before != nil {
+				c.before(w, s)
+				w.setClock(w.now.Add(time.Millisecond))
+			}
+			id := w.backfill(s, hour.Add(-5*time.Minute), hour.Add(-3*time.Minute), func(r *domain.BackfillRequest) { r.MaxActive = &many })
+			w.setClock(w.now.Add(time.Millisecond))
+			if c.after != nil {
+				c.after(w, s)
+			}
+			w.let(b, 3*time.Second)
+			if got := w.backfilled(id); len(got) != c.runs {
+				t.Errorf("%v", got)
+			}
+			if got := w.outcome(id); got != c.outcome {
+				t.Error(got)
+			}
+		})
+	}
+}
+
+// TestPoisonedBackfill is refused, again and again, and fails. It keeps no other waiting, and nothing that is due.
+func TestPoisonedBackfill(t *testing.T) {
+	t.Parallel()
+	w, b, s, hour := backfillWorld(t)
+	poisoned := w.create(`{"name": "poisoned", "cron_expression": "* * * * *", "task_name": "t"}`)
+	w.execute(`create function own.poison() returns trigger language plpgsql as 'begin raise exception using errcode = ''22P02'', message = ''poison''; end';
+		create trigger poison before insert on tactus.runs for each row when (new.schedule_id = '` + poisoned.ID.String() + `' and new.kind = 'backfill') execute function own.poison()`)
+	bad := w.backfill(poisoned, hour.Add(-5*time.Minute), hour.Add(-3*time.Minute))
+	many := 100
+	good := w.backfill(s, hour.Add(-5*time.Minute), hour.Add(-3*time.Minute), func(r *domain.BackfillRequest) { r.MaxActive = &many })
+	w.let(b, time.Second)
+	if got := w.backfilled(good); len(got) != 3 {
+		t.Errorf("%v", got)
+	}
+	for range 16 {
+		w.step(b, w.now.Add(time.Minute))
+	}
+	if got := w.outcome(bad); got != "failed 0/3, 0 fired, 0 ran, 0 skipped" {
+		t.Error(got)
+	}
+	if n := w.count(`select count(*) from tactus.runs where kind = 'scheduled' and status = 'due'`); n != 32 {
+		t.Errorf("%d runs of their own", n)
+	}
+}
+
+// TestCancelledBackfill makes no further run.
+func TestCancelledBackfill(t *testing.T) {
+	t.Parallel()
+	w, b, s, hour := backfillWorld(t)
+	id := w.backfill(s, hour.Add(-5*time.Minute), hour.Add(-3*time.Minute))
+	w.let(b, time.Second)
+	for i, want := range []bool{true, false} {
+		if cancelled, err := w.store.CancelBackfill(t.Context(), id); cancelled != want || err != nil {
+			t.Errorf("%d: %v, %v", i, cancelled, err)
+		}
+	}
+	w.execute(`update tactus.runs set status = 'succeeded', finished_at = clock_timestamp() where slot = $1`, id)
+	w.let(b, 3*time.Second)
+	if got := w.outcome(id); got != "cancelled 1/3, 1 fired, 0 ran, 0 skipped" {
+		t.Error(got)
+	}
+}
