@@ -48,8 +48,8 @@ func (f streamFlags) validate() error {
 	return nil
 }
 
-func (f streamFlags) limits() api.Limits {
-	return api.Limits{Streams: f.Streams, StreamsPerClient: f.StreamsPerClient}
+func (f streamFlags) limits(keep retentionFlags) api.Limits {
+	return api.Limits{Streams: f.Streams, StreamsPerClient: f.StreamsPerClient, RunRetention: keep.RunRetention}
 }
 
 // Run serves the API until ctx ends.
@@ -79,7 +79,7 @@ func (c apiCmd) Run(ctx context.Context, log *slog.Logger) error {
 	group.Go(func() error { return judge(ctx, pool, c.Timezone, c.celery(), log) })
 	registry.MustRegister(invalidMetric{catalog.New(pool)})
 	group.Go(func() error {
-		return telemetry.Serve(ctx, l, hosts, apiHandler(guard, pool, c.Timezone, c.celery(), c.limits(), log, health,
+		return telemetry.Serve(ctx, l, hosts, apiHandler(guard, pool, c.Timezone, c.celery(), c.limits(c.retentionFlags), log, health,
 			letterBox(pool, nil, "", c.lease()), telemetry.Mux(health, registry)))
 	})
 	return group.Wait()
@@ -100,7 +100,7 @@ func apiHandler(guard *access.Guard, pool *pgxpool.Pool, timezone string, worker
 	operators.Handle("/", pages.New(pages.Config{
 		Description: description,
 		Store:       outbox.NewStore(pool, timezone, workers.Check), Catalog: catalog.New(pool), Timezone: timezone,
-		Check: workers.Check, Log: log, Ready: health.Ready, Elsewhere: programs, Provider: guard.LoginPath(), Letters: letters, Keys: access.NewKeys(pool),
+		RunRetention: limits.RunRetention, Check: workers.Check, Log: log, Ready: health.Ready, Elsewhere: programs, Provider: guard.LoginPath(), Letters: letters, Keys: access.NewKeys(pool),
 		Moved: func(ctx context.Context, pattern string, route *domain.Route) (importer.Moves, error) {
 			return importer.Moved(ctx, pool, pattern, route, workers.DefaultQueue)
 		},

@@ -131,7 +131,7 @@ func (c devCmd) serve(ctx context.Context, state string, to console, log *slog.L
 	group.Go(func() error { return judge(ctx, pool, c.Timezone, c.celery(), log) })
 	registry.MustRegister(invalidMetric{catalog.New(pool)})
 	group.Go(func() error {
-		return telemetry.Serve(ctx, l, hosts, apiHandler(guard, requests, c.Timezone, c.celery(), c.limits(), log, health,
+		return telemetry.Serve(ctx, l, hosts, apiHandler(guard, requests, c.Timezone, c.celery(), c.limits(c.retentionFlags), log, health,
 			letterBox(requests, events, c.stream(), c.lease()), telemetry.Mux(health, registry)))
 	})
 	started(log, "dev", l, "state_dir", state, "shadow", c.Shadow)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -96,6 +97,8 @@ func TestEveryRouteForEveryone(t *testing.T) {
 	foreign := s.as(t, admin.Key, "POST", "/schedules", `{"name":"foreign-secret","tags":["foreign"],"cron_expression":"* * * * *","task_name":"app.foreign"}`).want(t, 201).member(t, "id")
 	run := s.as(t, admin.Key, "POST", "/schedules/"+foreign+"/trigger", "").want(t, 202).member(t, "run_id")
 
+	backfill := s.as(t, admin.Key, "POST", "/schedules/"+foreign+"/backfill", fmt.Sprintf(`{"from":%q}`, time.Now().Add(-time.Hour).Format(time.RFC3339))).want(t, 202).member(t, "id")
+
 	expired, revoked := s.key(t, "expired", access.Admin), s.key(t, "revoked", access.Admin)
 	if _, err := s.pool.Exec(t.Context(), `update tactus.access_keys set expires_at = now() - interval '1 second' where id = $1`, expired.ID); err != nil {
 		t.Fatal(err)
@@ -109,7 +112,7 @@ func TestEveryRouteForEveryone(t *testing.T) {
 	roles := map[access.Role]access.IssuedKey{access.Read: s.key(t, "read", access.Read), access.Write: s.key(t, "write", access.Write)}
 	scoped := s.key(t, "scoped", access.Admin, "tag:mine", "name:mine-")
 
-	ids := map[string]string{"tasks": run, "runs": run, "schedules": foreign}
+	ids := map[string]string{"tasks": run, "runs": run, "schedules": foreign, "backfills": backfill}
 	for _, op := range s.operations(t) {
 		parts := strings.Split(op.path, "/")
 		path := strings.NewReplacer("{id}", ids[parts[1]], "{name}", "foreign-secret", "{pattern}", "app.p").Replace(op.path)

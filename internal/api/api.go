@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -28,11 +29,16 @@ type server struct {
 	workers  celery.Config
 	log      *slog.Logger
 	streams  *streams
+	keepRuns time.Duration
 	bodies   *bodies
 }
 
-// Limits are the most event streams that may be open at once; zero members mean 128 and 16.
-type Limits struct{ Streams, StreamsPerClient int }
+// Limits are the most event streams that may be open at once, and how long runs are kept after their due times; zero
+// members mean 128, 16 and 90 days.
+type Limits struct {
+	Streams, StreamsPerClient int
+	RunRetention              time.Duration
+}
 
 // huma keeps the constructor of its errors, and what lists may be, in variables, which running servers read. They are
 // therefore set here, before any server runs.
@@ -49,6 +55,9 @@ func New(pool *pgxpool.Pool, timezone string, log *slog.Logger, workers celery.C
 		pool: pool, workers: workers, store: outbox.NewStore(pool, timezone, workers.Check), catalog: catalog.New(pool),
 		access: access.NewKeys(pool), timezone: timezone, check: workers.Check, log: log, streams: newStreams(limits),
 		bodies: newBodies(),
+	}
+	if len(limits) > 0 {
+		s.keepRuns = limits[0].RunRetention
 	}
 	mux, document := s.register()
 	described(mux, document)
@@ -73,6 +82,7 @@ func (s *server) register() (*http.ServeMux, *huma.OpenAPI) {
 	s.upcoming(api)
 	s.bulk(api)
 	s.runActions(api)
+	s.backfills(api)
 	s.due(api)
 	s.events(api)
 	s.routes(api)

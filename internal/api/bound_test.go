@@ -157,6 +157,8 @@ func TestCostsAreBounded(t *testing.T) {
 		{"GET", "/events?schedule=00000000-0000-7000-8000-000000000000", "", 200, page, 4, few},
 		{"GET", "/schedules/presets", "", 200, page, 4, few},
 		{"GET", busy + "/events", "", 200, page, 4, few},
+		{"GET", busy + "/backfills", "", 200, page, 4, few},
+		{"GET", "/backfills/none", "", 404, page, 4, few},
 		{"GET", "/routes", "", 200, page, 4, few},
 		{"GET", "/calendars", "", 200, page, 4, few},
 		{"GET", "/calendars/none", "", 404, page, 4, few},

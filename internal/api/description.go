@@ -56,6 +56,7 @@ var rooms = []struct{ under, name, about string }{
 	{prefix + "/runs", "runs", "What became of due times, across all schedules."},
 	{prefix + "/tasks", "runs", ""},
 	{prefix + "/upcoming", "schedules", ""},
+	{prefix + "/backfills", "schedules", ""},
 	{prefix + "/calendars", "calendars", "Days and ranges by which schedules are kept from firing."},
 	{prefix + "/routes", "routes", "Where tasks go whose schedules do not say so."},
 	{prefix + "/events", "events", "The log of all changes."},
@@ -73,6 +74,7 @@ var schemaNames = map[string]string{
 	"ManyRunsCancelledBody": "CancelledRuns", "ManyRunsRerunOutcomeBody": "RerunRuns", "RerunOutcome": "RerunRun",
 	"CalendarBody": "CalendarDefinition", "CalendarAnswer": "Calendar", "CalendarsOutputBody": "CalendarList", "Item": "CalendarItem",
 	"Route": "RouteDefinition", "KeptRoute": "Route", "RoutesOutputBody": "RouteList", "RouteOutputBody": "ChangedRoute", "DeletedRouteBody": "DeletedRoute",
+	"BackfillAnswerBody": "BegunBackfill", "BackfillsOutputBody": "BackfillList",
 	"KeyInfo": "Key", "KeysOutputBody": "KeyList", "Rotation": "KeyRotation",
 }
 

@@ -143,12 +143,15 @@ func firstEvent(t *testing.T, body io.Reader) string {
 // exampleNames are the ids as they are on file, by what they are now.
 type exampleNames map[string]string
 
+// aWeekBefore is a week before what is shown for now.
+const aWeekBefore = "2040-11-26T00:30:00Z"
+
 // real puts the ids of now into what is on file.
 func (n exampleNames) real(text string) string {
 	for id, shown := range n {
 		text = strings.ReplaceAll(text, shown, id)
 	}
-	return text
+	return strings.ReplaceAll(text, aWeekBefore, time.Now().UTC().Add(-7*24*time.Hour).Format(time.RFC3339))
 }
 
 var (

@@ -43,6 +43,10 @@ var permits = map[string]access.Permit{
 	"cancel-run":           {Role: access.Write, Scoped: true},
 	"rerun-many":           {Role: access.Write, Scoped: true},
 	"cancel-many":          {Role: access.Write, Scoped: true},
+	"backfill-schedule":    {Role: access.Write, Scoped: true},
+	"list-backfills":       {Role: access.Read, Scoped: true},
+	"get-backfill":         {Role: access.Read, Scoped: true},
+	"cancel-backfill":      {Role: access.Write, Scoped: true},
 	"list-events":          {Role: access.Read, Scoped: true},
 	"list-routes":          {Role: access.Read, Scoped: true}, // of tasks, whosever they are: where they go is no secret
 	"put-route":            {Role: access.Write},

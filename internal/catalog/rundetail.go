@@ -38,7 +38,8 @@ select r.id, r.schedule_id, s.name, ` + sqlexpr.TaskName + `, ` + sqlexpr.TaskQu
     r.kind, r.status, r.schedule_version, r.reason, r.error, r.worker, r.redelivered,
     ` + sqlexpr.InYears("r.due_at") + `, ` + sqlexpr.InYears("r.until") + `, ` + sqlexpr.InYears("r.fired_at") + `, ` + sqlexpr.InYears("r.expires_at") + `,
     ` + sqlexpr.InYears("r.sent_at") + `, ` + sqlexpr.InYears("r.started_at") + `, ` + sqlexpr.InYears("r.finished_at") + `,
-    s.task::text, r.task is not null, r.result, r.traceback, coalesce(r.retried, 0)
+    s.task::text, r.task is not null, r.result, r.traceback, coalesce(r.retried, 0),
+    case when r.kind = 'backfill' then r.slot end
 from tactus.runs r left join lateral (
     select name, coalesce(r.task, s.task) as task from tactus.schedules s where s.id = r.schedule_id
 ) s on true
@@ -53,7 +54,7 @@ func (c *Catalog) RunDetail(ctx context.Context, id domain.ID) (run RunDetail, e
 		r := &run.RunEntry
 		switch err := row.Scan(&r.ID, &r.ScheduleID, &r.ScheduleName, &r.TaskName, &r.Queue, &r.Kind, &r.Status, &r.Version,
 			&r.Reason, &r.Error, &r.Worker, &r.Redelivered, &r.DueAt, &r.Until, &r.RecordedAt, &r.ExpiresAt, &r.HandedOverAt,
-			&r.StartedAt, &r.FinishedAt, &task, &own, &run.Result, &run.Traceback, &run.Attempts); {
+			&r.StartedAt, &r.FinishedAt, &task, &own, &run.Result, &run.Traceback, &run.Attempts, &r.BackfillID); {
 		case err == pgx.ErrNoRows:
 			return domain.ErrRunNotFound
 		case err != nil:

@@ -50,8 +50,10 @@ type RunEntry struct {
 	StartedAt    *time.Time `json:"started_at" doc:"By the clock of its worker."`
 	FinishedAt   *time.Time `json:"finished_at"`
 
-	LatenessSeconds *float64 `json:"lateness_seconds" doc:"From its due time to its being handed over."`
+	LatenessSeconds *float64 `json:"lateness_seconds" doc:"From its due time to its being handed over; null for a backfill, whose due times are past."`
 	RuntimeSeconds  *float64 `json:"runtime_seconds" doc:"From its start to its end."`
+
+	BackfillID *domain.ID `json:"backfill_id,omitempty" doc:"The backfill that it is of."`
 }
 
 // What a page looks at. It begins with few runs, which are enough where most are chosen.
@@ -253,7 +255,7 @@ func (f RunFilter) lookOnce(ctx context.Context, tx pgx.Tx, sql string, at place
 var runEntries = `
 with page as materialized (
     select w.nth, r.id, schedule_id, kind, status, schedule_version, reason, error, worker, redelivered, r.due_at, until, fired_at,
-        expires_at, sent_at, started_at, finished_at, task
+        expires_at, sent_at, started_at, finished_at, task, slot
     from unnest(@ids::text[]::uuid[], @dues::timestamptz[]) with ordinality w (id, due_at, nth)
     join tactus.runs r on r.id = w.id and r.due_at = w.due_at
 ),
@@ -264,7 +266,8 @@ of as materialized (
 select r.id, r.schedule_id, of.name, coalesce(own.task_name, of.task_name), case when own.task_name is null then of.queue else own.queue end,
     r.kind, r.status, r.schedule_version, r.reason, r.error, r.worker, r.redelivered,
     r.due_at, ` + sqlexpr.InYears("r.until") + `, ` + sqlexpr.InYears("r.fired_at") + `, ` + sqlexpr.InYears("r.expires_at") + `,
-    ` + sqlexpr.InYears("r.sent_at") + `, ` + sqlexpr.InYears("r.started_at") + `, ` + sqlexpr.InYears("r.finished_at") + `, null::float8, null::float8
+    ` + sqlexpr.InYears("r.sent_at") + `, ` + sqlexpr.InYears("r.started_at") + `, ` + sqlexpr.InYears("r.finished_at") + `, null::float8, null::float8,
+    case when r.kind = 'backfill' then r.slot end
 from page r left join of on of.id = r.schedule_id left join lateral (
     select ` + sqlexpr.TaskName + ` as task_name, ` + sqlexpr.TaskQueue + ` as queue from (select r.task) s where r.task is not null
 ) own on true
@@ -303,7 +306,9 @@ func (r *RunEntry) complete() {
 			*t = t.UTC()
 		}
 	}
-	r.LatenessSeconds = between(&r.DueAt, r.HandedOverAt)
+	if r.Kind != domain.Backfill {
+		r.LatenessSeconds = between(&r.DueAt, r.HandedOverAt)
+	}
 	r.RuntimeSeconds = between(r.StartedAt, r.FinishedAt)
 }
 

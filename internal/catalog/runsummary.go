@@ -33,7 +33,7 @@ type RunFigures struct {
 	Cut         bool                       `json:"cut" doc:"There are more runs than were looked at: of each hour, the newest."`
 	SuccessRate *float64                   `json:"success_rate" doc:"Of the runs whose end is known, the part that succeeded."`
 	Runtime     Spread                     `json:"runtime_seconds" doc:"From start to end."`
-	Lateness    Spread                     `json:"lateness_seconds" doc:"From due time to being handed over."`
+	Lateness    Spread                     `json:"lateness_seconds" doc:"From due time to being handed over; backfills are not among it."`
 }
 
 // Spread says how times are spread, in seconds; null where there are none.
@@ -64,7 +64,7 @@ looked as materialized (
                 and (@error::text = '' or strpos(lower(r.error), lower(@error)) > 0) as fits,
             case when isfinite(r.started_at) and isfinite(r.finished_at)
                 then greatest(extract(epoch from r.finished_at - r.started_at), 0)::float8 end as runtime,
-            case when isfinite(r.sent_at) then greatest(extract(epoch from r.sent_at - r.due_at), 0)::float8 end as lateness,
+            case when isfinite(r.sent_at) and kind <> 'backfill' then greatest(extract(epoch from r.sent_at - r.due_at), 0)::float8 end as lateness,
             row_number() over () as nth
         from (
             select schedule_id, status, kind, worker, error, due_at, sent_at, started_at, finished_at from tactus.runs r
