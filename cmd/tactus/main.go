@@ -37,6 +37,7 @@ type commands struct {
 	Schedule  scheduleCmd   `cmd:"" help:"Create, read and change schedules."`
 	Runs      runsCmd       `cmd:"" help:"Show the runs of all schedules, run them again, or cancel them."`
 	Route     routeCmd      `cmd:"" help:"Show and change routes, which say where tasks go when their schedules name no queue."`
+	Backfill  backfillsCmd  `cmd:"" help:"Show the backfills of a schedule, or cancel one."`
 	Calendar  calendarCmd   `cmd:"" help:"Show and change calendars: named sets of days and ranges by which schedules are kept from firing."`
 	Key       keyCmd        `cmd:"" help:"Make, list, rotate and revoke API keys."`
 	Health    healthCmd     `cmd:"" help:"Check whether a process is ready."`

@@ -13,21 +13,22 @@ import (
 
 // scheduleCmd calls the API, except for preview.
 type scheduleCmd struct {
-	Create  createCmd  `cmd:"" help:"Create a schedule."`
-	List    listCmd    `cmd:"" help:"List schedules, newest first."`
-	Get     getCmd     `cmd:"" help:"Show a schedule."`
-	Update  updateCmd  `cmd:"" help:"Change the given members of a schedule."`
-	Delete  deleteCmd  `cmd:"" help:"Delete a schedule."`
-	Enable  enableCmd  `cmd:"" help:"Enable a schedule, which fires from now on."`
-	Disable disableCmd `cmd:"" help:"Disable a schedule, which no longer fires, perhaps for a time and with a reason."`
-	Skip    skipCmd    `cmd:"" help:"Skip the next due times of a schedule."`
-	Trigger triggerCmd `cmd:"" help:"Run a schedule now, perhaps with other arguments."`
-	Next    nextCmd    `cmd:"" help:"Show the next due times of a schedule."`
-	History historyCmd `cmd:"" help:"Show the runs of a schedule, newest first."`
-	Events  eventsCmd  `cmd:"" help:"Show what each change of a schedule changed, newest first, with who made it and why."`
-	Revert  revertCmd  `cmd:"" help:"Give a schedule the definition of a former version."`
-	Bulk    bulkCmd    `cmd:"" help:"Enable, disable, delete, trigger, retag or change many schedules."`
-	Preview previewCmd `cmd:"" help:"Show when a cron expression is due, without a server."`
+	Create   createCmd   `cmd:"" help:"Create a schedule."`
+	List     listCmd     `cmd:"" help:"List schedules, newest first."`
+	Get      getCmd      `cmd:"" help:"Show a schedule."`
+	Update   updateCmd   `cmd:"" help:"Change the given members of a schedule."`
+	Delete   deleteCmd   `cmd:"" help:"Delete a schedule."`
+	Enable   enableCmd   `cmd:"" help:"Enable a schedule, which fires from now on."`
+	Disable  disableCmd  `cmd:"" help:"Disable a schedule, which no longer fires, perhaps for a time and with a reason."`
+	Skip     skipCmd     `cmd:"" help:"Skip the next due times of a schedule."`
+	Trigger  triggerCmd  `cmd:"" help:"Run a schedule now, perhaps with other arguments."`
+	Backfill backfillCmd `cmd:"" help:"Run a schedule for due times of the past."`
+	Next     nextCmd     `cmd:"" help:"Show the next due times of a schedule."`
+	History  historyCmd  `cmd:"" help:"Show the runs of a schedule, newest first."`
+	Events   eventsCmd   `cmd:"" help:"Show what each change of a schedule changed, newest first, with who made it and why."`
+	Revert   revertCmd   `cmd:"" help:"Give a schedule the definition of a former version."`
+	Bulk     bulkCmd     `cmd:"" help:"Enable, disable, delete, trigger, retag or change many schedules."`
+	Preview  previewCmd  `cmd:"" help:"Show when a cron expression is due, without a server."`
 }
 
 // oneSchedule names a schedule and calls the API about it.

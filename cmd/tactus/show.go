@@ -52,6 +52,8 @@ func (c clientFlags) show(to io.Writer, answer []byte) error {
 			"time_limit_seconds", "soft_time_limit_seconds", "ignore_result", "source")
 	case members["calendars"] != nil:
 		columns(table, members["calendars"], "name", "version", "size", "updated_at", "description")
+	case members["backfills"] != nil:
+		columns(table, members["backfills"], "id", "state", "from", "to", "total", "fired", "remaining", "left_out", "actor", "reason")
 	case members["due_times"] != nil:
 		for _, due := range members["due_times"].([]any) {
 			fmt.Fprintln(table, due)
