@@ -33,6 +33,7 @@ const (
 	NeverDue          = "never_due"   // an enabled schedule has neither a due time, nor a run, nor a reason
 	RunNotDue         = "run_not_due" // a run for an instant that was not a due time
 	RunTooMany        = "run_too_many"
+	BackfillDiffers   = "backfill_differs"  // a backfill has not the runs that it has made
 	RunEventUnknown   = "run_event_unknown" // an event of a run that does not exist, or was not fired
 )
 

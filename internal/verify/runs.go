@@ -79,7 +79,11 @@ func (c *checker) readRuns(ctx context.Context, tx pgx.Tx) error {
 	if err := tx.QueryRow(ctx, countRuns).Scan(&c.report.Runs); err != nil {
 		return fmt.Errorf("count runs: %w", err)
 	}
-	for i, check := range runChecks {
+	checks, err := withBackfills(ctx, tx, runChecks)
+	if err != nil {
+		return err
+	}
+	for i, check := range checks {
 		for fault, err := range cursor.Rows[runFault](ctx, tx, fmt.Sprintf("runs%d", i), check.sql) {
 			if err != nil {
 				return fmt.Errorf("read runs: %w", err)

@@ -98,8 +98,13 @@ func TestEveryProblemIsFound(t *testing.T) {
 			w.sql(t, `delete from tactus.runs where due_at = (select max(due_at) from tactus.runs)`)
 		}, []string{verify.RunEventUnknown}},
 		"an event of a missed range": {func(t *testing.T, w *world) { w.run(t, "a"); w.sql(t, `update tactus.runs set status = 'missed'`) }, []string{verify.RunEventUnknown}},
-		"the relay has stopped":      {func(t *testing.T, w *world) { w.change(t, "d", 2) }, []string{verify.RelayBehind}},
-		"the stream is gone":         {func(t *testing.T, w *world) { w.redis.Del(t.Context(), stream) }, []string{verify.RelayBehind}},
+		"a run of a backfill is gone": {func(t *testing.T, w *world) {
+			w.sql(t, `insert into tactus.backfills (id, schedule_id, schedule_version, from_at, to_at, overlap, newest_first, max_active, again, due_times, total,
+				place, fired, ran, skipped, excluded, actor, created_at)
+				select gen_random_uuid(), id, version, now() - interval '1 hour', now(), 'allow', false, 1, false, '{}', 2, 1, 1, 0, 0, 0, 'ann', now() from tactus.schedules where name = 'a'`)
+		}, []string{verify.BackfillDiffers}},
+		"the relay has stopped": {func(t *testing.T, w *world) { w.change(t, "d", 2) }, []string{verify.RelayBehind}},
+		"the stream is gone":    {func(t *testing.T, w *world) { w.redis.Del(t.Context(), stream) }, []string{verify.RelayBehind}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
