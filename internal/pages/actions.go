@@ -46,6 +46,17 @@ var forms = map[string][]string{
 	"pause": {"reason", "until"},
 	"skip":  {"count", "reason"},
 	"run":   {"args", "kwargs"},
+
+	"backfill": {"from", "to", "execution_policy", "order", "max_active", "again", "reason"},
+}
+
+// typed is a form with what was typed.
+func typed(v *view, form string) refusal {
+	r := refusal{form, map[string]string{}, map[string][]string{}, nil}
+	for _, field := range forms[form] {
+		r.Typed[field] = v.r.PostFormValue(field)
+	}
+	return r
 }
 
 // refused shows the page of a schedule again, with a form and what is wrong with it. What is wrong with no form is
@@ -55,10 +66,7 @@ func (s *site) refused(v *view, id domain.ID, form string, err error) error {
 	if faults == nil || faults[0].Kind != domain.Invalid && faults[0].Code != domain.ErrNothingDue.Code {
 		return err
 	}
-	r := refusal{form, map[string]string{}, map[string][]string{}, nil}
-	for _, field := range forms[form] {
-		r.Typed[field] = v.r.PostFormValue(field)
-	}
+	r := typed(v, form)
 	for _, f := range faults {
 		field := strings.Split(strings.TrimPrefix(f.Field, "/"), "/")[0]
 		if f.Code == domain.ErrNothingDue.Code {

@@ -15,19 +15,20 @@ import (
 
 // Config is what the pages speak to.
 type Config struct {
-	Store       *outbox.Store
-	Catalog     *catalog.Catalog
-	Timezone    string // of new schedules that name none
-	Check       domain.Check
-	Log         *slog.Logger
-	Ready       func(context.Context) map[string]string // why the process is not ready, as /readyz says
-	Provider    string                                  // where people log in who have no key; empty where they cannot
-	Description []byte                                  // of the API (OpenAPI 3.1), for the page about it
-	Elsewhere   http.Handler                            // answers what is no page and was not asked for by a browser
-	Letters     Letters                                 // the dead letters; nil where they are not handled
-	Keys        *access.Keys
-	Shadow      Shadowed // what a shadow recorded; nil where it is not compared
-	Moved       Moved    // nil where it is not told
+	Store        *outbox.Store
+	Catalog      *catalog.Catalog
+	Timezone     string // of new schedules that name none
+	Check        domain.Check
+	Log          *slog.Logger
+	Ready        func(context.Context) map[string]string // why the process is not ready, as /readyz says
+	Provider     string                                  // where people log in who have no key; empty where they cannot
+	Description  []byte                                  // of the API (OpenAPI 3.1), for the page about it
+	Elsewhere    http.Handler                            // answers what is no page and was not asked for by a browser
+	Letters      Letters                                 // the dead letters; nil where they are not handled
+	Keys         *access.Keys
+	RunRetention time.Duration // how long runs are kept after their due times
+	Shadow       Shadowed      // what a shadow recorded; nil where it is not compared
+	Moved        Moved         // nil where it is not told
 }
 
 // site serves the pages.

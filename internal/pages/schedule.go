@@ -36,6 +36,9 @@ type scheduleData struct {
 	Show    string // how many runs more there are
 	Skips   bool   // some due times to come
 	Refused refusal
+
+	Backfills []backfillLine
+	Plan      *backfillPlan
 }
 
 type fact struct{ Name, Value string }
@@ -83,6 +86,8 @@ func (s *site) schedule() {
 	s.post("/schedules/{id}/disable", s.pause)
 	s.post("/schedules/{id}/skip", s.skip)
 	s.post("/schedules/{id}/revert", s.revert)
+	s.post("/schedules/{id}/backfill", s.backfill)
+	s.post("/schedules/{id}/backfills/{backfill}/cancel", s.cancelBackfill)
 	s.get("/schedules/{id}/delete", func(v *view) (string, any, error) {
 		id, err := v.id()
 		if err != nil {
@@ -138,6 +143,9 @@ func (s *site) scheduleData(v *view, id domain.ID) (d scheduleData, err error) {
 			d.Changes[i].Revert = fmt.Sprintf("/schedules/%s/revert", id)
 			d.Changes[i].Read = entry.Version
 		}
+	}
+	if d.Backfills, err = v.backfillLines(entry); err != nil {
+		return d, err
 	}
 	if next > 0 {
 		d.Older = fmt.Sprintf("/log?schedule=%s&before=%d", id, next)
@@ -203,6 +211,10 @@ func (v *view) done(e catalog.Entry) *done {
 		return &done{v.T("Skips what is due next, as below."), self + "/skip?count=0", v.T("Skip nothing")}
 	case "reverted":
 		return &done{Says: v.T("It has its former definition again, as a new version.")}
+	case "backfilled":
+		return &done{Says: v.T("A backfill has begun; its runs appear below as it goes on.")}
+	case "cancelled":
+		return &done{Says: v.T("The backfill makes no further runs.")}
 	case "undone":
 		return &done{Says: v.T("Put back as it was.")}
 	case "created":
