@@ -74,12 +74,12 @@ const (
 select schedule_id, version, false, 0::bigint from tactus.unjudged where schedule_id = $1 and version > 0`
 )
 
-// lookAgain claims the stream of a schedule that was written just now, and has it judged once more. Another process may
-// be writing a schedule with a queue of that name: neither sees what the other has not committed, and who writes many
-// remembers for a second which streams there are.
+// lookAgain has a schedule of a stream judged once more that was written just now. Another process may be writing one
+// with a queue of that name: neither sees what the other has not committed, and who writes many remembers for a second
+// which streams there are. A stream that is in use is that of the schedule from now on, too.
 func (s *Store) lookAgain(ctx context.Context, written domain.Schedule) {
 	if written.Stream != "" { // what was written stands, whether or not this does
-		_, _ = claims.Claim(ctx, s.pool, written.Stream, claims.QueueOf(written.Stream))
+		_ = claims.Share(ctx, s.pool, []string{written.Stream}, []domain.ID{written.ID})
 		_, _ = s.pool.Exec(ctx, noteAgain, written.ID, -written.Version)
 	}
 }
@@ -118,7 +118,7 @@ func (s *Store) judge(ctx context.Context, id domain.ID) (bool, error) {
 	}
 	normal, faults, err := s.faultsOf(written)
 	if err == nil && len(faults) == 0 {
-		err = s.judgeName(ctx, normal)
+		err = s.judgeName(ctx, id, normal)
 		faults = domain.FaultsOf(err)
 	}
 	if err != nil && faults == nil {

@@ -134,7 +134,7 @@ func (s *Store) wrongOf(ctx context.Context, ids []domain.ID) (map[domain.ID]boo
 			queues[normal.Queue] = append(queues[normal.Queue], written.ID)
 		}
 	}
-	taken, err := s.claimAll(ctx, namesOf(streams))
+	taken, err := s.takenOf(ctx, streams)
 	if err != nil {
 		return nil, err
 	}
@@ -163,15 +163,29 @@ func namesOf(of map[string][]domain.ID) []string {
 	return names
 }
 
-// claimAll claims streams, and has those schedules judged that have queues of their names. It returns the streams to
-// which nothing may be handed over.
-func (s *Store) claimAll(ctx context.Context, streams []string) (taken []string, err error) {
-	if taken, err = claims.ClaimAll(ctx, s.pool, streams); err != nil {
+// takenOf returns those of some streams to which nothing may be handed over, each with the schedules that go to it, as
+// judgeName does for one.
+func (s *Store) takenOf(ctx context.Context, of map[string][]domain.ID) (taken []string, err error) {
+	has, err := claims.Claimed(ctx, s.pool, namesOf(of))
+	if err != nil {
 		return nil, err
 	}
-	may := slices.DeleteFunc(slices.Clone(streams), func(name string) bool { return slices.Contains(taken, name) })
-	if len(may) > 0 {
-		err = claims.JudgeQueues(ctx, s.pool, claims.QueuesOf(may))
+	var used, asked []string
+	var ids []domain.ID
+	for name, schedules := range of {
+		if _, is := has[name]; is {
+			used, ids = append(used, name), append(ids, schedules...)
+		} else {
+			asked = append(asked, name)
+		}
 	}
-	return taken, err
+	if len(used) > 0 {
+		if err := claims.JudgeQueues(ctx, s.pool, claims.QueuesOf(used)); err != nil {
+			return nil, err
+		}
+		if err := claims.Share(ctx, s.pool, used, ids); err != nil {
+			return nil, err
+		}
+	}
+	return claims.QueuesOfOthers(ctx, s.pool, asked)
 }

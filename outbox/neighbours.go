@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -28,15 +27,24 @@ func (w writer) neighbours(ctx context.Context, d domain.Definition, id domain.I
 		}
 		queue := claims.QueueOf(d.Stream)
 		taken, err := w.isQueueOfOther(ctx, queue, id)
-		return other(taken, err, "/stream", isQueue, queue)
+		if err != nil || !taken {
+			return other(taken, err, "/stream", isQueue, queue)
+		}
+		of, _, err := claims.AQueueOf(ctx, w.q, queue, id)
+		return nameOther(ctx, w.q, of, other(true, err, "/stream", isQueue, queue))
 	case d.Queue != "" && w.streams != nil:
 		of, taken, err := w.streams.have(ctx, w.q, d.Queue, id)
 		return nameOther(ctx, w.q, of, other(taken, err, "/queue", isStream, d.Queue))
 	case d.Queue != "":
-		taken, err := claims.StreamOfOther(ctx, w.q, d.Queue, id)
-		return other(taken, err, "/queue", isStream, d.Queue)
+		return isNoStream(ctx, w.q, d.Queue, id)
 	}
 	return nil
+}
+
+// isNoStream refuses a queue whose name another schedule holds as that of its stream.
+func isNoStream(ctx context.Context, q Querier, queue string, id domain.ID) error {
+	of, taken, err := claims.StreamOfOther(ctx, q, queue, id)
+	return nameOther(ctx, q, of, other(taken, err, "/queue", isStream, queue))
 }
 
 // isQueueOfOther reports whether a queue is another schedule's or, as far as the role of a caller's transaction may
@@ -54,29 +62,33 @@ func (w writer) isQueueOfOther(ctx context.Context, queue string, id domain.ID) 
 	return claims.QueueOfOther(ctx, w.q, queue, id)
 }
 
-// judgeName is what a schedule is refused for when it has been written: its stream is a queue, or its queue has been
-// claimed as a stream. Who has claimed a stream keeps it, and those that have a queue of its name are judged.
-func (s *Store) judgeName(ctx context.Context, d domain.Definition) error {
-	switch {
-	case d.Stream != "":
-		queue := claims.QueueOf(d.Stream)
-		may, err := claims.Claim(ctx, s.pool, d.Stream, queue)
-		if err == nil && may {
-			return claims.JudgeQueue(ctx, s.pool, queue)
-		}
-		return other(!may, err, "/stream", isQueue, queue)
-	case d.Queue != "":
-		taken, err := claims.Claimed(ctx, s.pool, []string{d.Queue})
-		return other(len(taken) > 0, err, "/queue", isStream, d.Queue)
+// judgeName is what a schedule is refused for when it has been written: its stream is a queue and was never handed
+// over to, or its queue has been claimed as a stream. Who has claimed a stream keeps it, and those that have a queue of
+// its name are judged.
+func (s *Store) judgeName(ctx context.Context, id domain.ID, d domain.Definition) error {
+	name, queue := d.Stream, claims.QueueOf(d.Stream)
+	if name == "" {
+		name = d.Queue
 	}
-	return nil
+	if name == "" {
+		return nil
+	}
+	has, err := claims.Claimed(ctx, s.pool, []string{name})
+	switch {
+	case err != nil || d.Stream == "":
+		return other(len(has) > 0, err, "/queue", isStream, name)
+	case len(has) == 0:
+		taken, err := claims.QueueOfOther(ctx, s.pool, queue, id)
+		return other(taken, err, "/stream", isQueue, queue)
+	}
+	if err := claims.JudgeQueue(ctx, s.pool, queue); err != nil {
+		return err
+	}
+	return claims.Share(ctx, s.pool, []string{name}, []domain.ID{id})
 }
 
-// ClaimStreams has all schedules judged whose streams nobody has claimed, such as those that were written in a
-// transaction of somebody else's, and forgets the claims of what is deleted.
-func (s *Store) ClaimStreams(ctx context.Context) error {
-	return errors.Join(claims.JudgeUnclaimed(ctx, s.pool), claims.ForgetDeleted(ctx, s.pool))
-}
+// ForgetClaims forgets the claims of what is deleted.
+func (s *Store) ForgetClaims(ctx context.Context) error { return claims.ForgetDeleted(ctx, s.pool) }
 
 func other(taken bool, err error, field, format, name string) error {
 	if err != nil {

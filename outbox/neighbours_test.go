@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/domain/handover"
@@ -30,6 +31,7 @@ func TestNeighboursKeepTheirNames(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	handOver(t, pool, "s")
 	putRoutes(t, pool, domain.Route{Pattern: "a.*", Queue: "routed"})
 	ambiguous := &domain.Error{Code: "target_ambiguous"}
 	writes := map[string]func(domain.Definition) error{
@@ -118,8 +120,16 @@ func TestWhatSQLWroteIsJudgedBeforeItRuns(t *testing.T) {
 	}
 }
 
-// TestWhatNeverFiresHoldsNoName has queues take the names of streams whose schedules are disabled, and not of the
-// others. The refusal names the other schedule to whoever may know it.
+// handOver claims a stream as the hand-over of a run does.
+func handOver(t *testing.T, pool *pgxpool.Pool, stream string) {
+	t.Helper()
+	if may, err := claims.Claim(t.Context(), pool, stream, stream); err != nil || !may {
+		t.Fatalf("%s: %v, %v", stream, may, err)
+	}
+}
+
+// TestWhatNeverFiresHoldsNoName has queues take the names of streams to which nothing was handed over, or whose
+// schedules are disabled, and not of the others. The refusal names the other schedule to whoever may know it.
 func TestWhatNeverFiresHoldsNoName(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
@@ -130,17 +140,45 @@ func TestWhatNeverFiresHoldsNoName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	claimed := func(want int) {
+	claims := func(want int) {
 		t.Helper()
 		if all, err := claims.Claimed(t.Context(), pool, []string{"theirs"}); err != nil || len(all) != want {
 			t.Errorf("%v have claimed it, want %d, %v", all, want, err)
 		}
 	}
-	claimed(1)
 	queue := definition("queue")
 	queue.Queue = "theirs"
-	if _, err := store.Create(t.Context(), queue, "", nil); err == nil || !strings.Contains(err.Error(), `that of "squat"`) {
-		t.Errorf("while it may fire: %v", err)
+	// take makes a route and a schedule with a queue of the name, and takes them back.
+	take := func() (bySchedule, byRoute error) {
+		another := outbox.NewStore(pool, "", handover.Limits{}.Check)
+		made, bySchedule := another.Create(t.Context(), queue, "", nil)
+		if bySchedule == nil {
+			if err := another.Delete(t.Context(), made.ID, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		route := domain.Route{Pattern: "b", Queue: "theirs"}
+		if byRoute = another.PutRoute(t.Context(), route, ""); byRoute == nil {
+			if err := another.DeleteRoute(t.Context(), "b"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return bySchedule, byRoute
+	}
+	if _, err := store.Judge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	claims(0)
+	if bySchedule, byRoute := take(); bySchedule != nil || byRoute != nil {
+		t.Errorf("before anything was handed over: %v, %v", bySchedule, byRoute)
+	}
+	handOver(t, pool, "theirs")
+	claims(1)
+	bySchedule, byRoute := take()
+	for _, err := range []error{bySchedule, byRoute} {
+		if err == nil || !strings.Contains(err.Error(), `that of "squat"`) {
+			t.Errorf("while it may fire: %v", err)
+		}
 	}
 	scoped := outbox.WithPermit(t.Context(), func(name string, _ []string) error {
 		if name == "squat" {
@@ -154,16 +192,48 @@ func TestWhatNeverFiresHoldsNoName(t *testing.T) {
 	if _, err := store.SetEnabled(t.Context(), made.ID, 0, false); err != nil {
 		t.Fatal(err)
 	}
-	claimed(0)
-	if may, err := claims.Claim(t.Context(), pool, "theirs", "theirs"); err != nil || !may {
-		t.Errorf("a manual run of it: %v, %v", may, err)
+	claims(0)
+	handOver(t, pool, "theirs") // of a manual run
+	claims(0)
+	if bySchedule, byRoute := take(); bySchedule != nil || byRoute != nil {
+		t.Errorf("when it is disabled: %v, %v", bySchedule, byRoute)
 	}
-	claimed(0)
-	if _, err := outbox.PutRoute(t.Context(), pool, domain.Route{Pattern: "b", Queue: "theirs"}, "", nil); err != nil {
-		t.Errorf("a route: %v", err)
+	third := outbox.NewStore(pool, "", handover.Limits{}.Check) // which remembers nothing
+	if _, err := third.Create(t.Context(), queue, "", nil); err != nil {
+		t.Fatal(err)
 	}
-	another := outbox.NewStore(pool, "", handover.Limits{}.Check)
-	if _, err := another.Create(t.Context(), queue, "", nil); err != nil {
-		t.Errorf("a queue: %v", err)
+	squat.Name = "another"
+	if _, err := store.Create(t.Context(), squat, "", nil); err == nil || !strings.Contains(err.Error(), `that of "queue"`) {
+		t.Errorf("a stream of the name of a queue: %v", err)
+	}
+	if _, err := store.Create(scoped, squat, "", nil); err == nil {
+		t.Error("a stream of the name of a queue is refused in every scope")
+	}
+}
+
+// TestStreamsInUseAreShared has a schedule go to a stream that is in use, and the one that claimed it end.
+func TestStreamsInUseAreShared(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	store := outbox.NewStore(pool, "", handover.Limits{}.Check)
+	first, second, queue := definition("first"), definition("second"), definition("queue")
+	first.Stream, second.Stream, queue.Queue = "s", "s", "s"
+	made, err := store.Create(t.Context(), first, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	handOver(t, pool, "s")
+	if _, err := pool.Exec(t.Context(), `select tactus.put_schedule('{"name":"second","cron_expression":"* * * * *",
+		"task_name":"t","stream":"s"}')`); err != nil {
+		t.Fatal(err)
+	}
+	if invalid, err := store.Judge(t.Context()); err != nil || invalid != 0 {
+		t.Errorf("%d are invalid, %v", invalid, err)
+	}
+	if err := store.Delete(t.Context(), made.ID, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Create(t.Context(), queue, "", nil); err == nil || !strings.Contains(err.Error(), `that of "second"`) {
+		t.Errorf("a queue of the name of a stream in use: %v", err)
 	}
 }

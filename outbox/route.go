@@ -10,7 +10,6 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tactus-dev/tactus/domain"
-	"github.com/tactus-dev/tactus/internal/claims"
 	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
@@ -171,8 +170,7 @@ func routeIsValid(ctx context.Context, q Querier, r domain.Route, check domain.C
 	if err := r.Check(check); err != nil || r.Queue == "" {
 		return err
 	}
-	taken, err := claims.StreamOfOther(ctx, q, r.Queue, domain.ID{})
-	return other(taken, err, "/queue", isStream, r.Queue)
+	return isNoStream(ctx, q, r.Queue, domain.ID{})
 }
 
 // DeleteRoute takes the route of a pattern away, or returns domain.ErrRouteNotFound.

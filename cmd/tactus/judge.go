@@ -16,15 +16,15 @@ import (
 )
 
 const (
-	judgeEvery = 500 * time.Millisecond
-	judgeAgain = 5 * time.Second // the pause after an error
-	claimEvery = time.Minute
+	judgeEvery  = 500 * time.Millisecond
+	judgeAgain  = 5 * time.Second // the pause after an error
+	forgetEvery = time.Minute
 )
 
 // judge checks until ctx ends what SQL functions have written. They cannot find all that makes a schedule invalid.
 func judge(ctx context.Context, pool *pgxpool.Pool, timezone string, workers celery.Config, log *slog.Logger) error {
 	store := outbox.NewStore(pool, timezone, workers.Check)
-	var claimed time.Time
+	var forgot time.Time
 	for wait := time.Duration(0); ; {
 		select {
 		case <-ctx.Done():
@@ -33,8 +33,8 @@ func judge(ctx context.Context, pool *pgxpool.Pool, timezone string, workers cel
 		}
 		wait = judgeEvery
 		invalid, err := store.Judge(ctx)
-		if err == nil && time.Since(claimed) > claimEvery {
-			claimed, err = time.Now(), store.ClaimStreams(ctx)
+		if err == nil && time.Since(forgot) > forgetEvery {
+			forgot, err = time.Now(), store.ForgetClaims(ctx)
 		}
 		if invalid > 0 {
 			log.Warn("schedules are invalid: list them with ?invalid=true", "schedules", invalid)

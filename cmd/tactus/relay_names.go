@@ -99,22 +99,25 @@ func (f relayFlags) queuesAmongStreams(
 	}
 	found := map[int]string{}
 	for stream, all := range of {
-		if uses[stream] == redis.OtherKey {
-			continue
-		}
-		whose := "a queue of Celery workers"
-		if uses[stream] != redis.BoundQueue {
-			whose = "the queue of another schedule or of a route"
+		var why string
+		switch uses[stream] {
+		case redis.OtherKey:
+		case redis.List:
+			why = fmt.Sprintf("WRONGTYPE %s is a list, not a stream", stream)
+		case redis.BoundQueue:
+			why = fmt.Sprintf("RESERVED %s is a queue of Celery workers, and no stream is made of it", stream)
+		default:
 			may, err := claims.Claim(ctx, pool, stream, cfg.QueueOf(stream))
 			if err != nil {
 				return nil, err
 			}
-			if may {
-				continue
+			if !may {
+				why = fmt.Sprintf("RESERVED %s is the queue of another schedule or of a route, "+
+					"and no stream is made of it", stream)
 			}
 		}
-		for _, i := range all {
-			found[i] = fmt.Sprintf("RESERVED %s is %s, and no stream is made of it", stream, whose)
+		for i := 0; why != "" && i < len(all); i++ {
+			found[all[i]] = why
 		}
 	}
 	return found, nil

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/domain/handover"
+	"github.com/tactus-dev/tactus/internal/claims"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 	"github.com/tactus-dev/tactus/relay"
@@ -137,9 +138,9 @@ func TestNamesBelongToWhoCameFirst(t *testing.T) {
 	valid("the stream that came first", stream)
 
 	stream = create(definition("idle stream", "", "b"))
+	want("a stream that runs for the first time", handed(stream, "b"), "sent, stream")
 	row := adopted("adopted row", "b")
-	want("an adopted row that comes late", handed(row, "b"), "failed RESERVED, none")
-	want("a stream that has not run yet", handed(stream, "b"), "sent, stream")
+	want("an adopted row that comes late", handed(row, "b"), "failed RESERVED, stream")
 	again := definition("idle stream", "", "b")
 	again.Description = "kept"
 	if _, _, err := store.Put(t.Context(), again); err != nil {
@@ -160,6 +161,12 @@ func TestNamesBelongToWhoCameFirst(t *testing.T) {
 	queue = create(definition("after it", "d", ""))
 	want("a queue of the name of a stream that is gone", handed(queue, "d"), "sent, list")
 
+	stream = create(definition("never ran", "", "e"))
+	queue = create(definition("needs the name", "e", ""))
+	want("a queue of the name of a stream that never ran", handed(queue, "e"), "sent, list")
+	want("the stream that never ran", handed(stream, "e"), "failed WRONGTYPE, list")
+	becomesInvalid("the stream that never ran", stream)
+
 	// A worker has bound an empty queue to an exchange of another name, which a schedule goes through.
 	bound := definition("through an exchange", "", "")
 	bound.Exchange, bound.RoutingKey = "ey", "rk"
@@ -170,4 +177,7 @@ func TestNamesBelongToWhoCameFirst(t *testing.T) {
 	stream = create(definition("takes it", "", "exr"))
 	want("a stream with the name of a queue that a worker has bound", handed(stream, "exr"), "failed RESERVED, none")
 	want("the queue of the worker", handed(through, "exr"), "sent, list")
+	if claimed, err := claims.Claimed(t.Context(), pool, []string{"exr"}); err != nil || len(claimed) > 0 {
+		t.Errorf("%v have claimed what they cannot have, %v", claimed, err)
+	}
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/tactus-dev/tactus/internal/claims"
 )
 
 // TestRouteTellsWhatMoves sets and deletes routes, and asks before each what moves: what is told is what a run then
@@ -41,6 +43,9 @@ func TestRouteTellsWhatMoves(t *testing.T) {
 				t.Errorf("%s %s%s: %s, want %s", c.method, c.route, query, got, c.want)
 			}
 		}
+	}
+	if may, err := claims.Claim(t.Context(), s.pool, "s", "s"); err != nil || !may { // as a hand-over to the stream does
+		t.Fatal(may, err)
 	}
 	// An answer is accepted as it came, and a dry run refuses what would be refused, and writes nothing.
 	sent := s.do(t, "PUT", "/routes/feeds.*?dry_run=true", `{"queue": "feeds"}`).want(t, 200)

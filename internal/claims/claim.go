@@ -3,7 +3,6 @@ package claims
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -30,25 +29,13 @@ claims as (
 )
 select taken from queue`
 
-	// claimManySQL claims streams ($1) as claimSQL claims one, unless their queues ($2) are another's. It returns those
-	// that are. It looks at each schedule once, however many streams there are.
-	claimManySQL = `
-with asked as materialized (
-    select a.name, q.queue is not null
-        or exists (select from tactus.routes r where r.deleted_at is null and r.queue = a.queue) as taken
-    from unnest($1::text[], $2::text[]) a (name, queue)
-    left join (
-        select distinct ` + sqlexpr.ReadableTask + `->>'queue' as queue from tactus.schedules s
-        where s.deleted_at is null and strpos(s.task::text, '"queue":') > 0 and ` + hasName + `
-    ) q on q.queue = a.queue
-),
-claims as (
-    insert into tactus.stream_claims (schedule_id, name)
-    select s.id, a.name from asked a join tactus.schedules s on ` + sqlexpr.TaskStream + ` = a.name
-    where not a.taken and ` + mayFire + `
-    on conflict (schedule_id) do update set name = excluded.name where stream_claims.name <> excluded.name
-)
-select name from asked where taken`
+	// shareSQL has schedules ($2) claim those of some streams ($1) that are claimed.
+	shareSQL = `
+with used as materialized (select name from (` + claimedSQL + `) of)
+insert into tactus.stream_claims (schedule_id, name)
+select s.id, used.name from used join tactus.schedules s on ` + sqlexpr.TaskStream + ` = used.name
+where s.id = any ($2::uuid[]) and ` + mayFire + `
+on conflict (schedule_id) do update set name = excluded.name where stream_claims.name <> excluded.name`
 
 	forgetDeletedSQL = `
 delete from tactus.stream_claims c using tactus.schedules s where s.id = c.schedule_id and s.deleted_at is not null`
@@ -89,22 +76,9 @@ func Claim(ctx context.Context, q postgres.Querier, stream, queue string) (bool,
 	return len(taken) == 0 || !taken[0], nil
 }
 
-// ClaimAll claims streams as Claim claims one, with the queues that workers have by default. It returns those to which
-// nothing may be handed over.
-func ClaimAll(ctx context.Context, q postgres.Querier, streams []string) (taken []string, err error) {
-	has, err := Claimed(ctx, q, streams)
-	if err != nil {
-		return nil, err
-	}
-	asked := slices.DeleteFunc(slices.Clone(streams), func(name string) bool { _, known := has[name]; return known })
-	if len(asked) == 0 {
-		return nil, nil
-	}
-	taken, err = postgres.Collect(ctx, q, pgx.RowTo[string], claimManySQL, pgx.QueryExecModeExec, asked, QueuesOf(asked))
-	if err = unlessMissing(err); err != nil {
-		return nil, fmt.Errorf("claim streams: %w", err)
-	}
-	return taken, nil
+// Share claims those of some streams that are claimed for the schedules that go to them, too.
+func Share(ctx context.Context, q postgres.Querier, streams []string, of []domain.ID) error {
+	return execute(ctx, q, "share the claims of streams", shareSQL, streams, of)
 }
 
 // ForgetDeleted forgets the claims of deleted schedules.

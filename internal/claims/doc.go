@@ -9,4 +9,7 @@
 // stream its name is claimed, in a transaction of its own, if no schedule and no route has a queue of it. From then on
 // nothing goes to a queue of that name, as long as a schedule that claimed it may fire. A claim therefore decides who
 // came first, for all processes, and the loser is judged: it becomes invalid, with the reason.
+//
+// A stream to which nothing was handed over has no claim: else whoever may write one schedule could keep any name from
+// those who need it, by one that fires once a year.
 package claims

@@ -8,9 +8,9 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// A schedule is judged by its next look in tactus.unjudged: outbox.Store.Judge claims its stream, or finds that its
-// queue was claimed. The statements leave adopted rows out: such a row would become valid again as soon as it is
-// compared with its source.
+// A schedule is judged by its next look in tactus.unjudged: outbox.Store.Judge finds that its stream is a queue, or
+// that its queue was claimed. The statements leave adopted rows out: such a row would become valid again as soon as it
+// is compared with its source.
 const (
 	judgeQueueSQL = `
 insert into tactus.unjudged (schedule_id, version)
@@ -29,13 +29,6 @@ insert into tactus.unjudged (schedule_id, version)
 select distinct s.id, -s.version from tactus.runs r join tactus.schedules s on s.id = r.schedule_id
 where r.id = any ($1::uuid[]) and s.deleted_at is null and s.managed_by is null and s.invalid_reason is null
 on conflict (schedule_id) do nothing`
-
-	judgeUnclaimedSQL = `
-insert into tactus.unjudged (schedule_id, version)
-select s.id, -s.version from tactus.schedules s where ` + mayFire + `
-    and not exists (select from tactus.stream_claims c where c.schedule_id = s.id and c.name = ` + sqlexpr.TaskStream + `)
-    and ` + sqlexpr.TaskStream + ` is not null limit 1000
-on conflict (schedule_id) do nothing`
 )
 
 // JudgeQueue has the schedules judged that have a queue.
@@ -51,10 +44,4 @@ func JudgeQueues(ctx context.Context, q postgres.Querier, queues []string) error
 // JudgeRuns has the schedules judged whose runs are not handed over, because a name is another's.
 func JudgeRuns(ctx context.Context, q postgres.Querier, runs []domain.ID) error {
 	return execute(ctx, q, "have the schedules of refused runs judged", judgeRunsSQL, runs)
-}
-
-// JudgeUnclaimed has the schedules judged whose streams nobody has claimed, such as those that were written in a
-// transaction of somebody else's.
-func JudgeUnclaimed(ctx context.Context, q postgres.Querier) error {
-	return execute(ctx, q, "look for streams that nobody has claimed", judgeUnclaimedSQL)
 }

@@ -16,8 +16,8 @@ import (
 // invalid because a name was another's has no name.
 const maySend = `s.deleted_at is null and strpos(s.task::text, '"stream":') > 0 and ` + hasName
 
-// mayFire is the condition that a schedule s goes to a stream by itself. Only these hold a name: one that never fires
-// would keep a queue from whoever needs it, and whoever may write one schedule could have it so.
+// mayFire is the condition that a schedule s goes to a stream by itself. Only these hold a name, from the first
+// hand-over to it on.
 const mayFire = maySend + ` and s.enabled and s.invalid_reason is null`
 
 const hasName = `(s.invalid_reason is null or strpos(s.invalid_reason, 'target_ambiguous') = 0)`
@@ -27,14 +27,13 @@ const ofQueue = `s.deleted_at is null and s.id <> $2 and strpos(s.task::text, '"
         and strpos(s.task::text, $3) > 0 and ` + hasName + ` and ` + sqlexpr.ReadableTask + `->>'queue' = $1`
 
 const (
-	streamsSQL = `
-select name, (pg_catalog.array_agg(id))[1:2] from (
-    select ` + sqlexpr.TaskStream + ` as name, s.id from tactus.schedules s where ` + mayFire + `
-) found
-where name is not null group by name`
+	streamsSQL = `select c.name, (pg_catalog.array_agg(s.id))[1:2] from ` + holders + ` group by c.name`
 
-	streamOfOtherSQL = `
-select exists (select from tactus.schedules s where ` + mayFire + ` and ` + sqlexpr.TaskStream + ` = $1 and s.id <> $2)`
+	streamOfOtherSQL = `select s.id from ` + holders + ` and c.name = $1 and s.id <> $2 limit 1`
+
+	// holders are the schedules s that hold the name of a stream, and their claims c.
+	holders = `tactus.stream_claims c join tactus.schedules s on s.id = c.schedule_id
+    and c.name = ` + sqlexpr.TaskStream + ` where ` + mayFire
 
 	queueOfOtherSQL = `
 select exists (select from tactus.routes where deleted_at is null and queue = $1)
@@ -42,11 +41,19 @@ select exists (select from tactus.routes where deleted_at is null and queue = $1
 
 	queueOfScheduleSQL = `select exists (select from tactus.schedules s where ` + ofQueue + `)`
 
+	aQueueOfSQL = `select s.id from tactus.schedules s where ` + ofQueue + ` limit 1`
+
+	mayReadClaimsSQL = `select pg_catalog.has_table_privilege('tactus.stream_claims', 'select')`
 	mayReadRoutesSQL = `select pg_catalog.has_table_privilege('tactus.routes', 'select')`
 )
 
-// Streams returns the streams of all schedules that may fire, with two of the schedules that have each.
+// Streams returns the streams that schedules hold, with two of the schedules that have each. For a role that may not
+// read claims there are none: the hand-over looks again.
 func Streams(ctx context.Context, q postgres.Querier) (map[string][]domain.ID, error) {
+	may, err := postgres.IsTrue(ctx, q, mayReadClaimsSQL)
+	if err != nil || !may {
+		return nil, err
+	}
 	found, err := postgres.Collect(ctx, q, pgx.RowToStructByPos[struct {
 		Stream string
 		Of     []domain.ID
@@ -61,9 +68,29 @@ func Streams(ctx context.Context, q postgres.Querier) (map[string][]domain.ID, e
 	return of, nil
 }
 
-// StreamOfOther reports whether a schedule other than id has a stream of a name.
-func StreamOfOther(ctx context.Context, q postgres.Querier, name string, id domain.ID) (bool, error) {
-	return postgres.IsTrue(ctx, q, streamOfOtherSQL, name, id)
+// StreamOfOther returns a schedule other than id that holds the name of a stream, if there is one, as far as Streams
+// tells.
+func StreamOfOther(ctx context.Context, q postgres.Querier, name string, id domain.ID) (of domain.ID, found bool,
+	err error,
+) {
+	may, err := postgres.IsTrue(ctx, q, mayReadClaimsSQL)
+	if err != nil || !may {
+		return of, false, err
+	}
+	return schedule(ctx, q, streamOfOtherSQL, name, id)
+}
+
+// AQueueOf returns a schedule other than id that has a queue, if there is one.
+func AQueueOf(ctx context.Context, q postgres.Querier, queue string, id domain.ID) (of domain.ID, found bool, err error) {
+	return schedule(ctx, q, aQueueOfSQL, queue, id, plainPart(queue))
+}
+
+func schedule(ctx context.Context, q postgres.Querier, sql string, args ...any) (of domain.ID, found bool, err error) {
+	ids, err := postgres.Collect(ctx, q, pgx.RowTo[domain.ID], sql, append([]any{pgx.QueryExecModeExec}, args...)...)
+	if err != nil || len(ids) == 0 {
+		return of, false, err
+	}
+	return ids[0], true, nil
 }
 
 // QueueOfOther reports whether a queue is that of a route, or of a schedule other than id.
@@ -99,6 +126,29 @@ func QueuesOf(streams []string) []string {
 		queues[i] = QueueOf(name)
 	}
 	return queues
+}
+
+const queuesOfOthersSQL = `
+select a.name from unnest($1::text[], $2::text[]) a (name, queue)
+left join (
+    select distinct ` + sqlexpr.ReadableTask + `->>'queue' as queue from tactus.schedules s
+    where s.deleted_at is null and strpos(s.task::text, '"queue":') > 0 and ` + hasName + `
+) q on q.queue = a.queue
+where q.queue is not null
+    or exists (select from tactus.routes r where r.deleted_at is null and r.queue = a.queue)`
+
+// QueuesOfOthers returns those of some streams whose queues are those of schedules or routes. It looks at each schedule
+// once, however many streams there are.
+func QueuesOfOthers(ctx context.Context, q postgres.Querier, streams []string) ([]string, error) {
+	if len(streams) == 0 {
+		return nil, nil
+	}
+	taken, err := postgres.Collect(ctx, q, pgx.RowTo[string], queuesOfOthersSQL, pgx.QueryExecModeExec, streams,
+		QueuesOf(streams))
+	if err != nil {
+		return nil, fmt.Errorf("look for queues of the names of streams: %w", err)
+	}
+	return taken, nil
 }
 
 // plainPart is the longest part of a name that stands in JSON as it is, by which most rows are passed over.

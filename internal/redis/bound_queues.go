@@ -20,6 +20,7 @@ type NameUse int
 const (
 	Unused NameUse = iota
 	Stream
+	List
 	OtherKey   // a key of another type
 	BoundQueue // a queue that workers have bound to an exchange, and whose list is empty
 )
@@ -96,6 +97,8 @@ func (b *BoundQueues) types(ctx context.Context, streams []string) (map[string]N
 			return nil, errors.Join(err, failed)
 		case is == "stream":
 			uses[name] = Stream
+		case is == "list":
+			uses[name] = List
 		case is != "none":
 			uses[name] = OtherKey
 		default:

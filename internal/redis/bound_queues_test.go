@@ -40,7 +40,8 @@ func TestBoundQueues(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]redis.NameUse{
-		"stream": redis.Stream, "waiting": redis.OtherKey, "new": redis.Unused, "prefixed": redis.Unused, "rk": redis.Unused,
+		"stream": redis.Stream, "waiting": redis.List, "celery-task-meta-0": redis.OtherKey,
+		"new": redis.Unused, "prefixed": redis.Unused, "rk": redis.Unused,
 	}
 	for _, name := range []string{
 		"reports", "behind", "behind\x06\x163", "matched", "p:prefixed", "own", "own:3", "q0", "q4999",
