@@ -260,6 +260,7 @@ type scriptEntry struct {
 	Timezone    string       `json:"timezone"`
 	LastRun     time.Time    `json:"last_run_at"` // of an interval, by the old beat's file; zero when not known
 	Due         []time.Time  `json:"due"`
+	Until       time.Time    `json:"due_until"` // until when due has all instants
 	Changes     []stretch    `json:"changes"`
 	Message     *sent        `json:"message"`
 	Differences []told       `json:"differences"`
@@ -283,7 +284,7 @@ func (s scriptEntry) entry(madeAt time.Time) Entry {
 		e.Definition.Timezone = s.Timezone
 	}
 	e.expected = &expected{
-		next: stretch{From: madeAt, Due: s.Due}, changes: s.Changes, relative: s.Schedule.Relative,
+		next: stretch{From: madeAt, Until: s.Until, Due: s.Due}, changes: s.Changes, relative: s.Schedule.Relative,
 		timezone: s.Timezone, sent: *s.Message,
 	}
 	if s.Schedule.Relative && len(s.Due) > 0 {

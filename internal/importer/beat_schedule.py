@@ -23,7 +23,9 @@ import shutil
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from fnmatch import fnmatchcase
 from types import MethodType
@@ -35,7 +37,7 @@ from celery.app.task import Task
 from celery.app.utils import find_app
 from celery.backends.base import DisabledBackend
 from celery.beat import BeatLazyFunc, PersistentScheduler, ScheduleEntry
-from celery.schedules import crontab, schedule
+from celery.schedules import BaseSchedule, crontab, schedule
 from celery.utils.time import maybe_make_aware
 from kombu.serialization import dumps
 from kombu.utils.imports import symbol_by_name
@@ -272,20 +274,18 @@ def split(text):
 
 
 class Clock:
-    """Replaces the clock of a schedule. It keeps the zone and the type of the times that the schedule's own clock returns."""
+    """Replaces the clock of a schedule. It keeps the zone and the type of the times that the schedule's own clock returns, and how far it is ahead."""
 
     def __init__(self, own):
         sample = own()
         self.zone, self.at = sample.tzinfo, datetime.now(timezone.utc)
-        self.naive = None
-        if self.zone is None:
-            ahead = sample - self.at.replace(tzinfo=None)
-            self.naive = timedelta(minutes=round(ahead.total_seconds() / 60))
+        ahead = sample - (self.at if self.zone is not None else self.at.replace(tzinfo=None))
+        self.ahead = timedelta(minutes=round(ahead.total_seconds() / 60))
 
     def __call__(self):
-        if self.naive is not None:
-            return self.at.replace(tzinfo=None) + self.naive
-        return self.at.astimezone(self.zone)
+        if self.zone is None:
+            return self.at.replace(tzinfo=None) + self.ahead
+        return (self.at + self.ahead).astimezone(self.zone)
 
     def change(self, start, end):
         """Returns the first instant in (start, end] at which the zone's offset differs from the one at start, or None."""
@@ -308,11 +308,26 @@ class Clock:
         return to
 
 
+@contextmanager
+def by(s, clock):
+    """Has a schedule go by a clock, whether its own is given to it or is a method of its class."""
+    own = dict(vars(s))
+    try:
+        s.nowfun = s.now = clock
+    except AttributeError as e:
+        raise Refused(f"trigger_unsupported at /schedule: the clock of {type(s).__name__} cannot be replaced ({e}): use nowfun") from e
+    try:
+        yield
+    finally:
+        vars(s).clear()
+        vars(s).update(own)
+
+
 def instants(s, start, end, most):
     """Returns when a beat would send a schedule until end if it last sent, or first read, the schedule at start. Entries may share one schedule."""
-    clock, own = Clock(s.now), s.nowfun
-    s.nowfun, clock.at = clock, start
-    try:
+    clock = Clock(s.now)
+    clock.at = start
+    with by(s, clock):
         due, last = [], clock()
         while len(due) < most:
             now, remaining = s.is_due(last)
@@ -324,8 +339,6 @@ def instants(s, start, end, most):
             clock.at = clock.change(clock.at, min(wake, end)) or wake  # a beat wakes every few minutes, and sees the change
             if clock.at > end:
                 break
-    finally:
-        s.nowfun = own
     return due
 
 
@@ -414,13 +427,56 @@ def made(app, name, entry):
     return ScheduleEntry(**dict(entry, name=name, app=app)), bool(entry.get("relative"))
 
 
+# What a class may have of its own without deciding anything: the clock is sampled, and the rest is for people and pickles.
+NO_DECISION = {"now", "nowfun", "human_seconds"}
+
+
+def code(value):
+    """Reports whether an attribute of a class is code that runs when the attribute is read or called."""
+    return callable(value) or hasattr(type(value), "__get__")
+
+
 def decides_itself(s):
-    """Reports whether the class of a schedule has its own code for when it is due."""
-    known = crontab if isinstance(s, crontab) else schedule
+    """Reports whether a schedule has its own code for when it is due: what its class, or it alone, has in place of Celery's."""
     if type(s).__module__.startswith("django_celery_beat."):
         return False  # it calls Celery's, in its zone
-    return any(getattr(type(s), method) is not getattr(known, method) for method in ("is_due", "remaining_estimate", "remaining_delta")
-               if hasattr(known, method))
+    known, usual = (crontab, crontab()) if isinstance(s, crontab) else (schedule, schedule(1))
+    decisive = {name for name in {*dir(known), *vars(usual)} if not name.startswith("__")} - NO_DECISION
+    if overrides(type(s), known, {*decisive, "__getattribute__", "__getattr__"}):
+        return True
+    if any(name in decisive and callable(value) for name, value in vars(s).items() if name not in vars(usual)):
+        return True
+    if not isinstance(s, crontab):
+        return False
+    usual = crontab(*(getattr(s, "_orig_" + name) for name in FIELDS))
+    return any(getattr(s, name) != getattr(usual, name) for name in FIELDS)
+
+
+def overrides(cls, known, names):
+    """Reports whether a class has code of its own by one of the names."""
+    return any(name in names and code(value) for own in cls.__mro__ if own not in known.__mro__ for name, value in vars(own).items())
+
+
+FIELDS = ("minute", "hour", "day_of_week", "day_of_month", "month_of_year")
+
+
+def stands_still(s):
+    """Reports whether the clock of a schedule is no clock: it says the same time for a second, or one that is more than a day off."""
+    first, begin = s.now(), time.monotonic()
+    if abs(aware(first) - datetime.now(timezone.utc)) > timedelta(days=1):
+        return True
+    while s.now() == first:
+        if time.monotonic() - begin > 1.5:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def aware(at):
+    return at if at.tzinfo is not None else at.replace(tzinfo=timezone.utc)
+
+
+ENTRY = {name for name in dir(ScheduleEntry) if not name.startswith("__")} | {"__next__", "__iter__", "__getattribute__", "__getattr__"}
 
 
 def sends_itself(app, name):
@@ -448,14 +504,19 @@ def exported(app, name, entry, hooked, start, last_run):
         if isinstance(s, (crontab, schedule)) and decides_itself(s):
             differences.append(("instants", f"{type(s).__name__} has its own code for when it is due, which does not run: "
                                 "use a crontab or an interval"))
+        if overrides(type(entry), ScheduleEntry, ENTRY):
+            differences.append(("instants", f"{type(entry).__name__}, the class of the entry, has its own code, which does not run: use a dict"))
+        if isinstance(s, (crontab, schedule)) and stands_still(s):
+            differences.append(("instants", f"its clock, which says {s.now()}, does not go with the time: use a clock of a zone"))
         out["differences"] = told(differences)
         if isinstance(s, (crontab, schedule)):
             due = instants(s, start, start + HORIZON, INSTANTS)
             if last_run and last_run <= start and not isinstance(s, crontab):
                 out["last_run_at"] = last_run.isoformat()
             out["due"], out["changes"] = texts(due), changes(s, start, due)
-            zone = Clock(s.now).zone
-            out["timezone"] = zone_name(zone if zone is not None and s.nowfun else app.timezone)
+            out["due_until"] = texts([due[-1] if len(due) == INSTANTS else start + HORIZON])[0]
+            zone = Clock(s.now).zone if s.nowfun or getattr(s.now, "__func__", None) is not BaseSchedule.now else None
+            out["timezone"] = zone_name(zone if zone is not None else app.timezone)
     except Refused as e:
         out["refused"] = str(e)
     except Exception as e:
@@ -726,19 +787,16 @@ def continues(s, theirs, run):
     last = max((at for at in (ours, theirs) if at), default=None)
     if last is None:
         return None
-    clock, own = Clock(s.now), s.nowfun
+    clock = Clock(s.now)
 
     def local(at):
         clock.at = at.astimezone(timezone.utc)
         return clock()
 
-    s.nowfun = clock
-    try:
+    with by(s, clock):
         from_last = local(last)
         clock.at = settled
         late = bool(settled) and s.is_due(from_last).is_due
-    finally:
-        s.nowfun = own
     if late:
         return local(settled_run)
     return from_last if last != theirs else None

@@ -34,6 +34,9 @@ func (c expected) differences(s domain.Schedule, differ func(kind, message strin
 		return err
 	}
 	if s.IntervalSeconds != 0 && !c.relative {
+		// The first may be a period away, and the last longer by a change of clocks.
+		every := time.Duration(s.IntervalSeconds * float64(time.Second))
+		c.silent(c.next.From.Add(every*time.Duration(len(c.next.Due)+1)+2*time.Hour), s.Timezone, differ)
 		c.steps(append([]stretch{c.next}, c.changes...), s.IntervalSeconds, differ)
 		return nil
 	}
@@ -42,6 +45,9 @@ func (c expected) differences(s domain.Schedule, differ func(kind, message strin
 		kind, why := c.reason(ours, s.Timezone)
 		differ(kind, fmt.Sprintf("%s: %s", c.both(theirs, own, s.Timezone), why))
 		return nil
+	}
+	if more := dueTimes(s.Policy(), recurrence, c.next.From, len(ours)+1); len(more) > len(ours) {
+		c.silent(more[len(ours)], s.Timezone, differ)
 	}
 	if c.relative {
 		c.steps(c.changes, s.IntervalSeconds, differ)
@@ -56,6 +62,16 @@ func (c expected) differences(s domain.Schedule, differ func(kind, message strin
 		}
 	}
 	return nil
+}
+
+// silent tells that Celery names fewer instants than tactus has due times, as for a clock that does not go with the time.
+// next is tactus' next due time after as many.
+func (c expected) silent(next time.Time, timezone string, differ func(kind, message string)) {
+	if next.After(c.next.Until) {
+		return
+	}
+	differ("instants", fmt.Sprintf("Celery's beat sends it %d times until %s, tactus at %s, too", len(c.next.Due),
+		oldbeat.At(c.next.Until, cmp.Or(c.timezone, timezone)), oldbeat.At(next, timezone)))
 }
 
 // part returns the first pair of instants at which two lists differ. An instant is zero when its list has ended.
