@@ -43,7 +43,8 @@ type Application struct {
 // same.
 type task struct {
 	sent
-	Differences []told `json:"differences"`
+	Differences []told     `json:"differences"`
+	Signature   *signature `json:"signature"` // nil when it is sent with any arguments
 }
 
 // told is a difference that the script reports.
@@ -202,7 +203,14 @@ func (a Application) Route(e *Entry) (unknown string) {
 	}
 	if unknown == "" {
 		known.route(&e.Definition)
+		if e.Definition.Headers == nil {
+			e.Definition.Headers = known.Headers // those of the entry take the place of all that a route gives
+		}
 		e.Definition.IgnoreRoutes = true
+	}
+	if why := a.misfit(e.Definition); why != "" {
+		e.refuse("unsendable: Celery itself does not send %s with these arguments (%s): correct the entry",
+			e.Definition.TaskName, why)
 	}
 	for _, d := range known.Differences {
 		e.differ(d.Kind, d.Message)

@@ -57,11 +57,11 @@ def more(sender, **_):
     sender.add_periodic_task(crontab(hour=7), again.s("x"), name="added")
 
 @app.task
-def again(what):
+def again(what=None):
     pass
 
 @app.task(name="app.options", queue="own", expires=60, time_limit=30, soft_time_limit=20, priority=3, ignore_result=True)
-def options(x):
+def options(x=1):
     pass
 
 class Guarded(celery.Task):

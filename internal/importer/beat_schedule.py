@@ -28,9 +28,11 @@ from collections.abc import Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from fnmatch import fnmatchcase
+from inspect import getfullargspec
 from types import MethodType
 
 from celery import signals
+from celery.app.amqp import AMQP
 from celery.app.base import Celery
 from celery.app.backends import by_url
 from celery.app.task import Task
@@ -138,19 +140,62 @@ class Refused(Exception):
     """An entry that cannot be imported, with the fault and the remedy."""
 
 
-def publish(app, name, args, kwargs, options):
-    """Returns the body and the options with which Celery publishes a task, without running code that overrides Celery's sending."""
+def publish(app, name, args, kwargs, options, checked):
+    """Returns the body and the options with which Celery publishes a task, without running code that overrides Celery's sending.
+
+    Whether the arguments fit the task is looked at only if checked."""
     producer = Captured()
     task = app.tasks.get(name)
     if task is not None:
         send = Celery.send_task
         if type(app).send_task is not send:
             app.send_task = MethodType(send, app)
-        Task.apply_async(task, args, kwargs, producer=producer, **options)
+        typing, task.typing = task.typing, checked and checks(task)
+        try:
+            Task.apply_async(task, args, kwargs, producer=producer, **options)
+        finally:
+            task.typing = typing
     else:
         Celery.send_task(app, name, args, kwargs, producer=producer, **options)
     (published,) = producer.published
     return published
+
+
+def checks(task):
+    """Reports whether Celery sends a task only with arguments that fit its signature."""
+    return bool(task.typing) and type(task).apply_async is Task.apply_async and hasattr(task, "__header__")
+
+
+def signature(app, name):
+    """Returns which arguments Celery sends a task with, or None where it sends any."""
+    task = app.tasks.get(name)
+    if task is None or not checks(task):
+        return None
+    takes = getfullargspec(task.__header__)
+    by_name = takes.kwonlydefaults or {}
+    return {
+        "positional": takes.args, "required": len(takes.args) - len(takes.defaults or ()), "more": bool(takes.varargs),
+        "keywords": takes.kwonlyargs, "required_keywords": [name for name in takes.kwonlyargs if name not in by_name],
+        "any_keywords": bool(takes.varkw),
+    }
+
+
+def celerys(app):
+    """Returns the names of the headers that Celery itself gives each message."""
+    return {*AMQP.as_task_v2(app.amqp, "id", "task").headers, "replaced_task_nesting", "stamped_headers", "stamps"}
+
+
+# Properties of a message that matter to a worker, and that only options or routes give.
+PROPERTIES = {"app_id", "cluster_id", "content_encoding", "content_type", "message_id", "timestamp", "type", "user_id"}
+
+
+def computed(value):
+    """Returns an object in the arguments that says at each run what it is as JSON, or None."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return next((found for found in map(computed, value) if found is not None), None)
+    return value if hasattr(value, "__json__") else None
 
 
 def seconds(value, option):
@@ -202,12 +247,33 @@ def destination(options):
     return {"exchange": exchange, "routing_key": key, "queue": declared[0] if declared else None}
 
 
-def message(app, name, args, kwargs, options):
-    """Returns what Celery's beat would send, and how that differs from all that tactus can send."""
+def message(app, name, args, kwargs, options, checked=False):
+    """Returns what Celery's beat would send, each time, and how that differs from all that tactus can send."""
+    found, differences = asked_once(app, name, args, kwargs, options, checked)
+    for _ in range(5 if routed_by_code(app) else 1):
+        again, _ = asked_once(app, name, args, kwargs, options, checked)
+        for part in found:
+            if found[part] != again[part]:
+                raise Refused(f"{part}_unreadable at /{part}: it is computed for each run ({found[part]}, then {again[part]}): "
+                              "let the task compute it, or give one that stays")
+    return found, differences
+
+
+def routed_by_code(app):
+    """Reports whether a router is code, which may say something else each time."""
+    given = app.conf.task_routes or ()
+    return any(not isinstance(route, (Mapping, list, tuple)) for route in (given if isinstance(given, (list, tuple)) else [given]))
+
+
+def asked_once(app, name, args, kwargs, options, checked):
+    """Returns the message that Celery would send now, and how that differs from all that tactus can send."""
+    own = computed([args, kwargs])
+    if own is not None:
+        raise Refused(f"args_unreadable at /args: {type(own).__name__}.__json__ is called for each run: let the task compute the value itself")
     for option in ("expires", "time_limit", "soft_time_limit"):
         if not isinstance(options.get(option), (str, datetime)):
             seconds(options.get(option), option)
-    (args, kwargs, embedded), sent = publish(app, name, args, kwargs, options)
+    (args, kwargs, embedded), sent = publish(app, name, args, kwargs, options, checked)
     headers, differences = sent["headers"], []
     serializer = sent.get("serializer") or "json"
     if serializer != "json":
@@ -234,9 +300,13 @@ def message(app, name, args, kwargs, options):
         differences.append(("eta", "it has a countdown or an eta: its worker would wait; tactus sends at the due time"))
     if any(embedded.get(part) for part in ("callbacks", "errbacks", "chain", "chord")):
         differences.append(("callbacks", "it has callbacks (link, link_error, chain or chord): tactus sends the task alone"))
-    for option in sorted(set(options) - CARRIED):
+    for option in sorted(set(options) - CARRIED | set(sent) & PROPERTIES):
         differences.append(("options", f"the option {option} is not imported"))
-    own = {key: value for key, value in (merged.get("headers") or {}).items()}
+    celery_gives = celerys(app)
+    own = {**{key: value for key, value in headers.items() if key not in celery_gives}, **(merged.get("headers") or {})}
+    for header, value in (("task", name), ("lang", "py"), ("retries", 0), ("group", None), ("parent_id", None)):
+        if headers.get(header) != value and header not in own:
+            differences.append(("headers", f"Celery's own header {header} is {headers.get(header)!r}, by a route or code of the application"))
     found = destination(sent)
     if merged.get("exchange") and not merged.get("queue"):
         found["queue"] = None  # whoever is bound to the exchange, and nobody else
@@ -498,7 +568,7 @@ def exported(app, name, entry, hooked, start, last_run):
         s, out["task"] = entry.schedule, entry.task
         out["schedule"] = when(s, relative)
         args, kwargs = arguments(entry)
-        out["message"], differences = message(app, entry.task, args, kwargs, dict(entry.options or {}))
+        out["message"], differences = message(app, entry.task, args, kwargs, dict(entry.options or {}), checked=True)
         if hooked or sends_itself(app, entry.task):
             differences.append(HOOKS)
         if isinstance(s, (crontab, schedule)) and decides_itself(s):
@@ -613,6 +683,9 @@ def tasks(app, named, hooked):
         if hooked or sends_itself(app, name):
             differences.append(HOOKS)
         found[name] = {**options_of(to), **({"differences": told(differences)} if differences else {})}
+        takes = signature(app, name)
+        if takes:
+            found[name]["signature"] = takes
     return found, left
 
 
@@ -661,7 +734,7 @@ def queues(app):
     """Returns where a message goes that names a queue of task_queues."""
     found = {}
     for name in sorted(app.amqp.queues):
-        to, _ = message(app, "a", [], {}, {"queue": name})
+        to, _ = asked_once(app, "a", [], {}, {"queue": name}, False)
         found[name] = {key: to[key] for key in ("queue", "exchange", "routing_key") if to.get(key)}
     return found
 
@@ -694,8 +767,6 @@ def main(path, named, file):
     app = imported(path)
     scheduled, ran = entries(app), last_runs(app, file)
     hooked = quiet(app)
-    for task in app.tasks.values():
-        task.typing = False
     start = datetime.now(timezone.utc).replace(microsecond=0)
     transport = app.conf.broker_transport_options or {}
     names, globs, left = routes(app)

@@ -65,7 +65,7 @@ func (i *Importer) PlanRoutes(ctx context.Context, a Application) (rows []RouteR
 	for _, r := range a.Routes() {
 		planned[r.Pattern] = true
 		row := i.planRoute(r, before)
-		row.Differences = a.overlaps(r.Pattern)
+		row.Differences = append(a.overlaps(r.Pattern), a.headers(r.Pattern)...)
 		if why := i.refusal(row.Differences); why != "" && (row.Change == "new" || row.Change == "changed") {
 			row.Change, row.Reason = "refused", why
 		}
@@ -77,6 +77,19 @@ func (i *Importer) PlanRoutes(ctx context.Context, a Application) (rows []RouteR
 		}
 	}
 	return rows, nil
+}
+
+// headers returns that a route gives headers, which no route here has.
+func (a Application) headers(pattern string) []oldbeat.Difference {
+	given := a.patterns[pattern].Headers
+	if known, named := a.tasks[pattern]; named {
+		given = known.Headers
+	}
+	if len(given) == 0 {
+		return nil
+	}
+	return []oldbeat.Difference{{Code: "headers", Message: "the application's route gives its messages the headers " +
+		encoded(given) + ", and no route here has headers: put them into the schedules"}}
 }
 
 func (i *Importer) planRoute(r domain.Route, before map[string]outbox.KeptRoute) RouteRow {

@@ -38,6 +38,10 @@ func (a Application) Compare(r TableRow, now time.Time) (differences []oldbeat.D
 			"; tactus fires nothing from then on, but messages that wait in the queue then still run: set "+
 			"expire_seconds, or a route with expires_seconds")
 	}
+	if why := a.misfit(r.Definition); why != "" {
+		differ("celery_refuses", fmt.Sprintf("Celery's beat never sends it, because its arguments do not fit %s (%s); "+
+			"tactus does", r.Definition.TaskName, why))
+	}
 	theirs, known, unknown := a.sends(r.Definition)
 	if unknown != "" {
 		differ("queue", unknown)
