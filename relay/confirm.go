@@ -30,8 +30,8 @@ update tactus.runs r set status = 'sent', sent_at = clock_timestamp()
 from lazy, unnest((select @ids::uuid[]), (select @dues::timestamptz[])) w (id, due_at)
 where r.id = w.id and r.due_at = w.due_at and r.status = 'due'`
 
-// confirm finds runs by their ids alone: each is looked up in a query of its own, because the planner does not know that
-// an id is unique, as the primary key has the due time besides.
+// confirm finds runs by their ids alone: each is looked up in a query of its own, because the planner does not know
+// that an id is unique, as the primary key has the due time besides.
 //
 // It waits for nobody: a run whose row somebody else has locked is left, and named, and the place that is kept
 // stays before it. Whoever holds the lock may roll back, so the lock tells nothing of how far the run has come. Its

@@ -44,7 +44,8 @@ var runTexts = []string{
 	`{"schedule_id":"x"}`, `{"due_at":"2026-11-29"}`, `{"due_at":"2026-11-29T15:25:31+02:00"}`, `{"queue":"\`, `{"args":["\`, `{"args":[1 2]}`, "{\"a\x00\":1}", "{}\x00", `{"args":"text"}`,
 }
 
-// TestReadRunIsAsPackageJSON decodes events, and what comes of them when bytes are changed, with package json beside it.
+// TestReadRunIsAsPackageJSON decodes events, and what comes of them when bytes are changed, with package json beside
+// it.
 func TestReadRunIsAsPackageJSON(t *testing.T) {
 	t.Parallel()
 	r := rand.New(rand.NewPCG(1, 2))
