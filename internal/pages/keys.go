@@ -67,12 +67,25 @@ func (s *site) keys() {
 		}
 		return "sessions", d, err
 	})
-	s.postAs(mayRead, "/sessions", func(v *view) error {
-		if _, err := access.EndOwnSession(v.ctx(), v.r.PostFormValue("id")); err != nil { // one that is gone has ended
-			return err
+	s.postAs(mayRead, "/sessions", s.endSession)
+}
+
+// endSession goes on to the login where the session was the one of the request: for a second it would still be believed.
+func (s *site) endSession(v *view) error {
+	own, err := access.OwnSessions(v.ctx())
+	if err != nil {
+		return err
+	}
+	id, next := v.r.PostFormValue("id"), "/sessions"
+	for _, session := range own {
+		if session.ID == id && session.Current {
+			next = "/login"
 		}
-		return v.redirect("/sessions")
-	})
+	}
+	if _, err := access.EndOwnSession(v.ctx(), id); err != nil { // one that is gone has ended
+		return err
+	}
+	return v.redirect(next)
 }
 
 func (v *view) keysData() (d keysData, err error) {

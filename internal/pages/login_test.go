@@ -58,7 +58,42 @@ func (s *stack) logsIn(t *testing.T) {
 	b.await("the end of the session", `location.pathname === "/login"`)
 	b.do(chromedp.Navigate(address + "/schedules"))
 	b.await("the question for a key again", `location.pathname === "/login"`)
+	login(s.newKey(t, "boss", "admin"))
+	b.await("the list", `location.pathname === "/schedules"`)
+	s.issues(b, address)
 	if faults := b.wentWrong(); len(faults) > 0 {
 		t.Error(faults)
 	}
+}
+
+// issues makes a key, revokes it, and ends its own session, as an admin does.
+func (s *stack) issues(b *tab, address string) {
+	b.do(chromedp.Navigate(address + "/system/keys"))
+	b.do(chromedp.SendKeys(chromedp.CSS("main [name=name]"), "deploy"), chromedp.Click(chromedp.CSS("main button.main")))
+	b.await("the key, this once", `document.querySelector("#secret")?.innerText.startsWith("tactus_")`)
+	for _, violation := range s.axe(b, "light") {
+		b.t.Errorf("a new key: %s", violation)
+	}
+	b.do(chromedp.Click(chromedp.CSS("main a.button")))
+	b.await("its page, without the key", `document.querySelector("h1").innerText === "deploy" && document.querySelector("#secret") === null`)
+	for _, violation := range s.axe(b, "light") {
+		b.t.Errorf("a key: %s", violation)
+	}
+	b.do(chromedp.Click(chromedp.CSS(`form[action$="/revoke"] button`)))
+	b.await("that it is revoked", `document.querySelector(".sum").innerText.includes("revoked")`)
+	b.do(chromedp.Navigate(address + "/sessions"))
+	b.await("this session", `document.querySelector("main").innerText.includes("this one")`)
+	b.do(chromedp.Click(chromedp.CSS(`main form button`)))
+	b.await("the end of it", `location.pathname === "/login"`)
+}
+
+// axe asks for what is wrong with a page in a theme.
+func (s *stack) axe(b *tab, scheme string) []string {
+	script, err := os.ReadFile("testdata/axe/axe.min.js")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	violations := ask[[]string](b, string(script)+axeRuns[scheme])
+	b.wentWrong() // axe may say something on the console
+	return violations
 }
