@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"fmt"
 	"net/url"
 	"slices"
 	"strconv"
@@ -16,6 +17,7 @@ type logData struct {
 	Changes  []changeLine
 	Older    string
 	First    bool
+	Replay   string // the command that publishes what is shown again; empty for nobody who may not
 }
 
 // logTypes are the types of events that are chosen among.
@@ -57,6 +59,24 @@ func (s *site) log() {
 			}
 			d.Older = "/log?" + older.Encode()
 		}
+		if mayReadAll.Demand(v.ctx()) == nil {
+			d.Replay = replayCommand(changes, f)
+		}
 		return "log", d, nil
 	})
+}
+
+// replayCommand is the command that publishes some changes, newest first, and those of a filter between them again.
+func replayCommand(changes []catalog.Change, f catalog.EventFilter) string {
+	if len(changes) == 0 {
+		return ""
+	}
+	command := fmt.Sprintf("tactus replay --from %d --to %d", changes[len(changes)-1].Position, changes[0].Position)
+	if f.Schedule != nil {
+		command += " --schedule " + f.Schedule.String()
+	}
+	if f.Type != "" {
+		command += " --type " + string(f.Type)
+	}
+	return command + " --stream tactus:replay:1"
 }

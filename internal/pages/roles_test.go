@@ -56,6 +56,8 @@ func TestPagesHonourRoles(t *testing.T) {
 		{writer, "GET", "/system", 200, "", "", ""},
 		{confined, "GET", "/schedules", 200, "mine", ">other<", ""},
 		{confined, "GET", "/log", 200, "mine", ">other<", ""},
+		{confined, "GET", "/log", 200, "mine", "tactus replay", ""},
+		{reader, "GET", "/log?type=schedule.created&schedule=" + ids[0], 200, " --schedule " + ids[0] + " --type schedule.created --stream tactus:replay:1", "", ""},
 		{confined, "GET", "/", 200, "1 active", "", ""},
 		{confined, "GET", "/schedules/" + ids[1], 404, "", "Run now", ""},
 		{confined, "GET", "/system", 403, "", "", ""},

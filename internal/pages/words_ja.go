@@ -537,6 +537,8 @@ var japanese = map[string]string{
 	"Save, and send them otherwise":                 "保存して送り方を変える",
 	"the name of a task, or a pattern with * and ?": "タスク名、または*と?を含むパターン",
 
+	"Publish these again, into a stream of their own": "これらを専用のストリームに再配信する",
+	"Consumers of that stream see them with their own ids; nothing is run by it. The command says what it would do with --dry-run.": "そのストリームの購読者には元のIDで届き、何も実行されません。--dry-runを付けると内容だけを表示します。",
 	"all %d of them": "%d件すべて",
 	// Backfills.
 	"%s ran already":                                             "%s件は実行済み",
