@@ -27,11 +27,11 @@ import (
 //	  └────────────────────────── backfillEvery ───────────────────── it is empty
 //
 // The statement finds in the row where the backfill is, and moves it on, together with the runs that it makes. So
-// nothing of it is in memory: a crash, a lost answer or another leader repeats nothing and leaves out nothing. Backfills
-// of one schedule run one after another, in the order of their ids; those of several schedules take turns.
+// nothing of it is in memory: a crash, a lost answer or another leader repeats nothing and leaves out nothing.
+// Backfills of one schedule run one after another, in the order of their ids; those of several schedules take turns.
 //
-// One that PostgreSQL refuses is tried again in growing pauses, and has failed after maxBackfillTries, if it was refused
-// for the data in it. It keeps no other waiting.
+// One that PostgreSQL refuses is tried again in growing pauses, and has failed after maxBackfillTries, if it was
+// refused for the data in it. It keeps no other waiting.
 
 const (
 	backfillEvery    = 250 * time.Millisecond // how often to look, while a backfill is open

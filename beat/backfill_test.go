@@ -71,7 +71,7 @@ func (w *world) let(b *Beat, d time.Duration) {
 	}
 }
 
-// backfillWorld is a world with a schedule that is due each minute and allows overlaps, which is an hour and a half old.
+// backfillWorld is a world with a beat and a schedule that is due each minute, and the hour that is over.
 func backfillWorld(t *testing.T, members ...string) (w *world, b *Beat, s domain.Schedule, hour time.Time) {
 	t.Helper()
 	w = newWorld(t)

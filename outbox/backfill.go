@@ -135,7 +135,8 @@ key as (
 )
 select id from made, (select count(*) from key) k`
 
-// beginBackfill writes a backfill, and reports whether it did: it does not when the schedule has changed, or has too many.
+// beginBackfill writes a backfill, and reports whether it did: it does not when the schedule has changed, or has too
+// many.
 func (s *Store) beginBackfill(ctx context.Context, id domain.ID, version int64, plan domain.BackfillPlan, once onceOnly) (
 	made domain.ID, ok bool, err error,
 ) {
