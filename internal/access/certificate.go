@@ -25,16 +25,18 @@ func (g *Guard) certified(r *http.Request) Principal {
 	return Principal{Kind: Certificate, Name: name, Role: g.config.Groups.role(c.Subject.OrganizationalUnit)}
 }
 
+// nameOf returns the name of a certificate's owner. It says what it is, because those who may have a certificate of one
+// kind of name with an issuer are not those who may have another: CN=alice is not URI=alice.
 func nameOf(c *x509.Certificate) string {
 	switch {
 	case len(c.URIs) > 0: // SPIFFE
-		return c.URIs[0].String()
+		return "URI=" + c.URIs[0].String()
 	case c.Subject.CommonName != "":
-		return c.Subject.CommonName
+		return "CN=" + c.Subject.CommonName
 	case len(c.EmailAddresses) > 0:
-		return c.EmailAddresses[0]
+		return "email=" + c.EmailAddresses[0]
 	case len(c.DNSNames) > 0:
-		return c.DNSNames[0]
+		return "DNS=" + c.DNSNames[0]
 	}
 	return ""
 }

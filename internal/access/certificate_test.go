@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -132,13 +133,23 @@ func TestClientCertificates(t *testing.T) {
 		})
 		return &c
 	}
+	also := func(names x509.Certificate) *issuer {
+		names.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+		c := issue(t, &ca, &names)
+		return &c
+	}
+	ops := pkix.Name{OrganizationalUnit: []string{"ops"}}
 	for _, c := range []struct {
 		of   *issuer
 		want string
 	}{
 		{nil, " "},
-		{given(ca, "deploy", "ops"), "certificate:deploy admin"},
-		{given(ca, "reader", "none"), "certificate:reader read"},
+		{given(ca, "deploy", "ops"), "certificate:CN=deploy admin"},
+		{given(ca, "reader", "none"), "certificate:CN=reader read"},
+		{also(x509.Certificate{URIs: []*url.URL{{Path: "deploy"}}}), "certificate:URI=deploy read"},
+		{also(x509.Certificate{EmailAddresses: []string{"deploy"}, Subject: ops}), "certificate:email=deploy admin"},
+		{also(x509.Certificate{DNSNames: []string{"deploy"}}), "certificate:DNS=deploy read"},
+		{given(ca, "URI=deploy", "none"), "certificate:CN=URI=deploy read"},
 	} {
 		if got, err := ask(c.of); err != nil || got != c.want {
 			t.Errorf("%q, %v; want %q", got, err, c.want)
