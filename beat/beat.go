@@ -167,8 +167,12 @@ func (b *Beat) retry(ctx context.Context, what string, act func(context.Context)
 // readOnly and inRecovery are the codes by which PostgreSQL refuses what only a primary can do.
 const readOnly, inRecovery = "25006", "55000"
 
-// reason puts first what an operator has to know about an error.
+// reason puts first what an operator has to know about an error. A server that refuses to connect says inRecovery of a
+// database that takes no connections, too.
 func reason(err error) error {
+	if _, refused := errors.AsType[*pgconn.ConnectError](err); refused {
+		return err
+	}
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok && (e.Code == readOnly || e.Code == inRecovery) {
 		return fmt.Errorf("the database is a standby, or takes no writes (default_transaction_read_only): %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tactus-dev/tactus/internal/access"
+	"github.com/tactus-dev/tactus/internal/telemetry"
 )
 
 // accessFlags say who may call a process.
@@ -117,6 +118,15 @@ func (f accessFlags) guard(pool *pgxpool.Pool, log *slog.Logger, registry promet
 		},
 		Proxies: access.Proxies{From: from, UserHeader: f.UserHeader, GroupsHeader: f.GroupsHeader},
 	}, log, registry), nil
+}
+
+// operators returns the addresses of operators: /livez, /readyz and /metrics. Why a process is not ready is told to
+// whoever may read everything, and to the log.
+func operators(health *telemetry.Health, registry *prometheus.Registry, log *slog.Logger) *http.ServeMux {
+	health.Tell(func(r *http.Request) bool {
+		return access.Permit{Role: access.Read}.Demand(r.Context()) == nil
+	}, log)
+	return telemetry.Mux(health, registry)
 }
 
 // guarded serves a process's addresses to those who may call them. /livez and /readyz are open, because what looks

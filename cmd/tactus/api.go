@@ -80,7 +80,7 @@ func (c apiCmd) Run(ctx context.Context, log *slog.Logger) error {
 	registry.MustRegister(invalidMetric{catalog.New(pool)})
 	group.Go(func() error {
 		return telemetry.Serve(ctx, l, hosts, apiHandler(guard, pool, c.Timezone, c.celery(), c.limits(c.retentionFlags), log, health,
-			letterBox(pool, nil, "", c.lease()), telemetry.Mux(health, registry)))
+			letterBox(pool, nil, "", c.lease()), operators(health, registry, log)))
 	})
 	return group.Wait()
 }

@@ -123,6 +123,6 @@ func (c beatCmd) Run(ctx context.Context, log *slog.Logger) error {
 	group.Go(func() error { return watchZones(ctx, pool, "beat", l, log, registry) })
 	group.Go(func() error { return mend(ctx, pool, log, registry) })
 	group.Go(func() error { return c.collect(ctx, pool, c.broker(), c.KeyPrefix, c.lease(), log, registry) })
-	group.Go(func() error { return telemetry.Serve(ctx, l, hosts, guarded(guard, telemetry.Mux(health, registry))) })
+	group.Go(func() error { return telemetry.Serve(ctx, l, hosts, guarded(guard, operators(health, registry, log))) })
 	return group.Wait()
 }

@@ -132,7 +132,7 @@ func (c devCmd) serve(ctx context.Context, state string, to console, log *slog.L
 	registry.MustRegister(invalidMetric{catalog.New(pool)})
 	group.Go(func() error {
 		return telemetry.Serve(ctx, l, hosts, apiHandler(guard, requests, c.Timezone, c.celery(), c.limits(c.retentionFlags), log, health,
-			letterBox(requests, events, c.stream(), c.lease()), telemetry.Mux(health, registry)))
+			letterBox(requests, events, c.stream(), c.lease()), operators(health, registry, log)))
 	})
 	started(log, "dev", l, "state_dir", state, "shadow", c.Shadow)
 	group.Go(func() error { return c.collect(ctx, pool, c.broker(), c.KeyPrefix, c.lease(), log, registry) })

@@ -86,7 +86,7 @@ func (c relayCmd) Run(ctx context.Context, to console, log *slog.Logger) error {
 	group.Go(func() error { return maintain(ctx, pool, c.retentionFlags, log, registry) })
 	group.Go(func() error { return watchZones(ctx, pool, "relay", l, log, registry) })
 	group.Go(func() error { return judge(ctx, pool, "", c.celery(), log) })
-	group.Go(func() error { return telemetry.Serve(ctx, l, hosts, guarded(guard, telemetry.Mux(health, registry))) })
+	group.Go(func() error { return telemetry.Serve(ctx, l, hosts, guarded(guard, operators(health, registry, log))) })
 	return group.Wait()
 }
 

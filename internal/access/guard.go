@@ -124,6 +124,9 @@ func (g *Guard) Middleware(next http.Handler) http.Handler {
 		if err == nil {
 			who, err = g.identify(r)
 		}
+		if r.URL.Path == "/readyz" && lookupFailed(err) { // which /readyz says itself
+			who, err = Principal{}, nil
+		}
 		if err == nil {
 			err = g.admit(r, who)
 		}
@@ -260,8 +263,13 @@ func Require(role Role, next http.Handler) http.Handler {
 	})
 }
 
+// lookupFailed reports whether nobody could say of whom a request is.
+func lookupFailed(err error) bool {
+	return err != nil && domain.FaultsOf(err) == nil && !isTooMany(err)
+}
+
 func (g *Guard) answer(w http.ResponseWriter, err error) {
-	if domain.FaultsOf(err) == nil && !errors.Is(err, context.Canceled) && !isTooMany(err) {
+	if lookupFailed(err) && !errors.Is(err, context.Canceled) {
 		g.log.Error("who sends a request could not be looked up", "err", err)
 	}
 	Answer(w, err)

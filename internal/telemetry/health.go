@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"maps"
 	"net/http"
 	"slices"
@@ -17,6 +18,15 @@ type Health struct {
 	facts  map[string]string
 	notes  map[string]string
 	said   map[string]func() string
+	tells  func(*http.Request) bool
+	log    *slog.Logger
+	logged map[string]logged
+}
+
+// logged is the reason of a condition that was put into the log, and when.
+type logged struct {
+	reason string
+	at     time.Time
 }
 
 type check struct {
@@ -61,6 +71,14 @@ func (h *Health) Say(name string, say func() string) {
 	h.said[name] = say
 }
 
+// Tell has /readyz give reasons and facts only to requests that tells lets through; without it everybody gets them.
+// Others are given the names of what fails, and the reasons are put into the log.
+func (h *Health) Tell(tells func(*http.Request) bool, log *slog.Logger) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.tells, h.log = tells, log
+}
+
 const checkTimeout = 3 * time.Second
 
 // Ready evaluates all conditions at once, each with a deadline of its own, so that a slow condition cannot make others
@@ -98,27 +116,68 @@ func (h *Health) Mount(mux *http.ServeMux) {
 		writeJSON(w, http.StatusOK, map[string]any{"status": "alive"})
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		body, status := map[string]any{"status": "ready"}, http.StatusOK
-		if failing := h.Ready(r.Context()); len(failing) > 0 {
-			body, status = map[string]any{"status": "not ready", "failing": failing}, http.StatusServiceUnavailable
-		}
+		failing := h.Ready(r.Context())
 		h.mu.Lock()
-		for name, value := range h.notes {
-			body[name] = value
+		told := h.tells == nil || h.tells(r)
+		body := h.report(failing, told)
+		if told && r.URL.Query().Has("verbose") {
+			body["facts"] = maps.Clone(h.facts)
 		}
+		h.mu.Unlock()
+		status := http.StatusOK
+		if len(failing) > 0 {
+			status = http.StatusServiceUnavailable
+		}
+		writeJSON(w, status, body)
+	})
+}
+
+// withheld stands for the reasons that a stranger is not told: errors name servers, databases and roles.
+const withheld = "the log says why, and so does this address to whoever may read everything"
+
+// report returns what /readyz answers, with the reasons and details if they may be told.
+func (h *Health) report(failing map[string]string, told bool) map[string]any {
+	body := map[string]any{"status": "ready"}
+	for name, value := range h.notes {
+		body[name] = value
+	}
+	if told {
 		for name, say := range h.said {
 			if text := say(); text != "" {
 				body[name] = text
 			}
 		}
-		h.mu.Unlock()
-		if r.URL.Query().Has("verbose") {
-			h.mu.Lock()
-			body["facts"] = maps.Clone(h.facts)
-			h.mu.Unlock()
+	} else {
+		h.logReasons(failing)
+		for name := range failing {
+			failing[name] = withheld
 		}
-		writeJSON(w, status, body)
-	})
+	}
+	if len(failing) > 0 {
+		body["status"], body["failing"] = "not ready", failing
+	}
+	return body
+}
+
+const logPause = 10 * time.Second
+
+// logReasons logs reasons that are new, those of one condition at most once in a while: strangers decide how often they
+// ask.
+func (h *Health) logReasons(failing map[string]string) {
+	if h.logged == nil {
+		h.logged = map[string]logged{}
+	}
+	for name, reason := range failing {
+		if last := h.logged[name]; last.reason != reason && time.Since(last.at) >= logPause {
+			h.log.Warn("the process is not ready", "condition", name, "err", reason)
+			h.logged[name] = logged{reason, time.Now()}
+		}
+	}
+	for name, last := range h.logged {
+		if failing[name] == "" && last.reason != "" {
+			h.logged[name] = logged{at: last.at}
+		}
+	}
 }
 
 func writeJSON(w http.ResponseWriter, status int, body any) {
