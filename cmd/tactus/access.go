@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/tls"
 	"log/slog"
 	"net"
@@ -23,8 +24,8 @@ type accessFlags struct {
 
 	Groups       string   `name:"group-roles" env:"TACTUS_GROUP_ROLES" placeholder:"GROUP=ROLE,..." help:"The role of the members of each group, as a token, a proxy or a certificate (its organizational units) names them: ops=admin,dev=write,*=read, where * is everybody."`
 	ProxyFrom    []string `name:"proxy-from" env:"TACTUS_PROXY_FROM" placeholder:"ADDRESS" help:"Addresses or networks (10.0.0.0/8) of proxies that are trusted to say who asks, from where, and whether over TLS."`
-	UserHeader   string   `name:"proxy-user-header" env:"TACTUS_PROXY_USER_HEADER" default:"X-Forwarded-User" help:"Header in which a trusted proxy names the user. The proxy must take it out of what clients send."`
-	GroupsHeader string   `name:"proxy-groups-header" env:"TACTUS_PROXY_GROUPS_HEADER" default:"X-Forwarded-Groups" help:"Header in which a trusted proxy lists the user's groups, separated by commas."`
+	UserHeader   string   `name:"proxy-user-header" env:"TACTUS_PROXY_USER_HEADER" placeholder:"HEADER" help:"Header in which a trusted proxy names the user (default X-Forwarded-User). The proxy must take it out of what clients send. Set both headers, or neither."`
+	GroupsHeader string   `name:"proxy-groups-header" env:"TACTUS_PROXY_GROUPS_HEADER" placeholder:"HEADER" help:"Header in which a trusted proxy lists the user's groups, separated by commas (default X-Forwarded-Groups). The proxy must take it out of what clients send."`
 
 	Issuer       string   `name:"oidc-issuer" env:"TACTUS_OIDC_ISSUER" placeholder:"URL" help:"URL of the OpenID Connect provider."`
 	ClientID     string   `name:"oidc-client-id" env:"TACTUS_OIDC_CLIENT_ID" help:"Id by which the provider knows tactus."`
@@ -54,6 +55,9 @@ func (f accessFlags) validate() error {
 	switch {
 	case ways.Proxy && len(f.ProxyFrom) == 0:
 		return usage("TACTUS_AUTH %q: say by TACTUS_PROXY_FROM which proxies are trusted", f.Auth)
+	case ways.Proxy && (f.UserHeader == "") != (f.GroupsHeader == ""):
+		return usage("TACTUS_PROXY_USER_HEADER %q, TACTUS_PROXY_GROUPS_HEADER %q: set both, and have the proxy take both "+
+			"out of what clients send: a client says by the other one who they are", f.UserHeader, f.GroupsHeader)
 	case ways.Certificates && (f.ClientCA == "" || f.Cert == ""):
 		return usage("TACTUS_AUTH %q: mtls needs TACTUS_TLS_CERT, TACTUS_TLS_KEY and TACTUS_TLS_CLIENT_CA", f.Auth)
 	case (f.Cert == "") != (f.CertKey == ""):
@@ -116,7 +120,10 @@ func (f accessFlags) guard(pool *pgxpool.Pool, log *slog.Logger, registry promet
 			Issuer: f.Issuer, ClientID: f.ClientID, ClientSecret: f.ClientSecret.reveal(), Audience: f.Audience,
 			Redirect: f.Redirect, Scopes: f.Scopes, UserClaim: f.UserClaim, GroupsClaim: f.GroupsClaim,
 		},
-		Proxies: access.Proxies{From: from, UserHeader: f.UserHeader, GroupsHeader: f.GroupsHeader},
+		Proxies: access.Proxies{
+			From: from, UserHeader: cmp.Or(f.UserHeader, "X-Forwarded-User"),
+			GroupsHeader: cmp.Or(f.GroupsHeader, "X-Forwarded-Groups"),
+		},
 	}, log, registry), nil
 }
 

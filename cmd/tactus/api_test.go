@@ -73,6 +73,8 @@ func TestSettingsAreChecked(t *testing.T) {
 		{"TACTUS_PROXY_FROM", []string{"api", database, "--http-addr=127.0.0.1:0", "--auth=keys,proxy"}},
 		{"TACTUS_PROXY_FROM", []string{"api", database, "--http-addr=127.0.0.1:0", "--proxy-from=proxy"}},
 		{"TACTUS_GROUP_ROLES", []string{"api", database, "--http-addr=127.0.0.1:0", "--auth=proxy", "--proxy-from=127.0.0.1"}},
+		{"TACTUS_PROXY_GROUPS_HEADER", []string{"api", database, "--auth=proxy", "--group-roles=*=read", "--proxy-from=127.0.0.1", "--proxy-user-header=Remote-User"}},
+		{"TACTUS_PROXY_USER_HEADER", []string{"api", database, "--auth=proxy", "--group-roles=*=read", "--proxy-from=127.0.0.1", "--proxy-groups-header=Remote-Groups"}},
 		{"TACTUS_GROUP_ROLES", []string{"api", database, "--http-addr=127.0.0.1:0", "--group-roles=ops"}},
 		{"TACTUS_TLS_CLIENT_CA", []string{"api", database, "--http-addr=127.0.0.1:0", "--auth=mtls", "--group-roles=*=read"}},
 		{"TACTUS_TLS_KEY", []string{"api", database, "--http-addr=127.0.0.1:0", "--tls-cert=none.pem"}},
