@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -327,6 +328,22 @@ func TestZoneLeftOutStays(t *testing.T) {
 		d, _, err := decode(t, text).Normalize(domain.Context{ID: scheduleID, Timezone: "America/New_York", Now: now, Previous: &stored})
 		if err != nil || d.Timezone != want {
 			t.Errorf("%s: %s, want %s, %v", text, d.Timezone, want, err)
+		}
+	}
+}
+
+// TestTimesStayAsWritten says a definition again that SQL has written, which spells times in UTC.
+func TestTimesStayAsWritten(t *testing.T) {
+	t.Parallel()
+	before := domain.Definition{
+		Name: "n", TaskName: "t", IntervalSeconds: 60, Timezone: "Asia/Tokyo", IntervalAnchor: "2026-01-01T00:00:00Z", StartsAt: "2026-01-01T09:00:00+09:00",
+	}
+	for _, anchor := range []string{"", "2026-01-01T00:00:00Z", "2026-01-01T09:00:00"} {
+		again := before
+		again.IntervalAnchor = anchor
+		normal, _, err := again.Normalize(domain.Context{Timezone: "UTC", Now: time.Now(), Previous: &before})
+		if err != nil || normal.IntervalAnchor != before.IntervalAnchor || normal.StartsAt != before.StartsAt {
+			t.Errorf("%q: %q, %q, %v", anchor, normal.IntervalAnchor, normal.StartsAt, err)
 		}
 	}
 }

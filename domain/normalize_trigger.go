@@ -25,10 +25,14 @@ func (n *normalizer) trigger() {
 	if !ok {
 		return
 	}
-	n.RunAt = n.instant(n.timeMember(), n.RunAt, location)
-	n.IntervalAnchor = n.instant("interval_anchor", n.IntervalAnchor, location)
-	n.StartsAt = n.instant("starts_at", n.StartsAt, location)
-	n.EndsAt = n.instant("ends_at", n.EndsAt, location)
+	before := Definition{}
+	if p := n.context.Previous; p != nil && p.Timezone == n.Timezone {
+		before = *p
+	}
+	n.RunAt = n.instant(n.timeMember(), n.RunAt, before.RunAt, location)
+	n.IntervalAnchor = n.instant("interval_anchor", n.IntervalAnchor, before.IntervalAnchor, location)
+	n.StartsAt = n.instant("starts_at", n.StartsAt, before.StartsAt, location)
+	n.EndsAt = n.instant("ends_at", n.EndsAt, before.EndsAt, location)
 	if n.faults.err() != nil {
 		return
 	}
@@ -36,7 +40,7 @@ func (n *normalizer) trigger() {
 		n.RRule = n.canonicalRRule(location)
 	}
 	if n.IntervalSeconds != 0 && n.IntervalAnchor == "" {
-		n.IntervalAnchor = n.phase()
+		n.IntervalAnchor = n.phase(location)
 	}
 	n.warn()
 	n.dueTimes()
@@ -51,11 +55,11 @@ func (n *normalizer) timeMember() string {
 }
 
 // phase is that of the same interval so far, or now: saying it again does not move it.
-func (n *normalizer) phase() string {
+func (n *normalizer) phase(location *time.Location) string {
 	if p := n.context.Previous; p != nil && p.IntervalSeconds == n.IntervalSeconds && p.IntervalAnchor != "" {
 		return p.IntervalAnchor
 	}
-	return n.context.Now.UTC().Truncate(time.Millisecond).Format(time.RFC3339Nano)
+	return local(n.context.Now.Truncate(time.Millisecond), location).Format(time.RFC3339Nano)
 }
 
 // warn collects what may surprise in the canonical trigger.
@@ -242,8 +246,9 @@ func TriggerFault(err error) *Error {
 	return &Error{Kind: Invalid, Code: code, Field: "/timezone", Message: err.Error()}
 }
 
-// instant reads RFC 3339, or a local time of the schedule's zone, and writes it as RFC 3339 with the zone's offset.
-func (n *normalizer) instant(field, text string, location *time.Location) string {
+// instant reads RFC 3339, or a local time of the schedule's zone, and writes it as RFC 3339 with the zone's offset. The
+// instant that stood there before stays as it was written.
+func (n *normalizer) instant(field, text, before string, location *time.Location) string {
 	if text == "" {
 		return ""
 	}
@@ -252,7 +257,11 @@ func (n *normalizer) instant(field, text string, location *time.Location) string
 		n.faults.add("time_invalid", "/"+field, "%v", err)
 		return ""
 	}
-	return local(t.Truncate(time.Microsecond), location).Format(time.RFC3339Nano) // as PostgreSQL keeps it
+	t = t.Truncate(time.Microsecond) // as PostgreSQL keeps it
+	if so, err := time.Parse(time.RFC3339Nano, before); err == nil && so.Equal(t) {
+		return before // SQL spells it in UTC
+	}
+	return local(t, location).Format(time.RFC3339Nano)
 }
 
 // Times of a schedule lie in these years.
