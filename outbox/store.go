@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -117,6 +118,33 @@ func (s *Store) Put(ctx context.Context, d domain.Definition) (after domain.Sche
 		s.lookAgain(ctx, after)
 	}
 	return after, created, err
+}
+
+// Compare returns the schedule of a definition's name, the zero value when there is none, and the definition as Put would
+// store it. It writes nothing.
+func (s *Store) Compare(ctx context.Context, d domain.Definition) (before domain.Schedule, after domain.Definition, err error) {
+	d.Name = strings.TrimSpace(d.Name)
+	before, err = GetByName(ctx, s.pool, d.Name)
+	if err != nil && !errors.Is(err, domain.ErrNotFound) {
+		return before, after, err
+	}
+	c := domain.Context{ID: NewID(), Timezone: s.timezone, Check: s.check}
+	if err == nil {
+		if before.ManagedBy != "" {
+			return before, after, domain.ErrManaged
+		}
+		c.ID, c.Previous = before.ID, &before.Definition
+		err = permitted(ctx, before.Definition)
+	} else {
+		before, err = domain.Schedule{}, nil
+	}
+	if err == nil {
+		after, err = s.writer().normalize(ctx, d, c)
+	}
+	if err == nil {
+		err = permitted(ctx, after)
+	}
+	return before, after, err
 }
 
 // Merge changes what the patch names (RFC 7396). version is the one the caller has read (If-Match), or 0 for any.

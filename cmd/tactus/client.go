@@ -72,7 +72,7 @@ func (c clientFlags) call(ctx context.Context, method, path string, body any) ([
 		return nil, fmt.Errorf("read the answer: %w", err)
 	}
 	if response.StatusCode >= http.StatusBadRequest {
-		return nil, refused(response.Status, answer)
+		return nil, refused(response, answer)
 	}
 	return answer, nil
 }
@@ -126,19 +126,36 @@ func withoutURL(err error) error {
 	return err
 }
 
+// refusal is a request that the API refused, with every fault.
+type refusal struct {
+	status int
+	said   string // the status in words
+	faults []*domain.Error
+}
+
+func (r *refusal) Error() string {
+	if len(r.faults) == 0 {
+		return "the API answered " + r.said
+	}
+	lines := make([]string, len(r.faults))
+	for i, f := range r.faults {
+		lines[i] = f.Error()
+	}
+	return fmt.Sprintf("refused (%s): %s", r.said, strings.Join(lines, "\n  and "))
+}
+
 // refused converts a problem document to an error.
-func refused(status string, body []byte) error {
+func refused(response *http.Response, body []byte) error {
 	var p struct {
 		Errors []struct{ Code, Location, Message string }
 	}
-	if err := json.Unmarshal(body, &p); err != nil || len(p.Errors) == 0 {
-		return fmt.Errorf("the API answered %s", status)
+	r := &refusal{status: response.StatusCode, said: response.Status}
+	if json.Unmarshal(body, &p) == nil {
+		for _, e := range p.Errors {
+			r.faults = append(r.faults, &domain.Error{Code: e.Code, Field: e.Location, Message: e.Message})
+		}
 	}
-	lines := make([]string, len(p.Errors))
-	for i, e := range p.Errors {
-		lines[i] = (&domain.Error{Code: e.Code, Field: e.Location, Message: e.Message}).Error()
-	}
-	return fmt.Errorf("refused (%s): %s", status, strings.Join(lines, "\n  and "))
+	return r
 }
 
 // path returns the path of a schedule, given its id or its name.

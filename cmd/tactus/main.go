@@ -39,12 +39,14 @@ type commands struct {
 	Route     routeCmd      `cmd:"" help:"Show and change routes, which say where tasks go when their schedules name no queue."`
 	Backfill  backfillsCmd  `cmd:"" help:"Show the backfills of a schedule, or cancel one."`
 	Calendar  calendarCmd   `cmd:"" help:"Show and change calendars: named sets of days and ranges by which schedules are kept from firing."`
+	Apply     applyCmd      `cmd:"" help:"Make the server have the schedules, calendars and routes that files describe."`
+	Schema    schemaCmd     `cmd:"" help:"Print the JSON Schema of the files of apply, for editors."`
 	Key       keyCmd        `cmd:"" help:"Make, list, rotate and revoke API keys."`
 	Health    healthCmd     `cmd:"" help:"Check whether a process is ready."`
 	Bench     benchCmd      `cmd:"" help:"Measure the promised figures on real servers."`
 	Replay    replayCmd     `cmd:"" help:"Publish a range of events again, to a separate stream."`
 	Import    importCmd     `cmd:"" help:"Import schedules from RedBeat, a beat_schedule or a crontab."`
-	Export    exportCmd     `cmd:"" help:"Write to the source of imported schedules when each ran last."`
+	Export    exportCmd     `cmd:"" help:"Print schedules, calendars and routes as files of apply; or write to the source of imported schedules when each ran last."`
 	Adopt     adoptCmd      `cmd:"" help:"Follow the schedules in another service's table, by triggers."`
 	Unadopt   unadoptCmd    `cmd:"" help:"Stop following a table: remove the triggers, and hand the schedules back."`
 	Rebuild   rebuildCmd    `cmd:"" help:"Rebuild the table of schedules from the events, and compare the two."`

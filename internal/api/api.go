@@ -76,6 +76,7 @@ func (s *server) register() (*http.ServeMux, *huma.OpenAPI) {
 	config.RejectUnknownQueryParameters = true
 	api := humago.New(mux, config)
 	s.schedules(api)
+	s.compare(api)
 	s.actions(api)
 	s.runs(api)
 	s.runList(api)

@@ -21,6 +21,7 @@ var permits = map[string]access.Permit{
 	"patch-schedule":       {Role: access.Write, Scoped: true},
 	"delete-schedule":      {Role: access.Write, Scoped: true},
 	"put-schedule-by-name": {Role: access.Write, Scoped: true},
+	"compare-schedule":     {Role: access.Write, Scoped: true},
 	"enable-schedule":      {Role: access.Write, Scoped: true},
 	"disable-schedule":     {Role: access.Write, Scoped: true},
 	"skip-schedule":        {Role: access.Write, Scoped: true},

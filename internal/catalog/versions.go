@@ -81,10 +81,17 @@ var derived = []string{"id", "version", "schema", "created_at", "updated_at", "e
 // since returns what an event changed since the former one. What cannot be read, as only a hand can write it, changed
 // nothing that can be told.
 func (r versionRow) since(former versionRow) VersionChange {
-	change := VersionChange{Version: r.Version, Type: r.Type, At: r.At.UTC(), Changes: []MemberChange{}}
+	change := VersionChange{Version: r.Version, Type: r.Type, At: r.At.UTC()}
 	by := byOf(r.Headers)
 	change.Actor, change.OnBehalfOf, change.Reason = by.Actor, by.OnBehalfOf, by.Reason
-	before, after := membersOf(former.Data), membersOf(r.Data)
+	change.Changes = MemberChanges(former.Data, r.Data)
+	return change
+}
+
+// MemberChanges returns the members in which two documents differ, by name, but for those that are derived.
+func MemberChanges(former, latter []byte) []MemberChange {
+	changes := []MemberChange{}
+	before, after := membersOf(former), membersOf(latter)
 	names := slices.Collect(maps.Keys(after))
 	for name := range before {
 		if _, kept := after[name]; !kept {
@@ -94,10 +101,10 @@ func (r versionRow) since(former versionRow) VersionChange {
 	slices.Sort(names)
 	for _, name := range names {
 		if !slices.Contains(derived, name) && !bytes.Equal(before[name], after[name]) {
-			change.Changes = append(change.Changes, MemberChange{name, orNull(before[name]), orNull(after[name])})
+			changes = append(changes, MemberChange{name, orNull(before[name]), orNull(after[name])})
 		}
 	}
-	return change
+	return changes
 }
 
 // membersOf returns the members of a document, each without white space around its parts.

@@ -1,0 +1,454 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/catalog"
+)
+
+// applyCmd makes the server have what files describe.
+type applyCmd struct {
+	clientFlags
+	File   []string `short:"f" sep:"none" required:"" placeholder:"PATH" help:"YAML or JSON file with schedules, calendars and routes; a folder of such files, or - for standard input. May be repeated."`
+	Diff   bool     `xor:"how" help:"Only print what would change. The exit code is 1 when something would, 2 when the files are wrong."`
+	DryRun bool     `xor:"how" help:"Only say what would be done."`
+	Source string   `placeholder:"NAME" help:"Where the files come from: their schedules get the tag source:NAME, and those of another source are left alone."`
+	Prune  bool     `help:"Delete the schedules of the source that the files have no more."`
+}
+
+// sourceTag marks the schedules of a source.
+const sourceTag = "source:"
+
+// step is what applying does to one thing.
+type step struct {
+	Kind    string                 `json:"kind"`
+	Name    string                 `json:"name"`
+	Outcome string                 `json:"outcome"` // create, change, delete, same
+	Changes []catalog.MemberChange `json:"changes,omitempty"`
+	At      string                 `json:"at,omitempty"`
+	method  string
+	path    string
+	body    []byte
+}
+
+// Run applies files.
+func (c applyCmd) Run(ctx context.Context, to console) error {
+	if c.Prune && c.Source == "" {
+		return usage("--prune deletes schedules of one source: name it by --source")
+	}
+	items, faults, err := readManifests(c.File)
+	if err != nil {
+		return err
+	}
+	for i := range items {
+		c.mark(&items[i], &faults)
+		checkItem(items[i], &faults)
+	}
+	if err := faulty(to, faults); err != nil {
+		return err
+	}
+	if len(items) == 0 {
+		return usage("the files describe nothing")
+	}
+	steps, faults, err := c.plan(ctx, items)
+	if err != nil {
+		return err
+	}
+	if err := faulty(to, faults); err != nil {
+		return err
+	}
+	if c.Diff {
+		return c.tellDiff(to, steps)
+	}
+	return c.carryOut(ctx, to, steps)
+}
+
+// faulty prints all that is wrong.
+func faulty(to console, faults wrong) error {
+	if len(faults) == 0 {
+		return nil
+	}
+	for _, f := range faults {
+		fmt.Fprintln(to.problems, f)
+	}
+	return usage("%s; nothing was changed", counted(len(faults), "fault", "faults"))
+}
+
+// mark gives a schedule the tag of the source.
+func (c applyCmd) mark(i *item, faults *wrong) {
+	if i.Kind != schedulesMember {
+		return
+	}
+	var tags []string
+	if json.Unmarshal(orNull(i.members["tags"]), &tags) != nil {
+		return // checkItem says so
+	}
+	for _, tag := range tags {
+		if c.Source != "" && strings.HasPrefix(tag, sourceTag) && tag != sourceTag+c.Source {
+			faults.add(i.place.at("/tags"), "%s: the tag %s is of another source", i.Name, tag)
+		}
+	}
+	if tag := sourceTag + c.Source; c.Source != "" && !slices.Contains(tags, tag) {
+		i.members["tags"], _ = json.Marshal(append(tags, tag)) // texts encode
+	}
+}
+
+func orNull(raw json.RawMessage) json.RawMessage {
+	if raw == nil {
+		return json.RawMessage("null")
+	}
+	return raw
+}
+
+// checkItem tells what is wrong with an item without asking anybody.
+func checkItem(i item, faults *wrong) {
+	var err error
+	switch i.Kind {
+	case schedulesMember:
+		_, err = domain.Decode(i.body())
+	case calendarsMember:
+		_, err = domain.DecodeCalendar(i.Name, i.body())
+	case routesMember:
+		var r domain.Route
+		if err = domain.DecodeInto(i.body(), &r); err == nil {
+			err = r.Check(nil)
+		}
+	}
+	for _, f := range domain.FaultsOf(err) {
+		faults.add(i.place.at(f.Field), "%s: %v", i.Name, f)
+	}
+}
+
+// plan compares each item with what the server has. The server judges the definitions of schedules.
+func (c applyCmd) plan(ctx context.Context, items []item) (steps []step, faults wrong, err error) {
+	routes, err := c.routes(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	var described []string // calendars
+	for _, kind := range manifestKinds {
+		for _, i := range items {
+			if i.Kind != kind {
+				continue
+			}
+			one := step{Kind: kind, Name: i.Name, At: i.place.at(""), method: http.MethodPut, path: "/" + kind + "/" + url.PathEscape(i.Name)}
+			var refusals []*domain.Error
+			switch kind {
+			case calendarsMember:
+				described = append(described, i.Name)
+				err = c.planCalendar(ctx, i, &one)
+			case routesMember:
+				err = planRoute(i, routes, &one)
+			default:
+				refusals, err = c.planSchedule(ctx, i, described, &one)
+			}
+			if refused, ok := errors.AsType[*refusal](err); ok {
+				refusals, err = refused.faults, nil
+			}
+			if err != nil {
+				return nil, nil, err
+			}
+			for _, f := range refusals {
+				faults.add(i.place.at(f.Field), "%s: %v", i.Name, f)
+			}
+			steps = append(steps, one)
+		}
+	}
+	if !c.Prune || len(faults) > 0 {
+		return steps, faults, nil
+	}
+	gone, err := c.gone(ctx, items)
+	return append(steps, gone...), faults, err
+}
+
+// planSchedule has the server compare a schedule. A schedule that the files do not say is enabled or not stays as it is.
+func (c applyCmd) planSchedule(ctx context.Context, i item, calendars []string, one *step) ([]*domain.Error, error) {
+	one.path, one.body = "/schedules/by-name/"+url.PathEscape(i.Name), i.body()
+	refusals, err := c.compareWith(ctx, i, calendars, one)
+	if err != nil || len(refusals) > 0 {
+		return refusals, err
+	}
+	if _, said := i.members["enabled"]; !said && one.Outcome == "change" {
+		one.Changes = slices.DeleteFunc(one.Changes, func(m catalog.MemberChange) bool {
+			if m.Member == "enabled" {
+				i.members["enabled"] = m.Before
+			}
+			return m.Member == "enabled"
+		})
+		if one.body = i.body(); i.members["enabled"] != nil && len(one.Changes) == 0 {
+			one.Outcome = "same"
+		}
+	}
+	return c.othersOwn(i, one.Changes), nil
+}
+
+// compareWith asks what putting a schedule would change. Calendars that the files describe need not be there yet: then
+// the server is asked about the rest.
+func (c applyCmd) compareWith(ctx context.Context, i item, calendars []string, one *step) ([]*domain.Error, error) {
+	answer, err := c.call(ctx, http.MethodPost, "/schedules/compare", json.RawMessage(i.body()))
+	refused, ok := errors.AsType[*refusal](err)
+	if ok {
+		coming := slices.DeleteFunc(slices.Clone(refused.faults), func(f *domain.Error) bool {
+			return f.Code != domain.CodeCalendarUnknown || !slices.Contains(calendars, i.text(f.Field))
+		})
+		if len(coming) == 0 || len(coming) < len(refused.faults) {
+			return slices.DeleteFunc(refused.faults, func(f *domain.Error) bool { return slices.Contains(coming, f) }), nil
+		}
+		member, _, _ := strings.Cut(strings.TrimPrefix(coming[0].Field, "/"), "/")
+		answer, err = c.call(ctx, http.MethodPost, "/schedules/compare", json.RawMessage(i.body(member, "on_excluded")))
+		one.Changes = []catalog.MemberChange{{Member: member, Before: json.RawMessage("null"), After: i.members[member]}}
+	}
+	if err != nil {
+		return nil, err
+	}
+	var compared struct {
+		Outcome string
+		Changes []catalog.MemberChange
+	}
+	if err := json.Unmarshal(answer, &compared); err != nil {
+		return nil, fmt.Errorf("read the answer: %w", err)
+	}
+	if one.Changes = append(one.Changes, compared.Changes...); compared.Outcome == "same" && len(one.Changes) > 0 {
+		compared.Outcome = "change"
+	}
+	one.Outcome = compared.Outcome
+	return nil, nil
+}
+
+// othersOwn refuses to change what another source owns.
+func (c applyCmd) othersOwn(i item, changes []catalog.MemberChange) []*domain.Error {
+	for _, m := range changes {
+		var tags []string
+		if m.Member != "tags" || json.Unmarshal(m.Before, &tags) != nil {
+			continue
+		}
+		for _, tag := range tags {
+			if owner, of := strings.CutPrefix(tag, sourceTag); of && owner != c.Source && !slices.Contains(i.tags(), tag) {
+				return []*domain.Error{{Code: "other_source", Field: "/name", Message: fmt.Sprintf(
+					"a schedule of this name comes from the source %s: apply it with --source %s, or call this one otherwise", owner, owner)}}
+			}
+		}
+	}
+	return nil
+}
+
+func (i item) tags() (tags []string) {
+	_ = json.Unmarshal(orNull(i.members["tags"]), &tags) // checkItem has looked
+	return tags
+}
+
+// text is the text at a pointer such as /exclude_calendars/0.
+func (i item) text(pointer string) string {
+	member, nth, _ := strings.Cut(strings.TrimPrefix(pointer, "/"), "/")
+	var list []string
+	n := 0
+	_ = json.Unmarshal(orNull(i.members[member]), &list) // else it is none
+	if _, err := fmt.Sscan(nth, &n); err != nil || n >= len(list) {
+		return ""
+	}
+	return list[n]
+}
+
+// planCalendar compares a calendar.
+func (c applyCmd) planCalendar(ctx context.Context, i item, one *step) error {
+	one.body = i.body()
+	wanted, err := domain.DecodeCalendar(i.Name, one.body)
+	if err != nil {
+		return err
+	}
+	var kept domain.Calendar
+	answer, err := c.call(ctx, http.MethodGet, one.path, nil)
+	if refused, ok := errors.AsType[*refusal](err); ok && refused.status == http.StatusNotFound {
+		answer, err = []byte("{}"), nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(answer, &kept); err != nil {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	return one.compare(kept.Version > 0, calendarContent{kept.Description, kept.Days}, calendarContent{wanted.Description, wanted.Days})
+}
+
+// routes are the routes that there are, by pattern.
+func (c applyCmd) routes(ctx context.Context) (map[string]domain.Route, error) {
+	found := map[string]domain.Route{}
+	for page := 1; ; page++ {
+		answer, err := c.call(ctx, http.MethodGet, fmt.Sprintf("/routes?per_page=1000&page=%d", page), nil)
+		if err != nil {
+			return nil, err
+		}
+		var some struct{ Routes []domain.Route }
+		if err := json.Unmarshal(answer, &some); err != nil {
+			return nil, fmt.Errorf("read the answer: %w", err)
+		}
+		for _, r := range some.Routes {
+			found[r.Pattern] = r
+		}
+		if len(some.Routes) < 1000 {
+			return found, nil
+		}
+	}
+}
+
+func planRoute(i item, routes map[string]domain.Route, one *step) error {
+	one.body = i.body("pattern")
+	kept, there := routes[i.Name]
+	wanted := domain.Route{}
+	if err := json.Unmarshal(i.body(), &wanted); err != nil {
+		return err
+	}
+	return one.compare(there, kept, wanted)
+}
+
+// compare fills in what making before what after is would change.
+func (s *step) compare(there bool, before, after any) error {
+	former, err := json.Marshal(before)
+	if err != nil {
+		return err
+	}
+	latter, err := json.Marshal(after)
+	if err != nil {
+		return err
+	}
+	s.Changes = catalog.MemberChanges(former, latter)
+	switch {
+	case !there:
+		s.Outcome = "create"
+	case len(s.Changes) > 0:
+		s.Outcome = "change"
+	default:
+		s.Outcome = "same"
+	}
+	return nil
+}
+
+// gone are the schedules of the source that no file has.
+func (c applyCmd) gone(ctx context.Context, items []item) (steps []step, err error) {
+	kept := map[string]bool{}
+	for _, i := range items {
+		if i.Kind == schedulesMember {
+			kept[strings.TrimSpace(i.Name)] = true
+		}
+	}
+	if len(kept) == 0 {
+		return nil, usage("the files have no schedules: --prune would delete all of the source %s", c.Source)
+	}
+	err = c.everySchedule(ctx, url.Values{"tag": {sourceTag + c.Source}}, func(s catalog.Entry) {
+		if !kept[s.Name] {
+			steps = append(steps, step{Kind: schedulesMember, Name: s.Name, Outcome: "delete", method: http.MethodDelete, path: "/schedules/" + s.ID.String()})
+		}
+	})
+	return steps, err
+}
+
+// everySchedule reads the list of schedules to its end.
+func (c clientFlags) everySchedule(ctx context.Context, query url.Values, each func(catalog.Entry)) error {
+	query.Set("page_size", "200")
+	query.Set("sort", "name")
+	for {
+		answer, err := c.call(ctx, http.MethodGet, "/schedules?"+query.Encode(), nil)
+		if err != nil {
+			return err
+		}
+		var page struct {
+			Schedules     []catalog.Entry
+			NextPageToken string `json:"next_page_token"`
+		}
+		if err := json.Unmarshal(answer, &page); err != nil {
+			return fmt.Errorf("read the answer: %w", err)
+		}
+		for _, s := range page.Schedules {
+			each(s)
+		}
+		if page.NextPageToken == "" {
+			return nil
+		}
+		query.Set("page_token", page.NextPageToken)
+	}
+}
+
+// tellDiff prints what would change.
+func (c applyCmd) tellDiff(to console, steps []step) error {
+	differ := slices.DeleteFunc(steps, func(s step) bool { return s.Outcome == "same" })
+	if c.Output == "json" {
+		if err := printJSON(to.out, map[string]any{"steps": differ}); err != nil {
+			return err
+		}
+	} else {
+		for _, s := range differ {
+			s.print(to)
+		}
+	}
+	if len(differ) > 0 {
+		return errReported
+	}
+	return nil
+}
+
+// signs stand before what would become of something.
+var signs = map[string]string{"create": "+", "change": "~", "delete": "-"}
+
+// print prints a step with the members that it changes.
+func (s step) print(to console) {
+	at := s.At
+	if at != "" {
+		at = "  (" + at + ")"
+	}
+	fmt.Fprintf(to.out, "%s %s %s%s\n", signs[s.Outcome], strings.TrimSuffix(s.Kind, "s"), text(s.Name), at)
+	for _, m := range s.Changes {
+		if string(m.Before) != "null" {
+			fmt.Fprintf(to.out, "  - %s: %s\n", text(m.Member), m.Before)
+		}
+		if string(m.After) != "null" {
+			fmt.Fprintf(to.out, "  + %s: %s\n", text(m.Member), m.After)
+		}
+	}
+}
+
+// done is how an outcome is told when it is there.
+var done = map[string]string{"create": "created", "change": "changed", "delete": "deleted", "same": "unchanged"}
+
+// carryOut does what is to be done. What is refused does not stop the rest.
+func (c applyCmd) carryOut(ctx context.Context, to console, steps []step) error {
+	counts := map[string]int{}
+	var refused []string
+	for _, s := range steps {
+		if s.Outcome != "same" && !c.DryRun {
+			var body any
+			if s.body != nil {
+				body = json.RawMessage(s.body)
+			}
+			if _, err := c.call(ctx, s.method, s.path, body); err != nil {
+				refused = append(refused, fmt.Sprintf("%s: %s %s: %v", s.At, strings.TrimSuffix(s.Kind, "s"), s.Name, err))
+				continue
+			}
+		}
+		counts[s.Outcome]++
+		if s.Outcome != "same" && c.Output != "json" {
+			fmt.Fprintf(to.out, "%s %s %s\n", done[s.Outcome], strings.TrimSuffix(s.Kind, "s"), text(s.Name))
+		}
+	}
+	if c.Output == "json" {
+		if err := printJSON(to.out, map[string]any{"dry_run": c.DryRun, "steps": steps, "refused": append([]string{}, refused...)}); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(to.problems, "%d created, %d changed, %d deleted, %d unchanged", counts["create"], counts["change"], counts["delete"], counts["same"])
+	if c.DryRun {
+		fmt.Fprint(to.problems, " (none is: this is a dry run)")
+	}
+	fmt.Fprintln(to.problems)
+	if len(refused) > 0 {
+		return errors.New(strings.Join(refused, "\n"))
+	}
+	return nil
+}

@@ -1,0 +1,381 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// The kinds of what a manifest describes, as the members of its documents are called, in the order in which they are
+// applied: schedules name calendars.
+const (
+	calendarsMember = "calendars"
+	routesMember    = "routes"
+	schedulesMember = "schedules"
+)
+
+var manifestKinds = []string{calendarsMember, routesMember, schedulesMember}
+
+// called is the member that names a thing of a kind.
+func called(kind string) string {
+	if kind == routesMember {
+		return "pattern"
+	}
+	return "name"
+}
+
+// item is one thing that a manifest describes.
+type item struct {
+	Kind, Name string
+	place      place
+	members    map[string]json.RawMessage
+}
+
+// body is the item as a request has it.
+func (i item) body(without ...string) []byte {
+	members := map[string]json.RawMessage{}
+	for name, value := range i.members {
+		if !slices.Contains(without, name) {
+			members[name] = value
+		}
+	}
+	raw, _ := json.Marshal(members) // they are JSON
+	return raw
+}
+
+// place is where something stands.
+type place struct {
+	file string
+	node *yaml.Node // nil where lines are not known
+}
+
+// at is the place of a member (JSON pointer) of what stands here, or of the nearest thing around it.
+func (p place) at(pointer string) string {
+	node := p.node
+	for step := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
+		inner := child(node, strings.NewReplacer("~1", "/", "~0", "~").Replace(step))
+		if inner == nil {
+			break
+		}
+		node = inner
+	}
+	if node == nil {
+		return p.file
+	}
+	return fmt.Sprintf("%s:%d", p.file, node.Line)
+}
+
+func child(node *yaml.Node, step string) *yaml.Node {
+	switch {
+	case node == nil:
+	case node.Kind == yaml.AliasNode:
+		return child(node.Alias, step)
+	case node.Kind == yaml.MappingNode:
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			if node.Content[i].Value == step {
+				return node.Content[i+1]
+			}
+		}
+	case node.Kind == yaml.SequenceNode:
+		if n, err := strconv.Atoi(step); err == nil && n >= 0 && n < len(node.Content) {
+			return node.Content[n]
+		}
+	}
+	return nil
+}
+
+// wrong collects the faults of manifests, each with its place.
+type wrong []string
+
+func (w *wrong) add(at, format string, args ...any) {
+	*w = append(*w, at+": "+fmt.Sprintf(format, args...))
+}
+
+// readManifests reads files, folders and standard input (-). What is wrong in them is told together.
+func readManifests(paths []string) (items []item, faults wrong, err error) {
+	for _, path := range paths {
+		files, err := manifestFiles(path)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, file := range files {
+			raw, err := readInput(file, maxImportFile)
+			if err != nil {
+				return nil, nil, err
+			}
+			items = append(items, readManifest(file, raw, &faults)...)
+		}
+	}
+	seen := map[[2]string]item{}
+	for _, i := range items {
+		key := [2]string{i.Kind, i.Name}
+		if before, again := seen[key]; again {
+			faults.add(i.place.at(""), "%q is described at %s as well", i.Name, before.place.at(""))
+		}
+		seen[key] = i
+	}
+	return items, faults, nil
+}
+
+// manifestFiles are the files of a path: those of a folder and the folders in it, in the order of their names.
+func manifestFiles(path string) (files []string, err error) {
+	if path == "-" {
+		return []string{path}, nil
+	}
+	info, err := os.Stat(path)
+	if err != nil || !info.IsDir() {
+		return []string{path}, err
+	}
+	err = filepath.WalkDir(path, func(name string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.IsDir() && name != path && strings.HasPrefix(entry.Name(), ".") {
+			return fs.SkipDir
+		}
+		if ext := filepath.Ext(name); err == nil && !entry.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, ext) {
+			files = append(files, name)
+		}
+		return err
+	})
+	if err == nil && len(files) == 0 {
+		err = usage("%s has no file that ends in .yaml, .yml or .json", path)
+	}
+	return files, err
+}
+
+// readManifest reads the documents of a file, in YAML or JSON.
+func readManifest(file string, raw []byte, faults *wrong) (items []item) {
+	decoder := yaml.NewDecoder(bytes.NewReader(readable(raw)))
+	for {
+		var document yaml.Node
+		err := decoder.Decode(&document)
+		if errors.Is(err, io.EOF) {
+			return items
+		}
+		if err != nil {
+			faults.add(file, "%s (quote texts that begin with *, &, %% or @)", strings.TrimPrefix(err.Error(), "yaml: "))
+			return items
+		}
+		items = append(items, itemsOf(place{file, document.Content[0]}, faults)...)
+	}
+}
+
+// readable is JSON as YAML reads it: without tabs, which JSON has outside of its texts alone, and without characters in two
+// halves.
+func readable(raw []byte) []byte {
+	if !json.Valid(raw) {
+		return raw
+	}
+	return halves.ReplaceAllFunc(bytes.ReplaceAll(raw, []byte("\t"), []byte(" ")), func(pair []byte) []byte {
+		var text string
+		_ = json.Unmarshal([]byte(`"`+string(pair)+`"`), &text) // it is a text
+		return []byte(text)
+	})
+}
+
+var halves = regexp.MustCompile(`\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}`)
+
+// itemsOf are the items of a document.
+func itemsOf(document place, faults *wrong) (items []item) {
+	if document.node.ShortTag() == "!!null" {
+		return nil
+	}
+	if document.node.Kind != yaml.MappingNode {
+		faults.add(document.at(""), "want an object with the members %s", strings.Join(manifestKinds, ", "))
+		return nil
+	}
+	for i := 0; i+1 < len(document.node.Content); i += 2 {
+		kind, list := document.node.Content[i], document.node.Content[i+1]
+		switch {
+		case kind.Value == "$schema": // for editors
+		case !slices.Contains(manifestKinds, kind.Value):
+			faults.add(place{document.file, kind}.at(""), "there is no %q: want %s", kind.Value, strings.Join(manifestKinds, ", "))
+		case list.ShortTag() == "!!null":
+		case list.Kind != yaml.SequenceNode:
+			faults.add(place{document.file, list}.at(""), "%s is a list", kind.Value)
+		default:
+			for _, node := range list.Content {
+				if one, ok := itemOf(kind.Value, place{document.file, node}, faults); ok {
+					items = append(items, one)
+				}
+			}
+		}
+	}
+	return items
+}
+
+func itemOf(kind string, at place, faults *wrong) (i item, ok bool) {
+	var c converter
+	raw, err := c.convert(at.node)
+	if err != nil {
+		faults.add(at.file+":"+strconv.Itoa(c.line), "%v", err)
+		return i, false
+	}
+	i = item{Kind: kind, place: at}
+	if json.Unmarshal(raw, &i.members) != nil {
+		faults.add(at.at(""), "want an object: one of the %s", kind)
+		return i, false
+	}
+	if json.Unmarshal(i.members[called(kind)], &i.Name) != nil || strings.TrimSpace(i.Name) == "" {
+		faults.add(at.at(""), "it has no %s, by which it is found again", called(kind))
+		return i, false
+	}
+	return i, true
+}
+
+// converter makes JSON of YAML. Numbers stay as they are written, and days stay texts.
+type converter struct {
+	line  int // of what could not be converted
+	nodes int
+}
+
+// maxNodes bounds what anchors may multiply.
+const maxNodes = 1_000_000
+
+func (c *converter) convert(n *yaml.Node) (json.RawMessage, error) {
+	c.line = n.Line
+	if c.nodes++; c.nodes > maxNodes {
+		return nil, errors.New("its anchors multiply to more than is read")
+	}
+	switch n.Kind {
+	case yaml.AliasNode:
+		return c.convert(n.Alias)
+	case yaml.SequenceNode:
+		list := make([]json.RawMessage, len(n.Content))
+		for i, inner := range n.Content {
+			raw, err := c.convert(inner)
+			if err != nil {
+				return nil, err
+			}
+			list[i] = raw
+		}
+		return json.Marshal(list)
+	case yaml.MappingNode:
+		return c.object(n)
+	}
+	return c.scalar(n)
+}
+
+// object converts a mapping. Its members stay in their order, and those that it merges (<<) give way to its own.
+func (c *converter) object(n *yaml.Node) (json.RawMessage, error) {
+	var own ordered
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		if key.ShortTag() == "!!merge" {
+			continue
+		}
+		raw, err := c.convert(value)
+		if err != nil {
+			return nil, err
+		}
+		if !own.add(key.Value, raw) {
+			c.line = key.Line
+			return nil, fmt.Errorf("%q is said twice", key.Value)
+		}
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if n.Content[i].ShortTag() != "!!merge" {
+			continue
+		}
+		merged := []*yaml.Node{n.Content[i+1]}
+		if merged[0].Kind == yaml.SequenceNode {
+			merged = merged[0].Content
+		}
+		for _, one := range merged {
+			raw, err := c.convert(one)
+			if err != nil {
+				return nil, err
+			}
+			if err := own.merge(raw); err != nil {
+				c.line = one.Line
+				return nil, errors.New("<< merges mappings")
+			}
+		}
+	}
+	return own.json(), nil
+}
+
+// ordered are the members of an object in their order.
+type ordered struct {
+	names  []string
+	values map[string]json.RawMessage
+}
+
+// add adds a member, unless there is one of its name.
+func (o *ordered) add(name string, value json.RawMessage) bool {
+	if _, there := o.values[name]; there {
+		return false
+	}
+	if o.values == nil {
+		o.values = map[string]json.RawMessage{}
+	}
+	o.names, o.values[name] = append(o.names, name), value
+	return true
+}
+
+// merge adds the members of an object that are not there yet.
+func (o *ordered) merge(object json.RawMessage) error {
+	d := json.NewDecoder(bytes.NewReader(object))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return errors.New("no object")
+	}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return err
+		}
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return err
+		}
+		o.add(fmt.Sprint(name), value)
+	}
+	return nil
+}
+
+func (o *ordered) json() json.RawMessage {
+	var out bytes.Buffer
+	out.WriteByte('{')
+	for i, name := range o.names {
+		if i > 0 {
+			out.WriteByte(',')
+		}
+		quoted, _ := json.Marshal(name) // a text encodes
+		out.Write(quoted)
+		out.WriteByte(':')
+		out.Write(o.values[name])
+	}
+	out.WriteByte('}')
+	return out.Bytes()
+}
+
+func (c *converter) scalar(n *yaml.Node) (json.RawMessage, error) {
+	switch n.ShortTag() {
+	case "!!null":
+		return json.RawMessage("null"), nil
+	case "!!int", "!!float", "!!bool":
+		if json.Valid([]byte(n.Value)) {
+			return json.RawMessage(n.Value), nil
+		}
+		var value any
+		err := n.Decode(&value)
+		if err != nil {
+			return nil, err
+		}
+		raw, err := json.Marshal(value)
+		if err != nil {
+			return nil, fmt.Errorf("%s is no number of JSON", n.Value)
+		}
+		return raw, nil
+	}
+	return json.Marshal(n.Value)
+}
