@@ -106,7 +106,7 @@ func (c devCmd) serve(ctx context.Context, state string, to console, log *slog.L
 	if err != nil {
 		return err
 	}
-	env := devEnv{c.DatabaseURL, c.RedisURL, c.broker(), c.scheme() + "://" + l.Addr().String()}
+	env := devEnv{c.DatabaseURL, c.RedisURL, c.broker(), c.resultBackend(), c.scheme() + "://" + l.Addr().String()}
 	if err := env.write(filepath.Join(state, "dev.env")); err != nil {
 		return err
 	}
@@ -140,15 +140,23 @@ func (c devCmd) serve(ctx context.Context, state string, to console, log *slog.L
 	return group.Wait()
 }
 
+// resultBackend is where workers store results: as JSON, which events of workers have not.
+func (c devCmd) resultBackend() secret {
+	if c.ResultBackend.isSet() {
+		return c.ResultBackend
+	}
+	return c.broker()
+}
+
 // devEnv holds the addresses that dev prints and writes to dev.env.
 type devEnv struct {
-	database, redis, broker secret
-	url                     string
+	database, redis, broker, results secret
+	url                              string
 }
 
 func (e devEnv) write(path string) error {
-	text := fmt.Sprintf("DATABASE_URL=%s\nREDIS_URL=%s\nCELERY_BROKER_URL=%s\nTACTUS_URL=%s\n", e.database.reveal(),
-		e.redis.reveal(), e.broker.reveal(), e.url)
+	text := fmt.Sprintf("DATABASE_URL=%s\nREDIS_URL=%s\nCELERY_BROKER_URL=%s\nCELERY_RESULT_BACKEND=%s\nTACTUS_URL=%s\n",
+		e.database.reveal(), e.redis.reveal(), e.broker.reveal(), e.results.reveal(), e.url)
 	if err := servers.WriteOwn(path, text); err != nil {
 		return fmt.Errorf("write dev.env: %w", err)
 	}
@@ -160,7 +168,7 @@ func (e devEnv) banner(to io.Writer, state string) {
 tactus is running.
 
   Pages     %s
-  API       %[1]s/api/v1   (described at %[1]s/openapi.json)
+  API       %[1]s/api/v1   (described at %[1]s/docs)
   Postgres  %s
   Redis     %s
   data      %s
@@ -185,7 +193,7 @@ type ownServers struct {
 }
 
 func (o *ownServers) config(name string) servers.Config {
-	return servers.Config{Dir: filepath.Join(o.dir, name), Durable: true, Log: o.say}
+	return servers.Config{Dir: filepath.Join(o.dir, name), Durable: true, KeepPort: true, Log: o.say}
 }
 
 // devRole owns dev's database. It is not a superuser.

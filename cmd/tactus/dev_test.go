@@ -43,7 +43,7 @@ func TestDevAsANewcomer(t *testing.T) {
 	p := dev(t, state)
 	banner := p.AwaitLog(`(?s)tactus is running.*Ctrl-C`)[0]
 	env := readEnv(t, filepath.Join(state, "dev.env"))
-	if env["TACTUS_URL"] != p.URL() || env["CELERY_BROKER_URL"] != env["REDIS_URL"] {
+	if env["TACTUS_URL"] != p.URL() || env["CELERY_BROKER_URL"] != env["REDIS_URL"] || env["CELERY_RESULT_BACKEND"] != env["REDIS_URL"] {
 		t.Errorf("dev.env: %v", env)
 	}
 	for _, said := range []string{

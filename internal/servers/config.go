@@ -7,6 +7,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 )
 
 // Config configures a server.
@@ -14,6 +16,7 @@ type Config struct {
 	Dir             string            // for data and log; data that is there is used; no other user can read the folder
 	Password        string            // the administrator's; if empty, a random one is made and kept in Dir
 	Port            int               // on 127.0.0.1; 0 for any free port
+	KeepPort        bool              // take the port of the last start again, if it is free
 	Durable         bool              // commits survive a crash of the machine; for dev, not for tests
 	Settings        map[string]string // additional settings of the server
 	Log             func(string)      // called before each step that takes long; may be nil
@@ -82,6 +85,9 @@ func (c Config) onFreePort(start func(port int) error) error {
 	if c.Port != 0 {
 		return start(c.Port)
 	}
+	if kept := c.keptPort(); kept != 0 && start(kept) == nil {
+		return nil
+	}
 	var err error
 	for range startAttempts {
 		var port int
@@ -89,8 +95,38 @@ func (c Config) onFreePort(start func(port int) error) error {
 			return err
 		}
 		if err = start(port); err == nil {
-			return nil
+			return c.keepPort(port)
 		}
 	}
 	return err
+}
+
+func (c Config) portFile() string { return filepath.Join(c.Dir, "port") }
+
+// keptPort returns the port of the last start, or 0 when there was none, or when it is taken. Who takes it meanwhile is
+// not connected to: see listening.
+func (c Config) keptPort() int {
+	text, err := os.ReadFile(c.portFile())
+	if err != nil || !c.KeepPort {
+		return 0
+	}
+	port, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return 0
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil || l.Close() != nil {
+		return 0
+	}
+	return port
+}
+
+func (c Config) keepPort(port int) error {
+	if !c.KeepPort {
+		return nil
+	}
+	if err := WriteOwn(c.portFile(), strconv.Itoa(port)+"\n"); err != nil {
+		return fmt.Errorf("keep the port: %w", err)
+	}
+	return nil
 }
