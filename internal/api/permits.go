@@ -34,6 +34,7 @@ var permits = map[string]access.Permit{
 	"stream-events":        {Role: access.Read, Scoped: true},
 	"preview-schedule":     {Role: access.Read, Scoped: true}, // of what is sent, not of what is stored
 	"list-presets":         {Role: access.Read, Scoped: true},
+	"schedule-task-status": {Role: access.Read, Scoped: true},
 	"task-status":          {Role: access.Read, Scoped: true},
 	"list-runs":            {Role: access.Read, Scoped: true},
 	"get-run":              {Role: access.Read, Scoped: true},

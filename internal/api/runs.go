@@ -14,6 +14,7 @@ import (
 func (s *server) runs(api huma.API) {
 	register(api, huma.Operation{OperationID: "schedule-history", Method: http.MethodGet, Path: prefix + "/schedules/{id}/history", Summary: "The runs of a schedule, newest first", Description: "A page of more than 16 MiB is refused (page_too_large): ask for fewer at once."}, s.history)
 	register(api, huma.Operation{OperationID: "task-status", Method: http.MethodGet, Path: prefix + "/tasks/{id}/status", Summary: "How far a run has come"}, s.task)
+	register(api, huma.Operation{OperationID: "schedule-task-status", Method: http.MethodGet, Path: prefix + "/schedules/tasks/{id}/status", Summary: "The same as /tasks/{id}/status, for clients that ask here", Deprecated: true}, s.task)
 }
 
 type history struct {
