@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -379,8 +380,8 @@ func (c clientFlags) everySchedule(ctx context.Context, query url.Values, each f
 // tellDiff prints what would change.
 func (c applyCmd) tellDiff(to console, steps []step) error {
 	differ := slices.DeleteFunc(steps, func(s step) bool { return s.Outcome == "same" })
-	if c.Output == "json" {
-		if err := printJSON(to.out, map[string]any{"steps": differ}); err != nil {
+	if !c.tabular() {
+		if err := c.showAny(to.out, map[string]any{"steps": differ}); err != nil {
 			return err
 		}
 	} else {
@@ -433,12 +434,12 @@ func (c applyCmd) carryOut(ctx context.Context, to console, steps []step) error 
 			}
 		}
 		counts[s.Outcome]++
-		if s.Outcome != "same" && c.Output != "json" {
+		if s.Outcome != "same" && c.tabular() {
 			fmt.Fprintf(to.out, "%s %s %s\n", done[s.Outcome], strings.TrimSuffix(s.Kind, "s"), text(s.Name))
 		}
 	}
-	if c.Output == "json" {
-		if err := printJSON(to.out, map[string]any{"dry_run": c.DryRun, "steps": steps, "refused": append([]string{}, refused...)}); err != nil {
+	if !c.tabular() {
+		if err := c.showAny(to.out, map[string]any{"dry_run": c.DryRun, "steps": steps, "refused": append([]string{}, refused...)}); err != nil {
 			return err
 		}
 	}
@@ -451,4 +452,13 @@ func (c applyCmd) carryOut(ctx context.Context, to console, steps []step) error 
 		return errors.New(strings.Join(refused, "\n"))
 	}
 	return nil
+}
+
+// showAny prints a value as JSON or YAML.
+func (c clientFlags) showAny(to io.Writer, value any) error {
+	raw, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	return c.show(to, raw)
 }

@@ -89,13 +89,12 @@ type beatCmd struct {
 // Run runs the beat until ctx ends.
 func (c beatCmd) Run(ctx context.Context, log *slog.Logger) error {
 	c.ResultBackend = c.with(c.ResultBackend)
-	if err := errors.Join(c.beatFlags.validate(), c.resultsFlags.validate(), c.retentionFlags.validate()); err != nil {
-		return err
-	}
+	wrong := errors.Join(c.databaseFlags.validate(), c.beatFlags.validate(), c.resultsFlags.validate(), c.retentionFlags.validate())
 	if c.Sync {
-		if err := c.redisFlags.validate(); err != nil {
-			return err
-		}
+		wrong = errors.Join(wrong, c.redisFlags.validate())
+	}
+	if wrong != nil {
+		return wrong
 	}
 	health, registry := &telemetry.Health{}, telemetry.NewRegistry()
 	pool, err := c.connect(ctx, health)

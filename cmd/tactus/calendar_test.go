@@ -41,7 +41,7 @@ func TestCalendarCommands(t *testing.T) {
 		{"import " + broken, exitFailure, `broken\.ics:2: the event has no DTSTART`},
 		{"import -", exitUsage, `give --name`},
 		{"get tse --tz UTC", exitOK, `2090-01-01T00:00:00Z`},
-		{"get nothing", exitFailure, `404.*there is no such calendar`},
+		{"get nothing", exitNotFound, `404.*there is no such calendar`},
 		{"list", exitOK, `(?s)NAME +VERSION +SIZE.*closed +1 +2.*tse +1`},
 		{"put tse-closed 2027-01-01..2027-01-03 2027-01-11 --description Tokyo", exitOK, `name +tse-closed`},
 		{
@@ -50,9 +50,9 @@ func TestCalendarCommands(t *testing.T) {
 		},
 		{"schedule next tse-open -n 3", exitOK, `T09:00:00\+09:00`},
 		{"schedule create --name x --every 60 --task t --only-calendar none", exitFailure, `calendar_unknown at /only_calendars/0`},
-		{"delete tse-closed", exitFailure, `calendar_in_use.*tse-open`},
+		{"delete tse-closed", exitConflict, `calendar_in_use.*tse-open`},
 		{"delete tse", exitOK, `^$`},
-		{"delete tse", exitFailure, `404.*there is no such calendar`},
+		{"delete tse", exitNotFound, `404.*there is no such calendar`},
 	} {
 		if !strings.HasPrefix(c.args, "schedule ") {
 			c.args = "calendar " + c.args

@@ -28,7 +28,7 @@ type clientFlags struct {
 	CertKey  string `name:"client-key" env:"TACTUS_CLIENT_KEY" placeholder:"FILE" help:"Private key (PEM) of the client certificate."`
 	ServerCA string `name:"server-ca" env:"TACTUS_SERVER_CA" placeholder:"FILE" help:"Certificates (PEM) of whoever issued the API's; the system's unless given."`
 
-	Output string `short:"o" enum:"table,json" default:"table" help:"table or json."`
+	Output string `short:"o" enum:"table,wide,json,yaml,name" default:"table" help:"table, wide (with more columns), json, yaml or name (one a line)."`
 }
 
 const clientTimeout = 30 * time.Second
@@ -144,6 +144,16 @@ func (r *refusal) Error() string {
 	return fmt.Sprintf("refused (%s): %s", r.said, strings.Join(lines, "\n  and "))
 }
 
+func (r *refusal) exitCode() int {
+	switch r.status {
+	case http.StatusNotFound:
+		return exitNotFound
+	case http.StatusConflict, http.StatusPreconditionFailed:
+		return exitConflict
+	}
+	return exitFailure
+}
+
 // refused converts a problem document to an error.
 func refused(response *http.Response, body []byte) error {
 	var p struct {
@@ -172,7 +182,7 @@ func (c clientFlags) path(ctx context.Context, schedule string) (string, error) 
 		return "", fmt.Errorf("read the answer: %w", err)
 	}
 	if len(found.Schedules) == 0 {
-		return "", fmt.Errorf("there is no schedule named %q", schedule)
+		return "", missing(fmt.Sprintf("there is no schedule named %q", schedule))
 	}
 	return "/schedules/" + found.Schedules[0].ID.String(), nil
 }

@@ -57,6 +57,13 @@ func set(t *testing.T, of reflect.Value) {
 			field.SetInt(1)
 		case float64:
 			field.SetFloat(1)
+		case *string:
+			field.Set(reflect.ValueOf(new(string)))
+		case *bool:
+			field.Set(reflect.ValueOf(new(bool)))
+		case *float64:
+			one := 1.0
+			field.Set(reflect.ValueOf(&one))
 		case *int:
 			field.Set(reflect.ValueOf(new(int)))
 		case *int64:

@@ -14,7 +14,7 @@ import (
 
 // healthCmd is the health check of a container that has no curl.
 type healthCmd struct {
-	URL secret `arg:"" optional:"" default:"http://127.0.0.1:8000" help:"URL of an api, a relay or a beat."`
+	URL secret `arg:"" optional:"" env:"TACTUS_URL" default:"http://127.0.0.1:8000" help:"URL of an api, a relay or a beat; TACTUS_URL unless given."`
 }
 
 const (

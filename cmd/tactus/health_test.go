@@ -6,9 +6,11 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"os/exec"
 	"testing"
 
 	"github.com/tactus-dev/tactus/internal/telemetry"
+	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
 func TestHealth(t *testing.T) {
@@ -42,6 +44,13 @@ func TestHealth(t *testing.T) {
 				t.Errorf("exit %d, %q, %q", code, out.String(), problems.String())
 			}
 		})
+	}
+	well := httptest.NewServer(mux(&telemetry.Health{}))
+	defer well.Close()
+	cmd := exec.CommandContext(t.Context(), testenv.Binary(t, ""), "health")
+	cmd.Env = []string{"TACTUS_URL=" + well.URL}
+	if told, err := cmd.CombinedOutput(); err != nil || string(told) != "ready\n" {
+		t.Errorf("by TACTUS_URL: %s, %v", told, err)
 	}
 	var out, problems bytes.Buffer
 	if code := run([]string{"health", "http://127.0.0.1:1"}, &out, &problems); code != exitFailure ||

@@ -98,7 +98,7 @@ func (c keyCreateCmd) create(ctx context.Context, expires *time.Time) ([]byte, e
 
 // issued prints a key that nobody can see again.
 func (f keyStore) issued(to console, answer []byte) error {
-	if f.Output == "json" {
+	if !f.tabular() {
 		return f.show(to.out, answer)
 	}
 	var made struct{ ID, Key string }

@@ -62,6 +62,9 @@ const (
 	exitOK      = 0
 	exitFailure = 1
 	exitUsage   = 2
+
+	exitNotFound = 3
+	exitConflict = 4 // with what is there, or with another change
 )
 
 // errUsage marks an error in how a command was called, which exits with 2.
@@ -149,8 +152,23 @@ func exitCode(err error, problems io.Writer) int {
 	if errors.Is(err, errUsage) {
 		return exitUsage
 	}
+	if of, ok := errors.AsType[coded](err); ok {
+		return of.exitCode()
+	}
 	return exitFailure
 }
+
+// coded is an error that says with which code to exit.
+type coded interface {
+	error
+	exitCode() int
+}
+
+// missing says that there is no such thing.
+type missing string
+
+func (m missing) Error() string { return string(m) }
+func (missing) exitCode() int   { return exitNotFound }
 
 // remedyFor returns what to do after PostgreSQL has refused a statement, or an empty text when that is not known.
 func remedyFor(err error) string {

@@ -59,7 +59,7 @@ func (c relayCmd) Run(ctx context.Context, to console, log *slog.Logger) error {
 	case c.TakeOver:
 		return c.takeOver(ctx, to, log)
 	}
-	if err := errors.Join(c.redisFlags.validate(), c.relayFlags.validate(), c.retentionFlags.validate()); err != nil {
+	if err := errors.Join(c.databaseFlags.validate(), c.redisFlags.validate(), c.relayFlags.validate(), c.retentionFlags.validate()); err != nil {
 		return err
 	}
 	health, registry := &telemetry.Health{}, telemetry.NewRegistry()

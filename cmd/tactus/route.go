@@ -63,7 +63,7 @@ func (c routeSetCmd) Run(ctx context.Context, to console) error {
 	if err != nil {
 		return err
 	}
-	if err := c.showRoute(to.out, answer); err != nil || c.Output == "json" {
+	if err := c.showRoute(to.out, answer); err != nil || !c.tabular() {
 		return err
 	}
 	return c.showMoves(to.out, answer, c.DryRun)
@@ -71,7 +71,7 @@ func (c routeSetCmd) Run(ctx context.Context, to console) error {
 
 // showRoute prints the members of a route. What moves has a table of its own.
 func (c routeSetCmd) showRoute(to io.Writer, answer []byte) error {
-	if c.Output == "json" {
+	if !c.tabular() {
 		return c.show(to, answer)
 	}
 	var members map[string]json.RawMessage
@@ -112,7 +112,7 @@ func routePath(pattern string, dryRun bool) string {
 
 // showMoves prints which stored schedules a change of one route moves. An API of an earlier version does not tell.
 func (c clientFlags) showMoves(to io.Writer, answer []byte, dryRun bool) error {
-	if c.Output == "json" || len(answer) == 0 {
+	if !c.tabular() || len(answer) == 0 {
 		return c.show(to, answer)
 	}
 	var told importer.Moves

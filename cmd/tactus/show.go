@@ -16,7 +16,14 @@ func (c clientFlags) show(to io.Writer, answer []byte) error {
 	if len(answer) == 0 {
 		return nil
 	}
-	if c.Output == "json" {
+	switch c.Output {
+	case "yaml":
+		text, err := yamlOf(json.RawMessage(answer))
+		if err == nil {
+			_, err = to.Write(text)
+		}
+		return err
+	case "json":
 		var out bytes.Buffer
 		if err := json.Indent(&out, bytes.TrimSpace(answer), "", "  "); err != nil {
 			return fmt.Errorf("read the answer: %w", err)
@@ -30,15 +37,22 @@ func (c clientFlags) show(to io.Writer, answer []byte) error {
 	if err := decoder.Decode(&members); err != nil {
 		return fmt.Errorf("read the answer: %w", err)
 	}
+	if c.Output == "name" {
+		names(to, members)
+		return nil
+	}
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	switch {
 	case members["schedules"] != nil:
-		columns(table, members["schedules"], "id", "name", "state", "trigger", "timezone", "next_run_at",
-			"last_run_at", "halted", "invalid_reason")
+		columns(table, members["schedules"], c.wider([]string{
+			"id", "name", "state", "trigger", "timezone", "next_run_at", "last_run_at", "halted", "invalid_reason",
+		}, "last_status", "last_error", "success_rate", "task_name", "queue", "tags", "version")...)
 	case members["history"] != nil:
 		columns(table, members["history"], "due_at", "executed_at", "status", "kind", "task_id", "reason", "error")
 	case members["runs"] != nil:
-		columns(table, members["runs"], "due_at", "status", "schedule_name", "task_name", "runtime_seconds", "id", "error")
+		columns(table, members["runs"], c.wider([]string{
+			"due_at", "status", "schedule_name", "task_name", "runtime_seconds", "id", "error",
+		}, "kind", "queue", "worker", "lateness_seconds", "started_at", "finished_at")...)
 	case members["outcomes"] != nil:
 		columns(table, members["outcomes"], "id", "name", "outcome", "version", "run_id", "error")
 	case members["run_outcomes"] != nil:
@@ -64,6 +78,39 @@ func (c clientFlags) show(to io.Writer, answer []byte) error {
 		}
 	}
 	return table.Flush()
+}
+
+// tabular reports whether answers are printed for people.
+func (c clientFlags) tabular() bool { return c.Output == "table" || c.Output == "wide" }
+
+// wider returns columns, with more of them where they were asked for.
+func (c clientFlags) wider(columns []string, more ...string) []string {
+	if c.Output == "wide" {
+		return append(columns, more...)
+	}
+	return columns
+}
+
+// lists are the members of answers that are lists of things with names.
+var lists = []string{"schedules", "runs", "history", "outcomes", "run_outcomes", "keys", "routes", "calendars", "events", "upcoming"}
+
+// names prints the name of each thing, a line each; the id of what has none.
+func names(to io.Writer, members map[string]any) {
+	things := []any{members}
+	for _, list := range lists {
+		if found, ok := members[list].([]any); ok {
+			things = found
+		}
+	}
+	for _, thing := range things {
+		of, _ := thing.(map[string]any)
+		for _, member := range []string{"name", "pattern", "id", "run_id", "task_id", "version"} {
+			if of[member] != nil {
+				fmt.Fprintln(to, text(of[member]))
+				break
+			}
+		}
+	}
 }
 
 // columns prints a list of objects, one on each line.
