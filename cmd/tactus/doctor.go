@@ -6,15 +6,48 @@ import (
 
 	"github.com/tactus-dev/tactus/domain/zone"
 	"github.com/tactus-dev/tactus/internal/hostzones"
+	"github.com/tactus-dev/tactus/internal/redis"
 	"github.com/tactus-dev/tactus/internal/zonewatch"
 )
 
+// doctorCmd looks at all parts of an installation. Lines that begin with ! say what must be done, those with ? what may
+// be meant.
 type doctorCmd struct {
 	databaseFlags
+	redisFlags
 }
 
-// Run compares versions of the time zone data, and fails when a process has another version than this program.
+// Run looks at PostgreSQL, at Redis, at what the processes have told the database, and at the time zone data. It fails
+// when something must be done.
 func (c doctorCmd) Run(ctx context.Context, to console, all *commands) error {
+	d := &diagnosis{to: to.out}
+	if c.DatabaseURL.isSet() {
+		pool, err := c.open(ctx)
+		if err != nil {
+			return err
+		}
+		defer pool.Close()
+		if d.database(ctx, pool) == nil {
+			if err := d.parts(ctx, pool); err != nil {
+				return err
+			}
+		}
+	}
+	if c.RedisURL.isSet() {
+		d.redis(ctx, "the Redis of events", c.events(), redis.CheckEviction, c.stream())
+		d.redis(ctx, "the Redis of the workers", c.broker(), redis.CheckBroker, "")
+	}
+	if err := c.zones(ctx, to, all); err != nil {
+		return err
+	}
+	if d.ill {
+		return errReported
+	}
+	return nil
+}
+
+// zones compares versions of the time zone data, and fails when a process has another version than this program.
+func (c doctorCmd) zones(ctx context.Context, to console, all *commands) error {
 	fmt.Fprintf(to.out, "time zone data: this program has %s, and goes by %s\n", zone.EmbeddedVersion(), zones())
 	ill := false
 	for _, found := range hostzones.All(all.Zoneinfo) {

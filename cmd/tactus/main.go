@@ -53,7 +53,7 @@ type commands struct {
 	Redeliver redeliverCmd  `cmd:"" help:"Hand over again the runs that the broker has lost."`
 	Letters   deadletterCmd `cmd:"" name:"deadletter" help:"Show, put back or drop dead letters."`
 	Shadow    shadowCmd     `cmd:"" help:"Compare what a beat in shadow mode would have fired with what another beat sent."`
-	Doctor    doctorCmd     `cmd:"" help:"Check whether the time zone data is old, or differs between processes."`
+	Doctor    doctorCmd     `cmd:"" help:"Look at PostgreSQL, Redis, beats, relays, keys and time zone data, and say what to do."`
 	Verify    verifyCmd     `cmd:"" help:"Compare log, stream, schedules and runs with each other, to check that nothing is lost."`
 }
 

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/tactus-dev/tactus/internal/catalog"
+	"github.com/tactus-dev/tactus/internal/postgres"
+	"github.com/tactus-dev/tactus/internal/redis"
+	"github.com/tactus-dev/tactus/migrations"
+	"github.com/tactus-dev/tactus/relay/ledger"
+)
+
+// diagnosis prints what is found, and remembers whether something must be done.
+type diagnosis struct {
+	to  io.Writer
+	ill bool
+}
+
+// well says that all is as it should be, remark what may be meant, and sick what endangers or keeps from working.
+func (d *diagnosis) well(format string, args ...any)   { fmt.Fprintf(d.to, "  "+format+"\n", args...) }
+func (d *diagnosis) remark(format string, args ...any) { fmt.Fprintf(d.to, "? "+format+"\n", args...) }
+func (d *diagnosis) sick(format string, args ...any) {
+	d.ill = true
+	fmt.Fprintf(d.to, "! "+format+"\n", args...)
+}
+
+// endangering are settings of PostgreSQL under which a crash loses what was committed.
+const endangering = `
+select s.name, current_setting('server_version'), clock_timestamp()
+from pg_settings s where s.name in ('fsync', 'full_page_writes') and s.setting = 'off'
+union all select '', current_setting('server_version'), clock_timestamp() order by 1`
+
+// mostSkew is how far this machine's clock may be from PostgreSQL's, by which everything is due.
+const mostSkew = 2 * time.Second
+
+func (d *diagnosis) database(ctx context.Context, pool *pgxpool.Pool) error {
+	type row struct {
+		Setting, Version string
+		At               time.Time
+	}
+	asked := time.Now()
+	rows, err := postgres.Collect(ctx, pool, pgx.RowToStructByPos[row], endangering)
+	if err != nil {
+		d.sick("PostgreSQL does not answer: %v", err)
+		return err
+	}
+	d.well("PostgreSQL %s answers", rows[0].Version)
+	for _, r := range rows[1:] {
+		d.sick("%s is off: a crash of the machine may lose what was committed; set it to on, and restart PostgreSQL", r.Setting)
+	}
+	if skew := rows[0].At.Sub(asked.Add(time.Since(asked) / 2)).Round(time.Millisecond); skew.Abs() > mostSkew {
+		d.remark("this machine's clock differs from PostgreSQL's by %s: all is due by PostgreSQL's; have both set by NTP", skew)
+	} else {
+		d.well("this machine's clock is that of PostgreSQL, within %s", mostSkew)
+	}
+	if err := migrations.Ready(ctx, pool); err != nil {
+		d.sick("the schema: %v", err)
+		return err
+	}
+	d.well("the schema is one that this program knows")
+	return nil
+}
+
+// condition is what the database knows of the installation's parts.
+const condition = `
+select l.holder, l.expires_at < clock_timestamp(), extract(epoch from clock_timestamp() - coalesce(l.watermark, clock_timestamp())),
+    (select count(*) from (select from tactus.deadletters limit 10001) d),
+    (select coalesce(string_agg(k.name, ', ' order by k.expires_at), '') from tactus.access_keys k
+     where k.revoked_at is null and k.replaced_by is null and k.expires_at < clock_timestamp() + interval '7 days' and k.expires_at > clock_timestamp())
+from (select) one left join tactus.leases l on l.name = 'beat'`
+
+// mostBehind is how far a beat may be behind the clock.
+const mostBehind = time.Minute
+
+func (d *diagnosis) parts(ctx context.Context, pool *pgxpool.Pool) error {
+	var holder *string
+	var expired *bool
+	var behind float64
+	var letters int64
+	var keys string
+	if err := pool.QueryRow(ctx, condition).Scan(&holder, &expired, &behind, &letters, &keys); err != nil {
+		return fmt.Errorf("look at leases, keys and dead letters: %w", err)
+	}
+	late := time.Duration(behind * float64(time.Second)).Round(time.Second)
+	switch {
+	case holder == nil:
+		d.sick("no beat has led yet, so nothing fires: start one (tactus beat)")
+	case *expired:
+		d.sick("no beat leads, so nothing fires: %s did; start one, or look at its log", *holder)
+	case late > mostBehind:
+		d.sick("the beat %s is %s behind: what is due fires late; look at its log, and at what the database does", *holder, late)
+	default:
+		d.well("the beat %s leads, and has settled what is due", *holder)
+	}
+	if letters > 0 {
+		d.sick("%d dead letters are set aside: look at them (tactus deadletter list), and put them back or drop them", letters)
+	}
+	if keys != "" {
+		d.remark("keys that expire within a week: %s; make new ones (tactus key rotate NAME)", keys)
+	}
+	if n, err := catalog.New(pool).Invalid(ctx); err == nil && n > 0 {
+		d.remark("%d schedules cannot be scheduled as they are: tactus schedule list --invalid true says why", n)
+	}
+	sinks, err := ledger.Sinks(ctx, pool)
+	if err != nil {
+		return fmt.Errorf("look at sinks: %w", err)
+	}
+	for _, s := range sinks {
+		if s.Silent > quietFor {
+			d.sick("no relay has served %s for %s: start one (tactus relay), or give the sink up (tactus relay --forget %[1]s)", s.Name, s.Silent.Round(time.Second))
+		} else {
+			d.well("a relay serves %s", s.Name)
+		}
+	}
+	return nil
+}
+
+// redis looks at a Redis, and at the groups that read the events.
+func (d *diagnosis) redis(ctx context.Context, name string, url secret, check func(context.Context, goredis.UniversalClient) error, stream string) {
+	client, err := redis.Connect(url.reveal())
+	if err != nil {
+		d.sick("%s: %v", name, url.fault(err))
+		return
+	}
+	defer client.Close()
+	if err := client.Ping(ctx).Err(); err != nil {
+		d.sick("%s %s does not answer: %v", name, url, withoutURL(err))
+		return
+	}
+	if err := check(ctx, client); err != nil {
+		d.sick("%s: %v", name, err)
+	} else {
+		d.well("%s answers, and evicts nothing that must stay", name)
+	}
+	if stream == "" {
+		return
+	}
+	groups, _ := client.XInfoGroups(ctx, stream).Result() // a stream without events is not there yet
+	for _, g := range groups {
+		if g.Lag > mostLag {
+			d.sick("the group %s is %d events behind: see whether its reader runs", strings.TrimSpace(g.Name), g.Lag)
+		}
+	}
+}
+
+// mostLag is how many events a group may be behind.
+const mostLag = 10_000
