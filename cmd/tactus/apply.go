@@ -140,7 +140,10 @@ func (c applyCmd) plan(ctx context.Context, items []item) (steps []step, faults 
 			if i.Kind != kind {
 				continue
 			}
-			one := step{Kind: kind, Name: i.Name, At: i.place.at(""), method: http.MethodPut, path: "/" + kind + "/" + url.PathEscape(i.Name)}
+			one := step{
+				Kind: kind, Name: i.Name, At: i.place.at(""), method: http.MethodPut,
+				path: "/" + kind + "/" + url.PathEscape(i.Name),
+			}
 			var refusals []*domain.Error
 			switch kind {
 			case calendarsMember:
@@ -170,7 +173,8 @@ func (c applyCmd) plan(ctx context.Context, items []item) (steps []step, faults 
 	return append(steps, gone...), faults, err
 }
 
-// planSchedule has the server compare a schedule. A schedule that the files do not say is enabled or not stays as it is.
+// planSchedule has the server compare a schedule. A schedule that the files do not say is enabled or not stays as it
+// is.
 func (c applyCmd) planSchedule(ctx context.Context, i item, calendars []string, one *step) ([]*domain.Error, error) {
 	one.path, one.body = "/schedules/by-name/"+url.PathEscape(i.Name), i.body()
 	refusals, err := c.compareWith(ctx, i, calendars, one)
@@ -201,11 +205,15 @@ func (c applyCmd) compareWith(ctx context.Context, i item, calendars []string, o
 			return f.Code != domain.CodeCalendarUnknown || !slices.Contains(calendars, i.text(f.Field))
 		})
 		if len(coming) == 0 || len(coming) < len(refused.faults) {
-			return slices.DeleteFunc(refused.faults, func(f *domain.Error) bool { return slices.Contains(coming, f) }), nil
+			return slices.DeleteFunc(refused.faults, func(f *domain.Error) bool {
+				return slices.Contains(coming, f)
+			}), nil
 		}
 		member, _, _ := strings.Cut(strings.TrimPrefix(coming[0].Field, "/"), "/")
 		answer, err = c.call(ctx, http.MethodPost, "/schedules/compare", json.RawMessage(i.body(member, "on_excluded")))
-		one.Changes = []catalog.MemberChange{{Member: member, Before: json.RawMessage("null"), After: i.members[member]}}
+		one.Changes = []catalog.MemberChange{
+			{Member: member, Before: json.RawMessage("null"), After: i.members[member]},
+		}
 	}
 	if err != nil {
 		return nil, err
@@ -232,9 +240,11 @@ func (c applyCmd) othersOwn(i item, changes []catalog.MemberChange) []*domain.Er
 			continue
 		}
 		for _, tag := range tags {
-			if owner, of := strings.CutPrefix(tag, sourceTag); of && owner != c.Source && !slices.Contains(i.tags(), tag) {
+			owner, of := strings.CutPrefix(tag, sourceTag)
+			if of && owner != c.Source && !slices.Contains(i.tags(), tag) {
 				return []*domain.Error{{Code: "other_source", Field: "/name", Message: fmt.Sprintf(
-					"a schedule of this name comes from the source %s: apply it with --source %s, or call this one otherwise", owner, owner)}}
+					"a schedule of this name comes from the source %s: apply it with --source %[1]s, or call this one otherwise",
+					owner)}}
 			}
 		}
 	}
@@ -276,7 +286,8 @@ func (c applyCmd) planCalendar(ctx context.Context, i item, one *step) error {
 	if err := json.Unmarshal(answer, &kept); err != nil {
 		return fmt.Errorf("read the answer: %w", err)
 	}
-	return one.compare(kept.Version > 0, calendarContent{kept.Description, kept.Days}, calendarContent{wanted.Description, wanted.Days})
+	return one.compare(kept.Version > 0,
+		calendarContent{kept.Description, kept.Days}, calendarContent{wanted.Description, wanted.Days})
 }
 
 // routes are the routes that there are, by pattern.
@@ -345,7 +356,10 @@ func (c applyCmd) gone(ctx context.Context, items []item) (steps []step, err err
 	}
 	err = c.everySchedule(ctx, url.Values{"tag": {sourceTag + c.Source}}, func(s catalog.Entry) {
 		if !kept[s.Name] {
-			steps = append(steps, step{Kind: schedulesMember, Name: s.Name, Outcome: "delete", method: http.MethodDelete, path: "/schedules/" + s.ID.String()})
+			steps = append(steps, step{
+				Kind: schedulesMember, Name: s.Name, Outcome: "delete",
+				method: http.MethodDelete, path: "/schedules/" + s.ID.String(),
+			})
 		}
 	})
 	return steps, err
@@ -429,7 +443,8 @@ func (c applyCmd) carryOut(ctx context.Context, to console, steps []step) error 
 				body = json.RawMessage(s.body)
 			}
 			if _, err := c.call(ctx, s.method, s.path, body); err != nil {
-				refused = append(refused, fmt.Sprintf("%s: %s %s: %v", s.At, strings.TrimSuffix(s.Kind, "s"), s.Name, err))
+				refused = append(refused, fmt.Sprintf("%s: %s %s: %v",
+					s.At, strings.TrimSuffix(s.Kind, "s"), s.Name, err))
 				continue
 			}
 		}
@@ -439,11 +454,13 @@ func (c applyCmd) carryOut(ctx context.Context, to console, steps []step) error 
 		}
 	}
 	if !c.tabular() {
-		if err := c.showAny(to.out, map[string]any{"dry_run": c.DryRun, "steps": steps, "refused": append([]string{}, refused...)}); err != nil {
+		told := map[string]any{"dry_run": c.DryRun, "steps": steps, "refused": append([]string{}, refused...)}
+		if err := c.showAny(to.out, told); err != nil {
 			return err
 		}
 	}
-	fmt.Fprintf(to.problems, "%d created, %d changed, %d deleted, %d unchanged", counts["create"], counts["change"], counts["delete"], counts["same"])
+	fmt.Fprintf(to.problems, "%d created, %d changed, %d deleted, %d unchanged",
+		counts["create"], counts["change"], counts["delete"], counts["same"])
 	if c.DryRun {
 		fmt.Fprint(to.problems, " (none is: this is a dry run)")
 	}

@@ -54,10 +54,12 @@ func (d *diagnosis) database(ctx context.Context, pool *pgxpool.Pool) error {
 	}
 	d.well("PostgreSQL %s answers", rows[0].Version)
 	for _, r := range rows[1:] {
-		d.sick("%s is off: a crash of the machine may lose what was committed; set it to on, and restart PostgreSQL", r.Setting)
+		d.sick("%s is off: a crash of the machine may lose what was committed; set it to on, and restart PostgreSQL",
+			r.Setting)
 	}
 	if skew := rows[0].At.Sub(asked.Add(time.Since(asked) / 2)).Round(time.Millisecond); skew.Abs() > mostSkew {
-		d.remark("this machine's clock differs from PostgreSQL's by %s: all is due by PostgreSQL's; have both set by NTP", skew)
+		d.remark("this machine's clock differs from PostgreSQL's by %s: all is due by PostgreSQL's; have both set by NTP",
+			skew)
 	} else {
 		d.well("this machine's clock is that of PostgreSQL, within %s", mostSkew)
 	}
@@ -71,10 +73,12 @@ func (d *diagnosis) database(ctx context.Context, pool *pgxpool.Pool) error {
 
 // condition is what the database knows of the installation's parts.
 const condition = `
-select l.holder, l.expires_at < clock_timestamp(), extract(epoch from clock_timestamp() - coalesce(l.watermark, clock_timestamp())),
+select l.holder, l.expires_at < clock_timestamp(),
+    extract(epoch from clock_timestamp() - coalesce(l.watermark, clock_timestamp())),
     (select count(*) from (select from tactus.deadletters limit 10001) d),
     (select coalesce(string_agg(k.name, ', ' order by k.expires_at), '') from tactus.access_keys k
-     where k.revoked_at is null and k.replaced_by is null and k.expires_at < clock_timestamp() + interval '7 days' and k.expires_at > clock_timestamp())
+     where k.revoked_at is null and k.replaced_by is null and k.expires_at < clock_timestamp() + interval '7 days'
+        and k.expires_at > clock_timestamp())
 from (select) one left join tactus.leases l on l.name = 'beat'`
 
 // mostBehind is how far a beat may be behind the clock.
@@ -96,12 +100,14 @@ func (d *diagnosis) parts(ctx context.Context, pool *pgxpool.Pool) error {
 	case *expired:
 		d.sick("no beat leads, so nothing fires: %s did; start one, or look at its log", *holder)
 	case late > mostBehind:
-		d.sick("the beat %s is %s behind: what is due fires late; look at its log, and at what the database does", *holder, late)
+		d.sick("the beat %s is %s behind: what is due fires late; look at its log, and at what the database does",
+			*holder, late)
 	default:
 		d.well("the beat %s leads, and has settled what is due", *holder)
 	}
 	if letters > 0 {
-		d.sick("%d dead letters are set aside: look at them (tactus deadletter list), and put them back or drop them", letters)
+		d.sick("%d dead letters are set aside: look at them (tactus deadletter list), and put them back or drop them",
+			letters)
 	}
 	if keys != "" {
 		d.remark("keys that expire within a week: %s; make new ones (tactus key rotate NAME)", keys)
@@ -115,7 +121,8 @@ func (d *diagnosis) parts(ctx context.Context, pool *pgxpool.Pool) error {
 	}
 	for _, s := range sinks {
 		if s.Silent > quietFor {
-			d.sick("no relay has served %s for %s: start one (tactus relay), or give the sink up (tactus relay --forget %[1]s)", s.Name, s.Silent.Round(time.Second))
+			d.sick("no relay has served %s for %s: start one (tactus relay), or give the sink up "+
+				"(tactus relay --forget %[1]s)", s.Name, s.Silent.Round(time.Second))
 		} else {
 			d.well("a relay serves %s", s.Name)
 		}
@@ -124,7 +131,9 @@ func (d *diagnosis) parts(ctx context.Context, pool *pgxpool.Pool) error {
 }
 
 // redis looks at a Redis, and at the groups that read the events.
-func (d *diagnosis) redis(ctx context.Context, name string, url secret, check func(context.Context, goredis.UniversalClient) error, stream string) {
+func (d *diagnosis) redis(ctx context.Context, name string, url secret,
+	check func(context.Context, goredis.UniversalClient) error, stream string,
+) {
 	client, err := redis.Connect(url.reveal())
 	if err != nil {
 		d.sick("%s: %v", name, url.fault(err))

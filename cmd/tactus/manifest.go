@@ -141,7 +141,7 @@ func manifestFiles(path string) (files []string, err error) {
 		if err == nil && entry.IsDir() && name != path && strings.HasPrefix(entry.Name(), ".") {
 			return fs.SkipDir
 		}
-		if ext := filepath.Ext(name); err == nil && !entry.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, ext) {
+		if err == nil && !entry.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(name)) {
 			files = append(files, name)
 		}
 		return err
@@ -162,15 +162,16 @@ func readManifest(file string, raw []byte, faults *wrong) (items []item) {
 			return items
 		}
 		if err != nil {
-			faults.add(file, "%s (quote texts that begin with *, &, %% or @)", strings.TrimPrefix(err.Error(), "yaml: "))
+			faults.add(file, "%s (quote texts that begin with *, &, %% or @)",
+				strings.TrimPrefix(err.Error(), "yaml: "))
 			return items
 		}
 		items = append(items, itemsOf(place{file, document.Content[0]}, faults)...)
 	}
 }
 
-// readable is JSON as YAML reads it: without tabs, which JSON has outside of its texts alone, and without characters in two
-// halves.
+// readable is JSON as YAML reads it: without tabs, which JSON has outside of its texts alone, and without characters in
+// two halves.
 func readable(raw []byte) []byte {
 	if !json.Valid(raw) {
 		return raw
@@ -198,7 +199,8 @@ func itemsOf(document place, faults *wrong) (items []item) {
 		switch {
 		case kind.Value == "$schema": // for editors
 		case !slices.Contains(manifestKinds, kind.Value):
-			faults.add(place{document.file, kind}.at(""), "there is no %q: want %s", kind.Value, strings.Join(manifestKinds, ", "))
+			faults.add(place{document.file, kind}.at(""), "there is no %q: want %s", kind.Value,
+				strings.Join(manifestKinds, ", "))
 		case list.ShortTag() == "!!null":
 		case list.Kind != yaml.SequenceNode:
 			faults.add(place{document.file, list}.at(""), "%s is a list", kind.Value)
