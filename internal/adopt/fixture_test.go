@@ -72,3 +72,55 @@ func TestFixtureOfAProject(t *testing.T) {
 		t.Errorf("%s %s", s.Args, s.Kwargs)
 	}
 }
+
+// previewed has rows that never ran, that ran in what is the future by now, and whose task has spaces at its ends.
+const previewed = `
+call_command("migrate", verbosity=0)
+ahead = datetime.now(timezone.utc) + timedelta(days=2)
+hourly = IntervalSchedule.objects.create(every=1, period="hours")
+nine = CrontabSchedule.objects.create(minute="0", hour="9", timezone="UTC")
+make = PeriodicTask.objects.create
+make(name="ahead", task="app.a", interval=hourly, last_run_at=ahead)
+make(name="crontab ahead", task="app.a", crontab=nine, last_run_at=ahead)
+make(name="never ran", task="app.a", interval=hourly)
+make(name="spaces", task=" app.a\t", interval=hourly)
+`
+
+// TestPreviewSaysWhenCeleryWould compares the preview with a real beat, and what tactus fires next with what the preview
+// says.
+func TestPreviewSaysWhenCeleryWould(t *testing.T) {
+	t.Parallel()
+	u := newUpstream(t)
+	u.django(previewed)
+	s := u.source("django_celery_beat_periodictask", adopt.DjangoCeleryBeat)
+	rows, err := s.Preview(t.Context(), "UTC", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var theirs map[string]time.Time
+	if err := json.Unmarshal([]byte(u.django(whenDue)), &theirs); err != nil || len(theirs) != 4 {
+		t.Fatalf("%d of the rows, %v", len(theirs), err)
+	}
+	u.adopt(s)
+	want := map[string]string{
+		"ahead": "[instants]", "crontab ahead": "[instants]", "never ran": "[]", "spaces": "[celery_refuses]",
+	}
+	const between = 2 * time.Minute // the three are asked one after the other
+	near := func(a time.Time, b *time.Time) bool { return b != nil && a.Sub(*b).Abs() < between }
+	for _, r := range rows {
+		codes := []string{}
+		for _, d := range r.Differences {
+			codes = append(codes, d.Code)
+		}
+		if fmt.Sprint(codes) != want[r.Name] {
+			t.Errorf("%s: %s, want %s", r.Name, codes, want[r.Name])
+		}
+		if !near(theirs[r.Name], r.NextCelery) {
+			t.Errorf("%s: Celery would send it at %s, the preview says %s", r.Name, theirs[r.Name], r.NextCelery)
+		}
+		adopted := u.named(r.Name)
+		if due, ok := adopted.Next(adopted.EffectiveFrom); !ok || !near(due, r.Next) {
+			t.Errorf("%s: it is due at %s, the preview says %s", r.Name, due, r.Next)
+		}
+	}
+}

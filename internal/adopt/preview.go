@@ -1,6 +1,7 @@
 package adopt
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -129,7 +130,7 @@ func (p previewRow) row(now time.Time) Row {
 	if p.Invalid != "" {
 		return r
 	}
-	comparison, err := oldbeat.Compare(s, s.CronExpression, instantOf(origin.LastRunAt), now)
+	comparison, err := oldbeat.Compare(s, s.CronExpression, instantOf(origin.LastRunAt), origin.adopted(s, now))
 	if err != nil {
 		r.Invalid = domain.TriggerFault(err).Error()
 		return r
@@ -142,6 +143,13 @@ func (p previewRow) row(now time.Time) Row {
 				Message: "its time has passed and it never ran: it is sent at once, as Celery's beat would",
 			})
 	}
+	if task := cmp.Or(origin.Task, origin.TaskName); task != s.TaskName {
+		r.Differences = append(r.Differences,
+			oldbeat.Difference{
+				Code:    "celery_refuses",
+				Message: fmt.Sprintf("Celery's beat sends a task %q, with spaces that no worker has in it; tactus sends %s", task, s.TaskName),
+			})
+	}
 	if origin.Enabled && !s.IsEnabled() {
 		r.Differences = append(r.Differences,
 			oldbeat.Difference{Code: "done", Message: "it is a one-off that has run: it stays disabled"})
@@ -152,7 +160,10 @@ func (p previewRow) row(now time.Time) Row {
 // origin is the part of a row that the preview needs besides the definition.
 type origin struct {
 	Enabled   bool   `json:"enabled"`
+	Task      string `json:"task"`      // of django-celery-beat
+	TaskName  string `json:"task_name"` // of a table of one's own
 	LastRunAt string `json:"last_run_at"`
+	StartTime string `json:"start_time"`
 	Timezone  string `json:"timezone"`
 	Crontab   struct {
 		Timezone string `json:"timezone"`
@@ -160,6 +171,18 @@ type origin struct {
 	Clocked struct {
 		Time string `json:"clocked_time"`
 	} `json:"clocked"`
+}
+
+// adopted returns when a row is adopted: where an interval begins that has neither run nor a start, by the clock of
+// PostgreSQL, which may be ahead of now.
+func (o origin) adopted(s domain.Schedule, now time.Time) time.Time {
+	if s.IntervalSeconds == 0 || o.LastRunAt+o.StartTime != "" {
+		return now
+	}
+	if begins := instantOf(s.IntervalAnchor); begins.After(now) {
+		return begins
+	}
+	return now
 }
 
 func originOf(raw []byte) (o origin) {

@@ -581,6 +581,9 @@ def exported(app, name, entry, hooked, start, last_run):
         out["differences"] = told(differences)
         if isinstance(s, (crontab, schedule)):
             due = instants(s, start, start + HORIZON, INSTANTS)
+            if last_run and last_run > start + timedelta(minutes=1):
+                out["differences"].append({"kind": "instants", "message": f"its last run, {last_run.isoformat()}, lies ahead: "
+                                           "Celery's beat sends nothing until after that, tactus at the next due time"})
             if last_run and last_run <= start and not isinstance(s, crontab):
                 out["last_run_at"] = last_run.isoformat()
             out["due"], out["changes"] = texts(due), changes(s, start, due)

@@ -110,7 +110,7 @@ func TestRedBeat(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	equal(t, bring(t, pool, importer.RedBeat, read(), "America/New_York"), `tens | same | every 600 s | dst queue`,
+	equal(t, bring(t, pool, importer.RedBeat, read(), "America/New_York"), `tens | same | every 600 s | instants dst queue`,
 		`times | gone | every 60 s`, `number | gone | every 45 s`, `hourly | gone | 0 * * * * America/New_York`)
 	if after := named(t, pool, "tens"); after.Version != 1 {
 		t.Errorf("that it ran is no change: %+v", after)

@@ -50,6 +50,9 @@ func Compare(s domain.Schedule, typed string, lastRun, now time.Time) (c Compari
 			"does", s.RunAt)
 	case s.IntervalSeconds != 0 && !lastRun.IsZero():
 		c.interval(s, lastRun, now)
+	case s.IntervalSeconds != 0 && s.StartsAt == "":
+		due := now.Add(time.Duration(s.IntervalSeconds) * time.Second).UTC() // it begins when a beat reads it
+		c.NextCelery = &due
 	}
 	c.window(s, now)
 	return c, nil
@@ -80,11 +83,20 @@ func next(s domain.Schedule, r domain.Recurrence, after time.Time) *time.Time {
 // once.
 func (c *Comparison) interval(s domain.Schedule, lastRun, now time.Time) {
 	due := lastRun.Add(time.Duration(s.IntervalSeconds) * time.Second).UTC()
+	c.ahead(lastRun, now)
 	if due.Before(now) {
 		due = now
 		c.differ("overdue", "it is overdue: Celery's beat would send it at once, tactus at its next due time")
 	}
 	c.NextCelery = &due
+}
+
+// ahead records that the last run lies in the future, as a clock that was wrong leaves it: Celery's beat counts from there.
+func (c *Comparison) ahead(lastRun, now time.Time) {
+	if lastRun.After(now) {
+		c.differ("instants", "its last run, %s, lies ahead: Celery's beat sends nothing until after that, tactus at the next "+
+			"due time", lastRun.UTC().Format(time.RFC3339))
+	}
 }
 
 // window records that a schedule has expired.
@@ -130,6 +142,10 @@ func (c *Comparison) local(s domain.Schedule, trigger domain.Trigger, ours domai
 		return err
 	}
 	c.NextCelery = next(s, theirs, now)
+	if lastRun.After(now) {
+		c.ahead(lastRun, now)
+		c.NextCelery = next(s, theirs, lastRun)
+	}
 	if due, ok := theirs.Next(lastRun); s.Runnable() && !lastRun.IsZero() && ok && due.Before(now) {
 		c.NextCelery = &now
 		c.differ("overdue", "it was due at %s and has not run: Celery's beat would send it at once, tactus at its "+

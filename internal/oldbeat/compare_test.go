@@ -35,6 +35,12 @@ func TestCompare(t *testing.T) {
 			`"interval_seconds": 600, "interval_anchor": "2026-03-02T11:45:00Z"`, ago(15 * time.Minute),
 			"03-02 12:05, 03-02 12:00 overdue",
 		},
+		{`"interval_seconds": 600, "interval_anchor": "2026-03-02T11:55:00Z"`, time.Time{}, "03-02 12:05, 03-02 12:10"},
+		{
+			`"interval_seconds": 3600, "interval_anchor": "2026-03-04T11:55:00Z"`, ago(-48 * time.Hour),
+			"03-02 12:55, 03-04 13:00 instants",
+		},
+		{`"cron_expression": "0 9 * * *"`, ago(-48 * time.Hour), "03-03 09:00, 03-05 09:00 instants"},
 		{`"run_at": "2026-03-01T00:00:00Z"`, time.Time{}, "never, 03-02 12:00 past"},
 		{
 			`"rrule": "DTSTART:20260101T090000\nRRULE:FREQ=DAILY"`, ago(3 * time.Hour),
