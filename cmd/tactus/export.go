@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -24,11 +25,15 @@ type exportCmd struct {
 type exportRedBeatCmd struct {
 	databaseFlags
 	redBeatFlags
-	Source string `placeholder:"LABEL" help:"Name of the source, as it was given to import redbeat."`
+	Source   string `placeholder:"LABEL" help:"Name of the source, as it was given to import redbeat."`
+	Timezone string `name:"celery-timezone" placeholder:"ZONE" help:"Time zone of the application, in which RedBeat notes last runs (default: that of RedBeat's notes, or of the imported schedules)."`
 }
 
 // Run writes the last runs.
 func (c exportRedBeatCmd) Run(ctx context.Context, to console) error {
+	if err := (importFlags{Timezone: c.Timezone}).validate(); err != nil {
+		return err
+	}
 	options, source, err := c.redBeat(c.Source)
 	if err != nil {
 		return err
@@ -43,7 +48,10 @@ func (c exportRedBeatCmd) Run(ctx context.Context, to console) error {
 	if err := cameFrom(ctx, pool, source); err != nil {
 		return err
 	}
-	handed, err := importer.HandBackRedBeat(ctx, pool, source, client, c.Prefix)
+	handed, zone, err := importer.HandBackRedBeat(ctx, pool, source, client, c.Prefix, c.Timezone)
+	if unknown, ok := errors.AsType[*importer.ZoneUnknownError](err); ok {
+		return usage("%v", unknown)
+	}
 	written, failed := 0, 0
 	for _, h := range handed {
 		for _, told := range h.Told {
@@ -59,6 +67,10 @@ func (c exportRedBeatCmd) Run(ctx context.Context, to console) error {
 	}
 	if err != nil {
 		return err
+	}
+	if written > 0 && zone.Matters {
+		fmt.Fprintf(to.problems, "the application's time zone is taken to be %s; --celery-timezone names another\n",
+			zone)
 	}
 	fmt.Fprintf(to.problems, "%s\n", counted(written, "entry now says when it ran last",
 		"entries now say when they ran last"))

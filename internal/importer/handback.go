@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -96,17 +98,26 @@ func (h *HandedBack) tell(format string, args ...any) {
 }
 
 // HandBackRedBeat writes the last run to each entry of RedBeat that was imported and still exists, so that RedBeat's
-// beat sends nothing again, and whether it is enabled. prefix is RedBeat's prefix of keys.
+// beat sends nothing again, and whether it is enabled. prefix is RedBeat's prefix of keys, and timezone the
+// application's zone, or empty to go by RedBeat's notes and the zones of the schedules. It returns the zone in which it
+// has noted the last runs.
 func HandBackRedBeat(ctx context.Context, pool *pgxpool.Pool, source Source, client redis.UniversalClient,
-	prefix string,
-) (handed []HandedBack, err error) {
+	prefix, timezone string,
+) (handed []HandedBack, in NoteZone, err error) {
 	all, err := importedRuns(ctx, pool, source)
 	if err != nil {
-		return nil, err
+		return nil, in, err
 	}
 	keys, err := keysOfNames(ctx, client, prefix)
 	if err != nil {
-		return nil, fmt.Errorf("read RedBeat: %w", err)
+		return nil, in, fmt.Errorf("read RedBeat: %w", err)
+	}
+	notes, err := notesOf(ctx, client, slices.Collect(maps.Values(keys)))
+	if err != nil {
+		return nil, in, fmt.Errorf("read RedBeat: %w", err)
+	}
+	if in, err = noteZone(timezone, all, notes); err != nil {
+		return nil, in, err
 	}
 	for _, r := range all {
 		key := prefix + r.Name
@@ -117,9 +128,9 @@ func HandBackRedBeat(ctx context.Context, pool *pgxpool.Pool, source Source, cli
 				break
 			}
 		}
-		h, err := r.handBack(ctx, client, key)
+		h, err := r.handBack(ctx, client, key, in)
 		if err != nil {
-			return handed, fmt.Errorf("hand %s back: %w", r.Name, err)
+			return handed, in, fmt.Errorf("hand %s back: %w", r.Name, err)
 		}
 		handed = append(handed, h)
 	}
@@ -129,7 +140,7 @@ func HandBackRedBeat(ctx context.Context, pool *pgxpool.Pool, source Source, cli
 			"sends at once what is overdue by its own notes")
 		handed = append(handed, h)
 	}
-	return handed, nil
+	return handed, in, nil
 }
 
 func importedRuns(ctx context.Context, pool *pgxpool.Pool, source Source) ([]importedRun, error) {
@@ -181,7 +192,8 @@ func keysOfNames(ctx context.Context, client redis.UniversalClient, prefix strin
 // handBack writes the last run to an entry, if the entry exists, and whether it is enabled. RedBeat's own last run
 // stays when it is later, unless RedBeat would then send at once a due time that was settled here without a run. The
 // other members of RedBeat's notes stay as they are. What cannot be written is told, and keeps back no other entry.
-func (r importedRun) handBack(ctx context.Context, client redis.UniversalClient, key string) (h HandedBack, err error) {
+func (r importedRun) handBack(ctx context.Context, client redis.UniversalClient, key string, in NoteZone,
+) (h HandedBack, err error) {
 	h.Name = r.Name
 	d, err := r.definition()
 	if err != nil {
@@ -204,7 +216,7 @@ func (r importedRun) handBack(ctx context.Context, client redis.UniversalClient,
 	definition, _ := fields[0].(string)
 	meta, _ := fields[1].(string) // absent when it never ran
 	write := map[string]any{}
-	if noted, ok := r.lastForRedBeat(d, meta, &h); ok {
+	if noted, ok := r.lastForRedBeat(d, meta, in, &h); ok {
 		write["meta"] = noted
 	}
 	if defined, ok := r.switched(d, definition, &h); ok {
@@ -221,7 +233,7 @@ func (r importedRun) handBack(ctx context.Context, client redis.UniversalClient,
 }
 
 // lastForRedBeat returns what RedBeat is to note of an entry's last run, or false when what it has noted may stay.
-func (r importedRun) lastForRedBeat(d domain.Definition, meta string, h *HandedBack) (string, bool) {
+func (r importedRun) lastForRedBeat(d domain.Definition, meta string, in NoteZone, h *HandedBack) (string, bool) {
 	theirs, last := lastRun(meta), r.Last
 	if !theirs.IsZero() && (last == nil || theirs.After(*last)) {
 		last = &theirs
@@ -245,7 +257,7 @@ func (r importedRun) lastForRedBeat(d domain.Definition, meta string, h *HandedB
 	if noted == nil {
 		noted = map[string]json.RawMessage{}
 	}
-	noted["last_run_at"] = redBeatTimeText(*last)
+	noted["last_run_at"] = in.text(*last)
 	return string(encode(noted)), true
 }
 
@@ -254,7 +266,8 @@ func (r importedRun) lastForRedBeat(d domain.Definition, meta string, h *HandedB
 func (r importedRun) switched(d domain.Definition, definition string, h *HandedBack) (string, bool) {
 	var said struct{ Enabled *bool }
 	members := map[string]json.RawMessage{}
-	if err := errors.Join(json.Unmarshal([]byte(definition), &said), json.Unmarshal([]byte(definition), &members)); err != nil {
+	err := errors.Join(json.Unmarshal([]byte(definition), &said), json.Unmarshal([]byte(definition), &members))
+	if err != nil {
 		h.Failed = true
 		h.tell("its definition cannot be read: %v", err)
 		return "", false
@@ -274,14 +287,4 @@ func (r importedRun) switched(d domain.Definition, definition string, h *HandedB
 	}
 	members["enabled"] = encode(!off)
 	return string(encode(members)), true
-}
-
-// redBeatTimeText returns a time in RedBeat's JSON.
-func redBeatTimeText(at time.Time) json.RawMessage {
-	at = at.UTC()
-	return encode(map[string]any{
-		"__type__": "datetime", "year": at.Year(), "month": int(at.Month()), "day": at.Day(), "hour": at.Hour(),
-		"minute": at.Minute(),
-		"second": at.Second(), "microsecond": at.Nanosecond() / 1000, "timezone": "UTC",
-	})
 }

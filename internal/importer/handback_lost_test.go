@@ -88,8 +88,8 @@ func TestHandingBackWhatTheOldBeatCannotDo(t *testing.T) {
 
 	client.HSet(t.Context(), "redbeat:made since", "definition", `{"name": "made since"}`)
 	client.ZAdd(t.Context(), "redbeat::schedule", redis.Z{Member: "redbeat:made since"})
-	handed, err := importer.HandBackRedBeat(t.Context(), pool, importer.Source{Kind: importer.RedBeat, Label: "r"}, client,
-		importer.DefaultRedBeatPrefix)
+	handed, _, err := importer.HandBackRedBeat(t.Context(), pool, importer.Source{Kind: importer.RedBeat, Label: "r"}, client,
+		importer.DefaultRedBeatPrefix, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/tactus-dev/tactus/domain"
-	"github.com/tactus-dev/tactus/domain/zone"
 )
 
 // DefaultRedBeatPrefix is the prefix of RedBeat's keys unless redbeat_key_prefix sets another.
@@ -261,7 +260,7 @@ func (t redBeatTime) time() time.Time {
 	case float64:
 		location = time.FixedZone("", int(in))
 	case string:
-		if loaded, err := zone.Load(in); err == nil {
+		if loaded := locationOf(in); loaded != nil {
 			location = loaded
 		}
 	}
@@ -270,11 +269,19 @@ func (t redBeatTime) time() time.Time {
 
 // lastRun returns the last run that RedBeat has noted for an entry, or zero when it never ran.
 func lastRun(meta string) time.Time {
-	var noted struct {
+	if note := noted(meta); note != nil {
+		return note.time()
+	}
+	return time.Time{}
+}
+
+// noted returns the last run that RedBeat has noted for an entry, as it is written, or nil when it never ran.
+func noted(meta string) *redBeatTime {
+	var all struct {
 		LastRunAt *redBeatTime `json:"last_run_at"`
 	}
-	if json.Unmarshal([]byte(meta), &noted) != nil || noted.LastRunAt == nil {
-		return time.Time{}
+	if json.Unmarshal([]byte(meta), &all) != nil {
+		return nil
 	}
-	return noted.LastRunAt.time()
+	return all.LastRunAt
 }

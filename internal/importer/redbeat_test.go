@@ -201,7 +201,7 @@ func TestHandingBackToRedBeat(t *testing.T) {
 			values ('beat', 'a', 1, clock_timestamp(), clock_timestamp())`); err != nil {
 		t.Fatal(err)
 	}
-	handed, err := importer.HandBackRedBeat(t.Context(), pool, source, client, importer.DefaultRedBeatPrefix)
+	handed, _, err := importer.HandBackRedBeat(t.Context(), pool, source, client, importer.DefaultRedBeatPrefix, "")
 	var names []string
 	for _, h := range handed {
 		if h.Written {
