@@ -12,11 +12,12 @@ import (
 	"github.com/tactus-dev/tactus/internal/verify"
 )
 
-// TestMemoryIsBounded has schedules of the largest size, about 90 MiB of them with their events. A command that reads
+// TestMemoryIsBounded has schedules of the largest size, about 60 MiB of them with their events. A command that reads
 // all of them needs a small part of that, even when it has to compare or correct each row.
 func TestMemoryIsBounded(t *testing.T) {
 	w := newWorld(t)
-	for n := range 120 {
+	const schedules = 80
+	for n := range schedules {
 		d := definition(fmt.Sprint("schedule ", n), 0)
 		d.Kwargs = fmt.Appendf(nil, `{"text":%q}`, strings.Repeat("x", 250<<10))
 		if _, _, err := w.store.Put(t.Context(), d); err != nil {
@@ -31,14 +32,14 @@ func TestMemoryIsBounded(t *testing.T) {
 	}{
 		{"verify", func() error {
 			report := w.check(t, verify.Config{})
-			if report.Events != 120 || report.StreamEntries != 120 || report.Found != 120 {
+			if report.Events != schedules || report.StreamEntries != schedules || report.Found != schedules {
 				return fmt.Errorf("%+v", report)
 			}
 			return nil
 		}},
 		{"rebuild", func() error {
 			r, err := projection.Rebuild(t.Context(), w.pool, projection.Config{Swap: true})
-			if err == nil && r.Replaced != 120 {
+			if err == nil && r.Replaced != schedules {
 				err = fmt.Errorf("%+v", r)
 			}
 			return err
@@ -56,7 +57,7 @@ func TestMemoryIsBounded(t *testing.T) {
 			if err := target.Run(t.Context(), w.pool, plan, 0, nil); err != nil {
 				return err
 			}
-			if n := w.redis.XLen(t.Context(), key).Val(); n != 240 { // each corrected row has an event, too
+			if n := w.redis.XLen(t.Context(), key).Val(); n != 2*schedules { // each corrected row has an event, too
 				err = fmt.Errorf("%d events", n)
 			}
 			return err
@@ -65,7 +66,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		var err error
 		most := testenv.Heap(t, func() { err = c.do() })
 		t.Logf("%s: %d MiB", c.name, most>>20)
-		if err != nil || most > 40<<20 {
+		if err != nil || most > 30<<20 {
 			t.Errorf("%s: %d MiB, %v", c.name, most>>20, err)
 		}
 	}
