@@ -11,8 +11,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestSchedulesThatDecideThemselves has classes that have their own clock, or their own code for when they are due. Each
-// comes in at the instants at which Celery's beat sends it, or is refused.
+// TestSchedulesThatDecideThemselves has classes that have their own clock, or their own code for when they are due.
+// Each comes in at the instants at which Celery's beat sends it, or is refused.
 func TestSchedulesThatDecideThemselves(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{

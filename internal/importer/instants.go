@@ -64,8 +64,8 @@ func (c expected) differences(s domain.Schedule, differ func(kind, message strin
 	return nil
 }
 
-// silent tells that Celery names fewer instants than tactus has due times, as for a clock that does not go with the time.
-// next is tactus' next due time after as many.
+// silent tells that Celery names fewer instants than tactus has due times, as for a clock that does not go with the
+// time. next is tactus' next due time after as many.
 func (c expected) silent(next time.Time, timezone string, differ func(kind, message string)) {
 	if next.After(c.next.Until) {
 		return

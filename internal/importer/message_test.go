@@ -13,8 +13,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// messagesApp has what takes part in a message besides the entry: routes with headers, code of the application that adds
-// some, the signatures of tasks, and arguments and routes that are computed for each run.
+// messagesApp has what takes part in a message besides the entry: routes with headers, code of the application that
+// adds some, the signatures of tasks, and arguments and routes that are computed for each run.
 const messagesApp = `
 from datetime import datetime
 import itertools

@@ -70,7 +70,8 @@ func (s *site) keys() {
 	s.postAs(mayRead, "/sessions", s.endSession)
 }
 
-// endSession goes on to the login where the session was the one of the request: for a second it would still be believed.
+// endSession goes on to the login where the session was the one of the request: for a second it would still be
+// believed.
 func (s *site) endSession(v *view) error {
 	own, err := access.OwnSessions(v.ctx())
 	if err != nil {
