@@ -33,7 +33,7 @@ func TestBackfillCommands(t *testing.T) {
 		{"backfill list hourly", exitOK, `running .* 5 +0 +5 .* wrong_prices`},
 		{"backfill get ID", exitOK, `(?s)execution_policy +allow.*state +running`},
 		{"backfill cancel ID --runs", exitOK, `state +cancelled`},
-		{"backfill cancel ID", exitFailure, `backfill_ended`},
+		{"backfill cancel ID", exitConflict, `backfill_ended`},
 		{"schedule backfill hourly --from tomorrow", exitFailure, `time_invalid at /from`},
 	} {
 		args := strings.Fields(strings.Replace(c.args, "ID", id, 1) + " --url " + server.URL)
