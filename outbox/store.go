@@ -120,8 +120,8 @@ func (s *Store) Put(ctx context.Context, d domain.Definition) (after domain.Sche
 	return after, created, err
 }
 
-// Compare returns the schedule of a definition's name, the zero value when there is none, and the definition as Put would
-// store it. It writes nothing.
+// Compare returns the schedule of a definition's name, the zero value when there is none, and the definition as Put
+// would store it. It writes nothing.
 func (s *Store) Compare(ctx context.Context, d domain.Definition) (before domain.Schedule, after domain.Definition, err error) {
 	d.Name = strings.TrimSpace(d.Name)
 	before, err = GetByName(ctx, s.pool, d.Name)

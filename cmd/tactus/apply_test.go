@@ -117,7 +117,8 @@ func TestApply(t *testing.T) {
 	a.says(exitUsage, `--source`, "apply -f "+a.dir+" --prune")
 }
 
-// TestApplyTellsAllFaults has files with a fault of each kind: all are told, each with its line, and nothing is written.
+// TestApplyTellsAllFaults has files with a fault of each kind: all are told, each with its line, and nothing is
+// written.
 func TestApplyTellsAllFaults(t *testing.T) {
 	t.Parallel()
 	a := newAsCode(t)

@@ -86,8 +86,8 @@ make(name="never ran", task="app.a", interval=hourly)
 make(name="spaces", task=" app.a\t", interval=hourly)
 `
 
-// TestPreviewSaysWhenCeleryWould compares the preview with a real beat, and what tactus fires next with what the preview
-// says.
+// TestPreviewSaysWhenCeleryWould compares the preview with a real beat, and what tactus fires next with what the
+// preview says.
 func TestPreviewSaysWhenCeleryWould(t *testing.T) {
 	t.Parallel()
 	u := newUpstream(t)

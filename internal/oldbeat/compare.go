@@ -91,7 +91,8 @@ func (c *Comparison) interval(s domain.Schedule, lastRun, now time.Time) {
 	c.NextCelery = &due
 }
 
-// ahead records that the last run lies in the future, as a clock that was wrong leaves it: Celery's beat counts from there.
+// ahead records that the last run lies in the future, as a clock that was wrong leaves it: Celery's beat counts from
+// there.
 func (c *Comparison) ahead(lastRun, now time.Time) {
 	if lastRun.After(now) {
 		c.differ("instants", "its last run, %s, lies ahead: Celery's beat sends nothing until after that, tactus at the next "+
