@@ -35,12 +35,14 @@ from celery import signals
 from celery.app.amqp import AMQP
 from celery.app.base import Celery
 from celery.app.backends import by_url
+from celery.app.routes import Router
 from celery.app.task import Task
 from celery.app.utils import find_app
 from celery.backends.base import DisabledBackend
-from celery.beat import BeatLazyFunc, PersistentScheduler, ScheduleEntry
+from celery.beat import BeatLazyFunc, PersistentScheduler, ScheduleEntry, Scheduler
 from celery.schedules import BaseSchedule, crontab, schedule
 from celery.utils.time import maybe_make_aware
+from kombu import Producer
 from kombu.serialization import dumps
 from kombu.utils.imports import symbol_by_name
 from kombu.utils.json import dumps as plain_dumps
@@ -83,7 +85,27 @@ def imported(path):
                      "use a name of the IANA time zone database")
         return app
     finally:
-        Celery.send_task = send
+        if Celery.send_task is unsent:
+            Celery.send_task = send
+
+
+# What of Celery decides about messages, and about when an entry is due. An application may replace it while it is imported.
+SENDING = [(cls, name, vars(cls)[name]) for cls, name in (
+    (Celery, "send_task"), (Task, "apply_async"), (AMQP, "as_task_v2"), (AMQP, "send_task_message"), (AMQP, "_create_task_sender"),
+    (Router, "route"), (Scheduler, "apply_async"), (Scheduler, "apply_entry"), (Scheduler, "send_task"), (Producer, "publish"),
+) if name in vars(cls)]
+DECIDING = [(cls, name, vars(cls)[name]) for cls, name in (
+    (crontab, "is_due"), (crontab, "remaining_estimate"), (crontab, "remaining_delta"), (schedule, "is_due"), (schedule, "remaining_estimate"),
+    (ScheduleEntry, "is_due"), (Scheduler, "is_due"), (Scheduler, "tick"), (Scheduler, "adjust"),
+) if name in vars(cls)]
+
+
+def replaced(parts):
+    """Reports whether the application has replaced parts of Celery, and puts Celery's own back."""
+    others = [(cls, name, own) for cls, name, own in parts if vars(cls).get(name) is not own]
+    for cls, name, own in others:
+        setattr(cls, name, own)
+    return bool(others)
 
 
 def quiet(app):
@@ -93,10 +115,12 @@ def quiet(app):
         for name in {*app.conf._to_keys(key), *(old(key) for old in app.conf._keys or ())}:
             app.conf.changes[name] = value
     app._local.backend, app._backend_cache = DisabledBackend(app), None
-    hooks = [bool(getattr(signals, name).receivers) for name in ("before_task_publish", "after_task_publish")]
+    own = replaced(SENDING) or "send_task" in vars(app)
+    vars(app).pop("send_task", None)
+    hooks = [own or bool(getattr(signals, name).receivers) for name in ("before_task_publish", "after_task_publish")]
     signals.before_task_publish.receivers = []
     signals.after_task_publish.receivers = []
-    return hooks[0]
+    return hooks[0], replaced(DECIDING)
 
 
 # What of apply_async's options comes in, is compared by itself, or is between a beat and its broker alone.
@@ -346,21 +370,28 @@ def split(text):
 class Clock:
     """Replaces the clock of a schedule. It keeps the zone and the type of the times that the schedule's own clock returns, and how far it is ahead."""
 
-    def __init__(self, own):
-        sample = own()
-        self.zone, self.at = sample.tzinfo, datetime.now(timezone.utc)
-        ahead = sample - (self.at if self.zone is not None else self.at.replace(tzinfo=None))
+    def __init__(self, s):
+        sample = s.now()
+        self.at, self.zone, self.naive = datetime.now(timezone.utc), sample.tzinfo, sample.tzinfo is None
+        if self.naive:  # it is by the host's clock, or by that of UTC
+            ahead = sample - self.at.replace(tzinfo=None)
+            by_host = self.at.astimezone().utcoffset()
+            if by_host and abs(ahead - by_host) < timedelta(minutes=1):
+                ahead -= by_host
+            else:
+                self.zone = timezone.utc
+        else:
+            ahead = sample - self.at
+            if not own_clock(s):
+                self.zone = s.app.timezone  # that of a time by the host's clock has no changes
         self.ahead = timedelta(minutes=round(ahead.total_seconds() / 60))
 
     def __call__(self):
-        if self.zone is None:
-            return self.at.replace(tzinfo=None) + self.ahead
-        return (self.at + self.ahead).astimezone(self.zone)
+        at = (self.at + self.ahead).astimezone(self.zone)
+        return at.replace(tzinfo=None) if self.naive else at
 
     def change(self, start, end):
         """Returns the first instant in (start, end] at which the zone's offset differs from the one at start, or None."""
-        if self.zone is None:
-            return None
         offset, day = start.astimezone(self.zone).utcoffset(), timedelta(days=1)
         while start < end:
             to = min(start + day, end)
@@ -376,6 +407,11 @@ class Clock:
             else:
                 to = middle
         return to
+
+
+def own_clock(s):
+    """Reports whether a schedule goes by another clock than that of Celery's application."""
+    return bool(s.nowfun) or getattr(s.now, "__func__", None) is not BaseSchedule.now or type(s.app).now is not Celery.now
 
 
 @contextmanager
@@ -395,7 +431,7 @@ def by(s, clock):
 
 def instants(s, start, end, most):
     """Returns when a beat would send a schedule until end if it last sent, or first read, the schedule at start. Entries may share one schedule."""
-    clock = Clock(s.now)
+    clock = Clock(s)
     clock.at = start
     with by(s, clock):
         due, last = [], clock()
@@ -423,7 +459,7 @@ def around(s, change, due):
 
 def changes(s, start, due):
     """Returns when the beat would send a schedule around each change of its zone's clocks within a year."""
-    found, clock, end = [], Clock(s.now), start + YEAR
+    found, clock, end = [], Clock(s), start + YEAR
     change = clock.change(start, end)
     while change is not None:
         begin, until, most = around(s, change, due)
@@ -546,19 +582,17 @@ def aware(at):
     return at if at.tzinfo is not None else at.replace(tzinfo=timezone.utc)
 
 
-ENTRY = {name for name in dir(ScheduleEntry) if not name.startswith("__")} | {"__next__", "__iter__", "__getattribute__", "__getattr__"}
-
-
 def sends_itself(app, name):
     """Reports whether the application's own code takes part in sending a task."""
     task = app.tasks.get(name)
-    return type(app).send_task is not Celery.send_task or task is not None and type(task).apply_async is not Task.apply_async
+    return type(app).send_task is not Celery.send_task or task is not None and (
+        type(task).apply_async is not Task.apply_async or "apply_async" in vars(task))
 
 
 HOOKS = ("hooks", "the application has its own code for sending (apply_async, send_task or before_task_publish), which does not run")
 
 
-def exported(app, name, entry, hooked, start, last_run):
+def exported(app, name, entry, hooked, decided, start, last_run):
     """Returns one entry: its schedule, its next due times, its message, and what differs or why it is refused."""
     out = {"name": str(name), "task": "", "schedule": {}}
     try:
@@ -571,11 +605,11 @@ def exported(app, name, entry, hooked, start, last_run):
         out["message"], differences = message(app, entry.task, args, kwargs, dict(entry.options or {}), checked=True)
         if hooked or sends_itself(app, entry.task):
             differences.append(HOOKS)
+        if decided:
+            differences.append(("instants", "the application replaces Celery's own code for when an entry is due, and that of the application does not run"))
         if isinstance(s, (crontab, schedule)) and decides_itself(s):
             differences.append(("instants", f"{type(s).__name__} has its own code for when it is due, which does not run: "
                                 "use a crontab or an interval"))
-        if overrides(type(entry), ScheduleEntry, ENTRY):
-            differences.append(("instants", f"{type(entry).__name__}, the class of the entry, has its own code, which does not run: use a dict"))
         if isinstance(s, (crontab, schedule)) and stands_still(s):
             differences.append(("instants", f"its clock, which says {s.now()}, does not go with the time: use a clock of a zone"))
         out["differences"] = told(differences)
@@ -588,8 +622,8 @@ def exported(app, name, entry, hooked, start, last_run):
                 out["last_run_at"] = last_run.isoformat()
             out["due"], out["changes"] = texts(due), changes(s, start, due)
             out["due_until"] = texts([due[-1] if len(due) == INSTANTS else start + HORIZON])[0]
-            zone = Clock(s.now).zone if s.nowfun or getattr(s.now, "__func__", None) is not BaseSchedule.now else None
-            out["timezone"] = zone_name(zone if zone is not None else app.timezone)
+            clock = Clock(s)
+            out["timezone"] = zone_name(clock.zone if own_clock(s) and not clock.naive else app.timezone)
     except Refused as e:
         out["refused"] = str(e)
     except Exception as e:
@@ -769,7 +803,7 @@ def main(path, named, file):
     sys.path.insert(0, "")
     app = imported(path)
     scheduled, ran = entries(app), last_runs(app, file)
-    hooked = quiet(app)
+    hooked, decided = quiet(app)
     start = datetime.now(timezone.utc).replace(microsecond=0)
     transport = app.conf.broker_transport_options or {}
     names, globs, left = routes(app)
@@ -781,7 +815,7 @@ def main(path, named, file):
         "timezone": zone_name(app.timezone),
         "transport": {name: list(transport[name]) if isinstance(transport[name], range) else transport[name] for name in ("global_keyprefix", "sep", "priority_steps") if name in transport},
         "default_queue": app.conf.task_default_queue, "beat_scheduler": str(app.conf.beat_scheduler), "rows_timezone": rows_zone(app),
-        "schedules": [exported(app, name, entry, hooked, start, ran.get(name)) for name, entry in scheduled.items()],
+        "schedules": [exported(app, name, entry, hooked, decided, start, ran.get(name)) for name, entry in scheduled.items()],
         "tasks": found, "tasks_left": unknown, "patterns": by_pattern,
         "patterns_in_order": [glob for glob in globs if glob in by_pattern], "patterns_left": left + unasked,
         "queues": declared, "creates_queues": bool(app.conf.task_create_missing_queues),
@@ -861,7 +895,7 @@ def continues(s, theirs, run):
     last = max((at for at in (ours, theirs) if at), default=None)
     if last is None:
         return None
-    clock = Clock(s.now)
+    clock = Clock(s)
 
     def local(at):
         clock.at = at.astimezone(timezone.utc)

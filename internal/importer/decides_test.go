@@ -34,7 +34,7 @@ func TestSchedulesThatDecideThemselves(t *testing.T) {
 		"remaining":       "refused instants",
 		"seconds":         "refused instants",
 		"spec":            "refused instants",
-		"entry":           "refused instants",
+		"entry":           "new 0 9 * * * UTC", // of which Celery's beat makes an entry of its own
 	}
 	for name, got := range planned(t, decidingApp) {
 		if got != want[name] {
@@ -44,6 +44,75 @@ func TestSchedulesThatDecideThemselves(t *testing.T) {
 	}
 	if len(want) > 0 {
 		t.Errorf("not printed: %s", slices.Collect(maps.Keys(want)))
+	}
+}
+
+// TestChangesOfTheHostsClocks has an application go by the clocks of its host, whose changes count although they are of
+// another season.
+func TestChangesOfTheHostsClocks(t *testing.T) {
+	t.Parallel()
+	const app = `
+import celery
+from datetime import datetime, timedelta
+from celery.schedules import crontab, schedule
+app = celery.Celery("app", broker="redis://localhost:1/0")
+app.conf.enable_utc = False
+app.conf.beat_schedule = {name: {"task": "app.any", "schedule": s} for name, s in {
+    "relative": schedule(timedelta(days=1), relative=True), "interval": timedelta(hours=1), "hourly": crontab(minute=15),
+    "daily": crontab(minute=0, hour=9), "naive": crontab(minute=15, nowfun=datetime.now),
+}.items()}
+`
+	application, err := importer.ParseApplication(runScript(t, app, "TZ=America/New_York"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := importer.New(testenv.Database(t), importer.Source{Kind: importer.Celery}, "America/New_York").
+		Plan(t.Context(), application.In("America/New_York"), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// There a time has the offset that it began with, so that hours are real ones, and days an hour off.
+	want := map[string]string{
+		"relative": "refused", "daily": "refused", "naive": "refused", "interval": "new", "hourly": "new",
+	}
+	for _, r := range rows {
+		if r.Change != want[r.Name] {
+			t.Errorf("%s: %s %s, want %s", r.Name, r.Change, r.Reason, want[r.Name])
+		}
+	}
+}
+
+// TestCeleryReplacedByTheApplication has applications that put their own code in the place of Celery's while they are
+// imported.
+func TestCeleryReplacedByTheApplication(t *testing.T) {
+	t.Parallel()
+	for want, replaces := range map[string]string{
+		"refused hooks": `
+own = celery.Celery.send_task
+celery.Celery.send_task = lambda self, name, args=None, kwargs=None, **o: own(self, name, args, kwargs, **dict(o, queue="tenant-a"))
+`,
+		"refused hooks ": `
+own = celery.Task.apply_async
+celery.Task.apply_async = lambda self, *args, **kwargs: own(self, *args, **dict(kwargs, queue="tenant-a"))
+`,
+		"refused hooks  ": `
+own = app.send_task
+app.send_task = lambda *args, **kwargs: own(*args, **dict(kwargs, queue="tenant-a"))
+`,
+		"refused instants": `
+crontab.is_due = lambda self, last_run_at: (False, 60)
+`,
+		"new 0 9 * * * UTC": ``,
+	} {
+		got := planned(t, `
+import celery
+from celery.schedules import crontab
+app = celery.Celery("app", broker="redis://localhost:1/0")
+app.conf.beat_schedule = {"remote": {"task": "remote.task", "schedule": crontab(minute=0, hour=9)}}
+`+replaces)["remote"]
+		if got != strings.TrimSpace(want) {
+			t.Errorf("%s: %s, want %s", replaces, got, want)
+		}
 	}
 }
 
