@@ -148,14 +148,23 @@ func (b *back) add(h handed, before handed) error {
 		return nil
 	}
 	last, done := h.Ran, d.RunAt != "" && (h.Ran != nil || h.Passed) || d.MaxRuns > 0 && h.Runs >= d.MaxRuns
-	if d.RunAt == "" && h.Enabled && h.Settled != nil && h.Settled.After(h.Effective) {
+	if !done && d.RunAt == "" && h.Enabled && h.Settled != nil && h.Settled.After(h.Effective) && !ended(d, *h.Settled) {
 		last = oldbeat.LastRun(d, later(h.Ran, h.LastRunAt), *h.Settled)
+		if last == nil { // of an interval that never ran the old beat would begin the period anew
+			last = oldbeat.Phase(d, *h.Settled)
+		}
 	}
 	if last != nil || done {
 		b.keys, b.last, b.runs, b.done = append(b.keys, h.Key), append(b.last, last), append(b.runs, runs),
 			append(b.done, done)
 	}
 	return nil
+}
+
+// ended reports whether a schedule had come to its end by an instant.
+func ended(d domain.Definition, at time.Time) bool {
+	end, err := time.Parse(time.RFC3339, d.EndsAt)
+	return err == nil && !end.After(at)
 }
 
 // later returns the later of two instants; nil is before all others.

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tactus-dev/tactus/internal/adopt"
 	"github.com/tactus-dev/tactus/internal/testenv"
@@ -36,6 +37,8 @@ make(name="daily, missed today", task="app.a", crontab=daily, last_run_at=ago(da
 make(name="daily, never ran", task="app.a", crontab=daily)
 make(name="in the middle", task="app.a", interval=half, last_run_at=ago(hours=3))
 make(name="long ago", task="app.a", interval=days, last_run_at=ago(days=100))
+make(name="new, every 2 days", task="app.a", interval=days)
+make(name="expired", task="app.a", interval=IntervalSchedule.objects.create(every=5, period="minutes"), expires=ago(minutes=5))
 make(name="off", task="app.a", crontab=daily, last_run_at=ago(days=3), enabled=False)
 make(name="once", task="app.a", clocked=ClockedSchedule.objects.create(clocked_time=ago(minutes=5)), one_off=True)
 make(name="once, missed", task="app.a", clocked=ClockedSchedule.objects.create(clocked_time=ago(minutes=20)), one_off=True)
@@ -65,23 +68,34 @@ func TestHandingBack(t *testing.T) {
 	ran("in the middle", "10 minutes")
 	ran("once", "5 minutes")
 	ran("one of a crontab", "10 minutes")
+	ran("expired", "7 minutes")
+	anchor := time.Now().Add(-47 * time.Hour).UTC().Format(time.RFC3339)
+	u.exec(`update tactus.schedules set definition = jsonb_set(definition::jsonb, '{interval_anchor}', to_jsonb($1::text))::json where name = 'new, every 2 days'`, anchor)
 	u.exec(`insert into tactus.runs (id, schedule_id, due_at, until, kind, status, reason, schedule_version, fired_at)
 		select $1, id, at, at, 'scheduled', 'missed', 'misfire policy none', 1, clock_timestamp()
 		from tactus.schedules, (select clock_timestamp() - interval '20 minutes' as at) n where name = 'once, missed'`, outbox.NewID())
-	if count, left, err := s.Unadopt(t.Context(), false); err != nil || count != 9 || len(left) != 0 {
+	if count, left, err := s.Unadopt(t.Context(), false); err != nil || count != 11 || len(left) != 0 {
 		t.Fatalf("%d, %v, %v", count, left, err)
 	}
-	if n := u.count(`select count(*) from tactus.outbox where topic = 'schedule'`); n != 18 {
+	if n := u.count(`select count(*) from tactus.outbox where topic = 'schedule'`); n != 22 {
 		t.Errorf("%d events: those of the adoption, and those of letting go", n)
 	}
 	got := strings.TrimSpace(u.django(oldBeat))
 	want := regexp.MustCompile(`^daily, fired today in 14(29|30) min 6
 daily, missed today in 14(29|30) min 0
 daily, never ran in 14(29|30) min 0
+expired now 1
 in the middle in (19|20) min 2
-long ago in \d+ min 0$`)
+long ago in \d+ min 0
+new, every 2 days in (59|60) min 0$`)
 	if !want.MatchString(got) {
 		t.Errorf("the old beat says\n%s\nwant\n%s", got, want)
+	}
+	// What is at its end keeps the time at which it really ran last.
+	if ran := strings.TrimSpace(u.django(`print(*[round((datetime.now(timezone.utc) - r.last_run_at).total_seconds() / 60)
+		for r in PeriodicTask.objects.filter(name__in=["expired", "one of a crontab"]).order_by("name")])`)); !regexp.MustCompile(
+		`^[78] 1[01]$`).MatchString(ran) {
+		t.Errorf("they ran %s minutes ago, want 7 and 10", ran)
 	}
 	if left := u.django(`print(*sorted(PeriodicTask.objects.filter(enabled=True).values_list("name", flat=True)), sep=", ")`); strings.Contains(left, "once") ||
 		strings.Contains(left, "one of a crontab") || !strings.Contains(left, "long ago") {
