@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -125,6 +126,10 @@ func (o CrontabOptions) entry(line, zone string, environment map[string]string) 
 	e.Definition = domain.Definition{
 		Name: name, TaskName: o.Task, CronExpression: when, CronDialect: "vixie", CronSeconds: seconds, Timezone: zone,
 		Args: encode([]string{command}), Kwargs: encode(kwargs),
+	}
+	if field := cronRefuses(when); field != "" && !seconds {
+		e.Notes = append(e.Notes, "cron itself refuses "+strconv.Quote(field)+", and does not run the line (nor, in "+
+			"/etc/cron.d, any of its file); tactus will run it")
 	}
 	switch {
 	case when == "@reboot":

@@ -81,3 +81,18 @@ func TestCrontabLines(t *testing.T) {
 		}
 	}
 }
+
+// TestLinesThatCronRefuses has lines that cron never ran, which are told, and others.
+func TestLinesThatCronRefuses(t *testing.T) {
+	t.Parallel()
+	for line, refused := range map[string]bool{
+		"0 22-2 * * * a": true, "0 0 L * * a": true, "0 9 ? * * a": true, "5/10 * * * * a": true, "0 0 15W * * a": true,
+		"0 9 * * 5#2 a": true, "*/5 0-23/2 1,15 jan-mar mon-fri a": false, "0 9 * * sun,1-5/2 a": false, "@daily a": false,
+		"0 9 * * 7 a": false,
+	} {
+		e := crontab(t, line, importer.CrontabOptions{})[0]
+		if told := strings.Contains(strings.Join(e.Notes, ""), "cron itself refuses"); told != refused {
+			t.Errorf("%q: told %q, want %t", line, e.Notes, refused)
+		}
+	}
+}
