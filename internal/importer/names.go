@@ -23,6 +23,7 @@ func (i *Importer) name(ctx context.Context, entries []Entry, made []kept) error
 		known[s.Name], knownNumbered[unnumbered(s.Name)] = true, true
 	}
 	numbered := map[string][]*Entry{}
+	alike := namedAlike(entries)
 	for n := range entries {
 		e := &entries[n]
 		if name := e.Definition.Name; strings.Contains(name, "\x00") || !utf8.ValidString(name) {
@@ -30,6 +31,10 @@ func (i *Importer) name(ctx context.Context, entries []Entry, made []kept) error
 			continue // no schedule can have this name, and PostgreSQL cannot be asked for it
 		}
 		if trimmed := strings.TrimSpace(e.Definition.Name); trimmed != e.Definition.Name {
+			if alike[trimmed] > 1 {
+				e.refuse("name_taken at /name: another entry has the name %q but for the spaces around it: rename one "+
+					"of them at its source", trimmed)
+			}
 			e.Definition.Name = trimmed
 			e.Notes = append(slices.Clone(e.Notes), withoutSpaces)
 		}
@@ -56,6 +61,17 @@ func (i *Importer) name(ctx context.Context, entries []Entry, made []kept) error
 		number(base, group, made)
 	}
 	return nil
+}
+
+// namedAlike returns how many entries have a name, the spaces around it left out. Where there are several, the schedule
+// comes from the entry that has exactly this name, or from none: on the way back, too, the schedule's last run is for
+// the entry of exactly its name.
+func namedAlike(entries []Entry) map[string]int {
+	alike := map[string]int{}
+	for _, e := range entries {
+		alike[strings.TrimSpace(e.Definition.Name)]++
+	}
+	return alike
 }
 
 // renamed is the note on an entry whose schedule has another name than the entry.

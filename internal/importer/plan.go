@@ -86,7 +86,7 @@ func (i *Importer) Plan(ctx context.Context, entries []Entry, now time.Time) (ro
 		if planned[row.Name] {
 			row.refuse("name_taken at /name: another entry has this name")
 		}
-		planned[row.Name] = true
+		planned[row.Name] = planned[row.Name] || e.Refused == ""
 		rows = append(rows, row)
 	}
 	for _, s := range made {
