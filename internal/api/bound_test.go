@@ -120,6 +120,7 @@ func TestCostsAreBounded(t *testing.T) {
 		{"GET", busy + "/history?offset=900000", "", 422, page, 4, few},
 		{"GET", busy + "/history?before=2026-01-01T00:00:00Z", "", 200, page, 4, few},
 		{"GET", "/tasks/" + run + "/status", "", 200, page, 4, few},
+		{"GET", "/schedules/tasks/" + run + "/status", "", 200, page, 4, few},
 		{"GET", "/schedules?sort=name", "", 200, page, 8, many},
 		{"GET", "/schedules?page_size=50", "", 200, page, 8, many},
 		{"GET", "/schedules?queue=none", "", 200, 2 * page, 8, few},
