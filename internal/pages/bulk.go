@@ -29,8 +29,9 @@ var bulkWords = map[string]struct{ Button, Question, Done string }{
 // bulkForm is a bulk action as a form says it.
 type bulkForm struct {
 	Action string
-	IDs    []string   // those that were ticked; with none,
-	Filter listFilter // all that the list had
+	All    bool       // all that the list had, or else those that were ticked
+	IDs    []string   // that were ticked
+	Filter listFilter // of the list
 	Group  string     // of disable: the operation; of enable: the operation that disabled them
 	Key    string
 	Typed  map[string]string
@@ -48,10 +49,10 @@ const refusedShown = 20
 
 func bulkFormOf(q url.Values) bulkForm {
 	f := bulkForm{
-		Action: q.Get("action"), Filter: filterOf(q), Group: q.Get("group"), Key: q.Get("key"), Token: q.Get("token"),
+		Action: q.Get("action"), All: q.Get("which") == "all", Filter: filterOf(q), Group: q.Get("group"), Key: q.Get("key"), Token: q.Get("token"),
 		Typed: map[string]string{}, Refused: q["refused"][:min(len(q["refused"]), refusedShown)],
 	}
-	if q.Get("which") != "all" {
+	if !f.All {
 		f.IDs = q["id"][:min(len(q["id"]), bulk.Most)]
 	}
 	for _, name := range bulkTyped {
@@ -67,7 +68,7 @@ func bulkFormOf(q url.Values) bulkForm {
 func (f bulkForm) values() url.Values {
 	q := f.Filter.chosen()
 	q.Set("action", f.Action)
-	if q["id"] = f.IDs; len(f.IDs) == 0 {
+	if q["id"] = f.IDs; f.All {
 		q.Set("which", "all")
 	}
 	q["refused"] = f.Refused
@@ -106,6 +107,14 @@ func (d schedulesData) Narrowed() bool {
 	return len(q) > 1 || len(q) == 1 && d.Filter.Query == ""
 }
 
+// chosen are the schedules that a form about all is about. The question and what is done after it go by the same.
+func (f bulkForm) chosen() catalog.Filter {
+	if f.Action == "enable" && f.Group != "" {
+		return catalog.Filter{PauseGroup: f.Group}
+	}
+	return f.Filter.catalog()
+}
+
 // request is what a form asks for.
 func (f bulkForm) request() (r bulk.Request, err error) {
 	r = bulk.Request{Action: f.Action, PageToken: f.Token, Key: f.Key}
@@ -115,11 +124,8 @@ func (f bulkForm) request() (r bulk.Request, err error) {
 	case "retag":
 		r.AddTags, r.RemoveTags = tagsOf(f.Typed["add"]), tagsOf(f.Typed["remove"])
 	}
-	if len(f.IDs) == 0 {
-		filter := f.Filter.catalog()
-		if f.Action == "enable" && f.Group != "" {
-			filter = catalog.Filter{PauseGroup: f.Group}
-		}
+	if f.All {
+		filter := f.chosen()
 		r.Filter = &filter
 	}
 	for _, text := range f.IDs {
@@ -166,8 +172,8 @@ func (v *view) bulkQuestion(f bulkForm) (d bulkData, err error) {
 	}
 	d = bulkData{bulkForm: f, Button: v.T(words.Button), Back: f.Filter.address(), Faults: map[string][]string{}}
 	var n int64
-	if v.r.FormValue("which") == "all" {
-		d.Chosen, n, err = v.chosenBy(f.Filter)
+	if f.All {
+		d.Chosen, n, err = v.chosenBy(f.chosen())
 	} else {
 		var ids []domain.ID
 		for _, text := range f.IDs {
@@ -196,11 +202,11 @@ func (v *view) bulkQuestion(f bulkForm) (d bulkData, err error) {
 // namesShown is how many schedules the question names.
 const namesShown = 20
 
-// chosenBy returns some of the schedules that a list has, and how many there are, counted up to MaxMatchCount.
-func (v *view) chosenBy(f listFilter) (some []catalog.Choice, n int64, err error) {
+// chosenBy returns some of the schedules that a filter chooses, and how many there are, counted up to MaxMatchCount.
+func (v *view) chosenBy(f catalog.Filter) (some []catalog.Choice, n int64, err error) {
 	part := catalog.Page{Size: 1_000}
 	for n < catalog.MaxMatchCount {
-		found, next, err := v.Catalog.Choose(v.ctx(), f.catalog(), part)
+		found, next, err := v.Catalog.Choose(v.ctx(), f, part)
 		if err != nil {
 			return nil, 0, err
 		}

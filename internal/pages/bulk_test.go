@@ -113,3 +113,45 @@ func TestSeveralAtOnce(t *testing.T) {
 		t.Errorf("one that is deleted is not told of: %d %s", a.status, a.body)
 	}
 }
+
+// TestUndoAsksAboutWhatItEnables follows the way back from a bulk pause while others are paused, too, also by a link
+// that somebody has narrowed down.
+func TestUndoAsksAboutWhatItEnables(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	for _, name := range []string{"mine-1", "mine-2", "other-1", "other-2", "other-3"} {
+		tag, _, _ := strings.Cut(name, "-")
+		s.create(t, domain.Definition{Name: name, TaskName: "app.t", Tags: []string{tag}, CronExpression: "0 9 * * *"})
+	}
+	pause := func(tag string) (undo string) {
+		t.Helper()
+		form := hidden(t, s.get(t, "/schedules/bulk?action=disable&which=all&tag="+tag).body, "/schedules/bulk")
+		page := s.get(t, s.post(t, "/schedules/bulk", form).header.Get("Location")).body
+		return unescape(regexp.MustCompile(`action="(/schedules/bulk\?[^"]+)"`).FindStringSubmatch(page)[1])
+	}
+	pause("other")
+	undo := pause("mine")
+	enabled := func() (names string) {
+		t.Helper()
+		const sql = `select coalesce(string_agg(name, ' ' order by name), '') from tactus.schedules where enabled and deleted_at is null`
+		if err := s.pool.QueryRow(t.Context(), sql).Scan(&names); err != nil {
+			t.Fatal(err)
+		}
+		return names
+	}
+	for _, address := range []string{undo, undo + "&q=other-2"} {
+		asked := s.get(t, address).body
+		if !strings.Contains(asked, "Enable 2 schedules?") || !strings.Contains(asked, ">mine-1<") || strings.Contains(asked, ">other-") {
+			t.Errorf("%s asks about others: %s", address, asked)
+		}
+	}
+	s.post(t, "/schedules/bulk", hidden(t, s.get(t, undo).body, "/schedules/bulk"))
+	if got := enabled(); got != "mine-1 mine-2" {
+		t.Errorf("enabled are %s", got)
+	}
+
+	none := url.Values{"action": {"delete"}, "which": {"ticked"}}
+	if a := s.do(t, http.MethodPost, "/schedules/bulk", none); a.status != http.StatusUnprocessableEntity || enabled() != "mine-1 mine-2" {
+		t.Errorf("with nothing ticked: %d, left are %q", a.status, enabled())
+	}
+}
