@@ -86,12 +86,9 @@ func (c keyCreateCmd) create(ctx context.Context, expires *time.Time) ([]byte, e
 		}
 		return c.call(ctx, http.MethodPost, "/keys", body)
 	}
-	n := access.NewKey{Name: c.Name, Scope: c.Scope, By: cliActor()}
+	n := access.NewKey{Name: c.Name, Scope: c.Scope, ExpiresAt: expires, By: cliActor()}
 	if err := n.Role.UnmarshalText([]byte(c.Role)); err != nil {
 		return nil, usage("--role: %v", err)
-	}
-	if expires != nil {
-		n.ExpiresAt = *expires
 	}
 	return c.in(ctx, func(keys *access.Keys) (any, error) { return keys.Create(ctx, n) })
 }
@@ -202,7 +199,7 @@ func (c keyRotateCmd) Run(ctx context.Context, to console) error {
 	var answer []byte
 	if c.direct() {
 		answer, err = c.in(ctx, func(keys *access.Keys) (any, error) {
-			return keys.Rotate(ctx, id, c.Overlap, time.Time{}, cliActor())
+			return keys.Rotate(ctx, id, c.Overlap, nil, cliActor())
 		})
 	} else {
 		body := map[string]json.Number{"overlap_seconds": json.Number(strconv.FormatFloat(c.Overlap.Seconds(), 'f', -1, 64))}

@@ -59,8 +59,8 @@ type NewKey struct {
 	Name      string
 	Role      Role
 	Scope     Scope
-	ExpiresAt time.Time // zero for never
-	By        string    // the actor who makes it
+	ExpiresAt *time.Time // nil for never
+	By        string     // the actor who makes it
 }
 
 // IssuedKey is a key with its text, which nobody can see again.
@@ -79,6 +79,8 @@ func NewKeys(pool *pgxpool.Pool) *Keys { return &Keys{pool} }
 var (
 	ErrKeyNotFound = &domain.Error{Kind: domain.NotFound, Code: "not_found", Message: "there is no such key"}
 	errKeyName     = &domain.Error{Kind: domain.Conflict, Code: "name_taken", Field: "/name", Message: "another key has this name: choose another, rotate that one, or revoke it first"}
+	errExpiry      = &domain.Error{Kind: domain.Invalid, Code: "expiry_in_past", Field: "/expires_at", Message: "the key would be expired already: name a later time"}
+	errOverlap     = &domain.Error{Kind: domain.Invalid, Code: "overlap_invalid", Field: "/overlap_seconds", Message: fmt.Sprintf("want 0 to %d seconds", int(MaxOverlap.Seconds()))}
 	errKeyEnded    = &domain.Error{Kind: domain.Conflict, Code: "key_ended", Message: "the key is revoked, expired or replaced: make a new one"}
 )
 
@@ -101,7 +103,7 @@ func (k *Keys) Create(ctx context.Context, n NewKey) (IssuedKey, error) {
 	text, hash := newSecret(keyPrefix)
 	made, err := k.one(ctx, insertKey, pgx.NamedArgs{
 		"id": outbox.NewID(), "name": n.Name, "hash": hash[:], "role": n.Role.String(),
-		"scope": append([]string{}, n.Scope...), "by": n.By, "expires": orNull(n.ExpiresAt),
+		"scope": append([]string{}, n.Scope...), "by": n.By, "expires": n.ExpiresAt,
 	})
 	return IssuedKey{made, text}, err
 }
@@ -120,8 +122,8 @@ func (n NewKey) check() error {
 	if err := n.Scope.Check(); err != nil {
 		add("scope_invalid", "/scope", err.Error())
 	}
-	if !n.ExpiresAt.IsZero() && !n.ExpiresAt.After(time.Now()) {
-		add("expiry_in_past", "/expires_at", "the key would be expired already: name a later time")
+	if inPast(n.ExpiresAt) {
+		faults = append(faults, errExpiry)
 	}
 	if faults == nil {
 		return nil
@@ -129,12 +131,8 @@ func (n NewKey) check() error {
 	return faults
 }
 
-func orNull(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
-}
+// inPast reports whether a key that expires then would be expired already.
+func inPast(expires *time.Time) bool { return expires != nil && !expires.After(time.Now()) }
 
 const listKeys = `select` + keyColumns + ` from tactus.access_keys order by created_at desc, id desc limit 10000`
 
@@ -185,13 +183,26 @@ select @new::uuid, name, @hash, role, scope, @by, coalesce(@expires::timestamptz
 from replaced, before
 returning` + keyColumns
 
+// MaxOverlap is how long a key may go on that was replaced.
+const MaxOverlap = 90 * 24 * time.Hour
+
 // Rotate makes a key that replaces another one of the same name, role and scope, and ends the other after overlap. It
-// expires when asked, or else after as long as the other was made for.
-func (k *Keys) Rotate(ctx context.Context, id domain.ID, overlap time.Duration, expires time.Time, by string,
+// expires when asked, or, when expires is nil, after as long as the other was made for.
+func (k *Keys) Rotate(ctx context.Context, id domain.ID, overlap time.Duration, expires *time.Time, by string,
 ) (IssuedKey, error) {
+	var faults domain.Faults
+	if overlap < 0 || overlap > MaxOverlap {
+		faults = append(faults, errOverlap)
+	}
+	if inPast(expires) {
+		faults = append(faults, errExpiry)
+	}
+	if faults != nil {
+		return IssuedKey{}, faults
+	}
 	text, hash := newSecret(keyPrefix)
 	made, err := k.one(ctx, rotateKey, pgx.NamedArgs{
-		"id": id, "new": outbox.NewID(), "overlap": overlap.Seconds(), "hash": hash[:], "by": by, "expires": orNull(expires),
+		"id": id, "new": outbox.NewID(), "overlap": overlap.Seconds(), "hash": hash[:], "by": by, "expires": expires,
 	})
 	if errors.Is(err, ErrKeyNotFound) {
 		if _, found := k.Get(ctx, id); found == nil {

@@ -242,6 +242,7 @@ func TestLifeOfAKey(t *testing.T) {
 		`{"name":"x"}`: "role_invalid", `{"name":"","role":"read"}`: "name_invalid", `{"name":"x","role":"king"}`: "json_invalid",
 		`{"name":"x","role":"read","scope":["all"]}`: "scope_invalid", `{"name":"x","role":"read","more":1}`: "json_invalid",
 		`{"name":"x","role":"read","expires_at":"2001-01-01T00:00:00Z"}`: "expiry_in_past",
+		`{"name":"x","role":"read","expires_at":"0001-01-01T00:00:00Z"}`: "expiry_in_past",
 	} {
 		if a := s.as(t, admin, "POST", "/keys", body); a.member(t, "code") != code || a.status/100 != 4 {
 			t.Errorf("%s: %d %s", body, a.status, a.body)
@@ -254,6 +255,21 @@ func TestLifeOfAKey(t *testing.T) {
 		t.Errorf("%s", got.body)
 	}
 
+	for body, want := range map[string]string{
+		`{"expires_at":"2020-01-01T00:00:00Z"}`: "expiry_in_past", `{"expires_at":"0001-01-01T00:00:00Z"}`: "expiry_in_past",
+		`{"overlap_seconds":-1}`: "overlap_invalid", `{"overlap_seconds":7776001}`: "overlap_invalid", `{"overlap_seconds":1e300}`: "overlap_invalid",
+		`{"overlap_seconds":-1,"expires_at":"2020-01-01T00:00:00Z"}`: "overlap_invalid expiry_in_past",
+	} {
+		a, codes := s.as(t, admin, "POST", "/keys/"+id+"/rotate", body), strings.Fields(want)
+		for i, code := range codes {
+			if a.status != 422 || a.member(t, fmt.Sprintf("errors.%d.code", i)) != code {
+				t.Errorf("%s: %d %s", body, a.status, a.body)
+			}
+		}
+	}
+	if got := s.as(t, admin, "GET", "/keys/"+id, "").want(t, 200); got.member(t, "state") != "active" || got.member(t, "replaced_by") != "<nil>" || got.member(t, "expires_at") != "<nil>" {
+		t.Errorf("a rotation that is refused: %s", got.body)
+	}
 	next := s.as(t, admin, "POST", "/keys/"+id+"/rotate", `{"overlap_seconds":3600}`).want(t, 201)
 	s.as(t, key, "GET", "/schedules", "").want(t, 200)
 	s.as(t, next.member(t, "key"), "GET", "/schedules", "").want(t, 200)

@@ -56,10 +56,7 @@ type rotation struct {
 	ExpiresAt      *time.Time `json:"expires_at,omitempty" doc:"When the new key expires; it lives as long as the replaced one was made for, unless given."`
 }
 
-const (
-	defaultOverlap = 24 * time.Hour
-	maxOverlap     = 90 * 24 * time.Hour
-)
+const defaultOverlap = 24 * time.Hour
 
 // ByKey chooses a key.
 type ByKey struct {
@@ -107,11 +104,9 @@ func (s *server) createKey(ctx context.Context, in *struct{ body }) (*issuedOutp
 	if err := strictly(in.RawBody, &asked); err != nil {
 		return nil, s.answer(err)
 	}
-	n := access.NewKey{Name: asked.Name, Role: asked.Role, Scope: asked.Scope, By: access.From(ctx).Actor()}
-	if asked.ExpiresAt != nil {
-		n.ExpiresAt = *asked.ExpiresAt
-	}
-	return s.issued(s.access.Create(ctx, n))
+	return s.issued(s.access.Create(ctx, access.NewKey{
+		Name: asked.Name, Role: asked.Role, Scope: asked.Scope, ExpiresAt: asked.ExpiresAt, By: access.From(ctx).Actor(),
+	}))
 }
 
 func (s *server) issued(made access.IssuedKey, err error) (*issuedOutput, error) {
@@ -159,17 +154,10 @@ func (s *server) rotateKey(ctx context.Context, in *struct {
 	if asked.OverlapSeconds != nil {
 		overlap = *asked.OverlapSeconds
 	}
-	if overlap < 0 || overlap > maxOverlap.Seconds() {
-		return nil, s.answer(&domain.Error{
-			Kind: domain.Invalid, Code: "overlap_invalid", Field: "/overlap_seconds",
-			Message: fmt.Sprintf("want 0 to %d seconds", int(maxOverlap.Seconds())),
-		})
+	if overlap < 0 || overlap > access.MaxOverlap.Seconds() {
+		overlap = -1 // no Duration may hold it; refused below
 	}
-	var expires time.Time
-	if asked.ExpiresAt != nil {
-		expires = *asked.ExpiresAt
-	}
-	return s.issued(s.access.Rotate(ctx, id, time.Duration(overlap*float64(time.Second)), expires, access.From(ctx).Actor()))
+	return s.issued(s.access.Rotate(ctx, id, time.Duration(overlap*float64(time.Second)), asked.ExpiresAt, access.From(ctx).Actor()))
 }
 
 // strictly decodes a small body, in which no unknown member is accepted. An empty body is an empty object.

@@ -170,25 +170,24 @@ func (s *site) createKey(v *view) error {
 	return nil
 }
 
-// readTime reads a time as people type it, by the clock of whoever types; the zero time for nothing.
-func (v *view) readTime(text string) (t time.Time, err error) {
+// readTime reads a time as people type it, by the clock of whoever types; nil for nothing.
+func (v *view) readTime(text string) (*time.Time, error) {
 	if text = strings.TrimSpace(text); text == "" {
-		return t, nil
+		return nil, nil
 	}
 	location := v.Zone
 	if location == nil {
 		location = time.UTC
 	}
 	for _, format := range []string{time.RFC3339, "2006-01-02 15:04", "2006-01-02T15:04", "2006-01-02"} {
-		if t, err = time.ParseInLocation(format, text, location); err == nil {
-			return t, nil
+		if t, err := time.ParseInLocation(format, text, location); err == nil {
+			return &t, nil
 		}
 	}
-	return t, &domain.Error{Kind: domain.Invalid, Code: "time_invalid", Field: "/expires_at", Message: v.T("want a date, or a date and a time: 2027-01-31 09:00")}
+	return nil, &domain.Error{Kind: domain.Invalid, Code: "time_invalid", Field: "/expires_at", Message: v.T("want a date, or a date and a time: 2027-01-31 09:00")}
 }
 
-// maxOverlapHours is how long a key may go on that was replaced.
-const maxOverlapHours = 90 * 24
+const maxOverlapHours = int(access.MaxOverlap / time.Hour)
 
 func (s *site) rotateKey(v *view) error {
 	line, err := v.keyOf()
@@ -197,12 +196,12 @@ func (s *site) rotateKey(v *view) error {
 	}
 	typed := strings.TrimSpace(v.r.PostFormValue("overlap"))
 	hours, err := strconv.ParseFloat(typed, 64)
-	if err != nil || !(hours >= 0 && hours <= maxOverlapHours) {
+	if err != nil || !(hours >= 0 && hours <= access.MaxOverlap.Hours()) {
 		v.self = "/system/keys/" + line.ID.String()
 		v.render(statuses[domain.Invalid], "key", keyData{line, typed, []string{v.T("want 0 to %d hours", maxOverlapHours)}})
 		return nil
 	}
-	made, err := v.Keys.Rotate(v.ctx(), line.ID, time.Duration(hours*float64(time.Hour)), time.Time{}, access.From(v.ctx()).Actor())
+	made, err := v.Keys.Rotate(v.ctx(), line.ID, time.Duration(hours*float64(time.Hour)), nil, access.From(v.ctx()).Actor())
 	if err != nil {
 		return err
 	}
