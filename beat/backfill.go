@@ -31,15 +31,16 @@ import (
 // Backfills of one schedule run one after another, in the order of their ids; those of several schedules take turns.
 //
 // One that PostgreSQL refuses is tried again in growing pauses, and has failed after maxBackfillTries, if it was
-// refused for the data in it. It keeps no other waiting.
+// refused for the data in it. One that takes longer than backfillWithin is set aside in the same way, and goes on with
+// fewer due times at a time; after it all of them rest for a moment, so that together they take little of the loop.
 
 const (
 	backfillEvery    = 250 * time.Millisecond // how often to look, while a backfill is open
 	backfillPause    = 2 * time.Second        // how long one is left alone that cannot go on now
 	backfillPage     = 100                    // backfills that one look sees
 	backfillRuns     = 20                     // runs that one statement makes
-	backfillLooked   = 500                    // due times that it looks at
-	backfillWithin   = 5 * time.Second        // how long it may take
+	backfillLooked   = 100                    // due times that it looks at
+	backfillWithin   = 500 * time.Millisecond // how long it may take, while everything else waits
 	maxBackfillTries = 8                      // how often one may be refused in a row
 )
 
@@ -49,17 +50,24 @@ type backfills struct {
 	queue []openBackfill
 	after domain.ID // where the next look goes on
 	any   bool      // one is open, as the looks since the last first one have seen
+	most  int       // how many the next look sees
 
+	within   time.Duration               // how long a look, or a step of one, may take
 	later    map[domain.ID]memory.Micros // those that are left alone, and until when
 	tries    map[domain.ID]tries
 	failures failureLog
 }
 
-// tries are how often a backfill has failed in a row, and was refused for the data in it.
-type tries struct{ failed, refused int }
+// tries are how often a backfill has failed in a row, was refused for the data in it, and took too long. Each step that
+// succeeds takes back one of the latter.
+type tries struct{ failed, refused, slow int }
+
+// part is how much of n a step does that has taken too long so many times.
+func (t tries) part(n int) int { return max(1, n>>(2*min(t.slow, 8))) }
 
 func newBackfills(log *slog.Logger) backfills {
 	return backfills{
+		most: backfillPage, within: backfillWithin,
 		later: map[domain.ID]memory.Micros{}, tries: map[domain.ID]tries{},
 		failures: failureLog{log: log, level: slog.LevelWarn, what: "a backfill cannot go on: it is tried again"},
 	}
@@ -85,11 +93,14 @@ from open f join tactus.schedules s on s.id = f.schedule_id, lateral (` + active
 order by f.id`
 
 // activeSQL counts the unfinished runs of the backfill f of the schedule s. Of what was handed over and nobody reports
-// on (streams, tasks that ignore their result) nothing more is expected.
+// on (streams, tasks that ignore their result) nothing more is expected; of the latter, which stay unfinished, only the
+// newest are looked at.
 const activeSQL = `
     select count(*) as active from tactus.runs b, ` + sqlexpr.TaskTimeLimit + ` most
     where b.kind = 'backfill' and b.slot = f.id and (b.finished_at is null) and ` + sqlexpr.Heard + `
-        and (b.status <> 'sent' or ` + sqlexpr.TaskStream + ` is null and not ` + sqlexpr.TaskIgnoresResult + `)`
+        and (b.status <> 'sent' or ` + sqlexpr.TaskStream + ` is null and not ` + sqlexpr.TaskIgnoresResult + `)
+        and b.fired_at > case when ` + sqlexpr.TaskIgnoresResult + `
+            then (select clock_timestamp()) - greatest(@lease::interval, most * interval '1 second') else '-infinity' end`
 
 // backfillSQL has a backfill go on.
 //
@@ -213,20 +224,31 @@ func (b *Beat) backfill(ctx context.Context, now memory.Micros) error {
 	if err != nil {
 		return b.delayBackfill(ctx, next, now, err)
 	}
-	if delete(b.backfills.tries, next.ID); len(b.backfills.tries) == 0 {
-		b.backfills.failures.recovered()
-	}
+	b.backfills.succeeded(next.ID)
 	if !moved {
 		b.backfills.later[next.ID] = now + backfillPause.Microseconds()
 	}
 	return nil
 }
 
+// succeeded notes that a step of a backfill was done.
+func (f *backfills) succeeded(id domain.ID) {
+	if t := (tries{slow: f.tries[id].slow - 1}); t.slow > 0 {
+		f.tries[id] = t
+	} else {
+		delete(f.tries, id)
+	}
+	if len(f.tries) == 0 {
+		f.failures.recovered()
+	}
+}
+
 // lookForBackfills takes those of the next page that may go on.
 func (b *Beat) lookForBackfills(ctx context.Context, now memory.Micros) error {
-	rows, err := b.pool.Query(ctx, openBackfillsSQL, planned, named{
-		"after": b.backfills.after, "most": backfillPage, "lease": b.cfg.Lease,
-	})
+	f := &b.backfills
+	within, cancel := context.WithTimeout(ctx, f.within)
+	defer cancel()
+	rows, err := b.pool.Query(within, openBackfillsSQL, planned, named{"after": f.after, "most": f.most, "lease": b.cfg.Lease})
 	if err == nil {
 		var found []openBackfill
 		if found, err = pgx.CollectRows(rows, pgx.RowToStructByPos[openBackfill]); err == nil {
@@ -234,8 +256,13 @@ func (b *Beat) lookForBackfills(ctx context.Context, now memory.Micros) error {
 			return nil
 		}
 	}
-	if postgres.Code(err) == undefinedTable {
-		b.backfills.at = now + time.Minute.Microseconds() // the schema is that of the release before, which had none
+	switch {
+	case postgres.Code(err) == undefinedTable:
+		f.at = now + time.Minute.Microseconds() // the schema is that of the release before, which had none
+		return nil
+	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
+		f.failures.report(err)
+		f.at, f.most = now+backfillPause.Microseconds(), max(1, f.most/4)
 		return nil
 	}
 	return fmt.Errorf("look for backfills: %w", err)
@@ -260,11 +287,13 @@ func (b *Beat) takeBackfills(found []openBackfill, now memory.Micros) {
 		}
 	}
 	f.after = domain.ID{}
-	if len(found) == backfillPage {
+	full := len(found) == f.most
+	if full {
 		f.after = found[len(found)-1].ID
 	}
+	f.most = min(2*f.most, backfillPage)
 	switch {
-	case len(f.queue) > 0 || len(found) == backfillPage:
+	case len(f.queue) > 0 || full:
 		f.at = now
 	case f.any:
 		f.at = now + backfillEvery.Microseconds()
@@ -284,16 +313,18 @@ func (b *Beat) goOnWith(ctx context.Context, f openBackfill, now memory.Micros) 
 	for i := range runs {
 		runs[i] = outbox.NewID()
 	}
-	ctx, cancel := context.WithTimeout(ctx, backfillWithin)
+	ctx, cancel := context.WithTimeout(ctx, b.backfills.within)
 	defer cancel()
+	before := b.backfills.tries[f.ID]
 	var held bool
 	var fired, written int64
 	var outcome string
 	err = postgres.Ringing(func(ring bool) error {
 		var rung any
 		return b.pool.QueryRow(ctx, backfillSQL, planned, named{
-			"epoch": b.lease.term, "id": f.ID, "lease": b.cfg.Lease, "most": backfillRuns, "looked": backfillLooked, "runs": runs,
-			"settled": time.UnixMicro(settled), "actor": "beat:" + b.cfg.Name, "ring": ring,
+			"epoch": b.lease.term, "id": f.ID, "lease": b.cfg.Lease, "runs": runs,
+			"most": before.part(backfillRuns), "looked": before.part(backfillLooked), "settled": time.UnixMicro(settled),
+			"actor": "beat:" + b.cfg.Name, "ring": ring,
 		}).Scan(&held, &fired, &written, &outcome, &rung)
 	})
 	if err != nil {
@@ -320,6 +351,9 @@ func (b *Beat) delayBackfill(ctx context.Context, f openBackfill, now memory.Mic
 	t := b.backfills.tries[f.ID]
 	if t.failed++; postgres.RefusedData(err) {
 		t.refused++
+	} else if errors.Is(err, context.DeadlineExceeded) {
+		t.slow++
+		b.backfills.at = now + backfillPause.Microseconds()
 	}
 	b.backfills.tries[f.ID] = t
 	b.backfills.later[f.ID] = now + (backfillPause << min(t.failed, 5)).Microseconds()

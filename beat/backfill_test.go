@@ -10,6 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
+	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -125,7 +127,8 @@ func TestBackfillLeavesOutWhatRan(t *testing.T) {
 					values (gen_random_uuid(), $1, $2, 'scheduled', $3, 1, now(), case when $3 = 'skipped' then $4 end)`,
 					s.ID, hour.Add(time.Duration(minute)*time.Minute), status, domain.ReasonSkipped+" by ann")
 			}
-			w.execute(`update tactus.runs set until = due_at + interval '1 minute' where status = 'missed'`)
+			w.execute(`update tactus.runs set until = due_at + case status when 'missed' then interval '1 minute' else interval '0' end
+				where status in ('missed', 'skipped')`)
 			w.execute(`delete from tactus.runs where status = 'expired'`) // it is in the missed range
 			many := 100
 			id := w.backfill(s, hour.Add(-10*time.Minute), hour.Add(-time.Minute), func(r *domain.BackfillRequest) {
@@ -351,6 +354,95 @@ func TestPoisonedBackfill(t *testing.T) {
 	}
 	if n := w.count(`select count(*) from tactus.runs where kind = 'scheduled' and status = 'due'`); n != 32 {
 		t.Errorf("%d runs of their own", n)
+	}
+}
+
+// TestSlowBackfill takes too long, again and again. It is set aside, for longer each time, keeps no other waiting, and
+// nothing that is due, and goes on when it can.
+func TestSlowBackfill(t *testing.T) {
+	t.Parallel()
+	w, b, s, hour := backfillWorld(t)
+	heavy := w.create(`{"name": "heavy", "cron_expression": "* * * * *", "task_name": "t"}`)
+	w.execute(`create function own.dawdle() returns trigger language plpgsql as 'begin perform pg_sleep(3600); return new; end';
+		create trigger dawdle before insert on tactus.runs for each row when (new.schedule_id = '` + heavy.ID.String() + `' and new.kind = 'backfill') execute function own.dawdle()`)
+	many := 100
+	all := func(r *domain.BackfillRequest) { r.MaxActive = &many }
+	slow := w.backfill(heavy, hour.Add(-5*time.Minute), hour.Add(-3*time.Minute), all)
+	w.backfills(b, backfillWithin, func() bool { return b.backfills.tries[slow].slow >= 2 })
+	good := w.backfill(s, hour.Add(-5*time.Minute), hour.Add(-3*time.Minute), all)
+	w.backfills(b, backfillWithin, func() bool { return len(w.backfilled(good)) == 3 })
+	before := b.backfills.tries[slow].failed
+	for range 8 {
+		w.step(b, w.now.Add(15*time.Second))
+	}
+	if n := b.backfills.tries[slow].failed - before; n > 5 {
+		t.Errorf("it was tried %d times in two minutes", n)
+	}
+	if n := w.count(`select count(*) from tactus.runs where kind = 'scheduled' and status = 'due' and fired_at < due_at + interval '20 seconds'`); n < 2 {
+		t.Errorf("%d runs of their own in time", n)
+	}
+	if got := w.outcome(slow); got != "open 0/3, 0 fired, 0 ran, 0 skipped" {
+		t.Error(got)
+	}
+	w.execute(`drop trigger dawdle on tactus.runs`)
+	w.backfills(b, partTimeout, func() bool { return len(w.backfilled(slow)) == 3 })
+}
+
+// backfills lets a beat work until something is so, with so much time for each step of a backfill.
+func (w *world) backfills(b *Beat, within time.Duration, done func() bool) {
+	w.Helper()
+	b.backfills.within = within
+	for range 200 {
+		if done() {
+			return
+		}
+		w.step(b, w.now.Add(backfillPause))
+	}
+	w.Fatal("the backfills do not go on")
+}
+
+// TestBackfillAmongManyRuns looks at few blocks, however many runs somebody has made of the schedule by hand.
+func TestBackfillAmongManyRuns(t *testing.T) {
+	t.Parallel()
+	w, b, s, hour := backfillWorld(t)
+	w.execute(`insert into tactus.runs (id, schedule_id, due_at, slot, kind, status, schedule_version, finished_at)
+		select id, $1, $2::timestamptz - n * interval '20 milliseconds', id, 'manual', 'succeeded', 1, $2
+		from (select n, gen_random_uuid() as id from generate_series(1, 200000) n) r`, s.ID, hour)
+	w.execute(`insert into tactus.runs (id, schedule_id, due_at, until, kind, status, schedule_version, reason, finished_at)
+		select gen_random_uuid(), $1, $2::timestamptz - interval '50 minutes', $2::timestamptz - interval '45 minutes', 'scheduled', 'skipped', 1, 'skipped by hand', $2`, s.ID, hour)
+	for _, analyzed := range []bool{false, true} {
+		if analyzed {
+			w.execute(`analyze tactus.runs`)
+		}
+		pool, effort := testenv.CountEffort(t, testenv.Connect(t, w.direct))
+		store := outbox.NewStore(pool, "", handover.Limits{}.Check)
+		ask := domain.BackfillRequest{
+			From: hour.Add(-55 * time.Minute).Format(time.RFC3339), To: hour.Add(-time.Minute).Format(time.RFC3339), MaxActive: new(100),
+		}
+		var plan domain.BackfillPlan
+		var id domain.ID
+		asked, _ := effort.Of(func() {
+			var err error
+			if id, plan, err = store.Backfill(t.Context(), s.ID, ask, runRetention, ""); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if len(plan.DueTimes) != 49 || plan.LeftOut.Skipped != 6 {
+			t.Errorf("%d due times, without %d that were skipped", len(plan.DueTimes), plan.LeftOut.Skipped)
+		}
+		own := b.pool
+		b.pool = pool
+		made, _ := effort.Of(func() { w.let(b, time.Second) })
+		b.pool = own
+		if got := w.outcome(id); got != "open 49/49, 49 fired, 0 ran, 6 skipped" {
+			t.Error(got)
+		}
+		t.Logf("analyzed %t: %d blocks to ask, %d to make the runs", analyzed, asked, made)
+		if asked > 2_500 || made > 15_000 {
+			t.Errorf("analyzed %t: %d blocks to ask, %d to make the runs", analyzed, asked, made)
+		}
+		w.execute(`delete from tactus.runs where slot = $1`, id)
+		w.execute(`update tactus.backfills set ended_at = now(), outcome = 'cancelled', due_times = '{}' where id = $1`, id)
 	}
 }
 

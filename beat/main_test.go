@@ -21,10 +21,11 @@ func TestMain(m *testing.M) { testenv.Main(m) }
 // world is a database whose clock the test sets, with the write path, and the beats on it.
 type world struct {
 	*testing.T
-	url   string
-	pool  *pgxpool.Pool
-	store *outbox.Store
-	now   time.Time
+	url    string
+	direct string // without a pooler
+	pool   *pgxpool.Pool
+	store  *outbox.Store
+	now    time.Time
 }
 
 // ownClock puts clocks before Postgres' own, which statements that do not name their schema find first.
@@ -41,7 +42,7 @@ func newWorld(t *testing.T) *world {
 	if _, err := testenv.Connect(t, direct).Exec(t.Context(), ownClock); err != nil {
 		t.Fatal(err)
 	}
-	w := &world{T: t, url: testenv.Pooled(t, direct)}
+	w := &world{T: t, direct: direct, url: testenv.Pooled(t, direct)}
 	w.pool = testenv.Connect(t, w.url)
 	w.store = outbox.NewStore(w.pool, "", handover.Limits{}.Check)
 	w.setClock(time.Now().Truncate(time.Hour).Add(time.Hour + 30*time.Second))
@@ -75,6 +76,7 @@ func (w *world) beatWith(pool *pgxpool.Pool, cfg Config) *Beat {
 	if err != nil {
 		w.Fatal(err)
 	}
+	b.backfills.within = partTimeout // the machine is busy
 	if err := b.start(w.Context()); err != nil {
 		w.Fatal(err)
 	}

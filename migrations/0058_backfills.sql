@@ -35,5 +35,9 @@ create index backfills_ended on tactus.backfills (ended_at) where ended_at is no
 revoke usage on type tactus.backfills from public;
 
 -- The slot of a run of kind backfill is the id of its backfill: the key that makes a due time fire once makes a backfill run each of
--- its due times once. The index tells which of these runs have ended.
-create index runs_backfilled on tactus.runs (slot, (finished_at is null)) where kind = 'backfill';
+-- its due times once. The index tells which of these runs have ended, and since when those that have not are there.
+create index runs_backfilled on tactus.runs (slot, (finished_at is null), fired_at) where kind = 'backfill';
+
+-- The ranges of due times that were missed, skipped or excluded, among any number of other runs of the schedule: few rows, and of
+-- columns that never change. What fires costs nothing here.
+create index runs_ranges on tactus.runs (schedule_id, due_at) where until is not null;
