@@ -93,14 +93,16 @@ from open f join tactus.schedules s on s.id = f.schedule_id, lateral (` + active
 order by f.id`
 
 // activeSQL counts the unfinished runs of the backfill f of the schedule s. Of what was handed over and nobody reports
-// on (streams, tasks that ignore their result) nothing more is expected; of the latter, which stay unfinished, only the
-// newest are looked at.
+// on (streams, tasks that ignore their result) nothing more is expected. Such runs stay unfinished for good, so only the
+// newest unfinished runs are looked at: twice as many as may be active at most.
 const activeSQL = `
-    select count(*) as active from tactus.runs b, ` + sqlexpr.TaskTimeLimit + ` most
-    where b.kind = 'backfill' and b.slot = f.id and (b.finished_at is null) and ` + sqlexpr.Heard + `
-        and (b.status <> 'sent' or ` + sqlexpr.TaskStream + ` is null and not ` + sqlexpr.TaskIgnoresResult + `)
-        and b.fired_at > case when ` + sqlexpr.TaskIgnoresResult + `
-            then (select clock_timestamp()) - greatest(@lease::interval, most * interval '1 second') else '-infinity' end`
+    select count(*) as active from (
+        select newest.* from tactus.runs newest
+        where newest.kind = 'backfill' and newest.slot = f.id and (newest.finished_at is null)
+        order by newest.fired_at desc limit 200
+    ) b, ` + sqlexpr.TaskTimeLimit + ` most
+    where ` + sqlexpr.Heard + `
+        and (b.status <> 'sent' or ` + sqlexpr.TaskStream + ` is null and not ` + sqlexpr.TaskIgnoresResult + `)`
 
 // backfillSQL has a backfill go on.
 //

@@ -446,6 +446,32 @@ func TestBackfillAmongManyRuns(t *testing.T) {
 	}
 }
 
+// TestBackfillsOfStreamsThatRest looks for open backfills that have made all of their runs but one for a stream, where no
+// run ever counts as finished, and whose schedules are paused. The look reads few of those runs.
+func TestBackfillsOfStreamsThatRest(t *testing.T) {
+	t.Parallel()
+	w, b, _, hour := backfillWorld(t)
+	const open, runs = 5, 10_000
+	for n := range open {
+		s := w.create(fmt.Sprintf(`{"name": "stream %d", "cron_expression": "* * * * *", "task_name": "t", "stream": "st"}`, n))
+		id := w.backfill(s, hour.Add(-5*time.Minute), hour.Add(-3*time.Minute))
+		if _, err := w.store.SetEnabled(t.Context(), s.ID, 0, false); err != nil {
+			t.Fatal(err)
+		}
+		w.execute(`insert into tactus.runs (id, schedule_id, due_at, slot, kind, status, schedule_version, fired_at)
+			select gen_random_uuid(), $1, $2::timestamptz - n * interval '1 second', $3, 'backfill', 'sent', 1, $2
+			from generate_series(1, $4::bigint) n`, s.ID, hour, id, runs)
+	}
+	w.execute(`vacuum analyze tactus.runs`)
+	pool, effort := testenv.CountEffort(t, testenv.Connect(t, w.direct))
+	b.pool = pool
+	blocks, _ := effort.Of(func() { w.let(b, time.Second) })
+	t.Logf("%d blocks", blocks)
+	if blocks == 0 || blocks > 10_000 {
+		t.Errorf("%d blocks, for %d backfills of %d runs", blocks, open, runs)
+	}
+}
+
 // TestCancelledBackfill makes no further run.
 func TestCancelledBackfill(t *testing.T) {
 	t.Parallel()
