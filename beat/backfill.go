@@ -93,8 +93,8 @@ from open f join tactus.schedules s on s.id = f.schedule_id, lateral (` + active
 order by f.id`
 
 // activeSQL counts the unfinished runs of the backfill f of the schedule s. Of what was handed over and nobody reports
-// on (streams, tasks that ignore their result) nothing more is expected. Such runs stay unfinished for good, so only the
-// newest unfinished runs are looked at: twice as many as may be active at most.
+// on (streams, tasks that ignore their result) nothing more is expected. Such runs stay unfinished for good, so only
+// the newest unfinished runs are looked at: twice as many as may be active at most.
 const activeSQL = `
     select count(*) as active from (
         select newest.* from tactus.runs newest

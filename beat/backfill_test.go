@@ -446,8 +446,8 @@ func TestBackfillAmongManyRuns(t *testing.T) {
 	}
 }
 
-// TestBackfillsOfStreamsThatRest looks for open backfills that have made all of their runs but one for a stream, where no
-// run ever counts as finished, and whose schedules are paused. The look reads few of those runs.
+// TestBackfillsOfStreamsThatRest looks for open backfills that have made all of their runs but one for a stream, where
+// no run ever counts as finished, and whose schedules are paused. The look reads few of those runs.
 func TestBackfillsOfStreamsThatRest(t *testing.T) {
 	t.Parallel()
 	w, b, _, hour := backfillWorld(t)

@@ -2,8 +2,8 @@ package sqlexpr
 
 // LeftOut is why a backfill leaves a due time out: 'ran' or 'skipped' (by hand); null when it runs. d has the due time,
 // as schedule_id and due_at, and whether what ran already runs again. A due time has run when there is a run of it, of
-// whatever kind but manual, that was not missed, kept from running, or ended before it began. What is skipped by hand is
-// a range with its own end, until. The newest range that began by then is one look at the index runs_ranges, however
+// whatever kind but manual, that was not missed, kept from running, or ended before it began. What is skipped by hand
+// is a range with its own end, until. The newest range that began by then is one look at the index runs_ranges, however
 // many runs the schedule has.
 const LeftOut = `case
     when not d.again and exists (
