@@ -41,6 +41,9 @@ var countDue = `select count(*)` + dueSchedules
 // Plans returns the plans of all enabled schedules that have some tags, the most common first, and how many schedules
 // there are. It reads every schedule: ask for it seldom.
 func (c *Catalog) Plans(ctx context.Context, tags []string) (plans []Plan, schedules int64, err error) {
+	if err := CheckTags(tags...); err != nil {
+		return nil, 0, err
+	}
 	err = pgx.BeginTxFunc(ctx, c.pool, pgx.TxOptions{BeginQuery: `begin isolation level repeatable read read only; set local jit = off`}, func(tx pgx.Tx) error {
 		if plans, err = readPlans(ctx, tx, tags); err != nil {
 			return fmt.Errorf("read plans: %w", err)

@@ -79,6 +79,9 @@ func (f Filter) most(ctx context.Context) int64 {
 // find returns the ids of a page, and how many schedules are chosen, counted up to most. The few that have a tag are
 // better sorted than looked for in the order of all.
 func (f Filter) find(ctx context.Context, tx pgx.Tx) (page []string, total int64, err error) {
+	if err := f.check(); err != nil {
+		return nil, 0, err
+	}
 	if _, err := tx.Exec(ctx, `set local enable_sort = on`); err != nil {
 		return nil, 0, err
 	}

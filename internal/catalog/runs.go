@@ -205,6 +205,9 @@ select s.id::text from tactus.schedules s where s.deleted_at is null and ` + sch
 // sources returns the schedules that are to be read one by one; none where all runs are to be looked at. Where a tag or
 // a task chooses no schedule, the list has one that is none.
 func (f RunFilter) sources(ctx context.Context, tx pgx.Tx) (sources []string, err error) {
+	if err := f.check(); err != nil {
+		return nil, err
+	}
 	if f.Schedule != nil {
 		return []string{f.Schedule.String()}, nil
 	}

@@ -152,6 +152,9 @@ var (
 
 // part returns the ids of a part of the list, and the token of the next one.
 func (f Filter) part(ctx context.Context, tx pgx.Tx, order Order, p Page) (ids []string, next string, err error) {
+	if err := f.check(); err != nil {
+		return nil, "", err
+	}
 	if order == ByNext || order == ByLast {
 		return f.sorted(ctx, tx, order, p)
 	}

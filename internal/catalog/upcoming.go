@@ -94,6 +94,9 @@ func (s *soonest) addAll(schedule domain.ID, a timetable, from, to time.Time, mo
 // Upcoming returns the soonest due times in [from, to) of the enabled schedules that have all tags, at most so many. It
 // looks at each schedule once, and keeps no more than it returns.
 func (c *Catalog) Upcoming(ctx context.Context, tags []string, from, to time.Time, most int) (u Upcoming, err error) {
+	if err := CheckTags(tags...); err != nil {
+		return u, err
+	}
 	u = Upcoming{From: from.UTC(), To: to.UTC(), Upcoming: []UpcomingDue{}}
 	err = c.read(ctx, func(tx pgx.Tx) error {
 		found, err := u.find(ctx, tx, tags, most)
