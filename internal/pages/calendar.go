@@ -9,7 +9,6 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/domain/calendar"
-	"github.com/tactus-dev/tactus/internal/access"
 	"github.com/tactus-dev/tactus/internal/catalog"
 )
 
@@ -98,6 +97,9 @@ func (v *view) calendarFilter() calendarFilter {
 func (s *site) calendar() {
 	s.get("/calendar", func(v *view) (string, any, error) {
 		f := v.calendarFilter()
+		if err := catalog.CheckTags(f.Tag); err != nil {
+			return "", nil, err
+		}
 		days := calendarSpans[f.Span]
 		d := calendarData{Tag: f.Tag, Span: f.Span, Zone: f.From.Location().String()}
 		for _, span := range []choice{{"day", v.T("one day"), false}, {"week", v.T("one week"), false}, {"month", v.T("one month"), false}} {
@@ -132,7 +134,7 @@ func (s *site) calendar() {
 // numbers are added up.
 func (v *view) fillDays(d *calendarData, f calendarFilter, days int) {
 	hours := int(f.day(days).Sub(f.From) / time.Hour)
-	density := v.agenda.of(v.ctx(), span{f.From.Unix(), time.Hour, hours, strings.Join(access.From(v.ctx()).Scope, " "), f.Tag})
+	density := v.agenda.of(v.ctx(), f.From.Unix(), time.Hour, hours, f.Tag)
 	for n := range days {
 		day := f.day(n)
 		one := f
@@ -186,7 +188,7 @@ func (v *view) markClosed(d *calendarData, f calendarFilter, days int) error {
 	}
 	d.Unseen = total - int64(len(found))
 	for _, c := range found {
-		set, err := calendar.Compile(c.Days)
+		set, err := v.Store.SetOf(c)
 		if err != nil {
 			continue // a beat reports what has become unreadable
 		}
@@ -249,7 +251,7 @@ func (s *site) calendars(v *view) (string, any, error) {
 	for _, c := range found {
 		line := calendarLine{Calendar: c, Items: c.Days[:min(len(c.Days), daysShown)]}
 		line.More = len(c.Days) - len(line.Items)
-		if set, err := calendar.Compile(c.Days); err == nil {
+		if set, err := v.Store.SetOf(c); err == nil {
 			line.Next = v.nextClosed(set)
 		}
 		d.All = append(d.All, line)

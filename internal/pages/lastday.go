@@ -5,92 +5,21 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/tactus-dev/tactus/domain"
-	"github.com/tactus-dev/tactus/internal/access"
 	"github.com/tactus-dev/tactus/internal/catalog"
 )
 
-// lastDays are what became of the runs of the last day, by scope. To sum them up takes a look at many runs, so it is
-// done apart from the pages that show it, and kept for a while.
-type lastDays struct {
-	catalog *catalog.Catalog
-	log     *slog.Logger
+const dayKept = time.Minute
 
-	mu     sync.Mutex
-	kept   map[string]keptDay
-	making map[string]bool
-}
-
-type keptDay struct {
-	catalog.RunSummary
-	made time.Time
-}
-
-const (
-	dayKept = time.Minute
-	dayGone = 10 * time.Minute
-)
-
-func newLastDays(c *catalog.Catalog, log *slog.Logger) *lastDays {
-	return &lastDays{catalog: c, log: log, kept: map[string]keptDay{}, making: map[string]bool{}}
-}
-
-// of returns the last day as far as whoever asks sees it; false while it is being summed up for the first time.
-func (l *lastDays) of(ctx context.Context, now time.Time) (catalog.RunSummary, bool) {
-	scope := strings.Join(access.From(ctx).Scope, " ")
-	known, done := l.ask(ctx, scope, now)
-	if done == nil {
-		return known.RunSummary, !known.made.IsZero()
-	}
-	if known.made.IsZero() {
-		select {
-		case <-ctx.Done():
-		case <-done:
-		case <-time.After(firstWait):
-		}
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		known = l.kept[scope]
-	}
-	return known.RunSummary, !known.made.IsZero()
-}
-
-func (l *lastDays) ask(ctx context.Context, scope string, now time.Time) (known keptDay, done chan struct{}) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	known = l.kept[scope]
-	if l.making[scope] || time.Since(known.made) < dayKept {
-		return known, nil
-	}
-	for old, day := range l.kept {
-		if time.Since(day.made) > dayGone {
-			delete(l.kept, old)
-		}
-	}
-	l.making[scope] = true
-	done = make(chan struct{})
-	go l.makeAnew(context.WithoutCancel(ctx), scope, now, done)
-	return known, done
-}
-
-func (l *lastDays) makeAnew(asked context.Context, scope string, now time.Time, done chan struct{}) {
-	defer close(done)
-	ctx, cancel := context.WithTimeout(asked, makeTimeout)
-	defer cancel()
-	from := now.Add(-23 * time.Hour)
-	summary, err := l.catalog.RunSummary(ctx, catalog.RunFilter{DueFrom: &from, DueTo: &now})
-	if err != nil {
-		l.log.Warn("the last day was not summed up", "err", err)
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.making, scope)
-	if err == nil {
-		l.kept[scope] = keptDay{summary, time.Now()}
-	}
+// newLastDays returns what became of the runs of the last day, by scope. To sum them up takes a look at many runs.
+func newLastDays(c *catalog.Catalog, log *slog.Logger) *kept[string, catalog.RunSummary] {
+	return newKept(dayKept, log, func(ctx context.Context, _ string) (catalog.RunSummary, error) {
+		now := time.Now()
+		from := now.Add(-23 * time.Hour)
+		return c.RunSummary(ctx, catalog.RunFilter{DueFrom: &from, DueTo: &now})
+	})
 }
 
 // dayChart is the last day, a bar an hour: the runs, of which those that failed stand out, and how late they were.
@@ -108,7 +37,7 @@ type dayChart struct {
 const dayStep = 24
 
 func (v *view) lastDay() dayChart {
-	s, known := v.days.of(v.ctx(), v.Now)
+	s, known := v.days.of(v.ctx(), scopeKey(v.ctx()))
 	d := dayChart{Known: known, Width: 24 * dayStep, Height: chartHeight, Cut: s.Cut}
 	if !known {
 		return d

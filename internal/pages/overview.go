@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/tactus-dev/tactus/domain"
-	"github.com/tactus-dev/tactus/internal/access"
 	"github.com/tactus-dev/tactus/internal/catalog"
 )
 
@@ -109,7 +108,7 @@ const (
 
 func (v *view) chart(bucket time.Duration, n int, format string) chart {
 	from := v.Now.Truncate(bucket).Unix()
-	d := v.agenda.of(v.ctx(), span{from, bucket, n, strings.Join(access.From(v.ctx()).Scope, " "), ""})
+	d := v.agenda.of(v.ctx(), from, bucket, n, "")
 	c := chart{Width: n * barStep, Height: chartHeight}
 	if d == nil {
 		return c

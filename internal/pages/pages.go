@@ -4,8 +4,11 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/access"
@@ -35,8 +38,8 @@ type Config struct {
 type site struct {
 	Config
 	bell   *bell
-	agenda *agenda
-	days   *lastDays
+	agenda agenda
+	days   *kept[string, catalog.RunSummary] // by scope
 	mux    *http.ServeMux
 }
 
@@ -114,6 +117,10 @@ func (s *site) getAs(permit access.Permit, pattern string, p page) {
 			v.fail(err)
 			return
 		}
+		if err := readable(r.URL.Query()); err != nil {
+			v.fail(err)
+			return
+		}
 		name, data, err := p(v)
 		if err != nil {
 			v.fail(err)
@@ -138,11 +145,29 @@ func (s *site) postAs(permit access.Permit, pattern string, do func(v *view) err
 			v.fail(tooLarge)
 			return
 		}
+		if err := readable(r.Form); err != nil {
+			v.fail(err)
+			return
+		}
 		if err := do(v); err != nil {
 			v.fail(err)
 		}
 	})
 }
+
+// readable returns why an address or a form is not text that a database accepts: UTF-8 without U+0000.
+func readable(typed url.Values) error {
+	for name, values := range typed {
+		if !isText(name) || slices.ContainsFunc(values, func(text string) bool { return !isText(text) }) {
+			return errNoText
+		}
+	}
+	return nil
+}
+
+func isText(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
+
+var errNoText = &domain.Error{Kind: domain.Invalid, Code: "utf8_invalid", Message: "what was sent is not UTF-8, or holds the character U+0000: encode it as UTF-8, and leave that character out"}
 
 var tooLarge = &domain.Error{Kind: domain.TooLarge, Code: "payload_too_large", Message: "the form holds more than is stored: leave some of it out"}
 

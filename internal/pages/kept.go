@@ -1,0 +1,175 @@
+package pages
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tactus-dev/tactus/internal/access"
+)
+
+// kept holds what pages show and what takes long to make, by what it is of. Values are made apart from the pages, and
+// kept for a while. However much is asked for, and by whom, a bounded number of values is kept, and few are made at
+// once: one for each principal.
+type kept[K comparable, V any] struct {
+	fresh  time.Duration // how long a value is not made anew
+	create func(context.Context, K) (V, error)
+	log    *slog.Logger
+
+	mu     sync.Mutex
+	known  map[K]keptValue[V]
+	making map[K]*making
+	ended  chan struct{} // closed when the next making ends
+}
+
+type keptValue[V any] struct {
+	value V
+	made  time.Time
+}
+
+// making is a value that is being made.
+type making struct {
+	by      string // who asked first
+	done    chan struct{}
+	cancel  context.CancelFunc
+	waiting int  // requests that are not answered yet
+	stays   bool // it goes on when nobody waits: a page has been answered without it, and is fetched again
+}
+
+const (
+	mostKept    = 100
+	mostMade    = 4 // at once
+	keptGone    = 10 * time.Minute
+	makeTimeout = time.Minute
+	firstWait   = 2 * time.Second
+)
+
+func newKept[K comparable, V any](fresh time.Duration, log *slog.Logger, create func(context.Context, K) (V, error),
+) *kept[K, V] {
+	return &kept[K, V]{
+		fresh: fresh, create: create, log: log,
+		known: map[K]keptValue[V]{}, making: map[K]*making{}, ended: make(chan struct{}),
+	}
+}
+
+// of returns a value: at once when it is known, even if it is a little old; else after a short wait; ok is false when
+// it takes longer.
+func (k *kept[K, V]) of(asked context.Context, key K) (value V, ok bool) {
+	ctx, cancel := context.WithTimeout(asked, firstWait)
+	defer cancel()
+	for {
+		value, ok, own, ended := k.ask(asked, key)
+		if ok {
+			return value, true
+		}
+		wait := ended
+		if own != nil {
+			wait = own.done
+		}
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			k.leave(own, errors.Is(asked.Err(), context.Canceled))
+			return value, false
+		}
+		if own != nil {
+			return k.made(key)
+		}
+	}
+}
+
+// ask returns what is known, and begins to make what is not, or is old. Where nothing is known, own is being made; or
+// else there is no room to make it before another making has ended.
+func (k *kept[K, V]) ask(asked context.Context, key K) (value V, ok bool, own *making, ended chan struct{}) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	known, ok := k.known[key]
+	age := time.Since(known.made)
+	ok = ok && age < keptGone
+	own = k.making[key]
+	if own == nil && (!ok || age >= k.fresh) && k.hasRoom(access.From(asked).Actor()) {
+		own = k.begin(asked, key)
+		own.stays = ok
+	}
+	if own != nil && !ok {
+		own.waiting++
+	}
+	return known.value, ok, own, k.ended
+}
+
+func (k *kept[K, V]) hasRoom(client string) bool {
+	for _, m := range k.making {
+		if m.by == client {
+			return false
+		}
+	}
+	return len(k.making) < mostMade
+}
+
+func (k *kept[K, V]) begin(asked context.Context, key K) *making {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(asked), makeTimeout)
+	m := &making{by: access.From(asked).Actor(), done: make(chan struct{}), cancel: cancel}
+	k.making[key] = m
+	go func() {
+		defer cancel()
+		value, err := k.create(ctx, key)
+		if err != nil && !errors.Is(ctx.Err(), context.Canceled) {
+			k.log.Warn("what pages show was not made", "err", err)
+		}
+		k.mu.Lock()
+		defer k.mu.Unlock()
+		delete(k.making, key)
+		if err == nil {
+			k.keep(key, value)
+		}
+		close(m.done)
+		close(k.ended)
+		k.ended = make(chan struct{})
+	}()
+	return m
+}
+
+// keep drops what is too old, and the oldest where there is no room.
+func (k *kept[K, V]) keep(key K, value V) {
+	delete(k.known, key)
+	var oldest K
+	var since time.Time
+	for old, v := range k.known {
+		if time.Since(v.made) >= keptGone {
+			delete(k.known, old)
+		} else if since.IsZero() || v.made.Before(since) {
+			oldest, since = old, v.made
+		}
+	}
+	if len(k.known) >= mostKept {
+		delete(k.known, oldest)
+	}
+	k.known[key] = keptValue[V]{value, time.Now()}
+}
+
+// leave ends a making that nobody waits for any more because all their clients are gone.
+func (k *kept[K, V]) leave(m *making, gone bool) {
+	if m == nil {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	m.waiting--
+	m.stays = m.stays || !gone
+	if m.waiting == 0 && !m.stays {
+		m.cancel()
+	}
+}
+
+func (k *kept[K, V]) made(key K) (value V, ok bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	known, ok := k.known[key]
+	return known.value, ok
+}
+
+// scopeKey tells the scopes of principals apart: no entry of a scope has a NUL in it.
+func scopeKey(ctx context.Context) string { return strings.Join(access.From(ctx).Scope, "\x00") }
