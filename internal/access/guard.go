@@ -307,6 +307,9 @@ func (g *Guard) Logout(w http.ResponseWriter, r *http.Request) error {
 	return g.sessions.close(r.Context(), cookie)
 }
 
+// smallForm is the most bytes of a form that anybody may send.
+const smallForm = 16 << 10
+
 // Mount serves POST /login and POST /logout. A page may have a form for each; it is then sent on to next, a path of
 // this server.
 func (g *Guard) Mount(mux *http.ServeMux) {
@@ -314,7 +317,7 @@ func (g *Guard) Mount(mux *http.ServeMux) {
 		g.mountOIDC(mux)
 	}
 	mux.HandleFunc("POST /login", func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, 16<<10)
+		r.Body = http.MaxBytesReader(w, r.Body, smallForm)
 		if !g.config.Ways.any() {
 			Answer(w, errNoLogin)
 			return
@@ -326,6 +329,7 @@ func (g *Guard) Mount(mux *http.ServeMux) {
 		onward(w, r)
 	})
 	mux.HandleFunc("POST /logout", func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, smallForm)
 		if err := g.Logout(w, r); err != nil {
 			g.answer(w, err)
 			return

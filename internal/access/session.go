@@ -21,6 +21,9 @@ type sessions struct {
 // whoever logs in anew gets in, and nobody fills the table.
 const mostSessions = 100
 
+// oneByOne has those who log in as one principal wait for each other: two at once would delete the same oldest sessions.
+const oneByOne = `select pg_advisory_xact_lock(hashtextextended('tactus session ' || $1::text, 0))`
+
 const insertSession = `
 with oldest as (
     delete from tactus.access_sessions where hash in (
@@ -41,7 +44,14 @@ func (s *sessions) open(ctx context.Context, p Principal) (cookie string, err er
 	if p.Kind == Key {
 		args["key"] = p.ID
 	}
-	if _, err := s.pool.Exec(ctx, insertSession, args); err != nil {
+	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, oneByOne, p.Actor()); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, insertSession, args)
+		return err
+	})
+	if err != nil {
 		return "", fmt.Errorf("open a session: %w", err)
 	}
 	return text, nil

@@ -86,6 +86,7 @@ func langOf(r *http.Request) string {
 
 // preferences keeps the language or the theme that a form chose, and returns to the page.
 func (s *site) preferences(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, 16<<10) // anybody may send it
 	for name, choices := range map[string][]string{langCookie: {"en", "ja"}, themeCookie: {"light", "dark", "auto"}} {
 		for _, choice := range choices {
 			if r.FormValue(name) == choice {
