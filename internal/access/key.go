@@ -79,9 +79,15 @@ func NewKeys(pool *pgxpool.Pool) *Keys { return &Keys{pool} }
 var (
 	ErrKeyNotFound = &domain.Error{Kind: domain.NotFound, Code: "not_found", Message: "there is no such key"}
 	errKeyName     = &domain.Error{Kind: domain.Conflict, Code: "name_taken", Field: "/name", Message: "another key has this name: choose another, rotate that one, or revoke it first"}
-	errExpiry      = &domain.Error{Kind: domain.Invalid, Code: "expiry_in_past", Field: "/expires_at", Message: "the key would be expired already: name a later time"}
-	errOverlap     = &domain.Error{Kind: domain.Invalid, Code: "overlap_invalid", Field: "/overlap_seconds", Message: fmt.Sprintf("want 0 to %d seconds", int(MaxOverlap.Seconds()))}
-	errKeyEnded    = &domain.Error{Kind: domain.Conflict, Code: "key_ended", Message: "the key is revoked, expired or replaced: make a new one"}
+	errExpiry      = &domain.Error{
+		Kind: domain.Invalid, Code: "expiry_in_past", Field: "/expires_at",
+		Message: "the key would be expired already: name a later time",
+	}
+	errOverlap = &domain.Error{
+		Kind: domain.Invalid, Code: "overlap_invalid", Field: "/overlap_seconds",
+		Message: fmt.Sprintf("want 0 to %d seconds", int(MaxOverlap.Seconds())),
+	}
+	errKeyEnded = &domain.Error{Kind: domain.Conflict, Code: "key_ended", Message: "the key is revoked, expired or replaced: make a new one"}
 )
 
 const keyColumns = `

@@ -21,7 +21,7 @@ type sessions struct {
 // whoever logs in anew gets in, and nobody fills the table.
 const mostSessions = 100
 
-// oneByOne has those who log in as one principal wait for each other: two at once would delete the same oldest sessions.
+// oneByOne has those who log in as one principal wait for each other: two at once would delete the same old sessions.
 const oneByOne = `select pg_advisory_xact_lock(hashtextextended('tactus session ' || $1::text, 0))`
 
 const insertSession = `

@@ -48,7 +48,8 @@ func checkTexts(tags []string, texts map[string]string) error {
 
 func (f Filter) check() error {
 	return checkTexts(f.Tags, map[string]string{
-		"category": f.Category, "task_name": f.Task, "name": f.Name, "q": f.Query, "calendar": f.Calendar, "queue": f.Queue,
+		"category": f.Category, "task_name": f.Task, "name": f.Name, "q": f.Query, "calendar": f.Calendar,
+		"queue":       f.Queue,
 		"pause_group": f.PauseGroup, "state": f.State, "last_status": string(f.LastStatus),
 	})
 }

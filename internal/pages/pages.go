@@ -167,7 +167,10 @@ func readable(typed url.Values) error {
 
 func isText(s string) bool { return utf8.ValidString(s) && !strings.Contains(s, "\x00") }
 
-var errNoText = &domain.Error{Kind: domain.Invalid, Code: "utf8_invalid", Message: "what was sent is not UTF-8, or holds the character U+0000: encode it as UTF-8, and leave that character out"}
+var errNoText = &domain.Error{
+	Kind: domain.Invalid, Code: "utf8_invalid",
+	Message: "what was sent is not UTF-8, or holds the character U+0000: encode it as UTF-8, and leave that character out",
+}
 
 var tooLarge = &domain.Error{Kind: domain.TooLarge, Code: "payload_too_large", Message: "the form holds more than is stored: leave some of it out"}
 
