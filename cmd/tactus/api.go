@@ -13,6 +13,7 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/access"
 	"github.com/tactus-dev/tactus/internal/api"
+	"github.com/tactus-dev/tactus/internal/bodies"
 	"github.com/tactus-dev/tactus/internal/catalog"
 	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/internal/deadletter"
@@ -89,6 +90,8 @@ func (c apiCmd) Run(ctx context.Context, log *slog.Logger) error {
 func apiHandler(guard *access.Guard, pool *pgxpool.Pool, timezone string, workers celery.Config, limits api.Limits, log *slog.Logger,
 	health *telemetry.Health, letters *deadletter.Box, operators *http.ServeMux,
 ) http.Handler {
+	held := bodies.NewBudget(bodies.Most)
+	limits.Bodies = held
 	programs := api.New(pool, timezone, log, workers, limits)
 	for _, address := range []string{"/api/", "/openapi.json", "/openapi.yaml", "/openapi-3.0.json", "/openapi-3.0.yaml"} {
 		operators.Handle(address, programs)
@@ -98,6 +101,7 @@ func apiHandler(guard *access.Guard, pool *pgxpool.Pool, timezone string, worker
 		log.Error("the API cannot be described", "err", err)
 	}
 	operators.Handle("/", pages.New(pages.Config{
+		Bodies:      held,
 		Description: description,
 		Store:       outbox.NewStore(pool, timezone, workers.Check), Catalog: catalog.New(pool), Timezone: timezone,
 		RunRetention: limits.RunRetention, Check: workers.Check, Log: log, Ready: health.Ready, Elsewhere: programs, Provider: guard.LoginPath(), Letters: letters, Keys: access.NewKeys(pool),
@@ -108,6 +112,6 @@ func apiHandler(guard *access.Guard, pool *pgxpool.Pool, timezone string, worker
 			return shadow.Read(ctx, pool, since)
 		},
 	}))
-	guard.Mount(operators)
+	guard.Mount(operators, held)
 	return guarded(guard, operators)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tactus-dev/tactus/internal/access"
+	"github.com/tactus-dev/tactus/internal/bodies"
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
@@ -34,7 +35,7 @@ func serve(t *testing.T, c access.Config) world {
 	pool, registry := testenv.Database(t), prometheus.NewRegistry()
 	guard := access.New(pool, c, slog.New(slog.NewTextHandler(t.Output(), nil)), registry)
 	mux := http.NewServeMux()
-	guard.Mount(mux)
+	guard.Mount(mux, bodies.NewBudget(bodies.Most))
 	mux.HandleFunc("GET /who", func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, access.From(r.Context()).Actor())
 	})

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/bodies"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -307,19 +308,23 @@ func (g *Guard) Logout(w http.ResponseWriter, r *http.Request) error {
 	return g.sessions.close(r.Context(), cookie)
 }
 
-// smallForm is the most bytes of a form that anybody may send.
-const smallForm = 16 << 10
-
 // Mount serves POST /login and POST /logout. A page may have a form for each; it is then sent on to next, a path of
 // this server.
-func (g *Guard) Mount(mux *http.ServeMux) {
+//
+// Anybody may send these forms: they are small, and count in the budget of all bodies.
+func (g *Guard) Mount(mux *http.ServeMux, held *bodies.Budget) {
 	if g.LoginPath() != "" {
 		g.mountOIDC(mux)
 	}
 	mux.HandleFunc("POST /login", func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, smallForm)
 		if !g.config.Ways.any() {
 			Answer(w, errNoLogin)
+			return
+		}
+		release, err := held.ReadForm(w, r, bodies.SmallForm)
+		defer release()
+		if err != nil {
+			Answer(w, err)
 			return
 		}
 		if _, err := g.Login(w, r, strings.TrimSpace(r.PostFormValue("key"))); err != nil {
@@ -329,8 +334,12 @@ func (g *Guard) Mount(mux *http.ServeMux) {
 		onward(w, r)
 	})
 	mux.HandleFunc("POST /logout", func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, smallForm)
-		if err := g.Logout(w, r); err != nil {
+		release, err := held.ReadForm(w, r, bodies.SmallForm)
+		defer release()
+		if err == nil {
+			err = g.Logout(w, r)
+		}
+		if err != nil {
 			g.answer(w, err)
 			return
 		}

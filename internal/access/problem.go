@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/bodies"
 	"github.com/tactus-dev/tactus/internal/telemetry"
 )
 
@@ -32,6 +33,7 @@ func isTooMany(err error) bool {
 var statuses = map[domain.Kind]int{
 	domain.Unauthenticated: http.StatusUnauthorized, domain.Forbidden: http.StatusForbidden,
 	domain.Conflict: http.StatusConflict, domain.NotFound: http.StatusNotFound,
+	domain.TooLarge: http.StatusRequestEntityTooLarge,
 }
 
 // Answer answers a request that may not be served, by a problem document.
@@ -55,7 +57,9 @@ func Answer(w http.ResponseWriter, err error) {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="tactus"`)
 	}
 	status := statuses[f.Kind]
-	if status == 0 {
+	if errors.Is(f, bodies.ErrFull) {
+		status = http.StatusServiceUnavailable
+	} else if status == 0 {
 		status = http.StatusUnprocessableEntity
 	}
 	telemetry.Refusal{Status: status, Code: f.Code, Location: f.Field, Message: f.Message}.Answer(w)

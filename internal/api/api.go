@@ -13,6 +13,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/access"
+	"github.com/tactus-dev/tactus/internal/bodies"
 	"github.com/tactus-dev/tactus/internal/catalog"
 	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/outbox"
@@ -30,7 +31,7 @@ type server struct {
 	log      *slog.Logger
 	streams  *streams
 	keepRuns time.Duration
-	bodies   *bodies
+	bodies   *judges
 }
 
 // Limits are the most event streams that may be open at once, and how long runs are kept after their due times; zero
@@ -38,6 +39,7 @@ type server struct {
 type Limits struct {
 	Streams, StreamsPerClient int
 	RunRetention              time.Duration
+	Bodies                    *bodies.Budget // of the process; one of its own unless given
 }
 
 // huma keeps the constructor of its errors, and what lists may be, in variables, which running servers read. They are
@@ -54,11 +56,15 @@ func New(pool *pgxpool.Pool, timezone string, log *slog.Logger, workers celery.C
 	s := &server{
 		pool: pool, workers: workers, store: outbox.NewStore(pool, timezone, workers.Check), catalog: catalog.New(pool),
 		access: access.NewKeys(pool), timezone: timezone, check: workers.Check, log: log, streams: newStreams(limits),
-		bodies: newBodies(),
 	}
+	var held *bodies.Budget
 	if len(limits) > 0 {
-		s.keepRuns = limits[0].RunRetention
+		s.keepRuns, held = limits[0].RunRetention, limits[0].Bodies
 	}
+	if held == nil {
+		held = bodies.NewBudget(bodies.Most)
+	}
+	s.bodies = newJudges(held)
 	mux, document := s.register()
 	described(mux, document)
 	return identified(frugal(tidy(mux, s.bodies.read(mux))))

@@ -9,50 +9,45 @@ import (
 	"net/http"
 	"os"
 	"runtime"
-	"sync/atomic"
 	"time"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/bodies"
 )
 
 // Bodies cost memory while they are read, and processor time while they are judged. Both are bounded for all requests
 // together: a body that is too large is not kept, and few bodies at once are judged, in the order in which they came.
 
-// maxBodies is the most bytes of bodies that are held together.
-const maxBodies = 64 << 20
-
-// bodies bounds what bodies cost together.
-type bodies struct {
-	held   atomic.Int64
+// judges bound what bodies cost together.
+type judges struct {
+	held   *bodies.Budget
 	places chan struct{}
 }
 
-func newBodies() *bodies { return &bodies{places: make(chan struct{}, 2*runtime.GOMAXPROCS(0))} }
-
-// errBodies is returned for a body that there is no room for.
-var errBodies = errors.New("the bodies in work hold as much as they may together")
-
-var noRoom = fault{
-	Code:    "bodies_too_large",
-	Message: "the bodies of the requests in work are as large as they may be together: try again",
+// newJudges returns judges of bodies that count in a budget.
+func newJudges(held *bodies.Budget) *judges {
+	return &judges{held: held, places: make(chan struct{}, 2*runtime.GOMAXPROCS(0))}
 }
 
+var noRoom = fault{Code: bodies.ErrFull.Code, Message: bodies.ErrFull.Message}
+
 // read reads the body of a request before anybody looks at it.
-func (b *bodies) read(next http.Handler) http.Handler {
+func (b *judges) read(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Body == nil || r.Body == http.NoBody || r.ContentLength > maxBody { // the framework refuses the latter unread
+		if r.Body == nil || r.Body == http.NoBody || !under(r.URL.Path, prefix) || // which nobody reads
+			r.ContentLength > maxBody { // the framework refuses these unread
 			next.ServeHTTP(w, r)
 			return
 		}
 		control := http.NewResponseController(w)
 		_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // a recorder of tests has none
-		counted := &countedReader{from: r.Body, bodies: b}
-		defer counted.release()
+		counted := b.held.Reader(r.Body)
+		defer counted.Release()
 		text, err := io.ReadAll(io.LimitReader(counted, domain.MaxPayload+1))
 		size := int64(len(text))
 		if err == nil && size > domain.MaxPayload {
 			text = nil
-			counted.release()
+			counted.Release()
 			var more int64
 			more, err = io.Copy(io.Discard, io.LimitReader(r.Body, maxBody+1-size))
 			size += more
@@ -61,9 +56,8 @@ func (b *bodies) read(next http.Handler) http.Handler {
 			_ = control.SetReadDeadline(time.Time{})
 		}
 		switch {
-		case errors.Is(err, errBodies):
-			_ = control.SetReadDeadline(time.Now())
-			w.Header().Set("Retry-After", "1")
+		case errors.Is(err, bodies.ErrFull):
+			bodies.GiveUp(w)
 			problemTo(w, newProblem(http.StatusServiceUnavailable, noRoom))
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			writeProblem(w, http.StatusRequestTimeout)
@@ -82,7 +76,7 @@ func (b *bodies) read(next http.Handler) http.Handler {
 }
 
 // judge calls do as one of the few that judge bodies at once, unless the client is gone by then.
-func (b *bodies) judge(ctx context.Context, do func()) error {
+func (b *judges) judge(ctx context.Context, do func()) error {
 	select {
 	case b.places <- struct{}{}:
 	case <-ctx.Done():
@@ -94,25 +88,4 @@ func (b *bodies) judge(ctx context.Context, do func()) error {
 	}
 	do()
 	return nil
-}
-
-// countedReader counts what is read among all bodies.
-type countedReader struct {
-	from   io.Reader
-	bodies *bodies
-	held   int64
-}
-
-func (c *countedReader) Read(into []byte) (int, error) {
-	n, err := c.from.Read(into)
-	c.held += int64(n)
-	if c.bodies.held.Add(int64(n)) > maxBodies {
-		return n, errBodies
-	}
-	return n, err
-}
-
-func (c *countedReader) release() {
-	c.bodies.held.Add(-c.held)
-	c.held = 0
 }

@@ -42,7 +42,7 @@ func described(mux *http.ServeMux, document *huma.OpenAPI) {
 
 // Description returns the description of the API (OpenAPI 3.1) as JSON.
 var Description = sync.OnceValues(func() ([]byte, error) {
-	_, document := (&server{bodies: newBodies()}).register() // nothing is asked of it
+	_, document := (&server{bodies: newJudges(nil)}).register() // nothing is asked of it
 	return json.Marshal(document)
 })
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tactus-dev/tactus/internal/access"
 	"github.com/tactus-dev/tactus/internal/api"
+	"github.com/tactus-dev/tactus/internal/bodies"
 	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
@@ -26,7 +27,7 @@ func serveLogin(t *testing.T) guardedService {
 	guard := access.New(pool, access.Config{Ways: access.Ways{Keys: true}}, log, prometheus.NewRegistry())
 	mux := http.NewServeMux()
 	mux.Handle("/api/", api.New(pool, "UTC", log, celery.Config{}, api.Limits{StreamsPerClient: 2}))
-	guard.Mount(mux)
+	guard.Mount(mux, bodies.NewBudget(bodies.Most))
 	server := httptest.NewServer(guard.Middleware(mux))
 	t.Cleanup(server.Close)
 	return guardedService{service{server.URL + "/api/v1", pool}, access.NewKeys(pool)}

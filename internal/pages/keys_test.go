@@ -16,6 +16,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/access"
+	"github.com/tactus-dev/tactus/internal/bodies"
 	"github.com/tactus-dev/tactus/internal/catalog"
 	"github.com/tactus-dev/tactus/internal/pages"
 	"github.com/tactus-dev/tactus/internal/testenv"
@@ -35,7 +36,7 @@ func serveGuarded(t *testing.T) guardedSite {
 	check := handover.Limits{}.Check
 	guard := access.New(pool, access.Config{Ways: access.Ways{Keys: true}}, log, prometheus.NewRegistry())
 	mux := http.NewServeMux()
-	guard.Mount(mux)
+	guard.Mount(mux, bodies.NewBudget(bodies.Most))
 	keys := access.NewKeys(pool)
 	mux.Handle("/", pages.New(pages.Config{
 		Store: outbox.NewStore(pool, "UTC", check), Catalog: catalog.New(pool), Timezone: "UTC", Check: check, Log: log, Keys: keys,

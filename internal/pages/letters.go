@@ -9,6 +9,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/access"
+	"github.com/tactus-dev/tactus/internal/bodies"
 	"github.com/tactus-dev/tactus/internal/deadletter"
 )
 
@@ -97,7 +98,7 @@ func (s *site) handleLetters(v *view) error {
 		return v.showLetters(source, v.T("Nothing is ticked."), nil)
 	}
 	if len(ids) > 2*lettersShown {
-		return tooLarge
+		return bodies.ErrTooLarge
 	}
 	chosen, err := v.Letters.List(v.ctx(), deadletter.Filter{IDs: ids})
 	switch {

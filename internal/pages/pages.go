@@ -12,6 +12,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/access"
+	"github.com/tactus-dev/tactus/internal/bodies"
 	"github.com/tactus-dev/tactus/internal/catalog"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -29,9 +30,10 @@ type Config struct {
 	Elsewhere    http.Handler                            // answers what is no page and was not asked for by a browser
 	Letters      Letters                                 // the dead letters; nil where they are not handled
 	Keys         *access.Keys
-	RunRetention time.Duration // how long runs are kept after their due times
-	Shadow       Shadowed      // what a shadow recorded; nil where it is not compared
-	Moved        Moved         // nil where it is not told
+	Bodies       *bodies.Budget // of the process; one of its own unless given
+	RunRetention time.Duration  // how long runs are kept after their due times
+	Shadow       Shadowed       // what a shadow recorded; nil where it is not compared
+	Moved        Moved          // nil where it is not told
 }
 
 // site serves the pages.
@@ -45,6 +47,9 @@ type site struct {
 
 // New returns the handler of the pages.
 func New(c Config) http.Handler {
+	if c.Bodies == nil {
+		c.Bodies = bodies.NewBudget(bodies.Most)
+	}
 	s := &site{Config: c, mux: http.NewServeMux()}
 	s.bell, s.agenda = newBell(c.Catalog, c.Log), newAgenda(c.Catalog, c.Log)
 	s.days = newLastDays(c.Catalog, c.Log)
@@ -86,7 +91,6 @@ func (s *site) guarded(next http.Handler) http.Handler {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "same-origin")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
-		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 		if r.URL.Path == "/live" {
 			next.ServeHTTP(w, r)
 			return
@@ -141,8 +145,10 @@ func (s *site) postAs(permit access.Permit, pattern string, do func(v *view) err
 			v.fail(err)
 			return
 		}
-		if err := r.ParseForm(); err != nil {
-			v.fail(tooLarge)
+		release, err := s.Bodies.ReadForm(w, r, maxForm)
+		defer release()
+		if err != nil {
+			v.fail(err)
 			return
 		}
 		if err := readable(r.Form); err != nil {
@@ -171,8 +177,6 @@ var errNoText = &domain.Error{
 	Kind: domain.Invalid, Code: "utf8_invalid",
 	Message: "what was sent is not UTF-8, or holds the character U+0000: encode it as UTF-8, and leave that character out",
 }
-
-var tooLarge = &domain.Error{Kind: domain.TooLarge, Code: "payload_too_large", Message: "the form holds more than is stored: leave some of it out"}
 
 // notHere answers addresses that are no pages. A program is answered as before there were pages.
 func (s *site) notHere(w http.ResponseWriter, r *http.Request) {

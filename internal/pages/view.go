@@ -14,6 +14,7 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/domain/zone"
 	"github.com/tactus-dev/tactus/internal/access"
+	"github.com/tactus-dev/tactus/internal/bodies"
 )
 
 //go:embed templates
@@ -86,7 +87,12 @@ func langOf(r *http.Request) string {
 
 // preferences keeps the language or the theme that a form chose, and returns to the page.
 func (s *site) preferences(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, 16<<10) // anybody may send it
+	release, err := s.Bodies.ReadForm(w, r, bodies.SmallForm)
+	defer release()
+	if err != nil {
+		s.viewOf(w, r).fail(err)
+		return
+	}
 	for name, choices := range map[string][]string{langCookie: {"en", "ja"}, themeCookie: {"light", "dark", "auto"}} {
 		for _, choice := range choices {
 			if r.FormValue(name) == choice {
@@ -241,6 +247,9 @@ type problem struct {
 func (v *view) fail(err error) {
 	if faults := domain.FaultsOf(err); faults != nil {
 		status := statuses[faults[0].Kind]
+		if errors.Is(err, bodies.ErrFull) {
+			status = http.StatusServiceUnavailable
+		}
 		if status == http.StatusUnauthorized && v.r.Method == http.MethodGet {
 			v.toLogin()
 			return

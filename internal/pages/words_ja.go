@@ -572,4 +572,5 @@ var japanese = map[string]string{
 	"Precondition Failed":      "ほかの人が先に変更しました",
 	"Unprocessable Entity":     "この内容では保存できません",
 	"Request Entity Too Large": "大きすぎます",
+	"Service Unavailable":      "混み合っています",
 }

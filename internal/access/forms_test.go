@@ -1,0 +1,77 @@
+package access_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tactus-dev/tactus/internal/access"
+	"github.com/tactus-dev/tactus/internal/bodies"
+	"github.com/tactus-dev/tactus/internal/testenv"
+)
+
+// TestFormsOfStrangersAreSmall begins large forms that do not end: nobody waits for their ends.
+func TestFormsOfStrangersAreSmall(t *testing.T) {
+	t.Parallel()
+	w := serve(t, withKeys)
+	address := strings.TrimPrefix(w.url, "http://")
+	for _, path := range []string{"/login", "/logout"} {
+		conn, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		_ = conn.SetDeadline(time.Now().Add(testenv.Patience))
+		fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/x-www-form-urlencoded\r\n"+
+			"Content-Length: 9900000\r\n\r\nnext=/%s", path, address, strings.Repeat("x", bodies.SmallForm))
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		defer response.Body.Close()
+		if response.StatusCode != http.StatusRequestEntityTooLarge {
+			t.Errorf("%s: %d, want 413", path, response.StatusCode)
+		}
+	}
+}
+
+// TestFormsOfStrangersCount sends forms when all bodies hold as much as they may.
+func TestFormsOfStrangersCount(t *testing.T) {
+	t.Parallel()
+	guard := access.New(testenv.Database(t), withKeys, slog.New(slog.NewTextHandler(t.Output(), nil)), prometheus.NewRegistry())
+	mux := http.NewServeMux()
+	held := bodies.NewBudget(20)
+	guard.Mount(mux, held)
+	other := held.Reader(strings.NewReader("twenty bytes of them"))
+	if _, err := io.ReadAll(other); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/login", "/logout"} {
+		post := func() *httptest.ResponseRecorder {
+			request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, strings.NewReader("next=%2F"))
+			request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			answer := httptest.NewRecorder()
+			guard.Middleware(mux).ServeHTTP(answer, request)
+			return answer
+		}
+		if a := post(); a.Code != http.StatusServiceUnavailable || a.Header().Get("Retry-After") == "" ||
+			!strings.Contains(a.Body.String(), "bodies_too_large") {
+			t.Errorf("%s: %d %s", path, a.Code, a.Body)
+		}
+		other.Release()
+		if a := post(); a.Code >= http.StatusInternalServerError {
+			t.Errorf("%s: %d %s", path, a.Code, a.Body)
+		}
+		other = held.Reader(strings.NewReader("twenty bytes of them"))
+		_, _ = io.ReadAll(other)
+	}
+}
