@@ -15,7 +15,7 @@ func cronRefuses(when string) string {
 	if strings.HasPrefix(when, "@") {
 		return ""
 	}
-	for _, field := range strings.Fields(when) {
+	for field := range strings.FieldsSeq(when) {
 		for item := range strings.SplitSeq(field, ",") {
 			span, _, stepped := strings.Cut(item, "/")
 			first, second, ranged := strings.Cut(span, "-")
