@@ -20,8 +20,8 @@ func TestDueTimesAreReadFromEvents(t *testing.T) {
 	written := func(due string) []byte {
 		var data string
 		if err := pool.QueryRow(t.Context(), `
-select tactus.run_due(gen_random_uuid(), '","due_at":"', '{"task_name":"t"}'::json, $1, $2::text::timestamptz, 'manual')::text`,
-			[16]byte(run), due).Scan(&data); err != nil {
+select tactus.run_due(gen_random_uuid(), '","due_at":"', '{"task_name":"t"}'::json, $1::text::uuid, $2::text::timestamptz, 'manual')::text`,
+			run.String(), due).Scan(&data); err != nil {
 			t.Fatal(err)
 		}
 		return []byte(data)
