@@ -5,7 +5,8 @@
 -- Outside of a trigger the lock keeps the table so until the transaction ends. In a trigger, where writers must not wait for one
 -- another, the lock of a writer has to do: it keeps indexes away, not statistics, partitions or children. Only the newest
 -- catalog tells what the planner is about to find, and a transaction with one snapshot for all does not see it. A partition or
--- child may have another owner than its table, so all of them are looked at.
+-- child may have another owner than its table, so all of them are looked at. So is what the table is itself a partition or child
+-- of: the key of a parent is a constraint of its partitions.
 create or replace function tactus.adopt_check_table(source text, kind text, part text) returns void language plpgsql volatile
 set search_path = pg_catalog, pg_temp as $$
 declare
@@ -38,6 +39,10 @@ begin
     with recursive family as (
         select relation::oid as id union select inhrelid from pg_inherits join family on inhparent = id
     ),
+    above as (
+        select inhparent as id from pg_inherits where inhrelid = relation
+        union select inhparent from pg_inherits join above on inhrelid = above.id
+    ),
     parts as ( -- what the planner looks at
         select 'pg_class'::regclass as class, id from family
         union all select 'pg_class'::regclass, indexrelid from pg_index join family on indrelid = id
@@ -46,6 +51,10 @@ begin
     )
     select min(told) into fault from (
         select 'is not a table' as told from family join pg_class c on c.oid = id where c.relkind not in ('r', 'p')
+        union all
+        select format('is a part of %s, which belongs to %s and may have a partition key, which reading it may run: detach it, '
+                'or adopt that one', c.oid::regclass, c.relowner::regrole)
+            from above join pg_class c on c.oid = above.id where not tactus.adopt_trusts(c.relowner)
         union all
         select 'has an index, a constraint, statistics or a partition key with ' || pg_describe_object(refclassid, refobjid, 0)
                 || ', which reading it may run: tactus trusts what superusers and its own role own'
