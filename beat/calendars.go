@@ -19,8 +19,7 @@ import (
 // it, in slices between which the beat fires.
 type calendars struct {
 	wanted bool // they are to be compared
-	anew   bool // whatever version memory has
-	more   bool // there are more than one step compiles
+	more   bool // there may be more than one step compiles
 }
 
 // changedCalendarsSQL reads the calendars that memory has in another version.
@@ -44,38 +43,45 @@ func (b *Beat) syncCalendars(ctx context.Context) error {
 	if !b.calendars.wanted && !b.memory.LacksCalendars() {
 		return nil
 	}
-	rows, err := b.readCalendars(ctx, b.memory, b.calendars.anew)
+	rows, err := b.readCalendars(ctx)
 	if err != nil {
 		return err
 	}
-	for _, c := range rows {
-		b.log.Info("a calendar has changed", "calendar", c.Name, "version", c.Version)
-	}
-	more := !b.calendars.anew && len(rows) == calendarsAtOnce
+	more := len(rows) == calendarsAtOnce
 	b.calendars = calendars{wanted: more, more: more}
+	if !more {
+		b.refuseUnknown()
+	}
 	return nil
+}
+
+// refuseUnknown refuses the calendars that there are none of: a hand has deleted them under the schedules.
+func (b *Beat) refuseUnknown() {
+	for _, c := range b.memory.CalendarsInUse() {
+		if c.Version == 0 {
+			b.memory.RefuseCalendar(c.Name, 0, memory.Never, &domain.Error{
+				Kind: domain.Invalid, Code: "calendar_unknown",
+				Message: fmt.Sprintf("there is no calendar %s: put it, and then this schedule", c.Name),
+			})
+		}
+	}
 }
 
 // calendarsAtOnce is how many calendars a step compiles: it takes some 50 ms at most.
 const calendarsAtOnce = 1
 
-// readCalendars makes a memory have the calendars that its schedules use.
-func (b *Beat) readCalendars(ctx context.Context, m *memory.Memory, anew bool) ([]calendarRow, error) {
+// readCalendars makes memory have some of the calendars that its schedules use and it has in another version.
+func (b *Beat) readCalendars(ctx context.Context) ([]calendarRow, error) {
+	m := b.memory
 	used := m.CalendarsInUse()
 	if len(used) == 0 {
 		return nil, nil
 	}
 	names, versions := make([]string, len(used)), make([]int64, len(used))
 	for i, c := range used {
-		if names[i] = c.Name; !anew {
-			versions[i] = c.Version
-		}
+		names[i], versions[i] = c.Name, c.Version
 	}
-	most := calendarsAtOnce
-	if anew {
-		most = len(used)
-	}
-	rows, err := b.pool.Query(ctx, changedCalendarsSQL, planned, named{"names": names, "versions": versions, "most": most})
+	rows, err := b.pool.Query(ctx, changedCalendarsSQL, planned, named{"names": names, "versions": versions, "most": calendarsAtOnce})
 	if err != nil {
 		return nil, fmt.Errorf("read calendars: %w", err)
 	}
@@ -91,6 +97,7 @@ func (b *Beat) readCalendars(ctx context.Context, m *memory.Memory, anew bool) (
 			continue
 		}
 		m.SetCalendar(c.Name, c.Version, c.Updated.UnixMicro(), set)
+		b.log.Info("read a calendar", "calendar", c.Name, "version", c.Version)
 	}
 	return changed, nil
 }
@@ -128,6 +135,9 @@ func (b *Beat) sweepCalendars(context.Context, memory.Micros) error {
 	moved := b.memory.Sweep(sweepBudget)
 	for _, r := range b.memory.TakeRefused() {
 		b.invalid.found[r.ID] = unreadable{r.Version, r.Err}
+	}
+	if !b.memory.Sweeping() {
+		b.noteAllSpent()
 	}
 	b.log.Debug("schedules moved by a calendar", "schedules", moved, "took", time.Since(began))
 	return nil

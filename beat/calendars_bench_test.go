@@ -91,10 +91,11 @@ func TestChangeOfManyInSlices(t *testing.T) {
 func TestDearSchedulesInSlices(t *testing.T) {
 	t.Parallel()
 	m := memory.New(time.Minute)
+	since := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
 	for n := range 400 {
 		id := domain.ID(md5.Sum(fmt.Append(nil, n)))
 		row := memory.Row{
-			ID: id, Version: 1, Trigger: fmt.Appendf(nil, `{"cron":"%d %d * * *","timezone":"UTC"}`, n%60, 18+n/60%6),
+			ID: id, Version: 1, Effective: since, Trigger: fmt.Appendf(nil, `{"cron":"%d %d * * *","timezone":"UTC"}`, n%60, 18+n/60%6),
 			Policy: []byte(`{"calendars":{"only":["hours"],"on_excluded":"next_allowed","timezone":"UTC"}}`),
 		}
 		if err := m.Put(row, memory.Always); err != nil {
@@ -105,7 +106,7 @@ func TestDearSchedulesInSlices(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.SetCalendar("hours", 1, time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC).UnixMicro(), set)
+	m.SetCalendar("hours", 1, since, set)
 	slices := 0
 	for ; m.Sweeping(); slices++ {
 		before := m.Reckoned()

@@ -284,3 +284,144 @@ func TestRefusedCalendarMakesSchedulesInvalid(t *testing.T) {
 		}
 	}
 }
+
+// TestCalendarNamedByAnEdit has a schedule that has fired name a calendar that is older, and would have moved the run
+// to an instant that has passed since: what is settled stays so.
+func TestCalendarNamedByAnEdit(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	due := w.now.Truncate(time.Minute).Add(10 * time.Minute)
+	w.calendar("closed", calendar.Item{From: due.UTC().Format("2006-01-02")})
+	s := w.create(fmt.Sprintf(`{"name": "yearly", "task_name": "t", "cron_expression": "%d %d %d %d *", "timezone": "UTC"}`,
+		due.UTC().Minute(), due.UTC().Hour(), due.UTC().Day(), due.UTC().Month()))
+	b := w.beat("a")
+	w.step(b, due)
+	w.step(b, due.Add(25*time.Hour))
+	w.merge(s.ID, `{"exclude_calendars": ["closed"], "on_excluded": "next_allowed"}`)
+	w.step(b, due.Add(25*time.Hour+2*time.Second))
+	w.step(b, due.Add(25*time.Hour+4*time.Second))
+	if err := w.expect(s.ID, due.UTC().Format(time.RFC3339)+" due"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestCalendarThatNobodyUsedMeanwhile changes a calendar while no schedule in memory uses it: the next one that does
+// goes by the calendar as it is.
+func TestCalendarThatNobodyUsedMeanwhile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	due := w.now.Truncate(time.Minute).Add(10 * time.Minute)
+	w.calendar("closed", calendar.Item{From: due.UTC().Format("2006-01-02")})
+	daily := func(name string) domain.Schedule {
+		return w.create(fmt.Sprintf(`{"name": %q, "task_name": "t", "cron_expression": "%d %d * * *", "timezone": "UTC",
+			"exclude_calendars": ["closed"], "on_excluded": "next_allowed"}`, name, due.UTC().Minute(), due.UTC().Hour()))
+	}
+	first := daily("first")
+	b := w.beat("a")
+	if err := w.store.Delete(t.Context(), first.ID, 0); err != nil {
+		t.Fatal(err)
+	}
+	w.step(b, w.now.Add(2*time.Second))
+	w.calendar("closed")
+	for range 4 { // until polls do not find it any more
+		w.step(b, w.now.Add(4*time.Second))
+	}
+	second := daily("second")
+	w.step(b, w.now.Add(2*time.Second))
+	w.step(b, due)
+	if err := w.expect(second.ID, due.UTC().Format(time.RFC3339)+" due"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestLoadReadsCalendarsOneByOne loads schedules of many calendars: what has none fires in the first step, each step
+// reads one calendar, and the watermark stays until all are known.
+func TestLoadReadsCalendarsOneByOne(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const n = 12
+	var used []domain.Schedule
+	for i := range n {
+		name, on := fmt.Sprint("calendar-", i), []string{"skip", "next_allowed"}[i%2]
+		w.calendar(name, calendar.Item{From: "2000-01-01"})
+		used = append(used, w.create(fmt.Sprintf(`{"name": %q, "task_name": "t", "interval_seconds": 60, "interval_anchor": "2026-01-01T00:00:00Z",
+			"exclude_calendars": [%q], "on_excluded": %q}`, name, name, on)))
+	}
+	plain := w.create(minutely(``))
+	first := w.beat("first")
+	w.endBeat(first, "stop")
+	before := w.count(`select extract(epoch from watermark)::bigint from tactus.leases where name = 'beat'`)
+	b, err := New(w.pool, nil, Config{Name: "second", Log: first.log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := at{plain}.due(1)
+	w.setClock(at)
+	if err := b.start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	lacking := func() (n int) {
+		for _, c := range b.memory.CalendarsInUse() {
+			if c.Version == 0 {
+				n++
+			}
+		}
+		return n
+	}
+	if l := lacking(); l != n {
+		t.Errorf("the load lacks %d calendars of %d", l, n)
+	}
+	for steps, last := 0, n; last > 0; steps++ {
+		if _, err := b.step(t.Context(), at.UnixMicro()); err != nil {
+			t.Fatal(err)
+		}
+		left := lacking()
+		if last-left > 3 { // a step looks up to three times
+			t.Errorf("a step read %d calendars", last-left)
+		}
+		if runs := w.runs(plain.ID); len(runs) != 1 {
+			t.Errorf("with %d calendars to read, what has none has the runs %v", left, runs)
+		}
+		if held := b.watermark(at.UnixMicro()); left > 0 && held/1e6 > int64(before) {
+			t.Errorf("with %d calendars to read, the watermark has moved on from %d to %d", left, before, held/1e6)
+		}
+		if last = left; steps > n {
+			t.Fatalf("after %d steps, %d are lacking", steps, left)
+		}
+	}
+	w.step(b, at.Add(2*time.Second))
+	w.step(b, at.Add(2*time.Second))
+	for _, s := range used {
+		if runs := w.runs(s.ID); len(runs) != 1 {
+			t.Errorf("%s has the runs %v", s.Name, runs)
+		}
+	}
+	if held := b.watermark(at.UnixMicro()); held/1e6 <= int64(before) {
+		t.Errorf("all are read, and the watermark is %d", held/1e6)
+	}
+}
+
+// TestCalendarThatIsGone deletes a calendar by hand under a schedule: that one is invalid, with the reason, all others
+// fire, and the watermark moves on.
+func TestCalendarThatIsGone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.calendar("gone", calendar.Item{From: "2000-01-01"})
+	s := w.create(`{"name": "lost", "interval_seconds": 60, "task_name": "t", "exclude_calendars": ["gone"]}`)
+	plain := w.create(minutely(``))
+	w.execute(`update tactus.calendars set deleted_at = now() where name = 'gone'`)
+	b := w.beat("a")
+	for n := 1; n <= 3; n++ {
+		w.step(b, at{plain}.due(n))
+	}
+	if kept, err := w.store.Get(t.Context(), s.ID); err != nil || kept.State() != domain.Unfit || !strings.Contains(kept.InvalidReason, "no calendar gone") {
+		t.Errorf("it is %s: %q, %v", kept.State(), kept.InvalidReason, err)
+	}
+	if err := w.expect(plain.ID, at{plain}.run(1), at{plain}.run(2), at{plain}.run(3)); err != nil {
+		t.Error(err)
+	}
+	last := at{plain}.due(3).UnixMicro()
+	if held := b.watermark(last); held < last {
+		t.Errorf("the watermark is %s", time.UnixMicro(held))
+	}
+}

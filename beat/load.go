@@ -8,7 +8,7 @@ import (
 )
 
 // load reads every schedule that may fire into an empty memory, in one statement and so in one snapshot. Everything up
-// to the watermark has been settled by whoever had the lease.
+// to the watermark has been settled by whoever had the lease. Calendars are read by the steps that follow, one in each.
 func (b *Beat) load(ctx context.Context, watermark memory.Micros) error {
 	began := time.Now()
 	loaded := memory.New(b.cfg.Takeover)
@@ -22,12 +22,10 @@ func (b *Beat) load(ctx context.Context, watermark memory.Micros) error {
 			b.noteSpent(loaded, r.ID)
 		}
 	}
-	if _, err := b.readCalendars(ctx, loaded, true); err != nil {
-		return err
-	}
 	loaded.Await(watermark)
 	loaded.AdvanceTo(watermark)
 	b.memory = loaded
+	b.calendars = calendars{wanted: true, more: loaded.LacksCalendars()}
 	b.log.Info("loaded", "schedules", loaded.Len(), "took", time.Since(began))
 	return nil
 }

@@ -110,7 +110,8 @@ func (b *Beat) resyncBegins(ctx context.Context, now memory.Micros) error {
 		}
 		b.polls.from, b.polls.inMemory, b.polls.last = string(snapshot), string(snapshot), pollRow{}
 		b.lease.maybeSettled = max(b.lease.maybeSettled, now)
-		b.calendars = calendars{wanted: true, anew: true}
+		b.memory.DoubtCalendars()
+		b.calendars = calendars{wanted: true, more: true}
 	}
 	b.resync = resync{
 		done: b.resync.done, running: true, anew: b.resync.wantedAnew,

@@ -22,23 +22,27 @@ import (
 // A renewed record is due at the first of its due times, as they are now, that is later than the change; or that is not
 // settled, if it was due before the change.
 //
-// A load finds out when records are due before it knows the calendars, so those that go by one are not due yet. They
-// are renewed in slices as well (Await), and the watermark stays where it was until the last of them is.
+// A record whose policy names a calendar that is not known yet waits: its Due is the earliest instant at which it may
+// be due, and it fires Never. That is so for all of them at a load, which reads no calendars, so that what has none
+// fires at once. Calendars are then read one by one, and what waited for one is renewed in slices as well; the
+// watermark stays where it was until the last record is (held).
 //
-// A calendar that cannot be read, or is one too many, is refused: the records that go by it are never due, and are
-// returned as refused.
+// A calendar that there is none of, that cannot be read, or is one too many, is refused: the records that go by it are
+// never due, and are returned as refused.
 
 // calendars are those that policies name.
 type calendars struct {
 	known  map[string]keptCalendar
+	uses   map[string]int          // how many policies name a calendar; no other is known
 	filter map[*filtering]struct{} // of every policy that names one
 
 	running bool   // a sweep
 	cursor  uint32 // the slot that it has come to
-	since   Micros // the oldest change that it is for
+	since   Micros // the oldest change that it is for, or Never
 
-	awaited bool   // the sweep is that of a load
-	settled Micros // up to there nothing is due at a load
+	held       Micros               // up to there what fires of the records that wait is settled; Never while none waits
+	settled    Micros               // what fires up to there was settled by another beat while records waited
+	reconsider map[domain.ID]Micros // records that wait, and the watermark by which to reconsider them
 
 	refused  []Refused // records that the sweep has come upon
 	reckoned int64     // steps that it took to find what is due
@@ -72,6 +76,7 @@ type filtering struct {
 	versions []CalendarVersion
 	compiled map[string]domain.Recurrence // moved due times, by the text of a trigger
 	outdated bool                         // records are to be renewed
+	awaited  bool                         // records that wait are to be renewed
 	reckoned *int64                       // see calendars
 }
 
@@ -80,14 +85,32 @@ func (m *Memory) filteringOf(rule *domain.CalendarRule) *filtering {
 	if rule == nil {
 		return nil
 	}
-	f := &filtering{rule: rule, reckoned: &m.calendars.reckoned}
-	if m.calendars.filter == nil {
-		m.calendars.filter = map[*filtering]struct{}{}
+	c := &m.calendars
+	f := &filtering{rule: rule, reckoned: &c.reckoned}
+	c.filter[f] = struct{}{}
+	for _, name := range rule.Names() {
+		c.uses[name]++
 	}
-	m.calendars.filter[f] = struct{}{}
-	m.calendars.bind(f)
+	c.bind(f)
 	return f
 }
+
+// release forgets a policy, and the calendars that no other names: what becomes of those is not followed.
+func (c *calendars) release(f *filtering) {
+	if f == nil {
+		return
+	}
+	delete(c.filter, f)
+	for _, name := range f.rule.Names() {
+		if c.uses[name]--; c.uses[name] == 0 {
+			delete(c.uses, name)
+			delete(c.known, name)
+		}
+	}
+}
+
+// complete reports whether all calendars of a policy are known, be it as refused.
+func (f *filtering) complete() bool { return f.filter != nil || f.err != nil }
 
 // refusal returns why a calendar of a policy is refused, or nil.
 func (f *filtering) refusal() error {
@@ -113,7 +136,7 @@ func (c *calendars) bind(f *filtering) {
 		sets[name] = kept.set
 		f.versions = append(f.versions, CalendarVersion{name, kept.version})
 	}
-	f.filter, _ = f.rule.Filter(sets) // it was checked when it was written
+	f.filter, f.err = f.rule.Filter(sets) // only a hand can have written one that fails
 }
 
 // maxCompiled is how many triggers of a policy are kept compiled.
@@ -176,12 +199,8 @@ func (r *remembered) Next(after time.Time) (time.Time, bool) {
 
 // CalendarsInUse returns the calendars that policies name, with the versions that are known (0: none).
 func (m *Memory) CalendarsInUse() (used []CalendarVersion) {
-	for f := range m.calendars.filter {
-		for _, name := range f.rule.Names() {
-			if !slices.ContainsFunc(used, func(c CalendarVersion) bool { return c.Name == name }) {
-				used = append(used, CalendarVersion{name, m.calendars.known[name].version})
-			}
-		}
+	for name := range m.calendars.uses {
+		used = append(used, CalendarVersion{name, m.calendars.known[name].version})
 	}
 	return used
 }
@@ -189,31 +208,33 @@ func (m *Memory) CalendarsInUse() (used []CalendarVersion) {
 // LacksCalendars reports whether a policy names a calendar that is not known.
 func (m *Memory) LacksCalendars() bool {
 	for f := range m.calendars.filter {
-		if f.filter == nil && f.err == nil {
+		if !f.complete() {
 			return true
 		}
 	}
 	return false
 }
 
-// CalendarCost returns what the calendars that are known cost together, but for one. Those that no policy names any
-// more are forgotten.
+// CalendarCost returns what the calendars that are known cost together, but for one.
 func (m *Memory) CalendarCost(but string) (cost int) {
-	used := map[string]bool{}
-	for f := range m.calendars.filter {
-		for _, name := range f.rule.Names() {
-			used[name] = true
-		}
-	}
 	for name, kept := range m.calendars.known {
-		switch {
-		case !used[name]:
-			delete(m.calendars.known, name)
-		case name != but && kept.err == nil:
+		if name != but && kept.err == nil {
 			cost += kept.set.Cost()
 		}
 	}
 	return cost
+}
+
+// DoubtCalendars has no calendar count as known by its version, so that each is read anew. What is decided meanwhile is
+// refused by the statement that fires.
+func (m *Memory) DoubtCalendars() {
+	for name, kept := range m.calendars.known {
+		kept.version = 0
+		m.calendars.known[name] = kept
+	}
+	for f := range m.calendars.filter {
+		m.calendars.bind(f)
+	}
 }
 
 // SetCalendar makes a calendar what it has been since an instant. The records that go by it are renewed by Sweep.
@@ -235,20 +256,23 @@ func (m *Memory) TakeRefused() []Refused {
 
 func (m *Memory) keep(name string, since Micros, kept keptCalendar) {
 	c := &m.calendars
-	if c.known == nil {
-		c.known = map[string]keptCalendar{}
-	}
 	c.known[name] = kept
 	for f := range c.filter {
 		if !slices.Contains(f.rule.Names(), name) {
 			continue
 		}
-		c.bind(f)
-		f.outdated = true
-		if !c.running || since < c.since {
-			c.since = since
+		knew := f.complete()
+		if c.bind(f); !f.complete() {
+			continue
 		}
-		c.running, c.cursor = true, 0
+		if !c.running {
+			c.since = Never
+		}
+		if c.running, c.cursor = true, 0; knew {
+			f.outdated, c.since = true, min(c.since, since)
+		} else {
+			f.awaited = true
+		}
 	}
 }
 
@@ -258,9 +282,13 @@ func (m *Memory) Sweeping() bool { return m.calendars.running }
 // renewalCost is what it costs to renew a record, if to look at one costs 1.
 const renewalCost = 100
 
-// Sweep renews records that a change of a calendar moves, and spends about so much.
+// Sweep renews records that a change of a calendar moves, and spends about so much. Records that have waited and whose
+// due times no calendar moves are due at once, because that costs little.
 func (m *Memory) Sweep(budget int) (renewed int) {
 	c := &m.calendars
+	if c.running && c.cursor == 0 {
+		m.renewSkipping()
+	}
 	for ; c.running && c.cursor < m.allocated && budget > 0; c.cursor++ {
 		budget--
 		if r := m.At(c.cursor); !r.ID.IsZero() && m.Outdated(c.cursor) {
@@ -272,22 +300,34 @@ func (m *Memory) Sweep(budget int) (renewed int) {
 		}
 	}
 	if c.running && c.cursor >= m.allocated {
-		c.running, c.awaited = false, false
+		c.running = false
 		for f := range c.filter {
-			f.outdated = false
+			f.outdated, f.awaited = false, false
 		}
 	}
 	return renewed
 }
 
-// Outdated reports whether a calendar has changed by which the record of a slot is due, and the sweep has not come to
-// it.
+// renewSkipping renews the records that have waited and whose due times no calendar moves.
+func (m *Memory) renewSkipping() {
+	for slot := range m.allocated {
+		r := m.At(slot)
+		if f := m.policies.value(r.policy).calendars; m.lacks(r) && f.awaited && f.rule.Skips() {
+			m.Renew(slot)
+			m.fix(slot)
+		}
+	}
+}
+
+// Outdated reports whether a calendar has changed by which the record of a slot is due, or has become known, and the
+// sweep has not come to it.
 func (m *Memory) Outdated(slot uint32) bool {
 	if !m.calendars.running || slot < m.calendars.cursor {
 		return false
 	}
-	f := m.policies.value(m.At(slot).policy).calendars
-	return f != nil && f.outdated
+	r := m.At(slot)
+	f := m.policies.value(r.policy).calendars
+	return f != nil && (f.outdated || f.awaited && m.lacks(r))
 }
 
 // Renew makes the record of a slot due by the calendars as they are now. It leaves the heap as it is.
@@ -296,25 +336,38 @@ func (m *Memory) Renew(slot uint32) {
 	if f := m.policies.value(r.policy).calendars; f.err != nil {
 		c.refused = append(c.refused, Refused{r.ID, int64(r.Version), f.err})
 	}
-	if c.awaited && r.Due == Never {
-		m.SetDueAfter(r, max(r.Effective, m.lessJitter(r, c.settled)))
+	if !m.lacks(r) {
+		m.SetDueAfter(r, max(r.Effective, min(r.Due-1, c.since)))
 		return
 	}
-	m.SetDueAfter(r, max(r.Effective, min(r.Due-1, c.since)))
+	m.SetDueAfter(r, max(r.Due-1, m.lessJitter(r, c.settled)))
+	if watermark, ok := c.reconsider[r.ID]; ok && !m.lacks(r) {
+		m.reconsider(r, watermark)
+		delete(c.reconsider, r.ID)
+	}
 }
 
-// Await has Sweep make all records due that were not for want of a calendar, after an instant: the watermark, at a
-// load. Those whose due times no calendar moves are due at once, because that costs little.
-func (m *Memory) Await(after Micros) {
-	c := &m.calendars
-	if !c.running {
-		return
+// lacks reports whether a record waits because its policy names a calendar that is not known.
+func (m *Memory) lacks(r *Record) bool { return r.Fire == Never && r.Due != Never }
+
+// hold notes that a record waits of which everything that fires up to an instant is settled.
+func (m *Memory) hold(r *Record, settled Micros) {
+	if m.lacks(r) {
+		m.calendars.held = min(m.calendars.held, settled)
 	}
-	c.awaited, c.settled, c.since = true, after, Never
-	for slot := range m.allocated {
-		if r := m.At(slot); !r.ID.IsZero() && m.Outdated(slot) && m.policies.value(r.policy).calendars.rule.Skips() {
-			m.Renew(slot)
-			m.fix(slot)
-		}
+}
+
+// Await notes that what fires up to an instant is settled of all records that wait: the watermark, at a load.
+func (m *Memory) Await(watermark Micros) {
+	if c := &m.calendars; c.held != Never {
+		c.held, c.settled = watermark, watermark
 	}
+}
+
+// heldUntil returns the instant up to which everything that fires of records that wait is settled.
+func (m *Memory) heldUntil() Micros {
+	if c := &m.calendars; c.held != Never && !c.running && !m.LacksCalendars() {
+		c.held, c.settled, c.reconsider = Never, Always, nil
+	}
+	return m.calendars.held
 }

@@ -56,9 +56,12 @@ const chunkSize = 4096
 // New returns an empty memory for takeovers that last at most so long.
 func New(takeover time.Duration) *Memory {
 	m := &Memory{SwitchedAt: Always, index: newIndex(), triggers: newInterned(parseTrigger), longestTakeover: takeover}
+	m.calendars = calendars{
+		known: map[string]keptCalendar{}, uses: map[string]int{}, filter: map[*filtering]struct{}{}, held: Never, settled: Always,
+	}
 	m.waits = map[domain.ID]wait{}
 	m.policies = newInterned(m.parsePolicy)
-	m.policies.forget = func(p policy) { delete(m.calendars.filter, p.calendars) }
+	m.policies.forget = func(p policy) { m.calendars.release(p.calendars) }
 	return m
 }
 
@@ -103,7 +106,7 @@ func (m *Memory) Put(r Row, after Micros) error {
 	}
 	kept := m.At(slot)
 	restart := !known || kept.Effective != r.Effective
-	wasNever := kept.Due == Never
+	wasNever, waited := kept.Due == Never, m.lacks(kept)
 	kept.Version, kept.Effective, kept.anchor = uint32(r.Version), r.Effective, r.Anchor
 	trigger, policy := m.triggers.acquire(r.Trigger), m.policies.acquire(r.Policy)
 	if known {
@@ -112,12 +115,19 @@ func (m *Memory) Put(r Row, after Micros) error {
 	}
 	kept.trigger, kept.policy = trigger, policy
 	switch {
-	case r.Exhausted || m.recurrence(kept) == nil:
+	case r.Exhausted:
 		kept.Due, kept.Fire = Never, Never
 	case restart:
 		m.SetDueAfter(kept, max(r.Effective, m.lessJitter(kept, after)))
+		m.hold(kept, max(r.Effective, after))
 	case wasNever:
 		m.SetDueAfter(kept, max(r.Effective, r.Read))
+		m.hold(kept, max(r.Effective, r.Read))
+	case waited:
+		m.SetDueAfter(kept, kept.Due-1)
+	case m.recurrence(kept) == nil:
+		m.SetDueAfter(kept, kept.Due-1)
+		m.hold(kept, kept.Due-1)
 	default:
 		m.retime(kept)
 	}
@@ -157,12 +167,15 @@ func (m *Memory) Remove(id domain.ID) {
 	m.free = append(m.free, slot)
 }
 
-// SetDueAfter makes a record due at its first due time after an instant. It is for records that are popped: the heap
-// is left as it is.
+// SetDueAfter makes a record due at its first due time after an instant, or has it wait for its calendars. It is for
+// records that are popped: the heap is left as it is.
 func (m *Memory) SetDueAfter(r *Record, after Micros) {
 	recurrence, policy := m.recurrence(r), m.policies.value(r.policy)
 	r.Due, r.Fire = Never, Never
 	if recurrence == nil {
+		if policy.calendars != nil && !policy.calendars.complete() && m.nominal(r) != nil {
+			r.Due = after + 1
+		}
 		return
 	}
 	if due, ok := policy.Next(recurrence, time.UnixMicro(after)); ok {
@@ -182,6 +195,7 @@ func (m *Memory) retime(r *Record) {
 func (m *Memory) Restart(id domain.ID) {
 	if slot, _, known := m.lookup(id); known {
 		m.SetDueAfter(m.At(slot), m.At(slot).Effective)
+		m.hold(m.At(slot), m.At(slot).Effective)
 		m.fix(slot)
 	}
 }
@@ -200,7 +214,18 @@ func (m *Memory) Reconsider(id domain.ID, watermark Micros) {
 	if !known || watermark == Always {
 		return
 	}
-	r := m.At(slot)
+	if r, c := m.At(slot), &m.calendars; m.lacks(r) {
+		if c.reconsider == nil {
+			c.reconsider = map[domain.ID]Micros{}
+		}
+		c.reconsider[id] = watermark
+		return
+	}
+	m.reconsider(m.At(slot), watermark)
+	m.fix(slot)
+}
+
+func (m *Memory) reconsider(r *Record, watermark Micros) {
 	recurrence := m.recurrence(r)
 	if recurrence == nil || m.policies.value(r.policy).MaxRuns > 0 {
 		return
@@ -208,14 +233,13 @@ func (m *Memory) Reconsider(id domain.ID, watermark Micros) {
 	due, ok := recurrence.Prev(time.UnixMicro(watermark + 1))
 	if ok && due.UnixMicro() > watermark-longestJitter.Microseconds() {
 		m.SetDueAfter(r, max(r.Effective, due.UnixMicro()-1))
-		m.fix(slot)
 	}
 }
 
 // AdvanceTo moves all records past what fires up to the watermark, because another beat has settled it.
 func (m *Memory) AdvanceTo(watermark Micros) {
-	if m.calendars.awaited {
-		m.calendars.settled = max(m.calendars.settled, watermark)
+	if c := &m.calendars; c.held != Never {
+		c.held, c.settled = max(c.held, watermark), max(c.settled, watermark)
 	}
 	for len(m.heap) > 0 && m.fireAt(0) <= watermark {
 		slot := m.heap[0]
@@ -235,12 +259,10 @@ func (m *Memory) lessJitter(r *Record, fire Micros) Micros {
 }
 
 // Watermark returns the instant up to which everything that fires is settled: now, or just before the first record
-// fires. Where a load is not over for all records, that is the instant up to which nothing was due at the load: Always
-// when there was none.
+// fires, or what is settled of records that wait for a calendar: at a load the watermark of then, Always when there was
+// none.
 func (m *Memory) Watermark(now Micros) Micros {
-	if m.calendars.awaited {
-		now = min(now, m.calendars.settled)
-	}
+	now = min(now, m.heldUntil())
 	if len(m.heap) == 0 {
 		return now
 	}

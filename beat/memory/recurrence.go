@@ -69,7 +69,7 @@ func (m *Memory) nominal(r *Record) domain.Recurrence {
 // Awaits reports whether a record is to be renewed before it is known when it is due.
 func (m *Memory) Awaits(id domain.ID) bool {
 	slot, _, known := m.lookup(id)
-	return known && m.Outdated(slot)
+	return known && (m.Outdated(slot) || m.lacks(m.At(slot)))
 }
 
 // MayBeDueAgain reports whether the trigger of a record that is due no more by its calendars has a due time after an
