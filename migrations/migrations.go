@@ -18,59 +18,51 @@ import (
 //go:embed *.sql
 var files embed.FS
 
-// Up applies every migration that the database at url lacks. It may be called by several processes at once. say is told
-// what keeps it waiting.
+// Up applies every migration that the database at url lacks, those included that are numbered before what it has. It
+// may be called by several processes at once. say is told what keeps it waiting.
 func Up(ctx context.Context, url string, say ...func(text string)) error {
-	return with(ctx, url, say, func(p *goose.Provider) error {
+	err := with(ctx, url, say, func(p *goose.Provider) error {
 		_, err := p.Up(ctx)
 		return postgres.WithDependents(err)
 	})
-}
-
-// Versions returns the schema version of the database at url and the newest one this program knows.
-func Versions(ctx context.Context, url string) (current, newest int64, err error) {
-	err = with(ctx, url, nil, func(p *goose.Provider) error {
-		current, newest, err = p.GetVersions(ctx)
-		return err
-	})
-	return current, newest, err
-}
-
-// Ready reports whether the schema is there, in nobody else's hands, and new enough for this program: N runs on N-1
-// too.
-func Ready(ctx context.Context, db interface {
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-},
-) error {
-	var version int
-	var encoding, owner string
-	if err := db.QueryRow(ctx, schemaVersion).Scan(&version, &encoding, &owner); err != nil {
-		return fmt.Errorf("read the schema's version (has \"tactus migrate\" been run?): %w", err)
-	}
-	if err := trusted(owner, func(sql, own string,
-		to ...any,
-	) error {
-		return db.QueryRow(ctx, sql, own).Scan(to...)
-	}); err != nil {
-		return err
-	}
-	if err := readable(encoding); err != nil {
-		return err
-	}
-	known, err := files.ReadDir(".")
 	if err != nil {
-		return fmt.Errorf("read migrations: %w", err)
+		return err
 	}
-	if version < len(known)-1 || version == 0 {
-		return fmt.Errorf("the schema is at version %d of %d: run \"tactus migrate\"", version, len(known))
+	conn, err := postgres.Connect(ctx, url)
+	if err != nil {
+		return fmt.Errorf("migrate: look at the schema: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	s, err := Look(ctx, conn)
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	if err := s.whole(); err != nil {
+		return fmt.Errorf("migrate: %w", err)
 	}
 	return nil
 }
 
-const schemaVersion = `
-select coalesce(max(version_id), 0), current_setting('server_encoding'),
-    (select pg_get_userbyid(relowner) from pg_class where oid = 'tactus.migrations'::regclass)
-from tactus.migrations where is_applied`
+// Ready reports whether the schema is there, in nobody else's hands, and whole and new enough for this program: N runs
+// on N-1 too.
+func Ready(ctx context.Context, db Querier) error {
+	s, err := Look(ctx, db)
+	if err != nil {
+		return err
+	}
+	if len(s.Applied) == 0 {
+		return s.ready()
+	}
+	if err := trusted(s.owner, func(sql, own string, to ...any) error {
+		return db.QueryRow(ctx, sql, own).Scan(to...)
+	}); err != nil {
+		return err
+	}
+	if err := readable(s.encoding); err != nil {
+		return err
+	}
+	return s.ready()
+}
 
 // lease is how long after the death of one that migrates another may go on. patience is how often the lock is asked
 // for, 20 times in a lease: a migration of a large table may take that long.
@@ -91,7 +83,8 @@ func with(ctx context.Context, url string, say []func(string), do func(*goose.Pr
 		return fmt.Errorf("migrate: %w", err)
 	}
 	provider, err := goose.NewProvider(goose.DialectPostgres, db, files,
-		goose.WithLocker(locker), goose.WithTableName("tactus.migrations"), goose.WithDisableGlobalRegistry(true))
+		goose.WithLocker(locker), goose.WithTableName("tactus.migrations"), goose.WithDisableGlobalRegistry(true),
+		goose.WithAllowOutofOrder(true)) // 0005 once landed before 0004
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
@@ -133,7 +126,8 @@ func readable(encoding string) error {
 	if encoding == "UTF8" {
 		return nil
 	}
-	return fmt.Errorf("the database's encoding is %s, and tactus needs UTF8: create another one, create database ... encoding 'UTF8' template template0", encoding)
+	return fmt.Errorf("the database's encoding is %s, and tactus needs UTF8: create another one, create database ... "+
+		"encoding 'UTF8' template template0", encoding)
 }
 
 func closeAfter(db *sql.DB, err error) error {

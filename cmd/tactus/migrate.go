@@ -3,13 +3,20 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"strings"
+	"time"
 
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/migrations"
 )
 
 type migrateCmd struct {
 	databaseFlags
-	Status bool `help:"Only print the version of the schema."`
+	Status bool `xor:"look" help:"Only print the version of the schema, and what it lacks."`
+	Plan   bool `xor:"look" help:"Only print what would be applied, what that locks, and about how long."`
 }
 
 // Run migrates, and prints the version of the schema.
@@ -17,17 +24,94 @@ func (c migrateCmd) Run(ctx context.Context, to console) error {
 	if err := c.validate(); err != nil {
 		return err
 	}
-	if !c.Status {
+	if !c.Status && !c.Plan {
 		if err := migrate(ctx, c.DatabaseURL.reveal(), to); err != nil {
 			return err
 		}
 	}
-	current, newest, err := migrations.Versions(ctx, c.DatabaseURL.reveal())
+	conn, err := postgres.Connect(ctx, c.DatabaseURL.reveal())
+	if err != nil {
+		return fmt.Errorf("migrate: look at the database: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if c.Plan {
+		return printPlan(ctx, conn, to.out)
+	}
+	return printState(ctx, conn, to.out)
+}
+
+// printState prints what the schema has, and a line for each thing that it lacks.
+func printState(ctx context.Context, conn *pgx.Conn, out io.Writer) error {
+	s, err := migrations.Look(ctx, conn)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(to.out, "schema version %d of %d\n", current, newest)
+	fmt.Fprintf(out, "schema version %d of %d\n", s.Version(), migrations.Newest())
+	for _, name := range s.Missing {
+		fmt.Fprintf(out, "missing: migration %s\n", name)
+	}
+	for _, name := range s.Lacking {
+		fmt.Fprintf(out, "missing: column %s\n", name)
+	}
+	if later := s.Later(); len(later) > 0 {
+		fmt.Fprintf(out, "of a later program: %s\n", strings.Trim(fmt.Sprint(later), "[]"))
+	}
 	return nil
+}
+
+// printPlan prints the migrations to come with their locks.
+func printPlan(ctx context.Context, conn *pgx.Conn, out io.Writer) error {
+	steps, err := migrations.Plan(ctx, conn)
+	if err != nil {
+		return err
+	}
+	if len(steps) == 0 {
+		fmt.Fprintln(out, "nothing is to be applied")
+		return nil
+	}
+	for _, step := range steps {
+		fmt.Fprintln(out, step.Name)
+		if len(step.Locks) == 0 {
+			fmt.Fprintln(out, "  stops nobody")
+		}
+		for _, l := range step.Locks {
+			fmt.Fprintf(out, "  %s (%s): %s\n", l.Table, size(l.Bytes), lockText(l))
+		}
+	}
+	fmt.Fprintln(out, "\nEach migration is a transaction. It waits for the transactions that use what it locks, and"+
+		" whoever comes after it waits behind it: end long ones first.")
+	return nil
+}
+
+func lockText(l migrations.Lock) string {
+	stops := "stops writers"
+	if l.Readers {
+		stops = "stops writers and readers"
+	}
+	if len(l.Work) == 0 {
+		return stops + " for an instant"
+	}
+	does := map[string]string{"index": "builds an index", "scan": "checks every row", "rewrite": "writes it anew"}
+	words := make([]string, len(l.Work))
+	for i, w := range l.Work {
+		words[i] = does[w]
+	}
+	about := "less than a second"
+	if l.About >= time.Second {
+		about = "about " + l.About.Round(time.Second).String()
+	}
+	return fmt.Sprintf("%s for %s (%s)", stops, about, strings.Join(words, ", "))
+}
+
+// size is a number of bytes for people.
+func size(bytes int64) string {
+	switch {
+	case bytes >= 1<<30:
+		return fmt.Sprintf("%.1f GiB", float64(bytes)/(1<<30))
+	case bytes >= 1<<20:
+		return fmt.Sprintf("%d MiB", bytes>>20)
+	}
+	return fmt.Sprintf("%d KiB", bytes>>10)
 }
 
 // migrate migrates the schema, and warns if a superuser owns it.
