@@ -12,20 +12,20 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// The actions of a schedule's page. Each is a plain form; one that is refused comes back with what was typed.
+// The actions on a schedule's page. Each is a plain form; a form that is refused is shown again with what was typed.
 
-// refusal is a form that was refused: which, what was typed, and what is wrong with it by field.
+// refusal is a form that was refused: its name, what was typed, and the faults by field.
 type refusal struct {
 	Form   string
 	Typed  map[string]string
 	Faults map[string][]string
-	Others []string // what is wrong with no field of the form
+	Others []string // faults that belong to no field of the form
 }
 
-// Open reports whether a form is the one that was refused.
+// Open reports whether the named form is the one that was refused.
 func (r refusal) Open(form string) bool { return r.Form == form }
 
-// Of returns what was typed into a field, or else a value.
+// Of returns what was typed into a field of the refused form; for any other form it returns value.
 func (r refusal) Of(form, field, value string) string {
 	if r.Form == form {
 		return r.Typed[field]
@@ -33,7 +33,7 @@ func (r refusal) Of(form, field, value string) string {
 	return value
 }
 
-// At returns what is wrong with a field.
+// At returns the faults of a field.
 func (r refusal) At(form, field string) []string {
 	if r.Form == form {
 		return r.Faults[field]
@@ -41,7 +41,7 @@ func (r refusal) At(form, field string) []string {
 	return nil
 }
 
-// forms are the fields of the forms of a schedule's page.
+// forms maps each form on a schedule's page to its fields.
 var forms = map[string][]string{
 	"pause": {"reason", "until"},
 	"skip":  {"count", "reason"},
@@ -50,7 +50,7 @@ var forms = map[string][]string{
 	"backfill": {"from", "to", "execution_policy", "order", "max_active", "again", "reason"},
 }
 
-// typed is a form with what was typed.
+// typed returns a form as it was typed, without any fault yet.
 func typed(v *view, form string) refusal {
 	r := refusal{form, map[string]string{}, map[string][]string{}, nil}
 	for _, field := range forms[form] {
@@ -59,8 +59,8 @@ func typed(v *view, form string) refusal {
 	return r
 }
 
-// refused shows the page of a schedule again, with a form and what is wrong with it. What is wrong with no form is
-// returned.
+// refused shows the page of a schedule again, with the form and its faults. It returns an error that the form cannot
+// show.
 func (s *site) refused(v *view, id domain.ID, form string, err error) error {
 	faults := domain.FaultsOf(err)
 	if faults == nil || faults[0].Kind != domain.Invalid && faults[0].Code != domain.ErrNothingDue.Code {
@@ -98,7 +98,7 @@ func (s *site) setEnabled(v *view) error {
 	return v.did(id, "enabled")
 }
 
-// pause disables a schedule, or says anew why it is disabled and until when.
+// pause disables a schedule, or replaces the reason and the end of a pause.
 func (s *site) pause(v *view) error {
 	id, err := v.id()
 	if err != nil {
@@ -117,7 +117,7 @@ func (s *site) pause(v *view) error {
 	return v.did(id, "disabled")
 }
 
-// skip skips the next due times; count may stand in the address, as in the way back.
+// skip skips the next due times. The count is in the form, or in the address when the link that undoes it was followed.
 func (s *site) skip(v *view) error {
 	id, err := v.id()
 	if err != nil {
@@ -141,7 +141,7 @@ func (s *site) skip(v *view) error {
 	return v.did(id, "skipped")
 }
 
-// revert gives a schedule the definition of a former version, if it is as the page showed it.
+// revert gives a schedule the definition of an earlier version, unless it has changed since the page was made.
 func (s *site) revert(v *view) error {
 	id, err := v.id()
 	if err != nil {
@@ -157,7 +157,7 @@ func (s *site) revert(v *view) error {
 	return v.did(id, "reverted")
 }
 
-// because returns a context whose events have a reason, if there is one.
+// because returns a context that records a reason with each event, if one was given.
 func (v *view) because(reason string) context.Context {
 	by, given := outbox.ActorOf(v.ctx())
 	if reason = strings.TrimSpace(reason); reason == "" {
@@ -166,7 +166,7 @@ func (v *view) because(reason string) context.Context {
 	return outbox.WithActor(v.ctx(), by, reason)
 }
 
-// did goes on to the page of a schedule, which says what was done.
+// did redirects to the page of a schedule, which says what was done.
 func (v *view) did(id domain.ID, what string) error {
 	if v.r.FormValue("undo") != "" {
 		what = "undone"

@@ -11,7 +11,8 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// TestPauseSkipAndRevertByForms does by plain forms what the panels of a schedule offer, and reads who did it and why.
+// TestPauseSkipAndRevertByForms posts the forms of a schedule's panels, and checks that the log says who did it and
+// why.
 func TestPauseSkipAndRevertByForms(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -68,7 +69,8 @@ func TestPauseSkipAndRevertByForms(t *testing.T) {
 
 func version(n int64) string { return strconv.FormatInt(n, 10) }
 
-// TestRefusedActionsStandBesideTheirFields posts what cannot be, and finds it with what was typed in the page again.
+// TestRefusedActionsStandBesideTheirFields posts invalid forms. The page shows each fault beside its field, with what
+// was typed.
 func TestRefusedActionsStandBesideTheirFields(t *testing.T) {
 	t.Parallel()
 	s := serve(t)

@@ -9,30 +9,33 @@ import (
 	"github.com/tactus-dev/tactus/internal/catalog"
 )
 
-// The agenda is how much is due when. To know it takes a look at every schedule, so it is kept. Schedules of equal
-// triggers are computed once.
+// agenda tells how many schedules are due when. Computing it looks at every schedule, so the result is kept for a
+// while.
+//
+// Schedules with equal triggers are computed once.
 type agenda struct{ *kept[span, *density] }
 
-// span is what an agenda is of: the buckets from an instant on.
+// span is the key of a kept agenda: n buckets from an instant on, and whose schedules are counted.
 type span struct {
 	from   int64 // Unix seconds
 	bucket time.Duration
 	n      int
-	scope  string // of whoever asks
-	tag    string // of the schedules; empty for all
+	scope  string // of the principal that asks
+	tag    string // that the schedules have; empty for all schedules
 }
 
-// density is how many schedules are due in each bucket: one that is due often hides no herd.
+// density has, for each bucket, how many schedules are due in it. A schedule counts once a bucket, however often it is
+// due, so that one frequent schedule does not hide a herd of others.
 type density struct {
 	span
 	Counts    []int64
-	Schedules int64 // all that are enabled
-	Left      int64 // of these, that were too many to compute
+	Schedules int64 // all enabled ones
+	Left      int64 // those of them that were not computed, because of mostSteps
 }
 
 const (
 	agendaKept = 30 * time.Second
-	mostSteps  = 2_000_000 // due times that are computed for one agenda
+	mostSteps  = 2_000_000 // due times computed for one agenda
 )
 
 func newAgenda(c *catalog.Catalog, log *slog.Logger) agenda {
@@ -49,14 +52,14 @@ func newAgenda(c *catalog.Catalog, log *slog.Logger) agenda {
 	})}
 }
 
-// of returns the density of so many buckets from an instant on, of the schedules that have a tag, if one is given; nil
-// while it is being made.
+// of returns the density of n buckets from an instant on, for the schedules that have a tag, or for all if the tag is
+// empty. It returns nil while the density is still being computed.
 func (a agenda) of(ctx context.Context, from int64, bucket time.Duration, n int, tag string) *density {
-	d, _ := a.kept.of(ctx, span{from, bucket, n, scopeKey(ctx), strings.Clone(tag)}) // not with the whole address
+	d, _ := a.kept.of(ctx, span{from, bucket, n, scopeKey(ctx), strings.Clone(tag)}) // a clone, or the key would keep the whole address in memory
 	return d
 }
 
-// computed counts, for each bucket, the schedules that are due in it. It is pure.
+// computed counts, for each bucket, the schedules that are due in it. It has no side effects.
 func computed(s span, plans []catalog.Plan, schedules int64) *density {
 	d := &density{span: s, Counts: make([]int64, s.n), Schedules: schedules}
 	from := time.Unix(s.from, 0).UTC()

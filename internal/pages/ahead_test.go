@@ -9,8 +9,8 @@ import (
 	"github.com/tactus-dev/tactus/domain/calendar"
 )
 
-// TestPagesFollowCalendarsAndSkips shows schedules of which nothing is due for a while, in the overview, the list and
-// their own pages.
+// TestPagesFollowCalendarsAndSkips shows schedules whose next due times are excluded or skipped on the overview, the
+// list and their own pages.
 func TestPagesFollowCalendarsAndSkips(t *testing.T) {
 	t.Parallel()
 	s := serve(t)

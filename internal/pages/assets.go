@@ -15,13 +15,13 @@ import (
 //go:embed assets vendored
 var files embed.FS
 
-// asset is a file that pages load. Its name changes with its content, so that browsers keep it for ever.
+// asset is a file that pages load. Its name contains a hash of its content, so browsers may cache it for ever.
 type asset struct {
 	name, contentType string
 	plain, zipped     []byte
 }
 
-// made are the assets by what templates call them. Few files mean few requests: each is put together of several.
+// made returns the assets by the names that templates use. Each asset joins several files, to save requests.
 var made = sync.OnceValue(func() map[string]asset {
 	all := map[string]asset{}
 	for name, parts := range map[string][]string{
@@ -45,7 +45,7 @@ func makeAsset(name string, parts []string) asset {
 	for _, part := range parts {
 		content, err := files.ReadFile(part)
 		if err != nil {
-			panic(err) // it is embedded, or this would not compile and pass a single test
+			panic(err) // it is embedded, and a wrong name fails every test
 		}
 		text.Write(content)
 		text.WriteString("\n")
@@ -58,11 +58,11 @@ func makeAsset(name string, parts []string) asset {
 	}
 }
 
-// zip compresses a text.
+// zip compresses a text with gzip.
 func zip(text []byte) []byte {
 	var out bytes.Buffer
 	w := gzip.NewWriter(&out)
-	_, _ = w.Write(text) // into memory
+	_, _ = w.Write(text) // a buffer in memory does not fail
 	_ = w.Close()
 	return out.Bytes()
 }
@@ -81,7 +81,7 @@ func serveAsset(w http.ResponseWriter, r *http.Request) {
 	http.NotFound(w, r)
 }
 
-// send writes a text, compressed when the client can read that.
+// send writes a text, compressed if the client accepts gzip.
 func send(w http.ResponseWriter, r *http.Request, plain, zipped []byte) {
 	w.Header().Add("Vary", "Accept-Encoding")
 	if zipped != nil && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {

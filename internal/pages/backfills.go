@@ -20,15 +20,15 @@ type backfillLine struct {
 	catalog.Backfill
 	State    state
 	From, To string // in the schedule's zone
-	Done     int    // due times that it is done with
+	Done     int    // due times that it has finished
 	Says     string
-	Runs     string // their address
+	Runs     string // address of the list of its runs
 }
 
 // backfillPlan is what a backfill would do.
 type backfillPlan struct{ Says, LeftOut string }
 
-// backfillMarks show the state of a backfill.
+// backfillMarks maps the state of a backfill to how a page shows it.
 var backfillMarks = map[string]state{
 	"running":   {"▶\ufe0e", "running", ""},
 	"completed": {"✓", "completed", ""},
@@ -36,7 +36,7 @@ var backfillMarks = map[string]state{
 	"failed":    {"✕", "failed", "trouble"},
 }
 
-// backfillLines are the newest backfills of a schedule.
+// backfillLines returns the newest backfills of a schedule.
 func (v *view) backfillLines(e catalog.Entry) (lines []backfillLine, err error) {
 	found, _, err := v.Catalog.Backfills(v.ctx(), e.ID, catalog.LastBackfill, backfillsShown)
 	if err != nil {
@@ -59,7 +59,7 @@ func (v *view) backfillLines(e catalog.Entry) (lines []backfillLine, err error) 
 	return lines, nil
 }
 
-// leftOut tells what a backfill does not run.
+// leftOut says which due times a backfill does not run, and why.
 func (v *view) leftOut(l domain.LeftOut) (said []string) {
 	add := func(text string, n int) {
 		if n > 0 {
@@ -72,7 +72,7 @@ func (v *view) leftOut(l domain.LeftOut) (said []string) {
 	return said
 }
 
-// backfill begins a backfill, or shows what it would do.
+// backfill starts a backfill; for a dry run it shows what the backfill would do.
 func (s *site) backfill(v *view) error {
 	id, err := v.id()
 	if err != nil {
@@ -99,7 +99,7 @@ func (s *site) backfill(v *view) error {
 	return s.planned(v, id, plan)
 }
 
-// planned shows the page of a schedule again, with the form and what a backfill would do.
+// planned shows the page of a schedule again, with the form as it was typed and what the backfill would do.
 func (s *site) planned(v *view, id domain.ID, plan domain.BackfillPlan) error {
 	d, err := s.scheduleData(v, id)
 	if err != nil {
@@ -117,7 +117,7 @@ func (s *site) planned(v *view, id domain.ID, plan domain.BackfillPlan) error {
 
 func (v *view) clock(t time.Time, zoneName string) string { return v.at(t, zoneName).Clock }
 
-// cancelBackfill ends a backfill of a schedule.
+// cancelBackfill cancels a backfill of a schedule.
 func (s *site) cancelBackfill(v *view) error {
 	id, err := v.id()
 	if err != nil {

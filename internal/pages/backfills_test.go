@@ -11,7 +11,7 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// TestBackfillByForms looks what would run, has it run, and cancels it.
+// TestBackfillByForms asks what a backfill would run, starts it, and cancels it.
 func TestBackfillByForms(t *testing.T) {
 	t.Parallel()
 	s := serve(t)

@@ -25,7 +25,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// app is what the worker runs. What it answers and raises holds scripts.
+// app is the worker's application. Its results and errors contain scripts, which pages must not execute.
 const app = `
 from celery import Celery
 app = Celery("app")
@@ -86,7 +86,7 @@ func (s *stack) open(t *testing.T) {
 	}
 }
 
-// tab is a page in the browser that keeps what goes wrong in it.
+// tab is a page in the browser that records its faults.
 type tab struct {
 	t   *testing.T
 	ctx context.Context
@@ -95,7 +95,7 @@ type tab struct {
 	faults []string
 }
 
-// tab opens a page. What its console reports, what its policy refuses and what opens a dialog is a fault.
+// tab opens a page. A fault is whatever its console reports, its policy refuses, or opens a dialog.
 func (s *stack) tab(t *testing.T) *tab {
 	t.Helper()
 	ctx, end := chromedp.NewContext(s.browser)
@@ -133,7 +133,7 @@ func (b *tab) fault(text string) {
 	b.faults = append(b.faults, text)
 }
 
-// wentWrong returns the faults since it was asked last.
+// wentWrong returns the faults since the last call.
 func (b *tab) wentWrong() (faults []string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -141,7 +141,7 @@ func (b *tab) wentWrong() (faults []string) {
 	return faults
 }
 
-// do takes steps, each of which waits for what it needs.
+// do runs actions, each of which waits for the elements that it needs.
 func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, testenv.Patience)
@@ -151,7 +151,7 @@ func (b *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// ask evaluates an expression, and waits for what it promises.
+// ask evaluates an expression, and awaits the promise that it returns.
 func ask[T any](b *tab, expression string) T {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, testenv.Patience)
@@ -174,7 +174,7 @@ func (b *tab) await(what, expression string) {
 	})
 }
 
-// TestJourneysInABrowser goes through the pages as people do, over everything real: a worker runs what is made.
+// TestJourneysInABrowser goes through the pages as people do, with real servers and a worker that runs the tasks.
 func TestJourneysInABrowser(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
@@ -259,7 +259,7 @@ func (s *stack) api(t *testing.T, method, path, body string) (answer map[string]
 	return answer
 }
 
-// ran makes a schedule, and has it run once, until the run has a status.
+// ran creates a schedule, triggers it, and waits until the run has a status.
 func (s *stack) ran(t *testing.T, definition, status string) (schedule, run string) {
 	t.Helper()
 	schedule = s.api(t, http.MethodPost, "/schedules", definition)["id"].(string)
@@ -307,7 +307,7 @@ func (s *stack) showsEveryPage(t *testing.T) {
 	}
 }
 
-// axeRuns are what axe is asked in a theme: everything, and in the other theme what depends on colours.
+// axeRuns are the rules that axe checks: all of them in one theme, and those about colours in the other one.
 var axeRuns = map[string]string{
 	"light": `;axe.run(document, {resultTypes: ["violations"]})` + axeSays,
 	"dark":  `;axe.run(document, {resultTypes: ["violations"], runOnly: ["color-contrast", "link-in-text-block"]})` + axeSays,

@@ -13,11 +13,11 @@ import (
 	"github.com/tactus-dev/tactus/internal/catalog"
 )
 
-// What is done with several schedules is asked first: the bar of the list leads to a page that says how many and which
-// they are, and its form does a hundred of them at a time. The form carries all that is to be known, so that no server
-// keeps anything between its steps.
+// Bulk actions change several schedules. The action bar of the list leads to a question that says how many and which
+// schedules are meant; each answer changes a hundred of them. The form carries the whole state, so the server keeps
+// nothing between two steps.
 
-// bulkWords say an action of package bulk: on its button, as a question, and when it is done.
+// bulkWords has the texts of each action of package bulk: its button, its question, and what is said when it is done.
 var bulkWords = map[string]struct{ Button, Question, Done string }{
 	"enable":  {"Enable", "Enable %s schedules?", "Enabled: %s schedules."},
 	"disable": {"Pause", "Pause %s schedules?", "Paused: %s schedules."},
@@ -26,25 +26,25 @@ var bulkWords = map[string]struct{ Button, Question, Done string }{
 	"delete":  {"Delete", "Delete %s schedules?", "Deleted: %s schedules."},
 }
 
-// bulkForm is a bulk action as a form says it.
+// bulkForm is a bulk action with its state, as a form carries it.
 type bulkForm struct {
 	Action string
-	All    bool       // all that the list had, or else those that were ticked
-	IDs    []string   // that were ticked
-	Filter listFilter // of the list
-	Group  string     // of disable: the operation; of enable: the operation that disabled them
+	All    bool       // every schedule that the filter chooses, instead of those that were ticked
+	IDs    []string   // of the ticked schedules
+	Filter listFilter // of the list that the action began on
+	Group  string     // for disable, the operation; for enable, the operation that disabled the schedules
 	Key    string
 	Typed  map[string]string
 
-	Token            string   // where to go on
-	Done, Same, Left int64    // what became of those before; Left were refused
-	Refused          []string // some of these, with the reason
+	Token            string   // where the next hundred begin
+	Done, Same, Left int64    // how many were changed, were as wanted already, and were refused
+	Refused          []string // some of those that were refused, with the reason
 }
 
-// bulkTyped are the fields of the question.
+// bulkTyped are the visible fields of the question.
 var bulkTyped = []string{"reason", "until", "add", "remove"}
 
-// refusedShown is how many schedules that were refused are told by name.
+// refusedShown is how many of the refused schedules are named.
 const refusedShown = 20
 
 func bulkFormOf(q url.Values) bulkForm {
@@ -59,12 +59,12 @@ func bulkFormOf(q url.Values) bulkForm {
 		f.Typed[name] = strings.TrimSpace(q.Get(name))
 	}
 	for name, n := range map[string]*int64{"done": &f.Done, "same": &f.Same, "left": &f.Left} {
-		*n, _ = strconv.ParseInt(q.Get(name), 10, 64) // else none
+		*n, _ = strconv.ParseInt(q.Get(name), 10, 64) // otherwise 0
 	}
 	return f
 }
 
-// values are what a form carries beside what is typed in it.
+// values returns the hidden state of the form: everything except what is typed.
 func (f bulkForm) values() url.Values {
 	q := f.Filter.chosen()
 	q.Set("action", f.Action)
@@ -83,10 +83,10 @@ func (f bulkForm) values() url.Values {
 	return q
 }
 
-// hiddenField is a field of a form that nobody sees.
+// hiddenField is a field of type hidden.
 type hiddenField struct{ Name, Value string }
 
-// Hidden are the fields of the question that nobody sees.
+// Hidden returns the hidden fields of the question.
 func (f bulkForm) Hidden() []hiddenField { return hiddenFields(f.values()) }
 
 func hiddenFields(q url.Values) (all []hiddenField) {
@@ -98,16 +98,17 @@ func hiddenFields(q url.Values) (all []hiddenField) {
 	return all
 }
 
-// Hidden are the fields by which a form chooses what the list has.
+// Hidden returns the hidden fields by which the action bar repeats the filter of the list.
 func (d schedulesData) Hidden() []hiddenField { return hiddenFields(d.Filter.chosen()) }
 
-// Narrowed reports whether something is chosen beside what is searched for.
+// Narrowed reports whether the list has any filter besides the search text.
 func (d schedulesData) Narrowed() bool {
 	q := d.Filter.chosen()
 	return len(q) > 1 || len(q) == 1 && d.Filter.Query == ""
 }
 
-// chosen are the schedules that a form about all is about. The question and what is done after it go by the same.
+// chosen returns the filter of a form about all schedules of the list. The question and the change both use it, so they
+// agree on what is meant.
 func (f bulkForm) chosen() catalog.Filter {
 	if f.Action == "enable" && f.Group != "" {
 		return catalog.Filter{PauseGroup: f.Group}
@@ -115,7 +116,7 @@ func (f bulkForm) chosen() catalog.Filter {
 	return f.Filter.catalog()
 }
 
-// request is what a form asks for.
+// request returns what package bulk is asked to do.
 func (f bulkForm) request() (r bulk.Request, err error) {
 	r = bulk.Request{Action: f.Action, PageToken: f.Token, Key: f.Key}
 	switch f.Action {
@@ -138,18 +139,18 @@ func (f bulkForm) request() (r bulk.Request, err error) {
 	return r, r.Check()
 }
 
-// bulkData is the question, or how far its answer has come.
+// bulkData is the question, or the progress of its answer.
 type bulkData struct {
 	bulkForm
 	Title, Button string
 	Back          string
-	Chosen        []catalog.Choice // some of them
-	More          string           // how many others; empty for none
+	Chosen        []catalog.Choice // the first of them
+	More          string           // how many others there are; empty for none
 	None          bool
 	Faults        map[string][]string
 	Others        []string
 	Says          string
-	Going         bool // it is not done yet
+	Going         bool // more hundreds follow
 }
 
 func (s *site) bulk() {
@@ -164,7 +165,7 @@ func (s *site) bulk() {
 	s.post("/schedules/bulk", s.changeMany)
 }
 
-// bulkQuestion says how many schedules a form is about, and which.
+// bulkQuestion returns the question: how many schedules a form is about, and the first of them.
 func (v *view) bulkQuestion(f bulkForm) (d bulkData, err error) {
 	words, ok := bulkWords[f.Action]
 	if !ok {
@@ -199,10 +200,10 @@ func (v *view) bulkQuestion(f bulkForm) (d bulkData, err error) {
 	return d, nil
 }
 
-// namesShown is how many schedules the question names.
+// namesShown is how many schedules the question lists by name.
 const namesShown = 20
 
-// chosenBy returns some of the schedules that a filter chooses, and how many there are, counted up to MaxMatchCount.
+// chosenBy returns the first schedules that a filter chooses, and how many it chooses, counted up to MaxMatchCount.
 func (v *view) chosenBy(f catalog.Filter) (some []catalog.Choice, n int64, err error) {
 	part := catalog.Page{Size: 1_000}
 	for n < catalog.MaxMatchCount {
@@ -220,11 +221,11 @@ func (v *view) chosenBy(f catalog.Filter) (some []catalog.Choice, n int64, err e
 	return some, n, nil
 }
 
-// changeMany does a hundred, and shows how far it has come.
+// changeMany changes the next hundred schedules and shows the progress.
 func (s *site) changeMany(v *view) error {
 	f := bulkFormOf(v.r.Form)
 	r, err := f.request()
-	if err == nil && r.Until != "" { // told here, and not once for each schedule
+	if err == nil && r.Until != "" { // refuse it here, not once for each schedule
 		_, err = domain.Schedule{}.NewPause(r.Reason, r.Until, v.Now)
 	}
 	if err != nil {
@@ -251,7 +252,7 @@ func (s *site) changeMany(v *view) error {
 	return v.redirect("/schedules?" + back.Encode())
 }
 
-// count adds what became of some schedules.
+// count adds the outcome of one step.
 func (f *bulkForm) count(a bulk.Answer) {
 	f.Token, f.Group = a.Next, a.Group
 	for _, one := range a.Outcomes {
@@ -272,7 +273,7 @@ func (f *bulkForm) count(a bulk.Answer) {
 	}
 }
 
-// bulkRefused asks again, with what is wrong beside its field.
+// bulkRefused shows the question again, with each fault beside its field.
 func (s *site) bulkRefused(v *view, f bulkForm, err error) error {
 	faults := domain.FaultsOf(err)
 	if faults == nil || faults[0].Kind != domain.Invalid {
@@ -305,7 +306,7 @@ func (v *view) bulkSaid(action string, done, same int64) string {
 	return said
 }
 
-// listDone tells what the action before did, on the list.
+// listDone says, above the list, what the action before did.
 func (v *view) listDone() *done {
 	q := v.r.URL.Query()
 	switch q.Get("did") {

@@ -11,7 +11,7 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// hidden are the fields of the form of a page that leads to an address.
+// hidden returns the hidden fields of the form on a page that posts to an address.
 func hidden(t *testing.T, page, action string) url.Values {
 	t.Helper()
 	form := regexp.MustCompile(`(?s)<form [^>]*action="` + regexp.QuoteMeta(action) + `" method="post".*?</form>`).FindString(page)
@@ -25,12 +25,12 @@ func hidden(t *testing.T, page, action string) url.Values {
 	return values
 }
 
-// TestSeveralAtOnce does by plain forms what the bar of the list does, with those that are ticked and with all.
+// TestSeveralAtOnce posts the forms of the action bar, for ticked schedules and for all of the list.
 func TestSeveralAtOnce(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
 	var ids []string
-	for n := range 130 { // more than one request does
+	for n := range 130 { // more than one step changes
 		made := s.create(t, domain.Definition{Name: fmt.Sprintf("n%03d", n), TaskName: "app.t", Tags: []string{"many"}, CronExpression: "0 9 * * *"})
 		ids = append(ids, made.ID.String())
 	}
@@ -94,7 +94,7 @@ func TestSeveralAtOnce(t *testing.T) {
 		form.Set("remove", c.remove)
 		s.post(t, "/schedules/bulk", form)
 		if c.action == "trigger" {
-			s.post(t, "/schedules/bulk", form) // a second time, which runs nothing
+			s.post(t, "/schedules/bulk", form) // the second post runs nothing
 		}
 		if n := counted(c.condition); n != c.want {
 			t.Errorf("%s: %d, want %d", c.action, n, c.want)
@@ -114,8 +114,8 @@ func TestSeveralAtOnce(t *testing.T) {
 	}
 }
 
-// TestUndoAsksAboutWhatItEnables follows the way back from a bulk pause while others are paused, too, also by a link
-// that somebody has narrowed down.
+// TestUndoAsksAboutWhatItEnables undoes a bulk pause while other schedules are paused, too, also by a link with a
+// narrower filter.
 func TestUndoAsksAboutWhatItEnables(t *testing.T) {
 	t.Parallel()
 	s := serve(t)

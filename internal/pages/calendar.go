@@ -12,35 +12,35 @@ import (
 	"github.com/tactus-dev/tactus/internal/catalog"
 )
 
-// calendarData answers: what runs when, where is the herd, where is the quiet?
+// calendarData answers: what runs when, when are many schedules due at once, and when is it quiet?
 type calendarData struct {
 	Tag    string
 	Span   string
 	Spans  []choice
-	Before string // addresses of what is before and behind it
+	Before string // addresses of the spans before and after this one
 	Behind string
 	Hours  []string
 	Days   []dayLine
 	Known  bool
-	Left   int64 // schedules that are not counted
-	Unseen int64 // calendars whose days are not marked
+	Left   int64 // schedules that could not be counted
+	Unseen int64 // calendars beyond calendarsShown, whose days are not marked
 	Said   string
 	Zone   string
-	Due    []dueRow // of one day
+	Due    []dueRow // filled for a span of one day
 	Cut    bool
 }
 
-// dayLine is a day of the calendar, by the hours of the viewer's clock.
+// dayLine is a day of the calendar, divided by the hours of the viewer's clock.
 type dayLine struct {
 	Name, Address string
 	Today         bool
 	Hours         []hourCell
-	Closed        []string // what calendars have on that day
+	Closed        []string // entries of calendars on that day
 }
 
-// hourCell is how many schedules are due in an hour.
+// hourCell tells how many schedules are due in an hour.
 type hourCell struct {
-	Count, Level int64 // Level is 0 to 4, and 5 for a herd
+	Count, Level int64 // Level is 0 to 4, or 5 when far more are due than on average
 	Said         string
 }
 
@@ -49,16 +49,16 @@ type dueRow struct {
 	At Moment
 }
 
-// calendarSpans are how many days a calendar shows.
+// calendarSpans maps a span to its number of days.
 var calendarSpans = map[string]int{"day": 1, "week": 7, "month": 31}
 
 const (
-	calendarsShown = 100 // calendars
-	daysShown      = 200 // days and ranges of one of them
+	calendarsShown = 100 // on the page
+	daysShown      = 200 // days and ranges of one calendar
 	dueShown       = 200
 )
 
-// calendarFilter is what the address chooses.
+// calendarFilter is what the address of the page selects.
 type calendarFilter struct {
 	Span, Tag string
 	From      time.Time // midnight of the first day
@@ -72,7 +72,7 @@ func (f calendarFilter) address() string {
 	return "/calendar?" + q.Encode()
 }
 
-// day is the midnight so many days on.
+// day returns the midnight n days after the first one.
 func (f calendarFilter) day(n int) time.Time {
 	return time.Date(f.From.Year(), f.From.Month(), f.From.Day()+n, 0, 0, 0, 0, f.From.Location())
 }
@@ -130,8 +130,8 @@ func (s *site) calendar() {
 	s.get("/calendars", s.calendars)
 }
 
-// fillDays counts what is due in each hour. A day on which the clocks move has an hour less, or one twice, whose
-// numbers are added up.
+// fillDays counts the schedules that are due in each hour. On a day on which the clocks change, the skipped hour stays
+// empty, and the two hours of the same name are added up.
 func (v *view) fillDays(d *calendarData, f calendarFilter, days int) {
 	hours := int(f.day(days).Sub(f.From) / time.Hour)
 	density := v.agenda.of(v.ctx(), f.From.Unix(), time.Hour, hours, f.Tag)
@@ -151,7 +151,7 @@ func (v *view) fillDays(d *calendarData, f calendarFilter, days int) {
 	for i, due := range density.Counts {
 		begin := f.From.Add(time.Duration(i) * time.Hour)
 		if begin.Add(time.Hour).Before(v.Now) {
-			continue // it is past
+			continue // this hour has passed
 		}
 		for n+1 < days && !begin.Before(f.day(n+1)) {
 			n++
@@ -180,7 +180,7 @@ func (v *view) fillDays(d *calendarData, f calendarFilter, days int) {
 	}
 }
 
-// markClosed says what calendars have on each day.
+// markClosed adds the entries of calendars to each day.
 func (v *view) markClosed(d *calendarData, f calendarFilter, days int) error {
 	found, total, err := v.Store.PageOfCalendars(v.ctx(), calendarsShown, 0)
 	if err != nil {
@@ -190,7 +190,7 @@ func (v *view) markClosed(d *calendarData, f calendarFilter, days int) error {
 	for _, c := range found {
 		set, err := v.Store.SetOf(c)
 		if err != nil {
-			continue // a beat reports what has become unreadable
+			continue // a beat reports a calendar that it cannot read
 		}
 		for _, change := range set.After(f.From, f.From.Location(), daysShown) {
 			for n := range days {
@@ -203,7 +203,7 @@ func (v *view) markClosed(d *calendarData, f calendarFilter, days int) error {
 	return nil
 }
 
-// fillDue lists the due times of one day that are to come.
+// fillDue lists the due times that are still to come on a day.
 func (v *view) fillDue(d *calendarData, f calendarFilter) error {
 	var tags []string
 	if f.Tag != "" {
@@ -224,7 +224,7 @@ func (v *view) fillDue(d *calendarData, f calendarFilter) error {
 	return nil
 }
 
-// calendarsData is the calendars with their days.
+// calendarsData lists the calendars with their days.
 type calendarsData struct {
 	All  []calendarLine
 	More int64
@@ -234,7 +234,7 @@ type calendarLine struct {
 	domain.Calendar
 	Next  []nextClosed
 	Items []calendar.Item
-	More  int // items that are not shown
+	More  int // items beyond daysShown
 }
 
 type nextClosed struct {
@@ -259,7 +259,7 @@ func (s *site) calendars(v *view) (string, any, error) {
 	return "calendars", d, nil
 }
 
-// nextClosed is what a calendar has now and next.
+// nextClosed returns the current and the next entries of a calendar.
 func (v *view) nextClosed(set *calendar.Set) (all []nextClosed) {
 	zone := v.Zone
 	if zone == nil {

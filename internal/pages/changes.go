@@ -11,7 +11,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/catalog"
 )
 
-// changeLine is an event as what it changed.
+// changeLine is an event of a schedule, told by the members that it changed.
 type changeLine struct {
 	catalog.Change
 	When  Moment
@@ -19,20 +19,20 @@ type changeLine struct {
 	Name  string
 	Diffs []diff
 
-	Revert string // the address of the form that puts this version back; empty where there is none
-	Read   int64  // the version of the schedule that the page shows
+	Revert string // the address that the form posts to in order to go back to this version; empty if that is not offered
+	Read   int64  // the current version of the schedule, which the form expects
 }
 
-// diff is a member that an event changed.
+// diff is a member of the definition that an event changed.
 type diff struct{ Member, Before, After string }
 
-// changeWords say what an event did.
+// changeWords maps an event type to the word that the page uses.
 var changeWords = map[domain.EventType]string{
 	domain.ScheduleCreated: "created", domain.ScheduleUpdated: "changed", domain.ScheduleDeleted: "deleted",
 	domain.ScheduleEnabled: "enabled", domain.ScheduleDisabled: "disabled", domain.ScheduleInvalidated: "found invalid",
 }
 
-// changeLines compares each event with the one before it of the same schedule, as far as that is among them.
+// changeLines compares each event with the previous one of the same schedule, if that is among them.
 func (v *view) changeLines(all []catalog.Change) (lines []changeLine) {
 	for i, c := range all {
 		line := changeLine{Change: c, When: v.at(c.At, ""), What: string(c.Type)}
@@ -52,13 +52,13 @@ func (v *view) changeLines(all []catalog.Change) (lines []changeLine) {
 	return lines
 }
 
-// ofItself are members that every event changes.
+// ofItself are the members that every event changes; they are not shown.
 var ofItself = []string{"version", "updated_at", "effective_from", "trigger_set_at"}
 
-// members are those of a document of JSON; none of what cannot be read.
+// members returns the members of a JSON object, or none if it cannot be read.
 func members(raw json.RawMessage) map[string]json.RawMessage {
 	var all map[string]json.RawMessage
-	_ = json.Unmarshal(raw, &all) // somebody wrote it by hand: then there is nothing to show
+	_ = json.Unmarshal(raw, &all) // an event written by hand may be anything; then nothing is shown
 	return all
 }
 
@@ -86,7 +86,7 @@ func compact(raw json.RawMessage) []byte {
 
 const mostDiff = 2_000
 
-// text is a value as it reads best: a text without its quotes.
+// text returns a JSON value for display: a string without its quotes, anything else compact.
 func text(raw json.RawMessage) string {
 	var s string
 	if json.Unmarshal(raw, &s) != nil {

@@ -8,15 +8,15 @@ import (
 	"github.com/tactus-dev/tactus/domain/zone"
 )
 
-// Moment is an instant as pages show it: relative, and in a zone; the other zones are shown by pointing at it.
+// Moment is an instant as pages show it: relative to now, and in one zone. The other zones are in the tooltip.
 type Moment struct {
 	ISO      string
 	Relative string // "in 19 h"
 	Clock    string // "09:30 JST"
-	Zones    string // the zone of the schedule, of the viewer, and UTC
+	Zones    string // in the zone of the schedule, the viewer's zone, and UTC
 }
 
-// at shows an instant in a zone (IANA); an empty one is the viewer's, or UTC where that is not known.
+// at returns an instant in the named IANA zone. An empty name means the viewer's zone, or UTC while that is unknown.
 func (v *view) at(t time.Time, zoneName string) Moment {
 	location := v.Zone
 	if location == nil {
@@ -41,7 +41,7 @@ func (v *view) maybeAt(t *time.Time, zoneName string) *Moment {
 	return &m
 }
 
-// zones tells an instant in each zone that somebody may think in.
+// zones returns an instant in every zone that the viewer may think in.
 func (v *view) zones(t time.Time, own *time.Location) string {
 	texts := []string{t.In(own).Format("2006-01-02 15:04:05 ") + own.String()}
 	for _, other := range []*time.Location{v.Zone, time.UTC} {
@@ -62,7 +62,7 @@ var weekdays = map[string][7]string{
 	"ja": {"日", "月", "火", "水", "木", "金", "土"},
 }
 
-// clock tells a local time, with as much of the date as it needs.
+// clock formats a local time with the part of the date that tells it from today.
 func clock(lang string, t, now time.Time) string {
 	text := t.Format("15:04")
 	if t.Second() != 0 {
@@ -83,14 +83,14 @@ func clock(lang string, t, now time.Time) string {
 	return text + " " + name
 }
 
-// daysBetween counts the midnights from a to b, in their zone.
+// daysBetween counts the midnights between a and b.
 func daysBetween(a, b time.Time) int {
 	from := time.Date(a.Year(), a.Month(), a.Day(), 0, 0, 0, 0, time.UTC)
 	to := time.Date(b.Year(), b.Month(), b.Day(), 0, 0, 0, 0, time.UTC)
 	return int(to.Sub(from) / (24 * time.Hour))
 }
 
-// units are those of relative times, the largest first. app.js has the same.
+// units are the units of relative times, the largest first. app.js has the same list.
 var units = []struct {
 	length time.Duration
 	en, ja string
@@ -98,7 +98,7 @@ var units = []struct {
 	{365 * 24 * time.Hour, "y", "年"}, {24 * time.Hour, "d", "日"}, {time.Hour, "h", "時間"}, {time.Minute, "min", "分"}, {time.Second, "s", "秒"},
 }
 
-// relative tells how far an instant is from now.
+// relative says how far an instant is from now.
 func relative(lang string, d time.Duration) string {
 	away := d.Abs().Round(time.Second)
 	for _, u := range units {
@@ -122,7 +122,7 @@ func relative(lang string, d time.Duration) string {
 	return "now"
 }
 
-// took tells a duration: in ms below a second.
+// took formats a duration, in milliseconds if it is shorter than a second.
 func took(lang string, d time.Duration) string {
 	switch {
 	case d < 0:
@@ -138,11 +138,11 @@ func took(lang string, d time.Duration) string {
 	case d < time.Hour:
 		return fmt.Sprintf("%d min %d s", int(d.Minutes()), int(d.Seconds())%60)
 	}
-	_ = lang // the units are those of SI in both
+	_ = lang // both languages use the SI symbols
 	return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
 }
 
-// count groups the digits of a number.
+// count formats a number with a comma after each three digits.
 func count(n int64) string {
 	text := fmt.Sprint(n)
 	for i := len(text) - 3; i > 0 && text[i-1] != '-'; i -= 3 {

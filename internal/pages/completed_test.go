@@ -7,7 +7,7 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// TestCompletedIsNotPaused shows a schedule that a beat has completed, which disabled it as well.
+// TestCompletedIsNotPaused shows a schedule that a beat has completed and thereby disabled.
 func TestCompletedIsNotPaused(t *testing.T) {
 	t.Parallel()
 	s := serve(t)

@@ -11,7 +11,7 @@ import (
 	"sync"
 )
 
-// docsData is the description of the API as a page.
+// docsData is the page /docs, made from the OpenAPI description.
 type docsData struct {
 	About string
 	Rooms []docsRoom
@@ -27,13 +27,13 @@ type (
 		ID, Method, Path, Summary, About string
 		Parameters                       []docsMember
 		Body                             docsMember
-		Said, Status, Answer             string // its example
+		Said, Status, Answer             string // the example: the request, and the status and body of its response
 	}
 	docsType struct {
 		Name, About string
 		Members     []docsMember
 	}
-	// docsMember is a parameter or a member. Link is the type that its value is, or is a list of.
+	// docsMember is a parameter or a member of a type. Link names the type of its value, or of the items of its list.
 	docsMember struct {
 		Name, Kind, Link, About string
 		Required                bool
@@ -41,7 +41,7 @@ type (
 	}
 )
 
-// docs serves the description of the API, which is no secret, to everybody.
+// docs serves the description of the API to everybody, because it holds no secret.
 func (s *site) docs() {
 	read := sync.OnceValues(func() (docsData, error) { return docsOf(s.Description) })
 	s.mux.HandleFunc("GET /docs", func(w http.ResponseWriter, r *http.Request) {
@@ -55,7 +55,7 @@ func (s *site) docs() {
 	})
 }
 
-// described is what the page reads of a description (OpenAPI 3.1).
+// described is the part of an OpenAPI 3.1 description that the page shows.
 type described struct {
 	Info  struct{ Description string }
 	Tags  []struct{ Name, Description string }
@@ -109,10 +109,10 @@ func docsOf(description []byte) (docsData, error) {
 	return page, nil
 }
 
-// methods are in the order in which they are shown.
+// methods are the HTTP methods, in the order in which a path shows them.
 var methods = []string{"get", "post", "put", "patch", "delete"}
 
-// operations are those of a room, by their paths.
+// operations returns the operations that have a tag, sorted by path.
 func (d described) operations(room string) (all []docsOperation) {
 	for _, path := range slices.Sorted(maps.Keys(d.Paths)) {
 		for _, method := range methods {
@@ -147,7 +147,7 @@ func (d described) operations(room string) (all []docsOperation) {
 	return all
 }
 
-// curl is a request as one types it.
+// curl returns the curl command that sends a request.
 func curl(request string, body json.RawMessage) string {
 	method, target, _ := strings.Cut(request, " ")
 	command := "curl -sS"
@@ -163,11 +163,11 @@ func curl(request string, body json.RawMessage) string {
 
 func indented(raw json.RawMessage) string {
 	var out bytes.Buffer
-	_ = json.Indent(&out, raw, "", "  ") // it was decoded
+	_ = json.Indent(&out, raw, "", "  ") // it has been decoded before, so it is valid
 	return out.String()
 }
 
-// page describes a type.
+// page returns the description of a type.
 func (s docsSchema) page(name string) docsType {
 	t := docsType{Name: name, About: s.Description}
 	for _, one := range s.OneOf {
@@ -181,7 +181,7 @@ func (s docsSchema) page(name string) docsType {
 	return t
 }
 
-// member describes a value of a schema.
+// member returns the description of a member or a parameter.
 func (s docsSchema) member(name string, required bool) docsMember {
 	m := docsMember{Name: name, Required: required, About: s.Description, Kind: kind(s.Type)}
 	if len(s.AllOf) > 0 {
@@ -205,7 +205,7 @@ func (s docsSchema) member(name string, required bool) docsMember {
 	return m
 }
 
-// kind is a type, or two, in words.
+// kind returns a schema's type in words. It may be a list of types.
 func kind(of any) string {
 	switch t := of.(type) {
 	case string:

@@ -12,32 +12,32 @@ import (
 	"github.com/tactus-dev/tactus/internal/catalog"
 )
 
-// editData is the form, with what is wrong in it and what it would do. What was typed is always in it.
+// editData is the form of a schedule: what was typed, the faults in it, and a preview of what it would do.
 type editData struct {
 	Title    string
-	Action   string // where the form is sent
+	Action   string // the address that the form is posted to
 	Back     string
 	Groups   []group
 	Triggers []choice
 	Values   url.Values
-	Faults   map[string][]string // by field
-	Others   domain.Faults       // of what the form does not have
+	Faults   map[string][]string // by the name of the field
+	Others   domain.Faults       // those that belong to no field of the form
 	Version  int64
 	ID       string
 	Zones    []string
-	Key      string // makes a repeated creation harmless
+	Key      string // idempotency key: posting the form twice creates one schedule
 	Preview  *previewData
-	Conflict []diff // between what is stored now and what was typed
-	Fields   string // the places of faults, for htmx
+	Conflict []diff // what was typed differs from what somebody else has stored meanwhile
+	Fields   string // CSS selectors of the places for faults, which htmx replaces
 	Presets  []domain.Preset
-	Default  string // the zone of new schedules
+	Default  string // the time zone of new schedules
 	Why      string
 
-	Calendars []string // their names
+	Calendars []string // names for the suggestions
 	lang      string
 }
 
-// previewData is what a definition would do.
+// previewData tells what a definition would do.
 type previewData struct {
 	Words    string
 	Due      []dueLine
@@ -111,16 +111,15 @@ func (v *view) editForm(e catalog.Entry) editData {
 	return d
 }
 
-// look fills in what the definition would do, and what is wrong with it. A form that nobody has typed in has nothing
-// wrong yet.
+// look fills in the preview and, unless the form is untouched, the faults.
 func (v *view) look(d *editData, stored domain.Definition, untouched bool) {
-	d.Calendars, _ = v.calendarNames() // without suggestions they are typed
+	d.Calendars, _ = v.calendarNames() // if they cannot be read, the user types them
 	for _, t := range triggerFields {
 		d.Triggers = append(d.Triggers, choice{t.Kind, v.T(t.Label), t.Kind == d.when()})
 	}
 	raw, faults := overlay(stored, d.Values)
 	definition, err := domain.Decode(raw)
-	sets, _ := v.Store.Sets(v.ctx(), definition) // an unknown one is told when it is written
+	sets, _ := v.Store.Sets(v.ctx(), definition) // an unknown calendar is refused when the form is saved
 	preview, previewErr := definition.Preview(domain.Ask{After: v.Now, N: previewed, Language: v.Lang, Sets: sets}, v.Timezone)
 	if previewErr == nil && err == nil {
 		zoneName := definition.Timezone
@@ -165,7 +164,7 @@ func (v *view) blame(d *editData, err error) {
 	}
 }
 
-// preview answers what is typed with what it would do. Without JavaScript it is the form again.
+// preview responds with what the typed definition would do. Without JavaScript the response is the whole form again.
 func (s *site) preview(v *view) error {
 	d, stored, err := v.typed()
 	if err != nil {
@@ -176,7 +175,7 @@ func (s *site) preview(v *view) error {
 	return nil
 }
 
-// typed is the form as it was sent, and the definition that it is of.
+// typed returns the form as it was posted, and the stored definition that it edits.
 func (v *view) typed() (d editData, stored domain.Definition, err error) {
 	d = v.newForm()
 	if id, err := domain.ParseID(v.r.PostFormValue("id")); err == nil {
@@ -196,7 +195,7 @@ func (v *view) typed() (d editData, stored domain.Definition, err error) {
 	return d, stored, nil
 }
 
-// definition decodes what was typed, and finds every fault of it at once.
+// definition decodes what was typed and returns all of its faults at once.
 func (v *view) definition(stored domain.Definition, typed url.Values) (domain.Definition, []byte, error) {
 	raw, faults := overlay(stored, typed)
 	d, err := domain.Decode(raw)
@@ -235,7 +234,8 @@ func (s *site) save(v *view) error {
 	return v.redirect("/schedules/" + entry.ID.String() + "?did=saved")
 }
 
-// again shows the form with what is wrong. Where somebody else was faster, it shows both, and goes on from theirs.
+// again shows the form with its faults. If somebody else has changed the schedule meanwhile, it shows how the two
+// differ, and the next attempt replaces the newer version.
 func (v *view) again(err error) error {
 	faults := domain.FaultsOf(err)
 	if faults == nil || faults[0].Kind == domain.NotFound || faults[0].Kind == domain.Forbidden {
@@ -249,7 +249,7 @@ func (v *view) again(err error) error {
 	v.blame(&d, err)
 	if errors.Is(err, domain.ErrVersionConflict) {
 		d.Others = nil
-		now, _ := json.Marshal(stored) // it was read from JSON
+		now, _ := json.Marshal(stored) // it was decoded from JSON
 		typed, _ := overlay(stored, d.Values)
 		d.Conflict = diffs(members(now), members(typed))
 		if entry, err := v.entry(); err == nil {
@@ -260,16 +260,16 @@ func (v *view) again(err error) error {
 	return nil
 }
 
-// Value is what is in a field.
+// Value returns the text of a field.
 func (d editData) Value(name string) string { return strings.Join(d.Values[name], ", ") }
 
-// usual are what stored definitions have where nobody said anything else.
+// usual maps the members that every stored definition has to their defaults.
 var usual = map[string]string{
 	"dst_gap": "auto", "dst_overlap": "auto", "execution_policy": "allow", "misfire_policy": "latest", "misfire_window_seconds": "86400",
 	"misfire_grace_seconds": "60", "on_excluded": "skip",
 }
 
-// Filled reports whether something in a group is filled in, or wrong.
+// Filled reports whether a field of a group has a fault, or a value other than the default.
 func (d editData) Filled(g group) bool {
 	for _, i := range g.Inputs {
 		if value := d.Value(i.Name); value != "" && value != usual[i.Name] || len(d.Faults[i.Name]) > 0 {
@@ -279,7 +279,7 @@ func (d editData) Filled(g group) bool {
 	return false
 }
 
-// Rows is how many lines a field of text has.
+// Rows returns how many lines a text area shows.
 func (d editData) Rows(name string) string {
 	return strconv.Itoa(min(max(2, strings.Count(d.Values.Get(name), "\n")+1), 16))
 }

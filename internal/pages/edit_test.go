@@ -12,7 +12,7 @@ import (
 	"github.com/tactus-dev/tactus/domain/calendar"
 )
 
-// fields are what a browser would send of a form that nobody has touched.
+// fields returns what a browser would send of an untouched form.
 func fields(t *testing.T, page string) url.Values {
 	t.Helper()
 	values := url.Values{}
@@ -46,7 +46,7 @@ func attribute(tag, name string) string {
 	return unescape(found[1])
 }
 
-// TestFormKeepsWhatItDoesNotShow saves a form that nobody has touched, and then with one field changed.
+// TestFormKeepsWhatItDoesNotShow saves an untouched form, and then one with a changed field.
 func TestFormKeepsWhatItDoesNotShow(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -80,7 +80,7 @@ func TestFormKeepsWhatItDoesNotShow(t *testing.T) {
 	}
 }
 
-// TestFormNamesEveryFault sends a form with many faults, and finds each beside its field, with what was typed.
+// TestFormNamesEveryFault posts a form with many faults. The page shows each beside its field, with what was typed.
 func TestFormNamesEveryFault(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -115,7 +115,7 @@ func TestFormNamesEveryFault(t *testing.T) {
 	}
 }
 
-// TestTwoPeopleEdit saves a form that somebody else was faster with.
+// TestTwoPeopleEdit saves a form after somebody else has changed the schedule.
 func TestTwoPeopleEdit(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -135,7 +135,7 @@ func TestTwoPeopleEdit(t *testing.T) {
 	}
 }
 
-// TestFormChoosesCalendars ticks calendars, says what becomes of what they exclude, and takes them away again.
+// TestFormChoosesCalendars ticks calendars, chooses what happens to excluded due times, and unticks them again.
 func TestFormChoosesCalendars(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -170,7 +170,7 @@ func TestFormChoosesCalendars(t *testing.T) {
 	}
 	form = fields(t, page)
 	delete(form, "exclude_calendars")
-	form["only_calendars"] = []string{"holidays, nowhere"} // as it is typed where there are too many to be ticked
+	form["only_calendars"] = []string{"holidays, nowhere"} // typed, as when there are too many for check boxes
 	if a := s.do(t, http.MethodPost, address, form); a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, "nowhere") {
 		t.Errorf("a calendar that there is none of: %d %s", a.status, a.body)
 	}
@@ -182,7 +182,7 @@ func TestFormChoosesCalendars(t *testing.T) {
 	}
 }
 
-// TestPreviewTellsWhileTyping asks what half a form would do.
+// TestPreviewTellsWhileTyping asks for the preview of an incomplete form.
 func TestPreviewTellsWhileTyping(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -196,7 +196,7 @@ func TestPreviewTellsWhileTyping(t *testing.T) {
 	}
 }
 
-// TestAdoptedIsChangedElsewhere holds that what was adopted is changed where it came from.
+// TestAdoptedIsChangedElsewhere checks that adopted schedules are changed only where they came from.
 func TestAdoptedIsChangedElsewhere(t *testing.T) {
 	t.Parallel()
 	s := serve(t)

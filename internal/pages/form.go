@@ -12,19 +12,19 @@ import (
 	"github.com/tactus-dev/tactus/domain/zone"
 )
 
-// A form is a definition as people type it: texts by the name of their member. What the form does not have, such as
-// headers, stays as it is stored.
+// A form is a definition as people type it: a text for each member. Members without a field, such as headers, keep
+// their stored values.
 
 // input is a field of the form.
 type input struct {
-	Name, Label, Kind string // text, number, area, json, choice, names (of calendars) or tick
-	Trigger           string // of which kind of trigger it is; empty for all
+	Name, Label, Kind string // Kind: text, number, area, json, choice, names (of calendars) or tick
+	Trigger           string // the kind of trigger that it belongs to; empty for all kinds
 	Choices           []string
 	Example           string
-	List              string // of suggestions
+	List              string // the list of suggestions
 }
 
-// field makes an input of a text; its label is translated where it is shown.
+// field returns an input for text. The template translates its label.
 func field(label, name string) input { return input{Name: name, Label: label, Kind: "text"} }
 
 func (i input) of(trigger string) input       { i.Trigger = trigger; return i }
@@ -43,13 +43,13 @@ func namesOf(all []domain.Preset) (n []string) {
 	return n
 }
 
-// group is some fields under a title; one with a summary is closed unless it has something in it.
+// group is a set of fields under a title. A group with a summary is folded unless one of its fields is filled in.
 type group struct {
 	Title, Summary string
 	Inputs         []input
 }
 
-// The kinds of triggers, each with its field.
+// triggerFields are the kinds of triggers, each with its fields.
 var triggerFields = []struct{ Kind, Label, Member string }{
 	{"cron", "by a cron expression", "cron_expression"},
 	{"preset", "by a preset", "preset_name"},
@@ -98,7 +98,7 @@ var groups = []group{
 	),
 }
 
-// optionWords say what is chosen, by field and value.
+// optionWords has the text of each option, by field and value.
 var optionWords = map[string]string{
 	"on_excluded/skip":             "skip: it is recorded as excluded",
 	"on_excluded/next_allowed":     "next_allowed: on the next day that is allowed",
@@ -119,7 +119,7 @@ var optionWords = map[string]string{
 	"on_completed/delete":          "delete: it is deleted some time after",
 }
 
-// Option says what is chosen by a value.
+// Option returns the text of an option.
 func (d editData) Option(field, value string) string {
 	if text, ok := optionWords[field+"/"+value]; ok {
 		return translate(d.lang, text)
@@ -127,16 +127,16 @@ func (d editData) Option(field, value string) string {
 	return value
 }
 
-// mostTicks is how many calendars are ticked off; more are typed.
+// mostTicks is up to how many calendars the form shows check boxes; if there are more, names are typed.
 const mostTicks = 40
 
-// Ticks are the calendars to be ticked for a field, with those that it has; none where they are to be typed.
+// Ticks returns the check boxes for a field of calendars, or none if names are to be typed.
 func (d editData) Ticks(field string) (all []choice) {
 	has := namesIn(d.Values[field])
 	for _, name := range d.Calendars {
 		all = append(all, choice{name, name, slices.Contains(has, name)})
 	}
-	for _, name := range has { // deleted meanwhile, or beyond those that are suggested
+	for _, name := range has { // a calendar that was deleted, or is not among the suggestions
 		if !slices.Contains(d.Calendars, name) {
 			all = append(all, choice{name, name, true})
 		}
@@ -147,10 +147,10 @@ func (d editData) Ticks(field string) (all []choice) {
 	return all
 }
 
-// namesIn are the names that stand in fields, each once.
+// namesIn returns the names that are in some fields, each once.
 func namesIn(values []string) []string { return tagsOf(strings.Join(values, ",")) }
 
-// formOf shows a stored definition as texts.
+// formOf returns the texts of a form for a stored definition.
 func formOf(d domain.Definition) url.Values {
 	raw, err := json.Marshal(d)
 	if err != nil {
@@ -164,7 +164,7 @@ func formOf(d domain.Definition) url.Values {
 			values.Set(i.Name, strings.Join(d.Tags, ", "))
 		case i.Kind == "names":
 			var names []string
-			_ = json.Unmarshal(value, &names) // it was made of a list
+			_ = json.Unmarshal(value, &names) // it is the JSON of a list of names
 			values.Set(i.Name, strings.Join(names, ", "))
 		case i.Kind == "tick":
 			if string(value) == "true" {
@@ -199,7 +199,8 @@ func kindOf(values url.Values) string {
 	return "cron"
 }
 
-// overlay puts what was typed over a stored definition. The faults are those of texts that are no JSON.
+// overlay returns a stored definition as JSON, with what was typed in place of its members. The faults are texts that
+// are not valid JSON.
 func overlay(stored domain.Definition, typed url.Values) (raw []byte, faults domain.Faults) {
 	base, err := json.Marshal(stored)
 	all := members(base)
@@ -243,7 +244,7 @@ func encoded(value any) json.RawMessage {
 	var out bytes.Buffer
 	e := json.NewEncoder(&out)
 	e.SetEscapeHTML(false)
-	_ = e.Encode(value) // texts, and JSON that is valid
+	_ = e.Encode(value) // strings and valid JSON do not fail
 	return bytes.TrimSpace(out.Bytes())
 }
 
@@ -256,7 +257,7 @@ func tagsOf(text string) (tags []string) {
 	return tags
 }
 
-// notJSON tells where a text stops being JSON.
+// notJSON returns the fault of a text that is not JSON, with the place where it goes wrong.
 func notJSON(name, text string) *domain.Error {
 	var value any
 	err := json.Unmarshal([]byte(text), &value)
@@ -271,5 +272,5 @@ func notJSON(name, text string) *domain.Error {
 	return &domain.Error{Kind: domain.Invalid, Code: "type_invalid", Field: "/" + name, Message: message}
 }
 
-// zoneNames are suggested for a time zone.
+// zoneNames are the suggestions for a time zone.
 var zoneNames = zone.Names()

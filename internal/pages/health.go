@@ -9,25 +9,25 @@ import (
 	"github.com/tactus-dev/tactus/internal/catalog"
 )
 
-// Health is whether every part keeps up, in words: what /readyz of this process says, and what the database knows of
-// the others.
+// Health tells whether every part keeps up: what /readyz of this process reports, and what the database knows about the
+// other processes.
 type Health struct {
-	Class string // of the worst: "trouble", "attention", or empty
+	Class string // of the worst part: "trouble", "attention", or empty
 	Word  string
 	Parts []Part
 	Known bool // the database answered
 	At    catalog.Parts
 }
 
-// Part is one part, and how it is.
+// Part is one part of the installation and its state.
 type Part struct {
 	Name, Says, Class string
 }
 
-// When a part counts as behind.
+// From when on a part counts as behind.
 const (
 	watermarkLate = 15 * time.Second
-	sinkSilent    = 20 * time.Minute // a sink that is served gets a batch every ten minutes
+	sinkSilent    = 20 * time.Minute // a served sink gets a batch at least every ten minutes
 )
 
 func (v *view) Health() Health {
@@ -39,7 +39,7 @@ func (v *view) Health() Health {
 
 type healthKey struct{}
 
-// health asks once a request.
+// health computes the health once for each request.
 func (v *view) health() Health {
 	var h Health
 	if v.Ready != nil {

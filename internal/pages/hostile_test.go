@@ -9,8 +9,8 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// TestPagesRefuseWhatIsNoText sends to pages and forms what no database stores, and texts longer than any that is
-// stored.
+// TestPagesRefuseWhatIsNoText sends texts to pages and forms that PostgreSQL cannot store, and texts that are longer
+// than any stored one.
 func TestPagesRefuseWhatIsNoText(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -26,7 +26,7 @@ func TestPagesRefuseWhatIsNoText(t *testing.T) {
 	for _, address := range addresses {
 		for _, hostile := range []string{"%00", "%ff", "%ed%a0%80", strings.Repeat("x", 60_000)} {
 			if len(hostile) > 9 && strings.HasSuffix(address, "state=") && !strings.HasPrefix(address, "/runs") {
-				continue // of schedules, a state that there is not chooses all
+				continue // an unknown state of schedules selects all of them
 			}
 			a := s.do(t, http.MethodGet, address+hostile, nil)
 			if a.status != http.StatusUnprocessableEntity || len(a.body) > 400_000 {

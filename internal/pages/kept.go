@@ -11,18 +11,20 @@ import (
 	"github.com/tactus-dev/tactus/internal/access"
 )
 
-// kept holds what pages show and what takes long to make, by what it is of. Values are made apart from the pages, and
-// kept for a while. However much is asked for, and by whom, a bounded number of values is kept, and few are made at
-// once: one for each principal.
+// kept is a cache of values that pages show and that take long to make. A goroutine of its own makes a value, so a page
+// never waits longer than firstWait for it.
+//
+// The cost is bounded however much is asked for and by whom: at most mostKept values are kept, at most mostMade are
+// being made at once, and at most one of these for each principal.
 type kept[K comparable, V any] struct {
-	fresh  time.Duration // how long a value is not made anew
+	fresh  time.Duration // the age from which on a value is made anew
 	create func(context.Context, K) (V, error)
 	log    *slog.Logger
 
 	mu     sync.Mutex
 	known  map[K]keptValue[V]
 	making map[K]*making
-	ended  chan struct{} // closed when the next making ends
+	ended  chan struct{} // closed, and replaced, whenever a making ends
 }
 
 type keptValue[V any] struct {
@@ -32,16 +34,16 @@ type keptValue[V any] struct {
 
 // making is a value that is being made.
 type making struct {
-	by      string // who asked first
+	by      string // the principal that asked first
 	done    chan struct{}
 	cancel  context.CancelFunc
-	waiting int  // requests that are not answered yet
-	stays   bool // it goes on when nobody waits: a page has been answered without it, and is fetched again
+	waiting int  // requests that wait for it
+	stays   bool // it goes on even if nobody waits, because a page that was sent without the value will be fetched again
 }
 
 const (
 	mostKept    = 100
-	mostMade    = 4 // at once
+	mostMade    = 4 // at the same time
 	keptGone    = 10 * time.Minute
 	makeTimeout = time.Minute
 	firstWait   = 2 * time.Second
@@ -55,8 +57,8 @@ func newKept[K comparable, V any](fresh time.Duration, log *slog.Logger, create 
 	}
 }
 
-// of returns a value: at once when it is known, even if it is a little old; else after a short wait; ok is false when
-// it takes longer.
+// of returns the value for a key: immediately if it is known, even if it is a little old, otherwise once it is made. ok
+// is false if that takes longer than firstWait.
 func (k *kept[K, V]) of(asked context.Context, key K) (value V, ok bool) {
 	ctx, cancel := context.WithTimeout(asked, firstWait)
 	defer cancel()
@@ -81,8 +83,8 @@ func (k *kept[K, V]) of(asked context.Context, key K) (value V, ok bool) {
 	}
 }
 
-// ask returns what is known, and begins to make what is not, or is old. Where nothing is known, own is being made; or
-// else there is no room to make it before another making has ended.
+// ask returns the known value, and starts to make a value that is unknown or old. If the value is unknown, own is its
+// making, or nil if there is no room for it until another making ends.
 func (k *kept[K, V]) ask(asked context.Context, key K) (value V, ok bool, own *making, ended chan struct{}) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -132,7 +134,7 @@ func (k *kept[K, V]) begin(asked context.Context, key K) *making {
 	return m
 }
 
-// keep drops what is too old, and the oldest where there is no room.
+// keep stores a value. It drops those that are too old and, if there is no room, the oldest one.
 func (k *kept[K, V]) keep(key K, value V) {
 	delete(k.known, key)
 	var oldest K
@@ -150,7 +152,7 @@ func (k *kept[K, V]) keep(key K, value V) {
 	k.known[key] = keptValue[V]{value, time.Now()}
 }
 
-// leave ends a making that nobody waits for any more because all their clients are gone.
+// leave cancels a making once all requests that waited for it were cancelled by their clients.
 func (k *kept[K, V]) leave(m *making, gone bool) {
 	if m == nil {
 		return
@@ -171,5 +173,5 @@ func (k *kept[K, V]) made(key K) (value V, ok bool) {
 	return known.value, ok
 }
 
-// scopeKey tells the scopes of principals apart: no entry of a scope has a NUL in it.
+// scopeKey returns a text that differs between any two scopes, because no entry of a scope contains a NUL.
 func scopeKey(ctx context.Context) string { return strings.Join(access.From(ctx).Scope, "\x00") }

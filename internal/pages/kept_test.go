@@ -12,12 +12,12 @@ import (
 	"github.com/tactus-dev/tactus/internal/access"
 )
 
-// as is a request of a key.
+// as returns the context of a request by a key.
 func as(ctx context.Context, name string, scope ...string) context.Context {
 	return access.With(ctx, access.Principal{Kind: access.Key, Name: name, Role: access.Read, Scope: scope})
 }
 
-// TestKeptIsBounded asks for more than is kept.
+// TestKeptIsBounded asks for more values than are kept. Time is that of the bubble, so its sleeps cost nothing.
 func TestKeptIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newKept(time.Minute, slog.New(slog.DiscardHandler), func(_ context.Context, n int) (int, error) { return n, nil })
@@ -38,7 +38,7 @@ func TestKeptIsBounded(t *testing.T) {
 	})
 }
 
-// TestKeptIsMadeByFew lets many clients ask at once for what takes long.
+// TestKeptIsMadeByFew has many clients ask at once for values that take long to make.
 func TestKeptIsMadeByFew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var now, most, made atomic.Int64
@@ -94,7 +94,7 @@ func TestKeptIsMadeByFew(t *testing.T) {
 	})
 }
 
-// TestScopesAreToldApart has scopes that read the same.
+// TestScopesAreToldApart compares scopes that look alike when they are joined by spaces.
 func TestScopesAreToldApart(t *testing.T) {
 	t.Parallel()
 	if scopeKey(as(t.Context(), "p", "tag:mine tag:other")) == scopeKey(as(t.Context(), "q", "tag:mine", "tag:other")) {

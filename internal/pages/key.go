@@ -2,5 +2,5 @@ package pages
 
 import "crypto/rand"
 
-// newKey is an Idempotency-Key: a form that is sent twice makes one schedule.
+// newKey returns an Idempotency-Key, so that a form that is sent twice creates one schedule.
 func newKey() string { return "page-" + rand.Text() }

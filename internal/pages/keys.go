@@ -15,11 +15,11 @@ import (
 // keysData answers: who may call, with what, until when, and who still does?
 type keysData struct {
 	Keys   []keyLine
-	Open   bool // the server lets everybody in
+	Open   bool // the server accepts requests without a key
 	Typed  url.Values
 	Faults map[string][]string
 	Others []string
-	Ended  bool // keys that have ended are shown, too
+	Ended  bool // revoked and expired keys are listed, too
 }
 
 type keyLine struct {
@@ -30,10 +30,10 @@ type keyLine struct {
 	Mark                   state
 }
 
-// issuedData shows a key, this once.
+// issuedData shows a new key. Nobody can read it again afterwards.
 type issuedData struct {
 	Key  access.IssuedKey
-	Old  string // the key that it replaces; empty for none
+	Old  string // the id of the key that it replaces; empty for none
 	Ends *Moment
 }
 
@@ -70,8 +70,8 @@ func (s *site) keys() {
 	s.postAs(mayRead, "/sessions", s.endSession)
 }
 
-// endSession goes on to the login where the session was the one of the request: for a second it would still be
-// believed.
+// endSession ends a session of the principal. If it is the session of this very request, the browser goes to the login,
+// because the old session is still accepted for up to a second.
 func (s *site) endSession(v *view) error {
 	own, err := access.OwnSessions(v.ctx())
 	if err != nil {
@@ -83,7 +83,7 @@ func (s *site) endSession(v *view) error {
 			next = "/login"
 		}
 	}
-	if _, err := access.EndOwnSession(v.ctx(), id); err != nil { // one that is gone has ended
+	if _, err := access.EndOwnSession(v.ctx(), id); err != nil { // a session that is gone counts as ended
 		return err
 	}
 	return v.redirect(next)
@@ -116,7 +116,7 @@ func (v *view) keyLine(k access.KeyInfo) keyLine {
 	return line
 }
 
-// keyData is the page of a key.
+// keyData is the page of one key.
 type keyData struct {
 	keyLine
 	Overlap string
@@ -138,7 +138,7 @@ func (v *view) keyOf() (keyLine, error) {
 func (s *site) createKey(v *view) error {
 	typed := v.r.PostForm
 	n := access.NewKey{Name: typed.Get("name"), Scope: access.Scope(tagsOf(typed.Get("scope"))), By: access.From(v.ctx()).Actor()}
-	_ = n.Role.UnmarshalText([]byte(typed.Get("role"))) // none is refused below
+	_ = n.Role.UnmarshalText([]byte(typed.Get("role"))) // an unreadable role stays empty, which Create refuses
 	expires, err := v.readTime(typed.Get("expires_at"))
 	var made access.IssuedKey
 	if n.ExpiresAt = expires; err == nil {
@@ -170,7 +170,7 @@ func (s *site) createKey(v *view) error {
 	return nil
 }
 
-// readTime reads a time as people type it, by the clock of whoever types; nil for nothing.
+// readTime parses a time as people type it, in the viewer's zone. It returns nil for an empty text.
 func (v *view) readTime(text string) (*time.Time, error) {
 	if text = strings.TrimSpace(text); text == "" {
 		return nil, nil
@@ -215,7 +215,7 @@ func (s *site) rotateKey(v *view) error {
 	return nil
 }
 
-// sessionsData is the sessions of whoever asks.
+// sessionsData lists the sessions of the principal that asks.
 type sessionsData struct {
 	Who      string
 	Sessions []sessionLine

@@ -23,7 +23,7 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// guardedSite is the pages behind a guard that asks for keys.
+// guardedSite is the pages behind a guard that demands keys.
 type guardedSite struct {
 	url  string
 	keys *access.Keys
@@ -46,7 +46,7 @@ func serveGuarded(t *testing.T) guardedSite {
 	return guardedSite{server.URL, keys}
 }
 
-// browse sends a request with a cookie, and returns the answer with the cookie that it sets.
+// browse sends a request with a cookie, and returns the response and the cookie that it sets.
 func (s guardedSite) browse(t *testing.T, method, address string, form url.Values, cookie string) (status int, body, set string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, s.url+address, strings.NewReader(form.Encode()))
@@ -80,7 +80,7 @@ func (s guardedSite) login(t *testing.T, key string) (cookie string) {
 	return cookie
 }
 
-// TestKeysArePutInOrder makes a key in the pages, which shows it once, replaces it, and revokes both.
+// TestKeysArePutInOrder creates a key in the pages, which show it once, rotates it, and revokes both.
 func TestKeysArePutInOrder(t *testing.T) {
 	t.Parallel()
 	s := serveGuarded(t)
@@ -152,7 +152,7 @@ func TestKeysArePutInOrder(t *testing.T) {
 	}
 }
 
-// TestOwnSessionsEnd lists the sessions of whoever asks, and ends another one of them; somebody else's stay.
+// TestOwnSessionsEnd lists a principal's own sessions and ends one of them. It cannot end another principal's.
 func TestOwnSessionsEnd(t *testing.T) {
 	t.Parallel()
 	s := serveGuarded(t)
@@ -180,7 +180,7 @@ func TestOwnSessionsEnd(t *testing.T) {
 	if len(mine) != 2 || len(theirs) != 1 || slices.Contains(mine, theirs[0]) {
 		t.Fatalf("%v and %v", mine, theirs)
 	}
-	for _, id := range []string{mine[0], theirs[0]} { // the newest of mine is there
+	for _, id := range []string{mine[0], theirs[0]} { // the newest one of mine remains
 		if status, _, _ := s.browse(t, "POST", "/sessions", url.Values{"id": {id}}, here); status != http.StatusSeeOther {
 			t.Errorf("%d", status)
 		}

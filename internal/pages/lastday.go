@@ -13,7 +13,7 @@ import (
 
 const dayKept = time.Minute
 
-// newLastDays returns what became of the runs of the last day, by scope. To sum them up takes a look at many runs.
+// newLastDays returns the cache of what became of the runs of the last day, by scope. Summing them up reads many runs.
 func newLastDays(c *catalog.Catalog, log *slog.Logger) *kept[string, catalog.RunSummary] {
 	return newKept(dayKept, log, func(ctx context.Context, _ string) (catalog.RunSummary, error) {
 		now := time.Now()
@@ -22,14 +22,15 @@ func newLastDays(c *catalog.Catalog, log *slog.Logger) *kept[string, catalog.Run
 	})
 }
 
-// dayChart is the last day, a bar an hour: the runs, of which those that failed stand out, and how late they were.
+// dayChart is a chart of the last day with a bar for each hour: the runs, with those that failed in another colour, and
+// how late they were.
 type dayChart struct {
 	Known                    bool
-	Runs, Failed             string // paths
+	Runs, Failed             string // SVG paths
 	Late                     string
 	Width, Height            int
 	Ticks                    []string
-	Recorded, Handed, Went   string // numbers
+	Recorded, Handed, Went   string // counts, formatted
 	AnyFailed, Cut           bool
 	Said, LateSaid, LateMost string
 }
@@ -83,7 +84,7 @@ func (v *view) lastDay() dayChart {
 	return d
 }
 
-// figuresOf counts the runs of some figures, those of them that were handed over, and those that failed.
+// figuresOf counts the runs of some figures: all, those that were handed over, and those that failed.
 func figuresOf(f catalog.RunFigures) (recorded, handed, failed int64) {
 	for status, n := range f.Counts {
 		switch status {

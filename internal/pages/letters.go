@@ -13,14 +13,14 @@ import (
 	"github.com/tactus-dev/tactus/internal/deadletter"
 )
 
-// Letters are the dead letters, as far as this process reaches them.
+// Letters gives access to the dead letters that this process can reach.
 type Letters interface {
 	List(ctx context.Context, f deadletter.Filter) ([]deadletter.Letter, error)
 	Retry(ctx context.Context, letters []deadletter.Letter) ([]deadletter.Outcome, error)
 	Drop(ctx context.Context, letters []deadletter.Letter) ([]deadletter.Letter, error)
 }
 
-// mayRunAll is demanded by what concerns the whole installation and changes it.
+// mayRunAll is the permit for changing the whole installation.
 var mayRunAll = access.Permit{Role: access.Admin}
 
 // lettersData answers: what was set aside, why, and what can be done about it?
@@ -31,7 +31,7 @@ type lettersData struct {
 	Cut     bool
 	Done    []letterOutcome
 	Says    string
-	Failed  string // not all of them could be read
+	Failed  string // why the list is incomplete; empty if it is complete
 	May     bool
 }
 
@@ -41,13 +41,13 @@ type letterLine struct {
 	Bytes string
 }
 
-// letterOutcome is what became of a letter that was to be put back or dropped.
+// letterOutcome tells what became of a letter that was put back or dropped.
 type letterOutcome struct {
 	deadletter.Letter
 	Class, Mark, Says string
 }
 
-// lettersShown is how many of each place are shown, the newest.
+// lettersShown is how many of the newest letters are shown from each source.
 const lettersShown = 100
 
 var letterSources = []string{"", "events", "celery", "streams", deadletter.FromBeat, deadletter.FromEntries}
@@ -76,7 +76,7 @@ func (v *view) lettersData(source string) (d lettersData, err error) {
 	if err != nil && len(found) == 0 {
 		return d, fmt.Errorf("list dead letters: %w", err)
 	}
-	if err != nil { // Redis has some of its own
+	if err != nil { // those in Redis are missing, those in PostgreSQL are there
 		v.Log.Warn("not all dead letters were listed", "err", err)
 		d.Failed = v.T("Redis does not answer: what is set aside there is not shown.")
 	}
@@ -87,7 +87,7 @@ func (v *view) lettersData(source string) (d lettersData, err error) {
 	return d, nil
 }
 
-// handleLetters puts the ticked letters back, or drops them, and tells what became of each.
+// handleLetters puts the ticked letters back or drops them, and shows the outcome of each.
 func (s *site) handleLetters(v *view) error {
 	source, action, ids := v.r.PostFormValue("source"), v.r.PostFormValue("action"), v.r.PostForm["id"]
 	if v.Letters == nil || action != "retry" && action != "drop" {
@@ -104,7 +104,7 @@ func (s *site) handleLetters(v *view) error {
 	switch {
 	case errors.Is(err, deadletter.ErrID):
 		return errNoPage
-	case err != nil && !errors.Is(err, deadletter.ErrNone): // somebody was faster with those
+	case err != nil && !errors.Is(err, deadletter.ErrNone): // ErrNone: somebody else has handled them
 		return fmt.Errorf("read dead letters: %w", err)
 	}
 	if action == "drop" {
@@ -145,7 +145,7 @@ func (v *view) showLetters(source, says string, done []letterOutcome) error {
 	return nil
 }
 
-// Page is the address of the schedule or the run that a letter is about; empty where there is none.
+// Page returns the address of the schedule or the run that a letter is about, or an empty text if there is none.
 func (l letterLine) Page() string {
 	id, err := domain.ParseID(l.Reference[:min(len(l.Reference), 36)])
 	switch {

@@ -8,7 +8,8 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// TestDeadLetters puts a run back that was set aside, and drops another; each is told, and what is no longer there too.
+// TestDeadLetters puts one dead letter back and drops another. The page shows the outcome of each, also of one that is
+// gone.
 func TestDeadLetters(t *testing.T) {
 	t.Parallel()
 	s := serve(t)

@@ -14,22 +14,22 @@ import (
 	"github.com/tactus-dev/tactus/internal/telemetry"
 )
 
-// The bell tells open pages that something may have changed; they fetch what they show, and morph. However many pages
-// are open, the database is asked once a second, and not at all while none is.
+// bell tells open pages that something may have changed, so that they fetch themselves again. However many pages are
+// open, it asks the database once a second, and never while no page is open.
 type bell struct {
 	catalog *catalog.Catalog
 	log     *slog.Logger
 
 	mu        sync.Mutex
-	listeners map[chan struct{}]string // with whose page it is
+	listeners map[chan struct{}]string // the client that each belongs to
 	stop      context.CancelFunc
 }
 
 const (
 	maxListeners = 256
-	maxOfOne     = 32 // of one client
+	maxOfOne     = 32 // for each client
 	pulsePause   = time.Second
-	ringAnyway   = 15 * time.Second // what no pulse shows, such as a beat that is gone, is seen by then
+	ringAnyway   = 15 * time.Second // for changes that no pulse shows, such as a beat that is gone
 	silence      = 15 * time.Second
 	sendTimeout  = 10 * time.Second
 )
@@ -38,7 +38,7 @@ func newBell(c *catalog.Catalog, log *slog.Logger) *bell {
 	return &bell{catalog: c, log: log, listeners: map[chan struct{}]string{}}
 }
 
-// listen returns a channel of rings for a client until leave is called; ok is false when too many listen.
+// listen returns a channel on which the bell rings for a client until leave is called. ok is false if too many listen.
 func (b *bell) listen(client string) (rings <-chan struct{}, leave func(), ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -74,7 +74,7 @@ func (b *bell) ring() {
 	for l := range b.listeners {
 		select {
 		case l <- struct{}{}:
-		default: // it has one to hear still
+		default: // a ring is waiting there already
 		}
 	}
 }
@@ -87,7 +87,7 @@ func (b *bell) watch(ctx context.Context) {
 		pulse, err := b.catalog.Pulse(asked)
 		cancel()
 		if err != nil && ctx.Err() == nil {
-			b.log.Debug("no pulse", "err", err) // pages say so themselves when they are fetched
+			b.log.Debug("no pulse", "err", err) // the pages show it when they are fetched
 		}
 		if last != "" && pulse != last || time.Since(rung) > ringAnyway {
 			rung = time.Now()
@@ -102,8 +102,8 @@ func (b *bell) watch(ctx context.Context) {
 	}
 }
 
-// live rings until the client is gone or logged out, or the server shuts down (Server-Sent Events). The browser
-// connects again by itself.
+// live sends the rings as Server-Sent Events until the client is gone or logged out, or the server shuts down. The
+// browser reconnects by itself.
 func (s *site) live(w http.ResponseWriter, r *http.Request) {
 	if err := mayRead.Demand(r.Context()); err != nil {
 		access.Answer(w, err)
@@ -118,9 +118,9 @@ func (s *site) live(w http.ResponseWriter, r *http.Request) {
 	defer leave()
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-cache")
-	w.Header().Set("X-Accel-Buffering", "no") // a proxy shall not hold back what is sent
+	w.Header().Set("X-Accel-Buffering", "no") // keeps nginx from buffering the events
 	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Time{}) // a recorder of tests has none
+	_ = control.SetReadDeadline(time.Time{}) // the recorder of a test does not support it
 	text := "retry: 2000\n\n"
 	for {
 		_ = control.SetWriteDeadline(time.Now().Add(sendTimeout))
@@ -137,7 +137,7 @@ func (s *site) live(w http.ResponseWriter, r *http.Request) {
 		case <-time.After(silence):
 			text = ": still here\n\n"
 		}
-		if domain.FaultsOf(access.StillIn(r.Context())) != nil { // an outage is none: a browser would not come back from it
+		if domain.FaultsOf(access.StillIn(r.Context())) != nil { // an outage is no such fault: the browser would not reconnect after it
 			return
 		}
 	}

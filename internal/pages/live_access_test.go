@@ -19,8 +19,8 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// TestLinesOfOneCaller opens as many lines as one caller may have, which leaves those of others alone, and ends with
-// the key.
+// TestLinesOfOneCaller opens as many connections to /live as one client may have. Other clients still get theirs, and
+// all of them end with the key.
 func TestLinesOfOneCaller(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
@@ -80,7 +80,7 @@ func TestLinesOfOneCaller(t *testing.T) {
 	if _, err := store.Create(t.Context(), domain.Definition{Name: "n", TaskName: "app.t", CronExpression: "0 9 * * *"}, "", nil); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := io.Copy(io.Discard, last.Body); err != nil { // which would not end
+	if _, err := io.Copy(io.Discard, last.Body); err != nil { // unless the server closes it, this blocks
 		t.Error(err)
 	}
 }

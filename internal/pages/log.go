@@ -10,17 +10,17 @@ import (
 	"github.com/tactus-dev/tactus/internal/catalog"
 )
 
-// logData is the log read backwards.
+// logData is a part of the log, the newest event first.
 type logData struct {
 	Types    []choice
 	Schedule string
 	Changes  []changeLine
 	Older    string
 	First    bool
-	Replay   string // the command that publishes what is shown again; empty for nobody who may not
+	Replay   string // the command that publishes these events again; empty unless the viewer may run it
 }
 
-// logTypes are the types of events that are chosen among.
+// logTypes are the event types that the filter offers.
 var logTypes = []domain.EventType{
 	domain.ScheduleCreated, domain.ScheduleUpdated, domain.ScheduleDeleted, domain.ScheduleEnabled, domain.ScheduleDisabled, domain.ScheduleInvalidated,
 }
@@ -41,7 +41,7 @@ func (s *site) log() {
 			}
 			f.Schedule = &id
 		}
-		before, _ := strconv.ParseInt(q.Get("before"), 10, 64) // else the newest
+		before, _ := strconv.ParseInt(q.Get("before"), 10, 64) // otherwise 0: the newest
 		changes, next, err := v.Catalog.Changes(v.ctx(), f, before, logShown)
 		if err != nil {
 			return "", nil, err
@@ -66,7 +66,8 @@ func (s *site) log() {
 	})
 }
 
-// replayCommand is the command that publishes some changes, newest first, and those of a filter between them again.
+// replayCommand returns the command that publishes again all events that a filter selects between the oldest and the
+// newest of some changes, which are sorted with the newest first.
 func replayCommand(changes []catalog.Change, f catalog.EventFilter) string {
 	if len(changes) == 0 {
 		return ""

@@ -7,10 +7,11 @@ import (
 	"github.com/tactus-dev/tactus/internal/access"
 )
 
-// loginData is the form of a login, with where it goes on to.
+// loginData is the login form, with the address to go to afterwards.
 type loginData struct{ Next, Refused, Provider string }
 
-// login asks for a key. The form is answered by the guard (POST /login), which sets the cookie of the session.
+// login asks for a key. The form is posted to /login, which the guard of package access handles: it sets the cookie of
+// the session.
 func (s *site) login(w http.ResponseWriter, r *http.Request) {
 	v := s.viewOf(w, r)
 	d := loginData{Next: local(r.URL.Query().Get("next"))}
@@ -29,10 +30,10 @@ func (s *site) login(w http.ResponseWriter, r *http.Request) {
 	v.render(http.StatusOK, "login", d)
 }
 
-// toLogin sends a browser to log in, and back here afterwards.
+// toLogin sends a browser to the login, from where it comes back here.
 func (v *view) toLogin() {
 	address := "/login?next=" + url.QueryEscape(v.Self())
-	if v.r.Header.Get("HX-Request") != "" { // the session has ended while the page was open
+	if v.r.Header.Get("HX-Request") != "" { // the session ended while the page was open: htmx follows this header
 		v.w.Header().Set("HX-Redirect", address)
 		v.w.WriteHeader(http.StatusUnauthorized)
 		return
@@ -40,13 +41,13 @@ func (v *view) toLogin() {
 	http.Redirect(v.w, v.r, address, http.StatusSeeOther)
 }
 
-// MayWrite reports whether whoever sees the page may change schedules. What they may not do has no button.
+// MayWrite reports whether the viewer may change schedules. Pages have no buttons for what the viewer may not do.
 func (v *view) MayWrite() bool { return mayWrite.Demand(v.ctx()) == nil }
 
-// Someone reports whether it is known who sees the page.
+// Someone reports whether the viewer is known.
 func (v *view) Someone() bool { return access.From(v.ctx()).Kind != access.Nobody }
 
-// Who is the name of whoever is logged in, with their role; empty where everybody may do everything.
+// Who returns the viewer's name and role. It is empty where everybody may do everything.
 func (v *view) Who() string {
 	who := access.From(v.ctx())
 	if who.Kind == access.Nobody || who.Kind == access.Anonymous {

@@ -12,7 +12,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// newKey makes a key where the database is, as the page of the login says.
+// newKey creates a key by the command that the login page names.
 func (s *stack) newKey(t *testing.T, name, role string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), testenv.Binary(t, ""), "key", "create", name, "--role="+role)
@@ -24,7 +24,7 @@ func (s *stack) newKey(t *testing.T, name, role string) string {
 	return strings.TrimSpace(string(key))
 }
 
-// logsIn goes through the guard that tactus api has, with a wrong key and with one that may only read.
+// logsIn logs in through the guard of tactus api, with a wrong key and with one that may only read.
 func (s *stack) logsIn(t *testing.T) {
 	id := s.api(t, "POST", "/schedules", `{"name":"guarded","cron_expression":"0 0 1 1 *","task_name":"app.answer"}`)["id"].(string)
 	guarded := testenv.Program{Env: append(slices.Clone(s.env), "TACTUS_AUTH=keys")}.Start(t, "api", "--http-addr", "127.0.0.1:0")
@@ -66,7 +66,7 @@ func (s *stack) logsIn(t *testing.T) {
 	}
 }
 
-// issues makes a key, revokes it, and ends its own session, as an admin does.
+// issues creates a key, revokes it, and ends its own session, as an admin does.
 func (s *stack) issues(b *tab, address string) {
 	b.do(chromedp.Navigate(address + "/system/keys"))
 	b.do(chromedp.SendKeys(chromedp.CSS("main [name=name]"), "deploy"), chromedp.Click(chromedp.CSS("main button.main")))
@@ -87,7 +87,7 @@ func (s *stack) issues(b *tab, address string) {
 	b.await("the end of it", `location.pathname === "/login"`)
 }
 
-// axe asks for what is wrong with a page in a theme.
+// axe returns the violations on a page in a theme.
 func (s *stack) axe(b *tab, scheme string) []string {
 	script, err := os.ReadFile("testdata/axe/axe.min.js")
 	if err != nil {

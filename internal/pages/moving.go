@@ -9,16 +9,16 @@ import (
 	"github.com/tactus-dev/tactus/internal/shadow"
 )
 
-// movingData answers: what has come from which table, what of it cannot be scheduled, and does tactus do what the old
-// beat does?
+// movingData answers: what was adopted from which table, which rows cannot be scheduled, and does tactus do what the
+// old beat does?
 type movingData struct {
 	Tables   []adoptionLine
 	Invalid  []catalog.InvalidRow
 	Failures []failureLine
-	Shadow   *catalog.Lease // of the beat that only records; nil for none
+	Shadow   *catalog.Lease // the lease of the beat in shadow mode; nil if there is none
 	Spans    []choice
 	Report   *shadow.Report
-	Differ   []shadow.Row // the schedules in which the two differ
+	Differ   []shadow.Row // the schedules that the two beats treat differently
 	Same     int
 	Watched  string
 }
@@ -33,10 +33,10 @@ type failureLine struct {
 	When Moment
 }
 
-// shadowTolerance is that of the command tactus shadow report.
+// shadowTolerance is the default of tactus shadow report.
 var shadowTolerance = shadow.Tolerance{Early: 2 * time.Second, Late: 10 * time.Second}
 
-// differShown is how many schedules that differ are shown.
+// differShown is how many of the schedules that differ are shown.
 const differShown = 200
 
 func (s *site) moving() {

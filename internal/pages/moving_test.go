@@ -9,7 +9,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestMovingInIsTold shows an adopted table, a row of it that cannot be scheduled, and one that waits to be mended.
+// TestMovingInIsTold shows an adopted table with a row that cannot be scheduled and one that waits to be mended.
 func TestMovingInIsTold(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -38,7 +38,7 @@ func TestMovingInIsTold(t *testing.T) {
 	}
 }
 
-// TestLastDayIsSummedUp counts the runs of the last day on the overview, and what was handed over of them, and how
+// TestLastDayIsSummedUp reads the chart of the last day: how many runs there were, how many were handed over, and how
 // late.
 func TestLastDayIsSummedUp(t *testing.T) {
 	t.Parallel()

@@ -9,13 +9,13 @@ import (
 	"github.com/tactus-dev/tactus/internal/catalog"
 )
 
-// overviewData answers: is everything all right, and if not, what exactly? What comes next?
+// overviewData answers: is everything all right, and if not, what exactly is wrong? What comes next?
 type overviewData struct {
 	Counts  catalog.Counts
 	Trouble []troubleLine
-	Failed  int // schedules
+	Failed  int // schedules whose newest run failed
 	Paused  []scheduleLine
-	More    int64 // paused ones that are not shown
+	More    int64 // paused schedules beyond those that are shown
 	Past    dayChart
 	Hour    chart
 	Day     chart
@@ -26,7 +26,7 @@ type troubleLine struct {
 	catalog.Trouble
 	State state
 	At    Moment
-	Worst string // of what was late
+	Worst string // the longest delay
 }
 
 func (s *site) overview() {
@@ -75,22 +75,22 @@ func (v *view) troubleLine(t catalog.Trouble) troubleLine {
 	return line
 }
 
-// lastLine is what an error says itself: a traceback ends with it.
+// lastLine returns the last line of an error: the message, if the error is a Python traceback.
 func lastLine(text string) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	return strings.TrimSpace(lines[len(lines)-1])
 }
 
-// chart is how much is due, as bars of SVG.
+// chart shows how many schedules are due when, as SVG bars.
 type chart struct {
 	Known  bool
-	Bars   string // a path
-	Herds  string // the path of the bars that stand out
+	Bars   string // SVG path of the bars
+	Herds  string // SVG path of the bars that stand out
 	Width  int
 	Height int
 	Ticks  []tick
-	Most   int64  // in one bucket
-	MostAt Moment // when that is
+	Most   int64  // schedules in one bucket
+	MostAt Moment // when the fullest bucket begins
 	Total  int64
 	Left   int64
 	Said   string
@@ -137,7 +137,7 @@ func (v *view) chart(bucket time.Duration, n int, format string) chart {
 	return c
 }
 
-// draw marks what stands out: buckets of at least three times the mean.
+// draw draws a density. Buckets with at least three times the mean stand out.
 func (c *chart) draw(counts []int64) {
 	var bars, herds strings.Builder
 	for i, n := range counts {

@@ -17,23 +17,23 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// Config is what the pages speak to.
+// Config has what the pages are built on.
 type Config struct {
 	Store        *outbox.Store
 	Catalog      *catalog.Catalog
-	Timezone     string // of new schedules that name none
+	Timezone     string // the time zone of new schedules that name none
 	Check        domain.Check
 	Log          *slog.Logger
-	Ready        func(context.Context) map[string]string // why the process is not ready, as /readyz says
-	Provider     string                                  // where people log in who have no key; empty where they cannot
-	Description  []byte                                  // of the API (OpenAPI 3.1), for the page about it
-	Elsewhere    http.Handler                            // answers what is no page and was not asked for by a browser
-	Letters      Letters                                 // the dead letters; nil where they are not handled
+	Ready        func(context.Context) map[string]string // why the process is not ready, as in /readyz
+	Provider     string                                  // the address for logging in without a key; empty if there is none
+	Description  []byte                                  // the OpenAPI 3.1 description of the API, for /docs
+	Elsewhere    http.Handler                            // handles addresses that are no pages, for clients other than browsers
+	Letters      Letters                                 // the dead letters; nil if the pages do not handle them
 	Keys         *access.Keys
-	Bodies       *bodies.Budget // of the process; one of its own unless given
+	Bodies       *bodies.Budget // the budget of the process for bodies; by default one of its own
 	RunRetention time.Duration  // how long runs are kept after their due times
-	Shadow       Shadowed       // what a shadow recorded; nil where it is not compared
-	Moved        Moved          // nil where it is not told
+	Shadow       Shadowed       // what a shadow recorded; nil if it is not compared
+	Moved        Moved          // what a change of routes moves; nil if it is not told
 }
 
 // site serves the pages.
@@ -41,7 +41,7 @@ type site struct {
 	Config
 	bell   *bell
 	agenda agenda
-	days   *kept[string, catalog.RunSummary] // by scope
+	days   *kept[string, catalog.RunSummary] // key: the scope
 	mux    *http.ServeMux
 }
 
@@ -74,14 +74,14 @@ func New(c Config) http.Handler {
 	return s.guarded(s.mux)
 }
 
-// policy allows what this server itself sends, and no script or style inside a page.
+// policy is the Content-Security-Policy. It allows what this server sends, but no inline scripts or styles.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// maxForm is the most bytes of a form: a definition, percent-encoded.
+// maxForm is the most bytes of a form: a definition may be that large when it is percent-encoded.
 const maxForm = 3*domain.MaxPayload + 64<<10
 
-// requestTimeout bounds what a page may wait for the database.
+// requestTimeout bounds how long a page waits for the database.
 const requestTimeout = 10 * time.Second
 
 func (s *site) guarded(next http.Handler) http.Handler {
@@ -101,19 +101,19 @@ func (s *site) guarded(next http.Handler) http.Handler {
 	})
 }
 
-// page is what answers an address: it returns what to render, or why not.
+// page handles an address: it returns the name of a template with its data, or an error.
 type page func(v *view) (template string, data any, err error)
 
-// What most pages and forms demand: the catalog and the store honour the scope of a request by themselves.
+// The permits of most pages and forms. They need not look at scopes, because the catalog and the store do.
 var (
 	mayRead  = access.Permit{Role: access.Read, Scoped: true}
 	mayWrite = access.Permit{Role: access.Write, Scoped: true}
 )
 
-// get serves a page to whoever may read.
+// get serves a page to principals that may read.
 func (s *site) get(pattern string, p page) { s.getAs(mayRead, pattern, p) }
 
-// getAs serves a page to whoever has a permit.
+// getAs serves a page to principals that have a permit.
 func (s *site) getAs(permit access.Permit, pattern string, p page) {
 	s.mux.HandleFunc("GET "+pattern, func(w http.ResponseWriter, r *http.Request) {
 		v := s.viewOf(w, r)
@@ -134,10 +134,10 @@ func (s *site) getAs(permit access.Permit, pattern string, p page) {
 	})
 }
 
-// post serves what a form asks for, to whoever may write. It answers by itself, or returns why not.
+// post handles a form for principals that may write. The handler writes the response or returns an error.
 func (s *site) post(pattern string, do func(v *view) error) { s.postAs(mayWrite, pattern, do) }
 
-// postAs serves what a form asks for to whoever has a permit.
+// postAs handles a form for principals that have a permit.
 func (s *site) postAs(permit access.Permit, pattern string, do func(v *view) error) {
 	s.mux.HandleFunc("POST "+pattern, func(w http.ResponseWriter, r *http.Request) {
 		v := s.viewOf(w, r)
@@ -161,7 +161,8 @@ func (s *site) postAs(permit access.Permit, pattern string, do func(v *view) err
 	})
 }
 
-// readable returns why an address or a form is not text that a database accepts: UTF-8 without U+0000.
+// readable returns an error if an address or a form has a text that PostgreSQL does not accept: it must be UTF-8
+// without U+0000.
 func readable(typed url.Values) error {
 	for name, values := range typed {
 		if !isText(name) || slices.ContainsFunc(values, func(text string) bool { return !isText(text) }) {
@@ -178,7 +179,7 @@ var errNoText = &domain.Error{
 	Message: "what was sent is not UTF-8, or holds the character U+0000: encode it as UTF-8, and leave that character out",
 }
 
-// notHere answers addresses that are no pages. A program is answered as before there were pages.
+// notHere handles addresses that are no pages. Browsers get an HTML page, other clients the answer of the API.
 func (s *site) notHere(w http.ResponseWriter, r *http.Request) {
 	if s.Elsewhere != nil && !strings.Contains(r.Header.Get("Accept"), "text/html") {
 		for _, name := range []string{"Content-Security-Policy", "X-Content-Type-Options", "Referrer-Policy", "Cross-Origin-Opener-Policy"} {

@@ -64,7 +64,7 @@ func serveOver(t *testing.T, pool *pgxpool.Pool) site {
 	return site{server.URL, pool, store}
 }
 
-// answer is what a request got, without following redirects.
+// answer is the response to a request. Redirects are not followed.
 type answer struct {
 	status int
 	header http.Header
@@ -123,7 +123,7 @@ func (s site) create(t *testing.T, d domain.Definition) domain.Schedule {
 	return made
 }
 
-// hostile is a script wherever a user can write one.
+// hostile is a script, for every text that a user can write.
 const hostile = `<script>alert(1)</script>"'><img src=x onerror=alert(2)>`
 
 func unescape(text string) string { return html.UnescapeString(text) }
@@ -150,7 +150,7 @@ func hostileSchedule(t *testing.T, s site) domain.Schedule {
 	return made
 }
 
-// addresses are those of all pages, for a schedule and its newest run.
+// addresses returns the addresses of all pages, for a schedule and its newest run.
 func (s site) addresses(t *testing.T, id domain.ID) []string {
 	t.Helper()
 	var run string
@@ -168,10 +168,10 @@ func (s site) addresses(t *testing.T, id domain.ID) []string {
 	}
 }
 
-// inline finds what the policy of the pages does not allow.
+// inline matches what the Content-Security-Policy of the pages forbids.
 var inline = regexp.MustCompile(`(?i)<script(?: type="[a-z/+]+")?>|<style|\sstyle=|\son[a-z]+=|javascript:|https?://`)
 
-// TestPagesHoldNoScriptOfAUser shows each page of a schedule whose every text is a script.
+// TestPagesHoldNoScriptOfAUser requests each page about a schedule whose texts are all scripts.
 func TestPagesHoldNoScriptOfAUser(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -197,7 +197,7 @@ func TestPagesHoldNoScriptOfAUser(t *testing.T) {
 	}
 }
 
-// TestFormsWithoutScript does by plain forms what the buttons of a schedule do.
+// TestFormsWithoutScript posts the forms of a schedule's buttons.
 func TestFormsWithoutScript(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -241,7 +241,7 @@ func TestFormsWithoutScript(t *testing.T) {
 	}
 }
 
-// TestFirstVisit counts what a browser loads for the first page: few requests, and few bytes even without compression.
+// TestFirstVisit counts the requests and bytes of the first page. Both are few, even without compression.
 func TestFirstVisit(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -251,7 +251,7 @@ func TestFirstVisit(t *testing.T) {
 	for _, address := range []string{"/", "/schedules"} {
 		page := s.get(t, address)
 		loaded := regexp.MustCompile(`(?:src|href)="(/assets/[^"]+)"`).FindAllStringSubmatch(page.body, -1)
-		requests, bytes := 2, len(page.body) // and the line of /live
+		requests, bytes := 2, len(page.body) // the page and /live
 		for _, match := range loaded {
 			file := s.get(t, match[1])
 			requests, bytes = requests+1, bytes+len(file.body)
@@ -265,7 +265,7 @@ func TestFirstVisit(t *testing.T) {
 	}
 }
 
-// TestAddressHoldsTheFilter finds schedules by what the address says, and says nothing in it that is not chosen.
+// TestAddressHoldsTheFilter finds schedules by the address of the list, which leaves out what was not chosen.
 func TestAddressHoldsTheFilter(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -302,7 +302,7 @@ func TestAddressHoldsTheFilter(t *testing.T) {
 	}
 }
 
-// TestProgramsAreAnsweredAsBefore holds that what is no page is left to others where no browser asks.
+// TestProgramsAreAnsweredAsBefore checks that addresses without a page are left to the API unless a browser asks.
 func TestProgramsAreAnsweredAsBefore(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
@@ -339,7 +339,7 @@ func TestMarksOfTheClocks(t *testing.T) {
 	}
 }
 
-// TestRunThatEndedBeforeItBegan draws a run whose worker's clock went back between its events.
+// TestRunThatEndedBeforeItBegan draws a run whose worker's clock was set back between its events.
 func TestRunThatEndedBeforeItBegan(t *testing.T) {
 	t.Parallel()
 	s := serve(t)

@@ -13,7 +13,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/pages"
 )
 
-// TestPreferencesGoBackHere has a form lead to addresses that browsers take for another server's.
+// TestPreferencesGoBackHere posts addresses to return to that browsers take for another server's.
 func TestPreferencesGoBackHere(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -26,7 +26,7 @@ func TestPreferencesGoBackHere(t *testing.T) {
 	}
 }
 
-// TestLargeFormsAreRefused sends a form of preferences that is too large, and one when all bodies hold too much.
+// TestLargeFormsAreRefused posts preferences that are too large, and some while the budget of all bodies is used up.
 func TestLargeFormsAreRefused(t *testing.T) {
 	t.Parallel()
 	s := serve(t)

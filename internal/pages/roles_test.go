@@ -16,8 +16,8 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// TestPagesHonourRoles holds that what somebody may not do has no button, and is refused; and that whoever is confined
-// to some schedules sees no other.
+// TestPagesHonourRoles checks that forbidden actions have no buttons and are refused, and that a principal with a scope
+// sees no other schedules.
 func TestPagesHonourRoles(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)

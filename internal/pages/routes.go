@@ -15,11 +15,10 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// Moved tells which stored schedules are sent otherwise when a pattern gets a route, or with nil loses the one that it
-// has.
+// Moved returns which stored schedules would be sent elsewhere if a pattern got this route, or lost its route (nil).
 type Moved func(ctx context.Context, pattern string, route *domain.Route) (importer.Moves, error)
 
-// routesData answers: where do tasks go whose schedules do not say so?
+// routesData answers: where do tasks go whose schedules do not name a queue?
 type routesData struct {
 	Routes     []routeLine
 	Total      int64
@@ -36,34 +35,34 @@ type routeLine struct {
 
 // routeData is the form of a route.
 type routeData struct {
-	Pattern string // of a route that is there; empty for a new one
+	Pattern string // the pattern of an existing route; empty for a new one
 	Typed   url.Values
 	Faults  map[string][]string
 	Others  []string
-	Moves   *importer.Moves // what would be sent otherwise: it is asked whether that is meant
-	Gone    bool            // because the route is taken away
+	Moves   *importer.Moves // what would be sent elsewhere, which the user has to confirm
+	Gone    bool            // the confirmation is about deleting the route
 }
 
-// routeFields are those of the form, in its order.
+// routeFields are the fields of the form, in its order.
 var routeFields = []input{
 	field("queue", "queue").like("celery"), field("exchange", "exchange"), field("routing key", "routing_key"), field("priority", "priority").as("number"),
 	field("expires after seconds", "expires_seconds").as("number"), field("time limit, in seconds", "time_limit_seconds").as("number"),
 	field("soft time limit, in seconds", "soft_time_limit_seconds").as("number"), field("workers keep no result", "ignore_result").as("tick"),
 }
 
-// Fields are those of the form.
+// Fields returns the fields of the form.
 func (routeData) Fields() []input { return routeFields }
 
 var (
-	// mayReadRoutes is demanded by whoever sees routes: where tasks go is no secret.
+	// mayReadRoutes is the permit for seeing routes. Where tasks go is no secret, so scopes do not matter.
 	mayReadRoutes = mayRead
-	// mayRoute is demanded by what changes where all tasks of a name go.
+	// mayRoute is the permit for changing routes, which concern all tasks of a name.
 	mayRoute = access.Permit{Role: access.Write}
 )
 
 func (s *site) routes() {
 	s.getAs(mayReadRoutes, "/system/routes", func(v *view) (string, any, error) {
-		page, _ := strconv.Atoi(v.r.URL.Query().Get("page")) // else the first
+		page, _ := strconv.Atoi(v.r.URL.Query().Get("page")) // otherwise 0: the first
 		d := routesData{Page: min(max(page, 1), 1_000), May: mayRoute.Demand(v.ctx()) == nil}
 		found, total, err := v.Store.PageOfRoutes(v.ctx(), perPage, (d.Page-1)*perPage)
 		if err != nil {
@@ -93,7 +92,7 @@ func (s *site) routes() {
 	s.postAs(mayRoute, "/system/routes/delete", s.deleteRoute)
 }
 
-// routeOf finds a route among all of them, of which there are few.
+// routeOf returns the route of a pattern. It reads all routes, because there are few.
 func (v *view) routeOf(pattern string) (domain.Route, error) {
 	all, _, err := v.Store.PageOfRoutes(v.ctx(), mostRoutes, 0)
 	for _, r := range all {
@@ -104,10 +103,10 @@ func (v *view) routeOf(pattern string) (domain.Route, error) {
 	return domain.Route{}, cmp.Or(err, error(domain.ErrRouteNotFound))
 }
 
-// mostRoutes is how many routes there may be.
+// mostRoutes is the greatest number of routes.
 const mostRoutes = 10_000
 
-// routeSays are the options that a route gives.
+// routeSays lists the options that a route sets.
 func (v *view) routeSays(r domain.Route) (all []fact) {
 	typed := routeForm(r)
 	for _, i := range routeFields {
@@ -143,7 +142,7 @@ func routeForm(r domain.Route) url.Values {
 	return values
 }
 
-// typedRoute is the route that a form says.
+// typedRoute returns the route that was typed into a form.
 func (v *view) typedRoute() (r domain.Route, err error) {
 	var faults domain.Faults
 	text := func(name string) string { return strings.TrimSpace(v.r.PostFormValue(name)) }
@@ -171,7 +170,7 @@ func (v *view) typedRoute() (r domain.Route, err error) {
 	return r, v.Store.CheckRoute(v.ctx(), r)
 }
 
-// saveRoute asks first where stored schedules are sent otherwise by it.
+// saveRoute saves a route. If stored schedules would be sent elsewhere, it asks for confirmation first.
 func (s *site) saveRoute(v *view) error {
 	r, err := v.typedRoute()
 	if err != nil {
@@ -214,7 +213,7 @@ func (s *site) deleteRoute(v *view) error {
 	return v.redirect("/system/routes")
 }
 
-// moves tells what would be sent otherwise; nil where that is nothing, or was told and is meant.
+// moves returns what would be sent elsewhere. It returns nil if nothing would, or if the user has confirmed it.
 func (v *view) moves(pattern string, r *domain.Route) (*importer.Moves, error) {
 	if v.r.PostFormValue("sure") != "" || v.Moved == nil {
 		return nil, nil

@@ -9,8 +9,8 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// TestRoutesAreSetWithTheirMoves makes a route that moves a stored schedule, which is asked first, edits it and takes
-// it away.
+// TestRoutesAreSetWithTheirMoves creates a route that moves a stored schedule, which asks for confirmation, edits the
+// route and deletes it.
 func TestRoutesAreSetWithTheirMoves(t *testing.T) {
 	t.Parallel()
 	s := serve(t)

@@ -20,7 +20,7 @@ type runsData struct {
 	Spans  []choice
 	Chips  []chip
 	Lines  []runsLine
-	Older  string // the address of the part behind this one
+	Older  string // the address of the next, older part
 	First  bool
 }
 
@@ -31,10 +31,10 @@ type runsLine struct {
 	Name       string
 	Took, Late string
 	Detail     string
-	Since      *state // what came of the schedule's newest run, where this one failed
+	Since      *state // the state of the schedule's newest run, if this run failed
 }
 
-// runFilter is what the address chooses.
+// runFilter is what the address of the page selects.
 type runFilter struct {
 	State, Kind, Error, Task, Worker, Queue, Schedule, Span, Token string
 	Tags                                                           []string
@@ -70,7 +70,7 @@ func (f runFilter) address() string {
 	return "/runs?" + q.Encode()
 }
 
-// wrong are the states in which something went wrong.
+// wrong are the states of a run that went wrong.
 var wrong = []domain.RunStatus{domain.Failed, domain.Revoked, domain.Expired, domain.MissedRun, domain.Unknown}
 
 var spans = map[string]time.Duration{"hour": time.Hour, "day": 24 * time.Hour, "week": 7 * 24 * time.Hour}
@@ -216,7 +216,7 @@ func (v *view) runsLine(r catalog.RunEntry) runsLine {
 
 func seconds(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }
 
-// runData is all that is known of a run.
+// runData is everything that is known about a run.
 type runData struct {
 	catalog.RunDetail
 	Line      runsLine
@@ -228,14 +228,14 @@ type runData struct {
 	Facts     []fact
 }
 
-// stepLine is a step of a run, with its share of the whole time as a bar.
+// stepLine is a step of a run. A bar shows its share of the whole time.
 type stepLine struct {
 	Name, Took string
 	At         Moment
-	From, Wide int // of 1000
+	From, Wide int // of the bar, in thousandths of the whole time
 }
 
-// stepWords say what happened at each step.
+// stepWords maps each step to the word for it.
 var stepWords = map[string]string{
 	"due": "due", "recorded": "recorded", "handed_over": "handed over", "started": "started", "finished": "finished",
 }
@@ -305,5 +305,5 @@ func (v *view) runFacts(r catalog.RunDetail) (all []fact) {
 	return all
 }
 
-// Plain is the JSON of what may be run again.
+// Plain returns arguments as JSON, for the form that runs the task again.
 func (d runData) Plain(raw json.RawMessage) string { return strings.TrimSpace(string(raw)) }

@@ -20,12 +20,12 @@ type scheduleData struct {
 	catalog.Entry
 	Words   string
 	Enabled bool
-	Halted  []string // by whom it is paused, why, since when and until when
+	Halted  []string // who paused it, why, since when and until when
 	Facts   []fact
 	Due     []dueLine
 	Runs    []runLine
 	Changes []changeLine
-	Older   string // the address of the log before these changes
+	Older   string // the address of the log of earlier changes
 	Done    *done
 	Created Moment
 	Args    string
@@ -33,8 +33,8 @@ type scheduleData struct {
 	NextDue *Moment
 	Result  *result
 	Spark   Spark
-	Show    string // how many runs more there are
-	Skips   bool   // some due times to come
+	Show    string // link text to further runs
+	Skips   bool   // some due times to come are skipped
 	Refused refusal
 
 	Backfills []backfillLine
@@ -43,7 +43,7 @@ type scheduleData struct {
 
 type fact struct{ Name, Value string }
 
-// dueLine is a due time to come, or one that daylight saving takes away.
+// dueLine is a due time to come, or a local time that a change of clocks skips.
 type dueLine struct {
 	Moment
 	Mark, Says string
@@ -52,7 +52,7 @@ type dueLine struct {
 	Yours, UTC string
 }
 
-// runLine is a run in a list. The chart reads it from there.
+// runLine is a run in a list. The chart reads its figures from the attributes of the row.
 type runLine struct {
 	catalog.Brief
 	State  state
@@ -60,11 +60,11 @@ type runLine struct {
 	Took   string
 	Late   string
 	Detail string
-	TookMs int64 // -1 when it is not known
+	TookMs int64 // -1 if it is not known
 	LateMs int64
 }
 
-// done is what an action did, and the way back where there is one.
+// done says what an action did, and how to undo it if that is possible.
 type done struct{ Says, Undo, Back string }
 
 const (
@@ -153,7 +153,7 @@ func (s *site) scheduleData(v *view, id domain.ID) (d scheduleData, err error) {
 	return d, nil
 }
 
-// halted tells who paused a schedule or has it skip due times, why, since when and until when.
+// halted says who paused a schedule or had it skip due times, why, since when and until when.
 func (v *view) halted(h domain.Halt, enabled bool, zoneName string) (said []string) {
 	add := func(text, value string) {
 		if value != "" {
@@ -179,7 +179,7 @@ func (v *view) halted(h domain.Halt, enabled bool, zoneName string) (said []stri
 	return said
 }
 
-// describe tells the trigger as the list does.
+// describe describes the trigger in the words that the list uses.
 func (v *view) describe(e catalog.Entry) string {
 	trigger, anchor := e.Trigger()
 	return words(v.Lang, trigger, anchor)
@@ -193,13 +193,13 @@ func (v *view) id() (domain.ID, error) {
 	return id, nil
 }
 
-// version is the one that the form was made of, or 0 for any.
+// version returns the version of the schedule that the form was made from, or 0 if any will do.
 func (v *view) version() int64 {
-	version, _ := strconv.ParseInt(v.r.PostFormValue("version"), 10, 64) // else any
+	version, _ := strconv.ParseInt(v.r.PostFormValue("version"), 10, 64) // otherwise 0: any version
 	return version
 }
 
-// done tells what the action before did. It is told by the address, so that no server keeps it.
+// done says what the previous action did. It reads this from the address, so that no server has to remember it.
 func (v *view) done(e catalog.Entry) *done {
 	self := "/schedules/" + e.ID.String()
 	switch v.r.URL.Query().Get("did") {
@@ -227,7 +227,7 @@ func (v *view) done(e catalog.Entry) *done {
 	return nil
 }
 
-// due are the due times to come, with those between them that the clocks take away.
+// due returns the due times to come, and between them the local times that a change of clocks skips.
 func (v *view) due(e catalog.Entry) (all []dueLine) {
 	preview, err := e.Preview(domain.Ask{After: v.Now, N: nextShown, Language: v.Lang, Done: e.Done})
 	if err != nil || e.NextRunAt == nil {
@@ -298,7 +298,7 @@ func (v *view) runLine(r catalog.Brief, zoneName string) runLine {
 	return line
 }
 
-// facts are what the definition says beside its trigger, without what is as it always is.
+// facts lists what the definition says besides its trigger, without members that have their defaults.
 func (v *view) facts(e catalog.Entry) (all []fact) {
 	add := func(name, value string) {
 		if value != "" {
@@ -345,7 +345,7 @@ func (v *view) facts(e catalog.Entry) (all []fact) {
 	return all
 }
 
-// pretty indents JSON, in its order and with its numbers as they are; what is no JSON stays as it is.
+// pretty indents JSON and keeps the order of members and the digits of numbers. It returns other texts unchanged.
 func pretty(raw json.RawMessage) string {
 	var out bytes.Buffer
 	if len(raw) < 60 || json.Indent(&out, raw, "", "  ") != nil {

@@ -13,7 +13,7 @@ import (
 
 const perPage = 50
 
-// schedulesData answers: what is there, when does it run next, did it work last?
+// schedulesData answers: which schedules are there, when do they run next, and did their newest runs succeed?
 type schedulesData struct {
 	Counts catalog.Counts
 	Lines  []scheduleLine
@@ -23,11 +23,11 @@ type schedulesData struct {
 	Orders []choice
 	States []choice
 	Lasts  []choice
-	Known  []string // names of calendars
-	First  string   // the address of the first part, if this is another
-	All    string   // how many a bulk action for all is about; empty where that is not counted
+	Known  []string // names of calendars, as suggestions
+	First  string   // the address of the first part; empty on the first part
+	All    string   // how many schedules a bulk action for all would change; empty if that is not counted
 	Page   int
-	Prev   string // addresses
+	Prev   string // addresses of the neighbouring parts
 	Next   string
 	Empty  bool // there is no schedule at all
 	Server string
@@ -35,7 +35,7 @@ type schedulesData struct {
 	Done   *done
 }
 
-// scheduleLine is one row of the table.
+// scheduleLine is a row of the table.
 type scheduleLine struct {
 	catalog.Line
 	Words  string
@@ -46,7 +46,7 @@ type scheduleLine struct {
 	Tagged []chip
 }
 
-// result is what came of the newest run.
+// result tells how the newest run ended.
 type result struct {
 	State  state
 	Took   string
@@ -55,7 +55,8 @@ type result struct {
 	Run    domain.ID
 }
 
-// chip is a filter that is set, with the address without it; or one that may be set, with the address with it.
+// chip is a filter with the address of the list that results from clicking it: a filter that is set is removed, another
+// one is added.
 type chip struct{ Text, Address string }
 
 type choice struct {
@@ -63,14 +64,14 @@ type choice struct {
 	Chosen      bool
 }
 
-// listFilter is what the address chooses.
+// listFilter is what the address of the list selects.
 type listFilter struct {
 	Query, State, Task, Category string
 	Last, Queue, Calendar        string
 	Tags                         []string
 	Order                        catalog.Order
 	Page                         int
-	Token                        string // of a list whose schedules are looked at one by one
+	Token                        string // the place to go on, in a list whose schedules are examined one by one
 }
 
 func filterOf(q url.Values) listFilter {
@@ -97,7 +98,7 @@ func filterOf(q url.Values) listFilter {
 	return f
 }
 
-// chosen are the members that choose schedules, as they stand in addresses and forms.
+// chosen returns the parameters that select schedules, for addresses and forms.
 func (f listFilter) chosen() url.Values {
 	q := url.Values{}
 	for name, value := range map[string]string{
@@ -113,7 +114,7 @@ func (f listFilter) chosen() url.Values {
 	return q
 }
 
-// address is that of the list with a filter, and nothing in it that needs no saying.
+// address returns the address of the list with this filter. Parameters with their defaults are left out.
 func (f listFilter) address() string {
 	q := f.chosen()
 	switch f.Order {
@@ -187,12 +188,12 @@ func (s *site) schedules() {
 	s.bulk()
 }
 
-// lastStatuses are what the newest run of a schedule may have become.
+// lastStatuses are the states of the newest run that the filter offers.
 var lastStatuses = []domain.RunStatus{
 	domain.Failed, domain.Succeeded, domain.Started, domain.Retrying, domain.Sent, domain.Due, domain.Revoked, domain.Expired, domain.Unknown,
 }
 
-// calendarNames are the names of the calendars, as far as they are suggested.
+// calendarNames returns the names of calendars, for suggestions.
 func (v *view) calendarNames() (names []string, err error) {
 	found, _, err := v.Store.PageOfCalendars(v.ctx(), calendarsShown, 0)
 	for _, c := range found {
@@ -201,7 +202,7 @@ func (v *view) calendarNames() (names []string, err error) {
 	return names, err
 }
 
-// fillBoard reads the page of the list that a filter chooses.
+// fillBoard reads the part of the list that a filter selects.
 func (v *view) fillBoard(d *schedulesData, f listFilter) error {
 	var board catalog.Board
 	var err error
@@ -225,10 +226,10 @@ func (v *view) fillBoard(d *schedulesData, f listFilter) error {
 	return nil
 }
 
-// mostEmptyParts is how many parts of a list in which nothing is chosen one page looks at.
+// mostEmptyParts is how many parts one page reads in search of a match.
 const mostEmptyParts = 3
 
-// looksAtBoard reads a part of a list whose schedules are looked at one by one. Nobody knows how many are chosen.
+// looksAtBoard reads a part of a list whose schedules are examined one by one. The number of matches is unknown.
 func (v *view) looksAtBoard(d *schedulesData, f listFilter, chosen catalog.Filter) (board catalog.Board, err error) {
 	part := catalog.Page{Size: perPage, Token: f.Token}
 	for range mostEmptyParts {
@@ -266,7 +267,7 @@ func (v *view) paging(d *schedulesData, f listFilter, total int64) {
 	}
 }
 
-// chips are the filters that are set, each with the address of the list without it.
+// chips returns the filters that are set, each with the address of the list without it.
 func (v *view) chips(f listFilter) (chips []chip) {
 	f.Page, f.Token = 1, ""
 	add := func(text string, without listFilter) { chips = append(chips, chip{text, without.address()}) }
@@ -288,7 +289,7 @@ func (v *view) chips(f listFilter) (chips []chip) {
 	return chips
 }
 
-// Server is the address of this server, as the browser knows it.
+// Server returns the address of this server as the browser knows it.
 func (v *view) Server() string {
 	scheme := "http"
 	if v.r.TLS != nil || v.r.Header.Get("X-Forwarded-Proto") == "https" {
@@ -311,7 +312,7 @@ func (v *view) lines(all []catalog.Line) []scheduleLine {
 	return lines
 }
 
-// result is of the newest due time that did something.
+// result returns how the newest run ended, or nil if there is none.
 func (v *view) result(l catalog.Line) *result {
 	if len(l.Last) == 0 {
 		return nil
@@ -327,7 +328,7 @@ func (v *view) result(l catalog.Line) *result {
 	return out
 }
 
-// words tells a trigger in a line.
+// words describes a trigger in one line.
 func words(lang string, t domain.Trigger, anchor time.Time) string {
 	switch {
 	case t.Once:

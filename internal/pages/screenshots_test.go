@@ -24,11 +24,11 @@ import (
 
 var update = flag.Bool("update", false, "write the screenshots of the documentation")
 
-// shown are the schedules of the screenshots, each with how many runs it has had, and which of them failed.
+// shown are the schedules of the screenshots, each with its number of runs, and which of them failed.
 var shown = []struct {
 	definition string
 	runs       int
-	fails      func(n int) bool // of the run that was the nth newest
+	fails      func(n int) bool // whether the nth newest run failed
 }{
 	{`{"name":"daily-report","cron_expression":"30 9 * * mon-fri","timezone":"Asia/Tokyo","task_name":"app.answer","tags":["reports"],"kwargs":{"to":"sales"},"description":"Sales of the day before, by mail."}`, 40, func(n int) bool { return n == 6 }},
 	{`{"name":"close-books","cron_expression":"0 18 28 * *","timezone":"Europe/Berlin","task_name":"app.answer","tags":["finance"]}`, 12, func(n int) bool { return n == 0 || n == 5 }},
@@ -44,7 +44,7 @@ select gen_random_uuid(), $1, $2::timestamptz, 'scheduled', case when $4 then 'f
     sent + $3::float8 * interval '1 second', 'celery@a', case when $4 then 'ConnectionError: the vendor refused the connection' end
 from (select $2::timestamptz + interval '12 ms' as sent) s`
 
-// hadRuns gives a schedule its newest due times as a past, and has it made before the first of them.
+// hadRuns gives a schedule runs at its last due times, and an earlier time of creation.
 func hadRuns(t *testing.T, pool *pgxpool.Pool, id, definition string, runs int, fails func(int) bool) {
 	t.Helper()
 	var d domain.Definition
@@ -79,7 +79,7 @@ func hadRuns(t *testing.T, pool *pgxpool.Pool, id, definition string, runs int, 
 	}
 }
 
-// isShown takes the screenshots of the documentation, which -update writes.
+// isShown takes the screenshots of the documentation; -update writes them.
 func (s *stack) isShown(t *testing.T) {
 	pool := testenv.Connect(t, strings.TrimPrefix(s.env[0], "DATABASE_URL="))
 	var ids []string
@@ -120,7 +120,7 @@ func (s *stack) isShown(t *testing.T) {
 	}
 }
 
-// paletted makes an image small: it keeps as much of each colour as 256 of them allow.
+// paletted reduces an image to 256 colours: it keeps as many bits of each colour as that allows.
 func paletted(t *testing.T, taken []byte) []byte {
 	t.Helper()
 	whole, err := png.Decode(bytes.NewReader(taken))
@@ -136,12 +136,12 @@ func paletted(t *testing.T, taken []byte) []byte {
 			return out.Bytes()
 		}
 	}
-	t.Fatal("an image of more than 256 colours") // of which there are none
+	t.Fatal("an image of more than 256 colours") // unreachable
 	return nil
 }
 
-// withColors returns an image with the colours that a mask leaves, each as it is seen first; nil when they are too
-// many.
+// withColors returns an image with the colours that a mask distinguishes, each as it appears first; nil if there are
+// too many.
 func withColors(whole image.Image, mask uint8) *image.Paletted {
 	small := image.NewPaletted(whole.Bounds(), nil)
 	places := map[color.RGBA]uint8{}

@@ -9,14 +9,14 @@ import (
 	"github.com/tactus-dev/tactus/internal/catalog"
 )
 
-// Spark is the newest runs as a row of bars, the newest at the right: as high as they took long, a cross for what
-// failed, a dot for what did not run.
+// Spark draws the newest runs as a row of bars, the newest on the right. The height of a bar is the time that the run
+// took; a cross is a run that failed, a dot a due time that did not run.
 type Spark struct {
-	Bars, Crosses, Dots, Open string // paths of SVG
+	Bars, Crosses, Dots, Open string // SVG paths
 	Said                      string
 }
 
-// What a spark measures, in pixels.
+// The size of a spark, in pixels.
 const (
 	sparkStep   = 4
 	sparkHeight = 16
@@ -43,7 +43,7 @@ func (v *view) spark(runs []catalog.Brief) Spark {
 		case domain.Succeeded:
 			height := 2
 			if d, ok := r.Took(); ok && longest > 0 {
-				height = 2 + max(0, int(12*d/longest)) // the clocks of a worker may go back
+				height = 2 + max(0, int(12*d/longest)) // a worker's clock may be set back during a run
 			}
 			fmt.Fprintf(&bars, "M%d %dv-%d", x+1, sparkHeight, height)
 		default:
@@ -53,7 +53,7 @@ func (v *view) spark(runs []catalog.Brief) Spark {
 	return Spark{bars.String(), crosses.String(), dots.String(), open.String(), v.sparkSaid(runs, tally)}
 }
 
-// sparkSaid tells the same to who does not see it.
+// sparkSaid returns the same in words, for screen readers.
 func (v *view) sparkSaid(runs []catalog.Brief, tally map[domain.RunStatus]int) string {
 	if len(runs) == 0 {
 		return v.T("no runs yet")

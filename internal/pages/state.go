@@ -2,10 +2,10 @@ package pages
 
 import "github.com/tactus-dev/tactus/domain"
 
-// state is how a page shows what became of something: a mark, a word, and a class of its colour.
+// state is how a page shows a state: a mark, a word, and the CSS class of a colour.
 type state struct{ Mark, Word, Class string }
 
-// marks are never told apart by colour alone.
+// marks differ by more than their colour.
 var marks = map[domain.RunStatus]state{
 	domain.Due:       {"◷", "due", ""},
 	domain.Sent:      {"◷", "sent", ""},

@@ -10,7 +10,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/catalog"
 )
 
-// mayReadAll is demanded by what concerns the whole installation.
+// mayReadAll is the permit for reading what concerns the whole installation.
 var mayReadAll = access.Permit{Role: access.Read}
 
 // systemData answers: does every part keep up, and what must I do?
@@ -82,7 +82,7 @@ func (s *site) system() {
 
 var bounds = regexp.MustCompile(`^FOR VALUES FROM \('([^']*)'\) TO \('([^']*)'\)$`)
 
-// boundsSaid tells what a partition holds as people write it.
+// boundsSaid formats the range of positions that a partition holds.
 func boundsSaid(sql string) string {
 	found := bounds.FindStringSubmatch(sql)
 	if found == nil {
@@ -97,7 +97,7 @@ func boundsSaid(sql string) string {
 	return found[1] + " – " + found[2]
 }
 
-// size tells bytes in the unit that people use.
+// size formats a number of bytes in a readable unit.
 func size(bytes int64) string {
 	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
 	n, i := float64(bytes), 0

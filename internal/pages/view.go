@@ -20,18 +20,18 @@ import (
 //go:embed templates
 var templateFiles embed.FS
 
-// view is one request, as its page sees it.
+// view is a request as its page sees it.
 type view struct {
 	*site
 	w http.ResponseWriter
 	r *http.Request
 
 	Lang  string // "en" or "ja"
-	Theme string // "light", "dark", or empty for the browser's
+	Theme string // "light", "dark", or empty for the browser's own
 	Zone  *time.Location
 	Now   time.Time
 
-	self string // the address of the page, if the request went to another one
+	self string // the address of the page that is shown, if it is not the one requested
 }
 
 // frame is what the layout shows around a page.
@@ -42,7 +42,7 @@ type frame struct {
 	Status int
 }
 
-// The cookies that hold preferences. Nothing secret is in them.
+// The cookies that hold preferences. They hold no secrets.
 const (
 	langCookie  = "tactus_lang"
 	themeCookie = "tactus_theme"
@@ -68,7 +68,7 @@ func cookie(r *http.Request, name string) string {
 	return c.Value
 }
 
-// langOf is the language that was chosen, or else the first of the browser's that there is.
+// langOf returns the language that the viewer chose, or else the first of the browser's languages that the pages have.
 func langOf(r *http.Request) string {
 	switch chosen := cookie(r, langCookie); chosen {
 	case "en", "ja":
@@ -85,7 +85,7 @@ func langOf(r *http.Request) string {
 	return "en"
 }
 
-// preferences keeps the language or the theme that a form chose, and returns to the page.
+// preferences stores the language or theme that a form chose in a cookie, and redirects to the page.
 func (s *site) preferences(w http.ResponseWriter, r *http.Request) {
 	release, err := s.Bodies.ReadForm(w, r, bodies.SmallForm)
 	defer release()
@@ -105,7 +105,7 @@ func (s *site) preferences(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, local(r.FormValue("back")), http.StatusSeeOther)
 }
 
-// local is an address of this server, or its first page.
+// local returns an address of this server unchanged, and "/" for any other.
 func local(address string) string {
 	if !access.LocalPath(address) {
 		return "/"
@@ -113,7 +113,7 @@ func local(address string) string {
 	return address
 }
 
-// templates are parsed once a language, so that every word of them is looked up by the language alone.
+// templates are parsed once for each language, so that the function T of a template knows its language.
 var templates = map[string]*template.Template{"en": parse("en"), "ja": parse("ja")}
 
 func parse(lang string) *template.Template {
@@ -135,10 +135,10 @@ func (v *view) T(text string, args ...any) string { return translate(v.Lang, tex
 // room is a page in the navigation.
 type room struct{ Address, Name string }
 
-// rooms are the pages beside those that every process has.
+// rooms are the pages for everybody.
 var rooms = []room{{"/runs", "Runs"}, {"/calendar", "Calendar"}, {"/log", "Log"}, {"/system", "System"}}
 
-// systemPages are the pages about the installation, each for whom it is.
+// systemPages are the pages about the installation, each with its permit.
 var systemPages = []struct {
 	room
 	permit access.Permit
@@ -150,7 +150,7 @@ var systemPages = []struct {
 	{room{"/system/keys", "API keys"}, mayRunAll},
 }
 
-// SystemPages are the pages about the installation that whoever asks may see.
+// SystemPages returns the pages about the installation that the viewer may see.
 func (v *view) SystemPages() (all []room) {
 	for _, p := range systemPages {
 		if p.permit.Demand(v.ctx()) == nil {
@@ -160,19 +160,19 @@ func (v *view) SystemPages() (all []room) {
 	return all
 }
 
-// Path is that of the page, without a query.
+// Path returns the path of the page, without the query.
 func (v *view) Path() string {
 	path, _, _ := strings.Cut(v.Self(), "?")
 	return path
 }
 
-// Rooms are the pages of the navigation.
+// Rooms returns the pages of the navigation.
 func (v *view) Rooms() []room { return rooms }
 
-// onceTold are the members of an address that say what the action before did. app.js has the same.
+// onceTold are the parameters that say what the previous action did. app.js has the same list.
 var onceTold = []string{"did", "run", "name", "action", "done", "same", "group"}
 
-// Self is the address of the page, without what the action before it did.
+// Self returns the address of the page without the parameters about the previous action.
 func (v *view) Self() string {
 	if v.self != "" {
 		return v.self
@@ -187,14 +187,14 @@ func (v *view) Self() string {
 	return v.r.URL.EscapedPath() + "?" + query.Encode()
 }
 
-// Is reports whether the address is that of a room, or below it.
+// Is reports whether the page is a room, or below it.
 func (v *view) Is(room string) bool {
 	return v.r.URL.Path == room || room != "/" && strings.HasPrefix(v.r.URL.Path, room+"/")
 }
 
 func (v *view) ctx() context.Context { return v.r.Context() }
 
-// render answers with a page. Nothing is sent of a page that fails.
+// render responds with a page. It sends nothing of a page that fails.
 func (v *view) render(status int, name string, data any) {
 	var out bytes.Buffer
 	if err := templates[v.Lang].ExecuteTemplate(&out, name, frame{v, name, data, status}); err != nil {
@@ -224,26 +224,26 @@ func (v *view) sendStatus(status int, plain, zipped []byte) {
 	_, _ = v.w.Write(plain) // the client may be gone
 }
 
-// redirect goes on to an address of this server.
+// redirect redirects to an address of this server.
 func (v *view) redirect(address string) error {
 	http.Redirect(v.w, v.r, address, http.StatusSeeOther)
 	return nil
 }
 
-// statuses is the table from the kind of an error to its HTTP status.
+// statuses maps the kind of an error to its HTTP status.
 var statuses = map[domain.Kind]int{
 	domain.Invalid: http.StatusUnprocessableEntity, domain.NotFound: http.StatusNotFound, domain.Conflict: http.StatusConflict,
 	domain.Stale: http.StatusPreconditionFailed, domain.TooLarge: http.StatusRequestEntityTooLarge,
 	domain.Unauthenticated: http.StatusUnauthorized, domain.Forbidden: http.StatusForbidden,
 }
 
-// problem is what the page of an error shows.
+// problem is what an error page shows.
 type problem struct {
 	Title  string
 	Faults domain.Faults
 }
 
-// fail answers with the page of an error.
+// fail responds with an error page.
 func (v *view) fail(err error) {
 	if faults := domain.FaultsOf(err); faults != nil {
 		status := statuses[faults[0].Kind]

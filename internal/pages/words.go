@@ -2,7 +2,7 @@ package pages
 
 import "fmt"
 
-// translate says a text in a language. The English text is its own key; arguments are as in fmt.Sprintf.
+// translate returns a text in a language. The key is the English text; arguments are those of fmt.Sprintf.
 func translate(lang, text string, args ...any) string {
 	one := len(args) > 0 && (args[0] == "1" || args[0] == 1)
 	switch said, ok := japanese[text]; {
@@ -17,7 +17,7 @@ func translate(lang, text string, args ...any) string {
 	return fmt.Sprintf(text, args...)
 }
 
-// singular has the English texts that are others for one.
+// singular has the English texts that differ when the number is one.
 var singular = map[string]string{
 	"%s schedules":         "%s schedule",
 	"Enable %s schedules?": "Enable %s schedule?", "Enabled: %s schedules.": "Enabled: %s schedule.",

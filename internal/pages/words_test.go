@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// said finds the texts of pages: in templates, in calls of T, and in the tables of words that are translated later.
+// said returns the texts of the pages: in templates, in calls of T, and in tables of words that are translated later.
 var said = []*regexp.Regexp{
 	regexp.MustCompile(`\bt "((?:[^"\\]|\\.)*)"`),
 	regexp.MustCompile(`\bT\("((?:[^"\\]|\\.)*)"`),
@@ -23,8 +23,7 @@ var said = []*regexp.Regexp{
 	regexp.MustCompile(`domain\.Schedule\w+: +"([^"]+)"`),
 }
 
-// TestEveryWordIsInBothLanguages finds each text of the pages, and looks whether there is a Japanese one with the same
-// arguments.
+// TestEveryWordIsInBothLanguages checks that each text of the pages has a Japanese one with the same arguments.
 func TestEveryWordIsInBothLanguages(t *testing.T) {
 	t.Parallel()
 	paths, err := filepath.Glob("templates/*.html")
