@@ -15,20 +15,20 @@ import (
 	"github.com/tactus-dev/tactus/internal/catalog"
 )
 
-// applyCmd makes the server have what files describe.
+// applyCmd makes schedules, calendars and routes on the server equal to those in files.
 type applyCmd struct {
 	clientFlags
 	File   []string `short:"f" sep:"none" required:"" placeholder:"PATH" help:"YAML or JSON file with schedules, calendars and routes; a folder of such files, or - for standard input. May be repeated."`
 	Diff   bool     `xor:"how" help:"Only print what would change. The exit code is 1 when something would, 2 when the files are wrong."`
 	DryRun bool     `xor:"how" help:"Only say what would be done."`
-	Source string   `placeholder:"NAME" help:"Where the files come from: their schedules get the tag source:NAME, and those of another source are left alone."`
-	Prune  bool     `help:"Delete the schedules of the source that the files have no more."`
+	Source string   `placeholder:"NAME" help:"Where the files come from: their schedules get the tag source:NAME, and schedules of other sources are left alone."`
+	Prune  bool     `help:"Delete the schedules of the source that are in no file."`
 }
 
-// sourceTag marks the schedules of a source.
+// sourceTag begins the tag that marks the schedules of a source.
 const sourceTag = "source:"
 
-// step is what applying does to one thing.
+// step is what apply does to one schedule, calendar or route.
 type step struct {
 	Kind    string                 `json:"kind"`
 	Name    string                 `json:"name"`
@@ -72,7 +72,7 @@ func (c applyCmd) Run(ctx context.Context, to console) error {
 	return c.carryOut(ctx, to, steps)
 }
 
-// faulty prints all that is wrong.
+// faulty prints all faults, and returns an error if there are any.
 func faulty(to console, faults wrong) error {
 	if len(faults) == 0 {
 		return nil
@@ -83,14 +83,14 @@ func faulty(to console, faults wrong) error {
 	return usage("%s; nothing was changed", counted(len(faults), "fault", "faults"))
 }
 
-// mark gives a schedule the tag of the source.
+// mark adds the tag of the source to a schedule.
 func (c applyCmd) mark(i *item, faults *wrong) {
 	if i.Kind != schedulesMember {
 		return
 	}
 	var tags []string
 	if json.Unmarshal(orNull(i.members["tags"]), &tags) != nil {
-		return // checkItem says so
+		return // checkItem reports it
 	}
 	for _, tag := range tags {
 		if c.Source != "" && strings.HasPrefix(tag, sourceTag) && tag != sourceTag+c.Source {
@@ -98,7 +98,7 @@ func (c applyCmd) mark(i *item, faults *wrong) {
 		}
 	}
 	if tag := sourceTag + c.Source; c.Source != "" && !slices.Contains(tags, tag) {
-		i.members["tags"], _ = json.Marshal(append(tags, tag)) // texts encode
+		i.members["tags"], _ = json.Marshal(append(tags, tag)) // strings always encode
 	}
 }
 
@@ -109,7 +109,7 @@ func orNull(raw json.RawMessage) json.RawMessage {
 	return raw
 }
 
-// checkItem tells what is wrong with an item without asking anybody.
+// checkItem adds the faults of an item that can be found without the server.
 func checkItem(i item, faults *wrong) {
 	var err error
 	switch i.Kind {
@@ -128,13 +128,14 @@ func checkItem(i item, faults *wrong) {
 	}
 }
 
-// plan compares each item with what the server has. The server judges the definitions of schedules.
+// plan compares each item with what the server has, and returns the steps that make them equal. The server itself
+// judges the definitions of schedules.
 func (c applyCmd) plan(ctx context.Context, items []item) (steps []step, faults wrong, err error) {
 	routes, err := c.routes(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	var described []string // calendars
+	var described []string // names of calendars
 	for _, kind := range manifestKinds {
 		for _, i := range items {
 			if i.Kind != kind {
@@ -173,8 +174,8 @@ func (c applyCmd) plan(ctx context.Context, items []item) (steps []step, faults 
 	return append(steps, gone...), faults, err
 }
 
-// planSchedule has the server compare a schedule. A schedule that the files do not say is enabled or not stays as it
-// is.
+// planSchedule has the server compare a schedule. If its file does not mention enabled, the schedule stays enabled or
+// disabled as it is.
 func (c applyCmd) planSchedule(ctx context.Context, i item, calendars []string, one *step) ([]*domain.Error, error) {
 	one.path, one.body = "/schedules/by-name/"+url.PathEscape(i.Name), i.body()
 	refusals, err := c.compareWith(ctx, i, calendars, one)
@@ -195,8 +196,8 @@ func (c applyCmd) planSchedule(ctx context.Context, i item, calendars []string, 
 	return c.othersOwn(i, one.Changes), nil
 }
 
-// compareWith asks what putting a schedule would change. Calendars that the files describe need not be there yet: then
-// the server is asked about the rest.
+// compareWith asks the server what putting a schedule would change. The schedule may name calendars that the server
+// does not know yet because the same files describe them; the server is then asked about the other members.
 func (c applyCmd) compareWith(ctx context.Context, i item, calendars []string, one *step) ([]*domain.Error, error) {
 	answer, err := c.call(ctx, http.MethodPost, "/schedules/compare", json.RawMessage(i.body()))
 	refused, ok := errors.AsType[*refusal](err)
@@ -232,7 +233,7 @@ func (c applyCmd) compareWith(ctx context.Context, i item, calendars []string, o
 	return nil, nil
 }
 
-// othersOwn refuses to change what another source owns.
+// othersOwn returns a fault if the changes would take a schedule away from another source.
 func (c applyCmd) othersOwn(i item, changes []catalog.MemberChange) []*domain.Error {
 	for _, m := range changes {
 		var tags []string
@@ -243,7 +244,7 @@ func (c applyCmd) othersOwn(i item, changes []catalog.MemberChange) []*domain.Er
 			owner, of := strings.CutPrefix(tag, sourceTag)
 			if of && owner != c.Source && !slices.Contains(i.tags(), tag) {
 				return []*domain.Error{{Code: "other_source", Field: "/name", Message: fmt.Sprintf(
-					"a schedule of this name comes from the source %s: apply it with --source %[1]s, or call this one otherwise",
+					"a schedule of this name comes from the source %s: apply it with --source %[1]s, or give this one another name",
 					owner)}}
 			}
 		}
@@ -252,23 +253,23 @@ func (c applyCmd) othersOwn(i item, changes []catalog.MemberChange) []*domain.Er
 }
 
 func (i item) tags() (tags []string) {
-	_ = json.Unmarshal(orNull(i.members["tags"]), &tags) // checkItem has looked
+	_ = json.Unmarshal(orNull(i.members["tags"]), &tags) // checkItem has decoded them before
 	return tags
 }
 
-// text is the text at a pointer such as /exclude_calendars/0.
+// text returns the text at a JSON pointer such as /exclude_calendars/0.
 func (i item) text(pointer string) string {
 	member, nth, _ := strings.Cut(strings.TrimPrefix(pointer, "/"), "/")
 	var list []string
 	n := 0
-	_ = json.Unmarshal(orNull(i.members[member]), &list) // else it is none
+	_ = json.Unmarshal(orNull(i.members[member]), &list) // not a list: then there is no text
 	if _, err := fmt.Sscan(nth, &n); err != nil || n >= len(list) {
 		return ""
 	}
 	return list[n]
 }
 
-// planCalendar compares a calendar.
+// planCalendar compares a calendar with the one on the server.
 func (c applyCmd) planCalendar(ctx context.Context, i item, one *step) error {
 	one.body = i.body()
 	wanted, err := domain.DecodeCalendar(i.Name, one.body)
@@ -290,7 +291,7 @@ func (c applyCmd) planCalendar(ctx context.Context, i item, one *step) error {
 		calendarContent{kept.Description, kept.Days}, calendarContent{wanted.Description, wanted.Days})
 }
 
-// routes are the routes that there are, by pattern.
+// routes returns the routes on the server by pattern.
 func (c applyCmd) routes(ctx context.Context) (map[string]domain.Route, error) {
 	found := map[string]domain.Route{}
 	for page := 1; ; page++ {
@@ -321,7 +322,7 @@ func planRoute(i item, routes map[string]domain.Route, one *step) error {
 	return one.compare(there, kept, wanted)
 }
 
-// compare fills in what making before what after is would change.
+// compare fills in the members in which after differs from before, and the outcome that follows from that.
 func (s *step) compare(there bool, before, after any) error {
 	former, err := json.Marshal(before)
 	if err != nil {
@@ -343,7 +344,7 @@ func (s *step) compare(there bool, before, after any) error {
 	return nil
 }
 
-// gone are the schedules of the source that no file has.
+// gone returns steps that delete the schedules of the source that are in no file.
 func (c applyCmd) gone(ctx context.Context, items []item) (steps []step, err error) {
 	kept := map[string]bool{}
 	for _, i := range items {
@@ -365,7 +366,7 @@ func (c applyCmd) gone(ctx context.Context, items []item) (steps []step, err err
 	return steps, err
 }
 
-// everySchedule reads the list of schedules to its end.
+// everySchedule calls each with every schedule that a query selects.
 func (c clientFlags) everySchedule(ctx context.Context, query url.Values, each func(catalog.Entry)) error {
 	query.Set("page_size", "200")
 	query.Set("sort", "name")
@@ -391,7 +392,7 @@ func (c clientFlags) everySchedule(ctx context.Context, query url.Values, each f
 	}
 }
 
-// tellDiff prints what would change.
+// tellDiff prints what would change, and returns an error if anything would.
 func (c applyCmd) tellDiff(to console, steps []step) error {
 	differ := slices.DeleteFunc(steps, func(s step) bool { return s.Outcome == "same" })
 	if !c.tabular() {
@@ -409,10 +410,10 @@ func (c applyCmd) tellDiff(to console, steps []step) error {
 	return nil
 }
 
-// signs stand before what would become of something.
+// signs maps an outcome to the sign before its line.
 var signs = map[string]string{"create": "+", "change": "~", "delete": "-"}
 
-// print prints a step with the members that it changes.
+// print prints a step and the members that it changes.
 func (s step) print(to console) {
 	at := s.At
 	if at != "" {
@@ -429,10 +430,10 @@ func (s step) print(to console) {
 	}
 }
 
-// done is how an outcome is told when it is there.
+// done maps an outcome to its past tense.
 var done = map[string]string{"create": "created", "change": "changed", "delete": "deleted", "same": "unchanged"}
 
-// carryOut does what is to be done. What is refused does not stop the rest.
+// carryOut carries the steps out. A step that is refused does not stop the others.
 func (c applyCmd) carryOut(ctx context.Context, to console, steps []step) error {
 	counts := map[string]int{}
 	var refused []string

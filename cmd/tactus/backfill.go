@@ -9,19 +9,19 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// backfillCmd asks for a backfill.
+// backfillCmd requests a backfill.
 type backfillCmd struct {
 	oneSchedule
-	From   string `required:"" placeholder:"TIME" help:"The first instant whose due time is to run (RFC 3339, or local in its zone)."`
-	To     string `placeholder:"TIME" help:"The last one; now unless given."`
+	From   string `required:"" placeholder:"TIME" help:"Run due times from this time on (RFC 3339, or local in the zone of the schedule)."`
+	To     string `placeholder:"TIME" help:"Run due times up to this time; up to now unless given."`
 	Policy string `name:"execution-policy" enum:",allow,queue" default:"" help:"Whether its runs may begin beside other runs of the schedule (allow) or wait for them (queue); unless given, as the schedule's own runs."`
 	Order  string `enum:"oldest_first,newest_first" default:"oldest_first" help:"oldest_first or newest_first."`
 	Active int    `name:"max-active" default:"1" help:"How many of its runs may be unfinished at a time, at most 100."`
-	Again  bool   `help:"Run also what ran already."`
+	Again  bool   `help:"Include due times that have run already."`
 	DryRun bool   `help:"Only show what would run."`
 }
 
-// Run asks for a backfill.
+// Run requests a backfill.
 func (c backfillCmd) Run(ctx context.Context, to console) error {
 	_, reason := outbox.ActorOf(ctx) // --reason, which every command has
 	members := filled("from", c.From, "to", c.To, "execution_policy", c.Policy, "order", c.Order, "reason", reason)
@@ -29,11 +29,11 @@ func (c backfillCmd) Run(ctx context.Context, to console) error {
 	return c.send(ctx, to, http.MethodPost, "/backfill", members)
 }
 
-// backfillsCmd calls the API about backfills that have been asked for.
+// backfillsCmd calls the API about backfills that were requested before.
 type backfillsCmd struct {
 	List   backfillsListCmd   `cmd:"" help:"List the backfills of a schedule, newest first."`
-	Get    backfillsGetCmd    `cmd:"" help:"Show how far a backfill is."`
-	Cancel backfillsCancelCmd `cmd:"" help:"Have a backfill make no further runs."`
+	Get    backfillsGetCmd    `cmd:"" help:"Show the progress of a backfill."`
+	Cancel backfillsCancelCmd `cmd:"" help:"Stop a backfill from making further runs."`
 }
 
 type backfillsListCmd struct {
@@ -46,7 +46,7 @@ func (c backfillsListCmd) Run(ctx context.Context, to console) error {
 	return c.send(ctx, to, http.MethodGet, "/backfills?limit="+strconv.Itoa(c.Limit), nil)
 }
 
-// oneBackfill names a backfill.
+// oneBackfill has the argument that names a backfill.
 type oneBackfill struct {
 	clientFlags
 	ID string `arg:"" name:"backfill" help:"Id of the backfill."`
@@ -70,7 +70,7 @@ func (c backfillsGetCmd) Run(ctx context.Context, to console) error {
 type backfillsCancelCmd struct {
 	oneBackfill
 	Runs      bool `help:"Cancel its unfinished runs, too."`
-	Terminate bool `help:"With --runs: kill what runs."`
+	Terminate bool `help:"With --runs: kill tasks that are running already."`
 }
 
 // Run cancels a backfill.

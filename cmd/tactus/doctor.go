@@ -10,15 +10,15 @@ import (
 	"github.com/tactus-dev/tactus/internal/zonewatch"
 )
 
-// doctorCmd looks at all parts of an installation. Lines that begin with ! say what must be done, those with ? what may
-// be meant.
+// doctorCmd examines all parts of an installation. Lines that begin with ! say what must be done; those with ? may be
+// as intended.
 type doctorCmd struct {
 	databaseFlags
 	redisFlags
 }
 
-// Run looks at PostgreSQL, at Redis, at what the processes have told the database, and at the time zone data. It fails
-// when something must be done.
+// Run examines PostgreSQL, Redis, what the processes have recorded in the database, and the time zone data. It fails if
+// something must be done.
 func (c doctorCmd) Run(ctx context.Context, to console, all *commands) error {
 	d := &diagnosis{to: to.out}
 	if c.DatabaseURL.isSet() {
@@ -46,17 +46,17 @@ func (c doctorCmd) Run(ctx context.Context, to console, all *commands) error {
 	return nil
 }
 
-// zones compares versions of the time zone data, and fails when a process has another version than this program.
+// zones compares versions of the time zone data. It fails if a process uses another version than this program.
 func (c doctorCmd) zones(ctx context.Context, to console, all *commands) error {
-	fmt.Fprintf(to.out, "time zone data: this program has %s, and goes by %s\n", zone.EmbeddedVersion(), zones())
+	fmt.Fprintf(to.out, "time zone data: this program has %s, and uses %s\n", zone.EmbeddedVersion(), zones())
 	ill := false
 	for _, found := range hostzones.All(all.Zoneinfo) {
 		switch {
 		case found.Err != nil:
 			fmt.Fprintf(to.out, "  %v\n", found.Err)
 		case hostzones.Newer(found.Version, zone.EmbeddedVersion()):
-			fmt.Fprintf(to.out, "  %s has %s, which is newer than this program's: a newer tactus, or that one for "+
-				"every process\n", found.Place, found.Version)
+			fmt.Fprintf(to.out, "  %s has %s, which is newer than this program's: update tactus, or have every "+
+				"process use that data\n", found.Place, found.Version)
 		default:
 			fmt.Fprintf(to.out, "  %s has %s, which is not newer\n", found.Place, found.Version)
 		}
@@ -78,13 +78,13 @@ func (c doctorCmd) zones(ctx context.Context, to console, all *commands) error {
 		switch {
 		case hostzones.Newer(zone.Version(), p.Version):
 			ill = true
-			fmt.Fprintf(to.out, "  %s goes by %s, which is older than what is here: update it, or give it the same "+
+			fmt.Fprintf(to.out, "  %s uses %s, which is older than here: update it, or give it the same "+
 				"ZONEINFO\n", p.Process, p.Version)
 		case hostzones.Newer(p.Version, zone.Version()):
 			ill = true
-			fmt.Fprintf(to.out, "  %s goes by %s, which is newer than what is here\n", p.Process, p.Version)
+			fmt.Fprintf(to.out, "  %s uses %s, which is newer than here\n", p.Process, p.Version)
 		default:
-			fmt.Fprintf(to.out, "  %s goes by the same\n", p.Process)
+			fmt.Fprintf(to.out, "  %s uses the same\n", p.Process)
 		}
 	}
 	if ill {

@@ -18,13 +18,14 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// diagnosis prints what is found, and remembers whether something must be done.
+// diagnosis prints findings, and remembers whether something must be done.
 type diagnosis struct {
 	to  io.Writer
 	ill bool
 }
 
-// well says that all is as it should be, remark what may be meant, and sick what endangers or keeps from working.
+// well prints that a part is as it should be, remark something that may be intended, and sick something that loses
+// data, or does not work.
 func (d *diagnosis) well(format string, args ...any)   { fmt.Fprintf(d.to, "  "+format+"\n", args...) }
 func (d *diagnosis) remark(format string, args ...any) { fmt.Fprintf(d.to, "? "+format+"\n", args...) }
 func (d *diagnosis) sick(format string, args ...any) {
@@ -32,13 +33,13 @@ func (d *diagnosis) sick(format string, args ...any) {
 	fmt.Fprintf(d.to, "! "+format+"\n", args...)
 }
 
-// endangering are settings of PostgreSQL under which a crash loses what was committed.
+// endangering reads the settings of PostgreSQL with which a crash loses committed data. Its first row has no setting.
 const endangering = `
 select s.name, current_setting('server_version'), clock_timestamp()
 from pg_settings s where s.name in ('fsync', 'full_page_writes') and s.setting = 'off'
 union all select '', current_setting('server_version'), clock_timestamp() order by 1`
 
-// mostSkew is how far this machine's clock may be from PostgreSQL's, by which everything is due.
+// mostSkew is how far this machine's clock may differ from PostgreSQL's, which decides what is due.
 const mostSkew = 2 * time.Second
 
 func (d *diagnosis) database(ctx context.Context, pool *pgxpool.Pool) error {
@@ -54,24 +55,24 @@ func (d *diagnosis) database(ctx context.Context, pool *pgxpool.Pool) error {
 	}
 	d.well("PostgreSQL %s answers", rows[0].Version)
 	for _, r := range rows[1:] {
-		d.sick("%s is off: a crash of the machine may lose what was committed; set it to on, and restart PostgreSQL",
+		d.sick("%s is off: a crash of the machine may lose committed data; set it to on, and restart PostgreSQL",
 			r.Setting)
 	}
 	if skew := rows[0].At.Sub(asked.Add(time.Since(asked) / 2)).Round(time.Millisecond); skew.Abs() > mostSkew {
-		d.remark("this machine's clock differs from PostgreSQL's by %s: all is due by PostgreSQL's; have both set by NTP",
+		d.remark("this machine's clock differs from PostgreSQL's by %s, which decides what is due: set both by NTP",
 			skew)
 	} else {
-		d.well("this machine's clock is that of PostgreSQL, within %s", mostSkew)
+		d.well("this machine's clock agrees with PostgreSQL's within %s", mostSkew)
 	}
 	if err := migrations.Ready(ctx, pool); err != nil {
 		d.sick("the schema: %v", err)
 		return err
 	}
-	d.well("the schema is one that this program knows")
+	d.well("this program knows the version of the schema")
 	return nil
 }
 
-// condition is what the database knows of the installation's parts.
+// condition reads what the database knows about the parts of the installation.
 const condition = `
 select l.holder, l.expires_at < clock_timestamp(),
     extract(epoch from clock_timestamp() - coalesce(l.watermark, clock_timestamp())),
@@ -91,16 +92,16 @@ func (d *diagnosis) parts(ctx context.Context, pool *pgxpool.Pool) error {
 	var letters int64
 	var keys string
 	if err := pool.QueryRow(ctx, condition).Scan(&holder, &expired, &behind, &letters, &keys); err != nil {
-		return fmt.Errorf("look at leases, keys and dead letters: %w", err)
+		return fmt.Errorf("read leases, keys and dead letters: %w", err)
 	}
 	late := time.Duration(behind * float64(time.Second)).Round(time.Second)
 	switch {
 	case holder == nil:
 		d.sick("no beat has led yet, so nothing fires: start one (tactus beat)")
 	case *expired:
-		d.sick("no beat leads, so nothing fires: %s did; start one, or look at its log", *holder)
+		d.sick("no beat leads, so nothing fires; the last one was %s: start one, or look at its log", *holder)
 	case late > mostBehind:
-		d.sick("the beat %s is %s behind: what is due fires late; look at its log, and at what the database does",
+		d.sick("the beat %s is %s behind, so runs fire late: look at its log, and at what the database does",
 			*holder, late)
 	default:
 		d.well("the beat %s leads, and has settled what is due", *holder)
@@ -113,11 +114,11 @@ func (d *diagnosis) parts(ctx context.Context, pool *pgxpool.Pool) error {
 		d.remark("keys that expire within a week: %s; make new ones (tactus key rotate NAME)", keys)
 	}
 	if n, err := catalog.New(pool).Invalid(ctx); err == nil && n > 0 {
-		d.remark("%d schedules cannot be scheduled as they are: tactus schedule list --invalid true says why", n)
+		d.remark("%d schedules cannot be scheduled as they are defined: tactus schedule list --invalid true says why", n)
 	}
 	sinks, err := ledger.Sinks(ctx, pool)
 	if err != nil {
-		return fmt.Errorf("look at sinks: %w", err)
+		return fmt.Errorf("read sinks: %w", err)
 	}
 	for _, s := range sinks {
 		if s.Silent > quietFor {
@@ -130,7 +131,7 @@ func (d *diagnosis) parts(ctx context.Context, pool *pgxpool.Pool) error {
 	return nil
 }
 
-// redis looks at a Redis, and at the groups that read the events.
+// redis examines a Redis and, if it holds the stream of events, the consumer groups that read it.
 func (d *diagnosis) redis(ctx context.Context, name string, url secret,
 	check func(context.Context, goredis.UniversalClient) error, stream string,
 ) {
@@ -147,18 +148,18 @@ func (d *diagnosis) redis(ctx context.Context, name string, url secret,
 	if err := check(ctx, client); err != nil {
 		d.sick("%s: %v", name, err)
 	} else {
-		d.well("%s answers, and evicts nothing that must stay", name)
+		d.well("%s answers, and evicts no keys that tactus needs", name)
 	}
 	if stream == "" {
 		return
 	}
-	groups, _ := client.XInfoGroups(ctx, stream).Result() // a stream without events is not there yet
+	groups, _ := client.XInfoGroups(ctx, stream).Result() // the stream does not exist before the first event
 	for _, g := range groups {
 		if g.Lag > mostLag {
-			d.sick("the group %s is %d events behind: see whether its reader runs", strings.TrimSpace(g.Name), g.Lag)
+			d.sick("the consumer group %s is %d events behind: check whether its reader runs", strings.TrimSpace(g.Name), g.Lag)
 		}
 	}
 }
 
-// mostLag is how many events a group may be behind.
+// mostLag is how many events a consumer group may be behind.
 const mostLag = 10_000

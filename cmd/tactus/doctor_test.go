@@ -8,7 +8,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestDoctorTellsOfOtherZoneData asks an installation in which one process goes by older data.
+// TestDoctorTellsOfOtherZoneData asks an installation in which one process uses older data.
 func TestDoctorTellsOfOtherZoneData(t *testing.T) {
 	t.Parallel()
 	url := testenv.DatabaseURL(t)
@@ -26,12 +26,12 @@ func TestDoctorTellsOfOtherZoneData(t *testing.T) {
 		t.Fatal(err)
 	}
 	if code, told := ask(); code != exitFailure ||
-		!strings.Contains(told, "api of elsewhere goes by 2020a, which is older") {
+		!strings.Contains(told, "api of elsewhere uses 2020a, which is older") {
 		t.Errorf("%d: %s", code, told)
 	}
 }
 
-// TestDoctorSaysWhatToDo asks an installation in which much is wrong, and then one part after the other is right.
+// TestDoctorSaysWhatToDo examines an installation with many faults, and again after some of them are mended.
 func TestDoctorSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	url, broker := testenv.DatabaseURL(t), testenv.RedisServer(t, map[string]string{"maxmemory-policy": "allkeys-lru"})
@@ -49,7 +49,7 @@ func TestDoctorSaysWhatToDo(t *testing.T) {
 	tell(`insert into tactus.deadletters (source, reference, reason, data) values ('test', '1', 'broken', '{}')`)
 	code, told := ask()
 	for _, want := range []string{
-		"! fsync is off", "! no beat has led yet", "! 1 dead letters", "! the Redis of events: maxmemory-policy is allkeys-lru", "  the schema is one",
+		"! fsync is off", "! no beat has led yet", "! 1 dead letters", "! the Redis of events: maxmemory-policy is allkeys-lru", "  this program knows the version of the schema",
 	} {
 		if code != exitFailure || !strings.Contains(told, want) {
 			t.Errorf("%d, without %s:\n%s", code, want, told)

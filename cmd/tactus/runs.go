@@ -16,13 +16,13 @@ import (
 // runsCmd calls the API about the runs of all schedules.
 type runsCmd struct {
 	List   runsListCmd   `cmd:"" help:"List the runs of all schedules, newest first."`
-	Get    runsGetCmd    `cmd:"" help:"Show a run with all that is known of it."`
+	Get    runsGetCmd    `cmd:"" help:"Show everything that is known about a run."`
 	Tail   runsTailCmd   `cmd:"" help:"Print runs as they become due, and as their states change."`
-	Rerun  runsRerunCmd  `cmd:"" help:"Run again what runs have run, by their ids or by a filter."`
-	Cancel runsCancelCmd `cmd:"" help:"Have runs not run any more, by their ids or by a filter."`
+	Rerun  runsRerunCmd  `cmd:"" help:"Run the tasks of runs again; the runs are given by their ids or by a filter."`
+	Cancel runsCancelCmd `cmd:"" help:"Cancel runs, given by their ids or by a filter."`
 }
 
-// runChoice are the flags that choose runs.
+// runChoice has the flags that select runs.
 type runChoice struct {
 	Status       []string `sep:"," placeholder:"STATE" help:"Only runs in this state, or one of several: due, sent, started, retrying, succeeded, failed, revoked, expired, skipped, missed, unknown."`
 	Kind         string   `enum:",scheduled,manual,backfill" default:"" help:"Only scheduled, manual or backfill runs."`
@@ -32,13 +32,13 @@ type runChoice struct {
 	Queue        string   `help:"Only runs of schedules for this queue."`
 	Worker       string   `help:"Only runs of this worker."`
 	Error        string   `placeholder:"TEXT" help:"Only runs whose error contains this text."`
-	Since        instant  `placeholder:"TIME" help:"Only runs that were due then or later: a time, or how long ago, as in 12h."`
-	Until        instant  `placeholder:"TIME" help:"Only runs that were due before."`
-	FinishedFrom instant  `placeholder:"TIME" help:"Only runs that finished then or later."`
-	FinishedTo   instant  `placeholder:"TIME" help:"Only runs that finished before."`
+	Since        instant  `placeholder:"TIME" help:"Only runs that were due at this time or later: a time, or how long ago, as in 12h."`
+	Until        instant  `placeholder:"TIME" help:"Only runs that were due before this time."`
+	FinishedFrom instant  `placeholder:"TIME" help:"Only runs that finished at this time or later."`
+	FinishedTo   instant  `placeholder:"TIME" help:"Only runs that finished before this time."`
 }
 
-// query returns the flags as parameters of the API, which a filter in a body has as well.
+// query returns the flags as parameters of the API. The filter in the body of an action has the same members.
 func (f runChoice) query(ctx context.Context, c clientFlags) (url.Values, error) {
 	query := url.Values{}
 	for name, value := range map[string]string{
@@ -68,7 +68,7 @@ func (f runChoice) query(ctx context.Context, c clientFlags) (url.Values, error)
 	return query, err
 }
 
-// scheduleID returns the id of a schedule, given that or its name.
+// scheduleID returns the id of a schedule, given its id or its name.
 func (c clientFlags) scheduleID(ctx context.Context, schedule string) (string, error) {
 	path, err := c.path(ctx, schedule)
 	if err != nil {
@@ -77,7 +77,7 @@ func (c clientFlags) scheduleID(ctx context.Context, schedule string) (string, e
 	return path[len("/schedules/"):], nil
 }
 
-// runPage is a page of runs, each as it was sent.
+// runPage is a page of runs, each as the server sent it.
 type runPage struct {
 	Runs []json.RawMessage `json:"runs"`
 	Next string            `json:"next_page_token"`
@@ -147,16 +147,16 @@ func (c runsGetCmd) Run(ctx context.Context, to console) error {
 type runsTailCmd struct {
 	clientFlags
 	runChoice
-	Every time.Duration `default:"1s" help:"How often to ask."`
+	Every time.Duration `default:"1s" help:"How often to ask the server."`
 }
 
-// tailBehind is how long after its due time a run is watched, and tailMost how many runs one look has.
+// tailBehind is for how long after its due time a run is watched, and tailMost the most runs of one request.
 const (
 	tailBehind = 15 * time.Minute
 	tailMost   = 1000
 )
 
-// Run prints runs until ctx ends, oldest first, and each again when its state has changed.
+// Run prints runs until ctx ends, oldest first. It prints a run again whenever its state has changed.
 func (c runsTailCmd) Run(ctx context.Context, to console) error {
 	if c.Every <= 0 {
 		return usage("--every %s: want a time, such as 1s", c.Every)
@@ -190,7 +190,7 @@ func (c runsTailCmd) Run(ctx context.Context, to console) error {
 	return nil
 }
 
-// tell prints the runs that are new or have another state than was told, and returns what is told now.
+// tell prints the runs whose states differ from those in told, and returns the states of all runs of the page.
 func (c runsTailCmd) tell(to console, page runPage, told map[string]string) (map[string]string, error) {
 	now := make(map[string]string, len(page.Runs))
 	for i := len(page.Runs) - 1; i >= 0; i-- {
@@ -211,15 +211,15 @@ func (c runsTailCmd) tell(to console, page runPage, told map[string]string) (map
 	return now, nil
 }
 
-// manyRuns are the runs that an action is about: those that are named, or those of a filter.
+// manyRuns has the runs that an action changes: those with the given ids, or those that a filter selects.
 type manyRuns struct {
 	clientFlags
 	runChoice
-	IDs    []string `arg:"" optional:"" name:"run" help:"Ids of the runs; without any, the flags choose them."`
-	DryRun bool     `help:"Only show which."`
+	IDs    []string `arg:"" optional:"" name:"run" help:"Ids of the runs; without any, the flags select them."`
+	DryRun bool     `help:"Only show which runs these are."`
 }
 
-// act posts an action until it is done with all runs, and prints what came of each.
+// act posts an action, a part at a time, until all runs are handled, and prints the outcome of each.
 func (c manyRuns) act(ctx context.Context, to console, action string, body map[string]any) error {
 	query, err := c.query(ctx, c.clientFlags)
 	if err != nil {
@@ -263,7 +263,7 @@ func (c manyRuns) act(ctx context.Context, to console, action string, body map[s
 	}
 }
 
-// tellAll prints what came of runs, and returns an error if some were refused.
+// tellAll prints the outcomes, and returns an error if some runs were refused.
 func (c manyRuns) tellAll(to console, all runPage) error {
 	refused := 0
 	for _, raw := range all.Runs {
@@ -295,14 +295,14 @@ func (c manyRuns) tellAll(to console, all runPage) error {
 
 type runsRerunCmd struct{ manyRuns }
 
-// Run runs runs again.
+// Run runs the tasks of runs again.
 func (c runsRerunCmd) Run(ctx context.Context, to console) error {
 	return c.act(ctx, to, "rerun", map[string]any{})
 }
 
 type runsCancelCmd struct {
 	manyRuns
-	Terminate bool `help:"Kill what runs."`
+	Terminate bool `help:"Kill tasks that are running already."`
 }
 
 // Run cancels runs.

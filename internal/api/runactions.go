@@ -17,45 +17,45 @@ import (
 	"github.com/tactus-dev/tactus/internal/revoke"
 )
 
-// mostRerun is how many runs one request makes again: each is a transaction of its own.
+// mostRerun is the most runs that one request runs again. Each is a transaction of its own.
 const mostRerun = 100
 
 func (s *server) runActions(api huma.API) {
 	register(api, huma.Operation{
-		OperationID: "rerun", Method: http.MethodPost, Path: prefix + "/runs/{id}/rerun", Summary: "Run again what a run has run",
+		OperationID: "rerun", Method: http.MethodPost, Path: prefix + "/runs/{id}/rerun", Summary: "Run the task of a run again",
 		Description:   "A manual run of the same schedule, with the task, args and queue of that run, where the log still has them (task_of), and otherwise those of the schedule.",
 		DefaultStatus: http.StatusAccepted,
 	}, s.rerun)
 	register(api, huma.Operation{
-		OperationID: "cancel-run", Method: http.MethodPost, Path: prefix + "/runs/{id}/cancel", Summary: "Have a run not run any more",
-		Description: "A run that is not handed over yet is settled as revoked. Of any other that has not ended, the workers are told to revoke it, as Celery's " +
+		OperationID: "cancel-run", Method: http.MethodPost, Path: prefix + "/runs/{id}/cancel", Summary: "Cancel a run",
+		Description: "A run that is not handed over yet is settled as revoked. For any other unfinished run, the workers are told to revoke it, as Celery's " +
 			"control does, and told again for an hour while it is open. One that runs goes on, unless the body is {\"terminate\":true}.",
 		DefaultStatus: http.StatusAccepted,
 	}, s.cancelRun)
 	mayTake[cancelBody](api, prefix+"/runs/{id}/cancel")
 	register(api, huma.Operation{
-		OperationID: "rerun-many", Method: http.MethodPost, Path: prefix + "/runs/rerun", Summary: "Run again several runs, by ids or by a filter",
-		Description: "At most 100 in one request; go on with next_page_token. A filter must name states. A run that cannot be made again does not stop the others. With dry_run nothing is done.",
+		OperationID: "rerun-many", Method: http.MethodPost, Path: prefix + "/runs/rerun", Summary: "Run the tasks of several runs again, by ids or by a filter",
+		Description: "At most 100 in one request; go on with next_page_token. A filter must name states. A run whose task cannot run again does not stop the others. With dry_run nothing is done.",
 	}, s.rerunMany)
 	takes[runsBody](api, prefix+"/runs/rerun")
 	register(api, huma.Operation{
 		OperationID: "cancel-many", Method: http.MethodPost, Path: prefix + "/runs/cancel", Summary: "Cancel several runs, by ids or by a filter",
-		Description: "At most 1000 in one request; go on with next_page_token. A filter without states chooses what has not ended. With dry_run nothing is done.",
+		Description: "At most 1000 in one request; go on with next_page_token. A filter without states selects unfinished runs. With dry_run nothing is done.",
 	}, s.cancelMany)
 	takes[runsBody](api, prefix+"/runs/cancel")
 }
 
 type cancelBody struct {
-	Terminate bool `json:"terminate,omitempty" doc:"Kill what runs."`
+	Terminate bool `json:"terminate,omitempty" doc:"Kill tasks that are running already."`
 }
 
-// runsBody chooses runs, and says what to do with them.
+// runsBody selects runs, and says what to do with them.
 type runsBody struct {
-	IDs       []domain.ID `json:"ids,omitempty" maxItems:"1000" doc:"The runs; or a filter."`
+	IDs       []domain.ID `json:"ids,omitempty" maxItems:"1000" doc:"The runs. Give either these or a filter."`
 	Filter    *runsFilter `json:"filter,omitempty"`
-	DryRun    bool        `json:"dry_run,omitempty" doc:"Only say which."`
+	DryRun    bool        `json:"dry_run,omitempty" doc:"Only say which runs these are."`
 	PageToken string      `json:"page_token,omitempty" doc:"The next_page_token of the answer before."`
-	Terminate bool        `json:"terminate,omitempty" doc:"When they are cancelled: kill what runs."`
+	Terminate bool        `json:"terminate,omitempty" doc:"For cancel: kill tasks that are running already."`
 }
 
 // runsFilter has the same members as the parameters of list-runs.
@@ -74,7 +74,7 @@ type runsFilter struct {
 	FinishedTo   *time.Time         `json:"finished_to,omitempty"`
 }
 
-// bodyInto decodes a body strictly; an empty one leaves everything as it is.
+// bodyInto decodes a body strictly. An empty body leaves to unchanged.
 func bodyInto(raw []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
@@ -96,10 +96,10 @@ type rerunAnswer struct {
 }
 
 type rerunOutcome struct {
-	ID     domain.ID  `json:"id" doc:"The run that is run again."`
+	ID     domain.ID  `json:"id" doc:"The run whose task runs again."`
 	RunID  *domain.ID `json:"run_id,omitempty" doc:"The new run."`
 	TaskOf string     `json:"task_of,omitempty" enum:"run,schedule" doc:"Whose task, args and queue the new run has: those of the run, or of the schedule now."`
-	Code   string     `json:"code,omitempty" doc:"Why there is none."`
+	Code   string     `json:"code,omitempty" doc:"Why there is no new run."`
 	Error  string     `json:"error,omitempty"`
 }
 
@@ -119,7 +119,7 @@ func (s *server) rerun(ctx context.Context, in *struct {
 	return &rerunAnswer{Location: prefix + "/runs/" + done.RunID.String(), Body: done}, nil
 }
 
-// runAgain makes a run with the task of another one.
+// runAgain creates a run with the task of another run.
 func (s *server) runAgain(ctx context.Context, id domain.ID, key string) (done rerunOutcome, err error) {
 	run, err := s.catalog.RunDetail(ctx, id)
 	if err != nil {
@@ -168,7 +168,7 @@ var notCancelled = map[revoke.Outcome]string{
 	revoke.Locked:   "another transaction writes to the run just now: try again",
 }
 
-// manyRuns is the answer to an action on several runs.
+// manyRuns is the response to an action on several runs.
 type manyRuns[T any] struct {
 	Body struct {
 		DryRun        bool   `json:"dry_run"`
@@ -178,7 +178,7 @@ type manyRuns[T any] struct {
 	}
 }
 
-// chosen returns the runs that a body chooses, at most so many, and where to go on.
+// chosen returns at most so many of the runs that a body selects, and the token of the next part.
 func (s *server) chosen(ctx context.Context, asked runsBody, most int) (ids []domain.ID, next string, err error) {
 	switch {
 	case len(asked.IDs) > most:

@@ -19,27 +19,27 @@ func (s *server) runList(api huma.API) {
 			"by these the runs of deleted schedules are not found.",
 	}, s.listRuns)
 	register(api, huma.Operation{
-		OperationID: "get-run", Method: http.MethodGet, Path: prefix + "/runs/{id}", Summary: "A run with all that is known of it",
+		OperationID: "get-run", Method: http.MethodGet, Path: prefix + "/runs/{id}", Summary: "A run with everything that is known about it",
 	}, s.getRun)
 	register(api, huma.Operation{
 		OperationID: "runs-summary", Method: http.MethodGet, Path: prefix + "/runs/summary", Summary: "Runs by state and hour, with the times they took",
-		Description: "Of the runs that were due in whole hours of UTC, the last 24 unless said. At most about 100000 runs are looked at, " +
+		Description: "Covers the runs that were due in whole hours of UTC; unless given otherwise, in the last 24 of them. At most about 100000 runs are looked at, " +
 			"10000 with task_name, tag or queue: of an hour with more than its share, the newest (cut).",
 	}, s.summarizeRuns)
 }
 
-// RunChoice chooses runs by parameters.
+// RunChoice selects runs by parameters.
 type RunChoice struct {
-	Status   []string  `query:"status,explode" maxItems:"20" enum:"due,sent,started,retrying,succeeded,failed,revoked,expired,skipped,missed,unknown" doc:"Those in this state; repeated, in any of them."`
+	Status   []string  `query:"status,explode" maxItems:"20" enum:"due,sent,started,retrying,succeeded,failed,revoked,expired,skipped,missed,unknown" doc:"Runs in this state; repeated: in any of these states."`
 	Kind     string    `query:"kind" enum:"scheduled,manual,backfill"`
-	Schedule string    `query:"schedule" doc:"Those of the schedule with this id."`
+	Schedule string    `query:"schedule" doc:"Runs of the schedule with this id."`
 	Task     string    `query:"task_name" maxLength:"200" doc:"The whole name of the schedule's task."`
-	Tags     []string  `query:"tag,explode" maxItems:"50" doc:"Those whose schedules have this tag; repeated, all of them."`
+	Tags     []string  `query:"tag,explode" maxItems:"50" doc:"Runs whose schedules have this tag; repeated: all of these tags."`
 	Queue    string    `query:"queue" maxLength:"200" doc:"The queue that the schedule names, or its task's route does."`
 	Worker   string    `query:"worker" maxLength:"200" doc:"The whole name of the worker."`
 	Error    string    `query:"error" maxLength:"200" doc:"A part of the error, in either case."`
-	DueFrom  time.Time `query:"due_from" doc:"Those that were due then or later."`
-	DueTo    time.Time `query:"due_to" doc:"Those that were due before."`
+	DueFrom  time.Time `query:"due_from" doc:"Runs that were due at this time or later."`
+	DueTo    time.Time `query:"due_to" doc:"Runs that were due before this time."`
 }
 
 func (in RunChoice) filter() (f catalog.RunFilter, err error) {
@@ -69,10 +69,10 @@ func timeOrNil(t time.Time) *time.Time {
 
 func (s *server) listRuns(ctx context.Context, in *struct {
 	RunChoice
-	FinishedFrom time.Time `query:"finished_from" doc:"Those that finished then or later. Unless due_from is given, they were due at most 7 days before."`
-	FinishedTo   time.Time `query:"finished_to" doc:"Those that finished before."`
+	FinishedFrom time.Time `query:"finished_from" doc:"Runs that finished at this time or later. Unless due_from is given, only runs that were due at most 7 days before it."`
+	FinishedTo   time.Time `query:"finished_to" doc:"Runs that finished before this time."`
 	PageSize     int       `query:"page_size" minimum:"1" maximum:"1000" default:"50"`
-	PageToken    string    `query:"page_token" maxLength:"100" doc:"The next_page_token of the page before."`
+	PageToken    string    `query:"page_token" maxLength:"100" doc:"The next_page_token of the previous page."`
 	IfNoneMatch
 },
 ) (*listed[catalog.RunPage], error) {
@@ -88,7 +88,7 @@ func (s *server) listRuns(ctx context.Context, in *struct {
 	return list(in.IfNoneMatch, page), nil
 }
 
-// ByRun chooses a run.
+// ByRun names a run.
 type ByRun struct {
 	ID string `path:"id" doc:"The run's id."`
 }

@@ -43,7 +43,7 @@ func (s *server) history(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, s.answer(err)
 	}
-	if total == 0 { // a deleted schedule keeps its history; one that never was has none
+	if total == 0 { // a deleted schedule keeps its history; an id that never existed has none
 		if _, err := s.catalog.Get(ctx, id); err != nil {
 			return nil, s.answer(err)
 		}
