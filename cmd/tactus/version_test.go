@@ -54,7 +54,8 @@ func TestReleaseIsReproducible(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(repository, ".git")); errors.Is(err, os.ErrNotExist) {
 		t.Skip("not a Git checkout: its files cannot be told from others")
 	}
-	one, other := release(t), release(t)
+	commit := commitSources(t)
+	one, other := release(t, commit), release(t, commit)
 	if diff := cmp.Diff(one, other); diff != "" {
 		t.Error(diff)
 	}
@@ -70,13 +71,21 @@ func TestReleaseIsReproducible(t *testing.T) {
 // copySources copies what Git has or would have into a folder.
 const copySources = `git ls-files -co --exclude-standard | while read -r f; do test ! -e "$f" || echo "$f"; done | tar -cf - -T - | tar -xf - -C `
 
-// release makes a release for this machine alone, of these sources as a commit in a repository of its own. It returns
-// the files: the checksums, and what the program says of itself.
-func release(t *testing.T) map[string]string {
+// commitSources returns a repository with a single commit of these sources.
+func commitSources(t *testing.T) (dir string) {
 	t.Helper()
-	dir := t.TempDir()
+	dir = t.TempDir()
 	shell(t, repository, copySources+dir)
 	shell(t, dir, `git init -q; git add -A; git -c user.name=t -c user.email=t@example.org commit -qm release --date 2026-01-01T00:00:00Z`)
+	return dir
+}
+
+// release makes a release, for this machine alone, of a commit in a folder of its own. It returns the files: the
+// checksums, and what the program says about itself.
+func release(t *testing.T, commit string) map[string]string {
+	t.Helper()
+	dir := t.TempDir()
+	shell(t, dir, "git clone -q "+commit+" .")
 	shell(t, dir, "make release PLATFORMS="+runtime.GOOS+"/"+runtime.GOARCH)
 	files := map[string]string{}
 	paths, err := filepath.Glob(filepath.Join(dir, "dist", "*"))
