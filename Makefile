@@ -5,14 +5,16 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 TOOL := go tool -modfile=internal/tools/go.mod
-RACE := $(shell command -v cc >/dev/null 2>&1 && echo -race)
+# RACE=-race has make test run with the race detector, which takes cgo, a C compiler, and about twice the time.
+RACE ?=
 PACKAGES ?= ./...
 POOLED ?= ./outbox ./relay/... ./beat/... ./internal/api ./internal/results ./internal/verify ./internal/replay ./internal/projection ./internal/redeliver ./internal/matrix
 # These have PostgreSQL servers of their own, or a direct connection, in either run.
 DIRECT := ^(TestPostgres(Crashes|Down|ReadOnly|Busy|DiskFull)|TestStandbyPromoted|TestRestoredElsewhere|TestStoppedRelayDelaysNobody)$$
 # These measure, which one version of PostgreSQL does for all.
 SLOW := ^(TestStorm|TestManyDjangoTasksAtOnce|TestManyAtOnceAreAsEachAlone)$$
-GO_TEST := TACTUS_TEST_PROGRAM='$(CURDIR)/bin/test/tactus' go test -json -timeout 30m
+# Paths are trimmed as in make build, so that what it has compiled is not compiled again.
+GO_TEST := TACTUS_TEST_PROGRAM='$(CURDIR)/bin/test/tactus' go test -trimpath -json -timeout 30m
 SUMMARY := '$(CURDIR)/bin/test/summary'
 PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
 MODULES := $(shell find . -name go.mod -not -path './go.mod' -not -path './internal/tools/*' -exec dirname {} \; | sort)
@@ -44,10 +46,12 @@ release: go ## build versioned binaries for each platform into dist, with their 
 .PHONY: test
 test: test-programs ## run every test, against real servers that the tests bring up
 	@echo "testing (minutes; packages are told as they end)"
-	@$(if $(RACE),CGO_ENABLED=1,CGO_ENABLED=0) $(GO_TEST) $(RACE) $(PACKAGES) | $(SUMMARY)
-	@for module in $(MODULES); do echo "-- $$module"; (cd $$module && CGO_ENABLED=0 $(GO_TEST) -trimpath ./... | $(SUMMARY)); done
-	@$(if $(filter ./...,$(PACKAGES)),echo "-- through PgBouncer"; $(MAKE) pooled POOLED="./outbox ./relay/... ./beat/...")
-	@$(if $(filter ./...,$(PACKAGES)),$(MAKE) versions)
+	@CGO_ENABLED=$(if $(RACE),1,0) $(GO_TEST) $(RACE) $(PACKAGES) | $(SUMMARY)
+	@for module in $(MODULES); do echo "-- $$module"; (cd $$module && CGO_ENABLED=0 $(GO_TEST) ./... | $(SUMMARY)); done
+
+.PHONY: race
+race: ## run every test with the race detector, as CI does
+	@$(MAKE) test RACE=-race
 
 # test-programs builds what the tests of several packages start, and what tells of a run.
 .PHONY: test-programs
@@ -60,15 +64,15 @@ test-programs: go
 versions: test-programs ## run what depends on the versions of the servers on PostgreSQL 13 and 18, Redis 8 and Valkey 8 (of other suites of Debian)
 	@grep -qx ID=debian /etc/os-release || { echo "-- other versions of the servers: only on Debian, which has its other suites beside its own"; exit 0; }; \
 	for suite in bullseye forky; do \
-	  echo "-- PostgreSQL of $$suite"; TACTUS_TEST_POSTGRES=$$suite $(GO_TEST) -count=1 -skip '$(SLOW)' ./migrations ./outbox ./relay/... ./internal/adopt | $(SUMMARY); \
+	  echo "-- PostgreSQL of $$suite"; CGO_ENABLED=0 TACTUS_TEST_POSTGRES=$$suite $(GO_TEST) -count=1 -skip '$(SLOW)' ./migrations ./outbox ./relay/... ./internal/adopt | $(SUMMARY); \
 	done; \
 	for kind in trixie trixie/valkey; do \
-	  echo "-- Redis of $$kind"; TACTUS_TEST_REDIS=$$kind $(GO_TEST) -count=1 ./internal/redis | $(SUMMARY); \
+	  echo "-- Redis of $$kind"; CGO_ENABLED=0 TACTUS_TEST_REDIS=$$kind $(GO_TEST) -count=1 ./internal/redis | $(SUMMARY); \
 	done
 
 .PHONY: pooled
 pooled: test-programs ## run what speaks to PostgreSQL again, through PgBouncer in transaction mode
-	@TACTUS_TEST_VIA_PGBOUNCER=1 $(GO_TEST) -count=1 -skip '$(DIRECT)' $(POOLED) | $(SUMMARY)
+	@CGO_ENABLED=0 TACTUS_TEST_VIA_PGBOUNCER=1 $(GO_TEST) -count=1 -skip '$(DIRECT)' $(POOLED) | $(SUMMARY)
 
 .PHONY: check
 check: go ## formatting, vet, staticcheck, dead code, tidy modules, and that macOS builds
@@ -83,7 +87,7 @@ check: go ## formatting, vet, staticcheck, dead code, tidy modules, and that mac
 
 .PHONY: e2e
 e2e: test-programs ## run only what a Celery team tries before it switches, with real workers (make test has it too)
-	@$(GO_TEST) -count=1 ./internal/e2e | $(SUMMARY)
+	@CGO_ENABLED=0 $(GO_TEST) -count=1 ./internal/e2e | $(SUMMARY)
 
 .PHONY: chaos
 chaos: go ## let everything fail at random, then check that nothing is lost (TACTUS_CHAOS_FOR=90s TACTUS_CHAOS_SEED=n)
