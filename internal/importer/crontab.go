@@ -128,8 +128,8 @@ func (o CrontabOptions) entry(line, zone string, environment map[string]string) 
 		Args: encode([]string{command}), Kwargs: encode(kwargs),
 	}
 	if field := cronRefuses(when); field != "" && !seconds {
-		e.Notes = append(e.Notes, "cron itself refuses "+strconv.Quote(field)+", and does not run the line (nor, in "+
-			"/etc/cron.d, any of its file); tactus will run it")
+		e.differ("cron_refuses", "cron itself refuses "+strconv.Quote(field)+", and does not run the line (nor, in "+
+			"/etc/cron.d, any of its file); tactus would run it")
 	}
 	switch {
 	case when == "@reboot":

@@ -82,17 +82,23 @@ func TestCrontabLines(t *testing.T) {
 	}
 }
 
-// TestLinesThatCronRefuses has lines that cron never ran, which are told, and others.
+// TestLinesThatCronRefuses has lines that cron never ran, which come in only if that is accepted, and others.
 func TestLinesThatCronRefuses(t *testing.T) {
 	t.Parallel()
+	pool := testenv.Database(t)
 	for line, refused := range map[string]bool{
-		"0 22-2 * * * a": true, "0 0 L * * a": true, "0 9 ? * * a": true, "5/10 * * * * a": true, "0 0 15W * * a": true,
-		"0 9 * * 5#2 a": true, "*/5 0-23/2 1,15 jan-mar mon-fri a": false, "0 9 * * sun,1-5/2 a": false, "@daily a": false,
-		"0 9 * * 7 a": false,
+		"0 22-2 * * * a": true, "0 0 L * * b": true, "0 9 ? * * c": true, "5/10 * * * * d": true, "0 0 15W * * e": true,
+		"0 9 * * 5#2 f": true, "*/5 0-23/2 1,15 jan-mar mon-fri g": false, "0 9 * * sun,1-5/2 h": false, "@daily i": false,
+		"0 9 * * 7 j": false,
 	} {
-		e := crontab(t, line, importer.CrontabOptions{})[0]
-		if told := strings.Contains(strings.Join(e.Notes, ""), "cron itself refuses"); told != refused {
-			t.Errorf("%q: told %q, want %t", line, e.Notes, refused)
+		entries := crontab(t, line, importer.CrontabOptions{Task: "t", Timezone: "UTC"})
+		told := bringFrom(t, pool, importer.Source{Kind: importer.Crontab, Label: line}, entries, "UTC")[0]
+		if strings.Contains(told, "| refused |") != refused || strings.HasSuffix(told, "| cron_refuses") != refused {
+			t.Errorf("%q: %s", line, told)
+		}
+		told = bringFrom(t, pool, importer.Source{Kind: importer.Crontab, Label: line}, entries, "UTC", "cron_refuses")[0]
+		if want := map[bool]string{true: "| new |", false: "| same |"}[refused]; !strings.Contains(told, want) {
+			t.Errorf("%q, accepted: %s", line, told)
 		}
 	}
 }

@@ -57,7 +57,7 @@ const AcceptAll = "all"
 
 // Kinds lists the kinds of differences between what the old beat does with an entry and what tactus will do.
 var Kinds = []string{
-	AcceptAll, "args", "callbacks", "celery_refuses", "dst", "eta", "exchange", "expired", "expires", "headers",
+	AcceptAll, "args", "callbacks", "celery_refuses", "cron_refuses", "dst", "eta", "exchange", "expired", "expires", "headers",
 	"hooks", "ignore_result", "instants",
 	"limits", "options", "overdue", "past", "priority", "queue", "scheduler", "serializer", "shadow", "zone",
 }
@@ -212,6 +212,7 @@ func (r *Row) compare(before domain.Schedule, e Entry, now time.Time) (err error
 		}
 	}
 	if e.numbered {
+		r.Differences = e.Differences
 		r.Next, err = oldbeat.Next(after, now)
 		return err
 	}
