@@ -37,7 +37,7 @@ func TestAfternoon(t *testing.T) {
 	script := tactus(t, "import", "celery", "--script")
 	printed := testenv.BesideCelery(t, `
 import celery
-app = celery.Celery("app", broker="redis://localhost:1/0")
+app = celery.Celery("app", broker="redis://localhost:1/0", backend="redis://localhost:1/1")
 app.conf.task_default_queue = "usual"
 `, script.out, []string{"app:app"})
 	if err := os.WriteFile(application, printed, 0o644); err != nil {

@@ -216,8 +216,8 @@ func (c importRedBeatCmd) Run(ctx context.Context, to console) error {
 	return c.bring(ctx, to, source, entries, reading.Timezone, c.names(options)...)
 }
 
-// readApplication reads the output of the script, and prints the settings with which tactus uses the same keys as the
-// application's workers.
+// readApplication reads the output of the script, and prints its remarks, and the settings with which tactus uses the same
+// keys as the application's workers.
 func readApplication(file string, to console) (importer.Application, error) {
 	raw, err := readAll(file)
 	if err != nil {
@@ -226,6 +226,9 @@ func readApplication(file string, to console) (importer.Application, error) {
 	application, err := importer.ParseApplication(raw)
 	if err != nil {
 		return application, usage("%s: %v", file, err)
+	}
+	for _, note := range application.Notes {
+		fmt.Fprintln(to.problems, text(note))
 	}
 	settings := application.Settings()
 	for _, name := range slices.Sorted(maps.Keys(settings)) {

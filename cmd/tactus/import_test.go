@@ -152,7 +152,7 @@ func TestApplicationsOfOneName(t *testing.T) {
 	url := testenv.DatabaseURL(t)
 	const app = `
 import celery
-app = celery.Celery("app", broker="redis://localhost:1/0")
+app = celery.Celery("app", broker="redis://localhost:1/0", backend="redis://localhost:1/1")
 app.conf.beat_schedule = {"daily": {"task": "app.a", "schedule": 60}}
 `
 	files := map[string]string{}

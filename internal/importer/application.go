@@ -29,6 +29,7 @@ type Application struct {
 	// whether its serializer writes times as typed values, which workers read as times
 	Typed        bool
 	Entries      []Entry
+	Notes        []string          // remarks about the application as a whole
 	Left         []string          // its routers that cannot be imported: functions and regular expressions
 	NotAsked     map[string]string // tasks whose route is not known, with the reason: a router needs their arguments
 	tasks        map[string]task   // the message of a task without options, by its name
@@ -60,6 +61,7 @@ const scriptVersion = 4
 type scriptOutput struct {
 	Version      int                        `json:"version"`
 	Name         string                     `json:"application"`
+	Notes        []string                   `json:"notes"`
 	Host         string                     `json:"host"`
 	Directory    string                     `json:"directory"`
 	MadeAt       time.Time                  `json:"made_at"`
@@ -93,7 +95,7 @@ func ParseApplication(raw []byte) (Application, error) {
 	}
 	a := Application{
 		Name: printed.Name, Label: printed.Name, Timezone: ianaZone(printed.Timezone), DefaultQueue: printed.DefaultQueue,
-		Transport: printed.Transport, Typed: printed.Typed,
+		Transport: printed.Transport, Typed: printed.Typed, Notes: printed.Notes,
 		Left: printed.Left, NotAsked: printed.TasksLeft, tasks: printed.Tasks, patterns: printed.Patterns,
 		order: printed.Order, queues: printed.Queues,
 		makesQueues: printed.MakesQueues, rowsTimezone: ianaZone(printed.RowsTimezone),
@@ -272,11 +274,12 @@ type scriptEntry struct {
 	Changes     []stretch    `json:"changes"`
 	Message     *sent        `json:"message"`
 	Differences []told       `json:"differences"`
+	Notes       []string     `json:"notes"`
 	Refused     string       `json:"refused"`
 }
 
 func (s scriptEntry) entry(madeAt time.Time) Entry {
-	e := Entry{Definition: domain.Definition{Name: s.Name, TaskName: s.Task}, Refused: s.Refused}
+	e := Entry{Definition: domain.Definition{Name: s.Name, TaskName: s.Task}, Refused: s.Refused, Notes: s.Notes}
 	s.Schedule.into(&e, s.LastRun)
 	if s.Message == nil {
 		return e

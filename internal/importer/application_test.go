@@ -323,5 +323,8 @@ app.conf.beat_schedule = {
 // runScript runs importer.Script beside an application.
 func runScript(t *testing.T, app string, environment ...string) []byte {
 	t.Helper()
-	return testenv.BesideCelery(t, app, importer.Script, []string{"app:app"}, environment...)
+	return testenv.BesideCelery(t, app, importer.Script, []string{"app:app"}, append(environment, withResults)...)
 }
+
+// withResults has results go to a place. Without one, Celery's beat has an entry of its own (TestCleanup).
+const withResults = "CELERY_RESULT_BACKEND=redis://localhost:1/1"

@@ -18,18 +18,20 @@ import errno
 import json
 import math
 import os
+import re
 import shelve
 import shutil
 import socket
 import sys
 import tempfile
 import time
+import weakref
 from collections.abc import Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from fnmatch import fnmatchcase
 from inspect import getfullargspec
-from types import MethodType
+from types import FunctionType, MethodType
 
 from celery import signals
 from celery.app.amqp import AMQP
@@ -100,12 +102,45 @@ DECIDING = [(cls, name, vars(cls)[name]) for cls, name in (
 ) if name in vars(cls)]
 
 
+# Libraries whose code in the way of a message gives it headers for traces and logs, and changes nothing else of it.
+TRACING = {
+    "asgi_correlation_id", "ddtrace", "django_guid", "django_structlog", "elasticapm", "newrelic", "opentelemetry", "sentry_sdk",
+}
+
+
+def sources(value, seen=None):
+    """Returns the packages that code comes from: that of a function, and of the functions that it wraps, but not Celery's own."""
+    seen = set() if seen is None else seen
+    if isinstance(value, weakref.ReferenceType):
+        value = value()
+    if value is None or value is unsent or id(value) in seen:
+        return set()
+    seen.add(id(value))
+    inner = [getattr(value, name, None) for name in ("__func__", "_self_wrapper", "__wrapped__")]
+    if type(value) is FunctionType:
+        found = {value.__globals__.get("__name__", "").partition(".")[0]}
+        inner += [cell.cell_contents for cell in value.__closure__ or () if called_by(cell)]
+    else:
+        own = type(value).__module__.partition(".")[0]
+        found = set() if own in ("builtins", "wrapt") and any(other is not None for other in inner) else {own}
+    return found.union(*(sources(other, seen) for other in inner)) - {"celery", "kombu"}
+
+
+def called_by(cell):
+    """Reports whether a function may call what a variable of the code around it holds."""
+    try:
+        return isinstance(cell.cell_contents, (FunctionType, MethodType)) or hasattr(cell.cell_contents, "__wrapped__")
+    except ValueError:  # it is empty
+        return False
+
+
 def replaced(parts):
-    """Reports whether the application has replaced parts of Celery, and puts Celery's own back."""
+    """Returns the packages whose code the application has put in the place of parts of Celery, and puts Celery's own back."""
     others = [(cls, name, own) for cls, name, own in parts if vars(cls).get(name) is not own]
+    found = set().union(*(sources(vars(cls).get(name)) or {"celery"} for cls, name, _ in others))
     for cls, name, own in others:
         setattr(cls, name, own)
-    return bool(others)
+    return found
 
 
 def quiet(app):
@@ -115,12 +150,33 @@ def quiet(app):
         for name in {*app.conf._to_keys(key), *(old(key) for old in app.conf._keys or ())}:
             app.conf.changes[name] = value
     app._local.backend, app._backend_cache = DisabledBackend(app), None
-    own = replaced(SENDING) or "send_task" in vars(app)
-    vars(app).pop("send_task", None)
-    hooks = [own or bool(getattr(signals, name).receivers) for name in ("before_task_publish", "after_task_publish")]
-    signals.before_task_publish.receivers = []
-    signals.after_task_publish.receivers = []
-    return hooks[0], replaced(DECIDING)
+    sending = replaced(SENDING)
+    if "send_task" in vars(app):
+        sending |= sources(vars(app).pop("send_task"))
+    for signal in (signals.before_task_publish, signals.after_task_publish):
+        sending = sending.union(*(sources(receiver[1]) for receiver in signal.receivers or ()))
+        signal.receivers = []
+    return sending, replaced(DECIDING)
+
+
+def at_start():
+    """Returns remarks about what the application does when its beat starts, which is not known here."""
+    found = set()
+    for signal in (signals.beat_init, signals.beat_embedded_init):
+        found = found.union(*(sources(receiver[1]) for receiver in signal.receivers or ()))
+    return [f"{package} runs code of its own when the beat starts (beat_init), which is not run here: see whether it changes what is sent, or when"
+            for package in sorted(found - TRACING)]
+
+
+def monitored(name):
+    """Reports whether Sentry is told at each run that the beat has sent an entry, and warns when it is not."""
+    sentry = sys.modules.get("sentry_sdk")
+    try:
+        integration = (sentry.get_client() if hasattr(sentry, "get_client") else sentry.Hub.current).get_integration("celery")
+        left = getattr(integration, "exclude_beat_tasks", None) or ()
+        return bool(getattr(integration, "monitor_beat_tasks", False)) and not any(re.search(f"(?:{one})$", name) for one in left)
+    except Exception:  # there is no Sentry, or it is not on
+        return False
 
 
 # What of apply_async's options comes in, is compared by itself, or is between a beat and its broker alone.
@@ -274,13 +330,17 @@ def destination(options):
 def message(app, name, args, kwargs, options, checked=False):
     """Returns what Celery's beat would send, each time, and how that differs from all that tactus can send."""
     found, differences = asked_once(app, name, args, kwargs, options, checked)
-    for _ in range(5 if routed_by_code(app) else 1):
+    for _ in range(ASKED if routed_by_code(app) else 1):
         again, _ = asked_once(app, name, args, kwargs, options, checked)
         for part in found:
             if found[part] != again[part]:
                 raise Refused(f"{part}_unreadable at /{part}: it is computed for each run ({found[part]}, then {again[part]}): "
                               "let the task compute it, or give one that stays")
     return found, differences
+
+
+# How often a router that is code is asked again. One that tosses a coin says the same each time once in a million entries.
+ASKED = 20
 
 
 def routed_by_code(app):
@@ -592,10 +652,12 @@ def sends_itself(app, name):
 HOOKS = ("hooks", "the application has its own code for sending (apply_async, send_task or before_task_publish), which does not run")
 
 
-def exported(app, name, entry, hooked, decided, start, last_run):
-    """Returns one entry: its schedule, its next due times, its message, and what differs or why it is refused."""
-    out = {"name": str(name), "task": "", "schedule": {}}
+def exported(app, name, own, hooked, decided, start, last_run):
+    """Returns one entry of the beat's own: its schedule, its next due times, its message, and what differs or why it is refused."""
+    out, entry = {"name": str(name), "task": "", "schedule": {}}, own[name]
     try:
+        if not isinstance(name, str) and str(name) in own:
+            raise Refused(f"name_taken at /name: {name!r} and {str(name)!r} are names of two entries, and one name here: rename one of them")
         if isinstance(entry, Mapping):
             out["task"], out["schedule"] = str(entry.get("task") or ""), {"__type__": type(entry.get("schedule")).__name__}
         entry, relative = made(app, name, entry)
@@ -603,9 +665,13 @@ def exported(app, name, entry, hooked, decided, start, last_run):
         out["schedule"] = when(s, relative)
         args, kwargs = arguments(entry)
         out["message"], differences = message(app, entry.task, args, kwargs, dict(entry.options or {}), checked=True)
-        if hooked or sends_itself(app, entry.task):
+        if hooked - TRACING or sends_itself(app, entry.task):
             differences.append(HOOKS)
-        if decided:
+        if "sentry_sdk" in hooked and monitored(str(name)):
+            differences.append(("hooks", "Sentry's monitor of it (monitor_beat_tasks) is told when Celery's beat sends it, and hears nothing from tactus"))
+        if hooked & TRACING:
+            out["notes"] = [f"headers for traces and logs ({', '.join(sorted(hooked & TRACING))}) are not sent"]
+        if decided - TRACING:
             differences.append(("instants", "the application replaces Celery's own code for when an entry is due, and that of the application does not run"))
         if isinstance(s, (crontab, schedule)) and decides_itself(s):
             differences.append(("instants", f"{type(s).__name__} has its own code for when it is due, which does not run: "
@@ -660,7 +726,7 @@ def entries(app):
     except Exception as e:
         print(f"cannot tell whether results expire by themselves ({type(e).__name__}: {e}): Celery's beat would not start", file=sys.stderr)
         return dict(own)
-    if backend.supports_autoexpire or issubclass(backend, DisabledBackend):
+    if backend.supports_autoexpire:
         return dict(own)
     return {**own, CLEANUP: {"task": CLEANUP, "schedule": crontab("0", "4", "*"), "options": {"expires": 12 * 3600}}}
 
@@ -717,7 +783,7 @@ def tasks(app, named, hooked):
         except Exception as e:  # a router may want arguments
             left[name] = f"{type(e).__name__}: {e}"
             continue
-        if hooked or sends_itself(app, name):
+        if hooked - TRACING or sends_itself(app, name):
             differences.append(HOOKS)
         found[name] = {**options_of(to), **({"differences": told(differences)} if differences else {})}
         takes = signature(app, name)
@@ -812,10 +878,10 @@ def main(path, named, file):
     by_pattern, unasked = patterns(app, names, globs)
     json.dump({
         "version": VERSION, "application": path, "host": socket.gethostname(), "directory": directory(path), "made_at": start.isoformat(), "typed_times": "__value__" in plain_dumps([start]),
-        "timezone": zone_name(app.timezone),
+        "timezone": zone_name(app.timezone), "notes": at_start(),
         "transport": {name: list(transport[name]) if isinstance(transport[name], range) else transport[name] for name in ("global_keyprefix", "sep", "priority_steps") if name in transport},
         "default_queue": app.conf.task_default_queue, "beat_scheduler": str(app.conf.beat_scheduler), "rows_timezone": rows_zone(app),
-        "schedules": [exported(app, name, entry, hooked, decided, start, ran.get(name)) for name, entry in scheduled.items()],
+        "schedules": [exported(app, name, scheduled, hooked, decided, start, ran.get(name)) for name in scheduled],
         "tasks": found, "tasks_left": unknown, "patterns": by_pattern,
         "patterns_in_order": [glob for glob in globs if glob in by_pattern], "patterns_left": left + unasked,
         "queues": declared, "creates_queues": bool(app.conf.task_create_missing_queues),
@@ -853,7 +919,7 @@ def hand_back(path, told, file):
     written = 0
     try:
         by_name = {str(key).strip(): key for key in scheduler.schedule}
-        by_name.update({str(key): key for key in scheduler.schedule})
+        by_name.update({str(key): key for key in sorted(scheduler.schedule, key=lambda key: isinstance(key, str))})
         unknown = set(scheduler.schedule)
         for run in known[1]:
             key = next((by_name[name] for name in run["names"] if name in by_name), None)

@@ -149,7 +149,7 @@ func TestCrontabsWithAZone(t *testing.T) {
 import celery, pytz
 from django_celery_beat.tzcrontab import TzAwareCrontab
 app = celery.Celery("app", broker="redis://localhost:1/0")
-app.conf.timezone = "Europe/Berlin"
+app.conf.timezone, app.conf.result_backend = "Europe/Berlin", "redis://localhost:1/1"
 nine = {"minute": "0", "hour": "9"}
 app.conf.beat_schedule = {
     "london": {"task": "app.a", "schedule": TzAwareCrontab(**nine, day_of_week="1", tz=pytz.timezone("Europe/London"))},

@@ -1,6 +1,7 @@
 package importer_test
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -59,7 +60,7 @@ app = celery.Celery("app", broker="redis://localhost:1/0")
 app.conf.enable_utc = False
 app.conf.beat_schedule = {name: {"task": "app.any", "schedule": s} for name, s in {
     "relative": schedule(timedelta(days=1), relative=True), "interval": timedelta(hours=1), "hourly": crontab(minute=15),
-    "daily": crontab(minute=0, hour=9), "naive": crontab(minute=15, nowfun=datetime.now),
+    "often": crontab(minute="*/5"), "daily": crontab(minute=0, hour=9), "naive": crontab(minute=15, nowfun=datetime.now),
 }.items()}
 `
 	application, err := importer.ParseApplication(runScript(t, app, "TZ=America/New_York"))
@@ -73,7 +74,7 @@ app.conf.beat_schedule = {name: {"task": "app.any", "schedule": s} for name, s i
 	}
 	// There a time has the offset that it began with, so that hours are real ones, and days an hour off.
 	want := map[string]string{
-		"relative": "refused", "daily": "refused", "naive": "refused", "interval": "new", "hourly": "new",
+		"relative": "refused", "daily": "refused", "naive": "refused", "interval": "new", "hourly": "new", "often": "new",
 	}
 	for _, r := range rows {
 		if r.Change != want[r.Name] {
@@ -116,6 +117,139 @@ app.conf.beat_schedule = {"remote": {"task": "remote.task", "schedule": crontab(
 	}
 }
 
+// TestLibrariesThatOnlyTrace has applications in which others' code takes part in sending. Where it is that of libraries
+// which give a message headers for traces, entries come in, with a remark.
+func TestLibrariesThatOnlyTrace(t *testing.T) {
+	t.Parallel()
+	const sentry = `
+library("sentry_sdk.integrations.celery", """
+from functools import wraps
+def wrapped(f):
+    @wraps(f)
+    def apply_async(*args, **kwargs):
+        kwargs["headers"] = {"sentry-trace": "1-2"}
+        return f(*args, **kwargs)
+    return apply_async
+celery.Celery.send_task, celery.Task.apply_async = wrapped(celery.Celery.send_task), wrapped(celery.Task.apply_async)
+original = celery.beat.Scheduler.apply_entry
+def sentry_apply_entry(*args, **kwargs):
+    return original(*args, **kwargs)
+celery.beat.Scheduler.apply_entry = sentry_apply_entry
+""")
+`
+	const monitors = sentry + `
+class Integration:
+    monitor_beat_tasks, exclude_beat_tasks = True, [%s]
+class Client:
+    def get_integration(self, name):
+        return Integration() if name == "celery" else None
+library("sentry_sdk", "").get_client = Client
+`
+	const traced = "new 0 9 * * * UTC: headers for traces and logs (%s) are not sent"
+	for _, c := range []struct{ want, library string }{
+		{fmt.Sprintf(traced, "sentry_sdk"), sentry},
+		{"refused hooks", fmt.Sprintf(monitors, "")},
+		{fmt.Sprintf(traced, "sentry_sdk"), fmt.Sprintf(monitors, `"other", "rem.*"`)},
+		{"refused hooks", fmt.Sprintf(monitors, `"rem"`)},
+		{"refused hooks", `
+own = celery.Celery.send_task
+celery.Celery.send_task = lambda *args, **kwargs: own(*args, **dict(kwargs, queue="tenant-a"))
+` + sentry},
+		{"refused hooks", sentry + `
+own = celery.Task.apply_async
+celery.Task.apply_async = lambda *args, **kwargs: own(*args, **dict(kwargs, queue="tenant-a"))
+`},
+		{"refused hooks", `
+class Sender:
+    def __init__(self):
+        self.__wrapped__ = celery.Celery.send_task
+    def __call__(self, *args, **kwargs):
+        return self.__wrapped__(app, *args, **dict(kwargs, queue="tenant-a"))
+celery.Celery.send_task = Sender()
+`},
+		{fmt.Sprintf(traced, "ddtrace"), `
+library("ddtrace.contrib.celery", """
+class FunctionWrapper:
+    def __init__(self, wrapped, wrapper):
+        self.__wrapped__, self._self_wrapper = wrapped, wrapper
+    def __get__(self, instance, owner):
+        return lambda *args, **kwargs: self._self_wrapper(self.__wrapped__, instance, args, kwargs)
+def traced(func, instance, args, kwargs):
+    return func(instance, *args, **kwargs)
+celery.Task.apply_async = FunctionWrapper(celery.Task.apply_async, traced)
+celery.beat.Scheduler.tick = FunctionWrapper(celery.beat.Scheduler.tick, traced)
+""")
+`},
+		{fmt.Sprintf(traced, "opentelemetry"), `
+library("opentelemetry.instrumentation.celery", """
+class Instrumentor:
+    def before(self, headers=None, **_):
+        headers["traceparent"] = "00"
+instrumentor = Instrumentor()
+celery.signals.before_task_publish.connect(instrumentor.before, weak=False)
+celery.signals.after_task_publish.connect(instrumentor.before)
+""")
+`},
+		{"refused hooks", `
+@celery.signals.before_task_publish.connect
+def tenant(headers=None, **_):
+    headers["tenant"] = "acme"
+`},
+		{"refused hooks", `
+library("opentelemetry.instrumentation.celery", """
+def before(headers=None, **_):
+    headers["traceparent"] = "00"
+celery.signals.before_task_publish.connect(before)
+""")
+celery.signals.before_task_publish.connect(lambda **_: None, weak=False)
+`},
+	} {
+		if got := planned(t, tracedApp+c.library)["remote"]; got != c.want {
+			t.Errorf("%s: %s, want %s", c.library, got, c.want)
+		}
+	}
+}
+
+// TestCodeAtTheBeatsStart has applications whose code runs when a beat starts, which the script does not run.
+func TestCodeAtTheBeatsStart(t *testing.T) {
+	t.Parallel()
+	const theirs = `
+library("ddtrace.x", """
+def start(**_):
+    pass
+celery.signals.beat_init.connect(start)
+""")
+`
+	for connects, want := range map[string]string{
+		theirs: "[]",
+		theirs + `
+@celery.signals.beat_init.connect
+def start(**_):
+    app.conf.task_default_queue = "other"
+`: "[app runs code of its own when the beat starts (beat_init), which is not run here: see whether it changes what is sent, or when]",
+	} {
+		application, err := importer.ParseApplication(runScript(t, tracedApp+connects))
+		if got := fmt.Sprint(application.Notes); err != nil || got != want {
+			t.Errorf("%s, want %s (%v)", got, want, err)
+		}
+	}
+}
+
+const tracedApp = `
+import sys, types
+import celery, celery.beat, celery.signals
+from celery.schedules import crontab
+
+def library(name, code):
+    module = sys.modules[name] = types.ModuleType(name)
+    module.celery = celery
+    exec(code, vars(module))
+    return module
+
+app = celery.Celery("app", broker="redis://localhost:1/0")
+app.conf.beat_schedule = {"remote": {"task": "remote.task", "schedule": crontab(minute=0, hour=9)}}
+`
+
 // planned returns what importing an application would do to each entry: its trigger, or the kinds of its differences.
 func planned(t *testing.T, app string) map[string]string {
 	t.Helper()
@@ -142,7 +276,7 @@ func planned(t *testing.T, app string) map[string]string {
 		case r.Change == "refused":
 			told[r.Name] = "refused " + strings.Join(kinds, ",")
 		default:
-			told[r.Name] = r.Change + " " + r.Trigger
+			told[r.Name] = strings.Join(append([]string{r.Change + " " + r.Trigger}, r.Notes...), ": ")
 		}
 	}
 	return told

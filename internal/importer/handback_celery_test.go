@@ -35,6 +35,8 @@ app.conf.beat_schedule = {
     "missed": {"task": "app.a", "schedule": crontab(**hour)},
     " spaces ": {"task": "app.a", "schedule": 3600},
     7: {"task": "app.a", "schedule": 3600},
+    "8": {"task": "app.a", "schedule": 3600},
+    8: {"task": "app.a", "schedule": 3600},
     "unknown": {"task": "app.a", "schedule": 3600},
 }
 `
@@ -45,7 +47,7 @@ import json, sys
 from app import app
 from celery.beat import PersistentScheduler
 s = PersistentScheduler(app=app, schedule_filename=sys.argv[1])
-json.dump({str(name): [entry.last_run_at.astimezone().isoformat(), entry.is_due().is_due] for name, entry in s.schedule.items()}, sys.stdout)
+json.dump({name if isinstance(name, str) else f"{name} of numbers": [entry.last_run_at.astimezone().isoformat(), entry.is_due().is_due] for name, entry in s.schedule.items()}, sys.stdout)
 `
 
 // TestHandingBackToCelery writes the file of Celery's beat where there was none, and has the beat itself read it.
@@ -71,7 +73,7 @@ func TestHandingBackToCelery(t *testing.T) {
 		{Names: []string{"interval [label]", "interval"}, Last: ran.Format(layout), Off: true},
 		{Names: []string{"never ran", "unknown"}, Settled: settled.Format(layout), SettledRun: settled.Format(layout)},
 	}}
-	for _, name := range []string{"crontab", "tokyo", "naive", "spaces", "7"} {
+	for _, name := range []string{"crontab", "tokyo", "naive", "spaces", "7", "8"} {
 		runs.Entries = append(runs.Entries, importer.LastRun{Names: []string{name}, Last: ran.Format(layout)})
 	}
 	write := func(runs importer.LastRuns) {
@@ -94,10 +96,10 @@ func TestHandingBackToCelery(t *testing.T) {
 			t.Fatal(err)
 		}
 		for name, want := range map[string]time.Time{
-			"interval": ran, "crontab": ran, "tokyo": ran, "naive": ran, " spaces ": ran, "7": ran, "missed": settled, "unknown": after,
+			"interval": ran, "crontab": ran, "tokyo": ran, "naive": ran, " spaces ": ran, "7 of numbers": ran, "8": ran, "8 of numbers": after, "missed": settled, "unknown": after,
 		} {
 			at, err := time.Parse("2006-01-02T15:04:05.999999Z07:00", fmt.Sprint(from[name][0]))
-			if apart := at.Sub(want); err != nil || apart < 0 || apart > 0 && name != "unknown" && name != "missed" {
+			if apart := at.Sub(want); err != nil || apart < 0 || apart > 0 && name != "unknown" && name != "8 of numbers" && name != "missed" {
 				t.Errorf("%s goes on from %v, want %s (%v)", name, from[name][0], want, err)
 			}
 			if from[name][1] != false && time.Now().Truncate(time.Hour).Before(ran) {
@@ -106,7 +108,7 @@ func TestHandingBackToCelery(t *testing.T) {
 		}
 	}
 	write(runs)
-	if said := handBack(); strings.Count(said, "\n") != 7 {
+	if said := handBack(); strings.Count(said, "\n") != 8 {
 		t.Errorf("%s", said)
 	}
 	check(now)

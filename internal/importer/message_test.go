@@ -26,10 +26,11 @@ class Tenants:
         if task == "app.tenant":
             return {"queue": "tenants", "headers": {"tenant": "acme"}, "priority": 3}
 
-turns = itertools.cycle(["q1", "q2"])
+turns, rarely = itertools.cycle(["q1", "q2"]), itertools.cycle(["q"] * 14 + ["other"])
 class Turns:
     def route_for_task(self, task, args=None, kwargs=None):
-        return {"queue": next(turns)} if task == "app.turns" else None
+        choice = {"app.turns": turns, "app.rarely": rarely}.get(task)
+        return choice and {"queue": next(choice)}
 
 class Stamped(AMQP):
     def as_task_v2(self, task_id, name, *args, **kwargs):
@@ -55,7 +56,7 @@ app.conf.task_routes = (Tenants(), Turns(), {
     "app.other": {"headers": {"task": "app.any"}}, "app.typed": {"content_type": "text/plain"},
 })
 app.conf.beat_schedule = {name: {"task": "app." + name, "schedule": 60} for name in (
-    "hdr", "none", "other", "own", "stamped", "tenant", "turns", "typed")}
+    "hdr", "none", "other", "own", "rarely", "stamped", "tenant", "turns", "typed")}
 app.conf.beat_schedule["own"] = {"task": "app.hdr", "schedule": 60, "options": {"headers": {"x-own": 1}}}
 app.conf.beat_schedule["pattern"] = {"task": "pat.a", "schedule": 60}
 for name, (task, args, kwargs) in {
@@ -113,6 +114,7 @@ func TestMessagesAsPublished(t *testing.T) {
 	const unsendable = "unsendable: Celery itself cannot send it (TypeError: "
 	refused := map[string]string{
 		"other":      "Celery's own header task is 'app.any', by a route or code of the application",
+		"rarely":     "queue_unreadable at /queue: it is computed for each run (q",
 		"turns":      "queue_unreadable at /queue: it is computed for each run (q",
 		"typed":      "the option content_type is not imported",
 		"few":        unsendable + "add() missing 1 required positional argument: 'y')",

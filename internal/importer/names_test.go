@@ -132,3 +132,19 @@ func TestOddNamesKeepTheirSchedules(t *testing.T) {
 			"daily"+is, taken("twice")+note, taken("twice")+note, "alone"+is+note)
 	}
 }
+
+// TestNumbersForNames has entries that a program names by numbers, one of which another has as a text.
+func TestNumbersForNames(t *testing.T) {
+	t.Parallel()
+	application, err := importer.ParseApplication(runScript(t, `
+import celery
+app = celery.Celery("app", broker="redis://localhost:1/0")
+app.conf.beat_schedule = {name: {"task": "app.a", "schedule": 60} for name in (1, "1", 2, None, "None")}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, bring(t, testenv.Database(t), importer.Celery, application.In(""), "UTC"),
+		"1 | refused | - | name_taken at /name", "1 | new | every 60 s", "2 | new | every 60 s",
+		"None | refused | - | name_taken at /name", "None | new | every 60 s")
+}

@@ -88,7 +88,7 @@ func TestIntervalsKeepTheirPhase(t *testing.T) {
 	before := contents(t, dir)
 	bringIn := func(app string, args ...string) (importer.Application, map[string]time.Time) {
 		t.Helper()
-		application, err := importer.ParseApplication(testenv.BesideCelery(t, app, importer.Script, append(args, "app:app")))
+		application, err := importer.ParseApplication(testenv.BesideCelery(t, app, importer.Script, append(args, "app:app"), withResults))
 		if err != nil {
 			t.Fatal(err)
 		}

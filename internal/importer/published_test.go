@@ -122,31 +122,34 @@ func TestPublishedOddities(t *testing.T) {
 	}
 }
 
-// TestCleanup has the entry that Celery's beat adds where results do not expire by themselves, and refuses what another
-// place has too.
+// TestCleanup has the entry that Celery's beat adds where results do not expire by themselves, or go nowhere, and
+// refuses what another place has too.
 func TestCleanup(t *testing.T) {
 	t.Parallel()
-	application, err := importer.ParseApplication(runScript(t, `
-import celery
-app = celery.Celery("app", broker="redis://localhost:1/0", backend="file:///tmp")
-app.conf.beat_schedule = {"a": {"task": "app.a", "schedule": 60}}
-`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	equal(t, bring(t, testenv.Database(t), importer.Celery, application.In(""), "UTC"),
-		"a | new | every 60 s", "celery.backend_cleanup | new | 0 4 * * * UTC")
-	application, err = importer.ParseApplication(runScript(t, `
+	const cleanup, twice = "celery.backend_cleanup | new | 0 4 * * * UTC", " | it would not run as it did | scheduler"
+	for _, c := range []struct {
+		settings string
+		want     []string
+	}{
+		{`result_backend = "file:///tmp"`, []string{"a | new | every 60 s", cleanup}},
+		{`result_backend = None`, []string{"a | new | every 60 s", cleanup}},
+		{`result_backend = "redis://localhost:1/1"`, []string{"a | new | every 60 s"}},
+		{`result_expires = None`, []string{"a | new | every 60 s"}},
+		{
+			`beat_scheduler = "django_celery_beat.schedulers:DatabaseScheduler"`,
+			[]string{"a | refused | every 60 s" + twice, "celery.backend_cleanup | refused | 0 4 * * * UTC" + twice},
+		},
+	} {
+		application, err := importer.ParseApplication(testenv.BesideCelery(t, `
 import celery
 app = celery.Celery("app", broker="redis://localhost:1/0")
-app.conf.beat_scheduler = "django_celery_beat.schedulers:DatabaseScheduler"
 app.conf.beat_schedule = {"a": {"task": "app.a", "schedule": 60}}
-`))
-	if err != nil {
-		t.Fatal(err)
+app.conf.`+c.settings+"\n", importer.Script, []string{"app:app"}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, bring(t, testenv.Database(t), importer.Celery, application.In(""), "UTC"), c.want...)
 	}
-	equal(t, bring(t, testenv.Database(t), importer.Celery, application.In(""), "UTC"),
-		"a | refused | every 60 s | it would not run as it did | scheduler")
 }
 
 // TestRedBeatNumbersForNames has entries whose programs name them by a number of theirs.
