@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/tactus-dev/tactus/domain/zone"
 	"github.com/tactus-dev/tactus/internal/adopt"
 	"github.com/tactus-dev/tactus/internal/oldbeat"
 	"github.com/tactus-dev/tactus/internal/telemetry"
@@ -132,18 +133,24 @@ func clock(t *time.Time) string {
 
 type unadoptCmd struct {
 	sourceFlags
-	Keep          bool `help:"Keep the schedules in tactus instead of deleting them."`
-	TrustTriggers bool `help:"Write to the rows even if that runs other roles' triggers, rules, constraints or generated columns with the rights of tactus' role."`
+	Keep          bool   `help:"Keep the schedules in tactus instead of deleting them."`
+	NaiveTimezone string `placeholder:"ZONE" help:"TIME_ZONE of a Django project with USE_TZ = False, whose beat takes the local times of its rows for UTC: last_run_at is written as it reads it."`
+	TrustTriggers bool   `help:"Write to the rows even if that runs other roles' triggers, rules, constraints or generated columns with the rights of tactus' role."`
 }
 
 // Run hands the rows back, drops the triggers and releases the schedules.
 func (c unadoptCmd) Run(ctx context.Context, to console) error {
+	if c.NaiveTimezone != "" {
+		if _, err := zone.Load(c.NaiveTimezone); err != nil {
+			return usage("--naive-timezone: %v", err)
+		}
+	}
 	source, pool, err := c.open(ctx, findEither)
 	if err != nil {
 		return err
 	}
 	defer pool.Close()
-	source.TrustTriggers = c.TrustTriggers
+	source.TrustTriggers, source.NaiveTimezone = c.TrustTriggers, c.NaiveTimezone
 	count, left, err := source.Unadopt(ctx, c.Keep)
 	if err != nil {
 		return err

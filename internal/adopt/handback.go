@@ -122,8 +122,16 @@ func (s Source) handBackSQL(columns map[string]bool) (statement, lastRunAt strin
 	if zoneless, there := columns["last_run_at"]; there {
 		value := "b.last"
 		finite := "case when isfinite(t.last_run_at) then t.last_run_at end" // Go has no time without end
-		if lastRunAt = finite; zoneless {
+		switch lastRunAt = finite; {
+		case zoneless:
 			value, lastRunAt = "b.last at time zone 'UTC'", finite+" at time zone 'UTC'"
+		case s.NaiveTimezone != "": // what its beat makes of a value: the local time, as if it were in UTC
+			local := "'" + strings.ReplaceAll(s.NaiveTimezone, "'", "''") + "'"
+			value = "b.last at time zone 'UTC' at time zone " + local
+			lastRunAt = "(" + finite + ") at time zone " + local + " at time zone 'UTC'"
+			// What would lie ahead was written with a zone, by a beat that then misreads it.
+			finite = "case when " + lastRunAt + " <= clock_timestamp() then t.last_run_at end"
+			lastRunAt = "(" + finite + ") at time zone " + local + " at time zone 'UTC'"
 		}
 		sets = append(sets, "last_run_at = greatest("+finite+", "+value+")")
 	}

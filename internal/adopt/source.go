@@ -37,6 +37,10 @@ type Source struct {
 	// TrustTriggers makes Unadopt write to the rows even if that runs code of other roles (except superusers) with the
 	// rights of tactus' role: triggers, rules, constraints, generated columns.
 	TrustTriggers bool
+
+	// NaiveTimezone is the time zone of a beat whose times have none. It reads local times of that zone from the rows
+	// and takes them for times in UTC, so that Unadopt writes and reads last_run_at in that way. Empty for other beats.
+	NaiveTimezone string
 }
 
 const findTableSQL = `

@@ -846,6 +846,18 @@ def options_of(to):
     return {key: value for key, value in to.items() if key not in ("args", "kwargs") and value not in (None, False, {})}
 
 
+def without_zones():
+    """Returns a remark if the times of Django have no zones, so that its beat takes local times that it reads for UTC."""
+    try:
+        from django.conf import settings
+        if not settings.configured or settings.USE_TZ or settings.TIME_ZONE in (None, "UTC", "Etc/UTC"):
+            return []
+    except ImportError:
+        return []
+    return [f"Django has USE_TZ = False: its beat takes the local times of {settings.TIME_ZONE} in last_run_at for UTC. Go back by "
+            f"tactus unadopt --naive-timezone {settings.TIME_ZONE}; adopted intervals may have another phase, by that offset"]
+
+
 def rows_zone(app):
     """Returns the zone of all crontabs of django-celery-beat's tables, if Django's settings override the zones of the rows."""
     try:
@@ -878,7 +890,7 @@ def main(path, named, file):
     by_pattern, unasked = patterns(app, names, globs)
     json.dump({
         "version": VERSION, "application": path, "host": socket.gethostname(), "directory": directory(path), "made_at": start.isoformat(), "typed_times": "__value__" in plain_dumps([start]),
-        "timezone": zone_name(app.timezone), "notes": at_start(),
+        "timezone": zone_name(app.timezone), "notes": at_start() + without_zones(),
         "transport": {name: list(transport[name]) if isinstance(transport[name], range) else transport[name] for name in ("global_keyprefix", "sep", "priority_steps") if name in transport},
         "default_queue": app.conf.task_default_queue, "beat_scheduler": str(app.conf.beat_scheduler), "rows_timezone": rows_zone(app),
         "schedules": [exported(app, name, scheduled, hooked, decided, start, ran.get(name)) for name in scheduled],

@@ -235,6 +235,24 @@ def start(**_):
 	}
 }
 
+// TestTimesWithoutZones has a project of Django whose beat misreads the times of its rows.
+func TestTimesWithoutZones(t *testing.T) {
+	t.Parallel()
+	for settings, told := range map[string]bool{
+		`USE_TZ=False, TIME_ZONE="Asia/Shanghai"`: true, `USE_TZ=False, TIME_ZONE="UTC"`: false, `USE_TZ=True, TIME_ZONE="Asia/Shanghai"`: false,
+	} {
+		application, err := importer.ParseApplication(testenv.BesideDjango(t, `
+import celery
+from django.conf import settings
+settings.configure(`+settings+`)
+app = celery.Celery("app", broker="redis://localhost:1/0")
+`, importer.Script, []string{"app:app"}))
+		if got := strings.Contains(fmt.Sprint(application.Notes), "--naive-timezone Asia/Shanghai"); err != nil || got != told {
+			t.Errorf("%s: %s (%v)", settings, application.Notes, err)
+		}
+	}
+}
+
 const tracedApp = `
 import sys, types
 import celery, celery.beat, celery.signals
