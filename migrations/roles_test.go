@@ -98,7 +98,7 @@ func TestRolesOfTheManual(t *testing.T) {
 	if !errors.Is(err, &domain.Error{Code: domain.CodeCalendarUnknown}) {
 		t.Errorf("the writer, of a calendar: %v", err)
 	}
-	testenv.Execute(t, m.as("owner"), m.names.Replace(`revoke select on tactus.routes, tactus.stream_claims from tactus_writer`)) // as once in the manual
+	testenv.Execute(t, m.as("owner"), m.names.Replace(`revoke select on tactus.routes, tactus.stream_claims, tactus.stream_keys from tactus_writer`)) // as once in the manual
 	if err := outbox.InTx(t.Context(), writer, func(tx pgx.Tx) error { return writes(t.Context(), tx) }); err != nil {
 		t.Errorf("the writer, without the right to read routes and claims: %v", err)
 	}

@@ -173,7 +173,7 @@ func (s *Store) takenOf(ctx context.Context, of map[string][]domain.ID) (taken [
 	var used, asked []string
 	var ids []domain.ID
 	for name, schedules := range of {
-		if _, is := has[name]; is {
+		if has[name].Held {
 			used, ids = append(used, name), append(ids, schedules...)
 		} else {
 			asked = append(asked, name)

@@ -3,7 +3,6 @@ package outbox
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -14,6 +13,10 @@ import (
 const (
 	isQueue  = "a schedule or a route has a queue of the name %q: choose another for the stream"
 	isStream = "a schedule has a stream of the name %q: choose another for the queue"
+
+	isKey = "the key %q of Redis is a stream that a schedule has left there, so it cannot be a queue: " +
+		"choose another name for the queue; or delete the key in Redis (DEL) once nobody needs its entries, and write " +
+		"this again ten seconds later"
 )
 
 // neighbours refuses the target of a schedule that is another's (see package claims). A target that a schedule keeps is
@@ -30,21 +33,29 @@ func (w writer) neighbours(ctx context.Context, d domain.Definition, id domain.I
 		if err != nil || !taken {
 			return other(taken, err, "/stream", isQueue, queue)
 		}
-		of, _, err := claims.AQueueOf(ctx, w.q, queue, id)
+		of, err := claims.AQueueOf(ctx, w.q, queue, id)
 		return nameOther(ctx, w.q, of, other(true, err, "/stream", isQueue, queue))
 	case d.Queue != "" && w.streams != nil:
-		of, taken, err := w.streams.have(ctx, w.q, d.Queue, id)
-		return nameOther(ctx, w.q, of, other(taken, err, "/queue", isStream, d.Queue))
+		of, err := w.streams.holder(ctx, w.q, d.Queue, id)
+		return nameOther(ctx, w.q, of.Of, streamFault(of, err, d.Queue))
 	case d.Queue != "":
 		return isNoStream(ctx, w.q, d.Queue, id)
 	}
 	return nil
 }
 
-// isNoStream refuses a queue whose name another schedule holds as that of its stream.
+// isNoStream refuses a queue whose name another schedule holds as that of its stream, or has left in Redis.
 func isNoStream(ctx context.Context, q Querier, queue string, id domain.ID) error {
-	of, taken, err := claims.StreamOfOther(ctx, q, queue, id)
-	return nameOther(ctx, q, of, other(taken, err, "/queue", isStream, queue))
+	of, err := claims.StreamOfOther(ctx, q, queue, id)
+	return nameOther(ctx, q, of.Of, streamFault(of, err, queue))
+}
+
+// streamFault is that of a queue whose name is held as that of a stream.
+func streamFault(of claims.Holder, err error, queue string) error {
+	if of.Held {
+		return other(true, err, "/queue", isStream, queue)
+	}
+	return other(of.Key, err, "/queue", isKey, queue)
 }
 
 // isQueueOfOther reports whether a queue is another schedule's or, as far as the role of a caller's transaction may
@@ -62,9 +73,9 @@ func (w writer) isQueueOfOther(ctx context.Context, queue string, id domain.ID) 
 	return claims.QueueOfOther(ctx, w.q, queue, id)
 }
 
-// judgeName is what a schedule is refused for when it has been written: its stream is a queue and was never handed
-// over to, or its queue has been claimed as a stream. Who has claimed a stream keeps it, and those that have a queue of
-// its name are judged.
+// judgeName is what a schedule is refused for when it has been written: its stream is a queue and nobody holds it, or its
+// queue has been claimed as a stream, or is one that was left in Redis. Who has claimed a stream keeps it, and those that
+// have a queue of its name are judged.
 func (s *Store) judgeName(ctx context.Context, id domain.ID, d domain.Definition) error {
 	name, queue := d.Stream, claims.QueueOf(d.Stream)
 	if name == "" {
@@ -76,8 +87,8 @@ func (s *Store) judgeName(ctx context.Context, id domain.ID, d domain.Definition
 	has, err := claims.Claimed(ctx, s.pool, []string{name})
 	switch {
 	case err != nil || d.Stream == "":
-		return other(len(has) > 0, err, "/queue", isStream, name)
-	case len(has) == 0:
+		return streamFault(has[name], err, name)
+	case !has[name].Held:
 		taken, err := claims.QueueOfOther(ctx, s.pool, queue, id)
 		return other(taken, err, "/stream", isQueue, queue)
 	}
@@ -101,23 +112,23 @@ func other(taken bool, err error, field, format, name string) error {
 }
 
 // nameOther adds to a fault whose the name is, if who is refused may know that schedule.
-func nameOther(ctx context.Context, q Querier, of domain.ID, fault error) error {
+func nameOther(ctx context.Context, q Querier, of *domain.ID, fault error) error {
 	faults := domain.FaultsOf(fault)
-	if len(faults) == 0 || of == (domain.ID{}) {
+	if len(faults) == 0 || of == nil {
 		return fault
 	}
-	if s, err := Get(ctx, q, of); err == nil && permitted(ctx, s.Definition) == nil {
+	if s, err := Get(ctx, q, *of); err == nil && permitted(ctx, s.Definition) == nil {
 		faults[0].Message += fmt.Sprintf(" (it is that of %q, %s)", s.Name, s.ID)
 	}
 	return faults
 }
 
-// streamNames are the streams of all schedules, with two of those that have each, read again once they are a second
-// old: a store that writes many schedules with queues does not ask before each.
+// streamNames are the streams of all schedules, read again once they are a second old: a store that writes many
+// schedules with queues does not ask before each.
 type streamNames struct {
 	mu    sync.Mutex
 	read  time.Time
-	names map[string][]domain.ID
+	names claims.Names
 }
 
 // forget has them read anew: one is about to be written.
@@ -127,19 +138,16 @@ func (s *streamNames) forget() {
 	s.read = time.Time{}
 }
 
-// have reports whether another schedule has a stream of that name, and which.
-func (s *streamNames) have(ctx context.Context, q Querier, name string, but domain.ID) (of domain.ID, taken bool, err error) {
+// holder returns whose the name of a stream is, apart from what a schedule holds itself.
+func (s *streamNames) holder(ctx context.Context, q Querier, name string, but domain.ID) (claims.Holder, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if time.Since(s.read) > time.Second {
 		names, err := claims.Streams(ctx, q)
 		if err != nil {
-			return of, false, err
+			return claims.Holder{}, err
 		}
 		s.read, s.names = time.Now(), names
 	}
-	if i := slices.IndexFunc(s.names[name], func(id domain.ID) bool { return id != but }); i >= 0 {
-		return s.names[name][i], true, nil
-	}
-	return of, false, nil
+	return s.names.Holder(name, but), nil
 }

@@ -1,6 +1,7 @@
 package outbox_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -128,8 +129,9 @@ func handOver(t *testing.T, pool *pgxpool.Pool, stream string) {
 	}
 }
 
-// TestWhatNeverFiresHoldsNoName has queues take the names of streams to which nothing was handed over, or whose
-// schedules are disabled, and not of the others. The refusal names the other schedule to whoever may know it.
+// TestWhatNeverFiresHoldsNoName has queues take the names of streams to which nothing was handed over, and not of the
+// others, whose keys may be in Redis when their schedules are disabled. The refusal names the other schedule to whoever
+// may know it.
 func TestWhatNeverFiresHoldsNoName(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
@@ -142,7 +144,8 @@ func TestWhatNeverFiresHoldsNoName(t *testing.T) {
 	}
 	claims := func(want int) {
 		t.Helper()
-		if all, err := claims.Claimed(t.Context(), pool, []string{"theirs"}); err != nil || len(all) != want {
+		all, err := claims.Claimed(t.Context(), pool, []string{"theirs"})
+		if err != nil || all["theirs"].Held != (want > 0) {
 			t.Errorf("%v have claimed it, want %d, %v", all, want, err)
 		}
 	}
@@ -195,8 +198,20 @@ func TestWhatNeverFiresHoldsNoName(t *testing.T) {
 	claims(0)
 	handOver(t, pool, "theirs") // of a manual run
 	claims(0)
+	bySchedule, byRoute = take()
+	for _, err := range []error{bySchedule, byRoute} {
+		if err == nil || !strings.Contains(err.Error(), `key "theirs" of Redis is a stream`) ||
+			!strings.Contains(err.Error(), `that of "squat"`) {
+			t.Errorf("when it is disabled: %v", err)
+		}
+	}
+	forgetKeys(t, pool, false)
+	if bySchedule, _ := take(); bySchedule == nil {
+		t.Error("a stream that is in Redis was forgotten")
+	}
+	forgetKeys(t, pool, true)
 	if bySchedule, byRoute := take(); bySchedule != nil || byRoute != nil {
-		t.Errorf("when it is disabled: %v, %v", bySchedule, byRoute)
+		t.Errorf("when it is disabled, and the stream is gone: %v, %v", bySchedule, byRoute)
 	}
 	third := outbox.NewStore(pool, "", handover.Limits{}.Check) // which remembers nothing
 	if _, err := third.Create(t.Context(), queue, "", nil); err != nil {
@@ -208,6 +223,21 @@ func TestWhatNeverFiresHoldsNoName(t *testing.T) {
 	}
 	if _, err := store.Create(scoped, squat, "", nil); err == nil {
 		t.Error("a stream of the name of a queue is refused in every scope")
+	}
+}
+
+// forgetKeys has looked whether the streams are in Redis that schedules have left.
+func forgetKeys(t *testing.T, pool *pgxpool.Pool, gone bool) {
+	t.Helper()
+	err := claims.ForgetGone(t.Context(), pool, func(_ context.Context, names []string) (map[string]bool, error) {
+		all := map[string]bool{}
+		for _, name := range names {
+			all[name] = gone
+		}
+		return all, nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -120,7 +120,7 @@ func (f relayFlags) relay(ctx context.Context, pool *pgxpool.Pool, database secr
 	if err != nil {
 		return err
 	}
-	r, err := relay.New(pool, f.withNames(routes, pool, events), relay.Config{Log: log, Keep: f.LogKeep})
+	r, err := relay.New(pool, f.withNames(routes, pool, events, broker), relay.Config{Log: log, Keep: f.LogKeep})
 	if err != nil {
 		return err
 	}
@@ -136,6 +136,7 @@ func (f relayFlags) relay(ctx context.Context, pool *pgxpool.Pool, database secr
 		r.Run(ctx)
 		return nil
 	})
+	group.Go(func() error { return forgetStreams(ctx, pool, events, log) })
 	group.Go(func() error {
 		revoke.Teller{Pool: pool, Broker: broker, Prefix: eventPrefix(broker, f.KeyPrefix), Log: log}.Run(ctx)
 		return nil

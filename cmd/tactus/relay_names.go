@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -17,13 +19,15 @@ import (
 )
 
 // withNames returns the routes, of which those of tasks make no queue of another's stream, and no stream of another's
-// queue, whoever wrote the schedules and when. The client is that of the task streams.
+// queue, whoever wrote the schedules and when. The clients are those of the task streams and of the broker.
 func (f relayFlags) withNames(
-	routes []relay.Route, pool *pgxpool.Pool, streams goredis.UniversalClient,
+	routes []relay.Route, pool *pgxpool.Pool, streams, broker goredis.UniversalClient,
 ) []relay.Route {
 	bound := redis.NewBoundQueues(streams, f.Separator)
 	find := map[string]func(context.Context, *pgxpool.Pool, []*message.Message) (map[int]string, error){
-		celerySink: f.streamsAmongLists,
+		celerySink: func(ctx context.Context, pool *pgxpool.Pool, m []*message.Message) (map[int]string, error) {
+			return f.streamsAmongLists(ctx, pool, broker, m)
+		},
 		streamsSink: func(ctx context.Context, pool *pgxpool.Pool, m []*message.Message) (map[int]string, error) {
 			return f.queuesAmongStreams(ctx, pool, bound, m)
 		},
@@ -48,9 +52,10 @@ func (f relayFlags) withNames(
 	return routes
 }
 
-// streamsAmongLists finds the messages that go to a list whose queue is another's stream.
+// streamsAmongLists finds the messages that go to a list whose queue is another's stream, or is a stream that schedules
+// have left in Redis.
 func (f relayFlags) streamsAmongLists(
-	ctx context.Context, pool *pgxpool.Pool, messages []*message.Message,
+	ctx context.Context, pool *pgxpool.Pool, broker goredis.UniversalClient, messages []*message.Message,
 ) (map[int]string, error) {
 	cfg := f.celery()
 	of := map[string][]int{} // the messages that go to a name
@@ -67,18 +72,67 @@ func (f relayFlags) streamsAmongLists(
 	if len(of) == 0 {
 		return nil, nil
 	}
-	names := make([]string, 0, len(of))
-	for name := range of {
-		names = append(names, name)
+	streams, err := claims.Claimed(ctx, pool, slices.Collect(maps.Keys(of)))
+	if err != nil {
+		return nil, err
 	}
-	streams, err := claims.Claimed(ctx, pool, names)
+	uses, err := redis.Uses(ctx, broker, namesLeft(streams))
+	if err != nil {
+		return nil, fmt.Errorf("ask Redis for the types of queues: %w", err)
+	}
 	found := map[int]string{}
-	for stream, schedule := range streams {
-		for _, i := range of[stream] {
-			found[i] = fmt.Sprintf("RESERVED %s is the stream of another schedule (%s), and no queue is made of it", stream, schedule)
+	for name, held := range streams {
+		var why string
+		switch {
+		case held.Held:
+			why = fmt.Sprintf("RESERVED %s is the stream of another schedule (%s), and no queue is made of it", name, held.Of)
+		case uses[name] == redis.Stream:
+			why = fmt.Sprintf("WRONGTYPE %s is a stream that a schedule has left in Redis, not a list: "+
+				"delete it (DEL) once nobody needs its entries, or choose another queue", name)
+		}
+		for i := 0; why != "" && i < len(of[name]); i++ {
+			found[of[name][i]] = why
 		}
 	}
-	return found, err
+	return found, nil
+}
+
+// namesLeft returns the streams to which no schedule goes any more.
+func namesLeft(streams map[string]claims.Holder) (names []string) {
+	for name, held := range streams {
+		if !held.Held {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+const forgetStreamsEvery = 5 * time.Second
+
+// forgetStreams forgets until ctx ends the streams that somebody has deleted in Redis, so that queues can have their
+// names.
+func forgetStreams(ctx context.Context, pool *pgxpool.Pool, streams goredis.UniversalClient, log *slog.Logger) error {
+	areGone := func(ctx context.Context, names []string) (map[string]bool, error) {
+		uses, err := redis.Uses(ctx, streams, names)
+		gone := map[string]bool{}
+		for name, use := range uses {
+			gone[name] = use == redis.Unused || use == redis.List
+		}
+		return gone, err
+	}
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(forgetStreamsEvery):
+		}
+		err := claims.ForgetGone(ctx, pool, areGone)
+		if err != nil && !failing && ctx.Err() == nil {
+			log.Warn("cannot look which streams are gone; retrying", "err", err)
+		}
+		failing = err != nil
+	}
 }
 
 // queuesAmongStreams finds the messages that go to a stream whose name is another's queue. It claims the names of the

@@ -31,6 +31,9 @@ const (
 
 	streamOfOtherSQL = `select s.id from ` + holders + ` and c.name = $1 and s.id <> $2 limit 1`
 
+	keysSQL  = `select name, schedule_id from tactus.stream_keys`
+	keyOfSQL = keysSQL + ` where name = $1`
+
 	// holders are the schedules s that hold the name of a stream, and their claims c.
 	holders = `tactus.stream_claims c join tactus.schedules s on s.id = c.schedule_id
     and c.name = ` + sqlexpr.TaskStream + ` where ` + mayFire
@@ -44,53 +47,94 @@ select exists (select from tactus.routes where deleted_at is null and queue = $1
 	aQueueOfSQL = `select s.id from tactus.schedules s where ` + ofQueue + ` limit 1`
 
 	mayReadClaimsSQL = `select pg_catalog.has_table_privilege('tactus.stream_claims', 'select')`
+	mayReadKeysSQL   = `
+select coalesce(pg_catalog.has_table_privilege(pg_catalog.to_regclass('tactus.stream_keys'), 'select'), false)`
 	mayReadRoutesSQL = `select pg_catalog.has_table_privilege('tactus.routes', 'select')`
 )
 
-// Streams returns the streams that schedules hold, with two of the schedules that have each. For a role that may not
-// read claims there are none: the hand-over looks again.
-func Streams(ctx context.Context, q postgres.Querier) (map[string][]domain.ID, error) {
-	may, err := postgres.IsTrue(ctx, q, mayReadClaimsSQL)
-	if err != nil || !may {
-		return nil, err
-	}
-	found, err := postgres.Collect(ctx, q, pgx.RowToStructByPos[struct {
-		Stream string
-		Of     []domain.ID
-	}], streamsSQL, pgx.QueryExecModeExec)
-	if err != nil {
-		return nil, fmt.Errorf("read the streams of schedules: %w", err)
-	}
-	of := map[string][]domain.ID{}
-	for _, row := range found {
-		of[row.Stream] = row.Of
-	}
-	return of, nil
+// Names are those of streams.
+type Names struct {
+	Held map[string][]domain.ID // by schedules, with two that have each
+	Keys map[string]*domain.ID  // made in Redis, with a schedule that goes there or went there, if one is known
 }
 
-// StreamOfOther returns a schedule other than id that holds the name of a stream, if there is one, as far as Streams
-// tells.
-func StreamOfOther(ctx context.Context, q postgres.Querier, name string, id domain.ID) (of domain.ID, found bool,
-	err error,
-) {
-	may, err := postgres.IsTrue(ctx, q, mayReadClaimsSQL)
-	if err != nil || !may {
-		return of, false, err
+// Streams returns the streams that schedules hold, and those that are keys of Redis. For a role that may not read
+// claims there are none: the hand-over looks again.
+func Streams(ctx context.Context, q postgres.Querier) (n Names, err error) {
+	held, err := readable(ctx, q, mayReadClaimsSQL, pgx.RowToStructByPos[struct {
+		Stream string
+		Of     []domain.ID
+	}], streamsSQL)
+	if err != nil {
+		return n, fmt.Errorf("read the streams of schedules: %w", err)
 	}
-	return schedule(ctx, q, streamOfOtherSQL, name, id)
+	keys, err := readable(ctx, q, mayReadKeysSQL, pgx.RowToStructByPos[key], keysSQL)
+	if err != nil {
+		return n, fmt.Errorf("read the keys of streams: %w", err)
+	}
+	n.Held, n.Keys = map[string][]domain.ID{}, map[string]*domain.ID{}
+	for _, row := range held {
+		n.Held[row.Stream] = row.Of
+	}
+	for _, row := range keys {
+		n.Keys[row.Name] = row.Of
+	}
+	return n, nil
+}
+
+// Holder returns whose the name of a stream is, apart from what a schedule holds itself.
+func (n Names) Holder(name string, but domain.ID) Holder {
+	of, key := n.Keys[name]
+	for _, id := range n.Held[name] {
+		if id != but {
+			return Holder{Of: &id, Held: true, Key: key}
+		}
+	}
+	return Holder{Of: of, Key: key}
+}
+
+type key struct {
+	Name string
+	Of   *domain.ID
+}
+
+// StreamOfOther returns whose the name of a stream is, apart from what a schedule holds itself, as far as Streams
+// tells.
+func StreamOfOther(ctx context.Context, q postgres.Querier, name string, id domain.ID) (of Holder, err error) {
+	others, err := readable(ctx, q, mayReadClaimsSQL, pgx.RowTo[domain.ID], streamOfOtherSQL, name, id)
+	if err != nil || len(others) > 0 {
+		return Holder{Of: first(others), Held: len(others) > 0}, err
+	}
+	keys, err := readable(ctx, q, mayReadKeysSQL, pgx.RowToStructByPos[key], keyOfSQL, name)
+	if err != nil || len(keys) == 0 {
+		return of, err
+	}
+	return Holder{Of: keys[0].Of, Key: true}, nil
+}
+
+func first(ids []domain.ID) *domain.ID {
+	if len(ids) == 0 {
+		return nil
+	}
+	return &ids[0]
+}
+
+// readable reads rows, of which there are none for a role that may not read them: a statement that is refused would
+// abort the transaction of a caller.
+func readable[T any](ctx context.Context, q postgres.Querier, may string, row pgx.RowToFunc[T], sql string,
+	args ...any,
+) ([]T, error) {
+	if may, err := postgres.IsTrue(ctx, q, may); err != nil || !may {
+		return nil, err
+	}
+	return postgres.Collect(ctx, q, row, sql, append([]any{pgx.QueryExecModeExec}, args...)...)
 }
 
 // AQueueOf returns a schedule other than id that has a queue, if there is one.
-func AQueueOf(ctx context.Context, q postgres.Querier, queue string, id domain.ID) (of domain.ID, found bool, err error) {
-	return schedule(ctx, q, aQueueOfSQL, queue, id, plainPart(queue))
-}
-
-func schedule(ctx context.Context, q postgres.Querier, sql string, args ...any) (of domain.ID, found bool, err error) {
-	ids, err := postgres.Collect(ctx, q, pgx.RowTo[domain.ID], sql, append([]any{pgx.QueryExecModeExec}, args...)...)
-	if err != nil || len(ids) == 0 {
-		return of, false, err
-	}
-	return ids[0], true, nil
+func AQueueOf(ctx context.Context, q postgres.Querier, queue string, id domain.ID) (*domain.ID, error) {
+	ids, err := postgres.Collect(ctx, q, pgx.RowTo[domain.ID], aQueueOfSQL, pgx.QueryExecModeExec, queue, id,
+		plainPart(queue))
+	return first(ids), err
 }
 
 // QueueOfOther reports whether a queue is that of a route, or of a schedule other than id.

@@ -56,7 +56,7 @@ func NewBoundQueues(client goredis.UniversalClient, separator string) *BoundQueu
 
 // Uses returns what each of some names of streams is.
 func (b *BoundQueues) Uses(ctx context.Context, streams []string) (map[string]NameUse, error) {
-	uses, err := b.types(ctx, streams)
+	uses, err := Uses(ctx, b.client, streams)
 	if err != nil {
 		return nil, fmt.Errorf("ask Redis for the types of streams: %w", err)
 	}
@@ -80,16 +80,21 @@ func (b *BoundQueues) Uses(ctx context.Context, streams []string) (map[string]Na
 	return uses, nil
 }
 
-func (b *BoundQueues) types(ctx context.Context, streams []string) (map[string]NameUse, error) {
-	asked := make([]*goredis.StatusCmd, len(streams))
-	_, err := b.client.Pipelined(ctx, func(p goredis.Pipeliner) error {
-		for i, name := range streams {
+// Uses returns what each of some names is, as far as keys tell: a queue of workers may be Unused. A key that our user may
+// not ask about is an OtherKey.
+func Uses(ctx context.Context, client goredis.UniversalClient, names []string) (map[string]NameUse, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	asked := make([]*goredis.StatusCmd, len(names))
+	_, err := client.Pipelined(ctx, func(p goredis.Pipeliner) error {
+		for i, name := range names {
 			asked[i] = p.Type(ctx, name)
 		}
 		return nil
 	})
 	uses := map[string]NameUse{}
-	for i, name := range streams {
+	for i, name := range names {
 		switch is, failed := asked[i].Result(); {
 		case forbidden(failed): // the script is told the same
 			uses[name] = OtherKey
