@@ -93,10 +93,18 @@ func inUse(err error) bool {
 
 // alone begins every change of partitions: one at a time, and never queued for a lock, because everybody else would
 // queue behind. It is all one statement, so a process that is stopped holds nothing.
+//
+// Whose turn it is a row tells, which no stranger can lock. Processes before schema 75 have an advisory lock for it:
+// they are kept out where that can be had, and where it cannot, two that meet lose one of both changes, which is made
+// again.
 const alone = `do $tactus$ begin
     perform set_config('lock_timeout', '100ms', true);
-    if not pg_try_advisory_xact_lock(` + sqlexpr.PartitionLock + `) then
-        raise 'another process changes partitions' using errcode = 'lock_not_available';
+    perform pg_try_advisory_xact_lock(` + sqlexpr.PartitionLock + `);
+    if to_regclass('tactus.turns') is not null then
+        perform from tactus.turns where name = 'partitions' for no key update skip locked;
+        if not found then
+            raise 'another process changes partitions' using errcode = 'lock_not_available';
+        end if;
     end if;
     `
 

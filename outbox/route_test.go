@@ -1,12 +1,14 @@
 package outbox_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -187,6 +189,29 @@ func TestRouteSpoiledByHand(t *testing.T) {
 	}
 }
 
+// TestStrangersLocksStopNothing has a session that may only connect hold the advisory locks of routes and partitions.
+func TestStrangersLocksStopNothing(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	stranger, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = stranger.Rollback(context.Background()) }()
+	const hold = `select pg_advisory_xact_lock(7461637, n) from generate_series(475730, 475740) n`
+	if _, err := stranger.Exec(t.Context(), hold); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), testenv.Patience)
+	defer cancel()
+	if _, err := outbox.PutRoute(ctx, pool, domain.Route{Pattern: "a", Queue: "q"}, "", nil); err != nil {
+		t.Errorf("a route: %v", err)
+	}
+	if did := maintain(t, pool, time.Now().AddDate(3, 0, 0)); len(did.Made) == 0 {
+		t.Errorf("no partition is made: %+v", did)
+	}
+}
+
 // TestRoutesAreCountedInTurn has two writers at once, each of whom adds the last route that there may be: one of them
 // is refused, whatever the isolation of its transaction.
 func TestRoutesAreCountedInTurn(t *testing.T) {
@@ -217,8 +242,8 @@ func TestRoutesAreCountedInTurn(t *testing.T) {
 			}()
 			testenv.Eventually(t, "the second waits for its turn", func() error {
 				var waits bool
-				err := pool.QueryRow(t.Context(), `select exists (select from pg_locks where locktype = 'advisory' and not granted
-					and database = (select oid from pg_database where datname = current_database()))`).Scan(&waits)
+				err := pool.QueryRow(t.Context(), `select exists (select from pg_stat_activity
+					where datname = current_database() and wait_event_type = 'Lock')`).Scan(&waits)
 				if err == nil && !waits {
 					err = errors.New("nobody waits")
 				}

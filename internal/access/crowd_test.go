@@ -1,6 +1,7 @@
 package access_test
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"net/url"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/tactus-dev/tactus/internal/access"
+	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
 // TestManyLogInAtOnce has a key with all the sessions that it may have, and more of them begin at once.
@@ -35,6 +37,26 @@ from generate_series(1, 100) n`
 	var n int
 	if err := w.pool.QueryRow(t.Context(), `select count(*) from tactus.access_sessions`).Scan(&n); err != nil || n != 100 {
 		t.Errorf("%d sessions: %v", n, err)
+	}
+}
+
+// TestStrangersKeepNobodyFromLoggingIn has a session that may only connect hold the advisory lock that logins once took.
+func TestStrangersKeepNobodyFromLoggingIn(t *testing.T) {
+	t.Parallel()
+	w := serve(t, withKeys)
+	key := w.key(t, "crowd", access.Read)
+	stranger, err := w.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = stranger.Rollback(context.Background()) }()
+	const hold = `select pg_advisory_xact_lock(hashtextextended('tactus session key:crowd', 0))`
+	if _, err := stranger.Exec(t.Context(), hold); err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Timeout: testenv.Patience, CheckRedirect: once.CheckRedirect}
+	if r, body := w.ask(t, client, "POST", "/login", url.Values{"key": {key.Key}}); r.StatusCode != http.StatusNoContent {
+		t.Errorf("%d %s", r.StatusCode, body)
 	}
 }
 

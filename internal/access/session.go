@@ -21,8 +21,14 @@ type sessions struct {
 // whoever logs in anew gets in, and nobody fills the table.
 const mostSessions = 100
 
-// oneByOne has those who log in as one principal wait for each other: two at once would delete the same old sessions.
-const oneByOne = `select pg_advisory_xact_lock(hashtextextended('tactus session ' || $1::text, 0))`
+// Those who log in as one principal wait for each other, because two at once would delete the same old sessions. They
+// lock a row, that of the key or of the oldest session: whoever may connect to the database can hold an advisory lock,
+// and so keep everybody from logging in. First sessions of a subject lock nothing, and delete nothing either.
+const (
+	lockKey     = `select from tactus.access_keys where id = $1 for no key update`
+	lockSubject = `
+select from tactus.access_sessions where kind = $1 and name = $2 order by created_at, hash limit 1 for update`
+)
 
 const insertSession = `
 with oldest as (
@@ -41,11 +47,13 @@ func (s *sessions) open(ctx context.Context, p Principal) (cookie string, err er
 		"hash": hash[:], "key": nil, "kind": string(p.Kind), "name": p.Name, "role": p.Role.String(),
 		"scope": append([]string{}, p.Scope...), "lifetime": s.lifetime.Seconds(), "most": mostSessions,
 	}
+	lock, of := lockSubject, []any{string(p.Kind), p.Name}
 	if p.Kind == Key {
 		args["key"] = p.ID
+		lock, of = lockKey, []any{p.ID}
 	}
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, oneByOne, p.Actor()); err != nil {
+		if _, err := tx.Exec(ctx, lock, of...); err != nil {
 			return err
 		}
 		_, err := tx.Exec(ctx, insertSession, args)
