@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os/user"
+	"slices"
 	"strconv"
 	"time"
 
@@ -128,22 +129,31 @@ func (f keyStore) list(ctx context.Context) ([]byte, error) {
 	})
 }
 
+// keys returns the keys, newest first.
+func (f keyStore) keys(ctx context.Context) ([]access.KeyInfo, error) {
+	answer, err := f.list(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all struct{ Keys []access.KeyInfo }
+	if err := json.Unmarshal(answer, &all); err != nil {
+		return nil, fmt.Errorf("read the answer: %w", err)
+	}
+	return all.Keys, nil
+}
+
 // id returns the id of a key, given that or its name. Of several active keys of a name it is the one that no other has
 // replaced, if there is such a one.
 func (f keyStore) id(ctx context.Context, key string) (domain.ID, error) {
 	if id, err := domain.ParseID(key); err == nil {
 		return id, nil
 	}
-	answer, err := f.list(ctx)
+	all, err := f.keys(ctx)
 	if err != nil {
 		return domain.ID{}, err
 	}
-	var all struct{ Keys []access.KeyInfo }
-	if err := json.Unmarshal(answer, &all); err != nil {
-		return domain.ID{}, fmt.Errorf("read the answer: %w", err)
-	}
 	var replaced *domain.ID
-	for _, k := range all.Keys {
+	for _, k := range all {
 		switch {
 		case k.Name != key || k.State != access.Active:
 		case k.ReplacedBy == nil:
@@ -160,25 +170,51 @@ func (f keyStore) id(ctx context.Context, key string) (domain.ID, error) {
 
 type keyRevokeCmd struct {
 	keyStore
-	Key string `arg:"" help:"Id or name of the key."`
+	Key string `arg:"" help:"Id of the key, or a name: then all keys of the name that are not revoked, expired ones included."`
 }
 
-// Run revokes a key.
+// Run revokes a key, or all of a name.
 func (c keyRevokeCmd) Run(ctx context.Context, to console) error {
-	id, err := c.id(ctx, c.Key)
-	if err != nil {
-		return err
-	}
 	var answer []byte
-	if c.direct() {
-		answer, err = c.in(ctx, func(keys *access.Keys) (any, error) { return keys.Revoke(ctx, id) })
+	id, err := domain.ParseID(c.Key)
+	if err == nil {
+		answer, err = c.revoke(ctx, id)
 	} else {
-		answer, err = c.call(ctx, http.MethodDelete, "/keys/"+id.String(), nil)
+		answer, err = c.revokeNamed(ctx)
 	}
 	if err != nil {
 		return err
 	}
 	return c.show(to.out, answer)
+}
+
+func (c keyRevokeCmd) revoke(ctx context.Context, id domain.ID) ([]byte, error) {
+	if c.direct() {
+		return c.in(ctx, func(keys *access.Keys) (any, error) { return keys.Revoke(ctx, id) })
+	}
+	return c.call(ctx, http.MethodDelete, "/keys/"+id.String(), nil)
+}
+
+// revokeNamed revokes until no key of the name is left that was not, expired ones included, which keep a name. One that
+// is rotated at the same moment has a successor, which it could not see before: a revocation waits for the rotation,
+// and after it there is none.
+func (c keyRevokeCmd) revokeNamed(ctx context.Context) (answer []byte, err error) {
+	for {
+		all, err := c.keys(ctx)
+		if err != nil {
+			return nil, err
+		}
+		i := slices.IndexFunc(all, func(k access.KeyInfo) bool { return k.Name == c.Key && k.State != access.Revoked })
+		switch {
+		case i < 0 && answer == nil:
+			return nil, fmt.Errorf("there is no key named %q that is not revoked", c.Key)
+		case i < 0:
+			return answer, nil
+		}
+		if answer, err = c.revoke(ctx, all[i].ID); err != nil {
+			return nil, err
+		}
+	}
 }
 
 type keyRotateCmd struct {

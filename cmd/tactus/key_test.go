@@ -2,14 +2,18 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
+	"github.com/tactus-dev/tactus/internal/access"
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
@@ -53,6 +57,11 @@ func TestKeys(t *testing.T) {
 		_ = cmd.Run() // its exit code says it
 		return said{cmd.ProcessState.ExitCode(), out.String(), problems.String()}
 	}
+	health := exec.CommandContext(t.Context(), testenv.Binary(t, ""), "health")
+	health.Env = []string{"TACTUS_URL=" + url}
+	if told, err := health.CombinedOutput(); err != nil || string(told) != "ready\n" {
+		t.Errorf("the health check of an image, without a key: %s, %v", told, err)
+	}
 	second := program("key", "create", "deploy", "--role=write", "--scope=tag:a", "--expires=24h")
 	if second.code != exitOK || !strings.HasPrefix(second.out, "tactus_") || strings.Count(second.out, "\n") != 1 ||
 		!strings.Contains(second.problems, "once") {
@@ -76,5 +85,66 @@ func TestKeys(t *testing.T) {
 	}
 	if got := tactus(t, "schedule", "list", "--url="+url); got.code != exitFailure || !strings.Contains(got.problems, "TACTUS_TOKEN") {
 		t.Errorf("without a key: %+v", got)
+	}
+}
+
+// TestRevokingANameEndsItsKeys revokes by name a key that has expired, and one that is rotated at the same moment.
+func TestRevokingANameEndsItsKeys(t *testing.T) {
+	t.Parallel()
+	url := testenv.DatabaseURL(t)
+	pool, database := testenv.Connect(t, url), "--database-url="+url
+	keys := access.NewKeys(pool)
+	for _, name := range []string{"old", "busy"} {
+		if _, err := keys.Create(t.Context(), access.NewKey{Name: name, Role: access.Read}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const expire = `update tactus.access_keys set expires_at = now() - interval '1 day' where name = 'old'`
+	if _, err := pool.Exec(t.Context(), expire); err != nil {
+		t.Fatal(err)
+	}
+	if got := tactus(t, "key", "revoke", "old", database); got.code != exitOK {
+		t.Errorf("an expired one: %+v", got)
+	}
+	if _, err := keys.Create(t.Context(), access.NewKey{Name: "old", Role: access.Read}); err != nil {
+		t.Errorf("its name: %v", err)
+	}
+
+	tx, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.Background()) }()
+	if _, err := tx.Exec(t.Context(), `select from tactus.access_keys where name = 'busy' for update`); err != nil {
+		t.Fatal(err)
+	}
+	var both sync.WaitGroup
+	for i, does := range []string{"rotate", "revoke"} {
+		both.Go(func() {
+			if got := tactus(t, "key", does, "busy", database); got.code != exitOK {
+				t.Errorf("%s: %+v", does, got)
+			}
+		})
+		testenv.Eventually(t, "it waits", func() error {
+			var waiting int
+			err := pool.QueryRow(t.Context(), `select count(*) from pg_stat_activity
+				where datname = current_database() and wait_event_type = 'Lock'`).Scan(&waiting)
+			if err == nil && waiting <= i {
+				err = fmt.Errorf("%d wait", waiting)
+			}
+			return err
+		})
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	both.Wait()
+	const notRevoked = `select count(*) from tactus.access_keys where name = 'busy' and revoked_at is null`
+	var good int
+	if err := pool.QueryRow(t.Context(), notRevoked).Scan(&good); err != nil || good != 0 {
+		t.Errorf("%d keys of the name are good, %v", good, err)
+	}
+	if got := tactus(t, "key", "revoke", "busy", database); got.code != exitFailure {
+		t.Errorf("once more: %+v", got)
 	}
 }
