@@ -161,7 +161,7 @@ func (g *Guard) identify(r *http.Request) (Principal, error) {
 		}
 	}
 	if g.config.Ways.Proxy && g.config.Proxies.trusts(r) {
-		return g.user(r), nil // the certificate is the proxy's own
+		return g.user(r) // the certificate is the proxy's own
 	}
 	return g.certified(r), nil
 }

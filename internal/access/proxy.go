@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/tactus-dev/tactus/domain"
 )
 
 // Proxies are those that are trusted to say who asks.
@@ -47,15 +49,24 @@ func (p Proxies) trusts(r *http.Request) bool {
 	return false
 }
 
-// user returns whom a trusted proxy names; Nobody if it names none, or none that can be read.
-func (g *Guard) user(r *http.Request) Principal {
+// user returns whom a trusted proxy names; Nobody if it names none, or none that can be read. A header that came twice
+// names nobody: a proxy that adds its own to what clients send lets them choose.
+func (g *Guard) user(r *http.Request) (Principal, error) {
 	p := g.config.Proxies
+	for _, header := range []string{p.UserHeader, p.GroupsHeader} {
+		if len(r.Header.Values(header)) > 1 {
+			return Principal{}, &domain.Error{
+				Kind: domain.Unauthenticated, Code: "credentials_invalid", Field: header,
+				Message: "this header came twice: have the proxy replace what clients send, and not add to it",
+			}
+		}
+	}
 	name := strings.TrimSpace(r.Header.Get(p.UserHeader))
 	if name == "" || !utf8.ValidString(name) {
-		return Principal{}
+		return Principal{}, nil
 	}
-	groups := strings.Split(strings.Join(r.Header.Values(p.GroupsHeader), ","), ",")
-	return Principal{Kind: Proxy, Name: name, Role: g.config.Groups.role(groups)}
+	groups := strings.Split(r.Header.Get(p.GroupsHeader), ",")
+	return Principal{Kind: Proxy, Name: name, Role: g.config.Groups.role(groups)}, nil
 }
 
 // address returns the client's address: a trusted proxy says whose request it passes on.

@@ -124,6 +124,35 @@ func TestGuessingBehindAProxy(t *testing.T) {
 	}
 }
 
+// TestHeadersThatComeTwice has a proxy add its headers to those of a client, who would choose by them who it is.
+func TestHeadersThatComeTwice(t *testing.T) {
+	t.Parallel()
+	w := serve(t, proxied("127.0.0.0/8"))
+	for _, c := range []struct {
+		header http.Header
+		status int
+	}{
+		{http.Header{"X-User": {"alice"}, "X-Groups": {"ops"}}, 200},
+		{http.Header{"X-User": {"alice", "bob"}, "X-Groups": {"ops"}}, 401},
+		{http.Header{"X-User": {"bob", ""}, "X-Groups": {"ops"}}, 401},
+		{http.Header{"X-User": {"bob"}, "X-Groups": {"ops", "none"}}, 401},
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, w.url+"/admin", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header = c.header
+		response, err := once.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = response.Body.Close()
+		if response.StatusCode != c.status {
+			t.Errorf("%v: %d, want %d", c.header, response.StatusCode, c.status)
+		}
+	}
+}
+
 func TestGroups(t *testing.T) {
 	t.Parallel()
 	g, err := access.ParseGroups(" ops=admin, cn=dev=write ,*=read,")
