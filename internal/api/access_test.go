@@ -166,6 +166,36 @@ func TestEveryRouteForEveryone(t *testing.T) {
 	s.do(t, "GET", "/no/such/address", "").want(t, 401)
 }
 
+// TestScopesSeeNoUseOfCalendars reads a calendar that a schedule outside of the scope uses.
+func TestScopesSeeNoUseOfCalendars(t *testing.T) {
+	t.Parallel()
+	s := serveGuarded(t)
+	admin, mine := s.key(t, "admin", access.Admin).Key, s.key(t, "mine", access.Read, "tag:mine").Key
+	s.as(t, admin, "PUT", "/calendars/c", `{"days":["2127-01-01"]}`).want(t, 201)
+	s.as(t, admin, "POST", "/schedules",
+		`{"name":"n","cron_expression":"0 0 1 1 *","task_name":"t","exclude_calendars":["c"]}`).want(t, 201)
+	if got := s.as(t, admin, "GET", "/calendars/c", "").want(t, 200); got.member(t, "used_by") != "1" {
+		t.Errorf("%s", got.body)
+	}
+	if got := s.as(t, mine, "GET", "/calendars/c", "").want(t, 200); strings.Contains(got.body, "used_by") {
+		t.Errorf("%s", got.body)
+	}
+}
+
+// TestNothingAtAnAddress asks for what there is not, with bodies and without: the answer is a problem that says where to
+// look.
+func TestNothingAtAnAddress(t *testing.T) {
+	t.Parallel()
+	s := serveGuarded(t)
+	key := s.key(t, "admin", access.Admin).Key
+	for _, c := range [][]string{{"GET", "/nothing", ""}, {"POST", "/nothing", `{"a":1}`}, {"PUT", "/schedules/x/nothing", "["}} {
+		got := s.as(t, key, c[0], c[1], c[2]).want(t, 404)
+		if got.member(t, "code") != "not_found" || got.member(t, "status") != "404" || !strings.Contains(got.body, "/openapi.json") {
+			t.Errorf("%v: %s", c, got.body)
+		}
+	}
+}
+
 // TestScopeOfAKey writes and reads in and out of a scope.
 func TestScopeOfAKey(t *testing.T) {
 	t.Parallel()

@@ -11,6 +11,7 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/domain/calendar"
 	"github.com/tactus-dev/tactus/domain/zone"
+	"github.com/tactus-dev/tactus/internal/access"
 	"github.com/tactus-dev/tactus/internal/catalog"
 )
 
@@ -166,7 +167,9 @@ func (s *server) readCalendar(ctx context.Context, name, timezone string, status
 	if err != nil {
 		return nil, s.answer(err)
 	}
-	a.UsedBy = &usedBy
+	if len(access.From(ctx).Scope) == 0 { // others would learn of schedules that they do not see
+		a.UsedBy = &usedBy
+	}
 	return &calendarOutput{Status: status, ETag: fmt.Sprintf(`"%d"`, kept.Version), Body: a}, nil
 }
 
