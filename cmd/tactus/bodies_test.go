@@ -84,8 +84,8 @@ func TestBodiesHaveOneBudget(t *testing.T) {
 		}
 		select {
 		case first := <-answers:
-			if !strings.HasPrefix(first, "HTTP/1.1 503") {
-				t.Errorf("%s: %s", path, first)
+			if !strings.HasPrefix(first, "HTTP/1.1 503") || !strings.Contains(first, "\r\nConnection: close\r\n") {
+				t.Errorf("%s is not refused, or its connection is used again: %s", path, first)
 			}
 		case <-time.After(testenv.Patience):
 			t.Errorf("%s: nobody is refused", path)

@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// healthCmd is the health check of a container that has no curl.
+// healthCmd is the health check of a container that has no curl. It sends no key, and needs none: a check that depended
+// on one would have every container restarted when the key is revoked.
 type healthCmd struct {
 	URL secret `arg:"" optional:"" env:"TACTUS_URL" default:"http://127.0.0.1:8000" help:"URL of an api, a relay or a beat; TACTUS_URL unless given."`
 }
