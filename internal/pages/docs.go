@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/tactus-dev/tactus/internal/access"
 )
 
 // docsData is the page /docs, made from the OpenAPI description.
@@ -41,9 +43,11 @@ type (
 	}
 )
 
-// docs serves the description of the API to everybody, because it holds no secret.
+// docs serves the description of the API to everybody, because it holds no secret. Requests of strangers are in no limit,
+// so their pages are made once: there is one for each language and theme.
 func (s *site) docs() {
 	read := sync.OnceValues(func() (docsData, error) { return docsOf(s.Description) })
+	var strangers madePages
 	s.mux.HandleFunc("GET /docs", func(w http.ResponseWriter, r *http.Request) {
 		v := s.viewOf(w, r)
 		data, err := read()
@@ -51,8 +55,51 @@ func (s *site) docs() {
 			v.fail(err)
 			return
 		}
+		if access.From(r.Context()).Kind == access.Nobody {
+			v.self = "/docs"
+			strangers.send(v, "docs", data)
+			return
+		}
 		v.render(http.StatusOK, "docs", data)
 	})
+}
+
+// madePages are pages that differ by language and theme alone.
+type madePages struct {
+	mu   sync.Mutex
+	made map[[2]string]madePage
+}
+
+type madePage struct{ plain, zipped []byte }
+
+func (m *madePages) send(v *view, name string, data any) {
+	page, err := m.page(v, name, data)
+	switch {
+	case err != nil:
+		v.unmade(name, err)
+	case v.takesGzip():
+		v.sendPage(http.StatusOK, page.plain, page.zipped)
+	default:
+		v.sendPage(http.StatusOK, page.plain, nil)
+	}
+}
+
+func (m *madePages) page(v *view, name string, data any) (madePage, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	of := [2]string{v.Lang, v.Theme}
+	if page, ok := m.made[of]; ok {
+		return page, nil
+	}
+	plain, err := v.execute(http.StatusOK, name, data)
+	if err != nil {
+		return madePage{}, err
+	}
+	if m.made == nil {
+		m.made = map[[2]string]madePage{}
+	}
+	m.made[of] = madePage{plain, zip(plain)}
+	return m.made[of], nil
 }
 
 // described is the part of an OpenAPI 3.1 description that the page shows.

@@ -25,8 +25,9 @@ import (
 
 // guardedSite is the pages behind a guard that demands keys.
 type guardedSite struct {
-	url  string
-	keys *access.Keys
+	url     string
+	keys    *access.Keys
+	handler http.Handler
 }
 
 func serveGuarded(t *testing.T) guardedSite {
@@ -40,10 +41,11 @@ func serveGuarded(t *testing.T) guardedSite {
 	keys := access.NewKeys(pool)
 	mux.Handle("/", pages.New(pages.Config{
 		Store: outbox.NewStore(pool, "UTC", check), Catalog: catalog.New(pool), Timezone: "UTC", Check: check, Log: log, Keys: keys,
+		Description: []byte(description()),
 	}))
 	server := httptest.NewServer(guard.Middleware(mux))
 	t.Cleanup(server.Close)
-	return guardedSite{server.URL, keys}
+	return guardedSite{server.URL, keys, server.Config.Handler}
 }
 
 // browse sends a request with a cookie, and returns the response and the cookie that it sets.

@@ -196,22 +196,41 @@ func (v *view) ctx() context.Context { return v.r.Context() }
 
 // render responds with a page. It sends nothing of a page that fails.
 func (v *view) render(status int, name string, data any) {
-	var out bytes.Buffer
-	if err := templates[v.Lang].ExecuteTemplate(&out, name, frame{v, name, data, status}); err != nil {
-		v.Log.Error("render page", "page", name, "err", err)
-		http.Error(v.w, v.T("This page could not be made."), http.StatusInternalServerError)
+	plain, err := v.execute(status, name, data)
+	if err != nil {
+		v.unmade(name, err)
 		return
 	}
+	var zipped []byte
+	if v.takesGzip() {
+		zipped = zip(plain)
+	}
+	v.sendPage(status, plain, zipped)
+}
+
+func (v *view) execute(status int, name string, data any) ([]byte, error) {
+	var out bytes.Buffer
+	err := templates[v.Lang].ExecuteTemplate(&out, name, frame{v, name, data, status})
+	return out.Bytes(), err
+}
+
+func (v *view) unmade(name string, err error) {
+	v.Log.Error("render page", "page", name, "err", err)
+	http.Error(v.w, v.T("This page could not be made."), http.StatusInternalServerError)
+}
+
+func (v *view) takesGzip() bool { return strings.Contains(v.r.Header.Get("Accept-Encoding"), "gzip") }
+
+// sendPage sends a page, compressed if it is given so.
+func (v *view) sendPage(status int, plain, zipped []byte) {
 	h := v.w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
 	h.Add("Vary", "Cookie, Accept-Language")
-	var zipped []byte
-	if strings.Contains(v.r.Header.Get("Accept-Encoding"), "gzip") {
-		zipped = zip(out.Bytes())
+	if zipped != nil {
 		h.Set("Content-Encoding", "gzip")
 	}
-	v.sendStatus(status, out.Bytes(), zipped)
+	v.sendStatus(status, plain, zipped)
 }
 
 func (v *view) sendStatus(status int, plain, zipped []byte) {
