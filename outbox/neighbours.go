@@ -73,9 +73,9 @@ func (w writer) isQueueOfOther(ctx context.Context, queue string, id domain.ID) 
 	return claims.QueueOfOther(ctx, w.q, queue, id)
 }
 
-// judgeName is what a schedule is refused for when it has been written: its stream is a queue and nobody holds it, or its
-// queue has been claimed as a stream, or is one that was left in Redis. Who has claimed a stream keeps it, and those that
-// have a queue of its name are judged.
+// judgeName is what a schedule is refused for when it has been written: its stream is a queue and nobody holds it, or
+// its queue has been claimed as a stream, or is one that was left in Redis. Who has claimed a stream keeps it, and
+// those that have a queue of its name are judged.
 func (s *Store) judgeName(ctx context.Context, id domain.ID, d domain.Definition) error {
 	name, queue := d.Stream, claims.QueueOf(d.Stream)
 	if name == "" {

@@ -16,9 +16,9 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// TestStreamsOutliveTheirSchedules has a schedule go to a stream and end, and others need its name for a queue, by every
-// way of writing one. While the key is in Redis they are told so, at once or by a schedule that becomes invalid; when it
-// is gone the name is free.
+// TestStreamsOutliveTheirSchedules has a schedule go to a stream and end, and others need its name for a queue, by
+// every way of writing one. While the key is in Redis they are told so, at once or by a schedule that becomes invalid;
+// when it is gone the name is free.
 func TestStreamsOutliveTheirSchedules(t *testing.T) {
 	t.Parallel()
 	pool, client := testenv.Database(t), testenv.Redis(t)

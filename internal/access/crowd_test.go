@@ -40,7 +40,8 @@ from generate_series(1, 100) n`
 	}
 }
 
-// TestStrangersKeepNobodyFromLoggingIn has a session that may only connect hold the advisory lock that logins once took.
+// TestStrangersKeepNobodyFromLoggingIn has a session that may only connect hold the advisory lock that logins once
+// took.
 func TestStrangersKeepNobodyFromLoggingIn(t *testing.T) {
 	t.Parallel()
 	w := serve(t, withKeys)

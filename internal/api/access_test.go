@@ -182,8 +182,8 @@ func TestScopesSeeNoUseOfCalendars(t *testing.T) {
 	}
 }
 
-// TestNothingAtAnAddress asks for what there is not, with bodies and without: the answer is a problem that says where to
-// look.
+// TestNothingAtAnAddress asks for what there is not, with bodies and without: the answer is a problem that says where
+// to look.
 func TestNothingAtAnAddress(t *testing.T) {
 	t.Parallel()
 	s := serveGuarded(t)

@@ -43,8 +43,8 @@ type (
 	}
 )
 
-// docs serves the description of the API to everybody, because it holds no secret. Requests of strangers are in no limit,
-// so their pages are made once: there is one for each language and theme.
+// docs serves the description of the API to everybody, because it holds no secret. Requests of strangers are in no
+// limit, so their pages are made once: there is one for each language and theme.
 func (s *site) docs() {
 	read := sync.OnceValues(func() (docsData, error) { return docsOf(s.Description) })
 	var strangers madePages

@@ -80,8 +80,8 @@ func (b *BoundQueues) Uses(ctx context.Context, streams []string) (map[string]Na
 	return uses, nil
 }
 
-// Uses returns what each of some names is, as far as keys tell: a queue of workers may be Unused. A key that our user may
-// not ask about is an OtherKey.
+// Uses returns what each of some names is, as far as keys tell: a queue of workers may be Unused. A key that our user
+// may not ask about is an OtherKey.
 func Uses(ctx context.Context, client goredis.UniversalClient, names []string) (map[string]NameUse, error) {
 	if len(names) == 0 {
 		return nil, nil

@@ -12,8 +12,8 @@ package sqlexpr
 //	hashtextextended(NAME, 0)    who builds the table NAME (tactus rebuild)       the end of the rebuild
 //
 // Whoever may connect to the database can hold any of them, for as long as they like. So nothing waits for one that
-// cannot do without it for a while: what only one may do takes the lock of a row (tactus.turns, or that of the key whose
-// session begins).
+// cannot do without it for a while: what only one may do takes the lock of a row (tactus.turns, or that of the key
+// whose session begins).
 //
 // Up to schema 21 the bell of runs had the key of partitions, so maintenance was refused while runs were triggered. An
 // older process beside this one still rings with that key: it may refuse maintenance now and then, which is tried again
