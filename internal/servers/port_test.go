@@ -1,12 +1,11 @@
 package servers
 
 import (
-	"errors"
 	"net"
 	"testing"
 )
 
-// TestPortIsKept starts again: on the port of before, or on another one while that is taken.
+// TestPortIsKept starts again on the same port, or on another one while that is taken.
 func TestPortIsKept(t *testing.T) {
 	t.Parallel()
 	cfg := Config{Dir: t.TempDir(), KeepPort: true}
@@ -24,26 +23,17 @@ func TestPortIsKept(t *testing.T) {
 		return port
 	}
 	first := started()
-	if other := started(); other == first { // it is taken still
+	if other := started(); other == first { // the first listener holds it
 		t.Errorf("port %d twice", other)
 	}
-	kept := held.Addr().(*net.TCPAddr).Port
-	if err := held.Close(); err != nil {
-		t.Fatal(err)
+	for range 10 { // another program may take the port in between
+		kept := held.Addr().(*net.TCPAddr).Port
+		if err := held.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if started() == kept {
+			return
+		}
 	}
-	if again := started(); again != kept && !errors.Is(errTaken(kept), errTook) {
-		t.Errorf("port %d, want %d again", again, kept)
-	}
-}
-
-var errTook = errors.New("somebody else has the port")
-
-// errTaken tells whether another program of the machine has taken the port between the two starts.
-func errTaken(port int) error {
-	l, err := net.Listen("tcp", (&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port}).String())
-	if err != nil {
-		return errTook
-	}
-	_ = l.Close() // it was only asked
-	return nil
+	t.Error("each start has another port")
 }
