@@ -59,29 +59,19 @@ func (c apiCmd) Run(ctx context.Context, log *slog.Logger) error {
 		c.streamFlags.validate(), c.leaseFlags.validate()); err != nil {
 		return err
 	}
-	health, registry := &telemetry.Health{}, telemetry.NewRegistry()
-	pool, err := c.connect(ctx, health)
+	d, err := openDaemon(ctx, "api", apiAddr, c.databaseFlags, c.httpFlags, log)
 	if err != nil {
 		return err
 	}
-	defer pool.Close()
-	l, hosts, err := c.listen(apiAddr)
-	if err != nil {
-		return err
-	}
-	guard, err := c.guard(pool, log, registry)
-	if err != nil {
-		return err
-	}
-	started(log, "api", l, "database_url", c.DatabaseURL, "timezone", c.Timezone)
+	defer d.close()
+	started(log, "api", d.listener, "database_url", c.DatabaseURL, "timezone", c.Timezone)
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return maintain(ctx, pool, c.retentionFlags, log, registry) })
-	group.Go(func() error { return watchZones(ctx, pool, "api", l, log, registry) })
-	group.Go(func() error { return judge(ctx, pool, c.Timezone, c.celery(), log) })
-	registry.MustRegister(invalidMetric{catalog.New(pool)})
+	d.keepHouse(ctx, group, c.retentionFlags)
+	group.Go(func() error { return judge(ctx, d.pool, c.Timezone, c.celery(), log) })
+	d.registry.MustRegister(invalidMetric{catalog.New(d.pool)})
 	group.Go(func() error {
-		return telemetry.Serve(ctx, l, hosts, apiHandler(guard, pool, c.Timezone, c.celery(), c.limits(c.retentionFlags), log, health,
-			letterBox(pool, nil, "", c.lease()), operators(health, registry, log)))
+		return d.serve(ctx, apiHandler(d.guard, d.pool, c.Timezone, c.celery(), c.limits(c.retentionFlags), log, d.health,
+			letterBox(d.pool, nil, "", c.lease()), d.operators()))
 	})
 	return group.Wait()
 }

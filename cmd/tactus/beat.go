@@ -11,7 +11,6 @@ import (
 
 	"github.com/tactus-dev/tactus/beat"
 	"github.com/tactus-dev/tactus/domain"
-	"github.com/tactus-dev/tactus/internal/telemetry"
 )
 
 const beatAddr = "127.0.0.1:8002"
@@ -96,32 +95,22 @@ func (c beatCmd) Run(ctx context.Context, log *slog.Logger) error {
 	if wrong != nil {
 		return wrong
 	}
-	health, registry := &telemetry.Health{}, telemetry.NewRegistry()
-	pool, err := c.connect(ctx, health)
+	d, err := openDaemon(ctx, "beat", beatAddr, c.databaseFlags, c.httpFlags, log)
 	if err != nil {
 		return err
 	}
-	defer pool.Close()
-	l, hosts, err := c.listen(beatAddr)
-	if err != nil {
-		return err
-	}
-	guard, err := c.guard(pool, log, registry)
-	if err != nil {
-		return err
-	}
-	started(log, "beat", l, "database_url", c.DatabaseURL, "redis_url", c.RedisURL, "shadow", c.Shadow)
-	run, stats, err := newBeat(pool, c.beatFlags, c.redisFlags, log, health, registry)
+	defer d.close()
+	started(log, "beat", d.listener, "database_url", c.DatabaseURL, "redis_url", c.RedisURL, "shadow", c.Shadow)
+	run, stats, err := newBeat(d.pool, c.beatFlags, c.redisFlags, log, d.health, d.registry)
 	if err != nil {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return run(ctx) })
-	group.Go(func() error { return c.watch(ctx, pool, c.broker(), c.KeyPrefix, stats, log) })
-	group.Go(func() error { return maintain(ctx, pool, c.retentionFlags, log, registry) })
-	group.Go(func() error { return watchZones(ctx, pool, "beat", l, log, registry) })
-	group.Go(func() error { return mend(ctx, pool, log, registry) })
-	group.Go(func() error { return c.collect(ctx, pool, c.broker(), c.KeyPrefix, c.lease(), log, registry) })
-	group.Go(func() error { return telemetry.Serve(ctx, l, hosts, guarded(guard, operators(health, registry, log))) })
+	group.Go(func() error { return c.watch(ctx, d.pool, c.broker(), c.KeyPrefix, stats, log) })
+	d.keepHouse(ctx, group, c.retentionFlags)
+	group.Go(func() error { return mend(ctx, d.pool, log, d.registry) })
+	group.Go(func() error { return c.collect(ctx, d.pool, c.broker(), c.KeyPrefix, c.lease(), log, d.registry) })
+	group.Go(func() error { return d.serve(ctx, guarded(d.guard, d.operators())) })
 	return group.Wait()
 }

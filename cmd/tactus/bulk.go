@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/http"
 
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -69,28 +68,21 @@ type bulkPage struct {
 
 func (c bulkCmd) all(ctx context.Context, to console, body, filter map[string]any) error {
 	done := bulkPage{Outcomes: []json.RawMessage{}, DryRun: c.DryRun}
-	for ids := c.IDs; ; {
-		if n := min(len(ids), 100); n > 0 {
-			body["ids"], ids = ids[:n], ids[n:]
-		} else {
-			body["filter"] = filter
-		}
-		answer, err := c.call(ctx, http.MethodPost, "/schedules/bulk", body)
-		if err != nil {
-			return err
-		}
+	err := c.inParts(ctx, "/schedules/bulk", c.IDs, filter, body, func(answer []byte) (next string, err error) {
 		var page bulkPage
 		if err := json.Unmarshal(answer, &page); err != nil {
-			return fmt.Errorf("read the answer: %w", err)
+			return "", err
 		}
 		done.Outcomes = append(done.Outcomes, page.Outcomes...)
 		if done.Group = page.Group; page.Group != "" {
-			body["group"] = page.Group // all of it is one operation
+			body["group"] = page.Group // all parts are one operation
 		}
-		if body["page_token"] = page.Next; page.Next == "" && len(ids) == 0 {
-			return c.tell(to, done)
-		}
+		return page.Next, nil
+	})
+	if err != nil {
+		return err
 	}
+	return c.tell(to, done)
 }
 
 // tell prints what came of the schedules, and returns an error if some were refused.

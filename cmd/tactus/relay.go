@@ -62,31 +62,21 @@ func (c relayCmd) Run(ctx context.Context, to console, log *slog.Logger) error {
 	if err := errors.Join(c.databaseFlags.validate(), c.redisFlags.validate(), c.relayFlags.validate(), c.retentionFlags.validate()); err != nil {
 		return err
 	}
-	health, registry := &telemetry.Health{}, telemetry.NewRegistry()
-	pool, err := c.connect(ctx, health)
+	d, err := openDaemon(ctx, "relay", relayAddr, c.databaseFlags, c.httpFlags, log)
 	if err != nil {
 		return err
 	}
-	defer pool.Close()
-	l, hosts, err := c.listen(relayAddr)
-	if err != nil {
-		return err
-	}
-	guard, err := c.guard(pool, log, registry)
-	if err != nil {
-		return err
-	}
-	started(log, "relay", l, "database_url", c.DatabaseURL, "listen_url", c.listenURL(c.DatabaseURL),
+	defer d.close()
+	started(log, "relay", d.listener, "database_url", c.DatabaseURL, "listen_url", c.listenURL(c.DatabaseURL),
 		"redis_url", c.RedisURL, "celery_broker_url", c.broker(), "redeliver_window", c.Redeliver, "default_queue",
 		c.Queue)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		return c.relay(ctx, pool, c.DatabaseURL, c.redisFlags, log, health, registry)
+		return c.relay(ctx, d.pool, c.DatabaseURL, c.redisFlags, log, d.health, d.registry)
 	})
-	group.Go(func() error { return maintain(ctx, pool, c.retentionFlags, log, registry) })
-	group.Go(func() error { return watchZones(ctx, pool, "relay", l, log, registry) })
-	group.Go(func() error { return judge(ctx, pool, "", c.celery(), log) })
-	group.Go(func() error { return telemetry.Serve(ctx, l, hosts, guarded(guard, operators(health, registry, log))) })
+	d.keepHouse(ctx, group, c.retentionFlags)
+	group.Go(func() error { return judge(ctx, d.pool, "", c.celery(), log) })
+	group.Go(func() error { return d.serve(ctx, guarded(d.guard, d.operators())) })
 	return group.Wait()
 }
 

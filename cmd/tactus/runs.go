@@ -240,25 +240,41 @@ func (c manyRuns) act(ctx context.Context, to console, action string, body map[s
 		}
 	}
 	all := runPage{Runs: []json.RawMessage{}}
-	for ids := c.IDs; ; {
-		n := min(len(ids), 100)
-		if n > 0 {
-			body["ids"] = ids[:n]
-			ids = ids[n:]
+	err = c.inParts(ctx, "/runs/"+action, c.IDs, filter, body, func(answer []byte) (next string, err error) {
+		var page runPage
+		if err := json.Unmarshal(answer, &page); err != nil {
+			return "", err
+		}
+		all.Runs = append(all.Runs, page.Runs...)
+		return page.Next, nil
+	})
+	if err != nil {
+		return err
+	}
+	return c.tellAll(to, all)
+}
+
+// inParts posts a body until it has been answered for all ids, a hundred at a time, or for all that a filter selects.
+// each reads an answer, and returns the token of the next part.
+func (c clientFlags) inParts(ctx context.Context, path string, ids []string, filter, body map[string]any,
+	each func(answer []byte) (next string, err error),
+) error {
+	for {
+		if n := min(len(ids), 100); n > 0 {
+			body["ids"], ids = ids[:n], ids[n:]
 		} else {
 			body["filter"] = filter
 		}
-		answer, err := c.call(ctx, http.MethodPost, "/runs/"+action, body)
+		answer, err := c.call(ctx, http.MethodPost, path, body)
 		if err != nil {
 			return err
 		}
-		var page runPage
-		if err := json.Unmarshal(answer, &page); err != nil {
+		next, err := each(answer)
+		if err != nil {
 			return fmt.Errorf("read the answer: %w", err)
 		}
-		all.Runs = append(all.Runs, page.Runs...)
-		if body["page_token"] = page.Next; page.Next == "" && len(ids) == 0 {
-			return c.tellAll(to, all)
+		if body["page_token"] = next; next == "" && len(ids) == 0 {
+			return nil
 		}
 	}
 }

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tactus-dev/tactus/internal/access"
+	"github.com/tactus-dev/tactus/internal/telemetry"
+)
+
+// daemon is what api, relay and beat have in common: a database, an address that they listen on, a guard that decides
+// who may call it, health and metrics.
+type daemon struct {
+	name     string
+	pool     *pgxpool.Pool
+	listener net.Listener
+	hosts    telemetry.Hosts
+	guard    *access.Guard
+	health   *telemetry.Health
+	registry *prometheus.Registry
+	log      *slog.Logger
+}
+
+// openDaemon opens a daemon, which the caller closes. address is where it listens unless a flag says so.
+func openDaemon(ctx context.Context, name, address string, database databaseFlags, at httpFlags, log *slog.Logger) (*daemon, error) {
+	d := &daemon{name: name, health: &telemetry.Health{}, registry: telemetry.NewRegistry(), log: log}
+	var err error
+	if d.pool, err = database.connect(ctx, d.health); err != nil {
+		return nil, err
+	}
+	if d.listener, d.hosts, err = at.listen(address); err == nil {
+		d.guard, err = at.guard(d.pool, log, d.registry)
+	}
+	if err != nil {
+		d.close()
+		return nil, err
+	}
+	return d, nil
+}
+
+func (d *daemon) close() {
+	if d.listener != nil {
+		if err := d.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) { // serve has closed it, as a rule
+			d.log.Warn("the listener was not closed", "err", err)
+		}
+	}
+	d.pool.Close()
+}
+
+// keepHouse does in a group what every daemon does besides its own work: it maintains the partitions, and compares the
+// time zone data of the processes.
+func (d *daemon) keepHouse(ctx context.Context, group *errgroup.Group, retention retentionFlags) {
+	group.Go(func() error { return maintain(ctx, d.pool, retention, d.log, d.registry) })
+	group.Go(func() error { return watchZones(ctx, d.pool, d.name, d.listener, d.log, d.registry) })
+}
+
+// operators returns the addresses of operators, such as /metrics and /readyz.
+func (d *daemon) operators() *http.ServeMux { return operators(d.health, d.registry, d.log) }
+
+// serve serves a handler until ctx ends.
+func (d *daemon) serve(ctx context.Context, handler http.Handler) error {
+	return telemetry.Serve(ctx, d.listener, d.hosts, handler)
+}
