@@ -2,6 +2,8 @@ package servers
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -29,6 +31,23 @@ func (c Config) logged(name string, began int64, text string) error {
 	}
 	if !bytes.Contains(said, []byte(text)) {
 		return fmt.Errorf("the process has not logged %q", text)
+	}
+	return nil
+}
+
+// awaitLogged waits until a child that was just started has logged a text behind an offset, and answers. If it does
+// not, the child is killed.
+func (c Config) awaitLogged(ctx context.Context, child *Child, server, log string, began int64, text string, answers func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	err := child.await(ctx, func(ctx context.Context) error {
+		if err := c.logged(log, began, text); err != nil {
+			return err
+		}
+		return answers(ctx)
+	})
+	if err != nil {
+		return errors.Join(fmt.Errorf("start %s: %w; its log: %s", server, err, tail(filepath.Join(c.Dir, log))), child.Kill())
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package servers
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -93,18 +92,7 @@ func (b *PgBouncer) Start(ctx context.Context) error {
 	if b.child, err = start(b.binary, log, b.ini()); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	if err := b.child.await(ctx, func(ctx context.Context) error {
-		if err := b.cfg.logged("pgbouncer.log", began, fmt.Sprintf("listening on 127.0.0.1:%d", b.port)); err != nil {
-			return err
-		}
-		return b.answers(ctx)
-	}); err != nil {
-		return errors.Join(fmt.Errorf("start PgBouncer: %w; its log: %s", err,
-			tail(filepath.Join(b.cfg.Dir, "pgbouncer.log"))), b.child.Kill())
-	}
-	return nil
+	return b.cfg.awaitLogged(ctx, b.child, "PgBouncer", "pgbouncer.log", began, fmt.Sprintf("listening on 127.0.0.1:%d", b.port), b.answers)
 }
 
 func (b *PgBouncer) answers(ctx context.Context) error {

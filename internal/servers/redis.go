@@ -109,18 +109,7 @@ func (r *Redis) Start(ctx context.Context) error {
 	if r.child, err = start(r.binary, log, args...); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	if err := r.child.await(ctx, func(ctx context.Context) error {
-		if err := r.cfg.logged("redis.log", began, readyToAccept); err != nil {
-			return err
-		}
-		return r.answers(ctx)
-	}); err != nil {
-		return errors.Join(fmt.Errorf("start Redis: %w; its log: %s", err, tail(filepath.Join(r.cfg.Dir, "redis.log"))),
-			r.child.Kill())
-	}
-	return nil
+	return r.cfg.awaitLogged(ctx, r.child, "Redis", "redis.log", began, readyToAccept, r.answers)
 }
 
 // readyToAccept is what Redis and Valkey log once they listen, and have loaded their data.

@@ -70,18 +70,7 @@ sentinel failover-timeout %[4]s 10000
 	if s.child, err = start(s.binary, log, path, "--sentinel"); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	if err := s.child.await(ctx, func(ctx context.Context) error {
-		if err := s.cfg.logged("sentinel.log", began, "Sentinel ID is"); err != nil {
-			return err
-		}
-		return s.answers(ctx)
-	}); err != nil {
-		return errors.Join(fmt.Errorf("start Sentinel: %w; its log: %s", err,
-			tail(filepath.Join(s.cfg.Dir, "sentinel.log"))), s.child.Kill())
-	}
-	return nil
+	return s.cfg.awaitLogged(ctx, s.child, "Sentinel", "sentinel.log", began, "Sentinel ID is", s.answers)
 }
 
 func (s *Sentinel) answers(ctx context.Context) error {
