@@ -48,7 +48,6 @@ def guarded():
 `
 
 const adoptedRows = `
-call_command("migrate", verbosity=0)
 often, _ = IntervalSchedule.objects.get_or_create(every=10, period="minutes")
 nine, _ = CrontabSchedule.objects.get_or_create(minute="0", hour="9", timezone="Asia/Tokyo")
 make = PeriodicTask.objects.create
@@ -103,7 +102,7 @@ func adopting(t *testing.T, url string, wantCode int, args ...string) (answer sa
 // after its routes are there.
 func TestAdoptAsTheApplicationSends(t *testing.T) {
 	t.Parallel()
-	url, file := testenv.DirectURL(t), filepath.Join(t.TempDir(), "application.json")
+	url, file := testenv.DjangoURL(t), filepath.Join(t.TempDir(), "application.json")
 	testenv.Django(t, url, adoptedRows)
 	pool := testenv.Connect(t, url)
 	triggers := func() (n int) {

@@ -13,7 +13,6 @@ import (
 // teamsRows are the schedules of a team that runs Celery's beat with django-celery-beat. What is due when is set by
 // restOfTheDay, when the old beat has run for a while.
 const teamsRows = `
-call_command("migrate", verbosity=0)
 often, minute = (IntervalSchedule.objects.create(every=n, period="seconds") for n in (2, 60))
 nine = CrontabSchedule.objects.create(minute="0", hour="9", timezone="UTC")
 ago, make = lambda **kw: datetime.now(timezone.utc) - timedelta(**kw), PeriodicTask.objects.create
@@ -60,7 +59,7 @@ service.start()
 // nothing is left out.
 func TestThereAndBack(t *testing.T) {
 	t.Parallel()
-	url := testenv.DirectURL(t)
+	url := testenv.DjangoURL(t)
 	c := newCluster(t, url, testenv.RedisURL(t))
 	by := func(command string) {
 		t.Helper()

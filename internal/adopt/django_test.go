@@ -11,7 +11,6 @@ import (
 )
 
 const makeTasks = `
-call_command("migrate", verbosity=0)
 nine, _ = CrontabSchedule.objects.get_or_create(minute="0", hour="9", timezone="Asia/Tokyo")
 never, _ = CrontabSchedule.objects.get_or_create(minute="0", hour="9", day_of_week="7")
 tens, _ = CrontabSchedule.objects.get_or_create(minute="*/10", hour="*", day_of_week="mon, sun", timezone="America/New_York")
@@ -39,7 +38,7 @@ PeriodicTask.objects.filter(name="off").update(args="no list")
 // TestDjangoCeleryBeat follows the real tables, written by the real ORM.
 func TestDjangoCeleryBeat(t *testing.T) {
 	t.Parallel()
-	u := newUpstream(t)
+	u := newDjango(t)
 	u.django(makeTasks)
 	s := u.source("django_celery_beat_periodictask", adopt.DjangoCeleryBeat)
 	now := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)

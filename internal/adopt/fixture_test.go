@@ -12,7 +12,6 @@ import (
 // fixture is what projects ship to fill the tables of django-celery-beat: rows with a past start, with a last run of
 // long ago or none, and with crontabs in zones.
 const fixture = `
-call_command("migrate", verbosity=0)
 import json, tempfile
 ago = lambda **kw: (datetime.now(timezone.utc) - timedelta(**kw)).isoformat()
 rows = [
@@ -54,7 +53,7 @@ print(json.dumps(due))
 // TestFixtureOfAProject loads a fixture by Django, and compares when the old beat and tactus fire its rows next.
 func TestFixtureOfAProject(t *testing.T) {
 	t.Parallel()
-	u := newUpstream(t)
+	u := newDjango(t)
 	u.django(fixture)
 	var theirs map[string]time.Time
 	if err := json.Unmarshal([]byte(u.django(whenDue)), &theirs); err != nil || len(theirs) < 4 {
@@ -75,7 +74,6 @@ func TestFixtureOfAProject(t *testing.T) {
 
 // previewed has rows that never ran, that ran in what is the future by now, and whose task has spaces at its ends.
 const previewed = `
-call_command("migrate", verbosity=0)
 ahead = datetime.now(timezone.utc) + timedelta(days=2)
 hourly = IntervalSchedule.objects.create(every=1, period="hours")
 nine = CrontabSchedule.objects.create(minute="0", hour="9", timezone="UTC")
@@ -90,7 +88,7 @@ make(name="spaces", task=" app.a\t", interval=hourly)
 // preview says.
 func TestPreviewSaysWhenCeleryWould(t *testing.T) {
 	t.Parallel()
-	u := newUpstream(t)
+	u := newDjango(t)
 	u.django(previewed)
 	s := u.source("django_celery_beat_periodictask", adopt.DjangoCeleryBeat)
 	rows, err := s.Preview(t.Context(), "UTC", time.Now())

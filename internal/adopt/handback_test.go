@@ -26,7 +26,6 @@ for name, entry in sorted(scheduler.all_as_schedule().items()):
 `
 
 const rowsToHandBack = `
-call_command("migrate", verbosity=0)
 now = datetime.now(timezone.utc)
 ago = lambda **kw: now - timedelta(**kw)
 at = lambda t: CrontabSchedule.objects.create(minute=str(t.minute), hour=str(t.hour), timezone="UTC")
@@ -48,7 +47,7 @@ make(name="one of a crontab", task="app.a", crontab=daily, one_off=True, last_ru
 // TestHandingBack has real tables be adopted, fires what would have been due, goes back, and asks the old beat.
 func TestHandingBack(t *testing.T) {
 	t.Parallel()
-	u := newUpstream(t)
+	u := newDjango(t)
 	u.django(rowsToHandBack)
 	s := u.source("django_celery_beat_periodictask", adopt.DjangoCeleryBeat)
 	u.adopt(s)

@@ -23,7 +23,17 @@ type upstream struct {
 
 func newUpstream(t *testing.T) upstream {
 	t.Helper()
-	url := testenv.DirectURL(t)
+	return upstreamAt(t, testenv.DirectURL(t))
+}
+
+// newDjango is an upstream that has the tables of django-celery-beat.
+func newDjango(t *testing.T) upstream {
+	t.Helper()
+	return upstreamAt(t, testenv.DjangoURL(t))
+}
+
+func upstreamAt(t *testing.T, url string) upstream {
+	t.Helper()
 	return upstream{t, url, testenv.Connect(t, testenv.Pooled(t, url))}
 }
 

@@ -11,9 +11,8 @@ import (
 // TestAdoptsEveryPage has a table whose ids are numbers with more rows than are adopted at once: 1000 comes behind 2.
 func TestAdoptsEveryPage(t *testing.T) {
 	t.Parallel()
-	u := newUpstream(t)
+	u := newDjango(t)
 	u.django(`
-call_command("migrate", verbosity=0)
 often = IntervalSchedule.objects.create(every=10, period="hours")
 PeriodicTask.objects.bulk_create([PeriodicTask(name=f"n{n}", task="app.a", interval=often) for n in range(1200)])
 `)

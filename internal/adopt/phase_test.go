@@ -11,9 +11,8 @@ import (
 // again: they stay as they are, and an edit of something else does not begin their interval anew.
 func TestUnholdableDocumentsKeepTheirPhase(t *testing.T) {
 	t.Parallel()
-	u := newUpstream(t)
+	u := newDjango(t)
 	u.django(`
-call_command("migrate", verbosity=0)
 often = IntervalSchedule.objects.create(every=1, period="minutes")
 for name, kwargs in (("half", '{"s": "\\ud83d"}'), ("nul", '{"s": "\\u0000"}'), ("huge", '{"n": 1e400}'), ("plain", '{"n": 1}')):
     PeriodicTask.objects.create(name=name, task="app.a", interval=often, kwargs=kwargs)

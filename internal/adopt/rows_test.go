@@ -47,9 +47,8 @@ func TestOneRowHoldsUpNoOther(t *testing.T) {
 // TestEndsOfTime adopts rows whose bounds exclude all time, or none.
 func TestEndsOfTime(t *testing.T) {
 	t.Parallel()
-	u := newUpstream(t)
+	u := newDjango(t)
 	u.django(`
-call_command("migrate", verbosity=0)
 nine, _ = CrontabSchedule.objects.get_or_create(minute="0", hour="9", timezone="UTC")
 often, _ = IntervalSchedule.objects.get_or_create(every=10, period="minutes")
 for name in ["never starts", "has ended", "no start", "no end"]:

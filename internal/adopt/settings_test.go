@@ -12,7 +12,7 @@ import (
 func TestSettingsOfTheDatabase(t *testing.T) {
 	t.Parallel()
 	what := func(settings ...string) (rows string) {
-		u := newUpstream(t)
+		u := newDjango(t)
 		u.django(makeTasks)
 		for _, s := range settings {
 			u.exec(`do $do$ begin execute format('alter database %I set ` + s + `', current_database()); end $do$`)

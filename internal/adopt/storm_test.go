@@ -58,8 +58,7 @@ func TestManyAtOnceAreAsEachAlone(t *testing.T) {
 // TestManyDjangoTasksAtOnce does the same with the tables of django-celery-beat.
 func TestManyDjangoTasksAtOnce(t *testing.T) {
 	t.Parallel()
-	u := newUpstream(t)
-	u.django(`call_command("migrate", verbosity=0)`)
+	u := newDjango(t)
 	source := u.source("django_celery_beat_periodictask", adopt.DjangoCeleryBeat)
 	u.adopt(source)
 	u.exec(`insert into django_celery_beat_crontabschedule (minute, hour, day_of_week, day_of_month, month_of_year,

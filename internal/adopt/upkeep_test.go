@@ -73,9 +73,8 @@ const asMended = "corrected schedules of adopted tables"
 // changes.
 func TestUpstreamsAtRepeatableRead(t *testing.T) {
 	t.Parallel()
-	u := newUpstream(t)
+	u := newDjango(t)
 	u.django(`
-call_command("migrate", verbosity=0)
 CrontabSchedule.objects.get_or_create(minute="0", hour="9", timezone="UTC")`)
 	u.adopt(u.source("django_celery_beat_periodictask", adopt.DjangoCeleryBeat))
 	k := u.keeper()
@@ -239,7 +238,7 @@ func TestPartitionedTable(t *testing.T) {
 // TestOneOffsRunOnceMore enables one-offs that have run again, as their tables' own beat would have disabled them.
 func TestOneOffsRunOnceMore(t *testing.T) {
 	t.Parallel()
-	u := newUpstream(t)
+	u := newDjango(t)
 	u.django(makeTasks)
 	u.adopt(u.source("django_celery_beat_periodictask", adopt.DjangoCeleryBeat))
 	// they have run

@@ -1,9 +1,11 @@
 package testenv
 
 import (
+	"context"
 	_ "embed"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -13,6 +15,37 @@ import (
 
 //go:embed django.py
 var djangoProject string
+
+// django has the template of DjangoURL once a test has asked for it.
+var django struct {
+	sync.Mutex
+	template string
+}
+
+// DjangoURL makes a migrated database for t that has the tables of django-celery-beat, too, and names it as DirectURL
+// does. Django's migrations take seconds, so they run once in a test process.
+func DjangoURL(t testing.TB) string {
+	t.Helper()
+	template := djangoTemplate(t)
+	return cloneURL(t, func(*sharedPostgres) string { return template })
+}
+
+func djangoTemplate(t testing.TB) string {
+	t.Helper()
+	django.Lock()
+	defer django.Unlock()
+	if django.template != "" {
+		return django.template
+	}
+	url, drop, err := clone(t.Context(), func(s *sharedPostgres) string { return s.template })
+	if err != nil {
+		t.Fatal(err)
+	}
+	onClose(func(context.Context) error { return drop() })
+	Django(t, url, `call_command("migrate", verbosity=0)`)
+	django.template = databaseOf(t, url)
+	return django.template
+}
 
 // Django runs Python with the models of a real django-celery-beat at hand, in the database of a URL (never through a
 // pooler), and returns what it prints.
