@@ -15,31 +15,31 @@ import (
 // Most is how many schedules one request changes.
 const Most = 100
 
-// mostEmptyPages is how many pages of which nothing is chosen one request reads.
+// mostEmptyPages is the most pages without a match that one request reads.
 const mostEmptyPages = 10
 
-// Request says what to do with which schedules. Why, and who asks, stands in the context.
+// Request says what to do with which schedules. The context holds the actor and the reason.
 type Request struct {
 	Action    string
 	IDs       []domain.ID     // or
-	Filter    *catalog.Filter // those that it chooses
-	PageToken string          // where to go on
-	DryRun    bool            // only say which
-	Key       string          // of trigger, an Idempotency-Key: the same request again makes no other runs
+	Filter    *catalog.Filter // selects the schedules, instead of IDs
+	PageToken string          // the place to continue from
+	DryRun    bool            // only say which schedules these are
+	Key       string          // for trigger, an Idempotency-Key: repeating the request creates no further runs
 
-	Reason, Until, Group string // of disable
+	Reason, Until, Group string // for disable
 	AddTags, RemoveTags  []string
 	Set                  json.RawMessage // the members to change
 }
 
-// Answer is what became of the schedules of a request.
+// Answer tells what became of the schedules of a request.
 type Answer struct {
-	Group    string // of what was disabled
+	Group    string // of the disabled schedules
 	Next     string // where to go on; empty when there are no more
 	Outcomes []Outcome
 }
 
-// Outcome is what became of one schedule: would, done, unchanged or refused.
+// Outcome tells what became of one schedule: would, done, unchanged or refused.
 type Outcome struct {
 	ID      domain.ID
 	Name    string
@@ -56,7 +56,7 @@ type Changer struct {
 	Catalog *catalog.Catalog
 }
 
-// actions do one thing with one schedule.
+// actions maps each action to the function that does it to one schedule.
 var actions = map[string]func(Changer, context.Context, domain.ID, Request) (Outcome, error){
 	"enable": func(c Changer, ctx context.Context, id domain.ID, asked Request) (Outcome, error) {
 		return c.outcomeOf(ctx, id, func(ctx context.Context, id domain.ID) (domain.Schedule, error) {
@@ -108,7 +108,7 @@ var actions = map[string]func(Changer, context.Context, domain.ID, Request) (Out
 	},
 }
 
-// retagged returns tags without those that are removed, and with those that are added.
+// retagged returns tags without the removed ones and with the added ones.
 func retagged(tags []string, asked Request) []string {
 	left := slices.DeleteFunc(append([]string{}, tags...), func(tag string) bool { return slices.Contains(asked.RemoveTags, tag) })
 	for _, tag := range asked.AddTags {
@@ -119,7 +119,7 @@ func retagged(tags []string, asked Request) []string {
 	return left
 }
 
-// outcomeOf changes a schedule, and reports whether that changed anything.
+// outcomeOf changes a schedule, and tells whether anything changed.
 func (c Changer) outcomeOf(ctx context.Context, id domain.ID, change func(context.Context, domain.ID) (domain.Schedule, error)) (Outcome, error) {
 	before, err := c.Store.Get(ctx, id)
 	if err != nil {
@@ -133,7 +133,7 @@ func (c Changer) outcomeOf(ctx context.Context, id domain.ID, change func(contex
 	return done, err
 }
 
-// Check returns what is wrong with a request itself.
+// Check returns the faults of a request that can be found without schedules.
 func (r Request) Check() error {
 	invalid := func(field, format string, args ...any) error {
 		return &domain.Error{Kind: domain.Invalid, Code: "choice_invalid", Field: field, Message: fmt.Sprintf(format, args...)}
@@ -155,7 +155,7 @@ func (r Request) Check() error {
 	return nil
 }
 
-// Change does what a request that has passed Check asks for.
+// Change carries out a request that has passed Check.
 func (c Changer) Change(ctx context.Context, r Request) (Answer, error) {
 	if r.Action == "disable" && r.Group == "" {
 		r.Group = outbox.NewID().String()
@@ -185,7 +185,7 @@ func refused(err error) Outcome {
 	return Outcome{Outcome: "refused", Code: "unavailable", Error: "the database did not answer as it should: try again"}
 }
 
-// chosen returns the schedules that a request chooses, and where to go on.
+// chosen returns the schedules that a request selects, and the token of the next part.
 func (c Changer) chosen(ctx context.Context, r Request) (chosen []catalog.Choice, next string, err error) {
 	if r.Filter == nil {
 		for _, id := range r.IDs {

@@ -10,20 +10,21 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// Plan is what the due times of some enabled schedules follow from, and how many they are. Most schedules share theirs
-// with others, so that the agenda of all of them costs no more than that of what differs.
+// Plan is the rule from which the due times of some enabled schedules follow, and the number of these schedules. Most
+// schedules share their rule with others, so the agenda of all schedules costs only as much as that of the different
+// rules.
 type Plan struct {
 	Schedules int64
 	due       timetable
 }
 
-// Next returns the first due time behind an instant.
+// Next returns the first due time after an instant.
 func (p Plan) Next(after time.Time) (time.Time, bool) { return p.due.next(after) }
 
-// MaxPlans is how many plans are read. The rest is counted.
+// MaxPlans is how many plans are read. Schedules with other plans are only counted.
 const MaxPlans = 20_000
 
-// dueSchedules are those that something may be due of.
+// dueSchedules are the schedules that may have a due time to come.
 var dueSchedules = `
 from tactus.schedules s left join tactus.schedule_counts n on n.schedule_id = s.id and n.trigger_set_at = s.trigger_set_at
 where s.enabled and s.deleted_at is null and s.invalid_reason is null and ` + hasRunsLeft + `
@@ -38,8 +39,8 @@ select trigger, policy, ` + sqlexpr.InYears("anchor") + `, coalesce(` + sqlexpr.
 
 var countDue = `select count(*)` + dueSchedules
 
-// Plans returns the plans of all enabled schedules that have some tags, the most common first, and how many schedules
-// there are. It reads every schedule: ask for it seldom.
+// Plans returns the plans of all enabled schedules that have the tags, the most common plan first, and the number of
+// these schedules. It reads every schedule, so call it rarely.
 func (c *Catalog) Plans(ctx context.Context, tags []string) (plans []Plan, schedules int64, err error) {
 	if err := CheckTags(tags...); err != nil {
 		return nil, 0, err
@@ -64,7 +65,7 @@ type planRow struct {
 	Schedules       int64
 }
 
-// readPlans has a plan without due times for what cannot be read: a beat reports it.
+// readPlans returns a plan without due times for schedules that cannot be read. A beat reports these.
 func readPlans(ctx context.Context, tx pgx.Tx, tags []string) (plans []Plan, err error) {
 	rows, err := tx.Query(ctx, plansOfAll, pgx.QueryExecModeExec, scoped(ctx, pgx.NamedArgs{
 		"most": MaxPlans, "tags": append([]string{}, tags...),

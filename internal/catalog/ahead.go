@@ -10,27 +10,27 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// What a list, an agenda or a calendar says is due agrees with what the beat fires: all of them follow the trigger, the
-// policy, the calendars that it names, the instant from which due times count, and a skip.
+// The due times in lists, agendas and calendars agree with what the beat fires, because all of them follow from the
+// trigger, the policy, the calendars that it names, the instant from which due times count, and a skip.
 
-// aheadRow is what the due times of a schedule follow from.
+// aheadRow has the columns from which the due times of a schedule follow.
 type aheadRow struct {
 	ID        domain.ID
 	Trigger   string
 	Policy    string
 	Anchor    *time.Time
-	Effective time.Time // or the end of a skip, if that is later
+	Effective time.Time // from when on due times count, or the end of a skip if that is later
 }
 
-// timetable tells the due times of a schedule that are to come.
+// timetable computes the due times to come of a schedule.
 type timetable struct {
-	rule   domain.Recurrence // what calendars leave of the trigger
+	rule   domain.Recurrence // the trigger less what calendars exclude
 	base   domain.Recurrence // the trigger alone
 	policy domain.Policy
 	after  time.Time
 }
 
-// next returns the first due time behind an instant; false for the zero timetable.
+// next returns the first due time after an instant. The zero timetable has none.
 func (a timetable) next(after time.Time) (time.Time, bool) {
 	if a.rule == nil {
 		return time.Time{}, false
@@ -38,16 +38,16 @@ func (a timetable) next(after time.Time) (time.Time, bool) {
 	return a.policy.Next(a.rule, latestOf(after, a.after))
 }
 
-// hasRunsLeft is true of schedules s that neither a beat nor their runs n, of schedule_counts, have completed.
+// hasRunsLeft is true for schedules s that are not completed, neither by a beat nor by their runs n of schedule_counts.
 var hasRunsLeft = `s.completed_at is null and (n.fired is null
     or coalesce(n.fired < case when s.trigger = '{"once":true}' then 1 else ` + sqlexpr.PolicyMaxRuns + ` end, true))`
 
-// compiled are triggers, policies and what calendars leave of them, each compiled once. Most schedules share theirs
-// with others.
+// compiled keeps compiled triggers and policies, and what calendars leave of them, each once. Most schedules share
+// theirs with others.
 type compiled struct {
 	rules    map[string]domain.Recurrence
 	policies map[string]domain.Policy
-	left     map[string]domain.Recurrence // nil where a calendar is gone
+	left     map[string]domain.Recurrence // nil if a calendar does not exist any more
 	sets     *setsReader
 }
 
@@ -60,8 +60,8 @@ func newCompiled(tx pgx.Tx) compiled {
 	}
 }
 
-// plain compiles a row without its calendars. It returns false for what cannot be read, because somebody changed the
-// row by hand.
+// plain compiles a row without its calendars. It returns false for a row that cannot be read, such as one that somebody
+// changed by hand.
 func (c compiled) plain(row aheadRow) (a timetable, ok bool) {
 	var anchor time.Time
 	if row.Anchor != nil {
@@ -86,8 +86,8 @@ func (c compiled) plain(row aheadRow) (a timetable, ok bool) {
 	return timetable{rule, rule, policy, row.Effective}, rule != nil
 }
 
-// of compiles a row with its calendars, which it reads: call it when no other rows are being read. It returns false for
-// what cannot be read, and where a calendar is gone; the beat says so.
+// of compiles a row with its calendars. It reads the calendars, so no other rows may be open on the connection. It
+// returns false for a row that cannot be read or whose calendar does not exist any more; a beat reports both.
 func (c compiled) of(ctx context.Context, row aheadRow) (a timetable, ok bool, err error) {
 	if a, ok = c.plain(row); !ok || a.policy.Calendars == nil {
 		return a, ok, nil

@@ -10,7 +10,7 @@ import (
 // Partition is a part of the log or of the runs, as PostgreSQL keeps it.
 type Partition struct {
 	Name, Bounds string
-	Rows         int64 // as the statistics have it; -1 when they have nothing
+	Rows         int64 // from the statistics; -1 if they have no number
 	Bytes        int64
 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// Backfill is the runs of a schedule for due times of the past that somebody asked for, and how far they are.
+// Backfill is a request to run past due times of a schedule, with its progress.
 type Backfill struct {
 	ID         domain.ID      `json:"id"`
 	ScheduleID domain.ID      `json:"schedule_id"`
@@ -96,10 +96,11 @@ where f.schedule_id = @id::uuid and f.id < @before::uuid
     and exists (select from tactus.schedules s where s.id = f.schedule_id and ` + sqlexpr.InScope + `)
 order by f.id desc limit @limit::bigint`
 
-// LastBackfill is behind every backfill.
+// LastBackfill sorts after every backfill.
 var LastBackfill = domain.ID{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 
-// Backfills returns those of a schedule, newest first, that were asked for before another, and whether there are more.
+// Backfills returns the backfills of a schedule that were requested before another one, newest first, and whether there
+// are more.
 func (c *Catalog) Backfills(ctx context.Context, schedule, before domain.ID, limit int) (found []Backfill, more bool, err error) {
 	err = c.read(ctx, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, backfillsOf, pgx.QueryExecModeExec, scoped(ctx, pgx.NamedArgs{

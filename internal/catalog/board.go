@@ -13,8 +13,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// Line is one schedule on the board: what is told of it in one line. Nothing of its definition is read that a user may
-// have made long.
+// Line is a schedule on the board, as one line shows it. Members of the definition that may be long are not read.
 type Line struct {
 	ID            domain.ID
 	Version       int64
@@ -28,11 +27,11 @@ type Line struct {
 	Trigger       domain.Trigger
 	Anchor        time.Time
 	Halt          domain.Halt
-	Next          *time.Time // nil when nothing is due any more
+	Next          *time.Time // nil if nothing is due any more
 	Last          []Brief    // its newest runs, newest first
 }
 
-// Brief is what a sparkline shows of a run.
+// Brief has the columns of a run that a sparkline shows.
 type Brief struct {
 	ID         domain.ID
 	DueAt      time.Time
@@ -40,13 +39,13 @@ type Brief struct {
 	FiredAt    time.Time
 	StartedAt  *time.Time
 	FinishedAt *time.Time
-	Error      string // its last characters, where a traceback says what happened
+	Error      string // its last characters, because a traceback ends with the message
 	Kind       domain.RunKind
 	Reason     string
 	Worker     string
 }
 
-// Took is how long the run worked; false when that is not known.
+// Took returns how long the run took, or false if that is not known.
 func (b Brief) Took() (time.Duration, bool) {
 	if b.StartedAt == nil || b.FinishedAt == nil {
 		return 0, false
@@ -57,27 +56,27 @@ func (b Brief) Took() (time.Duration, bool) {
 // Order is the order of a board.
 type Order string
 
-// The orders of a board. ByNext is the order of what is due next, and only for a board of at most MaxSorted schedules.
+// The orders of a board. ByNext sorts by the next due time; it is only for boards of at most MaxSorted schedules.
 const (
 	ByNewest Order = ""
 	ByName   Order = "name"
 	ByNext   Order = "next"
 )
 
-// MaxSorted is how many schedules are put in the order of their next due times, which no index knows.
+// MaxSorted is the most schedules that are sorted by their next due times. No index has these, so each is computed.
 const MaxSorted = 2_000
 
-// sparkRuns is how many of its runs a line has.
+// sparkRuns is the number of runs in a line.
 const sparkRuns = 30
 
 // Board is a page of lines.
 type Board struct {
 	Lines []Line
 	Total int64 // counted up to Filter.Most
-	Order Order // as it is: ByNext falls back to ByName where the schedules are too many
+	Order Order // the order used: ByName instead of ByNext if there are too many schedules
 }
 
-// Board returns a page of the chosen schedules with their newest runs, all of it by a bounded number of statements.
+// Board returns a page of the chosen schedules with their newest runs, by a bounded number of statements.
 func (c *Catalog) Board(ctx context.Context, f Filter, order Order, now time.Time) (board Board, err error) {
 	err = c.read(ctx, func(tx pgx.Tx) error {
 		board, err = f.board(ctx, tx, order, now)
@@ -89,9 +88,9 @@ func (c *Catalog) Board(ctx context.Context, f Filter, order Order, now time.Tim
 	return board, err
 }
 
-// BoardPart returns a part of a board by token, for filters that have schedules looked at one by one (queue, last
-// status): of many schedules a part may find few or none, and next still says where to go on. ByNext falls back to
-// ByName where the schedules are too many. Filter.Limit and Offset have no meaning, and nothing is counted.
+// BoardPart returns a part of a board by token, for filters that examine schedules one by one (queue, last status). If
+// few of many schedules match, a part may have few lines or none; next still says where to continue. ByNext falls back
+// to ByName if there are too many schedules. It ignores Filter.Limit and Offset, and counts nothing.
 func (c *Catalog) BoardPart(ctx context.Context, f Filter, order Order, p Page, now time.Time) (board Board, next string, err error) {
 	err = c.read(ctx, func(tx pgx.Tx) error {
 		var page []string
@@ -118,7 +117,7 @@ func isTooMany(err error) bool {
 	return len(faults) == 1 && faults[0].Code == tooManyToSort
 }
 
-// Looks reports whether schedules have to be looked at one by one to find what is chosen.
+// Looks reports whether the filter has to examine schedules one by one.
 func (f Filter) Looks() bool { return f.looks() }
 
 func (f Filter) board(ctx context.Context, tx pgx.Tx, order Order, now time.Time) (Board, error) {
@@ -145,7 +144,7 @@ func (f Filter) board(ctx context.Context, tx pgx.Tx, order Order, now time.Time
 	return Board{lines, total, order}, addRuns(ctx, tx, lines)
 }
 
-// byNext reads all chosen schedules, which are few, and keeps the page.
+// byNext reads all chosen schedules, of which there are few, and keeps the page.
 func (f Filter) byNext(ctx context.Context, tx pgx.Tx, page []string, total int64, now time.Time) (Board, error) {
 	lines, err := readLines(ctx, tx, page, now)
 	if err != nil {
@@ -157,7 +156,7 @@ func (f Filter) byNext(ctx context.Context, tx pgx.Tx, page []string, total int6
 	return Board{lines, total, ByNext}, addRuns(ctx, tx, lines)
 }
 
-// sooner puts what is never due at the end.
+// sooner sorts schedules that are never due to the end.
 func sooner(a, b Line) int {
 	switch {
 	case a.Next == nil && b.Next == nil:
@@ -189,7 +188,7 @@ func (f Filter) findIn(ctx context.Context, tx pgx.Tx, order Order) (page []stri
 	return page, min(total, f.most(ctx)), err
 }
 
-// Most is how far the chosen schedules are counted.
+// Most returns up to which number the chosen schedules are counted.
 func (f Filter) Most(ctx context.Context) int64 { return f.most(ctx) }
 
 type lineRow struct {
@@ -258,7 +257,7 @@ func (r lineRow) line(ctx context.Context, known compiled, now time.Time) (Line,
 	}
 	trigger, err := domain.ParseTrigger(r.Trigger)
 	if err != nil {
-		return l, nil // somebody changed the row by hand: the others are shown all the same
+		return l, nil // somebody changed this row by hand; the others are shown all the same
 	}
 	l.Trigger = trigger
 	if !r.Enabled || r.InvalidReason != "" || r.Exhausted {
@@ -281,7 +280,7 @@ func latestOf(a, b time.Time) time.Time {
 	return a
 }
 
-// newestRuns reads the newest runs of each schedule by the index of their due times.
+// newestRuns reads the newest runs of each schedule through the index of due times.
 var newestRuns = `
 select page.id, r.id, ` + sqlexpr.InYears("r.due_at") + `, r.status, ` + sqlexpr.InYears("r.fired_at") + `, ` + sqlexpr.InYears("r.started_at") + `, ` + sqlexpr.InYears("r.finished_at") + `,
     coalesce(right(r.error, 200), ''), r.kind, coalesce(left(r.reason, 200), ''), coalesce(left(r.worker, 200), '')
@@ -327,7 +326,7 @@ func readBriefs(ctx context.Context, tx pgx.Tx, schedules []string, limit int) (
 	return found, err
 }
 
-// Newest returns the newest runs of a schedule, newest first, without what they answered.
+// Newest returns the newest runs of a schedule, newest first, without their results.
 func (c *Catalog) Newest(ctx context.Context, schedule domain.ID, limit int) (runs []Brief, err error) {
 	if err := c.mayRead(ctx, schedule, domain.ErrNotFound); err != nil {
 		return nil, err

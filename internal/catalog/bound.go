@@ -12,18 +12,18 @@ import (
 // Totals are counted up to these numbers. A larger total is reported as the number itself.
 const (
 	MaxCount      = 100_000 // schedules
-	MaxMatchCount = 10_000  // schedules whose rows have to be looked at
+	MaxMatchCount = 10_000  // schedules whose rows have to be read
 	MaxRunCount   = 10_000  // runs of one schedule
 )
 
 // maxPage is the most bytes of documents in one answer.
 const maxPage = 16 << 20
 
-// begin starts a transaction for reading. Compiling the plan of a page would take longer than the page, so jit is off.
-// Every order that is read has an index, but the planner knows only how many runs a schedule has on average, and would
-// sort the million runs of another one; so sorting is off. An administrator's time-out for idle transactions may be too
-// short for the time between two statements, so this transaction has its own. Nobody waits for long for whoever has
-// locked a whole table.
+// begin starts a transaction for reading, with settings for pages. Compiling the plan of a page takes longer than the
+// page, so jit is off. Every order that is read has an index, but the planner only knows how many runs a schedule has
+// on average and would sort the million runs of an unusual one, so sorting is off. An administrator's time-out for idle
+// transactions may be too short for the time between two statements, so the transaction has its own. Its lock_timeout
+// keeps it from waiting long for whoever has locked a whole table.
 const begin = `begin isolation level repeatable read read only; set local jit = off; set local enable_sort = off; set local idle_in_transaction_session_timeout = '1min'; set local lock_timeout = '3s'`
 
 // read calls do in a read-only transaction, whose statements share one snapshot.
@@ -32,9 +32,9 @@ func (c *Catalog) read(ctx context.Context, do func(pgx.Tx) error) error {
 }
 
 // bounded collects rows, and returns an error if the documents in them are too large together. Each statement is
-// planned for its own arguments, so a filter that is not used costs nothing.
+// planned for its own arguments, so filters that are not used cost nothing.
 func bounded[T any](ctx context.Context, tx pgx.Tx, size func(T) int, sql string, args ...any) ([]T, error) {
-	ctx, cancel := context.WithCancel(ctx) // what is too large is not read to its end
+	ctx, cancel := context.WithCancel(ctx) // a result that is too large is not read to its end
 	defer cancel()
 	rows, err := tx.Query(ctx, sql, append([]any{pgx.QueryExecModeExec}, args...)...)
 	if err != nil {

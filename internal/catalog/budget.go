@@ -6,8 +6,9 @@ import (
 	"sync/atomic"
 )
 
-// Budget bounds the bytes of documents that open answers hold together. What an answer holds is not known before its
-// documents are read, so they are counted as they come; clients that read slowly keep what they hold.
+// Budget bounds the bytes of documents that all open responses hold together. The size of a response is not known
+// before its documents are read, so they are counted while they are read. A response counts until it is sent, which
+// takes long for a slow client.
 type Budget struct {
 	most int64
 	held atomic.Int64
@@ -19,7 +20,7 @@ func NewBudget(most int64) *Budget { return &Budget{most: most} }
 // ErrBusy is returned for documents that the budget has no room for.
 var ErrBusy = errors.New("the open answers hold as much as they may together")
 
-// account is what one answer holds.
+// account is what one response holds.
 type account struct {
 	budget *Budget
 	held   atomic.Int64
@@ -27,20 +28,20 @@ type account struct {
 
 type accountKey struct{}
 
-// Open returns a context whose reads count for one answer. closed must be called when the answer is sent.
+// Open returns a context whose reads count for one response. closed must be called when the response is sent.
 func (b *Budget) Open(ctx context.Context) (counted context.Context, closed func()) {
 	a := &account{budget: b}
 	return context.WithValue(ctx, accountKey{}, a), a.release
 }
 
-// Release gives back what an answer has held so far, because that part is sent.
+// Release gives back what a response has held so far, after that part was sent.
 func Release(ctx context.Context) {
 	if a, ok := ctx.Value(accountKey{}).(*account); ok {
 		a.release()
 	}
 }
 
-// Hold counts bytes for the answer of a context, or returns ErrBusy. A context without an answer has no bound.
+// Hold counts bytes for the response of a context, or returns ErrBusy. A context without a response has no bound.
 func Hold(ctx context.Context, bytes int) error {
 	a, ok := ctx.Value(accountKey{}).(*account)
 	if !ok {

@@ -17,7 +17,7 @@ type setsReader struct {
 	sets domain.CalendarSets
 }
 
-// of returns the calendars of a definition; nil when it names none.
+// of returns the calendars of a definition, or nil if it names none.
 func (r *setsReader) of(ctx context.Context, d domain.Definition) (domain.CalendarSets, error) {
 	_, names := d.Calendars()
 	if len(names) == 0 {

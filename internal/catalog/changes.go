@@ -12,7 +12,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// Change is an event of the log, as somebody reads it backwards.
+// Change is an event of the log, for readers that go backwards through it.
 type Change struct {
 	Position int64
 	Schedule domain.ID
@@ -23,10 +23,10 @@ type Change struct {
 	By
 }
 
-// By tells who made an event, and why, as its headers say.
+// By tells who caused an event and why, as its headers say.
 type By struct{ Actor, OnBehalfOf, Reason string }
 
-// byOf reads headers; what cannot be read, as only a hand can write it, tells nothing.
+// byOf reads headers. Unreadable ones, which only somebody can have written by hand, give an empty By.
 func byOf(headers []byte) (by By) {
 	if json.Unmarshal(headers, &by) != nil {
 		return By{}
@@ -34,11 +34,11 @@ func byOf(headers []byte) (by By) {
 	return by
 }
 
-// maxBack is how many events one look backwards passes.
+// maxBack is the most events that one call goes back.
 const maxBack = 5_000
 
-// changesBack looks at the newest events before a position by their numbers and names alone, and reads the documents of
-// those that are chosen.
+// changesBack finds the chosen ones among the newest events before a position by their short columns, and reads only
+// the documents of these.
 var changesBack = `
 with looked_at as materialized (
     select position, aggregate_id, type from tactus.outbox
@@ -60,8 +60,8 @@ select coalesce(min(position), 0), count(*) from (
     select position from tactus.outbox where topic = 'schedule' and position < $1::bigint order by position desc limit $2::bigint
 ) looked_at`
 
-// Changes returns the chosen events before a position (0: the newest), newest first, and where to go on; next is 0 at
-// the beginning of the log. One call looks at a bounded part of the log, and may choose nothing of it.
+// Changes returns the chosen events before a position (0: the newest), newest first, and the position to continue from,
+// which is 0 at the beginning of the log. One call examines a bounded part of the log, of which it may choose nothing.
 func (c *Catalog) Changes(ctx context.Context, f EventFilter, before int64, limit int) (all []Change, next int64, err error) {
 	if before <= 0 {
 		before = 1<<63 - 1

@@ -10,24 +10,24 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// Filter chooses schedules; zero members choose all.
+// Filter selects schedules. Zero members select all.
 type Filter struct {
 	Enabled  *bool
 	State    string // see [domain.Schedule.State]
-	Invalid  *bool  // whether there is a reason why it cannot be scheduled
+	Invalid  *bool  // whether they have a reason why they cannot be scheduled
 	Category string
 	Tags     []string // all of them
-	Task     string   // the whole name of its task
+	Task     string   // the whole name of the task
 	Name     string   // the whole name
-	Query    string   // a part of the name, in either case
-	Calendar string   // a calendar that it names
+	Query    string   // a part of the name; case does not matter
+	Calendar string   // a calendar that they name
 	Limit    int
 	Offset   int
 
-	// What only Schedules, Choose and BoardPart know.
-	Queue      string           // that the schedule names, or its task's route does
-	LastStatus domain.RunStatus // of its newest run
-	PauseGroup string           // the operation that disabled it
+	// Only Schedules, Choose and BoardPart know the following.
+	Queue      string           // named by the schedule or by the route of its task
+	LastStatus domain.RunStatus // of the newest run
+	PauseGroup string           // the operation that disabled them
 }
 
 var chosen = `
@@ -68,7 +68,7 @@ with found as materialized (
 select array(select id::text from found limit @limit::bigint offset @offset::bigint), (select count(*) from found)`, chosen)
 )
 
-// most is how far the chosen schedules are counted: less far where an index alone cannot tell that they are chosen.
+// most returns up to which number the chosen schedules are counted. It is less if an index alone cannot find them.
 func (f Filter) most(ctx context.Context) int64 {
 	if len(f.Tags) > 0 || f.Task != "" || f.Query != "" || f.Calendar != "" || f.Invalid != nil && !*f.Invalid || f.State != "" || confined(ctx) {
 		return MaxMatchCount
@@ -76,8 +76,8 @@ func (f Filter) most(ctx context.Context) int64 {
 	return MaxCount
 }
 
-// find returns the ids of a page, and how many schedules are chosen, counted up to most. The few that have a tag are
-// better sorted than looked for in the order of all.
+// find returns the ids of a page, and the number of chosen schedules, counted up to most. Schedules with a tag are few,
+// so sorting them is cheaper than finding them in the order of all schedules.
 func (f Filter) find(ctx context.Context, tx pgx.Tx) (page []string, total int64, err error) {
 	if err := f.check(); err != nil {
 		return nil, 0, err
@@ -97,14 +97,14 @@ func (f Filter) find(ctx context.Context, tx pgx.Tx) (page []string, total int64
 	return page, min(total, f.most(ctx)), err
 }
 
-// findByIndex reads the page by an index, from the nearer end of the list.
+// findByIndex reads the page through an index, from the nearer end of the list.
 func (f Filter) findByIndex(ctx context.Context, tx pgx.Tx) (page []string, total int64, err error) {
 	if err := tx.QueryRow(ctx, countSchedules, pgx.QueryExecModeExec, f.args(ctx)).Scan(&total); err != nil {
 		return nil, 0, err
 	}
 	sql, behind := pageOfSchedules, int(total)-f.Offset
 	switch {
-	case total > f.most(ctx): // there may be any number
+	case total > f.most(ctx): // the real number is unknown
 	case behind <= 0:
 		return nil, total, nil
 	case behind < f.Offset:

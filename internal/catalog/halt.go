@@ -7,7 +7,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
-// haltRow is the columns of sqlexpr.Halt.
+// haltRow has the columns of sqlexpr.Halt.
 type haltRow struct {
 	PausedAt    *time.Time
 	PausedUntil *time.Time

@@ -11,14 +11,14 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// Moving is what has come from the tables of other beats.
+// Moving tells which schedules were adopted from the tables of other beats.
 type Moving struct {
 	Tables   []Adoption
 	Invalid  []InvalidRow // of all tables, by name
 	Failures []AdoptFailure
 }
 
-// Adoption is an adopted table, and how many schedules come from it, each number counted up to MaxMatchCount.
+// Adoption is an adopted table with the numbers of its schedules, each counted up to MaxMatchCount.
 type Adoption struct {
 	Source, Kind, Timezone      string
 	At                          time.Time
@@ -38,7 +38,7 @@ type AdoptFailure struct {
 	At                  time.Time
 }
 
-// How many rows are told.
+// The most rows that are returned.
 const mostMoving = 100
 
 var adoptionsSQL = `
@@ -57,7 +57,7 @@ where s.deleted_at is null and s.invalid_reason is not null and s.managed_by is 
 select source, coalesce(left(key, 200), ''), left(reason, 2000), created_at from tactus.adopt_failures order by id desc limit $1::bigint`
 )
 
-// Moving reads which tables are adopted, and what of them cannot be scheduled.
+// Moving reads which tables are adopted, and which of their rows cannot be scheduled.
 func (c *Catalog) Moving(ctx context.Context) (m Moving, err error) {
 	err = pgx.BeginTxFunc(ctx, c.pool, pgx.TxOptions{BeginQuery: `begin isolation level repeatable read read only; set local jit = off`}, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, adoptionsSQL, pgx.QueryExecModeExec, MaxMatchCount)

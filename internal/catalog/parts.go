@@ -10,7 +10,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// Parts is what the database says of the processes around it: the beats, and the sinks of the relays.
+// Parts is what the database knows about the processes: the beats, and the sinks of the relays.
 type Parts struct {
 	Now    time.Time
 	Leases []Lease
@@ -18,10 +18,11 @@ type Parts struct {
 	Aside  int64 // dead letters that nobody has put back or dropped, counted up to MaxAside
 }
 
-// MaxAside is how far dead letters are counted.
+// MaxAside is up to which number dead letters are counted.
 const MaxAside = 1_000
 
-// Lease is who fires: "beat" is the lease of those that fire, "shadow" of those that only record.
+// Lease tells which beat leads: "beat" is the lease of the beats that fire, "shadow" that of the beats that only
+// record.
 type Lease struct {
 	Name, Holder string
 	Term         int64
@@ -29,11 +30,11 @@ type Lease struct {
 	Watermark    *time.Time // up to which everything is settled
 }
 
-// Sink is where a relay brings events or runs.
+// Sink is a destination to which a relay publishes events or runs.
 type Sink struct {
 	Name, Topic, Epoch string
 	Batch              int64      // the newest that was cut
-	CutAt              *time.Time // when that was
+	CutAt              *time.Time // when it was cut
 	Rows               int64      // of the newest batch
 	Confirmed          int64      // the batch that the sink is known to have
 	Stopped            string     // why no relay can serve it
@@ -50,7 +51,7 @@ from tactus.relay_sinks s left join lateral (
 
 const countAside = `select clock_timestamp(), (select count(*) from (select from tactus.deadletters where dropped_at is null limit $1::bigint) d)`
 
-// Parts reads what the database says of the processes around it.
+// Parts reads what the database knows about the processes.
 func (c *Catalog) Parts(ctx context.Context) (p Parts, err error) {
 	err = c.read(ctx, func(tx pgx.Tx) error {
 		if err := tx.QueryRow(ctx, countAside, pgx.QueryExecModeExec, MaxAside).Scan(&p.Now, &p.Aside); err != nil {

@@ -9,11 +9,11 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// pulseOpen is how many unfinished runs a pulse looks at, the newest.
+// pulseOpen is how many of the newest unfinished runs a pulse reads.
 const pulseOpen = 500
 
-// pulseSQL: every change of a schedule and every run that fires draws a position, and what becomes of a run moves it on
-// or out of the unfinished ones, which have an index.
+// pulseSQL reads few rows that differ after any change: every change of a schedule and every run that fires draws a
+// position from the sequence, and a change of a run's state changes the newest unfinished runs, which have an index.
 const pulseSQL = `
 select coalesce(max(position), 0)::text || ' ' || coalesce((
     select md5(string_agg(status || id::text, ' ')) from (
@@ -26,7 +26,7 @@ select coalesce(max(position), 0)::text || ' ' || coalesce((
     (select position from tactus.outbox where topic = 'run' order by position desc limit 1)
 ) newest`
 
-// Pulse returns a text that is another one when a schedule or a run has changed. It looks at a bounded number of rows.
+// Pulse returns a text that differs after a schedule or a run has changed. It reads a bounded number of rows.
 func (c *Catalog) Pulse(ctx context.Context) (pulse string, err error) {
 	err = c.read(ctx, func(tx pgx.Tx) error {
 		return tx.QueryRow(ctx, pulseSQL, pgx.QueryExecModeExec, pulseOpen).Scan(&pulse)
@@ -37,7 +37,7 @@ func (c *Catalog) Pulse(ctx context.Context) (pulse string, err error) {
 	return pulse, nil
 }
 
-// Counts are the schedules by state, each counted up to MaxCount.
+// Counts has the number of schedules by state, each counted up to MaxCount.
 type Counts struct{ Enabled, Disabled, Invalid int64 }
 
 var countStates = `
@@ -45,7 +45,7 @@ select (select count(*) from (select from tactus.schedules s where deleted_at is
     (select count(*) from (select from tactus.schedules s where deleted_at is null and not enabled and ` + sqlexpr.InScope + ` limit @most::bigint) d),
     (select count(*) from (select from tactus.schedules s where deleted_at is null and (s.invalid_reason is not null or ` + beyondYears + `) and ` + sqlexpr.InScope + ` limit @most::bigint) i)`
 
-// Counts counts the living schedules.
+// Counts counts the schedules that are not deleted.
 func (c *Catalog) Counts(ctx context.Context) (n Counts, err error) {
 	if err := c.pool.QueryRow(ctx, countStates, pgx.QueryExecModeExec, scoped(ctx, pgx.NamedArgs{"most": MaxCount})).Scan(&n.Enabled, &n.Disabled, &n.Invalid); err != nil {
 		return n, fmt.Errorf("count schedules: %w", err)

@@ -12,7 +12,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// RunDetail is all that is known of a run.
+// RunDetail is everything that is known about a run.
 type RunDetail struct {
 	RunEntry
 	Args      json.RawMessage `json:"args"`
@@ -23,7 +23,7 @@ type RunDetail struct {
 	Attempts  int             `json:"attempts" doc:"How often a worker has begun it, as far as is known."`
 	Steps     []Step          `json:"steps" doc:"What has become of it, in order, and what each step took."`
 
-	Task json.RawMessage `json:"-"` // the whole task, as its sink was given it; beside it, who runs
+	Task json.RawMessage `json:"-"` // the whole task as the sink received it, for running it again
 }
 
 // Step is one of the steps of a run.
@@ -87,9 +87,9 @@ func (c *Catalog) RunDetail(ctx context.Context, id domain.ID) (run RunDetail, e
 	return run, nil
 }
 
-// firedEvent finds the event with which a run was fired. The log has no index by run, but its positions rise with the
-// time, but for statements that ran at once: the event is near the first one that occurred when the run was fired,
-// which is found by halving. An event that was pruned is not found, and nor is one beyond the window.
+// firedEvent finds the event of a run's firing. The log has no index by run, but positions rise with time, except among
+// statements that ran at once. So a binary search finds where the events of that time begin, and the event is in a window
+// around there. A pruned event is not found, nor is one outside the window.
 const firedEvent = `
 with recursive ends as materialized (
     select (select position from tactus.outbox where topic = 'run' order by position limit 1) as low,
@@ -110,7 +110,7 @@ select data::text from tactus.outbox, near
 where topic = 'run' and position >= low - 2000 and position <= low + 20000 and aggregate_id = @id and version = 1
 order by position limit 1`
 
-// firedTask returns the task that a run was fired with, and nil where the log no longer tells.
+// firedTask returns the task that a run was fired with, or nil if its event is no longer in the log.
 func firedTask(ctx context.Context, tx pgx.Tx, run RunEntry) (*string, error) {
 	if run.Status == domain.Skipped || run.Status == domain.MissedRun || run.Status == domain.Excluded {
 		return nil, nil
@@ -130,7 +130,7 @@ func firedTask(ctx context.Context, tx pgx.Tx, run RunEntry) (*string, error) {
 func (run *RunDetail) fill() {
 	run.complete()
 	var task domain.Task
-	if json.Unmarshal(run.Task, &task) == nil { // else somebody changed it by hand
+	if json.Unmarshal(run.Task, &task) == nil { // otherwise somebody changed it by hand
 		run.Args, run.Kwargs = task.Args, task.Kwargs
 		if run.TaskOf == "run" {
 			name, queue := task.TaskName, task.Queue
@@ -144,7 +144,7 @@ func (run *RunDetail) fill() {
 	run.Steps = run.steps()
 }
 
-// begun returns how often a worker has begun a run since it last said that it would try again.
+// begun returns how often a worker has begun a run since it last announced a retry.
 func (run *RunDetail) begun() int {
 	switch run.Status {
 	case domain.Retrying:

@@ -12,8 +12,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/access"
 )
 
-// RunFilter chooses runs; zero members choose all. Task, Queue and Tags are those that the schedule of a run has now,
-// so by these the runs of deleted schedules are not found.
+// RunFilter selects runs. Zero members select all. Task, Queue and Tags are those of the run's schedule as it is now,
+// so they do not find runs of deleted schedules.
 type RunFilter struct {
 	Statuses     []domain.RunStatus // any of them
 	Kind         domain.RunKind
@@ -22,7 +22,7 @@ type RunFilter struct {
 	Queue        string
 	Tags         []string // all of them
 	Worker       string
-	Error        string // a part of it, in either case
+	Error        string // a part of the error; case does not matter
 	DueFrom      *time.Time
 	DueTo        *time.Time // exclusive
 	FinishedFrom *time.Time
@@ -31,23 +31,23 @@ type RunFilter struct {
 	scope access.Scope // of the request
 }
 
-// longestRun is how long before FinishedFrom a run may have been due, unless DueFrom says so. Runs are read in the
-// order of their due times, and without this bound they would be read to the oldest of all.
+// longestRun is how long before FinishedFrom a run may have been due, unless DueFrom is given. Runs are read in the
+// order of their due times; without this bound, the search would go on to the oldest run.
 const longestRun = 7 * 24 * time.Hour
 
-// ahead is how long after FinishedTo a run may have been due: the clock of its worker may be behind.
+// ahead is how long after FinishedTo a run may have been due, because the clock of its worker may be behind.
 const ahead = 24 * time.Hour
 
-// The times of runs that are listed. A hand may have written others.
+// The range of due times that are listed. Rows written by hand may have others.
 var (
 	earliestDue = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)
 	latestDue   = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 )
 
-// bySchedule reports whether schedules have to be looked at to choose their runs.
+// bySchedule reports whether choosing runs takes reading their schedules.
 func (f RunFilter) bySchedule() bool { return f.Queue != "" || f.byNames() }
 
-// byNames reports whether the runs are those of some schedules, which an index or a name tells.
+// byNames reports whether the task, the tags or the scope select runs by what their schedules are called.
 func (f RunFilter) byNames() bool { return f.Task != "" || len(f.Tags) > 0 || len(f.scope) > 0 }
 
 // troubled are the states in which a run has an error or a reason (see migration 57).
@@ -114,13 +114,13 @@ func (f RunFilter) args() pgx.NamedArgs {
 	}
 }
 
-// place is a run in the order of lists: behind all that were due later.
+// place is the position of a run in lists, which are sorted with the latest due time first.
 type place struct {
 	due time.Time
 	id  domain.ID
 }
 
-// ErrPageToken is returned for a token that no list has given.
+// ErrPageToken is returned for a token that did not come from a list.
 var ErrPageToken = &domain.Error{
 	Kind: domain.Invalid, Code: "page_token_invalid", Field: "page_token",
 	Message: "this is no next_page_token of this list: begin again without it",

@@ -12,15 +12,15 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// Page asks for a part of a list: at most Size members after the place that Token names, which is the NextPageToken of
-// the part before, or empty for the first one.
+// Page asks for a part of a list: at most Size members after the place that Token names. Token is the NextPageToken of
+// the previous part, or empty for the first one.
 type Page struct {
 	Size  int
 	Token string
 }
 
-// RunPage is a part of a list of runs. It may have fewer runs than were asked for, and even none, while there are more:
-// a page looks at a bounded number of runs, of which few may be chosen. The list ends with a page without a token.
+// RunPage is a part of a list of runs. It may have fewer runs than were asked for, or even none, although more follow,
+// because a page examines a bounded number of runs. The list ends with a page without a token.
 type RunPage struct {
 	Runs          []RunEntry `json:"runs"`
 	NextPageToken string     `json:"next_page_token" doc:"Where the list goes on; empty at its end. A page may hold fewer runs than asked for, even none, before the end."`
@@ -56,16 +56,17 @@ type RunEntry struct {
 	BackfillID *domain.ID `json:"backfill_id,omitempty" doc:"The backfill that it is of."`
 }
 
-// What a page looks at. It begins with few runs, which are enough where most are chosen.
+// How many runs a page examines. It begins with few, which are enough if most of them match.
 const (
 	mostLookedAt      = 20_000
-	mostTroubled      = 5_000 // where those that have an error or a reason are, which lie far apart
-	mostWithSchedules = 2_500 // where the schedules of the runs are looked at as well
+	mostTroubled      = 5_000 // of those with an error or a reason, which lie far apart
+	mostWithSchedules = 2_500 // if the schedules of the runs are read as well
 	looksBegin        = 4     // times the size of the page
 	looksGrow         = 4
 )
 
-// mostSources is how many schedules are read one by one. The runs of more are looked for among all.
+// mostSources is up to how many schedules have their runs read schedule by schedule. With more schedules, all runs are
+// searched.
 const mostSources = 100
 
 // Runs returns a part of the list of the chosen runs, newest first: by due time, and by id where that is the same.
@@ -100,7 +101,7 @@ func (c *Catalog) Runs(ctx context.Context, f RunFilter, p Page) (page RunPage, 
 	return page, err
 }
 
-// find returns the places of the next chosen runs, and where to go on from; nil at the end of the list.
+// find returns the places of the next chosen runs, and the place to continue from, which is nil at the end of the list.
 func (f RunFilter) find(ctx context.Context, tx pgx.Tx, at place, size int) (found []place, next *place, err error) {
 	sources, err := f.sources(ctx, tx)
 	if err != nil {
@@ -135,10 +136,10 @@ func (f RunFilter) find(ctx context.Context, tx pgx.Tx, at place, size int) (fou
 	}
 }
 
-// looking is how far one look goes.
+// looking bounds one look.
 type looking struct {
 	most    int // runs of each source
-	limit   int // of those that are chosen
+	limit   int // of chosen runs
 	sources []string
 }
 
@@ -202,8 +203,8 @@ var (
 var sourcesOfRuns = `
 select s.id::text from tactus.schedules s where s.deleted_at is null and ` + schedulesOfRuns + ` limit @most::bigint`
 
-// sources returns the schedules that are to be read one by one; none where all runs are to be looked at. Where a tag or
-// a task chooses no schedule, the list has one that is none.
+// sources returns the schedules whose runs are read schedule by schedule, or none if all runs are searched. If no
+// schedule has the tag or the task, the result has one id that no schedule has.
 func (f RunFilter) sources(ctx context.Context, tx pgx.Tx) (sources []string, err error) {
 	if err := f.check(); err != nil {
 		return nil, err

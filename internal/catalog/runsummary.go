@@ -11,8 +11,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/access"
 )
 
-// RunSummary counts the chosen runs of some hours. Of an hour with very many runs only the newest are looked at; Cut
-// says so, and counts are then at least that many.
+// RunSummary counts the chosen runs of some hours. In an hour with very many runs only the newest are counted; Cut then
+// says that the counts are lower bounds.
 type RunSummary struct {
 	From  time.Time `json:"from"`
 	To    time.Time `json:"to"`
@@ -20,7 +20,7 @@ type RunSummary struct {
 	RunFigures
 }
 
-// RunHour is what became of the runs that were due in an hour.
+// RunHour tells what became of the runs that were due in an hour.
 type RunHour struct {
 	Hour time.Time `json:"hour" doc:"Its beginning."`
 	RunFigures
@@ -36,7 +36,7 @@ type RunFigures struct {
 	Lateness    Spread                     `json:"lateness_seconds" doc:"From due time to being handed over; backfills are not among it."`
 }
 
-// Spread says how times are spread, in seconds; null where there are none.
+// Spread is the distribution of times in seconds, null if there are none.
 type Spread struct {
 	P50 *float64 `json:"p50"`
 	P95 *float64 `json:"p95"`
@@ -45,7 +45,7 @@ type Spread struct {
 // MostHours is how many hours a summary may have.
 const MostHours = 31 * 24
 
-// mostSummed is how many runs a summary looks at, and mostSummedBySchedule how many where it looks at schedules as
+// mostSummed is the most runs that a summary reads, and mostSummedBySchedule the most if it reads their schedules as
 // well.
 const (
 	mostSummed           = 100_000
@@ -90,7 +90,7 @@ var (
 	summaryOfSources = summarySQL(`, unnest(@sources::text[]::uuid[]) source (schedule)`, ` and r.schedule_id = source.schedule`)
 )
 
-// mostScans is how many looks a summary by sources may have: one of each source in each hour.
+// mostScans is the most looks of a summary by sources: one for each source in each hour.
 const mostScans = 1_000
 
 // RunSummary counts the chosen runs that were due between the filter's DueFrom and DueTo, which must be there. It
@@ -175,7 +175,7 @@ func spreadOf(of []*float64) Spread {
 	return Spread{of[0], of[1]}
 }
 
-// successRate is nil where no end is known.
+// successRate returns nil if no run is known to have ended.
 func successRate(counts map[domain.RunStatus]int64) *float64 {
 	ended := counts[domain.Succeeded] + counts[domain.Failed] + counts[domain.Revoked] + counts[domain.Expired]
 	if ended == 0 {
