@@ -80,7 +80,7 @@ func (f accessFlags) validate() error {
 	return nil
 }
 
-// secured returns a listener that serves TLS where there is a certificate.
+// secured returns a listener that serves TLS if a certificate is configured.
 func (f accessFlags) secured(l net.Listener) (net.Listener, error) {
 	if f.Cert == "" {
 		return l, nil
@@ -92,7 +92,7 @@ func (f accessFlags) secured(l net.Listener) (net.Listener, error) {
 	return tls.NewListener(l, config), nil
 }
 
-// scheme is that of the process's own addresses.
+// scheme returns the scheme of the process's own addresses.
 func (f accessFlags) scheme() string {
 	if f.Cert != "" {
 		return "https"
@@ -100,7 +100,7 @@ func (f accessFlags) scheme() string {
 	return "http"
 }
 
-// guard returns who finds out of whom requests are.
+// guard returns the guard, which finds out who sent a request.
 func (f accessFlags) guard(pool *pgxpool.Pool, log *slog.Logger, registry prometheus.Registerer) (*access.Guard, error) {
 	ways, err := access.ParseWays(f.Auth)
 	if err != nil {
@@ -127,8 +127,8 @@ func (f accessFlags) guard(pool *pgxpool.Pool, log *slog.Logger, registry promet
 	}, log, registry), nil
 }
 
-// operators returns the addresses of operators: /livez, /readyz and /metrics. Why a process is not ready is told to
-// whoever may read everything, and to the log.
+// operators returns the addresses for operators: /livez, /readyz and /metrics. Why a process is not ready is in the
+// log, and in the responses to those who may read everything.
 func operators(health *telemetry.Health, registry *prometheus.Registry, log *slog.Logger) *http.ServeMux {
 	health.Tell(func(r *http.Request) bool {
 		return access.Permit{Role: access.Read}.Demand(r.Context()) == nil
@@ -136,8 +136,8 @@ func operators(health *telemetry.Health, registry *prometheus.Registry, log *slo
 	return telemetry.Mux(health, registry)
 }
 
-// guarded serves a process's addresses to those who may call them. /livez and /readyz are open, because what looks
-// after processes has no key; /metrics is for whoever may read everything.
+// guarded puts a guard before a handler. /livez and /readyz stay open, because whatever supervises processes has no
+// key; /metrics is for those who may read everything.
 func guarded(guard *access.Guard, handler http.Handler) http.Handler {
 	metrics := access.Require(access.Read, handler)
 	return guard.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

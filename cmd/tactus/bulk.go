@@ -30,7 +30,7 @@ type bulkCmd struct {
 	Set        string   `placeholder:"JSON" help:"set: the members to change, as in '{\"priority\":3}'."`
 }
 
-// Run changes schedules, a hundred in each request, and prints what came of each.
+// Run changes schedules, a hundred in each request, and prints the outcome of each.
 func (c bulkCmd) Run(ctx context.Context, to console) error {
 	filter := filled("category", c.Category, "task_name", c.Task, "queue", c.Queue, "q", c.Query, "last_status", c.LastStatus,
 		"pause_group", c.PauseGroup)
@@ -58,7 +58,7 @@ func (c bulkCmd) Run(ctx context.Context, to console) error {
 	return c.all(ctx, to, body, filter)
 }
 
-// bulkPage is what came of one request.
+// bulkPage is the response to one request.
 type bulkPage struct {
 	Group    string            `json:"group,omitempty"`
 	DryRun   bool              `json:"dry_run"`
@@ -85,7 +85,7 @@ func (c bulkCmd) all(ctx context.Context, to console, body, filter map[string]an
 	return c.tell(to, done)
 }
 
-// tell prints what came of the schedules, and returns an error if some were refused.
+// tell prints the outcomes, and returns an error if some schedules were refused.
 func (c bulkCmd) tell(to console, done bulkPage) error {
 	answer, err := json.Marshal(done)
 	if err != nil {

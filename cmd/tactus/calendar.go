@@ -14,7 +14,7 @@ import (
 	"github.com/tactus-dev/tactus/domain/calendar"
 )
 
-// calendarCmd calls the API.
+// calendarCmd calls the API about calendars.
 type calendarCmd struct {
 	List   calendarListCmd   `cmd:"" help:"List the calendars, ordered by name."`
 	Get    calendarGetCmd    `cmd:"" help:"Show a calendar, with the days and ranges that it holds next."`

@@ -17,14 +17,14 @@ import (
 	"github.com/tactus-dev/tactus/internal/catalog"
 )
 
-// exportFilesCmd prints what the server has.
+// exportFilesCmd prints schedules, calendars and routes of the server as a manifest.
 type exportFilesCmd struct {
 	clientFlags
 	Source string   `placeholder:"NAME" help:"Only schedules that were applied from this source, without calendars and routes."`
 	Tag    []string `sep:"none" help:"Only schedules with this tag, without calendars and routes; may be repeated."`
 }
 
-// Run prints a file.
+// Run prints a manifest.
 func (c exportFilesCmd) Run(ctx context.Context, to console) error {
 	file := map[string][]json.RawMessage{}
 	tags := c.Tag
@@ -67,7 +67,7 @@ func (c exportFilesCmd) Run(ctx context.Context, to console) error {
 	return err
 }
 
-// manifestOf is a schedule without what is as it would be anyway.
+// manifestOf returns a schedule for a manifest, without members that have their defaults.
 func manifestOf(s catalog.Entry, source string) (json.RawMessage, error) {
 	raw, err := json.Marshal(s)
 	if err != nil {
@@ -81,7 +81,7 @@ func manifestOf(s catalog.Entry, source string) (json.RawMessage, error) {
 	d.Tags = slices.DeleteFunc(d.Tags, func(tag string) bool { return source != "" && tag == sourceTag+source })
 	plain, _, err := domain.Definition{TaskName: d.TaskName, Name: d.Name, IntervalSeconds: 60}.
 		Normalize(domain.Context{Timezone: d.Timezone, Now: time.Now()})
-	if err != nil { // what is invalid is shown as it is
+	if err != nil { // an invalid definition is printed as it is
 		plain = domain.Definition{}
 	}
 	plain.Name, plain.TaskName, plain.Timezone, plain.IntervalSeconds, plain.IntervalAnchor = "", "", "", 0, ""
@@ -151,20 +151,20 @@ func (c exportFilesCmd) others(ctx context.Context, file map[string][]json.RawMe
 	return nil
 }
 
-// first are the members that a reader looks for, before all others.
+// first are the members that come before all others, because a reader looks for them.
 var first = []string{
 	"name", "pattern", "description", "cron_expression", "interval_seconds", "run_at", "rrule", "preset_name",
 	"timezone", "task_name", "args", "kwargs", "days",
 }
 
-// yamlOf writes JSON as YAML. Numbers stay as they are written.
+// yamlOf converts JSON to YAML. Numbers keep their digits.
 func yamlOf(value any) ([]byte, error) {
 	raw, err := json.Marshal(value)
 	if err != nil {
 		return nil, err
 	}
 	var node yaml.Node
-	if err := yaml.Unmarshal(readable(raw), &node); err != nil { // JSON of the standard library is YAML
+	if err := yaml.Unmarshal(readable(raw), &node); err != nil { // the JSON of the standard library is valid YAML
 		return nil, err
 	}
 	plainly(&node)
@@ -175,10 +175,10 @@ func yamlOf(value any) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// bool11 matches texts that are truth values to readers of YAML 1.1.
+// bool11 matches texts that readers of YAML 1.1 take for truth values.
 var bool11 = regexp.MustCompile(`^(?i:y|n|yes|no|on|off)$`)
 
-// plainly takes the style of JSON out of YAML, and orders members.
+// plainly removes the style of JSON from YAML, and sorts members.
 func plainly(n *yaml.Node) {
 	n.Style &^= yaml.FlowStyle
 	if !bool11.MatchString(n.Value) {

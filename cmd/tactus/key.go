@@ -14,8 +14,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/access"
 )
 
-// keyCmd manages API keys: in the database, where DATABASE_URL says which, so that the first key can be made; or, with
-// the key of an admin, by the API.
+// keyCmd manages API keys: directly in the database if DATABASE_URL is set, so that the first key can be created;
+// otherwise through the API, with the key of an admin.
 type keyCmd struct {
 	Create keyCreateCmd `cmd:"" help:"Make an API key, and print it this once."`
 	List   keyListCmd   `cmd:"" help:"List the API keys, newest first."`
@@ -23,16 +23,16 @@ type keyCmd struct {
 	Rotate keyRotateCmd `cmd:"" help:"Replace an API key by a new one, and end it after an overlap."`
 }
 
-// keyStore names where the keys are.
+// keyStore says where the keys are.
 type keyStore struct {
 	clientFlags
 	DatabaseURL secret `env:"DATABASE_URL" placeholder:"URL" help:"PostgreSQL, postgres://user:password@host:port/database; or DATABASE_URL_FILE, a file with it."`
 }
 
-// direct reports whether to speak to the database.
+// direct reports whether to use the database directly.
 func (f keyStore) direct() bool { return f.DatabaseURL.isSet() && !f.Token.isSet() }
 
-// in calls do with the keys in the database.
+// in calls do with the keys of the database.
 func (f keyStore) in(ctx context.Context, do func(*access.Keys) (any, error)) ([]byte, error) {
 	pool, err := databaseFlags{DatabaseURL: f.DatabaseURL}.open(ctx)
 	if err != nil {
@@ -46,7 +46,7 @@ func (f keyStore) in(ctx context.Context, do func(*access.Keys) (any, error)) ([
 	return json.Marshal(answer)
 }
 
-// cliActor is who uses the program, as far as the machine knows.
+// cliActor returns the name under which the machine knows the user of the program.
 func cliActor() string {
 	if u, err := user.Current(); err == nil && u.Username != "" {
 		return "cli:" + u.Username
@@ -62,7 +62,7 @@ type keyCreateCmd struct {
 	Expires time.Duration `placeholder:"DURATION" help:"Time until the key expires, such as 2160h (never unless given)."`
 }
 
-// Run makes a key.
+// Run creates a key.
 func (c keyCreateCmd) Run(ctx context.Context, to console) error {
 	var expires *time.Time
 	if c.Expires != 0 {
@@ -94,7 +94,7 @@ func (c keyCreateCmd) create(ctx context.Context, expires *time.Time) ([]byte, e
 	return c.in(ctx, func(keys *access.Keys) (any, error) { return keys.Create(ctx, n) })
 }
 
-// issued prints a key that nobody can see again.
+// issued prints a new key. Nobody can read it again afterwards.
 func (f keyStore) issued(to console, answer []byte) error {
 	if !f.tabular() {
 		return f.show(to.out, answer)
@@ -142,8 +142,8 @@ func (f keyStore) keys(ctx context.Context) ([]access.KeyInfo, error) {
 	return all.Keys, nil
 }
 
-// id returns the id of a key, given that or its name. Of several active keys of a name it is the one that no other has
-// replaced, if there is such a one.
+// id returns the id of a key, given its id or its name. If several active keys have the name, it prefers the one that
+// no other key has replaced.
 func (f keyStore) id(ctx context.Context, key string) (domain.ID, error) {
 	if id, err := domain.ParseID(key); err == nil {
 		return id, nil
@@ -173,7 +173,7 @@ type keyRevokeCmd struct {
 	Key string `arg:"" help:"Id of the key, or a name: then all keys of the name that are not revoked, expired ones included."`
 }
 
-// Run revokes a key, or all of a name.
+// Run revokes a key, or all keys of a name.
 func (c keyRevokeCmd) Run(ctx context.Context, to console) error {
 	var answer []byte
 	id, err := domain.ParseID(c.Key)
@@ -195,9 +195,9 @@ func (c keyRevokeCmd) revoke(ctx context.Context, id domain.ID) ([]byte, error) 
 	return c.call(ctx, http.MethodDelete, "/keys/"+id.String(), nil)
 }
 
-// revokeNamed revokes until no key of the name is left that was not, expired ones included, which keep a name. One that
-// is rotated at the same moment has a successor, which it could not see before: a revocation waits for the rotation,
-// and after it there is none.
+// revokeNamed revokes all keys of a name, expired ones included because they occupy the name, until a look finds none
+// that is left. A single look would miss the successor of a key that is rotated at the same moment: a revocation waits
+// for the rotation, and the next look sees the successor.
 func (c keyRevokeCmd) revokeNamed(ctx context.Context) (answer []byte, err error) {
 	for {
 		all, err := c.keys(ctx)

@@ -17,8 +17,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// The kinds of what a manifest describes, as the members of its documents are called, in the order in which they are
-// applied: schedules name calendars.
+// The kinds of items in a manifest, named as the members of its documents, in the order in which they are applied:
+// schedules refer to calendars, so calendars come before them.
 const (
 	calendarsMember = "calendars"
 	routesMember    = "routes"
@@ -27,7 +27,7 @@ const (
 
 var manifestKinds = []string{calendarsMember, routesMember, schedulesMember}
 
-// called is the member that names a thing of a kind.
+// called maps a kind to the member that names an item.
 func called(kind string) string {
 	if kind == routesMember {
 		return "pattern"
@@ -35,14 +35,14 @@ func called(kind string) string {
 	return "name"
 }
 
-// item is one thing that a manifest describes.
+// item is a schedule, calendar or route in a manifest.
 type item struct {
 	Kind, Name string
 	place      place
 	members    map[string]json.RawMessage
 }
 
-// body is the item as a request has it.
+// body returns the item as the body of a request, without some members.
 func (i item) body(without ...string) []byte {
 	members := map[string]json.RawMessage{}
 	for name, value := range i.members {
@@ -50,17 +50,17 @@ func (i item) body(without ...string) []byte {
 			members[name] = value
 		}
 	}
-	raw, _ := json.Marshal(members) // they are JSON
+	raw, _ := json.Marshal(members) // they are valid JSON
 	return raw
 }
 
-// place is where something stands.
+// place is the position of a value in a file.
 type place struct {
 	file string
-	node *yaml.Node // nil where lines are not known
+	node *yaml.Node // nil if lines are not known
 }
 
-// at is the place of a member (JSON pointer) of what stands here, or of the nearest thing around it.
+// at returns the place of a member, given as a JSON pointer, or the nearest place around it.
 func (p place) at(pointer string) string {
 	node := p.node
 	for step := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
@@ -102,7 +102,7 @@ func (w *wrong) add(at, format string, args ...any) {
 	*w = append(*w, at+": "+fmt.Sprintf(format, args...))
 }
 
-// readManifests reads files, folders and standard input (-). What is wrong in them is told together.
+// readManifests reads files, folders and standard input (-), and returns the faults of all of them.
 func readManifests(paths []string) (items []item, faults wrong, err error) {
 	for _, path := range paths {
 		files, err := manifestFiles(path)
@@ -128,7 +128,7 @@ func readManifests(paths []string) (items []item, faults wrong, err error) {
 	return items, faults, nil
 }
 
-// manifestFiles are the files of a path: those of a folder and the folders in it, in the order of their names.
+// manifestFiles returns the files of a path. For a folder, these are the files in it and in the folders below, by name.
 func manifestFiles(path string) (files []string, err error) {
 	if path == "-" {
 		return []string{path}, nil
@@ -170,22 +170,22 @@ func readManifest(file string, raw []byte, faults *wrong) (items []item) {
 	}
 }
 
-// readable is JSON as YAML reads it: without tabs, which JSON has outside of its texts alone, and without characters in
-// two halves.
+// readable returns JSON that YAML can read: without the tabs that JSON may have between values, and without surrogate
+// pairs.
 func readable(raw []byte) []byte {
 	if !json.Valid(raw) {
 		return raw
 	}
 	return halves.ReplaceAllFunc(bytes.ReplaceAll(raw, []byte("\t"), []byte(" ")), func(pair []byte) []byte {
 		var text string
-		_ = json.Unmarshal([]byte(`"`+string(pair)+`"`), &text) // it is a text
+		_ = json.Unmarshal([]byte(`"`+string(pair)+`"`), &text) // it is a valid string
 		return []byte(text)
 	})
 }
 
 var halves = regexp.MustCompile(`\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}`)
 
-// itemsOf are the items of a document.
+// itemsOf returns the items of a document.
 func itemsOf(document place, faults *wrong) (items []item) {
 	if document.node.ShortTag() == "!!null" {
 		return nil
@@ -197,7 +197,7 @@ func itemsOf(document place, faults *wrong) (items []item) {
 	for i := 0; i+1 < len(document.node.Content); i += 2 {
 		kind, list := document.node.Content[i], document.node.Content[i+1]
 		switch {
-		case kind.Value == "$schema": // for editors
+		case kind.Value == "$schema": // used by editors
 		case !slices.Contains(manifestKinds, kind.Value):
 			faults.add(place{document.file, kind}.at(""), "there is no %q: want %s", kind.Value,
 				strings.Join(manifestKinds, ", "))
@@ -234,13 +234,13 @@ func itemOf(kind string, at place, faults *wrong) (i item, ok bool) {
 	return i, true
 }
 
-// converter makes JSON of YAML. Numbers stay as they are written, and days stay texts.
+// converter converts YAML to JSON. Numbers keep their digits, and dates stay strings.
 type converter struct {
-	line  int // of what could not be converted
+	line  int // of the value that could not be converted
 	nodes int
 }
 
-// maxNodes bounds what anchors may multiply.
+// maxNodes bounds the size of a document, which anchors may multiply.
 const maxNodes = 1_000_000
 
 func (c *converter) convert(n *yaml.Node) (json.RawMessage, error) {
@@ -267,7 +267,7 @@ func (c *converter) convert(n *yaml.Node) (json.RawMessage, error) {
 	return c.scalar(n)
 }
 
-// object converts a mapping. Its members stay in their order, and those that it merges (<<) give way to its own.
+// object converts a mapping. Members keep their order, and merged members (<<) do not replace the mapping's own.
 func (c *converter) object(n *yaml.Node) (json.RawMessage, error) {
 	var own ordered
 	for i := 0; i+1 < len(n.Content); i += 2 {
@@ -306,13 +306,13 @@ func (c *converter) object(n *yaml.Node) (json.RawMessage, error) {
 	return own.json(), nil
 }
 
-// ordered are the members of an object in their order.
+// ordered has the members of an object in their order.
 type ordered struct {
 	names  []string
 	values map[string]json.RawMessage
 }
 
-// add adds a member, unless there is one of its name.
+// add adds a member unless the name exists.
 func (o *ordered) add(name string, value json.RawMessage) bool {
 	if _, there := o.values[name]; there {
 		return false
@@ -324,7 +324,7 @@ func (o *ordered) add(name string, value json.RawMessage) bool {
 	return true
 }
 
-// merge adds the members of an object that are not there yet.
+// merge adds the members of an object whose names do not exist yet.
 func (o *ordered) merge(object json.RawMessage) error {
 	d := json.NewDecoder(bytes.NewReader(object))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
@@ -351,7 +351,7 @@ func (o *ordered) json() json.RawMessage {
 		if i > 0 {
 			out.WriteByte(',')
 		}
-		quoted, _ := json.Marshal(name) // a text encodes
+		quoted, _ := json.Marshal(name) // a string always encodes
 		out.Write(quoted)
 		out.WriteByte(':')
 		out.Write(o.values[name])

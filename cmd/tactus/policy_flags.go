@@ -2,7 +2,7 @@ package main
 
 import "encoding/json"
 
-// policyFlags define what else a schedule has: how its trigger is read, when it may fire, and what its runs carry.
+// policyFlags define the rest of a schedule: how its trigger is read, when it may fire, and what its runs carry.
 type policyFlags struct {
 	CronSeconds   *bool   `help:"The cron expression begins with the seconds."`
 	Anchor        *string `placeholder:"TIME" help:"Instant from which an interval counts."`
@@ -26,7 +26,7 @@ type policyFlags struct {
 	Shadow        *string `placeholder:"NAME" help:"Name by which workers log the task."`
 }
 
-// fill adds the members that were given.
+// fill adds the members whose flags were given.
 func (f policyFlags) fill(members map[string]any) error {
 	given(members, map[string]*string{
 		"interval_anchor": f.Anchor, "dst_gap": f.DSTGap, "dst_overlap": f.DSTOverlap, "starts_at": f.StartsAt,

@@ -18,8 +18,9 @@ import (
 	"github.com/tactus-dev/tactus/relay"
 )
 
-// withNames returns the routes, of which those of tasks make no queue of another's stream, and no stream of another's
-// queue, whoever wrote the schedules and when. The clients are those of the task streams and of the broker.
+// withNames returns the routes with a check of names: no task goes to a queue whose name is another schedule's stream,
+// or to a stream whose name is another's queue, whoever wrote the schedules and when. streams and broker are the
+// clients of the task streams and of the broker.
 func (f relayFlags) withNames(
 	routes []relay.Route, pool *pgxpool.Pool, streams, broker goredis.UniversalClient,
 ) []relay.Route {
@@ -52,13 +53,13 @@ func (f relayFlags) withNames(
 	return routes
 }
 
-// streamsAmongLists finds the messages that go to a list whose queue is another's stream, or is a stream that schedules
-// have left in Redis.
+// streamsAmongLists finds the messages to a list whose name is another schedule's stream, or a stream in Redis that its
+// schedules have left.
 func (f relayFlags) streamsAmongLists(
 	ctx context.Context, pool *pgxpool.Pool, broker goredis.UniversalClient, messages []*message.Message,
 ) (map[int]string, error) {
 	cfg := f.celery()
-	of := map[string][]int{} // the messages that go to a name
+	of := map[string][]int{} // the messages to each name
 	for i, m := range messages {
 		list := redis.ListOf(m)
 		if list == "" {
@@ -97,7 +98,7 @@ func (f relayFlags) streamsAmongLists(
 	return found, nil
 }
 
-// namesLeft returns the streams to which no schedule goes any more.
+// namesLeft returns the streams that no schedule uses any more.
 func namesLeft(streams map[string]claims.Holder) (names []string) {
 	for name, held := range streams {
 		if !held.Held {
@@ -109,7 +110,7 @@ func namesLeft(streams map[string]claims.Holder) (names []string) {
 
 const forgetStreamsEvery = 5 * time.Second
 
-// forgetStreams forgets until ctx ends the streams that somebody has deleted in Redis, so that queues can have their
+// forgetStreams removes the claims of streams that were deleted in Redis, until ctx ends, so that queues can have their
 // names.
 func forgetStreams(ctx context.Context, pool *pgxpool.Pool, streams goredis.UniversalClient, log *slog.Logger) error {
 	areGone := func(ctx context.Context, names []string) (map[string]bool, error) {
@@ -135,8 +136,8 @@ func forgetStreams(ctx context.Context, pool *pgxpool.Pool, streams goredis.Univ
 	}
 }
 
-// queuesAmongStreams finds the messages that go to a stream whose name is another's queue. It claims the names of the
-// others, except that of a key of another type, which Redis refuses.
+// queuesAmongStreams finds the messages to a stream whose name is another schedule's queue. It claims the other names,
+// except those of keys of another type, which Redis refuses by itself.
 func (f relayFlags) queuesAmongStreams(
 	ctx context.Context, pool *pgxpool.Pool, bound *redis.BoundQueues, messages []*message.Message,
 ) (map[int]string, error) {

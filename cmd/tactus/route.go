@@ -15,7 +15,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/importer"
 )
 
-// routeCmd calls the API. Routes of an application come in by import routes.
+// routeCmd calls the API about routes. The routes of an application are imported by tactus import routes.
 type routeCmd struct {
 	List   routeListCmd   `cmd:"" help:"List the routes, ordered by pattern."`
 	Set    routeSetCmd    `cmd:"" help:"Set the route of a task, or of all tasks whose names match a pattern. There can be 10,000 routes, 1,000 of them patterns."`
@@ -69,7 +69,7 @@ func (c routeSetCmd) Run(ctx context.Context, to console) error {
 	return c.showMoves(to.out, answer, c.DryRun)
 }
 
-// showRoute prints the members of a route. What moves has a table of its own.
+// showRoute prints the members of a route. The schedules that it moves have a table of their own.
 func (c routeSetCmd) showRoute(to io.Writer, answer []byte) error {
 	if !c.tabular() {
 		return c.show(to, answer)
@@ -110,7 +110,7 @@ func routePath(pattern string, dryRun bool) string {
 	return path
 }
 
-// showMoves prints which stored schedules a change of one route moves. An API of an earlier version does not tell.
+// showMoves prints which stored schedules a change of a route moves. Servers of earlier versions do not report them.
 func (c clientFlags) showMoves(to io.Writer, answer []byte, dryRun bool) error {
 	if !c.tabular() || len(answer) == 0 {
 		return c.show(to, answer)
@@ -131,7 +131,7 @@ func (c clientFlags) showMoves(to io.Writer, answer []byte, dryRun bool) error {
 	return table.Flush()
 }
 
-// moves prints which stored schedules are sent otherwise, if there are any.
+// moves prints which stored schedules are sent elsewhere, if there are any.
 func moves(to io.Writer, said string, moved []importer.Rerouted) {
 	if len(moved) == 0 {
 		return
