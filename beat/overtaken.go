@@ -69,7 +69,7 @@ with lease as materialized (
     select from tactus.leases where name = 'beat' and epoch = @epoch` + lockTimeoutSQL + ` for share
 ),
 run as (
-    insert into tactus.runs (id, schedule_id, due_at, until, kind, status, schedule_version, reason)
+    insert into tactus.runs as r (id, schedule_id, due_at, until, kind, status, schedule_version, reason)
     select g.id, g.schedule_id, g.due_at, g.until, 'scheduled', 'missed', g.version, '` + domain.ReasonOvertaken + `'
     from lease, unnest(@runs::uuid[], @schedules::uuid[], @versions::bigint[], @due::timestamptz[],
         @until::timestamptz[], @set::timestamptz[], @most::bigint[])
@@ -77,7 +77,8 @@ run as (
 
 const overtakenHeldSQL = `
     on conflict (schedule_id, due_at, slot) do nothing
-)
+    returning r as happened
+),` + sqlexpr.Tell + `run` + sqlexpr.Told + `
 select exists (select from lease)`
 
 // mayOvertake reports whether what has become of a schedule may have overtaken due times: it has another

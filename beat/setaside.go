@@ -111,12 +111,13 @@ with lease as materialized (
     select epoch from tactus.leases where name = 'beat' and epoch = @epoch` + lockTimeoutSQL + ` for share
 ),
 run as (
-    insert into tactus.runs (id, schedule_id, due_at, until, kind, status, schedule_version, reason, error)
+    insert into tactus.runs as r (id, schedule_id, due_at, until, kind, status, schedule_version, reason, error)
     select @run::uuid, @schedule::uuid, @due::timestamptz, @until::timestamptz, 'scheduled', 'missed', @version::bigint,
         '` + domain.ReasonAside + `', @error::text
     from lease
     on conflict (schedule_id, due_at, slot) do nothing
-),
+    returning r as happened
+),` + sqlexpr.Tell + `run` + sqlexpr.Told + `,
 letter as (
     insert into tactus.deadletters (source, reference, reason, data)
     select 'beat',

@@ -128,7 +128,7 @@ decided as materialized (
     ) d
 ),
 run as (
-    insert into tactus.runs (id, schedule_id, due_at, until, kind, status, schedule_version,
+    insert into tactus.runs as r (id, schedule_id, due_at, until, kind, status, schedule_version,
         fired_at, expires_at, exclusive, waiting, reason)
     select run_id, schedule_id, due_at, until, 'scheduled',
         case fate when 'waits' then 'due' when 'passed over' then 'skipped' else fate end, version,
@@ -140,8 +140,9 @@ run as (
                 else '` + domain.ReasonQueue + `' end end end
     from decided
     on conflict (schedule_id, due_at, slot) do nothing
-    returning id, schedule_id, due_at, fired_at, status = 'due' and not waiting as fires
-),
+    returning id, schedule_id, due_at, fired_at, status = 'due' and not waiting as fires,
+        case when status <> 'due' then r end as happened
+),` + sqlexpr.Tell + `run` + sqlexpr.Told + `,
 fired as materialized (
     select run.id, run.due_at, run.fired_at, s.id as schedule_id, s.name, ` + sqlexpr.RoutedTask + ` as task,
         s.trigger_set_at,

@@ -136,7 +136,7 @@ type positionRange struct {
 const listPartitions = `
 select child.relname, parent.relname, pg_get_expr(child.relpartbound, child.oid), (select last_value from tactus.outbox_position)
 from pg_inherits i join pg_class child on child.oid = i.inhrelid join pg_class parent on parent.oid = i.inhparent
-where i.inhparent in ('tactus.outbox_schedule'::regclass, 'tactus.outbox_run'::regclass, 'tactus.runs'::regclass)`
+where i.inhparent in ('tactus.outbox_schedule'::regclass, 'tactus.outbox_run'::regclass, to_regclass('tactus.outbox_happening'), 'tactus.runs'::regclass)`
 
 func readPartitions(ctx context.Context, q Querier) (partitions, error) {
 	s := partitions{ranges: map[string][]positionRange{}, months: map[string]bool{}}

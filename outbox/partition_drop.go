@@ -9,29 +9,48 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
 // DropRunEvents drops the partitions of run events of which every row is visible in every one of the snapshots: those
 // of batches that all sinks of the topic have, and that are old enough. A row that commits late, after a snapshot was
 // taken, is not visible in it, and keeps its partition. Without a snapshot nothing is dropped.
 func DropRunEvents(ctx context.Context, q Querier, seen ...Snapshot) (Upkeep, error) {
-	var did Upkeep
 	if len(seen) == 0 {
-		return did, nil
+		return Upkeep{}, nil
 	}
+	return dropUnless(ctx, q, Runs, func(partition string) string { return unseen(partition, seen) })
+}
+
+// DropHappenings drops the partitions of happenings of which every row occurred before a time and, where there are
+// snapshots, is visible in every one of them. Nobody reads happenings while there is no rule.
+func DropHappenings(ctx context.Context, q Querier, before time.Time, seen ...Snapshot) (Upkeep, error) {
+	return dropUnless(ctx, q, sqlexpr.Happenings, func(partition string) string {
+		rest := fmt.Sprintf("select from tactus.%s where occurred_at >= %s::timestamptz", partition,
+			quote(before.UTC().Format(time.RFC3339Nano)))
+		if len(seen) == 0 {
+			return rest
+		}
+		return rest + " union all " + unseen(partition, seen)
+	})
+}
+
+// dropUnless drops the partitions of a topic to which nothing will be written any more, and in which a query finds no
+// row.
+func dropUnless(ctx context.Context, q Querier, topic string, rest func(partition string) string) (did Upkeep, err error) {
 	s, err := readPartitions(ctx, q)
 	if err != nil {
 		return did, err
 	}
 	var errs []error
-	for _, r := range s.ranges[Runs] {
+	for _, r := range s.ranges[topic] {
 		if r.upper > s.position { // more will be written to it
 			continue
 		}
-		rest := unseen(r.name, seen)
-		some, err := exists(ctx, q, rest)
+		some, err := exists(ctx, q, rest(r.name))
 		if err == nil && !some {
-			err = did.dropped(r.name, execute(ctx, q, drop("outbox_run", r.name, rest)))
+			err = did.dropped(r.name, execute(ctx, q, drop("outbox_"+topic, r.name, rest(r.name))))
 		}
 		errs = append(errs, err)
 	}

@@ -3,11 +3,21 @@ package outbox
 import (
 	"fmt"
 	"time"
+
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// widths are how many positions a topic's partitions span. Positions are drawn from one sequence, so both topics go
+// widths are how many positions a topic's partitions span. Positions are drawn from one sequence, so all topics go
 // through them at the same speed; of schedule events, which are kept, there shall be few partitions.
-var widths = map[string]int64{Schedules: 1_000_000_000, Runs: 5_000_000}
+var widths = map[string]int64{Schedules: 1_000_000_000, Runs: 5_000_000, sqlexpr.Happenings: 5_000_000}
+
+// topics are those whose partitions are made here, as far as the schema has them.
+func (s partitions) topics() []string {
+	if len(s.ranges[sqlexpr.Happenings]) == 0 { // an older schema
+		return []string{Schedules, Runs}
+	}
+	return []string{Schedules, Runs, sqlexpr.Happenings}
+}
 
 // ahead is how many partitions stand ready behind the one in use.
 const ahead = 2
@@ -20,7 +30,7 @@ type newPartition struct {
 
 // missing are the partitions that are to stand ready and do not.
 func (s partitions) missing(now time.Time) (all []newPartition) {
-	for _, topic := range []string{Schedules, Runs} {
+	for _, topic := range s.topics() {
 		end := s.begin(topic)
 		for end <= s.position+ahead*widths[topic] {
 			upper, there := s.next(topic, end)
@@ -72,7 +82,7 @@ func (s partitions) next(topic string, at int64) (upper int64, there bool) {
 // ready counts the partitions that stand ready behind the one in use, by their table.
 func (s partitions) ready(now time.Time) map[string]int {
 	all := map[string]int{"runs": 0}
-	for _, topic := range []string{Schedules, Runs} {
+	for _, topic := range s.topics() {
 		all["outbox_"+topic] = 0
 		for _, r := range s.ranges[topic] {
 			if r.lower > s.position {

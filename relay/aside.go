@@ -8,6 +8,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/postgres"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 	"github.com/tactus-dev/tactus/outbox"
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
@@ -36,7 +37,8 @@ free as materialized (
 ended as (
     update tactus.runs r set status = 'failed', error = 'it could not be handed over: ' || open.reason, finished_at = clock_timestamp()
     from free join open using (id, due_at) where r.id = free.id and r.due_at = free.due_at
-)
+    returning r as happened
+),` + sqlexpr.Tell + `ended` + sqlexpr.Told + `
 select (select count(*) from open) > (select count(*) from free)`
 
 // aside is a row that cannot be delivered, and why.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -32,7 +33,8 @@ free as materialized (
 ended as (
     update tactus.runs r set status = 'failed', error = 'it could not be handed over: ' || open.reason, finished_at = clock_timestamp()
     from open join free on free.id = open.id where r.id = free.id and r.due_at = free.due_at
-)
+    returning r as happened
+),` + sqlexpr.Tell + `ended` + sqlexpr.Told + `
 select (select count(*) from open) - (select count(*) from free)`
 
 // ending knows whether there are runs which were set aside and may not have ended. A relay that has just begun does not

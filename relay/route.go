@@ -9,13 +9,14 @@ import (
 	"github.com/ThreeDotsLabs/watermill/message"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
 // Route is the way of a topic to a sink.
 type Route struct {
 	Name  string // of the sink; it must be the same each time: what Postgres knows of the sink is kept under it
-	Topic string // outbox.Schedules or outbox.Runs
+	Topic string // outbox.Schedules, outbox.Runs, or sqlexpr.Happenings
 	Sink  Sink
 	To    string // where that is, for the log
 
@@ -47,7 +48,7 @@ func (r Route) check() error {
 	switch {
 	case r.Name == "":
 		return errors.New("a route needs the name of its sink")
-	case r.Topic != outbox.Schedules && r.Topic != outbox.Runs:
+	case r.Topic != outbox.Schedules && r.Topic != outbox.Runs && r.Topic != sqlexpr.Happenings:
 		return fmt.Errorf("route %s: there is no topic %q", r.Name, r.Topic)
 	case r.Sink == nil || r.Encode == nil:
 		return fmt.Errorf("route %s: it needs a sink and an encoder", r.Name)

@@ -2,9 +2,12 @@ package relay
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"time"
 
 	"github.com/tactus-dev/tactus/internal/slowclock"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 	"github.com/tactus-dev/tactus/outbox"
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
@@ -51,18 +54,40 @@ func (r *Relay) Prune(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.Patience)
 	defer cancel()
+	return errors.Join(r.dropRunEvents(ctx, old), r.dropHappenings(ctx, old))
+}
+
+func (r *Relay) dropRunEvents(ctx context.Context, old time.Time) error {
+	if !slices.ContainsFunc(r.lanes, func(l *lane) bool { return l.Topic == outbox.Runs }) {
+		return nil // whoever serves the sinks of runs knows what they have
+	}
 	held, err := ledger.HeldSnapshots(ctx, r.db, outbox.Runs, old)
 	if err != nil {
 		return err
 	}
 	did, err := outbox.DropRunEvents(ctx, r.db, held...)
+	r.tellDropped("run events", did)
+	return err
+}
+
+// dropHappenings drops happenings that no sink waits for, also while there is no sink of them.
+func (r *Relay) dropHappenings(ctx context.Context, old time.Time) error {
+	held, err := ledger.HeldSnapshots(ctx, r.db, sqlexpr.Happenings, old)
+	if err != nil || held == nil {
+		return err
+	}
+	did, err := outbox.DropHappenings(ctx, r.db, old, held...)
+	r.tellDropped("happenings", did)
+	return err
+}
+
+func (r *Relay) tellDropped(what string, did outbox.Upkeep) {
 	if len(did.Dropped) > 0 {
-		r.cfg.Log.Info("run events dropped", "partitions", did.Dropped)
+		r.cfg.Log.Info(what+" dropped", "partitions", did.Dropped)
 	}
 	if len(did.Deferred) > 0 {
-		r.cfg.Log.Info("run events cannot be dropped yet: their table is in use", "partitions", did.Deferred)
+		r.cfg.Log.Info(what+" cannot be dropped yet: their table is in use", "partitions", did.Deferred)
 	}
-	return err
 }
 
 // prune reports whether the sink has all that it is known to have taken, and before when things are older than they are

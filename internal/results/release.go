@@ -64,8 +64,8 @@ run as (
         fired_at = case when may then now else r.fired_at end, expires_at = case when may then now + expires * interval '1 second' end
     from ready
     where r.id = ready.id and r.due_at = ready.due_at and r.waiting
-    returning r.id, r.due_at, r.fired_at, r.schedule_id, r.kind, r.status
-),
+    returning r.id, r.due_at, r.fired_at, r.schedule_id, r.kind, r.status, case when r.status = 'skipped' then r end as happened
+),` + sqlexpr.Tell + `run` + sqlexpr.Told + `,
 fired as materialized (
     select run.id, run.due_at, run.fired_at, run.kind, s.id as schedule_id, s.name, ` + sqlexpr.RoutedTask + ` as task, s.trigger_set_at
     from run join tactus.schedules s on s.id = run.schedule_id

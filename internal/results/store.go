@@ -96,8 +96,8 @@ recorded as (
         heard_at = case when h.reason is null then clock_timestamp() else r.heard_at end
     from news h
     where r.id = h.id and r.due_at = h.due_at
-    returning r.id, r.status, h.changes and h.final as ended
-)
+    returning r.id, r.status, h.changes and h.final as ended, case when h.changes and h.final then r end as happened
+),` + sqlexpr.Tell + `recorded` + sqlexpr.Told + `
 select status, ended, null::uuid, case when status = 'retrying' then id end from recorded
 union all select '', false, id, null from held`
 

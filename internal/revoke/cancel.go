@@ -55,8 +55,8 @@ settled as (
     update tactus.runs r set status = 'revoked', waiting = false, finished_at = clock_timestamp(),
         reason = '` + domain.ReasonCancelled + `'
     from free where r.id = free.id and r.due_at = free.due_at and free.status = 'due'
-    returning r.id
-),
+    returning r.id, r as happened
+),` + sqlexpr.Tell + `settled` + sqlexpr.Told + `,
 asked as (
     insert into tactus.cancellations as c (run_id, terminate) select id, @terminate::boolean from free
     on conflict (run_id) do update set terminate = c.terminate or excluded.terminate, asked_at = excluded.asked_at, told_at = null

@@ -46,6 +46,17 @@ func Run(row outbox.Row, epoch string) (*message.Message, error) {
 	return fromRow(row, epoch, run.ScheduleID.String(), data)
 }
 
+// Happening returns the message of a row about what has happened to a run or a schedule. Its subject is the schedule.
+func Happening(row outbox.Row, epoch string) (*message.Message, error) {
+	var of struct {
+		ScheduleID domain.ID `json:"schedule_id"`
+	}
+	if err := json.Unmarshal(row.Data, &of); err != nil {
+		return nil, fmt.Errorf("encode event %s: read the happening: %w", idOf(row), err)
+	}
+	return fromRow(row, epoch, of.ScheduleID.String(), row.Data)
+}
+
 func orElse(raw json.RawMessage, empty string) json.RawMessage {
 	if len(raw) == 0 {
 		return json.RawMessage(empty)
