@@ -18,7 +18,7 @@ import (
 // applyCmd makes schedules, calendars and routes on the server equal to those in files.
 type applyCmd struct {
 	clientFlags
-	File   []string `short:"f" sep:"none" required:"" placeholder:"PATH" help:"YAML or JSON file with schedules, calendars and routes; a folder of such files, or - for standard input. May be repeated."`
+	File   []string `short:"f" sep:"none" required:"" placeholder:"PATH" help:"YAML or JSON file with schedules, calendars, routes and notification rules; a folder of such files, or - for standard input. May be repeated."`
 	Diff   bool     `xor:"how" help:"Only print what would change. The exit code is 1 when something would, 2 when the files are wrong."`
 	DryRun bool     `xor:"how" help:"Only say what would be done."`
 	Source string   `placeholder:"NAME" help:"Where the files come from: their schedules get the tag source:NAME, and schedules of other sources are left alone."`
@@ -38,6 +38,7 @@ type step struct {
 	method  string
 	path    string
 	body    []byte
+	always  bool // it is sent also where nothing is seen to change: what is secret is not shown
 }
 
 // Run applies files.
@@ -51,6 +52,7 @@ func (c applyCmd) Run(ctx context.Context, to console) error {
 	}
 	for i := range items {
 		c.mark(&items[i], &faults)
+		fillIn(&items[i], &faults)
 		checkItem(items[i], &faults)
 	}
 	if err := faulty(to, faults); err != nil {
@@ -117,6 +119,8 @@ func checkItem(i item, faults *wrong) {
 		_, err = domain.Decode(i.body())
 	case calendarsMember:
 		_, err = domain.DecodeCalendar(i.Name, i.body())
+	case rulesMember:
+		_, _, err = domain.DecodeNotificationRule(i.Name, i.body())
 	case routesMember:
 		var r domain.Route
 		if err = domain.DecodeInto(i.body(), &r); err == nil {
@@ -143,7 +147,7 @@ func (c applyCmd) plan(ctx context.Context, items []item) (steps []step, faults 
 			}
 			one := step{
 				Kind: kind, Name: i.Name, At: i.place.at(""), method: http.MethodPut,
-				path: "/" + kind + "/" + url.PathEscape(i.Name),
+				path: pathOf(kind) + url.PathEscape(i.Name),
 			}
 			var refusals []*domain.Error
 			switch kind {
@@ -152,6 +156,8 @@ func (c applyCmd) plan(ctx context.Context, items []item) (steps []step, faults 
 				err = c.planCalendar(ctx, i, &one)
 			case routesMember:
 				err = planRoute(i, routes, &one)
+			case rulesMember:
+				err = c.planRule(ctx, i, &one)
 			default:
 				refusals, err = c.planSchedule(ctx, i, described, &one)
 			}
@@ -419,7 +425,7 @@ func (s step) print(to console) {
 	if at != "" {
 		at = "  (" + at + ")"
 	}
-	fmt.Fprintf(to.out, "%s %s %s%s\n", signs[s.Outcome], strings.TrimSuffix(s.Kind, "s"), text(s.Name), at)
+	fmt.Fprintf(to.out, "%s %s %s%s\n", signs[s.Outcome], one(s.Kind), text(s.Name), at)
 	for _, m := range s.Changes {
 		if string(m.Before) != "null" {
 			fmt.Fprintf(to.out, "  - %s: %s\n", text(m.Member), m.Before)
@@ -438,20 +444,20 @@ func (c applyCmd) carryOut(ctx context.Context, to console, steps []step) error 
 	counts := map[string]int{}
 	var refused []string
 	for _, s := range steps {
-		if s.Outcome != "same" && !c.DryRun {
+		if (s.Outcome != "same" || s.always) && !c.DryRun {
 			var body any
 			if s.body != nil {
 				body = json.RawMessage(s.body)
 			}
 			if _, err := c.call(ctx, s.method, s.path, body); err != nil {
 				refused = append(refused, fmt.Sprintf("%s: %s %s: %v",
-					s.At, strings.TrimSuffix(s.Kind, "s"), s.Name, err))
+					s.At, one(s.Kind), s.Name, err))
 				continue
 			}
 		}
 		counts[s.Outcome]++
 		if s.Outcome != "same" && c.tabular() {
-			fmt.Fprintf(to.out, "%s %s %s\n", done[s.Outcome], strings.TrimSuffix(s.Kind, "s"), text(s.Name))
+			fmt.Fprintf(to.out, "%s %s %s\n", done[s.Outcome], one(s.Kind), text(s.Name))
 		}
 	}
 	if !c.tabular() {

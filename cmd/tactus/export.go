@@ -17,7 +17,7 @@ import (
 // exportCmd prints what the server has, or writes to the source of imported schedules when each ran last, so that their
 // old beat can take over again.
 type exportCmd struct {
-	Files   exportFilesCmd   `cmd:"" default:"withargs" help:"Print schedules, calendars and routes as a file of apply."`
+	Files   exportFilesCmd   `cmd:"" default:"withargs" help:"Print schedules, calendars, routes and notification rules as a file of apply."`
 	RedBeat exportRedBeatCmd `cmd:"" name:"redbeat" help:"Write to RedBeat's entries when each ran last. Run this before RedBeat's beat starts again."`
 	Celery  exportCeleryCmd  `cmd:"" help:"Print when each entry of a static beat_schedule ran last, for import celery's script (python3 script.py --hand-back FILE project.celery:app), which writes it to the file of Celery's beat."`
 }

@@ -17,11 +17,11 @@ import (
 	"github.com/tactus-dev/tactus/internal/catalog"
 )
 
-// exportFilesCmd prints schedules, calendars and routes of the server as a manifest.
+// exportFilesCmd prints schedules, calendars, routes and notification rules of the server as a manifest.
 type exportFilesCmd struct {
 	clientFlags
-	Source string   `placeholder:"NAME" help:"Only schedules that were applied from this source, without calendars and routes."`
-	Tag    []string `sep:"none" help:"Only schedules with this tag, without calendars and routes; may be repeated."`
+	Source string   `placeholder:"NAME" help:"Only schedules that were applied from this source, without calendars, routes and notification rules."`
+	Tag    []string `sep:"none" help:"Only schedules with this tag, without calendars, routes and notification rules; may be repeated."`
 }
 
 // Run prints a manifest.
@@ -111,7 +111,7 @@ func membersOf(value any) (members map[string]json.RawMessage, err error) {
 	return members, err
 }
 
-// others adds calendars and routes.
+// others adds calendars, routes and notification rules.
 func (c exportFilesCmd) others(ctx context.Context, file map[string][]json.RawMessage) error {
 	for page := 1; ; page++ {
 		answer, err := c.call(ctx, http.MethodGet, fmt.Sprintf("/calendars?per_page=100&page=%d", page), nil)
@@ -147,8 +147,47 @@ func (c exportFilesCmd) others(ctx context.Context, file map[string][]json.RawMe
 		}
 		file[routesMember] = append(file[routesMember], raw)
 	}
+	if err := c.rules(ctx, file); err != nil {
+		return err
+	}
 	slices.SortFunc(file[routesMember], func(a, b json.RawMessage) int { return bytes.Compare(a, b) })
 	return nil
+}
+
+// rules adds notification rules, without what is secret of them: the server that has them keeps it when the file is
+// applied, and another one asks for an address.
+func (c exportFilesCmd) rules(ctx context.Context, file map[string][]json.RawMessage) error {
+	for page := 1; ; page++ {
+		answer, err := c.call(ctx, http.MethodGet, fmt.Sprintf("/notification-rules?per_page=100&page=%d", page), nil)
+		if err != nil {
+			return err
+		}
+		var some struct {
+			Rules []domain.NotificationRule `json:"notification_rules"`
+		}
+		if err := json.Unmarshal(answer, &some); err != nil {
+			return fmt.Errorf("read the answer: %w", err)
+		}
+		for _, r := range some.Rules {
+			members, err := membersOf(ruleContent(r))
+			if err != nil {
+				return err
+			}
+			delete(members, "id")
+			delete(members, "version")
+			if delete(members, "url"); r.Enabled {
+				delete(members, "enabled")
+			}
+			raw, err := json.Marshal(members)
+			if err != nil {
+				return err
+			}
+			file[rulesMember] = append(file[rulesMember], raw)
+		}
+		if len(some.Rules) < 100 {
+			return nil
+		}
+	}
 }
 
 // first are the members that come before all others, because a reader looks for them.

@@ -38,6 +38,7 @@ type commands struct {
 	Runs      runsCmd       `cmd:"" help:"Show the runs of all schedules, run them again, or cancel them."`
 	Route     routeCmd      `cmd:"" help:"Show and change routes, which say where tasks go when their schedules name no queue."`
 	Backfill  backfillsCmd  `cmd:"" help:"Show the backfills of a schedule, or cancel one."`
+	Notify    notifyCmd     `cmd:"" help:"Show and change notification rules: who is told what of which schedules."`
 	Calendar  calendarCmd   `cmd:"" help:"Show and change calendars: named sets of days and ranges by which schedules are kept from firing."`
 	Apply     applyCmd      `cmd:"" help:"Make the server have the schedules, calendars and routes that files describe."`
 	Schema    schemaCmd     `cmd:"" help:"Print the JSON Schema of the files of apply, for editors."`

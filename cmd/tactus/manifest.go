@@ -23,9 +23,13 @@ const (
 	calendarsMember = "calendars"
 	routesMember    = "routes"
 	schedulesMember = "schedules"
+	rulesMember     = "notification_rules"
 )
 
-var manifestKinds = []string{calendarsMember, routesMember, schedulesMember}
+var manifestKinds = []string{calendarsMember, routesMember, schedulesMember, rulesMember}
+
+// pathOf is where the API has things of a kind.
+func pathOf(kind string) string { return "/" + strings.ReplaceAll(kind, "_", "-") + "/" }
 
 // called maps a kind to the member that names an item.
 func called(kind string) string {

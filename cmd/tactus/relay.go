@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/tactus-dev/tactus/internal/notify"
 	"github.com/tactus-dev/tactus/internal/redis"
 	"github.com/tactus-dev/tactus/internal/revoke"
 	"github.com/tactus-dev/tactus/internal/telemetry"
@@ -22,6 +23,7 @@ const relayAddr = "127.0.0.1:8001"
 // relayFlags are the flags of the relay alone.
 type relayFlags struct {
 	queueFlags
+	notificationFlags
 	ListenURL secret        `env:"TACTUS_LISTEN_URL" placeholder:"URL" help:"PostgreSQL for LISTEN, a URL that does not lead through a pooler (default DATABASE_URL); none to only poll; or TACTUS_LISTEN_URL_FILE, a file with it."`
 	Redeliver time.Duration `name:"redeliver-window" env:"TACTUS_REDELIVER_WINDOW" default:"1h" help:"Age up to which a run that a broker has lost is handed over again, unless it is known to have started."`
 	LogKeep   time.Duration `name:"log-retention" env:"TACTUS_LOG_RETENTION" default:"168h" help:"How long run events, batches and the entries of the event stream are kept (7 days)."`
@@ -34,6 +36,9 @@ func (f relayFlags) validate() error {
 	if f.LogKeep < max(f.Redeliver, leastLogKeep) {
 		return usage("TACTUS_LOG_RETENTION %s: at least %s and TACTUS_REDELIVER_WINDOW (%s), because lost runs are "+
 			"read from the log", f.LogKeep, leastLogKeep, f.Redeliver)
+	}
+	if _, err := notify.ParsePrivate(f.Private); err != nil {
+		return usage("TACTUS_NOTIFY_PRIVATE: %v", err)
 	}
 	return f.listenURL(secret{}).checkDatabase("TACTUS_LISTEN_URL")
 }
@@ -114,11 +119,16 @@ func (f relayFlags) relay(ctx context.Context, pool *pgxpool.Pool, database secr
 	if err != nil {
 		return err
 	}
-	registry.MustRegister(relayMetrics{r}, sinkMetrics{pool, stream})
+	told, err := f.notifications(pool, events, to, f.LogKeep, log, registry)
+	if err != nil {
+		return err
+	}
+	all := allServed{r, told}
+	registry.MustRegister(relayMetrics{all}, sinkMetrics{pool, stream})
 	if err := (letterMetrics{letterBox(pool, events, to.stream(), 0)}).register(registry); err != nil {
 		return err
 	}
-	watchRelay(health, r)
+	watchRelay(health, all)
 	health.Add("REDIS_URL", func(ctx context.Context) error { return redis.CheckEviction(ctx, events) })
 	health.Add("CELERY_BROKER_URL", func(ctx context.Context) error { return redis.CheckBroker(ctx, broker) })
 	group, ctx := errgroup.WithContext(ctx)
@@ -127,6 +137,10 @@ func (f relayFlags) relay(ctx context.Context, pool *pgxpool.Pool, database secr
 		return nil
 	})
 	group.Go(func() error { return forgetStreams(ctx, pool, events, log) })
+	group.Go(func() error {
+		told.Run(ctx)
+		return nil
+	})
 	group.Go(func() error {
 		revoke.Teller{Pool: pool, Broker: broker, Prefix: eventPrefix(broker, f.KeyPrefix), Log: log}.Run(ctx)
 		return nil

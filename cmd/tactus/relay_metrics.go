@@ -14,7 +14,7 @@ import (
 )
 
 // watchRelay adds a health check: a relay is ready when every sink is served.
-func watchRelay(health *telemetry.Health, r *relay.Relay) {
+func watchRelay(health *telemetry.Health, r server) {
 	health.Add("sinks", func(context.Context) error {
 		var problems []string
 		for _, s := range r.Stats() {
@@ -29,8 +29,22 @@ func watchRelay(health *telemetry.Health, r *relay.Relay) {
 	})
 }
 
+// server tells how sinks are served.
+type server interface{ Stats() []relay.Stats }
+
+// allServed are several.
+type allServed []server
+
+// Stats implements server.
+func (all allServed) Stats() (stats []relay.Stats) {
+	for _, one := range all {
+		stats = append(stats, one.Stats()...)
+	}
+	return stats
+}
+
 // relayMetrics collects a relay's figures at each scrape.
-type relayMetrics struct{ relay *relay.Relay }
+type relayMetrics struct{ relay server }
 
 var (
 	relayAge = relayDesc("oldest_unpublished_age_seconds",

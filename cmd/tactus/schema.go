@@ -23,6 +23,7 @@ func (schemaCmd) Run(to console) error {
 // definitionsOf are the schemas of the API by which the members of a file are described.
 var definitionsOf = map[string]string{
 	schedulesMember: "ScheduleDefinition", calendarsMember: "CalendarDefinition", routesMember: "RouteDefinition",
+	rulesMember: "NotificationRuleDefinition",
 }
 
 // manifestSchema is made of the description of the API: a file has what requests have, and names.
@@ -59,7 +60,7 @@ func manifestSchema() (map[string]any, error) {
 	members["$schema"] = map[string]any{"type": "string"}
 	return map[string]any{
 		"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "tactus",
-		"description": "Schedules, calendars and routes, as tactus apply reads them.",
+		"description": "Schedules, calendars, routes and notification rules, as tactus apply reads them.",
 		"type":        "object", "properties": members, "additionalProperties": false, "$defs": defs,
 	}, nil
 }

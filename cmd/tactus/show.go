@@ -66,6 +66,8 @@ func (c clientFlags) show(to io.Writer, answer []byte) error {
 			"time_limit_seconds", "soft_time_limit_seconds", "ignore_result", "source")
 	case members["calendars"] != nil:
 		columns(table, members["calendars"], "name", "version", "size", "updated_at", "description")
+	case members["notification_rules"] != nil:
+		columns(table, members["notification_rules"], "name", "enabled", "on", "names", "tags", "tasks", "to", "url", "description")
 	case members["backfills"] != nil:
 		columns(table, members["backfills"], "id", "state", "from", "to", "total", "fired", "remaining", "left_out", "actor", "reason")
 	case members["due_times"] != nil:
@@ -92,7 +94,7 @@ func (c clientFlags) wider(columns []string, more ...string) []string {
 }
 
 // lists are the members of answers that are lists of things with names.
-var lists = []string{"schedules", "runs", "history", "outcomes", "run_outcomes", "keys", "routes", "calendars", "events", "upcoming"}
+var lists = []string{"schedules", "runs", "history", "outcomes", "run_outcomes", "keys", "routes", "calendars", "notification_rules", "events", "upcoming"}
 
 // names prints the name of each thing, a line each; the id of what has none.
 func names(to io.Writer, members map[string]any) {

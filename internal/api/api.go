@@ -16,6 +16,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/bodies"
 	"github.com/tactus-dev/tactus/internal/catalog"
 	"github.com/tactus-dev/tactus/internal/celery"
+	"github.com/tactus-dev/tactus/internal/notify"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -25,6 +26,7 @@ type server struct {
 	store    *outbox.Store
 	catalog  *catalog.Catalog
 	access   *access.Keys
+	rules    *notify.Store
 	timezone string
 	check    domain.Check
 	workers  celery.Config
@@ -55,7 +57,7 @@ func init() {
 func New(pool *pgxpool.Pool, timezone string, log *slog.Logger, workers celery.Config, limits ...Limits) http.Handler {
 	s := &server{
 		pool: pool, workers: workers, store: outbox.NewStore(pool, timezone, workers.Check), catalog: catalog.New(pool),
-		access: access.NewKeys(pool), timezone: timezone, check: workers.Check, log: log, streams: newStreams(limits),
+		access: access.NewKeys(pool), rules: notify.NewStore(pool), timezone: timezone, check: workers.Check, log: log, streams: newStreams(limits),
 	}
 	var held *bodies.Budget
 	if len(limits) > 0 {
@@ -94,6 +96,7 @@ func (s *server) register() (*http.ServeMux, *huma.OpenAPI) {
 	s.events(api)
 	s.routes(api)
 	s.calendars(api)
+	s.notifications(api)
 	s.keys(api)
 	s.changes(api)
 	secured(api)

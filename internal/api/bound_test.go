@@ -163,6 +163,8 @@ func TestCostsAreBounded(t *testing.T) {
 		{"GET", "/routes", "", 200, page, 4, few},
 		{"GET", "/calendars", "", 200, page, 4, few},
 		{"GET", "/calendars/none", "", 404, page, 4, few},
+		{"GET", "/notification-rules", "", 200, page, 4, few},
+		{"GET", "/notification-rules/none", "", 404, page, 4, few},
 		{"GET", "/whoami", "", 200, page, 4, few},
 		{"GET", "/keys", "", 200, page, 4, few},
 		{"GET", "/keys/" + run, "", 404, page, 4, few},

@@ -58,6 +58,7 @@ var rooms = []struct{ under, name, about string }{
 	{prefix + "/upcoming", "schedules", ""},
 	{prefix + "/backfills", "schedules", ""},
 	{prefix + "/calendars", "calendars", "Days and ranges by which schedules are kept from firing."},
+	{prefix + "/notification-rules", "notifications", "Who is told what of which schedules."},
 	{prefix + "/routes", "routes", "Where tasks go whose schedules do not say so."},
 	{prefix + "/events", "events", "The log of all changes."},
 	{prefix + "/keys", "access", "Who may call, and what they may do."},
@@ -73,7 +74,8 @@ var schemaNames = map[string]string{
 	"RunsBody": "ManyRuns", "RunsFilter": "RunFilter", "CancelBody": "Cancellation", "Cancelled": "CancelledRun",
 	"ManyRunsCancelledBody": "CancelledRuns", "ManyRunsRerunOutcomeBody": "RerunRuns", "RerunOutcome": "RerunRun",
 	"CalendarBody": "CalendarDefinition", "CalendarAnswer": "Calendar", "CalendarsOutputBody": "CalendarList", "Item": "CalendarItem",
-	"Route": "RouteDefinition", "KeptRoute": "Route", "RoutesOutputBody": "RouteList", "RouteOutputBody": "ChangedRoute", "DeletedRouteBody": "DeletedRoute",
+	"RuleBody": "NotificationRuleDefinition", "RuleAnswer": "NotificationRule", "Rule": "NotificationRuleListed", "RulesOutputBody": "NotificationRuleList",
+	"Progress": "NotificationProgress", "Route": "RouteDefinition", "KeptRoute": "Route", "RoutesOutputBody": "RouteList", "RouteOutputBody": "ChangedRoute", "DeletedRouteBody": "DeletedRoute",
 	"BackfillAnswerBody": "BegunBackfill", "BackfillsOutputBody": "BackfillList",
 	"KeyInfo": "Key", "KeysOutputBody": "KeyList", "Rotation": "KeyRotation",
 }
@@ -99,6 +101,7 @@ func complete(document *huma.OpenAPI) {
 		slices.Sort(schema.Required)
 		schema.Required = slices.Compact(schema.Required)
 	}
+	worded(schemas["NotificationRuleDefinition"], schemas["NotificationRule"])
 	schemas["CalendarItem"] = dayOr(schemas["CalendarItem"])
 	schemas["SchedulePatch"] = patchOf(schemas["ScheduleDefinition"])
 	for path, item := range document.Paths {
@@ -114,11 +117,13 @@ func complete(document *huma.OpenAPI) {
 // always are members of answers that are never absent, although their types say omitempty, because requests may leave
 // them out.
 var always = map[string][]string{
-	"Schedule":        {"name", "enabled", "created_at", "updated_at"},
-	"ChangedSchedule": {"name", "enabled", "created_at", "updated_at"},
-	"Calendar":        {"name", "created_at", "updated_at"},
-	"Route":           {"pattern"},
-	"ChangedRoute":    {"pattern"},
+	"Schedule":               {"name", "enabled", "created_at", "updated_at"},
+	"ChangedSchedule":        {"name", "enabled", "created_at", "updated_at"},
+	"Calendar":               {"name", "created_at", "updated_at"},
+	"Route":                  {"pattern"},
+	"NotificationRule":       {"name", "created_at", "updated_at"},
+	"NotificationRuleListed": {"name", "created_at", "updated_at"},
+	"ChangedRoute":           {"pattern"},
 }
 
 func operationsOf(item *huma.PathItem) (all []*huma.Operation) {
@@ -196,7 +201,7 @@ func patchOf(of *huma.Schema) *huma.Schema {
 // answers adds the answers of an operation that the framework does not see.
 func answers(op *huma.Operation) {
 	made := op.Responses["200"]
-	if made != nil && (op.OperationID == "put-schedule-by-name" || op.OperationID == "put-calendar") {
+	if made != nil && (op.OperationID == "put-schedule-by-name" || op.OperationID == "put-calendar" || op.OperationID == "put-notification-rule") {
 		created := *made
 		created.Description = http.StatusText(http.StatusCreated)
 		op.Responses["201"] = &created

@@ -157,6 +157,7 @@ func (n exampleNames) real(text string) string {
 var (
 	someTime   = regexp.MustCompile(`20\d\d-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d)`)
 	someSecret = regexp.MustCompile(`"tactus_[^"]+"`)
+	someKey    = regexp.MustCompile(`"whsec_[^"]+"`)
 	someCursor = regexp.MustCompile(`("(?:next|epoch|next_page_token)": )"[^"]+"`)
 	someEvent  = regexp.MustCompile(`(?m)^id: .*$`)
 	somePlace  = regexp.MustCompile(`("epoch": ?)"[^"]*"`)
@@ -178,6 +179,7 @@ func (n exampleNames) shown(text string) string {
 		return time.Date(2040, 12, 3, 0, 30, 0, 0, time.UTC).In(at.Location()).Format(time.RFC3339)
 	})
 	text = someSecret.ReplaceAllString(text, `"tactus_..."`)
+	text = someKey.ReplaceAllString(text, `"whsec_..."`)
 	text = someEvent.ReplaceAllString(text, "id: 1-1")
 	text = somePlace.ReplaceAllString(text, `${1}"1"`)
 	return someCursor.ReplaceAllString(text, `${1}"1-1"`)

@@ -1,4 +1,4 @@
-// Package deadletter lists what tactus has set aside, and puts it back once the cause is mended. Dead letters have four
+// Package deadletter lists what tactus has set aside, and puts it back once the cause is mended. Dead letters have five
 // kinds, by their source:
 //
 //   - An event that cannot be encoded for the stream ("events"). Putting it back begins a new epoch, in which every
@@ -9,6 +9,8 @@
 //   - A due time that the beat cannot fire ("beat"). Its run, which was recorded as missed, becomes due, with the
 //     schedule's present definition. If the schedule was deleted, disabled, or given another trigger since, it is not
 //     run.
+//   - A notification that its destination did not take ("notifications"). It is delivered again, by its rule as it is
+//     now.
 //   - An entry of the event stream that a consumer group cannot read ("entries"). Its group receives it again within a
 //     minute.
 //

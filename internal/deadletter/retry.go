@@ -47,6 +47,8 @@ func (b *Box) retry(ctx context.Context, l Letter) (Outcome, error) {
 	switch {
 	case l.Source == FromEntries:
 		return b.retryEntry(ctx, l)
+	case l.Source == FromNotifications:
+		return b.retryNotification(ctx, l)
 	case l.Source == FromBeat:
 		return b.retryDue(ctx, l)
 	case slices.Contains(b.Tasks, l.Source):

@@ -1,0 +1,294 @@
+package notify
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/postgres"
+)
+
+// Courier sends deliveries. Several may be at work, in several processes.
+type Courier struct {
+	pool      *pgxpool.Pool
+	publisher message.Publisher
+	log       *slog.Logger
+	bell      chan struct{}
+	places    chan struct{}
+	sent      *prometheus.CounterVec
+	took      prometheus.Histogram
+}
+
+// NewCourier returns a courier over a pool and a publisher that it is lent.
+func NewCourier(pool *pgxpool.Pool, publisher message.Publisher, log *slog.Logger, registry prometheus.Registerer) *Courier {
+	c := &Courier{
+		pool: pool, publisher: publisher, log: log, bell: make(chan struct{}, 1), places: make(chan struct{}, atOnce),
+		sent: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tactus_notifications_total",
+			Help: "Attempts to deliver a notification, by form and outcome (delivered, failed, dead).",
+		}, []string{"to", "outcome"}),
+		took: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "tactus_notification_seconds", Help: "How long attempts to deliver a notification take.",
+			Buckets: []float64{.01, .03, .1, .3, 1, 3, 10},
+		}),
+	}
+	registry.MustRegister(c.sent, c.took, waitingMetric{pool})
+	return c
+}
+
+const (
+	// atOnce is how many deliveries are under way at most, each of a rule of its own.
+	atOnce = 64
+	// lookEvery is how often deliveries are looked for that have come due.
+	lookEvery = time.Second
+	// takenFor is after how long a delivery is taken to have been forgotten by who took it: it died.
+	takenFor = time.Minute
+)
+
+// Wake has the courier look for deliveries now.
+func (c *Courier) Wake() {
+	select {
+	case c.bell <- struct{}{}:
+	default: // it is awake
+	}
+}
+
+// Run sends deliveries until ctx ends, and finishes those that are under way.
+func (c *Courier) Run(ctx context.Context) {
+	var all sync.WaitGroup
+	defer all.Wait()
+	every := time.NewTicker(lookEvery)
+	defer every.Stop()
+	for {
+		letters, err := c.take(ctx)
+		if err != nil && ctx.Err() == nil {
+			c.log.Warn("cannot look for notifications to deliver", "err", err)
+		}
+		for _, l := range letters {
+			c.places <- struct{}{}
+			all.Go(func() {
+				defer func() { <-c.places; c.Wake() }()
+				c.deliver(context.WithoutCancel(ctx), l)
+			})
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-c.bell:
+		case <-every.C:
+		}
+	}
+}
+
+// takeSQL takes the deliveries that are due, one of a rule at most, and none of a rule of which one is under way. Those
+// that failed before come behind those that did not. A test waits for nothing.
+const takeSQL = `
+with due as (
+    select id from (
+        select d.id, d.attempts, d.due_at, row_number() over (partition by d.rule_id order by d.kind =
+            '` + kindTest + `' desc, d.due_at, d.id) as nth
+        from tactus.notification_deliveries d join tactus.notification_rules r on r.id = d.rule_id and r.deleted_at
+            is null
+        left join tactus.notification_progress p on p.rule_id = d.rule_id
+        where d.due_at <= clock_timestamp() and (d.taken_until is null or d.taken_until < clock_timestamp())
+            and (d.kind = '` + kindTest + `' or r.enabled and coalesce(p.held_until <= clock_timestamp(), true)
+                and not exists (select from tactus.notification_deliveries o where o.rule_id = d.rule_id and
+                    o.taken_until >= clock_timestamp()))
+    ) d where nth = 1 order by attempts, due_at limit @free::bigint
+),
+free as (
+    select id from tactus.notification_deliveries where id in (select id from due)
+        and (taken_until is null or taken_until < clock_timestamp()) for no key update skip locked
+),
+taken as (
+    update tactus.notification_deliveries d set gathers = false, attempts = d.attempts + 1, taken_until =
+        clock_timestamp() + @lease::interval
+    from free where d.id = free.id
+    returning d.*
+),
+began as (
+    insert into tactus.notification_progress as p (rule_id, began_at) select rule_id, clock_timestamp() from taken
+        where kind <> '` + kindTest + `'
+    on conflict (rule_id) do update set began_at = excluded.began_at
+)
+select t.id, t.rule_id, r.name, r.definition::text, t.kind, t.count, t.documents, t.created_at, t.attempts, s.url,
+    s.key, s.headers::text,
+    case when s.former_until > clock_timestamp() then s.former_key end
+from taken t join tactus.notification_rules r on r.id = t.rule_id join tactus.notification_secrets s on s.rule_id =
+    t.rule_id`
+
+func (c *Courier) take(ctx context.Context) ([]*letter, error) {
+	free := cap(c.places) - len(c.places)
+	if free == 0 {
+		return nil, nil
+	}
+	return postgres.Collect(ctx, c.pool, func(row pgx.CollectableRow) (*letter, error) {
+		l := &letter{}
+		return l, row.Scan(&l.ID, &l.RuleID, &l.Name, &l.Definition, &l.Kind, &l.Count, &l.Documents, &l.CreatedAt,
+			&l.Attempts,
+			&l.URL, &l.Key, &l.Headers, &l.FormerKey)
+	}, takeSQL, pgx.NamedArgs{"free": free, "lease": takenFor})
+}
+
+// deliver sends a letter, and keeps what came of it.
+func (c *Courier) deliver(ctx context.Context, l *letter) {
+	began := time.Now()
+	m, address, err := l.message()
+	if err == nil {
+		sending, cancel := context.WithTimeout(ctx, sendTimeout)
+		m.SetContext(sending)
+		err = c.publisher.Publish(address, m)
+		cancel()
+	}
+	c.took.Observe(time.Since(began).Seconds())
+	outcome := "delivered"
+	switch {
+	case l.Kind == kindTest:
+		err = c.tested(ctx, l, err)
+	case err == nil:
+		err = c.keep(ctx, deliveredSQL, l, pgx.NamedArgs{})
+	default:
+		outcome, err = c.failed(ctx, l, err)
+	}
+	c.sent.WithLabelValues(string(l.rule.To), outcome).Inc()
+	if err != nil { // it is sent again when it is taken to be forgotten
+		c.log.Warn("what came of a notification is not kept", "rule", l.Name, "err", err)
+	}
+}
+
+// pauses are how long a delivery waits after each attempt that failed; behind the last one it is a dead letter.
+var pauses = []time.Duration{
+	5 * time.Second, 30 * time.Second, 2 * time.Minute, 5 * time.Minute, 15 * time.Minute, 30 * time.Minute,
+	time.Hour, 2 * time.Hour,
+	4 * time.Hour, 6 * time.Hour, 8 * time.Hour,
+}
+
+// pauseAfter returns the pause after so many attempts, a fifth more or less, so that not all come back at once.
+func pauseAfter(attempts int) time.Duration {
+	pause := pauses[min(max(attempts, 1), len(pauses))-1]
+	return pause - pause/5 + rand.N(2*pause/5)
+}
+
+// failed has a letter wait, or sets it aside.
+func (c *Courier) failed(ctx context.Context, l *letter, why error) (outcome string, err error) {
+	f, _ := errors.AsType[*failure](why)
+	if f == nil {
+		f = &failure{why: why.Error(), forGood: true}
+	}
+	text := postgres.Storable(f.why)
+	pause := max(pauseAfter(l.Attempts), f.after)
+	if l.Attempts == 1 {
+		c.log.Warn("a notification is not delivered", "rule", l.Name, "err", text)
+	}
+	if f.forGood || l.Attempts > len(pauses) {
+		c.log.Error("a notification is set aside", "rule", l.Name, "attempts", l.Attempts, "err", text)
+		return "dead", c.keep(ctx, deadSQL, l, pgx.NamedArgs{
+			"error": text, "pause": pauses[0], "reference": l.Name + "/" + l.ID.String(), "data": l.kept(),
+		})
+	}
+	return "failed", c.keep(ctx, failedSQL, l, pgx.NamedArgs{"error": text, "pause": pause})
+}
+
+// keptLetter is a delivery as a dead letter keeps it.
+type keptLetter struct {
+	RuleID    domain.ID         `json:"rule_id"`
+	Kind      string            `json:"kind"`
+	Count     int64             `json:"count"`
+	Documents []json.RawMessage `json:"happenings"`
+}
+
+func (l *letter) kept() string {
+	k := keptLetter{l.RuleID, l.Kind, l.Count, []json.RawMessage{}}
+	for _, text := range l.Documents {
+		k.Documents = append(k.Documents, json.RawMessage(text))
+	}
+	raw, _ := json.Marshal(k) // it is JSON
+	return string(raw)
+}
+
+const (
+	endedSQL = `
+with ended as (
+    delete from tactus.notification_deliveries where id = @id and attempts = @attempts returning rule_id
+)`
+
+	deliveredSQL = endedSQL + `
+insert into tactus.notification_progress as p (rule_id, delivered_at) select rule_id, clock_timestamp() from ended
+on conflict (rule_id) do update set delivered_at = excluded.delivered_at, failures = 0, held_until = null, error = null`
+
+	failedSQL = `
+with ended as (
+    update tactus.notification_deliveries set due_at = clock_timestamp() + @pause::interval, taken_until = null,
+        error = @error
+    where id = @id and attempts = @attempts returning rule_id
+)` + failedEnd
+
+	// failedEnd holds the rule: what else it is to tell would fail as well.
+	failedEnd = `
+insert into tactus.notification_progress as p (rule_id, failures, failed_at, error, held_until)
+select rule_id, 1, clock_timestamp(), @error, clock_timestamp() + @pause::interval from ended
+on conflict (rule_id) do update set failures = p.failures + 1, failed_at = excluded.failed_at, error = excluded.error,
+    held_until = excluded.held_until`
+
+	deadSQL = endedSQL + `,
+letter as (
+    insert into tactus.deadletters (source, reference, reason, data) select 'notifications', @reference, @error,
+        @data from ended
+    on conflict (source, reference) do nothing
+)` + failedEnd
+
+	testedSQL = endedSQL + `
+insert into tactus.notification_progress as p (rule_id, tested_at, test_error) select rule_id, clock_timestamp(),
+    @error::text from ended
+on conflict (rule_id) do update set tested_at = excluded.tested_at, test_error = excluded.test_error`
+)
+
+func (c *Courier) keep(ctx context.Context, sql string, l *letter, args pgx.NamedArgs) error {
+	args["id"], args["attempts"] = l.ID, l.Attempts
+	return postgres.Retry(ctx, func() error {
+		if _, err := c.pool.Exec(ctx, sql, args); err != nil {
+			return fmt.Errorf("keep what came of a notification: %w", err)
+		}
+		return nil
+	})
+}
+
+// tested keeps what came of a test, which is sent once.
+func (c *Courier) tested(ctx context.Context, l *letter, err error) error {
+	var why *string
+	if err != nil {
+		text := postgres.Storable(err.Error())
+		why = &text
+	}
+	return c.keep(ctx, testedSQL, l, pgx.NamedArgs{"error": why})
+}
+
+// waitingMetric collects how many deliveries wait at each scrape.
+type waitingMetric struct{ pool *pgxpool.Pool }
+
+var waitingCount = prometheus.NewDesc("tactus_notifications_waiting", "Notifications that are to be delivered", nil,
+	nil)
+
+// Describe implements prometheus.Collector.
+func (m waitingMetric) Describe(to chan<- *prometheus.Desc) { to <- waitingCount }
+
+// Collect implements prometheus.Collector.
+func (m waitingMetric) Collect(to chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	var n int64
+	if m.pool.QueryRow(ctx, `select count(*) from tactus.notification_deliveries`).Scan(&n) == nil {
+		to <- prometheus.MustNewConstMetric(waitingCount, prometheus.GaugeValue, float64(n))
+	}
+}

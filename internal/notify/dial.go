@@ -1,0 +1,115 @@
+package notify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"syscall"
+	"time"
+)
+
+// Addresses that are of no host in the public Internet, beside those that netip tells.
+var reserved = prefixes(
+	"0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15",
+	"198.51.100.0/24", "203.0.113.0/24",
+	"240.0.0.0/4", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "2002::/16",
+	"3fff::/20", "5f00::/16", "fec0::/10",
+)
+
+func prefixes(texts ...string) (all []netip.Prefix) {
+	for _, text := range texts {
+		all = append(all, netip.MustParsePrefix(text))
+	}
+	return all
+}
+
+// Private are the networks that may be reached although they are not public.
+type Private []netip.Prefix
+
+// ParsePrivate reads networks, such as 10.0.0.0/8, and single addresses.
+func ParsePrivate(texts []string) (p Private, err error) {
+	for _, text := range texts {
+		network, err := netip.ParsePrefix(text)
+		if address, failed := netip.ParseAddr(text); err != nil && failed == nil {
+			network, err = address.Prefix(address.BitLen())
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%q is no network: want one such as 10.0.0.0/8", text)
+		}
+		p = append(p, network.Masked())
+	}
+	return p, nil
+}
+
+// allows reports whether an address may be connected to.
+func (p Private) allows(a netip.Addr) bool {
+	a = a.Unmap().WithZone("")
+	for _, network := range p {
+		if network.Contains(a) {
+			return true
+		}
+	}
+	if !a.IsGlobalUnicast() || a.IsPrivate() {
+		return false
+	}
+	for _, network := range reserved {
+		if network.Contains(a) {
+			return false
+		}
+	}
+	return true
+}
+
+// errPrivate means that an address is not public.
+var errPrivate = errors.New("the address is of a private network: allow it by TACTUS_NOTIFY_PRIVATE if it is meant")
+
+const (
+	connectTimeout = 5 * time.Second
+	sendTimeout    = 10 * time.Second
+	mostRedirects  = 3
+	mostAnswer     = 4 << 10
+)
+
+// client returns an HTTP client that connects to public and allowed addresses alone. The address is looked at when it
+// has been resolved and is about to be dialed, for each attempt and redirect: a name that resolves otherwise the second
+// time gains nothing. It keeps no connection, so that a destination holds none, and uses no proxy, which would connect
+// in its place.
+func (p Private) client() *http.Client {
+	dialer := &net.Dialer{Timeout: connectTimeout, ControlContext: func(_ context.Context, _, address string,
+		_ syscall.RawConn,
+	) error {
+		at, err := netip.ParseAddrPort(address)
+		if err != nil || !p.allows(at.Addr()) {
+			return errPrivate
+		}
+		return nil
+	}}
+	return &http.Client{
+		Timeout: sendTimeout,
+		Transport: &http.Transport{
+			DialContext: dialer.DialContext, DisableKeepAlives: true, TLSHandshakeTimeout: connectTimeout,
+			MaxResponseHeaderBytes: 64 << 10, ForceAttemptHTTP2: true,
+		},
+		CheckRedirect: redirects,
+	}
+}
+
+// redirects follows the redirects that keep the method and the body, and none that leaves TLS or goes to another host:
+// what is sent, and the headers that it is sent with, are meant for one.
+func redirects(next *http.Request, before []*http.Request) error {
+	switch last := before[len(before)-1]; {
+	case len(before) > mostRedirects:
+		return errors.New("too many redirects")
+	case next.Response.StatusCode != http.StatusTemporaryRedirect &&
+		next.Response.StatusCode != http.StatusPermanentRedirect:
+		return http.ErrUseLastResponse
+	case next.URL.Hostname() != last.URL.Hostname():
+		return fmt.Errorf("it redirects to another host, %s: name that one", next.URL.Hostname())
+	case last.URL.Scheme == "https" && next.URL.Scheme != "https":
+		return errors.New("it redirects to an address without TLS")
+	}
+	return nil
+}

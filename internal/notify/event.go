@@ -1,0 +1,142 @@
+package notify
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/outbox"
+	"github.com/tactus-dev/tactus/relay"
+	"github.com/tactus-dev/tactus/relay/cloudevents"
+)
+
+// event is a happening as the log has it.
+type event struct {
+	RunID        domain.ID  `json:"run_id,omitzero"`
+	ScheduleID   domain.ID  `json:"schedule_id"`
+	ScheduleName string     `json:"schedule_name"`
+	Tags         []string   `json:"tags,omitempty"`
+	TaskName     string     `json:"task_name,omitempty"`
+	Kind         string     `json:"kind,omitempty"`
+	Status       string     `json:"status,omitempty"`
+	DueAt        time.Time  `json:"due_at,omitzero"`
+	Until        time.Time  `json:"until,omitzero"`
+	StartedAt    time.Time  `json:"started_at,omitzero"`
+	FinishedAt   time.Time  `json:"finished_at,omitzero"`
+	Worker       string     `json:"worker,omitempty"`
+	Error        string     `json:"error,omitempty"`
+	Reason       string     `json:"reason,omitempty"`
+	RuleID       *domain.ID `json:"rule_id,omitempty"` // of what a sweep has found for one rule
+	What         string     `json:"what,omitempty"`
+
+	at time.Time
+}
+
+// Encode makes the message of a happening. Its subject is the schedule.
+func Encode(row outbox.Row, epoch string) (*message.Message, error) {
+	return cloudevents.Happening(row, epoch)
+}
+
+// eventsOf are the happenings among entries.
+func eventsOf(entries []relay.Entry) (all []event, err error) {
+	for _, e := range entries {
+		if e.Message == nil {
+			continue
+		}
+		envelope, err := cloudevents.Parse(e.Message.Payload)
+		if err != nil {
+			return nil, err
+		}
+		one := event{at: envelope.Time}
+		if err := json.Unmarshal(envelope.Data, &one); err != nil {
+			return nil, fmt.Errorf("read happening %s: %w", envelope.ID, err)
+		}
+		all = append(all, one)
+	}
+	return all, nil
+}
+
+// unwell are the states after which a schedule has to recover.
+var unwell = []string{string(domain.Failed), string(domain.Unknown), string(domain.MissedRun), string(domain.Expired)}
+
+// toldBy returns what a rule tells of an event; nothing when it does not. It keeps in failing which schedules have not
+// recovered, and notes in changed what is new of that.
+func (e event) toldBy(r domain.NotificationRule, failing, changed map[pair]bool) domain.Happening {
+	if e.RuleID != nil {
+		if *e.RuleID == r.ID {
+			return domain.Happening(e.What)
+		}
+		return ""
+	}
+	if e.at.Before(r.UpdatedAt) || !r.Fits(e.ScheduleName, e.Tags, e.TaskName) {
+		return ""
+	}
+	told := domain.Happening("")
+	if slices.Contains(r.On, domain.Happening(e.Status)) {
+		told = domain.Happening(e.Status)
+	}
+	if !slices.Contains(r.On, domain.HasRecovered) {
+		return told
+	}
+	p := pair{r.ID, e.ScheduleID}
+	switch was := failing[p]; {
+	case !was && slices.Contains(unwell, e.Status):
+		failing[p], changed[p] = true, true
+	case was && e.Status == string(domain.Succeeded):
+		failing[p], changed[p] = false, true
+		return domain.HasRecovered
+	}
+	return told
+}
+
+// The kinds of deliveries that gather apart.
+const (
+	kindFine = "fine" // of a ping
+	kindFail = "fail"
+	kindTest = "test"
+)
+
+// kindOf is the kind of delivery in which a happening gathers: a ping says one thing.
+func kindOf(to domain.Channel, what domain.Happening) string {
+	switch {
+	case to != domain.Ping:
+		return ""
+	case what == domain.RunHasSucceeded:
+		return kindFine
+	}
+	return kindFail
+}
+
+// mostError is how many characters of an error are sent.
+const mostError = 1000
+
+// document is a happening as it is sent.
+func (e event) document(what domain.Happening) string {
+	e.What, e.RuleID = string(what), nil
+	if text := []rune(e.Error); len(text) > mostError {
+		e.Error = string(text[:mostError]) + "…"
+	}
+	raw, _ := json.Marshal(e) // it came as JSON
+	return string(raw)
+}
+
+// words says a happening in a line.
+func (e event) words() string {
+	var why string
+	for _, text := range []string{e.Error, e.Reason} {
+		if first, _, _ := strings.Cut(strings.TrimSpace(text), "\n"); first != "" {
+			why = ": " + first
+			break
+		}
+	}
+	due := ""
+	if !e.DueAt.IsZero() {
+		due = ", due " + e.DueAt.UTC().Format(time.RFC3339)
+	}
+	return fmt.Sprintf("%s %s%s%s", e.ScheduleName, strings.ReplaceAll(e.What, "_", " "), due, why)
+}

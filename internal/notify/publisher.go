@@ -1,0 +1,153 @@
+package notify
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/ThreeDotsLabs/watermill/message"
+
+	"github.com/tactus-dev/tactus/domain"
+)
+
+// Publisher sends messages by HTTP, each by a request of its own; its topics are addresses. A message's id is the
+// webhook-id; its metadata has the method, the type of its content, the keys to sign it with, and headers.
+type Publisher struct{ client *http.Client }
+
+var _ message.Publisher = (*Publisher)(nil)
+
+// NewPublisher returns a publisher that reaches public addresses, and those of the given networks.
+func NewPublisher(private Private) *Publisher { return &Publisher{private.client()} }
+
+// The metadata of messages.
+const (
+	metaMethod  = "method"
+	metaType    = "content-type"
+	metaKeys    = "keys"    // of a webhook, by spaces
+	metaHeader  = "header:" // begins the name of a header
+	contentJSON = "application/json"
+)
+
+// failure says why a destination did not take something.
+type failure struct {
+	why     string
+	forGood bool          // it will never take it
+	after   time.Duration // when it may be tried again, as it says; 0 when it does not
+}
+
+func (f *failure) Error() string { return f.why }
+
+// Publish implements message.Publisher.
+func (p *Publisher) Publish(address string, messages ...*message.Message) error {
+	for _, m := range messages {
+		if err := p.send(address, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close implements message.Publisher.
+func (p *Publisher) Close() error {
+	p.client.CloseIdleConnections()
+	return nil
+}
+
+func (p *Publisher) send(address string, m *message.Message) error {
+	method := m.Metadata[metaMethod]
+	if method == "" {
+		method = http.MethodPost
+	}
+	var body io.Reader
+	if method != http.MethodGet {
+		body = bytes.NewReader(m.Payload)
+	}
+	request, err := http.NewRequestWithContext(m.Context(), method, address, body)
+	if err != nil {
+		return &failure{why: "the address cannot be used", forGood: true}
+	}
+	p.headers(request, m)
+	answer, err := p.client.Do(request)
+	if err != nil {
+		return &failure{why: withoutAddress(err)}
+	}
+	defer answer.Body.Close()
+	_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, mostAnswer)) // what it says is not looked at
+	return judged(answer)
+}
+
+func (p *Publisher) headers(request *http.Request, m *message.Message) {
+	request.Header.Set("User-Agent", "tactus")
+	if request.Method != http.MethodGet {
+		request.Header.Set("Content-Type", m.Metadata[metaType])
+	}
+	for name, value := range m.Metadata {
+		if header, is := strings.CutPrefix(name, metaHeader); is {
+			request.Header.Set(header, value)
+		}
+	}
+	if keys := strings.Fields(m.Metadata[metaKeys]); len(keys) > 0 {
+		now := time.Now().Unix()
+		request.Header.Set("Webhook-Id", m.UUID)
+		request.Header.Set("Webhook-Timestamp", strconv.FormatInt(now, 10))
+		request.Header.Set("Webhook-Signature", signatures(keys, m.UUID, now, m.Payload))
+	}
+}
+
+// signatures signs a message by the scheme of Standard Webhooks, with each key.
+func signatures(keys []string, id string, at int64, payload []byte) string {
+	var all []string
+	for _, secret := range keys {
+		key, err := domain.WebhookKey(secret)
+		if err != nil { // made by hand
+			continue
+		}
+		mac := hmac.New(sha256.New, key)
+		fmt.Fprintf(mac, "%s.%d.%s", id, at, payload)
+		all = append(all, "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+	}
+	return strings.Join(all, " ")
+}
+
+// withoutAddress is an error of a request without its address, which is a secret.
+func withoutAddress(err error) string {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		if u.Timeout() {
+			return "it did not answer in time"
+		}
+		err = u.Err
+	}
+	return err.Error()
+}
+
+// longestAfter is the longest that a destination may have itself waited for.
+const longestAfter = time.Hour
+
+// judged is what an answer means: 2xx that it was taken; 410, and what else is the request's own fault, that it never
+// will be.
+func judged(answer *http.Response) error {
+	code := answer.StatusCode
+	if code >= 200 && code < 300 {
+		return nil
+	}
+	f := &failure{why: "it answers " + strconv.Itoa(code) + " " + http.StatusText(code)}
+	switch code {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		if seconds, err := strconv.Atoi(answer.Header.Get("Retry-After")); err == nil && seconds > 0 {
+			f.after = min(time.Duration(seconds)*time.Second, longestAfter)
+		}
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound: // which may be mended there
+	default:
+		f.forGood = code >= 400 && code < 500
+	}
+	return f
+}

@@ -1,0 +1,308 @@
+package notify
+
+import (
+	"context"
+	"crypto/md5"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/postgres"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
+	"github.com/tactus-dev/tactus/outbox"
+)
+
+// Store keeps rules.
+type Store struct{ pool *pgxpool.Pool }
+
+// NewStore returns a store over a pool that it is lent.
+func NewStore(pool *pgxpool.Pool) *Store { return &Store{pool} }
+
+// Progress is how telling goes by a rule.
+type Progress struct {
+	DeliveredAt time.Time `json:"delivered_at,omitzero" doc:"When its destination last took a notification."`
+	FailedAt    time.Time `json:"failed_at,omitzero" doc:"When its destination last failed."`
+	Error       string    `json:"error,omitempty" doc:"Why, as long as it has taken none since."`
+	HeldUntil   time.Time `json:"held_until,omitzero" doc:"When it is tried again."`
+	Waiting     int64     `json:"waiting" doc:"How many happenings wait to be told."`
+}
+
+// Rule is a rule with how telling by it goes.
+type Rule struct {
+	domain.NotificationRule
+	Last Progress `json:"last" readOnly:"true" doc:"How telling goes."`
+}
+
+// ruleID is the id of the rule of a name. Nothing else has it.
+func ruleID(name string) domain.ID { return domain.ID(md5.Sum([]byte("notification rule " + name))) }
+
+const rules = `
+select r.id, r.name, r.version, r.enabled, r.definition::text, r.created_at, r.updated_at, p.delivered_at, p.failed_at,
+    case when p.failures > 0 then coalesce(p.error, '') else '' end, case when p.failures > 0 then p.held_until end,
+    coalesce((select sum(d.count) from tactus.notification_deliveries d where d.rule_id = r.id), 0)::bigint
+from tactus.notification_rules r left join tactus.notification_progress p on p.rule_id = r.id
+where r.deleted_at is null and r.name <> '' `
+
+func ruleRow(row pgx.CollectableRow) (r Rule, err error) {
+	var id domain.ID
+	var name, definition string
+	var version int64
+	var enabled bool
+	var created, updated time.Time
+	var delivered, failed, held *time.Time
+	if err := row.Scan(&id, &name, &version, &enabled, &definition, &created, &updated, &delivered, &failed,
+		&r.Last.Error, &held,
+		&r.Last.Waiting); err != nil {
+		return r, err
+	}
+	if err := json.Unmarshal([]byte(definition), &r.NotificationRule); err != nil {
+		return r, fmt.Errorf("rule %s cannot be read: %w", name, err)
+	}
+	r.ID, r.Name, r.Version, r.Enabled = id, name, version, enabled
+	r.CreatedAt, r.UpdatedAt = created.UTC(), updated.UTC()
+	r.Last.DeliveredAt, r.Last.FailedAt, r.Last.HeldUntil = postgres.OrZero(delivered), postgres.OrZero(failed),
+		postgres.OrZero(held)
+	return r, nil
+}
+
+const (
+	ruleByName  = rules + `and r.name = $1`
+	pageOfRules = rules + `order by r.name limit $1::bigint offset $2::bigint`
+	countRules  = `select count(*) from tactus.notification_rules where deleted_at is null and name <> ''`
+)
+
+// Get returns the rule of a name, or domain.ErrRuleNotFound.
+func (s *Store) Get(ctx context.Context, name string) (Rule, error) {
+	found, err := postgres.Collect(ctx, s.pool, ruleRow, ruleByName, name)
+	if err != nil {
+		return Rule{}, fmt.Errorf("read rule: %w", err)
+	}
+	if len(found) == 0 {
+		return Rule{}, domain.ErrRuleNotFound
+	}
+	return found[0], nil
+}
+
+// Page returns some rules, by their names, and how many there are.
+func (s *Store) Page(ctx context.Context, limit, offset int) (some []Rule, total int64, err error) {
+	some, err = postgres.Collect(ctx, s.pool, ruleRow, pageOfRules, limit, offset)
+	if err != nil {
+		return nil, 0, fmt.Errorf("read rules: %w", err)
+	}
+	counts, err := postgres.Collect(ctx, s.pool, pgx.RowTo[int64], countRules)
+	if err != nil {
+		return nil, 0, fmt.Errorf("count rules: %w", err)
+	}
+	return some, counts[0], nil
+}
+
+// mostRules is how many rules there may be.
+const mostRules = 1000
+
+var errTooManyRules = &domain.Error{
+	Kind: domain.Invalid, Code: "too_many_rules",
+	Message: fmt.Sprintf("there are %d notification rules already: delete some", mostRules),
+}
+
+// keptBefore tells what of a living rule is kept already.
+const keptBefore = `
+select r.definition::text, s.url <> '', s.key <> '' from tactus.notification_rules r left join
+    tactus.notification_secrets s on s.rule_id = r.id
+where r.id = $1 and r.deleted_at is null`
+
+type before struct {
+	Definition  string
+	URL, Signed *bool
+}
+
+// putRule writes a rule, its secrets and its event, unless all is so already, or the rule has another version than is
+// expected (0: any). A secret that is null stays as it is; a key that is replaced signs beside the new one for a day.
+const putRule = `
+with changed as (
+    insert into tactus.notification_rules as r (id, name, version, enabled, states, definition, created_at, updated_at)
+    select @id, @name, 1, @enabled::boolean, @states::text[], @definition::text::json, statement_timestamp(),
+        statement_timestamp()
+    where (@version::bigint = 0 or exists (select from tactus.notification_rules where id = @id and deleted_at is null))
+        and (exists (select from tactus.notification_rules where id = @id and deleted_at is null)
+            or (` + countRules + `) < @most::bigint)
+    on conflict (id) do update set version = r.version + 1, enabled = excluded.enabled, states = excluded.states,
+        definition = excluded.definition,
+        created_at = case when r.deleted_at is null then r.created_at else excluded.created_at end,
+        updated_at = excluded.updated_at, deleted_at = null
+    where (@version::bigint = 0 or r.version = @version::bigint)
+        and ((r.enabled, r.definition::text, r.deleted_at) is distinct from (excluded.enabled,
+            excluded.definition::text, null)
+            or not exists (select from tactus.notification_secrets s where s.rule_id = @id and s.url =
+                coalesce(@url::text, s.url)
+                and s.key = coalesce(@key::text, s.key) and s.headers::text = coalesce(@headers::text,
+                    s.headers::text)))
+    returning *
+),
+secret as (
+    insert into tactus.notification_secrets as s (rule_id, url, key, headers)
+    select id, coalesce(@url::text, ''), coalesce(@key::text, ''), coalesce(@headers::text, '{}')::json from changed
+    on conflict (rule_id) do update set url = coalesce(@url::text, s.url), key = coalesce(@key::text, s.key),
+        headers = coalesce(@headers::text::json, s.headers),
+        former_key = case when s.key <> '' and s.key <> coalesce(@key::text, s.key) then s.key else s.former_key end,
+        former_until = case when s.key <> '' and s.key <> coalesce(@key::text, s.key) then statement_timestamp() +
+            interval '1 day'
+            else s.former_until end
+)` + ruleEvent
+
+// ruleEvent appends what became of a rule to the log, without its secrets.
+const ruleEvent = `
+insert into tactus.outbox (topic, aggregate_id, version, type, data, headers, occurred_at)
+select 'rule', id, version, case when deleted_at is null then 'rule.set' else 'rule.deleted' end,
+    json_build_object('name', name,
+    'enabled', enabled, 'rule', definition), ` + sqlexpr.Said + `, updated_at
+from changed
+returning version`
+
+// Put makes the rule of a name what is given, if it has the version (0: any). secret is the key with which a webhook is
+// signed from now on, when it was made here: nobody can read it later.
+func (s *Store) Put(ctx context.Context, r domain.NotificationRule, given domain.NotificationSecrets, version int64) (after Rule, created bool, secret string, err error) {
+	kept, err := postgres.Collect(ctx, s.pool, pgx.RowToStructByPos[before], keptBefore, ruleID(r.Name))
+	if err != nil {
+		return after, false, "", fmt.Errorf("read rule: %w", err)
+	}
+	r, given, secret, err = completed(r, given, kept)
+	if err != nil {
+		return after, false, "", err
+	}
+	written, err := s.write(ctx, r, given, version)
+	if err != nil {
+		return after, false, "", err
+	}
+	after, err = s.Get(ctx, r.Name)
+	switch {
+	case errors.Is(err, domain.ErrRuleNotFound) && version == 0:
+		return after, false, "", errTooManyRules
+	case err == nil && !written && version != 0 && after.Version != version:
+		return after, false, "", domain.ErrRuleStale
+	}
+	return after, err == nil && len(kept) == 0, secret, err
+}
+
+// completed adds to a rule what is made of its secrets: what may be seen of its address, and a key when it needs one.
+func completed(r domain.NotificationRule, given domain.NotificationSecrets, kept []before) (domain.NotificationRule, domain.NotificationSecrets, string, error) {
+	var shown domain.NotificationRule
+	hasURL, hasKey := false, false
+	if len(kept) > 0 {
+		if err := json.Unmarshal([]byte(kept[0].Definition), &shown); err != nil {
+			return r, given, "", fmt.Errorf("read rule: %w", err)
+		}
+		hasURL, hasKey = kept[0].URL != nil && *kept[0].URL, kept[0].Signed != nil && *kept[0].Signed
+	}
+	switch {
+	case given.URL != "":
+		r.URL = domain.ShownURL(given.URL)
+	case hasURL && r.To != domain.Stream:
+		r.URL = shown.URL
+	case r.To != domain.Stream:
+		return r, given, "", domain.Faults{{
+			Kind: domain.Invalid, Code: "url_missing", Field: "/url",
+			Message: "say where it is sent: an address that begins with https://",
+		}}
+	}
+	secret := ""
+	if r.To == domain.Webhook && given.Key == "" && !hasKey {
+		given.Key = newKey()
+		secret = given.Key
+	}
+	return r, given, secret, nil
+}
+
+// newKey makes the key of a webhook.
+func newKey() string {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // never fails
+	return domain.WebhookPrefix + base64.StdEncoding.EncodeToString(key)
+}
+
+func (s *Store) write(ctx context.Context, r domain.NotificationRule, given domain.NotificationSecrets, version int64) (written bool, err error) {
+	plain := r
+	plain.ID, plain.Name, plain.Version, plain.CreatedAt, plain.UpdatedAt, plain.Enabled = domain.ID{}, "", 0,
+		time.Time{}, time.Time{}, false
+	definition, err := json.Marshal(plain)
+	if err != nil {
+		return false, fmt.Errorf("encode rule: %w", err)
+	}
+	var headers *string
+	if given.Headers != nil {
+		raw, err := json.Marshal(given.Headers)
+		if err != nil {
+			return false, fmt.Errorf("encode headers: %w", err)
+		}
+		headers = postgres.OrNull(string(raw))
+	}
+	states := r.States()
+	if states == nil {
+		states = []string{}
+	}
+	return s.run(ctx, putRule, pgx.NamedArgs{
+		"id": ruleID(r.Name), "name": r.Name, "enabled": r.Enabled, "states": states,
+		"definition": string(definition), "version": version,
+		"most": mostRules, "url": postgres.OrNull(given.URL), "key": postgres.OrNull(given.Key), "headers": headers,
+	})
+}
+
+// run sends a statement that changes a rule. It says in its event who has it changed.
+func (s *Store) run(ctx context.Context, sql string, args pgx.NamedArgs) (written bool, err error) {
+	name, reason := outbox.ActorOf(ctx)
+	args["actor"], args["reason"] = postgres.OrNull(name), postgres.OrNull(reason)
+	versions, err := postgres.Collect(ctx, s.pool, pgx.RowTo[int64], sql, args)
+	if err != nil {
+		return false, fmt.Errorf("write rule: %w", err)
+	}
+	return len(versions) > 0, nil
+}
+
+const deleteRule = `
+with changed as (
+    update tactus.notification_rules set version = version + 1, updated_at = statement_timestamp(), deleted_at =
+        statement_timestamp()
+    where id = @id and deleted_at is null and (@version::bigint = 0 or version = @version::bigint)
+    returning *
+),
+secret as (delete from tactus.notification_secrets where rule_id in (select id from changed)),
+delivery as (delete from tactus.notification_deliveries where rule_id in (select id from changed)),
+progress as (delete from tactus.notification_progress where rule_id in (select id from changed)),
+failing as (delete from tactus.notification_failing where rule_id in (select id from changed)),
+told as (delete from tactus.notification_told where rule_id in (select id from changed))` + ruleEvent
+
+// Delete takes the rule of a name away, if it has the version (0: any), with its secrets and what it was still to tell.
+func (s *Store) Delete(ctx context.Context, name string, version int64) error {
+	there, err := s.Get(ctx, name)
+	if err != nil {
+		return err
+	}
+	if version != 0 && there.Version != version {
+		return domain.ErrRuleStale
+	}
+	_, err = s.run(ctx, deleteRule, pgx.NamedArgs{"id": ruleID(name), "version": version})
+	return err
+}
+
+// Rotate gives the webhook of a rule a new key, and returns it. The one before signs beside it for a day.
+func (s *Store) Rotate(ctx context.Context, name string) (Rule, string, error) {
+	r, err := s.Get(ctx, name)
+	if err != nil {
+		return r, "", err
+	}
+	if r.To != domain.Webhook {
+		return r, "", &domain.Error{Kind: domain.Conflict, Code: "no_secret", Message: "only a webhook has a secret: this rule tells a " + string(r.To)}
+	}
+	key := newKey()
+	if _, err := s.write(ctx, r.NotificationRule, domain.NotificationSecrets{Key: key}, 0); err != nil {
+		return r, "", err
+	}
+	r, err = s.Get(ctx, name)
+	return r, key, err
+}
