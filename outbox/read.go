@@ -58,14 +58,13 @@ func scheduleRow(row pgx.CollectableRow) (domain.Schedule, error) {
 	var name string
 	var definition []byte
 	var times [4]time.Time
-	var halts [4]*time.Time
-	h := &s.Halt
+	var halt sqlexpr.HaltRow
 	if err := row.Scan(&s.ID, &s.Version, &name, &definition, &s.InvalidReason, &s.ManagedBy, &times[0], &times[1], &times[2], &times[3],
-		&halts[0], &halts[1], &halts[2], &halts[3], &h.PausedBy, &h.PauseReason, &h.PauseGroup, &h.SkippedBy, &h.SkipReason); err != nil {
+		&halt.PausedAt, &halt.PausedUntil, &halt.SkipUntil, &halt.CompletedAt,
+		&halt.PausedBy, &halt.PauseReason, &halt.PauseGroup, &halt.SkippedBy, &halt.SkipReason); err != nil {
 		return s, err
 	}
-	h.PausedAt, h.PausedUntil = postgres.OrZero(halts[0]), postgres.OrZero(halts[1])
-	h.SkipUntil, h.CompletedAt = postgres.OrZero(halts[2]), postgres.OrZero(halts[3])
+	s.Halt = halt.Halt()
 	s.CreatedAt, s.UpdatedAt, s.EffectiveFrom, s.TriggerSetAt = times[0].UTC(), times[1].UTC(), times[2].UTC(), times[3].UTC()
 	err := json.Unmarshal(definition, &s.Definition)
 	if err == nil && string(bytes.TrimSpace(definition)) == "null" {

@@ -206,7 +206,7 @@ type lineRow struct {
 	Policy        string
 	EffectiveFrom time.Time
 	Exhausted     bool
-	haltRow
+	sqlexpr.HaltRow
 }
 
 var boardLines = `
@@ -247,7 +247,7 @@ func (r lineRow) line(ctx context.Context, known compiled, now time.Time) (Line,
 	l := Line{
 		ID: r.ID, Version: r.Version, Name: r.Name, Enabled: r.Enabled, InvalidReason: r.InvalidReason,
 		ManagedBy: r.ManagedBy, Category: r.Category, Tags: r.Tags,
-		Halt: r.halt(),
+		Halt: r.Halt(),
 	}
 	if r.Task != nil {
 		l.Task = *r.Task

@@ -136,7 +136,7 @@ type entryRow struct {
 	Done          int64
 	Exhausted     bool // max_runs has been reached
 	Now           time.Time
-	haltRow
+	sqlexpr.HaltRow
 }
 
 // entryColumns looks at no more than a thousand runs of a schedule, whatever they are.
@@ -192,7 +192,7 @@ func (r entryRow) entry(ctx context.Context, sets *setsReader) (Entry, error) {
 		ID: r.ID, Version: r.Version, InvalidReason: r.InvalidReason, ManagedBy: r.ManagedBy,
 		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
 		EffectiveFrom: r.EffectiveFrom.UTC(), TriggerSetAt: r.TriggerSetAt.UTC(),
-		Halt: r.halt(),
+		Halt: r.Halt(),
 	}}
 	// somebody changed the row by hand: the others are listed all the same
 	if err := json.Unmarshal(r.Definition, &e.Definition); err != nil {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/tactus-dev/tactus/domain"
-	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -32,15 +31,7 @@ type Row struct {
 	Tags          []string
 	Definition    string
 	Task          string
-	PausedAt      *time.Time
-	PausedUntil   *time.Time
-	SkipUntil     *time.Time
-	CompletedAt   *time.Time
-	PausedBy      string
-	PauseReason   string
-	PauseGroup    string
-	SkippedBy     string
-	SkipReason    string
+	sqlexpr.HaltRow
 }
 
 // Select reads rows, in the order of the members of Row. It moves a time outside the years that an event can express to
@@ -63,9 +54,7 @@ func Of(s domain.Schedule) (Row, error) {
 		Trigger: p.Trigger, Anchor: p.Anchor, Policy: p.Policy,
 		EffectiveFrom: s.EffectiveFrom, TriggerSetAt: s.TriggerSetAt, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt,
 		Category: p.Category, Tags: p.Tags, Definition: p.Definition, Task: p.Task,
-		PausedAt: postgres.OrNull(s.PausedAt), PausedUntil: postgres.OrNull(s.PausedUntil), SkipUntil: postgres.OrNull(s.SkipUntil),
-		CompletedAt: postgres.OrNull(s.CompletedAt),
-		PausedBy:    s.PausedBy, PauseReason: s.PauseReason, PauseGroup: s.PauseGroup, SkippedBy: s.SkippedBy, SkipReason: s.SkipReason,
+		HaltRow: sqlexpr.HaltRowOf(s.Halt),
 	}
 	if !s.DeletedAt.IsZero() {
 		r.DeletedAt = &s.DeletedAt
