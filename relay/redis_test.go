@@ -96,9 +96,11 @@ func TestStreamIsEvicted(t *testing.T) {
 		if there, err := w.redis.Exists(t.Context(), redis.EventStream).Result(); err != nil || there == 0 {
 			return err
 		}
-		n++
-		if err := w.redis.Set(t.Context(), fmt.Sprint("filler-", n), filler, 0).Err(); err != nil {
-			return err
+		for range 20 {
+			n++
+			if err := w.redis.Set(t.Context(), fmt.Sprint("filler-", n), filler, 0).Err(); err != nil {
+				return err
+			}
 		}
 		return errNotYet
 	})

@@ -9,7 +9,7 @@ import (
 const Patience = 4 * time.Minute
 
 // lookAgain is the longest time between two looks of Eventually.
-const lookAgain = 250 * time.Millisecond
+const lookAgain = 50 * time.Millisecond
 
 // Eventually waits until the condition gives no error, and fails t with the last one when it never does. It looks again
 // after a twentieth of the time that it has waited so far: a long wait leaves the processors to what it waits for.
