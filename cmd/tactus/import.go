@@ -216,8 +216,8 @@ func (c importRedBeatCmd) Run(ctx context.Context, to console) error {
 	return c.bring(ctx, to, source, entries, reading.Timezone, c.names(options)...)
 }
 
-// readApplication reads the output of the script, and prints its remarks, and the settings with which tactus uses the same
-// keys as the application's workers.
+// readApplication reads the output of the script, and prints its remarks, and the settings with which tactus uses the
+// same keys as the application's workers.
 func readApplication(file string, to console) (importer.Application, error) {
 	raw, err := readAll(file)
 	if err != nil {

@@ -88,8 +88,8 @@ func (c *Catalog) RunDetail(ctx context.Context, id domain.ID) (run RunDetail, e
 }
 
 // firedEvent finds the event of a run's firing. The log has no index by run, but positions rise with time, except among
-// statements that ran at once. So a binary search finds where the events of that time begin, and the event is in a window
-// around there. A pruned event is not found, nor is one outside the window.
+// statements that ran at once. So a binary search finds where the events of that time begin, and the event is in a
+// window around there. A pruned event is not found, nor is one outside the window.
 const firedEvent = `
 with recursive ends as materialized (
     select (select position from tactus.outbox where topic = 'run' order by position limit 1) as low,

@@ -117,8 +117,8 @@ app.conf.beat_schedule = {"remote": {"task": "remote.task", "schedule": crontab(
 	}
 }
 
-// TestLibrariesThatOnlyTrace has applications in which others' code takes part in sending. Where it is that of libraries
-// which give a message headers for traces, entries come in, with a remark.
+// TestLibrariesThatOnlyTrace has applications in which others' code takes part in sending. Where it is that of
+// libraries which give a message headers for traces, entries come in, with a remark.
 func TestLibrariesThatOnlyTrace(t *testing.T) {
 	t.Parallel()
 	const sentry = `
