@@ -23,6 +23,8 @@ type Calendar struct {
 	CreatedAt   time.Time       `json:"created_at,omitzero" readOnly:"true"`
 	UpdatedAt   time.Time       `json:"updated_at,omitzero" readOnly:"true"`
 	DeletedAt   time.Time       `json:"deleted_at,omitzero" readOnly:"true"`
+
+	Unreadable string `json:"-"` // why its days cannot be read: only a hand can have written them
 }
 
 // The types of events of calendars.

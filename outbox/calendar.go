@@ -30,7 +30,7 @@ func calendarRow(row pgx.CollectableRow) (c domain.Calendar, err error) {
 	}
 	c.CreatedAt, c.UpdatedAt = c.CreatedAt.UTC(), c.UpdatedAt.UTC()
 	if err := json.Unmarshal(days, &c.Days); err != nil {
-		return c, fmt.Errorf("calendar %s: its days cannot be read: %w", c.Name, err)
+		c.Days, c.Unreadable = []calendar.Item{}, fmt.Sprintf("its days cannot be read: %v", err)
 	}
 	return c, nil
 }
@@ -50,8 +50,11 @@ func GetCalendar(ctx context.Context, q Querier, name string) (domain.Calendar, 
 	if err != nil {
 		return domain.Calendar{}, fmt.Errorf("read calendar: %w", err)
 	}
-	if len(found) == 0 {
+	switch {
+	case len(found) == 0:
 		return domain.Calendar{}, domain.ErrCalendarNotFound
+	case found[0].Unreadable != "":
+		return found[0], fmt.Errorf("calendar %s: %s", name, found[0].Unreadable)
 	}
 	return found[0], nil
 }
@@ -227,6 +230,9 @@ type writtenDays struct{ Name, Days string }
 
 // SetOf returns the compiled set of a calendar.
 func (s *Store) SetOf(c domain.Calendar) (*calendar.Set, error) {
+	if c.Unreadable != "" {
+		return nil, errors.New(c.Unreadable)
+	}
 	days, err := json.Marshal(c.Days)
 	if err != nil {
 		return nil, fmt.Errorf("encode days: %w", err)
@@ -253,7 +259,7 @@ const maxCalendarUsers = 10_000
 
 // Calendar returns the calendar of a name, and how many schedules use it, or domain.ErrCalendarNotFound.
 func (s *Store) Calendar(ctx context.Context, name string) (c domain.Calendar, usedBy int64, err error) {
-	if c, err = GetCalendar(ctx, s.pool, name); err != nil {
+	if c, err = GetCalendar(ctx, s.pool, name); err != nil && c.Unreadable == "" {
 		return c, 0, err
 	}
 	users, err := postgres.Collect(ctx, s.pool, pgx.RowTo[int64], calendarUsersSQL, name, maxCalendarUsers)
@@ -263,7 +269,7 @@ func (s *Store) Calendar(ctx context.Context, name string) (c domain.Calendar, u
 	return c, users[0], nil
 }
 
-// PageOfCalendars returns some calendars, by their names, and how many there are.
+// PageOfCalendars returns some calendars, by their names, and how many there are. One that is unreadable is among them.
 func (s *Store) PageOfCalendars(ctx context.Context, limit, offset int) (some []domain.Calendar, total int64, err error) {
 	some, err = postgres.Collect(ctx, s.pool, calendarRow, pageOfCalendars, limit, offset)
 	if err != nil {

@@ -118,11 +118,19 @@ func (c exportFilesCmd) others(ctx context.Context, file map[string][]json.RawMe
 		if err != nil {
 			return err
 		}
-		var some struct{ Calendars []domain.Calendar }
+		var some struct {
+			Calendars []struct {
+				domain.Calendar
+				InvalidReason string `json:"invalid_reason"`
+			}
+		}
 		if err := json.Unmarshal(answer, &some); err != nil {
 			return fmt.Errorf("read the answer: %w", err)
 		}
 		for _, k := range some.Calendars {
+			if k.InvalidReason != "" { // what would be applied has other days, or none
+				return fmt.Errorf("calendar %s: %s: put it again, or delete it", k.Name, k.InvalidReason)
+			}
 			raw, err := json.Marshal(struct {
 				Name string `json:"name"`
 				calendarContent

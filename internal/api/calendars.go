@@ -52,6 +52,8 @@ type calendarAnswer struct {
 	Size   int              `json:"size" doc:"How many days and ranges it has, repetitions included."`
 	Next   []calendarChange `json:"next" doc:"What it holds now and next."`
 	UsedBy *int64           `json:"used_by,omitempty" doc:"How many schedules use it; 10000 when there are more."`
+
+	InvalidReason string `json:"invalid_reason,omitempty" doc:"Why it cannot be read, so that the schedules which use it are invalid: put it again."`
 }
 
 type calendarOutput struct {
@@ -74,8 +76,9 @@ func (s *server) answerOf(c domain.Calendar, timezone string) (a calendarAnswer,
 		return a, domain.TriggerFault(err)
 	}
 	set, err := s.store.SetOf(c)
-	if err != nil {
-		return a, fmt.Errorf("calendar %s: %w", c.Name, err)
+	if err != nil { // a hand has written it: the others are listed all the same
+		a.InvalidReason = err.Error()
+		return a, nil
 	}
 	a.Size = set.Size()
 	for _, change := range set.After(time.Now(), location, nextChanges) {

@@ -235,6 +235,8 @@ type calendarLine struct {
 	Next  []nextClosed
 	Items []calendar.Item
 	More  int // items beyond daysShown
+
+	Invalid string // why it cannot be read
 }
 
 type nextClosed struct {
@@ -253,6 +255,8 @@ func (s *site) calendars(v *view) (string, any, error) {
 		line.More = len(c.Days) - len(line.Items)
 		if set, err := v.Store.SetOf(c); err == nil {
 			line.Next = v.nextClosed(set)
+		} else {
+			line.Invalid = err.Error()
 		}
 		d.All = append(d.All, line)
 	}
