@@ -165,3 +165,42 @@ func TestSinkAwayBeyondRetention(t *testing.T) {
 	all = append(all, w.fire(t, "q", 1)...)
 	w.awaitTasks(t, "q", all)
 }
+
+// TestPruneWhileTheClockIsAhead has PostgreSQL's clock ten years ahead, as it may be for a minute: no batch counts as
+// old, and nothing is trimmed.
+func TestPruneWhileTheClockIsAhead(t *testing.T) {
+	t.Parallel()
+	direct := testenv.DirectURL(t)
+	w := at(t, testenv.Connect(t, direct), testenv.Redis(t))
+	route := w.events()
+	_, stop := w.relay(t, relay.Config{}, route)
+	for range 3 {
+		w.put(t, "a", 1)
+		w.awaitEvents(t)
+	}
+	stop()
+	before := w.number(t, `select count(*) from tactus.relay_batches`)
+	for _, sql := range []string{
+		`create schema own`,
+		`create function own.clock_timestamp() returns timestamptz language sql as
+			'select pg_catalog.clock_timestamp() + interval ''10 years'''`,
+		`do $$ begin execute format('alter database %I set search_path = own, pg_catalog', current_database()); end $$`,
+	} {
+		w.sql(t, sql)
+	}
+	route.Trim = func(_ context.Context, before relay.ID) error {
+		if oldest := w.number(t, `select min(number) from tactus.relay_batches`); before.Batch > oldest {
+			t.Errorf("trimmed before %s, and the oldest batch is %d", before, oldest)
+		}
+		return nil
+	}
+	r, _ := at(t, testenv.Connect(t, direct), w.redis).relay(t, relay.Config{}, route)
+	w.put(t, "b", 1)
+	w.awaitEvents(t)
+	if err := r.Prune(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := w.number(t, `select count(*) from tactus.relay_batches`); n <= before {
+		t.Errorf("%d batches are left of more than %d", n, before)
+	}
+}
