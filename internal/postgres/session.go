@@ -57,6 +57,7 @@ func (s *session) after(ctx context.Context, conn *pgx.Conn) error {
 	// Where no statement is described before it is sent, as behind a pooler, the driver goes by the types of Go.
 	conn.TypeMap().RegisterDefaultPgType(domain.ID{}, "uuid")
 	conn.TypeMap().RegisterDefaultPgType([]domain.ID(nil), "_uuid")
+	registerTimes(conn.TypeMap())
 	if !s.pooled.Load() {
 		pooled, err := throughPooler(ctx, conn)
 		if err != nil {
