@@ -105,7 +105,7 @@ func New(pool *pgxpool.Pool, feed Feed, cfg Config) (*Beat, error) {
 		holder: cfg.Name + "/" + outbox.NewID().String(), memory: memory.New(cfg.Takeover),
 		inbox: inbox{notices: make(chan notice, inboxSize)}, syncs: syncs{pending: map[domain.ID]int64{}},
 		invalid: invalid{found: map[domain.ID]unreadable{}}, pauses: pauses{later: map[domain.ID]memory.Micros{}},
-		spent: spent{found: map[domain.ID]judged{}}, backfills: newBackfills(cfg.Log), locks: newLocks(cfg.Log), counts: newCounts(cfg.Log),
+		spent: spent{found: map[domain.ID]judged{}, later: map[domain.ID]memory.Micros{}}, backfills: newBackfills(cfg.Log), locks: newLocks(cfg.Log), counts: newCounts(cfg.Log),
 		refusals: firingRefused{newRefusals(cfg.Log), newRefusals(cfg.Log)},
 		lease:    tenure{locked: newLockedLease(cfg.Log)}, stats: stats{answered: localNow()},
 	}, nil

@@ -2,8 +2,11 @@ package beat
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
@@ -29,8 +32,9 @@ const DefaultCompletedRetention = 7 * 24 * time.Hour
 // spent are the schedules that were found to be due no more, by their versions.
 type spent struct {
 	found     map[domain.ID]judged
-	notBefore memory.Micros // when they may be recorded
-	sweepAt   memory.Micros // when to look for those to delete
+	notBefore memory.Micros               // when they may be recorded
+	sweepAt   memory.Micros               // when to look for those to delete
+	later     map[domain.ID]memory.Micros // those of which PostgreSQL refuses the row, and when to try again
 }
 
 // judged is by what version a schedule can fire no more, and whether its count decides that.
@@ -102,15 +106,19 @@ changed as (
     returning s.*
 ),` + completedEventSQL
 
-// deleteCompletedSQL deletes schedules that were completed long enough ago, and say so or leave it to the setting.
-const deleteCompletedSQL = `
-with moment as materialized (select clock_timestamp() as now),
-free as materialized (
+// deletableSQL selects schedules that were completed long enough ago, and say that they are to be deleted, or leave it
+// to the setting.
+const deletableSQL = `
     select s.id from tactus.schedules s
-    where s.completed_at < (select now from moment) - @retention::interval and s.deleted_at is null and s.managed_by is null
+    where s.completed_at < (select clock_timestamp()) - @retention::interval and s.deleted_at is null and s.managed_by is null
         and (strpos(s.policy, '"on_completed":"delete"') > 0
             or @delete::boolean and strpos(s.policy, '"on_completed":"keep"') = 0)
-    order by s.completed_at limit @most::bigint
+        and (s.id = any (@only::uuid[]) or cardinality(@only::uuid[]) = 0) and s.id <> all (@later::uuid[])
+    order by s.completed_at limit @most::bigint`
+
+const deleteCompletedSQL = `
+with moment as materialized (select clock_timestamp() as now),
+free as materialized (` + deletableSQL + `
     for no key update of s skip locked
 ),
 changed as (
@@ -144,13 +152,63 @@ func (b *Beat) complete(ctx context.Context, now memory.Micros) error {
 		return nil
 	}
 	b.spent.sweepAt = now + sweepEvery.Microseconds()
-	deleted, err := b.end(ctx, deleteCompletedSQL, domain.ScheduleDeleted, "it was completed", named{
-		"retention": b.cfg.CompletedRetention, "delete": b.cfg.DeleteCompleted, "most": completeAtOnce,
-	})
-	if len(deleted) == completeAtOnce {
+	deleted, err := b.deleteCompleted(ctx, now)
+	if deleted == completeAtOnce {
 		b.spent.sweepAt = now
 	}
 	return err
+}
+
+// deleteCompleted deletes some of the schedules that were completed long enough ago, the oldest first, and returns how
+// many. If PostgreSQL refuses the row of one, they are deleted by halves.
+func (b *Beat) deleteCompleted(ctx context.Context, now memory.Micros) (int, error) {
+	write := func(only []domain.ID) ([]domain.ID, error) {
+		return b.end(ctx, deleteCompletedSQL, domain.ScheduleDeleted, "it was completed", b.deletable(now, only))
+	}
+	deleted, err := write([]domain.ID{})
+	if postgres.RefusedRow(err) {
+		var ids []domain.ID
+		if ids, err = postgres.Collect(ctx, b.pool, pgx.RowTo[domain.ID], deletableSQL, b.deletable(now, []domain.ID{})); err == nil {
+			deleted, err = b.byHalves(ids, now, write)
+		}
+	}
+	return len(deleted), err
+}
+
+// deletable selects the schedules to delete.
+func (b *Beat) deletable(now memory.Micros, only []domain.ID) named {
+	later := []domain.ID{}
+	for id, at := range b.spent.later {
+		if at <= now {
+			delete(b.spent.later, id)
+			continue
+		}
+		later = append(later, id)
+	}
+	return named{
+		"retention": b.cfg.CompletedRetention, "delete": b.cfg.DeleteCompleted, "most": completeAtOnce, "only": only, "later": later,
+	}
+}
+
+// byHalves writes the end of schedules; if PostgreSQL refuses the row of one, that of the halves by themselves, so that
+// it keeps no other waiting. The one is told, and passed over for an hour.
+func (b *Beat) byHalves(ids []domain.ID, now memory.Micros, write func([]domain.ID) ([]domain.ID, error)) ([]domain.ID, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	ended, err := write(ids)
+	switch {
+	case !postgres.RefusedRow(err):
+		return ended, err
+	case len(ids) == 1:
+		b.log.Warn("a schedule's end cannot be written", "schedule_id", ids[0], "err", err)
+		b.spent.later[ids[0]] = now + time.Hour.Microseconds()
+		return nil, nil
+	}
+	half := len(ids) / 2
+	first, err := b.byHalves(ids[:half], now, write)
+	second, err2 := b.byHalves(ids[half:], now, write)
+	return append(first, second...), errors.Join(err, err2)
 }
 
 func (b *Beat) completeSome(ctx context.Context, now memory.Micros) error {
@@ -159,8 +217,6 @@ func (b *Beat) completeSome(ctx context.Context, now memory.Micros) error {
 		return err
 	}
 	var ids []domain.ID
-	var versions []int64
-	var counted []bool
 	for id, found := range b.spent.found {
 		if _, changed := b.syncs.pending[id]; changed {
 			continue // it is read first
@@ -173,8 +229,7 @@ func (b *Beat) completeSome(ctx context.Context, now memory.Micros) error {
 			delete(b.spent.found, id) // a takeover found that it is due after all, or a change of its calendars may
 			continue
 		}
-		counted = append(counted, found.counted)
-		if ids, versions = append(ids, id), append(versions, found.version); len(ids) == completeAtOnce {
+		if ids = append(ids, id); len(ids) == completeAtOnce {
 			break
 		}
 	}
@@ -182,8 +237,14 @@ func (b *Beat) completeSome(ctx context.Context, now memory.Micros) error {
 		b.spent.notBefore = now + syncEvery.Microseconds()
 		return nil
 	}
-	completed, err := b.end(ctx, completeSQL, domain.ScheduleCompleted, "it can fire no more", named{
-		"ids": ids, "versions": versions, "counted": counted,
+	completed, err := b.byHalves(ids, now, func(ids []domain.ID) ([]domain.ID, error) {
+		versions, counted := make([]int64, len(ids)), make([]bool, len(ids))
+		for i, id := range ids {
+			versions[i], counted[i] = b.spent.found[id].version, b.spent.found[id].counted
+		}
+		return b.end(ctx, completeSQL, domain.ScheduleCompleted, "it can fire no more", named{
+			"ids": ids, "versions": versions, "counted": counted,
+		})
 	})
 	if err != nil {
 		return err

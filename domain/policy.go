@@ -117,7 +117,7 @@ func (p Policy) String() string {
 // none.
 func (p Policy) Next(r Recurrence, after time.Time) (time.Time, bool) {
 	due, ok := r.Next(p.from(after))
-	if !ok || !p.allows(due) {
+	if !ok || !p.allows(due) || due.After(lastInstant) {
 		return time.Time{}, false
 	}
 	return due, true
@@ -138,6 +138,9 @@ func (p Policy) Range(r Recurrence, after, until time.Time) (first, last time.Ti
 	}
 	return first, last, true
 }
+
+// lastInstant ends what is ever due: a day later the clocks of some zone would show a year that RFC 3339 cannot write.
+var lastInstant = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
 
 // from returns the instant after which due times count: just before StartsAt, if that is later than the given instant.
 func (p Policy) from(after time.Time) time.Time {

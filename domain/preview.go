@@ -149,7 +149,7 @@ func (s Schedule) entries(r Recurrence, after time.Time, n int) (entries []cron.
 	policy := s.Policy()
 	if schedule, ok := r.(cron.Schedule); ok {
 		entries = cron.Preview(schedule, policy.from(after), n)
-		return slices.DeleteFunc(entries, func(d cron.Due) bool { return !policy.allows(d.At) })
+		return slices.DeleteFunc(entries, func(d cron.Due) bool { return !policy.allows(d.At) || d.At.After(lastInstant) })
 	}
 	for due, ok := policy.Next(r, after); ok && len(entries) < n; due, ok = policy.Next(r, due) {
 		entries = append(entries, cron.Due{At: due})

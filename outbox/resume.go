@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -117,7 +116,7 @@ func (s *Store) Resume(ctx context.Context, ended []EndedPause) (resumed []domai
 		})
 	}
 	if err != nil {
-		return nil, refusedRow(err), fmt.Errorf("enable what is not paused any more: %w", err)
+		return nil, postgres.RefusedRow(err), fmt.Errorf("enable what is not paused any more: %w", err)
 	}
 	return resumed, false, nil
 }
@@ -155,11 +154,4 @@ func (s *Store) resumption(ctx context.Context, ended []EndedPause) (pgx.NamedAr
 		"ids": ids, "versions": versions, "types": types, "enabled": enabled, "definitions": definitions, "effective": effective,
 		"actor": textOrNull([]byte(by.name)), "reason": textOrNull([]byte(by.reason)),
 	}, nil
-}
-
-// refusedRow reports whether PostgreSQL refused a statement for a row that it reads or writes: for its data, by a
-// constraint, or by a trigger that somebody has made.
-func refusedRow(err error) bool {
-	code := postgres.Code(err)
-	return postgres.RefusedData(err) || strings.HasPrefix(code, "23") || strings.HasPrefix(code, "P0")
 }

@@ -117,6 +117,7 @@ var kinds = map[string]bad{
 	},
 	"calendar": badCalendars,
 	"backfill": badBackfills,
+	"hand":     badByHand,
 	"lock": func(w *world) {
 		for _, table := range []string{"schedules where id", "runs where schedule_id", "schedule_counts where schedule_id"} {
 			s := w.badSchedule("locked "+table, func(d *domain.Definition) { d.MaxRuns, d.ExecutionPolicy = 100, domain.OverlapQueue })
@@ -394,7 +395,7 @@ func TestMatrix(t *testing.T) {
 			g.stream = w.put(domain.Definition{Name: "good stream", TaskName: "app.good", CronExpression: "0 0 1 1 *", Stream: "jobs:good"})
 			g.queued = w.put(domain.Definition{Name: "good queue", TaskName: "app.good", CronExpression: "0 0 1 1 *", Queue: "idle", ExecutionPolicy: domain.OverlapQueue})
 			asked := places
-			if kind == "calendar" || kind == "backfill" { // what is read in the newest places besides
+			if kind == "calendar" || kind == "backfill" || kind == "hand" { // what is read in the newest places besides
 				asked = slices.Concat(newestPlaces, places)
 			}
 			for _, place := range asked {

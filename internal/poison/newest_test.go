@@ -115,6 +115,7 @@ var newestPlaces = []place{
 		}
 		g.calendar("exported", calendar.Item{From: "2000-01-01"})
 		g.finds("exported", "/calendars?per_page=100")
+		g.finds(g.timed.ID.String(), "/schedules?per_page=100&sort=next")
 		g.finds(g.timed.ID.String(), "/schedules?per_page=100")
 		g.finds("routes", "/routes?per_page=1000")
 	}},
@@ -157,4 +158,31 @@ func (g *good) page(text, path string) {
 	if body := answer.Body.String(); answer.Code != http.StatusOK || !strings.Contains(body, text) {
 		g.Errorf("page %s: %d, and %q is not in %d bytes", path, answer.Code, text, len(body))
 	}
+}
+
+// badByHand has rows in which somebody has changed by hand what no statement of ours would write.
+func badByHand(w *world) {
+	for n, set := range []string{
+		`skip_until = 'infinity'`, `skip_until = '290000-01-01'`, `paused_until = '290000-01-01', paused_at = 'infinity'`,
+		`completed_at = '-infinity'`, `tags = '{NULL}'`, `anchor = 'infinity'`,
+		`enabled = false, completed_at = '2020-01-01', version = 9223372036854775807, policy = '{"on_completed":"delete"}'`,
+	} {
+		s := w.badSchedule(fmt.Sprint("by hand ", n), nil)
+		w.sql(`update tactus.schedules set `+set+` where id = $1`, s.ID)
+	}
+	for n, set := range []string{`created_at = '20000-01-01'`, `updated_at = 'infinity'`} {
+		name := fmt.Sprint("by-hand-", n)
+		w.calendar(name)
+		w.sql(`update tactus.calendars set `+set+` where name = $1`, name)
+	}
+	s := w.badSchedule("backfilled by hand", nil)
+	for _, set := range []string{
+		`from_at = '20000-01-01'`, `to_at = 'infinity', created_at = '-infinity'`, `ended_at = 'infinity', outcome = 'cancelled'`,
+	} {
+		w.sql(`update tactus.backfills set `+set+` where id = $1`, w.backfill(s, 3*time.Second))
+	}
+	w.sql(`insert into tactus.routes (pattern, version, source, queue, ignore_result, updated_at)
+		values ('by.hand', 1, 'a hand', 'bad', false, 'infinity')`)
+	w.sql(`insert into tactus.deadletters (source, reference, reason, data, created_at)
+		values ('celery', 'by hand', 'x', '{}', '-infinity'), ('celery', 'by hand too', 'x', '{}', '40000-01-01')`)
 }

@@ -27,3 +27,10 @@ func RefusedData(err error) bool {
 	code := Code(err)
 	return strings.HasPrefix(code, "22") || strings.HasPrefix(code, "54")
 }
+
+// RefusedRow reports whether PostgreSQL refused a statement for a row that it reads or writes: for its data, by a
+// constraint, or by a trigger that somebody has made.
+func RefusedRow(err error) bool {
+	code := Code(err)
+	return RefusedData(err) || strings.HasPrefix(code, "23") || strings.HasPrefix(code, "P0")
+}
