@@ -17,6 +17,7 @@ type notifyCmd struct {
 	Get    notifyGetCmd    `cmd:"" help:"Show a notification rule, and how telling by it goes."`
 	Put    notifyPutCmd    `cmd:"" help:"Create a notification rule, or replace it. Its address and secret stay as they are unless given."`
 	Rotate notifyRotateCmd `cmd:"" help:"Give a webhook a new secret, and print it this once. The one before signs beside it for a day."`
+	Test   notifyTestCmd   `cmd:"" help:"Send a test to the destination of a rule, and say what came of it."`
 	Delete notifyDeleteCmd `cmd:"" help:"Delete a notification rule, and what it was still to tell."`
 }
 
@@ -139,6 +140,24 @@ type notifyRotateCmd struct{ notifyFlags }
 // Run replaces the secret of a webhook.
 func (c notifyRotateCmd) Run(ctx context.Context, to console) error {
 	return c.ask(ctx, to, http.MethodPost, c.path()+"/rotate", nil)
+}
+
+type notifyTestCmd struct{ notifyFlags }
+
+// Run sends a test. A destination that does not take it is a failure.
+func (c notifyTestCmd) Run(ctx context.Context, to console) error {
+	answer, err := c.call(ctx, http.MethodPost, c.path()+"/test", nil)
+	if err != nil {
+		return err
+	}
+	var tested struct{ Outcome, Error string }
+	if err := json.Unmarshal(answer, &tested); err != nil {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	if err := c.show(to.out, answer); err != nil || tested.Outcome == "delivered" {
+		return err
+	}
+	return errReported
 }
 
 type notifyDeleteCmd struct{ notifyFlags }

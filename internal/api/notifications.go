@@ -36,6 +36,10 @@ func (s *server) notifications(api huma.API) {
 		OperationID: "rotate-notification-secret", Method: http.MethodPost, Path: all + "/{name}/rotate",
 		Summary: "Give a webhook a new secret; the one before signs beside it for a day",
 	}, s.rotateRule)
+	register(api, huma.Operation{
+		OperationID: "test-notification-rule", Method: http.MethodPost, Path: all + "/{name}/test",
+		Summary: "Send a test to the destination of a rule, and wait for what comes of it",
+	}, s.testRule)
 }
 
 // ruleBody is what a request says of a rule, as domain.DecodeNotificationRule reads it. Its members say in the
@@ -193,4 +197,12 @@ func (s *server) rotateRule(ctx context.Context, in *ByRule) (*ruleOutput, error
 		return nil, s.answer(err)
 	}
 	return s.shown(answerRule(ctx, r, secret, http.StatusOK))
+}
+
+func (s *server) testRule(ctx context.Context, in *ByRule) (*struct{ Body notify.Tested }, error) {
+	tested, err := s.rules.Test(ctx, in.Name)
+	if err != nil {
+		return nil, s.answer(err)
+	}
+	return &struct{ Body notify.Tested }{tested}, nil
 }

@@ -62,6 +62,7 @@ var permits = map[string]access.Permit{
 	"put-notification-rule":      {Role: access.Write},
 	"delete-notification-rule":   {Role: access.Write},
 	"rotate-notification-secret": {Role: access.Write},
+	"test-notification-rule":     {Role: access.Write},
 	"list-keys":                  {Role: access.Admin},
 	"create-key":                 {Role: access.Admin},
 	"get-key":                    {Role: access.Admin},

@@ -338,3 +338,27 @@ func TestAtMostOneInMinutes(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 }
+
+// TestTestOfARule sends a test to a destination that fails, and then takes it.
+func TestTestOfARule(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, false, "127.0.0.0/8")
+	to := receive(t, func(n int, w http.ResponseWriter, _ *http.Request) {
+		if n == 1 {
+			w.WriteHeader(http.StatusTeapot)
+		}
+	})
+	w.rule("r", `{"on":["failed"],"to":"webhook","url":"`+to.url+`"}`)
+	for _, want := range []notify.Tested{{Outcome: "failed", Error: "it answers 418 I'm a teapot"}, {Outcome: "delivered"}} {
+		tested, err := w.rules.Test(t.Context(), "r")
+		for err == nil && tested.Outcome == "waiting" { // the service may not have seen the rule yet
+			tested, err = w.rules.Test(t.Context(), "r")
+		}
+		if err != nil || tested != want {
+			t.Errorf("%+v, want %+v; %v", tested, want, err)
+		}
+		if d := to.next(t).data(t); !d.Test || !strings.Contains(d.Summary, "test of the notification rule r") {
+			t.Errorf("%+v", d)
+		}
+	}
+}

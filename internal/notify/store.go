@@ -306,3 +306,65 @@ func (s *Store) Rotate(ctx context.Context, name string) (Rule, string, error) {
 	r, err = s.Get(ctx, name)
 	return r, key, err
 }
+
+// askTest has the courier send a test at once, one at a time.
+const askTest = `
+insert into tactus.notification_deliveries (rule_id, kind, count, documents, due_at)
+select id, '` + kindTest + `', 1, '{}', clock_timestamp() from tactus.notification_rules where id = $1 and deleted_at is null
+on conflict (rule_id, kind) where gathers do nothing`
+
+// testOutcome is what came of a test that was asked for: null while nothing has.
+const testOutcome = `
+select coalesce(p.tested_at >= $2::timestamptz, false), coalesce(p.test_error, '') from tactus.notification_progress p where p.rule_id = $1`
+
+// Tested is what came of a test.
+type Tested struct {
+	Outcome string `json:"outcome" enum:"delivered,failed,waiting" doc:"waiting when no relay has sent it yet."`
+	Error   string `json:"error,omitempty" doc:"Why the destination did not take it."`
+}
+
+// testPatience is how long a test is waited for: as long as a destination may take, and a little.
+const testPatience = sendTimeout + 3*time.Second
+
+// Test sends a test to the destination of a rule, enabled or not, and waits for what comes of it.
+func (s *Store) Test(ctx context.Context, name string) (t Tested, err error) {
+	r, err := s.Get(ctx, name)
+	if err != nil {
+		return t, err
+	}
+	if r.To == domain.Stream {
+		return t, &domain.Error{
+			Kind: domain.Conflict, Code: "no_destination", Message: "a stream has no destination that could be tested",
+		}
+	}
+	var asked time.Time
+	if err := s.pool.QueryRow(ctx, `select clock_timestamp()`).Scan(&asked); err != nil {
+		return t, fmt.Errorf("test a rule: %w", err)
+	}
+	if _, err := s.pool.Exec(ctx, askTest, r.ID); err != nil {
+		return t, fmt.Errorf("test a rule: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, testPatience)
+	defer cancel()
+	every := time.NewTicker(200 * time.Millisecond)
+	defer every.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return Tested{Outcome: "waiting"}, nil
+		case <-every.C:
+		}
+		var done bool
+		var why string
+		err := s.pool.QueryRow(ctx, testOutcome, r.ID, asked).Scan(&done, &why)
+		switch {
+		case errors.Is(err, pgx.ErrNoRows) || ctx.Err() != nil || err == nil && !done:
+		case err != nil:
+			return t, fmt.Errorf("read what came of a test: %w", err)
+		case why != "":
+			return Tested{Outcome: "failed", Error: why}, nil
+		default:
+			return Tested{Outcome: "delivered"}, nil
+		}
+	}
+}

@@ -1,6 +1,198 @@
 package notify
 
-import "context"
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
 
-// sweep finds what no statement makes happen.
-func (s *Service) sweep(ctx context.Context) { <-ctx.Done() }
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/postgres"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
+)
+
+const (
+	// sweepEvery is how often it is looked for what no statement makes happen.
+	sweepEvery = 10 * time.Second
+	// mostFound is how many of them one look finds for a rule.
+	mostFound = 10_000
+	// toldAgain is after how long what still lasts is told once more.
+	toldAgain = 30 * 24 * time.Hour
+)
+
+// finding is how schedules and runs are found that a rule may tell of. It gives rows with a subject, which is told of
+// once, and what a happening says of it. @seconds is how long the rule waits.
+type finding struct {
+	what    domain.Happening
+	event   string
+	seconds func(domain.NotificationRule) int64
+	sql     string
+}
+
+const (
+	findingHead = `
+select f.subject, f.run_id, s.id, s.name, s.tags, ` + sqlexpr.TaskName + `, f.due_at, f.reason from (`
+
+	findingEnd = `
+) f join tactus.schedules s on s.id = f.schedule_id
+where not exists (select from tactus.notification_told t where t.rule_id = @rule and t.what = @what and t.subject =
+    f.subject)
+limit @limit::bigint`
+
+	noRun = `null::uuid as run_id, s.id as schedule_id, null::timestamptz as due_at`
+
+	// lateSQL finds runs that have not started in time, and those that did so late and have not ended, or were recorded
+	// late. A run on a stream never says that it has started.
+	lateSQL = findingHead + `
+    select r.id::text as subject, r.id as run_id, r.schedule_id, r.due_at, 'it is late'::text as reason from
+        tactus.runs r
+    where r.finished_at is null and r.kind = 'scheduled' and r.status in ('due', 'sent', 'started', 'retrying')
+        and coalesce(r.started_at, clock_timestamp()) - r.due_at > make_interval(secs => @seconds::bigint)
+    union
+    select r.id::text, r.id, r.schedule_id, r.due_at, 'it was late' from tactus.runs r
+    where r.finished_at is not null and case when isfinite(fired_at) and isfinite(due_at) then fired_at - due_at > interval '10 seconds' end and
+        kind = 'scheduled'
+        and r.due_at > clock_timestamp() - make_interval(secs => @seconds::bigint) - interval '10 minutes'
+        and r.fired_at - r.due_at > make_interval(secs => @seconds::bigint) and r.status not in ('missed', 'skipped',
+            'excluded')` + findingEnd
+
+	pausedSQL = findingHead + `
+    select s.id || '/' || extract(epoch from s.paused_at) as subject, ` + noRun + `,
+        'paused by ' || coalesce(s.paused_by, 'somebody') || coalesce(': ' || s.pause_reason, '') as reason
+    from tactus.schedules s where not s.enabled and s.deleted_at is null and s.completed_at is null and
+        s.invalid_reason is null
+        and coalesce(s.paused_at, s.updated_at) < clock_timestamp() - make_interval(secs =>
+            @seconds::bigint)` + findingEnd
+
+	neverFiredSQL = findingHead + `
+    select s.id || '/' || extract(epoch from s.effective_from) as subject, ` + noRun + `, 'it has had no run'::text
+        as reason
+    from tactus.schedules s where s.enabled and s.deleted_at is null
+        and s.effective_from < clock_timestamp() - make_interval(secs => @seconds::bigint)
+        and not exists (select from tactus.runs r where r.schedule_id = s.id and r.status not in ('missed',
+            'skipped', 'excluded'))` + findingEnd
+
+	invalidSQL = findingHead + `
+    select s.id || '/' || s.version as subject, ` + noRun + `, s.invalid_reason as reason
+    from tactus.schedules s where s.invalid_reason is not null and s.deleted_at is null` + findingEnd
+)
+
+var findings = []finding{
+	{domain.RunIsLate, "run.late", func(r domain.NotificationRule) int64 { return r.LateSeconds }, lateSQL},
+	{domain.IsPaused, "schedule.paused", func(r domain.NotificationRule) int64 { return r.PausedSeconds }, pausedSQL},
+	{
+		domain.HasNeverFired, "schedule.never_fired",
+		func(r domain.NotificationRule) int64 { return r.NeverFiredSeconds }, neverFiredSQL,
+	},
+	{domain.IsInvalid, "schedule.invalid", func(domain.NotificationRule) int64 { return 0 }, invalidSQL},
+}
+
+// sweep finds what no statement makes happen, until ctx ends.
+func (s *Service) sweep(ctx context.Context) {
+	every := time.NewTicker(sweepEvery)
+	defer every.Stop()
+	for {
+		if err := s.sweepOnce(ctx); err != nil && ctx.Err() == nil {
+			s.cfg.Log.Warn("cannot look for what is late, paused, invalid or has never fired", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-every.C:
+		}
+	}
+}
+
+const forgetTold = `delete from tactus.notification_told where told_at < clock_timestamp() - @after::interval`
+
+// sweepOnce looks for each rule that tells of such, and sends no statement for others.
+func (s *Service) sweepOnce(ctx context.Context) error {
+	swept := false
+	for _, r := range *s.rules.Load() {
+		for _, f := range findings {
+			if !slices.Contains(r.On, f.what) {
+				continue
+			}
+			swept = true
+			if err := s.find(ctx, r, f); err != nil {
+				return err
+			}
+		}
+	}
+	if !swept {
+		return nil
+	}
+	if _, err := s.pool.Exec(ctx, forgetTold, pgx.NamedArgs{"after": toldAgain}); err != nil {
+		return fmt.Errorf("forget what was told: %w", err)
+	}
+	return nil
+}
+
+// tellSQL appends what was found to the log, each subject once, whoever else finds it.
+const tellSQL = `
+with told as (
+    insert into tactus.notification_told (rule_id, what, subject)
+    select @rule, @what, subject from unnest(@subjects::text[]) as subject on conflict do nothing returning subject
+)
+insert into tactus.outbox (topic, aggregate_id, version, type, data, occurred_at)
+select '` + sqlexpr.Happenings + `', gen_random_uuid(), 1, @type, g.data::json, clock_timestamp()
+from unnest(@subjects::text[], @data::text[]) g (subject, data) join told using (subject)`
+
+func (s *Service) find(ctx context.Context, r domain.NotificationRule, f finding) error {
+	type row struct {
+		Subject    string
+		RunID      *domain.ID
+		ScheduleID domain.ID
+		Name       string
+		Tags       []string
+		Task       *string
+		DueAt      *time.Time
+		Reason     *string
+	}
+	found, err := postgres.Collect(ctx, s.pool, pgx.RowToStructByPos[row], f.sql, pgx.NamedArgs{
+		"rule": r.ID, "what": string(f.what), "seconds": f.seconds(r), "limit": mostFound,
+	})
+	if err != nil {
+		return fmt.Errorf("look for %s: %w", f.what, err)
+	}
+	var subjects, data []string
+	for _, one := range found {
+		task, reason := orEmpty(one.Task), orEmpty(one.Reason)
+		if !r.Fits(one.Name, one.Tags, task) {
+			continue
+		}
+		e := event{
+			ScheduleID: one.ScheduleID, ScheduleName: one.Name, Tags: one.Tags, TaskName: task,
+			DueAt:  postgres.OrZero(one.DueAt),
+			Reason: reason, RuleID: &r.ID, What: string(f.what),
+		}
+		if one.RunID != nil {
+			e.RunID = *one.RunID
+		}
+		raw, err := json.Marshal(e)
+		if err != nil {
+			return fmt.Errorf("encode happening: %w", err)
+		}
+		subjects, data = append(subjects, one.Subject), append(data, string(raw))
+	}
+	if len(subjects) == 0 {
+		return nil
+	}
+	_, err = s.pool.Exec(ctx, tellSQL, pgx.NamedArgs{
+		"rule": r.ID, "what": string(f.what), "subjects": subjects, "data": data, "type": f.event,
+	})
+	if err != nil {
+		return fmt.Errorf("tell of %s: %w", f.what, err)
+	}
+	return nil
+}
+
+func orEmpty(text *string) string {
+	if text == nil {
+		return ""
+	}
+	return *text
+}
