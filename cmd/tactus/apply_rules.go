@@ -98,5 +98,8 @@ func (c applyCmd) planRule(ctx context.Context, i item, one *step) error {
 		wanted.URL = kept.URL
 	}
 	one.always = secrets.URL != "" || secrets.Key != "" || secrets.Headers != nil
-	return one.compare(kept.Version > 0, ruleContent(kept), ruleContent(wanted))
+	if kept.Version == 0 {
+		return one.compare(false, struct{}{}, ruleContent(wanted))
+	}
+	return one.compare(true, ruleContent(kept), ruleContent(wanted))
 }

@@ -243,7 +243,7 @@ func TestAsCodePage(t *testing.T) {
 		shell := exec.CommandContext(t.Context(), "bash", "-euxc", `tactus() { "$TACTUS" "$@"; }`+"\n"+script)
 		shell.Dir, shell.Env = a.dir, append(os.Environ(), "TACTUS="+testenv.Binary(t, ""), "TACTUS_URL="+a.url)
 		out, err := shell.CombinedOutput()
-		if err != nil || !strings.Contains(string(out), "3 created") {
+		if err != nil || !strings.Contains(string(out), "4 created") {
 			t.Errorf("%v\n%s", err, out)
 		}
 	}

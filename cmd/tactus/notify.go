@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -59,23 +58,22 @@ func (c notifyGetCmd) Run(ctx context.Context, to console) error {
 
 type notifyPutCmd struct {
 	notifyFlags
-	File            string        `short:"f" placeholder:"FILE" help:"JSON file with the members of the rule, instead of flags; - is standard input."`
-	On              []string      `sep:"," placeholder:"WHAT" help:"What is told: failed, missed, late, unknown, invalid, never_fired, recovered, paused, succeeded; several by commas."`
-	Schedule        []string      `sep:"none" placeholder:"NAME" help:"Only schedules of this name, or pattern (*); may be repeated."`
-	Tag             []string      `sep:"none" placeholder:"TAG" help:"Only schedules with this tag; may be repeated."`
-	Task            []string      `sep:"none" placeholder:"TASK" help:"Only schedules of this task, or pattern (*); may be repeated."`
-	Late            time.Duration `placeholder:"DURATION" help:"How late a run may start until it is late."`
-	Paused          time.Duration `placeholder:"DURATION" help:"How long a schedule may be paused until that is told."`
-	NeverFired      time.Duration `placeholder:"DURATION" help:"How long a schedule may have had no run until that is told."`
-	Every           time.Duration `placeholder:"DURATION" help:"At most one notification in that time, in whole minutes; the others are told together, with a count."`
-	To              string        `placeholder:"FORM" help:"webhook, slack, http, ping or stream."`
-	Destination     secret        `placeholder:"URL" help:"Where it is sent. A shell keeps what is typed: --destination-file is safer."`
-	DestinationFile string        `placeholder:"FILE" help:"File with the address; - is standard input."`
-	Method          string        `placeholder:"METHOD" help:"Of the form http: GET, POST, PUT or PATCH."`
-	ContentType     string        `placeholder:"TYPE" help:"Of the form http."`
-	Body            string        `placeholder:"TEXT" help:"Of the form http, with the words {rule}, {count}, {summary}, {what}, {schedule} and {json}."`
-	Description     string        `help:"What the rule is for."`
-	Disabled        bool          `help:"Keep the rule, and tell nobody."`
+	File        string        `short:"f" placeholder:"FILE" help:"JSON file with the members of the rule, instead of flags; - is standard input."`
+	On          []string      `sep:"," placeholder:"WHAT" help:"What is told: failed, missed, late, unknown, invalid, never_fired, recovered, paused, succeeded; several by commas."`
+	Schedule    []string      `sep:"none" placeholder:"NAME" help:"Only schedules of this name, or pattern (*); may be repeated."`
+	Tag         []string      `sep:"none" placeholder:"TAG" help:"Only schedules with this tag; may be repeated."`
+	Task        []string      `sep:"none" placeholder:"TASK" help:"Only schedules of this task, or pattern (*); may be repeated."`
+	Late        time.Duration `placeholder:"DURATION" help:"How late a run may start until it is late."`
+	Paused      time.Duration `placeholder:"DURATION" help:"How long a schedule may be paused until that is told."`
+	NeverFired  time.Duration `placeholder:"DURATION" help:"How long a schedule may have had no run until that is told."`
+	Every       time.Duration `placeholder:"DURATION" help:"At most one notification in that time, in whole minutes; the others are told together, with a count."`
+	To          string        `placeholder:"FORM" help:"webhook, slack, http, ping or stream."`
+	Destination secret        `env:"TACTUS_NOTIFY_URL" placeholder:"URL" help:"Where it is sent; or TACTUS_NOTIFY_URL_FILE, a file with it. A shell keeps what is typed."`
+	Method      string        `placeholder:"METHOD" help:"Of the form http: GET, POST, PUT or PATCH."`
+	ContentType string        `placeholder:"TYPE" help:"Of the form http."`
+	Body        string        `placeholder:"TEXT" help:"Of the form http, with the words {rule}, {count}, {summary}, {what}, {schedule} and {json}."`
+	Description string        `help:"What the rule is for."`
+	Disabled    bool          `help:"Keep the rule, and tell nobody."`
 }
 
 // Run writes a rule.
@@ -98,20 +96,12 @@ func (c notifyPutCmd) content() (any, error) {
 		}
 		return json.RawMessage(raw), err
 	}
-	address := c.Destination.reveal()
-	if c.DestinationFile != "" {
-		raw, err := readInput(c.DestinationFile, maxDefinitionFile)
-		if err != nil {
-			return nil, err
-		}
-		address = strings.TrimSpace(string(raw))
-	}
 	if c.Every%time.Minute != 0 {
 		return nil, usage("--every %s: want whole minutes, such as 10m", c.Every)
 	}
 	body := map[string]any{"on": append([]string{}, c.On...), "to": c.To, "enabled": !c.Disabled}
 	for member, value := range map[string]string{
-		"url": address, "method": c.Method, "content_type": c.ContentType, "body": c.Body, "description": c.Description,
+		"url": c.Destination.reveal(), "method": c.Method, "content_type": c.ContentType, "body": c.Body, "description": c.Description,
 	} {
 		if value != "" {
 			body[member] = value
