@@ -52,6 +52,8 @@ type Beat struct {
 	clockStep memory.Micros // how far PostgreSQL's clock stepped during this step of the beat
 	memory    *memory.Memory
 
+	withdrawal withdrawal // of what a clock judged that was ahead
+
 	lease     tenure    // who fires
 	shadow    shadow    // in shadow mode: the beat that fires
 	inbox     inbox     // what the feed has brought

@@ -68,6 +68,9 @@ func (b *Beat) anchorClock(asked, server time.Time) {
 	b.log.Warn("the clock of Postgres stepped: what is due follows it", "by", step, "now", server)
 	b.stats.countStep(step)
 	b.clockStep += step.Microseconds()
+	if step < 0 {
+		b.withdrawal = withdrawal{wanted: true, rewind: true}
+	}
 }
 
 // applyClockStep moves the times at which something is to be done with a clock that went back, so that they come when

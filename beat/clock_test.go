@@ -109,7 +109,7 @@ func TestPostgresClockSteps(t *testing.T) {
 	t.Parallel()
 	w := newRunningWorld(t)
 	beats := [2]*Beat{w.running("beat-0"), w.running("beat-1")}
-	w.fires("before")
+	before := w.fires("before")
 	for n, shift := range []string{"5 min", "0"} {
 		w.shift(shift)
 		testenv.Eventually(t, "both have noticed the step", func() error {
@@ -121,10 +121,17 @@ func TestPostgresClockSteps(t *testing.T) {
 			return nil
 		})
 	}
-	var soon time.Time
-	if err := w.pool.QueryRow(t.Context(), `select clock_timestamp() + interval '4 min'`).Scan(&soon); err != nil {
+	var back, soon time.Time
+	if err := w.pool.QueryRow(t.Context(), `select clock_timestamp(), clock_timestamp() + interval '4 min'`).Scan(&back, &soon); err != nil {
 		t.Fatal(err)
 	}
+	testenv.Eventually(t, "what was there before goes on", func() error {
+		if n := w.count(`select count(*) from tactus.runs where schedule_id = $1 and until is null and due_at > $2 and due_at <= clock_timestamp()`,
+			before.ID, back); n < 3 {
+			return fmt.Errorf("%d runs", n)
+		}
+		return nil
+	})
 	once := w.create(fmt.Sprintf(`{"run_at": %q, "task_name": "app.task"}`, soon.Format(time.RFC3339Nano)))
 	w.fires("after")
 	if early := w.count(`select count(*) from tactus.runs where schedule_id = $1 and clock_timestamp() < due_at`, once.ID); early > 0 {
@@ -216,7 +223,7 @@ func TestPostgresClockGoesBackMeanwhile(t *testing.T) {
 
 // fires makes a schedule, and waits for some runs of it. A beat that went by the clock as it was would take longer than
 // the test is patient.
-func (w *world) fires(name string) {
+func (w *world) fires(name string) domain.Schedule {
 	w.Helper()
 	s := w.create(fmt.Sprintf(`{"name": %q, "interval_seconds": 1, "task_name": "app.task"}`, name))
 	testenv.Eventually(w, name+": it fires", func() error {
@@ -225,4 +232,5 @@ func (w *world) fires(name string) {
 		}
 		return nil
 	})
+	return s
 }

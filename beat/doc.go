@@ -15,6 +15,7 @@
 //	                    │
 //	                    ├─ renew        lease.go, takeover.go, goneback.go: who fires
 //	                    ├─ poll         poll.go: what the log names
+//	                    ├─ withdraw     withdraw.go: what a clock judged that was ahead
 //	                    ├─ fire         fire.go: collect, decide, move on
 //	                    │   └─ settle   settle.go: the statement; setaside.go, locked.go: one bad row among many
 //	                    ├─ resyncPage   resync.go: memory against all schedules
@@ -64,14 +65,15 @@
 //     changes nothing.
 //   - What is settled does not depend on a policy that may change. The watermark goes by when due times fire, so a
 //     schedule that was edited since is decided again from the due time before it (TestJitterEditAcrossARestart).
-//   - Due times of a schedule are settled in order, so whoever takes over finds in tactus.runs how far its
-//     predecessor came.
+//   - Due times of a schedule are settled in order, but for those that fire early by a clock that is ahead, so whoever
+//     takes over finds in tactus.runs how far its predecessor came.
 //   - No change is lost with the transport: the log is read every second, from a snapshot that a committed row carries.
 //   - Where PostgreSQL has gone back, memory is made anew whatever versions say, and nothing that memory knows to be
 //     settled fires again.
 //   - Time is PostgreSQL's clock, carried on by the monotonic clock, so nothing fires early. When PostgreSQL's clock
 //     steps, forward or back, what is due follows it within a poll, and nothing waits for a time to come again
-//     (TestPostgresClockSteps).
+//     (TestPostgresClockSteps). What was missed by a clock that was ahead is due again when it is back
+//     (TestGoesOnAfterAClockThatWasAhead).
 //   - What fires and what was missed is decided by the policy in the table: the statement demands the one that memory
 //     has.
 //   - A commit whose answer was lost is dealt with before anything is decided again: the lease gets another term,

@@ -106,11 +106,16 @@ func (b *Beat) collectUpTo(ctx context.Context, now memory.Micros, firingSize in
 		}
 		due.add(slot, decisions, last)
 	}
-	err = b.skipSettled(ctx, toLookUp)
+	gaps, err := b.skipSettled(ctx, toLookUp)
 	for _, slot := range toLookUp {
 		r := b.memory.At(slot)
-		if err == nil && r.Fire <= now && len(due.decisions) < firingSize {
-			decisions, last := b.memory.Decide(slot, now, firingSize-len(due.decisions))
+		g, ends := gaps[r.ID]
+		if err == nil && !g.more && r.Fire <= now && len(due.decisions) < firingSize {
+			until := now
+			if ends {
+				until = max(r.Fire, min(now, g.until))
+			}
+			decisions, last := b.memory.Decide(slot, until, firingSize-len(due.decisions))
 			due.add(slot, decisions, last)
 		} else {
 			due.add(slot, nil, r.Due-1)

@@ -254,6 +254,7 @@ func (b *Beat) standBy(row leaseRow, now memory.Micros) {
 	b.lose(row.Holder)
 	b.retireBeside(row.FiringUntil)
 	b.lease.askAt = now + standbyEvery.Microseconds()
+	b.rewind(row.Watermark, row.Now)
 	b.memory.AdvanceTo(watermarkMicros(row.Watermark))
 }
 

@@ -7,17 +7,95 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// lastSettledSQL finds the last due time of each schedule, from an instant on, that has a row. Due times of a
-// schedule are settled in order, so everything before it is settled, too.
+// settledFromSQL reads the rows of schedules from a due time on, and the one before it, which may be a range that
+// reaches beyond.
+const settledFromSQL = `
+select w.schedule_id, r.due_at, coalesce(r.until, r.due_at)
+from unnest(@schedules::uuid[], @from::timestamptz[], @due::timestamptz[]) w (schedule_id, since, due)
+cross join lateral (
+    select due_at, until from tactus.runs
+    where schedule_id = w.schedule_id and slot = '00000000-0000-0000-0000-000000000000' and due_at >= coalesce((
+        select max(due_at) from tactus.runs
+        where schedule_id = w.schedule_id and slot = '00000000-0000-0000-0000-000000000000' and due_at between w.since and w.due
+    ), w.due)
+    order by due_at limit @most::bigint
+) r
+order by w.schedule_id, r.due_at`
+
+// settledAtOnce is how many rows of a schedule one look reads.
+const settledAtOnce = 500
+
+// settledFromRow is a row of settledFromSQL.
+type settledFromRow struct {
+	ID          domain.ID
+	First, Last time.Time
+}
+
+// gap is what follows on a due time that is not settled: the last instant before the next one that is.
+type gap struct {
+	until memory.Micros
+	more  bool // nothing is known of what follows
+}
+
+// skipSettled moves records past what has been settled without memory knowing it: by a predecessor after it had last
+// written the watermark, or by a statement whose answer was lost. The unique key takes care of due times that fire. A
+// range that was missed may end elsewhere when it is decided again, and the key, which is its first due time, would
+// hide the difference. Nor may a range cover due times that are settled, as those are that fired early by a clock that
+// was ahead: it ends before them. Returned is where, by schedule.
+func (b *Beat) skipSettled(ctx context.Context, slots []uint32) (map[domain.ID]gap, error) {
+	if len(slots) == 0 {
+		return nil, nil
+	}
+	ids, from, due := make([]domain.ID, len(slots)), make([]time.Time, len(slots)), make([]time.Time, len(slots))
+	for i, slot := range slots {
+		r := b.memory.At(slot)
+		ids[i], from[i], due[i] = r.ID, time.UnixMicro(r.Effective), time.UnixMicro(r.Due)
+	}
+	rows, err := b.pool.Query(ctx, b.mode.settledFromSQL, planned,
+		named{"schedules": ids, "from": from, "due": due, "most": settledAtOnce})
+	if err != nil {
+		return nil, fmt.Errorf("find what is settled: %w", err)
+	}
+	gaps, read := map[domain.ID]gap{}, map[domain.ID]int{}
+	var s settledFromRow
+	_, err = pgx.ForEachRow(rows, []any{&s.ID, &s.First, &s.Last}, func() error {
+		read[s.ID]++
+		r, known := b.memory.Find(s.ID)
+		if _, found := gaps[s.ID]; found || !known {
+			return nil
+		}
+		switch first, last := s.First.UnixMicro(), s.Last.UnixMicro(); {
+		case first > r.Due:
+			gaps[s.ID] = gap{until: first - 1}
+		case last >= r.Due:
+			b.memory.SetDueAfter(r, last)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("find what is settled: %w", err)
+	}
+	for id, n := range read {
+		if _, found := gaps[id]; !found && n == settledAtOnce {
+			gaps[id] = gap{more: true}
+		}
+	}
+	return gaps, nil
+}
+
+// lastSettledSQL finds the last due time of each schedule, from an instant on, that has a row. What fired early, by a
+// clock that was ahead, does not count.
 const lastSettledSQL = `
 select w.schedule_id, coalesce(r.until, r.due_at)
 from unnest(@schedules::uuid[], @from::timestamptz[]) w (schedule_id, since)
 cross join lateral (
     select due_at, until from tactus.runs
     where schedule_id = w.schedule_id and slot = '00000000-0000-0000-0000-000000000000' and due_at >= w.since
+        and due_at <= @now::timestamptz
     order by due_at desc limit 1
 ) r`
 
@@ -27,39 +105,10 @@ type settledRow struct {
 	Last time.Time
 }
 
-// skipSettled moves records past what has been settled without memory knowing it: by a predecessor after it had last
-// written the watermark, or by a statement whose answer was lost. The unique key takes care of due times that fire. A
-// range that was missed may end elsewhere when it is decided again, and the key, which is its first due time, would
-// hide the difference.
-func (b *Beat) skipSettled(ctx context.Context, slots []uint32) error {
-	if len(slots) == 0 {
-		return nil
-	}
-	ids, from := make([]domain.ID, len(slots)), make([]time.Time, len(slots))
-	for i, slot := range slots {
-		r := b.memory.At(slot)
-		ids[i], from[i] = r.ID, time.UnixMicro(r.Effective)
-	}
-	rows, err := b.pool.Query(ctx, b.mode.lastSettledSQL, planned, named{"schedules": ids, "from": from})
-	if err != nil {
-		return fmt.Errorf("find what is settled: %w", err)
-	}
-	settled, err := pgx.CollectRows(rows, pgx.RowToStructByPos[settledRow])
-	if err != nil {
-		return fmt.Errorf("find what is settled: %w", err)
-	}
-	for _, s := range settled {
-		if r, ok := b.memory.Find(s.ID); ok && s.Last.UnixMicro() >= r.Due {
-			b.memory.SetDueAfter(r, s.Last.UnixMicro())
-		}
-	}
-	return nil
-}
-
 // lastSettled returns the last due time of each schedule that has a row.
 func (b *Beat) lastSettled(ctx context.Context, ids []domain.ID) (map[domain.ID]time.Time, error) {
 	from := make([]time.Time, len(ids))
-	rows, err := b.pool.Query(ctx, b.mode.lastSettledSQL, planned, named{"schedules": ids, "from": from})
+	rows, err := b.pool.Query(ctx, lastSettledSQL, planned, named{"schedules": ids, "from": from, "now": b.clock.now()})
 	if err != nil {
 		return nil, fmt.Errorf("find what is settled: %w", err)
 	}

@@ -14,7 +14,8 @@ type mode struct {
 	fireDueSQL     string
 	firePlainSQL   string // for schedules that count nothing
 	setAsideSQL    string
-	lastSettledSQL string
+	settledFromSQL string
+	withdrawSQL    string
 
 	probePlainSQL, probeCountedSQL    string // see refusals
 	countsLockedSQL, lettersLockedSQL string // whether fireDueSQL and setAsideSQL would wait for a whole table
@@ -24,14 +25,14 @@ func modeOf(shadow bool) mode {
 	if shadow {
 		return mode{
 			leaseName: "shadow", fireDueSQL: shadowFireDueSQL, firePlainSQL: shadowFirePlainSQL,
-			setAsideSQL: shadowSetAsideSQL, lastSettledSQL: shadowLastSettledSQL,
+			setAsideSQL: shadowSetAsideSQL, settledFromSQL: shadowSettledFromSQL, withdrawSQL: shadowWithdrawSQL,
 			probePlainSQL: shadowProbeSQL, probeCountedSQL: shadowProbeSQL,
 			countsLockedSQL: countsUnreadableSQL, lettersLockedSQL: `select false`,
 		}
 	}
 	return mode{
 		leaseName: "beat", fireDueSQL: fireDueSQL, firePlainSQL: firePlainSQL,
-		setAsideSQL: setAsideSQL, lastSettledSQL: lastSettledSQL,
+		setAsideSQL: setAsideSQL, settledFromSQL: settledFromSQL, withdrawSQL: withdrawSQL,
 		probePlainSQL: probePlainSQL, probeCountedSQL: probeCountedSQL,
 		countsLockedSQL: countsLockedSQL, lettersLockedSQL: lettersLockedSQL,
 	}
@@ -118,15 +119,18 @@ run as (
 )
 select exists (select from lease)`
 
-// shadowLastSettledSQL is lastSettledSQL for what a shadow has recorded.
-const shadowLastSettledSQL = `
-select w.schedule_id, coalesce(r.until, r.due_at)
-from unnest(@schedules::uuid[], @from::timestamptz[]) w (schedule_id, since)
+// shadowSettledFromSQL is settledFromSQL for what a shadow has recorded.
+const shadowSettledFromSQL = `
+select w.schedule_id, r.due_at, coalesce(r.until, r.due_at)
+from unnest(@schedules::uuid[], @from::timestamptz[], @due::timestamptz[]) w (schedule_id, since, due)
 cross join lateral (
     select due_at, until from tactus.shadow_runs
-    where schedule_id = w.schedule_id and due_at >= w.since
-    order by due_at desc limit 1
-) r`
+    where schedule_id = w.schedule_id and due_at >= coalesce((
+        select max(due_at) from tactus.shadow_runs where schedule_id = w.schedule_id and due_at between w.since and w.due
+    ), w.due)
+    order by due_at limit @most::bigint
+) r
+order by w.schedule_id, r.due_at`
 
 // retireBeside retires a shadow once a beat that fires renews its lease: what is due is tactus' own to fire now, and
 // when that beat goes again, nothing says that another one is back in charge. A lease that is never renewed while the

@@ -19,6 +19,8 @@ type Stats struct {
 	Skew      time.Duration // how far the local wall clock is ahead of PostgreSQL's
 	Steps     int64         // of PostgreSQL's clock
 	Step      time.Duration // the last of them, back when it is negative
+	StepAge   time.Duration // since then
+	Withdrawn int64         // rows of due times that had been judged by a clock that was ahead
 	Watermark time.Time     // everything due until then is settled
 	Lag       time.Duration // how far the watermark is behind now; it grows while PostgreSQL is away
 	Renewed   time.Time     // when the lease was last renewed
@@ -42,6 +44,7 @@ type Stats struct {
 type stats struct {
 	mu sync.Mutex
 	Stats
+	stepped    time.Time // when PostgreSQL's clock stepped last, by the monotonic clock
 	asked      time.Time // when the lease was last read or renewed, by the monotonic clock
 	toldBehind time.Time // when the log was told last that firing waits for a sink; of the loop alone
 	answered   time.Time // when PostgreSQL last answered a whole step, by the monotonic clock; at first, when New was called
@@ -55,6 +58,7 @@ func (b *Beat) Stats() Stats {
 	s.Skew = b.clock.ahead()
 	s.Known = localNow().Sub(b.stats.asked) < leaseTime
 	s.Age = localNow().Sub(b.stats.answered)
+	s.StepAge = localNow().Sub(b.stats.stepped)
 	if !s.Watermark.IsZero() {
 		s.Lag = b.clock.now().Sub(s.Watermark)
 	}
@@ -104,7 +108,13 @@ func (b *Beat) countRecognition(r memory.Row) {
 func (s *stats) countStep(by time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.Steps, s.Step = s.Steps+1, by
+	s.Steps, s.Step, s.stepped = s.Steps+1, by, localNow()
+}
+
+func (s *stats) countWithdrawn(rows int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Withdrawn += rows
 }
 
 func (s *stats) countGap() {

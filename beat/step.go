@@ -53,6 +53,7 @@ func (b *Beat) step(ctx context.Context, now memory.Micros) (wake memory.Micros,
 		{polls, b.poll, partTimeout},
 		{polls, b.sync, partTimeout},
 		{true, b.resume, partTimeout},
+		{true, b.withdraw, partTimeout},
 		{true, b.fire, fireTimeout},
 		{b.resyncDue(now), b.resyncPage, partTimeout},
 		{true, b.sync, partTimeout},
@@ -84,6 +85,9 @@ func (b *Beat) wake(now memory.Micros) memory.Micros {
 			fire = max(fire, now+pause.Microseconds())
 		}
 		next = min(next, fire, b.pauses.at, b.spent.at(now))
+		if b.withdrawal.wanted {
+			next = min(next, max(now, b.withdrawal.notBefore))
+		}
 		if !b.cfg.Shadow {
 			next = min(next, b.backfills.at)
 		}

@@ -24,7 +24,9 @@ import (
 // Deciding a due time again is harmless: the unique key of tactus.runs knows it. Passing over one is not.
 func (b *Beat) takeOver(ctx context.Context, now memory.Micros) error {
 	b.lease.maybeSettled = max(now, b.lease.taken.Now.UnixMicro())
+	b.rewind(b.lease.taken.Watermark, b.lease.taken.Now)
 	b.memory.AdvanceTo(watermarkMicros(b.lease.taken.Watermark))
+	b.withdrawal = withdrawal{wanted: true}
 	b.switchFromShadow(b.lease.taken.SwitchedAt)
 	if b.lease.taken.Snapshot != nil {
 		changed, err := b.changedAfter(ctx, *b.lease.taken.Snapshot)

@@ -62,6 +62,8 @@ func (l teller) phrase(r slog.Record, values map[string]slog.Value) string {
 		if l.s.clockTold {
 			return fmt.Sprintf("notices that PostgreSQL's clock has stepped by %s", values["by"].Duration().Round(time.Minute))
 		}
+	case "the clock of Postgres was ahead: what was missed by it is due again":
+		return "takes back what was missed by a clock that was ahead: " + counted(values["rows"], "record")
 	case "pauses are over: enabled":
 		return "enables " + counted(values["schedules"], "schedule") + " whose pause is over"
 	default:

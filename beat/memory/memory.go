@@ -200,6 +200,32 @@ func (m *Memory) Restart(id domain.ID) {
 	}
 }
 
+// GoBack makes a schedule, if it is known, due at its first due time from an instant on, unless it is due before that.
+func (m *Memory) GoBack(id domain.ID, since Micros) {
+	if slot, _, known := m.lookup(id); known && m.At(slot).Due > since {
+		m.goBack(slot, since-1)
+	}
+}
+
+// Rewind makes all schedules due again that fire after an instant.
+func (m *Memory) Rewind(watermark Micros) {
+	if c := &m.calendars; c.held != Never {
+		c.held, c.settled = min(c.held, watermark), min(c.settled, watermark)
+	}
+	for slot := range m.allocated {
+		if r := m.At(slot); !r.ID.IsZero() && r.Due > watermark {
+			m.goBack(slot, m.lessJitter(r, watermark))
+		}
+	}
+}
+
+func (m *Memory) goBack(slot uint32, after Micros) {
+	r := m.At(slot)
+	m.SetDueAfter(r, max(r.Effective, after))
+	m.hold(r, max(r.Effective, after))
+	m.fix(slot)
+}
+
 // longestJitter is how long before the watermark a due time may lie that has not fired yet because of its jitter.
 // Runs are kept for longer than that, so the unique key still stops a due time that has fired from firing again.
 const longestJitter = 30 * 24 * time.Hour

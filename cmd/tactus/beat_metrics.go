@@ -34,6 +34,8 @@ var (
 	beatSteps     = desc("clock_steps_total", "Times that PostgreSQL's clock stepped")
 	beatStep      = desc("clock_step_seconds",
 		"Seconds by which PostgreSQL's clock stepped last, negative when it stepped back")
+	beatWithdrawn = desc("withdrawn_total",
+		"Records of due times without a run that were taken back, because PostgreSQL's clock had been ahead")
 	beatWatermark = desc("watermark_timestamp_seconds",
 		"The instant up to which all due times are settled, in Unix seconds; NaN when unknown")
 	beatLag       = desc("watermark_lag_seconds", "Seconds by which the watermark is behind now; NaN when unknown")
@@ -79,7 +81,7 @@ func (m beatMetrics) Collect(to chan<- prometheus.Metric) {
 	for d, value := range map[*prometheus.Desc]int64{
 		beatFired: s.Fired, beatWouldFire: s.WouldFire,
 		beatMissed: s.Missed, beatAside: s.SetAside, beatSyncs: s.Syncs, beatResyncs: s.Resyncs, beatGaps: s.Gaps,
-		beatSteps: s.Steps,
+		beatSteps: s.Steps, beatWithdrawn: s.Withdrawn,
 	} {
 		to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value))
 	}
@@ -133,4 +135,20 @@ func behind(s beat.Stats) string {
 	}
 	return fmt.Sprintf("more is due than is handed over: %d runs were fired that a sink has not taken, and what fires is %s late",
 		s.Behind, s.Lag.Round(time.Millisecond))
+}
+
+// sayStep is how long a step of PostgreSQL's clock is told.
+const sayStep = time.Hour
+
+// stepped says that PostgreSQL's clock has stepped within the last hour, and what became of it; nothing otherwise.
+func stepped(s beat.Stats) string {
+	if s.Steps == 0 || s.StepAge > sayStep {
+		return ""
+	}
+	text := fmt.Sprintf("the clock of PostgreSQL stepped by %s, %s ago: what is due follows it",
+		s.Step.Round(time.Millisecond), s.StepAge.Round(time.Second))
+	if s.Withdrawn > 0 {
+		text += fmt.Sprintf("; it was ahead: %d records of what was missed by it were taken back since the start", s.Withdrawn)
+	}
+	return text
 }

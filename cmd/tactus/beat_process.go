@@ -76,6 +76,7 @@ func watched(pool *pgxpool.Pool, feed *redis.Feed, cfg beat.Config, health *tele
 		return nil
 	})
 	health.Say("behind", func() string { return behind(b.Stats()) })
+	health.Say("clock", func() string { return stepped(b.Stats()) })
 	if cfg.Shadow {
 		health.Note("mode", "shadow: due times are decided and recorded, nothing is sent")
 		cfg.Log.Warn("shadow mode: due times are decided and recorded, nothing is sent")
