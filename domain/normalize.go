@@ -1,6 +1,7 @@
 package domain
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,7 +30,15 @@ type Check func(Task) error
 // Normalize makes a definition complete and canonical: defaults spelled out, presets, prefixes and local times resolved
 // once and for all. It is idempotent. The error is Faults, with every fault found.
 func (d Definition) Normalize(c Context) (Definition, []Warning, error) {
-	n := normalizer{Definition: d, context: c}
+	n := d.normalizer(c)
+	if err := n.check(); err != nil {
+		return Definition{}, nil, err
+	}
+	return n.Definition, n.warnings, nil
+}
+
+func (d Definition) normalizer(c Context) *normalizer {
+	n := &normalizer{Definition: d, context: c}
 	n.texts()
 	n.name()
 	n.policies()
@@ -37,10 +46,18 @@ func (d Definition) Normalize(c Context) (Definition, []Warning, error) {
 	n.trigger()
 	n.task()
 	n.target()
-	if err := n.check(); err != nil {
-		return Definition{}, nil, err
-	}
-	return n.Definition, n.warnings, nil
+	return n
+}
+
+// Refused returns a definition that Normalize refuses, with its defaults spelled out as far as they can be: two that
+// are the same but for what one leaves out can then be compared.
+func (d Definition) Refused(c Context) Definition {
+	r := d.normalizer(c).Definition
+	r.StartsAt, r.EndsAt = cmp.Or(r.StartsAt, d.StartsAt), cmp.Or(r.EndsAt, d.EndsAt) // what is no time stays as it is
+	r.RunAt, r.IntervalAnchor = cmp.Or(r.RunAt, d.RunAt), cmp.Or(r.IntervalAnchor, d.IntervalAnchor)
+	enabled := d.IsEnabled()
+	r.Enabled = &enabled
+	return r
 }
 
 // check has those who hand tasks over look at this one, too.

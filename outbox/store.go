@@ -121,7 +121,8 @@ func (s *Store) Put(ctx context.Context, d domain.Definition) (after domain.Sche
 }
 
 // Compare returns the schedule of a definition's name, the zero value when there is none, and the definition as Put
-// would store it. It writes nothing.
+// would store it. It writes nothing. A definition that Put would refuse is returned with its faults, and both are as
+// far complete as they can be: one of an invalid schedule may be stored as it is.
 func (s *Store) Compare(ctx context.Context, d domain.Definition) (before domain.Schedule, after domain.Definition, err error) {
 	d.Name = strings.TrimSpace(d.Name)
 	before, err = GetByName(ctx, s.pool, d.Name)
@@ -138,11 +139,15 @@ func (s *Store) Compare(ctx context.Context, d domain.Definition) (before domain
 	} else {
 		before, err = domain.Schedule{}, nil
 	}
-	if err == nil {
-		after, err = s.writer().normalize(ctx, d, c)
+	if err != nil {
+		return before, after, err
 	}
+	after, err = s.writer().normalize(ctx, d, c)
 	if err == nil {
-		err = permitted(ctx, after)
+		return before, after, permitted(ctx, after)
+	}
+	if c.Previous != nil && domain.FaultsOf(err) != nil {
+		before.Definition, after = before.Refused(c), d.Refused(c)
 	}
 	return before, after, err
 }

@@ -35,6 +35,7 @@ type step struct {
 	Outcome string                 `json:"outcome"` // create, change, delete, same
 	Changes []catalog.MemberChange `json:"changes,omitempty"`
 	At      string                 `json:"at,omitempty"`
+	Invalid []string               `json:"invalid,omitempty"` // why a schedule that stays as it is cannot be scheduled
 	method  string
 	path    string
 	body    []byte
@@ -67,6 +68,11 @@ func (c applyCmd) Run(ctx context.Context, to console) error {
 	}
 	if err := faulty(to, faults); err != nil {
 		return err
+	}
+	for _, s := range steps {
+		for _, why := range s.Invalid {
+			fmt.Fprintln(to.problems, why)
+		}
 	}
 	if c.Diff {
 		return c.tellDiff(to, steps)
@@ -184,7 +190,7 @@ func (c applyCmd) plan(ctx context.Context, items []item) (steps []step, faults 
 // disabled as it is.
 func (c applyCmd) planSchedule(ctx context.Context, i item, calendars []string, one *step) ([]*domain.Error, error) {
 	one.path, one.body = "/schedules/by-name/"+url.PathEscape(i.Name), i.body()
-	refusals, err := c.compareWith(ctx, i, calendars, one)
+	invalid, refusals, err := c.compareWith(ctx, i, calendars, one)
 	if err != nil || len(refusals) > 0 {
 		return refusals, err
 	}
@@ -199,12 +205,19 @@ func (c applyCmd) planSchedule(ctx context.Context, i item, calendars []string, 
 			one.Outcome = "same"
 		}
 	}
+	if len(invalid) > 0 && one.Outcome != "same" {
+		return invalid, nil
+	}
+	for _, f := range invalid {
+		one.Invalid = append(one.Invalid, i.place.at(f.Field)+": "+i.Name+" is invalid as it stands, and stays so: "+f.Error())
+	}
 	return c.othersOwn(i, one.Changes), nil
 }
 
-// compareWith asks the server what putting a schedule would change. The schedule may name calendars that the server
-// does not know yet because the same files describe them; the server is then asked about the other members.
-func (c applyCmd) compareWith(ctx context.Context, i item, calendars []string, one *step) ([]*domain.Error, error) {
+// compareWith asks the server what putting a schedule would change, and what makes it invalid although it stands so
+// already. The schedule may name calendars that the server does not know yet because the same files describe them; the
+// server is then asked about the other members.
+func (c applyCmd) compareWith(ctx context.Context, i item, calendars []string, one *step) (invalid, refusals []*domain.Error, err error) {
 	answer, err := c.call(ctx, http.MethodPost, "/schedules/compare", json.RawMessage(i.body()))
 	refused, ok := errors.AsType[*refusal](err)
 	if ok {
@@ -212,7 +225,7 @@ func (c applyCmd) compareWith(ctx context.Context, i item, calendars []string, o
 			return f.Code != domain.CodeCalendarUnknown || !slices.Contains(calendars, i.text(f.Field))
 		})
 		if len(coming) == 0 || len(coming) < len(refused.faults) {
-			return slices.DeleteFunc(refused.faults, func(f *domain.Error) bool {
+			return nil, slices.DeleteFunc(refused.faults, func(f *domain.Error) bool {
 				return slices.Contains(coming, f)
 			}), nil
 		}
@@ -223,20 +236,24 @@ func (c applyCmd) compareWith(ctx context.Context, i item, calendars []string, o
 		}
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var compared struct {
 		Outcome string
 		Changes []catalog.MemberChange
+		Invalid []struct{ Code, Location, Message string }
 	}
 	if err := json.Unmarshal(answer, &compared); err != nil {
-		return nil, fmt.Errorf("read the answer: %w", err)
+		return nil, nil, fmt.Errorf("read the answer: %w", err)
+	}
+	for _, f := range compared.Invalid {
+		invalid = append(invalid, &domain.Error{Code: f.Code, Field: f.Location, Message: f.Message})
 	}
 	if one.Changes = append(one.Changes, compared.Changes...); compared.Outcome == "same" && len(one.Changes) > 0 {
 		compared.Outcome = "change"
 	}
 	one.Outcome = compared.Outcome
-	return nil, nil
+	return invalid, nil, nil
 }
 
 // othersOwn returns a fault if the changes would take a schedule away from another source.

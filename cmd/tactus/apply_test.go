@@ -16,6 +16,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/api"
 	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/internal/testenv"
+	"github.com/tactus-dev/tactus/outbox"
 )
 
 // asCode is an API of the test's own, and a folder with files that describe what it is to have.
@@ -188,6 +189,46 @@ func TestExportIsApplied(t *testing.T) {
 	if here, there := a.says(exitOK, "", "export").out, elsewhere.says(exitOK, "", "export").out; here != there {
 		t.Errorf("here\n%s\nelsewhere\n%s", here, there)
 	}
+}
+
+// TestInvalidScheduleStopsNoOther exports and applies while there is a schedule that SQL took and that nobody can
+// schedule: unchanged it is told and left alone, and changed into another such one it is refused.
+func TestInvalidScheduleStopsNoOther(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	server := httptest.NewServer(api.New(pool, "Asia/Tokyo", slog.New(slog.NewTextHandler(t.Output(), nil)), celery.Config{}))
+	defer server.Close()
+	a := asCode{t, server.URL, t.TempDir()}
+	a.write("all.yaml", manifest)
+	a.says(exitOK, `4 created`, "apply -f "+a.dir)
+	for _, judged := range []bool{false, true} {
+		if _, err := pool.Exec(t.Context(), `select tactus.put_schedule(
+			'{"name":"typo","cron_expression":"* * * * *","timezone":"Asia/Tokio","task_name":"a","tags":["x"]}'::text)`); err != nil {
+			t.Fatal(err)
+		}
+		if judged {
+			if _, err := outbox.NewStore(pool, "UTC", celery.Config{}.Check).Judge(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		exported := a.says(exitOK, map[bool]string{false: `name: typo`, true: `typo is invalid, and exported as it stands: timezone_unknown`}[judged], "export").out
+		a.write("all.yaml", exported)
+		const told = `all.yaml:\d+: typo is invalid as it stands, and stays so: timezone_unknown at /timezone`
+		if got := a.says(exitOK, told, "apply --diff -f "+a.dir); got.out != "" {
+			t.Errorf("it differs:\n%s", got.out)
+		}
+		a.write("all.yaml", strings.Replace(exported, "interval_seconds: 300", "interval_seconds: 600", 1))
+		a.says(exitFailure, `(?s)~ schedule sync.*\+ interval_seconds: 600`, "apply --diff -f "+a.dir)
+		a.says(exitOK, `(?s)`+told+`.*0 created, 1 changed, 0 deleted, 4 unchanged`, "apply -f "+a.dir)
+		a.write("all.yaml", strings.Replace(exported, "task_name: a\n", "task_name: b\n", 1))
+		a.says(exitUsage, `typo: timezone_unknown at /timezone.*\n.*1 fault; nothing was changed`, "apply -f "+a.dir)
+		a.write("all.yaml", exported)
+		a.says(exitOK, `0 created, 1 changed`, "apply -f "+a.dir)
+	}
+	a.says(exitOK, `"enabled": false`, "schedule disable typo -o json")
+	a.says(exitOK, `0 created, 0 changed, 0 deleted, 5 unchanged`, "apply -f "+a.dir) // what somebody has paused stays paused
+	a.write("all.yaml", "schedules:\n- {name: typo, cron_expression: '* * * * *', timezone: Asia/Tokyo, task_name: a, tags: [x]}\n")
+	a.says(exitOK, `changed schedule typo`, "apply -f "+a.dir)
 }
 
 // TestSchemaKnowsEveryMember compares the schema for editors with what a definition has.

@@ -32,10 +32,14 @@ func (c exportFilesCmd) Run(ctx context.Context, to console) error {
 		tags = append(tags, sourceTag+c.Source)
 	}
 	left, failed := 0, error(nil)
+	var invalid []string
 	err := c.everySchedule(ctx, url.Values{"tag": tags}, func(s catalog.Entry) {
 		if s.ManagedBy != "" || s.State == domain.Completed {
 			left++
 			return
+		}
+		if s.InvalidReason != "" {
+			invalid = append(invalid, fmt.Sprintf("%s is invalid, and exported as it stands: %s", s.Name, s.InvalidReason))
 		}
 		raw, err := manifestOf(s, c.Source)
 		if err != nil {
@@ -51,6 +55,9 @@ func (c exportFilesCmd) Run(ctx context.Context, to console) error {
 	}
 	if err != nil {
 		return err
+	}
+	for _, said := range invalid {
+		fmt.Fprintln(to.problems, said)
 	}
 	if left > 0 {
 		fmt.Fprintf(to.problems, "%s left out: adopted from a table, or completed\n",

@@ -68,12 +68,18 @@ func (s *server) answer(err error) error {
 	return faulty(faults)
 }
 
-// faulty returns the answer to a request with faults of its own.
-func faulty(faults domain.Faults) error {
+// faultsOf are faults as an answer tells them.
+func faultsOf(faults domain.Faults) []fault {
 	all := make([]fault, len(faults))
 	for i, f := range faults {
 		all[i] = fault{f.Code, f.Field, f.Message}
 	}
+	return all
+}
+
+// faulty returns the answer to a request with faults of its own.
+func faulty(faults domain.Faults) error {
+	all := faultsOf(faults)
 	code := status[faults[0].Kind]
 	if faults[0].Code == "json_invalid" || faults[0].Code == "utf8_invalid" {
 		code = http.StatusBadRequest
