@@ -12,19 +12,19 @@ import (
 // backfillCmd requests a backfill.
 type backfillCmd struct {
 	oneSchedule
-	From   string `required:"" placeholder:"TIME" help:"Run due times from this time on (RFC 3339, or local in the zone of the schedule)."`
-	To     string `placeholder:"TIME" help:"Run due times up to this time; up to now unless given."`
-	Policy string `name:"execution-policy" enum:",allow,queue" default:"" help:"Whether its runs may begin beside other runs of the schedule (allow) or wait for them (queue); unless given, as the schedule's own runs."`
-	Order  string `enum:"oldest_first,newest_first" default:"oldest_first" help:"oldest_first or newest_first."`
-	Active int    `name:"max-active" default:"1" help:"How many of its runs may be unfinished at a time, at most 100."`
-	Again  bool   `help:"Include due times that have run already."`
-	DryRun bool   `help:"Only show what would run."`
+	From   pastTime `required:"" placeholder:"TIME" help:"Run due times from this time on: a time (without an offset, in the zone of the schedule), a day, or how long ago (48h, 30d)."`
+	To     pastTime `placeholder:"TIME" help:"Run due times up to this time; up to now unless given."`
+	Policy string   `name:"execution-policy" enum:",allow,queue" default:"" help:"Whether its runs may begin beside other runs of the schedule (allow) or wait for them (queue); unless given, as the schedule's own runs."`
+	Order  string   `enum:"oldest_first,newest_first" default:"oldest_first" help:"oldest_first or newest_first."`
+	Active int      `name:"max-active" default:"1" help:"How many of its runs may be unfinished at a time, at most 100."`
+	Again  bool     `help:"Include due times that have run already."`
+	DryRun bool     `help:"Only show what would run."`
 }
 
 // Run requests a backfill.
 func (c backfillCmd) Run(ctx context.Context, to console) error {
 	_, reason := outbox.ActorOf(ctx) // --reason, which every command has
-	members := filled("from", c.From, "to", c.To, "execution_policy", c.Policy, "order", c.Order, "reason", reason)
+	members := filled("from", string(c.From), "to", string(c.To), "execution_policy", c.Policy, "order", c.Order, "reason", reason)
 	members["max_active"], members["again"], members["dry_run"] = c.Active, c.Again, c.DryRun
 	return c.send(ctx, to, http.MethodPost, "/backfill", members)
 }

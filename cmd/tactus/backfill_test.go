@@ -34,7 +34,7 @@ func TestBackfillCommands(t *testing.T) {
 		{"backfill get ID", exitOK, `(?s)execution_policy +allow.*state +running`},
 		{"backfill cancel ID --runs", exitOK, `state +cancelled`},
 		{"backfill cancel ID", exitConflict, `backfill_ended`},
-		{"schedule backfill hourly --from tomorrow", exitFailure, `time_invalid at /from`},
+		{"schedule backfill hourly --from tomorrow", exitUsage, `"tomorrow": want a time as in`},
 	} {
 		args := strings.Fields(strings.Replace(c.args, "ID", id, 1) + " --url " + server.URL)
 		for i := range args {

@@ -11,23 +11,23 @@ import (
 // bulkCmd changes many schedules.
 type bulkCmd struct {
 	clientFlags
-	Action     string   `arg:"" enum:"enable,disable,delete,trigger,retag,set" help:"enable, disable, delete, trigger, retag or set."`
-	IDs        []string `arg:"" optional:"" name:"schedule" help:"Ids of the schedules; without any, the flags choose them."`
-	All        bool     `help:"All schedules."`
-	Enabled    string   `enum:",true,false" default:"" help:"Only enabled (true) or disabled (false) schedules."`
-	Category   string   `help:"Only schedules of this category."`
-	Tag        []string `sep:"none" help:"Only schedules with this tag; may be repeated, for schedules with all of the tags."`
-	Task       string   `help:"Only schedules of this task."`
-	Queue      string   `help:"Only schedules for this queue."`
-	Query      string   `short:"q" help:"Only schedules whose names contain this text."`
-	LastStatus string   `placeholder:"STATE" help:"Only schedules whose newest run is in this state."`
-	PauseGroup string   `placeholder:"GROUP" help:"Only what the disabling of this name has disabled: enable puts back exactly that."`
-	DryRun     bool     `help:"Only show which."`
-	Until      string   `placeholder:"TIME" help:"disable: when they are enabled again by themselves."`
-	Group      string   `help:"disable: the name of the operation (made up unless given)."`
-	AddTag     []string `sep:"none" help:"retag: a tag to add; may be repeated."`
-	RemoveTag  []string `sep:"none" help:"retag: a tag to remove; may be repeated."`
-	Set        string   `placeholder:"JSON" help:"set: the members to change, as in '{\"priority\":3}'."`
+	Action     string     `arg:"" enum:"enable,disable,delete,trigger,retag,set" help:"enable, disable, delete, trigger, retag or set."`
+	IDs        []string   `arg:"" optional:"" name:"schedule" help:"Ids of the schedules; without any, the flags choose them."`
+	All        bool       `help:"All schedules."`
+	Enabled    string     `enum:",true,false" default:"" help:"Only enabled (true) or disabled (false) schedules."`
+	Category   string     `help:"Only schedules of this category."`
+	Tag        []string   `sep:"none" help:"Only schedules with this tag; may be repeated, for schedules with all of the tags."`
+	Task       string     `help:"Only schedules of this task."`
+	Queue      string     `help:"Only schedules for this queue."`
+	Query      string     `short:"q" help:"Only schedules whose names contain this text."`
+	LastStatus string     `placeholder:"STATE" help:"Only schedules whose newest run is in this state."`
+	PauseGroup string     `placeholder:"GROUP" help:"Only what the disabling of this name has disabled: enable puts back exactly that."`
+	DryRun     bool       `help:"Only show which."`
+	Until      comingTime `placeholder:"TIME" help:"disable: when they are enabled again by themselves: a time, a day, or how long from now (90m, 3d)."`
+	Group      string     `help:"disable: the name of the operation (made up unless given)."`
+	AddTag     []string   `sep:"none" help:"retag: a tag to add; may be repeated."`
+	RemoveTag  []string   `sep:"none" help:"retag: a tag to remove; may be repeated."`
+	Set        string     `placeholder:"JSON" help:"set: the members to change, as in '{\"priority\":3}'."`
 }
 
 // Run changes schedules, a hundred in each request, and prints the outcome of each.
@@ -44,7 +44,7 @@ func (c bulkCmd) Run(ctx context.Context, to console) error {
 		return usage("name schedules by their ids, or choose them by flags, such as --tag nightly, or --all")
 	}
 	_, reason := outbox.ActorOf(ctx)
-	body := filled("action", c.Action, "until", c.Until, "group", c.Group, "reason", reason)
+	body := filled("action", c.Action, "until", string(c.Until), "group", c.Group, "reason", reason)
 	body["dry_run"] = c.DryRun
 	if len(c.AddTag)+len(c.RemoveTag) > 0 {
 		body["add_tags"], body["remove_tags"] = c.AddTag, c.RemoveTag

@@ -7,23 +7,23 @@ import (
 
 // definitionFlags define a schedule by flags, by a JSON document, or by both; flags win.
 type definitionFlags struct {
-	File        string   `short:"f" placeholder:"FILE" help:"File with a definition in JSON; - reads standard input."`
-	Name        *string  `help:"Name of the schedule."`
-	Description *string  `help:"What the schedule is for."`
-	Category    *string  `help:"Category of the schedule."`
-	Tag         []string `help:"Tag; may be repeated."`
-	Cron        *string  `placeholder:"EXPRESSION" help:"Trigger: a cron expression."`
-	Every       *float64 `placeholder:"SECONDS" help:"Trigger: an interval in seconds."`
-	At          *string  `placeholder:"TIME" help:"Trigger: once, at this time (RFC 3339, or local in --tz)."`
-	RRule       *string  `name:"rrule" placeholder:"RULE" help:"Trigger: a recurrence of RFC 5545, such as FREQ=WEEKLY;INTERVAL=2 (lines: DTSTART, RRULE, RDATE, EXDATE)."`
-	Preset      *string  `help:"Trigger: the name of a preset."`
-	TZ          *string  `name:"tz" placeholder:"ZONE" help:"IANA time zone of the trigger."`
-	Dialect     *string  `help:"Dialect of the cron expression: celery, vixie, quartz or aws."`
-	Exclude     []string `name:"exclude-calendar" placeholder:"CALENDAR" help:"Calendar on whose days nothing is due; may be repeated."`
-	Only        []string `name:"only-calendar" placeholder:"CALENDAR" help:"Calendar on whose days alone something is due; may be repeated."`
-	OnCompleted *string  `placeholder:"HOW" help:"What becomes of a schedule that can fire no more: keep or delete. Default: TACTUS_ON_COMPLETED of the beat."`
-	OnExcluded  *string  `placeholder:"HOW" help:"What becomes of a due time that calendars exclude: skip, next_allowed, previous_allowed or drop_if_taken."`
-	Task        *string  `help:"Name of the task to run."`
+	File        string      `short:"f" placeholder:"FILE" help:"File with a definition in JSON; - reads standard input."`
+	Name        *string     `help:"Name of the schedule."`
+	Description *string     `help:"What the schedule is for."`
+	Category    *string     `help:"Category of the schedule."`
+	Tag         []string    `help:"Tag; may be repeated."`
+	Cron        *string     `placeholder:"EXPRESSION" help:"Trigger: a cron expression."`
+	Every       *inSeconds  `placeholder:"LENGTH" help:"Trigger: an interval, in seconds or as in 5m, 1h30m or 1d."`
+	At          *comingTime `placeholder:"TIME" help:"Trigger: once, at this time (without an offset, in --tz), on this day, or so long from now (90m)."`
+	RRule       *string     `name:"rrule" placeholder:"RULE" help:"Trigger: a recurrence of RFC 5545, such as FREQ=WEEKLY;INTERVAL=2 (lines: DTSTART, RRULE, RDATE, EXDATE)."`
+	Preset      *string     `help:"Trigger: the name of a preset."`
+	TZ          *string     `name:"tz" placeholder:"ZONE" help:"IANA time zone of the trigger."`
+	Dialect     *string     `help:"Dialect of the cron expression: celery, vixie, quartz or aws."`
+	Exclude     []string    `name:"exclude-calendar" placeholder:"CALENDAR" help:"Calendar on whose days nothing is due; may be repeated."`
+	Only        []string    `name:"only-calendar" placeholder:"CALENDAR" help:"Calendar on whose days alone something is due; may be repeated."`
+	OnCompleted *string     `placeholder:"HOW" help:"What becomes of a schedule that can fire no more: keep or delete. Default: TACTUS_ON_COMPLETED of the beat."`
+	OnExcluded  *string     `placeholder:"HOW" help:"What becomes of a due time that calendars exclude: skip, next_allowed, previous_allowed or drop_if_taken."`
+	Task        *string     `help:"Name of the task to run."`
 	runFlags
 	policyFlags
 	Stream   *string `help:"Redis stream that runs go to, instead of a queue."`
@@ -33,11 +33,11 @@ type definitionFlags struct {
 
 // runFlags say what a single run may have otherwise than its schedule.
 type runFlags struct {
-	Args     string  `placeholder:"JSON" help:"Arguments of the task, a JSON list."`
-	Kwargs   string  `placeholder:"JSON" help:"Keyword arguments of the task, a JSON object."`
-	Queue    *string `help:"Celery queue that runs go to."`
-	Priority *int    `placeholder:"NUMBER" help:"Priority, 0 to 255; on Redis 0 is the highest."`
-	Expires  *int64  `placeholder:"SECONDS" help:"Seconds after a run was handed over (not after it was due) from which no worker starts it."`
+	Args     string     `placeholder:"JSON" help:"Arguments of the task, a JSON list."`
+	Kwargs   string     `placeholder:"JSON" help:"Keyword arguments of the task, a JSON object."`
+	Queue    *string    `help:"Celery queue that runs go to."`
+	Priority *int       `placeholder:"NUMBER" help:"Priority, 0 to 255; on Redis 0 is the highest."`
+	Expires  *inSeconds `placeholder:"LENGTH" help:"How long after a run was handed over (not after it was due) no worker starts it any more, in seconds or as in 5m."`
 }
 
 // fill adds the members that were given, unchecked: the API reports all their faults at once.
@@ -54,7 +54,7 @@ func (f runFlags) fill(members map[string]any) error {
 	}
 	given(members, map[string]*string{"queue": f.Queue})
 	given(members, map[string]*int{"priority": f.Priority})
-	given(members, map[string]*int64{"expires_seconds": f.Expires})
+	given(members, map[string]*inSeconds{"expires_seconds": f.Expires})
 	return nil
 }
 
@@ -80,10 +80,11 @@ func (f definitionFlags) definition() (map[string]any, error) {
 		}
 	}
 	given(members, map[string]*string{
-		"name": f.Name, "description": f.Description, "category": f.Category, "cron_expression": f.Cron, "run_at": f.At, "rrule": f.RRule,
+		"name": f.Name, "description": f.Description, "category": f.Category, "cron_expression": f.Cron, "rrule": f.RRule,
 		"preset_name": f.Preset, "timezone": f.TZ, "cron_dialect": f.Dialect, "task_name": f.Task,
 		"stream": f.Stream, "misfire_policy": f.Misfire, "on_excluded": f.OnExcluded, "on_completed": f.OnCompleted,
 	})
+	given(members, map[string]*comingTime{"run_at": f.At})
 	if err := f.runFlags.fill(members); err != nil {
 		return nil, err
 	}
@@ -93,7 +94,7 @@ func (f definitionFlags) definition() (map[string]any, error) {
 	if f.Every != nil && *f.Every <= 0 {
 		return nil, usage("--every %v: want a number of seconds, at least 1; another trigger (--cron, --at) takes the place of an interval", *f.Every)
 	}
-	given(members, map[string]*float64{"interval_seconds": f.Every})
+	given(members, map[string]*inSeconds{"interval_seconds": f.Every})
 	for name, list := range map[string][]string{"tags": f.Tag, "exclude_calendars": f.Exclude, "only_calendars": f.Only} {
 		if len(list) > 0 {
 			members[name] = list

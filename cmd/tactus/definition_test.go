@@ -64,6 +64,10 @@ func set(t *testing.T, of reflect.Value) {
 		case *float64:
 			one := 1.0
 			field.Set(reflect.ValueOf(&one))
+		case *inSeconds:
+			field.Set(reflect.ValueOf(new(inSeconds(1))))
+		case *comingTime:
+			field.Set(reflect.ValueOf(new(comingTime)))
 		case *int:
 			field.Set(reflect.ValueOf(new(int)))
 		case *int64:

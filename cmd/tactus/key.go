@@ -59,7 +59,7 @@ type keyCreateCmd struct {
 	Name    string        `arg:"" help:"Whose key it is; events name it as their actor."`
 	Role    string        `enum:"read,write,admin" required:"" help:"read, write or admin; each includes those before it."`
 	Scope   []string      `sep:"none" placeholder:"SCOPE" help:"Confine the key to schedules with a tag (tag:TAG) or whose names begin so (name:PREFIX); may be repeated."`
-	Expires time.Duration `placeholder:"DURATION" help:"Time until the key expires, such as 2160h (never unless given)."`
+	Expires time.Duration `placeholder:"LENGTH" help:"How long until the key expires, such as 12h or 90d (never unless given)."`
 }
 
 // Run creates a key.

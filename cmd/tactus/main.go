@@ -79,7 +79,8 @@ func newParser(into *commands, to console, exit func(int)) (*kong.Kong, error) {
 		kong.Name("tactus"), kong.Description("Schedules that never miss a beat."),
 		kong.Writers(to.out, to.problems), kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Vars{"version": versions(), "sections": sectionNames(), "differences": strings.Join(importer.Kinds, ", ")},
-		kong.Exit(exit), kong.Resolvers(secretFiles{}))
+		kong.Exit(exit), kong.Resolvers(secretFiles{}),
+		durations, pointed[comingTime](), pointed[inSeconds]())
 }
 
 func run(args []string, out, problems io.Writer) int {

@@ -4,37 +4,40 @@ import "encoding/json"
 
 // policyFlags define the rest of a schedule: how its trigger is read, when it may fire, and what its runs carry.
 type policyFlags struct {
-	CronSeconds   *bool   `help:"The cron expression begins with the seconds."`
-	Anchor        *string `placeholder:"TIME" help:"Instant from which an interval counts."`
-	DSTGap        *string `name:"dst-gap" help:"Times that a change of clocks leaves out: auto, run_after or skip."`
-	DSTOverlap    *string `name:"dst-overlap" help:"Times that a change of clocks repeats: auto, first, second or both."`
-	StartsAt      *string `placeholder:"TIME" help:"It fires nothing before."`
-	EndsAt        *string `placeholder:"TIME" help:"It fires nothing from then on."`
-	MaxRuns       *int64  `placeholder:"NUMBER" help:"How many runs it has at most."`
-	Jitter        *int64  `placeholder:"SECONDS" help:"How late it fires at most, by another delay for each due time."`
-	Overlap       *string `help:"What becomes of a due time while the previous run is unfinished: allow, skip or queue."`
-	MisfireWindow *int64  `placeholder:"SECONDS" help:"How old a missed due time may be that still fires."`
-	MisfireGrace  *int64  `placeholder:"SECONDS" help:"How late the last due time may be before the misfire policy decides."`
-	Exchange      *string `help:"Exchange that runs go through; it needs a routing key."`
-	RoutingKey    *string `placeholder:"KEY" help:"Routing key; it needs an exchange."`
-	Headers       string  `placeholder:"JSON" help:"Headers of the messages, a JSON object."`
-	TaskParams    string  `placeholder:"JSON" help:"Keyword arguments, a JSON object, to which the schedule's id is added."`
-	TimeLimit     *int64  `placeholder:"SECONDS" help:"Seconds after which the worker kills the task."`
-	SoftTimeLimit *int64  `placeholder:"SECONDS" help:"Seconds after which the worker asks the task to end."`
-	IgnoreResult  *bool   `help:"Do not keep the task's result."`
-	IgnoreRoutes  *bool   `help:"No route concerns it: an option that is absent is none."`
-	Shadow        *string `placeholder:"NAME" help:"Name by which workers log the task."`
+	CronSeconds   *bool       `help:"The cron expression begins with the seconds."`
+	Anchor        *comingTime `placeholder:"TIME" help:"Instant from which an interval counts."`
+	DSTGap        *string     `name:"dst-gap" help:"Times that a change of clocks leaves out: auto, run_after or skip."`
+	DSTOverlap    *string     `name:"dst-overlap" help:"Times that a change of clocks repeats: auto, first, second or both."`
+	StartsAt      *comingTime `placeholder:"TIME" help:"It fires nothing before."`
+	EndsAt        *comingTime `placeholder:"TIME" help:"It fires nothing from then on."`
+	MaxRuns       *int64      `placeholder:"NUMBER" help:"How many runs it has at most."`
+	Jitter        *inSeconds  `placeholder:"LENGTH" help:"How late it fires at most, by another delay for each due time."`
+	Overlap       *string     `help:"What becomes of a due time while the previous run is unfinished: allow, skip or queue."`
+	MisfireWindow *inSeconds  `placeholder:"LENGTH" help:"How old a missed due time may be that still fires."`
+	MisfireGrace  *inSeconds  `placeholder:"LENGTH" help:"How late the last due time may be before the misfire policy decides."`
+	Exchange      *string     `help:"Exchange that runs go through; it needs a routing key."`
+	RoutingKey    *string     `placeholder:"KEY" help:"Routing key; it needs an exchange."`
+	Headers       string      `placeholder:"JSON" help:"Headers of the messages, a JSON object."`
+	TaskParams    string      `placeholder:"JSON" help:"Keyword arguments, a JSON object, to which the schedule's id is added."`
+	TimeLimit     *inSeconds  `placeholder:"LENGTH" help:"How long after its start the worker kills the task."`
+	SoftTimeLimit *inSeconds  `placeholder:"LENGTH" help:"How long after its start the worker asks the task to end."`
+	IgnoreResult  *bool       `help:"Do not keep the task's result."`
+	IgnoreRoutes  *bool       `help:"No route concerns it: an option that is absent is none."`
+	Shadow        *string     `placeholder:"NAME" help:"Name by which workers log the task."`
 }
 
 // fill adds the members whose flags were given.
 func (f policyFlags) fill(members map[string]any) error {
 	given(members, map[string]*string{
-		"interval_anchor": f.Anchor, "dst_gap": f.DSTGap, "dst_overlap": f.DSTOverlap, "starts_at": f.StartsAt,
-		"ends_at": f.EndsAt, "execution_policy": f.Overlap, "exchange": f.Exchange,
+		"dst_gap": f.DSTGap, "dst_overlap": f.DSTOverlap, "execution_policy": f.Overlap, "exchange": f.Exchange,
 		"routing_key": f.RoutingKey, "shadow": f.Shadow,
 	})
-	given(members, map[string]*int64{
-		"max_runs": f.MaxRuns, "jitter_seconds": f.Jitter, "time_limit_seconds": f.TimeLimit,
+	given(members, map[string]*comingTime{
+		"interval_anchor": f.Anchor, "starts_at": f.StartsAt, "ends_at": f.EndsAt,
+	})
+	given(members, map[string]*int64{"max_runs": f.MaxRuns})
+	given(members, map[string]*inSeconds{
+		"jitter_seconds": f.Jitter, "time_limit_seconds": f.TimeLimit,
 		"soft_time_limit_seconds": f.SoftTimeLimit, "misfire_window_seconds": f.MisfireWindow, "misfire_grace_seconds": f.MisfireGrace,
 	})
 	given(members, map[string]*bool{

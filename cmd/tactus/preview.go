@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -8,20 +9,21 @@ import (
 	"time"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/zone"
 )
 
 type previewCmd struct {
-	Cron     string `arg:"" optional:"" help:"Cron expression."`
-	RRule    string `name:"rrule" placeholder:"RULE" help:"Recurrence of RFC 5545 instead of a cron expression, such as FREQ=WEEKLY;INTERVAL=2."`
-	TZ       string `name:"tz" placeholder:"ZONE" help:"IANA time zone (default the TZ= of the expression, or UTC)."`
-	After    string `placeholder:"TIME" help:"Show due times after this RFC 3339 time (default now)."`
-	N        int    `short:"n" default:"10" help:"How many due times to show, at most 1000."`
-	Dialect  string `enum:"celery,vixie,quartz,aws" default:"celery" help:"Dialect: celery ANDs the two day fields, vixie ORs them; quartz (seconds first) and aws (cron(...), rate(...), at(...)) count Sunday as 1."`
-	Seconds  bool   `help:"The expression has six fields, the first of them seconds."`
-	Gap      string `name:"dst-gap" enum:"auto,run_after,skip" default:"auto" help:"What to do with a due time that the clocks skip: auto, run_after or skip."`
-	Overlap  string `name:"dst-overlap" enum:"auto,first,second,both" default:"auto" help:"What to do with a due time that the clocks repeat: auto, first, second or both."`
-	Language string `enum:"en,ja" default:"en" help:"Language of the description: en or ja."`
-	Output   string `short:"o" enum:"table,json" default:"table" help:"table or json."`
+	Cron     string     `arg:"" optional:"" help:"Cron expression."`
+	RRule    string     `name:"rrule" placeholder:"RULE" help:"Recurrence of RFC 5545 instead of a cron expression, such as FREQ=WEEKLY;INTERVAL=2."`
+	TZ       string     `name:"tz" placeholder:"ZONE" help:"IANA time zone (default the TZ= of the expression, or UTC)."`
+	After    comingTime `placeholder:"TIME" help:"Show due times after this time (without an offset, in --tz), this day, or so long from now (default now)."`
+	N        int        `short:"n" default:"10" help:"How many due times to show, at most 1000."`
+	Dialect  string     `enum:"celery,vixie,quartz,aws" default:"celery" help:"Dialect: celery ANDs the two day fields, vixie ORs them; quartz (seconds first) and aws (cron(...), rate(...), at(...)) count Sunday as 1."`
+	Seconds  bool       `help:"The expression has six fields, the first of them seconds."`
+	Gap      string     `name:"dst-gap" enum:"auto,run_after,skip" default:"auto" help:"What to do with a due time that the clocks skip: auto, run_after or skip."`
+	Overlap  string     `name:"dst-overlap" enum:"auto,first,second,both" default:"auto" help:"What to do with a due time that the clocks repeat: auto, first, second or both."`
+	Language string     `enum:"en,ja" default:"en" help:"Language of the description: en or ja."`
+	Output   string     `short:"o" enum:"table,json" default:"table" help:"table or json."`
 }
 
 // Run prints due times.
@@ -30,12 +32,9 @@ func (c previewCmd) Run(to console) error {
 		return usage("the cron expression is empty: want minute hour day-of-month month day-of-week, such as \"30 9 " +
 			"* * 1-5\"")
 	}
-	after := time.Now()
-	if c.After != "" {
-		var err error
-		if after, err = time.Parse(time.RFC3339Nano, c.After); err != nil {
-			return usage("--after %q: want RFC 3339, such as 2026-03-08T02:30:00+09:00", c.After)
-		}
+	after, err := c.after()
+	if err != nil {
+		return err
 	}
 	definition := domain.Definition{
 		CronExpression: c.Cron, RRule: c.RRule, CronDialect: c.Dialect, CronSeconds: c.Seconds, Timezone: c.TZ,
@@ -53,6 +52,18 @@ func (c previewCmd) Run(to console) error {
 	}
 	fmt.Fprintln(to.out, p.Description)
 	return previewTable(to.out, p)
+}
+
+// after is the time after which due times are shown.
+func (c previewCmd) after() (time.Time, error) {
+	if c.After == "" {
+		return time.Now(), nil
+	}
+	location, err := zone.Load(cmp.Or(c.TZ, "UTC"))
+	if err != nil {
+		location = time.UTC // the definition is refused
+	}
+	return readTime(string(c.After), ahead, location)
 }
 
 // previewTable prints a line for each due time, and one for each due time that a gap skips.

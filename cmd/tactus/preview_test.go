@@ -89,7 +89,7 @@ func TestPreviewRefuses(t *testing.T) {
 		{[]string{" "}, "the cron expression is empty"},
 		{[]string{"0 9 * * *", "--tz", "EST"}, "timezone_abbreviation at /timezone"},
 		{[]string{"0 9 * * *", "-n", "1001"}, "out_of_range at /n: 1001: want 1 to 1000"},
-		{[]string{"0 9 * * *", "--after", "tomorrow"}, `--after "tomorrow": want RFC 3339`},
+		{[]string{"0 9 * * *", "--after", "tomorrow"}, `--after: "tomorrow": want a time as in`},
 		{[]string{"0 9 * * *", "--after", "9999-01-01T00:00:00Z"}, "out_of_range at /after"},
 		{[]string{"0 9 * * *", "--dialect", "jenkins"}, "--dialect must be one of"},
 	} {

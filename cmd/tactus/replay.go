@@ -18,7 +18,7 @@ type replayCmd struct {
 	databaseFlags
 	redisFlags
 	queueFlags
-	From     bound    `placeholder:"POSITION|TIME" help:"First event: its position in the log, a time such as 2026-03-01T09:30:00Z, or how long ago (90m)."`
+	From     bound    `placeholder:"POSITION|TIME" help:"First event: its position in the log, a time, a day, or how long ago (90m, 3d)."`
 	To       bound    `placeholder:"POSITION|TIME" help:"Last event, in the same forms (default the last one committed by now)."`
 	Schedule string   `placeholder:"ID" help:"Only events of one schedule."`
 	Type     []string `placeholder:"TYPE" help:"Only events of this type, such as schedule.updated; may be repeated."`
@@ -144,8 +144,7 @@ func (b *bound) UnmarshalText(text []byte) error {
 	}
 	var i instant
 	if err := i.UnmarshalText(text); err != nil {
-		return usage("%q: want a position in the log, a time as in 2026-03-01T09:30:00Z, or how long ago as in 90m",
-			text)
+		return usage("%v; want a position in the log otherwise", err)
 	}
 	b.Time = i.Time
 	return nil

@@ -41,7 +41,7 @@ func TestReplayCommand(t *testing.T) {
 			"celery cannot hold a replay: Celery workers read it; choose a new key, such as tactus:replay:1",
 		},
 		{"--stream tactus:replay:4 --type run.due", exitUsage, "a replay never runs anything"},
-		{"--stream tactus:replay:4 --from=-1", exitUsage, "want a position in the log"},
+		{"--stream tactus:replay:4 --from=-1", exitUsage, "or 30d; want a position in the log otherwise"},
 		{"--stream tactus:replay:4 --schedule a", exitUsage, "not a UUID"},
 		{"--stream tactus:replay:4 --rate=-1", exitUsage, "want a number of events a second"},
 	} {

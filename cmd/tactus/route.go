@@ -11,7 +11,6 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/importer"
 )
 
@@ -40,26 +39,21 @@ func (c routeListCmd) Run(ctx context.Context, to console) error {
 
 type routeSetCmd struct {
 	clientFlags
-	Pattern              string `arg:"" help:"Name of a task, or a pattern: * matches any text, ? any one character."`
-	Queue                string `placeholder:"QUEUE" help:"Queue that the tasks go to."`
-	Exchange             string `placeholder:"EXCHANGE" help:"Exchange that the tasks go through; it needs a routing key."`
-	RoutingKey           string `placeholder:"KEY" help:"Routing key; it needs an exchange."`
-	Priority             *int   `placeholder:"NUMBER" help:"Priority, 0 to 255; on Redis 0 is the highest."`
-	ExpiresSeconds       int64  `name:"expires" placeholder:"SECONDS" help:"Seconds after which workers no longer start the task."`
-	TimeLimitSeconds     int64  `name:"time-limit" placeholder:"SECONDS" help:"Seconds after which the worker kills the task."`
-	SoftTimeLimitSeconds int64  `name:"soft-time-limit" placeholder:"SECONDS" help:"Seconds after which the worker asks the task to end."`
-	IgnoreResult         bool   `help:"Do not keep the task's result."`
-	DryRun               bool   `help:"Only tell which stored schedules would be sent otherwise, and change nothing."`
+	Pattern              string    `arg:"" help:"Name of a task, or a pattern: * matches any text, ? any one character."`
+	Queue                string    `placeholder:"QUEUE" help:"Queue that the tasks go to."`
+	Exchange             string    `placeholder:"EXCHANGE" help:"Exchange that the tasks go through; it needs a routing key."`
+	RoutingKey           string    `placeholder:"KEY" help:"Routing key; it needs an exchange."`
+	Priority             *int      `placeholder:"NUMBER" help:"Priority, 0 to 255; on Redis 0 is the highest."`
+	ExpiresSeconds       inSeconds `name:"expires" placeholder:"LENGTH" help:"How long after it was handed over no worker starts the task any more, in seconds or as in 5m."`
+	TimeLimitSeconds     inSeconds `name:"time-limit" placeholder:"LENGTH" help:"How long after its start the worker kills the task."`
+	SoftTimeLimitSeconds inSeconds `name:"soft-time-limit" placeholder:"LENGTH" help:"How long after its start the worker asks the task to end."`
+	IgnoreResult         bool      `help:"Do not keep the task's result."`
+	DryRun               bool      `help:"Only tell which stored schedules would be sent otherwise, and change nothing."`
 }
 
 // Run sets a route.
 func (c routeSetCmd) Run(ctx context.Context, to console) error {
-	answer, err := c.call(ctx, http.MethodPut, routePath(c.Pattern, c.DryRun), domain.Route{
-		Queue: c.Queue, Exchange: c.Exchange, RoutingKey: c.RoutingKey, Priority: c.Priority,
-		ExpiresSeconds:   c.ExpiresSeconds,
-		TimeLimitSeconds: c.TimeLimitSeconds, SoftTimeLimitSeconds: c.SoftTimeLimitSeconds,
-		IgnoreResult: c.IgnoreResult,
-	})
+	answer, err := c.call(ctx, http.MethodPut, routePath(c.Pattern, c.DryRun), c.members())
 	if err != nil {
 		return err
 	}
@@ -67,6 +61,23 @@ func (c routeSetCmd) Run(ctx context.Context, to console) error {
 		return err
 	}
 	return c.showMoves(to.out, answer, c.DryRun)
+}
+
+// members are those of the route that were given, unchecked: the API reports all their faults at once.
+func (c routeSetCmd) members() map[string]any {
+	members := filled("queue", c.Queue, "exchange", c.Exchange, "routing_key", c.RoutingKey)
+	given(members, map[string]*int{"priority": c.Priority})
+	for name, length := range map[string]inSeconds{
+		"expires_seconds": c.ExpiresSeconds, "time_limit_seconds": c.TimeLimitSeconds, "soft_time_limit_seconds": c.SoftTimeLimitSeconds,
+	} {
+		if length != 0 {
+			members[name] = length
+		}
+	}
+	if c.IgnoreResult {
+		members["ignore_result"] = true
+	}
+	return members
 }
 
 // showRoute prints the members of a route. The schedules that it moves have a table of their own.

@@ -32,7 +32,7 @@ type runChoice struct {
 	Queue        string   `help:"Only runs of schedules for this queue."`
 	Worker       string   `help:"Only runs of this worker."`
 	Error        string   `placeholder:"TEXT" help:"Only runs whose error contains this text."`
-	Since        instant  `placeholder:"TIME" help:"Only runs that were due at this time or later: a time, or how long ago, as in 12h."`
+	Since        instant  `placeholder:"TIME" help:"Only runs that were due at this time or later: a time, a day, or how long ago (12h, 3d)."`
 	Until        instant  `placeholder:"TIME" help:"Only runs that were due before this time."`
 	FinishedFrom instant  `placeholder:"TIME" help:"Only runs that finished at this time or later."`
 	FinishedTo   instant  `placeholder:"TIME" help:"Only runs that finished before this time."`

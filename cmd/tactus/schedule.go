@@ -142,13 +142,13 @@ func (c enableCmd) Run(ctx context.Context, to console) error {
 
 type disableCmd struct {
 	oneSchedule
-	Until string `placeholder:"TIME" help:"When it is enabled again by itself (RFC 3339, or local in its zone)."`
+	Until comingTime `placeholder:"TIME" help:"When it is enabled again by itself: a time (without an offset, in its zone), a day, or how long from now (90m, 3d)."`
 }
 
 // Run disables a schedule.
 func (c disableCmd) Run(ctx context.Context, to console) error {
 	_, reason := outbox.ActorOf(ctx) // --reason, which every command has
-	return c.send(ctx, to, http.MethodPost, "/disable", filled("reason", reason, "until", c.Until))
+	return c.send(ctx, to, http.MethodPost, "/disable", filled("reason", reason, "until", string(c.Until)))
 }
 
 type skipCmd struct {

@@ -46,10 +46,10 @@ type shadowCmd struct {
 
 type shadowReportCmd struct {
 	databaseFlags
-	Since instant `default:"24h" placeholder:"TIME" help:"Start of the report: an RFC 3339 time, or how long ago (90m)."`
+	Since instant `default:"24h" placeholder:"TIME" help:"Start of the report: a time, a day, or how long ago (90m, 3d)."`
 	queueFlag
-	Tolerance time.Duration `default:"2s" placeholder:"DURATION" help:"How long before or after its due time a task may have been sent (default 2s)."`
-	Late      time.Duration `default:"10s" placeholder:"DURATION" help:"How late the old beat may be, in addition to the tolerance (default 10s)."`
+	Tolerance time.Duration `default:"2s" placeholder:"LENGTH" help:"How long before or after its due time a task may have been sent (default 2s)."`
+	Late      time.Duration `default:"10s" placeholder:"LENGTH" help:"How late the old beat may be, in addition to the tolerance (default 10s)."`
 	Output    string        `short:"o" enum:"table,json" default:"table" help:"How to print: table or json."`
 }
 

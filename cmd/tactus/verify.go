@@ -17,7 +17,7 @@ type verifyCmd struct {
 	redisFlags
 	Output        string        `short:"o" enum:"table,json" default:"table" help:"How to print: table or json."`
 	Wait          time.Duration `default:"10s" help:"How long to wait for the relay to publish what is committed now; 0 to compare what is published already."`
-	From          instant       `placeholder:"TIME" help:"Check each due time since then, too: an RFC 3339 time, or how long ago (90m)."`
+	From          instant       `placeholder:"TIME" help:"Check each due time since then, too: a time, a day, or how long ago (90m, 3d)."`
 	To            instant       `placeholder:"TIME" help:"End of these due times (default now, less --late)."`
 	Late          time.Duration `default:"1m" help:"How long a due time may take to be settled, including times without a beat."`
 	KnownRestores bool          `help:"Show what was lost when an older state of PostgreSQL was restored, but do not count it as a problem."`
