@@ -21,14 +21,19 @@ import (
 
 // clientFlags say which API to call, and how to print its answers.
 type clientFlags struct {
-	URL   secret `name:"url" env:"TACTUS_URL" default:"http://127.0.0.1:8000" help:"URL of the API; or TACTUS_URL_FILE, a file with it."`
+	URL secret `name:"url" env:"TACTUS_URL" default:"http://127.0.0.1:8000" help:"URL of the API; or TACTUS_URL_FILE, a file with it."`
+	credentialFlags
+
+	Output string `short:"o" enum:"table,wide,json,yaml,name" default:"table" help:"table, wide (with more columns), json, yaml or name (one a line)."`
+}
+
+// credentialFlags say who calls, and whom to trust.
+type credentialFlags struct {
 	Token secret `env:"TACTUS_TOKEN" placeholder:"KEY" help:"API key; or TACTUS_TOKEN_FILE, a file with it."`
 
 	Cert     string `name:"client-cert" env:"TACTUS_CLIENT_CERT" placeholder:"FILE" help:"Client certificate (PEM), for an API that asks for one."`
 	CertKey  string `name:"client-key" env:"TACTUS_CLIENT_KEY" placeholder:"FILE" help:"Private key (PEM) of the client certificate."`
 	ServerCA string `name:"server-ca" env:"TACTUS_SERVER_CA" placeholder:"FILE" help:"Certificates (PEM) of whoever issued the API's; the system's unless given."`
-
-	Output string `short:"o" enum:"table,wide,json,yaml,name" default:"table" help:"table, wide (with more columns), json, yaml or name (one a line)."`
 }
 
 const clientTimeout = 30 * time.Second
@@ -78,7 +83,7 @@ func (c clientFlags) call(ctx context.Context, method, path string, body any) ([
 }
 
 // client returns a client with the certificates that the flags name.
-func (c clientFlags) client() (*http.Client, error) {
+func (c credentialFlags) client() (*http.Client, error) {
 	if c.Cert == "" && c.CertKey == "" && c.ServerCA == "" {
 		return http.DefaultClient, nil
 	}

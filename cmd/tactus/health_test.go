@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
+	"strings"
 	"testing"
 
 	"github.com/tactus-dev/tactus/internal/telemetry"
@@ -56,6 +58,29 @@ func TestHealth(t *testing.T) {
 	if code := run([]string{"health", "http://127.0.0.1:1"}, &out, &problems); code != exitFailure ||
 		problems.Len() == 0 {
 		t.Errorf("nobody there: exit %d, %q", code, problems.String())
+	}
+}
+
+// TestHealthSendsTheKey asks a process that tells reasons to the holder of a key alone. One that is no good leaves what
+// a stranger is told.
+func TestHealthSendsTheKey(t *testing.T) {
+	t.Parallel()
+	var sick telemetry.Health
+	sick.Add("redis", func(context.Context) error { return errors.New("no route") })
+	sick.Tell(func(r *http.Request) bool { return r.Header.Get("Authorization") == "Bearer good" }, slog.New(slog.DiscardHandler))
+	process := mux(&sick)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") == "Bearer bad" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		process.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	for token, want := range map[string]string{"good": "redis: no route\n", "bad": "redis: the log says why", "": "redis: the log says why"} {
+		if got := tactus(t, "health", server.URL, "--token="+token); got.code != exitFailure || !strings.Contains(got.problems, want) {
+			t.Errorf("with the key %q: %+v", token, got)
+		}
 	}
 }
 

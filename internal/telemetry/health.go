@@ -133,7 +133,7 @@ func (h *Health) Mount(mux *http.ServeMux) {
 }
 
 // withheld stands for the reasons that a stranger is not told: errors name servers, databases and roles.
-const withheld = "the log says why, and so does this address to whoever may read everything"
+const withheld = "the log says why, and so does this answer to a caller who may read everything"
 
 // report returns what /readyz answers, with the reasons and details if they may be told.
 func (h *Health) report(failing map[string]string, told bool) map[string]any {
