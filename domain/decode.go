@@ -51,6 +51,7 @@ func Decode(raw []byte) (Definition, error) {
 		number := value.Field(field).Kind() == reflect.Float64
 		switch {
 		case err != nil || number && len(members[name]) > longestNumber:
+			value.Field(field).SetZero() // nothing that follows from it is a fault
 			faults.add("type_invalid", "/"+name, "want %s", typeName(value.Field(field).Type()))
 		case number && rounded(members[name], value.Field(field).Float()):
 			faults.add("trigger_unsupported", "/"+name, "%s: whole seconds only", members[name])

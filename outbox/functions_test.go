@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -283,6 +284,9 @@ func TestFunctionsRefuseAsGoDoes(t *testing.T) {
 		`{` + ok + `, "tags": [""]}`,
 		`{` + ok + `, "tags": [1]}`,
 		`{` + ok + `, "cronExpression": "0 9 * * *"}`,
+		`{"name": "s8", "cron": "* * * *"}`,
+		`{"task": "x", "cron_expression": "61 9 * * *", "timezone": "EST", "args": {}}`,
+		`{"cron_expression": 5, "priority": "high", "headers": [], "name": {}, "queue": "q", "stream": "s", "max_runs": -1}`,
 		`{` + ok + `, "priority": "high"}`,
 		`{` + ok + `, "priority": 1.5}`,
 		`{` + ok + `, "args": ["` + strings.Repeat("x", domain.MaxPayload) + `"]}`,
@@ -291,15 +295,36 @@ func TestFunctionsRefuseAsGoDoes(t *testing.T) {
 			"cron_expression": "0 9 * * *"}`,
 	} {
 		d, err := domain.Decode([]byte(text))
-		if err == nil {
-			_, _, err = d.Normalize(domain.Context{Now: time.Now(), Check: handover.Limits{}.Check})
-		}
+		_, _, more := d.Normalize(domain.Context{Now: time.Now(), Check: handover.Limits{}.Check})
+		err = domain.Join(err, more)
 		var want []string
 		for _, f := range domain.FaultsOf(err) {
 			want = append(want, f.Code+" "+f.Field)
 		}
 		if got := refusals(t, pool, text); !cmp.Equal(sorted(want), sorted(got)) {
 			t.Errorf("%.200s: Go finds %v, SQL %v", text, want, got)
+		}
+	}
+}
+
+// TestFunctionsSuggestAsGoDoes names members that there are not: SQL suggests the ones that Go does.
+func TestFunctionsSuggestAsGoDoes(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	names := []string{"at", "cron", "crontab", "Every", "interval", "TASK", "tz", "x", "arg", "args_", "tas", "exc", "cronexp", "interval-seconds", "misfire"}
+	for field := range reflect.TypeFor[domain.Definition]().Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		names = append(names, strings.ToUpper(name), strings.ReplaceAll(name, "_", "-")+"-", name[:len(name)-1])
+	}
+	for _, name := range names {
+		_, err := domain.Decode([]byte(`{"` + name + `": null}`))
+		if err == nil {
+			continue // it is one
+		}
+		want := strings.TrimPrefix(domain.FaultsOf(err)[0].Message, "there is no such member")
+		var got string
+		if err := pool.QueryRow(t.Context(), `select tactus.suggestion($1)`, name).Scan(&got); err != nil || got != want {
+			t.Errorf("%s: SQL says %q, Go %q: %v", name, got, want, err)
 		}
 	}
 }

@@ -51,22 +51,28 @@ func (c applyCmd) Run(ctx context.Context, to console) error {
 	if err != nil {
 		return err
 	}
+	var plain wrong // what is wrong with schedules as they are written: the server finds that, too, and more
 	for i := range items {
 		c.mark(&items[i], &faults)
+		before := len(faults)
 		fillIn(&items[i], &faults)
-		checkItem(items[i], &faults)
+		if items[i].Kind == schedulesMember {
+			checkItem(items[i], &plain)
+		} else {
+			items[i].faulty = checkItem(items[i], &faults) || len(faults) > before
+		}
 	}
-	if err := faulty(to, faults); err != nil {
-		return err
+	if len(items) == 0 && len(faults) == 0 {
+		return c.nothing()
 	}
-	if len(items) == 0 {
-		return usage("the files describe nothing")
-	}
-	steps, faults, err := c.plan(ctx, items)
+	steps, refused, err := c.plan(ctx, items)
 	if err != nil {
-		return err
+		refused = plain
 	}
-	if err := faulty(to, faults); err != nil {
+	if all := append(faults, refused...); len(all) > 0 || err == nil {
+		err = faulty(to, all)
+	}
+	if err != nil {
 		return err
 	}
 	for _, s := range steps {
@@ -89,6 +95,15 @@ func faulty(to console, faults wrong) error {
 		fmt.Fprintln(to.problems, f)
 	}
 	return usage("%s; nothing was changed", counted(len(faults), "fault", "faults"))
+}
+
+// nothing returns the refusal of files that describe nothing.
+func (c applyCmd) nothing() error {
+	if c.Source == "" {
+		return usage("the files describe nothing")
+	}
+	return usage("the files describe nothing: what came from the source %s is deleted by: tactus schedule bulk delete --tag %s",
+		c.Source, sourceTag+c.Source)
 }
 
 // mark adds the tag of the source to a schedule.
@@ -117,8 +132,8 @@ func orNull(raw json.RawMessage) json.RawMessage {
 	return raw
 }
 
-// checkItem adds the faults of an item that can be found without the server.
-func checkItem(i item, faults *wrong) {
+// checkItem adds the faults of an item that can be found without the server, and reports whether there are any.
+func checkItem(i item, faults *wrong) bool {
 	var err error
 	switch i.Kind {
 	case schedulesMember:
@@ -136,6 +151,7 @@ func checkItem(i item, faults *wrong) {
 	for _, f := range domain.FaultsOf(err) {
 		faults.add(i.place.at(f.Field), "%s: %v", i.Name, f)
 	}
+	return err != nil
 }
 
 // plan compares each item with what the server has, and returns the steps that make them equal. The server itself
@@ -148,7 +164,10 @@ func (c applyCmd) plan(ctx context.Context, items []item) (steps []step, faults 
 	var described []string // names of calendars
 	for _, kind := range manifestKinds {
 		for _, i := range items {
-			if i.Kind != kind {
+			if i.Kind != kind || i.faulty {
+				if i.Kind == calendarsMember && kind == i.Kind {
+					described = append(described, i.Name) // it is to come, although not as it is written
+				}
 				continue
 			}
 			one := step{
@@ -376,7 +395,8 @@ func (c applyCmd) gone(ctx context.Context, items []item) (steps []step, err err
 		}
 	}
 	if len(kept) == 0 {
-		return nil, usage("the files have no schedules: --prune would delete all of the source %s", c.Source)
+		return nil, usage("the files have no schedules: --prune would delete all of the source %s, which is done by: tactus schedule "+
+			"bulk delete --tag %s", c.Source, sourceTag+c.Source)
 	}
 	err = c.everySchedule(ctx, url.Values{"tag": {sourceTag + c.Source}}, func(s catalog.Entry) {
 		if !kept[s.Name] {

@@ -109,9 +109,9 @@ func TestApply(t *testing.T) {
 	a.says(exitOK, `app\.\*`, "route list")
 
 	a.write("shop/all.yaml", "calendars:\n- {name: closed, days: []}\n")
-	a.says(exitUsage, `no schedules: --prune would delete all`, apply+" --prune")
+	a.says(exitUsage, `no schedules: --prune would delete all.*bulk delete --tag source:shop`, apply+" --prune")
 	a.write("shop/all.yaml", "")
-	a.says(exitUsage, `describe nothing`, apply+" --prune")
+	a.says(exitUsage, `describe nothing: .*bulk delete --tag source:shop`, apply+" --prune")
 	a.says(exitOK, `"name": "sync"`, "schedule list -o json")
 	a.write("shop/all.yaml", "schedules:\n- {name: sync, interval_seconds: 60, task_name: app.sync}\n")
 	a.says(exitUsage, `all.yaml:2: sync: other_source.*--source shop`, "apply -f "+a.dir+" --source other")
@@ -162,6 +162,20 @@ unheard: []
 	got = a.says(exitUsage, `a.yaml:4: bad: cron_never_fires`, "apply -f "+a.dir) // what the server knows alone
 	if !strings.Contains(got.problems, "a.yaml:5: bad: calendar_unknown") {
 		t.Errorf("%s", got.problems)
+	}
+	a.write("a.yaml", "schedules:\n- {name: b, cron_expression: \"61 9 * * *\", timezone: Asia/Tokio, task: x, exclude_calendars: [none], tags: [source:other]}\n"+
+		"calendars:\n- {name: c, days: [2027-13-01]}\nroutes:\n- {pattern: x, priority: 300}\n")
+	got = a.says(exitUsage, `8 faults; nothing was changed`, "apply --source shop -f "+a.dir) // beside a member that there is not, too
+	for _, want := range []string{
+		`unknown_field at /task.*task_name`, `cron_syntax`, `timezone_unknown`, `task_missing`, `calendar_unknown`, `day_invalid`, `priority_range`, `of another source`,
+	} {
+		if !regexp.MustCompile(want).MatchString(got.problems) {
+			t.Errorf("it does not say %s:\n%s", want, got.problems)
+		}
+	}
+	unasked := tactus(t, "apply", "-f", a.dir, "--url=http://127.0.0.1:1")
+	if unasked.code != exitUsage || !strings.Contains(unasked.problems, "unknown_field at /task") || !strings.Contains(unasked.problems, "3 faults") {
+		t.Errorf("with nobody to ask: %+v", unasked)
 	}
 	a.says(exitOK, `"schedules": \[\]`, "schedule list -o json")
 }

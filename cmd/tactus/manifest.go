@@ -44,6 +44,7 @@ type item struct {
 	Kind, Name string
 	place      place
 	members    map[string]json.RawMessage
+	faulty     bool
 }
 
 // body returns the item as the body of a request, without some members.

@@ -143,6 +143,11 @@ func (s *server) decode(ctx context.Context, raw []byte) (definition domain.Defi
 	if gone != nil {
 		return definition, gone
 	}
+	if err != nil {
+		if _, unknown := s.store.Sets(ctx, definition); domain.FaultsOf(unknown) != nil {
+			err = domain.Join(err, unknown)
+		}
+	}
 	return definition, err
 }
 
