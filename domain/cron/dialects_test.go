@@ -162,7 +162,7 @@ func TestDialectErrors(t *testing.T) {
 		{cron.Quartz, false, "0 0 12 * * ? ?", "year", 13, "? stands alone"},
 		{cron.Quartz, false, "0 0 0 29 2 ? 2027", "", 0, "no such date in these years"},
 		{cron.Quartz, false, "@daily", "", 0, "Quartz has no such names"},
-		{cron.AWS, false, "cron(0 12 * * ?)", "", 0, "want 6 fields (minute"},
+		{cron.AWS, false, "cron(0 12 * * ?)", "", 5, "want 6 fields (minute"},
 		{cron.AWS, false, "cron(0 12 * * ? 2200)", "year", 16, "1970-2199"},
 		{cron.AWS, false, "cron(0 12 * * * *)", "day-of-week", 14, "write ? in one of"},
 		{cron.AWS, false, "cron(0 12 * * ? *", "", 0, "there is no ) at the end"},

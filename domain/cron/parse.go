@@ -167,8 +167,15 @@ func layoutOf(d Dialect, withSeconds bool) layout {
 // wrongCount says how many fields are wanted, and guesses what was meant.
 func (p *parser) wrongCount(words []word, l layout) error {
 	text, at, want := "", 0, len(l.kinds)
-	if len(words) > want {
+	switch {
+	case len(words) > want:
 		text, at = words[want].text, words[want].at
+	case len(words) > 0:
+		all := make([]string, len(words))
+		for i, w := range words {
+			all[i] = w.text
+		}
+		text, at = strings.Join(all, " "), words[0].at
 	}
 	hint := fmt.Sprintf("want %s, got %d", l.named, len(words))
 	switch {

@@ -25,7 +25,8 @@ func TestParseErrors(t *testing.T) {
 		hint                    string
 	}{
 		{"", "", "", 0, fields + "0"},
-		{"* * * *", "", "", 0, fields + "4"},
+		{"* * * *", "", "* * * *", 0, fields + "4"},
+		{"TZ=UTC  0  9 * *", "", "0 9 * *", 8, fields + "4"},
 		{"* * * * * *", "", "*", 10, fields + "6; for leading seconds ask for six fields"},
 		{"60 * * * *", "minute", "60", 0, "0-59"},
 		{"1.5 * * * *", "minute", "1.5", 0, "0-59"},
@@ -99,7 +100,7 @@ func TestParseErrorText(t *testing.T) {
 		t.Errorf("%v, want %s", err, want)
 	}
 	_, err = cron.Parse("0 9 * * *", cron.Options{Seconds: true})
-	if want := `expression "": want 6 fields (second minute hour day-of-month month day-of-week), got 5 (at byte 0)`; err == nil || err.Error() != want {
+	if want := `expression "0 9 * * *": want 6 fields (second minute hour day-of-month month day-of-week), got 5 (at byte 0)`; err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
 }
