@@ -47,6 +47,9 @@ func TestExcludedIsRecorded(t *testing.T) {
 	if err := w.expect(s.ID, at{s}.run(1), excluded(s, 2, 2, ": maintenance"), excluded(s, 3, 3, ": maintenance"), at{s}.run(4)); err != nil {
 		t.Error(err)
 	}
+	if got := b.Stats(); got.Missed != 0 || got.Fired != 2 {
+		t.Errorf("%d are counted as missed and %d as fired, want none of the excluded ones", got.Missed, got.Fired)
+	}
 	// What nobody settled in time is one range, between what fires.
 	w.calendar("closed", window(s, 5, 8))
 	w.step(b, at{s}.due(4).Add(2*time.Second))

@@ -71,7 +71,7 @@ func TestOverlapIsDecidedOnce(t *testing.T) {
 		items = append(items, memory.Decision{Schedule: s.ID, Effective: effective, Due: at.UnixMicro(), Policy: s.Policy().String()})
 	}
 	out, err := b.settle(t.Context(), items)
-	if err != nil || out.Recorded != 1 || out.Fired != 1 {
+	if err != nil || out.Recorded != 1 || out.Fired != 1 || out.Missed != 0 || b.Stats().Missed != 0 {
 		t.Errorf("%+v, %v", out, err)
 	}
 	w.want(s, "succeeded, skipped, skipped, due")

@@ -98,7 +98,7 @@ func (o outcome) merge(p outcome) outcome {
 		maps.Copy(unjudged, p.Unjudged)
 	}
 	return outcome{
-		o.Held && p.Held, o.Early || p.Early, o.Recorded + p.Recorded, o.Fired + p.Fired,
+		o.Held && p.Held, o.Early || p.Early, o.Recorded + p.Recorded, o.Fired + p.Fired, o.Missed + p.Missed, o.Excluded + p.Excluded,
 		slices.Concat(o.Stale, p.Stale), slices.Concat(o.Locked, p.Locked), slices.Concat(o.Untried, p.Untried),
 		unjudged,
 	}

@@ -140,7 +140,7 @@ run as (
                 else '` + domain.ReasonQueue + `' end end end
     from decided
     on conflict (schedule_id, due_at, slot) do nothing
-    returning id, schedule_id, due_at, fired_at, status = 'due' and not waiting as fires,
+    returning id, schedule_id, due_at, fired_at, status, status = 'due' and not waiting as fires,
         case when status <> 'due' then r end as happened
 ),` + sqlexpr.Tell + `run` + sqlexpr.Told + `,
 fired as materialized (
@@ -168,6 +168,7 @@ event as (
 )
 select exists (select from lease), coalesce((select not due from lease), false),
     (select count(*) from run), (select count(*) from event),
+    (select count(*) from run where status = 'missed'), (select count(*) from run where status = 'excluded'),
     array(select schedule_id from given, lease where lease.due
         except select schedule_id from due except select schedule_id from count_locked except select schedule_id from unjudged),
     array(select schedule_id from (select schedule_id from count_locked union select schedule_id from unjudged) l, lease where lease.due),
@@ -181,6 +182,8 @@ type outcome struct {
 	Early    bool        // by PostgreSQL's clock it is not that late yet: nothing was done
 	Recorded int64       // rows that are new
 	Fired    int64       // of them, those that fire
+	Missed   int64       // of them, those that were missed
+	Excluded int64       // of them, those that calendars exclude
 	Stale    []domain.ID // schedules that are not as memory has them: nothing was done about them
 	Locked   []domain.ID // schedules of which somebody has locked a row, or that are not judged: nothing was done about them
 	Untried  []domain.ID // schedules that no statement got to: nothing was done about them
@@ -206,7 +209,7 @@ func (b *Beat) settleAndRing(ctx context.Context, decisions []memory.Decision, r
 	var unjudged []domain.ID
 	var since []time.Time
 	err = b.pool.QueryRow(ctx, b.mode.fireSQL(decisions), planned, args).
-		Scan(&out.Held, &out.Early, &out.Recorded, &out.Fired, &out.Stale, &out.Locked, &rung, &unjudged, &since)
+		Scan(&out.Held, &out.Early, &out.Recorded, &out.Fired, &out.Missed, &out.Excluded, &out.Stale, &out.Locked, &rung, &unjudged, &since)
 	if err != nil {
 		return outcome{}, fmt.Errorf("fire: %w", err)
 	}

@@ -89,10 +89,12 @@ run as (
         select coalesce(` + sqlexpr.TaskName + `, '') as task_name,
             ` + sqlexpr.TaskArgs + ` as args, ` + sqlexpr.TaskKwargs + ` as kwargs) t
     on conflict (schedule_id, due_at) do nothing
-    returning fate
+    returning fate, reason
 )
 select exists (select from lease), coalesce((select not due from lease), false),
     (select count(*) from run), (select count(*) from run where fate = 'fire'),
+    (select count(*) from run where fate = 'missed' and reason not like '` + domain.ReasonExcluded + `%' and reason not like '` + domain.ReasonSkipped + `%'),
+    (select count(*) from run where reason like '` + domain.ReasonExcluded + `%'),
     array(select schedule_id from given, lease where lease.due except select schedule_id from due),
     array[]::uuid[], null, array[]::uuid[], array[]::timestamptz[]`
 

@@ -144,13 +144,26 @@ func (b *Beat) countFired(decisions []memory.Decision, out outcome, took time.Du
 			b.stats.Lateness.observe(time.Duration(at-d.Fire) * time.Microsecond)
 		}
 	}
-	b.stats.Missed += out.Recorded - out.Fired
+	b.stats.Missed += out.Missed
+	said := []any{"runs", out.Fired}
+	for _, count := range []struct {
+		of string
+		n  int64
+	}{{"missed", out.Missed}, {"excluded", out.Excluded}, {"skipped", out.Recorded - out.Fired - out.Missed - out.Excluded}} {
+		if count.n > 0 {
+			said = append(said, count.of, count.n)
+		}
+	}
 	if b.cfg.Shadow {
 		b.stats.WouldFire += out.Fired
-		b.log.Info("would fire", "runs", out.Fired, "missed", out.Recorded-out.Fired)
+		b.log.Info("would fire", said...)
 		return
 	}
 	b.stats.Fired += out.Fired
+	if out.Fired == 0 {
+		b.log.Info("recorded what does not fire", said[2:]...)
+		return
+	}
 	late := time.Duration(latest) * time.Microsecond
-	b.log.Info("fired", "runs", out.Fired, "missed", out.Recorded-out.Fired, "late", late, "took", took)
+	b.log.Info("fired", append(said, "late", late, "took", took)...)
 }
