@@ -34,6 +34,7 @@ func TestBackfillCommands(t *testing.T) {
 		{"backfill get ID", exitOK, `(?s)execution_policy +allow.*state +running`},
 		{"backfill cancel ID --runs", exitOK, `state +cancelled`},
 		{"backfill cancel ID", exitConflict, `backfill_ended`},
+		{"schedule backfill hourly --from " + from + " --max-active 101", exitFailure, `out_of_range at --max-active`},
 		{"schedule backfill hourly --from tomorrow", exitUsage, `"tomorrow": want a time as in`},
 	} {
 		args := strings.Fields(strings.Replace(c.args, "ID", id, 1) + " --url " + server.URL)

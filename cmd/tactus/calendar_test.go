@@ -35,7 +35,7 @@ func TestCalendarCommands(t *testing.T) {
 	}{
 		{"list -o json", exitOK, `"calendars": \[\]`},
 		{"put closed 2127-01-01 2127-05-03..2127-05-05 --description Tokyo", exitOK, `(?s)name +closed.*size +2.*version +1`},
-		{"put closed 2127-01-01 2127-13-03", exitFailure, `day_invalid at /days/1/from`},
+		{"put closed 2127-01-01 2127-13-03", exitFailure, `day_invalid at <days> \(number 2\)`},
 		{"put closed", exitUsage, `give days, or a file; --empty`},
 		{"put closed 2127-01-01 --empty", exitUsage, `--empty`},
 		{"get closed", exitOK, `(?s)size +2.*version +1`},
@@ -54,7 +54,7 @@ func TestCalendarCommands(t *testing.T) {
 			exitOK, `(?s)exclude_calendars +\["tse-closed"\].*on_excluded +next_allowed`,
 		},
 		{"schedule next tse-open -n 3", exitOK, `T09:00:00\+09:00`},
-		{"schedule create --name x --every 60 --task t --only-calendar none", exitFailure, `calendar_unknown at /only_calendars/0`},
+		{"schedule create --name x --every 60 --task t --only-calendar none", exitFailure, `calendar_unknown at --only-calendar \(number 1\)`},
 		{"delete tse-closed", exitConflict, `calendar_in_use.*tse-open`},
 		{"delete tse", exitOK, `^$`},
 		{"delete tse", exitNotFound, `404.*there is no such calendar`},

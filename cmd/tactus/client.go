@@ -133,7 +133,7 @@ func withoutURL(err error) error {
 
 // refusal is a request that the API refused, with every fault.
 type refusal struct {
-	status int
+	status int // 0 when this program refuses it
 	said   string // the status in words
 	faults []*domain.Error
 }
@@ -146,11 +146,16 @@ func (r *refusal) Error() string {
 	for i, f := range r.faults {
 		lines[i] = f.Error()
 	}
+	if r.status == 0 {
+		return strings.Join(lines, "\n  and ")
+	}
 	return fmt.Sprintf("refused (%s): %s", r.said, strings.Join(lines, "\n  and "))
 }
 
 func (r *refusal) exitCode() int {
 	switch r.status {
+	case 0:
+		return exitUsage
 	case http.StatusNotFound:
 		return exitNotFound
 	case http.StatusConflict, http.StatusPreconditionFailed:

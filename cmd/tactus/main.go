@@ -113,7 +113,7 @@ func run(args []string, out, problems io.Writer) int {
 	context.AfterFunc(ctx, stop) // the first signal stops gracefully, the second kills
 	parsed.BindTo(ctx, (*context.Context)(nil))
 	parsed.Bind(&all, console{out, problems}, slog.New(slog.NewTextHandler(problems, nil)))
-	return exitCode(parsed.Run(), problems)
+	return exitCode(inFlags(parsed.Run(), parsed), problems)
 }
 
 // actorOf is who makes the changes of a command: a process of tactus, or whoever has called the program.

@@ -41,8 +41,11 @@ func (c previewCmd) Run(to console) error {
 		DSTGap: c.Gap, DSTOverlap: c.Overlap,
 	}
 	p, err := definition.Preview(domain.Ask{After: after, N: c.N, Language: c.Language}, "UTC")
+	if faults := domain.FaultsOf(err); faults != nil {
+		return &refusal{faults: faults}
+	}
 	if err != nil {
-		return usage("%v", err)
+		return err
 	}
 	if c.Output == "json" {
 		return printJSON(to.out, p)

@@ -84,13 +84,15 @@ func TestPreviewRefuses(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"0 9 * * 8"}, `cron_syntax at /cron_expression: day-of-week "8": 0-7 or sun-sat (at byte 8)`},
+		{[]string{"0 9 * * 8"}, `cron_syntax at <cron>: day-of-week "8": 0-7 or sun-sat (at byte 8)`},
+		{[]string{"0 9 * *"}, `cron_syntax at <cron>: expression "0 9 * *": want 5 fields (minute hour day-of-month month day-of-week), got 4 (at byte 0)`},
+		{[]string{"0 9 * * *", "-n", "0"}, "out_of_range at -n: 0"},
 		{[]string{"0 0 31 2 *"}, "cron_never_fires"},
 		{[]string{" "}, "the cron expression is empty"},
-		{[]string{"0 9 * * *", "--tz", "EST"}, "timezone_abbreviation at /timezone"},
-		{[]string{"0 9 * * *", "-n", "1001"}, "out_of_range at /n: 1001: want 1 to 1000"},
+		{[]string{"0 9 * * *", "--tz", "EST"}, "timezone_abbreviation at --tz: "},
+		{[]string{"0 9 * * *", "-n", "1001"}, "out_of_range at -n: 1001: want 1 to 1000"},
 		{[]string{"0 9 * * *", "--after", "tomorrow"}, `--after: "tomorrow": want a time as in`},
-		{[]string{"0 9 * * *", "--after", "9999-01-01T00:00:00Z"}, "out_of_range at /after"},
+		{[]string{"0 9 * * *", "--after", "9999-01-01T00:00:00Z"}, "out_of_range at --after"},
 		{[]string{"0 9 * * *", "--dialect", "jenkins"}, "--dialect must be one of"},
 	} {
 		got := tactus(t, append([]string{"schedule", "preview"}, c.args...)...)

@@ -40,7 +40,7 @@ func TestRouteCommands(t *testing.T) {
 		{"list", exitOK, `(?s)PATTERN +QUEUE.*app/odd%20name\? +odd.*feeds\.\* +feeds +- +- +3 +60`},
 		{
 			"set feeds.* --priority 256 --expires=-1", exitFailure,
-			`(?s)priority_range at /priority.*out_of_range at /expires_seconds`,
+			`(?s)priority_range at --priority.*out_of_range at --expires`,
 		},
 		{"delete feeds.*", exitOK, `^$`}, // no stored schedule goes by it
 		{"delete feeds.*", exitNotFound, `404.*there is no such route`},
@@ -116,12 +116,12 @@ func TestScheduleCommands(t *testing.T) {
 			"enabled", "false", "pause_reason", "frozen", "paused_at", "paused_until", "2198-12-31T23:00:00Z",
 		}},
 		{"list", exitOK, []string{"HALTED", "paused since 2", "until 2198-12-31T23:00:00Z for frozen"}},
-		{"disable nightly --until=2001-01-01T00:00:00Z", exitFailure, []string{"422", "until_in_past at /until"}},
+		{"disable nightly --until=2001-01-01T00:00:00Z", exitFailure, []string{"422", "until_in_past at --until"}},
 		{"skip nightly", exitConflict, []string{"409", "nothing_due"}},
 		{"enable nightly -o json", exitOK, []string{`"enabled": true`}},
 		{"skip nightly -n 2 --reason=release", exitOK, []string{"skip_reason", "release", "skip_until", "2"}},
 		{"list", exitOK, []string{"skips until 2", "for release"}},
-		{"skip nightly -n 1001", exitFailure, []string{"422", "out_of_range at /count"}},
+		{"skip nightly -n 1001", exitFailure, []string{"422", "out_of_range at --count"}},
 		{"skip nightly -n 0", exitOK, []string{"Skips no due time"}},
 		{"trigger nightly -o json", exitOK, []string{`"run_id"`}},
 		{
@@ -129,7 +129,7 @@ func TestScheduleCommands(t *testing.T) {
 			[]string{`"run_id"`},
 		},
 		{"trigger nightly --args={} --priority 256", exitFailure, []string{
-			"422", "args_not_list at /args", "priority_range at /priority",
+			"422", "args_not_list at --args", "priority_range at --priority",
 		}},
 		{"trigger nightly --args=[1", exitUsage, []string{"--args", "is not JSON"}},
 		{"history nightly", exitOK, []string{"DUE_AT", "due", "manual"}},
@@ -141,14 +141,16 @@ func TestScheduleCommands(t *testing.T) {
 		{"update nightly --description told -o yaml", exitOK, []string{"description: told\n"}},
 		{"update nightly --description= --disabled -o yaml", exitOK, []string{"description: null\n", "enabled: false\n"}},
 		{"update nightly --disabled=false --jitter 0 -o yaml", exitOK, []string{"enabled: true\n"}},
-		{"create --name nightly --every 60 --task app.report", exitConflict, []string{"409", "name_taken"}},
+		{"create --name nightly --every 60 --task app.report", exitConflict, []string{"409", "name_taken at --name", "tactus schedule update"}},
 		{"delete nightly", exitOK, nil},
 		{"get nightly", exitNotFound, []string{`there is no schedule named "nightly"`}},
 		{"get 0192f0c1-2345-7abc-8def-0123456789ab", exitNotFound, []string{"404", "not_found"}},
 		{"create --name bad --cron=61_*_*_*_* --tz EST", exitFailure, []string{
-			"422", "cron_syntax at /cron_expression",
-			"timezone_abbreviation at /timezone", "task_missing at /task_name",
+			"422", "cron_syntax at --cron",
+			"timezone_abbreviation at --tz", "task_missing at --task",
 		}},
+		{"create --name none --task app.t", exitFailure, []string{"trigger_missing", "give one of --cron, --every, --at, --rrule, --preset"}},
+		{"create --name both --task app.t --every 60 --at 2199-01-01T00:00", exitFailure, []string{"trigger_ambiguous at --at", "not --every and --at"}},
 		{"create --name bad --args=[1", exitUsage, []string{"--args", "is not JSON"}},
 		{"create -f " + file + ".none", exitFailure, []string{"no such file"}},
 		{

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/tactus-dev/tactus/domain"
+)
+
+// memberOf is which member of the API each flag and argument gives that is not called as its member.
+var memberOf = map[string]string{
+	"cron": "cron_expression", "every": "interval_seconds", "at": "run_at", "preset": "preset_name", "tz": "timezone",
+	"dialect": "cron_dialect", "task": "task_name", "tag": "tags", "exclude-calendar": "exclude_calendars",
+	"only-calendar": "only_calendars", "disabled": "enabled", "misfire": "misfire_policy", "overlap": "execution_policy",
+	"anchor": "interval_anchor", "jitter": "jitter_seconds", "expires": "expires_seconds", "time-limit": "time_limit_seconds",
+	"soft-time-limit": "soft_time_limit_seconds", "misfire-window": "misfire_window_seconds",
+	"misfire-grace": "misfire_grace_seconds", "gap": "dst_gap",
+}
+
+// flagWords are the flags and arguments of a command by the members that they give.
+type flagWords map[string]string
+
+func wordsOf(parsed *kong.Context) flagWords {
+	words := flagWords{}
+	member := func(name string) string {
+		if of, otherwise := memberOf[name]; otherwise {
+			return of
+		}
+		return strings.ReplaceAll(name, "-", "_")
+	}
+	for _, f := range parsed.Flags() {
+		if of := f.Target.String(); f.Name == "file" && of != "" && of != "[]" {
+			return nil // what is refused may stand in the file
+		}
+		dashes := "--"
+		if len(f.Name) == 1 {
+			dashes = "-"
+		}
+		words[member(f.Name)] = dashes + f.Name
+	}
+	if at := parsed.Selected(); at != nil {
+		for _, argument := range at.Positional {
+			words[member(argument.Name)] = "<" + argument.Name + ">"
+		}
+	}
+	return words
+}
+
+// inFlags has what the API refused speak of the flags of the command instead of the members of a request.
+func inFlags(err error, parsed *kong.Context) error {
+	refused, ok := errors.AsType[*refusal](err)
+	if !ok {
+		return err
+	}
+	words := wordsOf(parsed)
+	if words == nil {
+		return err
+	}
+	said := make([]*domain.Error, len(refused.faults))
+	for i, f := range refused.faults {
+		said[i] = words.fault(f)
+	}
+	refused.faults = said
+	return err
+}
+
+var (
+	memberName = regexp.MustCompile(`\b(rrule|[a-z]+(_[a-z]+)+)\b`)
+	switchedOn = regexp.MustCompile(`"([a-z_]+)": true`)
+)
+
+// fault returns a fault in words of the command line.
+func (w flagWords) fault(f *domain.Error) *domain.Error {
+	said := *f
+	if f.Code == domain.ErrNameTaken.Code {
+		said.Message = strings.Replace(f.Message, "or upsert by name", "or change that one by: tactus schedule update", 1)
+	}
+	said.Message = switchedOn.ReplaceAllStringFunc(said.Message, func(text string) string {
+		if flag, ok := w[switchedOn.FindStringSubmatch(text)[1]]; ok {
+			return flag
+		}
+		return text
+	})
+	said.Message = memberName.ReplaceAllStringFunc(said.Message, func(text string) string {
+		if flag, ok := w[text]; ok {
+			return flag
+		}
+		return text
+	})
+	member, rest, _ := strings.Cut(strings.TrimPrefix(f.Field, "/"), "/")
+	flag, ok := w[member]
+	if !ok {
+		return &said
+	}
+	if nth, err := strconv.Atoi(strings.Split(rest, "/")[0]); err == nil {
+		rest = fmt.Sprintf(" (number %d)", nth+1)
+	} else if rest != "" {
+		rest = " (" + rest + ")"
+	}
+	said.Field = flag + rest
+	return &said
+}
