@@ -116,6 +116,7 @@ func TestApply(t *testing.T) {
 	a.write("shop/all.yaml", "schedules:\n- {name: sync, interval_seconds: 60, task_name: app.sync}\n")
 	a.says(exitUsage, `all.yaml:2: sync: other_source.*--source shop`, "apply -f "+a.dir+" --source other")
 	a.says(exitUsage, `--source`, "apply -f "+a.dir+" --prune")
+	a.says(exitUsage, `-f nowhere: there is no such file or folder`, "apply -f nowhere")
 }
 
 // TestApplyTellsAllFaults has files with a fault of each kind: all are told, each with its line, and nothing is

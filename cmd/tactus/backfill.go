@@ -55,7 +55,7 @@ type oneBackfill struct {
 func (c oneBackfill) send(ctx context.Context, to console, method, action string, body any) error {
 	answer, err := c.call(ctx, method, "/backfills/"+url.PathEscape(c.ID)+action, body)
 	if err != nil {
-		return err
+		return named(err, "backfill", c.ID)
 	}
 	return c.show(to.out, answer)
 }

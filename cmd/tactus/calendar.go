@@ -60,7 +60,7 @@ func (c calendarGetCmd) Run(ctx context.Context, to console) error {
 	}
 	answer, err := c.call(ctx, http.MethodGet, path, nil)
 	if err != nil {
-		return err
+		return named(err, "calendar", c.Name)
 	}
 	return c.show(to.out, answer)
 }
@@ -158,5 +158,5 @@ type calendarDeleteCmd struct{ calendarFlags }
 // Run deletes a calendar.
 func (c calendarDeleteCmd) Run(ctx context.Context, _ console) error {
 	_, err := c.call(ctx, http.MethodDelete, c.path(), nil)
-	return err
+	return named(err, "calendar", c.Name)
 }

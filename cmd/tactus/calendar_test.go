@@ -46,7 +46,7 @@ func TestCalendarCommands(t *testing.T) {
 		{"import " + broken, exitFailure, `broken\.ics:2: the event has no DTSTART`},
 		{"import -", exitUsage, `give --name`},
 		{"get tse --tz UTC", exitOK, `2090-01-01T00:00:00Z`},
-		{"get nothing", exitNotFound, `404.*there is no such calendar`},
+		{"get nothing", exitNotFound, `there is no calendar "nothing"`},
 		{"list", exitOK, `(?s)NAME +VERSION +SIZE.*closed +3 +2.*tse +1`},
 		{"put tse-closed 2027-01-01..2027-01-03 2027-01-11 --description Tokyo", exitOK, `name +tse-closed`},
 		{
@@ -57,7 +57,7 @@ func TestCalendarCommands(t *testing.T) {
 		{"schedule create --name x --every 60 --task t --only-calendar none", exitFailure, `calendar_unknown at --only-calendar \(number 1\)`},
 		{"delete tse-closed", exitConflict, `calendar_in_use.*tse-open`},
 		{"delete tse", exitOK, `^$`},
-		{"delete tse", exitNotFound, `404.*there is no such calendar`},
+		{"delete tse", exitNotFound, `there is no calendar "tse"`},
 	} {
 		if !strings.HasPrefix(c.args, "schedule ") {
 			c.args = "calendar " + c.args

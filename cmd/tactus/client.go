@@ -133,7 +133,7 @@ func withoutURL(err error) error {
 
 // refusal is a request that the API refused, with every fault.
 type refusal struct {
-	status int // 0 when this program refuses it
+	status int    // 0 when this program refuses it
 	said   string // the status in words
 	faults []*domain.Error
 }
@@ -176,6 +176,14 @@ func refused(response *http.Response, body []byte) error {
 		}
 	}
 	return r
+}
+
+// named has an error that says that something is not there name it.
+func named(err error, what, name string) error {
+	if refused, ok := errors.AsType[*refusal](err); ok && len(refused.faults) == 1 && refused.faults[0].Code == domain.ErrNotFound.Code {
+		return missing(fmt.Sprintf("there is no %s %q", what, name))
+	}
+	return err
 }
 
 // path returns the path of a schedule, given its id or its name.

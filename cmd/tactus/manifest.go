@@ -139,6 +139,9 @@ func manifestFiles(path string) (files []string, err error) {
 		return []string{path}, nil
 	}
 	info, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, usage("-f %s: there is no such file or folder", path)
+	}
 	if err != nil || !info.IsDir() {
 		return []string{path}, err
 	}

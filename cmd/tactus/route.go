@@ -108,9 +108,17 @@ type routeDeleteCmd struct {
 func (c routeDeleteCmd) Run(ctx context.Context, to console) error {
 	answer, err := c.call(ctx, http.MethodDelete, routePath(c.Pattern, c.DryRun), nil)
 	if err != nil {
+		return named(err, "route", c.Pattern)
+	}
+	if err := c.showMoves(to.out, answer, c.DryRun); err != nil || !c.tabular() {
 		return err
 	}
-	return c.showMoves(to.out, answer, c.DryRun)
+	if c.DryRun {
+		fmt.Fprintf(to.problems, "dry run: the route %s is there, and would be deleted\n", text(c.Pattern))
+	} else {
+		fmt.Fprintf(to.problems, "the route %s is deleted\n", text(c.Pattern))
+	}
+	return nil
 }
 
 func routePath(pattern string, dryRun bool) string {
@@ -136,6 +144,9 @@ func (c clientFlags) showMoves(to io.Writer, answer []byte, dryRun bool) error {
 	}
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	moves(table, said, told.Moves)
+	if len(told.Moves) == 0 && dryRun {
+		fmt.Fprintln(table, "No stored schedule would be sent otherwise than now.")
+	}
 	if told.Cut {
 		fmt.Fprint(table, "\nThere may be more: only some of the schedules of these tasks are looked at, and told.\n")
 	}

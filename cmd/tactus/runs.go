@@ -139,7 +139,7 @@ type runsGetCmd struct {
 func (c runsGetCmd) Run(ctx context.Context, to console) error {
 	answer, err := c.call(ctx, http.MethodGet, "/runs/"+url.PathEscape(c.ID), nil)
 	if err != nil {
-		return err
+		return named(err, "run", c.ID)
 	}
 	return c.show(to.out, answer)
 }

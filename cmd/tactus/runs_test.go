@@ -47,7 +47,7 @@ func TestRunsCommands(t *testing.T) {
 		{"list --limit 1 -o json", exitOK, `"next_page_token": ".+"`},
 		{"list --schedule nobody", exitNotFound, `no schedule named "nobody"`},
 		{"get " + ids[0], exitOK, `(?s)attempts +0.*steps +\[`},
-		{"get x", exitNotFound, `there is no such run`},
+		{"get x", exitNotFound, `there is no run "x"`},
 		{"rerun", exitUsage, `--status failed --since 12h`},
 		{"rerun --status failed --tag x --dry-run", exitOK, ids[0]},
 		{"rerun --status failed --tag x", exitOK, ids[0]},

@@ -42,11 +42,12 @@ func TestRouteCommands(t *testing.T) {
 			"set feeds.* --priority 256 --expires=-1", exitFailure,
 			`(?s)priority_range at --priority.*out_of_range at --expires`,
 		},
-		{"delete feeds.*", exitOK, `^$`}, // no stored schedule goes by it
-		{"delete feeds.*", exitNotFound, `404.*there is no such route`},
-		{"delete feeds.* --dry-run", exitNotFound, `404.*there is no such route`},
+		{"delete feeds.* --dry-run", exitOK, `(?s)No stored schedule would be sent otherwise.*feeds\.\* is there, and would be deleted`},
+		{"delete feeds.*", exitOK, `^the route feeds\.\* is deleted\n$`}, // no stored schedule goes by it
+		{"delete feeds.*", exitNotFound, `there is no route "(feeds|mails)\.\*"`},
+		{"delete feeds.* --dry-run", exitNotFound, `there is no route "(feeds|mails)\.\*"`},
 		{"set mails.* --queue mails --dry-run", exitOK, `queue +mails\s+By this.*would be sent(?s:.*)queue: celery -> mails +mine`},
-		{"delete mails.*", exitNotFound, `404.*there is no such route`},
+		{"delete mails.*", exitNotFound, `there is no route "(feeds|mails)\.\*"`},
 		{"set mails.* --queue mails", exitOK, moved + `celery -> mails +mine`},
 		{"set mails.* --queue mails", exitOK, `^pattern +mails\.\*\s+queue +mails\s+$`},
 		{"delete mails.* --dry-run -o json", exitOK, `(?s)"moves": \[.*"names": \[\s+"mine"`},
