@@ -27,6 +27,9 @@ func (s *Store) ownTask(ctx context.Context, id domain.ID, with []byte) (*ownTas
 	if err != nil {
 		return nil, err
 	}
+	if schedule.InvalidReason != "" {
+		return nil, invalidToRun(schedule)
+	}
 	definition, err := schedule.ForRun(with, s.check)
 	if err != nil {
 		return nil, err

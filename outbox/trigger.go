@@ -97,6 +97,10 @@ func (s *Store) whyNoRun(ctx context.Context, id domain.ID) error {
 	if schedule.InvalidReason == "" {
 		return nil
 	}
+	return invalidToRun(schedule)
+}
+
+func invalidToRun(schedule domain.Schedule) error {
 	return &domain.Error{
 		Kind: domain.Conflict, Code: domain.ErrScheduleInvalid.Code,
 		Message: "the schedule is invalid and cannot run: " + schedule.InvalidReason + ": correct it first",

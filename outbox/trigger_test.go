@@ -115,6 +115,17 @@ func TestTriggerRefuses(t *testing.T) {
 			t.Errorf("%s: %s (%v), want %s", c.with, got, err, c.want)
 		}
 	}
+	var wrong domain.ID
+	if err := pool.QueryRow(t.Context(), `select tactus.put_schedule(
+		'{"name":"wrong","cron_expression":"* * * * *","timezone":"Asia/Tokio","task_name":"a"}'::text)`).Scan(&wrong); err != nil {
+		t.Fatal(err)
+	}
+	for _, with := range []string{"", `{}`, `{"args":[1]}`} {
+		_, err := store.TriggerOnce(t.Context(), wrong, outbox.Manual{With: []byte(with)})
+		if !errors.Is(err, domain.ErrScheduleInvalid) || !strings.Contains(err.Error(), "timezone_unknown") || !strings.Contains(err.Error(), "correct it first") {
+			t.Errorf("an invalid schedule with %q: %v", with, err)
+		}
+	}
 	var runs int
 	if err := pool.QueryRow(t.Context(), `select count(*) from tactus.runs`).Scan(&runs); err != nil || runs != 0 {
 		t.Errorf("%d runs, %v", runs, err)
