@@ -494,7 +494,11 @@ func (c applyCmd) carryOut(ctx context.Context, to console, steps []step) error 
 		}
 		counts[s.Outcome]++
 		if s.Outcome != "same" && c.tabular() {
-			fmt.Fprintf(to.out, "%s %s %s\n", done[s.Outcome], one(s.Kind), text(s.Name))
+			did := done[s.Outcome]
+			if c.DryRun {
+				did = "would " + s.Outcome
+			}
+			fmt.Fprintf(to.out, "%s %s %s\n", did, one(s.Kind), text(s.Name))
 		}
 	}
 	if !c.tabular() {
@@ -503,12 +507,11 @@ func (c applyCmd) carryOut(ctx context.Context, to console, steps []step) error 
 			return err
 		}
 	}
-	fmt.Fprintf(to.problems, "%d created, %d changed, %d deleted, %d unchanged",
-		counts["create"], counts["change"], counts["delete"], counts["same"])
+	sum := "%d created, %d changed, %d deleted, %d unchanged\n"
 	if c.DryRun {
-		fmt.Fprint(to.problems, " (none is: this is a dry run)")
+		sum = "dry run: %d to create, %d to change, %d to delete, %d unchanged; nothing was changed\n"
 	}
-	fmt.Fprintln(to.problems)
+	fmt.Fprintf(to.problems, sum, counts["create"], counts["change"], counts["delete"], counts["same"])
 	if len(refused) > 0 {
 		return errors.New(strings.Join(refused, "\n"))
 	}

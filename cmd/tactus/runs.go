@@ -298,11 +298,11 @@ func (c manyRuns) tellAll(to console, all runPage) error {
 	if err := c.show(to.out, answer); err != nil {
 		return err
 	}
-	what := "runs"
+	chosen := counted(len(all.Runs)-refused, "run", "runs")
 	if c.DryRun {
-		what = "runs would be, and none is, because this is a dry run"
+		chosen += " would be changed; this is a dry run, and nothing was done"
 	}
-	fmt.Fprintf(to.problems, "%d %s\n", len(all.Runs)-refused, what)
+	fmt.Fprintln(to.problems, chosen)
 	if refused > 0 {
 		return fmt.Errorf("%d runs were refused: see above", refused)
 	}

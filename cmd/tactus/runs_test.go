@@ -54,7 +54,7 @@ func TestRunsCommands(t *testing.T) {
 		{"rerun " + ids[0] + " " + ids[1], exitOK, ids[1]},
 		{"cancel " + ids[1], exitOK, ids[1] + ` +settled`},
 		{"cancel " + ids[1], exitFailure, ids[1] + ` +finished(?s:.*)refused`},
-		{"cancel --schedule nightly --dry-run", exitOK, `4 runs would be`},
+		{"cancel --schedule nightly --dry-run", exitOK, `4 runs would be changed; this is a dry run`},
 		{"cancel --schedule nightly", exitOK, `4 runs\n`},
 	} {
 		said := command("runs " + c.args)
