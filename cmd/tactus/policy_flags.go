@@ -9,7 +9,7 @@ type policyFlags struct {
 	DSTGap        *string     `name:"dst-gap" help:"Times that a change of clocks leaves out: auto, run_after or skip."`
 	DSTOverlap    *string     `name:"dst-overlap" help:"Times that a change of clocks repeats: auto, first, second or both."`
 	StartsAt      *comingTime `placeholder:"TIME" help:"It fires nothing before."`
-	EndsAt        *comingTime `placeholder:"TIME" help:"It fires nothing from then on."`
+	EndsAt        *comingTime `placeholder:"TIME" help:"It fires nothing after."`
 	MaxRuns       *int64      `placeholder:"NUMBER" help:"How many runs it has at most."`
 	Jitter        *inSeconds  `placeholder:"LENGTH" help:"How late it fires at most, by another delay for each due time."`
 	Overlap       *string     `help:"What becomes of a due time while the previous run is unfinished: allow, skip or queue."`
