@@ -131,18 +131,31 @@ func (s Schedule) Skip(count int, by, reason string, now time.Time) (Change, boo
 	c.After.Halt = s.unskipped()
 	if count > 0 {
 		until, ok := now, true
-		for range count {
+		for done := range count {
 			if until, ok = s.Next(until); !ok {
-				return Change{}, false, &Error{
-					Kind: Conflict, Code: ErrNothingDue.Code,
-					Message: fmt.Sprintf("fewer than %d due times are to come (the schedule may be disabled, invalid or due no more): skip fewer", count),
-				}
+				return Change{}, false, s.nothingToSkip(count, done)
 			}
 		}
 		c.After.SkipUntil, c.After.SkippedBy, c.After.SkipReason = until.UTC(), by, reason
 	}
 	c.Halts = c.After.Halt != s.Halt
 	return c, c.Halts, nil
+}
+
+// nothingToSkip tells why fewer due times are to come than are to be skipped, and what to do.
+func (s Schedule) nothingToSkip(count, come int) error {
+	e := &Error{Kind: Conflict, Code: ErrNothingDue.Code}
+	switch {
+	case s.InvalidReason != "":
+		e.Message = "the schedule is invalid and has no due times to skip: correct it first"
+	case s.State() == Paused:
+		e.Message = "the schedule is disabled and has no due times to skip: enable it first"
+	case come == 0:
+		e.Message = "no due time is to come: the schedule can fire no more, or calendars exclude all"
+	default:
+		e.Message = fmt.Sprintf("fewer than %d due times are to come: skip %d", count, come)
+	}
+	return e
 }
 
 // MaxSkip is how many due times can be skipped at once.

@@ -118,7 +118,7 @@ func TestScheduleCommands(t *testing.T) {
 		}},
 		{"list", exitOK, []string{"HALTED", "paused since 2", "until 2198-12-31T23:00:00Z for frozen"}},
 		{"disable nightly --until=2001-01-01T00:00:00Z", exitFailure, []string{"422", "until_in_past at --until"}},
-		{"skip nightly", exitConflict, []string{"409", "nothing_due"}},
+		{"skip nightly", exitConflict, []string{"409", "nothing_due", "disabled", "enable it first"}},
 		{"enable nightly -o json", exitOK, []string{`"enabled": true`}},
 		{"skip nightly -n 2 --reason=release", exitOK, []string{"skip_reason", "release", "skip_until", "2"}},
 		{"list", exitOK, []string{"skips until 2", "for release"}},

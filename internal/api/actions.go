@@ -59,12 +59,22 @@ func (s *server) change(do func(context.Context, domain.ID, int64) (domain.Sched
 			return nil, err
 		}
 		out := &changed{ETag: now.ETag}
-		out.Body.Entry, out.Body.Message = now.Body, "Schedule disabled successfully"
-		if now.Body.IsEnabled() {
-			out.Body.Message = "Schedule enabled successfully"
-		}
+		out.Body.Entry, out.Body.Message = now.Body, messageOf(now.Body)
 		return out, nil
 	}
+}
+
+// messageOf tells people what became of a schedule that was enabled or disabled.
+func messageOf(e catalog.Entry) string {
+	switch {
+	case !e.IsEnabled():
+		return "Schedule disabled successfully"
+	case e.State == domain.Completed:
+		return "The schedule is enabled, but can fire no more: give it another trigger, or more max_runs, to have it fire again"
+	case e.State == domain.Unfit:
+		return "The schedule is enabled, but invalid, and fires nothing until it is corrected"
+	}
+	return "Schedule enabled successfully"
 }
 
 type triggered struct {

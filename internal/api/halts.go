@@ -73,7 +73,7 @@ func (s *server) skip(ctx context.Context, in *haltInput) (*changed, error) {
 	if out != nil {
 		out.Body.Message = "Skips no due time"
 		if until := out.Body.SkipUntil; !until.IsZero() {
-			out.Body.Message = "Skips due times up to " + until.Format(time.RFC3339)
+			out.Body.Message = "Skips due times up to " + until.Format(time.RFC3339Nano)
 		}
 	}
 	return out, err

@@ -15,7 +15,7 @@ func TestPauseAndSkip(t *testing.T) {
 	}{
 		{"/disable", `{"reason":"frozen","until":"2199-01-01T09:00"}`, 200, "paused_until", "2199-01-01T09:00:00Z"},
 		{"/disable", ``, 200, "pause_reason", "frozen"}, // it is disabled already
-		{"/skip", `{}`, 409, "code", "nothing_due"},
+		{"/skip", `{}`, 409, "detail", "the schedule is disabled and has no due times to skip: enable it first"},
 		{"/disable", `{"until":"2001-01-01T00:00:00Z","reason":"a\nb","x":1}`, 422, "errors.0.code", "unknown_field"},
 		{"/disable", `{"until":"2001-01-01T00:00:00Z","reason":"a\nb"}`, 422, "errors.0.code", "text_invalid"},
 		{"/disable", `{"until":"2001-01-01T00:00:00Z","reason":"a\nb"}`, 422, "errors.1.code", "until_in_past"},
@@ -39,5 +39,32 @@ func TestPauseAndSkip(t *testing.T) {
 	s.do(t, "PUT", at, answer.body).want(t, 200) // what was answered can be sent back
 	if next := s.do(t, "GET", at+"/next?n=1", "").want(t, 200).member(t, "due_times.0"); next == answer.member(t, "skip_until") {
 		t.Errorf("a skipped due time is told as the next: %s", next)
+	}
+}
+
+// TestEnablingWhatFiresNoMore says of a completed and of an invalid schedule what has them fire again.
+func TestEnablingWhatFiresNoMore(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	at := "/schedules/" + s.do(t, "POST", "/schedules", minutely).want(t, 201).member(t, "id")
+	for set, want := range map[string]struct{ enable, skip string }{
+		"completed_at = now(), invalid_reason = null": {
+			"The schedule is enabled, but can fire no more: give it another trigger, or more max_runs, to have it fire again",
+			"no due time is to come: the schedule can fire no more, or calendars exclude all",
+		},
+		"completed_at = null, invalid_reason = 'no such zone'": {
+			"The schedule is enabled, but invalid, and fires nothing until it is corrected",
+			"the schedule is invalid and has no due times to skip: correct it first",
+		},
+	} {
+		if _, err := s.pool.Exec(t.Context(), `update tactus.schedules set enabled = false, `+set); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.do(t, "POST", at+"/enable", "").want(t, 200).member(t, "message"); got != want.enable {
+			t.Errorf("%s: %q", set, got)
+		}
+		if got := s.do(t, "POST", at+"/skip", "").want(t, 409).member(t, "detail"); got != want.skip {
+			t.Errorf("%s: %q", set, got)
+		}
 	}
 }
