@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -11,8 +12,8 @@ import (
 // bulkCmd changes many schedules.
 type bulkCmd struct {
 	clientFlags
-	Action     string     `arg:"" enum:"enable,disable,delete,trigger,retag,set" help:"enable, disable, delete, trigger, retag or set."`
-	IDs        []string   `arg:"" optional:"" name:"schedule" help:"Ids of the schedules; without any, the flags choose them."`
+	Action     string     `arg:"" enum:"enable,resume,disable,pause,delete,trigger,retag,set" help:"enable (or resume), disable (or pause), delete, trigger, retag or set."`
+	IDs        []string   `arg:"" optional:"" name:"schedule" help:"Ids or names of the schedules; without any, the flags choose them."`
 	All        bool       `help:"All schedules."`
 	Enabled    string     `enum:",true,false" default:"" help:"Only enabled (true) or disabled (false) schedules."`
 	Category   string     `help:"Only schedules of this category."`
@@ -41,8 +42,20 @@ func (c bulkCmd) Run(ctx context.Context, to console) error {
 		filter["tag"] = c.Tag
 	}
 	if chosen := len(filter) > 0 || c.All; chosen == (len(c.IDs) > 0) {
-		return usage("name schedules by their ids, or choose them by flags, such as --tag nightly, or --all")
+		return usage("name schedules, or choose them by flags, such as --tag nightly, or --all")
 	}
+	if action, ok := map[string]string{"pause": "disable", "resume": "enable"}[c.Action]; ok {
+		c.Action = action
+	}
+	ids := make([]string, len(c.IDs))
+	for i, schedule := range c.IDs {
+		path, err := c.path(ctx, schedule)
+		if err != nil {
+			return err
+		}
+		ids[i] = strings.TrimPrefix(path, "/schedules/")
+	}
+	c.IDs = ids
 	_, reason := outbox.ActorOf(ctx)
 	body := filled("action", c.Action, "until", string(c.Until), "group", c.Group, "reason", reason)
 	body["dry_run"] = c.DryRun

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -129,6 +130,10 @@ func actorOf(command string) string {
 func helpFor(err error) string {
 	if wrong, ok := errors.AsType[*kong.ParseError](err); ok && wrong.Context != nil {
 		if at := wrong.Context.Selected(); at != nil {
+			if at.Parent.Name == "schedule" && slices.Contains([]string{"enable", "disable", "delete", "trigger"}, at.Name) &&
+				strings.HasPrefix(wrong.Error(), "unexpected argument") {
+				return "several schedules at once: tactus schedule bulk " + at.Name + " NAME NAME, or --tag TAG"
+			}
 			return at.FullPath() + " --help says what it takes"
 		}
 		for _, step := range wrong.Context.Path {

@@ -18,8 +18,8 @@ type scheduleCmd struct {
 	Get      getCmd      `cmd:"" help:"Show a schedule."`
 	Update   updateCmd   `cmd:"" help:"Change the given members of a schedule."`
 	Delete   deleteCmd   `cmd:"" help:"Delete a schedule."`
-	Enable   enableCmd   `cmd:"" help:"Enable a schedule, which fires from now on."`
-	Disable  disableCmd  `cmd:"" help:"Disable a schedule, which no longer fires, perhaps for a time and with a reason."`
+	Enable   enableCmd   `cmd:"" aliases:"resume" help:"Enable a schedule, which fires from now on."`
+	Disable  disableCmd  `cmd:"" aliases:"pause" help:"Disable a schedule, which no longer fires, perhaps for a time and with a reason."`
 	Skip     skipCmd     `cmd:"" help:"Skip the next due times of a schedule."`
 	Trigger  triggerCmd  `cmd:"" help:"Run a schedule now, perhaps with other arguments."`
 	Backfill backfillCmd `cmd:"" help:"Run a schedule for due times of the past."`
