@@ -33,7 +33,9 @@ func (c doctorCmd) Run(ctx context.Context, to console, all *commands) error {
 			}
 		}
 	}
-	if c.RedisURL.isSet() {
+	if !c.RedisURL.isSet() {
+		d.remark("REDIS_URL is not set, so no Redis was looked at")
+	} else {
 		d.redis(ctx, "the Redis of events", c.events(), redis.CheckEviction, c.stream())
 		d.redis(ctx, "the Redis of the workers", c.broker(), redis.CheckBroker, "")
 	}
