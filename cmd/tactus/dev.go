@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -136,7 +137,7 @@ func (c devCmd) serve(ctx context.Context, state string, to console, log *slog.L
 	})
 	started(log, "dev", l, "state_dir", state, "shadow", c.Shadow)
 	group.Go(func() error { return c.collect(ctx, pool, c.broker(), c.KeyPrefix, c.lease(), log, registry) })
-	env.banner(to.out, state)
+	env.banner(to.out, state, c.Auth)
 	return group.Wait()
 }
 
@@ -163,7 +164,12 @@ func (e devEnv) write(path string) error {
 	return nil
 }
 
-func (e devEnv) banner(to io.Writer, state string) {
+func (e devEnv) banner(to io.Writer, state, auth string) {
+	try, header := "Try it:\n", ""
+	if slices.Contains(strings.Split(auth, ","), "keys") {
+		try = "Callers need a key. This makes one, and tries it:\n\n  export TACTUS_TOKEN=$(bin/tactus key create me --role admin)\n"
+		header = ` -H "Authorization: Bearer $TACTUS_TOKEN"`
+	}
 	fmt.Fprintf(to, `
 tactus is running.
 
@@ -177,12 +183,11 @@ In another terminal, this sets the addresses, with their passwords:
 
   set -a; . %[4]s/dev.env; set +a
 
-Try it:
-
-  curl -X POST %[1]s/api/v1/schedules -d '{"name":"minutely","cron_expression":"* * * * *","task_name":"app.hello"}'
+%s
+  curl -X POST %[1]s/api/v1/schedules%[6]s -d '{"name":"minutely","cron_expression":"* * * * *","task_name":"app.hello"}'
 
 Ctrl-C stops everything; the data stays.
-`, e.url, e.database, e.redis, state)
+`, e.url, e.database, e.redis, state, try, header)
 }
 
 // ownServers are the servers that dev has started.

@@ -241,3 +241,17 @@ func TestDevOnGivenServers(t *testing.T) {
 		t.Error("the first one has ended")
 	}
 }
+
+// TestBannerTellsOfKeys holds that what dev has to be tried can be tried where callers need a key.
+func TestBannerTellsOfKeys(t *testing.T) {
+	t.Parallel()
+	for auth, want := range map[string]bool{"": false, "none": false, "keys": true, "proxy,keys": true, "oidc": false} {
+		var out strings.Builder
+		devEnv{url: "http://127.0.0.1:1"}.banner(&out, "/state", auth)
+		told := strings.Contains(out.String(), "tactus key create me --role admin") &&
+			strings.Contains(out.String(), `/api/v1/schedules -H "Authorization: Bearer $TACTUS_TOKEN" -d`)
+		if told != want || strings.Contains(out.String(), "%!") {
+			t.Errorf("with %q:\n%s", auth, out.String())
+		}
+	}
+}

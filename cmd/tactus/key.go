@@ -73,6 +73,9 @@ func (c keyCreateCmd) Run(ctx context.Context, to console) error {
 	if err != nil {
 		return err
 	}
+	if c.Role == "admin" && len(c.Scope) > 0 {
+		fmt.Fprintln(to.problems, "An admin with a scope may do in it what the role write may; keys are managed by admins without one.")
+	}
 	return c.issued(to, answer)
 }
 

@@ -67,6 +67,9 @@ func TestKeys(t *testing.T) {
 		!strings.Contains(second.problems, "once") {
 		t.Errorf("%+v", second)
 	}
+	if got := program("key", "create", "scoped", "--role=admin", "--scope=tag:a"); got.code != exitOK || !strings.Contains(got.problems, "what the role write may") {
+		t.Errorf("an admin with a scope: %+v", got)
+	}
 	deploy := "--token=" + strings.TrimSpace(second.out)
 	if got := tactus(t, "schedule", "create", "--url="+url, deploy, "--name=n", "--cron=* * * * *", "--task=app.t"); got.code != exitFailure || !strings.Contains(got.problems, "scope_forbidden") {
 		t.Errorf("out of scope: %+v", got)
