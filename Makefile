@@ -29,8 +29,9 @@ run: build ## start everything here: PostgreSQL, Redis, api, relay and beat
 
 .PHONY: build
 build: go ## build bin/tactus
-	@echo "building bin/tactus (about a minute the first time, seconds afterwards)"
-	@CGO_ENABLED=0 go build -trimpath -o bin/tactus ./cmd/tactus
+	@echo "building bin/tactus (minutes the first time, a dot for every ten packages; seconds afterwards)"
+	@CGO_ENABLED=0 go build -v -trimpath -o bin/tactus ./cmd/tactus 2>&1 | \
+	  awk '/^[a-z0-9]+[^ :]*$$/ { if (++n % 10 == 0) { printf "."; fflush() }; next } { print } END { if (n >= 10) print "" }'
 
 .PHONY: release
 release: go ## build versioned binaries for each platform into dist, with their checksums
