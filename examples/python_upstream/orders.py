@@ -3,6 +3,9 @@
 Nothing of tactus is imported: tactus.put_schedule is a function of the database. The order and its reminder commit together,
 or neither does; the beat has the schedule a moment after the commit.
 
+The orders are in a table of the service's own:
+
+    psql "$DATABASE_URL" -c 'create table orders (id int primary key, remind_at timestamptz)'
     DATABASE_URL=postgres://... python3 orders.py place 42 2030-01-31T09:00:00+00:00
     DATABASE_URL=postgres://... python3 orders.py cancel 42
 """
