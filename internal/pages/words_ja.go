@@ -93,7 +93,7 @@ var japanese = map[string]string{
 	"after":                              "変更後",
 	"all well":                           "正常",
 	"any state":                          "すべての状態",
-	"as the system":                      "システムに合わせる",
+	"as this device":                     "システムに合わせる",
 	"at most %s schedules in %s, at %s":  "最多は%[3]sの%[1]s件(%[2]s間)",
 	"at most so many runs":               "最大実行回数",
 	"at worst %s":                        "最大 %s",
