@@ -33,7 +33,10 @@ func (e *Entry) differ(kind, message string) {
 
 // Source is where entries come from: the kind of place, and a label for the place. Schedules carry both in a tag, so
 // that imports from two files, hosts or applications do not change or prune each other's schedules.
-type Source struct{ Kind, Label string }
+type Source struct {
+	Kind, Label string
+	Group       string // of the pause with which its schedules were disabled to be handed back; empty for none
+}
 
 // The kinds of places.
 const (

@@ -23,7 +23,8 @@ import (
 const importedRunsSQL = `
 select s.name, s.definition, r.last, (select watermark from tactus.leases where name = 'beat'
     and watermark > s.effective_from), (s.enabled or s.completed_at is not null and s.paused_at is null) and s.deleted_at is null,
-    s.deleted_at is not null, s.paused_at is not null, s.completed_at is not null, s.paused_until, s.skip_until
+    s.deleted_at is not null, s.paused_at is not null, s.completed_at is not null, s.paused_until, s.skip_until,
+    coalesce(s.pause_group, '')
 from tactus.schedules s
 cross join lateral (
     select max(fired_at) as last from tactus.runs
@@ -40,6 +41,7 @@ type importedRun struct {
 
 	Deleted, Paused, Completed bool
 	PausedUntil, SkipUntil     *time.Time
+	PauseGroup                 string
 }
 
 // definition returns what the schedule says.
@@ -154,6 +156,9 @@ func importedRuns(ctx context.Context, pool *pgxpool.Pool, source Source) ([]imp
 	}
 	var all []importedRun
 	for _, r := range found {
+		if source.Group != "" && r.PauseGroup == source.Group && r.Paused && !r.Deleted { // it is disabled to be handed back
+			r.Enabled, r.Paused, r.PausedUntil = true, false, nil
+		}
 		if n := len(all) - 1; n >= 0 && all[n].Name == r.Name { // an earlier schedule of this name
 			if r.Last != nil && (all[n].Last == nil || r.Last.After(*all[n].Last)) {
 				all[n].Last = r.Last

@@ -35,6 +35,7 @@ func TestHandingBackWhatTheOldBeatCannotDo(t *testing.T) {
 	made := map[string]domain.Schedule{}
 	for name, d := range map[string]domain.Definition{
 		"plain": {}, "paused": {}, "paused until": {}, "deleted": {}, "deleted and made anew": {}, "completed": {MaxRuns: 1},
+		"paused to go back": {}, "paused with others": {},
 		"off there": {}, "off": {Enabled: &no}, "skips": {}, "unreadable": {}, "its notes are unreadable": {}, "gone there": {},
 		"never ran": {}, "holidays": {ExcludeCalendars: []string{"holidays"}},
 		"limits": {
@@ -78,6 +79,8 @@ func TestHandingBackWhatTheOldBeatCannotDo(t *testing.T) {
 	until := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
 	must(store.Disable(t.Context(), made["paused"].ID, 0, pause(domain.Pause{})))
 	must(store.Disable(t.Context(), made["paused until"].ID, 0, pause(domain.Pause{Until: until})))
+	must(store.Disable(t.Context(), made["paused to go back"].ID, 0, pause(domain.Pause{Group: "back", Until: until})))
+	must(store.Disable(t.Context(), made["paused with others"].ID, 0, pause(domain.Pause{Group: "release"})))
 	must(store.Skip(t.Context(), made["skips"].ID, 0, 2, "me", ""))
 	must(0, store.Delete(t.Context(), made["deleted"].ID, 0))
 	must(0, store.Delete(t.Context(), made["deleted and made anew"].ID, 0))
@@ -88,12 +91,12 @@ func TestHandingBackWhatTheOldBeatCannotDo(t *testing.T) {
 
 	client.HSet(t.Context(), "redbeat:made since", "definition", `{"name": "made since"}`)
 	client.ZAdd(t.Context(), "redbeat::schedule", redis.Z{Member: "redbeat:made since"})
-	handed, _, err := importer.HandBackRedBeat(t.Context(), pool, importer.Source{Kind: importer.RedBeat, Label: "r"}, client,
+	handed, _, err := importer.HandBackRedBeat(t.Context(), pool, importer.Source{Kind: importer.RedBeat, Label: "r", Group: "back"}, client,
 		importer.DefaultRedBeatPrefix, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	celery, err := importer.HandBackCelery(t.Context(), pool, importer.Source{Kind: importer.Celery, Label: "c"})
+	celery, err := importer.HandBackCelery(t.Context(), pool, importer.Source{Kind: importer.Celery, Label: "c", Group: "back"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,6 +111,8 @@ func TestHandingBackWhatTheOldBeatCannotDo(t *testing.T) {
 		"never ran":             {enabled: "true"},
 		"paused":                {told: []string{"is disabled in RedBeat now"}, enabled: "false", off: true},
 		"paused until":          {told: []string{"is disabled in RedBeat now", until.Format(time.RFC3339)}, enabled: "false", lost: 1, off: true},
+		"paused to go back":     {enabled: "true"},
+		"paused with others":    {told: []string{"is disabled in RedBeat now"}, enabled: "false", off: true},
 		"deleted":               {told: []string{"deleted here, and RedBeat will send it"}, enabled: "true", off: true},
 		"deleted and made anew": {enabled: "true"},
 		"completed":             {told: []string{"is disabled in RedBeat now", "max_runs"}, enabled: "false", lost: 1, off: true},
