@@ -140,6 +140,16 @@ func (d editData) when() string {
 	return "cron"
 }
 
+// triggerField is the field of the chosen kind of trigger.
+func (d editData) triggerField() string {
+	for _, t := range triggerFields {
+		if t.Kind == d.when() {
+			return t.Member
+		}
+	}
+	return triggerFields[0].Member
+}
+
 func asError(f domain.Faults) error {
 	if len(f) == 0 {
 		return nil
@@ -152,6 +162,11 @@ func (v *view) blame(d *editData, err error) {
 	d.Faults, d.Others = map[string][]string{}, nil
 	for _, fault := range domain.FaultsOf(err) {
 		name, _, _ := strings.Cut(strings.TrimPrefix(fault.Field, "/"), "/")
+		if fault.Code == "trigger_missing" { // which names members; the form has one field for the chosen kind
+			said := *fault
+			fault, name = &said, d.triggerField()
+			fault.Message = v.T("say when: fill this in, or choose another way")
+		}
 		known := false
 		for _, i := range inputs() {
 			known = known || i.Name == name
