@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/zone"
 	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
@@ -211,6 +212,9 @@ func (r entryRow) entry(ctx context.Context, sets *setsReader) (Entry, error) {
 		return e, err
 	}
 	if next, ok := e.Next(r.Now); ok && !r.Exhausted {
+		if location, err := zone.Load(e.Timezone); err == nil { // as a cron expression is due; that of an interval is in UTC
+			next = next.In(location)
+		}
 		e.NextRunAt = &next
 	} else if e.Runnable() && !r.Exhausted {
 		e.Warnings = append(e.Warnings, e.NeverAllowed(r.Now)...)
