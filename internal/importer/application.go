@@ -55,7 +55,7 @@ type told struct {
 }
 
 // scriptVersion rises when the format of the script's output changes.
-const scriptVersion = 4
+const scriptVersion = 5
 
 // scriptOutput is what Script prints.
 type scriptOutput struct {

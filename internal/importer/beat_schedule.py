@@ -14,7 +14,9 @@ With --hand-back it writes to FILE when each entry ran last, by what `tactus exp
 again: it sends nothing that ran already. The beat must not run meanwhile.
 """
 import argparse
+import builtins
 import errno
+import functools
 import json
 import math
 import os
@@ -30,8 +32,9 @@ from collections.abc import Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from fnmatch import fnmatchcase
+from importlib.machinery import PathFinder
 from inspect import getfullargspec
-from types import FunctionType, MethodType
+from types import FunctionType, MethodType, ModuleType
 
 from celery import signals
 from celery.app.amqp import AMQP
@@ -39,18 +42,18 @@ from celery.app.base import Celery
 from celery.app.backends import by_url
 from celery.app.routes import Router
 from celery.app.task import Task
-from celery.app.utils import find_app
+from celery.app.utils import Settings, find_app
 from celery.backends.base import DisabledBackend
 from celery.beat import BeatLazyFunc, PersistentScheduler, ScheduleEntry, Scheduler
+from celery.loaders.base import BaseLoader
 from celery.schedules import BaseSchedule, crontab, schedule
 from celery.utils.time import maybe_make_aware
-from kombu import Producer
 from kombu.serialization import dumps
 from kombu.utils.imports import symbol_by_name
 from kombu.utils.json import dumps as plain_dumps
 from kombu.utils.uuid import uuid
 
-VERSION = 4
+VERSION = 5
 INSTANTS = 20
 HORIZON = timedelta(days=800)
 YEAR = timedelta(days=400)  # a change of clocks may come a little more than a year after the one before
@@ -91,79 +94,253 @@ def imported(path):
             Celery.send_task = send
 
 
-# What of Celery decides about messages, and about when an entry is due. An application may replace it while it is imported.
-SENDING = [(cls, name, vars(cls)[name]) for cls, name in (
-    (Celery, "send_task"), (Task, "apply_async"), (AMQP, "as_task_v2"), (AMQP, "send_task_message"), (AMQP, "_create_task_sender"),
-    (Router, "route"), (Scheduler, "apply_async"), (Scheduler, "apply_entry"), (Scheduler, "send_task"), (Producer, "publish"),
-) if name in vars(cls)]
-DECIDING = [(cls, name, vars(cls)[name]) for cls, name in (
-    (crontab, "is_due"), (crontab, "remaining_estimate"), (crontab, "remaining_delta"), (schedule, "is_due"), (schedule, "remaining_estimate"),
-    (ScheduleEntry, "is_due"), (Scheduler, "is_due"), (Scheduler, "tick"), (Scheduler, "adjust"),
-) if name in vars(cls)]
-
-
 # Libraries whose code in the way of a message gives it headers for traces and logs, and changes nothing else of it.
 TRACING = {
     "asgi_correlation_id", "ddtrace", "django_guid", "django_structlog", "elasticapm", "newrelic", "opentelemetry", "sentry_sdk",
 }
 
 
+# The packages of which a beat is made. Code of the application in the place of theirs does not run here.
+BEATS = {"celery", "kombu", "django_celery_beat", "redbeat"}
+
+# What of them only workers, people and tests run. Other code there changes neither a message nor when it is sent.
+NOT_BEATS = ("celery.apps.worker", "celery.bin.worker", "celery.concurrency", "celery.contrib", "celery.worker", "celery.app.trace", "celery.result")
+
+# Modules of Python's own hand on what they are given: functools.partial, weakref.ref, contextlib.contextmanager.
+PYTHONS = {"abc", "builtins", "collections", "contextlib", "functools", "threading", "types", "typing", "weakref", "wrapt", *getattr(sys, "stdlib_module_names", ())}
+
+
+def code(value):
+    """Reports whether an attribute is code that runs when the attribute is read or called. It looks at types only, because a proxy is not to be asked."""
+    return callable(value) or hasattr(type(value), "__get__")
+
+
+def package(name):
+    return str(name or "").partition(".")[0]
+
+
+def defined(function):
+    """Returns the package that a function comes from, by its module and by the file of its code, which must be one of that package."""
+    own, file = package(function.__globals__.get("__name__")), function.__code__.co_filename
+    folder = os.path.dirname(getattr(sys.modules.get(own), "__file__", None) or "")
+    if own in BEATS and not file.startswith((folder, "<")):
+        return os.path.basename(file)
+    return own
+
+
+def parts_of(value):
+    """Returns the code that other code holds, and may call: what it wraps, is bound to, or has in its variables."""
+    if issubclass(type(value), weakref.ReferenceType):
+        return [value()]
+    if type(value) is FunctionType:
+        return [getattr(value, "__wrapped__", None), *filter(code, map(content, value.__closure__ or ()))]
+    if issubclass(type(value), functools.partial):
+        return [value.func, *filter(code, [*value.args, *value.keywords.values()])]
+    found = [getattr(value, name, None) for name in ("__func__", "__wrapped__", "_self_wrapper", "fget", "fset", "fdel", "func")]
+    if type(value) is MethodType:
+        return found + [type(value.__self__)]
+    return found + [own for own in (getattr(value, "__dict__", None) or {}).values() if type(own) in (FunctionType, MethodType, functools.partial)]
+
+
+def content(cell):
+    try:
+        return cell.cell_contents
+    except ValueError:  # it is empty
+        return None
+
+
 def sources(value, seen=None):
-    """Returns the packages that code comes from: that of a function, and of the functions that it wraps, but not Celery's own."""
-    seen = set() if seen is None else seen
-    if isinstance(value, weakref.ReferenceType):
-        value = value()
+    """Returns the packages that code comes from: its own, and those of the code that it holds, but neither Celery's nor Python's."""
+    seen = {} if seen is None else seen
     if value is None or value is unsent or id(value) in seen:
         return set()
-    seen.add(id(value))
-    inner = [getattr(value, name, None) for name in ("__func__", "_self_wrapper", "__wrapped__")]
-    if type(value) is FunctionType:
-        found = {value.__globals__.get("__name__", "").partition(".")[0]}
-        inner += [cell.cell_contents for cell in value.__closure__ or () if called_by(cell)]
-    else:
-        own = type(value).__module__.partition(".")[0]
-        found = set() if own in ("builtins", "wrapt") and any(other is not None for other in inner) else {own}
-    return found.union(*(sources(other, seen) for other in inner)) - {"celery", "kombu"}
+    seen[id(value)] = value
+    if issubclass(type(value), type):
+        return {package(value.__module__)} - BEATS - PYTHONS
+    found = {defined(value)} if type(value) is FunctionType else {package(type(value).__module__)}
+    return found.union(*(sources(other, seen) for other in parts_of(value))) - BEATS - PYTHONS
 
 
-def called_by(cell):
-    """Reports whether a function may call what a variable of the code around it holds."""
+class Originals:
+    """Keeps the code of the modules of which a beat is made, as each is when it has been loaded, to see what an application replaces."""
+
+    def __init__(self):
+        self.kept = {}
+        for name in sorted(sys.modules):
+            self.keep(name)
+        sys.meta_path.insert(0, self)
+
+    def find_spec(self, name, path=None, target=None):
+        """Has the import system tell when a module of a beat has been loaded."""
+        spec = PathFinder.find_spec(name, path, target) if package(name) in BEATS else None
+        if spec and hasattr(spec.loader, "exec_module"):
+            load = spec.loader.exec_module
+
+            def exec_module(module):
+                load(module)
+                self.keep(name)
+
+            spec.loader.exec_module = exec_module
+        return spec
+
+    def keep(self, name):
+        module = sys.modules.get(name)
+        if package(name) not in BEATS or name.startswith(NOT_BEATS) or module is None:
+            return
+        owners = [module]
+        for owner in owners:
+            own = dict(vars(owner))
+            self.kept[id(owner)] = owner, own, {key: value.__code__ for key, value in own.items() if type(value) is FunctionType}
+            owners += [value for value in own.values() if issubclass(type(value), type) and value.__module__ == name and id(value) not in self.kept]
+
+    def replaced(self):
+        """Yields what has other code than when it was loaded: its owner, its name, and the value of then, or ABSENT."""
+        for owner, own, codes in self.kept.values():
+            for name, value in list(vars(owner).items()):
+                then = own.get(name, ABSENT)
+                if then is ABSENT:
+                    # A new name of a class hides that of its base, and a new name of a module Python's own.
+                    if code(value) and (issubclass(type(owner), type) or hasattr(builtins, name)):
+                        yield owner, name, then
+                elif value is not then and (code(value) or code(then) or type(then) is ModuleType) or name in codes and value.__code__ is not codes[name]:
+                    yield owner, name, then
+            for name in own.keys() - vars(owner).keys():
+                if code(own[name]):
+                    yield owner, name, own[name]
+
+
+ABSENT = object()
+ORIGINALS = Originals()
+
+# What decides when an entry is due. All else is in the way of its message.
+DECIDING = ("celery.beat.", "celery.schedules.", "celery.utils.time.", "django_celery_beat.", "redbeat.", "scheduler.")
+SENDING = {"apply_async", "apply_entry", "send_task", "_send_task", "publish", "producer", "connection"}
+
+
+class Foreign:
+    """What runs of other code than Celery's in a beat of the application: places, with the packages that the code comes from."""
+
+    def __init__(self):
+        self.places = {}
+
+    def add(self, place, value):
+        name = place.rpartition(".")[2]
+        decides = place.startswith(DECIDING) and name not in SENDING or name in ("now", "timezone", "maybe_make_aware")
+        self.places[place] = "instants" if decides else "hooks", sources(value) or {"code that is not known"}
+
+    def tracing(self):
+        return set().union(*(packages for _, packages in self.places.values())) & TRACING
+
+    def differences(self):
+        """Returns what the application replaces, by the kind of its difference."""
+        for kind, what in (("hooks", "for sending"), ("instants", "for when an entry is due")):
+            own = [f"{place} (by {', '.join(sorted(packages - TRACING))})" for place, (of, packages) in sorted(self.places.items())
+                   if of == kind and packages - TRACING]
+            if own:
+                yield kind, f"the application has its own code {what}, which does not run: {', '.join(own)}"
+
+
+def restore(foreign):
+    """Notes what the application has put in the place of Celery's code, and puts that back."""
+    for owner, name, then in list(ORIGINALS.replaced()):
+        value = vars(owner).get(name)
+        module, of = (owner.__module__, owner.__qualname__ + ".") if issubclass(type(owner), type) else (owner.__name__, "")
+        if value is not unsent:
+            foreign.add(f"{module}.{of}{name}", value)
+        if then is ABSENT:
+            delattr(owner, name)
+        else:
+            setattr(owner, name, then)
+    for owner, own, codes in ORIGINALS.kept.values():
+        for name, then in codes.items():
+            own[name].__code__ = then
+
+
+# What an application may have of its own without being in the way of a message: the clock is sampled, sending is looked at by task,
+# and the rest has run when the application has been imported, or runs elsewhere.
+BY_ITSELF = {
+    "app": {
+        "now", "send_task", "gen_task_name", "task", "on_init", "on_configure", "on_after_configure", "on_after_finalize", "on_after_fork",
+        "autodiscover_tasks", "config_from_object", "config_from_envvar", "config_from_cmdline", "register_task", "finalize", "start",
+        "worker_main", "add_defaults", "add_periodic_task", "setup_security", "create_task_cls", "set_default", "set_current", "connection",
+        "connection_for_write", "connection_for_read", "broker_connection", "pool", "user_options", "steps", "Beat", "Worker", "WorkController",
+        "main", "register_type", "prepare_config", "set_as_current", "registry_cls", "bugreport", "loader", "close", "_get_default_loader",
+    },
+    "loader": {
+        "read_configuration", "config_from_object", "setup_settings", "_import_config_module", "_smart_import", "import_module",
+        "import_task_module", "import_from_cwd", "import_default_modules", "find_module", "autodiscover_tasks", "cmdline_config_parser",
+        "on_task_init", "on_process_cleanup", "on_worker_shutdown", "shutdown_worker", "on_worker_process_init", "init_worker_process",
+        "default_modules", "conf",
+    },
+}
+
+
+def overridden(foreign, role, cls, known):
+    """Notes code that the class of a part of the application has of its own in place of Celery's."""
+    left = BY_ITSELF.get(role, ())
+    for own in cls.__mro__:
+        if package(own.__module__) in BEATS | PYTHONS:
+            continue
+        for name, value in vars(own).items():
+            if code(value) and name not in left and in_place(known, name):
+                foreign.add(f"{role}.{name}", value)
+
+
+def in_place(known, name):
+    """Reports whether a name of a class stands in the way of one of Celery's."""
+    return hasattr(known, name) and not name.startswith("__") or name in ("__getattribute__", "__getattr__")
+
+
+def stands_in(foreign, role, thing, known):
+    """Notes code that a part of the application has of its own in place of Celery's, by its class or by itself, and takes the latter out."""
+    overridden(foreign, role, type(thing), known)
+    for name, value in list(vars(thing).items()):
+        if callable(value) and hasattr(type(thing), name) and not issubclass(type(value), type) and sources(value):
+            foreign.add(f"{role}.{name}", value)
+            del vars(thing)[name]
+
+
+def scheduler_of(app):
+    """Returns the class of the scheduler that the beat uses, or Celery's own when it is not installed here."""
     try:
-        return isinstance(cell.cell_contents, (FunctionType, MethodType)) or hasattr(cell.cell_contents, "__wrapped__")
-    except ValueError:  # it is empty
-        return False
-
-
-def replaced(parts):
-    """Returns the packages whose code the application has put in the place of parts of Celery, and puts Celery's own back."""
-    others = [(cls, name, own) for cls, name, own in parts if vars(cls).get(name) is not own]
-    found = set().union(*(sources(vars(cls).get(name)) or {"celery"} for cls, name, _ in others))
-    for cls, name, own in others:
-        setattr(cls, name, own)
-    return found
+        return symbol_by_name(app.conf.beat_scheduler)
+    except Exception:
+        return PersistentScheduler
 
 
 def quiet(app):
-    """Makes the application hand its messages to us instead of connecting to a broker."""
+    """Makes the application hand its messages to us instead of connecting to a broker, and returns what it has in place of Celery's code."""
+    foreign = Foreign()
+    restore(foreign)
     for key, value in (("task_always_eager", False), ("task_send_sent_event", False), ("task_protocol", 2)):
         # A name with the prefix of a namespace, or in the old style, comes before the plain one.
         for name in {*app.conf._to_keys(key), *(old(key) for old in app.conf._keys or ())}:
             app.conf.changes[name] = value
     app._local.backend, app._backend_cache = DisabledBackend(app), None
-    sending = replaced(SENDING)
-    if "send_task" in vars(app):
-        sending |= sources(vars(app).pop("send_task"))
-    for signal in (signals.before_task_publish, signals.after_task_publish):
-        sending = sending.union(*(sources(receiver[1]) for receiver in signal.receivers or ()))
+    for role, thing, known in (("app", app, Celery), ("app.amqp", app.amqp, AMQP), ("app.amqp.router", app.amqp.router, Router),
+                               ("loader", app.loader, BaseLoader), ("app.conf", app.conf, Settings)):
+        stands_in(foreign, role, thing, known)
+    overridden(foreign, "scheduler", scheduler_of(app), PersistentScheduler)
+    vars(app.amqp).pop("send_task_message", None)  # it holds the receivers of when it was made
+    for name in ("before_task_publish", "after_task_publish"):
+        signal = getattr(signals, name)
+        for receiver in connected(signal):
+            foreign.add(name, receiver)
         signal.receivers = []
-    return sending, replaced(DECIDING)
+    return foreign
+
+
+def connected(signal):
+    """Returns the receivers of a signal that are still there."""
+    held = [receiver() if issubclass(type(receiver), weakref.ReferenceType) else receiver for _, receiver in signal.receivers or ()]
+    return [receiver for receiver in held if receiver is not None]
 
 
 def at_start():
     """Returns remarks about what the application does when its beat starts, which is not known here."""
     found = set()
     for signal in (signals.beat_init, signals.beat_embedded_init):
-        found = found.union(*(sources(receiver[1]) for receiver in signal.receivers or ()))
+        found = found.union(*map(sources, connected(signal)))
     return [f"{package} runs code of its own when the beat starts (beat_init), which is not run here: see whether it changes what is sent, or when"
             for package in sorted(found - TRACING)]
 
@@ -597,11 +774,6 @@ def made(app, name, entry):
 NO_DECISION = {"now", "nowfun", "human_seconds"}
 
 
-def code(value):
-    """Reports whether an attribute of a class is code that runs when the attribute is read or called."""
-    return callable(value) or hasattr(type(value), "__get__")
-
-
 def decides_itself(s):
     """Reports whether a schedule has its own code for when it is due: what its class, or it alone, has in place of Celery's."""
     if type(s).__module__.startswith("django_celery_beat."):
@@ -642,17 +814,28 @@ def aware(at):
     return at if at.tzinfo is not None else at.replace(tzinfo=timezone.utc)
 
 
+# What a task may have of its own without being in the way of its message, because only its worker runs it, or whoever calls it.
+OF_WORKERS = {
+    "run", "before_start", "on_success", "on_failure", "on_retry", "after_return", "retry", "replace", "apply", "delay", "update_state", "push_request",
+    "pop_request", "add_to_chord", "add_trail", "add_around", "annotate", "bind", "on_bound", "chunks", "map", "starmap", "signature", "s", "si",
+    "signature_from_request", "subtask", "subtask_from_request", "start_strategy", "AsyncResult", "Request", "Strategy", "request", "request_stack",
+    "_get_request", "app", "backend", "_backend", "from_config", "accept_magic_kwargs", "on_replace", "_exec_options", "name", "send_event",
+}
+
+
 def sends_itself(app, name):
-    """Reports whether the application's own code takes part in sending a task."""
-    task = app.tasks.get(name)
-    return type(app).send_task is not Celery.send_task or task is not None and (
-        type(task).apply_async is not Task.apply_async or "apply_async" in vars(task))
+    """Returns the application's own code that takes part in sending a task: what its class, or it alone, has in place of Celery's."""
+    task, found = app.tasks.get(name), []
+    if type(app).send_task is not Celery.send_task:
+        found.append("send_task of the application")
+    if task is not None:
+        own = [own for cls in type(task).__mro__ if package(cls.__module__) not in BEATS | PYTHONS for own in vars(cls).items()]
+        own += [pair for pair in vars(task).items() if callable(pair[1])]
+        found += sorted({own for own, value in own if code(value) and sources(value) and own not in OF_WORKERS and in_place(Task, own)})
+    return [("hooks", f"the application has its own code for sending, which does not run: {', '.join(found)}")] if found else []
 
 
-HOOKS = ("hooks", "the application has its own code for sending (apply_async, send_task or before_task_publish), which does not run")
-
-
-def exported(app, name, own, hooked, decided, start, last_run):
+def exported(app, name, own, foreign, start, last_run):
     """Returns one entry of the beat's own: its schedule, its next due times, its message, and what differs or why it is refused."""
     out, entry = {"name": str(name), "task": "", "schedule": {}}, own[name]
     try:
@@ -665,14 +848,11 @@ def exported(app, name, own, hooked, decided, start, last_run):
         out["schedule"] = when(s, relative)
         args, kwargs = arguments(entry)
         out["message"], differences = message(app, entry.task, args, kwargs, dict(entry.options or {}), checked=True)
-        if hooked - TRACING or sends_itself(app, entry.task):
-            differences.append(HOOKS)
-        if "sentry_sdk" in hooked and monitored(str(name)):
+        differences += [*sends_itself(app, entry.task), *foreign.differences()]
+        if "sentry_sdk" in foreign.tracing() and monitored(str(name)):
             differences.append(("hooks", "Sentry's monitor of it (monitor_beat_tasks) is told when Celery's beat sends it, and hears nothing from tactus"))
-        if hooked & TRACING:
-            out["notes"] = [f"headers for traces and logs ({', '.join(sorted(hooked & TRACING))}) are not sent"]
-        if decided - TRACING:
-            differences.append(("instants", "the application replaces Celery's own code for when an entry is due, and that of the application does not run"))
+        if foreign.tracing():
+            out["notes"] = [f"headers for traces and logs ({', '.join(sorted(foreign.tracing()))}) are not sent"]
         if isinstance(s, (crontab, schedule)) and decides_itself(s):
             differences.append(("instants", f"{type(s).__name__} has its own code for when it is due, which does not run: "
                                 "use a crontab or an interval"))
@@ -774,7 +954,7 @@ def last_runs_of(app, named, store):
     return {name: maybe_make_aware(entry.last_run_at, app.timezone) for name, entry in store["entries"].items() if entry.last_run_at}
 
 
-def tasks(app, named, hooked):
+def tasks(app, named, foreign):
     """Returns the message of each task that is sent without options, and the reasons for tasks whose message is not known."""
     found, left = {}, {}
     for name in sorted({*(name for name in app.tasks if not name.startswith("celery.") or name == CLEANUP), *named}):
@@ -783,8 +963,7 @@ def tasks(app, named, hooked):
         except Exception as e:  # a router may want arguments
             left[name] = f"{type(e).__name__}: {e}"
             continue
-        if hooked - TRACING or sends_itself(app, name):
-            differences.append(HOOKS)
+        differences += [*sends_itself(app, name), *foreign.differences()]
         found[name] = {**options_of(to), **({"differences": told(differences)} if differences else {})}
         takes = signature(app, name)
         if takes:
@@ -881,19 +1060,19 @@ def main(path, named, file):
     sys.path.insert(0, "")
     app = imported(path)
     scheduled, ran = entries(app), last_runs(app, file)
-    hooked, decided = quiet(app)
+    foreign = quiet(app)
     start = datetime.now(timezone.utc).replace(microsecond=0)
     transport = app.conf.broker_transport_options or {}
     names, globs, left = routes(app)
     declared = queues(app)
-    found, unknown = tasks(app, [*names, *named], hooked)
+    found, unknown = tasks(app, [*names, *named], foreign)
     by_pattern, unasked = patterns(app, names, globs)
     json.dump({
         "version": VERSION, "application": path, "host": socket.gethostname(), "directory": directory(path), "made_at": start.isoformat(), "typed_times": "__value__" in plain_dumps([start]),
         "timezone": zone_name(app.timezone), "notes": at_start() + without_zones(),
         "transport": {name: list(transport[name]) if isinstance(transport[name], range) else transport[name] for name in ("global_keyprefix", "sep", "priority_steps") if name in transport},
         "default_queue": app.conf.task_default_queue, "beat_scheduler": str(app.conf.beat_scheduler), "rows_timezone": rows_zone(app),
-        "schedules": [exported(app, name, scheduled, hooked, decided, start, ran.get(name)) for name in scheduled],
+        "schedules": [exported(app, name, scheduled, foreign, start, ran.get(name)) for name in scheduled],
         "tasks": found, "tasks_left": unknown, "patterns": by_pattern,
         "patterns_in_order": [glob for glob in globs if glob in by_pattern], "patterns_left": left + unasked,
         "queues": declared, "creates_queues": bool(app.conf.task_create_missing_queues),

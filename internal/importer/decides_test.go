@@ -242,13 +242,22 @@ func TestTimesWithoutZones(t *testing.T) {
 		`USE_TZ=False, TIME_ZONE="Asia/Shanghai"`: true, `USE_TZ=False, TIME_ZONE="UTC"`: false, `USE_TZ=True, TIME_ZONE="Asia/Shanghai"`: false,
 	} {
 		application, err := importer.ParseApplication(testenv.BesideDjango(t, `
-import celery
+import celery, django
+from celery.schedules import crontab
 from django.conf import settings
-settings.configure(`+settings+`)
+settings.configure(INSTALLED_APPS=["django_celery_beat"], `+settings+`)
+django.setup()
+from django_celery_beat import schedulers
 app = celery.Celery("app", broker="redis://localhost:1/0")
+app.conf.beat_schedule = {"daily": {"task": "remote.task", "schedule": crontab(minute=0, hour=9)}}
 `, importer.Script, []string{"app:app"}))
 		if got := strings.Contains(fmt.Sprint(application.Notes), "--naive-timezone Asia/Shanghai"); err != nil || got != told {
 			t.Errorf("%s: %s (%v)", settings, application.Notes, err)
+		}
+		for _, e := range application.In("") {
+			if len(e.Differences) > 0 {
+				t.Errorf("%s: %s: %v", settings, e.Definition.Name, e.Differences)
+			}
 		}
 	}
 }
