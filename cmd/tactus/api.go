@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/access"
@@ -34,7 +33,10 @@ type apiCmd struct {
 	retentionFlags
 	streamFlags
 	leaseFlags
+	Drain time.Duration `env:"TACTUS_DRAIN" default:"5s" help:"How long requests are answered after a signal to stop, while /readyz says so."`
 }
+
+const defaultDrain = 5 * time.Second
 
 // streamFlags limit the event streams that clients hold open.
 type streamFlags struct {
@@ -54,25 +56,27 @@ func (f streamFlags) limits(keep retentionFlags) api.Limits {
 }
 
 // Run serves the API until ctx ends.
-func (c apiCmd) Run(ctx context.Context, log *slog.Logger) error {
+func (c apiCmd) Run(ctx context.Context, log *slog.Logger, running *parts) error {
 	if err := errors.Join(c.timezoneFlag.validate(), c.retentionFlags.validate(),
 		c.streamFlags.validate(), c.leaseFlags.validate()); err != nil {
 		return err
 	}
-	d, err := openDaemon(ctx, "api", apiAddr, c.databaseFlags, c.httpFlags, log)
+	if c.Drain < 0 {
+		return usage("TACTUS_DRAIN %s: want 0 or more, such as 5s", c.Drain)
+	}
+	d, err := openDaemon(ctx, "api", apiAddr, c.databaseFlags, c.httpFlags, log, running)
 	if err != nil {
 		return err
 	}
 	defer d.close()
+	d.drain, running.limit = c.Drain, max(stopLimit, stopLimit-defaultDrain+c.Drain)
 	started(log, "api", d.listener, "database_url", c.DatabaseURL, "timezone", c.Timezone)
-	group, ctx := errgroup.WithContext(ctx)
+	group, ctx := running.group(ctx)
 	d.keepHouse(ctx, group, c.retentionFlags)
-	group.Go(func() error { return judge(ctx, d.pool, c.Timezone, c.celery(), log) })
+	group.Go("checks of what SQL wrote", func() error { return judge(ctx, d.pool, c.Timezone, c.celery(), log) })
 	d.registry.MustRegister(invalidMetric{catalog.New(d.pool)})
-	group.Go(func() error {
-		return d.serve(ctx, apiHandler(d.guard, d.pool, c.Timezone, c.celery(), c.limits(c.retentionFlags), log, d.health,
-			letterBox(d.pool, nil, "", c.lease()), d.operators()))
-	})
+	d.serve(ctx, group, apiHandler(d.guard, d.pool, c.Timezone, c.celery(), c.limits(c.retentionFlags), log, d.health,
+		letterBox(d.pool, nil, "", c.lease()), d.operators()))
 	return group.Wait()
 }
 

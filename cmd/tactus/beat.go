@@ -7,8 +7,6 @@ import (
 	"os"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/tactus-dev/tactus/beat"
 	"github.com/tactus-dev/tactus/domain"
 )
@@ -86,7 +84,7 @@ type beatCmd struct {
 }
 
 // Run runs the beat until ctx ends.
-func (c beatCmd) Run(ctx context.Context, log *slog.Logger) error {
+func (c beatCmd) Run(ctx context.Context, log *slog.Logger, running *parts) error {
 	c.ResultBackend = c.with(c.ResultBackend)
 	wrong := errors.Join(c.databaseFlags.validate(), c.beatFlags.validate(), c.resultsFlags.validate(), c.retentionFlags.validate())
 	if c.Sync {
@@ -95,7 +93,7 @@ func (c beatCmd) Run(ctx context.Context, log *slog.Logger) error {
 	if wrong != nil {
 		return wrong
 	}
-	d, err := openDaemon(ctx, "beat", beatAddr, c.databaseFlags, c.httpFlags, log)
+	d, err := openDaemon(ctx, "beat", beatAddr, c.databaseFlags, c.httpFlags, log, running)
 	if err != nil {
 		return err
 	}
@@ -105,12 +103,12 @@ func (c beatCmd) Run(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return run(ctx) })
-	group.Go(func() error { return c.watch(ctx, d.pool, c.broker(), c.KeyPrefix, stats, log) })
+	group, ctx := running.group(ctx)
+	group.Go("beat", func() error { return run(ctx) })
+	group.Go("shadow records", func() error { return c.watch(ctx, d.pool, c.broker(), c.KeyPrefix, stats, log) })
 	d.keepHouse(ctx, group, c.retentionFlags)
-	group.Go(func() error { return mend(ctx, d.pool, log, d.registry) })
-	group.Go(func() error { return c.collect(ctx, d.pool, c.broker(), c.KeyPrefix, c.lease(), log, d.registry) })
-	group.Go(func() error { return d.serve(ctx, guarded(d.guard, d.operators())) })
+	group.Go("adopted tables", func() error { return mend(ctx, d.pool, log, d.registry) })
+	group.Go("results", func() error { return c.collect(ctx, d.pool, c.broker(), c.KeyPrefix, c.lease(), log, d.registry) })
+	d.serve(ctx, group, guarded(d.guard, d.operators()))
 	return group.Wait()
 }

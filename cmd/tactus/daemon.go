@@ -6,10 +6,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/tactus-dev/tactus/internal/access"
 	"github.com/tactus-dev/tactus/internal/telemetry"
@@ -26,11 +26,15 @@ type daemon struct {
 	health   *telemetry.Health
 	registry *prometheus.Registry
 	log      *slog.Logger
+	running  *parts
+	drain    time.Duration // after a signal, before the listener closes
 }
 
 // openDaemon opens a daemon, which the caller closes. address is where it listens unless a flag says so.
-func openDaemon(ctx context.Context, name, address string, database databaseFlags, at httpFlags, log *slog.Logger) (*daemon, error) {
-	d := &daemon{name: name, health: &telemetry.Health{}, registry: telemetry.NewRegistry(), log: log}
+func openDaemon(ctx context.Context, name, address string, database databaseFlags, at httpFlags, log *slog.Logger,
+	running *parts,
+) (*daemon, error) {
+	d := &daemon{name: name, health: &telemetry.Health{}, registry: telemetry.NewRegistry(), log: log, running: running}
 	var err error
 	if d.pool, err = database.connect(ctx, d.health); err != nil {
 		return nil, err
@@ -51,20 +55,22 @@ func (d *daemon) close() {
 			d.log.Warn("the listener was not closed", "err", err)
 		}
 	}
-	d.pool.Close()
+	d.running.close(pooled, d.pool.Close)
 }
 
 // keepHouse does in a group what every daemon does besides its own work: it maintains the partitions, and compares the
 // time zone data of the processes.
-func (d *daemon) keepHouse(ctx context.Context, group *errgroup.Group, retention retentionFlags) {
-	group.Go(func() error { return maintain(ctx, d.pool, retention, d.log, d.registry) })
-	group.Go(func() error { return watchZones(ctx, d.pool, d.name, d.listener, d.log, d.registry) })
+func (d *daemon) keepHouse(ctx context.Context, group partGroup, retention retentionFlags) {
+	group.Go("partitions", func() error { return maintain(ctx, d.pool, retention, d.log, d.registry) })
+	group.Go("time zones", func() error { return watchZones(ctx, d.pool, d.name, d.listener, d.log, d.registry) })
 }
 
 // operators returns the addresses of operators, such as /metrics and /readyz.
 func (d *daemon) operators() *http.ServeMux { return operators(d.health, d.registry, d.log) }
 
-// serve serves a handler until ctx ends.
-func (d *daemon) serve(ctx context.Context, handler http.Handler) error {
-	return telemetry.Serve(ctx, d.listener, d.hosts, handler)
+// serve serves a handler in a group until ctx ends and the listener has drained.
+func (d *daemon) serve(ctx context.Context, group partGroup, handler http.Handler) {
+	group.Go("requests", func() error {
+		return telemetry.Serve(ctx, d.listener, d.hosts, handler, telemetry.Drain{Health: d.health, For: d.drain})
+	})
 }

@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/tactus-dev/tactus/internal/catalog"
 	"github.com/tactus-dev/tactus/internal/redis"
 	"github.com/tactus-dev/tactus/internal/servers"
@@ -33,7 +31,7 @@ type devCmd struct {
 }
 
 // Run starts the servers that no URL names, migrates, and serves until ctx ends.
-func (c devCmd) Run(ctx context.Context, to console, log *slog.Logger) (err error) {
+func (c devCmd) Run(ctx context.Context, to console, log *slog.Logger, running *parts) (err error) {
 	c.ResultBackend = c.with(c.ResultBackend)
 	if err := errors.Join(c.timezoneFlag.validate(), c.relayFlags.validate(), c.beatFlags.validate(),
 		c.resultsFlags.validate(), c.retentionFlags.validate(), c.streamFlags.validate()); err != nil {
@@ -49,7 +47,7 @@ func (c devCmd) Run(ctx context.Context, to console, log *slog.Logger) (err erro
 	}
 	defer unlock()
 	owned := &ownServers{dir: state, say: func(text string) { fmt.Fprintln(to.problems, "tactus dev:", text) }}
-	defer func() { err = errors.Join(err, owned.stop()) }()
+	defer func() { err = errors.Join(err, running.do("PostgreSQL and Redis", owned.stop)) }()
 	given := c.DatabaseURL.isSet()
 	if err := c.startServers(ctx, owned); err != nil {
 		return err
@@ -61,7 +59,7 @@ func (c devCmd) Run(ctx context.Context, to console, log *slog.Logger) (err erro
 		}
 		return err
 	}
-	return c.serve(ctx, state, to, log)
+	return c.serve(ctx, state, to, log, running)
 }
 
 // stateDir returns an absolute path, because the servers run in other folders.
@@ -87,7 +85,7 @@ func (c *devCmd) startServers(ctx context.Context, owned *ownServers) (err error
 	return nil
 }
 
-func (c devCmd) serve(ctx context.Context, state string, to console, log *slog.Logger) error {
+func (c devCmd) serve(ctx context.Context, state string, to console, log *slog.Logger, running *parts) error {
 	l, hosts, err := c.listen(apiAddr)
 	if err != nil {
 		return err
@@ -97,12 +95,12 @@ func (c devCmd) serve(ctx context.Context, state string, to console, log *slog.L
 	if err != nil {
 		return err
 	}
-	defer pool.Close()
+	defer running.close(pooled, pool.Close)
 	requests, err := c.open(ctx) // of its own: requests that wait for a locked row keep no connection from the beat
 	if err != nil {
 		return err
 	}
-	defer requests.Close()
+	defer running.close(pooled, requests.Close)
 	guard, err := c.guard(requests, log, registry)
 	if err != nil {
 		return err
@@ -120,23 +118,24 @@ func (c devCmd) serve(ctx context.Context, state string, to console, log *slog.L
 		return usage("%v", c.RedisURL.fault(err))
 	}
 	defer events.Close()
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error {
+	group, ctx := running.group(ctx)
+	group.Go("relay", func() error {
 		return c.relay(ctx, pool, c.DatabaseURL, c.redisFlags, log, health, registry)
 	})
-	group.Go(func() error { return beat(ctx) })
-	group.Go(func() error { return c.watch(ctx, pool, c.broker(), c.KeyPrefix, stats, log) })
-	group.Go(func() error { return maintain(ctx, pool, c.retentionFlags, log, registry) })
-	group.Go(func() error { return watchZones(ctx, pool, "dev", l, log, registry) })
-	group.Go(func() error { return mend(ctx, pool, log, registry) })
-	group.Go(func() error { return judge(ctx, pool, c.Timezone, c.celery(), log) })
+	group.Go("beat", func() error { return beat(ctx) })
+	group.Go("shadow records", func() error { return c.watch(ctx, pool, c.broker(), c.KeyPrefix, stats, log) })
+	group.Go("partitions", func() error { return maintain(ctx, pool, c.retentionFlags, log, registry) })
+	group.Go("time zones", func() error { return watchZones(ctx, pool, "dev", l, log, registry) })
+	group.Go("adopted tables", func() error { return mend(ctx, pool, log, registry) })
+	group.Go("checks of what SQL wrote", func() error { return judge(ctx, pool, c.Timezone, c.celery(), log) })
 	registry.MustRegister(invalidMetric{catalog.New(pool)})
-	group.Go(func() error {
-		return telemetry.Serve(ctx, l, hosts, apiHandler(guard, requests, c.Timezone, c.celery(), c.limits(c.retentionFlags), log, health,
-			letterBox(requests, events, c.stream(), c.lease()), operators(health, registry, log)))
+	handler := apiHandler(guard, requests, c.Timezone, c.celery(), c.limits(c.retentionFlags), log, health,
+		letterBox(requests, events, c.stream(), c.lease()), operators(health, registry, log))
+	group.Go("requests", func() error {
+		return telemetry.Serve(ctx, l, hosts, handler, telemetry.Drain{Health: health})
 	})
 	started(log, "dev", l, "state_dir", state, "shadow", c.Shadow)
-	group.Go(func() error { return c.collect(ctx, pool, c.broker(), c.KeyPrefix, c.lease(), log, registry) })
+	group.Go("results", func() error { return c.collect(ctx, pool, c.broker(), c.KeyPrefix, c.lease(), log, registry) })
 	env.banner(to.out, state, c.Auth)
 	return group.Wait()
 }

@@ -111,10 +111,11 @@ func run(args []string, out, problems io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	ctx = outbox.WithActor(ctx, actorOf(parsed.Command()), all.Reason)
+	running := newParts()
 	context.AfterFunc(ctx, stop) // the first signal stops gracefully, the second kills
 	parsed.BindTo(ctx, (*context.Context)(nil))
-	parsed.Bind(&all, console{out, problems}, slog.New(slog.NewTextHandler(problems, nil)))
-	return exitCode(inFlags(parsed.Run(), parsed), problems)
+	parsed.Bind(&all, console{out, problems}, slog.New(slog.NewTextHandler(problems, nil)), running)
+	return running.within(ctx, problems, func() int { return exitCode(inFlags(parsed.Run(), parsed), problems) })
 }
 
 // actorOf is who makes the changes of a command: a process of tactus, or whoever has called the program.

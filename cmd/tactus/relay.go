@@ -57,7 +57,7 @@ type relayCmd struct {
 }
 
 // Run runs the relay until ctx ends.
-func (c relayCmd) Run(ctx context.Context, to console, log *slog.Logger) error {
+func (c relayCmd) Run(ctx context.Context, to console, log *slog.Logger, running *parts) error {
 	switch {
 	case c.Forget != "":
 		return c.forget(ctx, c.Forget, to)
@@ -67,7 +67,7 @@ func (c relayCmd) Run(ctx context.Context, to console, log *slog.Logger) error {
 	if err := errors.Join(c.databaseFlags.validate(), c.redisFlags.validate(), c.relayFlags.validate(), c.retentionFlags.validate()); err != nil {
 		return err
 	}
-	d, err := openDaemon(ctx, "relay", relayAddr, c.databaseFlags, c.httpFlags, log)
+	d, err := openDaemon(ctx, "relay", relayAddr, c.databaseFlags, c.httpFlags, log, running)
 	if err != nil {
 		return err
 	}
@@ -75,13 +75,13 @@ func (c relayCmd) Run(ctx context.Context, to console, log *slog.Logger) error {
 	started(log, "relay", d.listener, "database_url", c.DatabaseURL, "listen_url", c.listenURL(c.DatabaseURL),
 		"redis_url", c.RedisURL, "celery_broker_url", c.broker(), "redeliver_window", c.Redeliver, "default_queue",
 		c.Queue)
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error {
+	group, ctx := running.group(ctx)
+	group.Go("relay", func() error {
 		return c.relay(ctx, d.pool, c.DatabaseURL, c.redisFlags, log, d.health, d.registry)
 	})
 	d.keepHouse(ctx, group, c.retentionFlags)
-	group.Go(func() error { return judge(ctx, d.pool, "", c.celery(), log) })
-	group.Go(func() error { return d.serve(ctx, guarded(d.guard, d.operators())) })
+	group.Go("checks of what SQL wrote", func() error { return judge(ctx, d.pool, "", c.celery(), log) })
+	d.serve(ctx, group, guarded(d.guard, d.operators()))
 	return group.Wait()
 }
 

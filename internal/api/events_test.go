@@ -298,7 +298,8 @@ func TestStreamsEndWithTheServer(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	served := make(chan error, 1)
 	go func() {
-		served <- telemetry.Serve(ctx, on, hosts, api.New(pool, "UTC", slog.New(slog.NewTextHandler(t.Output(), nil)), celery.Config{}))
+		served <- telemetry.Serve(ctx, on, hosts, api.New(pool, "UTC", slog.New(slog.NewTextHandler(t.Output(), nil)), celery.Config{}),
+			telemetry.Drain{})
 	}()
 	s := service{"http://" + on.Addr().String() + "/api/v1", pool}
 	s.do(t, "POST", "/schedules", minutely).want(t, 201)

@@ -21,6 +21,8 @@ type Health struct {
 	tells  func(*http.Request) bool
 	log    *slog.Logger
 	logged map[string]logged
+
+	stopping bool
 }
 
 // logged is the reason of a condition that was put into the log, and when.
@@ -79,14 +81,27 @@ func (h *Health) Tell(tells func(*http.Request) bool, log *slog.Logger) {
 	h.tells, h.log = tells, log
 }
 
+// Stop makes the process not ready for good, because it is about to end. A nil Health has nobody to tell.
+func (h *Health) Stop() {
+	if h == nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.stopping = true
+}
+
 const checkTimeout = 3 * time.Second
 
 // Ready evaluates all conditions at once, each with a deadline of its own, so that a slow condition cannot make others
 // fail. It returns the reasons of those that fail, by name.
 func (h *Health) Ready(ctx context.Context) map[string]string {
 	h.mu.Lock()
-	checks := slices.Clone(h.checks)
+	checks, stopping := slices.Clone(h.checks), h.stopping
 	h.mu.Unlock()
+	if stopping {
+		return map[string]string{"stopping": "the process was told to stop, and answers only what still comes"}
+	}
 	reasons := make([]error, len(checks))
 	var asked sync.WaitGroup
 	for i, c := range checks {

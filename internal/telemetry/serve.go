@@ -53,18 +53,33 @@ func Draining(request context.Context) <-chan struct{} {
 	return done // nil on another server: never closed
 }
 
-// Serve serves requests to the given hosts on the listener, except those for pages of other origins, until ctx ends.
-// Then it finishes the requests in progress.
-func Serve(ctx context.Context, l net.Listener, hosts Hosts, handler http.Handler) error {
+// Drain says how a server leaves: Health is no longer ready at once, requests are answered for a while longer, so that
+// whoever balances load has time to see it and sends no more, and only then the listener closes.
+type Drain struct {
+	Health *Health
+	For    time.Duration
+}
+
+// Serve serves requests to the given hosts on the listener, except those for pages of other origins, until ctx ends and
+// the server has drained. Then it finishes the requests in progress.
+func Serve(ctx context.Context, l net.Listener, hosts Hosts, handler http.Handler, drain Drain) error {
+	closing := make(chan struct{})
 	server := &http.Server{
-		Handler: hosts.only(sameOrigin(handler)), ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: 64 << 10,
+		Handler: leaving(ctx, hosts.only(sameOrigin(handler))), ReadHeaderTimeout: headerTimeout,
+		ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: 64 << 10,
 		BaseContext: func(net.Listener) context.Context {
-			return context.WithValue(context.WithoutCancel(ctx), draining{}, ctx.Done())
+			return context.WithValue(context.WithoutCancel(ctx), draining{}, (<-chan struct{})(closing))
 		},
 	}
-	stopped := make(chan error, 1)
+	stopped, failed := make(chan error, 1), make(chan struct{})
 	go func() {
 		<-ctx.Done()
+		drain.Health.Stop()
+		select {
+		case <-time.After(drain.For):
+		case <-failed:
+		}
+		close(closing)
 		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 		defer cancel()
 		err := server.Shutdown(last)
@@ -74,7 +89,19 @@ func Serve(ctx context.Context, l net.Listener, hosts Hosts, handler http.Handle
 		stopped <- err
 	}()
 	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		close(failed)
 		return fmt.Errorf("serve: %w", err)
 	}
 	return <-stopped
+}
+
+// leaving has clients open another connection for their next request once ctx has ended. Connections are not closed
+// under them: a request may be on its way.
+func leaving(ctx context.Context, handler http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if ctx.Err() != nil {
+			w.Header().Set("Connection", "close")
+		}
+		handler.ServeHTTP(w, r)
+	})
 }

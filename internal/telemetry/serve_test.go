@@ -28,7 +28,7 @@ func serve(t *testing.T, handler http.Handler) (address string, stop func(), ser
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- telemetry.Serve(ctx, l, hosts, handler) }()
+	go func() { ended <- telemetry.Serve(ctx, l, hosts, handler, telemetry.Drain{}) }()
 	t.Cleanup(cancel)
 	return l.Addr().String(), cancel, ended
 }

@@ -39,7 +39,7 @@ type Process struct {
 func (p Program) Start(t testing.TB, args ...string) *Process {
 	t.Helper()
 	cmd := exec.Command(Binary(t, p.Tags), args...)
-	cmd.Env, cmd.Dir = append(foreign(os.Environ()), p.Env...), p.Dir
+	cmd.Env, cmd.Dir = append(append(foreign(os.Environ()), "TACTUS_DRAIN=0s"), p.Env...), p.Dir // no balancer waits
 	log := &processLog{also: t.Output()}
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.WaitDelay = 10 * time.Second // for what a child of its own may still hold open
