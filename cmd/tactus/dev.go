@@ -28,6 +28,7 @@ type devCmd struct {
 	retentionFlags
 	streamFlags
 	StateDir string `env:"TACTUS_STATE_DIR" placeholder:"DIR" help:"Folder for the servers' data and dev.env (default in your state folder)."`
+	Env      bool   `help:"Only print the addresses of the tactus dev that runs, for a shell: eval \"$(tactus dev --env)\"."`
 }
 
 // Run starts the servers that no URL names, migrates, and serves until ctx ends.
@@ -40,6 +41,9 @@ func (c devCmd) Run(ctx context.Context, to console, log *slog.Logger, running *
 	state, err := c.stateDir()
 	if err != nil {
 		return err
+	}
+	if c.Env {
+		return printEnv(state, to.out)
 	}
 	unlock, err := claim(state)
 	if err != nil {
@@ -59,7 +63,7 @@ func (c devCmd) Run(ctx context.Context, to console, log *slog.Logger, running *
 		}
 		return err
 	}
-	return c.serve(ctx, state, to, log, running)
+	return c.serve(ctx, state, owned, to, log, running)
 }
 
 // stateDir returns an absolute path, because the servers run in other folders.
@@ -85,7 +89,9 @@ func (c *devCmd) startServers(ctx context.Context, owned *ownServers) (err error
 	return nil
 }
 
-func (c devCmd) serve(ctx context.Context, state string, to console, log *slog.Logger, running *parts) error {
+func (c devCmd) serve(ctx context.Context, state string, owned *ownServers, to console, log *slog.Logger,
+	running *parts,
+) error {
 	l, hosts, err := c.listen(apiAddr)
 	if err != nil {
 		return err
@@ -106,7 +112,7 @@ func (c devCmd) serve(ctx context.Context, state string, to console, log *slog.L
 		return err
 	}
 	env := devEnv{c.DatabaseURL, c.RedisURL, c.broker(), c.resultBackend(), c.scheme() + "://" + l.Addr().String()}
-	if err := env.write(filepath.Join(state, "dev.env")); err != nil {
+	if err := env.write(filepath.Join(state, devEnvFile)); err != nil {
 		return err
 	}
 	beat, stats, err := newBeat(pool, c.beatFlags, c.redisFlags, log, health, registry)
@@ -122,6 +128,9 @@ func (c devCmd) serve(ctx context.Context, state string, to console, log *slog.L
 	group.Go("relay", func() error {
 		return c.relay(ctx, pool, c.DatabaseURL, c.redisFlags, log, health, registry)
 	})
+	for _, s := range owned.all {
+		group.Go("watching "+s.name, func() error { return owned.watch(ctx, s) })
+	}
 	group.Go("beat", func() error { return beat(ctx) })
 	group.Go("shadow records", func() error { return c.watch(ctx, pool, c.broker(), c.KeyPrefix, stats, log) })
 	group.Go("partitions", func() error { return maintain(ctx, pool, c.retentionFlags, log, registry) })
@@ -146,21 +155,6 @@ func (c devCmd) resultBackend() secret {
 		return c.ResultBackend
 	}
 	return c.broker()
-}
-
-// devEnv holds the addresses that dev prints and writes to dev.env.
-type devEnv struct {
-	database, redis, broker, results secret
-	url                              string
-}
-
-func (e devEnv) write(path string) error {
-	text := fmt.Sprintf("DATABASE_URL=%s\nREDIS_URL=%s\nCELERY_BROKER_URL=%s\nCELERY_RESULT_BACKEND=%s\nTACTUS_URL=%s\n",
-		e.database.reveal(), e.redis.reveal(), e.broker.reveal(), e.results.reveal(), e.url)
-	if err := servers.WriteOwn(path, text); err != nil {
-		return fmt.Errorf("write dev.env: %w", err)
-	}
-	return nil
 }
 
 func (e devEnv) banner(to io.Writer, state, auth string) {
@@ -191,9 +185,9 @@ Ctrl-C stops everything; the data stays.
 
 // ownServers are the servers that dev has started.
 type ownServers struct {
-	dir   string
-	say   func(string)
-	stops []func(context.Context) error
+	dir string
+	say func(string)
+	all []ownServer // in the order in which they were started
 }
 
 func (o *ownServers) config(name string) servers.Config {
@@ -209,7 +203,7 @@ func (o *ownServers) postgres(ctx context.Context) (url secret, err error) {
 	if err != nil {
 		return secret{}, err
 	}
-	o.stops = append(o.stops, p.Stop)
+	o.all = append(o.all, ownServer{"PostgreSQL", p})
 	owned, err := p.CreateOwned(ctx, "tactus", devRole)
 	return secretOf(owned), err
 }
@@ -220,7 +214,7 @@ func (o *ownServers) redis(ctx context.Context) (url secret, err error) {
 	if err != nil {
 		return secret{}, err
 	}
-	o.stops = append(o.stops, r.Stop)
+	o.all = append(o.all, ownServer{"Redis", r})
 	return secretOf(r.URL(0)), nil
 }
 
@@ -230,8 +224,8 @@ func (o *ownServers) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	var errs []error
-	for i := len(o.stops) - 1; i >= 0; i-- {
-		errs = append(errs, o.stops[i](ctx))
+	for _, s := range slices.Backward(o.all) {
+		errs = append(errs, s.Stop(ctx))
 	}
 	return errors.Join(errs...)
 }
@@ -239,7 +233,7 @@ func (o *ownServers) stop() error {
 // claim locks the state folder: two processes would start two servers on the same data.
 func claim(dir string) (unlock func(), err error) {
 	if err := servers.OwnDir(dir); err != nil {
-		return nil, usage("the state folder: %v (--state-dir)", err)
+		return nil, usage("the state folder: %v (TACTUS_STATE_DIR, --state-dir)", err)
 	}
 	unlock, held, err := servers.TryLock(filepath.Join(dir, "lock"))
 	if err != nil {

@@ -167,7 +167,6 @@ func serverPIDs(t *testing.T, state, redisURL string) (postgres, redis int) {
 
 func runs(pid int) bool { return syscall.Kill(pid, 0) == nil }
 
-// TestDevKilledLeavesNoChild kills dev as a crash does, and starts it again on the same data.
 // hasPlainRole makes a table as a service does that does not name schemas: it is not in ours.
 func hasPlainRole(t *testing.T, url string) {
 	t.Helper()
@@ -189,6 +188,7 @@ func hasPlainRole(t *testing.T, url string) {
 	}
 }
 
+// TestDevKilledLeavesNoChild kills dev as a crash does, and starts it again on the same data.
 func TestDevKilledLeavesNoChild(t *testing.T) {
 	t.Parallel()
 	state := stateDir(t)

@@ -29,7 +29,8 @@ func TestReadmeExample(t *testing.T) {
 	defer cancel()
 	shell := exec.CommandContext(ctx, "bash", "-c", script)
 	shell.Dir = checkout(t)
-	shell.Env = append(os.Environ(), "HOME="+home, "PATH="+celeryOnPath(t)+":"+os.Getenv("PATH"), "LC_ALL=C.UTF-8")
+	shell.Env = append(os.Environ(), "HOME="+home, "PATH="+celeryOnPath(t)+":"+os.Getenv("PATH"), "LC_ALL=C.UTF-8",
+		"TACTUS_STATE_DIR="+state) // where it is by default depends on who runs the test
 	out, err := shell.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v:\n%s", err, out)

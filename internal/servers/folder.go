@@ -15,10 +15,10 @@ import (
 // root, the children, which run as another user, may pass through the folder to their own files.
 func OwnDir(path string) error {
 	if err := trustParents(path); err != nil {
-		return err
+		return notAllowed(path, err)
 	}
 	if err := os.MkdirAll(path, enter(0o700)); err != nil {
-		return err
+		return notAllowed(path, err)
 	}
 	if err := trustParents(path); err != nil { // what was not there yet
 		return err
@@ -28,7 +28,7 @@ func OwnDir(path string) error {
 		return fmt.Errorf("%s is a link or not a folder: name the folder itself", path)
 	}
 	if err != nil {
-		return err
+		return notAllowed(path, err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
@@ -39,6 +39,19 @@ func OwnDir(path string) error {
 		return fmt.Errorf("%s belongs to another user (%d): choose a folder of your own", path, owner)
 	}
 	return errors.Join(f.Chown(os.Geteuid(), -1), f.Chmod(enter(0o700)))
+}
+
+// notAllowed says whose folder it is that this process may not use, and what to do.
+func notAllowed(path string, err error) error {
+	if !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	whose := ""
+	if info, err := os.Lstat(path); err == nil && ownerOf(info) != os.Geteuid() {
+		whose = fmt.Sprintf(", which belongs to another user (%d)", ownerOf(info))
+	}
+	return fmt.Errorf("%s%s may not be used by this user (%d): choose a folder of your own: %w", path, whose, os.Geteuid(),
+		err)
 }
 
 // enter lets children that run as another user pass through a folder.

@@ -57,8 +57,9 @@ func (p *Postgres) init(ctx context.Context) error {
 		return err
 	}
 	p.secret = secret
-	_, err = os.Stat(filepath.Join(p.data(), "PG_VERSION"))
-	switch there := err == nil; {
+	there, err := p.fitData(ctx)
+	switch {
+	case err != nil:
 	case there && isNew:
 		err = p.setPassword(ctx)
 	case !there:
