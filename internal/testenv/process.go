@@ -24,6 +24,7 @@ import (
 // Program is tactus as a process of its own.
 type Program struct {
 	Tags string   // build tags, comma-separated
+	Path string   // of another program, such as an earlier release
 	Env  []string // NAME=value; what the test process has of tactus' own settings is not handed on
 	Dir  string   // working folder; the test's unless set
 }
@@ -38,7 +39,11 @@ type Process struct {
 // Start builds tactus once and starts it. Give "--http-addr", "127.0.0.1:0" to what serves: URL tells where it listens.
 func (p Program) Start(t testing.TB, args ...string) *Process {
 	t.Helper()
-	cmd := exec.Command(Binary(t, p.Tags), args...)
+	path := p.Path
+	if path == "" {
+		path = Binary(t, p.Tags)
+	}
+	cmd := exec.Command(path, args...)
 	cmd.Env, cmd.Dir = append(append(foreign(os.Environ()), "TACTUS_DRAIN=0s"), p.Env...), p.Dir // no balancer waits
 	log := &processLog{also: t.Output()}
 	cmd.Stdout, cmd.Stderr = log, log
