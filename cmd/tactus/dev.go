@@ -28,7 +28,7 @@ type devCmd struct {
 	retentionFlags
 	streamFlags
 	StateDir string `env:"TACTUS_STATE_DIR" placeholder:"DIR" help:"Folder for the servers' data and dev.env (default in your state folder)."`
-	Env      bool   `help:"Only print the addresses of the tactus dev that runs, for a shell: eval \"$(tactus dev --env)\"."`
+	Env      bool   `help:"Only print the addresses of the one that runs: eval \"$(tactus dev --env)\"."`
 }
 
 // Run starts the servers that no URL names, migrates, and serves until ctx ends.

@@ -19,7 +19,8 @@ type devEnv struct {
 const devEnvFile = "dev.env"
 
 func (e devEnv) write(path string) error {
-	text := fmt.Sprintf("DATABASE_URL=%s\nREDIS_URL=%s\nCELERY_BROKER_URL=%s\nCELERY_RESULT_BACKEND=%s\nTACTUS_URL=%s\n",
+	text := fmt.Sprintf("DATABASE_URL=%s\nREDIS_URL=%s\nCELERY_BROKER_URL=%s\n"+
+		"CELERY_RESULT_BACKEND=%s\nTACTUS_URL=%s\n",
 		e.database.reveal(), e.redis.reveal(), e.broker.reveal(), e.results.reveal(), e.url)
 	if err := servers.WriteOwn(path, text); err != nil {
 		return fmt.Errorf("write dev.env: %w", err)

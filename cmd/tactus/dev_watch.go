@@ -66,8 +66,8 @@ func (o *ownServers) watch(ctx context.Context, s ownServer) error {
 func (o *ownServers) folderThere() error {
 	_, err := os.Stat(filepath.Join(o.dir, "lock"))
 	if errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("the state folder %s was deleted or moved while tactus dev ran, and what PostgreSQL and Redis "+
-			"kept went with it: start tactus dev again", o.dir)
+		return fmt.Errorf("the state folder %s was deleted or moved while tactus dev ran, and what PostgreSQL and "+
+			"Redis kept went with it: start tactus dev again", o.dir)
 	}
 	return nil
 }

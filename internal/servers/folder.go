@@ -50,8 +50,8 @@ func notAllowed(path string, err error) error {
 	if info, err := os.Lstat(path); err == nil && ownerOf(info) != os.Geteuid() {
 		whose = fmt.Sprintf(", which belongs to another user (%d)", ownerOf(info))
 	}
-	return fmt.Errorf("%s%s may not be used by this user (%d): choose a folder of your own: %w", path, whose, os.Geteuid(),
-		err)
+	return fmt.Errorf("%s%s may not be used by this user (%d): choose a folder of your own: %w", path, whose,
+		os.Geteuid(), err)
 }
 
 // enter lets children that run as another user pass through a folder.

@@ -32,9 +32,9 @@ func (p *Postgres) fitData(ctx context.Context) (there bool, err error) {
 			return true, nil
 		}
 	}
-	return true, fmt.Errorf("%s has data of PostgreSQL %s, and this machine has PostgreSQL %s (%s): install PostgreSQL %[2]s, "+
-		"choose another folder by TACTUS_STATE_DIR, or delete %[1]s if you do not need the data", p.cfg.Dir, of, has,
-		p.binary.path)
+	return true, fmt.Errorf("%s has data of PostgreSQL %s, and this machine has PostgreSQL %s (%s): "+
+		"install PostgreSQL %[2]s, choose another folder by TACTUS_STATE_DIR, or delete %[1]s if you do not need the data",
+		p.cfg.Dir, of, has, p.binary.path)
 }
 
 var majorVersion = regexp.MustCompile(`\(PostgreSQL\) (\d+)`)
