@@ -31,17 +31,22 @@ func newParts() *parts {
 	return &parts{limit: stopLimit, stopping: stopping, stop: sync.OnceFunc(func() { close(stopping) })}
 }
 
-// do runs a part.
-func (p *parts) do(name string, part func() error) error {
+// begin notes a part until it ends.
+func (p *parts) begin(name string) (end func()) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.running = append(p.running, name)
-	p.mu.Unlock()
-	defer func() {
+	return func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		i := slices.Index(p.running, name)
 		p.running = slices.Delete(p.running, i, i+1)
-	}()
+	}
+}
+
+// do runs a part.
+func (p *parts) do(name string, part func() error) error {
+	defer p.begin(name)()
 	return part()
 }
 
@@ -70,7 +75,11 @@ func (p *parts) group(ctx context.Context) (partGroup, context.Context) {
 
 // Go runs a part in a goroutine.
 func (g partGroup) Go(name string, part func() error) {
-	g.Group.Go(func() error { return g.parts.do(name, part) })
+	end := g.parts.begin(name)
+	g.Group.Go(func() error {
+		defer end()
+		return part()
+	})
 }
 
 // within returns the exit code of a command, or gives the command up when it has been stopping for too long. The
