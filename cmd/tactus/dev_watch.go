@@ -14,10 +14,10 @@ import (
 // ownServer is a server that dev has started, and starts again when it ends by itself.
 type ownServer struct {
 	name string
-	server
+	childServer
 }
 
-type server interface {
+type childServer interface {
 	Start(ctx context.Context) error
 	Stop(ctx context.Context) error
 	Ended() <-chan struct{}
