@@ -160,7 +160,7 @@ func TestHandingBackWhatTheOldBeatCannotDo(t *testing.T) {
 	if noted := client.HGet(t.Context(), "redbeat:never ran", "meta").Val(); !strings.Contains(noted, `"__type__":"datetime"`) {
 		t.Errorf("RedBeat would send at once what is not due: %s", noted)
 	}
-	if last := handed[len(handed)-1]; len(handed) != 16 || last.Name != "made since" || last.Written ||
+	if last := handed[len(handed)-1]; len(handed) != 18 || last.Name != "made since" || last.Written ||
 		!strings.Contains(last.Told[0], "no schedule here came from this entry") {
 		t.Errorf("%d schedules and entries are handed back, want one for each name, the last one %+v", len(handed), last)
 	}

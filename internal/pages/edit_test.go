@@ -102,7 +102,7 @@ func TestFormNamesEveryFault(t *testing.T) {
 	}
 	for when, field := range map[string]string{"": "cron_expression", "cron": "cron_expression", "every": "interval_seconds", "once": "run_at", "preset": "preset_name"} {
 		a := s.do(t, http.MethodPost, "/schedules/new", url.Values{"name": {"n"}, "when": {when}, "task_name": {"a"}})
-		if !strings.Contains(a.body, `id="err-`+field+`">✕ say when: fill this in, or choose another way<`) || strings.Contains(a.body, "give one of") {
+		if !strings.Contains(a.body, `id="err-`+field+`">✕ say when: fill this in, or choose another way <`) || strings.Contains(a.body, "give one of") {
 			t.Errorf("no trigger of the kind %q: %d, and nothing is said beside %s", when, a.status, field)
 		}
 	}
