@@ -250,7 +250,7 @@ func (b *Beat) lookForBackfills(ctx context.Context, now memory.Micros) error {
 	f := &b.backfills
 	within, cancel := context.WithTimeout(ctx, f.within)
 	defer cancel()
-	rows, err := b.pool.Query(within, openBackfillsSQL, planned, named{"after": f.after, "most": f.most, "lease": b.cfg.Lease})
+	rows, err := b.pool.Query(within, openBackfillsSQL, planned, named{"after": f.after, "most": f.most, "lease": b.cfg.Lease, "believed": b.clock.believes()})
 	if err == nil {
 		var found []openBackfill
 		if found, err = pgx.CollectRows(rows, pgx.RowToStructByPos[openBackfill]); err == nil {
@@ -324,7 +324,7 @@ func (b *Beat) goOnWith(ctx context.Context, f openBackfill, now memory.Micros) 
 	err = postgres.Ringing(func(ring bool) error {
 		var rung any
 		return b.pool.QueryRow(ctx, backfillSQL, planned, named{
-			"epoch": b.lease.term, "id": f.ID, "lease": b.cfg.Lease, "runs": runs,
+			"epoch": b.lease.term, "id": f.ID, "lease": b.cfg.Lease, "believed": b.clock.believes(), "runs": runs,
 			"most": before.part(backfillRuns), "looked": before.part(backfillLooked), "settled": time.UnixMicro(settled),
 			"actor": "beat:" + b.cfg.Name, "ring": ring,
 		}).Scan(&held, &fired, &written, &outcome, &rung)

@@ -212,6 +212,7 @@ from tactus.schedules, generate_series(1, 199) n`)
 	if err != nil {
 		t.Fatal(err)
 	}
+	b.clock.trusting = true
 	at := at{plain}.due(1)
 	w.setClock(at)
 	if err := b.start(t.Context()); err != nil {
@@ -358,6 +359,7 @@ func TestLoadReadsCalendarsOneByOne(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	b.clock.trusting = true
 	at := at{plain}.due(1)
 	w.setClock(at)
 	if err := b.start(t.Context()); err != nil {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tactus-dev/tactus/beat/memory"
+	"github.com/tactus-dev/tactus/internal/slowclock"
 )
 
 // clock is PostgreSQL's clock, carried on by this machine's monotonic one. Steps of the local wall clock change
@@ -16,6 +17,10 @@ type clock struct {
 	heard  time.Time     // when its answer came; it was asked before, so server + elapsed is never early
 	behind time.Duration // how far that may be behind, at most: the answer was so long on its way
 	skew   time.Duration
+
+	steady   slowclock.Clock
+	trusting bool          // what PostgreSQL says is believed at once: for tests, which set the clock
+	doubted  time.Duration // how far PostgreSQL is ahead of what is believed
 }
 
 // noStep is what clocks may differ by for other reasons than a step.
@@ -39,7 +44,29 @@ func (c *clock) anchor(asked, server time.Time) (step time.Duration) {
 	}
 	c.server, c.heard, c.behind = server, heard, took
 	c.skew = heard.Round(0).Sub(server)
+	if !c.trusting {
+		c.doubted = max(0, server.Sub(c.steady.Believed(server, heard)))
+	}
 	return step
+}
+
+// believes returns what time it is at most, whatever PostgreSQL's clock says meanwhile, for what is judged by its age;
+// nil when nothing limits that.
+func (c *clock) believes() *time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.trusting {
+		return nil
+	}
+	at := c.carried(localNow()).Add(-c.doubted + c.behind + noStep)
+	return &at
+}
+
+// doubts reports whether PostgreSQL's clock has jumped ahead, and is not believed yet.
+func (c *clock) doubts() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.doubted > 0
 }
 
 // carried returns PostgreSQL's time at an instant of the monotonic clock.

@@ -110,7 +110,7 @@ changed as (
 // to the setting.
 const deletableSQL = `
     select s.id from tactus.schedules s
-    where s.completed_at < (select clock_timestamp()) - @retention::interval and s.deleted_at is null and s.managed_by is null
+    where s.completed_at < least((select clock_timestamp()), @believed::timestamptz) - @retention::interval and s.deleted_at is null and s.managed_by is null
         and (strpos(s.policy, '"on_completed":"delete"') > 0
             or @delete::boolean and strpos(s.policy, '"on_completed":"keep"') = 0)
         and (s.id = any (@only::uuid[]) or cardinality(@only::uuid[]) = 0) and s.id <> all (@later::uuid[])
@@ -137,9 +137,10 @@ event as (
 )
 select array(select aggregate_id from event), (select ` + sqlexpr.RingSchedules + ` from (select from event limit 1) e where @ring::boolean)`
 
-// complete records what is completed, and deletes what was long enough ago.
+// complete records what is completed, and deletes what was long enough ago. While PostgreSQL's clock is not believed
+// nothing is: what was missed by it may be due again.
 func (b *Beat) complete(ctx context.Context, now memory.Micros) error {
-	if !b.lease.leading || b.cfg.Shadow || b.resync.foreign() {
+	if !b.lease.leading || b.cfg.Shadow || b.resync.foreign() || b.clock.doubts() {
 		return nil
 	}
 	if len(b.spent.found) > 0 && now >= b.spent.notBefore {
@@ -187,6 +188,7 @@ func (b *Beat) deletable(now memory.Micros, only []domain.ID) named {
 	}
 	return named{
 		"retention": b.cfg.CompletedRetention, "delete": b.cfg.DeleteCompleted, "most": completeAtOnce, "only": only, "later": later,
+		"believed": b.clock.believes(),
 	}
 }
 

@@ -204,7 +204,7 @@ func (b *Beat) settle(ctx context.Context, decisions []memory.Decision) (outcome
 
 func (b *Beat) settleAndRing(ctx context.Context, decisions []memory.Decision, ring bool) (out outcome, err error) {
 	args := fireArgs(b.lease.term, b.cfg.Lease, decisions)
-	args["ring"] = ring
+	args["ring"], args["believed"] = ring, b.clock.believes()
 	var rung any
 	var unjudged []domain.ID
 	var since []time.Time

@@ -84,7 +84,10 @@ func (b *Beat) wake(now memory.Micros) memory.Micros {
 		if pause := b.backlog.pause(localNow()); pause > 0 {
 			fire = max(fire, now+pause.Microseconds())
 		}
-		next = min(next, fire, b.pauses.at, b.spent.at(now))
+		next = min(next, fire, b.pauses.at)
+		if !b.clock.doubts() {
+			next = min(next, b.spent.at(now))
+		}
 		if b.withdrawal.wanted {
 			next = min(next, max(now, b.withdrawal.notBefore))
 		}

@@ -40,8 +40,8 @@ const (
 
 // withdrawSQL deletes rows that tell why there is no run, and were recorded at a time that is still to come. Ranges
 // begin where the clock was right; one that was ahead for longer than a week is not made up for. What a change has
-// overtaken stays: its due times do not count any more. It returns also until when the rows of due times reach that
-// have fired early.
+// overtaken stays: its due times do not count any more; what was set aside stays for its dead letter. It returns also
+// until when the rows of due times reach that have fired early.
 const withdrawSQL = `
 with moment as materialized (select clock_timestamp() as now),
 ranges as materialized (
@@ -74,7 +74,7 @@ select (select count(*) from seen), (select count(*) from found), (select count(
 
 const judgedSQL = `
         and r.kind = 'scheduled' and r.slot = '00000000-0000-0000-0000-000000000000'
-        and r.status in ('missed', 'skipped', 'excluded') and r.reason <> '` + domain.ReasonOvertaken + `'
+        and r.status in ('missed', 'skipped', 'excluded') and r.reason not in ('` + domain.ReasonOvertaken + `', '` + domain.ReasonAside + `')
     limit @most::bigint`
 
 // shadowWithdrawSQL is withdrawSQL for what a shadow has recorded.

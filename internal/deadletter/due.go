@@ -2,6 +2,7 @@ package deadletter
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -113,7 +114,7 @@ func (b *Box) retryDue(ctx context.Context, l Letter) (Outcome, error) {
 func (b *Box) fire(ctx context.Context, sql string, l Letter) (s dueState, err error) {
 	err = postgres.Ringing(func(ring bool) error {
 		var rung int64
-		return b.Pool.QueryRow(ctx, sql, pgx.NamedArgs{"id": l.row(), "lease": b.Lease, "ring": ring}).Scan(&s.there,
+		return b.Pool.QueryRow(ctx, sql, pgx.NamedArgs{"id": l.row(), "lease": b.Lease, "believed": time.Now(), "ring": ring}).Scan(&s.there,
 			&s.listed, &s.done, &s.status, &s.missed, &s.untouched, &s.enabled, &s.begun, &s.allowed, &s.keptBack,
 			&s.counts, &rung)
 	})

@@ -3,6 +3,7 @@ package deadletter
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -62,7 +63,7 @@ func (b *Box) retryRun(ctx context.Context, l Letter) (Outcome, error) {
 	var rung int64
 	err := postgres.Ringing(func(ring bool) error {
 		return b.Pool.QueryRow(ctx, handOver, pgx.NamedArgs{
-			"id": l.row(), "source": l.Source, "lease": b.Lease, "ring": ring,
+			"id": l.row(), "source": l.Source, "lease": b.Lease, "believed": time.Now(), "ring": ring,
 		}).Scan(&there, &listed, &done, &status, &expired, &deleted, &counts, &keptBack, &untouched, &rung)
 	})
 	switch {

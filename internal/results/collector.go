@@ -15,6 +15,7 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/internal/redis"
+	"github.com/tactus-dev/tactus/internal/slowclock"
 	"github.com/tactus-dev/tactus/internal/wait"
 )
 
@@ -60,6 +61,8 @@ type Collector struct {
 	running    running    // used by recordHeard only
 	refused    refused    // used by Release only
 	counts     countsLock // used by Release only
+	clock      slowclock.Clock
+	believed   time.Time // by the clock, at the last look; used by Release only
 }
 
 // New returns a collector on a pool and clients that the caller closes. Without a backend (nil) it reads no keys;

@@ -87,16 +87,18 @@ const mostReleased = 500
 // anyWaitingSQL reports whether a run waits at all, and whether somebody has locked the table of the counts. It asks
 // for the first one in an order, so that the answer comes from the index of the waiting runs, which is nearly always
 // empty, whatever the planner believes of the table.
-var anyWaitingSQL = `select waiting, waiting and ` + sqlexpr.WritersWait("tactus.schedule_counts") + `
+var anyWaitingSQL = `select clock_timestamp(), waiting, waiting and ` + sqlexpr.WritersWait("tactus.schedule_counts") + `
 from (select exists (select from (select from tactus.runs where waiting order by schedule_id limit 1) one) as waiting) any_run`
 
 // Release hands over, or skips, the waiting runs whose previous run has finished. It returns how many runs no longer
 // wait.
 func (c *Collector) Release(ctx context.Context) (released int64, err error) {
 	var waiting, locked bool
-	if err := c.pool.QueryRow(ctx, anyWaitingSQL, pgx.QueryExecModeCacheDescribe).Scan(&waiting, &locked); err != nil {
+	var now time.Time
+	if err := c.pool.QueryRow(ctx, anyWaitingSQL, pgx.QueryExecModeCacheDescribe).Scan(&now, &waiting, &locked); err != nil {
 		return 0, fmt.Errorf("look for waiting runs: %w", err)
 	}
+	c.believed = c.clock.Believed(now, time.Now())
 	if !waiting {
 		return 0, nil
 	}
@@ -120,7 +122,7 @@ func (c *Collector) release(ctx context.Context, sql string, only []domain.ID) (
 	err = postgres.Retry(ctx, func() error {
 		return postgres.Ringing(func(ring bool) error {
 			return c.pool.QueryRow(ctx, sql, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{
-				"lease": c.cfg.Longest, "most": mostReleased, "only": only, "ring": ring,
+				"lease": c.cfg.Longest, "most": mostReleased, "only": only, "ring": ring, "believed": c.believed,
 			}).Scan(&released, &rung)
 		})
 	})

@@ -25,17 +25,22 @@ const isGuess = `(r.status in ('unknown', 'expired', 'revoked') and r.reason is 
 // silent for long. All others are passed over without a look at their schedules.
 const openRunsSQL = `
 select r.id, r.fired_at, coalesce(r.heard_at, r.fired_at), r.status, r.expires_at,
-    ` + sqlexpr.TaskTimeLimit + `, coalesce(` + sqlexpr.TaskStream + `, '') <> '', ` + sqlexpr.TaskIgnoresResult + `, clock_timestamp()
+    ` + sqlexpr.TaskTimeLimit + `, coalesce(` + sqlexpr.TaskStream + `, '') <> '', ` + sqlexpr.TaskIgnoresResult + `, least(clock_timestamp(), @believed::timestamptz)
 from tactus.runs r left join tactus.schedules s on s.id = r.schedule_id
 where ` + isOpen + ` and r.reason is null and not r.waiting
     and (@asks::boolean and r.status <> 'due' or r.expires_at < now()
         or coalesce(r.heard_at, r.fired_at) <= now() - @timeout::interval)
-    and r.fired_at >= now() - @oldest::interval and r.fired_at <= now() - @youngest::interval and (r.fired_at, r.id) > (@fired_at, @id::uuid)
+    and r.fired_at >= least(now(), @believed::timestamptz) - @oldest::interval and r.fired_at <= now() - @youngest::interval and (r.fired_at, r.id) > (@fired_at, @id::uuid)
 order by r.fired_at, r.id limit @limit`
 
 // page returns the open runs after the given one, of ages between youngest and oldest.
 func (c *Collector) page(ctx context.Context, youngest, oldest time.Duration, after openRun) ([]openRun, error) {
+	var now time.Time
+	if err := c.pool.QueryRow(ctx, `select clock_timestamp()`).Scan(&now); err != nil {
+		return nil, fmt.Errorf("read the clock: %w", err)
+	}
 	rows, err := c.pool.Query(ctx, openRunsSQL, pgx.NamedArgs{
+		"believed": c.clock.Believed(now, time.Now()),
 		"youngest": youngest, "oldest": oldest, "fired_at": after.FiredAt, "id": after.ID, "limit": pageSize,
 		"asks": c.backend != nil, "timeout": c.cfg.Timeout,
 	})

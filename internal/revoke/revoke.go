@@ -47,14 +47,14 @@ func (t Teller) Run(ctx context.Context) {
 }
 
 // toldSQL finds what is to be told: what was never told, and within an hour, twice a minute, what is still open. It
-// drops what is older than a day.
+// drops what is older than a day, by PostgreSQL's clock and by the host's.
 const toldSQL = `
 with gone as (
     delete from tactus.cancellations where run_id in (
-        select run_id from tactus.cancellations where asked_at < clock_timestamp() - interval '1 day' limit 1000 for update skip locked)
+        select run_id from tactus.cancellations where asked_at < least(clock_timestamp(), $2::timestamptz) - interval '1 day' limit 1000 for update skip locked)
 )
 select c.run_id, c.terminate from tactus.cancellations c
-where c.told_at is null or c.told_at < clock_timestamp() - interval '30 seconds' and c.asked_at > clock_timestamp() - interval '1 hour'
+where c.told_at is null or c.told_at < clock_timestamp() - interval '30 seconds' and c.asked_at > least(clock_timestamp(), $2::timestamptz) - interval '1 hour'
     and exists (select from tactus.runs r where r.id = c.run_id and r.finished_at is null)
 order by c.asked_at, c.run_id limit $1::bigint`
 
@@ -63,7 +63,7 @@ const notedSQL = `update tactus.cancellations set told_at = clock_timestamp() wh
 // Tell tells workers of the runs that are to be told now, and returns how many those are. When the note of it is lost,
 // they are told twice, which changes nothing.
 func (t Teller) Tell(ctx context.Context) (told int, err error) {
-	rows, err := t.Pool.Query(ctx, toldSQL, mostAtOne)
+	rows, err := t.Pool.Query(ctx, toldSQL, mostAtOne, time.Now())
 	if err != nil {
 		return 0, ofOldSchema(err)
 	}

@@ -45,7 +45,7 @@ with known as materialized (select sink from tactus.relay_sinks where sink = @si
 gone as (
     delete from tactus.relay_sinks s using known where s.sink = known.sink and (s.stopped is not null
         or exists (select from tactus.relay_batches b where b.sink = s.sink and b.number > 6917529027641081855)
-            or clock_timestamp() - @quiet::interval >
+            or least(clock_timestamp(), @host::timestamptz) - @quiet::interval >
         greatest(s.registered_at, (select max(committed_at) from tactus.relay_batches b where b.sink = s.sink)))
     returning s.sink
 ),
@@ -57,7 +57,7 @@ select exists (select from known), exists (select from gone)`
 // (see Stop), or that has come to numbers beyond those of marks (lua/mark.lua). The log is no longer kept for the sink.
 // A sink of that name that comes back later is a new one.
 func Forget(ctx context.Context, q outbox.Querier, sink string, quiet time.Duration) error {
-	rows, err := q.Query(ctx, forgetSinkSQL, pgx.NamedArgs{"sink": sink, "quiet": quiet})
+	rows, err := q.Query(ctx, forgetSinkSQL, pgx.NamedArgs{"sink": sink, "quiet": quiet, "host": time.Now()})
 	if err != nil {
 		return fmt.Errorf("forget %s: %w", sink, err)
 	}
