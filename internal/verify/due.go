@@ -28,9 +28,11 @@ const (
 	readHistories = `
 select aggregate_id, version, type, data, ` + sqlexpr.OccurredAt + ` from tactus.outbox where topic = 'schedule' and type not like 'calendar.%' order by aggregate_id, version`
 
+	// A reason that was recorded at a time which is still to come is none: a clock was ahead, and a beat withdraws it.
 	readSettled = `
 select schedule_id, id, schedule_version, due_at, until, status not in ('missed', 'skipped', 'excluded') from tactus.runs
 where kind = 'scheduled' and due_at <= $2::timestamptz and coalesce(until, due_at) >= $1::timestamptz
+    and (status not in ('missed', 'skipped', 'excluded') or fired_at <= now())
 order by schedule_id, due_at`
 
 	// Until then a beat in shadow mode watched another beat, and no due time had to fire here.
