@@ -111,6 +111,16 @@ func (b *Beat) applyClockStep() memory.Micros {
 		b.syncs.notBefore += step
 		b.resync.notBefore += step
 		b.resync.pausedUntil += step
+		b.lease.locked.fireAt += step
+		b.invalid.notBefore += step
+		b.spent.notBefore, b.spent.sweepAt = b.spent.notBefore+step, b.spent.sweepAt+step
+		b.pauses.at, b.backfills.at = memory.Always, memory.Always
+		clear(b.pauses.later) // what was left alone for a while is tried again
+		clear(b.backfills.later)
+		clear(b.spent.later)
+		for id := range b.locks.pauses {
+			b.memory.Retime(id)
+		}
 	}
 	return step
 }

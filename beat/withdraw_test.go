@@ -72,3 +72,22 @@ func TestGoesOnAfterAClockThatWasAhead(t *testing.T) {
 		}
 	}
 }
+
+// TestNothingWaitsForHoursToComeAgain has the clock of Postgres an hour ahead, and then back: a backfill goes on at
+// once, and does not wait until the beat would have looked by the clock that was ahead.
+func TestNothingWaitsForHoursToComeAgain(t *testing.T) {
+	t.Parallel()
+	w, b, s, hour := backfillWorld(t)
+	right := w.now
+	w.step(b, right.Add(time.Hour))
+	w.setClock(right)
+	if _, err := b.step(t.Context(), right.Add(time.Hour+5*time.Second).UnixMicro()); err != nil {
+		t.Fatal(err)
+	}
+	w.step(b, right)
+	id := w.backfill(s, hour.Add(-2*time.Minute), hour.Add(-time.Minute))
+	w.let(b, 2*time.Second)
+	if len(w.backfilled(id)) == 0 {
+		t.Errorf("the backfill waits: %s", w.outcome(id))
+	}
+}

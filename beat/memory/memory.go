@@ -191,6 +191,14 @@ func (m *Memory) retime(r *Record) {
 	}
 }
 
+// Retime has a schedule, if it is known and does not wait, fire when its due time does.
+func (m *Memory) Retime(id domain.ID) {
+	if slot, _, known := m.lookup(id); known && m.At(slot).Due != Never && !m.lacks(m.At(slot)) {
+		m.retime(m.At(slot))
+		m.fix(slot)
+	}
+}
+
 // Restart makes a schedule, if it is known, due at its very first due time after effective_from.
 func (m *Memory) Restart(id domain.ID) {
 	if slot, _, known := m.lookup(id); known {

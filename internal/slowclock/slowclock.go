@@ -1,5 +1,5 @@
-// Package slowclock tells the time for what is judged by its age: what is about to be forgotten, and what has been silent
-// for too long.
+// Package slowclock tells the time for what is judged by its age: what is about to be forgotten, and what has been
+// silent for too long.
 package slowclock
 
 import (
@@ -27,8 +27,8 @@ const (
 	proves = time.Hour        // a clock that goes evenly for so long is right
 )
 
-// Now returns the time for what is forgotten for good: the earliest of what the Clock says, what PostgreSQL's clock says
-// and what the host's says, which has a monotonic reading.
+// Now returns the time for what is forgotten for good: the earliest of what the Clock says, what PostgreSQL's clock
+// says and what the host's says, which has a monotonic reading.
 func (c *Clock) Now(postgres, host time.Time) time.Time {
 	return earlier(c.Believed(postgres, host), host.Round(0))
 }

@@ -9,7 +9,7 @@ const Unfinished = `exists (
 
 // Heard is the condition that a run b (tactus.runs) whose time limit is most has not been silent for longer than it can
 // take: a started one after its time limit and a minute, any other after @lease, or its time limit when that is longer.
-// A run that has been counts as finished, because its answer may have been lost. Whoever asks says by @believed what time
-// it is at most (null: what PostgreSQL's clock says), since that clock may have jumped ahead (see slowclock).
+// A run that has been counts as finished, because its answer may have been lost. Whoever asks says by @believed what
+// time it is at most (null: what PostgreSQL's clock says), since that clock may have jumped ahead (see slowclock).
 const Heard = `coalesce(b.heard_at, b.fired_at) > least(clock_timestamp(), @believed::timestamptz) - case when b.status = 'started' and most > 0
             then (most + 60) * interval '1 second' else greatest(@lease::interval, most * interval '1 second') end`
