@@ -144,11 +144,7 @@ func (p previewRow) row(now time.Time) Row {
 			})
 	}
 	if task := cmp.Or(origin.Task, origin.TaskName); task != s.TaskName {
-		r.Differences = append(r.Differences,
-			oldbeat.Difference{
-				Code:    "celery_refuses",
-				Message: fmt.Sprintf("Celery's beat sends a task %q, with spaces that no worker has in it; tactus sends %s", task, s.TaskName),
-			})
+		r.Differences = append(r.Differences, oldbeat.SpacesOfTask(task, s.TaskName))
 	}
 	if origin.Enabled && !s.IsEnabled() {
 		r.Differences = append(r.Differences,

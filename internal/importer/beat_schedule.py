@@ -221,7 +221,7 @@ class Foreign:
     """What runs of other code than Celery's in a beat of the application: places, with the packages that the code comes from."""
 
     def __init__(self):
-        self.places = {}
+        self.places, self.eager = {}, False
 
     def add(self, place, value):
         name = place.rpartition(".")[2]
@@ -312,6 +312,7 @@ def quiet(app):
     """Makes the application hand its messages to us instead of connecting to a broker, and returns what it has in place of Celery's code."""
     foreign = Foreign()
     restore(foreign)
+    foreign.eager = bool(app.conf.task_always_eager)
     for key, value in (("task_always_eager", False), ("task_send_sent_event", False), ("task_protocol", 2)):
         # A name with the prefix of a namespace, or in the old style, comes before the plain one.
         for name in {*app.conf._to_keys(key), *(old(key) for old in app.conf._keys or ())}:
@@ -526,6 +527,10 @@ def routed_by_code(app):
     return any(not isinstance(route, (Mapping, list, tuple)) for route in (given if isinstance(given, (list, tuple)) else [given]))
 
 
+# The content type and the encoding of all messages of tactus, as kombu's own serializer has them.
+TACTUS_SENDS = "application/json", "utf-8"
+
+
 def asked_once(app, name, args, kwargs, options, checked):
     """Returns the message that Celery would send now, and how that differs from all that tactus can send."""
     own = computed([args, kwargs])
@@ -540,9 +545,12 @@ def asked_once(app, name, args, kwargs, options, checked):
     if serializer != "json":
         differences.append(("serializer", f"it is sent as {serializer}: tactus sends JSON"))
     try:
-        content_type, _, text = dumps((args, kwargs), "json")
+        content_type, encoding, text = dumps((args, kwargs), "json")
     except Exception as e:
         raise Refused(f"args_unreadable at /args: they are not JSON ({e}): give what JSON has") from e
+    if (content_type, encoding) != TACTUS_SENDS:
+        differences.append(("serializer", f"its serializer json has the content type {content_type} ({encoding}), and its workers may refuse any other: "
+                            "tactus sends " + "{} ({})".format(*TACTUS_SENDS)))
     args, kwargs = split(text)
     for part, written in (("args", args), ("kwargs", kwargs)):
         try:
@@ -569,7 +577,7 @@ def asked_once(app, name, args, kwargs, options, checked):
         if headers.get(header) != value and header not in own:
             differences.append(("headers", f"Celery's own header {header} is {headers.get(header)!r}, by a route or code of the application"))
     found = destination(sent)
-    if merged.get("exchange") and not merged.get("queue"):
+    if found.get("exchange") and merged.get("exchange") and not merged.get("queue"):
         found["queue"] = None  # whoever is bound to the exchange, and nobody else
     found.update({
         "args": args, "kwargs": kwargs, "priority": whole(sent.get("priority"), "priority"),
@@ -835,6 +843,13 @@ def sends_itself(app, name):
     return [("hooks", f"the application has its own code for sending, which does not run: {', '.join(found)}")] if found else []
 
 
+def runs_there(app, name, foreign):
+    """Returns the difference of a task that Celery's beat does not send."""
+    if not foreign.eager or name not in app.tasks:
+        return []
+    return [("eager", "the application has task_always_eager: Celery's beat runs the task in its own process and sends nothing; tactus sends it to a queue")]
+
+
 def exported(app, name, own, foreign, start, last_run):
     """Returns one entry of the beat's own: its schedule, its next due times, its message, and what differs or why it is refused."""
     out, entry = {"name": str(name), "task": "", "schedule": {}}, own[name]
@@ -848,7 +863,7 @@ def exported(app, name, own, foreign, start, last_run):
         out["schedule"] = when(s, relative)
         args, kwargs = arguments(entry)
         out["message"], differences = message(app, entry.task, args, kwargs, dict(entry.options or {}), checked=True)
-        differences += [*sends_itself(app, entry.task), *foreign.differences()]
+        differences += [*sends_itself(app, entry.task), *foreign.differences(), *runs_there(app, entry.task, foreign)]
         if "sentry_sdk" in foreign.tracing() and monitored(str(name)):
             differences.append(("hooks", "Sentry's monitor of it (monitor_beat_tasks) is told when Celery's beat sends it, and hears nothing from tactus"))
         if foreign.tracing():
@@ -963,7 +978,7 @@ def tasks(app, named, foreign):
         except Exception as e:  # a router may want arguments
             left[name] = f"{type(e).__name__}: {e}"
             continue
-        differences += [*sends_itself(app, name), *foreign.differences()]
+        differences += [*sends_itself(app, name), *foreign.differences(), *runs_there(app, name, foreign)]
         found[name] = {**options_of(to), **({"differences": told(differences)} if differences else {})}
         takes = signature(app, name)
         if takes:

@@ -205,3 +205,40 @@ func encodedJSON(t *testing.T, value any) []byte {
 	}
 	return raw
 }
+
+// TestWhatABeatDoesNotSendAsTactusDoes has an application whose beat sends JSON by another name, or runs tasks in its own
+// process, and tasks that no worker has.
+func TestWhatABeatDoesNotSendAsTactusDoes(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ want, entry, has string }{
+		{want: "refused serializer", has: `
+import json, kombu.serialization
+kombu.serialization.register("json", json.dumps, json.loads, content_type="application/x-mine", content_encoding="utf-8")
+`},
+		{want: "refused eager", has: "app.conf.task_always_eager = True\n"},
+		{want: "new every 60 s", entry: "app.remote", has: "app.conf.task_always_eager = True\n"}, // Celery warns, and sends it
+		{want: "refused celery_refuses", entry: " app.a"},
+		{want: "refused celery_refuses", entry: "app.b "},
+		{want: "new every 60 s"},
+		{want: "new every 60 s", entry: "app.routed", has: `
+app.conf.task_routes = {"app.routed": {"queue": "rq"}}
+app.conf.beat_schedule["e"]["options"] = {"exchange": "counts for nothing"}
+`},
+	} {
+		task := c.entry
+		if task == "" {
+			task = "app.a"
+		}
+		got := planned(t, `
+import celery
+app = celery.Celery("app", broker="redis://localhost:1/0")
+app.conf.beat_schedule = {"e": {"task": "`+task+`", "schedule": 60}}
+@app.task(name="app.a")
+def a():
+    pass
+`+c.has)["e"]
+		if got != c.want {
+			t.Errorf("%q%s: %s, want %s", c.entry, c.has, got, c.want)
+		}
+	}
+}

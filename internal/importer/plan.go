@@ -57,8 +57,8 @@ const AcceptAll = "all"
 
 // Kinds lists the kinds of differences between what the old beat does with an entry and what tactus will do.
 var Kinds = []string{
-	AcceptAll, "args", "callbacks", "celery_refuses", "cron_refuses", "dst", "eta", "exchange", "expired", "expires", "headers",
-	"hooks", "ignore_result", "instants",
+	AcceptAll, "args", "callbacks", "celery_refuses", "cron_refuses", "dst", "eager", "eta", "exchange", "expired", "expires",
+	"headers", "hooks", "ignore_result", "instants",
 	"limits", "options", "overdue", "past", "priority", "queue", "scheduler", "serializer", "shadow", "zone",
 }
 
@@ -225,6 +225,9 @@ func (r *Row) compare(before domain.Schedule, e Entry, now time.Time) (err error
 		r.Differences = append(r.Differences, oldbeat.Difference{Code: "dst", Message: why})
 	}
 	r.Differences = append(r.Differences, e.Differences...)
+	if task := e.Definition.TaskName; task != r.definition.TaskName {
+		r.Differences = append(r.Differences, oldbeat.SpacesOfTask(task, r.definition.TaskName))
+	}
 	if e.expected == nil {
 		return nil
 	}

@@ -245,3 +245,11 @@ func parting(ours, theirs domain.Recurrence, from, to time.Time) (own, their tim
 		}
 	}
 }
+
+// SpacesOfTask is the difference of a task whose name has spaces around it at its source, which are left out here.
+func SpacesOfTask(theirs, ours string) Difference {
+	return Difference{
+		Code:    "celery_refuses",
+		Message: fmt.Sprintf("Celery's beat sends a task %q, with spaces that no worker has in it; tactus sends %s", theirs, ours),
+	}
+}
