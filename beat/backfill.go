@@ -201,7 +201,7 @@ where id = @id and ended_at is null and exists (select from lease)`
 
 // mayBackfill reports whether this beat has nothing better to do.
 func (b *Beat) mayBackfill(now memory.Micros) bool {
-	return !b.lease.unanswered && !b.resync.foreign() && !b.backlog.waits && b.nextFire() > now
+	return !b.lease.unanswered && !b.resync.foreign() && !b.backlog.waits && !b.backlog.full() && b.nextFire() > now
 }
 
 // backfill looks which backfills are open, or has one of them go on.

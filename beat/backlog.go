@@ -3,10 +3,13 @@ package beat
 import (
 	"context"
 	"fmt"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -40,7 +43,21 @@ type backlog struct {
 	waits   bool      // firing waits for a sink
 	next    time.Time // when to ask again
 	fired   time.Time // when the last leave was used
+
+	heavy      []heavyFiring // firings of heavy tasks that a sink has not taken, the oldest first
+	heavySince time.Time     // since when there are any
+	heavierAt  memory.Micros // when heavy tasks may fire, as far as these are concerned
 }
+
+// heavyFiring is a firing of heavy tasks: what they weigh together, in KiB, and the last position of their events.
+type heavyFiring struct {
+	weight   int
+	position int64
+}
+
+// freeWeight is how much may wait to be handed over before heavy tasks wait to fire, in KiB. What is light and fires
+// behind them then waits for that much to be handed over, and not for all that is due.
+const freeWeight = 8 << 10
 
 // sinkBacklog is where a sink was when it was asked, and since when.
 type sinkBacklog struct {
@@ -62,11 +79,13 @@ select s.sink, (select last_value from tactus.outbox_position),
 from tactus.relay_sinks s join tactus.relay_batches b on b.sink = s.sink and b.number = s.confirmed_batch
 where s.topic = 'run' and s.stopped is null and b.last_position is not null`
 
-// mayFire returns how many due times may fire now, as far as sinks are concerned; 0 while a sink has to catch up first.
-func (b *Beat) mayFire(ctx context.Context) (int, error) {
+// mayFire returns how many due times of a tier may fire now, as far as sinks are concerned; 0 while a sink has to catch
+// up first.
+func (b *Beat) mayFire(ctx context.Context, tier memory.Tier) (int, error) {
 	l, now := &b.backlog, localNow()
-	if b.cfg.Shadow || !l.waits && l.unasked < unaskedFirings {
-		return maxFiringSize, nil
+	asks := l.full() && b.clock.now().UnixMicro() >= l.heavierAt
+	if b.cfg.Shadow || !l.waits && l.unasked < unaskedFirings && !asks {
+		return l.leaveOf(tier, maxFiringSize), nil
 	}
 	if now.Before(l.next) {
 		return 0, nil
@@ -80,8 +99,52 @@ func (b *Beat) mayFire(ctx context.Context) (int, error) {
 		return 0, fmt.Errorf("ask how far sinks are: %w", err)
 	}
 	n := l.heard(places, now)
+	if l.heavierAt = memory.Always; l.full() {
+		l.heavierAt = b.clock.now().Add(leavePause).UnixMicro()
+	}
 	b.noteBacklog()
-	return n, nil
+	return l.leaveOf(tier, n), nil
+}
+
+// full reports whether heavy tasks have to wait until what was fired of them is handed over.
+func (l *backlog) full() bool { return l.heavyWeight() >= freeWeight }
+
+// leaveOf returns how many of n due times that may fire may be of a tier.
+func (l *backlog) leaveOf(tier memory.Tier, n int) int {
+	if tier != memory.Light && l.full() {
+		return 0
+	}
+	return n
+}
+
+// handingOver takes in that heavy tasks were fired.
+func (l *backlog) handingOver(weight int, newest *int64, now time.Time) {
+	if newest == nil {
+		return
+	}
+	if len(l.heavy) == 0 {
+		l.heavySince = now
+	}
+	l.heavy = append(l.heavy, heavyFiring{weight, *newest})
+}
+
+// heavyWeight is what the heavy tasks weigh together that a sink has not taken, as far as is known.
+func (l *backlog) heavyWeight() (sum int) {
+	for _, h := range l.heavy {
+		sum += h.weight
+	}
+	return sum
+}
+
+// forget forgets the heavy tasks that all sinks have taken which are not away.
+func (l *backlog) forget(now time.Time) {
+	taken := int64(math.MaxInt64)
+	for _, s := range l.sinks {
+		if now.Sub(s.moved) <= awayAfter || now.Sub(l.heavySince) <= awayAfter {
+			taken = min(taken, s.at)
+		}
+	}
+	l.heavy = slices.DeleteFunc(l.heavy, func(h heavyFiring) bool { return h.position <= taken })
 }
 
 // heard takes in where the sinks are, and returns how many due times may fire.
@@ -112,6 +175,7 @@ func (l *backlog) heard(places []sinkPlace, now time.Time) int {
 			slowest = taken
 		}
 	}
+	l.forget(now)
 	if l.waits = slowest >= 0; !l.waits {
 		l.leave = 0
 		return maxFiringSize

@@ -61,15 +61,17 @@ type Beat struct {
 	syncs     syncs     // schedules that are to be read
 	calendars calendars // which have changed
 	resync    resync
-	pacing    pacing        // how many due times fire at once
-	backlog   backlog       // how far handing over is behind firing
-	locks     locks         // schedules that somebody has locked
-	counts    counts        // whether their table can be read
-	refusals  firingRefused // what PostgreSQL refused to fire
-	invalid   invalid       // schedules that cannot be read
-	pauses    pauses        // when the next pause ends
-	spent     spent         // schedules that can fire no more
-	backfills backfills     // which may go on
+	paces     [memory.Tiers]pacing // how much of a tier fires at once
+	turns     turns                // which tier fires next
+	slow      slow                 // what takes longer than it may by itself
+	backlog   backlog              // how far handing over is behind firing
+	locks     locks                // schedules that somebody has locked
+	counts    counts               // whether their table can be read
+	refusals  firingRefused        // what PostgreSQL refused to fire
+	invalid   invalid              // schedules that cannot be read
+	pauses    pauses               // when the next pause ends
+	spent     spent                // schedules that can fire no more
+	backfills backfills            // which may go on
 	stats     stats
 }
 
@@ -107,9 +109,10 @@ func New(pool *pgxpool.Pool, feed Feed, cfg Config) (*Beat, error) {
 		holder: cfg.Name + "/" + outbox.NewID().String(), memory: memory.New(cfg.Takeover),
 		inbox: inbox{notices: make(chan notice, inboxSize)}, syncs: syncs{pending: map[domain.ID]int64{}},
 		invalid: invalid{found: map[domain.ID]unreadable{}}, pauses: pauses{later: map[domain.ID]memory.Micros{}},
-		spent: spent{found: map[domain.ID]judged{}, later: map[domain.ID]memory.Micros{}}, backfills: newBackfills(cfg.Log), locks: newLocks(cfg.Log), counts: newCounts(cfg.Log),
+		spent: spent{found: map[domain.ID]judged{}, later: map[domain.ID]memory.Micros{}}, backfills: newBackfills(cfg.Log),
+		locks: newLocks(cfg.Log), paces: newPaces(), slow: newSlow(cfg.Log), counts: newCounts(cfg.Log),
 		refusals: firingRefused{newRefusals(cfg.Log), newRefusals(cfg.Log)},
-		lease:    tenure{locked: newLockedLease(cfg.Log)}, stats: stats{answered: localNow()},
+		lease:    tenure{locked: newLockedLease(cfg.Log)}, stats: stats{answered: localNow(), tellLate: localNow().Add(worthTelling)},
 	}, nil
 }
 

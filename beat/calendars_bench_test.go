@@ -68,7 +68,7 @@ func TestChangeOfManyInSlices(t *testing.T) {
 	slices, most := 0, 0
 	for ; m.Sweeping(); slices++ {
 		most = max(most, m.Sweep(sweepBudget))
-		if slot := m.Pop(); m.Outdated(slot) {
+		if slot := m.Pop(memory.Light); m.Outdated(slot) {
 			m.Renew(slot)
 			if due := m.At(slot).Due; due != time.Date(2027, 1, 4, 0, 0, 0, 0, time.UTC).UnixMicro() && due <= first.Add(time.Hour).UnixMicro() {
 				t.Fatalf("due at %s on a day that is closed", time.UnixMicro(due))
@@ -118,8 +118,8 @@ func TestDearSchedulesInSlices(t *testing.T) {
 	if slices < 5 {
 		t.Errorf("%d slices, after %d steps", slices, m.Reckoned())
 	}
-	if next := syncNext(500, 500*calendar.MaxSteps); next >= 500 || syncNext(next, 0) < syncAtLeast {
-		t.Errorf("%d schedules are read after 500 dear ones, %d after those", next, syncNext(next, 0))
+	if next := syncNext(500, 0, 500*calendar.MaxSteps); next >= 500 || syncNext(next, 0, 0) < syncAtLeast {
+		t.Errorf("%d schedules are read after 500 dear ones, %d after those", next, syncNext(next, 0, 0))
 	}
 }
 

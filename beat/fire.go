@@ -25,7 +25,19 @@ func (d *firing) add(slot uint32, decisions []memory.Decision, last memory.Micro
 	d.records = append(d.records, progress{slot, last})
 }
 
-// fire settles what is due now, at most as many due times of it as pacing and the backlog allow:
+// weight is what decisions weigh together, in KiB. What was missed has no task.
+func weight(decisions []memory.Decision) (sum int) {
+	for i := range decisions {
+		if decisions[i].Reason == "" {
+			sum += decisions[i].Weight
+		} else {
+			sum++
+		}
+	}
+	return sum
+}
+
+// fire settles what is due now of the tier whose turn it is, at most as much of it as pacing and the backlog allow:
 //
 //	collect ──▶ settleApart ──▶ moveOn ──▶ putBack
 //	(pop, decide)  (one transaction)  (memory)    (push)
@@ -39,15 +51,19 @@ func (b *Beat) fire(ctx context.Context, now memory.Micros) error {
 	if !b.lease.leading || b.lease.unanswered {
 		return nil
 	}
-	anyDue := now >= b.nextFire()
-	if !anyDue && !b.backlog.waits {
+	tier, anyDue := b.nextTier(now)
+	if !anyDue && !b.backlog.waits && !b.backlog.full() {
 		return nil
 	}
-	leave, err := b.mayFire(ctx)
-	if err != nil || !anyDue || leave == 0 {
+	leave, err := b.mayFire(ctx, tier)
+	if err != nil || !anyDue {
 		return err
 	}
-	due, err := b.collectUpTo(ctx, now, min(leave, b.pacing.size()))
+	b.turns.had(tier)
+	if leave == 0 {
+		return nil
+	}
+	due, err := b.collectUpTo(ctx, now, tier, leave)
 	defer b.putBack(&due)
 	if err != nil || len(due.decisions) == 0 {
 		return err
@@ -61,7 +77,8 @@ func (b *Beat) fire(ctx context.Context, now memory.Micros) error {
 	out, err := b.settleApart(ctx, due.decisions)
 	switch {
 	case err != nil:
-		b.pacing.failed(len(due.decisions), err)
+		b.paces[tier].failed(weight(due.decisions), err)
+		b.leaveSlow(due, now, err)
 		b.lease.unanswered, b.lease.askAt = true, now
 		return err
 	case !out.Held:
@@ -72,51 +89,81 @@ func (b *Beat) fire(ctx context.Context, now memory.Micros) error {
 		return nil
 	}
 	took := time.Since(began)
-	b.pacing.took(len(due.decisions), took)
+	b.paces[tier].took(weight(due.decisions), took)
 	b.backlog.took(out.Fired, localNow())
+	if tier != memory.Light {
+		b.backlog.handingOver(weight(due.decisions), out.Newest, localNow())
+	}
 	b.countFired(due.decisions, out, took)
 	b.moveOn(due, out, now)
 	return nil
 }
 
-// nextFire returns when there is something to settle, and the lease is not known to be locked.
-func (b *Beat) nextFire() memory.Micros { return max(b.memory.NextFire(), b.lease.locked.fireAt) }
-
-// collect takes what is due out of the heap, and decides what becomes of it. Due times that may have been settled
-// without memory knowing it, and were missed, are looked up before they are decided.
-func (b *Beat) collect(ctx context.Context, now memory.Micros) (firing, error) {
-	return b.collectUpTo(ctx, now, b.pacing.size())
+// nextFire returns when there is something to settle, and the lease is not known to be locked. What is heavy waits
+// while too much of it is being handed over.
+func (b *Beat) nextFire() memory.Micros {
+	light, heavier := b.memory.NextFireOf(memory.Light), memory.Never
+	for t := memory.Light + 1; t < memory.Tiers; t++ {
+		heavier = min(heavier, b.memory.NextFireOf(t))
+	}
+	return max(min(light, max(heavier, b.backlog.heavierAt)), b.lease.locked.fireAt)
 }
 
-// collectUpTo collects so many due times, or fewer.
-func (b *Beat) collectUpTo(ctx context.Context, now memory.Micros, firingSize int) (due firing, err error) {
+// nextTier returns the tier that fires now, and whether anything does.
+func (b *Beat) nextTier(now memory.Micros) (memory.Tier, bool) {
+	if now < b.lease.locked.fireAt {
+		return memory.Light, false
+	}
+	return b.turns.next(func(t memory.Tier) bool {
+		return b.memory.NextFireOf(t) <= now && (t == memory.Light || b.backlog.heavierAt <= now)
+	})
+}
+
+// collect takes what is due out of the heap of the tier whose turn it is, and decides what becomes of it. Due times
+// that may have been settled without memory knowing it, and were missed, are looked up before they are decided.
+func (b *Beat) collect(ctx context.Context, now memory.Micros) (firing, error) {
+	tier, _ := b.nextTier(now)
+	return b.collectUpTo(ctx, now, tier, maxFiringSize)
+}
+
+// collectUpTo collects so many due times of a tier, or fewer: as much as pacing allows.
+func (b *Beat) collectUpTo(ctx context.Context, now memory.Micros, tier memory.Tier, most int) (due firing, err error) {
 	var toLookUp []uint32
-	for len(due.decisions) < firingSize && len(toLookUp) < firingSize && b.memory.NextFire() <= now {
-		slot := b.memory.Pop()
+	size, weighs := b.paces[tier].size(), 0
+	room := func(slot uint32) int {
+		return max(1, min(most-len(due.decisions), (size-weighs)/b.memory.At(slot).Weight()))
+	}
+	for len(due.decisions) < most && weighs < size && len(toLookUp) < min(most, size) && b.memory.NextFireOf(tier) <= now {
+		if weighs > 0 && weighs+b.memory.FirstWeight(tier) > size {
+			break
+		}
+		slot := b.memory.Pop(tier)
 		if b.memory.Outdated(slot) {
 			if b.memory.Renew(slot); b.memory.At(slot).Fire > now {
 				b.memory.Push(slot)
 				continue
 			}
 		}
-		decisions, last := b.memory.Decide(slot, now, firingSize-len(due.decisions))
+		decisions, last := b.memory.Decide(slot, now, room(slot))
 		if decisions[0].Due <= b.lease.maybeSettled && b.memory.Misfired(slot, decisions, now) {
 			toLookUp = append(toLookUp, slot)
 			continue
 		}
 		due.add(slot, decisions, last)
+		weighs += weight(decisions)
 	}
 	gaps, err := b.skipSettled(ctx, toLookUp)
 	for _, slot := range toLookUp {
 		r := b.memory.At(slot)
 		g, ends := gaps[r.ID]
-		if err == nil && !g.more && r.Fire <= now && len(due.decisions) < firingSize {
+		if err == nil && !g.more && r.Fire <= now && len(due.decisions) < most && weighs < size {
 			until := now
 			if ends {
 				until = max(r.Fire, min(now, g.until))
 			}
-			decisions, last := b.memory.Decide(slot, until, firingSize-len(due.decisions))
+			decisions, last := b.memory.Decide(slot, until, room(slot))
 			due.add(slot, decisions, last)
+			weighs += weight(decisions)
 		} else {
 			due.add(slot, nil, r.Due-1)
 		}
@@ -154,6 +201,9 @@ func (b *Beat) moveOn(due firing, out outcome, now memory.Micros) {
 			continue
 		}
 		b.locks.free(r.ID)
+		if len(b.locks.pauses) == 0 {
+			b.slow.failures.recovered()
+		}
 		if _, ok := stale[r.ID]; !ok {
 			b.memory.SetDueAfter(r, p.last)
 			b.noteSpent(b.memory, r.ID)

@@ -132,18 +132,22 @@ func (b *Beat) recordOvertaken(ctx context.Context, eventsSQL, snapshot string, 
 	if err != nil {
 		return fmt.Errorf("read changes: %w", err)
 	}
-	events, err := pgx.CollectRows(rows, pgx.RowToStructByPos[scheduleEvent])
+	var found []overtaken
+	var of []scheduleEvent // of one schedule: all together may be more than fits
+	var e scheduleEvent
+	_, err = pgx.ForEachRow(rows, []any{&e.ID, &e.Version, &e.Type, &e.Data, &e.At}, func() error {
+		if len(of) > 0 && of[0].ID != e.ID {
+			found = append(found, b.overtakenBy(of, settled[of[0].ID])...)
+			of = of[:0]
+		}
+		of, e = append(of, e), scheduleEvent{} // the next one's data does not go where this one's is
+		return nil
+	})
 	if err != nil {
 		return fmt.Errorf("read changes: %w", err)
 	}
-	var found []overtaken
-	for len(events) > 0 {
-		n := 1
-		for n < len(events) && events[n].ID == events[0].ID {
-			n++
-		}
-		found = append(found, b.overtakenBy(events[:n], settled[events[0].ID])...)
-		events = events[n:]
+	if len(of) > 0 {
+		found = append(found, b.overtakenBy(of, settled[of[0].ID])...)
 	}
 	return b.record(ctx, found)
 }

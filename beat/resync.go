@@ -32,6 +32,7 @@ type resync struct {
 	anew       bool          // the running one trusts no version
 	notBefore  memory.Micros // when the next one may begin
 	after      domain.ID     // the last schedule of the page before
+	page       int           // schedules on the next page
 	seen       []bool        // by slot, as memory was when it began: the schedule is in the table
 	compared   int           // schedules so far
 	different  int           // of them, those that differ
@@ -44,7 +45,8 @@ type resync struct {
 // has not been made anew yet. Meanwhile neither the watermark nor the snapshot that memory stands for are written.
 func (r *resync) foreign() bool { return r.wantedAnew || r.anew }
 
-// pageSize is how many schedules a step of a resync compares: few enough to keep what is due waiting only briefly.
+// pageSize is how many schedules a step of a resync compares: few enough to keep what is due waiting only briefly. When
+// it takes them as they are, it begins with few, as a sync does: what they weigh is not known yet.
 const pageSize = 20_000
 
 // wantResync asks for a resync.
@@ -85,7 +87,8 @@ func (b *Beat) resyncPage(ctx context.Context, now memory.Micros) error {
 	if b.resync.anew {
 		page = b.replacePage
 	}
-	n, err := page(ctx, named{"after": b.resync.after, "page": pageSize})
+	size := b.resync.page
+	n, err := page(ctx, named{"after": b.resync.after, "page": size})
 	if postgres.LockTimedOut(err) {
 		b.counts.locked()
 		b.resync.pausedUntil = now + b.counts.pause.Microseconds()
@@ -94,7 +97,7 @@ func (b *Beat) resyncPage(ctx context.Context, now memory.Micros) error {
 	if err != nil {
 		return fmt.Errorf("resync: %w", err)
 	}
-	if n < pageSize {
+	if n < size {
 		b.resyncEnds()
 	}
 	return nil
@@ -115,7 +118,10 @@ func (b *Beat) resyncBegins(ctx context.Context, now memory.Micros) error {
 	}
 	b.resync = resync{
 		done: b.resync.done, running: true, anew: b.resync.wantedAnew,
-		notBefore: now + b.cfg.MinResync.Microseconds(), seen: make([]bool, b.memory.Slots()),
+		notBefore: now + b.cfg.MinResync.Microseconds(), seen: make([]bool, b.memory.Slots()), page: pageSize,
+	}
+	if b.resync.anew {
+		b.resync.page = syncAtLeast
 	}
 	return nil
 }
@@ -164,8 +170,9 @@ func (b *Beat) replacePage(ctx context.Context, args named) (n int, err error) {
 	if err != nil {
 		return 0, err
 	}
+	weighs := 0
 	for _, r := range rows {
-		n++
+		n, weighs = n+1, weighs+int(r.Weight>>10)
 		after, kept := memory.Always, b.markSeen(r.ID)
 		if kept == nil || kept.Version != uint32(r.Version) || kept.Effective != r.Effective {
 			b.resync.different++
@@ -179,6 +186,7 @@ func (b *Beat) replacePage(ctx context.Context, args named) (n int, err error) {
 			b.noteSpent(b.memory, r.ID)
 		}
 	}
+	b.resync.page = min(syncNext(n, weighs, 0), pageSize)
 	return n, nil
 }
 

@@ -18,7 +18,8 @@ import (
 // until it is recorded as completed; an adopted one that is due once is not, since its table alone changes it.
 const livingRowsSQL = `
 select s.id, s.version, s.effective_from, s.anchor, s.updated_at, clock_timestamp(),
-    n.fired is not null and (s.trigger = '{"once":true}' or coalesce(n.fired >= ` + sqlexpr.PolicyMaxRuns + `, false)), s.trigger, s.policy
+    n.fired is not null and (s.trigger = '{"once":true}' or coalesce(n.fired >= ` + sqlexpr.PolicyMaxRuns + `, false)), s.trigger, s.policy,
+    ` + sqlexpr.TaskSize + `
 from ` + fromLivingSQL
 
 // fromLivingSQL is the tables and the condition of livingRowsSQL.
@@ -28,7 +29,8 @@ where s.enabled and s.deleted_at is null and not (s.managed_by is not null and s
 
 // uncountedRowsSQL reads the same columns while nobody can read the counts (see uncounted).
 const uncountedRowsSQL = `
-select s.id, s.version, s.effective_from, s.anchor, s.updated_at, clock_timestamp(), false, s.trigger, s.policy
+select s.id, s.version, s.effective_from, s.anchor, s.updated_at, clock_timestamp(), false, s.trigger, s.policy,
+    ` + sqlexpr.TaskSize + `
 from tactus.schedules s
 where s.enabled and s.deleted_at is null`
 
@@ -68,6 +70,7 @@ func decode(raw [][]byte) memory.Row {
 	r := memory.Row{
 		ID: domain.ID(raw[0]), Version: int64(binary.BigEndian.Uint64(raw[1])), Effective: instant(raw[2]),
 		Updated: instant(raw[4]), Read: instant(raw[5]), Exhausted: raw[6][0] != 0, Trigger: raw[7], Policy: raw[8],
+		Weight: int64(binary.BigEndian.Uint32(raw[9])),
 	}
 	if r.Anchor = noAnchor; raw[3] != nil {
 		r.Anchor = instant(raw[3])

@@ -99,9 +99,17 @@ func (o outcome) merge(p outcome) outcome {
 	}
 	return outcome{
 		o.Held && p.Held, o.Early || p.Early, o.Recorded + p.Recorded, o.Fired + p.Fired, o.Missed + p.Missed, o.Excluded + p.Excluded,
+		laterPosition(o.Newest, p.Newest),
 		slices.Concat(o.Stale, p.Stale), slices.Concat(o.Locked, p.Locked), slices.Concat(o.Untried, p.Untried),
 		unjudged,
 	}
+}
+
+func laterPosition(one, other *int64) *int64 {
+	if one == nil || other != nil && *other > *one {
+		return other
+	}
+	return one
 }
 
 // setAsideSQL records a due time that cannot fire: as missed, so that history shows why and it is not tried for ever,

@@ -169,6 +169,7 @@ event as (
 select exists (select from lease), coalesce((select not due from lease), false),
     (select count(*) from run), (select count(*) from event),
     (select count(*) from run where status = 'missed'), (select count(*) from run where status = 'excluded'),
+    (select max(position) from event),
     array(select schedule_id from given, lease where lease.due
         except select schedule_id from due except select schedule_id from count_locked except select schedule_id from unjudged),
     array(select schedule_id from (select schedule_id from count_locked union select schedule_id from unjudged) l, lease where lease.due),
@@ -184,6 +185,7 @@ type outcome struct {
 	Fired    int64       // of them, those that fire
 	Missed   int64       // of them, those that were missed
 	Excluded int64       // of them, those that calendars exclude
+	Newest   *int64      // the position of the last event that was written; nil when none was
 	Stale    []domain.ID // schedules that are not as memory has them: nothing was done about them
 	Locked   []domain.ID // schedules of which somebody has locked a row, or that are not judged: nothing was done about them
 	Untried  []domain.ID // schedules that no statement got to: nothing was done about them
@@ -209,7 +211,8 @@ func (b *Beat) settleAndRing(ctx context.Context, decisions []memory.Decision, r
 	var unjudged []domain.ID
 	var since []time.Time
 	err = b.pool.QueryRow(ctx, b.mode.fireSQL(decisions), planned, args).
-		Scan(&out.Held, &out.Early, &out.Recorded, &out.Fired, &out.Missed, &out.Excluded, &out.Stale, &out.Locked, &rung, &unjudged, &since)
+		Scan(&out.Held, &out.Early, &out.Recorded, &out.Fired, &out.Missed, &out.Excluded, &out.Newest, &out.Stale, &out.Locked,
+			&rung, &unjudged, &since)
 	if err != nil {
 		return outcome{}, fmt.Errorf("fire: %w", err)
 	}

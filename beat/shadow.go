@@ -95,6 +95,7 @@ select exists (select from lease), coalesce((select not due from lease), false),
     (select count(*) from run), (select count(*) from run where fate = 'fire'),
     (select count(*) from run where fate = 'missed' and reason not like '` + domain.ReasonExcluded + `%' and reason not like '` + domain.ReasonSkipped + `%'),
     (select count(*) from run where reason like '` + domain.ReasonExcluded + `%'),
+    null::bigint,
     array(select schedule_id from given, lease where lease.due except select schedule_id from due),
     array[]::uuid[], null, array[]::uuid[], array[]::timestamptz[]`
 

@@ -31,6 +31,8 @@ type Stats struct {
 	WouldFire int64 // due times that a shadow would have fired
 	SetAside  int64 // due times that cannot fire
 	Behind    int64 // runs that were fired and a sink has not taken, while firing waits for it; 0 while it does not
+	Late      Lateness
+	Heavy     int64 // bytes of large tasks that were fired and a sink has not taken, as far as this beat knows
 	Syncs     int64 // queries for changed schedules
 	Resyncs   int64
 	Gaps      int64 // times that the feed may not have brought every change
@@ -47,6 +49,8 @@ type stats struct {
 	stepped    time.Time // when PostgreSQL's clock stepped last, by the monotonic clock
 	asked      time.Time // when the lease was last read or renewed, by the monotonic clock
 	toldBehind time.Time // when the log was told last that firing waits for a sink; of the loop alone
+	tellLate   time.Time // when the log may be told that what is due is late; of the loop alone
+	lateSince  time.Time // since when it has been as late as a takeover, by the monotonic clock
 	answered   time.Time // when PostgreSQL last answered a whole step, by the monotonic clock; at first, when New was called
 }
 
@@ -59,6 +63,9 @@ func (b *Beat) Stats() Stats {
 	s.Known = localNow().Sub(b.stats.asked) < leaseTime
 	s.Age = localNow().Sub(b.stats.answered)
 	s.StepAge = localNow().Sub(b.stats.stepped)
+	if !b.stats.lateSince.IsZero() {
+		s.Late.For = localNow().Sub(b.stats.lateSince)
+	}
 	if !s.Watermark.IsZero() {
 		s.Lag = b.clock.now().Sub(s.Watermark)
 	}
@@ -85,6 +92,8 @@ func (b *Beat) publish(now memory.Micros, failed bool) {
 	if !b.lease.leading {
 		s.Behind = 0
 	}
+	s.Heavy = int64(b.backlog.heavyWeight()) << 10
+	b.noteLateness(now)
 	s.Renewed, s.asked = b.lease.renewed, b.lease.asked
 	if !failed {
 		s.answered = localNow()

@@ -30,6 +30,7 @@ const (
 
 	syncAtLeast = 500    // the first time: what they take is not known yet
 	syncSteps   = 50_000 // that one should take to make its schedules due
+	syncWeight  = 64_000 // of tasks that PostgreSQL unpacks for one, in KiB
 )
 
 // syncs are the schedules that are to be read.
@@ -64,11 +65,12 @@ func (b *Beat) sync(ctx context.Context, now memory.Micros) error {
 	if len(b.syncs.pending) > 0 && now >= b.syncs.notBefore {
 		began := time.Now()
 		ids, reckoned := b.pendingIDs(), b.memory.Reckoned()
-		if err := b.syncSchedules(ctx, ids); err != nil {
+		weighs, err := b.syncSchedules(ctx, ids)
+		if err != nil {
 			return err
 		}
 		b.syncs.queries++
-		b.syncs.atOnce = syncNext(len(ids), b.memory.Reckoned()-reckoned)
+		b.syncs.atOnce = syncNext(len(ids), weighs, b.memory.Reckoned()-reckoned)
 		if b.memory.LacksCalendars() { // a new schedule uses them
 			if err := b.syncCalendars(ctx); err != nil {
 				return err
@@ -85,11 +87,14 @@ func (b *Beat) sync(ctx context.Context, now memory.Micros) error {
 	return nil
 }
 
-// syncNext returns how many schedules the next query may have, after one whose schedules took so many steps to make
-// due.
-func syncNext(read int, steps int64) int {
-	if steps > syncSteps {
+// syncNext returns how many schedules the next query may have, after one whose schedules weigh so much and took so many
+// steps to make due.
+func syncNext(read, weighs int, steps int64) int {
+	switch {
+	case steps > syncSteps || weighs > syncWeight:
 		return max(read/4, 1)
+	case weighs > syncWeight/4:
+		return read
 	}
 	return min(max(2*read, syncAtLeast), syncAtMost)
 }
@@ -106,16 +111,17 @@ func (b *Beat) pendingIDs() []domain.ID {
 }
 
 // syncSchedules reads some schedules into memory. One that is not there any more, or may not fire, is removed. What
-// changes have overtaken is recorded first.
-func (b *Beat) syncSchedules(ctx context.Context, ids []domain.ID) error {
+// changes have overtaken is recorded first. It returns what they weigh together.
+func (b *Beat) syncSchedules(ctx context.Context, ids []domain.ID) (weighs int, err error) {
 	living := make(map[domain.ID]struct{}, len(ids))
 	var changed []domain.ID
 	var later []memory.Row
 	rows, err := b.readLiving(ctx, changedRows, named{"ids": ids})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	for _, r := range rows {
+		weighs += int(r.Weight >> 10)
 		living[r.ID] = struct{}{}
 		if b.mayOvertake(r.ID, &r.Effective) {
 			changed, later = append(changed, r.ID), append(later, r)
@@ -129,7 +135,7 @@ func (b *Beat) syncSchedules(ctx context.Context, ids []domain.ID) error {
 		}
 	}
 	if err := b.settleOvertaken(ctx, changed); err != nil {
-		return err
+		return 0, err
 	}
 	for _, r := range later {
 		b.take(r)
@@ -141,7 +147,7 @@ func (b *Beat) syncSchedules(ctx context.Context, ids []domain.ID) error {
 		}
 		delete(b.syncs.pending, id)
 	}
-	return nil
+	return weighs, nil
 }
 
 // take makes memory have a row.

@@ -73,7 +73,7 @@ func (l *lane) confirmBatch(ctx context.Context, s agreement, b ledger.Batch, la
 			break
 		}
 		place++
-		if c.addRow(ID{Batch: b.Number, Seq: place}, row); len(c.entries) == chunkEntries {
+		if c.addRow(ID{Batch: b.Number, Seq: place}, row); c.full() {
 			if held, err = l.confirmChunk(ctx, s, b, c, held); err != nil {
 				return held, err
 			}

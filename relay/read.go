@@ -129,7 +129,7 @@ func (l *lane) readBatch(ctx context.Context, s agreement, b ledger.Batch, place
 		}
 		place++
 		c.addRow(ID{Batch: b.Number, Seq: place}, row)
-		if len(c.entries) >= chunkEntries || c.size >= chunkBytes {
+		if c.full() {
 			if err := l.send(ctx, s, b, c, out); err != nil {
 				return err
 			}
@@ -178,6 +178,8 @@ func room(rows int64) chunk {
 	n := min(max(rows, 0), chunkEntries)
 	return chunk{entries: make([]Entry, 0, n), rows: make([]outbox.Row, 0, n), dues: make([]time.Time, 0, n)}
 }
+
+func (c *chunk) full() bool { return len(c.entries) >= chunkEntries || c.size >= chunkBytes }
 
 func (c *chunk) addRow(id ID, row outbox.Row) {
 	c.entries = append(c.entries, Entry{ID: id})

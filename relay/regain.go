@@ -60,7 +60,7 @@ func (l *lane) regain(ctx context.Context, s agreement) error {
 		if row.At.Before(since) || !l.takes(row, s.state.Epoch) {
 			continue
 		}
-		if page.addRun(row); len(page.ids) == chunkEntries {
+		if page.addRun(row); page.full() {
 			if err := flush(); err != nil {
 				return err
 			}
@@ -87,11 +87,15 @@ func (l *lane) takes(row outbox.Row, epoch string) bool {
 type lostPage struct {
 	ids                 []domain.ID
 	versions, positions []int64
+	size                int // bytes of their data, which are copied
 }
+
+func (p *lostPage) full() bool { return len(p.ids) >= chunkEntries || p.size >= chunkBytes }
 
 func (p *lostPage) addRun(row outbox.Row) {
 	p.ids, p.versions, p.positions = append(p.ids, row.Aggregate), append(p.versions, row.Version), append(p.positions,
 		row.Position)
+	p.size += len(row.Data)
 }
 
 func (l *lane) handAgain(ctx context.Context, p lostPage, since time.Time) (n int64, err error) {

@@ -15,6 +15,7 @@ type Decision struct {
 	Version   uint32
 	Decided   Micros // the instant by which they were judged
 	Calendars []CalendarVersion
+	Weight    int  // of its task, in KiB; see Record.Weight
 	Counts    bool // its schedule fires only a certain number of times, which PostgreSQL counts
 
 	Due    Micros
@@ -64,7 +65,7 @@ func (m *Memory) Decide(slot uint32, now Micros, room int) (decisions []Decision
 func (m *Memory) decision(r *Record, now Micros) Decision {
 	return Decision{
 		Schedule: r.ID, Effective: r.Effective, Version: r.Version, Decided: now, Policy: m.policies.text(r.policy),
-		Counts: m.limited(r), Calendars: m.calendarsOf(r),
+		Counts: m.limited(r), Weight: r.Weight(), Calendars: m.calendarsOf(r),
 	}
 }
 

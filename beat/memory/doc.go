@@ -8,7 +8,7 @@
 //
 //	id ──index──▶ slot ──▶ Record{due, fire, version, trigger no., policy no., ...}
 //	                ▲                                   │            │
-//	              heap                               interned     interned
+//	           heap of its tier                      interned     interned
 //	      (earliest fire first)                      triggers     policies
 //
 // The index and the heap hold slots, which are 4 bytes and stay the same as long as the schedule is known. Schedules
@@ -24,7 +24,7 @@
 //
 //   - Due is the first due time of the record that is not settled, or Never. Due times of a schedule are settled in
 //     order, so everything before Due is settled.
-//   - A record that is not popped is in the heap, at its heapIndex.
+//   - A record that is not popped is in the heap of its tier, at its place.
 //   - All due times that fire at or before Watermark are settled. Popped records do not count for it, so whoever pops
 //     them pushes them back before asking.
 //

@@ -27,7 +27,8 @@ type Record struct {
 	Version   uint32 // of the row that the record was made of
 	trigger   uint32 // its number among the interned triggers
 	policy    uint32 // its number among the interned policies
-	heapIndex uint32 // where the heap has its slot
+
+	placeAndClass uint32 // where the heap has its slot, and how heavy its task is: see Tier
 }
 
 // Memory is all enabled schedules, by id and by when they fire next.
@@ -36,7 +37,7 @@ type Memory struct {
 	allocated uint32               // slots, used or free
 	free      []uint32             // slots that are not used
 	index     index                // slots by id
-	heap      []uint32             // slots by Fire
+	heaps     [Tiers]heap          // slots by Fire
 	triggers  interned[trigger]
 	policies  interned[policy]
 	calendars calendars
@@ -56,6 +57,9 @@ const chunkSize = 4096
 // New returns an empty memory for takeovers that last at most so long.
 func New(takeover time.Duration) *Memory {
 	m := &Memory{SwitchedAt: Always, index: newIndex(), triggers: newInterned(parseTrigger), longestTakeover: takeover}
+	for t := range m.heaps {
+		m.heaps[t].of = m
+	}
 	m.calendars = calendars{
 		known: map[string]keptCalendar{}, uses: map[string]int{}, filter: map[*filtering]struct{}{}, held: Never, settled: Always,
 	}
@@ -114,6 +118,7 @@ func (m *Memory) Put(r Row, after Micros) error {
 		m.policies.release(kept.policy)
 	}
 	kept.trigger, kept.policy = trigger, policy
+	m.weigh(slot, r.Weight)
 	switch {
 	case r.Exhausted:
 		kept.Due, kept.Fire = Never, Never
@@ -158,7 +163,7 @@ func (m *Memory) Remove(id domain.ID) {
 		return
 	}
 	r := m.At(slot)
-	m.removeAt(int(r.heapIndex))
+	m.heapOf(slot).removeAt(r.place())
 	m.triggers.release(r.trigger)
 	m.policies.release(r.policy)
 	m.index.remove(cell)
@@ -275,11 +280,13 @@ func (m *Memory) AdvanceTo(watermark Micros) {
 	if c := &m.calendars; c.held != Never {
 		c.held, c.settled = max(c.held, watermark), max(c.settled, watermark)
 	}
-	for len(m.heap) > 0 && m.fireAt(0) <= watermark {
-		slot := m.heap[0]
-		r := m.At(slot)
-		m.SetDueAfter(r, max(r.Due, m.lessJitter(r, watermark)))
-		m.fix(slot)
+	for t := range m.heaps {
+		for h := &m.heaps[t]; h.first() <= watermark; {
+			slot := h.slots[0]
+			r := m.At(slot)
+			m.SetDueAfter(r, max(r.Due, m.lessJitter(r, watermark)))
+			m.fix(slot)
+		}
 	}
 }
 
@@ -296,19 +303,16 @@ func (m *Memory) lessJitter(r *Record, fire Micros) Micros {
 // fires, or what is settled of records that wait for a calendar: at a load the watermark of then, Always when there was
 // none.
 func (m *Memory) Watermark(now Micros) Micros {
-	now = min(now, m.heldUntil())
-	if len(m.heap) == 0 {
-		return now
-	}
-	return min(now, m.fireAt(0)-1)
+	return min(now, m.heldUntil(), m.NextFire()-1)
 }
 
 // NextFire returns when the first record fires, or Never.
 func (m *Memory) NextFire() Micros {
-	if len(m.heap) == 0 {
-		return Never
+	first := Never
+	for t := range m.heaps {
+		first = min(first, m.heaps[t].first())
 	}
-	return m.fireAt(0)
+	return first
 }
 
 // ceil rounds up to microseconds, so that nothing fires early.

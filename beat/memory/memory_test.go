@@ -31,7 +31,11 @@ func TestMemory(t *testing.T) {
 				if m.Len() == 0 || m.NextFire() == Never {
 					t.Skip("nothing is due")
 				}
-				slot := m.Pop()
+				tier := Tier(0)
+				for m.NextFireOf(tier) != m.NextFire() {
+					tier++
+				}
+				slot := m.Pop(tier)
 				m.SetDueAfter(m.At(slot), m.At(slot).Due)
 				m.Push(slot)
 			},
@@ -63,6 +67,7 @@ func drawRow(t *rapid.T) Row {
 		ID: drawID(t), Version: rapid.Int64Range(1, 9).Draw(t, "version"),
 		Effective: rapid.Int64Range(0, 1e6).Draw(t, "effective"),
 		Exhausted: rapid.IntRange(0, 9).Draw(t, "exhausted") == 0,
+		Weight:    rapid.SampledFrom([]int64{0, 1 << 10, 1<<10 + 1, 8 << 10, 8<<10 + 1, 64 << 10, 250_000, 6_000_000}).Draw(t, "weight"),
 		Trigger:   []byte(rapid.SampledFrom(drawnTriggers).Draw(t, "trigger")),
 		Policy:    []byte(rapid.SampledFrom(drawnPolicies).Draw(t, "policy")),
 	}
@@ -70,20 +75,30 @@ func drawRow(t *rapid.T) Row {
 
 // agree checks that memory has what the map has, finds it, keeps its heap in order and its texts counted.
 func agree(t *rapid.T, m *Memory, plain map[domain.ID]Row) {
-	if m.Len() != len(plain) || len(m.heap) != len(plain) {
-		t.Fatalf("%d found by id, %d in the heap, want %d", m.Len(), len(m.heap), len(plain))
+	inHeaps := 0
+	for i := range m.heaps {
+		inHeaps += len(m.heaps[i].slots)
+	}
+	if m.Len() != len(plain) || inHeaps != len(plain) {
+		t.Fatalf("%d found by id, %d in heaps, want %d", m.Len(), inHeaps, len(plain))
 	}
 	triggers := map[string]int{}
 	for id, want := range plain {
 		r, known := m.Find(id)
-		if !known || r.ID != id || r.Version != uint32(want.Version) || m.At(m.heap[r.heapIndex]) != r {
+		if !known || r.ID != id || r.Version != uint32(want.Version) || m.At(m.heaps[r.tier()].slots[r.place()]) != r {
 			t.Fatalf("%s: %+v, known %v", id, r, known)
+		}
+		if kib := int64(r.Weight()); kib<<10 < want.Weight || kib > 1 && kib<<9 >= want.Weight {
+			t.Fatalf("%s weighs %d KiB, and its task has %d bytes", id, kib, want.Weight)
 		}
 		triggers[string(want.Trigger)]++
 	}
-	for i := range m.heap {
-		if i > 0 && m.fireAt(i) < m.fireAt((i-1)/arity) {
-			t.Fatalf("the heap is out of order at %d", i)
+	for tier := range m.heaps {
+		h := &m.heaps[tier]
+		for i := range h.slots {
+			if i > 0 && h.fireAt(i) < h.fireAt((i-1)/arity) {
+				t.Fatalf("the heap of tier %d is out of order at %d", tier, i)
+			}
 		}
 	}
 	if len(m.triggers.index) != len(triggers) {

@@ -10,6 +10,7 @@ type Row struct {
 	Anchor    Micros // from which an interval counts, or the instant of a schedule that is due once
 	Updated   Micros // when this version was written
 	Read      Micros // when the row was read
+	Weight    int64  // bytes of its task
 	Exhausted bool   // the schedule has used up its max_runs, which an edit can raise
 	Trigger   []byte // canonical, as the domain writes it
 	Policy    []byte // canonical, as the domain writes it

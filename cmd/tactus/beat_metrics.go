@@ -47,6 +47,10 @@ var (
 	beatBehind    = desc("handover_behind_runs",
 		"Runs fired that a sink has not taken, while firing waits for it because "+
 			"more is due than is handed over; 0 while it does not wait")
+	beatHeavy = desc("handover_behind_bytes",
+		"Bytes of large tasks that this beat has fired and a sink has not taken")
+	beatLate = desc("firing_late_seconds",
+		"Seconds by which the first due time is late that has not fired; 0 when all have")
 	beatSyncs   = desc("syncs_total", "Times that the beat read schedules that events had named")
 	beatResyncs = desc("resyncs_total", "Times that the beat compared memory with all schedules")
 	beatGaps    = desc("feed_gaps_total", "Times that the feed may have missed changes, each followed by a "+
@@ -69,6 +73,7 @@ func (m beatMetrics) Collect(to chan<- prometheus.Metric) {
 		beatLeader: ifKnown(s.Known, gauge(s.Leader)), beatEpoch: ifKnown(s.Known, float64(s.Term)),
 		beatAge: s.Age.Seconds(), beatShadow: gauge(s.Shadow), beatSchedules: float64(s.Schedules),
 		beatPending: float64(s.Pending), beatBehind: float64(s.Behind),
+		beatHeavy: float64(s.Heavy), beatLate: s.Late.By.Seconds(),
 		beatSkew: s.Skew.Seconds(), beatStep: s.Step.Seconds(),
 		beatLag:     ifKnown(!s.Watermark.IsZero(), s.Lag.Seconds()),
 		beatRenewed: unix(s.Renewed), beatWatermark: ifKnown(!s.Watermark.IsZero(), unix(s.Watermark)),
@@ -128,9 +133,16 @@ func unix(t time.Time) float64 {
 	return float64(t.UnixMilli()) / 1000
 }
 
-// behind says that more is due than is handed over, and by how much; nothing while it is not.
+// worthSaying is how late what is due has to be before /readyz says so; and stuckFor for how long it has to be later
+// than a takeover before the beat is not ready.
+const worthSaying, stuckFor = 5 * time.Second, 5 * time.Second
+
+// behind says that more is due than fires or is handed over, by how much and why; nothing while it is not.
 func behind(s beat.Stats) string {
-	if s.Behind == 0 {
+	switch {
+	case s.Behind == 0 && s.Late.By > worthSaying:
+		return s.Late.String()
+	case s.Behind == 0:
 		return ""
 	}
 	return fmt.Sprintf("more is due than is handed over: %d runs were fired that a sink has not taken, and what fires is %s late",

@@ -72,6 +72,8 @@ func watched(pool *pgxpool.Pool, feed *redis.Feed, cfg beat.Config, health *tele
 			return s.Problem
 		case !s.Loaded:
 			return errors.New("the schedules are not loaded yet")
+		case s.Late.For > stuckFor && !s.Late.Waits:
+			return errors.New(s.Late.String())
 		}
 		return nil
 	})

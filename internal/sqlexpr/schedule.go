@@ -23,6 +23,11 @@ const (
 	RoutedTask = `case when ` + anyRoutes + ` then tactus.routed(s.task, ` + ReadableTask + `) else s.task end`
 )
 
+// TaskSize is how many bytes the task of the schedule s has. What is large as it is stored is not unpacked to count
+// them: it is taken for as large as a task may be.
+const TaskSize = `case when pg_column_size(s.task) > 65536 then greatest(pg_column_size(s.task), 262144)
+    else octet_length(s.task::text) end`
+
 // What has no routes pays for one look at the table in a statement. What a task says itself goes before its route, and
 // one for a stream, or that ignores routes, has none (see domain.Route).
 const (

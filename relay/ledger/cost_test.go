@@ -213,3 +213,73 @@ func TestWhatIsNotForASinkCostsNothing(t *testing.T) {
 		}
 	}
 }
+
+// weighing counts what the statements that read rows of the log give.
+type weighing struct {
+	*pgxpool.Pool
+	pages []int // bytes, by statement
+}
+
+func (w *weighing) Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error) {
+	rows, err := w.Pool.Query(ctx, sql, args...)
+	w.pages = append(w.pages, 0)
+	return &weighed{rows, w}, err
+}
+
+// weighed is the rows of a statement, each of which is counted when it is read.
+type weighed struct {
+	pgx.Rows
+	by *weighing
+}
+
+func (w *weighed) Next() bool {
+	next := w.Rows.Next()
+	for _, value := range w.Rows.RawValues() {
+		w.by.pages[len(w.by.pages)-1] += len(value)
+	}
+	return next
+}
+
+// TestNoStatementReadsMoreThanSoMuch reads batches whose rows have a kilobyte, and then a quarter of a megabyte: each
+// row comes once and in order, no statement reads much more than a page, and once it is known what the rows have, few
+// statements read anything twice.
+func TestNoStatementReadsMoreThanSoMuch(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Connect(t, uncompiled(t))
+	l, _ := open(t, pool, "e1")
+	w := &weighing{Pool: pool}
+	r, b := life(t, pool).Reader(w, sink, outbox.Schedules, testenv.Patience), l.Newest
+	const light, heavy, heavyBytes = 4000, 150, 250_000
+	for n := range 2 {
+		if _, err := pool.Exec(t.Context(), `
+insert into tactus.outbox (topic, aggregate_id, version, type, data)
+select $1, md5(n::text)::uuid, n, 'run.due', json_build_object('kwargs', repeat('x', case when n > $2 then $3::int else 1000 end))
+from generate_series(1, $4::int) n`, outbox.Schedules, light, heavyBytes, light+heavy); err != nil {
+			t.Fatal(err)
+		}
+		b = next(t, r, b)
+		w.pages = nil
+		read, last := 0, int64(0)
+		for row, err := range r.Rows(t.Context(), b, 0) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if row.Position <= last {
+				t.Fatalf("position %d comes behind %d", row.Position, last)
+			}
+			read, last = read+1, row.Position
+		}
+		if read != light+heavy {
+			t.Errorf("batch %d: %d rows", n, read)
+		}
+		sum := 0
+		for _, size := range w.pages {
+			if sum += size; size > 14<<20 {
+				t.Errorf("batch %d: a statement reads %d bytes", n, size)
+			}
+		}
+		if all := light*1000 + heavy*heavyBytes; sum > 2*all {
+			t.Errorf("batch %d: %d bytes are read for %d: %v", n, sum, all, w.pages)
+		}
+	}
+}

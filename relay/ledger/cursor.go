@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -28,11 +29,13 @@ type Reader struct {
 	patience    time.Duration   // how long one statement may take
 	width       int64           // how many positions the next part tries to have; 0 while batches are whole
 	only        string          // the condition of rows whose data is read; "" for all
+	rowSize     int             // bytes of a row, by the last page that was read; 0 when none was
+	largest     int             // bytes of the largest row of late, less with each page
 }
 
 // Reader reads for a sink in the epoch of its life. A statement that takes longer than patience has failed.
 func (l State) Reader(q outbox.Querier, sink, topic string, patience time.Duration) *Reader {
-	return &Reader{q, sink, topic, l.Epoch, l.Opened, l.Floor, l.Late, l.Seen, patience, 0, ""}
+	return &Reader{q, sink, topic, l.Epoch, l.Opened, l.Floor, l.Late, l.Seen, patience, 0, "", 0, 0}
 }
 
 // Only has r read the data of those rows only that a condition of SQL is true of; "" for all. Batches have all rows of
@@ -196,14 +199,40 @@ func (r *Reader) number(ctx context.Context, sql string, b Batch, first, last in
 	return pgx.CollectExactlyOneRow(rows, pgx.RowTo[int64])
 }
 
-// The first statement reads at most firstPage rows. Each further one reads about pageBytes, by the mean size of the
-// rows before it, in at most pageRows rows. Statements are bounded because a reader that is stopped in the middle of
-// one keeps a snapshot of PostgreSQL alive, and with it every dead row of the database.
+// The first statement of a reader reads at most firstPage rows. Each further one reads about pageBytes, by the mean
+// size of the rows before it, in at most pageRows rows, and so few that mostBytes has all of them if each is as large
+// as the largest of late. One that comes upon rows that are much larger ends there, and is read again with fewer.
+// Statements are bounded because a reader that is stopped in the middle of one keeps a snapshot of PostgreSQL alive,
+// and with it every dead row of the database.
 const (
 	firstPage = 200
 	pageBytes = 4 << 20
 	pageRows  = 5000
+	mostBytes = 3 * pageBytes
 )
+
+// errTooMuch ends a page of more than one row that has become too large.
+var errTooMuch = errors.New("a page has become too large")
+
+// firstRows returns how many rows the first statement for a batch may read, by what is known of the rows before it.
+func (r *Reader) firstRows() int {
+	return r.atMost(min(firstPage, pageBytes/max(1, r.rowSize)))
+}
+
+// atMost returns n, or how many rows are not too much if each is as large as the largest of late.
+func (r *Reader) atMost(n int) int { return max(1, min(n, mostBytes/max(1, r.largest))) }
+
+// sizes takes in what the rows of a page have.
+func (r *Reader) sizes(p page) {
+	r.rowSize = p.size / max(1, len(p.rows))
+	r.largest -= r.largest / 16
+	for _, row := range p.rows {
+		r.largest = max(r.largest, len(row.Data)+len(row.Headers))
+	}
+}
+
+// isHeavy reports whether a batch is more than a page by the size of its rows, as far as is known.
+func (r *Reader) isHeavy(b Batch) bool { return b.Rows*int64(r.rowSize) > pageBytes }
 
 // Rows streams the rows of a batch behind the given number of rows, by position, in statements of bounded size. While
 // the caller uses the rows of one statement, the next one runs. Each takes a connection of its own.
@@ -240,7 +269,7 @@ type page struct {
 }
 
 // pages reads what Rows gives, until there is no more, an error, or nobody who wants it. A page that takes longer than
-// a statement may is read again with half as many rows.
+// a statement may is read again with half as many rows, and one that is too large with as many as are not.
 func (r *Reader) pages(ctx context.Context, b Batch, place int64, out chan<- page) {
 	if place >= b.Rows {
 		return
@@ -249,8 +278,8 @@ func (r *Reader) pages(ctx context.Context, b Batch, place int64, out chan<- pag
 	if err != nil {
 		way = failed{err}
 	}
-	n, most := firstPage, pageRows
-	if b.Rows <= firstPage {
+	n, most := r.firstRows(), pageRows
+	if b.Rows <= int64(n) {
 		n = pageRows // positions; there are no more rows
 	}
 	for left := b.Rows - place; left > 0 && !way.over(); {
@@ -258,6 +287,11 @@ func (r *Reader) pages(ctx context.Context, b Batch, place int64, out chan<- pag
 		if tookTooLong(p.err) && ctx.Err() == nil && n > 1 {
 			most = n / 2
 			n = most
+			continue
+		}
+		if errors.Is(p.err, errTooMuch) && ctx.Err() == nil {
+			r.sizes(p)
+			n = r.atMost(n / 2)
 			continue
 		}
 		select {
@@ -270,7 +304,8 @@ func (r *Reader) pages(ctx context.Context, b Batch, place int64, out chan<- pag
 		}
 		way.advance(n)
 		left -= int64(len(p.rows))
-		n = max(1, min(most, pageBytes*n/max(1, p.size)))
+		r.sizes(p)
+		n = r.atMost(min(most, pageBytes*n/max(1, p.size)))
 	}
 }
 
@@ -300,7 +335,8 @@ func (r *Reader) HasAny(ctx context.Context, b Batch) (bool, error) {
 // decode.
 const planned = pgx.QueryExecModeCacheDescribe
 
-// page runs a statement that gives at most n rows, and puts them in order.
+// page runs a statement that gives at most n rows, and puts them in order. When they become too much, it ends the
+// statement and its connection, rather than read what is left of them.
 func (r *Reader) page(ctx context.Context, sql string, args pgx.NamedArgs, n int) (p page) {
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
@@ -308,11 +344,21 @@ func (r *Reader) page(ctx context.Context, sql string, args pgx.NamedArgs, n int
 	if err != nil {
 		return page{err: err}
 	}
-	p.rows, p.err = pgx.AppendRows(make([]outbox.Row, 0, n), rows, scanRow)
-	slices.SortFunc(p.rows, byTheirPositions)
-	for _, row := range p.rows {
-		p.size += len(row.Data) + len(row.Headers)
+	defer rows.Close()
+	p.rows = make([]outbox.Row, 0, n)
+	for rows.Next() {
+		row, err := scanRow(rows)
+		if err != nil {
+			return page{err: err}
+		}
+		p.rows = append(p.rows, row)
+		if p.size += len(row.Data) + len(row.Headers); p.size > mostBytes && n > 1 && len(p.rows) > 1 {
+			cancel()
+			return page{rows: p.rows, size: p.size, err: errTooMuch}
+		}
 	}
+	p.err = rows.Err()
+	slices.SortFunc(p.rows, byTheirPositions)
 	return p
 }
 

@@ -83,15 +83,15 @@ const mostScattered = 1_000_000
 // areScattered reports whether to read rows by their positions rather than all windows between the first and the last.
 // Few do not lie far apart: one window has them all.
 func areScattered(b Batch) bool {
-	if b.More || b.PartOf > 0 || b.Rows > mostScattered {
-		return false
-	}
-	return b.Last-b.First+1 > max(pageRows, 4*b.Rows)
+	return fitInMemory(b) && b.Last-b.First+1 > max(pageRows, 4*b.Rows)
 }
+
+// fitInMemory reports whether the positions of a batch can be read by xid, and kept.
+func fitInMemory(b Batch) bool { return !b.More && b.PartOf == 0 && b.Rows <= mostScattered }
 
 // way returns the way through a batch behind the given number of rows.
 func (r *Reader) way(ctx context.Context, b Batch, place int64) (way, error) {
-	if areScattered(b) {
+	if areScattered(b) || r.isHeavy(b) && fitInMemory(b) && b.Last-b.First+1 > 4*b.Rows {
 		positions, err := r.positions(ctx, b)
 		if err == nil {
 			return &scattered{r, positions[min(int(place), len(positions)):]}, nil

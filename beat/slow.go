@@ -1,0 +1,31 @@
+package beat
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/tactus-dev/tactus/beat/memory"
+)
+
+// slow are schedules whose due times take longer to settle than a statement may, each by itself. Such a schedule is
+// tried again later, as one is that somebody has locked: between two attempts all others fire.
+type slow struct{ failures failureLog }
+
+func newSlow(log *slog.Logger) slow {
+	return slow{failureLog{
+		log: log, level: slog.LevelError, what: "a schedule takes longer to fire than a statement may: it is tried again later",
+	}}
+}
+
+// leaveSlow leaves the schedule of a firing for later whose statement took too long, if it was the only one.
+func (b *Beat) leaveSlow(due firing, now memory.Micros, err error) {
+	if len(due.records) != 1 || !timedOut(err) {
+		return
+	}
+	r := b.memory.At(due.records[0].slot)
+	b.slow.failures.report(fmt.Errorf("schedule %s, due at %v, task of %d KiB: %w", r.ID, time.UnixMicro(r.Due).UTC(),
+		r.Weight(), err))
+	b.locks.pauses[r.ID] = min(max(2*b.locks.pauses[r.ID], firstLeave), lastLeave)
+	b.locks.deferFiring(r, now)
+}
