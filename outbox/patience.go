@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/postgres"
 )
@@ -29,6 +31,38 @@ const (
     and set_config('lock_timeout', '250ms', true) is not null`
 )
 
+type patienceKey struct{}
+
+// WithPatience has writes wait for locks for so long, in place of some seconds: for whoever writes to many schedules,
+// and has not as long for each.
+func (*Store) WithPatience(ctx context.Context, d time.Duration) context.Context {
+	return context.WithValue(ctx, patienceKey{}, d)
+}
+
+func patienceOf(ctx context.Context) time.Duration {
+	if d, ok := ctx.Value(patienceKey{}).(time.Duration); ok {
+		return d
+	}
+	return lockPatience
+}
+
+// freeSQL takes the locks that writes to schedules take, of those rows that nobody has locked, and gives them back.
+const freeSQL = `select id from tactus.schedules where id = any ($1::uuid[]) for no key update skip locked`
+
+// Free returns those of some schedules that nobody has locked at the moment.
+func (s *Store) Free(ctx context.Context, ids []domain.ID) (map[domain.ID]bool, error) {
+	rows, err := s.pool.Query(ctx, freeSQL, pgx.QueryExecModeCacheDescribe, ids)
+	if err != nil {
+		return nil, fmt.Errorf("look what is locked: %w", err)
+	}
+	free := make(map[domain.ID]bool, len(ids))
+	var id domain.ID
+	if _, err := pgx.ForEachRow(rows, []any{&id}, func() error { free[id] = true; return nil }); err != nil {
+		return nil, fmt.Errorf("look what is locked: %w", err)
+	}
+	return free, nil
+}
+
 // lines are the writes of a store that stand in line for the same schedule.
 type lines struct {
 	mu sync.Mutex
@@ -46,7 +80,7 @@ type line struct {
 func (l *lines) patiently(ctx context.Context, key string, locked error, write func() error) error {
 	own := l.join(key)
 	defer l.leave(key)
-	patience := time.NewTimer(lockPatience)
+	patience := time.NewTimer(patienceOf(ctx))
 	defer patience.Stop()
 	select {
 	case own.place <- struct{}{}:

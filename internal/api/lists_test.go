@@ -1,8 +1,10 @@
 package api_test
 
 import (
+	"context"
 	"fmt"
 	"net/url"
+	"strings"
 	"testing"
 )
 
@@ -144,5 +146,36 @@ func TestManyAreChanged(t *testing.T) {
 	}
 	if gone := post(`{"action":"delete","filter":{"tag":["x"]}}`); gone.member(t, "matched") != "4" || s.do(t, "GET", "/schedules", "").member(t, "total") != "0" {
 		t.Errorf("deleted: %s", gone.body)
+	}
+}
+
+// TestManyGoOnBesideLockedOnes has somebody hold locks on thirty of forty schedules that are changed together: the
+// others are changed, and each that is locked is refused by that name, though a wait of seconds for each would take
+// longer than a request may.
+func TestManyGoOnBesideLockedOnes(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	const many, locked = 40, 30
+	ids := make([]string, many)
+	for n := range ids {
+		ids[n] = s.do(t, "POST", "/schedules", fmt.Sprintf(`{"name":"s%d","cron_expression":"0 0 1 1 *","task_name":"app.t"}`, n)).want(t, 201).member(t, "id")
+	}
+	tx, err := s.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(context.WithoutCancel(t.Context()))
+	if _, err := tx.Exec(t.Context(), `select from tactus.schedules where id = any ($1::uuid[]) for update`, ids[:locked]); err != nil {
+		t.Fatal(err)
+	}
+	a := s.do(t, "POST", "/schedules/bulk", `{"action":"retag","add_tags":["t"],"ids":["`+strings.Join(ids, `","`)+`"]}`).want(t, 200)
+	for n, id := range ids {
+		at := fmt.Sprintf("outcomes.%d.", n)
+		if got := a.member(t, at+"id"); got != id {
+			t.Errorf("outcome %d is that of %s, not %s", n, got, id)
+		}
+		if code, outcome := a.member(t, at+"code"), a.member(t, at+"outcome"); n < locked && code != "schedule_locked" || n >= locked && outcome != "done" {
+			t.Errorf("schedule %d: %s %s", n, outcome, code)
+		}
 	}
 }

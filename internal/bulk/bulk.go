@@ -3,6 +3,7 @@ package bulk
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -164,18 +165,81 @@ func (c Changer) Change(ctx context.Context, r Request) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	answer := Answer{Group: r.Group, Next: next, Outcomes: []Outcome{}}
-	for _, one := range chosen {
-		done := Outcome{Outcome: "would"}
-		if !r.DryRun {
-			if done, err = actions[r.Action](c, ctx, one.ID, r); err != nil {
-				done = refused(err)
-			}
+	answer := Answer{Group: r.Group, Next: next, Outcomes: make([]Outcome, len(chosen))}
+	if r.DryRun {
+		for i, one := range chosen {
+			answer.Outcomes[i] = Outcome{Outcome: "would", ID: one.ID, Name: one.Name}
 		}
-		done.ID, done.Name = one.ID, one.Name
-		answer.Outcomes = append(answer.Outcomes, done)
+		return answer, nil
+	}
+	order, err := c.inOrder(ctx, chosen)
+	if err != nil {
+		return Answer{}, err
+	}
+	p := patience{left: lockPatience}
+	for _, i := range order {
+		done := p.outcome(c, ctx, chosen[i].ID, r)
+		done.ID, done.Name = chosen[i].ID, chosen[i].Name
+		answer.Outcomes[i] = done
 	}
 	return answer, nil
+}
+
+// inOrder returns the order in which to change schedules: those last that somebody has locked.
+func (c Changer) inOrder(ctx context.Context, chosen []catalog.Choice) (order []int, err error) {
+	ids := make([]domain.ID, len(chosen))
+	for i, one := range chosen {
+		ids[i] = one.ID
+	}
+	free, err := c.Store.Free(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	var locked []int
+	for i, id := range ids {
+		if free[id] {
+			order = append(order, i)
+		} else {
+			locked = append(locked, i) // or there is none
+		}
+	}
+	return append(order, locked...), nil
+}
+
+// How long one schedule that somebody has locked is waited for, and all of a request.
+const (
+	lockWait     = 500 * time.Millisecond
+	lockPatience = 3 * time.Second
+)
+
+// patience is how long a request may go on waiting for locks.
+type patience struct{ left time.Duration }
+
+// outcome does what is asked for to one schedule. Once waiting has taken too long, what is locked is refused by name
+// after one attempt, and what is not tried any more because the request has no time left says so.
+func (p *patience) outcome(c Changer, ctx context.Context, id domain.ID, r Request) Outcome {
+	if ctx.Err() != nil {
+		return Outcome{
+			Outcome: "refused", Code: "unavailable",
+			Error: "the request took too long before it was this one's turn: nothing was changed; ask for it again",
+		}
+	}
+	if p.left <= 0 {
+		if free, err := c.Store.Free(ctx, []domain.ID{id}); err == nil && !free[id] {
+			if _, err := c.Store.Get(ctx, id); err == nil {
+				return refused(domain.ErrLocked)
+			}
+		}
+	}
+	began := time.Now()
+	done, err := actions[r.Action](c, c.Store.WithPatience(ctx, min(lockWait, max(p.left, 1))), id, r)
+	if errors.Is(err, domain.ErrLocked) {
+		p.left -= time.Since(began)
+	}
+	if err != nil {
+		return refused(err)
+	}
+	return done
 }
 
 func refused(err error) Outcome {
