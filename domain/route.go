@@ -28,6 +28,9 @@ var (
 
 const wildcards = "*?"
 
+// maxRouteName is how long the names are that a route gives to tasks, in bytes. Postgres has the same bound.
+const maxRouteName = 1024
+
 // IsPattern reports whether the route applies to all tasks whose names match, and not to one name only.
 func (r Route) IsPattern() bool { return strings.ContainsAny(r.Pattern, wildcards) }
 
@@ -65,6 +68,11 @@ func (r Route) Check(check Check) error {
 	}
 	if (r.Exchange == "") != (r.RoutingKey == "") {
 		f.add("target_ambiguous", "/exchange", "an exchange and a routing key go together: give both, or neither")
+	}
+	for field, name := range map[string]string{"/exchange": r.Exchange, "/queue": r.Queue, "/routing_key": r.RoutingKey} {
+		if len(name) > maxRouteName {
+			f.add("name_invalid", field, "%d bytes: at most %d", len(name), maxRouteName)
+		}
 	}
 	for field, name := range map[string]string{"/exchange": r.Exchange, "/queue": r.Queue} {
 		if ReservedKey(name) {

@@ -186,3 +186,34 @@ func TestRoutesAreBounded(t *testing.T) {
 		t.Errorf("one that was deleted, and is beyond the limit now: %v", err)
 	}
 }
+
+// TestARouteAddsLittle has a route whose queue has six megabytes, which somebody wrote by hand: that is refused. One
+// that is older than the bound adds nothing to a task, and can be deleted.
+func TestARouteAddsLittle(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	long := strings.Repeat("q", 6_000_000)
+	if err := (domain.Route{Pattern: "app.task", Queue: long}).Check(nil); err == nil {
+		t.Error("the domain takes it")
+	}
+	putRoutes(t, pool, domain.Route{Pattern: "app.task", Queue: "q"})
+	if _, err := pool.Exec(t.Context(), `update tactus.routes set queue = $1`, long); err == nil {
+		t.Error("a hand can write it")
+	}
+	if _, err := pool.Exec(t.Context(), `alter table tactus.routes drop constraint routes_short`); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pool.Exec(t.Context(), `update tactus.routes set queue = $1`, long); err != nil {
+		t.Fatal(err)
+	}
+	var size int
+	if err := pool.QueryRow(t.Context(), `select octet_length(tactus.routed(d, d)::text) from (select '{"task_name":"app.task"}'::json d) one`).Scan(&size); err != nil || size > 1000 {
+		t.Errorf("a task has %d bytes, %v", size, err)
+	}
+	if _, err := pool.Exec(t.Context(), `alter table tactus.routes add constraint routes_short check (deleted_at is not null or octet_length(queue) <= 1024) not valid`); err != nil {
+		t.Fatal(err)
+	}
+	if err := outbox.DeleteRoute(t.Context(), pool, "app.task"); err != nil {
+		t.Errorf("it cannot be deleted: %v", err)
+	}
+}
