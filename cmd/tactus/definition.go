@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 )
@@ -110,6 +111,9 @@ func readJSON(path string, into any) error {
 	raw, err := readInput(path, maxDefinitionFile)
 	if err != nil {
 		return fmt.Errorf("read definition: %w", err)
+	}
+	if !bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) { // a file that is something else is not cited
+		return usage("%s: want a JSON object", path)
 	}
 	if err := json.Unmarshal(raw, into); err != nil {
 		return usage("%s: want a JSON object: %v", path, err)

@@ -110,17 +110,11 @@ func (w *wrong) add(at, format string, args ...any) {
 // readManifests reads files, folders and standard input (-), and returns the faults of all of them.
 func readManifests(paths []string) (items []item, faults wrong, err error) {
 	for _, path := range paths {
-		files, err := manifestFiles(path)
+		some, err := itemsAt(path, &faults)
 		if err != nil {
 			return nil, nil, err
 		}
-		for _, file := range files {
-			raw, err := readInput(file, maxImportFile)
-			if err != nil {
-				return nil, nil, err
-			}
-			items = append(items, readManifest(file, raw, &faults)...)
-		}
+		items = append(items, some...)
 	}
 	seen := map[[2]string]item{}
 	for _, i := range items {
@@ -133,31 +127,53 @@ func readManifests(paths []string) (items []item, faults wrong, err error) {
 	return items, faults, nil
 }
 
-// manifestFiles returns the files of a path. For a folder, these are the files in it and in the folders below, by name.
-func manifestFiles(path string) (files []string, err error) {
-	if path == "-" {
-		return []string{path}, nil
+func itemsAt(path string, faults *wrong) ([]item, error) {
+	if path != "-" {
+		info, err := os.Stat(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, usage("-f %s: there is no such file or folder", path)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if info.IsDir() {
+			return itemsBelow(path, faults)
+		}
 	}
-	info, err := os.Stat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, usage("-f %s: there is no such file or folder", path)
+	raw, err := readInput(path, maxImportFile)
+	if err != nil {
+		return nil, err
 	}
-	if err != nil || !info.IsDir() {
-		return []string{path}, err
+	return readManifest(path, raw, faults), nil
+}
+
+// itemsBelow reads the files in a folder and in the folders below, by name. A folder may be written by people who may
+// not read all that this process can, so nothing outside of it is read.
+func itemsBelow(path string, faults *wrong) (items []item, err error) {
+	folder, err := os.OpenRoot(path)
+	if err != nil {
+		return nil, err
 	}
-	err = filepath.WalkDir(path, func(name string, entry fs.DirEntry, err error) error {
-		if err == nil && entry.IsDir() && name != path && strings.HasPrefix(entry.Name(), ".") {
+	defer folder.Close()
+	found := 0
+	err = fs.WalkDir(folder.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.IsDir() && name != "." && strings.HasPrefix(entry.Name(), ".") {
 			return fs.SkipDir
 		}
-		if err == nil && !entry.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(name)) {
-			files = append(files, name)
+		if err != nil || entry.IsDir() || !slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(name)) {
+			return err
+		}
+		found++
+		raw, err := readBelow(folder, name, maxImportFile)
+		if err == nil {
+			items = append(items, readManifest(filepath.Join(path, name), raw, faults)...)
 		}
 		return err
 	})
-	if err == nil && len(files) == 0 {
+	if err == nil && found == 0 {
 		err = usage("%s has no file that ends in .yaml, .yml or .json", path)
 	}
-	return files, err
+	return items, err
 }
 
 // readManifest reads the documents of a file, in YAML or JSON.
@@ -171,12 +187,15 @@ func readManifest(file string, raw []byte, faults *wrong) (items []item) {
 		}
 		if err != nil {
 			faults.add(file, "%s (quote texts that begin with *, &, %% or @)",
-				strings.TrimPrefix(err.Error(), "yaml: "))
+				namedAnchor.ReplaceAllString(strings.TrimPrefix(err.Error(), "yaml: "), "anchor"))
 			return items
 		}
 		items = append(items, itemsOf(place{file, document.Content[0]}, faults)...)
 	}
 }
+
+// namedAnchor matches what an error of YAML cites of a file, which may be no description, but somebody's secret.
+var namedAnchor = regexp.MustCompile(`(?s)anchor '.*'`)
 
 // readable returns JSON that YAML can read: without the tabs that JSON may have between values, and without surrogate
 // pairs.
@@ -202,6 +221,11 @@ func itemsOf(document place, faults *wrong) (items []item) {
 		faults.add(document.at(""), "want an object with the members %s", strings.Join(manifestKinds, ", "))
 		return nil
 	}
+	if !describes(document.node) { // nothing of it is cited
+		faults.add(document.at(""), "it describes nothing: it has none of the members %s",
+			strings.Join(manifestKinds, ", "))
+		return nil
+	}
 	for i := 0; i+1 < len(document.node.Content); i += 2 {
 		kind, list := document.node.Content[i], document.node.Content[i+1]
 		switch {
@@ -221,6 +245,16 @@ func itemsOf(document place, faults *wrong) (items []item) {
 		}
 	}
 	return items
+}
+
+// describes reports whether a document has a member of a manifest, or no members.
+func describes(document *yaml.Node) bool {
+	for i := 0; i+1 < len(document.Content); i += 2 {
+		if name := document.Content[i].Value; name == "$schema" || slices.Contains(manifestKinds, name) {
+			return true
+		}
+	}
+	return len(document.Content) == 0
 }
 
 func itemOf(kind string, at place, faults *wrong) (i item, ok bool) {

@@ -24,7 +24,9 @@ func ParseICS(text string) ([]Item, error) {
 		if len(p.faults) >= MaxFaults {
 			break
 		}
-		p.line(line, number)
+		if p.line(line, number); !p.begun && len(p.faults) > 0 { // a file that is something else is not cited
+			break
+		}
 	}
 	switch {
 	case !p.begun && len(p.faults) == 0:
@@ -107,16 +109,15 @@ func (p *icsParser) line(line string, number int) {
 		return
 	}
 	name, parameters, value, ok := property(line)
+	if !p.begun && (name != "BEGIN" || !strings.EqualFold(value, "VCALENDAR")) {
+		p.fault(number, "this is no iCalendar file: it begins with BEGIN:VCALENDAR")
+		return
+	}
+	p.begun = true
 	if !ok {
 		p.fault(number, "%.60q is no property: want NAME:VALUE", line)
 		return
 	}
-	if !p.begun && (name != "BEGIN" || !strings.EqualFold(value, "VCALENDAR")) {
-		p.fault(number, "this is no iCalendar file: it begins with BEGIN:VCALENDAR")
-		p.begun = true
-		return
-	}
-	p.begun = true
 	switch {
 	case name == "BEGIN":
 		p.inside = append(p.inside, strings.ToUpper(value))
