@@ -22,8 +22,9 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestBodiesHaveOneBudget has clients begin large forms of the pages that they do not end: once these are as large as
-// bodies may be together, the API refuses bodies, too, and all are taken again when the clients are gone.
+// TestBodiesHaveOneBudget has a caller begin large forms of the pages that do not end: once these are as large as the
+// bodies of one caller may be together, the API refuses theirs, too. Those of others are taken, and all when the
+// connections are gone.
 func TestBodiesHaveOneBudget(t *testing.T) {
 	t.Parallel()
 	pool, log, registry := testenv.Database(t), slog.New(slog.NewTextHandler(t.Output(), nil)), telemetry.NewRegistry()
@@ -36,14 +37,18 @@ func TestBodiesHaveOneBudget(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	post := func(path, kind, body string) (int, string) {
+	bob, err := access.NewKeys(pool).Create(t.Context(), access.NewKey{Name: "bob", Role: access.Write})
+	if err != nil {
+		t.Fatal(err)
+	}
+	post := func(who access.IssuedKey, path, kind, body string) (int, string) {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+path, strings.NewReader(body))
 		if err != nil {
 			t.Fatal(err)
 		}
 		request.Header.Set("Content-Type", kind)
 		if path != "/login" && path != "/logout" {
-			request.Header.Set("Authorization", "Bearer "+key.Key)
+			request.Header.Set("Authorization", "Bearer "+who.Key)
 		}
 		response, err := http.DefaultTransport.RoundTrip(request)
 		if err != nil {
@@ -93,8 +98,7 @@ func TestBodiesHaveOneBudget(t *testing.T) {
 	}
 	const form = "application/x-www-form-urlencoded"
 	begin(bodies.Most/800_000+10, "/schedules/bulk", form, 800_000)
-	begin(10, "/api/v1/schedules", "application/json", domain.MaxPayload-1) // the room of one form is left at most
-	hangUp()
+	begin(bodies.Most/domain.MaxPayload, "/api/v1/schedules", "application/json", domain.MaxPayload-1)
 	sent := []struct{ path, kind, body string }{
 		{"/api/v1/schedules/preview", "application/json", `{"cron_expression":"0 0 * * *","task_name":"t"}`},
 		{"/login", form, url.Values{"key": {key.Key}}.Encode()},
@@ -103,8 +107,14 @@ func TestBodiesHaveOneBudget(t *testing.T) {
 		{"/schedules/bulk", form, "action=disable"},
 	}
 	for _, s := range sent {
+		if status, body := post(bob, s.path, s.kind, s.body); status >= http.StatusInternalServerError {
+			t.Errorf("%s of another is refused: %s", s.path, body)
+		}
+	}
+	hangUp()
+	for _, s := range sent {
 		testenv.Eventually(t, s.path+" is taken again", func() error {
-			if status, body := post(s.path, s.kind, s.body); status >= http.StatusInternalServerError {
+			if status, body := post(key, s.path, s.kind, s.body); status >= http.StatusInternalServerError {
 				return errors.New(body)
 			}
 			return nil

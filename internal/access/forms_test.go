@@ -3,7 +3,6 @@ package access_test
 import (
 	"bufio"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -44,17 +43,22 @@ func TestFormsOfStrangersAreSmall(t *testing.T) {
 	}
 }
 
-// TestFormsOfStrangersCount sends forms when all bodies hold as much as they may.
+// TestFormsOfStrangersCount sends forms when those of an address hold as much as they may.
 func TestFormsOfStrangersCount(t *testing.T) {
 	t.Parallel()
 	guard := access.New(testenv.Database(t), withKeys, slog.New(slog.NewTextHandler(t.Output(), nil)), prometheus.NewRegistry())
 	mux := http.NewServeMux()
-	held := bodies.NewBudget(20)
+	held := bodies.NewBudget(40)
 	guard.Mount(mux, held)
-	other := held.Reader(strings.NewReader("twenty bytes of them"))
-	if _, err := io.ReadAll(other); err != nil {
-		t.Fatal(err)
+	const stranger = "192.0.2.1" // from where the requests of httptest come
+	fill := func() *bodies.Reader {
+		full := held.Reader(httptest.NewRecorder(), stranger, strings.NewReader("ten bytes."))
+		if _, err := full.ReadAll(bodies.SmallForm); err != nil {
+			t.Fatal(err)
+		}
+		return full
 	}
+	other := fill()
 	for _, path := range []string{"/login", "/logout"} {
 		post := func() *httptest.ResponseRecorder {
 			request := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, strings.NewReader("next=%2F"))
@@ -71,7 +75,6 @@ func TestFormsOfStrangersCount(t *testing.T) {
 		if a := post(); a.Code >= http.StatusInternalServerError {
 			t.Errorf("%s: %d %s", path, a.Code, a.Body)
 		}
-		other = held.Reader(strings.NewReader("twenty bytes of them"))
-		_, _ = io.ReadAll(other)
+		other = fill()
 	}
 }

@@ -321,7 +321,7 @@ func (g *Guard) Mount(mux *http.ServeMux, held *bodies.Budget) {
 			Answer(w, errNoLogin)
 			return
 		}
-		release, err := held.ReadForm(w, r, bodies.SmallForm)
+		release, err := held.ReadForm(w, r, Client(r), bodies.SmallForm)
 		defer release()
 		if err != nil {
 			Answer(w, err)
@@ -334,7 +334,7 @@ func (g *Guard) Mount(mux *http.ServeMux, held *bodies.Budget) {
 		onward(w, r)
 	})
 	mux.HandleFunc("POST /logout", func(w http.ResponseWriter, r *http.Request) {
-		release, err := held.ReadForm(w, r, bodies.SmallForm)
+		release, err := held.ReadForm(w, r, Client(r), bodies.SmallForm)
 		defer release()
 		if err == nil {
 			err = g.Logout(w, r)

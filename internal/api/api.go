@@ -104,8 +104,8 @@ func (s *server) register() (*http.ServeMux, *huma.OpenAPI) {
 	return mux, api.OpenAPI()
 }
 
-// maxHeld is the most bytes of documents that open answers hold together. Decoding and encoding take about four times
-// as much.
+// maxHeld is the most bytes of documents that open answers hold together, of which each caller has a share. Decoding
+// and encoding take about four times as much.
 const maxHeld = 64 << 20
 
 // frugal counts what answers to reads hold until they are sent. What was written is always answered.
@@ -113,7 +113,7 @@ func frugal(next http.Handler) http.Handler {
 	budget := catalog.NewBudget(maxHeld)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet {
-			ctx, sent := budget.Open(r.Context())
+			ctx, sent := budget.Open(r.Context(), access.Client(r))
 			defer sent()
 			r = r.WithContext(ctx)
 		}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/access"
 	"github.com/tactus-dev/tactus/internal/bodies"
 )
 
@@ -41,9 +42,9 @@ func (b *judges) read(next http.Handler) http.Handler {
 		}
 		control := http.NewResponseController(w)
 		_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // a recorder of tests has none
-		counted := b.held.Reader(r.Body)
+		counted := b.held.Reader(w, access.Client(r), r.Body)
 		defer counted.Release()
-		text, err := io.ReadAll(io.LimitReader(counted, domain.MaxPayload+1))
+		text, err := counted.ReadAll(domain.MaxPayload + 1)
 		size := int64(len(text))
 		if err == nil && size > domain.MaxPayload {
 			text = nil

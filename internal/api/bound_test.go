@@ -368,10 +368,10 @@ func TestAnswersAreBoundedTogether(t *testing.T) {
 }
 
 // inTime asks until the answer is not that a request took too long, which depends on what else the machine does.
-func (s service) inTime(t *testing.T, path string) (a answer) {
+func (s service) inTime(t *testing.T, path string, headers ...string) (a answer) {
 	t.Helper()
 	testenv.Eventually(t, "there is an answer", func() error {
-		if a = s.do(t, "GET", path, ""); a.status == http.StatusServiceUnavailable {
+		if a = s.do(t, "GET", path, "", headers...); a.status == http.StatusServiceUnavailable {
 			return errors.New(a.body)
 		}
 		return nil

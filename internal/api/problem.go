@@ -59,7 +59,7 @@ func (s *server) answer(err error) error {
 		return newProblem(http.StatusGone, fault{"cursor_unknown", "after", "this cursor is malformed, or of another life of the log, which was restored or replaced since: read again without it, and drop what you have by id"})
 	}
 	if errors.Is(err, catalog.ErrBusy) {
-		return huma.ErrorWithHeaders(newProblem(http.StatusServiceUnavailable, fault{Code: "answers_too_large", Message: "the answers that clients are still reading are as large as they may be together: ask for less at once, or try again"}), http.Header{"Retry-After": {"5"}})
+		return huma.ErrorWithHeaders(newProblem(http.StatusServiceUnavailable, fault{Code: "answers_too_large", Message: "the answers that clients are still reading, or you are, are as large as they may be together: ask for less at once, or try again"}), http.Header{"Retry-After": {"5"}})
 	}
 	faults := domain.FaultsOf(err)
 	if faults == nil {

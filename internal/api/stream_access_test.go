@@ -3,6 +3,7 @@ package api_test
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -119,4 +120,32 @@ func TestStreamsAreLimitedByCaller(t *testing.T) {
 	if got.Get("Cache-Control") != "private" || !strings.Contains(got.Get("Vary"), "Cookie") || !strings.Contains(got.Get("Vary"), "Authorization") {
 		t.Errorf("%v", got)
 	}
+}
+
+// TestAnswersAreBoundedByCaller has one caller ask for large pages without reading them, until that caller's answers
+// are as large as they may be: another of the same address is answered.
+func TestAnswersAreBoundedByCaller(t *testing.T) {
+	t.Parallel()
+	s := serveLogin(t)
+	eve, bob := "Bearer "+s.key(t, "eve", access.Read).Key, s.key(t, "bob", access.Write).Key
+	s.as(t, bob, "POST", "/schedules", fmt.Sprintf(`{"task_name":"t","cron_expression":"* * * * *","kwargs":{"x":%q}}`,
+		strings.Repeat("x", 250<<10))).want(t, 201)
+	if _, err := s.pool.Exec(t.Context(), `
+		insert into tactus.schedules (id, name, version, enabled, trigger, policy, effective_from, trigger_set_at, created_at, updated_at, category, tags, definition, task)
+		select gen_random_uuid(), name || n, version, enabled, trigger, policy, effective_from, trigger_set_at, created_at, updated_at, category, tags, definition, task
+		from tactus.schedules, generate_series(1, 60) n`); err != nil {
+		t.Fatal(err)
+	}
+	for range 12 {
+		answer := s.send(t, "GET", s.url+"/schedules", "", "Authorization", eve)
+		if answer.StatusCode != http.StatusOK {
+			if told, _ := io.ReadAll(answer.Body); !strings.Contains(string(told), "answers_too_large") {
+				t.Logf("%s %s", answer.Status, told) // a busy machine
+				continue
+			}
+			s.inTime(t, "/schedules", "Authorization", "Bearer "+bob).want(t, 200)
+			return
+		}
+	}
+	t.Error("none of 12 answers of 12 MiB was refused")
 }

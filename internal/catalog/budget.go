@@ -4,33 +4,34 @@ import (
 	"context"
 	"errors"
 	"sync/atomic"
+
+	"github.com/tactus-dev/tactus/internal/shares"
 )
 
-// Budget bounds the bytes of documents that all open responses hold together. The size of a response is not known
-// before its documents are read, so they are counted while they are read. A response counts until it is sent, which
-// takes long for a slow client.
-type Budget struct {
-	most int64
-	held atomic.Int64
-}
+// Budget bounds the bytes of documents that all open responses hold together, and has a share of them for each caller.
+// The size of a response is not known before its documents are read, so they are counted while they are read. A
+// response counts until it is sent, which takes long for a slow client.
+type Budget struct{ shares *shares.Budget }
 
 // NewBudget returns a budget of so many bytes.
-func NewBudget(most int64) *Budget { return &Budget{most: most} }
+func NewBudget(most int64) *Budget { return &Budget{shares.New(most)} }
 
 // ErrBusy is returned for documents that the budget has no room for.
-var ErrBusy = errors.New("the open answers hold as much as they may together")
+var ErrBusy = errors.New("the open answers, or those of one caller, hold as much as they may together")
 
 // account is what one response holds.
 type account struct {
 	budget *Budget
+	caller string
 	held   atomic.Int64
 }
 
 type accountKey struct{}
 
-// Open returns a context whose reads count for one response. closed must be called when the response is sent.
-func (b *Budget) Open(ctx context.Context) (counted context.Context, closed func()) {
-	a := &account{budget: b}
+// Open returns a context whose reads count for one response to a caller. closed must be called when the response is
+// sent.
+func (b *Budget) Open(ctx context.Context, caller string) (counted context.Context, closed func()) {
+	a := &account{budget: b, caller: caller}
 	return context.WithValue(ctx, accountKey{}, a), a.release
 }
 
@@ -47,12 +48,11 @@ func Hold(ctx context.Context, bytes int) error {
 	if !ok {
 		return nil
 	}
-	if a.budget.held.Add(int64(bytes)) > a.budget.most {
-		a.budget.held.Add(-int64(bytes))
+	if !a.budget.shares.Take(a.caller, int64(bytes)) {
 		return ErrBusy
 	}
 	a.held.Add(int64(bytes))
 	return nil
 }
 
-func (a *account) release() { a.budget.held.Add(-a.held.Swap(0)) }
+func (a *account) release() { a.budget.shares.Give(a.caller, a.held.Swap(0)) }

@@ -145,7 +145,7 @@ func (s *site) postAs(permit access.Permit, pattern string, do func(v *view) err
 			v.fail(err)
 			return
 		}
-		release, err := s.Bodies.ReadForm(w, r, maxForm)
+		release, err := s.Bodies.ReadForm(w, r, access.Client(r), maxForm)
 		defer release()
 		if err != nil {
 			v.fail(err)

@@ -87,7 +87,7 @@ func langOf(r *http.Request) string {
 
 // preferences stores the language or theme that a form chose in a cookie, and redirects to the page.
 func (s *site) preferences(w http.ResponseWriter, r *http.Request) {
-	release, err := s.Bodies.ReadForm(w, r, bodies.SmallForm)
+	release, err := s.Bodies.ReadForm(w, r, access.Client(r), bodies.SmallForm)
 	defer release()
 	if err != nil {
 		s.viewOf(w, r).fail(err)
