@@ -1,0 +1,64 @@
+package catalog_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/access"
+	"github.com/tactus-dev/tactus/internal/catalog"
+	"github.com/tactus-dev/tactus/internal/testenv"
+)
+
+// TestOneScheduleHasAllRuns reads the runs of seventy schedules of which few have any, and one has nearly all: what the
+// statistics say of the runs of a schedule holds of none. What is read are the runs of each, not all runs for each.
+func TestOneScheduleHasAllRuns(t *testing.T) {
+	t.Parallel()
+	pool, effort := testenv.CountEffort(t, testenv.Connect(t, testenv.DirectURL(t)))
+	w := makeRuns(t, pool, 70, 0)
+	if _, err := pool.Exec(t.Context(), `
+		insert into tactus.runs (id, schedule_id, due_at, slot, kind, status, schedule_version, fired_at, sent_at)
+		select gen_random_uuid(), $1, due, gen_random_uuid(), 'backfill', 'sent', 1, due, due
+		from generate_series(1, 60000) k, lateral (select now() - k * interval '20 seconds') at (due)
+		union all
+		select gen_random_uuid(), s.id, due, gen_random_uuid(), 'scheduled', 'sent', 1, due, due
+		from (select id from tactus.schedules limit 3) s, generate_series(1, 45) k, lateral (select now() - interval '5 days' + k * interval '1 minute') at (due)`, w.schedules[7]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pool.Exec(t.Context(), "vacuum analyze tactus.runs"); err != nil {
+		t.Fatal(err)
+	}
+	c := catalog.New(pool)
+	scoped := access.With(t.Context(), access.Principal{Kind: access.Key, Role: access.Read, Scope: access.Scope{"tag:all"}})
+	dayAgo, now := time.Now().Add(-12*time.Hour), time.Now()
+	filters := map[string]catalog.RunFilter{
+		"all": {}, "sent": {Statuses: []domain.RunStatus{domain.Sent}}, "failed": {Statuses: []domain.RunStatus{domain.Failed}},
+		"kind": {Kind: domain.Manual}, "worker": {Worker: "none"}, "error": {Error: "nothing"}, "queue": {Queue: "q1"},
+		"no queue": {Queue: "none"}, "tag": {Tags: []string{"tag1"}}, "task": {Task: "app.t1"}, "due": {DueTo: &dayAgo},
+		"finished": {FinishedTo: &dayAgo}, "schedule": {Schedule: &w.schedules[3]},
+	}
+	for name, filter := range filters {
+		blocks, _ := effort.Of(func() {
+			if _, err := c.Runs(scoped, filter, catalog.Page{Size: 50}); err != nil {
+				t.Error(err)
+			}
+		})
+		t.Logf("%s: %d blocks", name, blocks)
+		if blocks > 6_000 {
+			t.Errorf("%s: %d blocks for a page", name, blocks)
+		}
+		if filter.DueTo != nil || filter.FinishedTo != nil {
+			continue
+		}
+		filter.DueFrom, filter.DueTo = &dayAgo, &now
+		blocks, _ = effort.Of(func() {
+			if _, err := c.RunSummary(scoped, filter); err != nil {
+				t.Error(err)
+			}
+		})
+		t.Logf("%s: %d blocks for a summary", name, blocks)
+		if blocks > 8_000 {
+			t.Errorf("%s: %d blocks for a summary", name, blocks)
+		}
+	}
+}
