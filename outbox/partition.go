@@ -12,7 +12,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
@@ -27,7 +26,8 @@ type Retention struct {
 type Upkeep struct {
 	Made, Dropped, Deferred []string
 
-	Ready map[string]int // how many partitions stand ready behind the one in use, by their table
+	Detached []Detached     // all there are, not only those of this time
+	Ready    map[string]int // how many partitions stand ready behind the one in use, by their table
 }
 
 // Maintain makes the partitions that will be needed, well ahead, and drops the runs that retention no longer keeps. It
@@ -46,6 +46,7 @@ func Maintain(ctx context.Context, q Querier, now time.Time, keep Retention) (Up
 	for _, p := range s.expired(now.Add(-keep.Runs)) {
 		errs = append(errs, did.dropped(p, execute(ctx, q, drop("runs", p, ""))))
 	}
+	errs = append(errs, dropDetached(ctx, q), did.tellDetached(ctx, q))
 	errs = append(errs, forget(ctx, q, now, keep), forgetEnded(ctx, q, now.Add(-keep.Runs)))
 	if len(did.Made) > 0 {
 		s, err = readPartitions(ctx, q)
@@ -74,7 +75,7 @@ func (u *Upkeep) dropped(name string, err error) error {
 	case inUse(err):
 		u.Deferred = append(u.Deferred, name)
 	default:
-		return fmt.Errorf("drop partition %s: %w", name, postgres.WithDependents(err))
+		return fmt.Errorf("drop partition %s: %w", name, err)
 	}
 	return nil
 }

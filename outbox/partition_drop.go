@@ -54,6 +54,9 @@ func dropUnless(ctx context.Context, q Querier, topic string, rest func(partitio
 		}
 		errs = append(errs, err)
 	}
+	if len(did.Dropped) > 0 {
+		errs = append(errs, did.tellDetached(ctx, q))
+	}
 	return did, errors.Join(errs...)
 }
 
@@ -84,6 +87,9 @@ func exists(ctx context.Context, q Querier, query string) (bool, error) {
 // drop drops a partition unless a query finds rows, or somebody uses its parent and does not end soon. Whoever has an
 // open transaction with a row in the partition holds its parent too; once that is ours, nobody else can hold the
 // partition but a vacuum, and for that nobody shall wait.
+//
+// What somebody else has made of the partition, such as a view, keeps the table from being dropped: the partition is
+// then detached, without its rows.
 func drop(parent, partition, unless string) string {
 	check := ""
 	if unless != "" {
@@ -94,7 +100,13 @@ func drop(parent, partition, unless string) string {
 	}
 	return alone + fmt.Sprintf(`lock table only tactus.%[1]s in access exclusive mode;
     lock table only tactus.%[2]s in access exclusive mode nowait;
-    %[3]sdrop table tactus.%[2]s;`, parent, partition, check) + end
+    %[3]sbegin
+        drop table tactus.%[2]s;
+    exception when dependent_objects_still_exist then
+        alter table tactus.%[1]s detach partition tactus.%[2]s;
+        truncate table tactus.%[2]s;
+        alter table tactus.%[2]s rename to %[4]s;
+    end;`, parent, partition, check, detachedPrefix+partition) + end
 }
 
 // expired are the months of runs that ended before a time.

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -346,28 +346,50 @@ func TestMakeWhileBellsRing(t *testing.T) {
 	}
 }
 
-// TestDependentsOfOthersAreNamed has somebody who may read make a view of one partition. That partition stays, and the
-// error says why; all others are dropped.
-func TestDependentsOfOthersAreNamed(t *testing.T) {
+// TestDependentsOfOthersKeepNoRows has views of somebody else on two partitions. Their tables stay without rows, are
+// named with what keeps them, and are dropped once nothing does.
+func TestDependentsOfOthersKeepNoRows(t *testing.T) {
 	t.Parallel()
 	pool := testenv.Database(t)
 	now := time.Date(2031, 1, 15, 0, 0, 0, 0, time.UTC)
 	maintain(t, pool, now)
-	if _, err := pool.Exec(t.Context(), `create schema theirs; create view theirs.pin as select id from tactus.runs_2031_01`); err != nil {
-		t.Fatal(err)
-	}
+	due(t, pool, "2031-01-20T00:00:00Z")
+	execute(t, pool, `create schema theirs`)
+	execute(t, pool, `create view theirs.pin as select 1 as a from tactus.runs_2031_01`)
+	execute(t, pool, `create view theirs.events as select 1 as a from tactus.outbox_run_0`)
 	later := now.AddDate(2, 0, 0)
-	testenv.Eventually(t, "the view is named", func() error {
-		did, err := outbox.Maintain(t.Context(), pool, later, keep)
-		if len(did.Deferred) > 0 || err == nil || !strings.Contains(err.Error(), "view theirs.pin depends on table tactus.runs_2031_01") {
-			return fmt.Errorf("%v are put off, %w", did.Deferred, err)
+	did := maintain(t, pool, later)
+	if !slices.Contains(did.Dropped, "runs_2031_02") || slices.Contains(did.Dropped, "runs_2031_01") {
+		t.Errorf("dropped %v", did.Dropped)
+	}
+	want := []outbox.Detached{{"detached_runs_2031_01", []string{"rule _RETURN on view theirs.pin"}}}
+	if diff := cmp.Diff(want, maintainOnce(t, pool, later).Detached); diff != "" {
+		t.Errorf("detached (-want +got):\n%s", diff)
+	}
+	if n := texts(t, pool, `select count(*) || ' in ' || pg_relation_size('tactus.detached_runs_2031_01') from tactus.detached_runs_2031_01`)[0]; n != "0 in 0" {
+		t.Errorf("rows and bytes: %s", n)
+	}
+	if n := texts(t, pool, `select count(*)::text from theirs.pin`)[0]; n != "0" {
+		t.Errorf("%s rows in the view", n)
+	}
+	if did := maintain(t, pool, now); !slices.Contains(did.Made, "runs_2031_01") { // its name is free
+		t.Errorf("made %v", did.Made)
+	}
+
+	execute(t, pool, `select setval('tactus.outbox_position', 5000000)`)
+	testenv.Eventually(t, "the partition of events is detached", func() error {
+		did := dropped(t, pool, current(t, pool))
+		if len(did.Detached) != 2 || did.Detached[0].Table != "detached_outbox_run_0" || len(did.Dropped) > 0 {
+			return fmt.Errorf("%+v", did)
 		}
 		return nil
 	})
-	var left []string
-	if err := pool.QueryRow(t.Context(), `select array(select relname::text from pg_class
-		where relnamespace = 'tactus'::regnamespace and relkind = 'r' and relname ~ '^runs_203[01]_' order by 1)`).Scan(&left); err != nil ||
-		len(left) != 1 {
-		t.Errorf("%v are left, %v", left, err)
-	}
+
+	execute(t, pool, `drop schema theirs cascade`)
+	testenv.Eventually(t, "the tables are dropped", func() error {
+		if did := maintainOnce(t, pool, later); len(did.Detached) > 0 {
+			return fmt.Errorf("%v", did.Detached)
+		}
+		return nil
+	})
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/redis"
 	"github.com/tactus-dev/tactus/migrations"
+	"github.com/tactus-dev/tactus/outbox"
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
@@ -115,6 +116,14 @@ func (d *diagnosis) parts(ctx context.Context, pool *pgxpool.Pool) error {
 	}
 	if n, err := catalog.New(pool).Invalid(ctx); err == nil && n > 0 {
 		d.remark("%d schedules cannot be scheduled as they are defined: tactus schedule list --invalid true says why", n)
+	}
+	detached, err := outbox.ListDetached(ctx, pool)
+	if err != nil {
+		return err
+	}
+	for _, t := range detached {
+		d.remark("the old partition %s was emptied, and cannot be dropped: drop %s, or whatever it belongs to", t.Table,
+			strings.Join(t.Dependents, " and "))
 	}
 	sinks, err := ledger.Sinks(ctx, pool)
 	if err != nil {

@@ -55,6 +55,10 @@ func TestDoctorSaysWhatToDo(t *testing.T) {
 			t.Errorf("%d, without %s:\n%s", code, want, told)
 		}
 	}
+	tell(`create table tactus.detached_runs_2026_01 (); create view public.pin as select 1 as a from tactus.detached_runs_2026_01`)
+	if _, told := ask(); !strings.Contains(told, "? the old partition detached_runs_2026_01 was emptied, and cannot be dropped: drop rule _RETURN on view public.pin") {
+		t.Errorf("%s", told)
+	}
 	tell(`delete from tactus.deadletters`)
 	tell(`insert into tactus.leases (name, holder, epoch, expires_at, watermark) values ('beat', 'b1', 1, clock_timestamp() + interval '1 hour', clock_timestamp())`)
 	if err := testenv.Client(t, broker.URL(0)).ConfigSet(t.Context(), "maxmemory-policy", "noeviction").Err(); err != nil {

@@ -59,10 +59,15 @@ func maintain(ctx context.Context, pool *pgxpool.Pool, f retentionFlags, log *sl
 	to prometheus.Registerer,
 ) error {
 	ready := newPartitionsReady()
-	if err := to.Register(ready); err != nil {
+	detached := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "tactus_partitions_detached",
+		Help: "Empty tables of old partitions that a view or a function of somebody else keeps",
+	})
+	if err := errors.Join(to.Register(ready), to.Register(detached)); err != nil {
 		return err
 	}
 	var deferred []string // the deferred partitions that were logged last
+	var kept []string     // the detached ones
 	var clock slowclock.Clock
 	again := maintainAgain
 	for wait := time.Duration(0); ; {
@@ -83,6 +88,14 @@ func maintain(ctx context.Context, pool *pgxpool.Pool, f retentionFlags, log *sl
 		for table, n := range did.Ready {
 			ready.WithLabelValues(table).Set(float64(n))
 		}
+		detached.Set(float64(len(did.Detached)))
+		if now := textsOf(did.Detached); !slices.Equal(now, kept) {
+			kept = now
+			if len(kept) > 0 {
+				log.Warn("old partitions were emptied and detached, because something depends on them: drop that",
+					"partitions", kept)
+			}
+		}
 		if len(did.Deferred) > 0 {
 			if !slices.Equal(did.Deferred, deferred) {
 				log.Warn("partitions cannot be changed yet: their table is in use", "partitions", did.Deferred,
@@ -98,6 +111,14 @@ func maintain(ctx context.Context, pool *pgxpool.Pool, f retentionFlags, log *sl
 			wait = maintainAgain
 		}
 	}
+}
+
+func textsOf(all []outbox.Detached) []string {
+	texts := make([]string, len(all))
+	for i, d := range all {
+		texts[i] = d.String()
+	}
+	return texts
 }
 
 func newPartitionsReady() *prometheus.GaugeVec {
