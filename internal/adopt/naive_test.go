@@ -28,7 +28,7 @@ func TestHandingBackWithoutZones(t *testing.T) {
 	} {
 		t.Run(c.zone+" "+c.aware, func(t *testing.T) {
 			t.Parallel()
-			u := newUpstream(t)
+			u := newDjango(t)
 			u.django(rowsToHandBack)
 			if c.aware == "False" { // as that beat has written
 				u.exec(`update django_celery_beat_periodictask
