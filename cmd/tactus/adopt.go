@@ -131,11 +131,17 @@ func clock(t *time.Time) string {
 	return t.Format(time.RFC3339)
 }
 
+// unsentFlags says what becomes of runs that are due and have not been handed over when schedules go back.
+type unsentFlags struct {
+	CancelUnsent bool `help:"Cancel runs that are due and have not been handed over, and count what was cancelled before as not run: the old beat sends them. Without it, such runs are an error."`
+}
+
 type unadoptCmd struct {
 	sourceFlags
 	Keep          bool   `help:"Keep the schedules in tactus instead of deleting them."`
 	NaiveTimezone string `placeholder:"ZONE" help:"TIME_ZONE of a Django project with USE_TZ = False, whose beat takes the local times of its rows for UTC: last_run_at is written as it reads it."`
-	TrustTriggers bool   `help:"Write to the rows even if that runs other roles' triggers, rules, constraints or generated columns with the rights of tactus' role."`
+	unsentFlags
+	TrustTriggers bool `help:"Write to the rows even if that runs other roles' triggers, rules, constraints or generated columns with the rights of tactus' role."`
 }
 
 // Run hands the rows back, drops the triggers and releases the schedules.
@@ -150,7 +156,7 @@ func (c unadoptCmd) Run(ctx context.Context, to console) error {
 		return err
 	}
 	defer pool.Close()
-	source.TrustTriggers, source.NaiveTimezone = c.TrustTriggers, c.NaiveTimezone
+	source.TrustTriggers, source.NaiveTimezone, source.CancelUnsent = c.TrustTriggers, c.NaiveTimezone, c.CancelUnsent
 	count, left, err := source.Unadopt(ctx, c.Keep)
 	if err != nil {
 		return err

@@ -25,6 +25,7 @@ type exportCmd struct {
 type exportRedBeatCmd struct {
 	databaseFlags
 	redBeatFlags
+	unsentFlags
 	Source   string `placeholder:"LABEL" help:"Name of the source, as it was given to import redbeat."`
 	Group    string `name:"pause-group" placeholder:"GROUP" help:"What the disabling of this name has disabled counts as enabled: it was disabled to be handed back."`
 	Timezone string `name:"celery-timezone" placeholder:"ZONE" help:"Time zone of the application, in which RedBeat notes last runs (default: that of RedBeat's notes, or of the imported schedules)."`
@@ -49,7 +50,7 @@ func (c exportRedBeatCmd) Run(ctx context.Context, to console) error {
 	if err := cameFrom(ctx, pool, source); err != nil {
 		return err
 	}
-	source.Group = c.Group
+	source.Group, source.CancelUnsent = c.Group, c.CancelUnsent
 	handed, zone, err := importer.HandBackRedBeat(ctx, pool, source, client, c.Prefix, c.Timezone)
 	if unknown, ok := errors.AsType[*importer.ZoneUnknownError](err); ok {
 		return usage("%v", unknown)
@@ -84,6 +85,7 @@ func (c exportRedBeatCmd) Run(ctx context.Context, to console) error {
 
 type exportCeleryCmd struct {
 	databaseFlags
+	unsentFlags
 	Group  string `name:"pause-group" placeholder:"GROUP" help:"What the disabling of this name has disabled counts as enabled: it was disabled to be handed back."`
 	Source string `placeholder:"LABEL" help:"Name of the source, as it was given to import celery (default: the only application from which schedules came)."`
 }
@@ -108,7 +110,7 @@ func (c exportCeleryCmd) Run(ctx context.Context, to console) error {
 	if err := cameFrom(ctx, pool, source); err != nil {
 		return err
 	}
-	source.Group = c.Group
+	source.Group, source.CancelUnsent = c.Group, c.CancelUnsent
 	told, err := importer.HandBackCelery(ctx, pool, source)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain/zone"
 	"github.com/tactus-dev/tactus/internal/postgres"
+	"github.com/tactus-dev/tactus/internal/unsent"
 	"github.com/tactus-dev/tactus/internal/wait"
 )
 
@@ -54,6 +55,9 @@ func (s Source) Adopt(ctx context.Context, timezone string) error {
 // returns how many schedules there were. Only the owner of a table may drop its triggers: left holds the statements
 // that the owner has to run. Until then these triggers do nothing.
 func (s Source) Unadopt(ctx context.Context, keep bool) (count int64, left []string, err error) {
+	if err := unsent.Settle(ctx, s.pool, `s.managed_by = $1`, s.Table, s.CancelUnsent); err != nil {
+		return 0, nil, fmt.Errorf("unadopt %s: %w", s.Table, err)
+	}
 	before, err := s.leave(ctx)
 	if err != nil {
 		return 0, nil, fmt.Errorf("unadopt %s: %w", s.Table, err)

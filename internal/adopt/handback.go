@@ -11,6 +11,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/oldbeat"
+	"github.com/tactus-dev/tactus/internal/unsent"
 )
 
 // Going back, the old beat decides what is due by the last_run_at of its rows, which tactus does not write while it is
@@ -33,17 +34,20 @@ type handed struct {
 }
 
 // handedRowsSQL reads the rows of a table with what became of their schedules here, including schedules that have been
-// released.
+// released. $2 says that runs which were cancelled before they were handed over are left to the old beat: they count as
+// not run, and nothing is settled from the first of them on.
 const handedRowsSQL = `
 select t.id::text, s.id, s.definition, s.enabled and s.deleted_at is null, s.effective_from, %s, r.last, r.runs,
     exists (select from tactus.runs where schedule_id = s.id and kind = 'scheduled' and status in ('missed', 'skipped', 'excluded')
         and due_at > s.effective_from),
-    (select watermark from tactus.leases where name = 'beat')
+    (select least(watermark, (select min(due_at) - interval '1 microsecond' from tactus.runs where $2 and schedule_id = s.id
+        and kind = 'scheduled' and ` + unsent.Cancelled + ` and fired_at > coalesce(r.last, '-infinity')))
+        from tactus.leases where name = 'beat')
 from %s t join tactus.schedules s on s.id = tactus.adopted_id($1, t.id::text) and s.managed_by = $1
 left join lateral (
     select max(fired_at) as last, count(*) as runs from tactus.runs
     where schedule_id = s.id and kind = 'scheduled' and status not in ('missed', 'skipped', 'excluded') and not waiting
-        and fired_at >= s.created_at
+        and fired_at >= s.created_at and not ($2 and ` + unsent.Cancelled + `)
 ) r on true`
 
 // handBackColumnsSQL lists the columns to write, of those that the table has, and whether each is a timestamp without a
@@ -104,7 +108,7 @@ func (s Source) handed(ctx context.Context) (all []handed, statement string, err
 		batch := &pgx.Batch{}
 		batch.Queue(readNewest)
 		batch.Queue(checkTableSQL, s.Table, string(s.Kind))
-		batch.Queue(fmt.Sprintf(handedRowsSQL, lastRunAt, s.Table), s.Table).Query(func(found pgx.Rows) (err error) {
+		batch.Queue(fmt.Sprintf(handedRowsSQL, lastRunAt, s.Table), s.Table, s.CancelUnsent).Query(func(found pgx.Rows) (err error) {
 			all, err = pgx.CollectRows(found, pgx.RowToStructByPos[handed])
 			return err
 		})

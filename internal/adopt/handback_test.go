@@ -1,6 +1,7 @@
 package adopt_test
 
 import (
+	"errors"
 	"regexp"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/tactus-dev/tactus/internal/adopt"
 	"github.com/tactus-dev/tactus/internal/testenv"
+	"github.com/tactus-dev/tactus/internal/unsent"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -99,6 +101,45 @@ new, every 2 days in (5\d|60) min 0$`)
 	if left := u.django(`print(*sorted(PeriodicTask.objects.filter(enabled=True).values_list("name", flat=True)), sep=", ")`); strings.Contains(left, "once") ||
 		strings.Contains(left, "one of a crontab") || !strings.Contains(left, "long ago") {
 		t.Errorf("enabled: %s", left)
+	}
+}
+
+// TestHandingBackWhatWasNotHandedOver has runs that no relay has handed over. They are counted neither as run, so that
+// nobody would send them, nor as not run, so that both would; cancelled, they are the old beat's.
+func TestHandingBackWhatWasNotHandedOver(t *testing.T) {
+	t.Parallel()
+	u := newDjango(t)
+	u.django(rowsToHandBack)
+	s := u.source("django_celery_beat_periodictask", adopt.DjangoCeleryBeat)
+	u.adopt(s)
+	u.exec(`update tactus.schedules set effective_from = clock_timestamp() - interval '3 hours', created_at = clock_timestamp() - interval '3 hours'`)
+	u.exec(`insert into tactus.leases (name, holder, epoch, expires_at, watermark)
+		values ('beat', 'a', 1, clock_timestamp(), clock_timestamp())`)
+	for name, ago := range map[string]string{"daily, fired today": "10 minutes", "in the middle": "10 minutes", "once": "5 minutes"} {
+		u.exec(`insert into tactus.runs (id, schedule_id, due_at, kind, status, schedule_version, fired_at)
+			select $2, s.id, date_trunc('minute', n.now - $3::interval), 'scheduled', 'due', 1, n.now - $3::interval
+			from tactus.schedules s, (select clock_timestamp() as now) n where s.name = $1`, name, outbox.NewID(), ago)
+	}
+	_, _, err := s.Unadopt(t.Context(), false)
+	if left, ok := errors.AsType[*unsent.Error](err); !ok || left.Runs != 3 ||
+		strings.Join(left.Names, "; ") != "daily, fired today; in the middle; once" {
+		t.Fatalf("%v", err)
+	}
+	if n := u.count(`select count(*) from tactus.adoptions`); n != 1 {
+		t.Fatalf("%d adoptions", n)
+	}
+	s.CancelUnsent = true
+	if _, _, err := s.Unadopt(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	if n := u.count(`select count(*) from tactus.runs where status = 'due'`); n != 0 {
+		t.Errorf("%d runs are still to be handed over", n)
+	}
+	got := u.django(oldBeat)
+	for _, want := range []string{`(?m)^daily, fired today now 5$`, `(?m)^in the middle now 0$`, `(?m)^once now 0$`, `(?m)^daily, missed today in 14[2-3]\d min 0$`} {
+		if !regexp.MustCompile(want).MatchString(got) {
+			t.Errorf("the old beat says\n%s\nwant %s", strings.TrimSpace(got), want)
+		}
 	}
 }
 

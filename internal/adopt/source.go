@@ -41,6 +41,9 @@ type Source struct {
 	// NaiveTimezone is the time zone of a beat whose times have none. It reads local times of that zone from the rows
 	// and takes them for times in UTC, so that Unadopt writes and reads last_run_at in that way. Empty for other beats.
 	NaiveTimezone string
+
+	// CancelUnsent has runs that were not handed over be cancelled and left to the old beat when the rows go back.
+	CancelUnsent bool
 }
 
 const findTableSQL = `

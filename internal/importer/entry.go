@@ -36,6 +36,9 @@ func (e *Entry) differ(kind, message string) {
 type Source struct {
 	Kind, Label string
 	Group       string // of the pause with which its schedules were disabled to be handed back; empty for none
+
+	// whether runs that were not handed over are cancelled and left to the old beat when it is handed back
+	CancelUnsent bool
 }
 
 // The kinds of places.

@@ -16,19 +16,23 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/oldbeat"
+	"github.com/tactus-dev/tactus/internal/unsent"
 )
 
 // importedRunsSQL reads the last runs of the schedules of a source, including deleted schedules. Of a name the living
 // schedule comes first, and then what was deleted last.
 const importedRunsSQL = `
-select s.name, s.definition, r.last, (select watermark from tactus.leases where name = 'beat'
-    and watermark > s.effective_from), (s.enabled or s.completed_at is not null and s.paused_at is null) and s.deleted_at is null,
+select s.name, s.definition, r.last, (select w.settled from tactus.leases l, lateral (
+        select least(l.watermark, (select min(due_at) - interval '1 microsecond' from tactus.runs where $2 and schedule_id = s.id
+            and kind = 'scheduled' and ` + unsent.Cancelled + ` and fired_at > coalesce(r.last, '-infinity'))) as settled) w
+    where l.name = 'beat' and w.settled > s.effective_from), (s.enabled or s.completed_at is not null and s.paused_at is null) and s.deleted_at is null,
     s.deleted_at is not null, s.paused_at is not null, s.completed_at is not null, s.paused_until, s.skip_until,
     coalesce(s.pause_group, '')
 from tactus.schedules s
 cross join lateral (
     select max(fired_at) as last from tactus.runs
     where schedule_id = s.id and kind = 'scheduled' and status not in ('missed', 'skipped', 'excluded') and not waiting
+        and not ($2 and ` + unsent.Cancelled + `)
 ) r
 where s.tags @> array[$1] order by s.name, s.deleted_at desc nulls first`
 
@@ -146,7 +150,10 @@ func HandBackRedBeat(ctx context.Context, pool *pgxpool.Pool, source Source, cli
 }
 
 func importedRuns(ctx context.Context, pool *pgxpool.Pool, source Source) ([]importedRun, error) {
-	rows, err := pool.Query(ctx, importedRunsSQL, source.tag())
+	if err := unsent.Settle(ctx, pool, `s.tags @> array[$1]::text[]`, source.tag(), source.CancelUnsent); err != nil {
+		return nil, err
+	}
+	rows, err := pool.Query(ctx, importedRunsSQL, source.tag(), source.CancelUnsent)
 	if err != nil {
 		return nil, fmt.Errorf("read what has run: %w", err)
 	}

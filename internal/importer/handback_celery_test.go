@@ -2,6 +2,7 @@ package importer_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,8 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/importer"
 	"github.com/tactus-dev/tactus/internal/testenv"
+	"github.com/tactus-dev/tactus/internal/unsent"
+	"github.com/tactus-dev/tactus/outbox"
 )
 
 // handedBack has entries of every kind of clock: the application's, another zone's, and one without a zone.
@@ -123,4 +128,41 @@ func TestHandingBackToCelery(t *testing.T) {
 		t.Errorf("%s", said)
 	}
 	check(now)
+}
+
+// TestWhatWasNotHandedOverIsNotHandedBack has a run that no relay has handed over when its schedule goes back to
+// Celery's beat.
+func TestWhatWasNotHandedOverIsNotHandedBack(t *testing.T) {
+	t.Parallel()
+	pool, source := testenv.Database(t), importer.Source{Kind: importer.Celery, Label: "a"}
+	s, err := outbox.NewStore(pool, "", handover.Limits{}.Check).Create(t.Context(), domain.Definition{
+		Name: "hourly", TaskName: "t", CronExpression: "0 * * * *", Tags: []string{"import:celery:a"},
+	}, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	due := time.Now().UTC().Truncate(time.Hour)
+	for _, statement := range []string{
+		`insert into tactus.runs (id, schedule_id, due_at, kind, status, schedule_version, fired_at) values ($1, $2, $3, 'scheduled', 'due', 1, $3)`,
+		`update tactus.schedules set effective_from = $3::timestamptz - interval '1 day' where id = $2 and $1::uuid is not null`,
+		`insert into tactus.leases (name, holder, epoch, expires_at, watermark)
+			select 'beat', 'a', 1, clock_timestamp(), clock_timestamp() where $1::uuid <> $2::uuid and $3::timestamptz is not null`,
+	} {
+		if _, err := pool.Exec(t.Context(), statement, outbox.NewID(), s.ID, due); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err = importer.HandBackCelery(t.Context(), pool, source)
+	if left, ok := errors.AsType[*unsent.Error](err); !ok || left.Runs != 1 || left.Names[0] != "hourly" {
+		t.Fatalf("%v", err)
+	}
+	source.CancelUnsent = true
+	told, err := importer.HandBackCelery(t.Context(), pool, source)
+	if err != nil || len(told.Entries) != 1 {
+		t.Fatalf("%+v, %v", told, err)
+	}
+	before := due.Add(-time.Microsecond).Format("2006-01-02T15:04:05.000000+00:00")
+	if e := told.Entries[0]; e.Last != "" || e.Settled != before {
+		t.Errorf("%+v, want it settled until %s", e, before)
+	}
 }
