@@ -28,9 +28,11 @@ select c.relname, array(
     select distinct pg_describe_object(d.classid, d.objid, d.objsubid) from pg_depend d
     where d.deptype = 'n' and (d.refclassid = 'pg_class'::regclass and d.refobjid = c.oid
         or d.refclassid = 'pg_type'::regclass and d.refobjid = c.reltype)
-        and not exists (select from pg_constraint o where d.classid = 'pg_constraint'::regclass and o.oid = d.objid and o.conrelid = c.oid)
+        and not exists (select from pg_constraint o where d.classid = 'pg_constraint'::regclass and o.oid = d.objid
+            and o.conrelid = c.oid)
     order by 1)
-from pg_class c where c.relnamespace = 'tactus'::regnamespace and c.relkind = 'r' and starts_with(c.relname::text, '` + detachedPrefix + `')
+from pg_class c where c.relnamespace = 'tactus'::regnamespace and c.relkind = 'r'
+    and starts_with(c.relname::text, '` + detachedPrefix + `')
 order by 1`
 
 // ListDetached returns the detached partitions, by name.
@@ -51,7 +53,8 @@ func dropDetached(ctx context.Context, q Querier) error {
 		if len(d.Dependents) > 0 {
 			continue
 		}
-		err := execute(ctx, q, alone+fmt.Sprintf("drop table if exists tactus.%s;", pgx.Identifier{d.Table}.Sanitize())+end)
+		err := execute(ctx, q, alone+
+			fmt.Sprintf("drop table if exists tactus.%s;", pgx.Identifier{d.Table}.Sanitize())+end)
 		if err != nil && !inUse(err) {
 			errs = append(errs, fmt.Errorf("drop table %s: %w", d.Table, postgres.WithDependents(err)))
 		}
