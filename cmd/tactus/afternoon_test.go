@@ -66,6 +66,10 @@ app.conf.task_default_queue = "usual"
 		"relay":                                                  ``,
 		"beat":                                                   ``,
 		"unadopt --django-celery-beat":                           `1 schedule was deleted here`,
+		"schedule bulk disable --tag import:celery:shop --group going-back": ``, // needs an api, as the next three
+		"schedule bulk delete --tag import:celery:shop":                     ``,
+		"route list":           ``,
+		"route delete 'app.*'": ``,
 	}
 	for _, block := range regexp.MustCompile(`(?m)^    .*$`).FindAllString(string(page), -1) {
 		for _, found := range regexp.MustCompile(`tactus ([^&|>#]*)`).FindAllStringSubmatch(block, -1) {

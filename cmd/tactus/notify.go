@@ -68,7 +68,7 @@ type notifyPutCmd struct {
 	NeverFired  time.Duration `placeholder:"DURATION" help:"How long a schedule may have had no run until that is told."`
 	Every       time.Duration `placeholder:"DURATION" help:"At most one notification in that time, in whole minutes; the others are told together, with a count."`
 	To          string        `placeholder:"FORM" help:"webhook, slack, http, ping or stream."`
-	Destination secret        `env:"TACTUS_NOTIFY_URL" placeholder:"URL" help:"Where it is sent; or TACTUS_NOTIFY_URL_FILE, a file with it. A shell keeps what is typed."`
+	Destination secret        `name:"notify-url" env:"TACTUS_NOTIFY_URL" placeholder:"URL" help:"Where it is sent; or TACTUS_NOTIFY_URL_FILE, a file with it. A shell keeps what is typed."`
 	Method      string        `placeholder:"METHOD" help:"Of the form http: GET, POST, PUT or PATCH."`
 	ContentType string        `placeholder:"TYPE" help:"Of the form http."`
 	Body        string        `placeholder:"TEXT" help:"Of the form http, with the words {rule}, {count}, {summary}, {what}, {schedule} and {json}."`

@@ -9,7 +9,7 @@ import (
 func TestNotifyCommands(t *testing.T) {
 	t.Setenv("TEST_HOOK", "hush-1")
 	a := newAsCode(t)
-	made := a.says(exitOK, `(?s)name +night.*secret +whsec_.*url +https://h\.example/…`, "notify put night --on failed,missed --tag night --every 10m --to webhook --destination https://h.example/hush")
+	made := a.says(exitOK, `(?s)name +night.*secret +whsec_.*url +https://h\.example/…`, "notify put night --on failed,missed --tag night --every 10m --to webhook --notify-url https://h.example/hush")
 	if strings.Contains(made.out+made.problems, "hush") {
 		t.Errorf("a secret is printed: %s%s", made.out, made.problems)
 	}
