@@ -194,7 +194,9 @@ func (b *Beat) deletable(now memory.Micros, only []domain.ID) named {
 
 // byHalves writes the end of schedules; if PostgreSQL refuses the row of one, that of the halves by themselves, so that
 // it keeps no other waiting. The one is told, and passed over for an hour.
-func (b *Beat) byHalves(ids []domain.ID, now memory.Micros, write func([]domain.ID) ([]domain.ID, error)) ([]domain.ID, error) {
+func (b *Beat) byHalves(
+	ids []domain.ID, now memory.Micros, write func([]domain.ID) ([]domain.ID, error),
+) ([]domain.ID, error) {
 	if len(ids) == 0 {
 		return nil, nil
 	}
@@ -261,7 +263,9 @@ func (b *Beat) completeSome(ctx context.Context, now memory.Micros) error {
 }
 
 // end writes the end of schedules, and returns which.
-func (b *Beat) end(ctx context.Context, sql string, event domain.EventType, reason string, args named) (ended []domain.ID, err error) {
+func (b *Beat) end(
+	ctx context.Context, sql string, event domain.EventType, reason string, args named,
+) (ended []domain.ID, err error) {
 	args["type"], args["actor"], args["reason"] = string(event), "beat:"+b.cfg.Name, reason
 	err = postgres.Ringing(func(ring bool) error {
 		args["ring"] = ring

@@ -65,7 +65,9 @@ func (b *Beat) bisect(ctx context.Context, decisions []memory.Decision) (outcome
 }
 
 // refuse deals with decisions whose statement was refused for its data, unless they are to be divided.
-func (b *Beat) refuse(ctx context.Context, decisions []memory.Decision, refusal error) (out outcome, over bool, err error) {
+func (b *Beat) refuse(
+	ctx context.Context, decisions []memory.Decision, refusal error,
+) (out outcome, over bool, err error) {
 	if !postgres.RefusedData(refusal) {
 		return outcome{}, false, nil
 	}

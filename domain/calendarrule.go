@@ -108,7 +108,9 @@ func (r *CalendarRule) Left(recurrence Recurrence, sets CalendarSets) (Recurrenc
 
 // SettleSkipping decides what becomes of the due times in (after, now], as Settle does, when calendars exclude some of
 // them: those do not fire, whatever the policy says. Each stretch of them between two that are settled is one range.
-func (p Policy) SettleSkipping(r Recurrence, f *calendar.Filter, after, now time.Time, takeover time.Duration, fireable int) Settlement {
+func (p Policy) SettleSkipping(
+	r Recurrence, f *calendar.Filter, after, now time.Time, takeover time.Duration, fireable int,
+) Settlement {
 	s := p.Settle(f.Apply(r), after, now, takeover, fireable)
 	type settled struct{ from, to time.Time }
 	var all []settled

@@ -272,7 +272,9 @@ const (
 
 func inYears(t time.Time) bool { return t.UTC().Year() >= minYear && t.UTC().Year() <= maxYear }
 
-func parseTime(text string, location *time.Location, gap cron.GapPolicy, overlap cron.OverlapPolicy) (time.Time, error) {
+func parseTime(
+	text string, location *time.Location, gap cron.GapPolicy, overlap cron.OverlapPolicy,
+) (time.Time, error) {
 	t, err := parseAnyTime(text, location, gap, overlap)
 	if err == nil && !inYears(t) {
 		return time.Time{}, fmt.Errorf("%q is outside the years %d to %d", text, minYear, maxYear)
@@ -280,7 +282,9 @@ func parseTime(text string, location *time.Location, gap cron.GapPolicy, overlap
 	return t, err
 }
 
-func parseAnyTime(text string, location *time.Location, gap cron.GapPolicy, overlap cron.OverlapPolicy) (time.Time, error) {
+func parseAnyTime(
+	text string, location *time.Location, gap cron.GapPolicy, overlap cron.OverlapPolicy,
+) (time.Time, error) {
 	if len(text) > maxTime {
 		return time.Time{}, fmt.Errorf("%q is not a time: more than %d characters", firstCharacters(text, maxTime),
 			maxTime)

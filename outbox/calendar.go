@@ -96,7 +96,9 @@ func PutCalendar(ctx context.Context, tx pgx.Tx, c domain.Calendar) (domain.Cale
 	return after, err
 }
 
-func writeCalendar(ctx context.Context, q Querier, c domain.Calendar, version int64, how pgx.NamedArgs) (after domain.Calendar, created bool, err error) {
+func writeCalendar(
+	ctx context.Context, q Querier, c domain.Calendar, version int64, how pgx.NamedArgs,
+) (after domain.Calendar, created bool, err error) {
 	if err := c.Check(); err != nil {
 		return after, false, err
 	}
@@ -270,7 +272,9 @@ func (s *Store) Calendar(ctx context.Context, name string) (c domain.Calendar, u
 }
 
 // PageOfCalendars returns some calendars, by their names, and how many there are. One that is unreadable is among them.
-func (s *Store) PageOfCalendars(ctx context.Context, limit, offset int) (some []domain.Calendar, total int64, err error) {
+func (s *Store) PageOfCalendars(
+	ctx context.Context, limit, offset int,
+) (some []domain.Calendar, total int64, err error) {
 	some, err = postgres.Collect(ctx, s.pool, calendarRow, pageOfCalendars, limit, offset)
 	if err != nil {
 		return nil, 0, fmt.Errorf("read calendars: %w", err)
@@ -283,7 +287,9 @@ func (s *Store) PageOfCalendars(ctx context.Context, limit, offset int) (some []
 }
 
 // PutCalendar makes the calendar of a name what is given, if it has the version (0: any).
-func (s *Store) PutCalendar(ctx context.Context, c domain.Calendar, version int64) (after domain.Calendar, created bool, err error) {
+func (s *Store) PutCalendar(
+	ctx context.Context, c domain.Calendar, version int64,
+) (after domain.Calendar, created bool, err error) {
 	err = s.patientlyOfCalendar(ctx, c.Name, func() error {
 		return postgres.Ringing(func(ring bool) error {
 			after, created, err = writeCalendar(ctx, s.pool, c, version, pgx.NamedArgs{"alone": true, "ring": ring})

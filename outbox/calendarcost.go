@@ -65,7 +65,9 @@ func checkCost(ctx context.Context, q Querier, id domain.ID, cost int) error {
 
 // sum returns what all calendars but one cost, and that one. It compiles those of which it does not know, as long as
 // there is room for more.
-func (c *costs) sum(ctx context.Context, q Querier, versions map[domain.ID]int64, but domain.ID) (others, own int, err error) {
+func (c *costs) sum(
+	ctx context.Context, q Querier, versions map[domain.ID]int64, but domain.ID,
+) (others, own int, err error) {
 	c.lock.Lock()
 	defer c.lock.Unlock()
 	for id := range c.known {

@@ -21,7 +21,9 @@ type attempt struct {
 	taken error // why the name was not to be had when it ended; nil when it may be
 }
 
-func (n *namesakes) create(ctx context.Context, name string, try func() (domain.Schedule, error)) (domain.Schedule, error) {
+func (n *namesakes) create(
+	ctx context.Context, name string, try func() (domain.Schedule, error),
+) (domain.Schedule, error) {
 	for {
 		a, first := n.join(name)
 		if first {

@@ -38,7 +38,9 @@ func DropHappenings(ctx context.Context, q Querier, before time.Time, seen ...Sn
 
 // dropUnless drops the partitions of a topic to which nothing will be written any more, and in which a query finds no
 // row.
-func dropUnless(ctx context.Context, q Querier, topic string, rest func(partition string) string) (did Upkeep, err error) {
+func dropUnless(
+	ctx context.Context, q Querier, topic string, rest func(partition string) string,
+) (did Upkeep, err error) {
 	s, err := readPartitions(ctx, q)
 	if err != nil {
 		return did, err

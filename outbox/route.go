@@ -117,7 +117,9 @@ returning position`
 
 // PutRoute makes the route of a pattern what is given; changed reports whether it was not so already. Runs that are
 // recorded from then on go by it.
-func PutRoute(ctx context.Context, q Querier, r domain.Route, source string, check domain.Check) (changed bool, err error) {
+func PutRoute(
+	ctx context.Context, q Querier, r domain.Route, source string, check domain.Check,
+) (changed bool, err error) {
 	return writesRoute(ctx, q, putRoute, r, source, check)
 }
 
@@ -155,7 +157,9 @@ func (s *Store) HasRoute(ctx context.Context, pattern string) error {
 
 const hasRoute = `select exists (select from tactus.routes where pattern = $1 and deleted_at is null)`
 
-func writesRoute(ctx context.Context, q Querier, sql string, r domain.Route, source string, check domain.Check) (changed bool, err error) {
+func writesRoute(
+	ctx context.Context, q Querier, sql string, r domain.Route, source string, check domain.Check,
+) (changed bool, err error) {
 	if err := routeIsValid(ctx, q, r, check); err != nil {
 		return false, err
 	}

@@ -123,7 +123,9 @@ func (s *Store) Put(ctx context.Context, d domain.Definition) (after domain.Sche
 // Compare returns the schedule of a definition's name, the zero value when there is none, and the definition as Put
 // would store it. It writes nothing. A definition that Put would refuse is returned with its faults, and both are as
 // far complete as they can be: one of an invalid schedule may be stored as it is.
-func (s *Store) Compare(ctx context.Context, d domain.Definition) (before domain.Schedule, after domain.Definition, err error) {
+func (s *Store) Compare(
+	ctx context.Context, d domain.Definition,
+) (before domain.Schedule, after domain.Definition, err error) {
 	d.Name = strings.TrimSpace(d.Name)
 	before, err = GetByName(ctx, s.pool, d.Name)
 	if err != nil && !errors.Is(err, domain.ErrNotFound) {
@@ -189,7 +191,9 @@ func (s *Store) Disable(ctx context.Context, id domain.ID, version int64,
 }
 
 // Skip skips the next due times of a schedule, so many; with 0 it skips none any more.
-func (s *Store) Skip(ctx context.Context, id domain.ID, version int64, count int, by, reason string) (domain.Schedule, error) {
+func (s *Store) Skip(
+	ctx context.Context, id domain.ID, version int64, count int, by, reason string,
+) (domain.Schedule, error) {
 	return s.writer().update(ctx, id, version, s.decideAt(ctx, func(before domain.Schedule, now time.Time) (domain.Change, bool, error) {
 		var err error
 		if before.Sets, err = SetsOf(ctx, s.pool, before.Definition); err != nil { // what they exclude is not skipped besides
@@ -200,7 +204,9 @@ func (s *Store) Skip(ctx context.Context, id domain.ID, version int64, count int
 }
 
 // decideAt decides by the database's clock.
-func (s *Store) decideAt(ctx context.Context, decide func(domain.Schedule, time.Time) (domain.Change, bool, error)) decision {
+func (s *Store) decideAt(
+	ctx context.Context, decide func(domain.Schedule, time.Time) (domain.Change, bool, error),
+) decision {
 	return func(before domain.Schedule) (domain.Change, bool, error) {
 		now, err := clock(ctx, s.pool)
 		if err != nil {
@@ -228,7 +234,9 @@ func (s *Store) Delete(ctx context.Context, id domain.ID, version int64) error {
 
 // Redefine replaces the definition of a schedule; what it leaves out gets its default. version is the one the caller
 // has read, or 0 for any.
-func (s *Store) Redefine(ctx context.Context, id domain.ID, version int64, d domain.Definition) (domain.Schedule, error) {
+func (s *Store) Redefine(
+	ctx context.Context, id domain.ID, version int64, d domain.Definition,
+) (domain.Schedule, error) {
 	after, err := s.writer().update(ctx, id, version, s.writer().redefine(ctx, d))
 	if err == nil {
 		s.lookAgain(ctx, after)

@@ -140,7 +140,9 @@ func (l *lane) confirm(ctx context.Context, at Mark, chunks []publishedChunk) er
 }
 
 // confirmRuns keeps that runs were handed over, up to a place, and gives those of them that are locked.
-func (l *lane) confirmRuns(ctx context.Context, epoch string, handed []handedRun, last ID) (held []handedRun, err error) {
+func (l *lane) confirmRuns(
+	ctx context.Context, epoch string, handed []handedRun, last ID,
+) (held []handedRun, err error) {
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
 	ids, dues, known := make([]domain.ID, len(handed)), make([]time.Time, len(handed)), true

@@ -56,7 +56,9 @@ func (l *lane) confirmUpTo(ctx context.Context, s agreement, last ID) (held []ha
 	return held, nil
 }
 
-func (l *lane) confirmBatch(ctx context.Context, s agreement, b ledger.Batch, last ID, held []handedRun) (_ []handedRun, err error) {
+func (l *lane) confirmBatch(
+	ctx context.Context, s agreement, b ledger.Batch, last ID, held []handedRun,
+) (_ []handedRun, err error) {
 	place, end := int64(0), b.Rows
 	if b.Number == s.state.Confirmed.Batch {
 		place = s.state.Confirmed.Seq
@@ -86,7 +88,9 @@ func (l *lane) confirmBatch(ctx context.Context, s agreement, b ledger.Batch, la
 	return l.confirmChunk(ctx, s, b, c, held)
 }
 
-func (l *lane) confirmChunk(ctx context.Context, s agreement, b ledger.Batch, c chunk, held []handedRun) ([]handedRun, error) {
+func (l *lane) confirmChunk(
+	ctx context.Context, s agreement, b ledger.Batch, c chunk, held []handedRun,
+) ([]handedRun, error) {
 	if len(c.entries) == 0 {
 		return held, nil
 	}

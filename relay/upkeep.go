@@ -92,7 +92,9 @@ func (r *Relay) tellDropped(what string, did outbox.Upkeep) {
 
 // prune reports whether the sink has all that it is known to have taken, and before when things are older than they are
 // kept.
-func (l *lane) prune(ctx context.Context, c *slowclock.Clock, keep time.Duration) (has bool, before time.Time, err error) {
+func (l *lane) prune(
+	ctx context.Context, c *slowclock.Clock, keep time.Duration,
+) (has bool, before time.Time, err error) {
 	s, v, err := l.look(ctx)
 	if err != nil || v.do != resume {
 		return false, before, nil // which the loop finds out too

@@ -79,7 +79,9 @@ func (m *Memory) calendarsOf(r *Record) []CalendarVersion {
 
 // decideSkipping judges the due times of a record of which calendars exclude some. Ranges of those stand between the
 // others, so decisions are in the order of due times, and end where one is not to fire yet.
-func (m *Memory) decideSkipping(r *Record, p domain.Policy, recurrence domain.Recurrence, now Micros, room int) (decisions []Decision, last Micros) {
+func (m *Memory) decideSkipping(
+	r *Record, p domain.Policy, recurrence domain.Recurrence, now Micros, room int,
+) (decisions []Decision, last Micros) {
 	filter := m.policies.value(r.policy).calendars.filter
 	decided := p.SettleSkipping(recurrence, filter, time.UnixMicro(r.Due-1), time.UnixMicro(now), m.takeover(r, p), room)
 	last = r.Due - 1

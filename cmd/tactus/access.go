@@ -101,7 +101,9 @@ func (f accessFlags) scheme() string {
 }
 
 // guard returns the guard, which finds out who sent a request.
-func (f accessFlags) guard(pool *pgxpool.Pool, log *slog.Logger, registry prometheus.Registerer) (*access.Guard, error) {
+func (f accessFlags) guard(
+	pool *pgxpool.Pool, log *slog.Logger, registry prometheus.Registerer,
+) (*access.Guard, error) {
 	ways, err := access.ParseWays(f.Auth)
 	if err != nil {
 		return nil, usage("TACTUS_AUTH %v", err)

@@ -45,7 +45,9 @@ func (c applyCmd) planSchedule(ctx context.Context, i item, calendars []string, 
 // compareWith asks the server what putting a schedule would change, and what makes it invalid although it stands so
 // already. The schedule may name calendars that the server does not know yet because the same files describe them; the
 // server is then asked about the other members.
-func (c applyCmd) compareWith(ctx context.Context, i item, calendars []string, one *step) (invalid, refusals []*domain.Error, err error) {
+func (c applyCmd) compareWith(
+	ctx context.Context, i item, calendars []string, one *step,
+) (invalid, refusals []*domain.Error, err error) {
 	answer, err := c.call(ctx, http.MethodPost, "/schedules/compare", json.RawMessage(i.body()))
 	refused, ok := errors.AsType[*refusal](err)
 	if ok {

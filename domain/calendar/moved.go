@@ -238,7 +238,9 @@ func (s *search) taken(date int64) bool {
 
 // fromDay returns the first (or last) due time that has moved onto a day from another, and is wanted. A day on which
 // the clocks change is gone through in two pieces: in each, due times are in the order of their local times.
-func (s *search) fromDay(date, source int64, left clocks, wanted func(time.Time) bool, first bool) (best, from time.Time, found bool) {
+func (s *search) fromDay(
+	date, source int64, left clocks, wanted func(time.Time) bool, first bool,
+) (best, from time.Time, found bool) {
 	narrow := left.windows
 	if date == s.day { // nothing is wanted that the clocks show before (or after) the limit
 		clock, slack := wallOf(s.limit, s.filter.Location)-date*day, int64(0)
@@ -285,7 +287,9 @@ func (s *search) pieces(date int64) (all []piece) {
 }
 
 // fromPiece returns the first (or last) due time that has moved onto a day from a piece of another.
-func (s *search) fromPiece(date int64, p piece, left windows, wanted func(time.Time) bool, first bool) (at, due time.Time, found bool) {
+func (s *search) fromPiece(
+	date int64, p piece, left windows, wanted func(time.Time) bool, first bool,
+) (at, due time.Time, found bool) {
 	ok, asked := true, false
 	for i := range left {
 		w := left[i]

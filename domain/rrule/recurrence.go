@@ -17,13 +17,17 @@ type Recurrence struct {
 }
 
 // In binds a rule to a zone. start stands for a DTSTART that is missing. The error is an *Error: nothing is ever due.
-func (r Rule) In(location *time.Location, start time.Time, gap cron.GapPolicy, overlap cron.OverlapPolicy) (Recurrence, error) {
+func (r Rule) In(
+	location *time.Location, start time.Time, gap cron.GapPolicy, overlap cron.OverlapPolicy,
+) (Recurrence, error) {
 	return r.Within(nil, location, start, gap, overlap)
 }
 
 // Within is In for a recurrence that takes the steps of all that it looks for from a budget, unless that is nil: once
 // it is spent, nothing is due. It is for one goroutine.
-func (r Rule) Within(budget *int, location *time.Location, start time.Time, gap cron.GapPolicy, overlap cron.OverlapPolicy) (Recurrence, error) {
+func (r Rule) Within(
+	budget *int, location *time.Location, start time.Time, gap cron.GapPolicy, overlap cron.OverlapPolicy,
+) (Recurrence, error) {
 	due := Recurrence{location: location}
 	if r.untilSet {
 		due.until = r.untilAt

@@ -82,7 +82,9 @@ const runs = `
 select id, fired_at, status, started_at, finished_at, result, error from tactus.runs
 where schedule_id = $1 order by due_at desc, id desc limit $2::bigint offset $3::bigint`
 
-func (s store) history(ctx context.Context, id domain.ID, limit, offset int) (found []execution, total int64, err error) {
+func (s store) history(
+	ctx context.Context, id domain.ID, limit, offset int,
+) (found []execution, total int64, err error) {
 	rows, err := s.pool.Query(ctx, runs, id, limit, offset)
 	if err != nil {
 		return nil, 0, fmt.Errorf("read history: %w", err)

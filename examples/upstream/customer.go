@@ -30,7 +30,9 @@ var ErrRefused = errors.New("refused")
 
 // SignUp stores a customer and the schedule of a daily report. It calls check last, when both are written: an error of
 // check rolls both back. The relay is woken after the commit.
-func SignUp(ctx context.Context, pool *pgxpool.Pool, name, cron, zone string, check func(Customer) error) (c Customer, err error) {
+func SignUp(
+	ctx context.Context, pool *pgxpool.Pool, name, cron, zone string, check func(Customer) error,
+) (c Customer, err error) {
 	err = outbox.InTx(ctx, pool, func(tx pgx.Tx) error {
 		c = Customer{Name: name, Report: "report of " + name}
 		if err := tx.QueryRow(ctx, `insert into customers (name) values ($1) returning id`, name).Scan(&c.ID); err != nil {

@@ -74,7 +74,9 @@ func (b *book) remembered(hash [32]byte) *entry {
 
 // find returns of whom a secret is, and whether it is still good for something, as it was read not longer than believe
 // ago. found is false for one that never was.
-func (b *book) find(ctx context.Context, secret string, believe time.Duration) (who Principal, state KeyState, found bool, err error) {
+func (b *book) find(
+	ctx context.Context, secret string, believe time.Duration,
+) (who Principal, state KeyState, found bool, err error) {
 	hash := sha256.Sum256([]byte(secret))
 	e := b.remembered(hash)
 	if e == nil {

@@ -45,7 +45,9 @@ type changed struct {
 	}
 }
 
-func (s *server) change(do func(context.Context, domain.ID, int64) (domain.Schedule, error)) func(context.Context, *changeInput) (*changed, error) {
+func (s *server) change(
+	do func(context.Context, domain.ID, int64) (domain.Schedule, error),
+) func(context.Context, *changeInput) (*changed, error) {
 	return func(ctx context.Context, in *changeInput) (*changed, error) {
 		id, version, err := target(in.ByID, in.IfMatch)
 		if err != nil {

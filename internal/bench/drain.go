@@ -79,13 +79,17 @@ func Backlog(ctx context.Context, pool *pgxpool.Pool, n int) error {
 }
 
 // Drain runs a relay with a new sink until everything is in the sink's stream, and then removes the stream.
-func Drain(ctx context.Context, pool *pgxpool.Pool, client goredis.UniversalClient, notices string, n int) (rate float64, err error) {
+func Drain(
+	ctx context.Context, pool *pgxpool.Pool, client goredis.UniversalClient, notices string, n int,
+) (rate float64, err error) {
 	rate, _, err = drained(ctx, pool, client, notices, n)
 	return rate, err
 }
 
 // drained does the same, and also returns the first entries that the relay has written, as arguments of XADD.
-func drained(ctx context.Context, pool *pgxpool.Pool, client goredis.UniversalClient, notices string, n int) (rate float64, entries [][]any, err error) {
+func drained(
+	ctx context.Context, pool *pgxpool.Pool, client goredis.UniversalClient, notices string, n int,
+) (rate float64, entries [][]any, err error) {
 	stream := "bench:" + outbox.NewID().String()
 	route := relay.Route{
 		Name: stream, Topic: outbox.Schedules, Encode: cloudevents.Schedule, Announce: cloudevents.EpochStarted,

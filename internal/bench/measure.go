@@ -50,7 +50,9 @@ type Wanted struct {
 }
 
 // Repeat measures several values at once, round by round.
-func (l *Lab) Repeat(ctx context.Context, wanted []Wanted, once func(ctx context.Context) ([]float64, error)) ([]Figure, error) {
+func (l *Lab) Repeat(
+	ctx context.Context, wanted []Wanted, once func(ctx context.Context) ([]float64, error),
+) ([]Figure, error) {
 	values := make([][]float64, len(wanted))
 	for round := range l.Rounds() {
 		got, err := once(ctx)

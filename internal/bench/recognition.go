@@ -63,7 +63,9 @@ type recognition struct {
 }
 
 // recognize measures several kinds of changes, with a relay and a beat that use one Redis.
-func recognize(ctx context.Context, l *Lab, client goredis.UniversalClient, kinds []recognition) (figures []Figure, err error) {
+func recognize(
+	ctx context.Context, l *Lab, client goredis.UniversalClient, kinds []recognition,
+) (figures []Figure, err error) {
 	pool, drop, err := l.Database(ctx)
 	if err != nil {
 		return nil, err
@@ -99,7 +101,9 @@ type scene struct {
 // sceneSchedules is the number of changes in a round: each changes another schedule, so that no two are read as one.
 const sceneSchedules = 1000
 
-func startScene(ctx context.Context, pool *pgxpool.Pool, client goredis.UniversalClient, definitions []domain.Definition) (*scene, error) {
+func startScene(
+	ctx context.Context, pool *pgxpool.Pool, client goredis.UniversalClient, definitions []domain.Definition,
+) (*scene, error) {
 	s := &scene{pool: pool, store: outbox.NewStore(pool, "", handover.Limits{}.Check)}
 	if err := seed(ctx, pool, sceneSchedules, definitions); err != nil {
 		return nil, err
@@ -197,7 +201,9 @@ func (s *scene) known() uint64 { return s.beat.Stats().Recognition.Count }
 
 // steadily makes n changes of n schedules at a rate per second. The beat takes them into its memory in the order of
 // their commits, or nearly so.
-func (s *scene) steadily(ctx context.Context, n, perSecond int, change func(context.Context, int) error) ([]float64, error) {
+func (s *scene) steadily(
+	ctx context.Context, n, perSecond int, change func(context.Context, int) error,
+) ([]float64, error) {
 	base := s.known()
 	watching, stop := context.WithTimeout(ctx, patience)
 	defer stop()

@@ -28,7 +28,9 @@ func Sections() []Section {
 }
 
 // parts returns a function that measures the parts of a section one after the other.
-func parts(ctx context.Context, l *Lab, parts ...func(context.Context, *Lab) ([]Figure, error)) (figures []Figure, err error) {
+func parts(
+	ctx context.Context, l *Lab, parts ...func(context.Context, *Lab) ([]Figure, error),
+) (figures []Figure, err error) {
 	for _, part := range parts {
 		more, err := part(ctx, l)
 		figures = append(figures, more...)

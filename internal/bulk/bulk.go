@@ -121,7 +121,9 @@ func retagged(tags []string, asked Request) []string {
 }
 
 // outcomeOf changes a schedule, and tells whether anything changed.
-func (c Changer) outcomeOf(ctx context.Context, id domain.ID, change func(context.Context, domain.ID) (domain.Schedule, error)) (Outcome, error) {
+func (c Changer) outcomeOf(
+	ctx context.Context, id domain.ID, change func(context.Context, domain.ID) (domain.Schedule, error),
+) (Outcome, error) {
 	before, err := c.Store.Get(ctx, id)
 	if err != nil {
 		return Outcome{}, err

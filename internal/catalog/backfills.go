@@ -101,7 +101,9 @@ var LastBackfill = domain.ID{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xf
 
 // Backfills returns the backfills of a schedule that were requested before another one, newest first, and whether there
 // are more.
-func (c *Catalog) Backfills(ctx context.Context, schedule, before domain.ID, limit int) (found []Backfill, more bool, err error) {
+func (c *Catalog) Backfills(
+	ctx context.Context, schedule, before domain.ID, limit int,
+) (found []Backfill, more bool, err error) {
 	err = c.read(ctx, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, backfillsOf, pgx.QueryExecModeExec, scoped(ctx, pgx.NamedArgs{
 			"id": schedule.String(), "before": before.String(), "limit": limit + 1,

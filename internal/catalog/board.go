@@ -91,7 +91,9 @@ func (c *Catalog) Board(ctx context.Context, f Filter, order Order, now time.Tim
 // BoardPart returns a part of a board by token, for filters that examine schedules one by one (queue, last status). If
 // few of many schedules match, a part may have few lines or none; next still says where to continue. ByNext falls back
 // to ByName if there are too many schedules. It ignores Filter.Limit and Offset, and counts nothing.
-func (c *Catalog) BoardPart(ctx context.Context, f Filter, order Order, p Page, now time.Time) (board Board, next string, err error) {
+func (c *Catalog) BoardPart(
+	ctx context.Context, f Filter, order Order, p Page, now time.Time,
+) (board Board, next string, err error) {
 	err = c.read(ctx, func(tx pgx.Tx) error {
 		var page []string
 		page, next, err = f.part(ctx, tx, order, p)

@@ -62,7 +62,9 @@ select coalesce(min(position), 0), count(*) from (
 
 // Changes returns the chosen events before a position (0: the newest), newest first, and the position to continue from,
 // which is 0 at the beginning of the log. One call examines a bounded part of the log, of which it may choose nothing.
-func (c *Catalog) Changes(ctx context.Context, f EventFilter, before int64, limit int) (all []Change, next int64, err error) {
+func (c *Catalog) Changes(
+	ctx context.Context, f EventFilter, before int64, limit int,
+) (all []Change, next int64, err error) {
 	if before <= 0 {
 		before = 1<<63 - 1
 	}

@@ -33,7 +33,9 @@ type leftKey struct {
 
 // ForgetGone forgets the keys of streams to which no schedule goes any more, as far as areGone says that Redis has no
 // stream of the name. A key to which something is handed over meanwhile stays.
-func ForgetGone(ctx context.Context, q postgres.Querier, areGone func(context.Context, []string) (map[string]bool, error)) error {
+func ForgetGone(
+	ctx context.Context, q postgres.Querier, areGone func(context.Context, []string) (map[string]bool, error),
+) error {
 	for after := ""; ; {
 		left, err := postgres.Collect(ctx, q, pgx.RowToStructByPos[leftKey], leftSQL, after)
 		if err = unlessMissing(err); err != nil {

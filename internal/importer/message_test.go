@@ -206,8 +206,8 @@ func encodedJSON(t *testing.T, value any) []byte {
 	return raw
 }
 
-// TestWhatABeatDoesNotSendAsTactusDoes has an application whose beat sends JSON by another name, or runs tasks in its own
-// process, and tasks that no worker has.
+// TestWhatABeatDoesNotSendAsTactusDoes has an application whose beat sends JSON by another name, or runs tasks in its
+// own process, and tasks that no worker has.
 func TestWhatABeatDoesNotSendAsTactusDoes(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ want, entry, has string }{

@@ -172,7 +172,9 @@ func (r reroute) of(ctx context.Context, pool *pgxpool.Pool, names []string, mos
 	return found, looked, nil
 }
 
-func queryAll[T any](ctx context.Context, pool *pgxpool.Pool, sql string, to pgx.RowToFunc[T], args ...any) ([]T, error) {
+func queryAll[T any](
+	ctx context.Context, pool *pgxpool.Pool, sql string, to pgx.RowToFunc[T], args ...any,
+) ([]T, error) {
 	rows, err := pool.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, err

@@ -31,7 +31,9 @@ type Courier struct {
 }
 
 // NewCourier returns a courier over a pool and a publisher that it is lent.
-func NewCourier(pool *pgxpool.Pool, publisher message.Publisher, log *slog.Logger, registry prometheus.Registerer) *Courier {
+func NewCourier(
+	pool *pgxpool.Pool, publisher message.Publisher, log *slog.Logger, registry prometheus.Registerer,
+) *Courier {
 	c := &Courier{
 		pool: pool, publisher: publisher, log: log, bell: make(chan struct{}, 1), places: make(chan struct{}, atOnce),
 		sent: prometheus.NewCounterVec(prometheus.CounterOpts{

@@ -167,7 +167,9 @@ returning version`
 
 // Put makes the rule of a name what is given, if it has the version (0: any). secret is the key with which a webhook is
 // signed from now on, when it was made here: nobody can read it later.
-func (s *Store) Put(ctx context.Context, r domain.NotificationRule, given domain.NotificationSecrets, version int64) (after Rule, created bool, secret string, err error) {
+func (s *Store) Put(
+	ctx context.Context, r domain.NotificationRule, given domain.NotificationSecrets, version int64,
+) (after Rule, created bool, secret string, err error) {
 	kept, err := postgres.Collect(ctx, s.pool, pgx.RowToStructByPos[before], keptBefore, ruleID(r.Name))
 	if err != nil {
 		return after, false, "", fmt.Errorf("read rule: %w", err)
@@ -191,7 +193,9 @@ func (s *Store) Put(ctx context.Context, r domain.NotificationRule, given domain
 }
 
 // completed adds to a rule what is made of its secrets: what may be seen of its address, and a key when it needs one.
-func completed(r domain.NotificationRule, given domain.NotificationSecrets, kept []before) (domain.NotificationRule, domain.NotificationSecrets, string, error) {
+func completed(
+	r domain.NotificationRule, given domain.NotificationSecrets, kept []before,
+) (domain.NotificationRule, domain.NotificationSecrets, string, error) {
 	var shown domain.NotificationRule
 	hasURL, hasKey := false, false
 	if len(kept) > 0 {
@@ -226,7 +230,9 @@ func newKey() string {
 	return domain.WebhookPrefix + base64.StdEncoding.EncodeToString(key)
 }
 
-func (s *Store) write(ctx context.Context, r domain.NotificationRule, given domain.NotificationSecrets, version int64) (written bool, err error) {
+func (s *Store) write(
+	ctx context.Context, r domain.NotificationRule, given domain.NotificationSecrets, version int64,
+) (written bool, err error) {
 	plain := r
 	plain.ID, plain.Name, plain.Version, plain.CreatedAt, plain.UpdatedAt, plain.Enabled = domain.ID{}, "", 0,
 		time.Time{}, time.Time{}, false

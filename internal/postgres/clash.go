@@ -39,7 +39,9 @@ func Retry(ctx context.Context, run func() error) (err error) {
 // Collect runs a statement and returns its rows. Where serializable is the default, one that only reads can clash as
 // well: over a pool, where it is a transaction of its own, it is run again. Over any other Querier a caller's
 // transaction may be under way, which a clash has ended, and only the caller can begin it anew.
-func Collect[T any](ctx context.Context, q Querier, row pgx.RowToFunc[T], sql string, args ...any) (all []T, err error) {
+func Collect[T any](
+	ctx context.Context, q Querier, row pgx.RowToFunc[T], sql string, args ...any,
+) (all []T, err error) {
 	run := func() error {
 		rows, err := q.Query(ctx, sql, args...)
 		if err != nil {

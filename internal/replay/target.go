@@ -27,7 +27,9 @@ type Target struct {
 var ErrNone = errors.New("there is no replay to continue")
 
 // Open returns the target for a key. It refuses a key that workers may read, or that holds anything but a replay.
-func Open(ctx context.Context, pool *pgxpool.Pool, client goredis.UniversalClient, key string, workers celery.Config) (*Target, error) {
+func Open(
+	ctx context.Context, pool *pgxpool.Pool, client goredis.UniversalClient, key string, workers celery.Config,
+) (*Target, error) {
 	if err := refuseName(ctx, pool, client, key, workers); err != nil {
 		return nil, err
 	}
@@ -56,7 +58,9 @@ func refuse(key, format string, args ...any) error {
 const workersKey = `
 select exists (select from tactus.schedules s where ` + sqlexpr.TaskQueue + ` = $1 or ` + sqlexpr.TaskStream + ` = $1)`
 
-func refuseName(ctx context.Context, pool *pgxpool.Pool, client goredis.UniversalClient, key string, workers celery.Config) error {
+func refuseName(
+	ctx context.Context, pool *pgxpool.Pool, client goredis.UniversalClient, key string, workers celery.Config,
+) error {
 	queue := workers.QueueOf(key)
 	switch {
 	case queue == "":

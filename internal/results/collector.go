@@ -67,7 +67,9 @@ type Collector struct {
 
 // New returns a collector on a pool and clients that the caller closes. Without a backend (nil) it reads no keys;
 // without a broker it hears no events.
-func New(pool *pgxpool.Pool, backend, broker goredis.UniversalClient, log *slog.Logger, cfg Config) (*Collector, error) {
+func New(
+	pool *pgxpool.Pool, backend, broker goredis.UniversalClient, log *slog.Logger, cfg Config,
+) (*Collector, error) {
 	cfg = cfg.withDefaults()
 	if cfg.Timeout < 0 || cfg.Longest < 0 || cfg.Every < 0 {
 		return nil, errors.New("new collector: a duration is negative")

@@ -37,7 +37,9 @@ func (c Config) logged(name string, began int64, text string) error {
 
 // awaitLogged waits until a child that was just started has logged a text behind an offset, and answers. If it does
 // not, the child is killed.
-func (c Config) awaitLogged(ctx context.Context, child *Child, server, log string, began int64, text string, answers func(context.Context) error) error {
+func (c Config) awaitLogged(
+	ctx context.Context, child *Child, server, log string, began int64, text string, answers func(context.Context) error,
+) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	err := child.await(ctx, func(ctx context.Context) error {

@@ -52,7 +52,9 @@ func (p *Postgres) Promote(ctx context.Context) error {
 
 // Dump writes a database to a file with pg_dump, and returns a function that restores the file into a database of the
 // same name, on any server.
-func (p *Postgres) Dump(ctx context.Context, database string) (restore func(ctx context.Context, to *Postgres) error, err error) {
+func (p *Postgres) Dump(
+	ctx context.Context, database string,
+) (restore func(ctx context.Context, to *Postgres) error, err error) {
 	dir, err := os.MkdirTemp(p.cfg.Dir, "dump-")
 	if err == nil {
 		err = give(dir)

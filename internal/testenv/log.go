@@ -13,7 +13,9 @@ import (
 
 // ReadLog streams the rows of a topic that are visible in to and were not in from, by position. Reading the same pair
 // again gives the same rows, as long as the partitions are there. The connection is busy until the sequence ends.
-func ReadLog(ctx context.Context, q outbox.Querier, topic string, from, to outbox.Snapshot) iter.Seq2[outbox.Row, error] {
+func ReadLog(
+	ctx context.Context, q outbox.Querier, topic string, from, to outbox.Snapshot,
+) iter.Seq2[outbox.Row, error] {
 	return func(yield func(outbox.Row, error) bool) {
 		rows, err := q.Query(ctx, readLogSQL, pgx.QueryExecModeExec,
 			pgx.NamedArgs{"topic": topic, "from": string(from), "to": string(to)})

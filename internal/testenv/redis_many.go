@@ -21,7 +21,9 @@ func Sentinel(t testing.TB, primary *servers.Redis, replicas int) (url string) {
 
 // Sentinels starts some Sentinels as Sentinel does, of which quorum have to agree that the primary is down. They know
 // each other.
-func Sentinels(t testing.TB, primary *servers.Redis, replicas, number, quorum int) (all []*servers.Sentinel, url string) {
+func Sentinels(
+	t testing.TB, primary *servers.Redis, replicas, number, quorum int,
+) (all []*servers.Sentinel, url string) {
 	t.Helper()
 	var addresses []string
 	for range number {

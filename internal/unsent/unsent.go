@@ -76,7 +76,9 @@ func Settle(ctx context.Context, pool *pgxpool.Pool, condition string, arg any, 
 }
 
 // open returns the runs that have not been handed over, and the names of their schedules in order.
-func open(ctx context.Context, pool *pgxpool.Pool, condition string, arg any) (runs []domain.ID, names []string, err error) {
+func open(
+	ctx context.Context, pool *pgxpool.Pool, condition string, arg any,
+) (runs []domain.ID, names []string, err error) {
 	rows, err := pool.Query(ctx, `select r.id, s.name from tactus.runs r join tactus.schedules s on s.id = r.schedule_id
 		where r.status = 'due' and r.finished_at is null and r.kind = 'scheduled' and not r.waiting and `+condition+
 		` order by s.name, r.due_at`, arg)

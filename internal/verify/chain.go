@@ -107,7 +107,9 @@ func (g *gap) take(other *gap) {
 //	due   1    2    3    4    5   | the schedule is edited
 //	      run  -    run  -    -   |
 //	           lost      overtaken, unless the edit came later than jitter and away after them
-func (c chain) unsettled(from, to time.Time, away time.Duration, runs []settledRun, excused func(time.Time) bool) (lost gap, settled, overtaken int64) {
+func (c chain) unsettled(
+	from, to time.Time, away time.Duration, runs []settledRun, excused func(time.Time) bool,
+) (lost gap, settled, overtaken int64) {
 	var open gap
 	at := later(from.Add(-1), c.effective)
 	for due, ok := c.policy.Next(c.recurrence, at); ok && !due.After(to) &&

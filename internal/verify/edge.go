@@ -83,7 +83,9 @@ func (e *edge) covers(s side) bool {
 
 // publishedUpTo returns the edge up to which events must be in the stream, from the last ID of the stream. For a stream
 // whose relay keeps no batches, every event that was committed in the snapshot before must be there.
-func (c *checker) publishedUpTo(ctx context.Context, q querier, life ledger.State, last relay.ID, before outbox.Snapshot) (edge, error) {
+func (c *checker) publishedUpTo(
+	ctx context.Context, q querier, life ledger.State, last relay.ID, before outbox.Snapshot,
+) (edge, error) {
 	if last == (relay.ID{}) || last.Batch < life.Opened {
 		return nowhere(), nil
 	}

@@ -57,7 +57,9 @@ func streamInfo(ctx context.Context, client redis.UniversalClient, key string) (
 	return last, info.EntriesAdded == info.Length, err
 }
 
-func backwards(ctx context.Context, client redis.UniversalClient, key string, from relay.ID) iter.Seq2[redis.XMessage, error] {
+func backwards(
+	ctx context.Context, client redis.UniversalClient, key string, from relay.ID,
+) iter.Seq2[redis.XMessage, error] {
 	return func(yield func(redis.XMessage, error) bool) {
 		var size cursor.Size
 		for end := from.String(); ; {

@@ -198,7 +198,9 @@ select ` + batchColumns + ` from tactus.relay_batches where sink = @sink and num
 // Again cuts a batch, after another, for a sink that lost what it had. The batch has what occurred since a time, and
 // all that previous, the snapshot of what the sink once had, does not show. Like Next, Again returns the batch that
 // another relay has cut.
-func (r *Reader) Again(ctx context.Context, after Batch, previous outbox.Snapshot, since time.Time) (Batch, bool, error) {
+func (r *Reader) Again(
+	ctx context.Context, after Batch, previous outbox.Snapshot, since time.Time,
+) (Batch, bool, error) {
 	b, cut, err := r.again(ctx, cutAgainSQL, after, previous, since)
 	if tookTooLong(err) {
 		return r.again(ctx, cutAgainInPartsSQL, after, previous, since)
@@ -206,7 +208,9 @@ func (r *Reader) Again(ctx context.Context, after Batch, previous outbox.Snapsho
 	return b, cut, err
 }
 
-func (r *Reader) again(ctx context.Context, sql string, after Batch, previous outbox.Snapshot, since time.Time) (Batch, bool, error) {
+func (r *Reader) again(
+	ctx context.Context, sql string, after Batch, previous outbox.Snapshot, since time.Time,
+) (Batch, bool, error) {
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
 	args := r.args()

@@ -53,7 +53,9 @@ func forwarderSection(ctx context.Context, l *bench.Lab) (figures []bench.Figure
 }
 
 // forwarded fills a log of its own, and measures the forwarder on it.
-func forwarded(ctx context.Context, pool *pgxpool.Pool, client goredis.UniversalClient, topic string, n int) (rate float64, err error) {
+func forwarded(
+	ctx context.Context, pool *pgxpool.Pool, client goredis.UniversalClient, topic string, n int,
+) (rate float64, err error) {
 	log := watermill.NopLogger{}
 	db := sql.BeginnerFromPgx(pool)
 	if err := fill(db, topic, n); err != nil {
