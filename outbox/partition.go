@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/tactus-dev/tactus/internal/detached"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
@@ -26,8 +27,8 @@ type Retention struct {
 type Upkeep struct {
 	Made, Dropped, Deferred []string
 
-	Detached []Detached     // all there are, not only those of this time
-	Ready    map[string]int // how many partitions stand ready behind the one in use, by their table
+	Detached []detached.Table // all there are, not only those of this time
+	Ready    map[string]int   // how many partitions stand ready behind the one in use, by their table
 }
 
 // Maintain makes the partitions that will be needed, well ahead, and drops the runs that retention no longer keeps. It

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tactus-dev/tactus/internal/detached"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
@@ -108,7 +109,7 @@ func drop(parent, partition, unless string) string {
         alter table tactus.%[1]s detach partition tactus.%[2]s;
         truncate table tactus.%[2]s;
         alter table tactus.%[2]s rename to %[4]s;
-    end;`, parent, partition, check, detachedPrefix+partition) + end
+    end;`, parent, partition, check, detached.Prefix+partition) + end
 }
 
 // expired are the months of runs that ended before a time.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/domain/handover"
+	"github.com/tactus-dev/tactus/internal/detached"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
@@ -362,7 +363,7 @@ func TestDependentsOfOthersKeepNoRows(t *testing.T) {
 	if !slices.Contains(did.Dropped, "runs_2031_02") || slices.Contains(did.Dropped, "runs_2031_01") {
 		t.Errorf("dropped %v", did.Dropped)
 	}
-	want := []outbox.Detached{{"detached_runs_2031_01", []string{"rule _RETURN on view theirs.pin"}}}
+	want := []detached.Table{{Name: "detached_runs_2031_01", Dependents: []string{"rule _RETURN on view theirs.pin"}}}
 	if diff := cmp.Diff(want, maintainOnce(t, pool, later).Detached); diff != "" {
 		t.Errorf("detached (-want +got):\n%s", diff)
 	}
@@ -379,7 +380,7 @@ func TestDependentsOfOthersKeepNoRows(t *testing.T) {
 	execute(t, pool, `select setval('tactus.outbox_position', 5000000)`)
 	testenv.Eventually(t, "the partition of events is detached", func() error {
 		did := dropped(t, pool, current(t, pool))
-		if len(did.Detached) != 2 || did.Detached[0].Table != "detached_outbox_run_0" || len(did.Dropped) > 0 {
+		if len(did.Detached) != 2 || did.Detached[0].Name != "detached_outbox_run_0" || len(did.Dropped) > 0 {
 			return fmt.Errorf("%+v", did)
 		}
 		return nil

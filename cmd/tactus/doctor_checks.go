@@ -12,10 +12,10 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/tactus-dev/tactus/internal/catalog"
+	"github.com/tactus-dev/tactus/internal/detached"
 	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/redis"
 	"github.com/tactus-dev/tactus/migrations"
-	"github.com/tactus-dev/tactus/outbox"
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
@@ -117,12 +117,12 @@ func (d *diagnosis) parts(ctx context.Context, pool *pgxpool.Pool) error {
 	if n, err := catalog.New(pool).Invalid(ctx); err == nil && n > 0 {
 		d.remark("%d schedules cannot be scheduled as they are defined: tactus schedule list --invalid true says why", n)
 	}
-	detached, err := outbox.ListDetached(ctx, pool)
+	emptied, err := detached.List(ctx, pool)
 	if err != nil {
 		return err
 	}
-	for _, t := range detached {
-		d.remark("the old partition %s was emptied, and cannot be dropped: drop %s, or whatever it belongs to", t.Table,
+	for _, t := range emptied {
+		d.remark("the old partition %s was emptied, and cannot be dropped: drop %s, or whatever it belongs to", t.Name,
 			strings.Join(t.Dependents, " and "))
 	}
 	sinks, err := ledger.Sinks(ctx, pool)

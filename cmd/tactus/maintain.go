@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tactus-dev/tactus/internal/access"
+	"github.com/tactus-dev/tactus/internal/detached"
 	"github.com/tactus-dev/tactus/internal/shadow"
 	"github.com/tactus-dev/tactus/internal/slowclock"
 	"github.com/tactus-dev/tactus/migrations"
@@ -59,11 +60,11 @@ func maintain(ctx context.Context, pool *pgxpool.Pool, f retentionFlags, log *sl
 	to prometheus.Registerer,
 ) error {
 	ready := newPartitionsReady()
-	detached := prometheus.NewGauge(prometheus.GaugeOpts{
+	detachedTables := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "tactus_partitions_detached",
 		Help: "Empty tables of old partitions that a view or a function of somebody else keeps",
 	})
-	if err := errors.Join(to.Register(ready), to.Register(detached)); err != nil {
+	if err := errors.Join(to.Register(ready), to.Register(detachedTables)); err != nil {
 		return err
 	}
 	var deferred []string // the deferred partitions that were logged last
@@ -88,7 +89,7 @@ func maintain(ctx context.Context, pool *pgxpool.Pool, f retentionFlags, log *sl
 		for table, n := range did.Ready {
 			ready.WithLabelValues(table).Set(float64(n))
 		}
-		detached.Set(float64(len(did.Detached)))
+		detachedTables.Set(float64(len(did.Detached)))
 		if now := textsOf(did.Detached); !slices.Equal(now, kept) {
 			kept = now
 			if len(kept) > 0 {
@@ -113,7 +114,7 @@ func maintain(ctx context.Context, pool *pgxpool.Pool, f retentionFlags, log *sl
 	}
 }
 
-func textsOf(all []outbox.Detached) []string {
+func textsOf(all []detached.Table) []string {
 	texts := make([]string, len(all))
 	for i, d := range all {
 		texts[i] = d.String()

@@ -11,8 +11,8 @@ import (
 const (
 	mostLines   = 500 // of a file
 	mostColumns = 120 // of a line, where a tab is four
-	// mostWide is how many lines of the program's code, most of them SQL and tables, may be wider: some 1,170 are.
-	mostWide = 1_300
+	// mostWide is how many lines of the program's code, most of them SQL and tables, may be wider: some 1,237 are.
+	mostWide = 1_240
 )
 
 // tables are files that may be longer, and why.

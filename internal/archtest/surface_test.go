@@ -11,7 +11,7 @@ import (
 )
 
 // mostNames are how many names the log offers to the services that write schedules in transactions of their own.
-const mostNames = 47
+const mostNames = 45
 
 // TestSurfaceOfTheLog holds that outbox stays small enough to be read: what only tactus needs belongs to an internal
 // package, or to whoever needs it.
