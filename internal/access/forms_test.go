@@ -78,3 +78,18 @@ func TestFormsOfStrangersCount(t *testing.T) {
 		other = fill()
 	}
 }
+
+// TestHealthIsOpenWithABadKey asks whether a process is well, with a key that never was: health is for everybody.
+func TestHealthIsOpenWithABadKey(t *testing.T) {
+	t.Parallel()
+	guard := access.New(testenv.Database(t), withKeys, slog.New(slog.NewTextHandler(t.Output(), nil)), prometheus.NewRegistry())
+	open := guard.Middleware(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	for path, want := range map[string]int{"/livez": 200, "/readyz": 200, "/metrics": 401} {
+		request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody)
+		request.Header.Set("Authorization", "Bearer none")
+		answer := httptest.NewRecorder()
+		if open.ServeHTTP(answer, request); answer.Code != want {
+			t.Errorf("%s: %d, want %d", path, answer.Code, want)
+		}
+	}
+}

@@ -125,11 +125,11 @@ func (g *Guard) Middleware(next http.Handler) http.Handler {
 		if err == nil {
 			who, err = g.identify(r)
 		}
-		if r.URL.Path == "/readyz" && lookupFailed(err) { // which /readyz says itself
-			who, err = Principal{}, nil
-		}
 		if err == nil {
 			err = g.admit(r, who)
+		}
+		if r.URL.Path == "/readyz" && err != nil { // which is open, and says itself when nobody can be looked up
+			who, err = Principal{}, nil
 		}
 		if err != nil {
 			g.answer(w, err)
