@@ -196,22 +196,20 @@ var (
 	lookAtSources = looksSQL(`
     select l.*, row_number() over (partition by schedule_id order by due_at desc, id desc) as nth
     from unnest(@sources::text[]::uuid[]) source (schedule), lateral (
-        ` + lookedAt + ofSource("@from", "@due") + `
+        ` + lookedAt + ofSource + `
         order by r.schedule_id desc, r.due_at desc, r.id desc limit @most::bigint
     ) l`)
 )
 
-// ofSource are the conditions for the runs of a source that are due from some time until another.
+// ofSource are the conditions for the runs of a source that are due from @from until @due.
 //
 // PostgreSQL knows how many runs schedules have on average. If one of them has nearly all, it expects many of each, and
 // would rather go through the newest runs of all schedules (runs_newest), once for each source, than read the runs of a
 // source (runs_due). So a look has the order of runs_due, which is by schedule first. The conditions are on both
 // columns together, because with schedule_id = source.schedule PostgreSQL knows that the schedule does not matter to
 // the order.
-func ofSource(from, until string) string {
-	return ` and (r.schedule_id, r.due_at) >= (source.schedule, ` + from + `::timestamptz)
-            and (r.schedule_id, r.due_at) <= (source.schedule, ` + until + `::timestamptz)`
-}
+const ofSource = ` and (r.schedule_id, r.due_at) >= (source.schedule, @from::timestamptz)
+            and (r.schedule_id, r.due_at) <= (source.schedule, @due::timestamptz)`
 
 var sourcesOfRuns = `
 select s.id::text from tactus.schedules s where s.deleted_at is null and ` + schedulesOfRuns + ` limit @most::bigint`

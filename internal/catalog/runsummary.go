@@ -54,7 +54,7 @@ const (
 
 // summarySQL looks at the newest runs of each hour, of each source where there are some, and aggregates those that are
 // chosen. Beside the figures it returns the hours of which not all runs were looked at.
-func summarySQL(source, condition, order string) string {
+func summarySQL(source, condition string) string {
 	return `
 with hours (hour) as (select generate_series(@from::timestamptz, @last::timestamptz, interval '1 hour')),
 looked as materialized (
@@ -69,7 +69,7 @@ looked as materialized (
         from (
             select schedule_id, status, kind, worker, error, due_at, sent_at, started_at, finished_at from tactus.runs r
             where r.due_at >= h.hour and r.due_at < h.hour + interval '1 hour'` + condition + `
-            order by ` + order + `r.due_at desc, r.id desc limit @most::bigint
+            order by r.due_at desc, r.id desc limit @most::bigint
         ) r
     ) l
 ),
@@ -86,9 +86,8 @@ select distinct hour, null, 0, true, null::float8[], null::float8[] from looked 
 }
 
 var (
-	summaryOfAll     = summarySQL("", "", "")
-	summaryOfSources = summarySQL(`, unnest(@sources::text[]::uuid[]) source (schedule)`,
-		ofSource("h.hour", "(h.hour + interval '1 hour')"), "r.schedule_id desc, ")
+	summaryOfAll     = summarySQL("", "")
+	summaryOfSources = summarySQL(`, unnest(@sources::text[]::uuid[]) source (schedule)`, ` and r.schedule_id = source.schedule`)
 )
 
 // mostScans is the most looks of a summary by sources: one for each source in each hour.
