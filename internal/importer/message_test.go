@@ -97,7 +97,7 @@ func TestMessagesAsPublished(t *testing.T) {
 		t.Fatal(err)
 	}
 	pool := testenv.Database(t)
-	i := importer.New(pool, importer.Source{Kind: importer.Celery}, "UTC")
+	i := importer.New(pool, importer.Source{Kind: importer.Celery}, "UTC", "hooks") // for what its own class adds
 	rows, err := i.Plan(t.Context(), application.In(""), now)
 	if err != nil {
 		t.Fatal(err)

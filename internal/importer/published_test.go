@@ -79,7 +79,6 @@ def start(sender, **_):
     sender.conf.task_always_eager = False
     sender.add_periodic_task(crontab(hour=9, minute=32), now, name="added")
     now.apply_async(countdown=30)
-    sender.conf.task_always_eager = True
 `
 
 func TestPublishedOddities(t *testing.T) {
