@@ -60,7 +60,7 @@ func (w *world) awaitTasks(t testing.TB, queue string, want []string) {
 	t.Helper()
 	testenv.Eventually(t, "tasks in the queue", func() error {
 		if got := w.handed(t, queue); !slices.Equal(got, want) {
-			return fmt.Errorf("queue %s has %d tasks, want %d", queue, len(got), len(want))
+			return fmt.Errorf("queue %s has %d tasks, want %d: %v, want %v", queue, len(got), len(want), got, want)
 		}
 		if n := w.number(t, `select count(*) from tactus.runs where status = 'due' and id = any($1::text[]::uuid[])`, want); n > 0 {
 			return fmt.Errorf("%d of them are still due", n)
