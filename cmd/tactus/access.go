@@ -138,9 +138,10 @@ func operators(health *telemetry.Health, registry *prometheus.Registry, log *slo
 	return telemetry.Mux(health, registry)
 }
 
-// guarded puts a guard before a handler. /livez and /readyz stay open, because whatever supervises processes has no
+// guarded puts a guard before a mux. /livez and /readyz stay open, because whatever supervises processes has no
 // key; /metrics is for those who may read everything.
-func guarded(guard *access.Guard, handler http.Handler) http.Handler {
+func guarded(guard *access.Guard, mux *http.ServeMux) http.Handler {
+	handler := telemetry.Routed(mux)
 	metrics := access.Require(access.Read, handler)
 	return guard.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/metrics" {

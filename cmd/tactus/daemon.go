@@ -39,6 +39,7 @@ func openDaemon(ctx context.Context, name, address string, database databaseFlag
 	if d.pool, err = database.connect(ctx, d.health); err != nil {
 		return nil, err
 	}
+	d.registry.MustRegister(telemetry.PoolMetrics{Pool: d.pool})
 	if d.listener, d.hosts, err = at.listen(address); err == nil {
 		d.guard, err = at.guard(d.pool, log, d.registry)
 	}
@@ -70,6 +71,7 @@ func (d *daemon) operators() *http.ServeMux { return operators(d.health, d.regis
 
 // serve serves a handler in a group until ctx ends and the listener has drained.
 func (d *daemon) serve(ctx context.Context, group partGroup, handler http.Handler) {
+	handler = telemetry.Measured(d.registry, handler)
 	group.Go("requests", func() error {
 		return telemetry.Serve(ctx, d.listener, d.hosts, handler, telemetry.Drain{Health: d.health, For: d.drain})
 	})

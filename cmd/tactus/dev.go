@@ -137,11 +137,11 @@ func (c devCmd) serve(ctx context.Context, state string, owned *ownServers, to c
 	group.Go("time zones", func() error { return watchZones(ctx, pool, "dev", l, log, registry) })
 	group.Go("adopted tables", func() error { return mend(ctx, pool, log, registry) })
 	group.Go("checks of what SQL wrote", func() error { return judge(ctx, pool, c.Timezone, c.celery(), log) })
-	registry.MustRegister(invalidMetric{catalog.New(pool)})
+	registry.MustRegister(invalidMetric{catalog.New(pool)}, telemetry.PoolMetrics{Pool: pool})
 	handler := apiHandler(guard, requests, c.Timezone, c.celery(), c.limits(c.retentionFlags), log, health,
 		letterBox(requests, events, c.stream(), c.lease()), operators(health, registry, log))
 	group.Go("requests", func() error {
-		return telemetry.Serve(ctx, l, hosts, handler, telemetry.Drain{Health: health})
+		return telemetry.Serve(ctx, l, hosts, telemetry.Measured(registry, handler), telemetry.Drain{Health: health})
 	})
 	started(log, "dev", l, "state_dir", state, "shadow", c.Shadow)
 	group.Go("results", func() error { return c.collect(ctx, pool, c.broker(), c.KeyPrefix, c.lease(), log, registry) })

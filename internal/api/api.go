@@ -17,6 +17,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/catalog"
 	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/internal/notify"
+	"github.com/tactus-dev/tactus/internal/telemetry"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -69,7 +70,7 @@ func New(pool *pgxpool.Pool, timezone string, log *slog.Logger, workers celery.C
 	s.bodies = newJudges(held)
 	mux, document := s.register()
 	described(mux, document)
-	return identified(frugal(tidy(mux, s.bodies.read(mux))))
+	return identified(frugal(tidy(mux, s.bodies.read(telemetry.Routed(mux)))))
 }
 
 // register has a mux serve the operations, and describes them.

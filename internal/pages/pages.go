@@ -14,6 +14,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/access"
 	"github.com/tactus-dev/tactus/internal/bodies"
 	"github.com/tactus-dev/tactus/internal/catalog"
+	"github.com/tactus-dev/tactus/internal/telemetry"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -71,7 +72,7 @@ func New(c Config) http.Handler {
 	s.moving()
 	s.routes()
 	s.mux.HandleFunc("/", s.notHere)
-	return s.guarded(s.mux)
+	return s.guarded(telemetry.Routed(s.mux))
 }
 
 // policy is the Content-Security-Policy. It allows what this server sends, but no inline scripts or styles.

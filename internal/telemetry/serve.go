@@ -24,7 +24,7 @@ func NewRegistry() *prometheus.Registry {
 		ConstLabels: prometheus.Labels{"version": zone.Version(), "place": zone.Place()},
 	})
 	zones.Set(1)
-	r.MustRegister(zones)
+	r.MustRegister(zones, buildInfo())
 	return r
 }
 
