@@ -39,6 +39,7 @@ type NotificationRule struct {
 // leaves out stays as it is.
 type NotificationSecrets struct {
 	URL     string
+	Shown   string            // in place of URL: an address as ShownURL shows it, which must be the one that is kept
 	Key     string            // of a webhook: whsec_ and base64
 	Headers map[string]string // of the form http
 }
@@ -159,7 +160,7 @@ func DecodeNotificationRule(name string, raw []byte) (r NotificationRule, s Noti
 		}
 	}
 	if IsShownURL(s.URL) {
-		s.URL = ""
+		s.URL, s.Shown = "", s.URL
 	}
 	slices.SortStableFunc(faults, func(a, b *Error) int { return strings.Compare(a.Field, b.Field) })
 	return r, s, faults[:min(len(faults), MaxFaults)].err()
@@ -211,8 +212,14 @@ func (r NotificationRule) happeningFaults(faults *Faults) {
 	if len(r.On) == 0 {
 		faults.add("on_missing", "/on", "say what is told: %s", wordsOf(happenings))
 	}
-	for n, on := range r.On[:min(len(r.On), MaxFaults)] {
+	if len(r.On) > len(happenings) {
+		faults.add("too_many", "/on", "%d: there are %d, each is said once", len(r.On), len(happenings))
+		return
+	}
+	for n, on := range r.On {
 		switch {
+		case slices.Contains(r.On[:n], on):
+			faults.add("choice_repeated", fmt.Sprintf("/on/%d", n), "%q stands there already: leave it out", on)
 		case !slices.Contains(happenings, on):
 			faults.add("choice_invalid", fmt.Sprintf("/on/%d", n), "%q: want %s", on, wordsOf(happenings))
 		case (r.To == Ping || r.To == Stream) && !on.ofRun():

@@ -1,6 +1,7 @@
 package domain_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/tactus-dev/tactus/domain"
@@ -30,6 +31,25 @@ func TestRuleFits(t *testing.T) {
 	} {
 		if got := c.rule.Fits(c.name, []string{"t"}, "app.task"); got != c.want {
 			t.Errorf("%+v fits %q: %v", c.rule, c.name, got)
+		}
+	}
+}
+
+// TestRuleFaults holds what is wrong with what a rule tells of.
+func TestRuleFaults(t *testing.T) {
+	t.Parallel()
+	for on, want := range map[string]string{
+		`["failed","failed"]`:                                   "choice_repeated /on/1",
+		`["failed","x","failed","x"]`:                           "choice_invalid /on/1, choice_repeated /on/2, choice_repeated /on/3",
+		`["failed"` + strings.Repeat(`,"failed"`, 28_000) + `]`: "too_many /on",
+	} {
+		_, _, err := domain.DecodeNotificationRule("r", []byte(`{"on":`+on+`,"to":"slack","url":"https://h.example/"}`))
+		var got []string
+		for _, f := range domain.FaultsOf(err) {
+			got = append(got, f.Code+" "+f.Field)
+		}
+		if strings.Join(got, ", ") != want {
+			t.Errorf("%.50s: %v, want %s", on, got, want)
 		}
 	}
 }

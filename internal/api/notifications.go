@@ -89,6 +89,7 @@ func answerRule(ctx context.Context, r notify.Rule, secret string, status int) (
 // ruleSize returns about how many bytes a rule takes.
 func ruleSize(r notify.Rule) (bytes int) {
 	bytes = 512 + len(r.Description) + len(r.Body)
+	bytes += 16 * len(r.On)
 	for _, texts := range [][]string{r.Names, r.Tags, r.Tasks} {
 		for _, text := range texts {
 			bytes += 16 + len(text)

@@ -25,8 +25,9 @@ func TestNotificationRules(t *testing.T) {
 		t.Errorf("%s", got.body)
 	}
 	moved := strings.Replace(rule, "very-secret", "other-secret", 1)
-	if a := s.do(t, "PUT", "/notification-rules/night", moved).want(t, 200); a.member(t, "version") != "2" || strings.Contains(a.body, "secret") {
-		t.Errorf("another address is no change, or shown: %s", a.body)
+	if a := s.do(t, "PUT", "/notification-rules/night", moved).want(t, 200); a.member(t, "version") != "2" || strings.Contains(a.body, "other-secret") ||
+		a.member(t, "secret") == secret {
+		t.Errorf("another address is no change, or shown, or has the same secret: %s", a.body)
 	}
 	s.do(t, "PUT", "/notification-rules/night", rule, "If-Match", `"1"`).want(t, 412)
 	s.do(t, "PUT", "/notification-rules/other", rule, "If-Match", `"1"`).want(t, 404)

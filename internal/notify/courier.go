@@ -50,8 +50,10 @@ func NewCourier(
 }
 
 const (
-	// atOnce is how many deliveries are under way at most, each of a rule of its own.
-	atOnce = 64
+	// atOnce is how many deliveries are under way in a process at most, each of a rule of its own.
+	atOnce = 128
+	// ofAHost is how many of them are to one host, by all processes: a host that hangs keeps no other waiting.
+	ofAHost = 4
 	// lookEvery is how often deliveries are looked for that have come due.
 	lookEvery = time.Second
 	// takenFor is after how long a delivery is taken to have been forgotten by who took it: it died.
@@ -93,21 +95,36 @@ func (c *Courier) Run(ctx context.Context) {
 	}
 }
 
-// takeSQL takes the deliveries that are due, one of a rule at most, and none of a rule of which one is under way. Those
-// that failed before come behind those that did not. A test waits for nothing.
+// hostOf is the host of an address, with its port and whatever stands before it.
+const hostOf = `substring(s.url from '^[^/]*//([^/?#]*)')`
+
+// takeSQL takes the deliveries that are due, one of a rule at most, and none of a rule of which one is under way; and
+// not more of a host than may be. Those that failed before come behind those that did not. A test waits for nothing
+// else of its rule.
 const takeSQL = `
-with due as (
-    select id from (
-        select d.id, d.attempts, d.due_at, row_number() over (partition by d.rule_id order by d.kind =
-            '` + kindTest + `' desc, d.due_at, d.id) as nth
+with under_way as materialized (
+    select ` + hostOf + ` as host, count(*) as n from tactus.notification_deliveries d
+    join tactus.notification_secrets s on s.rule_id = d.rule_id where d.taken_until >= clock_timestamp() group by 1
+),
+candidate as (
+    select id, attempts, due_at, host,
+        row_number() over (partition by host order by attempts, due_at, id) as place
+    from (
+        select d.id, d.attempts, d.due_at, ` + hostOf + ` as host,
+            row_number() over (partition by d.rule_id order by d.kind = '` + kindTest + `' desc, d.due_at, d.id) as nth
         from tactus.notification_deliveries d join tactus.notification_rules r on r.id = d.rule_id and r.deleted_at
             is null
+        join tactus.notification_secrets s on s.rule_id = d.rule_id
         left join tactus.notification_progress p on p.rule_id = d.rule_id
         where d.due_at <= clock_timestamp() and (d.taken_until is null or d.taken_until < clock_timestamp())
             and (d.kind = '` + kindTest + `' or r.enabled and coalesce(p.held_until <= clock_timestamp(), true)
                 and not exists (select from tactus.notification_deliveries o where o.rule_id = d.rule_id and
                     o.taken_until >= clock_timestamp()))
-    ) d where nth = 1 order by attempts, due_at limit @free::bigint
+    ) d where nth = 1
+),
+due as (
+    select c.id from candidate c left join under_way u on u.host = c.host
+    where c.place + coalesce(u.n, 0) <= @of_a_host::bigint order by c.attempts, c.due_at limit @free::bigint
 ),
 free as (
     select id from tactus.notification_deliveries where id in (select id from due)
@@ -140,7 +157,7 @@ func (c *Courier) take(ctx context.Context) ([]*letter, error) {
 		return l, row.Scan(&l.ID, &l.RuleID, &l.Name, &l.Definition, &l.Kind, &l.Count, &l.Documents, &l.CreatedAt,
 			&l.Attempts,
 			&l.URL, &l.Key, &l.Headers, &l.FormerKey)
-	}, takeSQL, pgx.NamedArgs{"free": free, "lease": takenFor})
+	}, takeSQL, pgx.NamedArgs{"free": free, "lease": takenFor, "of_a_host": ofAHost})
 }
 
 // deliver sends a letter, and keeps what came of it.
@@ -148,7 +165,11 @@ func (c *Courier) deliver(ctx context.Context, l *letter) {
 	began := time.Now()
 	m, address, err := l.message()
 	if err == nil {
-		sending, cancel := context.WithTimeout(ctx, sendTimeout)
+		limit := sendTimeout
+		if l.Kind == kindTest {
+			limit = testTimeout
+		}
+		sending, cancel := context.WithTimeout(ctx, limit)
 		m.SetContext(sending)
 		err = c.publisher.Publish(address, m)
 		cancel()

@@ -2,7 +2,6 @@ package notify
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -15,7 +14,8 @@ import (
 var reserved = prefixes(
 	"0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15",
 	"198.51.100.0/24", "203.0.113.0/24",
-	"240.0.0.0/4", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "2002::/16",
+	"168.63.129.16/32", // the platform of Azure, from within it
+	"240.0.0.0/4", "::/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2001:db8::/32", "2002::/16",
 	"3fff::/20", "5f00::/16", "fec0::/10",
 )
 
@@ -63,12 +63,18 @@ func (p Private) allows(a netip.Addr) bool {
 	return true
 }
 
+// refused is why a request is not made, or not gone on with.
+type refused struct{ text string }
+
+func (r *refused) Error() string { return r.text }
+
 // errPrivate means that an address is not public.
-var errPrivate = errors.New("the address is of a private network: allow it by TACTUS_NOTIFY_PRIVATE if it is meant")
+var errPrivate = &refused{"the address is of a private network: allow it by TACTUS_NOTIFY_PRIVATE if it is meant"}
 
 const (
 	connectTimeout = 5 * time.Second
 	sendTimeout    = 10 * time.Second
+	testTimeout    = 6 * time.Second // somebody waits for what comes of it, no longer than a request may take
 	mostRedirects  = 3
 	mostAnswer     = 4 << 10
 )
@@ -97,19 +103,21 @@ func (p Private) client() *http.Client {
 	}
 }
 
-// redirects follows the redirects that keep the method and the body, and none that leaves TLS or goes to another host:
-// what is sent, and the headers that it is sent with, are meant for one.
+// redirects follows the redirects that keep the method and the body, and none that leaves TLS or goes to another host
+// or port: what is sent, and the headers that it is sent with, are meant for one. The address, which is a secret, is
+// not named as where the request comes from.
 func redirects(next *http.Request, before []*http.Request) error {
+	next.Header.Del("Referer")
 	switch last := before[len(before)-1]; {
 	case len(before) > mostRedirects:
-		return errors.New("too many redirects")
+		return &refused{"too many redirects"}
 	case next.Response.StatusCode != http.StatusTemporaryRedirect &&
 		next.Response.StatusCode != http.StatusPermanentRedirect:
 		return http.ErrUseLastResponse
-	case next.URL.Hostname() != last.URL.Hostname():
-		return fmt.Errorf("it redirects to another host, %s: name that one", next.URL.Hostname())
 	case last.URL.Scheme == "https" && next.URL.Scheme != "https":
-		return errors.New("it redirects to an address without TLS")
+		return &refused{"it redirects to an address without TLS"}
+	case next.URL.Host != last.URL.Host:
+		return &refused{"it redirects to another host or port: name that one in the address of the rule"}
 	}
 	return nil
 }

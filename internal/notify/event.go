@@ -37,8 +37,12 @@ type event struct {
 	at time.Time
 }
 
-// Encode makes the message of a happening. Its subject is the schedule.
+// Encode makes the message of a happening. Its subject is the schedule. What is no happening, because somebody wrote it
+// by hand, is refused here, where the relay sets it aside: in a sink it would stop what comes after it.
 func Encode(row outbox.Row, epoch string) (*message.Message, error) {
+	if err := json.Unmarshal(row.Data, &event{}); err != nil {
+		return nil, fmt.Errorf("read happening %s: %w", row.Aggregate, err)
+	}
 	return cloudevents.Happening(row, epoch)
 }
 

@@ -14,3 +14,6 @@ var Allows = Private.allows
 
 // Signatures signs a message.
 var Signatures = signatures
+
+// Likes is likes.
+var Likes = likes

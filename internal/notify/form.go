@@ -152,7 +152,7 @@ func (l *letter) any(m *message.Message, c contents, body []byte) error {
 		first = l.event(0)
 	}
 	in := func(text string) string { return text }
-	if strings.Contains(m.Metadata[metaType], "json") {
+	if strings.Contains(strings.ToLower(m.Metadata[metaType]), "json") {
 		in = inJSON
 	}
 	m.Payload = []byte(strings.NewReplacer(

@@ -19,7 +19,7 @@ func TestForms(t *testing.T) {
 	w := newWorld(t, false, "127.0.0.0/8")
 	slack, own, ping := receive(t, nil), receive(t, nil), receive(t, nil)
 	w.rule("slack", `{"on":["failed"],"to":"slack","url":"`+slack.url+`"}`)
-	w.rule("own", `{"on":["failed"],"to":"http","url":"`+own.url+`/x","method":"PUT","headers":{"Authorization":"Bearer hush"},"body":"{\"title\":\"{schedule} {what}\",\"text\":\"{summary}\",\"n\":{count}}"}`)
+	w.rule("own", `{"on":["failed"],"to":"http","url":"`+own.url+`/x","method":"PUT","content_type":"Application/JSON; charset=utf-8","headers":{"Authorization":"Bearer hush"},"body":"{\"title\":\"{schedule} {what}\",\"text\":\"{summary}\",\"n\":{count}}"}`)
 	w.rule("ping", `{"on":["succeeded","failed","missed"],"to":"ping","url":"`+ping.url+`/check?create=1"}`)
 	s := w.schedule(`"s"`)
 	run := w.ends(s, "failed", `<b> "x" & y`)

@@ -232,7 +232,7 @@ func TestPrivateAddresses(t *testing.T) {
 		"93.184.215.14": true, "2606:4700::1111": true, "127.0.0.1": false, "10.1.2.3": false, "172.16.0.1": false,
 		"192.168.0.1":     false,
 		"169.254.169.254": false, "100.64.0.1": false, "0.0.0.0": false, "255.255.255.255": false, "224.0.0.1": false,
-		"::1": false, "::": false,
+		"::1": false, "::": false, "::7f00:1": false, "168.63.129.16": false,
 		"fe80::1": false, "fd00::1": false, "::ffff:127.0.0.1": false, "64:ff9b::7f00:1": false,
 		"2002:7f00:1::": false, "ff02::1": false,
 		"10.9.0.1": true, "10.9.0.2": false,
@@ -251,22 +251,24 @@ func TestPrivateAddresses(t *testing.T) {
 func TestRedirects(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, false, "127.0.0.1")
-	other := receive(t, nil)
+	other, beside := receive(t, nil), receive(t, nil)
 	to := receive(t, func(_ int, w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/kept":
 			http.Redirect(w, r, "/end", http.StatusTemporaryRedirect)
 		case "/changed":
 			http.Redirect(w, r, "/end", http.StatusFound)
+		case "/beside":
+			http.Redirect(w, r, beside.url, http.StatusTemporaryRedirect)
 		case "/elsewhere":
 			http.Redirect(w, r, strings.Replace(other.url, "127.0.0.1", "127.0.0.2", 1), http.StatusTemporaryRedirect)
 		}
 	})
-	for _, name := range []string{"kept", "changed", "elsewhere"} {
+	for _, name := range []string{"kept", "changed", "beside", "elsewhere"} {
 		w.rule(name, `{"on":["failed"],"to":"slack","url":"`+to.url+"/"+name+`"}`)
 	}
 	w.ends(w.schedule("s"), "failed", "")
-	for name, want := range map[string]string{"changed": "302", "elsewhere": "redirects to another host"} {
+	for name, want := range map[string]string{"changed": "302", "beside": "another host or port", "elsewhere": "redirects to another host"} {
 		testenv.Eventually(t, name, func() error {
 			r, err := w.rules.Get(t.Context(), name)
 			if err == nil && !strings.Contains(r.Last.Error, want) {
@@ -286,9 +288,12 @@ func TestRedirects(t *testing.T) {
 	for len(to.all) > 0 {
 		if g := <-to.all; g.path == "/end" {
 			ended++
+			if g.header.Get("Referer") != "" {
+				t.Error("the address is told")
+			}
 		}
 	}
-	if ended != 1 || len(other.all) > 0 {
+	if ended != 1 || len(other.all)+len(beside.all) > 0 {
 		t.Errorf("%d redirects were followed, and %d elsewhere", ended, len(other.all))
 	}
 }

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -78,7 +80,7 @@ func (p *Publisher) send(address string, m *message.Message) error {
 	p.headers(request, m)
 	answer, err := p.client.Do(request)
 	if err != nil {
-		return &failure{why: withoutAddress(err)}
+		return &failure{why: why(err)}
 	}
 	defer answer.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, mostAnswer)) // what it says is not looked at
@@ -118,15 +120,31 @@ func signatures(keys []string, id string, at int64, payload []byte) string {
 	return strings.Join(all, " ")
 }
 
-// withoutAddress is an error of a request without its address, which is a secret.
-func withoutAddress(err error) string {
+// why says why a request failed, without its address, which is a secret, and without what came back: it may be of a
+// server that does not speak HTTP, and whoever may make a rule may not read from it.
+func why(err error) string {
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		if u.Timeout() {
 			return "it did not answer in time"
 		}
 		err = u.Err
 	}
-	return err.Error()
+	if r, ok := errors.AsType[*refused](err); ok {
+		return r.Error()
+	}
+	if n, ok := errors.AsType[*net.OpError](err); ok { // dial, read or write, and why; DNS errors among them
+		return n.Error()
+	}
+	if c, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return c.Error()
+	}
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "it closed the connection without an answer"
+	case errors.As(err, &tls.RecordHeaderError{}):
+		return "it does not speak TLS"
+	}
+	return "its answer cannot be read: it is no HTTP"
 }
 
 // longestAfter is the longest that a destination may have itself waited for.

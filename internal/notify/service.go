@@ -38,18 +38,20 @@ type Service struct {
 	pool    *pgxpool.Pool
 	courier *Courier
 	relay   *relay.Relay
+	book    *book
 	living  atomic.Bool
 	rules   atomic.Pointer[[]domain.NotificationRule]
 }
 
 // NewService returns a service over a pool, and with a courier, that it is lent.
 func NewService(pool *pgxpool.Pool, courier *Courier, cfg Config) (*Service, error) {
-	s := &Service{cfg: cfg, pool: pool, courier: courier}
+	sink := NewRules(pool, courier.Wake)
+	s := &Service{cfg: cfg, pool: pool, courier: courier, book: sink.rules}
 	s.rules.Store(&[]domain.NotificationRule{})
 	stream := cfg.Stream
 	stream.Name, stream.Topic, stream.Encode = StreamSink, sqlexpr.Happenings, s.encodeForStream
 	r, err := relay.New(pool, []relay.Route{stream, {
-		Name: RulesSink, Topic: sqlexpr.Happenings, To: "notification rules", Sink: NewRules(pool, courier.Wake),
+		Name: RulesSink, Topic: sqlexpr.Happenings, To: "notification rules", Sink: sink,
 		Encode: Encode,
 	}}, relay.Config{Log: cfg.Log, Keep: cfg.Keep})
 	s.relay = r
@@ -135,7 +137,7 @@ const anyDelivery = `select exists (select from tactus.notification_deliveries d
 
 // look reads the rules, and reports whether anybody is to be told anything, if that can be known.
 func (s *Service) look(ctx context.Context) (wanted, known bool) {
-	rules, err := readRules(ctx, s.pool)
+	rules, err := s.book.read(ctx)
 	if err == nil && len(rules) == 0 {
 		wanted, err = postgres.IsTrue(ctx, s.pool, anyDelivery)
 	}

@@ -2,10 +2,8 @@ package notify
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -21,12 +19,13 @@ const RulesSink = "rules"
 // Rules is a sink of happenings: it has each gather in the deliveries of the rules that tell of it. Its mark is in the
 // database, and moves in the statement that writes.
 type Rules struct {
-	pool *pgxpool.Pool
-	wake func()
+	pool  *pgxpool.Pool
+	rules *book
+	wake  func()
 }
 
 // NewRules returns a sink over a pool that it is lent. wake is called when there is something to deliver.
-func NewRules(pool *pgxpool.Pool, wake func()) *Rules { return &Rules{pool, wake} }
+func NewRules(pool *pgxpool.Pool, wake func()) *Rules { return &Rules{pool, &book{pool: pool}, wake} }
 
 const readMark = `select epoch, batch, place from tactus.relay_forwards where sink = '` + RulesSink + `'`
 
@@ -154,38 +153,12 @@ func (g *gathering) add(rule domain.NotificationRule, kind string, document *str
 // pair is a schedule as a rule sees it.
 type pair struct{ rule, schedule domain.ID }
 
-const (
-	livingRules = `
-select id, name, definition::text, updated_at from tactus.notification_rules
-where deleted_at is null and enabled order by name`
-	failingOf = `select rule_id, schedule_id from tactus.notification_failing where schedule_id = any
-        (@schedules::uuid[])`
-)
-
-// readRules returns the rules that tell anybody.
-func readRules(ctx context.Context, q postgres.Querier) ([]domain.NotificationRule, error) {
-	all, err := postgres.Collect(ctx, q, func(row pgx.CollectableRow) (r domain.NotificationRule, err error) {
-		var id domain.ID
-		var name, definition string
-		var updated time.Time
-		if err := row.Scan(&id, &name, &definition, &updated); err != nil {
-			return r, err
-		}
-		if err := json.Unmarshal([]byte(definition), &r); err != nil { // made by hand
-			return domain.NotificationRule{ID: id, Name: name}, nil
-		}
-		r.ID, r.Name, r.UpdatedAt = id, name, updated.UTC()
-		return r, nil
-	}, livingRules)
-	if err != nil {
-		return nil, fmt.Errorf("read rules: %w", err)
-	}
-	return all, nil
-}
+const failingOf = `select rule_id, schedule_id from tactus.notification_failing where schedule_id = any
+    (@schedules::uuid[])`
 
 // gather finds the rules that tell of events.
 func (s *Rules) gather(ctx context.Context, events []event) (g gathering, err error) {
-	all, err := readRules(ctx, s.pool)
+	all, err := s.rules.read(ctx)
 	if err != nil {
 		return g, err
 	}

@@ -111,19 +111,36 @@ var errTooManyRules = &domain.Error{
 	Message: fmt.Sprintf("there are %d notification rules already: delete some", mostRules),
 }
 
+// maxRules is how many bytes all rules may take together. Every relay keeps them in memory.
+const maxRules = 4 << 20
+
+var errRulesTooLarge = &domain.Error{
+	Kind: domain.Invalid, Code: "rules_too_large",
+	Message: fmt.Sprintf("all notification rules together would take more than %d MiB: shorten some, or delete them",
+		maxRules>>20),
+}
+
 // keptBefore tells what of a living rule is kept already.
 const keptBefore = `
-select r.definition::text, s.url <> '', s.key <> '' from tactus.notification_rules r left join
-    tactus.notification_secrets s on s.rule_id = r.id
+select r.definition::text, coalesce(s.url, ''), coalesce(s.key <> '', false), coalesce(s.headers::text <> '{}', false)
+from tactus.notification_rules r left join tactus.notification_secrets s on s.rule_id = r.id
 where r.id = $1 and r.deleted_at is null`
 
 type before struct {
-	Definition  string
-	URL, Signed *bool
+	Definition string
+	URL        string
+	Signed     bool // whether it has a key
+	Headed     bool // whether it has headers
 }
+
+// otherRules is how many bytes the rules beside one take.
+const otherRules = `select coalesce(sum(length(definition::text)), 0)::bigint from tactus.notification_rules
+where deleted_at is null and id <> $1`
 
 // putRule writes a rule, its secrets and its event, unless all is so already, or the rule has another version than is
 // expected (0: any). A secret that is null stays as it is; a key that is replaced signs beside the new one for a day.
+// With another address nothing stays: whoever may change a rule would have its secrets sent to an address of his own.
+// A webhook then has the key @fresh.
 const putRule = `
 with changed as (
     insert into tactus.notification_rules as r (id, name, version, enabled, states, definition, created_at, updated_at)
@@ -147,14 +164,20 @@ with changed as (
 ),
 secret as (
     insert into tactus.notification_secrets as s (rule_id, url, key, headers)
-    select id, coalesce(@url::text, ''), coalesce(@key::text, ''), coalesce(@headers::text, '{}')::json from changed
-    on conflict (rule_id) do update set url = coalesce(@url::text, s.url), key = coalesce(@key::text, s.key),
-        headers = coalesce(@headers::text::json, s.headers),
-        former_key = case when s.key <> '' and s.key <> coalesce(@key::text, s.key) then s.key else s.former_key end,
-        former_until = case when s.key <> '' and s.key <> coalesce(@key::text, s.key) then statement_timestamp() +
-            interval '1 day'
+    select id, coalesce(@url::text, ''), coalesce(@key::text, @fresh), coalesce(@headers::text, '{}')::json
+    from changed
+    on conflict (rule_id) do update set url = coalesce(@url::text, s.url),
+        key = coalesce(@key::text, case when ` + sameAddress + ` then s.key else @fresh end),
+        headers = coalesce(@headers::text::json, case when ` + sameAddress + ` then s.headers else '{}' end),
+        former_key = case when not ` + sameAddress + ` then null
+            when s.key <> '' and s.key <> coalesce(@key::text, s.key) then s.key else s.former_key end,
+        former_until = case when not ` + sameAddress + ` then null
+            when s.key <> '' and s.key <> coalesce(@key::text, s.key) then statement_timestamp() + interval '1 day'
             else s.former_until end
 )` + ruleEvent
+
+// sameAddress is true while what is written leaves the address as it is.
+const sameAddress = `(s.url = coalesce(@url::text, s.url))`
 
 // ruleEvent appends what became of a rule to the log, without its secrets.
 const ruleEvent = `
@@ -196,27 +219,35 @@ func (s *Store) Put(
 func completed(
 	r domain.NotificationRule, given domain.NotificationSecrets, kept []before,
 ) (domain.NotificationRule, domain.NotificationSecrets, string, error) {
-	var shown domain.NotificationRule
-	hasURL, hasKey := false, false
+	was := before{}
 	if len(kept) > 0 {
-		if err := json.Unmarshal([]byte(kept[0].Definition), &shown); err != nil {
-			return r, given, "", fmt.Errorf("read rule: %w", err)
-		}
-		hasURL, hasKey = kept[0].URL != nil && *kept[0].URL, kept[0].Signed != nil && *kept[0].Signed
+		was = kept[0]
 	}
+	faults := domain.Faults{}
+	fault := func(code, field, message string) {
+		faults = append(faults, &domain.Error{Kind: domain.Invalid, Code: code, Field: field, Message: message})
+	}
+	moved := given.URL != "" && was.URL != "" && given.URL != was.URL
 	switch {
+	case r.To == domain.Stream:
 	case given.URL != "":
 		r.URL = domain.ShownURL(given.URL)
-	case hasURL && r.To != domain.Stream:
-		r.URL = shown.URL
-	case r.To != domain.Stream:
-		return r, given, "", domain.Faults{{
-			Kind: domain.Invalid, Code: "url_missing", Field: "/url",
-			Message: "say where it is sent: an address that begins with https://",
-		}}
+	case given.Shown != "" && given.Shown != domain.ShownURL(was.URL):
+		fault("url_invalid", "/url", "that is how another address is shown: say the address whole")
+	case was.URL != "":
+		r.URL = domain.ShownURL(was.URL)
+	default:
+		fault("url_missing", "/url", "say where it is sent: an address that begins with https://")
+	}
+	if moved && r.To == domain.HTTP && was.Headed && given.Headers == nil {
+		fault("headers_missing", "/headers", "the address changes, and what is secret for one is not sent to another: "+
+			"say the headers again, or {} for none")
+	}
+	if len(faults) > 0 {
+		return r, given, "", faults
 	}
 	secret := ""
-	if r.To == domain.Webhook && given.Key == "" && !hasKey {
+	if r.To == domain.Webhook && given.Key == "" && (!was.Signed || moved) {
 		given.Key = newKey()
 		secret = given.Key
 	}
@@ -248,6 +279,17 @@ func (s *Store) write(
 		}
 		headers = postgres.OrNull(string(raw))
 	}
+	fresh := ""
+	if r.To == domain.Webhook {
+		fresh = newKey()
+	}
+	others, err := postgres.Collect(ctx, s.pool, pgx.RowTo[int64], otherRules, ruleID(r.Name))
+	if err != nil {
+		return false, fmt.Errorf("weigh rules: %w", err)
+	}
+	if others[0]+int64(len(definition)) > maxRules {
+		return false, errRulesTooLarge
+	}
 	states := r.States()
 	if states == nil {
 		states = []string{}
@@ -255,7 +297,8 @@ func (s *Store) write(
 	return s.run(ctx, putRule, pgx.NamedArgs{
 		"id": ruleID(r.Name), "name": r.Name, "enabled": r.Enabled, "states": states,
 		"definition": string(definition), "version": version,
-		"most": mostRules, "url": postgres.OrNull(given.URL), "key": postgres.OrNull(given.Key), "headers": headers,
+		"most": mostRules, "url": postgres.OrNull(given.URL), "key": postgres.OrNull(given.Key), "fresh": fresh,
+		"headers": headers,
 	})
 }
 
@@ -330,7 +373,7 @@ type Tested struct {
 }
 
 // testPatience is how long a test is waited for: as long as a destination may take, and a little.
-const testPatience = sendTimeout + 3*time.Second
+const testPatience = testTimeout + 2*time.Second
 
 // Test sends a test to the destination of a rule, enabled or not, and waits for what comes of it.
 func (s *Store) Test(ctx context.Context, name string) (t Tested, err error) {

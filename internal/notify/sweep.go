@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -36,11 +37,17 @@ const (
 	findingHead = `
 select f.subject, f.run_id, s.id, s.name, s.tags, ` + sqlexpr.TaskName + `, f.due_at, f.reason from (`
 
+	// findingEnd leaves out what the rule does not mean, so that no number of those uses up the limit.
 	findingEnd = `
 ) f join tactus.schedules s on s.id = f.schedule_id
-where not exists (select from tactus.notification_told t where t.rule_id = @rule and t.what = @what and t.subject =
-    f.subject)
+where ` + fitsSQL + ` and not exists (select from tactus.notification_told t where t.rule_id = @rule and t.what = @what
+    and t.subject = f.subject)
 limit @limit::bigint`
+
+	// fitsSQL is domain.NotificationRule.Fits, with patterns of likes.
+	fitsSQL = `(@names::text[] is null or s.name like any (@names::text[]))
+    and (@tags::text[] is null or s.tags && @tags::text[])
+    and (@tasks::text[] is null or ` + sqlexpr.TaskName + ` like any (@tasks::text[]))`
 
 	noRun = `null::uuid as run_id, s.id as schedule_id, null::timestamptz as due_at`
 
@@ -154,6 +161,7 @@ func (s *Service) find(ctx context.Context, r domain.NotificationRule, f finding
 	}
 	found, err := postgres.Collect(ctx, s.pool, pgx.RowToStructByPos[row], f.sql, pgx.NamedArgs{
 		"rule": r.ID, "what": string(f.what), "seconds": f.seconds(r), "limit": mostFound,
+		"names": likes(r.Names), "tags": unlessEmpty(r.Tags), "tasks": likes(r.Tasks),
 	})
 	if err != nil {
 		return fmt.Errorf("look for %s: %w", f.what, err)
@@ -161,9 +169,6 @@ func (s *Service) find(ctx context.Context, r domain.NotificationRule, f finding
 	var subjects, data []string
 	for _, one := range found {
 		task, reason := orEmpty(one.Task), orEmpty(one.Reason)
-		if !r.Fits(one.Name, one.Tags, task) {
-			continue
-		}
 		e := event{
 			ScheduleID: one.ScheduleID, ScheduleName: one.Name, Tags: one.Tags, TaskName: task,
 			DueAt:  postgres.OrZero(one.DueAt),
@@ -188,6 +193,23 @@ func (s *Service) find(ctx context.Context, r domain.NotificationRule, f finding
 		return fmt.Errorf("tell of %s: %w", f.what, err)
 	}
 	return nil
+}
+
+var inLike = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`, "*", "%")
+
+// likes are patterns of a rule as those of LIKE; nil for none.
+func likes(patterns []string) (all []string) {
+	for _, p := range patterns {
+		all = append(all, inLike.Replace(p))
+	}
+	return all
+}
+
+func unlessEmpty(texts []string) []string {
+	if len(texts) == 0 {
+		return nil
+	}
+	return texts
 }
 
 func orEmpty(text *string) string {
