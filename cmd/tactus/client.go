@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -15,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	tactusapi "github.com/tactus-dev/tactus/clients/go"
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -40,46 +40,36 @@ const clientTimeout = 30 * time.Second
 
 // call sends a request and returns the answer's body. If the API refuses the request, the error lists every fault.
 func (c clientFlags) call(ctx context.Context, method, path string, body any) ([]byte, error) {
-	var sent io.Reader
-	if body != nil {
-		raw, err := json.Marshal(body)
-		if err != nil {
-			return nil, err
-		}
-		sent = bytes.NewReader(raw)
-	}
 	ctx, cancel := context.WithTimeout(ctx, clientTimeout)
 	defer cancel()
-	request, err := c.URL.request(ctx, method, "/api/v1"+path, sent)
-	if err != nil {
-		return nil, usage("TACTUS_URL: %v", err)
-	}
-	request.Header.Set("Content-Type", "application/json")
 	actor, reason := outbox.ActorOf(ctx)
-	request.Header.Set("X-Tactus-Actor", actor) // counts where nobody has to prove who they are
-	if reason != "" {
-		request.Header.Set("X-Tactus-Reason", reason)
-	}
-	if c.Token.isSet() {
-		request.Header.Set("Authorization", "Bearer "+c.Token.reveal())
-	}
-	client, err := c.client()
+	client, err := c.api(actor)
 	if err != nil {
 		return nil, err
 	}
-	response, err := client.Do(request)
+	var answer json.RawMessage
+	request := tactusapi.Request{Method: method, Path: path, Body: body}
+	err = client.Do(tactusapi.WithReason(ctx, reason), request, &answer)
+	if refused, ok := errors.AsType[*tactusapi.Error](err); ok {
+		return nil, refusedBy(refused)
+	}
+	if tactusapi.Unanswered(err) {
+		return nil, fmt.Errorf("%w (is the API at TACTUS_URL %s running?)", err, c.URL)
+	}
+	return answer, err
+}
+
+// api returns a client of the API. The actor counts where nobody has to prove who they are.
+func (c clientFlags) api(actor string) (*tactusapi.Client, error) {
+	http, err := c.client()
 	if err != nil {
-		return nil, fmt.Errorf("%w (is the API at TACTUS_URL %s running?)", withoutURL(err), c.URL)
+		return nil, err
 	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(response.Body)
+	client, err := tactusapi.New(c.URL.reveal(), tactusapi.Config{Token: c.Token.reveal(), HTTP: http, Actor: actor})
 	if err != nil {
-		return nil, fmt.Errorf("read the answer: %w", err)
+		return nil, usage("TACTUS_URL: %v", err)
 	}
-	if response.StatusCode >= http.StatusBadRequest {
-		return nil, refused(response, answer)
-	}
-	return answer, nil
+	return client, nil
 }
 
 // client returns a client with the certificates that the flags name.
@@ -164,16 +154,11 @@ func (r *refusal) exitCode() int {
 	return exitFailure
 }
 
-// refused converts a problem document to an error.
-func refused(response *http.Response, body []byte) error {
-	var p struct {
-		Errors []struct{ Code, Location, Message string }
-	}
-	r := &refusal{status: response.StatusCode, said: response.Status}
-	if json.Unmarshal(body, &p) == nil {
-		for _, e := range p.Errors {
-			r.faults = append(r.faults, &domain.Error{Code: e.Code, Field: e.Location, Message: e.Message})
-		}
+// refusedBy is what the API refuses, with faults that can be told in the words of the command.
+func refusedBy(by *tactusapi.Error) *refusal {
+	r := &refusal{status: int(by.Status), said: by.Said()}
+	for _, f := range by.Errors {
+		r.faults = append(r.faults, &domain.Error{Code: f.Code, Field: f.Location, Message: f.Message})
 	}
 	return r
 }

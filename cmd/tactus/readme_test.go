@@ -132,13 +132,17 @@ func TestReadmeNamesWhatIsThere(t *testing.T) {
 // TestReadmeGoIsTested holds that the Go shown is code that a test runs.
 func TestReadmeGoIsTested(t *testing.T) {
 	t.Parallel()
-	code, err := os.ReadFile(filepath.Join(repository, "outbox", "order_test.go"))
-	if err != nil {
-		t.Fatal(err)
+	files, code := []string{"outbox/order_test.go", "clients/go/example_test.go"}, ""
+	for _, file := range files {
+		text, err := os.ReadFile(filepath.Join(repository, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		code += unindented(string(text))
 	}
 	for _, block := range blocks(t, "README.md", "go") {
-		if !strings.Contains(unindented(string(code)), unindented(block)) {
-			t.Errorf("this is not in outbox/order_test.go:\n%s", block)
+		if !strings.Contains(code, unindented(block)) {
+			t.Errorf("this is in none of %v:\n%s", files, block)
 		}
 	}
 }

@@ -19,12 +19,12 @@ const (
 var tables = map[string]string{"internal/pages/words_ja.go": "all words of one language, in one table"}
 
 // TestFilesAndLinesAreShort holds that a file can be read in one go and a comment without scrolling. Comments that are
-// set as they are (by a tab) may be wider, as tables are.
+// set as they are (by a tab) may be wider, as tables are. What a generator writes is as long as it is.
 func TestFilesAndLinesAreShort(t *testing.T) {
 	wide := 0
 	for _, file := range files(t) {
 		text, err := os.ReadFile(filepath.Join(root, file))
-		if !strings.HasSuffix(file, ".go") || err != nil { // removed since it was listed
+		if !strings.HasSuffix(file, ".go") || strings.HasSuffix(file, ".gen.go") || err != nil { // removed since it was listed
 			continue
 		}
 		lines := strings.Split(string(text), "\n")

@@ -12,7 +12,7 @@ import (
 
 const root = "../.."
 
-var rooms = []string{"beat", "cmd", "deployments", "docs", "domain", "examples", "internal", "migrations", "outbox", "relay"}
+var rooms = []string{"beat", "clients", "cmd", "deployments", "docs", "domain", "examples", "internal", "migrations", "outbox", "relay"}
 
 // private are paths of somebody's machine, put together so that this file does not hold them itself.
 var private = []string{"/" + "root/", "/" + "work/main", "/" + "work/shared", "/" + "home/"}
