@@ -18,7 +18,8 @@ import (
 // applyCmd makes schedules, calendars and routes on the server equal to those in files.
 type applyCmd struct {
 	clientFlags
-	File   []string `short:"f" sep:"none" required:"" placeholder:"PATH" help:"YAML or JSON file with schedules, calendars, routes and notification rules; a folder of such files, or - for standard input. May be repeated."`
+	applicationSource
+	File   []string `short:"f" sep:"none" placeholder:"PATH" help:"YAML or JSON file with schedules, calendars, routes and notification rules; a folder of such files, or - for standard input. May be repeated."`
 	Diff   bool     `xor:"how" help:"Only print what would change. The exit code is 1 when something would, 2 when the files are wrong."`
 	DryRun bool     `xor:"how" help:"Only say what would be done."`
 	Source string   `placeholder:"NAME" help:"Where the files come from: their schedules get the tag source:NAME, and schedules of other sources are left alone."`
@@ -47,7 +48,10 @@ func (c applyCmd) Run(ctx context.Context, to console) error {
 	if c.Prune && c.Source == "" {
 		return usage("--prune deletes schedules of one source: name it by --source")
 	}
-	items, faults, err := readManifests(c.File)
+	if len(c.File) == 0 && c.App == "" {
+		return usage("nothing is given to apply: name files by -f, or a Celery application by --app")
+	}
+	items, faults, err := c.read(ctx, to)
 	if err != nil {
 		return err
 	}
@@ -84,6 +88,22 @@ func (c applyCmd) Run(ctx context.Context, to console) error {
 		return c.tellDiff(to, steps)
 	}
 	return c.carryOut(ctx, to, steps)
+}
+
+// read reads the files and what the application declares, and returns the faults of all of them.
+func (c applyCmd) read(ctx context.Context, to console) (items []item, faults wrong, err error) {
+	if items, err = readManifests(c.File, &faults); err != nil {
+		return nil, nil, err
+	}
+	if c.App != "" {
+		declared, err := c.items(ctx, to, &faults)
+		if err != nil {
+			return nil, nil, err
+		}
+		items = append(items, declared...)
+	}
+	describedOnce(items, &faults)
+	return items, faults, nil
 }
 
 // faulty prints all faults, and returns an error if there are any.

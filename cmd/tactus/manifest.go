@@ -107,15 +107,20 @@ func (w *wrong) add(at, format string, args ...any) {
 	*w = append(*w, at+": "+fmt.Sprintf(format, args...))
 }
 
-// readManifests reads files, folders and standard input (-), and returns the faults of all of them.
-func readManifests(paths []string) (items []item, faults wrong, err error) {
+// readManifests reads files, folders and standard input (-).
+func readManifests(paths []string, faults *wrong) (items []item, err error) {
 	for _, path := range paths {
-		some, err := itemsAt(path, &faults)
+		some, err := itemsAt(path, faults)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		items = append(items, some...)
 	}
+	return items, nil
+}
+
+// describedOnce adds a fault for each item that is described by another one as well.
+func describedOnce(items []item, faults *wrong) {
 	seen := map[[2]string]item{}
 	for _, i := range items {
 		key := [2]string{i.Kind, i.Name}
@@ -124,7 +129,6 @@ func readManifests(paths []string) (items []item, faults wrong, err error) {
 		}
 		seen[key] = i
 	}
-	return items, faults, nil
 }
 
 func itemsAt(path string, faults *wrong) ([]item, error) {
