@@ -69,7 +69,7 @@ func (c applyCmd) Run(ctx context.Context, to console) error {
 	if len(items) == 0 && len(faults) == 0 {
 		return c.nothing()
 	}
-	steps, refused, err := c.plan(ctx, items)
+	steps, refused, err := c.plan(ctx, items, newProgress(to.problems, int64(len(items))))
 	if err != nil {
 		refused = plain
 	}
@@ -176,7 +176,7 @@ func checkItem(i item, faults *wrong) bool {
 
 // plan compares each item with what the server has, and returns the steps that make them equal. The server itself
 // judges the definitions of schedules.
-func (c applyCmd) plan(ctx context.Context, items []item) (steps []step, faults wrong, err error) {
+func (c applyCmd) plan(ctx context.Context, items []item, bar *progress) (steps []step, faults wrong, err error) {
 	routes, err := c.routes(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -216,6 +216,7 @@ func (c applyCmd) plan(ctx context.Context, items []item) (steps []step, faults 
 				faults.add(i.place.at(f.Field), "%s: %v", i.Name, f)
 			}
 			steps = append(steps, one)
+			bar.at(int64(len(steps)))
 		}
 	}
 	if !c.Prune || len(faults) > 0 {

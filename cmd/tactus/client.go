@@ -24,6 +24,8 @@ type clientFlags struct {
 	URL secret `name:"url" env:"TACTUS_URL" default:"http://127.0.0.1:8000" help:"URL of the API; or TACTUS_URL_FILE, a file with it."`
 	credentialFlags
 
+	Context string `env:"TACTUS_CONTEXT" placeholder:"NAME" help:"Server of ~/.config/tactus/contexts.yaml."`
+
 	Output string `short:"o" enum:"table,wide,json,yaml,name" default:"table" help:"table, wide (with more columns), json, yaml or name (one a line)."`
 }
 

@@ -43,6 +43,7 @@ type commands struct {
 	Calendar  calendarCmd   `cmd:"" help:"Show and change calendars: named sets of days and ranges by which schedules are kept from firing."`
 	Apply     applyCmd      `cmd:"" help:"Make the server have the schedules, calendars and routes that files describe."`
 	Schema    schemaCmd     `cmd:"" help:"Print the JSON Schema of the files of apply, for editors."`
+	Complete  completionCmd `cmd:"" name:"completion" help:"Print what a shell needs to complete commands and names."`
 	Key       keyCmd        `cmd:"" help:"Make, list, rotate and revoke API keys."`
 	Health    healthCmd     `cmd:"" help:"Check whether a process is ready."`
 	Bench     benchCmd      `cmd:"" help:"Measure the promised figures on real servers."`
@@ -80,7 +81,7 @@ func newParser(into *commands, to console, exit func(int)) (*kong.Kong, error) {
 		kong.Name("tactus"), kong.Description("Schedules that never miss a beat."),
 		kong.Writers(to.out, to.problems), kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Vars{"version": versions(), "sections": sectionNames(), "differences": strings.Join(importer.Kinds, ", ")},
-		kong.Exit(exit), kong.Resolvers(secretFiles{}),
+		kong.Exit(exit), kong.Resolvers(secretFiles{}, contexts{}),
 		durations, pointed[comingTime](), pointed[inSeconds]())
 }
 

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 )
 
 // show prints an answer of the API as JSON or as a table.
@@ -45,8 +46,9 @@ func (c clientFlags) show(to io.Writer, answer []byte) error {
 	switch {
 	case members["schedules"] != nil:
 		columns(table, members["schedules"], c.wider([]string{
-			"id", "name", "state", "trigger", "timezone", "next_run_at", "last_run_at", "halted", "invalid_reason",
-		}, "last_status", "last_error", "success_rate", "task_name", "queue", "tags", "version")...)
+			"id", "name", "state", "trigger", "timezone", "next_run_at", "last_run_at", "last_status", "halted",
+			"invalid_reason",
+		}, "last_error", "success_rate", "task_name", "queue", "tags", "version")...)
 	case members["history"] != nil:
 		columns(table, members["history"], "due_at", "executed_at", "status", "kind", "task_id", "reason", "error")
 	case members["runs"] != nil:
@@ -129,10 +131,35 @@ func columns(to io.Writer, rows any, names ...string) {
 				cells[i] = trigger(members)
 			case "halted":
 				cells[i] = halted(members)
+			case "next_run_at", "last_run_at":
+				cells[i] += relative(cells[i], time.Now())
 			}
 		}
 		fmt.Fprintln(to, strings.Join(cells, "\t"))
 	}
+}
+
+// relative says behind a time how long it is from now, in its largest unit; behind anything else it says nothing.
+func relative(text string, now time.Time) string {
+	at, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return ""
+	}
+	away, form := at.Sub(now), " (in %s)"
+	if away < 0 {
+		away, form = -away, " (%s ago)"
+	}
+	away = away.Round(time.Second)
+	const day = 24 * time.Hour
+	switch {
+	case away >= 2*day:
+		return fmt.Sprintf(form, fmt.Sprintf("%dd", away/day))
+	case away >= 2*time.Hour:
+		return fmt.Sprintf(form, fmt.Sprintf("%dh", away/time.Hour))
+	case away >= 2*time.Minute:
+		return fmt.Sprintf(form, fmt.Sprintf("%dm", away/time.Minute))
+	}
+	return fmt.Sprintf(form, fmt.Sprintf("%ds", away/time.Second))
 }
 
 func trigger(schedule map[string]any) string {
