@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,9 +44,37 @@ func (f sourceFlags) open(ctx context.Context, find func(context.Context, *pgxpo
 	return source, pool, err
 }
 
+// naiveFlag says how the old beat of a table reads the times of its rows.
+type naiveFlag struct {
+	NaiveTimezone *string `placeholder:"ZONE" help:"TIME_ZONE of a Django project with USE_TZ = False, whose beat takes the local times of its rows for UTC; UTC with USE_TZ = True. adopt finds it out with --application, and unadopt knows what adopt was told."`
+}
+
+func (f naiveFlag) validate() error {
+	if f.NaiveTimezone == nil {
+		return nil
+	}
+	if *f.NaiveTimezone == "" {
+		return usage("--naive-timezone: it is empty: give TIME_ZONE of a Django project with USE_TZ = False, or UTC for one " +
+			"with USE_TZ = True")
+	}
+	if _, err := zone.Load(*f.NaiveTimezone); err != nil {
+		return usage("--naive-timezone: %v", err)
+	}
+	return nil
+}
+
+// or returns the zone that was given, or else what is known.
+func (f naiveFlag) or(known string) string {
+	if f.NaiveTimezone != nil {
+		return *f.NaiveTimezone
+	}
+	return known
+}
+
 type adoptCmd struct {
 	sourceFlags
 	timezoneFlag
+	naiveFlag
 	applicationFlags
 	DryRun bool   `help:"Show the plan, and change nothing."`
 	Output string `short:"o" enum:"table,json" default:"table" help:"How to print: table or json."`
@@ -53,7 +82,7 @@ type adoptCmd struct {
 
 // Run prints what adopting changes, and adopts unless --dry-run is given or a row would run differently.
 func (c adoptCmd) Run(ctx context.Context, to console) error {
-	if err := errors.Join(c.timezoneFlag.validate(), c.applicationFlags.validate()); err != nil {
+	if err := errors.Join(c.timezoneFlag.validate(), c.naiveFlag.validate(), c.applicationFlags.validate()); err != nil {
 		return err
 	}
 	application, err := c.read(to)
@@ -65,6 +94,14 @@ func (c adoptCmd) Run(ctx context.Context, to console) error {
 		return err
 	}
 	defer pool.Close()
+	known := source.NaiveTimezone // as it was adopted before
+	if application != nil {
+		known = cmp.Or(application.NaiveTimezone, known)
+	}
+	if source.NaiveTimezone = c.or(known); source.NaiveTimezone == "" && c.DjangoCeleryBeat {
+		fmt.Fprintln(to.problems, "whether the Django project has USE_TZ = True is not known, and taken to be so: give "+
+			"--application FILE or --naive-timezone ZONE (see --help)")
+	}
 	now := time.Now()
 	rows, err := source.Preview(ctx, c.Timezone, now)
 	if err != nil {
@@ -138,25 +175,27 @@ type unsentFlags struct {
 
 type unadoptCmd struct {
 	sourceFlags
-	Keep          bool   `help:"Keep the schedules in tactus instead of deleting them."`
-	NaiveTimezone string `placeholder:"ZONE" help:"TIME_ZONE of a Django project with USE_TZ = False, whose beat takes the local times of its rows for UTC: last_run_at is written as it reads it."`
+	naiveFlag
+	Keep bool `help:"Keep the schedules in tactus instead of deleting them."`
 	unsentFlags
 	TrustTriggers bool `help:"Write to the rows even if that runs other roles' triggers, rules, constraints or generated columns with the rights of tactus' role."`
 }
 
 // Run hands the rows back, drops the triggers and releases the schedules.
 func (c unadoptCmd) Run(ctx context.Context, to console) error {
-	if c.NaiveTimezone != "" {
-		if _, err := zone.Load(c.NaiveTimezone); err != nil {
-			return usage("--naive-timezone: %v", err)
-		}
+	if err := c.naiveFlag.validate(); err != nil {
+		return err
 	}
 	source, pool, err := c.open(ctx, findEither)
 	if err != nil {
 		return err
 	}
 	defer pool.Close()
-	source.TrustTriggers, source.NaiveTimezone, source.CancelUnsent = c.TrustTriggers, c.NaiveTimezone, c.CancelUnsent
+	source.TrustTriggers, source.NaiveTimezone, source.CancelUnsent = c.TrustTriggers, c.or(source.NaiveTimezone), c.CancelUnsent
+	if source.NaiveTimezone == "" && c.DjangoCeleryBeat {
+		return usage("it is not known how the beat of %s reads last_run_at: give --naive-timezone UTC if the Django project has "+
+			"USE_TZ = True, and --naive-timezone with its TIME_ZONE if it has USE_TZ = False; nothing was changed", source.Table)
+	}
 	count, left, err := source.Unadopt(ctx, c.Keep)
 	if err != nil {
 		return err

@@ -60,7 +60,7 @@ app.conf.task_default_queue = "usual"
 		"export redbeat --redbeat-redis-url redis://host:6379/0": `0 entries now say when they ran last`,
 		"import celery application.json":                         `0 new`,
 		"api":                                                    ``,
-		"adopt --django-celery-beat":                             `tactus now follows`,
+		"adopt --django-celery-beat --naive-timezone UTC":        `tactus now follows`,
 		"beat --beat-shadow":                                     ``,
 		"shadow report --since 24h":                              `No process has watched(?s:.*)Nothing could be compared`,
 		"relay":                                                  ``,

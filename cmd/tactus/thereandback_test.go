@@ -74,7 +74,7 @@ func TestThereAndBack(t *testing.T) {
 	testenv.Django(t, url, restOfTheDay)
 
 	by("adopt --django-celery-beat --dry-run")
-	by("adopt --django-celery-beat")
+	by("adopt --django-celery-beat --naive-timezone UTC")
 	relay, beat := c.start("relay"), c.beat("one")
 	testenv.Eventually(t, "tactus has sent what is due", func() error {
 		if sent := c.notes(true); sent["daily"] == 0 || sent["once"] == 0 || sent["slow"] == 0 || sent["tick"] < 3 {

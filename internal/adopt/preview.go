@@ -30,6 +30,10 @@ type Row struct {
 // Preview returns what Adopt would do, and what it would delete. It adopts the rows batch by batch in transactions that
 // it rolls back.
 func (s Source) Preview(ctx context.Context, timezone string, now time.Time) (rows []Row, err error) {
+	reads, err := s.reader()
+	if err != nil {
+		return nil, fmt.Errorf("preview %s: %w", s.Table, err)
+	}
 	var after *string
 	for first := true; first || after != nil; first = false {
 		var found []previewRow
@@ -41,7 +45,7 @@ func (s Source) Preview(ctx context.Context, timezone string, now time.Time) (ro
 			return nil, fmt.Errorf("preview %s: %w", s.Table, err)
 		}
 		for _, f := range found {
-			rows = append(rows, f.row(now))
+			rows = append(rows, f.row(reads, now))
 		}
 	}
 	gone, err := s.gone(ctx)
@@ -117,7 +121,7 @@ func (s Source) gone(ctx context.Context) (rows []Row, err error) {
 
 // row describes a schedule that the preview has read. It also reports a trigger that only our engine refuses: SQL
 // accepts that trigger, and the beat will refuse it.
-func (p previewRow) row(now time.Time) Row {
+func (p previewRow) row(reads reader, now time.Time) Row {
 	r := Row{Key: p.Key, ScheduleID: p.ID, Change: p.Change, Invalid: p.Invalid}
 	s := domain.Schedule{ID: p.ID, InvalidReason: p.Invalid}
 	if err := json.Unmarshal(p.Definition, &s.Definition); err != nil {
@@ -130,13 +134,14 @@ func (p previewRow) row(now time.Time) Row {
 	if p.Invalid != "" {
 		return r
 	}
-	comparison, err := oldbeat.Compare(s, s.CronExpression, instantOf(origin.LastRunAt), origin.adopted(s, now))
+	comparison, err := reads.compare(s, origin, now)
 	if err != nil {
 		r.Invalid = domain.TriggerFault(err).Error()
 		return r
 	}
 	r.Comparison = comparison
-	if t := instantOf(origin.Clocked.Time); !t.IsZero() && t.Before(now) && s.IsEnabled() {
+	if t := instantOf(origin.Clocked.Time); !t.IsZero() && t.Before(now) && !reads.instant(origin.Clocked.Time).After(now) &&
+		s.IsEnabled() {
 		r.Differences = append(r.Differences,
 			oldbeat.Difference{
 				Code:    "past",

@@ -39,7 +39,8 @@ type Source struct {
 	TrustTriggers bool
 
 	// NaiveTimezone is the time zone of a beat whose times have none. It reads local times of that zone from the rows
-	// and takes them for times in UTC, so that Unadopt writes and reads last_run_at in that way. Empty for other beats.
+	// and takes them for times in UTC, so that Unadopt writes and reads last_run_at in that way. It is UTC for a beat
+	// whose times have zones, and empty when nobody has told. Adopt keeps it for FindAdopted.
 	NaiveTimezone string
 
 	// CancelUnsent has runs that were not handed over be cancelled and left to the old beat when the rows go back.
@@ -48,6 +49,7 @@ type Source struct {
 
 const findTableSQL = `
 select format('%I.%I', n.nspname, c.relname),
+    coalesce((select naive_timezone from tactus.adoptions where source = format('%I.%I', n.nspname, c.relname)), ''),
     array(select attname::text from pg_attribute where attrelid = c.oid and attnum > 0 and not attisdropped)
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.oid = coalesce(to_regclass($1), to_regclass(case when strpos($1, '.') = 0 then 'public.' || $1 end))
@@ -58,7 +60,7 @@ where c.oid = coalesce(to_regclass($1), to_regclass(case when strpos($1, '.') = 
 func Find(ctx context.Context, pool *pgxpool.Pool, table string, kind Kind) (Source, error) {
 	s := Source{Kind: kind, pool: pool}
 	var columns []string
-	err := pool.QueryRow(ctx, findTableSQL, table).Scan(&s.Table, &columns)
+	err := pool.QueryRow(ctx, findTableSQL, table).Scan(&s.Table, &s.NaiveTimezone, &columns)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return s, fmt.Errorf("there is no table %s in this database: give its schema too, unless that is public", table)
 	}
@@ -77,15 +79,17 @@ func Find(ctx context.Context, pool *pgxpool.Pool, table string, kind Kind) (Sou
 	return s, nil
 }
 
-const findAdoptedSQL = `select source from tactus.adoptions where source = any (array[$1, 'public.' || $1])
-	and kind = $2
-	order by source = $1 desc limit 1`
+// findAdoptedSQL also reads how the beat of the table reads times. That of a table that is gone has none to read.
+const findAdoptedSQL = `
+select source, coalesce(naive_timezone, case when to_regclass(source) is null then 'UTC' end, '')
+from tactus.adoptions where source = any (array[$1, 'public.' || $1]) and kind = $2
+order by source = $1 desc limit 1`
 
 // FindAdopted returns the source of a table that was adopted under this name, which includes the schema unless that is
 // public. The table may have been renamed or dropped since.
 func FindAdopted(ctx context.Context, pool *pgxpool.Pool, table string, kind Kind) (Source, error) {
 	s := Source{Kind: kind, pool: pool}
-	err := pool.QueryRow(ctx, findAdoptedSQL, table, string(kind)).Scan(&s.Table)
+	err := pool.QueryRow(ctx, findAdoptedSQL, table, string(kind)).Scan(&s.Table, &s.NaiveTimezone)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return s, fmt.Errorf("%s is not adopted", table)
 	}

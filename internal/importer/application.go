@@ -26,6 +26,9 @@ type Application struct {
 	Timezone     string // time zone of its beat; empty when the beat uses the zone of its host, which has no name
 	DefaultQueue string
 	Transport    map[string]json.RawMessage // the transport options of the broker that affect names of keys
+	// time zone whose local times its beat takes for UTC in adopted rows; UTC when it reads them as they are; empty when
+	// that is not known
+	NaiveTimezone string
 	// whether its serializer writes times as typed values, which workers read as times
 	Typed        bool
 	Entries      []Entry
@@ -76,6 +79,7 @@ type scriptOutput struct {
 	Queues       boundedMap[sent]           `json:"queues"`
 	MakesQueues  bool                       `json:"creates_queues"`
 	RowsTimezone string                     `json:"rows_timezone"`
+	Naive        string                     `json:"naive_timezone"`
 	Patterns     boundedMap[sent]           `json:"patterns"`
 	Order        []string                   `json:"patterns_in_order"`
 	Left         []string                   `json:"patterns_left"`
@@ -99,6 +103,9 @@ func ParseApplication(raw []byte) (Application, error) {
 		Left: printed.Left, NotAsked: printed.TasksLeft, tasks: printed.Tasks, patterns: printed.Patterns,
 		order: printed.Order, queues: printed.Queues,
 		makesQueues: printed.MakesQueues, rowsTimezone: ianaZone(printed.RowsTimezone),
+	}
+	if _, err := zone.Load(zone.Link(printed.Naive)); err == nil {
+		a.NaiveTimezone = zone.Link(printed.Naive)
 	}
 	if printed.Host != "" {
 		a.Label += originMark + printed.Host + ":" + printed.Directory

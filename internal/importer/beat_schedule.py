@@ -1040,16 +1040,22 @@ def options_of(to):
     return {key: value for key, value in to.items() if key not in ("args", "kwargs") and value not in (None, False, {})}
 
 
-def without_zones():
-    """Returns a remark if the times of Django have no zones, so that its beat takes local times that it reads for UTC."""
+def naive_zone():
+    """Returns the zone of the times of Django if they have none, so that its beat takes local times that it reads for UTC; UTC if
+    they have zones; and None if nothing is known of it."""
     try:
         from django.conf import settings
-        if not settings.configured or settings.USE_TZ or settings.TIME_ZONE in (None, "UTC", "Etc/UTC"):
-            return []
+        return ("UTC" if settings.USE_TZ else settings.TIME_ZONE) if settings.configured else None
     except ImportError:
+        return None
+
+
+def without_zones(zone):
+    """Returns a remark if the times of Django have no zones."""
+    if zone in (None, "UTC", "Etc/UTC"):
         return []
-    return [f"Django has USE_TZ = False: its beat takes the local times of {settings.TIME_ZONE} in last_run_at for UTC. Go back by "
-            f"tactus unadopt --naive-timezone {settings.TIME_ZONE}; adopted intervals may have another phase, by that offset"]
+    return [f"Django has USE_TZ = False: its beat takes the local times of {zone} in its rows for UTC. Adopt them with --application or "
+            f"--naive-timezone {zone}, which tells the rows that it sends at other times; they go back as it reads them"]
 
 
 def rows_zone(app):
@@ -1084,7 +1090,7 @@ def main(path, named, file):
     by_pattern, unasked = patterns(app, names, globs)
     json.dump({
         "version": VERSION, "application": path, "host": socket.gethostname(), "directory": directory(path), "made_at": start.isoformat(), "typed_times": "__value__" in plain_dumps([start]),
-        "timezone": zone_name(app.timezone), "notes": at_start() + without_zones(),
+        "timezone": zone_name(app.timezone), "naive_timezone": naive_zone(), "notes": at_start() + without_zones(naive_zone()),
         "transport": {name: list(transport[name]) if isinstance(transport[name], range) else transport[name] for name in ("global_keyprefix", "sep", "priority_steps") if name in transport},
         "default_queue": app.conf.task_default_queue, "beat_scheduler": str(app.conf.beat_scheduler), "rows_timezone": rows_zone(app),
         "schedules": [exported(app, name, scheduled, foreign, start, ran.get(name)) for name in scheduled],

@@ -1,0 +1,98 @@
+package adopt
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/zone"
+	"github.com/tactus-dev/tactus/internal/oldbeat"
+)
+
+// reader reads the times of rows as the old beat does: one whose times have no zones takes local times for UTC.
+type reader struct{ local *time.Location }
+
+func (s Source) reader() (reader, error) {
+	local, err := zone.Load(cmp.Or(s.NaiveTimezone, "UTC"))
+	return reader{local}, err
+}
+
+// instant parses a time as PostgreSQL writes it in JSON. One without an offset is of a column without a zone, from
+// which every beat reads what stands there.
+func (r reader) instant(text string) time.Time {
+	at := instantOf(text)
+	if _, err := time.Parse(time.RFC3339Nano, text); err != nil {
+		return at
+	}
+	at = at.In(r.local)
+	return time.Date(at.Year(), at.Month(), at.Day(), at.Hour(), at.Minute(), at.Second(), at.Nanosecond(), time.UTC)
+}
+
+// compare compares how both beats run a row. Where the old one misreads its times, it goes by what it reads.
+func (r reader) compare(s domain.Schedule, o origin, now time.Time) (oldbeat.Comparison, error) {
+	if r.local == time.UTC {
+		return oldbeat.Compare(s, s.CronExpression, instantOf(o.LastRunAt), o.adopted(s, now))
+	}
+	theirs := s
+	if o.StartTime != "" {
+		theirs.StartsAt = r.instant(s.StartsAt).Format(time.RFC3339Nano)
+	}
+	if o.LastRunAt == "" && o.StartTime != "" && s.IntervalSeconds != 0 {
+		theirs.IntervalAnchor = r.instant(s.IntervalAnchor).Format(time.RFC3339Nano)
+	}
+	c, err := oldbeat.Compare(theirs, s.CronExpression, r.instant(o.LastRunAt), o.adopted(s, now))
+	if err == nil {
+		c.Next, err = oldbeat.Next(s, o.adopted(s, now))
+	}
+	if err != nil {
+		return c, err
+	}
+	if at := r.instant(o.Clocked.Time); !at.IsZero() && s.Runnable() {
+		if at.Before(now) {
+			at = now
+		}
+		c.NextCelery = &at
+	}
+	r.differ(&c, s)
+	return c, nil
+}
+
+// differ tells where the old beat's reading makes a difference.
+func (r reader) differ(c *oldbeat.Comparison, s domain.Schedule) {
+	known := false
+	for i := range c.Differences {
+		if d := &c.Differences[i]; d.Code == "instants" || d.Code == "overdue" {
+			d.Message += fmt.Sprintf(" (it takes local times of %s for UTC)", r.local)
+			known = true
+		} else if d.Code != "dst" {
+			known = true
+		}
+	}
+	differ := func(code, format string, args ...any) {
+		c.Differences = append(c.Differences, oldbeat.Difference{Code: code, Message: fmt.Sprintf(format, args...)})
+	}
+	if !known && apart(c.Next, c.NextCelery) {
+		differ("instants", "Celery's beat takes local times of %s for UTC, and sends it at %s; tactus at %s", r.local,
+			said(c.NextCelery), said(c.Next))
+	}
+	if s.EndsAt != "" {
+		differ("expires", "Celery's beat takes local times of %s for UTC, and its messages expire at %s; tactus fires nothing "+
+			"from %s on", r.local, r.instant(s.EndsAt).Format(time.RFC3339), s.EndsAt)
+	}
+}
+
+// apart reports whether two due times differ by more than the clocks of two hosts may.
+func apart(a, b *time.Time) bool {
+	if a == nil || b == nil {
+		return a != b
+	}
+	return a.Sub(*b).Abs() > time.Minute
+}
+
+func said(at *time.Time) string {
+	if at == nil {
+		return "no time"
+	}
+	return at.UTC().Format(time.RFC3339)
+}
