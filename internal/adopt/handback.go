@@ -119,7 +119,9 @@ func (s Source) handed(ctx context.Context) (all []handed, statement string, err
 }
 
 // handBackSQL returns the statement that writes the columns that the table has, and the expression that reads
-// last_run_at.
+// last_run_at. What is enabled again later is to begin anew, as after django-celery-beat has disabled it: its disabled
+// rows have no last run, by which it would send them at once, and a one-off that is done has no runs, or it would
+// not run again.
 func (s Source) handBackSQL(columns map[string]bool) (statement, lastRunAt string) {
 	lastRunAt = "null::timestamptz"
 	var sets []string
@@ -137,10 +139,14 @@ func (s Source) handBackSQL(columns map[string]bool) (statement, lastRunAt strin
 			finite = "case when " + lastRunAt + " <= clock_timestamp() then t.last_run_at end"
 			lastRunAt = "(" + finite + ") at time zone " + local + " at time zone 'UTC'"
 		}
-		sets = append(sets, "last_run_at = greatest("+finite+", "+value+")")
+		value = "greatest(" + finite + ", " + value + ")"
+		if s.Kind == DjangoCeleryBeat {
+			value = "case when b.done then null when t.enabled then " + value + " else t.last_run_at end"
+		}
+		sets = append(sets, "last_run_at = "+value)
 	}
 	if _, there := columns["total_run_count"]; there {
-		sets = append(sets, "total_run_count = coalesce(t.total_run_count, 0) + b.runs")
+		sets = append(sets, "total_run_count = case when b.done then 0 else coalesce(t.total_run_count, 0) + b.runs end")
 	}
 	sets = append(sets, "enabled = t.enabled and not b.done")
 	return fmt.Sprintf(`update %s t set %s
