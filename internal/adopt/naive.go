@@ -54,12 +54,12 @@ func (r reader) compare(s domain.Schedule, o origin, now time.Time) (oldbeat.Com
 		}
 		c.NextCelery = &at
 	}
-	r.differ(&c, s)
+	r.differ(&c)
 	return c, nil
 }
 
 // differ tells where the old beat's reading makes a difference.
-func (r reader) differ(c *oldbeat.Comparison, s domain.Schedule) {
+func (r reader) differ(c *oldbeat.Comparison) {
 	known := false
 	for i := range c.Differences {
 		if d := &c.Differences[i]; d.Code == "instants" || d.Code == "overdue" {
@@ -69,17 +69,26 @@ func (r reader) differ(c *oldbeat.Comparison, s domain.Schedule) {
 			known = true
 		}
 	}
-	differ := func(code, format string, args ...any) {
-		c.Differences = append(c.Differences, oldbeat.Difference{Code: code, Message: fmt.Sprintf(format, args...)})
-	}
 	if !known && apart(c.Next, c.NextCelery) {
-		differ("instants", "Celery's beat takes local times of %s for UTC, and sends it at %s; tactus at %s", r.local,
-			said(c.NextCelery), said(c.Next))
+		c.Differences = append(c.Differences, oldbeat.Difference{
+			Code: "instants",
+			Message: fmt.Sprintf("Celery's beat takes local times of %s for UTC, and sends it at %s; tactus at %s", r.local,
+				said(c.NextCelery), said(c.Next)),
+		})
 	}
-	if s.EndsAt != "" {
-		differ("expires", "Celery's beat takes local times of %s for UTC, and its messages expire at %s; tactus fires nothing "+
-			"from %s on", r.local, r.instant(s.EndsAt).Format(time.RFC3339), s.EndsAt)
+}
+
+// expiry is the difference of a row that has an expiry still to come, which goes with each message of Celery's beat.
+func (r reader) expiry(s domain.Schedule, now time.Time) []oldbeat.Difference {
+	if ends := s.Policy().EndsAt; !s.Runnable() || !ends.After(now) {
+		return nil
 	}
+	return []oldbeat.Difference{{
+		Code: "expires",
+		Message: fmt.Sprintf("each message of Celery's beat says that it expires at %s; tactus fires nothing from %s on, but "+
+			"messages that wait in the queue then still run: set expire_seconds in place of expires, or a route with "+
+			"expires_seconds", r.instant(s.EndsAt).Format(time.RFC3339), s.EndsAt),
+	}}
 }
 
 // apart reports whether two due times differ by more than the clocks of two hosts may.

@@ -140,6 +140,7 @@ func (p previewRow) row(reads reader, now time.Time) Row {
 		return r
 	}
 	r.Comparison = comparison
+	r.Differences = append(r.Differences, reads.expiry(s, now)...)
 	if t := instantOf(origin.Clocked.Time); !t.IsZero() && t.Before(now) && !reads.instant(origin.Clocked.Time).After(now) &&
 		s.IsEnabled() {
 		r.Differences = append(r.Differences,

@@ -852,7 +852,7 @@ def runs_there(app, name, foreign):
 
 def exported(app, name, own, foreign, start, last_run):
     """Returns one entry of the beat's own: its schedule, its next due times, its message, and what differs or why it is refused."""
-    out, entry = {"name": str(name), "task": "", "schedule": {}}, own[name]
+    out, entry = {"name": text_of(name), "task": "", "schedule": {}}, own[name]
     try:
         if not isinstance(name, str) and str(name) in own:
             raise Refused(f"name_taken at /name: {name!r} and {str(name)!r} are names of two entries, and one name here: rename one of them")
@@ -888,8 +888,16 @@ def exported(app, name, own, foreign, start, last_run):
     except Refused as e:
         out["refused"] = str(e)
     except Exception as e:
-        out["refused"] = f"unsendable: Celery itself cannot send it ({type(e).__name__}: {e}): correct the entry"
+        out["refused"] = f"unsendable: Celery itself cannot send it ({type(e).__name__}: {text_of(e)}): correct the entry"
     return printable(out)
+
+
+def text_of(value):
+    """Returns a value as a text, also when its own code that makes one fails."""
+    try:
+        return str(value)
+    except Exception as e:
+        return f"<{type(value).__name__}, whose text cannot be made ({type(e).__name__})>"
 
 
 def printable(out):
@@ -1058,6 +1066,17 @@ def without_zones(zone):
             f"--naive-timezone {zone}, which tells the rows that it sends at other times; they go back as it reads them"]
 
 
+def elsewhere(app):
+    """Returns a remark if the workers do not read from Redis, the only broker to which tactus hands tasks over."""
+    url = app.conf.broker_write_url or app.conf.broker_url or app.conf.broker_transport
+    transport = str(url[0] if isinstance(url, (list, tuple)) and url else url or "amqp").partition(":")[0]
+    if transport.startswith(("redis", "sentinel", "valkey")):
+        return []
+    own = "" if url else " (Celery's own, since none is named)"
+    return [f"the broker of the application is {transport}{own}, and tactus hands tasks over to Redis only: no worker would get them. "
+            "Have the workers read from Redis (broker_url = redis://...) before tactus' beat fires"]
+
+
 def rows_zone(app):
     """Returns the zone of all crontabs of django-celery-beat's tables, if Django's settings override the zones of the rows."""
     try:
@@ -1090,7 +1109,7 @@ def main(path, named, file):
     by_pattern, unasked = patterns(app, names, globs)
     json.dump({
         "version": VERSION, "application": path, "host": socket.gethostname(), "directory": directory(path), "made_at": start.isoformat(), "typed_times": "__value__" in plain_dumps([start]),
-        "timezone": zone_name(app.timezone), "naive_timezone": naive_zone(), "notes": at_start() + without_zones(naive_zone()),
+        "timezone": zone_name(app.timezone), "naive_timezone": naive_zone(), "notes": elsewhere(app) + at_start() + without_zones(naive_zone()),
         "transport": {name: list(transport[name]) if isinstance(transport[name], range) else transport[name] for name in ("global_keyprefix", "sep", "priority_steps") if name in transport},
         "default_queue": app.conf.task_default_queue, "beat_scheduler": str(app.conf.beat_scheduler), "rows_timezone": rows_zone(app),
         "schedules": [exported(app, name, scheduled, foreign, start, ran.get(name)) for name in scheduled],

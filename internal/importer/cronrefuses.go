@@ -19,13 +19,26 @@ func cronRefuses(when string) string {
 		for item := range strings.SplitSeq(field, ",") {
 			span, _, stepped := strings.Cut(item, "/")
 			first, second, ranged := strings.Cut(span, "-")
-			from, errFrom := strconv.Atoi(first)
-			to, errTo := strconv.Atoi(second)
 			if !cronItem.MatchString(item) || stepped && !ranged && span != "*" ||
-				ranged && errFrom == nil && errTo == nil && from > to {
+				ranged && cronNumber(first) > cronNumber(second) {
 				return field
 			}
 		}
 	}
 	return ""
+}
+
+// cronNames are the names of months and of days of the week in their order, with the numbers that cron gives them:
+// Sunday is 0 under its name.
+var cronNames = map[string]int{
+	"jan": 1, "feb": 2, "mar": 3, "apr": 4, "may": 5, "jun": 6, "jul": 7, "aug": 8, "sep": 9, "oct": 10, "nov": 11, "dec": 12,
+	"sun": 0, "mon": 1, "tue": 2, "wed": 3, "thu": 4, "fri": 5, "sat": 6,
+}
+
+// cronNumber returns the number that a number or a name stands for.
+func cronNumber(text string) int {
+	if n, err := strconv.Atoi(text); err == nil {
+		return n
+	}
+	return cronNames[strings.ToLower(text)]
 }

@@ -89,7 +89,8 @@ func TestLinesThatCronRefuses(t *testing.T) {
 	for line, refused := range map[string]bool{
 		"0 22-2 * * * a": true, "0 0 L * * b": true, "0 9 ? * * c": true, "5/10 * * * * d": true, "0 0 15W * * e": true,
 		"0 9 * * 5#2 f": true, "*/5 0-23/2 1,15 jan-mar mon-fri g": false, "0 9 * * sun,1-5/2 h": false, "@daily i": false,
-		"0 9 * * 7 j": false,
+		"0 9 * * 7 j": false, "0 9 * * fri-sun k": true, "0 9 * * sat-mon l": true, "0 9 1 nov-feb * m": true,
+		"0 9 1 JAN-dec Sun-sat n": false,
 	} {
 		entries := crontab(t, line, importer.CrontabOptions{Task: "t", Timezone: "UTC"})
 		told := bringFrom(t, pool, importer.Source{Kind: importer.Crontab, Label: line}, entries, "UTC")[0]

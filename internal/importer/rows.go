@@ -33,11 +33,6 @@ func (a Application) Compare(r TableRow, now time.Time) (differences []oldbeat.D
 	if why := oldbeat.Interval(a.Timezone, now); r.Definition.IntervalSeconds != 0 && why != "" {
 		differ("dst", why)
 	}
-	if r.Definition.EndsAt != "" {
-		differ("expires", "each message of Celery's beat says that it expires at "+r.Definition.EndsAt+
-			"; tactus fires nothing from then on, but messages that wait in the queue then still run: set "+
-			"expire_seconds, or a route with expires_seconds")
-	}
 	if why := a.misfit(r.Definition); why != "" {
 		differ("celery_refuses", fmt.Sprintf("Celery's beat never sends it, because its arguments do not fit %s (%s); "+
 			"tactus does", r.Definition.TaskName, why))
