@@ -54,8 +54,8 @@ func (f naiveFlag) validate() error {
 		return nil
 	}
 	if *f.NaiveTimezone == "" {
-		return usage("--naive-timezone: it is empty: give TIME_ZONE of a Django project with USE_TZ = False, or UTC for one " +
-			"with USE_TZ = True")
+		return usage("--naive-timezone: it is empty: give TIME_ZONE of a Django project with USE_TZ = False, or UTC " +
+			"for one with USE_TZ = True")
 	}
 	if _, err := zone.Load(*f.NaiveTimezone); err != nil {
 		return usage("--naive-timezone: %v", err)
@@ -82,7 +82,8 @@ type adoptCmd struct {
 
 // Run prints what adopting changes, and adopts unless --dry-run is given or a row would run differently.
 func (c adoptCmd) Run(ctx context.Context, to console) error {
-	if err := errors.Join(c.timezoneFlag.validate(), c.naiveFlag.validate(), c.applicationFlags.validate()); err != nil {
+	if err := errors.Join(c.timezoneFlag.validate(), c.naiveFlag.validate(),
+		c.applicationFlags.validate()); err != nil {
 		return err
 	}
 	application, err := c.read(to)
@@ -99,8 +100,8 @@ func (c adoptCmd) Run(ctx context.Context, to console) error {
 		known = cmp.Or(application.NaiveTimezone, known)
 	}
 	if source.NaiveTimezone = c.or(known); source.NaiveTimezone == "" && c.DjangoCeleryBeat {
-		fmt.Fprintln(to.problems, "whether the Django project has USE_TZ = True is not known, and taken to be so: give "+
-			"--application FILE or --naive-timezone ZONE (see --help)")
+		fmt.Fprintln(to.problems, "whether the Django project has USE_TZ = True is not known, and taken to be so: "+
+			"give --application FILE or --naive-timezone ZONE (see --help)")
 	}
 	now := time.Now()
 	rows, err := source.Preview(ctx, c.Timezone, now)
@@ -191,10 +192,12 @@ func (c unadoptCmd) Run(ctx context.Context, to console) error {
 		return err
 	}
 	defer pool.Close()
-	source.TrustTriggers, source.NaiveTimezone, source.CancelUnsent = c.TrustTriggers, c.or(source.NaiveTimezone), c.CancelUnsent
+	source.TrustTriggers, source.CancelUnsent = c.TrustTriggers, c.CancelUnsent
+	source.NaiveTimezone = c.or(source.NaiveTimezone)
 	if source.NaiveTimezone == "" && c.DjangoCeleryBeat {
-		return usage("it is not known how the beat of %s reads last_run_at: give --naive-timezone UTC if the Django project has "+
-			"USE_TZ = True, and --naive-timezone with its TIME_ZONE if it has USE_TZ = False; nothing was changed", source.Table)
+		return usage("it is not known how the beat of %s reads last_run_at: give --naive-timezone UTC if the Django "+
+			"project has USE_TZ = True, and --naive-timezone with its TIME_ZONE if it has USE_TZ = False; nothing was "+
+			"changed", source.Table)
 	}
 	count, left, err := source.Unadopt(ctx, c.Keep)
 	if err != nil {

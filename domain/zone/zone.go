@@ -36,7 +36,8 @@ func Load(name string) (*time.Location, error) {
 	}
 	if abbreviation(name) {
 		if same := Link(name); same != name {
-			return nil, fmt.Errorf("%w: %q: want an IANA name, such as %s, which has the same clocks", ErrAbbreviation, name, same)
+			return nil, fmt.Errorf("%w: %q: want an IANA name, such as %s, which has the same clocks", ErrAbbreviation,
+				name, same)
 		}
 		return nil, fmt.Errorf("%w: %q: want an IANA name such as America/New_York", ErrAbbreviation, name)
 	}

@@ -29,7 +29,8 @@ func (s Source) Adopt(ctx context.Context, timezone string) error {
 		return err
 	})
 	if err == nil && s.NaiveTimezone != "" {
-		_, err = s.pool.Exec(ctx, `update tactus.adoptions set naive_timezone = $2 where source = $1`, s.Table, s.NaiveTimezone)
+		_, err = s.pool.Exec(ctx, `update tactus.adoptions set naive_timezone = $2 where source = $1`, s.Table,
+			s.NaiveTimezone)
 	}
 	if err != nil {
 		return fmt.Errorf("adopt %s: %w", s.Table, err)

@@ -146,7 +146,8 @@ func (s Source) handBackSQL(columns map[string]bool) (statement, lastRunAt strin
 		sets = append(sets, "last_run_at = "+value)
 	}
 	if _, there := columns["total_run_count"]; there {
-		sets = append(sets, "total_run_count = case when b.done then 0 else coalesce(t.total_run_count, 0) + b.runs end")
+		sets = append(sets, "total_run_count = case when b.done then 0 else coalesce(t.total_run_count, 0) + "+
+			"b.runs end")
 	}
 	sets = append(sets, "enabled = t.enabled and not b.done")
 	return fmt.Sprintf(`update %s t set %s

@@ -72,8 +72,8 @@ func (r reader) differ(c *oldbeat.Comparison) {
 	if !known && apart(c.Next, c.NextCelery) {
 		c.Differences = append(c.Differences, oldbeat.Difference{
 			Code: "instants",
-			Message: fmt.Sprintf("Celery's beat takes local times of %s for UTC, and sends it at %s; tactus at %s", r.local,
-				said(c.NextCelery), said(c.Next)),
+			Message: fmt.Sprintf("Celery's beat takes local times of %s for UTC, and sends it at %s; tactus at %s",
+				r.local, said(c.NextCelery), said(c.Next)),
 		})
 	}
 }
@@ -85,9 +85,9 @@ func (r reader) expiry(s domain.Schedule, now time.Time) []oldbeat.Difference {
 	}
 	return []oldbeat.Difference{{
 		Code: "expires",
-		Message: fmt.Sprintf("each message of Celery's beat says that it expires at %s; tactus fires nothing from %s on, but "+
-			"messages that wait in the queue then still run: set expire_seconds in place of expires, or a route with "+
-			"expires_seconds", r.instant(s.EndsAt).Format(time.RFC3339), s.EndsAt),
+		Message: fmt.Sprintf("each message of Celery's beat says that it expires at %s; tactus fires nothing from %s "+
+			"on, but messages that wait in the queue then still run: set expire_seconds in place of expires, or a "+
+			"route with expires_seconds", r.instant(s.EndsAt).Format(time.RFC3339), s.EndsAt),
 	}}
 }
 

@@ -61,7 +61,7 @@ func TestHandingBackWithoutZones(t *testing.T) {
 	}
 }
 
-// misread are rows that a beat without zones reads as other times. Those that ran are written as a beat with zones does.
+// misread are rows that a beat without zones reads as other times. Those that ran are written as by one with zones.
 const misread = `
 ago = lambda **kw: datetime.now(timezone.utc) - timedelta(**kw)
 daily, often = IntervalSchedule.objects.create(every=1, period="days"), IntervalSchedule.objects.create(every=10, period="minutes")

@@ -141,8 +141,8 @@ func (p previewRow) row(reads reader, now time.Time) Row {
 	}
 	r.Comparison = comparison
 	r.Differences = append(r.Differences, reads.expiry(s, now)...)
-	if t := instantOf(origin.Clocked.Time); !t.IsZero() && t.Before(now) && !reads.instant(origin.Clocked.Time).After(now) &&
-		s.IsEnabled() {
+	if t := instantOf(origin.Clocked.Time); !t.IsZero() && t.Before(now) && s.IsEnabled() &&
+		!reads.instant(origin.Clocked.Time).After(now) {
 		r.Differences = append(r.Differences,
 			oldbeat.Difference{
 				Code:    "past",

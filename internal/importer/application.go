@@ -26,8 +26,8 @@ type Application struct {
 	Timezone     string // time zone of its beat; empty when the beat uses the zone of its host, which has no name
 	DefaultQueue string
 	Transport    map[string]json.RawMessage // the transport options of the broker that affect names of keys
-	// time zone whose local times its beat takes for UTC in adopted rows; UTC when it reads them as they are; empty when
-	// that is not known
+	// time zone whose local times its beat takes for UTC in adopted rows; UTC when it reads them as they are; empty
+	// when that is not known
 	NaiveTimezone string
 	// whether its serializer writes times as typed values, which workers read as times
 	Typed        bool
