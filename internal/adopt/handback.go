@@ -139,11 +139,8 @@ func (s Source) handBackSQL(columns map[string]bool) (statement, lastRunAt strin
 			finite = "case when " + lastRunAt + " <= clock_timestamp() then t.last_run_at end"
 			lastRunAt = "(" + finite + ") at time zone " + local + " at time zone 'UTC'"
 		}
-		value = "greatest(" + finite + ", " + value + ")"
-		if s.Kind == DjangoCeleryBeat {
-			value = "case when b.done then null when t.enabled then " + value + " else t.last_run_at end"
-		}
-		sets = append(sets, "last_run_at = "+value)
+		sets = append(sets, "last_run_at = case when b.done then null when t.enabled then greatest("+finite+", "+
+			value+") else t.last_run_at end")
 	}
 	if _, there := columns["total_run_count"]; there {
 		sets = append(sets, "total_run_count = case when b.done then 0 else coalesce(t.total_run_count, 0) + "+
@@ -167,6 +164,9 @@ func (b *back) add(h handed, before handed) error {
 		return nil
 	}
 	last, done := h.Ran, d.RunAt != "" && (h.Ran != nil || h.Passed) || d.MaxRuns > 0 && h.Runs >= d.MaxRuns
+	if last != nil && h.LastRunAt == nil && last.Before(h.Effective) { // it was enabled since, and begins then
+		last = &h.Effective
+	}
 	if !done && d.RunAt == "" && h.Enabled && h.Settled != nil && h.Settled.After(h.Effective) && !ended(d, *h.Settled) {
 		last = oldbeat.LastRun(d, later(h.Ran, h.LastRunAt), *h.Settled)
 		if last == nil { // of an interval that never ran the old beat would begin the period anew

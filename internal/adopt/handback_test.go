@@ -104,7 +104,8 @@ new, every 2 days in (5\d|60) min 0$`)
 }
 
 // TestEnablingAfterGoingBack enables rows when the old beat is in charge again: one-offs that tactus ran run once more,
-// and a row that was disabled while it was adopted waits for its next due time.
+// and a row that was disabled while it was adopted waits for its next due time, also when it was enabled again after
+// tactus' beat had stopped.
 func TestEnablingAfterGoingBack(t *testing.T) {
 	t.Parallel()
 	u := newDjango(t)
@@ -114,12 +115,15 @@ func TestEnablingAfterGoingBack(t *testing.T) {
 	u.exec(`update tactus.schedules set effective_from = clock_timestamp() - interval '3 hours', created_at = clock_timestamp() - interval '3 days'`)
 	u.exec(`insert into tactus.leases (name, holder, epoch, expires_at, watermark)
 		values ('beat', 'a', 1, clock_timestamp(), clock_timestamp())`)
-	for name, ago := range map[string]string{"daily, fired today": "25 hours", "once": "5 minutes", "one of a crontab": "25 hours"} {
+	for name, ago := range map[string]string{
+		"daily, fired today": "25 hours", "once": "5 minutes", "one of a crontab": "25 hours", "daily, never ran": "25 hours",
+	} {
 		u.exec(`insert into tactus.runs (id, schedule_id, due_at, kind, status, schedule_version, fired_at)
 			select $2, s.id, n.now - $3::interval, 'scheduled', 'succeeded', 1, n.now - $3::interval
 			from tactus.schedules s, (select clock_timestamp() as now) n where s.name = $1`, name, outbox.NewID(), ago)
 	}
-	u.django(`task = PeriodicTask.objects.get(name="daily, fired today"); task.enabled = False; task.save()`)
+	u.django(`task = PeriodicTask.objects.get(name="daily, fired today"); task.enabled = False; task.save()
+task = PeriodicTask.objects.get(name="daily, never ran"); task.enabled = False; task.save(); task.enabled = True; task.save()`)
 	if _, _, err := s.Unadopt(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +133,7 @@ for task in PeriodicTask.objects.filter(name__in=["daily, fired today", "once", 
     task.enabled = True
     task.save()`)
 	got := u.django(oldBeat)
-	for _, want := range []string{`daily, fired today in 14[0-3]\d min`, `once now 0`, `one of a crontab in 14[0-3]\d min 0`} {
+	for _, want := range []string{`daily, fired today in 14[0-3]\d min`, `daily, never ran in 14[0-3]\d min`, `once now 0`, `one of a crontab in 14[0-3]\d min 0`} {
 		if !regexp.MustCompile(`(?m)^` + want).MatchString(got) {
 			t.Errorf("the old beat says\n%s\nwant %s", strings.TrimSpace(got), want)
 		}
