@@ -51,7 +51,7 @@ func New(base string, cfg Config) (*Client, error) {
 		cfg.MaxWait = 30 * time.Second
 	}
 	if cfg.Attempts < 1 || cfg.Timeout < 0 || cfg.MaxWait < 0 {
-		return nil, errors.New("Attempts, Timeout and MaxWait cannot be negative")
+		return nil, errors.New("want no negative Attempts, Timeout or MaxWait")
 	}
 	return &Client{base: strings.TrimRight(base, "/"), cfg: cfg}, nil
 }

@@ -354,6 +354,10 @@ func TestDaysOfCalendars(t *testing.T) {
 	if err := c.Do(t.Context(), tactus.Request{Path: "/calendars/closed"}, &kept); err != nil {
 		t.Fatal(err)
 	}
+	var day tactus.Day
+	if err := json.Unmarshal([]byte(`"2041-01-01"`), &day); err != nil || day != kept.Days[0] {
+		t.Errorf("a day alone: %+v, %v", day, err)
+	}
 	if len(kept.Days) != 2 || kept.Days[0].From != "2041-01-01" || kept.Days[1].To != "2041-05-05" {
 		t.Errorf("read %+v", kept.Days)
 	}
