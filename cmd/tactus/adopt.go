@@ -97,7 +97,7 @@ func (c adoptCmd) Run(ctx context.Context, to console) error {
 	defer pool.Close()
 	known := source.NaiveTimezone // as it was adopted before
 	if application != nil {
-		known = cmp.Or(application.NaiveTimezone, known)
+		known, source.Celery = cmp.Or(application.NaiveTimezone, known), application.Celery
 	}
 	if source.NaiveTimezone = c.or(known); source.NaiveTimezone == "" && c.DjangoCeleryBeat {
 		fmt.Fprintln(to.problems, "whether the Django project has USE_TZ = True is not known, and taken to be so: "+

@@ -11,11 +11,14 @@ import (
 )
 
 // reader reads the times of rows as the old beat does: one whose times have no zones takes local times for UTC.
-type reader struct{ local *time.Location }
+type reader struct {
+	local   *time.Location
+	release oldbeat.Release
+}
 
 func (s Source) reader() (reader, error) {
 	local, err := zone.Load(cmp.Or(s.NaiveTimezone, "UTC"))
-	return reader{local}, err
+	return reader{local, s.Celery}, err
 }
 
 // instant parses a time as PostgreSQL writes it in JSON. One without an offset is of a column without a zone, from
@@ -32,7 +35,7 @@ func (r reader) instant(text string) time.Time {
 // compare compares how both beats run a row. Where the old one misreads its times, it goes by what it reads.
 func (r reader) compare(s domain.Schedule, o origin, now time.Time) (oldbeat.Comparison, error) {
 	if r.local == time.UTC {
-		return oldbeat.Compare(s, s.CronExpression, instantOf(o.LastRunAt), o.adopted(s, now))
+		return oldbeat.Compare(s, s.CronExpression, r.release, instantOf(o.LastRunAt), o.adopted(s, now))
 	}
 	theirs := s
 	if o.StartTime != "" {
@@ -41,7 +44,7 @@ func (r reader) compare(s domain.Schedule, o origin, now time.Time) (oldbeat.Com
 	if o.LastRunAt == "" && o.StartTime != "" && s.IntervalSeconds != 0 {
 		theirs.IntervalAnchor = r.instant(s.IntervalAnchor).Format(time.RFC3339Nano)
 	}
-	c, err := oldbeat.Compare(theirs, s.CronExpression, r.instant(o.LastRunAt), o.adopted(s, now))
+	c, err := oldbeat.Compare(theirs, s.CronExpression, r.release, r.instant(o.LastRunAt), o.adopted(s, now))
 	if err == nil {
 		c.Next, err = oldbeat.Next(s, o.adopted(s, now))
 	}

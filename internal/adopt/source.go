@@ -7,6 +7,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/tactus-dev/tactus/internal/oldbeat"
 )
 
 // Kind says whose beat a table belongs to.
@@ -42,6 +44,9 @@ type Source struct {
 	// and takes them for times in UTC, so that Unadopt writes and reads last_run_at in that way. It is UTC for a beat
 	// whose times have zones, and empty when nobody has told. Adopt keeps it for FindAdopted.
 	NaiveTimezone string
+
+	// Celery is the release of the beat that has read the rows so far, for Preview; empty when nobody has told.
+	Celery oldbeat.Release
 
 	// CancelUnsent has runs that were not handed over be cancelled and left to the old beat when the rows go back.
 	CancelUnsent bool

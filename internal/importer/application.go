@@ -11,6 +11,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/domain/zone"
+	"github.com/tactus-dev/tactus/internal/oldbeat"
 )
 
 // Script is a Python program that prints what the beat of a Celery application would do. It runs where the application
@@ -26,6 +27,7 @@ type Application struct {
 	Timezone     string // time zone of its beat; empty when the beat uses the zone of its host, which has no name
 	DefaultQueue string
 	Transport    map[string]json.RawMessage // the transport options of the broker that affect names of keys
+	Celery       oldbeat.Release            // empty when an older script has not told it
 	// time zone whose local times its beat takes for UTC in adopted rows; UTC when it reads them as they are; empty
 	// when that is not known
 	NaiveTimezone string
@@ -68,6 +70,7 @@ type scriptOutput struct {
 	Host         string                     `json:"host"`
 	Directory    string                     `json:"directory"`
 	MadeAt       time.Time                  `json:"made_at"`
+	Celery       oldbeat.Release            `json:"celery"`
 	Timezone     string                     `json:"timezone"`
 	Transport    map[string]json.RawMessage `json:"transport"`
 	DefaultQueue string                     `json:"default_queue"`
@@ -99,7 +102,7 @@ func ParseApplication(raw []byte) (Application, error) {
 	}
 	a := Application{
 		Name: printed.Name, Label: printed.Name, Timezone: ianaZone(printed.Timezone), DefaultQueue: printed.DefaultQueue,
-		Transport: printed.Transport, Typed: printed.Typed, Notes: printed.Notes,
+		Transport: printed.Transport, Celery: printed.Celery, Typed: printed.Typed, Notes: printed.Notes,
 		Left: printed.Left, NotAsked: printed.TasksLeft, tasks: printed.Tasks, patterns: printed.Patterns,
 		order: printed.Order, queues: printed.Queues,
 		makesQueues: printed.MakesQueues, rowsTimezone: ianaZone(printed.RowsTimezone),

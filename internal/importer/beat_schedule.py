@@ -36,6 +36,7 @@ from importlib.machinery import PathFinder
 from inspect import getfullargspec
 from types import FunctionType, MethodType, ModuleType
 
+from celery import __version__ as celery_version
 from celery import signals
 from celery.app.amqp import AMQP
 from celery.app.base import Celery
@@ -1108,7 +1109,7 @@ def main(path, named, file):
     found, unknown = tasks(app, [*names, *named], foreign)
     by_pattern, unasked = patterns(app, names, globs)
     json.dump({
-        "version": VERSION, "application": path, "host": socket.gethostname(), "directory": directory(path), "made_at": start.isoformat(), "typed_times": "__value__" in plain_dumps([start]),
+        "version": VERSION, "application": path, "host": socket.gethostname(), "directory": directory(path), "made_at": start.isoformat(), "celery": celery_version, "typed_times": "__value__" in plain_dumps([start]),
         "timezone": zone_name(app.timezone), "naive_timezone": naive_zone(), "notes": elsewhere(app) + at_start() + without_zones(naive_zone()),
         "transport": {name: list(transport[name]) if isinstance(transport[name], range) else transport[name] for name in ("global_keyprefix", "sep", "priority_steps") if name in transport},
         "default_queue": app.conf.task_default_queue, "beat_scheduler": str(app.conf.beat_scheduler), "rows_timezone": rows_zone(app),

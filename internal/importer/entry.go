@@ -24,6 +24,7 @@ type Entry struct {
 	Notes       []string             // remarks for the user
 	Differences []oldbeat.Difference // ways in which tactus runs it differently from the old beat
 	clocks      string               // the zone by whose clocks the old beat counts intervals; empty when not known
+	celery      oldbeat.Release      // of the old beat; empty when it is not known
 	expected    *expected            // what Celery's own beat would do; nil when Celery was not asked
 }
 

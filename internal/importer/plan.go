@@ -217,7 +217,11 @@ func (r *Row) compare(before domain.Schedule, e Entry, now time.Time) (err error
 		return err
 	}
 	if e.Typed != "" || r.definition.CronExpression == "" {
-		if r.Comparison, err = oldbeat.Compare(after, e.Typed, e.LastRun, now); err != nil {
+		release := e.celery
+		if e.expected != nil { // Celery itself has told when it is due
+			release = oldbeat.Plain
+		}
+		if r.Comparison, err = oldbeat.Compare(after, e.Typed, release, e.LastRun, now); err != nil {
 			return err
 		}
 	}

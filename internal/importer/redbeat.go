@@ -165,7 +165,9 @@ func (o RedBeatOptions) entry(name, definition, meta string) Entry {
 		}
 	}
 	o.route(&e)
-	e.clocks = o.Timezone
+	if e.clocks = o.Timezone; o.Application != nil {
+		e.celery = o.Application.Celery
+	}
 	if e.Definition.CronExpression != "" {
 		e.Definition.Timezone = o.Timezone
 		switch {

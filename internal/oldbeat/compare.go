@@ -27,15 +27,15 @@ func (c *Comparison) differ(code, format string, args ...any) {
 }
 
 // Compare compares how tactus and Celery's beat run a schedule, as adopted or imported. typed is the cron expression as
-// its author wrote it, and lastRun is the last run that Celery's beat recorded, or zero.
-func Compare(s domain.Schedule, typed string, lastRun, now time.Time) (c Comparison, err error) {
+// its author wrote it, release is that of Celery, and lastRun is the last run that Celery's beat recorded, or zero.
+func Compare(s domain.Schedule, typed string, release Release, lastRun, now time.Time) (c Comparison, err error) {
 	recurrence, err := s.Recurrence()
 	if err != nil {
 		return c, err
 	}
 	c.Next = next(s, recurrence, now)
 	if s.RunAt == "" && s.IntervalSeconds == 0 && s.RRule == "" {
-		return c, c.crontab(s, typed, lastRun, now)
+		return c, c.crontab(s, typed, release, lastRun, now)
 	}
 	c.NextCelery = c.Next
 	if s.RRule != "" {
@@ -110,7 +110,7 @@ func (c *Comparison) window(s domain.Schedule, now time.Time) {
 
 // crontab compares a schedule with Celery's crontab, which has no cadence: a due time in a gap is sent after the gap,
 // and a repeated hour counts once.
-func (c *Comparison) crontab(s domain.Schedule, typed string, lastRun, now time.Time) error {
+func (c *Comparison) crontab(s domain.Schedule, typed string, release Release, lastRun, now time.Time) error {
 	trigger, _ := s.Trigger()
 	ours, err := trigger.Recurrence(time.Time{})
 	if err != nil {
@@ -120,7 +120,24 @@ func (c *Comparison) crontab(s domain.Schedule, typed string, lastRun, now time.
 		c.differ("celery_refuses", "Celery's beat never runs it (%v); tactus does", err)
 		return nil
 	}
-	return c.local(s, trigger, ours, lastRun, now)
+	theirs, err := Crontab(trigger)
+	if err != nil {
+		return err
+	}
+	sent := theirs
+	if rolling, ok := rolloverOf(theirs, typed, s.Timezone, now); ok && release.rollsOver() {
+		from := now
+		if !lastRun.IsZero() {
+			from = lastRun
+		}
+		if c.rolls(s, release, rolling, from); release != "" {
+			sent = rolling
+		}
+	}
+	c.local(s, sent, lastRun, now)
+	c.transitions(s, ours, theirs, now)
+	c.window(s, now)
+	return nil
 }
 
 // rule compares a schedule with RedBeat's recurrence rule, which has one offset for ever. Where the schedule has a zone
@@ -131,30 +148,31 @@ func (c *Comparison) rule(s domain.Schedule, lastRun, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	return c.local(s, trigger, ours, lastRun, now)
-}
-
-// local compares a trigger of local times.
-func (c *Comparison) local(s domain.Schedule, trigger domain.Trigger, ours domain.Recurrence, lastRun,
-	now time.Time,
-) error {
 	theirs, err := Crontab(trigger)
 	if err != nil {
 		return err
 	}
+	c.local(s, theirs, lastRun, now)
+	c.transitions(s, ours, theirs, now)
+	c.window(s, now)
+	return nil
+}
+
+// local says when Celery's beat sends a trigger of local times, which goes on from its last run.
+func (c *Comparison) local(s domain.Schedule, theirs domain.Recurrence, lastRun, now time.Time) {
 	c.NextCelery = next(s, theirs, now)
-	if lastRun.After(now) {
-		c.ahead(lastRun, now)
-		c.NextCelery = next(s, theirs, lastRun)
+	if lastRun.IsZero() {
+		return
 	}
-	if due, ok := theirs.Next(lastRun); s.Runnable() && !lastRun.IsZero() && ok && due.Before(now) {
+	c.ahead(lastRun, now)
+	switch due, ok := theirs.Next(lastRun); {
+	case ok && due.After(now):
+		c.NextCelery = next(s, theirs, lastRun)
+	case ok && due.Before(now) && s.Runnable():
 		c.NextCelery = &now
 		c.differ("overdue", "it was due at %s and has not run: Celery's beat would send it at once, tactus at its "+
 			"next due time", due.UTC().Format(time.RFC3339))
 	}
-	c.transitions(s, ours, theirs, now)
-	c.window(s, now)
-	return nil
 }
 
 // Crontab returns the recurrence of Celery's crontab, or of RedBeat's rule, which have no cadence.

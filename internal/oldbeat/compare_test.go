@@ -68,7 +68,7 @@ func TestCompare(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := oldbeat.Compare(domain.Schedule{Definition: d}, typed, c.lastRun, now)
+		got, err := oldbeat.Compare(domain.Schedule{Definition: d}, typed, "", c.lastRun, now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +120,7 @@ func TestDifferencesNameBothInstants(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := oldbeat.Compare(domain.Schedule{Definition: d}, "0 * * * *", time.Time{}, now)
+	got, err := oldbeat.Compare(domain.Schedule{Definition: d}, "0 * * * *", "", time.Time{}, now)
 	const want = "the clocks of America/New_York change: Celery's beat sends it at 2026-11-01T02:00:00-05:00 " +
 		"(America/New_York), " +
 		"tactus at 2026-11-01T01:00:00-05:00 (America/New_York)"
