@@ -50,7 +50,7 @@ type KeyInfo struct {
 	CreatedBy  string     `json:"created_by"`
 	ExpiresAt  *time.Time `json:"expires_at"`
 	RevokedAt  *time.Time `json:"revoked_at"`
-	ReplacedBy *domain.ID `json:"replaced_by" nullable:"true" doc:"The key that was made of it by rotation."`
+	ReplacedBy *domain.ID `json:"replaced_by" nullable:"true" doc:"The key that was made of it by rotation, or that has its name since it expired."`
 	LastUsedAt *time.Time `json:"last_used_at" doc:"To the minute."`
 }
 
@@ -95,12 +95,18 @@ const keyColumns = `
         when expires_at <= clock_timestamp() then 'expired' else 'active' end,
     created_at, created_by, expires_at, revoked_at, replaced_by, last_used_at`
 
+// insertKey takes over the name of a key that has expired. That one stays in the list, as replaced.
 const insertKey = `
+with ended as (
+    update tactus.access_keys set replaced_by = @id::uuid
+    where name = @name and revoked_at is null and replaced_by is null and expires_at <= clock_timestamp()
+    returning id
+)
 insert into tactus.access_keys (id, name, hash, role, scope, created_by, expires_at)
-values (@id, @name, @hash, @role, @scope, @by, @expires::timestamptz)
+select @id::uuid, @name, @hash::bytea, @role, @scope::text[], @by, @expires::timestamptz from (select count(*) from ended) e
 returning` + keyColumns
 
-// Create makes a key.
+// Create makes a key. The name of a key that is still good is taken.
 func (k *Keys) Create(ctx context.Context, n NewKey) (IssuedKey, error) {
 	n.Name = strings.TrimSpace(n.Name)
 	if err := n.check(); err != nil {

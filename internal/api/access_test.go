@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -317,6 +318,37 @@ func TestLifeOfAKey(t *testing.T) {
 	if got := s.as(t, admin, "GET", "/keys", "").want(t, 200); strings.Count(got.body, `"deploy"`) != 4 {
 		t.Errorf("%s", got.body)
 	}
+}
+
+// TestExpiredKeysLeaveTheirNames makes keys with the name of one that has expired, several at once: one of them gets
+// it, the old one stays in the list and opens nothing.
+func TestExpiredKeysLeaveTheirNames(t *testing.T) {
+	t.Parallel()
+	s := serveGuarded(t)
+	admin, old := s.key(t, "admin", access.Admin).Key, s.key(t, "deploy", access.Admin)
+	const again = `{"name":"deploy","role":"read"}`
+	s.as(t, admin, "POST", "/keys", again).want(t, 409)
+	if _, err := s.pool.Exec(t.Context(), `update tactus.access_keys set expires_at = now() where id = $1`, old.ID); err != nil {
+		t.Fatal(err)
+	}
+	statuses := make([]int, 8)
+	var all sync.WaitGroup
+	for n := range statuses {
+		all.Go(func() { statuses[n] = s.as(t, admin, "POST", "/keys", again).status })
+	}
+	all.Wait()
+	slices.Sort(statuses)
+	if want := []int{201, 409, 409, 409, 409, 409, 409, 409}; !slices.Equal(statuses, want) {
+		t.Errorf("eight at once: %v, want %v", statuses, want)
+	}
+	if got := s.as(t, admin, "GET", "/keys", "").want(t, 200); strings.Count(got.body, `"deploy"`) != 2 {
+		t.Errorf("%s", got.body)
+	}
+	kept := s.as(t, admin, "GET", "/keys/"+old.ID.String(), "").want(t, 200)
+	if kept.member(t, "state") != "expired" || kept.member(t, "replaced_by") == "<nil>" {
+		t.Errorf("the old one: %s", kept.body)
+	}
+	s.refusedSoon(t, old.Key, "credentials_expired")
 }
 
 // refusedSoon waits until a key is refused, in the second for which it may still be believed.
