@@ -79,17 +79,29 @@ func TestFormsOfStrangersCount(t *testing.T) {
 	}
 }
 
-// TestHealthIsOpenWithABadKey asks whether a process is well, with a key that never was: health is for everybody.
-func TestHealthIsOpenWithABadKey(t *testing.T) {
+// TestOpenToWhoeverAsks sends a key that never was, and a reason that is no text, to what is for
+// everybody, and to what is not.
+func TestOpenToWhoeverAsks(t *testing.T) {
 	t.Parallel()
 	guard := access.New(testenv.Database(t), withKeys, slog.New(slog.NewTextHandler(t.Output(), nil)), prometheus.NewRegistry())
-	open := guard.Middleware(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	for path, want := range map[string]int{"/livez": 200, "/readyz": 200, "/metrics": 401} {
-		request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody)
-		request.Header.Set("Authorization", "Bearer none")
-		answer := httptest.NewRecorder()
-		if open.ServeHTTP(answer, request); answer.Code != want {
-			t.Errorf("%s: %d, want %d", path, answer.Code, want)
+	open := guard.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if who := access.From(r.Context()); r.URL.Path != "/livez" && who.Kind != access.Nobody {
+			t.Errorf("%s: a bad credential is %+v", r.URL.Path, who)
+		}
+	}))
+	for path, want := range map[string]bool{
+		"/livez": true, "/readyz": true, "/docs": true, "/openapi.json": true, "/openapi.yaml": true, "/openapi-3.0.json": true,
+		"/openapi-3.0.yaml": true, "/login": true, "/assets/app.css": true,
+		"/metrics": false, "/": false, "/api/v1/schedules": false, "/docs/": false, "/readyz/": false, "/assets": false,
+		"/openapi.json/x": false, "/login/x": false,
+	} {
+		for name, value := range map[string]string{"Authorization": "Bearer none", "X-Tactus-Reason": "\xff"} {
+			request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody)
+			request.Header.Set(name, value)
+			answer := httptest.NewRecorder()
+			if open.ServeHTTP(answer, request); answer.Code < 300 != want {
+				t.Errorf("%s with a bad %s: %d", path, name, answer.Code)
+			}
 		}
 	}
 }

@@ -112,8 +112,17 @@ func New(pool *pgxpool.Pool, c Config, log *slog.Logger, metrics prometheus.Regi
 	return g
 }
 
+// isOpen reports whether an address is for everybody: who sends a bad credential there is answered as a stranger is.
+func isOpen(path string) bool {
+	switch path {
+	case "/readyz", "/docs", "/openapi.json", "/openapi.yaml", "/openapi-3.0.json", "/openapi-3.0.yaml", "/login":
+		return true
+	}
+	return strings.HasPrefix(path, "/assets/")
+}
+
 // Middleware puts who a request is of into its context. It refuses credentials that are no good, and principals that
-// send too much; a request without a credential goes on as Nobody.
+// send too much, but where everybody is answered; a request without a credential goes on as Nobody.
 func (g *Guard) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/livez" {
@@ -128,7 +137,7 @@ func (g *Guard) Middleware(next http.Handler) http.Handler {
 		if err == nil {
 			err = g.admit(r, who)
 		}
-		if r.URL.Path == "/readyz" && err != nil { // which is open, and says itself when nobody can be looked up
+		if err != nil && isOpen(r.URL.Path) { // /readyz says itself when nobody can be looked up
 			who, err = Principal{}, nil
 		}
 		if err != nil {
