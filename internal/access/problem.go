@@ -57,7 +57,7 @@ func Answer(w http.ResponseWriter, err error) {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="tactus"`)
 	}
 	status := statuses[f.Kind]
-	if errors.Is(f, bodies.ErrFull) {
+	if bodies.Passes(f) {
 		status = http.StatusServiceUnavailable
 	} else if status == 0 {
 		status = http.StatusUnprocessableEntity

@@ -30,8 +30,6 @@ func newJudges(held *bodies.Budget) *judges {
 	return &judges{held: held, places: make(chan struct{}, 2*runtime.GOMAXPROCS(0))}
 }
 
-var noRoom = fault{Code: bodies.ErrFull.Code, Message: bodies.ErrFull.Message}
-
 // read reads the body of a request before anybody looks at it.
 func (b *judges) read(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -57,9 +55,13 @@ func (b *judges) read(next http.Handler) http.Handler {
 			_ = control.SetReadDeadline(time.Time{})
 		}
 		switch {
-		case errors.Is(err, bodies.ErrFull):
+		case bodies.Passes(err):
 			bodies.GiveUp(w)
-			problemTo(w, newProblem(http.StatusServiceUnavailable, noRoom))
+			why := bodies.ErrFull
+			if errors.Is(err, bodies.ErrStopping) {
+				why = bodies.ErrStopping
+			}
+			problemTo(w, newProblem(http.StatusServiceUnavailable, fault{Code: why.Code, Message: why.Message}))
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			writeProblem(w, http.StatusRequestTimeout)
 		case err != nil: // the client is gone, or speaks no HTTP

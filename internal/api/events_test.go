@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
@@ -16,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -283,9 +285,9 @@ func TestEventsAsAStream(t *testing.T) {
 	}
 }
 
-// TestStreamsEndWithTheServer shuts down while a client listens: the server does not wait for it.
-func TestStreamsEndWithTheServer(t *testing.T) {
-	t.Parallel()
+// serveUntil serves until stop is called. served then returns what the server ended with.
+func serveUntil(t *testing.T) (s service, stop func(), served <-chan error) {
+	t.Helper()
 	pool := testenv.Database(t)
 	on, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -296,12 +298,18 @@ func TestStreamsEndWithTheServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
-	served := make(chan error, 1)
+	ended := make(chan error, 1)
 	go func() {
-		served <- telemetry.Serve(ctx, on, hosts, api.New(pool, "UTC", slog.New(slog.NewTextHandler(t.Output(), nil)), celery.Config{}),
+		ended <- telemetry.Serve(ctx, on, hosts, api.New(pool, "UTC", slog.New(slog.NewTextHandler(t.Output(), nil)), celery.Config{}),
 			telemetry.Drain{})
 	}()
-	s := service{"http://" + on.Addr().String() + "/api/v1", pool}
+	return service{"http://" + on.Addr().String() + "/api/v1", pool}, stop, ended
+}
+
+// TestStreamsEndWithTheServer shuts down while a client listens: the server does not wait for it.
+func TestStreamsEndWithTheServer(t *testing.T) {
+	t.Parallel()
+	s, stop, served := serveUntil(t)
 	s.do(t, "POST", "/schedules", minutely).want(t, 201)
 	l := s.listen(t, "", "")
 	if _, _, _, ok := l.next(); !ok {
@@ -313,6 +321,41 @@ func TestStreamsEndWithTheServer(t *testing.T) {
 	}
 	if err := <-served; err != nil {
 		t.Errorf("the server had to cut the stream: %v", err)
+	}
+}
+
+// TestSlowBodiesAreToldThatTheServerStops shuts down while a client sends a body a byte at a time.
+func TestSlowBodiesAreToldThatTheServerStops(t *testing.T) {
+	t.Parallel()
+	s, stop, served := serveUntil(t)
+	address := strings.TrimSuffix(strings.TrimPrefix(s.url, "http://"), "/api/v1")
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "POST /api/v1/schedules HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nContent-Length: 2000\r\n"+
+		"Expect: 100-continue\r\n\r\n", address)
+	from := bufio.NewReader(conn)
+	if line, err := from.ReadString('\n'); err != nil || !strings.Contains(line, "100 Continue") { // the body is being read
+		t.Fatalf("%q %v", line, err)
+	}
+	go func() {
+		for {
+			if _, err := io.WriteString(conn, " "); err != nil {
+				return
+			}
+			time.Sleep(100 * time.Millisecond) // the client is slow
+		}
+	}()
+	stop()
+	text, err := io.ReadAll(from)
+	if got := string(text); !strings.Contains(got, "HTTP/1.1 503") || !strings.Contains(got, "server_stopping") ||
+		!strings.Contains(got, "\r\nConnection: close\r\n") || !strings.Contains(got, "\r\nRetry-After:") {
+		t.Errorf("%q %v", got, err)
+	}
+	if err := <-served; err != nil {
+		t.Errorf("the server had to cut the connection: %v", err)
 	}
 }
 

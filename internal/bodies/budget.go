@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -32,12 +33,20 @@ func NewBudget(most int64) *Budget {
 	return &Budget{shares: shares.New(most), reading: map[*Reader]struct{}{}}
 }
 
-// Why a body is not read. ErrFull passes by itself, and is answered 503.
+// Why a body is not read.
 var (
 	ErrFull     = &domain.Error{Code: "bodies_too_large", Message: "the bodies of the requests in work, or yours, are as large as they may be together: try again"}
+	ErrStopping = &domain.Error{Code: "server_stopping", Message: "the server stops before the body has come: nothing was done; send the request again"}
+	ErrSlow     = &domain.Error{Code: "body_too_slow", Message: "the body did not come in time: nothing was done; send it faster, or less of it"}
 	ErrTooLarge = &domain.Error{Kind: domain.TooLarge, Code: "payload_too_large", Message: "the form holds more than is taken: leave some of it out"}
 	ErrNoForm   = &domain.Error{Kind: domain.Invalid, Code: "form_invalid", Message: "the body is no form: send it as application/x-www-form-urlencoded"}
 )
+
+// Passes reports whether a request that is sent again may be read. It is answered 503, and its connection is not used
+// again.
+func Passes(err error) bool {
+	return errors.Is(err, ErrFull) || errors.Is(err, ErrStopping) || errors.Is(err, ErrSlow)
+}
 
 // A body is slow while its next stride takes longer than patience.
 const (
@@ -167,6 +176,12 @@ func (b *Budget) ReadForm(w http.ResponseWriter, r *http.Request, caller string,
 	case errors.Is(err, ErrFull):
 		GiveUp(w)
 		err = ErrFull
+	case errors.Is(err, ErrStopping):
+		GiveUp(w)
+		err = ErrStopping
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		GiveUp(w)
+		err = ErrSlow
 	case tooLarge:
 		err = ErrTooLarge
 	default:

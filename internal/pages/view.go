@@ -266,7 +266,7 @@ type problem struct {
 func (v *view) fail(err error) {
 	if faults := domain.FaultsOf(err); faults != nil {
 		status := statuses[faults[0].Kind]
-		if errors.Is(err, bodies.ErrFull) {
+		if bodies.Passes(err) {
 			status = http.StatusServiceUnavailable
 		}
 		if status == http.StatusUnauthorized && v.r.Method == http.MethodGet {

@@ -61,11 +61,12 @@ type Drain struct {
 }
 
 // Serve serves requests to the given hosts on the listener, except those for pages of other origins, until ctx ends and
-// the server has drained. Then it finishes the requests in progress.
+// the server has drained. Then it finishes the requests in progress; whose bodies do not arrive within seconds are
+// refused (bodies.ErrStopping).
 func Serve(ctx context.Context, l net.Listener, hosts Hosts, handler http.Handler, drain Drain) error {
 	closing := make(chan struct{})
 	server := &http.Server{
-		Handler: leaving(ctx, hosts.only(sameOrigin(handler))), ReadHeaderTimeout: headerTimeout,
+		Handler: leaving(ctx, arriving(closing, hosts.only(sameOrigin(handler)))), ReadHeaderTimeout: headerTimeout,
 		ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: 64 << 10,
 		BaseContext: func(net.Listener) context.Context {
 			return context.WithValue(context.WithoutCancel(ctx), draining{}, (<-chan struct{})(closing))
