@@ -26,7 +26,7 @@ const backfillMargin = 24 * time.Hour
 const maxBackfills = 100
 
 // Backfill asks the leading beat for runs of a schedule for due times of the past, and returns the id under which it
-// has been asked, and what it was asked for. With DryRun it only returns the latter. keep is how long runs are kept
+// has been asked, and what it was asked for. With DryRun it only returns the latter, or why it would be refused. keep is how long runs are kept
 // after their due times (0: DefaultRunRetention). A repeated call with the same key (an Idempotency-Key) asks for
 // nothing more, and returns the id of the first one.
 func (s *Store) Backfill(ctx context.Context, id domain.ID, ask domain.BackfillRequest, keep time.Duration, key string) (
@@ -43,16 +43,21 @@ func (s *Store) Backfill(ctx context.Context, id domain.ID, ask domain.BackfillR
 		return domain.ID{}, domain.BackfillPlan{}, fmt.Errorf("begin a backfill: %w", err)
 	}
 	once := onceOnly{key: keyOf(ctx, key), hash: sha256.Sum256(append([]byte("backfill "+id.String()), request...))}
+	if ask.DryRun {
+		ctx = s.Rehearsal(ctx)
+	}
 	for {
 		if before, found, err := s.askedBefore(ctx, once); err != nil || found {
 			return before, domain.BackfillPlan{}, err
 		}
 		plan, version, err := s.planBackfill(ctx, id, ask, keep)
-		if err != nil || ask.DryRun {
+		if err != nil || ask.DryRun && plan.Nothing() != nil { // of nothing it tells what is left out, and why
 			return domain.ID{}, plan, err
 		}
 		made, ok, err := s.beginBackfill(ctx, id, version, plan, once)
 		switch {
+		case ok && ask.DryRun:
+			return domain.ID{}, plan, nil
 		case errors.Is(err, errKeyUsed):
 			continue
 		case err != nil || ok:
@@ -147,14 +152,16 @@ func (s *Store) beginBackfill(ctx context.Context, id domain.ID, version int64, 
 	made = NewID()
 	var all []domain.ID
 	err = s.lines.patiently(ctx, "backfill "+made.String(), lockedError(fmt.Sprintf("the schedule %s", id)), func() (err error) {
-		all, err = postgres.Collect(ctx, s.pool, pgx.RowTo[domain.ID], makeBackfill, pgx.NamedArgs{
-			"backfill": made, "id": id, "version": version, "from": plan.From, "to": plan.To, "overlap": plan.ExecutionPolicy,
-			"newest_first": plan.Order == domain.NewestFirst, "max_active": plan.MaxActive, "again": plan.Again, "due_times": plan.DueTimes,
-			"ran": plan.LeftOut.Ran, "skipped": plan.LeftOut.Skipped, "excluded": plan.LeftOut.Excluded,
-			"actor": textOrNull([]byte(by.name)), "reason": textOrNull([]byte(by.reason)), "most": maxBackfills,
-			"key": textOrNull([]byte(once.key)), "request_hash": once.hash[:],
+		return postgres.Rehearse(ctx, s.pool, rehearsed(ctx), func(q Querier) error {
+			all, err = postgres.Collect(ctx, q, pgx.RowTo[domain.ID], makeBackfill, pgx.NamedArgs{
+				"backfill": made, "id": id, "version": version, "from": plan.From, "to": plan.To, "overlap": plan.ExecutionPolicy,
+				"newest_first": plan.Order == domain.NewestFirst, "max_active": plan.MaxActive, "again": plan.Again, "due_times": plan.DueTimes,
+				"ran": plan.LeftOut.Ran, "skipped": plan.LeftOut.Skipped, "excluded": plan.LeftOut.Excluded,
+				"actor": textOrNull([]byte(by.name)), "reason": textOrNull([]byte(by.reason)), "most": maxBackfills,
+				"key": textOrNull([]byte(once.key)), "request_hash": once.hash[:],
+			})
+			return err
 		})
-		return err
 	})
 	if err != nil {
 		return made, false, fmt.Errorf("begin a backfill: %w", meaning(err))

@@ -78,7 +78,7 @@ select schedule_id, version, false, 0::bigint from tactus.unjudged where schedul
 // with a queue of that name: neither sees what the other has not committed, and who writes many remembers for a second
 // which streams there are. A stream that is in use is that of the schedule from now on, too.
 func (s *Store) lookAgain(ctx context.Context, written domain.Schedule) {
-	if written.Stream != "" { // what was written stands, whether or not this does
+	if written.Stream != "" && !rehearsed(ctx) { // what was written stands, whether or not this does
 		_ = claims.Share(ctx, s.pool, []string{written.Stream}, []domain.ID{written.ID})
 		_, _ = s.pool.Exec(ctx, noteAgain, written.ID, -written.Version)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/domain/handover"
@@ -64,6 +65,7 @@ type writer struct {
 	tx       pgx.Tx
 	timezone string
 	check    domain.Check
+	pool     *pgxpool.Pool      // of a store
 	turn     *turn              // of a store
 	names    *namesakes         // of a store
 	streams  *streamNames       // of a store
@@ -265,6 +267,13 @@ func lineOf(c domain.Change) (key string, locked error) {
 // writeAlone rings if it is this write's turn, also for those who left it to this one.
 func (w writer) writeAlone(ctx context.Context, c domain.Change, o option) (s domain.Schedule, err error) {
 	o.own = true
+	if rehearsed(ctx) {
+		err = postgres.Rehearse(ctx, w.pool, true, func(q Querier) (err error) {
+			s, err = write(ctx, q, c, o)
+			return err
+		})
+		return s, err
+	}
 	number := w.turn.take(time.Now())
 	if number == 0 {
 		return write(ctx, w.q, c, o)

@@ -45,7 +45,7 @@ func noCheck(domain.Task) error {
 }
 
 func (s *Store) writer() writer {
-	return writer{q: s.pool, timezone: s.timezone, check: s.check, turn: s.turn, names: s.names, streams: s.streams, lines: s.lines}
+	return writer{q: s.pool, pool: s.pool, timezone: s.timezone, check: s.check, turn: s.turn, names: s.names, streams: s.streams, lines: s.lines}
 }
 
 // Get returns a living schedule, or domain.ErrNotFound.

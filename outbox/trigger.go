@@ -7,7 +7,6 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/postgres"
@@ -59,7 +58,7 @@ func (s *Store) trigger(ctx context.Context, id domain.ID, m Manual, own *ownTas
 ) {
 	hash := sha256.Sum256(append([]byte("trigger "+id.String()), m.With...))
 	run = NewID()
-	var tag pgconn.CommandTag
+	var events []int64
 	locked := lockedError(fmt.Sprintf("the schedule %s", id))
 	err = s.lines.patiently(ctx, "trigger "+run.String(), locked, func() error {
 		return postgres.Ringing(func(ring bool) (err error) {
@@ -73,8 +72,10 @@ func (s *Store) trigger(ctx context.Context, id domain.ID, m Manual, own *ownTas
 			if own != nil {
 				sql = own.statement(args)
 			}
-			tag, err = s.pool.Exec(ctx, sql, args)
-			return err
+			return postgres.Rehearse(ctx, s.pool, rehearsed(ctx), func(q Querier) error {
+				events, err = postgres.Collect(ctx, q, pgx.RowTo[int64], sql, args)
+				return err
+			})
 		})
 	})
 	switch err := meaning(err); {
@@ -84,7 +85,7 @@ func (s *Store) trigger(ctx context.Context, id domain.ID, m Manual, own *ownTas
 	case err != nil:
 		return domain.ID{}, false, fmt.Errorf("trigger: %w", err)
 	}
-	return run, tag.RowsAffected() > 0, nil
+	return run, len(events) > 0, nil
 }
 
 // whyNoRun returns why a schedule got no manual run: it is invalid, or there is none. It returns nil when that is over,

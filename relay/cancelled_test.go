@@ -22,7 +22,7 @@ func TestCancelledRunsAreNotHandedOver(t *testing.T) {
 			}
 			ids = append(ids, id)
 		}
-		done, err := revoke.Cancel(t.Context(), w.pool, ids, false)
+		done, err := revoke.Cancel(t.Context(), w.pool, revoke.Order{IDs: ids})
 		if err != nil {
 			t.Fatal(err)
 		}

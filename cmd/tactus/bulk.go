@@ -23,7 +23,7 @@ type bulkCmd struct {
 	Query      string     `short:"q" help:"Only schedules whose names contain this text."`
 	LastStatus string     `placeholder:"STATE" help:"Only schedules whose newest run is in this state."`
 	PauseGroup string     `placeholder:"GROUP" help:"Only what the disabling of this name has disabled: enable puts back exactly that."`
-	DryRun     bool       `help:"Only show which."`
+	DryRun     bool       `help:"Only show what would become of which."`
 	Until      comingTime `placeholder:"TIME" help:"disable: when they are enabled again by themselves: a time, a day, or how long from now (90m, 3d)."`
 	Group      string     `help:"disable: the name of the operation (made up unless given)."`
 	AddTag     []string   `sep:"none" help:"retag: a tag to add; may be repeated."`
@@ -116,10 +116,11 @@ func (c bulkCmd) tell(to console, done bulkPage) error {
 		counts[one.Outcome]++
 	}
 	if c.DryRun {
-		fmt.Fprintf(to.problems, "%d schedules are chosen; this is a dry run, and none is changed\n", counts["would"])
-		return nil
+		fmt.Fprintf(to.problems, "%d schedules would be changed, %d are so already; this is a dry run, and none is changed\n",
+			counts["would"], counts["unchanged"])
+	} else {
+		fmt.Fprintf(to.problems, "%d schedules done, %d as they were\n", counts["done"], counts["unchanged"])
 	}
-	fmt.Fprintf(to.problems, "%d schedules done, %d as they were\n", counts["done"], counts["unchanged"])
 	if c.Action == "disable" && counts["done"] > 0 {
 		fmt.Fprintf(to.problems, "put back exactly these: tactus schedule bulk enable --pause-group %s\n", done.Group)
 	}

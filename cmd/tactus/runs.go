@@ -216,7 +216,7 @@ type manyRuns struct {
 	clientFlags
 	runChoice
 	IDs    []string `arg:"" optional:"" name:"run" help:"Ids of the runs; without any, the flags select them."`
-	DryRun bool     `help:"Only show which runs these are."`
+	DryRun bool     `help:"Only show what would become of which runs."`
 }
 
 // act posts an action, a part at a time, until all runs are handled, and prints the outcome of each.

@@ -80,7 +80,7 @@ func TestBulkCommands(t *testing.T) {
 		want string
 	}{
 		{"bulk disable", exitUsage, `--tag nightly, or --all`},
-		{"bulk disable --tag x --dry-run", exitOK, `2 schedules are chosen`},
+		{"bulk disable --tag x --dry-run", exitOK, `1 schedules would be changed, 1 are so already`},
 		{"bulk disable --tag x --group release --reason release", exitOK, `(?s) a +done.*1 schedules done, 1 as they were.*--pause-group release`},
 		{"list --enabled true --sort name", exitOK, `^ID[^\n]*\n\S+ +c `},
 		{"bulk enable --pause-group release", exitOK, ` a +done`},

@@ -199,7 +199,7 @@ func (s *server) cancelBackfill(ctx context.Context, in *struct {
 	if err == nil && asked.Runs {
 		var open []domain.ID
 		if open, err = s.catalog.OpenRuns(ctx, id); err == nil && len(open) > 0 {
-			_, err = revoke.Cancel(ctx, s.pool, open, asked.Terminate)
+			_, err = revoke.Cancel(ctx, s.pool, orderOf(ctx, open, asked.Terminate))
 		}
 	}
 	if err != nil {

@@ -19,7 +19,7 @@ func (s *server) bulk(api huma.API) {
 	const path = prefix + "/schedules/bulk"
 	register(api, huma.Operation{
 		OperationID: "change-many", Method: http.MethodPost, Path: path, Summary: "Change several schedules, by ids or by a filter",
-		Description: "At most 100 in one request; go on with next_page_token. Each change is an event of its own, and one that is refused does not stop the others. With dry_run nothing is done. " +
+		Description: "At most 100 in one request; go on with next_page_token. Each change is an event of its own, and one that is refused does not stop the others. With dry_run nothing is done, and the answer says of each whether it would be changed, or is refused. " +
 			"disable names the operation in pause_group (made up unless group is given), and leaves alone what is off already: enable with the filter {\"pause_group\":GROUP} puts back exactly what it turned off.",
 	}, s.changeMany)
 	takes[bulkBody](api, path)
@@ -29,7 +29,7 @@ type bulkBody struct {
 	Action     string           `json:"action" enum:"enable,disable,delete,trigger,retag,set"`
 	IDs        []domain.ID      `json:"ids,omitempty" maxItems:"100" doc:"The schedules; or a filter."`
 	Filter     *schedulesFilter `json:"filter,omitempty" doc:"{} chooses all."`
-	DryRun     bool             `json:"dry_run,omitempty" doc:"Only say which."`
+	DryRun     bool             `json:"dry_run,omitempty" doc:"Only say what would become of which."`
 	PageToken  string           `json:"page_token,omitempty" doc:"The next_page_token of the answer before."`
 	Reason     string           `json:"reason,omitempty" maxLength:"1000" doc:"Why: the events say so."`
 	Until      string           `json:"until,omitempty" doc:"disable: when they are enabled again by themselves."`

@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/access"
 	"github.com/tactus-dev/tactus/internal/catalog"
 	"github.com/tactus-dev/tactus/internal/revoke"
 )
@@ -35,12 +36,12 @@ func (s *server) runActions(api huma.API) {
 	mayTake[cancelBody](api, prefix+"/runs/{id}/cancel")
 	register(api, huma.Operation{
 		OperationID: "rerun-many", Method: http.MethodPost, Path: prefix + "/runs/rerun", Summary: "Run the tasks of several runs again, by ids or by a filter",
-		Description: "At most 100 in one request; go on with next_page_token. A filter must name states. A run whose task cannot run again does not stop the others. With dry_run nothing is done.",
+		Description: "At most 100 in one request; go on with next_page_token. A filter must name states. A run whose task cannot run again does not stop the others. With dry_run nothing is done, and the answer says which would be refused, and why.",
 	}, s.rerunMany)
 	takes[runsBody](api, prefix+"/runs/rerun")
 	register(api, huma.Operation{
 		OperationID: "cancel-many", Method: http.MethodPost, Path: prefix + "/runs/cancel", Summary: "Cancel several runs, by ids or by a filter",
-		Description: "At most 1000 in one request; go on with next_page_token. A filter without states selects unfinished runs. With dry_run nothing is done.",
+		Description: "At most 1000 in one request; go on with next_page_token. A filter without states selects unfinished runs. With dry_run nothing is done, and the answer says which would be refused, and why.",
 	}, s.cancelMany)
 	takes[runsBody](api, prefix+"/runs/cancel")
 }
@@ -53,7 +54,7 @@ type cancelBody struct {
 type runsBody struct {
 	IDs       []domain.ID `json:"ids,omitempty" maxItems:"1000" doc:"The runs. Give either these or a filter."`
 	Filter    *runsFilter `json:"filter,omitempty"`
-	DryRun    bool        `json:"dry_run,omitempty" doc:"Only say which runs these are."`
+	DryRun    bool        `json:"dry_run,omitempty" doc:"Only say what would become of which runs."`
 	PageToken string      `json:"page_token,omitempty" doc:"The next_page_token of the answer before."`
 	Terminate bool        `json:"terminate,omitempty" doc:"For cancel: kill tasks that are running already."`
 }
@@ -99,7 +100,7 @@ type rerunOutcome struct {
 	ID     domain.ID  `json:"id" doc:"The run whose task runs again."`
 	RunID  *domain.ID `json:"run_id,omitempty" doc:"The new run."`
 	TaskOf string     `json:"task_of,omitempty" enum:"run,schedule" doc:"Whose task, args and queue the new run has: those of the run, or of the schedule now."`
-	Code   string     `json:"code,omitempty" doc:"Why there is no new run."`
+	Code   string     `json:"code,omitempty" doc:"Why there is no new run, also where a dry run would make none."`
 	Error  string     `json:"error,omitempty"`
 }
 
@@ -149,7 +150,7 @@ func (s *server) cancelRun(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, s.answer(err)
 	}
-	done, err := revoke.Cancel(ctx, s.pool, []domain.ID{id}, asked.Terminate)
+	done, err := revoke.Cancel(ctx, s.pool, orderOf(ctx, []domain.ID{id}, asked.Terminate))
 	if err != nil {
 		return nil, s.answer(err)
 	}
@@ -224,15 +225,19 @@ func (s *server) rerunMany(ctx context.Context, in *struct{ body }) (*manyRuns[r
 	}
 	out := &manyRuns[rerunOutcome]{}
 	out.Body.DryRun, out.Body.Matched, out.Body.NextPageToken, out.Body.Runs = asked.DryRun, len(ids), next, []rerunOutcome{}
+	if asked.DryRun {
+		ctx = s.store.Rehearsal(ctx)
+	}
 	for _, id := range ids {
-		done := rerunOutcome{ID: id}
-		if !asked.DryRun {
-			if done, err = s.runAgain(ctx, id, ""); err != nil {
-				done = rerunOutcome{ID: id, Code: "unavailable", Error: err.Error()}
-				if faults := domain.FaultsOf(err); len(faults) > 0 {
-					done.Code, done.Error = faults[0].Code, faults[0].Message
-				}
+		done, err := s.runAgain(ctx, id, "")
+		if err != nil {
+			done = rerunOutcome{ID: id, Code: "unavailable", Error: err.Error()}
+			if faults := domain.FaultsOf(err); len(faults) > 0 {
+				done.Code, done.Error = faults[0].Code, faults[0].Message
 			}
+		}
+		if asked.DryRun {
+			done.RunID = nil
 		}
 		out.Body.Runs = append(out.Body.Runs, done)
 	}
@@ -257,14 +262,18 @@ func (s *server) cancelMany(ctx context.Context, in *struct{ body }) (*manyRuns[
 	out := &manyRuns[revoke.Cancelled]{}
 	out.Body.DryRun, out.Body.Matched, out.Body.NextPageToken = asked.DryRun, len(ids), next
 	out.Body.Runs = []revoke.Cancelled{}
-	if asked.DryRun {
-		for _, id := range ids {
-			out.Body.Runs = append(out.Body.Runs, revoke.Cancelled{ID: id, Outcome: revoke.Would})
-		}
-		return out, nil
-	}
-	if out.Body.Runs, err = revoke.Cancel(ctx, s.pool, ids, asked.Terminate); err != nil {
+	order := orderOf(ctx, ids, asked.Terminate)
+	order.DryRun = asked.DryRun
+	done, err := revoke.Cancel(ctx, s.pool, order)
+	if err != nil {
 		return nil, s.answer(err)
 	}
+	out.Body.Runs = append(out.Body.Runs, done...)
 	return out, nil
+}
+
+// orderOf is the order of the principal of a request.
+func orderOf(ctx context.Context, ids []domain.ID, terminate bool) revoke.Order {
+	scope := access.From(ctx).Scope
+	return revoke.Order{IDs: ids, Terminate: terminate, ScopeTags: scope.Tags(), ScopeNames: scope.Prefixes()}
 }

@@ -25,7 +25,7 @@ type Request struct {
 	IDs       []domain.ID     // or
 	Filter    *catalog.Filter // selects the schedules, instead of IDs
 	PageToken string          // the place to continue from
-	DryRun    bool            // only say which schedules these are
+	DryRun    bool            // only say what would become of which schedules
 	Key       string          // for trigger, an Idempotency-Key: repeating the request creates no further runs
 
 	Reason, Until, Group string // for disable
@@ -169,10 +169,7 @@ func (c Changer) Change(ctx context.Context, r Request) (Answer, error) {
 	}
 	answer := Answer{Group: r.Group, Next: next, Outcomes: make([]Outcome, len(chosen))}
 	if r.DryRun {
-		for i, one := range chosen {
-			answer.Outcomes[i] = Outcome{Outcome: "would", ID: one.ID, Name: one.Name}
-		}
-		return answer, nil
+		ctx = c.Store.Rehearsal(ctx)
 	}
 	order, err := c.inOrder(ctx, chosen)
 	if err != nil {
@@ -182,6 +179,9 @@ func (c Changer) Change(ctx context.Context, r Request) (Answer, error) {
 	for _, i := range order {
 		done := p.outcome(c, ctx, chosen[i].ID, r)
 		done.ID, done.Name = chosen[i].ID, chosen[i].Name
+		if r.DryRun && done.Outcome == "done" {
+			done.Outcome, done.Version, done.RunID = "would", 0, nil
+		}
 		answer.Outcomes[i] = done
 	}
 	return answer, nil

@@ -193,7 +193,7 @@ func TestWhatWorkersAnswerWithoutEvents(t *testing.T) {
 // cancel cancels a run, and tells its workers.
 func (s shop) cancel(t *testing.T, id domain.ID, terminate bool) revoke.Cancelled {
 	t.Helper()
-	done, err := revoke.Cancel(t.Context(), s.pool, []domain.ID{id}, terminate)
+	done, err := revoke.Cancel(t.Context(), s.pool, revoke.Order{IDs: []domain.ID{id}, Terminate: terminate})
 	if err != nil || len(done) != 1 {
 		t.Fatal(done, err)
 	}

@@ -8,7 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/domain"
-	"github.com/tactus-dev/tactus/internal/access"
+	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
@@ -72,20 +72,33 @@ select g.id, case when s.id is not null then 'revoked' else coalesce(f.status, g
 from given g left join free f on f.id = g.id left join settled s on s.id = g.id, (select count(*) from asked) a
 order by g.nth`
 
-// Cancel has runs not run any more, as far as that is possible. Whoever runs one goes on, unless terminate says that
-// its worker is to kill it. It answers for each run once; one whose schedule is outside the scope of the request is not
-// found.
-func Cancel(ctx context.Context, pool *pgxpool.Pool, ids []domain.ID, terminate bool) ([]Cancelled, error) {
-	scope := access.From(ctx).Scope
-	rows, err := pool.Query(ctx, cancelRuns, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{
-		"ids": ids, "terminate": terminate, "all_scopes": len(scope) == 0, "scope_tags": scope.Tags(), "scope_names": scope.Prefixes(),
+// Order says which runs are not to be run any more.
+type Order struct {
+	IDs       []domain.ID
+	Terminate bool // their workers are to kill them
+	// Of whoever asks; the runs of all schedules where both are empty.
+	ScopeTags, ScopeNames []string
+	DryRun                bool // only tell what would become of them
+}
+
+// Cancel has runs not run any more, as far as that is possible. Whoever runs one goes on, unless its worker is to kill
+// it. It answers for each run once; one whose schedule is outside the scope of the request is not found. A dry run does
+// all of it and rolls it back, so it answers what Cancel would.
+func Cancel(ctx context.Context, pool *pgxpool.Pool, o Order) (done []Cancelled, err error) {
+	err = postgres.Rehearse(ctx, pool, o.DryRun, func(q postgres.Querier) error {
+		done, err = postgres.Collect(ctx, q, pgx.RowToStructByPos[Cancelled], cancelRuns, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{
+			"ids": o.IDs, "terminate": o.Terminate, "all_scopes": len(o.ScopeTags)+len(o.ScopeNames) == 0,
+			"scope_tags": o.ScopeTags, "scope_names": o.ScopeNames,
+		})
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("cancel runs: %w", err)
 	}
-	done, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Cancelled])
-	if err != nil {
-		return nil, fmt.Errorf("cancel runs: %w", err)
+	for i, one := range done {
+		if o.DryRun && (one.Outcome == Settled || one.Outcome == Told) {
+			done[i].Status, done[i].Outcome = "", Would
+		}
 	}
 	return done, nil
 }

@@ -61,7 +61,7 @@ func Settle(ctx context.Context, pool *pgxpool.Pool, condition string, arg any, 
 			return &Error{Runs: len(runs), Names: names}
 		case cancel:
 			for some := range slices.Chunk(runs, revoke.MaxCancelled) {
-				if _, err := revoke.Cancel(ctx, pool, some, false); err != nil {
+				if _, err := revoke.Cancel(ctx, pool, revoke.Order{IDs: some}); err != nil {
 					return err
 				}
 			}
