@@ -30,10 +30,27 @@ func TestProgramIsWithout(t *testing.T) {
 	}
 }
 
-// dependencies are the import paths of everything that is linked into a program.
-func dependencies(t *testing.T, program string) map[string]bool {
+// TestServicesAreWithoutTheAPI holds that a service that writes schedules, and its tests, need nothing of what serves
+// the API: go mod tidy writes what the tests of imported packages need into the service's go.sum.
+func TestServicesAreWithoutTheAPI(t *testing.T) {
+	needed := dependencies(t, "-test", "./domain/...", "./outbox/...", "./migrations/...", "./internal/testenv/...", "./internal/claims/...",
+		"./internal/detached/...", "./internal/postgres/...", "./internal/sqlexpr/...")
+	if !needed["github.com/jackc/pgx/v5"] {
+		t.Fatal("not even pgx is listed: the list is not that of the services")
+	}
+	for path := range needed {
+		for _, without := range []string{module + "/internal/access", module + "/internal/api", "github.com/coreos/go-oidc", "github.com/danielgtaylor/huma"} {
+			if under(path, without) {
+				t.Errorf("what services import needs %s, or its tests do: only who serves the API knows who calls", path)
+			}
+		}
+	}
+}
+
+// dependencies are the import paths of everything that is linked into programs.
+func dependencies(t *testing.T, programs ...string) map[string]bool {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "list", "-deps", program)
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"list", "-deps"}, programs...)...)
 	cmd.Dir = root
 	out, err := cmd.Output()
 	if err != nil {
