@@ -26,9 +26,9 @@ const backfillMargin = 24 * time.Hour
 const maxBackfills = 100
 
 // Backfill asks the leading beat for runs of a schedule for due times of the past, and returns the id under which it
-// has been asked, and what it was asked for. With DryRun it only returns the latter, or why it would be refused. keep is how long runs are kept
-// after their due times (0: DefaultRunRetention). A repeated call with the same key (an Idempotency-Key) asks for
-// nothing more, and returns the id of the first one.
+// has been asked, and what it was asked for. With DryRun it only returns the latter, or why it would be refused.
+// keep is how long runs are kept after their due times (0: DefaultRunRetention). A repeated call with the same key (an
+// Idempotency-Key) asks for nothing more, and returns the id of the first one.
 func (s *Store) Backfill(ctx context.Context, id domain.ID, ask domain.BackfillRequest, keep time.Duration, key string) (
 	domain.ID, domain.BackfillPlan, error,
 ) {
@@ -154,9 +154,11 @@ func (s *Store) beginBackfill(ctx context.Context, id domain.ID, version int64, 
 	err = s.lines.patiently(ctx, "backfill "+made.String(), lockedError(fmt.Sprintf("the schedule %s", id)), func() (err error) {
 		return postgres.Rehearse(ctx, s.pool, rehearsed(ctx), func(q Querier) error {
 			all, err = postgres.Collect(ctx, q, pgx.RowTo[domain.ID], makeBackfill, pgx.NamedArgs{
-				"backfill": made, "id": id, "version": version, "from": plan.From, "to": plan.To, "overlap": plan.ExecutionPolicy,
-				"newest_first": plan.Order == domain.NewestFirst, "max_active": plan.MaxActive, "again": plan.Again, "due_times": plan.DueTimes,
-				"ran": plan.LeftOut.Ran, "skipped": plan.LeftOut.Skipped, "excluded": plan.LeftOut.Excluded,
+				"backfill": made, "id": id, "version": version, "from": plan.From, "to": plan.To,
+				"overlap":      plan.ExecutionPolicy,
+				"newest_first": plan.Order == domain.NewestFirst, "max_active": plan.MaxActive, "again": plan.Again,
+				"due_times": plan.DueTimes,
+				"ran":       plan.LeftOut.Ran, "skipped": plan.LeftOut.Skipped, "excluded": plan.LeftOut.Excluded,
 				"actor": textOrNull([]byte(by.name)), "reason": textOrNull([]byte(by.reason)), "most": maxBackfills,
 				"key": textOrNull([]byte(once.key)), "request_hash": once.hash[:],
 			})

@@ -116,7 +116,8 @@ func (c bulkCmd) tell(to console, done bulkPage) error {
 		counts[one.Outcome]++
 	}
 	if c.DryRun {
-		fmt.Fprintf(to.problems, "%d schedules would be changed, %d are so already; this is a dry run, and none is changed\n",
+		fmt.Fprintf(to.problems,
+			"%d schedules would be changed, %d are so already; this is a dry run, and none is changed\n",
 			counts["would"], counts["unchanged"])
 	} else {
 		fmt.Fprintf(to.problems, "%d schedules done, %d as they were\n", counts["done"], counts["unchanged"])

@@ -198,8 +198,9 @@ func (c keyRevokeCmd) revoke(ctx context.Context, id domain.ID) ([]byte, error) 
 	return c.call(ctx, http.MethodDelete, "/keys/"+id.String(), nil)
 }
 
-// revokeNamed revokes all keys of a name, expired ones included, until a look finds none that is left. A single look would miss the successor of a key that is rotated at the same moment: a revocation waits
-// for the rotation, and the next look sees the successor.
+// revokeNamed revokes all keys of a name, expired ones included, until a look finds none that is left. A single look
+// would miss the successor of a key that is rotated at the same moment: a revocation waits for the rotation, and the
+// next look sees the successor.
 func (c keyRevokeCmd) revokeNamed(ctx context.Context) (answer []byte, err error) {
 	for {
 		all, err := c.keys(ctx)

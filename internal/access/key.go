@@ -50,7 +50,7 @@ type KeyInfo struct {
 	CreatedBy  string     `json:"created_by"`
 	ExpiresAt  *time.Time `json:"expires_at"`
 	RevokedAt  *time.Time `json:"revoked_at"`
-	ReplacedBy *domain.ID `json:"replaced_by" nullable:"true" doc:"The key that was made of it by rotation, or that has its name since it expired."`
+	ReplacedBy *domain.ID `json:"replaced_by" nullable:"true" doc:"The key that has its name now."`
 	LastUsedAt *time.Time `json:"last_used_at" doc:"To the minute."`
 }
 
@@ -103,7 +103,8 @@ with ended as (
     returning id
 )
 insert into tactus.access_keys (id, name, hash, role, scope, created_by, expires_at)
-select @id::uuid, @name, @hash::bytea, @role, @scope::text[], @by, @expires::timestamptz from (select count(*) from ended) e
+select @id::uuid, @name, @hash::bytea, @role, @scope::text[], @by, @expires::timestamptz
+from (select count(*) from ended) e
 returning` + keyColumns
 
 // Create makes a key. The name of a key that is still good is taken.

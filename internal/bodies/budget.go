@@ -36,8 +36,14 @@ func NewBudget(most int64) *Budget {
 // Why a body is not read.
 var (
 	ErrFull     = &domain.Error{Code: "bodies_too_large", Message: "the bodies of the requests in work, or yours, are as large as they may be together: try again"}
-	ErrStopping = &domain.Error{Code: "server_stopping", Message: "the server stops before the body has come: nothing was done; send the request again"}
-	ErrSlow     = &domain.Error{Code: "body_too_slow", Message: "the body did not come in time: nothing was done; send it faster, or less of it"}
+	ErrStopping = &domain.Error{
+		Code:    "server_stopping",
+		Message: "the server stops before the body has come: nothing was done; send the request again",
+	}
+	ErrSlow = &domain.Error{
+		Code:    "body_too_slow",
+		Message: "the body did not come in time: nothing was done; send it faster, or less of it",
+	}
 	ErrTooLarge = &domain.Error{Kind: domain.TooLarge, Code: "payload_too_large", Message: "the form holds more than is taken: leave some of it out"}
 	ErrNoForm   = &domain.Error{Kind: domain.Invalid, Code: "form_invalid", Message: "the body is no form: send it as application/x-www-form-urlencoded"}
 )

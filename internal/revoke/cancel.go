@@ -86,10 +86,11 @@ type Order struct {
 // all of it and rolls it back, so it answers what Cancel would.
 func Cancel(ctx context.Context, pool *pgxpool.Pool, o Order) (done []Cancelled, err error) {
 	err = postgres.Rehearse(ctx, pool, o.DryRun, func(q postgres.Querier) error {
-		done, err = postgres.Collect(ctx, q, pgx.RowToStructByPos[Cancelled], cancelRuns, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{
-			"ids": o.IDs, "terminate": o.Terminate, "all_scopes": len(o.ScopeTags)+len(o.ScopeNames) == 0,
-			"scope_tags": o.ScopeTags, "scope_names": o.ScopeNames,
-		})
+		done, err = postgres.Collect(ctx, q, pgx.RowToStructByPos[Cancelled], cancelRuns,
+			pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{
+				"ids": o.IDs, "terminate": o.Terminate, "all_scopes": len(o.ScopeTags)+len(o.ScopeNames) == 0,
+				"scope_tags": o.ScopeTags, "scope_names": o.ScopeNames,
+			})
 		return err
 	})
 	if err != nil {
