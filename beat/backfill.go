@@ -110,8 +110,9 @@ const activeSQL = `
 //   - f: the backfill, locked. One that somebody else has locked, who cancels it, is left alone.
 //   - of: its schedule. The backfill ends when the schedule was deleted since it was asked for. It waits while the
 //     schedule is invalid, not judged, or was paused after it was asked for.
-//   - room: how many runs may begin. Under the policy queue none may while another run of the schedule is unfinished or
-//     waits; runs that may overlap are looked for among its newest.
+//   - room: how many runs may begin: of large tasks, as many as the beat fires by one statement. Under the policy queue
+//     none may while another run of the schedule is unfinished or waits; runs that may overlap are looked for among its
+//     newest.
 //   - next: the next due times, up to the first one that memory has not settled.
 //   - judged: those that are left out, and of the others how many come up to each.
 const backfillSQL = `
@@ -124,7 +125,8 @@ f as materialized (
     select b.* from tactus.backfills b, lease where b.id = @id::uuid and b.ended_at is null for no key update of b skip locked
 ),
 of as materialized (
-    select s.id, s.name, s.version, ` + sqlexpr.RoutedTask + ` as task, ` + sqlexpr.PolicyExpires + ` as expires,
+    select s.id, s.name, s.version, ` + sqlexpr.RoutedTask + ` as task, ` + sqlexpr.TaskSize + ` as bytes,
+        ` + sqlexpr.PolicyExpires + ` as expires,
         ` + sqlexpr.PolicyOverlaps + ` or f.overlap = 'queue' as exclusive,
         s.deleted_at is not null or s.created_at > f.created_at as gone,
         s.invalid_reason is not null or coalesce(s.paused_at > f.created_at, false)
@@ -139,7 +141,8 @@ of as materialized (
     from f join tactus.schedules s on s.id = f.schedule_id
 ),
 room as materialized (
-    select case when gone or held then 0 else least(max_active - active, @most::bigint) end as runs from of, f
+    select case when gone or held then 0 else least(max_active - active, @most::bigint,
+        greatest(@weight::bigint / greatest(bytes, 1), 1)) end as runs from of, f
 ),
 next as materialized (
     select * from (
@@ -167,7 +170,7 @@ event as (
     select 'run', run.id, 1, 'run.due', tactus.run_due(of.id, name, task, run.id, run.due_at, 'backfill'),
         pg_catalog.json_strip_nulls(pg_catalog.json_build_object('actor', f.actor, 'reason', f.reason)), fired_at
     from run join done using (due_at), f, of order by nth
-    returning position
+    returning position, octet_length(data::text) as bytes
 ),
 moved as (
     select coalesce((select max(place) from done), f.place) as place, (select count(*) from run) as fired,
@@ -189,7 +192,9 @@ written as (
     returning b.id
 )
 select exists (select from lease), (select count(*) from event), (select count(*) from written),
-    coalesce((select outcome from ending), ''), (select ` + sqlexpr.RingRuns + ` from (select from event limit 1) e where @ring::boolean)`
+    coalesce((select outcome from ending), ''), (select max(position) from event),
+    (select coalesce(sum(bytes), 0)::bigint from event),
+    (select ` + sqlexpr.RingRuns + ` from (select from event limit 1) e where @ring::boolean)`
 
 // failBackfillSQL ends a backfill that cannot go on.
 const failBackfillSQL = `
@@ -319,15 +324,16 @@ func (b *Beat) goOnWith(ctx context.Context, f openBackfill, now memory.Micros) 
 	defer cancel()
 	before := b.backfills.tries[f.ID]
 	var held bool
-	var fired, written int64
+	var fired, written, bytes int64
+	var newest *int64
 	var outcome string
 	err = postgres.Ringing(func(ring bool) error {
 		var rung any
 		return b.pool.QueryRow(ctx, backfillSQL, planned, named{
 			"epoch": b.lease.term, "id": f.ID, "lease": b.cfg.Lease, "believed": b.clock.believes(), "runs": runs,
 			"most": before.part(backfillRuns), "looked": before.part(backfillLooked), "settled": time.UnixMicro(settled),
-			"actor": "beat:" + b.cfg.Name, "ring": ring,
-		}).Scan(&held, &fired, &written, &outcome, &rung)
+			"actor": "beat:" + b.cfg.Name, "ring": ring, "weight": maxFiringWeight << 10,
+		}).Scan(&held, &fired, &written, &outcome, &newest, &bytes, &rung)
 	})
 	if err != nil {
 		return false, fmt.Errorf("backfill %s of the schedule %s: %w", f.ID, f.Schedule, err)
@@ -337,6 +343,9 @@ func (b *Beat) goOnWith(ctx context.Context, f openBackfill, now memory.Micros) 
 		return false, nil
 	}
 	b.backlog.took(fired, localNow())
+	if bytes > fired<<10 {
+		b.backlog.handingOver(int(bytes>>10), newest, localNow())
+	}
 	if outcome != "" && written > 0 {
 		b.log.Info("a backfill has ended", "backfill", f.ID, "schedule_id", f.Schedule, "outcome", outcome)
 	}

@@ -65,7 +65,7 @@ func (b *Beat) noteAllSpent() {
 }
 
 const (
-	completeAtOnce = 500 // schedules in one statement
+	completeAtOnce = 500 // schedules in one statement; fewer when they are large, as each event has a copy
 	sweepEvery     = time.Minute
 )
 
@@ -109,21 +109,29 @@ changed as (
 // deletableSQL selects schedules that were completed long enough ago, and say that they are to be deleted, or leave it
 // to the setting.
 const deletableSQL = `
-    select s.id from tactus.schedules s
+    select s.id, s.completed_at, ` + sqlexpr.TaskSize + ` as bytes from tactus.schedules s
     where s.completed_at < least((select clock_timestamp()), @believed::timestamptz) - @retention::interval and s.deleted_at is null and s.managed_by is null
         and (strpos(s.policy, '"on_completed":"delete"') > 0
             or @delete::boolean and strpos(s.policy, '"on_completed":"keep"') = 0)
         and (s.id = any (@only::uuid[]) or cardinality(@only::uuid[]) = 0) and s.id <> all (@later::uuid[])
     order by s.completed_at limit @most::bigint`
 
+const deletableIDsSQL = `select id from (` + deletableSQL + `) d`
+
 const deleteCompletedSQL = `
 with moment as materialized (select clock_timestamp() as now),
 free as materialized (` + deletableSQL + `
     for no key update of s skip locked
 ),
+fit as (
+    select id from (
+        select id, sum(bytes) over (order by completed_at, id rows unbounded preceding) - bytes as before from free
+    ) f
+    where before < @weight::bigint
+),
 changed as (
     update tactus.schedules s set version = s.version + 1, deleted_at = now, updated_at = now
-    from free, moment where s.id = free.id
+    from fit, moment where s.id = fit.id
     returning s.*
 ),` + completedEventSQL
 
@@ -154,8 +162,8 @@ func (b *Beat) complete(ctx context.Context, now memory.Micros) error {
 	}
 	b.spent.sweepAt = now + sweepEvery.Microseconds()
 	deleted, err := b.deleteCompleted(ctx, now)
-	if deleted == completeAtOnce {
-		b.spent.sweepAt = now
+	if deleted > 0 {
+		b.spent.sweepAt = now // there may be more
 	}
 	return err
 }
@@ -169,7 +177,8 @@ func (b *Beat) deleteCompleted(ctx context.Context, now memory.Micros) (int, err
 	deleted, err := write([]domain.ID{})
 	if postgres.RefusedRow(err) {
 		var ids []domain.ID
-		if ids, err = postgres.Collect(ctx, b.pool, pgx.RowTo[domain.ID], deletableSQL, b.deletable(now, []domain.ID{})); err == nil {
+		ids, err = postgres.Collect(ctx, b.pool, pgx.RowTo[domain.ID], deletableIDsSQL, b.deletable(now, []domain.ID{}))
+		if err == nil {
 			deleted, err = b.byHalves(ids, now, write)
 		}
 	}
@@ -188,7 +197,7 @@ func (b *Beat) deletable(now memory.Micros, only []domain.ID) named {
 	}
 	return named{
 		"retention": b.cfg.CompletedRetention, "delete": b.cfg.DeleteCompleted, "most": completeAtOnce, "only": only, "later": later,
-		"believed": b.clock.believes(),
+		"believed": b.clock.believes(), "weight": maxFiringWeight << 10,
 	}
 }
 
@@ -221,6 +230,7 @@ func (b *Beat) completeSome(ctx context.Context, now memory.Micros) error {
 		return err
 	}
 	var ids []domain.ID
+	weighs := 0
 	for id, found := range b.spent.found {
 		if _, changed := b.syncs.pending[id]; changed {
 			continue // it is read first
@@ -233,7 +243,10 @@ func (b *Beat) completeSome(ctx context.Context, now memory.Micros) error {
 			delete(b.spent.found, id) // a takeover found that it is due after all, or a change of its calendars may
 			continue
 		}
-		if ids = append(ids, id); len(ids) == completeAtOnce {
+		if known {
+			weighs += r.Weight()
+		}
+		if ids = append(ids, id); len(ids) == completeAtOnce || weighs >= maxFiringWeight {
 			break
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
 // heavy makes so many schedules whose tasks have about a quarter of a megabyte, due each hour at the minute that a
@@ -109,14 +110,16 @@ func TestHeavyTasksWaitForSinks(t *testing.T) {
 		insert into tactus.relay_batches (sink, number, epoch, previous, snapshot, row_count, first_position, last_position)
 			values ('celery', 7, 'e', '1:1:', '1:1:', 1, 1, 1)`)
 	b := w.beat("a")
-	at := w.now
+	at, away := w.now, false
 	seconds := func(n int) (heavy int) {
 		t.Helper()
 		for range n {
 			at = at.Add(time.Second)
 			w.setClock(at)
 			for range 3 {
-				b.backlog.heavierAt = memory.Always
+				if b.backlog.heavierAt = memory.Always; !away {
+					b.backlog.heavySince = localNow() // however long this takes
+				}
 				if _, err := b.step(t.Context(), at.UnixMicro()); err != nil {
 					t.Fatal(err)
 				}
@@ -140,7 +143,7 @@ func TestHeavyTasksWaitForSinks(t *testing.T) {
 	if taken < 2*full-8 || taken > 2*full+8 {
 		t.Errorf("%d heavy ones have fired after a sink took %d", taken, full)
 	}
-	b.backlog.heavySince = b.backlog.heavySince.Add(-2 * awayAfter)
+	away, b.backlog.heavySince = true, b.backlog.heavySince.Add(-2*awayAfter)
 	for name, sink := range b.backlog.sinks {
 		sink.moved = sink.moved.Add(-2 * awayAfter)
 		b.backlog.sinks[name] = sink
@@ -206,5 +209,68 @@ func TestLeaseOutlastsAFiring(t *testing.T) {
 	t.Parallel()
 	if fireTimeout+renewEvery >= leaseTime {
 		t.Errorf("a firing of %v, begun %v after a renewal, outlasts the lease of %v", fireTimeout, renewEvery, leaseTime)
+	}
+}
+
+// TestHeavyBackfillsWaitForSinks has a backfill of heavy tasks. No statement makes more of its runs than one that fires
+// would, and they stop while a sink takes nothing.
+func TestHeavyBackfillsWaitForSinks(t *testing.T) {
+	t.Parallel()
+	w, b, s, hour := backfillWorld(t, fmt.Sprintf(`, "kwargs": {"k": %q}`, strings.Repeat("x", 250_000)))
+	testenv.RunSink(t, w.pool, "celery")
+	all := 100
+	w.backfill(s, hour.Add(-2*time.Hour), hour.Add(-20*time.Minute), func(r *domain.BackfillRequest) { r.MaxActive = &all })
+	made := func() int { return w.count(`select count(*) from tactus.outbox where topic = 'run'`) }
+	let := func() {
+		t.Helper()
+		for range 20 {
+			b.backlog.heavySince = localNow() // the sink is not away, however long this takes
+			w.let(b, backfillEvery)
+		}
+	}
+	let()
+	full := made()
+	if bytes := full * 250 << 10; bytes < freeWeight<<10-1<<20 || bytes > freeWeight<<10+3<<20 {
+		t.Errorf("%d runs are made while a sink takes nothing", full)
+	}
+	testenv.SinkTakes(t, w.pool, "celery")
+	let()
+	if n := made(); n < 2*full-8 || n > 2*full+8 {
+		t.Errorf("%d runs are made after a sink took %d", n, full)
+	}
+	for i, s := range w.statements(s) {
+		if s.Bytes > 3<<20 {
+			t.Errorf("statement %d copies %d bytes for %d runs", i, s.Bytes, s.Runs)
+		}
+	}
+}
+
+// TestHeavySchedulesEndInParts has schedules with heavy tasks that are due once: no statement that completes or deletes
+// them writes more than a few.
+func TestHeavySchedulesEndInParts(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const many = 40
+	at := w.now.Add(time.Second).UTC().Format(time.RFC3339)
+	for n := range many {
+		w.create(fmt.Sprintf(`{"name": "%d", "run_at": %q, "task_name": "t", "on_completed": "delete", "kwargs": {"k": %q}}`, n, at,
+			strings.Repeat("x", 250_000)))
+	}
+	b := w.beat("a")
+	b.cfg.CompletedRetention = time.Second
+	for steps := 0; w.count(`select count(*) from tactus.schedules where deleted_at is not null`) < many; steps++ {
+		if steps > 20*many {
+			t.Fatal("they do not end")
+		}
+		w.step(b, w.now.Add(time.Second))
+	}
+	for _, of := range []string{"schedule.completed", "schedule.deleted"} {
+		if n := w.count(`select count(*) from tactus.outbox where type = $1`, of); n != many {
+			t.Errorf("%d events of %s", n, of)
+		}
+		if n := w.count(`select max(bytes)::int from (select sum(octet_length(data::text)) as bytes from tactus.outbox
+			where type = $1 group by xid) s`, of); n > 3<<20 {
+			t.Errorf("a statement writes %d bytes of %s", n, of)
+		}
 	}
 }

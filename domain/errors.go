@@ -18,6 +18,7 @@ const (
 	TooLarge                        // the input is larger than what is stored
 	Unauthenticated                 // nobody knows who asks
 	Forbidden                       // who asks may not do it
+	Busy                            // not now: too much waits that others, or the same, have asked for
 )
 
 // Error is one fault: what is wrong, where, and how to fix it.
@@ -51,9 +52,13 @@ var (
 	ErrScheduleInvalid  = &Error{Kind: Conflict, Code: "schedule_invalid", Message: "the schedule is invalid: correct it first"}
 	ErrNothingDue       = &Error{Kind: Conflict, Code: "nothing_due", Message: "the schedule has no due times to come"}
 	ErrLocked           = &Error{Kind: Conflict, Code: "schedule_locked", Message: "another transaction has locked the schedule: try again"}
+	ErrBacklog          = &Error{Kind: Busy, Code: "backlog_full", Message: backlogFull}
 	ErrRouteLocked      = &Error{Kind: Conflict, Code: "route_locked", Message: "another transaction has locked the route: try again"}
 	ErrVersionConflict  = &Error{Kind: Stale, Code: "version_conflict", Message: "the schedule has changed since it was read: read it again and repeat the change"}
 )
+
+const backlogFull = "16 MiB of tasks wait to be handed over, and large ones are not added to them: " +
+	"nothing was recorded; try again in a moment"
 
 // Faults holds all faults of one input, in the order of its fields.
 type Faults []*Error

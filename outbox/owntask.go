@@ -57,6 +57,7 @@ func (o *ownTask) statement(args pgx.NamedArgs) string {
 const triggerOwnRun = triggered + `
     select id, name, version, @task::json as task, @policy::text as policy from tactus.schedules
     where id = @id and deleted_at is null and invalid_reason is null and version = @version::bigint
+        and octet_length(@task::text) <= @largest::bigint
 ),
 run as (
     insert into tactus.runs (` + runColumns + `, task) select ` + runValues + `, s.task from s, moment

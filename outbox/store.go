@@ -13,6 +13,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/postgres"
+	"github.com/tactus-dev/tactus/internal/room"
 )
 
 // Store writes schedules in transactions of its own: each is one statement long, and rings unless another is about to.
@@ -24,6 +25,7 @@ type Store struct {
 	names    *namesakes
 	streams  *streamNames
 	lines    *lines
+	room     *room.Room // for large manual runs
 }
 
 // NewStore returns a store over a pool that it is lent. timezone (IANA, or empty for UTC) is that of new schedules that
@@ -36,7 +38,7 @@ func NewStore(pool *pgxpool.Pool, timezone string, check domain.Check) *Store {
 	return &Store{
 		pool: pool, timezone: timezone, check: check,
 		turn: &turn{}, names: &namesakes{tried: map[string]*attempt{}}, streams: &streamNames{},
-		lines: &lines{of: map[string]*line{}},
+		lines: &lines{of: map[string]*line{}}, room: &room.Room{},
 	}
 }
 

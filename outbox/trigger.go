@@ -5,17 +5,20 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/postgres"
+	"github.com/tactus-dev/tactus/internal/room"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
 // Trigger makes a manual run of a schedule now, whether it is enabled or not, and returns the run's id. The version of
 // the schedule stays as it is. An invalid schedule is refused with its reason ([domain.ErrScheduleInvalid]), because
-// its arguments may not be the ones that its author wrote.
+// its arguments may not be the ones that its author wrote. One with a large task is refused while too much waits to be
+// handed over ([domain.ErrBacklog]), because whatever is due would have to wait for all of it.
 func (s *Store) Trigger(ctx context.Context, id domain.ID) (domain.ID, error) {
 	return s.TriggerOnce(ctx, id, Manual{})
 }
@@ -58,7 +61,11 @@ func (s *Store) trigger(ctx context.Context, id domain.ID, m Manual, own *ownTas
 ) {
 	hash := sha256.Sum256(append([]byte("trigger "+id.String()), m.With...))
 	run = NewID()
-	var events []int64
+	any, err := s.room.Any(ctx, s.pool)
+	if err != nil {
+		return domain.ID{}, false, fmt.Errorf("trigger: %w", err)
+	}
+	var sizes []int64
 	locked := lockedError(fmt.Sprintf("the schedule %s", id))
 	err = s.lines.patiently(ctx, "trigger "+run.String(), locked, func() error {
 		return postgres.Ringing(func(ring bool) (err error) {
@@ -66,14 +73,17 @@ func (s *Store) trigger(ctx context.Context, id domain.ID, m Manual, own *ownTas
 			args := pgx.NamedArgs{
 				"actor": textOrNull([]byte(by.name)), "reason": textOrNull([]byte(by.reason)),
 				"id": id, "run": run, "key": textOrNull([]byte(m.Key)), "request_hash": hash[:],
-				"trace": textOrNull([]byte(m.TraceParent)), "ring": ring,
+				"trace": textOrNull([]byte(m.TraceParent)), "ring": ring, "largest": room.Large,
+			}
+			if any {
+				args["largest"] = math.MaxInt32
 			}
 			sql := triggerRun
 			if own != nil {
 				sql = own.statement(args)
 			}
 			return postgres.Rehearse(ctx, s.pool, rehearsed(ctx), func(q Querier) error {
-				events, err = postgres.Collect(ctx, q, pgx.RowTo[int64], sql, args)
+				sizes, err = postgres.Collect(ctx, q, pgx.RowTo[int64], sql, args)
 				return err
 			})
 		})
@@ -85,8 +95,36 @@ func (s *Store) trigger(ctx context.Context, id domain.ID, m Manual, own *ownTas
 	case err != nil:
 		return domain.ID{}, false, fmt.Errorf("trigger: %w", err)
 	}
-	return run, len(events) > 0, nil
+	if len(sizes) == 0 {
+		return domain.ID{}, false, s.whyNoRoom(ctx, id, any, own)
+	}
+	if !rehearsed(ctx) {
+		s.room.Takes(sizes[0])
+	}
+	return run, true, nil
 }
+
+// whyNoRoom returns domain.ErrBacklog for a schedule that got no run because its task, or own, is large, and there is
+// no room.
+func (s *Store) whyNoRoom(ctx context.Context, id domain.ID, any bool, own *ownTask) error {
+	if any {
+		return nil
+	}
+	sizes := []int64{0}
+	var err error
+	if own != nil {
+		sizes[0] = int64(len(own.task))
+	} else if sizes, err = postgres.Collect(ctx, s.pool, pgx.RowTo[int64], taskSize, id); err != nil {
+		return fmt.Errorf("trigger: %w", err)
+	}
+	if len(sizes) > 0 && sizes[0] > room.Large {
+		return domain.ErrBacklog
+	}
+	return nil
+}
+
+const taskSize = `select ` + sqlexpr.TaskSize + `::bigint from tactus.schedules s
+where s.id = $1 and s.deleted_at is null and s.invalid_reason is null`
 
 // whyNoRun returns why a schedule got no manual run: it is invalid, or there is none. It returns nil when that is over,
 // or the schedule was only changed.
@@ -109,8 +147,8 @@ func invalidToRun(schedule domain.Schedule) error {
 }
 
 const triggerRun = triggered + `
-    select id, name, version, task, policy from tactus.schedules
-    where id = @id and deleted_at is null and invalid_reason is null
+    select id, name, version, task, policy from tactus.schedules s
+    where id = @id and deleted_at is null and invalid_reason is null and ` + sqlexpr.TaskSize + ` <= @largest::bigint
 ),
 run as (
     insert into tactus.runs (` + runColumns + `) select ` + runValues + ` from s, moment
@@ -134,7 +172,7 @@ event as (
         tactus.run_due(s.id, s.name, ` + sqlexpr.RoutedTask + `, run.id, run.due_at, 'manual'),
         ` + sqlexpr.SaidOnTrace + `, run.due_at
     from run, s
-    returning position
+    returning octet_length(data::text)::bigint as bytes
 ),
 key as (
     insert into tactus.idempotency (key, request_hash, made)
@@ -142,5 +180,5 @@ key as (
     returning key
 ),
 bell as (select ` + sqlexpr.RingRuns + ` as rung from event where @ring::boolean)
-select position from event, (select count(*) from key) k, (select count(rung) from bell) b`
+select bytes from event, (select count(*) from key) k, (select count(rung) from bell) b`
 )

@@ -134,6 +134,7 @@ func (c retryCmd) Run(ctx context.Context, to console) error {
 	if err != nil {
 		return err
 	}
+	box.Patience = time.Minute
 	done, err := box.Retry(ctx, letters)
 	again := 0
 	for _, o := range done {

@@ -9,6 +9,7 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/redeliver"
 	"github.com/tactus-dev/tactus/internal/redis"
+	"github.com/tactus-dev/tactus/internal/room"
 )
 
 type redeliverCmd struct {
@@ -42,6 +43,7 @@ func (c redeliverCmd) Run(ctx context.Context, to console) error {
 	}
 	defer pool.Close()
 	var lost, again int64
+	var waits room.Room
 	open, unread, err := redeliver.Find(ctx, pool, broker, config, func(page []redeliver.Lost) error {
 		lost += int64(len(page))
 		for _, run := range page {
@@ -51,7 +53,7 @@ func (c redeliverCmd) Run(ctx context.Context, to console) error {
 		if c.DryRun {
 			return nil
 		}
-		n, err := redeliver.Again(ctx, pool, config, page)
+		n, err := redeliver.Again(ctx, pool, config, &waits, page)
 		again += n
 		return err
 	})

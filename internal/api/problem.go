@@ -44,6 +44,7 @@ var status = map[domain.Kind]int{
 	domain.Conflict: http.StatusConflict,
 	domain.Stale:    http.StatusPreconditionFailed,
 	domain.TooLarge: http.StatusUnprocessableEntity,
+	domain.Busy:     http.StatusServiceUnavailable,
 
 	domain.Unauthenticated: http.StatusUnauthorized,
 	domain.Forbidden:       http.StatusForbidden,
@@ -84,7 +85,9 @@ func faulty(faults domain.Faults) error {
 	if faults[0].Code == "json_invalid" || faults[0].Code == "utf8_invalid" {
 		code = http.StatusBadRequest
 	}
-	if locked := faults[0].Code; locked == domain.ErrLocked.Code || locked == domain.ErrRouteLocked.Code || locked == domain.ErrCalendarLocked.Code {
+	switch {
+	case faults[0].Kind == domain.Busy, faults[0].Code == domain.ErrLocked.Code,
+		faults[0].Code == domain.ErrRouteLocked.Code, faults[0].Code == domain.ErrCalendarLocked.Code:
 		return huma.ErrorWithHeaders(newProblem(code, all...), http.Header{"Retry-After": {"1"}})
 	}
 	return newProblem(code, all...)

@@ -73,13 +73,14 @@ run as (
 event as (
     insert into tactus.outbox (topic, aggregate_id, version, type, data, occurred_at)
     select 'run', id, 1, 'run.due', data, statement_timestamp() from run
-    returning position
+    returning octet_length(data::text)::bigint as bytes
 ),
 gone as (
     delete from tactus.deadletters where id = @id and exists (select from event)
 ),
 bell as (select ` + sqlexpr.RingRuns + ` as rung from event where @ring::boolean)
-select exists (select from letter), ` + listedSQL + `, (select count(*) from event) > 0, coalesce(status, ''), coalesce(missed, false), coalesce(untouched, false),
+select exists (select from letter), ` + listedSQL + `, coalesce((select bytes from event), 0),
+    coalesce(status, ''), coalesce(missed, false), coalesce(untouched, false),
     coalesce(enabled, false), coalesce(begun, false), coalesce(allowed, false), coalesce(kept_back, false),
         coalesce(counts, false), (select count(*) from bell)
 from (select) one left join state on true`
@@ -113,9 +114,13 @@ func (b *Box) retryDue(ctx context.Context, l Letter) (Outcome, error) {
 
 func (b *Box) fire(ctx context.Context, sql string, l Letter) (s dueState, err error) {
 	err = postgres.Ringing(func(ring bool) error {
-		var rung int64
+		var bytes, rung int64
+		defer func() {
+			s.done = bytes > 0
+			b.room.Takes(bytes)
+		}()
 		return b.Pool.QueryRow(ctx, sql, pgx.NamedArgs{"id": l.row(), "lease": b.Lease, "believed": time.Now(), "ring": ring}).Scan(&s.there,
-			&s.listed, &s.done, &s.status, &s.missed, &s.untouched, &s.enabled, &s.begun, &s.allowed, &s.keptBack,
+			&s.listed, &bytes, &s.status, &s.missed, &s.untouched, &s.enabled, &s.begun, &s.allowed, &s.keptBack,
 			&s.counts, &rung)
 	})
 	return s, err

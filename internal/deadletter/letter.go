@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/tactus-dev/tactus/internal/room"
 	"github.com/tactus-dev/tactus/relay"
 )
 
@@ -37,6 +38,9 @@ type Box struct {
 	Events relay.Route             // the relay's route to that stream
 	Tasks  []string                // the names of the relay's task sinks
 	Lease  time.Duration           // how long a silent run keeps back the next one, where runs must not overlap
+
+	Patience time.Duration // how long Retry waits for each run's turn, while many large tasks wait to be handed over
+	room     room.Room
 }
 
 // ErrNone means that there is no such letter.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/redis"
 )
 
@@ -44,6 +45,11 @@ func (b *Box) Retry(ctx context.Context, letters []Letter) ([]Outcome, error) {
 }
 
 func (b *Box) retry(ctx context.Context, l Letter) (Outcome, error) {
+	if l.Source == FromBeat || slices.Contains(b.Tasks, l.Source) {
+		if any, err := b.room.Wait(ctx, b.Pool, b.Patience); !any || err != nil {
+			return kept(l, domain.ErrBacklog.Message), err
+		}
+	}
 	switch {
 	case l.Source == FromEntries:
 		return b.retryEntry(ctx, l)

@@ -46,25 +46,26 @@ run as (
 event as (
     insert into tactus.outbox (topic, aggregate_id, version, type, data) select 'run', id, version, 'run.due', data
         from run
-    returning position
+    returning octet_length(data::text)::bigint as bytes
 ),
 gone as (
     delete from tactus.deadletters where id = @id and exists (select from event)
 ),
 bell as (select ` + sqlexpr.RingRuns + ` as rung from event where @ring::boolean)
-select exists (select from letter), ` + listedSQL + `, (select count(*) from event) > 0, coalesce(status, ''), coalesce(expired, false), coalesce(deleted, false),
+select exists (select from letter), ` + listedSQL + `, coalesce((select bytes from event), 0),
+    coalesce(status, ''), coalesce(expired, false), coalesce(deleted, false),
     coalesce(counts, false), coalesce(kept_back, false), coalesce(untouched, false), (select count(*) from bell)
 from (select) one left join state on true`
 
 // retryRun hands a run over again that was set aside.
 func (b *Box) retryRun(ctx context.Context, l Letter) (Outcome, error) {
-	var there, listed, done, expired, deleted, counts, keptBack, untouched bool
+	var there, listed, expired, deleted, counts, keptBack, untouched bool
 	var status string
-	var rung int64
+	var bytes, rung int64
 	err := postgres.Ringing(func(ring bool) error {
 		return b.Pool.QueryRow(ctx, handOver, pgx.NamedArgs{
 			"id": l.row(), "source": l.Source, "lease": b.Lease, "believed": time.Now(), "ring": ring,
-		}).Scan(&there, &listed, &done, &status, &expired, &deleted, &counts, &keptBack, &untouched, &rung)
+		}).Scan(&there, &listed, &bytes, &status, &expired, &deleted, &counts, &keptBack, &untouched, &rung)
 	})
 	switch {
 	case postgres.RefusedData(err):
@@ -75,7 +76,8 @@ func (b *Box) retryRun(ctx context.Context, l Letter) (Outcome, error) {
 		return Outcome{}, err
 	case !there:
 		return kept(l, ErrNone.Error()), nil
-	case done:
+	case bytes > 0:
+		b.room.Takes(bytes)
 		return again(l, "the relay hands it over, under the same task id"), nil
 	case status == "":
 		return kept(l, "its run is no longer kept"), nil

@@ -254,6 +254,7 @@ var statuses = map[domain.Kind]int{
 	domain.Invalid: http.StatusUnprocessableEntity, domain.NotFound: http.StatusNotFound, domain.Conflict: http.StatusConflict,
 	domain.Stale: http.StatusPreconditionFailed, domain.TooLarge: http.StatusRequestEntityTooLarge,
 	domain.Unauthenticated: http.StatusUnauthorized, domain.Forbidden: http.StatusForbidden,
+	domain.Busy: http.StatusServiceUnavailable,
 }
 
 // problem is what an error page shows.

@@ -108,7 +108,7 @@ func (w *world) redeliver(want int) {
 	if err != nil || len(found) != want {
 		w.Fatalf("%d are lost, want %d: %v", len(found), want, err)
 	}
-	if again, err := redeliver.Again(w.Context(), w.pool, config, found); err != nil || int(again) != want {
+	if again, err := redeliver.Again(w.Context(), w.pool, config, &room.Room{}, found); err != nil || int(again) != want {
 		w.Fatalf("%d come again, want %d: %v", again, want, err)
 	}
 }

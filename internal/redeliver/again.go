@@ -1,12 +1,17 @@
 package redeliver
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/tactus-dev/tactus/internal/cursor"
 	"github.com/tactus-dev/tactus/internal/postgres"
+	"github.com/tactus-dev/tactus/internal/room"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
@@ -34,24 +39,54 @@ event as (
     from lost join tactus.outbox e on e.topic = 'run' and e.aggregate_id = lost.id and e.version = 1
         and e.position >= (select position from since)
     order by e.position
-    returning position
+    returning octet_length(data::text)::bigint as bytes
 ),
 bell as (select ` + sqlexpr.RingRuns + ` as rung from (select from event limit 1) e where $4::boolean)
-select (select count(*) from event), (select count(*) from bell)`
+select count(*), coalesce(sum(bytes), 0)::bigint, coalesce(max(bytes), 0)::bigint, (select count(*) from bell)
+from event`
+
+// patience is how long Again waits for room. The reader's transaction outlasts it.
+const patience = 4 * time.Minute
 
 // Again appends an event for each lost run, so that the relay hands it over again, and returns how many. Runs that have
-// started in the meantime are left out.
-func Again(ctx context.Context, pool *pgxpool.Pool, config Config, lost []Lost) (again int64, err error) {
+// started in the meantime are left out. The events are copies of the tasks: some are appended at a time, and not before
+// there is room for them.
+func Again(
+	ctx context.Context, pool *pgxpool.Pool, config Config, waits *room.Room, lost []Lost,
+) (again int64, err error) {
+	var size cursor.Size
+	for len(lost) > 0 {
+		if any, err := waits.Wait(ctx, pool, patience); !any || err != nil {
+			return again, cmp.Or(err, errNoRoom)
+		}
+		some := lost[:min(size.Rows(), len(lost))]
+		n, largest, err := appendSome(ctx, pool, config, waits, some)
+		if again += n; err != nil {
+			return again, err
+		}
+		size.Had(largest)
+		lost = lost[len(some):]
+	}
+	return again, nil
+}
+
+var errNoRoom = errors.New("hand over again: too much waits to be handed over: look at the relay and the broker")
+
+func appendSome(
+	ctx context.Context, pool *pgxpool.Pool, config Config, waits *room.Room, lost []Lost,
+) (again int64, largest int, err error) {
 	ids := make([]string, len(lost))
 	for i, run := range lost {
 		ids[i] = run.Run.String()
 	}
-	var rung int64
+	var bytes, rung int64
 	err = postgres.Ringing(func(ring bool) error {
-		return pool.QueryRow(ctx, appendAgain, ids, config.Sink, config.NewerThan, ring).Scan(&again, &rung)
+		return pool.QueryRow(ctx, appendAgain, ids, config.Sink, config.NewerThan, ring).
+			Scan(&again, &bytes, &largest, &rung)
 	})
 	if err != nil {
-		return 0, fmt.Errorf("hand over again: %w", err)
+		return 0, 0, fmt.Errorf("hand over again: %w", err)
 	}
-	return again, nil
+	waits.Takes(bytes)
+	return again, largest, nil
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/internal/redeliver"
 	"github.com/tactus-dev/tactus/internal/redis"
+	"github.com/tactus-dev/tactus/internal/room"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
 	"github.com/tactus-dev/tactus/relay"
@@ -152,7 +153,7 @@ func ids(lost []redeliver.Lost) (all []string) {
 
 func (w *world) again(t *testing.T, lost []redeliver.Lost) int64 {
 	t.Helper()
-	n, err := redeliver.Again(t.Context(), w.pool, config, lost)
+	n, err := redeliver.Again(t.Context(), w.pool, config, &room.Room{}, lost)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -69,7 +69,7 @@ const (
 func (p Plan) args(after int64) pgx.NamedArgs {
 	args := pgx.NamedArgs{
 		"snapshot": string(p.Snapshot), "after": after, "from": p.From.Position, "to": int64(1<<63 - 1),
-		"since": postgres.OrNull(p.From.Time), "until": postgres.OrNull(p.To.Time), "schedule": nil, "types": nil, "limit": page,
+		"since": postgres.OrNull(p.From.Time), "until": postgres.OrNull(p.To.Time), "schedule": nil, "types": nil,
 	}
 	if p.To.Position > 0 {
 		args["to"] = p.To.Position

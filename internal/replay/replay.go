@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/tactus-dev/tactus/internal/cursor"
 	"github.com/tactus-dev/tactus/internal/wait"
 	"github.com/tactus-dev/tactus/outbox"
 	"github.com/tactus-dev/tactus/relay"
@@ -18,10 +19,8 @@ import (
 // Header is the metadata key that marks a replayed message. Its value is the time at which the replay began.
 const Header = "tactus-replay"
 
-const (
-	page      = 500
-	pageBytes = 4 << 20
-)
+// pageBytes is how many bytes of events a page has, unless it is one event.
+const pageBytes = 4 << 20
 
 // Run publishes the events of the plan that are not in the stream yet, at most rate events a second (0: no limit).
 // After each page it calls progress with the number of events published so far, unless progress is nil.
@@ -30,8 +29,9 @@ func (t *Target) Run(ctx context.Context, pool *pgxpool.Pool, p Plan, rate int, 
 		return err
 	}
 	pace := newPace(rate)
+	var size cursor.Size
 	for done := int64(0); ; {
-		entries, err := p.read(ctx, pool, t.Position(), pace.size())
+		entries, err := p.read(ctx, pool, t.Position(), pace.of(&size), &size)
 		if err != nil || len(entries) == 0 {
 			return err
 		}
@@ -72,8 +72,11 @@ func (t *Target) interrupted(err error) error {
 	return err
 }
 
-// read returns entries for the next events, in a page that is bounded in number and in bytes.
-func (p Plan) read(ctx context.Context, pool *pgxpool.Pool, after int64, limit int) (entries []relay.Entry, err error) {
+// read returns entries for the next events, in a page that is bounded in number and in bytes. PostgreSQL sends all that
+// it is asked for, so no more is asked for than is likely to fit.
+func (p Plan) read(ctx context.Context, pool *pgxpool.Pool, after int64, limit int, next *cursor.Size) (
+	entries []relay.Entry, err error,
+) {
 	args := p.args(after)
 	args["limit"] = limit
 	rows, err := pool.Query(ctx, readChosen, args)
@@ -81,6 +84,7 @@ func (p Plan) read(ctx context.Context, pool *pgxpool.Pool, after int64, limit i
 		return nil, fmt.Errorf("read log: %w", err)
 	}
 	defer rows.Close()
+	largest := 0
 	for size := 0; size < pageBytes && rows.Next(); {
 		row, err := pgx.RowToStructByPos[outbox.Row](rows)
 		if err != nil {
@@ -88,8 +92,9 @@ func (p Plan) read(ctx context.Context, pool *pgxpool.Pool, after int64, limit i
 		}
 		entry := p.entry(row)
 		entries = append(entries, entry)
-		size += len(row.Data)
+		size, largest = size+len(row.Data), max(largest, len(row.Data))
 	}
+	next.Had(largest)
 	rows.Close()
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("read log: %w", err)
@@ -119,11 +124,12 @@ func newPace(rate int) pace { return pace{rate, time.Now()} }
 // pages is how many pages a second a slow replay publishes, so that its events come evenly instead of once a second.
 const pages = 10
 
-func (p pace) size() int {
+// of returns how many events the next page has that may have so many.
+func (p pace) of(size *cursor.Size) int {
 	if p.rate == 0 {
-		return page
+		return size.Rows()
 	}
-	return min(page, max(1, p.rate/pages))
+	return min(size.Rows(), max(1, p.rate/pages))
 }
 
 // wait waits until the given number of events may have been published.

@@ -15,6 +15,7 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/internal/redis"
+	"github.com/tactus-dev/tactus/internal/room"
 	"github.com/tactus-dev/tactus/internal/slowclock"
 	"github.com/tactus-dev/tactus/internal/wait"
 )
@@ -63,6 +64,10 @@ type Collector struct {
 	counts     countsLock // used by Release only
 	clock      slowclock.Clock
 	believed   time.Time // by the clock, at the last look; used by Release only
+	room       room.Room // for large tasks
+	anyRoom    bool      // there was some at the last look; the next two too are used by Release only
+	largeFirst bool      // so the last release did
+	more       bool      // and it left some for the next
 }
 
 // New returns a collector on a pool and clients that the caller closes. Without a backend (nil) it reads no keys;

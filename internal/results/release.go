@@ -10,6 +10,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/postgres"
+	"github.com/tactus-dev/tactus/internal/room"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
@@ -17,6 +18,10 @@ import (
 // for too long. A waiting run is skipped if its schedule was disabled, deleted or given another trigger after the run
 // was due. The time until a run expires counts from its release, however long the run has waited. The statement waits
 // for no row: it leaves a run for later if somebody has locked it.
+//
+// A run's event has a copy of its task. Of what is light and of what is large, a statement copies 2 MiB each, or one
+// task; the large go first in every second one, so that neither keeps the other waiting. While there is no room for
+// large ones (see package room), they wait on.
 //
 // releaseCountedSQL does so for schedules that count their runs, and leaves a run for later also if the count of its
 // schedule is locked. However many those are, they do not use up what one statement releases. It is a statement of its
@@ -37,24 +42,36 @@ count as (
 ),` + eventsSQL
 
 	waitingSQL = `
-with ready as materialized (
+with found as materialized (
     select w.* from (
-        select w.id, w.due_at, (s.enabled or s.completed_at is not null and s.paused_at is null) and s.deleted_at is null
+        select w.id, w.due_at, pg_column_size(s.task) > @large::bigint as large,
+            (s.enabled or s.completed_at is not null and s.paused_at is null) and s.deleted_at is null
             and s.effective_from <= w.due_at as may, clock_timestamp() as now,
             ` + sqlexpr.PolicyExpires + ` as expires, s.id as schedule_id
         from tactus.runs w join tactus.schedules s on s.id = w.schedule_id
         where w.waiting and coalesce(w.id = any (@only::uuid[]), true)
+            and (@room::boolean or pg_column_size(s.task) <= @large::bigint)
             and (not (s.enabled or s.completed_at is not null and s.paused_at is null) or s.deleted_at is not null or s.effective_from > w.due_at or not ` + sqlexpr.Unfinished + `)`
 
 	countsSQL = `s.trigger = '{"once":true}' or ` + sqlexpr.PolicyMaxRuns + ` is not null`
 
 	inOrderSQL = `
-        order by w.id
+        order by (pg_column_size(s.task) > @large::bigint) <> @large_first::boolean, w.id
         for no key update of w skip locked
     ) w`
 
 	mostSQL = `
     limit @most::bigint
+),
+weighed as materialized (
+    select f.*, case when f.may then ` + sqlexpr.TaskSize + ` else 0 end as bytes
+    from found f join tactus.schedules s on s.id = f.schedule_id
+),
+ready as materialized (
+    select * from (
+        select w.*, sum(bytes) over (partition by large order by id rows unbounded preceding) - bytes as before
+        from weighed w
+    ) w where before < @weight::bigint
 ),`
 
 	releaseSQL = `
@@ -76,13 +93,18 @@ fired as materialized (
 event as (
     insert into tactus.outbox (topic, aggregate_id, version, type, data, headers, occurred_at)
     select 'run', id, 1, 'run.due', tactus.run_due(schedule_id, name, task, id, due_at, kind), null, fired_at from fired
-    returning position
+    returning octet_length(data::text) as bytes
 )
-select (select count(*) from run), (select ` + sqlexpr.RingRuns + ` from (select from event limit 1) e where @ring::boolean)`
+select (select count(*) from run),
+    (select count(*) = @most::bigint or count(*) > (select count(*) from ready) from found),
+    (select coalesce(sum(bytes), 0)::bigint from event),
+    (select ` + sqlexpr.RingRuns + ` from (select from event limit 1) e where @ring::boolean)`
 )
 
-// mostReleased is how many runs one statement releases.
-const mostReleased = 500
+const (
+	mostReleased   = 500     // runs that one statement releases
+	weightReleased = 2 << 20 // bytes of tasks of a kind
+)
 
 // anyWaitingSQL reports whether a run waits at all, and whether somebody has locked the table of the counts. It asks
 // for the first one in an order, so that the answer comes from the index of the waiting runs, which is nearly always
@@ -99,9 +121,13 @@ func (c *Collector) Release(ctx context.Context) (released int64, err error) {
 		return 0, fmt.Errorf("look for waiting runs: %w", err)
 	}
 	c.believed = c.clock.Believed(now, time.Now())
-	if !waiting {
+	if c.more = false; !waiting {
 		return 0, nil
 	}
+	if c.anyRoom, err = c.room.Any(ctx, c.pool); err != nil {
+		return 0, fmt.Errorf("release waiting runs: %w", err)
+	}
+	c.largeFirst = !c.largeFirst
 	released, err = c.releaseOrBisect(ctx, releasePlainSQL)
 	if c.counts.note(locked); !locked {
 		counted, failed := c.releaseOrBisect(ctx, releaseCountedSQL)
@@ -119,13 +145,18 @@ func (c *Collector) Release(ctx context.Context) (released int64, err error) {
 // release runs a statement for the waiting runs that are named, or for all if there are none.
 func (c *Collector) release(ctx context.Context, sql string, only []domain.ID) (released int64, err error) {
 	var rung any
+	var more bool
+	var bytes int64
 	err = postgres.Retry(ctx, func() error {
 		return postgres.Ringing(func(ring bool) error {
 			return c.pool.QueryRow(ctx, sql, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{
 				"lease": c.cfg.Longest, "most": mostReleased, "only": only, "ring": ring, "believed": c.believed,
-			}).Scan(&released, &rung)
+				"large": room.Large, "large_first": c.largeFirst, "room": c.anyRoom, "weight": weightReleased,
+			}).Scan(&released, &more, &bytes, &rung)
 		})
 	})
+	c.more = c.more || more && released > 0
+	c.room.Takes(bytes)
 	return released, err
 }
 
@@ -140,7 +171,9 @@ func (c *Collector) releaseAll(ctx context.Context) {
 			out.wait(ctx, err)
 			continue
 		}
-		out.over()
+		if out.over(); c.more {
+			continue
+		}
 		select {
 		case <-ctx.Done():
 		case <-c.ended:

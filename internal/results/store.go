@@ -109,9 +109,32 @@ union all select '', false, id, null from held`
 // write records answers, and returns the runs that were locked. It finds answers that PostgreSQL refuses by halving the
 // list, and records only the status of those.
 func (c *Collector) write(ctx context.Context, answers []answer) (locked []domain.ID, err error) {
-	if len(answers) == 0 {
-		return nil, nil
+	for len(answers) > 0 {
+		some := answers[:fits(answers)]
+		held, err := c.writeSome(ctx, some)
+		if locked = append(locked, held...); err != nil {
+			return locked, err
+		}
+		answers = answers[len(some):]
 	}
+	return locked, nil
+}
+
+// mostWritten is how many bytes of answers one statement records, unless it is one answer.
+const mostWritten = 2 << 20
+
+// fits returns how many of the answers are recorded together.
+func fits(answers []answer) int {
+	bytes := 0
+	for i, a := range answers {
+		if bytes += len(a.result) + len(a.err) + len(a.traceback); bytes > mostWritten && i > 0 {
+			return i
+		}
+	}
+	return len(answers)
+}
+
+func (c *Collector) writeSome(ctx context.Context, answers []answer) (locked []domain.ID, err error) {
 	err = postgres.Retry(ctx, func() error {
 		locked, err = c.update(ctx, answers)
 		return err
@@ -121,8 +144,8 @@ func (c *Collector) write(ctx context.Context, answers []answer) (locked []domai
 	}
 	if len(answers) > 1 {
 		half := len(answers) / 2
-		first, err := c.write(ctx, answers[:half])
-		second, other := c.write(ctx, answers[half:])
+		first, err := c.writeSome(ctx, answers[:half])
+		second, other := c.writeSome(ctx, answers[half:])
 		return append(first, second...), errors.Join(err, other)
 	}
 	a := answers[0]

@@ -2,6 +2,7 @@ package results
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -119,5 +120,98 @@ func TestChannelsOfOthers(t *testing.T) {
 		if c.oursOn(channel) != want {
 			t.Errorf("%s is ours: %v", channel, !want)
 		}
+	}
+}
+
+// TestLargeWaitingRunsAreReleasedInParts has many runs of large tasks wait, before one of a small task, all of which
+// may go on. None of the statements copies more than a few of the large tasks, the small one waits for one such
+// statement at most, and while a sink takes nothing the large ones wait on and small ones do not.
+func TestLargeWaitingRunsAreReleasedInParts(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	c := s.collector(t, nil, nil, Config{})
+	ready := func(many int, text string) (waiting []domain.ID) {
+		for range many {
+			schedule, running, one := s.queue(t)
+			s.exec(t, `update tactus.schedules set task = $2::text::json where id = $1`, schedule, `{"task_name":"t","kwargs":{"k":"`+text+`"}}`)
+			s.exec(t, `update tactus.runs set finished_at = now(), status = 'succeeded' where id = $1`, running)
+			waiting = append(waiting, one)
+		}
+		return waiting
+	}
+	large := strings.Repeat("x", 250_000)
+	const many = 30
+	ready(many, large)
+	small := ready(1, "x")[0]
+	for range 2 {
+		if _, err := c.Release(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s.waits(t, small) {
+		t.Error("the small one waits for all large ones")
+	}
+	for c.more {
+		if _, err := c.Release(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	testenv.RunSink(t, s.pool, "celery")
+	ready(80, large)
+	small = ready(1, "x")[0]
+	c = s.collector(t, nil, nil, Config{})
+	left := func() (n int) {
+		t.Helper()
+		for c.more = true; c.more; {
+			if _, err := c.Release(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.pool.QueryRow(t.Context(), `select count(*) from tactus.runs where waiting`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if n := left(); n < 80-16<<20/250_000-8 || n > 80-16<<20/250_000+1 {
+		t.Errorf("%d large ones wait while a sink takes nothing", n)
+	}
+	if s.waits(t, small) {
+		t.Error("the small one waits for a sink")
+	}
+	testenv.SinkTakes(t, s.pool, "celery")
+	testenv.Eventually(t, "all are released", func() error {
+		if n := left(); n > 0 {
+			return fmt.Errorf("%d are not", n)
+		}
+		return nil
+	})
+	var most, runs int
+	if err := s.pool.QueryRow(t.Context(), `select max(bytes), sum(runs) from (select sum(octet_length(data::text))::int as bytes, count(*)::int as runs
+		from tactus.outbox where topic = 'run' group by xid) s`).Scan(&most, &runs); err != nil || most > 3<<20 || runs != many+82 {
+		t.Errorf("a statement copies %d bytes, %d runs are released: %v", most, runs, err)
+	}
+}
+
+// TestAnswersAreRecordedInParts records large answers by statements that have few of them.
+func TestAnswersAreRecordedInParts(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	c := s.collector(t, nil, nil, Config{})
+	schedule := s.schedule(t, domain.Definition{})
+	var answers []answer
+	for range 200 {
+		answers = append(answers, answer{
+			run: s.run(t, schedule, domain.Sent, time.Minute), status: domain.Failed, final: true, err: "x",
+			traceback: strings.Repeat("x", maxTraceback), result: []byte(`"` + strings.Repeat("x", maxResult-2) + `"`),
+		})
+	}
+	if _, err := c.write(t.Context(), answers); err != nil {
+		t.Fatal(err)
+	}
+	var most, all int
+	if err := s.pool.QueryRow(t.Context(), `select max(bytes), sum(runs) from (
+		select sum(octet_length(result::text) + octet_length(traceback))::int as bytes, count(*)::int as runs
+		from tactus.runs where finished_at is not null group by xmin::text) s`).Scan(&most, &all); err != nil || most > mostWritten || all != len(answers) {
+		t.Errorf("a statement has %d bytes, %d are recorded: %v", most, all, err)
 	}
 }

@@ -28,6 +28,10 @@ const (
 const TaskSize = `case when pg_column_size(s.task) > 65536 then greatest(pg_column_size(s.task), 262144)
     else octet_length(s.task::text) end`
 
+// EventSize is TaskSize for the data of the event o (tactus.outbox).
+const EventSize = `case when pg_column_size(o.data) > 65536 then greatest(pg_column_size(o.data), 262144)
+    else octet_length(o.data::text) end`
+
 // What has no routes pays for one look at the table in a statement. What a task says itself goes before its route, and
 // one for a stream, or that ignores routes, has none (see domain.Route).
 const (
