@@ -14,6 +14,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/projection"
 	"github.com/tactus-dev/tactus/internal/redeliver"
 	"github.com/tactus-dev/tactus/internal/replay"
+	"github.com/tactus-dev/tactus/internal/room"
 	"github.com/tactus-dev/tactus/internal/shadow"
 	"github.com/tactus-dev/tactus/outbox"
 )
