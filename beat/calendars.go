@@ -15,27 +15,31 @@ import (
 )
 
 // calendars is what the beat has heard of calendars. Their events only tell that one has changed: those that schedules
-// in memory use are then compared by their versions, and what differs is read. Memory moves the schedules that go by
+// in memory use are then compared by their versions, and what differs is read. So they are with each poll, because a
+// hand leaves no event. Memory moves the schedules that go by
 // it, in slices between which the beat fires.
 type calendars struct {
 	wanted bool // they are to be compared
 	more   bool // there may be more than one step compiles
 }
 
-// changedCalendarsSQL reads the calendars that memory has in another version.
+// changedCalendarsSQL reads the calendars that memory has in another version, those included that are gone.
 const changedCalendarsSQL = `
-select c.name, c.version, c.updated_at, c.days::text
+select k.name, c.version, c.updated_at, c.days::text
 from unnest(@names::text[], @versions::bigint[]) k (name, version)
-join tactus.calendars c on c.name = k.name and c.version <> k.version
-where c.deleted_at is null
-order by c.created_at, c.name limit @most::bigint`
+left join tactus.calendars c on c.name = k.name and c.deleted_at is null
+where coalesce(c.version, @gone::bigint) <> k.version
+order by c.created_at, k.name limit @most::bigint`
+
+// gone is the version of a calendar that there is none of.
+const gone = -1
 
 // calendarRow is a row of changedCalendarsSQL.
 type calendarRow struct {
 	Name    string
-	Version int64
-	Updated time.Time
-	Days    string
+	Version *int64 // nil when there is none
+	Updated *time.Time
+	Days    *string
 }
 
 // syncCalendars reads what has changed of the calendars that schedules in memory use.
@@ -49,22 +53,16 @@ func (b *Beat) syncCalendars(ctx context.Context) error {
 	}
 	more := len(rows) == calendarsAtOnce
 	b.calendars = calendars{wanted: more, more: more}
-	if !more {
-		b.refuseUnknown()
-	}
 	return nil
 }
 
-// refuseUnknown refuses the calendars that there are none of: a hand has deleted them under the schedules.
-func (b *Beat) refuseUnknown() {
-	for _, c := range b.memory.CalendarsInUse() {
-		if c.Version == 0 {
-			b.memory.RefuseCalendar(c.Name, 0, memory.Never, &domain.Error{
-				Kind: domain.Invalid, Code: "calendar_unknown",
-				Message: fmt.Sprintf("there is no calendar %s: put it, and then this schedule", c.Name),
-			})
-		}
-	}
+// refuseUnknown refuses a calendar that there is none of: a hand has deleted it under the schedules.
+func (b *Beat) refuseUnknown(name string) {
+	b.log.Error("a calendar is gone: schedules that use it are invalid", "calendar", name)
+	b.memory.RefuseCalendar(name, gone, memory.Never, &domain.Error{
+		Kind: domain.Invalid, Code: "calendar_unknown",
+		Message: fmt.Sprintf("there is no calendar %s: put it, and then this schedule", name),
+	})
 }
 
 // calendarsAtOnce is how many calendars a step compiles: it takes some 50 ms at most.
@@ -81,7 +79,9 @@ func (b *Beat) readCalendars(ctx context.Context) ([]calendarRow, error) {
 	for i, c := range used {
 		names[i], versions[i] = c.Name, c.Version
 	}
-	rows, err := b.pool.Query(ctx, changedCalendarsSQL, planned, named{"names": names, "versions": versions, "most": calendarsAtOnce})
+	rows, err := b.pool.Query(ctx, changedCalendarsSQL, planned, named{
+		"names": names, "versions": versions, "most": calendarsAtOnce, "gone": gone,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read calendars: %w", err)
 	}
@@ -90,14 +90,19 @@ func (b *Beat) readCalendars(ctx context.Context) ([]calendarRow, error) {
 		return nil, fmt.Errorf("read calendars: %w", err)
 	}
 	for _, c := range changed {
+		if c.Version == nil {
+			b.refuseUnknown(c.Name)
+			continue
+		}
+		version, since := *c.Version, c.Updated.UnixMicro()
 		set, err := c.compile(calendar.MaxCost - m.CalendarCost(c.Name))
 		if err != nil { // only a hand, or an earlier release, can have written it
 			b.log.Error("a calendar is refused: schedules that use it are invalid", "calendar", c.Name, "err", err)
-			m.RefuseCalendar(c.Name, c.Version, c.Updated.UnixMicro(), err)
+			m.RefuseCalendar(c.Name, version, since, err)
 			continue
 		}
-		m.SetCalendar(c.Name, c.Version, c.Updated.UnixMicro(), set)
-		b.log.Info("read a calendar", "calendar", c.Name, "version", c.Version)
+		m.SetCalendar(c.Name, version, since, set)
+		b.log.Info("read a calendar", "calendar", c.Name, "version", version)
 	}
 	return changed, nil
 }
@@ -105,7 +110,7 @@ func (b *Beat) readCalendars(ctx context.Context) ([]calendarRow, error) {
 // compile returns the set of a calendar, which may cost so much. The error tells what to do.
 func (c calendarRow) compile(most int) (*calendar.Set, error) {
 	var items []calendar.Item
-	err := json.Unmarshal([]byte(c.Days), &items)
+	err := json.Unmarshal([]byte(*c.Days), &items)
 	if err == nil {
 		var set *calendar.Set
 		if set, err = calendar.CompileWithin(items, max(most, 0)); err == nil {

@@ -430,3 +430,45 @@ func TestCalendarThatIsGone(t *testing.T) {
 		t.Errorf("the watermark is %s", time.UnixMicro(held))
 	}
 }
+
+// TestCalendarThatGoesUnderABeat deletes a calendar by hand while a beat runs, which no event tells: with the next poll
+// the schedules that use it are invalid, with the reason, before one of them is due; all others go on. When it is put
+// again, and they are, they fire again.
+func TestCalendarThatGoesUnderABeat(t *testing.T) {
+	t.Parallel()
+	for _, how := range []string{`delete from tactus.calendars where name = 'gone'`, `update tactus.calendars set deleted_at = now() where name = 'gone'`} {
+		w := newWorld(t)
+		w.calendar("gone", calendar.Item{From: "2000-01-01"})
+		w.calendar("kept", calendar.Item{From: "2000-01-01"})
+		s := w.create(`{"name": "lost", "interval_seconds": 60, "task_name": "t", "exclude_calendars": ["kept", "gone"]}`)
+		other := w.create(`{"name": "other", "interval_seconds": 60, "task_name": "t", "exclude_calendars": ["kept"]}`)
+		b := w.beat("a")
+		w.step(b, at{other}.due(1))
+		w.execute(how)
+		w.step(b, w.now.Add(b.cfg.Poll))
+		w.step(b, w.now.Add(b.cfg.Poll))
+		if kept, err := w.store.Get(t.Context(), s.ID); err != nil || !strings.Contains(kept.InvalidReason, "no calendar gone") {
+			t.Errorf("%s: it is %s: %q, %v", how, kept.State(), kept.InvalidReason, err)
+		}
+		w.step(b, at{other}.due(2))
+		if err := w.expect(other.ID, at{other}.run(1), at{other}.run(2)); err != nil {
+			t.Errorf("%s: %v", how, err)
+		}
+		if err := w.expect(s.ID, at{s}.run(1)); err != nil {
+			t.Errorf("%s: %v", how, err)
+		}
+		if strings.HasPrefix(how, "delete") {
+			w.calendar("gone", calendar.Item{From: "2000-01-01"})
+			s = w.merge(s.ID, `{"description": "put again"}`)
+			w.step(b, w.now.Add(b.cfg.Poll))
+			due := at{s}.due(1)
+			if !due.After(w.now) {
+				due = at{s}.due(2)
+			}
+			w.step(b, due)
+			if n := w.count(`select count(*) from tactus.runs where schedule_id = $1 and due_at = $2 and status = 'due'`, s.ID, due); n != 1 {
+				t.Errorf("put again, it has the runs %v", w.runs(s.ID))
+			}
+		}
+	}
+}

@@ -79,7 +79,6 @@ func (b *Beat) poll(ctx context.Context, now memory.Micros) error {
 			return nil
 		}
 		if *row.OfCalendar {
-			b.calendars.wanted = true
 			return nil
 		}
 		if kept, ok := b.memory.Find(*row.ID); ok && int64(kept.Version) > *row.Version {
@@ -94,6 +93,7 @@ func (b *Beat) poll(ctx context.Context, now memory.Micros) error {
 	b.anchorClock(asked, row.Now)
 	b.polls.at = now + b.cfg.Poll.Microseconds()
 	b.polls.last = row
+	b.calendars.wanted = true
 	if b.polls.last.Foreign {
 		b.wantAnew("the log's snapshots are not this database's")
 	}
