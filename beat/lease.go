@@ -170,9 +170,9 @@ const (
         l.watermark < (select f.watermark from tactus.leases f where f.name = 'beat'), l.watermark is null)`
 )
 
-// giveUpLeaseSQL has the lease expire at once.
+// giveUpLeaseSQL has the lease expire at once, also for whoever looks when a clock that is ahead has come back.
 const giveUpLeaseSQL = `
-update tactus.leases l set expires_at = clock_timestamp(), watermark = coalesce(` + ourWatermarkSQL + `, l.watermark),
+update tactus.leases l set expires_at = '-infinity', watermark = coalesce(` + ourWatermarkSQL + `, l.watermark),
     snapshot = coalesce(` + ourSnapshotSQL + `, l.snapshot)
 where l.name = @name and l.holder = @holder and l.epoch = @epoch
     and (l.name <> 'shadow' or ` + firingUntilSQL + ` is null)` + lockTimeoutSQL

@@ -40,8 +40,9 @@ const (
 
 // withdrawSQL deletes rows that tell why there is no run, and were recorded at a time that is still to come. Ranges
 // begin where the clock was right; one that was ahead for longer than a week is not made up for. What a change has
-// overtaken stays: its due times do not count any more; what was set aside stays for its dead letter. It returns also
-// until when the rows of due times reach that have fired early.
+// overtaken stays: its due times do not count any more; what was set aside stays for its dead letter. A switch from a
+// shadow that was made at a time still to come is one of now: until then, all that is due would be another beat's. It
+// returns also until when the rows of due times reach that have fired early, and since when this beat is in charge.
 const withdrawSQL = `
 with moment as materialized (select clock_timestamp() as now),
 ranges as materialized (
@@ -64,12 +65,18 @@ lease as (
     where l.name = 'beat' and l.epoch = @epoch and exists (select from found)` + lockTimeoutSQL + `
     returning l.epoch
 ),
+switched as (
+    update tactus.leases w set watermark = now from moment
+    where w.name = 'switch' and w.watermark > now
+        and exists (select from tactus.leases l where l.name = 'beat' and l.epoch = @epoch)` + lockTimeoutSQL + `
+    returning now
+),
 gone as (
     delete from tactus.runs r using found f, lease where r.id = f.id and r.due_at = f.due_at
     returning r.schedule_id, r.due_at
 ),
 again as (select schedule_id, min(due_at) as since from gone group by schedule_id)
-select (select count(*) from seen), (select count(*) from found), (select count(*) from gone), (select last from early),
+select (select count(*) from seen), (select count(*) from found), (select count(*) from gone), (select last from early), (select now from switched),
     array(select schedule_id from again order by schedule_id), array(select since from again order by schedule_id)`
 
 const judgedSQL = `
@@ -99,6 +106,7 @@ gone as (
 ),
 again as (select schedule_id, min(due_at) as since from gone group by schedule_id)
 select (select count(*) from found), (select count(*) from found), (select count(*) from gone), (select last from early),
+    null::timestamptz,
     array(select schedule_id from again order by schedule_id), array(select since from again order by schedule_id)`
 
 // withdraw takes back some of what a clock judged that was ahead, and has memory due again by it.
@@ -108,11 +116,11 @@ func (b *Beat) withdraw(ctx context.Context, now memory.Micros) error {
 	}
 	b.withdrawal.notBefore = now + withdrawAgain.Microseconds()
 	var seen, found, gone int64
-	var early *time.Time
+	var early, switched *time.Time
 	var ids []domain.ID
 	var since []time.Time
 	err := b.pool.QueryRow(ctx, b.mode.withdrawSQL, planned, named{"epoch": b.lease.term, "most": withdrawnAtOnce}).
-		Scan(&seen, &found, &gone, &early, &ids, &since)
+		Scan(&seen, &found, &gone, &early, &switched, &ids, &since)
 	switch {
 	case postgres.LockTimedOut(err):
 		return nil
@@ -128,6 +136,9 @@ func (b *Beat) withdraw(ctx context.Context, now memory.Micros) error {
 	}
 	if early != nil {
 		b.lease.maybeSettled = max(b.lease.maybeSettled, early.UnixMicro())
+	}
+	if switched != nil {
+		b.memory.SwitchedAt = switched.UnixMicro()
 	}
 	for i, id := range ids {
 		b.memory.GoBack(id, since[i].UnixMicro())
