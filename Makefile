@@ -93,6 +93,7 @@ e2e: test-programs ## run only what a Celery team tries before it switches, with
 .PHONY: chaos
 chaos: go ## let everything fail at random, then check that nothing is lost (TACTUS_CHAOS_FOR=90s TACTUS_CHAOS_SEED=n)
 	@TACTUS_CHAOS_FOR=$${TACTUS_CHAOS_FOR:-90s} go test -count=1 -v -timeout 0 -run TestChaos ./internal/chaos
+	@TACTUS_CHAOS_FOR=$${TACTUS_CHAOS_FOR:-90s} go test -count=1 -v -timeout 0 -run TestRedisPyThroughRestarts ./relay
 
 .PHONY: bench
 bench: go ## measure what is promised, beside peers, on servers of its own (BENCH="--quick", BENCH="-o json cron relay")

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/tactus-dev/tactus/internal/redis"
 	"github.com/tactus-dev/tactus/internal/servers"
@@ -119,7 +120,8 @@ func TestRedisPyThroughRestarts(t *testing.T) {
 		})
 	}
 	hears("at first")
-	for round := range 6 {
+	longer, _ := time.ParseDuration(os.Getenv("TACTUS_CHAOS_FOR")) // set by make chaos
+	for round, until := 0, time.Now().Add(longer); round < 6 || time.Now().Before(until); round++ {
 		for n := range 10 {
 			w.put(t, fmt.Sprint("schedule ", n%3), 1)
 		}
@@ -151,4 +153,5 @@ func TestRedisPyThroughRestarts(t *testing.T) {
 	if trouble == 0 {
 		t.Error("the consumer had no trouble: that shows nothing")
 	}
+	t.Logf("%d entries were read in %d troubles", len(order), trouble)
 }
