@@ -394,11 +394,7 @@ func TestMatrix(t *testing.T) {
 			g.timed = w.put(domain.Definition{Name: "good", TaskName: "app.good", CronExpression: "* * * * * *", CronSeconds: true, Queue: queue})
 			g.stream = w.put(domain.Definition{Name: "good stream", TaskName: "app.good", CronExpression: "0 0 1 1 *", Stream: "jobs:good"})
 			g.queued = w.put(domain.Definition{Name: "good queue", TaskName: "app.good", CronExpression: "0 0 1 1 *", Queue: "idle", ExecutionPolicy: domain.OverlapQueue})
-			asked := places
-			if kind == "calendar" || kind == "backfill" || kind == "hand" { // what is read in the newest places besides
-				asked = slices.Concat(newestPlaces, places)
-			}
-			for _, place := range asked {
+			for _, place := range slices.Concat(newestPlaces, places) {
 				t.Run(place.name, func(t *testing.T) {
 					within := *g.world
 					within.T = t
