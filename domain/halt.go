@@ -33,13 +33,16 @@ const (
 )
 
 // State returns the state of a schedule. What is invalid is nothing else, and what is completed is not paused.
-func (s Schedule) State() string {
+func (s Schedule) State() string { return s.Halt.State(s.InvalidReason, s.IsEnabled()) }
+
+// State returns the state of a schedule that is invalid for a reason (or valid, without one), and enabled or not.
+func (h Halt) State(invalidReason string, enabled bool) string {
 	switch {
-	case s.InvalidReason != "":
+	case invalidReason != "":
 		return Unfit
-	case !s.CompletedAt.IsZero():
+	case !h.CompletedAt.IsZero():
 		return Completed
-	case !s.IsEnabled():
+	case !enabled:
 		return Paused
 	}
 	return Active

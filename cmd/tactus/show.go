@@ -10,6 +10,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/tactus-dev/tactus/domain"
 )
 
 // show prints an answer of the API as JSON or as a table.
@@ -179,7 +181,7 @@ func trigger(schedule map[string]any) string {
 func halted(schedule map[string]any) string {
 	words := "paused"
 	names := []string{"since ", "paused_at", "until ", "paused_until", "by ", "paused_by", "for ", "pause_reason"}
-	if schedule["paused_at"] == nil {
+	if schedule["state"] != domain.Paused {
 		words, names = "skips", []string{"until ", "skip_until", "by ", "skipped_by", "for ", "skip_reason"}
 		if schedule["skip_until"] == nil {
 			return "-"

@@ -31,6 +31,9 @@ type Line struct {
 	Last          []Brief    // its newest runs, newest first
 }
 
+// State returns the state of the schedule, as domain.Schedule.State does.
+func (l Line) State() string { return l.Halt.State(l.InvalidReason, l.Enabled) }
+
 // Brief has the columns of a run that a sparkline shows.
 type Brief struct {
 	ID         domain.ID

@@ -30,14 +30,16 @@ type Filter struct {
 	PauseGroup string           // the operation that disabled them
 }
 
+// isInvalid is true of schedules that are invalid, in the words of the index schedules_invalid_newest.
+var isInvalid = `s.invalid_reason is not null or ` + beyondYears
+
+// chosen has the states of domain.Schedule.State.
 var chosen = `
     and (@enabled::boolean is null or s.enabled = @enabled::boolean)
-    and (@invalid::boolean is null or (s.invalid_reason is not null or ` + beyondYears + `) = @invalid::boolean)
-    and case @state::text when '' then true
-        when 'invalid' then s.invalid_reason is not null or ` + beyondYears + `
-        when 'completed' then s.completed_at is not null and s.invalid_reason is null
-        when 'paused' then not s.enabled and s.completed_at is null and s.invalid_reason is null
-        else s.enabled end
+    and (@invalid::boolean is null or (` + isInvalid + `) = @invalid::boolean)
+    and (@state::text = '' or @state = case when ` + isInvalid + ` then '` + domain.Unfit + `'
+        when s.completed_at is not null then '` + domain.Completed + `'
+        when not s.enabled then '` + domain.Paused + `' else '` + domain.Active + `' end)
     and (@category::text = '' or s.category = @category)
     and (cardinality(@tags::text[]) = 0 or s.tags @> @tags::text[])
     and (@task::text = '' or left(` + sqlexpr.TaskName + `, 200) = @task)

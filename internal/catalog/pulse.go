@@ -37,18 +37,36 @@ func (c *Catalog) Pulse(ctx context.Context) (pulse string, err error) {
 	return pulse, nil
 }
 
-// Counts has the number of schedules by state, each counted up to MaxCount.
-type Counts struct{ Enabled, Disabled, Invalid int64 }
+// Counts has the number of schedules by their states (domain.Schedule.State), each counted up to MaxCount, and the
+// invalid ones up to MaxMatchCount, because it reads their rows.
+type Counts struct{ Active, Paused, Completed, Invalid int64 }
 
+// countStates counts by indexes alone, and takes the invalid ones out of the rest. What is completed is not enabled.
 var countStates = `
-select (select count(*) from (select from tactus.schedules s where deleted_at is null and enabled and ` + sqlexpr.InScope + ` limit @most::bigint) e),
-    (select count(*) from (select from tactus.schedules s where deleted_at is null and not enabled and ` + sqlexpr.InScope + ` limit @most::bigint) d),
-    (select count(*) from (select from tactus.schedules s where deleted_at is null and (s.invalid_reason is not null or ` + beyondYears + `) and ` + sqlexpr.InScope + ` limit @most::bigint) i)`
+with invalid as materialized (
+    select s.enabled, s.completed_at is not null as completed from tactus.schedules s
+    where deleted_at is null and (` + isInvalid + `) and ` + sqlexpr.InScope + ` limit @most_invalid::bigint
+)
+select (` + countWhere("enabled") + `) - (select count(*) from invalid where enabled),
+    (` + countWhere("not enabled") + `) - (` + countWhere("completed_at is not null") + `)
+        - (select count(*) from invalid where not enabled and not completed),
+    (` + countWhere("completed_at is not null") + `) - (select count(*) from invalid where completed),
+    (select count(*) from invalid)`
+
+func countWhere(condition string) string {
+	return `select count(*) from (select from tactus.schedules s
+        where deleted_at is null and ` + condition + ` and ` + sqlexpr.InScope + ` limit @most::bigint) counted`
+}
 
 // Counts counts the schedules that are not deleted.
 func (c *Catalog) Counts(ctx context.Context) (n Counts, err error) {
-	if err := c.pool.QueryRow(ctx, countStates, pgx.QueryExecModeExec, scoped(ctx, pgx.NamedArgs{"most": MaxCount})).Scan(&n.Enabled, &n.Disabled, &n.Invalid); err != nil {
+	args := scoped(ctx, pgx.NamedArgs{"most": MaxCount, "most_invalid": MaxMatchCount})
+	row := c.pool.QueryRow(ctx, countStates, pgx.QueryExecModeExec, args)
+	if err := row.Scan(&n.Active, &n.Paused, &n.Completed, &n.Invalid); err != nil {
 		return n, fmt.Errorf("count schedules: %w", err)
+	}
+	for _, of := range []*int64{&n.Active, &n.Paused, &n.Completed} {
+		*of = max(*of, 0) // beyond what is counted
 	}
 	return n, nil
 }

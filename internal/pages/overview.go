@@ -51,9 +51,8 @@ func (s *site) overview() {
 			return "", nil, err
 		}
 		d.Paused, d.More = v.lines(paused.Lines), paused.Total-int64(len(paused.Lines))
-		on := true
-		if d.Counts.Enabled <= catalog.MaxSorted {
-			next, err := v.Catalog.Board(v.ctx(), catalog.Filter{Enabled: &on, Limit: 8}, catalog.ByNext, v.Now)
+		if d.Counts.Active <= catalog.MaxSorted {
+			next, err := v.Catalog.Board(v.ctx(), catalog.Filter{State: domain.Active, Limit: 8}, catalog.ByNext, v.Now)
 			if err != nil {
 				return "", nil, err
 			}

@@ -126,7 +126,7 @@ func (s *site) scheduleData(v *view, id domain.ID) (d scheduleData, err error) {
 	if err != nil {
 		return d, err
 	}
-	d = scheduleData{Entry: entry, Words: v.describe(entry), Enabled: entry.IsEnabled(), Halted: v.halted(entry.Halt, entry.IsEnabled(), entry.Timezone), Done: v.done(entry), Created: v.at(entry.CreatedAt, "")}
+	d = scheduleData{Entry: entry, Words: v.describe(entry), Enabled: entry.IsEnabled(), Halted: v.halted(entry.Halt, entry.State, entry.Timezone), Done: v.done(entry), Created: v.at(entry.CreatedAt, "")}
 	d.Due, d.NextDue = v.due(entry), v.maybeAt(entry.NextRunAt, entry.Timezone)
 	d.Args, d.Kwargs = pretty(entry.Args), pretty(entry.Kwargs)
 	d.Facts = v.facts(entry)
@@ -154,7 +154,7 @@ func (s *site) scheduleData(v *view, id domain.ID) (d scheduleData, err error) {
 }
 
 // halted says who paused a schedule or had it skip due times, why, since when and until when.
-func (v *view) halted(h domain.Halt, enabled bool, zoneName string) (said []string) {
+func (v *view) halted(h domain.Halt, state, zoneName string) (said []string) {
 	add := func(text, value string) {
 		if value != "" {
 			said = append(said, v.T(text, value))
@@ -166,7 +166,7 @@ func (v *view) halted(h domain.Halt, enabled bool, zoneName string) (said []stri
 		}
 		return v.at(t, zoneName).Clock
 	}
-	if !enabled && h.CompletedAt.IsZero() {
+	if state == domain.Paused {
 		add("by %s", h.PausedBy)
 		add("because: %s", h.PauseReason)
 		add("since %s", clock(h.PausedAt))

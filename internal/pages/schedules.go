@@ -140,16 +140,12 @@ func (f listFilter) catalog() catalog.Filter {
 		Query: f.Query, Task: f.Task, Category: f.Category, Tags: f.Tags, Limit: perPage, Offset: (f.Page - 1) * perPage,
 		LastStatus: domain.RunStatus(f.Last), Queue: f.Queue, Calendar: f.Calendar,
 	}
-	yes := true
 	switch f.State {
-	case "active":
-		c.Enabled = &yes
-	case "paused":
-		c.State = domain.Paused
-	case "completed":
-		c.State = domain.Completed
-	case "invalid":
+	case domain.Unfit: // which has an index of its own
+		yes := true
 		c.Invalid = &yes
+	case domain.Active, domain.Paused, domain.Completed:
+		c.State = f.State
 	}
 	return c
 }
@@ -303,7 +299,7 @@ func (v *view) lines(all []catalog.Line) []scheduleLine {
 	for i, l := range all {
 		lines[i] = scheduleLine{
 			Line: l, Words: words(v.Lang, l.Trigger, l.Anchor), Due: v.maybeAt(l.Next, l.Trigger.Timezone), Spark: v.spark(l.Last),
-			Result: v.result(l), Halted: v.halted(l.Halt, l.Enabled, l.Trigger.Timezone),
+			Result: v.result(l), Halted: v.halted(l.Halt, l.State(), l.Trigger.Timezone),
 		}
 		for _, tag := range l.Tags {
 			lines[i].Tagged = append(lines[i].Tagged, chip{tag, listFilter{Tags: []string{tag}, Order: catalog.ByNext}.address()})
