@@ -28,7 +28,9 @@ func (s *Store) Rerun(ctx context.Context, id, run domain.ID, task domain.Task, 
 		}
 		schedule.ExpiresSeconds = task.ExpiresSeconds
 		own := &ownTask{string(encoded), schedule.Policy().String(), schedule.Version}
-		again, made, err := s.trigger(ctx, id, Manual{With: []byte("again " + run.String()), Key: key}, own)
+		again, made, err := s.trigger(ctx, id, Manual{
+			With: []byte("again " + run.String()), Key: key, again: run.String(),
+		}, own)
 		if made || err != nil {
 			return again, err
 		}

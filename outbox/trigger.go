@@ -28,6 +28,8 @@ type Manual struct {
 	With        []byte // what the run says otherwise than its schedule: see [domain.Schedule.ForRun]
 	Key         string // an Idempotency-Key: a repeated call makes no other run, and returns the first one
 	TraceParent string // W3C's: the run is part of that trace, which the task goes on with
+
+	again string // the id of the run whose task it runs again
 }
 
 // TriggerOnce is Trigger for a run that is particular.
@@ -73,7 +75,8 @@ func (s *Store) trigger(ctx context.Context, id domain.ID, m Manual, own *ownTas
 			args := pgx.NamedArgs{
 				"actor": textOrNull([]byte(by.name)), "reason": textOrNull([]byte(by.reason)),
 				"id": id, "run": run, "key": textOrNull([]byte(m.Key)), "request_hash": hash[:],
-				"trace": textOrNull([]byte(m.TraceParent)), "ring": ring, "largest": room.Large,
+				"trace": textOrNull([]byte(m.TraceParent)), "rerun_of": textOrNull([]byte(m.again)), "ring": ring,
+				"largest": room.Large,
 			}
 			if any {
 				args["largest"] = math.MaxInt32
@@ -170,7 +173,7 @@ event as (
     insert into tactus.outbox (topic, aggregate_id, version, type, data, headers, occurred_at)
     select 'run', run.id, 1, 'run.due',
         tactus.run_due(s.id, s.name, ` + sqlexpr.RoutedTask + `, run.id, run.due_at, 'manual'),
-        ` + sqlexpr.SaidOnTrace + `, run.due_at
+        ` + sqlexpr.SaidOfRun + `, run.due_at
     from run, s
     returning octet_length(data::text)::bigint as bytes
 ),

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/catalog"
 )
 
@@ -110,6 +112,7 @@ func (s *server) getRun(ctx context.Context, in *ByRun) (*struct{ Body catalog.R
 	if err != nil {
 		return nil, s.answer(err)
 	}
+	run.InQueue(cmp.Or(s.workers.DefaultQueue, handover.DefaultQueue))
 	return &struct{ Body catalog.RunDetail }{run}, nil
 }
 

@@ -50,7 +50,7 @@ type Brief struct {
 
 // Took returns how long the run took, or false if that is not known.
 func (b Brief) Took() (time.Duration, bool) {
-	if b.StartedAt == nil || b.FinishedAt == nil {
+	if b.StartedAt == nil || b.FinishedAt == nil || backwards(b.StartedAt, b.FinishedAt) {
 		return 0, false
 	}
 	return b.FinishedAt.Sub(*b.StartedAt), true

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
@@ -22,8 +23,18 @@ type RunDetail struct {
 	Traceback *string         `json:"traceback"`
 	Attempts  int             `json:"attempts" doc:"How often a worker has begun it, as far as is known."`
 	Steps     []Step          `json:"steps" doc:"What has become of it, in order, and what each step took."`
+	Triggered
 
 	Task json.RawMessage `json:"-"` // the whole task as the sink received it, for running it again
+}
+
+// Triggered tells who asked for a run, and why. It is empty for a scheduled run, and for a manual one whose log is no
+// longer kept.
+type Triggered struct {
+	By         string     `json:"triggered_by,omitempty" doc:"Who asked for it, as long as the log is kept."`
+	OnBehalfOf string     `json:"triggered_on_behalf_of,omitempty" doc:"For whom, as the writer says."`
+	Why        string     `json:"trigger_reason,omitempty" doc:"Why, as whoever asked for it said."`
+	RerunOf    *domain.ID `json:"rerun_of,omitempty" doc:"The run whose task it runs again."`
 }
 
 // Step is one of the steps of a run.
@@ -35,7 +46,7 @@ type Step struct {
 
 var runDetail = `
 select r.id, r.schedule_id, s.name, ` + sqlexpr.TaskName + `, ` + sqlexpr.TaskQueue + `,
-    r.kind, r.status, r.schedule_version, r.reason, r.error, r.worker, r.redelivered,
+    ` + sqlexpr.TaskStream + `, r.kind, r.status, r.schedule_version, r.reason, r.error, r.worker, r.redelivered,
     ` + sqlexpr.InYears("r.due_at") + `, ` + sqlexpr.InYears("r.until") + `, ` + sqlexpr.InYears("r.fired_at") + `, ` + sqlexpr.InYears("r.expires_at") + `,
     ` + sqlexpr.InYears("r.sent_at") + `, ` + sqlexpr.InYears("r.started_at") + `, ` + sqlexpr.InYears("r.finished_at") + `,
     s.task::text, r.task is not null, r.result, r.traceback, coalesce(r.retried, 0),
@@ -52,7 +63,8 @@ func (c *Catalog) RunDetail(ctx context.Context, id domain.ID) (run RunDetail, e
 		var task *string
 		row := tx.QueryRow(ctx, runDetail, pgx.QueryExecModeExec, pgx.NamedArgs{"id": id})
 		r := &run.RunEntry
-		switch err := row.Scan(&r.ID, &r.ScheduleID, &r.ScheduleName, &r.TaskName, &r.Queue, &r.Kind, &r.Status, &r.Version,
+		switch err := row.Scan(&r.ID, &r.ScheduleID, &r.ScheduleName, &r.TaskName, &r.Queue, &r.Stream,
+			&r.Kind, &r.Status, &r.Version,
 			&r.Reason, &r.Error, &r.Worker, &r.Redelivered, &r.DueAt, &r.Until, &r.RecordedAt, &r.ExpiresAt, &r.HandedOverAt,
 			&r.StartedAt, &r.FinishedAt, &task, &own, &run.Result, &run.Traceback, &run.Attempts, &r.BackfillID); {
 		case err == pgx.ErrNoRows:
@@ -61,15 +73,24 @@ func (c *Catalog) RunDetail(ctx context.Context, id domain.ID) (run RunDetail, e
 			return fmt.Errorf("read run: %w", err)
 		}
 		run.TaskOf = "run"
-		if !own {
-			fired, err := firedTask(ctx, tx, run.RunEntry)
-			if err != nil {
+		if !own || run.Kind == domain.Manual {
+			fired, by, err := firedTask(ctx, tx, run.RunEntry)
+			switch {
+			case err != nil:
 				return fmt.Errorf("read run: %w", err)
-			}
-			if fired == nil {
+			case fired == nil && !own:
 				run.TaskOf = "schedule"
-			} else {
+			case !own:
 				task = fired
+			}
+			if run.Kind == domain.Manual {
+				run.Triggered = by
+			}
+		}
+		if run.Kind == domain.Backfill {
+			row := tx.QueryRow(ctx, whoBackfills, pgx.QueryExecModeExec, run.BackfillID)
+			if err := row.Scan(&run.By, &run.Why); err != nil && err != pgx.ErrNoRows {
+				return fmt.Errorf("read the backfill of a run: %w", err)
 			}
 		}
 		if task != nil {
@@ -86,6 +107,9 @@ func (c *Catalog) RunDetail(ctx context.Context, id domain.ID) (run RunDetail, e
 	run.fill()
 	return run, nil
 }
+
+// whoBackfills reads who asked for a backfill, and why.
+const whoBackfills = `select actor, coalesce(reason, '') from tactus.backfills where id = $1`
 
 // firedEvent finds the event of a run's firing. The log has no index by run, but positions rise with time, except among
 // statements that ran at once. So a binary search finds where the events of that time begin, and the event is in a
@@ -106,42 +130,56 @@ halved (low, high, n) as (
     where low < high and n < 64
 ),
 near as materialized (select low from halved order by n desc limit 1)
-select data::text from tactus.outbox, near
+select data::text, headers from tactus.outbox, near
 where topic = 'run' and position >= low - 2000 and position <= low + 20000 and aggregate_id = @id and version = 1
 order by position limit 1`
 
-// firedTask returns the task that a run was fired with, or nil if its event is no longer in the log.
-func firedTask(ctx context.Context, tx pgx.Tx, run RunEntry) (*string, error) {
+// firedTask returns the task that a run was fired with, or nil if its event is no longer in the log, and who made the
+// event.
+func firedTask(ctx context.Context, tx pgx.Tx, run RunEntry) (task *string, by Triggered, err error) {
 	if run.Status == domain.Skipped || run.Status == domain.MissedRun || run.Status == domain.Excluded {
-		return nil, nil
+		return nil, by, nil
 	}
-	var data string
-	err := tx.QueryRow(ctx, firedEvent, pgx.QueryExecModeExec, pgx.NamedArgs{"id": run.ID, "fired_at": run.RecordedAt}).Scan(&data)
+	var headers []byte
+	args := pgx.NamedArgs{"id": run.ID, "fired_at": run.RecordedAt}
+	err = tx.QueryRow(ctx, firedEvent, pgx.QueryExecModeExec, args).Scan(&task, &headers)
 	if err == pgx.ErrNoRows {
-		return nil, nil
+		return nil, by, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, by, err
 	}
-	return &data, nil
+	var said struct {
+		By
+		RerunOf *domain.ID
+	}
+	if json.Unmarshal(headers, &said) == nil { // otherwise somebody wrote them by hand
+		by = Triggered{By: said.Actor, OnBehalfOf: said.OnBehalfOf, Why: said.Reason, RerunOf: said.RerunOf}
+	}
+	return task, by, nil
 }
 
 // fill sets what follows from the columns.
 func (run *RunDetail) fill() {
-	run.complete()
+	defer run.complete()
 	var task domain.Task
 	if json.Unmarshal(run.Task, &task) == nil { // otherwise somebody changed it by hand
 		run.Args, run.Kwargs = task.Args, task.Kwargs
 		if run.TaskOf == "run" {
-			name, queue := task.TaskName, task.Queue
-			run.TaskName, run.Queue = &name, &queue
-			if queue == "" {
-				run.Queue = nil
-			}
+			name := task.TaskName
+			run.TaskName, run.Queue, run.Stream = &name, postgres.OrNull(task.Queue), postgres.OrNull(task.Stream)
 		}
 	}
 	run.Attempts += run.begun()
 	run.Steps = run.steps()
+}
+
+// InQueue names the queue of a run that named none, and is for no stream and no exchange.
+func (run *RunDetail) InQueue(ifNone string) {
+	var task domain.Task
+	if run.Queue == nil && json.Unmarshal(run.Task, &task) == nil && task.Stream == "" && task.Exchange == "" {
+		run.Queue = &ifNone
+	}
 }
 
 // begun returns how often a worker has begun a run since it last announced a retry.

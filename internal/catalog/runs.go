@@ -33,9 +33,11 @@ type RunEntry struct {
 	ScheduleID   domain.ID        `json:"schedule_id"`
 	ScheduleName *string          `json:"schedule_name"`
 	TaskName     *string          `json:"task_name"`
-	Queue        *string          `json:"queue" doc:"Null when it is the default queue, or the run is for a stream."`
+	Queue        *string          `json:"queue" doc:"Null for a stream or an exchange; in lists, for the default queue."`
+	Stream       *string          `json:"stream,omitempty" doc:"The stream that the run is for."`
 	Kind         domain.RunKind   `json:"kind" enum:"scheduled,manual,backfill"`
 	Status       domain.RunStatus `json:"status" enum:"due,sent,started,retrying,succeeded,failed,revoked,expired,skipped,missed,unknown"`
+	Final        bool             `json:"final" doc:"It has ended, or a stream, which never answers, has it."`
 	Version      int64            `json:"schedule_version"`
 	Reason       *string          `json:"reason,omitempty"`
 	Error        *string          `json:"error"`
@@ -51,7 +53,8 @@ type RunEntry struct {
 	FinishedAt   *time.Time `json:"finished_at"`
 
 	LatenessSeconds *float64 `json:"lateness_seconds" doc:"From its due time to its being handed over; null for a backfill, whose due times are past."`
-	RuntimeSeconds  *float64 `json:"runtime_seconds" doc:"From its start to its end."`
+	RuntimeSeconds  *float64 `json:"runtime_seconds" doc:"From its start to its end; null while clocks_differ."`
+	ClocksDiffer    bool     `json:"clocks_differ,omitempty" doc:"By its workers it ended before it began."`
 
 	BackfillID *domain.ID `json:"backfill_id,omitempty" doc:"The backfill that it is of."`
 }
@@ -275,16 +278,21 @@ with page as materialized (
     join tactus.runs r on r.id = w.id and r.due_at = w.due_at
 ),
 of as materialized (
-    select s.id, s.name, ` + sqlexpr.TaskName + ` as task_name, ` + sqlexpr.TaskQueue + ` as queue
+    select s.id, s.name, ` + sqlexpr.TaskName + ` as task_name, ` + sqlexpr.TaskQueue + ` as queue, ` +
+	sqlexpr.TaskStream + ` as stream
     from (select distinct schedule_id as id from page) p join tactus.schedules s on s.id = p.id
 )
 select r.id, r.schedule_id, of.name, coalesce(own.task_name, of.task_name), case when own.task_name is null then of.queue else own.queue end,
-    r.kind, r.status, r.schedule_version, r.reason, r.error, r.worker, r.redelivered,
+    case when own.task_name is null then of.stream else own.stream end,
+    r.kind, r.status, false, r.schedule_version, r.reason, r.error, r.worker, r.redelivered,
     r.due_at, ` + sqlexpr.InYears("r.until") + `, ` + sqlexpr.InYears("r.fired_at") + `, ` + sqlexpr.InYears("r.expires_at") + `,
-    ` + sqlexpr.InYears("r.sent_at") + `, ` + sqlexpr.InYears("r.started_at") + `, ` + sqlexpr.InYears("r.finished_at") + `, null::float8, null::float8,
+    ` + sqlexpr.InYears("r.sent_at") + `, ` + sqlexpr.InYears("r.started_at") + `, ` + sqlexpr.InYears("r.finished_at") + `,
+    null::float8, null::float8, false,
     case when r.kind = 'backfill' then r.slot end
 from page r left join of on of.id = r.schedule_id left join lateral (
-    select ` + sqlexpr.TaskName + ` as task_name, ` + sqlexpr.TaskQueue + ` as queue from (select r.task) s where r.task is not null
+    select ` + sqlexpr.TaskName + ` as task_name, ` + sqlexpr.TaskQueue + ` as queue,
+        ` + sqlexpr.TaskStream + ` as stream
+    from (select r.task) s where r.task is not null
 ) own on true
 order by r.nth`
 
@@ -304,7 +312,7 @@ func readRuns(ctx context.Context, tx pgx.Tx, at []place) ([]RunEntry, error) {
 // size returns about how many bytes a run takes.
 func (r RunEntry) size() int {
 	size := 512
-	for _, text := range []*string{r.ScheduleName, r.TaskName, r.Queue, r.Reason, r.Error, r.Worker} {
+	for _, text := range []*string{r.ScheduleName, r.TaskName, r.Queue, r.Stream, r.Reason, r.Error, r.Worker} {
 		if text != nil {
 			size += len(*text)
 		}
@@ -324,7 +332,21 @@ func (r *RunEntry) complete() {
 	if r.Kind != domain.Backfill {
 		r.LatenessSeconds = between(&r.DueAt, r.HandedOverAt)
 	}
-	r.RuntimeSeconds = between(r.StartedAt, r.FinishedAt)
+	if r.ClocksDiffer = backwards(r.StartedAt, r.FinishedAt); !r.ClocksDiffer {
+		r.RuntimeSeconds = between(r.StartedAt, r.FinishedAt)
+	}
+	switch r.Status {
+	case domain.Due, domain.Started, domain.Retrying:
+	case domain.Sent:
+		r.Final = r.Stream != nil
+	default:
+		r.Final = true
+	}
+}
+
+// backwards reports whether a run is told to have ended before it began.
+func backwards(started, finished *time.Time) bool {
+	return started != nil && finished != nil && finished.Before(*started)
 }
 
 func between(from, to *time.Time) *float64 {

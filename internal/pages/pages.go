@@ -24,6 +24,7 @@ type Config struct {
 	Catalog      *catalog.Catalog
 	Timezone     string // the time zone of new schedules that name none
 	Check        domain.Check
+	DefaultQueue string // the queue of runs that name none; "celery" if empty
 	Log          *slog.Logger
 	Ready        func(context.Context) map[string]string // why the process is not ready, as in /readyz
 	Provider     string                                  // the address for logging in without a key; empty if there is none

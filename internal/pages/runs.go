@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"net/url"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/catalog"
 )
 
@@ -111,6 +113,9 @@ func (s *site) runs() {
 			return "", nil, err
 		}
 		d := runsData{Filter: f, First: f.Token == "", Chips: f.chips(v), States: v.stateChoices(f.State)}
+		if f.State == "open" { // what was handed over to a stream is still sent
+			page.Runs = slices.DeleteFunc(page.Runs, func(r catalog.RunEntry) bool { return r.Final })
+		}
 		if d.Lines, err = v.runsLines(page.Runs); err != nil {
 			return "", nil, err
 		}
@@ -196,6 +201,9 @@ func (v *view) runsLines(runs []catalog.RunEntry) (lines []runsLine, err error) 
 
 func (v *view) runsLine(r catalog.RunEntry) runsLine {
 	line := runsLine{RunEntry: r, State: stateOf(v.Lang, r.Status), Due: v.at(r.DueAt, ""), Name: r.ScheduleID.String()}
+	if r.Status == domain.Sent && r.Final {
+		line.State = state{"✓", v.T("handed over"), ""}
+	}
 	if r.ScheduleName != nil {
 		line.Name = *r.ScheduleName
 	}
@@ -249,6 +257,7 @@ func (s *site) run(v *view) (string, any, error) {
 	if err != nil {
 		return "", nil, err
 	}
+	run.InQueue(cmp.Or(v.DefaultQueue, handover.DefaultQueue))
 	d := runData{RunDetail: run, Line: v.runsLine(run.RunEntry), Args: pretty(run.Args), Kwargs: pretty(run.Kwargs), Result: pretty(run.Result)}
 	if run.Traceback != nil {
 		d.Traceback = *run.Traceback
@@ -287,10 +296,14 @@ func (v *view) runFacts(r catalog.RunDetail) (all []fact) {
 	}
 	add("task", r.TaskName)
 	add("queue", r.Queue)
+	add("stream", r.Stream)
 	add("worker", r.Worker)
 	kind := v.T(string(r.Kind))
 	add("kind", &kind)
 	add("reason", r.Reason)
+	add("triggered by", &r.By)
+	add("on behalf of", &r.OnBehalfOf)
+	add("because", &r.Why)
 	for _, n := range []struct {
 		name  string
 		count int
