@@ -20,6 +20,8 @@ const (
 	ScheduleCompleted   EventType = "schedule.completed"
 	LogEpochStarted     EventType = "log.epoch_started"
 	ZoneChanged         EventType = "zone.changed"
+	RouteSet            EventType = "route.set"
+	RouteDeleted        EventType = "route.deleted"
 	RunDue              EventType = "run.due"
 )
 

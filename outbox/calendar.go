@@ -79,8 +79,9 @@ with changed as (
         and (@version::bigint = 0 or c.version = @version::bigint)
     returning *
 )
-insert into tactus.outbox (topic, aggregate_id, version, type, data, occurred_at)
-select 'schedule', id, version, 'calendar.updated', tactus.calendar_data(changed), updated_at from changed
+insert into tactus.outbox (topic, aggregate_id, version, type, data, headers, occurred_at)
+select 'schedule', id, version, 'calendar.updated', tactus.calendar_data(changed), ` + sqlexpr.Said + `, updated_at
+from changed
 returning version, occurred_at, case when @ring::boolean then ` + sqlexpr.RingSchedules + ` end`
 
 // errTooManyCalendars is the answer to one calendar more than there may be.
@@ -112,9 +113,11 @@ func writeCalendar(
 	if err := checkCost(ctx, q, calendarID(c.Name), costOf(string(days))); err != nil {
 		return after, false, err
 	}
+	by := actorOf(ctx)
 	args := pgx.NamedArgs{
 		"id": calendarID(c.Name), "name": c.Name, "description": c.Description, "days": string(days),
 		"version": version, "most": maxCalendars, "alone": how["alone"], "ring": how["ring"],
+		"actor": textOrNull([]byte(by.name)), "reason": textOrNull([]byte(by.reason)),
 	}
 	written, err := postgres.Collect(ctx, q, func(row pgx.CollectableRow) (v int64, err error) {
 		var at time.Time
@@ -137,22 +140,25 @@ func writeCalendar(
 // DeleteCalendar deletes the calendar of a name. One that a schedule uses is not deleted: domain.ErrCalendarInUse. It
 // is part of the caller's transaction.
 func DeleteCalendar(ctx context.Context, tx pgx.Tx, name string) error {
-	return endCalendar(ctx, tx, deleteCalendar, name, 0)
+	return endCalendar(ctx, tx, deleteCalendar, name, int64(0))
 }
 
 const (
-	deleteCalendar     = `select outcome, users from tactus.delete_calendar($1, $2)`
+	deleteCalendar = `select outcome, users from tactus.delete_calendar($1, $2)`
+	// The event of what deleteCalendarSoon deletes has the role of the session as its actor, on behalf of $3.
 	deleteCalendarSoon = `
-select d.outcome, d.users from (select set_config('lock_timeout', '250ms', true) as wait offset 0) l,
-    lateral tactus.delete_calendar($1, case when l.wait is not null then $2::bigint end) d`
+select d.outcome, d.users from (
+    select set_config('lock_timeout', '250ms', true) || set_config('tactus.actor', $3, true)
+        || set_config('tactus.reason', $4, true) as said offset 0
+) l, lateral tactus.delete_calendar($1, case when l.said is not null then $2::bigint end) d`
 )
 
-func endCalendar(ctx context.Context, q Querier, sql, name string, version int64) error {
+func endCalendar(ctx context.Context, q Querier, sql string, args ...any) error {
 	type answer struct {
 		Outcome string
 		Users   []string
 	}
-	found, err := postgres.Collect(ctx, q, pgx.RowToStructByPos[answer], sql, name, version)
+	found, err := postgres.Collect(ctx, q, pgx.RowToStructByPos[answer], sql, args...)
 	if err != nil {
 		return fmt.Errorf("delete calendar: %w", err)
 	}
@@ -301,7 +307,10 @@ func (s *Store) PutCalendar(
 
 // DeleteCalendar deletes the calendar of a name, if it has the version (0: any) and no schedule uses it.
 func (s *Store) DeleteCalendar(ctx context.Context, name string, version int64) error {
-	err := s.patientlyOfCalendar(ctx, name, func() error { return endCalendar(ctx, s.pool, deleteCalendarSoon, name, version) })
+	by := actorOf(ctx)
+	err := s.patientlyOfCalendar(ctx, name, func() error {
+		return endCalendar(ctx, s.pool, deleteCalendarSoon, name, version, by.name, by.reason)
+	})
 	if err == nil {
 		_ = Ring(ctx, s.pool) // what it would tell is found by polling
 	}

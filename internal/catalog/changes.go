@@ -37,27 +37,29 @@ func byOf(headers []byte) (by By) {
 // maxBack is the most events that one call goes back.
 const maxBack = 5_000
 
-// changesBack finds the chosen ones among the newest events before a position by their short columns, and reads only
-// the documents of these.
+// changesBack finds the chosen ones of schedules, calendars, routes and notification rules among the newest events
+// before a position by their short columns, and reads only the documents of these.
 var changesBack = `
 with looked_at as materialized (
-    select position, aggregate_id, type from tactus.outbox
-    where topic = 'schedule' and position < @before::bigint order by position desc limit @back::bigint
+    select position, topic, aggregate_id, type from tactus.outbox
+    where topic = any ('{schedule,route,rule}') and position < @before::bigint
+    order by position desc limit @back::bigint
 ),
 chosen as materialized (
-    select position from looked_at
+    select position, topic from looked_at
     where (@schedule::uuid is null or aggregate_id = @schedule) and (@type::text = '' or type = @type)
         and (cardinality(@scope_tags::text[]) + cardinality(@scope_names::text[]) = 0
             or exists (select from tactus.schedules s where s.id = aggregate_id and ` + sqlexpr.InScope + `))
     order by position desc limit @limit::bigint
 )
 select o.position, o.aggregate_id, o.version, o.type, ` + sqlexpr.InYears("o.occurred_at") + `, o.data, o.headers
-from chosen c join tactus.outbox o on o.topic = 'schedule' and o.position = c.position
+from chosen c join tactus.outbox o on o.topic = c.topic and o.position = c.position
 order by o.position desc`
 
 const endOfLook = `
 select coalesce(min(position), 0), count(*) from (
-    select position from tactus.outbox where topic = 'schedule' and position < $1::bigint order by position desc limit $2::bigint
+    select position from tactus.outbox
+    where topic = any ('{schedule,route,rule}') and position < $1::bigint order by position desc limit $2::bigint
 ) looked_at`
 
 // Changes returns the chosen events before a position (0: the newest), newest first, and the position to continue from,

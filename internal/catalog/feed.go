@@ -58,7 +58,17 @@ func ParseCursor(text string) (Cursor, error) {
 	return Cursor{parts[0], outbox.Snapshot(parts[1]), outbox.Snapshot(parts[2]), position}, nil
 }
 
-// EventFilter chooses events; zero members choose all. Events of time zones are chosen by their type alone.
+// topics are those of the types of events that are chosen by their type alone.
+var topics = map[domain.EventType]string{
+	domain.ZoneChanged: "zone", domain.RouteSet: "route", domain.RouteDeleted: "route",
+	domain.RuleSet: "rule", domain.RuleDeleted: "rule",
+}
+
+// OfItsOwn reports whether events of a type are about something else than schedules and calendars.
+func OfItsOwn(t domain.EventType) bool { return topics[t] != "" }
+
+// EventFilter chooses events; zero members choose all those of schedules and calendars. Those of routes, notification
+// rules and time zones are chosen by their type alone.
 type EventFilter struct {
 	Type       domain.EventType
 	Schedule   *domain.ID
@@ -68,8 +78,8 @@ type EventFilter struct {
 
 // topic returns the topic that the chosen events have.
 func (f EventFilter) topic() string {
-	if f.Type == domain.ZoneChanged {
-		return "zone"
+	if topic, has := topics[f.Type]; has {
+		return topic
 	}
 	return outbox.Schedules
 }

@@ -2,6 +2,7 @@ package pages
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -17,6 +18,7 @@ type changeLine struct {
 	When  Moment
 	What  string
 	Name  string
+	Page  string // of what has changed; empty if it has none
 	Diffs []diff
 
 	Revert string // the address that the form posts to in order to go back to this version; empty if that is not offered
@@ -30,6 +32,16 @@ type diff struct{ Member, Before, After string }
 var changeWords = map[domain.EventType]string{
 	domain.ScheduleCreated: "created", domain.ScheduleUpdated: "changed", domain.ScheduleDeleted: "deleted",
 	domain.ScheduleEnabled: "enabled", domain.ScheduleDisabled: "disabled", domain.ScheduleInvalidated: "found invalid",
+	domain.ScheduleCompleted: "completed", domain.CalendarUpdated: "calendar changed",
+	domain.CalendarDeleted: "calendar deleted", domain.RouteSet: "route set", domain.RouteDeleted: "route deleted",
+	domain.RuleSet: "notification rule set", domain.RuleDeleted: "notification rule deleted",
+}
+
+// changePages are the pages of what is no schedule; a notification rule has none.
+var changePages = map[domain.EventType]string{
+	domain.CalendarUpdated: "/calendars", domain.CalendarDeleted: "/calendars",
+	domain.RouteSet: "/system/routes", domain.RouteDeleted: "/system/routes",
+	domain.RuleSet: "", domain.RuleDeleted: "",
 }
 
 // changeLines compares each event with the previous one of the same schedule, if that is among them.
@@ -40,7 +52,11 @@ func (v *view) changeLines(all []catalog.Change) (lines []changeLine) {
 			line.What = v.T(word)
 		}
 		now := members(c.Data)
-		line.Name = text(now["name"])
+		line.Name = cmp.Or(text(now["name"]), text(now["pattern"]))
+		var other bool
+		if line.Page, other = changePages[c.Type]; !other {
+			line.Page = "/schedules/" + c.Schedule.String()
+		}
 		for _, before := range all[i+1:] {
 			if before.Schedule == c.Schedule && before.Version == c.Version-1 {
 				line.Diffs = diffs(members(before.Data), now)

@@ -23,6 +23,8 @@ type logData struct {
 // logTypes are the event types that the filter offers.
 var logTypes = []domain.EventType{
 	domain.ScheduleCreated, domain.ScheduleUpdated, domain.ScheduleDeleted, domain.ScheduleEnabled, domain.ScheduleDisabled, domain.ScheduleInvalidated,
+	domain.ScheduleCompleted, domain.CalendarUpdated, domain.CalendarDeleted, domain.RouteSet, domain.RouteDeleted,
+	domain.RuleSet, domain.RuleDeleted,
 }
 
 const logShown = 50
@@ -69,7 +71,7 @@ func (s *site) log() {
 // replayCommand returns the command that publishes again all events that a filter selects between the oldest and the
 // newest of some changes, which are sorted with the newest first.
 func replayCommand(changes []catalog.Change, f catalog.EventFilter) string {
-	if len(changes) == 0 {
+	if len(changes) == 0 || catalog.OfItsOwn(f.Type) { // which no stream carries
 		return ""
 	}
 	command := fmt.Sprintf("tactus replay --from %d --to %d", changes[len(changes)-1].Position, changes[0].Position)
