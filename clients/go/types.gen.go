@@ -1760,6 +1760,10 @@ func (e UpcomingDueMark) Valid() bool {
 const (
 	ListEventsParamsTypeCalendarDeleted     ListEventsParamsType = "calendar.deleted"
 	ListEventsParamsTypeCalendarUpdated     ListEventsParamsType = "calendar.updated"
+	ListEventsParamsTypeRouteDeleted        ListEventsParamsType = "route.deleted"
+	ListEventsParamsTypeRouteSet            ListEventsParamsType = "route.set"
+	ListEventsParamsTypeRuleDeleted         ListEventsParamsType = "rule.deleted"
+	ListEventsParamsTypeRuleSet             ListEventsParamsType = "rule.set"
 	ListEventsParamsTypeScheduleCompleted   ListEventsParamsType = "schedule.completed"
 	ListEventsParamsTypeScheduleCreated     ListEventsParamsType = "schedule.created"
 	ListEventsParamsTypeScheduleDeleted     ListEventsParamsType = "schedule.deleted"
@@ -1776,6 +1780,14 @@ func (e ListEventsParamsType) Valid() bool {
 	case ListEventsParamsTypeCalendarDeleted:
 		return true
 	case ListEventsParamsTypeCalendarUpdated:
+		return true
+	case ListEventsParamsTypeRouteDeleted:
+		return true
+	case ListEventsParamsTypeRouteSet:
+		return true
+	case ListEventsParamsTypeRuleDeleted:
+		return true
+	case ListEventsParamsTypeRuleSet:
 		return true
 	case ListEventsParamsTypeScheduleCompleted:
 		return true
@@ -1802,6 +1814,10 @@ func (e ListEventsParamsType) Valid() bool {
 const (
 	StreamEventsParamsTypeCalendarDeleted     StreamEventsParamsType = "calendar.deleted"
 	StreamEventsParamsTypeCalendarUpdated     StreamEventsParamsType = "calendar.updated"
+	StreamEventsParamsTypeRouteDeleted        StreamEventsParamsType = "route.deleted"
+	StreamEventsParamsTypeRouteSet            StreamEventsParamsType = "route.set"
+	StreamEventsParamsTypeRuleDeleted         StreamEventsParamsType = "rule.deleted"
+	StreamEventsParamsTypeRuleSet             StreamEventsParamsType = "rule.set"
 	StreamEventsParamsTypeScheduleCompleted   StreamEventsParamsType = "schedule.completed"
 	StreamEventsParamsTypeScheduleCreated     StreamEventsParamsType = "schedule.created"
 	StreamEventsParamsTypeScheduleDeleted     StreamEventsParamsType = "schedule.deleted"
@@ -1818,6 +1834,14 @@ func (e StreamEventsParamsType) Valid() bool {
 	case StreamEventsParamsTypeCalendarDeleted:
 		return true
 	case StreamEventsParamsTypeCalendarUpdated:
+		return true
+	case StreamEventsParamsTypeRouteDeleted:
+		return true
+	case StreamEventsParamsTypeRouteSet:
+		return true
+	case StreamEventsParamsTypeRuleDeleted:
+		return true
+	case StreamEventsParamsTypeRuleSet:
 		return true
 	case StreamEventsParamsTypeScheduleCompleted:
 		return true
@@ -3580,10 +3604,16 @@ type RunDetail struct {
 	Attempts int64 `json:"attempts"`
 
 	// BackfillId The backfill that it is of.
-	BackfillId   *string    `json:"backfill_id,omitempty"`
+	BackfillId *string `json:"backfill_id,omitempty"`
+
+	// ClocksDiffer By its workers it ended before it began.
+	ClocksDiffer *bool      `json:"clocks_differ,omitempty"`
 	DueAt        time.Time  `json:"due_at"`
 	Error        *string    `json:"error"`
 	ExpiresAt    *time.Time `json:"expires_at,omitempty"`
+
+	// Final It has ended, or a stream, which never answers, has it.
+	Final        bool       `json:"final"`
 	FinishedAt   *time.Time `json:"finished_at"`
 	HandedOverAt *time.Time `json:"handed_over_at"`
 
@@ -3597,7 +3627,7 @@ type RunDetail struct {
 	// LatenessSeconds From its due time to its being handed over; null for a backfill, whose due times are past.
 	LatenessSeconds *float64 `json:"lateness_seconds"`
 
-	// Queue Null when it is the default queue, or the run is for a stream.
+	// Queue Null for a stream or an exchange; in lists, for the default queue.
 	Queue  *string `json:"queue"`
 	Reason *string `json:"reason,omitempty"`
 
@@ -3605,10 +3635,13 @@ type RunDetail struct {
 	RecordedAt time.Time `json:"recorded_at"`
 
 	// Redelivered How often somebody asked to hand it over again.
-	Redelivered int64       `json:"redelivered"`
-	Result      interface{} `json:"result"`
+	Redelivered int64 `json:"redelivered"`
 
-	// RuntimeSeconds From its start to its end.
+	// RerunOf The run whose task it runs again.
+	RerunOf *string     `json:"rerun_of,omitempty"`
+	Result  interface{} `json:"result"`
+
+	// RuntimeSeconds From its start to its end; null while clocks_differ.
 	RuntimeSeconds  *float64 `json:"runtime_seconds"`
 	ScheduleId      string   `json:"schedule_id"`
 	ScheduleName    *string  `json:"schedule_name"`
@@ -3621,12 +3654,24 @@ type RunDetail struct {
 	// Steps What has become of it, in order, and what each step took.
 	Steps []Step `json:"steps"`
 
+	// Stream The stream that the run is for.
+	Stream *string `json:"stream,omitempty"`
+
 	// TaskName The name under which workers know the task.
 	TaskName *string `json:"task_name"`
 
 	// TaskOf Whose args, kwargs, task_name and queue these are: those that the run was fired with, or the ones that its schedule has now, because the log of the run is no longer kept, or it never fired.
 	TaskOf    RunDetailTaskOf `json:"task_of"`
 	Traceback *string         `json:"traceback"`
+
+	// TriggerReason Why, as whoever asked for it said.
+	TriggerReason *string `json:"trigger_reason,omitempty"`
+
+	// TriggeredBy Who asked for it, as long as the log is kept.
+	TriggeredBy *string `json:"triggered_by,omitempty"`
+
+	// TriggeredOnBehalfOf For whom, as the writer says.
+	TriggeredOnBehalfOf *string `json:"triggered_on_behalf_of,omitempty"`
 
 	// Until Of a missed range: its last due time.
 	Until  *time.Time `json:"until,omitempty"`
@@ -3645,10 +3690,16 @@ type RunDetailTaskOf string
 // RunEntry defines model for RunEntry.
 type RunEntry struct {
 	// BackfillId The backfill that it is of.
-	BackfillId   *string    `json:"backfill_id,omitempty"`
+	BackfillId *string `json:"backfill_id,omitempty"`
+
+	// ClocksDiffer By its workers it ended before it began.
+	ClocksDiffer *bool      `json:"clocks_differ,omitempty"`
 	DueAt        time.Time  `json:"due_at"`
 	Error        *string    `json:"error"`
 	ExpiresAt    *time.Time `json:"expires_at,omitempty"`
+
+	// Final It has ended, or a stream, which never answers, has it.
+	Final        bool       `json:"final"`
 	FinishedAt   *time.Time `json:"finished_at"`
 	HandedOverAt *time.Time `json:"handed_over_at"`
 
@@ -3659,7 +3710,7 @@ type RunEntry struct {
 	// LatenessSeconds From its due time to its being handed over; null for a backfill, whose due times are past.
 	LatenessSeconds *float64 `json:"lateness_seconds"`
 
-	// Queue Null when it is the default queue, or the run is for a stream.
+	// Queue Null for a stream or an exchange; in lists, for the default queue.
 	Queue  *string `json:"queue"`
 	Reason *string `json:"reason,omitempty"`
 
@@ -3669,7 +3720,7 @@ type RunEntry struct {
 	// Redelivered How often somebody asked to hand it over again.
 	Redelivered int64 `json:"redelivered"`
 
-	// RuntimeSeconds From its start to its end.
+	// RuntimeSeconds From its start to its end; null while clocks_differ.
 	RuntimeSeconds  *float64 `json:"runtime_seconds"`
 	ScheduleId      string   `json:"schedule_id"`
 	ScheduleName    *string  `json:"schedule_name"`
@@ -3678,6 +3729,9 @@ type RunEntry struct {
 	// StartedAt By the clock of its worker.
 	StartedAt *time.Time     `json:"started_at"`
 	Status    RunEntryStatus `json:"status"`
+
+	// Stream The stream that the run is for.
+	Stream *string `json:"stream,omitempty"`
 
 	// TaskName The name under which workers know the task.
 	TaskName *string `json:"task_name"`
@@ -4533,7 +4587,7 @@ type ListEventsParams struct {
 	After *string `form:"after,omitempty" json:"after,omitempty"`
 	Limit *int64  `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Type Only those of this type. What newer time zone data moved (zone.changed) is shown only where it is asked for.
+	// Type Only those of this type. Changes of routes and of notification rules, and what newer time zone data moved (zone.changed), are shown only where they are asked for.
 	Type *ListEventsParamsType `form:"type,omitempty" json:"type,omitempty"`
 
 	// Schedule Only those of the schedule with this id.
@@ -4559,7 +4613,7 @@ type StreamEventsParams struct {
 	After *string `form:"after,omitempty" json:"after,omitempty"`
 	Limit *int64  `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Type Only those of this type. What newer time zone data moved (zone.changed) is shown only where it is asked for.
+	// Type Only those of this type. Changes of routes and of notification rules, and what newer time zone data moved (zone.changed), are shown only where they are asked for.
 	Type *StreamEventsParamsType `form:"type,omitempty" json:"type,omitempty"`
 
 	// Schedule Only those of the schedule with this id.
