@@ -49,7 +49,7 @@ func (l *lane) lookAgain(ctx context.Context, before agreement, at Mark) error {
 		return errMoved
 	}
 	if err == nil {
-		l.tally.served()
+		l.tally.agrees()
 		l.tally.lags(time.Time{})
 	}
 	return err

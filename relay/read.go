@@ -101,6 +101,7 @@ func (l *lane) next(ctx context.Context, r *ledger.Reader, after ledger.Batch, p
 			p.stir(time.Now())
 			return b, nil
 		}
+		l.tally.rests()
 		select {
 		case <-ctx.Done():
 			return b, ctx.Err()

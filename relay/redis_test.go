@@ -51,9 +51,7 @@ func TestRedisComesBack(t *testing.T) {
 		}
 		w.awaitEvents(t)
 	}
-	if s := r.Stats()[0]; s.Problem != nil {
-		t.Errorf("%+v", s)
-	}
+	testenv.Eventually(t, "served", func() error { return r.Stats()[0].Problem })
 	w.oneEpoch(t, eventSink)
 }
 

@@ -19,7 +19,7 @@ type Stats struct {
 	SetAside    int64
 	Failures    int64
 	Mark        Mark  // where the sink is
-	Problem     error // why it is not served; nil when it is
+	Problem     error // why it is not served, until something is published or nothing is to be; nil when it is
 }
 
 // tally keeps the stats of a lane.
@@ -27,6 +27,7 @@ type tally struct {
 	mu      sync.Mutex
 	stats   Stats
 	pending []time.Time // the oldest event of each chunk that was read and is not published
+	readAll bool        // nothing more was found to read since the sink and the log last agreed
 	events  int64       // published, and not told to the log
 	took    time.Duration
 	told    map[string]told // of what the log was told since the sink was last served
@@ -84,10 +85,14 @@ func (t *tally) get() (s Stats) {
 	return s
 }
 
-// begins forgets the chunks that were read before the sink and the log agreed anew: they are read again.
+// begins forgets the chunks that were read before the sink and the log agreed anew: they are read again. Whatever the
+// trouble was, it may be with them, so it stays.
 func (t *tally) begins(at Mark) {
-	t.do(func(s *Stats) { s.Mark, s.Problem, s.Waiting, t.pending = at, nil, 0, nil })
+	t.do(func(s *Stats) { s.Mark, s.Waiting, t.pending, t.readAll = at, 0, nil, false })
 }
+
+// rests is told that nothing more is found to read.
+func (t *tally) rests() { t.do(func(*Stats) { t.readAll = true }) }
 
 // failed reports whether the log is to be told of a trouble: when it is a new one, and then with growing pauses.
 // Numbers in the words, such as ports, make no new one.
@@ -134,7 +139,7 @@ func (t *tally) published(at Mark, c chunk, took time.Duration) {
 			}
 		}
 		s.Mark, s.Waiting, s.Published, s.Known = at, s.Waiting-int64(len(c.rows)), s.Published+n, time.Now()
-		s.Unsure = false
+		s.Unsure, s.Problem = false, nil
 		t.told = nil
 		t.events, t.took = t.events+n, t.took+took
 		t.pending, s.Unpublished = t.pending[1:], time.Time{}
@@ -155,8 +160,14 @@ func (t *tally) lags(since time.Time) {
 	})
 }
 
-// served is told that the log and the sink agree, while there is nothing to publish.
-func (t *tally) served() { t.do(func(*Stats) { t.told = nil }) }
+// agrees is told that the log and the sink still agree. If nothing is to be read or published, the sink is served.
+func (t *tally) agrees() {
+	t.do(func(s *Stats) {
+		if t.readAll && len(t.pending) == 0 {
+			s.Problem, t.told = nil, nil
+		}
+	})
+}
 
 // unknown is told that nobody knows since when nothing is published.
 func (t *tally) unknown() {

@@ -159,11 +159,14 @@ func (w *world) recovered() {
 		}
 		return err
 	})
-	for _, s := range w.relay.Stats() {
-		if s.Problem != nil {
-			w.Errorf("%s: %v", s.Sink, s.Problem)
+	testenv.Eventually(w, "every sink is served", func() error {
+		for _, s := range w.relay.Stats() {
+			if s.Problem != nil {
+				return fmt.Errorf("%s: %w", s.Sink, s.Problem)
+			}
 		}
-	}
+		return nil
+	})
 }
 
 func (w *world) sql(text string, args ...any) {
