@@ -14,7 +14,6 @@ import (
 	"github.com/tactus-dev/tactus/domain/zone"
 	"github.com/tactus-dev/tactus/internal/adopt"
 	"github.com/tactus-dev/tactus/internal/oldbeat"
-	"github.com/tactus-dev/tactus/internal/telemetry"
 )
 
 // sourceFlags name the tables of another service.
@@ -29,7 +28,7 @@ type sourceFlags struct {
 func (f sourceFlags) open(ctx context.Context, find func(context.Context, *pgxpool.Pool, string,
 	adopt.Kind) (adopt.Source, error),
 ) (adopt.Source, *pgxpool.Pool, error) {
-	pool, err := f.connect(ctx, &telemetry.Health{})
+	pool, err := f.databaseFlags.open(ctx)
 	if err != nil {
 		return adopt.Source{}, nil, err
 	}

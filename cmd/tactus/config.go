@@ -40,15 +40,19 @@ func (f databaseFlags) open(ctx context.Context) (*pgxpool.Pool, error) {
 	return pool, nil
 }
 
-// connect opens a pool, and adds a check of the database to health.
-func (f databaseFlags) connect(ctx context.Context, health *telemetry.Health) (*pgxpool.Pool, error) {
-	pool, err := f.open(ctx)
-	if err != nil {
-		return nil, err
+// connect opens a pool, and adds a check of the database to health. The check has a connection of its own, in looks: it
+// does not wait for those that requests have.
+func (f databaseFlags) connect(ctx context.Context, health *telemetry.Health) (pool, looks *pgxpool.Pool, err error) {
+	if pool, err = f.open(ctx); err != nil {
+		return nil, nil, err
 	}
-	health.Add("postgres", func(ctx context.Context) error { return migrations.Ready(ctx, pool) })
+	if looks, err = postgres.OpenOne(ctx, f.DatabaseURL.reveal()); err != nil {
+		pool.Close()
+		return nil, nil, usage("DATABASE_URL: %v", f.DatabaseURL.fault(err))
+	}
+	health.Add("postgres", func(ctx context.Context) error { return migrations.Ready(ctx, looks) })
 	health.Fact("zone data", zones())
-	return pool, nil
+	return pool, looks, nil
 }
 
 // httpFlags say where a process listens, and who may call it.

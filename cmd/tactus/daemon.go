@@ -20,6 +20,7 @@ import (
 type daemon struct {
 	name     string
 	pool     *pgxpool.Pool
+	looks    *pgxpool.Pool // for health
 	listener net.Listener
 	hosts    telemetry.Hosts
 	guard    *access.Guard
@@ -36,7 +37,7 @@ func openDaemon(ctx context.Context, name, address string, database databaseFlag
 ) (*daemon, error) {
 	d := &daemon{name: name, health: &telemetry.Health{}, registry: telemetry.NewRegistry(), log: log, running: running}
 	var err error
-	if d.pool, err = database.connect(ctx, d.health); err != nil {
+	if d.pool, d.looks, err = database.connect(ctx, d.health); err != nil {
 		return nil, err
 	}
 	d.registry.MustRegister(telemetry.PoolMetrics{Pool: d.pool})
@@ -57,6 +58,7 @@ func (d *daemon) close() {
 		}
 	}
 	d.running.close(pooled, d.pool.Close)
+	d.running.close(pooled, d.looks.Close)
 }
 
 // keepHouse does in a group what every daemon does besides its own work: it maintains the partitions, and compares the

@@ -97,10 +97,11 @@ func (c devCmd) serve(ctx context.Context, state string, owned *ownServers, to c
 		return err
 	}
 	health, registry := &telemetry.Health{}, telemetry.NewRegistry()
-	pool, err := c.connect(ctx, health)
+	pool, looks, err := c.connect(ctx, health)
 	if err != nil {
 		return err
 	}
+	defer running.close(pooled, looks.Close)
 	defer running.close(pooled, pool.Close)
 	requests, err := c.open(ctx) // of its own: requests that wait for a locked row keep no connection from the beat
 	if err != nil {

@@ -11,7 +11,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/tactus-dev/tactus/internal/importer"
-	"github.com/tactus-dev/tactus/internal/telemetry"
 )
 
 // exportCmd prints what the server has, or writes to the source of imported schedules when each ran last, so that their
@@ -42,7 +41,7 @@ func (c exportRedBeatCmd) Run(ctx context.Context, to console) error {
 	}
 	client := redis.NewClient(options)
 	defer client.Close()
-	pool, err := c.connect(ctx, &telemetry.Health{})
+	pool, err := c.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -92,7 +91,7 @@ type exportCeleryCmd struct {
 
 // Run prints the last runs.
 func (c exportCeleryCmd) Run(ctx context.Context, to console) error {
-	pool, err := c.connect(ctx, &telemetry.Health{})
+	pool, err := c.open(ctx)
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,6 @@ import (
 
 	"github.com/tactus-dev/tactus/domain/zone"
 	"github.com/tactus-dev/tactus/internal/importer"
-	"github.com/tactus-dev/tactus/internal/telemetry"
 )
 
 // importCmd imports schedules from where Celery teams keep them. For tables there is adopt.
@@ -120,7 +119,7 @@ func (f importFlags) alone(ctx context.Context, i *importer.Importer, names ...s
 func (f importFlags) bring(ctx context.Context, to console, source importer.Source, entries []importer.Entry,
 	timezone string, names ...string,
 ) error {
-	pool, err := f.connect(ctx, &telemetry.Health{})
+	pool, err := f.open(ctx)
 	if err != nil {
 		return err
 	}

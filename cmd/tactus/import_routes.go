@@ -8,7 +8,6 @@ import (
 	"text/tabwriter"
 
 	"github.com/tactus-dev/tactus/internal/importer"
-	"github.com/tactus-dev/tactus/internal/telemetry"
 )
 
 // importRoutesCmd imports where an application sends its tasks. Schedules that do not say so use these routes: those of
@@ -38,7 +37,7 @@ func (c importRoutesCmd) Run(ctx context.Context, to console) error {
 	if err != nil {
 		return err
 	}
-	pool, err := c.connect(ctx, &telemetry.Health{})
+	pool, err := c.open(ctx)
 	if err != nil {
 		return err
 	}

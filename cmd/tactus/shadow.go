@@ -15,7 +15,6 @@ import (
 	"github.com/tactus-dev/tactus/beat"
 	"github.com/tactus-dev/tactus/internal/redis"
 	"github.com/tactus-dev/tactus/internal/shadow"
-	"github.com/tactus-dev/tactus/internal/telemetry"
 )
 
 // watch records what other beats send while this beat is in shadow mode.
@@ -58,7 +57,7 @@ func (c shadowReportCmd) Run(ctx context.Context, to console) error {
 	if c.Tolerance < 0 || c.Late < 0 {
 		return usage("--tolerance and --late cannot be negative")
 	}
-	pool, err := c.connect(ctx, &telemetry.Health{})
+	pool, err := c.open(ctx)
 	if err != nil {
 		return err
 	}
@@ -104,7 +103,7 @@ func (c shadowReportCmd) print(to io.Writer, r shadow.Report) error {
 		}
 	}
 	for _, o := range r.Others {
-		fmt.Fprintf(to, "\n%s sent %s, none at a due time: it is taken for an application.", o.Sender,
+		fmt.Fprintf(to, "\n%s sent %s, none at a due time: it is taken for an application.", text(o.Sender),
 			counted(o.Tasks, "task", "tasks"))
 	}
 	verdict := "They do not agree."

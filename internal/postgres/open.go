@@ -16,10 +16,18 @@ func Open(ctx context.Context, url string) (*pgxpool.Pool, error) { return open(
 // OpenPlain returns a pool for statements of others, who decide on their settings themselves: it only notices a pooler.
 func OpenPlain(ctx context.Context, url string) (*pgxpool.Pool, error) { return open(ctx, url, false) }
 
-func open(ctx context.Context, url string, ours bool) (*pgxpool.Pool, error) {
+// OpenOne is Open with one connection at most, whatever the URL says of the size of pools.
+func OpenOne(ctx context.Context, url string) (*pgxpool.Pool, error) {
+	return open(ctx, url, true, func(c *pgxpool.Config) { c.MaxConns, c.MinConns, c.MinIdleConns = 1, 0, 0 })
+}
+
+func open(ctx context.Context, url string, ours bool, also ...func(*pgxpool.Config)) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, err
+	}
+	for _, change := range also {
+		change(config)
 	}
 	s := session{ours: ours, prepares: !strings.Contains(url, saysHow), said: config.ConnConfig.RuntimeParams}
 	if s.ours || s.prepares {

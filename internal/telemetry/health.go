@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 )
@@ -22,6 +21,9 @@ type Health struct {
 	log    *slog.Logger
 	logged map[string]logged
 
+	now, last *look // the one that is under way, and the one before it; nil when there is none
+	waiting   int   // requests that wait for the one that is under way
+
 	stopping bool
 }
 
@@ -36,11 +38,12 @@ type check struct {
 	ready func(context.Context) error
 }
 
-// Add adds a condition of readiness. Each request to /readyz evaluates the condition, so it must return soon.
+// Add adds a condition of readiness. Each look evaluates it, at most once a second, and all who ask meanwhile wait for
+// it: so it must end with its context, and share nothing with requests that could keep it waiting.
 func (h *Health) Add(name string, ready func(context.Context) error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.checks = append(h.checks, check{name, ready})
+	h.checks, h.last = append(h.checks, check{name, ready}), nil
 }
 
 // Fact adds a fact that /readyz?verbose shows.
@@ -89,40 +92,6 @@ func (h *Health) Stop() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.stopping = true
-}
-
-const checkTimeout = 3 * time.Second
-
-// Ready evaluates all conditions at once, each with a deadline of its own, so that a slow condition cannot make others
-// fail. It returns the reasons of those that fail, by name.
-func (h *Health) Ready(ctx context.Context) map[string]string {
-	h.mu.Lock()
-	checks, stopping := slices.Clone(h.checks), h.stopping
-	h.mu.Unlock()
-	if stopping {
-		return map[string]string{"stopping": "the process was told to stop, and answers only what still comes"}
-	}
-	reasons := make([]error, len(checks))
-	var asked sync.WaitGroup
-	for i, c := range checks {
-		asked.Go(func() {
-			ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-			defer cancel()
-			reasons[i] = c.ready(ctx)
-		})
-	}
-	asked.Wait()
-	failing := map[string]string{}
-	for i, c := range checks {
-		switch reason := reasons[i]; {
-		case reason == nil:
-		case failing[c.name] != "":
-			failing[c.name] += "; " + reason.Error()
-		default:
-			failing[c.name] = reason.Error()
-		}
-	}
-	return failing
 }
 
 // Mount serves /livez and /readyz.
