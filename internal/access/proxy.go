@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -74,14 +75,26 @@ func (g *Guard) address(r *http.Request) string {
 	if !g.config.Proxies.trusts(r) {
 		return peer(r)
 	}
-	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-	if last := strings.TrimSpace(hops[len(hops)-1]); last != "" {
+	hops := entries(r, "X-Forwarded-For")
+	if last := hops[len(hops)-1]; last != "" {
 		return last
 	}
 	return peer(r)
 }
 
-// overTLS reports whether the client's connection is encrypted.
+// overTLS reports whether the client's connection is encrypted. The last entry is that of the trusted proxy itself.
+// Where it took the request from another proxy without TLS, an earlier entry counts as well, although whoever sent the
+// request may have made it up: all that TLS does is to have cookies count less, and be sent less.
 func (g *Guard) overTLS(r *http.Request) bool {
-	return r.TLS != nil || g.config.Proxies.trusts(r) && strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
+	https := func(entry string) bool { return strings.EqualFold(entry, "https") }
+	return r.TLS != nil || g.config.Proxies.trusts(r) && slices.ContainsFunc(entries(r, "X-Forwarded-Proto"), https)
+}
+
+// entries returns what proxies have added to a header one after the other.
+func entries(r *http.Request, header string) []string {
+	all := strings.Split(strings.Join(r.Header.Values(header), ","), ",")
+	for i, e := range all {
+		all[i] = strings.TrimSpace(e)
+	}
+	return all
 }

@@ -50,6 +50,12 @@ func TestProxy(t *testing.T) {
 	if c := response.Cookies(); len(c) != 1 || !c[0].Secure || c[0].Name != "__Host-tactus_session" {
 		t.Errorf("the cookie of a client that speaks TLS with the proxy: %v", c)
 	}
+	for _, chain := range []string{"https, http", "http, https"} {
+		response, _ = w.ask(t, once, "POST", "/login", url.Values{"key": {key}}, "X-Forwarded-Proto", chain)
+		if c := response.Cookies(); len(c) != 1 || !c[0].Secure || c[0].Name != "__Host-tactus_session" {
+			t.Errorf("the cookie over %q: %v", chain, c)
+		}
+	}
 
 	elsewhere := serve(t, proxied("10.0.0.0/8"))
 	if _, who := elsewhere.ask(t, once, "GET", "/who", nil, "X-User", "alice", "X-Groups", "ops"); who != "" {
@@ -72,6 +78,10 @@ func TestCookiesOfSiblings(t *testing.T) {
 		{"tactus_session", "http", "key:mallory"},
 		{"tactus_session", "https", ""},
 		{"__Host-tactus_session", "https", "key:mallory"},
+		{"tactus_session", "https, http", ""},
+		{"__Host-tactus_session", "https, http", "key:mallory"},
+		{"tactus_session", "http,HTTPS ", ""},
+		{"tactus_session", "http, http", "key:mallory"},
 	} {
 		if _, who := w.ask(t, once, "GET", "/who", nil, "Cookie", is.cookie+"="+c.Value, "X-Forwarded-Proto", is.proto); who != is.who {
 			t.Errorf("%s over %s is of %q, want %q", is.cookie, is.proto, who, is.who)
