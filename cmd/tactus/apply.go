@@ -92,18 +92,19 @@ func (c applyCmd) Run(ctx context.Context, to console) error {
 
 // read reads the files and what the application declares, and returns the faults of all of them.
 func (c applyCmd) read(ctx context.Context, to console) (items []item, faults wrong, err error) {
-	if items, err = readManifests(c.File, &faults); err != nil {
+	r := newReading()
+	if items, err = readManifests(c.File, r); err != nil {
 		return nil, nil, err
 	}
 	if c.App != "" {
-		declared, err := c.items(ctx, to, &faults)
+		declared, err := c.items(ctx, to, r)
 		if err != nil {
 			return nil, nil, err
 		}
 		items = append(items, declared...)
 	}
-	describedOnce(items, &faults)
-	return items, faults, nil
+	describedOnce(items, &r.wrong)
+	return items, r.wrong, nil
 }
 
 // faulty prints all faults, and returns an error if there are any.

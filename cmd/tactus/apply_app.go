@@ -16,7 +16,7 @@ type applicationSource struct {
 }
 
 // items has Python print the schedules of the application, as a manifest.
-func (a applicationSource) items(ctx context.Context, to console, faults *wrong) ([]item, error) {
+func (a applicationSource) items(ctx context.Context, to console, faults *reading) ([]item, error) {
 	var problems bytes.Buffer
 	cmd := exec.CommandContext(ctx, a.Python, "-m", "tactus.celery", a.App)
 	cmd.Stderr = &problems

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -17,8 +18,12 @@ import (
 func one(kind string) string { return strings.ReplaceAll(strings.TrimSuffix(kind, "s"), "_", " ") }
 
 // secretMembers are those of a notification rule that may name variables of the environment, so that a file need not
-// have them: url: ${ON_CALL_URL}.
+// have them: url: ${TACTUS_RULE_ON_CALL}.
 var secretMembers = []string{"url", "secret", "headers"}
+
+// fillPrefix begins the names of these variables. Whoever may write a file would otherwise send themselves whatever
+// the environment of apply has, such as TACTUS_TOKEN.
+const fillPrefix = "TACTUS_RULE_"
 
 // fillIn puts the values of variables into the secret members of a notification rule.
 func fillIn(i *item, faults *wrong) {
@@ -34,8 +39,11 @@ func fillIn(i *item, faults *wrong) {
 		if json.Unmarshal(raw, &value) != nil {
 			continue // checkItem says so
 		}
-		filled, err := json.Marshal(filledIn(value, func(name string) {
-			faults.add(i.place.at("/"+member), "%s: the variable %s is not set", i.Name, name)
+		if text, ok := value.(string); ok && member == "url" {
+			i.template = text
+		}
+		filled, err := json.Marshal(filledIn(value, func(why string) {
+			faults.add(i.place.at("/"+member), "%s: %s", i.Name, why)
 		}))
 		if err == nil {
 			i.members[member] = filled
@@ -43,12 +51,13 @@ func fillIn(i *item, faults *wrong) {
 	}
 }
 
-// filledIn is a text, or the members of an object, with the values of variables.
-func filledIn(value any, missing func(name string)) any {
+// filledIn is a text, or the members of an object, with the values of variables. It tells refuse of those that have
+// none.
+func filledIn(value any, refuse func(why string)) any {
 	switch v := value.(type) {
 	case map[string]any:
 		for name, inner := range v {
-			v[name] = filledIn(inner, missing)
+			v[name] = filledIn(inner, refuse)
 		}
 	case string:
 		var out strings.Builder
@@ -58,9 +67,12 @@ func filledIn(value any, missing func(name string)) any {
 			if !found || !ends {
 				return out.String() + v
 			}
-			text, set := os.LookupEnv(name)
-			if !set {
-				missing(name)
+			text, set := "", true
+			if !strings.HasPrefix(name, fillPrefix) {
+				refuse(fmt.Sprintf("${%s} is not filled in: only variables whose names begin with %s are, so that no "+
+					"file takes a password of whoever applies it: give it such a name", name, fillPrefix))
+			} else if text, set = os.LookupEnv(name); !set {
+				refuse(fmt.Sprintf("the variable %s is not set", name))
 			}
 			out.WriteString(before + text)
 			v = behind
@@ -68,6 +80,18 @@ func filledIn(value any, missing func(name string)) any {
 	}
 	return value
 }
+
+// shownAddress is what may be seen of an address with variables: its scheme and host if the file itself says them, and
+// else the names of the variables.
+func shownAddress(template string) string {
+	said, _, _ := strings.Cut(template, "${")
+	if _, behind, ok := strings.Cut(said, "://"); ok && strings.ContainsAny(behind, "/?#") {
+		return domain.ShownURL(said)
+	}
+	return "from " + strings.Join(variable.FindAllString(template, -1), ", ")
+}
+
+var variable = regexp.MustCompile(`\$\{[^}]*\}`)
 
 // ruleContent is what may be seen of a rule that a file describes.
 func ruleContent(r domain.NotificationRule) domain.NotificationRule {
@@ -94,8 +118,12 @@ func (c applyCmd) planRule(ctx context.Context, i item, one *step) error {
 	if err := json.Unmarshal(answer, &kept); err != nil {
 		return fmt.Errorf("read the answer: %w", err)
 	}
-	if wanted.URL = domain.ShownURL(secrets.URL); secrets.URL == "" && wanted.To != domain.Stream {
+	wanted.URL = domain.ShownURL(secrets.URL)
+	switch {
+	case secrets.URL == "" && wanted.To != domain.Stream:
 		wanted.URL = kept.URL
+	case i.template != "" && wanted.URL != kept.URL:
+		wanted.URL = shownAddress(i.template)
 	}
 	one.always = secrets.URL != "" || secrets.Key != "" || secrets.Headers != nil
 	if kept.Version == 0 {

@@ -44,6 +44,7 @@ type item struct {
 	Kind, Name string
 	place      place
 	members    map[string]json.RawMessage
+	template   string // a rule's address as the file has it, if it names variables
 	faulty     bool
 }
 
@@ -107,8 +108,23 @@ func (w *wrong) add(at, format string, args ...any) {
 	*w = append(*w, at+": "+fmt.Sprintf(format, args...))
 }
 
+// reading collects the faults of manifests, and counts what they come to once their anchors are expanded.
+type reading struct {
+	wrong
+	bytes, most int
+	tooMuch     bool
+}
+
+func newReading() *reading { return &reading{most: spareBytes} }
+
+// spareBytes is how much manifests may come to beyond what stands in them, times as often as it is copied.
+const (
+	spareBytes = 64 << 20
+	copies     = 8
+)
+
 // readManifests reads files, folders and standard input (-).
-func readManifests(paths []string, faults *wrong) (items []item, err error) {
+func readManifests(paths []string, faults *reading) (items []item, err error) {
 	for _, path := range paths {
 		some, err := itemsAt(path, faults)
 		if err != nil {
@@ -131,7 +147,7 @@ func describedOnce(items []item, faults *wrong) {
 	}
 }
 
-func itemsAt(path string, faults *wrong) ([]item, error) {
+func itemsAt(path string, faults *reading) ([]item, error) {
 	if path != "-" {
 		info, err := os.Stat(path)
 		if errors.Is(err, fs.ErrNotExist) {
@@ -153,7 +169,7 @@ func itemsAt(path string, faults *wrong) ([]item, error) {
 
 // itemsBelow reads the files in a folder and in the folders below, by name. A folder may be written by people who may
 // not read all that this process can, so nothing outside of it is read.
-func itemsBelow(path string, faults *wrong) (items []item, err error) {
+func itemsBelow(path string, faults *reading) (items []item, err error) {
 	folder, err := os.OpenRoot(path)
 	if err != nil {
 		return nil, err
@@ -181,7 +197,8 @@ func itemsBelow(path string, faults *wrong) (items []item, err error) {
 }
 
 // readManifest reads the documents of a file, in YAML or JSON.
-func readManifest(file string, raw []byte, faults *wrong) (items []item) {
+func readManifest(file string, raw []byte, faults *reading) (items []item) {
+	faults.most += copies * len(raw)
 	decoder := yaml.NewDecoder(bytes.NewReader(readable(raw)))
 	for {
 		var document yaml.Node
@@ -217,7 +234,7 @@ func readable(raw []byte) []byte {
 var halves = regexp.MustCompile(`\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}`)
 
 // itemsOf returns the items of a document.
-func itemsOf(document place, faults *wrong) (items []item) {
+func itemsOf(document place, faults *reading) (items []item) {
 	if document.node.ShortTag() == "!!null" {
 		return nil
 	}
@@ -261,8 +278,11 @@ func describes(document *yaml.Node) bool {
 	return len(document.Content) == 0
 }
 
-func itemOf(kind string, at place, faults *wrong) (i item, ok bool) {
-	var c converter
+func itemOf(kind string, at place, faults *reading) (i item, ok bool) {
+	if faults.tooMuch {
+		return i, false // which was said
+	}
+	c := converter{reading: faults}
 	raw, err := c.convert(at.node)
 	if err != nil {
 		faults.add(at.file+":"+strconv.Itoa(c.line), "%v", err)
@@ -282,18 +302,44 @@ func itemOf(kind string, at place, faults *wrong) (i item, ok bool) {
 
 // converter converts YAML to JSON. Numbers keep their digits, and dates stay strings.
 type converter struct {
-	line  int // of the value that could not be converted
-	nodes int
+	line         int // of the value that could not be converted
+	nodes, depth int
+	reading      *reading
 }
 
-// maxNodes bounds the size of a document, which anchors may multiply.
-const maxNodes = 1_000_000
+// maxNodes and maxDepth bound an item, which anchors may multiply, or put into itself.
+const (
+	maxNodes = 1_000_000
+	maxDepth = 1_000
+)
 
-func (c *converter) convert(n *yaml.Node) (json.RawMessage, error) {
+func (c *converter) convert(n *yaml.Node) (raw json.RawMessage, err error) {
 	c.line = n.Line
 	if c.nodes++; c.nodes > maxNodes {
-		return nil, errors.New("its anchors multiply to more than is read")
+		return nil, errors.New("its anchors multiply to more than is read: use them less often")
 	}
+	if c.depth++; c.depth > maxDepth {
+		return nil, fmt.Errorf("it is nested more than %d deep, or an anchor is inside of itself: make it flat",
+			maxDepth)
+	}
+	defer func() { c.depth-- }()
+	if raw, err = c.value(n); err == nil {
+		err = c.reading.count(len(raw))
+	}
+	return raw, err
+}
+
+// count counts bytes each time that they are copied, and refuses more than the files may come to.
+func (r *reading) count(bytes int) error {
+	if r.bytes += bytes; r.bytes <= r.most {
+		return nil
+	}
+	r.tooMuch = true
+	return fmt.Errorf("anchors (*) make the files come to more than %d MiB, and nothing further is read: use an "+
+		"anchor of a large value less often, or apply the files one by one", r.most>>20)
+}
+
+func (c *converter) value(n *yaml.Node) (json.RawMessage, error) {
 	switch n.Kind {
 	case yaml.AliasNode:
 		return c.convert(n.Alias)
