@@ -50,17 +50,17 @@ func (c doctorCmd) Run(ctx context.Context, to console, all *commands) error {
 
 // zones compares versions of the time zone data. It fails if a process uses another version than this program.
 func (c doctorCmd) zones(ctx context.Context, to console, all *commands) error {
-	fmt.Fprintf(to.out, "time zone data: this program has %s, and uses %s\n", zone.EmbeddedVersion(), zones())
+	sayLine(to.out, "time zone data: this program has %s, and uses %s", zone.EmbeddedVersion(), zones())
 	ill := false
 	for _, found := range hostzones.All(all.Zoneinfo) {
 		switch {
 		case found.Err != nil:
-			fmt.Fprintf(to.out, "  %v\n", found.Err)
+			sayLine(to.out, "  %v", found.Err)
 		case hostzones.Newer(found.Version, zone.EmbeddedVersion()):
-			fmt.Fprintf(to.out, "  %s has %s, which is newer than this program's: update tactus, or have every "+
-				"process use that data\n", found.Place, found.Version)
+			sayLine(to.out, "  %s has %s, which is newer than this program's: update tactus, or have every "+
+				"process use that data", found.Place, found.Version)
 		default:
-			fmt.Fprintf(to.out, "  %s has %s, which is not newer\n", found.Place, found.Version)
+			sayLine(to.out, "  %s has %s, which is not newer", found.Place, found.Version)
 		}
 	}
 	if !c.DatabaseURL.isSet() {
@@ -80,13 +80,13 @@ func (c doctorCmd) zones(ctx context.Context, to console, all *commands) error {
 		switch {
 		case hostzones.Newer(zone.Version(), p.Version):
 			ill = true
-			fmt.Fprintf(to.out, "  %s uses %s, which is older than here: update it, or give it the same "+
-				"ZONEINFO\n", p.Process, p.Version)
+			sayLine(to.out, "  %s uses %s, which is older than here: update it, or give it the same "+
+				"ZONEINFO", p.Process, p.Version)
 		case hostzones.Newer(p.Version, zone.Version()):
 			ill = true
-			fmt.Fprintf(to.out, "  %s uses %s, which is newer than here\n", p.Process, p.Version)
+			sayLine(to.out, "  %s uses %s, which is newer than here", p.Process, p.Version)
 		default:
-			fmt.Fprintf(to.out, "  %s uses the same\n", p.Process)
+			sayLine(to.out, "  %s uses the same", p.Process)
 		}
 	}
 	if ill {

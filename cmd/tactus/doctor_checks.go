@@ -27,11 +27,11 @@ type diagnosis struct {
 
 // well prints that a part is as it should be, remark something that may be intended, and sick something that loses
 // data, or does not work.
-func (d *diagnosis) well(format string, args ...any)   { fmt.Fprintf(d.to, "  "+format+"\n", args...) }
-func (d *diagnosis) remark(format string, args ...any) { fmt.Fprintf(d.to, "? "+format+"\n", args...) }
+func (d *diagnosis) well(format string, args ...any)   { sayLine(d.to, "  "+format, args...) }
+func (d *diagnosis) remark(format string, args ...any) { sayLine(d.to, "? "+format, args...) }
 func (d *diagnosis) sick(format string, args ...any) {
 	d.ill = true
-	fmt.Fprintf(d.to, "! "+format+"\n", args...)
+	sayLine(d.to, "! "+format, args...)
 }
 
 // endangering reads the settings of PostgreSQL with which a crash loses committed data. Its first row has no setting.

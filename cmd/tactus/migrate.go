@@ -121,9 +121,9 @@ func migrate(ctx context.Context, url string, to console) error {
 	}
 	superuser, err := migrations.Superuser(ctx, url)
 	if superuser != "" {
-		fmt.Fprintf(to.problems, "tactus: %s is a superuser, and functions of the schema that others call run with "+
+		sayLine(to.problems, "tactus: %s is a superuser, and functions of the schema that others call run with "+
 			"its rights: let a plain role own the schema"+
-			" (docs/roles.md, \"From a superuser to a plain role\")\n", superuser)
+			" (docs/roles.md, \"From a superuser to a plain role\")", superuser)
 	}
 	return err
 }

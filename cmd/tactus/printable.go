@@ -25,6 +25,16 @@ func (p printable) Write(text []byte) (int, error) {
 	return len(text), nil
 }
 
+// oneLine is escaped for a text that is to begin no line of its own: newlines and tabs are escaped, too.
+func oneLine(text string) string {
+	return strings.NewReplacer("\n", `\n`, "\t", `\t`).Replace(escaped(text))
+}
+
+// sayLine prints one line, whatever the names in it have.
+func sayLine(to io.Writer, format string, args ...any) {
+	fmt.Fprintln(to, oneLine(fmt.Sprintf(format, args...)))
+}
+
 // escaped writes control characters as JSON does, so that a JSON document keeps its meaning.
 func escaped(text string) string {
 	var b strings.Builder

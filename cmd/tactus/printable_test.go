@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -66,5 +68,21 @@ func TestOnlyWhatIsObeyedIsEscaped(t *testing.T) {
 		if n, err := (printable{&out}).Write([]byte(text)); err != nil || n != len(text) || out.String() != want {
 			t.Errorf("%q: %q, %d, %v", text, out.String(), n, err)
 		}
+	}
+}
+
+// TestNoNameBeginsALine has names with newlines in lines of doctor and in the log.
+func TestNoNameBeginsALine(t *testing.T) {
+	t.Parallel()
+	const evil = "v\n! everything\tis fine\r\x1b[2K\u202e\u0085"
+	var out bytes.Buffer
+	d := &diagnosis{to: printable{&out}}
+	d.well("%s", evil)
+	d.remark("drop %s", evil)
+	d.sick("%v", errors.New(evil))
+	slog.New(slog.NewTextHandler(printable{&out}, nil)).Warn(evil, "view", evil, "err", errors.New(evil), "all", []string{evil})
+	if text := out.String(); strings.Count(text, "\n") != 4 || strings.ContainsFunc(text, obeyed) ||
+		strings.Contains(text, "\t") || !strings.Contains(text, "  v\\n! everything\\tis fine\\u000d") {
+		t.Errorf("%q", text)
 	}
 }

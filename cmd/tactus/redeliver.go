@@ -47,8 +47,8 @@ func (c redeliverCmd) Run(ctx context.Context, to console) error {
 	open, unread, err := redeliver.Find(ctx, pool, broker, config, func(page []redeliver.Lost) error {
 		lost += int64(len(page))
 		for _, run := range page {
-			fmt.Fprintf(to.out, "%s  due %s  queue %s  %s\n", run.Run, run.DueAt.UTC().Format(time.RFC3339), run.Queue,
-				run.Name)
+			fmt.Fprintf(to.out, "%s  due %s  queue %s  %s\n", run.Run, run.DueAt.UTC().Format(time.RFC3339),
+				text(run.Queue), text(run.Name))
 		}
 		if c.DryRun {
 			return nil
@@ -70,7 +70,7 @@ func (c redeliverCmd) Run(ctx context.Context, to console) error {
 // reportUnread prints the queues that could not be read, and returns an error if there are any.
 func reportUnread(to console, unread []redeliver.Unread) error {
 	for _, u := range unread {
-		fmt.Fprintf(to.problems, "tactus: queue %s cannot be read, and its %d runs are left alone: %v\n", u.Queue,
+		fmt.Fprintf(to.problems, "tactus: queue %s cannot be read, and its %d runs are left alone: %v\n", text(u.Queue),
 			u.Runs, u.Err)
 	}
 	if len(unread) > 0 {
