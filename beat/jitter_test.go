@@ -34,8 +34,10 @@ func TestJitterEditKeepsTheDueTime(t *testing.T) {
 func TestJitterEditAcrossARestart(t *testing.T) {
 	t.Parallel()
 	for _, end := range []string{"stop", "crash"} {
-		for _, jitter := range []string{"0", "1", "3500"} {
-			t.Run(end+" "+jitter, func(t *testing.T) {
+		for _, patch := range []string{
+			`{"jitter_seconds": 0}`, `{"jitter_seconds": 1}`, `{"jitter_seconds": 3500}`, `{"jitter_seconds": 0, "spread_seconds": 3500}`,
+		} {
+			t.Run(end+" "+patch, func(t *testing.T) {
 				t.Parallel()
 				w := newWorld(t)
 				b := w.beat("a")
@@ -48,7 +50,7 @@ func TestJitterEditAcrossARestart(t *testing.T) {
 				before := w.count(`select count(*) from tactus.runs`)
 				w.endBeat(b, end)
 				for _, s := range all {
-					w.merge(s.ID, `{"jitter_seconds": `+jitter+`}`)
+					w.merge(s.ID, patch)
 				}
 				b = w.beat("b")
 				for _, later := range []time.Duration{21 * time.Minute, 59 * time.Minute} {

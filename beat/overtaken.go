@@ -202,7 +202,7 @@ func (b *Beat) overtakenOf(s domain.Schedule, settled, at time.Time) []overtaken
 	policy := s.Policy()
 	since := later(s.EffectiveFrom, settled)
 	if w := b.lease.taken.Watermark; w != nil {
-		since = later(since, w.Add(-time.Duration(policy.Jitter)*time.Second))
+		since = later(since, w.Add(-policy.Delay()))
 	}
 	if switched := b.memory.SwitchedAt; switched != memory.Always {
 		since = later(since, time.UnixMicro(switched))

@@ -2,6 +2,7 @@ package beat
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -138,6 +139,49 @@ func TestJitter(t *testing.T) {
 	w.step(b, fire.Add(time.Millisecond))
 	if diff := cmp.Diff([]string{due.UTC().Format(time.RFC3339Nano) + " due"}, w.runs(s.ID)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestSpread has schedules that are due at once fire one after another, each under its nominal due time and once, though
+// the first beat crashes in the middle and another goes on.
+func TestSpread(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.beat("a")
+	type spread struct {
+		domain.Schedule
+		due, fire time.Time
+	}
+	var all []spread
+	for range 40 {
+		s := w.create(`{"interval_seconds": 3600, "interval_anchor": "2026-01-01T00:00:00Z", "spread_seconds": 3000, "misfire_policy": "none",
+			"misfire_grace_seconds": 1, "task_name": "app.task"}`)
+		due, _ := s.Next(s.CreatedAt)
+		recurrence, err := s.Recurrence()
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, spread{s, due, s.Policy().FireAt(s.ID, recurrence, due)})
+	}
+	slices.SortFunc(all, func(a, b spread) int { return a.fire.Compare(b.fire) })
+	fired := func() int { return w.count(`select count(*) from tactus.runs where status = 'due'`) }
+	for n, s := range all {
+		if n > 0 && s.fire.Sub(all[n-1].fire) < 2*time.Millisecond {
+			continue // fires with the one before
+		}
+		if w.step(b, s.fire.Add(-time.Millisecond)); fired() != n {
+			t.Errorf("%d have fired before number %d", fired(), n)
+		}
+		if n == 20 {
+			w.endBeat(b, "crash")
+			b = w.beat("b")
+		}
+	}
+	w.step(b, all[0].due.Add(3000*time.Second))
+	for _, s := range all {
+		if diff := cmp.Diff([]string{s.due.UTC().Format(time.RFC3339Nano) + " due"}, w.runs(s.ID)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", s.ID, diff)
+		}
 	}
 }
 

@@ -28,6 +28,7 @@ type Definition struct {
 	EndsAt          string  `json:"ends_at,omitempty" doc:"Nothing is due after it."`
 	MaxRuns         int64   `json:"max_runs,omitempty" doc:"Fires at most so often since its trigger was set."`
 	JitterSeconds   int64   `json:"jitter_seconds,omitempty" doc:"Fires up to so many seconds late, the same delay each time for the same due time."`
+	SpreadSeconds   int64   `json:"spread_seconds,omitempty" doc:"Fires later by a part of so many seconds that follows from its id, the same part each time, so that schedules which are due at once do not fire at once: with 3600, nightly jobs that are due at midnight fire all through the hour. Together with jitter_seconds less than the time to the next due time."`
 
 	ExcludeCalendars []string `json:"exclude_calendars,omitempty" doc:"Calendars on whose days nothing is due, in the schedule's zone; at most 10."`
 	OnlyCalendars    []string `json:"only_calendars,omitempty" doc:"Calendars on whose days alone something is due; at most 10. A schedule has this or exclude_calendars."`

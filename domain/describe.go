@@ -13,6 +13,9 @@ import (
 // is one of cron.Languages; any other is treated as English.
 func (d Definition) Describe(language string) string {
 	text := d.describe(language)
+	if d.SpreadSeconds > 0 && text != "" {
+		text += spreadOver(cron.Language(language), time.Duration(d.SpreadSeconds)*time.Second)
+	}
 	if r := d.calendarRule(); r != nil && text != "" {
 		if cron.Language(language) == cron.Japanese {
 			return text + r.japanese()
@@ -20,6 +23,15 @@ func (d Definition) Describe(language string) string {
 		return text + r.english()
 	}
 	return text
+}
+
+// spreadOver says within how long after its due times a schedule fires.
+func spreadOver(language cron.Language, window time.Duration) string {
+	length := cron.DescribeLength(language, window)
+	if language == cron.Japanese {
+		return "、" + length + "の間に分散"
+	}
+	return ", spread over " + length
 }
 
 // english says what calendars do to due times.

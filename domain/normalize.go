@@ -174,8 +174,8 @@ func (n *normalizer) policies() {
 	n.seconds("misfire_grace_seconds", &n.MisfireGraceSeconds, DefaultGrace)
 	n.seconds("misfire_window_seconds", &n.MisfireWindowSeconds, DefaultWindow)
 	for field, value := range map[string]int64{
-		"max_runs": n.MaxRuns, "jitter_seconds": n.JitterSeconds, "expires_seconds": n.ExpiresSeconds,
-		"time_limit_seconds": n.TimeLimitSeconds, "soft_time_limit_seconds": n.SoftTimeLimitSeconds,
+		"max_runs": n.MaxRuns, "jitter_seconds": n.JitterSeconds, "spread_seconds": n.SpreadSeconds,
+		"expires_seconds": n.ExpiresSeconds, "time_limit_seconds": n.TimeLimitSeconds, "soft_time_limit_seconds": n.SoftTimeLimitSeconds,
 	} {
 		if value < 0 || value > maxSeconds {
 			n.faults.add("out_of_range", "/"+field, "%d: want 0 (none) to %d", value, int64(maxSeconds))

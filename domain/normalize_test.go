@@ -78,6 +78,11 @@ func TestFaults(t *testing.T) {
 		{`{"task_name": "a", "cron_expression": "at(2126-11-20T13:00:00)", "cron_dialect": "aws", "run_at": "2126-11-20T13:00:00"}`, "trigger_ambiguous /run_at"},
 		{`{` + ok + `, "jitter_seconds": 86400}`, "jitter_too_large /jitter_seconds"},
 		{`{"task_name": "a", "interval_seconds": 60, "jitter_seconds": 60}`, "jitter_too_large /jitter_seconds"},
+		{`{` + ok + `, "spread_seconds": 86400}`, "spread_too_large /spread_seconds"},
+		{`{"task_name": "a", "interval_seconds": 60, "spread_seconds": 60}`, "spread_too_large /spread_seconds"},
+		{`{"task_name": "a", "interval_seconds": 60, "jitter_seconds": 30, "spread_seconds": 30}`, "spread_too_large /spread_seconds"},
+		{`{"task_name": "a", "interval_seconds": 60, "jitter_seconds": 60, "spread_seconds": 60}`, "jitter_too_large /jitter_seconds"},
+		{`{"task_name": "a", "interval_seconds": 60, "spread_seconds": -1}`, "out_of_range /spread_seconds"},
 		{`{` + ok + `, "name": "a\u0000b"}`, "name_invalid /name"},
 		{`{` + ok + `, "name": "019ca93d-4000-7000-8000-00000000002a"}`, "name_invalid /name"},
 		{`{` + ok + `, "name": "` + strings.Repeat("ん", 201) + `"}`, "name_invalid /name"},
@@ -287,6 +292,7 @@ func drawDefinition(t *rapid.T) []byte {
 	pick(members, "starts_at", "2026-02-01T00:00", "2026-03-08T02:30", "2026-10-25T02:30:00+01:00")
 	pick(members, "ends_at", "2028-02-01T00:00", "2027-03-28 02:30:00")
 	pick(members, "jitter_seconds", 0, 1, 30)
+	pick(members, "spread_seconds", 0, 1, 20)
 	pick(members, "max_runs", 0, 7)
 	pick(members, "args", json.RawMessage(`[ ]`), json.RawMessage(`[1, {"a": 2} ]`), json.RawMessage(`null`))
 	pick(members, "task_params", json.RawMessage(`{ "b": 1.0, "a": [ ] }`), json.RawMessage(`null`))

@@ -306,7 +306,7 @@ func parseAnyTime(
 	return time.Time{}, fmt.Errorf("%q is not a time: want RFC 3339 (2026-03-08T02:30:00+09:00), or without offset for local time", text)
 }
 
-// dueTimes checks what can only be said of the whole trigger: that it is ever due, and that its jitter fits.
+// dueTimes checks what can only be said of the whole trigger: that it is ever due, and that its delays fit.
 func (n *normalizer) dueTimes() {
 	starts, ends := instant(n.StartsAt), instant(n.EndsAt)
 	if !starts.IsZero() && !ends.IsZero() && !ends.After(starts) {
@@ -341,21 +341,38 @@ func (n *normalizer) dueTimes() {
 		n.faults.add("no_fire_in_window", "/ends_at", nothingDue)
 		return
 	}
-	if second, ok := recurrence.Next(first); ok && time.Duration(n.JitterSeconds)*time.Second >= second.Sub(first) {
+	if second, ok := recurrence.Next(first); ok {
+		n.delays(second.Sub(first))
+	}
+}
+
+// delays checks that jitter and spread end before the next due time.
+func (n *normalizer) delays(gap time.Duration) {
+	jitter, spread := time.Duration(n.JitterSeconds)*time.Second, time.Duration(n.SpreadSeconds)*time.Second
+	switch {
+	case jitter >= gap:
 		n.faults.add("jitter_too_large", "/jitter_seconds", "%d seconds reach the next due time, %s later: give less",
-			n.JitterSeconds, second.Sub(first))
+			n.JitterSeconds, gap)
+	case spread > 0 && jitter > 0 && jitter+spread >= gap:
+		n.faults.add("spread_too_large", "/spread_seconds",
+			"%d seconds, and %d of jitter_seconds behind them, reach the next due time, %s later: give less",
+			n.SpreadSeconds, n.JitterSeconds, gap)
+	case spread >= gap:
+		n.faults.add("spread_too_large", "/spread_seconds", "%d seconds reach the next due time, %s later: give less",
+			n.SpreadSeconds, gap)
 	}
 }
 
 // sameTrigger reports whether the stored schedule already had this trigger: what was accepted once stays accepted.
 func (n *normalizer) sameTrigger() bool {
 	p := n.context.Previous
-	return p != nil && timing(*p) == timing(n.Definition) && p.JitterSeconds == n.JitterSeconds
+	return p != nil && timing(*p) == timing(n.Definition) && p.JitterSeconds == n.JitterSeconds &&
+		p.SpreadSeconds == n.SpreadSeconds
 }
 
 // timing is the text by which two definitions are due at the same times. What was written by SQL has its cron
-// expression as it was typed. Jitter is not in it: it moves when a due time fires, and an edit of it between the two
-// must not lose the run.
+// expression as it was typed. Jitter and spread are not in it: they move when a due time fires, and an edit of them between
+// the two must not lose the run.
 func timing(d Definition) string {
 	trigger, anchor := d.Trigger()
 	if spec, err := cron.Parse(trigger.Cron,

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"math/bits"
 	"time"
 )
 
@@ -61,7 +62,8 @@ type Policy struct {
 	StartsAt time.Time `json:"starts_at,omitzero"`
 	EndsAt   time.Time `json:"ends_at,omitzero"`
 	MaxRuns  int64     `json:"max_runs,omitempty"`
-	Jitter   int64     `json:"jitter,omitempty"`
+	Jitter   int32     `json:"jitter,omitempty"`
+	Spread   int32     `json:"spread,omitempty"`
 	Misfire  string    `json:"misfire"`
 	Window   int64     `json:"window"`
 	Grace    int64     `json:"grace"`
@@ -87,7 +89,8 @@ func (d Definition) Policy() Policy {
 		overlap = ""
 	}
 	return Policy{
-		Calendars: d.calendarRule(), Overlap: overlap, Done: d.OnCompleted, StartsAt: instant(d.StartsAt), EndsAt: instant(d.EndsAt), MaxRuns: d.MaxRuns, Jitter: d.JitterSeconds,
+		Calendars: d.calendarRule(), Overlap: overlap, Done: d.OnCompleted, StartsAt: instant(d.StartsAt), EndsAt: instant(d.EndsAt), MaxRuns: d.MaxRuns,
+		Jitter: int32(d.JitterSeconds), Spread: int32(d.SpreadSeconds), // Normalize has bounded both
 		Misfire: d.MisfirePolicy, Window: orDefault(d.MisfireWindowSeconds, DefaultWindow), Grace: orDefault(d.MisfireGraceSeconds, DefaultGrace), Expires: d.ExpiresSeconds,
 	}
 }
@@ -153,30 +156,60 @@ func (p Policy) from(after time.Time) time.Time {
 // allows reports whether an instant is not after EndsAt.
 func (p Policy) allows(due time.Time) bool { return p.EndsAt.IsZero() || !due.After(p.EndsAt) }
 
-// FireAt returns when a due time fires: later than the due time by the schedule's jitter. The jitter depends only on
-// the schedule and the due time, is less than the gap to the next due time, and does not lead beyond EndsAt. The run is
-// still identified by its due time.
+// FireAt returns when a due time fires: later than the due time by the schedule's spread and its jitter. The spread's
+// part of the delay depends only on the schedule, the jitter's on the schedule and the due time. Together they are less
+// than the gap to the next due time, and do not lead beyond EndsAt. The run is still identified by its due time.
 func (p Policy) FireAt(id ID, r Recurrence, due time.Time) time.Time {
-	if p.Jitter <= 0 {
+	if p.Jitter <= 0 && p.Spread <= 0 {
 		return due
 	}
-	limit := time.Duration(p.Jitter) * time.Second
-	if next, ok := r.Next(due); ok {
-		limit = min(limit, next.Sub(due)-1)
+	room := p.room(r, due)
+	fire := due
+	if window := p.spread(room); window > 0 {
+		part, _ := bits.Mul64(mixed(id[:]), uint64(window))
+		fire = due.Add(time.Duration(part))
+		room -= time.Duration(part)
 	}
-	if !p.EndsAt.IsZero() {
-		limit = min(limit, p.EndsAt.Sub(due))
+	if jitter := min(seconds(p.Jitter), room); jitter > 0 {
+		fire = fire.Add(time.Duration(hash(id, due) % uint64(jitter)))
 	}
-	if limit <= 0 {
-		return due
-	}
-	return due.Add(time.Duration(hash(id, due) % uint64(limit)))
+	return fire
 }
 
-func hash(id ID, due time.Time) uint64 {
+// SpreadFrom returns within how long after a due time the schedules of a policy fire, each at its part of it: the
+// policy's spread, or less where the next due time or EndsAt is nearer. All parts shrink alike then, so that schedules
+// stay apart.
+func (p Policy) SpreadFrom(r Recurrence, due time.Time) time.Duration {
+	if p.Spread <= 0 {
+		return 0
+	}
+	return p.spread(p.room(r, due))
+}
+
+func (p Policy) spread(room time.Duration) time.Duration { return max(min(seconds(p.Spread), room), 0) }
+
+// room returns how much later than a due time it may fire: less than the gap to the next one, and not beyond EndsAt.
+func (p Policy) room(r Recurrence, due time.Time) time.Duration {
+	room := p.Delay()
+	if next, ok := r.Next(due); ok {
+		room = min(room, next.Sub(due)-1)
+	}
+	if !p.EndsAt.IsZero() {
+		room = min(room, p.EndsAt.Sub(due))
+	}
+	return room
+}
+
+// Delay returns how much later than its due time a run may fire at most, by jitter and spread.
+func (p Policy) Delay() time.Duration { return seconds(p.Jitter) + seconds(p.Spread) }
+
+func seconds(n int32) time.Duration { return time.Duration(n) * time.Second }
+
+func hash(id ID, due time.Time) uint64 { return mixed(fmt.Appendf(id[:], "%d", due.UnixNano())) }
+
+func mixed(text []byte) uint64 {
 	h := fnv.New64a()
-	h.Write(id[:]) // a hash never fails to write
-	fmt.Fprintf(h, "%d", due.UnixNano())
+	h.Write(text) // a hash never fails to write
 	// FNV's high bits barely move for inputs that differ in the last byte: mix them (the finalizer of MurmurHash3).
 	x := h.Sum64()
 	x ^= x >> 33

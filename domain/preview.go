@@ -14,6 +14,7 @@ const MaxPreview = cron.MaxPreview
 // Preview is what a schedule would do.
 type Preview struct {
 	DueTimes    []time.Time `json:"due_times" doc:"In the schedule's zone, strictly rising."`
+	FiresAt     []time.Time `json:"fires_at,omitempty" doc:"When each of the due times fires, if jitter_seconds or spread_seconds delay it. It follows from the schedule's id, so a definition without one has none."`
 	Description string      `json:"description" doc:"When it is due, in words."`
 	Marks       []Mark      `json:"marks" doc:"Where a change of the clocks moves, skips or repeats a due time."`
 	Warnings    []Warning   `json:"warnings"`
@@ -105,6 +106,9 @@ func (s Schedule) preview(ask Ask, warnings []Warning) (Preview, error) {
 			p.DueTimes = append(p.DueTimes, at)
 		}
 	}
+	if err := s.delayed(&p, location); err != nil {
+		return Preview{}, err
+	}
 	if len(p.DueTimes) == 0 && n > 0 {
 		p.Warnings = append(p.Warnings, s.NeverAllowed(ask.After)...)
 	}
@@ -112,6 +116,22 @@ func (s Schedule) preview(ask Ask, warnings []Warning) (Preview, error) {
 		p.Marks, err = s.excluded(recurrence, latest(ask.After, s.EffectiveFrom), p.DueTimes)
 	}
 	return p, err
+}
+
+// delayed adds when the due times fire.
+func (s Schedule) delayed(p *Preview, location *time.Location) error {
+	policy := s.Policy()
+	if s.ID.IsZero() || policy.Delay() == 0 {
+		return nil
+	}
+	recurrence, err := s.Recurrence() // what calendars skip is a due time to the beat
+	if err != nil {
+		return err
+	}
+	for _, due := range p.DueTimes {
+		p.FiresAt = append(p.FiresAt, local(policy.FireAt(s.ID, recurrence, due), location))
+	}
+	return nil
 }
 
 // excluded marks what calendars exclude up to the last of some due times, and which of those have moved.

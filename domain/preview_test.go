@@ -3,6 +3,7 @@ package domain_test
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -168,5 +169,46 @@ func TestPreviewIsNext(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, p.DueTimes); diff != "" || len(want) < 100 {
 		t.Errorf("of %d (-want +got):\n%s", len(want), diff)
+	}
+}
+
+// TestPreviewTellsDelays holds that a schedule's preview has when its due times fire, if jitter or spread delay them,
+// and that a definition's, which has no id yet, has it in words alone.
+func TestPreviewTellsDelays(t *testing.T) {
+	t.Parallel()
+	for members, want := range map[string]string{
+		``: "", `, "jitter_seconds": 60`: "", `, "spread_seconds": 3600`: ", spread over 1 hour",
+		`, "spread_seconds": 90, "jitter_seconds": 5`: ", spread over 90 seconds",
+	} {
+		s := create(t, `{"name": "n", "task_name": "a", "cron_expression": "0 0 * * *", "timezone": "Asia/Tokyo"`+members+`}`)
+		p, err := s.Preview(domain.Ask{After: now, N: 3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		recurrence, err := s.Recurrence()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var fires []time.Time
+		for _, due := range p.DueTimes {
+			if members != "" {
+				fires = append(fires, s.Policy().FireAt(s.ID, recurrence, due))
+			}
+		}
+		if diff := cmp.Diff(fires, p.FiresAt); diff != "" || p.Description != "At 00:00, every day, Asia/Tokyo"+want {
+			t.Errorf("%s: %q (-want +got):\n%s", members, p.Description, diff)
+		}
+		s.ID = domain.ID{}
+		if p, err = s.Preview(domain.Ask{After: now, N: 3}); err != nil || p.FiresAt != nil {
+			t.Errorf("%s: without an id it fires at %v, %v", members, p.FiresAt, err)
+		}
+	}
+	s := create(t, `{"name": "n", "task_name": "a", "interval_seconds": 7200, "spread_seconds": 1800, "exclude_calendars": ["closed"]}`)
+	for language, want := range map[string]string{
+		"en": ", spread over 30 minutes, except on days of closed", "ja": "、30分の間に分散、closedの日を除く",
+	} {
+		if said := s.Describe(language); !strings.HasSuffix(said, want) {
+			t.Errorf("%s: %q does not end in %q", language, said, want)
+		}
 	}
 }

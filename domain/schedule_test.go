@@ -23,7 +23,7 @@ var edits = map[bool]map[string]string{
 		"headers": `{"x":1}`, "expires_seconds": `60`, "time_limit_seconds": `60`, "soft_time_limit_seconds": `50`,
 		"ignore_result": `true`, "ignore_routes": `true`, "shadow": `"s"`, "stream": `"s"`, "misfire_policy": `"all"`, "misfire_window_seconds": `7`,
 		"misfire_grace_seconds": `7`, "max_runs": `9`, "auto_generated_name": `true`, "execution_policy": `"allow"`, "enabled": `false`,
-		"jitter_seconds": `9`, "on_completed": `"delete"`,
+		"jitter_seconds": `9`, "spread_seconds": `9`, "on_completed": `"delete"`,
 	},
 	true: {
 		"cron_expression": `"0 10 * * *"`, "interval_seconds": `90`, "run_at": `"2026-05-01T00:00:00Z"`, "preset_name": `"daily_noon"`,
@@ -108,18 +108,22 @@ func patched(t testing.TB, s domain.Schedule, patch string, when time.Time) doma
 	return redefined(t, s, patch, when)
 }
 
-// TestJitterEditIsChecked holds that an edit of jitter alone, which is none of the trigger, is held against it all the
-// same.
-func TestJitterEditIsChecked(t *testing.T) {
+// TestDelayEditIsChecked holds that an edit of jitter or spread alone, which are none of the trigger, is held against it
+// all the same.
+func TestDelayEditIsChecked(t *testing.T) {
 	t.Parallel()
 	s := create(t, `{"name": "n", "task_name": "a", "cron_expression": "*/5 * * * *", "jitter_seconds": 10}`)
-	merged, err := s.Merge([]byte(`{"jitter_seconds": 300}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, _, err = merged.Normalize(domain.Context{ID: s.ID, Now: now, Previous: &s.Definition})
-	if !errors.Is(err, &domain.Error{Code: "jitter_too_large"}) {
-		t.Errorf("%v", err)
+	for patch, code := range map[string]string{
+		`{"jitter_seconds": 300}`: "jitter_too_large", `{"spread_seconds": 290}`: "spread_too_large",
+	} {
+		merged, err := s.Merge([]byte(patch))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _, err = merged.Normalize(domain.Context{ID: s.ID, Now: now, Previous: &s.Definition})
+		if !errors.Is(err, &domain.Error{Code: code}) {
+			t.Errorf("%s: %v", patch, err)
+		}
 	}
 }
 

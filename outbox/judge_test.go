@@ -28,6 +28,7 @@ func TestJudge(t *testing.T) {
 		`{"name": "zone", ` + ok + `, "timezone": "Asia/Tokio"}`:                                                                  "timezone_unknown at /timezone",
 		`{"name": "window", ` + ok + `, "starts_at": "2126-05-01T09:00:01Z", "ends_at": "2126-05-02T08:59:59Z"}`:                  "no_fire_in_window at /ends_at",
 		`{"name": "jitter", ` + ok + `, "jitter_seconds": 86400}`:                                                                 "jitter_too_large at /jitter_seconds",
+		`{"name": "spread", ` + ok + `, "spread_seconds": 86390, "jitter_seconds": 10}`:                                           "spread_too_large at /spread_seconds",
 		`{"name": "queue", ` + ok + `, "stream": "ours"}`:                                                                         "target_ambiguous at /stream",
 		`{"name": "other", ` + ok + `, "stream": "theirs"}`:                                                                       "target_ambiguous at /stream",
 		`{"name": "good", ` + ok + `, "stream": "jobs:a", "timezone": "Asia/Tokyo"}`:                                              "",
@@ -40,8 +41,8 @@ func TestJudge(t *testing.T) {
 	} {
 		want[putSQL(t, pool, text)] = reason
 	}
-	if invalid, err := store.Judge(t.Context()); err != nil || invalid != 8 {
-		t.Errorf("%d are invalid, want 8, %v", invalid, err)
+	if invalid, err := store.Judge(t.Context()); err != nil || invalid != 9 {
+		t.Errorf("%d are invalid, want 9, %v", invalid, err)
 	}
 	for id, reason := range want {
 		s := checkHistory(t, pool, id)
@@ -50,7 +51,7 @@ func TestJudge(t *testing.T) {
 		}
 	}
 	var left, told int
-	if err := pool.QueryRow(t.Context(), `select (select count(*) from tactus.unjudged), (select count(*) from tactus.outbox where type = 'schedule.invalidated')`).Scan(&left, &told); err != nil || left != 0 || told != 8 {
+	if err := pool.QueryRow(t.Context(), `select (select count(*) from tactus.unjudged), (select count(*) from tactus.outbox where type = 'schedule.invalidated')`).Scan(&left, &told); err != nil || left != 0 || told != 9 {
 		t.Errorf("%d are not judged, %d were told, %v", left, told, err)
 	}
 	id := putSQL(t, pool, `{"name": "zone", `+ok+`, "timezone": "Asia/Tokyo"}`)

@@ -33,7 +33,7 @@ func (m *Memory) Decide(slot uint32, now Micros, room int) (decisions []Decision
 		return m.missedBeforeSwitch(r, recurrence, now)
 	}
 	waited := int64((m.waited(r) + time.Second - 1) / time.Second) // it is not late by that
-	p.Grace += p.Jitter + waited                                   // nor before it was to fire
+	p.Grace += int64(p.Delay()/time.Second) + waited               // nor before it was to fire
 	p.Window += waited
 	if m.limited(r) {
 		room = 1
@@ -127,8 +127,7 @@ func (m *Memory) missedBeforeSwitch(
 
 // takeover returns how late a due time of a record may be under its policy and still fire whatever the policy says.
 func (m *Memory) takeover(r *Record, p domain.Policy) time.Duration {
-	jitter := time.Duration(p.Jitter) * time.Second // a due time is not late before it was to fire
-	return m.longestTakeover + m.waited(r) + jitter
+	return m.longestTakeover + m.waited(r) + p.Delay() // a due time is not late before it was to fire
 }
 
 // Misfired reports whether the first of a record's decisions is about a due time that is later than a takeover. Only

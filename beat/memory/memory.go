@@ -23,7 +23,7 @@ type Record struct {
 	Effective Micros // effective_from: the instant after which due times count
 	anchor    Micros // from which an interval counts
 	Due       Micros // the first due time that is not settled, or Never
-	Fire      Micros // when Due fires: later by its jitter
+	Fire      Micros // when Due fires: later by its spread and its jitter
 	Version   uint32 // of the row that the record was made of
 	trigger   uint32 // its number among the interned triggers
 	policy    uint32 // its number among the interned policies
@@ -102,7 +102,7 @@ func (m *Memory) Find(id domain.ID) (*Record, bool) {
 //     instant given. That is the watermark at a load, and Always when the schedule is known to have changed.
 //   - It was never due, for want of a readable trigger or of runs, and now is: those from the moment on at which the
 //     row was read. What passed meanwhile is not caught up with.
-//   - Otherwise the due time stays, and only when it fires may be another instant (its jitter has changed).
+//   - Otherwise the due time stays, and only when it fires may be another instant (its jitter or spread has changed).
 func (m *Memory) Put(r Row, after Micros) error {
 	slot, cell, known := m.lookup(r.ID)
 	if !known {
@@ -189,7 +189,7 @@ func (m *Memory) SetDueAfter(r *Record, after Micros) {
 	}
 }
 
-// retime sets when the record's due time fires, by its jitter, which an edit may have changed.
+// retime sets when the record's due time fires, by its jitter and spread, which an edit may have changed.
 func (m *Memory) retime(r *Record) {
 	if recurrence := m.recurrence(r); recurrence != nil {
 		r.Fire = ceil(m.policies.value(r.policy).FireAt(r.ID, recurrence, time.UnixMicro(r.Due)))
@@ -296,7 +296,7 @@ func (m *Memory) lessJitter(r *Record, fire Micros) Micros {
 	if fire == Always {
 		return Always
 	}
-	return fire - m.policies.value(r.policy).Jitter*int64(time.Second/time.Microsecond)
+	return fire - m.policies.value(r.policy).Delay().Microseconds()
 }
 
 // Watermark returns the instant up to which everything that fires is settled: now, or just before the first record

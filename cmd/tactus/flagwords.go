@@ -17,7 +17,8 @@ var memberOf = map[string]string{
 	"cron": "cron_expression", "every": "interval_seconds", "at": "run_at", "preset": "preset_name", "tz": "timezone",
 	"dialect": "cron_dialect", "task": "task_name", "tag": "tags", "exclude-calendar": "exclude_calendars",
 	"only-calendar": "only_calendars", "disabled": "enabled", "misfire": "misfire_policy", "overlap": "execution_policy",
-	"anchor": "interval_anchor", "jitter": "jitter_seconds", "expires": "expires_seconds", "time-limit": "time_limit_seconds",
+	"anchor": "interval_anchor", "jitter": "jitter_seconds", "spread": "spread_seconds",
+	"expires": "expires_seconds", "time-limit": "time_limit_seconds",
 	"soft-time-limit": "soft_time_limit_seconds", "misfire-window": "misfire_window_seconds",
 	"misfire-grace": "misfire_grace_seconds", "gap": "dst_gap",
 }

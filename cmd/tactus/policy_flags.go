@@ -12,6 +12,7 @@ type policyFlags struct {
 	EndsAt        *comingTime `placeholder:"TIME" help:"It fires nothing after."`
 	MaxRuns       *int64      `placeholder:"NUMBER" help:"How many runs it has at most."`
 	Jitter        *inSeconds  `placeholder:"LENGTH" help:"How late it fires at most, by another delay for each due time."`
+	Spread        *inSeconds  `placeholder:"LENGTH" help:"Within how long schedules that are due at once fire, each at its own place of it."`
 	Overlap       *string     `help:"What becomes of a due time while the previous run is unfinished: allow, skip or queue."`
 	MisfireWindow *inSeconds  `placeholder:"LENGTH" help:"How old a missed due time may be that still fires."`
 	MisfireGrace  *inSeconds  `placeholder:"LENGTH" help:"How late the last due time may be before the misfire policy decides."`
@@ -37,7 +38,7 @@ func (f policyFlags) fill(members map[string]any) error {
 	})
 	given(members, map[string]*int64{"max_runs": f.MaxRuns})
 	given(members, map[string]*inSeconds{
-		"jitter_seconds": f.Jitter, "time_limit_seconds": f.TimeLimit,
+		"jitter_seconds": f.Jitter, "spread_seconds": f.Spread, "time_limit_seconds": f.TimeLimit,
 		"soft_time_limit_seconds": f.SoftTimeLimit, "misfire_window_seconds": f.MisfireWindow, "misfire_grace_seconds": f.MisfireGrace,
 	})
 	given(members, map[string]*bool{

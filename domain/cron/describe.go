@@ -33,6 +33,9 @@ func DescribeEvery(l Language, every time.Duration) string {
 	return Spec{every: every}.Describe(l)
 }
 
+// DescribeLength says how long something is: "1 hour", "90 seconds".
+func DescribeLength(l Language, d time.Duration) string { return phrasesOf(l).length(d) }
+
 // Describe says in words when the spec is due: "At 09:30, Monday to Friday". An unknown language is English.
 func (s Spec) Describe(l Language) string { return s.DescribeIn(l, "") }
 
@@ -59,6 +62,7 @@ type phrases struct {
 	everyDay string
 	once     func(at string) string
 	interval func(time.Duration) string   // every 90 seconds
+	length   func(time.Duration) string   // 90 seconds
 	times    func(clock []string) string  // at 09:00 and 12:30
 	rhythm   func(rhythm) string          // every 5 minutes
 	marks    func(period, []span) string  // at minutes 5 and 35 of the hour

@@ -11,8 +11,14 @@ var english = phrases{
 	everyDay: "every day",
 	once:     func(at string) string { return "once, at " + at },
 	interval: func(d time.Duration) string { return "every " + lengthEN(d) },
-	times:    func(clocks []string) string { return "at " + listEN(clocks, "and") },
-	rhythm:   rhythmEN,
+	length: func(d time.Duration) string {
+		if n, unit, whole := inUnit(d); whole && n == 1 {
+			return "1 " + periodsEN[unit]
+		}
+		return lengthEN(d)
+	},
+	times:  func(clocks []string) string { return "at " + listEN(clocks, "and") },
+	rhythm: rhythmEN,
 	marks: func(p period, spans []span) string {
 		return fmt.Sprintf("at %s of the %s", numberedEN(periodsEN[p], spans), periodsEN[p+1])
 	},

@@ -17,6 +17,13 @@ var japanese = phrases{
 		}
 		return eachJA(int(n), unit)
 	},
+	length: func(d time.Duration) string {
+		n, unit, whole := inUnit(d)
+		if !whole {
+			return d.String()
+		}
+		return fmt.Sprint(n, map[period]string{perSecond: "秒", perMinute: "分", perHour: "時間"}[unit])
+	},
 	times:  func(clocks []string) string { return strings.Join(clocks, "、") },
 	rhythm: rhythmJA,
 	marks: func(p period, spans []span) string {

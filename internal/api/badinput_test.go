@@ -10,7 +10,7 @@ import (
 // codes are those that a body can have; TestIfMatch, TestManagedElsewhere and the end of TestBadInput show the others.
 var codes = []string{
 	"trigger_missing", "trigger_ambiguous", "cron_syntax", "cron_never_fires", "timezone_unknown", "timezone_abbreviation",
-	"interval_too_small", "at_in_past", "end_before_start", "no_fire_in_window", "jitter_too_large", "name_taken", "name_invalid",
+	"interval_too_small", "at_in_past", "end_before_start", "no_fire_in_window", "jitter_too_large", "spread_too_large", "name_taken", "name_invalid",
 	"task_missing", "args_not_list", "kwargs_not_object", "priority_range", "target_ambiguous", "trigger_unsupported",
 	"overlap_requires_tracking", "payload_too_large",
 }
@@ -42,6 +42,7 @@ func TestBadInput(t *testing.T) {
 		{"end before start", schedule(`"starts_at":"2030-01-02T00:00:00Z","ends_at":"2030-01-01T00:00:00Z"`), "end_before_start", "/ends_at", 422},
 		{"empty window", trigger(`"cron_expression":"0 0 1 1 *","starts_at":"2030-02-01T00:00:00Z","ends_at":"2030-03-01T00:00:00Z"`), "no_fire_in_window", "/ends_at", 422},
 		{"jitter", schedule(`"jitter_seconds":60`), "jitter_too_large", "/jitter_seconds", 422},
+		{"spread", schedule(`"spread_seconds":50,"jitter_seconds":10`), "spread_too_large", "/spread_seconds", 422},
 		{"taken", minutely, "name_taken", "/name", 409},
 		{"long name", schedule(`"name":"` + strings.Repeat("ü", 201) + `"`), "name_invalid", "/name", 422},
 		{"uuid name", schedule(`"name":"0192f0c1-2345-7abc-8def-0123456789ab"`), "name_invalid", "/name", 422},

@@ -53,7 +53,7 @@ func (s *server) next(ctx context.Context, in *struct {
 		return nil, s.answer(err)
 	}
 	if entry.NextRunAt == nil { // disabled, or all its runs are done
-		preview.DueTimes, preview.Marks = []time.Time{}, []domain.Mark{}
+		preview.DueTimes, preview.FiresAt, preview.Marks = []time.Time{}, nil, []domain.Mark{}
 	}
 	return &dueTimes{preview}, nil
 }

@@ -16,7 +16,7 @@ import (
 // putBack are definitions that between them give every member a value.
 var putBack = []string{
 	`{"name":"cron","description":"d","category":"c","tags":["a","b"],"enabled":false,"cron_expression":"0 9 * * *","cron_dialect":"vixie","timezone":"Asia/Tokyo",
-		"dst_gap":"skip","dst_overlap":"both","starts_at":"2020-01-01T00:00:00Z","ends_at":"2199-01-01T00:00:00Z","max_runs":5,"jitter_seconds":7,
+		"dst_gap":"skip","dst_overlap":"both","starts_at":"2020-01-01T00:00:00Z","ends_at":"2199-01-01T00:00:00Z","max_runs":5,"jitter_seconds":7,"spread_seconds":9,
 		"task_name":"t","args":[1,"\u0000",1e5],"kwargs":{"a":-0.0,"b":"\ud83c"},"queue":"q","priority":3,"exchange":"e","routing_key":"r","headers":{"h":1},
 		"expires_seconds":60,"time_limit_seconds":30,"soft_time_limit_seconds":20,"ignore_result":true,"ignore_routes":true,"shadow":"s",
 		"execution_policy":"queue","misfire_policy":"all","misfire_window_seconds":100,"misfire_grace_seconds":10}`,

@@ -21,6 +21,14 @@ type Plan struct {
 // Next returns the first due time after an instant.
 func (p Plan) Next(after time.Time) (time.Time, bool) { return p.due.next(after) }
 
+// SpreadFrom returns within how long after a due time the schedules fire, each at its part of it.
+func (p Plan) SpreadFrom(due time.Time) time.Duration {
+	return p.due.policy.SpreadFrom(p.due.seen(), due)
+}
+
+// MostSpread returns within how long after a due time the schedules fire at most.
+func (p Plan) MostSpread() time.Duration { return time.Duration(p.due.policy.Spread) * time.Second }
+
 // MaxPlans is how many plans are read. Schedules with other plans are only counted.
 const MaxPlans = 20_000
 

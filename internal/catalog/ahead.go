@@ -38,6 +38,18 @@ func (a timetable) next(after time.Time) (time.Time, bool) {
 	return a.policy.Next(a.rule, latestOf(after, a.after))
 }
 
+// fires returns when a due time of a schedule fires, as the beat finds it: what calendars skip is a due time to it.
+func (a timetable) fires(id domain.ID, due time.Time) time.Time {
+	return a.policy.FireAt(id, a.seen(), due)
+}
+
+func (a timetable) seen() domain.Recurrence {
+	if a.policy.Calendars.Skips() {
+		return a.base
+	}
+	return a.rule
+}
+
 // hasRunsLeft is true for schedules s that are not completed, neither by a beat nor by their runs n of schedule_counts.
 var hasRunsLeft = `s.completed_at is null and (n.fired is null
     or coalesce(n.fired < case when s.trigger = '{"once":true}' then 1 else ` + sqlexpr.PolicyMaxRuns + ` end, true))`

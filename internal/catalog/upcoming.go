@@ -28,6 +28,7 @@ type Upcoming struct {
 // UpcomingDue is one due time of a schedule.
 type UpcomingDue struct {
 	DueAt        time.Time `json:"due_at" doc:"In the schedule's zone."`
+	FiresAt      time.Time `json:"fires_at,omitzero" doc:"When it fires, if jitter_seconds or spread_seconds delay it."`
 	ScheduleID   domain.ID `json:"schedule_id"`
 	ScheduleName string    `json:"schedule_name"`
 	TaskName     string    `json:"task_name"`
@@ -51,7 +52,7 @@ order by s.id limit @most::bigint`
 type dueOf struct {
 	at       time.Time
 	schedule domain.ID
-	rule     domain.Recurrence
+	of       timetable
 }
 
 // soonest is a heap of the soonest due times, whose latest is on top.
@@ -85,7 +86,7 @@ func (s *soonest) addAll(schedule domain.ID, a timetable, from, to time.Time, mo
 	at := from.Add(-time.Microsecond)
 	for {
 		var ok bool
-		if at, ok = a.next(at); !ok || !at.Before(to) || !s.add(dueOf{at, schedule, a.base}, most) {
+		if at, ok = a.next(at); !ok || !at.Before(to) || !s.add(dueOf{at, schedule, a}, most) {
 			return
 		}
 	}
@@ -185,15 +186,18 @@ func (u *Upcoming) tell(ctx context.Context, tx pgx.Tx, found soonest) error {
 	}
 	for _, due := range found {
 		d := UpcomingDue{DueAt: due.at, ScheduleID: due.schedule, ScheduleName: ids[due.schedule][0], TaskName: ids[due.schedule][1]}
-		if rule, ok := due.rule.(cron.Schedule); ok {
+		if rule, ok := due.of.base.(cron.Schedule); ok {
 			for _, entry := range cron.Preview(rule, due.at.Add(-time.Microsecond), 1) {
 				if entry.IsDue() && entry.At.Equal(due.at) {
 					d.DueAt, d.Mark, d.Wall, d.Copy = entry.At, entry.Mark, entry.Wall, entry.Copy
 				}
 			}
 		}
+		if fires := due.of.fires(due.schedule, due.at); !fires.Equal(due.at) {
+			d.FiresAt = fires.In(d.DueAt.Location())
+		}
 		if _, offset := d.DueAt.Zone(); offset%60 != 0 { // which RFC 3339 cannot say
-			d.DueAt = d.DueAt.UTC()
+			d.DueAt, d.FiresAt = d.DueAt.UTC(), d.FiresAt.UTC()
 		}
 		u.Upcoming = append(u.Upcoming, d)
 	}

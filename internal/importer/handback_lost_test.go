@@ -39,7 +39,7 @@ func TestHandingBackWhatTheOldBeatCannotDo(t *testing.T) {
 		"off there": {}, "off": {Enabled: &no}, "skips": {}, "unreadable": {}, "its notes are unreadable": {}, "gone there": {},
 		"never ran": {}, "holidays": {ExcludeCalendars: []string{"holidays"}},
 		"limits": {
-			StartsAt: "2030-01-01T00:00:00Z", EndsAt: "2040-01-01T00:00:00Z", JitterSeconds: 5, ExecutionPolicy: "skip",
+			StartsAt: "2030-01-01T00:00:00Z", EndsAt: "2040-01-01T00:00:00Z", JitterSeconds: 5, SpreadSeconds: 6, ExecutionPolicy: "skip",
 			MisfirePolicy: "none",
 		},
 	} {
@@ -120,8 +120,8 @@ func TestHandingBackWhatTheOldBeatCannotDo(t *testing.T) {
 		"off":                   {enabled: "false", off: true},
 		"skips":                 {told: []string{"what is skipped here"}, enabled: "true", lost: 1},
 		"limits": {
-			told:    []string{"starts_at", "ends_at", "jitter_seconds", "execution_policy skip", "misfire_policy none"},
-			enabled: "true", lost: 5,
+			told:    []string{"starts_at", "ends_at", "jitter_seconds", "spread_seconds", "execution_policy skip", "misfire_policy none"},
+			enabled: "true", lost: 6,
 		},
 		"unreadable":               {told: []string{"its definition cannot be read"}, failed: true},
 		"its notes are unreadable": {told: []string{"its meta is not JSON"}, enabled: "true", failed: true},

@@ -36,6 +36,9 @@ func Cannot(d domain.Definition, h domain.Halt, now time.Time) (lost []string) {
 	if d.JitterSeconds != 0 {
 		lose("it sends without a delay (jitter_seconds %d)", d.JitterSeconds)
 	}
+	if d.SpreadSeconds != 0 {
+		lose("it sends without a delay (spread_seconds %d)", d.SpreadSeconds)
+	}
 	if d.ExecutionPolicy == "skip" || d.ExecutionPolicy == "queue" {
 		lose("it sends while the previous run is unfinished, too (execution_policy %s)", d.ExecutionPolicy)
 	}

@@ -59,7 +59,8 @@ func (a agenda) of(ctx context.Context, from int64, bucket time.Duration, n int,
 	return d
 }
 
-// computed counts, for each bucket, the schedules that are due in it. It has no side effects.
+// computed counts, for each bucket, the schedules that fire in it. Schedules with a spread count where they fire, and
+// about as many in each part of the spread; jitter is left out. It has no side effects.
 func computed(s span, plans []catalog.Plan, schedules int64) *density {
 	d := &density{span: s, Counts: make([]int64, s.n), Schedules: schedules}
 	from := time.Unix(s.from, 0).UTC()
@@ -69,16 +70,58 @@ func computed(s span, plans []catalog.Plan, schedules int64) *density {
 			break
 		}
 		done += p.Schedules
-		due, ok := p.Next(from.Add(-1))
-		for ; ok && steps <= mostSteps; steps++ {
-			i := int(due.Sub(from) / s.bucket)
-			if i >= s.n {
-				break
+		of := planCount{density: d, most: p.Schedules, last: -1}
+		due, ok := p.Next(from.Add(-p.MostSpread() - 1))
+		for ; ok && steps <= mostSteps && due.Sub(from) < time.Duration(s.n)*s.bucket; steps++ {
+			at, window := due.Sub(from), p.SpreadFrom(due)
+			of.spread(at, at+window)
+			behind := due
+			if i := bucketOf(at, s.bucket); i == bucketOf(at+window, s.bucket) { // nothing else counts in it
+				behind = from.Add(time.Duration(i+1)*s.bucket - 1)
 			}
-			d.Counts[i] += p.Schedules
-			due, ok = p.Next(from.Add(time.Duration(i+1)*s.bucket - 1))
+			due, ok = p.Next(behind)
 		}
 	}
 	d.Left = schedules - done
 	return d
+}
+
+// planCount counts the schedules of one plan, each at most once a bucket.
+type planCount struct {
+	*density
+	most int64
+	last int   // the last bucket in which some were counted
+	got  int64 // how many
+}
+
+// spread counts the schedules as evenly spread between two times of the density.
+func (c *planCount) spread(from, to time.Duration) {
+	before := int64(0)
+	for i := bucketOf(from, c.bucket); i <= bucketOf(to, c.bucket) && i < c.n; i++ {
+		upTo := c.most
+		if end := time.Duration(i+1) * c.bucket; end <= to {
+			upTo = int64(float64(c.most)*float64(end-from)/float64(to-from) + 0.5)
+		}
+		c.add(i, upTo-before)
+		before = upTo
+	}
+}
+
+func (c *planCount) add(i int, n int64) {
+	if i < 0 {
+		return
+	}
+	if i != c.last {
+		c.last, c.got = i, 0
+	}
+	n = min(n, c.most-c.got)
+	c.Counts[i] += n
+	c.got += n
+}
+
+func bucketOf(at, bucket time.Duration) int {
+	if at < 0 {
+		return int((at+1)/bucket) - 1
+	}
+	return int(at / bucket)
 }

@@ -46,7 +46,8 @@ type hourCell struct {
 
 type dueRow struct {
 	catalog.UpcomingDue
-	At Moment
+	At    Moment
+	Fires string // if jitter or spread delay it
 }
 
 // calendarSpans maps a span to its number of days.
@@ -219,7 +220,11 @@ func (v *view) fillDue(d *calendarData, f calendarFilter) error {
 	}
 	d.Cut = upcoming.Cut || upcoming.Unread
 	for _, due := range upcoming.Upcoming {
-		d.Due = append(d.Due, dueRow{due, v.at(due.DueAt, "")})
+		row := dueRow{due, v.at(due.DueAt, ""), ""}
+		if !due.FiresAt.IsZero() {
+			row.Fires = v.T("fires at %s", v.at(due.FiresAt, "").Clock)
+		}
+		d.Due = append(d.Due, row)
 	}
 	return nil
 }

@@ -53,7 +53,7 @@ func TestFormKeepsWhatItDoesNotShow(t *testing.T) {
 	for name, d := range map[string]domain.Definition{
 		"cron": {CronExpression: "30 9 * * 1-5", Timezone: "Asia/Tokyo", Headers: map[string]json.RawMessage{"x": json.RawMessage(`"y"`)}, Kwargs: json.RawMessage(`{"a":{"b":1.50,"c":null},"<d>":2}`), Tags: []string{"a", "b"}},
 		"secs": {CronExpression: "*/5 * * * * *", CronSeconds: true, Shadow: "s", IgnoreResult: true},
-		"rate": {IntervalSeconds: 90, Queue: "q", JitterSeconds: 3, OnCompleted: "keep", ExpiresSeconds: 60, TimeLimitSeconds: 50, SoftTimeLimitSeconds: 40},
+		"rate": {IntervalSeconds: 90, Queue: "q", JitterSeconds: 3, SpreadSeconds: 40, OnCompleted: "keep", ExpiresSeconds: 60, TimeLimitSeconds: 50, SoftTimeLimitSeconds: 40},
 		"rule": {RRule: "DTSTART:20260105T093000\nRRULE:FREQ=WEEKLY;INTERVAL=2", Timezone: "Asia/Tokyo"},
 		"gone": {RunAt: "2199-01-01T00:00:00Z", Description: "one\ntwo"},
 	} {

@@ -79,6 +79,7 @@ var groups = []group{
 	titled("When").behind("Limits, and what the clocks do").with(
 		field("not before", "starts_at").like("2026-01-01T00:00:00"), field("not after", "ends_at"), field("at most so many runs", "max_runs").as("number"),
 		field("jitter, in seconds", "jitter_seconds").as("number"),
+		field("spread, in seconds", "spread_seconds").as("number").like("3600"),
 		field("times that the clocks skip", "dst_gap").among("", "auto", "run_after", "skip"), field("times that the clocks show twice", "dst_overlap").among("", "auto", "first", "second", "both"),
 		field("once it can fire no more", "on_completed").among("", "keep", "delete"),
 	),

@@ -49,6 +49,7 @@ type dueLine struct {
 	Mark, Says string
 	Skipped    bool
 	Own        string // in the schedule's zone
+	Fires      string // there, too, if jitter or spread delay it
 	Yours, UTC string
 }
 
@@ -244,12 +245,19 @@ func (v *view) dueLines(p domain.Preview, zoneName string) (all []dueLine) {
 			all = append(all, v.dueLine(m.At, zoneName, &m))
 		}
 	}
-	for _, at := range p.DueTimes {
+	for n, at := range p.DueTimes {
 		var mark *domain.Mark
 		if m, ok := marks[at.Unix()]; ok && m.Mark != "skipped" && m.Mark != "excluded" {
 			mark = &m
 		}
-		all = append(all, v.dueLine(at, zoneName, mark))
+		line := v.dueLine(at, zoneName, mark)
+		if n < len(p.FiresAt) && !p.FiresAt[n].Equal(at) {
+			line.Fires = v.T("fires at %s", p.FiresAt[n].Format(time.TimeOnly))
+			if p.FiresAt[n].Format(time.DateOnly) != at.Format(time.DateOnly) {
+				line.Fires = v.T("fires at %s", p.FiresAt[n].Format(time.DateTime))
+			}
+		}
+		all = append(all, line)
 	}
 	slices.SortStableFunc(all, func(a, b dueLine) int { return cmp.Compare(a.ISO, b.ISO) })
 	return all
@@ -335,6 +343,7 @@ func (v *view) facts(e catalog.Entry) (all []fact) {
 	add("ends", e.EndsAt)
 	add("at most so many runs", number(e.MaxRuns))
 	add("jitter, in seconds", number(e.JitterSeconds))
+	add("spread, in seconds", number(e.SpreadSeconds))
 	add("runs that overlap", e.ExecutionPolicy)
 	add("missed due times", e.MisfirePolicy)
 	add("expires after seconds", number(e.ExpiresSeconds))

@@ -132,6 +132,8 @@ var japanese = map[string]string{
 	"in its zone":                        "スケジュールの時刻",
 	"invalid":                            "無効",
 	"jitter, in seconds":                 "ゆらぎ(秒)",
+	"spread, in seconds":                 "分散させる幅(秒)",
+	"fires at %s":                        "実行は%s",
 	"keys":                               "キー操作",
 	"last":                               "前回",
 	"last %d runs: %s":                   "直近%d回: %s",

@@ -16,7 +16,7 @@ type chain struct {
 	end         time.Time // when a change ended the chain; zero while it lasts
 	recurrence  domain.Recurrence
 	policy      domain.Policy
-	jitter      time.Duration // the longest of its versions
+	delay       time.Duration // by jitter and spread: the longest of its versions
 	triggerSet  time.Time     // max_runs counts from it
 	limited     bool          // whether any version had max_runs
 	movedUntil  time.Time     // when a calendar has changed for certain that moved its due times; zero when none has
@@ -44,14 +44,14 @@ func extend(chains []chain, s domain.Schedule, at time.Time) []chain {
 	}
 	return append(chains, chain{
 		schedule: s.ID, first: s.Version, last: s.Version, effective: s.EffectiveFrom, triggerSet: s.TriggerSetAt,
-		recurrence: recurrence, policy: s.Policy(), jitter: seconds(s.JitterSeconds), limited: s.MaxRuns > 0, mostRuns: s.MaxRuns,
+		recurrence: recurrence, policy: s.Policy(), delay: s.Policy().Delay(), limited: s.MaxRuns > 0, mostRuns: s.MaxRuns,
 	})
 }
 
 // follow continues a chain by a version that moves no due time.
 func (c *chain) follow(s domain.Schedule) {
 	c.last, c.policy = s.Version, s.Policy()
-	c.jitter = max(c.jitter, seconds(s.JitterSeconds))
+	c.delay = max(c.delay, s.Policy().Delay())
 	c.limited = c.limited || s.MaxRuns > 0
 	c.mostRuns = max(c.mostRuns, s.MaxRuns) * min(c.mostRuns, s.MaxRuns, 1)
 }
@@ -70,7 +70,7 @@ func (c chain) lasts(at time.Time) bool { return c.end.IsZero() || at.Before(c.e
 // settled reports whether a due time was certainly to be settled before the chain ended, if no beat was ever away for
 // longer than away.
 func (c chain) settled(due time.Time, away time.Duration) bool {
-	return c.lasts(due.Add(c.jitter + away))
+	return c.lasts(due.Add(c.delay + away))
 }
 
 // gap is a range of due times, all with the same fault.

@@ -111,7 +111,7 @@ func (l *life) fire(until time.Time) (due []time.Time) {
 			f := s.Policy().FireAt(s.ID, recurrence, at)
 			once := [2]time.Time{s.EffectiveFrom, at}
 			if fired[once] || !f.Before(end) || s.MaxRuns > 0 && count[s.TriggerSetAt] >= s.MaxRuns {
-				continue // not yet due by its jitter; an edit of the jitter may make it late, and then it fires at once
+				continue // not yet due by jitter or spread; an edit of them may make it late, and then it fires at once
 			}
 			fired[once] = true
 			count[s.TriggerSetAt]++
@@ -147,7 +147,7 @@ func TestAnyHistoryIsUnderstood(t *testing.T) {
 	w := newWorld(t)
 	patches := []string{
 		`{"description":"another"}`, `{"cron_expression":"*/7 * * * *"}`, `{"interval_seconds":45}`, `{"jitter_seconds":20}`,
-		`{"jitter_seconds":null}`, `{"description":"yet another"}`, `{"misfire_policy":"none"}`, `{"timezone":"America/New_York","cron_expression":"0 * * * *"}`,
+		`{"spread_seconds":30}`, `{"spread_seconds":null}`, `{"jitter_seconds":null}`, `{"description":"yet another"}`, `{"misfire_policy":"none"}`, `{"timezone":"America/New_York","cron_expression":"0 * * * *"}`,
 	}
 	var want int64
 	var lives []*life
