@@ -17,6 +17,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/internal/deadletter"
 	"github.com/tactus-dev/tactus/internal/importer"
+	"github.com/tactus-dev/tactus/internal/notify"
 	"github.com/tactus-dev/tactus/internal/pages"
 	"github.com/tactus-dev/tactus/internal/shadow"
 	"github.com/tactus-dev/tactus/internal/telemetry"
@@ -99,6 +100,7 @@ func apiHandler(guard *access.Guard, pool *pgxpool.Pool, timezone string, worker
 		Description: description,
 		Store:       outbox.NewStore(pool, timezone, workers.Check), Catalog: catalog.New(pool), Timezone: timezone,
 		RunRetention: limits.RunRetention, Check: workers.Check, DefaultQueue: workers.DefaultQueue, Log: log, Ready: health.Ready, Elsewhere: programs, Provider: guard.LoginPath(), Letters: letters, Keys: access.NewKeys(pool),
+		Rules: notify.NewStore(pool),
 		Moved: func(ctx context.Context, pattern string, route *domain.Route) (importer.Moves, error) {
 			return importer.Moved(ctx, pool, pattern, route, workers.DefaultQueue)
 		},

@@ -90,6 +90,9 @@ func answerRule(ctx context.Context, r notify.Rule, secret string, status int) (
 func ruleSize(r notify.Rule) (bytes int) {
 	bytes = 512 + len(r.Description) + len(r.Body)
 	bytes += 16 * len(r.On)
+	for _, a := range r.Last.Attempts {
+		bytes += 128 + len(a.Error)
+	}
 	for _, texts := range [][]string{r.Names, r.Tags, r.Tasks} {
 		for _, text := range texts {
 			bytes += 16 + len(text)

@@ -180,7 +180,7 @@ func (c *Courier) deliver(ctx context.Context, l *letter) {
 	case l.Kind == kindTest:
 		err = c.tested(ctx, l, err)
 	case err == nil:
-		err = c.keep(ctx, deliveredSQL, l, pgx.NamedArgs{})
+		err = c.keep(ctx, deliveredSQL, l, outcome, pgx.NamedArgs{"error": nil})
 	default:
 		outcome, err = c.failed(ctx, l, err)
 	}
@@ -216,11 +216,11 @@ func (c *Courier) failed(ctx context.Context, l *letter, why error) (outcome str
 	}
 	if f.forGood || l.Attempts > len(pauses) {
 		c.log.Error("a notification is set aside", "rule", l.Name, "attempts", l.Attempts, "err", text)
-		return "dead", c.keep(ctx, deadSQL, l, pgx.NamedArgs{
+		return "dead", c.keep(ctx, deadSQL, l, "dead", pgx.NamedArgs{
 			"error": text, "pause": pauses[0], "reference": l.Name + "/" + l.ID.String(), "data": l.kept(),
 		})
 	}
-	return "failed", c.keep(ctx, failedSQL, l, pgx.NamedArgs{"error": text, "pause": pause})
+	return "failed", c.keep(ctx, failedSQL, l, "failed", pgx.NamedArgs{"error": text, "pause": pause})
 }
 
 // keptLetter is a delivery as a dead letter keeps it.
@@ -243,26 +243,34 @@ func (l *letter) kept() string {
 const (
 	endedSQL = `
 with ended as (
-    delete from tactus.notification_deliveries where id = @id and attempts = @attempts returning rule_id
+    delete from tactus.notification_deliveries where id = @id and attempts = @attempts
+    returning rule_id, count, attempts
 )`
 
+	// attempt is an attempt as progress keeps it, and keepsAttempt keeps it before those so far.
+	attempt = `array[json_strip_nulls(json_build_object('at', tactus.iso(clock_timestamp()), 'outcome', @outcome::text,
+    'test', @test::boolean, 'count', count, 'attempt', attempts, 'error', @error::text))]`
+	keepsAttempt = `recent = (excluded.recent || p.recent)[1:` + mostRecent + `]`
+
 	deliveredSQL = endedSQL + `
-insert into tactus.notification_progress as p (rule_id, delivered_at) select rule_id, clock_timestamp() from ended
-on conflict (rule_id) do update set delivered_at = excluded.delivered_at, failures = 0, held_until = null, error = null`
+insert into tactus.notification_progress as p (rule_id, delivered_at, recent)
+select rule_id, clock_timestamp(), ` + attempt + ` from ended
+on conflict (rule_id) do update set delivered_at = excluded.delivered_at, failures = 0, held_until = null, error = null,
+    ` + keepsAttempt
 
 	failedSQL = `
 with ended as (
     update tactus.notification_deliveries set due_at = clock_timestamp() + @pause::interval, taken_until = null,
         error = @error
-    where id = @id and attempts = @attempts returning rule_id
+    where id = @id and attempts = @attempts returning rule_id, count, attempts
 )` + failedEnd
 
 	// failedEnd holds the rule: what else it is to tell would fail as well.
 	failedEnd = `
-insert into tactus.notification_progress as p (rule_id, failures, failed_at, error, held_until)
-select rule_id, 1, clock_timestamp(), @error, clock_timestamp() + @pause::interval from ended
+insert into tactus.notification_progress as p (rule_id, failures, failed_at, error, held_until, recent)
+select rule_id, 1, clock_timestamp(), @error::text, clock_timestamp() + @pause::interval, ` + attempt + ` from ended
 on conflict (rule_id) do update set failures = p.failures + 1, failed_at = excluded.failed_at, error = excluded.error,
-    held_until = excluded.held_until`
+    held_until = excluded.held_until, ` + keepsAttempt
 
 	deadSQL = endedSQL + `,
 letter as (
@@ -272,13 +280,16 @@ letter as (
 )` + failedEnd
 
 	testedSQL = endedSQL + `
-insert into tactus.notification_progress as p (rule_id, tested_at, test_error) select rule_id, clock_timestamp(),
-    @error::text from ended
-on conflict (rule_id) do update set tested_at = excluded.tested_at, test_error = excluded.test_error`
+insert into tactus.notification_progress as p (rule_id, tested_at, test_error, recent)
+select rule_id, clock_timestamp(), @error::text, ` + attempt + ` from ended
+on conflict (rule_id) do update set tested_at = excluded.tested_at, test_error = excluded.test_error, ` + keepsAttempt
 )
 
-func (c *Courier) keep(ctx context.Context, sql string, l *letter, args pgx.NamedArgs) error {
-	args["id"], args["attempts"] = l.ID, l.Attempts
+// mostRecent is how many attempts of a rule are kept.
+const mostRecent = "10"
+
+func (c *Courier) keep(ctx context.Context, sql string, l *letter, outcome string, args pgx.NamedArgs) error {
+	args["id"], args["attempts"], args["outcome"], args["test"] = l.ID, l.Attempts, outcome, l.Kind == kindTest
 	return postgres.Retry(ctx, func() error {
 		if _, err := c.pool.Exec(ctx, sql, args); err != nil {
 			return fmt.Errorf("keep what came of a notification: %w", err)
@@ -289,12 +300,13 @@ func (c *Courier) keep(ctx context.Context, sql string, l *letter, args pgx.Name
 
 // tested keeps what came of a test, which is sent once.
 func (c *Courier) tested(ctx context.Context, l *letter, err error) error {
+	outcome := "delivered"
 	var why *string
 	if err != nil {
 		text := postgres.Storable(err.Error())
-		why = &text
+		outcome, why = "failed", &text
 	}
-	return c.keep(ctx, testedSQL, l, pgx.NamedArgs{"error": why})
+	return c.keep(ctx, testedSQL, l, outcome, pgx.NamedArgs{"error": why})
 }
 
 // waitingMetric collects how many deliveries wait at each scrape.

@@ -32,6 +32,17 @@ type Progress struct {
 	Error       string    `json:"error,omitempty" doc:"Why, as long as it has taken none since."`
 	HeldUntil   time.Time `json:"held_until,omitzero" doc:"When it is tried again."`
 	Waiting     int64     `json:"waiting" doc:"How many happenings wait to be told."`
+	Attempts    []Attempt `json:"attempts,omitempty" doc:"The newest attempts to send something, the newest first."`
+}
+
+// Attempt is one time that a notification, or a test, was sent.
+type Attempt struct {
+	At      time.Time `json:"at"`
+	Outcome string    `json:"outcome" enum:"delivered,failed,dead" doc:"dead when it is a dead letter now."`
+	Test    bool      `json:"test,omitempty"`
+	Count   int64     `json:"count" doc:"How many happenings it told of."`
+	Attempt int64     `json:"attempt" doc:"Which attempt to deliver it this was."`
+	Error   string    `json:"error,omitempty" doc:"Why its destination did not take it."`
 }
 
 // Rule is a rule with how telling by it goes.
@@ -46,21 +57,25 @@ func ruleID(name string) domain.ID { return domain.ID(md5.Sum([]byte("notificati
 const rules = `
 select r.id, r.name, r.version, r.enabled, r.definition::text, r.created_at, r.updated_at, p.delivered_at, p.failed_at,
     case when p.failures > 0 then coalesce(p.error, '') else '' end, case when p.failures > 0 then p.held_until end,
-    coalesce((select sum(d.count) from tactus.notification_deliveries d where d.rule_id = r.id), 0)::bigint
+    coalesce((select sum(d.count) from tactus.notification_deliveries d where d.rule_id = r.id), 0)::bigint,
+    coalesce(array_to_json(p.recent)::text, '[]')
 from tactus.notification_rules r left join tactus.notification_progress p on p.rule_id = r.id
 where r.deleted_at is null and r.name <> '' `
 
 func ruleRow(row pgx.CollectableRow) (r Rule, err error) {
 	var id domain.ID
-	var name, definition string
+	var name, definition, attempts string
 	var version int64
 	var enabled bool
 	var created, updated time.Time
 	var delivered, failed, held *time.Time
 	if err := row.Scan(&id, &name, &version, &enabled, &definition, &created, &updated, &delivered, &failed,
 		&r.Last.Error, &held,
-		&r.Last.Waiting); err != nil {
+		&r.Last.Waiting, &attempts); err != nil {
 		return r, err
+	}
+	if err := json.Unmarshal([]byte(attempts), &r.Last.Attempts); err != nil {
+		return r, fmt.Errorf("what came of rule %s cannot be read: %w", name, err)
 	}
 	if err := json.Unmarshal([]byte(definition), &r.NotificationRule); err != nil {
 		return r, fmt.Errorf("rule %s cannot be read: %w", name, err)
@@ -174,19 +189,10 @@ secret as (
         former_until = case when not ` + sameAddress + ` then null
             when s.key <> '' and s.key <> coalesce(@key::text, s.key) then statement_timestamp() + interval '1 day'
             else s.former_until end
-)` + ruleEvent
+)` + sqlexpr.RuleEvent
 
 // sameAddress is true while what is written leaves the address as it is.
 const sameAddress = `(s.url = coalesce(@url::text, s.url))`
-
-// ruleEvent appends what became of a rule to the log, without its secrets.
-const ruleEvent = `
-insert into tactus.outbox (topic, aggregate_id, version, type, data, headers, occurred_at)
-select 'rule', id, version, case when deleted_at is null then 'rule.set' else 'rule.deleted' end,
-    json_build_object('name', name,
-    'enabled', enabled, 'rule', definition), ` + sqlexpr.Said + `, updated_at
-from changed
-returning version`
 
 // Put makes the rule of a name what is given, if it has the version (0: any). secret is the key with which a webhook is
 // signed from now on, when it was made here: nobody can read it later.
@@ -324,7 +330,7 @@ secret as (delete from tactus.notification_secrets where rule_id in (select id f
 delivery as (delete from tactus.notification_deliveries where rule_id in (select id from changed)),
 progress as (delete from tactus.notification_progress where rule_id in (select id from changed)),
 failing as (delete from tactus.notification_failing where rule_id in (select id from changed)),
-told as (delete from tactus.notification_told where rule_id in (select id from changed))` + ruleEvent
+told as (delete from tactus.notification_told where rule_id in (select id from changed))` + sqlexpr.RuleEvent
 
 // Delete takes the rule of a name away, if it has the version (0: any), with its secrets and what it was still to tell.
 func (s *Store) Delete(ctx context.Context, name string, version int64) error {

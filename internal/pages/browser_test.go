@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
@@ -54,7 +56,7 @@ func newStack(t *testing.T) *stack {
 		t.Fatal(err)
 	}
 	broker := testenv.RedisServer(t, nil)
-	s := &stack{state: filepath.Join(dir, "pages"), env: []string{"DATABASE_URL=" + testenv.DirectURL(t), "REDIS_URL=" + broker.URL(0)}}
+	s := &stack{state: filepath.Join(dir, "pages"), env: []string{"DATABASE_URL=" + testenv.DirectURL(t), "REDIS_URL=" + broker.URL(0), "TACTUS_NOTIFY_PRIVATE=127.0.0.0/8"}}
 	s.start(t, "127.0.0.1:0")
 	testenv.Worker(t, servers.CeleryConfig{App: app, BrokerURL: broker.URL(0), Args: []string{"--events"}})
 	s.open(t)
@@ -180,6 +182,7 @@ func TestJourneysInABrowser(t *testing.T) {
 	s := newStack(t)
 	t.Run("the screenshots of the documentation", s.isShown)
 	t.Run("a schedule that is made fires, and its result appears", s.makesAndWatches)
+	t.Run("somebody is told what fails, by a rule that is made and tested", s.tells)
 	t.Run("what fails is shown on every page, and no script of it runs", s.showsEveryPage)
 	t.Run("several schedules are paused at once, and put back", s.pausesSeveral)
 	t.Run("who has a key for reading reads, and changes nothing", s.logsIn)
@@ -209,6 +212,54 @@ func (s *stack) makesAndWatches(t *testing.T) {
 	b.await("the way back", `document.querySelector(".done button")?.innerText === "Enable it again"`)
 	b.do(chromedp.Click(chromedp.CSS(".done button")))
 	b.await("that it is enabled again", `document.querySelector('form[action$="/disable"]') !== null && document.querySelector(".done")?.innerText.includes("Put back")`)
+	if faults := b.wentWrong(); len(faults) > 0 {
+		t.Error(faults)
+	}
+}
+
+// tells makes a notification rule by the form, sees its secret once, sends a test, and is told of a run that fails. The
+// pages about rules fit a phone.
+func (s *stack) tells(t *testing.T) {
+	told := make(chan string, 100)
+	receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		told <- r.Header.Get("Webhook-Signature") + " " + string(body)
+	}))
+	t.Cleanup(receiver.Close)
+	b := s.tab(t)
+	b.do(chromedp.Navigate(s.url + "/system/notifications/new"))
+	b.do(
+		chromedp.SendKeys(chromedp.CSS("[name=name]"), "on-call"),
+		chromedp.SendKeys(chromedp.CSS("[name=names]"), "tells-*"),
+		chromedp.Click(chromedp.CSS("button.main")),
+	)
+	b.await("the fault beside its field", `document.querySelector("#err-url")?.innerText.includes("say where it is sent")`)
+	b.do(chromedp.SendKeys(chromedp.CSS("[name=url]"), receiver.URL+"/hush"), chromedp.Click(chromedp.CSS("button.main")))
+	b.await("its secret", `document.querySelector("#secret")?.innerText.startsWith("whsec_")`)
+	b.do(chromedp.Click(chromedp.CSS("main a.button")))
+	b.await("its page", `document.querySelector("h1")?.innerText === "on-call"`)
+	b.do(chromedp.Click(chromedp.CSS(`form[action$="/test"] button`)))
+	b.await("what came of the test", `document.querySelector(".done")?.innerText.includes("The test:")`)
+	b.await("that it was delivered", `fetch(location.pathname).then(r => r.text()).then(t => t.includes("✓</span> delivered"))`)
+	s.ran(t, `{"name":"tells-1","cron_expression":"0 0 1 1 *","task_name":"app.raise"}`, "failed")
+	for failed := false; !failed; {
+		select {
+		case text := <-told:
+			failed = strings.HasPrefix(text, "v1,") && strings.Contains(text, `"what":"failed"`) && strings.Contains(text, "tells-1")
+		case <-time.After(testenv.Patience):
+			t.Fatal("nobody was told")
+		}
+	}
+	b.do(chromedp.Navigate(s.url + "/system/notifications/on-call"))
+	b.do(chromedp.Click(chromedp.CSS(`form[action$="/pause"] button`)))
+	b.await("that it is paused, and the way back", `document.querySelector(".done button")?.innerText === "Resume it"`)
+	b.do(chromedp.Click(chromedp.CSS(".done button")))
+	b.await("that it tells again", `document.querySelector('form[action$="/pause"]') !== null`)
+	b.do(chromedp.EmulateViewport(360, 740))
+	for _, address := range []string{"/system/notifications", "/system/notifications/on-call", "/system/notifications/new"} {
+		b.do(chromedp.Navigate(s.url + address))
+		b.await(address+" fits a phone", `document.readyState === "complete" && document.documentElement.scrollWidth <= 360`)
+	}
 	if faults := b.wentWrong(); len(faults) > 0 {
 		t.Error(faults)
 	}
@@ -289,7 +340,7 @@ func (s *stack) showsEveryPage(t *testing.T) {
 		b.do(call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}))
 		for _, address := range []string{
 			"/", "/schedules?tag=" + url.QueryEscape(hostile), "/schedules/bulk?action=disable&which=all", "/schedules/bulk?action=retag&id=" + id, "/schedules/" + id, "/schedules/" + id + "/edit", "/schedules/" + id + "/delete", "/schedules/new",
-			"/runs?state=wrong", "/runs/" + failed, "/runs/" + answered, "/log", "/system", "/system/deadletters", "/system/keys", "/system/routes", "/system/routes/edit", "/system/moving?report=day", "/sessions", "/login",
+			"/runs?state=wrong", "/runs/" + failed, "/runs/" + answered, "/log", "/system", "/system/deadletters", "/system/keys", "/system/routes", "/system/routes/edit", "/system/notifications", "/system/notifications/new", "/system/notifications/on-call", "/system/moving?report=day", "/sessions", "/login",
 		} {
 			b.do(chromedp.Navigate(s.url + address))
 			b.await("the whole page", `document.readyState === "complete"`)

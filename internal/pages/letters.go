@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/access"
@@ -50,7 +51,7 @@ type letterOutcome struct {
 // lettersShown is how many of the newest letters are shown from each source.
 const lettersShown = 100
 
-var letterSources = []string{"", "events", "celery", "streams", deadletter.FromBeat, deadletter.FromEntries}
+var letterSources = []string{"", "events", "celery", "streams", deadletter.FromBeat, deadletter.FromNotifications, deadletter.FromEntries}
 
 func (s *site) letters() {
 	s.getAs(mayReadAll, "/system/deadletters", func(v *view) (string, any, error) {
@@ -145,10 +146,13 @@ func (v *view) showLetters(source, says string, done []letterOutcome) error {
 	return nil
 }
 
-// Page returns the address of the schedule or the run that a letter is about, or an empty text if there is none.
+// Page returns the address of the schedule, the run or the rule that a letter is about, or an empty text if there is none.
 func (l letterLine) Page() string {
 	id, err := domain.ParseID(l.Reference[:min(len(l.Reference), 36)])
 	switch {
+	case l.Source == deadletter.FromNotifications:
+		rule, _, _ := strings.Cut(l.Reference, "/")
+		return rulesPage + "/" + url.PathEscape(rule)
 	case err != nil || l.Source == deadletter.FromEntries:
 		return ""
 	case l.Source == "events" || l.Source == deadletter.FromBeat:

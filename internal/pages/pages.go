@@ -14,6 +14,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/access"
 	"github.com/tactus-dev/tactus/internal/bodies"
 	"github.com/tactus-dev/tactus/internal/catalog"
+	"github.com/tactus-dev/tactus/internal/notify"
 	"github.com/tactus-dev/tactus/internal/telemetry"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -30,6 +31,7 @@ type Config struct {
 	Provider     string                                  // the address for logging in without a key; empty if there is none
 	Description  []byte                                  // the OpenAPI 3.1 description of the API, for /docs
 	Elsewhere    http.Handler                            // handles addresses that are no pages, for clients other than browsers
+	Rules        *notify.Store                           // the notification rules; nil if the pages do not handle them
 	Letters      Letters                                 // the dead letters; nil if the pages do not handle them
 	Keys         *access.Keys
 	Bodies       *bodies.Budget // the budget of the process for bodies; by default one of its own
@@ -72,6 +74,7 @@ func New(c Config) http.Handler {
 	s.keys()
 	s.moving()
 	s.routes()
+	s.notifications()
 	s.mux.HandleFunc("/", s.notHere)
 	return s.guarded(telemetry.Routed(s.mux))
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/catalog"
 	"github.com/tactus-dev/tactus/internal/deadletter"
 	"github.com/tactus-dev/tactus/internal/importer"
+	"github.com/tactus-dev/tactus/internal/notify"
 	"github.com/tactus-dev/tactus/internal/pages"
 	"github.com/tactus-dev/tactus/internal/shadow"
 	"github.com/tactus-dev/tactus/internal/testenv"
@@ -51,7 +52,7 @@ func serveOver(t *testing.T, pool *pgxpool.Pool) site {
 	store := outbox.NewStore(pool, "UTC", check)
 	server := httptest.NewServer(pages.New(pages.Config{
 		Store: store, Catalog: catalog.New(pool), Timezone: "UTC", Check: check, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
-		Keys: access.NewKeys(pool),
+		Keys: access.NewKeys(pool), Rules: notify.NewStore(pool),
 		Moved: func(ctx context.Context, pattern string, route *domain.Route) (importer.Moves, error) {
 			return importer.Moved(ctx, pool, pattern, route, "celery")
 		},

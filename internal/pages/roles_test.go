@@ -11,6 +11,7 @@ import (
 	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/access"
 	"github.com/tactus-dev/tactus/internal/catalog"
+	"github.com/tactus-dev/tactus/internal/notify"
 	"github.com/tactus-dev/tactus/internal/pages"
 	"github.com/tactus-dev/tactus/internal/testenv"
 	"github.com/tactus-dev/tactus/outbox"
@@ -23,7 +24,14 @@ func TestPagesHonourRoles(t *testing.T) {
 	pool := testenv.Database(t)
 	check := handover.Limits{}.Check
 	store := outbox.NewStore(pool, "UTC", check)
-	handler := pages.New(pages.Config{Store: store, Catalog: catalog.New(pool), Timezone: "UTC", Check: check, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+	handler := pages.New(pages.Config{Store: store, Catalog: catalog.New(pool), Timezone: "UTC", Check: check, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Rules: notify.NewStore(pool)})
+	asked, secrets, err := domain.DecodeNotificationRule("on-call", []byte(`{"on":["failed"],"to":"slack","url":"https://hooks.example.com/hush"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, _, err := notify.NewStore(pool).Put(t.Context(), asked, secrets, 0); err != nil {
+		t.Fatal(err)
+	}
 	var ids []string
 	for _, name := range []string{"mine", "other"} {
 		made, err := store.Create(t.Context(), domain.Definition{Name: name, Tags: []string{name}, TaskName: "app.t", CronExpression: "0 9 * * *"}, "", nil)
@@ -71,6 +79,16 @@ func TestPagesHonourRoles(t *testing.T) {
 		{reader, "GET", "/system/routes/edit", 403, "", "", ""},
 		{reader, "POST", "/system/routes/delete", 403, "", "", ""},
 		{writer, "GET", "/system/routes/edit", 200, "New route", "", ""},
+		{reader, "GET", "/system/notifications", 200, "on-call", "/system/notifications/new", ""},
+		{confined, "GET", "/system/notifications/on-call", 200, "a run failed", "<form action=\"/system/notifications", ""},
+		{reader, "GET", "/system/notifications/on-call", 200, "https://hooks.example.com/…", "hush", ""},
+		{reader, "GET", "/system/notifications/new", 403, "", "", ""},
+		{reader, "POST", "/system/notifications/on-call/test", 403, "", "", ""},
+		{reader, "POST", "/system/notifications/on-call", 403, "", "", ""},
+		{confined, "POST", "/system/notifications/new", 403, "", "", ""},
+		{confined, "POST", "/system/notifications/on-call/delete", 403, "", "", ""},
+		{writer, "GET", "/system/notifications/on-call", 200, "/system/notifications/on-call/test", "hush", ""},
+		{access.Principal{}, "POST", "/system/notifications/on-call/delete", 401, "", "", ""},
 		{writer, "GET", "/system/keys", 403, "", "", ""},
 		{writer, "POST", "/system/keys", 403, "", "", ""},
 		{confined, "GET", "/sessions", 200, "Your sessions", "", ""},

@@ -146,6 +146,7 @@ var systemPages = []struct {
 	{room{"/system", "System"}, mayReadAll},
 	{room{"/system/deadletters", "Dead letters"}, mayReadAll},
 	{room{"/system/routes", "Routes"}, mayReadRoutes},
+	{room{"/system/notifications", "Notifications"}, mayReadRules},
 	{room{"/system/moving", "Moving in"}, mayReadAll},
 	{room{"/system/keys", "API keys"}, mayRunAll},
 }

@@ -20,6 +20,7 @@ var said = []*regexp.Regexp{
 	regexp.MustCompile(`\{"/[\w/]+", "([^"]+)"\}`),
 	regexp.MustCompile(`"\w+/\w+": +"([^"]+)"`),
 	regexp.MustCompile(`"(?:enable|disable|trigger|retag|delete)": +\{"([^"]+)", "([^"]+)", "([^"]+)"\}`),
+	regexp.MustCompile(`\{"[a-z_]+", "([^"]+)", false\}`),
 	regexp.MustCompile(`domain\.Schedule\w+: +"([^"]+)"`),
 }
 
