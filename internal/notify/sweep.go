@@ -37,10 +37,14 @@ const (
 	findingHead = `
 select f.subject, f.run_id, s.id, s.name, s.tags, ` + sqlexpr.TaskName + `, f.due_at, f.reason from (`
 
-	// findingEnd leaves out what the rule does not mean, so that no number of those uses up the limit.
-	findingEnd = `
+	findingJoin = `
 ) f join tactus.schedules s on s.id = f.schedule_id
-where ` + fitsSQL + ` and not exists (select from tactus.notification_told t where t.rule_id = @rule and t.what = @what
+where `
+
+	findingEnd = findingJoin + untold
+
+	// untold leaves out what the rule does not mean, so that no number of those uses up the limit.
+	untold = fitsSQL + ` and not exists (select from tactus.notification_told t where t.rule_id = @rule and t.what = @what
     and t.subject = f.subject)
 limit @limit::bigint`
 
@@ -52,19 +56,20 @@ limit @limit::bigint`
 	noRun = `null::uuid as run_id, s.id as schedule_id, null::timestamptz as due_at`
 
 	// lateSQL finds runs that have not started in time, and those that did so late and have not ended, or were recorded
-	// late. A run on a stream never says that it has started.
+	// late. A run on a stream never says that it has started. What jitter or spread delay is not late before it may fire.
 	lateSQL = findingHead + `
-    select r.id::text as subject, r.id as run_id, r.schedule_id, r.due_at, 'it is late'::text as reason from
-        tactus.runs r
+    select r.id::text as subject, r.id as run_id, r.schedule_id, r.due_at, 'it is late'::text as reason,
+        coalesce(r.started_at, clock_timestamp()) - r.due_at as late from tactus.runs r
     where r.finished_at is null and r.kind = 'scheduled' and r.status in ('due', 'sent', 'started', 'retrying')
         and coalesce(r.started_at, clock_timestamp()) - r.due_at > make_interval(secs => @seconds::bigint)
     union
-    select r.id::text, r.id, r.schedule_id, r.due_at, 'it was late' from tactus.runs r
+    select r.id::text, r.id, r.schedule_id, r.due_at, 'it was late', r.fired_at - r.due_at from tactus.runs r
     where r.finished_at is not null and case when isfinite(fired_at) and isfinite(due_at) then fired_at - due_at > interval '10 seconds' end and
         kind = 'scheduled'
         and r.due_at > clock_timestamp() - make_interval(secs => @seconds::bigint) - interval '10 minutes'
         and r.fired_at - r.due_at > make_interval(secs => @seconds::bigint) and r.status not in ('missed', 'skipped',
-            'excluded')` + findingEnd
+            'excluded')` + findingJoin + `
+    f.late > make_interval(secs => @seconds::bigint + ` + sqlexpr.PolicyDelay + `) and ` + untold
 
 	pausedSQL = findingHead + `
     select s.id || '/' || extract(epoch from s.paused_at) as subject, ` + noRun + `,

@@ -60,7 +60,9 @@ const ReadableTask = `(case when strpos(s.task::text, chr(92) || 'u') = 0 then s
 // Reading it by its bytes raises for no row, whatever somebody has made of one by hand. Seconds have at most ten
 // digits, which is 300 years: an interval of more raises where it is added to a time.
 const (
-	PolicyExpires  = `coalesce(substring(s.policy from '"expires": *([0-9]{1,10})([^0-9]|$)')::bigint, ` + RouteExpires + `)`
-	PolicyMaxRuns  = `substring(s.policy from '"max_runs": *([0-9]{1,18})')::bigint`
+	PolicyExpires = `coalesce(substring(s.policy from '"expires": *([0-9]{1,10})([^0-9]|$)')::bigint, ` + RouteExpires + `)`
+	PolicyMaxRuns = `substring(s.policy from '"max_runs": *([0-9]{1,18})')::bigint`
+	PolicyDelay   = `coalesce(substring(s.policy from '"jitter": *([0-9]{1,10})([^0-9]|$)')::bigint, 0)
+    + coalesce(substring(s.policy from '"spread": *([0-9]{1,10})([^0-9]|$)')::bigint, 0)` // by how much a due time fires later at most
 	PolicyOverlaps = `strpos(s.policy, '"overlap":') > 0` // it says what becomes of runs that would overlap
 )
