@@ -107,6 +107,10 @@ func TestBackfillRunsEachDueTimeOnce(t *testing.T) {
 	if got := w.outcome(id); got != "completed 5/5, 5 fired, 0 ran, 0 skipped" {
 		t.Error(got)
 	}
+	if n := w.count(`select count(*) from tactus.outbox where topic = 'backfill' and aggregate_id = $1
+		and (version, type) in ((1, 'backfill.asked'), (2, 'backfill.completed'))`, id); n != 2 {
+		t.Errorf("%d events say that it was asked for, and has ended", n)
+	}
 	if n := w.count(`select count(*) from tactus.outbox where topic = 'run' and data->>'kind' = 'backfill'
 		and headers->>'actor' = 'key:ann' and headers->>'reason' = 'the export was wrong'`); n != 5 {
 		t.Errorf("%d events say who asked, and why", n)

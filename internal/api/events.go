@@ -22,7 +22,7 @@ func (s *server) events(api huma.API) {
 	register(api, huma.Operation{
 		OperationID: "list-events", Method: http.MethodGet, Path: prefix + "/events", Summary: "The log of changes, as a page or as Server-Sent Events",
 		Description: "Every committed change of a schedule or a calendar, once, and each one's in order; with type=zone.changed, what newer time " +
-			"zone data has moved, a zone each; with route.set, route.deleted, rule.set or rule.deleted, changes of routes and notification rules. These no stream carries. Go on behind a page with after=next, for as long as " +
+			"zone data has moved, a zone each, and with a type of route, rule or backfill what became of those: no stream carries them. Go on behind a page with after=next, for as long as " +
 			"more is true: a page may have fewer events than limit, because it ends after 8 MiB, or none, when type or schedule choose few. With Accept: " +
 			"text/event-stream the answer does not end, and each event's id is the cursor behind it.",
 		Responses: map[string]*huma.Response{"200": {
@@ -54,7 +54,7 @@ const eventStream = "text/event-stream"
 type eventsInput struct {
 	After       string           `query:"after" doc:"The cursor behind which to read; now for what is still to come; the beginning of the log unless given."`
 	Limit       int              `query:"limit" minimum:"1" maximum:"1000" default:"100"`
-	Type        domain.EventType `query:"type" enum:"schedule.created,schedule.updated,schedule.deleted,schedule.enabled,schedule.disabled,schedule.invalidated,schedule.completed,calendar.updated,calendar.deleted,route.set,route.deleted,rule.set,rule.deleted,zone.changed" doc:"Only those of this type. Changes of routes and of notification rules, and what newer time zone data moved (zone.changed), are shown only where they are asked for."`
+	Type        domain.EventType `query:"type" enum:"schedule.created,schedule.updated,schedule.deleted,schedule.enabled,schedule.disabled,schedule.invalidated,schedule.completed,calendar.updated,calendar.deleted,route.set,route.deleted,zone.changed,rule.set,rule.deleted,backfill.asked,backfill.completed,backfill.cancelled,backfill.failed" doc:"Only those of this type. What newer time zone data moved (zone.changed), and what became of routes, notification rules (rule) and backfills, is shown only where it is asked for."`
 	Schedule    string           `query:"schedule" doc:"Only those of the schedule with this id."`
 	Actor       string           `query:"actor" maxLength:"220" doc:"Only those that this actor made, such as key:deploy."`
 	OnBehalfOf  string           `query:"on_behalf_of" maxLength:"220" doc:"Only those of which their writer says that they were made on behalf of this user."`
@@ -140,7 +140,7 @@ func read(e catalog.Event) (event, error) {
 		return event{}, fmt.Errorf("its type has several lines: %q", e.Type)
 	}
 	encode := cloudevents.Schedule
-	if catalog.OfItsOwn(e.Type) {
+	if catalog.IsApart(e.Type) {
 		encode = cloudevents.Zone // without a subject
 	}
 	m, err := encode(e.Row, e.Epoch)

@@ -381,6 +381,29 @@ func TestEventsOfZones(t *testing.T) {
 	}
 }
 
+// TestEventsOfRulesAndBackfills asks for what became of notification rules and backfills, by whom and why.
+func TestEventsOfRulesAndBackfills(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	s.do(t, "PUT", "/notification-rules/on-call", `{"on":["failed"],"to":"slack","url":"https://h.example/hush"}`).want(t, 201)
+	made := s.do(t, "POST", "/schedules", minutely).want(t, 201).member(t, "id")
+	body := fmt.Sprintf(`{"from":%q,"to":%q,"reason":"wrong prices"}`, time.Now().Add(-time.Hour).Format(time.RFC3339), time.Now().Add(-time.Minute).Format(time.RFC3339))
+	id := s.do(t, "POST", "/schedules/"+made+"/backfill", body).want(t, 202).member(t, "id")
+	s.do(t, "POST", "/backfills/"+id+"/cancel", `{"reason":"enough"}`).want(t, 200)
+	for kind, reason := range map[string]string{"rule.set": "", "backfill.asked": "wrong prices", "backfill.cancelled": "enough"} {
+		page := s.events(t, url.Values{"type": {kind}})
+		if len(page.Events) != 1 || page.Events[0].Type != kind || page.Events[0].Subject != "" {
+			t.Errorf("%s: %+v", kind, page)
+		}
+		if a := s.do(t, "GET", "/events?type="+kind, ""); !strings.Contains(a.body, `"actor":`) || !strings.Contains(a.body, reason) || strings.Contains(a.body, "hush") {
+			t.Errorf("%s: %s", kind, a.body)
+		}
+	}
+	if page := s.events(t, nil); len(page.Events) != 1 {
+		t.Errorf("without a type: %+v", page)
+	}
+}
+
 // TestEventsThatCannotBeRead has somebody write to the log by hand what no event is: the others are read.
 func TestEventsThatCannotBeRead(t *testing.T) {
 	t.Parallel()

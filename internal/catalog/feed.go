@@ -58,17 +58,8 @@ func ParseCursor(text string) (Cursor, error) {
 	return Cursor{parts[0], outbox.Snapshot(parts[1]), outbox.Snapshot(parts[2]), position}, nil
 }
 
-// topics are those of the types of events that are chosen by their type alone.
-var topics = map[domain.EventType]string{
-	domain.ZoneChanged: "zone", domain.RouteSet: "route", domain.RouteDeleted: "route",
-	domain.RuleSet: "rule", domain.RuleDeleted: "rule",
-}
-
-// OfItsOwn reports whether events of a type are about something else than schedules and calendars.
-func OfItsOwn(t domain.EventType) bool { return topics[t] != "" }
-
-// EventFilter chooses events; zero members choose all those of schedules and calendars. Those of routes, notification
-// rules and time zones are chosen by their type alone.
+// EventFilter chooses events; zero members choose all those of schedules and calendars. Others (of routes,
+// notification rules, backfills, time zones) are chosen by their type alone.
 type EventFilter struct {
 	Type       domain.EventType
 	Schedule   *domain.ID
@@ -78,11 +69,17 @@ type EventFilter struct {
 
 // topic returns the topic that the chosen events have.
 func (f EventFilter) topic() string {
-	if topic, has := topics[f.Type]; has {
-		return topic
+	if kind, _, _ := strings.Cut(string(f.Type), "."); slices.Contains(apart, kind) {
+		return kind
 	}
 	return outbox.Schedules
 }
+
+// apart are the topics of events that stand apart, which are the first words of their types.
+var apart = []string{"zone", "route", "rule", "backfill"}
+
+// IsApart reports whether events of a type are about no schedule and no calendar.
+func IsApart(t domain.EventType) bool { return EventFilter{Type: t}.topic() != outbox.Schedules }
 
 // Event is a row of the log with the cursor of a reader who has come to it.
 type Event struct {

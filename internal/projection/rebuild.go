@@ -45,6 +45,12 @@ func Rebuild(ctx context.Context, pool *pgxpool.Pool, config Config) (r Result, 
 	if err := r.calendars(ctx, pool, config); err != nil {
 		return r, err
 	}
+	if err := r.rules(ctx, pool, config); err != nil {
+		return r, err
+	}
+	if err := r.backfills(ctx, pool, config); err != nil {
+		return r, err
+	}
 	b := newBeside(pool)
 	if config.Swap {
 		if err := clearLeft(ctx, pool); err != nil {

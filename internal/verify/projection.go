@@ -22,7 +22,13 @@ func (c *checker) readSchedules(ctx context.Context, tx pgx.Tx) error {
 		t := c.tallies.of(r.ID)
 		t.rowVersion, t.row = uint32(r.Version), r.Fingerprint()
 	}
-	return c.readCalendars(ctx, tx)
+	if err := c.readCalendars(ctx, tx); err != nil {
+		return err
+	}
+	if err := c.readRules(ctx, tx); err != nil {
+		return err
+	}
+	return c.readChains(ctx, tx)
 }
 
 // readCalendars records the version of each calendar, whose events stand among those of schedules.

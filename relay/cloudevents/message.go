@@ -17,7 +17,8 @@ func Schedule(row outbox.Row, epoch string) (*message.Message, error) {
 	return fromRow(row, epoch, row.Aggregate.String(), row.Data)
 }
 
-// Zone returns the message of a row about a time zone. It has no subject, because subjects are schedules.
+// Zone returns the message of a row about a time zone, or another thing that is no schedule: a notification rule, a
+// backfill. It has no subject, because subjects are schedules.
 func Zone(row outbox.Row, epoch string) (*message.Message, error) {
 	return fromRow(row, epoch, "", row.Data)
 }
