@@ -17,6 +17,9 @@ func (c *comparison) whyNotSent(w *would) string {
 			return fmt.Sprintf("Celery refuses the crontab, and its beat never runs it (%v)", err)
 		}
 	}
+	if s != nil && isDue(s, w.Due) && !isDue(withoutCalendars(s), w.Due) {
+		return "its calendars move it to this time here: the old beat knows none"
+	}
 	if s != nil {
 		if theirs, ok := celerys(s); ok && !due(theirs, w.Due) {
 			return "the clocks change: the old beat's schedule is not due then"
@@ -79,8 +82,11 @@ func (c *comparison) whyNotFired(row *Row, sent *sent) string {
 	if sent.twin != nil {
 		return apart(sent.At.Sub(sent.twin.Fires))
 	}
-	if theirs, ok := celerys(s); ok && due(theirs, sent.At.Truncate(time.Minute)) &&
-		!isDue(s, sent.At.Truncate(time.Minute)) {
+	at := sent.At.Truncate(time.Minute)
+	if isDue(withoutCalendars(s), at) && !isDue(s, at) {
+		return "its calendars exclude that time here: the old beat knows none"
+	}
+	if theirs, ok := celerys(s); ok && due(theirs, at) && !isDue(s, at) {
 		return "the clocks change: tactus is not due then"
 	}
 	return "it is not due here then: compare the two (tactus adopt --dry-run)"
@@ -115,10 +121,19 @@ func celerys(s *domain.Schedule) (theirs domain.Recurrence, ok bool) {
 	return theirs, err == nil
 }
 
-// isDue reports whether a schedule is due at an instant.
+// isDue reports whether a schedule is due at an instant, by its calendars if it has any.
 func isDue(s *domain.Schedule, at time.Time) bool {
-	ours, err := s.Recurrence()
-	return err == nil && due(ours, at)
+	enabled, on := true, *s
+	on.Enabled, on.EffectiveFrom = &enabled, time.Time{}
+	next, ok := on.Next(at.Add(-1))
+	return ok && next.Equal(at)
+}
+
+// withoutCalendars returns a schedule as the old beat knows it.
+func withoutCalendars(s *domain.Schedule) *domain.Schedule {
+	plain := *s
+	plain.Sets = nil
+	return &plain
 }
 
 // due reports whether a recurrence is due at an instant.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
+	"github.com/tactus-dev/tactus/outbox"
 )
 
 // Fates of a due time in shadow mode.
@@ -116,8 +117,27 @@ func Read(ctx context.Context, q querier, since time.Time) (r Record, err error)
 	if err != nil {
 		return r, err
 	}
+	if err := readCalendars(ctx, q, r.Schedules); err != nil {
+		return r, err
+	}
 	r.Routes, err = readRoutes(ctx, q, r.Schedules)
 	return r, err
+}
+
+// readCalendars gives schedules the calendars that they name, as these are now.
+func readCalendars(ctx context.Context, q querier, schedules []domain.Schedule) error {
+	definitions := make([]domain.Definition, len(schedules))
+	for i, s := range schedules {
+		definitions[i] = s.Definition
+	}
+	sets, err := outbox.SetsOf(ctx, q, definitions...)
+	if err != nil {
+		return fmt.Errorf("read calendars: %w", err)
+	}
+	for i := range schedules {
+		schedules[i].Sets = sets
+	}
+	return nil
 }
 
 const routesSQL = `
