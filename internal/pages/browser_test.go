@@ -3,6 +3,7 @@ package pages_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -240,7 +241,12 @@ func (s *stack) tells(t *testing.T) {
 	b.await("its page", `document.querySelector("h1")?.innerText === "on-call"`)
 	b.do(chromedp.Click(chromedp.CSS(`form[action$="/test"] button`)))
 	b.await("what came of the test", `document.querySelector(".done")?.innerText.includes("The test:")`)
-	b.await("that it was delivered", `fetch(location.pathname).then(r => r.text()).then(t => t.includes("✓</span> delivered"))`)
+	testenv.Eventually(t, "that it was delivered", func() error {
+		if !ask[bool](b, `fetch("/system/notifications/on-call").then(r => r.text()).then(t => t.includes("✓</span> delivered"))`) {
+			return errors.New("it was not")
+		}
+		return nil
+	})
 	s.ran(t, `{"name":"tells-1","cron_expression":"0 0 1 1 *","task_name":"app.raise"}`, "failed")
 	for failed := false; !failed; {
 		select {
