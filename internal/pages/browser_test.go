@@ -235,6 +235,7 @@ func (s *stack) tells(t *testing.T) {
 		chromedp.Click(chromedp.CSS("button.main")),
 	)
 	b.await("the fault beside its field", `document.querySelector("#err-url")?.innerText.includes("say where it is sent")`)
+	b.wentWrong() // the console tells of the 422
 	b.do(chromedp.SendKeys(chromedp.CSS("[name=url]"), receiver.URL+"/hush"), chromedp.Click(chromedp.CSS("button.main")))
 	b.await("its secret", `document.querySelector("#secret")?.innerText.startsWith("whsec_")`)
 	b.do(chromedp.Click(chromedp.CSS("main a.button")))
