@@ -159,6 +159,7 @@ var (
 	someSecret = regexp.MustCompile(`"tactus_[^"]+"`)
 	someKey    = regexp.MustCompile(`"whsec_[^"]+"`)
 	someCursor = regexp.MustCompile(`("(?:next|epoch|next_page_token)": )"[^"]+"`)
+	someDelay  = regexp.MustCompile(`("fires_at": (?:\[\s*)?"20\d\d-\d\d-\d\dT\d\d:\d\d):[\d.]+([^"]*")(?:[^\]"]*"20[^"]*")*`) // by a random id
 	someEvent  = regexp.MustCompile(`(?m)^id: .*$`)
 	somePlace  = regexp.MustCompile(`("epoch": ?)"[^"]*"`)
 )
@@ -171,6 +172,7 @@ func (n exampleNames) shown(text string) string {
 		}
 		return n[id]
 	})
+	text = someDelay.ReplaceAllString(text, "${1}:17.25${2}")
 	text = someTime.ReplaceAllStringFunc(text, func(text string) string {
 		at, err := time.Parse(time.RFC3339, text)
 		if err != nil || time.Until(at).Abs() > 30*24*time.Hour {
