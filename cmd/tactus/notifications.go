@@ -17,7 +17,7 @@ import (
 // notificationFlags say what notifications may reach.
 type notificationFlags struct {
 	Private   []string `name:"notify-private" env:"TACTUS_NOTIFY_PRIVATE" placeholder:"NETWORK" help:"Private networks that notifications may be sent to, such as 10.0.0.0/8,192.168.1.7; none unless given."`
-	RunEvents bool     `name:"run-events" env:"TACTUS_RUN_EVENTS" help:"Append the state of every run that ends to the stream tactus:runs (run.succeeded, run.failed, run.missed ...), whatever notification rules say."`
+	RunEvents *bool    `name:"run-events" env:"TACTUS_RUN_EVENTS" help:"true: append the state of every run that ends to the stream tactus:runs (run.succeeded, run.failed, run.missed ...), whatever notification rules say; false: no longer. It is of the whole installation; a relay that is told neither leaves it as it is."`
 }
 
 // runStream is the key of the stream of what has happened to runs.

@@ -102,9 +102,12 @@ const hostOf = `substring(s.url from '^[^/]*//([^/?#]*)')`
 // not more of a host than may be. Those that failed before come behind those that did not. A test waits for nothing
 // else of its rule.
 const takeSQL = `
-with under_way as materialized (
-    select ` + hostOf + ` as host, count(*) as n from tactus.notification_deliveries d
-    join tactus.notification_secrets s on s.rule_id = d.rule_id where d.taken_until >= clock_timestamp() group by 1
+with taken_now as materialized (
+    select rule_id from tactus.notification_deliveries where taken_until >= clock_timestamp()
+),
+under_way as materialized (
+    select ` + hostOf + ` as host, count(*) as n from taken_now t
+    join tactus.notification_secrets s on s.rule_id = t.rule_id group by 1
 ),
 candidate as (
     select id, attempts, due_at, host,
@@ -118,8 +121,7 @@ candidate as (
         left join tactus.notification_progress p on p.rule_id = d.rule_id
         where d.due_at <= clock_timestamp() and (d.taken_until is null or d.taken_until < clock_timestamp())
             and (d.kind = '` + kindTest + `' or r.enabled and coalesce(p.held_until <= clock_timestamp(), true)
-                and not exists (select from tactus.notification_deliveries o where o.rule_id = d.rule_id and
-                    o.taken_until >= clock_timestamp()))
+                and d.rule_id not in (select rule_id from taken_now))
     ) d where nth = 1
 ),
 due as (

@@ -73,8 +73,12 @@ func newWorld(t *testing.T, allStates bool, private ...string) *world {
 	}
 	log := slog.New(slog.NewTextHandler(w.logs, nil))
 	courier := notify.NewCourier(pool, notify.NewPublisher(allowed), log, prometheus.NewRegistry())
+	var wanted *bool
+	if allStates {
+		wanted = &allStates
+	}
 	service, err := notify.NewService(pool, courier, notify.Config{
-		Log: log, AllStates: allStates,
+		Log: log, AllStates: wanted,
 		Stream: relay.Route{
 			To: "a stream", Sink: redis.NewEventSink(w.redis, redis.EventConfig{Stream: "tactus:runs"}),
 			Announce: cloudevents.EpochStarted,

@@ -28,7 +28,7 @@ const StreamSink = "runs"
 type Config struct {
 	Log       *slog.Logger
 	Stream    relay.Route // to the stream of runs; what it encodes is decided here
-	AllStates bool        // whether the states of all runs go to the stream, rules or not
+	AllStates *bool       // whether the states of all runs go to the stream, rules or not; nil leaves it as it is
 	Keep      time.Duration
 }
 
@@ -84,18 +84,23 @@ func (s *Service) Stats() []relay.Stats {
 	return s.relay.Stats()
 }
 
-// watchEvery is how often it is looked for rules.
-const watchEvery = 2 * time.Second
+const (
+	// watchEvery is how often it is looked for rules.
+	watchEvery = 2 * time.Second
+	// setEvery is how often a relay that wants all states sees to it that no other has set it otherwise.
+	setEvery = 30 * time.Second
+)
 
 // Run tells what happens until ctx ends.
 func (s *Service) Run(ctx context.Context) {
 	var stop func()
-	set := false
+	var set time.Time
 	every := time.NewTicker(watchEvery)
 	defer every.Stop()
 	for {
-		if !set {
-			set = s.set(ctx)
+		if wanted := s.cfg.AllStates; wanted != nil && (set.IsZero() || *wanted && time.Since(set) > setEvery) &&
+			s.set(ctx) {
+			set = time.Now()
 		}
 		wanted, known := s.look(ctx)
 		switch {
@@ -182,7 +187,7 @@ var everyState = []string{
 
 // set keeps the setting in the database, where whoever ends a run sees it.
 func (s *Service) set(ctx context.Context) (done bool) {
-	_, err := s.pool.Exec(ctx, setSQL, pgx.NamedArgs{"id": ruleID(""), "states": everyState, "all": s.cfg.AllStates})
+	_, err := s.pool.Exec(ctx, setSQL, pgx.NamedArgs{"id": ruleID(""), "states": everyState, "all": *s.cfg.AllStates})
 	if err != nil && ctx.Err() == nil && postgres.Code(err) != "42P01" {
 		s.cfg.Log.Warn("cannot keep the setting", "setting", "TACTUS_RUN_EVENTS", "err", fmt.Errorf("write rule: %w",
 			err))

@@ -86,8 +86,7 @@ given as (
 ),
 gathered as (
     insert into tactus.notification_deliveries as d (rule_id, kind, count, documents, due_at)
-    select g.rule_id, g.kind, sum(g.count), coalesce(array_agg(g.document order by g.nth) filter (where g.document is
-        not null), '{}'),
+    select g.rule_id, g.kind, sum(g.count), array_agg(g.document order by g.nth),
         greatest(clock_timestamp(), max(p.began_at + g.every * interval '1 minute')) + min(g.nth) * interval '1
             microsecond'
     from given g left join tactus.notification_progress p on p.rule_id = g.rule_id group by g.rule_id, g.kind
@@ -139,13 +138,13 @@ type gathering struct {
 	rules                     []domain.ID
 	kinds                     []string
 	every, counts             []int64
-	documents                 []*string
+	documents                 []string
 	failingRules, failing     []domain.ID
 	recoveredRules, recovered []domain.ID
 }
 
-// add counts a happening, and shows it when there is room.
-func (g *gathering) add(rule domain.NotificationRule, kind string, document *string) {
+// add counts and shows a happening.
+func (g *gathering) add(rule domain.NotificationRule, kind, document string) {
 	g.rules, g.kinds, g.every = append(g.rules, rule.ID), append(g.kinds, kind), append(g.every, rule.EveryMinutes)
 	g.counts, g.documents = append(g.counts, 1), append(g.documents, document)
 }
@@ -177,21 +176,26 @@ func (s *Rules) gather(ctx context.Context, events []event) (g gathering, err er
 		failing[p] = true
 	}
 	changed := map[pair]bool{}
-	shown := map[string]int{}
+	type gatheringKey struct {
+		rule domain.ID
+		kind string
+	}
+	shown := map[gatheringKey]int{}
+	last := map[gatheringKey]int{} // its newest place in g
 	for _, e := range events {
 		for _, r := range all {
 			what := e.toldBy(r, failing, changed)
 			if what == "" || r.To == domain.Stream {
 				continue
 			}
-			kind := kindOf(r.To, what)
-			var document *string
-			if key := r.ID.String() + kind; shown[key] < mostDocuments {
-				shown[key]++
-				text := e.document(what)
-				document = &text
+			key := gatheringKey{r.ID, kindOf(r.To, what)}
+			if shown[key] == mostDocuments { // so many are shown: a thousand rules of a thousand happenings are few rows
+				g.counts[last[key]]++
+				continue
 			}
-			g.add(r, kind, document)
+			shown[key]++
+			last[key] = len(g.rules)
+			g.add(r, key.kind, e.document(what))
 		}
 	}
 	for p := range changed {
