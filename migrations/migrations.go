@@ -44,19 +44,17 @@ func Up(ctx context.Context, url string, say ...func(text string)) error {
 }
 
 // Ready reports whether the schema is there, in nobody else's hands, and whole and new enough for this program: N runs
-// on N-1 too.
+// on N-1 too. A pool whose schema has come into other hands loses its connections, and gets no new ones.
 func Ready(ctx context.Context, db Querier) error {
 	s, err := Look(ctx, db)
+	if pool, ok := db.(interface{ Reset() }); ok && errors.Is(err, postgres.ErrForeign) {
+		pool.Reset()
+	}
 	if err != nil {
 		return err
 	}
 	if len(s.Applied) == 0 {
 		return s.ready()
-	}
-	if err := trusted(s.owner, func(sql, own string, to ...any) error {
-		return db.QueryRow(ctx, sql, own).Scan(to...)
-	}); err != nil {
-		return err
 	}
 	if err := readable(s.encoding); err != nil {
 		return err
@@ -101,8 +99,8 @@ func open(ctx context.Context, url string, say []func(string)) (*sql.DB, error) 
 	if err != nil {
 		return nil, fmt.Errorf("migrate: %w", err)
 	}
-	var encoding, own string
-	if err := db.QueryRowContext(ctx, serverEncoding).Scan(&encoding, &own); err != nil {
+	var encoding string
+	if err := db.QueryRowContext(ctx, serverEncoding).Scan(&encoding); err != nil {
 		return nil, fmt.Errorf("migrate: look at the database: %w", closeAfter(db, err))
 	}
 	if err := readable(encoding); err != nil {
@@ -111,14 +109,15 @@ func open(ctx context.Context, url string, say []func(string)) (*sql.DB, error) 
 	if err := makeSchema(ctx, db, say); err != nil {
 		return nil, fmt.Errorf("migrate: create schema: %w", closeAfter(db, err))
 	}
-	err = trusted(own, func(sql, own string, to ...any) error { return db.QueryRowContext(ctx, sql, own).Scan(to...) })
-	if err != nil {
+	if _, err := postgres.Hands(func(sql string) interface{ Scan(...any) error } {
+		return db.QueryRowContext(ctx, sql)
+	}); err != nil {
 		return nil, fmt.Errorf("migrate: %w", closeAfter(db, err))
 	}
 	return db, nil
 }
 
-const serverEncoding = `select current_setting('server_encoding'), current_user`
+const serverEncoding = `select current_setting('server_encoding')`
 
 // readable refuses a database that cannot keep every character: a name, an argument or a result in it would be refused
 // one by one, long after.

@@ -11,6 +11,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
 // State is what a database has of the migrations that this program knows.
@@ -19,7 +21,7 @@ type State struct {
 	Missing []string // the names of the files that have not been applied, in their order
 	Lacking []string // columns that an applied migration makes, and that are not there: TABLE.COLUMN (FILE)
 
-	encoding, owner string
+	encoding string
 }
 
 // Querier is a pool or a connection.
@@ -34,7 +36,6 @@ with applied as (
     select distinct version_id as version from tactus.migrations where is_applied and version_id > 0
 )
 select (select coalesce(array_agg(version order by version), '{}') from applied), current_setting('server_encoding'),
-    (select pg_get_userbyid(relowner) from pg_class where oid = 'tactus.migrations'::regclass),
     (select coalesce(array_agg(want.place order by want.place), '{}')
      from unnest($1::bigint[], $2::text[], $3::text[]) with ordinality want (version, of_table, name, place)
      join applied using (version)
@@ -43,7 +44,8 @@ select (select coalesce(array_agg(version order by version), '{}') from applied)
         where c.relnamespace = 'tactus'::regnamespace and c.relname = want.of_table and a.attname = want.name
             and a.attnum > 0 and not a.attisdropped))`
 
-// Look reads the state of a database, and writes nothing.
+// Look reads the state of a database, and writes nothing. It reads nothing in a schema in which somebody else has a
+// hand: what looks like the table of migrations may be a view with a function behind it.
 func Look(ctx context.Context, db Querier) (s State, err error) {
 	known, err := sources()
 	if err != nil {
@@ -57,13 +59,19 @@ func Look(ctx context.Context, db Querier) (s State, err error) {
 	for _, c := range want.columns {
 		versions, tables, names = append(versions, c.version), append(tables, c.table), append(names, c.name)
 	}
-	var lacking []int64
-	err = db.QueryRow(ctx, stateSQL, versions, tables, names).Scan(&s.Applied, &s.encoding, &s.owner, &lacking)
-	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && (refused.Code == "42P01" || refused.Code == "3F000") {
-		err = nil // nobody has migrated yet
-	}
+	there, err := postgres.Hands(func(sql string) interface{ Scan(...any) error } { return db.QueryRow(ctx, sql) })
 	if err != nil {
-		return s, fmt.Errorf("read the schema's version: %w", err)
+		return s, err
+	}
+	var lacking []int64
+	if there { // what somebody else makes meanwhile is not read
+		err = db.QueryRow(ctx, stateSQL, versions, tables, names).Scan(&s.Applied, &s.encoding, &lacking)
+		if refused, ok := errors.AsType[*pgconn.PgError](err); ok && refused.Code == "42P01" {
+			err = nil // nobody has migrated yet
+		}
+		if err != nil {
+			return s, fmt.Errorf("read the schema's version: %w", err)
+		}
 	}
 	for _, f := range known {
 		if !slices.Contains(s.Applied, f.version) {
@@ -114,7 +122,7 @@ func (s State) ready() error {
 	newest := known[len(known)-1].name
 	switch {
 	case len(s.Applied) == 0:
-		return errors.New(`the schema tactus is not there: run "tactus migrate"`)
+		return postgres.ErrNoSchema
 	case len(s.Missing) > 1, len(s.Missing) == 1 && (s.Missing[0] != newest || len(s.Later()) > 0):
 		return fmt.Errorf(`the schema lacks %s: run "tactus migrate"`, few(s.Missing))
 	}

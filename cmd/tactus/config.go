@@ -41,8 +41,11 @@ func (f databaseFlags) open(ctx context.Context) (*pgxpool.Pool, error) {
 }
 
 // connect opens a pool, and adds a check of the database to health. The check has a connection of its own, in looks: it
-// does not wait for those that requests have.
-func (f databaseFlags) connect(ctx context.Context, health *telemetry.Health) (pool, looks *pgxpool.Pool, err error) {
+// does not wait for those that requests have. When it finds the schema in other hands, the pool loses its connections,
+// and so do those beside it.
+func (f databaseFlags) connect(ctx context.Context, health *telemetry.Health, beside ...*pgxpool.Pool) (
+	pool, looks *pgxpool.Pool, err error,
+) {
 	if pool, err = f.open(ctx); err != nil {
 		return nil, nil, err
 	}
@@ -50,7 +53,15 @@ func (f databaseFlags) connect(ctx context.Context, health *telemetry.Health) (p
 		pool.Close()
 		return nil, nil, usage("DATABASE_URL: %v", f.DatabaseURL.fault(err))
 	}
-	health.Add("postgres", func(ctx context.Context) error { return migrations.Ready(ctx, looks) })
+	health.Add("postgres", func(ctx context.Context) error {
+		err := migrations.Ready(ctx, looks)
+		if errors.Is(err, postgres.ErrForeign) {
+			for _, with := range append([]*pgxpool.Pool{pool}, beside...) {
+				with.Reset()
+			}
+		}
+		return err
+	})
 	health.Fact("zone data", zones())
 	return pool, looks, nil
 }

@@ -97,17 +97,17 @@ func (c devCmd) serve(ctx context.Context, state string, owned *ownServers, to c
 		return err
 	}
 	health, registry := &telemetry.Health{}, telemetry.NewRegistry()
-	pool, looks, err := c.connect(ctx, health)
-	if err != nil {
-		return err
-	}
-	defer running.close(pooled, looks.Close)
-	defer running.close(pooled, pool.Close)
 	requests, err := c.open(ctx) // of its own: requests that wait for a locked row keep no connection from the beat
 	if err != nil {
 		return err
 	}
 	defer running.close(pooled, requests.Close)
+	pool, looks, err := c.connect(ctx, health, requests)
+	if err != nil {
+		return err
+	}
+	defer running.close(pooled, looks.Close)
+	defer running.close(pooled, pool.Close)
 	guard, err := c.guard(requests, log, registry)
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -50,6 +51,10 @@ func (d *diagnosis) database(ctx context.Context, pool *pgxpool.Pool) error {
 	}
 	asked := time.Now()
 	rows, err := postgres.Collect(ctx, pool, pgx.RowToStructByPos[row], endangering)
+	if errors.Is(err, postgres.ErrForeign) || errors.Is(err, postgres.ErrNoSchema) {
+		d.sick("the schema: %v", err)
+		return err
+	}
 	if err != nil {
 		d.sick("PostgreSQL does not answer: %v", err)
 		return err

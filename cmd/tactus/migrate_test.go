@@ -29,7 +29,7 @@ func TestMigrateSaysWhenASuperuserDoes(t *testing.T) {
 	migrate(testenv.EmptyURL(t), true)
 	migrate(plain, false)
 	var problems bytes.Buffer
-	if code := run([]string{"migrate", "--database-url", superuser}, io.Discard, &problems); code == exitOK || !strings.Contains(problems.String(), "migrate as that role") {
+	if code := run([]string{"migrate", "--database-url", superuser}, io.Discard, &problems); code == exitOK || !strings.Contains(problems.String(), "connect as that role") {
 		t.Errorf("exit %d: %s", code, problems.String())
 	}
 	testenv.Execute(t, superuser, `alter function tactus.adopt_statement() owner to current_user`)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/catalog"
+	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
 // problem is the body of every error (RFC 9457).
@@ -118,6 +119,9 @@ func (s *server) outage(err error) error {
 	}
 	s.log.Error("request failed", "err", err)
 	f := fault{Code: "unavailable", Message: "the database did not answer as it should: nothing was changed by a request that did not commit; try again"}
+	if errors.Is(err, postgres.ErrNoSchema) {
+		f = notMigrated
+	}
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && outages[pgErr.Code].Code != "" {
 		f = outages[pgErr.Code]
 	}

@@ -10,7 +10,9 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// Open returns a pool for statements of ours. It connects when it is used.
+// Open returns a pool for statements of ours on the schema tactus. It connects when it is used, and has no connection to
+// a database in whose schema somebody else has a hand: their code would run with the rights of this process, by whatever
+// statement.
 func Open(ctx context.Context, url string) (*pgxpool.Pool, error) { return open(ctx, url, true) }
 
 // OpenPlain returns a pool for statements of others, who decide on their settings themselves: it only notices a pooler.
@@ -29,7 +31,7 @@ func open(ctx context.Context, url string, ours bool, also ...func(*pgxpool.Conf
 	for _, change := range also {
 		change(config)
 	}
-	s := session{ours: ours, prepares: !strings.Contains(url, saysHow), said: config.ConnConfig.RuntimeParams}
+	s := session{ours: ours, looks: ours, prepares: !strings.Contains(url, saysHow), said: config.ConnConfig.RuntimeParams}
 	if s.ours || s.prepares {
 		config.BeforeConnect, config.AfterConnect = s.before, s.after
 	}

@@ -15,6 +15,7 @@ import (
 // each transaction another one, in which the statements that pgx has prepared and remembers are not there.
 type session struct {
 	ours     bool              // it runs statements of ours
+	looks    bool              // and runs none in a schema in which somebody else has a hand
 	prepares bool              // statements are prepared, unless there is a pooler
 	said     map[string]string // settings that the URL has
 
@@ -68,13 +69,19 @@ func (s *session) after(ctx context.Context, conn *pgx.Conn) error {
 			return errors.New("a pooler has come between tactus and PostgreSQL: try again")
 		}
 	}
+	var err error
 	switch {
 	case !s.ours:
 		return nil
 	case s.pooled.Load():
-		return check(ctx, conn)
+		err = check(ctx, conn)
+	default:
+		err = set(ctx, conn, s.said)
 	}
-	return set(ctx, conn, s.said)
+	if err == nil && s.looks {
+		err = inOwnHands(ctx, conn)
+	}
+	return err
 }
 
 // throughPooler reports whether a pooler answers: it names a process of its own making when a connection begins,
