@@ -142,8 +142,8 @@ func TestJitter(t *testing.T) {
 	}
 }
 
-// TestSpread has schedules that are due at once fire one after another, each under its nominal due time and once, though
-// the first beat crashes in the middle and another goes on.
+// TestSpread has schedules that are due at once fire one after another, each under its nominal due time and once,
+// though the first beat crashes in the middle and another goes on.
 func TestSpread(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

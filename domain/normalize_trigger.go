@@ -371,8 +371,8 @@ func (n *normalizer) sameTrigger() bool {
 }
 
 // timing is the text by which two definitions are due at the same times. What was written by SQL has its cron
-// expression as it was typed. Jitter and spread are not in it: they move when a due time fires, and an edit of them between
-// the two must not lose the run.
+// expression as it was typed. Jitter and spread are not in it: they move when a due time fires, and an edit of them
+// between the two must not lose the run.
 func timing(d Definition) string {
 	trigger, anchor := d.Trigger()
 	if spec, err := cron.Parse(trigger.Cron,

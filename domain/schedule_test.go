@@ -108,8 +108,8 @@ func patched(t testing.TB, s domain.Schedule, patch string, when time.Time) doma
 	return redefined(t, s, patch, when)
 }
 
-// TestDelayEditIsChecked holds that an edit of jitter or spread alone, which are none of the trigger, is held against it
-// all the same.
+// TestDelayEditIsChecked holds that an edit of jitter or spread alone, which are none of the trigger, is held against
+// it all the same.
 func TestDelayEditIsChecked(t *testing.T) {
 	t.Parallel()
 	s := create(t, `{"name": "n", "task_name": "a", "cron_expression": "*/5 * * * *", "jitter_seconds": 10}`)

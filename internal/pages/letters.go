@@ -146,7 +146,8 @@ func (v *view) showLetters(source, says string, done []letterOutcome) error {
 	return nil
 }
 
-// Page returns the address of the schedule, the run or the rule that a letter is about, or an empty text if there is none.
+// Page returns the address of the schedule, the run or the rule that a letter is about, or an empty text if there is
+// none.
 func (l letterLine) Page() string {
 	id, err := domain.ParseID(l.Reference[:min(len(l.Reference), 36)])
 	switch {

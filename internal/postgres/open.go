@@ -10,9 +10,9 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// Open returns a pool for statements of ours on the schema tactus. It connects when it is used, and has no connection to
-// a database in whose schema somebody else has a hand: their code would run with the rights of this process, by whatever
-// statement.
+// Open returns a pool for statements of ours on the schema tactus. It connects when it is used, and has no connection
+// to a database in whose schema somebody else has a hand: their code would run with the rights of this process, by
+// whatever statement.
 func Open(ctx context.Context, url string) (*pgxpool.Pool, error) { return open(ctx, url, true) }
 
 // OpenPlain returns a pool for statements of others, who decide on their settings themselves: it only notices a pooler.

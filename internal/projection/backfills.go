@@ -1,9 +1,11 @@
 package projection
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -12,19 +14,19 @@ import (
 	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
-// backfillsAndEvents selects each backfill whose row differs from its newest event. Rows of what has ended are forgotten
-// after a while, and events are not. What a beat has done of one that goes on is in no event.
+// backfillsAndEvents selects each backfill whose row may differ from its newest event: those that go on, too, of which
+// it takes both to know. Rows of what has ended are forgotten after a while, and events are not.
 const backfillsAndEvents = `
-select coalesce(e.aggregate_id, b.id), coalesce(e.version, 0), coalesce(e.type, ''), coalesce(e.data::text, ''), b.id is not null,
-    coalesce(b.outcome, '')
+select coalesce(e.aggregate_id, b.id), coalesce(e.version, 0), coalesce(e.type, ''), coalesce(e.data::text, ''),
+    b.id is not null, coalesce(b.outcome, ''),
+    case when e.type = 'backfill.asked' and b.outcome is null then tactus.backfill_data(b)::text end
 from (
     select distinct on (aggregate_id) aggregate_id, version, type, data
     from tactus.outbox where topic = 'backfill' order by aggregate_id, version desc, position desc
 ) e
 full join tactus.backfills b on b.id = e.aggregate_id
 where e.type is null or b.id is null and e.type = 'backfill.asked'
-    or b.id is not null and e.type <> 'backfill.' || coalesce(b.outcome, 'asked')
-    or b.id is not null and b.outcome is null and tactus.backfill_data(b)::jsonb - '{place,fired,ran,skipped}'::text[] <> e.data::jsonb - '{place,fired,ran,skipped}'::text[]
+    or b.id is not null and (b.outcome is null or e.type <> 'backfill.' || b.outcome)
 order by 1`
 
 const anyBackfillEvents = `select to_regclass('tactus.outbox_backfill') is not null`
@@ -35,13 +37,40 @@ type backfillState struct {
 	Type    string
 	Data    string
 	There   bool
-	Outcome string // of the row; empty while it goes on
+	Outcome string  // of the row; empty while it goes on
+	Row     *string // as an event would say it, of one that goes on as its event says
+}
+
+// backfillData is what an event says of a backfill.
+type backfillData struct {
+	ScheduleID      domain.ID   `json:"schedule_id"`
+	ScheduleVersion int64       `json:"schedule_version"`
+	From            time.Time   `json:"from"`
+	To              time.Time   `json:"to"`
+	Policy          string      `json:"execution_policy"`
+	Order           string      `json:"order"`
+	MaxActive       int         `json:"max_active"`
+	Again           bool        `json:"again"`
+	DueTimes        []time.Time `json:"due_times"`
+	Total           int         `json:"total"`
+	Place           int         `json:"place"`
+	Fired           int         `json:"fired"`
+	Ran             int         `json:"ran"`
+	Skipped         int         `json:"skipped"`
+	Excluded        int         `json:"excluded"`
+	Actor           *string     `json:"actor"`
+	Reason          *string     `json:"reason"`
+	CreatedAt       time.Time   `json:"created_at"`
+	Outcome         *string     `json:"outcome"`
+	EndedAt         *time.Time  `json:"ended_at"`
+	EndedBy         *string     `json:"ended_by"`
+	EndReason       *string     `json:"end_reason"`
 }
 
 // BackfillDifference is a backfill whose row is not as its events say.
 type BackfillDifference struct {
 	Difference
-	data json.RawMessage
+	told *backfillData // nil if its event cannot be read, or there is none
 }
 
 // Backfills compares the backfills with their events. A schema of the release before has no such events.
@@ -54,59 +83,95 @@ func Backfills(ctx context.Context, q postgres.Querier) (all []BackfillDifferenc
 		return nil, fmt.Errorf("compare backfills: %w", err)
 	}
 	for _, s := range states {
-		d := BackfillDifference{Difference: Difference{ID: s.ID, Version: s.Version}, data: json.RawMessage(s.Data)}
+		told, differs := s.compare()
+		if differs == "" {
+			continue
+		}
+		d := BackfillDifference{Difference: Difference{ID: s.ID, Version: s.Version}, told: told}
 		if s.There {
 			d.Is = max(s.Version, 1)
 		}
-		d.What = []string{"backfill " + s.ID.String() + ": " + s.differs()}
+		d.What = []string{"backfill " + s.ID.String() + ": " + differs}
 		all = append(all, d)
 	}
 	return all, nil
 }
 
-func (s backfillState) differs() string {
-	switch {
-	case s.Type == "":
-		return "there is a row and no event"
-	case !s.There:
-		return "it was asked for, and there is no row"
-	case s.Outcome == "":
-		return "its row goes on, and is not as its event says (" + s.Type + ")"
+// compare returns what the newest event says, and how the row differs from it; nothing when it does not. What a beat has
+// done of a backfill that goes on is in no event.
+func (s backfillState) compare() (told *backfillData, differs string) {
+	if s.Type == "" {
+		return nil, "there is a row and no event"
 	}
-	return "its row has ended (" + s.Outcome + "), and its event says otherwise (" + s.Type + ")"
+	told = &backfillData{}
+	if err := json.Unmarshal([]byte(s.Data), told); err != nil { // written by hand
+		return nil, fmt.Sprintf("its event (%s) cannot be read: %v", s.Type, err)
+	}
+	switch {
+	case !s.There:
+		return told, "it was asked for, and there is no row"
+	case s.Outcome != "":
+		return told, "its row has ended (" + s.Outcome + "), and its event says otherwise (" + s.Type + ")"
+	}
+	var row backfillData
+	if s.Row != nil && json.Unmarshal([]byte(*s.Row), &row) == nil && asAsked(row, *told) {
+		return told, ""
+	}
+	return told, "its row goes on, and is not as its event says (" + s.Type + ")"
+}
+
+// asAsked reports whether two say the same, apart from what a beat has done since.
+func asAsked(a, b backfillData) bool {
+	for _, d := range []*backfillData{&a, &b} {
+		d.Place, d.Fired, d.Ran, d.Skipped = 0, 0, 0, 0
+	}
+	one, err := json.Marshal(a)
+	other, failed := json.Marshal(b)
+	return err == nil && failed == nil && bytes.Equal(one, other)
 }
 
 // mendBackfill makes a row what an event says. One that goes on does so behind the last of its due times that has a
 // run; what the beat left out before is not counted any more.
 const mendBackfill = `
-with told as materialized (select @data::text::json as data),
-due as materialized (
-    select tactus.instant(value) as due_at, nth
-    from told, json_array_elements_text(coalesce(data->'due_times', '[]')) with ordinality u (value, nth)
-),
+with due as materialized (select * from unnest(@due::timestamptz[]) with ordinality u (due_at, nth)),
 runs as materialized (
     select count(*) as fired, coalesce(max(nth), 0) as place
-    from told join tactus.runs r on r.kind = 'backfill' and r.slot = @id and r.schedule_id = (data->>'schedule_id')::uuid
-    left join due on due.due_at = r.due_at
+    from tactus.runs r left join due on due.due_at = r.due_at
+    where r.kind = 'backfill' and r.slot = @id and r.schedule_id = @schedule
 )
-insert into tactus.backfills as b (id, schedule_id, schedule_version, from_at, to_at, overlap, newest_first, max_active, again,
-    due_times, total, place, fired, ran, skipped, excluded, actor, reason, created_at, ended_at, outcome, ended_by, end_reason)
-select @id, (data->>'schedule_id')::uuid, (data->>'schedule_version')::bigint, tactus.instant(data->>'from'), tactus.instant(data->>'to'),
-    data->>'execution_policy', data->>'order' = 'newest_first', (data->>'max_active')::integer, (data->>'again')::boolean,
-    coalesce((select array_agg(due_at order by nth) from due), '{}'), (data->>'total')::integer,
-    case when data->>'outcome' is null then runs.place else (data->>'place')::integer end, runs.fired,
-    (data->>'ran')::integer, (data->>'skipped')::integer, (data->>'excluded')::integer, data->>'actor', data->>'reason',
-    tactus.instant(data->>'created_at'), tactus.instant(data->>'ended_at'), data->>'outcome', data->>'ended_by', data->>'end_reason'
-from told, runs
+insert into tactus.backfills as b (id, schedule_id, schedule_version, from_at, to_at, overlap, newest_first, max_active,
+    again, due_times, total, place, fired, ran, skipped, excluded, actor, reason, created_at, ended_at, outcome,
+    ended_by, end_reason)
+select @id, @schedule, @version, @from_at, @to_at, @overlap, @newest_first, @max_active::integer, @again::boolean,
+    @due::timestamptz[], @total::integer, case when @outcome::text is null then runs.place else @place::integer end,
+    runs.fired, @ran::integer, @skipped::integer, @excluded::integer, @actor, @reason, @created_at, @ended_at,
+    @outcome::text, @ended_by, @end_reason
+from runs
 on conflict (id) do update set schedule_id = excluded.schedule_id, schedule_version = excluded.schedule_version,
-    from_at = excluded.from_at, to_at = excluded.to_at, overlap = excluded.overlap, newest_first = excluded.newest_first,
-    max_active = excluded.max_active, again = excluded.again, due_times = excluded.due_times, total = excluded.total,
-    place = excluded.place, fired = excluded.fired, ran = excluded.ran, skipped = excluded.skipped, excluded = excluded.excluded,
-    actor = excluded.actor, reason = excluded.reason, created_at = excluded.created_at, ended_at = excluded.ended_at,
+    from_at = excluded.from_at, to_at = excluded.to_at, overlap = excluded.overlap,
+    newest_first = excluded.newest_first, max_active = excluded.max_active, again = excluded.again,
+    due_times = excluded.due_times, total = excluded.total, place = excluded.place, fired = excluded.fired,
+    ran = excluded.ran, skipped = excluded.skipped, excluded = excluded.excluded, actor = excluded.actor,
+    reason = excluded.reason, created_at = excluded.created_at, ended_at = excluded.ended_at,
     outcome = excluded.outcome, ended_by = excluded.ended_by, end_reason = excluded.end_reason`
 
-// backfills compares the backfills with their events, and corrects them with config.Swap. A row without an event is
-// left: nothing says what it should be.
+func (d BackfillDifference) columns() pgx.NamedArgs {
+	t := d.told
+	due := t.DueTimes
+	if due == nil {
+		due = []time.Time{}
+	}
+	return pgx.NamedArgs{
+		"id": d.ID, "schedule": t.ScheduleID, "version": t.ScheduleVersion, "from_at": t.From, "to_at": t.To,
+		"overlap": t.Policy, "newest_first": t.Order == "newest_first", "max_active": t.MaxActive, "again": t.Again,
+		"due": due, "total": t.Total, "place": t.Place, "ran": t.Ran, "skipped": t.Skipped, "excluded": t.Excluded,
+		"actor": t.Actor, "reason": t.Reason, "created_at": t.CreatedAt, "ended_at": t.EndedAt, "outcome": t.Outcome,
+		"ended_by": t.EndedBy, "end_reason": t.EndReason,
+	}
+}
+
+// backfills compares the backfills with their events, and corrects them with config.Swap. A row without an event that
+// can be read is left: nothing says what it should be.
 func (r *Result) backfills(ctx context.Context, pool *pgxpool.Pool, config Config) error {
 	all, err := Backfills(ctx, pool)
 	if err != nil {
@@ -119,10 +184,10 @@ func (r *Result) backfills(ctx context.Context, pool *pgxpool.Pool, config Confi
 				return err
 			}
 		}
-		if !config.Swap || d.Version == 0 {
+		if !config.Swap || d.told == nil {
 			continue
 		}
-		tag, err := pool.Exec(ctx, mendBackfill, pgx.NamedArgs{"id": d.ID, "data": string(d.data)})
+		tag, err := pool.Exec(ctx, mendBackfill, d.columns())
 		if err != nil {
 			return fmt.Errorf("mend backfill %s: %w", d.ID, err)
 		}
