@@ -56,7 +56,8 @@ limit @limit::bigint`
 	noRun = `null::uuid as run_id, s.id as schedule_id, null::timestamptz as due_at`
 
 	// lateSQL finds runs that have not started in time, and those that did so late and have not ended, or were recorded
-	// late. A run on a stream never says that it has started. What jitter or spread delay is not late before it may fire.
+	// late. A run on a stream never says that it has started. What jitter or spread delay is not late before it may
+	// fire.
 	lateSQL = findingHead + `
     select r.id::text as subject, r.id as run_id, r.schedule_id, r.due_at, 'it is late'::text as reason,
         coalesce(r.started_at, clock_timestamp()) - r.due_at as late from tactus.runs r

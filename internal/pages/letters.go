@@ -51,7 +51,9 @@ type letterOutcome struct {
 // lettersShown is how many of the newest letters are shown from each source.
 const lettersShown = 100
 
-var letterSources = []string{"", "events", "celery", "streams", deadletter.FromBeat, deadletter.FromNotifications, deadletter.FromEntries}
+var letterSources = []string{
+	"", "events", "celery", "streams", deadletter.FromBeat, deadletter.FromNotifications, deadletter.FromEntries,
+}
 
 func (s *site) letters() {
 	s.getAs(mayReadAll, "/system/deadletters", func(v *view) (string, any, error) {

@@ -23,7 +23,8 @@ var strangerSQL = `
 select exists (select from pg_catalog.pg_namespace where nspname operator(pg_catalog.=) 'tactus'), found.*
 from (select) one left join (
     select case when holder operator(pg_catalog.=) 0::pg_catalog.oid then 'everybody'
-        else 'role ' operator(pg_catalog.||) pg_catalog.pg_get_userbyid(holder)::text end, what, mend, current_user::text
+        else 'role ' operator(pg_catalog.||) pg_catalog.pg_get_userbyid(holder)::text end,
+    what, mend, current_user::text
     from (
         select nspowner as holder, 'owns the schema tactus' as what,
             'connect as that role, or alter schema tactus owner to ' operator(pg_catalog.||) pg_catalog.quote_ident(current_user::text) as mend

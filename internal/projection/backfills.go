@@ -97,8 +97,8 @@ func Backfills(ctx context.Context, q postgres.Querier) (all []BackfillDifferenc
 	return all, nil
 }
 
-// compare returns what the newest event says, and how the row differs from it; nothing when it does not. What a beat has
-// done of a backfill that goes on is in no event.
+// compare returns what the newest event says, and how the row differs from it; nothing when it does not. What a beat
+// has done of a backfill that goes on is in no event.
 func (s backfillState) compare() (told *backfillData, differs string) {
 	if s.Type == "" {
 		return nil, "there is a row and no event"

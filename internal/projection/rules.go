@@ -62,7 +62,8 @@ func Rules(ctx context.Context, q postgres.Querier) (all []RuleDifference, err e
 		return nil, err
 	}
 	states, err := postgres.Collect(ctx, q, func(row pgx.CollectableRow) (s ruleState, err error) {
-		return s, row.Scan(&s.ID, &s.Version, &s.Is, &s.Name, &s.Enabled, &s.States, &s.Definition, &s.Deleted, &s.Data, &s.Gone)
+		return s, row.Scan(&s.ID, &s.Version, &s.Is, &s.Name, &s.Enabled, &s.States, &s.Definition, &s.Deleted,
+			&s.Data, &s.Gone)
 	}, rulesAndEvents)
 	if err != nil {
 		return nil, fmt.Errorf("compare notification rules: %w", err)
