@@ -7,6 +7,27 @@ import (
 	"time"
 )
 
+// Defines values for AttemptOutcome.
+const (
+	AttemptOutcomeDead      AttemptOutcome = "dead"
+	AttemptOutcomeDelivered AttemptOutcome = "delivered"
+	AttemptOutcomeFailed    AttemptOutcome = "failed"
+)
+
+// Valid indicates whether the value is a known member of the AttemptOutcome enum.
+func (e AttemptOutcome) Valid() bool {
+	switch e {
+	case AttemptOutcomeDead:
+		return true
+	case AttemptOutcomeDelivered:
+		return true
+	case AttemptOutcomeFailed:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for BackfillExecutionPolicy.
 const (
 	BackfillExecutionPolicyAllow BackfillExecutionPolicy = "allow"
@@ -1758,6 +1779,10 @@ func (e UpcomingDueMark) Valid() bool {
 
 // Defines values for ListEventsParamsType.
 const (
+	ListEventsParamsTypeBackfillAsked       ListEventsParamsType = "backfill.asked"
+	ListEventsParamsTypeBackfillCancelled   ListEventsParamsType = "backfill.cancelled"
+	ListEventsParamsTypeBackfillCompleted   ListEventsParamsType = "backfill.completed"
+	ListEventsParamsTypeBackfillFailed      ListEventsParamsType = "backfill.failed"
 	ListEventsParamsTypeCalendarDeleted     ListEventsParamsType = "calendar.deleted"
 	ListEventsParamsTypeCalendarUpdated     ListEventsParamsType = "calendar.updated"
 	ListEventsParamsTypeRouteDeleted        ListEventsParamsType = "route.deleted"
@@ -1777,6 +1802,14 @@ const (
 // Valid indicates whether the value is a known member of the ListEventsParamsType enum.
 func (e ListEventsParamsType) Valid() bool {
 	switch e {
+	case ListEventsParamsTypeBackfillAsked:
+		return true
+	case ListEventsParamsTypeBackfillCancelled:
+		return true
+	case ListEventsParamsTypeBackfillCompleted:
+		return true
+	case ListEventsParamsTypeBackfillFailed:
+		return true
 	case ListEventsParamsTypeCalendarDeleted:
 		return true
 	case ListEventsParamsTypeCalendarUpdated:
@@ -1812,6 +1845,10 @@ func (e ListEventsParamsType) Valid() bool {
 
 // Defines values for StreamEventsParamsType.
 const (
+	StreamEventsParamsTypeBackfillAsked       StreamEventsParamsType = "backfill.asked"
+	StreamEventsParamsTypeBackfillCancelled   StreamEventsParamsType = "backfill.cancelled"
+	StreamEventsParamsTypeBackfillCompleted   StreamEventsParamsType = "backfill.completed"
+	StreamEventsParamsTypeBackfillFailed      StreamEventsParamsType = "backfill.failed"
 	StreamEventsParamsTypeCalendarDeleted     StreamEventsParamsType = "calendar.deleted"
 	StreamEventsParamsTypeCalendarUpdated     StreamEventsParamsType = "calendar.updated"
 	StreamEventsParamsTypeRouteDeleted        StreamEventsParamsType = "route.deleted"
@@ -1831,6 +1868,14 @@ const (
 // Valid indicates whether the value is a known member of the StreamEventsParamsType enum.
 func (e StreamEventsParamsType) Valid() bool {
 	switch e {
+	case StreamEventsParamsTypeBackfillAsked:
+		return true
+	case StreamEventsParamsTypeBackfillCancelled:
+		return true
+	case StreamEventsParamsTypeBackfillCompleted:
+		return true
+	case StreamEventsParamsTypeBackfillFailed:
+		return true
 	case StreamEventsParamsTypeCalendarDeleted:
 		return true
 	case StreamEventsParamsTypeCalendarUpdated:
@@ -2137,6 +2182,27 @@ func (e ScheduleNextParamsLanguage) Valid() bool {
 	}
 }
 
+// Attempt defines model for Attempt.
+type Attempt struct {
+	At time.Time `json:"at"`
+
+	// Attempt Which attempt to deliver it this was.
+	Attempt int64 `json:"attempt"`
+
+	// Count How many happenings it told of.
+	Count int64 `json:"count"`
+
+	// Error Why its destination did not take it.
+	Error *string `json:"error,omitempty"`
+
+	// Outcome dead when it is a dead letter now.
+	Outcome AttemptOutcome `json:"outcome"`
+	Test    *bool          `json:"test,omitempty"`
+}
+
+// AttemptOutcome dead when it is a dead letter now.
+type AttemptOutcome string
+
 // Backfill defines model for Backfill.
 type Backfill struct {
 	// Actor Who asked for it.
@@ -2323,7 +2389,7 @@ type BulkRequest struct {
 	// AddTags retag
 	AddTags *[]string `json:"add_tags,omitempty"`
 
-	// DryRun Only say which.
+	// DryRun Only say what would become of which.
 	DryRun *bool `json:"dry_run,omitempty"`
 
 	// Filter {} chooses all.
@@ -2656,6 +2722,9 @@ type ChangedSchedule struct {
 	// SoftTimeLimitSeconds Seconds after which the task gets an exception; less than time_limit_seconds.
 	SoftTimeLimitSeconds *int64 `json:"soft_time_limit_seconds,omitempty"`
 
+	// SpreadSeconds Fires later by a part of so many seconds that follows from its id, the same part each time, so that schedules which are due at once do not fire at once: with 3600, nightly jobs that are due at midnight fire all through the hour. Together with jitter_seconds less than the time to the next due time.
+	SpreadSeconds *int64 `json:"spread_seconds,omitempty"`
+
 	// StartsAt Nothing is due before it.
 	StartsAt *string `json:"starts_at,omitempty"`
 
@@ -2804,7 +2873,7 @@ type IssuedKey struct {
 	// Name Whose key it is; events name it as their actor.
 	Name string `json:"name"`
 
-	// ReplacedBy The key that was made of it by rotation.
+	// ReplacedBy The key that has its name now.
 	ReplacedBy *string       `json:"replaced_by"`
 	RevokedAt  *time.Time    `json:"revoked_at"`
 	Role       IssuedKeyRole `json:"role"`
@@ -2833,7 +2902,7 @@ type Key struct {
 	// Name Whose key it is; events name it as their actor.
 	Name string `json:"name"`
 
-	// ReplacedBy The key that was made of it by rotation.
+	// ReplacedBy The key that has its name now.
 	ReplacedBy *string    `json:"replaced_by"`
 	RevokedAt  *time.Time `json:"revoked_at"`
 	Role       KeyRole    `json:"role"`
@@ -2895,7 +2964,7 @@ type ManualRun struct {
 
 // ManyRuns defines model for ManyRuns.
 type ManyRuns struct {
-	// DryRun Only say which runs these are.
+	// DryRun Only say what would become of which runs.
 	DryRun *bool      `json:"dry_run,omitempty"`
 	Filter *RunFilter `json:"filter,omitempty"`
 
@@ -2952,6 +3021,9 @@ type NewKeyRole string
 
 // NotificationProgress defines model for NotificationProgress.
 type NotificationProgress struct {
+	// Attempts The newest attempts to send something, the newest first.
+	Attempts *[]Attempt `json:"attempts,omitempty"`
+
 	// DeliveredAt When its destination last took a notification.
 	DeliveredAt *time.Time `json:"delivered_at,omitempty"`
 
@@ -3222,6 +3294,9 @@ type Preview struct {
 	// DueTimes In the schedule's zone, strictly rising.
 	DueTimes []time.Time `json:"due_times"`
 
+	// FiresAt When each of the due times fires, if jitter_seconds or spread_seconds delay it. It follows from the schedule's id, so a definition without one has none.
+	FiresAt *[]time.Time `json:"fires_at,omitempty"`
+
 	// Marks Where a change of the clocks moves, skips or repeats a due time.
 	Marks    []Mark    `json:"marks"`
 	Warnings []Warning `json:"warnings"`
@@ -3364,6 +3439,9 @@ type PreviewRequest struct {
 	// SoftTimeLimitSeconds Seconds after which the task gets an exception; less than time_limit_seconds.
 	SoftTimeLimitSeconds *int64 `json:"soft_time_limit_seconds,omitempty"`
 
+	// SpreadSeconds Fires later by a part of so many seconds that follows from its id, the same part each time, so that schedules which are due at once do not fire at once: with 3600, nightly jobs that are due at midnight fire all through the hour. Together with jitter_seconds less than the time to the next due time.
+	SpreadSeconds *int64 `json:"spread_seconds,omitempty"`
+
 	// StartsAt Nothing is due before it.
 	StartsAt *string `json:"starts_at,omitempty"`
 
@@ -3458,7 +3536,7 @@ type Rerouted struct {
 
 // RerunRun defines model for RerunRun.
 type RerunRun struct {
-	// Code Why there is no new run.
+	// Code Why there is no new run, also where a dry run would make none.
 	Code  *string `json:"code,omitempty"`
 	Error *string `json:"error,omitempty"`
 
@@ -3991,6 +4069,9 @@ type Schedule struct {
 	// SoftTimeLimitSeconds Seconds after which the task gets an exception; less than time_limit_seconds.
 	SoftTimeLimitSeconds *int64 `json:"soft_time_limit_seconds,omitempty"`
 
+	// SpreadSeconds Fires later by a part of so many seconds that follows from its id, the same part each time, so that schedules which are due at once do not fire at once: with 3600, nightly jobs that are due at midnight fire all through the hour. Together with jitter_seconds less than the time to the next due time.
+	SpreadSeconds *int64 `json:"spread_seconds,omitempty"`
+
 	// StartsAt Nothing is due before it.
 	StartsAt *string `json:"starts_at,omitempty"`
 
@@ -4185,6 +4266,9 @@ type ScheduleDefinition struct {
 
 	// SoftTimeLimitSeconds Seconds after which the task gets an exception; less than time_limit_seconds.
 	SoftTimeLimitSeconds *int64 `json:"soft_time_limit_seconds,omitempty"`
+
+	// SpreadSeconds Fires later by a part of so many seconds that follows from its id, the same part each time, so that schedules which are due at once do not fire at once: with 3600, nightly jobs that are due at midnight fire all through the hour. Together with jitter_seconds less than the time to the next due time.
+	SpreadSeconds *int64 `json:"spread_seconds,omitempty"`
 
 	// StartsAt Nothing is due before it.
 	StartsAt *string `json:"starts_at,omitempty"`
@@ -4405,6 +4489,9 @@ type SchedulePatch struct {
 	// SoftTimeLimitSeconds Seconds after which the task gets an exception; less than time_limit_seconds.
 	SoftTimeLimitSeconds *int64 `json:"soft_time_limit_seconds,omitempty"`
 
+	// SpreadSeconds Fires later by a part of so many seconds that follows from its id, the same part each time, so that schedules which are due at once do not fire at once: with 3600, nightly jobs that are due at midnight fire all through the hour. Together with jitter_seconds less than the time to the next due time.
+	SpreadSeconds *int64 `json:"spread_seconds,omitempty"`
+
 	// StartsAt Nothing is due before it.
 	StartsAt *string `json:"starts_at,omitempty"`
 
@@ -4513,6 +4600,9 @@ type UpcomingDue struct {
 	// DueAt In the schedule's zone.
 	DueAt time.Time `json:"due_at"`
 
+	// FiresAt When it fires, if jitter_seconds or spread_seconds delay it.
+	FiresAt *time.Time `json:"fires_at,omitempty"`
+
 	// Mark What a change of the clocks does to it.
 	Mark         *UpcomingDueMark `json:"mark,omitempty"`
 	ScheduleId   string           `json:"schedule_id"`
@@ -4587,7 +4677,7 @@ type ListEventsParams struct {
 	After *string `form:"after,omitempty" json:"after,omitempty"`
 	Limit *int64  `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Type Only those of this type. Changes of routes and of notification rules, and what newer time zone data moved (zone.changed), are shown only where they are asked for.
+	// Type Only those of this type. What newer time zone data moved (zone.changed), and what became of routes, notification rules (rule) and backfills, is shown only where it is asked for.
 	Type *ListEventsParamsType `form:"type,omitempty" json:"type,omitempty"`
 
 	// Schedule Only those of the schedule with this id.
@@ -4613,7 +4703,7 @@ type StreamEventsParams struct {
 	After *string `form:"after,omitempty" json:"after,omitempty"`
 	Limit *int64  `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Type Only those of this type. Changes of routes and of notification rules, and what newer time zone data moved (zone.changed), are shown only where they are asked for.
+	// Type Only those of this type. What newer time zone data moved (zone.changed), and what became of routes, notification rules (rule) and backfills, is shown only where it is asked for.
 	Type *StreamEventsParamsType `form:"type,omitempty" json:"type,omitempty"`
 
 	// Schedule Only those of the schedule with this id.

@@ -1,6 +1,15 @@
 # Generated from the description of the API: go test ./internal/api -run PythonClient -update
 from typing import Any, Literal, NotRequired, TypedDict, Union
 
+Attempt = TypedDict("Attempt", {
+    "at": 'str',
+    "attempt": 'int',
+    "count": 'int',
+    "error": NotRequired['str'],
+    "outcome": 'Literal["delivered", "failed", "dead"]',
+    "test": NotRequired['bool'],
+})
+
 Backfill = TypedDict("Backfill", {
     "actor": 'str',
     "again": 'bool',
@@ -221,6 +230,7 @@ ChangedSchedule = TypedDict("ChangedSchedule", {
     "skip_until": NotRequired['str'],
     "skipped_by": NotRequired['str'],
     "soft_time_limit_seconds": NotRequired['int'],
+    "spread_seconds": NotRequired['int'],
     "starts_at": NotRequired['str'],
     "state": 'Literal["active", "paused", "completed", "invalid"]',
     "stream": NotRequired['str'],
@@ -354,6 +364,7 @@ NewKey = TypedDict("NewKey", {
 })
 
 NotificationProgress = TypedDict("NotificationProgress", {
+    "attempts": NotRequired['list[Attempt]'],
     "delivered_at": NotRequired['str'],
     "error": NotRequired['str'],
     "failed_at": NotRequired['str'],
@@ -460,6 +471,7 @@ PresetList = TypedDict("PresetList", {
 Preview = TypedDict("Preview", {
     "description": 'str',
     "due_times": 'list[str]',
+    "fires_at": NotRequired['list[str]'],
     "marks": 'list[Mark]',
     "warnings": 'list[Warning]',
 })
@@ -506,6 +518,7 @@ PreviewRequest = TypedDict("PreviewRequest", {
     "run_at": NotRequired['str'],
     "shadow": NotRequired['str'],
     "soft_time_limit_seconds": NotRequired['int'],
+    "spread_seconds": NotRequired['int'],
     "starts_at": NotRequired['str'],
     "stream": NotRequired['str'],
     "tags": NotRequired['list[str]'],
@@ -615,9 +628,11 @@ RunDetail = TypedDict("RunDetail", {
     "args": 'list[Any]',
     "attempts": 'int',
     "backfill_id": NotRequired['str'],
+    "clocks_differ": NotRequired['bool'],
     "due_at": 'str',
     "error": 'str | None',
     "expires_at": NotRequired['str'],
+    "final": 'bool',
     "finished_at": 'str | None',
     "handed_over_at": 'str | None',
     "id": 'str',
@@ -628,6 +643,7 @@ RunDetail = TypedDict("RunDetail", {
     "reason": NotRequired['str'],
     "recorded_at": 'str',
     "redelivered": 'int',
+    "rerun_of": NotRequired['str'],
     "result": 'Any',
     "runtime_seconds": 'float | None',
     "schedule_id": 'str',
@@ -636,18 +652,24 @@ RunDetail = TypedDict("RunDetail", {
     "started_at": 'str | None',
     "status": 'Literal["due", "sent", "started", "retrying", "succeeded", "failed", "revoked", "expired", "skipped", "missed", "unknown"]',
     "steps": 'list[Step]',
+    "stream": NotRequired['str'],
     "task_name": 'str | None',
     "task_of": 'Literal["run", "schedule"]',
     "traceback": 'str | None',
+    "trigger_reason": NotRequired['str'],
+    "triggered_by": NotRequired['str'],
+    "triggered_on_behalf_of": NotRequired['str'],
     "until": NotRequired['str'],
     "worker": NotRequired['str'],
 })
 
 RunEntry = TypedDict("RunEntry", {
     "backfill_id": NotRequired['str'],
+    "clocks_differ": NotRequired['bool'],
     "due_at": 'str',
     "error": 'str | None',
     "expires_at": NotRequired['str'],
+    "final": 'bool',
     "finished_at": 'str | None',
     "handed_over_at": 'str | None',
     "id": 'str',
@@ -663,6 +685,7 @@ RunEntry = TypedDict("RunEntry", {
     "schedule_version": 'int',
     "started_at": 'str | None',
     "status": 'Literal["due", "sent", "started", "retrying", "succeeded", "failed", "revoked", "expired", "skipped", "missed", "unknown"]',
+    "stream": NotRequired['str'],
     "task_name": 'str | None',
     "until": NotRequired['str'],
     "worker": NotRequired['str'],
@@ -768,6 +791,7 @@ Schedule = TypedDict("Schedule", {
     "skip_until": NotRequired['str'],
     "skipped_by": NotRequired['str'],
     "soft_time_limit_seconds": NotRequired['int'],
+    "spread_seconds": NotRequired['int'],
     "starts_at": NotRequired['str'],
     "state": 'Literal["active", "paused", "completed", "invalid"]',
     "stream": NotRequired['str'],
@@ -823,6 +847,7 @@ ScheduleDefinition = TypedDict("ScheduleDefinition", {
     "run_at": NotRequired['str'],
     "shadow": NotRequired['str'],
     "soft_time_limit_seconds": NotRequired['int'],
+    "spread_seconds": NotRequired['int'],
     "starts_at": NotRequired['str'],
     "stream": NotRequired['str'],
     "tags": NotRequired['list[str]'],
@@ -896,6 +921,7 @@ SchedulePatch = TypedDict("SchedulePatch", {
     "run_at": NotRequired['str | None'],
     "shadow": NotRequired['str | None'],
     "soft_time_limit_seconds": NotRequired['int | None'],
+    "spread_seconds": NotRequired['int | None'],
     "starts_at": NotRequired['str | None'],
     "stream": NotRequired['str | None'],
     "tags": NotRequired['list[str] | None'],
@@ -939,6 +965,7 @@ Upcoming = TypedDict("Upcoming", {
 UpcomingDue = TypedDict("UpcomingDue", {
     "copy": NotRequired['int'],
     "due_at": 'str',
+    "fires_at": NotRequired['str'],
     "mark": NotRequired['Literal["moved", "repeated"]'],
     "schedule_id": 'str',
     "schedule_name": 'str',
