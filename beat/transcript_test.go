@@ -125,6 +125,7 @@ func (s *stage) start(name string, c transcript.Command) error {
 	if err != nil {
 		return err
 	}
+	beat.backfills.within = partTimeout // the machine is busy
 	a.Beat = beat
 	beat.clock.trusting = true
 	if err := beat.start(s.Context()); err != nil {

@@ -37,9 +37,12 @@ func TestDevMindsItsServers(t *testing.T) {
 		}
 		return testenv.Client(t, redisURL).Ping(t.Context()).Err()
 	})
-	if status, body := curl(t, p.AwaitLog(`(?s)tactus is running.*Ctrl-C`)[0]); status != http.StatusCreated {
-		t.Errorf("the line to try: %d %s", status, body)
-	}
+	testenv.Eventually(t, "the line to try", func() error { // what /readyz says may be a second old
+		if status, body := curl(t, p.AwaitLog(`(?s)tactus is running.*Ctrl-C`)[0]); status != http.StatusCreated {
+			return fmt.Errorf("%d %s", status, body)
+		}
+		return nil
+	})
 	if err := os.RemoveAll(state); err != nil && !errors.Is(err, syscall.ENOTEMPTY) {
 		t.Fatal(err)
 	}
