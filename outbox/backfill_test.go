@@ -43,7 +43,7 @@ func TestBackfillsAreForgotten(t *testing.T) {
 			t.Errorf("backfill %d is there: %v, %v", i, there, err)
 		}
 	}
-	if _, err := pool.Exec(t.Context(), `drop table tactus.backfills`); err != nil { // as before they came
+	if _, err := pool.Exec(t.Context(), `drop table tactus.backfills cascade`); err != nil { // as before they came
 		t.Fatal(err)
 	}
 	if _, err := outbox.Maintain(t.Context(), pool, time.Now(), keep); err != nil {

@@ -249,6 +249,13 @@ var places = []place{
 		second := g.badRun(g.queued, "due")
 		g.sql(`update tactus.runs set exclusive = true, waiting = true, sent_at = null where id = $1`, second)
 		g.result(first, `1`)
+		g.Cleanup(func() {
+			if g.Failed() {
+				var rows string
+				err := g.pool.QueryRow(context.WithoutCancel(g.Context()), `select json_agg(r)::text from tactus.runs r where id in ($1, $2)`, first, second).Scan(&rows)
+				g.Logf("the two runs: %s %v", rows, err)
+			}
+		})
 		g.await("the first has succeeded", 1, `select count(*) from tactus.runs where id = $1 and status = 'succeeded'`, first)
 		g.await("the second is let go", 1, `select count(*) from tactus.runs where id = $1 and status = 'sent'`, second)
 	}},
