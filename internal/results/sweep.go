@@ -10,9 +10,10 @@ import (
 )
 
 const (
-	pageSize = 200         // the most open runs that are read at a time
-	rests    = 7           // how many times as long as it took to settle a full page the sweep rests before the next one
-	young    = time.Minute // every sweep reads the runs up to this age
+	pageSize = 200              // the most open runs that are read at a time
+	rests    = 7                // how many times as long as it took to settle a full page the sweep rests before the next one
+	young    = time.Minute      // every sweep reads the runs up to this age
+	restMost = 30 * time.Second // a page that was slow once, behind a lock, must not put off the next ones for minutes
 	ever     = 100 * 365 * 24 * time.Hour
 
 	youngUnheard = 10 * time.Minute // while nobody hears of results
@@ -81,7 +82,7 @@ func (s *sweep) look(ctx context.Context, youngest, oldest time.Duration, old bo
 			return nil
 		}
 		last = runs[len(runs)-1]
-		if err := wait.For(ctx, rests*time.Since(began)); err != nil {
+		if err := wait.For(ctx, min(rests*time.Since(began), restMost)); err != nil {
 			return err
 		}
 		if old && time.Since(s.looked) >= s.cfg.Every {
