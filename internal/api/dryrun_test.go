@@ -77,7 +77,7 @@ func TestDryRunsAnswerAsTheRealOnes(t *testing.T) {
 		}
 		return string(dried)
 	}
-	said := ""
+	var said strings.Builder
 	for _, change := range []string{
 		`"action":"enable"`, `"action":"disable"`, `"action":"delete"`, `"action":"trigger"`, `"action":"retag","add_tags":["more"]`,
 		`"action":"retag","remove_tags":["mine"]`, `"action":"set","set":{"queue":"orders"}`, `"action":"set","set":{"stream":"lists"}`,
@@ -97,7 +97,7 @@ func TestDryRunsAnswerAsTheRealOnes(t *testing.T) {
 			t.Fatal(err)
 		}
 		ids := []string{plain, off, invalid, managed, locked, create(""), "00000000-0000-7000-8000-000000000000"}
-		said += twice("/schedules/bulk", "outcomes", change+`,"ids":["`+strings.Join(ids, `","`)+`"]}`)
+		said.WriteString(twice("/schedules/bulk", "outcomes", change+`,"ids":["`+strings.Join(ids, `","`)+`"]}`))
 		if err := tx.Rollback(context.WithoutCancel(t.Context())); err != nil {
 			t.Fatal(err)
 		}
@@ -106,8 +106,8 @@ func TestDryRunsAnswerAsTheRealOnes(t *testing.T) {
 		"not_found", "scope_forbidden", "target_ambiguous", "name_taken", "priority_range", "schedule_invalid", "managed_elsewhere",
 		"schedule_locked",
 	} {
-		if !strings.Contains(said, `"code":"`+code+`"`) {
-			t.Errorf("no change is refused by %s: %s", code, said)
+		if !strings.Contains(said.String(), `"code":"`+code+`"`) {
+			t.Errorf("no change is refused by %s: %s", code, said.String())
 		}
 	}
 }

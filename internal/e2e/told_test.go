@@ -65,7 +65,7 @@ func (m *mailbox) believe(h http.Header, body []byte) error {
 	}
 	mac := hmac.New(sha256.New, key)
 	fmt.Fprintf(mac, "%s.%d.%s", h.Get("webhook-id"), seconds, body)
-	for _, signature := range strings.Fields(h.Get("webhook-signature")) {
+	for signature := range strings.FieldsSeq(h.Get("webhook-signature")) {
 		version, text, _ := strings.Cut(signature, ",")
 		signed, err := base64.StdEncoding.DecodeString(text)
 		if err == nil && version == "v1" && hmac.Equal(signed, mac.Sum(nil)) {

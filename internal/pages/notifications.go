@@ -101,9 +101,9 @@ var (
 )
 
 const (
-	rulesPage   = "/system/notifications"
-	lettersOf   = 20              // dead letters that the page of a rule looks through
-	testSeconds = 6 * time.Second // how long a page waits for what comes of a test
+	rulesPage    = "/system/notifications"
+	lettersOf    = 20              // dead letters that the page of a rule looks through
+	testPatience = 6 * time.Second // how long a page waits for what comes of a test
 )
 
 func (s *site) notifications() {
@@ -415,7 +415,7 @@ func (s *site) actOnRule(v *view) error {
 
 // testRule sends a test, and shows what came of it.
 func (s *site) testRule(v *view, name string) error {
-	ctx, cancel := context.WithTimeout(v.ctx(), testSeconds)
+	ctx, cancel := context.WithTimeout(v.ctx(), testPatience)
 	tested, err := s.Rules.Test(ctx, name)
 	cancel()
 	if err != nil {

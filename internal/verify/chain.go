@@ -153,8 +153,6 @@ func covered(runs []settledRun, due time.Time) bool {
 	return before.Until != nil && !due.After(*before.Until)
 }
 
-func seconds(n int64) time.Duration { return time.Duration(n) * time.Second }
-
 func later(a, b time.Time) time.Time {
 	if a.After(b) {
 		return a
