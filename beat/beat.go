@@ -107,7 +107,7 @@ func New(pool *pgxpool.Pool, feed Feed, cfg Config) (*Beat, error) {
 	return &Beat{
 		cfg: cfg, mode: modeOf(cfg.Shadow), pool: pool, feed: feed, log: cfg.Log,
 		holder: cfg.Name + "/" + outbox.NewID().String(), memory: memory.New(cfg.Takeover),
-		inbox: inbox{notices: make(chan notice, inboxSize)}, syncs: syncs{pending: map[domain.ID]int64{}},
+		inbox: inbox{notices: make(chan notice, inboxSize)}, syncs: syncs{pending: map[domain.ID]int64{}, every: syncEvery},
 		invalid: invalid{found: map[domain.ID]unreadable{}}, pauses: pauses{later: map[domain.ID]memory.Micros{}},
 		spent: spent{found: map[domain.ID]judged{}, later: map[domain.ID]memory.Micros{}}, backfills: newBackfills(cfg.Log),
 		locks: newLocks(cfg.Log), paces: newPaces(), slow: newSlow(cfg.Log), counts: newCounts(cfg.Log),

@@ -37,6 +37,7 @@ const (
 type syncs struct {
 	pending   map[domain.ID]int64 // by id, the newest version heard of
 	notBefore memory.Micros       // when they may be read
+	every     time.Duration       // between two reads
 	queries   int64               // made so far
 	atOnce    int                 // schedules in the next query
 }
@@ -77,7 +78,7 @@ func (b *Beat) sync(ctx context.Context, now memory.Micros) error {
 			}
 		}
 		if len(b.syncs.pending) == 0 {
-			b.syncs.notBefore = now + syncEvery.Microseconds()
+			b.syncs.notBefore = now + b.syncs.every.Microseconds()
 		}
 		b.log.Info("synced", "schedules", len(ids), "took", time.Since(began))
 	}

@@ -125,7 +125,8 @@ func (s *stage) start(name string, c transcript.Command) error {
 	if err != nil {
 		return err
 	}
-	beat.backfills.within = partTimeout // the machine is busy
+	// The machine may be busy: what takes real time is none of the script's.
+	beat.backfills.within, beat.syncs.every = partTimeout, 500*time.Millisecond
 	a.Beat = beat
 	beat.clock.trusting = true
 	if err := beat.start(s.Context()); err != nil {
