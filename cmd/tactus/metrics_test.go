@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -30,8 +31,15 @@ func TestMetricsAreDocumented(t *testing.T) {
 	of := map[string][]string{}
 	for _, process := range []string{"api", "relay", "beat"} {
 		p := c.start(process)
-		scrape(t, p.URL()+"/metrics")
-		text := scrape(t, p.URL()+"/metrics") // which counts the first one
+		var text string
+		testenv.Eventually(t, process+" has looked after its partitions, and counts a request", func() error {
+			if text = scrape(t, p.URL()+"/metrics"); !strings.Contains(text, `route="/metrics"`) ||
+				!strings.Contains(text, "tactus_partitions_ready{") ||
+				process == "beat" && !strings.Contains(text, "tactus_beat_feed_lag_events ") {
+				return errors.New("not yet")
+			}
+			return nil
+		})
 		for _, problem := range lint(t, text) {
 			t.Errorf("%s: %s: %s", process, problem.Metric, problem.Text)
 		}
