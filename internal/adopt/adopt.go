@@ -59,6 +59,12 @@ func (s Source) Adopt(ctx context.Context, timezone string) error {
 // returns how many schedules there were. Only the owner of a table may drop its triggers: left holds the statements
 // that the owner has to run. Until then these triggers do nothing.
 func (s Source) Unadopt(ctx context.Context, keep bool) (count int64, left []string, err error) {
+	if adopted, err := postgres.IsTrue(ctx, s.pool, anythingAdopted, s.Table); err != nil {
+		return 0, nil, fmt.Errorf("unadopt %s: %w", s.Table, err)
+	} else if !adopted { // the old beat is in charge again, and its rows are not to be written a second time
+		left, err = s.triggersLeft(ctx)
+		return 0, left, err
+	}
 	if err := unsent.Settle(ctx, s.pool, `s.managed_by = $1`, s.Table, s.CancelUnsent); err != nil {
 		return 0, nil, fmt.Errorf("unadopt %s: %w", s.Table, err)
 	}
@@ -75,14 +81,21 @@ func (s Source) Unadopt(ctx context.Context, keep bool) (count int64, left []str
 	if err := s.catchUp(ctx, before); err != nil {
 		return count, nil, fmt.Errorf("hand %s back: %w", s.Table, err)
 	}
-	rows, err := s.pool.Query(ctx, `select tactus.adopt_triggers($1)`, s.Table)
-	if err == nil {
-		left, err = pgx.CollectRows(rows, pgx.RowTo[string])
-	}
+	left, err = s.triggersLeft(ctx)
+	return count, left, err
+}
+
+// anythingAdopted reports whether a table is adopted, or its schedules have not all been released, because a process
+// ended in between.
+const anythingAdopted = `select exists (select from tactus.adoptions where source = $1)
+	or exists (select from tactus.schedules where managed_by = $1 and deleted_at is null)`
+
+func (s Source) triggersLeft(ctx context.Context) ([]string, error) {
+	left, err := postgres.Collect(ctx, s.pool, pgx.RowTo[string], `select tactus.adopt_triggers($1)`, s.Table)
 	if err != nil {
-		return count, nil, fmt.Errorf("look for triggers on %s: %w", s.Table, err)
+		return nil, fmt.Errorf("look for triggers on %s: %w", s.Table, err)
 	}
-	return count, left, nil
+	return left, nil
 }
 
 const (

@@ -29,6 +29,7 @@ type handed struct {
 	LastRunAt  *time.Time // as the row has it
 	Ran        *time.Time // its last run here
 	Runs       int64      // how many runs it had here
+	Present    int64      // how many of them since it has its present trigger, or was enabled anew
 	Passed     bool       // whether a due time of its present trigger was settled without a run
 	Settled    *time.Time // the watermark of the beat; nil when there was no leader yet
 }
@@ -37,7 +38,7 @@ type handed struct {
 // released. $2 says that runs which were cancelled before they were handed over are left to the old beat: they count as
 // not run, and nothing is settled from the first of them on.
 const handedRowsSQL = `
-select t.id::text, s.id, s.definition, s.enabled and s.deleted_at is null, s.effective_from, %s, r.last, r.runs,
+select t.id::text, s.id, s.definition, s.enabled and s.deleted_at is null, s.effective_from, %s, r.last, r.runs, r.present,
     exists (select from tactus.runs where schedule_id = s.id and kind = 'scheduled' and status in ('missed', 'skipped', 'excluded')
         and due_at > s.effective_from),
     (select least(watermark, (select min(due_at) - interval '1 microsecond' from tactus.runs where $2 and schedule_id = s.id
@@ -45,7 +46,8 @@ select t.id::text, s.id, s.definition, s.enabled and s.deleted_at is null, s.eff
         from tactus.leases where name = 'beat')
 from %s t join tactus.schedules s on s.id = tactus.adopted_id($1, t.id::text) and s.managed_by = $1
 left join lateral (
-    select max(fired_at) as last, count(*) as runs from tactus.runs
+    select max(fired_at) as last, count(*) as runs, count(*) filter (where fired_at >= s.trigger_set_at) as present
+    from tactus.runs
     where schedule_id = s.id and kind = 'scheduled' and status not in ('missed', 'skipped', 'excluded') and not waiting
         and fired_at >= s.created_at and not ($2 and ` + unsent.Cancelled + `)
 ) r on true`
@@ -64,6 +66,8 @@ type back struct {
 	// whether to disable the row: its runs are used up, or it is a one-off that was missed here and that the old beat
 	// would send late
 	done []bool
+	// whether it is a one-off that ran here and was set anew since: it is to run once more
+	anew []bool
 }
 
 // checkTableSQL raises an error when reading the table would run code of its owner, and locks the table so that this
@@ -139,16 +143,17 @@ func (s Source) handBackSQL(columns map[string]bool) (statement, lastRunAt strin
 			finite = "case when " + lastRunAt + " <= clock_timestamp() then t.last_run_at end"
 			lastRunAt = "(" + finite + ") at time zone " + local + " at time zone 'UTC'"
 		}
-		sets = append(sets, "last_run_at = case when b.done then null when t.enabled then greatest("+finite+", "+
-			value+") else t.last_run_at end")
+		sets = append(sets, "last_run_at = case when b.done or b.anew then null "+
+			"when t.enabled or t.last_run_at is not null then greatest("+finite+", "+value+") end")
 	}
 	if _, there := columns["total_run_count"]; there {
-		sets = append(sets, "total_run_count = case when b.done then 0 else coalesce(t.total_run_count, 0) + "+
+		sets = append(sets, "total_run_count = case when b.done or b.anew then 0 else coalesce(t.total_run_count, 0) + "+
 			"b.runs end")
 	}
 	sets = append(sets, "enabled = t.enabled and not b.done")
 	return fmt.Sprintf(`update %s t set %s
-		from unnest($1::text[], $2::timestamptz[], $3::bigint[], $4::boolean[]) b (key, last, runs, done)
+		from unnest($1::text[], $2::timestamptz[], $3::bigint[], $4::boolean[], $5::boolean[])
+			b (key, last, runs, done, anew)
 		where t.id::text = b.key`, s.Table, strings.Join(sets, ", ")), lastRunAt
 }
 
@@ -163,7 +168,8 @@ func (b *back) add(h handed, before handed) error {
 	if before.Key != "" && runs == 0 {
 		return nil
 	}
-	last, done := h.Ran, d.RunAt != "" && (h.Ran != nil || h.Passed) || d.MaxRuns > 0 && h.Runs >= d.MaxRuns
+	last, done := h.Ran, d.RunAt != "" && (h.Present > 0 || h.Passed) || d.MaxRuns > 0 && h.Present >= d.MaxRuns
+	anew := !done && (d.RunAt != "" || d.MaxRuns > 0) && h.Runs > h.Present
 	if last != nil && h.LastRunAt == nil && last.Before(h.Effective) { // it was enabled since, and begins then
 		last = &h.Effective
 	}
@@ -174,8 +180,8 @@ func (b *back) add(h handed, before handed) error {
 		}
 	}
 	if last != nil || done {
-		b.keys, b.last, b.runs, b.done = append(b.keys, h.Key), append(b.last, last), append(b.runs, runs),
-			append(b.done, done)
+		b.keys, b.last, b.runs = append(b.keys, h.Key), append(b.last, last), append(b.runs, runs)
+		b.done, b.anew = append(b.done, done), append(b.anew, anew)
 	}
 	return nil
 }
@@ -219,7 +225,7 @@ func (s Source) handBack(ctx context.Context, before map[string]handed,
 		around(batch, func() {
 			if statement != "" && (before == nil || len(b.keys) > 0) {
 				batch.Queue(s.checkSQL(), s.Table, string(s.Kind))
-				batch.Queue(statement, b.keys, b.last, b.runs, b.done)
+				batch.Queue(statement, b.keys, b.last, b.runs, b.done, b.anew)
 			}
 		})
 		batch.Queue(`commit`)

@@ -54,7 +54,7 @@ func TestHandingBack(t *testing.T) {
 	s := u.source("django_celery_beat_periodictask", adopt.DjangoCeleryBeat)
 	u.adopt(s)
 	// Since three hours ago a beat has been in charge.
-	u.exec(`update tactus.schedules set effective_from = clock_timestamp() - interval '3 hours'`)
+	u.exec(`update tactus.schedules set effective_from = clock_timestamp() - interval '3 hours', trigger_set_at = clock_timestamp() - interval '3 hours'`)
 	u.exec(`insert into tactus.leases (name, holder, epoch, expires_at, watermark)
 		values ('beat', 'a', 1, clock_timestamp(), clock_timestamp())`)
 	ran := func(name, ago string) {
@@ -112,7 +112,7 @@ func TestEnablingAfterGoingBack(t *testing.T) {
 	u.django(rowsToHandBack)
 	s := u.source("django_celery_beat_periodictask", adopt.DjangoCeleryBeat)
 	u.adopt(s)
-	u.exec(`update tactus.schedules set effective_from = clock_timestamp() - interval '3 hours', created_at = clock_timestamp() - interval '3 days'`)
+	u.exec(`update tactus.schedules set effective_from = clock_timestamp() - interval '3 hours', created_at = clock_timestamp() - interval '3 days', trigger_set_at = clock_timestamp() - interval '3 days'`)
 	u.exec(`insert into tactus.leases (name, holder, epoch, expires_at, watermark)
 		values ('beat', 'a', 1, clock_timestamp(), clock_timestamp())`)
 	for name, ago := range map[string]string{
@@ -122,18 +122,47 @@ func TestEnablingAfterGoingBack(t *testing.T) {
 			select $2, s.id, n.now - $3::interval, 'scheduled', 'succeeded', 1, n.now - $3::interval
 			from tactus.schedules s, (select clock_timestamp() as now) n where s.name = $1`, name, outbox.NewID(), ago)
 	}
-	u.django(`task = PeriodicTask.objects.get(name="daily, fired today"); task.enabled = False; task.save()
+	// What the admin's action toggles keeps its last run, and a one-off that has run is set anew.
+	u.exec(`update django_celery_beat_periodictask set enabled = false, last_run_at = clock_timestamp() - interval '40 hours' where name = 'in the middle'`)
+	u.exec(`insert into tactus.runs (id, schedule_id, due_at, kind, status, schedule_version, fired_at)
+		select $1, s.id, n.now, 'scheduled', 'succeeded', 1, n.now
+		from tactus.schedules s, (select clock_timestamp() - interval '1 minute' as now) n where s.name = 'in the middle'`, outbox.NewID())
+	u.django(`from datetime import timedelta
+from django.utils import timezone
+task = PeriodicTask.objects.get(name="once"); task.enabled = False; task.save()
+task.clocked, _ = ClockedSchedule.objects.get_or_create(clocked_time=timezone.now() + timedelta(hours=1)); task.enabled = True; task.save()
+task = PeriodicTask.objects.get(name="daily, fired today"); task.enabled = False; task.save()
 task = PeriodicTask.objects.get(name="daily, never ran"); task.enabled = False; task.save(); task.enabled = True; task.save()`)
 	if _, _, err := s.Unadopt(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
+	for name, want := range map[string]string{"once": "true 0 t", "in the middle": "false 1 t"} {
+		var got string
+		if err := u.pool.QueryRow(t.Context(), `select format('%s %s %s', enabled::text, total_run_count, case name when 'once'
+			then last_run_at is null else last_run_at > clock_timestamp() - interval '10 minutes' end)
+			from django_celery_beat_periodictask where name = $1`, name).Scan(&got); err != nil || got != want {
+			t.Errorf("%s is handed back as %s, want %s; %v", name, got, want, err)
+		}
+	}
+	var rows string
+	const allRows = `select md5(string_agg(t::text, ' ' order by id)) from django_celery_beat_periodictask t`
+	if err := u.pool.QueryRow(t.Context(), allRows).Scan(&rows); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.Unadopt(t.Context(), false); err != nil {
+		t.Error(err)
+	}
+	var again string
+	if err := u.pool.QueryRow(t.Context(), allRows).Scan(&again); err != nil || again != rows {
+		t.Errorf("handed back a second time, rows were written: %v", err)
+	}
 	u.django(`
-for task in PeriodicTask.objects.filter(name__in=["daily, fired today", "once", "one of a crontab"]):
+for task in PeriodicTask.objects.filter(name__in=["daily, fired today", "one of a crontab"]):
     assert not task.enabled, task.name
     task.enabled = True
     task.save()`)
 	got := u.django(oldBeat)
-	for _, want := range []string{`daily, fired today in 14[0-3]\d min`, `daily, never ran in 14[0-3]\d min`, `once now 0`, `one of a crontab in 14[0-3]\d min 0`} {
+	for _, want := range []string{`daily, fired today in 14[0-3]\d min`, `daily, never ran in 14[0-3]\d min`, `once in (59|60) min 0`, `one of a crontab in 14[0-3]\d min 0`} {
 		if !regexp.MustCompile(`(?m)^` + want).MatchString(got) {
 			t.Errorf("the old beat says\n%s\nwant %s", strings.TrimSpace(got), want)
 		}
@@ -148,7 +177,7 @@ func TestHandingBackWhatWasNotHandedOver(t *testing.T) {
 	u.django(rowsToHandBack)
 	s := u.source("django_celery_beat_periodictask", adopt.DjangoCeleryBeat)
 	u.adopt(s)
-	u.exec(`update tactus.schedules set effective_from = clock_timestamp() - interval '3 hours', created_at = clock_timestamp() - interval '3 hours'`)
+	u.exec(`update tactus.schedules set effective_from = clock_timestamp() - interval '3 hours', created_at = clock_timestamp() - interval '3 hours', trigger_set_at = clock_timestamp() - interval '3 hours'`)
 	u.exec(`insert into tactus.leases (name, holder, epoch, expires_at, watermark)
 		values ('beat', 'a', 1, clock_timestamp(), clock_timestamp())`)
 	for name, ago := range map[string]string{"daily, fired today": "10 minutes", "in the middle": "10 minutes", "once": "5 minutes"} {

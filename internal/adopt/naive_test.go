@@ -47,7 +47,7 @@ func TestHandingBackWithoutZones(t *testing.T) {
 						select $2, s.id, n.now - interval '10 minutes', 'scheduled', 'succeeded', 1, n.now - interval '10 minutes'
 						from tactus.schedules s, (select clock_timestamp() as now) n where s.name = $1`, name, outbox.NewID())
 			}
-			u.exec(`update tactus.schedules set created_at = clock_timestamp() - interval '3 hours'`)
+			u.exec(`update tactus.schedules set created_at = clock_timestamp() - interval '3 hours', trigger_set_at = clock_timestamp() - interval '3 hours'`)
 			if _, _, err := s.Unadopt(t.Context(), false); err != nil {
 				t.Fatal(err)
 			}
