@@ -84,7 +84,7 @@ from tactus.schedules, generate_series(1, 20000) n`); err != nil {
 				t.Error(err)
 			}
 		})
-		if blocks > 500 {
+		if blocks > 1_200 { // to read the table takes more than 2,000; the first call of a session, hundreds
 			t.Errorf("%s: %d blocks", schedule, blocks)
 		}
 	}
