@@ -226,19 +226,27 @@ func overlay(stored domain.Definition, typed url.Values) (raw []byte, faults dom
 		case value == "":
 		case i.Name == "tags":
 			all[i.Name] = encoded(tagsOf(value))
-		case i.Kind == "json":
-			if fault := notJSON(i.Name, value); fault != nil {
-				faults = append(faults, fault)
-				continue
-			}
-			all[i.Name] = json.RawMessage(value)
-		case i.Kind == "number" && json.Valid([]byte(value)):
-			all[i.Name] = json.RawMessage(value)
 		default:
-			all[i.Name] = encoded(value)
+			faults = i.put(all, value, faults)
 		}
 	}
 	return encoded(all), faults
+}
+
+// put adds to a document what was typed into an input, and to the faults that it is no valid JSON where it has to be.
+func (i input) put(all map[string]json.RawMessage, value string, faults domain.Faults) domain.Faults {
+	switch {
+	case i.Kind == "json":
+		if fault := notJSON(i.Name, value); fault != nil {
+			return append(faults, fault)
+		}
+		all[i.Name] = json.RawMessage(value)
+	case i.Kind == "number" && json.Valid([]byte(value)):
+		all[i.Name] = json.RawMessage(value)
+	default:
+		all[i.Name] = encoded(value)
+	}
+	return faults
 }
 
 func encoded(value any) json.RawMessage {

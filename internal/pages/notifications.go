@@ -285,16 +285,8 @@ func typedRule(typed url.Values, enabled bool) (raw []byte, faults domain.Faults
 		case value == "":
 		case i.Name == "names" || i.Name == "tags" || i.Name == "tasks":
 			all[i.Name] = encoded(tagsOf(value))
-		case i.Kind == "json":
-			if fault := notJSON(i.Name, value); fault != nil {
-				faults = append(faults, fault)
-				continue
-			}
-			all[i.Name] = json.RawMessage(value)
-		case i.Kind == "number" && json.Valid([]byte(value)):
-			all[i.Name] = json.RawMessage(value)
 		default:
-			all[i.Name] = encoded(value)
+			faults = i.put(all, value, faults)
 		}
 	}
 	return encoded(all), faults
