@@ -56,6 +56,10 @@ const (
 	ofAHost = 4
 	// lookEvery is how often deliveries are looked for that have come due.
 	lookEvery = time.Second
+	// rests is how many times as long as it took to look the courier rests before it looks again, at most for restMost:
+	// it looks through all deliveries, and looks whenever one has ended.
+	rests    = 7
+	restMost = 5 * time.Second
 	// takenFor is after how long a delivery is taken to have been forgotten by who took it: it died.
 	takenFor = time.Minute
 )
@@ -75,7 +79,9 @@ func (c *Courier) Run(ctx context.Context) {
 	every := time.NewTicker(lookEvery)
 	defer every.Stop()
 	for {
+		began := time.Now()
 		letters, err := c.take(ctx)
+		rested := time.After(min(rests*time.Since(began), restMost))
 		if err != nil && ctx.Err() == nil {
 			c.log.Warn("cannot look for notifications to deliver", "err", err)
 		}
@@ -85,6 +91,11 @@ func (c *Courier) Run(ctx context.Context) {
 				defer func() { <-c.places; c.Wake() }()
 				c.deliver(context.WithoutCancel(ctx), l)
 			})
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-rested:
 		}
 		select {
 		case <-ctx.Done():

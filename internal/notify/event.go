@@ -34,7 +34,8 @@ type event struct {
 	RuleID       *domain.ID `json:"rule_id,omitempty"` // of what a sweep has found for one rule
 	What         string     `json:"what,omitempty"`
 
-	at time.Time
+	at    time.Time
+	place relay.ID
 }
 
 // Encode makes the message of a happening. Its subject is the schedule. What is no happening, because somebody wrote it
@@ -56,7 +57,7 @@ func eventsOf(entries []relay.Entry) (all []event, err error) {
 		if err != nil {
 			return nil, err
 		}
-		one := event{at: envelope.Time}
+		one := event{at: envelope.Time, place: e.ID}
 		if err := json.Unmarshal(envelope.Data, &one); err != nil {
 			return nil, fmt.Errorf("read happening %s: %w", envelope.ID, err)
 		}

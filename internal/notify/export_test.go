@@ -17,3 +17,6 @@ var Signatures = signatures
 
 // Likes is likes.
 var Likes = likes
+
+// TakeSQL is takeSQL.
+const TakeSQL = takeSQL

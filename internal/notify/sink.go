@@ -47,24 +47,38 @@ func (s *Rules) Begin(ctx context.Context, from, to relay.Mark) error {
 	return err
 }
 
-// Append implements relay.Sink.
+// Append implements relay.Sink. What many rules tell of many happenings takes several statements, each of which moves
+// the mark as far as it has come.
 func (s *Rules) Append(ctx context.Context, at relay.Mark, entries []relay.Entry) (relay.Mark, error) {
-	to := relay.Mark{Epoch: at.Epoch, Last: entries[len(entries)-1].ID}
 	events, err := eventsOf(entries)
 	if err != nil {
 		return relay.Mark{}, err
 	}
-	var g gathering
+	var rules []domain.NotificationRule
 	if len(events) > 0 {
-		if g, err = s.gather(ctx, events); err != nil {
+		if rules, err = s.rules.read(ctx); err != nil {
 			return relay.Mark{}, err
 		}
 	}
-	now, err := s.write(ctx, at, to, g)
-	if err == nil && len(g.rules) > 0 {
-		s.wake()
+	for {
+		g, err := s.gather(ctx, events, rules)
+		if err != nil {
+			return relay.Mark{}, err
+		}
+		to := relay.Mark{Epoch: at.Epoch, Last: entries[len(entries)-1].ID}
+		if g.events < len(events) {
+			to.Last = events[g.events-1].place
+		}
+		if at, err = s.write(ctx, at, to, g); err != nil {
+			return at, err
+		}
+		if len(g.rules) > 0 {
+			s.wake()
+		}
+		if events = events[g.events:]; len(events) == 0 {
+			return at, nil
+		}
 	}
-	return now, err
 }
 
 // writeSQL moves the mark, and only with it has happenings gather. A rule that has just been deleted gathers nothing.
@@ -79,9 +93,9 @@ with moved as (
     returning true as really
 ),
 given as (
-    select g.* from moved, unnest(@rules::uuid[], @kinds::text[], @every::bigint[], @counts::bigint[],
-        @documents::text[])
-        with ordinality g (rule_id, kind, every, count, document, nth)
+    select g.*, (@documents::text[])[g.shows] as document
+    from moved, unnest(@rules::uuid[], @kinds::text[], @every::bigint[], @counts::bigint[], @shows::bigint[])
+        with ordinality g (rule_id, kind, every, count, shows, nth)
     join tactus.notification_rules r on r.id = g.rule_id and r.deleted_at is null
 ),
 gathered as (
@@ -91,7 +105,8 @@ gathered as (
             microsecond'
     from given g left join tactus.notification_progress p on p.rule_id = g.rule_id group by g.rule_id, g.kind
     on conflict (rule_id, kind) where gathers do update set count = d.count + excluded.count,
-        documents = (d.documents || excluded.documents)[1:` + mostDocumentsText + `]
+        documents = case when cardinality(d.documents) < ` + mostDocumentsText + `
+            then (d.documents || excluded.documents)[1:` + mostDocumentsText + `] else d.documents end
 ),
 failing as (
     insert into tactus.notification_failing (rule_id, schedule_id, since)
@@ -116,8 +131,8 @@ func (s *Rules) write(ctx context.Context, from, to relay.Mark, g gathering) (re
 	moved, err := postgres.Collect(ctx, s.pool, pgx.RowTo[int64], writeSQL, pgx.NamedArgs{
 		"epoch": to.Epoch, "batch": to.Last.Batch, "place": to.Last.Seq,
 		"from_epoch": from.Epoch, "from_batch": from.Last.Batch, "from_place": from.Last.Seq,
-		"rules": g.rules, "kinds": g.kinds, "every": g.every, "counts": g.counts, "documents": g.documents,
-		"failing_rules": g.failingRules, "failing": g.failing, "recovered_rules": g.recoveredRules,
+		"rules": g.rules, "kinds": g.kinds, "every": g.every, "counts": g.counts, "shows": g.shows,
+		"documents": g.documents, "failing_rules": g.failingRules, "failing": g.failing, "recovered_rules": g.recoveredRules,
 		"recovered": g.recovered,
 	})
 	if err != nil {
@@ -133,20 +148,70 @@ func (s *Rules) write(ctx context.Context, from, to relay.Mark, g gathering) (re
 	return real, &relay.Mismatch{Real: real}
 }
 
+const (
+	// mostTold is how many rows a statement has gather, mostGathered how many bytes of documents; what one happening
+	// comes to is not parted.
+	mostTold     = 20_000
+	mostGathered = 4 << 20
+)
+
 // gathering is what a statement has gather, in columns.
 type gathering struct {
+	events                    int // so many of them it tells of
 	rules                     []domain.ID
 	kinds                     []string
-	every, counts             []int64
-	documents                 []string
+	every, counts, shows      []int64
+	documents                 []string // each once, however many rules show it
 	failingRules, failing     []domain.ID
 	recoveredRules, recovered []domain.ID
+
+	shown   map[gatheringKey]int
+	last    map[gatheringKey]int // its newest row
+	changed map[pair]bool
+	bytes   int // of documents, as often as they are shown
 }
 
-// add counts and shows a happening.
-func (g *gathering) add(rule domain.NotificationRule, kind, document string) {
-	g.rules, g.kinds, g.every = append(g.rules, rule.ID), append(g.kinds, kind), append(g.every, rule.EveryMinutes)
-	g.counts, g.documents = append(g.counts, 1), append(g.documents, document)
+// gatheringKey is a delivery that gathers.
+type gatheringKey struct {
+	rule domain.ID
+	kind string
+}
+
+func (g *gathering) full() bool {
+	return len(g.rules)+len(g.changed) >= mostTold || g.bytes >= mostGathered
+}
+
+// add counts a happening, and shows it by a document of it, unless so many are shown: a thousand rules of a thousand
+// happenings are few rows then.
+func (g *gathering) add(r domain.NotificationRule, kind string, document int) {
+	key := gatheringKey{r.ID, kind}
+	if g.shown[key] == mostDocuments {
+		g.counts[g.last[key]]++
+		return
+	}
+	g.shown[key]++
+	g.last[key] = len(g.rules)
+	g.rules, g.kinds, g.every = append(g.rules, r.ID), append(g.kinds, kind), append(g.every, r.EveryMinutes)
+	g.counts, g.shows = append(g.counts, 1), append(g.shows, int64(document+1))
+	g.bytes += len(g.documents[document])
+}
+
+// tell has rules tell of an event.
+func (g *gathering) tell(e event, rules []domain.NotificationRule, failing map[pair]bool) {
+	documents := map[domain.Happening]int{}
+	for _, r := range rules {
+		what := e.toldBy(r, failing, g.changed)
+		if what == "" || r.To == domain.Stream {
+			continue
+		}
+		document, made := documents[what]
+		if !made {
+			document = len(g.documents)
+			g.documents, documents[what] = append(g.documents, e.document(what)), document
+		}
+		g.add(r, kindOf(r.To, what), document)
+	}
+	g.events++
 }
 
 // pair is a schedule as a rule sees it.
@@ -155,50 +220,43 @@ type pair struct{ rule, schedule domain.ID }
 const failingOf = `select rule_id, schedule_id from tactus.notification_failing where schedule_id = any
     (@schedules::uuid[])`
 
-// gather finds the rules that tell of events.
-func (s *Rules) gather(ctx context.Context, events []event) (g gathering, err error) {
-	all, err := s.rules.read(ctx)
-	if err != nil {
-		return g, err
-	}
-	schedules := make([]domain.ID, len(events))
-	for i, e := range events {
-		schedules[i] = e.ScheduleID
+// readFailing adds to failing what has not recovered of the schedules of events.
+func (s *Rules) readFailing(ctx context.Context, events []event, failing map[pair]bool) error {
+	var schedules []domain.ID
+	for _, e := range events {
+		schedules = append(schedules, e.ScheduleID)
 	}
 	known, err := postgres.Collect(ctx, s.pool, func(row pgx.CollectableRow) (p pair, err error) {
 		return p, row.Scan(&p.rule, &p.schedule)
 	}, failingOf, pgx.NamedArgs{"schedules": schedules})
 	if err != nil {
-		return g, fmt.Errorf("read what has not recovered: %w", err)
+		return fmt.Errorf("read what has not recovered: %w", err)
 	}
-	failing := map[pair]bool{}
 	for _, p := range known {
-		failing[p] = true
-	}
-	changed := map[pair]bool{}
-	type gatheringKey struct {
-		rule domain.ID
-		kind string
-	}
-	shown := map[gatheringKey]int{}
-	last := map[gatheringKey]int{} // its newest place in g
-	for _, e := range events {
-		for _, r := range all {
-			what := e.toldBy(r, failing, changed)
-			if what == "" || r.To == domain.Stream {
-				continue
-			}
-			key := gatheringKey{r.ID, kindOf(r.To, what)}
-			if shown[key] == mostDocuments { // so many are shown: a thousand rules of a thousand happenings are few rows
-				g.counts[last[key]]++
-				continue
-			}
-			shown[key]++
-			last[key] = len(g.rules)
-			g.add(r, key.kind, e.document(what))
+		if _, newer := failing[p]; !newer {
+			failing[p] = true
 		}
 	}
-	for p := range changed {
+	return nil
+}
+
+// gather finds the rules that tell of events, from the first one on, for as many of them as one statement takes.
+func (s *Rules) gather(ctx context.Context, events []event, rules []domain.NotificationRule) (g gathering, err error) {
+	g = gathering{shown: map[gatheringKey]int{}, last: map[gatheringKey]int{}, changed: map[pair]bool{}}
+	failing := map[pair]bool{}
+	atOnce := max(1, mostTold/max(1, len(rules))) // each rule may know each schedule
+	for g.events < len(events) && !g.full() {
+		some := events[g.events:min(g.events+atOnce, len(events))]
+		if err := s.readFailing(ctx, some, failing); err != nil {
+			return g, err
+		}
+		for _, e := range some {
+			if g.tell(e, rules, failing); g.full() {
+				break
+			}
+		}
+	}
+	for p := range g.changed {
 		if failing[p] {
 			g.failingRules, g.failing = append(g.failingRules, p.rule), append(g.failing, p.schedule)
 		} else {
