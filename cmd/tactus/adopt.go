@@ -107,18 +107,14 @@ func (c adoptCmd) Run(ctx context.Context, to console) error {
 	if err != nil {
 		return err
 	}
-	if application != nil {
-		if err := c.compare(ctx, pool, *application, rows, now); err != nil {
-			return err
-		}
+	if err := c.compare(ctx, pool, application, rows, now); err != nil {
+		return err
 	}
 	if err := c.show(to, rows); err != nil {
 		return err
 	}
-	if application != nil {
-		if err := c.judge(rows); err != nil {
-			return err
-		}
+	if err := c.judge(rows); err != nil {
+		return err
 	}
 	if c.DryRun {
 		return nil

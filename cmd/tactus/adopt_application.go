@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,15 +19,20 @@ import (
 // applicationFlags compare rows with what the application, whose beat has read the table so far, does with them.
 type applicationFlags struct {
 	queueFlag
-	Application string   `placeholder:"FILE" help:"Output of import celery's script. Each row is compared with what the application sends, and nothing is adopted while they differ."`
-	Accept      []string `placeholder:"KIND" help:"Adopt despite these kinds of differences: ${differences}, invalid."`
+	Application string   `placeholder:"FILE" help:"Output of import celery's script. Each row is compared with what the application sends, and nothing is adopted while they differ. Without it nothing is adopted while it is not known where the application sends a row: one that names no queue, and whose task has no route here."`
+	Accept      []string `placeholder:"KIND" help:"Adopt despite these kinds of differences: ${differences}, invalid; without --application only queue and all."`
 }
 
 func (f applicationFlags) validate() error {
-	if len(f.Accept) > 0 && f.Application == "" {
-		return usage("--accept needs --application: without it no row is refused for running differently")
+	if err := knownKinds(f.Accept, slices.Concat(importer.Kinds, importer.RowKinds)); err != nil {
+		return err
 	}
-	return knownKinds(f.Accept, slices.Concat(importer.Kinds, importer.RowKinds))
+	for _, kind := range f.Accept {
+		if f.Application == "" && kind != "queue" && kind != importer.AcceptAll {
+			return usage("--accept %s needs --application: without it no row is refused for that", kind)
+		}
+	}
+	return nil
 }
 
 // read reads the application. It returns nil when no application is given.
@@ -38,8 +44,9 @@ func (f applicationFlags) read(to console) (*importer.Application, error) {
 	return &application, err
 }
 
-// compare adds to each row the ways in which the application would run it differently.
-func (f applicationFlags) compare(ctx context.Context, pool *pgxpool.Pool, application importer.Application,
+// compare adds to each row the ways in which the application would run it differently. Without an application it adds
+// where tactus sends a row of which only the application knows where it goes.
+func (f applicationFlags) compare(ctx context.Context, pool *pgxpool.Pool, application *importer.Application,
 	rows []adopt.Row, now time.Time,
 ) error {
 	var tasks []string
@@ -55,9 +62,14 @@ func (f applicationFlags) compare(ctx context.Context, pool *pgxpool.Pool, appli
 		if r.Change == "gone" || r.Invalid != "" {
 			continue
 		}
-		r.Differences = append(r.Differences, application.Compare(importer.TableRow{
+		row := importer.TableRow{
 			Definition: r.Definition, OwnZone: r.OwnZone, Route: routes[r.Definition.TaskName], DefaultQueue: f.Queue,
-		}, now)...)
+		}
+		if application == nil {
+			r.Differences = append(r.Differences, row.Unknown()...)
+		} else {
+			r.Differences = append(r.Differences, application.Compare(row, now)...)
+		}
 	}
 	return nil
 }
@@ -69,33 +81,44 @@ var sameOutcome = []string{"done", "expired", "past"}
 // judge returns an error if a row would run differently and --accept does not name the difference. One such row is
 // enough, because the triggers follow a table as a whole.
 func (f applicationFlags) judge(rows []adopt.Row) error {
-	var kinds []string
-	count := 0
+	var kinds, names []string
 	for _, r := range rows {
 		refused := f.refused(r)
 		if len(refused) > 0 {
-			count++
+			names = append(names, strconv.Quote(r.Name))
 		}
 		kinds = append(kinds, refused...)
 	}
-	if count == 0 {
+	if len(names) == 0 {
 		return nil
 	}
+	count, mend := len(names), "change the rows as their remarks say, "
+	if f.Application == "" {
+		mend = "say where the application sends them, by --application FILE or by tactus import routes FILE before, "
+	}
+	if more := count - mostNamed; more > 0 {
+		names = append(names[:mostNamed], fmt.Sprintf("%d more", more))
+	}
 	slices.Sort(kinds)
-	return fmt.Errorf("%s not run as before. Nothing is adopted, because a table is followed as a whole: change the "+
-		"rows as their remarks say, "+
+	return fmt.Errorf("%s not run as before (%s). Nothing is adopted, because a table is followed as a whole: %s"+
 		"or accept the differences by --accept %s", counted(count, "row would", "rows would"),
-		strings.Join(slices.Compact(kinds), ","))
+		strings.Join(names, ", "), mend, strings.Join(slices.Compact(kinds), ","))
 }
 
+// mostNamed is how many rows an error names.
+const mostNamed = 20
+
 // refused returns the kinds of a row's differences that --accept does not name. A row that is followed already has
-// none.
+// none. Without an application only that counts of which nothing is known.
 func (f applicationFlags) refused(r adopt.Row) (kinds []string) {
 	if r.Change == "gone" || r.Change == "same" || slices.Contains(f.Accept, importer.AcceptAll) {
 		return nil
 	}
 	differences := r.Differences
-	if r.Invalid != "" {
+	if f.Application == "" {
+		differences = slices.DeleteFunc(slices.Clone(differences),
+			func(d oldbeat.Difference) bool { return d.Code != "queue" })
+	} else if r.Invalid != "" {
 		differences = []oldbeat.Difference{{Code: "invalid"}}
 	}
 	for _, d := range differences {

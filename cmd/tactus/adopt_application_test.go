@@ -155,9 +155,62 @@ func TestAdoptAsTheApplicationSends(t *testing.T) {
 		t.Error("nothing is followed, although all is accepted")
 	}
 	adopting(t, url, exitOK, adopt...) // what is followed stays
-	if said := tactus(t, "adopt", "--django-celery-beat", "--accept", "all", "--database-url",
-		url); said.code != exitUsage {
+	if said := tactus(t, "adopt", "--django-celery-beat", "--accept", "queue,zone", "--database-url",
+		url); said.code != exitUsage || !strings.Contains(said.problems, "--accept zone needs --application") {
 		t.Errorf("--accept without --application: %+v", said)
+	}
+}
+
+// TestAdoptWithoutTheApplication holds that no row is adopted of which nobody has said where its task goes: rows that
+// name a queue, or whose task has a route here, are.
+func TestAdoptWithoutTheApplication(t *testing.T) {
+	t.Parallel()
+	url, file := testenv.DjangoURL(t), filepath.Join(t.TempDir(), "application.json")
+	testenv.Django(t, url, adoptedRows)
+	pool := testenv.Connect(t, url)
+	unknown := []string{"feed queue", "found queue", "guarded queue", "options queue", "routed queue", "usual queue"}
+	adopt := []string{"adopt", "--django-celery-beat", "--naive-timezone", "UTC"}
+	queues := func(rows []string) (told []string) {
+		return slices.DeleteFunc(rows, func(row string) bool { return !strings.HasSuffix(row, " queue") })
+	}
+	for _, more := range [][]string{{"--dry-run"}, nil} {
+		said, rows := adopting(t, url, exitFailure, append(adopt, more...)...)
+		if rows = queues(rows); !slices.Equal(rows, unknown) {
+			t.Errorf("got\n%s\nwant\n%s", strings.Join(rows, "\n"), strings.Join(unknown, "\n"))
+		}
+		for _, want := range []string{
+			`6 rows would not run as before`, `"feed", "found", "guarded", "options", "routed", "usual"`,
+			`--application FILE`, `tactus import routes FILE`, `--accept queue`,
+		} {
+			if !strings.Contains(said.problems, want) {
+				t.Errorf("%s is not said: %s", want, said.problems)
+			}
+		}
+	}
+	var triggers int
+	if err := pool.QueryRow(t.Context(),
+		`select count(*) from pg_trigger where tgname like 'tactus%'`).Scan(&triggers); err != nil || triggers != 0 {
+		t.Errorf("%d triggers are there after a refusal, %v", triggers, err)
+	}
+	if _, rows := adopting(t, url, exitOK, append(adopt, "--dry-run", "--accept", "queue")...); !slices.Equal(queues(rows), unknown) {
+		t.Errorf("what is accepted is told: %v", rows)
+	}
+	if err := os.WriteFile(file, testenv.BesideCelery(t, adoptedApp, importer.Script,
+		[]string{"app:app", "app.found", "feeds.new"}), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if said := tactus(t, "import", "routes", file, "--database-url", url); said.code != exitOK {
+		t.Fatal(said.problems)
+	}
+	if _, rows := adopting(t, url, exitOK, adopt...); len(queues(rows)) != 0 {
+		t.Errorf("not known although routes are here: %v", rows)
+	}
+	for name, want := range map[string]string{"routed": "fast", "feed": "feeds", "found": "found", "options": "own", "usual": "usual"} {
+		var queue string
+		if err := pool.QueryRow(t.Context(), `select coalesce(nullif(definition->>'queue', ''), (tactus.route_of(definition->>'task_name')).queue)
+			from tactus.schedules where name = $1`, name).Scan(&queue); err != nil || queue != want {
+			t.Errorf("%s goes to %q, %v, want %q", name, queue, err, want)
+		}
 	}
 }
 

@@ -39,22 +39,22 @@ func TestAdoptionsOfTimesWithoutZones(t *testing.T) {
 		want string // pattern of what is printed
 		kept string // what the adoption knows afterwards
 	}{
-		{"adopt --dry-run", exitOK, `later .*2100-01-01T01:00:00Z +2100-01-01T01:00:00Z(?s:.*)USE_TZ = True is not known`, "none"},
-		{"adopt --dry-run --naive-timezone Asia/Shanghai", exitOK, misread, "none"},
+		{"adopt --dry-run --accept queue", exitOK, `later .*2100-01-01T01:00:00Z +2100-01-01T01:00:00Z(?s:.*)USE_TZ = True is not known`, "none"},
+		{"adopt --dry-run --naive-timezone Asia/Shanghai --accept queue", exitOK, misread, "none"},
 		{"adopt --dry-run --application " + shanghai, exitFailure, misread + `(?s:.*)--accept celery_refuses,instants`, "none"},
 		{"adopt --dry-run --naive-timezone=", exitUsage, `--naive-timezone: it is empty: give TIME_ZONE`, "none"},
 		{"adopt --dry-run --naive-timezone CET", exitUsage, `Europe/Brussels, which has the same clocks`, "none"},
 		{"unadopt --naive-timezone=", exitUsage, `--naive-timezone: it is empty: give TIME_ZONE`, "none"},
-		{"adopt", exitOK, `USE_TZ = True is not known(?s:.*)now follows`, ""},
+		{"adopt --accept queue", exitOK, `USE_TZ = True is not known(?s:.*)now follows`, ""},
 		{"unadopt", exitUsage, asks, ""},
 		{"adopt --application " + unknown + " --accept all", exitOK, `now follows`, ""},
 		{"unadopt", exitUsage, asks, ""},
 		{"adopt --application " + shanghai + " --accept all", exitOK, `now follows`, "Asia/Shanghai"},
-		{"adopt", exitOK, misread + `(?s:.*)now follows`, "Asia/Shanghai"}, // as it was told before
+		{"adopt --accept queue", exitOK, misread + `(?s:.*)now follows`, "Asia/Shanghai"}, // as it was told before
 		{"unadopt", exitOK, `2 schedules were deleted here`, "none"},
 		{"adopt --application " + aware + " --accept celery_refuses", exitOK, `now follows`, "UTC"},
 		{"unadopt", exitOK, `2 schedules were deleted here`, "none"},
-		{"adopt", exitOK, `now follows`, ""},
+		{"adopt --accept queue", exitOK, `now follows`, ""},
 		{"unadopt --naive-timezone America/New_York", exitOK, `2 schedules were deleted here`, "none"},
 	} {
 		said := tactus(t, append(strings.Fields(c.args), "--django-celery-beat", "--database-url", url)...)

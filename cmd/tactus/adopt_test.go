@@ -27,12 +27,17 @@ func TestAdoptCommands(t *testing.T) {
 		want string // pattern of what is printed
 	}{
 		{
-			[]string{"adopt", "--table", "celery_beat_schedules", "--dry-run"},
+			[]string{"adopt", "--table", "celery_beat_schedules", "--dry-run", "--accept", "queue"},
 			exitOK,
 			`new +sundays +0 9 \* \* 7 UTC +\S+T09:00:00Z +never +Celery's beat never runs it .*\n\n1 new, 0 changed, 0 gone, 0 the same`,
 		},
 		{
 			[]string{"adopt", "--table", "celery_beat_schedules"},
+			exitFailure,
+			`only the application knows where its task goes: tactus sends it to celery(?s:.*)1 row would not run as before \("sundays"\)`,
+		},
+		{
+			[]string{"adopt", "--table", "celery_beat_schedules", "--accept", "queue"},
 			exitOK,
 			`1 new(?s:.*)tactus now follows public.celery_beat_schedules`,
 		},

@@ -33,8 +33,8 @@ type bulkCmd struct {
 
 // Run changes schedules, a hundred in each request, and prints the outcome of each.
 func (c bulkCmd) Run(ctx context.Context, to console) error {
-	filter := filled("category", c.Category, "task_name", c.Task, "queue", c.Queue, "q", c.Query, "last_status", c.LastStatus,
-		"pause_group", c.PauseGroup)
+	filter := filled("category", c.Category, "task_name", c.Task, "queue", c.Queue, "q", c.Query,
+		"last_status", c.LastStatus, "pause_group", c.PauseGroup)
 	if c.Enabled != "" {
 		filter["enabled"] = c.Enabled == "true"
 	}

@@ -30,7 +30,7 @@ func TestCancelUnsent(t *testing.T) {
 			if _, err := pool.Exec(t.Context(), strings.ReplaceAll(djangoTables, `('0', '9', '7'`, `('0', '*', '*'`)); err != nil {
 				t.Fatal(err)
 			}
-			return []string{"adopt", "--django-celery-beat", "--naive-timezone", "UTC"}, []string{"unadopt", "--django-celery-beat"}, func(string) {
+			return []string{"adopt", "--django-celery-beat", "--naive-timezone", "UTC", "--accept", "queue"}, []string{"unadopt", "--django-celery-beat"}, func(string) {
 				var last *time.Time
 				var runs int
 				if err := pool.QueryRow(t.Context(), `select last_run_at, total_run_count from public.django_celery_beat_periodictask`).Scan(&last, &runs); err != nil ||

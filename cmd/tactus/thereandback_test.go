@@ -73,8 +73,8 @@ func TestThereAndBack(t *testing.T) {
 	began := time.Now() // before Django reads its clock, which takes a while to start
 	testenv.Django(t, url, restOfTheDay)
 
-	by("adopt --django-celery-beat --dry-run")
-	by("adopt --django-celery-beat --naive-timezone UTC")
+	by("adopt --django-celery-beat --naive-timezone UTC --dry-run --accept queue")
+	by("adopt --django-celery-beat --naive-timezone UTC --accept queue")
 	relay, beat := c.start("relay"), c.beat("one")
 	testenv.Eventually(t, "tactus has sent what is due", func() error {
 		if sent := c.notes(true); sent["daily"] == 0 || sent["once"] == 0 || sent["slow"] == 0 || sent["tick"] < 3 {

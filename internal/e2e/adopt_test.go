@@ -120,7 +120,7 @@ func (s *stack) start(command string, env ...string) *testenv.Process {
 
 func (s *stack) adopt(source ...string) {
 	s.Helper()
-	if p := (testenv.Program{Env: s.env}).Start(s, append([]string{"adopt"}, source...)...); p.Wait() != 0 {
+	if p := (testenv.Program{Env: s.env}).Start(s, append([]string{"adopt", "--accept", "queue"}, source...)...); p.Wait() != 0 {
 		s.Fatalf("adopt %s: %s", source, p.Log())
 	}
 }

@@ -101,8 +101,8 @@ func ParseApplication(raw []byte) (Application, error) {
 			printed.Version, scriptVersion)
 	}
 	a := Application{
-		Name: printed.Name, Label: printed.Name, Timezone: ianaZone(printed.Timezone), DefaultQueue: printed.DefaultQueue,
-		Transport: printed.Transport, Celery: printed.Celery, Typed: printed.Typed, Notes: printed.Notes,
+		Name: printed.Name, Label: printed.Name, Timezone: ianaZone(printed.Timezone),
+		DefaultQueue: printed.DefaultQueue, Transport: printed.Transport, Celery: printed.Celery, Typed: printed.Typed, Notes: printed.Notes,
 		Left: printed.Left, NotAsked: printed.TasksLeft, tasks: printed.Tasks, patterns: printed.Patterns,
 		order: printed.Order, queues: printed.Queues,
 		makesQueues: printed.MakesQueues, rowsTimezone: ianaZone(printed.RowsTimezone),
@@ -187,8 +187,8 @@ func zoneFault(name string) string {
 		return ""
 	}
 	if _, fixed := offsetOf(name); fixed {
-		return fmt.Sprintf("its time zone is the fixed offset %s, which has no name: name a zone with the same clocks by "+
-			"--celery-timezone", name)
+		return fmt.Sprintf("its time zone is the fixed offset %s, which has no name: name a zone with the same clocks "+
+			"by --celery-timezone", name)
 	}
 	if same := zone.Link(name); same != name {
 		return fmt.Sprintf("the application's time zone is %s, an abbreviation: use --celery-timezone %s, which has "+

@@ -57,9 +57,8 @@ const AcceptAll = "all"
 
 // Kinds lists the kinds of differences between what the old beat does with an entry and what tactus will do.
 var Kinds = []string{
-	AcceptAll, "args", "callbacks", "celery_refuses", "cron_refuses", "dst", "eager", "eta", "exchange", "expired", "expires",
-	"headers", "hooks", "ignore_result", "instants",
-	"limits", "options", "overdue", "past", "priority", "queue", "scheduler", "serializer", "shadow", "zone",
+	AcceptAll, "args", "callbacks", "celery_refuses", "cron_refuses", "dst", "eager", "eta", "exchange", "expired",
+	"expires", "headers", "hooks", "ignore_result", "instants", "limits", "options", "overdue", "past", "priority", "queue", "scheduler", "serializer", "shadow", "zone",
 }
 
 // Plan compares entries with the existing schedules, by name. A schedule with the source's tag that is not among the

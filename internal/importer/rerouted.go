@@ -147,8 +147,8 @@ type reroute struct {
 
 // of returns the stored schedules of some tasks whose messages change, and how many schedules were looked at, which is
 // no more than most.
-func (r reroute) of(ctx context.Context, pool *pgxpool.Pool, names []string, most int64) (found []Rerouted, looked int64,
-	err error,
+func (r reroute) of(ctx context.Context, pool *pgxpool.Pool, names []string, most int64) (found []Rerouted,
+	looked int64, err error,
 ) {
 	before, after := routingBy(r.before), routingBy(r.after)
 	moved := slices.DeleteFunc(slices.Clone(names), func(name string) bool {

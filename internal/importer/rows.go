@@ -57,6 +57,20 @@ func (a Application) Compare(r TableRow, now time.Time) (differences []oldbeat.D
 	return differences
 }
 
+// Unknown returns the difference of a row of which only the application knows where its task goes: neither the row nor
+// a route here names a queue.
+func (r TableRow) Unknown() []oldbeat.Difference {
+	task := r.Route.Apply(r.Definition.Task())
+	if task.Queue != "" || task.Exchange != "" && task.RoutingKey != "" || task.Stream != "" {
+		return nil
+	}
+	return []oldbeat.Difference{{
+		Code: "queue",
+		Message: fmt.Sprintf("neither it nor a route here names a queue, and only the application knows "+
+			"where its task goes: tactus sends it to %s (mend: --application FILE)", r.DefaultQueue),
+	}}
+}
+
 // compare compares a message of the application with the one that tactus would send by a route. Arguments and headers
 // are left out, because both take them from the row.
 func (r TableRow) compare(route domain.Route, theirs sent, differ func(kind, message string)) {

@@ -339,7 +339,8 @@ func (c *comparison) conclude(r *Report) {
 		r.Notes = append(r.Notes, noneSent+"; or start workers with -E")
 		r.Agree, r.Compared = r.Agree && len(c.would) == 0, false
 	case r.HeardSent == 0:
-		r.Notes = append(r.Notes, noneSent+"; what follows is what workers received, whoever sent it, and when they did")
+		r.Notes = append(r.Notes,
+			noneSent+"; what follows is what workers received, whoever sent it, and when they did")
 	}
 	if r.Agree && judged == 0 && len(c.would) > 0 {
 		r.Notes = append(r.Notes, "nothing could be compared yet: wait for some due times")
