@@ -73,6 +73,7 @@ type Beat struct {
 	spent     spent                // schedules that can fire no more
 	backfills backfills            // which may go on
 	stats     stats
+	sums      sums
 }
 
 // named are the arguments of a statement.
@@ -138,6 +139,7 @@ func (b *Beat) Run(ctx context.Context) error {
 			b.wait(ctx, wake)
 		}
 	}
+	b.sums.tell(b.log, b.cfg.Shadow, true)
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
 	return b.release(last, b.clock.now().UnixMicro())

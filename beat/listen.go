@@ -145,7 +145,8 @@ func (b *Beat) receiveAll() {
 		break
 	}
 	if b.inbox.events > 0 {
-		b.log.Info("event received", "events", b.inbox.events)
+		b.sums.add(sumEvents, int64(b.inbox.events))
+		b.log.Debug("event received", "events", b.inbox.events)
 		b.inbox.events = 0
 	}
 }

@@ -154,25 +154,28 @@ func (b *Beat) countFired(decisions []memory.Decision, out outcome, took time.Du
 		}
 	}
 	b.stats.Missed += out.Missed
-	said := []any{"runs", out.Fired}
+	said, skipped := []any{"runs", out.Fired}, out.Recorded-out.Fired-out.Missed-out.Excluded
+	b.sums.add(sumRuns, out.Fired)
 	for _, count := range []struct {
-		of string
+		of int
 		n  int64
-	}{{"missed", out.Missed}, {"excluded", out.Excluded}, {"skipped", out.Recorded - out.Fired - out.Missed - out.Excluded}} {
+	}{{sumMissed, out.Missed}, {sumExcluded, out.Excluded}, {sumSkipped, skipped}} {
 		if count.n > 0 {
-			said = append(said, count.of, count.n)
+			said = append(said, summed[count.of], count.n)
+			b.sums.add(count.of, count.n)
 		}
 	}
 	if b.cfg.Shadow {
 		b.stats.WouldFire += out.Fired
-		b.log.Info("would fire", said...)
+		b.log.Debug("would fire", said...)
 		return
 	}
 	b.stats.Fired += out.Fired
 	if out.Fired == 0 {
-		b.log.Info("recorded what does not fire", said[2:]...)
+		b.log.Debug("recorded what does not fire", said[2:]...)
 		return
 	}
 	late := time.Duration(latest) * time.Microsecond
-	b.log.Info("fired", append(said, "late", late, "took", took)...)
+	b.sums.late = max(b.sums.late, late)
+	b.log.Debug("fired", append(said, "late", late, "took", took)...)
 }

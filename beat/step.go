@@ -73,6 +73,7 @@ func (b *Beat) step(ctx context.Context, now memory.Micros) (wake memory.Micros,
 		b.lease.askAt = now // the lease shows what became of the database, before anything else is decided
 	}
 	b.publish(now, err != nil)
+	b.sums.tell(b.log, b.cfg.Shadow, false)
 	return b.wake(now), err
 }
 

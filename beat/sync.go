@@ -80,7 +80,8 @@ func (b *Beat) sync(ctx context.Context, now memory.Micros) error {
 		if len(b.syncs.pending) == 0 {
 			b.syncs.notBefore = now + b.syncs.every.Microseconds()
 		}
-		b.log.Info("synced", "schedules", len(ids), "took", time.Since(began))
+		b.sums.add(sumSynced, int64(len(ids)))
+		b.log.Debug("synced", "schedules", len(ids), "took", time.Since(began))
 	}
 	if len(b.syncs.pending) == 0 {
 		b.caughtUp()

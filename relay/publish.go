@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 )
@@ -18,7 +19,8 @@ var errMoved = errors.New("the sink is not where this relay has brought it: anot
 func (l *lane) publish(ctx context.Context, s agreement, chunks <-chan chunk, published chan<- publishedChunk) error {
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
-	defer l.report()
+	var minute sum
+	defer func() { l.report(&minute, true) }()
 	at := s.mark
 	for {
 		var err error
@@ -28,7 +30,7 @@ func (l *lane) publish(ctx context.Context, s agreement, chunks <-chan chunk, pu
 		case c := <-chunks:
 			at, err = l.deliver(ctx, at, c, published)
 		case <-look.C:
-			l.report()
+			l.report(&minute, false)
 			if len(chunks) == 0 {
 				err = l.lookAgain(ctx, s, at)
 			}
@@ -55,12 +57,32 @@ func (l *lane) lookAgain(ctx context.Context, before agreement, at Mark) error {
 	return err
 }
 
-// report tells the log what was published.
-func (l *lane) report() {
+// sum is what was published since a point in time; zero while it is nothing.
+type sum struct {
+	events int64
+	took   time.Duration
+	since  time.Time
+}
+
+// report tells the log what was published: since the last call at the level of debugging, and the sum of a minute, or
+// of less if there will be no more, at the level of information.
+func (l *lane) report(minute *sum, last bool) {
 	if events, took := l.tally.news(); events > 0 {
-		l.log.Info("published", "sink", l.Name, "to", l.To, "events", events, "took", took.Round(10*time.Microsecond),
-			"last", l.tally.get().Mark.Last)
+		l.tell(slog.LevelDebug, events, took)
+		if minute.since.IsZero() {
+			minute.since = time.Now()
+		}
+		minute.events, minute.took = minute.events+events, minute.took+took
 	}
+	if minute.events > 0 && (last || time.Since(minute.since) >= time.Minute) {
+		l.tell(slog.LevelInfo, minute.events, minute.took)
+		*minute = sum{}
+	}
+}
+
+func (l *lane) tell(level slog.Level, events int64, took time.Duration) {
+	l.log.Log(context.Background(), level, "published", "sink", l.Name, "to", l.To, "events", events, "took",
+		took.Round(10*time.Microsecond), "last", l.tally.get().Mark.Last)
 }
 
 // deliver appends a chunk, but for what the sink has already.

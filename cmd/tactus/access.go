@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tactus-dev/tactus/internal/access"
+	"github.com/tactus-dev/tactus/internal/logging"
 	"github.com/tactus-dev/tactus/internal/telemetry"
 )
 
@@ -129,13 +130,15 @@ func (f accessFlags) guard(
 	}, log, registry), nil
 }
 
-// operators returns the addresses for operators: /livez, /readyz and /metrics. Why a process is not ready is in the
-// log, and in the responses to those who may read everything.
-func operators(health *telemetry.Health, registry *prometheus.Registry, log *slog.Logger) *http.ServeMux {
+// operators returns the addresses for operators: /livez, /readyz, /metrics and /log-level. Why a process is not ready
+// is in the log, and in the responses to those who may read everything.
+func operators(health *telemetry.Health, registry *prometheus.Registry, log *logging.Log) *http.ServeMux {
 	health.Tell(func(r *http.Request) bool {
 		return access.Permit{Role: access.Read}.Demand(r.Context()) == nil
-	}, log)
-	return telemetry.Mux(health, registry)
+	}, log.Logger)
+	mux := telemetry.Mux(health, registry)
+	mountLogLevel(mux, log)
+	return mux
 }
 
 // guarded puts a guard before a mux. /livez and /readyz stay open, because whatever supervises processes has no

@@ -57,7 +57,7 @@ func (f streamFlags) limits(keep retentionFlags) api.Limits {
 }
 
 // Run serves the API until ctx ends.
-func (c apiCmd) Run(ctx context.Context, log *slog.Logger, running *parts) error {
+func (c apiCmd) Run(ctx context.Context, to console, running *parts) error {
 	if err := errors.Join(c.timezoneFlag.validate(), c.retentionFlags.validate(),
 		c.streamFlags.validate(), c.leaseFlags.validate()); err != nil {
 		return err
@@ -65,12 +65,13 @@ func (c apiCmd) Run(ctx context.Context, log *slog.Logger, running *parts) error
 	if c.Drain < 0 {
 		return usage("TACTUS_DRAIN %s: want 0 or more, such as 5s", c.Drain)
 	}
-	d, err := openDaemon(ctx, "api", apiAddr, c.databaseFlags, c.httpFlags, log, running)
+	d, err := openDaemon(ctx, "api", apiAddr, c.databaseFlags, c.httpFlags, to, running)
 	if err != nil {
 		return err
 	}
 	defer d.close()
 	d.drain, running.limit = c.Drain, max(stopLimit, stopLimit-defaultDrain+c.Drain)
+	log := d.log
 	started(log, "api", d.listener, "database_url", c.DatabaseURL, "timezone", c.Timezone)
 	group, ctx := running.group(ctx)
 	d.keepHouse(ctx, group, c.retentionFlags)
@@ -82,13 +83,15 @@ func (c apiCmd) Run(ctx context.Context, log *slog.Logger, running *parts) error
 }
 
 // apiHandler serves the API and the pages, and beside them the operators' addresses, such as /metrics and /readyz.
-func apiHandler(guard *access.Guard, pool *pgxpool.Pool, timezone string, workers celery.Config, limits api.Limits, log *slog.Logger,
-	health *telemetry.Health, letters *deadletter.Box, operators *http.ServeMux,
+func apiHandler(guard *access.Guard, pool *pgxpool.Pool, timezone string, workers celery.Config, limits api.Limits,
+	log *slog.Logger, health *telemetry.Health, letters *deadletter.Box, operators *http.ServeMux,
 ) http.Handler {
 	held := bodies.NewBudget(bodies.Most)
 	limits.Bodies = held
 	programs := api.New(pool, timezone, log, workers, limits)
-	for _, address := range []string{"/api/", "/openapi.json", "/openapi.yaml", "/openapi-3.0.json", "/openapi-3.0.yaml"} {
+	for _, address := range []string{
+		"/api/", "/openapi.json", "/openapi.yaml", "/openapi-3.0.json", "/openapi-3.0.yaml",
+	} {
 		operators.Handle(address, programs)
 	}
 	description, err := api.Description()
@@ -99,7 +102,9 @@ func apiHandler(guard *access.Guard, pool *pgxpool.Pool, timezone string, worker
 		Bodies:      held,
 		Description: description,
 		Store:       outbox.NewStore(pool, timezone, workers.Check), Catalog: catalog.New(pool), Timezone: timezone,
-		RunRetention: limits.RunRetention, Check: workers.Check, DefaultQueue: workers.DefaultQueue, Log: log, Ready: health.Ready, Elsewhere: programs, Provider: guard.LoginPath(), Letters: letters, Keys: access.NewKeys(pool),
+		RunRetention: limits.RunRetention, Check: workers.Check, DefaultQueue: workers.DefaultQueue, Log: log,
+		Ready: health.Ready, Elsewhere: programs, Provider: guard.LoginPath(), Letters: letters,
+		Keys:  access.NewKeys(pool),
 		Rules: notify.NewStore(pool),
 		Moved: func(ctx context.Context, pattern string, route *domain.Route) (importer.Moves, error) {
 			return importer.Moved(ctx, pool, pattern, route, workers.DefaultQueue)

@@ -84,7 +84,7 @@ type beatCmd struct {
 }
 
 // Run runs the beat until ctx ends.
-func (c beatCmd) Run(ctx context.Context, log *slog.Logger, running *parts) error {
+func (c beatCmd) Run(ctx context.Context, to console, running *parts) error {
 	c.ResultBackend = c.with(c.ResultBackend)
 	wrong := errors.Join(c.databaseFlags.validate(), c.beatFlags.validate(), c.resultsFlags.validate(), c.retentionFlags.validate())
 	if c.Sync {
@@ -93,11 +93,12 @@ func (c beatCmd) Run(ctx context.Context, log *slog.Logger, running *parts) erro
 	if wrong != nil {
 		return wrong
 	}
-	d, err := openDaemon(ctx, "beat", beatAddr, c.databaseFlags, c.httpFlags, log, running)
+	d, err := openDaemon(ctx, "beat", beatAddr, c.databaseFlags, c.httpFlags, to, running)
 	if err != nil {
 		return err
 	}
 	defer d.close()
+	log := d.log
 	started(log, "beat", d.listener, "database_url", c.DatabaseURL, "redis_url", c.RedisURL, "shadow", c.Shadow)
 	run, stats, err := newBeat(d.pool, c.beatFlags, c.redisFlags, log, d.health, d.registry)
 	if err != nil {

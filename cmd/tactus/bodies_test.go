@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -18,6 +17,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/api"
 	"github.com/tactus-dev/tactus/internal/bodies"
 	"github.com/tactus-dev/tactus/internal/celery"
+	"github.com/tactus-dev/tactus/internal/logging"
 	"github.com/tactus-dev/tactus/internal/telemetry"
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
@@ -27,10 +27,14 @@ import (
 // connections are gone.
 func TestBodiesHaveOneBudget(t *testing.T) {
 	t.Parallel()
-	pool, log, registry := testenv.Database(t), slog.New(slog.NewTextHandler(t.Output(), nil)), telemetry.NewRegistry()
-	guard := access.New(pool, access.Config{Ways: access.Ways{Keys: true}}, log, registry)
+	pool, registry := testenv.Database(t), telemetry.NewRegistry()
+	log, err := logging.New(t.Output(), "text", "info")
+	if err != nil {
+		t.Fatal(err)
+	}
+	guard := access.New(pool, access.Config{Ways: access.Ways{Keys: true}}, log.Logger, registry)
 	health := &telemetry.Health{}
-	server := httptest.NewServer(apiHandler(guard, pool, "UTC", celery.Config{}, api.Limits{}, log, health, nil,
+	server := httptest.NewServer(apiHandler(guard, pool, "UTC", celery.Config{}, api.Limits{}, log.Logger, health, nil,
 		operators(health, registry, log)))
 	t.Cleanup(server.Close)
 	key, err := access.NewKeys(pool).Create(t.Context(), access.NewKey{Name: "alice", Role: access.Write})

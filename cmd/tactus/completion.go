@@ -68,7 +68,7 @@ func (c wordsCmd) Run(ctx context.Context, to console) error {
 	if len(words) == 0 {
 		words = []string{""}
 	}
-	parser, err := newParser(&commands{}, console{io.Discard, io.Discard}, func(int) {})
+	parser, err := newParser(&commands{}, console{out: io.Discard, problems: io.Discard}, func(int) {})
 	if err != nil {
 		return err
 	}
@@ -192,7 +192,7 @@ const completionTimeout = 2 * time.Second
 func scheduleNames(ctx context.Context, connection []string, beginning string) (names []string) {
 	var all commands
 	var discarded bytes.Buffer
-	parser, err := newParser(&all, console{&discarded, &discarded}, func(int) {})
+	parser, err := newParser(&all, console{out: &discarded, problems: &discarded}, func(int) {})
 	if err != nil {
 		return nil
 	}

@@ -71,6 +71,7 @@ type httpFlags struct {
 	HTTPAddr string   `name:"http-addr" env:"TACTUS_HTTP_ADDR" placeholder:"HOST:PORT" help:"Address to listen on (default 127.0.0.1 with port 8000 for api, 8001 for relay, 8002 for beat)."`
 	Hosts    []string `name:"allowed-hosts" env:"TACTUS_ALLOWED_HOSTS" placeholder:"HOST" help:"Host names that requests may use for this process, besides this machine's own names and, where other machines can reach it, IP addresses; *.HOST allows subdomains, * any name."`
 	accessFlags
+	logFlags
 }
 
 // listen opens the address, and returns the host names that requests may use. otherwise is the address when none is

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tactus-dev/tactus/internal/access"
+	"github.com/tactus-dev/tactus/internal/logging"
 	"github.com/tactus-dev/tactus/internal/telemetry"
 )
 
@@ -26,23 +27,30 @@ type daemon struct {
 	guard    *access.Guard
 	health   *telemetry.Health
 	registry *prometheus.Registry
-	log      *slog.Logger
+	logs     *logging.Log
+	log      *slog.Logger // that of logs
 	running  *parts
 	drain    time.Duration // after a signal, before the listener closes
 }
 
 // openDaemon opens a daemon, which the caller closes. address is where it listens unless a flag says so.
-func openDaemon(ctx context.Context, name, address string, database databaseFlags, at httpFlags, log *slog.Logger,
+func openDaemon(ctx context.Context, name, address string, database databaseFlags, at httpFlags, to console,
 	running *parts,
 ) (*daemon, error) {
-	d := &daemon{name: name, health: &telemetry.Health{}, registry: telemetry.NewRegistry(), log: log, running: running}
-	var err error
+	logs, err := at.log(to)
+	if err != nil {
+		return nil, err
+	}
+	d := &daemon{
+		name: name, health: &telemetry.Health{}, registry: telemetry.NewRegistry(), logs: logs, log: logs.Logger,
+		running: running,
+	}
 	if d.pool, d.looks, err = database.connect(ctx, d.health); err != nil {
 		return nil, err
 	}
 	d.registry.MustRegister(telemetry.PoolMetrics{Pool: d.pool})
 	if d.listener, d.hosts, err = at.listen(address); err == nil {
-		d.guard, err = at.guard(d.pool, log, d.registry)
+		d.guard, err = at.guard(d.pool, d.log, d.registry)
 	}
 	if err != nil {
 		d.close()
@@ -69,7 +77,7 @@ func (d *daemon) keepHouse(ctx context.Context, group partGroup, retention reten
 }
 
 // operators returns the addresses of operators, such as /metrics and /readyz.
-func (d *daemon) operators() *http.ServeMux { return operators(d.health, d.registry, d.log) }
+func (d *daemon) operators() *http.ServeMux { return operators(d.health, d.registry, d.logs) }
 
 // serve serves a handler in a group until ctx ends and the listener has drained.
 func (d *daemon) serve(ctx context.Context, group partGroup, handler http.Handler) {

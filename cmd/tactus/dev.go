@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -32,7 +31,7 @@ type devCmd struct {
 }
 
 // Run starts the servers that no URL names, migrates, and serves until ctx ends.
-func (c devCmd) Run(ctx context.Context, to console, log *slog.Logger, running *parts) (err error) {
+func (c devCmd) Run(ctx context.Context, to console, running *parts) (err error) {
 	c.ResultBackend = c.with(c.ResultBackend)
 	if err := errors.Join(c.timezoneFlag.validate(), c.relayFlags.validate(), c.beatFlags.validate(),
 		c.resultsFlags.validate(), c.retentionFlags.validate(), c.streamFlags.validate()); err != nil {
@@ -63,7 +62,7 @@ func (c devCmd) Run(ctx context.Context, to console, log *slog.Logger, running *
 		}
 		return err
 	}
-	return c.serve(ctx, state, owned, to, log, running)
+	return c.serve(ctx, state, owned, to, running)
 }
 
 // stateDir returns an absolute path, because the servers run in other folders.
@@ -89,9 +88,13 @@ func (c *devCmd) startServers(ctx context.Context, owned *ownServers) (err error
 	return nil
 }
 
-func (c devCmd) serve(ctx context.Context, state string, owned *ownServers, to console, log *slog.Logger,
-	running *parts,
+func (c devCmd) serve(ctx context.Context, state string, owned *ownServers, to console, running *parts,
 ) error {
+	logs, err := c.log(to)
+	if err != nil {
+		return err
+	}
+	log := logs.Logger
 	l, hosts, err := c.listen(apiAddr)
 	if err != nil {
 		return err
@@ -140,7 +143,7 @@ func (c devCmd) serve(ctx context.Context, state string, owned *ownServers, to c
 	group.Go("checks of what SQL wrote", func() error { return judge(ctx, pool, c.Timezone, c.celery(), log) })
 	registry.MustRegister(invalidMetric{catalog.New(pool)}, telemetry.PoolMetrics{Pool: pool})
 	handler := apiHandler(guard, requests, c.Timezone, c.celery(), c.limits(c.retentionFlags), log, health,
-		letterBox(requests, events, c.stream(), c.lease()), operators(health, registry, log))
+		letterBox(requests, events, c.stream(), c.lease()), operators(health, registry, logs))
 	group.Go("requests", func() error {
 		return telemetry.Serve(ctx, l, hosts, telemetry.Measured(registry, handler), telemetry.Drain{Health: health})
 	})

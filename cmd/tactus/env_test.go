@@ -80,7 +80,7 @@ func settings(t *testing.T) (all []*setting) {
 
 func eachFlag(t *testing.T, do func(command string, f *kong.Flag)) {
 	t.Helper()
-	parser, err := newParser(&commands{}, console{t.Output(), t.Output()}, func(int) {})
+	parser, err := newParser(&commands{}, console{out: t.Output(), problems: t.Output()}, func(int) {})
 	if err != nil {
 		t.Fatal(err)
 	}

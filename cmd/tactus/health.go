@@ -55,20 +55,29 @@ func (c healthCmd) Run(ctx context.Context, to console) error {
 
 // ask asks a process whether it is ready. With the key it says why not.
 func (c healthCmd) ask(ctx context.Context, withKey bool) (*http.Response, error) {
-	request, err := c.URL.request(ctx, http.MethodGet, "/readyz", nil)
+	who := c.credentialFlags
+	if !withKey {
+		who.Token = secret{}
+	}
+	return c.URL.ask(ctx, who, http.MethodGet, "/readyz")
+}
+
+// ask sends a process a request without a body. The caller closes the answer's.
+func (s secret) ask(ctx context.Context, who credentialFlags, method, path string) (*http.Response, error) {
+	request, err := s.request(ctx, method, path, nil)
 	if err != nil {
 		return nil, usage("%v", err)
 	}
-	if withKey {
-		request.Header.Set("Authorization", "Bearer "+c.Token.reveal())
+	if who.Token.isSet() {
+		request.Header.Set("Authorization", "Bearer "+who.Token.reveal())
 	}
-	client, err := c.client()
+	client, err := who.client()
 	if err != nil {
 		return nil, err
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", c.URL, withoutURL(err))
+		return nil, fmt.Errorf("%s: %w", s, withoutURL(err))
 	}
 	return response, nil
 }

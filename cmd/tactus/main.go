@@ -46,6 +46,7 @@ type commands struct {
 	Complete  completionCmd `cmd:"" name:"completion" help:"Print what a shell needs to complete commands and names."`
 	Key       keyCmd        `cmd:"" help:"Make, list, rotate and revoke API keys."`
 	Health    healthCmd     `cmd:"" help:"Check whether a process is ready."`
+	LogLevel  logLevelCmd   `cmd:"" help:"Show or change how much a running api, relay or beat logs."`
 	Bench     benchCmd      `cmd:"" help:"Measure the promised figures on real servers."`
 	Replay    replayCmd     `cmd:"" help:"Publish a range of events again, to a separate stream."`
 	Import    importCmd     `cmd:"" help:"Import schedules from RedBeat, a beat_schedule or a crontab."`
@@ -74,7 +75,10 @@ const (
 var errUsage = errors.New("usage")
 
 // console holds the outputs of a command: out for its results, problems for everything else.
-type console struct{ out, problems io.Writer }
+type console struct {
+	out, problems io.Writer
+	own           bool // they are the process's own: what libraries log of themselves belongs there, too
+}
 
 func newParser(into *commands, to console, exit func(int)) (*kong.Kong, error) {
 	return kong.New(into,
@@ -86,10 +90,10 @@ func newParser(into *commands, to console, exit func(int)) (*kong.Kong, error) {
 }
 
 func run(args []string, out, problems io.Writer) int {
-	code, all := -1, commands{}
+	code, all, own := -1, commands{}, problems == io.Writer(os.Stderr)
 	out, problems = printable{out}, printable{problems}
 	_ = hostzones.FromEnvironment() // --version prints the data in use; Use reports errors below
-	parser, err := newParser(&all, console{out, problems}, func(n int) { code = n })
+	parser, err := newParser(&all, console{out, problems, own}, func(n int) { code = n })
 	if err != nil {
 		fmt.Fprintln(problems, "tactus:", err)
 		return exitFailure
@@ -115,7 +119,7 @@ func run(args []string, out, problems io.Writer) int {
 	running := newParts()
 	context.AfterFunc(ctx, stop) // the first signal stops gracefully, the second kills
 	parsed.BindTo(ctx, (*context.Context)(nil))
-	parsed.Bind(&all, console{out, problems}, slog.New(slog.NewTextHandler(problems, nil)), running)
+	parsed.Bind(&all, console{out, problems, own}, slog.New(slog.NewTextHandler(problems, nil)), running)
 	return running.within(ctx, problems, func() int { return exitCode(inFlags(parsed.Run(), parsed), problems) })
 }
 

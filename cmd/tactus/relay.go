@@ -67,11 +67,12 @@ func (c relayCmd) Run(ctx context.Context, to console, log *slog.Logger, running
 	if err := errors.Join(c.databaseFlags.validate(), c.redisFlags.validate(), c.relayFlags.validate(), c.retentionFlags.validate()); err != nil {
 		return err
 	}
-	d, err := openDaemon(ctx, "relay", relayAddr, c.databaseFlags, c.httpFlags, log, running)
+	d, err := openDaemon(ctx, "relay", relayAddr, c.databaseFlags, c.httpFlags, to, running)
 	if err != nil {
 		return err
 	}
 	defer d.close()
+	log = d.log
 	started(log, "relay", d.listener, "database_url", c.DatabaseURL, "listen_url", c.listenURL(c.DatabaseURL),
 		"redis_url", c.RedisURL, "celery_broker_url", c.broker(), "redeliver_window", c.Redeliver, "default_queue",
 		c.Queue)

@@ -62,5 +62,9 @@ func Answer(w http.ResponseWriter, err error) {
 	} else if status == 0 {
 		status = http.StatusUnprocessableEntity
 	}
-	telemetry.Refusal{Status: status, Code: f.Code, Location: f.Field, Message: f.Message}.Answer(w)
+	refusal := telemetry.Refusal{Status: status, Code: f.Code, Location: f.Field, Message: f.Message}
+	for _, f := range faults[1:] {
+		refusal.Also = append(refusal.Also, telemetry.Refusal{Code: f.Code, Location: f.Field, Message: f.Message})
+	}
+	refusal.Answer(w)
 }

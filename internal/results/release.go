@@ -137,7 +137,7 @@ func (c *Collector) Release(ctx context.Context) (released int64, err error) {
 		return released, fmt.Errorf("release waiting runs: %w", err)
 	}
 	if released > 0 {
-		c.log.Info("released waiting runs", "runs", released)
+		c.log.Debug("released waiting runs", "runs", released)
 	}
 	return released, nil
 }

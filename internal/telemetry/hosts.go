@@ -61,7 +61,8 @@ func (h Hosts) Allow(host string) bool {
 }
 
 var misdirected = Refusal{
-	http.StatusMisdirectedRequest, "host_not_allowed", "Host", "this server does not go by that name: list it in TACTUS_ALLOWED_HOSTS",
+	Status: http.StatusMisdirectedRequest, Code: "host_not_allowed", Location: "Host",
+	Message: "this server does not go by that name: list it in TACTUS_ALLOWED_HOSTS",
 }
 
 func (h Hosts) only(handler http.Handler) http.Handler {

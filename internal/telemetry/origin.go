@@ -7,8 +7,9 @@ import (
 )
 
 var crossOrigin = Refusal{
-	http.StatusForbidden, "cross_origin", "Origin",
-	"a browser sends this for a page of another origin: open that page under the address of this server, or have its server ask",
+	Status: http.StatusForbidden, Code: "cross_origin", Location: "Origin",
+	Message: "a browser sends this for a page of another origin: open that page under the " +
+		"address of this server, or have its server ask",
 }
 
 // sameOrigin refuses requests that a browser sends for a page of another origin, reading as well as writing. Such a
