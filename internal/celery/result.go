@@ -34,6 +34,7 @@ type Result struct {
 	Traceback string
 	Worker    string    // the worker's node name, if the result has it (result_extended, task_track_started)
 	DoneAt    time.Time // UTC; zero when the task is not done
+	Unread    []string  // the members that could not be read and are left out, and why
 }
 
 // Exception is what a task raised.
@@ -53,7 +54,8 @@ func (e Exception) String() string {
 // Expired reports whether the task was revoked because its expiry had passed before a worker took it.
 func (r Result) Expired() bool { return r.Status == Revoked && r.Exception.Message == "expired" }
 
-// ParseResult decodes a result in the forms of Celery 5.2 to 5.6, compressed or not.
+// ParseResult decodes a result in the forms of Celery 5.2 to 5.6, compressed or not. It leaves out what it cannot read
+// of what adds to the state.
 func ParseResult(text []byte) (Result, error) {
 	text, err := inflate(text)
 	if err != nil {
@@ -63,9 +65,9 @@ func ParseResult(text []byte) (Result, error) {
 		TaskID    string          `json:"task_id"`
 		Status    State           `json:"status"`
 		Result    json.RawMessage `json:"result"`
-		Traceback string          `json:"traceback"`
-		DateDone  string          `json:"date_done"`
-		Worker    string          `json:"worker"`
+		Traceback json.RawMessage `json:"traceback"`
+		DateDone  json.RawMessage `json:"date_done"`
+		Worker    json.RawMessage `json:"worker"`
 	}
 	if err := unmarshal(text, &m); err != nil {
 		return Result{}, fmt.Errorf("read a result: %w", err)
@@ -73,20 +75,28 @@ func ParseResult(text []byte) (Result, error) {
 	if m.TaskID == "" || m.Status == "" {
 		return Result{}, errors.New("read a result: it has no task_id or no status")
 	}
-	done, err := doneAt(m.DateDone)
-	if err != nil {
-		return Result{}, fmt.Errorf("read the result of %s: %w", m.TaskID, err)
+	r := Result{TaskID: m.TaskID, Status: m.Status}
+	r.Traceback, r.Worker = r.text("traceback", m.Traceback), r.text("worker", m.Worker)
+	if r.DoneAt, err = doneAt(r.text("date_done", m.DateDone)); err != nil {
+		r.Unread = append(r.Unread, err.Error())
 	}
-	r := Result{TaskID: m.TaskID, Status: m.Status, Traceback: m.Traceback, Worker: m.Worker, DoneAt: done}
 	switch m.Status {
 	case Started:
-		r.Value, r.Worker = m.Result, cmp.Or(m.Worker, startedBy(m.Result))
+		r.Value, r.Worker = m.Result, cmp.Or(r.Worker, startedBy(m.Result))
 	case Failure, Retry, Revoked:
 		r.Exception = exception(m.Result)
 	default:
 		r.Value = m.Result
 	}
 	return r, nil
+}
+
+// text returns a member that is a text, or none and notes that it is something else.
+func (r *Result) text(member string, raw json.RawMessage) (text string) {
+	if raw != nil && json.Unmarshal(raw, &text) != nil {
+		r.Unread = append(r.Unread, member+" is not a text")
+	}
+	return text
 }
 
 // startedBy returns the worker that the result of a started task names.

@@ -115,6 +115,20 @@ func TestParseResultForms(t *testing.T) {
 			celery.Result{TaskID: "t", Status: celery.Failure, Exception: celery.Exception{Type: "E", Message: "text"}},
 		},
 		{
+			`{"status":"SUCCESS","result":1,"task_id":"t","date_done":"yesterday","traceback":["a","b"],"worker":{"name":"w"}}`,
+			celery.Result{
+				TaskID: "t", Status: celery.Success, Value: raw("1"),
+				Unread: []string{"traceback is not a text", "worker is not a text", `date_done "yesterday" is not a time`},
+			},
+		},
+		{
+			`{"status":"STARTED","result":{"hostname":"w1@lab"},"task_id":"t","date_done":1767355200,"worker":7}`,
+			celery.Result{
+				TaskID: "t", Status: celery.Started, Value: raw(`{"hostname":"w1@lab"}`), Worker: "w1@lab",
+				Unread: []string{"worker is not a text", "date_done is not a text"},
+			},
+		},
+		{
 			`{"status":"FAILURE","result":"of another backend","task_id":"t"}`,
 			celery.Result{TaskID: "t", Status: celery.Failure, Exception: celery.Exception{Message: "of another backend"}},
 		},
@@ -132,7 +146,7 @@ func TestParseResultForms(t *testing.T) {
 func TestParseResultRefuses(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
-		"", "null", "[]", "{}", `{"status":"SUCCESS"}`, `{"task_id":"t"}`, `{"status":"SUCCESS","task_id":"t","date_done":"today"}`,
+		"", "null", "[]", "{}", `{"status":"SUCCESS"}`, `{"task_id":"t"}`,
 		`{"status":"SUCCESS","result":NaNs,"task_id":"t"}`, `{"status":1,"task_id":"t"}`,
 	} {
 		if got, err := celery.ParseResult([]byte(text)); err == nil {

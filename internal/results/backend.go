@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -109,6 +110,7 @@ func (c *Collector) askFor(ctx context.Context, runs []domain.ID, answers map[do
 			continue
 		}
 		if a, ok := fromResult(result, time.Now()); ok && a.run == runs[i] {
+			c.leftOut(result)
 			answers[a.run] = a
 		}
 	}
@@ -139,5 +141,18 @@ func (c *Collector) unreadable(err error) {
 	c.metrics.unreadable.Inc()
 	c.complained.Do(func() {
 		c.log.Error("cannot read results: set result_serializer to json", "err", err)
+	})
+}
+
+// leftOut counts a result of which something cannot be read, and logs only the first: an application that makes such
+// results makes many.
+func (c *Collector) leftOut(r celery.Result) {
+	if len(r.Unread) == 0 {
+		return
+	}
+	c.metrics.unreadable.Inc()
+	c.toldUnread.Do(func() {
+		c.log.Warn("recording results without what cannot be read of them", "run_id", r.TaskID, "reason",
+			strings.Join(r.Unread, ", "))
 	})
 }

@@ -59,6 +59,7 @@ type Collector struct {
 	ended      chan struct{} // signals that a run has ended
 	hearing    atomic.Bool   // whether somebody listens to results
 	complained sync.Once
+	toldUnread sync.Once
 	running    running    // used by recordHeard only
 	refused    refused    // used by Release only
 	counts     countsLock // used by Release only
@@ -219,7 +220,7 @@ func newMetrics() metrics {
 			Name: "tactus_runs_ended_total",
 			Help: "Runs that reached a final state, by state.",
 		}, []string{"status"}),
-		unreadable: counter("tactus_results_unreadable_total", "Results and events that could not be read."),
+		unreadable: counter("tactus_results_unreadable_total", "Results and events that could not be read, or only in part."),
 		missed: counter("tactus_results_missed_total",
 			"Messages that came faster than the collector read them, whose results a sweep finds instead."),
 	}

@@ -5,9 +5,12 @@ import (
 	"compress/zlib"
 	"context"
 	"fmt"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/tactus-dev/tactus/domain"
@@ -111,6 +114,38 @@ func TestHearsWhatIsPublished(t *testing.T) {
 	}
 	if r := s.await(t, id, domain.Succeeded); r.Result != `"ok"` {
 		t.Errorf("%+v", r)
+	}
+}
+
+// TestRecordsWhatCanBeRead has results of which something cannot be read: the rest is recorded, and the log says so
+// once.
+func TestRecordsWhatCanBeRead(t *testing.T) {
+	t.Parallel()
+	s, backend := newSite(t), testenv.Redis(t)
+	schedule := s.schedule(t, domain.Definition{})
+	ids := map[string]domain.ID{}
+	for _, member := range []string{
+		`"date_done":"yesterday"`, `"date_done":1767355200.5`, `"traceback":["a","b"]`, `"worker":{"name":"w"}`,
+		`"traceback":{},"worker":[],"date_done":{}`,
+	} {
+		ids[member] = s.run(t, schedule, domain.Sent, time.Minute)
+		answerAs(t, backend, ids[member], fmt.Sprintf(`{"status":"SUCCESS","result":5,"task_id":"%s",%s}`, ids[member], member), false)
+	}
+	var log bytes.Buffer
+	c, err := New(s.pool, backend, nil, slog.New(slog.NewTextHandler(&log, nil)), Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Sweep(t.Context(), oldest(0)); err != nil {
+		t.Fatal(err)
+	}
+	for member, id := range ids {
+		if r := s.row(t, id); r.Status != "succeeded" || r.Result != "5" || !r.Finished || r.Reason != "" {
+			t.Errorf("%s: %+v", member, r)
+		}
+	}
+	if n := testutil.ToFloat64(c.metrics.unreadable); n != float64(len(ids)) || strings.Count(log.String(), "cannot be read") != 1 {
+		t.Errorf("%g are counted, the log says: %s", n, log.String())
 	}
 }
 

@@ -141,4 +141,5 @@ func (c *Collector) read(batch []heard) (g gathered) {
 		}
 	}
 	return g
+			c.leftOut(r)
 }
