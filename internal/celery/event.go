@@ -2,6 +2,7 @@ package celery
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -41,11 +42,19 @@ type Event struct {
 	Expired    bool // task-revoked: its expiry had passed
 	Requeue    bool // task-rejected: another worker will receive it
 
-	Idle bool // worker-heartbeat: the worker runs no task
+	Heartbeat *Heartbeat // worker-heartbeat; nil when it lacks a member
+}
+
+// Heartbeat is what a worker says of itself from time to time.
+type Heartbeat struct {
+	Every     float64 // seconds between two of them
+	Active    int64   // tasks that it has begun and not ended
+	Processed int64   // tasks that it has ever begun
 }
 
 // ParseEvents decodes a payload of a channel /<db>.celeryev/*. Workers send events about tasks in lists, and events
-// about themselves one by one. Beside an error it returns the events that it could decode.
+// about themselves one by one. Beside an error it returns the events that it could decode, without the members that it
+// could not.
 func ParseEvents(payload []byte) ([]Event, error) {
 	body, err := openEnvelope(payload)
 	if err != nil {
@@ -63,9 +72,10 @@ func ParseEvents(payload []byte) ([]Event, error) {
 		e, err := parseEvent(item)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("read an event: %w", err))
-			continue
 		}
-		events = append(events, e)
+		if e.Type != "" {
+			events = append(events, e)
+		}
 	}
 	return events, errors.Join(errs...)
 }
@@ -98,6 +108,7 @@ func openEnvelope(payload []byte) (json.RawMessage, error) {
 	return text, nil
 }
 
+// parseEvent decodes an event. With an error it returns what it could decode; without a type, nothing.
 func parseEvent(text json.RawMessage) (Event, error) {
 	var m struct {
 		Type       string  `json:"type"`
@@ -124,19 +135,26 @@ func parseEvent(text json.RawMessage) (Event, error) {
 		Terminated bool    `json:"terminated"`
 		Expired    bool    `json:"expired"`
 		Requeue    bool    `json:"requeue"`
-		Active     *int    `json:"active"`
+		Freq       float64 `json:"freq"`
+		Active     *int64  `json:"active"`
+		Processed  *int64  `json:"processed"`
 	}
-	if err := json.Unmarshal(text, &m); err != nil {
-		return Event{}, err
+	unread := json.Unmarshal(text, &m)
+	if _, other := errors.AsType[*json.UnmarshalTypeError](unread); unread != nil && !other {
+		return Event{}, unread
 	}
 	if m.Type == "" {
-		return Event{}, errors.New("it has no type")
+		return Event{}, cmp.Or(unread, errors.New("it has no type"))
+	}
+	var beat *Heartbeat
+	if m.Type == "worker-heartbeat" && m.Freq > 0 && m.Active != nil && m.Processed != nil {
+		beat = &Heartbeat{m.Freq, *m.Active, *m.Processed}
 	}
 	return Event{
 		m.Type, m.Hostname, m.PID, m.Clock, unixTime(m.Timestamp), m.UUID, m.RootID, m.ParentID, m.Name, m.Args, m.Kwargs,
 		m.Retries, m.ETA, m.Expires, m.Queue, m.Exchange, m.RoutingKey, m.Result, m.Runtime, m.Exception, m.Traceback, m.Terminated, m.Expired, m.Requeue,
-		m.Active != nil && *m.Active == 0,
-	}, nil
+		beat,
+	}, unread
 }
 
 // The range of plausible times: from the year 2000 to the last year with four digits.

@@ -85,6 +85,10 @@ func TestParseEventsKeepsWhatTheyTell(t *testing.T) {
 			t.Errorf("%s: want (-), got (+):\n%s", kind, diff)
 		}
 	}
+	beat, err := celery.ParseEvents(payloads["worker-heartbeat"])
+	if err != nil || beat[0].Heartbeat == nil || *beat[0].Heartbeat != (celery.Heartbeat{Every: 2, Active: 1, Processed: 5}) {
+		t.Errorf("worker-heartbeat: %+v, %v", beat, err)
+	}
 	retried, err := celery.ParseEvents(payloads["task-retried"])
 	if err != nil || retried[0].Exception != "RuntimeError('again')" || !strings.HasSuffix(retried[0].Traceback, "Retry in 1s: RuntimeError('again')\n") {
 		t.Errorf("task-retried: %+v, %v", retried, err)
@@ -108,6 +112,23 @@ func TestParseEventsOfSeveral(t *testing.T) {
 	}
 	if events, err := celery.ParseEvents(envelope(" [] ")); err != nil || len(events) != 0 {
 		t.Errorf("an empty list: %v, %v", events, err)
+	}
+}
+
+// TestParseEventsInPart has members of other types than theirs: what else the event says is kept.
+func TestParseEventsInPart(t *testing.T) {
+	t.Parallel()
+	events, err := celery.ParseEvents(envelope(
+		`[{"type":"task-failed","traceback":["a"],"uuid":"u","retries":"one","exception":"E()","clock":1e300},{"type":"b"}]`))
+	if want := []celery.Event{{Type: "task-failed", TaskID: "u", Exception: "E()"}, {Type: "b"}}; !cmp.Equal(events, want) ||
+		err == nil {
+		t.Errorf("%+v, %v", events, err)
+	}
+	for _, lacking := range []string{`"freq":2,"active":0`, `"freq":2,"processed":0`, `"active":0,"processed":0`} {
+		events, err := celery.ParseEvents(envelope(`{"type":"worker-heartbeat",` + lacking + `}`))
+		if err != nil || len(events) != 1 || events[0].Heartbeat != nil {
+			t.Errorf("%s: %+v, %v", lacking, events, err)
+		}
 	}
 }
 

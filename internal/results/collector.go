@@ -83,7 +83,7 @@ func New(
 	return &Collector{
 		pool: pool, backend: backend, broker: broker, log: log, cfg: cfg, metrics: newMetrics(),
 		inbox: make(chan heard, inboxSize), gap: make(chan struct{}, 1), ended: make(chan struct{}, 1),
-		running: running{}, refused: refused{}, counts: countsLock{log: log},
+		running: newRunning(), refused: refused{}, counts: countsLock{log: log},
 	}, nil
 }
 
@@ -220,7 +220,8 @@ func newMetrics() metrics {
 			Name: "tactus_runs_ended_total",
 			Help: "Runs that reached a final state, by state.",
 		}, []string{"status"}),
-		unreadable: counter("tactus_results_unreadable_total", "Results and events that could not be read, or only in part."),
+		unreadable: counter("tactus_results_unreadable_total",
+			"Results and events that could not be read, or only in part."),
 		missed: counter("tactus_results_missed_total",
 			"Messages that came faster than the collector read them, whose results a sweep finds instead."),
 	}

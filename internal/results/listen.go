@@ -119,15 +119,19 @@ func (c *Collector) read(batch []heard) (g gathered) {
 			}
 			for _, e := range events {
 				worker := process{e.Hostname, e.PID}
-				if a, ok := fromEvent(e, now); ok && ours(a.run) {
-					g.combine(a)
-					c.running.note(worker, a)
-				}
-				if e.Idle {
-					for _, a := range c.running.ended(worker, plausible(e.Time, now)) {
+				if e.Heartbeat != nil {
+					for _, a := range c.running.beats(worker, e, plausible(e.Time, now)) {
 						g.combine(a)
 					}
+					continue
 				}
+				a, ok := fromEvent(e, now)
+				if ok = ok && ours(a.run); ok {
+					g.combine(a)
+				} else {
+					a = answer{}
+				}
+				c.running.note(worker, e, a)
 			}
 			continue
 		}
@@ -137,9 +141,9 @@ func (c *Collector) read(batch []heard) (g gathered) {
 			continue
 		}
 		if a, ok := fromResult(r, now); ok && ours(a.run) {
+			c.leftOut(r)
 			g.combine(a)
 		}
 	}
 	return g
-			c.leftOut(r)
 }
