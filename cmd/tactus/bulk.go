@@ -95,7 +95,14 @@ func (c bulkCmd) all(ctx context.Context, to console, body, filter map[string]an
 	if err != nil {
 		return err
 	}
-	return c.tell(to, done)
+	if err := c.tell(to, done); err != nil {
+		return err
+	}
+	if len(done.Outcomes) == 0 && !c.All {
+		return missing("no schedule is chosen by these flags, and nothing was done: tactus schedule list -o wide shows " +
+			"names, tags, tasks and queues")
+	}
+	return nil
 }
 
 // tell prints the outcomes, and returns an error if some schedules were refused.

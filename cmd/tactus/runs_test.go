@@ -93,7 +93,10 @@ func TestBulkCommands(t *testing.T) {
 		{"bulk retag --queue q --add-tag y --remove-tag x", exitOK, ` b +done`},
 		{"bulk set --all --set {\"priority\":300}", exitFailure, `(?s)0 to 255.*3 schedules were refused`},
 		{"bulk set --all --set {", exitUsage, `JSON object`},
+		{"bulk disable --tag nobody --group release", exitNotFound, `0 schedules done(?s:.*)no schedule is chosen by these flags, and nothing was done`},
+		{"bulk delete --tag nobody --dry-run", exitNotFound, `no schedule is chosen by these flags`},
 		{"bulk delete --all", exitOK, `3 schedules done`},
+		{"bulk delete --all", exitOK, `0 schedules done`},
 	} {
 		said := command("schedule " + c.args)
 		if text := said.out + said.problems; said.code != c.code || !regexp.MustCompile(c.want).MatchString(text) {
