@@ -1,12 +1,16 @@
 package main
 
 import (
+	"log/slog"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/tactus-dev/tactus/internal/api"
+	"github.com/tactus-dev/tactus/internal/celery"
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
@@ -39,6 +43,8 @@ func TestAfternoon(t *testing.T) {
 import celery
 app = celery.Celery("app", broker="redis://localhost:1/0", backend="redis://localhost:1/1")
 app.conf.task_default_queue = "usual"
+app.conf.task_routes = {"app.*": "fast"}
+app.conf.beat_schedule = {"tick": {"task": "app.tick", "schedule": 60}}
 `, script.out, []string{"app:app"})
 	// as the script prints it of a Django project with USE_TZ = True
 	printed = regexp.MustCompile(`"naive_timezone": null`).ReplaceAll(printed, []byte(`"naive_timezone": "UTC"`))
@@ -55,24 +61,31 @@ app.conf.task_default_queue = "usual"
 		"adopt --django-celery-beat --dry-run --application application.json":                   `new +sundays .*Celery's beat never runs it(?s:.*)--accept celery_refuses`,
 		"adopt --table celery_beat_schedules --dry-run --application application.json":          `0 new`,
 		"import redbeat --redbeat-redis-url redis://host:6379/0 --application application.json": `0 new`,
-		"import celery --script":                                    `Prints what the beat of a Celery application would do`,
-		"import routes application.json":                            `new +\* +usual`,
-		"import crontab --task app.run_command -":                   ``,
-		"export celery":                                             `(?s)"entries": \[\].*0 schedules came from`,
-		"export redbeat --redbeat-redis-url redis://host:6379/0":    `0 entries now say when they ran last`,
-		"import celery application.json":                            `0 new`,
-		"api":                                                       ``,
-		"adopt --django-celery-beat --application application.json": `tactus now follows`,
-		"beat --beat-shadow":                                        ``,
-		"shadow report --since 24h":                                 `No process has watched(?s:.*)Nothing could be compared`,
-		"relay":                                                     ``,
-		"beat":                                                      ``,
-		"unadopt --django-celery-beat":                              `1 schedule was deleted here`,
-		"schedule bulk disable --tag import:celery:shop --group going-back": ``, // needs an api, as the next three
-		"schedule bulk delete --tag import:celery:shop":                     ``,
-		"route list":           ``,
-		"route delete 'app.*'": ``,
+		"import celery --script":                                       `Prints what the beat of a Celery application would do`,
+		"import routes application.json":                               `new +\* +usual`,
+		"import crontab --task app.run_command --source web1:deploy -": `new +cron backup .* fast \(route\)(?s:.*)is import:crontab:web1:deploy\n`,
+		"export celery":                                                `(?s)"source": "app:app@.*schedules? came from`,
+		"export redbeat --redbeat-redis-url redis://host:6379/0":       `0 entries now say when they ran last`,
+		"import celery application.json":                               `new +tick .* fast (?s:.*)the tag of what comes from here is import:celery:app:app@`,
+		"api":                                                          ``,
+		"adopt --django-celery-beat --application application.json":    `tactus now follows`,
+		"beat --beat-shadow":                                           ``,
+		"shadow report --since 24h":                                    `No process has watched(?s:.*)Nothing could be compared`,
+		"relay":                                                        ``,
+		"beat":                                                         ``,
+		"unadopt --django-celery-beat":                                 `1 schedule was deleted here`,
+		"schedule bulk disable --tag 'import:celery:LABEL' --group going-back": `tick +done(?s:.*)1 schedules done`,
+		"schedule bulk delete --tag 'import:celery:LABEL'":                     `tick +done(?s:.*)1 schedules done`,
+		"route list":           `app\.\* .*import:celery:app:app@`,
+		"route delete 'app.*'": `the route app\.\* is deleted`,
 	}
+	crontab := filepath.Join(t.TempDir(), "crontab")
+	if err := os.WriteFile(crontab, []byte("0 9 * * * backup\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(api.New(pool, "UTC", slog.New(slog.NewTextHandler(t.Output(), nil)), celery.Config{}))
+	defer server.Close()
+	label := "" // of the application, as its import tells it
 	for _, block := range regexp.MustCompile(`(?m)^    .*$`).FindAllString(string(page), -1) {
 		for _, found := range regexp.MustCompile(`tactus ([^&|>#]*)`).FindAllStringSubmatch(block, -1) {
 			command := strings.TrimSpace(found[1])
@@ -89,8 +102,11 @@ app.conf.task_default_queue = "usual"
 				continue
 			}
 			args := strings.Fields(strings.NewReplacer("redis://host:6379/0", redis, "application.json",
-				application).Replace(command))
-			if !strings.Contains(command, "--script") {
+				application, "web1:deploy -", "web1:deploy "+crontab, "LABEL", label, "'", "").Replace(command))
+			switch first, _, _ := strings.Cut(command, " "); {
+			case first == "schedule" || first == "route":
+				args = append(args, "--url", server.URL)
+			case !strings.Contains(command, "--script"):
 				args = append(args, "--database-url", url)
 			}
 			code := exitOK
@@ -105,9 +121,12 @@ app.conf.task_default_queue = "usual"
 					t.Fatal(err)
 				}
 			}
-			if said := tactus(t, args...); said.code != code ||
-				!regexp.MustCompile(pattern).MatchString(said.out+said.problems) {
+			said := tactus(t, args...)
+			if said.code != code || !regexp.MustCompile(pattern).MatchString(said.out+said.problems) {
 				t.Errorf("tactus %s: exit %d: %s%s", command, said.code, said.out, said.problems)
+			}
+			if told := regexp.MustCompile(`is import:celery:(\S+)\n`).FindStringSubmatch(said.problems); told != nil {
+				label = told[1]
 			}
 		}
 	}

@@ -33,8 +33,9 @@ type importCmd struct {
 // importFlags say where entries come from, and what may change.
 type importFlags struct {
 	databaseFlags
+	queueFlag
 	Timezone string   `name:"celery-timezone" placeholder:"ZONE" help:"Time zone of the imported schedules, overriding what the source says."`
-	Source   string   `placeholder:"LABEL" help:"Name of this source (default the application with its host and directory, the Redis database (with the host where the URL says localhost), or the host and file). An import changes and prunes only schedules from a source of the same name."`
+	Source   string   `placeholder:"LABEL" help:"Name of this source (default the application with its host and directory, the Redis database (with the host where the URL says localhost), or the host and file; standard input has none). An import changes and prunes only schedules from a source of the same name."`
 	Accept   []string `placeholder:"KIND" help:"Import entries despite these kinds of differences: ${differences}."`
 	DryRun   bool     `help:"Show the plan, and change nothing."`
 	pruneFlags
@@ -132,10 +133,14 @@ func (f importFlags) bring(ctx context.Context, to console, source importer.Sour
 	if err != nil {
 		return err
 	}
+	if err := i.Destinations(ctx, rows, f.Queue); err != nil {
+		return err
+	}
 	refused, err := f.show(to.out, rows)
 	if err != nil {
 		return err
 	}
+	fmt.Fprintf(to.problems, "the tag of what comes from here is %s\n", text(source.Tag()))
 	gone, left := importer.Remains(rows)
 	if err := f.checks(gone, left, "schedule", "schedules"); err != nil {
 		return err
@@ -160,7 +165,7 @@ func (f importFlags) show(to io.Writer, rows []importer.Row) (refused int, err e
 		return changes["refused"], printJSON(to, map[string]any{"schedules": rows})
 	}
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "CHANGE\tNAME\tTRIGGER\tNEXT\tREMARKS")
+	fmt.Fprintln(table, "CHANGE\tNAME\tTRIGGER\tNEXT\tQUEUE\tREMARKS")
 	for _, r := range rows {
 		parts := append(append([]string{}, r.Changes...), r.Notes...)
 		for _, d := range r.Differences {
@@ -175,12 +180,23 @@ func (f importFlags) show(to io.Writer, rows []importer.Row) (refused int, err e
 		if r.Next != nil {
 			next = clock(r.Next)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", r.Change, text(r.Name), text(r.Trigger), next,
-			text(strings.Join(parts, "; ")))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Change, text(r.Name), text(r.Trigger), next,
+			text(destination(r)), text(strings.Join(parts, "; ")))
 	}
 	fmt.Fprintf(table, "\n%d new, %d changed, %d the same, %d gone, %d refused\n",
 		changes["new"], changes["changed"], changes["same"], changes["gone"], changes["refused"])
 	return changes["refused"], table.Flush()
+}
+
+// destination says where the tasks of a row go, and what says so unless its schedule does.
+func destination(r importer.Row) string {
+	switch r.QueueBy {
+	case "":
+		return "-"
+	case "schedule":
+		return r.Queue
+	}
+	return r.Queue + " (" + r.QueueBy + ")"
 }
 
 type importRedBeatCmd struct {
@@ -269,7 +285,8 @@ type importCrontabCmd struct {
 	Task    string `required:"" placeholder:"TASK" help:"Task that runs a line's command. Its args are [command]; its kwargs are stdin, env and user, where the line has them."`
 	System  *bool  `negatable:"" help:"Lines name a user before the command, as in /etc/crontab and /etc/cron.d."`
 	Seconds *bool  `negatable:"" help:"Lines begin with a seconds field."`
-	File    string `arg:"" help:"Crontab file, with lines of at most 64 KiB; - reads standard input (crontab -l)."`
+	ToQueue string `name:"queue" placeholder:"QUEUE" help:"Queue that the lines go to (default where a route sends the task, or else the default queue)."`
+	File    string `arg:"" help:"Crontab file, with lines of at most 64 KiB; - reads standard input (crontab -l), and needs --source."`
 }
 
 // Run imports the lines of a crontab. Their time zone is this host's, as for cron, unless --celery-timezone names
@@ -277,6 +294,10 @@ type importCrontabCmd struct {
 func (c importCrontabCmd) Run(ctx context.Context, to console) error {
 	if err := c.importFlags.validate(); err != nil {
 		return err
+	}
+	if c.Source == "" && nameless(c.File) {
+		return usage("%s does not say which crontab it reads: give --source LABEL, another label for each crontab "+
+			"(what was imported from standard input without one has %s)", c.File, strconv.Quote(ofThisUser()))
 	}
 	raw, err := readAll(c.File)
 	if err != nil {
@@ -299,7 +320,7 @@ func (c importCrontabCmd) Run(ctx context.Context, to console) error {
 		c.System = &system
 	}
 	entries, err := importer.ParseCrontab(ctx, string(raw), importer.CrontabOptions{
-		Task: c.Task, System: c.System, Seconds: c.Seconds, Timezone: c.Timezone, IsUser: isUser,
+		Task: c.Task, System: c.System, Seconds: c.Seconds, Timezone: c.Timezone, Queue: c.ToQueue, IsUser: isUser,
 	})
 	if err != nil {
 		return err
@@ -307,19 +328,34 @@ func (c importCrontabCmd) Run(ctx context.Context, to console) error {
 	return c.bring(ctx, to, source, entries, c.Timezone)
 }
 
-// crontabLabel returns the host and the file, or for standard input the host and the user.
+// crontabLabel returns the host and the file.
 func crontabLabel(file string) string {
-	host := hostname()
-	if file != "-" {
-		if whole, err := filepath.Abs(file); err == nil {
-			file = whole
-		}
-		return host + ":" + file
+	if whole, err := filepath.Abs(file); err == nil {
+		file = whole
 	}
+	return hostname() + ":" + file
+}
+
+// nameless reports whether several crontabs can be read by one path: standard input, a pipe or another device.
+func nameless(file string) bool {
+	if file == "-" {
+		return true
+	}
+	whole, err := filepath.Abs(file)
+	if err != nil {
+		whole = file
+	}
+	about, err := os.Stat(file)
+	return strings.HasPrefix(whole, "/dev/") || strings.HasPrefix(whole, "/proc/") ||
+		err == nil && about.Mode()&(os.ModeNamedPipe|os.ModeSocket|os.ModeDevice) != 0
+}
+
+// ofThisUser returns the label that a crontab from standard input has had by default: the host and the user.
+func ofThisUser() string {
 	if who, err := user.Current(); err == nil {
-		return host + ":" + who.Username
+		return hostname() + ":" + who.Username
 	}
-	return host
+	return hostname()
 }
 
 func hostname() string {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -9,8 +10,10 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/importer"
 	"github.com/tactus-dev/tactus/internal/testenv"
+	"github.com/tactus-dev/tactus/outbox"
 )
 
 // TestImportCrontabOfThisHost has the lines of a crontab be in the zone of the host, and says so.
@@ -113,6 +116,92 @@ func TestImportCommands(t *testing.T) {
 		if text := said.out + said.problems; said.code != c.code || !regexp.MustCompile(c.want).MatchString(text) {
 			t.Errorf("tactus %s: exit %d: %s", strings.Join(c.args, " "), said.code, text)
 		}
+	}
+}
+
+// TestCrontabsOfStandardInput reads two crontabs from what names none: they are refused without --source, and with one
+// for each neither changes nor prunes what is the other's.
+func TestCrontabsOfStandardInput(t *testing.T) {
+	t.Parallel()
+	url := testenv.DatabaseURL(t)
+	crontab := []string{"import", "crontab", "--task", "app.run", "--celery-timezone", "UTC", "--prune", "--database-url", url}
+	for _, file := range []string{"-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"} {
+		said := tactus(t, append(crontab, file)...)
+		if said.code != exitUsage || !strings.Contains(said.problems, file+" does not say which crontab it reads: give --source LABEL") {
+			t.Errorf("%s: exit %d: %s%s", file, said.code, said.out, said.problems)
+		}
+	}
+	piped := func(text string) string {
+		t.Helper()
+		read, write, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = read.Close() })
+		if _, err := write.WriteString(text); err != nil {
+			t.Fatal(err)
+		}
+		if err := write.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprintf("/dev/fd/%d", read.Fd())
+	}
+	for _, c := range []struct{ source, lines, want string }{
+		{"one", "0 9 * * * backup\n0 8 * * * first\n", `2 new, 0 changed, 0 the same, 0 gone`},
+		{"two", "0 7 * * * backup\n", `1 new, 0 changed, 0 the same, 0 gone`},
+		{"one", "0 9 * * * backup\n0 8 * * * first\n", `0 new, 0 changed, 2 the same, 0 gone`},
+		{"two", "0 7 * * * backup\n", `0 new, 0 changed, 1 the same, 0 gone`},
+	} {
+		said := tactus(t, append(crontab, "--source", c.source, piped(c.lines))...)
+		if said.code != exitOK || !strings.Contains(said.out, c.want) ||
+			!strings.Contains(said.problems, "the tag of what comes from here is import:crontab:"+c.source+"\n") {
+			t.Errorf("%s: exit %d: %s%s", c.source, said.code, said.out, said.problems)
+		}
+	}
+}
+
+// TestImportTellsTheQueue has each line of a crontab say to which queue it goes, and what says so.
+func TestImportTellsTheQueue(t *testing.T) {
+	t.Parallel()
+	url, file := testenv.DatabaseURL(t), filepath.Join(t.TempDir(), "crontab")
+	if err := os.WriteFile(file, []byte("0 9 * * * one\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	pool := testenv.Connect(t, url)
+	sent := func() (queue string) {
+		t.Helper()
+		if err := pool.QueryRow(t.Context(), `select coalesce(definition->>'queue', '') from tactus.schedules where deleted_at is null`).Scan(&queue); err != nil {
+			t.Fatal(err)
+		}
+		return queue
+	}
+	crontab := []string{"import", "crontab", "--task", "app.run", "--celery-timezone", "UTC", "--database-url", url, file}
+	for _, c := range []struct {
+		flags string
+		want  string
+		route string // of all tasks, from then on
+	}{
+		{"--dry-run", `Z +celery \(default\) *\n`, ""},
+		{"--dry-run --celery-default-queue usual", `Z +usual \(default\) *\n`, ""},
+		{"--dry-run", `Z +routed \(route\) *\n`, "routed"},
+		{"--dry-run --queue own -o json", `"queue": "own",\s+"queue_by": "schedule"`, ""},
+		{"--queue own", `Z +own *\n`, ""},
+		{"--queue own", `same .*Z +own *\n`, ""},
+		{"--queue other", `changed .*Z +other +queue: "own" -> "other"`, ""},
+		{"--queue " + strings.Repeat("q", 300), `refused.*/queue`, ""},
+	} {
+		if c.route != "" {
+			if _, err := outbox.PutRoute(t.Context(), pool, domain.Route{Pattern: "*", Queue: c.route}, "", nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		said := tactus(t, append(crontab, strings.Fields(c.flags)...)...)
+		if !regexp.MustCompile(c.want).MatchString(said.out) {
+			t.Errorf("%s: exit %d: %s%s", c.flags, said.code, said.out, said.problems)
+		}
+	}
+	if queue := sent(); queue != "other" {
+		t.Errorf("it goes to %q", queue)
 	}
 }
 

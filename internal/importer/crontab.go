@@ -19,6 +19,7 @@ type CrontabOptions struct {
 	System   *bool  // whether lines name a user before the command, as in /etc/crontab; nil when not known
 	Seconds  *bool  // whether lines begin with a field for seconds; nil when not known, which is usually not so
 	Timezone string // of lines without a CRON_TZ before them
+	Queue    string // that the lines name; empty when they name none
 	IsUser   func(name string) bool
 }
 
@@ -125,7 +126,7 @@ func (o CrontabOptions) entry(line, zone string, environment map[string]string) 
 	e.numbered = true
 	e.Definition = domain.Definition{
 		Name: name, TaskName: o.Task, CronExpression: when, CronDialect: "vixie", CronSeconds: seconds, Timezone: zone,
-		Args: encode([]string{command}), Kwargs: encode(kwargs),
+		Args: encode([]string{command}), Kwargs: encode(kwargs), Queue: o.Queue,
 	}
 	if field := cronRefuses(when); field != "" && !seconds {
 		e.differ("cron_refuses", "cron itself refuses "+strconv.Quote(field)+", and does not run the line (nor, in "+

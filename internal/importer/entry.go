@@ -49,8 +49,8 @@ const (
 	Crontab = "crontab"
 )
 
-// tag returns the tag of schedules from the source.
-func (s Source) tag() string {
+// Tag returns the tag of schedules from the source.
+func (s Source) Tag() string {
 	if s.Label == "" {
 		return "import:" + s.Kind
 	}
@@ -71,7 +71,7 @@ join unnest($2::text[]) name on tag = $1 || name or starts_with(tag, $1 || name 
 // of which there are schedules or routes. It returns none when there are some of this source: then it is known to be
 // another one. Another prefix in the same database of Redis is another source.
 func (i *Importer) OtherOrigins(ctx context.Context, names ...string) (labels []string, err error) {
-	kind := Source{Kind: i.source.Kind}.tag() + ":"
+	kind := Source{Kind: i.source.Kind}.Tag() + ":"
 	labels, err = queryAll(ctx, i.pool, otherOriginsSQL, pgx.RowTo[string], kind, names)
 	if err != nil {
 		return nil, fmt.Errorf("read the sources of schedules: %w", err)

@@ -81,7 +81,7 @@ where starts_with(tag, $1) order by 1`
 
 // ImportedFrom returns the labels of the sources of a kind from which schedules came, including deleted schedules.
 func ImportedFrom(ctx context.Context, pool *pgxpool.Pool, kind string) (labels []string, err error) {
-	rows, err := pool.Query(ctx, importedFromSQL, Source{Kind: kind}.tag()+":")
+	rows, err := pool.Query(ctx, importedFromSQL, Source{Kind: kind}.Tag()+":")
 	if err != nil {
 		return nil, fmt.Errorf("read the sources of schedules: %w", err)
 	}
@@ -150,10 +150,10 @@ func HandBackRedBeat(ctx context.Context, pool *pgxpool.Pool, source Source, cli
 }
 
 func importedRuns(ctx context.Context, pool *pgxpool.Pool, source Source) ([]importedRun, error) {
-	if err := unsent.Settle(ctx, pool, `s.tags @> array[$1]::text[]`, source.tag(), source.CancelUnsent); err != nil {
+	if err := unsent.Settle(ctx, pool, `s.tags @> array[$1]::text[]`, source.Tag(), source.CancelUnsent); err != nil {
 		return nil, err
 	}
-	rows, err := pool.Query(ctx, importedRunsSQL, source.tag(), source.CancelUnsent)
+	rows, err := pool.Query(ctx, importedRunsSQL, source.Tag(), source.CancelUnsent)
 	if err != nil {
 		return nil, fmt.Errorf("read what has run: %w", err)
 	}

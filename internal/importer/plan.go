@@ -28,6 +28,8 @@ type Row struct {
 	Changes []string `json:"changes,omitempty" doc:"The members that change."`
 	Notes   []string `json:"notes,omitempty" doc:"Remarks about what was not imported, or imported differently."`
 	Trigger string   `json:"trigger"`
+	Queue   string   `json:"queue,omitempty" doc:"Where its tasks go: a queue, or exchange/routing key."`
+	QueueBy string   `json:"queue_by,omitempty" enum:"schedule,route,default,stream" doc:"What says so."`
 	oldbeat.Comparison
 	id         domain.ID
 	definition domain.Definition
@@ -115,7 +117,7 @@ func Remains(rows []Row) (gone, left int) {
 // plan compares one entry with the schedule of its name.
 func (i *Importer) plan(ctx context.Context, e Entry, now time.Time) (Row, error) {
 	d := e.Definition
-	d.Tags = append(slices.Clone(d.Tags), i.source.tag())
+	d.Tags = append(slices.Clone(d.Tags), i.source.Tag())
 	row := Row{Name: d.Name, Notes: e.Notes, Trigger: oldbeat.Words(d)}
 	if e.Refused != "" {
 		row.refuse(e.Refused)
@@ -124,7 +126,7 @@ func (i *Importer) plan(ctx context.Context, e Entry, now time.Time) (Row, error
 	in := domain.Context{ID: outbox.NewID(), Timezone: i.timezone, Now: now, Check: handover.Limits{}.Check}
 	before, err := outbox.GetByName(ctx, i.pool, d.Name)
 	switch {
-	case err == nil && (before.ManagedBy != "" || !slices.Contains(before.Tags, i.source.tag())):
+	case err == nil && (before.ManagedBy != "" || !slices.Contains(before.Tags, i.source.Tag())):
 		row.refuse("name_taken at /name: a schedule of this name is there that did not come from here: rename one " +
 			"of them")
 		return row, nil
@@ -302,7 +304,7 @@ type kept struct {
 func (i *Importer) made(ctx context.Context) (schedules []kept, err error) {
 	for page := 1000; ; {
 		entries, _, err := catalog.New(i.pool).List(ctx, catalog.Filter{
-			Tags: []string{i.source.tag()}, Limit: page,
+			Tags: []string{i.source.Tag()}, Limit: page,
 			Offset: len(schedules),
 		})
 		if fault, ok := errors.AsType[*domain.Error](err); ok && fault.Code == "page_too_large" && page > 1 {

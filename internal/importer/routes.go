@@ -72,7 +72,7 @@ func (i *Importer) PlanRoutes(ctx context.Context, a Application) (rows []RouteR
 		rows = append(rows, row)
 	}
 	for _, r := range kept {
-		if r.Source == i.source.tag() && !planned[r.Pattern] {
+		if r.Source == i.source.Tag() && !planned[r.Pattern] {
 			rows = append(rows, RouteRow{KeptRoute: r, Change: "gone"})
 		}
 	}
@@ -93,7 +93,7 @@ func (a Application) headers(pattern string) []oldbeat.Difference {
 }
 
 func (i *Importer) planRoute(r domain.Route, before map[string]outbox.KeptRoute) RouteRow {
-	source := i.source.tag()
+	source := i.source.Tag()
 	row := RouteRow{KeptRoute: outbox.KeptRoute{Route: r, Source: source}, Change: "new"}
 	was, there := before[r.Pattern]
 	invalid := r.Check(wire.Config{}.Check)
