@@ -20,7 +20,7 @@ func TestInputIsBounded(t *testing.T) {
 	}
 	for _, file := range []string{"/dev/zero", large} {
 		for _, args := range [][]string{
-			{"import", "crontab", "--task=t", "--database-url=postgres://127.0.0.1:1/x", file},
+			{"import", "crontab", "--task=t", "--source=s", "--database-url=postgres://127.0.0.1:1/x", file},
 			{"schedule", "create", "--url=http://127.0.0.1:1", "-f", file},
 		} {
 			if got := tactus(t, args...); got.code == exitOK || !strings.Contains(got.problems, "has more than") {
