@@ -44,7 +44,7 @@ type Row struct {
 	OnlyTactus int        `json:"only_tactus"`
 	OnlyOld    int        `json:"only_old_beat"`
 	Drifted    int        `json:"drifted" doc:"For an interval, the runs that only one beat has because Celery's beat drifts."`
-	Unjudged   int        `json:"not_judged" doc:"Due times and tasks that were not judged, because nobody listened around them."`
+	Unjudged   int        `json:"not_judged" doc:"Due times and tasks that were not judged, because nobody listened around them, or the schedule was not yet here."`
 	Latest     float64    `json:"latest_seconds" doc:"The longest time, in seconds, by which the old beat was late."`
 	Examples   []Example  `json:"examples,omitempty"`
 
@@ -238,13 +238,16 @@ func (c *comparison) countSent(s *sent) {
 	row := c.of(s)
 	row.OldSent++
 	margin := max(c.tolerance.Early+c.tolerance.Late, interval(row.schedule))
-	if !c.watched(s.At.Add(-margin), s.At.Add(margin)) || c.away(row, s.At) {
+	if !c.watched(s.At.Add(-margin), s.At.Add(margin)) || c.away(row, s.At) || row.before(s.At.Add(-margin)) {
 		row.Unjudged++
 		return
 	}
 	row.OnlyOld++
 	row.example("old beat", s.At, c.whyNotFired(row, s))
 }
+
+// before reports whether the row's schedule was not yet here, as a task that was due before the adoption was not.
+func (r *Row) before(at time.Time) bool { return r.schedule != nil && at.Before(r.schedule.CreatedAt) }
 
 // away reports whether the shadow was away when a task of the row was due.
 func (c *comparison) away(row *Row, at time.Time) bool {
@@ -328,8 +331,9 @@ func (c *comparison) conclude(r *Report) {
 	judged := 0
 	r.Agree, r.Compared = true, true
 	for i := range r.Schedules {
-		judged += r.Schedules[i].Matched
-		r.Agree = r.Agree && !r.Schedules[i].differs()
+		row := &r.Schedules[i]
+		judged += row.Matched + row.OnlyTactus + row.OnlyOld
+		r.Agree = r.Agree && !row.differs()
 	}
 	switch {
 	case len(c.Watches) == 0:
@@ -337,12 +341,12 @@ func (c *comparison) conclude(r *Report) {
 		r.Agree, r.Compared = false, false
 	case r.HeardSent == 0 && r.Heard == 0:
 		r.Notes = append(r.Notes, noneSent+"; or start workers with -E")
-		r.Agree, r.Compared = r.Agree && len(c.would) == 0, false
+		r.Agree, r.Compared = false, false
 	case r.HeardSent == 0:
 		r.Notes = append(r.Notes,
 			noneSent+"; what follows is what workers received, whoever sent it, and when they did")
 	}
-	if r.Agree && judged == 0 && len(c.would) > 0 {
+	if r.Agree && judged == 0 {
 		r.Notes = append(r.Notes, "nothing could be compared yet: wait for some due times")
 		r.Agree, r.Compared = false, false
 	}

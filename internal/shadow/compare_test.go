@@ -290,3 +290,52 @@ func TestNothingHeard(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+// TestNothingCompared holds that two beats do not agree as long as nothing of theirs has matched or differed.
+func TestNothingCompared(t *testing.T) {
+	t.Parallel()
+	for name, make := range map[string]func(*past){
+		"nothing was due and nothing sent": func(*past) {},
+		"nothing was due here": func(p *past) {
+			p.schedule(`"name": "later", "cron_expression": "0 9 * * *"`)
+			p.Schedules[0].CreatedAt = day.Add(12 * time.Hour)
+			p.Schedules[0].EffectiveFrom = p.Schedules[0].CreatedAt
+			p.sendOne(day.Add(9*time.Hour), "gen1@host")
+		},
+		"all is at the edge of what was watched": func(p *past) {
+			p.decide(p.schedule(`"name": "noon", "cron_expression": "0 12 * * *"`))
+			p.Watches = []shadow.Watch{{Since: day.Add(12 * time.Hour), Until: day.Add(13 * time.Hour)}}
+			p.sendOne(day.Add(13*time.Hour), "gen1@host")
+		},
+	} {
+		p := newPast(t)
+		make(p)
+		if r := p.report(); r.Agree || r.Compared || len(r.Notes) == 0 {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+}
+
+// TestSentBeforeTheAdoption holds that what the old beat sent before a schedule was here is no difference, and that
+// what it sent afterwards is.
+func TestSentBeforeTheAdoption(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		since             time.Duration // how long after the beginning of the day it was adopted
+		onlyOld, unjudged int
+	}{{12 * time.Hour, 0, 12}, {12*time.Hour + time.Second, 0, 12}, {-time.Hour, 12, 0}} {
+		p := newPast(t)
+		s := p.schedule(`"name": "hourly", "cron_expression": "0 * * * *"`)
+		s.CreatedAt = day.Add(c.since)
+		s.EffectiveFrom = s.CreatedAt
+		if c.since < 0 { // it was edited at noon, and did not fire before
+			s.EffectiveFrom = day.Add(12 * time.Hour)
+		}
+		p.Schedules[0] = s
+		p.decide(s).send(time.Hour+500*time.Millisecond, time.Hour)
+		row := p.report().Schedules[0]
+		if row.OnlyOld != c.onlyOld || row.Unjudged != c.unjudged || row.OnlyTactus != 0 || row.Matched != 11 {
+			t.Errorf("adopted after %s: %+v, want %d of the old beat only and %d not judged", c.since, row, c.onlyOld, c.unjudged)
+		}
+	}
+}

@@ -83,7 +83,7 @@ order by at`
 		` from tactus.shadow_watches where until >= $1 order by since`
 
 	readSchedulesSQL = `
-select s.id, (` + sqlexpr.InYears("s.effective_from") + `), s.enabled, coalesce(s.invalid_reason, ''),
+select s.id, (` + sqlexpr.InYears("s.effective_from") + `), (` + sqlexpr.InYears("s.created_at") + `), s.enabled, coalesce(s.invalid_reason, ''),
     ` + sqlexpr.InYears("s.deleted_at") + `, s.definition from tactus.schedules s
 where s.id in (select schedule_id from tactus.shadow_runs where decided_at >= $1)
     or ` + sqlexpr.TaskName + ` in (select task_name from tactus.shadow_sent where heard_at >= $1)
@@ -103,7 +103,9 @@ func Read(ctx context.Context, q querier, since time.Time) (r Record, err error)
 	}
 	rows, err := collect[scheduleRow](ctx, q, "scheduled", readSchedulesSQL, since)
 	for _, row := range rows {
-		s := domain.Schedule{ID: row.ID, EffectiveFrom: row.Effective, InvalidReason: row.Invalid}
+		s := domain.Schedule{
+			ID: row.ID, EffectiveFrom: row.Effective, CreatedAt: row.Created, InvalidReason: row.Invalid,
+		}
 		// the row was changed by hand; the others can still be compared
 		if err := json.Unmarshal(row.Definition, &s.Definition); err != nil {
 			s.InvalidReason = cmp.Or(s.InvalidReason, fmt.Sprintf("its definition cannot be read: %v", err))
@@ -176,6 +178,7 @@ func orEmpty(text *string) string {
 type scheduleRow struct {
 	ID         domain.ID
 	Effective  time.Time
+	Created    time.Time
 	Enabled    bool
 	Invalid    string
 	Deleted    *time.Time
