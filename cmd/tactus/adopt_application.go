@@ -75,8 +75,8 @@ func (f applicationFlags) compare(ctx context.Context, pool *pgxpool.Pool, appli
 }
 
 // sameOutcome lists the differences that change nothing: both beats send no row that is done or has expired, and both
-// send one at once that is past.
-var sameOutcome = []string{"done", "expired", "past"}
+// send one at once that is past. What the old beat has not saved it has mostly sent.
+var sameOutcome = []string{"done", "expired", "past", oldbeat.Unsaved}
 
 // judge returns an error if a row would run differently and --accept does not name the difference. One such row is
 // enough, because the triggers follow a table as a whole.

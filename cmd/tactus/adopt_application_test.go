@@ -244,3 +244,58 @@ func TestAdoptInTheApplicationsZone(t *testing.T) {
 		}
 	}
 }
+
+// runningBeat is Celery's own beat until it has sent something for some seconds. It ends as it is then: its rows say
+// what they say beside a beat that runs.
+const runningBeat = `
+import celery, os, redis, threading, time
+from celery.beat import Service
+app = celery.Celery("app", broker="%[1]s")
+app.conf.timezone = "UTC"
+service = Service(app, max_interval=1, scheduler_cls="django_celery_beat.schedulers:DatabaseScheduler")
+client = redis.Redis.from_url("%[1]s")
+def stop():
+    patience = time.monotonic() + 120
+    while client.llen("celery") < 5 and time.monotonic() < patience:
+        time.sleep(0.1)
+    os._exit(client.llen("celery") < 5)
+threading.Thread(target=stop, daemon=True).start()
+service.start()
+`
+
+// TestAdoptBesideTheOldBeat adopts rows whose last runs a beat that runs has not saved yet: they are not overdue, and
+// one that did not run for an hour is.
+func TestAdoptBesideTheOldBeat(t *testing.T) {
+	t.Parallel()
+	url, file := testenv.DjangoURL(t), filepath.Join(t.TempDir(), "application.json")
+	testenv.Django(t, url, `
+often = IntervalSchedule.objects.create(every=2, period="seconds")
+PeriodicTask.objects.create(name="tick", task="app.usual", interval=often, queue="celery", last_run_at=datetime.now(timezone.utc))
+PeriodicTask.objects.filter(name="celery.backend_cleanup").delete()
+`)
+	testenv.Django(t, url, fmt.Sprintf(runningBeat, testenv.RedisURL(t)))
+	if err := os.WriteFile(file, testenv.BesideCelery(t, `
+import celery
+app = celery.Celery("app", broker="redis://localhost:1/0", backend="redis://localhost:1/1")
+app.conf.timezone = "UTC"
+app.conf.beat_scheduler = "django_celery_beat.schedulers:DatabaseScheduler"
+
+@app.task(name="app.usual")
+def usual():
+    pass
+`, importer.Script, []string{"app:app"}), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	adopt := []string{
+		"adopt", "--django-celery-beat", "--naive-timezone", "UTC", "--application", file, "--accept",
+		"celery_refuses", "--dry-run",
+	}
+	said, rows := adopting(t, url, exitOK, adopt...)
+	if !slices.Contains(rows, "tick unsaved") || strings.Contains(said.out, `"overdue"`) {
+		t.Errorf("beside a beat that runs: %v: %s", rows, said.out)
+	}
+	testenv.Django(t, url, `PeriodicTask.objects.filter(name="tick").update(last_run_at=datetime.now(timezone.utc) - timedelta(hours=1))`)
+	if _, rows := adopting(t, url, exitFailure, adopt...); !slices.Contains(rows, "tick overdue") {
+		t.Errorf("an hour after the beat stopped: %v", rows)
+	}
+}

@@ -14,11 +14,12 @@ import (
 type reader struct {
 	local   *time.Location
 	release oldbeat.Release
+	newest  time.Time // the newest last run of the table's rows
 }
 
 func (s Source) reader() (reader, error) {
 	local, err := zone.Load(cmp.Or(s.NaiveTimezone, "UTC"))
-	return reader{local, s.Celery}, err
+	return reader{local: local, release: s.Celery}, err
 }
 
 // instant parses a time as PostgreSQL writes it in JSON. One without an offset is of a column without a zone, from
@@ -35,7 +36,12 @@ func (r reader) instant(text string) time.Time {
 // compare compares how both beats run a row. Where the old one misreads its times, it goes by what it reads.
 func (r reader) compare(s domain.Schedule, o origin, now time.Time) (oldbeat.Comparison, error) {
 	if r.local == time.UTC {
-		return oldbeat.Compare(s, s.CronExpression, r.release, instantOf(o.LastRunAt), o.adopted(s, now))
+		ran := instantOf(o.LastRunAt)
+		c, err := oldbeat.Compare(s, s.CronExpression, r.release, ran, o.adopted(s, now))
+		if err == nil {
+			err = c.Saved(s, ran, r.newest, now)
+		}
+		return c, err
 	}
 	theirs := s
 	if o.StartTime != "" {

@@ -35,6 +35,7 @@ func (s Source) Preview(ctx context.Context, timezone string, now time.Time) (ro
 		return nil, fmt.Errorf("preview %s: %w", s.Table, err)
 	}
 	var after *string
+	var all []previewRow
 	for first := true; first || after != nil; first = false {
 		var found []previewRow
 		err := s.locked(ctx, func() (err error) {
@@ -44,9 +45,15 @@ func (s Source) Preview(ctx context.Context, timezone string, now time.Time) (ro
 		if err != nil {
 			return nil, fmt.Errorf("preview %s: %w", s.Table, err)
 		}
-		for _, f := range found {
-			rows = append(rows, f.row(reads, now))
+		all = append(all, found...)
+	}
+	for _, f := range all {
+		if ran := instantOf(originOf(f.Origin).LastRunAt); ran.After(reads.newest) && !ran.After(now) {
+			reads.newest = ran
 		}
+	}
+	for _, f := range all {
+		rows = append(rows, f.row(reads, now))
 	}
 	gone, err := s.gone(ctx)
 	if err != nil {
