@@ -68,7 +68,11 @@ func (s Source) Unadopt(ctx context.Context, keep bool) (count int64, left []str
 	if err := unsent.Settle(ctx, s.pool, `s.managed_by = $1`, s.Table, s.CancelUnsent); err != nil {
 		return 0, nil, fmt.Errorf("unadopt %s: %w", s.Table, err)
 	}
-	before, err := s.leave(ctx)
+	var counted *time.Time
+	if err := s.pool.QueryRow(ctx, countedSQL, s.Table).Scan(&counted); err != nil {
+		return 0, nil, fmt.Errorf("unadopt %s: %w", s.Table, err)
+	}
+	before, err := s.leave(ctx, counted)
 	if err != nil {
 		return 0, nil, fmt.Errorf("unadopt %s: %w", s.Table, err)
 	}
@@ -78,7 +82,7 @@ func (s Source) Unadopt(ctx context.Context, keep bool) (count int64, left []str
 			return count, nil, fmt.Errorf("release the schedules of %s: %w", s.Table, err)
 		}
 	}
-	if err := s.catchUp(ctx, before); err != nil {
+	if err := s.catchUp(ctx, before, counted); err != nil {
 		return count, nil, fmt.Errorf("hand %s back: %w", s.Table, err)
 	}
 	left, err = s.triggersLeft(ctx)

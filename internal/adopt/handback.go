@@ -28,7 +28,7 @@ type handed struct {
 	Effective  time.Time
 	LastRunAt  *time.Time // as the row has it
 	Ran        *time.Time // its last run here
-	Runs       int64      // how many runs it had here
+	Runs       int64      // how many runs it had here since it was adopted
 	Present    int64      // how many of them since it has its present trigger, or was enabled anew
 	Passed     bool       // whether a due time of its present trigger was settled without a run
 	Settled    *time.Time // the watermark of the beat; nil when there was no leader yet
@@ -46,7 +46,8 @@ select t.id::text, s.id, s.definition, s.enabled and s.deleted_at is null, s.eff
         from tactus.leases where name = 'beat')
 from %s t join tactus.schedules s on s.id = tactus.adopted_id($1, t.id::text) and s.managed_by = $1
 left join lateral (
-    select max(fired_at) as last, count(*) as runs, count(*) filter (where fired_at >= s.trigger_set_at) as present
+    select max(fired_at) as last, count(*) filter (where fired_at >= $3) as runs,
+        count(*) filter (where fired_at >= s.trigger_set_at) as present
     from tactus.runs
     where schedule_id = s.id and kind = 'scheduled' and status not in ('missed', 'skipped', 'excluded') and not waiting
         and fired_at >= s.created_at and not ($2 and ` + unsent.Cancelled + `)
@@ -57,6 +58,10 @@ left join lateral (
 const handBackColumnsSQL = `
 select attname::text, atttypid = 'timestamp'::regtype from pg_attribute
 where attrelid = to_regclass($1) and attname in ('last_run_at', 'total_run_count', 'enabled') and not attisdropped`
+
+// countedSQL reads since when the runs of a table are counted that its rows do not count yet: since it was adopted.
+// What is not adopted any more has been handed back with the runs until then.
+const countedSQL = `select max(adopted_at) from tactus.adoptions where source = $1`
 
 // back collects what to write to the rows, one element of each slice for one row.
 type back struct {
@@ -92,7 +97,7 @@ func (s Source) checkSQL() string {
 const readNewest = `begin isolation level read committed`
 
 // handed reads the rows to hand back, and returns the statement that writes them.
-func (s Source) handed(ctx context.Context) (all []handed, statement string, err error) {
+func (s Source) handed(ctx context.Context, counted *time.Time) (all []handed, statement string, err error) {
 	columns := map[string]bool{}
 	rows, err := s.pool.Query(ctx, handBackColumnsSQL, s.Table)
 	if err != nil {
@@ -112,7 +117,8 @@ func (s Source) handed(ctx context.Context) (all []handed, statement string, err
 		batch := &pgx.Batch{}
 		batch.Queue(readNewest)
 		batch.Queue(checkTableSQL, s.Table, string(s.Kind))
-		batch.Queue(fmt.Sprintf(handedRowsSQL, lastRunAt, s.Table), s.Table, s.CancelUnsent).Query(func(found pgx.Rows) (err error) {
+		batch.Queue(fmt.Sprintf(handedRowsSQL, lastRunAt, s.Table), s.Table, s.CancelUnsent,
+			counted).Query(func(found pgx.Rows) (err error) {
 			all, err = pgx.CollectRows(found, pgx.RowToStructByPos[handed])
 			return err
 		})
@@ -203,10 +209,10 @@ func later(a, b *time.Time) *time.Time {
 // handBack writes to the rows when they ran last, and adds the number of runs since they were handed back before.
 // around queues the caller's own statements of the transaction, and calls its argument where the rows are to be
 // written. The first time it checks the table even if there is nothing to write: it may be too late the second time.
-func (s Source) handBack(ctx context.Context, before map[string]handed,
+func (s Source) handBack(ctx context.Context, before map[string]handed, counted *time.Time,
 	around func(*pgx.Batch, func()),
 ) (map[string]handed, error) {
-	all, statement, err := s.handed(ctx)
+	all, statement, err := s.handed(ctx, counted)
 	if err != nil {
 		return nil, fmt.Errorf("read what has run: %w", err)
 	}
@@ -235,8 +241,8 @@ func (s Source) handBack(ctx context.Context, before map[string]handed,
 
 // leave hands the rows back and drops the triggers, in one transaction. It deletes the adoption first: without one, the
 // triggers ignore the writes to the rows.
-func (s Source) leave(ctx context.Context) (map[string]handed, error) {
-	return s.handBack(ctx, nil, func(b *pgx.Batch, write func()) {
+func (s Source) leave(ctx context.Context, counted *time.Time) (map[string]handed, error) {
+	return s.handBack(ctx, nil, counted, func(b *pgx.Batch, write func()) {
 		b.Queue(`delete from tactus.adoptions where source = $1`, s.Table)
 		write()
 		b.Queue(`select tactus.adopt_uninstall($1)`, s.Table)
@@ -244,7 +250,7 @@ func (s Source) leave(ctx context.Context) (map[string]handed, error) {
 }
 
 // catchUp hands back the runs between the first handing back and the release of the schedules.
-func (s Source) catchUp(ctx context.Context, before map[string]handed) error {
-	_, err := s.handBack(ctx, before, func(_ *pgx.Batch, write func()) { write() })
+func (s Source) catchUp(ctx context.Context, before map[string]handed, counted *time.Time) error {
+	_, err := s.handBack(ctx, before, counted, func(_ *pgx.Batch, write func()) { write() })
 	return err
 }

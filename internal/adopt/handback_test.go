@@ -53,6 +53,7 @@ func TestHandingBack(t *testing.T) {
 	u.django(rowsToHandBack)
 	s := u.source("django_celery_beat_periodictask", adopt.DjangoCeleryBeat)
 	u.adopt(s)
+	u.adoptedLongAgo()
 	// Since three hours ago a beat has been in charge.
 	u.exec(`update tactus.schedules set effective_from = clock_timestamp() - interval '3 hours', trigger_set_at = clock_timestamp() - interval '3 hours'`)
 	u.exec(`insert into tactus.leases (name, holder, epoch, expires_at, watermark)
@@ -112,6 +113,7 @@ func TestEnablingAfterGoingBack(t *testing.T) {
 	u.django(rowsToHandBack)
 	s := u.source("django_celery_beat_periodictask", adopt.DjangoCeleryBeat)
 	u.adopt(s)
+	u.adoptedLongAgo()
 	u.exec(`update tactus.schedules set effective_from = clock_timestamp() - interval '3 hours', created_at = clock_timestamp() - interval '3 days', trigger_set_at = clock_timestamp() - interval '3 days'`)
 	u.exec(`insert into tactus.leases (name, holder, epoch, expires_at, watermark)
 		values ('beat', 'a', 1, clock_timestamp(), clock_timestamp())`)
@@ -177,6 +179,7 @@ func TestHandingBackWhatWasNotHandedOver(t *testing.T) {
 	u.django(rowsToHandBack)
 	s := u.source("django_celery_beat_periodictask", adopt.DjangoCeleryBeat)
 	u.adopt(s)
+	u.adoptedLongAgo()
 	u.exec(`update tactus.schedules set effective_from = clock_timestamp() - interval '3 hours', created_at = clock_timestamp() - interval '3 hours', trigger_set_at = clock_timestamp() - interval '3 hours'`)
 	u.exec(`insert into tactus.leases (name, holder, epoch, expires_at, watermark)
 		values ('beat', 'a', 1, clock_timestamp(), clock_timestamp())`)

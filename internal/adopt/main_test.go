@@ -81,6 +81,12 @@ func (u upstream) adopt(s adopt.Source) {
 	}
 }
 
+// adoptedLongAgo has runs of some time ago count as run since the adoption.
+func (u upstream) adoptedLongAgo() {
+	u.Helper()
+	u.exec(`update tactus.adoptions set adopted_at = clock_timestamp() - interval '3 days'`)
+}
+
 // named is the living schedule of that name, made of its events alone and held against its row.
 func (u upstream) named(name string) domain.Schedule {
 	u.Helper()

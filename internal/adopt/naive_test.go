@@ -38,6 +38,7 @@ func TestHandingBackWithoutZones(t *testing.T) {
 			}
 			s := u.source("django_celery_beat_periodictask", adopt.DjangoCeleryBeat)
 			u.adopt(s)
+			u.adoptedLongAgo()
 			s.NaiveTimezone = c.zone
 			u.exec(`update tactus.schedules set effective_from = clock_timestamp() - interval '3 hours'`)
 			u.exec(`insert into tactus.leases (name, holder, epoch, expires_at, watermark)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -20,6 +21,7 @@ func Encode(run domain.DueRun, deliveryTag string, cfg Config) (to Address, text
 	}
 	cfg = cfg.withDefaults()
 	run.Args, run.Kwargs = orElse(run.Args, "[]"), orElse(run.Kwargs, "{}")
+	name := takeName(&run)
 	if err := cfg.limits().CheckMessage(run.Task); err != nil {
 		return to, nil, err
 	}
@@ -34,12 +36,12 @@ func Encode(run domain.DueRun, deliveryTag string, cfg Config) (to Address, text
 	to, routingKey := cfg.address(run.Task, priority, deliveryTag)
 	const most = 1600 // of what is not the task's
 	body := body(run.Task)
-	text, err = headersOf(&run, expires, cfg).append(envelope(body, 2*min(len(body), maxRepr)+most), run.Headers)
+	text, err = headersOf(&run, name, expires, cfg).append(envelope(body, 2*min(len(body), maxRepr)+most), run.Headers)
 	if err != nil {
 		return Address{}, nil, fmt.Errorf("encode headers: %w", err)
 	}
 	return to, finish(text, properties{
-		correlationID: run.RunID, scheduleName: run.ScheduleName, expiration: expiration(run.Task), routingKey: routingKey,
+		correlationID: run.RunID, name: name, expiration: expiration(run.Task), routingKey: routingKey,
 		priority: priority, deliveryTag: deliveryTag,
 	}), nil
 }
@@ -51,9 +53,24 @@ func orElse(raw json.RawMessage, empty string) json.RawMessage {
 	return raw
 }
 
-func headersOf(run *domain.DueRun, expires *string, cfg Config) headers {
+// takeName takes the name that the message is to give its schedule out of the run: that of an adopted row, where the
+// schedule has another one (tactus.adopted_own_name), or that of the schedule; nil when it has none.
+func takeName(run *domain.DueRun) *string {
+	var own *string
+	if json.Unmarshal(run.Headers[nameHeader], &own) == nil && own != nil {
+		run.Headers = maps.Clone(run.Headers)
+		delete(run.Headers, nameHeader)
+		return own
+	}
+	if run.ScheduleName == "" {
+		return nil
+	}
+	return &run.ScheduleName
+}
+
+func headersOf(run *domain.DueRun, name, expires *string, cfg Config) headers {
 	return headers{
-		run: run, shadow: run.Shadow, expires: expires, origin: cfg.Origin, traceParent: run.TraceParent,
+		run: run, name: name, shadow: run.Shadow, expires: expires, origin: cfg.Origin, traceParent: run.TraceParent,
 		timeLimit: [2]*int64{unlessZero(run.TimeLimitSeconds), unlessZero(run.SoftTimeLimitSeconds)},
 		argsRepr:  argsRepr(run.Args), kwargsRepr: safeRepr(run.Kwargs),
 	}

@@ -142,7 +142,7 @@ func TestEncodeRefuses(t *testing.T) {
 		"a header of Celery's":     {header("id", `"x"`), "target_ambiguous", "/headers/id"},
 		"a header of ours":         {header("x-tactus-run-id", `"x"`), "target_ambiguous", "/headers/x-tactus-run-id"},
 		"the trace":                {header("traceparent", `"x"`), "target_ambiguous", "/headers/traceparent"},
-		"the schedule's name":      {header("periodic_task_name", `"x"`), "target_ambiguous", "/headers/periodic_task_name"},
+		"the schedule's name":      {header("periodic_task_name", `null`), "target_ambiguous", "/headers/periodic_task_name"},
 		"a header that decompress": {header("compression", `"zlib"`), "target_ambiguous", "/headers/compression"},
 		"a broken header":          {header("a/b", `{`), "value_unreadable", "/headers/a~1b"},
 		"an absent header":         {header("a", ``), "value_unreadable", "/headers/a"},

@@ -37,7 +37,8 @@ type headers struct {
 	kwargsRepr  string
 	origin      string
 	run         *domain.DueRun
-	traceParent string // where OpenTelemetry's instrumentation of Celery reads it
+	name        *string // of the schedule; none when nil
+	traceParent string  // where OpenTelemetry's instrumentation of Celery reads it
 }
 
 // append appends the headers as JSON, with the task's own headers added in the order of their names.
@@ -64,7 +65,7 @@ func (h headers) append(to []byte, own map[string]json.RawMessage) (_ []byte, er
 	to = appendString(append(to, `,"origin":`...), h.origin)
 	to = strconv.AppendBool(append(to, `,"ignore_result":`...), h.run.IgnoreResult)
 	to = append(to, `,"replaced_task_nesting":0,"stamped_headers":null,"stamps":{}`...)
-	to = appendPeriodicTaskName(to, h.run.ScheduleName) // where django-celery-beat has it since 2.9
+	to = appendPeriodicTaskName(to, h.name) // where django-celery-beat has it since 2.9
 	to = appendID(append(to, `,"x-tactus-schedule-id":"`...), h.run.ScheduleID)
 	to = appendString(append(to, `","x-tactus-due-at":`...), isoTime(h.run.DueAt))
 	to = appendID(append(to, `,"x-tactus-run-id":"`...), h.run.RunID)
@@ -88,8 +89,8 @@ func (h headers) append(to []byte, own map[string]json.RawMessage) (_ []byte, er
 // properties are what the transport reads.
 type properties struct {
 	correlationID domain.ID
-	scheduleName  string
-	expiration    string // milliseconds; none when empty
+	name          *string // of the schedule; none when nil
+	expiration    string  // milliseconds; none when empty
 	exchange      string
 	routingKey    string // the queue to which the message goes back when its worker dies
 	priority      int
@@ -100,7 +101,7 @@ type properties struct {
 func (p properties) append(to []byte) []byte {
 	to = appendID(append(to, `{"correlation_id":"`...), p.correlationID)
 	to = append(to, `","reply_to":""`...)
-	to = appendPeriodicTaskName(to, p.scheduleName) // where django-celery-beat 2.4 has it
+	to = appendPeriodicTaskName(to, p.name) // where django-celery-beat 2.4 has it
 	to = append(to, `,"delivery_mode":`+persistent...)
 	if p.expiration != "" {
 		to = appendString(append(to, `,"expiration":`...), p.expiration)
@@ -114,11 +115,13 @@ func (p properties) append(to []byte) []byte {
 
 const persistent = "2" // delivery mode
 
-func appendPeriodicTaskName(to []byte, schedule string) []byte {
-	if schedule == "" {
+const nameHeader = "periodic_task_name"
+
+func appendPeriodicTaskName(to []byte, schedule *string) []byte {
+	if schedule == nil {
 		return to
 	}
-	return appendString(append(to, `,"periodic_task_name":`...), schedule)
+	return appendString(append(to, `,"`+nameHeader+`":`...), *schedule)
 }
 
 func appendID(to []byte, id domain.ID) []byte {
