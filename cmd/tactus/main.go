@@ -107,7 +107,7 @@ func run(args []string, out, problems io.Writer) int {
 		fmt.Fprintln(problems, "tactus:", helpFor(err))
 		return exitUsage
 	}
-	if err := checkSecrets(parsed); err != nil {
+	if err := errors.Join(refuseRepeated(parsed), checkSecrets(parsed)); err != nil {
 		return exitCode(err, problems)
 	}
 	if err := hostzones.Use(all.Zoneinfo); err != nil {

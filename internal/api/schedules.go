@@ -101,6 +101,7 @@ func (s *server) schedules(api huma.API) {
 // register adds an operation. domain.Decode reads the bodies, because it finds every fault; takes describes
 // them.
 func register[I, O any](api huma.API, op huma.Operation, handler func(context.Context, *I) (*O, error)) {
+	op.Middlewares = append(op.Middlewares, refuseRepeated)
 	op.MaxBodyBytes, op.BodyReadTimeout, op.SkipValidateBody = maxBody, bodyTimeout, true
 	op.Errors = []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed, http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusServiceUnavailable}
 	huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {
