@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -303,6 +304,10 @@ func (c importCrontabCmd) Run(ctx context.Context, to console) error {
 	if err != nil {
 		return err
 	}
+	if c.File == "-" && len(raw) == 0 && !c.PruneAll {
+		return errors.New("nothing came on standard input, and nothing was changed: whatever was to write it has " +
+			"failed (is there a crontab command, and a crontab of this user? see crontab -l), or has nothing")
+	}
 	if c.Timezone == "" {
 		name, from, found := hostZone()
 		if !found {
@@ -324,6 +329,11 @@ func (c importCrontabCmd) Run(ctx context.Context, to console) error {
 	})
 	if err != nil {
 		return err
+	}
+	if zones := importer.OtherZones(entries, c.Timezone); len(zones) > 0 {
+		fmt.Fprintf(to.problems, "CRON_TZ puts lines in the time zone %s, and tactus takes them so; the cron of Debian "+
+			"and Ubuntu does not know it, and has run them in that of the host: if yours is that one, take CRON_TZ out\n",
+			strings.Join(zones, ", "))
 	}
 	return c.bring(ctx, to, source, entries, c.Timezone)
 }

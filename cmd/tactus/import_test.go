@@ -384,3 +384,25 @@ func TestPruneOfAnEmptySource(t *testing.T) {
 		}
 	}
 }
+
+// TestImportOfAnEmptyPipe has the command before the pipe fail, and lines of a crontab that are in another zone.
+func TestImportOfAnEmptyPipe(t *testing.T) {
+	t.Parallel()
+	importing := []string{"import", "crontab", "--task", "app.run", "--celery-timezone", "Asia/Tokyo", "--database-url", testenv.DatabaseURL(t)}
+	got := tactus(t, append(importing, "--source", "pipe", "-")...) // the standard input of tests is empty
+	if got.code != exitFailure || !strings.Contains(got.problems, "nothing came on standard input") || strings.Contains(got.out, "0 new") {
+		t.Errorf("%d %s%s", got.code, got.out, got.problems)
+	}
+	file := filepath.Join(t.TempDir(), "crontab")
+	for text, want := range map[string]bool{
+		"CRON_TZ=America/New_York\n0 9 * * * one\n0 8 * * * two\nCRON_TZ=UTC\n0 9 * * * three\n": true, "CRON_TZ=Asia/Tokyo\n0 9 * * * one\n": false,
+	} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got := tactus(t, append(importing, "--dry-run", file)...)
+		if told := strings.Contains(got.problems, "CRON_TZ puts lines in the time zone America/New_York, UTC, and tactus takes them so; the cron of Debian"); got.code != exitOK || told != want {
+			t.Errorf("%q: %d, told: %v: %s", text, got.code, told, got.problems)
+		}
+	}
+}

@@ -572,6 +572,9 @@ def asked_once(app, name, args, kwargs, options, checked):
         differences.append(("callbacks", "it has callbacks (link, link_error, chain or chord): tactus sends the task alone"))
     for option in sorted(set(options) - CARRIED | set(sent) & PROPERTIES):
         differences.append(("options", f"the option {option} is not imported"))
+    if sent.get("compression"):
+        differences.append(("options", f"it is sent compressed ({sent['compression']}), by an option, its task or the settings: "
+                            "tactus compresses nothing, and workers take it as it is"))
     celery_gives = celerys(app)
     own = {**{key: value for key, value in headers.items() if key not in celery_gives}, **(merged.get("headers") or {})}
     for header, value in (("task", name), ("lang", "py"), ("retries", 0), ("group", None), ("parent_id", None)):

@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -9,19 +10,22 @@ import (
 // cronItem is an item of a list as cron reads it: * or a range, either with a step, or a value.
 var cronItem = regexp.MustCompile(`^(?i:\*|[0-9]+|[a-z]{3}|(?:[0-9]+|[a-z]{3})-(?:[0-9]+|[a-z]{3}))(/[0-9]+)?$`)
 
-// cronRefuses returns the field for which cron itself refuses a line, or an empty text. tactus reads more: L, W, #, ?,
-// ranges that go round, and steps behind a single value.
+// cronRefuses tells why cron never runs a line, or is empty. tactus reads more: L, W, #, ?, ranges that go round, and
+// steps behind a single value. Of a range that goes round Debian's cron makes no time at all.
 func cronRefuses(when string) string {
 	if strings.HasPrefix(when, "@") {
 		return ""
 	}
+	const never = "it never runs the line; tactus would run it"
 	for field := range strings.FieldsSeq(when) {
 		for item := range strings.SplitSeq(field, ",") {
 			span, _, stepped := strings.Cut(item, "/")
 			first, second, ranged := strings.Cut(span, "-")
-			if !cronItem.MatchString(item) || stepped && !ranged && span != "*" ||
-				ranged && cronNumber(first) > cronNumber(second) {
-				return field
+			if !cronItem.MatchString(item) || stepped && !ranged && span != "*" {
+				return fmt.Sprintf("cron refuses %q (and with it, in /etc/cron.d, the whole file): %s", field, never)
+			}
+			if ranged && cronNumber(first) > cronNumber(second) {
+				return fmt.Sprintf("cron takes %q, a range that goes round, for no time, or refuses it: %s", field, never)
 			}
 		}
 	}

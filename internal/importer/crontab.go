@@ -6,7 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
-	"strconv"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -59,6 +59,16 @@ func ParseCrontab(ctx context.Context, text string, options CrontabOptions) (ent
 		entries = append(entries, e)
 	}
 	return entries, nil
+}
+
+// OtherZones returns the time zones of lines that are in another one than that of the file, in their order.
+func OtherZones(entries []Entry, of string) (zones []string) {
+	for _, e := range entries {
+		if z := e.Definition.Timezone; z != "" && z != of && !slices.Contains(zones, z) {
+			zones = append(zones, z)
+		}
+	}
+	return zones
 }
 
 // The longest line, and the longest assignments together, in bytes.
@@ -128,9 +138,8 @@ func (o CrontabOptions) entry(line, zone string, environment map[string]string) 
 		Name: name, TaskName: o.Task, CronExpression: when, CronDialect: "vixie", CronSeconds: seconds, Timezone: zone,
 		Args: encode([]string{command}), Kwargs: encode(kwargs), Queue: o.Queue,
 	}
-	if field := cronRefuses(when); field != "" && !seconds {
-		e.differ("cron_refuses", "cron itself refuses "+strconv.Quote(field)+", and does not run the line (nor, in "+
-			"/etc/cron.d, any of its file); tactus would run it")
+	if why := cronRefuses(when); why != "" && !seconds {
+		e.differ("cron_refuses", why)
 	}
 	switch {
 	case when == "@reboot":

@@ -219,6 +219,9 @@ kombu.serialization.register("json", json.dumps, json.loads, content_type="appli
 		{want: "new every 60 s", entry: "app.remote", has: "app.conf.task_always_eager = True\n"}, // Celery warns, and sends it
 		{want: "refused celery_refuses", entry: " app.a"},
 		{want: "refused celery_refuses", entry: "app.b "},
+		{want: "refused options", has: `app.conf.beat_schedule["e"]["options"] = {"compression": "gzip"}` + "\n"},
+		{want: "refused options", has: `app.conf.result_compression = "zlib"` + "\n"}, // which Celery 5.2 takes for task_compression
+		{want: "refused options", has: `app.tasks["app.a"].compression = "gzip"` + "\n"},
 		{want: "new every 60 s"},
 		{want: "new every 60 s", entry: "app.routed", has: `
 app.conf.task_routes = {"app.routed": {"queue": "rq"}}
