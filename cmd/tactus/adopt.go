@@ -137,7 +137,7 @@ func (c adoptCmd) show(to console, rows []adopt.Row) error {
 	for _, r := range rows {
 		changes[r.Change]++
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Change, text(r.Name), text(r.Trigger), clock(r.Next),
-			clock(r.NextCelery), text(remarks(r.Invalid, r.Differences)))
+			celerys(r.Comparison), text(remarks(r.Invalid, r.Differences)))
 	}
 	fmt.Fprintf(table, "\n%d new, %d changed, %d gone, %d the same\n", changes["new"], changes["changed"],
 		changes["gone"], changes["same"])
@@ -155,6 +155,14 @@ func remarks(invalid string, differences []oldbeat.Difference) (text string) {
 		text += d.Message
 	}
 	return text
+}
+
+// celerys says when Celery's beat would send a schedule.
+func celerys(c oldbeat.Comparison) string {
+	if c.FromStart {
+		return "one interval after its beat starts"
+	}
+	return clock(c.NextCelery)
 }
 
 func clock(t *time.Time) string {

@@ -78,7 +78,7 @@ func (r reader) differ(c *oldbeat.Comparison) {
 			known = true
 		}
 	}
-	if !known && apart(c.Next, c.NextCelery) {
+	if !known && !c.FromStart && apart(c.Next, c.NextCelery) {
 		c.Differences = append(c.Differences, oldbeat.Difference{
 			Code: "instants",
 			Message: fmt.Sprintf("Celery's beat takes local times of %s for UTC, and sends it at %s; tactus at %s",
@@ -87,16 +87,17 @@ func (r reader) differ(c *oldbeat.Comparison) {
 	}
 }
 
-// expiry is the difference of a row that has an expiry still to come, which goes with each message of Celery's beat.
+// expiry is the difference of a row that has an expiry still to come, which goes with each message of Celery's beat. Of
+// a disabled one it is told, too, which may be enabled until then.
 func (r reader) expiry(s domain.Schedule, now time.Time) []oldbeat.Difference {
-	if ends := s.Policy().EndsAt; !s.Runnable() || !ends.After(now) {
+	if ends := s.Policy().EndsAt; !ends.After(now) {
 		return nil
 	}
 	return []oldbeat.Difference{{
 		Code: "expires",
 		Message: fmt.Sprintf("each message of Celery's beat says that it expires at %s; tactus fires nothing from %s "+
-			"on, but messages that wait in the queue then still run: set expire_seconds in place of expires, or a "+
-			"route with expires_seconds", r.instant(s.EndsAt).Format(time.RFC3339), s.EndsAt),
+			"on, but messages that wait in the queue then still run: clear expires and set expire_seconds (it takes one of "+
+			"them), or have its task expire by a route (tactus route set TASK --expires LENGTH)", r.instant(s.EndsAt).Format(time.RFC3339), s.EndsAt),
 	}}
 }
 

@@ -244,7 +244,7 @@ func (r *Row) compare(before domain.Schedule, e Entry, now time.Time) (err error
 func (r *Row) expect(by expected, after domain.Schedule) error {
 	r.NextCelery = nil
 	r.Differences = slices.DeleteFunc(r.Differences, func(d oldbeat.Difference) bool { return d.Code == "dst" })
-	if len(by.next.Due) > 0 {
+	if len(by.next.Due) > 0 && !r.FromStart {
 		r.NextCelery = &by.next.Due[0]
 	}
 	told := len(r.Differences)

@@ -20,6 +20,9 @@ type Comparison struct {
 	Next        *time.Time   `json:"next" doc:"When tactus fires it."`
 	NextCelery  *time.Time   `json:"next_celery" doc:"When Celery's beat would have sent it."`
 	Differences []Difference `json:"differences,omitempty"`
+
+	// FromStart says that Celery's beat would send it one interval after the beat starts, whenever that is.
+	FromStart bool `json:"next_celery_from_start,omitempty"`
 }
 
 func (c *Comparison) differ(code, format string, args ...any) {
@@ -51,8 +54,7 @@ func Compare(s domain.Schedule, typed string, release Release, lastRun, now time
 	case s.IntervalSeconds != 0 && !lastRun.IsZero():
 		c.interval(s, lastRun, now)
 	case s.IntervalSeconds != 0 && s.StartsAt == "":
-		due := now.Add(time.Duration(s.IntervalSeconds) * time.Second).UTC() // it begins when a beat reads it
-		c.NextCelery = &due
+		c.NextCelery, c.FromStart = nil, true // it begins when a beat reads it
 	}
 	c.window(s, now)
 	return c, nil
@@ -103,7 +105,7 @@ func (c *Comparison) ahead(lastRun, now time.Time) {
 // window records that a schedule has expired.
 func (c *Comparison) window(s domain.Schedule, now time.Time) {
 	if ends := s.Policy().EndsAt; !ends.IsZero() && ends.Before(now) {
-		c.NextCelery = nil
+		c.NextCelery, c.FromStart = nil, false
 		c.differ("expired", "it expired at %s: neither beat fires it", s.EndsAt)
 	}
 }
@@ -126,11 +128,7 @@ func (c *Comparison) crontab(s domain.Schedule, typed string, release Release, l
 	}
 	sent := theirs
 	if rolling, ok := rolloverOf(theirs, typed, s.Timezone, now); ok && release.rollsOver() {
-		from := now
-		if !lastRun.IsZero() {
-			from = lastRun
-		}
-		if c.rolls(s, release, rolling, from); release != "" {
+		if c.rolls(s, release, rolling, lastRun, now); release != "" {
 			sent = rolling
 		}
 	}

@@ -35,7 +35,8 @@ func TestCompare(t *testing.T) {
 			`"interval_seconds": 600, "interval_anchor": "2026-03-02T11:45:00Z"`, ago(15 * time.Minute),
 			"03-02 12:05, 03-02 12:00 overdue",
 		},
-		{`"interval_seconds": 600, "interval_anchor": "2026-03-02T11:55:00Z"`, time.Time{}, "03-02 12:05, 03-02 12:10"},
+		{`"interval_seconds": 600, "interval_anchor": "2026-03-02T11:55:00Z"`, time.Time{}, "03-02 12:05, from start"},
+		{`"interval_seconds": 600, "interval_anchor": "2026-03-02T11:55:00Z", "ends_at": "2026-03-02T11:59:00Z"`, time.Time{}, "never, never expired"},
 		{
 			`"interval_seconds": 3600, "interval_anchor": "2026-03-04T11:55:00Z"`, ago(-48 * time.Hour),
 			"03-02 12:55, 03-04 13:00 instants",
@@ -73,6 +74,9 @@ func TestCompare(t *testing.T) {
 			t.Fatal(err)
 		}
 		words := []string{when(got.Next) + ", " + when(got.NextCelery)}
+		if got.FromStart && got.NextCelery == nil {
+			words[0] = when(got.Next) + ", from start"
+		}
 		for _, d := range got.Differences {
 			words = append(words, d.Code)
 		}

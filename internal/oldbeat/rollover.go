@@ -95,24 +95,28 @@ func (r rollover) names(day time.Time) bool {
 	return ok && due.Equal(day)
 }
 
-// parts returns the first times after which a run follows that only one of the two beats has: when tactus and when
-// Celery goes on.
-func (r rollover) parts(from time.Time) (own, their time.Time, parted bool) {
-	run := from
-	for range 2 * year {
-		own, _ = r.Recurrence.Next(run)
+// parts returns the first times from now on that only one of the two beats has: when tactus and when Celery goes on.
+// lastRun is zero for what never ran, which Celery takes for having run when its beat starts: now.
+func (r rollover) parts(lastRun, now time.Time) (own, their time.Time, parted bool) {
+	run := lastRun
+	if their, _ = r.Next(run); run.IsZero() || !their.After(now) {
+		run = now // Celery sends at once what is overdue
+	}
+	for from := now; ; from = run { // where tactus goes on, which sends nothing late
+		own, _ = r.Recurrence.Next(from)
 		if their, _ = r.Next(run); !own.Equal(their) {
 			return own, their, true
 		}
-		evening := r.tomorrow(run)
-		if !run.Before(evening) {
-			evening = evening.AddDate(0, 0, 1)
+		if own.IsZero() || own.After(now.AddDate(2, 0, 0)) {
+			return own, their, false
 		}
-		first, ok := r.Recurrence.Next(evening.Add(-1))
-		if !ok {
-			break
+		// Only what follows the last run of an evening is another.
+		if run = own; run.Before(r.tomorrow(run)) {
+			if run, _ = r.Recurrence.Next(r.tomorrow(run).Add(-1)); run.IsZero() {
+				return own, their, false
+			}
 		}
-		for run = first; !run.Before(r.tomorrow(run)); { // the last one of its evening
+		for !run.Before(r.tomorrow(run)) {
 			next, ok := r.Recurrence.Next(run)
 			if !ok || !r.tomorrow(next).Equal(r.tomorrow(run)) {
 				break
@@ -120,12 +124,11 @@ func (r rollover) parts(from time.Time) (own, their time.Time, parted bool) {
 			run = next
 		}
 	}
-	return own, their, false
 }
 
 // rolls tells where a release of Celery that leaves out days, or may be one, parts from what a crontab says.
-func (c *Comparison) rolls(s domain.Schedule, release Release, theirs rollover, from time.Time) {
-	own, their, parted := theirs.parts(from)
+func (c *Comparison) rolls(s domain.Schedule, release Release, theirs rollover, lastRun, now time.Time) {
+	own, their, parted := theirs.parts(lastRun, now)
 	if !parted || !s.Runnable() {
 		return
 	}

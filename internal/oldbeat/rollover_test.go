@@ -135,3 +135,110 @@ func TestCrontabsWestOfUTC(t *testing.T) {
 		t.Errorf("only %d of %d leave out days", skipping, len(cases))
 	}
 }
+
+// beatFrom has a real Celery's beat run each crontab from a moment on, and tells when it sends it within 40 days. What is
+// overdue is sent at once, which is left out.
+const beatFrom = `
+import json, sys
+from datetime import datetime, timedelta, timezone
+import celery
+from celery.schedules import crontab
+from celery.utils.time import timezone as zones
+
+app, all = celery.Celery("app"), []
+for fields, zone, ran, now in json.loads(sys.argv[1]):
+    minute, hour, dom, month, dow = fields.split()
+    tz = zones.get_timezone(zone)
+    begin = at = datetime.fromisoformat(now)
+    s = crontab(minute=minute, hour=hour, day_of_month=dom, month_of_year=month, day_of_week=dow, app=app,
+                nowfun=lambda: at.astimezone(tz))
+    s.tz = tz
+    last, sent = datetime.fromisoformat(ran) if ran else at, []
+    while at < begin + timedelta(days=40) and len(sent) < 60:
+        due, seconds = s.is_due(last.astimezone(tz))
+        if due:
+            if at > begin:
+                sent.append(at.replace(second=0, microsecond=0).isoformat())
+            last = at
+            at += timedelta(seconds=1)
+            continue
+        early = 86400 if seconds > 2 * 86400 else 7200 if seconds > 3 * 3600 else 0
+        at += timedelta(seconds=max(seconds - early, 1))
+    all.append(sent)
+print(json.dumps({"release": celery.__version__, "sent": all}))
+`
+
+// TestExamplesOfCrontabsWestOfUTC looks at crontabs at all hours of the day: what is told of them are the first times at
+// which a real Celery's beat and tactus part, whenever the crontab ran last.
+func TestExamplesOfCrontabsWestOfUTC(t *testing.T) {
+	t.Parallel()
+	type looked struct{ fields, zone, ran, now string }
+	var cases []looked
+	asked := [][]string{}
+	for _, name := range []string{"America/New_York", "America/Los_Angeles", "America/Sao_Paulo", "Pacific/Honolulu", "Asia/Tokyo"} {
+		location, err := zone.Load(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, fields := range []string{
+			"0 21 * 11,12,1,2 *", "0 9,21 1-20 * *", "30 17,22 * 1,12 mon-fri", "0 */3 * 11,12,1 *", "0 8 1-20 * *",
+		} {
+			for hour := 1; hour < 24; hour += 2 {
+				now := time.Date(2026, 12, 2, hour, 10, 0, 0, location).UTC()
+				for _, ran := range []time.Duration{0, 90 * time.Minute, 12 * time.Hour, 30 * time.Hour} {
+					c := looked{fields, name, "", now.Format(time.RFC3339)}
+					if ran != 0 {
+						c.ran = now.Add(-ran).Format(time.RFC3339)
+					}
+					cases = append(cases, c)
+					asked = append(asked, []string{fields, name, strings.Replace(c.ran, "Z", "+00:00", 1), strings.Replace(c.now, "Z", "+00:00", 1)})
+				}
+			}
+		}
+	}
+	argument, err := json.Marshal(asked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var theirs struct {
+		Release oldbeat.Release
+		Sent    [][]time.Time
+	}
+	if err := json.Unmarshal(testenv.BesideCelery(t, "", beatFrom, []string{string(argument)}), &theirs); err != nil || len(theirs.Sent) != len(cases) {
+		t.Fatalf("%d of %d: %v", len(theirs.Sent), len(cases), err)
+	}
+	parting := 0
+	for i, c := range cases {
+		now, _ := time.Parse(time.RFC3339, c.now)
+		ran, _ := time.Parse(time.RFC3339, c.ran)
+		d := domain.Definition{Name: "n", TaskName: "a", CronExpression: c.fields, Timezone: c.zone}
+		d, _, err := d.Normalize(domain.Context{Now: now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := domain.Schedule{Definition: d}
+		got, err := oldbeat.Compare(s, c.fields, theirs.Release, ran, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		said := fmt.Sprint(got.Differences)
+		at := now
+		for _, their := range theirs.Sent[i] {
+			own, err := oldbeat.Next(s, at)
+			if err != nil || own == nil {
+				t.Fatalf("%v: %v", c, err)
+			}
+			if at = *own; own.Equal(their) {
+				continue
+			}
+			parting++
+			if want := fmt.Sprintf("sends it at %s, tactus at %s", oldbeat.At(their, c.zone), oldbeat.At(*own, c.zone)); !strings.Contains(said, want) {
+				t.Errorf("%v: %s, want %s", c, said, want)
+			}
+			break
+		}
+	}
+	if parting < 100 {
+		t.Errorf("only %d of %d part", parting, len(cases))
+	}
+}
