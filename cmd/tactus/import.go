@@ -331,9 +331,9 @@ func (c importCrontabCmd) Run(ctx context.Context, to console) error {
 		return err
 	}
 	if zones := importer.OtherZones(entries, c.Timezone); len(zones) > 0 {
-		fmt.Fprintf(to.problems, "CRON_TZ puts lines in the time zone %s, and tactus takes them so; the cron of Debian "+
-			"and Ubuntu does not know it, and has run them in that of the host: if yours is that one, take CRON_TZ out\n",
-			strings.Join(zones, ", "))
+		fmt.Fprintf(to.problems, "CRON_TZ puts lines in the time zone %s, and tactus takes them so; the cron of "+
+			"Debian and Ubuntu does not know it, and has run them in that of the host: if yours is that one, take "+
+			"CRON_TZ out\n", strings.Join(zones, ", "))
 	}
 	return c.bring(ctx, to, source, entries, c.Timezone)
 }

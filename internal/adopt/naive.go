@@ -96,8 +96,9 @@ func (r reader) expiry(s domain.Schedule, now time.Time) []oldbeat.Difference {
 	return []oldbeat.Difference{{
 		Code: "expires",
 		Message: fmt.Sprintf("each message of Celery's beat says that it expires at %s; tactus fires nothing from %s "+
-			"on, but messages that wait in the queue then still run: clear expires and set expire_seconds (it takes one of "+
-			"them), or have its task expire by a route (tactus route set TASK --expires LENGTH)", r.instant(s.EndsAt).Format(time.RFC3339), s.EndsAt),
+			"on, but messages that wait in the queue then still run: clear expires and set expire_seconds (it takes "+
+			"one of them), or have its task expire by a route (tactus route set TASK --expires LENGTH)",
+			r.instant(s.EndsAt).Format(time.RFC3339), s.EndsAt),
 	}}
 }
 

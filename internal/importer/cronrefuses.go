@@ -25,7 +25,8 @@ func cronRefuses(when string) string {
 				return fmt.Sprintf("cron refuses %q (and with it, in /etc/cron.d, the whole file): %s", field, never)
 			}
 			if ranged && cronNumber(first) > cronNumber(second) {
-				return fmt.Sprintf("cron takes %q, a range that goes round, for no time, or refuses it: %s", field, never)
+				return fmt.Sprintf("cron takes %q, a range that goes round, for no time, or refuses it: %s",
+					field, never)
 			}
 		}
 	}

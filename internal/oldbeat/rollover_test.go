@@ -136,8 +136,8 @@ func TestCrontabsWestOfUTC(t *testing.T) {
 	}
 }
 
-// beatFrom has a real Celery's beat run each crontab from a moment on, and tells when it sends it within 40 days. What is
-// overdue is sent at once, which is left out.
+// beatFrom has a real Celery's beat run each crontab from a moment on, and tells when it sends it within 40 days. What
+// is overdue is sent at once, which is left out.
 const beatFrom = `
 import json, sys
 from datetime import datetime, timedelta, timezone
@@ -168,8 +168,8 @@ for fields, zone, ran, now in json.loads(sys.argv[1]):
 print(json.dumps({"release": celery.__version__, "sent": all}))
 `
 
-// TestExamplesOfCrontabsWestOfUTC looks at crontabs at all hours of the day: what is told of them are the first times at
-// which a real Celery's beat and tactus part, whenever the crontab ran last.
+// TestExamplesOfCrontabsWestOfUTC looks at crontabs at all hours of the day: what is told of them are the first times
+// at which a real Celery's beat and tactus part, whenever the crontab ran last.
 func TestExamplesOfCrontabsWestOfUTC(t *testing.T) {
 	t.Parallel()
 	type looked struct{ fields, zone, ran, now string }
