@@ -51,16 +51,24 @@ func TestWhatLasts(t *testing.T) {
 	to := receive(t, nil)
 	late, paused, fresh := w.schedule("late"), w.schedule("paused"), w.schedule("fresh")
 	invalid, never := w.schedule("invalid"), w.schedule("never")
+	w.schedule("stream on time")
+	w.schedule("stream behind")
 	if err := outbox.InTx(t.Context(), w.pool, func(tx pgx.Tx) error { _, err := outbox.Disable(t.Context(), tx, paused); return err }); err != nil {
 		t.Fatal(err)
 	}
 	run := outbox.NewID()
+	const stream = `insert into tactus.runs (id, schedule_id, due_at, fired_at, kind, status, schedule_version)
+	    select gen_random_uuid(), id, now() - interval '5 minutes', now() - interval '5 minutes' + $after, 'scheduled', 'sent', 1
+	    from tactus.schedules where name = `
 	for _, sql := range []string{
 		`update tactus.schedules set invalid_reason = 'no such zone', enabled = false where id = '` + invalid.String() + `'`,
 		`update tactus.schedules set effective_from = now() - interval '2 hours' where id = '` + never.String() + `'`,
 		`update tactus.schedules set paused_at = now() - interval '2 hours' where id = '` + paused.String() + `'`,
 		`insert into tactus.runs (id, schedule_id, due_at, kind, status, schedule_version) values ('` + run.String() + `', '` + late.String() + `', now() - interval '5 minutes', 'scheduled', 'sent', 1)`,
 		`insert into tactus.runs (id, schedule_id, due_at, kind, status, schedule_version) values (gen_random_uuid(), '` + fresh.String() + `', now() - interval '5 minutes', 'scheduled', 'sent', 1)`,
+		`update tactus.schedules set task = (task::jsonb || '{"stream": "s"}')::json where name like 'stream %'`,
+		strings.ReplaceAll(stream, "$after", "interval '1 second'") + `'stream on time'`, // it ended when it was handed over
+		strings.ReplaceAll(stream, "$after", "interval '2 minutes'") + `'stream behind'`,
 		`update tactus.schedules set policy = replace(policy, '"misfire"', '"jitter":5,"spread":300,"misfire"') where id = '` + fresh.String() + `'`, // it may have fired just now
 	} {
 		if _, err := w.pool.Exec(t.Context(), sql); err != nil {
@@ -69,17 +77,17 @@ func TestWhatLasts(t *testing.T) {
 	}
 	w.rule("r", `{"on":["late","paused","invalid","never_fired"],"late_seconds":60,"paused_seconds":3600,"never_fired_seconds":3600,"to":"webhook","url":"`+to.url+`"}`)
 	told := map[string]int{}
-	for len(told) < 4 {
+	for len(told) < 5 {
 		for _, h := range to.next(t).data(t).Happenings {
 			told[h.What+" "+h.ScheduleName]++
 		}
 	}
-	want := map[string]int{"late late": 1, "paused paused": 1, "invalid invalid": 1, "never_fired never": 1}
+	want := map[string]int{"late late": 1, "late stream behind": 1, "paused paused": 1, "invalid invalid": 1, "never_fired never": 1}
 	if fmt.Sprint(told) != fmt.Sprint(want) {
 		t.Errorf("%v, want %v", told, want)
 	}
 	var rows int
-	if err := w.pool.QueryRow(t.Context(), `select count(*) from tactus.notification_told`).Scan(&rows); err != nil || rows != 4 {
+	if err := w.pool.QueryRow(t.Context(), `select count(*) from tactus.notification_told`).Scan(&rows); err != nil || rows != 5 {
 		t.Errorf("%d told, %v", rows, err)
 	}
 }

@@ -62,10 +62,11 @@ limit @limit::bigint`
     select r.id::text as subject, r.id as run_id, r.schedule_id, r.due_at, 'it is late'::text as reason,
         coalesce(r.started_at, clock_timestamp()) - r.due_at as late from tactus.runs r
     where r.finished_at is null and r.kind = 'scheduled' and r.status in ('due', 'sent', 'started', 'retrying')
+        and not ` + sqlexpr.StreamHas + `
         and coalesce(r.started_at, clock_timestamp()) - r.due_at > make_interval(secs => @seconds::bigint)
     union
     select r.id::text, r.id, r.schedule_id, r.due_at, 'it was late', r.fired_at - r.due_at from tactus.runs r
-    where r.finished_at is not null and case when isfinite(fired_at) and isfinite(due_at) then fired_at - due_at > interval '10 seconds' end and
+    where (r.finished_at is not null or ` + sqlexpr.StreamHas + `) and case when isfinite(fired_at) and isfinite(due_at) then fired_at - due_at > interval '10 seconds' end and
         kind = 'scheduled'
         and r.due_at > clock_timestamp() - make_interval(secs => @seconds::bigint) - interval '10 minutes'
         and r.fired_at - r.due_at > make_interval(secs => @seconds::bigint) and r.status not in ('missed', 'skipped',

@@ -37,12 +37,12 @@ const (
 )
 
 // cancelRuns settles what was not handed over, and has the relay tell the workers of everything that is open: a run may
-// be on its way. It waits for no row. Runs on streams that were handed over for good have a finished_at.
+// be on its way. It waits for no row. Nobody can be told of what a stream has.
 const cancelRuns = `
 with given as materialized (
-    select g.id, g.nth, r.due_at, r.status, r.finished_at is null as open
+    select g.id, g.nth, r.due_at, r.status, r.finished_at is null and not r.streamed as open
     from (select id, min(nth) as nth from unnest((select @ids::uuid[])) with ordinality g (id, nth) group by id) g
-    left join lateral (select due_at, status, finished_at from tactus.runs r where id = g.id
+    left join lateral (select due_at, status, finished_at, ` + sqlexpr.StreamHas + ` as streamed from tactus.runs r where id = g.id
         and (@all_scopes::boolean or exists (select from tactus.schedules s where s.id = r.schedule_id and ` + sqlexpr.InScope + `)) limit 1) r on true
 ),
 free as materialized (

@@ -13,3 +13,10 @@ const Unfinished = `exists (
 // time it is at most (null: what PostgreSQL's clock says), since that clock may have jumped ahead (see slowclock).
 const Heard = `coalesce(b.heard_at, b.fired_at) > least(clock_timestamp(), @believed::timestamptz) - case when b.status = 'started' and most > 0
             then (most + 60) * interval '1 second' else greatest(@lease::interval, most * interval '1 second') end`
+
+// StreamHas is the condition that a stream has the run r (tactus.runs). A stream never answers: the run has ended for
+// everybody but the relay, which hands it over again if the stream is lost. It has a finished_at only when it is too
+// old for that.
+const StreamHas = `(r.status = 'sent' and exists (
+    select from tactus.schedules s where s.id = r.schedule_id and ` + TaskStream + ` <> ''
+))`
