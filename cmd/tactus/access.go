@@ -136,6 +136,7 @@ func operators(health *telemetry.Health, registry *prometheus.Registry, log *log
 	health.Tell(func(r *http.Request) bool {
 		return access.Permit{Role: access.Read}.Demand(r.Context()) == nil
 	}, log.Logger)
+	registry.MustRegister(telemetry.Conditions{Health: health})
 	mux := telemetry.Mux(health, registry)
 	mountLogLevel(mux, log)
 	return mux

@@ -215,7 +215,7 @@ func newMetrics() metrics {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
 	}
-	return metrics{
+	m := metrics{
 		answers: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tactus_runs_ended_total",
 			Help: "Runs that reached a final state, by state.",
@@ -225,6 +225,12 @@ func newMetrics() metrics {
 		missed: counter("tactus_results_missed_total",
 			"Messages that came faster than the collector read them, whose results a sweep finds instead."),
 	}
+	for _, status := range []domain.RunStatus{
+		domain.Succeeded, domain.Failed, domain.Revoked, domain.Expired, domain.Unknown,
+	} { // a rate has to begin at 0, or the first of them is in none
+		m.answers.WithLabelValues(string(status))
+	}
+	return m
 }
 
 // Register registers the metrics.

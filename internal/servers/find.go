@@ -77,6 +77,13 @@ var (
 	}
 	patchelfProgram = program{"patchelf", []string{"/usr/bin/patchelf"}, []string{"patchelf"}, "apt-get install patchelf"}
 
+	prometheusProgram = program{
+		"prometheus",
+		[]string{"/usr/bin/prometheus", "/opt/homebrew/bin/prometheus", "/usr/local/bin/prometheus"},
+		[]string{"prometheus"},
+		"apt-get install prometheus, or brew install prometheus",
+	}
+
 	pgBouncerProgram = program{
 		"pgbouncer",
 		[]string{"/usr/sbin/pgbouncer", "/opt/homebrew/bin/pgbouncer"},
