@@ -44,6 +44,14 @@ func Client(r *http.Request) string {
 	return peer(r)
 }
 
+// OverTLS reports whether the client's connection is encrypted, as this process or a trusted proxy sees it.
+func OverTLS(r *http.Request) bool {
+	if v, ok := r.Context().Value(visitKey{}).(visit); ok {
+		return v.guard.overTLS(r)
+	}
+	return r.TLS != nil
+}
+
 func (g *Guard) counted(r *http.Request, who Principal) string {
 	if who.Kind == Nobody || who.Kind == Anonymous {
 		return g.address(r)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/domain/cron"
+	"github.com/tactus-dev/tactus/internal/access"
 	"github.com/tactus-dev/tactus/internal/catalog"
 )
 
@@ -285,10 +286,10 @@ func (v *view) chips(f listFilter) (chips []chip) {
 	return chips
 }
 
-// Server returns the address of this server as the browser knows it.
+// Server returns the address of this server as the browser knows it, a trusted proxy's included.
 func (v *view) Server() string {
 	scheme := "http"
-	if v.r.TLS != nil || v.r.Header.Get("X-Forwarded-Proto") == "https" {
+	if access.OverTLS(v.r) {
 		scheme = "https"
 	}
 	return scheme + "://" + v.r.Host
