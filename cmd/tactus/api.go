@@ -104,7 +104,7 @@ func apiHandler(guard *access.Guard, pool *pgxpool.Pool, timezone string, worker
 		Store:       outbox.NewStore(pool, timezone, workers.Check), Catalog: catalog.New(pool), Timezone: timezone,
 		RunRetention: limits.RunRetention, Check: workers.Check, DefaultQueue: workers.DefaultQueue, Log: log,
 		Ready: health.Ready, Elsewhere: programs, Provider: guard.LoginPath(), Letters: letters,
-		Keys:  access.NewKeys(pool),
+		Keys:  access.NewKeys(pool).Logged(log),
 		Rules: notify.NewStore(pool),
 		Moved: func(ctx context.Context, pattern string, route *domain.Route) (importer.Moves, error) {
 			return importer.Moved(ctx, pool, pattern, route, workers.DefaultQueue)

@@ -82,6 +82,22 @@ func TestKeys(t *testing.T) {
 			t.Errorf("%v: %+v", args, got)
 		}
 	}
+	page, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/system/keys", strings.NewReader("name=paged&role=read"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	page.Header = http.Header{"Authorization": {"Bearer " + made.Key}, "Content-Type": {"application/x-www-form-urlencoded"}}
+	if status, body := send(t, page); status != http.StatusCreated {
+		t.Errorf("a key by the pages: %d %s", status, body)
+	}
+	// The log names who made, replaced and ended a key, and has no key.
+	for _, what := range []string{`"a key was made"`, `"a key was rotated"`, `"a key was revoked"`} {
+		p.AwaitLog("msg=" + what + " key=deploy key_id=[^ ]+ role=write scope=.tag:a. by=key:alice")
+	}
+	p.AwaitLog(`msg="a key was made" key=paged .* by=key:alice`)
+	if log := p.Log(); strings.Contains(log, made.Key) || strings.Contains(log, strings.TrimSpace(second.out)) {
+		t.Errorf("the log has keys: %s", log)
+	}
 	got := tactus(t, "key", "list", "--database-url="+database)
 	if got.code != exitOK || strings.Count(got.out, "deploy") != 2 || strings.Count(got.out, "revoked") != 2 || strings.Contains(got.out, made.Key) {
 		t.Errorf("%+v", got)

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -70,10 +71,25 @@ type IssuedKey struct {
 }
 
 // Keys are the API keys of an installation.
-type Keys struct{ pool *pgxpool.Pool }
+type Keys struct {
+	pool *pgxpool.Pool
+	log  *slog.Logger
+}
 
 // NewKeys returns the keys in a database.
-func NewKeys(pool *pgxpool.Pool) *Keys { return &Keys{pool} }
+func NewKeys(pool *pgxpool.Pool) *Keys { return &Keys{pool, slog.New(slog.DiscardHandler)} }
+
+// Logged has the log say what becomes of keys. They have no events in the outbox: those go to whoever may read the
+// stream, who need not know who may do what.
+func (k *Keys) Logged(log *slog.Logger) *Keys { return &Keys{k.pool, log} }
+
+// tell logs a change of a key unless it failed.
+func (k *Keys) tell(ctx context.Context, what string, key KeyInfo, err error) {
+	if err == nil {
+		by, reason := outbox.ActorOf(ctx)
+		k.log.Info(what, "key", key.Name, "key_id", key.ID, "role", key.Role, "scope", key.Scope, "by", by, "reason", reason)
+	}
+}
 
 // Errors about keys.
 var (
@@ -118,6 +134,7 @@ func (k *Keys) Create(ctx context.Context, n NewKey) (IssuedKey, error) {
 		"id": outbox.NewID(), "name": n.Name, "hash": hash[:], "role": n.Role.String(),
 		"scope": append([]string{}, n.Scope...), "by": n.By, "expires": n.ExpiresAt,
 	})
+	k.tell(ctx, "a key was made", made, err)
 	return IssuedKey{made, text}, err
 }
 
@@ -178,7 +195,9 @@ select` + keyColumns + ` from revoked where id = @id`
 // Revoke ends a key, in every process within about a second, with the sessions that were opened by it. The keys that it
 // has replaced end with it, which may be valid still: whoever revokes a key wants its holder out.
 func (k *Keys) Revoke(ctx context.Context, id domain.ID) (KeyInfo, error) {
-	return k.one(ctx, revokeKey, pgx.NamedArgs{"id": id})
+	ended, err := k.one(ctx, revokeKey, pgx.NamedArgs{"id": id})
+	k.tell(ctx, "a key was revoked", ended, err)
+	return ended, err
 }
 
 // rotateKey replaces a key by another of the same name, role and scope. The other lives as long as the first was to.
@@ -222,6 +241,7 @@ func (k *Keys) Rotate(ctx context.Context, id domain.ID, overlap time.Duration, 
 			return IssuedKey{}, errKeyEnded
 		}
 	}
+	k.tell(ctx, "a key was rotated", made, err)
 	return IssuedKey{made, text}, err
 }
 

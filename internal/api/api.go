@@ -58,7 +58,7 @@ func init() {
 func New(pool *pgxpool.Pool, timezone string, log *slog.Logger, workers celery.Config, limits ...Limits) http.Handler {
 	s := &server{
 		pool: pool, workers: workers, store: outbox.NewStore(pool, timezone, workers.Check), catalog: catalog.New(pool),
-		access: access.NewKeys(pool), rules: notify.NewStore(pool), timezone: timezone, check: workers.Check, log: log, streams: newStreams(limits),
+		access: access.NewKeys(pool).Logged(log), rules: notify.NewStore(pool), timezone: timezone, check: workers.Check, log: log, streams: newStreams(limits),
 	}
 	var held *bodies.Budget
 	if len(limits) > 0 {
