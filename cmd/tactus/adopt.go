@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -122,7 +121,7 @@ func (c adoptCmd) Run(ctx context.Context, to console) error {
 	if err := source.Adopt(ctx, c.Timezone); err != nil {
 		return err
 	}
-	fmt.Fprintf(to.problems, "tactus now follows %s: change its schedules there. Due times before now do not fire, "+
+	say(to.problems, "tactus now follows %s: change its schedules there. Due times before now do not fire, "+
 		"except one-offs that never ran and are marked as past.\n", source.Table)
 	return nil
 }
@@ -136,10 +135,10 @@ func (c adoptCmd) show(to console, rows []adopt.Row) error {
 	changes := map[string]int{}
 	for _, r := range rows {
 		changes[r.Change]++
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Change, text(r.Name), text(r.Trigger), clock(r.Next),
+		say(table, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Change, text(r.Name), text(r.Trigger), clock(r.Next),
 			celerys(r.Comparison), text(remarks(r.Invalid, r.Differences)))
 	}
-	fmt.Fprintf(table, "\n%d new, %d changed, %d gone, %d the same\n", changes["new"], changes["changed"],
+	say(table, "\n%d new, %d changed, %d gone, %d the same\n", changes["new"], changes["changed"],
 		changes["gone"], changes["same"])
 	return table.Flush()
 }
@@ -210,11 +209,13 @@ func (c unadoptCmd) Run(ctx context.Context, to console) error {
 	if c.Keep {
 		what = "kept: tactus fires them, and they can be changed here"
 	}
-	fmt.Fprintf(to.out, "tactus no longer follows %s; %s %s\n", source.Table,
+	say(to.out, "tactus no longer follows %s; %s %s\n", source.Table,
 		counted(int(count), "schedule was", "schedules were"), what)
 	if len(left) > 0 {
-		fmt.Fprintf(to.problems, "These triggers do nothing now. Only the owner of their table may drop them:\n  %s;\n",
-			strings.Join(left, ";\n  "))
+		fmt.Fprint(to.problems, "These triggers do nothing now. Only the owner of their table may drop them:\n")
+		for _, drop := range left {
+			say(to.problems, "  %s;\n", drop)
+		}
 	}
 	return nil
 }

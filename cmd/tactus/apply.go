@@ -81,7 +81,7 @@ func (c applyCmd) Run(ctx context.Context, to console) error {
 	}
 	for _, s := range steps {
 		for _, why := range s.Invalid {
-			fmt.Fprintln(to.problems, why)
+			say(to.problems, "%s\n", why)
 		}
 	}
 	if c.Diff {
@@ -113,7 +113,7 @@ func faulty(to console, faults wrong) error {
 		return nil
 	}
 	for _, f := range faults {
-		fmt.Fprintln(to.problems, f)
+		say(to.problems, "%s\n", f)
 	}
 	return usage("%s; nothing was changed", counted(len(faults), "fault", "faults"))
 }
@@ -378,13 +378,13 @@ func (s step) print(to console) {
 	if at != "" {
 		at = "  (" + at + ")"
 	}
-	fmt.Fprintf(to.out, "%s %s %s%s\n", signs[s.Outcome], one(s.Kind), text(s.Name), at)
+	say(to.out, "%s %s %s%s\n", signs[s.Outcome], one(s.Kind), text(s.Name), at)
 	for _, m := range s.Changes {
 		if string(m.Before) != "null" {
-			fmt.Fprintf(to.out, "  - %s: %s\n", text(m.Member), m.Before)
+			say(to.out, "  - %s: %s\n", text(m.Member), m.Before)
 		}
 		if string(m.After) != "null" {
-			fmt.Fprintf(to.out, "  + %s: %s\n", text(m.Member), m.After)
+			say(to.out, "  + %s: %s\n", text(m.Member), m.After)
 		}
 	}
 }
@@ -414,7 +414,7 @@ func (c applyCmd) carryOut(ctx context.Context, to console, steps []step) error 
 			if c.DryRun {
 				did = "would " + s.Outcome
 			}
-			fmt.Fprintf(to.out, "%s %s %s\n", did, one(s.Kind), text(s.Name))
+			say(to.out, "%s %s %s\n", did, one(s.Kind), text(s.Name))
 		}
 	}
 	if !c.tabular() {
@@ -427,7 +427,7 @@ func (c applyCmd) carryOut(ctx context.Context, to console, steps []step) error 
 	if c.DryRun {
 		sum = "dry run: %d to create, %d to change, %d to delete, %d unchanged; nothing was changed\n"
 	}
-	fmt.Fprintf(to.problems, sum, counts["create"], counts["change"], counts["delete"], counts["same"])
+	say(to.problems, sum, counts["create"], counts["change"], counts["delete"], counts["same"])
 	if len(refused) > 0 {
 		return errors.New(strings.Join(refused, "\n"))
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"os/exec"
 	"strings"
 )
@@ -34,6 +33,8 @@ func (a applicationSource) items(ctx context.Context, to console, faults *readin
 	if err := cmd.Wait(); err != nil {
 		return nil, usage("--app %s: %s ended with %v:\n%s", a.App, a.Python, err, strings.TrimSpace(problems.String()))
 	}
-	fmt.Fprint(to.problems, problems.String()) // what the application prints while it is imported
+	for line := range strings.Lines(problems.String()) { // what the application prints while it is imported
+		say(to.problems, "--app: %s\n", strings.TrimRight(line, "\r\n"))
+	}
 	return readManifest("--app "+a.App, raw, faults), nil
 }

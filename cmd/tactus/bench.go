@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/tactus-dev/tactus/internal/bench"
@@ -31,7 +30,7 @@ func (c benchCmd) Run(ctx context.Context, to console) error {
 	}
 	report, err := bench.Run(ctx, bench.Config{
 		DatabaseURL: c.DatabaseURL.reveal(), RedisURL: c.RedisURL.reveal(), Quick: c.Quick, Schedules: c.Schedules, Runs: c.Runs,
-		Say: func(text string) { fmt.Fprintln(to.problems, "bench:", text) },
+		Say: func(text string) { say(to.problems, "bench: %s\n", text) },
 	}, sections)
 	write := report.WriteTable
 	if c.Output == "json" {

@@ -123,14 +123,14 @@ func (c bulkCmd) tell(to console, done bulkPage) error {
 		counts[one.Outcome]++
 	}
 	if c.DryRun {
-		fmt.Fprintf(to.problems,
+		say(to.problems,
 			"%d schedules would be changed, %d are so already; this is a dry run, and none is changed\n",
 			counts["would"], counts["unchanged"])
 	} else {
-		fmt.Fprintf(to.problems, "%d schedules done, %d as they were\n", counts["done"], counts["unchanged"])
+		say(to.problems, "%d schedules done, %d as they were\n", counts["done"], counts["unchanged"])
 	}
 	if c.Action == "disable" && counts["done"] > 0 {
-		fmt.Fprintf(to.problems, "put back exactly these: tactus schedule bulk enable --pause-group %s\n", done.Group)
+		say(to.problems, "put back exactly these: tactus schedule bulk enable --pause-group %s\n", done.Group)
 	}
 	if n := counts["refused"]; n > 0 {
 		return fmt.Errorf("%d schedules were refused: see above", n)

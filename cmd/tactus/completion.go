@@ -5,7 +5,6 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
-	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -74,7 +73,7 @@ func (c wordsCmd) Run(ctx context.Context, to console) error {
 	}
 	for _, word := range completions(ctx, parser.Model.Node, words) {
 		if !strings.ContainsAny(word, "\n\r") {
-			fmt.Fprintln(to.out, word)
+			say(to.out, "%s\n", word)
 		}
 	}
 	return nil

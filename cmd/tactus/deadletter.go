@@ -161,9 +161,9 @@ func (c retryCmd) tell(to io.Writer, done []deadletter.Outcome, again int) error
 		if o.Again {
 			what = "put back"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", o.ID, text(o.Source), text(o.Reference), what, text(o.Result))
+		say(table, "%s\t%s\t%s\t%s\t%s\n", o.ID, text(o.Source), text(o.Reference), what, text(o.Result))
 	}
-	fmt.Fprintf(table, "%d put back, %d stay%s\n", again, len(done)-again, ofThemLocked(done))
+	say(table, "%d put back, %d stay%s\n", again, len(done)-again, ofThemLocked(done))
 	return table.Flush()
 }
 
@@ -202,13 +202,13 @@ func (c dropCmd) Run(ctx context.Context, to console) error {
 		return errors.Join(printList(to.out, dropped), err)
 	}
 	for _, l := range dropped {
-		fmt.Fprintf(to.out, "dropped %s: %s %s: %s\n", l.ID, text(l.Source), text(l.Reference), inCell(l.Reason))
+		say(to.out, "dropped %s: %s %s: %s\n", l.ID, text(l.Source), text(l.Reference), inCell(l.Reason))
 	}
 	if skipped := len(letters) - len(dropped); err == nil && skipped > 0 {
-		fmt.Fprintf(to.out, "%d dropped, %d skipped: locked by somebody, or gone already\n", len(dropped), skipped)
+		say(to.out, "%d dropped, %d skipped: locked by somebody, or gone already\n", len(dropped), skipped)
 		return errReported
 	}
-	fmt.Fprintf(to.out, "%d dropped\n", len(dropped))
+	say(to.out, "%d dropped\n", len(dropped))
 	return err
 }
 
@@ -223,7 +223,7 @@ func (f letterFlags) print(to io.Writer, letters []deadletter.Letter) error {
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "ID\tSOURCE\tREFERENCE\tSET ASIDE AT\tREASON\tDATA")
 	for _, l := range letters {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", l.ID, text(l.Source), text(l.Reference),
+		say(table, "%s\t%s\t%s\t%s\t%s\t%s\n", l.ID, text(l.Source), text(l.Reference),
 			l.At.UTC().Format(time.RFC3339), inCell(l.Reason), inCell(l.Data))
 	}
 	return table.Flush()

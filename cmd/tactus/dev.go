@@ -49,7 +49,7 @@ func (c devCmd) Run(ctx context.Context, to console, running *parts) (err error)
 		return err
 	}
 	defer unlock()
-	owned := &ownServers{dir: state, say: func(text string) { fmt.Fprintln(to.problems, "tactus dev:", text) }}
+	owned := &ownServers{dir: state, say: func(text string) { say(to.problems, "tactus dev: %s\n", text) }}
 	defer func() { err = errors.Join(err, running.do("PostgreSQL and Redis", owned.stop)) }()
 	given := c.DatabaseURL.isSet()
 	if err := c.startServers(ctx, owned); err != nil {
@@ -162,12 +162,12 @@ func (c devCmd) resultBackend() secret {
 }
 
 func (e devEnv) banner(to io.Writer, state, auth string) {
-	try, header := "Try it:\n", ""
+	try, header := ours("Try it:\n"), ""
 	if slices.Contains(strings.Split(auth, ","), "keys") {
 		try = "Callers need a key. This makes one, and tries it:\n\n  export TACTUS_TOKEN=$(bin/tactus key create me --role admin)\n"
 		header = ` -H "Authorization: Bearer $TACTUS_TOKEN"`
 	}
-	fmt.Fprintf(to, `
+	say(to, `
 tactus is running.
 
   Pages     %s

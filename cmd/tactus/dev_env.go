@@ -36,7 +36,7 @@ func printEnv(state string, out io.Writer) error {
 	}
 	for line := range strings.Lines(string(text)) {
 		if name, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok {
-			fmt.Fprintf(out, "export %s='%s'\n", name, strings.ReplaceAll(value, "'", `'\''`))
+			say(out, "export %s='%s'\n", name, strings.ReplaceAll(value, "'", `'\''`))
 		}
 	}
 	return nil

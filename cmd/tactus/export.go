@@ -57,24 +57,24 @@ func (c exportRedBeatCmd) Run(ctx context.Context, to console) error {
 	written, failed := 0, 0
 	for _, h := range handed {
 		for _, told := range h.Told {
-			fmt.Fprintf(to.problems, "%s: %s\n", text(h.Name), text(told))
+			say(to.problems, "%s: %s\n", text(h.Name), text(told))
 		}
 		if h.Failed {
 			failed++
 		}
 		if h.Written {
 			written++
-			fmt.Fprintf(to.out, "%s\n", text(h.Name))
+			say(to.out, "%s\n", text(h.Name))
 		}
 	}
 	if err != nil {
 		return err
 	}
 	if written > 0 && zone.Matters {
-		fmt.Fprintf(to.problems, "the application's time zone is taken to be %s; --celery-timezone names another\n",
+		say(to.problems, "the application's time zone is taken to be %s; --celery-timezone names another\n",
 			zone)
 	}
-	fmt.Fprintf(to.problems, "%s\n", counted(written, "entry now says when it ran last",
+	say(to.problems, "%s\n", counted(written, "entry now says when it ran last",
 		"entries now say when they ran last"))
 	if failed > 0 {
 		return fmt.Errorf("%s not written: RedBeat may send again what ran here", counted(failed, "entry was", "entries were"))
@@ -116,10 +116,10 @@ func (c exportCeleryCmd) Run(ctx context.Context, to console) error {
 	}
 	for _, e := range told.Entries {
 		for _, lost := range e.Lost {
-			fmt.Fprintf(to.problems, "%s: Celery's beat cannot do what is said here: %s\n", text(e.Names[0]), text(lost))
+			say(to.problems, "%s: Celery's beat cannot do what is said here: %s\n", text(e.Names[0]), text(lost))
 		}
 	}
-	fmt.Fprintf(to.problems, "%s came from %s\n", counted(len(told.Entries), "schedule", "schedules"), text(source.Label))
+	say(to.problems, "%s came from %s\n", counted(len(told.Entries), "schedule", "schedules"), text(source.Label))
 	return printJSON(to.out, told)
 }
 

@@ -57,10 +57,10 @@ func (c exportFilesCmd) Run(ctx context.Context, to console) error {
 		return err
 	}
 	for _, said := range invalid {
-		fmt.Fprintln(to.problems, said)
+		say(to.problems, "%s\n", said)
 	}
 	if left > 0 {
-		fmt.Fprintf(to.problems, "%s left out: adopted from a table, or completed\n",
+		say(to.problems, "%s left out: adopted from a table, or completed\n",
 			counted(left, "schedule is", "schedules are"))
 	}
 	if c.Output == "json" {

@@ -29,7 +29,7 @@ func TestHealth(t *testing.T) {
 		{"ready", mux(&telemetry.Health{}), exitOK, "ready\n", ""},
 		{
 			"not ready", mux(&sick), exitFailure, "",
-			"tactus: not ready: postgres: no schema\nnot ready: redis: no route\n",
+			"tactus: not ready: postgres: no schema\n  not ready: redis: no route\n",
 		},
 		{"something else", http.NotFoundHandler(), exitFailure, "", "tactus: not ready: 404 Not Found\n"},
 		{"an empty refusal", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -141,7 +141,7 @@ func (f importFlags) bring(ctx context.Context, to console, source importer.Sour
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(to.problems, "the tag of what comes from here is %s\n", text(source.Tag()))
+	say(to.problems, "the tag of what comes from here is %s\n", text(source.Tag()))
 	gone, left := importer.Remains(rows)
 	if err := f.checks(gone, left, "schedule", "schedules"); err != nil {
 		return err
@@ -181,10 +181,10 @@ func (f importFlags) show(to io.Writer, rows []importer.Row) (refused int, err e
 		if r.Next != nil {
 			next = clock(r.Next)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Change, text(r.Name), text(r.Trigger), next,
+		say(table, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Change, text(r.Name), text(r.Trigger), next,
 			text(destination(r)), text(strings.Join(parts, "; ")))
 	}
-	fmt.Fprintf(table, "\n%d new, %d changed, %d the same, %d gone, %d refused\n",
+	say(table, "\n%d new, %d changed, %d the same, %d gone, %d refused\n",
 		changes["new"], changes["changed"], changes["same"], changes["gone"], changes["refused"])
 	return changes["refused"], table.Flush()
 }
@@ -244,11 +244,11 @@ func readApplication(file string, to console) (importer.Application, error) {
 		return application, usage("%s: %v", file, err)
 	}
 	for _, note := range application.Notes {
-		fmt.Fprintln(to.problems, text(note))
+		say(to.problems, "%s\n", text(note))
 	}
 	settings := application.Settings()
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
-		fmt.Fprintf(to.problems, "the workers of %s need the setting %s=%s of api and relay\n", application.Name, name,
+		say(to.problems, "the workers of %s need the setting %s=%s of api and relay\n", application.Name, name,
 			strconv.Quote(settings[name]))
 	}
 	return application, nil
@@ -313,7 +313,7 @@ func (c importCrontabCmd) Run(ctx context.Context, to console) error {
 		if !found {
 			return usage("the time zone of this host has no name: name the zone of the lines by --celery-timezone")
 		}
-		fmt.Fprintf(to.problems, "the time zone of the lines is %s, which %s of this host names; --celery-timezone "+
+		say(to.problems, "the time zone of the lines is %s, which %s of this host names; --celery-timezone "+
 			"names another\n", name, from)
 		c.Timezone = name
 	}
@@ -331,7 +331,7 @@ func (c importCrontabCmd) Run(ctx context.Context, to console) error {
 		return err
 	}
 	if zones := importer.OtherZones(entries, c.Timezone); len(zones) > 0 {
-		fmt.Fprintf(to.problems, "CRON_TZ puts lines in the time zone %s, and tactus takes them so; the cron of "+
+		say(to.problems, "CRON_TZ puts lines in the time zone %s, and tactus takes them so; the cron of "+
 			"Debian and Ubuntu does not know it, and has run them in that of the host: if yours is that one, take "+
 			"CRON_TZ out\n", strings.Join(zones, ", "))
 	}

@@ -51,11 +51,11 @@ func (c importRoutesCmd) Run(ctx context.Context, to console) error {
 		return err
 	}
 	for _, pattern := range application.Left {
-		fmt.Fprintf(to.problems, "%s routes tasks of the application and cannot be imported; the script asked it "+
+		say(to.problems, "%s routes tasks of the application and cannot be imported; the script asked it "+
 			"about the tasks that the application has\n", pattern)
 	}
 	for _, name := range slices.Sorted(maps.Keys(application.NotAsked)) {
-		fmt.Fprintf(to.problems, "cannot tell where %s goes, because a router needs its arguments: %s\n", name,
+		say(to.problems, "cannot tell where %s goes, because a router needs its arguments: %s\n", name,
 			application.NotAsked[name])
 	}
 	moved, err := i.Rerouted(ctx, rows, c.prunes(), c.Queue)
@@ -99,7 +99,7 @@ func (c importRoutesCmd) show(to console, rows []importer.RouteRow, moved []impo
 		if remark == "" {
 			remark = remarks("", r.Differences)
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Change, text(r.Pattern), text(r.Queue), priority(r.Priority),
+		say(table, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Change, text(r.Pattern), text(r.Queue), priority(r.Priority),
 			expiry(r.ExpiresSeconds), text(remark))
 	}
 	moves(table, "By these routes stored schedules are sent otherwise than now:", moved)

@@ -106,8 +106,8 @@ func (f keyStore) issued(to console, answer []byte) error {
 	if err := json.Unmarshal(answer, &made); err != nil {
 		return fmt.Errorf("read the answer: %w", err)
 	}
-	fmt.Fprintln(to.problems, "The key of id", made.ID, "follows; it is shown this once.")
-	fmt.Fprintln(to.out, made.Key)
+	say(to.problems, "The key of id %s follows; it is shown this once.\n", made.ID)
+	say(to.out, "%s\n", made.Key)
 	return nil
 }
 

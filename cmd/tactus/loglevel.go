@@ -110,6 +110,6 @@ func (c logLevelCmd) Run(ctx context.Context, to console) error {
 		}
 		return errors.Join(refused...)
 	}
-	fmt.Fprintln(to.out, answer.Level)
+	say(to.out, "%s\n", answer.Level)
 	return nil
 }

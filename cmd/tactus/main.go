@@ -95,7 +95,7 @@ func run(args []string, out, problems io.Writer) int {
 	_ = hostzones.FromEnvironment() // --version prints the data in use; Use reports errors below
 	parser, err := newParser(&all, console{out, problems, own}, func(n int) { code = n })
 	if err != nil {
-		fmt.Fprintln(problems, "tactus:", err)
+		tell(problems, err)
 		return exitFailure
 	}
 	parsed, err := parser.Parse(args)
@@ -103,15 +103,15 @@ func run(args []string, out, problems io.Writer) int {
 		return code
 	}
 	if err != nil {
-		fmt.Fprintln(problems, "tactus:", err)
-		fmt.Fprintln(problems, "tactus:", helpFor(err))
+		tell(problems, err)
+		say(problems, "tactus: %s\n", helpFor(err))
 		return exitUsage
 	}
 	if err := errors.Join(refuseRepeated(parsed), checkSecrets(parsed)); err != nil {
 		return exitCode(err, problems)
 	}
 	if err := hostzones.Use(all.Zoneinfo); err != nil {
-		fmt.Fprintln(problems, "tactus: time zone data is not used:", err)
+		say(problems, "tactus: time zone data is not used: %v\n", err)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -158,9 +158,9 @@ func exitCode(err error, problems io.Writer) int {
 	case errors.Is(err, errReported):
 		return exitFailure
 	}
-	fmt.Fprintln(problems, "tactus:", err)
+	tell(problems, err)
 	if remedy := remedyFor(err); remedy != "" {
-		fmt.Fprintln(problems, "tactus:", remedy)
+		say(problems, "tactus: %s\n", remedy)
 	}
 	if errors.Is(err, errUsage) {
 		return exitUsage

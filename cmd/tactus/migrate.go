@@ -46,15 +46,15 @@ func printState(ctx context.Context, conn *pgx.Conn, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "schema version %d of %d\n", s.Version(), migrations.Newest())
+	say(out, "schema version %d of %d\n", s.Version(), migrations.Newest())
 	for _, name := range s.Missing {
-		fmt.Fprintf(out, "missing: migration %s\n", name)
+		say(out, "missing: migration %s\n", name)
 	}
 	for _, name := range s.Lacking {
-		fmt.Fprintf(out, "missing: column %s\n", name)
+		say(out, "missing: column %s\n", name)
 	}
 	if later := s.Later(); len(later) > 0 {
-		fmt.Fprintf(out, "of a later program: %s\n", strings.Trim(fmt.Sprint(later), "[]"))
+		say(out, "of a later program: %s\n", strings.Trim(fmt.Sprint(later), "[]"))
 	}
 	return nil
 }
@@ -70,12 +70,12 @@ func printPlan(ctx context.Context, conn *pgx.Conn, out io.Writer) error {
 		return nil
 	}
 	for _, step := range steps {
-		fmt.Fprintln(out, step.Name)
+		say(out, "%s\n", step.Name)
 		if len(step.Locks) == 0 {
 			fmt.Fprintln(out, "  stops nobody")
 		}
 		for _, l := range step.Locks {
-			fmt.Fprintf(out, "  %s (%s): %s\n", l.Table, size(l.Bytes), lockText(l))
+			say(out, "  %s (%s): %s\n", l.Table, size(l.Bytes), lockText(l))
 		}
 	}
 	fmt.Fprintln(out, "\nEach migration is a transaction. It waits for the transactions that use what it locks, and"+
@@ -116,7 +116,7 @@ func size(bytes int64) string {
 
 // migrate migrates the schema, and warns if a superuser owns it.
 func migrate(ctx context.Context, url string, to console) error {
-	if err := migrations.Up(ctx, url, func(text string) { fmt.Fprintln(to.problems, "tactus:", text) }); err != nil {
+	if err := migrations.Up(ctx, url, func(text string) { say(to.problems, "tactus: %s\n", text) }); err != nil {
 		return err
 	}
 	superuser, err := migrations.Superuser(ctx, url)

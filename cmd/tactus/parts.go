@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -100,7 +99,7 @@ func (p *parts) within(ctx context.Context, problems io.Writer, command func() i
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	fmt.Fprintf(problems, "tactus: stopping has taken %s and is given up; what did not end: %s\n", p.limit,
+	say(problems, "tactus: stopping has taken %s and is given up; what did not end: %s\n", p.limit,
 		strings.Join(p.running, ", "))
 	return exitFailure
 }

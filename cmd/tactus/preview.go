@@ -51,9 +51,9 @@ func (c previewCmd) Run(to console) error {
 		return printJSON(to.out, p)
 	}
 	for _, w := range p.Warnings {
-		fmt.Fprintln(to.problems, "warning:", w.Message)
+		say(to.problems, "warning: %s\n", w.Message)
 	}
-	fmt.Fprintln(to.out, p.Description)
+	say(to.out, "%s\n", p.Description)
 	return previewTable(to.out, p)
 }
 
@@ -77,13 +77,13 @@ func previewTable(to io.Writer, p domain.Preview) error {
 		note := ""
 		for len(marks) > 0 && !marks[0].At.After(due) {
 			if mark := marks[0]; mark.Mark == "skipped" || mark.Mark == "excluded" {
-				fmt.Fprintf(table, "%s\t%s\n", "(nothing)", words(mark))
+				say(table, "%s\t%s\n", "(nothing)", words(mark))
 			} else {
 				note = words(mark)
 			}
 			marks = marks[1:]
 		}
-		fmt.Fprintf(table, "%s\t%s\n", due.Format(time.RFC3339), note)
+		say(table, "%s\t%s\n", due.Format(time.RFC3339), note)
 	}
 	return table.Flush()
 }

@@ -2,8 +2,10 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -30,9 +32,42 @@ func oneLine(text string) string {
 	return strings.NewReplacer("\n", `\n`, "\t", `\t`).Replace(escaped(text))
 }
 
+// ours is a text whose newlines and tabs say leaves: it has them from this program, or escapes those of others, as JSON
+// does.
+type ours string
+
+// say prints values by a format. No value begins a line or a column, whatever it has come from: newlines and tabs are
+// those of the format alone.
+func say(to io.Writer, format string, values ...any) (int, error) {
+	for i, value := range values {
+		values[i] = inLine(value)
+	}
+	return fmt.Fprintf(to, format, values...)
+}
+
+func inLine(value any) any {
+	switch v := value.(type) {
+	case ours, nil:
+		return v
+	case error, fmt.Stringer, []string:
+		return oneLine(fmt.Sprint(v))
+	case json.RawMessage:
+		return oneLine(string(v))
+	}
+	if v := reflect.ValueOf(value); v.Kind() == reflect.String {
+		return oneLine(v.String())
+	}
+	return value
+}
+
 // sayLine prints one line, whatever the names in it have.
-func sayLine(to io.Writer, format string, args ...any) {
-	fmt.Fprintln(to, oneLine(fmt.Sprintf(format, args...)))
+func sayLine(to io.Writer, format string, values ...any) { say(to, format+"\n", values...) }
+
+// tell prints an error. One of several lines is indented behind the first, so that no name in it begins a line that
+// looks like another message.
+func tell(to io.Writer, err error) {
+	fault := strings.TrimRight(err.Error(), "\n")
+	say(to, "tactus: %s\n", ours(strings.ReplaceAll(fault, "\n", "\n  ")))
 }
 
 // escaped writes control characters as JSON does, so that a JSON document keeps its meaning.

@@ -5,11 +5,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"go/types"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -83,6 +89,81 @@ func TestNoNameBeginsALine(t *testing.T) {
 	slog.New(slog.NewTextHandler(printable{&out}, nil)).Warn(evil, "view", evil, "err", errors.New(evil), "all", []string{evil})
 	if text := out.String(); strings.Count(text, "\n") != 4 || strings.ContainsFunc(text, obeyed) ||
 		strings.Contains(text, "\t") || !strings.Contains(text, "  v\\n! everything\\tis fine\\u000d") {
+		t.Errorf("%q", text)
+	}
+}
+
+// TestNothingIsPrintedButBySay looks at each place that prints: what is no text of this program goes through say, so that
+// nothing from outside begins a line or a column.
+func TestNothingIsPrintedButBySay(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	looked := 0
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") || name == "printable.go" || name == "progress.go" {
+			continue
+		}
+		set := token.NewFileSet()
+		file, err := parser.ParseFile(set, name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok {
+				return true
+			}
+			what := types.ExprString(call.Fun)
+			if what == "say" || what == "tell" || what == "sayLine" {
+				looked++
+			}
+			prints := strings.HasPrefix(what, "fmt.Fprint")
+			if prints && slices.ContainsFunc(call.Args[1:], func(e ast.Expr) bool { return !literal(e) }) ||
+				strings.HasPrefix(what, "fmt.Print") || what == "io.Copy" {
+				t.Errorf("%s: print by say", set.Position(call.Pos()))
+			}
+			return true
+		})
+	}
+	if looked < 50 {
+		t.Errorf("only %d places print", looked)
+	}
+}
+
+// literal reports whether an expression is a text that stands in the program.
+func literal(e ast.Expr) bool {
+	if sum, ok := e.(*ast.BinaryExpr); ok {
+		return literal(sum.X) && literal(sum.Y)
+	}
+	_, ok := e.(*ast.BasicLit)
+	return ok
+}
+
+// TestNoValueBeginsALine prints names with newlines, in every form in which values come.
+func TestNoValueBeginsALine(t *testing.T) {
+	t.Parallel()
+	type word string
+	const evil = "v\n+ created everything\tfine"
+	for _, value := range []any{
+		evil, word(evil), errors.New(evil), []string{evil}, json.RawMessage(evil), fmt.Errorf("x: %w", errors.New(evil)), &url.URL{Opaque: evil},
+	} {
+		var out bytes.Buffer
+		say(printable{&out}, "a\tb\n%v, %s\n", value, value)
+		if text := out.String(); strings.Count(text, "\n") != 2 || strings.Count(text, "\t") != 1 || !strings.Contains(text, `v\n+ created`) {
+			t.Errorf("%T: %q", value, text)
+		}
+	}
+	var out bytes.Buffer
+	tell(printable{&out}, errors.Join(errors.New("one"), errors.New("two "+evil)))
+	if text := out.String(); text != "tactus: one\n  two v\n  + created everything\tfine\n" {
+		t.Errorf("%q", text)
+	}
+	out.Reset()
+	say(&out, "%d %5.1f %-3s|%t %v\n", 1, 2.5, "é", true, nil)
+	if text := out.String(); text != "1   2.5 é  |true <nil>\n" {
 		t.Errorf("%q", text)
 	}
 }

@@ -25,13 +25,13 @@ func (c rebuildCmd) Run(ctx context.Context, to console) error {
 	defer pool.Close()
 	result, err := projection.Rebuild(ctx, pool,
 		projection.Config{Swap: c.Swap, Tell: func(d projection.Difference) error {
-			_, err := fmt.Fprintf(to.out, "%s/%d  %s\n", d.ID, d.Version, strings.Join(d.What, "; "))
+			_, err := say(to.out, "%s/%d  %s\n", d.ID, d.Version, strings.Join(d.What, "; "))
 			return err
 		}})
 	if err != nil {
 		return fmt.Errorf("rebuild: %w", err)
 	}
-	fmt.Fprintf(to.out, "%d schedules made from their events, %d differ from tactus.schedules\n", result.Schedules,
+	say(to.out, "%d schedules made from their events, %d differ from tactus.schedules\n", result.Schedules,
 		result.Different)
 	switch {
 	case result.Different == 0:
@@ -40,9 +40,9 @@ func (c rebuildCmd) Run(ctx context.Context, to console) error {
 		fmt.Fprintln(to.out, "put them right with: tactus rebuild --swap")
 		return errReported
 	}
-	fmt.Fprintf(to.out, "%d put right; the rows that were there are in tactus.schedules_replaced\n", result.Replaced)
+	say(to.out, "%d put right; the rows that were there are in tactus.schedules_replaced\n", result.Replaced)
 	if result.Left > 0 {
-		fmt.Fprintf(to.out, "%d left as they are, because they cannot be rebuilt or changed meanwhile: run it again\n",
+		say(to.out, "%d left as they are, because they cannot be rebuilt or changed meanwhile: run it again\n",
 			result.Left)
 		return errReported
 	}

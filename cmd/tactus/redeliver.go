@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/tactus-dev/tactus/domain"
@@ -47,7 +46,7 @@ func (c redeliverCmd) Run(ctx context.Context, to console) error {
 	open, unread, err := redeliver.Find(ctx, pool, broker, config, func(page []redeliver.Lost) error {
 		lost += int64(len(page))
 		for _, run := range page {
-			fmt.Fprintf(to.out, "%s  due %s  queue %s  %s\n", run.Run, run.DueAt.UTC().Format(time.RFC3339),
+			say(to.out, "%s  due %s  queue %s  %s\n", run.Run, run.DueAt.UTC().Format(time.RFC3339),
 				text(run.Queue), text(run.Name))
 		}
 		if c.DryRun {
@@ -60,9 +59,9 @@ func (c redeliverCmd) Run(ctx context.Context, to console) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(to.out, "%d runs were handed over and not heard of; the broker has lost %d of them\n", open, lost)
+	say(to.out, "%d runs were handed over and not heard of; the broker has lost %d of them\n", open, lost)
 	if !c.DryRun {
-		fmt.Fprintf(to.out, "%d are handed over again by the relay\n", again)
+		say(to.out, "%d are handed over again by the relay\n", again)
 	}
 	return reportUnread(to, unread)
 }
@@ -70,7 +69,7 @@ func (c redeliverCmd) Run(ctx context.Context, to console) error {
 // reportUnread prints the queues that could not be read, and returns an error if there are any.
 func reportUnread(to console, unread []redeliver.Unread) error {
 	for _, u := range unread {
-		fmt.Fprintf(to.problems, "tactus: queue %s cannot be read, and its %d runs are left alone: %v\n", text(u.Queue),
+		say(to.problems, "tactus: queue %s cannot be read, and its %d runs are left alone: %v\n", text(u.Queue),
 			u.Runs, u.Err)
 	}
 	if len(unread) > 0 {

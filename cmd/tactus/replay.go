@@ -94,13 +94,13 @@ func (c replayCmd) tell(to io.Writer, target *replay.Target, counts []replay.Cou
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "TYPE\tEVENTS\tFIRST\tLAST")
 	for _, n := range counts {
-		fmt.Fprintf(table, "%s\t%d\t%d\t%d\n", n.Type, n.N, n.First, n.Last)
+		say(table, "%s\t%d\t%d\t%d\n", n.Type, n.N, n.First, n.Last)
 	}
-	fmt.Fprintf(table, "\nwould be published to %s", c.Stream)
+	say(table, "\nwould be published to %s", c.Stream)
 	if at := target.Position(); at > 0 {
-		fmt.Fprintf(table, ", which has those up to position %d", at)
+		say(table, ", which has those up to position %d", at)
 	}
-	fmt.Fprintln(table)
+	fmt.Fprintln(table, "")
 	return table.Flush()
 }
 
@@ -121,7 +121,7 @@ func (c replayCmd) publish(ctx context.Context, to console, pool *pgxpool.Pool, 
 			"%d of %d events are published; go on with: tactus replay --resume --stream %s: %w", done, total,
 			strconv.Quote(c.Stream), err))
 	}
-	_, err = fmt.Fprintf(to.out, "published %d events to %s\n", done, c.Stream)
+	_, err = say(to.out, "published %d events to %s\n", done, c.Stream)
 	return err
 }
 

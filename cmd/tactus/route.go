@@ -114,9 +114,9 @@ func (c routeDeleteCmd) Run(ctx context.Context, to console) error {
 		return err
 	}
 	if c.DryRun {
-		fmt.Fprintf(to.problems, "dry run: the route %s is there, and would be deleted\n", text(c.Pattern))
+		say(to.problems, "dry run: the route %s is there, and would be deleted\n", text(c.Pattern))
 	} else {
-		fmt.Fprintf(to.problems, "the route %s is deleted\n", text(c.Pattern))
+		say(to.problems, "the route %s is deleted\n", text(c.Pattern))
 	}
 	return nil
 }
@@ -158,12 +158,12 @@ func moves(to io.Writer, said string, moved []importer.Rerouted) {
 	if len(moved) == 0 {
 		return
 	}
-	fmt.Fprintf(to, "\n%s\nTASK\tSCHEDULES\tWHAT CHANGES\tNAMES\n", said)
+	say(to, "\n%s\nTASK\tSCHEDULES\tWHAT CHANGES\tNAMES\n", said)
 	for _, m := range moved {
 		names := strings.Join(m.Names, ", ")
 		if more := m.Schedules - int64(len(m.Names)); more > 0 {
 			names += fmt.Sprintf(" and %d more", more)
 		}
-		fmt.Fprintf(to, "%s\t%d\t%s\t%s\n", text(m.TaskName), m.Schedules, text(remarks("", m.Differences)), text(names))
+		say(to, "%s\t%d\t%s\t%s\n", text(m.TaskName), m.Schedules, text(remarks("", m.Differences)), text(names))
 	}
 }

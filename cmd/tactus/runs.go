@@ -203,10 +203,10 @@ func (c runsTailCmd) tell(to console, page runPage, told map[string]string) (map
 			continue
 		}
 		if c.Output == "json" {
-			fmt.Fprintln(to.out, string(page.Runs[i]))
+			say(to.out, "%s\n", ours(page.Runs[i]))
 			continue
 		}
-		fmt.Fprintf(to.out, "%s  %-9s  %s  %s  %s\n", text(run["due_at"]), status, id, text(run["schedule_name"]), text(run["error"]))
+		say(to.out, "%s  %-9s  %s  %s  %s\n", text(run["due_at"]), status, id, text(run["schedule_name"]), text(run["error"]))
 	}
 	return now, nil
 }
@@ -302,7 +302,7 @@ func (c manyRuns) tellAll(to console, all runPage) error {
 	if c.DryRun {
 		chosen += " would be changed; this is a dry run, and nothing was done"
 	}
-	fmt.Fprintln(to.problems, chosen)
+	say(to.problems, "%s\n", chosen)
 	if refused > 0 {
 		return fmt.Errorf("%d runs were refused: see above", refused)
 	}

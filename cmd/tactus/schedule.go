@@ -211,7 +211,7 @@ func (c nextCmd) Run(ctx context.Context, to console) error {
 		return fmt.Errorf("read the answer: %w", err)
 	}
 	if len(next.DueTimes) == 0 {
-		fmt.Fprintf(to.problems, "%s has no due times: it is disabled, or can fire no more\n", c.Schedule)
+		say(to.problems, "%s has no due times: it is disabled, or can fire no more\n", c.Schedule)
 	}
 	return c.show(to.out, answer)
 }

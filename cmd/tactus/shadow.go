@@ -81,16 +81,16 @@ func (c shadowReportCmd) print(to io.Writer, r shadow.Report) error {
 	if c.Output == "json" {
 		return printJSON(to, r)
 	}
-	fmt.Fprintf(to, "From %s to %s, watched for %s: %s sent; the senders reported %d of them.\n",
+	say(to, "From %s to %s, watched for %s: %s sent; the senders reported %d of them.\n",
 		r.Since.Format(time.RFC3339), r.Until.Format(time.RFC3339),
 		seconds(r.Watched), counted(r.Heard, "task", "tasks"), r.HeardSent)
 	for _, note := range r.Notes {
-		fmt.Fprintf(to, "%s.\n", strings.ToUpper(note[:1])+note[1:])
+		say(to, "%s.\n", strings.ToUpper(note[:1])+note[1:])
 	}
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "\nSCHEDULE\tTASK\tWOULD FIRE\tOLD BEAT\tMATCHED\tONLY TACTUS\tONLY OLD BEAT\tREMARKS")
 	for _, s := range r.Schedules {
-		fmt.Fprintf(table, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\n", text(s.Name), text(s.Task), s.WouldFire, s.OldSent,
+		say(table, "%s\t%s\t%d\t%d\t%d\t%d\t%d\t%s\n", text(s.Name), text(s.Task), s.WouldFire, s.OldSent,
 			s.Matched, s.OnlyTactus, s.OnlyOld, shadowRemarks(s))
 	}
 	if err := table.Flush(); err != nil {
@@ -98,12 +98,12 @@ func (c shadowReportCmd) print(to io.Writer, r shadow.Report) error {
 	}
 	for _, s := range r.Schedules {
 		for _, e := range s.Examples {
-			fmt.Fprintf(to, "\n%s (%s), %s, only %s: %s", text(s.Name), text(s.Task), e.At.Format(time.RFC3339Nano),
+			say(to, "\n%s (%s), %s, only %s: %s", text(s.Name), text(s.Task), e.At.Format(time.RFC3339Nano),
 				e.Only, text(e.Guess))
 		}
 	}
 	for _, o := range r.Others {
-		fmt.Fprintf(to, "\n%s sent %s, none at a due time: it is taken for an application.", text(o.Sender),
+		say(to, "\n%s sent %s, none at a due time: it is taken for an application.", text(o.Sender),
 			counted(o.Tasks, "task", "tasks"))
 	}
 	verdict := "They do not agree."
@@ -113,7 +113,7 @@ func (c shadowReportCmd) print(to io.Writer, r shadow.Report) error {
 	case r.Agree:
 		verdict = "They agree."
 	}
-	fmt.Fprintf(to, "\n%s\n", verdict)
+	say(to, "\n%s\n", verdict)
 	return nil
 }
 

@@ -31,7 +31,7 @@ func (c clientFlags) show(to io.Writer, answer []byte) error {
 		if err := json.Indent(&out, bytes.TrimSpace(answer), "", "  "); err != nil {
 			return fmt.Errorf("read the answer: %w", err)
 		}
-		fmt.Fprintln(to, out.String())
+		say(to, "%s\n", ours(out.String()))
 		return nil
 	}
 	var members map[string]any
@@ -76,11 +76,11 @@ func (c clientFlags) show(to io.Writer, answer []byte) error {
 		columns(table, members["backfills"], "id", "state", "from", "to", "total", "fired", "remaining", "left_out", "actor", "reason")
 	case members["due_times"] != nil:
 		for _, due := range members["due_times"].([]any) {
-			fmt.Fprintln(table, due)
+			say(table, "%s\n", due)
 		}
 	default:
 		for _, name := range slices.Sorted(maps.Keys(members)) {
-			fmt.Fprintf(table, "%s\t%s\n", name, text(members[name]))
+			say(table, "%s\t%s\n", name, text(members[name]))
 		}
 	}
 	return table.Flush()
@@ -112,7 +112,7 @@ func names(to io.Writer, members map[string]any) {
 		of, _ := thing.(map[string]any)
 		for _, member := range []string{"name", "pattern", "id", "run_id", "task_id", "version"} {
 			if of[member] != nil {
-				fmt.Fprintln(to, text(of[member]))
+				say(to, "%s\n", text(of[member]))
 				break
 			}
 		}
@@ -121,7 +121,7 @@ func names(to io.Writer, members map[string]any) {
 
 // columns prints a list of objects, one on each line.
 func columns(to io.Writer, rows any, names ...string) {
-	fmt.Fprintln(to, strings.ToUpper(strings.Join(names, "\t")))
+	say(to, "%s\n", ours(strings.ToUpper(strings.Join(names, "\t"))))
 	list, _ := rows.([]any)
 	for _, row := range list {
 		members, _ := row.(map[string]any)
@@ -137,7 +137,7 @@ func columns(to io.Writer, rows any, names ...string) {
 				cells[i] += relative(cells[i], time.Now())
 			}
 		}
-		fmt.Fprintln(to, strings.Join(cells, "\t"))
+		say(to, "%s\n", ours(strings.Join(cells, "\t")))
 	}
 }
 
@@ -219,7 +219,7 @@ func printJSON(to io.Writer, value any) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(to, string(raw))
+	say(to, "%s\n", ours(raw))
 	return nil
 }
 
@@ -230,7 +230,7 @@ func changes(to io.Writer, events any) {
 	for _, event := range list {
 		e, _ := event.(map[string]any)
 		row := func(member, before, after string) {
-			fmt.Fprintf(to, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", text(e["version"]), text(e["at"]), text(e["type"]),
+			say(to, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", text(e["version"]), text(e["at"]), text(e["type"]),
 				text(e["actor"]), member, before, after, text(e["reason"]))
 		}
 		changed, _ := e["changes"].([]any)

@@ -60,7 +60,7 @@ func (f databaseFlags) forget(ctx context.Context, sink string, to console) erro
 		return fmt.Errorf("%w: stop what serves it, and try again %s after its last batch", err, quietFor)
 	}
 	if err == nil {
-		fmt.Fprintf(to.out, "forgot %s: the log is no longer kept for it\n", sink)
+		say(to.out, "forgot %s: the log is no longer kept for it\n", sink)
 	}
 	return err
 }

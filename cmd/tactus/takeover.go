@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 
 	"github.com/tactus-dev/tactus/internal/redis"
@@ -64,8 +63,8 @@ func (c relayCmd) takeOver(ctx context.Context, to console, log *slog.Logger) er
 func tellOwner(to console, sink, was, is string) {
 	switch was {
 	case "", is:
-		fmt.Fprintf(to.out, "%s is this installation's (%s)\n", sink, text(is))
+		say(to.out, "%s is this installation's (%s)\n", sink, text(is))
 	default:
-		fmt.Fprintf(to.out, "%s is this installation's now (%s), and was that of %s\n", sink, text(is), text(was))
+		say(to.out, "%s is this installation's now (%s), and was that of %s\n", sink, text(is), text(was))
 	}
 }

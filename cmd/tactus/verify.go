@@ -59,22 +59,22 @@ func (c verifyCmd) print(to io.Writer, r *verify.Report) error {
 		return e.Encode(r)
 	}
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(table, "events\t%d\t(%d trimmed from the stream, %d not published yet)\n", r.Events, r.Trimmed,
+	say(table, "events\t%d\t(%d trimmed from the stream, %d not published yet)\n", r.Events, r.Trimmed,
 		r.Unpublished)
-	fmt.Fprintf(table, "stream entries\t%d\nschedules\t%d\nruns\t%d\n", r.StreamEntries, r.Schedules, r.Runs)
+	say(table, "stream entries\t%d\nschedules\t%d\nruns\t%d\n", r.StreamEntries, r.Schedules, r.Runs)
 	if !c.From.IsZero() {
-		fmt.Fprintf(table, "due times\t%d\t(%d more were overtaken by an edit)\n", r.DueTimes, r.Overtaken)
+		say(table, "due times\t%d\t(%d more were overtaken by an edit)\n", r.DueTimes, r.Overtaken)
 		if r.ShadowUntil != nil {
-			fmt.Fprintf(table, "shadow mode\tuntil %s\t(what was due until then is not looked at)\n",
+			say(table, "shadow mode\tuntil %s\t(what was due until then is not looked at)\n",
 				r.ShadowUntil.UTC().Format(time.RFC3339))
 		}
 	}
 	for _, restore := range r.Restores {
-		fmt.Fprintf(table, "epoch of %s\tsince %s\t(%s; timeline %s; lost: %s)\n", restore.Sink,
+		say(table, "epoch of %s\tsince %s\t(%s; timeline %s; lost: %s)\n", restore.Sink,
 			restore.At.UTC().Format(time.RFC3339), restore.Reason, restore.Timeline,
 			cmp.Or(restore.Lost, "nothing that is known"))
 	}
-	fmt.Fprintf(table, "problems\t%d\n", r.Found)
+	say(table, "problems\t%d\n", r.Found)
 	if err := table.Flush(); err != nil || r.Found == 0 {
 		return err
 	}
@@ -84,10 +84,10 @@ func (c verifyCmd) print(to io.Writer, r *verify.Report) error {
 		if !p.RunID.IsZero() {
 			of = p.RunID
 		}
-		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\n", p.Kind, of, p.Version, text(orNil(p.Entry)), text(p.Message))
+		say(table, "%s\t%s\t%d\t%s\t%s\n", p.Kind, of, p.Version, text(orNil(p.Entry)), text(p.Message))
 	}
 	if more := r.Found - int64(len(r.Problems)); more > 0 {
-		fmt.Fprintf(table, "\nand %d more (--limit)\n", more)
+		say(table, "\nand %d more (--limit)\n", more)
 	}
 	return table.Flush()
 }
