@@ -69,9 +69,14 @@ func (d *daemon) close() {
 	d.running.close(pooled, d.looks.Close)
 }
 
-// keepHouse does in a group what every daemon does besides its own work: it maintains the partitions, and compares the
-// time zone data of the processes.
+// unaskedEvery is how often a process looks whether it is ready if nobody asks, and so whether somebody else has come to
+// have a hand in the schema: the connections that it has were opened before.
+const unaskedEvery = 5 * time.Second
+
+// keepHouse does in a group what every daemon does besides its own work: it looks whether it is ready, maintains the
+// partitions, and compares the time zone data of the processes.
 func (d *daemon) keepHouse(ctx context.Context, group partGroup, retention retentionFlags) {
+	group.Go("readiness", func() error { return d.health.Keep(ctx, unaskedEvery) })
 	group.Go("partitions", func() error { return maintain(ctx, d.pool, retention, d.log, d.registry) })
 	group.Go("time zones", func() error { return watchZones(ctx, d.pool, d.name, d.listener, d.log, d.registry) })
 }

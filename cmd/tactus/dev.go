@@ -137,6 +137,7 @@ func (c devCmd) serve(ctx context.Context, state string, owned *ownServers, to c
 	}
 	group.Go("beat", func() error { return beat(ctx) })
 	group.Go("shadow records", func() error { return c.watch(ctx, pool, c.broker(), c.KeyPrefix, stats, log) })
+	group.Go("readiness", func() error { return health.Keep(ctx, unaskedEvery) })
 	group.Go("partitions", func() error { return maintain(ctx, pool, c.retentionFlags, log, registry) })
 	group.Go("time zones", func() error { return watchZones(ctx, pool, "dev", l, log, registry) })
 	group.Go("adopted tables", func() error { return mend(ctx, pool, log, registry) })

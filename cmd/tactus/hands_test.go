@@ -75,6 +75,9 @@ func TestCodeOfOthersRunsInNoCommand(t *testing.T) {
 					got := tactus(t, append(args, "--database-url="+database)...)
 					if said := got.out + got.problems; got.code == exitOK || !strings.Contains(said, "owns the schema tactus") {
 						t.Errorf("%s: %s: %d: %s", who, args, got.code, said)
+					} else if !strings.Contains(said, "connect as that role") ||
+						strings.Contains(said, "alter schema") != (who == "the owner") {
+						t.Errorf("%s: %s: another mend: %s", who, args, said)
 					}
 				}
 			}
@@ -127,6 +130,30 @@ func TestSchemaComesIntoOtherHands(t *testing.T) {
 	p.AwaitReady()
 	if status, body := create(t, p); status != http.StatusCreated {
 		t.Errorf("%d %s", status, body)
+	}
+}
+
+// TestProcessesLookUnasked holds that processes look whose the schema is, over the connection that is for looks, although
+// nobody asks whether they are ready. Their pools have one connection each, and the relay has none to listen.
+func TestProcessesLookUnasked(t *testing.T) {
+	t.Parallel()
+	url := testenv.DirectURL(t)
+	pool := testenv.Connect(t, url)
+	env := []string{
+		"REDIS_URL=" + testenv.RedisURL(t), "TACTUS_BEAT_NAME=b", "TACTUS_LISTEN_URL=none", "TACTUS_RESULTS_ENABLED=false",
+	}
+	for _, process := range []string{"api", "relay", "beat"} {
+		named := "DATABASE_URL=" + url + "&pool_max_conns=1&application_name=looks_" + process
+		testenv.Program{Env: append(env, named)}.Start(t, process, "--http-addr", "127.0.0.1:0")
+		testenv.Eventually(t, "the "+process+" looks", func() error {
+			var n int
+			err := pool.QueryRow(t.Context(), `select count(*) from pg_stat_activity
+				where application_name = $1 and datname = current_database()`, "looks_"+process).Scan(&n)
+			if err == nil && n < 2 {
+				err = fmt.Errorf("it has %d connections", n)
+			}
+			return err
+		})
 	}
 }
 

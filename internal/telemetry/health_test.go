@@ -147,3 +147,18 @@ func TestLookThatHangs(t *testing.T) {
 		}
 	})
 }
+
+// TestLooksWhenNobodyAsks counts the looks of a minute.
+func TestLooksWhenNobodyAsks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var h telemetry.Health
+		looks := 0
+		h.Add("a", func(context.Context) error { looks++; return nil })
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute+time.Second)
+		defer cancel()
+		if err := h.Keep(ctx, 5*time.Second); err != nil || looks != 12 {
+			t.Errorf("%d looks, %v", looks, err)
+		}
+	})
+}

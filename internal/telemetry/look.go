@@ -38,6 +38,19 @@ func (h *Health) Ready(ctx context.Context) map[string]string {
 	return maps.Clone(h.ready(ctx)) // a look is shared
 }
 
+// Keep looks every so often until ctx ends, whether or not somebody asks: a condition may do something about what it
+// finds.
+func (h *Health) Keep(ctx context.Context, every time.Duration) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(every):
+			h.Ready(ctx)
+		}
+	}
+}
+
 func (h *Health) ready(ctx context.Context) map[string]string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
