@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
@@ -74,6 +75,41 @@ func (m manual) as(role string) string {
 	return at.String()
 }
 
+// everyRight has each right of a role on what is in the schema, by whatever way it has come to it. Of the columns of a
+// table those are named on which the role has a right that it has not on the whole.
+const everyRight = `
+select array(
+    select 'schema ' || p from unnest('{usage,create}'::text[]) p where has_schema_privilege($1, 'tactus', p)
+    union all
+    select p || ' ' || c.relname from pg_class c, unnest('{select,insert,update,delete,truncate,references,trigger}'::text[]) p
+    where c.relnamespace = 'tactus'::regnamespace and c.relkind in ('r', 'p', 'v', 'm', 'f') and has_table_privilege($1, c.oid, p)
+    union all
+    select p || ' ' || c.relname || ' (' || string_agg(a.attname, ' ' order by a.attname) || ')'
+    from pg_class c join pg_attribute a on a.attrelid = c.oid and not a.attisdropped, unnest('{select,insert,update,references}'::text[]) p
+    where c.relnamespace = 'tactus'::regnamespace and c.relkind in ('r', 'p', 'v', 'm', 'f') and not has_table_privilege($1, c.oid, p)
+        and has_column_privilege($1, c.oid, a.attnum, p)
+    group by c.relname, p
+    union all
+    select p || ' ' || c.relname from pg_class c, unnest('{usage,select,update}'::text[]) p
+    where c.relnamespace = 'tactus'::regnamespace and c.relkind = 'S' and has_sequence_privilege($1, c.oid, p)
+    union all
+    select distinct 'execute ' || proname from pg_proc where pronamespace = 'tactus'::regnamespace and has_function_privilege($1, oid, 'execute')
+    union all
+    select 'usage ' || t.typname from pg_type t left join pg_class c on c.oid = t.typrelid
+    where t.typnamespace = 'tactus'::regnamespace and t.typelem = 0 and has_type_privilege($1, t.oid, 'usage')
+    order by 1)`
+
+// listed are the rights of the manual, in the words of everyRight.
+var listed = map[string][]string{
+	"upstream": {"execute adopted_id", "execute delete_schedule", "execute put_schedule", "schema usage"},
+	"writer": {
+		"execute adopted_id", "execute delete_schedule", "execute put_schedule",
+		"insert outbox (aggregate_id data headers occurred_at topic type version)", "insert schedules", "schema usage",
+		"select calendars", "select outbox", "select routes", "select schedules", "select stream_claims", "select stream_keys",
+		"update schedules", "usage outbox_position",
+	},
+}
+
 // TestRolesOfTheManual makes the roles of the manual. Each can do what is said, and no more.
 func TestRolesOfTheManual(t *testing.T) {
 	t.Parallel()
@@ -83,6 +119,13 @@ func TestRolesOfTheManual(t *testing.T) {
 	}
 	m.run(m.as("owner"), 1)
 	use(t, testenv.Connect(t, m.as("owner")))
+	for role, rights := range listed {
+		var has []string
+		err := testenv.Connect(t, m.superuser).QueryRow(t.Context(), everyRight, m.names.Replace("tactus_"+role)).Scan(&has)
+		if diff := cmp.Diff(rights, has); err != nil || diff != "" {
+			t.Errorf("the rights of the %s (-listed +has):\n%s%v", role, diff, err)
+		}
+	}
 
 	writer := testenv.Connect(t, m.as("writer"))
 	err := outbox.InTx(t.Context(), writer, func(tx pgx.Tx) error { return writes(t.Context(), tx) })
