@@ -12,9 +12,6 @@ import (
 	"github.com/tactus-dev/tactus/internal/catalog"
 )
 
-// mostEmptyPages is how many pages of which nothing is chosen one request reads.
-const mostEmptyPages = 10
-
 func (s *server) bulk(api huma.API) {
 	const path = prefix + "/schedules/bulk"
 	register(api, huma.Operation{

@@ -21,6 +21,9 @@ import (
 // mostRerun is the most runs that one request runs again. Each is a transaction of its own.
 const mostRerun = 100
 
+// mostEmptyPages is how many pages of which nothing is chosen one request reads. Each looks at up to 20,000 runs.
+const mostEmptyPages = 2
+
 func (s *server) runActions(api huma.API) {
 	register(api, huma.Operation{
 		OperationID: "rerun", Method: http.MethodPost, Path: prefix + "/runs/{id}/rerun", Summary: "Run the task of a run again",
