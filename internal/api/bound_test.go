@@ -196,7 +196,7 @@ func TestCostsAreBounded(t *testing.T) {
 		{"POST", "/runs/" + run + "/rerun", "", 202, 2 * page, 4, few},
 		{"POST", "/runs/" + run + "/cancel", "", 409, 2 * page, 4, few},
 		{"POST", "/schedules/compare", `{"name":"schedule 77","task_name":"t","cron_expression":"* * * * *"}`, 200, 2 * page, 4, few},
-		{"POST", busy + "/backfill", `{"from":"` + day(-6) + `","to":"` + day(0) + `","dry_run":true}`, 200, 12 * page, 32, all},
+		{"POST", busy + "/backfill", `{"from":"` + day(-6) + `","to":"` + day(0) + `","dry_run":true}`, 200, 12 * page, 32, 2 * all},
 		{"PUT", "/routes/*?dry_run=true", `{"queue":"x"}`, 200, 12 * page, 64, 2 * all},
 		{"DELETE", "/routes/none?dry_run=true", "", 404, page, 4, few},
 		{"PATCH", busy, `{"description":"x"}`, 200, 2 * page, 4, few},
