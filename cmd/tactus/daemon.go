@@ -69,8 +69,8 @@ func (d *daemon) close() {
 	d.running.close(pooled, d.looks.Close)
 }
 
-// unaskedEvery is how often a process looks whether it is ready if nobody asks, and so whether somebody else has come to
-// have a hand in the schema: the connections that it has were opened before.
+// unaskedEvery is how often a process looks whether it is ready if nobody asks, and so whether somebody else has come
+// to have a hand in the schema: the connections that it has were opened before.
 const unaskedEvery = 5 * time.Second
 
 // keepHouse does in a group what every daemon does besides its own work: it looks whether it is ready, maintains the

@@ -133,8 +133,9 @@ func TestSchemaComesIntoOtherHands(t *testing.T) {
 	}
 }
 
-// TestProcessesLookUnasked holds that processes look whose the schema is, over the connection that is for looks, although
-// nobody asks whether they are ready. Their pools have one connection each, and the relay has none to listen.
+// TestProcessesLookUnasked holds that processes look whose the schema is, over the connection that is for looks,
+// although nobody asks whether they are ready. Their pools have one connection each, and the relay has none to
+// listen.
 func TestProcessesLookUnasked(t *testing.T) {
 	t.Parallel()
 	url := testenv.DirectURL(t)

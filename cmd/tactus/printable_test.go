@@ -93,8 +93,8 @@ func TestNoNameBeginsALine(t *testing.T) {
 	}
 }
 
-// TestNothingIsPrintedButBySay looks at each place that prints: what is no text of this program goes through say, so that
-// nothing from outside begins a line or a column.
+// TestNothingIsPrintedButBySay looks at each place that prints: what is no text of this program goes through say, so
+// that nothing from outside begins a line or a column.
 func TestNothingIsPrintedButBySay(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("*.go")

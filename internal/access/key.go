@@ -87,7 +87,8 @@ func (k *Keys) Logged(log *slog.Logger) *Keys { return &Keys{k.pool, log} }
 func (k *Keys) tell(ctx context.Context, what string, key KeyInfo, err error) {
 	if err == nil {
 		by, reason := outbox.ActorOf(ctx)
-		k.log.Info(what, "key", key.Name, "key_id", key.ID, "role", key.Role, "scope", key.Scope, "by", by, "reason", reason)
+		k.log.Info(what, "key", key.Name, "key_id", key.ID, "role", key.Role, "scope", key.Scope, "by", by,
+			"reason", reason)
 	}
 }
 

@@ -9,8 +9,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestReadsChangeNothing sends every GET over connections that cannot write: a page of another origin can have a browser
-// send one.
+// TestReadsChangeNothing sends every GET over connections that cannot write: a page of another origin can have a
+// browser send one.
 func TestReadsChangeNothing(t *testing.T) {
 	t.Parallel()
 	url := testenv.DatabaseURL(t)

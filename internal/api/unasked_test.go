@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// withoutLine are the operations without a line. What they read and write does not grow with what is stored, or is bounded by
-// what is sent, and other tests bound that.
+// withoutLine are the operations without a line. What they read and write does not grow with what is stored, or is
+// bounded by what is sent, and other tests bound that.
 var withoutLine = map[string]string{
 	"GET /events/stream":                     "does not end: TestStreamsAreLimited",
 	"POST /backfills/{id}/cancel":            "one row",

@@ -13,8 +13,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// TestPagesChangeNothing reads every page over connections that cannot write: a page of another origin can have a browser
-// do so.
+// TestPagesChangeNothing reads every page over connections that cannot write: a page of another origin can have a
+// browser do so.
 func TestPagesChangeNothing(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("*.go")

@@ -17,8 +17,8 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// TestAddressOfThisServer has examples name the address at which a browser reaches it. A proxy says that it does so over
-// TLS, and nobody else can.
+// TestAddressOfThisServer has examples name the address at which a browser reaches it. A proxy says that it does so
+// over TLS, and nobody else can.
 func TestAddressOfThisServer(t *testing.T) {
 	t.Parallel()
 	pool, log := testenv.Database(t), slog.New(slog.NewTextHandler(t.Output(), nil))

@@ -29,8 +29,8 @@ from (select) one left join (
         select nspowner as holder, 'owns the schema tactus' as what,
             case when (select rolsuper from pg_catalog.pg_roles where rolname operator(pg_catalog.=) current_user)
             then 'connect as that role if it is the owner of docs/roles.md; nothing needs a superuser'
-            else 'connect as that role, or alter schema tactus owner to ' operator(pg_catalog.||) pg_catalog.quote_ident(current_user::text)
-            end as mend
+            else 'connect as that role, or alter schema tactus owner to '
+                operator(pg_catalog.||) pg_catalog.quote_ident(current_user::text) end as mend
         from pg_catalog.pg_namespace where nspname operator(pg_catalog.=) 'tactus'
         union all
         select a.grantee, 'may create in the schema tactus',
