@@ -255,15 +255,20 @@ func (b *Beat) lookForBackfills(ctx context.Context, now memory.Micros) error {
 	f := &b.backfills
 	within, cancel := context.WithTimeout(ctx, f.within)
 	defer cancel()
-	rows, err := b.pool.Query(within, openBackfillsSQL, planned, named{"after": f.after, "most": f.most, "lease": b.cfg.Lease, "believed": b.clock.believes()})
-	if err == nil {
-		var found []openBackfill
-		if found, err = pgx.CollectRows(rows, pgx.RowToStructByPos[openBackfill]); err == nil {
-			b.takeBackfills(found, now)
-			return nil
+	var found []openBackfill
+	err := b.beside.Do(within, openBackfillsSQL, func(sql string) error {
+		rows, err := b.pool.Query(within, sql, planned, named{
+			"after": f.after, "most": f.most, "lease": b.cfg.Lease, "believed": b.clock.believes(),
+		})
+		if err == nil {
+			found, err = pgx.CollectRows(rows, pgx.RowToStructByPos[openBackfill])
 		}
-	}
+		return err
+	})
 	switch {
+	case err == nil:
+		b.takeBackfills(found, now)
+		return nil
 	case postgres.Code(err) == undefinedTable:
 		f.at = now + time.Minute.Microseconds() // the schema is that of the release before, which had none
 		return nil
@@ -329,11 +334,13 @@ func (b *Beat) goOnWith(ctx context.Context, f openBackfill, now memory.Micros) 
 	var outcome string
 	err = postgres.Ringing(func(ring bool) error {
 		var rung any
-		return b.pool.QueryRow(ctx, backfillSQL, planned, named{
-			"epoch": b.lease.term, "id": f.ID, "lease": b.cfg.Lease, "believed": b.clock.believes(), "runs": runs,
-			"most": before.part(backfillRuns), "looked": before.part(backfillLooked), "settled": time.UnixMicro(settled),
-			"actor": "beat:" + b.cfg.Name, "ring": ring, "weight": maxFiringWeight << 10,
-		}).Scan(&held, &fired, &written, &outcome, &newest, &bytes, &rung)
+		return b.beside.Do(ctx, backfillSQL, func(sql string) error {
+			return b.pool.QueryRow(ctx, sql, planned, named{
+				"epoch": b.lease.term, "id": f.ID, "lease": b.cfg.Lease, "believed": b.clock.believes(), "runs": runs,
+				"most": before.part(backfillRuns), "looked": before.part(backfillLooked), "settled": time.UnixMicro(settled),
+				"actor": "beat:" + b.cfg.Name, "ring": ring, "weight": maxFiringWeight << 10,
+			}).Scan(&held, &fired, &written, &outcome, &newest, &bytes, &rung)
+		})
 	})
 	if err != nil {
 		return false, fmt.Errorf("backfill %s of the schedule %s: %w", f.ID, f.Schedule, err)

@@ -14,6 +14,7 @@ import (
 	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/postgres"
+	"github.com/tactus-dev/tactus/internal/tablelocks"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -67,6 +68,7 @@ type Beat struct {
 	backlog   backlog              // how far handing over is behind firing
 	locks     locks                // schedules that somebody has locked
 	counts    counts               // whether their table can be read
+	beside    *tablelocks.Beside   // tables that somebody has locked
 	refusals  firingRefused        // what PostgreSQL refused to fire
 	invalid   invalid              // schedules that cannot be read
 	pauses    pauses               // when the next pause ends
@@ -112,6 +114,7 @@ func New(pool *pgxpool.Pool, feed Feed, cfg Config) (*Beat, error) {
 		invalid: invalid{found: map[domain.ID]unreadable{}}, pauses: pauses{later: map[domain.ID]memory.Micros{}},
 		spent: spent{found: map[domain.ID]judged{}, later: map[domain.ID]memory.Micros{}}, backfills: newBackfills(cfg.Log),
 		locks: newLocks(cfg.Log), paces: newPaces(), slow: newSlow(cfg.Log), counts: newCounts(cfg.Log),
+		beside:   tablelocks.NewBeside(pool, cfg.Log),
 		refusals: firingRefused{newRefusals(cfg.Log), newRefusals(cfg.Log)},
 		lease:    tenure{locked: newLockedLease(cfg.Log)}, stats: stats{answered: localNow(), tellLate: localNow().Add(worthTelling)},
 	}, nil
@@ -154,7 +157,7 @@ const (
 func (b *Beat) retry(ctx context.Context, what string, act func(context.Context) error) bool {
 	trouble := failureLog{log: b.log, level: slog.LevelError, what: what}
 	for {
-		err := reason(postgres.Retry(ctx, func() error { return act(ctx) }))
+		err := tablelocks.Explain(ctx, b.pool, reason(postgres.Retry(ctx, func() error { return act(ctx) })))
 		b.stats.setProblem(err)
 		if err == nil {
 			trouble.recovered()

@@ -53,6 +53,15 @@ func apart(decisions []memory.Decision) (plain, counted []memory.Decision) {
 	return plain, counted
 }
 
+// fireSQL is mode.fireSQL while nobody has locked a partition of the runs.
+func (b *Beat) fireSQL(decisions []memory.Decision) string {
+	sql := b.mode.fireSQL(decisions)
+	if b.beside.Partition("tactus.runs") {
+		return withoutLine(sql)
+	}
+	return sql
+}
+
 // fireSQL is the statement for decisions that settleApart has taken apart.
 func (m mode) fireSQL(decisions []memory.Decision) string {
 	sql := m.firePlainSQL

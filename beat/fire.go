@@ -2,10 +2,12 @@ package beat
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
 // firing is what one statement is to settle. Its records are out of the heap meanwhile.
@@ -77,8 +79,10 @@ func (b *Beat) fire(ctx context.Context, now memory.Micros) error {
 	out, err := b.settleApart(ctx, due.decisions)
 	switch {
 	case err != nil:
-		b.paces[tier].failed(weight(due.decisions), err)
-		b.leaveSlow(due, now, err)
+		if !b.beside.Asks(ctx, b.mode.fireDueSQL, err) { // else nothing is slow
+			b.paces[tier].failed(weight(due.decisions), err)
+			b.leaveSlow(due, now, err)
+		}
 		b.lease.unanswered, b.lease.askAt = true, now
 		return err
 	case !out.Held:
@@ -153,6 +157,10 @@ func (b *Beat) collectUpTo(ctx context.Context, now memory.Micros, tier memory.T
 		weighs += weight(decisions)
 	}
 	gaps, err := b.skipSettled(ctx, toLookUp)
+	if postgres.LockTimedOut(err) { // of a partition: what is not to be looked up fires
+		b.leaveUnread(toLookUp, now, err)
+		return due, nil
+	}
 	for _, slot := range toLookUp {
 		r := b.memory.At(slot)
 		g, ends := gaps[r.ID]
@@ -169,6 +177,19 @@ func (b *Beat) collectUpTo(ctx context.Context, now memory.Micros, tier memory.T
 		}
 	}
 	return due, err
+}
+
+// leaveUnread leaves records for later whose runs cannot be read, because of a lock that somebody holds.
+func (b *Beat) leaveUnread(slots []uint32, now memory.Micros, err error) {
+	for i, slot := range slots {
+		r := b.memory.At(slot)
+		if i == 0 {
+			b.locks.failures.report(fmt.Errorf("schedule %s: what has run before: %w", r.ID, err))
+		}
+		b.locks.pauses[r.ID] = min(max(2*b.locks.pauses[r.ID], firstLeave), lastLeave)
+		b.locks.deferFiring(r, now)
+		b.memory.Push(slot)
+	}
 }
 
 // putBack puts the records back into the heap.

@@ -38,6 +38,8 @@ func (b *Beat) lateBy(now memory.Micros) (l Lateness) {
 	switch pace := &b.paces[of]; {
 	case b.lease.locked.fireAt > now:
 		l.Why = errLeaseLocked.Error()
+	case b.beside.Waits(b.mode.fireDueSQL) != "":
+		l.Why = b.beside.Waits(b.mode.fireDueSQL)
 	case b.backlog.waits:
 		l.Waits, l.Why = true, fmt.Sprintf("a sink has not taken %d runs that were fired", b.backlog.behind)
 	case of != memory.Light && b.backlog.full():

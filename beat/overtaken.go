@@ -257,7 +257,7 @@ func (b *Beat) recordAll(ctx context.Context, args named) (held bool, err error)
 	if locked {
 		sql = recordUncountedSQL
 	}
-	err = b.pool.QueryRow(ctx, sql, planned, args).Scan(&held)
+	err = b.beside.Do(ctx, sql, func(sql string) error { return b.pool.QueryRow(ctx, sql, planned, args).Scan(&held) })
 	return held, err
 }
 

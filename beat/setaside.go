@@ -36,8 +36,16 @@ func (b *Beat) bisect(ctx context.Context, decisions []memory.Decision) (outcome
 	if b.locks.waits >= maxLockWaits {
 		return outcome{Held: true, Untried: schedulesOf(decisions)}, nil
 	}
+	tried := b.fireSQL(decisions)
 	out, err := b.settle(ctx, decisions)
 	if postgres.LockTimedOut(err) {
+		if sql := b.fireSQL(decisions); sql != tried { // somebody has locked a partition of the runs
+			b.locks.waits++
+			return b.bisect(ctx, decisions)
+		} else if b.beside.Blocks(sql, err) { // no row is to blame
+			b.locks.waits = maxLockWaits
+			return outcome{Held: true, Untried: schedulesOf(decisions)}, nil
+		}
 		if locked, err := b.leaseLocked(ctx); err != nil || locked {
 			b.locks.waits = maxLockWaits
 			return outcome{Held: true, Untried: schedulesOf(decisions)}, err
@@ -49,7 +57,8 @@ func (b *Beat) bisect(ctx context.Context, decisions []memory.Decision) (outcome
 	} else if !postgres.RefusedData(err) {
 		if len(out.Locked) > 0 {
 			b.locks.leave(out.Locked...)
-			b.locks.failures.report(fmt.Errorf("schedule %s: the count of its runs, or its stream", out.Locked[0]))
+			b.locks.failures.report(fmt.Errorf("schedule %s: the count of its runs, its stream, or what has run before",
+				out.Locked[0]))
 		}
 		return out, err
 	}
@@ -149,11 +158,13 @@ func (b *Beat) setAside(ctx context.Context, d memory.Decision, reason error) (o
 	if locked, err := b.looksLocked(ctx, b.mode.lettersLockedSQL); err != nil || locked {
 		return b.leaveLocked(d, errLettersLocked), err
 	}
-	err = b.pool.QueryRow(ctx, b.mode.setAsideSQL, planned, named{
-		"epoch": b.lease.term, "run": outbox.NewID(), "schedule": d.Schedule, "due": time.UnixMicro(d.Due),
-		"until": time.UnixMicro(max(d.Due, d.Until)), "version": int64(d.Version),
-		"error": reason.Error(), "missed": d.Reason,
-	}).Scan(&out.Held)
+	err = b.beside.Do(ctx, b.mode.setAsideSQL, func(sql string) error {
+		return b.pool.QueryRow(ctx, sql, planned, named{
+			"epoch": b.lease.term, "run": outbox.NewID(), "schedule": d.Schedule, "due": time.UnixMicro(d.Due),
+			"until": time.UnixMicro(max(d.Due, d.Until)), "version": int64(d.Version),
+			"error": reason.Error(), "missed": d.Reason,
+		}).Scan(&out.Held)
+	})
 	if postgres.LockTimedOut(err) {
 		return b.leaveLocked(d, err), nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -80,12 +81,16 @@ count_free as materialized (
 ),
 count_locked as materialized (
     select distinct g.schedule_id from given g join tactus.schedule_counts n on n.schedule_id = g.schedule_id
-    where not exists (select from count_free f where f.schedule_id = g.schedule_id)
+` + notFreeSQL + `
 ),`
 
-const noCountsSQL = `
-count_free as (select null::uuid as schedule_id, null::timestamptz as trigger_set_at, null::bigint as fired where false),
+const notFreeSQL = `    where not exists (select from count_free f where f.schedule_id = g.schedule_id)`
+
+const noCountsSQL = noCountFreeSQL + `
 count_locked as (select null::uuid as schedule_id where false),`
+
+const noCountFreeSQL = `
+count_free as (select null::uuid as schedule_id, null::timestamptz as trigger_set_at, null::bigint as fired where false),`
 
 const fireRunsSQL = `
 unjudged as materialized (
@@ -100,13 +105,7 @@ due as materialized (
         and s.policy = ((select @policies::text[]))[g.policy]
     cross join json_to_record(s.policy::json) p (expires bigint, max_runs bigint, overlap text)
     left join count_free n on n.schedule_id = s.id and n.trigger_set_at = s.trigger_set_at
-    left join lateral (
-        select p.overlap, ` + sqlexpr.Unfinished + ` as unfinished, exists (select from tactus.runs b
-                where b.schedule_id = s.id and b.exclusive and b.finished_at is null and b.kind = 'backfill') as backfilled,
-            exists (select from tactus.runs r where r.schedule_id = s.id and r.waiting) as taken
-        where p.overlap is not null and g.missed is null and not exists (select from tactus.runs r
-            where r.schedule_id = s.id and r.due_at = g.due_at and r.slot = '00000000-0000-0000-0000-000000000000')
-    ) line on true
+` + lineSQL + `
     where lease.due and s.enabled and s.deleted_at is null
         and not exists (select from count_locked l where l.schedule_id = g.schedule_id)
         and not exists (select from unjudged u where u.schedule_id = g.schedule_id)
@@ -134,7 +133,8 @@ run as (
         case fate when 'waits' then 'due' when 'passed over' then 'skipped' else fate end, version,
         now, case when fate = 'due' then now + expires end,
         fate in ('due', 'waits') and overlap is not null, fate = 'waits',
-        case when missed is not null then missed else case fate when 'waits' then case overlap when 'queue' then '` + domain.ReasonWaits + `'
+        case when missed is not null then missed else case fate when 'waits' then case overlap
+                when 'queue' then '` + domain.ReasonWaits + `'
                 else '` + domain.ReasonWaitsForBackfill + `' end
             when 'skipped' then case overlap when 'skip' then '` + domain.ReasonSkip + `'
                 else '` + domain.ReasonQueue + `' end end end
@@ -171,11 +171,48 @@ select exists (select from lease), coalesce((select not due from lease), false),
     (select count(*) from run where status = 'missed'), (select count(*) from run where status = 'excluded'),
     (select max(position) from event),
     array(select schedule_id from given, lease where lease.due
-        except select schedule_id from due except select schedule_id from count_locked except select schedule_id from unjudged),
-    array(select schedule_id from (select schedule_id from count_locked union select schedule_id from unjudged) l, lease where lease.due),
+        except select schedule_id from due except select schedule_id from count_locked
+        except select schedule_id from unjudged),
+    array(select schedule_id from (select schedule_id from count_locked union select schedule_id from unjudged) l, lease
+        where lease.due),
     (select ` + sqlexpr.RingRuns + ` from (select from event limit 1) e where @ring::boolean),
     array(select schedule_id from unjudged, lease where lease.due order by schedule_id),
     array(select since from unjudged, lease where lease.due order by schedule_id)`
+
+// lineSQL finds those that stand in line. It reads runs of whatever month, so it waits for whoever has locked a
+// partition of them, be it an old or an empty one. noLineSQL stands in its place meanwhile, and what may not overlap is
+// left for later as if its count was locked (noCountsOrLineSQL, notFreeOrInLineSQL). All else fires: what inserts runs
+// locks their own partition alone.
+const (
+	lineSQL = `    left join lateral (
+        select p.overlap, ` + sqlexpr.Unfinished + ` as unfinished, exists (select from tactus.runs b
+                where b.schedule_id = s.id and b.exclusive and b.finished_at is null and b.kind = 'backfill')
+                as backfilled,
+            exists (select from tactus.runs r where r.schedule_id = s.id and r.waiting) as taken
+        where p.overlap is not null and g.missed is null and not exists (select from tactus.runs r
+            where r.schedule_id = s.id and r.due_at = g.due_at and r.slot = '00000000-0000-0000-0000-000000000000')
+    ) line on true`
+
+	noLineSQL = `    cross join (
+        select null::text as overlap, null::boolean as unfinished, null::boolean as backfilled, null::boolean as taken
+    ) line`
+
+	noCountsOrLineSQL = noCountFreeSQL + `
+count_locked as materialized (` + inLineSQL + `
+),`
+
+	notFreeOrInLineSQL = notFreeSQL + `
+    union` + inLineSQL
+
+	inLineSQL = `
+    select s.id as schedule_id from given g join tactus.schedules s on s.id = g.schedule_id where ` + sqlexpr.PolicyOverlaps
+)
+
+// withoutLine returns a statement that fires as it does without reading runs.
+func withoutLine(sql string) string {
+	return strings.NewReplacer(lineSQL, noLineSQL, noCountsSQL, noCountsOrLineSQL, notFreeSQL, notFreeOrInLineSQL).
+		Replace(sql)
+}
 
 // outcome is what a statement did.
 type outcome struct {
@@ -210,9 +247,10 @@ func (b *Beat) settleAndRing(ctx context.Context, decisions []memory.Decision, r
 	var rung any
 	var unjudged []domain.ID
 	var since []time.Time
-	err = b.pool.QueryRow(ctx, b.mode.fireSQL(decisions), planned, args).
-		Scan(&out.Held, &out.Early, &out.Recorded, &out.Fired, &out.Missed, &out.Excluded, &out.Newest, &out.Stale, &out.Locked,
-			&rung, &unjudged, &since)
+	err = b.beside.Do(ctx, b.fireSQL(decisions), func(sql string) error {
+		return b.pool.QueryRow(ctx, sql, planned, args).Scan(&out.Held, &out.Early, &out.Recorded, &out.Fired, &out.Missed,
+			&out.Excluded, &out.Newest, &out.Stale, &out.Locked, &rung, &unjudged, &since)
+	})
 	if err != nil {
 		return outcome{}, fmt.Errorf("fire: %w", err)
 	}

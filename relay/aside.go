@@ -64,10 +64,12 @@ func (l *lane) setAside(ctx context.Context, all []aside) error {
 		references, reasons = append(references, reference(a.row)), append(reasons, shortened(a.reason))
 	}
 	var locked bool
-	err := l.db.QueryRow(ctx, setAside, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{
-		"source": l.Name, "topic": l.Topic, "positions": positions, "aggregates": aggregates,
-		"references": references, "reasons": reasons,
-	}).Scan(&locked)
+	err := l.beside.Do(ctx, setAside, func(sql string) error {
+		return l.db.QueryRow(ctx, sql, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{
+			"source": l.Name, "topic": l.Topic, "positions": positions, "aggregates": aggregates,
+			"references": references, "reasons": reasons,
+		}).Scan(&locked)
+	})
 	if err != nil {
 		return fmt.Errorf("set %s aside: %w", references[0], err)
 	}

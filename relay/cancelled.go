@@ -8,9 +8,10 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/postgres"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-const cancelledRuns = `select run_id from tactus.cancellations where run_id = any (@ids::uuid[])`
+const cancelledRuns = `select run_id` + sqlexpr.Cancelled
 
 // undefinedTable is the SQLSTATE of a schema that is older than cancellations.
 const undefinedTable = "42P01"
@@ -20,8 +21,11 @@ const undefinedTable = "42P01"
 func (l *lane) cancelled(ctx context.Context, ids []domain.ID) (found map[domain.ID]bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
-	rows, err := l.db.Query(ctx, cancelledRuns, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{"ids": ids})
-	if err == nil {
+	err = l.beside.Do(ctx, cancelledRuns, func(sql string) error {
+		rows, err := l.db.Query(ctx, sql, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{"ids": ids})
+		if err != nil {
+			return err
+		}
 		var id domain.ID
 		_, err = pgx.ForEachRow(rows, []any{&id}, func() error {
 			if found == nil {
@@ -30,7 +34,8 @@ func (l *lane) cancelled(ctx context.Context, ids []domain.ID) (found map[domain
 			found[id] = true
 			return nil
 		})
-	}
+		return err
+	})
 	if err != nil && postgres.Code(err) != undefinedTable {
 		return nil, fmt.Errorf("read cancelled runs: %w", err)
 	}

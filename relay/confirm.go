@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,7 +14,8 @@ import (
 
 // confirmAtOnce is confirm where nobody has locked anything, which is nearly always so: each row is written once, in
 // its page and in no index. It gives up, and changes nothing, when it would have to wait for a lock. It finds runs by
-// their whole key, which their events tell.
+// their whole key, which their events tell. The bounds say the same once more, so that partitions of other months are
+// left out where the statement is planned: somebody may have locked one of them.
 //
 // In this statement and others, arrays stand behind a select, where the planner cannot count them. Otherwise it would
 // rather read all runs, as long as they are less than fifty megabytes or it has no statistics of them.
@@ -28,7 +30,8 @@ place as (
 )
 update tactus.runs r set status = 'sent', sent_at = clock_timestamp()
 from lazy, unnest((select @ids::uuid[]), (select @dues::timestamptz[])) w (id, due_at)
-where r.id = w.id and r.due_at = w.due_at and r.status = 'due'`
+where r.id = w.id and r.due_at = w.due_at and r.status = 'due'
+    and r.due_at >= @first_due::timestamptz and r.due_at <= @last_due::timestamptz`
 
 // confirm finds runs by their ids alone: each is looked up in a query of its own, because the planner does not know
 // that an id is unique, as the primary key has the due time besides.
@@ -151,8 +154,13 @@ func (l *lane) confirmRuns(
 		known = known && !run.due.IsZero()
 	}
 	if known {
+		var first, final time.Time
+		if len(dues) > 0 {
+			first, final = slices.MinFunc(dues, time.Time.Compare), slices.MaxFunc(dues, time.Time.Compare)
+		}
 		_, err := l.db.Exec(ctx, confirmAtOnce, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{
 			"ids": ids, "dues": dues, "batch": last.Batch, "place": last.Seq, "sink": l.Name, "epoch": epoch,
+			"first_due": first, "last_due": final,
 		})
 		if !postgres.LockTimedOut(err) {
 			return nil, confirmError(err, last)

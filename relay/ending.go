@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -65,7 +66,15 @@ func (l *lane) endLater(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
 	var locked int
-	if err := l.db.QueryRow(ctx, endAside, pgx.NamedArgs{"source": l.Name}).Scan(&locked); err != nil {
+	err := l.beside.Do(ctx, endAside, func(sql string) error {
+		return l.db.QueryRow(ctx, sql, pgx.NamedArgs{"source": l.Name}).Scan(&locked)
+	})
+	if postgres.LockTimedOut(err) { // of a whole table: nothing else has to wait for that
+		e.pause = min(max(2*e.pause, lookEvery), longestEnding)
+		e.again = time.Now().Add(e.pause)
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("end runs that were set aside: %w", err)
 	}
 	if locked == 0 {

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tactus-dev/tactus/internal/postgres"
+	"github.com/tactus-dev/tactus/internal/tablelocks"
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
@@ -18,6 +19,7 @@ type lane struct {
 	Route
 	db       *pgxpool.Pool
 	log      *slog.Logger
+	beside   *tablelocks.Beside
 	patience time.Duration
 	bell     chan struct{}
 	tally    tally
@@ -110,6 +112,7 @@ func (l *lane) live(ctx context.Context) error {
 // fail tells the log, once for each new trouble and then with growing pauses, and finds out since when nothing is
 // published.
 func (l *lane) fail(ctx context.Context, err error) {
+	err = tablelocks.Explain(ctx, l.db, err)
 	if l.tally.failed(err, time.Now()) {
 		level := slog.LevelWarn
 		if errors.Is(err, errRowsGone) {

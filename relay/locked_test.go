@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -171,4 +172,39 @@ func TestLockedSinkDelaysNoTask(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestLockedPartitionDelaysNoTask has somebody make an index on a partition of the runs in which no run is, and then
+// lock it altogether.
+func TestLockedPartitionDelaysNoTask(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.carry(t, w.tasks(t))
+	first := w.fire(t, "q", 3)
+	w.awaitTasks(t, "q", first)
+	w.awaitHandedOver(t, "q", 3, 0)
+	for n, mode := range []string{"share", "access exclusive"} {
+		tx, err := w.pool.Begin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tx.Exec(t.Context(), `lock table tactus.runs_default in `+mode+` mode`); err != nil {
+			t.Fatal(err)
+		}
+		w.fire(t, "q", 3)
+		testenv.Eventually(t, "tasks are handed over and confirmed", func() error {
+			var sent int
+			if err := w.pool.QueryRow(t.Context(), `select count(*) from tactus.runs where status = 'sent' and due_at > $1 and due_at < $2`,
+				pgx.QueryExecModeExec, time.Now().Add(-time.Hour), time.Now().Add(time.Hour)).Scan(&sent); err != nil {
+				return err
+			}
+			if want := 3 * (n + 2); len(w.handed(t, "q")) != want || sent != want {
+				return fmt.Errorf("%d tasks, %d sent", len(w.handed(t, "q")), sent)
+			}
+			return nil
+		})
+		if err := tx.Rollback(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

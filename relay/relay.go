@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/tactus-dev/tactus/internal/slowclock"
+	"github.com/tactus-dev/tactus/internal/tablelocks"
 )
 
 // Config is what a Relay can be told. The zero value is good.
@@ -44,7 +45,7 @@ func New(db *pgxpool.Pool, routes []Route, cfg Config) (*Relay, error) {
 		cfg.Keep = defaultKeep
 	}
 	r := &Relay{db: db, cfg: cfg}
-	names := map[string]bool{}
+	names, beside := map[string]bool{}, tablelocks.NewBeside(db, cfg.Log)
 	for _, route := range routes {
 		if err := route.check(); err != nil {
 			return nil, err
@@ -57,7 +58,9 @@ func New(db *pgxpool.Pool, routes []Route, cfg Config) (*Relay, error) {
 			return nil, fmt.Errorf("two routes lead to %s", route.Name)
 		}
 		names[route.Name] = true
-		l := &lane{Route: route, db: db, log: cfg.Log, patience: cfg.Patience, bell: make(chan struct{}, 1)}
+		l := &lane{
+			Route: route, db: db, log: cfg.Log, patience: cfg.Patience, bell: make(chan struct{}, 1), beside: beside,
+		}
 		l.tally.stats = Stats{Sink: route.Name, Topic: route.Topic}
 		r.lanes = append(r.lanes, l)
 	}

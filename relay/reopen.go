@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/tactus-dev/tactus/internal/tablelocks"
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
@@ -25,7 +26,8 @@ func Reopen(ctx context.Context, db *pgxpool.Pool, route Route, from int64, lett
 	if route.Tasks {
 		return fmt.Errorf("reopen %s: tasks are never published again", route.Name)
 	}
-	l := &lane{Route: route, db: db, log: slog.New(slog.DiscardHandler), patience: defaultPatience}
+	log := slog.New(slog.DiscardHandler)
+	l := &lane{Route: route, db: db, log: log, patience: defaultPatience, beside: tablelocks.NewBeside(db, log)}
 	if err := l.claim(ctx); err != nil {
 		return fmt.Errorf("reopen %s: %w", route.Name, err)
 	}

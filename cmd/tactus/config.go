@@ -30,23 +30,32 @@ func (f databaseFlags) validate() error {
 
 // open opens a pool. The pool connects on its first use.
 func (f databaseFlags) open(ctx context.Context) (*pgxpool.Pool, error) {
+	return f.openBy(func(url string) (*pgxpool.Pool, error) { return postgres.Open(ctx, url) })
+}
+
+// openBounded opens a pool on which no statement waits for a lock for long.
+func (f databaseFlags) openBounded(ctx context.Context) (*pgxpool.Pool, error) {
+	return f.openBy(func(url string) (*pgxpool.Pool, error) { return postgres.OpenBounded(ctx, url, longestLock) })
+}
+
+func (f databaseFlags) openBy(opening func(url string) (*pgxpool.Pool, error)) (*pgxpool.Pool, error) {
 	if err := f.validate(); err != nil {
 		return nil, err
 	}
-	pool, err := postgres.Open(ctx, f.DatabaseURL.reveal())
+	pool, err := opening(f.DatabaseURL.reveal())
 	if err != nil {
 		return nil, usage("DATABASE_URL: %v", f.DatabaseURL.fault(err))
 	}
 	return pool, nil
 }
 
-// connect opens a pool, and adds a check of the database to health. The check has a connection of its own, in looks: it
-// does not wait for those that requests have. When it finds the schema in other hands, the pool loses its connections,
-// and so do those beside it.
-func (f databaseFlags) connect(ctx context.Context, health *telemetry.Health, beside ...*pgxpool.Pool) (
-	pool, looks *pgxpool.Pool, err error,
-) {
-	if pool, err = f.open(ctx); err != nil {
+// connect opens a pool by opening, and adds a check of the database to health. The check has a connection of its own,
+// in looks: it does not wait for those that requests have. When it finds the schema in other hands, the pool loses its
+// connections, and so do those beside it.
+func (f databaseFlags) connect(ctx context.Context, health *telemetry.Health,
+	opening func(context.Context) (*pgxpool.Pool, error), beside ...*pgxpool.Pool,
+) (pool, looks *pgxpool.Pool, err error) {
+	if pool, err = opening(ctx); err != nil {
 		return nil, nil, err
 	}
 	if looks, err = postgres.OpenOne(ctx, f.DatabaseURL.reveal()); err != nil {

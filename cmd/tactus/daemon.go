@@ -45,7 +45,11 @@ func openDaemon(ctx context.Context, name, address string, database databaseFlag
 		name: name, health: &telemetry.Health{}, registry: telemetry.NewRegistry(), logs: logs, log: logs.Logger,
 		running: running,
 	}
-	if d.pool, d.looks, err = database.connect(ctx, d.health); err != nil {
+	opening := database.openBounded
+	if name == "api" { // a request waits for as long as it may
+		opening = database.open
+	}
+	if d.pool, d.looks, err = database.connect(ctx, d.health, opening); err != nil {
 		return nil, err
 	}
 	d.registry.MustRegister(telemetry.PoolMetrics{Pool: d.pool})
@@ -74,11 +78,12 @@ func (d *daemon) close() {
 const unaskedEvery = 5 * time.Second
 
 // keepHouse does in a group what every daemon does besides its own work: it looks whether it is ready, maintains the
-// partitions, and compares the time zone data of the processes.
+// partitions, compares the time zone data of the processes, and looks who has locked a table.
 func (d *daemon) keepHouse(ctx context.Context, group partGroup, retention retentionFlags) {
 	group.Go("readiness", func() error { return d.health.Keep(ctx, unaskedEvery) })
 	group.Go("partitions", func() error { return maintain(ctx, d.pool, retention, d.log, d.registry) })
 	group.Go("time zones", func() error { return watchZones(ctx, d.pool, d.name, d.listener, d.log, d.registry) })
+	group.Go("table locks", func() error { return watchLocks(ctx, d.pool, d.health, d.log, d.registry) })
 }
 
 // operators returns the addresses of operators, such as /metrics and /readyz.

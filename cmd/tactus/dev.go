@@ -105,7 +105,7 @@ func (c devCmd) serve(ctx context.Context, state string, owned *ownServers, to c
 		return err
 	}
 	defer running.close(pooled, requests.Close)
-	pool, looks, err := c.connect(ctx, health, requests)
+	pool, looks, err := c.connect(ctx, health, c.openBounded, requests)
 	if err != nil {
 		return err
 	}
@@ -140,6 +140,7 @@ func (c devCmd) serve(ctx context.Context, state string, owned *ownServers, to c
 	group.Go("readiness", func() error { return health.Keep(ctx, unaskedEvery) })
 	group.Go("partitions", func() error { return maintain(ctx, pool, c.retentionFlags, log, registry) })
 	group.Go("time zones", func() error { return watchZones(ctx, pool, "dev", l, log, registry) })
+	group.Go("table locks", func() error { return watchLocks(ctx, pool, health, log, registry) })
 	group.Go("adopted tables", func() error { return mend(ctx, pool, log, registry) })
 	group.Go("checks of what SQL wrote", func() error { return judge(ctx, pool, c.Timezone, c.celery(), log) })
 	registry.MustRegister(invalidMetric{catalog.New(pool)}, telemetry.PoolMetrics{Pool: pool})

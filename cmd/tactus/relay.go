@@ -116,7 +116,7 @@ func (f relayFlags) relay(ctx context.Context, pool *pgxpool.Pool, database secr
 	if err != nil {
 		return err
 	}
-	r, err := relay.New(pool, f.withNames(routes, pool, events, broker), relay.Config{Log: log, Keep: f.LogKeep})
+	r, err := relay.New(pool, f.withNames(routes, pool, events, broker, log), relay.Config{Log: log, Keep: f.LogKeep})
 	if err != nil {
 		return err
 	}

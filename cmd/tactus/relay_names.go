@@ -14,6 +14,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/claims"
+	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/redis"
 	"github.com/tactus-dev/tactus/relay"
 )
@@ -22,15 +23,15 @@ import (
 // or to a stream whose name is another's queue, whoever wrote the schedules and when. streams and broker are the
 // clients of the task streams and of the broker.
 func (f relayFlags) withNames(
-	routes []relay.Route, pool *pgxpool.Pool, streams, broker goredis.UniversalClient,
+	routes []relay.Route, pool *pgxpool.Pool, streams, broker goredis.UniversalClient, log *slog.Logger,
 ) []relay.Route {
-	bound := redis.NewBoundQueues(streams, f.Separator)
-	find := map[string]func(context.Context, *pgxpool.Pool, []*message.Message) (map[int]string, error){
-		celerySink: func(ctx context.Context, pool *pgxpool.Pool, m []*message.Message) (map[int]string, error) {
-			return f.streamsAmongLists(ctx, pool, broker, m)
+	kept, bound := claims.NewKept(pool, log), redis.NewBoundQueues(streams, f.Separator)
+	find := map[string]func(context.Context, []*message.Message) (map[int]string, error){
+		celerySink: func(ctx context.Context, m []*message.Message) (map[int]string, error) {
+			return f.streamsAmongLists(ctx, kept, broker, m)
 		},
-		streamsSink: func(ctx context.Context, pool *pgxpool.Pool, m []*message.Message) (map[int]string, error) {
-			return f.queuesAmongStreams(ctx, pool, bound, m)
+		streamsSink: func(ctx context.Context, m []*message.Message) (map[int]string, error) {
+			return f.queuesAmongStreams(ctx, kept, bound, m)
 		},
 	}
 	for i, r := range routes {
@@ -39,7 +40,7 @@ func (f relayFlags) withNames(
 			continue
 		}
 		routes[i].Foreign = func(ctx context.Context, runs []domain.ID, messages []*message.Message) (map[int]string, error) {
-			found, err := look(ctx, pool, messages)
+			found, err := look(ctx, messages)
 			if err != nil || len(found) == 0 {
 				return nil, err
 			}
@@ -47,7 +48,10 @@ func (f relayFlags) withNames(
 			for i := range found {
 				refused = append(refused, runs[i])
 			}
-			return found, claims.JudgeRuns(ctx, pool, refused)
+			if err := claims.JudgeRuns(ctx, pool, refused); !postgres.LockTimedOut(err) { // else the next run is told of
+				return found, err
+			}
+			return found, nil
 		}
 	}
 	return routes
@@ -56,7 +60,7 @@ func (f relayFlags) withNames(
 // streamsAmongLists finds the messages to a list whose name is another schedule's stream, or a stream in Redis that its
 // schedules have left.
 func (f relayFlags) streamsAmongLists(
-	ctx context.Context, pool *pgxpool.Pool, broker goredis.UniversalClient, messages []*message.Message,
+	ctx context.Context, kept *claims.Kept, broker goredis.UniversalClient, messages []*message.Message,
 ) (map[int]string, error) {
 	cfg := f.celery()
 	of := map[string][]int{} // the messages to each name
@@ -73,7 +77,7 @@ func (f relayFlags) streamsAmongLists(
 	if len(of) == 0 {
 		return nil, nil
 	}
-	streams, err := claims.Claimed(ctx, pool, slices.Collect(maps.Keys(of)))
+	streams, err := kept.Claimed(ctx, slices.Collect(maps.Keys(of)))
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +143,7 @@ func forgetStreams(ctx context.Context, pool *pgxpool.Pool, streams goredis.Univ
 // queuesAmongStreams finds the messages to a stream whose name is another schedule's queue. It claims the other names,
 // except those of keys of another type, which Redis refuses by itself.
 func (f relayFlags) queuesAmongStreams(
-	ctx context.Context, pool *pgxpool.Pool, bound *redis.BoundQueues, messages []*message.Message,
+	ctx context.Context, kept *claims.Kept, bound *redis.BoundQueues, messages []*message.Message,
 ) (map[int]string, error) {
 	cfg := f.celery()
 	of := map[string][]int{}
@@ -162,7 +166,7 @@ func (f relayFlags) queuesAmongStreams(
 		case redis.BoundQueue:
 			why = fmt.Sprintf("RESERVED %s is a queue of Celery workers, and no stream is made of it", stream)
 		default:
-			may, err := claims.Claim(ctx, pool, stream, cfg.QueueOf(stream))
+			may, err := kept.Claim(ctx, stream, cfg.QueueOf(stream))
 			if err != nil {
 				return nil, err
 			}

@@ -28,7 +28,7 @@ func TestNamesBelongToWhoCameFirst(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := relay.New(pool, flags.withNames(routes[1:], pool, client, client), relay.Config{Log: log})
+	r, err := relay.New(pool, flags.withNames(routes[1:], pool, client, client, log), relay.Config{Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}

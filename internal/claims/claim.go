@@ -102,12 +102,19 @@ func Claim(ctx context.Context, q postgres.Querier, stream, queue string) (bool,
 	if of := has[stream]; err != nil || of.Held && of.Key {
 		return err == nil, err
 	}
-	taken, err := postgres.Collect(ctx, q, pgx.RowTo[bool], claimSQL, pgx.QueryExecModeExec, queue, domain.ID{},
-		plainPart(queue), stream)
+	return claim(ctx, q, claimSQL, stream, queue, has[stream].Held)
+}
+
+// nobody is no schedule's.
+var nobody domain.ID
+
+func claim(ctx context.Context, q postgres.Querier, sql, stream, queue string, held bool) (bool, error) {
+	taken, err := postgres.Collect(ctx, q, pgx.RowTo[bool], sql, pgx.QueryExecModeExec, queue, nobody, plainPart(queue),
+		stream)
 	if err = unlessMissing(err); err != nil {
 		return false, fmt.Errorf("claim the stream %q: %w", stream, err)
 	}
-	return len(taken) == 0 || !taken[0] || has[stream].Held, nil
+	return len(taken) == 0 || !taken[0] || held, nil
 }
 
 // Share claims those of some streams that are claimed for the schedules that go to them, too.

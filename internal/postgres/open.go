@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -13,17 +14,30 @@ import (
 // Open returns a pool for statements of ours on the schema tactus. It connects when it is used, and has no connection
 // to a database in whose schema somebody else has a hand: their code would run with the rights of this process, by
 // whatever statement.
-func Open(ctx context.Context, url string) (*pgxpool.Pool, error) { return open(ctx, url, true) }
+func Open(ctx context.Context, url string) (*pgxpool.Pool, error) {
+	return open(ctx, url, &session{ours: true, looks: true})
+}
+
+// OpenBounded is Open for who does one thing after another: no statement waits for a lock for longer, unless it says so
+// itself. It is the session that has the bound: a statement that names a table which somebody has locked waits while it
+// is planned, when nothing that it sets itself is in force yet. Sessions of a pooler have none.
+func OpenBounded(ctx context.Context, url string, longest time.Duration) (*pgxpool.Pool, error) {
+	return open(ctx, url, &session{ours: true, looks: true, waits: longest})
+}
 
 // OpenPlain returns a pool for statements of others, who decide on their settings themselves: it only notices a pooler.
-func OpenPlain(ctx context.Context, url string) (*pgxpool.Pool, error) { return open(ctx, url, false) }
+func OpenPlain(ctx context.Context, url string) (*pgxpool.Pool, error) {
+	return open(ctx, url, &session{})
+}
 
 // OpenOne is Open with one connection at most, whatever the URL says of the size of pools.
 func OpenOne(ctx context.Context, url string) (*pgxpool.Pool, error) {
-	return open(ctx, url, true, func(c *pgxpool.Config) { c.MaxConns, c.MinConns, c.MinIdleConns = 1, 0, 0 })
+	return open(ctx, url, &session{ours: true, looks: true}, func(c *pgxpool.Config) {
+		c.MaxConns, c.MinConns, c.MinIdleConns = 1, 0, 0
+	})
 }
 
-func open(ctx context.Context, url string, ours bool, also ...func(*pgxpool.Config)) (*pgxpool.Pool, error) {
+func open(ctx context.Context, url string, s *session, also ...func(*pgxpool.Config)) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, err
@@ -31,7 +45,7 @@ func open(ctx context.Context, url string, ours bool, also ...func(*pgxpool.Conf
 	for _, change := range also {
 		change(config)
 	}
-	s := session{ours: ours, looks: ours, prepares: !strings.Contains(url, saysHow), said: config.ConnConfig.RuntimeParams}
+	s.prepares, s.said = !strings.Contains(url, saysHow), config.ConnConfig.RuntimeParams
 	if s.ours || s.prepares {
 		config.BeforeConnect, config.AfterConnect = s.before, s.after
 	}
@@ -55,7 +69,7 @@ func Connect(ctx context.Context, url string) (*pgx.Conn, error) {
 	}
 	pooled, err := throughPooler(ctx, conn)
 	if err == nil && !pooled {
-		err = set(ctx, conn, said)
+		err = set(ctx, conn, own, said)
 	}
 	if err != nil {
 		_ = conn.Close(context.WithoutCancel(ctx))

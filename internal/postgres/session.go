@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -18,6 +20,7 @@ type session struct {
 	looks    bool              // and runs none in a schema in which somebody else has a hand
 	prepares bool              // statements are prepared, unless there is a pooler
 	said     map[string]string // settings that the URL has
+	waits    time.Duration     // for a lock, at most; 0 for as long as it takes
 
 	asked, pooled atomic.Bool
 }
@@ -76,12 +79,20 @@ func (s *session) after(ctx context.Context, conn *pgx.Conn) error {
 	case s.pooled.Load():
 		err = check(ctx, conn)
 	default:
-		err = set(ctx, conn, s.said)
+		err = set(ctx, conn, s.settings(), s.said)
 	}
 	if err == nil && s.looks {
 		err = inOwnHands(ctx, conn)
 	}
 	return err
+}
+
+// settings returns what is set where the URL does not say otherwise.
+func (s *session) settings() map[string]string {
+	if s.waits == 0 {
+		return own
+	}
+	return with(own, map[string]string{"lock_timeout": strconv.FormatInt(s.waits.Milliseconds(), 10)})
 }
 
 // throughPooler reports whether a pooler answers: it names a process of its own making when a connection begins,

@@ -71,9 +71,9 @@ join pg_catalog.pg_settings s on pg_catalog.lower(s.name) operator(pg_catalog.=)
 const mostCancelled = 20
 
 // set gives a session of ours its settings, those of the URL aside.
-func set(ctx context.Context, conn *pgx.Conn, said map[string]string) error {
+func set(ctx context.Context, conn *pgx.Conn, settings, said map[string]string) error {
 	var names, values []string
-	for name, value := range own {
+	for name, value := range settings {
 		if _, ok := said[name]; !ok {
 			names, values = append(names, name), append(values, value)
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/redis"
 	"github.com/tactus-dev/tactus/internal/room"
 	"github.com/tactus-dev/tactus/internal/slowclock"
+	"github.com/tactus-dev/tactus/internal/tablelocks"
 	"github.com/tactus-dev/tactus/internal/wait"
 )
 
@@ -51,6 +52,7 @@ type Collector struct {
 	backend    goredis.UniversalClient
 	broker     goredis.UniversalClient
 	log        *slog.Logger
+	beside     *tablelocks.Beside
 	cfg        Config
 	metrics    metrics
 	inbox      chan heard
@@ -82,7 +84,8 @@ func New(
 	}
 	return &Collector{
 		pool: pool, backend: backend, broker: broker, log: log, cfg: cfg, metrics: newMetrics(),
-		inbox: make(chan heard, inboxSize), gap: make(chan struct{}, 1), ended: make(chan struct{}, 1),
+		beside: tablelocks.NewBeside(pool, log),
+		inbox:  make(chan heard, inboxSize), gap: make(chan struct{}, 1), ended: make(chan struct{}, 1),
 		running: newRunning(), refused: refused{}, counts: countsLock{log: log},
 	}, nil
 }

@@ -149,10 +149,12 @@ func (c *Collector) release(ctx context.Context, sql string, only []domain.ID) (
 	var bytes int64
 	err = postgres.Retry(ctx, func() error {
 		return postgres.Ringing(func(ring bool) error {
-			return c.pool.QueryRow(ctx, sql, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{
-				"lease": c.cfg.Longest, "most": mostReleased, "only": only, "ring": ring, "believed": c.believed,
-				"large": room.Large, "large_first": c.largeFirst, "room": c.anyRoom, "weight": weightReleased,
-			}).Scan(&released, &more, &bytes, &rung)
+			return c.beside.Do(ctx, sql, func(sql string) error {
+				return c.pool.QueryRow(ctx, sql, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{
+					"lease": c.cfg.Longest, "most": mostReleased, "only": only, "ring": ring, "believed": c.believed,
+					"large": room.Large, "large_first": c.largeFirst, "room": c.anyRoom, "weight": weightReleased,
+				}).Scan(&released, &more, &bytes, &rung)
+			})
 		})
 	})
 	c.more = c.more || more && released > 0

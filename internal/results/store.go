@@ -39,18 +39,21 @@ func (c *Collector) page(ctx context.Context, youngest, oldest time.Duration, af
 	if err := c.pool.QueryRow(ctx, `select clock_timestamp()`).Scan(&now); err != nil {
 		return nil, fmt.Errorf("read the clock: %w", err)
 	}
-	rows, err := c.pool.Query(ctx, openRunsSQL, pgx.NamedArgs{
-		"believed": c.clock.Believed(now, time.Now()),
-		"youngest": youngest, "oldest": oldest, "fired_at": after.FiredAt, "id": after.ID, "limit": pageSize,
-		"asks": c.backend != nil, "timeout": c.cfg.Timeout,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read open runs: %w", err)
-	}
-	runs, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (r openRun, err error) {
-		err = row.Scan(&r.ID, &r.FiredAt, &r.HeardAt, &r.Status, &r.ExpiresAt, &r.TimeLimit, &r.Stream, &r.NoResult,
-			&r.Now)
-		return r, err
+	var runs []openRun
+	err := c.beside.Do(ctx, openRunsSQL, func(sql string) error {
+		rows, err := c.pool.Query(ctx, sql, pgx.NamedArgs{
+			"believed": c.clock.Believed(now, time.Now()),
+			"youngest": youngest, "oldest": oldest, "fired_at": after.FiredAt, "id": after.ID, "limit": pageSize,
+			"asks": c.backend != nil, "timeout": c.cfg.Timeout,
+		})
+		if err == nil {
+			runs, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (r openRun, err error) {
+				err = row.Scan(&r.ID, &r.FiredAt, &r.HeardAt, &r.Status, &r.ExpiresAt, &r.TimeLimit, &r.Stream,
+					&r.NoResult, &r.Now)
+				return r, err
+			})
+		}
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read open runs: %w", err)
@@ -154,15 +157,11 @@ func (c *Collector) writeSome(ctx context.Context, answers []answer) (locked []d
 }
 
 func (c *Collector) update(ctx context.Context, answers []answer) (locked []domain.ID, err error) {
-	rows, err := c.pool.Query(ctx, recordSQL, pgx.QueryExecModeCacheDescribe, columns(answers))
-	if err != nil {
-		return nil, fmt.Errorf("record results: %w", err)
-	}
 	var status domain.RunStatus
 	var ended bool
 	var held, again *domain.ID
 	var retried []domain.ID
-	_, err = pgx.ForEachRow(rows, []any{&status, &ended, &held, &again}, func() error {
+	took := func() error {
 		if held != nil {
 			locked = append(locked, *held)
 		}
@@ -174,6 +173,13 @@ func (c *Collector) update(ctx context.Context, answers []answer) (locked []doma
 			signal(c.ended)
 		}
 		return nil
+	}
+	err = c.beside.Do(ctx, recordSQL, func(sql string) error {
+		rows, err := c.pool.Query(ctx, sql, pgx.QueryExecModeCacheDescribe, columns(answers))
+		if err == nil {
+			_, err = pgx.ForEachRow(rows, []any{&status, &ended, &held, &again}, took)
+		}
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("record results: %w", err)

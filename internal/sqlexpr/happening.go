@@ -18,13 +18,21 @@ told as (
     from `
 
 	Told = ` ended join tactus.schedules s on s.id = (ended.happened).schedule_id
-    where (select exists (select from tactus.notification_rules where ` + hears + `))
+    where ` + isHeard + `
+)`
+)
+
+const (
+	// isHeard is true of what somebody wants to hear of.
+	isHeard = `(select exists (select from tactus.notification_rules where ` + hears + `))
         and ((ended.happened).status = any (array(select unnest(states) from tactus.notification_rules where
             ` + hears + `))
             or (ended.happened).status = 'succeeded'
                 and exists (select from tactus.notification_failing f where f.schedule_id =
-                    (ended.happened).schedule_id))
-)`
+                    (ended.happened).schedule_id))`
+
+	// mayBeHeard is true of what somebody might want to hear of. Whoever tells the rules of it looks at each again.
+	mayBeHeard = `(ended.happened).id is not null`
 )
 
 // hears is true of rules (tactus.notification_rules, columns unqualified) that have to hear of states of runs.

@@ -35,7 +35,9 @@ const EventSize = `case when pg_column_size(o.data) > 65536 then greatest(pg_col
 // What has no routes pays for one look at the table in a statement. What a task says itself goes before its route, and
 // one for a stream, or that ignores routes, has none (see domain.Route).
 const (
-	anyRoutes = `(select exists (select from tactus.routes where deleted_at is null))`
+	anyRoutes    = `(select exists (select ` + livingRoutes + `))`
+	livingRoutes = `from tactus.routes where deleted_at is null`
+
 	fromRoute = `case when ` + anyRoutes + ` and ` + ReadableTask + `->'stream' is null and ` + ReadableTask + `->'ignore_routes' is null
         then (tactus.route_of(` + TaskName + `)).`
 )

@@ -1,0 +1,163 @@
+package beat
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/testenv"
+)
+
+// bounded makes a beat whose connections wait for no lock for long, and returns what it logs.
+func (w *world) bounded() (*Beat, *bytes.Buffer) {
+	w.Helper()
+	with := "?"
+	if strings.Contains(w.direct, "?") {
+		with = "&"
+	}
+	var log bytes.Buffer
+	b, err := New(testenv.Connect(w.T, w.direct+with+"lock_timeout=300"), nil, Config{Name: "bounded", Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		w.Fatal(err)
+	}
+	if err := b.start(w.Context()); err != nil {
+		w.Fatal(err)
+	}
+	w.step(b, w.now)
+	return b, &log
+}
+
+// lock has somebody lock a table until the end of the test, or until it is given back.
+func (w *world) lock(table string) (free func()) {
+	w.Helper()
+	conn := testenv.Connect(w.T, w.direct)
+	tx, err := conn.Begin(w.Context())
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.Cleanup(func() { _ = tx.Rollback(w.Context()) })
+	if _, err := tx.Exec(w.Context(), `lock table `+table+` in access exclusive mode`); err != nil {
+		w.Fatal(err)
+	}
+	return func() {
+		if err := tx.Rollback(w.Context()); err != nil {
+			w.Fatal(err)
+		}
+	}
+}
+
+// TestLockedTableBesideTheWay has somebody lock a whole table that firing reads for the sake of somebody else, for
+// minutes. Everything fires in its time, with its route, and what is missed is told.
+func TestLockedTableBesideTheWay(t *testing.T) {
+	t.Parallel()
+	for _, table := range []string{
+		"tactus.notification_rules", "tactus.notification_failing", "tactus.routes", "tactus.unjudged",
+	} {
+		t.Run(table, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			if err := w.store.PutRoute(t.Context(), domain.Route{Pattern: "rou*", Queue: "of-route"}, ""); err != nil {
+				t.Fatal(err)
+			}
+			s := w.create(minutely(`, "misfire_policy": "latest"`))
+			routed := w.create(`{"task_name": "routed", "interval_seconds": 60, "misfire_policy": "all"}`)
+			b, log := w.bounded()
+			a := at{s}
+			w.step(b, a.due(1))
+			free := w.lock(table)
+			w.step(b, a.due(2).Add(time.Second))
+			w.step(b, a.due(5).Add(time.Second))
+			if got, want := log.String(), table; !strings.Contains(got, want) || !strings.Contains(got, "pid ") {
+				t.Errorf("the log does not say that somebody has locked %s:\n%s", want, got)
+			}
+			for _, innocent := range []string{s.ID.String(), routed.ID.String(), "takes longer"} {
+				if strings.Contains(log.String(), innocent) {
+					t.Errorf("the log blames %s:\n%s", innocent, log)
+				}
+			}
+			if err := w.expect(s.ID, a.run(1), a.run(2), a.missed(3, 4, domain.ReasonSuperseded), a.run(5)); err != nil {
+				t.Error(err)
+			}
+			if n := w.count(`select count(*) from tactus.outbox where type = 'run.due' and data->>'queue' = 'of-route'
+				and aggregate_id in (select id from tactus.runs where schedule_id = $1)`, routed.ID); n < 3 {
+				t.Errorf("%d runs went by the route", n)
+			}
+			free()
+		})
+	}
+}
+
+// recorded counts the runs of a schedule of these days, without a look at other partitions.
+func (w *world) recorded(s domain.Schedule) int {
+	w.Helper()
+	return w.count(`select count(*) from tactus.runs where schedule_id = $1 and due_at > $2 and due_at < $3`,
+		pgx.QueryExecModeExec, s.ID, w.now.Add(-time.Hour), w.now)
+}
+
+// TestLockedPartitions has somebody lock a partition of the runs that nothing is recorded in. What may overlap fires in
+// its time. What may not is asked about runs of whatever month, and fires when the partition is free.
+func TestLockedPartitions(t *testing.T) {
+	t.Parallel()
+	for _, partition := range []string{"tactus.runs_default", "tactus.outbox_schedule_0"} {
+		t.Run(partition, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			s := w.create(minutely(""))
+			counted := w.create(minutely(`, "max_runs": 100`))
+			queued := w.create(minutely(`, "execution_policy": "queue", "misfire_policy": "all"`))
+			counts := w.create(minutely(`, "execution_policy": "skip", "misfire_policy": "all", "max_runs": 100`))
+			b, log := w.bounded()
+			a := at{s}
+			w.step(b, a.due(1).Add(time.Second))
+			before := w.recorded(queued)
+			free := w.lock(partition)
+			for n := 2; n <= 4; n++ {
+				w.setClock(a.due(n).Add(time.Second))
+				for range 3 { // a part that reads runs of whatever month fails
+					if _, err := b.step(t.Context(), w.now.UnixMicro()); err != nil {
+						t.Log(err)
+					}
+				}
+				for _, one := range []domain.Schedule{s, counted} {
+					if runs := w.recorded(one); runs != n {
+						t.Errorf("%d runs after %d due times", runs, n)
+					}
+				}
+			}
+			if strings.Contains(partition, "runs") {
+				for _, one := range []domain.Schedule{queued, counts} {
+					if runs := w.recorded(one); runs != before {
+						t.Errorf("what may not overlap has %d runs", runs)
+					}
+				}
+				if !strings.Contains(log.String(), "has locked the table "+partition) {
+					t.Errorf("it is not told:\n%s", log)
+				}
+			}
+			if strings.Contains(log.String(), "takes longer") {
+				t.Errorf("an innocent is blamed:\n%s", log)
+			}
+			free()
+			later := a.due(4).Add(20 * time.Second)
+			testenv.Eventually(t, "what may not overlap has all its runs", func() error {
+				w.setClock(later)
+				if _, err := b.step(t.Context(), later.UnixMicro()); err != nil {
+					return err
+				}
+				later = later.Add(time.Second)
+				for _, one := range []domain.Schedule{queued, counts} {
+					if runs := w.recorded(one); runs != 4 {
+						return fmt.Errorf("%d runs", runs)
+					}
+				}
+				return nil
+			})
+		})
+	}
+}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/tactus-dev/tactus/internal/redis"
+	"github.com/tactus-dev/tactus/internal/testenv"
+)
+
+// lockTable has somebody lock a table until free is called.
+func (c *cluster) lockTable(table, mode string) (free func()) {
+	c.Helper()
+	tx, err := c.pool.Begin(c.Context())
+	if err != nil {
+		c.Fatal(err)
+	}
+	if _, err := tx.Exec(c.Context(), `lock table `+table+` in `+mode+` mode`); err != nil {
+		c.Fatal(err)
+	}
+	return func() {
+		c.Helper()
+		if err := tx.Rollback(c.Context()); err != nil {
+			c.Fatal(err)
+		}
+	}
+}
+
+// TestLockedTablesBesideTheWay has somebody lock tables beside the way, one after the other, each for as long as it
+// takes until more is handed over, to a queue and to a stream. Nothing is missed.
+func TestLockedTablesBesideTheWay(t *testing.T) {
+	t.Parallel()
+	address := testenv.RedisURL(t)
+	c := newCluster(t, testenv.DatabaseURL(t), address)
+	client, err := redis.Connect(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	c.create(`{"name": "queued", "interval_seconds": 1, "task_name": "app.task", "queue": "ours", "misfire_policy": "all"}`)
+	c.create(`{"name": "streamed", "interval_seconds": 1, "task_name": "app.task", "stream": "theirs", "misfire_policy": "all"}`)
+	c.execute(`update tactus.schedules set updated_at = updated_at - interval '1 hour'`) // what was written just now is not judged
+	c.start("relay")
+	beat := c.beat("one")
+	more := func(what string, n int64) {
+		t.Helper()
+		var queue, stream int64 = -1, -1
+		testenv.Eventually(t, what, func() error {
+			q, s := client.LLen(t.Context(), "ours").Val(), client.XLen(t.Context(), "theirs").Val()
+			if queue < 0 {
+				queue, stream = q, s
+			}
+			if q < queue+n || s < stream+n {
+				return fmt.Errorf("%d tasks more in the queue, %d in the stream", q-queue, s-stream)
+			}
+			return nil
+		})
+	}
+	more("tasks are handed over", 2)
+	for _, table := range []string{
+		"notification_rules", "notification_failing", "routes", "unjudged", "cancellations", "stream_claims", "stream_keys",
+		"living_routes", "backfills", "deadletters", "schedule_counts",
+	} {
+		free := c.lockTable("tactus."+table, "access exclusive")
+		more("tasks are handed over while "+table+" is locked", 4)
+		free()
+	}
+	free := c.lockTable("tactus.routes", "access exclusive")
+	testenv.Eventually(t, "the beat says who has locked what", func() error {
+		status, ready := ask(t, http.MethodGet, beat.URL()+"/readyz", "")
+		if status != http.StatusOK || !strings.Contains(ready, "has locked the table tactus.routes (AccessExclusiveLock)") ||
+			c.metric(beat, "tactus_locked_tables") != 1 {
+			return fmt.Errorf("%d %s", status, ready)
+		}
+		return nil
+	})
+	beat.AwaitLog(`pid \d+ \(role [^)]*\) has locked the table tactus.routes`)
+	free()
+	if missed := c.metric(beat, "tactus_beat_missed_ranges_total"); missed > 0 {
+		t.Errorf("%v ranges were missed", missed)
+	}
+}

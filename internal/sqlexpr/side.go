@@ -1,0 +1,70 @@
+package sqlexpr
+
+import "strings"
+
+// Side are tables beside the way: what fires and what ends runs names them, and does without those that somebody has
+// locked as a whole.
+//
+//	table                                      a statement without it
+//	notification_rules, notification_failing   tells of whatever has happened; who tells the rules leaves out the rest
+//	routes                                     takes routes from tactus.living_routes, which a trigger keeps the same
+//	unjudged                                   takes each schedule for unjudged that was written lately
+//	cancellations                              takes runs for cancelled that were so before they were handed over
+//
+// So what it does is the same, but that what is for a stream and was written lately fires later, and that a run which
+// is handed over again is left to its worker to revoke.
+type Side uint8
+
+const (
+	sideRules Side = 1 << iota
+	sideRoutes
+	sideUnjudged
+	sideCancellations
+)
+
+var sides = map[string]Side{
+	"tactus.notification_rules":   sideRules,
+	"tactus.notification_failing": sideRules,
+	"tactus.routes":               sideRoutes,
+	"tactus.unjudged":             sideUnjudged,
+	"tactus.cancellations":        sideCancellations,
+}
+
+// SideOf returns those of some tables that are beside the way.
+func SideOf(tables []string) (s Side) {
+	for _, t := range tables {
+		s |= sides[t]
+	}
+	return s
+}
+
+// Without returns a statement that names none of the tables. It is the same statement if it never named one.
+func (s Side) Without(sql string) string {
+	if s&sideRules != 0 {
+		sql = withoutRules.Replace(sql)
+	}
+	if s&sideRoutes != 0 {
+		sql = withoutRoutes.Replace(sql)
+	}
+	if s&sideUnjudged != 0 {
+		sql = withoutUnjudged.Replace(sql)
+	}
+	if s&sideCancellations != 0 {
+		sql = withoutCancellations.Replace(sql)
+	}
+	return sql
+}
+
+// Cancelled ends a statement about the runs @ids: it leaves those that somebody has cancelled, as run_id.
+const Cancelled = ` from tactus.cancellations where run_id = any (@ids::uuid[])`
+
+var (
+	withoutRules  = strings.NewReplacer(isHeard, mayBeHeard)
+	withoutRoutes = strings.NewReplacer(livingRoutes, `from tactus.living_routes where true`,
+		`tactus.routed(`, `tactus.living_routed(`, `tactus.route_of(`, `tactus.living_route_of(`)
+	withoutUnjudged = strings.NewReplacer(`tactus.unjudged u`, `(
+        select id as schedule_id, version from tactus.schedules
+        where updated_at > clock_timestamp() - interval '1 minute') u`)
+	withoutCancellations = strings.NewReplacer(Cancelled, ` from unnest((select @ids::uuid[])) w (run_id), lateral (
+        select from tactus.runs where id = w.run_id and status = 'revoked' limit 1) r`)
+)
