@@ -104,7 +104,7 @@ func (w *world) recorded(s domain.Schedule) int {
 // its time. What may not is asked about runs of whatever month, and fires when the partition is free.
 func TestLockedPartitions(t *testing.T) {
 	t.Parallel()
-	for _, partition := range []string{"tactus.runs_default", "tactus.outbox_schedule_0"} {
+	for _, partition := range []string{"tactus.runs_default", "tactus.outbox_schedule_0", "tactus.outbox_run_5000000"} {
 		t.Run(partition, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
@@ -115,6 +115,8 @@ func TestLockedPartitions(t *testing.T) {
 			b, log := w.bounded()
 			a := at{s}
 			w.step(b, a.due(1).Add(time.Second))
+			w.execute(`create table if not exists tactus.outbox_run_5000000 partition of tactus.outbox_run
+				for values from (5000000) to (10000000)`)
 			before := w.recorded(queued)
 			free := w.lock(partition)
 			for n := 2; n <= 4; n++ {
