@@ -3,6 +3,7 @@ package beat
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -48,7 +49,11 @@ func (b *Beat) takeOver(ctx context.Context, now memory.Micros) error {
 	b.noteAllSpent()
 	b.lease.leading = true
 	b.wantResync("took the lease")
-	b.log.Info("took the lease", "epoch", b.lease.term, "holder", b.holder, "watermark", b.lease.taken.Watermark)
+	settled := "none" // of the first beat
+	if at := b.lease.taken.Watermark; at != nil {
+		settled = at.UTC().Format(time.RFC3339Nano)
+	}
+	b.log.Info("took the lease", "epoch", b.lease.term, "holder", b.holder, "watermark", settled)
 	return nil
 }
 

@@ -67,6 +67,10 @@ type sum struct {
 // report tells the log what was published: since the last call at the level of debugging, and the sum of a minute, or
 // of less if there will be no more, at the level of information.
 func (l *lane) report(minute *sum, last bool) {
+	if was, served := l.tally.over(); served {
+		l.log.Info("sink is served again", "sink", l.Name, "failed", was.failed, "after",
+			time.Since(was.since).Round(time.Millisecond))
+	}
 	if events, took := l.tally.news(); events > 0 {
 		l.tell(slog.LevelDebug, events, took)
 		if minute.since.IsZero() {

@@ -31,6 +31,13 @@ type tally struct {
 	events  int64       // published, and not told to the log
 	took    time.Duration
 	told    map[string]told // of what the log was told since the sink was last served
+	trouble trouble
+}
+
+// trouble is how long a sink was not served, and how often serving it failed meanwhile; zero while it is.
+type trouble struct {
+	since  time.Time
+	failed int64
 }
 
 // told is when the log was told of some trouble, and how long it is not told again.
@@ -100,6 +107,10 @@ func (t *tally) failed(err error, now time.Time) (tell bool) {
 	t.do(func(s *Stats) {
 		s.Problem = err
 		s.Failures++
+		if t.trouble.since.IsZero() {
+			t.trouble.since = now
+		}
+		t.trouble.failed++
 		kind := numbers.ReplaceAllString(err.Error(), "0")
 		before := t.told[kind]
 		if tell = before.again(now); !tell {
@@ -111,6 +122,16 @@ func (t *tally) failed(err error, now time.Time) (tell bool) {
 		t.told[kind] = before
 	})
 	return tell
+}
+
+// over returns the trouble that the sink was in, once, when it is served again.
+func (t *tally) over() (was trouble, served bool) {
+	t.do(func(s *Stats) {
+		if s.Problem == nil && t.trouble.failed > 0 {
+			was, served, t.trouble = t.trouble, true, trouble{}
+		}
+	})
+	return was, served
 }
 
 var numbers = regexp.MustCompile(`[0-9]+`)

@@ -23,8 +23,18 @@ func TestToldWithGrowingPauses(t *testing.T) {
 	if times < 10 || times > 30 {
 		t.Errorf("told %d times in an hour", times)
 	}
+	if was, served := tally.over(); served {
+		t.Errorf("what goes on is over: %+v", was)
+	}
 	tally.rests()
 	tally.agrees()
+	was, served := tally.over()
+	if took := now.Sub(was.since); !served || was.failed != 7200 || took != time.Hour {
+		t.Errorf("the trouble: over %t, %d failures within %s", served, was.failed, took)
+	}
+	if was, served := tally.over(); served {
+		t.Errorf("it is over twice: %+v", was)
+	}
 	if !tally.failed(errors.New("no answer"), now) {
 		t.Error("after it was served, the same is news")
 	}

@@ -244,8 +244,8 @@ var runInReference = regexp.MustCompile(`^[0-9a-f-]{36}`)
 
 // Handle implements slog.Handler.
 func (l teller) Handle(_ context.Context, r slog.Record) error {
-	if r.Message == "published" {
-		return nil // what is published is told of Redis
+	if r.Message == "published" || r.Message == "sink is served again" {
+		return nil // what is published is told of Redis, and when is up to the machine
 	}
 	text := r.Message
 	r.Attrs(func(a slog.Attr) bool {

@@ -86,6 +86,9 @@ func (c lettersCmd) Run(ctx context.Context, to console) error {
 	}
 	defer closeAll()
 	letters, err := box.List(ctx, deadletter.Filter{Source: c.Source, Limit: c.Limit})
+	if err != nil && len(letters) == 0 { // nobody knows whether there are any
+		return err
+	}
 	return errors.Join(c.print(to.out, letters), err)
 }
 

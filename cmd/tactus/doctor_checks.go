@@ -85,23 +85,27 @@ select l.holder, l.expires_at < clock_timestamp(),
     (select count(*) from (select from tactus.deadletters limit 10001) d),
     (select coalesce(string_agg(k.name, ', ' order by k.expires_at), '') from tactus.access_keys k
      where k.revoked_at is null and k.replaced_by is null and k.expires_at < clock_timestamp() + interval '7 days'
-        and k.expires_at > clock_timestamp())
+        and k.expires_at > clock_timestamp()),
+    (select h.holder from tactus.leases h where h.name = 'shadow' and h.expires_at > clock_timestamp())
 from (select) one left join tactus.leases l on l.name = 'beat'`
 
 // mostBehind is how far a beat may be behind the clock.
 const mostBehind = time.Minute
 
 func (d *diagnosis) parts(ctx context.Context, pool *pgxpool.Pool) error {
-	var holder *string
+	var holder, shadow *string
 	var expired *bool
 	var behind float64
 	var letters int64
 	var keys string
-	if err := pool.QueryRow(ctx, condition).Scan(&holder, &expired, &behind, &letters, &keys); err != nil {
+	if err := pool.QueryRow(ctx, condition).Scan(&holder, &expired, &behind, &letters, &keys, &shadow); err != nil {
 		return fmt.Errorf("read leases, keys and dead letters: %w", err)
 	}
 	late := time.Duration(behind * float64(time.Second)).Round(time.Second)
 	switch {
+	case shadow != nil && (holder == nil || *expired):
+		d.remark("the beat %s is in shadow mode: it records what it would fire, and fires nothing; another beat is in charge",
+			*shadow)
 	case holder == nil:
 		d.sick("no beat has led yet, so nothing fires: start one (tactus beat)")
 	case *expired:
@@ -139,7 +143,7 @@ func (d *diagnosis) parts(ctx context.Context, pool *pgxpool.Pool) error {
 			d.sick("no relay has served %s for %s: start one (tactus relay), or give the sink up "+
 				"(tactus relay --forget %[1]s)", s.Name, s.Silent.Round(time.Second))
 		} else {
-			d.well("a relay serves %s", s.Name)
+			d.well("a relay has served %s within the last %s", s.Name, (s.Silent + time.Second).Round(time.Second))
 		}
 	}
 	return nil

@@ -59,6 +59,11 @@ func TestDoctorSaysWhatToDo(t *testing.T) {
 	if _, told := ask(); !strings.Contains(told, "? the old partition detached_runs_2026_01 was emptied, and cannot be dropped: drop rule _RETURN on view public.pin") {
 		t.Errorf("%s", told)
 	}
+	tell(`insert into tactus.leases (name, holder, epoch, expires_at, watermark) values
+		('shadow', 's1', 1, clock_timestamp() + interval '1 hour', clock_timestamp())`)
+	if _, told := ask(); strings.Contains(told, "no beat has led") || !strings.Contains(told, "? the beat s1 is in shadow mode") {
+		t.Errorf("beside a beat in shadow mode somebody is told to start another, which would send everything twice:\n%s", told)
+	}
 	tell(`delete from tactus.deadletters`)
 	tell(`insert into tactus.leases (name, holder, epoch, expires_at, watermark) values ('beat', 'b1', 1, clock_timestamp() + interval '1 hour', clock_timestamp())`)
 	if err := testenv.Client(t, broker.URL(0)).ConfigSet(t.Context(), "maxmemory-policy", "noeviction").Err(); err != nil {
@@ -70,7 +75,7 @@ func TestDoctorSaysWhatToDo(t *testing.T) {
 			t.Errorf("still %s:\n%s", gone, told)
 		}
 	}
-	if !strings.Contains(told, "  the beat b1 leads") {
+	if !strings.Contains(told, "  the beat b1 leads") || strings.Contains(told, "shadow") {
 		t.Errorf("%s", told)
 	}
 	if got := tactus(t, "doctor", "--redis-url", "redis://127.0.0.1:1"); got.code != exitFailure || !strings.Contains(got.out, "! the Redis of events") {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tactus-dev/tactus/internal/catalog"
@@ -42,10 +43,16 @@ type healthKey struct{}
 // health computes the health once for each request.
 func (v *view) health() Health {
 	var h Health
+	undelivered := ""
 	if v.Ready != nil {
 		failing := v.Ready(v.ctx())
+		undelivered = failing["sinks"]
 		for _, name := range slices.Sorted(maps.Keys(failing)) {
-			h.Parts = append(h.Parts, Part{name, failing[name], "trouble"})
+			text := failing[name]
+			if hint := meanwhile[name]; hint != "" {
+				text += " — " + v.T(hint)
+			}
+			h.Parts = append(h.Parts, Part{name, text, "trouble"})
 		}
 	}
 	parts, err := v.Catalog.Parts(v.ctx())
@@ -54,7 +61,7 @@ func (v *view) health() Health {
 	} else {
 		h.Known, h.At = true, parts
 		h.Parts = append(h.Parts, v.beatPart(parts))
-		h.Parts = append(h.Parts, v.sinkParts(parts)...)
+		h.Parts = append(h.Parts, v.sinkParts(parts, undelivered)...)
 		if parts.Aside > 0 {
 			h.Parts = append(h.Parts, Part{v.T("dead letters"), v.T("%s set aside: look at them, and put them back or drop them", count(parts.Aside)), "attention"})
 		}
@@ -76,13 +83,28 @@ func (v *view) health() Health {
 	return h
 }
 
+const inShadow = "%s is in shadow mode: it records what it would fire, and fires nothing; another beat is in charge"
+
+// meanwhile says of conditions of readiness what becomes of what is due while they fail, and what to do.
+var meanwhile = map[string]string{
+	"sinks":    "what is not delivered waits in the log and follows by itself; nothing is lost, and runs are late",
+	"postgres": "nothing fires or changes until it answers; then policies decide what becomes of what was due",
+}
+
 func (v *view) beatPart(p catalog.Parts) Part {
+	held := func(l catalog.Lease) bool { return l.Holder != "" && l.ExpiresAt.After(p.Now) }
+	for _, l := range p.Leases {
+		leads := func(other catalog.Lease) bool { return other.Name == "beat" && held(other) }
+		if l.Name == "shadow" && held(l) && !slices.ContainsFunc(p.Leases, leads) {
+			return Part{v.T("beat"), v.T(inShadow, l.Holder), ""}
+		}
+	}
 	for _, l := range p.Leases {
 		if l.Name != "beat" {
 			continue
 		}
 		switch {
-		case l.Holder == "" || !l.ExpiresAt.After(p.Now):
+		case !held(l):
 			return Part{v.T("beat"), v.T("no beat holds the lease, so nothing fires: start one (tactus beat)"), "trouble"}
 		case l.Watermark == nil:
 			return Part{v.T("beat"), v.T("%s leads, and is loading", l.Holder), ""}
@@ -96,12 +118,14 @@ func (v *view) beatPart(p catalog.Parts) Part {
 	return Part{v.T("beat"), v.T("no beat has been here yet, so nothing fires: start one (tactus beat)"), "trouble"}
 }
 
-func (v *view) sinkParts(p catalog.Parts) (parts []Part) {
+// sinkParts leaves out what is said of sinks to which this process itself cannot deliver.
+func (v *view) sinkParts(p catalog.Parts, undelivered string) (parts []Part) {
 	if len(p.Sinks) == 0 {
 		return []Part{{v.T("relay"), v.T("no relay has been here yet, so nothing is handed over: start one (tactus relay)"), "trouble"}}
 	}
 	for _, s := range p.Sinks {
 		switch {
+		case strings.Contains(undelivered, s.Name+": "):
 		case s.Stopped != "":
 			parts = append(parts, Part{s.Name, v.T("no relay can serve it: %s", s.Stopped), "trouble"})
 		case s.CutAt == nil || p.Now.Sub(*s.CutAt) > sinkSilent:
