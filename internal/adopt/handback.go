@@ -181,8 +181,9 @@ func (b *back) add(h handed, before handed) error {
 	}
 	if !done && d.RunAt == "" && h.Enabled && h.Settled != nil && h.Settled.After(h.Effective) && !ended(d, *h.Settled) {
 		last = oldbeat.LastRun(d, later(h.Ran, h.LastRunAt), *h.Settled)
-		if last == nil { // of an interval that never ran the old beat would begin the period anew
-			last = oldbeat.Phase(d, *h.Settled)
+		if last == nil { // what never ran the old beat would begin anew, and leave out what is due until it starts
+			settled := oldbeat.SettledRun(d, *h.Settled)
+			last = &settled
 		}
 	}
 	if last != nil || done {

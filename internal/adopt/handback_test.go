@@ -104,6 +104,35 @@ new, every 2 days in (5\d|60) min 0$`)
 	}
 }
 
+// TestHandingBackWhatNeverRan has a crontab that never ran be due between the last that tactus has settled and the
+// start of the old beat, which sends it then as it does what ran before.
+func TestHandingBackWhatNeverRan(t *testing.T) {
+	t.Parallel()
+	u := newDjango(t)
+	u.django(`
+minutely = CrontabSchedule.objects.create(timezone="UTC")
+now = datetime.now(timezone.utc)
+PeriodicTask.objects.create(name="never ran", task="app.a", crontab=minutely)
+PeriodicTask.objects.create(name="ran", task="app.a", crontab=minutely, last_run_at=now - timedelta(minutes=9))
+PeriodicTask.objects.create(name="to start", task="app.a", crontab=minutely, start_time=now + timedelta(days=1))`)
+	s := u.source("django_celery_beat_periodictask", adopt.DjangoCeleryBeat)
+	u.adopt(s)
+	u.adoptedLongAgo()
+	u.exec(`update tactus.schedules set effective_from = clock_timestamp() - interval '3 hours',
+		trigger_set_at = clock_timestamp() - interval '3 hours'`)
+	u.exec(`insert into tactus.leases (name, holder, epoch, expires_at, watermark)
+		values ('beat', 'a', 1, clock_timestamp(), clock_timestamp() - interval '3 minutes')`)
+	if _, _, err := s.Unadopt(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	got := u.django(oldBeat)
+	for _, want := range []string{`never ran now 0`, `ran now 0`, `to start in \d+ min 0`} {
+		if !regexp.MustCompile(`(?m)^` + want).MatchString(got) {
+			t.Errorf("the old beat says\n%s\nwant %s", strings.TrimSpace(got), want)
+		}
+	}
+}
+
 // TestEnablingAfterGoingBack enables rows when the old beat is in charge again: one-offs that tactus ran run once more,
 // and a row that was disabled while it was adopted waits for its next due time, also when it was enabled again after
 // tactus' beat had stopped.

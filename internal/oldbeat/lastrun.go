@@ -38,14 +38,6 @@ func SettledRun(d domain.Definition, settled time.Time) time.Time {
 	return settled
 }
 
-// Phase returns the instant from which Celery's beat is to count an interval that never ran, or nil for all else.
-func Phase(d domain.Definition, settled time.Time) *time.Time {
-	if due, ok := lastDue(d, settled); ok {
-		return &due
-	}
-	return nil
-}
-
 // lastDue returns the last due time of an interval until an instant.
 func lastDue(d domain.Definition, until time.Time) (due time.Time, ok bool) {
 	every := everyOf(d)
