@@ -87,9 +87,12 @@ func knownKinds(accepted, kinds []string) error {
 // maxLabel is the most characters of a label, which becomes part of a tag and of names.
 const maxLabel = 100
 
+// sourceLabel is the one that --source gives, or empty. A blank at either end makes no other source.
+func (f importFlags) sourceLabel() string { return strings.TrimSpace(f.Source) }
+
 // from returns the source. Its label is the one that --source gives, or otherwise called.
 func (f importFlags) from(kind, called string) (importer.Source, error) {
-	label := cmp.Or(f.Source, called)
+	label := cmp.Or(f.sourceLabel(), called)
 	if utf8.RuneCountInString(label) > maxLabel {
 		return importer.Source{}, usage("--source: %q is longer than %d characters: give a shorter one", label,
 			maxLabel)
@@ -105,7 +108,7 @@ func (f importFlags) fromApplication(application importer.Application) (importer
 // alone refuses a source whose label nobody gave while there is another source of the same name. If both are the same
 // place, everything would come in twice; if not, only the user can tell. Without names there is no such doubt.
 func (f importFlags) alone(ctx context.Context, i *importer.Importer, names ...string) error {
-	if f.Source != "" {
+	if f.sourceLabel() != "" {
 		return nil
 	}
 	others, err := i.OtherOrigins(ctx, names...)
@@ -211,7 +214,7 @@ func (c importRedBeatCmd) Run(ctx context.Context, to console) error {
 	if err := c.importFlags.validate(); err != nil {
 		return err
 	}
-	options, source, err := c.redBeat(c.Source)
+	options, source, err := c.redBeat(c.sourceLabel())
 	if err != nil {
 		return err
 	}
@@ -296,7 +299,7 @@ func (c importCrontabCmd) Run(ctx context.Context, to console) error {
 	if err := c.importFlags.validate(); err != nil {
 		return err
 	}
-	if c.Source == "" && nameless(c.File) {
+	if c.sourceLabel() == "" && nameless(c.File) {
 		return usage("%s does not say which crontab it reads: give --source LABEL, another label for each crontab "+
 			"(what was imported from standard input without one has %s)", c.File, strconv.Quote(ofThisUser()))
 	}

@@ -119,6 +119,17 @@ func TestImportCommands(t *testing.T) {
 	}
 }
 
+// TestBlanksMakeNoOtherSource gives the label of a source with blanks around it, and none but blanks.
+func TestBlanksMakeNoOtherSource(t *testing.T) {
+	t.Parallel()
+	for given, want := range map[string]string{"web1:deploy": "web1:deploy", " web1:deploy ": "web1:deploy", "  ": "otherwise", "": "otherwise"} {
+		source, err := importFlags{Source: given}.from(importer.Crontab, "otherwise")
+		if err != nil || source.Label != want {
+			t.Errorf("%q: %q, want %q; %v", given, source.Label, want, err)
+		}
+	}
+}
+
 // TestCrontabsOfStandardInput reads two crontabs from what names none: they are refused without --source, and with one
 // for each neither changes nor prunes what is the other's.
 func TestCrontabsOfStandardInput(t *testing.T) {
