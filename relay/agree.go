@@ -161,7 +161,7 @@ func (l *lane) moveSink(ctx context.Context, at, to Mark) error {
 	if err := l.Sink.Begin(ctx, at, to); err != nil {
 		return err
 	}
-	l.log.Info("sink begins", "sink", l.Name, "epoch", to.Epoch, "after", to.Last)
+	l.log.Info("sink begins", "sink", l.Name, "epoch", to.Epoch, "after", to.Last.String())
 	return nil
 }
 
@@ -176,7 +176,7 @@ func (l *lane) cutAgain(ctx context.Context, s agreement, why string) error {
 		return err
 	}
 	if cut && b.Kind == ledger.AgainBatch {
-		l.log.Warn("tasks may be handed over again", "sink", l.Name, "reason", why, "at", s.mark.Last, "confirmed",
+		l.log.Warn("tasks may be handed over again", "sink", l.Name, "reason", why, "at", s.mark.Last.String(), "confirmed",
 			s.state.Confirmed, "batch", b.Number)
 	}
 	return nil

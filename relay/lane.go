@@ -150,12 +150,10 @@ func (l *lane) served(ctx context.Context) error {
 	return err
 }
 
-// measure finds out since when there is something that is not published. While nothing is, the answer stays.
+// measure finds out since when there is something that is not published. What is known to wait goes on waiting while
+// the sink is not served, but that PostgreSQL still answers is to be known, too.
 func (l *lane) measure(ctx context.Context) error {
 	now := l.tally.get()
-	if !now.Unpublished.IsZero() {
-		return nil
-	}
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
 	since, err := ledger.Oldest(ctx, l.db, l.Name, l.Topic, now.Mark.Last)

@@ -86,7 +86,7 @@ func (l *lane) report(minute *sum, last bool) {
 
 func (l *lane) tell(level slog.Level, events int64, took time.Duration) {
 	l.log.Log(context.Background(), level, "published", "sink", l.Name, "to", l.To, "events", events, "took",
-		took.Round(10*time.Microsecond), "last", l.tally.get().Mark.Last)
+		took.Round(10*time.Microsecond), "last", l.tally.get().Mark.Last.String())
 }
 
 // deliver appends a chunk, but for what the sink has already.

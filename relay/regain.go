@@ -69,7 +69,7 @@ func (l *lane) regain(ctx context.Context, s agreement) error {
 	if err := flush(); err != nil {
 		return err
 	}
-	l.log.Warn("the sink has lost tasks behind its mark", "sink", l.Name, "at", s.mark.Last, "confirmed",
+	l.log.Warn("the sink has lost tasks behind its mark", "sink", l.Name, "at", s.mark.Last.String(), "confirmed",
 		s.state.Confirmed, "handed_over_again", again)
 	return l.moveSink(ctx, s.at, Mark{s.state.Epoch, s.state.Confirmed})
 }

@@ -175,8 +175,9 @@ func (t *tally) published(at Mark, c chunk, took time.Duration) {
 // lags is told since when nothing is published; the zero time means that all is.
 func (t *tally) lags(since time.Time) {
 	t.do(func(s *Stats) {
+		s.Known, s.Unsure = time.Now(), false
 		if len(t.pending) == 0 {
-			s.Unpublished, s.Known, s.Unsure = since, time.Now(), false
+			s.Unpublished = since
 		}
 	})
 }

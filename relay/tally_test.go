@@ -40,6 +40,20 @@ func TestToldWithGrowingPauses(t *testing.T) {
 	}
 }
 
+// TestTheReadingIsFreshWhileNothingIsDelivered has rows wait for a sink that cannot be reached: since when they wait
+// stays known, and so does that PostgreSQL still answers.
+func TestTheReadingIsFreshWhileNothingIsDelivered(t *testing.T) {
+	t.Parallel()
+	var tally tally
+	since, before := time.Now().Add(-time.Minute), time.Now().Add(-time.Hour)
+	tally.do(func(s *Stats) { s.Unpublished, s.Known, s.Unsure = since, before, true })
+	tally.pending = []time.Time{since}
+	tally.lags(time.Time{})
+	if s := tally.get(); !s.Unpublished.Equal(since) || s.Known.Equal(before) || s.Unsure {
+		t.Errorf("%+v", s)
+	}
+}
+
 // TestMovesAreToldWithGrowingPauses has somebody move the sink every second for an hour, and once more a day later.
 func TestMovesAreToldWithGrowingPauses(t *testing.T) {
 	t.Parallel()

@@ -90,7 +90,7 @@ func (c *cluster) saysShadow(p *testenv.Process) {
 	c.Helper()
 	p.AwaitLog(`beat started.*shadow=true`)
 	p.AwaitLog(`shadow mode: due times are decided and recorded, nothing is sent`)
-	p.AwaitLog(`would fire`)
+	p.AwaitLog(`msg="what would have been done" runs=\d+`)
 	for path, want := range map[string]string{"/readyz": `"mode":"shadow`, "/metrics": "tactus_beat_shadow 1"} {
 		if status, body := ask(c.T, http.MethodGet, p.URL()+path, ""); status != http.StatusOK ||
 			!strings.Contains(body, want) {

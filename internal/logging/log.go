@@ -106,7 +106,7 @@ func (l *Log) set(level slog.Level, lasts time.Duration) {
 		l.back.Stop()
 		l.back = nil
 	}
-	l.change(level)
+	l.change(level, lasts)
 	if lasts == 0 {
 		return
 	}
@@ -115,19 +115,19 @@ func (l *Log) set(level slog.Level, lasts time.Duration) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if l.back == back { // else the level has been set once more
-			l.change(l.configured)
+			l.change(l.configured, 0)
 		}
 	})
 	l.back = back
 }
 
 // change says so in the log, whatever the two levels are: that line explains those that follow, and those that do not.
-func (l *Log) change(level slog.Level) {
+func (l *Log) change(level slog.Level, lasts time.Duration) {
 	was := l.level.Level()
 	if was == level {
 		return
 	}
 	l.level.Set(slog.LevelInfo)
-	l.Info("the level of the log changes", "from", was, "to", level)
+	l.Info("the level of the log changes", "from", was, "to", level, "for", lasts)
 	l.level.Set(level)
 }

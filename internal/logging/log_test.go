@@ -183,6 +183,20 @@ func TestOtherTroubleIsTold(t *testing.T) {
 	}
 }
 
+// TestRareTroubleIsTheSame has something fail every 15 seconds for an hour.
+func TestRareTroubleIsTheSame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, to := newLog(t, "text", "info")
+		for range 4 * 60 {
+			l.Warn("cannot watch; retrying", "err", errors.New("no answer"))
+			time.Sleep(15 * time.Second)
+		}
+		if got := to.take(); strings.Count(got, "\n") > 15 {
+			t.Errorf("%d lines within an hour:\n%s", strings.Count(got, "\n"), got)
+		}
+	})
+}
+
 // TestTroublesAreBounded has more different troubles than are kept.
 func TestTroublesAreBounded(t *testing.T) {
 	h := newRepeats(slog.DiscardHandler).(repeats)

@@ -40,6 +40,9 @@ const (
 	firstPause = time.Second
 	lastPause  = 10 * time.Minute
 
+	// forgetsAfter is how long a trouble stays away before it is a new one.
+	forgetsAfter = 5 * time.Minute
+
 	// mostTroubles bounds the memory of them. When there are more, all are forgotten, and each is passed on once more.
 	mostTroubles = 1000
 )
@@ -115,7 +118,7 @@ func (s *seen) note(kind string) (held int, pass bool) {
 		if len(s.kept) >= mostTroubles {
 			clear(s.kept)
 		}
-		s.kept[kind] = &trouble{pause: firstPause, next: now.Add(firstPause), forgets: now.Add(2 * firstPause)}
+		s.kept[kind] = &trouble{pause: firstPause, next: now.Add(firstPause), forgets: now.Add(forgetsAfter)}
 		return 0, true
 	}
 	if now.Before(t.next) {
@@ -124,6 +127,6 @@ func (s *seen) note(kind string) (held int, pass bool) {
 	}
 	held, t.held = t.held, 0
 	t.pause = min(2*t.pause, lastPause)
-	t.next, t.forgets = now.Add(t.pause), now.Add(2*t.pause)
+	t.next, t.forgets = now.Add(t.pause), now.Add(t.pause+forgetsAfter)
 	return held, true
 }
