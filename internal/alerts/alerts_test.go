@@ -99,7 +99,7 @@ var cases = map[string]struct{ bad, good []string }{
 	"TactusFiresLate":         {[]string{`tactus_beat_firing_late_seconds 31x60`}, []string{`tactus_beat_firing_late_seconds 29x60`}},
 	"TactusMissed":            {[]string{`tactus_beat_missed_ranges_total 0+1x60`}, []string{`tactus_beat_missed_ranges_total 7x60`}},
 	"TactusDatabaseAway":      {[]string{`tactus_beat_database_age_seconds 0+60x60`}, []string{`tactus_beat_database_age_seconds 1x60`}},
-	"TactusNoRelay":           {nil, []string{`tactus_relay_served{sink="events"} 1x60`}},
+	"TactusNoRelay":           {nil, []string{`tactus_beat_shadow 1x60`}},
 	"TactusSinkNotServed":     {[]string{`tactus_relay_served{sink="events"} 0x60`}, []string{`tactus_relay_served{sink="events",instance="a"} 0x60`, `tactus_relay_served{sink="events",instance="b"} 1x60`}[1:]},
 	"TactusUnpublished":       {[]string{`tactus_relay_oldest_unpublished_age_seconds{sink="celery"} 0+60x60`}, []string{`tactus_relay_oldest_unpublished_age_seconds{sink="celery"} 0x60`}},
 	"TactusRelayBlind":        {[]string{`tactus_relay_reading_age_seconds{sink="celery"} 1000000x60`}, []string{`tactus_relay_reading_age_seconds{sink="celery"} 1x60`, `tactus_relay_reading_age_seconds{sink="events"} 99x60`}},
