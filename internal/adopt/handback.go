@@ -179,7 +179,13 @@ func (b *back) add(h handed, before handed) error {
 	if last != nil && h.LastRunAt == nil && last.Before(h.Effective) { // it was enabled since, and begins then
 		last = &h.Effective
 	}
-	if !done && d.RunAt == "" && h.Enabled && h.Settled != nil && h.Settled.After(h.Effective) && !ended(d, *h.Settled) {
+	switch {
+	case done || d.RunAt != "" || !h.Enabled || h.Settled == nil || !h.Settled.After(h.Effective) || ended(d, *h.Settled):
+	case !oldbeat.Began(d, *h.Settled): // what was due before its start is still to be sent then, by the old beat
+		if later(h.Ran, h.LastRunAt) == nil && oldbeat.Owes(d, h.Effective) {
+			last = &h.Effective
+		}
+	default:
 		last = oldbeat.LastRun(d, later(h.Ran, h.LastRunAt), *h.Settled)
 		if last == nil { // what never ran the old beat would begin anew, and leave out what is due until it starts
 			settled := oldbeat.SettledRun(d, *h.Settled)

@@ -149,7 +149,7 @@ func (p previewRow) row(reads reader, now time.Time) Row {
 	r.Comparison = comparison
 	r.Differences = append(r.Differences, reads.expiry(s, now)...)
 	if t := instantOf(origin.Clocked.Time); !t.IsZero() && t.Before(now) && s.IsEnabled() &&
-		!reads.instant(origin.Clocked.Time).After(now) {
+		!reads.instant(origin.Clocked.Time).After(now) && !reads.instant(origin.StartTime).After(now) {
 		r.Differences = append(r.Differences,
 			oldbeat.Difference{
 				Code:    "past",

@@ -45,16 +45,20 @@ func Compare(s domain.Schedule, typed string, release Release, lastRun, now time
 		return c, c.rule(s, lastRun, now)
 	}
 	at, _ := recurrence.Next(time.Time{})
-	switch {
+	switch starts := heldUntil(s, now); {
 	case !s.Runnable():
+	case s.RunAt != "" && !starts.IsZero():
+		if !at.After(starts) {
+			c.atStart(s, starts, at)
+		}
 	case s.RunAt != "" && !at.After(now):
 		c.NextCelery = &now
 		c.differ("past", "its time, %s, has passed without a run: Celery's beat would send it at once, tactus never "+
 			"does", s.RunAt)
 	case s.IntervalSeconds != 0 && !lastRun.IsZero():
 		c.interval(s, lastRun, now)
-	case s.IntervalSeconds != 0 && s.StartsAt == "":
-		c.NextCelery, c.FromStart = nil, true // it begins when a beat reads it
+	case s.IntervalSeconds != 0:
+		c.begins(s, starts, now)
 	}
 	c.window(s, now)
 	return c, nil
@@ -81,11 +85,30 @@ func next(s domain.Schedule, r domain.Recurrence, after time.Time) *time.Time {
 	return &due
 }
 
+// begins says when Celery's beat sends an interval that never ran, which begins when the beat reads it.
+func (c *Comparison) begins(s domain.Schedule, starts, now time.Time) {
+	due := now.Add(everyOf(s.Definition))
+	if !starts.IsZero() && !due.After(starts) {
+		c.atStart(s, starts, due)
+		return
+	}
+	c.NextCelery, c.FromStart = nil, true
+	if !starts.IsZero() {
+		c.differ("instants", "it never ran, and its start_time, %s, is less than its interval ahead: older releases of "+
+			"django-celery-beat send it one interval after their start, newer ones at its start_time; tactus at %s",
+			starts.UTC().Format(time.RFC3339Nano), said(c.Next))
+	}
+}
+
 // interval computes the next time of an interval as Celery does, from its last run. Celery sends an overdue task at
 // once.
 func (c *Comparison) interval(s domain.Schedule, lastRun, now time.Time) {
-	due := lastRun.Add(time.Duration(s.IntervalSeconds) * time.Second).UTC()
+	due := lastRun.Add(everyOf(s.Definition)).UTC()
 	c.ahead(lastRun, now)
+	if starts := heldUntil(s, now); !due.After(starts) {
+		c.atStart(s, starts, due)
+		return
+	}
 	if due.Before(now) {
 		due = now
 		c.differ("overdue", "it is overdue: Celery's beat would send it at once, tactus at its next due time")
@@ -159,6 +182,10 @@ func (c *Comparison) rule(s domain.Schedule, lastRun, now time.Time) error {
 // local says when Celery's beat sends a trigger of local times, which goes on from its last run.
 func (c *Comparison) local(s domain.Schedule, theirs domain.Recurrence, lastRun, now time.Time) {
 	c.NextCelery = next(s, theirs, now)
+	if starts := heldUntil(s, now); !starts.IsZero() {
+		c.held(s, theirs, starts, lastRun, now)
+		return
+	}
 	if lastRun.IsZero() {
 		return
 	}

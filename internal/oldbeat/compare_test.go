@@ -59,6 +59,47 @@ func TestCompare(t *testing.T) {
 		{`"run_at": "2026-03-04T00:00:00Z"`, time.Time{}, "03-04 00:00, 03-04 00:00"},
 		{`"run_at": "2026-03-01T00:00:00Z", "enabled": false`, time.Time{}, "never, never"},
 		{`"cron_expression": "0 9 * * *", "enabled": false`, ago(30 * time.Hour), "never, never"},
+		// What is due before a start is sent at the start.
+		{`"cron_expression": "30 * * * *", "starts_at": "2026-03-02T12:45:00Z"`, time.Time{}, "03-02 13:30, 03-02 12:45 instants"},
+		{`"cron_expression": "30 12 * * *", "starts_at": "2026-03-02T12:45:00Z"`, ago(20 * time.Hour), "03-03 12:30, 03-02 12:45 instants"},
+		{`"cron_expression": "30 1 * * *", "starts_at": "2026-03-02T12:45:00Z"`, ago(30 * time.Hour), "03-03 01:30, 03-02 12:45 instants"},
+		{`"cron_expression": "30 1 * * *", "starts_at": "2026-03-02T12:45:00Z"`, ago(time.Hour), "03-03 01:30, 03-03 01:30"},
+		{`"cron_expression": "45 12 * * *", "starts_at": "2026-03-02T12:45:00Z"`, ago(20 * time.Hour), "03-02 12:45, 03-02 12:45"},
+		{`"cron_expression": "0 9 * * *", "starts_at": "2026-03-02T12:45:00Z"`, time.Time{}, "03-03 09:00, 03-03 09:00 instants"},
+		{`"cron_expression": "0 9 * * *", "starts_at": "2026-03-02T11:45:00Z"`, time.Time{}, "03-03 09:00, 03-03 09:00"},
+		{`"cron_expression": "0 9 * * *", "starts_at": "2026-03-02T11:45:00Z"`, ago(30 * time.Hour), "03-03 09:00, 03-02 12:00 overdue"},
+		{
+			`"cron_expression": "30 12 * * *", "starts_at": "2026-03-02T12:45:00Z", "enabled": false`,
+			ago(30 * time.Hour), "never, never",
+		},
+		{
+			`"interval_seconds": 600, "interval_anchor": "2026-03-02T11:55:00Z", "starts_at": "2026-03-02T12:43:00Z"`,
+			ago(5 * time.Minute), "03-02 12:45, 03-02 12:43 instants",
+		},
+		{
+			`"interval_seconds": 600, "interval_anchor": "2026-03-02T09:55:00Z", "starts_at": "2026-03-02T12:43:00Z"`,
+			ago(125 * time.Minute), "03-02 12:45, 03-02 12:43 instants",
+		},
+		{
+			`"interval_seconds": 7200, "interval_anchor": "2026-03-02T11:55:00Z", "starts_at": "2026-03-02T12:43:00Z"`,
+			ago(5 * time.Minute), "03-02 13:55, 03-02 13:55",
+		},
+		{
+			`"interval_seconds": 600, "interval_anchor": "2026-03-02T12:43:00Z", "starts_at": "2026-03-02T12:43:00Z"`,
+			time.Time{},
+			"03-02 12:43, 03-02 12:43",
+		},
+		{
+			`"interval_seconds": 7200, "interval_anchor": "2026-03-02T12:43:00Z", "starts_at": "2026-03-02T12:43:00Z"`,
+			time.Time{},
+			"03-02 12:43, from start instants",
+		},
+		{
+			`"interval_seconds": 7200, "interval_anchor": "2026-03-02T11:43:00Z", "starts_at": "2026-03-02T11:43:00Z"`,
+			time.Time{},
+			"03-02 13:43, from start",
+		},
+		{`"run_at": "2026-03-02T13:00:00Z", "starts_at": "2026-03-02T12:45:00Z"`, time.Time{}, "03-02 13:00, 03-02 13:00"},
 	} {
 		d, err := domain.Decode([]byte(`{"name": "n", "task_name": "a", ` + c.members + `}`))
 		if err != nil {
