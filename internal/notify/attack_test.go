@@ -154,7 +154,7 @@ func TestOddHappenings(t *testing.T) {
 	})
 }
 
-// TestAHostThatHangs has no more than a few requests, however many rules tell it.
+// TestAHostThatHangs has no more than a few requests, however many rules tell it, and as whom.
 func TestAHostThatHangs(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, false, "127.0.0.0/8")
@@ -167,7 +167,8 @@ func TestAHostThatHangs(t *testing.T) {
 		<-r.Context().Done()
 	})
 	for n := range 20 {
-		w.rule(fmt.Sprint("r", n), fmt.Sprintf(`{"on":["failed"],"to":"slack","url":"%s/%d"}`, hanging.url, n))
+		w.rule(fmt.Sprint("r", n), fmt.Sprintf(`{"on":["failed"],"to":"slack","url":"http://u%d@%s/"}`, n,
+			strings.TrimPrefix(hanging.url, "http://")))
 	}
 	good := receive(t, nil)
 	w.rule("z", `{"on":["failed"],"to":"slack","url":"`+good.url+`"}`)

@@ -106,29 +106,47 @@ func (c *Courier) Run(ctx context.Context) {
 	}
 }
 
-// hostOf is the host of an address, with its port and whatever stands before it.
-const hostOf = `substring(s.url from '^[^/]*//([^/?#]*)')`
+// authorities are the addresses of rules as far as they say where something is sent.
+const authorities = `select rule_id, substring(url from '^[^/]*//[^/?#]*') from tactus.notification_secrets`
+
+// hosts are the hosts of the addresses of rules, side by side.
+func (c *Courier) hosts(ctx context.Context) (rules []domain.ID, hosts []string, err error) {
+	type row struct {
+		Rule domain.ID
+		URL  *string
+	}
+	all, err := postgres.Collect(ctx, c.pool, pgx.RowToStructByPos[row], authorities)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read where rules tell: %w", err)
+	}
+	for _, one := range all {
+		rules, hosts = append(rules, one.Rule), append(hosts, hostOf(orEmpty(one.URL)))
+	}
+	return rules, hosts, nil
+}
 
 // takeSQL takes the deliveries that are due, one of a rule at most, and none of a rule of which one is under way; and
 // not more of a host than may be. Those that failed before come behind those that did not. A test waits for nothing
 // else of its rule.
 const takeSQL = `
-with taken_now as materialized (
+with told as materialized (
+    select rule_id, host from unnest(@rules::uuid[], @hosts::text[]) h (rule_id, host)
+),
+taken_now as materialized (
     select rule_id from tactus.notification_deliveries where taken_until >= clock_timestamp()
 ),
 under_way as materialized (
-    select ` + hostOf + ` as host, count(*) as n from taken_now t
-    join tactus.notification_secrets s on s.rule_id = t.rule_id group by 1
+    select h.host, count(*) as n from taken_now t join told h on h.rule_id = t.rule_id group by 1
 ),
 candidate as (
     select id, attempts, due_at, host,
         row_number() over (partition by host order by attempts, due_at, id) as place
     from (
-        select d.id, d.attempts, d.due_at, ` + hostOf + ` as host,
+        select d.id, d.attempts, d.due_at, h.host,
             row_number() over (partition by d.rule_id order by d.kind = '` + kindTest + `' desc, d.due_at, d.id) as nth
         from tactus.notification_deliveries d join tactus.notification_rules r on r.id = d.rule_id and r.deleted_at
             is null
-        join tactus.notification_secrets s on s.rule_id = d.rule_id
+        join told h on h.rule_id = d.rule_id
         left join tactus.notification_progress p on p.rule_id = d.rule_id
         where d.due_at <= clock_timestamp() and (d.taken_until is null or d.taken_until < clock_timestamp())
             and (d.kind = '` + kindTest + `' or r.enabled and coalesce(p.held_until <= clock_timestamp(), true)
@@ -165,12 +183,16 @@ func (c *Courier) take(ctx context.Context) ([]*letter, error) {
 	if free == 0 {
 		return nil, nil
 	}
+	rules, hosts, err := c.hosts(ctx)
+	if err != nil {
+		return nil, err
+	}
 	return postgres.Collect(ctx, c.pool, func(row pgx.CollectableRow) (*letter, error) {
 		l := &letter{}
 		return l, row.Scan(&l.ID, &l.RuleID, &l.Name, &l.Definition, &l.Kind, &l.Count, &l.Documents, &l.CreatedAt,
 			&l.Attempts,
 			&l.URL, &l.Key, &l.Headers, &l.FormerKey)
-	}, takeSQL, pgx.NamedArgs{"free": free, "lease": takenFor, "of_a_host": ofAHost})
+	}, takeSQL, pgx.NamedArgs{"free": free, "lease": takenFor, "of_a_host": ofAHost, "rules": rules, "hosts": hosts})
 }
 
 // deliver sends a letter, and keeps what came of it.

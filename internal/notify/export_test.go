@@ -20,3 +20,6 @@ var Likes = likes
 
 // TakeSQL is takeSQL.
 const TakeSQL = takeSQL
+
+// HostOf is hostOf.
+var HostOf = hostOf

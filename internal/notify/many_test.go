@@ -131,6 +131,11 @@ select id, '', false, 1, array['{"x":"' || repeat('x', 300) || '"}'], now(),
 from tactus.notification_rules, generate_series(1, 2) n`); err != nil {
 		t.Fatal(err)
 	}
+	var rules, hosts []string
+	if err := pool.QueryRow(t.Context(), `select array_agg(rule_id::text), array_agg(url) from tactus.notification_secrets`).Scan(
+		&rules, &hosts); err != nil {
+		t.Fatal(err)
+	}
 	for _, known := range []string{"nothing", "all"} {
 		if known == "all" {
 			if _, err := pool.Exec(t.Context(), `analyze`); err != nil {
@@ -139,7 +144,7 @@ from tactus.notification_rules, generate_series(1, 2) n`); err != nil {
 		}
 		var text string
 		if err := pool.QueryRow(t.Context(), `explain (analyze, buffers, format json) `+notify.TakeSQL, pgx.NamedArgs{
-			"free": 1, "lease": time.Minute, "of_a_host": 4,
+			"free": 1, "lease": time.Minute, "of_a_host": 4, "rules": rules, "hosts": hosts,
 		}).Scan(&text); err != nil {
 			t.Fatal(err)
 		}
