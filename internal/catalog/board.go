@@ -217,7 +217,7 @@ type lineRow struct {
 var boardLines = `
 select s.id, s.version, s.name, s.enabled,
     coalesce(s.invalid_reason, case when (` + beyondYears + `) then '` + sqlexpr.NotInYears + `' end, ''), coalesce(s.managed_by, ''),
-    s.category, array_remove(s.tags, null), left(` + sqlexpr.TaskName + `, 200), s.trigger, ` + sqlexpr.InYears("s.anchor") + `, s.policy, ` + sqlexpr.InYears("s.effective_from") + `,
+    s.category, ` + sqlexpr.ReadableTags + `, left(` + sqlexpr.TaskName + `, 200), s.trigger, ` + sqlexpr.InYears("s.anchor") + `, s.policy, ` + sqlexpr.InYears("s.effective_from") + `,
     not (` + hasRunsLeft + `), ` + sqlexpr.Halt("s.") + `
 from unnest($1::uuid[]) with ordinality as page (id, place)
 join tactus.schedules s on s.id = page.id

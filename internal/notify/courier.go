@@ -28,6 +28,7 @@ type Courier struct {
 	places    chan struct{}
 	sent      *prometheus.CounterVec
 	took      prometheus.Histogram
+	failing   prometheus.Gauge
 }
 
 // NewCourier returns a courier over a pool and a publisher that it is lent.
@@ -44,8 +45,12 @@ func NewCourier(
 			Name: "tactus_notification_seconds", Help: "How long attempts to deliver a notification take.",
 			Buckets: []float64{.01, .03, .1, .3, 1, 3, 10},
 		}),
+		failing: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "tactus_notification_looks_failing",
+			Help: "Looks of notification rules for what is late, paused, invalid or has never fired that fail.",
+		}),
 	}
-	registry.MustRegister(c.sent, c.took, waitingMetric{pool})
+	registry.MustRegister(c.sent, c.took, c.failing, waitingMetric{pool})
 	return c
 }
 

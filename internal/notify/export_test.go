@@ -1,6 +1,10 @@
 package notify
 
-import "time"
+import (
+	"time"
+
+	"github.com/tactus-dev/tactus/domain"
+)
 
 // Hurry has couriers try again at once.
 func Hurry() {
@@ -23,3 +27,25 @@ const TakeSQL = takeSQL
 
 // HostOf is hostOf.
 var HostOf = hostOf
+
+// Turns are turns whose looks are made up.
+type Turns struct{ ts turns }
+
+// Take has the look of whose turn it is cost what it says, and returns the rule and how long that took; no rule while
+// none is due.
+func (t *Turns) Take(rules *[]domain.NotificationRule, now time.Time, costs func(rule string) time.Duration) (
+	rule string, took time.Duration,
+) {
+	t.ts.of(rules)
+	one := t.ts.next(now)
+	if one == nil {
+		return "", 0
+	}
+	cost, may := costs(one.rule.Name), one.may()
+	if cost > may {
+		t.ts.done(one, may, time.Time{})
+		return one.rule.Name, may
+	}
+	t.ts.done(one, cost, now.Add(sweepEvery))
+	return one.rule.Name, cost
+}

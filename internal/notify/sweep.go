@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,6 +18,8 @@ import (
 const (
 	// sweepEvery is how often it is looked for what no statement makes happen.
 	sweepEvery = 10 * time.Second
+	// restsFor is how often it is seen whether a rule is due.
+	restsFor = time.Second
 	// mostFound is how many of them one look finds for a rule.
 	mostFound = 10_000
 	// toldAgain is after how long what still lasts is told once more.
@@ -35,7 +37,8 @@ type finding struct {
 
 const (
 	findingHead = `
-select f.subject, f.run_id, s.id, s.name, s.tags, ` + sqlexpr.TaskName + `, f.due_at, f.reason from (`
+select f.subject, f.run_id, s.id, s.name, ` + sqlexpr.ReadableTags + `, ` + sqlexpr.TaskName + `,
+    f.due_at, f.reason from (`
 
 	findingJoin = `
 ) f join tactus.schedules s on s.id = f.schedule_id
@@ -55,21 +58,26 @@ limit @limit::bigint`
 
 	noRun = `null::uuid as run_id, s.id as schedule_id, null::timestamptz as due_at`
 
+	// startedLate and firedLate are how late a run is. Instants that are infinite have no difference.
+	startedLate = `case when isfinite(r.due_at) and isfinite(coalesce(r.started_at, clock_timestamp()))
+        then coalesce(r.started_at, clock_timestamp()) - r.due_at end`
+	firedLate = `case when isfinite(r.fired_at) and isfinite(r.due_at) then r.fired_at - r.due_at end`
+
 	// lateSQL finds runs that have not started in time, and those that did so late and have not ended, or were recorded
 	// late. A run on a stream never says that it has started. What jitter or spread delay is not late before it may
 	// fire.
 	lateSQL = findingHead + `
     select r.id::text as subject, r.id as run_id, r.schedule_id, r.due_at, 'it is late'::text as reason,
-        coalesce(r.started_at, clock_timestamp()) - r.due_at as late from tactus.runs r
+        ` + startedLate + ` as late from tactus.runs r
     where r.finished_at is null and r.kind = 'scheduled' and r.status in ('due', 'sent', 'started', 'retrying')
         and not ` + sqlexpr.StreamHas + `
-        and coalesce(r.started_at, clock_timestamp()) - r.due_at > make_interval(secs => @seconds::bigint)
+        and ` + startedLate + ` > make_interval(secs => @seconds::bigint)
     union
-    select r.id::text, r.id, r.schedule_id, r.due_at, 'it was late', r.fired_at - r.due_at from tactus.runs r
+    select r.id::text, r.id, r.schedule_id, r.due_at, 'it was late', ` + firedLate + ` from tactus.runs r
     where (r.finished_at is not null or ` + sqlexpr.StreamHas + `) and case when isfinite(fired_at) and isfinite(due_at) then fired_at - due_at > interval '10 seconds' end and
         kind = 'scheduled'
         and r.due_at > clock_timestamp() - make_interval(secs => @seconds::bigint) - interval '10 minutes'
-        and r.fired_at - r.due_at > make_interval(secs => @seconds::bigint) and r.status not in ('missed', 'skipped',
+        and ` + firedLate + ` > make_interval(secs => @seconds::bigint) and r.status not in ('missed', 'skipped',
             'excluded')` + findingJoin + `
     f.late > make_interval(secs => @seconds::bigint + ` + sqlexpr.PolicyDelay + `) and ` + untold
 
@@ -104,17 +112,27 @@ var findings = []finding{
 	{domain.IsInvalid, "schedule.invalid", func(domain.NotificationRule) int64 { return 0 }, invalidSQL},
 }
 
-// sweep finds what no statement makes happen, until ctx ends.
+// sweep finds what no statement makes happen, until ctx ends. One look is under way at a time.
 func (s *Service) sweep(ctx context.Context) {
-	every := time.NewTicker(sweepEvery)
+	var ts turns
+	every := time.NewTicker(restsFor)
 	defer every.Stop()
-	for {
-		if err := s.sweepOnce(ctx); err != nil && ctx.Err() == nil {
-			s.cfg.Log.Warn("cannot look for what is late, paused, invalid or has never fired", "err", err)
+	forgot := time.Now()
+	for ctx.Err() == nil {
+		ts.of(s.rules.Load()) // before each look: what was deleted or changed meanwhile takes no turn
+		if t := ts.next(time.Now()); t != nil {
+			s.take(ctx, &ts, t)
+			continue
+		}
+		if len(ts.all) > 0 && time.Since(forgot) > sweepEvery {
+			forgot = time.Now()
+			_, err := s.pool.Exec(ctx, forgetTold, pgx.NamedArgs{"after": toldAgain})
+			if err != nil && ctx.Err() == nil {
+				s.cfg.Log.Warn("cannot forget what was told long ago", "err", err)
+			}
 		}
 		select {
 		case <-ctx.Done():
-			return
 		case <-every.C:
 		}
 	}
@@ -122,27 +140,27 @@ func (s *Service) sweep(ctx context.Context) {
 
 const forgetTold = `delete from tactus.notification_told where told_at < clock_timestamp() - @after::interval`
 
-// sweepOnce looks for each rule that tells of such, and sends no statement for others.
-func (s *Service) sweepOnce(ctx context.Context) error {
-	swept := false
-	for _, r := range *s.rules.Load() {
-		for _, f := range findings {
-			if !slices.Contains(r.On, f.what) {
-				continue
-			}
-			swept = true
-			if err := s.find(ctx, r, f); err != nil {
-				return err
-			}
-		}
+// take has a turn look. What fails keeps no other from its turn, and is told when it begins to fail and when it ends.
+func (s *Service) take(ctx context.Context, ts *turns, t *turn) {
+	may, began := t.may(), time.Now()
+	err := s.find(ctx, t.rule, t.finding, may)
+	cost, due := time.Since(began), began.Add(sweepEvery)
+	if postgres.Canceled(err) && may < longLook {
+		ts.done(t, max(cost, may), time.Time{}) // again, with more time
+		return
 	}
-	if !swept {
-		return nil
+	ts.done(t, cost, due)
+	if ctx.Err() != nil || t.failing == (err != nil) {
+		return
 	}
-	if _, err := s.pool.Exec(ctx, forgetTold, pgx.NamedArgs{"after": toldAgain}); err != nil {
-		return fmt.Errorf("forget what was told: %w", err)
+	t.failing = err != nil
+	s.courier.failing.Set(float64(ts.failing()))
+	if t.failing {
+		s.cfg.Log.Warn("a notification rule cannot look for what is late, paused, invalid or has never fired",
+			"rule", t.rule.Name, "on", t.finding.what, "err", err)
+		return
 	}
-	return nil
+	s.cfg.Log.Info("a notification rule can look again", "rule", t.rule.Name, "on", t.finding.what)
 }
 
 // tellSQL appends what was found to the log, each subject once, whoever else finds it.
@@ -155,7 +173,12 @@ insert into tactus.outbox (topic, aggregate_id, version, type, data, occurred_at
 select '` + sqlexpr.Happenings + `', gen_random_uuid(), 1, @type, g.data::json, clock_timestamp()
 from unnest(@subjects::text[], @data::text[]) g (subject, data) join told using (subject)`
 
-func (s *Service) find(ctx context.Context, r domain.NotificationRule, f finding) error {
+// bounded has a statement take so long at most, of one processor.
+const bounded = `select set_config('statement_timeout', $1, true),
+    set_config('max_parallel_workers_per_gather', '0', true)`
+
+// find looks for what a rule tells of, for as long as it may, and tells it.
+func (s *Service) find(ctx context.Context, r domain.NotificationRule, f finding, may time.Duration) error {
 	type row struct {
 		Subject    string
 		RunID      *domain.ID
@@ -166,9 +189,18 @@ func (s *Service) find(ctx context.Context, r domain.NotificationRule, f finding
 		DueAt      *time.Time
 		Reason     *string
 	}
-	found, err := postgres.Collect(ctx, s.pool, pgx.RowToStructByPos[row], f.sql, pgx.NamedArgs{
-		"rule": r.ID, "what": string(f.what), "seconds": f.seconds(r), "limit": mostFound,
-		"names": likes(r.Names), "tags": unlessEmpty(r.Tags), "tasks": likes(r.Tasks),
+	var found []row
+	err := postgres.Retry(ctx, func() error {
+		return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) (err error) {
+			if _, err = tx.Exec(ctx, bounded, strconv.FormatInt(may.Milliseconds(), 10)); err != nil {
+				return err
+			}
+			found, err = postgres.Collect(ctx, tx, pgx.RowToStructByPos[row], f.sql, pgx.NamedArgs{
+				"rule": r.ID, "what": string(f.what), "seconds": f.seconds(r), "limit": mostFound,
+				"names": likes(r.Names), "tags": unlessEmpty(r.Tags), "tasks": likes(r.Tasks),
+			})
+			return err
+		})
 	})
 	if err != nil {
 		return fmt.Errorf("look for %s: %w", f.what, err)

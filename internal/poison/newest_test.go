@@ -164,7 +164,7 @@ func (g *good) page(text, path string) {
 func badByHand(w *world) {
 	for n, set := range []string{
 		`skip_until = 'infinity'`, `skip_until = '290000-01-01'`, `paused_until = '290000-01-01', paused_at = 'infinity'`,
-		`completed_at = '-infinity'`, `tags = '{NULL}'`, `anchor = 'infinity'`,
+		`completed_at = '-infinity'`, `tags = '{NULL}'`, `tags = '{{a,b},{c,d}}'`, `anchor = 'infinity'`,
 		`enabled = false, completed_at = '2020-01-01', version = 9223372036854775807, policy = '{"on_completed":"delete"}'`,
 	} {
 		s := w.badSchedule(fmt.Sprint("by hand ", n), nil)

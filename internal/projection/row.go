@@ -34,12 +34,17 @@ type Row struct {
 	sqlexpr.HaltRow
 }
 
+// comparableTags are the tags, or, of an array that somebody wrote by hand and no program reads, a text that no tag can
+// be: such a row differs from its events, and is one difference among others.
+const comparableTags = `case when array_ndims(tags) > 1 then array[E'\x01' || tags::text]
+        when array_position(tags, null) is not null then array[E'\x01' || tags::text] else tags end`
+
 // Select reads rows, in the order of the members of Row. It moves a time outside the years that an event can express to
 // the nearest such year, where the time differs from every expressible one.
 var Select = `
 select id, name, version, enabled, coalesce(invalid_reason, ''), coalesce(managed_by, ''), trigger, (` + sqlexpr.InYears("anchor") + `), policy,
     ` + sqlexpr.InYears("effective_from") + `, ` + sqlexpr.InYears("trigger_set_at") + `,
-    ` + sqlexpr.InYears("created_at") + `, ` + sqlexpr.InYears("updated_at") + `, ` + sqlexpr.InYears("deleted_at") + `, category, tags, definition::text, task::text,
+    ` + sqlexpr.InYears("created_at") + `, ` + sqlexpr.InYears("updated_at") + `, ` + sqlexpr.InYears("deleted_at") + `, category, ` + comparableTags + `, definition::text, task::text,
     ` + sqlexpr.Halt("") + `
 from tactus.schedules`
 

@@ -23,6 +23,10 @@ const (
 	RoutedTask = `case when ` + anyRoutes + ` then tactus.routed(s.task, ` + ReadableTask + `) else s.task end`
 )
 
+// ReadableTags are the tags of the schedule s as a list of texts, whatever array somebody wrote by hand: a program that
+// reads others beside it would stop at a null, or at more dimensions.
+const ReadableTags = `array(select tag from unnest(s.tags) as tag where tag is not null)`
+
 // TaskSize is how many bytes the task of the schedule s has. What is large as it is stored is not unpacked to count
 // them: it is taken for as large as a task may be.
 const TaskSize = `case when pg_column_size(s.task) > 65536 then greatest(pg_column_size(s.task), 262144)

@@ -350,3 +350,16 @@ func TestTimesBeyondAllYears(t *testing.T) {
 		t.Errorf("%+v", report)
 	}
 }
+
+// TestTagsOfNoSchedule has arrays, written by hand, that are no lists of texts: they are differences like any other.
+func TestTagsOfNoSchedule(t *testing.T) {
+	t.Parallel()
+	for _, tags := range []string{`{NULL}`, `{NULL,a}`, `{{a,b},{c,d}}`} {
+		w := filled(t)
+		w.sql(t, `update tactus.schedules set tags = '`+tags+`' where name = 'a'`)
+		report := w.check(t, verify.Config{})
+		if report.Found != 1 || !strings.Contains(report.Problems[0].Message, "tags is ") {
+			t.Errorf("%s: %+v", tags, report)
+		}
+	}
+}

@@ -1,0 +1,111 @@
+package notify
+
+import (
+	"slices"
+	"time"
+
+	"github.com/tactus-dev/tactus/domain"
+)
+
+const (
+	// shortLook is how long any look may take. One that takes longer is given up and begun again when it is its turn,
+	// with twice the time; longLook is the most that one gets.
+	shortLook = 250 * time.Millisecond
+	longLook  = 30 * time.Second
+	// looksOver and perPattern are what a look is taken to cost that has not been seen yet.
+	looksOver  = 5 * time.Millisecond
+	perPattern = time.Millisecond
+)
+
+// turn is one of a rule's findings, and how it stands with its share of the time.
+type turn struct {
+	rule    domain.NotificationRule
+	finding finding
+	due     time.Time     // when it is to be looked again
+	queued  bool          // it is due, and has its tag
+	tag     time.Duration // what has the lowest is next
+	end     time.Duration // until when, by fair shares, its last look has used its own
+	cost    time.Duration // of the last look
+	failing bool
+}
+
+// wants is how much its next look is taken to cost: what turned out to cost more would go before others that do not.
+func (t *turn) wants() time.Duration { return min(2*t.cost, longLook) }
+
+// may is how long its next look may take.
+func (t *turn) may() time.Duration { return max(t.wants(), shortLook) }
+
+type turnKey struct {
+	rule domain.ID
+	what domain.Happening
+}
+
+// turns share the time of a sweep between rules: fair queueing. While all looks together take longer than sweepEvery,
+// each gets as much time as any other. One that costs c waits for a look that is under way, and for each other at most
+// 3c, or shortLook where that is not known yet; those that cost more wait longer, not it.
+type turns struct {
+	read *[]domain.NotificationRule
+	all  []*turn
+	now  time.Duration // the time that each which waits has had by fair shares
+}
+
+// of makes turns of rules as they are now; a rule that has changed keeps its share.
+func (ts *turns) of(rules *[]domain.NotificationRule) {
+	if ts.read == rules {
+		return
+	}
+	known := map[turnKey]*turn{}
+	for _, t := range ts.all {
+		known[turnKey{t.rule.ID, t.finding.what}] = t
+	}
+	ts.read, ts.all = rules, nil
+	for _, r := range *rules {
+		for _, f := range findings {
+			if !slices.Contains(r.On, f.what) {
+				continue
+			}
+			t := known[turnKey{r.ID, f.what}]
+			if t == nil {
+				patterns := len(r.Names) + len(r.Tags) + len(r.Tasks)
+				t = &turn{finding: f, cost: looksOver + time.Duration(patterns)*perPattern}
+			}
+			t.rule = r
+			ts.all = append(ts.all, t)
+		}
+	}
+}
+
+// next returns whose turn it is; nil while none is due.
+func (ts *turns) next(now time.Time) (first *turn) {
+	for _, t := range ts.all {
+		if !t.queued && !t.due.After(now) {
+			t.queued, t.tag = true, max(t.end, ts.now)+t.wants()
+		}
+		if t.queued && (first == nil || t.tag < first.tag) {
+			first = t
+		}
+	}
+	return first
+}
+
+// done notes what the look of a turn cost, and when the next one is due.
+func (ts *turns) done(t *turn, cost time.Duration, due time.Time) {
+	waiting := 0
+	for _, one := range ts.all {
+		if one.queued {
+			waiting++
+		}
+	}
+	t.queued, t.end, t.cost, t.due = false, ts.now+cost, cost, due
+	ts.now += cost / time.Duration(max(waiting, 1))
+}
+
+// failing is how many looks failed the last time.
+func (ts *turns) failing() (n int) {
+	for _, t := range ts.all {
+		if t.failing {
+			n++
+		}
+	}
+	return n
+}
