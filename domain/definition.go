@@ -41,8 +41,8 @@ type Definition struct {
 
 	Queue                string                     `json:"queue,omitempty" doc:"The Celery queue; that of the route of the task, or of the server, unless given." example:"reports"`
 	Priority             *int                       `json:"priority,omitempty" doc:"0 to 255; on Redis 0 is the highest."`
-	Exchange             string                     `json:"exchange,omitempty" doc:"The exchange of the message, instead of a queue."`
-	RoutingKey           string                     `json:"routing_key,omitempty" doc:"The routing key of the message, with exchange."`
+	Exchange             string                     `json:"exchange,omitempty" doc:"The exchange of the message, instead of a queue: without a routing key it counts for nothing, unless the route of the task has one."`
+	RoutingKey           string                     `json:"routing_key,omitempty" doc:"The routing key of the message: without an exchange it counts for nothing, unless the route of the task has one."`
 	Headers              map[string]json.RawMessage `json:"headers,omitempty" doc:"Headers of the message, for the task to read."`
 	ExpiresSeconds       int64                      `json:"expires_seconds,omitempty" doc:"Seconds after the hand-over from which no worker starts the run; 0 is never."`
 	TimeLimitSeconds     int64                      `json:"time_limit_seconds,omitempty" doc:"Seconds after which the worker kills the task; its own limit unless given."`

@@ -1,6 +1,9 @@
 package domain
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 // Route gives options to tasks whose schedules do not set these options themselves, as Celery's task_routes and the
 // options of its tasks do.
@@ -34,14 +37,20 @@ const maxRouteName = 1024
 // IsPattern reports whether the route applies to all tasks whose names match, and not to one name only.
 func (r Route) IsPattern() bool { return strings.ContainsAny(r.Pattern, wildcards) }
 
-// Apply adds to a task the options of the route that it does not have. The destination is one option: a task that names
-// a queue or an exchange goes there, and a task for a stream, or one that ignores routes, has no other options.
+// Through reports whether a task goes through its exchange: an exchange without a routing key, or the reverse, is no
+// destination.
+func (t Task) Through() bool { return t.Exchange != "" && t.RoutingKey != "" }
+
+// Apply adds to a task the options of the route that it does not have. A task that names a queue, or an exchange and a
+// routing key, goes there; of the latter one without the other takes the place of that of the route, as with Celery. A
+// task for a stream, or one that ignores routes, has no other options.
 func (r Route) Apply(t Task) Task {
 	if t.Stream != "" || t.IgnoreRoutes {
 		return t
 	}
-	if t.Queue == "" && t.Exchange == "" {
-		t.Queue, t.Exchange, t.RoutingKey = r.Queue, r.Exchange, r.RoutingKey
+	if t.Queue == "" && !t.Through() {
+		t.Queue = r.Queue
+		t.Exchange, t.RoutingKey = cmp.Or(t.Exchange, r.Exchange), cmp.Or(t.RoutingKey, r.RoutingKey)
 	}
 	if t.Priority == nil {
 		t.Priority = r.Priority

@@ -72,6 +72,7 @@ func TestLivingRoutesAreTheRoutes(t *testing.T) {
 		for _, task := range []string{
 			`{"task_name":"a.b"}`, `{"task_name":"a.c"}`, `{"task_name":"a.bc"}`, `{"task_name":"a.xyz"}`, `{"task_name":"b"}`,
 			`{"task_name":"a.b","queue":"own","priority":1}`, `{"task_name":"a.b","stream":"s"}`,
+			`{"task_name":"a.b","exchange":"x"}`, `{"task_name":"a.bc","routing_key":"k"}`,
 			`{"task_name":"a.b","ignore_routes":true}`, `{"task_name":"a.b","expires_seconds":1,"ignore_result":false}`,
 		} {
 			var routed, copied string

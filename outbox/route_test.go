@@ -59,6 +59,22 @@ func TestRoutesAreAppliedAsDomainDoes(t *testing.T) {
 			}
 		}
 	}
+	for _, r := range routes {
+		for n := range 1 << 3 { // an exchange without a routing key, and the reverse
+			d := definition("")
+			d.TaskName = r.Pattern
+			for bit, set := range []func(){
+				func() { d.Exchange = "ours" }, func() { d.RoutingKey = "k" }, func() { d.Queue = "own" },
+			} {
+				if n&(1<<bit) != 0 {
+					set()
+				}
+			}
+			if got, want := triggered(t, pool, store, d), r.Apply(d.Task()); !reflect.DeepEqual(got, want) {
+				t.Errorf("%s, %b: got %+v, want %+v", r.Pattern, n, got, want)
+			}
+		}
+	}
 	streamed := definition("")
 	streamed.TaskName, streamed.Stream = "app.queue", "s"
 	if got := triggered(t, pool, store, streamed); got.Queue != "" || got.ExpiresSeconds != 0 || got.Stream != "s" {
@@ -90,7 +106,7 @@ func triggered(t *testing.T, pool *pgxpool.Pool, store *outbox.Store, d domain.D
 	if got := fmt.Sprint(due.ExpiresSeconds != 0, due.ExpiresSeconds); expires != nil && got != fmt.Sprint(true, int64(*expires)) || expires == nil && due.ExpiresSeconds != 0 {
 		t.Errorf("the row expires %v s after it was fired, the task after %d s", expires, due.ExpiresSeconds)
 	}
-	for _, member := range []string{"queue", "exchange", "priority", "expires_seconds"} {
+	for _, member := range []string{"queue", "exchange", "routing_key", "priority", "expires_seconds"} {
 		if strings.Count(strings.ReplaceAll(string(data), `{"queue":"\u0000`, ""), `"`+member+`":`) > 1 {
 			t.Errorf("%s is there twice: %s", member, data)
 		}

@@ -2516,7 +2516,7 @@ type CancelledRuns struct {
 
 // ChangedRoute defines model for ChangedRoute.
 type ChangedRoute struct {
-	// Exchange The exchange of the message, instead of a queue.
+	// Exchange The exchange of the message, instead of a queue: without a routing key it counts for nothing, unless the route of the task has one.
 	Exchange *string `json:"exchange,omitempty"`
 
 	// ExpiresSeconds Seconds after the hand-over from which no worker starts the run; 0 is never.
@@ -2540,7 +2540,7 @@ type ChangedRoute struct {
 	// Queue The Celery queue; that of the route of the task, or of the server, unless given.
 	Queue *string `json:"queue,omitempty"`
 
-	// RoutingKey The routing key of the message, with exchange.
+	// RoutingKey The routing key of the message: without an exchange it counts for nothing, unless the route of the task has one.
 	RoutingKey *string `json:"routing_key,omitempty"`
 
 	// SoftTimeLimitSeconds Seconds after which the task gets an exception; less than time_limit_seconds.
@@ -2591,7 +2591,7 @@ type ChangedSchedule struct {
 	// EndsAt Nothing is due after it.
 	EndsAt *string `json:"ends_at,omitempty"`
 
-	// Exchange The exchange of the message, instead of a queue.
+	// Exchange The exchange of the message, instead of a queue: without a routing key it counts for nothing, unless the route of the task has one.
 	Exchange *string `json:"exchange,omitempty"`
 
 	// ExcludeCalendars Calendars on whose days nothing is due, in the schedule's zone; at most 10.
@@ -2696,7 +2696,7 @@ type ChangedSchedule struct {
 	// Examples: reports
 	Queue *string `json:"queue,omitempty"`
 
-	// RoutingKey The routing key of the message, with exchange.
+	// RoutingKey The routing key of the message: without an exchange it counts for nothing, unless the route of the task has one.
 	RoutingKey *string `json:"routing_key,omitempty"`
 
 	// Rrule One trigger: a recurrence of RFC 5545, lines such as DTSTART:20260105T093000 and RRULE:FREQ=WEEKLY;INTERVAL=2, with RDATE and EXDATE. Without DTSTART it begins at starts_at, or now.
@@ -3342,7 +3342,7 @@ type PreviewRequest struct {
 	// EndsAt Nothing is due after it.
 	EndsAt *string `json:"ends_at,omitempty"`
 
-	// Exchange The exchange of the message, instead of a queue.
+	// Exchange The exchange of the message, instead of a queue: without a routing key it counts for nothing, unless the route of the task has one.
 	Exchange *string `json:"exchange,omitempty"`
 
 	// ExcludeCalendars Calendars on whose days nothing is due, in the schedule's zone; at most 10.
@@ -3422,7 +3422,7 @@ type PreviewRequest struct {
 	// Examples: reports
 	Queue *string `json:"queue,omitempty"`
 
-	// RoutingKey The routing key of the message, with exchange.
+	// RoutingKey The routing key of the message: without an exchange it counts for nothing, unless the route of the task has one.
 	RoutingKey *string `json:"routing_key,omitempty"`
 
 	// Rrule One trigger: a recurrence of RFC 5545, lines such as DTSTART:20260105T093000 and RRULE:FREQ=WEEKLY;INTERVAL=2, with RDATE and EXDATE. Without DTSTART it begins at starts_at, or now.
@@ -3573,7 +3573,7 @@ type Reversion struct {
 
 // Route defines model for Route.
 type Route struct {
-	// Exchange The exchange of the message, instead of a queue.
+	// Exchange The exchange of the message, instead of a queue: without a routing key it counts for nothing, unless the route of the task has one.
 	Exchange *string `json:"exchange,omitempty"`
 
 	// ExpiresSeconds Seconds after the hand-over from which no worker starts the run; 0 is never.
@@ -3591,7 +3591,7 @@ type Route struct {
 	// Queue The Celery queue; that of the route of the task, or of the server, unless given.
 	Queue *string `json:"queue,omitempty"`
 
-	// RoutingKey The routing key of the message, with exchange.
+	// RoutingKey The routing key of the message: without an exchange it counts for nothing, unless the route of the task has one.
 	RoutingKey *string `json:"routing_key,omitempty"`
 
 	// SoftTimeLimitSeconds Seconds after which the task gets an exception; less than time_limit_seconds.
@@ -3607,7 +3607,7 @@ type Route struct {
 
 // RouteDefinition defines model for RouteDefinition.
 type RouteDefinition struct {
-	// Exchange The exchange of the message, instead of a queue.
+	// Exchange The exchange of the message, instead of a queue: without a routing key it counts for nothing, unless the route of the task has one.
 	Exchange *string `json:"exchange,omitempty"`
 
 	// ExpiresSeconds Seconds after the hand-over from which no worker starts the run; 0 is never.
@@ -3625,7 +3625,7 @@ type RouteDefinition struct {
 	// Queue The Celery queue; that of the route of the task, or of the server, unless given.
 	Queue *string `json:"queue,omitempty"`
 
-	// RoutingKey The routing key of the message, with exchange.
+	// RoutingKey The routing key of the message: without an exchange it counts for nothing, unless the route of the task has one.
 	RoutingKey *string `json:"routing_key,omitempty"`
 
 	// SoftTimeLimitSeconds Seconds after which the task gets an exception; less than time_limit_seconds.
@@ -3939,7 +3939,7 @@ type Schedule struct {
 	// EndsAt Nothing is due after it.
 	EndsAt *string `json:"ends_at,omitempty"`
 
-	// Exchange The exchange of the message, instead of a queue.
+	// Exchange The exchange of the message, instead of a queue: without a routing key it counts for nothing, unless the route of the task has one.
 	Exchange *string `json:"exchange,omitempty"`
 
 	// ExcludeCalendars Calendars on whose days nothing is due, in the schedule's zone; at most 10.
@@ -4043,7 +4043,7 @@ type Schedule struct {
 	// Examples: reports
 	Queue *string `json:"queue,omitempty"`
 
-	// RoutingKey The routing key of the message, with exchange.
+	// RoutingKey The routing key of the message: without an exchange it counts for nothing, unless the route of the task has one.
 	RoutingKey *string `json:"routing_key,omitempty"`
 
 	// Rrule One trigger: a recurrence of RFC 5545, lines such as DTSTART:20260105T093000 and RRULE:FREQ=WEEKLY;INTERVAL=2, with RDATE and EXDATE. Without DTSTART it begins at starts_at, or now.
@@ -4176,7 +4176,7 @@ type ScheduleDefinition struct {
 	// EndsAt Nothing is due after it.
 	EndsAt *string `json:"ends_at,omitempty"`
 
-	// Exchange The exchange of the message, instead of a queue.
+	// Exchange The exchange of the message, instead of a queue: without a routing key it counts for nothing, unless the route of the task has one.
 	Exchange *string `json:"exchange,omitempty"`
 
 	// ExcludeCalendars Calendars on whose days nothing is due, in the schedule's zone; at most 10.
@@ -4250,7 +4250,7 @@ type ScheduleDefinition struct {
 	// Examples: reports
 	Queue *string `json:"queue,omitempty"`
 
-	// RoutingKey The routing key of the message, with exchange.
+	// RoutingKey The routing key of the message: without an exchange it counts for nothing, unless the route of the task has one.
 	RoutingKey *string `json:"routing_key,omitempty"`
 
 	// Rrule One trigger: a recurrence of RFC 5545, lines such as DTSTART:20260105T093000 and RRULE:FREQ=WEEKLY;INTERVAL=2, with RDATE and EXDATE. Without DTSTART it begins at starts_at, or now.
@@ -4398,7 +4398,7 @@ type SchedulePatch struct {
 	// EndsAt Nothing is due after it.
 	EndsAt *string `json:"ends_at,omitempty"`
 
-	// Exchange The exchange of the message, instead of a queue.
+	// Exchange The exchange of the message, instead of a queue: without a routing key it counts for nothing, unless the route of the task has one.
 	Exchange *string `json:"exchange,omitempty"`
 
 	// ExcludeCalendars Calendars on whose days nothing is due, in the schedule's zone; at most 10.
@@ -4472,7 +4472,7 @@ type SchedulePatch struct {
 	// Examples: reports
 	Queue *string `json:"queue,omitempty"`
 
-	// RoutingKey The routing key of the message, with exchange.
+	// RoutingKey The routing key of the message: without an exchange it counts for nothing, unless the route of the task has one.
 	RoutingKey *string `json:"routing_key,omitempty"`
 
 	// Rrule One trigger: a recurrence of RFC 5545, lines such as DTSTART:20260105T093000 and RRULE:FREQ=WEEKLY;INTERVAL=2, with RDATE and EXDATE. Without DTSTART it begins at starts_at, or now.

@@ -55,6 +55,7 @@ make(name="expiring", task="app.usual", interval=often, queue="q", expires=datet
 make(name="feed", task="feeds.new", interval=often)
 make(name="found", task="app.found", interval=often)
 make(name="guarded", task="app.guarded", interval=often)
+make(name="half", task="app.routed", interval=often, exchange="ex")
 make(name="named", task="app.options", interval=often, queue="q", priority=3, expire_seconds=5)
 make(name="options", task="app.options", crontab=nine)
 make(name="pickled", task="app.pickled", interval=often, queue="q")
@@ -129,10 +130,11 @@ func TestAdoptAsTheApplicationSends(t *testing.T) {
 	write()
 	adopt := []string{"adopt", "--django-celery-beat", "--application", file}
 	said, rows := adopting(t, url, exitFailure, append(adopt, "--dry-run")...)
-	equal(rows, "expiring expires", "feed queue", "found queue", "guarded hooks queue*", "named limits* ignore_result*",
+	equal(rows, "expiring expires", "feed queue", "found queue", "guarded hooks queue*", "half queue* priority*",
+		"named limits* ignore_result*",
 		"options queue* expires* limits* ignore_result*",
 		"pickled serializer", "routed queue* priority*", "topical exchange", "usual queue*")
-	if !regexp.MustCompile(`10 rows would not run as before.*--accept exchange,expires,hooks,ignore_result,limits,priority,queue,serializer`).MatchString(said.problems) {
+	if !regexp.MustCompile(`11 rows would not run as before.*--accept exchange,expires,hooks,ignore_result,limits,priority,queue,serializer`).MatchString(said.problems) {
 		t.Error(said.problems)
 	}
 	adopting(t, url, exitFailure, adopt...)
@@ -168,7 +170,7 @@ func TestAdoptWithoutTheApplication(t *testing.T) {
 	url, file := testenv.DjangoURL(t), filepath.Join(t.TempDir(), "application.json")
 	testenv.Django(t, url, adoptedRows)
 	pool := testenv.Connect(t, url)
-	unknown := []string{"feed queue", "found queue", "guarded queue", "options queue", "routed queue", "usual queue"}
+	unknown := []string{"feed queue", "found queue", "guarded queue", "half queue", "options queue", "routed queue", "usual queue"}
 	adopt := []string{"adopt", "--django-celery-beat", "--naive-timezone", "UTC"}
 	queues := func(rows []string) (told []string) {
 		return slices.DeleteFunc(rows, func(row string) bool { return !strings.HasSuffix(row, " queue") })
@@ -179,7 +181,7 @@ func TestAdoptWithoutTheApplication(t *testing.T) {
 			t.Errorf("got\n%s\nwant\n%s", strings.Join(rows, "\n"), strings.Join(unknown, "\n"))
 		}
 		for _, want := range []string{
-			`6 rows would not run as before`, `"feed", "found", "guarded", "options", "routed", "usual"`,
+			`7 rows would not run as before`, `"feed", "found", "guarded", "half", "options", "routed", "usual"`,
 			`--application FILE`, `tactus import routes FILE`, `--accept queue`,
 		} {
 			if !strings.Contains(said.problems, want) {

@@ -102,6 +102,8 @@ func TestRunsTellTheirQueueAndEnd(t *testing.T) {
 		return got
 	}
 	const task = `{"interval_seconds":3600,"task_name":"app.a"`
+	const routed = `{"interval_seconds":3600,"task_name":"app.routed","exchange":"x"}`
+	s.do(t, "PUT", "/routes/app.routed", `{"queue":"fast"}`).want(t, 200)
 	sent := `status = 'sent', sent_at = now()`
 	ended := `status = 'succeeded', started_at = now(), finished_at = now() - interval '3 seconds'`
 	for name, c := range map[string]struct {
@@ -111,6 +113,8 @@ func TestRunsTellTheirQueueAndEnd(t *testing.T) {
 		"default queue": {run(task+`}`, sent), map[string]string{"queue": "celery", "final": "false", "stream": "<nil>"}},
 		"named queue":   {run(task+`,"queue":"q"}`, sent), map[string]string{"queue": "q", "final": "false"}},
 		"exchange":      {run(task+`,"exchange":"x","routing_key":"k"}`, sent), map[string]string{"queue": "<nil>", "final": "false"}},
+		"half":          {run(task+`,"exchange":"x"}`, sent), map[string]string{"queue": "celery", "final": "false"}},
+		"half, routed":  {run(routed, sent), map[string]string{"queue": "fast", "final": "false"}},
 		"stream":        {run(task+`,"stream":"orders"}`, sent), map[string]string{"queue": "<nil>", "final": "true", "stream": "orders"}},
 		"clocks differ": {run(task+`}`, ended), map[string]string{"final": "true", "clocks_differ": "true", "runtime_seconds": "<nil>"}},
 	} {

@@ -177,7 +177,7 @@ func (run *RunDetail) fill() {
 // InQueue names the queue of a run that named none, and is for no stream and no exchange.
 func (run *RunDetail) InQueue(ifNone string) {
 	var task domain.Task
-	if run.Queue == nil && json.Unmarshal(run.Task, &task) == nil && task.Stream == "" && task.Exchange == "" {
+	if run.Queue == nil && json.Unmarshal(run.Task, &task) == nil && task.Stream == "" && !task.Through() {
 		run.Queue = &ifNone
 	}
 }

@@ -32,7 +32,7 @@ type Exchange struct {
 // ignores one without the other, and each queue has an exchange of its own name.
 func (c Config) address(task domain.Task, priority int, tag string) (to Address, routingKey string) {
 	queue := c.queue(task.Queue)
-	if task.Exchange == "" || task.RoutingKey == "" || task.Exchange == queue && task.RoutingKey == queue {
+	if !task.Through() || task.Exchange == queue && task.RoutingKey == queue {
 		return Address{Key: c.key(queue, priority)}, queue
 	}
 	return Address{Through: &Exchange{

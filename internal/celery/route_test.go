@@ -1,6 +1,7 @@
 package celery_test
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/celery"
+	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
 // TestAddress checks that a task goes through an exchange exactly when Celery's would.
@@ -38,6 +40,70 @@ func TestAddress(t *testing.T) {
 		}
 		if err != nil || got != c.want {
 			t.Errorf("%+v: %s, %v", c, got, err)
+		}
+	}
+}
+
+// TestRoutedAsCelery has a real Celery send tasks with all parts of a destination by all kinds of routes, and compares
+// where they go. A queue beside a route with an exchange is left out: here a queue takes the place of both.
+func TestRoutedAsCelery(t *testing.T) {
+	t.Parallel()
+	type sending struct {
+		Route, Own domain.Task
+		To         string
+	}
+	var sendings []sending
+	for _, route := range []domain.Task{
+		{}, {Queue: "fast"}, {Exchange: "r", RoutingKey: "k"}, {Queue: "fast", Exchange: "r", RoutingKey: "k"},
+	} {
+		for n := range 1 << 3 {
+			own := domain.Task{}
+			for bit, set := range []func(){
+				func() { own.Exchange = "x" }, func() { own.RoutingKey = "y" }, func() { own.Queue = "own" },
+			} {
+				if n&(1<<bit) != 0 {
+					set()
+				}
+			}
+			if own.Queue == "" || route.Exchange == "" {
+				sendings = append(sendings, sending{Route: route, Own: own})
+			}
+		}
+	}
+	raw, err := json.Marshal(sendings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	printed := testenv.BesideCelery(t, `import celery`, `
+import json, sys
+import celery
+
+PARTS = ("queue", "exchange", "routing_key")
+sent = []
+all = json.loads(sys.argv[1])
+for one in all:
+    app = celery.Celery("app", broker="memory://", set_as_current=False)
+    app.conf.task_routes = {"t": {part: one["Route"][part] for part in PARTS if part in one["Route"]}}
+    app.amqp.Producer.publish = lambda self, *_, **options: sent.append(options)
+    app.send_task("t", **{part: one["Own"][part] for part in PARTS if part in one["Own"]})
+    options = sent.pop()
+    one["To"] = options["exchange"] + "/" + options["routing_key"] if options["exchange"] else options["routing_key"]
+print(json.dumps(all))
+`, []string{string(raw)})
+	if err := json.Unmarshal(printed, &sendings); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range sendings {
+		route := domain.Route{Queue: s.Route.Queue, Exchange: s.Route.Exchange, RoutingKey: s.Route.RoutingKey}
+		task := route.Apply(s.Own)
+		task.TaskName, task.Args, task.Kwargs = "t", nil, nil
+		to, _, err := celery.Encode(domain.DueRun{Task: task}, "tag", celery.Config{})
+		got := to.Key
+		if x := to.Through; x != nil {
+			got = x.Name + "/" + x.RoutingKey
+		}
+		if err != nil || got != s.To {
+			t.Errorf("%+v by %+v goes to %s, %v; Celery sends it to %s", s.Own, route, got, err, s.To)
 		}
 	}
 }

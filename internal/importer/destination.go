@@ -24,19 +24,18 @@ func (i *Importer) Destinations(ctx context.Context, rows []Row, defaultQueue st
 		}
 		own := r.definition.Task()
 		routed := routes[own.TaskName].Apply(own)
-		through := routed.Exchange != "" && routed.RoutingKey != "" // one without the other counts for nothing
 		switch {
 		case own.Stream != "":
 			r.Queue, r.QueueBy = own.Stream, "stream"
 			continue
-		case !through && routed.Queue == "":
+		case !routed.Through() && routed.Queue == "":
 			r.QueueBy = "default"
-		case routed.Queue != own.Queue || routed.Exchange != own.Exchange:
+		case routed.Queue != own.Queue || routed.Through() != own.Through():
 			r.QueueBy = "route"
 		default:
 			r.QueueBy = "schedule"
 		}
-		if r.Queue = cmp.Or(routed.Queue, defaultQueue); through {
+		if r.Queue = cmp.Or(routed.Queue, defaultQueue); routed.Through() {
 			r.Queue = routed.Exchange + "/" + routed.RoutingKey
 		}
 	}

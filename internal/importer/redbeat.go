@@ -185,7 +185,7 @@ func (o RedBeatOptions) entry(name, definition, meta string) Entry {
 // route sends an entry without a queue where the application would send its task.
 func (o RedBeatOptions) route(e *Entry) {
 	unknown, named := "only the application knows where its task goes: give --application", e.Definition.Queue != "" ||
-		e.Definition.Exchange != ""
+		e.Definition.Task().Through()
 	if o.Application != nil {
 		if unknown = o.Application.Route(e); unknown == "" {
 			unknown = o.Application.looksAtArguments(e.Definition)

@@ -35,6 +35,7 @@ func TestStoredSchedulesThatRoutesMove(t *testing.T) {
 	store(t, pool,
 		domain.Definition{Name: "plain", TaskName: "feeds.new"},
 		domain.Definition{Name: "odd", TaskName: "feeds.new", Kwargs: json.RawMessage(`{"a":"\u0000\ud83d"}`)},
+		domain.Definition{Name: "half", TaskName: "feeds.half", Exchange: "x"},
 		domain.Definition{Name: "own queue", TaskName: "feeds.new", Queue: "own"},
 		domain.Definition{Name: "own queue and priority", TaskName: "feeds.new", Queue: "own", Priority: &seven},
 		domain.Definition{Name: "stream", TaskName: "feeds.new", Stream: "s"},
@@ -58,6 +59,7 @@ func TestStoredSchedulesThatRoutesMove(t *testing.T) {
 			`"app.options": {"queue": "usual", "expires": 60, "ignore_result": true}`,
 			[]string{
 				"app.options 1 limited: expires: none -> 60 s, ignore_result: false -> true",
+				"feeds.half 1 half: queue: usual -> feeds, priority: 0 -> 5",
 				"feeds.new 1 own queue: priority: 0 -> 5",
 				"feeds.new 2 odd plain: queue: usual -> feeds, priority: 0 -> 5",
 			},

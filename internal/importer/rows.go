@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -61,7 +62,7 @@ func (a Application) Compare(r TableRow, now time.Time) (differences []oldbeat.D
 // a route here names a queue.
 func (r TableRow) Unknown() []oldbeat.Difference {
 	task := r.Route.Apply(r.Definition.Task())
-	if task.Queue != "" || task.Exchange != "" && task.RoutingKey != "" || task.Stream != "" {
+	if task.Queue != "" || task.Through() || task.Stream != "" {
 		return nil
 	}
 	return []oldbeat.Difference{{
@@ -97,7 +98,7 @@ func (a Application) sends(d domain.Definition) (s sent, differences []told, unk
 		unknown = a.looksAtArguments(d)
 	}
 	s = known.sent
-	through := d.Exchange != "" && d.RoutingKey != ""
+	through := d.Task().Through()
 	if through || d.Queue != "" {
 		unknown = ""
 	}
@@ -111,11 +112,14 @@ func (a Application) sends(d domain.Definition) (s sent, differences []told, unk
 					" and makes none: Celery's beat cannot send it"})
 		}
 	}
-	if through {
+	switch {
+	case through:
 		s.Exchange, s.RoutingKey = d.Exchange, d.RoutingKey
 		if d.Queue == "" {
 			s.Queue = nil // the queues that are bound to the exchange
 		}
+	case d.Queue == "" && s.Exchange != "":
+		s.Exchange, s.RoutingKey = cmp.Or(d.Exchange, s.Exchange), cmp.Or(d.RoutingKey, s.RoutingKey)
 	}
 	if d.Priority != nil {
 		s.Priority = d.Priority

@@ -2,6 +2,7 @@ package importer
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -41,11 +42,11 @@ func (s sent) into(d *domain.Definition) {
 
 // route copies where the message goes, and its limits, to the members that a definition does not set.
 func (s sent) route(d *domain.Definition) {
-	if d.Queue == "" && d.Exchange == "" {
+	if d.Queue == "" && !d.Task().Through() {
 		if s.Queue != nil {
 			d.Queue = *s.Queue
 		}
-		d.Exchange, d.RoutingKey = s.Exchange, s.RoutingKey
+		d.Exchange, d.RoutingKey = cmp.Or(d.Exchange, s.Exchange), cmp.Or(d.RoutingKey, s.RoutingKey)
 	}
 	if d.Priority == nil {
 		d.Priority = s.Priority

@@ -164,7 +164,7 @@ func (c *comparison) destination(s *domain.Schedule) string {
 		return ""
 	}
 	task := c.Routes[s.TaskName].Apply(s.Task())
-	if task.Exchange != "" && task.RoutingKey != "" { // an exchange without a routing key is ignored, and the reverse
+	if task.Through() {
 		return destination("", task.Exchange, task.RoutingKey)
 	}
 	return cmp.Or(task.Queue, c.tolerance.DefaultQueue)

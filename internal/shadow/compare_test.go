@@ -226,6 +226,8 @@ func TestQueues(t *testing.T) {
 		{`"priority": 1`, "fast", domain.Route{Queue: "fast"}, false},
 		{`"exchange": "x", "routing_key": "k"`, "x/k", domain.Route{Queue: "fast"}, false},
 		{`"exchange": "x"`, "celery", domain.Route{}, false},
+		{`"exchange": "x"`, "fast", domain.Route{Queue: "fast"}, false},
+		{`"exchange": "x"`, "celery", domain.Route{Queue: "fast"}, true},
 	} {
 		p := newPast(t)
 		p.Routes = map[string]domain.Route{"app.task": c.route}

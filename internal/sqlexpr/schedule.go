@@ -6,8 +6,11 @@ package sqlexpr
 // expressions only.
 const (
 	TaskName   = ReadableTask + `->>'task_name'`
-	TaskQueue  = `coalesce(` + ReadableTask + `->>'queue', case when ` + ReadableTask + `->'exchange' is null then ` + fromRoute + `queue end end)` // null when it goes to the default queue, or to a stream
-	TaskStream = ReadableTask + `->>'stream'`                                                                                                       // null when it goes to a queue
+	TaskStream = ReadableTask + `->>'stream'` // null when it goes to a queue
+
+	// TaskQueue is null when the task goes to the default queue, or to a stream.
+	TaskQueue = `coalesce(` + ReadableTask + `->>'queue', case when ` + ReadableTask + `->'exchange' is null or ` +
+		ReadableTask + `->'routing_key' is null then ` + fromRoute + `queue end end)`
 
 	// TaskIgnoresResult reports whether nobody is told what came of the task.
 	TaskIgnoresResult = `coalesce(` + ReadableTask + `->>'ignore_result' = 'true', ` + fromRoute + `ignore_result end, false)`
