@@ -17,6 +17,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/bodies"
+	"github.com/tactus-dev/tactus/internal/shares"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -73,6 +74,7 @@ type Guard struct {
 	sessions *sessions
 	failures *throttle
 	requests *throttle
+	turns    *shares.Turns // at the pool's connections
 	failed   *prometheus.CounterVec
 	limited  prometheus.Counter
 	vary     string // the headers that say who asks
@@ -85,6 +87,9 @@ const (
 	failurePause = 6 * time.Second
 )
 
+// mostWaiting is how many requests of one caller may wait for connections.
+const mostWaiting = 256
+
 // New returns a guard over a pool that it is lent.
 func New(pool *pgxpool.Pool, c Config, log *slog.Logger, metrics prometheus.Registerer) *Guard {
 	if c.Lifetime == 0 {
@@ -93,11 +98,12 @@ func New(pool *pgxpool.Pool, c Config, log *slog.Logger, metrics prometheus.Regi
 	g := &Guard{
 		config: c, log: log, keys: newBook(pool, findKey, useKey), cookies: newBook(pool, findSession, ""),
 		sessions: &sessions{pool, c.Lifetime}, failures: newThrottle(1/failurePause.Seconds(), failureBurst),
+		turns: shares.NewTurns(max(1, int(pool.Config().MaxConns)/2)),
 		failed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tactus_credentials_refused_total", Help: "Requests and logins whose credential was not good, by reason.",
 		}, []string{"reason"}),
 		limited: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "tactus_requests_limited_total", Help: "Requests that were refused because their principal sent too many.",
+			Name: "tactus_requests_limited_total", Help: "Requests that were refused because their caller sent too many, or had too many waiting.",
 		}),
 	}
 	g.issuer = &issuer{config: c.OIDC}
@@ -137,6 +143,9 @@ func (g *Guard) Middleware(next http.Handler) http.Handler {
 		if err == nil {
 			err = g.admit(r, who)
 		}
+		if err == nil {
+			err = g.queue(r, who)
+		}
 		if err != nil && isOpen(r.URL.Path) { // /readyz says itself when nobody can be looked up
 			who, err = Principal{}, nil
 		}
@@ -148,7 +157,8 @@ func (g *Guard) Middleware(next http.Handler) http.Handler {
 			w.Header().Set("Cache-Control", "private")
 			w.Header().Set("Vary", g.vary)
 		}
-		ctx := context.WithValue(r.Context(), visitKey{}, visit{g, r, who, g.counted(r, who)})
+		client := g.counted(r, who)
+		ctx := context.WithValue(g.turns.Of(r.Context(), client), visitKey{}, visit{g, r, who, client})
 		ctx = outbox.WithActor(With(ctx, who), who.Actor(), reason)
 		next.ServeHTTP(w, r.WithContext(who.writing(ctx)))
 	})
@@ -260,6 +270,17 @@ func (g *Guard) admit(r *http.Request, who Principal) error {
 		return tooMany("rate_limited", fmt.Sprintf("%s sends more than %g requests a second (TACTUS_RATE_LIMIT): wait", name, g.config.Rate), wait)
 	}
 	return nil
+}
+
+// queue refuses a request of whom too many wait already. It takes its turn itself when it asks the database, and only
+// for as long as it does: bodies that come slowly, and answers that are read slowly, keep no turn.
+func (g *Guard) queue(r *http.Request, who Principal) error {
+	name := g.counted(r, who)
+	if g.turns.Waiting(name) < mostWaiting {
+		return nil
+	}
+	g.limited.Inc()
+	return tooMany("too_many_waiting", fmt.Sprintf("%d requests of %s wait for the database already: wait", mostWaiting, name), time.Second)
 }
 
 // Require lets requests through whose principal has a role and no scope, for handlers that know of neither.

@@ -445,16 +445,6 @@ func TestWorkIsGivenUp(t *testing.T) {
 	if _, err := tx.Exec(t.Context(), "lock table tactus.schedules in access exclusive mode"); err != nil {
 		t.Fatal(err)
 	}
-	ctx, hangUp := context.WithCancel(t.Context())
-	defer hangUp()
-	gone := make(chan error, 1)
-	go func() {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/schedules", nil)
-		if err == nil {
-			_, err = http.DefaultClient.Do(request)
-		}
-		gone <- err
-	}()
 	waiting := func(want int) error {
 		var n int
 		err := s.pool.QueryRow(t.Context(), `select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`).Scan(&n)
@@ -463,10 +453,22 @@ func TestWorkIsGivenUp(t *testing.T) {
 		}
 		return err
 	}
-	testenv.Eventually(t, "the request waits", func() error { return waiting(1) })
-	hangUp()
-	if err := <-gone; !errors.Is(err, context.Canceled) {
-		t.Errorf("the client: %v", err)
+	for _, path := range []string{"/schedules", "/upcoming"} {
+		ctx, hangUp := context.WithCancel(t.Context())
+		defer hangUp()
+		gone := make(chan error, 1)
+		go func() {
+			request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+path, nil)
+			if err == nil {
+				_, err = http.DefaultClient.Do(request)
+			}
+			gone <- err
+		}()
+		testenv.Eventually(t, "the request waits", func() error { return waiting(1) })
+		hangUp()
+		if err := <-gone; !errors.Is(err, context.Canceled) {
+			t.Errorf("the client: %v", err)
+		}
+		testenv.Eventually(t, "it waits no more", func() error { return waiting(0) })
 	}
-	testenv.Eventually(t, "it waits no more", func() error { return waiting(0) })
 }

@@ -138,6 +138,9 @@ func (u *Upcoming) find(ctx context.Context, tx pgx.Tx, tags []string, most int)
 		return nil, err
 	}
 	for _, row := range byCalendar {
+		if err := ctx.Err(); err != nil { // most rows need no more of the database, which would tell that the client is gone
+			return nil, err
+		}
 		a, ok, err := known.of(ctx, row)
 		if err != nil {
 			return nil, err

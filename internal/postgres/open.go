@@ -13,9 +13,9 @@ import (
 
 // Open returns a pool for statements of ours on the schema tactus. It connects when it is used, and has no connection
 // to a database in whose schema somebody else has a hand: their code would run with the rights of this process, by
-// whatever statement.
+// whatever statement. Requests take their callers' turns at its connections (shares.Turns).
 func Open(ctx context.Context, url string) (*pgxpool.Pool, error) {
-	return open(ctx, url, &session{ours: true, looks: true})
+	return open(ctx, url, &session{ours: true, looks: true}, func(c *pgxpool.Config) { c.ConnConfig.Tracer = turns{} })
 }
 
 // OpenBounded is Open for who does one thing after another: no statement waits for a lock for longer, unless it says so
