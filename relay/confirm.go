@@ -154,7 +154,10 @@ func (l *lane) confirmRuns(
 		known = known && !run.due.IsZero()
 	}
 	if known {
-		var first, final time.Time
+		// The bounds keep the statement from partitions that it does not need, which somebody may have locked. Without
+		// runs they are of now, since some partition has to be looked at: that one is in use anyway.
+		first := time.Now()
+		final := first
 		if len(dues) > 0 {
 			first, final = slices.MinFunc(dues, time.Time.Compare), slices.MaxFunc(dues, time.Time.Compare)
 		}

@@ -27,13 +27,7 @@ func TestReadsOnlyWhatIsForTheSink(t *testing.T) {
 		t.Fatal(err)
 	}
 	var given atomic.Int64
-	streams := relay.Route{
-		Name: "streams", Topic: outbox.Runs, Only: sqlexpr.ToStream, Sink: sink, Tasks: true, Redeliver: time.Hour,
-		Encode: func(row outbox.Row, epoch string) (*message.Message, error) {
-			given.Add(1)
-			return redis.EncodeRun(row, epoch, celery.Config{})
-		},
-	}
+	streams := ofStreams(sink, &given)
 	w.fire(t, "before", 1)
 	w.carry(t, streams)
 	w.awaitEnd(t, "streams")
@@ -63,6 +57,45 @@ func TestReadsOnlyWhatIsForTheSink(t *testing.T) {
 	w.awaitEnd(t, "streams")
 	if n := given.Load(); n != 3 {
 		t.Errorf("it was given %d runs, 3 of 114 are for streams", n)
+	}
+}
+
+// TestPassingOthersNeedsNoOtherPartition locks a partition in which no run is, while a lane goes past batches in which
+// there is nothing for its sink.
+func TestPassingOthersNeedsNoOtherPartition(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	sink, err := redis.NewTaskSink(w.redis, "streams")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.fire(t, "before", 1)
+	w.carry(t, ofStreams(sink, new(atomic.Int64)))
+	w.awaitEnd(t, "streams")
+	tx, err := w.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), `lock table tactus.runs_default in access exclusive mode`); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		w.fire(t, "q", 5)
+		w.awaitEnd(t, "streams")
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// ofStreams is a route of the runs for streams, which counts those that it is given.
+func ofStreams(sink relay.Sink, given *atomic.Int64) relay.Route {
+	return relay.Route{
+		Name: "streams", Topic: outbox.Runs, Only: sqlexpr.ToStream, Sink: sink, Tasks: true, Redeliver: time.Hour,
+		Encode: func(row outbox.Row, epoch string) (*message.Message, error) {
+			given.Add(1)
+			return redis.EncodeRun(row, epoch, celery.Config{})
+		},
 	}
 }
 
