@@ -206,6 +206,35 @@ func TestExportIsApplied(t *testing.T) {
 	}
 }
 
+// TestWhatYAMLCannotHoldStopsNoOther exports a schedule with half of a cut emoji, which no YAML holds, beside another
+// with characters that YAML has as escapes only.
+func TestWhatYAMLCannotHoldStopsNoOther(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	server := httptest.NewServer(api.New(pool, "UTC", slog.New(slog.NewTextHandler(t.Output(), nil)), celery.Config{}))
+	defer server.Close()
+	a := asCode{t, server.URL, t.TempDir()}
+	a.write("all.yaml", manifest)
+	a.says(exitOK, `4 created`, "apply -f "+a.dir)
+	for _, text := range []string{
+		`{"name":"cut","cron_expression":"* * * * *","task_name":"a","kwargs":{"k":"\ud83d"}}`,
+		`{"name":"odd","cron_expression":"* * * * *","task_name":"a","kwargs":{"k":"` + "a\u009bb\ufffec\u007fd\ufeff" + `"}}`,
+	} {
+		if _, err := pool.Exec(t.Context(), `select tactus.put_schedule($1::text)`, text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	said := a.says(exitFailure, `schedules cut is left out: YAML has no half of a character`, "export")
+	if !strings.Contains(said.out, "name: odd") || !strings.Contains(said.out, "name: sync") || strings.Contains(said.out, "name: cut") {
+		t.Errorf("exported:\n%s", said.out)
+	}
+	a.write("all.yaml", said.out)
+	a.says(exitOK, `^$`, "apply --diff -f "+a.dir)
+	if said := a.says(exitOK, "", "export -o json"); !strings.Contains(said.out, `\ud83d`) {
+		t.Errorf("as JSON:\n%s", said.out)
+	}
+}
+
 // TestInvalidScheduleStopsNoOther exports and applies while there is a schedule that SQL took and that nobody can
 // schedule: unchanged it is told and left alone, and changed into another such one it is refused.
 func TestInvalidScheduleStopsNoOther(t *testing.T) {

@@ -99,7 +99,8 @@ func (c bulkCmd) all(ctx context.Context, to console, body, filter map[string]an
 		return err
 	}
 	if len(done.Outcomes) == 0 && !c.All {
-		return missing("no schedule is chosen by these flags, and nothing was done: tactus schedule list -o wide shows " +
+		return missing("no schedule is chosen by these flags, and nothing was done: tactus schedule list -o wide " +
+			"shows " +
 			"names, tags, tasks and queues")
 	}
 	return nil

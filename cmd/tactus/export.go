@@ -77,7 +77,8 @@ func (c exportRedBeatCmd) Run(ctx context.Context, to console) error {
 	say(to.problems, "%s\n", counted(written, "entry now says when it ran last",
 		"entries now say when they ran last"))
 	if failed > 0 {
-		return fmt.Errorf("%s not written: RedBeat may send again what ran here", counted(failed, "entry was", "entries were"))
+		return fmt.Errorf("%s not written: RedBeat may send again what ran here",
+			counted(failed, "entry was", "entries were"))
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -66,12 +67,40 @@ func (c exportFilesCmd) Run(ctx context.Context, to console) error {
 	if c.Output == "json" {
 		return printJSON(to.out, file)
 	}
-	text, err := yamlOf(file)
+	text, unwritten, err := writable(file)
 	if err != nil {
 		return err
 	}
-	_, err = to.out.Write(text)
-	return err
+	if _, err = to.out.Write(text); err != nil || len(unwritten) == 0 {
+		return err
+	}
+	for _, said := range unwritten {
+		say(to.problems, "%s\n", said)
+	}
+	return errReported
+}
+
+// writable returns what of a manifest can be written as YAML, and says what cannot: half of a cut emoji is in no YAML.
+func writable(file map[string][]json.RawMessage) (text []byte, unwritten []string, err error) {
+	if text, err = yamlOf(file); err == nil {
+		return text, nil, nil
+	}
+	kept := map[string][]json.RawMessage{}
+	for kind, members := range file {
+		for _, raw := range members {
+			if _, err := yamlOf(raw); err == nil {
+				kept[kind] = append(kept[kind], raw)
+				continue
+			}
+			var named struct{ Name, Pattern string }
+			_ = json.Unmarshal(raw, &named) // it is JSON of our own
+			unwritten = append(unwritten, fmt.Sprintf("%s %s is left out: YAML has no half of a character, which is in it; "+
+				"use -o json", kind, cmp.Or(named.Name, named.Pattern)))
+		}
+	}
+	slices.Sort(unwritten)
+	text, err = yamlOf(kept)
+	return text, unwritten, err
 }
 
 // manifestOf returns a schedule for a manifest, without members that have their defaults.

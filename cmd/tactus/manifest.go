@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -218,18 +219,25 @@ func readManifest(file string, raw []byte, faults *reading) (items []item) {
 // namedAnchor matches what an error of YAML cites of a file, which may be no description, but somebody's secret.
 var namedAnchor = regexp.MustCompile(`(?s)anchor '.*'`)
 
-// readable returns JSON that YAML can read: without the tabs that JSON may have between values, and without surrogate
-// pairs.
+// readable returns JSON that YAML can read: without the tabs that JSON may have between values, without surrogate
+// pairs, and with escapes for characters that YAML does not have as they are. Half of a pair is in no YAML at all.
 func readable(raw []byte) []byte {
 	if !json.Valid(raw) {
 		return raw
 	}
-	return halves.ReplaceAllFunc(bytes.ReplaceAll(raw, []byte("\t"), []byte(" ")), func(pair []byte) []byte {
+	raw = halves.ReplaceAllFunc(bytes.ReplaceAll(raw, []byte("\t"), []byte(" ")), func(pair []byte) []byte {
 		var text string
 		_ = json.Unmarshal([]byte(`"`+string(pair)+`"`), &text) // it is a valid string
 		return []byte(text)
 	})
+	return unwritable.ReplaceAllFunc(raw, func(r []byte) []byte {
+		c, _ := utf8.DecodeRune(r)
+		return fmt.Appendf(nil, `\u%04x`, c)
+	})
 }
+
+// unwritable are the characters that YAML only has as escapes: controls, and what is no character.
+var unwritable = regexp.MustCompile(`[\x7f-\x{84}\x{86}-\x{9f}\x{feff}\x{fffe}\x{ffff}]`)
 
 var halves = regexp.MustCompile(`\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}`)
 

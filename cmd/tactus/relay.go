@@ -64,7 +64,8 @@ func (c relayCmd) Run(ctx context.Context, to console, log *slog.Logger, running
 	case c.TakeOver:
 		return c.takeOver(ctx, to, log)
 	}
-	if err := errors.Join(c.databaseFlags.validate(), c.redisFlags.validate(), c.relayFlags.validate(), c.retentionFlags.validate()); err != nil {
+	if err := errors.Join(c.databaseFlags.validate(), c.redisFlags.validate(), c.relayFlags.validate(),
+		c.retentionFlags.validate()); err != nil {
 		return err
 	}
 	d, err := openDaemon(ctx, "relay", relayAddr, c.databaseFlags, c.httpFlags, to, running)
