@@ -24,7 +24,7 @@ func TestLogs(t *testing.T) {
 	started := p.AwaitLog(`"msg":"relay started","http":"([^"]+)"`)
 	url := started[1]
 	p.AwaitLog(`"level":"WARN","msg":"go-redis","err":"[^"]*connection refused`)
-	for _, line := range strings.Split(strings.TrimSpace(p.Log()), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSpace(p.Log()), "\n") {
 		var said struct{ Time, Level, Msg string }
 		if err := json.Unmarshal([]byte(line), &said); err != nil || said.Time == "" || said.Level == "" || said.Msg == "" {
 			t.Errorf("a line that is no JSON: %s", line)
