@@ -22,7 +22,7 @@ from kombu import Exchange, Queue
 app = celery.Celery("app", broker="redis://localhost:1/0", backend="redis://localhost:1/1")
 app.conf.timezone = "Asia/Tokyo"
 app.conf.task_default_queue = "usual"
-app.conf.task_routes = ([("app.routed", {"queue": "fast", "priority": 7}), ("feeds.*", "feeds")], lambda name, *_, **__: {"queue": "found"} if name == "app.found" else None)
+app.conf.task_routes = ([("app.routed", {"queue": "fast", "priority": 7}), ("app.through", {"exchange": "topics", "routing_key": "a.c"}), ("feeds.*", "feeds")], lambda name, *_, **__: {"queue": "found"} if name == "app.found" else None)
 app.conf.task_queues = [Queue("topical", Exchange("topics", type="topic"), routing_key="a.#")]
 app.conf.beat_scheduler = "django_celery_beat.schedulers:DatabaseScheduler"
 
@@ -32,6 +32,10 @@ def options():
 
 @app.task(name="app.usual")
 def usual():
+    pass
+
+@app.task(name="app.through")
+def through():
     pass
 
 @app.task(name="app.pickled", serializer="pickle")
@@ -59,6 +63,7 @@ make(name="half", task="app.routed", interval=often, exchange="ex")
 make(name="named", task="app.options", interval=often, queue="q", priority=3, expire_seconds=5)
 make(name="options", task="app.options", crontab=nine)
 make(name="pickled", task="app.pickled", interval=often, queue="q")
+make(name="queued", task="app.through", interval=often, queue="q")
 make(name="routed", task="app.routed", interval=often)
 make(name="said", task="app.usual", interval=often, queue="q", priority=3, expire_seconds=5, headers='{"a": 1}')
 make(name="through", task="app.usual", interval=often, exchange="topics", routing_key="a.b")
@@ -133,8 +138,8 @@ func TestAdoptAsTheApplicationSends(t *testing.T) {
 	equal(rows, "expiring expires", "feed queue", "found queue", "guarded hooks queue*", "half queue* priority*",
 		"named limits* ignore_result*",
 		"options queue* expires* limits* ignore_result*",
-		"pickled serializer", "routed queue* priority*", "topical exchange", "usual queue*")
-	if !regexp.MustCompile(`11 rows would not run as before.*--accept exchange,expires,hooks,ignore_result,limits,priority,queue,serializer`).MatchString(said.problems) {
+		"pickled serializer", "queued exchange", "routed queue* priority*", "topical exchange", "usual queue*")
+	if !regexp.MustCompile(`12 rows would not run as before.*--accept exchange,expires,hooks,ignore_result,limits,priority,queue,serializer`).MatchString(said.problems) {
 		t.Error(said.problems)
 	}
 	adopting(t, url, exitFailure, adopt...)
@@ -147,7 +152,7 @@ func TestAdoptAsTheApplicationSends(t *testing.T) {
 		t.Fatal(said.problems)
 	}
 	_, rows = adopting(t, url, exitFailure, append(adopt, "--dry-run")...)
-	equal(rows, "expiring expires", "guarded hooks", "pickled serializer", "topical exchange")
+	equal(rows, "expiring expires", "guarded hooks", "pickled serializer", "queued exchange", "topical exchange")
 	adopting(t, url, exitFailure, append(adopt, "--accept", "expires,hooks,serializer")...)
 	if n := triggers(); n != 0 {
 		t.Errorf("%d triggers are there after a refusal", n)

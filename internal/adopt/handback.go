@@ -182,8 +182,12 @@ func (b *back) add(h handed, before handed) error {
 	switch {
 	case done || d.RunAt != "" || !h.Enabled || h.Settled == nil || !h.Settled.After(h.Effective) || ended(d, *h.Settled):
 	case !oldbeat.Began(d, *h.Settled): // what was due before its start is still to be sent then, by the old beat
-		if later(h.Ran, h.LastRunAt) == nil && oldbeat.Owes(d, h.Effective) {
+		switch {
+		case later(h.Ran, h.LastRunAt) != nil:
+		case oldbeat.Owes(d, h.Effective):
 			last = &h.Effective
+		case d.CronExpression != "": // or it would leave out what is due until it starts
+			last = h.Settled
 		}
 	default:
 		last = oldbeat.LastRun(d, later(h.Ran, h.LastRunAt), *h.Settled)

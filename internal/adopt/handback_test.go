@@ -114,6 +114,8 @@ minutely = CrontabSchedule.objects.create(timezone="UTC")
 now = datetime.now(timezone.utc)
 PeriodicTask.objects.create(name="never ran", task="app.a", crontab=minutely)
 PeriodicTask.objects.create(name="ran", task="app.a", crontab=minutely, last_run_at=now - timedelta(minutes=9))
+soon = CrontabSchedule.objects.create(minute=str((now - timedelta(minutes=1)).minute), hour=str((now - timedelta(minutes=1)).hour), timezone="UTC")
+PeriodicTask.objects.create(name="started", task="app.a", crontab=soon, start_time=now - timedelta(minutes=30))
 PeriodicTask.objects.create(name="to start", task="app.a", crontab=minutely, start_time=now + timedelta(days=1))`)
 	s := u.source("django_celery_beat_periodictask", adopt.DjangoCeleryBeat)
 	u.adopt(s)
@@ -126,7 +128,7 @@ PeriodicTask.objects.create(name="to start", task="app.a", crontab=minutely, sta
 		t.Fatal(err)
 	}
 	got := u.django(oldBeat)
-	for _, want := range []string{`never ran now 0`, `ran now 0`, `to start in \d+ min 0`} {
+	for _, want := range []string{`never ran now 0`, `ran now 0`, `started now 0`, `to start in \d+ min 0`} {
 		if !regexp.MustCompile(`(?m)^` + want).MatchString(got) {
 			t.Errorf("the old beat says\n%s\nwant %s", strings.TrimSpace(got), want)
 		}

@@ -102,6 +102,10 @@ func (a Application) sends(d domain.Definition) (s sent, differences []told, unk
 	if through || d.Queue != "" {
 		unknown = ""
 	}
+	// A route through an exchange holds for a row with a queue of its own, too: Celery adds the queue to the route's
+	// options, and sends through the exchange.
+	byExchange := s.Queue == nil && s.Exchange != "" && s.RoutingKey != ""
+	exchange, key := cmp.Or(d.Exchange, s.Exchange), cmp.Or(d.RoutingKey, s.RoutingKey)
 	if queue, declared := a.queues[d.Queue]; declared {
 		s.Queue, s.Exchange, s.RoutingKey = queue.Queue, queue.Exchange, queue.RoutingKey
 	} else if d.Queue != "" {
@@ -118,8 +122,10 @@ func (a Application) sends(d domain.Definition) (s sent, differences []told, unk
 		if d.Queue == "" {
 			s.Queue = nil // the queues that are bound to the exchange
 		}
+	case byExchange:
+		s.Queue, s.Exchange, s.RoutingKey = nil, exchange, key
 	case d.Queue == "" && s.Exchange != "":
-		s.Exchange, s.RoutingKey = cmp.Or(d.Exchange, s.Exchange), cmp.Or(d.RoutingKey, s.RoutingKey)
+		s.Exchange, s.RoutingKey = exchange, key
 	}
 	if d.Priority != nil {
 		s.Priority = d.Priority
