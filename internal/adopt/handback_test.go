@@ -114,8 +114,9 @@ minutely = CrontabSchedule.objects.create(timezone="UTC")
 now = datetime.now(timezone.utc)
 PeriodicTask.objects.create(name="never ran", task="app.a", crontab=minutely)
 PeriodicTask.objects.create(name="ran", task="app.a", crontab=minutely, last_run_at=now - timedelta(minutes=9))
-soon = CrontabSchedule.objects.create(minute=str((now - timedelta(minutes=1)).minute), hour=str((now - timedelta(minutes=1)).hour), timezone="UTC")
-PeriodicTask.objects.create(name="started", task="app.a", crontab=soon, start_time=now - timedelta(minutes=30))
+due = now - timedelta(minutes=10)
+once_a_day = CrontabSchedule.objects.create(minute=str(due.minute), hour=str(due.hour), timezone="UTC")
+PeriodicTask.objects.create(name="started", task="app.a", crontab=once_a_day, start_time=now - timedelta(minutes=60))
 PeriodicTask.objects.create(name="to start", task="app.a", crontab=minutely, start_time=now + timedelta(days=1))`)
 	s := u.source("django_celery_beat_periodictask", adopt.DjangoCeleryBeat)
 	u.adopt(s)
@@ -123,7 +124,7 @@ PeriodicTask.objects.create(name="to start", task="app.a", crontab=minutely, sta
 	u.exec(`update tactus.schedules set effective_from = clock_timestamp() - interval '3 hours',
 		trigger_set_at = clock_timestamp() - interval '3 hours'`)
 	u.exec(`insert into tactus.leases (name, holder, epoch, expires_at, watermark)
-		values ('beat', 'a', 1, clock_timestamp(), clock_timestamp() - interval '3 minutes')`)
+		values ('beat', 'a', 1, clock_timestamp(), clock_timestamp() - interval '30 minutes')`)
 	if _, _, err := s.Unadopt(t.Context(), false); err != nil {
 		t.Fatal(err)
 	}
@@ -215,9 +216,14 @@ func TestHandingBackWhatWasNotHandedOver(t *testing.T) {
 	u.exec(`insert into tactus.leases (name, holder, epoch, expires_at, watermark)
 		values ('beat', 'a', 1, clock_timestamp(), clock_timestamp())`)
 	for name, ago := range map[string]string{"daily, fired today": "10 minutes", "in the middle": "10 minutes", "once": "5 minutes"} {
+		// A crontab is due at the minute that its row names, which is another one by now.
 		u.exec(`insert into tactus.runs (id, schedule_id, due_at, kind, status, schedule_version, fired_at)
-			select $2, s.id, date_trunc('minute', n.now - $3::interval), 'scheduled', 'due', 1, n.now - $3::interval
-			from tactus.schedules s, (select clock_timestamp() as now) n where s.name = $1`, name, outbox.NewID(), ago)
+			select $2, s.id, coalesce(today.due - case when today.due > n.now then interval '1 day' else interval '0' end,
+				date_trunc('minute', n.now - $3::interval)), 'scheduled', 'due', 1, n.now - $3::interval
+			from tactus.schedules s, (select clock_timestamp() as now) n, lateral (select (date_trunc('day', n.now at time zone 'UTC')
+				+ make_interval(hours => split_part(d.cron, ' ', 2)::int, mins => split_part(d.cron, ' ', 1)::int)) at time zone 'UTC'
+				as due from (select s.definition::json->>'cron_expression' as cron) d) today
+			where s.name = $1`, name, outbox.NewID(), ago)
 	}
 	_, _, err := s.Unadopt(t.Context(), false)
 	if left, ok := errors.AsType[*unsent.Error](err); !ok || left.Runs != 3 ||
