@@ -16,6 +16,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -84,9 +85,18 @@ var (
 	isPart        = regexp.MustCompile(`%(\[\d\])?[sdqv]|(\(|\b(and|where)\s*)$`) // completed at run time
 )
 
-func statements(t *testing.T) (all []statement) {
+// statements returns all statements of the module, which are read once for all tests.
+func statements(t *testing.T) []statement {
 	t.Helper()
-	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+	all, err := readStatements()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+var readStatements = sync.OnceValues(func() (all []statement, err error) {
+	err = filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.IsDir() {
 			return err
 		}
@@ -100,11 +110,8 @@ func statements(t *testing.T) (all []statement) {
 		all = append(all, in...)
 		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
-}
+	return all, err
+})
 
 // statementsIn type-checks the files of a folder and the packages of ours that they import, which is enough to know
 // their constants.
