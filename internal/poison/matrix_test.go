@@ -249,7 +249,7 @@ var places = []place{
 		second := g.badRun(g.queued, "due")
 		g.sql(`update tactus.runs set exclusive = true, waiting = true, sent_at = null where id = $1`, second)
 		g.result(first, `1`)
-		// Each schedule keeps its newest open run. Of what came before, thousands by now, a sweep of a slow machine, which
+		// Each schedule keeps its newest open run. Behind thousands of older ones a sweep of a slow machine, which
 		// rests between pages, would not get to the newest.
 		g.sql(`update tactus.runs r set status = 'succeeded', finished_at = clock_timestamp() where status = 'sent' and exists (
 			select from tactus.runs n where n.schedule_id = r.schedule_id and n.status = 'sent' and n.due_at > r.due_at)`)

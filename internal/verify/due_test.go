@@ -146,7 +146,7 @@ func TestAnyHistoryIsUnderstood(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	patches := []string{
-		`{"description":"another"}`, `{"cron_expression":"*/7 * * * *"}`, `{"interval_seconds":45}`, `{"jitter_seconds":20}`,
+		`{"description":"another"}`, `{"cron_expression":"*/7 * * * *"}`, `{"interval_seconds":75}`, `{"jitter_seconds":20}`,
 		`{"spread_seconds":30}`, `{"spread_seconds":null}`, `{"jitter_seconds":null}`, `{"description":"yet another"}`, `{"misfire_policy":"none"}`, `{"timezone":"America/New_York","cron_expression":"0 * * * *"}`,
 	}
 	var want int64
