@@ -23,8 +23,8 @@ func TestAdoptionsOfTimesWithoutZones(t *testing.T) {
 	}
 	application := func(naive string) string {
 		file := filepath.Join(t.TempDir(), "application.json")
-		text := `{"version": 5, "application": "app", "timezone": "UTC", "default_queue": "celery", "creates_queues": true,
-			"tasks": {"app.a": {}}, "naive_timezone": ` + naive + `}`
+		text := `{"version": 6, "application": "app", "timezone": "UTC", "default_queue": "celery", "creates_queues": true,
+			"tasks": {"app.a": {"queue": "celery"}}, "naive_timezone": ` + naive + `}`
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -20,7 +20,7 @@ import (
 func TestCancelUnsent(t *testing.T) {
 	t.Parallel()
 	due := time.Now().UTC().Truncate(time.Hour).Add(-time.Hour)
-	hourly := fmt.Sprintf(`{"version": 5, "application": "app", "timezone": "UTC", "default_queue": "celery", "made_at": %q, "schedules":
+	hourly := fmt.Sprintf(`{"version": 6, "application": "app", "timezone": "UTC", "default_queue": "celery", "made_at": %q, "schedules":
 		[{"name": "hourly", "task": "app.a", "timezone": "UTC", "schedule": {"__type__": "crontab", "minute": "0", "hour": "*", "day_of_week": "*",
 		"day_of_month": "*", "month_of_year": "*"}, "message": {"queue": "celery", "args": "[]", "kwargs": "{}"}}]}`,
 		time.Now().UTC().Format(time.RFC3339))

@@ -99,7 +99,11 @@ func (c importRoutesCmd) show(to console, rows []importer.RouteRow, moved []impo
 		if remark == "" {
 			remark = remarks("", r.Differences)
 		}
-		say(table, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Change, text(r.Pattern), text(r.Queue), priority(r.Priority),
+		queue := r.Queue
+		if r.Exchange != "" {
+			queue = r.Exchange + "/" + r.RoutingKey
+		}
+		say(table, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Change, text(r.Pattern), text(queue), priority(r.Priority),
 			expiry(r.ExpiresSeconds), text(remark))
 	}
 	moves(table, "By these routes stored schedules are sent otherwise than now:", moved)

@@ -220,8 +220,8 @@ func TestImportTellsTheQueue(t *testing.T) {
 func TestImportRoutesTellsWhatMoves(t *testing.T) {
 	t.Parallel()
 	url, file := testenv.DatabaseURL(t), filepath.Join(t.TempDir(), "application.json")
-	if err := os.WriteFile(file, []byte(`{"version": 5, "application": "app", "default_queue": "usual", "tasks":
-		{"app.a": {"queue": "fast", "priority": 3}}}`), 0o644); err != nil {
+	if err := os.WriteFile(file, []byte(`{"version": 6, "application": "app", "default_queue": "usual", "tasks":
+		{"app.a": {"queue": "fast", "priority": 3}, "app.b": {"exchange": "ex", "routing_key": "a.b"}}}`), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := testenv.Connect(t, url).Exec(t.Context(), `select tactus.put_schedule(
@@ -236,7 +236,7 @@ func TestImportRoutesTellsWhatMoves(t *testing.T) {
 	}{
 		{"--dry-run", told},
 		{"--output=json", `(?s)"task_name": "app\.a".*"names": \[\s*"mine"`},
-		{"--prune", `same +app\.a +fast +3 +-\s+same +\* +usual +- +-\s*$`},
+		{"--prune", `same +app\.a +fast +3 +-\s+same +app\.b +ex/a\.b +- +-\s+same +\* +usual +- +-\s*$`},
 	} {
 		said := tactus(t, append(args, c.more)...)
 		if said.code != exitOK || !regexp.MustCompile(c.want).MatchString(said.out) {
@@ -259,7 +259,7 @@ app.conf.beat_schedule = {"daily": {"task": "app.a", "schedule": 60}}
 	for _, name := range []string{"one", "two", "before"} {
 		printed := testenv.BesideCelery(t, app, importer.Script, []string{"app:app"})
 		if name == "before" {
-			printed = []byte(`{"version": 5, "application": "app:app"}`)
+			printed = []byte(`{"version": 6, "application": "app:app"}`)
 		}
 		files[name] = filepath.Join(t.TempDir(), "application.json")
 		if err := os.WriteFile(files[name], printed, 0o644); err != nil {
@@ -344,9 +344,9 @@ func TestPruneOfAnEmptySource(t *testing.T) {
 		"schedule": {"__type__": "interval", "every": 60}}`)
 	client.ZAdd(t.Context(), "redbeat::schedule", goredis.Z{Member: "redbeat:daily"})
 	crontab := file("crontab", "0 9 * * * one\n0 8 * * * two\n")
-	full := file("full", `{"version": 5, "application": "app", "default_queue": "usual", "tasks": {"app.a": {"queue": "fast"}},
+	full := file("full", `{"version": 6, "application": "app", "default_queue": "usual", "tasks": {"app.a": {"queue": "fast"}},
 		"schedules": [{"name": "tick", "task": "app.a", "schedule": 60, "message": {"queue": "q", "args": "[]", "kwargs": "{}"}}]}`)
-	bare := file("bare", `{"version": 5, "application": "app", "default_queue": "usual", "tasks": {"celery.backend_cleanup": {"queue": "q"}}}`)
+	bare := file("bare", `{"version": 6, "application": "app", "default_queue": "usual", "tasks": {"celery.backend_cleanup": {"queue": "q"}}}`)
 	sources := []struct {
 		name, full string
 		empty      func() []string // the command's argument when the source is empty

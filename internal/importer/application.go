@@ -60,7 +60,7 @@ type told struct {
 }
 
 // scriptVersion rises when the format of the script's output changes.
-const scriptVersion = 5
+const scriptVersion = 6
 
 // scriptOutput is what Script prints.
 type scriptOutput struct {

@@ -54,7 +54,7 @@ from kombu.utils.imports import symbol_by_name
 from kombu.utils.json import dumps as plain_dumps
 from kombu.utils.uuid import uuid
 
-VERSION = 5
+VERSION = 6
 INSTANTS = 20
 HORIZON = timedelta(days=800)
 YEAR = timedelta(days=400)  # a change of clocks may come a little more than a year after the one before
@@ -504,6 +504,15 @@ def destination(options):
     if not exchange:
         return {"queue": key}
     return {"exchange": exchange, "routing_key": key, "queue": declared[0] if declared else None}
+
+
+def routed(app, name):
+    """Returns what the options of a task and its route name of a destination, where that is more than a queue. Celery adds to it what
+    a caller names, and only then decides whether an exchange or a routing key without the other counts."""
+    task = app.tasks.get(name)
+    to = app.amqp.router.route(dict(task._get_exec_options()) if task is not None else {}, name, (), {}, task)
+    named = {part: name_of(to[part]) for part in ("queue", "exchange", "routing_key") if to.get(part)}
+    return named if {"exchange", "routing_key"} & set(named) else None
 
 
 def message(app, name, args, kwargs, options, checked=False):
@@ -991,7 +1000,7 @@ def tasks(app, named, foreign):
             left[name] = f"{type(e).__name__}: {e}"
             continue
         differences += [*sends_itself(app, name), *foreign.differences(), *runs_there(app, name, foreign)]
-        found[name] = {**options_of(to), **({"differences": told(differences)} if differences else {})}
+        found[name] = {**options_of({**to, "routed": routed(app, name)}), **({"differences": told(differences)} if differences else {})}
         takes = signature(app, name)
         if takes:
             found[name]["signature"] = takes
@@ -1023,7 +1032,8 @@ def patterns(app, names, globs):
     found, left = {}, []
     for glob in globs:
         try:
-            found[glob] = options_of(message(app, example(glob, names, globs), [], {}, {})[0])
+            name = example(glob, names, globs)
+            found[glob] = options_of({**message(app, name, [], {}, {})[0], "routed": routed(app, name)})
         except Exception as e:
             print(f"the route {glob} cannot be imported ({type(e).__name__}: {e})", file=sys.stderr)
             left.append(glob)

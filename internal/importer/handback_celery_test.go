@@ -72,7 +72,7 @@ func TestHandingBackToCelery(t *testing.T) {
 		ran = now.Truncate(time.Hour)
 	}
 	const layout = "2006-01-02T15:04:05.000000+00:00"
-	runs := importer.LastRuns{Version: 5, Entries: []importer.LastRun{
+	runs := importer.LastRuns{Version: 6, Entries: []importer.LastRun{
 		{Names: []string{"gone"}, Last: ran.Format(layout)},
 		{Names: []string{"missed"}, Last: ran.AddDate(0, 0, -1).Format(layout), Settled: settled.Format(layout), SettledRun: settled.Format(layout)},
 		{Names: []string{"interval [label]", "interval"}, Last: ran.Format(layout), Off: true},

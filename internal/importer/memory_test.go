@@ -52,7 +52,7 @@ func TestHostileApplication(t *testing.T) {
 		"tasks":   `"tasks":{` + members(500_000) + `}`,
 		"queues":  `"queues":{` + members(500_000) + `}`,
 	} {
-		raw := []byte(`{"version":5,"application":"x","timezone":"UTC",` + text + `}`)
+		raw := []byte(`{"version":6, "application":"x","timezone":"UTC",` + text + `}`)
 		var err error
 		most := testenv.Heap(t, func() { _, err = importer.ParseApplication(raw) })
 		if err == nil || !strings.Contains(err.Error(), "more than 64 MiB") || most > 400<<20 {

@@ -43,7 +43,7 @@ func TestStoredSchedulesThatRoutesMove(t *testing.T) {
 		domain.Definition{Name: "usual", TaskName: "app.other"})
 	app := func(patterns, tasks string) importer.Application {
 		t.Helper()
-		a, err := importer.ParseApplication([]byte(`{"version": 5, "application": "app", "default_queue": "usual",
+		a, err := importer.ParseApplication([]byte(`{"version": 6, "application": "app", "default_queue": "usual",
 			"patterns": {` + patterns + `}, "tasks": {` + tasks + `}}`))
 		if err != nil {
 			t.Fatal(err)
@@ -127,7 +127,7 @@ func TestRoutesMoveWhatPostgresMoves(t *testing.T) {
 		for range 8 {
 			patterns[text("ab._%*?", 4)] = map[string]string{"queue": text("xyz", 1)}
 		}
-		raw, err := json.Marshal(map[string]any{"version": 5, "default_queue": "usual", "patterns": patterns})
+		raw, err := json.Marshal(map[string]any{"version": 6, "default_queue": "usual", "patterns": patterns})
 		if err != nil {
 			t.Fatal(err)
 		}

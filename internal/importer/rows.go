@@ -81,7 +81,7 @@ func (r TableRow) compare(route domain.Route, theirs sent, differ func(kind, mes
 		return
 	}
 	theirs.Args, theirs.Kwargs, theirs.Headers = ours.Args, ours.Kwargs, ours.Headers
-	if theirs.Queue == nil {
+	if theirs.Queue == nil && theirs.Exchange != "" {
 		theirs.Queue = ours.Queue
 	}
 	theirs.compare(ours, differ)
@@ -98,34 +98,16 @@ func (a Application) sends(d domain.Definition) (s sent, differences []told, unk
 		unknown = a.looksAtArguments(d)
 	}
 	s = known.sent
-	through := d.Task().Through()
-	if through || d.Queue != "" {
+	if d.Queue != "" || d.Task().Through() {
 		unknown = ""
 	}
-	// A route through an exchange holds for a row with a queue of its own, too: Celery adds the queue to the route's
-	// options, and sends through the exchange.
-	byExchange := s.Queue == nil && s.Exchange != "" && s.RoutingKey != ""
-	exchange, key := cmp.Or(d.Exchange, s.Exchange), cmp.Or(d.RoutingKey, s.RoutingKey)
-	if queue, declared := a.queues[d.Queue]; declared {
-		s.Queue, s.Exchange, s.RoutingKey = queue.Queue, queue.Exchange, queue.RoutingKey
-	} else if d.Queue != "" {
-		s.Queue, s.Exchange, s.RoutingKey = &d.Queue, "", ""
-		if !a.makesQueues {
-			known.Differences = append(known.Differences,
-				told{"queue", "the application has no queue " + d.Queue +
-					" and makes none: Celery's beat cannot send it"})
-		}
+	if own := (destination{d.Queue, d.Exchange, d.RoutingKey}); own != (destination{}) {
+		s.Queue, s.Exchange, s.RoutingKey = a.sendsTo(own.over(s.routed()))
 	}
-	switch {
-	case through:
-		s.Exchange, s.RoutingKey = d.Exchange, d.RoutingKey
-		if d.Queue == "" {
-			s.Queue = nil // the queues that are bound to the exchange
-		}
-	case byExchange:
-		s.Queue, s.Exchange, s.RoutingKey = nil, exchange, key
-	case d.Queue == "" && s.Exchange != "":
-		s.Exchange, s.RoutingKey = exchange, key
+	if _, declared := a.queues[d.Queue]; d.Queue != "" && !declared && !a.makesQueues {
+		known.Differences = append(known.Differences,
+			told{"queue", "the application has no queue " + d.Queue +
+				" and makes none: Celery's beat cannot send it"})
 	}
 	if d.Priority != nil {
 		s.Priority = d.Priority
@@ -135,6 +117,45 @@ func (a Application) sends(d domain.Definition) (s sent, differences []told, unk
 		s.Expires = &seconds
 	}
 	return s, known.Differences, unknown
+}
+
+// routed returns what the task's options and its route name of where the message goes.
+func (s sent) routed() (d destination) {
+	switch {
+	case s.Routed != nil:
+		d = *s.Routed
+	case s.Queue != nil:
+		d.Queue = *s.Queue
+	}
+	return d
+}
+
+// over returns the destination with what it leaves out taken from another.
+func (d destination) over(other destination) destination {
+	return destination{
+		cmp.Or(d.Queue, other.Queue), cmp.Or(d.Exchange, other.Exchange), cmp.Or(d.RoutingKey, other.RoutingKey),
+	}
+}
+
+// sendsTo returns where Celery sends a message by all that its options and routes name together, as its
+// AMQP.send_task_message does. The queue is nil when it is whichever is bound to the exchange; and when it is none,
+// which is what a route has that names an exchange alone.
+func (a Application) sendsTo(d destination) (queue *string, exchange, key string) {
+	if d.Queue == "" && d.Exchange == "" {
+		d.Queue = a.DefaultQueue
+	}
+	if d.Queue != "" {
+		queue = &d.Queue
+	}
+	declared := a.queues[d.Queue]
+	switch {
+	case declared.Exchange == "" && (d.Exchange == "" || d.RoutingKey == ""): // a direct one is addressed by its queue
+		return queue, "", ""
+	case d.Exchange == "":
+		return queue, declared.Exchange, cmp.Or(d.RoutingKey, declared.RoutingKey)
+	default:
+		return nil, d.Exchange, d.RoutingKey
+	}
 }
 
 // unregistered returns the message for a task that the application does not have itself: by its patterns, or to its

@@ -23,7 +23,7 @@ import (
 func parseRule(t *testing.T, rule string) importer.Entry {
 	t.Helper()
 	application, err := importer.ParseApplication(
-		[]byte(`{"version": 5, "timezone": "UTC", "schedules": [{"name": "n", "task": "a", "schedule": {"__type__": "rrule", ` + rule + `}}]}`))
+		[]byte(`{"version": 6, "timezone": "UTC", "schedules": [{"name": "n", "task": "a", "schedule": {"__type__": "rrule", ` + rule + `}}]}`))
 	if err != nil {
 		t.Fatal(err)
 	}

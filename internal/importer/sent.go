@@ -29,6 +29,14 @@ type sent struct {
 	IgnoreResult  bool                       `json:"ignore_result"`
 	Shadow        *string                    `json:"shadow"`
 	Headers       map[string]json.RawMessage `json:"headers"`
+	Routed        *destination               `json:"routed"` // nil when no more is named than the queue
+}
+
+// destination is what options or a route name of where a message goes. What they leave out is empty.
+type destination struct {
+	Queue      string `json:"queue"`
+	Exchange   string `json:"exchange"`
+	RoutingKey string `json:"routing_key"`
 }
 
 // into copies everything of the message to a definition. It names the queue even if that is Celery's default one, which
@@ -95,7 +103,7 @@ type aspect struct{ kind, name, theirs, ours string }
 func (s sent) parts(ours sent) []aspect {
 	return []aspect{
 		{"queue", "queue", text(s.Queue), text(ours.Queue)},
-		{"exchange", "exchange", s.Exchange + "/" + s.RoutingKey, ours.Exchange + "/" + ours.RoutingKey},
+		{"exchange", "exchange", s.through(), ours.through()},
 		{"args", "args", compact(s.Args), compact(ours.Args)},
 		{"args", "kwargs", compact(s.Kwargs), compact(ours.Kwargs)},
 		{"priority", "priority", step(s.Priority), step(ours.Priority)},
@@ -157,6 +165,14 @@ func sentBy(name string, task domain.Task, cfg wire.Config) (s sent, err error) 
 		s.Headers[name] = message.Headers[name]
 	}
 	return s, nil
+}
+
+// through returns the exchange and the routing key, except where they are those by which each queue is reached.
+func (s sent) through() string {
+	if s.Queue != nil && s.Exchange == *s.Queue && s.RoutingKey == *s.Queue {
+		return "/"
+	}
+	return s.Exchange + "/" + s.RoutingKey
 }
 
 func text(t *string) string {
