@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -42,7 +43,13 @@ func TestNamesWhoLocks(t *testing.T) {
 	_, dump := begin(`select from tactus.runs_default`)
 	_, holder := begin(`lock table tactus.routes in share mode`)
 	waiter, waits := begin(`select 1`)
-	go func() { _, _ = waiter.Exec(t.Context(), `lock table tactus.runs_default in access exclusive mode`) }()
+	ctx, cancel := context.WithCancel(t.Context())
+	var waiting sync.WaitGroup
+	waiting.Go(func() { _, _ = waiter.Exec(ctx, `lock table tactus.runs_default in access exclusive mode`) })
+	t.Cleanup(func() {
+		cancel()
+		waiting.Wait() // its connection is rolled back afterwards
+	})
 	var log bytes.Buffer
 	watch := tablelocks.NewWatch(pool, slog.New(slog.NewTextHandler(&log, nil)))
 	testenv.Eventually(t, "both are named", func() error {
