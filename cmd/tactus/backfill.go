@@ -38,7 +38,7 @@ type backfillsCmd struct {
 
 type backfillsListCmd struct {
 	oneSchedule
-	Limit int `default:"50" help:"How many to show, at most 200."`
+	Limit int `short:"n" default:"50" help:"How many to show, at most 200."`
 }
 
 // Run lists backfills.

@@ -72,7 +72,7 @@ func (f letterFlags) open(ctx context.Context, lease time.Duration) (*deadletter
 
 type lettersCmd struct {
 	letterFlags
-	Limit int `default:"100" help:"Show at most this many, the newest; 0 for all."`
+	Limit int `short:"n" default:"100" help:"Show at most this many, the newest; 0 for all."`
 }
 
 // Run lists dead letters.

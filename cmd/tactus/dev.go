@@ -164,7 +164,10 @@ func (c devCmd) resultBackend() secret {
 }
 
 func (e devEnv) banner(to io.Writer, state, auth string) {
-	try, header := ours("Try it:\n"), ""
+	try, header, folder := ours("Try it:\n"), "", ""
+	if usual, err := servers.StateDir(); err != nil || usual != state {
+		folder = " --state-dir '" + state + "'"
+	}
 	if slices.Contains(strings.Split(auth, ","), "keys") {
 		try = "Callers need a key. This makes one, and tries it:\n\n  export TACTUS_TOKEN=$(bin/tactus key create me --role admin)\n"
 		header = ` -H "Authorization: Bearer $TACTUS_TOKEN"`
@@ -180,13 +183,13 @@ tactus is running.
 
 In another terminal, this sets the addresses, with their passwords:
 
-  set -a; . %[4]s/dev.env; set +a
+  eval "$(bin/tactus dev --env%[7]s)"
 
-%s
+%[5]s
   curl -X POST %[1]s/api/v1/schedules%[6]s -d '{"name":"minutely","cron_expression":"* * * * *","task_name":"app.hello"}'
 
 Ctrl-C stops everything; the data stays.
-`, e.url, e.database, e.redis, state, try, header)
+`, e.url, e.database, e.redis, state, try, header, folder)
 }
 
 // ownServers are the servers that dev has started.

@@ -88,15 +88,6 @@ func eachFlag(t *testing.T, do func(command string, f *kong.Flag)) {
 		do("every command", f)
 	}
 	for _, command := range parser.Model.Children {
-		var walk func(*kong.Node)
-		walk = func(n *kong.Node) {
-			for _, f := range n.Flags {
-				do(command.Name, f)
-			}
-			for _, child := range n.Children {
-				walk(child)
-			}
-		}
-		walk(command)
+		eachFlagOf(command, func(f *kong.Flag) { do(command.Name, f) })
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,6 +22,31 @@ var memberOf = map[string]string{
 	"expires": "expires_seconds", "time-limit": "time_limit_seconds",
 	"soft-time-limit": "soft_time_limit_seconds", "misfire-window": "misfire_window_seconds",
 	"misfire-grace": "misfire_grace_seconds", "gap": "dst_gap",
+}
+
+// otherwise are flags that are called as others which give a member, and mean something else.
+var otherwise = []string{"runs --every", "notify --every", "key --expires", "key --overlap", "schedule --disabled"}
+
+// knowMembers has flags be known by the names of their members, too: --timezone is --tz.
+func knowMembers(k *kong.Kong) error {
+	for _, command := range k.Model.Children {
+		eachFlagOf(command, func(f *kong.Flag) {
+			if member, known := memberOf[f.Name]; known && !slices.Contains(otherwise, command.Name+" --"+f.Name) {
+				f.Aliases = append(f.Aliases, strings.ReplaceAll(member, "_", "-"))
+			}
+		})
+	}
+	return nil
+}
+
+// eachFlagOf does something with each flag of a command, and of the commands in it.
+func eachFlagOf(command *kong.Node, do func(*kong.Flag)) {
+	for _, f := range command.Flags {
+		do(f)
+	}
+	for _, child := range command.Children {
+		eachFlagOf(child, do)
+	}
 }
 
 // flagWords are the flags and arguments of a command by the members that they give.

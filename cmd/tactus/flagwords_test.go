@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/tactus-dev/tactus/domain"
@@ -21,6 +22,30 @@ func TestFaultsSpeakOfFlags(t *testing.T) {
 		f := &domain.Error{Code: "x", Field: c.field, Message: c.message}
 		if got := words.fault(f).Error(); got != c.want {
 			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}
+
+// TestFlagsAreKnownByTheirMembers gives flags the names that whoever knows the API would give them. An unknown flag
+// ends the command before it asks anybody.
+func TestFlagsAreKnownByTheirMembers(t *testing.T) {
+	t.Parallel()
+	for command, known := range map[string]bool{
+		"schedule create --timezone UTC --task-name t --cron-expression @daily --tags a --jitter-seconds 5": true,
+		"schedule create --run-at 2100-01-01 --misfire-policy all --execution-policy skip":                  true,
+		"schedule list --tags a --task-name t":                                                              true,
+		"route set a --expires-seconds 5":                                                                   true,
+		"schedule create --enabled":                                                                         false,
+		"notify put n --interval-seconds 60":                                                                false,
+		"key create k --execution-policy false":                                                             false,
+	} {
+		args := append(strings.Fields(command), "--url", "http://127.0.0.1:1")
+		if strings.HasPrefix(command, "key") {
+			args = strings.Fields(command)
+		}
+		got := tactus(t, args...)
+		if unknown := strings.Contains(got.problems, "unknown flag"); unknown == known || got.code == exitOK {
+			t.Errorf("%s: exit %d: %s", command, got.code, got.problems)
 		}
 	}
 }

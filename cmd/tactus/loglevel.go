@@ -51,7 +51,11 @@ const logLevelPath = "/log-level"
 func mountLogLevel(mux *http.ServeMux, log *logging.Log) {
 	show := func(w http.ResponseWriter) {
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(map[string]string{"level": log.Level()}) // fails only when the client is gone
+		answer := map[string]string{"level": log.Level()}
+		if until := log.Until(); !until.IsZero() {
+			answer["until"] = until.UTC().Format(time.RFC3339)
+		}
+		_ = json.NewEncoder(w).Encode(answer) // fails only when the client is gone
 	}
 	handle := func(method string, role access.Role, handler http.HandlerFunc) {
 		mux.Handle(method+" "+logLevelPath, access.Require(role, handler))
@@ -96,8 +100,8 @@ func (c logLevelCmd) Run(ctx context.Context, to console) error {
 	}
 	defer response.Body.Close()
 	var answer struct {
-		Level, Code string
-		Errors      []struct{ Message string }
+		Level, Until, Code string
+		Errors             []struct{ Message string }
 	}
 	err = json.NewDecoder(io.LimitReader(response.Body, maxHealth)).Decode(&answer)
 	if err != nil || answer.Level+answer.Code == "" {
@@ -110,6 +114,10 @@ func (c logLevelCmd) Run(ctx context.Context, to console) error {
 		}
 		return errors.Join(refused...)
 	}
-	say(to.out, "%s\n", answer.Level)
+	until := ""
+	if answer.Until != "" {
+		until = " until " + answer.Until
+	}
+	say(to.out, "%s%s\n", answer.Level, until)
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
@@ -34,6 +35,10 @@ func TestLogs(t *testing.T) {
 		t.Errorf("it logs what it was not asked for:\n%s", p.Log())
 	}
 
+	inAnHour := func(out string) bool {
+		until, err := time.Parse("debug until "+time.RFC3339+"\n", out)
+		return err == nil && time.Until(until).Abs() < 61*time.Minute && time.Until(until) > 0
+	}
 	level := func(key string, args ...string) said {
 		return tactus(t, append([]string{"log-level", "--url=" + url, "--token=" + key}, args...)...)
 	}
@@ -53,12 +58,15 @@ func TestLogs(t *testing.T) {
 	if got := level(admin, "--for=1h"); got.code != exitUsage {
 		t.Errorf("a time without a level is answered %+v", got)
 	}
-	if got := level(admin, "debug", "--for=1h"); got.code != exitOK || got.out != "debug\n" {
+	if got := level(admin, "debug", "--for=1h"); got.code != exitOK || !inAnHour(got.out) {
 		t.Errorf("an administrator is answered %+v", got)
 	}
 	p.AwaitLog(`"msg":"the level of the log changes","from":"INFO","to":"DEBUG"`)
-	if got := level(writer); got.out != "debug\n" {
+	if got := level(writer); !inAnHour(got.out) {
 		t.Errorf("then it is %+v", got)
+	}
+	if got := level(admin, "warn"); got.out != "warn\n" {
+		t.Errorf("until it is changed again it is %+v", got)
 	}
 	if code := p.Stop(); code != exitOK {
 		t.Errorf("stopped with %d", code)

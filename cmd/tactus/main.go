@@ -86,7 +86,7 @@ func newParser(into *commands, to console, exit func(int)) (*kong.Kong, error) {
 		kong.Writers(to.out, to.problems), kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Vars{"version": versions(), "sections": sectionNames(), "differences": strings.Join(importer.Kinds, ", ")},
 		kong.Exit(exit), kong.Resolvers(secretFiles{}, contexts{}),
-		durations, pointed[comingTime](), pointed[inSeconds]())
+		durations, pointed[comingTime](), pointed[inSeconds](), kong.PostBuild(knowMembers))
 }
 
 func run(args []string, out, problems io.Writer) int {

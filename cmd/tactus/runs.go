@@ -106,7 +106,7 @@ func (c clientFlags) runs(ctx context.Context, query url.Values, limit int) (all
 type runsListCmd struct {
 	clientFlags
 	runChoice
-	Limit int `default:"50" help:"How many runs to show."`
+	Limit int `short:"n" default:"50" help:"How many runs to show."`
 }
 
 // Run lists runs.

@@ -75,8 +75,8 @@ type listCmd struct {
 	State    string   `enum:",active,paused,completed,invalid" default:"" help:"Only schedules in this state: active, paused, completed or invalid."`
 	Invalid  string   `enum:",true,false" default:"" help:"Only schedules that cannot be scheduled as they are (true), or all others (false)."`
 	Category string   `help:"Only schedules of this category."`
-	Tag      []string `sep:"none" aliases:"tags" help:"Only schedules with this tag; may be repeated, for schedules with all of the tags."`
-	Task     string   `aliases:"task-name" help:"Only schedules of this task."`
+	Tag      []string `sep:"none" help:"Only schedules with this tag; may be repeated, for schedules with all of the tags."`
+	Task     string   `help:"Only schedules of this task."`
 	Query    string   `short:"q" help:"Only schedules whose names contain this text."`
 
 	Queue      string `help:"Only schedules for this queue."`
@@ -218,7 +218,7 @@ func (c nextCmd) Run(ctx context.Context, to console) error {
 
 type historyCmd struct {
 	oneSchedule
-	Limit int `default:"100" help:"How many runs to show, at most 1000."`
+	Limit int `short:"n" default:"100" help:"How many runs to show, at most 1000."`
 }
 
 // Run shows runs.
@@ -228,7 +228,7 @@ func (c historyCmd) Run(ctx context.Context, to console) error {
 
 type eventsCmd struct {
 	oneSchedule
-	Limit int `default:"50" help:"How many changes to show, at most 200."`
+	Limit int `short:"n" default:"50" help:"How many changes to show, at most 200."`
 }
 
 // Run shows changes.

@@ -21,7 +21,7 @@ type verifyCmd struct {
 	To            instant       `placeholder:"TIME" help:"End of these due times (default now, less --late)."`
 	Late          time.Duration `default:"1m" help:"How long a due time may take to be settled, including times without a beat."`
 	KnownRestores bool          `help:"Show what was lost when an older state of PostgreSQL was restored, but do not count it as a problem."`
-	Limit         int           `default:"100" help:"How many problems to show; the rest are only counted."`
+	Limit         int           `short:"n" default:"100" help:"How many problems to show; the rest are only counted."`
 }
 
 // Run compares, and fails if there is a problem.

@@ -24,8 +24,9 @@ type Log struct {
 	level      slog.LevelVar
 	configured slog.Level
 
-	mu   sync.Mutex
-	back *time.Timer // makes the level the configured one again
+	mu    sync.Mutex
+	back  *time.Timer // makes the level the configured one again
+	until time.Time   // when back does so
 }
 
 // New returns a log that writes to w in one of Formats, from one of Levels on.
@@ -69,6 +70,13 @@ func parseLevel(text string) (level slog.Level, err error) {
 // Level returns the level from which on the process logs now.
 func (l *Log) Level() string { return strings.ToLower(l.level.Level().String()) }
 
+// Until returns when the process logs again as it was started to, or the zero time if nothing else is set.
+func (l *Log) Until() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.until
+}
+
 // longest is how long a level can be set for. Whoever needs more sets it until further notice.
 const longest = 7 * 24 * time.Hour
 
@@ -107,15 +115,18 @@ func (l *Log) set(level slog.Level, lasts time.Duration) {
 		l.back = nil
 	}
 	l.change(level, lasts)
+	l.until = time.Time{}
 	if lasts == 0 {
 		return
 	}
+	l.until = time.Now().Add(lasts)
 	var back *time.Timer
 	back = time.AfterFunc(lasts, func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if l.back == back { // else the level has been set once more
 			l.change(l.configured, 0)
+			l.until = time.Time{}
 		}
 	})
 	l.back = back
