@@ -13,13 +13,21 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
+// anyAside reports whether runs were set aside. endAside names every partition of the runs, any of which somebody may
+// have locked, and most sinks have none to end.
+const anyAside = `
+select exists (select from tactus.deadletters where source = @source and ` + standsForRun + `)`
+
+// standsForRun is true of dead letters that stand for runs.
+const standsForRun = `reference ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/[0-9]{1,18}$'`
+
 // endAside ends runs that were set aside while somebody had locked them, and counts those that are locked still. A run
 // that was put back since has a later event, and is left alone.
 const endAside = `
 with aside as materialized (
     select split_part(reference, '/', 1)::uuid as id, split_part(reference, '/', 2)::bigint as version, reason
         from tactus.deadletters
-    where source = @source and reference ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/[0-9]{1,18}$'
+    where source = @source and ` + standsForRun + `
 ),
 open as materialized (
     select r.id, r.due_at, aside.reason from tactus.runs r join aside on aside.id = r.id
@@ -65,11 +73,19 @@ func (l *lane) endLater(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
-	var locked int
-	err := l.beside.Do(ctx, endAside, func(sql string) error {
-		return l.db.QueryRow(ctx, sql, pgx.NamedArgs{"source": l.Name}).Scan(&locked)
-	})
-	if postgres.LockTimedOut(err) { // of a whole table: nothing else has to wait for that
+	some, locked := false, 0
+	ask := func(sql string, into any) error {
+		return l.beside.Do(ctx, sql, func(sql string) error {
+			return l.db.QueryRow(ctx, sql, pgx.NamedArgs{"source": l.Name}).Scan(into)
+		})
+	}
+	sql := anyAside
+	err := ask(sql, &some)
+	if err == nil && some {
+		sql = endAside
+		err = ask(sql, &locked)
+	}
+	if postgres.LockTimedOut(err) || l.beside.Blocks(sql, err) { // by a whole table: nothing else has to wait for that
 		e.pause = min(max(2*e.pause, lookEvery), longestEnding)
 		e.again = time.Now().Add(e.pause)
 		return nil
