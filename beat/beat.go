@@ -60,6 +60,7 @@ type Beat struct {
 	inbox     inbox     // what the feed has brought
 	polls     polls     // how far the log has been read
 	syncs     syncs     // schedules that are to be read
+	unread    unread    // whether the log can be read
 	calendars calendars // which have changed
 	resync    resync
 	paces     [memory.Tiers]pacing // how much of a tier fires at once
@@ -113,7 +114,7 @@ func New(pool *pgxpool.Pool, feed Feed, cfg Config) (*Beat, error) {
 		inbox: inbox{notices: make(chan notice, inboxSize)}, syncs: syncs{pending: map[domain.ID]int64{}, every: syncEvery},
 		invalid: invalid{found: map[domain.ID]unreadable{}}, pauses: pauses{later: map[domain.ID]memory.Micros{}},
 		spent: spent{found: map[domain.ID]judged{}, later: map[domain.ID]memory.Micros{}}, backfills: newBackfills(cfg.Log),
-		locks: newLocks(cfg.Log), paces: newPaces(), slow: newSlow(cfg.Log), counts: newCounts(cfg.Log),
+		locks: newLocks(cfg.Log), paces: newPaces(), slow: newSlow(cfg.Log), counts: newCounts(cfg.Log), unread: newUnread(cfg.Log),
 		beside:   tablelocks.NewBeside(pool, cfg.Log),
 		refusals: firingRefused{newRefusals(cfg.Log), newRefusals(cfg.Log)},
 		lease:    tenure{locked: newLockedLease(cfg.Log)}, stats: stats{answered: localNow(), tellLate: localNow().Add(worthTelling)},

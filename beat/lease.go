@@ -207,7 +207,9 @@ func (b *Beat) leaseArgs(now memory.Micros) named {
 		if at := b.watermark(now); at != memory.Always {
 			args["watermark"] = time.UnixMicro(at)
 		}
-		args["snapshot"] = b.polls.inMemory
+		if b.unread.owed == nil {
+			args["snapshot"] = b.polls.inMemory
+		}
 	}
 	return args
 }

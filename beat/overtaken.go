@@ -10,6 +10,7 @@ import (
 
 	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 	"github.com/tactus-dev/tactus/outbox"
 )
@@ -33,13 +34,14 @@ var unreadEventsSQL = eventsSQL + ` and ` + notInSnapshotSQL + ` order by o.aggr
 
 const eventsSQL = `
 select o.aggregate_id, o.version, o.type, o.data, ` + sqlexpr.OccurredAt + ` from tactus.outbox o
-where o.topic = 'schedule' and o.aggregate_id = any (@ids::uuid[])`
+where o.topic = 'schedule' and o.position <= @end::bigint and o.aggregate_id = any (@ids::uuid[])`
 
 // eventsFromSeenSQL also reads the last event of each that the snapshot shows.
 var eventsFromSeenSQL = eventsSQL + ` and (` + notInSnapshotSQL + `
     or (o.aggregate_id, o.version) in (
         select o.aggregate_id, max(o.version) from tactus.outbox o
-        where o.topic = 'schedule' and o.aggregate_id = any (@ids::uuid[]) and not ` + notInSnapshotSQL + `
+        where o.topic = 'schedule' and o.position <= @end::bigint and o.aggregate_id = any (@ids::uuid[])
+            and not ` + notInSnapshotSQL + `
         group by o.aggregate_id))
 order by o.aggregate_id, o.version`
 
@@ -104,7 +106,25 @@ func (b *Beat) settleOvertaken(ctx context.Context, ids []domain.ID) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	return b.recordOvertaken(ctx, unreadEventsSQL, b.polls.inMemory, ids)
+	settled, err := b.lastSettled(ctx, ids)
+	if err != nil {
+		return err
+	}
+	if b.unread.may() {
+		found, err := b.findOvertaken(ctx, settled, unreadEventsSQL, b.polls.inMemory, ids)
+		if err == nil {
+			return b.record(ctx, found)
+		}
+		if !postgres.LockTimedOut(err) {
+			return err
+		}
+		b.eventsLocked(ctx, err)
+	}
+	found, err := b.overtakenInMemory(ctx, settled, ids)
+	if err != nil {
+		return err
+	}
+	return b.record(ctx, found)
 }
 
 // settleOvertakenBefore records what was overtaken by changes that the predecessor had not read.
@@ -114,7 +134,14 @@ func (b *Beat) settleOvertakenBefore(ctx context.Context, snapshot string, ids [
 	}
 	within, cancel := context.WithTimeout(ctx, scanTimeout)
 	defer cancel()
-	err := b.recordOvertaken(within, eventsFromSeenSQL, snapshot, ids)
+	settled, err := b.lastSettled(within, ids)
+	var found []overtaken
+	if err == nil {
+		found, err = b.findOvertaken(within, settled, eventsFromSeenSQL, snapshot, ids)
+	}
+	if err == nil {
+		err = b.record(within, found)
+	}
 	if err != nil && within.Err() != nil && ctx.Err() == nil {
 		b.log.Warn("what changes overtook before the takeover is not recorded: the log is too long to look", "schedules", len(ids))
 		return nil
@@ -122,34 +149,30 @@ func (b *Beat) settleOvertakenBefore(ctx context.Context, snapshot string, ids [
 	return err
 }
 
-// recordOvertaken finds what was overtaken, and records it.
-func (b *Beat) recordOvertaken(ctx context.Context, eventsSQL, snapshot string, ids []domain.ID) error {
-	settled, err := b.lastSettled(ctx, ids)
-	if err != nil {
-		return err
-	}
-	rows, err := b.pool.Query(ctx, eventsSQL, planned, named{"ids": ids, "from": snapshot})
-	if err != nil {
-		return fmt.Errorf("read changes: %w", err)
-	}
-	var found []overtaken
+// findOvertaken finds what was overtaken, by the events.
+func (b *Beat) findOvertaken(
+	ctx context.Context, settled map[domain.ID]time.Time, eventsSQL, snapshot string, ids []domain.ID,
+) (found []overtaken, err error) {
 	var of []scheduleEvent // of one schedule: all together may be more than fits
 	var e scheduleEvent
-	_, err = pgx.ForEachRow(rows, []any{&e.ID, &e.Version, &e.Type, &e.Data, &e.At}, func() error {
-		if len(of) > 0 && of[0].ID != e.ID {
-			found = append(found, b.overtakenBy(of, settled[of[0].ID])...)
-			of = of[:0]
-		}
-		of, e = append(of, e), scheduleEvent{} // the next one's data does not go where this one's is
-		return nil
+	err = b.readEvents(ctx, eventsSQL, named{"ids": ids, "from": snapshot}, func(rows pgx.Rows) error {
+		_, err := pgx.ForEachRow(rows, []any{&e.ID, &e.Version, &e.Type, &e.Data, &e.At}, func() error {
+			if len(of) > 0 && of[0].ID != e.ID {
+				found = append(found, b.overtakenBy(of, settled[of[0].ID])...)
+				of = of[:0]
+			}
+			of, e = append(of, e), scheduleEvent{} // the next one's data does not go where this one's is
+			return nil
+		})
+		return err
 	})
 	if err != nil {
-		return fmt.Errorf("read changes: %w", err)
+		return nil, fmt.Errorf("read changes: %w", err)
 	}
 	if len(of) > 0 {
 		found = append(found, b.overtakenBy(of, settled[of[0].ID])...)
 	}
-	return b.record(ctx, found)
+	return found, nil
 }
 
 // scheduleEvent is a row of eventsSQL.

@@ -8,43 +8,37 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/beat/memory"
-	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
 // notInSnapshotSQL is true of events whose transaction the snapshot @from does not show.
 var notInSnapshotSQL = sqlexpr.NotSeen("@from::text::pg_snapshot")
 
-// changedSinceSQL returns a row for each schedule that has changed, with its newest version; or one row without an id
-// when nothing has. Each row also has
+// pollSQL returns
 //
 //   - the snapshot that the statement sees;
 //   - the snapshot that the lease carries, unless that is of a database that has come farther than this one;
 //   - whether this database has not come as far as the snapshot @from: it is another one, or has gone back;
-//   - PostgreSQL's time.
-var changedSinceSQL = `
+//   - PostgreSQL's time;
+//   - the end of the log: no row that the snapshot shows lies behind it.
+var pollSQL = `
 select pg_current_snapshot()::text,
     case when pg_snapshot_xmax(l.snapshot) <= pg_snapshot_xmax(pg_current_snapshot()) then l.snapshot::text end,
     pg_snapshot_xmax(pg_current_snapshot()) < pg_snapshot_xmax(@from::text::pg_snapshot), clock_timestamp(),
-    e.aggregate_id, e.version, e.of_calendar
-from (select 1) one
-left join tactus.leases l on l.name = @lease
-left join (
-    select o.aggregate_id, max(o.version) as version, bool_or(o.type like 'calendar.%') as of_calendar from tactus.outbox o
-    where o.topic = 'schedule' and ` + notInSnapshotSQL + `
-    group by o.aggregate_id
-) e on true`
+    (` + logEndSQL + `)
+from (select 1) one left join tactus.leases l on l.name = @lease`
 
-// pollRow is a row of changedSinceSQL.
+// logEndSQL is read before events are, and bounds where they are looked for: partitions that stand ready behind it
+// have none, and may be locked.
+const logEndSQL = `select last_value from tactus.outbox_position`
+
+// pollRow is the row of pollSQL.
 type pollRow struct {
-	Seen    string     // the snapshot that the poll saw
-	Lease   *string    // the snapshot that the lease carries
-	Foreign bool       // the snapshot that polls count from is not this database's
-	Now     time.Time  // by PostgreSQL's clock
-	ID      *domain.ID // nil when nothing has changed
-	Version *int64
-
-	OfCalendar *bool // what has changed is a calendar
+	Seen    string    // the snapshot that the poll saw
+	Lease   *string   // the snapshot that the lease carries
+	Foreign bool      // the snapshot that polls count from is not this database's
+	Now     time.Time // by PostgreSQL's clock
+	End     int64     // of the log
 }
 
 // polls are how far the log has been read, as snapshots of PostgreSQL.
@@ -68,30 +62,19 @@ type polls struct {
 // After a long absence there may be very many changes, so they are taken in as they arrive.
 func (b *Beat) poll(ctx context.Context, now memory.Micros) error {
 	asked := localNow()
-	rows, err := b.pool.Query(ctx, changedSinceSQL, planned, named{"from": b.polls.from, "lease": b.mode.leaseName})
+	rows, err := b.pool.Query(ctx, pollSQL, planned, named{"from": b.polls.from, "lease": b.mode.leaseName})
 	if err != nil {
 		return fmt.Errorf("poll the log: %w", err)
 	}
-	var row pollRow
-	columns := []any{&row.Seen, &row.Lease, &row.Foreign, &row.Now, &row.ID, &row.Version, &row.OfCalendar}
-	_, err = pgx.ForEachRow(rows, columns, func() error {
-		if row.ID == nil {
-			return nil
-		}
-		if *row.OfCalendar {
-			return nil
-		}
-		if kept, ok := b.memory.Find(*row.ID); ok && int64(kept.Version) > *row.Version {
-			b.wantAnew("the log ends before a version that memory has")
-		}
-		b.wantSync(*row.ID, *row.Version)
-		return nil
-	})
+	row, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[pollRow])
 	if err != nil {
+		return fmt.Errorf("poll the log: %w", err)
+	}
+	if err := b.readChanges(ctx, now, row.End); err != nil {
 		return fmt.Errorf("poll the log: %w", err)
 	}
 	b.anchorClock(asked, row.Now)
-	b.polls.at = now + b.cfg.Poll.Microseconds()
+	b.polls.at = now + max(b.cfg.Poll, b.unread.rest).Microseconds()
 	b.polls.last = row
 	b.calendars.wanted = true
 	if b.polls.last.Foreign {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
 // takeOver makes memory go on where the predecessor was, before this beat leads. The predecessor left two things in the
@@ -29,21 +30,10 @@ func (b *Beat) takeOver(ctx context.Context, now memory.Micros) error {
 	b.memory.AdvanceTo(watermarkMicros(b.lease.taken.Watermark))
 	b.withdrawal = withdrawal{wanted: true}
 	b.switchFromShadow(b.lease.taken.SwitchedAt)
+	b.unread.owed = nil
 	if b.lease.taken.Snapshot != nil {
-		changed, err := b.changedAfter(ctx, *b.lease.taken.Snapshot)
-		if err != nil {
-			return err
-		}
-		if err := b.settleOvertakenBefore(ctx, *b.lease.taken.Snapshot, moved(changed)); err != nil {
-			return err
-		}
-		for _, s := range changed {
-			if s.Restarted {
-				b.memory.Restart(s.ID)
-			} else {
-				b.memory.Reconsider(s.ID, watermarkMicros(b.lease.taken.Watermark))
-			}
-			b.syncs.pending[s.ID] = anyVersion
+		if err := b.learnChanges(ctx, *b.lease.taken.Snapshot); err != nil {
+			return fmt.Errorf("read what the predecessor did not know: %w", err)
 		}
 	}
 	b.noteAllSpent()
@@ -57,13 +47,46 @@ func (b *Beat) takeOver(ctx context.Context, now memory.Micros) error {
 	return nil
 }
 
+// learnChanges has what changed after the predecessor's snapshot be settled anew. While the log is locked it goes by
+// the schedules, and the rest is left for later.
+func (b *Beat) learnChanges(ctx context.Context, snapshot string) error {
+	changed, err := b.changedAfter(ctx, snapshot)
+	if postgres.LockTimedOut(err) {
+		b.eventsLocked(ctx, err)
+		if changed, err = b.maybeChangedAfter(ctx, snapshot); err == nil {
+			b.unread.owed = &snapshot
+			b.decideAgain(changed)
+		}
+		return err
+	}
+	if err == nil {
+		err = b.settleOvertakenBefore(ctx, snapshot, moved(changed))
+	}
+	if err == nil {
+		b.decideAgain(changed)
+	}
+	return err
+}
+
+// decideAgain makes schedules due again whose due times the predecessor may not have settled.
+func (b *Beat) decideAgain(changed []changedAfterRow) {
+	for _, s := range changed {
+		if s.Restarted {
+			b.memory.Restart(s.ID)
+		} else {
+			b.memory.Reconsider(s.ID, watermarkMicros(b.lease.taken.Watermark))
+		}
+		b.syncs.pending[s.ID] = anyVersion
+	}
+}
+
 // changedAfterSQL finds the schedules that a transaction changed which a snapshot does not show, and whether it set
 // effective_from: that is so if one of its events occurred at that very instant, or enabled it. A pause that ended by
 // itself did so before its event occurred.
 var changedAfterSQL = `
 select s.id, bool_or(o.occurred_at = s.effective_from or o.type = 'schedule.enabled'), not s.enabled or s.deleted_at is not null
 from tactus.outbox o join tactus.schedules s on s.id = o.aggregate_id
-where o.topic = 'schedule' and ` + notInSnapshotSQL + `
+where o.topic = 'schedule' and o.position <= @end::bigint and ` + notInSnapshotSQL + `
 group by s.id`
 
 // changedAfterRow is a schedule that the predecessor may have known otherwise.
@@ -83,14 +106,10 @@ func moved(changed []changedAfterRow) (ids []domain.ID) {
 	return ids
 }
 
-func (b *Beat) changedAfter(ctx context.Context, snapshot string) ([]changedAfterRow, error) {
-	rows, err := b.pool.Query(ctx, changedAfterSQL, planned, named{"from": snapshot})
-	if err != nil {
-		return nil, fmt.Errorf("read what the predecessor did not know: %w", err)
-	}
-	changed, err := pgx.CollectRows(rows, pgx.RowToStructByPos[changedAfterRow])
-	if err != nil {
-		return nil, fmt.Errorf("read what the predecessor did not know: %w", err)
-	}
-	return changed, nil
+func (b *Beat) changedAfter(ctx context.Context, snapshot string) (changed []changedAfterRow, err error) {
+	err = b.readEvents(ctx, changedAfterSQL, named{"from": snapshot}, func(rows pgx.Rows) (err error) {
+		changed, err = pgx.CollectRows(rows, pgx.RowToStructByPos[changedAfterRow])
+		return err
+	})
+	return changed, err
 }
