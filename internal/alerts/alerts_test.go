@@ -182,25 +182,9 @@ func TestAlertsFire(t *testing.T) {
 func TestAlertOfARealFault(t *testing.T) {
 	t.Parallel()
 	redis := testenv.RedisURL(t)
-	env, client := []string{"DATABASE_URL=" + testenv.DatabaseURL(t), "REDIS_URL=" + redis}, testenv.Client(t, redis)
-	var targets []string
-	for _, process := range []string{"api", "relay", "beat"} {
-		p := testenv.Program{Env: env}.Start(t, process, "--http-addr=127.0.0.1:0")
-		p.AwaitReady()
-		targets = append(targets, strings.TrimPrefix(p.URL(), "http://"))
-	}
+	client := testenv.Client(t, redis)
 	atOnce := regexp.MustCompile(`(?m)^ +for: .*\n`).ReplaceAllString(read(t, rulesFile), "")
-	configuration, err := yaml.Marshal(map[string]any{
-		"global":     map[string]string{"scrape_interval": "1s", "evaluation_interval": "1s"},
-		"rule_files": []string{"alerts.yaml"},
-		"scrape_configs": []any{map[string]any{
-			"job_name": "tactus", "static_configs": []any{map[string]any{"targets": targets}},
-		}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	prometheus := testenv.StartPrometheus(t, string(configuration), map[string]string{"alerts.yaml": atOnce})
+	prometheus := scraping(t, atOnce, start(t, redis)...)
 	evaluated := func() error {
 		var answer struct {
 			Data struct {
@@ -269,6 +253,34 @@ func TestAlertOfARealFault(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// start starts an api, a relay and a beat, and returns their addresses.
+func start(t *testing.T, redis string) (targets []string) {
+	t.Helper()
+	env := []string{"DATABASE_URL=" + testenv.DatabaseURL(t), "REDIS_URL=" + redis}
+	for _, process := range []string{"api", "relay", "beat"} {
+		p := testenv.Program{Env: env}.Start(t, process, "--http-addr=127.0.0.1:0")
+		p.AwaitReady()
+		targets = append(targets, strings.TrimPrefix(p.URL(), "http://"))
+	}
+	return targets
+}
+
+// scraping starts a Prometheus with rules, that scrapes what listens at some addresses each second.
+func scraping(t *testing.T, rules string, targets ...string) *servers.Prometheus {
+	t.Helper()
+	configuration, err := yaml.Marshal(map[string]any{
+		"global":     map[string]string{"scrape_interval": "1s", "evaluation_interval": "1s"},
+		"rule_files": []string{"alerts.yaml"},
+		"scrape_configs": []any{map[string]any{
+			"job_name": "tactus", "static_configs": []any{map[string]any{"targets": targets}},
+		}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return testenv.StartPrometheus(t, string(configuration), map[string]string{"alerts.yaml": rules})
 }
 
 func ask(p *servers.Prometheus, path string, into any) error {
