@@ -69,34 +69,26 @@ func eventsOf(entries []relay.Entry) (all []event, err error) {
 // unwell are the states after which a schedule has to recover.
 var unwell = []string{string(domain.Failed), string(domain.Unknown), string(domain.MissedRun), string(domain.Expired)}
 
-// toldBy returns what a rule tells of an event; nothing when it does not. It keeps in failing which schedules have not
-// recovered, and notes in changed what is new of that.
-func (e event) toldBy(r domain.NotificationRule, failing, changed map[pair]bool) domain.Happening {
+// concerns reports whether a rule is to look at an event.
+func (e event) concerns(r domain.NotificationRule) bool {
 	if e.RuleID != nil {
-		if *e.RuleID == r.ID {
-			return domain.Happening(e.What)
-		}
-		return ""
+		return *e.RuleID == r.ID
 	}
-	if e.at.Before(r.UpdatedAt) || !r.Fits(e.ScheduleName, e.Tags, e.TaskName) {
-		return ""
-	}
-	told := domain.Happening("")
-	if slices.Contains(r.On, domain.Happening(e.Status)) {
-		told = domain.Happening(e.Status)
-	}
-	if !slices.Contains(r.On, domain.HasRecovered) {
-		return told
-	}
-	p := pair{r.ID, e.ScheduleID}
-	switch was := failing[p]; {
-	case !was && slices.Contains(unwell, e.Status):
-		failing[p], changed[p] = true, true
-	case was && e.Status == string(domain.Succeeded):
-		failing[p], changed[p] = false, true
+	return !e.at.Before(r.UpdatedAt) && r.Fits(e.ScheduleName, e.Tags, e.TaskName)
+}
+
+// toldBy returns what a rule tells of an event that concerns it, and whose schedule was failing before; nothing when it
+// does not.
+func (e event) toldBy(r domain.NotificationRule, failing bool) domain.Happening {
+	switch {
+	case e.RuleID != nil:
+		return domain.Happening(e.What)
+	case failing && e.Status == string(domain.Succeeded) && slices.Contains(r.On, domain.HasRecovered):
 		return domain.HasRecovered
+	case slices.Contains(r.On, domain.Happening(e.Status)):
+		return domain.Happening(e.Status)
 	}
-	return told
+	return ""
 }
 
 // The kinds of deliveries that gather apart.

@@ -69,7 +69,7 @@ func (s *Service) encodeForStream(row outbox.Row, epoch string) (*message.Messag
 		return nil, err
 	}
 	for _, r := range *s.rules.Load() {
-		if r.To == domain.Stream && (r.Name == "" || events[0].toldBy(r, nil, nil) != "") {
+		if r.To == domain.Stream && (r.Name == "" || events[0].concerns(r) && events[0].toldBy(r, false) != "") {
 			return m, nil
 		}
 	}

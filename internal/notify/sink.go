@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -55,16 +56,17 @@ func (s *Rules) Append(ctx context.Context, at relay.Mark, entries []relay.Entry
 		return relay.Mark{}, err
 	}
 	var rules []domain.NotificationRule
+	failing := map[domain.ID]bool{}
 	if len(events) > 0 {
 		if rules, err = s.rules.read(ctx); err != nil {
 			return relay.Mark{}, err
 		}
-	}
-	for {
-		g, err := s.gather(ctx, events, rules)
-		if err != nil {
+		if failing, err = s.readFailing(ctx, events); err != nil {
 			return relay.Mark{}, err
 		}
+	}
+	for {
+		g := gather(events, rules, failing)
 		to := relay.Mark{Epoch: at.Epoch, Last: entries[len(entries)-1].ID}
 		if g.events < len(events) {
 			to.Last = events[g.events-1].place
@@ -115,9 +117,7 @@ failing as (
     on conflict do nothing
 ),
 recovered as (
-    delete from tactus.notification_failing f using moved, unnest(@recovered_rules::uuid[], @recovered::uuid[]) r
-        (rule_id, schedule_id)
-    where f.rule_id = r.rule_id and f.schedule_id = r.schedule_id
+    delete from tactus.notification_failing f using moved where f.schedule_id = any (@recovered::uuid[])
 )
 select count(*) from moved`
 
@@ -132,8 +132,7 @@ func (s *Rules) write(ctx context.Context, from, to relay.Mark, g gathering) (re
 		"epoch": to.Epoch, "batch": to.Last.Batch, "place": to.Last.Seq,
 		"from_epoch": from.Epoch, "from_batch": from.Last.Batch, "from_place": from.Last.Seq,
 		"rules": g.rules, "kinds": g.kinds, "every": g.every, "counts": g.counts, "shows": g.shows,
-		"documents": g.documents, "failing_rules": g.failingRules, "failing": g.failing, "recovered_rules": g.recoveredRules,
-		"recovered": g.recovered,
+		"documents": g.documents, "failing_rules": g.failingRules, "failing": g.failing, "recovered": g.recovered,
 	})
 	if err != nil {
 		return relay.Mark{}, fmt.Errorf("have happenings gather: %w", err)
@@ -157,18 +156,18 @@ const (
 
 // gathering is what a statement has gather, in columns.
 type gathering struct {
-	events                    int // so many of them it tells of
-	rules                     []domain.ID
-	kinds                     []string
-	every, counts, shows      []int64
-	documents                 []string // each once, however many rules show it
-	failingRules, failing     []domain.ID
-	recoveredRules, recovered []domain.ID
+	events                int // so many of them it tells of
+	rules                 []domain.ID
+	kinds                 []string
+	every, counts, shows  []int64
+	documents             []string    // each once, however many rules show it
+	failingRules, failing []domain.ID // a schedule once, with the first rule that wants to hear when it recovers
+	recovered             []domain.ID
 
 	shown   map[gatheringKey]int
-	last    map[gatheringKey]int // its newest row
-	changed map[pair]bool
-	bytes   int // of documents, as often as they are shown
+	last    map[gatheringKey]int    // its newest row
+	changed map[domain.ID]domain.ID // schedules that began or ceased to fail, with the rule that saw it
+	bytes   int                     // of documents, as often as they are shown
 }
 
 // gatheringKey is a delivery that gathers.
@@ -196,11 +195,20 @@ func (g *gathering) add(r domain.NotificationRule, kind string, document int) {
 	g.bytes += len(g.documents[document])
 }
 
-// tell has rules tell of an event.
-func (g *gathering) tell(e event, rules []domain.NotificationRule, failing map[pair]bool) {
+// tell has rules tell of an event. A schedule fails from the first state that is not well and that a rule with
+// recovered hears of, and does so for all rules: what is kept of it is one row, however many rules there are.
+func (g *gathering) tell(e event, rules []domain.NotificationRule, failing map[domain.ID]bool) {
 	documents := map[domain.Happening]int{}
+	was := failing[e.ScheduleID]
+	fails := e.RuleID == nil && slices.Contains(unwell, e.Status)
 	for _, r := range rules {
-		what := e.toldBy(r, failing, g.changed)
+		if !e.concerns(r) {
+			continue
+		}
+		if fails && !failing[e.ScheduleID] && slices.Contains(r.On, domain.HasRecovered) {
+			failing[e.ScheduleID], g.changed[e.ScheduleID] = true, r.ID
+		}
+		what := e.toldBy(r, was)
 		if what == "" || r.To == domain.Stream {
 			continue
 		}
@@ -211,57 +219,45 @@ func (g *gathering) tell(e event, rules []domain.NotificationRule, failing map[p
 		}
 		g.add(r, kindOf(r.To, what), document)
 	}
+	if was && e.RuleID == nil && e.Status == string(domain.Succeeded) {
+		failing[e.ScheduleID], g.changed[e.ScheduleID] = false, domain.ID{}
+	}
 	g.events++
 }
 
-// pair is a schedule as a rule sees it.
-type pair struct{ rule, schedule domain.ID }
-
-const failingOf = `select rule_id, schedule_id from tactus.notification_failing where schedule_id = any
+const failingOf = `select distinct schedule_id from tactus.notification_failing where schedule_id = any
     (@schedules::uuid[])`
 
-// readFailing adds to failing what has not recovered of the schedules of events.
-func (s *Rules) readFailing(ctx context.Context, events []event, failing map[pair]bool) error {
+// readFailing finds what has not recovered of the schedules of events.
+func (s *Rules) readFailing(ctx context.Context, events []event) (map[domain.ID]bool, error) {
 	var schedules []domain.ID
 	for _, e := range events {
 		schedules = append(schedules, e.ScheduleID)
 	}
-	known, err := postgres.Collect(ctx, s.pool, func(row pgx.CollectableRow) (p pair, err error) {
-		return p, row.Scan(&p.rule, &p.schedule)
-	}, failingOf, pgx.NamedArgs{"schedules": schedules})
+	known, err := postgres.Collect(ctx, s.pool, pgx.RowTo[domain.ID], failingOf, pgx.NamedArgs{"schedules": schedules})
 	if err != nil {
-		return fmt.Errorf("read what has not recovered: %w", err)
+		return nil, fmt.Errorf("read what has not recovered: %w", err)
 	}
-	for _, p := range known {
-		if _, newer := failing[p]; !newer {
-			failing[p] = true
-		}
+	failing := map[domain.ID]bool{}
+	for _, schedule := range known {
+		failing[schedule] = true
 	}
-	return nil
+	return failing, nil
 }
 
-// gather finds the rules that tell of events, from the first one on, for as many of them as one statement takes.
-func (s *Rules) gather(ctx context.Context, events []event, rules []domain.NotificationRule) (g gathering, err error) {
-	g = gathering{shown: map[gatheringKey]int{}, last: map[gatheringKey]int{}, changed: map[pair]bool{}}
-	failing := map[pair]bool{}
-	atOnce := max(1, mostTold/max(1, len(rules))) // each rule may know each schedule
+// gather finds the rules that tell of events, from the first one on, for as many of them as one statement takes. It
+// keeps in failing which schedules have not recovered.
+func gather(events []event, rules []domain.NotificationRule, failing map[domain.ID]bool) gathering {
+	g := gathering{shown: map[gatheringKey]int{}, last: map[gatheringKey]int{}, changed: map[domain.ID]domain.ID{}}
 	for g.events < len(events) && !g.full() {
-		some := events[g.events:min(g.events+atOnce, len(events))]
-		if err := s.readFailing(ctx, some, failing); err != nil {
-			return g, err
-		}
-		for _, e := range some {
-			if g.tell(e, rules, failing); g.full() {
-				break
-			}
-		}
+		g.tell(events[g.events], rules, failing)
 	}
-	for p := range g.changed {
-		if failing[p] {
-			g.failingRules, g.failing = append(g.failingRules, p.rule), append(g.failing, p.schedule)
+	for schedule, rule := range g.changed {
+		if failing[schedule] {
+			g.failingRules, g.failing = append(g.failingRules, rule), append(g.failing, schedule)
 		} else {
-			g.recoveredRules, g.recovered = append(g.recoveredRules, p.rule), append(g.recovered, p.schedule)
+			g.recovered = append(g.recovered, schedule)
 		}
 	}
-	return g, nil
+	return g
 }

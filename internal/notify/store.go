@@ -329,7 +329,10 @@ with changed as (
 secret as (delete from tactus.notification_secrets where rule_id in (select id from changed)),
 delivery as (delete from tactus.notification_deliveries where rule_id in (select id from changed)),
 progress as (delete from tactus.notification_progress where rule_id in (select id from changed)),
-failing as (delete from tactus.notification_failing where rule_id in (select id from changed)),
+failing as (
+    delete from tactus.notification_failing where exists (select from changed) and not exists (
+        select from tactus.notification_rules where id <> @id and enabled and deleted_at is null and states <> '{}')
+),
 told as (delete from tactus.notification_told where rule_id in (select id from changed))` + sqlexpr.RuleEvent
 
 // Delete takes the rule of a name away, if it has the version (0: any), with its secrets and what it was still to tell.
