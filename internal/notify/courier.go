@@ -132,7 +132,7 @@ func (c *Courier) hosts(ctx context.Context) (rules []domain.ID, hosts []string,
 
 // takeSQL takes the deliveries that are due, one of a rule at most, and none of a rule of which one is under way; and
 // not more of a host than may be. Those that failed before come behind those that did not. A test waits for nothing
-// else of its rule.
+// else of its rule. What somebody has locked a row of is left for later.
 const takeSQL = `
 with told as materialized (
     select rule_id, host from unnest(@rules::uuid[], @hosts::text[]) h (rule_id, host)
@@ -144,10 +144,10 @@ under_way as materialized (
     select h.host, count(*) as n from taken_now t join told h on h.rule_id = t.rule_id group by 1
 ),
 candidate as (
-    select id, attempts, due_at, host,
+    select id, rule_id, attempts, due_at, host,
         row_number() over (partition by host order by attempts, due_at, id) as place
     from (
-        select d.id, d.attempts, d.due_at, h.host,
+        select d.id, d.rule_id, d.attempts, d.due_at, h.host,
             row_number() over (partition by d.rule_id order by d.kind = '` + kindTest + `' desc, d.due_at, d.id) as nth
         from tactus.notification_deliveries d join tactus.notification_rules r on r.id = d.rule_id and r.deleted_at
             is null
@@ -159,12 +159,19 @@ candidate as (
     ) d where nth = 1
 ),
 due as (
-    select c.id from candidate c left join under_way u on u.host = c.host
+    select c.id, c.rule_id from candidate c left join under_way u on u.host = c.host
     where c.place + coalesce(u.n, 0) <= @of_a_host::bigint order by c.attempts, c.due_at limit @free::bigint
 ),
+progress as (
+    select rule_id from tactus.notification_progress where rule_id in (select rule_id from due)
+    for no key update skip locked
+),
 free as (
-    select id from tactus.notification_deliveries where id in (select id from due)
-        and (taken_until is null or taken_until < clock_timestamp()) for no key update skip locked
+    select id from tactus.notification_deliveries d where id in (select id from due)
+        and (taken_until is null or taken_until < clock_timestamp())
+        and (kind = '` + kindTest + `' or rule_id in (select rule_id from progress)
+            or not exists (select from tactus.notification_progress p where p.rule_id = d.rule_id))
+    for no key update skip locked
 ),
 taken as (
     update tactus.notification_deliveries d set gathers = false, attempts = d.attempts + 1, taken_until =

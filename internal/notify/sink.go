@@ -84,6 +84,7 @@ func (s *Rules) Append(ctx context.Context, at relay.Mark, entries []relay.Entry
 }
 
 // writeSQL moves the mark, and only with it has happenings gather. A rule that has just been deleted gathers nothing.
+// What is to gather in a row that somebody has locked gets a row of its own.
 const writeSQL = `
 with moved as (
     insert into tactus.relay_forwards as f (sink, epoch, batch, place) select '` + RulesSink + `', @epoch,
@@ -100,11 +101,17 @@ given as (
         with ordinality g (rule_id, kind, every, count, shows, nth)
     join tactus.notification_rules r on r.id = g.rule_id and r.deleted_at is null
 ),
+open as materialized (
+    select rule_id, kind from tactus.notification_deliveries
+    where gathers and (rule_id, kind) in (select rule_id, kind from given) for no key update skip locked
+),
 gathered as (
-    insert into tactus.notification_deliveries as d (rule_id, kind, count, documents, due_at)
+    insert into tactus.notification_deliveries as d (rule_id, kind, count, documents, due_at, gathers)
     select g.rule_id, g.kind, sum(g.count), array_agg(g.document order by g.nth),
         greatest(clock_timestamp(), max(p.began_at + g.every * interval '1 minute')) + min(g.nth) * interval '1
-            microsecond'
+            microsecond',
+        (g.rule_id, g.kind) in (select rule_id, kind from open) or not exists (
+            select from tactus.notification_deliveries o where o.gathers and o.rule_id = g.rule_id and o.kind = g.kind)
     from given g left join tactus.notification_progress p on p.rule_id = g.rule_id group by g.rule_id, g.kind
     on conflict (rule_id, kind) where gathers do update set count = d.count + excluded.count,
         documents = case when cardinality(d.documents) < ` + mostDocumentsText + `
