@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -27,16 +28,19 @@ aside as (
 ),
 open as materialized (
     select r.id, r.due_at, g.reason from given g,
-        lateral (select id, due_at, status, finished_at from tactus.runs where id = g.aggregate limit 1) r
+        lateral (select id, due_at, status, finished_at from tactus.runs where id = g.aggregate
+            and due_at between @first_due::timestamptz and @last_due::timestamptz limit 1) r
     where @topic = 'run' and r.status in ('due', 'sent') and r.finished_at is null
 ),
 free as materialized (
     select r.* from open, lateral (select id, due_at from tactus.runs where id = open.id and due_at = open.due_at
-        and status in ('due', 'sent') and finished_at is null for no key update skip locked) r
+        and status in ('due', 'sent') and finished_at is null
+        and due_at between @first_due::timestamptz and @last_due::timestamptz for no key update skip locked) r
 ),
 ended as (
     update tactus.runs r set status = 'failed', error = 'it could not be handed over: ' || open.reason, finished_at = clock_timestamp()
     from free join open using (id, due_at) where r.id = free.id and r.due_at = free.due_at
+        and r.due_at between @first_due::timestamptz and @last_due::timestamptz
     returning r as happened
 ),` + sqlexpr.Tell + `ended` + sqlexpr.Told + `
 select (select count(*) from open) > (select count(*) from free)`
@@ -44,6 +48,7 @@ select (select count(*) from open) > (select count(*) from free)`
 // aside is a row that cannot be delivered, and why.
 type aside struct {
 	row    outbox.Row
+	due    time.Time // of its run; zero if that is not known
 	reason string
 }
 
@@ -59,15 +64,18 @@ func (l *lane) setAside(ctx context.Context, all []aside) error {
 	var positions []int64
 	var aggregates []domain.ID
 	var references, reasons []string
+	var dues []time.Time
 	for _, a := range all {
+		dues = append(dues, a.due)
 		positions, aggregates = append(positions, a.row.Position), append(aggregates, a.row.Aggregate)
 		references, reasons = append(references, reference(a.row)), append(reasons, shortened(a.reason))
 	}
 	var locked bool
+	first, last := dueBounds(dues)
 	err := l.beside.Do(ctx, setAside, func(sql string) error {
 		return l.db.QueryRow(ctx, sql, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{
 			"source": l.Name, "topic": l.Topic, "positions": positions, "aggregates": aggregates,
-			"references": references, "reasons": reasons,
+			"references": references, "reasons": reasons, "first_due": first, "last_due": last,
 		}).Scan(&locked)
 	})
 	if err != nil {
@@ -123,10 +131,11 @@ func reference(row outbox.Row) string { return fmt.Sprintf("%s/%d", row.Aggregat
 // passedOver are the events of runs that are not to be handed over by them: the run has started or was set aside, or it
 // has a later event, by which somebody has put it back.
 const passedOver = `
-select e.id, e.version from unnest((select $1::uuid[]), (select $2::bigint[])) e (id, version),
-    lateral (select status, redelivered from tactus.runs where id = e.id limit 1) r
-where r.redelivered + 1 <> e.version or r.status in ('started', 'retrying', 'succeeded', 'failed')
-    or exists (select from tactus.deadletters d where d.source = $3 and d.reference = e.id::text || '/' || e.version)`
+select e.id, e.version from unnest((select @ids::uuid[]), (select @versions::bigint[])) e (id, version),
+    lateral (
+        select status, redelivered from tactus.runs
+        where id = e.id and due_at between @first_due::timestamptz and @last_due::timestamptz limit 1) r
+where r.redelivered + 1 <> e.version or r.status in ('started', 'retrying', 'succeeded', 'failed')` + sqlexpr.OrAside
 
 // event is an event of a run.
 type event struct {
@@ -143,18 +152,26 @@ func (l *lane) wasAside(ctx context.Context, s agreement, b ledger.Batch, c chun
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
-	ids, versions := make([]domain.ID, len(c.rows)), make([]int64, len(c.rows))
-	for i, row := range c.rows {
-		ids[i], versions[i] = row.Aggregate, row.Version
+	runs, found := c.runs(), map[event]bool{}
+	if len(runs.ids) == 0 {
+		return nil, nil
 	}
-	rows, err := l.db.Query(ctx, passedOver, pgx.QueryExecModeCacheDescribe, ids, versions, l.Name)
+	first, last := dueBounds(runs.dues)
+	err := l.beside.Do(ctx, passedOver, func(sql string) error {
+		rows, err := l.db.Query(ctx, sql, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{
+			"ids": runs.ids, "versions": runs.versions, "source": l.Name, "first_due": first, "last_due": last,
+		})
+		if err != nil {
+			return err
+		}
+		var one event
+		_, err = pgx.ForEachRow(rows, []any{&one.of, &one.version}, func() error {
+			found[one] = true
+			return nil
+		})
+		return err
+	})
 	if err != nil {
-		return nil, fmt.Errorf("read what was set aside: %w", err)
-	}
-	found := map[event]bool{}
-	var one event
-	if _, err := pgx.ForEachRow(rows, []any{&one.of, &one.version},
-		func() error { found[one] = true; return nil }); err != nil {
 		return nil, fmt.Errorf("read what was set aside: %w", err)
 	}
 	return found, nil

@@ -3,7 +3,6 @@ package relay
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -14,8 +13,7 @@ import (
 
 // confirmAtOnce is confirm where nobody has locked anything, which is nearly always so: each row is written once, in
 // its page and in no index. It gives up, and changes nothing, when it would have to wait for a lock. It finds runs by
-// their whole key, which their events tell. The bounds say the same once more, so that partitions of other months are
-// left out where the statement is planned: somebody may have locked one of them.
+// their whole key, which their events tell. The bounds say the same once more (dueBounds).
 //
 // In this statement and others, arrays stand behind a select, where the planner cannot count them. Otherwise it would
 // rather read all runs, as long as they are less than fifty megabytes or it has no statistics of them.
@@ -154,13 +152,7 @@ func (l *lane) confirmRuns(
 		known = known && !run.due.IsZero()
 	}
 	if known {
-		// The bounds keep the statement from partitions that it does not need, which somebody may have locked. Without
-		// runs they are of now, since some partition has to be looked at: that one is in use anyway.
-		first := time.Now()
-		final := first
-		if len(dues) > 0 {
-			first, final = slices.MinFunc(dues, time.Time.Compare), slices.MaxFunc(dues, time.Time.Compare)
-		}
+		first, final := dueBounds(dues)
 		_, err := l.db.Exec(ctx, confirmAtOnce, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{
 			"ids": ids, "dues": dues, "batch": last.Batch, "place": last.Seq, "sink": l.Name, "epoch": epoch,
 			"first_due": first, "last_due": final,

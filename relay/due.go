@@ -2,8 +2,12 @@ package relay
 
 import (
 	"bytes"
+	"slices"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -31,4 +35,39 @@ func dueOf(row outbox.Row) time.Time {
 		return time.Time{}
 	}
 	return due
+}
+
+// givenRuns are the runs of a chunk that are for the sink: the rows of others have no data.
+type givenRuns struct {
+	ids      []domain.ID
+	versions []int64
+	dues     []time.Time
+}
+
+func (c chunk) runs() (g givenRuns) {
+	for i, row := range c.rows {
+		if row.Data != nil {
+			g.ids, g.versions = append(g.ids, row.Aggregate), append(g.versions, row.Version)
+			g.dues = append(g.dues, c.dues[i])
+		}
+	}
+	return g
+}
+
+// dueBounds returns the earliest and the latest of some due times. Statements that find runs by their ids name these
+// bounds, too, so that the partitions of other months are left out where the statement is planned: somebody may have
+// locked one of them. A due time that is not known leaves out none. Without due times the bounds are now, since some
+// partition has to be looked at: that one is in use anyway.
+func dueBounds(dues []time.Time) (first, last pgtype.Timestamptz) {
+	at := func(t time.Time) pgtype.Timestamptz { return pgtype.Timestamptz{Time: t, Valid: true} }
+	switch {
+	case len(dues) == 0:
+		now := time.Now()
+		return at(now), at(now)
+	case slices.ContainsFunc(dues, time.Time.IsZero):
+		first, last = at(time.Time{}), at(time.Time{})
+		first.InfinityModifier, last.InfinityModifier = pgtype.NegativeInfinity, pgtype.Infinity
+		return first, last
+	}
+	return at(slices.MinFunc(dues, time.Time.Compare)), at(slices.MaxFunc(dues, time.Time.Compare))
 }

@@ -29,18 +29,22 @@ with given as materialized (
 first as materialized (
     select r.id, r.due_at, g.seconds from given g, lateral (
         select id, due_at from tactus.runs
-        where id = g.id and status = 'due' and redelivered = 0 and not waiting limit 1 for no key update skip locked) r
+        where id = g.id and status = 'due' and redelivered = 0 and not waiting
+            and due_at between @first_due::timestamptz and @last_due::timestamptz
+        limit 1 for no key update skip locked) r
 ),
 renewed as (
     update tactus.runs r set expires_at = statement_timestamp() + first.seconds * interval '1 second'
     from first
     where r.id = first.id and r.due_at = first.due_at
+        and r.due_at between @first_due::timestamptz and @last_due::timestamptz
     returning r.id
 )
 select id, statement_timestamp() from renewed
 union all
 select r.id, r.expires_at - g.seconds * interval '1 second' from given g, lateral (
-    select id, expires_at from tactus.runs where id = g.id and expires_at is not null limit 1) r
+    select id, expires_at from tactus.runs where id = g.id and expires_at is not null
+        and due_at between @first_due::timestamptz and @last_due::timestamptz limit 1) r
 where r.id not in (select id from renewed)`
 
 // longest is more seconds than any instant allows.
@@ -50,11 +54,12 @@ const longest = 1e12
 func (l *lane) handOver(ctx context.Context, b ledger.Batch, c chunk, wanted wanted) error {
 	var ids []domain.ID
 	var seconds []int64
-	for _, row := range c.rows {
+	var dues []time.Time
+	for i, row := range c.rows {
 		if l.Tasks && row.Data != nil && wanted.has(row) &&
 			(b.Kind != ledger.NextBatch || redelivery(row) || time.Since(row.At) > late) {
 			if expires := expiresOf(row); expires > 0 && expires < longest {
-				ids, seconds = append(ids, row.Aggregate), append(seconds, expires)
+				ids, seconds, dues = append(ids, row.Aggregate), append(seconds, expires), append(dues, c.dues[i])
 			}
 		}
 	}
@@ -63,8 +68,9 @@ func (l *lane) handOver(ctx context.Context, b ledger.Batch, c chunk, wanted wan
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
+	firstDue, lastDue := dueBounds(dues)
 	rows, err := l.db.Query(ctx, renewExpiry, pgx.QueryExecModeCacheDescribe,
-		pgx.NamedArgs{"ids": ids, "seconds": seconds})
+		pgx.NamedArgs{"ids": ids, "seconds": seconds, "first_due": firstDue, "last_due": lastDue})
 	if err != nil {
 		return fmt.Errorf("renew expiries: %w", err)
 	}

@@ -160,7 +160,7 @@ func (l *lane) drop(ctx context.Context, c chunk, r *Refused) error {
 	var all []aside
 	for i, e := range c.entries {
 		if reason, is := reasons[e.ID]; is && e.Message != nil {
-			all = append(all, aside{c.rows[i], reason})
+			all = append(all, aside{c.rows[i], c.dues[i], reason})
 			c.entries[i].Message = nil
 		}
 	}

@@ -227,7 +227,7 @@ func (l *lane) encode(ctx context.Context, s agreement, b ledger.Batch, c chunk)
 		}
 		m, err := l.Encode(row, b.Epoch)
 		if err != nil {
-			unfit = append(unfit, aside{row, err.Error()})
+			unfit = append(unfit, aside{row, c.dues[i], err.Error()})
 		}
 		if m != nil && l.Tasks && b.Kind == ledger.AgainBatch && wanted.sent(row) {
 			again.addRun(row) // it comes by an event of its own, which counts it
@@ -272,7 +272,7 @@ func (l *lane) foreign(ctx context.Context, c chunk) (unfit []aside, err error) 
 	}
 	for i := range messages {
 		if why, ok := found[i]; ok {
-			unfit = append(unfit, aside{c.rows[at[i]], why})
+			unfit = append(unfit, aside{c.rows[at[i]], c.dues[at[i]], why})
 			c.entries[at[i]].Message = nil
 		}
 	}

@@ -26,9 +26,10 @@ with lost as (
             select id, due_at from tactus.runs where id = e.id and redelivered + 1 = e.version
                 and status in ('due', 'sent') and started_at is null and finished_at is null and not waiting
                 and (expires_at is null or expires_at > clock_timestamp()) and fired_at >= @since::timestamptz
+                and due_at between @first_due::timestamptz and @last_due::timestamptz
             limit 1 for no key update skip locked) r
     ) e
-    where r.id = e.id and r.due_at = e.due_at
+    where r.id = e.id and r.due_at = e.due_at and r.due_at between @first_due::timestamptz and @last_due::timestamptz
     returning r.id, r.redelivered, e.position
 ),
 event as (
@@ -87,6 +88,7 @@ func (l *lane) takes(row outbox.Row, epoch string) bool {
 type lostPage struct {
 	ids                 []domain.ID
 	versions, positions []int64
+	dues                []time.Time
 	size                int // bytes of their data, which are copied
 }
 
@@ -95,6 +97,7 @@ func (p *lostPage) full() bool { return len(p.ids) >= chunkEntries || p.size >= 
 func (p *lostPage) addRun(row outbox.Row) {
 	p.ids, p.versions, p.positions = append(p.ids, row.Aggregate), append(p.versions, row.Version), append(p.positions,
 		row.Position)
+	p.dues = append(p.dues, dueOf(row))
 	p.size += len(row.Data)
 }
 
@@ -104,7 +107,10 @@ func (l *lane) handAgain(ctx context.Context, p lostPage, since time.Time) (n in
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
-	args := pgx.NamedArgs{"ids": p.ids, "versions": p.versions, "positions": p.positions, "since": since}
+	first, last := dueBounds(p.dues)
+	args := pgx.NamedArgs{
+		"ids": p.ids, "versions": p.versions, "positions": p.positions, "since": since, "first_due": first, "last_due": last,
+	}
 	if err := l.db.QueryRow(ctx, handAgain, pgx.QueryExecModeCacheDescribe, args).Scan(&n); err != nil {
 		return 0, fmt.Errorf("hand over again: %w", err)
 	}

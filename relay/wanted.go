@@ -26,17 +26,19 @@ type wanted struct {
 // after it was handed over: one that is still due, and was to be handed over once only, has not expired.
 func (l *lane) wanted(ctx context.Context, b ledger.Batch, c chunk) (w wanted, err error) {
 	w.batch = b
-	ids := make([]domain.ID, len(c.rows))
-	for i, row := range c.rows {
-		ids[i] = row.Aggregate
+	if !l.Tasks {
+		w.all = true
+		return w, nil
 	}
-	if l.Tasks {
-		if w.cancelled, err = l.cancelled(ctx, ids); err != nil {
-			return w, err
-		}
+	runs := c.runs()
+	if len(runs.ids) == 0 {
+		return w, nil
 	}
-	if w.all = !l.Tasks || b.Kind == ledger.NextBatch && !slices.ContainsFunc(c.rows, redelivery); !w.all {
-		w.waiting, err = l.waiting(ctx, ids)
+	if w.cancelled, err = l.cancelled(ctx, runs.ids); err != nil {
+		return w, err
+	}
+	if w.all = b.Kind == ledger.NextBatch && !slices.ContainsFunc(c.rows, redelivery); !w.all {
+		w.waiting, err = l.waiting(ctx, runs)
 	}
 	return w, err
 }
@@ -68,8 +70,9 @@ func redelivery(row outbox.Row) bool { return row.Version > 1 }
 
 const waitingRuns = `
 select r.id, r.status, r.redelivered + 1 from unnest((select @ids::uuid[])) w (id), lateral (
-    select id, status, redelivered from tactus.runs where id = w.id and status in ('due', 'sent')
-        and finished_at is null
+    select id, status, redelivered from tactus.runs
+    where id = w.id and due_at between @first_due::timestamptz and @last_due::timestamptz
+        and status in ('due', 'sent') and finished_at is null
         and (expires_at is null or expires_at > clock_timestamp() or status = 'due' and redelivered = 0) limit 1) r`
 
 // waitingRun is one that has not started, as far as is known, and the version of its event that counts.
@@ -79,10 +82,12 @@ type waitingRun struct {
 }
 
 // waiting are those of some runs that have not started.
-func (l *lane) waiting(ctx context.Context, ids []domain.ID) (map[domain.ID]waitingRun, error) {
+func (l *lane) waiting(ctx context.Context, runs givenRuns) (map[domain.ID]waitingRun, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
-	rows, err := l.db.Query(ctx, waitingRuns, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{"ids": ids})
+	first, last := dueBounds(runs.dues)
+	rows, err := l.db.Query(ctx, waitingRuns, pgx.QueryExecModeCacheDescribe,
+		pgx.NamedArgs{"ids": runs.ids, "first_due": first, "last_due": last})
 	if err != nil {
 		return nil, fmt.Errorf("read waiting runs: %w", err)
 	}

@@ -10,9 +10,11 @@ import "strings"
 //	routes                                     takes routes from tactus.living_routes, which a trigger keeps the same
 //	unjudged                                   takes each schedule for unjudged that was written lately
 //	cancellations                              takes runs for cancelled that were so before they were handed over
+//	deadletters                                takes runs for set aside that have failed, as those have
 //
-// So what it does is the same, but that what is for a stream and was written lately fires later, and that a run which
-// is handed over again is left to its worker to revoke.
+// So what it does is the same, but that what is for a stream and was written lately fires later, that a run which is
+// handed over again is left to its worker to revoke, and that a relay which begins tries a run once more that was set
+// aside while somebody had locked it.
 type Side uint8
 
 const (
@@ -20,6 +22,7 @@ const (
 	sideRoutes
 	sideUnjudged
 	sideCancellations
+	sideDeadletters
 )
 
 var sides = map[string]Side{
@@ -28,6 +31,7 @@ var sides = map[string]Side{
 	"tactus.routes":               sideRoutes,
 	"tactus.unjudged":             sideUnjudged,
 	"tactus.cancellations":        sideCancellations,
+	"tactus.deadletters":          sideDeadletters,
 }
 
 // SideOf returns those of some tables that are beside the way.
@@ -52,8 +56,15 @@ func (s Side) Without(sql string) string {
 	if s&sideCancellations != 0 {
 		sql = withoutCancellations.Replace(sql)
 	}
+	if s&sideDeadletters != 0 {
+		sql = strings.Replace(sql, OrAside, "", 1)
+	}
 	return sql
 }
+
+// OrAside ends a condition about the events e of runs: or it is one that the sink @source has set aside.
+const OrAside = `
+    or exists (select from tactus.deadletters where source = @source and reference = e.id::text || '/' || e.version)`
 
 // Cancelled ends a statement about the runs @ids: it leaves those that somebody has cancelled, as run_id.
 const Cancelled = ` from tactus.cancellations where run_id = any (@ids::uuid[])`
