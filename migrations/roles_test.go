@@ -97,6 +97,7 @@ select array(
     union all
     select 'usage ' || t.typname from pg_type t left join pg_class c on c.oid = t.typrelid
     where t.typnamespace = 'tactus'::regnamespace and t.typelem = 0 and has_type_privilege($1, t.oid, 'usage')
+        and coalesce(c.relkind <> 'S', true) -- before PostgreSQL 14 sequences have row types, too
     order by 1)`
 
 // listed are the rights of the manual, in the words of everyRight.
