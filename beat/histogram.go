@@ -1,6 +1,8 @@
 package beat
 
 import (
+	"maps"
+	"math"
 	"slices"
 	"time"
 )
@@ -18,7 +20,12 @@ type Histogram struct {
 	counts []uint64 // by bucket; the last one is of those beyond all bounds
 	Count  uint64
 	Sum    time.Duration
+	Zero   uint64        // of durations that are at most 0
+	Fine   map[int]int64 // of the others, by bucket: k is of those up to 2^(k/8) seconds and above 2^((k-1)/8)
 }
+
+// FineSchema is Prometheus' name for Fine's buckets, of which there are 2^FineSchema in each doubling.
+const FineSchema = 3
 
 // observe counts a duration.
 func (h *Histogram) observe(d time.Duration) {
@@ -29,10 +36,18 @@ func (h *Histogram) observe(d time.Duration) {
 	h.counts[bucket]++
 	h.Count++
 	h.Sum += d
+	if d <= 0 {
+		h.Zero++
+		return
+	}
+	if h.Fine == nil {
+		h.Fine = map[int]int64{}
+	}
+	h.Fine[int(math.Ceil(math.Log2(d.Seconds())*(1<<FineSchema)))]++
 }
 
 func (h Histogram) clone() Histogram {
-	h.counts = slices.Clone(h.counts)
+	h.counts, h.Fine = slices.Clone(h.counts), maps.Clone(h.Fine)
 	return h
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/tactus-dev/tactus/beat"
 	"github.com/tactus-dev/tactus/internal/redis"
@@ -91,8 +92,37 @@ func (m beatMetrics) Collect(to chan<- prometheus.Metric) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value))
 	}
 	for d, h := range map[*prometheus.Desc]beat.Histogram{beatLateness: s.Lateness, beatRecognition: s.Recognition} {
-		to <- prometheus.MustNewConstHistogram(d, h.Count, h.Sum.Seconds(), h.Cumulative())
+		to <- histogram(d, h)
 	}
+}
+
+// twofold is a histogram with classic buckets, and beside them native ones for servers that ask for those.
+type twofold struct{ classic, native prometheus.Metric }
+
+// histogram returns a beat's histogram for a scrape.
+func histogram(d *prometheus.Desc, h beat.Histogram) prometheus.Metric {
+	native, err := prometheus.NewConstNativeHistogram(d, h.Count, h.Sum.Seconds(), h.Fine, nil, h.Zero,
+		beat.FineSchema, 0, time.Time{})
+	if err != nil {
+		return prometheus.NewInvalidMetric(d, err)
+	}
+	return twofold{prometheus.MustNewConstHistogram(d, h.Count, h.Sum.Seconds(), h.Cumulative()), native}
+}
+
+// Desc implements prometheus.Metric.
+func (m twofold) Desc() *prometheus.Desc { return m.classic.Desc() }
+
+// Write implements prometheus.Metric.
+func (m twofold) Write(to *dto.Metric) error {
+	if err := m.native.Write(to); err != nil {
+		return err
+	}
+	fine := to.Histogram
+	if err := m.classic.Write(to); err != nil {
+		return err
+	}
+	fine.Bucket, to.Histogram = to.Histogram.Bucket, fine
+	return nil
 }
 
 // gauge returns 1 for true and 0 for false.

@@ -1,10 +1,15 @@
 package main
 
 import (
+	"errors"
+	"io"
 	"math"
+	"net/http"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
 
 	"github.com/tactus-dev/tactus/beat"
 	"github.com/tactus-dev/tactus/internal/testenv"
@@ -37,5 +42,55 @@ func TestWhatABeatDoesNotKnow(t *testing.T) {
 	}
 	if len(unknown) > 0 {
 		t.Errorf("there is no %v", unknown)
+	}
+}
+
+// TestHistogramsAreTwofold reads a beat's histograms as a server that asks for native ones: it gets them, and the
+// classic buckets with the same counts.
+func TestHistogramsAreTwofold(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, testenv.DatabaseURL(t), testenv.RedisURL(t))
+	b := c.start("beat")
+	c.create(`{"name":"n","task_name":"t","interval_seconds":1}`)
+	testenv.Eventually(t, "the lateness of runs is measured", func() error {
+		h := scrapeFamilies(t, b.URL()+"/metrics")["tactus_beat_fire_lateness_seconds"].GetMetric()[0].GetHistogram()
+		if h.GetSampleCount() < 2 {
+			return errors.New("not yet")
+		}
+		fine, at := int64(h.GetZeroCount()), int64(0)
+		for _, delta := range h.GetPositiveDelta() { // each is how much more its bucket has than the one before
+			at += delta
+			fine += at
+		}
+		most := h.GetBucket()[len(h.GetBucket())-1].GetCumulativeCount()
+		if h.GetSchema() != beat.FineSchema || uint64(fine) != h.GetSampleCount() || most != h.GetSampleCount() {
+			t.Fatalf("%d of %d, %d in native buckets: %v", most, h.GetSampleCount(), fine, h)
+		}
+		return nil
+	})
+}
+
+// scrapeFamilies reads figures in the format that has native histograms.
+func scrapeFamilies(t *testing.T, url string) map[string]*dto.MetricFamily {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Accept", string(expfmt.NewFormat(expfmt.TypeProtoDelim)))
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	families := map[string]*dto.MetricFamily{}
+	for from := expfmt.NewDecoder(response.Body, expfmt.ResponseFormat(response.Header)); ; {
+		f := &dto.MetricFamily{}
+		if err := from.Decode(f); errors.Is(err, io.EOF) {
+			return families
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		families[f.GetName()] = f
 	}
 }

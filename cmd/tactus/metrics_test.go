@@ -11,7 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
@@ -21,8 +20,8 @@ import (
 
 const metricsDoc = "../../docs/metrics.md"
 
-// TestMetricsAreDocumented reads what an api, a relay and a beat measure, has Prometheus' own checks of names and units
-// look at it, and compares it with the table of docs/metrics.md, which -update writes.
+// TestMetricsAreDocumented reads what an api, a relay and a beat measure, has promtool check its names and units, and
+// compares it with the table of docs/metrics.md, which -update writes.
 func TestMetricsAreDocumented(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, testenv.DatabaseURL(t), testenv.RedisURL(t))
@@ -40,9 +39,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 			}
 			return nil
 		})
-		for _, problem := range lint(t, text) {
-			t.Errorf("%s: %s: %s", process, problem.Metric, problem.Text)
-		}
+		testenv.Promtool(t, text, nil, "check", "metrics")
 		parser := expfmt.NewTextParser(model.LegacyValidation)
 		read, err := parser.TextToMetricFamilies(strings.NewReader(text))
 		if err != nil {
@@ -94,15 +91,6 @@ func scrape(t *testing.T, url string) string {
 		t.Fatal(response.Status, err)
 	}
 	return string(raw)
-}
-
-func lint(t *testing.T, text string) []promlint.Problem {
-	t.Helper()
-	problems, err := promlint.New(strings.NewReader(text)).Lint()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return problems
 }
 
 // labels returns the names of the labels of a family.

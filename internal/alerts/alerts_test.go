@@ -172,7 +172,7 @@ func TestAlertsFire(t *testing.T) {
 	}
 	files := map[string]string{"alerts.yaml": read(t, rulesFile), "tests.yaml": string(tests)}
 	for _, args := range [][]string{{"check", "rules", "alerts.yaml"}, {"test", "rules", "tests.yaml"}} {
-		testenv.Promtool(t, files, args...)
+		testenv.Promtool(t, "", files, args...)
 	}
 }
 

@@ -43,7 +43,8 @@ func NewCourier(
 		}, []string{"to", "outcome"}),
 		took: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "tactus_notification_seconds", Help: "How long attempts to deliver a notification take.",
-			Buckets: []float64{.01, .03, .1, .3, 1, 3, 10},
+			Buckets:                     []float64{.01, .03, .1, .3, 1, 3, 10},
+			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100,
 		}),
 		failing: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "tactus_notification_looks_failing",

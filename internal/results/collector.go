@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/prometheus/client_golang/prometheus"
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/tactus-dev/tactus/domain"
@@ -205,38 +204,4 @@ func (c *Collector) recordAll(ctx context.Context, g gathered) (locked []domain.
 		}
 	}
 	return c.write(ctx, g.all())
-}
-
-// metrics are the figures of a collector.
-type metrics struct {
-	answers    *prometheus.CounterVec
-	unreadable prometheus.Counter
-	missed     prometheus.Counter
-}
-
-func newMetrics() metrics {
-	counter := func(name, help string) prometheus.Counter {
-		return prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help})
-	}
-	m := metrics{
-		answers: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "tactus_runs_ended_total",
-			Help: "Runs that reached a final state, by state.",
-		}, []string{"status"}),
-		unreadable: counter("tactus_results_unreadable_total",
-			"Results and events that could not be read, or only in part."),
-		missed: counter("tactus_results_missed_total",
-			"Messages that came faster than the collector read them, whose results a sweep finds instead."),
-	}
-	for _, status := range []domain.RunStatus{
-		domain.Succeeded, domain.Failed, domain.Revoked, domain.Expired, domain.Unknown,
-	} { // a rate has to begin at 0, or the first of them is in none
-		m.answers.WithLabelValues(string(status))
-	}
-	return m
-}
-
-// Register registers the metrics.
-func (c *Collector) Register(r prometheus.Registerer) error {
-	return errors.Join(r.Register(c.metrics.answers), r.Register(c.metrics.unreadable), r.Register(c.metrics.missed))
 }

@@ -104,10 +104,12 @@ recorded as (
         heard_at = case when h.reason is null then clock_timestamp() else r.heard_at end
     from news h
     where r.id = h.id and r.due_at = h.due_at
-    returning r.id, r.status, h.changes and h.final as ended, case when h.changes and h.final then r end as happened
+    returning r.id, r.status, h.changes and h.final as ended, case when h.changes and h.final then r end as happened,
+        case when h.reason is null then r.finished_at - r.started_at end as runtime,
+        clock_timestamp() - h.finished_at as lag
 ),` + sqlexpr.Tell + `recorded` + sqlexpr.Told + `
-select status, ended, null::uuid, case when status = 'retrying' then id end from recorded
-union all select '', false, id, null from held`
+select status, ended, null::uuid, case when status = 'retrying' then id end, runtime, lag from recorded
+union all select '', false, id, null, null, null from held`
 
 // write records answers, and returns the runs that were locked. It finds answers that PostgreSQL refuses by halving the
 // list, and records only the status of those.
@@ -161,6 +163,7 @@ func (c *Collector) update(ctx context.Context, answers []answer) (locked []doma
 	var ended bool
 	var held, again *domain.ID
 	var retried []domain.ID
+	var runtime, lag *time.Duration
 	took := func() error {
 		if held != nil {
 			locked = append(locked, *held)
@@ -169,7 +172,7 @@ func (c *Collector) update(ctx context.Context, answers []answer) (locked []doma
 			retried = append(retried, *again)
 		}
 		if ended {
-			c.metrics.answers.WithLabelValues(string(status)).Inc()
+			c.metrics.ended(status, runtime, lag)
 			signal(c.ended)
 		}
 		return nil
@@ -177,7 +180,7 @@ func (c *Collector) update(ctx context.Context, answers []answer) (locked []doma
 	err = c.beside.Do(ctx, recordSQL, func(sql string) error {
 		rows, err := c.pool.Query(ctx, sql, pgx.QueryExecModeCacheDescribe, columns(answers))
 		if err == nil {
-			_, err = pgx.ForEachRow(rows, []any{&status, &ended, &held, &again}, took)
+			_, err = pgx.ForEachRow(rows, []any{&status, &ended, &held, &again, &runtime, &lag}, took)
 		}
 		return err
 	})

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"strings"
 )
 
 // Prometheus is a server that scrapes, and evaluates rules.
@@ -92,9 +93,9 @@ func (p *Prometheus) URL() string { return fmt.Sprintf("http://127.0.0.1:%d", p.
 // Kill ends the server.
 func (p *Prometheus) Kill() error { return p.child.Kill() }
 
-// Promtool runs Prometheus' own tool on files, in a folder that has them by name, and returns its output, also of a
-// failure.
-func Promtool(ctx context.Context, cfg Config, files map[string]string, args ...string) (string, error) {
+// Promtool runs Prometheus' own tool with an input, on files, in a folder that has them by name, and returns its
+// output, also of a failure.
+func Promtool(ctx context.Context, cfg Config, input string, files map[string]string, args ...string) (string, error) {
 	program, err := prometheusProgram.find(ctx, cfg)
 	if err != nil {
 		return "", err
@@ -106,7 +107,7 @@ func Promtool(ctx context.Context, cfg Config, files map[string]string, args ...
 		return "", err
 	}
 	command := program.sibling("promtool").command(ctx, args...)
-	command.Dir = cfg.Dir
+	command.Dir, command.Stdin = cfg.Dir, strings.NewReader(input)
 	said, err := command.CombinedOutput()
 	return string(said), err
 }

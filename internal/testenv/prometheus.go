@@ -25,14 +25,15 @@ func StartPrometheus(t testing.TB, configuration string, files map[string]string
 	return p
 }
 
-// Promtool runs Prometheus' tool in a folder with some files. If it refuses them, t fails with what it said.
-func Promtool(t testing.TB, files map[string]string, args ...string) {
+// Promtool runs Prometheus' tool with an input, in a folder with some files. If it refuses them, t fails with what it
+// said.
+func Promtool(t testing.TB, input string, files map[string]string, args ...string) {
 	t.Helper()
 	cfg, err := serverConfig(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if said, err := servers.Promtool(t.Context(), cfg, files, args...); err != nil {
+	if said, err := servers.Promtool(t.Context(), cfg, input, files, args...); err != nil {
 		t.Errorf("promtool %v: %v\n%s", args, err, said)
 	}
 }
