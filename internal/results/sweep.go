@@ -16,7 +16,7 @@ const (
 	restMost = 30 * time.Second // a page that was slow once, behind a lock, must not put off the next ones for minutes
 	ever     = 100 * 365 * 24 * time.Hour
 
-	youngUnheard = 10 * time.Minute // while nobody hears of results
+	youngUnheard = 10 * time.Minute // and up to this one while nobody hears of results: only sweeps find any then
 )
 
 // oldest returns the age up to which sweep n reads open runs. Every sweep reads runs younger than a minute, every
@@ -34,32 +34,25 @@ func oldest(n uint64) time.Duration {
 // Sweep reads the keys of all open runs up to an age, and of those that have been silent for too long. It records the
 // results that it finds, and its conclusions about the other runs.
 func (c *Collector) Sweep(ctx context.Context, age time.Duration) error {
-	s := sweep{Collector: c, young: c.youngest()}
-	if err := s.look(ctx, 0, s.young, false); err != nil {
+	s := sweep{Collector: c}
+	if err := s.look(ctx, 0, young, false); err != nil {
 		return err
 	}
 	s.looked = time.Now()
-	if age > s.young {
-		if err := s.look(ctx, s.young, age, true); err != nil || age >= ever {
+	if !c.hearing.Load() {
+		age = max(age, youngUnheard)
+	}
+	if age > young {
+		if err := s.look(ctx, young, age, true); err != nil || age >= ever {
 			return err
 		}
 	}
 	return s.look(ctx, max(c.cfg.Timeout, age), ever, true)
 }
 
-// youngest returns the age up to which every sweep reads the runs. While nobody hears of results, it is longer: only
-// the sweeps find any.
-func (c *Collector) youngest() time.Duration {
-	if c.hearing.Load() {
-		return young
-	}
-	return youngUnheard
-}
-
 // sweep is one pass over the open runs.
 type sweep struct {
 	*Collector
-	young  time.Duration
 	looked time.Time // when the young runs had been gone through
 }
 
@@ -86,7 +79,7 @@ func (s *sweep) look(ctx context.Context, youngest, oldest time.Duration, old bo
 			return err
 		}
 		if old && time.Since(s.looked) >= s.cfg.Every {
-			if err := s.look(ctx, 0, s.young, false); err != nil {
+			if err := s.look(ctx, 0, young, false); err != nil {
 				return err
 			}
 			s.looked = time.Now()

@@ -77,11 +77,20 @@ func (a *asked) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 // that is handed over meanwhile is read between their pages.
 func TestYoungRunsWaitForNoOldOnes(t *testing.T) {
 	t.Parallel()
+	for _, age := range []time.Duration{time.Hour, 5 * time.Minute} { // those of minutes are read by each sweep
+		t.Run(age.String(), func(t *testing.T) {
+			t.Parallel()
+			youngWaitForNone(t, age)
+		})
+	}
+}
+
+func youngWaitForNone(t *testing.T, age time.Duration) {
 	s, backend := newSite(t), testenv.Redis(t)
 	schedule := s.schedule(t, domain.Definition{})
 	s.exec(t, `insert into tactus.runs (id, schedule_id, due_at, slot, kind, status, schedule_version, fired_at)
-		select i.id, $1, now() - n * interval '1 s', i.id, 'manual', 'sent', 1, now() - interval '1 h' - n * interval '1 s'
-		from generate_series(1, $2::int) n, lateral (select gen_random_uuid() as id where n > 0) i`, schedule, 5*pageSize)
+		select i.id, $1, now() - n * interval '1 s', i.id, 'manual', 'sent', 1, now() - $3::interval - n * interval '0.1 s'
+		from generate_series(1, $2::int) n, lateral (select gen_random_uuid() as id where n > 0) i`, schedule, 5*pageSize, age)
 	first := s.run(t, schedule, domain.Sent, time.Second)
 	var second domain.ID
 	hook := &asked{before: func(round int) {
