@@ -80,6 +80,7 @@ type httpFlags struct {
 	HTTPAddr string   `name:"http-addr" env:"TACTUS_HTTP_ADDR" placeholder:"HOST:PORT" help:"Address to listen on (default 127.0.0.1 with port 8000 for api, 8001 for relay, 8002 for beat)."`
 	Hosts    []string `name:"allowed-hosts" env:"TACTUS_ALLOWED_HOSTS" placeholder:"HOST" help:"Host names that requests may use for this process, besides this machine's own names and, where other machines can reach it, IP addresses; *.HOST allows subdomains, * any name."`
 	accessFlags
+	profileFlags
 	logFlags
 }
 
@@ -116,7 +117,7 @@ func (f httpFlags) address(otherwise string) (string, error) {
 	if err != nil {
 		return "", usage("TACTUS_HTTP_ADDR %q: want HOST:PORT", addr)
 	}
-	if err := f.accessFlags.validate(); err != nil {
+	if err := errors.Join(f.accessFlags.validate(), f.profileFlags.validate()); err != nil {
 		return "", err
 	}
 	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) && f.Auth == "" {

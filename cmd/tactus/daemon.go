@@ -30,6 +30,7 @@ type daemon struct {
 	logs     *logging.Log
 	log      *slog.Logger // that of logs
 	running  *parts
+	profile  profileFlags
 	drain    time.Duration // after a signal, before the listener closes
 }
 
@@ -43,7 +44,7 @@ func openDaemon(ctx context.Context, name, address string, database databaseFlag
 	}
 	d := &daemon{
 		name: name, health: &telemetry.Health{}, registry: telemetry.NewRegistry(), logs: logs, log: logs.Logger,
-		running: running,
+		running: running, profile: at.profileFlags,
 	}
 	opening := database.openBounded
 	if name == "api" { // a request waits for as long as it may
@@ -91,6 +92,7 @@ func (d *daemon) operators() *http.ServeMux { return operators(d.health, d.regis
 
 // serve serves a handler in a group until ctx ends and the listener has drained.
 func (d *daemon) serve(ctx context.Context, group partGroup, handler http.Handler) {
+	d.profile.profiles(ctx, group, d.log)
 	handler = telemetry.Measured(d.registry, handler)
 	group.Go("requests", func() error {
 		return telemetry.Serve(ctx, d.listener, d.hosts, handler, telemetry.Drain{Health: d.health, For: d.drain})

@@ -149,6 +149,7 @@ func (c devCmd) serve(ctx context.Context, state string, owned *ownServers, to c
 	group.Go("requests", func() error {
 		return telemetry.Serve(ctx, l, hosts, telemetry.Measured(registry, handler), telemetry.Drain{Health: health})
 	})
+	c.profiles(ctx, group, log)
 	started(log, "dev", l, "state_dir", state, "shadow", c.Shadow)
 	group.Go("results", func() error { return c.collect(ctx, pool, c.broker(), c.KeyPrefix, c.lease(), log, registry) })
 	env.banner(to.out, state, c.Auth)
