@@ -194,11 +194,19 @@ var arguments = map[string]func(*written) any{
 	"skip_reason":    func(w *written) any { return postgres.OrNull(w.After.SkipReason) },
 	"deleted":        func(w *written) any { return w.Type == domain.ScheduleDeleted },
 	"type":           func(w *written) any { return string(w.Type) },
-	"head":           func(w *written) any { return head(w.Change) },
+	"head":           func(w *written) any { return w.head() },
 	"key":            func(w *written) any { return w.key },
 	"request_hash":   func(w *written) any { return w.requestHash },
 	"actor":          func(w *written) any { return textOrNull([]byte(w.actor.name)) },
 	"reason":         func(w *written) any { return textOrNull([]byte(w.actor.reason)) },
+}
+
+// head leaves out the comma before members where there are none: somebody emptied the row by hand.
+func (w *written) head() string {
+	if w.Definition == "{}" {
+		return strings.TrimSuffix(head(w.Change), ",")
+	}
+	return head(w.Change)
 }
 
 // head is the beginning of an event's data, as format() takes it: %1$s is the time of the change, which only the

@@ -8,6 +8,7 @@ import (
 	"math"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/postgres"
@@ -95,6 +96,9 @@ func (s *Store) trigger(ctx context.Context, id domain.ID, m Manual, own *ownTas
 	case errors.Is(err, errKeyUsed):
 		before, _, err := s.madeBefore(ctx, m.Key, hash[:])
 		return before, true, err
+	case unreadable(err):
+		spoilt := domain.Schedule{InvalidReason: "its task cannot be read: " + err.Error()}
+		return domain.ID{}, false, invalidToRun(spoilt)
 	case err != nil:
 		return domain.ID{}, false, fmt.Errorf("trigger: %w", err)
 	}
@@ -140,6 +144,12 @@ func (s *Store) whyNoRun(ctx context.Context, id domain.ID) error {
 		return nil
 	}
 	return invalidToRun(schedule)
+}
+
+// unreadable reports whether the row, which somebody changed by hand, is at fault: what a run is asked with is checked.
+func unreadable(err error) bool {
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pgErr.Code == "22P02"
 }
 
 func invalidToRun(schedule domain.Schedule) error {

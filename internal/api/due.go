@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -49,6 +50,13 @@ func (s *server) next(ctx context.Context, in *struct {
 		ask.After = time.Now()
 	}
 	preview, err := entry.Preview(ask)
+	if err != nil && domain.FaultsOf(err) == nil { // somebody changed the row by hand: no repetition helps
+		err = &domain.Error{
+			Kind: domain.Conflict, Code: domain.ErrScheduleInvalid.Code,
+			Message: "the schedule is invalid and has no due times: " + cmp.Or(entry.InvalidReason, err.Error()) +
+				": correct it first",
+		}
+	}
 	if err != nil {
 		return nil, s.answer(err)
 	}
