@@ -109,7 +109,8 @@ func (l *lane) handAgain(ctx context.Context, p lostPage, since time.Time) (n in
 	defer cancel()
 	first, last := dueBounds(p.dues)
 	args := pgx.NamedArgs{
-		"ids": p.ids, "versions": p.versions, "positions": p.positions, "since": since, "first_due": first, "last_due": last,
+		"ids": p.ids, "versions": p.versions, "positions": p.positions, "since": since,
+		"first_due": first, "last_due": last,
 	}
 	if err := l.db.QueryRow(ctx, handAgain, pgx.QueryExecModeCacheDescribe, args).Scan(&n); err != nil {
 		return 0, fmt.Errorf("hand over again: %w", err)

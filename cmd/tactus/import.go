@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"os/exec"
 	"os/user"
 	"path/filepath"
 	"slices"
@@ -329,6 +330,7 @@ func (c importCrontabCmd) Run(ctx context.Context, to console) error {
 	}
 	entries, err := importer.ParseCrontab(ctx, string(raw), importer.CrontabOptions{
 		Task: c.Task, System: c.System, Seconds: c.Seconds, Timezone: c.Timezone, Queue: c.ToQueue, IsUser: isUser,
+		IsProgram: isProgram,
 	})
 	if err != nil {
 		return err
@@ -387,6 +389,19 @@ func isSystemCrontab(file string) bool {
 func isUser(name string) bool {
 	_, err := user.Lookup(name)
 	return err == nil
+}
+
+// isProgram reports whether a shell of this host would run a word.
+func isProgram(name string) bool {
+	_, err := exec.LookPath(name)
+	return err == nil || slices.Contains(shellsOwn, name)
+}
+
+// shellsOwn are words that a POSIX shell runs itself.
+var shellsOwn = []string{
+	"alias", "bg", "break", "case", "cd", "command", "continue", "eval", "exec", "exit", "export", "fg", "for",
+	"getopts", "hash", "if", "jobs", "local", "read", "readonly", "return", "set", "shift", "source", "times", "trap",
+	"type", "ulimit", "umask", "unalias", "unset", "until", "wait", "while",
 }
 
 func readAll(path string) ([]byte, error) {

@@ -55,8 +55,8 @@ func (c importRoutesCmd) Run(ctx context.Context, to console) error {
 			"about the tasks that the application has\n", pattern)
 	}
 	for _, name := range slices.Sorted(maps.Keys(application.NotAsked)) {
-		say(to.problems, "cannot tell where %s goes, because a router needs its arguments: %s\n", name,
-			application.NotAsked[name])
+		say(to.problems, "cannot tell where %s goes, because Celery, or a router, cannot send it without arguments: %s\n",
+			name, application.NotAsked[name])
 	}
 	moved, err := i.Rerouted(ctx, rows, c.prunes(), c.Queue)
 	if err != nil {

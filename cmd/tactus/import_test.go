@@ -81,7 +81,7 @@ func TestImportCommands(t *testing.T) {
 		}, exitUsage, `--celery-timezone: `},
 		{
 			"30 9 * * * root one\n", crontab, exitFailure,
-			`"root", before the command, looks like a user: use --system if it is one, or --no-system`,
+			`"root", before the command, looks like a user, or other lines of the file name one: use --system if it is one, or --no-system`,
 		},
 		{
 			"30 9 * * * root one\n", append(crontab, "--no-system", "--source", "other"), exitOK,

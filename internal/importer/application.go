@@ -36,7 +36,7 @@ type Application struct {
 	Entries      []Entry
 	Notes        []string          // remarks about the application as a whole
 	Left         []string          // its routers that cannot be imported: functions and regular expressions
-	NotAsked     map[string]string // tasks whose route is not known, with the reason: a router needs their arguments
+	NotAsked     map[string]string // tasks that cannot be sent without arguments, so that their route is not known; why
 	tasks        map[string]task   // the message of a task without options, by its name
 	patterns     map[string]sent   // the same, by patterns of names
 	order        []string          // the patterns in their order; Celery uses the first that matches

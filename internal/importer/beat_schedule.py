@@ -1032,7 +1032,7 @@ def patterns(app, names, globs):
     found, left = {}, []
     for glob in globs:
         try:
-            name = example(glob, names, globs)
+            name = example(glob, [*names, *app.tasks], globs)
             found[glob] = options_of({**message(app, name, [], {}, {})[0], "routed": routed(app, name)})
         except Exception as e:
             print(f"the route {glob} cannot be imported ({type(e).__name__}: {e})", file=sys.stderr)

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"regexp"
 	"slices"
 	"strings"
@@ -20,7 +21,10 @@ type CrontabOptions struct {
 	Seconds  *bool  // whether lines begin with a field for seconds; nil when not known, which is usually not so
 	Timezone string // of lines without a CRON_TZ before them
 	Queue    string // that the lines name; empty when they name none
-	IsUser   func(name string) bool
+
+	IsUser    func(name string) bool // of this host
+	IsProgram func(name string) bool // of this host, or of its shell
+	mayName   bool                   // whether lines may name a user, by the whole file
 }
 
 // ParseCrontab parses a crontab file. As in cron, a day matches if it matches the day of the month or the day of the
@@ -29,16 +33,12 @@ type CrontabOptions struct {
 // Each entry carries the whole environment. A file with many lines after many assignments would therefore become far
 // larger than it is; ParseCrontab refuses such a file.
 func ParseCrontab(ctx context.Context, text string, options CrontabOptions) (entries []Entry, err error) {
-	environment, zone, assigned, number := map[string]string{}, options.Timezone, 0, 0
+	environment, zone, assigned := map[string]string{}, options.Timezone, 0
+	options.mayName = options.System == nil && options.mayNameUsers(text)
 	var kept budget
-	for line := range strings.Lines(string(withoutMark([]byte(text)))) {
+	for number, line := range crontabLines(text) {
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("read crontab: %w", ctx.Err())
-		}
-		line = strings.TrimSpace(line)
-		number++
-		if line == "" || line[0] == '#' {
-			continue
 		}
 		if m := assignment.FindStringSubmatch(line); m != nil {
 			if assigned += len(line); assigned > maxEnvironment {
@@ -60,6 +60,43 @@ func ParseCrontab(ctx context.Context, text string, options CrontabOptions) (ent
 	}
 	return entries, nil
 }
+
+// crontabLines returns the lines of a file that are neither blank nor comments, with their numbers.
+func crontabLines(text string) iter.Seq2[int, string] {
+	return func(yield func(int, string) bool) {
+		number := 0
+		for line := range strings.Lines(string(withoutMark([]byte(text)))) {
+			line = strings.TrimSpace(line)
+			number++
+			if line != "" && line[0] != '#' && !yield(number, line) {
+				return
+			}
+		}
+	}
+}
+
+// mayNameUsers reports whether the lines of a file may name a user before the command, as those of /etc/crontab do: one
+// of them names a user of this host; or, since the file may be another host's, what each of them names could be one,
+// and is no program here.
+func (o CrontabOptions) mayNameUsers(text string) bool {
+	some, all := false, true
+	for _, line := range crontabLines(text) {
+		if len(line) > maxLine || assignment.MatchString(line) {
+			continue
+		}
+		_, rest := o.split(line)
+		first, behind := cut(rest, 1)
+		if behind != "" && o.isUser(first) {
+			return true
+		}
+		some = true
+		all = all && behind != "" && userName.MatchString(first) && o.IsProgram != nil && !o.IsProgram(first)
+	}
+	return some && all
+}
+
+// userName matches what programs that add users to a host take for a name.
+var userName = regexp.MustCompile(`^[a-z_][a-z0-9_-]*$`)
 
 // OtherZones returns the time zones of lines that are in another one than that of the file, in their order.
 func OtherZones(entries []Entry, of string) (zones []string) {
@@ -104,14 +141,7 @@ func unquote(text string) string {
 }
 
 func (o CrontabOptions) entry(line, zone string, environment map[string]string) Entry {
-	seconds := o.Seconds != nil && *o.Seconds && line[0] != '@'
-	when, rest := cut(line, 5)
-	switch {
-	case line[0] == '@':
-		when, rest = cut(line, 1)
-	case seconds:
-		when, rest = cut(line, 6)
-	}
+	when, rest := o.split(line)
 	e := Entry{}
 	kwargs := map[string]any{}
 	system := o.System != nil && *o.System
@@ -121,9 +151,9 @@ func (o CrontabOptions) entry(line, zone string, environment map[string]string) 
 			"if lines begin with the seconds, or --no-seconds if they do not", first)
 	case system:
 		kwargs["user"], rest = first, behind
-	case o.System == nil && behind != "" && o.isUser(first):
-		e.refuse("system_unknown: %q, before the command, looks like a user: use --system if it is one, or --no-system",
-			first)
+	case o.mayName && behind != "" && userName.MatchString(first):
+		e.refuse("system_unknown: %q, before the command, looks like a user, or other lines of the file name one: use "+
+			"--system if it is one, or --no-system", first)
 	}
 	command, stdin := input(rest)
 	if stdin != "" {
@@ -135,10 +165,10 @@ func (o CrontabOptions) entry(line, zone string, environment map[string]string) 
 	name := crontabName(command)
 	e.numbered = true
 	e.Definition = domain.Definition{
-		Name: name, TaskName: o.Task, CronExpression: when, CronDialect: "vixie", CronSeconds: seconds, Timezone: zone,
-		Args: encode([]string{command}), Kwargs: encode(kwargs), Queue: o.Queue,
+		Name: name, TaskName: o.Task, CronExpression: when, CronDialect: "vixie", CronSeconds: o.seconds(line),
+		Timezone: zone, Args: encode([]string{command}), Kwargs: encode(kwargs), Queue: o.Queue,
 	}
-	if why := cronRefuses(when); why != "" && !seconds {
+	if why := cronRefuses(when); why != "" && !o.seconds(line) {
 		e.differ("cron_refuses", why)
 	}
 	switch {
@@ -148,6 +178,22 @@ func (o CrontabOptions) entry(line, zone string, environment map[string]string) 
 		e.refuse("cron_syntax: %q has no command", line)
 	}
 	return e
+}
+
+// split splits a line into its time and what stands behind.
+func (o CrontabOptions) split(line string) (when, rest string) {
+	switch {
+	case line[0] == '@':
+		return cut(line, 1)
+	case o.seconds(line):
+		return cut(line, 6)
+	}
+	return cut(line, 5)
+}
+
+// seconds reports whether a line begins with the seconds.
+func (o CrontabOptions) seconds(line string) bool {
+	return o.Seconds != nil && *o.Seconds && line[0] != '@'
 }
 
 func (o CrontabOptions) isUser(name string) bool { return o.IsUser != nil && o.IsUser(name) }

@@ -103,3 +103,35 @@ func TestLinesThatCronRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestFilesThatMayNameUsers reads lines that are understood by the rest of their file: the users may be another host's.
+func TestFilesThatMayNameUsers(t *testing.T) {
+	t.Parallel()
+	options := importer.CrontabOptions{
+		IsUser:    func(name string) bool { return name == "root" },
+		IsProgram: func(name string) bool { return name == "cd" || name == "php" },
+	}
+	for text, want := range map[string]bool{
+		"PATH=/bin\n0 9 * * * root x\n0 9 * * * deploy y\n0 9 * * * app cd /srv\n": true,
+		"0 9 * * * deploy y\n0 9 * * * php x\n0 9 * * * root x\n":                  true,
+		"# of another host\n0 9 * * * deploy y\n@daily app z a\n":                  true,
+		"0 9 * * * deploy y\n0 9 * * * php artisan\n":                              false,
+		"0 9 * * * deploy y\n0 9 * * * ./run it\n":                                 false,
+		"0 9 * * * deploy\n":           false,
+		"0 9 * * * cd /srv && run\n":   false,
+		"0 9 * * * Deploy the thing\n": false,
+	} {
+		for _, e := range crontab(t, text, options) {
+			if refused := strings.HasPrefix(e.Refused, "system_unknown"); refused != want {
+				t.Errorf("%q: %s is refused: %v (%s)", text, e.Definition.Args, refused, e.Refused)
+			}
+		}
+		no := options
+		no.System = new(bool)
+		for _, e := range crontab(t, text, no) {
+			if e.Refused != "" {
+				t.Errorf("%q, which names no users: %s", text, e.Refused)
+			}
+		}
+	}
+}

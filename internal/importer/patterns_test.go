@@ -26,6 +26,10 @@ app.conf.task_routes = [[
 @app.task(name="feeds.slow.known")
 def known():
     pass
+
+@app.task(name="mail.x", expires=__import__("datetime").timedelta(minutes=2))
+def unsendable():
+    pass
 `
 
 // TestOverlappingPatterns has patterns that match the same names. Celery goes by the first of them, tactus by the
@@ -35,6 +39,9 @@ func TestOverlappingPatterns(t *testing.T) {
 	application, err := importer.ParseApplication(runScript(t, overlappingApp))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if why := application.NotAsked["mail.x"]; !strings.HasPrefix(why, "TypeError") {
+		t.Errorf("Celery cannot send mail.x, and that is told as %q", why)
 	}
 	const (
 		refused = "it would not run as it did: "

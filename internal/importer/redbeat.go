@@ -146,6 +146,11 @@ func (o RedBeatOptions) entry(name, definition, meta string) Entry {
 			"from the set (ZREM)")
 		return e
 	}
+	if strings.HasPrefix(definition, "\ufeff") {
+		e.refuse("json_invalid at /definition: it begins with a byte-order mark, which RedBeat cannot read either: " +
+			"write it without")
+		return e
+	}
 	var b redBeatDefinition
 	if err := json.Unmarshal([]byte(definition), &b); err != nil {
 		e.refuse("json_invalid at /definition: %v", err)

@@ -31,6 +31,7 @@ var redBeat = map[string][2]string{
 	"rules":  {`{"name": "rules", "task": "app.c", "args": [], "kwargs": {}, "options": {}, "schedule": {"__type__": "rrule", "freq": 5}, "enabled": false}`, `{"last_run_at": null}`},
 	"harm":   {`{"name": "harm", "task": "app.c", "args": [], "kwargs": {}, "options": {"headers": {"x": {"__type__": "datetime"}}}, "schedule": {"__type__": "interval", "every": 60.0, "relative": false}, "enabled": true}`, ``},
 	"lost":   {``, ``},
+	"marked": {"\ufeff{}", ``},
 	"number": {`{"name": "number", "task": "app.b", "args": [], "kwargs": {}, "options": {}, "schedule": 45, "enabled": true}`, ``},
 	"times": {`{"name": "times", "task": "app.b", "args": [{"__type__": "datetime", "year": 2027, "month": 3, "day": 2, "hour": 20, "minute": 55, "second": 0, "microsecond": 0, "timezone": "UTC"}, 1e400],
 		"kwargs": {"a\u00e9": {"b": {"__type__": "datetime", "year": 2027, "month": 3, "day": 2, "hour": 20, "minute": 55, "second": 0, "microsecond": 7, "timezone": 32400.0}}, "c": "\ud83d"},
@@ -69,6 +70,7 @@ func TestRedBeat(t *testing.T) {
 		`harm | refused | every 60 s | value_unreadable at /headers/x`,
 		`hourly | refused | 0 * * * * America/New_York | `+differs+` | dst expires options`,
 		`lost | refused | - | orphaned`,
+		`marked | refused | - | json_invalid at /definition`,
 		`number | refused | every 45 s | `+differs+` | dst queue`,
 		`rules | refused | - | trigger_unsupported at /schedule`,
 		`tens | refused | every 600 s | `+differs+` | dst queue`,
@@ -79,6 +81,7 @@ func TestRedBeat(t *testing.T) {
 		`harm | refused | every 60 s | value_unreadable at /headers/x`,
 		`hourly | new | 0 * * * * America/New_York | dst expires options`,
 		`lost | refused | - | orphaned`,
+		`marked | refused | - | json_invalid at /definition`,
 		`number | new | every 45 s | dst queue`,
 		`rules | refused | - | trigger_unsupported at /schedule`,
 		`tens | new | every 600 s | dst queue`,
@@ -105,7 +108,7 @@ func TestRedBeat(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"harm", "lost", "number", "rules", "times", "tiny", "weekday", "hourly"} {
+	for _, name := range []string{"harm", "lost", "marked", "number", "rules", "times", "tiny", "weekday", "hourly"} {
 		if err := client.ZRem(t.Context(), "redbeat::schedule", "redbeat:"+name).Err(); err != nil {
 			t.Fatal(err)
 		}

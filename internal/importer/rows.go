@@ -163,7 +163,7 @@ func (a Application) sendsTo(d destination) (queue *string, exchange, key string
 func (a Application) unregistered(name string) (s sent, unknown string) {
 	const mend = ": run the script with the name of the task as well, python3 script.py project.celery:app TASK"
 	if why, asked := a.NotAsked[name]; asked {
-		return s, "it is not known where the application sends it, because one of its routers needs the arguments (" +
+		return s, "it is not known where the application sends it, because it cannot be sent without arguments (" +
 			why + "): name the queue in the row"
 	}
 	if len(a.Left) > 0 {
