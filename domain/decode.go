@@ -49,8 +49,9 @@ func Decode(raw []byte) (Definition, error) {
 		}
 		err := json.Unmarshal(members[name], value.Field(field).Addr().Interface())
 		number := value.Field(field).Kind() == reflect.Float64
+		_, list := value.Field(field).Interface().([]string)
 		switch {
-		case err != nil || number && len(members[name]) > longestNumber:
+		case err != nil || number && len(members[name]) > longestNumber || list && holdsNull(members[name]):
 			value.Field(field).SetZero() // nothing that follows from it is a fault
 			faults.add("type_invalid", "/"+name, "want %s", typeName(value.Field(field).Type()))
 		case number && rounded(members[name], value.Field(field).Float()):
@@ -87,6 +88,12 @@ func DecodeInto[T any](raw []byte, into *T) error {
 
 // longestNumber is how many characters a number may have, as in SQL: a float64 keeps fewer digits.
 const longestNumber = 40
+
+// holdsNull reports whether a list of strings, or nulls, has a null in it, which is decoded into an empty string.
+func holdsNull(raw []byte) bool {
+	var list []*string
+	return json.Unmarshal(raw, &list) == nil && slices.Contains(list, nil)
+}
 
 // rounded reports whether a number that is written with a fraction became a whole one because a float64 keeps too few
 // digits.

@@ -24,7 +24,7 @@ select ('019ca93d-4000-7000-8000-' || lpad(n::text, 12, '0'))::uuid,
     (case n % 5 when 0 then '{}' when 1 then '"{\"a\": 1}"' when 2 then '"no json"' else '{"n": ' || n || '}' end)::json,
     case n % 13 when 0 then '' when 1 then repeat('d', 2001) when 2 then E'bell\x07' when 3 then null else 'about ' || n end,
     case n % 19 when 0 then null else 'c' || n % 4 end,
-    (case n % 8 when 0 then '[]' when 1 then '"a, b"' when 2 then '["", "x"]' when 3 then '[1]' when 4 then 'null' else '["x", "t' || n % 3 || '"]' end)::json,
+    (case n % 9 when 0 then '[]' when 1 then '"a, b"' when 2 then '["", "x"]' when 3 then '[1]' when 4 then 'null' when 5 then '[["x"], "y"]' else '["x", "t' || n % 3 || '"]' end)::json,
     case n % 29 when 0 then 'sometimes' when 1 then null when 2 then 'skip' else 'allow' end
 from generate_series(1, 150) n`
 
