@@ -72,21 +72,6 @@ func (l *lane) agree(ctx context.Context) (agreement, error) {
 	return agreement{}, errNoAgreement
 }
 
-// claim tells the sink whose it is to be. Who that is can change only while the connections to the database are cut.
-func (l *lane) claim(ctx context.Context) error {
-	sink, ok := l.Sink.(Claimer)
-	if !ok {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, l.patience)
-	defer cancel()
-	owner, err := ledger.ReadOwner(ctx, l.db)
-	if err == nil {
-		sink.Claim(owner)
-	}
-	return err
-}
-
 // refused keeps whose the sink is, if that is why it gave the error.
 func (l *lane) refused(ctx context.Context, why error) error {
 	var refusal Refusal

@@ -26,6 +26,7 @@ type lane struct {
 	epoch    string // that it and the sink have agreed on
 	stopped  bool   // Postgres says that the sink cannot be served
 
+	owner    ledger.Owner // of the sink, as it was last claimed
 	moves    moves
 	ending   ending
 	handedTo ID          // behind the last run that was handed over in this life; for who confirms

@@ -27,11 +27,14 @@ func (f ownFeed) Subscribe(ctx context.Context, mark string, lost func(reason st
 }
 
 // claim names this installation, but not its server, as the owner of the feed: a beat on a copy of the database may
-// hear a stream that the copy's relay will take over.
+// hear a stream that the copy's relay will take over. A stream that names its owner needs no refusals.
 func (f ownFeed) claim(ctx context.Context) error {
-	owner, err := ledger.ReadOwner(ctx, f.pool)
-	if err == nil {
-		f.Claim(ledger.Owner{Installation: owner.Installation, Refused: owner.Refused})
+	owner, err := ledger.ReadInstallation(ctx, f.pool)
+	if err != nil {
+		return err
 	}
-	return err
+	owner.Server = ""
+	owner.Refused, owner.Unknown = ledger.ReadRefusals(ctx, f.pool)
+	f.Claim(owner)
+	return nil
 }

@@ -18,7 +18,8 @@ import (
 //
 //	the mark's installation   our server in the mark's list   answer
 //	none                      -                               allowed: a new Redis, or written by an older version;
-//	                                                          Foreign where our database keeps that another owned it
+//	                                                          Foreign where our database keeps that another owned
+//	                                                          it; while that is not known, an error that passes
 //	another                   -                               Foreign
 //	ours                      last                            allowed
 //	ours                      absent                          allowed: we are a restored or promoted copy, and go on
@@ -77,6 +78,8 @@ func (o *owned) check(key string, installation, servers string) error {
 // emptied returns the error for a sink without an owner that is known to have had another than us.
 func (o *owned) emptied(key string, own ledger.Owner) error {
 	switch was := own.Refused[o.place]; {
+	case own.Unknown != nil:
+		return fmt.Errorf("%s names no installation, and whether another has owned it is not known: %w", key, own.Unknown)
 	case was == "":
 		return nil
 	case strings.Contains(was, "/"): // a server of our installation

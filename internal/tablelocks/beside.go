@@ -3,6 +3,7 @@ package tablelocks
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -45,6 +46,36 @@ func (b *Beside) Do(ctx context.Context, sql string, do func(sql string) error) 
 	return err
 }
 
+// Locked is the error of what would read a table that somebody has locked. It names who that is.
+type Locked struct{ by string }
+
+func (l *Locked) Error() string { return l.by }
+
+// Read has do read a table, unless somebody is known to have locked it. It returns a *Locked then, and when do has
+// waited for the table in vain.
+func (b *Beside) Read(ctx context.Context, table string, do func() error) error {
+	b.now(ctx)
+	if by := b.closed(table); by != "" {
+		return &Locked{by}
+	}
+	err := do()
+	if !waited(err) {
+		return err
+	}
+	b.look(ctx)
+	if by := b.closed(table); by != "" {
+		return &Locked{by}
+	}
+	return err
+}
+
+// closed names those who keep a table from being read, as far as is known; "" when it is nobody.
+func (b *Beside) closed(table string) string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return Text(slices.DeleteFunc(among(b.held, table), readable))
+}
+
 // now returns the tables to do without. While there are some it looks once in a while whether they are free.
 func (b *Beside) now(ctx context.Context) sqlexpr.Side {
 	b.mu.Lock()
@@ -70,7 +101,7 @@ func (b *Beside) look(ctx context.Context) sqlexpr.Side {
 	}
 	var names []string
 	for _, l := range all {
-		if l.Mode == "AccessExclusiveLock" { // readers wait for no other
+		if !readable(l) {
 			names = append(names, l.Table)
 		}
 	}
@@ -139,6 +170,9 @@ func among(held []Lock, sql string) (all []Lock) {
 	}
 	return all
 }
+
+// readable reports whether a lock lets others read the table.
+func readable(l Lock) bool { return l.Mode != "AccessExclusiveLock" }
 
 // goesOn are characters by which a name goes on.
 const goesOn = "abcdefghijklmnopqrstuvwxyz0123456789_("

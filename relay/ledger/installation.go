@@ -17,20 +17,54 @@ type Owner struct {
 	Installation, Server string
 	// Refused has the places at which relays of this database were refused a sink, and whose each was.
 	Refused map[string]string `db:"-"`
+	// Unknown is why Refused is not known; nil when it is.
+	Unknown error `db:"-"`
 }
 
-const ownerSQL = `
-with ` + serverSQL + `
-select i.id::text, case when server.standby then ''
-    else server.system_identifier || '/' || server.timeline || '/' || d.oid::text end
-from server, tactus.installation i, pg_catalog.pg_database d where d.datname = current_database()`
+// placeSQL is where the database is, as a text; empty on a standby. It names no table of ours.
+const placeSQL = `place as materialized (
+    select case when server.standby then ''
+        else server.system_identifier || '/' || server.timeline || '/' || d.oid::text end as text
+    from server, pg_catalog.pg_database d where d.datname = current_database()
+)`
+
+const (
+	placeOfDatabaseSQL = `
+with ` + serverSQL + `, ` + placeSQL + `
+select place.text from place`
+	installationSQL = `
+with ` + serverSQL + `, ` + placeSQL + `
+select i.id::text, place.text from place, tactus.installation i`
+)
 
 const undefinedTable = "42P01"
 
-// ReadOwner returns the owner that sinks of this database have; the zero Owner on a schema that has no installations
-// yet.
+// ReadOwner returns the owner that sinks of this database have, with all that it was refused.
 func ReadOwner(ctx context.Context, q outbox.Querier) (Owner, error) {
-	rows, err := q.Query(ctx, ownerSQL, pgx.QueryExecModeExec)
+	o, err := ReadInstallation(ctx, q)
+	if err == nil && o.Installation != "" {
+		o.Refused, err = ReadRefusals(ctx, q)
+	}
+	return o, err
+}
+
+// ReadServer returns the Server of the owner, from no table that somebody may have locked.
+func ReadServer(ctx context.Context, q outbox.Querier) (string, error) {
+	rows, err := q.Query(ctx, placeOfDatabaseSQL, pgx.QueryExecModeExec)
+	if err != nil {
+		return "", fmt.Errorf("read where the database is: %w", err)
+	}
+	server, err := pgx.CollectExactlyOneRow(rows, pgx.RowTo[string])
+	if err != nil {
+		return "", fmt.Errorf("read where the database is: %w", err)
+	}
+	return server, nil
+}
+
+// ReadInstallation returns the owner that sinks of this database have, but for what it was refused; the zero Owner on a
+// schema that has no installations yet.
+func ReadInstallation(ctx context.Context, q outbox.Querier) (Owner, error) {
+	rows, err := q.Query(ctx, installationSQL, pgx.QueryExecModeExec)
 	if err != nil {
 		return Owner{}, fmt.Errorf("read the installation: %w", err)
 	}
@@ -41,6 +75,5 @@ func ReadOwner(ctx context.Context, q outbox.Querier) (Owner, error) {
 	if err != nil {
 		return Owner{}, fmt.Errorf("read the installation: %w", err)
 	}
-	o.Refused, err = refusals(ctx, q)
-	return o, err
+	return o, nil
 }

@@ -26,9 +26,9 @@ on conflict (place) do update set owner = excluded.owner, refused_at = excluded.
 	allowSQL = `delete from tactus.refusals where place = @place`
 )
 
-// refusals returns who owns the places at which relays of this database were refused. A schema before refusals has
+// ReadRefusals returns who owns the places at which relays of this database were refused. A schema before refusals has
 // none.
-func refusals(ctx context.Context, q outbox.Querier) (map[string]string, error) {
+func ReadRefusals(ctx context.Context, q outbox.Querier) (map[string]string, error) {
 	rows, err := q.Query(ctx, refusalsSQL, pgx.QueryExecModeExec)
 	if err != nil {
 		return nil, fmt.Errorf("read refusals: %w", err)
