@@ -48,7 +48,7 @@ release: go ## build versioned binaries for each platform into dist, with their 
 test: test-programs ## run every test, against real servers that the tests bring up
 	@echo "testing (minutes; packages are told as they end)"
 	@CGO_ENABLED=$(if $(RACE),1,0) $(GO_TEST) $(RACE) $(PACKAGES) | $(SUMMARY)
-	@for module in $(MODULES); do echo "-- $$module"; (cd $$module && CGO_ENABLED=0 $(GO_TEST) ./... | $(SUMMARY)); done
+	@for module in $(MODULES); do echo "-- $$module"; (cd $$module && CGO_ENABLED=0 $(GO_TEST) -count=1 ./... | $(SUMMARY)); done
 
 .PHONY: race
 race: ## run every test with the race detector, as CI does
