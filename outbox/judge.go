@@ -14,15 +14,16 @@ import (
 	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
-// Judge looks at what SQL wrote since it was last asked, and records of what it would have refused itself why it cannot
-// be scheduled: names of zones, windows in which nothing is due, what no worker reads. It returns how many those are.
+// Judge checks the schedules that SQL has written since the last call. SQL cannot check everything that the API does:
+// names of zones, windows in which nothing is due, arguments that no worker can read. Judge records the reason on each
+// schedule that the API would have refused, and returns how many it has found.
 //
-// What is sound is judged many at a time, in the order in which it was written, and schedules of streams before all
-// others: they do not fire until they are judged. So none of them waits for long because of what somebody else has
-// written. What is wrong is recorded afterwards, one by one.
+// Sound schedules are judged many at a time, in the order in which they were written. Schedules for streams come before
+// all others, because they do not fire until they are judged; so none waits for long because of what others have
+// written. Faulty ones are recorded afterwards, one by one.
 //
-// Several may judge at once: what one has recorded, the others find known. A schedule that somebody has locked, or that
-// cannot be judged, is left for the next time, and keeps no other one.
+// Several processes may judge at once: each finds what another has recorded. A schedule that somebody has locked, or
+// that cannot be judged, is left for the next call, and delays no other.
 func (s *Store) Judge(ctx context.Context) (invalid int, err error) {
 	doubtful, err := s.judgeSound(ctx)
 	if err != nil {
@@ -44,7 +45,7 @@ func (s *Store) Judge(ctx context.Context) (invalid int, err error) {
 	return invalid, failed
 }
 
-// judgeSound judges what is sound, and returns the rest.
+// judgeSound marks the sound schedules as judged, and returns the others.
 func (s *Store) judgeSound(ctx context.Context) (doubtful []writtenBySQL, err error) {
 	for range mostBatches {
 		batch, more, err := s.nextUnjudged(ctx, idsOf(doubtful))
@@ -74,9 +75,9 @@ const (
 select schedule_id, version, false, 0::bigint from tactus.unjudged where schedule_id = $1 and version > 0`
 )
 
-// lookAgain has a schedule of a stream judged once more that was written just now. Another process may be writing one
-// with a queue of that name: neither sees what the other has not committed, and who writes many remembers for a second
-// which streams there are. A stream that is in use is that of the schedule from now on, too.
+// lookAgain has a schedule for a stream, which was written just now, judged once more. Another process may be writing a
+// schedule with a queue of the same name: neither sees what the other has not committed, and a process that writes many
+// schedules remembers for a second which streams there are. The schedule also claims the name of a stream in use.
 func (s *Store) lookAgain(ctx context.Context, written domain.Schedule) {
 	if written.Stream != "" && !rehearsed(ctx) { // what was written stands, whether or not this does
 		_ = claims.Share(ctx, s.pool, []string{written.Stream}, []domain.ID{written.ID})
@@ -84,7 +85,7 @@ func (s *Store) lookAgain(ctx context.Context, written domain.Schedule) {
 	}
 }
 
-// judgeFirst judges what SQL wrote before it is run: a stream that it names may be another's queue.
+// judgeFirst judges a schedule that SQL wrote before it is run by hand: its stream may be another schedule's queue.
 func (s *Store) judgeFirst(ctx context.Context, id domain.ID) error {
 	written, err := postgres.Collect(ctx, s.pool, pgx.RowToStructByPos[writtenBySQL], unjudgedOne, id)
 	if err != nil || len(written) == 0 {
@@ -95,7 +96,7 @@ func (s *Store) judgeFirst(ctx context.Context, id domain.ID) error {
 	return err
 }
 
-// judgeAtMost is how long one schedule may take, if somebody locks it now.
+// judgeAtMost is how long judging one schedule may take when somebody locks it just then.
 const judgeAtMost = 2 * time.Second
 
 func (s *Store) judgeOne(ctx context.Context, w writtenBySQL) (invalid bool, err error) {
@@ -130,7 +131,7 @@ func (s *Store) judge(ctx context.Context, id domain.ID) (bool, error) {
 	return true, s.Invalidate(ctx, id, written.Version, faults.Error())
 }
 
-// faultsOf returns what is wrong with a definition that SQL wrote, but for its names.
+// faultsOf returns the faults of a definition that SQL wrote, except those of its target's name.
 func (s *Store) faultsOf(written domain.Schedule) (domain.Definition, domain.Faults, error) {
 	normal, _, err := written.Normalize(domain.Context{
 		ID: written.ID, Timezone: s.timezone, Now: written.TriggerSetAt, Check: s.check,

@@ -12,7 +12,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
-// writtenBySQL is a schedule that nobody has looked at.
+// writtenBySQL is a schedule that has not been judged.
 type writtenBySQL struct {
 	ID      domain.ID
 	Version int64
@@ -28,7 +28,7 @@ func idsOf(written []writtenBySQL) []domain.ID {
 	return ids
 }
 
-// What is judged together.
+// How many schedules, and how many bytes of them, are judged together.
 const (
 	mostTogether = 1000
 	bytesAtOnce  = 16 << 20
@@ -36,8 +36,9 @@ const (
 )
 
 const (
-	// What is locked is not read. The locks that this takes end with the statement: they only ask. A version below zero
-	// was judged as it was written, and is looked at again (see lookAgain). $1 are those that are known to be doubtful.
+	// Locked rows are skipped; the statement's own locks, which serve only to find them, end with it. A version below zero
+	// marks a schedule that was judged when it was written, and is judged again (see lookAgain). $1 are the schedules
+	// already known to be doubtful.
 	unjudged = `
 with next as materialized (
     select u.schedule_id, u.version, u.version > 0 and strpos(s.task::text, '"stream"') > 0 as waits, s.updated_at
@@ -58,8 +59,8 @@ where u.schedule_id = j.id and u.version = j.version`
 
 var schedulesByIDs = selectSchedule + `id = any ($1::uuid[])`
 
-// nextUnjudged returns what is to be judged together, and whether there is more. What does not wait is not judged
-// together with what does.
+// nextUnjudged returns the next schedules to be judged together, and whether there are more. Those that fire meanwhile
+// are not judged together with those that wait for it.
 func (s *Store) nextUnjudged(ctx context.Context, but []domain.ID) (batch []writtenBySQL, more bool, err error) {
 	batch, err = postgres.Collect(ctx, s.pool, pgx.RowToStructByPos[writtenBySQL], unjudged, but)
 	if err != nil || len(batch) == 0 {
@@ -76,8 +77,8 @@ func (s *Store) nextUnjudged(ctx context.Context, but []domain.ID) (batch []writ
 	return batch[:n], true, nil
 }
 
-// judgeTogether judges schedules in as many statements as one would take, and returns those with which something is
-// wrong, or may be. One that PostgreSQL refuses to read makes all of them doubtful.
+// judgeTogether judges several schedules with the number of statements that one would take. It returns those that are,
+// or may be, faulty. A schedule that PostgreSQL cannot read makes all of them doubtful.
 func (s *Store) judgeTogether(ctx context.Context, batch []writtenBySQL) (doubtful []writtenBySQL, err error) {
 	if len(batch) == 0 {
 		return nil, nil
@@ -112,7 +113,7 @@ func (s *Store) forgetUnjudged(ctx context.Context, all []writtenBySQL) error {
 	return err
 }
 
-// wrongOf returns those schedules with which something is wrong that nobody has recorded.
+// wrongOf returns which schedules have a fault that nobody has recorded.
 func (s *Store) wrongOf(ctx context.Context, ids []domain.ID) (map[domain.ID]bool, error) {
 	all, err := postgres.Collect(ctx, s.pool, scheduleRow, schedulesByIDs, ids)
 	if err != nil {
@@ -163,8 +164,8 @@ func namesOf(of map[string][]domain.ID) []string {
 	return names
 }
 
-// takenOf returns those of some streams to which nothing may be handed over, each with the schedules that go to it, as
-// judgeName does for one.
+// takenOf returns which of some streams nothing may be handed over to, as judgeName does for one. of has the schedules
+// that go to each stream.
 func (s *Store) takenOf(ctx context.Context, of map[string][]domain.ID) (taken []string, err error) {
 	has, err := claims.Claimed(ctx, s.pool, namesOf(of))
 	if err != nil {

@@ -19,8 +19,8 @@ const (
 		"this again ten seconds later"
 )
 
-// neighbours refuses the target of a schedule that is another's (see package claims). A target that a schedule keeps is
-// not asked about: somebody may have taken the name since, by an adopted row.
+// neighbours refuses a target whose name belongs to another schedule (see package claims). It does not ask about a
+// target that the schedule has already: an adopted row may have taken the name since.
 func (w writer) neighbours(ctx context.Context, d domain.Definition, id domain.ID) error {
 	switch {
 	case w.keeps != nil && w.keeps.Stream == d.Stream && w.keeps.Queue == d.Queue:
@@ -44,13 +44,13 @@ func (w writer) neighbours(ctx context.Context, d domain.Definition, id domain.I
 	return nil
 }
 
-// isNoStream refuses a queue whose name another schedule holds as that of its stream, or has left in Redis.
+// isNoStream refuses a queue whose name is that of another schedule's stream, or of a stream that was left in Redis.
 func isNoStream(ctx context.Context, q Querier, queue string, id domain.ID) error {
 	of, err := claims.StreamOfOther(ctx, q, queue, id)
 	return nameOther(ctx, q, of.Of, streamFault(of, err, queue))
 }
 
-// streamFault is that of a queue whose name is held as that of a stream.
+// streamFault returns the fault of a queue that has the name of a stream.
 func streamFault(of claims.Holder, err error, queue string) error {
 	if of.Held {
 		return other(true, err, "/queue", isStream, queue)
@@ -58,8 +58,9 @@ func streamFault(of claims.Holder, err error, queue string) error {
 	return other(of.Key, err, "/queue", isKey, queue)
 }
 
-// isQueueOfOther reports whether a queue is another schedule's or, as far as the role of a caller's transaction may
-// know, a route's. An error would abort that transaction, and the hand-over looks at routes again.
+// isQueueOfOther reports whether a name is the queue of another schedule or of a route. A caller's transaction whose
+// role may not read routes is not asked about them, because the error would abort it; they are looked at again when a
+// run is handed over.
 func (w writer) isQueueOfOther(ctx context.Context, queue string, id domain.ID) (bool, error) {
 	if w.tx != nil {
 		may, err := claims.MayReadRoutes(ctx, w.q)
@@ -73,9 +74,9 @@ func (w writer) isQueueOfOther(ctx context.Context, queue string, id domain.ID) 
 	return claims.QueueOfOther(ctx, w.q, queue, id)
 }
 
-// judgeName is what a schedule is refused for when it has been written: its stream is a queue and nobody holds it, or
-// its queue has been claimed as a stream, or is one that was left in Redis. Who has claimed a stream keeps it, and
-// those that have a queue of its name are judged.
+// judgeName returns the fault in the target of a schedule that has been written: its stream is a queue, and no schedule
+// has claimed the stream; or its queue has been claimed as a stream, or is a stream that was left in Redis. A schedule
+// that has claimed a stream keeps it, and those with a queue of its name are at fault.
 func (s *Store) judgeName(ctx context.Context, id domain.ID, d domain.Definition) error {
 	name, queue := d.Stream, claims.QueueOf(d.Stream)
 	if name == "" {
@@ -98,7 +99,7 @@ func (s *Store) judgeName(ctx context.Context, id domain.ID, d domain.Definition
 	return claims.Share(ctx, s.pool, []string{name}, []domain.ID{id})
 }
 
-// ForgetClaims forgets the claims of what is deleted.
+// ForgetClaims deletes the claims of deleted schedules.
 func (s *Store) ForgetClaims(ctx context.Context) error { return claims.ForgetDeleted(ctx, s.pool) }
 
 func other(taken bool, err error, field, format, name string) error {
@@ -111,7 +112,7 @@ func other(taken bool, err error, field, format, name string) error {
 	return domain.Faults{{Kind: domain.Invalid, Code: "target_ambiguous", Field: field, Message: fmt.Sprintf(format, name)}}
 }
 
-// nameOther adds to a fault whose the name is, if who is refused may know that schedule.
+// nameOther adds to a fault which schedule has the name, if the caller may know that schedule.
 func nameOther(ctx context.Context, q Querier, of *domain.ID, fault error) error {
 	faults := domain.FaultsOf(fault)
 	if len(faults) == 0 || of == nil {
@@ -123,22 +124,22 @@ func nameOther(ctx context.Context, q Querier, of *domain.ID, fault error) error
 	return faults
 }
 
-// streamNames are the streams of all schedules, read again once they are a second old: a store that writes many
-// schedules with queues does not ask before each.
+// streamNames keeps the names of all schedules' streams for a second, so that a store which writes many schedules with
+// queues does not ask before each.
 type streamNames struct {
 	mu    sync.Mutex
 	read  time.Time
 	names claims.Names
 }
 
-// forget has them read anew: one is about to be written.
+// forget has the names read anew, because one is about to be written.
 func (s *streamNames) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.read = time.Time{}
 }
 
-// holder returns whose the name of a stream is, apart from what a schedule holds itself.
+// holder returns who has the name as that of a stream, apart from the schedule but.
 func (s *streamNames) holder(ctx context.Context, q Querier, name string, but domain.ID) (claims.Holder, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

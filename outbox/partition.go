@@ -16,14 +16,14 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// Retention is how long is kept what need not be kept for ever. Schedule events are.
+// Retention says how long runs, run events and idempotency keys are kept. Schedule events are kept for ever.
 type Retention struct {
 	Runs time.Duration // by their due times, in whole months
 	Keys time.Duration // Idempotency-Keys: how late a repeated request is still known
 }
 
-// Upkeep is what Maintain did. Deferred are partitions that are to be made or dropped and whose table was in use, or
-// that another process was changing: they are for the next time.
+// Upkeep is what Maintain did. Deferred are the partitions that it left for the next time, because their table was in
+// use or another process was changing partitions.
 type Upkeep struct {
 	Made, Dropped, Deferred []string
 
@@ -32,8 +32,8 @@ type Upkeep struct {
 }
 
 // Maintain makes the partitions that will be needed, well ahead, and drops the runs that retention no longer keeps. It
-// is cheap when there is nothing to do, and is called every minute or so, by as many processes as like to. Nobody who
-// reads or writes waits for it longer than a tenth of a second.
+// is cheap when there is nothing to do, and any number of processes may call it, every minute or so. Readers and
+// writers wait for it for a tenth of a second at most.
 func Maintain(ctx context.Context, q Querier, now time.Time, keep Retention) (Upkeep, error) {
 	var did Upkeep
 	s, err := readPartitions(ctx, q)
@@ -87,18 +87,19 @@ const (
 	checkViolation   = "23514" // a row has come into the default partition where another partition was to begin
 )
 
-// inUse tells the errors that only mean: not now.
+// inUse reports whether an error only means that a table is in use just now.
 func inUse(err error) bool {
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && slices.Contains([]string{lockNotAvailable, objectInUse, checkViolation}, pgErr.Code)
 }
 
-// alone begins every change of partitions: one at a time, and never queued for a lock, because everybody else would
-// queue behind. It is all one statement, so a process that is stopped holds nothing.
+// alone begins every change of partitions. Only one process changes them at a time, and none ever queues for a lock on
+// a table, because everybody else would queue behind it. The change is a single statement, so that a process which is
+// stopped in the middle holds nothing.
 //
-// Whose turn it is a row tells, which no stranger can lock. Processes before schema 75 have an advisory lock for it:
-// they are kept out where that can be had, and where it cannot, two that meet lose one of both changes, which is made
-// again.
+// Turns are taken by locking a row, which roles without rights on it cannot do. Processes of releases before schema 75
+// take an advisory lock instead. It is taken here, too, where it is free; where it is not, and two processes meet, one
+// of the two changes fails, and is made at the next round.
 const alone = `do $tactus$ begin
     perform set_config('lock_timeout', '100ms', true);
     perform pg_try_advisory_xact_lock(` + sqlexpr.PartitionLock + `);
@@ -122,14 +123,14 @@ func execute(ctx context.Context, q Querier, sql string) error {
 	return rows.Err()
 }
 
-// partitions are those there are.
+// partitions are the partitions that exist.
 type partitions struct {
 	position int64                      // the newest that has been drawn
 	ranges   map[string][]positionRange // by topic
 	months   map[string]bool            // the names of runs' partitions
 }
 
-// positionRange is a partition of a topic: positions from lower until below upper.
+// positionRange is a partition of a topic. It holds the positions from lower up to, but not including, upper.
 type positionRange struct {
 	name         string
 	lower, upper int64

@@ -37,7 +37,7 @@ func DropHappenings(ctx context.Context, q Querier, before time.Time, seen ...Sn
 	})
 }
 
-// dropUnless drops the partitions of a topic to which nothing will be written any more, and in which a query finds no
+// dropUnless drops those partitions of a topic that nothing will be written to any more, and in which a query finds no
 // row.
 func dropUnless(
 	ctx context.Context, q Querier, topic string, rest func(partition string) string,
@@ -63,8 +63,9 @@ func dropUnless(
 	return did, errors.Join(errs...)
 }
 
-// unseen selects the rows of a partition that one of the snapshots has not seen. What xmin precedes is found by index,
-// and is next to nothing in an old partition: the question costs little, under the lock too.
+// unseen returns a query for the rows of a partition that are not visible in one of the snapshots. An index finds the
+// rows written since a snapshot's xmin, of which an old partition has next to none, so that the query is cheap under
+// the lock, too.
 func unseen(partition string, seen []Snapshot) string {
 	conditions := make([]string, len(seen))
 	for i, s := range seen {
@@ -87,12 +88,12 @@ func exists(ctx context.Context, q Querier, query string) (bool, error) {
 	return some, nil
 }
 
-// drop drops a partition unless a query finds rows, or somebody uses its parent and does not end soon. Whoever has an
-// open transaction with a row in the partition holds its parent too; once that is ours, nobody else can hold the
-// partition but a vacuum, and for that nobody shall wait.
+// drop returns a statement that drops a partition, unless a query finds rows in it, or somebody uses its parent and
+// does not finish soon. An open transaction that has written a row to the partition holds a lock on its parent as well.
+// Once the parent is locked here, only a vacuum can still hold the partition, and nobody is made to wait for that.
 //
-// What somebody else has made of the partition, such as a view, keeps the table from being dropped: the partition is
-// then detached, without its rows.
+// A view that somebody else has made on the partition keeps the table from being dropped. Then the partition is emptied
+// and detached.
 func drop(parent, partition, unless string) string {
 	check := ""
 	if unless != "" {
@@ -112,7 +113,7 @@ func drop(parent, partition, unless string) string {
     end;`, parent, partition, check, detached.Prefix+partition) + end
 }
 
-// expired are the months of runs that ended before a time.
+// expired returns the partitions of runs whose month ended before a time.
 func (s partitions) expired(before time.Time) (names []string) {
 	for name := range s.months {
 		if month, err := time.Parse(monthLayout, name); err == nil && !month.AddDate(0, 1, 0).After(before) {
@@ -123,7 +124,7 @@ func (s partitions) expired(before time.Time) (names []string) {
 	return names
 }
 
-// forgetOnce bounds how many rows one round deletes.
+// forgetOnce is how many rows one round deletes at most.
 const forgetOnce = 10_000
 
 const (
@@ -133,7 +134,8 @@ delete from tactus.runs_default where ctid = any (array(select ctid from tactus.
 delete from tactus.idempotency where key in (select key from tactus.idempotency where created_at < $1 order by created_at limit $2)`
 )
 
-// forget deletes row by row what no partition of its own lets go: runs in the default partition, and old keys.
+// forget deletes row by row what is not dropped with a partition: runs in the default partition, and old idempotency
+// keys.
 func forget(ctx context.Context, q Querier, now time.Time, keep Retention) error {
 	for _, f := range []struct {
 		sql    string

@@ -7,11 +7,11 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// widths are how many positions a topic's partitions span. Positions are drawn from one sequence, so all topics go
-// through them at the same speed; of schedule events, which are kept, there shall be few partitions.
+// widths says how many positions a partition of each topic spans. Positions are drawn from one sequence, so all topics
+// use them up at the same speed. Schedule events are kept for ever, and are to have few partitions.
 var widths = map[string]int64{Schedules: 1_000_000_000, Runs: 5_000_000, sqlexpr.Happenings: 5_000_000}
 
-// topics are those whose partitions are made here, as far as the schema has them.
+// topics returns the topics of the schema whose partitions are made here.
 func (s partitions) topics() []string {
 	if len(s.ranges[sqlexpr.Happenings]) == 0 { // an older schema
 		return []string{Schedules, Runs}
@@ -19,16 +19,16 @@ func (s partitions) topics() []string {
 	return []string{Schedules, Runs, sqlexpr.Happenings}
 }
 
-// ahead is how many partitions stand ready behind the one in use.
+// ahead is how many partitions stand ready beyond the one in use.
 const ahead = 2
 
-// newPartition is one that has to be made.
+// newPartition is a partition that has to be made.
 type newPartition struct {
 	parent, name string
 	bounds       string // a query for the text of the bounds; no row when there is no room for it
 }
 
-// missing are the partitions that are to stand ready and do not.
+// missing returns the partitions that should stand ready, and do not exist yet.
 func (s partitions) missing(now time.Time) (all []newPartition) {
 	for _, topic := range s.topics() {
 		end := s.begin(topic)
@@ -52,8 +52,8 @@ func (s partitions) missing(now time.Time) (all []newPartition) {
 	return all
 }
 
-// begin is where the partitions of a topic have to be without a gap from: the end of the one in use, or of the last
-// before it.
+// begin returns the position from which on the partitions of a topic must have no gap: the end of the one in use, or of
+// the last one before it.
 func (s partitions) begin(topic string) (end int64) {
 	for _, r := range s.ranges[topic] {
 		if r.lower <= s.position {
@@ -63,9 +63,9 @@ func (s partitions) begin(topic string) (end int64) {
 	return end
 }
 
-// next is where the partition ends that has a position, or that is to have it: before the next one that there is. A gap
-// comes about when one partition could not be made and the one behind it could. A row that falls into a gap cannot be
-// written.
+// next returns where the partition ends that holds a position, and whether it exists. One that is still to be made ends
+// where the next existing one begins: there is a gap when a partition could not be made, and a later one could. A row
+// whose position falls into a gap cannot be written.
 func (s partitions) next(topic string, at int64) (upper int64, there bool) {
 	upper = at + widths[topic]
 	for _, r := range s.ranges[topic] {
@@ -79,7 +79,7 @@ func (s partitions) next(topic string, at int64) (upper int64, there bool) {
 	return upper, false
 }
 
-// ready counts the partitions that stand ready behind the one in use, by their table.
+// ready counts the partitions of each table that stand ready beyond the one in use.
 func (s partitions) ready(now time.Time) map[string]int {
 	all := map[string]int{"runs": 0}
 	for _, topic := range s.topics() {
@@ -106,9 +106,11 @@ const monthLayout = "runs_2006_01"
 
 func monthName(month time.Time) string { return month.Format(monthLayout) }
 
-// runBounds are those of a month; nothing when nothing of it is left. The default partition keeps what it has: when it
-// has rows of the month, because nobody maintained, the partition begins behind them, and when the month has begun,
-// behind the rows that are being written. To move rows would lose what is written to them meanwhile.
+// runBounds returns the bounds of the partition for a month, or an empty text when nothing of the month is left for it.
+// Rows stay in the default partition once they are there, because moving them would lose what is written to them
+// meanwhile. So when the default partition has rows of the month, which happens when nobody called Maintain in time,
+// the new partition begins behind them; and when the month has begun already, behind the rows that are being written
+// now.
 func runBounds(month, now time.Time) string {
 	begin := month
 	if !now.Before(month) {
@@ -120,12 +122,12 @@ func runBounds(month, now time.Time) string {
         ) d where begin < '%[2]s'`, begin.Format(time.RFC3339), month.AddDate(0, 1, 0).Format(time.RFC3339))
 }
 
-// storage is how the partitions of a table are stored. A page of runs is filled by half: the other half is for their
-// second versions, which then need no index to be written.
+// storage says how the partitions of a table are stored. Pages of runs are filled by half only: the other half is for
+// the second version of each run, which then changes no index.
 var storage = map[string]string{"runs": " with (fillfactor = 50)"}
 
-// create makes a table and then attaches it: CREATE TABLE ... PARTITION OF would wait for every writer of the parent,
-// and have all others wait behind.
+// create returns a statement that makes a table and then attaches it. CREATE TABLE ... PARTITION OF would wait for
+// every writer of the parent, and everybody else would wait behind it.
 func (p newPartition) create() string {
 	return alone + fmt.Sprintf(`declare
         bounds text := (%[3]s);

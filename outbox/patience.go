@@ -12,29 +12,30 @@ import (
 	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
-// What a store writes may have to wait for a lock that somebody holds on the schedule's row, for hours perhaps. A write
-// that waits keeps a connection, and a pool has few: those who write to one locked schedule would take all of them, and
-// nobody else would be served. So
+// A write may have to wait for a lock that somebody holds on the schedule's row, perhaps for hours. While it waits it
+// keeps a connection, of which a pool has few: writes to one locked schedule would take all of them, and nobody else
+// would be served. Therefore
 //
-//   - a statement gives up after lockWait, and is sent again after a pause in which it keeps no connection, until
-//     lockPatience is over. Then the write is refused by domain.ErrLocked, and nothing was changed.
-//   - of the writes of one store to one schedule, one is in the database at a time (lines). The others would have to
-//     wait for it there anyway.
+//   - a statement gives up after lockWait. It is sent again after a pause in which it keeps no connection, until
+//     lockPatience is over. Then the write fails with domain.ErrLocked, and has changed nothing.
+//   - a store has one write to a schedule in the database at a time (lines). The others would have to wait for it there
+//     anyway.
 //
-// A caller's transaction keeps the limits that its owner has set.
+// A caller's own transaction keeps the limits that its owner has set.
 const (
 	lockPause    = 250 * time.Millisecond
 	lockPatience = 3 * time.Second
 
-	// lockWait has a statement give up a wait for a lock. It is a condition that is always true.
+	// lockWait is a condition that is always true, and sets the time after which its statement gives up waiting for a
+	// lock.
 	lockWait = `
     and set_config('lock_timeout', '250ms', true) is not null`
 )
 
 type patienceKey struct{}
 
-// WithPatience has writes wait for locks for so long, in place of some seconds: for whoever writes to many schedules,
-// and has not as long for each.
+// WithPatience sets how long writes wait for locks. The default is some seconds; a caller who writes to many schedules
+// cannot spend as long on each.
 func (*Store) WithPatience(ctx context.Context, d time.Duration) context.Context {
 	return context.WithValue(ctx, patienceKey{}, d)
 }
@@ -46,10 +47,10 @@ func patienceOf(ctx context.Context) time.Duration {
 	return lockPatience
 }
 
-// freeSQL takes the locks that writes to schedules take, of those rows that nobody has locked, and gives them back.
+// freeSQL locks those rows that nobody else has locked, as a write does. The locks end with the statement.
 const freeSQL = `select id from tactus.schedules where id = any ($1::uuid[]) for no key update skip locked`
 
-// Free returns those of some schedules that nobody has locked at the moment.
+// Free returns which of some schedules nobody has locked at the moment.
 func (s *Store) Free(ctx context.Context, ids []domain.ID) (map[domain.ID]bool, error) {
 	rows, err := s.pool.Query(ctx, freeSQL, pgx.QueryExecModeCacheDescribe, ids)
 	if err != nil {
@@ -63,20 +64,20 @@ func (s *Store) Free(ctx context.Context, ids []domain.ID) (map[domain.ID]bool, 
 	return free, nil
 }
 
-// lines are the writes of a store that stand in line for the same schedule.
+// lines has, for each schedule, the writes of a store that wait for each other.
 type lines struct {
 	mu sync.Mutex
 	of map[string]*line
 }
 
-// line is for one schedule: who holds its only place is in the database.
+// line is that of one schedule. Whoever holds its only place has its write in the database.
 type line struct {
 	place   chan struct{}
 	writers int // in line, and in the database
 }
 
-// patiently runs a write to what key names, once it is its turn, and again while it finds a lock. locked is what it
-// returns when that lasts.
+// patiently runs a write to the schedule that key names when it is its turn, and runs it again while it finds a lock.
+// It returns locked when the lock outlasts the caller's patience.
 func (l *lines) patiently(ctx context.Context, key string, locked error, write func() error) error {
 	own := l.join(key)
 	defer l.leave(key)
@@ -125,7 +126,7 @@ func (l *lines) leave(key string) {
 	}
 }
 
-// lockedError names what is locked.
+// lockedError returns a domain.ErrLocked that names what is locked.
 func lockedError(what string) error { return lockedErrorOf(domain.ErrLocked, what) }
 
 func lockedErrorOf(kind *domain.Error, what string) error {
