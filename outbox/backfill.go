@@ -19,16 +19,16 @@ import (
 // DefaultRunRetention is how long runs are kept after their due times, unless an operator says otherwise.
 const DefaultRunRetention = 90 * 24 * time.Hour
 
-// backfillMargin is how long the runs of a backfill are kept at least.
+// backfillMargin is how long the runs of a backfill are kept at the least.
 const backfillMargin = 24 * time.Hour
 
 // maxBackfills is how many backfills of one schedule may be open.
 const maxBackfills = 100
 
-// Backfill asks the leading beat for runs of a schedule for due times of the past, and returns the id under which it
-// has been asked, and what it was asked for. With DryRun it only returns the latter, or why it would be refused.
-// keep is how long runs are kept after their due times (0: DefaultRunRetention). A repeated call with the same key (an
-// Idempotency-Key) asks for nothing more, and returns the id of the first one.
+// Backfill asks the leading beat for runs of a schedule for due times of the past. It returns the id of the backfill
+// and the due times that it covers. With DryRun it only returns the due times, or the error with which it would be
+// refused. keep is how long runs are kept after their due times (0: DefaultRunRetention). A repeated call with the same
+// key (an Idempotency-Key) asks for nothing more, and returns the id of the first one.
 func (s *Store) Backfill(ctx context.Context, id domain.ID, ask domain.BackfillRequest, keep time.Duration, key string) (
 	domain.ID, domain.BackfillPlan, error,
 ) {
@@ -69,7 +69,7 @@ func (s *Store) Backfill(ctx context.Context, id domain.ID, ask domain.BackfillR
 	}
 }
 
-// onceOnly is the key of a request, if it has one, and the hash by which the same request is known.
+// onceOnly is the idempotency key of a request, if it has one, and the hash by which a repeated request is recognized.
 type onceOnly struct {
 	key  string
 	hash [sha256.Size]byte
@@ -82,7 +82,7 @@ func (s *Store) askedBefore(ctx context.Context, once onceOnly) (made domain.ID,
 	return s.madeBefore(ctx, once.key, once.hash[:])
 }
 
-// planBackfill finds the due times of a backfill, and the version of the schedule by which it did.
+// planBackfill finds the due times of a backfill, and returns the version of the schedule that they are based on.
 func (s *Store) planBackfill(ctx context.Context, id domain.ID, ask domain.BackfillRequest, keep time.Duration) (
 	plan domain.BackfillPlan, version int64, err error,
 ) {
@@ -119,7 +119,7 @@ select coalesce(` + sqlexpr.LeftOut + `, '') from (
     select $1::uuid as schedule_id, due_at, nth, $3::boolean as again from unnest($2::timestamptz[]) with ordinality u (due_at, nth)
 ) d order by nth`
 
-// makeBackfill writes a backfill of a schedule that still has the version by which it was planned.
+// makeBackfill writes a backfill if the schedule still has the version that the plan is based on.
 const makeBackfill = `
 with moment as materialized (select clock_timestamp() as now where true` + lockWait + `),
 made as (
@@ -140,8 +140,8 @@ key as (
 )
 select id from made, (select count(*) from key) k`
 
-// beginBackfill writes a backfill, and reports whether it did: it does not when the schedule has changed, or has too
-// many.
+// beginBackfill writes a backfill, and reports whether it did. It does not if the schedule has changed or has too many
+// backfills.
 func (s *Store) beginBackfill(ctx context.Context, id domain.ID, version int64, plan domain.BackfillPlan, once onceOnly) (
 	made domain.ID, ok bool, err error,
 ) {
@@ -173,7 +173,7 @@ func (s *Store) beginBackfill(ctx context.Context, id domain.ID, version int64, 
 
 const openBackfills = `select count(*) from tactus.backfills where schedule_id = $1 and ended_at is null`
 
-// roomForBackfill returns why a schedule gets no more backfills; nil when it may.
+// roomForBackfill returns the error of a schedule that may have no more backfills, or nil.
 func (s *Store) roomForBackfill(ctx context.Context, id domain.ID) error {
 	open, err := postgres.Collect(ctx, s.pool, pgx.RowTo[int64], openBackfills, id)
 	if err != nil {
@@ -194,7 +194,8 @@ update tactus.backfills set ended_at = clock_timestamp(), outcome = 'cancelled',
 where id = @id and ended_at is null` + lockWait + `
 returning id`
 
-// CancelBackfill has a backfill make no further runs, and reports whether it had not ended. Its runs go on.
+// CancelBackfill stops a backfill from making further runs, and reports whether it was still making some. The runs that
+// it has made go on.
 func (s *Store) CancelBackfill(ctx context.Context, id domain.ID) (cancelled bool, err error) {
 	schedule, err := postgres.Collect(ctx, s.pool, pgx.RowTo[domain.ID], `select schedule_id from tactus.backfills where id = $1`, id)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// Ring wakes the relay. It is for after the commit of a transaction in which Put and its like were called; there
-// themselves they must not ring, because the lock would be held until a commit that may be long in coming.
+// Ring wakes the relay. Call it after the commit of a transaction in which Put and its like were called. They do not
+// ring themselves, because the bell takes a lock that would be held until a commit that may be long in coming.
 func Ring(ctx context.Context, q Querier) error {
 	rows, err := q.Query(ctx, `select `+sqlexpr.RingSchedules)
 	if err != nil {
@@ -25,8 +25,8 @@ func Ring(ctx context.Context, q Querier) error {
 	return nil
 }
 
-// InTx runs do in a transaction and rings after its commit. An error from do, or from the commit, is returned and
-// leaves nothing; a bell that cannot be rung is not an error, because the relay polls.
+// InTx runs do in a transaction and rings after its commit. If do or the commit fails, the error is returned and
+// nothing has changed. A bell that cannot be rung is no error, because the relay polls.
 func InTx(ctx context.Context, db interface {
 	Querier
 	Begin(ctx context.Context) (pgx.Tx, error)
@@ -39,9 +39,8 @@ func InTx(ctx context.Context, db interface {
 	return nil
 }
 
-// turn lets one write of a store ring at a time, for the reason that one statement of all does (see
-// sqlexpr.RingSchedules). That the others do not even try spares them a twentieth of the server's time when there are
-// many.
+// turn lets one write of a store ring at a time, as sqlexpr.RingSchedules lets one statement of all processes do. That
+// the others do not even try saves a twentieth of the server's time when there are many.
 type turn struct {
 	mu     sync.Mutex
 	number int       // of the turn that was taken last
@@ -49,10 +48,10 @@ type turn struct {
 	left   bool      // somebody leaves it to who has the turn
 }
 
-// turnLasts is how long others leave it to a write, which may have to wait for a row.
+// turnLasts is how long other writes leave ringing to one, which may have to wait for a row.
 const turnLasts = 5 * time.Millisecond
 
-// take gives a turn, which has to end; 0 when another write has it.
+// take returns the number of a turn, which must be ended, or 0 when another write has the turn.
 func (t *turn) take(now time.Time) (number int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -65,7 +64,7 @@ func (t *turn) take(now time.Time) (number int) {
 	return t.number
 }
 
-// end reports whether a bell is still to be rung: others had left it to a write that has not.
+// end reports whether the bell must still be rung, because others left it to this write and it did not ring.
 func (t *turn) end(number int, rang bool) (owed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -18,7 +18,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// calendarID is the id of the calendar of a name. Nothing else has it.
+// calendarID returns the id of the calendar with a name. It depends on the name alone.
 func calendarID(name string) domain.ID { return domain.ID(md5.Sum([]byte("calendar " + name))) }
 
 const calendarColumns = `select id, name, version, description, days, created_at, updated_at from tactus.calendars `
@@ -44,7 +44,7 @@ select count(*) from (select from tactus.schedules s where s.deleted_at is null 
     and tactus.uses_calendar(s.policy, $1) limit $2::bigint) users`
 )
 
-// GetCalendar returns the calendar of a name, or domain.ErrCalendarNotFound.
+// GetCalendar returns the calendar with a name, or domain.ErrCalendarNotFound.
 func GetCalendar(ctx context.Context, q Querier, name string) (domain.Calendar, error) {
 	found, err := postgres.Collect(ctx, q, calendarRow, calendarByName, name)
 	if err != nil {
@@ -62,8 +62,8 @@ func GetCalendar(ctx context.Context, q Querier, name string) (domain.Calendar, 
 // maxCalendars is how many calendars there may be.
 const maxCalendars = 1000
 
-// putCalendar writes a calendar and its event, unless it says so already, or has another version than is expected (0:
-// any).
+// putCalendar writes a calendar and its event, unless the calendar is the same already, or its version is not the
+// expected one (0: any).
 const putCalendar = `
 with changed as (
     insert into tactus.calendars as c (id, name, version, description, days, created_at, updated_at)
@@ -84,14 +84,14 @@ select 'schedule', id, version, 'calendar.updated', tactus.calendar_data(changed
 from changed
 returning version, occurred_at, case when @ring::boolean then ` + sqlexpr.RingSchedules + ` end`
 
-// errTooManyCalendars is the answer to one calendar more than there may be.
+// errTooManyCalendars refuses one more calendar than there may be.
 var errTooManyCalendars = &domain.Error{
 	Kind: domain.Invalid, Code: "too_many_calendars",
 	Message: fmt.Sprintf("there are %d calendars already: delete some", maxCalendars),
 }
 
-// PutCalendar makes the calendar of a name what is given. It is part of the caller's transaction; its days are faults
-// of the caller (domain.Faults) that do not abort it. A calendar without days has an empty list of them, not nil.
+// PutCalendar creates a calendar, or replaces it. It is part of the caller's transaction, which faults in the calendar
+// (domain.Faults) do not abort. A calendar without days has an empty list of them, not nil.
 func PutCalendar(ctx context.Context, tx pgx.Tx, c domain.Calendar) (domain.Calendar, error) {
 	after, _, err := writeCalendar(ctx, tx, c, 0, pgx.NamedArgs{"alone": false, "ring": false})
 	return after, err
@@ -137,15 +137,15 @@ func writeCalendar(
 	return after, err == nil && len(written) > 0 && after.CreatedAt.Equal(after.UpdatedAt), err
 }
 
-// DeleteCalendar deletes the calendar of a name. One that a schedule uses is not deleted: domain.ErrCalendarInUse. It
-// is part of the caller's transaction.
+// DeleteCalendar deletes a calendar, in the caller's transaction. It returns domain.ErrCalendarInUse if a schedule uses
+// the calendar.
 func DeleteCalendar(ctx context.Context, tx pgx.Tx, name string) error {
 	return endCalendar(ctx, tx, deleteCalendar, name, int64(0))
 }
 
 const (
 	deleteCalendar = `select outcome, users from tactus.delete_calendar($1, $2)`
-	// The event of what deleteCalendarSoon deletes has the role of the session as its actor, on behalf of $3.
+	// The event of deleteCalendarSoon names the role of the session as its actor, on behalf of $3.
 	deleteCalendarSoon = `
 select d.outcome, d.users from (
     select set_config('lock_timeout', '250ms', true) || set_config('tactus.actor', $3, true)
@@ -175,14 +175,14 @@ func endCalendar(ctx context.Context, q Querier, sql string, args ...any) error 
 	return nil
 }
 
-// known refuses what a definition names and there is not, or is another's.
+// known refuses a definition that names a calendar which does not exist, or a target that is another's.
 func (w writer) known(ctx context.Context, d domain.Definition, id domain.ID) error {
 	return domain.Join(unknownCalendars(ctx, w.q, d), w.neighbours(ctx, d, id))
 }
 
 const livingCalendars = `select name from tactus.calendars where name = any ($1::text[]) and deleted_at is null`
 
-// unknownCalendars tells each calendar of a definition that there is none of.
+// unknownCalendars returns a fault for each calendar of a definition that does not exist.
 func unknownCalendars(ctx context.Context, q Querier, d domain.Definition) error {
 	member, names := d.Calendars()
 	if len(names) == 0 {
@@ -207,8 +207,8 @@ func unknownCalendars(ctx context.Context, q Querier, d domain.Definition) error
 	return faults
 }
 
-// SetsOf returns the compiled calendars that definitions name, for domain.Schedule. One that is gone, or cannot be
-// read, is left out.
+// SetsOf returns the compiled calendars that definitions name, for domain.Schedule. It leaves out calendars that are
+// gone or cannot be read.
 func SetsOf(ctx context.Context, q Querier, definitions ...domain.Definition) (domain.CalendarSets, error) {
 	var wanted []string
 	for _, d := range definitions {
@@ -248,13 +248,13 @@ func (s *Store) SetOf(c domain.Calendar) (*calendar.Set, error) {
 	return compiled.Compile(days)
 }
 
-// compiled are the calendars that were asked for last: all of them, unless more were written than there is room for.
+// compiled keeps the compiled calendars that were asked for last, which are all of them unless they need more room.
 var compiled = calendar.NewCache(maxCalendarBytes)
 
-// maxCalendarBytes is what all calendars take in memory.
+// maxCalendarBytes is how much memory compiled calendars take at most, in bytes.
 const maxCalendarBytes = 96 << 20
 
-// Sets returns the compiled calendars that a definition names; faults are those that there are none of.
+// Sets returns the compiled calendars that a definition names, or a fault for each that does not exist.
 func (s *Store) Sets(ctx context.Context, d domain.Definition) (domain.CalendarSets, error) {
 	if err := unknownCalendars(ctx, s.pool, d); err != nil {
 		return nil, err
@@ -262,10 +262,10 @@ func (s *Store) Sets(ctx context.Context, d domain.Definition) (domain.CalendarS
 	return SetsOf(ctx, s.pool, d)
 }
 
-// maxCalendarUsers is how far the schedules that use a calendar are counted.
+// maxCalendarUsers is how many of the schedules that use a calendar are counted at most.
 const maxCalendarUsers = 10_000
 
-// Calendar returns the calendar of a name, and how many schedules use it, or domain.ErrCalendarNotFound.
+// Calendar returns the calendar with a name, and how many schedules use it, or domain.ErrCalendarNotFound.
 func (s *Store) Calendar(ctx context.Context, name string) (c domain.Calendar, usedBy int64, err error) {
 	if c, err = GetCalendar(ctx, s.pool, name); err != nil && c.Unreadable == "" {
 		return c, 0, err
@@ -277,7 +277,8 @@ func (s *Store) Calendar(ctx context.Context, name string) (c domain.Calendar, u
 	return c, users[0], nil
 }
 
-// PageOfCalendars returns some calendars, by their names, and how many there are. One that is unreadable is among them.
+// PageOfCalendars returns a page of the calendars, sorted by name, and their total number. Unreadable ones are
+// included.
 func (s *Store) PageOfCalendars(
 	ctx context.Context, limit, offset int,
 ) (some []domain.Calendar, total int64, err error) {
@@ -292,7 +293,7 @@ func (s *Store) PageOfCalendars(
 	return some, counts[0], nil
 }
 
-// PutCalendar makes the calendar of a name what is given, if it has the version (0: any).
+// PutCalendar creates a calendar, or replaces it if it has the version (0: any).
 func (s *Store) PutCalendar(
 	ctx context.Context, c domain.Calendar, version int64,
 ) (after domain.Calendar, created bool, err error) {
@@ -305,7 +306,7 @@ func (s *Store) PutCalendar(
 	return after, created, err
 }
 
-// DeleteCalendar deletes the calendar of a name, if it has the version (0: any) and no schedule uses it.
+// DeleteCalendar deletes a calendar if it has the version (0: any) and no schedule uses it.
 func (s *Store) DeleteCalendar(ctx context.Context, name string, version int64) error {
 	by := actorOf(ctx)
 	err := s.patientlyOfCalendar(ctx, name, func() error {

@@ -13,10 +13,11 @@ import (
 	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
-// What calendars cost is bounded for all together (calendar.MaxCost): each beat holds all that schedules name, and
-// compiles them when it loads. What one costs is not stored: it is found by compiling it, once for each version.
+// The cost of all calendars together is bounded (calendar.MaxCost), because each beat holds every calendar that a
+// schedule names, and compiles them when it loads. The cost of a calendar is not stored: compiling it tells, once for
+// each version.
 
-// costs are what calendars cost, by their ids.
+// costs keeps the costs of calendars by their ids.
 type costs struct {
 	lock  sync.Mutex
 	known map[domain.ID]knownCost
@@ -36,8 +37,8 @@ const (
 	costsAtOnce = 20 // calendars in one query: each has 256 KiB at most
 )
 
-// checkCost refuses a calendar with which all calendars together cost more than they may; unless it costs no more than
-// it did.
+// checkCost refuses a calendar with which all calendars together would cost too much, unless it costs no more than its
+// former version.
 func checkCost(ctx context.Context, q Querier, id domain.ID, cost int) error {
 	living, err := postgres.Collect(ctx, q, pgx.RowToStructByPos[struct {
 		ID      domain.ID
@@ -63,8 +64,8 @@ func checkCost(ctx context.Context, q Querier, id domain.ID, cost int) error {
 	}}
 }
 
-// sum returns what all calendars but one cost, and that one. It compiles those of which it does not know, as long as
-// there is room for more.
+// sum returns the cost of all calendars but one, and that of the one. It compiles calendars whose cost it does not
+// know, until the bound is reached.
 func (c *costs) sum(
 	ctx context.Context, q Querier, versions map[domain.ID]int64, but domain.ID,
 ) (others, own int, err error) {
@@ -113,7 +114,7 @@ func (c *costs) sum(
 	return others, own, nil
 }
 
-// costOf returns what days cost; nothing if they cannot be read, because nobody keeps them then.
+// costOf returns the cost of a calendar's days; 0 if they cannot be read, because then no beat keeps them.
 func costOf(days string) int {
 	set, err := compiled.Compile([]byte(days))
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// option is what a write brings along with its change.
+// option is what a write needs beside its change.
 type option struct {
 	own         bool   // this statement is a transaction of its own
 	ring        bool   // and wakes the relay
@@ -24,11 +24,11 @@ type option struct {
 	requestHash []byte
 }
 
-// errNotWritten means that no row was written: a caller's name is taken, or the version has moved.
+// errNotWritten means that no row was written, because the name is taken or the schedule has another version by now.
 var errNotWritten = errors.New("not written")
 
-// last is the last instant at which anything is due that a change lets fire from now on; nil when there is always
-// another. A pause that ends by itself ends whatever is left to fire.
+// last returns the last instant at which the changed schedule is due, or nil when there is no last one. A pause that
+// ends by itself counts as one more: it ends whatever is left to fire.
 func last(c domain.Change) *time.Time {
 	if !c.Effective || !c.After.Runnable() || !c.EffectiveAt.IsZero() {
 		return nil
@@ -39,7 +39,7 @@ func last(c domain.Change) *time.Time {
 	return nil
 }
 
-// notWritten tells why there is no row: all that was to fire is past, or what errNotWritten says.
+// notWritten returns why no row was written: everything that was to fire is past, or errNotWritten.
 func notWritten(ctx context.Context, q Querier, c domain.Change) error {
 	if last := last(c); last != nil {
 		now, err := clock(ctx, q)
@@ -53,7 +53,7 @@ func notWritten(ctx context.Context, q Querier, c domain.Change) error {
 	return errNotWritten
 }
 
-// clock is the database's.
+// clock returns the database's time.
 func clock(ctx context.Context, q Querier) (time.Time, error) {
 	now, err := postgres.Collect(ctx, q, pgx.RowTo[time.Time], `select clock_timestamp()`)
 	if err != nil {
@@ -62,8 +62,9 @@ func clock(ctx context.Context, q Querier) (time.Time, error) {
 	return now[0], nil
 }
 
-// write commits a change and its event in one statement. The event is selected from the changed row, so its position is
-// drawn after the row lock: the positions of one schedule rise with its versions (drawn before, 37 in 100 did not).
+// write writes a change and its event by one statement. The event is selected from the changed row, so that its
+// position is drawn once the row is locked. The positions of one schedule therefore rise with its versions; drawn
+// before the lock, 37 in 100 did not.
 func write(ctx context.Context, q Querier, c domain.Change, o option) (domain.Schedule, error) {
 	p, err := Project(c.After)
 	if err != nil {
@@ -104,13 +105,14 @@ with changed as (
 	always = `
     where true`
 
-	// unlessTaken gives no row when a living schedule has the name: a caller's transaction is not aborted by it. One of
-	// our own may be, and is spared a look before each insert, which was a twelfth of the server's time.
+	// unlessTaken yields no row when a living schedule has the name, so that a caller's transaction is not aborted. Our
+	// own transactions may be aborted, and do without the look before each insert, which took a twelfth of the server's
+	// time.
 	unlessTaken = `
     on conflict (name) where deleted_at is null do nothing`
 
-	// untilPast gives no row when all that would be due is past, by the clock that due times count from: what is
-	// accepted fires, however late it is committed.
+	// untilPast yields no row when everything that would be due is past by the database's clock, from which due times
+	// count. So whatever is accepted fires, however late it is committed.
 	untilPast = `
     and @last::timestamptz > statement_timestamp()`
 
@@ -140,14 +142,14 @@ with changed as (
     where id = @id and version = @version - 1 and deleted_at is null`
 )
 
-// insertKey uses up an idempotency key, if anything is written.
+// insertKey stores an idempotency key if anything was written.
 const insertKey = `,
 key as (
     insert into tactus.idempotency (key, request_hash, made) select @key, @request_hash::bytea, id from changed
 )`
 
-// insertEvent appends the event. Its data is the schedule's JSON: its times, who it is, and the members of the
-// definition that the row has.
+// insertEvent appends the event. Its data is the schedule as JSON: its times, its identity, and the members of the
+// row's definition.
 const insertEvent = `
 insert into tactus.outbox (topic, aggregate_id, version, type, data, headers, occurred_at)
 select 'schedule', id, version, @type,
@@ -156,7 +158,7 @@ select 'schedule', id, version, @type,
 from changed
 returning occurred_at`
 
-// written is a change with what its statement is given.
+// written is a change with the values that its statement needs.
 type written struct {
 	domain.Change
 	option
@@ -164,7 +166,7 @@ type written struct {
 	actor
 }
 
-// arguments are what the statements name.
+// arguments computes each value that the statements name.
 var arguments = map[string]func(*written) any{
 	"id":             func(w *written) any { return w.After.ID },
 	"name":           func(w *written) any { return w.After.Name },
@@ -209,8 +211,8 @@ func (w *written) head() string {
 	return head(w.Change)
 }
 
-// head is the beginning of an event's data, as format() takes it: %1$s is the time of the change, which only the
-// database knows. The members of the definition follow.
+// head returns the beginning of an event's data as a format of format(), where %1$s is the time of the change, which
+// only the database knows. The members of the definition follow.
 func head(c domain.Change) string {
 	moved := func(moves bool, at time.Time) string {
 		if moves {
@@ -237,7 +239,8 @@ const (
 	micros       = "2006-01-02T15:04:05.000000Z"
 )
 
-// member is a text among others in JSON, as format() takes it; nothing when it is empty.
+// member returns a member of a JSON object with a text, for use in a format of format(); nothing when the text is
+// empty.
 func member(name, value string) string {
 	if value == "" {
 		return ""

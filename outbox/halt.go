@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	// What is created disabled is paused from then on. It does not fire, so it is never past.
+	// A schedule that is created disabled is paused from then on. It does not fire, so that it is never past.
 	insertPaused            = insertRow + pausedColumns + insertValues + pausedValues + always + lockWait + changed
 	insertPausedUnlessTaken = insertRow + pausedColumns + insertValues + pausedValues + always + unlessTaken + changed
 
@@ -28,7 +28,7 @@ const (
         skip_until = @skip_until, skipped_by = @skipped_by, skip_reason = @skip_reason, completed_at = @completed_at`
 )
 
-// haltingChange is what makes a row with something that keeps it from firing, or takes that away.
+// haltingChange returns the SQL of a change that pauses a schedule or skips due times, or ends that.
 func (f form) haltingChange() string {
 	if f.creates {
 		return f.choose(insertPausedUnlessTaken, insertPausedUnlessTaken, insertPaused, insertPaused)
@@ -36,7 +36,7 @@ func (f form) haltingChange() string {
 	return f.choose(haltSchedule, haltUntilPast, haltOwn, haltOwnUntilPast)
 }
 
-// haltMembers are the members of an event's data that tell why the schedule does not fire.
+// haltMembers returns the members of an event's data that tell why the schedule does not fire.
 func haltMembers(c domain.Change) string {
 	if !c.Pauses && c.After.Halt == (domain.Halt{}) {
 		return ""
@@ -52,7 +52,7 @@ func haltMembers(c domain.Change) string {
 		moment("completed_at", h.CompletedAt)
 }
 
-// moment is a time among other members in JSON; nothing when it is zero.
+// moment returns a member of a JSON object with a time; nothing when the time is zero.
 func moment(name string, at time.Time) string {
 	if at.IsZero() {
 		return ""

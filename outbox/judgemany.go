@@ -36,9 +36,9 @@ const (
 )
 
 const (
-	// Locked rows are skipped; the statement's own locks, which serve only to find them, end with it. A version below zero
-	// marks a schedule that was judged when it was written, and is judged again (see lookAgain). $1 are the schedules
-	// already known to be doubtful.
+	// Locked rows are skipped; the statement's own locks, which serve only to find them, end with it. A version below
+	// zero marks a schedule that was judged when it was written, and is judged again (see lookAgain). $1 are the
+	// schedules already known to be doubtful.
 	unjudged = `
 with next as materialized (
     select u.schedule_id, u.version, u.version > 0 and strpos(s.task::text, '"stream"') > 0 as waits, s.updated_at

@@ -8,10 +8,10 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// Listen hears the bell until ctx ends, on a connection of its own that leads straight to the server: a pooler in
-// transaction mode does not pass bells on. rung is told the topic of each, and nothing after every connection, because
-// bells of any may have been missed before. When a connection is lost, or cannot be made, deaf is told why, and it is
-// made anew.
+// Listen listens to the bell until ctx ends, on a connection of its own. url must lead straight to the server, because
+// a pooler in transaction mode does not pass bells on. Listen calls rung with the topic of each bell, and with an empty
+// topic whenever it has connected, because bells of any topic may have been missed before. When a connection is lost or
+// cannot be made, it calls deaf with the reason, and connects again.
 func Listen(ctx context.Context, url string, rung func(topic string), deaf func(error)) {
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		err := listen(ctx, url, func(topic string) {

@@ -8,9 +8,9 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 )
 
-// namesakes keeps creations of one name at the same time from queueing in the database, where each would hold a
-// connection until the one before it has ended: one of them is tried, and tells the others that the name is taken, or
-// locked. It is then, in the time of each of them.
+// namesakes keeps simultaneous creations of one name from queueing in the database, where each would hold a connection
+// until the one before it has ended. One of them is tried; the others are told its outcome, that the name is taken or
+// locked, which is true at some instant during each of them.
 type namesakes struct {
 	mu    sync.Mutex
 	tried map[string]*attempt // by name
@@ -51,7 +51,7 @@ func (n *namesakes) join(name string) (a *attempt, first bool) {
 	return a, true
 }
 
-// lead ends the attempt in any case: a panic must not hold the name.
+// lead makes the attempt, and ends it even by a panic, which must not hold the name.
 func (n *namesakes) lead(name string, a *attempt, try func() (domain.Schedule, error)) (s domain.Schedule, err error) {
 	err = context.Canceled // unless it comes to an answer
 	defer func() {

@@ -73,8 +73,8 @@ type writer struct {
 	keeps    *domain.Definition // what is changed, if it is sound: it need not ask for a target that it has
 }
 
-// within refuses what can never be handed to Celery workers as they are set up by default: how others are set up is
-// known to who opens a store.
+// within returns a writer that refuses what can never be handed to Celery workers with default settings. Only whoever
+// opens a store knows the settings of others.
 func within(tx pgx.Tx) writer { return writer{q: tx, tx: tx, check: handover.Limits{}.Check} }
 
 func (w writer) create(ctx context.Context, d domain.Definition, o option) (domain.Schedule, error) {
@@ -99,8 +99,8 @@ func (w writer) create(ctx context.Context, d domain.Definition, o option) (doma
 	return w.names.create(ctx, d.Name, try)
 }
 
-// normalize judges what is past by the database's clock: this machine's is only asked whether to look at that. What
-// passes between now and the write is refused by the write.
+// normalize judges by the database's clock whether a trigger is past. This machine's clock only tells whether to look
+// at the database's. A trigger that passes before the write is refused by the write.
 func (w writer) normalize(ctx context.Context, d domain.Definition, c domain.Context) (domain.Definition, error) {
 	if size := sizeOf(d); w.tx != nil && size > domain.MaxPayload { // others look at what they read
 		return domain.Definition{}, domain.Faults{domain.TooLong(size)}
@@ -124,7 +124,7 @@ func (w writer) normalize(ctx context.Context, d domain.Definition, c domain.Con
 	return normal, w.known(ctx, normal, c.ID)
 }
 
-// sizeOf returns how many bytes a definition has as JSON. One that cannot be written is refused for what it is.
+// sizeOf returns how many bytes a definition has as JSON; 0 for one that cannot be written, which has other faults.
 func sizeOf(d domain.Definition) int {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
@@ -163,7 +163,7 @@ func (w writer) setEnabled(ctx context.Context, id domain.ID, enabled bool) (dom
 	})
 }
 
-// decision decides a change of a schedule that was read; false when there is nothing to change.
+// decision returns the change to make to a schedule that was read, and false when there is none to make.
 type decision func(domain.Schedule) (domain.Change, bool, error)
 
 func (w writer) redefine(ctx context.Context, d domain.Definition) decision {
@@ -180,11 +180,11 @@ func (w writer) redefine(ctx context.Context, d domain.Definition) decision {
 	}
 }
 
-// attempts bounds how often a change is decided anew because another writer was faster.
+// attempts is how often a change is decided anew at most because another writer was faster.
 const attempts = 100
 
-// update reads, decides and writes; it does so again while others are faster, unless the caller named the version that
-// it had read (0: any).
+// update reads a schedule, decides on the change and writes it. It starts again while others are faster, unless the
+// caller named the version that it had read (0: any).
 func (w writer) update(ctx context.Context, id domain.ID, version int64, decide decision) (domain.Schedule, error) {
 	for range attempts {
 		before, err := Get(ctx, w.q, id)
@@ -205,7 +205,7 @@ func (w writer) update(ctx context.Context, id domain.ID, version int64, decide 
 	return domain.Schedule{}, domain.ErrVersionConflict
 }
 
-// decide leaves alone what was adopted: the table that it came from would say otherwise at its next change.
+// decide refuses to change an adopted schedule, which its table would change back at the next change of the row.
 func (w writer) decide(ctx context.Context, before domain.Schedule, decide decision) (domain.Schedule, error) {
 	if before.ManagedBy != "" {
 		return domain.Schedule{}, domain.ErrManaged
@@ -228,8 +228,8 @@ func (w writer) decideAny(ctx context.Context, before domain.Schedule, decide de
 	return after, err
 }
 
-// write rings only in a transaction of its own. A rename may break the uniqueness of names, which aborts a
-// transaction: inside a caller's it is done under a savepoint.
+// write rings only in a transaction of our own. A rename may violate the uniqueness of names, which aborts a
+// transaction: inside a caller's transaction it is made under a savepoint.
 func (w writer) write(ctx context.Context, c domain.Change, o option, renames bool) (domain.Schedule, error) {
 	if c.Pauses && c.After.PausedBy == "" && c.After.PauseReason == "" {
 		c.After.PausedBy, c.After.PauseReason = ActorOf(ctx)
@@ -255,8 +255,8 @@ func (w writer) write(ctx context.Context, c domain.Change, o option, renames bo
 	return s, meaning(err)
 }
 
-// lineOf is the line in which a change stands, and what it is told when that does not move: a new schedule may have to
-// wait for another of its name alone.
+// lineOf returns the key of the line that a change waits in, and the error when the line does not move: a new schedule
+// can only wait for another of its name.
 func lineOf(c domain.Change) (key string, locked error) {
 	if c.Type == domain.ScheduleCreated {
 		return "name " + c.After.Name, lockedError(fmt.Sprintf("the name %q", c.After.Name))
@@ -264,7 +264,8 @@ func lineOf(c domain.Change) (key string, locked error) {
 	return c.After.ID.String(), lockedError(fmt.Sprintf("the schedule %q (%s)", c.After.Name, c.After.ID))
 }
 
-// writeAlone rings if it is this write's turn, also for those who left it to this one.
+// writeAlone writes in a transaction of our own. It rings if it is this write's turn, also for writes that left ringing
+// to this one.
 func (w writer) writeAlone(ctx context.Context, c domain.Change, o option) (s domain.Schedule, err error) {
 	o.own = true
 	if rehearsed(ctx) {
@@ -291,16 +292,16 @@ func (w writer) writeAlone(ctx context.Context, c domain.Change, o option) (s do
 	return s, err
 }
 
-// What tells that something is past.
+// Faults of a trigger that is past, to compare errors with.
 var (
 	errAtInPast = &domain.Error{Code: "at_in_past"}
 	errNoFire   = &domain.Error{Code: "no_fire_in_window"}
 )
 
-// errKeyUsed means that the idempotency key has a result already.
+// errKeyUsed means that a request with the idempotency key has been answered already.
 var errKeyUsed = errors.New("idempotency key used")
 
-// meaning translates the database's word for a broken rule.
+// meaning returns the domain's error for a constraint that the database says is violated.
 func meaning(err error) error {
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {

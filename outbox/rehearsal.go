@@ -4,8 +4,9 @@ import "context"
 
 type rehearsalKey struct{}
 
-// Rehearsal has writes of a store do all that they would do, and roll it back: whatever refuses a write refuses it
-// there as well. What SQL wrote is judged all the same, as it is within seconds anyway.
+// Rehearsal returns a context in which writes of a store are rolled back after they have done everything else, so that
+// whatever would refuse a write refuses its rehearsal, too. Schedules that SQL wrote are judged all the same, as they
+// would be within seconds anyway.
 func (*Store) Rehearsal(ctx context.Context) context.Context {
 	return context.WithValue(ctx, rehearsalKey{}, true)
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// Pauses that end together, thousands perhaps, are ended together: some hundred schedules are read by one statement and
-// written by another, each with an event of its own.
+// Pauses that end at the same time, perhaps thousands, are ended together: one statement reads some hundred schedules,
+// and another writes them, each with an event of its own.
 
 // resumeAtOnce is how many schedules whose pause is over are enabled by one statement; fewer when they are large.
 const resumeAtOnce = 500
@@ -25,13 +25,13 @@ type EndedPause struct {
 	Version int64
 }
 
-// EndedPauses are some of the pauses that are over by the database's clock, the oldest first.
+// EndedPauses is a number of pauses that are over by the database's clock, the oldest first.
 type EndedPauses struct {
 	Ended []EndedPause
 	Next  time.Time // when the next one ends; zero when there is none
 }
 
-// What is locked is left out. The locks that this takes end with the statement: they only ask.
+// Locked rows are skipped. The statement's own locks, which serve only to find them, end with it.
 const endedPauses = `
 with moment as materialized (select clock_timestamp() as now),
 ended as materialized (
@@ -49,7 +49,7 @@ select e.id, e.version, octet_length(s.definition::text)::bigint, u.at
 from upcoming u left join (ended e join tactus.schedules s on s.id = e.id) on true
 order by e.paused_until, e.id`
 
-// EndedPauses returns what Resume is to enable next, but for some schedules.
+// EndedPauses returns the pauses that Resume is to end next, except those of some schedules.
 func (s *Store) EndedPauses(ctx context.Context, but []domain.ID) (found EndedPauses, err error) {
 	rows, err := postgres.Collect(ctx, s.pool, pgx.RowToStructByPos[struct {
 		ID            *domain.ID
@@ -73,8 +73,8 @@ func (s *Store) EndedPauses(ctx context.Context, but []domain.ID) (found EndedPa
 	return found, nil
 }
 
-// resumeMany writes what domain.Schedule.Resume has decided, and an event for each. A row that has changed since, or
-// that somebody has locked, stays as it is.
+// resumeMany writes what domain.Schedule.Resume has decided for each schedule, with its event. A row that has changed
+// since, or that somebody has locked, stays as it is.
 const resumeMany = `
 with given as materialized (
     select * from unnest((select @ids::uuid[]), (select @versions::bigint[]), (select @types::text[]),
@@ -103,9 +103,9 @@ event as (
 select array(select aggregate_id from event),
     (select ` + sqlexpr.RingSchedules + ` from (select from event limit 1) e where @ring::boolean)`
 
-// Resume enables schedules whose pause is over, all by one transaction, and returns those that it has. A schedule that
-// has changed since it was read, or is locked, is left alone. refused reports whether PostgreSQL refused one of them
-// for what is in it, which does not tell the schedule: fewer of them may pass.
+// Resume enables schedules whose pause is over, all in one transaction, and returns which it has enabled. A schedule
+// that has changed since it was read, or is locked, is left alone. refused reports whether PostgreSQL refused the
+// content of one of them. The error does not tell which, so the caller tries fewer at a time.
 func (s *Store) Resume(ctx context.Context, ended []EndedPause) (resumed []domain.ID, refused bool, err error) {
 	args, err := s.resumption(ctx, ended)
 	if err == nil {
@@ -121,7 +121,7 @@ func (s *Store) Resume(ctx context.Context, ended []EndedPause) (resumed []domai
 	return resumed, false, nil
 }
 
-// resumption is what resumeMany is given.
+// resumption returns the arguments of resumeMany.
 func (s *Store) resumption(ctx context.Context, ended []EndedPause) (pgx.NamedArgs, error) {
 	ids, wanted := make([]domain.ID, len(ended)), map[EndedPause]bool{}
 	for i, e := range ended {

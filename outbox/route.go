@@ -14,7 +14,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// KeptRoute is a route with who wrote it.
+// KeptRoute is a stored route with its source.
 type KeptRoute struct {
 	domain.Route
 	Source    string    `json:"source,omitempty" doc:"The import that wrote it."`
@@ -26,7 +26,7 @@ select pattern, coalesce(queue, ''), coalesce(exchange, ''), coalesce(routing_ke
     coalesce(time_limit_seconds, 0), coalesce(soft_time_limit_seconds, 0), ignore_result, source, updated_at
 from tactus.routes where deleted_at is null order by pattern`
 
-// Routes are all routes, by their patterns.
+// Routes returns all routes, sorted by pattern.
 func Routes(ctx context.Context, q Querier) ([]KeptRoute, error) {
 	return readRoutes(ctx, q, livingRoutes)
 }
@@ -47,8 +47,8 @@ select name, coalesce(queue, ''), coalesce(exchange, ''), coalesce(routing_key, 
     coalesce(time_limit_seconds, 0), coalesce(soft_time_limit_seconds, 0), ignore_result
 from pg_catalog.unnest($1::text[]) as name, tactus.route_of(name) where pattern is not null`
 
-// RoutesOf are the routes of tasks, by their names: that of the whole name, or else of the longest pattern. A task
-// without one is left out.
+// RoutesOf returns the routes of tasks by the tasks' names: the route of the whole name, or else of the longest pattern
+// that matches. Tasks without a route are left out.
 func RoutesOf(ctx context.Context, q Querier, tasks []string) (map[string]domain.Route, error) {
 	rows, err := q.Query(ctx, routesOf, tasks)
 	if err != nil {
@@ -67,8 +67,8 @@ func RoutesOf(ctx context.Context, q Querier, tasks []string) (map[string]domain
 	return routes, nil
 }
 
-// putRoute writes a route and its event, unless the route is so already. putRouteSoon is for a statement that is a
-// transaction of its own, and gives up a wait for a lock (see lines).
+// putRoute writes a route and its event, unless the route is the same already. putRouteSoon does the same in a
+// transaction of its own, and gives up waiting for a lock (see lines).
 const (
 	putRoute     = givenRoute + setRoute
 	putRouteSoon = givenRoute + ` where true` + lockWait + setRoute
@@ -104,8 +104,7 @@ with changed as (
 )` + routeEvent
 )
 
-// routeEvent appends what became of a route to the log. Its aggregate is made of the pattern, and nothing else has that
-// id.
+// routeEvent appends the change of a route to the log. The id of its aggregate depends on the pattern alone.
 const routeEvent = `
 insert into tactus.outbox (topic, aggregate_id, version, type, data, headers, occurred_at)
 select 'route', md5('route ' || pattern)::uuid, version, case when deleted_at is null then 'route.set' else 'route.deleted' end,
@@ -115,8 +114,8 @@ select 'route', md5('route ' || pattern)::uuid, version, case when deleted_at is
 from changed
 returning position`
 
-// PutRoute makes the route of a pattern what is given; changed reports whether it was not so already. Runs that are
-// recorded from then on go by it.
+// PutRoute creates the route of a pattern, or replaces it, and reports whether that changed anything. It applies to
+// runs that are recorded from then on.
 func PutRoute(
 	ctx context.Context, q Querier, r domain.Route, source string, check domain.Check,
 ) (changed bool, err error) {
@@ -138,7 +137,7 @@ func (s *Store) CheckRoute(ctx context.Context, r domain.Route) error {
 	return nil
 }
 
-// routesAreFull reports whether there is no room for one more route, which is there not yet.
+// routesAreFull is true when there is no room for a new route.
 const routesAreFull = `
 select (count(*) >= 10000 or $2::boolean and count(beginning) >= 1000) and not coalesce(bool_or(pattern = $1), false)
 from tactus.routes where deleted_at is null`
@@ -177,7 +176,7 @@ func routeIsValid(ctx context.Context, q Querier, r domain.Route, check domain.C
 	return isNoStream(ctx, q, r.Queue, domain.ID{})
 }
 
-// DeleteRoute takes the route of a pattern away, or returns domain.ErrRouteNotFound.
+// DeleteRoute deletes the route of a pattern, or returns domain.ErrRouteNotFound.
 func DeleteRoute(ctx context.Context, q Querier, pattern string) error {
 	return endsRoute(ctx, q, deleteRoute, pattern)
 }
@@ -203,7 +202,7 @@ func writeRoute(ctx context.Context, q Querier, sql string, args pgx.NamedArgs) 
 	return len(written) > 0, nil
 }
 
-// PageOfRoutes are some routes, by their patterns, and how many there are.
+// PageOfRoutes returns a page of the routes, sorted by pattern, and their total number.
 func (s *Store) PageOfRoutes(ctx context.Context, limit, offset int) (some []KeptRoute, total int64, err error) {
 	some, err = readRoutes(ctx, s.pool, pageOfRoutes, limit, offset)
 	if err != nil {
@@ -221,7 +220,7 @@ const (
 	countRoutes  = `select count(*) from tactus.routes where deleted_at is null`
 )
 
-// PutRoute makes the route of a pattern what is given.
+// PutRoute creates the route of a pattern, or replaces it.
 func (s *Store) PutRoute(ctx context.Context, r domain.Route, source string) error {
 	return s.patiently(ctx, r.Pattern, func() error {
 		_, err := writesRoute(ctx, s.pool, putRouteSoon, r, source, s.check)
@@ -229,7 +228,7 @@ func (s *Store) PutRoute(ctx context.Context, r domain.Route, source string) err
 	})
 }
 
-// DeleteRoute takes the route of a pattern away, or returns domain.ErrRouteNotFound.
+// DeleteRoute deletes the route of a pattern, or returns domain.ErrRouteNotFound.
 func (s *Store) DeleteRoute(ctx context.Context, pattern string) error {
 	return s.patiently(ctx, pattern, func() error { return endsRoute(ctx, s.pool, deleteRouteSoon, pattern) })
 }

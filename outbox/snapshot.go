@@ -17,7 +17,8 @@ const (
 	Runs      = "run"
 )
 
-// Snapshot is Postgres' pg_snapshot in text: which transactions a reader had seen. The zero Snapshot has seen none.
+// Snapshot is PostgreSQL's pg_snapshot as text: it tells which transactions a reader has seen. The zero Snapshot has
+// seen none.
 type Snapshot string
 
 // Nothing is the snapshot that has seen no transaction.
@@ -36,7 +37,7 @@ type Row struct {
 	HandedOver time.Time `db:"-"` // of a run: from when its expires_seconds count, when that is not At
 }
 
-// Current returns the snapshot of now.
+// Current returns the current snapshot.
 func Current(ctx context.Context, q Querier) (Snapshot, error) {
 	rows, err := q.Query(ctx, `select pg_current_snapshot()::text`)
 	if err != nil {

@@ -10,14 +10,14 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// form is what decides how a change is written.
+// form tells which of the statements writes a change.
 type form struct{ creates, keyed, own, rings, ends, halts bool }
 
 func formOf(c domain.Change, o option) form {
 	return form{creates: c.Type == domain.ScheduleCreated, keyed: o.key != "", own: o.own, rings: o.ring, ends: last(c) != nil, halts: c.Halts}
 }
 
-// statement is SQL with its arguments by position, each taken from what is written.
+// statement is SQL with positional arguments, each computed from what is written.
 type statement struct {
 	sql  string
 	args []func(*written) any
@@ -31,8 +31,9 @@ func (s statement) arguments(w *written) []any {
 	return args
 }
 
-// statements has one for each form. A form does only what it must (a key that is not there cost a sixth of the server's
-// time), and names become positions once, not at each write (an eighth of the writer's).
+// statements has a statement for each form, which does only what the form needs: inserting no key where there is none
+// saved a sixth of the server's time. Names become positions here, and not at each write, which took an eighth of the
+// writer's time.
 var statements = func() map[form]statement {
 	all := map[form]statement{}
 	for n := range 64 {
@@ -53,7 +54,7 @@ func (f form) sql() string {
 	return sql + insertEvent + ", null"
 }
 
-// change is what makes the row.
+// change returns the SQL that makes or changes the row.
 func (f form) change() string {
 	switch {
 	case f.halts:
@@ -64,7 +65,8 @@ func (f form) change() string {
 	return f.choose(insertUnlessTaken, insertUnlessTakenOrPast, insertSchedule, insertUntilPast)
 }
 
-// choose returns the statement for a caller's transaction or for one of its own, perhaps of what may be past.
+// choose returns the SQL for a caller's transaction or for one of our own, in the variant for schedules that end or
+// not.
 func (f form) choose(within, withinEnding, own, ownEnding string) string {
 	switch {
 	case f.own && f.ends:
@@ -77,7 +79,7 @@ func (f form) choose(within, withinEnding, own, ownEnding string) string {
 	return within
 }
 
-// positional lets pgx name the positions: it is given the name of each argument for its value.
+// positional has pgx turn names into positions, by giving it the name of each argument as its value.
 func positional(sql string) statement {
 	names := pgx.NamedArgs{}
 	for name := range arguments {

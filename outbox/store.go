@@ -16,7 +16,8 @@ import (
 	"github.com/tactus-dev/tactus/internal/room"
 )
 
-// Store writes schedules in transactions of its own: each is one statement long, and rings unless another is about to.
+// Store writes schedules in transactions of its own. Each is a single statement, which rings the bell unless another
+// write is about to.
 type Store struct {
 	pool     *pgxpool.Pool
 	timezone string
@@ -28,9 +29,9 @@ type Store struct {
 	room     *room.Room // for large manual runs
 }
 
-// NewStore returns a store over a pool that it is lent. timezone (IANA, or empty for UTC) is that of new schedules that
-// name none. check refuses what could never be handed over: handover.Limits{}.Check for workers that are set up as
-// Celery sets them up by default. With a nil check, every write that defines a task fails.
+// NewStore returns a store over a pool, which the caller closes. timezone (IANA, or empty for UTC) applies to new
+// schedules that name none. check refuses tasks that could never be handed over: use handover.Limits{}.Check for
+// workers with Celery's default settings. With a nil check, every write that defines a task fails.
 func NewStore(pool *pgxpool.Pool, timezone string, check domain.Check) *Store {
 	if check == nil {
 		check = noCheck
@@ -60,8 +61,8 @@ func (s *Store) Get(ctx context.Context, id domain.ID) (domain.Schedule, error) 
 }
 
 // Create creates a schedule. With a key (an Idempotency-Key; empty for none) a repeated call with the same request
-// answers the schedule that the first one made, and one with another request is a fault. A key is of the actor who uses
-// it (see [WithActor]).
+// returns the schedule that the first one made, and a call with another request is a fault. Keys are separate for each
+// actor (see [WithActor]).
 func (s *Store) Create(ctx context.Context, d domain.Definition, key string, request []byte) (domain.Schedule, error) {
 	hash, key := sha256.Sum256(request), keyOf(ctx, key)
 	o := option{key: key, requestHash: hash[:]}
@@ -82,8 +83,8 @@ func (s *Store) Create(ctx context.Context, d domain.Definition, key string, req
 	return Get(ctx, s.pool, made)
 }
 
-// keyOf is how a key of whoever acts is stored. Were the keys of all one set, whoever guesses a key that somebody else
-// is about to use would have that request refused. No key that came in a header has a line end.
+// keyOf returns an idempotency key as it is stored, with the actor. If all actors shared their keys, whoever guessed a
+// key that somebody else is about to use could have that request refused. A key that came in a header has no line end.
 func keyOf(ctx context.Context, key string) string {
 	if by := actorOf(ctx); key != "" && by.name != "" {
 		return by.name + "\n" + key
@@ -93,7 +94,7 @@ func keyOf(ctx context.Context, key string) string {
 
 const usedKey = `select made, request_hash = $2 from tactus.idempotency where key = $1`
 
-// madeBefore returns what the request with this key made: a schedule or a run.
+// madeBefore returns the id of the schedule or run that an earlier request with this key has made.
 func (s *Store) madeBefore(ctx context.Context, key string, hash []byte) (id domain.ID, found bool, err error) {
 	before, err := postgres.Collect(ctx, s.pool, pgx.RowToStructByPos[struct {
 		Made        domain.ID
@@ -114,7 +115,7 @@ func (s *Store) madeBefore(ctx context.Context, key string, hash []byte) (id dom
 	return before[0].Made, true, nil
 }
 
-// Put creates the schedule of that name or replaces its definition; created tells which.
+// Put creates the schedule of that name or replaces its definition. created reports which it did.
 func (s *Store) Put(ctx context.Context, d domain.Definition) (after domain.Schedule, created bool, err error) {
 	if after, created, err = s.writer().put(ctx, d); err == nil {
 		s.lookAgain(ctx, after)
@@ -156,7 +157,8 @@ func (s *Store) Compare(
 	return before, after, err
 }
 
-// Merge changes what the patch names (RFC 7396). version is the one the caller has read (If-Match), or 0 for any.
+// Merge changes the members that a patch names (RFC 7396). version is the one that the caller has read (If-Match), or 0
+// for any.
 func (s *Store) Merge(ctx context.Context, id domain.ID, version int64, patch []byte) (domain.Schedule, error) {
 	after, err := s.writer().update(ctx, id, version, func(before domain.Schedule) (domain.Change, bool, error) {
 		merged, err := before.Merge(patch)
@@ -177,8 +179,8 @@ func (s *Store) SetEnabled(ctx context.Context, id domain.ID, version int64, ena
 	})
 }
 
-// Disable disables a schedule, or says anew why it is disabled and until when. pause makes what is said of the schedule
-// as it stands, and the database's time.
+// Disable disables a schedule, or changes why it is disabled and until when. pause is called with the schedule and the
+// database's time.
 func (s *Store) Disable(ctx context.Context, id domain.ID, version int64,
 	pause func(domain.Schedule, time.Time) (domain.Pause, error),
 ) (domain.Schedule, error) {
@@ -192,7 +194,7 @@ func (s *Store) Disable(ctx context.Context, id domain.ID, version int64,
 	}))
 }
 
-// Skip skips the next due times of a schedule, so many; with 0 it skips none any more.
+// Skip skips the next n due times of a schedule. With 0 it skips none any more.
 func (s *Store) Skip(
 	ctx context.Context, id domain.ID, version int64, count int, by, reason string,
 ) (domain.Schedule, error) {
@@ -205,7 +207,7 @@ func (s *Store) Skip(
 	}))
 }
 
-// decideAt decides by the database's clock.
+// decideAt decides on a change by the database's clock.
 func (s *Store) decideAt(
 	ctx context.Context, decide func(domain.Schedule, time.Time) (domain.Change, bool, error),
 ) decision {

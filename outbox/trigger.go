@@ -24,7 +24,7 @@ func (s *Store) Trigger(ctx context.Context, id domain.ID) (domain.ID, error) {
 	return s.TriggerOnce(ctx, id, Manual{})
 }
 
-// Manual is what is particular about a manual run. Each member may be empty.
+// Manual says in what a manual run differs from its schedule's other runs. Each member may be empty.
 type Manual struct {
 	With        []byte // what the run says otherwise than its schedule: see [domain.Schedule.ForRun]
 	Key         string // an Idempotency-Key: a repeated call makes no other run, and returns the first one
@@ -33,7 +33,7 @@ type Manual struct {
 	again string // the id of the run whose task it runs again
 }
 
-// TriggerOnce is Trigger for a run that is particular.
+// TriggerOnce is Trigger for a run that differs from its schedule's others.
 func (s *Store) TriggerOnce(ctx context.Context, id domain.ID, m Manual) (domain.ID, error) {
 	m.Key = keyOf(ctx, m.Key)
 	if err := s.mayRun(ctx, id); err != nil {
@@ -57,8 +57,8 @@ func (s *Store) TriggerOnce(ctx context.Context, id domain.ID, m Manual) (domain
 	}
 }
 
-// trigger makes the run, and reports whether it did: it does not where the schedule is none that can run, or no longer
-// has the version of own.
+// trigger makes the run, and reports whether it did. It does not if the schedule cannot run, or no longer has the
+// version that own is based on.
 func (s *Store) trigger(ctx context.Context, id domain.ID, m Manual, own *ownTask) (run domain.ID, made bool,
 	err error,
 ) {
@@ -111,8 +111,8 @@ func (s *Store) trigger(ctx context.Context, id domain.ID, m Manual, own *ownTas
 	return run, true, nil
 }
 
-// whyNoRoom returns domain.ErrBacklog for a schedule that got no run because its task, or own, is large, and there is
-// no room.
+// whyNoRoom returns domain.ErrBacklog if a schedule got no run because its task, or own, is large and too much waits to
+// be handed over.
 func (s *Store) whyNoRoom(ctx context.Context, id domain.ID, any bool, own *ownTask) error {
 	if any {
 		return nil
@@ -133,8 +133,8 @@ func (s *Store) whyNoRoom(ctx context.Context, id domain.ID, any bool, own *ownT
 const taskSize = `select ` + sqlexpr.TaskSize + `::bigint from tactus.schedules s
 where s.id = $1 and s.deleted_at is null and s.invalid_reason is null`
 
-// whyNoRun returns why a schedule got no manual run: it is invalid, or there is none. It returns nil when that is over,
-// or the schedule was only changed.
+// whyNoRun returns why a schedule got no manual run: it is invalid, or does not exist. It returns nil if the schedule
+// was changed meanwhile, or the reason has gone.
 func (s *Store) whyNoRun(ctx context.Context, id domain.ID) error {
 	schedule, err := s.Get(ctx, id)
 	if err != nil {
@@ -146,7 +146,8 @@ func (s *Store) whyNoRun(ctx context.Context, id domain.ID) error {
 	return invalidToRun(schedule)
 }
 
-// unreadable reports whether the row, which somebody changed by hand, is at fault: what a run is asked with is checked.
+// unreadable reports whether an error comes from a row that somebody changed by hand. The caller's own input is checked
+// before.
 func unreadable(err error) bool {
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && pgErr.Code == "22P02"
@@ -168,7 +169,8 @@ run as (
     returning id, due_at
 ),` + recorded
 
-// What begins and ends the statement that makes a manual run. Between them s is its schedule, and run its row.
+// The beginning and the end of the statement that makes a manual run. Between them s is the schedule, and run the row
+// of the run.
 const (
 	triggered = `
 with moment as materialized (select clock_timestamp() as now where true` + lockWait + `),
