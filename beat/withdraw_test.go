@@ -45,8 +45,8 @@ func TestGoesOnAfterAClockThatWasAhead(t *testing.T) {
 					goBack(b)
 					goBack(standby)
 					for n := 2; n <= 5; n++ {
-						w.step(b, a.due(n))
-						w.step(standby, a.due(n))
+						w.stepPastLocks(b, a.due(n))
+						w.step(standby, w.now)
 					}
 					w.endBeat(b, "crash")
 					b = standby
@@ -56,7 +56,7 @@ func TestGoesOnAfterAClockThatWasAhead(t *testing.T) {
 					b = w.beat("c")
 				}
 				for n := 2; n <= 63; n++ {
-					w.step(b, a.due(n).Add(time.Millisecond))
+					w.stepPastLocks(b, a.due(n).Add(time.Millisecond))
 				}
 				var want []string
 				for n := 1; n <= 63; n++ {
@@ -70,6 +70,16 @@ func TestGoesOnAfterAClockThatWasAhead(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// stepPastLocks has a beat do all that is due at an instant, and a little later what it has put off because a row was
+// locked: whoever judges or reads rows locks them for a moment, which is longer on a busy machine.
+func (w *world) stepPastLocks(b *Beat, at time.Time) {
+	w.Helper()
+	w.step(b, at)
+	for n := 1; len(b.locks.pauses) > 0 && n <= 10; n++ {
+		w.step(b, at.Add(time.Duration(n)*time.Second))
 	}
 }
 
