@@ -18,11 +18,13 @@ const undefinedTable = "42P01"
 
 // cancelled are those runs of a chunk that somebody does not want to run any more. One that is cancelled after this
 // look is handed over, and its worker is told to revoke it.
-func (l *lane) cancelled(ctx context.Context, ids []domain.ID) (found map[domain.ID]bool, err error) {
+func (l *lane) cancelled(ctx context.Context, runs givenRuns) (found map[domain.ID]bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
+	first, last := dueBounds(runs.dues)
+	args := pgx.NamedArgs{"ids": runs.ids, "first_due": first, "last_due": last}
 	err = l.beside.Do(ctx, cancelledRuns, func(sql string) error {
-		rows, err := l.db.Query(ctx, sql, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{"ids": ids})
+		rows, err := l.db.Query(ctx, sql, pgx.QueryExecModeCacheDescribe, args)
 		if err != nil {
 			return err
 		}

@@ -31,8 +31,9 @@ from lazy, unnest((select @ids::uuid[]), (select @dues::timestamptz[])) w (id, d
 where r.id = w.id and r.due_at = w.due_at and r.status = 'due'
     and r.due_at >= @first_due::timestamptz and r.due_at <= @last_due::timestamptz`
 
-// confirm finds runs by their ids alone: each is looked up in a query of its own, because the planner does not know
-// that an id is unique, as the primary key has the due time besides.
+// confirm finds runs by their ids, within the bounds of their due times, which need not be known: each is looked up in
+// a query of its own, because the planner does not know that an id is unique, as the primary key has the due time
+// besides.
 //
 // It waits for nobody: a run whose row somebody else has locked is left, and named, and the place that is kept
 // stays before it. Whoever holds the lock may roll back, so the lock tells nothing of how far the run has come. Its
@@ -46,11 +47,15 @@ handed as materialized (
 ),
 sent as materialized (
     select r.id, r.due_at from lazy, handed h, lateral (
-        select id, due_at from tactus.runs where id = h.id and status = 'due' limit 1 for no key update skip locked) r
+        select id, due_at from tactus.runs where id = h.id and status = 'due'
+            and due_at between @first_due::timestamptz and @last_due::timestamptz
+        limit 1 for no key update skip locked) r
 ),
 held as materialized (
     select r.id, h.batch, h.place from handed h, lateral (
-        select id from tactus.runs where id = h.id and status = 'due' limit 1) r
+        select id from tactus.runs where id = h.id and status = 'due'
+            and due_at between @first_due::timestamptz and @last_due::timestamptz
+        limit 1) r
     where r.id not in (select id from sent)
 ),
 upto as materialized (
@@ -65,7 +70,7 @@ place as (
 ),
 done as (
     update tactus.runs r set status = 'sent', sent_at = clock_timestamp() from sent where r.id = sent.id
-        and r.due_at = sent.due_at
+        and r.due_at = sent.due_at and r.due_at between @first_due::timestamptz and @last_due::timestamptz
 )
 select id from held`
 
@@ -151,8 +156,8 @@ func (l *lane) confirmRuns(
 		ids[i], dues[i] = run.id, run.due
 		known = known && !run.due.IsZero()
 	}
+	first, final := dueBounds(dues)
 	if known {
-		first, final := dueBounds(dues)
 		_, err := l.db.Exec(ctx, confirmAtOnce, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{
 			"ids": ids, "dues": dues, "batch": last.Batch, "place": last.Seq, "sink": l.Name, "epoch": epoch,
 			"first_due": first, "last_due": final,
@@ -168,7 +173,8 @@ func (l *lane) confirmRuns(
 		where[run.id] = run
 	}
 	rows, err := l.db.Query(ctx, confirm, pgx.QueryExecModeCacheDescribe, pgx.NamedArgs{
-		"ids": ids, "batches": batches, "places": places, "batch": last.Batch, "place": last.Seq, "sink": l.Name, "epoch": epoch,
+		"ids": ids, "batches": batches, "places": places, "batch": last.Batch, "place": last.Seq,
+		"sink": l.Name, "epoch": epoch, "first_due": first, "last_due": final,
 	})
 	if err != nil {
 		return nil, confirmError(err, last)

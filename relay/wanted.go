@@ -34,7 +34,7 @@ func (l *lane) wanted(ctx context.Context, b ledger.Batch, c chunk) (w wanted, e
 	if len(runs.ids) == 0 {
 		return w, nil
 	}
-	if w.cancelled, err = l.cancelled(ctx, runs.ids); err != nil {
+	if w.cancelled, err = l.cancelled(ctx, runs); err != nil {
 		return w, err
 	}
 	if w.all = b.Kind == ledger.NextBatch && !slices.ContainsFunc(c.rows, redelivery); !w.all {

@@ -66,7 +66,8 @@ func (s Side) Without(sql string) string {
 const OrAside = `
     or exists (select from tactus.deadletters where source = @source and reference = e.id::text || '/' || e.version)`
 
-// Cancelled ends a statement about the runs @ids: it leaves those that somebody has cancelled, as run_id.
+// Cancelled ends a statement about the runs @ids, due from @first_due to @last_due: it leaves those that somebody has
+// cancelled, as run_id.
 const Cancelled = ` from tactus.cancellations where run_id = any (@ids::uuid[])`
 
 var (
@@ -77,5 +78,6 @@ var (
         select id as schedule_id, version from tactus.schedules
         where updated_at > clock_timestamp() - interval '1 minute') u`)
 	withoutCancellations = strings.NewReplacer(Cancelled, ` from unnest((select @ids::uuid[])) w (run_id), lateral (
-        select from tactus.runs where id = w.run_id and status = 'revoked' limit 1) r`)
+        select from tactus.runs where id = w.run_id and status = 'revoked'
+            and due_at between @first_due::timestamptz and @last_due::timestamptz limit 1) r`)
 )
