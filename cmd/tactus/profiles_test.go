@@ -1,8 +1,12 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/tactus-dev/tactus/internal/testenv"
@@ -23,6 +27,8 @@ func TestProfiles(t *testing.T) {
 		{at + "goroutine", "", http.StatusOK},
 		{at + "heap?debug=1", "evil.example", http.StatusMisdirectedRequest},
 		{at + "cmdline", "", http.StatusNotFound},
+		{at + "heap?seconds=3600", "", http.StatusBadRequest},
+		{at + "heap?seconds=NaN", "", http.StatusBadRequest},
 		{p.URL() + "/debug/pprof/heap", "", http.StatusNotFound},
 	} {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.url, nil)
@@ -34,6 +40,29 @@ func TestProfiles(t *testing.T) {
 			t.Errorf("%s as %q: %d, want %d: %.200s", c.url, c.host, status, c.want, body)
 		}
 	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var making sync.WaitGroup
+	making.Go(func() {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, at+"heap?seconds=100", nil)
+		if err == nil {
+			_, err = http.DefaultClient.Do(request) // until it is cancelled
+		}
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("a profile that takes long: %v", err)
+		}
+	})
+	testenv.Eventually(t, "a profile is refused while another is made", func() error {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, at+"goroutine", nil)
+		if err != nil {
+			return err
+		}
+		if status, _ := send(t, request); status != http.StatusTooManyRequests {
+			return fmt.Errorf("it is answered %d", status)
+		}
+		return nil
+	})
+	cancel()
+	making.Wait()
 	if code := p.Stop(); code != 0 {
 		t.Errorf("it stopped with %d: %s", code, p.Log())
 	}

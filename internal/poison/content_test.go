@@ -238,10 +238,11 @@ func (w *world) whole() {
 func TestContentInShadow(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	w.beat(beat.Config{Shadow: true})
+	w.await("it watches", 1, `select count(*) from tactus.leases where expires_at > clock_timestamp()`) // what was due before is another's
 	for name := range contents {
 		w.put(soon(named(name)))
 	}
-	w.beat(beat.Config{Shadow: true})
 	w.await("all are recorded", len(contents), `select count(*) from tactus.shadow_runs where fate = 'fire'`)
 	w.sql(`insert into tactus.shadow_sent (task_id, task_name, args, kwargs, sender, sent_at) values ('1', 'app.U+0000', '', '', 'x', now())`)
 	record, err := shadow.Read(t.Context(), w.pool, time.Now().Add(-time.Hour))
