@@ -20,8 +20,8 @@ const (
 	places     = 2 // how many secrets that are not remembered are looked up at once: guesses leave connections to others
 )
 
-// book remembers of which principals secrets are, so that a request rarely asks the database. It asks at most once a
-// second for each secret, one request for all that wait.
+// book remembers which principal each secret belongs to, so that a request rarely asks the database. It asks at most
+// once a second for each secret, by one request on behalf of all that wait.
 type book struct {
 	pool      *pgxpool.Pool
 	sql, note string // note says that a secret is used, if anything
@@ -65,15 +65,15 @@ update tactus.access_keys set last_used_at = clock_timestamp()
 where hash = $1 and (last_used_at is null or last_used_at < clock_timestamp() - interval '1 minute')`
 )
 
-// remembered returns the entry of a secret that is, or was, a good one, as far as is remembered; else nil.
+// remembered returns the remembered entry of a secret that is or was valid, or nil.
 func (b *book) remembered(hash [32]byte) *entry {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.entries[hash]
 }
 
-// find returns of whom a secret is, and whether it is still good for something, as it was read not longer than believe
-// ago. found is false for one that never was.
+// find returns whose a secret is, and whether it is still valid, as read from the database no longer than believe ago.
+// found is false for a secret that never existed.
 func (b *book) find(
 	ctx context.Context, secret string, believe time.Duration,
 ) (who Principal, state KeyState, found bool, err error) {

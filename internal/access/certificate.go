@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// certified returns of whom a request's client certificate is, which the server has verified; Nobody without one. Its
-// organizational units are the groups of its owner.
+// certified returns the owner of a request's client certificate, which the server has verified, or Nobody if there is
+// none. The certificate's organizational units are the groups of its owner.
 func (g *Guard) certified(r *http.Request) Principal {
 	if !g.config.Ways.Certificates || r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
 		return Principal{}
@@ -25,8 +25,8 @@ func (g *Guard) certified(r *http.Request) Principal {
 	return Principal{Kind: Certificate, Name: name, Role: g.config.Groups.role(c.Subject.OrganizationalUnit)}
 }
 
-// nameOf returns the name of a certificate's owner. It says what it is, because those who may have a certificate of one
-// kind of name with an issuer are not those who may have another: CN=alice is not URI=alice.
+// nameOf returns the name of a certificate's owner with its kind: CN=alice is not URI=alice, because an issuer may give
+// names of one kind to other people than names of another kind.
 func nameOf(c *x509.Certificate) string {
 	switch {
 	case len(c.URIs) > 0: // SPIFFE
@@ -42,7 +42,7 @@ func nameOf(c *x509.Certificate) string {
 }
 
 // TLS returns the configuration of a server with a certificate and key from files, which are read again when they
-// change. With clientCA, a file with certificates, clients may have certificates of theirs.
+// change. With clientCA, a file with certificates of issuers, clients may have certificates of their own.
 func TLS(certFile, keyFile, clientCA string) (*tls.Config, error) {
 	files := &certificateFiles{cert: certFile, key: keyFile}
 	if _, err := files.get(nil); err != nil {
@@ -64,7 +64,7 @@ func TLS(certFile, keyFile, clientCA string) (*tls.Config, error) {
 	return c, nil
 }
 
-// certificateFiles hold a certificate that may be renewed.
+// certificateFiles is a certificate in files that may be replaced.
 type certificateFiles struct {
 	cert, key string
 
@@ -74,7 +74,7 @@ type certificateFiles struct {
 	current *tls.Certificate
 }
 
-// get returns the certificate. While the files are being replaced, and do not fit, it is the one before.
+// get returns the certificate. While the files are being replaced and do not fit together, it returns the previous one.
 func (f *certificateFiles) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

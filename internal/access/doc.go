@@ -1,6 +1,6 @@
 // Package access says who calls, and what they may do.
 //
-// A [Guard] stands in front of every handler of a process. It finds out who a request is of, by the ways that are
+// A [Guard] stands in front of every handler of a process. It finds out who sent a request, by the ways that are
 // configured (API keys, sessions of browsers, a proxy in front, client certificates, OpenID Connect), and puts a
 // [Principal] into the request's context, where [From] finds it. The guard itself refuses only credentials that are
 // wrong: a request without any goes on as nobody, and the handler's declared role ([Demand]) refuses it.

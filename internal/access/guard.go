@@ -51,7 +51,8 @@ func ParseWays(text string) (w Ways, err error) {
 // any reports whether callers have to say who they are.
 func (w Ways) any() bool { return w != Ways{} }
 
-// open reports whether a session may be of a kind of principals: it ends when the way by which it was opened is closed.
+// open reports whether sessions of a kind of principals are valid. They end when the way by which they were opened is
+// closed.
 func (w Ways) open(k Kind) bool { return k == Key && w.Keys || k == Subject && w.OIDC }
 
 // Config says how a guard works. Zero members have defaults.
@@ -64,7 +65,7 @@ type Config struct {
 	Groups   Groups // the roles of those whose groups are known
 }
 
-// Guard finds out who requests are of.
+// Guard finds out who sent each request.
 type Guard struct {
 	config   Config
 	log      *slog.Logger
@@ -80,8 +81,8 @@ type Guard struct {
 	vary     string // the headers that say who asks
 }
 
-// How often one address is told that a credential is not good: failureBurst times at once, and then once in
-// failurePause. Beyond that it is told to wait.
+// How often one address may send a wrong credential: failureBurst times at once, and then once in failurePause. Beyond
+// that it is told to wait.
 const (
 	failureBurst = 10
 	failurePause = 6 * time.Second
@@ -118,7 +119,7 @@ func New(pool *pgxpool.Pool, c Config, log *slog.Logger, metrics prometheus.Regi
 	return g
 }
 
-// isOpen reports whether an address is for everybody: who sends a bad credential there is answered as a stranger is.
+// isOpen reports whether a path is for everybody. Whoever sends a bad credential there is answered as a stranger.
 func isOpen(path string) bool {
 	switch path {
 	case "/readyz", "/docs", "/openapi.json", "/openapi.yaml", "/openapi-3.0.json", "/openapi-3.0.yaml", "/login":
@@ -127,8 +128,8 @@ func isOpen(path string) bool {
 	return strings.HasPrefix(path, "/assets/")
 }
 
-// Middleware puts who a request is of into its context. It refuses credentials that are no good, and principals that
-// send too much, but where everybody is answered; a request without a credential goes on as Nobody.
+// Middleware puts the principal of a request into its context. It refuses bad credentials, and principals that send too
+// much, except on paths that are for everybody. A request without a credential goes on as Nobody.
 func (g *Guard) Middleware(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/livez" {
@@ -164,8 +165,8 @@ func (g *Guard) Middleware(next http.Handler) http.Handler {
 	})
 }
 
-// identify returns who a request is of. The first credential that is there counts; a cookie that is no longer good
-// counts for none, because a browser sends it until it is told otherwise.
+// identify returns the principal of a request. The first credential that it has counts. A cookie that has expired
+// counts as none, because a browser sends it until it is told otherwise.
 func (g *Guard) identify(r *http.Request) (Principal, error) {
 	if !g.config.Ways.any() {
 		return claimed(r)
@@ -199,8 +200,8 @@ func (g *Guard) bearer(r *http.Request, header string) (Principal, error) {
 	return g.key(r, token, fresh)
 }
 
-// key returns of whom a key is. Each is looked up, whatever else came from its address: who has a good one shares the
-// address with whoever guesses there.
+// key returns the principal of a key. Each key is looked up, whatever else came from its address, because its holder
+// may share the address with somebody who guesses keys.
 func (g *Guard) key(r *http.Request, text string, believe time.Duration) (Principal, error) {
 	who, state, found, err := g.keys.find(r.Context(), text, believe)
 	if err != nil {
@@ -221,7 +222,7 @@ func (g *Guard) key(r *http.Request, text string, believe time.Duration) (Princi
 	return Principal{}, err
 }
 
-// wrong counts a credential that never was, and returns an error when too many came from its address.
+// wrong counts a credential that never existed, and returns an error when too many came from its address.
 func (g *Guard) wrong(r *http.Request) error {
 	wait := g.failures.take(g.address(r))
 	if wait == 0 {
@@ -258,8 +259,8 @@ func peer(r *http.Request) string {
 	return host
 }
 
-// admit counts a request for its principal. Where nobody says who they are, all services of a host are one address, and
-// a limit of that address would let the busiest of them keep out the others: without credentials there is no limit.
+// admit counts a request for its principal. Without credentials there is no limit: all services of a host have one
+// address, and by a limit for the address the busiest of them would keep out the others.
 func (g *Guard) admit(r *http.Request, who Principal) error {
 	if g.requests == nil || who.Kind == Nobody || who.Kind == Anonymous {
 		return nil
@@ -272,8 +273,8 @@ func (g *Guard) admit(r *http.Request, who Principal) error {
 	return nil
 }
 
-// queue refuses a request of whom too many wait already. It takes its turn itself when it asks the database, and only
-// for as long as it does: bodies that come slowly, and answers that are read slowly, keep no turn.
+// queue refuses a request when too many of its principal wait already. The request takes its turn when it asks the
+// database, and keeps it only meanwhile: bodies that come slowly, and answers that are read slowly, keep no turn.
 func (g *Guard) queue(r *http.Request, who Principal) error {
 	name := g.counted(r, who)
 	if g.turns.Waiting(name) < mostWaiting {
@@ -283,7 +284,8 @@ func (g *Guard) queue(r *http.Request, who Principal) error {
 	return tooMany("too_many_waiting", fmt.Sprintf("%d requests of %s wait for the database already: wait", mostWaiting, name), time.Second)
 }
 
-// Require lets requests through whose principal has a role and no scope, for handlers that know of neither.
+// Require lets through requests of principals that have a role and no scope, for handlers that check neither
+// themselves.
 func Require(role Role, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := (Permit{Role: role}).Demand(r.Context()); err != nil {
@@ -294,7 +296,7 @@ func Require(role Role, next http.Handler) http.Handler {
 	})
 }
 
-// lookupFailed reports whether nobody could say of whom a request is.
+// lookupFailed reports whether the principal of a request could not be looked up.
 func lookupFailed(err error) bool {
 	return err != nil && domain.FaultsOf(err) == nil && !isTooMany(err)
 }
@@ -306,7 +308,7 @@ func (g *Guard) answer(w http.ResponseWriter, err error) {
 	Answer(w, err)
 }
 
-// Login opens the session of a browser for whoever has a key, and sets its cookie.
+// Login opens a browser's session for the holder of a key, and sets its cookie.
 func (g *Guard) Login(w http.ResponseWriter, r *http.Request, key string) (Principal, error) {
 	who, err := g.key(r, key, 0)
 	if err != nil {
@@ -393,7 +395,7 @@ func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, err error) {
 
 var errNoLogin = &domain.Error{Kind: domain.Conflict, Code: "login_not_needed", Message: "this server lets everybody in (TACTUS_AUTH): there is nothing to log in to"}
 
-// onward sends a browser to where its form says; others are told that all went well.
+// onward redirects a browser to where its form says. Other clients are told that the request succeeded.
 func onward(w http.ResponseWriter, r *http.Request) {
 	next := r.PostFormValue("next")
 	if !LocalPath(next) {
@@ -403,7 +405,8 @@ func onward(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, next, http.StatusSeeOther)
 }
 
-// LocalPath reports whether a text is a path of this server, and not an address that browsers take for another one.
+// LocalPath reports whether a text is a path of this server, and not an address that browsers would take for another
+// server's.
 func LocalPath(text string) bool {
 	return strings.HasPrefix(text, "/") && !strings.HasPrefix(text, "//") &&
 		!slices.ContainsFunc([]rune(text), func(r rune) bool { return r == '\\' || r < ' ' })

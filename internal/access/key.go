@@ -22,7 +22,7 @@ import (
 // keyPrefix begins every key, so that scanners for secrets know it.
 const keyPrefix = "tactus_"
 
-// newSecret returns a random text, and what of it is stored.
+// newSecret returns a random text, and the hash of it that is stored.
 func newSecret(prefix string) (text string, hash [32]byte) {
 	var random [32]byte
 	_, _ = rand.Read(random[:]) // never fails
@@ -30,7 +30,7 @@ func newSecret(prefix string) (text string, hash [32]byte) {
 	return text, sha256.Sum256([]byte(text))
 }
 
-// KeyState is what a key is good for.
+// KeyState says whether a key is valid.
 type KeyState string
 
 // States of keys.
@@ -40,7 +40,7 @@ const (
 	Revoked KeyState = "revoked"
 )
 
-// KeyInfo is what is known of a key.
+// KeyInfo describes a key without its text.
 type KeyInfo struct {
 	ID         domain.ID  `json:"id"`
 	Name       string     `json:"name" doc:"Whose key it is; events name it as their actor."`
@@ -55,7 +55,7 @@ type KeyInfo struct {
 	LastUsedAt *time.Time `json:"last_used_at" doc:"To the minute."`
 }
 
-// NewKey is a key to be made.
+// NewKey describes a key to be made.
 type NewKey struct {
 	Name      string
 	Role      Role
@@ -79,8 +79,8 @@ type Keys struct {
 // NewKeys returns the keys in a database.
 func NewKeys(pool *pgxpool.Pool) *Keys { return &Keys{pool, slog.New(slog.DiscardHandler)} }
 
-// Logged has the log say what becomes of keys. They have no events in the outbox: those go to whoever may read the
-// stream, who need not know who may do what.
+// Logged returns keys whose changes are logged. Keys have no events in the outbox, because those go to everybody who
+// may read the stream, and who need not know who may do what.
 func (k *Keys) Logged(log *slog.Logger) *Keys { return &Keys{k.pool, log} }
 
 // tell logs a change of a key unless it failed.
@@ -112,7 +112,7 @@ const keyColumns = `
         when expires_at <= clock_timestamp() then 'expired' else 'active' end,
     created_at, created_by, expires_at, revoked_at, replaced_by, last_used_at`
 
-// insertKey takes over the name of a key that has expired. That one stays in the list, as replaced.
+// insertKey takes over the name of an expired key, which stays in the list as replaced.
 const insertKey = `
 with ended as (
     update tactus.access_keys set replaced_by = @id::uuid
@@ -124,7 +124,7 @@ select @id::uuid, @name, @hash::bytea, @role, @scope::text[], @by, @expires::tim
 from (select count(*) from ended) e
 returning` + keyColumns
 
-// Create makes a key. The name of a key that is still good is taken.
+// Create makes a key. Its name must not be that of another valid key.
 func (k *Keys) Create(ctx context.Context, n NewKey) (IssuedKey, error) {
 	n.Name = strings.TrimSpace(n.Name)
 	if err := n.check(); err != nil {
@@ -193,15 +193,15 @@ revoked as (
 )
 select` + keyColumns + ` from revoked where id = @id`
 
-// Revoke ends a key, in every process within about a second, with the sessions that were opened by it. The keys that it
-// has replaced end with it, which may be valid still: whoever revokes a key wants its holder out.
+// Revoke ends a key, in every process within about a second, together with the sessions that were opened by it. The
+// keys that it has replaced end, too, as they may still be valid: whoever revokes a key wants its holder out.
 func (k *Keys) Revoke(ctx context.Context, id domain.ID) (KeyInfo, error) {
 	ended, err := k.one(ctx, revokeKey, pgx.NamedArgs{"id": id})
 	k.tell(ctx, "a key was revoked", ended, err)
 	return ended, err
 }
 
-// rotateKey replaces a key by another of the same name, role and scope. The other lives as long as the first was to.
+// rotateKey replaces a key by another of the same name, role, scope and lifetime.
 const rotateKey = `
 with replaced as (
     update tactus.access_keys set replaced_by = @new::uuid,
@@ -216,11 +216,11 @@ select @new::uuid, name, @hash, role, scope, @by, coalesce(@expires::timestamptz
 from replaced, before
 returning` + keyColumns
 
-// MaxOverlap is how long a key may go on that was replaced.
+// MaxOverlap is how long a replaced key may stay valid.
 const MaxOverlap = 90 * 24 * time.Hour
 
-// Rotate makes a key that replaces another one of the same name, role and scope, and ends the other after overlap. It
-// expires when asked, or, when expires is nil, after as long as the other was made for.
+// Rotate makes a key that replaces another one, with the same name, role and scope, and ends the other after overlap.
+// The new key expires at expires, or, if that is nil, has the lifetime of the other.
 func (k *Keys) Rotate(ctx context.Context, id domain.ID, overlap time.Duration, expires *time.Time, by string,
 ) (IssuedKey, error) {
 	var faults domain.Faults

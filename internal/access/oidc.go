@@ -31,8 +31,8 @@ type OIDC struct {
 	GroupsClaim  string
 }
 
-// issuer is an OpenID Connect provider, whose description is read when it is first needed, so that it may be away when
-// a process starts.
+// issuer is an OpenID Connect provider. Its description is read when it is first needed, so that the provider may be
+// away when a process starts.
 type issuer struct {
 	config OIDC
 
@@ -40,7 +40,7 @@ type issuer struct {
 	reading *reading // the newest
 }
 
-// reading is one attempt to read the description, for all that wait.
+// reading is one attempt to read the description, on behalf of all requests that wait for it.
 type reading struct {
 	done     chan struct{}
 	provider *oidc.Provider
@@ -51,11 +51,12 @@ type reading struct {
 const (
 	// discoveryTimeout is how long the issuer may take to answer.
 	discoveryTimeout = 10 * time.Second
-	// failureKept is how long an issuer that has not answered is not asked again.
+	// failureKept is how long an issuer is left alone after it has not answered.
 	failureKept = time.Second
 )
 
-// discovered returns the provider. However many requests need it, one reads, and each leaves when its client has.
+// discovered returns the provider. One request reads on behalf of all that need it, and each stops waiting when its
+// client has gone.
 func (i *issuer) discovered(ctx context.Context) (*oidc.Provider, error) {
 	r := i.read(ctx)
 	select {
@@ -87,7 +88,7 @@ func (i *issuer) read(ctx context.Context) *reading {
 	return r
 }
 
-// counts reports whether nobody needs to read again yet.
+// counts reports whether the outcome of the reading is still to be used.
 func (r *reading) counts() bool {
 	select {
 	case <-r.done:
@@ -97,7 +98,7 @@ func (r *reading) counts() bool {
 	}
 }
 
-// token returns of whom a bearer token is.
+// token returns the principal of a bearer token.
 func (g *Guard) token(r *http.Request, text string) (Principal, error) {
 	provider, err := g.issuer.discovered(r.Context())
 	if err != nil {
@@ -146,7 +147,7 @@ func (g *Guard) subject(token *oidc.IDToken) (Principal, error) {
 	}, nil
 }
 
-// isTrue reports whether a claim is true; some issuers send that as a text.
+// isTrue reports whether a claim is true. Some issuers send the value as a text.
 func isTrue(raw json.RawMessage) bool { return string(raw) == "true" || string(raw) == `"true"` }
 
 func textClaim(raw json.RawMessage) string {
@@ -155,7 +156,7 @@ func textClaim(raw json.RawMessage) string {
 	return strings.TrimSpace(text)
 }
 
-// listClaim returns texts; some issuers send one as it is.
+// listClaim returns the texts of a claim. Some issuers send a single one without a list.
 func listClaim(raw json.RawMessage) []string {
 	var list []string
 	if json.Unmarshal(raw, &list) == nil {
@@ -167,8 +168,8 @@ func listClaim(raw json.RawMessage) []string {
 	return nil
 }
 
-// attempt is a login that the issuer is to answer. The browser keeps it in a cookie meanwhile: an answer counts only in
-// the browser that has asked.
+// attempt is a login that waits for the issuer's answer. The browser keeps it in a cookie, so that the answer counts
+// only in the browser that has asked.
 type attempt struct{ State, Nonce, Verifier, Next string }
 
 const (
@@ -189,7 +190,7 @@ func (g *Guard) mountOIDC(mux *http.ServeMux) {
 	})
 }
 
-// LoginPath returns where a browser logs in by the issuer; empty where it cannot.
+// LoginPath returns the path at which a browser logs in by the issuer, or an empty text without an issuer.
 func (g *Guard) LoginPath() string {
 	if !g.config.Ways.OIDC || g.config.OIDC.Redirect == "" {
 		return ""
@@ -227,7 +228,7 @@ func (g *Guard) setAttempt(w http.ResponseWriter, r *http.Request, value string,
 
 var errAttempt = &domain.Error{Kind: domain.Unauthenticated, Code: "login_failed", Message: "this answers no login that this browser has begun within ten minutes: begin again at /oidc/login"}
 
-// endLogin opens a session for whom the issuer names, and returns where to go on.
+// endLogin opens a session for the subject that the issuer names, and returns where the browser goes on.
 func (g *Guard) endLogin(w http.ResponseWriter, r *http.Request) (next string, err error) {
 	a, err := g.attemptOf(r)
 	if err != nil {

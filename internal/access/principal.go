@@ -130,7 +130,7 @@ func (p Principal) Actor() string {
 // Sees reports whether a schedule of this name and these tags is in the principal's scope.
 func (p Principal) Sees(name string, tags []string) bool { return p.Scope.Has(name, tags) }
 
-// writing returns a context in which p writes only what is in its scope.
+// writing returns a context in which p can write only to what is in its scope.
 func (p Principal) writing(ctx context.Context) context.Context {
 	if len(p.Scope) == 0 {
 		return ctx
@@ -148,12 +148,12 @@ func (p Principal) writing(ctx context.Context) context.Context {
 
 type principalKey struct{}
 
-// With returns a context of a request that is of p.
+// With returns the context of a request by p.
 func With(ctx context.Context, p Principal) context.Context {
 	return context.WithValue(ctx, principalKey{}, p)
 }
 
-// From returns who a request is of. Where no guard stands in front, that is Anonymous, who may do everything.
+// From returns the principal of a request. Without a guard in front it is Anonymous, who may do everything.
 func From(ctx context.Context) Principal {
 	if p, ok := ctx.Value(principalKey{}).(Principal); ok {
 		return p
@@ -163,14 +163,14 @@ func From(ctx context.Context) Principal {
 
 var anonymous = Principal{Kind: Anonymous, Role: Admin}
 
-// Refusals of a principal. What they answer is in problem.go.
+// Refusals of a principal. problem.go has their answers.
 var (
 	errNobody     = &domain.Error{Kind: domain.Unauthenticated, Code: "credentials_missing", Field: "Authorization", Message: "say who you are: send an API key as Authorization: Bearer KEY (tactus: --token or TACTUS_TOKEN)"}
 	ErrOutOfScope = &domain.Error{Kind: domain.Forbidden, Code: "scope_forbidden", Message: "this is outside the scope of your key"}
 )
 
-// Permit is what a handler demands of whoever calls it. A handler that honours scopes shows and changes only what is in
-// the principal's; any other refuses principals that have one.
+// Permit is what a handler demands of its callers. A handler that honours scopes shows and changes only what is in the
+// principal's scope; any other refuses principals with a scope.
 type Permit struct {
 	Role   Role
 	Scoped bool

@@ -50,8 +50,8 @@ func (p Proxies) trusts(r *http.Request) bool {
 	return false
 }
 
-// user returns whom a trusted proxy names; Nobody if it names none, or none that can be read. A header that came twice
-// names nobody: a proxy that adds its own to what clients send lets them choose.
+// user returns the user whom a trusted proxy names, or Nobody if it names none that can be read. A header that comes
+// twice names nobody, because a proxy that adds its own to what clients send lets them choose.
 func (g *Guard) user(r *http.Request) (Principal, error) {
 	p := g.config.Proxies
 	for _, header := range []string{p.UserHeader, p.GroupsHeader} {
@@ -82,15 +82,15 @@ func (g *Guard) address(r *http.Request) string {
 	return peer(r)
 }
 
-// overTLS reports whether the client's connection is encrypted. The last entry is that of the trusted proxy itself.
-// Where it took the request from another proxy without TLS, an earlier entry counts as well, although whoever sent the
-// request may have made it up: all that TLS does is to have cookies count less, and be sent less.
+// overTLS reports whether the client's connection is encrypted. The last entry is that of the trusted proxy itself. If
+// the proxy took the request from another one without TLS, an earlier entry counts as well. The sender of the request
+// may have made it up, but gains nothing: over TLS fewer cookies count, and fewer are sent.
 func (g *Guard) overTLS(r *http.Request) bool {
 	https := func(entry string) bool { return strings.EqualFold(entry, "https") }
 	return r.TLS != nil || g.config.Proxies.trusts(r) && slices.ContainsFunc(entries(r, "X-Forwarded-Proto"), https)
 }
 
-// entries returns what proxies have added to a header one after the other.
+// entries returns the values that proxies have added to a header, in their order.
 func entries(r *http.Request, header string) []string {
 	all := strings.Split(strings.Join(r.Header.Values(header), ","), ",")
 	for i, e := range all {

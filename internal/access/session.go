@@ -11,19 +11,19 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// sessions are those of browsers.
+// sessions keeps the sessions of browsers.
 type sessions struct {
 	pool     *pgxpool.Pool
 	lifetime time.Duration
 }
 
-// mostSessions is how many sessions a key or a subject has at once: when one more begins the oldest ends, so that
-// whoever logs in anew gets in, and nobody fills the table.
+// mostSessions is how many sessions a key or a subject may have at once. When one more begins, the oldest ends: whoever
+// logs in anew gets in, and nobody fills the table.
 const mostSessions = 100
 
-// Those who log in as one principal wait for each other, because two at once would delete the same old sessions. They
-// lock a row, that of the key or of the oldest session: whoever may connect to the database can hold an advisory lock,
-// and so keep everybody from logging in. First sessions of a subject lock nothing, and delete nothing either.
+// Logins of one principal wait for each other, because two at once would delete the same old sessions. They lock a row,
+// that of the key or of the oldest session. An advisory lock would not do: anybody who may connect to the database can
+// hold one, and keep everybody from logging in. The first session of a subject locks nothing and deletes nothing.
 const (
 	lockKey     = `select from tactus.access_keys where id = $1 for no key update`
 	lockSubject = `
@@ -79,7 +79,7 @@ const pruneSessions = `
 delete from tactus.access_sessions where hash in (
     select hash from tactus.access_sessions where expires_at < $1 order by expires_at limit 10000)`
 
-// PruneSessions removes sessions that ended before an instant, some at a time.
+// PruneSessions removes sessions that ended before an instant, a limited number at a time.
 func PruneSessions(ctx context.Context, pool *pgxpool.Pool, before time.Time) error {
 	if _, err := pool.Exec(ctx, pruneSessions, before); err != nil {
 		return fmt.Errorf("remove sessions that have ended: %w", err)

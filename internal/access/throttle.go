@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// throttle is a bucket of tokens for each of many names: each holds up to burst, and gets rate of them a second.
+// throttle has a token bucket for each of many names. A bucket holds up to burst tokens, and gets rate tokens a second.
 type throttle struct {
 	rate, burst float64
 
@@ -26,7 +26,7 @@ func newThrottle(rate, burst float64) *throttle {
 	return &throttle{rate: rate, burst: burst, buckets: map[string]*bucket{}}
 }
 
-// take takes a token, and returns 0; or returns how long a name has to wait for its next one.
+// take takes a token and returns 0, or returns how long the name has to wait for its next token.
 func (t *throttle) take(name string) (wait time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -16,8 +16,9 @@ type visit struct {
 
 type visitKey struct{}
 
-// StillIn returns why the principal of a request may no longer be answered, or nil: their key was revoked or has
-// expired, their session has ended, they have another role. Who answers for long asks again before each thing it says.
+// StillIn returns why the principal of a request may no longer be answered, or nil. A key may have been revoked or have
+// expired, a session may have ended, a role may have changed. A handler that answers for long asks before each part of
+// its answer.
 func StillIn(ctx context.Context) error {
 	v, ok := ctx.Value(visitKey{}).(visit)
 	if !ok {
