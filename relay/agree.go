@@ -22,27 +22,28 @@ type agreement struct {
 	readAfter ID   // the place behind which rows are read
 }
 
-// Marks of a sink of tasks beyond these were made by somebody else: batches ahead of the log, of which PostgreSQL may
-// have lost the end, but not this much; and a number of a batch of which no log of ours knows.
+// Bounds beyond which a task sink's mark was made by somebody else. PostgreSQL may have lost the end of the log, but
+// not so many batches; and no log of ours reaches such a batch number.
 const (
 	mostAhead   = 1 << 40
 	mostForeign = 1 << 62
 )
 
-// beyond reports whether a mark is such a one. It counts as lost. Else what the sink never had would be taken for
-// handed over, and PostgreSQL might have no numbers left for other batches.
+// beyond reports whether a mark is beyond these bounds, and therefore counts as lost. Otherwise tasks that the sink
+// never had would be taken for handed over, and PostgreSQL might have no numbers left for further batches.
 func beyond(l ledger.State, m Mark) bool {
 	ahead := m.Last.Batch - l.End().Batch
 	return ahead > mostAhead && l.Registered || ahead > 0 && m.Last.Batch > mostForeign
 }
 
-// mostAttempts bounds how often others may be faster.
+// mostAttempts is how often another relay may be faster before agree gives up.
 const mostAttempts = 20
 
 // errNoAgreement means that somebody else keeps moving the sink.
 var errNoAgreement = errors.New("the sink and the log do not come to agree")
 
-// agree makes the sink and the log agree. The log is asked first: what the sink has taken since is no loss.
+// agree makes the sink and the log agree. It reads the log first, so that entries which the sink has taken since are
+// not mistaken for a loss of the log's.
 func (l *lane) agree(ctx context.Context) (agreement, error) {
 	if err := l.claim(ctx); err != nil {
 		return agreement{}, err
@@ -72,7 +73,7 @@ func (l *lane) agree(ctx context.Context) (agreement, error) {
 	return agreement{}, errNoAgreement
 }
 
-// refused keeps whose the sink is, if that is why it gave the error.
+// refused records who owns the sink, if the sink refused us because it belongs to somebody else.
 func (l *lane) refused(ctx context.Context, why error) error {
 	var refusal Refusal
 	if !errors.As(why, &refusal) {
@@ -85,8 +86,8 @@ func (l *lane) refused(ctx context.Context, why error) error {
 	return why
 }
 
-// noteOwner has the sink note whose it is, where nothing moves it: an older version did not, and a copy of the database
-// may be at the very same mark.
+// noteOwner has the sink record its owner when the sink is not moved. Older releases did not record it, and a copy of
+// the database may be at the very same mark.
 func (l *lane) noteOwner(ctx context.Context, at Mark) error {
 	if _, ok := l.Sink.(Claimer); !ok {
 		return nil
@@ -100,7 +101,7 @@ func (l *lane) noteOwner(ctx context.Context, at Mark) error {
 	return err
 }
 
-// overtaken tells the errors that only mean that another relay was faster.
+// overtaken reports whether an error only means that another relay was faster.
 func overtaken(err error) bool {
 	if _, ok := errors.AsType[*Mismatch](err); ok || errors.Is(err, errMoved) {
 		return true
@@ -139,7 +140,7 @@ func (l *lane) look(ctx context.Context) (s agreement, v verdict, err error) {
 	return s, reconcile(s.state, s.mark, l.Tasks), nil
 }
 
-// moveSink has the sink go on elsewhere: in another epoch, or behind what it lost.
+// moveSink makes the sink go on at another mark: in another epoch, or behind the entries that it lost.
 func (l *lane) moveSink(ctx context.Context, at, to Mark) error {
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
@@ -150,7 +151,8 @@ func (l *lane) moveSink(ctx context.Context, at, to Mark) error {
 	return nil
 }
 
-// cutAgain cuts the batch by which a sink of tasks goes on. The sink is moved to it afterwards, so it is not forgotten.
+// cutAgain cuts the batch with which a task sink goes on. The sink is moved only afterwards, so that a crash in between
+// does not lose the batch.
 func (l *lane) cutAgain(ctx context.Context, s agreement, why string) error {
 	batch, err := l.batchOf(ctx, s.state.Confirmed)
 	if err != nil {
@@ -167,7 +169,7 @@ func (l *lane) cutAgain(ctx context.Context, s agreement, why string) error {
 	return nil
 }
 
-// batchOf returns the batch that a place is in, or the oldest when that is no longer kept.
+// batchOf returns the batch that a place is in, or the oldest batch if that one is no longer kept.
 func (l *lane) batchOf(ctx context.Context, p ledger.ID) (ledger.Batch, error) {
 	b, found, err := ledger.BatchUpTo(ctx, l.db, l.Name, p.Batch)
 	if err == nil && !found {
@@ -179,7 +181,7 @@ func (l *lane) batchOf(ctx context.Context, p ledger.ID) (ledger.Batch, error) {
 	return b, err
 }
 
-// beginEpoch begins one. Its first batch brings what the sink may not have.
+// beginEpoch begins an epoch. Its first batch brings what the sink may lack.
 func (l *lane) beginEpoch(ctx context.Context, s agreement, why string) error {
 	if err := l.confirmTaken(ctx, s); err != nil {
 		return err
@@ -210,8 +212,9 @@ func (l *lane) beginEpoch(ctx context.Context, s agreement, why string) error {
 	return err
 }
 
-// reach tells an opening how far it goes back: events an hour behind what the sink has, tasks not at all. Where the log
-// does not know what the sink was given, tasks of the last Redeliver are handed over that do not say they were.
+// reach sets how far back an epoch begins: an hour before the sink's last event, and for tasks not at all. If the log
+// does not know what the sink was given, the tasks of the last Redeliver that are not recorded as handed over are
+// handed over.
 func (l *lane) reach(ctx context.Context, s agreement, o *ledger.Opening) error {
 	place, since := s.mark.Last, s.state.Now.Add(-l.Redeliver)
 	switch {

@@ -52,9 +52,9 @@ type aside struct {
 	reason string
 }
 
-// setAside keeps rows that cannot be delivered, each with its reason, so that everything else goes on. It takes one
-// statement for all of them, and one line in the log for each reason, up to a bound: queues that take nothing may have
-// as many as sound ones. A run that somebody has locked is ended later.
+// setAside stores rows that cannot be delivered as dead letters, each with its reason, so that everything else goes on.
+// One statement stores all of them, and the log gets one line for each reason, up to a bound, because queues that take
+// nothing may have as many rows as sound ones. A run whose row is locked is ended later.
 func (l *lane) setAside(ctx context.Context, all []aside) error {
 	if len(all) == 0 {
 		return nil
@@ -89,8 +89,8 @@ func (l *lane) setAside(ctx context.Context, all []aside) error {
 	return nil
 }
 
-// mostReasons is for how many reasons there is a line in the log, when many rows are set aside at once. All reasons are
-// in tactus.deadletters.
+// mostReasons is how many reasons get a line in the log when many rows are set aside at once. All reasons are in
+// tactus.deadletters.
 const mostReasons = 10
 
 func (l *lane) tellAside(references, reasons []string) {
@@ -117,10 +117,11 @@ func (l *lane) tellAside(references, reasons []string) {
 	}
 }
 
-// longestReason is how much of a reason is kept.
+// longestReason is how many bytes of a reason are kept.
 const longestReason = 4096
 
-// shortened returns what PostgreSQL can keep of a reason, which may quote what somebody wrote.
+// shortened returns the part of a reason that is kept, without bytes that PostgreSQL cannot store: a reason may quote
+// what somebody wrote.
 func shortened(reason string) string {
 	return postgres.Storable(reason[:min(len(reason), longestReason)])
 }
@@ -128,8 +129,8 @@ func shortened(reason string) string {
 // reference names a row among the dead letters of a sink.
 func reference(row outbox.Row) string { return fmt.Sprintf("%s/%d", row.Aggregate, row.Version) }
 
-// passedOver are the events of runs that are not to be handed over by them: the run has started or was set aside, or it
-// has a later event, by which somebody has put it back.
+// passedOver selects the events whose runs are not to be handed over by them: the run has started or was set aside, or
+// it has a later event, by which somebody has put it back.
 const passedOver = `
 select e.id, e.version from unnest((select @ids::uuid[]), (select @versions::bigint[])) e (id, version),
     lateral (
@@ -143,9 +144,9 @@ type event struct {
 	version int64
 }
 
-// wasAside are those tasks of a chunk that may have been set aside, or handed over, when it was read before, by a relay
-// that died before it had moved the sink, or the place that is kept, past them. What is set aside stays so, mended or
-// not: somebody may hand it over again. What is read for the first time has none.
+// wasAside returns the tasks of a chunk that were set aside or handed over when a relay read the chunk before, and died
+// before it had moved the sink or the confirmed place past them. A task that was set aside stays so even if it could be
+// delivered by now, because somebody may hand it over again. A chunk that is read for the first time has none.
 func (l *lane) wasAside(ctx context.Context, s agreement, b ledger.Batch, c chunk) (map[event]bool, error) {
 	if !l.Tasks || b.Number > s.state.Newest.Number {
 		return nil, nil

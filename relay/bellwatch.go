@@ -11,9 +11,9 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// bellWatch tells when somebody keeps the lock of a bell. Those who write take it for the time of a commit. While a
-// stranger, or a transaction that was left open, keeps it, nobody rings: everything is found by polling, which is
-// slower by a fraction of a second, and nothing else shows why.
+// bellWatch logs when somebody keeps the lock of a bell, which writers hold for the time of a commit. While a stranger,
+// or a transaction that was left open, keeps it, nobody can ring. Everything is then found by polling, which is slower
+// by a fraction of a second, and nothing else would show why.
 type bellWatch struct {
 	log  *slog.Logger
 	held map[string]bool // by whom at the last look: process and transaction
@@ -26,7 +26,7 @@ where locktype = 'advisory' and granted and objsubid = 2
     and database = (select oid from pg_database where datname = current_database())
     and (classid::bigint, objid::bigint) in ((` + sqlexpr.ScheduleBellLock + `), (` + sqlexpr.RunBellLock + `))`
 
-// look compares who holds the locks with who held them at the last look.
+// look compares the holders of the locks with those at the last look.
 func (w *bellWatch) look(ctx context.Context, q outbox.Querier) error {
 	rows, err := q.Query(ctx, bellHoldersSQL)
 	if err != nil {

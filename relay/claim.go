@@ -8,7 +8,7 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// claim tells the sink whose it is to be. Who that is can change only while the connections to the database are cut.
+// claim tells the sink who its owner is to be. The owner can change only while the connections to the database are cut.
 func (l *lane) claim(ctx context.Context) error {
 	sink, ok := l.Sink.(Claimer)
 	if !ok {

@@ -11,12 +11,14 @@ import (
 	"github.com/tactus-dev/tactus/internal/postgres"
 )
 
-// confirmAtOnce is confirm where nobody has locked anything, which is nearly always so: each row is written once, in
-// its page and in no index. It gives up, and changes nothing, when it would have to wait for a lock. It finds runs by
-// their whole key, which their events tell. The bounds say the same once more (dueBounds).
+// confirmAtOnce is confirm for the usual case that nobody has locked anything. Each row is written once, within its
+// page and without touching an index. The statement gives up, and changes nothing, when it would have to wait for a
+// lock. It finds runs by their whole key, which their events tell; the bounds repeat the due times for the planner
+// (dueBounds).
 //
-// In this statement and others, arrays stand behind a select, where the planner cannot count them. Otherwise it would
-// rather read all runs, as long as they are less than fifty megabytes or it has no statistics of them.
+// In this statement and others, arrays are the result of a select, so that the planner cannot see their length.
+// Otherwise it would prefer to read all runs while they are less than fifty megabytes, or while it has no statistics of
+// them.
 const confirmAtOnce = `
 with lazy as materialized (
     select set_config('synchronous_commit', 'off', true), set_config('lock_timeout', '10ms', true)
@@ -31,14 +33,13 @@ from lazy, unnest((select @ids::uuid[]), (select @dues::timestamptz[])) w (id, d
 where r.id = w.id and r.due_at = w.due_at and r.status = 'due'
     and r.due_at >= @first_due::timestamptz and r.due_at <= @last_due::timestamptz`
 
-// confirm finds runs by their ids, within the bounds of their due times, which need not be known: each is looked up in
-// a query of its own, because the planner does not know that an id is unique, as the primary key has the due time
-// besides.
+// confirm finds runs by their ids, within the bounds of their due times, which need not be known. Each id is looked up
+// by a subquery of its own: the primary key includes the due time, so the planner does not know that an id is unique.
 //
-// It waits for nobody: a run whose row somebody else has locked is left, and named, and the place that is kept
-// stays before it. Whoever holds the lock may roll back, so the lock tells nothing of how far the run has come. Its
-// commit is not awaited: when a crash undoes it, the sink still has what it has, and it is confirmed anew. So is the
-// place when the row of the sink is locked: the next confirmation keeps it.
+// The statement waits for nobody. A run whose row is locked is left out and returned, and the confirmed place stays
+// before it: the holder of the lock may roll back, so the lock tells nothing about the run. If the row of the sink is
+// locked, the next confirmation moves the confirmed place. The commit is not awaited: if a crash undoes it, the sink
+// still has its entries, and they are confirmed anew.
 const confirm = `
 with lazy as materialized (select set_config('synchronous_commit', 'off', true)),
 handed as materialized (
@@ -74,18 +75,18 @@ done as (
 )
 select id from held`
 
-// publishedChunk is a chunk that the sink has, the mark that it is at, and when the chunk was begun.
+// publishedChunk is a chunk that the sink has taken, the sink's mark behind it, and when publishing it began.
 type publishedChunk struct {
 	chunk
 	at    Mark
 	began time.Time
 }
 
-// mostConfirmed is how many runs are confirmed at once, unless they are of one chunk. Nobody else can write to them
-// meanwhile.
+// mostConfirmed is how many runs of several chunks are confirmed at once. Nobody else can write to them meanwhile.
 const mostConfirmed = 2 * chunkEntries
 
-// confirmAll confirms what is published, in order, until there is no more. It confirms what has come meanwhile at once.
+// confirmAll confirms published chunks, in order, until there are no more. Chunks that have come meanwhile are
+// confirmed together.
 func (l *lane) confirmAll(ctx context.Context, at Mark, published <-chan publishedChunk) error {
 	again := time.NewTicker(lookEvery)
 	defer again.Stop()
@@ -125,9 +126,9 @@ type handedRun struct {
 	at  ID
 }
 
-// confirm keeps that the sink has come to a mark, and that the runs of chunks were handed over, with those that were
-// locked when they were to be confirmed before. It remembers those that are locked now. A relay that dies meanwhile
-// leaves the place before them, from which the next one reads, and confirms what the sink has.
+// confirm records that the sink has reached a mark, and that the runs of chunks were handed over, with the runs that
+// were locked at an earlier attempt. It remembers those that are locked now. If the relay dies, the confirmed place is
+// before them: the next relay reads from there, and confirms what the sink has.
 func (l *lane) confirm(ctx context.Context, at Mark, chunks []publishedChunk) error {
 	handed := l.locked
 	for _, c := range chunks {
@@ -145,7 +146,7 @@ func (l *lane) confirm(ctx context.Context, at Mark, chunks []publishedChunk) er
 	return err
 }
 
-// confirmRuns keeps that runs were handed over, up to a place, and gives those of them that are locked.
+// confirmRuns records that runs were handed over, up to a place, and returns those that are locked.
 func (l *lane) confirmRuns(
 	ctx context.Context, epoch string, handed []handedRun, last ID,
 ) (held []handedRun, err error) {

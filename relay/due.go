@@ -16,8 +16,8 @@ var ofSchedule, ofRun, dueAt = []byte(`{"schedule_id":"`), []byte(`","run_id":"`
 
 const idLength = 36
 
-// dueOf returns the due time of a run, which is a part of its key, from its event; the zero time where that does not
-// begin as our function writes it. Decoding the whole event would cost ten times as much.
+// dueOf returns the due time of a run, which is part of its key, from its event. It is the zero time if the event does
+// not begin as our function writes it. Decoding the whole event would cost ten times as much.
 func dueOf(row outbox.Row) time.Time {
 	rest, ok := bytes.CutPrefix(row.Data, ofSchedule)
 	if !ok || len(rest) < idLength {

@@ -46,8 +46,8 @@ ended as (
 ),` + sqlexpr.Tell + `ended` + sqlexpr.Told + `
 select (select count(*) from open) - (select count(*) from free)`
 
-// ending knows whether there are runs which were set aside and may not have ended. A relay that has just begun does not
-// know what another one has left.
+// ending tells whether there may be runs that were set aside and have not been ended. A relay that has just begun does
+// not know what another one has left.
 type ending struct {
 	mu    sync.Mutex
 	over  bool
@@ -63,7 +63,8 @@ func (e *ending) ask() {
 
 const longestEnding = 16 * time.Second
 
-// endLater ends the runs that were locked when they were set aside, after pauses that grow, and tells of it once.
+// endLater ends the runs that were locked when they were set aside. It tries again after growing pauses, and logs once
+// that it does.
 func (l *lane) endLater(ctx context.Context) error {
 	e := &l.ending
 	e.mu.Lock()

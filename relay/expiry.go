@@ -14,8 +14,7 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// late is how old the event of a run may be for its expiry to count from the event: the beat has written the run just
-// now.
+// late is the age up to which a run's expiry counts from its event, because the beat has written the run just now.
 const late = time.Second
 
 // renewExpiry answers from when the expires_seconds of runs count. A run that is handed over for the first time and

@@ -36,17 +36,17 @@ type lane struct {
 const (
 	firstPause   = 50 * time.Millisecond
 	longestPause = time.Second
-	// mostClashes with other transactions, in a row, are no trouble of the sink's.
+	// mostClashes is how many clashes with other transactions in a row are not yet reported as the sink's trouble.
 	mostClashes = 20
-	// mostMoves of the sink, in a row and without a message in between, are no other relay's progress.
+	// mostMoves is how often in a row the sink may be moved, without a message in between, before that is a warning.
 	mostMoves = 3
-	// readAhead is how many chunks are read, at most, while one is published.
+	// readAhead is how many chunks are read at most while one is published.
 	readAhead = 2
-	// confirmBehind is how many chunks are published, at most, while one is confirmed.
+	// confirmBehind is how many chunks are published at most while one is confirmed.
 	confirmBehind = 2
 )
 
-// run carries rows to the sink until ctx ends. Whatever fails, it comes to agree with the sink anew and goes on.
+// run carries rows to the sink until ctx ends. Whenever something fails, it makes log and sink agree anew and goes on.
 func (l *lane) run(ctx context.Context) {
 	clashes := 0 // in a row
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
@@ -74,8 +74,8 @@ func (l *lane) run(ctx context.Context) {
 	}
 }
 
-// tellMoved tells the log that the sink was moved, the first time and then with growing pauses: one relay that is
-// faster than another is nothing to act on, and nor is a sink that has lost something once.
+// tellMoved logs that the sink was moved, at first and then with growing pauses. Nobody has to act when one relay is
+// faster than another, or when a sink has lost something once.
 func (l *lane) tellMoved(ctx context.Context, inRow int) {
 	times, tell := l.moves.note(time.Now())
 	if !tell {
@@ -88,9 +88,9 @@ func (l *lane) tellMoved(ctx context.Context, inRow int) {
 	l.log.Log(ctx, level, "sink was moved", "sink", l.Name, "err", errMoved, "times", times)
 }
 
-// live comes to agree with the sink, then reads, publishes and confirms side by side until one of them fails. What the
-// sink was given is confirmed even if publishing fails then: what is not confirmed is handed over again if the sink
-// has lost it.
+// live makes log and sink agree, and then reads, publishes and confirms side by side until one of them fails. What the
+// sink has taken is confirmed even when publishing fails afterwards, because whatever is not confirmed is handed over
+// again if the sink loses it.
 func (l *lane) live(ctx context.Context) error {
 	s, err := l.agree(ctx)
 	if err != nil {
@@ -110,7 +110,7 @@ func (l *lane) live(ctx context.Context) error {
 	return group.Wait()
 }
 
-// fail tells the log, once for each new trouble and then with growing pauses, and finds out since when nothing is
+// fail logs a failure, once for each new trouble and then with growing pauses, and finds out since when rows wait to be
 // published.
 func (l *lane) fail(ctx context.Context, err error) {
 	err = tablelocks.Explain(ctx, l.db, err)
@@ -130,7 +130,7 @@ func (l *lane) fail(ctx context.Context, err error) {
 	}
 }
 
-// stop keeps that the sink cannot be served, so that somebody may forget it at once.
+// stop records that the sink cannot be served, so that it can be forgotten without waiting.
 func (l *lane) stop(ctx context.Context, why error) {
 	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
@@ -139,7 +139,7 @@ func (l *lane) stop(ctx context.Context, why error) {
 	}
 }
 
-// served keeps that the sink is served again.
+// served records that the sink is served again.
 func (l *lane) served(ctx context.Context) error {
 	if !l.stopped {
 		return nil
@@ -151,8 +151,8 @@ func (l *lane) served(ctx context.Context) error {
 	return err
 }
 
-// measure finds out since when there is something that is not published. What is known to wait goes on waiting while
-// the sink is not served, but that PostgreSQL still answers is to be known, too.
+// measure finds out since when rows wait to be published. It asks even when that is known and cannot have changed,
+// because the metrics also tell whether PostgreSQL answers.
 func (l *lane) measure(ctx context.Context) error {
 	now := l.tally.get()
 	ctx, cancel := context.WithTimeout(ctx, l.patience)

@@ -2,8 +2,9 @@ package relay
 
 import "time"
 
-// pace is when to look at the log again after nothing new was found: soon after traffic, rarely at rest. A bell may be
-// rung for one commit only while others follow it, and callers' own transactions need not ring at all.
+// pace says when to look at the log again after nothing new was found: soon while there is traffic, rarely at rest. It
+// is needed beside the bell, because one ring may stand for several commits, and callers' own transactions need not
+// ring.
 type pace struct {
 	step    int       // how many of the steps have been taken since traffic
 	traffic time.Time // when there was any
@@ -14,14 +15,14 @@ var steps = []time.Duration{2, 5, 10, 25, 50} // milliseconds
 const (
 	lively = 25 * time.Millisecond
 	rest   = 100 * time.Millisecond
-	// wakeful is for how long after traffic it is lively.
+	// wakeful is for how long after traffic looks stay frequent.
 	wakeful = time.Second
 )
 
-// stir begins anew: rows were found, or the bell was rung.
+// stir makes looks frequent again, because rows were found or the bell was rung.
 func (p *pace) stir(now time.Time) { p.step, p.traffic = 0, now }
 
-// next is how long to wait.
+// next returns how long to wait before the next look.
 func (p *pace) next(now time.Time) time.Duration {
 	if p.step < len(steps) {
 		p.step++

@@ -9,13 +9,14 @@ import (
 	"time"
 )
 
-// lookEvery is how often a sink is asked for its mark while there is nothing to append: it may have lost what it had.
+// lookEvery is how often a sink is asked for its mark while there is nothing to append, since it may have lost entries.
 const lookEvery = time.Second
 
-// errMoved means that the sink is elsewhere than this relay brought it: another one is faster, or it lost something.
+// errMoved means that the sink's mark is not where this relay has brought it: another relay was faster, or the sink has
+// lost entries.
 var errMoved = errors.New("the sink is not where this relay has brought it: another relay is at work, or it has lost something")
 
-// publish appends chunks, in order, as they are read, and passes them on to who confirms them.
+// publish appends chunks in order as they are read, and passes them on to be confirmed.
 func (l *lane) publish(ctx context.Context, s agreement, chunks <-chan chunk, published chan<- publishedChunk) error {
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
@@ -57,15 +58,15 @@ func (l *lane) lookAgain(ctx context.Context, before agreement, at Mark) error {
 	return err
 }
 
-// sum is what was published since a point in time; zero while it is nothing.
+// sum counts what was published since a point in time. It is zero while nothing was.
 type sum struct {
 	events int64
 	took   time.Duration
 	since  time.Time
 }
 
-// report tells the log what was published: since the last call at the level of debugging, and the sum of a minute, or
-// of less if there will be no more, at the level of information.
+// report logs what was published: at the level debug since the last call, and at the level info the sum of a minute, or
+// of less if it is the last report.
 func (l *lane) report(minute *sum, last bool) {
 	if was, served := l.tally.over(); served {
 		l.log.Info("sink is served again", "sink", l.Name, "failed", was.failed, "after",
@@ -89,7 +90,7 @@ func (l *lane) tell(level slog.Level, events int64, took time.Duration) {
 		took.Round(10*time.Microsecond), "last", l.tally.get().Mark.Last.String())
 }
 
-// deliver appends a chunk, but for what the sink has already.
+// deliver appends a chunk, except the entries that the sink has already.
 func (l *lane) deliver(ctx context.Context, at Mark, c chunk, published chan<- publishedChunk) (Mark, error) {
 	began := time.Now()
 	at, err := l.appendAll(ctx, at, c)
@@ -131,7 +132,7 @@ func (l *lane) append(ctx context.Context, at Mark, entries []Entry) (Mark, erro
 	return l.Sink.Append(ctx, at, entries)
 }
 
-// behind are the entries behind an ID.
+// behind returns the entries behind an ID.
 func behind(entries []Entry, last ID) []Entry {
 	n, _ := slices.BinarySearchFunc(entries, last, func(e Entry, id ID) int {
 		if e.ID.Compare(id) <= 0 {
@@ -142,7 +143,7 @@ func behind(entries []Entry, last ID) []Entry {
 	return entries[n:]
 }
 
-// advanced returns nil when another relay has appended some of a chunk, and the sink is just there.
+// advanced returns nil if the sink's mark is within the chunk, because another relay has appended a part of it.
 func advanced(at, real Mark, c chunk) error {
 	end := c.entries[len(c.entries)-1].ID
 	if real.Epoch != at.Epoch || real.Last.Compare(at.Last) <= 0 || real.Last.Compare(end) > 0 {
@@ -151,7 +152,8 @@ func advanced(at, real Mark, c chunk) error {
 	return nil
 }
 
-// drop sets aside an entry that the sink will never take, and those that it would refuse, too. Their places stay empty.
+// drop sets aside an entry that the sink will never take, and the others of the chunk that it would refuse as well.
+// Their places stay empty.
 func (l *lane) drop(ctx context.Context, c chunk, r *Refused) error {
 	reasons := map[ID]string{r.ID: r.Reason}
 	for _, e := range r.Also {

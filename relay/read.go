@@ -14,7 +14,7 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// chunk is what is appended at a time: entries of one batch.
+// chunk is a number of entries of one batch that are appended together.
 type chunk struct {
 	entries []Entry
 	rows    []outbox.Row // of the entries; without their data
@@ -27,10 +27,10 @@ const (
 	chunkBytes   = 4 << 20
 )
 
-// errRowsGone stops a sink: what was published cannot be published again.
+// errRowsGone stops a sink, because what was published could not be published again.
 var errRowsGone = errors.New("a batch does not have the rows any more that it was cut with: nothing is published until somebody finds out why")
 
-// read cuts batches and reads their rows, ahead of what is published.
+// read cuts batches and reads their rows, ahead of publishing.
 func (l *lane) read(ctx context.Context, s agreement, out chan<- chunk) error {
 	b, place, err := l.resumed(ctx, s)
 	if err != nil {
@@ -58,7 +58,7 @@ func (l *lane) read(ctx context.Context, s agreement, out chan<- chunk) error {
 // announcement is the place of the message that begins an epoch; rows have places from 1.
 const announcement = -1
 
-// resumed is the batch that a sink is in, and the place in it behind which to go on.
+// resumed returns the batch that a sink is in, and the place in it behind which to go on.
 func (l *lane) resumed(ctx context.Context, s agreement) (b ledger.Batch, place int64, err error) {
 	number, place := s.readAfter.Batch, s.readAfter.Seq
 	if number < s.state.Opened {
@@ -143,8 +143,7 @@ func (l *lane) readBatch(ctx context.Context, s agreement, b ledger.Batch, place
 	return l.send(ctx, s, b, c, out)
 }
 
-// hasNoneFor reports whether there is nothing for the sink behind a place of a batch, as far as that is known without
-// reading it.
+// hasNoneFor reports whether a batch is known, without being read, to have nothing for the sink behind a place.
 func (l *lane) hasNoneFor(ctx context.Context, s agreement, b ledger.Batch, place int64) (bool, error) {
 	if l.Only == "" || b.Kind != ledger.NextBatch || place == announcement || place >= b.Rows {
 		return false, nil
@@ -153,14 +152,14 @@ func (l *lane) hasNoneFor(ctx context.Context, s agreement, b ledger.Batch, plac
 	return !any, err
 }
 
-// passOver sends the end of a batch alone, with nothing to publish.
+// passOver sends only the end of a batch, with nothing to publish.
 func (l *lane) passOver(ctx context.Context, s agreement, b ledger.Batch, out chan<- chunk) error {
 	c := room(1)
 	c.addRow(ID{Batch: b.Number, Seq: b.Rows}, outbox.Row{At: b.CommittedAt})
 	return l.send(ctx, s, b, c, out)
 }
 
-// announce puts first the message that begins an epoch.
+// announce puts the message that announces an epoch first.
 func (l *lane) announce(b ledger.Batch, c *chunk) error {
 	if l.Announce == nil || b.Kind != ledger.EpochBatch {
 		return nil
@@ -174,7 +173,7 @@ func (l *lane) announce(b ledger.Batch, c *chunk) error {
 	return nil
 }
 
-// room makes a chunk for so many rows, or for as many of them as one takes.
+// room returns an empty chunk with room for so many rows, or for as many as a chunk takes.
 func room(rows int64) chunk {
 	n := min(max(rows, 0), chunkEntries)
 	return chunk{entries: make([]Entry, 0, n), rows: make([]outbox.Row, 0, n), dues: make([]time.Time, 0, n)}
@@ -189,7 +188,7 @@ func (c *chunk) addRow(id ID, row outbox.Row) {
 	c.size += len(row.Data)
 }
 
-// send encodes a chunk and hands it to who publishes.
+// send encodes a chunk and passes it on to be published.
 func (l *lane) send(ctx context.Context, s agreement, b ledger.Batch, c chunk, out chan<- chunk) error {
 	if len(c.entries) == 0 {
 		return nil
@@ -248,7 +247,7 @@ func (l *lane) encode(ctx context.Context, s agreement, b ledger.Batch, c chunk)
 	return err
 }
 
-// foreign takes those messages out of a chunk that would go to what is somebody else's.
+// foreign takes out of a chunk the messages whose destination belongs to somebody else.
 func (l *lane) foreign(ctx context.Context, c chunk) (unfit []aside, err error) {
 	if l.Foreign == nil {
 		return nil, nil

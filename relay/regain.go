@@ -12,10 +12,10 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// handAgain writes another event for each run that is not known to have started, unless that was done before: the
-// version of the event that was lost counts no more then. A run that somebody writes to just now is heard of. A run has
-// its age from when it fired, not from an event that has handed it over again: else a broker that loses its data again
-// and again would be given all that was ever lost.
+// handAgain writes another event for each run that is not known to have started, unless that was done before, in which
+// case the version of the lost event is no longer the run's. A run whose row is locked is being written to, and so has
+// been heard of: it is left out. The age of a run counts from its firing, not from a later event that handed it over
+// again; otherwise a broker that loses its data again and again would be given everything it ever lost.
 const handAgain = `
 with lost as (
     update tactus.runs r set status = 'due', sent_at = null, redelivered = r.redelivered + 1
@@ -41,10 +41,10 @@ event as (
 )
 select count(*) from event`
 
-// regain has a sink of tasks that is behind what it is known to have taken go on from there: nothing at or below its
-// mark is missing, because the same script writes both. What comes after its mark gets an event of its own when it is
-// not known to have started, has not expired and is young enough, and so it is handed over once more, and counted. Then
-// the sink moves on.
+// regain makes a task sink go on that has less than it is known to have taken. Nothing at or below its mark is missing,
+// because one script writes both the tasks and the mark. Each task behind the mark gets another event if it is not
+// known to have started, has not expired and is young enough; by that event it is handed over once more, and counted.
+// Then the sink is moved behind all of them.
 func (l *lane) regain(ctx context.Context, s agreement) error {
 	var again int64
 	var page lostPage
@@ -84,7 +84,7 @@ func (l *lane) takes(row outbox.Row, epoch string) bool {
 	return err == nil && m != nil
 }
 
-// lostPage is the rows of runs.
+// lostPage is a number of lost rows.
 type lostPage struct {
 	ids                 []domain.ID
 	versions, positions []int64
@@ -118,7 +118,7 @@ func (l *lane) handAgain(ctx context.Context, p lostPage, since time.Time) (n in
 	return n, nil
 }
 
-// between streams the rows behind one place, up to another.
+// between yields the rows behind one place, up to another.
 func (l *lane) between(ctx context.Context, r *ledger.Reader, after, last ID) func(func(outbox.Row, error) bool) {
 	return func(yield func(outbox.Row, error) bool) {
 		for number := after.Batch; number <= last.Batch; number++ {

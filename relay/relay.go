@@ -13,7 +13,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/tablelocks"
 )
 
-// Config is what a Relay can be told. The zero value is good.
+// Config configures a Relay. The zero value has defaults.
 type Config struct {
 	Log      *slog.Logger  // nothing is told when nil
 	Patience time.Duration // how long a statement, or a call of a sink, may take until it has failed; 30 s unless set
@@ -25,7 +25,7 @@ const (
 	defaultKeep     = 7 * 24 * time.Hour
 )
 
-// Relay carries rows along its routes, each by a loop of its own: a sink that is down holds up no other.
+// Relay carries rows along its routes. Each route has a loop of its own, so that a sink which is down delays no other.
 type Relay struct {
 	db    *pgxpool.Pool
 	cfg   Config
@@ -33,7 +33,7 @@ type Relay struct {
 	clock slowclock.Clock
 }
 
-// New makes a relay over a pool that it is lent.
+// New returns a relay over a pool, which the caller closes.
 func New(db *pgxpool.Pool, routes []Route, cfg Config) (*Relay, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -77,7 +77,7 @@ func (r *Relay) Run(ctx context.Context) {
 	all.Wait()
 }
 
-// Wake has the routes of a topic, or all when it is empty, look for new rows now: the bell was heard.
+// Wake makes the routes of a topic, or all routes if it is empty, look for new rows now, because the bell was heard.
 func (r *Relay) Wake(topic string) {
 	for _, l := range r.lanes {
 		if topic != "" && topic != l.Topic {
@@ -90,7 +90,7 @@ func (r *Relay) Wake(topic string) {
 	}
 }
 
-// Stats tells how each sink is served.
+// Stats returns how each sink is served.
 func (r *Relay) Stats() []Stats {
 	all := make([]Stats, len(r.lanes))
 	for i, l := range r.lanes {

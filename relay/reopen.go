@@ -15,10 +15,10 @@ import (
 	"github.com/tactus-dev/tactus/relay/ledger"
 )
 
-// Reopen has every row from a position on published again, in a new epoch of a sink of events, and takes dead letters
-// of the sink off the list, in one transaction. So what had been set aside comes in its place before what came after
-// it, which it could not in the epoch that ends. It publishes nothing itself: a relay finds the epoch, as it would one
-// that another relay had begun.
+// Reopen begins a new epoch of an event sink, in which every row from a position on is published again, and deletes
+// dead letters of the sink, in one transaction. In the new epoch the events that had been set aside come in their
+// places, before what came after them. Reopen publishes nothing itself: a relay finds the epoch, as it finds one that
+// another relay has begun.
 func Reopen(ctx context.Context, db *pgxpool.Pool, route Route, from int64, letters []int64) error {
 	if err := route.check(); err != nil {
 		return err
@@ -45,8 +45,8 @@ func Reopen(ctx context.Context, db *pgxpool.Pool, route Route, from int64, lett
 	return fmt.Errorf("reopen %s: %w", route.Name, errNoAgreement)
 }
 
-// reopenPatience is long: while many changes come, a relay cuts a batch of the number that the epoch is to have again
-// and again. The pauses between are random, so that what is tried does not keep step with the batches.
+// reopenPatience is long because, while many changes come, a relay keeps cutting batches with the number that the epoch
+// needs. The pauses between attempts are random, so that they do not keep step with the batches.
 const reopenPatience = 30 * time.Second
 
 func (l *lane) reopen(ctx context.Context, from int64, letters []int64) (bool, error) {
@@ -79,8 +79,8 @@ func (l *lane) reopen(ctx context.Context, from int64, letters []int64) (bool, e
 	})
 }
 
-// owed is the position from which on the epoch has still to publish again what came before it; 0 when it has. An epoch
-// that follows has to, instead.
+// owed returns the position from which on the epoch still has to publish older rows again, or 0 if it has done so. The
+// duty passes to an epoch that follows.
 func (l *lane) owed(ctx context.Context, s agreement) (int64, error) {
 	b, found, err := ledger.BatchUpTo(ctx, l.db, l.Name, s.state.Opened)
 	if err != nil || !found || b.Number != s.state.Opened || b.From == nil {
@@ -98,5 +98,5 @@ func (l *lane) owed(ctx context.Context, s agreement) (int64, error) {
 	return 0, nil
 }
 
-// errNotServed means that a relay has to bring the sink and the log to agree first.
+// errNotServed means that a relay must make the sink and the log agree first.
 var errNotServed = errors.New("the sink and the log do not agree; let a relay run, then try again")

@@ -20,22 +20,21 @@ type Route struct {
 	Sink  Sink
 	To    string // where that is, for the log
 
-	// Encode makes the message of a row; nil when the row is not for this sink. An error sets the row aside.
+	// Encode returns the message of a row, or nil if the row is not for this sink. An error sets the row aside.
 	Encode func(row outbox.Row, epoch string) (*message.Message, error)
 
-	// Foreign finds those of some messages that must not be published, because what they would go to is somebody
-	// else's, and why, by their index; nil when there are none. Each is of the run of the same index. It may be nil
-	// itself.
+	// Foreign returns which messages must not be published because their destination belongs to somebody else: the
+	// reasons, by the messages' indexes. runs has the run of each message. Foreign may be nil.
 	Foreign func(ctx context.Context, runs []domain.ID, messages []*message.Message) (map[int]string, error)
 
-	// Only is true, as a condition of SQL, of the rows of the topic that may be for this sink. Of other rows the relay
-	// reads no data, and of batches without any it reads nothing. "" when every row may be.
+	// Only is an SQL condition that holds for the rows of the topic that may be for this sink; empty if every row may
+	// be. The relay does not read the data of other rows, and reads nothing of batches that have only such rows.
 	Only string
 
-	// Announce makes the message that begins every epoch but the first; nil for a sink that need not hear of it.
+	// Announce returns the message that begins every epoch but the first. It is nil for a sink that need not be told.
 	Announce func(epoch string, at time.Time) (*message.Message, error)
 
-	// Trim takes away what is before an ID and nobody needs any more; nil for a sink that keeps nothing.
+	// Trim removes entries before an ID that nobody needs any more. It is nil for a sink that keeps nothing.
 	Trim func(ctx context.Context, before ID) error
 
 	// Tasks are runs that a sink hands over, to be done. It never rewinds: of what it lost, only those of the last
