@@ -150,18 +150,36 @@ func dueUntil(p domain.Policy, r domain.Recurrence, after, until time.Time) (due
 // reason explains why instants differ: all by the same time, which means another zone; only around changes of the
 // zone's clocks; or in another way.
 func (c expected) reason(ours []time.Time, timezone string) (kind, why string) {
-	if due := c.next.Due; len(ours) == len(due) {
-		shift := ours[0].Sub(due[0])
-		constant := true
-		for i := range ours {
-			constant = constant && ours[i].Sub(due[i]) == shift
-		}
-		if constant {
-			return "zone", fmt.Sprintf("its clock is not that of %s by the time zone data here (%s): name its zone by "+
-				"--celery-timezone, or renew the time zone data of whichever is behind", timezone, zone.Version())
-		}
+	if shifted(ours, c.next.Due) {
+		return "zone", fmt.Sprintf("its clock is not that of %s by the time zone data here (%s): name its zone by "+
+			"--celery-timezone, or renew the time zone data of whichever is behind", timezone, zone.Version())
 	}
 	return besidesZone(apart(ours, c.next.Due), timezone)
+}
+
+// shifted reports whether two lists differ by the same time throughout, as by the clocks of two zones. What is past by
+// one clock and not by the other is in one list alone, as its first.
+func shifted(a, b []time.Time) bool {
+	if constant(a, b) {
+		return len(a) == len(b)
+	}
+	const zones = 26 * time.Hour // from the first zone to see a day to the last
+	near := func(a, b []time.Time) bool { return constant(a, b) && a[0].Sub(b[0]).Abs() <= zones }
+	return len(a) > 2 && len(b) > 2 && (near(a[1:], b) || near(a, b[1:]))
+}
+
+// constant reports whether two lists, as far as both go, differ by the same time throughout.
+func constant(a, b []time.Time) bool {
+	if len(a) == 0 || len(b) == 0 {
+		return false
+	}
+	shift := a[0].Sub(b[0])
+	for i := range min(len(a), len(b)) {
+		if a[i].Sub(b[i]) != shift {
+			return false
+		}
+	}
+	return true
 }
 
 // besidesZone explains why only one beat has some instants although both use the same zone.
