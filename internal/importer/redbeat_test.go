@@ -65,6 +65,11 @@ func TestRedBeat(t *testing.T) {
 		}
 		return entries
 	}
+	for _, e := range read() {
+		if e.Definition.Name == "marked" && !strings.Contains(e.Refused, "byte-order mark") {
+			t.Errorf("a byte-order mark is told as %s", e.Refused)
+		}
+	}
 	const differs = "it would not run as it did"
 	equal(t, bring(t, pool, importer.RedBeat, read(), "America/New_York"),
 		`harm | refused | every 60 s | value_unreadable at /headers/x`,

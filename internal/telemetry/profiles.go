@@ -20,7 +20,7 @@ func Profiles() http.Handler {
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	free := make(chan struct{}, 1)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if text := r.FormValue("seconds"); text != "" {
+		if text := r.URL.Query().Get("seconds"); text != "" {
 			if seconds, err := strconv.ParseFloat(text, 64); err != nil || !(seconds >= 0 && seconds <= longestProfile) {
 				http.Error(w, fmt.Sprintf("seconds: want a number from 0 to %d", longestProfile), http.StatusBadRequest)
 				return
