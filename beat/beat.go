@@ -25,15 +25,19 @@ const (
 	DefaultMinResync = 5 * time.Second
 )
 
+// DefaultStatements is how many statements fire at once, unless the configuration says otherwise.
+const DefaultStatements = 2
+
 // Config says how a beat works. Zero members mean the defaults.
 type Config struct {
-	Name      string        // among other beats; the same after a restart
-	Poll      time.Duration // how often the log is read
-	MinResync time.Duration // at most one resync in this time
-	Lease     time.Duration // how long a silent run without a time limit keeps back the next, if they must not overlap
-	Takeover  time.Duration // how late a due time fires whatever its policy; a crash must not take longer
-	Shadow    bool          // decide and record, but fire nothing
-	Log       *slog.Logger
+	Name       string        // among other beats; the same after a restart
+	Poll       time.Duration // how often the log is read
+	MinResync  time.Duration // at most one resync in this time
+	Lease      time.Duration // how long a silent run without a time limit keeps back the next, if they must not overlap
+	Takeover   time.Duration // how late a due time fires whatever its policy; a crash must not take longer
+	Statements int           // that fire at once when much is due, each on a connection of its own
+	Shadow     bool          // decide and record, but fire nothing
+	Log        *slog.Logger
 
 	DeleteCompleted    bool          // of schedules that can fire no more, those that do not say what becomes of them
 	CompletedRetention time.Duration // how long those that are to be deleted are kept
@@ -65,6 +69,7 @@ type Beat struct {
 	resync    resync
 	paces     [memory.Tiers]pacing // how much of a tier fires at once
 	turns     turns                // which tier fires next
+	parallel  sideBySide           // how many statements a firing has
 	slow      slow                 // what takes longer than it may by itself
 	backlog   backlog              // how far handing over is behind firing
 	locks     locks                // schedules that somebody has locked
@@ -87,6 +92,9 @@ func New(pool *pgxpool.Pool, feed Feed, cfg Config) (*Beat, error) {
 	if cfg.Name == "" {
 		return nil, errors.New("a beat needs a name")
 	}
+	if cfg.Statements < 0 {
+		return nil, errors.New("a beat cannot fire by less than one statement")
+	}
 	if cfg.Poll < 0 || cfg.MinResync < 0 || cfg.Lease < 0 || cfg.Takeover < 0 {
 		return nil, errors.New("a beat's intervals cannot be negative")
 	}
@@ -102,6 +110,9 @@ func New(pool *pgxpool.Pool, feed Feed, cfg Config) (*Beat, error) {
 	if cfg.Takeover == 0 {
 		cfg.Takeover = domain.DefaultTakeover
 	}
+	if cfg.Statements == 0 {
+		cfg.Statements = DefaultStatements
+	}
 	if cfg.CompletedRetention == 0 {
 		cfg.CompletedRetention = DefaultCompletedRetention
 	}
@@ -111,14 +122,17 @@ func New(pool *pgxpool.Pool, feed Feed, cfg Config) (*Beat, error) {
 	return &Beat{
 		cfg: cfg, mode: modeOf(cfg.Shadow), pool: pool, feed: feed, log: cfg.Log,
 		holder: cfg.Name + "/" + outbox.NewID().String(), memory: memory.New(cfg.Takeover),
-		inbox: inbox{notices: make(chan notice, inboxSize)}, syncs: syncs{pending: map[domain.ID]int64{}, every: syncEvery},
+		inbox:   inbox{notices: make(chan notice, inboxSize)},
+		syncs:   syncs{pending: map[domain.ID]int64{}, every: syncEvery},
 		invalid: invalid{found: map[domain.ID]unreadable{}}, pauses: pauses{later: map[domain.ID]memory.Micros{}},
-		spent: spent{found: map[domain.ID]judged{}, later: map[domain.ID]memory.Micros{}}, backfills: newBackfills(cfg.Log),
-		locks: newLocks(cfg.Log), paces: newPaces(), slow: newSlow(cfg.Log), counts: newCounts(cfg.Log),
+		spent:     spent{found: map[domain.ID]judged{}, later: map[domain.ID]memory.Micros{}},
+		backfills: newBackfills(cfg.Log), locks: newLocks(cfg.Log), slow: newSlow(cfg.Log), counts: newCounts(cfg.Log),
+		paces: newPaces(), parallel: sideBySide{cfg.Statements, leastSideBySide},
 		unread:   newUnread(cfg.Log),
 		beside:   tablelocks.NewBeside(pool, cfg.Log),
 		refusals: firingRefused{newRefusals(cfg.Log), newRefusals(cfg.Log)},
-		lease:    tenure{locked: newLockedLease(cfg.Log)}, stats: stats{answered: localNow(), tellLate: localNow().Add(worthTelling)},
+		lease:    tenure{locked: newLockedLease(cfg.Log)},
+		stats:    stats{answered: localNow(), tellLate: localNow().Add(worthTelling)},
 	}, nil
 }
 

@@ -89,6 +89,9 @@ func (b *Beat) fire(ctx context.Context, now memory.Micros) error {
 		b.lose("another")
 		return nil
 	case out.Early:
+		if out.Recorded > 0 { // by statements that came before PostgreSQL's clock went back
+			b.lease.maybeSettled = max(b.lease.maybeSettled, now)
+		}
 		b.polls.at = now // which asks for the time
 		return nil
 	}

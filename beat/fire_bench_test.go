@@ -1,6 +1,7 @@
 package beat
 
 import (
+	"fmt"
 	"log/slog"
 	"testing"
 	"time"
@@ -9,9 +10,16 @@ import (
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
-// BenchmarkFire settles as many schedules as there are, all due in the second before the benchmark began. PostgreSQL
-// fires nothing before its time, so each round fires the same due times again, in emptied tables.
+// BenchmarkFire settles as many schedules as there are, all due in the second before the benchmark began, by one
+// statement at a time and by several. PostgreSQL fires nothing before its time, so each round fires the same due times
+// again, in emptied tables.
 func BenchmarkFire(bench *testing.B) {
+	for _, statements := range []int{1, 2, 4} {
+		bench.Run(fmt.Sprint("statements=", statements), func(bench *testing.B) { benchmarkFire(bench, statements) })
+	}
+}
+
+func benchmarkFire(bench *testing.B, statements int) {
 	pool := testenv.Database(bench)
 	n := benchSize()
 	fill(bench, pool, n)
@@ -21,7 +29,7 @@ func BenchmarkFire(bench *testing.B) {
 	if _, err := pool.Exec(bench.Context(), `vacuum analyze tactus.schedules`); err != nil {
 		bench.Fatal(err)
 	}
-	b, err := New(pool, nil, Config{Name: "bench", Log: slog.New(slog.DiscardHandler)})
+	b, err := New(pool, nil, Config{Name: "bench", Statements: statements, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		bench.Fatal(err)
 	}

@@ -78,6 +78,7 @@ func (w *world) beatWith(pool *pgxpool.Pool, cfg Config) *Beat {
 	}
 	b.backfills.within = partTimeout // the machine is busy
 	b.clock.trusting = true
+	b.parallel = sideBySide{3, 1} // also of few due times
 	if err := b.start(w.Context()); err != nil {
 		w.Fatal(err)
 	}

@@ -156,6 +156,7 @@ func (a *owner) begin() (err error) {
 	if a.beat, err = New(a.pool, nil, Config{Name: fmt.Sprint("owner-", a.n)}); err != nil {
 		return err
 	}
+	a.beat.parallel = sideBySide{2, 1} // also of few due times
 	return a.beat.start(a.Context())
 }
 

@@ -15,11 +15,11 @@ import (
 	"github.com/tactus-dev/tactus/outbox"
 )
 
-// settleOrBisect settles decisions. When the statement fails for the data of one of them, that one is found by
-// bisection and set aside, and the others are settled all the same. One that would have to wait for a lock is found
-// likewise, and left for a later step; so is what is refused because everything is.
+// settleOrBisect settles decisions, in several statements at once if they are many. When a statement fails for the data
+// of one of them, that one is found by bisection and set aside, and the others are settled all the same. One that would
+// have to wait for a lock is found likewise, and left for a later step; so is what is refused because everything is.
 func (b *Beat) settleOrBisect(ctx context.Context, decisions []memory.Decision) (outcome, error) {
-	out, err := b.bisect(ctx, decisions)
+	out, err := b.settleSideBySide(ctx, decisions)
 	if out.Fired > 0 {
 		b.refusals.of(decisions).failures.recovered()
 	}
@@ -38,6 +38,13 @@ func (b *Beat) bisect(ctx context.Context, decisions []memory.Decision) (outcome
 	}
 	tried := b.fireSQL(decisions)
 	out, err := b.settle(ctx, decisions)
+	return b.mend(ctx, decisions, tried, out, err)
+}
+
+// mend goes on behind a statement that was tried. Unless it has settled its decisions, they are bisected.
+func (b *Beat) mend(
+	ctx context.Context, decisions []memory.Decision, tried string, out outcome, err error,
+) (outcome, error) {
 	if postgres.LockTimedOut(err) {
 		if sql := b.fireSQL(decisions); sql != tried { // somebody has locked a partition of the runs
 			b.locks.waits++
@@ -55,11 +62,7 @@ func (b *Beat) bisect(ctx context.Context, decisions []memory.Decision) (outcome
 			return b.leaveLocked(decisions[0], err), nil
 		}
 	} else if !postgres.RefusedData(err) {
-		if len(out.Locked) > 0 {
-			b.locks.leave(out.Locked...)
-			b.locks.failures.report(fmt.Errorf("schedule %s: the count of its runs, its stream, or what has run before",
-				out.Locked[0]))
-		}
+		b.leaveAll(out.Locked)
 		return out, err
 	}
 	if out, over, err := b.refuse(ctx, decisions, err); over || err != nil {
@@ -91,6 +94,16 @@ func (b *Beat) refuse(
 		return out, true, err
 	}
 	return outcome{}, false, nil
+}
+
+// leaveAll leaves schedules for a later step of which a statement has said that they are locked.
+func (b *Beat) leaveAll(locked []domain.ID) {
+	if len(locked) == 0 {
+		return
+	}
+	b.locks.leave(locked...)
+	b.locks.failures.report(
+		fmt.Errorf("schedule %s: the count of its runs, its stream, or what has run before", locked[0]))
 }
 
 // leaveLocked leaves a decision for a later step, because of a lock that somebody holds.

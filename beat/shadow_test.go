@@ -18,6 +18,7 @@ func (w *world) shadow(name string) *Beat {
 	if err != nil {
 		w.Fatal(err)
 	}
+	b.parallel = sideBySide{2, 1} // also of few due times
 	if err := b.start(w.Context()); err != nil {
 		w.Fatal(err)
 	}

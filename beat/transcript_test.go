@@ -128,6 +128,7 @@ func (s *stage) start(name string, c transcript.Command) error {
 	// The machine may be busy: what takes real time is none of the script's.
 	beat.backfills.within, beat.syncs.every = partTimeout, 500*time.Millisecond
 	a.Beat = beat
+	beat.parallel = sideBySide{2, 1} // also of few due times
 	beat.clock.trusting = true
 	if err := beat.start(s.Context()); err != nil {
 		return err

@@ -63,6 +63,7 @@ func TestWhatIsHeavyKeepsNothingFromFiring(t *testing.T) {
 	const many = 60
 	light := w.heavy(many)
 	b := w.beat("a")
+	b.parallel.least = leastSideBySide
 	steps := 0
 	for at := w.now.Add(time.Second); w.count(`select count(*) from tactus.runs r join tactus.schedules s on s.id = r.schedule_id
 		where s.name like 'heavy%'`) < many; at = at.Add(time.Second) {

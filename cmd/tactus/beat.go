@@ -19,6 +19,7 @@ type beatFlags struct {
 	MinInterval float64       `name:"celery-beat-min-sync-interval" env:"CELERY_BEAT_MIN_SYNC_INTERVAL" default:"5" help:"Least number of seconds between two resyncs."`
 	BeatName    string        `name:"beat-name" env:"TACTUS_BEAT_NAME" help:"Name of this beat, which stays the same over restarts (default the host's name). Two beats on one host need two names: the second beat of a name would get a consumer group with a made-up name."`
 	Takeover    int64         `name:"takeover-seconds" env:"TACTUS_TAKEOVER_SECONDS" default:"15" help:"How many seconds late a due time fires whatever the misfire policy: as long as a crashed beat and the takeover by the next may take."`
+	Statements  int           `name:"beat-statements" env:"TACTUS_BEAT_STATEMENTS" default:"2" help:"How many statements fire at once when much is due, each on a connection (at most 16): about half the processors of PostgreSQL."`
 	OnCompleted string        `name:"on-completed" env:"TACTUS_ON_COMPLETED" enum:"keep,delete" default:"keep" help:"What becomes of schedules that can fire no more and do not say so themselves (on_completed): keep or delete."`
 	Retention   time.Duration `name:"completed-retention" env:"TACTUS_COMPLETED_RETENTION" default:"168h" help:"How long a schedule that can fire no more is kept before it is deleted, if it is to be."`
 	Shadow      bool          `name:"beat-shadow" env:"TACTUS_BEAT_SHADOW" default:"false" negatable:"" help:"Record what would fire, and send nothing, while another beat is in charge; tactus shadow report compares the two."`
@@ -31,6 +32,9 @@ func (f beatFlags) validate() error {
 	}
 	if f.Takeover <= 0 {
 		return usage("TACTUS_TAKEOVER_SECONDS %d: want at least a second", f.Takeover)
+	}
+	if f.Statements < 1 || f.Statements > 16 {
+		return usage("TACTUS_BEAT_STATEMENTS %d: want 1 to 16", f.Statements)
 	}
 	if f.Retention <= 0 {
 		return usage("TACTUS_COMPLETED_RETENTION %s: want a time, such as 168h", f.Retention)
@@ -56,7 +60,7 @@ func (f beatFlags) config(log *slog.Logger) (beat.Config, error) {
 	cfg := beat.Config{
 		Name: f.BeatName, Poll: beat.DefaultPoll,
 		MinResync: time.Duration(f.MinInterval * float64(time.Second)), Lease: f.lease(),
-		Takeover: time.Duration(f.Takeover) * time.Second, Shadow: f.Shadow, Log: log,
+		Takeover: time.Duration(f.Takeover) * time.Second, Statements: f.Statements, Shadow: f.Shadow, Log: log,
 		DeleteCompleted: f.OnCompleted == domain.OnCompletedDelete, CompletedRetention: f.Retention,
 	}
 	if !f.Sync {
