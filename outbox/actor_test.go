@@ -11,8 +11,61 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/domain/handover"
 	"github.com/tactus-dev/tactus/internal/testenv"
+	"github.com/tactus-dev/tactus/internal/traceparent"
 	"github.com/tactus-dev/tactus/outbox"
 )
+
+// TestEventsSayTheirTrace writes within a trace, in Go and in SQL, and outside of any.
+func TestEventsSayTheirTrace(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	store := outbox.NewStore(pool, "UTC", handover.Limits{}.Check)
+	const first, second = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-00"
+	traced := traceparent.With(t.Context(), first)
+	definition := domain.Definition{Name: "n", CronExpression: "0 0 1 1 *", TaskName: "app.t"}
+	made, err := store.Create(traced, definition, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.TriggerOnce(traced, made.ID, outbox.Manual{TraceParent: second}); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.PutRoute(traced, domain.Route{Pattern: "app.*", Queue: "q"}, ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.PutRoute(t.Context(), domain.Route{Pattern: "app.*", Queue: "r"}, ""); err != nil {
+		t.Fatal(err)
+	}
+	const bySQL = `select tactus.put_schedule('{"name":"sql","task_name":"a","cron_expression":"0 0 1 1 *"}'::jsonb)`
+	for _, setting := range []string{second, second + "-", "why"} {
+		if err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(t.Context(), `select set_config('tactus.traceparent', $1, true)`, setting); err != nil {
+				return err
+			}
+			if _, err := tx.Exec(t.Context(), bySQL); err != nil {
+				return err
+			}
+			if _, err := tx.Exec(t.Context(), `select tactus.delete_schedule('sql')`); err != nil {
+				return err
+			}
+			_, err := outbox.Put(t.Context(), tx, domain.Definition{Name: "n", CronExpression: "0 0 1 1 *", TaskName: setting})
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rows, err := pool.Query(t.Context(), `select coalesce(headers->>'traceparent', '') from tactus.outbox order by position`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{first, first, first, "", second, second, second, "", "", "", "", "", ""}, got); diff != "" {
+		t.Error(diff)
+	}
+}
 
 // TestEventsSayWhoAndWhy writes in each of the ways, and compares the headers of the events.
 func TestEventsSayWhoAndWhy(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"github.com/tactus-dev/tactus/domain/calendar"
 	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
+	"github.com/tactus-dev/tactus/internal/traceparent"
 )
 
 // calendarID returns the id of the calendar with a name. It depends on the name alone.
@@ -117,7 +118,7 @@ func writeCalendar(
 	args := pgx.NamedArgs{
 		"id": calendarID(c.Name), "name": c.Name, "description": c.Description, "days": string(days),
 		"version": version, "most": maxCalendars, "alone": how["alone"], "ring": how["ring"],
-		"actor": textOrNull([]byte(by.name)), "reason": textOrNull([]byte(by.reason)),
+		"actor": textOrNull([]byte(by.name)), "reason": textOrNull([]byte(by.reason)), "trace": traceparent.OrNull(ctx),
 	}
 	written, err := postgres.Collect(ctx, q, func(row pgx.CollectableRow) (v int64, err error) {
 		var at time.Time

@@ -14,6 +14,7 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
+	"github.com/tactus-dev/tactus/internal/traceparent"
 )
 
 // option is what a write needs beside its change.
@@ -71,7 +72,7 @@ func write(ctx context.Context, q Querier, c domain.Change, o option) (domain.Sc
 		return domain.Schedule{}, err
 	}
 	s := statements[formOf(c, o)]
-	rows, err := q.Query(ctx, s.sql, s.arguments(&written{c, o, p, actorOf(ctx)})...)
+	rows, err := q.Query(ctx, s.sql, s.arguments(&written{c, o, p, actorOf(ctx), traceparent.OrNull(ctx)})...)
 	if err != nil {
 		return domain.Schedule{}, fmt.Errorf("write schedule: %w", err)
 	}
@@ -164,6 +165,7 @@ type written struct {
 	option
 	Projection
 	actor
+	trace *string // the trace that it is part of
 }
 
 // arguments computes each value that the statements name.
@@ -201,6 +203,7 @@ var arguments = map[string]func(*written) any{
 	"request_hash":   func(w *written) any { return w.requestHash },
 	"actor":          func(w *written) any { return textOrNull([]byte(w.actor.name)) },
 	"reason":         func(w *written) any { return textOrNull([]byte(w.actor.reason)) },
+	"trace":          func(w *written) any { return w.trace },
 }
 
 // head leaves out the comma before members where there are none: somebody emptied the row by hand.

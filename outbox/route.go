@@ -12,6 +12,7 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
+	"github.com/tactus-dev/tactus/internal/traceparent"
 )
 
 // KeptRoute is a stored route with its source.
@@ -192,6 +193,7 @@ func endsRoute(ctx context.Context, q Querier, sql, pattern string) error {
 func writeRoute(ctx context.Context, q Querier, sql string, args pgx.NamedArgs) (changed bool, err error) {
 	by := actorOf(ctx)
 	args["actor"], args["reason"] = textOrNull([]byte(by.name)), textOrNull([]byte(by.reason))
+	args["trace"] = traceparent.OrNull(ctx)
 	written, err := postgres.Collect(ctx, q, pgx.RowTo[int64], sql, args)
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.ConstraintName == "routes_bounded" {
 		return false, domain.ErrTooManyRoutes

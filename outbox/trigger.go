@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/room"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
+	"github.com/tactus-dev/tactus/internal/traceparent"
 )
 
 // Trigger makes a manual run of a schedule now, whether it is enabled or not, and returns the run's id. The version of
@@ -28,7 +30,7 @@ func (s *Store) Trigger(ctx context.Context, id domain.ID) (domain.ID, error) {
 type Manual struct {
 	With        []byte // what the run says otherwise than its schedule: see [domain.Schedule.ForRun]
 	Key         string // an Idempotency-Key: a repeated call makes no other run, and returns the first one
-	TraceParent string // W3C's: the run is part of that trace, which the task goes on with
+	TraceParent string // W3C's: the run is part of that trace, unless the caller has begun a span of it
 
 	again string // the id of the run whose task it runs again
 }
@@ -76,7 +78,7 @@ func (s *Store) trigger(ctx context.Context, id domain.ID, m Manual, own *ownTas
 			args := pgx.NamedArgs{
 				"actor": textOrNull([]byte(by.name)), "reason": textOrNull([]byte(by.reason)),
 				"id": id, "run": run, "key": textOrNull([]byte(m.Key)), "request_hash": hash[:],
-				"trace": textOrNull([]byte(m.TraceParent)), "rerun_of": textOrNull([]byte(m.again)), "ring": ring,
+				"trace": textOrNull([]byte(cmp.Or(traceparent.Of(ctx), m.TraceParent))), "rerun_of": textOrNull([]byte(m.again)), "ring": ring,
 				"largest": room.Large,
 			}
 			if any {

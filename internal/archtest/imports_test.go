@@ -20,7 +20,7 @@ type rule struct {
 
 var rules = []rule{
 	{"domain", nil, "the language of schedules has no I/O and can be imported alone: std only"},
-	{"outbox", []string{module + "/domain", module + "/internal/postgres", module + "/internal/sqlexpr", module + "/internal/claims", module + "/internal/detached", module + "/internal/room", "github.com/jackc/pgx/v5", "github.com/google/uuid"}, "the write path is used inside other services' transactions: pgx and what is pure only; the log knows nothing of who reads it"},
+	{"outbox", []string{module + "/domain", module + "/internal/postgres", module + "/internal/sqlexpr", module + "/internal/claims", module + "/internal/detached", module + "/internal/room", module + "/internal/traceparent", "github.com/jackc/pgx/v5", "github.com/google/uuid"}, "the write path is used inside other services' transactions: pgx and what is pure only; the log knows nothing of who reads it"},
 	{"internal/claims", []string{module + "/domain", module + "/internal/postgres", module + "/internal/sqlexpr", module + "/internal/tablelocks", "github.com/jackc/pgx/v5"}, "the log claims names, and the relay: what both stand on knows neither"},
 	{"relay/ledger", []string{module + "/outbox", module + "/domain", module + "/internal/postgres", module + "/internal/sqlexpr", "github.com/jackc/pgx/v5"}, "the ledger reads the log and keeps the relay's books: it neither publishes nor knows who does"},
 	{"clients/go", nil, "a client speaks HTTP, and brings nothing into the services that import it: std only"},

@@ -16,6 +16,7 @@ import (
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
+	"github.com/tactus-dev/tactus/internal/traceparent"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -312,6 +313,7 @@ func (s *Store) write(
 func (s *Store) run(ctx context.Context, sql string, args pgx.NamedArgs) (written bool, err error) {
 	name, reason := outbox.ActorOf(ctx)
 	args["actor"], args["reason"] = postgres.OrNull(name), postgres.OrNull(reason)
+	args["trace"] = traceparent.OrNull(ctx)
 	versions, err := postgres.Collect(ctx, s.pool, pgx.RowTo[int64], sql, args)
 	if err != nil {
 		return false, fmt.Errorf("write rule: %w", err)

@@ -7,7 +7,9 @@
 //     (TestGolden pins the bytes).
 //   - The id of an event, and of its message, is `<aggregate>/<version>`: a reader that has seen an id can skip it.
 //   - (epoch, version) orders the events of one schedule.
-//   - Trace headers of the row go into the metadata of the message; the payload does not depend on them.
+//   - The trace of a row (W3C's traceparent) goes into the metadata of the message and, as CloudEvents' extension for
+//     distributed tracing, into the payload. Its other headers go into the metadata alone, but those that say who made
+//     the change, and why. A row without a trace makes the bytes that it always made.
 //
 // [Notice] makes the short note that goes out by Pub/Sub, in the format that earlier listeners know.
 package cloudevents

@@ -36,6 +36,8 @@ type Head struct {
 	Actor      string `json:"actor,omitempty"`      // who made it: key:deploy, role:shop, table:public.jobs
 	OnBehalfOf string `json:"onbehalfof,omitempty"` // the application's own user, whom the role of the actor names
 	Reason     string `json:"reason,omitempty"`
+
+	TraceParent string `json:"traceparent,omitempty"` // of the extension for distributed tracing
 }
 
 // Version returns the version at the end of the event's id; 0 when the event concerns the log.
@@ -94,6 +96,7 @@ func ownLayout(payload []byte) (h Head, ok bool) {
 	h.Time = at
 	h.Epoch = r.text(`,"epoch":"`)
 	h.Actor, h.OnBehalfOf, h.Reason = r.textIf(`,"actor":"`), r.textIf(`,"onbehalfof":"`), r.textIf(`,"reason":"`)
+	h.TraceParent = r.textIf(`,"traceparent":"`)
 	return h, r.ok && err == nil && bytes.HasPrefix(r.rest, dataMember) && h.check() == nil
 }
 
@@ -152,7 +155,10 @@ func (h Head) append(to []byte) []byte {
 	to = h.Time.AppendFormat(to, time.RFC3339Nano)
 	to = appendText(append(to, `","epoch":`...), h.Epoch)
 	for _, m := range []struct{ name, value string }{
-		{`,"actor":`, h.Actor}, {`,"onbehalfof":`, h.OnBehalfOf}, {`,"reason":`, h.Reason},
+		{`,"actor":`, h.Actor},
+		{`,"onbehalfof":`, h.OnBehalfOf},
+		{`,"reason":`, h.Reason},
+		{`,"traceparent":`, h.TraceParent},
 	} {
 		if m.value != "" {
 			to = appendText(append(to, m.name...), m.value)

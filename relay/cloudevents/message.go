@@ -91,6 +91,7 @@ func fromRow(row outbox.Row, epoch, subject string, data json.RawMessage) (*mess
 	m, err := Event{Head{
 		SpecVersion: specVersion, ID: idOf(row), Source: source, Type: row.Type, Subject: subject, Time: row.At.UTC(),
 		Epoch: epoch, Actor: headers["actor"], OnBehalfOf: headers["onbehalfof"], Reason: headers["reason"],
+		TraceParent: headers["traceparent"],
 	}, data}.message()
 	if err != nil {
 		return nil, err
