@@ -39,9 +39,17 @@ select id, schedule_id, (` + sqlexpr.InYears("due_at") + `), ` + sqlexpr.InYears
     ` + sqlexpr.InYears("started_at") + `, ` + sqlexpr.InYears("finished_at") + `, worker, result, error, traceback
 from tactus.runs where `
 
+// runsOf is the condition for the runs of one schedule, which are read in the order of schedule_id and due_at. Both
+// have this form for the reason that ofSource has: of a schedule with many of all runs, PostgreSQL expects one among
+// the newest runs of all, and would look for it through all that are newer.
+func runsOf(schedule string) string {
+	return `(schedule_id, due_at) >= (` + schedule + `, '-infinity'::timestamptz)
+            and (schedule_id, due_at) <= (` + schedule + `, 'infinity'::timestamptz)`
+}
+
 var (
-	historyOf = runColumns + `schedule_id = $1 and ($4::timestamptz is null or due_at < $4)
-order by runs.due_at desc, runs.id desc limit $2::bigint offset $3::bigint`
+	historyOf = runColumns + runsOf("$1::uuid") + ` and ($4::timestamptz is null or due_at < $4)
+order by runs.schedule_id desc, runs.due_at desc, runs.id desc limit $2::bigint offset $3::bigint`
 	runOf = runColumns + `id = $1`
 )
 

@@ -115,9 +115,9 @@ func (c *Catalog) Get(ctx context.Context, id domain.ID) (Entry, error) {
 }
 
 // countRuns counts only the newest runs, so that a schedule with millions of runs costs no more than any other.
-const countRuns = `
-select count(*) from (select status from tactus.runs where schedule_id = $1 order by due_at desc
-    limit $2::bigint) newest
+var countRuns = `
+select count(*) from (select status from tactus.runs where ` + runsOf("$1::uuid") + `
+    order by schedule_id desc, due_at desc limit $2::bigint) newest
 where status not in ('missed', 'skipped', 'excluded')`
 
 type entryRow struct {

@@ -1,6 +1,7 @@
 package catalog_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -59,6 +60,49 @@ func TestOneScheduleHasAllRuns(t *testing.T) {
 		t.Logf("%s: %d blocks for a summary", name, blocks)
 		if blocks > 8_000 {
 			t.Errorf("%s: %d blocks for a summary", name, blocks)
+		}
+	}
+}
+
+// TestHistoryOfOneThatStopped reads the newest runs of a schedule that had half of all runs, and none since others have
+// run: those of the others are not read.
+func TestHistoryOfOneThatStopped(t *testing.T) {
+	t.Parallel()
+	pool, effort := testenv.CountEffort(t, testenv.Connect(t, testenv.DirectURL(t)))
+	w := makeRuns(t, pool, 70, 0)
+	stopped := w.schedules[8]
+	if _, err := pool.Exec(t.Context(), `
+		insert into tactus.runs (id, schedule_id, due_at, slot, kind, status, schedule_version, fired_at, sent_at)
+		select gen_random_uuid(), $1::uuid, due, gen_random_uuid(), 'scheduled', 'sent', 1, due, due
+		from generate_series(1, 70000) k, lateral (select now() - interval '15 days' - k * interval '10 seconds') at (due)
+		union all
+		select gen_random_uuid(), ('00000000-0000-4000-8000-' || lpad((k % 2500)::text, 12, '0'))::uuid, due, gen_random_uuid(), 'scheduled', 'sent', 1, due, due
+		from generate_series(1, 80000) k, lateral (select now() - k * interval '2 seconds') at (due)`, stopped); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pool.Exec(t.Context(), "vacuum analyze tactus.runs"); err != nil {
+		t.Fatal(err)
+	}
+	c := catalog.New(pool)
+	looks := map[string]func() error{
+		"the schedule": func() error { _, err := c.Get(t.Context(), stopped); return err },
+		"its newest":   func() error { _, err := c.Newest(t.Context(), stopped, 30); return err },
+		"a list":       func() error { _, _, err := c.List(t.Context(), catalog.Filter{}); return err },
+	}
+	for _, limit := range []int{1, 5, 100} {
+		looks[fmt.Sprint("history of ", limit)] = func() error {
+			_, _, err := c.History(t.Context(), stopped, nil, limit, 0)
+			return err
+		}
+	}
+	for name, look := range looks {
+		blocks, _ := effort.Of(func() {
+			if err := look(); err != nil {
+				t.Error(name, err)
+			}
+		})
+		if blocks > 1_500 { // of which counting to MaxRunCount takes most
+			t.Errorf("%s: %d blocks", name, blocks)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package importer
 import (
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -88,6 +89,31 @@ type scriptOutput struct {
 	Left         []string                   `json:"patterns_left"`
 }
 
+// maxCommon is the most bytes of a text that is of the whole application. What is told of each entry may repeat it.
+const maxCommon = 1 << 10
+
+// tooLong tells of texts of the whole application that are longer than any real one.
+func (o scriptOutput) tooLong() error {
+	var faults []error
+	for _, text := range [][2]string{
+		{"application", o.Name},
+		{"host", o.Host},
+		{"directory", o.Directory},
+		{"timezone", o.Timezone},
+		{"rows_timezone", o.RowsTimezone},
+		{"naive_timezone", o.Naive},
+		{"beat_scheduler", o.Scheduler},
+		{"default_queue", o.DefaultQueue},
+		{"celery", string(o.Celery)},
+	} {
+		if member, n := text[0], len(text[1]); n > maxCommon {
+			faults = append(faults, fmt.Errorf("%s has %d bytes, and at most %d are read: print the script again "+
+				"(--script), and run it again", member, n, maxCommon))
+		}
+	}
+	return errors.Join(faults...)
+}
+
 // ParseApplication parses the output of Script.
 func ParseApplication(raw []byte) (Application, error) {
 	var printed scriptOutput
@@ -99,6 +125,9 @@ func ParseApplication(raw []byte) (Application, error) {
 			"version %d of the script printed this, but tactus reads version %d: print the script again (--script), "+
 				"and run it again",
 			printed.Version, scriptVersion)
+	}
+	if err := printed.tooLong(); err != nil {
+		return Application{}, err
 	}
 	a := Application{
 		Name: printed.Name, Label: printed.Name, Timezone: ianaZone(printed.Timezone),

@@ -46,7 +46,7 @@ func ParseCrontab(ctx context.Context, text string, options CrontabOptions) (ent
 					number, maxEnvironment>>20)
 			}
 			if m[1] == "CRON_TZ" {
-				zone = unquote(m[2])
+				zone = shortZone(unquote(m[2]))
 			} else {
 				environment[m[1]] = unquote(m[2])
 			}
@@ -59,6 +59,18 @@ func ParseCrontab(ctx context.Context, text string, options CrontabOptions) (ent
 		entries = append(entries, e)
 	}
 	return entries, nil
+}
+
+// maxZone is longer than the name of any time zone, in bytes.
+const maxZone = 64
+
+// shortZone cuts what is too long for the name of a time zone, so that it still is none. All lines behind it are
+// refused for it, and each repeats it.
+func shortZone(name string) string {
+	if len(name) <= maxZone {
+		return name
+	}
+	return strings.ToValidUTF8(name[:maxZone], "") + "..."
 }
 
 // crontabLines returns the lines of a file that are neither blank nor comments, with their numbers.

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/tactus-dev/tactus/domain/zone"
 	"github.com/tactus-dev/tactus/internal/importer"
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
@@ -67,6 +69,47 @@ func members(n int) string {
 		fmt.Fprintf(&text, `"%d":{},`, i)
 	}
 	return text.String() + `"last":{}`
+}
+
+// TestHostileZones has thousands of lines in a zone whose name is as long as assignments may be. They are refused, and
+// none of them repeats the name.
+func TestHostileZones(t *testing.T) {
+	t.Parallel()
+	for _, letter := range []string{"Z", "é"} {
+		text := "CRON_TZ=" + strings.Repeat(letter, 400_000) + "\n" + strings.Repeat("* * * * * x\n", 20_000)
+		entries := crontab(t, text, importer.CrontabOptions{Task: "t", Timezone: "UTC"})
+		for _, e := range entries {
+			if _, err := zone.Load(e.Definition.Timezone); err == nil || len(e.Definition.Timezone) > 100 ||
+				!utf8.ValidString(e.Definition.Timezone) {
+				t.Fatalf("in the zone %q (%d bytes): %v", e.Definition.Timezone, len(e.Definition.Timezone), err)
+			}
+		}
+		if len(entries) != 20_000 {
+			t.Errorf("%d entries", len(entries))
+		}
+	}
+}
+
+// TestLongTextsOfAnApplication has texts that what is told of each entry may repeat: all that are too long are told.
+func TestLongTextsOfAnApplication(t *testing.T) {
+	t.Parallel()
+	members := []string{
+		"application", "host", "directory", "timezone", "rows_timezone", "naive_timezone", "beat_scheduler",
+		"default_queue", "celery",
+	}
+	var text strings.Builder
+	for _, m := range members {
+		fmt.Fprintf(&text, `,%q:%q`, m, strings.Repeat("x", 1025))
+	}
+	_, err := importer.ParseApplication([]byte(`{"version":6` + text.String() + `}`))
+	for _, m := range members {
+		if err == nil || !strings.Contains(err.Error(), m+" has 1025 bytes") {
+			t.Errorf("%s is not told of: %v", m, err)
+		}
+	}
+	if _, err := importer.ParseApplication([]byte(`{"version":6,"application":"x"}`)); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestLongCrontabLines reads what took time with the square of its length, and stops between lines when it is told to.
