@@ -87,7 +87,7 @@ func apiHandler(guard *access.Guard, pool *pgxpool.Pool, timezone string, worker
 	log *slog.Logger, health *telemetry.Health, letters *deadletter.Box, operators *http.ServeMux,
 ) http.Handler {
 	held := bodies.NewBudget(bodies.Most)
-	limits.Bodies = held
+	limits.Bodies, limits.Catalog = held, catalog.New(pool)
 	programs := api.New(pool, timezone, log, workers, limits)
 	for _, address := range []string{
 		"/api/", "/openapi.json", "/openapi.yaml", "/openapi-3.0.json", "/openapi-3.0.yaml",
@@ -101,7 +101,7 @@ func apiHandler(guard *access.Guard, pool *pgxpool.Pool, timezone string, worker
 	operators.Handle("/", pages.New(pages.Config{
 		Bodies:      held,
 		Description: description,
-		Store:       outbox.NewStore(pool, timezone, workers.Check), Catalog: catalog.New(pool), Timezone: timezone,
+		Store:       outbox.NewStore(pool, timezone, workers.Check), Catalog: limits.Catalog, Timezone: timezone,
 		RunRetention: limits.RunRetention, Check: workers.Check, DefaultQueue: workers.DefaultQueue, Log: log,
 		Ready: health.Ready, Elsewhere: programs, Provider: guard.LoginPath(), Letters: letters,
 		Keys:  access.NewKeys(pool).Logged(log),

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -42,7 +43,8 @@ type server struct {
 type Limits struct {
 	Streams, StreamsPerClient int
 	RunRetention              time.Duration
-	Bodies                    *bodies.Budget // of the process; one of its own unless given
+	Bodies                    *bodies.Budget   // of the process; one of its own unless given
+	Catalog                   *catalog.Catalog // the same
 }
 
 // huma keeps the constructor of its errors, and what lists may be, in variables, which running servers read. They are
@@ -63,6 +65,7 @@ func New(pool *pgxpool.Pool, timezone string, log *slog.Logger, workers celery.C
 	var held *bodies.Budget
 	if len(limits) > 0 {
 		s.keepRuns, held = limits[0].RunRetention, limits[0].Bodies
+		s.catalog = cmp.Or(limits[0].Catalog, s.catalog)
 	}
 	if held == nil {
 		held = bodies.NewBudget(bodies.Most)

@@ -26,6 +26,10 @@ const maxPage = 16 << 20
 // keeps it from waiting long for whoever has locked a whole table.
 const begin = `begin isolation level repeatable read read only; set local jit = off; set local enable_sort = off; set local idle_in_transaction_session_timeout = '1min'; set local lock_timeout = '3s'`
 
+// beginEach starts one whose statements have a snapshot each, and which waits for nobody.
+const beginEach = `begin isolation level read committed read only; set local jit = off;
+    set local idle_in_transaction_session_timeout = '1min'; set local lock_timeout = '100ms'`
+
 // read calls do in a read-only transaction, whose statements share one snapshot.
 func (c *Catalog) read(ctx context.Context, do func(pgx.Tx) error) error {
 	return pgx.BeginTxFunc(ctx, c.pool, pgx.TxOptions{BeginQuery: begin}, do)

@@ -18,11 +18,15 @@ import (
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-// Catalog reads from a pool that its owner closes.
-type Catalog struct{ pool *pgxpool.Pool }
+// Catalog reads from a pool that its owner closes. Once it has been asked what is upcoming, it keeps an outlook: share
+// one in a process.
+type Catalog struct {
+	pool    *pgxpool.Pool
+	outlook *outlook
+}
 
 // New returns a catalog over a pool.
-func New(pool *pgxpool.Pool) *Catalog { return &Catalog{pool} }
+func New(pool *pgxpool.Pool) *Catalog { return &Catalog{pool, newOutlook()} }
 
 // Entry is a schedule with what is known of its runs. Members that clients read without checking for them are always
 // present.

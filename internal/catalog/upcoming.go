@@ -6,6 +6,7 @@ import (
 	"container/heap"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/domain/cron"
+	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
@@ -41,8 +43,10 @@ type UpcomingDue struct {
 const mostUpcoming = 200_000
 
 var schedulesAhead = `
-select s.id, s.trigger, s.policy, ` + sqlexpr.InYears("s.anchor") + `, greatest(` + sqlexpr.InYears("s.effective_from") + `, ` + sqlexpr.InYears("s.skip_until") + `)
-from tactus.schedules s left join tactus.schedule_counts n on n.schedule_id = s.id and n.trigger_set_at = s.trigger_set_at
+select s.id, s.trigger, s.policy, ` + sqlexpr.InYears("s.anchor") + `,
+    greatest(` + sqlexpr.InYears("s.effective_from") + `, ` + sqlexpr.InYears("s.skip_until") + `)
+from tactus.schedules s
+left join tactus.schedule_counts n on n.schedule_id = s.id and n.trigger_set_at = s.trigger_set_at
 where s.enabled and s.deleted_at is null and s.invalid_reason is null
     and ` + hasRunsLeft + `
     and (cardinality(@tags::text[]) = 0 or s.tags @> @tags::text[]) and ` + sqlexpr.InScope + `
@@ -55,11 +59,16 @@ type dueOf struct {
 	of       timetable
 }
 
+// compare orders due times, and those of one instant by schedule, so that it does not matter in which order they come.
+func (d dueOf) compare(at time.Time, schedule domain.ID) int {
+	return cmp.Or(d.at.Compare(at), bytes.Compare(d.schedule[:], schedule[:]))
+}
+
 // soonest is a heap of the soonest due times, whose latest is on top.
 type soonest []dueOf
 
 func (s soonest) Len() int           { return len(s) }
-func (s soonest) Less(i, j int) bool { return s[i].at.After(s[j].at) }
+func (s soonest) Less(i, j int) bool { return s[i].compare(s[j].at, s[j].schedule) > 0 }
 func (s soonest) Swap(i, j int)      { s[i], s[j] = s[j], s[i] }
 func (s *soonest) Push(x any)        { *s = append(*s, x.(dueOf)) }
 func (s *soonest) Pop() any {
@@ -69,9 +78,14 @@ func (s *soonest) Pop() any {
 	return x
 }
 
+// takes reports whether a due time is among the soonest.
+func (s soonest) takes(at time.Time, schedule domain.ID, most int) bool {
+	return len(s) < most || s[0].compare(at, schedule) > 0
+}
+
 // add takes a due time, and drops the latest one when there are more than most. It reports whether the due time stays.
 func (s *soonest) add(due dueOf, most int) bool {
-	if len(*s) == most && !due.at.Before((*s)[0].at) {
+	if !s.takes(due.at, due.schedule, most) {
 		return false
 	}
 	heap.Push(s, due)
@@ -93,20 +107,61 @@ func (s *soonest) addAll(schedule domain.ID, a timetable, from, to time.Time, mo
 }
 
 // Upcoming returns the soonest due times in [from, to) of the enabled schedules that have all tags, at most so many. It
-// looks at each schedule once, and keeps no more than it returns.
+// keeps no more of them than it returns.
 func (c *Catalog) Upcoming(ctx context.Context, tags []string, from, to time.Time, most int) (u Upcoming, err error) {
 	if err := CheckTags(tags...); err != nil {
 		return u, err
 	}
 	u = Upcoming{From: from.UTC(), To: to.UTC(), Upcoming: []UpcomingDue{}}
-	err = c.read(ctx, func(tx pgx.Tx) error {
+	done, err := c.foresee(ctx, &u, ask(ctx, tags, from, to, most))
+	if done || err != nil && !postgres.LockTimedOut(err) {
+		return u, err
+	}
+	return u, c.walk(ctx, &u, tags, most)
+}
+
+// walk looks at each schedule once.
+func (c *Catalog) walk(ctx context.Context, u *Upcoming, tags []string, most int) error {
+	return c.read(ctx, func(tx pgx.Tx) error {
 		found, err := u.find(ctx, tx, tags, most)
 		if err != nil {
 			return fmt.Errorf("read what is due: %w", err)
 		}
-		return u.tell(ctx, tx, found)
+		names, err := readNames(ctx, tx, found)
+		if err != nil {
+			return err
+		}
+		u.tell(u.cut(found, most), names)
+		return nil
 	})
-	return u, err
+}
+
+// tries is how often due times are looked for anew, because a schedule has changed between two statements.
+const tries = 3
+
+// foresee asks the outlook. It returns false if it cannot tell.
+func (c *Catalog) foresee(ctx context.Context, u *Upcoming, a asked) (done bool, err error) {
+	err = pgx.BeginTxFunc(ctx, c.pool, pgx.TxOptions{BeginQuery: beginEach}, func(tx pgx.Tx) error {
+		for range tries {
+			found, versions, err := c.outlook.find(ctx, tx, a)
+			if err != nil {
+				return fmt.Errorf("read what is due: %w", err)
+			}
+			if versions == nil {
+				return nil
+			}
+			names, err := readNames(ctx, tx, found)
+			if err != nil {
+				return err
+			}
+			if done = a.holds(versions, names); done {
+				u.tell(u.cut(found, a.most), names)
+				return nil
+			}
+		}
+		return nil
+	})
+	return done, err
 }
 
 func (u *Upcoming) find(ctx context.Context, tx pgx.Tx, tags []string, most int) (found soonest, err error) {
@@ -149,46 +204,54 @@ func (u *Upcoming) find(ctx context.Context, tx pgx.Tx, tags []string, most int)
 			found.addAll(row.ID, a, u.From, u.To, most+1)
 		}
 	}
-	slices.SortFunc(found, func(a, b dueOf) int {
-		return cmp.Or(a.at.Compare(b.at), bytes.Compare(a.schedule[:], b.schedule[:]))
-	})
-	if u.Cut = len(found) > most; u.Cut {
-		found = found[:most]
-	}
 	return found, nil
 }
 
-var namesAhead = `
-select s.id, s.name, left(` + sqlexpr.TaskName + `, 200) from tactus.schedules s where s.id = any ($1::uuid[])`
+// cut sorts what was found, one more than is asked for, and leaves that one out.
+func (u *Upcoming) cut(found soonest, most int) soonest {
+	slices.SortFunc(found, func(a, b dueOf) int { return a.compare(b.at, b.schedule) })
+	if u.Cut = len(found) > most; u.Cut {
+		found = found[:most]
+	}
+	return found
+}
 
-// tell adds who is due, and what a change of the clocks does.
-func (u *Upcoming) tell(ctx context.Context, tx pgx.Tx, found soonest) error {
-	ids := map[domain.ID][2]string{}
+var namesAhead = `
+select s.id, s.version, s.name, coalesce(left(` + sqlexpr.TaskName + `, 200), ''),
+    s.enabled and s.deleted_at is null and s.invalid_reason is null and ` + hasRunsLeft + `
+from tactus.schedules s
+left join tactus.schedule_counts n on n.schedule_id = s.id and n.trigger_set_at = s.trigger_set_at
+where s.id = any ($1::text[]::uuid[])`
+
+// nameRow says who is due.
+type nameRow struct {
+	ID         domain.ID
+	Version    int64
+	Name, Task string
+	HasLeft    bool // due times to come
+}
+
+func readNames(ctx context.Context, tx pgx.Tx, found soonest) (map[domain.ID]nameRow, error) {
+	names := map[domain.ID]nameRow{}
 	for _, due := range found {
-		ids[due.schedule] = [2]string{}
+		names[due.schedule] = nameRow{}
 	}
-	named := make([]domain.ID, 0, len(ids))
-	for id := range ids {
-		named = append(named, id)
-	}
-	rows, err := tx.Query(ctx, namesAhead, pgx.QueryExecModeExec, texts(named))
+	rows, err := postgres.Collect(ctx, tx, pgx.RowToStructByPos[nameRow], namesAhead,
+		pgx.QueryExecModeExec, texts(slices.Collect(maps.Keys(names))))
 	if err != nil {
-		return fmt.Errorf("read what is due: %w", err)
+		return nil, fmt.Errorf("read what is due: %w", err)
 	}
-	var id domain.ID
-	var name string
-	var task *string
-	if _, err := pgx.ForEachRow(rows, []any{&id, &name, &task}, func() error {
-		ids[id] = [2]string{name, ""}
-		if task != nil {
-			ids[id] = [2]string{name, *task}
-		}
-		return nil
-	}); err != nil {
-		return fmt.Errorf("read what is due: %w", err)
+	for _, row := range rows {
+		names[row.ID] = row
 	}
+	return names, nil
+}
+
+// tell adds what was found, who is due, and what a change of the clocks does.
+func (u *Upcoming) tell(found soonest, names map[domain.ID]nameRow) {
 	for _, due := range found {
-		d := UpcomingDue{DueAt: due.at, ScheduleID: due.schedule, ScheduleName: ids[due.schedule][0], TaskName: ids[due.schedule][1]}
+		who := names[due.schedule]
+		d := UpcomingDue{DueAt: due.at, ScheduleID: due.schedule, ScheduleName: who.Name, TaskName: who.Task}
 		if rule, ok := due.of.base.(cron.Schedule); ok {
 			for _, entry := range cron.Preview(rule, due.at.Add(-time.Microsecond), 1) {
 				if entry.IsDue() && entry.At.Equal(due.at) {
@@ -204,7 +267,6 @@ func (u *Upcoming) tell(ctx context.Context, tx pgx.Tx, found soonest) error {
 		}
 		u.Upcoming = append(u.Upcoming, d)
 	}
-	return nil
 }
 
 func texts(ids []domain.ID) []string {

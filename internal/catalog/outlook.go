@@ -1,0 +1,278 @@
+package catalog
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/access"
+)
+
+// outlook keeps the enabled schedules between requests, with that from which their due times follow. What is upcoming
+// then costs what has changed since somebody asked, and the different plans there are, instead of reading every row.
+//
+// It follows the log: each request reads which schedules have events that no earlier one has seen, by snapshots, and
+// reads these rows again. Who is due is looked up in the table before it is told, because no event says that max_runs
+// has been reached, and because a schedule may have changed meanwhile.
+type outlook struct {
+	turn chan struct{} // whoever has put its token in reads and changes the rest
+
+	heard  heard
+	loaded time.Time // when all schedules were read; zero until they have been
+	most   int       // bytes to keep
+	over   bool      // there were more schedules than may be kept, so none are
+	kept
+}
+
+// kept is what an outlook keeps.
+type kept struct {
+	bytes      int // an estimate
+	schedules  map[domain.ID]*member
+	plans      map[planKey]*plan
+	byCalendar map[*plan]bool
+	policies   map[string]*domain.Policy // nil: cannot be read
+	tags       map[string][]string
+	sets       domain.CalendarSets
+	versions   map[string]string // of the calendars in sets
+}
+
+// member is a schedule of a plan.
+type member struct {
+	id        domain.ID
+	version   int64
+	effective int64 // microseconds since 1970: from when on due times count, or the end of a skip if that is later
+	name      string
+	tags      []string
+	plan      *plan
+	place     int // in the members of its plan
+}
+
+// plan is what due times follow from, but for the instant from which they count. Many schedules share one.
+type plan struct {
+	key       planKey
+	base      domain.Recurrence // nil: cannot be read
+	rule      domain.Recurrence // less what calendars exclude; nil: cannot be read, or a calendar does not exist
+	known     bool              // what calendars exclude has been looked up
+	policy    *domain.Policy
+	members   []*member
+	searched  time.Time // the first due time after it is next
+	next      time.Time
+	hasNext   bool
+	remembers bool // next is known
+}
+
+type planKey struct {
+	trigger string
+	policy  *domain.Policy
+	anchor  int64 // microseconds since 1970; of a schedule without one, least
+}
+
+const least = -1 << 63
+
+// maxOutlook is how many bytes an outlook keeps. Where there is more, every request reads all rows.
+const maxOutlook = 128 << 20
+
+// What schedules and plans take beside their texts, with their share of maps and slices.
+const (
+	memberBytes = 200
+	planBytes   = 500
+	textTimes   = 4 // a compiled trigger is larger than its text
+)
+
+func newOutlook() *outlook {
+	return &outlook{turn: make(chan struct{}, 1), most: maxOutlook, kept: newKept()}
+}
+
+func newKept() kept {
+	return kept{
+		schedules: map[domain.ID]*member{}, plans: map[planKey]*plan{}, byCalendar: map[*plan]bool{},
+		policies: map[string]*domain.Policy{}, tags: map[string][]string{},
+		sets: domain.CalendarSets{}, versions: map[string]string{},
+	}
+}
+
+// put takes a schedule in place of what was known of it.
+func (k *kept) put(row outlookRow) {
+	k.drop(row.ID)
+	p := k.planOf(row.aheadRow)
+	m := &member{
+		id: row.ID, version: row.Version, effective: row.Effective.UnixMicro(),
+		name: row.Name, tags: k.intern(row.Tags), plan: p, place: len(p.members),
+	}
+	p.members = append(p.members, m)
+	k.schedules[m.id] = m
+	k.bytes += memberBytes + len(m.name)
+}
+
+// drop forgets a schedule.
+func (k *kept) drop(id domain.ID) {
+	m := k.schedules[id]
+	if m == nil {
+		return
+	}
+	delete(k.schedules, id)
+	k.bytes -= memberBytes + len(m.name)
+	p, last := m.plan, len(m.plan.members)-1
+	p.members[m.place] = p.members[last]
+	p.members[m.place].place = m.place
+	p.members[last] = nil
+	if p.members = p.members[:last]; last == 0 {
+		delete(k.plans, p.key)
+		delete(k.byCalendar, p)
+		k.bytes -= planBytes + textTimes*len(p.key.trigger)
+	}
+}
+
+// planOf returns the plan of a row.
+func (k *kept) planOf(row aheadRow) *plan {
+	policy, known := k.policies[row.Policy]
+	if !known {
+		if parsed, err := domain.ParsePolicy(row.Policy); err == nil {
+			policy = &parsed
+		}
+		k.policies[row.Policy] = policy
+		k.bytes += planBytes + textTimes*len(row.Policy)
+	}
+	key := planKey{row.Trigger, policy, least}
+	var anchor time.Time
+	if row.Anchor != nil {
+		anchor = *row.Anchor
+		key.anchor = anchor.UnixMicro()
+	}
+	if p := k.plans[key]; p != nil {
+		return p
+	}
+	p := &plan{key: key, policy: policy}
+	if trigger, err := domain.ParseTrigger(row.Trigger); err == nil && policy != nil {
+		p.base, _ = trigger.Recurrence(anchor)
+	}
+	if p.base != nil && policy.Calendars != nil {
+		k.byCalendar[p] = true
+	} else {
+		p.rule = p.base
+	}
+	k.plans[key] = p
+	k.bytes += planBytes + textTimes*len(row.Trigger)
+	return p
+}
+
+// intern returns tags that are kept once.
+func (k *kept) intern(tags []string) []string {
+	if len(tags) == 0 {
+		return nil
+	}
+	key := strings.Join(tags, "\x00")
+	known, is := k.tags[key]
+	if !is {
+		known = tags
+		k.tags[key] = known
+		k.bytes += memberBytes + 2*len(key) + 16*len(tags)
+	}
+	return known
+}
+
+// first returns the first due time after an instant, of schedules that have counted their due times for long.
+func (p *plan) first(after time.Time) (time.Time, bool) {
+	if p.remembers && !after.Before(p.searched) && (!p.hasNext || after.Before(p.next)) {
+		return p.next, p.hasNext
+	}
+	p.searched, p.remembers = after, true
+	p.next, p.hasNext = timetable{p.rule, p.base, *p.policy, after}.next(after)
+	return p.next, p.hasNext
+}
+
+// asked is what somebody wants to know.
+type asked struct {
+	tags, scopeTags, scopeNames []string
+	from, to                    time.Time
+	most                        int
+	spent                       map[domain.ID]bool // have no runs left
+}
+
+func ask(ctx context.Context, tags []string, from, to time.Time, most int) asked {
+	scope := access.From(ctx).Scope
+	return asked{tags, scope.Tags(), scope.Prefixes(), from, to, most, map[domain.ID]bool{}}
+}
+
+// sees reports whether a schedule has all tags that are asked for, and is in the scope of who asks. It says what
+// schedulesAhead says of rows.
+func (a asked) sees(m *member) bool {
+	for _, tag := range a.tags {
+		if !slices.Contains(m.tags, tag) {
+			return false
+		}
+	}
+	if len(a.scopeTags)+len(a.scopeNames) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(a.scopeTags, func(tag string) bool { return slices.Contains(m.tags, tag) }) ||
+		slices.ContainsFunc(a.scopeNames, func(prefix string) bool { return strings.HasPrefix(m.name, prefix) })
+}
+
+// holds reports whether what was found by the outlook, which knew schedules by these versions, is what the table says.
+// It notes who has no runs left.
+func (a asked) holds(known map[domain.ID]int64, names map[domain.ID]nameRow) bool {
+	holds := true
+	for id, row := range names {
+		if row.Version == known[id] && !row.HasLeft {
+			a.spent[id] = true
+		}
+		holds = holds && row.Version == known[id] && row.HasLeft
+	}
+	return holds
+}
+
+// find returns the soonest due times that are asked for, and one more, with the versions of their schedules. versions
+// is nil if the outlook has no room for the schedules that there are.
+func (o *outlook) find(ctx context.Context, tx pgx.Tx, a asked) (
+	found soonest, versions map[domain.ID]int64, err error,
+) {
+	select {
+	case o.turn <- struct{}{}:
+		defer func() { <-o.turn }()
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	}
+	if err := o.refresh(ctx, tx, time.Now()); err != nil || o.over {
+		return nil, nil, err
+	}
+	if found, err = o.kept.find(ctx, a); err != nil {
+		return nil, nil, err
+	}
+	versions = map[domain.ID]int64{}
+	for _, due := range found {
+		versions[due.schedule] = o.schedules[due.schedule].version
+	}
+	return found, versions, nil
+}
+
+// looksBetween is how many plans are looked at before it is asked whether the client is still there.
+const looksBetween = 1000
+
+// find returns the soonest due times that are asked for, and one more.
+func (k *kept) find(ctx context.Context, a asked) (found soonest, err error) {
+	after, looks := a.from.Add(-time.Microsecond), 0
+	for _, p := range k.plans {
+		if looks++; looks%looksBetween == 0 && ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if p.rule == nil {
+			continue
+		}
+		first, ok := p.first(after)
+		if !ok || !first.Before(a.to) {
+			continue
+		}
+		for _, m := range p.members {
+			if found.takes(first, m.id, a.most+1) && a.sees(m) && !a.spent[m.id] {
+				due := timetable{p.rule, p.base, *p.policy, time.UnixMicro(m.effective)}
+				found.addAll(m.id, due, a.from, a.to, a.most+1)
+			}
+		}
+	}
+	return found, nil
+}
