@@ -161,32 +161,38 @@ func (w *world) writesLetter(a at, n int) pgx.Tx {
 	return tx
 }
 
-// TestSetAsideWaitsForNoTable has somebody lock the whole table of the dead letters.
+// TestSetAsideWaitsForNoTable has somebody lock the whole table of the dead letters. What is set aside is so all the
+// same, and is listed later.
 func TestSetAsideWaitsForNoTable(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	bad, good := w.create(minutely(``)), w.create(minutely(``))
-	b, a := w.beat("a"), at{bad}
-	w.step(b, a.due(1).Add(-time.Second))
-	w.execute(`update tactus.schedules set task = '[1]' where id = $1`, bad.ID)
-	tx, err := w.pool.Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = tx.Rollback(t.Context()) }()
-	if _, err := tx.Exec(t.Context(), `lock table tactus.deadletters in share mode`); err != nil {
-		t.Fatal(err)
-	}
-	w.step(b, at{good}.due(1)) // it fails when a statement of it waits for as long as it may
-	if err := w.expect(good.ID, at{good}.run(1)); err != nil {
-		t.Error(err)
-	}
-	if err := tx.Rollback(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	w.step(b, a.due(1).Add(11*time.Second))
-	if err := w.expect(bad.ID, a.missed(1, 1, domain.ReasonAside)); err != nil {
-		t.Error(err)
+	for _, mode := range []string{"share", "access exclusive"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			bad, good := w.create(minutely(``)), w.create(minutely(``))
+			b, _ := w.bounded()
+			a := at{bad}
+			w.step(b, a.due(1).Add(-time.Second))
+			w.execute(`update tactus.schedules set task = '[1]' where id = $1`, bad.ID)
+			tx, err := w.pool.Begin(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = tx.Rollback(t.Context()) }()
+			if _, err := tx.Exec(t.Context(), `lock table tactus.deadletters in `+mode+` mode`); err != nil {
+				t.Fatal(err)
+			}
+			w.step(b, a.due(1)) // it fails when a statement of it waits for as long as it may
+			if err := w.expect(good.ID, at{good}.run(1)); err != nil {
+				t.Error(err)
+			}
+			if err := w.expect(bad.ID, a.missed(1, 1, domain.ReasonAside)); err != nil {
+				t.Error(err)
+			}
+			if n := w.count(`select count(*) from tactus.unlisted where source = 'beat' and reference like $1`, bad.ID.String()+"/%"); n != 1 {
+				t.Errorf("%d are unlisted", n)
+			}
+		})
 	}
 }
 

@@ -2,7 +2,6 @@ package beat
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -151,7 +150,7 @@ run as (
     returning r as happened
 ),` + sqlexpr.Tell + `run` + sqlexpr.Told + `,
 letter as (
-    insert into tactus.deadletters (source, reference, reason, data)
+    insert ` + sqlexpr.IntoLetters + ` (source, reference, reason, data)
     select 'beat',
         @schedule::uuid || '/' || to_char(@due::timestamptz at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
         @error::text,
@@ -162,15 +161,8 @@ letter as (
 )
 select exists (select from lease)`
 
-var lettersLockedSQL = `select ` + sqlexpr.WritersWait("tactus.deadletters")
-
-var errLettersLocked = errors.New("somebody has locked the table tactus.deadletters: see pg_locks")
-
 // setAside records one due time, or range, that cannot be settled.
 func (b *Beat) setAside(ctx context.Context, d memory.Decision, reason error) (out outcome, err error) {
-	if locked, err := b.looksLocked(ctx, b.mode.lettersLockedSQL); err != nil || locked {
-		return b.leaveLocked(d, errLettersLocked), err
-	}
 	err = b.beside.Do(ctx, b.mode.setAsideSQL, func(sql string) error {
 		return b.pool.QueryRow(ctx, sql, planned, named{
 			"epoch": b.lease.term, "run": outbox.NewID(), "schedule": d.Schedule, "due": time.UnixMicro(d.Due),

@@ -17,8 +17,8 @@ type mode struct {
 	settledFromSQL string
 	withdrawSQL    string
 
-	probePlainSQL, probeCountedSQL    string // see refusals
-	countsLockedSQL, lettersLockedSQL string // whether fireDueSQL and setAsideSQL would wait for a whole table
+	probePlainSQL, probeCountedSQL string // see refusals
+	countsLockedSQL                string // whether fireDueSQL would wait for a whole table
 }
 
 func modeOf(shadow bool) mode {
@@ -27,14 +27,14 @@ func modeOf(shadow bool) mode {
 			leaseName: "shadow", fireDueSQL: shadowFireDueSQL, firePlainSQL: shadowFirePlainSQL,
 			setAsideSQL: shadowSetAsideSQL, settledFromSQL: shadowSettledFromSQL, withdrawSQL: shadowWithdrawSQL,
 			probePlainSQL: shadowProbeSQL, probeCountedSQL: shadowProbeSQL,
-			countsLockedSQL: countsUnreadableSQL, lettersLockedSQL: `select false`,
+			countsLockedSQL: countsUnreadableSQL,
 		}
 	}
 	return mode{
 		leaseName: "beat", fireDueSQL: fireDueSQL, firePlainSQL: firePlainSQL,
 		setAsideSQL: setAsideSQL, settledFromSQL: settledFromSQL, withdrawSQL: withdrawSQL,
 		probePlainSQL: probePlainSQL, probeCountedSQL: probeCountedSQL,
-		countsLockedSQL: countsLockedSQL, lettersLockedSQL: lettersLockedSQL,
+		countsLockedSQL: countsLockedSQL,
 	}
 }
 

@@ -43,6 +43,9 @@ func TestEveryStatementCanBePrepared(t *testing.T) {
 			if name == "the schema before" && needsNewest.MatchString(s.where) {
 				continue
 			}
+			if name == "the schema before" {
+				s.sql = sqlexpr.BeforeUnlisted(s.sql)
+			}
 			if err := prepare(t.Context(), conn, s.sql); err != nil {
 				t.Errorf("%s, on %s: %v\n%s", s.where, name, err, s.sql)
 			}
@@ -51,7 +54,7 @@ func TestEveryStatementCanBePrepared(t *testing.T) {
 }
 
 // needsNewest is where what came with the newest migrations is. What else serves runs without it.
-var needsNewest = regexp.MustCompile(`/backfills?\.go|internal/(adopt|deadletter|notify|shadow)/|beat/shadow\.go|outbox/owntask\.go|internal/(revoke/|catalog/rundetail\.go|results/retried\.go)|relay/cancelled\.go|relay/ledger/(epoch|installation|refusal|sinks)\.go`)
+var needsNewest = regexp.MustCompile(`/backfills?\.go|internal/(adopt|deadletter|notify|shadow)/|beat/shadow\.go|outbox/owntask\.go|internal/(revoke/|catalog/rundetail\.go|results/retried\.go)|relay/(cancelled|unlisted)\.go|relay/ledger/(epoch|installation|refusal|sinks)\.go`)
 
 func prepare(ctx context.Context, conn *pgx.Conn, sql string) error {
 	if strings.Contains(sql, "@") {

@@ -20,7 +20,7 @@ with given as materialized (
         (select @reasons::text[])) g (position, aggregate, reference, reason)
 ),
 aside as (
-    insert into tactus.deadletters (source, reference, reason, data)
+    insert ` + sqlexpr.IntoLetters + ` (source, reference, reason, data)
     select @source, g.reference, g.reason, o.data::text
     from given g, lateral (select data from tactus.outbox where topic = @topic and position = g.position offset 0) o
     order by g.position

@@ -13,7 +13,7 @@ import (
 
 const cancelledRuns = `select run_id` + sqlexpr.Cancelled
 
-// undefinedTable is the SQLSTATE of a schema that is older than cancellations.
+// undefinedTable is the SQLSTATE of a schema that is older than a table.
 const undefinedTable = "42P01"
 
 // cancelled returns the runs of a chunk that somebody has cancelled. A run that is cancelled after this look is handed

@@ -30,9 +30,9 @@
 //   - No other transaction delays a row, however long it is, and no relay holds anything that another one, or a writer,
 //     waits for: each transaction is one statement.
 //   - A row that cannot be encoded, or that a sink will never take, is set aside in tactus.deadletters, with the
-//     reason. Its place stays empty and everything else goes on. A task that was set aside stays so, whatever is read
-//     again (TestSetAsideStaysAside), until somebody hands it over as something new; an event is published again by
-//     [Reopen].
+//     reason; in tactus.unlisted while somebody has locked that whole table. Its place stays empty and everything else
+//     goes on. A task that was set aside stays so, whatever is read again (TestSetAsideStaysAside), until somebody
+//     hands it over as something new; an event is published again by [Reopen].
 //   - A sink that is down holds up no other.
 //   - On a standby, and where the rows of a batch are gone, nothing is published, and the reason is told.
 //

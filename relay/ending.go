@@ -16,7 +16,7 @@ import (
 // anyAside reports whether runs were set aside. endAside names every partition of the runs, any of which somebody may
 // have locked, and most sinks have none to end.
 const anyAside = `
-select exists (select from tactus.deadletters where source = @source and ` + standsForRun + `)`
+select exists (select from ` + sqlexpr.Letters + ` where source = @source and ` + standsForRun + `)`
 
 // standsForRun is true of dead letters that stand for runs.
 const standsForRun = `reference ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/[0-9]{1,18}$'`
@@ -26,7 +26,7 @@ const standsForRun = `reference ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/[0
 const endAside = `
 with aside as materialized (
     select split_part(reference, '/', 1)::uuid as id, split_part(reference, '/', 2)::bigint as version, reason
-        from tactus.deadletters
+        from ` + sqlexpr.Letters + `
     where source = @source and ` + standsForRun + `
 ),
 open as materialized (

@@ -8,3 +8,6 @@ var ByIDsSQL = map[string]string{
 
 // DueOf is for the tests.
 var DueOf = dueOf
+
+// ListUnlisted is what the upkeep does.
+var ListUnlisted = (*Relay).listUnlisted

@@ -35,13 +35,18 @@ func bounded(t *testing.T) (w, beside *world) {
 // lockTable has somebody lock a table until the end of the test, or until it is given back.
 func (w *world) lockTable(t *testing.T, table string) (free func()) {
 	t.Helper()
+	return w.lockTableIn(t, table, "access exclusive")
+}
+
+func (w *world) lockTableIn(t *testing.T, table, mode string) (free func()) {
+	t.Helper()
 	tx, err := w.pool.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	free = func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }
 	t.Cleanup(free)
-	if _, err := tx.Exec(t.Context(), `lock table `+table+` in access exclusive mode`); err != nil {
+	if _, err := tx.Exec(t.Context(), `lock table `+table+` in `+mode+` mode`); err != nil {
 		t.Fatal(err)
 	}
 	return free
@@ -113,7 +118,7 @@ func (w *world) awaitSentOf(t *testing.T, queue string, want []string, some int)
 func TestLockedTableStopsNoLane(t *testing.T) {
 	t.Parallel()
 	for _, table := range []string{
-		"runs_default", "runs of the newest month", "deadletters", "refusals", "installation", "routes",
+		"runs_default", "runs of the newest month", "deadletters", "unlisted", "refusals", "installation", "routes",
 		"notification_rules", "notification_failing", "cancellations", "unjudged", "stream_claims", "stream_keys",
 		"cancellations, tactus.runs_default",
 	} {

@@ -14,7 +14,8 @@ import (
 
 const upkeepEvery = time.Minute
 
-// upkeep forgets now and then what is older than it is kept, and looks who holds the locks of the bells.
+// upkeep forgets now and then what is older than it is kept, lists dead letters that are not listed yet, and looks who
+// holds the locks of the bells.
 func (r *Relay) upkeep(ctx context.Context) {
 	bells := bellWatch{log: r.cfg.Log}
 	for {
@@ -25,6 +26,9 @@ func (r *Relay) upkeep(ctx context.Context) {
 		}
 		if err := r.Prune(ctx); err != nil && ctx.Err() == nil {
 			r.cfg.Log.Warn("prune", "err", err)
+		}
+		if err := r.listUnlisted(ctx); err != nil && ctx.Err() == nil {
+			r.cfg.Log.Warn("upkeep", "err", err)
 		}
 		if err := r.lookAtBells(ctx, &bells); err != nil && ctx.Err() == nil {
 			r.cfg.Log.Warn("upkeep", "err", err)

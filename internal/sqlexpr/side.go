@@ -1,6 +1,9 @@
 package sqlexpr
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Side are tables beside the way: what fires and what ends runs names them, and does without those that somebody has
 // locked as a whole.
@@ -10,11 +13,13 @@ import "strings"
 //	routes                                     takes routes from tactus.living_routes, which a trigger keeps the same
 //	unjudged                                   takes each schedule for unjudged that was written lately
 //	cancellations                              takes runs for cancelled that were so before they were handed over
-//	deadletters                                takes runs for set aside that have failed, as those have
+//	deadletters                                takes runs for set aside that have failed, as those have, or are unlisted;
+//	                                           what it sets aside is unlisted until a relay lists it
+//	unlisted                                   takes only what is listed for set aside
 //
 // So what it does is the same, but that what is for a stream and was written lately fires later, that a run which is
 // handed over again is left to its worker to revoke, and that a relay which begins tries a run once more that was set
-// aside while somebody had locked it.
+// aside while somebody had locked that run.
 type Side uint8
 
 const (
@@ -23,6 +28,8 @@ const (
 	sideUnjudged
 	sideCancellations
 	sideDeadletters
+	sideListing
+	sideUnlisted
 )
 
 var sides = map[string]Side{
@@ -32,12 +39,17 @@ var sides = map[string]Side{
 	"tactus.unjudged":             sideUnjudged,
 	"tactus.cancellations":        sideCancellations,
 	"tactus.deadletters":          sideDeadletters,
+	"tactus.unlisted":             sideUnlisted,
 }
 
-// SideOf returns those of some tables that are beside the way.
-func SideOf(tables []string) (s Side) {
-	for _, t := range tables {
+// SideOf returns those of some tables that are beside the way: of those that cannot be read, and those that can only be
+// read.
+func SideOf(unreadable, readable []string) (s Side) {
+	for _, t := range unreadable {
 		s |= sides[t]
+	}
+	if s&sideDeadletters != 0 || slices.Contains(readable, "tactus.deadletters") {
+		s |= sideListing
 	}
 	return s
 }
@@ -57,20 +69,43 @@ func (s Side) Without(sql string) string {
 		sql = withoutCancellations.Replace(sql)
 	}
 	if s&sideDeadletters != 0 {
-		sql = strings.Replace(sql, OrAside, "", 1)
+		sql = strings.Replace(sql, orListed, "", 1)
+	}
+	if s&sideUnlisted != 0 {
+		sql = strings.Replace(sql, orUnlisted, "", 1)
+	}
+	if s&sideListing != 0 {
+		sql = strings.Replace(sql, IntoLetters, intoUnlisted, 1)
 	}
 	return sql
 }
 
-// OrAside ends a condition about the events e of runs: or it is one that the sink @source has set aside.
-const OrAside = `
-    or exists (select from tactus.deadletters where source = @source and reference = e.id::text || '/' || e.version)`
+// Where dead letters are written, and where they are read. Letters are those of both tables. OrAside ends a condition
+// about the events e of runs: or it is one that the sink @source has set aside.
+const (
+	IntoLetters = `into tactus.deadletters`
+	Letters     = `(select source, reference, reason from tactus.deadletters` + andUnlisted + `) letters`
+	OrAside     = orListed + orUnlisted
+
+	intoUnlisted = `into tactus.unlisted`
+	andUnlisted  = ` union all select source, reference, reason from tactus.unlisted`
+	orListed     = orAside + `tactus.deadletters` + isEvent
+	orUnlisted   = orAside + `tactus.unlisted` + isEvent
+	orAside      = `
+    or exists (select from `
+	isEvent = ` where source = @source and reference = e.id::text || '/' || e.version)`
+)
+
+// BeforeUnlisted returns a statement for the schema of the release before, which has no tactus.unlisted.
+func BeforeUnlisted(sql string) string { return beforeUnlisted.Replace(sql) }
 
 // Cancelled ends a statement about the runs @ids, due from @first_due to @last_due: it leaves those that somebody has
 // cancelled, as run_id.
 const Cancelled = ` from tactus.cancellations where run_id = any (@ids::uuid[])`
 
 var (
+	beforeUnlisted = strings.NewReplacer(intoUnlisted, IntoLetters, andUnlisted, "", orUnlisted, "")
+
 	withoutRules  = strings.NewReplacer(isHeard, mayBeHeard)
 	withoutRoutes = strings.NewReplacer(livingRoutes, `from tactus.living_routes where true`,
 		`tactus.routed(`, `tactus.living_routed(`, `tactus.route_of(`, `tactus.living_route_of(`)

@@ -32,16 +32,25 @@ type Beside struct {
 // NewBeside returns one that asks over q who has locked what.
 func NewBeside(q postgres.Querier, log *slog.Logger) *Beside { return &Beside{q: q, log: log} }
 
+const undefinedTable = "42P01" // SQLSTATE
+
 // Do has do run a statement, which is a transaction, and once more if that gave up on a table without which it can be
 // run, too. If it was ended for its time, as behind a pooler, the next one does without the table.
 func (b *Beside) Do(ctx context.Context, sql string, do func(sql string) error) error {
+	run := func(sql string) error {
+		err := do(sql)
+		if older := sqlexpr.BeforeUnlisted(sql); postgres.Code(err) == undefinedTable && older != sql {
+			return do(older)
+		}
+		return err
+	}
 	side := b.now(ctx)
-	err := do(side.Without(sql))
+	err := run(side.Without(sql))
 	if !waited(err) {
 		return err
 	}
 	if without := b.look(ctx).Without(sql); postgres.LockTimedOut(err) && without != side.Without(sql) {
-		return do(without)
+		return run(without)
 	}
 	return err
 }
@@ -99,13 +108,15 @@ func (b *Beside) look(ctx context.Context) sqlexpr.Side {
 		b.log.Debug("nobody knows who has locked a table", "err", err)
 		return b.side
 	}
-	var names []string
+	var closed, open []string
 	for _, l := range all {
-		if !readable(l) {
-			names = append(names, l.Table)
+		if readable(l) {
+			open = append(open, l.Table)
+		} else {
+			closed = append(closed, l.Table)
 		}
 	}
-	side := sqlexpr.SideOf(names)
+	side := sqlexpr.SideOf(closed, open)
 	switch {
 	case len(all) > 0 && len(b.held) == 0:
 		b.log.Warn("somebody has locked a whole table: what can do without it goes on", "err", Text(all))

@@ -8,13 +8,24 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/domain"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 )
 
-const setAside = `select reference from tactus.deadletters where source = $1`
+const (
+	setAside    = `select reference from ` + sqlexpr.Letters + ` where source = $1`
+	anyUnlisted = `select to_regclass('tactus.unlisted') is not null`
+)
 
 // readAside reads the events that the relay has set aside: they are not in the stream, but not lost either.
 func (c *checker) readAside(ctx context.Context, tx pgx.Tx) error {
-	rows, err := tx.Query(ctx, setAside, c.config.Sink)
+	sql, there := setAside, false
+	if err := tx.QueryRow(ctx, anyUnlisted).Scan(&there); err != nil {
+		return fmt.Errorf("read dead letters: %w", err)
+	}
+	if !there { // the schema is of the release before
+		sql = sqlexpr.BeforeUnlisted(sql)
+	}
+	rows, err := tx.Query(ctx, sql, c.config.Sink)
 	if err != nil {
 		return fmt.Errorf("read dead letters: %w", err)
 	}

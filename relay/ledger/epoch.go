@@ -144,6 +144,9 @@ func openWith(ctx context.Context, q outbox.Querier, sql string, o Opening) (boo
 		defer cancel()
 		ctx = bounded
 	}
+	if len(o.Letters) == 0 {
+		sql = strings.Replace(sql, settledSQL, "", 1)
+	}
 	rows, err := q.Query(ctx, sql, pgx.QueryExecModeExec, pgx.NamedArgs{
 		"sink": o.Sink, "topic": o.Topic, "was": o.Was, "epoch": o.Epoch, "kind": string(o.Kind), "number": o.Number,
 		"previous": string(o.Previous), "after_batch": o.After.Batch, "after_place": o.After.Seq, "replay": o.Replay, "since": o.Since,
@@ -232,16 +235,19 @@ kept as (
     from opened, server left join lateral (
         select number, row_count, committed_at from tactus.relay_batches where sink = @sink order by number desc
             limit 1) b on true
-),
-settled as (
-    delete from tactus.deadletters where source = @sink and id = any (@letters::bigint[])
-        and exists (select from opened)
-)
+)` + settledSQL + `
 insert into tactus.relay_batches (sink, number, epoch, kind, previous, snapshot, row_count, first_position, last_position, from_position, since,
     more)
 select sink, @number::bigint, @epoch, @kind, @previous::pg_snapshot, snapshot, rows, first, last, oldest, @since::timestamptz, more
 from opened, edge, found
 returning number`
+
+// settledSQL is left out when there are no letters: their table may be locked.
+const settledSQL = `,
+settled as (
+    delete from tactus.deadletters where source = @sink and id = any (@letters::bigint[])
+        and exists (select from opened)
+)`
 
 // openEpochSQL counts the rows of the opening by the text that they are read by later, with the edge of the epoch that
 // is being opened in place of the arguments.
