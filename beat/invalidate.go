@@ -8,6 +8,7 @@ import (
 	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/domain/handover"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -26,6 +27,9 @@ type invalid struct {
 
 // reason says why, as the API would.
 func (u unreadable) reason() string {
+	if errors.Is(u.err, memory.ErrBeyond) {
+		return sqlexpr.NotInYears
+	}
 	if fault, ok := errors.AsType[*domain.Error](u.err); ok {
 		return fault.Error()
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"iter"
+	"math"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -75,13 +76,24 @@ func decode(raw [][]byte) memory.Row {
 	if r.Anchor = noAnchor; raw[3] != nil {
 		r.Anchor = instant(raw[3])
 	}
+	for _, at := range []*memory.Micros{&r.Effective, &r.Anchor, &r.Updated} {
+		if *at < noAnchor || *at > lastInstant {
+			*at, r.Beyond = noAnchor, true
+		}
+	}
 	return r
 }
 
 // instant reads a binary timestamptz: microseconds since 2000.
-func instant(raw []byte) memory.Micros { return int64(binary.BigEndian.Uint64(raw)) + y2000 }
+// Infinity is the largest number there.
+func instant(raw []byte) memory.Micros {
+	return min(int64(binary.BigEndian.Uint64(raw)), math.MaxInt64-y2000) + y2000
+}
 
 const y2000 memory.Micros = 946_684_800_000_000
 
-// noAnchor is the zero time, as the domain has it.
-var noAnchor = time.Time{}.UnixMicro()
+// noAnchor is the zero time, as the domain has it, and lastInstant is the last one of the year 9999.
+var (
+	noAnchor    = time.Time{}.UnixMicro()
+	lastInstant = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro() - 1
+)

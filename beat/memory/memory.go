@@ -94,7 +94,7 @@ func (m *Memory) Find(id domain.ID) (*Record, bool) {
 }
 
 // Put makes the record of a schedule what its row says, and returns the error of a trigger or policy that cannot be
-// read. Such a record is kept, and is never due.
+// read, or ErrBeyond. Such a record is kept, and is never due.
 //
 // Which due time is next depends on what was known:
 //
@@ -112,6 +112,9 @@ func (m *Memory) Put(r Row, after Micros) error {
 	restart := !known || kept.Effective != r.Effective
 	wasNever, waited := kept.Due == Never, m.lacks(kept)
 	kept.Version, kept.Effective, kept.anchor = uint32(r.Version), r.Effective, r.Anchor
+	if r.Beyond {
+		r.Trigger = nil // which cannot be read, so that it is never due
+	}
 	trigger, policy := m.triggers.acquire(r.Trigger), m.policies.acquire(r.Policy)
 	if known {
 		m.triggers.release(kept.trigger)
@@ -137,6 +140,9 @@ func (m *Memory) Put(r Row, after Micros) error {
 		m.retime(kept)
 	}
 	m.fix(slot)
+	if r.Beyond {
+		return ErrBeyond
+	}
 	return cmp.Or(m.triggers.value(trigger).err, m.policies.value(policy).err, m.policies.value(policy).calendars.refusal())
 }
 
