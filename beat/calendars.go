@@ -12,6 +12,7 @@ import (
 	"github.com/tactus-dev/tactus/beat/memory"
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/domain/calendar"
+	"github.com/tactus-dev/tactus/internal/tablelocks"
 )
 
 // calendars is what the beat has heard of calendars. Their events only tell that one has changed: those that schedules
@@ -47,7 +48,15 @@ func (b *Beat) syncCalendars(ctx context.Context) error {
 	if !b.calendars.wanted && !b.memory.LacksCalendars() {
 		return nil
 	}
-	rows, err := b.readCalendars(ctx)
+	var rows []calendarRow
+	err := b.beside.Read(ctx, "tactus.calendars", func() (err error) {
+		rows, err = b.readCalendars(ctx)
+		return err
+	})
+	if _, locked := errors.AsType[*tablelocks.Locked](err); locked { // what goes by them waits, and nothing else
+		b.calendars = calendars{wanted: true}
+		return nil
+	}
 	if err != nil {
 		return err
 	}

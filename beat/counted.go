@@ -15,10 +15,11 @@ import (
 // The others fire whatever somebody does with the table of the counts. A lock on all of it, such as a rebuilt index
 // takes, is looked for beforehand (see sqlexpr.WritersWait), and what counts is then left for later.
 func (b *Beat) settleApart(ctx context.Context, decisions []memory.Decision) (out outcome, err error) {
+	decisions, out = b.withoutCalendars(ctx, decisions)
 	plain, counted := apart(decisions)
-	out.Held = true
 	if len(plain) > 0 {
-		out, err = b.settleOrBisect(ctx, plain)
+		did, failed := b.settleOrBisect(ctx, plain)
+		out, err = out.merge(did), failed
 	}
 	if err != nil || !out.Held || out.Early || len(counted) == 0 {
 		return out, err
@@ -33,6 +34,26 @@ func (b *Beat) settleApart(ctx context.Context, decisions []memory.Decision) (ou
 	b.counts.free()
 	after, err := b.settleOrBisect(ctx, counted)
 	return out.merge(after), err
+}
+
+// withoutCalendars leaves decisions that went by calendars for a later step, while somebody has locked the whole table
+// of the calendars, and returns the others. Until that is known one statement waits.
+func (b *Beat) withoutCalendars(
+	ctx context.Context, decisions []memory.Decision,
+) (others []memory.Decision, out outcome) {
+	out.Held = true
+	locked := b.beside.Closed(ctx, "tactus.calendars")
+	if locked == nil {
+		return decisions, out
+	}
+	for i := range decisions {
+		if decisions[i].Calendars == nil {
+			others = append(others, decisions[i])
+		} else {
+			out = out.merge(b.leaveLocked(decisions[i], locked))
+		}
+	}
+	return others, out
 }
 
 // leaveCounted leaves decisions for a later step, because of a lock on the table of the counts.

@@ -93,6 +93,61 @@ func TestLockedTableBesideTheWay(t *testing.T) {
 	}
 }
 
+// TestLockedRoutesAndTheirCopy has somebody lock the routes and their copy at once, and change a route. Nothing fires
+// by what may have changed. What waited goes by the route as it is then.
+func TestLockedRoutesAndTheirCopy(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	if err := w.store.PutRoute(t.Context(), domain.Route{Pattern: "rou*", Queue: "old"}, ""); err != nil {
+		t.Fatal(err)
+	}
+	s := w.create(`{"task_name": "routed", "interval_seconds": 60, "misfire_policy": "all"}`)
+	b, log := w.bounded()
+	a := at{s}
+	w.step(b, a.due(1).Add(time.Second))
+	tx, err := testenv.Connect(t, w.direct).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(t.Context()) }()
+	if _, err := tx.Exec(t.Context(), `lock table tactus.routes, tactus.living_routes in access exclusive mode;
+		update tactus.routes set queue = 'new'`, pgx.QueryExecModeSimpleProtocol); err != nil {
+		t.Fatal(err)
+	}
+	before := w.recorded(s)
+	for n := 2; n <= 3; n++ {
+		w.setClock(a.due(n).Add(time.Second))
+		if _, err := b.step(t.Context(), w.now.UnixMicro()); err != nil {
+			t.Log(err)
+		}
+	}
+	if n := w.recorded(s); n != before {
+		t.Errorf("%d runs, %d before", n, before)
+	}
+	if !strings.Contains(log.String(), "has locked the table tactus.living_routes") {
+		t.Errorf("it is not told:\n%s", log)
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	later := a.due(3).Add(2 * time.Second)
+	testenv.Eventually(t, "what waited fires", func() error {
+		w.setClock(later)
+		if _, err := b.step(t.Context(), later.UnixMicro()); err != nil {
+			return err
+		}
+		later = later.Add(time.Second)
+		if n := w.recorded(s); n < 3 {
+			return fmt.Errorf("%d runs", n)
+		}
+		return nil
+	})
+	queues := `select count(*) from tactus.outbox where type = 'run.due' and data->>'queue' = $1`
+	if old, now := w.count(queues, "old"), w.count(queues, "new"); old != 1 || now < 2 {
+		t.Errorf("%d runs went by the former route, %d by the new one", old, now)
+	}
+}
+
 // recorded counts the runs of a schedule of these days, without a look at other partitions.
 func (w *world) recorded(s domain.Schedule) int {
 	w.Helper()

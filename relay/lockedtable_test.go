@@ -120,7 +120,7 @@ func TestLockedTableStopsNoLane(t *testing.T) {
 	for _, table := range []string{
 		"runs_default", "runs of the newest month", "deadletters", "unlisted", "refusals", "installation", "routes",
 		"notification_rules", "notification_failing", "cancellations", "unjudged", "stream_claims", "stream_keys",
-		"cancellations, tactus.runs_default",
+		"cancellations, tactus.runs_default", "routes, tactus.living_routes", "calendars",
 	} {
 		for _, starts := range []bool{true, false} {
 			if starts && table == "installation" {

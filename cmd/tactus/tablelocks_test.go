@@ -61,7 +61,7 @@ func TestLockedTablesBesideTheWay(t *testing.T) {
 	more("tasks are handed over", 2)
 	for _, table := range []string{
 		"notification_rules", "notification_failing", "routes", "unjudged", "cancellations", "stream_claims", "stream_keys",
-		"living_routes", "backfills", "deadletters", "unlisted", "schedule_counts",
+		"living_routes", "calendars", "backfills", "deadletters", "unlisted", "schedule_counts",
 	} {
 		free := c.lockTable("tactus."+table, "access exclusive")
 		more("tasks are handed over while "+table+" is locked", 4)

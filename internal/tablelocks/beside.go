@@ -63,26 +63,29 @@ func (l *Locked) Error() string { return l.by }
 // Read has do read a table, unless somebody is known to have locked it. It returns a *Locked then, and when do has
 // waited for the table in vain.
 func (b *Beside) Read(ctx context.Context, table string, do func() error) error {
-	b.now(ctx)
-	if by := b.closed(table); by != "" {
-		return &Locked{by}
+	if err := b.Closed(ctx, table); err != nil {
+		return err
 	}
 	err := do()
 	if !waited(err) {
 		return err
 	}
 	b.look(ctx)
-	if by := b.closed(table); by != "" {
-		return &Locked{by}
+	if locked := b.Closed(ctx, table); locked != nil {
+		return locked
 	}
 	return err
 }
 
-// closed names those who keep a table from being read, as far as is known; "" when it is nobody.
-func (b *Beside) closed(table string) string {
+// Closed returns a *Locked when somebody is known to keep a table from being read.
+func (b *Beside) Closed(ctx context.Context, table string) error {
+	b.now(ctx)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return Text(slices.DeleteFunc(among(b.held, table), readable))
+	if by := Text(slices.DeleteFunc(among(b.held, table), readable)); by != "" {
+		return &Locked{by}
+	}
+	return nil
 }
 
 // now returns the tables to do without. While there are some it looks once in a while whether they are free.
