@@ -2,6 +2,7 @@ package beat
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -10,6 +11,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tactus-dev/tactus/beat/memory"
+	"github.com/tactus-dev/tactus/internal/postgres"
+	"github.com/tactus-dev/tactus/internal/tablelocks"
 	"github.com/tactus-dev/tactus/outbox"
 )
 
@@ -90,12 +93,12 @@ func (b *Beat) mayFire(ctx context.Context, tier memory.Tier) (int, error) {
 	if now.Before(l.next) {
 		return 0, nil
 	}
-	rows, err := b.pool.Query(ctx, sinkPlacesSQL, planned)
-	if err != nil {
-		return 0, fmt.Errorf("ask how far sinks are: %w", err)
-	}
-	places, err := pgx.CollectRows(rows, pgx.RowToStructByPos[sinkPlace])
-	if err != nil {
+	var places []sinkPlace
+	err := b.beside.Read(ctx, sinkPlacesSQL, func() (err error) {
+		places, err = postgres.Collect(ctx, b.pool, pgx.RowToStructByPos[sinkPlace], sinkPlacesSQL, planned)
+		return err
+	})
+	if _, locked := errors.AsType[*tablelocks.Locked](err); err != nil && !locked { // if it is, all of them are away
 		return 0, fmt.Errorf("ask how far sinks are: %w", err)
 	}
 	n := l.heard(places, now)

@@ -148,6 +148,33 @@ func TestLockedRoutesAndTheirCopy(t *testing.T) {
 	}
 }
 
+// TestLockedSinksDelayNoFiring has somebody lock a table that says how far the sinks are. Handing over waits for the
+// same lock: what is due fires all the same.
+func TestLockedSinksDelayNoFiring(t *testing.T) {
+	t.Parallel()
+	for _, table := range []string{"tactus.relay_sinks", "tactus.relay_batches"} {
+		t.Run(table, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			s := w.create(minutely(""))
+			b, log := w.bounded()
+			a := at{s}
+			w.step(b, a.due(1))
+			w.lock(table)
+			for n := 2; n <= 4; n++ {
+				b.backlog.unasked = unaskedFirings
+				w.step(b, a.due(n).Add(time.Second)) // a step that fails ends the test
+			}
+			if err := w.expect(s.ID, a.run(1), a.run(2), a.run(3), a.run(4)); err != nil {
+				t.Error(err)
+			}
+			if got := log.String(); !strings.Contains(got, "has locked the table "+table) {
+				t.Errorf("it is not told:\n%s", got)
+			}
+		})
+	}
+}
+
 // recorded counts the runs of a schedule of these days, without a look at other partitions.
 func (w *world) recorded(s domain.Schedule) int {
 	w.Helper()
