@@ -132,19 +132,20 @@ switched as (
         expires_at = excluded.expires_at, watermark = excluded.watermark
     returning watermark
 )
-select mine, holder, epoch, watermark, snapshot::text, ` + serverAndClockSQL + `, ` + expiresSQL + `,
+select mine, holder, epoch, ` + watermarkSQL + `, snapshot::text, ` + serverAndClockSQL + `, ` + expiresSQL + `,
     coalesce((select watermark from switched), ` + lastSwitchSQL + `), ` + firingUntilSQL + `,
     written::text, (select ` + wentBackSQL + ` from tactus.leases l where l.name = @name) from held
 union all
 ` + readLeaseSQL + ` and not exists (select from held)`
 
 const readLeaseSQL = `
-select false, l.holder, l.epoch, l.watermark, l.snapshot::text, ` + serverAndClockSQL + `, ` + expiresSQL + `,
+select false, l.holder, l.epoch, ` + watermarkSQL + `, l.snapshot::text, ` + serverAndClockSQL + `, ` + expiresSQL + `,
     ` + lastSwitchSQL + `, ` + firingUntilSQL + `,
     l.xmin::text, ` + wentBackSQL + ` from tactus.leases l where l.name = @name`
 
 const (
-	expiresSQL = `case when isfinite(expires_at) then expires_at end`
+	expiresSQL   = `case when isfinite(expires_at) then expires_at end`
+	watermarkSQL = `case when watermark > '-infinity' then least(watermark, '9999-12-31 00:00:00+00') end`
 
 	serverAndClockSQL = thisServerSQL + `, clock_timestamp()`
 	thisServerSQL     = `(select system_identifier::text from pg_control_system()) || '.'
@@ -162,7 +163,7 @@ const (
         else l.epoch < @seen_epoch::bigint
             or pg_snapshot_xmax(l.snapshot) < pg_snapshot_xmax(@seen_snapshot::text::pg_snapshot) end, false)`
 
-	lastSwitchSQL  = `(select watermark from tactus.leases where name = 'switch')`
+	lastSwitchSQL  = `(select least(watermark, clock_timestamp()) from tactus.leases where name = 'switch' and watermark > '-infinity')`
 	firingUntilSQL = `(select expires_at from tactus.leases where name = 'beat' and expires_at > clock_timestamp())`
 
 	// shadowBeginsSQL is whether a shadow has nothing to go on from: it never ran, or a beat that fires has run since.
@@ -257,7 +258,7 @@ func (b *Beat) standBy(row leaseRow, now memory.Micros) {
 	b.retireBeside(row.FiringUntil)
 	b.lease.askAt = now + standbyEvery.Microseconds()
 	b.rewind(row.Watermark, row.Now)
-	b.memory.AdvanceTo(watermarkMicros(row.Watermark))
+	b.memory.AdvanceTo(row.settled())
 }
 
 // lose makes this beat a standby.
@@ -314,6 +315,13 @@ func (b *Beat) release(ctx context.Context, now memory.Micros) error {
 	b.lease.leading, b.lease.term = false, 0
 	b.log.Info("gave up the lease")
 	return nil
+}
+
+// settled returns the instant up to which everything is settled, as memory has instants. A watermark that is ahead of
+// PostgreSQL's clock is not believed further than that: nothing can be settled that is not due. Somebody may have
+// written such a one by hand, and schedules that are due up to it would be taken for ended.
+func (r leaseRow) settled() memory.Micros {
+	return min(watermarkMicros(r.Watermark), r.Now.UnixMicro())
 }
 
 // watermarkMicros returns a watermark as memory has instants. Without a watermark nothing has been settled.

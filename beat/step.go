@@ -29,7 +29,7 @@ func (b *Beat) start(ctx context.Context) error {
 		return err
 	}
 	b.polls.from, b.polls.inMemory = string(snapshot), string(snapshot)
-	return b.load(ctx, watermarkMicros(row.Watermark))
+	return b.load(ctx, row.settled())
 }
 
 // partTimeout is how long a part of a step may take: a connection whose other end is gone would keep it for ever.

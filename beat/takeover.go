@@ -27,7 +27,7 @@ import (
 func (b *Beat) takeOver(ctx context.Context, now memory.Micros) error {
 	b.lease.maybeSettled = max(now, b.lease.taken.Now.UnixMicro())
 	b.rewind(b.lease.taken.Watermark, b.lease.taken.Now)
-	b.memory.AdvanceTo(watermarkMicros(b.lease.taken.Watermark))
+	b.memory.AdvanceTo(b.lease.taken.settled())
 	b.withdrawal = withdrawal{wanted: true}
 	b.switchFromShadow(b.lease.taken.SwitchedAt)
 	b.unread.owed = nil
@@ -74,7 +74,7 @@ func (b *Beat) decideAgain(changed []changedAfterRow) {
 		if s.Restarted {
 			b.memory.Restart(s.ID)
 		} else {
-			b.memory.Reconsider(s.ID, watermarkMicros(b.lease.taken.Watermark))
+			b.memory.Reconsider(s.ID, b.lease.taken.settled())
 		}
 		b.syncs.pending[s.ID] = anyVersion
 	}
