@@ -57,7 +57,7 @@ const saysHow = "default_query_exec_mode"
 
 // Connect opens one connection for statements of ours.
 func Connect(ctx context.Context, url string) (*pgx.Conn, error) {
-	config, err := pgx.ParseConfig(url)
+	config, err := parse(url)
 	if err != nil {
 		return nil, err
 	}
@@ -80,11 +80,21 @@ func Connect(ctx context.Context, url string) (*pgx.Conn, error) {
 
 // OpenDB is Open for who speaks database/sql. Every statement is sent unprepared.
 func OpenDB(url string) (*sql.DB, error) {
-	config, err := pgx.ParseConfig(url)
+	config, err := parse(url)
 	if err != nil {
 		return nil, err
 	}
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec
 	s := session{ours: true, said: config.RuntimeParams}
 	return stdlib.OpenDB(*config, stdlib.OptionBeforeConnect(s.before), stdlib.OptionAfterConnect(s.after)), nil
+}
+
+// parse reads the URL of one connection. What it says of pools (pool_max_conns) is not sent to the server, which would
+// refuse the connection: one URL serves the processes and the commands.
+func parse(url string) (*pgx.ConnConfig, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, err
+	}
+	return config.ConnConfig, nil
 }
