@@ -16,6 +16,7 @@ import (
 // on one would have every container restarted when the key is revoked.
 type healthCmd struct {
 	credentialFlags
+	hereFlags
 	URL secret `arg:"" optional:"" env:"TACTUS_URL" default:"http://127.0.0.1:8000" help:"URL of an api, a relay or a beat; TACTUS_URL unless given."`
 }
 
@@ -28,11 +29,20 @@ const (
 func (c healthCmd) Run(ctx context.Context, to console) error {
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
+	if c.Here {
+		response, err := c.hereFlags.ask(ctx)
+		return told(response, err, to)
+	}
 	response, err := c.ask(ctx, c.Token.isSet())
 	if err == nil && (response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusTooManyRequests) && c.Token.isSet() {
 		_ = response.Body.Close() // whether a process is ready does not depend on the key
 		response, err = c.ask(ctx, false)
 	}
+	return told(response, err, to)
+}
+
+// told prints that a process is ready, or returns the reasons why it is not.
+func told(response *http.Response, err error, to console) error {
 	if err != nil {
 		return err
 	}

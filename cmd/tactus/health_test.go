@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os/exec"
@@ -80,6 +81,61 @@ func TestHealthSendsTheKey(t *testing.T) {
 	for token, want := range map[string]string{"good": "redis: no route\n", "bad": "redis: the log says why", "": "redis: the log says why"} {
 		if got := tactus(t, "health", server.URL, "--token="+token); got.code != exitFailure || !strings.Contains(got.problems, want) {
 			t.Errorf("with the key %q: %+v", token, got)
+		}
+	}
+}
+
+// TestHealthOfThisContainer asks as the health check of the image does: it is told nothing but the environment of the
+// process, whichever that is.
+func TestHealthOfThisContainer(t *testing.T) {
+	t.Parallel()
+	program := testenv.Binary(t, "")
+	check := func(env ...string) (string, error) {
+		cmd := exec.CommandContext(t.Context(), program, "health", "--here")
+		cmd.Env = env
+		said, err := cmd.CombinedOutput()
+		return string(said), err
+	}
+	plain, secured := httptest.NewServer(mux(&telemetry.Health{})), httptest.NewTLSServer(mux(&telemetry.Health{}))
+	defer plain.Close()
+	defer secured.Close()
+	_, port, err := net.SplitHostPort(plain.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const elsewhere = "TACTUS_URL=http://127.0.0.1:1" // of the server that commands ask
+	for _, address := range []string{"127.0.0.1:" + port, "0.0.0.0:" + port, "[::]:" + port, ":" + port} {
+		if said, err := check("TACTUS_HTTP_ADDR="+address, elsewhere); err != nil || said != "ready\n" {
+			t.Errorf("at %s: %s, %v", address, said, err)
+		}
+	}
+	on := "TACTUS_HTTP_ADDR=" + secured.Listener.Addr().String()
+	if said, err := check(on, "TACTUS_TLS_CERT=/tls.crt"); err != nil || said != "ready\n" {
+		t.Errorf("over TLS: %s, %v", said, err)
+	}
+	if said, err := check(on); err == nil {
+		t.Errorf("without TLS, at a process with it: %s", said)
+	}
+	for _, address := range []string{"127.0.0.1:1", "8000"} {
+		if said, err := check("TACTUS_HTTP_ADDR=" + address); err == nil {
+			t.Errorf("at %s: %s", address, said)
+		}
+	}
+}
+
+// TestHealthFindsTheRole looks for the process at the ports where api, relay and beat listen without a setting, in that
+// order, for those that are free on this machine.
+func TestHealthFindsTheRole(t *testing.T) {
+	for _, address := range []string{beatAddr, relayAddr, apiAddr} {
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Logf("somebody else listens at %s", address)
+			continue
+		}
+		defer listener.Close()
+		found, err := hereFlags{}.address(t.Context())
+		if err != nil || found > address {
+			t.Errorf("with a process at %s: %q, %v", address, found, err)
 		}
 	}
 }

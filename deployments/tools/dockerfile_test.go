@@ -56,6 +56,10 @@ func TestImageHoldsTheProgramAlone(t *testing.T) {
 			if uid, err := strconv.Atoi(strings.Split(s.rest, ":")[0]); err != nil || uid == 0 {
 				t.Errorf("USER %s: want a number other than 0, because an empty image has no user names", s.rest)
 			}
+		case "HEALTHCHECK":
+			if command := healthCheck(t); command[0] != "/tactus" {
+				t.Errorf("HEALTHCHECK %s: an empty image has no other program", s.rest)
+			}
 		case "ENTRYPOINT", "CMD":
 			if err := json.Unmarshal([]byte(s.rest), &[]string{}); err != nil {
 				t.Errorf("%s %s: an empty image has no shell to read it", s.name, s.rest)
@@ -64,9 +68,27 @@ func TestImageHoldsTheProgramAlone(t *testing.T) {
 			t.Errorf("%s %s: an empty image has no program for this", s.name, s.rest)
 		}
 	}
-	if got := names(stage); !slices.Equal(got, []string{"COPY", "COPY", "USER", "ENTRYPOINT", "CMD"}) {
+	if got := names(stage); !slices.Equal(got, []string{"COPY", "COPY", "USER", "HEALTHCHECK", "ENTRYPOINT", "CMD"}) {
 		t.Errorf("the steps of the image: %v", got)
 	}
+}
+
+// healthCheck is the command of the image's health check.
+func healthCheck(t *testing.T) (command []string) {
+	t.Helper()
+	for _, s := range read(t, "../Dockerfile") {
+		if s.name != "HEALTHCHECK" {
+			continue
+		}
+		_, text, found := strings.Cut(s.rest, " CMD ")
+		if err := json.Unmarshal([]byte(text), &command); !found || err != nil || len(command) == 0 {
+			t.Fatalf("HEALTHCHECK %s: an empty image has no shell to read it: %v", s.rest, err)
+		}
+	}
+	if command == nil {
+		t.Fatal("the image has no health check")
+	}
+	return command
 }
 
 func names(steps []step) (list []string) {
