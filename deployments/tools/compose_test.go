@@ -20,13 +20,24 @@ import (
 // project loads compose.yaml as compose does, with the given environment only.
 func project(t *testing.T, env ...string) *types.Project {
 	t.Helper()
-	options, err := cli.NewProjectOptions([]string{"../compose.yaml"}, cli.WithEnv(env), cli.WithResolvedPaths(true))
+	return load(t, env, "../compose.yaml")
+}
+
+// projects loads what compose.yaml is without and with TLS.
+func projects(t *testing.T) map[string]*types.Project {
+	t.Helper()
+	return map[string]*types.Project{"plain": project(t), "tls": load(t, nil, "../compose.yaml", "../compose.tls.yaml")}
+}
+
+func load(t *testing.T, env []string, files ...string) *types.Project {
+	t.Helper()
+	options, err := cli.NewProjectOptions(files, cli.WithEnv(env), cli.WithResolvedPaths(true))
 	if err != nil {
 		t.Fatal(err)
 	}
 	p, err := options.LoadProject(context.Background())
 	if err != nil {
-		t.Fatalf("compose.yaml: %v", err)
+		t.Fatalf("%v: %v", files, err)
 	}
 	return p
 }
@@ -53,9 +64,15 @@ func TestServices(t *testing.T) {
 	}
 }
 
-// TestEachSettingIsUnderstood checks that the program reads every setting of compose.yaml.
+// TestEachSettingIsUnderstood checks that the program reads every setting of compose.yaml and compose.tls.yaml.
 func TestEachSettingIsUnderstood(t *testing.T) {
-	p := project(t)
+	for _, p := range projects(t) {
+		understands(t, p)
+	}
+}
+
+func understands(t *testing.T, p *types.Project) {
+	t.Helper()
 	for _, name := range ours {
 		s := p.Services[name]
 		if len(s.Command) != 1 || s.Command[0] != name {
@@ -76,9 +93,13 @@ func TestEachSettingIsUnderstood(t *testing.T) {
 
 // TestSettingsAreThoseOfTheExample checks that the variables of compose.yaml are in .env.example.
 func TestSettingsAreThoseOfTheExample(t *testing.T) {
-	compose, err := os.ReadFile("../compose.yaml")
-	if err != nil {
-		t.Fatal(err)
+	var compose []byte
+	for _, file := range []string{"../compose.yaml", "../compose.tls.yaml"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		compose = append(compose, text...)
 	}
 	example, err := os.ReadFile("../../.env.example")
 	if err != nil {
@@ -168,6 +189,9 @@ func TestOrderOfStart(t *testing.T) {
 func TestHealthChecks(t *testing.T) {
 	for name, s := range project(t).Services {
 		if name == "migrate" {
+			if s.HealthCheck == nil || !s.HealthCheck.Disable {
+				t.Errorf("migrate listens nowhere, and the image's health check asks it: %+v", s.HealthCheck)
+			}
 			continue
 		}
 		if s.HealthCheck == nil || len(s.HealthCheck.Test) < 2 || s.HealthCheck.Interval == nil || s.HealthCheck.Timeout == nil {
@@ -190,7 +214,7 @@ func TestHealthChecks(t *testing.T) {
 }
 
 func TestOnlyThisMachineReachesThePorts(t *testing.T) {
-	for name, s := range project(t).Services {
+	for name, s := range projects(t)["tls"].Services {
 		for _, port := range s.Ports {
 			if port.HostIP != "127.0.0.1" {
 				t.Errorf("%s publishes %s on %q", name, port.Published, port.HostIP)
@@ -201,7 +225,7 @@ func TestOnlyThisMachineReachesThePorts(t *testing.T) {
 
 // TestContainersHaveNoPowers checks that an intruder in a container could do little.
 func TestContainersHaveNoPowers(t *testing.T) {
-	for name, s := range project(t).Services {
+	for name, s := range projects(t)["tls"].Services {
 		if !s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"}) || !slices.Contains(s.SecurityOpt, "no-new-privileges:true") || s.Privileged || len(s.CapAdd) > 0 {
 			t.Errorf("%s: read_only %v, cap_drop %v, security_opt %v", name, s.ReadOnly, s.CapDrop, s.SecurityOpt)
 		}
@@ -228,7 +252,7 @@ func TestContainersHaveNoPowers(t *testing.T) {
 }
 
 // secrets runs secrets.sh in a copy of the folder, and returns the secrets by name.
-func secrets(t *testing.T) map[string]string {
+func secrets(t *testing.T, args ...string) map[string]string {
 	t.Helper()
 	dir := t.TempDir()
 	script, err := os.ReadFile("../secrets.sh")
@@ -244,7 +268,7 @@ func secrets(t *testing.T) map[string]string {
 	}
 	made := map[string]string{}
 	for range 2 { // the second run must keep the secrets
-		if out, err := exec.Command("sh", path).CombinedOutput(); err != nil {
+		if out, err := exec.Command("sh", append([]string{path}, args...)...).CombinedOutput(); err != nil {
 			t.Fatalf("secrets.sh: %v: %s", err, out)
 		}
 		files, err := os.ReadDir(filepath.Join(dir, "secrets"))
@@ -268,7 +292,11 @@ func secrets(t *testing.T) map[string]string {
 // TestSecretsAreFiles checks that each secret is created, random, in no environment, and outside of the image and of
 // git.
 func TestSecretsAreFiles(t *testing.T) {
-	p, made := project(t), secrets(t)
+	haveFiles(t, project(t), secrets(t))
+}
+
+func haveFiles(t *testing.T, p *types.Project, made map[string]string) {
+	t.Helper()
 	for name, s := range p.Secrets {
 		if filepath.Base(s.File) != name || len(made[name]) < 32 || !strings.HasSuffix(filepath.Dir(s.File), "deployments/secrets") {
 			t.Errorf("%s: %s, made as %q", name, s.File, made[name])
