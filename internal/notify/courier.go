@@ -17,6 +17,8 @@ import (
 
 	"github.com/tactus-dev/tactus/domain"
 	"github.com/tactus-dev/tactus/internal/postgres"
+	"github.com/tactus-dev/tactus/internal/sqlexpr"
+	"github.com/tactus-dev/tactus/internal/tablelocks"
 )
 
 // Courier sends deliveries. Several may be at work, in several processes.
@@ -24,6 +26,7 @@ type Courier struct {
 	pool      *pgxpool.Pool
 	publisher message.Publisher
 	log       *slog.Logger
+	beside    *tablelocks.Beside
 	bell      chan struct{}
 	places    chan struct{}
 	sent      *prometheus.CounterVec
@@ -36,7 +39,8 @@ func NewCourier(
 	pool *pgxpool.Pool, publisher message.Publisher, log *slog.Logger, registry prometheus.Registerer,
 ) *Courier {
 	c := &Courier{
-		pool: pool, publisher: publisher, log: log, bell: make(chan struct{}, 1), places: make(chan struct{}, atOnce),
+		pool: pool, publisher: publisher, log: log, beside: tablelocks.NewBeside(pool, log),
+		bell: make(chan struct{}, 1), places: make(chan struct{}, atOnce),
 		sent: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tactus_notifications_total",
 			Help: "Attempts to deliver a notification, by form and outcome (delivered, failed, dead).",
@@ -322,7 +326,7 @@ on conflict (rule_id) do update set failures = p.failures + 1, failed_at = exclu
 
 	deadSQL = endedSQL + `,
 letter as (
-    insert into tactus.deadletters (source, reference, reason, data) select 'notifications', @reference, @error,
+    insert ` + sqlexpr.IntoLetters + ` (source, reference, reason, data) select 'notifications', @reference, @error,
         @data from ended
     on conflict (source, reference) do nothing
 )` + failedEnd
@@ -339,7 +343,11 @@ const mostRecent = "10"
 func (c *Courier) keep(ctx context.Context, sql string, l *letter, outcome string, args pgx.NamedArgs) error {
 	args["id"], args["attempts"], args["outcome"], args["test"] = l.ID, l.Attempts, outcome, l.Kind == kindTest
 	return postgres.Retry(ctx, func() error {
-		if _, err := c.pool.Exec(ctx, sql, args); err != nil {
+		err := c.beside.Do(ctx, sql, func(sql string) error {
+			_, err := c.pool.Exec(ctx, sql, args)
+			return err
+		})
+		if err != nil {
 			return fmt.Errorf("keep what came of a notification: %w", err)
 		}
 		return nil

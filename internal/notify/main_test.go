@@ -62,7 +62,11 @@ func (l *logs) String() string {
 // newWorld has a service at work, which reaches private networks that are given.
 func newWorld(t *testing.T, allStates bool, private ...string) *world {
 	t.Helper()
-	pool := testenv.Database(t)
+	return newWorldOn(t, testenv.Database(t), allStates, private...)
+}
+
+func newWorldOn(t *testing.T, pool *pgxpool.Pool, allStates bool, private ...string) *world {
+	t.Helper()
 	w := &world{
 		T: t, pool: pool, redis: testenv.Redis(t), rules: notify.NewStore(pool), logs: &logs{},
 		store: outbox.NewStore(pool, "UTC", func(domain.Task) error { return nil }),

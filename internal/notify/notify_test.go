@@ -10,9 +10,11 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tactus-dev/tactus/internal/deadletter"
 	"github.com/tactus-dev/tactus/internal/notify"
+	"github.com/tactus-dev/tactus/internal/postgres"
 	"github.com/tactus-dev/tactus/internal/testenv"
 )
 
@@ -166,6 +168,40 @@ func TestHangingDestination(t *testing.T) {
 		strings.Contains(w.logs.String(), "hush") {
 		t.Errorf("%+v, %v\n%s", r.Last, err, w.logs)
 	}
+}
+
+// TestLockedLetters has a destination refuse for good while somebody has locked the whole table of the dead letters: it
+// is set aside all the same, and not sent again.
+func TestLockedLetters(t *testing.T) {
+	t.Parallel()
+	url := testenv.DirectURL(t)
+	pool, err := postgres.OpenBounded(t.Context(), url, 300*time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	w := newWorldOn(t, pool, false, "127.0.0.0/8")
+	to := receive(t, func(_ int, w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusGone) })
+	w.rule("r", `{"on":["failed"],"to":"webhook","url":"`+to.url+`"}`)
+	tx, err := testenv.Connect(t, url).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
+	if _, err := tx.Exec(t.Context(), `lock table tactus.deadletters in access exclusive mode`); err != nil {
+		t.Fatal(err)
+	}
+	w.ends(w.schedule("s"), "failed", "broken")
+	to.next(t)
+	testenv.Eventually(t, "it is set aside", func() error {
+		var n, waiting int
+		err := w.pool.QueryRow(t.Context(), `select count(*) filter (where source = 'notifications' and reference like 'r/%'),
+			(select count(*) from tactus.notification_deliveries) from tactus.unlisted`).Scan(&n, &waiting)
+		if err == nil && (n != 1 || waiting > 0) {
+			err = fmt.Errorf("%d are set aside, %d wait", n, waiting)
+		}
+		return err
+	})
 }
 
 func (w *world) box() *deadletter.Box { return &deadletter.Box{Pool: w.pool} }
