@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -139,4 +140,133 @@ func commandCalls(stats string, commands ...string) (calls int) {
 		}
 	}
 	return calls
+}
+
+// TestExchangesKeepNobodyWaiting hands over through exchanges of the most bindings that are looked at: through many of
+// them, by many routing keys past patterns, and to thousands of queues again and again. What takes long is divided
+// among several calls of the script, between which the server is free for others.
+func TestExchangesKeepNobodyWaiting(t *testing.T) {
+	t.Parallel()
+	const bindings = 10_000
+	direct := func(n int) string { return fmt.Sprintf("k%d\x06\x16\x06\x16q%d", n, n) }
+	for name, c := range map[string]struct {
+		exchanges int
+		binding   func(n int) string // as a member of the set
+		runs      int                // which would fit into one call
+		key       func(n int) string
+		queues    []string // to which runs of the last exchange go
+		calls     int      // at least
+	}{
+		"many exchanges": {12, direct, 12, func(int) string { return "k1" }, []string{"q1"}, 3},
+		"patterns that are passed over": {
+			1, func(n int) string { return fmt.Sprintf("other.%d.*\x06\x16^other$\x06\x16q%d", n, n) },
+			100, func(n int) string { return fmt.Sprint("other.", n, ".x") },
+			[]string{"q0", "q99"},
+			2,
+		},
+		"many queues": {
+			1, func(n int) string { return fmt.Sprintf("mail\x06\x16\x06\x16q%d", n) },
+			8, func(int) string { return "mail" },
+			[]string{"q0", "q9999"},
+			4,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client := patient(t, testenv.RedisServer(t, map[string]string{"lua-time-limit": "600000"}).URL(0))
+			for n := range c.exchanges {
+				var members []any
+				for i := range bindings {
+					members = append(members, c.binding(i))
+				}
+				if err := client.SAdd(t.Context(), fmt.Sprint("_kombu.binding.x", n), members...).Err(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var entries []relay.Entry
+			for i := range c.runs {
+				m := throughExchange(t, fmt.Sprint("x", i%c.exchanges), c.key(i), "")
+				entries = append(entries, relay.Entry{ID: relay.ID{Batch: 1, Seq: int64(i + 1)}, Message: m})
+			}
+			sink := taskSink(t, client)
+			begin(t, sink)
+			if _, err := sink.Append(t.Context(), at(0, 0), entries[:1]); err != nil { // which loads the script
+				t.Fatal(err)
+			}
+			before := client.Info(t.Context(), "commandstats").Val()
+			if _, err := sink.Append(t.Context(), at(1, 1), entries[1:]); err != nil {
+				t.Fatal(err)
+			}
+			after := client.Info(t.Context(), "commandstats").Val()
+			if calls := commandCalls(after, "evalsha") - commandCalls(before, "evalsha"); calls < c.calls {
+				t.Errorf("%d calls of the script, not %d", calls, c.calls)
+			}
+			for _, queue := range c.queues {
+				if n := client.LLen(t.Context(), queue).Val(); n == 0 {
+					t.Errorf("%s has nothing", queue)
+				}
+			}
+		})
+	}
+}
+
+// patient is a client that waits as long as an answer takes, so that a busy machine has it send nothing twice.
+func patient(t *testing.T, url string) goredis.UniversalClient {
+	t.Helper()
+	o, err := goredis.ParseURL(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.ReadTimeout = -1
+	client := goredis.NewClient(o)
+	t.Cleanup(func() { client.Close() })
+	return client
+}
+
+// TestRoutingKeysAreLookedUp hands over by many routing keys that are bound to an exchange directly: to find the queue
+// of each takes the server no longer the more there are bound.
+func TestRoutingKeysAreLookedUp(t *testing.T) {
+	client := testenv.Client(t, testenv.RedisServer(t, nil).URL(0))
+	took := map[int]float64{}
+	for _, bound := range []int{100, 10_000} {
+		client.FlushAll(t.Context())
+		var members []any
+		for i := range bound {
+			members = append(members, fmt.Sprintf("k%d\x06\x16\x06\x16q%d", i, i))
+		}
+		if err := client.SAdd(t.Context(), "_kombu.binding.x", members...).Err(); err != nil {
+			t.Fatal(err)
+		}
+		var entries []relay.Entry
+		for i := range 2000 {
+			m := through(t, fmt.Sprint("k", i*97%bound), "")
+			entries = append(entries, relay.Entry{ID: relay.ID{Batch: 1, Seq: int64(i + 1)}, Message: m})
+		}
+		sink := taskSink(t, client)
+		begin(t, sink)
+		before := processor(t, client)
+		if err := appended(t, sink, entries); err != nil {
+			t.Fatal(err)
+		}
+		took[bound] = processor(t, client) - before
+	}
+	t.Logf("%.2f s of the processor with 100 bindings, %.2f s with 10,000", took[100], took[10_000])
+	if took[10_000] > 20*took[100] {
+		t.Errorf("%.2f s of the processor with 100 bindings, %.2f s with 10,000", took[100], took[10_000])
+	}
+}
+
+// processor returns the seconds of the processor that a server has taken.
+func processor(t *testing.T, client goredis.UniversalClient) (seconds float64) {
+	t.Helper()
+	for _, name := range []string{"used_cpu_user", "used_cpu_sys"} {
+		_, value, _ := strings.Cut(client.Info(t.Context(), "cpu").Val(), "\n"+name+":")
+		value, _, _ = strings.Cut(value, "\r\n")
+		n, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seconds += n
+	}
+	return seconds
 }

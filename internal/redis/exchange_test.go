@@ -25,7 +25,13 @@ import (
 // through returns a task that goes through exchange x.
 func through(t testing.TB, routingKey, queue string) *message.Message {
 	t.Helper()
-	to, body, err := celery.Encode(domain.DueRun{Task: domain.Task{TaskName: "t", Exchange: "x", RoutingKey: routingKey, Queue: queue}}, "0f3e", celery.Config{})
+	return throughExchange(t, "x", routingKey, queue)
+}
+
+func throughExchange(t testing.TB, exchange, routingKey, queue string) *message.Message {
+	t.Helper()
+	task := domain.Task{TaskName: "t", Exchange: exchange, RoutingKey: routingKey, Queue: queue}
+	to, body, err := celery.Encode(domain.DueRun{Task: task}, "0f3e", celery.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,7 +34,9 @@ local function parse_topic(bound)
 end
 
 -- Work is counted in bytes that are looked at, for one routing key and for the whole call: Redis serves nobody else
--- meanwhile. What a call has no time for is left to the next one.
+-- meanwhile. What a call has no time for is left to the next one. To read a binding costs some more than its bytes, and
+-- to pass over one that has a pattern costs something, too.
+local read_binding, pass_binding = 32, 4
 local most_steps, most_steps_of_call = 500000, 2000000
 local steps, steps_of_call = 0, 0
 
@@ -63,38 +65,42 @@ local function matches(parts, key)
   return part > #parts
 end
 
--- binding_matches reports whether a binding leads a routing key to its queue. Only topic bindings have a pattern.
-local function binding_matches(bound, pattern, routing_key)
-  if pattern == '' then
-    return bound == routing_key
-  end
+-- topic_matches reports whether a topic binding leads a routing key to its queue.
+local function topic_matches(b, routing_key)
   -- Each wildcard of a binding has a dot beside it, and the key must have that dot too. So a binding of more than twice
   -- the key's length cannot match, and is not parsed. Nor can one whose text before its wildcards the key does not have.
-  local text = string.match(bound, '^[^*#]*')
-  if #routing_key > longest or #bound > 2 * #routing_key + 1 or string.sub(routing_key, 1, #text) ~= text then
+  steps = steps + pass_binding
+  if #routing_key > longest or #b.bound > 2 * #routing_key + 1 or string.sub(routing_key, 1, #b.text) ~= b.text then
     return false
   end
-  steps = steps + #bound
-  return matches(parse_topic(bound), routing_key)
+  steps = steps + #b.bound
+  return matches(parse_topic(b.bound), routing_key)
 end
 
 -- Redis serves nobody else while a script runs, and holds all copies of a call in memory at once: those of one run have
 -- the bound that those of a call have, and what a call has no room for is left to the next one.
-local most_bindings, most_bytes = 10000, 64 * 1024 * 1024
-local bytes_of_call = 0
+local most_bindings, most_bytes, most_copies = 10000, 64 * 1024 * 1024, 20000
+local bytes_of_call, copies_of_call = 0, 0
 
 local function too_many(to, number, what)
   return redis.error_reply('TOOMANY exchange ' .. to.exchange .. ' has ' .. number .. ' ' .. what)
 end
 
--- cache holds the parsed bindings of each exchange that this call has met, by key.
+local function later(to)
+  return redis.error_reply('LATER the bindings of exchange ' .. to.exchange .. ' have kept Redis busy for long enough')
+end
+
+-- cache holds the bindings of each exchange that this call has met, by key.
 local cache = {}
 
--- bindings_of returns the bindings of an exchange. is_topic says whether one of them has a pattern: then it is a topic
--- exchange.
+-- bindings_of returns the bindings of an exchange: the queues of each routing key that is bound directly, and a list of
+-- the bindings with a pattern. If there are any of these, it is a topic exchange.
 local function bindings_of(to)
   if cache[to.bindings] then
     return cache[to.bindings]
+  end
+  if steps_of_call > most_steps_of_call then
+    return nil, later(to)
   end
   local wrong = wrong_type(to.bindings, 'set')
   if wrong then
@@ -111,15 +117,18 @@ local function bindings_of(to)
   if failed(members) then
     return nil, members
   end
-  local all = {is_topic = false}
+  local all = {number = number, direct = {}, topic = {}}
   for _, member in ipairs(members) do
+    steps_of_call = steps_of_call + read_binding + #member
     local first, first_end = string.find(member, to.separator, 1, true)
     local second, second_end = string.find(member, to.separator, (first_end or #member) + 1, true)
     if second then
-      local pattern, queue = string.sub(member, first_end + 1, second - 1), string.sub(member, second_end + 1)
-      all.is_topic = all.is_topic or pattern ~= ''
-      if queue ~= '' then
-        all[#all + 1] = {bound = string.sub(member, 1, first - 1), pattern = pattern, queue = queue}
+      local bound, queue = string.sub(member, 1, first - 1), string.sub(member, second_end + 1)
+      if second > first_end + 1 then
+        all.topic[#all.topic + 1] = {bound = bound, text = string.match(bound, '^[^*#]*'), queue = queue}
+      elseif queue ~= '' then
+        all.direct[bound] = all.direct[bound] or {}
+        table.insert(all.direct[bound], queue)
       end
     end
   end
@@ -137,29 +146,38 @@ local function queues_of(to)
   if wrong then
     return nil, false, wrong
   end
+  local is_topic = #all.topic > 0
   local met = to.bindings .. to.separator .. to.routing_key
   if led[met] then
-    return led[met], all.is_topic
+    return led[met], is_topic
   end
-  if steps_of_call > most_steps_of_call then
-    return nil, false, redis.error_reply('LATER the bindings of exchange ' .. to.exchange .. ' have kept Redis busy for long enough')
+  if #all.topic > 0 and steps_of_call > most_steps_of_call then
+    return nil, false, later(to)
   end
   local queues, known = {}, {}
+  local function leads_to(queue)
+    if queue ~= '' and not known[queue] then
+      known[queue] = true
+      queues[#queues + 1] = queue
+    end
+  end
+  for _, queue in ipairs(all.direct[to.routing_key] or {}) do
+    leads_to(queue)
+  end
   steps = 0
-  for _, b in ipairs(all) do
-    if not known[b.queue] and binding_matches(b.bound, b.pattern, to.routing_key) then
-      known[b.queue] = true
-      queues[#queues + 1] = b.queue
+  for _, b in ipairs(all.topic) do
+    if not known[b.queue] and topic_matches(b, to.routing_key) then
+      leads_to(b.queue)
     end
     if steps > most_steps then
       steps_of_call = steps_of_call + steps
-      return nil, false, too_many(to, #all, 'bindings: to match routing key ' .. to.routing_key .. ' with them takes too long')
+      return nil, false, too_many(to, all.number, 'bindings: to match routing key ' .. to.routing_key .. ' with them takes too long')
     end
   end
   steps_of_call = steps_of_call + steps
   table.sort(queues)
   led[met] = queues
-  return queues, all.is_topic
+  return queues, is_topic
 end
 
 -- addressed returns a message with its exchange and routing key in place of the placeholder that celery.Encode has put
@@ -189,7 +207,7 @@ local function lists_of(to, queues, size)
       .. ': copies of ' .. size .. ' bytes for all of them come to more than '
       .. most_bytes / 1024 / 1024 .. ' MiB')
   end
-  if bytes_of_call > 0 and bytes_of_call + #queues * size > most_bytes then
+  if bytes_of_call > 0 and (bytes_of_call + #queues * size > most_bytes or copies_of_call + #queues > most_copies) then
     return nil, nil, redis.error_reply('LATER copies of other runs through exchange ' .. to.exchange
       .. ' have filled the call')
   end
@@ -229,7 +247,7 @@ local function push_through(to, payload)
   if unfit then
     return unfit
   end
-  bytes_of_call = bytes_of_call + #queues * #payload
+  bytes_of_call, copies_of_call = bytes_of_call + #queues * #payload, copies_of_call + #queues
   for i, key in ipairs(keys) do
     local reply = redis.pcall('LPUSH', key, addressed(payload, to, '', queues[i], i))
     if failed(reply) then
