@@ -38,6 +38,7 @@ type Config struct {
 	Statements int           // that fire at once when much is due, each on a connection of its own
 	Shadow     bool          // decide and record, but fire nothing
 	Log        *slog.Logger
+	Traces     Traces // where what is done is recorded; nil for nowhere
 
 	DeleteCompleted    bool          // of schedules that can fire no more, those that do not say what becomes of them
 	CompletedRetention time.Duration // how long those that are to be deleted are kept

@@ -30,6 +30,7 @@ type inbox struct {
 	events  int           // received in this step
 	epoch   string        // of the event received last
 	unacked []func() bool // of events that memory does not have yet
+	traced  []notice      // the same, of those within a trace
 }
 
 // inboxSize is how many notices wait for a step. When the inbox is full the listener waits.
@@ -43,6 +44,7 @@ type notice struct {
 	epoch   string      // of the log
 	lost    string      // why changes may have been lost; empty when this is an event
 	ack     func() bool // nil when nobody waits for it
+	trace   *traced     // nil when it is part of none, or nothing is recorded
 }
 
 // markTimeout is how long the start waits for the feed.
@@ -97,7 +99,7 @@ func (b *Beat) subscribe(ctx context.Context, began func()) error {
 	began()
 	b.log.Info("subscribed", "after", *mark)
 	for m := range messages {
-		b.enqueue(ctx, parseEvent(m))
+		b.enqueue(ctx, b.hear(m))
 	}
 	return nil
 }
@@ -169,6 +171,9 @@ func (b *Beat) receive(n notice) {
 		return
 	}
 	b.inbox.events++
+	if n.trace != nil {
+		b.inbox.traced = append(b.inbox.traced, n)
+	}
 	b.log.Debug("event", "schedule_id", n.id, "version", n.version, "type", n.event)
 	if b.inbox.epoch != "" && b.inbox.epoch != n.epoch {
 		b.wantAnew("the log is in another epoch")
@@ -190,4 +195,7 @@ func (b *Beat) acknowledge() {
 		ack()
 	}
 	b.inbox.unacked = b.inbox.unacked[:0]
+	if len(b.inbox.traced) > 0 {
+		b.traceSynced()
+	}
 }

@@ -247,12 +247,16 @@ func (b *Beat) settleAndRing(ctx context.Context, decisions []memory.Decision, r
 	var rung any
 	var unjudged []domain.ID
 	var since []time.Time
+	began := time.Now()
 	err = b.beside.Do(ctx, b.fireSQL(decisions), func(sql string) error {
 		return b.pool.QueryRow(ctx, sql, planned, args).Scan(&out.Held, &out.Early, &out.Recorded, &out.Fired, &out.Missed,
 			&out.Excluded, &out.Newest, &out.Stale, &out.Locked, &rung, &unjudged, &since)
 	})
 	if err != nil {
 		return outcome{}, fmt.Errorf("fire: %w", err)
+	}
+	if b.cfg.Traces != nil && out.Fired > 0 {
+		b.traceFired(ctx, decisions, args["runs"].([]domain.ID), out, began)
 	}
 	for i, id := range unjudged {
 		if out.Unjudged == nil {

@@ -21,7 +21,7 @@ func TestEventsSayTheirTrace(t *testing.T) {
 	pool := testenv.Database(t)
 	store := outbox.NewStore(pool, "UTC", handover.Limits{}.Check)
 	const first, second = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-00"
-	traced := traceparent.With(t.Context(), first)
+	traced := traceparent.With(t.Context(), first, nil)
 	definition := domain.Definition{Name: "n", CronExpression: "0 0 1 1 *", TaskName: "app.t"}
 	made, err := store.Create(traced, definition, "", nil)
 	if err != nil {

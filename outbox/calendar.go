@@ -115,15 +115,17 @@ func writeCalendar(
 		return after, false, err
 	}
 	by := actorOf(ctx)
+	trace, ended := traceparent.Event(ctx, string(domain.CalendarUpdated))
 	args := pgx.NamedArgs{
 		"id": calendarID(c.Name), "name": c.Name, "description": c.Description, "days": string(days),
 		"version": version, "most": maxCalendars, "alone": how["alone"], "ring": how["ring"],
-		"actor": textOrNull([]byte(by.name)), "reason": textOrNull([]byte(by.reason)), "trace": traceparent.OrNull(ctx),
+		"actor": textOrNull([]byte(by.name)), "reason": textOrNull([]byte(by.reason)), "trace": trace,
 	}
 	written, err := postgres.Collect(ctx, q, func(row pgx.CollectableRow) (v int64, err error) {
 		var at time.Time
 		return v, row.Scan(&v, &at, nil)
 	}, putCalendar, args)
+	ended(err)
 	if err != nil {
 		return after, false, fmt.Errorf("write calendar: %w", err)
 	}

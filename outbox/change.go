@@ -72,13 +72,16 @@ func write(ctx context.Context, q Querier, c domain.Change, o option) (domain.Sc
 		return domain.Schedule{}, err
 	}
 	s := statements[formOf(c, o)]
-	rows, err := q.Query(ctx, s.sql, s.arguments(&written{c, o, p, actorOf(ctx), traceparent.OrNull(ctx)})...)
+	trace, ended := traceparent.Event(ctx, string(c.Type))
+	rows, err := q.Query(ctx, s.sql, s.arguments(&written{c, o, p, actorOf(ctx), trace})...)
 	if err != nil {
+		ended(err)
 		return domain.Schedule{}, fmt.Errorf("write schedule: %w", err)
 	}
 	now, err := pgx.CollectExactlyOneRow(rows, func(row pgx.CollectableRow) (at time.Time, err error) {
 		return at, row.Scan(&at, nil)
 	})
+	ended(err)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return domain.Schedule{}, notWritten(ctx, q, c)
 	}

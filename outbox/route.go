@@ -193,8 +193,10 @@ func endsRoute(ctx context.Context, q Querier, sql, pattern string) error {
 func writeRoute(ctx context.Context, q Querier, sql string, args pgx.NamedArgs) (changed bool, err error) {
 	by := actorOf(ctx)
 	args["actor"], args["reason"] = textOrNull([]byte(by.name)), textOrNull([]byte(by.reason))
-	args["trace"] = traceparent.OrNull(ctx)
+	trace, ended := traceparent.Event(ctx, "route")
+	args["trace"] = trace
 	written, err := postgres.Collect(ctx, q, pgx.RowTo[int64], sql, args)
+	ended(err)
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.ConstraintName == "routes_bounded" {
 		return false, domain.ErrTooManyRoutes
 	}

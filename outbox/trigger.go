@@ -1,7 +1,6 @@
 package outbox
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -30,7 +29,7 @@ func (s *Store) Trigger(ctx context.Context, id domain.ID) (domain.ID, error) {
 type Manual struct {
 	With        []byte // what the run says otherwise than its schedule: see [domain.Schedule.ForRun]
 	Key         string // an Idempotency-Key: a repeated call makes no other run, and returns the first one
-	TraceParent string // W3C's: the run is part of that trace, unless the caller has begun a span of it
+	TraceParent string // W3C's: the run is part of that trace, unless the context says of which
 
 	again string // the id of the run whose task it runs again
 }
@@ -70,6 +69,11 @@ func (s *Store) trigger(ctx context.Context, id domain.ID, m Manual, own *ownTas
 	if err != nil {
 		return domain.ID{}, false, fmt.Errorf("trigger: %w", err)
 	}
+	trace, ended := traceparent.Event(ctx, string(domain.RunDue))
+	defer func() { ended(err) }()
+	if trace == nil {
+		trace = textOrNull([]byte(m.TraceParent))
+	}
 	var sizes []int64
 	locked := lockedError(fmt.Sprintf("the schedule %s", id))
 	err = s.lines.patiently(ctx, "trigger "+run.String(), locked, func() error {
@@ -78,7 +82,7 @@ func (s *Store) trigger(ctx context.Context, id domain.ID, m Manual, own *ownTas
 			args := pgx.NamedArgs{
 				"actor": textOrNull([]byte(by.name)), "reason": textOrNull([]byte(by.reason)),
 				"id": id, "run": run, "key": textOrNull([]byte(m.Key)), "request_hash": hash[:],
-				"trace": textOrNull([]byte(cmp.Or(traceparent.Of(ctx), m.TraceParent))), "rerun_of": textOrNull([]byte(m.again)), "ring": ring,
+				"trace": trace, "rerun_of": textOrNull([]byte(m.again)), "ring": ring,
 				"largest": room.Large,
 			}
 			if any {

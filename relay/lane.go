@@ -22,6 +22,7 @@ type lane struct {
 	beside   *tablelocks.Beside
 	patience time.Duration
 	bell     chan struct{}
+	traces   Traces // nil when nothing is recorded
 	tally    tally
 	epoch    string // that it and the sink have agreed on
 	stopped  bool   // Postgres says that the sink cannot be served

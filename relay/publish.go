@@ -92,11 +92,12 @@ func (l *lane) tell(level slog.Level, events int64, took time.Duration) {
 
 // deliver appends a chunk, except the entries that the sink has already.
 func (l *lane) deliver(ctx context.Context, at Mark, c chunk, published chan<- publishedChunk) (Mark, error) {
-	began := time.Now()
+	began, before := time.Now(), at.Last
 	at, err := l.appendAll(ctx, at, c)
 	if err != nil {
 		return at, err
 	}
+	l.trace(c, before, began)
 	select {
 	case published <- publishedChunk{c, at, began}:
 		return at, l.served(ctx)

@@ -220,7 +220,10 @@ func (l *lane) encode(ctx context.Context, s agreement, b ledger.Batch, c chunk)
 	var again lostPage
 	var unfit []aside
 	for i, row := range c.rows {
-		c.rows[i].Data, c.rows[i].Headers = nil, nil
+		c.rows[i].Data = nil
+		if l.traces == nil {
+			c.rows[i].Headers = nil
+		}
 		if row.Data == nil || !wanted.has(row) || before[event{row.Aggregate, row.Version}] {
 			continue
 		}

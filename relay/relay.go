@@ -17,6 +17,7 @@ import (
 type Config struct {
 	Log      *slog.Logger  // nothing is told when nil
 	Patience time.Duration // how long a statement, or a call of a sink, may take until it has failed; 30 s unless set
+	Traces   Traces        // where what is done is recorded; nil for nowhere
 	Keep     time.Duration // how long batches and run events are kept that every sink has; 7 days unless set
 }
 
@@ -60,6 +61,7 @@ func New(db *pgxpool.Pool, routes []Route, cfg Config) (*Relay, error) {
 		names[route.Name] = true
 		l := &lane{
 			Route: route, db: db, log: cfg.Log, patience: cfg.Patience, bell: make(chan struct{}, 1), beside: beside,
+			traces: cfg.Traces,
 		}
 		l.tally.stats = Stats{Sink: route.Name, Topic: route.Topic}
 		r.lanes = append(r.lanes, l)

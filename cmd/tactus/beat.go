@@ -104,7 +104,7 @@ func (c beatCmd) Run(ctx context.Context, to console, running *parts) error {
 	defer d.close()
 	log := d.log
 	started(log, "beat", d.listener, "database_url", c.DatabaseURL, "redis_url", c.RedisURL, "shadow", c.Shadow)
-	run, stats, err := newBeat(d.pool, c.beatFlags, c.redisFlags, log, d.health, d.registry)
+	run, stats, err := newBeat(d.pool, c.beatFlags, c.redisFlags, log, d.health, d.registry, d.traces)
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,9 @@ func (c beatCmd) Run(ctx context.Context, to console, running *parts) error {
 	group.Go("shadow records", func() error { return c.watch(ctx, d.pool, c.broker(), c.KeyPrefix, stats, log) })
 	d.keepHouse(ctx, group, c.retentionFlags)
 	group.Go("adopted tables", func() error { return mend(ctx, d.pool, log, d.registry) })
-	group.Go("results", func() error { return c.collect(ctx, d.pool, c.broker(), c.KeyPrefix, c.lease(), log, d.registry) })
+	group.Go("results", func() error {
+		return c.collect(ctx, d.pool, c.broker(), c.KeyPrefix, c.lease(), log, d.registry, d.traces)
+	})
 	d.serve(ctx, group, guarded(d.guard, d.operators()))
 	return group.Wait()
 }

@@ -11,15 +11,19 @@ import (
 	"github.com/tactus-dev/tactus/beat"
 	"github.com/tactus-dev/tactus/internal/redis"
 	"github.com/tactus-dev/tactus/internal/telemetry"
+	"github.com/tactus-dev/tactus/internal/tracing"
 )
 
 // newBeat creates a beat, and registers its health and metrics. It returns the function that runs the beat.
 func newBeat(pool *pgxpool.Pool, f beatFlags, r redisFlags, log *slog.Logger, health *telemetry.Health,
-	registry *prometheus.Registry,
+	registry *prometheus.Registry, traces *tracing.Traces,
 ) (run func(context.Context) error, stats func() beat.Stats, err error) {
 	cfg, err := f.config(log)
 	if err != nil {
 		return nil, nil, err
+	}
+	if traces != nil && !f.Shadow {
+		cfg.Traces = traces
 	}
 	if !f.Sync {
 		b, err := watched(pool, nil, cfg, health, registry)

@@ -82,6 +82,7 @@ type httpFlags struct {
 	accessFlags
 	profileFlags
 	logFlags
+	Otel tracingFlags `embed:"" prefix:"otel-" envprefix:"OTEL_"`
 }
 
 // listen opens the address, and returns the host names that requests may use. otherwise is the address when none is

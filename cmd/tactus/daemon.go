@@ -14,6 +14,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/access"
 	"github.com/tactus-dev/tactus/internal/logging"
 	"github.com/tactus-dev/tactus/internal/telemetry"
+	"github.com/tactus-dev/tactus/internal/tracing"
 )
 
 // daemon is what api, relay and beat have in common: a database, an address that they listen on, a guard that decides
@@ -31,7 +32,8 @@ type daemon struct {
 	log      *slog.Logger // that of logs
 	running  *parts
 	profile  profileFlags
-	drain    time.Duration // after a signal, before the listener closes
+	traces   *tracing.Traces // nil when none are recorded
+	drain    time.Duration   // after a signal, before the listener closes
 }
 
 // openDaemon opens a daemon, which the caller closes. address is where it listens unless a flag says so.
@@ -54,6 +56,10 @@ func openDaemon(ctx context.Context, name, address string, database databaseFlag
 		return nil, err
 	}
 	d.registry.MustRegister(telemetry.PoolMetrics{Pool: d.pool})
+	if d.traces, err = at.Otel.traces(ctx, name, d.log); err != nil {
+		d.close()
+		return nil, err
+	}
 	if d.listener, d.hosts, err = at.listen(address); err == nil {
 		d.guard, err = at.guard(d.pool, d.log, d.registry)
 	}
@@ -70,6 +76,7 @@ func (d *daemon) close() {
 			d.log.Warn("the listener was not closed", "err", err)
 		}
 	}
+	d.running.close("traces", d.traces.Close)
 	d.running.close(pooled, d.pool.Close)
 	d.running.close(pooled, d.looks.Close)
 }
@@ -93,7 +100,7 @@ func (d *daemon) operators() *http.ServeMux { return operators(d.health, d.regis
 // serve serves a handler in a group until ctx ends and the listener has drained.
 func (d *daemon) serve(ctx context.Context, group partGroup, handler http.Handler) {
 	d.profile.profiles(ctx, group, d.log)
-	handler = telemetry.Measured(d.registry, handler)
+	handler = telemetry.Measured(d.registry, d.traces.Requests(handler))
 	group.Go("requests", func() error {
 		return telemetry.Serve(ctx, d.listener, d.hosts, handler, telemetry.Drain{Health: d.health, For: d.drain})
 	})

@@ -95,6 +95,11 @@ func (c devCmd) serve(ctx context.Context, state string, owned *ownServers, to c
 		return err
 	}
 	log := logs.Logger
+	traces, err := c.Otel.traces(ctx, "dev", log)
+	if err != nil {
+		return err
+	}
+	defer running.close("traces", traces.Close)
 	l, hosts, err := c.listen(apiAddr)
 	if err != nil {
 		return err
@@ -119,7 +124,7 @@ func (c devCmd) serve(ctx context.Context, state string, owned *ownServers, to c
 	if err := env.write(filepath.Join(state, devEnvFile)); err != nil {
 		return err
 	}
-	beat, stats, err := newBeat(pool, c.beatFlags, c.redisFlags, log, health, registry)
+	beat, stats, err := newBeat(pool, c.beatFlags, c.redisFlags, log, health, registry, traces)
 	if err != nil {
 		return err
 	}
@@ -130,7 +135,7 @@ func (c devCmd) serve(ctx context.Context, state string, owned *ownServers, to c
 	defer events.Close()
 	group, ctx := running.group(ctx)
 	group.Go("relay", func() error {
-		return c.relay(ctx, pool, c.DatabaseURL, c.redisFlags, log, health, registry)
+		return c.relay(ctx, pool, c.DatabaseURL, c.redisFlags, log, health, registry, traces)
 	})
 	for _, s := range owned.all {
 		group.Go("watching "+s.name, func() error { return owned.watch(ctx, s) })
@@ -147,11 +152,14 @@ func (c devCmd) serve(ctx context.Context, state string, owned *ownServers, to c
 	handler := apiHandler(guard, requests, c.Timezone, c.celery(), c.limits(c.retentionFlags), log, health,
 		letterBox(requests, events, c.stream(), c.lease()), operators(health, registry, logs))
 	group.Go("requests", func() error {
-		return telemetry.Serve(ctx, l, hosts, telemetry.Measured(registry, handler), telemetry.Drain{Health: health})
+		handler = telemetry.Measured(registry, traces.Requests(handler))
+		return telemetry.Serve(ctx, l, hosts, handler, telemetry.Drain{Health: health})
 	})
 	c.profiles(ctx, group, log)
 	started(log, "dev", l, "state_dir", state, "shadow", c.Shadow)
-	group.Go("results", func() error { return c.collect(ctx, pool, c.broker(), c.KeyPrefix, c.lease(), log, registry) })
+	group.Go("results", func() error {
+		return c.collect(ctx, pool, c.broker(), c.KeyPrefix, c.lease(), log, registry, traces)
+	})
 	env.banner(to.out, state, c.Auth)
 	return group.Wait()
 }

@@ -15,6 +15,7 @@ import (
 type doctorCmd struct {
 	databaseFlags
 	redisFlags
+	Otel tracingFlags `embed:"" prefix:"otel-" envprefix:"OTEL_"`
 }
 
 // Run examines PostgreSQL, Redis, what the processes have recorded in the database, and the time zone data. It fails if
@@ -39,6 +40,9 @@ func (c doctorCmd) Run(ctx context.Context, to console, all *commands) error {
 		d.redis(ctx, "the Redis of events", c.events(), redis.CheckEviction, c.stream())
 		d.redis(ctx, "the Redis of the workers", c.broker(), redis.CheckBroker, "")
 	}
+	if err := c.tracesGo(d); err != nil {
+		return err
+	}
 	if err := c.zones(ctx, to, all); err != nil {
 		return err
 	}
@@ -46,6 +50,22 @@ func (c doctorCmd) Run(ctx context.Context, to console, all *commands) error {
 		return errReported
 	}
 	return nil
+}
+
+// tracesGo says where processes with the same settings send their traces.
+func (c doctorCmd) tracesGo(d *diagnosis) error {
+	on, fault := c.Otel.wanted()
+	if fault != "" {
+		d.remark("%s: it is left out", fault)
+	}
+	if !on {
+		return nil
+	}
+	host, err := c.Otel.host()
+	if err == nil {
+		d.well("traces go to %s", host)
+	}
+	return err
 }
 
 // zones compares versions of the time zone data. It fails if a process uses another version than this program.

@@ -84,7 +84,10 @@ func newParser(into *commands, to console, exit func(int)) (*kong.Kong, error) {
 	return kong.New(into,
 		kong.Name("tactus"), kong.Description("Schedules that never miss a beat."),
 		kong.Writers(to.out, to.problems), kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Vars{"version": versions(), "sections": sectionNames(), "differences": strings.Join(importer.Kinds, ", ")},
+		kong.Vars{
+			"version": versions(), "sections": sectionNames(), "differences": strings.Join(importer.Kinds, ", "),
+		},
+		kong.Vars(tracingHelp),
 		kong.Exit(exit), kong.Resolvers(secretFiles{}, contexts{}),
 		durations, pointed[comingTime](), pointed[inSeconds](), kong.PostBuild(knowMembers))
 }

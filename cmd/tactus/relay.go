@@ -14,6 +14,7 @@ import (
 	"github.com/tactus-dev/tactus/internal/redis"
 	"github.com/tactus-dev/tactus/internal/revoke"
 	"github.com/tactus-dev/tactus/internal/telemetry"
+	"github.com/tactus-dev/tactus/internal/tracing"
 	"github.com/tactus-dev/tactus/outbox"
 	"github.com/tactus-dev/tactus/relay"
 )
@@ -79,7 +80,7 @@ func (c relayCmd) Run(ctx context.Context, to console, log *slog.Logger, running
 		c.Queue)
 	group, ctx := running.group(ctx)
 	group.Go("relay", func() error {
-		return c.relay(ctx, d.pool, c.DatabaseURL, c.redisFlags, log, d.health, d.registry)
+		return c.relay(ctx, d.pool, c.DatabaseURL, c.redisFlags, log, d.health, d.registry, d.traces)
 	})
 	d.keepHouse(ctx, group, c.retentionFlags)
 	group.Go("checks of what SQL wrote", func() error { return judge(ctx, d.pool, "", c.celery(), log) })
@@ -100,7 +101,7 @@ func (f relayFlags) listenURL(database secret) secret {
 
 // relay serves the sinks of the events and of the tasks until ctx ends.
 func (f relayFlags) relay(ctx context.Context, pool *pgxpool.Pool, database secret, to redisFlags, log *slog.Logger,
-	health *telemetry.Health, registry prometheus.Registerer,
+	health *telemetry.Health, registry prometheus.Registerer, traces *tracing.Traces,
 ) error {
 	events, err := redis.Connect(to.events().reveal())
 	if err != nil {
@@ -113,11 +114,15 @@ func (f relayFlags) relay(ctx context.Context, pool *pgxpool.Pool, database secr
 	}
 	defer broker.Close()
 	stream := eventStream(events, to, log)
-	routes, err := f.routes(stream, events, broker, to, log)
+	routes, err := f.routes(stream, events, broker, to, log, traces)
 	if err != nil {
 		return err
 	}
-	r, err := relay.New(pool, f.withNames(routes, pool, events, broker, log), relay.Config{Log: log, Keep: f.LogKeep})
+	cfg := relay.Config{Log: log, Keep: f.LogKeep}
+	if traces != nil {
+		cfg.Traces = traces
+	}
+	r, err := relay.New(pool, f.withNames(routes, pool, events, broker, log), cfg)
 	if err != nil {
 		return err
 	}

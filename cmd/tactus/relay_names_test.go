@@ -24,7 +24,7 @@ func TestNamesBelongToWhoCameFirst(t *testing.T) {
 	pool, client := testenv.Database(t), testenv.Redis(t)
 	store := outbox.NewStore(pool, "", handover.Limits{}.Check)
 	flags, log := relayFlags{Redeliver: leastLogKeep}, slog.New(slog.NewTextHandler(t.Output(), nil))
-	routes, err := flags.routes(eventStream(client, redisFlags{}, log), client, client, redisFlags{}, log)
+	routes, err := flags.routes(eventStream(client, redisFlags{}, log), client, client, redisFlags{}, log, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tactus-dev/tactus/internal/redis"
 	"github.com/tactus-dev/tactus/internal/sqlexpr"
+	"github.com/tactus-dev/tactus/internal/tracing"
 	"github.com/tactus-dev/tactus/outbox"
 	"github.com/tactus-dev/tactus/relay"
 	"github.com/tactus-dev/tactus/relay/cloudevents"
@@ -35,7 +36,7 @@ func eventStream(events goredis.UniversalClient, to redisFlags, log *slog.Logger
 
 // routes returns the routes of events to their stream and channel, and of runs to Celery's lists and to task streams.
 func (f relayFlags) routes(stream *redis.EventSink, events, broker goredis.UniversalClient, to redisFlags,
-	log *slog.Logger,
+	log *slog.Logger, traces *tracing.Traces,
 ) ([]relay.Route, error) {
 	tasks, err := redis.NewPrefixedTaskSink(broker, to.Prefix, celerySink)
 	if err != nil {
@@ -49,7 +50,7 @@ func (f relayFlags) routes(stream *redis.EventSink, events, broker goredis.Unive
 		},
 		{
 			Name: celerySink, Topic: outbox.Runs, To: "lists of Celery", Sink: tasks,
-			Encode: f.only(false, redis.Database(broker)), Tasks: true, Redeliver: f.Redeliver,
+			Encode: f.only(false, redis.Database(broker), traces), Tasks: true, Redeliver: f.Redeliver,
 		},
 	}
 	streams, err := redis.NewPrefixedTaskSink(events, to.Prefix, streamsSink)
@@ -59,13 +60,14 @@ func (f relayFlags) routes(stream *redis.EventSink, events, broker goredis.Unive
 	}
 	return append(routes, relay.Route{
 		Name: streamsSink, Topic: outbox.Runs, Only: sqlexpr.ToStream, To: "task streams", Sink: streams,
-		Encode: f.only(true, 0), Tasks: true, Redeliver: f.Redeliver,
+		Encode: f.only(true, 0, traces), Tasks: true, Redeliver: f.Redeliver,
 	}), nil
 }
 
 // only returns an encoder of either the runs that go to a stream, or those that go to a broker's database. It skips the
 // others.
-func (f relayFlags) only(streams bool, database int) func(outbox.Row, string) (*message.Message, error) {
+func (f relayFlags) only(streams bool, database int, traces *tracing.Traces,
+) func(outbox.Row, string) (*message.Message, error) {
 	cfg := f.celery()
 	cfg.Database = database
 	return func(row outbox.Row, epoch string) (*message.Message, error) {
@@ -73,7 +75,7 @@ func (f relayFlags) only(streams bool, database int) func(outbox.Row, string) (*
 		if err != nil || stream != streams {
 			return nil, err
 		}
-		return redis.EncodeRun(row, epoch, cfg)
+		return redis.EncodeRun(traces.Traced(row), epoch, cfg)
 	}
 }
 

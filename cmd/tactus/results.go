@@ -14,6 +14,7 @@ import (
 
 	"github.com/tactus-dev/tactus/internal/redis"
 	"github.com/tactus-dev/tactus/internal/results"
+	"github.com/tactus-dev/tactus/internal/tracing"
 )
 
 // resultsFlags say where the workers report what became of their tasks.
@@ -49,13 +50,16 @@ func (f resultsFlags) eventsOnly() bool {
 // time and releases the runs that wait for them. keyPrefix is the prefix of the broker's keys; lease is the longest
 // that a silent run without a time limit counts as unfinished.
 func (f resultsFlags) collect(ctx context.Context, pool *pgxpool.Pool, broker secret, keyPrefix string,
-	lease time.Duration, log *slog.Logger, registry prometheus.Registerer,
+	lease time.Duration, log *slog.Logger, registry prometheus.Registerer, traces *tracing.Traces,
 ) error {
 	backend, events, cfg, err := f.sources(broker, keyPrefix)
 	if err != nil {
 		return err
 	}
 	cfg.Longest = lease
+	if traces != nil {
+		cfg.Traces = traces
+	}
 	for _, client := range []goredis.UniversalClient{backend, events} {
 		if client != nil {
 			defer client.Close()

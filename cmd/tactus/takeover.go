@@ -38,7 +38,7 @@ func (c relayCmd) takeOver(ctx context.Context, to console, log *slog.Logger) er
 		return errors.New("take over: the database is a standby, or its schema is older than this program: promote " +
 			"it, or run tactus migrate")
 	}
-	routes, err := c.routes(eventStream(events, c.redisFlags, log), events, broker, c.redisFlags, log)
+	routes, err := c.routes(eventStream(events, c.redisFlags, log), events, broker, c.redisFlags, log, nil)
 	if err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ var rules = []rule{
 	{"outbox", []string{module + "/domain", module + "/internal/postgres", module + "/internal/sqlexpr", module + "/internal/claims", module + "/internal/detached", module + "/internal/room", module + "/internal/traceparent", "github.com/jackc/pgx/v5", "github.com/google/uuid"}, "the write path is used inside other services' transactions: pgx and what is pure only; the log knows nothing of who reads it"},
 	{"internal/claims", []string{module + "/domain", module + "/internal/postgres", module + "/internal/sqlexpr", module + "/internal/tablelocks", "github.com/jackc/pgx/v5"}, "the log claims names, and the relay: what both stand on knows neither"},
 	{"relay/ledger", []string{module + "/outbox", module + "/domain", module + "/internal/postgres", module + "/internal/sqlexpr", "github.com/jackc/pgx/v5"}, "the ledger reads the log and keeps the relay's books: it neither publishes nor knows who does"},
+	{"internal/traceparent", nil, "what services import with the log knows no library of traces: std only"},
 	{"clients/go", nil, "a client speaks HTTP, and brings nothing into the services that import it: std only"},
 	{"relay", coreImports, "the relay knows neither the beat nor a transport: cmd chooses it"},
 	{"beat", coreImports, "the beat knows neither the relay nor a transport: cmd chooses it"},
@@ -95,6 +96,13 @@ func TestRulesBite(t *testing.T) {
 		{"internal/pages", module + "/internal/api", true},
 		{"internal/api", module + "/cmd/tactus", true},
 		{"internal/api", "github.com/danielgtaylor/huma/v2", false},
+		{"outbox", module + "/internal/traceparent", false},
+		{"outbox", module + "/internal/tracing", true},
+		{"relay", "go.opentelemetry.io/otel/trace", true},
+		{"internal/results", "go.opentelemetry.io/otel/trace", true},
+		{"internal/tracing", "go.opentelemetry.io/otel/trace", false},
+		{"internal/traceparent", "context", false},
+		{"internal/traceparent", "go.opentelemetry.io/otel", true},
 	} {
 		if got := len(broken(module+"/"+c.from, c.imported)) > 0; got != c.want {
 			t.Errorf("%s imports %s: broken = %v, want %v", c.from, c.imported, got, c.want)
@@ -105,6 +113,9 @@ func TestRulesBite(t *testing.T) {
 func broken(from, imported string) (reasons []string) {
 	if under(imported, module+"/cmd") {
 		reasons = append(reasons, "nobody imports cmd: it ties together, it is not used")
+	}
+	if under(imported, "go.opentelemetry.io") && !under(from, module+"/internal/tracing") {
+		reasons = append(reasons, "the libraries of traces are known to internal/tracing alone: others have interfaces of their own")
 	}
 	for _, room := range []string{"domain", "beat/memory"} {
 		if why, ok := notPure[imported]; ok && under(from, module+"/"+room) {

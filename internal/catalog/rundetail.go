@@ -111,28 +111,10 @@ func (c *Catalog) RunDetail(ctx context.Context, id domain.ID) (run RunDetail, e
 // whoBackfills reads who asked for a backfill, and why.
 const whoBackfills = `select actor, coalesce(reason, '') from tactus.backfills where id = $1`
 
-// firedEvent finds the event of a run's firing. The log has no index by run, but positions rise with time, except among
-// statements that ran at once. So a binary search finds where the events of that time begin, and the event is in a
-// window around there. A pruned event is not found, nor is one outside the window.
-const firedEvent = `
-with recursive ends as materialized (
-    select (select position from tactus.outbox where topic = 'run' order by position limit 1) as low,
-        (select position from tactus.outbox where topic = 'run' order by position desc limit 1) as high
-),
-halved (low, high, n) as (
-    select low, high, 0 from ends where low is not null
-    union all
-    select case when at.occurred_at < @fired_at::timestamptz then at.position else low end,
-        case when at.occurred_at < @fired_at::timestamptz then high else middle - 1 end, n + 1
-    from halved, lateral (select (low + high + 1) / 2 as middle) m, lateral (
-        select position, occurred_at from tactus.outbox where topic = 'run' and position >= middle order by position limit 1
-    ) at
-    where low < high and n < 64
-),
-near as materialized (select low from halved order by n desc limit 1)
-select data::text, headers from tactus.outbox, near
-where topic = 'run' and position >= low - 2000 and position <= low + 20000 and aggregate_id = @id and version = 1
-order by position limit 1`
+// firedEvent finds the event of a run's firing. A pruned event is not found, nor is one that was written by a statement
+// which ran for very long.
+const firedEvent = sqlexpr.NearFiring + `
+select data::text, headers` + sqlexpr.FromNearFiring
 
 // firedTask returns the task that a run was fired with, or nil if its event is no longer in the log, and who made the
 // event.

@@ -313,8 +313,10 @@ func (s *Store) write(
 func (s *Store) run(ctx context.Context, sql string, args pgx.NamedArgs) (written bool, err error) {
 	name, reason := outbox.ActorOf(ctx)
 	args["actor"], args["reason"] = postgres.OrNull(name), postgres.OrNull(reason)
-	args["trace"] = traceparent.OrNull(ctx)
+	trace, ended := traceparent.Event(ctx, "rule")
+	args["trace"] = trace
 	versions, err := postgres.Collect(ctx, s.pool, pgx.RowTo[int64], sql, args)
+	ended(err)
 	if err != nil {
 		return false, fmt.Errorf("write rule: %w", err)
 	}

@@ -41,6 +41,9 @@ func ToExchange(m *message.Message, x celery.Exchange) (*message.Message, error)
 // ToStream addresses a message to a stream, in Watermill's format.
 func ToStream(m *message.Message, key string) *message.Message { return address(m, kindStream, key) }
 
+// Destination returns where a message goes that ToList, ToExchange or ToStream has addressed; "" for any other.
+func Destination(m *message.Message) string { return m.Metadata.Get(keyKey) }
+
 func address(m *message.Message, kind, key string) *message.Message {
 	if m.Metadata == nil {
 		m.Metadata = message.Metadata{}

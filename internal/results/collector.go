@@ -28,6 +28,7 @@ type Config struct {
 	Timeout time.Duration
 	Longest time.Duration // the longest that a run without a time limit takes (default an hour)
 	Every   time.Duration // time between two sweeps (default 10 seconds)
+	Traces  Traces        // where ends are recorded; nil for nowhere
 }
 
 func (c Config) withDefaults() Config {

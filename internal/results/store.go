@@ -72,7 +72,17 @@ const isNews = `case
 // recordSQL updates runs by answers, of which a statement holds at most one for each run. The arrays stand behind
 // selects, where the planner cannot count them: it then looks runs up by their ids, however many there are and whatever
 // it knows of them. It waits for no lock: it leaves a run that somebody else has locked, and returns the run's id.
-const recordSQL = `
+const recordSQL = recordRunsSQL + `
+select status, ended, null::uuid, case when status = 'retrying' then id end, runtime, lag from recorded
+union all select '', false, id, null, null, null from held`
+
+// recordTracedSQL is recordSQL for a collector that tells traces which runs have ended: it returns all of them, and
+// when those were fired that somebody made by hand.
+const recordTracedSQL = recordRunsSQL + `
+select status, ended, null::uuid, id, runtime, lag, by_hand from recorded
+union all select '', false, id, null, null, null, null from held`
+
+const recordRunsSQL = `
 with heard as (
     select * from unnest((select @runs::uuid[]), (select @statuses::text[]), (select @finals::boolean[]),
         (select @results::text[]), (select @errors::text[]), (select @tracebacks::text[]),
@@ -105,11 +115,10 @@ recorded as (
     from news h
     where r.id = h.id and r.due_at = h.due_at
     returning r.id, r.status, h.changes and h.final as ended, case when h.changes and h.final then r end as happened,
+        case when r.kind = 'manual' then r.fired_at end as by_hand,
         case when h.reason is null then r.finished_at - r.started_at end as runtime,
         clock_timestamp() - h.finished_at as lag
-),` + sqlexpr.Tell + `recorded` + sqlexpr.Told + `
-select status, ended, null::uuid, case when status = 'retrying' then id end, runtime, lag from recorded
-union all select '', false, id, null, null, null from held`
+),` + sqlexpr.Tell + `recorded` + sqlexpr.Told
 
 // write records answers, and returns the runs that were locked. It finds answers that PostgreSQL refuses by halving the
 // list, and records only the status of those.
@@ -163,24 +172,34 @@ func (c *Collector) update(ctx context.Context, answers []answer) (locked []doma
 	var ended bool
 	var held, again *domain.ID
 	var retried []domain.ID
+	var byHand *time.Time
+	var ends []Ended
+	began := time.Now()
 	var runtime, lag *time.Duration
 	took := func() error {
 		if held != nil {
 			locked = append(locked, *held)
 		}
-		if again != nil {
+		if again != nil && status == domain.Retrying {
 			retried = append(retried, *again)
 		}
 		if ended {
 			c.metrics.ended(status, runtime, lag)
 			signal(c.ended)
+			if again != nil {
+				ends = append(ends, end(*again, status, runtime, lag, byHand, began))
+			}
 		}
 		return nil
 	}
-	err = c.beside.Do(ctx, recordSQL, func(sql string) error {
+	record, row := recordSQL, []any{&status, &ended, &held, &again, &runtime, &lag}
+	if c.cfg.Traces != nil {
+		record, row = recordTracedSQL, append(row, &byHand)
+	}
+	err = c.beside.Do(ctx, record, func(sql string) error {
 		rows, err := c.pool.Query(ctx, sql, pgx.QueryExecModeCacheDescribe, columns(answers))
 		if err == nil {
-			_, err = pgx.ForEachRow(rows, []any{&status, &ended, &held, &again, &runtime, &lag}, took)
+			_, err = pgx.ForEachRow(rows, row, took)
 		}
 		return err
 	})
@@ -188,6 +207,9 @@ func (c *Collector) update(ctx context.Context, answers []answer) (locked []doma
 		return nil, fmt.Errorf("record results: %w", err)
 	}
 	c.countRetries(ctx, retried)
+	if len(ends) > 0 {
+		c.tell(ctx, ends)
+	}
 	return locked, nil
 }
 

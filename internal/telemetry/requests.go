@@ -45,30 +45,61 @@ func Measured(r prometheus.Registerer, handler http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		m.open.Inc()
 		defer m.open.Dec()
-		var pattern string
+		var of request
 		answer := &status{ResponseWriter: w}
 		began, code := time.Now(), "aborted"
 		defer func() { // a handler that panics aborts its answer
-			method, route, _ := strings.Cut(pattern, " ")
+			method, route, _ := strings.Cut(of.route, " ")
 			m.answered.WithLabelValues(method, route, code).Inc()
 			if w.Header().Get("Content-Type") != "text/event-stream" {
-				m.took.WithLabelValues(method, route).Observe(time.Since(began).Seconds())
+				of.observe(m.took.WithLabelValues(method, route), time.Since(began))
 			}
 		}()
-		handler.ServeHTTP(answer, r.WithContext(context.WithValue(r.Context(), routeKey{}, &pattern)))
+		handler.ServeHTTP(answer, r.WithContext(context.WithValue(r.Context(), requestKey{}, &of)))
 		code = strconv.Itoa(answer.orOK())
 	})
 }
 
-type routeKey struct{}
+type requestKey struct{}
+
+// request is what its handler says of it.
+type request struct {
+	route string // method and pattern; "" before it is known, and when nobody answers
+	trace string // the id of the trace that it is part of; "" when that is not recorded
+}
+
+// observe notes how long the request took, with its trace as an example of requests that take so long.
+func (r request) observe(took prometheus.Observer, by time.Duration) {
+	if with, ok := took.(prometheus.ExemplarObserver); ok && r.trace != "" {
+		with.ObserveWithExemplar(by.Seconds(), prometheus.Labels{"trace_id": r.trace})
+		return
+	}
+	took.Observe(by.Seconds())
+}
+
+// Route returns the method and the pattern of a request that Measured has passed on and Routed has served; "" before.
+func Route(ctx context.Context) string {
+	if of, ok := ctx.Value(requestKey{}).(*request); ok {
+		return of.route
+	}
+	return ""
+}
+
+// Traced notes for Measured the trace that a request is part of.
+func Traced(ctx context.Context, trace string) {
+	if of, ok := ctx.Value(requestKey{}).(*request); ok {
+		of.trace = trace
+	}
+}
 
 // Routed serves requests by a mux and notes for Measured which pattern served them. Where a mux stands within another
 // one, the inner pattern counts.
 func Routed(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
-			if at, ok := r.Context().Value(routeKey{}).(*string); ok && *at == "" && strings.Contains(r.Pattern, " ") {
-				*at = r.Pattern
+			of, ok := r.Context().Value(requestKey{}).(*request)
+			if ok && of.route == "" && strings.Contains(r.Pattern, " ") {
+				of.route = r.Pattern
 			}
 		}()
 		mux.ServeHTTP(w, r)

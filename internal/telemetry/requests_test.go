@@ -72,5 +72,42 @@ func TestRequestsAreCountedByRoute(t *testing.T) {
 	}
 }
 
+// TestRequestsHaveExemplars has a handler say which trace its request is part of, and asks it for its route.
+func TestRequestsHaveExemplars(t *testing.T) {
+	t.Parallel()
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /things/{name}", func(http.ResponseWriter, *http.Request) {})
+	registry := prometheus.NewRegistry()
+	handler := telemetry.Measured(registry, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		telemetry.Traced(r.Context(), r.Header.Get("Trace"))
+		telemetry.Routed(mux).ServeHTTP(w, r.WithContext(r.Context()))
+		if route := telemetry.Route(r.Context()); route != "GET /things/{name}" {
+			t.Errorf("its route is %q", route)
+		}
+	}))
+	for _, trace := range []string{"", "0af7651916cd43dd8448eb211c80319c"} {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/things/a", nil)
+		r.Header.Set("Trace", trace)
+		handler.ServeHTTP(httptest.NewRecorder(), r)
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var seen []string
+		for _, f := range families {
+			for _, m := range f.GetMetric() {
+				for _, b := range m.GetHistogram().GetBucket() {
+					for _, l := range b.GetExemplar().GetLabel() {
+						seen = append(seen, l.GetValue())
+					}
+				}
+			}
+		}
+		if got := strings.Join(seen, " "); got != trace {
+			t.Errorf("the exemplars are of %q, want %q", got, trace)
+		}
+	}
+}
+
 // gathered is a registry as a collector.
 type gathered struct{ *prometheus.Registry }

@@ -70,7 +70,7 @@ func foreign(environ []string) (kept []string) {
 	return kept
 }
 
-var settings = regexp.MustCompile(`^(TACTUS_|CELERY_|DATABASE_URL=|REDIS_URL=|PG[A-Z]+=)`)
+var settings = regexp.MustCompile(`^(TACTUS_|CELERY_|OTEL_|DATABASE_URL=|REDIS_URL=|PG[A-Z]+=)`)
 
 // processLog is what a process has written.
 type processLog struct {

@@ -1,34 +1,38 @@
-// Package traceparent carries the trace context of W3C, as the text of the header traceparent, from where a request
-// comes in to where its change is written. Both ends know no library of traces.
+// Package traceparent carries the trace that a request is part of to where its change is written. Both ends know no
+// library of traces: a trace context is a text in the form of W3C's header traceparent.
 package traceparent
 
-import (
-	"context"
-	"regexp"
-)
+import "context"
+
+// Begin begins a span and returns its context. end is called when what it is for has been done.
+type Begin func(span string) (parent string, end func(error))
 
 type key struct{}
 
-// With returns a context whose writes say in the headers of their events which trace they are part of.
-func With(ctx context.Context, parent string) context.Context {
-	return context.WithValue(ctx, key{}, parent)
+// traced is what a context has of a trace.
+type traced struct {
+	parent string
+	begin  Begin
 }
 
-// Of returns what With has put into a context; "" when it is part of no trace.
-func Of(ctx context.Context) string {
-	parent, _ := ctx.Value(key{}).(string)
-	return parent
+// With returns a context whose writes are part of a trace: the headers of their events say so. If begin is not nil, an
+// event has a span of its own in the trace.
+func With(ctx context.Context, parent string, begin Begin) context.Context {
+	return context.WithValue(ctx, key{}, traced{parent, begin})
 }
 
-// OrNull is Of as an argument of a statement.
-func OrNull(ctx context.Context) *string {
-	if parent := Of(ctx); parent != "" {
-		return &parent
+// Event begins the span of an event that is written, and returns its context as an argument of a statement: nil when
+// the event is part of no trace.
+func Event(ctx context.Context, span string) (parent *string, end func(error)) {
+	in, ok := ctx.Value(key{}).(traced)
+	if !ok {
+		return nil, untraced // which costs nothing
 	}
-	return nil
+	own, end := in.parent, untraced
+	if in.begin != nil {
+		own, end = in.begin(span)
+	}
+	return &own, end
 }
 
-var valid = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
-
-// Valid reports whether a text has the form of a traceparent.
-func Valid(text string) bool { return valid.MatchString(text) }
+func untraced(error) {}
