@@ -215,7 +215,7 @@ func haltReason(reason string, faults *Faults) string {
 	if count := utf8.RuneCountInString(reason); count > MaxReason {
 		faults.add("text_invalid", "/reason", "%d characters: at most %d", count, MaxReason)
 	}
-	if strings.ContainsFunc(reason, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+	if strings.ContainsFunc(reason, func(r rune) bool { return r < ' ' || unprintable(r) }) {
 		faults.add("text_invalid", "/reason", "there is a control character: take it out")
 	}
 	return reason

@@ -21,6 +21,7 @@ type Context struct {
 	Timezone string      // for a schedule that names none; IANA
 	Now      time.Time   // what is past
 	Previous *Definition // as stored, when the schedule exists: what it says may stay although its time has passed
+	Kept     *Definition // whose texts may stay, whatever is in them; Previous unless given
 	Check    Check       // whether what a schedule runs can be handed over; nil when nobody knows
 }
 
@@ -125,24 +126,46 @@ func firstCharacters(s string, characters int) string {
 	return s
 }
 
+// shortTexts are the members that are texts, by their names.
+func (d *Definition) shortTexts() map[string]string {
+	return map[string]string{
+		"category": d.Category, "description": d.Description, "exchange": d.Exchange, "name": d.Name,
+		"queue": d.Queue, "routing_key": d.RoutingKey, "shadow": d.Shadow, "stream": d.Stream, "task_name": d.TaskName,
+		"cron_expression": d.CronExpression, "rrule": d.RRule, "timezone": d.Timezone,
+	}
+}
+
+// stays reports whether a text is one that the schedule had before.
+func (n *normalizer) stays(field, text string) bool {
+	kept := cmp.Or(n.context.Kept, n.context.Previous)
+	if kept == nil {
+		return false
+	}
+	was := kept.shortTexts()[field]
+	return text == was || (field == "name" || field == "task_name") && strings.TrimSpace(text) == was
+}
+
 // texts checks what every text must be fit for: Postgres keeps no U+0000.
 func (n *normalizer) texts() {
-	for field, text := range map[string]*string{
-		"category": &n.Category, "description": &n.Description, "exchange": &n.Exchange, "name": &n.Name,
-		"queue": &n.Queue, "routing_key": &n.RoutingKey, "shadow": &n.Shadow, "stream": &n.Stream, "task_name": &n.TaskName,
-		"cron_expression": &n.CronExpression, "rrule": &n.RRule, "timezone": &n.Timezone,
-	} {
-		if i := strings.IndexFunc(*text, func(r rune) bool {
+	for field, text := range n.shortTexts() {
+		i := strings.IndexFunc(text, func(r rune) bool {
 			return r < ' ' && r != '\n' && r != '\t' && (r != '\r' || field != "rrule") || r == 0x7f
-		}); i >= 0 {
+		})
+		if i < 0 {
+			if i = strings.IndexFunc(text, unprintable); i >= 0 && n.stays(field, text) {
+				i = -1
+			}
+		}
+		if i >= 0 {
 			code := "text_invalid"
 			if field == "name" {
 				code = "name_invalid"
 			}
-			n.faults.add(code, "/"+field, "control character %U at byte %d: take it out", (*text)[i], i)
+			r, _ := utf8.DecodeRuneInString(text[i:])
+			n.faults.add(code, "/"+field, "control character %U at byte %d: take it out", r, i)
 		}
-		if limit := max(maxName, longer[field]); field != "name" && utf8.RuneCountInString(*text) > limit {
-			n.faults.add("text_invalid", "/"+field, "%d characters: at most %d", utf8.RuneCountInString(*text), limit)
+		if limit := max(maxName, longer[field]); field != "name" && utf8.RuneCountInString(text) > limit {
+			n.faults.add("text_invalid", "/"+field, "%d characters: at most %d", utf8.RuneCountInString(text), limit)
 		}
 	}
 	for name := range n.Headers {
@@ -153,9 +176,11 @@ func (n *normalizer) texts() {
 	if len(n.Tags) > maxTags {
 		n.faults.add("text_invalid", "/tags", "%d tags: at most %d", len(n.Tags), maxTags)
 	}
+	kept := cmp.Or(n.context.Kept, n.context.Previous)
 	for i, tag := range n.Tags {
 		if tag == "" || utf8.RuneCountInString(tag) > maxName ||
-			strings.ContainsFunc(tag, func(r rune) bool { return r < ' ' }) {
+			strings.ContainsFunc(tag, func(r rune) bool { return r < ' ' }) ||
+			strings.ContainsFunc(tag, unprintable) && (kept == nil || !slices.Contains(kept.Tags, tag)) {
 			n.faults.add("text_invalid", fmt.Sprintf("/tags/%d", i),
 				"a tag is 1 to %d characters, none of them a control character", maxName)
 		}

@@ -64,7 +64,8 @@ func (d Definition) Preview(ask Ask, timezone string) (Preview, error) {
 	if err := ask.check(); err != nil {
 		return Preview{}, err
 	}
-	d, warnings, err := d.Normalize(Context{Timezone: timezone, Now: ask.After})
+	// what the schedule may have had before is not known
+	d, warnings, err := d.Normalize(Context{Timezone: timezone, Now: ask.After, Kept: &d})
 	if err != nil {
 		return Preview{}, err
 	}

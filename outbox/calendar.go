@@ -98,10 +98,22 @@ func PutCalendar(ctx context.Context, tx pgx.Tx, c domain.Calendar) (domain.Cale
 	return after, err
 }
 
+// newTexts refuses what no new text may have, unless the calendar of that name has it.
+func newTexts(ctx context.Context, q Querier, c domain.Calendar) error {
+	if c.NewTexts(domain.Calendar{}) == nil {
+		return nil
+	}
+	before, err := GetCalendar(ctx, q, c.Name)
+	if err != nil && before.Unreadable == "" && !errors.Is(err, domain.ErrCalendarNotFound) {
+		return err
+	}
+	return c.NewTexts(before)
+}
+
 func writeCalendar(
 	ctx context.Context, q Querier, c domain.Calendar, version int64, how pgx.NamedArgs,
 ) (after domain.Calendar, created bool, err error) {
-	if err := c.Check(); err != nil {
+	if err := domain.Join(c.Check(), newTexts(ctx, q, c)); err != nil {
 		return after, false, err
 	}
 	days, err := json.Marshal(c.Days)

@@ -134,7 +134,7 @@ func (s *Store) judge(ctx context.Context, id domain.ID) (bool, error) {
 // faultsOf returns the faults of a definition that SQL wrote, except those of its target's name.
 func (s *Store) faultsOf(written domain.Schedule) (domain.Definition, domain.Faults, error) {
 	normal, _, err := written.Normalize(domain.Context{
-		ID: written.ID, Timezone: s.timezone, Now: written.TriggerSetAt, Check: s.check,
+		ID: written.ID, Timezone: s.timezone, Now: written.TriggerSetAt, Check: s.check, Kept: &written.Definition,
 	})
 	faults := domain.FaultsOf(err)
 	if err != nil && faults == nil {

@@ -170,8 +170,23 @@ func writesRoute(
 	})
 }
 
+// errUnprintable refuses a new pattern. A route that is there may have such a one.
+var errUnprintable = &domain.Error{
+	Kind: domain.Invalid, Code: "name_invalid", Field: "/pattern", Message: "there is a control character: take it out",
+}
+
 func routeIsValid(ctx context.Context, q Querier, r domain.Route, check domain.Check) error {
-	if err := r.Check(check); err != nil || r.Queue == "" {
+	err := r.Check(check)
+	if domain.Unprintable(r.Pattern) {
+		there, failed := postgres.IsTrue(ctx, q, hasRoute, r.Pattern)
+		if failed != nil {
+			return fmt.Errorf("read route: %w", failed)
+		}
+		if !there {
+			err = domain.Join(errUnprintable, err)
+		}
+	}
+	if err != nil || r.Queue == "" {
 		return err
 	}
 	return isNoStream(ctx, q, r.Queue, domain.ID{})

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -144,7 +145,9 @@ func (n NewKey) check() error {
 	add := func(code, field, message string) {
 		faults = append(faults, &domain.Error{Kind: domain.Invalid, Code: code, Field: field, Message: message})
 	}
-	if size := len([]rune(n.Name)); size == 0 || size > 200 || strings.ContainsFunc(n.Name, func(r rune) bool { return r < ' ' }) {
+	if size := len([]rune(n.Name)); size == 0 || size > 200 || strings.ContainsFunc(n.Name, func(r rune) bool {
+		return unicode.IsControl(r) || r == '\u2028' || r == '\u2029'
+	}) {
 		add("name_invalid", "/name", "want a name of 1 to 200 characters, none of them a control character")
 	}
 	if n.Role == 0 {

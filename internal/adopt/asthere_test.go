@@ -86,7 +86,7 @@ func TestOwnIntervalsBeginWhenEnabled(t *testing.T) {
 // ownNames are names that a schedule of tactus cannot have, or that another has.
 var ownNames = []string{
 	"0b5e6a3e-3f0c-4c6e-9d0a-0123456789ab", "two\nlines", "\ttab", " spaced ", "bell\x07", "\u00a0nbsp", "0B5E6A3E-3F0C-4C6E-9D0A-0123456789AC ",
-	strings.Repeat("é", 230), "", "same", "same ",
+	strings.Repeat("é", 230), "", "same", "same ", "next\u0085line", "csi\u009b2J", "\u2028separated\u2029",
 }
 
 // TestNamesOfRows has rows whose names are mended: all of them fire, and their messages say the names of the rows.
@@ -141,6 +141,39 @@ func TestNamesOfRows(t *testing.T) {
 	}
 	if n != len(ownNames) {
 		t.Errorf("%d rows", n)
+	}
+}
+
+// TestTextsOfRows has rows with texts that are refused of late: new ones are told of, and those that a schedule has
+// already stay.
+func TestTextsOfRows(t *testing.T) {
+	t.Parallel()
+	u := newUpstream(t)
+	s := u.seed("")
+	u.exec(`insert into celery_beat_schedules (name, task_name, cron_expression, description, tags) values
+		('old', 'app.a', '* * * * *', 'was', '["was"]')`)
+	u.adopt(s)
+	u.exec(`alter table celery_beat_schedules disable trigger user`)
+	u.exec(`update celery_beat_schedules set name = 'old` + "\u009b" + `', description = 'was` + "\u009b" + `', tags = '["was` + "\u009b" + `"]'`)
+	u.exec(`alter table celery_beat_schedules enable trigger user`)
+	u.exec(`update tactus.schedules set name = 'old` + "\u009b" + `', tags = '{"was` + "\u009b" + `"}',
+		definition = replace(replace(definition::text, 'was', 'was` + "\u009b" + `'), 'old', 'old` + "\u009b" + `')::json`)
+	u.exec(`update celery_beat_schedules set cron_expression = '*/5 * * * *'`)
+	u.exec(`insert into celery_beat_schedules (name, task_name, cron_expression, description, tags) values
+		('described', 'app.a', '* * * * *', 'new` + "\u2028" + `', null), ('tagged', 'app.a', '* * * * *', null, '["new` + "\u0085" + `"]'),
+		('tasked', 'app` + "\u009b" + `', '* * * * *', null, null), ('good', 'app.a', '* * * * *', 'new', '["new"]')`)
+	for name, reason := range map[string]string{
+		"old\u009b": "", "good": "", "described": "text_invalid at /description", "tagged": "text_invalid at /tags/0",
+		"tasked": "text_invalid at /task_name",
+	} {
+		if n := u.count(`select count(*) from tactus.schedules where name = $1 and enabled = ($2 = '') and deleted_at is null
+			and coalesce(invalid_reason, '') like $2 || '%'`, name, reason); n != 1 {
+			t.Errorf("%q is not as wanted: %q", name, reason)
+		}
+	}
+	if n := u.count(`select count(*) from tactus.schedules where name = 'old` + "\u009b" + `' and trigger like '%/5%'
+		and definition->>'description' = 'was` + "\u009b" + `' and tags = '{"was` + "\u009b" + `"}'`); n != 1 {
+		t.Error("what was stored before did not stay, or was not changed")
 	}
 }
 

@@ -30,7 +30,7 @@ type comparison struct {
 }
 
 func (s *server) compareOne(ctx context.Context, in *struct{ body }) (*struct{ Body comparison }, error) {
-	definition, err := s.decode(ctx, in.RawBody)
+	definition, err := s.decode(ctx, in.RawBody, false)
 	if err == nil && definition.Name == "" {
 		err = &domain.Error{Kind: domain.Invalid, Code: "name_invalid", Field: "/name", Message: "say the name of the schedule to compare with"}
 	}

@@ -122,7 +122,7 @@ func (s *server) create(ctx context.Context, in *struct {
 	body
 },
 ) (*created, error) {
-	definition, err := s.decode(ctx, in.RawBody)
+	definition, err := s.decode(ctx, in.RawBody, true)
 	if err != nil {
 		return nil, s.answer(err)
 	}
@@ -133,11 +133,16 @@ func (s *server) create(ctx context.Context, in *struct {
 	return s.created(ctx, http.StatusCreated, made.ID)
 }
 
-// decode parses a whole definition. If that fails, it also looks for the faults that the write would find.
-func (s *server) decode(ctx context.Context, raw []byte) (definition domain.Definition, err error) {
+// decode parses a whole definition. If that fails, it also looks for the faults that the write would find. A schedule
+// that may be there already may have any texts, as it had before.
+func (s *server) decode(ctx context.Context, raw []byte, isNew bool) (definition domain.Definition, err error) {
 	gone := s.bodies.judge(ctx, func() {
 		if definition, err = domain.Decode(raw); err != nil {
-			_, _, more := definition.Normalize(domain.Context{Timezone: s.timezone, Now: time.Now(), Check: s.check})
+			c := domain.Context{Timezone: s.timezone, Now: time.Now(), Check: s.check}
+			if !isNew {
+				c.Kept = &definition
+			}
+			_, _, more := definition.Normalize(c)
 			err = domain.Join(err, more)
 		}
 	})
@@ -280,7 +285,7 @@ func (s *server) putByName(ctx context.Context, in *struct {
 			Message: fmt.Sprintf("%.200q has white space around it, which no name keeps: leave it out", in.Name),
 		})
 	}
-	definition, err := s.decode(ctx, in.RawBody)
+	definition, err := s.decode(ctx, in.RawBody, false)
 	if err != nil {
 		return nil, s.answer(err)
 	}

@@ -234,6 +234,11 @@ func completed(
 	fault := func(code, field, message string) {
 		faults = append(faults, &domain.Error{Kind: domain.Invalid, Code: code, Field: field, Message: message})
 	}
+	var old domain.NotificationRule
+	if len(kept) > 0 {
+		_ = json.Unmarshal([]byte(was.Definition), &old) // of one that cannot be read, nothing stays
+	}
+	faults = append(faults, r.NewTexts(old)...)
 	moved := given.URL != "" && was.URL != "" && given.URL != was.URL
 	switch {
 	case r.To == domain.Stream:

@@ -215,7 +215,9 @@ func (v *view) definition(stored domain.Definition, typed url.Values) (domain.De
 	raw, faults := overlay(stored, typed)
 	d, err := domain.Decode(raw)
 	if err = domain.Join(asError(faults), err); err != nil {
-		_, _, more := d.Normalize(domain.Context{Timezone: v.Timezone, Now: v.Now, Check: v.Check})
+		_, _, more := d.Normalize(domain.Context{
+			Timezone: v.Timezone, Now: v.Now, Check: v.Check, Kept: &stored,
+		})
 		err = domain.Join(err, more)
 	}
 	return d, raw, err
