@@ -33,6 +33,8 @@ type NotificationRule struct {
 	Body              string      `json:"body,omitempty" doc:"For http: the text that is sent, with the words {rule}, {count}, {summary}, {what}, {schedule} and {json}; {json} unless given."`
 	CreatedAt         time.Time   `json:"created_at,omitzero" readOnly:"true"`
 	UpdatedAt         time.Time   `json:"updated_at,omitzero" readOnly:"true"`
+
+	SetBy string `json:"-"` // who made it what it is, and shares the time of looking with others by that
 }
 
 // NotificationSecrets are what nobody may read of a rule: they are kept apart from it, and in no event. What a request

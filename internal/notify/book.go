@@ -50,9 +50,12 @@ func (b *book) read(ctx context.Context) ([]domain.NotificationRule, error) {
 		if err := row.Scan(&id, &name, &definition, &updated); err != nil {
 			return r, err
 		}
-		if err := json.Unmarshal([]byte(definition), &r); err != nil { // made by hand
+		var kept keptRule
+		if err := json.Unmarshal([]byte(definition), &kept); err != nil { // made by hand
 			return domain.NotificationRule{ID: id, Name: name}, nil
 		}
+		r = kept.NotificationRule
+		r.SetBy = kept.SetBy
 		r.ID, r.Name, r.UpdatedAt = id, name, updated.UTC()
 		return r, nil
 	}, livingRules)

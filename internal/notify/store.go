@@ -149,9 +149,33 @@ type before struct {
 	Headed     bool // whether it has headers
 }
 
-// otherRules is how many bytes the rules beside one take.
-const otherRules = `select coalesce(sum(length(definition::text)), 0)::bigint from tactus.notification_rules
-where deleted_at is null and id <> $1`
+// keptRule is a rule as its definition is kept.
+type keptRule struct {
+	domain.NotificationRule
+	SetBy string `json:"set_by,omitempty"`
+}
+
+// keep returns the definition of a rule that somebody sets. Whoever sets it as it was does not become who has set it.
+func keep(r domain.NotificationRule, was, by string) (definition []byte, err error) {
+	var before keptRule
+	_ = json.Unmarshal([]byte(was), &before) // one that cannot be read is not as it was
+	same, err := json.Marshal(keptRule{r, before.SetBy})
+	if err != nil || string(same) == was {
+		return same, err
+	}
+	return json.Marshal(keptRule{r, by})
+}
+
+// otherRules is how many bytes the rules beside one take, and the definition of that one.
+const otherRules = `
+select coalesce(sum(length(definition::text)) filter (where id <> $1), 0)::bigint,
+    coalesce(max(definition::text) filter (where id = $1), '')
+from tactus.notification_rules where deleted_at is null`
+
+type weighed struct {
+	Others int64
+	Was    string
+}
 
 // putRule writes a rule, its secrets and its event, unless all is so already, or the rule has another version than is
 // expected (0: any). A secret that is null stays as it is; a key that is replaced signs beside the new one for a day.
@@ -279,10 +303,6 @@ func (s *Store) write(
 	plain := r
 	plain.ID, plain.Name, plain.Version, plain.CreatedAt, plain.UpdatedAt, plain.Enabled = domain.ID{}, "", 0,
 		time.Time{}, time.Time{}, false
-	definition, err := json.Marshal(plain)
-	if err != nil {
-		return false, fmt.Errorf("encode rule: %w", err)
-	}
 	var headers *string
 	if given.Headers != nil {
 		raw, err := json.Marshal(given.Headers)
@@ -295,11 +315,16 @@ func (s *Store) write(
 	if r.To == domain.Webhook {
 		fresh = newKey()
 	}
-	others, err := postgres.Collect(ctx, s.pool, pgx.RowTo[int64], otherRules, ruleID(r.Name))
+	all, err := postgres.Collect(ctx, s.pool, pgx.RowToStructByPos[weighed], otherRules, ruleID(r.Name))
 	if err != nil {
 		return false, fmt.Errorf("weigh rules: %w", err)
 	}
-	if others[0]+int64(len(definition)) > maxRules {
+	by, _ := outbox.ActorOf(ctx)
+	definition, err := keep(plain, all[0].Was, by)
+	if err != nil {
+		return false, fmt.Errorf("encode rule: %w", err)
+	}
+	if all[0].Others+int64(len(definition)) > maxRules {
 		return false, errRulesTooLarge
 	}
 	states := r.States()

@@ -175,3 +175,68 @@ func TestTurnsAreShared(t *testing.T) {
 		}
 	}
 }
+
+// TestCallersShareTurns has three hundred looks of one caller that cost much, and one of another that costs little: it
+// waits for a few of the others, not for each of them, and those all come.
+func TestCallersShareTurns(t *testing.T) {
+	t.Parallel()
+	rule := func(name, by string) domain.NotificationRule {
+		return domain.NotificationRule{ID: outbox.NewID(), Name: name, SetBy: by, On: []domain.Happening{domain.IsPaused}}
+	}
+	rules := []domain.NotificationRule{rule("z", "key:w2")}
+	for n := range 300 {
+		rules = append(rules, rule(fmt.Sprint("a", n), "key:w1"))
+	}
+	costs := func(name string) time.Duration {
+		if name == "z" {
+			return 50 * time.Millisecond
+		}
+		return 700 * time.Millisecond
+	}
+	var ts notify.Turns
+	now := time.Now()
+	began, last := now, now
+	seen := map[string]int{}
+	for now.Sub(began) < time.Hour {
+		name, took := ts.Take(&rules, now, costs)
+		if name == "" {
+			took = time.Second
+		}
+		now = now.Add(took)
+		seen[name]++
+		if name == "z" {
+			if gap := now.Sub(last); gap > 14*time.Second { // 10 s until it is due again
+				t.Fatalf("it came after %s, at %s", gap, now.Sub(began))
+			}
+			last = now
+		}
+	}
+	if now.Sub(last) > 14*time.Second || len(seen) < 301 {
+		t.Errorf("%d of them came, it last %s before the end", len(seen), now.Sub(last))
+	}
+}
+
+// TestWhoHasSetARule has callers set rules, as they were or otherwise.
+func TestWhoHasSetARule(t *testing.T) {
+	t.Parallel()
+	pool := testenv.Database(t)
+	store := notify.NewStore(pool)
+	for _, c := range []struct{ by, description, want string }{
+		{"key:w1", "a", "key:w1"}, {"key:w2", "a", "key:w1"}, {"key:w2", "b", "key:w2"}, {"", "c", ""}, {"key:w1", "c", ""},
+	} {
+		r := domain.NotificationRule{
+			Name: "r", Description: c.description, On: []domain.Happening{domain.IsInvalid}, To: domain.Stream, Enabled: true,
+		}
+		after, _, _, err := store.Put(outbox.WithActor(t.Context(), c.by, ""), r, domain.NotificationSecrets{}, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var by string
+		if err := pool.QueryRow(t.Context(), `select coalesce(definition->>'set_by', '') from tactus.notification_rules`).Scan(&by); err != nil {
+			t.Fatal(err)
+		}
+		if by != c.want || after.Description != c.description {
+			t.Errorf("after %s has set %q: it is of %q, and says %q", c.by, c.description, by, after.Description)
+		}
+	}
+}
