@@ -3,6 +3,7 @@ package api_test
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -321,6 +322,27 @@ func TestPagesAreBounded(t *testing.T) {
 	}
 	s.inTime(t, "/schedules?per_page=50").want(t, 200)
 	s.do(t, "GET", "/schedules/"+first.member(t, "id"), "").want(t, 200)
+	// Whoever goes on from page to page gets as many at once as there is room for, whatever was asked for.
+	for _, sort := range []string{"", "&sort=name", "&sort=next"} {
+		seen, pages, token := map[string]bool{}, 0, ""
+		for done := false; !done; pages++ {
+			a := s.inTime(t, "/schedules?page_size=200"+sort+token).want(t, 200)
+			var page struct {
+				Schedules []struct{ ID string }
+				Next      string `json:"next_page_token"`
+			}
+			if err := json.Unmarshal([]byte(a.body), &page); err != nil {
+				t.Fatal(err)
+			}
+			for _, schedule := range page.Schedules {
+				seen[schedule.ID] = true
+			}
+			token, done = "&page_token="+url.QueryEscape(page.Next), page.Next == ""
+		}
+		if len(seen) != 151 || pages < 3 || pages > 4 {
+			t.Errorf("%d of 151 schedules in %d pages%s", len(seen), pages, sort)
+		}
+	}
 }
 
 // TestAnswersAreBoundedTogether has clients ask for large pages without reading them: their answers hold no more than

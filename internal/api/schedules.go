@@ -87,7 +87,7 @@ type (
 
 func (s *server) schedules(api huma.API) {
 	register(api, huma.Operation{OperationID: "create-schedule", Method: http.MethodPost, Path: prefix + "/schedules", Summary: "Create a schedule", DefaultStatus: http.StatusCreated}, s.create)
-	register(api, huma.Operation{OperationID: "list-schedules", Method: http.MethodGet, Path: prefix + "/schedules", Summary: "List schedules, newest first", Description: "A page of more than 16 MiB is refused (page_too_large): ask for fewer at once. When the answers that clients are still reading are 64 MiB together, the answer is 503 (answers_too_large)."}, s.list)
+	register(api, huma.Operation{OperationID: "list-schedules", Method: http.MethodGet, Path: prefix + "/schedules", Summary: "List schedules, newest first", Description: "A page of more than 16 MiB is refused (page_too_large): ask for fewer at once; read by page_token, it has fewer schedules instead. When the answers that clients are still reading are 64 MiB together, the answer is 503 (answers_too_large)."}, s.list)
 	register(api, huma.Operation{OperationID: "get-schedule", Method: http.MethodGet, Path: prefix + "/schedules/{id}", Summary: "Read a schedule"}, s.get)
 	register(api, huma.Operation{OperationID: "update-schedule", Method: http.MethodPut, Path: prefix + "/schedules/{id}", Summary: "Change the members that are given"}, s.merge)
 	register(api, huma.Operation{OperationID: "patch-schedule", Method: http.MethodPatch, Path: prefix + "/schedules/{id}", Summary: "Change a schedule by JSON merge patch (RFC 7396)"}, s.merge)

@@ -30,12 +30,22 @@ type Choice struct {
 	Name string
 }
 
-// Schedules returns a part of the list of the chosen schedules in an order. Filter.Limit and Offset have no meaning.
+// Schedules returns a part of the list of the chosen schedules in an order. Filter.Limit and Offset have no meaning. A
+// page has fewer schedules than were asked for when more would have more than maxPage together.
 func (c *Catalog) Schedules(ctx context.Context, f Filter, order Order, p Page) (page SchedulePage, err error) {
 	err = c.read(ctx, func(tx pgx.Tx) error {
 		found, next, err := f.part(ctx, tx, order, p)
 		if err != nil {
 			return fmt.Errorf("list schedules: %w", err)
+		}
+		var fit int
+		if err := tx.QueryRow(ctx, fitSQL, pgx.QueryExecModeExec, found, maxPage).Scan(&fit); err != nil {
+			return fmt.Errorf("measure schedules: %w", err)
+		}
+		if fit < len(found) {
+			if found, next, err = f.part(ctx, tx, order, Page{Size: max(fit, 1), Token: p.Token}); err != nil {
+				return fmt.Errorf("list schedules: %w", err)
+			}
 		}
 		page.NextPageToken = next
 		page.Schedules, err = readEntries(ctx, tx, found)
@@ -43,6 +53,13 @@ func (c *Catalog) Schedules(ctx context.Context, f Filter, order Order, p Page) 
 	})
 	return page, err
 }
+
+// fitSQL counts how many of some schedules, from the first one on, fit into an answer.
+const fitSQL = `
+select count(*) from (
+    select sum(octet_length(s.definition::text)) over (order by w.nth) as bytes
+    from unnest($1::text[]::uuid[]) with ordinality w (id, nth) join tactus.schedules s on s.id = w.id
+) sizes where bytes <= $2::bigint`
 
 // Choose returns a part of the list of the chosen schedules, newest first, with their names alone.
 func (c *Catalog) Choose(ctx context.Context, f Filter, p Page) (chosen []Choice, next string, err error) {
