@@ -2,10 +2,13 @@ package tools
 
 import (
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"helm.sh/helm/v3/pkg/chartutil"
+	"helm.sh/helm/v3/pkg/strvals"
 	core "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 )
@@ -81,6 +84,45 @@ func TestManifestsOfTheManualAreRead(t *testing.T) {
 		if err := yaml.UnmarshalStrict([]byte(block), &m); err != nil || m["kind"] == nil {
 			t.Errorf("%v:\n%s", err, block)
 		}
+	}
+}
+
+// TestCommandsOfTheManualRender renders the chart with the values of each helm command in docs/kubernetes.md. An
+// upgrade goes on from what the first one has installed.
+func TestCommandsOfTheManualRender(t *testing.T) {
+	text, err := os.ReadFile("../../docs/kubernetes.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	installed := map[string]any{}
+	for line := range strings.Lines(strings.ReplaceAll(string(text), "\\\n", "")) {
+		words := strings.Fields(line)
+		if len(words) < 5 || words[0] != "helm" {
+			continue
+		}
+		given := map[string]any{}
+		if words[3] == "upgrade" {
+			given = chartutil.CoalesceTables(given, installed)
+		}
+		for i, word := range words {
+			switch word {
+			case "-f":
+				given = chartutil.CoalesceTables(given, values(t, filepath.Join(top, words[i+1])))
+			case "--set":
+				if err := strvals.ParseInto(words[i+1], given); err != nil {
+					t.Errorf("%s: %v", word, err)
+				}
+			}
+		}
+		if _, err := render(t, given, 1); err != nil {
+			t.Errorf("%s: %v", line, err)
+		}
+		if len(installed) == 0 {
+			installed = given
+		}
+	}
+	if len(installed) == 0 {
+		t.Error("there is none")
 	}
 }
 
