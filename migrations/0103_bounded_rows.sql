@@ -5,7 +5,7 @@
 -- list. What tactus writes is far below these bounds: a task has a quarter of a megabyte, a body one, a result 32 KiB.
 -- What is there is not looked at: it may be older than the bounds.
 alter table tactus.outbox add constraint outbox_bounded
-    check (octet_length(data::text) <= 4194304 and coalesce(octet_length(headers::text), 0) <= 65536) not valid;
+    check (octet_length(data::text) <= 8388608 and coalesce(octet_length(headers::text), 0) <= 65536) not valid;
 alter table tactus.schedules add constraint schedules_bounded check (deleted_at is not null
     or octet_length(definition::text) + octet_length(task::text) + octet_length(trigger) + octet_length(policy) <= 4194304) not valid;
 alter table tactus.runs add constraint runs_bounded check (coalesce(octet_length(result::text), 0)

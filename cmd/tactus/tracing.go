@@ -34,7 +34,7 @@ var tracingHelp = map[string]string{
 	"otel_traces_to": "The same for traces alone, with its path: http://127.0.0.1:4318/v1/traces; or " +
 		"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT_FILE, a file with it.",
 	"otel_headers": "Headers of what is sent there, such as a key: name=value,name=value; or " +
-		"OTEL_EXPORTER_OTLP_HEADERS_FILE, a file with them.",
+		"OTEL_EXPORTER_OTLP_HEADERS_FILE, a file with it.",
 	"otel_protocol": "How it is sent: http/protobuf (the default), http/json or grpc.",
 	"otel_exporter": "otlp sends traces even where no address is set, to this machine; none sends none.",
 	"otel_sampler": "Which traces are recorded: parentbased_always_on (the default), parentbased_traceidratio, or " +

@@ -22,12 +22,12 @@ func TestLargeRows(t *testing.T) {
 		values (gen_random_uuid(), '` + s.ID.String() + `', now(), gen_random_uuid(), 'manual', 'failed', 1, %s)`
 	for name, c := range map[string]struct{ refused, taken, constraint string }{
 		"event": {
-			`insert into tactus.outbox (topic, aggregate_id, version, type, data) values ('schedule', gen_random_uuid(), 1, 'x', ` + text(5<<20) + `)`,
+			`insert into tactus.outbox (topic, aggregate_id, version, type, data) values ('schedule', gen_random_uuid(), 1, 'x', ` + text(9<<20) + `)`,
 			`insert into tactus.outbox (topic, aggregate_id, version, type, data) values ('schedule', gen_random_uuid(), 1, 'x', ` + text(4*domain.MaxPayload) + `)`,
 			"outbox_bounded",
 		},
 		"run's event": {
-			`insert into tactus.outbox (topic, aggregate_id, version, type, data) values ('run', gen_random_uuid(), 1, 'x', ` + text(5<<20) + `)`,
+			`insert into tactus.outbox (topic, aggregate_id, version, type, data) values ('run', gen_random_uuid(), 1, 'x', ` + text(9<<20) + `)`,
 			`select`, "outbox_bounded",
 		},
 		"event's headers": {
