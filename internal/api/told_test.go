@@ -105,6 +105,7 @@ func TestRunsTellTheirQueueAndEnd(t *testing.T) {
 	const routed = `{"interval_seconds":3600,"task_name":"app.routed","exchange":"x"}`
 	s.do(t, "PUT", "/routes/app.routed", `{"queue":"fast"}`).want(t, 200)
 	sent := `status = 'sent', sent_at = now()`
+	short := `status = 'succeeded', started_at = now(), finished_at = now() - interval '3 milliseconds'`
 	ended := `status = 'succeeded', started_at = now(), finished_at = now() - interval '3 seconds'`
 	for name, c := range map[string]struct {
 		got  answer
@@ -116,6 +117,7 @@ func TestRunsTellTheirQueueAndEnd(t *testing.T) {
 		"half":          {run(task+`,"exchange":"x"}`, sent), map[string]string{"queue": "celery", "final": "false"}},
 		"half, routed":  {run(routed, sent), map[string]string{"queue": "fast", "final": "false"}},
 		"stream":        {run(task+`,"stream":"orders"}`, sent), map[string]string{"queue": "<nil>", "final": "true", "stream": "orders"}},
+		"no time":       {run(task+`}`, short), map[string]string{"final": "true", "clocks_differ": "<nil>", "runtime_seconds": "0"}},
 		"clocks differ": {run(task+`}`, ended), map[string]string{"final": "true", "clocks_differ": "true", "runtime_seconds": "<nil>"}},
 	} {
 		for member, want := range c.want {

@@ -53,7 +53,7 @@ func (b Brief) Took() (time.Duration, bool) {
 	if b.StartedAt == nil || b.FinishedAt == nil || backwards(b.StartedAt, b.FinishedAt) {
 		return 0, false
 	}
-	return b.FinishedAt.Sub(*b.StartedAt), true
+	return max(0, b.FinishedAt.Sub(*b.StartedAt)), true
 }
 
 // Order is the order of a board.

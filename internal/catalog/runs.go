@@ -344,9 +344,13 @@ func (r *RunEntry) complete() {
 	}
 }
 
-// backwards reports whether a run is told to have ended before it began.
+// clockTolerance is by how much a run may be told to have ended before it began and still count as one that took no
+// time: a worker's clock and PostgreSQL's agree no better than that on one host.
+const clockTolerance = 20 * time.Millisecond
+
+// backwards reports whether a run is told to have ended before it began, by clocks that differ.
 func backwards(started, finished *time.Time) bool {
-	return started != nil && finished != nil && finished.Before(*started)
+	return started != nil && finished != nil && finished.Before(started.Add(-clockTolerance))
 }
 
 func between(from, to *time.Time) *float64 {

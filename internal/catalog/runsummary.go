@@ -62,8 +62,8 @@ looked as materialized (
         select r.schedule_id, r.status, (cardinality(@statuses::text[]) = 0 or r.status = any (@statuses))
                 and (@kind::text = '' or r.kind = @kind) and (@worker::text = '' or r.worker = @worker)
                 and (@error::text = '' or strpos(lower(r.error), lower(@error)) > 0) as fits,
-            case when isfinite(r.started_at) and isfinite(r.finished_at) and r.finished_at >= r.started_at
-                then extract(epoch from r.finished_at - r.started_at)::float8 end as runtime,
+            case when isfinite(r.started_at) and isfinite(r.finished_at) and r.finished_at >= r.started_at - interval '20 milliseconds'
+                then greatest(extract(epoch from r.finished_at - r.started_at)::float8, 0) end as runtime,
             case when isfinite(r.sent_at) and kind <> 'backfill' then greatest(extract(epoch from r.sent_at - r.due_at), 0)::float8 end as lateness,
             row_number() over () as nth
         from (
