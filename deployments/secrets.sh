@@ -9,18 +9,34 @@ cd "$(dirname "$0")"
 umask 077
 mkdir -p secrets
 chmod 700 secrets
-password() { od -An -N16 -tx1 /dev/urandom | tr -d ' \n'; }
-write() { [ -e "secrets/$1" ] || { printf '%s' "$2" > "secrets/$1.new" && chmod 444 "secrets/$1.new" && mv "secrets/$1.new" "secrets/$1"; }; }
-write postgres_password "$(password)"
-write owner_password "$(password)"
-write database_url "postgres://tactus_owner:$(cat secrets/owner_password)@postgres:5432/tactus?sslmode=disable"
+password() {
+  made=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+  [ ${#made} -eq 32 ] || { echo "$0: no random bytes could be read from /dev/urandom by od" >&2; exit 1; }
+  printf '%s' "$made"
+}
+write() {
+  [ ! -e "secrets/$1" ] || return 0
+  rm -f "secrets/$1.new" # which may be a link to elsewhere
+  printf '%s' "$2" > "secrets/$1.new"
+  chmod 444 "secrets/$1.new"
+  mv "secrets/$1.new" "secrets/$1"
+}
+postgres=$(password)
+owner=$(password)
+write postgres_password "$postgres"
+write owner_password "$owner"
+owner=$(cat secrets/owner_password)
+write database_url "postgres://tactus_owner:$owner@postgres:5432/tactus?sslmode=disable"
+for url in secrets/database_url*; do
+  grep -qF ":$owner@" "$url" || { echo "$0: $url has another password than owner_password: remove it, to have it made anew" >&2; exit 1; }
+done
 case "${1:-}" in
 '') exit ;;
 --tls) ;;
 *) echo "$0 $1: want --tls, or nothing" >&2; exit 2 ;;
 esac
 
-write database_url_tls "postgres://tactus_owner:$(cat secrets/owner_password)@postgres:5432/tactus?sslmode=verify-full&sslrootcert=/run/secrets/tls_authority"
+write database_url_tls "postgres://tactus_owner:$owner@postgres:5432/tactus?sslmode=verify-full&sslrootcert=/run/secrets/tls_authority"
 [ ! -e secrets/tls_authority ] || exit 0
 rm -f secrets/tls_* # of a run that was interrupted: another authority issues what follows
 made=$(mktemp -d)

@@ -289,6 +289,60 @@ func secrets(t *testing.T, args ...string) map[string]string {
 	return made
 }
 
+// TestSecretsAreWholeOrNone runs secrets.sh where it finds no random bytes, where somebody has prepared a link, and
+// where one of two secrets that belong together was removed.
+func TestSecretsAreWholeOrNone(t *testing.T) {
+	dir := t.TempDir()
+	script, err := os.ReadFile("../secrets.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "secrets.sh")
+	if err := os.WriteFile(path, script, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	run := func(programs string) (string, error) {
+		command := exec.Command("/bin/sh", path)
+		command.Env = []string{"PATH=" + programs}
+		out, err := command.CombinedOutput()
+		return string(out), err
+	}
+	few := filepath.Join(dir, "programs")
+	if err := os.Mkdir(few, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, program := range []string{"dirname", "mkdir", "chmod", "tr", "cat", "mv", "rm", "grep"} {
+		found, err := exec.LookPath(program)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(found, filepath.Join(few, program)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, err := run(few)
+	files, errFiles := os.ReadDir(filepath.Join(dir, "secrets"))
+	if err == nil || !strings.Contains(out, "no random bytes") || errFiles != nil || len(files) != 0 {
+		t.Errorf("without random bytes: %v, %v, %d files: %s", err, errFiles, len(files), out)
+	}
+	elsewhere := filepath.Join(dir, "elsewhere")
+	if err := os.Symlink(elsewhere, filepath.Join(dir, "secrets", "postgres_password.new")); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := run(os.Getenv("PATH")); err != nil {
+		t.Fatal(err, out)
+	}
+	if _, err := os.Stat(elsewhere); err == nil {
+		t.Error("a secret was written to where a link leads")
+	}
+	if err := os.Remove(filepath.Join(dir, "secrets", "owner_password")); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := run(os.Getenv("PATH")); err == nil || !strings.Contains(out, "secrets/database_url has another password") {
+		t.Errorf("without the owner's password: %v: %s", err, out)
+	}
+}
+
 // TestSecretsAreFiles checks that each secret is created, random, in no environment, and outside of the image and of
 // git.
 func TestSecretsAreFiles(t *testing.T) {
