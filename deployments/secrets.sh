@@ -25,6 +25,9 @@ postgres=$(password)
 owner=$(password)
 write postgres_password "$postgres"
 write owner_password "$owner"
+for secret in postgres_password owner_password; do
+  [ -s "secrets/$secret" ] || { echo "$0: secrets/$secret is empty: remove it and secrets/database_url*, to have them made anew" >&2; exit 1; }
+done
 owner=$(cat secrets/owner_password)
 write database_url "postgres://tactus_owner:$owner@postgres:5432/tactus?sslmode=disable"
 for url in secrets/database_url*; do

@@ -341,6 +341,16 @@ func TestSecretsAreWholeOrNone(t *testing.T) {
 	if out, err := run(os.Getenv("PATH")); err == nil || !strings.Contains(out, "secrets/database_url has another password") {
 		t.Errorf("without the owner's password: %v: %s", err, out)
 	}
+	empty := filepath.Join(dir, "secrets", "postgres_password")
+	if err := os.Remove(empty); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(empty, nil, 0o444); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := run(os.Getenv("PATH")); err == nil || !strings.Contains(out, "secrets/postgres_password is empty") {
+		t.Errorf("with an empty password: %v: %s", err, out)
+	}
 }
 
 // TestSecretsAreFiles checks that each secret is created, random, in no environment, and outside of the image and of

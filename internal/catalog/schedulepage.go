@@ -230,7 +230,7 @@ var lastRuns = `
 select page.id from unnest(@ids::text[]) with ordinality page (id, nth) left join lateral (
     select newest.fired_at from (
         select r.fired_at, r.status, r.due_at from tactus.runs r where r.schedule_id = page.id::uuid
-        order by r.due_at desc limit 100
+        order by r.due_at desc limit 1000
     ) newest where newest.status not in ('missed', 'skipped') order by newest.due_at desc limit 1
 ) r on true
 order by r.fired_at desc nulls last, page.nth`

@@ -45,6 +45,13 @@ func TestSchedulesAreListedInOrders(t *testing.T) {
 			select $1, $2, at, at, 'scheduled', $3, 1 from (select now() - $4 * interval '1 minute' as at) m`, outbox.NewID(), s.ID, status, m.last); err != nil {
 			t.Fatal(err)
 		}
+		if n == 4 { // what was missed since is no run
+			if _, err := pool.Exec(t.Context(), `insert into tactus.runs (id, schedule_id, due_at, fired_at, kind, status, schedule_version)
+				select gen_random_uuid(), $1, at, at, 'scheduled', 'missed', 1
+				from (select now() - k * interval '100 milliseconds' as at from generate_series(1, 150) k) m`, s.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 	c := catalog.New(pool)
 	orders := map[catalog.Order]func(a, b made) int{
