@@ -36,8 +36,10 @@ func TestExtremeTimes(t *testing.T) {
 				if len(last) == 0 || last[len(last)-1] != sound.run(5) {
 					t.Errorf("by a beat that is late: %q", last)
 				}
-				w.execute(fmt.Sprintf(`update tactus.schedules s set (effective_from, anchor, trigger_set_at, created_at, updated_at) =
-					(select effective_from, anchor, trigger_set_at, created_at, updated_at from tactus.schedules where id = '%s'),
+				w.execute(fmt.Sprintf(`
+					update tactus.schedules s set (effective_from, anchor, trigger_set_at, created_at, updated_at) = (
+						select effective_from, anchor, trigger_set_at, created_at, updated_at from tactus.schedules where id = '%s'
+					),
 					version = version + 1, enabled = true, invalid_reason = null where id = '%s'`, sound.s.ID, bad.s.ID))
 				w.stop(restarted)
 				w.setClock(sound.due(6))

@@ -163,7 +163,8 @@ const (
         else l.epoch < @seen_epoch::bigint
             or pg_snapshot_xmax(l.snapshot) < pg_snapshot_xmax(@seen_snapshot::text::pg_snapshot) end, false)`
 
-	lastSwitchSQL  = `(select least(watermark, clock_timestamp()) from tactus.leases where name = 'switch' and watermark > '-infinity')`
+	lastSwitchSQL = `(select least(watermark, clock_timestamp()) from tactus.leases
+        where name = 'switch' and watermark > '-infinity')`
 	firingUntilSQL = `(select expires_at from tactus.leases where name = 'beat' and expires_at > clock_timestamp())`
 
 	// shadowBeginsSQL is whether a shadow has nothing to go on from: it never ran, or a beat that fires has run since.

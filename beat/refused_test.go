@@ -189,7 +189,8 @@ func TestSetAsideWaitsForNoTable(t *testing.T) {
 			if err := w.expect(bad.ID, a.missed(1, 1, domain.ReasonAside)); err != nil {
 				t.Error(err)
 			}
-			if n := w.count(`select count(*) from tactus.unlisted where source = 'beat' and reference like $1`, bad.ID.String()+"/%"); n != 1 {
+			n := w.count(`select count(*) from tactus.unlisted where source = 'beat' and reference like $1`, bad.ID.String()+"/%")
+			if n != 1 {
 				t.Errorf("%d are unlisted", n)
 			}
 		})

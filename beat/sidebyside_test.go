@@ -97,7 +97,11 @@ func TestSideBySide(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer tx.Rollback(t.Context()) //nolint:errcheck // it has ended, or its connection has
+			defer func() {
+				if err := tx.Rollback(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}()
 			_, err = tx.Exec(t.Context(), `insert into tactus.runs (id, schedule_id, due_at, kind, status, schedule_version)
 				values (gen_random_uuid(), $1, $2, 'scheduled', 'due', 1)`, g.all[3].s.ID, due)
 			if err != nil {
@@ -142,8 +146,9 @@ create trigger breaks before insert on tactus.runs for each row when (new.schedu
 	if err := g.beat.fire(t.Context(), first.UnixMicro()); err == nil {
 		t.Fatal("firing told of no error")
 	}
-	if n := g.count(`select count(distinct schedule_id) from tactus.runs where due_at > $1`, g.all[0].due(1)); n == 0 || n == 30 {
-		t.Fatalf("%d of 30 schedules were settled: want some", n)
+	settled := g.count(`select count(distinct schedule_id) from tactus.runs where due_at > $1`, g.all[0].due(1))
+	if settled == 0 || settled == 30 {
+		t.Fatalf("%d of 30 schedules were settled: want some", settled)
 	}
 	if _, err := g.pool.Exec(t.Context(), `drop trigger breaks on tactus.runs`); err != nil {
 		t.Fatal(err)
